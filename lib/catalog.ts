@@ -1,0 +1,196 @@
+// The tracker's table: who is online, and a hash table from file name to records. No sockets, no clock of its own.
+
+import { formatFoundRecord, type Page, type PeerLine, type Profile } from "./message.ts";
+import { type Address, type FileName, type FileRecord, formatRecordAround, isLoopback } from "./record.ts";
+
+/** An accepted peer. Its address is the one the tracker saw, whatever the peer wrote. */
+export interface Member {
+  readonly id: string;
+  readonly profile: Profile;
+  readonly address: Address;
+  readonly agent: string;
+  /** ISO 8601 UTC. */
+  readonly since: string;
+  /** The port of all its records. */
+  port: number;
+}
+
+/** Who asks, and the tracker's own address on that connection: peers on the tracker's machine are reached there. */
+export interface Seer {
+  address: Address;
+  via: Address;
+}
+
+interface Entry {
+  readonly holder: Shelf;
+  readonly record: FileRecord;
+  /** The answer line, ready but for the address. */
+  readonly before: string;
+  readonly after: string;
+}
+
+/** A member and what it shares. */
+interface Shelf {
+  member: Member;
+  entries: Map<FileName, Entry>;
+  bytes: number;
+}
+
+export class Catalog {
+  readonly #names = new Map<FileName, Entry[]>();
+  readonly #shelves = new Map<string, Shelf>();
+  /** How many members come from an address. */
+  readonly #addresses = new Map<Address, number>();
+  #files = 0;
+
+  /** Peers online. */
+  get peers(): number {
+    return this.#shelves.size;
+  }
+
+  /** Records in the index. */
+  get files(): number {
+    return this.#files;
+  }
+
+  /** Accepts a peer with its list, or replaces the list of a peer that is here. A name that comes twice counts once. */
+  put(member: Member, records: FileRecord[]): void {
+    let shelf = this.#shelves.get(member.id);
+    if (shelf === undefined) {
+      shelf = { member, entries: new Map(), bytes: 0 };
+      this.#shelves.set(member.id, shelf);
+      this.#addresses.set(member.address, (this.#addresses.get(member.address) ?? 0) + 1);
+    } else {
+      for (const entry of shelf.entries.values()) this.#unlist(entry);
+      shelf.member.port = member.port;
+    }
+    for (const record of records) this.#shelve(shelf, record);
+  }
+
+  /** Adds a record to a peer's list, or renews the one of that name; false when the list is full. */
+  add(id: string, record: FileRecord, maxFiles: number): boolean {
+    const shelf = this.#shelves.get(id);
+    if (shelf === undefined) return false;
+    if (!shelf.entries.has(record.name) && shelf.entries.size >= maxFiles) return false;
+    this.#shelve(shelf, record);
+    return true;
+  }
+
+  /** Takes a record off a peer's list; the last one stays. */
+  drop(id: string, name: FileName): "dropped" | "missing" | "last" {
+    const entry = this.#shelves.get(id)?.entries.get(name);
+    if (entry === undefined) return "missing";
+    if (entry.holder.entries.size === 1) return "last";
+    this.#unlist(entry);
+    return "dropped";
+  }
+
+  /** Removes a peer and its records; gives it back if it was here. */
+  leave(id: string): Member | undefined {
+    const shelf = this.#shelves.get(id);
+    if (shelf === undefined) return undefined;
+    for (const entry of shelf.entries.values()) this.#unlist(entry);
+    this.#shelves.delete(id);
+    const { address } = shelf.member;
+    const others = (this.#addresses.get(address) ?? 1) - 1;
+    if (others === 0) this.#addresses.delete(address);
+    else this.#addresses.set(address, others);
+    return shelf.member;
+  }
+
+  has(id: string): boolean {
+    return this.#shelves.has(id);
+  }
+
+  /** Whether an accepted peer comes from this address. */
+  known(address: Address): boolean {
+    return this.#addresses.has(address);
+  }
+
+  /** The FT/1 peers, of one address or of all; they hold no connection that could tell when they go. */
+  basicMembers(address?: Address): Member[] {
+    const members: Member[] = [];
+    for (const { member } of this.#shelves.values()) {
+      if (member.profile === 1 && (address === undefined || member.address === address)) members.push(member);
+    }
+    return members;
+  }
+
+  /** FT/2: the answer lines for an exact file name. */
+  search(name: FileName, seer: Seer, limit: number): string[] {
+    const entries = this.#names.get(name) ?? [];
+    return entries.slice(0, limit).map((entry) => lineFor(entry, seer));
+  }
+
+  /** FT/1: the same, five fields a line. */
+  searchBasic(name: FileName, seer: Seer, limit: number): string[] {
+    const entries = this.#names.get(name) ?? [];
+    return entries
+      .slice(0, limit)
+      .map(({ holder, record }) => formatFoundRecord({ ...record, address: addressFor(holder.member, seer) }));
+  }
+
+  /** A page of one peer's records, or of all. */
+  list(id: string | undefined, { offset, limit }: Page, seer: Seer): string[] {
+    const lines: string[] = [];
+    const chosen = id === undefined ? this.#shelves.values() : [this.#shelves.get(id)];
+    let skip = offset;
+    for (const shelf of chosen) {
+      if (shelf === undefined || lines.length >= limit) break;
+      if (skip >= shelf.entries.size) {
+        skip -= shelf.entries.size;
+        continue;
+      }
+      for (const entry of shelf.entries.values()) {
+        if (skip > 0) skip -= 1;
+        else if (lines.length < limit) lines.push(lineFor(entry, seer));
+      }
+    }
+    return lines;
+  }
+
+  /** A page of the peers online. */
+  who({ offset, limit }: Page, seer: Seer): PeerLine[] {
+    const lines: PeerLine[] = [];
+    let at = 0;
+    for (const { member, entries, bytes } of this.#shelves.values()) {
+      if (lines.length >= limit) break;
+      if (at++ < offset) continue;
+      const { id, port, agent, since } = member;
+      lines.push({ id, address: addressFor(member, seer), port, files: entries.size, bytes, agent, since });
+    }
+    return lines;
+  }
+
+  #shelve(shelf: Shelf, record: FileRecord): void {
+    const old = shelf.entries.get(record.name);
+    if (old !== undefined) this.#unlist(old);
+    const own = { ...record, address: shelf.member.address, port: shelf.member.port };
+    const [before, after] = formatRecordAround(own);
+    const entry: Entry = { holder: shelf, record: own, before, after };
+    shelf.entries.set(record.name, entry);
+    shelf.bytes += record.size;
+    this.#files += 1;
+    const entries = this.#names.get(record.name);
+    if (entries === undefined) this.#names.set(record.name, [entry]);
+    else entries.push(entry);
+  }
+
+  #unlist(entry: Entry): void {
+    const { holder, record } = entry;
+    holder.entries.delete(record.name);
+    holder.bytes -= record.size;
+    this.#files -= 1;
+    const entries = this.#names.get(record.name) ?? [];
+    entries.splice(entries.indexOf(entry), 1);
+    if (entries.length === 0) this.#names.delete(record.name);
+  }
+}
+
+function lineFor({ holder, before, after }: Entry, seer: Seer): string {
+  return before + addressFor(holder.member, seer) + after;
+}
+
+function addressFor(member: Member, seer: Seer): Address {
+  return isLoopback(member.address) && !isLoopback(seer.address) ? seer.via : member.address;
+}

@@ -1,0 +1,40 @@
+// What can go wrong, as a few classes. Every message is a sentence for a person; every code is a stable word for a script.
+
+/** Something could not be done. `message` is a whole sentence, `code` a stable kebab-case word. */
+export class FtError extends Error {
+  readonly code: string;
+
+  constructor(code: string, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = new.target.name;
+    this.code = code;
+  }
+}
+
+/** The other side broke the grammar or a limit; `code` is what an `ERROR` line would carry. */
+export class ProtocolError extends FtError {}
+
+/** The command line asks for something that does not exist; exit code 2. */
+export class UsageError extends FtError {
+  constructor(message: string) {
+    super("usage", message);
+  }
+}
+
+/** The person, or a signal, stopped it; exit code 130. */
+export class CancelledError extends FtError {
+  constructor() {
+    super("cancelled", "Stopped.");
+  }
+}
+
+/** What to tell a person about any thrown value: our own sentences as they are, a system error by its message. */
+export function sentenceOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** The system's code of an error (`ENOSPC`, `ECONNREFUSED` …), or our own, or "". */
+export function codeOf(error: unknown): string {
+  if (typeof error !== "object" || error === null || !("code" in error)) return "";
+  return typeof error.code === "string" ? error.code : "";
+}

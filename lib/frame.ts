@@ -1,0 +1,87 @@
+// Cuts a stream of bytes into lines and counted raw bytes. Knows no message and no socket.
+
+import { ProtocolError } from "./error.ts";
+
+/** A line with its end, in bytes. */
+export const LINE_LIMIT = 4096;
+
+const LF = 10;
+const CR = 13;
+const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const EMPTY = new Uint8Array(0);
+
+/** Bytes as UTF-8 text; what is not UTF-8 is refused. */
+export function decodeText(bytes: Uint8Array): string {
+  try {
+    return text.decode(bytes);
+  } catch {
+    throw new ProtocolError("bad-encoding", "What arrived is not UTF-8 text.");
+  }
+}
+
+/** Received bytes that are not used yet. A chunk given to `push` is kept, not copied, when nothing was left of the ones before. */
+export class Frame {
+  #bytes: Uint8Array = EMPTY;
+  #start = 0;
+  /** Where the search for a line end goes on, so that a line that arrives byte by byte is searched once. */
+  #searched = 0;
+
+  /** Takes in what arrived. */
+  push(chunk: Uint8Array): void {
+    const left = this.#bytes.length - this.#start;
+    if (left === 0) {
+      this.#bytes = chunk;
+      this.#searched = 0;
+    } else {
+      const joined = new Uint8Array(left + chunk.length);
+      joined.set(this.#bytes.subarray(this.#start));
+      joined.set(chunk, left);
+      this.#bytes = joined;
+      this.#searched = Math.max(0, this.#searched - this.#start);
+    }
+    this.#start = 0;
+  }
+
+  /** How many bytes wait. */
+  get length(): number {
+    return this.#bytes.length - this.#start;
+  }
+
+  /** All bytes that wait, without using them. */
+  peek(): Uint8Array {
+    return this.#bytes.subarray(this.#start);
+  }
+
+  /** Uses up to `count` of the bytes that wait; empty if none do. */
+  take(count: number): Uint8Array {
+    const end = Math.min(this.#bytes.length, this.#start + count);
+    const taken = this.#bytes.subarray(this.#start, end);
+    this.#start = end;
+    if (this.#start === this.#bytes.length) this.#bytes = EMPTY;
+    if (this.#bytes === EMPTY) this.#start = 0;
+    this.#searched = this.#start;
+    return taken;
+  }
+
+  /** The next whole line, without its LF or CR LF, as bytes; undefined while it is incomplete. Throws when it is over the limit. */
+  lineBytes(limit = LINE_LIMIT): Uint8Array | undefined {
+    const end = this.#bytes.indexOf(LF, Math.max(this.#searched, this.#start));
+    const length = (end < 0 ? this.#bytes.length : end + 1) - this.#start;
+    if (length > limit || (end < 0 && length === limit)) {
+      throw new ProtocolError("line-too-long", `A line is longer than ${limit} bytes.`);
+    }
+    if (end < 0) {
+      this.#searched = this.#bytes.length;
+      return undefined;
+    }
+    const line = this.take(length);
+    const cut = line.length > 1 && line[line.length - 2] === CR ? 2 : 1;
+    return line.subarray(0, line.length - cut);
+  }
+
+  /** The next whole line as text. */
+  line(limit = LINE_LIMIT): string | undefined {
+    const bytes = this.lineBytes(limit);
+    return bytes === undefined ? undefined : decodeText(bytes);
+  }
+}

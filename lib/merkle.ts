@@ -1,0 +1,89 @@
+// Content ids: the SHA-256 Merkle tree over 16 KiB blocks that BitTorrent v2 calls "pieces root" (BEP 52).
+// Pure: the hash function is handed in. A hash is 32 bytes; a layer is its hashes one after the other.
+
+/** SHA-256 of `data`, written into `out` (32 bytes). */
+export type Sha256 = (data: Uint8Array, out: Uint8Array) => void;
+
+export const BLOCK = 16 * 1024;
+export const HASH = 32;
+
+const SMALLEST_PIECE = 64 * 1024;
+const LARGEST_PIECE = 4 * 1024 * 1024;
+const PIECES_WANTED = 4096;
+
+/** The piece size in bytes for a file of `size` bytes: a power of two from 64 KiB to 4 MiB, about 4096 pieces at most. */
+export function pieceSizeOf(size: number): number {
+  let piece = SMALLEST_PIECE;
+  while (piece < LARGEST_PIECE && size / piece > PIECES_WANTED) piece *= 2;
+  return piece;
+}
+
+/** How many pieces a file of `size` bytes has; an empty file has none. */
+export function pieceCountOf(size: number): number {
+  return Math.ceil(size / pieceSizeOf(size));
+}
+
+/** The hashes of the 16 KiB blocks of `data` (the last one may be short), as a layer. */
+export function blockLayer(data: Uint8Array, sha256: Sha256): Uint8Array {
+  const layer = new Uint8Array(Math.ceil(data.length / BLOCK) * HASH);
+  for (let at = 0, i = 0; at < data.length; at += BLOCK, i += HASH) {
+    sha256(data.subarray(at, at + BLOCK), layer.subarray(i, i + HASH));
+  }
+  return layer;
+}
+
+/**
+ * The hash of one piece from its block layer. In a file of several pieces every piece is a whole subtree of `pieceSize`,
+ * so a short last piece is padded with zero leaves; the only piece of a small file is padded to the next power of two.
+ */
+export function pieceHash(blocks: Uint8Array, fileSize: number, sha256: Sha256): Uint8Array {
+  const pieceSize = pieceSizeOf(fileSize);
+  const leaves = fileSize > pieceSize ? pieceSize / BLOCK : powerOfTwoFrom(blocks.length / HASH);
+  return fold(blocks, leaves, new Uint8Array(HASH), sha256);
+}
+
+/** The content id of a file of `fileSize` bytes from the hashes of its pieces, in order; for no piece, SHA-256 of nothing. */
+export function rootOf(pieces: Uint8Array, fileSize: number, sha256: Sha256): Uint8Array {
+  if (fileSize === 0) {
+    const root = new Uint8Array(HASH);
+    sha256(new Uint8Array(0), root);
+    return root;
+  }
+  let padding = new Uint8Array(HASH);
+  for (let size = BLOCK; size < pieceSizeOf(fileSize); size *= 2) padding = parent(padding, padding, sha256);
+  return fold(pieces, powerOfTwoFrom(pieces.length / HASH), padding, sha256);
+}
+
+/** Folds a layer up to one hash, padded on the right with `padding` to `width` hashes (a power of two). */
+function fold(layer: Uint8Array, width: number, padding: Uint8Array, sha256: Sha256): Uint8Array {
+  let nodes = layer;
+  let filler = padding;
+  for (let wide = width; wide > 1; wide /= 2) {
+    const count = nodes.length / HASH;
+    const above = new Uint8Array(Math.ceil(count / 2) * HASH);
+    for (let i = 0; i < count; i += 2) {
+      const pair = nodes.subarray(i * HASH, (i + 2) * HASH);
+      const out = above.subarray((i / 2) * HASH, (i / 2 + 1) * HASH);
+      if (pair.length === 2 * HASH) sha256(pair, out);
+      else out.set(parent(pair, filler, sha256));
+    }
+    nodes = above;
+    filler = parent(filler, filler, sha256);
+  }
+  return nodes;
+}
+
+function parent(left: Uint8Array, right: Uint8Array, sha256: Sha256): Uint8Array<ArrayBuffer> {
+  const both = new Uint8Array(2 * HASH);
+  both.set(left, 0);
+  both.set(right, HASH);
+  const out = new Uint8Array(HASH);
+  sha256(both, out);
+  return out;
+}
+
+function powerOfTwoFrom(count: number): number {
+  let width = 1;
+  while (width < count) width *= 2;
+  return width;
+}

@@ -1,0 +1,788 @@
+// The protocol: every message of both profiles, its type, how it is written and how it is read. Bytes in, messages out:
+// nothing here knows a socket, a clock or a log.
+//
+// FT/1, the basic profile (the plain programs of 2020). A message is what arrives until a newline, the end of the stream, or
+// 50 ms of silence. One exchange a connection:
+//
+//     peer → tracker   HELLO                          tracker → peer   HI                  (two bytes)
+//     peer → tracker   <name,type,size,DD/MM/YY,IP,port>\n   once per file, names raw; the peer closes, nothing is answered
+//     peer → tracker   SEARCH: name                   tracker → peer   FOUND: <type,size,DD/MM/YY,IP,port>\n…  or  NOT FOUND
+//     peer → tracker   BYE                            every FT/1 peer of that address is removed, nothing is answered
+//     peer → peer      DOWNLOAD:name,type,size        peer → peer      FILE: + the bytes, then the end of the stream
+//     peer → peer      DOWNLOAD name                  peer → peer      FILE: + one space + the bytes
+//
+// FT/2. UTF-8 lines ending in LF (CR LF is read too), 4096 bytes at most with the LF. `VERB arg … key=value …`, one space between.
+// `% , ; < >`, control characters and, in values, the space are written %XX. Unknown keys are ignored, unknown verbs answered
+// with ERROR unknown-verb. After a line that breaks the grammar or a limit comes ERROR code words, and a close.
+//
+//     peer → tracker, one connection for as long as the peer is online
+//       HELLO FT/2 agent=…            → HI FT/2 name=… max=… key=… you=…
+//       FILES n port=p, n records     → WELCOME id=… pass=… peers=… files=…   (later again: a new list, a new pass)
+//       ADD <record>  ·  DROP name    → OK  ·  NOT FOUND (no such record)  ·  ERROR last-file
+//       SEARCH: name                  → FOUND: n, n records  ·  NOT FOUND
+//       LIST id=… offset=… limit=…    → the same
+//       WHO offset=… limit=…          → PEERS: n, n lines id=… address=… port=… files=… bytes=… agent=… since=…
+//       KNOWN address                 → YES  ·  NO
+//       PING                          → PONG
+//       BYE                           → BYE, close
+//     tracker → peer, between replies:  NOTICE words  ·  REACH yes|no reason=…  ·  CONNECT address=… port=… token=…
+//     peer → peer
+//       HELLO FT/2 pass=…             → HI FT/2
+//       DOWNLOAD root=…|name=… offset=… length=…   → FILE: length=n size=total, n raw bytes  ·  BUSY position=k  ·  NOT FOUND  ·  ERROR
+//       BYE                           → close
+//
+// A record is <name,type,size,DD/MM/YY,address,port;v=2;mtime=…;root=…>. Replies come in the order of the requests, which may
+// be pipelined. What is not accepted gets no answer: FILES 0, and every request before FILES. A tracker that has already
+// answered `HELLO` with `HI` and then sees ` FT/2 …` follow completes its line, so the bytes are the same however they were cut.
+
+import { ProtocolError } from "./error.ts";
+import { decodeText, Frame } from "./frame.ts";
+import {
+  type Address,
+  escapeField,
+  escapeValue,
+  type FileName,
+  type FileRecord,
+  formatBasicRecord,
+  formatRecord,
+  parseAddress,
+  parseBasicRecord,
+  parseFileName,
+  parseFoundRecord,
+  parsePort,
+  parseRecord,
+  parseRoot,
+  parseWhole,
+  unescapeField,
+} from "./record.ts";
+
+export const DEFAULT_TRACKER_PORT = 1234;
+export const DEFAULT_MAX_FILES = 5;
+/** FT/1: this much silence ends a message. */
+export const SILENCE_MS = 50;
+/** How long an FT/1 tracker's silence after `HELLO FT/2` is waited for. */
+export const PROFILE_WAIT_MS = 1000;
+/** A peer pings after this much silence; its tracker drops it after twice as much. */
+export const PING_MS = 45_000;
+/** A pass is good for this long after it was issued. */
+export const PASS_LIFETIME_S = 3600;
+export const RESULTS_DEFAULT = 200;
+export const RESULTS_LIMIT = 2000;
+
+export type Profile = 1 | 2;
+
+/** A page of a long answer. */
+export interface Page {
+  offset: number;
+  limit: number;
+}
+
+/** One line of the answer to WHO. */
+export interface PeerLine {
+  id: string;
+  address: Address;
+  port: number;
+  files: number;
+  bytes: number;
+  agent: string;
+  /** ISO 8601 UTC. */
+  since: string;
+}
+
+export type ToTracker =
+  | { verb: "HELLO"; profile: 1 }
+  | { verb: "HELLO"; profile: 2; agent: string }
+  | { verb: "FILES"; profile: 1; records: FileRecord[] }
+  | { verb: "FILES"; profile: 2; port: number; records: FileRecord[] }
+  | { verb: "ADD"; record: FileRecord }
+  | { verb: "DROP"; name: FileName }
+  | { verb: "SEARCH"; name: FileName }
+  | ({ verb: "LIST"; id?: string } & Page)
+  | ({ verb: "WHO" } & Page)
+  | { verb: "KNOWN"; address: Address }
+  | { verb: "PING" }
+  | { verb: "BYE" }
+  | { verb: "UNKNOWN"; word: string };
+
+export type FromTracker =
+  | { verb: "HI"; name: string; max: number; key: string; you: Address }
+  | { verb: "WELCOME"; id: string; pass: string; peers: number; files: number }
+  | { verb: "OK" }
+  | { verb: "FOUND"; records: FileRecord[] }
+  | { verb: "NOT FOUND" }
+  | { verb: "PEERS"; peers: PeerLine[] }
+  | { verb: "YES" }
+  | { verb: "NO" }
+  | { verb: "PONG" }
+  | { verb: "BYE" }
+  | { verb: "ERROR"; code: string; words: string }
+  | { verb: "NOTICE"; words: string }
+  | { verb: "UNKNOWN"; word: string };
+
+export type ToHolder =
+  | { verb: "HELLO"; pass: string }
+  | { verb: "DOWNLOAD"; profile: 1; name: FileName; size?: number; spaced: boolean }
+  | { verb: "DOWNLOAD"; profile: 2; root?: string; name?: FileName; offset: number; length?: number }
+  | { verb: "BYE" }
+  | { verb: "UNKNOWN"; word: string };
+
+export type FromHolder =
+  | { verb: "HI" }
+  /** `length` raw bytes follow; the whole file has `size`. */
+  | { verb: "FILE"; length: number; size: number }
+  | { verb: "BUSY"; position: number }
+  | { verb: "NOT FOUND" }
+  | { verb: "ERROR"; code: string; words: string };
+
+// ---------------------------------------------------------------- writing
+
+/** FT/2, peer → tracker. */
+export function encodeToTracker(message: Exclude<ToTracker, { profile: 1 } | { verb: "UNKNOWN" }>): string {
+  switch (message.verb) {
+    case "HELLO":
+      return `HELLO FT/2 agent=${escapeValue(message.agent)}\n`;
+    case "FILES": {
+      const lines = message.records.map((record) => `${formatRecord(record)}\n`);
+      return `FILES ${message.records.length} port=${message.port}\n${lines.join("")}`;
+    }
+    case "ADD":
+      return `ADD ${formatRecord(message.record)}\n`;
+    case "DROP":
+      return `DROP ${escapeField(message.name)}\n`;
+    case "SEARCH":
+      return `SEARCH: ${escapeField(message.name)}\n`;
+    case "LIST":
+      return `LIST ${message.id === undefined ? "" : `id=${escapeValue(message.id)} `}${encodePage(message)}\n`;
+    case "WHO":
+      return `WHO ${encodePage(message)}\n`;
+    case "KNOWN":
+      return `KNOWN ${message.address}\n`;
+    case "PING":
+    case "BYE":
+      return `${message.verb}\n`;
+    default:
+      return message satisfies never;
+  }
+}
+
+function encodePage({ offset, limit }: Page): string {
+  return `offset=${offset} limit=${limit}`;
+}
+
+/** FT/2, tracker → peer. An answer of records takes them as lines, which the catalogue keeps ready. */
+export function encodeFromTracker(
+  message: Exclude<FromTracker, { verb: "UNKNOWN" | "FOUND" }> | { verb: "FOUND"; lines: string[] },
+): string {
+  switch (message.verb) {
+    case "HI":
+      return `HI FT/2 name=${escapeValue(message.name)} max=${message.max} key=${message.key} you=${message.you}\n`;
+    case "WELCOME":
+      return `WELCOME id=${message.id} pass=${message.pass} peers=${message.peers} files=${message.files}\n`;
+    case "FOUND":
+      return `FOUND: ${message.lines.length}\n${message.lines.join("\n")}\n`;
+    case "PEERS":
+      return `PEERS: ${message.peers.length}\n${message.peers.map(encodePeerLine).join("")}`;
+    case "ERROR":
+      return `ERROR ${message.code} ${escapeField(message.words)}\n`;
+    case "NOTICE":
+      return `NOTICE ${escapeField(message.words)}\n`;
+    case "OK":
+    case "NOT FOUND":
+    case "YES":
+    case "NO":
+    case "PONG":
+    case "BYE":
+      return `${message.verb}\n`;
+    default:
+      return message satisfies never;
+  }
+}
+
+function encodePeerLine(peer: PeerLine): string {
+  return `id=${peer.id} address=${peer.address} port=${peer.port} files=${peer.files} bytes=${peer.bytes} agent=${escapeValue(peer.agent)} since=${peer.since}\n`;
+}
+
+/** FT/2, downloader → holder. */
+export function encodeToHolder(message: Exclude<ToHolder, { profile: 1 } | { verb: "UNKNOWN" }>): string {
+  switch (message.verb) {
+    case "HELLO":
+      return `HELLO FT/2 pass=${message.pass}\n`;
+    case "DOWNLOAD": {
+      const root = message.root === undefined ? "" : ` root=${message.root}`;
+      const name = message.name === undefined ? "" : ` name=${escapeValue(message.name)}`;
+      const length = message.length === undefined ? "" : ` length=${message.length}`;
+      return `DOWNLOAD${root}${name} offset=${message.offset}${length}\n`;
+    }
+    case "BYE":
+      return "BYE\n";
+    default:
+      return message satisfies never;
+  }
+}
+
+/** FT/2, holder → downloader. */
+export function encodeFromHolder(message: FromHolder): string {
+  switch (message.verb) {
+    case "HI":
+      return "HI FT/2\n";
+    case "FILE":
+      return `FILE: length=${message.length} size=${message.size}\n`;
+    case "BUSY":
+      return `BUSY position=${message.position}\n`;
+    case "NOT FOUND":
+      return "NOT FOUND\n";
+    case "ERROR":
+      return `ERROR ${message.code} ${escapeField(message.words)}\n`;
+    default:
+      return message satisfies never;
+  }
+}
+
+/** FT/1: everything a peer or a tracker says, ready to send. */
+export const basic = {
+  hello: "HELLO",
+  hi: "HI",
+  bye: "BYE",
+  notFound: "NOT FOUND",
+  file: "FILE:",
+  fileSpaced: "FILE: ",
+  /** A peer's list, which an old tracker reads in one piece. */
+  records: (records: FileRecord[]): string => records.map(formatBasicRecord).join("\n"),
+  search: (name: FileName): string => `SEARCH: ${name}`,
+  /** Lines as the catalogue keeps them ready: five fields, no name. */
+  found: (lines: string[]): string => `FOUND: ${lines.join("\n")}\n`,
+  /** An old peer finds the file by all three. */
+  download: ({ name, type, size }: Pick<FileRecord, "name" | "type" | "size">): string => `DOWNLOAD:${name},${type},${size}`,
+};
+
+/** FT/1: one record of a `FOUND` answer. */
+export function formatFoundRecord(record: FileRecord): string {
+  return `<${record.type},${record.size},${record.date},${record.address},${record.port}>`;
+}
+
+const OLD_TRACKER_READS = 1024;
+
+/**
+ * Which of these records an old tracker can take. It knows only names of letters, `.`, `_`, `-` and space, forgets a whole list
+ * with another name in it, refuses types with digits in them (they become `data`), and reads at most 1024 bytes.
+ */
+export function forOldTracker(records: FileRecord[]): { taken: FileRecord[]; left: FileRecord[] } {
+  const taken: FileRecord[] = [];
+  const left: FileRecord[] = [];
+  for (const record of records) {
+    const plain = { ...record, type: /^[A-Za-z/-]{3,70}$/.test(record.type) ? record.type : "data" };
+    const fits = basic.records([...taken, plain]).length <= OLD_TRACKER_READS;
+    const known = /^[._A-Za-z -]+$/.test(plain.name) && plain.name.trim() === plain.name && !plain.address.includes(":");
+    if (known && fits) taken.push(plain);
+    else left.push(record);
+  }
+  return { taken, left };
+}
+
+// ---------------------------------------------------------------- reading
+
+/** What every reader does: bytes and events go in, `next` gives messages until it has none. */
+abstract class Inbox<Message> {
+  protected readonly frame = new Frame();
+  /** Why the bytes that wait may be a whole message without a newline; FT/1 only. */
+  protected over: "no" | "silence" | "end" = "no";
+
+  /** Takes in what arrived. */
+  push(chunk: Uint8Array): void {
+    this.frame.push(chunk);
+    this.over = "no";
+  }
+
+  /** Nothing has arrived for `SILENCE_MS`. */
+  silence(): void {
+    if (this.over === "no") this.over = "silence";
+  }
+
+  /** Nothing will arrive any more. */
+  end(): void {
+    this.over = "end";
+  }
+
+  /** How many bytes are not read yet. */
+  get waiting(): number {
+    return this.frame.length;
+  }
+
+  /** The next whole message, or undefined. Throws `ProtocolError`; nothing may be read after that. */
+  abstract next(): Message | undefined;
+
+  /** FT/1: the next message as text; a list of records is whole only after its last `>`. */
+  protected basicMessage(): string | undefined {
+    for (;;) {
+      const line = this.frame.lineBytes();
+      if (line !== undefined) {
+        const text = decodeText(line).trim();
+        if (text !== "") return text;
+        continue;
+      }
+      const rest = this.frame.peek();
+      if (rest.length === 0 || this.over === "no") return undefined;
+      if (this.over === "silence" && rest[0] === LESS_THAN && rest[rest.length - 1] !== GREATER_THAN) return undefined;
+      return decodeText(this.frame.take(rest.length)).trim();
+    }
+  }
+
+  /** The next FT/2 line; a control character in it breaks the grammar. */
+  protected line(): string | undefined {
+    const line = this.frame.line();
+    if (line !== undefined && /[\u0000-\u001f\u007f-\u009f]/.test(line)) {
+      throw new ProtocolError("bad-line", "A line has a control character in it.");
+    }
+    return line;
+  }
+}
+
+const LESS_THAN = 60;
+const GREATER_THAN = 62;
+
+/** Peer → tracker: reads both profiles, and finds out which one this connection speaks. */
+export class TrackerInbox extends Inbox<ToTracker> {
+  readonly #maxFiles: number;
+  #profile: Profile | undefined;
+  #greeted = false;
+  #hello = true;
+  #records: FileRecord[] = [];
+  #recordsChanged = false;
+  #files: { port: number; count: number; records: FileRecord[] } | undefined;
+
+  constructor(maxFiles: number) {
+    super();
+    this.#maxFiles = maxFiles;
+  }
+
+  /** The connection's profile once it is known: FT/2 by its first line, else FT/1. */
+  get profile(): Profile | undefined {
+    return this.#profile;
+  }
+
+  override next(): ToTracker | undefined {
+    return this.#profile === 2 ? this.#nextLine() : this.#nextBasic();
+  }
+
+  #nextBasic(): ToTracker | undefined {
+    if (this.#hello) {
+      const rest = decodeStart(this.frame.peek());
+      if (!rest.startsWith("HELLO")) {
+        if ("HELLO".startsWith(rest) && this.over === "no") return undefined;
+        this.#hello = false;
+      } else {
+        const behind = rest.slice(5);
+        if (/^ FT\/2[ \r\n]/.test(behind)) {
+          this.#profile = 2;
+          return this.#nextLine();
+        }
+        const undecided = " FT/2".startsWith(behind);
+        if (!undecided) {
+          this.frame.take(5);
+          this.#hello = false;
+        }
+        const asked = !undecided || behind === "" || (behind === " " && this.over !== "no");
+        if (asked && !this.#greeted) {
+          this.#greeted = true;
+          this.#profile = 1;
+          return { verb: "HELLO", profile: 1 };
+        }
+        if (undecided) return undefined;
+      }
+    }
+    refuseForeign(this.frame.peek(), ["<", "SEARCH", "BYE"]);
+    const text = this.basicMessage();
+    if (text !== undefined) {
+      this.#profile = 1;
+      const message = this.#basicRequest(text);
+      if (message !== undefined) return message;
+      return this.#nextBasic();
+    }
+    if (!this.#recordsChanged) return undefined;
+    this.#recordsChanged = false;
+    return { verb: "FILES", profile: 1, records: [...this.#records] };
+  }
+
+  /** A list of records is held back until all that has arrived is read, so that it counts as one list however it was cut. */
+  #basicRequest(text: string): ToTracker | undefined {
+    if (text.startsWith("<")) {
+      for (const tuple of text.split(/(?<=>)\s*(?=<)/)) this.#records.push(parseBasicRecord(tuple));
+      this.#recordsChanged = true;
+      this.#refuseTooMany(this.#records.length);
+      return undefined;
+    }
+    const search = /^SEARCH(?::|\s)\s*(.*)$/s.exec(text);
+    if (search !== null) return { verb: "SEARCH", name: parseFileName(search[1] ?? "") };
+    if (text === "BYE") return { verb: "BYE" };
+    throw new ProtocolError("unknown-message", "What arrived is no message of this protocol.");
+  }
+
+  #nextLine(): ToTracker | undefined {
+    for (;;) {
+      const line = this.line();
+      if (line === undefined) return undefined;
+      const files = this.#files;
+      if (files === undefined) {
+        const message = this.#request(line);
+        if (message !== undefined) return message;
+      } else {
+        files.records.push(parseRecord(line));
+        if (files.records.length < files.count) continue;
+        this.#files = undefined;
+        return { verb: "FILES", profile: 2, port: files.port, records: files.records };
+      }
+    }
+  }
+
+  #request(line: string): ToTracker | undefined {
+    const [verb, rest] = cutVerb(line);
+    switch (verb) {
+      case "HELLO":
+        if (!this.#hello) throw new ProtocolError("unexpected", "HELLO comes once, at the start.");
+        this.#hello = false;
+        return { verb, profile: 2, agent: valuesOf(rest).get("agent") ?? "" };
+      case "FILES": {
+        const count = parseWhole(rest.split(" ")[0] ?? "");
+        if (count === undefined) throw new ProtocolError("bad-number", "FILES needs a whole number of files.");
+        this.#refuseTooMany(count);
+        const port = parsePort(valuesOf(rest).get("port") ?? "");
+        if (count === 0) return { verb, profile: 2, port: port ?? 0, records: [] };
+        if (port === undefined) throw new ProtocolError("bad-port", "FILES needs port= with a port from 1 to 65535.");
+        this.#files = { port, count, records: [] };
+        return undefined;
+      }
+      case "ADD":
+        return { verb, record: parseRecord(rest) };
+      case "DROP":
+        return { verb, name: parseFileName(unescapeField(rest)) };
+      case "SEARCH:":
+      case "SEARCH":
+        return { verb: "SEARCH", name: parseFileName(unescapeField(rest)) };
+      case "LIST": {
+        const values = valuesOf(rest);
+        const id = values.get("id");
+        return { verb, ...(id === undefined ? {} : { id }), ...pageOf(values) };
+      }
+      case "WHO":
+        return { verb, ...pageOf(valuesOf(rest)) };
+      case "KNOWN": {
+        const address = parseAddress(rest);
+        if (address === undefined) throw new ProtocolError("bad-address", "KNOWN needs an IP address.");
+        return { verb, address };
+      }
+      case "PING":
+      case "BYE":
+        return { verb };
+      default:
+        return { verb: "UNKNOWN", word: verb };
+    }
+  }
+
+  #refuseTooMany(count: number): void {
+    if (count <= this.#maxFiles) return;
+    throw new ProtocolError("too-many-files", `${count} files are too many: this tracker takes ${this.#maxFiles} a peer.`);
+  }
+}
+
+/** Tracker → peer, FT/2. */
+export class SessionInbox extends Inbox<FromTracker> {
+  #list:
+    | { kind: "FOUND"; count: number; items: FileRecord[] }
+    | { kind: "PEERS"; count: number; items: PeerLine[] }
+    | undefined;
+
+  override next(): FromTracker | undefined {
+    for (;;) {
+      const line = this.line();
+      if (line === undefined) return undefined;
+      const list = this.#list;
+      if (list === undefined) {
+        const message = this.#reply(line);
+        if (message !== undefined) return message;
+        continue;
+      }
+      if (list.kind === "FOUND") list.items.push(parseRecord(line));
+      else list.items.push(parsePeerLine(line));
+      if (list.items.length < list.count) continue;
+      this.#list = undefined;
+      return list.kind === "FOUND" ? { verb: "FOUND", records: list.items } : { verb: "PEERS", peers: list.items };
+    }
+  }
+
+  #reply(line: string): FromTracker | undefined {
+    if (line === "NOT FOUND") return { verb: line };
+    const [verb, rest] = cutVerb(line);
+    switch (verb) {
+      case "HI": {
+        const values = valuesOf(rest);
+        const you = parseAddress(need(values, "you"));
+        if (!/^FT\/2(?: |$)/.test(rest) || you === undefined)
+          throw new ProtocolError("bad-line", "The tracker's HI is not FT/2.");
+        return { verb, name: values.get("name") ?? "", max: wholeOf(values, "max"), key: need(values, "key"), you };
+      }
+      case "WELCOME": {
+        const values = valuesOf(rest);
+        return {
+          verb,
+          id: need(values, "id"),
+          pass: need(values, "pass"),
+          peers: wholeOf(values, "peers"),
+          files: wholeOf(values, "files"),
+        };
+      }
+      case "FOUND:":
+      case "PEERS:": {
+        const count = parseWhole(rest);
+        if (count === undefined || count > RESULTS_LIMIT) {
+          throw new ProtocolError("bad-number", "The tracker announces an answer of impossible length.");
+        }
+        const kind = verb === "FOUND:" ? "FOUND" : "PEERS";
+        if (count > 0) this.#list = { kind, count, items: [] };
+        else return kind === "FOUND" ? { verb: kind, records: [] } : { verb: kind, peers: [] };
+        return undefined;
+      }
+      case "OK":
+      case "YES":
+      case "NO":
+      case "PONG":
+      case "BYE":
+        return { verb };
+      case "ERROR":
+        return errorOf(rest);
+      case "NOTICE":
+        return { verb, words: unescapeField(rest) };
+      default:
+        return { verb: "UNKNOWN", word: verb };
+    }
+  }
+}
+
+/** FT/1, tracker → peer: a whole answer to SEARCH. Records that cannot be read are left out. */
+export function parseBasicFound(answer: Uint8Array, name: FileName): FileRecord[] {
+  const text = decodeText(answer).trim();
+  if (text.startsWith("NOT FOUND")) return [];
+  if (!text.startsWith("FOUND:")) throw new ProtocolError("bad-answer", "The tracker's answer is neither FOUND nor NOT FOUND.");
+  const records: FileRecord[] = [];
+  for (const tuple of text
+    .slice(6)
+    .match(/<[^<>]*>/g)
+    ?.slice(0, RESULTS_LIMIT) ?? []) {
+    try {
+      records.push(parseFoundRecord(tuple, name));
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+    }
+  }
+  return records;
+}
+
+/** Downloader → holder: reads both profiles. */
+export class HolderInbox extends Inbox<ToHolder> {
+  #profile: Profile | undefined;
+  #hello = true;
+
+  /** The connection's profile once it is known. */
+  get profile(): Profile | undefined {
+    return this.#profile;
+  }
+
+  override next(): ToHolder | undefined {
+    if (this.#profile === undefined) {
+      const start = decodeStart(this.frame.peek());
+      if (start.startsWith("HELLO FT/2")) this.#profile = 2;
+      else if (start.startsWith("DOWNLOAD")) this.#profile = 1;
+      else refuseForeign(this.frame.peek(), ["HELLO FT/2", "DOWNLOAD"]);
+    }
+    if (this.#profile === undefined) return undefined;
+    return this.#profile === 2 ? this.#nextLine() : this.#nextBasic();
+  }
+
+  #nextBasic(): ToHolder | undefined {
+    const text = this.basicMessage();
+    if (text === undefined) return undefined;
+    const request = /^DOWNLOAD(:| )\s*(.*)$/s.exec(text);
+    if (request === null) throw new ProtocolError("unknown-message", "What arrived is no message of this protocol.");
+    const [, mark = "", what = ""] = request;
+    if (mark === " ") return { verb: "DOWNLOAD", profile: 1, name: parseFileName(what), spaced: true };
+    const parts = what.split(",");
+    const size = parseWhole(parts.at(-1) ?? "");
+    if (parts.length < 3 || size === undefined) {
+      throw new ProtocolError("bad-request", "DOWNLOAD: needs a name, a type and a size.");
+    }
+    return { verb: "DOWNLOAD", profile: 1, name: parseFileName(parts.slice(0, -2).join(",")), size, spaced: false };
+  }
+
+  #nextLine(): ToHolder | undefined {
+    const line = this.line();
+    if (line === undefined) return undefined;
+    const [verb, rest] = cutVerb(line);
+    const values = valuesOf(rest);
+    switch (verb) {
+      case "HELLO":
+        if (!this.#hello) throw new ProtocolError("unexpected", "HELLO comes once, at the start.");
+        this.#hello = false;
+        return { verb, pass: values.get("pass") ?? "" };
+      case "DOWNLOAD": {
+        const root = values.get("root");
+        const name = values.get("name");
+        const length = values.has("length") ? wholeOf(values, "length") : undefined;
+        if (root === undefined && name === undefined) throw new ProtocolError("bad-request", "DOWNLOAD needs root= or name=.");
+        if (root !== undefined && parseRoot(root) === undefined) {
+          throw new ProtocolError("bad-request", "DOWNLOAD's root is not 64 hex digits.");
+        }
+        return {
+          verb,
+          profile: 2,
+          ...(root === undefined ? {} : { root: root.toLowerCase() }),
+          ...(name === undefined ? {} : { name: parseFileName(name) }),
+          offset: values.has("offset") ? wholeOf(values, "offset") : 0,
+          ...(length === undefined ? {} : { length }),
+        };
+      }
+      case "BYE":
+        return { verb };
+      default:
+        return { verb: "UNKNOWN", word: verb };
+    }
+  }
+}
+
+/** Holder → downloader, FT/2: lines, and raw bytes where a FILE line says so. */
+export class DownloadInbox extends Inbox<FromHolder> {
+  #body = 0;
+
+  /** How many raw bytes are still to come before the next line. */
+  get body(): number {
+    return this.#body;
+  }
+
+  /** The raw bytes that are here; empty if none are, or none are due. */
+  takeBody(): Uint8Array {
+    const bytes = this.frame.take(this.#body);
+    this.#body -= bytes.length;
+    return bytes;
+  }
+
+  override next(): FromHolder | undefined {
+    if (this.#body > 0) return undefined;
+    const line = this.line();
+    if (line === undefined) return undefined;
+    if (line === "NOT FOUND") return { verb: line };
+    const [verb, rest] = cutVerb(line);
+    switch (verb) {
+      case "HI":
+        return { verb };
+      case "FILE:": {
+        const values = valuesOf(rest);
+        const length = wholeOf(values, "length");
+        this.#body = length;
+        return { verb: "FILE", length, size: wholeOf(values, "size") };
+      }
+      case "BUSY":
+        return { verb, position: wholeOf(valuesOf(rest), "position") };
+      case "ERROR":
+        return errorOf(rest);
+      default:
+        throw new ProtocolError(
+          "unknown-message",
+          `The holder's answer "${verb.slice(0, 40)}" is no message of this protocol.`,
+        );
+    }
+  }
+}
+
+/** FT/1, holder → downloader: `FILE:`, then the file until the end of the stream. */
+export class BasicDownloadInbox {
+  readonly #frame = new Frame();
+  #begun = false;
+
+  push(chunk: Uint8Array): void {
+    this.#frame.push(chunk);
+  }
+
+  /** The file's bytes that are here. Throws when what came first is not `FILE:`. */
+  takeBody(): Uint8Array {
+    if (!this.#begun) {
+      const start = decodeStart(this.#frame.peek());
+      if (!start.startsWith(basic.file)) {
+        if (basic.file.startsWith(start)) return new Uint8Array(0);
+        throw new ProtocolError("not-found", "The holder does not give this file.");
+      }
+      this.#frame.take(basic.file.length);
+      this.#begun = true;
+    }
+    return this.#frame.take(this.#frame.length);
+  }
+
+  /** Whether `FILE:` has come. */
+  get begun(): boolean {
+    return this.#begun;
+  }
+}
+
+// ---------------------------------------------------------------- words of a line
+
+/** The first bytes, one character a byte: enough to recognise a message by. */
+function decodeStart(bytes: Uint8Array): string {
+  return String.fromCharCode(...bytes.subarray(0, 12));
+}
+
+/** A stranger that speaks something else is known by its first bytes; nothing more of it is waited for. */
+function refuseForeign(bytes: Uint8Array, openings: string[]): void {
+  const start = decodeStart(bytes).trimStart();
+  if (openings.some((opening) => start.startsWith(opening) || opening.startsWith(start))) return;
+  throw new ProtocolError("unknown-message", "What arrived is no message of this protocol.");
+}
+
+function cutVerb(line: string): [verb: string, rest: string] {
+  const space = line.indexOf(" ");
+  return space < 0 ? [line, ""] : [line.slice(0, space), line.slice(space + 1)];
+}
+
+/** The `key=value` words of a line; other words are not its business. */
+function valuesOf(rest: string): Map<string, string> {
+  const values = new Map<string, string>();
+  for (const word of rest.split(" ")) {
+    const equals = word.indexOf("=");
+    if (equals > 0) values.set(word.slice(0, equals), unescapeField(word.slice(equals + 1)));
+  }
+  return values;
+}
+
+function need(values: Map<string, string>, key: string): string {
+  const value = values.get(key);
+  if (value === undefined) throw new ProtocolError("bad-line", `A line lacks its ${key}=.`);
+  return value;
+}
+
+function wholeOf(values: Map<string, string>, key: string): number {
+  const value = parseWhole(need(values, key));
+  if (value === undefined) throw new ProtocolError("bad-number", `${key}= needs a whole number.`);
+  return value;
+}
+
+function pageOf(values: Map<string, string>): Page {
+  const offset = values.has("offset") ? wholeOf(values, "offset") : 0;
+  const limit = values.has("limit") ? wholeOf(values, "limit") : RESULTS_DEFAULT;
+  return { offset, limit: Math.min(limit, RESULTS_LIMIT) };
+}
+
+function errorOf(rest: string): { verb: "ERROR"; code: string; words: string } {
+  const [code, words] = cutVerb(rest);
+  return { verb: "ERROR", code, words: unescapeField(words) };
+}
+
+function parsePeerLine(line: string): PeerLine {
+  const values = valuesOf(line);
+  const address = parseAddress(need(values, "address"));
+  if (address === undefined) throw new ProtocolError("bad-address", "A peer's address is not an IP address.");
+  return {
+    id: need(values, "id"),
+    address,
+    port: wholeOf(values, "port"),
+    files: wholeOf(values, "files"),
+    bytes: wholeOf(values, "bytes"),
+    agent: values.get("agent") ?? "",
+    since: values.get("since") ?? "",
+  };
+}
