@@ -1,0 +1,545 @@
+#!/usr/bin/env bun
+// ft-tracker: the index server of a LAN. It knows which online peer has which file, and serves only peers it has accepted.
+//
+//     ft-tracker [--port 1234]
+//
+// One TCP connection is one conversation: FT/2 peers stay connected for as long as they are online; FT/1 programs come for one
+// exchange at a time. Nothing is written to disk: the index is what the peers that are online say.
+
+import { randomBytes } from "node:crypto";
+import { hostname, networkInterfaces } from "node:os";
+import { Catalog, type Member, type Seer } from "./lib/catalog.ts";
+import type { Channel } from "./lib/channel.ts";
+import { EXIT, err, exitCodeFor, numberOption, out, readArguments, runProgram, VERSION } from "./lib/cli.ts";
+import { ProtocolError, UsageError } from "./lib/error.ts";
+import {
+  basic,
+  DEFAULT_MAX_FILES,
+  DEFAULT_TRACKER_PORT,
+  encodeFromTracker,
+  PASS_LIFETIME_S,
+  PING_MS,
+  RESULTS_DEFAULT,
+  SILENCE_MS,
+  type ToTracker,
+  TrackerInbox,
+} from "./lib/message.ts";
+import { PassOffice } from "./lib/pass.ts";
+import { type FileName, type FileRecord, formatEndpoint, isLoopback, parseAddress } from "./lib/record.ts";
+import { jsonLine, plural, printable } from "./lib/text.ts";
+import { dial, type Listener, listen } from "./lib/wire.ts";
+
+export const USAGE = `ft-tracker: knows which peer on this network has which file.
+
+Usage: ft-tracker [options]
+
+  --port N             port to listen on (default ${DEFAULT_TRACKER_PORT}; 0 takes a free one)
+  --host ADDRESS       address to listen on (default 0.0.0.0, every interface)
+  --name NAME          what peers see as this tracker's name (default: the host's name)
+  --max-files N        files a peer may share (default ${DEFAULT_MAX_FILES})
+  --max-peers N        peers online at once (default: as many as the system allows)
+  --max-per-address N  connections from one address (default 32)
+  --no-announce        do not announce the tracker (this version never does)
+  --json               one JSON object a line for each event
+  --quiet              print errors only
+  --help               this text
+  --version            the version
+
+Peers then run:  ft-peer ADDRESS   with one of the addresses printed at the start.
+Ctrl-C stops it; the peers come back by themselves when it is started again.`;
+
+export interface TrackerOptions {
+  port: number;
+  host: string;
+  name: string;
+  maxFiles: number;
+  maxPeers: number;
+  maxPerAddress: number;
+  /** Called with everything that happens. */
+  report(event: TrackerEvent): void;
+  /** Milliseconds since 1970. */
+  now?: () => number;
+  /** Milliseconds; handed in by tests. */
+  timing?: Partial<Timing>;
+}
+
+interface Timing {
+  /** To complete the first request: the whole exchange of FT/1, the acceptance of FT/2. */
+  acceptance: number;
+  /** An accepted peer that is silent for this long is gone. */
+  idle: number;
+  /** FT/1 peers hold no connection: their port is tried after this time, */
+  firstProbe: number;
+  /** and then every so often. */
+  probe: number;
+}
+
+const TIMING: Timing = { acceptance: 10_000, idle: 2 * PING_MS, firstProbe: 30_000, probe: 60_000 };
+/** How long the peers may take to hear that the tracker stops. */
+const FAREWELL_MS = 2_000;
+const PROBE_FAILURES = 2;
+const PROBE_TIMEOUT_MS = 3_000;
+/** Requests a second a peer may make, after a burst. */
+const RATE = 50;
+const BURST = 200;
+/** Requests that wait for their turn under that rate. */
+const WAITING_LIMIT = 64 * 1024;
+
+export type TrackerEvent =
+  | { event: "listening"; address: string; port: number }
+  | { event: "addresses"; addresses: string[] }
+  | { event: "joined"; id: string; address: string; port: number; files: number; agent: string; profile: string; peers: number }
+  | { event: "updated"; id: string; address: string; port: number; files: number }
+  | { event: "left"; id: string; address: string; port: number; reason: string; peers: number }
+  | { event: "refused"; address: string; code: string; reason: string }
+  | { event: "stopped" };
+
+export interface Tracker {
+  readonly address: string;
+  readonly port: number;
+  readonly catalog: Catalog;
+  /** Accepts nobody any more, tells the peers, and resolves when they are told. */
+  stop(): Promise<void>;
+}
+
+/** Starts a tracker. Throws a sentence when it cannot listen. */
+export function startTracker(options: TrackerOptions): Tracker {
+  const { report, now = Date.now } = options;
+  const timing = { ...TIMING, ...options.timing };
+  const catalog = new Catalog();
+  const office = new PassOffice();
+  /** The open connections, and how each is told that the tracker stops. */
+  const conversations = new Map<Channel, () => void>();
+  let onLastClosed: (() => void) | undefined;
+  const probes = new Map<string, ReturnType<typeof setTimeout>>();
+  let stopping = false;
+
+  const listener: Listener = listen({
+    host: options.host,
+    port: options.port,
+    maxPerAddress: options.maxPerAddress,
+    onConnection: converse,
+    onRefused: (code, { address }) => {
+      const words =
+        code === "tracker-full"
+          ? "The tracker has no room for more connections; try again later."
+          : `There are ${options.maxPerAddress} connections from ${address} already; close one first.`;
+      report({ event: "refused", address, code, reason: words });
+      return encodeFromTracker({ verb: "ERROR", code, words });
+    },
+  });
+  report({ event: "listening", address: listener.address, port: listener.port });
+  report({ event: "addresses", addresses: addressesToType(options.host, listener.port) });
+
+  /** One connection, from its first byte to its last. */
+  function converse(channel: Channel): void {
+    const { address } = channel.remote;
+    const seer: Seer = { address, via: channel.local.address };
+    const inbox = new TrackerInbox(options.maxFiles);
+    const bucket = { tokens: BURST, at: performance.now() };
+    let agent = "";
+    let member: Member | undefined;
+    let greeted = false;
+    let ignored = false;
+    /** Nothing more is read: what is still to be sent is sent, then it closes. */
+    let over = false;
+    let silence: ReturnType<typeof setTimeout> | undefined;
+    let turn: ReturnType<typeof setTimeout> | undefined;
+
+    conversations.set(channel, () => {
+      if (member?.profile === 2) reply({ verb: "NOTICE", words: "The tracker stops." });
+      finish();
+    });
+    channel.limit({ deadline: timing.acceptance });
+    channel.start({
+      data: (chunk) => {
+        inbox.push(chunk);
+        readOn();
+        clearTimeout(silence);
+        if (inbox.profile !== 2 && inbox.waiting > 0) silence = setTimeout(onSilence, SILENCE_MS);
+      },
+      end: () => {
+        inbox.end();
+        readOn();
+        leave("closed its connection");
+        if (turn === undefined) finish();
+      },
+      close: (reason) => {
+        clearTimeout(silence);
+        clearTimeout(turn);
+        leave(reason === "" ? "closed its connection" : reason);
+        if (member === undefined && !over && reason !== "") refused("not-accepted", `It shared nothing: ${reason}.`);
+        conversations.delete(channel);
+        if (conversations.size === 0) onLastClosed?.();
+      },
+    });
+
+    function onSilence(): void {
+      inbox.silence();
+      readOn();
+    }
+
+    /** Answers every request that is here, as far as the peer's rate allows. */
+    function readOn(): void {
+      try {
+        while (!over && !channel.closed && takeToken()) {
+          const message = inbox.next();
+          if (message === undefined) return;
+          bucket.tokens -= 1;
+          answer(message);
+        }
+        if (inbox.waiting > WAITING_LIMIT) throw new ProtocolError("too-fast", `More than ${RATE} requests a second.`);
+      } catch (error) {
+        if (!(error instanceof ProtocolError)) throw error;
+        refuse(error.code, error.message);
+      }
+    }
+
+    /** Whether the next request may be answered now; if not, it is when its turn comes. */
+    function takeToken(): boolean {
+      if (turn !== undefined) return false;
+      if (member?.profile !== 2 || inbox.waiting === 0) return true;
+      const at = performance.now();
+      bucket.tokens = Math.min(BURST, bucket.tokens + ((at - bucket.at) / 1000) * RATE);
+      bucket.at = at;
+      if (bucket.tokens >= 1) return true;
+      turn = setTimeout(() => {
+        turn = undefined;
+        readOn();
+        if (channel.ended && turn === undefined) finish();
+      }, 1000 / RATE);
+      return false;
+    }
+
+    function answer(message: ToTracker): void {
+      if (member === undefined && !isOpening(message)) {
+        if (!ignored) refused("not-accepted", `${message.verb} came before any file was shared: no answer.`);
+        ignored = true;
+        return;
+      }
+      switch (message.verb) {
+        case "HELLO":
+          if (message.profile === 1) greetBasic();
+          else greet(message.agent);
+          break;
+        case "FILES":
+          if (message.profile === 1) acceptBasic(message.records);
+          else accept(message.port, message.records);
+          break;
+        case "ADD":
+          add(message.record);
+          break;
+        case "DROP":
+          drop(message.name);
+          break;
+        case "SEARCH":
+          if (inbox.profile === 2) found(catalog.search(message.name, seer, RESULTS_DEFAULT));
+          else searchBasic(message.name);
+          break;
+        case "LIST":
+          found(catalog.list(message.id, message, seer));
+          break;
+        case "WHO":
+          reply({ verb: "PEERS", peers: catalog.who(message, seer) });
+          break;
+        case "KNOWN":
+          reply({ verb: catalog.known(message.address) ? "YES" : "NO" });
+          break;
+        case "PING":
+          reply({ verb: "PONG" });
+          break;
+        case "BYE":
+          bye();
+          break;
+        case "UNKNOWN": {
+          const words = `This tracker does not know "${printable(message.word.slice(0, 40))}".`;
+          reply({ verb: "ERROR", code: "unknown-verb", words });
+          break;
+        }
+        default:
+          message satisfies never;
+      }
+    }
+
+    function reply(message: Parameters<typeof encodeFromTracker>[0]): void {
+      channel.send(encodeFromTracker(message));
+    }
+
+    /** What somebody may say who is not accepted yet; FT/1 searches are judged by their address. */
+    function isOpening({ verb }: ToTracker): boolean {
+      return verb === "HELLO" || verb === "FILES" || verb === "BYE" || (verb === "SEARCH" && inbox.profile !== 2);
+    }
+
+    function greetBasic(): void {
+      greeted = true;
+      channel.send(basic.hi);
+    }
+
+    function greet(said: string): void {
+      agent = said;
+      const hi = encodeFromTracker({ verb: "HI", name: options.name, max: options.maxFiles, key: office.key, you: address });
+      channel.send(greeted ? hi.slice(basic.hi.length) : hi);
+    }
+
+    function accept(port: number, records: FileRecord[]): void {
+      if (records.length === 0) {
+        refused("no-files", "It shares nothing.");
+        finish();
+        return;
+      }
+      if (channel.ended || (member === undefined && isFull())) return;
+      const renewed = member !== undefined;
+      const id = member?.id ?? randomBytes(9).toString("base64url");
+      member ??= { id, profile: 2, address, agent, since: new Date(now()).toISOString(), port };
+      member.port = port;
+      catalog.put(member, records);
+      channel.limit({ deadline: undefined, idle: timing.idle });
+      const expires = Math.floor(now() / 1000) + PASS_LIFETIME_S;
+      const pass = office.issue({ id, address, expires });
+      reply({ verb: "WELCOME", id, pass, peers: catalog.peers, files: catalog.files });
+      arrived(member, records.length, renewed);
+    }
+
+    /** FT/1: the list is everything this connection has said so far. Records of several ports are several peers. */
+    function acceptBasic(records: FileRecord[]): void {
+      for (const port of new Set(records.map((record) => record.port))) {
+        const id = `ft1-${address}-${port}`;
+        const renewed = catalog.has(id);
+        if (!renewed && isFull()) return;
+        const own = records.filter((record) => record.port === port);
+        member = { id, profile: 1, address, agent: "FT/1", since: new Date(now()).toISOString(), port };
+        catalog.put(member, own);
+        arrived(member, own.length, renewed);
+        if (!renewed) probeLater(member, timing.firstProbe, 0);
+      }
+    }
+
+    function isFull(): boolean {
+      if (catalog.peers < options.maxPeers) return false;
+      refuse("tracker-full", `The tracker takes ${plural(options.maxPeers, "peer")}; try again later.`);
+      return true;
+    }
+
+    function add(record: FileRecord): void {
+      if (member === undefined || channel.ended) return;
+      if (catalog.add(member.id, record, options.maxFiles)) reply({ verb: "OK" });
+      else refuse("too-many-files", `This tracker takes ${plural(options.maxFiles, "file")} a peer.`);
+    }
+
+    function drop(name: FileName): void {
+      const outcome = member === undefined ? "missing" : catalog.drop(member.id, name);
+      if (outcome === "dropped") reply({ verb: "OK" });
+      else if (outcome === "missing") reply({ verb: "NOT FOUND" });
+      else
+        reply({
+          verb: "ERROR",
+          code: "last-file",
+          words: "The last file stays: a peer shares at least one. Say BYE to leave.",
+        });
+    }
+
+    function found(lines: string[]): void {
+      reply(lines.length === 0 ? { verb: "NOT FOUND" } : { verb: "FOUND", lines });
+    }
+
+    function searchBasic(name: FileName): void {
+      if (!catalog.known(address)) {
+        refused("not-accepted", "It searched without sharing a file: no answer.");
+      } else {
+        const lines = catalog.searchBasic(name, seer, RESULTS_DEFAULT);
+        channel.send(lines.length === 0 ? basic.notFound : basic.found(lines));
+      }
+      finish();
+    }
+
+    function bye(): void {
+      if (inbox.profile === 2) {
+        if (member !== undefined) reply({ verb: "BYE" });
+        leave("said BYE");
+      } else {
+        for (const { id } of catalog.basicMembers(address)) remove(id, "said BYE");
+      }
+      finish();
+    }
+
+    /** FT/2: the connection is the peer's presence. */
+    function leave(reason: string): void {
+      if (member?.profile === 2) remove(member.id, reason);
+    }
+
+    function finish(): void {
+      over = true;
+      channel.finish();
+    }
+
+    function refuse(code: string, words: string): void {
+      refused(code, words);
+      if (member !== undefined) remove(member.id, `was refused: ${words}`);
+      if (inbox.profile === 2) reply({ verb: "ERROR", code, words });
+      finish();
+    }
+
+    function refused(code: string, reason: string): void {
+      report({ event: "refused", address, code, reason });
+    }
+  }
+
+  function arrived({ id, address, port, agent, profile }: Member, files: number, renewed: boolean): void {
+    if (renewed) report({ event: "updated", id, address, port, files });
+    else report({ event: "joined", id, address, port, files, agent, profile: `FT/${profile}`, peers: catalog.peers });
+  }
+
+  function remove(id: string, reason: string): void {
+    const member = catalog.leave(id);
+    clearTimeout(probes.get(id));
+    probes.delete(id);
+    if (member === undefined) return;
+    const { address, port } = member;
+    report({ event: "left", id, address, port, reason, peers: catalog.peers });
+  }
+
+  /** FT/1: a bare connect and close tells whether the peer is still there. */
+  function probeLater(member: Member, delay: number, failures: number): void {
+    const timer = setTimeout(async () => {
+      const alive = await dial(member, { timeoutMs: PROBE_TIMEOUT_MS }).then(
+        (channel) => {
+          channel.finish();
+          return true;
+        },
+        () => false,
+      );
+      if (probes.get(member.id) !== timer || stopping) return;
+      const failed = alive ? 0 : failures + 1;
+      if (failed >= PROBE_FAILURES) remove(member.id, "its port does not answer");
+      else probeLater(member, timing.probe, failed);
+    }, delay);
+    probes.set(member.id, timer);
+  }
+
+  return {
+    address: listener.address,
+    port: listener.port,
+    catalog,
+    stop: async () => {
+      stopping = true;
+      listener.stop();
+      for (const timer of probes.values()) clearTimeout(timer);
+      const closed = new Promise<void>((resolve) => {
+        onLastClosed = resolve;
+        if (conversations.size === 0) resolve();
+      });
+      for (const dismiss of conversations.values()) dismiss();
+      await Promise.race([closed, Bun.sleep(FAREWELL_MS)]);
+      for (const channel of conversations.keys()) channel.destroy();
+      report({ event: "stopped" });
+    },
+  };
+}
+
+/** The addresses that somebody on the network can type to reach a listener on `host`, private networks first. */
+function addressesToType(host: string, port: number): string[] {
+  const withPort = (address: string) => (port === DEFAULT_TRACKER_PORT ? address : formatEndpoint({ address, port }));
+  if (host !== "0.0.0.0" && host !== "::") return [withPort(host)];
+  const addresses: string[] = [];
+  for (const network of Object.values(networkInterfaces()).flat()) {
+    const address = parseAddress(network?.address ?? "");
+    if (network === undefined || address === undefined || isLoopback(address)) continue;
+    if (network.family === "IPv4" || (host === "::" && !address.startsWith("fe80:"))) addresses.push(address);
+  }
+  return addresses.map(withPort);
+}
+
+/** An event as a line for a person. */
+function describe(event: TrackerEvent): string {
+  const time = new Date().toTimeString().slice(0, 8);
+  switch (event.event) {
+    case "listening":
+      return `ft-tracker ${VERSION} listening on ${formatEndpoint(event)}`;
+    case "addresses":
+      return event.addresses.length === 0
+        ? "This machine has no network address now; peers on it can run: ft-peer 127.0.0.1"
+        : `Peers on this network can run: ${event.addresses.map((address) => `ft-peer ${address}`).join("   or: ")}`;
+    case "joined":
+      return `${time}  joined   ${formatEndpoint(event)}, ${plural(event.files, "file")}, ${printable(event.agent)} (${plural(event.peers, "peer")} online)`;
+    case "updated":
+      return `${time}  updated  ${formatEndpoint(event)}, ${plural(event.files, "file")}`;
+    case "left":
+      return `${time}  left     ${formatEndpoint(event)}: ${printable(event.reason)} (${plural(event.peers, "peer")} online)`;
+    case "refused":
+      return `${time}  refused  ${event.address}: ${printable(event.reason)}`;
+    case "stopped":
+      return `${time}  stopped`;
+    default:
+      return event satisfies never;
+  }
+}
+
+/** The options of a command line; throws a `UsageError`. `undefined` when only `text` was asked for. */
+export function parseOptions(
+  argv: string[],
+): { text: string } | { options: Omit<TrackerOptions, "report">; json: boolean; quiet: boolean } {
+  const { values, positionals } = readArguments(
+    argv,
+    {
+      port: { type: "string", default: String(DEFAULT_TRACKER_PORT) },
+      host: { type: "string", default: "0.0.0.0" },
+      name: { type: "string", default: hostname() },
+      "max-files": { type: "string", default: String(DEFAULT_MAX_FILES) },
+      "max-peers": { type: "string", default: "1000000" },
+      "max-per-address": { type: "string", default: "32" },
+      "no-announce": { type: "boolean", default: false },
+      json: { type: "boolean", default: false },
+      quiet: { type: "boolean", default: false },
+      help: { type: "boolean", default: false },
+      version: { type: "boolean", default: false },
+    },
+    "ft-tracker",
+  );
+  if (values.help) return { text: USAGE };
+  if (values.version) return { text: `ft-tracker ${VERSION}` };
+  if (positionals[0] !== undefined) {
+    throw new UsageError(`"${printable(positionals[0])}" is not an option. Try: ft-tracker --help`);
+  }
+  const host = parseAddress(values.host);
+  if (host === undefined) {
+    throw new UsageError(`--host needs an IP address of this machine, not "${printable(values.host)}".`);
+  }
+  return {
+    options: {
+      host,
+      port: numberOption("--port", values.port, 0, 65535),
+      name: values.name,
+      maxFiles: numberOption("--max-files", values["max-files"], 1, 10_000),
+      maxPeers: numberOption("--max-peers", values["max-peers"], 1, 1_000_000),
+      maxPerAddress: numberOption("--max-per-address", values["max-per-address"], 1, 1_000_000),
+    },
+    json: values.json,
+    quiet: values.quiet,
+  };
+}
+
+async function main(argv: string[]): Promise<number> {
+  let json = argv.includes("--json");
+  try {
+    const parsed = parseOptions(argv);
+    if ("text" in parsed) {
+      out(parsed.text);
+      return EXIT.done;
+    }
+    const { options, quiet } = parsed;
+    json = parsed.json;
+    const report = (event: TrackerEvent) => {
+      if (!quiet) out(json ? jsonLine(event) : describe(event));
+    };
+    const tracker = startTracker({ ...options, report });
+    await new Promise<void>((resolve) => {
+      for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve());
+    });
+    await tracker.stop();
+    return EXIT.done;
+  } catch (error) {
+    return exitCodeFor(error, (message, code) => (json ? out(jsonLine({ event: "error", code, message })) : err(message)));
+  }
+}
+
+if (import.meta.main) await runProgram(main);
