@@ -1,0 +1,371 @@
+// Fetching one file: from whom, in what order, and whether what arrived is what was wanted. Network and disk are handed in.
+//
+// Holders are asked one after the other; a later one goes on where an earlier one stopped. The hashes are computed behind the
+// writer while the rest arrives, and a file whose record has a root is complete only when its root is right.
+
+import type { Channel, Dial } from "./channel.ts";
+import { CancelledError, codeOf, FtError, ProtocolError, sentenceOf } from "./error.ts";
+import { HASH, pieceSizeOf, rootOf, type Sha256 } from "./merkle.ts";
+import { BasicDownloadInbox, basic, DownloadInbox, encodeToHolder } from "./message.ts";
+import { type FileName, type FileRecord, formatEndpoint } from "./record.ts";
+import { formatSize, printable } from "./text.ts";
+
+/** Bytes asked for with one request, and requests under way. */
+const REQUEST = 4 * 1024 * 1024;
+const WINDOW = 4;
+/** Bytes received and not yet written: above the first the holder has to wait, below the second it goes on. */
+const MOST_UNWRITTEN = 8 * 1024 * 1024;
+const FEW_UNWRITTEN = 4 * 1024 * 1024;
+/** A holder that sends nothing for this long is given up. */
+const STALL_MS = 8_000;
+const TRIES_A_HOLDER = 3;
+const FIRST_BACKOFF_MS = 250;
+
+/** Where the bytes go: a part file. */
+export interface Target {
+  readonly waiting: number;
+  onWritten: ((offset: number, length: number) => void) | undefined;
+  onFailed: ((error: FtError) => void) | undefined;
+  write(offset: number, bytes: Uint8Array): void;
+  settled(): Promise<void>;
+  restart(): Promise<void>;
+}
+
+/** What to fetch: records of the same content, the holders to try in this order. */
+export interface Wanted {
+  name: FileName;
+  size: number;
+  root?: string | undefined;
+  holders: FileRecord[];
+}
+
+export interface FetchTools {
+  dial: Dial;
+  target: Target;
+  /** The pass to show to other peers; asked for at each connection, because it is renewed. */
+  pass(): string;
+  /** The hashes of the pieces in a stretch that is written; off the main thread. */
+  layer(offset: number, length: number): Promise<Uint8Array>;
+  sha256: Sha256;
+  report(event: FetchEvent): void;
+  signal?: AbortSignal;
+  sleep?: (ms: number) => Promise<void>;
+}
+
+export type FetchEvent =
+  | { event: "asking"; holder: FileRecord }
+  | { event: "progress"; received: number; size: number }
+  | { event: "verifying" }
+  | { event: "holder-failed"; holder: FileRecord; reason: string };
+
+export interface Fetched {
+  verified: boolean;
+  /** Those whose bytes are in the file. */
+  holders: FileRecord[];
+}
+
+/**
+ * Fetches into the target until it is whole and right. Throws `CancelledError`, the target's own error, or a sentence that
+ * says who failed and how far it came.
+ */
+export async function fetchFile(wanted: Wanted, tools: FetchTools): Promise<Fetched> {
+  const sleep = tools.sleep ?? ((ms) => new Promise<void>((resolve) => setTimeout(resolve, ms)));
+  const attempt = new Attempt(wanted, tools);
+  const failures = new Map<FileRecord, number>();
+  const reasons: string[] = [];
+  let candidates = [...wanted.holders];
+  for (let round = 0; candidates.length > 0; round++) {
+    for (const holder of candidates) {
+      if (tools.signal?.aborted) throw new CancelledError();
+      tools.report({ event: "asking", holder });
+      try {
+        await attempt.askHolder(holder);
+        const liars = await attempt.verify();
+        if (liars === undefined) return { verified: wanted.root !== undefined, holders: [...attempt.contributors] };
+        for (const liar of liars) blame(liar, "what it sent is not the file it announced", TRIES_A_HOLDER);
+      } catch (error) {
+        if (!(error instanceof HolderError)) throw error;
+        blame(holder, error.message, error.final ? TRIES_A_HOLDER : 1);
+      }
+    }
+    candidates = candidates.filter((holder) => (failures.get(holder) ?? 0) < TRIES_A_HOLDER);
+    if (candidates.length > 0) await sleep(FIRST_BACKOFF_MS * 2 ** round);
+  }
+  throw new FtError("no-holder", attempt.failureSentence(reasons));
+
+  function blame(holder: FileRecord, reason: string, weight: number): void {
+    failures.set(holder, (failures.get(holder) ?? 0) + weight);
+    tools.report({ event: "holder-failed", holder, reason });
+    const clause = `${formatEndpoint(holder)}: ${reason}`;
+    if (!reasons.includes(clause)) reasons.push(clause);
+  }
+}
+
+/** One holder could not give the file; another may. `final` when asking it again is of no use. */
+class HolderError extends FtError {
+  readonly final: boolean;
+
+  constructor(reason: string, final: boolean) {
+    super("holder-failed", reason);
+    this.final = final;
+  }
+}
+
+/** The state of one file under way. */
+class Attempt {
+  readonly contributors = new Set<FileRecord>();
+  readonly #wanted: Wanted;
+  readonly #tools: FetchTools;
+  readonly #hashes: LayerBehindWriter | undefined;
+  #received = 0;
+  #failed: FtError | undefined;
+  #abortHolder: ((error: FtError) => void) | undefined;
+  #onRoom: (() => void) | undefined;
+
+  constructor(wanted: Wanted, tools: FetchTools) {
+    this.#wanted = wanted;
+    this.#tools = tools;
+    if (wanted.root !== undefined) this.#hashes = new LayerBehindWriter(wanted.size, tools.layer);
+    tools.target.onWritten = (offset, length) => {
+      this.#hashes?.written(offset, length);
+      if (tools.target.waiting <= FEW_UNWRITTEN) this.#onRoom?.();
+    };
+    tools.target.onFailed = (error) => {
+      this.#failed = error;
+      this.#abortHolder?.(error);
+    };
+    tools.signal?.addEventListener("abort", () => this.#abortHolder?.(new CancelledError()), { once: true });
+  }
+
+  /** Receives from this holder what is still missing. */
+  async askHolder(holder: FileRecord): Promise<void> {
+    const { dial, signal } = this.#tools;
+    let channel: Channel;
+    try {
+      channel = await dial(holder, signal === undefined ? {} : { signal });
+    } catch (error) {
+      if (codeOf(error) === "cancelled") throw new CancelledError();
+      throw new HolderError(sentenceOf(error), false);
+    }
+    if (!holder.v2) await this.#restartUnlessEmpty();
+    channel.limit({ idle: STALL_MS });
+    await new Promise<void>((resolve, reject) => {
+      const settle = (error?: FtError) => {
+        this.#abortHolder = undefined;
+        this.#onRoom = undefined;
+        if (error === undefined) resolve();
+        else reject(error);
+      };
+      this.#abortHolder = (error) => {
+        settle(error);
+        channel.destroy();
+      };
+      this.#onRoom = () => channel.resume();
+      if (this.#failed !== undefined) this.#abortHolder(this.#failed);
+      else if (holder.v2) this.#receive(channel, holder, settle);
+      else this.#receiveBasic(channel, holder, settle);
+    });
+  }
+
+  /** FT/2: requests are pipelined, so that the holder never waits for the next one. */
+  #receive(channel: Channel, holder: FileRecord, settle: (error?: FtError) => void): void {
+    const { size, root } = this.#wanted;
+    const inbox = new DownloadInbox();
+    const asked: number[] = [];
+    let next = this.#received;
+    let bodies = 0;
+
+    const ask = () => {
+      while (asked.length < WINDOW && (next < size || (size === 0 && bodies + asked.length === 0))) {
+        const length = Math.min(REQUEST, size - next);
+        const what = root === undefined ? { name: holder.name } : { root };
+        channel.send(encodeToHolder({ verb: "DOWNLOAD", profile: 2, ...what, offset: next, length }));
+        asked.push(length);
+        next += length;
+      }
+    };
+    const fail = (reason: string, final: boolean) => {
+      settle(new HolderError(reason, final));
+      channel.destroy();
+    };
+    const readOn = () => {
+      for (;;) {
+        if (inbox.body > 0) {
+          const bytes = inbox.takeBody();
+          if (bytes.length === 0) return;
+          this.#keep(channel, holder, bytes);
+          if (inbox.body > 0) continue;
+        } else {
+          const message = inbox.next();
+          if (message === undefined) return;
+          if (message.verb === "HI") continue;
+          if (message.verb === "NOT FOUND") return fail("it does not have the file any more", true);
+          if (message.verb === "ERROR") return fail(`it refused: ${message.words}`, message.code === "not-accepted");
+          if (message.verb === "BUSY") return fail("it is busy", false);
+          if (message.size !== size) return fail("its file is another one by now", true);
+          if (message.length !== asked[0]) return fail("it sent another length than was asked for", true);
+          if (message.length > 0) continue;
+        }
+        asked.shift();
+        bodies += 1;
+        ask();
+        if (asked.length === 0) {
+          settle();
+          channel.send(encodeToHolder({ verb: "BYE" }));
+          channel.finish();
+          return;
+        }
+      }
+    };
+
+    channel.start({
+      data: (chunk) => {
+        inbox.push(chunk);
+        try {
+          readOn();
+        } catch (error) {
+          if (!(error instanceof ProtocolError)) throw error;
+          fail(`it broke the protocol: ${error.message}`, true);
+        }
+      },
+      end: () => fail("it left", false),
+      close: (reason) => settle(new HolderError(reason === "" ? "it left" : reason, false)),
+    });
+    channel.send(encodeToHolder({ verb: "HELLO", pass: this.#tools.pass() }));
+    ask();
+  }
+
+  /** FT/1: the whole file until the end of the stream; only its size tells whether it is whole. */
+  #receiveBasic(channel: Channel, holder: FileRecord, settle: (error?: FtError) => void): void {
+    const { size } = this.#wanted;
+    const inbox = new BasicDownloadInbox();
+    const fail = (reason: string, final: boolean) => {
+      settle(new HolderError(reason, final));
+      channel.destroy();
+    };
+    channel.start({
+      data: (chunk) => {
+        inbox.push(chunk);
+        try {
+          const bytes = inbox.takeBody();
+          if (this.#received + bytes.length > size) return fail(`it sent more than the ${formatSize(size)} it announced`, true);
+          this.#keep(channel, holder, bytes);
+        } catch (error) {
+          if (!(error instanceof ProtocolError)) throw error;
+          fail("it does not give the file", true);
+        }
+      },
+      end: () => {
+        if (!inbox.begun) return fail("it closed without an answer", true);
+        if (this.#received < size) return fail(`it sent ${formatSize(this.#received)} of ${formatSize(size)}`, false);
+        this.contributors.add(holder);
+        settle();
+        channel.finish();
+      },
+      close: (reason) => settle(new HolderError(reason === "" ? "it left" : reason, false)),
+    });
+    channel.send(basic.download(holder));
+    channel.halfClose();
+  }
+
+  #keep(channel: Channel, holder: FileRecord, bytes: Uint8Array): void {
+    if (bytes.length === 0) return;
+    const { target, report } = this.#tools;
+    this.contributors.add(holder);
+    target.write(this.#received, bytes);
+    this.#received += bytes.length;
+    if (target.waiting > MOST_UNWRITTEN) channel.pause();
+    report({ event: "progress", received: this.#received, size: this.#wanted.size });
+  }
+
+  /** Undefined when the file is right (or nothing is known to hold it against); else those whose bytes are in it. */
+  async verify(): Promise<FileRecord[] | undefined> {
+    const { target, report, sha256 } = this.#tools;
+    await target.settled();
+    if (this.#hashes === undefined) return undefined;
+    report({ event: "verifying" });
+    const root = rootOf(await this.#hashes.all(), this.#wanted.size, sha256);
+    if (hexOf(root) === this.#wanted.root) return undefined;
+    const liars = [...this.contributors];
+    await this.#restart();
+    return liars;
+  }
+
+  /** What the person is told when nobody could give the file. */
+  failureSentence(reasons: string[]): string {
+    const { size, name } = this.#wanted;
+    const what = `Cannot fetch "${printable(name)}"`;
+    const why = reasons.length === 0 ? "nobody who is online has it" : reasons.join("; ");
+    if (this.#received === 0) return `${what}: ${why}. Search again to see who has it now.`;
+    return `${what}: ${why}, after ${formatSize(this.#received)} of ${formatSize(size)}. Run the same command again.`;
+  }
+
+  async #restartUnlessEmpty(): Promise<void> {
+    if (this.#received > 0) await this.#restart();
+  }
+
+  async #restart(): Promise<void> {
+    this.#received = 0;
+    this.contributors.clear();
+    await this.#tools.target.restart();
+    this.#hashes?.restart();
+  }
+}
+
+/** Has stretches hashed as soon as they are wholly written, in whatever order the writes end. */
+class LayerBehindWriter {
+  readonly #size: number;
+  readonly #step: number;
+  readonly #layer: FetchTools["layer"];
+  #missing: number[] = [];
+  #layers: Promise<Uint8Array>[] = [];
+
+  constructor(size: number, layer: FetchTools["layer"]) {
+    this.#size = size;
+    this.#step = Math.max(REQUEST, pieceSizeOf(size));
+    this.#layer = layer;
+    this.restart();
+  }
+
+  restart(): void {
+    this.#layers = [];
+    this.#missing = Array.from({ length: Math.ceil(this.#size / this.#step) }, (_, i) =>
+      Math.min(this.#step, this.#size - i * this.#step),
+    );
+  }
+
+  written(offset: number, length: number): void {
+    for (let at = offset; at < offset + length; ) {
+      const index = Math.floor(at / this.#step);
+      const here = Math.min(offset + length, (index + 1) * this.#step) - at;
+      const left = (this.#missing[index] ?? 0) - here;
+      this.#missing[index] = left;
+      if (left === 0) this.#hash(index);
+      at += here;
+    }
+  }
+
+  /** All pieces' hashes; call it when everything is written. */
+  async all(): Promise<Uint8Array> {
+    const layers = await Promise.all(this.#layers);
+    const all = new Uint8Array(layers.reduce((sum, { length }) => sum + length, 0));
+    let at = 0;
+    for (const layer of layers) {
+      all.set(layer, at);
+      at += layer.length;
+    }
+    return all;
+  }
+
+  #hash(index: number): void {
+    const offset = index * this.#step;
+    const hashed = this.#layer(offset, Math.min(this.#step, this.#size - offset));
+    // It is awaited in `all`; until then a failure is nobody's unhandled rejection.
+    hashed.catch(() => undefined);
+    this.#layers[index] = hashed;
+  }
+}
+
+function hexOf(hash: Uint8Array): string {
+  return Array.from(hash.subarray(0, HASH), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

@@ -1,0 +1,57 @@
+// The hashing worker: reads a stretch of an open file and gives the hashes of its pieces. Runs off the main thread.
+
+import { readSync } from "node:fs";
+import { BLOCK, blockLayer, HASH, pieceHash, pieceSizeOf, type Sha256 } from "./merkle.ts";
+
+/** A stretch of whole pieces (the file's last may be short) of the file open as `fd`, which has `fileSize` bytes. */
+export interface HashJob {
+  id: number;
+  fd: number;
+  offset: number;
+  length: number;
+  fileSize: number;
+}
+
+/** The pieces' hashes one after the other, or why there are none. */
+export type HashResult = { id: number; layer: Uint8Array } | { id: number; failed: string; code: string };
+
+declare const self: Worker;
+
+const READ = 64 * BLOCK;
+const buffer = new Uint8Array(READ);
+const sha256: Sha256 = (data, out) => {
+  Bun.SHA256.hash(data, out);
+};
+
+self.onmessage = ({ data: job }: MessageEvent<HashJob>) => {
+  try {
+    postMessage({ id: job.id, layer: hashPieces(job) } satisfies HashResult);
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : "";
+    postMessage({ id: job.id, failed: error instanceof Error ? error.message : String(error), code } satisfies HashResult);
+  }
+};
+
+function hashPieces({ fd, offset, length, fileSize }: HashJob): Uint8Array {
+  const pieceSize = pieceSizeOf(fileSize);
+  const pieces = new Uint8Array(Math.ceil(length / pieceSize) * HASH);
+  for (let at = 0, i = 0; at < length; at += pieceSize, i += HASH) {
+    pieces.set(pieceHash(hashBlocks(fd, offset + at, Math.min(pieceSize, length - at)), fileSize, sha256), i);
+  }
+  return pieces;
+}
+
+function hashBlocks(fd: number, offset: number, length: number): Uint8Array {
+  const blocks = new Uint8Array(Math.ceil(length / BLOCK) * HASH);
+  for (let at = 0; at < length; at += READ) {
+    const wanted = Math.min(READ, length - at);
+    let have = 0;
+    while (have < wanted) {
+      const got = readSync(fd, buffer, have, wanted - have, offset + at + have);
+      if (got === 0) throw new Error("the file became shorter");
+      have += got;
+    }
+    blocks.set(blockLayer(buffer.subarray(0, wanted), sha256), (at / BLOCK) * HASH);
+  }
+  return blocks;
+}

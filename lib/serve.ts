@@ -1,0 +1,345 @@
+// One downloader's conversation with this peer: who may have what, and how the bytes go out. Disk and passes are handed in.
+
+import type { Channel } from "./channel.ts";
+import { ProtocolError } from "./error.ts";
+import { basic, encodeFromHolder, HolderInbox, SILENCE_MS, type ToHolder } from "./message.ts";
+import type { Address, Endpoint } from "./record.ts";
+
+/** Read and sent in pieces of this size. */
+const BLOCK = 256 * 1024;
+/** After this much the loop lets everything else have its turn. */
+const YIELD_EVERY = 1024 * 1024;
+const FIRST_REQUEST_MS = 10_000;
+const IDLE_MS = 60_000;
+/** A reader slower than this many bytes a second, over the time below, is dropped. */
+const SLOWEST = 1024;
+const SLOWEST_OVER_MS = 30_000;
+/** Requests that wait for their turn. */
+const WAITING_REQUESTS = 64;
+
+/** A file as the serving engine sees it. */
+export interface Served {
+  readonly size: number;
+  read(into: Uint8Array, at: number): Promise<number>;
+  unchanged(): boolean;
+  close(): void;
+}
+
+export interface ServeOptions {
+  /** Opens a file of the list that fits everything asked for; undefined for anything else. */
+  open(wanted: { name?: string; root?: string; size?: number }): { name: string; file: Served } | undefined;
+  /** A file was not what was announced any more. */
+  changed(name: string): void;
+  /** Why a pass is not good from this address, as a sentence; undefined when it is. */
+  refusePass(pass: string, from: Address): string | undefined;
+  /** FT/1: whether the tracker knows this address as an accepted peer's. */
+  known(from: Address): Promise<boolean>;
+  report(event: ServeEvent): void;
+}
+
+export type ServeEvent =
+  | { event: "upload-started"; upload: Upload }
+  | { event: "upload-ended"; upload: Upload; complete: boolean; reason: string }
+  | { event: "download-refused"; address: Address; reason: string };
+
+/** One file on its way to one downloader. */
+export interface Upload {
+  readonly to: Endpoint;
+  readonly name: string;
+  /** Bytes asked for so far on this connection, and how many of them are sent. */
+  wanted: number;
+  sent: number;
+  /** Milliseconds since 1970. */
+  readonly since: number;
+}
+
+/** Serves downloaders; `uploads` is what is going out now. */
+export class Server {
+  readonly uploads = new Set<Upload>();
+  readonly #options: ServeOptions;
+
+  constructor(options: ServeOptions) {
+    this.#options = options;
+  }
+
+  /** Takes over an accepted connection. */
+  accept(channel: Channel): void {
+    new Conversation(channel, this.#options, this.uploads).start();
+  }
+}
+
+class Conversation {
+  readonly #channel: Channel;
+  readonly #options: ServeOptions;
+  readonly #uploads: Set<Upload>;
+  readonly #inbox = new HolderInbox();
+  readonly #requests: (ToHolder | ProtocolError)[] = [];
+  /** What arrives is thrown away: after a refused request, and after the one request of FT/1. */
+  #deaf = false;
+  #busy = false;
+  #over = false;
+  #accepted = false;
+  #silence: ReturnType<typeof setTimeout> | undefined;
+  #onDrain: (() => void) | undefined;
+  #upload: Upload | undefined;
+  #buffers: [Uint8Array, Uint8Array] | undefined;
+
+  constructor(channel: Channel, options: ServeOptions, uploads: Set<Upload>) {
+    this.#channel = channel;
+    this.#options = options;
+    this.#uploads = uploads;
+  }
+
+  start(): void {
+    this.#channel.limit({ deadline: FIRST_REQUEST_MS });
+    this.#channel.start({
+      data: (chunk) => {
+        if (this.#deaf) return;
+        this.#inbox.push(chunk);
+        this.#read();
+        clearTimeout(this.#silence);
+        if (this.#inbox.profile !== 2 && this.#inbox.waiting > 0)
+          this.#silence = setTimeout(() => this.#fallSilent(), SILENCE_MS);
+      },
+      end: () => {
+        this.#inbox.end();
+        this.#read();
+        if (!this.#busy) this.#finish();
+      },
+      drain: () => this.#onDrain?.(),
+      close: (reason) => {
+        this.#over = true;
+        clearTimeout(this.#silence);
+        this.#endUpload(reason);
+        this.#onDrain?.();
+      },
+    });
+  }
+
+  #fallSilent(): void {
+    this.#inbox.silence();
+    this.#read();
+  }
+
+  /** Reads requests until too many wait. They are answered one after the other, a refusal in its turn like the rest. */
+  #read(): void {
+    try {
+      while (!this.#over && !this.#deaf && this.#requests.length < WAITING_REQUESTS) {
+        const request = this.#inbox.next();
+        if (request === undefined) break;
+        this.#requests.push(request);
+        this.#deaf = this.#inbox.profile === 1;
+      }
+      if (this.#requests.length >= WAITING_REQUESTS) this.#channel.pause();
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      this.#requests.push(error);
+      this.#deaf = true;
+    }
+    this.#work();
+  }
+
+  #work(): void {
+    if (this.#busy || this.#over) return;
+    this.#busy = true;
+    void this.#answerAll().finally(() => {
+      this.#busy = false;
+      if (this.#channel.ended && !this.#over) this.#finish();
+    });
+  }
+
+  async #answerAll(): Promise<void> {
+    for (let request = this.#requests.shift(); request !== undefined; request = this.#requests.shift()) {
+      if (this.#over) return;
+      try {
+        await this.#answer(request);
+      } catch {
+        // The disk failed or the file changed inside a body: only a close can tell the downloader.
+        this.#endUpload("the file could not be read to its end");
+        this.#channel.destroy();
+        return;
+      }
+      if (this.#requests.length === 0) {
+        this.#channel.resume();
+        this.#read();
+      }
+    }
+  }
+
+  async #answer(request: ToHolder | ProtocolError): Promise<void> {
+    if (request instanceof ProtocolError) {
+      this.#refuse(request.code, request.message);
+      return;
+    }
+    switch (request.verb) {
+      case "HELLO":
+        this.#greet(request.pass);
+        break;
+      case "DOWNLOAD":
+        if (request.profile === 1) await this.#serveBasic(request);
+        else await this.#serve(request);
+        break;
+      case "BYE":
+        this.#finish();
+        break;
+      case "UNKNOWN":
+        this.#say({ verb: "ERROR", code: "unknown-verb", words: "This peer does not know that request." });
+        break;
+      default:
+        request satisfies never;
+    }
+  }
+
+  #greet(pass: string): void {
+    const reason = this.#options.refusePass(pass, this.#channel.remote.address);
+    if (reason !== undefined) {
+      this.#refuse("not-accepted", reason);
+      return;
+    }
+    this.#accepted = true;
+    this.#channel.limit({ deadline: undefined, idle: IDLE_MS });
+    this.#say({ verb: "HI" });
+  }
+
+  async #serve({ root, name, offset, length }: Extract<ToHolder, { verb: "DOWNLOAD"; profile: 2 }>): Promise<void> {
+    if (!this.#accepted) {
+      this.#refuse("not-accepted", "Say HELLO with a pass first.");
+      return;
+    }
+    const found = this.#options.open({ ...(root === undefined ? {} : { root }), ...(name === undefined ? {} : { name }) });
+    if (found === undefined) {
+      this.#say({ verb: "NOT FOUND" });
+      return;
+    }
+    const { file } = found;
+    try {
+      if (offset > file.size) {
+        this.#say({ verb: "ERROR", code: "bad-range", words: "The file is shorter than that." });
+        return;
+      }
+      const count = Math.min(length ?? file.size, file.size - offset);
+      this.#say({ verb: "FILE", length: count, size: file.size });
+      await this.#pump(found, offset, count);
+    } finally {
+      file.close();
+    }
+  }
+
+  async #serveBasic({ name, size, spaced }: Extract<ToHolder, { verb: "DOWNLOAD"; profile: 1 }>): Promise<void> {
+    const from = this.#channel.remote.address;
+    const known = await this.#options.known(from).catch(() => false);
+    if (!known) this.#options.report({ event: "download-refused", address: from, reason: "the tracker does not know it" });
+    const found = known ? this.#options.open({ name, ...(size === undefined ? {} : { size }) }) : undefined;
+    if (known && found === undefined) this.#channel.send(basic.notFound);
+    if (found !== undefined) {
+      try {
+        this.#channel.limit({ deadline: undefined });
+        this.#channel.send(spaced ? basic.fileSpaced : basic.file);
+        await this.#pump(found, 0, found.file.size);
+      } finally {
+        found.file.close();
+      }
+    }
+    this.#finish();
+  }
+
+  /** Sends a stretch of a file: while one block goes out, the next is read. */
+  async #pump({ name, file }: { name: string; file: Served }, offset: number, count: number): Promise<void> {
+    const upload = this.#beginUpload(name, count);
+    this.#channel.limit({ idle: undefined });
+    this.#buffers ??= [new Uint8Array(BLOCK), new Uint8Array(BLOCK)];
+    let [current, other] = this.#buffers;
+    const readAt = (at: number, into: Uint8Array) => file.read(into.subarray(0, Math.min(BLOCK, offset + count - at)), at);
+    let at = offset;
+    let sinceYield = 0;
+    let pace = { at: performance.now(), sent: 0 };
+    let reading = count > 0 ? readAt(at, current) : Promise.resolve(0);
+    while (at < offset + count) {
+      const got = await reading;
+      // Looked at after reading: what was read before a change is still what was announced, later bytes may not be.
+      if (got === 0 || !file.unchanged()) {
+        this.#options.changed(name);
+        throw new Error("changed");
+      }
+      const block = current.subarray(0, got);
+      at += got;
+      [current, other] = [other, current];
+      if (at < offset + count) reading = readAt(at, current);
+      for (let sent = 0; sent < got; ) {
+        const took = this.#channel.offer(block.subarray(sent));
+        sent += took;
+        upload.sent += took;
+        pace.sent += took;
+        sinceYield += took;
+        if (sent < got) await this.#drained();
+        if (this.#over) {
+          await reading.catch(() => undefined);
+          return;
+        }
+        pace = this.#checkPace(pace);
+      }
+      if (sinceYield >= YIELD_EVERY) {
+        sinceYield = 0;
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    }
+    this.#channel.limit({ idle: IDLE_MS });
+    if (this.#requests.length === 0) this.#endUpload("");
+  }
+
+  #checkPace(pace: { at: number; sent: number }): { at: number; sent: number } {
+    const now = performance.now();
+    if (now - pace.at < SLOWEST_OVER_MS) return pace;
+    if (pace.sent < (SLOWEST * SLOWEST_OVER_MS) / 1000) this.#channel.destroy("it reads too slowly");
+    return { at: now, sent: 0 };
+  }
+
+  #drained(): Promise<void> {
+    if (this.#over) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#onDrain = () => {
+        this.#onDrain = undefined;
+        resolve();
+      };
+    });
+  }
+
+  /** Pipelined requests for one file are one upload. */
+  #beginUpload(name: string, count: number): Upload {
+    if (this.#upload !== undefined && this.#upload.name === name) {
+      this.#upload.wanted += count;
+      return this.#upload;
+    }
+    this.#endUpload("");
+    const upload: Upload = { to: this.#channel.remote, name, wanted: count, sent: 0, since: Date.now() };
+    this.#upload = upload;
+    this.#uploads.add(upload);
+    this.#options.report({ event: "upload-started", upload });
+    return upload;
+  }
+
+  #endUpload(reason: string): void {
+    const upload = this.#upload;
+    if (upload === undefined) return;
+    this.#upload = undefined;
+    this.#uploads.delete(upload);
+    this.#options.report({ event: "upload-ended", upload, complete: upload.sent === upload.wanted, reason });
+  }
+
+  #say(message: Parameters<typeof encodeFromHolder>[0]): void {
+    this.#channel.send(encodeFromHolder(message));
+  }
+
+  #refuse(code: string, words: string): void {
+    this.#options.report({ event: "download-refused", address: this.#channel.remote.address, reason: words });
+    if (this.#inbox.profile === 2) this.#say({ verb: "ERROR", code, words });
+    this.#finish();
+  }
+
+  #finish(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#endUpload("");
+    this.#channel.finish();
+  }
+}

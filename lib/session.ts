@@ -1,0 +1,526 @@
+// A peer's life with its tracker: join, renew, ask, leave, and come back by itself. The network, the clock and chance are handed in.
+
+import type { Channel, Dial } from "./channel.ts";
+import { codeOf, FtError, ProtocolError, sentenceOf } from "./error.ts";
+import {
+  basic,
+  DEFAULT_MAX_FILES,
+  encodeToTracker,
+  type FromTracker,
+  forOldTracker,
+  PASS_LIFETIME_S,
+  type PeerLine,
+  PING_MS,
+  PROFILE_WAIT_MS,
+  type Profile,
+  parseBasicFound,
+  RESULTS_LIMIT,
+  SessionInbox,
+} from "./message.ts";
+import { type Address, type Endpoint, type FileName, type FileRecord, formatEndpoint } from "./record.ts";
+import { plural } from "./text.ts";
+
+/** An answer that takes longer than this means that the tracker is gone. */
+const ANSWER_MS = 15_000;
+/** A tracker that spoke FT/2 before is given more time than a stranger: after a restart everybody asks it at once. */
+const KNOWN_PROFILE_WAIT_MS = 10_000;
+const BYE_MS = 1_000;
+const FIRST_RETRY_MS = 1_000;
+const LONGEST_RETRY_MS = 25_000;
+/** An FT/1 answer is this long at most. */
+const BASIC_ANSWER_LIMIT = 4 * 1024 * 1024;
+
+export type SessionEvent =
+  | { event: "joined"; profile: Profile; name: string; peers: number; files: number; left: FileRecord[] }
+  | { event: "away"; reason: string }
+  | { event: "notice"; words: string };
+
+export interface SessionOptions {
+  dial: Dial;
+  tracker: { address: string; port: number };
+  agent: string;
+  /** Where this peer serves. */
+  port: number;
+  /** What this peer shares now, as seen from its own address. */
+  records(own: Endpoint): FileRecord[];
+  report(event: SessionEvent): void;
+  clock?: Clock;
+  /** From 0 to 1. */
+  random?: () => number;
+}
+
+/** Time, handed in. `at` is in milliseconds since 1970. */
+export interface Clock {
+  at(): number;
+  after(ms: number, act: () => void): () => void;
+}
+
+export const systemClock: Clock = {
+  at: Date.now,
+  after: (ms, act) => {
+    const timer = setTimeout(act, ms);
+    return () => clearTimeout(timer);
+  },
+};
+
+type Reply = Exclude<FromTracker, { verb: "NOTICE" | "UNKNOWN" }>;
+
+interface Pending {
+  resolve(reply: Reply): void;
+  reject(error: Error): void;
+}
+
+/** What is known while the peer is online. */
+interface Standing {
+  profile: Profile;
+  /** This peer as its tracker sees it. */
+  you: Address;
+  /** The tracker as this peer reached it. */
+  tracker: Address;
+  max: number;
+  key: string;
+  pass: string;
+  id: string;
+  /** The tracker's clock minus ours, in milliseconds, from the expiry of our own pass. */
+  skew: number;
+}
+
+/** One peer's session. `join` once; after that it comes back by itself until `leave`. */
+export class Session {
+  readonly #options: SessionOptions;
+  readonly #clock: Clock;
+  readonly #random: () => number;
+  readonly #where: string;
+  #channel: Channel | undefined;
+  #pending: Pending[] = [];
+  #standing: Standing | undefined;
+  #online = false;
+  #leaving = false;
+  #retries = 0;
+  #cancelRetry = () => {};
+  #cancelPing = () => {};
+  #cancelRenewal = () => {};
+  #returned: (() => void)[] = [];
+
+  constructor(options: SessionOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+    this.#random = options.random ?? Math.random;
+    this.#where = formatEndpoint(options.tracker);
+  }
+
+  get online(): boolean {
+    return this.#online;
+  }
+
+  /** As it was when the peer was last online. */
+  get standing(): Standing | undefined {
+    return this.#standing;
+  }
+
+  /** Joins for the first time. Throws a sentence when the tracker cannot be reached or refuses. */
+  async join(signal?: AbortSignal): Promise<void> {
+    await this.#join(signal);
+  }
+
+  /** Records for an exact file name. */
+  async search(name: FileName): Promise<FileRecord[]> {
+    if ((await this.#profile()) === 1) return this.#searchBasic(name);
+    return recordsOf(await this.#ask(encodeToTracker({ verb: "SEARCH", name })));
+  }
+
+  /** Every record, or every record of one peer. */
+  async list(id?: string): Promise<FileRecord[]> {
+    await this.#needFull("list files");
+    const all: FileRecord[] = [];
+    for (;;) {
+      const request = encodeToTracker({
+        verb: "LIST",
+        ...(id === undefined ? {} : { id }),
+        offset: all.length,
+        limit: RESULTS_LIMIT,
+      });
+      const page = recordsOf(await this.#ask(request));
+      all.push(...page);
+      if (page.length < RESULTS_LIMIT) return all;
+    }
+  }
+
+  /** Everybody online. */
+  async who(): Promise<PeerLine[]> {
+    await this.#needFull("say who is online");
+    const all: PeerLine[] = [];
+    for (;;) {
+      const reply = await this.#ask(encodeToTracker({ verb: "WHO", offset: all.length, limit: RESULTS_LIMIT }));
+      const page = reply.verb === "PEERS" ? reply.peers : unexpected(reply);
+      all.push(...page);
+      if (page.length < RESULTS_LIMIT) return all;
+    }
+  }
+
+  /** Whether the tracker knows an address as an accepted peer's. A basic tracker cannot say. */
+  async known(address: Address): Promise<boolean | undefined> {
+    if (this.#standing?.profile === 1) return undefined;
+    const reply = await this.#ask(encodeToTracker({ verb: "KNOWN", address }));
+    return reply.verb === "YES";
+  }
+
+  /** Tells the tracker what became of a record: its root is known, or it changed. Does nothing while away: joining says it all. */
+  async add(record: FileRecord): Promise<void> {
+    if (!this.#online || this.#standing?.profile === 1) return;
+    await this.#ask(encodeToTracker({ verb: "ADD", record }));
+  }
+
+  /** Takes a record off the list at the tracker; false when it was the last one. */
+  async drop(name: FileName): Promise<boolean> {
+    if (!this.#online || this.#standing?.profile === 1) return true;
+    const reply = await this.#ask(encodeToTracker({ verb: "DROP", name }), ["ERROR"]);
+    return reply.verb !== "ERROR";
+  }
+
+  /** Says BYE and ends the session. */
+  async leave(): Promise<void> {
+    if (this.#leaving) return;
+    this.#leaving = true;
+    this.#cancelRetry();
+    this.#cancelPing();
+    this.#cancelRenewal();
+    if (this.#online && this.#standing?.profile === 1) await this.#leaveBasic();
+    const channel = this.#channel;
+    if (this.#online && channel !== undefined && !channel.closed) {
+      const answered = this.#ask(encodeToTracker({ verb: "BYE" })).catch(() => undefined);
+      await Promise.race([answered, this.#sleep(BYE_MS)]);
+      channel.finish();
+    }
+    this.#online = false;
+    for (const waiting of this.#returned.splice(0)) waiting();
+  }
+
+  // -------------------------------------------------------------- joining
+
+  async #join(signal?: AbortSignal): Promise<void> {
+    const { dial, tracker } = this.#options;
+    let channel: Channel;
+    try {
+      channel = await dial(tracker, signal === undefined ? {} : { signal });
+    } catch (error) {
+      if (codeOf(error) === "cancelled") throw error;
+      const hint = "Check the address and that ft-tracker runs there.";
+      throw new FtError(codeOf(error), `Cannot reach the tracker at "${this.#where}": ${sentenceOf(error)}. ${hint}`);
+    }
+    try {
+      await this.#introduce(channel);
+    } catch (error) {
+      this.#channel = undefined;
+      channel.destroy();
+      throw error;
+    }
+    this.#retries = 0;
+    for (const waiting of this.#returned.splice(0)) waiting();
+  }
+
+  /** Says HELLO FT/2; an old tracker keeps silent, and is tried with the bare HELLO on a second connection. */
+  async #introduce(channel: Channel): Promise<void> {
+    this.#attach(channel);
+    const answer = this.#ask(encodeToTracker({ verb: "HELLO", profile: 2, agent: this.#options.agent })).catch(
+      (error: unknown) => {
+        if (codeOf(error) === "tracker-gone") return undefined;
+        throw error;
+      },
+    );
+    const wait = this.#standing?.profile === 2 ? KNOWN_PROFILE_WAIT_MS : PROFILE_WAIT_MS;
+    let hi = await Promise.race([answer, this.#sleep(wait)]);
+    if (hi === undefined) {
+      const basicChannel = await this.#greetBasic();
+      // A busy tracker may have found its answer meanwhile.
+      hi = await Promise.race([answer, this.#sleep(0)]);
+      if (hi === undefined) {
+        this.#channel = undefined;
+        this.#pending = [];
+        channel.destroy();
+        this.#acceptBasic(basicChannel);
+        return;
+      }
+      basicChannel.destroy();
+    }
+    if (hi.verb !== "HI") unexpected(hi);
+    await this.#accept(channel, hi);
+  }
+
+  async #accept(channel: Channel, hi: Extract<Reply, { verb: "HI" }>): Promise<void> {
+    const all = this.#options.records({ address: channel.local.address, port: this.#options.port });
+    const records = all.slice(0, hi.max);
+    const standing: Standing = {
+      profile: 2,
+      you: hi.you,
+      tracker: channel.remote.address,
+      max: hi.max,
+      key: hi.key,
+      pass: "",
+      id: "",
+      skew: 0,
+    };
+    const welcome = await this.#sendFiles(records);
+    Object.assign(standing, welcomeParts(welcome, this.#clock.at()));
+    this.#standing = standing;
+    this.#online = true;
+    this.#pingLater();
+    this.#renewLater();
+    const { peers, files } = welcome;
+    this.#options.report({ event: "joined", profile: 2, name: hi.name, peers, files, left: all.slice(hi.max) });
+  }
+
+  async #sendFiles(records: FileRecord[]): Promise<Extract<Reply, { verb: "WELCOME" }>> {
+    const reply = await this.#ask(encodeToTracker({ verb: "FILES", profile: 2, port: this.#options.port, records }));
+    return reply.verb === "WELCOME" ? reply : unexpected(reply);
+  }
+
+  /** A pass is renewed at half its life, by sending the list again. */
+  #renewLater(): void {
+    this.#cancelRenewal();
+    this.#cancelRenewal = this.#clock.after((PASS_LIFETIME_S * 1000) / 2, async () => {
+      const channel = this.#channel;
+      if (!this.#online || channel === undefined || this.#standing === undefined) return;
+      const own = { address: channel.local.address, port: this.#options.port };
+      try {
+        const welcome = await this.#sendFiles(this.#options.records(own).slice(0, this.#standing.max));
+        Object.assign(this.#standing, welcomeParts(welcome, this.#clock.at()));
+        this.#renewLater();
+      } catch {
+        // The connection broke meanwhile; coming back brings a new pass.
+      }
+    });
+  }
+
+  #pingLater(): void {
+    this.#cancelPing();
+    this.#cancelPing = this.#clock.after(PING_MS, () => {
+      this.#ask(encodeToTracker({ verb: "PING" })).catch(() => undefined);
+    });
+  }
+
+  // -------------------------------------------------------------- asking
+
+  #attach(channel: Channel): void {
+    const inbox = new SessionInbox();
+    this.#channel = channel;
+    channel.start({
+      data: (chunk) => {
+        inbox.push(chunk);
+        try {
+          for (let message = inbox.next(); message !== undefined; message = inbox.next()) this.#hear(message);
+        } catch (error) {
+          if (!(error instanceof ProtocolError)) throw error;
+          channel.destroy(`the tracker broke the protocol: ${error.message}`);
+        }
+      },
+      end: () => channel.finish(),
+      close: (reason) => this.#lost(channel, reason),
+    });
+  }
+
+  #hear(message: FromTracker): void {
+    if (message.verb === "NOTICE") this.#options.report({ event: "notice", words: message.words });
+    else if (message.verb !== "UNKNOWN") this.#pending.shift()?.resolve(message);
+  }
+
+  /** Sends a request and gives its reply; an ERROR is thrown as a sentence unless it is among `allowed`. */
+  async #ask(request: string, allowed: string[] = []): Promise<Reply> {
+    const channel = this.#channel;
+    if (channel === undefined || channel.closed) throw this.#gone("");
+    const reply = await new Promise<Reply>((resolve, reject) => {
+      const cancel = this.#clock.after(ANSWER_MS, () => channel.destroy("it does not answer"));
+      this.#pending.push({
+        resolve: (answer) => {
+          cancel();
+          resolve(answer);
+        },
+        reject: (error) => {
+          cancel();
+          reject(error);
+        },
+      });
+      channel.send(request);
+    });
+    if (this.#online) this.#pingLater();
+    if (reply.verb === "ERROR" && !allowed.includes("ERROR")) {
+      throw new FtError(reply.code || "refused", `The tracker at "${this.#where}" refused: ${reply.words}`);
+    }
+    return reply;
+  }
+
+  #gone(reason: string): FtError {
+    const why = reason === "" ? "it closed the connection" : reason;
+    return new FtError("tracker-gone", `The tracker at "${this.#where}" is away (${why}); this peer comes back by itself.`);
+  }
+
+  #lost(channel: Channel, reason: string): void {
+    if (channel !== this.#channel) return;
+    this.#channel = undefined;
+    this.#cancelPing();
+    this.#cancelRenewal();
+    for (const { reject } of this.#pending.splice(0)) reject(this.#gone(reason));
+    if (!this.#online || this.#leaving) return;
+    this.#online = false;
+    this.#options.report({ event: "away", reason: reason === "" ? "it closed the connection" : reason });
+    this.#retryLater();
+  }
+
+  /** Jittered, doubling waits; the first try comes within a second, so that a restart is hardly noticed. */
+  #retryLater(): void {
+    const longest = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#retries);
+    const wait = this.#retries === 0 ? longest * this.#random() : longest * (0.5 + this.#random() / 2);
+    this.#retries += 1;
+    this.#cancelRetry = this.#clock.after(wait, () => {
+      this.#join().catch(() => {
+        if (this.#channel !== undefined) {
+          const channel = this.#channel;
+          this.#channel = undefined;
+          channel.destroy();
+        }
+        if (!this.#leaving) this.#retryLater();
+      });
+    });
+  }
+
+  /** The profile spoken; waits a little for a tracker that is just being rejoined. */
+  async #profile(): Promise<Profile> {
+    if (!this.#online && !this.#leaving) {
+      await Promise.race([new Promise<void>((resolve) => this.#returned.push(resolve)), this.#sleep(ANSWER_MS / 3)]);
+    }
+    if (!this.#online || this.#standing === undefined) throw this.#gone("it cannot be reached");
+    return this.#standing.profile;
+  }
+
+  async #needFull(what: string): Promise<void> {
+    if ((await this.#profile()) === 2) return;
+    const words = `The tracker at "${this.#where}" speaks the basic protocol and cannot ${what}; search for an exact name instead.`;
+    throw new FtError("basic-tracker", words);
+  }
+
+  // -------------------------------------------------------------- FT/1
+
+  async #greetBasic(): Promise<Channel> {
+    const channel = await this.#dialBasic();
+    const hi = await this.#readBasic(channel, basic.hello, (bytes) => bytes.length >= basic.hi.length);
+    if (new TextDecoder().decode(hi).startsWith(basic.hi)) return channel;
+    channel.destroy();
+    throw new FtError(
+      "no-tracker",
+      `What answers at "${this.#where}" is not a FileTracker tracker. Check the address and port.`,
+    );
+  }
+
+  /** The old tracker reads once for each message: HELLO was alone, now comes the whole list in one piece. */
+  #acceptBasic(channel: Channel): void {
+    const own = { address: channel.local.address, port: this.#options.port };
+    const { taken, left } = forOldTracker(this.#options.records(own).slice(0, DEFAULT_MAX_FILES));
+    if (taken.length === 0) {
+      channel.destroy();
+      throw new FtError(
+        "basic-names",
+        `The tracker at "${this.#where}" speaks the basic protocol and takes only names of letters, ".", "_", "-" and spaces; none of ` +
+          `the ${plural(left.length, "shared file")} has one. Rename a file, or share another with --share.`,
+      );
+    }
+    channel.send(basic.records(taken));
+    channel.finish();
+    const { address } = channel.local;
+    this.#standing = {
+      profile: 1,
+      you: address,
+      tracker: channel.remote.address,
+      max: DEFAULT_MAX_FILES,
+      key: "",
+      pass: "",
+      id: "",
+      skew: 0,
+    };
+    this.#online = true;
+    this.#options.report({ event: "joined", profile: 1, name: "", peers: 0, files: 0, left });
+  }
+
+  async #searchBasic(name: FileName): Promise<FileRecord[]> {
+    const channel = await this.#dialBasic();
+    const answer = await this.#readBasic(channel, basic.search(name), () => false);
+    channel.destroy();
+    return parseBasicFound(answer, name);
+  }
+
+  async #leaveBasic(): Promise<void> {
+    const channel = await this.#dialBasic().catch(() => undefined);
+    if (channel === undefined) return;
+    await Promise.race([this.#readBasic(channel, basic.bye, () => false, true), this.#sleep(BYE_MS)]);
+    channel.destroy();
+  }
+
+  async #dialBasic(): Promise<Channel> {
+    try {
+      return await this.#options.dial(this.#options.tracker);
+    } catch (error) {
+      throw new FtError(codeOf(error), `Cannot reach the tracker at "${this.#where}": ${sentenceOf(error)}.`);
+    }
+  }
+
+  /** Says one FT/1 message on a channel and gathers the answer until it is whole or the stream ends. */
+  #readBasic(channel: Channel, request: string, whole: (bytes: Uint8Array) => boolean, last = false): Promise<Uint8Array> {
+    return new Promise((resolve) => {
+      const chunks: Uint8Array[] = [];
+      let size = 0;
+      const settle = () => {
+        cancel();
+        resolve(joined(chunks, size));
+      };
+      const cancel = this.#clock.after(ANSWER_MS, settle);
+      channel.start({
+        data: (chunk) => {
+          chunks.push(chunk);
+          size += chunk.length;
+          if (size > BASIC_ANSWER_LIMIT || whole(joined(chunks, size))) settle();
+        },
+        end: settle,
+        close: settle,
+      });
+      channel.send(request);
+      if (last) channel.finish();
+    });
+  }
+
+  #sleep(ms: number): Promise<undefined> {
+    return new Promise((resolve) => this.#clock.after(ms, () => resolve(undefined)));
+  }
+}
+
+function joined(chunks: Uint8Array[], size: number): Uint8Array {
+  const all = new Uint8Array(size);
+  let at = 0;
+  for (const chunk of chunks) {
+    all.set(chunk, at);
+    at += chunk.length;
+  }
+  return all;
+}
+
+function recordsOf(reply: Reply): FileRecord[] {
+  if (reply.verb === "NOT FOUND") return [];
+  return reply.verb === "FOUND" ? reply.records : unexpected(reply);
+}
+
+function unexpected(reply: Reply): never {
+  throw new FtError("bad-answer", `The tracker answered ${reply.verb}, which was not asked for.`);
+}
+
+function welcomeParts({ id, pass }: { id: string; pass: string }, at: number): Pick<Standing, "id" | "pass" | "skew"> {
+  return { id, pass, skew: skewOf(pass, at) };
+}
+
+/** A fresh pass expires a known time after it was issued, which tells the tracker's clock. */
+function skewOf(pass: string, at: number): number {
+  const [payload = ""] = pass.split(".");
+  try {
+    const expires = Number(atob(payload.replaceAll("-", "+").replaceAll("_", "/")).split(" ")[2]);
+    return Number.isFinite(expires) ? (expires - PASS_LIFETIME_S) * 1000 - at : 0;
+  } catch {
+    return 0;
+  }
+}

@@ -1,0 +1,373 @@
+// Disk, incoming: part files, and publishing a finished file without ever harming another.
+//
+// A file on its way in is `.ft-KEY.part` in the download folder, KEY being its content id, with a lock beside it. It gets its
+// name only when it is whole, by a link that cannot replace anything.
+
+import {
+  closeSync,
+  constants,
+  fdatasync,
+  fstatSync,
+  fsync,
+  ftruncate,
+  lstatSync,
+  open,
+  openSync,
+  readFileSync,
+  statSync,
+  unlinkSync,
+  utimesSync,
+  write,
+  writeFileSync,
+} from "node:fs";
+import { link, rename, statfs } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { codeOf, FtError } from "./error.ts";
+import { hexOf } from "./hash.ts";
+import { localNameOf, splitExtension } from "./record.ts";
+import { formatSize, printable } from "./text.ts";
+
+const NOFOLLOW = constants.O_NOFOLLOW ?? 0;
+const LOCK_BEAT_MS = 5_000;
+const LOCK_STALE_MS = 30_000;
+/** What is written is handed to the disk every so often, so that the last sync has little left to do. */
+const SYNC_EVERY = 64 * 1024 * 1024;
+const COMPARE = 1024 * 1024;
+const MOST_NAMES = 1000;
+
+export interface IncomingOptions {
+  folder: string;
+  /** The name the record gives; it is made safe here. */
+  name: string;
+  size: number;
+  /** What makes this file this file: its content id, or failing that where it comes from. */
+  key: string;
+}
+
+/** How a finished file got its name. */
+export interface Published {
+  path: string;
+  outcome: "new" | "already here" | "replaced";
+}
+
+/** The folder is there and can take a file of `size` bytes; throws a sentence if not. */
+export async function checkFolder(folder: string, name: string, size: number): Promise<void> {
+  const shown = printable(folder);
+  try {
+    if (!statSync(folder).isDirectory()) throw new FtError("no-folder", `Cannot save into "${shown}": it is not a folder.`);
+  } catch (error) {
+    if (error instanceof FtError) throw error;
+    throw new FtError(
+      "no-folder",
+      `Cannot save into "${shown}": there is no such folder. Make it, or choose another with --to.`,
+    );
+  }
+  const { bavail, bsize } = await statfs(folder);
+  if (size > bavail * bsize) {
+    throw new FtError(
+      "no-space",
+      `Cannot fetch "${printable(name)}": it needs ${formatSize(size)}, and "${shown}" has ${formatSize(bavail * bsize)} free.`,
+    );
+  }
+}
+
+/** One file on its way in. */
+export class Incoming {
+  readonly fd: number;
+  readonly part: string;
+  readonly #options: IncomingOptions;
+  readonly #lock: Lock;
+  #waiting = 0;
+  #unsynced = 0;
+  #syncing = false;
+  #failed: FtError | undefined;
+  #settled: (() => void)[] = [];
+  /** Called when bytes are written, and once when writing failed. */
+  onWritten: ((offset: number, length: number) => void) | undefined;
+  onFailed: ((error: FtError) => void) | undefined;
+
+  private constructor(options: IncomingOptions, part: string, fd: number, lock: Lock) {
+    this.#options = options;
+    this.part = part;
+    this.fd = fd;
+    this.#lock = lock;
+  }
+
+  /** Begins with an empty part file. Throws a sentence when the folder, its space, or another fetch of the same file forbids it. */
+  static async open(options: IncomingOptions): Promise<Incoming> {
+    const { folder, name, size, key } = options;
+    await checkFolder(folder, name, size);
+    const part = join(folder, `.ft-${key}.part`);
+    const lock = Lock.take(join(folder, `.ft-${key}.lock`), name);
+    try {
+      removeIfThere(part);
+      const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | NOFOLLOW;
+      return new Incoming(options, part, openSync(part, flags, 0o666), lock);
+    } catch (error) {
+      lock.release();
+      throw writeError(error, options);
+    }
+  }
+
+  /** Bytes given to `write` and not yet written. */
+  get waiting(): number {
+    return this.#waiting;
+  }
+
+  /** Writes at a position, in the background. The bytes must not be changed any more. */
+  write(offset: number, bytes: Uint8Array): void {
+    if (this.#failed !== undefined) return;
+    this.#waiting += bytes.length;
+    const step = (from: number) => {
+      write(this.fd, bytes, from, bytes.length - from, offset + from, (error, written) => {
+        if (error === null && written > 0 && from + written < bytes.length) return step(from + written);
+        this.#waiting -= bytes.length;
+        if (error !== null || written === 0) this.#fail(error ?? new Error("nothing was written"));
+        else this.#wrote(offset, bytes.length);
+        if (this.#waiting === 0) for (const settle of this.#settled.splice(0)) settle();
+      });
+    };
+    step(0);
+  }
+
+  /** Resolves when everything given to `write` is written; throws the sentence when something was not. */
+  async settled(): Promise<void> {
+    if (this.#waiting > 0) await new Promise<void>((resolve) => this.#settled.push(resolve));
+    if (this.#failed !== undefined) throw this.#failed;
+  }
+
+  /** Throws away what arrived, to begin again. */
+  async restart(): Promise<void> {
+    await this.settled();
+    await promisify(ftruncate)(this.fd, 0);
+  }
+
+  /**
+   * Gives the finished file its name: synced to the disk first, then linked under the first free name (`a.txt`, `a (1).txt` …).
+   * A file of the same content under that name is left as it is. With `overwrite` it takes the place of what has the name.
+   */
+  async publish(overwrite: boolean): Promise<Published> {
+    const { folder, name } = this.#options;
+    try {
+      await this.settled();
+      await promisify(fsync)(this.fd);
+      const local = localNameOf(name);
+      const published = overwrite ? await this.#replace(join(folder, local)) : await this.#linkUnderFreeName(local);
+      removeIfThere(this.part);
+      await syncFolder(folder);
+      return published;
+    } catch (error) {
+      throw error instanceof FtError ? error : writeError(error, this.#options);
+    } finally {
+      this.#end();
+    }
+  }
+
+  /** Stops here; the part file stays. */
+  async keep(): Promise<void> {
+    await this.settled().catch(() => undefined);
+    this.#end();
+  }
+
+  /** Stops here; nothing stays. */
+  async discard(): Promise<void> {
+    await this.keep();
+    removeIfThere(this.part);
+  }
+
+  #wrote(offset: number, length: number): void {
+    this.onWritten?.(offset, length);
+    this.#unsynced += length;
+    if (this.#unsynced < SYNC_EVERY || this.#syncing) return;
+    this.#unsynced = 0;
+    this.#syncing = true;
+    fdatasync(this.fd, (error) => {
+      this.#syncing = false;
+      if (error !== null) this.#fail(error);
+    });
+  }
+
+  #fail(error: unknown): void {
+    if (this.#failed !== undefined) return;
+    this.#failed = writeError(error, this.#options);
+    this.onFailed?.(this.#failed);
+  }
+
+  async #linkUnderFreeName(local: string): Promise<Published> {
+    const [stem, extension] = splitExtension(local);
+    for (let count = 0; count < MOST_NAMES; count++) {
+      const path = join(this.#options.folder, count === 0 ? local : `${stem} (${count})${extension}`);
+      if (await linkTo(this.part, path)) return { path, outcome: "new" };
+      if (await sameContent(this.part, path)) return { path, outcome: "already here" };
+    }
+    throw new FtError("no-name", `Cannot save "${printable(local)}": ${MOST_NAMES} files of that name are there already.`);
+  }
+
+  async #replace(path: string): Promise<Published> {
+    const there = kindOf(path);
+    if (there === "folder") throw new FtError("is-folder", `Cannot replace "${printable(path)}": it is a folder.`);
+    await rename(this.part, path);
+    return { path, outcome: there === "nothing" ? "new" : "replaced" };
+  }
+
+  #end(): void {
+    closeSync(this.fd);
+    this.#lock.release();
+  }
+}
+
+/** What would have to make way for a file of this name; its size if it is a plain file. */
+export function lookForTarget(folder: string, name: string): { path: string; size: number } | undefined {
+  const path = join(folder, localNameOf(name));
+  try {
+    const stat = lstatSync(path);
+    return stat.isFile() ? { path, size: stat.size } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Opens a file of ours to be hashed; a link is not followed. */
+export function openForHashing(path: string): { fd: number; size: number; close(): void } {
+  const fd = openSync(path, constants.O_RDONLY | NOFOLLOW | (constants.O_NONBLOCK ?? 0));
+  return { fd, size: fstatSync(fd).size, close: () => closeSync(fd) };
+}
+
+/** The part file's key for a file without a content id. */
+export function keyOf(...words: (string | number)[]): string {
+  return hexOf(Bun.SHA256.hash(words.join("\n")) as Uint8Array).slice(0, 32);
+}
+
+function kindOf(path: string): "nothing" | "folder" | "file" {
+  try {
+    return lstatSync(path).isDirectory() ? "folder" : "file";
+  } catch {
+    return "nothing";
+  }
+}
+
+/** Links without replacing; false when the name is taken. Where there are no hard links, the name is reserved first. */
+async function linkTo(part: string, path: string): Promise<boolean> {
+  try {
+    await link(part, path);
+    return true;
+  } catch (error) {
+    if (codeOf(error) === "EEXIST") return false;
+    if (!["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK", "EINVAL", "UNKNOWN"].includes(codeOf(error))) throw error;
+  }
+  try {
+    closeSync(openSync(path, "wx"));
+  } catch (error) {
+    if (codeOf(error) === "EEXIST") return false;
+    throw error;
+  }
+  await rename(part, path);
+  return true;
+}
+
+async function sameContent(part: string, path: string): Promise<boolean> {
+  if (kindOf(path) !== "file" || lstatSync(path).isSymbolicLink()) return false;
+  const [ours, theirs] = [Bun.file(part), Bun.file(path)];
+  if (ours.size !== theirs.size) return false;
+  for (let at = 0; at < ours.size; at += COMPARE) {
+    const [a, b] = await Promise.all([ours.slice(at, at + COMPARE).bytes(), theirs.slice(at, at + COMPARE).bytes()]);
+    if (Buffer.compare(a, b) !== 0) return false;
+  }
+  return true;
+}
+
+function removeIfThere(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch (error) {
+    if (codeOf(error) !== "ENOENT") throw error;
+  }
+}
+
+/** Makes the new name last; systems that cannot sync a folder do without. */
+async function syncFolder(folder: string): Promise<void> {
+  try {
+    const fd = await promisify(open)(folder, constants.O_RDONLY, 0);
+    await promisify(fsync)(fd).finally(() => closeSync(fd));
+  } catch {
+    // Windows opens no folders.
+  }
+}
+
+function writeError(error: unknown, { folder, name, size }: IncomingOptions): FtError {
+  const file = printable(name);
+  const where = printable(folder);
+  const code = codeOf(error);
+  const sentence: Record<string, string> = {
+    ENOSPC: `Cannot fetch "${file}": the disk of "${where}" is full; ${formatSize(size)} are needed. What arrived is kept.`,
+    EDQUOT: `Cannot fetch "${file}": your quota in "${where}" is used up; ${formatSize(size)} are needed. What arrived is kept.`,
+    EACCES: `Cannot save into "${where}": you may not write there. Choose another folder with --to.`,
+    EPERM: `Cannot save into "${where}": you may not write there. Choose another folder with --to.`,
+    EROFS: `Cannot save into "${where}": it is read-only. Choose another folder with --to.`,
+    EFBIG: `Cannot fetch "${file}": files of ${formatSize(size)} are not allowed in "${where}".`,
+  };
+  return new FtError(
+    code || "write-failed",
+    sentence[code] ?? `Cannot write "${file}" in "${where}": ${code || String(error)}.`,
+    {
+      cause: error,
+    },
+  );
+}
+
+/** Says that this process is at work on a part file, so that a second one does not damage it. */
+class Lock {
+  static readonly #mine = new Set<string>();
+  readonly #path: string;
+  readonly #beat: ReturnType<typeof setInterval>;
+
+  private constructor(path: string) {
+    this.#path = path;
+    Lock.#mine.add(path);
+    this.#beat = setInterval(() => {
+      const now = new Date();
+      try {
+        utimesSync(path, now, now);
+      } catch {
+        // Somebody removed it; nothing depends on that but a second fetch of the same file.
+      }
+    }, LOCK_BEAT_MS);
+    this.#beat.unref();
+  }
+
+  static take(path: string, name: string): Lock {
+    if (Lock.#mine.has(path) || isHeld(path)) {
+      throw new FtError(
+        "already-fetching",
+        `"${printable(name)}" is being fetched into this folder already; wait for that one.`,
+      );
+    }
+    removeIfThere(path);
+    try {
+      writeFileSync(path, String(process.pid), { flag: "wx" });
+    } catch (error) {
+      throw writeError(error, { folder: join(path, ".."), name, size: 0, key: "" });
+    }
+    return new Lock(path);
+  }
+
+  release(): void {
+    clearInterval(this.#beat);
+    Lock.#mine.delete(this.#path);
+    removeIfThere(this.#path);
+  }
+}
+
+/** A lock counts while its process lives and beats; kill -9 leaves one that does not count. */
+function isHeld(path: string): boolean {
+  try {
+    if (Date.now() - lstatSync(path).mtimeMs > LOCK_STALE_MS) return false;
+    const pid = Number(readFileSync(path, "utf8"));
+    if (!Number.isInteger(pid) || pid <= 0 || pid === process.pid) return false;
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return codeOf(error) === "EPERM";
+  }
+}
