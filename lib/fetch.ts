@@ -1,7 +1,7 @@
 // Fetching one file: from whom, in what order, and whether what arrived is what was wanted. Network and disk are handed in.
 //
-// Holders are asked one after the other; a later one goes on where an earlier one stopped. The hashes are computed behind the
-// writer while the rest arrives, and a file whose record has a root is complete only when its root is right.
+// Holders are asked one after the other; a later one goes on where an earlier one stopped. What arrives is gathered in stretches
+// of shared memory, each written and hashed at the same time; a file whose record has a root is complete only when it is right.
 
 import type { Channel, Dial } from "./channel.ts";
 import { CancelledError, codeOf, FtError, ProtocolError, sentenceOf } from "./error.ts";
@@ -13,9 +13,8 @@ import { formatSize, printable } from "./text.ts";
 /** Bytes asked for with one request, and requests under way. */
 const REQUEST = 4 * 1024 * 1024;
 const WINDOW = 4;
-/** Bytes received and not yet written: above the first the holder has to wait, below the second it goes on. */
-const MOST_UNWRITTEN = 8 * 1024 * 1024;
-const FEW_UNWRITTEN = 4 * 1024 * 1024;
+/** Stretches in memory at once: one being filled, the others being hashed and written. Without a free one the holder waits. */
+const SLOTS = 4;
 /** A holder that sends nothing for this long is given up. */
 const STALL_MS = 8_000;
 const TRIES_A_HOLDER = 3;
@@ -23,11 +22,9 @@ const FIRST_BACKOFF_MS = 250;
 
 /** Where the bytes go: a part file. */
 export interface Target {
-  readonly waiting: number;
-  onWritten: ((offset: number, length: number) => void) | undefined;
-  onFailed: ((error: FtError) => void) | undefined;
-  write(offset: number, bytes: Uint8Array): void;
-  settled(): Promise<void>;
+  /** Writes at a position; fails with a sentence. */
+  write(offset: number, bytes: Uint8Array): Promise<void>;
+  /** Throws away what was written. */
   restart(): Promise<void>;
 }
 
@@ -44,8 +41,8 @@ export interface FetchTools {
   target: Target;
   /** The pass to show to other peers; asked for at each connection, because it is renewed. */
   pass(): string;
-  /** The hashes of the pieces in a stretch that is written; off the main thread. */
-  layer(offset: number, length: number): Promise<Uint8Array>;
+  /** The hashes of the pieces in a stretch of the file; off the main thread. */
+  layer(memory: SharedArrayBuffer, length: number): Promise<Uint8Array>;
   sha256: Sha256;
   report(event: FetchEvent): void;
   signal?: AbortSignal;
@@ -116,24 +113,22 @@ class Attempt {
   readonly contributors = new Set<FileRecord>();
   readonly #wanted: Wanted;
   readonly #tools: FetchTools;
-  readonly #hashes: LayerBehindWriter | undefined;
+  readonly #stretches: Stretches;
   #received = 0;
-  #failed: FtError | undefined;
-  #abortHolder: ((error: FtError) => void) | undefined;
+  #failed: Error | undefined;
+  #abortHolder: ((error: Error) => void) | undefined;
   #onRoom: (() => void) | undefined;
 
   constructor(wanted: Wanted, tools: FetchTools) {
     this.#wanted = wanted;
     this.#tools = tools;
-    if (wanted.root !== undefined) this.#hashes = new LayerBehindWriter(wanted.size, tools.layer);
-    tools.target.onWritten = (offset, length) => {
-      this.#hashes?.written(offset, length);
-      if (tools.target.waiting <= FEW_UNWRITTEN) this.#onRoom?.();
-    };
-    tools.target.onFailed = (error) => {
-      this.#failed = error;
-      this.#abortHolder?.(error);
-    };
+    this.#stretches = new Stretches(wanted, tools, {
+      room: () => this.#onRoom?.(),
+      failed: (error) => {
+        this.#failed = error;
+        this.#abortHolder?.(error);
+      },
+    });
     tools.signal?.addEventListener("abort", () => this.#abortHolder?.(new CancelledError()), { once: true });
   }
 
@@ -150,7 +145,7 @@ class Attempt {
     if (!holder.v2) await this.#restartUnlessEmpty();
     channel.limit({ idle: STALL_MS });
     await new Promise<void>((resolve, reject) => {
-      const settle = (error?: FtError) => {
+      const settle = (error?: Error) => {
         this.#abortHolder = undefined;
         this.#onRoom = undefined;
         if (error === undefined) resolve();
@@ -168,7 +163,7 @@ class Attempt {
   }
 
   /** FT/2: requests are pipelined, so that the holder never waits for the next one. */
-  #receive(channel: Channel, holder: FileRecord, settle: (error?: FtError) => void): void {
+  #receive(channel: Channel, holder: FileRecord, settle: (error?: Error) => void): void {
     const { size, root } = this.#wanted;
     const inbox = new DownloadInbox();
     const asked: number[] = [];
@@ -236,7 +231,7 @@ class Attempt {
   }
 
   /** FT/1: the whole file until the end of the stream; only its size tells whether it is whole. */
-  #receiveBasic(channel: Channel, holder: FileRecord, settle: (error?: FtError) => void): void {
+  #receiveBasic(channel: Channel, holder: FileRecord, settle: (error?: Error) => void): void {
     const { size } = this.#wanted;
     const inbox = new BasicDownloadInbox();
     const fail = (reason: string, final: boolean) => {
@@ -270,22 +265,20 @@ class Attempt {
 
   #keep(channel: Channel, holder: FileRecord, bytes: Uint8Array): void {
     if (bytes.length === 0) return;
-    const { target, report } = this.#tools;
     this.contributors.add(holder);
-    target.write(this.#received, bytes);
+    this.#stretches.add(this.#received, bytes);
     this.#received += bytes.length;
-    if (target.waiting > MOST_UNWRITTEN) channel.pause();
-    report({ event: "progress", received: this.#received, size: this.#wanted.size });
+    if (this.#stretches.full) channel.pause();
+    this.#tools.report({ event: "progress", received: this.#received, size: this.#wanted.size });
   }
 
   /** Undefined when the file is right (or nothing is known to hold it against); else those whose bytes are in it. */
   async verify(): Promise<FileRecord[] | undefined> {
-    const { target, report, sha256 } = this.#tools;
-    await target.settled();
-    if (this.#hashes === undefined) return undefined;
+    const { report, sha256 } = this.#tools;
+    const pieces = await this.#stretches.finished();
+    if (this.#wanted.root === undefined) return undefined;
     report({ event: "verifying" });
-    const root = rootOf(await this.#hashes.all(), this.#wanted.size, sha256);
-    if (hexOf(root) === this.#wanted.root) return undefined;
+    if (hexOf(rootOf(pieces, this.#wanted.size, sha256)) === this.#wanted.root) return undefined;
     const liars = [...this.contributors];
     await this.#restart();
     return liars;
@@ -307,62 +300,103 @@ class Attempt {
   async #restart(): Promise<void> {
     this.#received = 0;
     this.contributors.clear();
-    await this.#tools.target.restart();
-    this.#hashes?.restart();
+    await this.#stretches.restart();
   }
 }
 
-/** Has stretches hashed as soon as they are wholly written, in whatever order the writes end. */
-class LayerBehindWriter {
-  readonly #size: number;
+interface Slot {
+  readonly memory: SharedArrayBuffer;
+  /** Bytes of it that are here. */
+  filled: number;
+}
+
+/** The file as stretches of whole pieces: gathered in shared memory, and when one is whole, written and hashed at once. */
+class Stretches {
+  readonly #wanted: Wanted;
+  readonly #tools: FetchTools;
+  readonly #on: { room(): void; failed(error: Error): void };
   readonly #step: number;
-  readonly #layer: FetchTools["layer"];
-  #missing: number[] = [];
-  #layers: Promise<Uint8Array>[] = [];
+  /** By stretch number; several only because a chunk may reach over the end of one. */
+  readonly #filling = new Map<number, Slot>();
+  readonly #free: Slot[] = [];
+  readonly #working = new Set<Promise<void>>();
+  #layers: Uint8Array[] = [];
+  #failed: Error | undefined;
 
-  constructor(size: number, layer: FetchTools["layer"]) {
-    this.#size = size;
-    this.#step = Math.max(REQUEST, pieceSizeOf(size));
-    this.#layer = layer;
-    this.restart();
+  constructor(wanted: Wanted, tools: FetchTools, on: { room(): void; failed(error: Error): void }) {
+    this.#wanted = wanted;
+    this.#tools = tools;
+    this.#on = on;
+    this.#step = Math.max(REQUEST, pieceSizeOf(wanted.size));
   }
 
-  restart(): void {
-    this.#layers = [];
-    this.#missing = Array.from({ length: Math.ceil(this.#size / this.#step) }, (_, i) =>
-      Math.min(this.#step, this.#size - i * this.#step),
-    );
+  /** No more should be added until `room` is called. */
+  get full(): boolean {
+    return this.#working.size >= SLOTS - 1;
   }
 
-  written(offset: number, length: number): void {
-    for (let at = offset; at < offset + length; ) {
-      const index = Math.floor(at / this.#step);
-      const here = Math.min(offset + length, (index + 1) * this.#step) - at;
-      const left = (this.#missing[index] ?? 0) - here;
-      this.#missing[index] = left;
-      if (left === 0) this.#hash(index);
-      at += here;
+  add(offset: number, bytes: Uint8Array): void {
+    for (let at = 0; at < bytes.length; ) {
+      const index = Math.floor((offset + at) / this.#step);
+      const start = index * this.#step;
+      const length = Math.min(this.#step, this.#wanted.size - start);
+      const part = bytes.subarray(at, at + start + length - (offset + at));
+      const slot = this.#slotFor(index);
+      new Uint8Array(slot.memory).set(part, offset + at - start);
+      slot.filled += part.length;
+      at += part.length;
+      if (slot.filled === length) this.#complete(index, start, length, slot);
     }
   }
 
-  /** All pieces' hashes; call it when everything is written. */
-  async all(): Promise<Uint8Array> {
-    const layers = await Promise.all(this.#layers);
-    const all = new Uint8Array(layers.reduce((sum, { length }) => sum + length, 0));
+  /** Waits for all that was added; gives the hashes of all pieces when the file has a root. */
+  async finished(): Promise<Uint8Array> {
+    await Promise.all(this.#working);
+    if (this.#failed !== undefined) throw this.#failed;
+    const all = new Uint8Array(this.#layers.reduce((sum, { length }) => sum + length, 0));
     let at = 0;
-    for (const layer of layers) {
+    for (const layer of this.#layers) {
       all.set(layer, at);
       at += layer.length;
     }
     return all;
   }
 
-  #hash(index: number): void {
-    const offset = index * this.#step;
-    const hashed = this.#layer(offset, Math.min(this.#step, this.#size - offset));
-    // It is awaited in `all`; until then a failure is nobody's unhandled rejection.
-    hashed.catch(() => undefined);
-    this.#layers[index] = hashed;
+  async restart(): Promise<void> {
+    await this.finished();
+    this.#filling.clear();
+    this.#layers = [];
+    await this.#tools.target.restart();
+  }
+
+  #slotFor(index: number): Slot {
+    const filling = this.#filling.get(index);
+    if (filling !== undefined) return filling;
+    const slot = this.#free.pop() ?? { memory: new SharedArrayBuffer(Math.min(this.#step, this.#wanted.size)), filled: 0 };
+    slot.filled = 0;
+    this.#filling.set(index, slot);
+    return slot;
+  }
+
+  #complete(index: number, start: number, length: number, slot: Slot): void {
+    this.#filling.delete(index);
+    const { target, layer } = this.#tools;
+    const written = target.write(start, new Uint8Array(slot.memory, 0, length));
+    const hashed = this.#wanted.root === undefined ? undefined : layer(slot.memory, length);
+    const work = Promise.all([written, hashed])
+      .then(([, pieces]) => {
+        if (pieces !== undefined) this.#layers[index] = pieces;
+      })
+      .catch((error: Error) => {
+        this.#failed ??= error;
+        this.#on.failed(error);
+      })
+      .finally(() => {
+        this.#working.delete(work);
+        this.#free.push(slot);
+        if (!this.full) this.#on.room();
+      });
+    this.#working.add(work);
   }
 }
 

@@ -1,7 +1,7 @@
 // Hashing off the main thread: a pool of workers, one a core.
 
 import { FtError } from "./error.ts";
-import type { HashJob, HashResult } from "./hasher.ts";
+import type { HashJob, HashResult, Stretch } from "./hasher.ts";
 import { pieceSizeOf, rootOf, type Sha256 } from "./merkle.ts";
 
 /** A job is about this many bytes: large enough that messages cost nothing, small enough that all workers share a file. */
@@ -46,12 +46,12 @@ export class HashPool {
   }
 
   /** The hashes of the pieces in a stretch that starts and ends at piece borders (or the file's end). */
-  layer(job: Omit<HashJob, "id">): Promise<Uint8Array> {
+  layer(stretch: Stretch): Promise<Uint8Array> {
     const hand = this.#freest();
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
       hand.jobs.set(id, { resolve, reject });
-      hand.worker.postMessage({ ...job, id } satisfies HashJob);
+      hand.worker.postMessage({ ...stretch, id } satisfies HashJob);
     });
   }
 

@@ -1,16 +1,15 @@
-// The hashing worker: reads a stretch of an open file and gives the hashes of its pieces. Runs off the main thread.
+// The hashing worker: gives the hashes of the pieces in a stretch of a file, on disk or in shared memory. Runs off the main thread.
 
 import { readSync } from "node:fs";
 import { BLOCK, blockLayer, HASH, pieceHash, pieceSizeOf, type Sha256 } from "./merkle.ts";
 
-/** A stretch of whole pieces (the file's last may be short) of the file open as `fd`, which has `fileSize` bytes. */
-export interface HashJob {
-  id: number;
-  fd: number;
-  offset: number;
-  length: number;
-  fileSize: number;
-}
+/** A stretch of whole pieces (the file's last may be short) of a file of `fileSize` bytes. */
+export type Stretch = { length: number; fileSize: number } & (
+  | { /** An open file, */ fd: number /** from here. */; offset: number }
+  | { /** The bytes themselves, from the start. */ memory: SharedArrayBuffer }
+);
+
+export type HashJob = Stretch & { id: number };
 
 /** The pieces' hashes one after the other, or why there are none. */
 export type HashResult = { id: number; layer: Uint8Array } | { id: number; failed: string; code: string };
@@ -32,11 +31,15 @@ self.onmessage = ({ data: job }: MessageEvent<HashJob>) => {
   }
 };
 
-function hashPieces({ fd, offset, length, fileSize }: HashJob): Uint8Array {
+function hashPieces(job: HashJob): Uint8Array {
+  const { length, fileSize } = job;
   const pieceSize = pieceSizeOf(fileSize);
   const pieces = new Uint8Array(Math.ceil(length / pieceSize) * HASH);
   for (let at = 0, i = 0; at < length; at += pieceSize, i += HASH) {
-    pieces.set(pieceHash(hashBlocks(fd, offset + at, Math.min(pieceSize, length - at)), fileSize, sha256), i);
+    const size = Math.min(pieceSize, length - at);
+    const blocks =
+      "memory" in job ? blockLayer(new Uint8Array(job.memory, at, size), sha256) : hashBlocks(job.fd, job.offset + at, size);
+    pieces.set(pieceHash(blocks, fileSize, sha256), i);
   }
   return pieces;
 }

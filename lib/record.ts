@@ -264,3 +264,20 @@ function cutToBytes(text: string, limit: number): string {
   }
   return kept;
 }
+
+/** Records of the same content: by root where there is one, else each by itself. Most holders first, then the newest. */
+export function groupByContent(records: FileRecord[]): [FileRecord, ...FileRecord[]][] {
+  const groups = new Map<string, [FileRecord, ...FileRecord[]]>();
+  for (const record of records) {
+    const key = record.root === undefined ? formatEndpoint(record) + record.name : `${record.root} ${record.size}`;
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [record]);
+    else group.push(record);
+  }
+  return [...groups.values()].sort((a, b) => b.length - a.length || modifiedOf(b[0]).localeCompare(modifiedOf(a[0])));
+}
+
+/** When the file was last modified: exactly where that is known, else the day, as ISO 8601. */
+export function modifiedOf({ mtime, date }: Pick<FileRecord, "mtime" | "date">): string {
+  return mtime ?? `20${date.slice(6)}-${date.slice(3, 5)}-${date.slice(0, 2)}`;
+}

@@ -78,14 +78,11 @@ export class Incoming {
   readonly part: string;
   readonly #options: IncomingOptions;
   readonly #lock: Lock;
-  #waiting = 0;
+  #writing = 0;
   #unsynced = 0;
   #syncing = false;
   #failed: FtError | undefined;
   #settled: (() => void)[] = [];
-  /** Called when bytes are written, and once when writing failed. */
-  onWritten: ((offset: number, length: number) => void) | undefined;
-  onFailed: ((error: FtError) => void) | undefined;
 
   private constructor(options: IncomingOptions, part: string, fd: number, lock: Lock) {
     this.#options = options;
@@ -110,30 +107,28 @@ export class Incoming {
     }
   }
 
-  /** Bytes given to `write` and not yet written. */
-  get waiting(): number {
-    return this.#waiting;
+  /** Writes at a position, all of it. Throws a sentence that names the folder and what is needed. */
+  async write(offset: number, bytes: Uint8Array): Promise<void> {
+    if (this.#failed !== undefined) throw this.#failed;
+    this.#writing += 1;
+    try {
+      for (let at = 0; at < bytes.length; ) {
+        const written = await writeAt(this.fd, bytes.subarray(at), offset + at);
+        if (written === 0) throw new Error("nothing was written");
+        at += written;
+      }
+      this.#syncNowAndThen(bytes.length);
+    } catch (error) {
+      throw this.#fail(error);
+    } finally {
+      this.#writing -= 1;
+      if (this.#writing === 0) for (const settle of this.#settled.splice(0)) settle();
+    }
   }
 
-  /** Writes at a position, in the background. The bytes must not be changed any more. */
-  write(offset: number, bytes: Uint8Array): void {
-    if (this.#failed !== undefined) return;
-    this.#waiting += bytes.length;
-    const step = (from: number) => {
-      write(this.fd, bytes, from, bytes.length - from, offset + from, (error, written) => {
-        if (error === null && written > 0 && from + written < bytes.length) return step(from + written);
-        this.#waiting -= bytes.length;
-        if (error !== null || written === 0) this.#fail(error ?? new Error("nothing was written"));
-        else this.#wrote(offset, bytes.length);
-        if (this.#waiting === 0) for (const settle of this.#settled.splice(0)) settle();
-      });
-    };
-    step(0);
-  }
-
-  /** Resolves when everything given to `write` is written; throws the sentence when something was not. */
+  /** Resolves when nothing is being written; throws the sentence when something could not be. */
   async settled(): Promise<void> {
-    if (this.#waiting > 0) await new Promise<void>((resolve) => this.#settled.push(resolve));
+    if (this.#writing > 0) await new Promise<void>((resolve) => this.#settled.push(resolve));
     if (this.#failed !== undefined) throw this.#failed;
   }
 
@@ -176,22 +171,23 @@ export class Incoming {
     removeIfThere(this.part);
   }
 
-  #wrote(offset: number, length: number): void {
-    this.onWritten?.(offset, length);
+  #syncNowAndThen(length: number): void {
     this.#unsynced += length;
     if (this.#unsynced < SYNC_EVERY || this.#syncing) return;
     this.#unsynced = 0;
     this.#syncing = true;
+    this.#writing += 1;
     fdatasync(this.fd, (error) => {
       this.#syncing = false;
+      this.#writing -= 1;
       if (error !== null) this.#fail(error);
+      if (this.#writing === 0) for (const settle of this.#settled.splice(0)) settle();
     });
   }
 
-  #fail(error: unknown): void {
-    if (this.#failed !== undefined) return;
-    this.#failed = writeError(error, this.#options);
-    this.onFailed?.(this.#failed);
+  #fail(error: unknown): FtError {
+    this.#failed ??= writeError(error, this.#options);
+    return this.#failed;
   }
 
   async #linkUnderFreeName(local: string): Promise<Published> {
@@ -275,6 +271,12 @@ async function sameContent(part: string, path: string): Promise<boolean> {
     if (Buffer.compare(a, b) !== 0) return false;
   }
   return true;
+}
+
+function writeAt(fd: number, bytes: Uint8Array, at: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    write(fd, bytes, 0, bytes.length, at, (error, written) => (error === null ? resolve(written) : reject(error)));
+  });
 }
 
 function removeIfThere(path: string): void {

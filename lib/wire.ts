@@ -7,7 +7,7 @@
 import { readFileSync } from "node:fs";
 import type { Socket } from "bun";
 import type { Channel, ChannelHandlers, ChannelLimits } from "./channel.ts";
-import { codeOf, FtError } from "./error.ts";
+import { codeOf, FtError, sentenceOf } from "./error.ts";
 import { type Address, type Endpoint, formatEndpoint, parseAddress } from "./record.ts";
 
 const WHEEL_MS = 200;
@@ -19,6 +19,8 @@ const STALL_MS = 30_000;
 const BACKLOG = 1024 * 1024;
 /** Queued pieces are joined up to this size, so that many small answers are one write. */
 const JOIN = 256 * 1024;
+/** What is taken from the system before anybody has asked for it with `start`. */
+const EARLY = 64 * 1024;
 /** Descriptors kept free for files, workers and the terminal. */
 const DESCRIPTORS_KEPT = 128;
 /** Refused connections that may wait to be told why. */
@@ -52,6 +54,9 @@ class TcpChannel implements Channel {
   readonly #socket: Socket<TcpChannel>;
   #handlers: ChannelHandlers | undefined;
   #early: Uint8Array[] = [];
+  #earlyBytes = 0;
+  /** The end that the handlers have not been told of yet. */
+  #endDue = false;
   #queue: (Uint8Array | string)[] = [];
   #backlog = 0;
   #corked = false;
@@ -61,6 +66,8 @@ class TcpChannel implements Channel {
   #shutting = false;
   #finishing = false;
   #paused = false;
+  /** The socket is paused: by `pause`, or because nobody has called `start`. */
+  #held = false;
   #blocked = false;
   #deadlineAt = Number.POSITIVE_INFINITY;
   #idleMs = Number.POSITIVE_INFINITY;
@@ -94,11 +101,11 @@ class TcpChannel implements Channel {
 
   start(handlers: ChannelHandlers): void {
     this.#handlers = handlers;
-    const early = this.#early;
-    this.#early = [];
-    for (const chunk of early) this.received(chunk);
-    if (this.#ended) handlers.end?.();
-    if (this.#closed) handlers.close?.(this.#reason);
+    this.#endDue = this.#ended;
+    // The handlers below may close the channel, which tells `close` by itself.
+    const wasClosed = this.#closed;
+    this.#catchUp();
+    if (wasClosed) handlers.close?.(this.#reason);
   }
 
   limit(limits: ChannelLimits): void {
@@ -114,12 +121,17 @@ class TcpChannel implements Channel {
     if (this.#backlog === 0) this.#sentAt = performance.now();
     this.#queue.push(bytes);
     this.#backlog += bytes.length;
-    if (!this.#corked && !this.#blocked) this.#flush();
+    // Also within a `data` call the system gets what it takes; only what it does not take counts against the reader.
+    if (!this.#blocked && (!this.#corked || this.#backlog >= JOIN)) this.#flush();
     if (this.#backlog > this.#backlogLimit) this.destroy("it does not read its answers");
   }
 
   offer(bytes: Uint8Array): number {
-    if (this.#closed || this.#shutting || this.#backlog > 0) return 0;
+    if (this.#closed || this.#shutting) return 0;
+    // What was sent within the same `data` call goes first. If some of it stays, `drain` will tell; if it only waited for the
+    // end of the call, nothing would.
+    if (this.#backlog > 0 && !this.#blocked) this.#flush();
+    if (this.#backlog > 0) return 0;
     const taken = Math.max(0, this.#socket.write(bytes, 0, bytes.length));
     if (taken > 0 || !this.#blocked) this.#sentAt = performance.now();
     this.#blocked = taken < bytes.length;
@@ -129,14 +141,13 @@ class TcpChannel implements Channel {
   pause(): void {
     if (this.#paused || this.#closed || this.#finishing) return;
     this.#paused = true;
-    this.#socket.pause();
+    this.#turnTap();
   }
 
   resume(): void {
     if (!this.#paused || this.#closed) return;
     this.#paused = false;
-    this.#receivedAt = performance.now();
-    this.#socket.resume();
+    this.#catchUp();
   }
 
   halfClose(): void {
@@ -146,15 +157,19 @@ class TcpChannel implements Channel {
 
   finish(): void {
     if (this.#closed || this.#finishing) return;
-    this.resume();
     this.#finishing = true;
+    this.#paused = false;
+    this.#turnTap();
     this.#idleMs = Number.POSITIVE_INFINITY;
-    if (!this.#corked) this.halfClose();
+    if (this.#shut) this.#part();
+    else if (!this.#corked) this.halfClose();
   }
 
   destroy(reason = ""): void {
     if (this.#closed) return;
     this.#reason = reason;
+    // Nothing but `close` is told from here on.
+    this.#finishing = true;
     this.#socket.terminate();
     // `terminate` tells the close handler at once or never, depending on how far the connection had come.
     this.gone("");
@@ -167,6 +182,8 @@ class TcpChannel implements Channel {
     if (this.#finishing || this.#closed) return;
     if (this.#handlers === undefined) {
       this.#early.push(chunk);
+      this.#earlyBytes += chunk.length;
+      this.#turnTap();
       return;
     }
     this.#corked = true;
@@ -177,14 +194,16 @@ class TcpChannel implements Channel {
   remoteEnded(): void {
     if (this.#ended) return;
     this.#ended = true;
-    if (this.#shut) {
-      this.#socket.end();
-      return;
-    }
-    if (this.#finishing || this.#handlers === undefined) return;
-    this.#corked = true;
-    this.#handlers.end?.();
-    this.#uncork();
+    this.#endDue = true;
+    this.#catchUp();
+    if (this.#shut && !this.#closed) this.#part();
+  }
+
+  /** The socket is closed. Once our side is shut, Bun tells the other side's end by this alone. */
+  over(error: Error | undefined): void {
+    if (this.#closed) return;
+    if (error === undefined && this.#shut) this.remoteEnded();
+    this.gone(error === undefined ? "" : "the connection broke");
   }
 
   writable(): void {
@@ -196,11 +215,13 @@ class TcpChannel implements Channel {
   gone(reason: string): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#paused = false;
     this.#queue = [];
     this.#backlog = 0;
     this.#reason ||= reason;
     unwatch(this);
     this.onClosed?.();
+    this.#catchUp();
     this.#handlers?.close?.(this.#reason);
   }
 
@@ -208,7 +229,43 @@ class TcpChannel implements Channel {
     const waitsToSend = this.#blocked || this.#backlog > 0;
     if (waitsToSend && now - this.#sentAt > this.#stallMs) this.destroy(`it took no byte for ${seconds(this.#stallMs)}`);
     else if (now > this.#deadlineAt) this.#expire();
-    else if (!this.#paused && now - this.#receivedAt > this.#idleMs) this.destroy(`it was silent for ${seconds(this.#idleMs)}`);
+    else if (!this.#held && now - this.#receivedAt > this.#idleMs) this.destroy(`it was silent for ${seconds(this.#idleMs)}`);
+  }
+
+  /** Hands over what came before there were handlers, or an end that a pause held back. */
+  #catchUp(): void {
+    const handlers = this.#handlers;
+    if (handlers !== undefined && !this.#paused) {
+      const early = this.#early;
+      this.#early = [];
+      this.#earlyBytes = 0;
+      this.#corked = true;
+      // One piece, so that a handler that pauses gets nothing more.
+      if (early.length > 0 && !this.#finishing) handlers.data(joinBytes(early));
+      if (this.#endDue && !this.#paused && !this.#finishing) {
+        this.#endDue = false;
+        handlers.end?.();
+      }
+      this.#uncork();
+    }
+    this.#turnTap();
+  }
+
+  /** Lets the socket receive, or not: nobody may want more for now, or nobody be there yet. */
+  #turnTap(): void {
+    const early = this.#handlers === undefined && !this.#finishing && this.#earlyBytes >= EARLY;
+    const held = this.#paused || early;
+    if (this.#closed || held === this.#held) return;
+    this.#held = held;
+    this.#receivedAt = performance.now();
+    if (held) this.#socket.pause();
+    else this.#socket.resume();
+  }
+
+  /** Our side is shut: it is over if the other's is too, else the other side has a while to follow. */
+  #part(): void {
+    if (this.#ended) this.#socket.end();
+    else if (this.#finishing) this.limit({ deadline: Math.min(FINISH_MS, this.#deadlineAt - performance.now()) });
   }
 
   #expire(): void {
@@ -240,8 +297,7 @@ class TcpChannel implements Channel {
     if (!this.#shutting || this.#shut || this.#backlog > 0) return;
     this.#shut = true;
     this.#socket.shutdown();
-    if (this.#finishing && this.#ended) this.#socket.end();
-    else if (this.#finishing) this.limit({ deadline: Math.min(FINISH_MS, this.#deadlineAt - performance.now()) });
+    this.#part();
   }
 
   /** The front of the queue as one piece; `#backlog` counts bytes, also of what was queued as text. */
@@ -262,16 +318,20 @@ class TcpChannel implements Channel {
       pieces.push(bytes);
       size += bytes.length;
     }
-    const [only] = pieces;
-    if (pieces.length === 1 && only !== undefined) return only;
-    const joined = new Uint8Array(size);
-    let at = 0;
-    for (const piece of pieces) {
-      joined.set(piece, at);
-      at += piece.length;
-    }
-    return joined;
+    return joinBytes(pieces);
   }
+}
+
+function joinBytes(pieces: readonly Uint8Array[]): Uint8Array {
+  const [only] = pieces;
+  if (pieces.length === 1 && only !== undefined) return only;
+  const joined = new Uint8Array(pieces.reduce((size, piece) => size + piece.length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    joined.set(piece, at);
+    at += piece.length;
+  }
+  return joined;
 }
 
 function seconds(ms: number): string {
@@ -287,8 +347,9 @@ const socketEvents = {
   data: (socket: Socket<TcpChannel>, chunk: Uint8Array) => socket.data.received(chunk),
   end: (socket: Socket<TcpChannel>) => socket.data.remoteEnded(),
   drain: (socket: Socket<TcpChannel>) => socket.data.writable(),
-  close: (socket: Socket<TcpChannel>, error?: Error) => socket.data?.gone(error === undefined ? "" : "the connection broke"),
-  error: (socket: Socket<TcpChannel>) => socket.data?.gone("the connection broke"),
+  close: (socket: Socket<TcpChannel>, error?: Error) => socket.data?.over(error),
+  // Bun calls this when a handler threw, and leaves the socket open.
+  error: (socket: Socket<TcpChannel>, error: Error) => socket.data?.destroy(`this program failed: ${sentenceOf(error)}`),
   timeout: () => undefined,
 };
 

@@ -1,0 +1,151 @@
+// Terminal: the guided prompts. The only file that imports @clack/prompts; everything from outside is made printable here.
+
+import { autocomplete, intro, isCancel, log, multiselect, note, outro, select, text } from "@clack/prompts";
+import { measure } from "./cli.ts";
+import { CancelledError, sentenceOf } from "./error.ts";
+import type { FileRecord } from "./record.ts";
+import type { LeftOut, SharedFile } from "./share.ts";
+import { fit, formatSize, plural, printable } from "./text.ts";
+import { holderTable, recordTable } from "./view.ts";
+
+/** Where the prompts are; handed in. */
+export interface Terminal {
+  input: NodeJS.ReadStream;
+  output: NodeJS.WriteStream;
+  signal: AbortSignal;
+}
+
+/** Columns that a prompt's own marks take. */
+const MARKS = 8;
+const LEAST_COLUMNS = 20;
+
+export class Prompts {
+  readonly #terminal: Terminal;
+
+  constructor(terminal: Terminal) {
+    this.#terminal = terminal;
+  }
+
+  /** Columns that a line in a prompt may take. */
+  get width(): number {
+    return Math.max(LEAST_COLUMNS, (this.#terminal.output.columns ?? 80) - MARKS);
+  }
+
+  greet(title: string): void {
+    intro(this.#short(title), this.#terminal);
+  }
+
+  goodbye(words: string): void {
+    outro(this.#short(words), this.#terminal);
+  }
+
+  say(words: string): void {
+    log.message(printable(words), this.#terminal);
+  }
+
+  done(words: string): void {
+    log.success(printable(words), this.#terminal);
+  }
+
+  warn(words: string): void {
+    log.warn(printable(words), this.#terminal);
+  }
+
+  /** Lines in a frame; they must be printable and fit already. */
+  show(lines: string[], title: string): void {
+    note(lines.map((line) => fit(line, this.width, measure)).join("\n"), this.#short(title), {
+      ...this.#terminal,
+      format: (line) => line,
+    });
+  }
+
+  /** A line of text; `check` gives the sentence that refuses it. */
+  async line(message: string, placeholder: string, check: (answer: string) => string | undefined): Promise<string> {
+    const answer = await text({
+      ...this.#terminal,
+      message: this.#short(message),
+      placeholder: this.#short(placeholder),
+      validate: (value) => check((value ?? "").trim()),
+    });
+    return answered(answer).trim();
+  }
+
+  async choose<Value extends string | number>(message: string, options: { value: Value; label: string }[]): Promise<Value> {
+    // Clack's type for options depends on the value's; a plain list of the same shape is what it takes.
+    const shown = options.map(({ value, label }) => ({ value, label: this.#short(label) })) as Parameters<
+      typeof select<Value>
+    >[0]["options"];
+    return answered(await select<Value>({ ...this.#terminal, message: this.#short(message), options: shown, maxItems: 12 }));
+  }
+
+  /** Which files of a folder to share: the first `most` are chosen already. Undefined when another folder is wanted. */
+  async chooseShared(folder: string, files: SharedFile[], left: LeftOut[], most: number): Promise<SharedFile[] | undefined> {
+    for (const { path, reason } of left.slice(0, 5)) this.warn(`Cannot share "${path}": ${reason}.`);
+    const other = "Choose a different folder";
+    const title = `${plural(files.length, "file")} in ${folder}`;
+    const use = files.length === 0 ? [] : [{ value: "use" as const, label: "Choose from these" }];
+    const first = await this.choose(title, [...use, { value: "other" as const, label: other }]);
+    if (first === "other") return undefined;
+    for (;;) {
+      const chosen = answered(
+        await multiselect<number>({
+          ...this.#terminal,
+          message: `Which to share? Up to ${most}.`,
+          options: files.map((file, value) => ({ value, label: this.#fileLabel(file) })),
+          initialValues: files.slice(0, most).map((_, index) => index),
+          required: true,
+          maxItems: 12,
+        }),
+      );
+      if (chosen.length <= most) return files.filter((_, index) => chosen.includes(index));
+      this.warn(`${chosen.length} files are too many: the tracker takes ${most}.`);
+    }
+  }
+
+  /** Which holder of one file; undefined to go back. */
+  async chooseHolder(name: string, records: FileRecord[]): Promise<FileRecord | undefined> {
+    const [title = "", ...lines] = holderTable(records, measure, this.width);
+    const options = lines.map((label, value) => ({ value, label }));
+    this.say(fit(`${plural(records.length, "holder")} of ${printable(name)}`, this.width, measure));
+    return records[await this.choose(title, [...options, { value: -1, label: "Back" }])];
+  }
+
+  /** Which of all records, narrowed down by typing; undefined to go back. */
+  async chooseRecord(records: FileRecord[]): Promise<FileRecord | undefined> {
+    const [title = "", ...lines] = recordTable(records, measure, this.width);
+    const chosen = answered(
+      await autocomplete<number>({
+        ...this.#terminal,
+        message: `${plural(records.length, "file")} online; type to narrow down\n${title}`,
+        options: [...lines.map((label, value) => ({ value, label })), { value: -1, label: "Back" }],
+        maxItems: 12,
+      }),
+    );
+    return records[chosen];
+  }
+
+  #fileLabel(file: SharedFile): string {
+    const size = formatSize(file.size);
+    return `${fit(printable(file.name), this.width - measure(size) - 2, measure)}  ${size}`;
+  }
+
+  #short(words: string): string {
+    return fit(printable(words), this.width, measure);
+  }
+}
+
+/** What a prompt gave; Ctrl-C, or the signal, is a `CancelledError`. */
+function answered<Answer>(answer: Answer): Exclude<Answer, symbol> {
+  if (isCancel(answer)) throw new CancelledError();
+  return answer as Exclude<Answer, symbol>;
+}
+
+/** Runs one choice of a menu; what goes wrong is said, and the menu goes on. */
+export async function trying(prompts: Prompts, act: () => Promise<void>): Promise<void> {
+  try {
+    await act();
+  } catch (error) {
+    if (error instanceof CancelledError) throw error;
+    prompts.warn(sentenceOf(error));
+  }
+}

@@ -1,0 +1,911 @@
+#!/usr/bin/env bun
+// ft-peer: shares files, searches at the tracker, downloads straight from other peers and serves them.
+//
+//     ft-peer ADDRESS            guided prompts
+//     ft-peer ADDRESS get NAME   one command, for scripts
+//
+// Every command joins the tracker first, because a peer that shares nothing is not accepted; serves while it runs; and says
+// BYE at the end.
+
+import { homedir } from "node:os";
+import { join, resolve } from "node:path";
+import pc from "picocolors";
+import { Prompts, trying } from "./lib/ask.ts";
+import { EXIT, err, exitCodeFor, measure, numberOption, out, readArguments, runProgram, VERSION } from "./lib/cli.ts";
+import { CancelledError, codeOf, FtError, sentenceOf, UsageError } from "./lib/error.ts";
+import { type FetchEvent, fetchFile } from "./lib/fetch.ts";
+import { HashPool, sha256 } from "./lib/hash.ts";
+import { DEFAULT_MAX_FILES, DEFAULT_TRACKER_PORT } from "./lib/message.ts";
+import { readPass } from "./lib/pass.ts";
+import {
+  type Address,
+  type Endpoint,
+  type FileRecord,
+  formatEndpoint,
+  groupByContent,
+  isHostAddress,
+  isLoopback,
+  parseAddress,
+  parseFileName,
+  parsePort,
+  parseRoot,
+} from "./lib/record.ts";
+import { type ServeEvent, Server, type Upload } from "./lib/serve.ts";
+import { Session, type SessionEvent } from "./lib/session.ts";
+import { chooseFiles, computeRoot, type LeftOut, RootCache, recordOf, Share, type SharedFile } from "./lib/share.ts";
+import { checkFolder, Incoming, keyOf, lookForTarget, openForHashing } from "./lib/store.ts";
+import { fit, formatDuration, formatRate, formatSize, jsonLine, plural, printable } from "./lib/text.ts";
+import { Pace, peerTable, progressLine, recordObjects, recordTable } from "./lib/view.ts";
+import { dial, type Listener, listen } from "./lib/wire.ts";
+
+export const USAGE = `ft-peer: get a file from whoever on this network has it.
+
+Usage: ft-peer ADDRESS[:PORT] [command] [options]
+
+ADDRESS is the tracker's. Without a command, on a terminal: guided prompts.
+
+  search NAME       who has the file of exactly this name
+  get NAME          fetch it (or: get root:HEX, by its content id)
+  list [PEER]       every file online, or those of one peer (id or address)
+  who               the peers online
+  share             stay online and serve until Ctrl-C
+
+  --share PATH      a file or folder to share; repeatable (default: this folder's first ${DEFAULT_MAX_FILES} files)
+  --to DIR          where fetched files go (default: this folder)
+  --port N          where this peer serves (default 1235, else a free port)
+  --from ADDR:PORT  fetch from this holder only
+  --overwrite       let a fetched file replace one of the same name
+  --json            one JSON object a line
+  --quiet           print results and errors only
+  --help            this text
+  --version         the version
+  --                ends the options
+
+A peer shares at least one file, or the tracker does not accept it.
+Exit codes: 0 done, 1 could not, 2 wrong usage, 130 interrupted.`;
+
+const DEFAULT_PORT = 1235;
+const MAX_PER_ADDRESS = 32;
+const KNOWN_CACHE_MS = 30_000;
+const COMMANDS = ["search", "get", "list", "who", "share"] as const;
+type Command = (typeof COMMANDS)[number];
+
+// ---------------------------------------------------------------- the peer
+
+export interface PeerOptions {
+  tracker: { address: string; port: number };
+  files: SharedFile[];
+  /** Where to serve; undefined takes 1235, or a free port when that is taken. */
+  port?: number | undefined;
+  /** Where content ids are remembered between runs. */
+  cachePath: string;
+  report(event: PeerEvent): void;
+}
+
+export type PeerEvent =
+  | SessionEvent
+  | ServeEvent
+  | { event: "root"; file: SharedFile }
+  | { event: "withdrawn"; name: string; reason: string };
+
+export interface DownloadOptions {
+  folder: string;
+  overwrite: boolean;
+  signal: AbortSignal;
+  report(event: FetchEvent): void;
+}
+
+export interface Downloaded {
+  path: string;
+  size: number;
+  verified: boolean;
+  outcome: "new" | "already here" | "replaced";
+  holders: FileRecord[];
+}
+
+export interface Peer {
+  readonly port: number;
+  readonly session: Session;
+  readonly share: Share;
+  readonly uploads: ReadonlySet<Upload>;
+  /** Computes the content ids of what is shared, in the background. */
+  computeRoots(): void;
+  /** Whether a record is this peer's own. */
+  isOwn(record: Endpoint): boolean;
+  /** Fetches one content; the records are its holders. Throws a sentence. */
+  download(records: [FileRecord, ...FileRecord[]], options: DownloadOptions): Promise<Downloaded>;
+  /** Says BYE and stops serving. */
+  stop(): Promise<void>;
+}
+
+/** Starts serving and joins the tracker. Throws a sentence when either cannot be. */
+export async function startPeer(options: PeerOptions, signal?: AbortSignal): Promise<Peer> {
+  const { report } = options;
+  const share = new Share(options.files);
+  const pool = new HashPool(new URL("./lib/hasher.ts", import.meta.url));
+  const cache = new RootCache(options.cachePath);
+  const stopped = new AbortController();
+  for (const file of share.files) file.root = cache.get(file);
+
+  const knownUntil = new Map<Address, number>();
+  const server = new Server({
+    open: (wanted) => {
+      const found = share.find(wanted);
+      const file = found === undefined ? undefined : share.open(found);
+      if (found !== undefined && file === undefined) void renew(found);
+      return found === undefined || file === undefined ? undefined : { name: found.name, file };
+    },
+    changed: (name) => {
+      const file = share.find({ name });
+      if (file !== undefined) void renew(file);
+    },
+    refusePass,
+    known,
+    report,
+  });
+  const listener = listenFrom(options.port, (channel) => server.accept(channel));
+  const session = new Session({
+    dial,
+    tracker: options.tracker,
+    agent: `ft-peer/${VERSION}`,
+    port: listener.port,
+    records: (own) => share.files.map((file) => recordOf(file, own)),
+    report,
+  });
+
+  /** Why a pass is not good from this address; the tracker's word counts, by the tracker's clock. */
+  function refusePass(text: string, from: Address): string | undefined {
+    const standing = session.standing;
+    if (standing === undefined || standing.profile === 1) return "This peer's tracker gives no passes.";
+    const pass = readPass(text, standing.key);
+    if (pass === undefined) return "The pass is not from this peer's tracker.";
+    if (pass.expires * 1000 < Date.now() + standing.skew) return "The pass has expired.";
+    // On one machine the same peer is seen as loopback by some and by its network address by others.
+    const same =
+      pass.address === from ||
+      (isLoopback(pass.address) && (isLoopback(from) || from === standing.tracker)) ||
+      (isLoopback(from) && pass.address === standing.you);
+    return same ? undefined : `The pass is for another address than ${from}.`;
+  }
+
+  /** FT/1 downloaders show no pass: the tracker is asked. A basic tracker cannot say; then everybody is served, as ever. */
+  async function known(from: Address): Promise<boolean> {
+    const until = knownUntil.get(from) ?? 0;
+    if (until > Date.now()) return true;
+    const asked = isLoopback(from) ? (session.standing?.you ?? from) : from;
+    const answer = (await session.known(asked)) ?? true;
+    if (answer) knownUntil.set(from, Date.now() + KNOWN_CACHE_MS);
+    return answer;
+  }
+
+  /** A shared file changed: its record follows, with a new content id as soon as there is one. */
+  async function renew(file: SharedFile): Promise<void> {
+    const before = file.identity;
+    if (!share.renew(file)) {
+      share.remove(file);
+      report({ event: "withdrawn", name: file.name, reason: "it cannot be read any more" });
+      const dropped = await session.drop(file.name).catch(() => true);
+      if (!dropped) await session.leave();
+      return;
+    }
+    if (file.identity === before) return;
+    await publish(file);
+    if ((await computeRoot(file, pool, cache, undefined, stopped.signal)) !== undefined) await publish(file);
+  }
+
+  async function publish(file: SharedFile): Promise<void> {
+    const you = session.standing?.you;
+    if (you !== undefined) await session.add(recordOf(file, { address: you, port: listener.port })).catch(() => undefined);
+  }
+
+  async function computeRoots(): Promise<void> {
+    for (const file of [...share.files]) {
+      if (stopped.signal.aborted) return;
+      if (file.root !== undefined) continue;
+      if ((await computeRoot(file, pool, cache, undefined, stopped.signal)) === undefined) continue;
+      report({ event: "root", file });
+      await publish(file);
+    }
+    await cache.save();
+  }
+
+  function isOwn(record: Endpoint): boolean {
+    const you = session.standing?.you;
+    return record.port === listener.port && (record.address === you || (isLoopback(record.address) && isTrackerHere()));
+  }
+
+  function isTrackerHere(): boolean {
+    const tracker = session.standing?.tracker;
+    return tracker !== undefined && (isLoopback(tracker) || tracker === session.standing?.you);
+  }
+
+  /** A tracker elsewhere cannot know of loopback, and no record can mean a group of hosts: such are not dialled. */
+  function isDialable({ address }: FileRecord): boolean {
+    return isHostAddress(address) && (!isLoopback(address) || isTrackerHere());
+  }
+
+  async function download(
+    records: [FileRecord, ...FileRecord[]],
+    { folder, overwrite, signal: cancel, report: tell }: DownloadOptions,
+  ): Promise<Downloaded> {
+    const [{ name, size, root }] = records;
+    const holders = records.filter((record) => isDialable(record) && !isOwn(record));
+    await checkFolder(folder, name, 0);
+    const here = overwrite ? undefined : await alreadyHere(folder, name, size, root, cancel);
+    if (here !== undefined) return { path: here, size, verified: true, outcome: "already here", holders: [] };
+    if (holders.length === 0) {
+      const why = records.some(isOwn) ? "only you share it" : "its record gives an address that cannot be meant";
+      throw new FtError("no-holder", `Cannot fetch "${printable(name)}": ${why}.`);
+    }
+    const key = root?.slice(0, 32) ?? keyOf(name, size, formatEndpoint(records[0]));
+    const incoming = await Incoming.open({ folder, name, size, key });
+    let fetched: Awaited<ReturnType<typeof fetchFile>>;
+    try {
+      fetched = await fetchFile(
+        { name, size, root, holders },
+        {
+          dial,
+          target: incoming,
+          pass: () => session.standing?.pass ?? "",
+          layer: (memory, length) => pool.layer({ memory, length, fileSize: size }),
+          sha256,
+          report: tell,
+          signal: cancel,
+        },
+      );
+    } catch (error) {
+      await incoming.keep();
+      throw error;
+    }
+    const published = await incoming.publish(overwrite);
+    return { ...published, size, ...fetched };
+  }
+
+  /** A file of this name and content that is here already, by its path; only a content id can tell. */
+  async function alreadyHere(folder: string, name: string, size: number, root: string | undefined, cancel: AbortSignal) {
+    const there = lookForTarget(folder, name);
+    if (root === undefined || there === undefined || there.size !== size) return undefined;
+    const file = openForHashing(there.path);
+    try {
+      return (await pool.root(file.fd, file.size, undefined, cancel)) === root ? there.path : undefined;
+    } finally {
+      file.close();
+    }
+  }
+
+  const peer: Peer = {
+    port: listener.port,
+    session,
+    share,
+    uploads: server.uploads,
+    computeRoots: () => void computeRoots(),
+    isOwn,
+    download,
+    stop: async () => {
+      stopped.abort();
+      listener.stop();
+      await session.leave();
+      pool.close();
+      await cache.save();
+    },
+  };
+  try {
+    await session.join(signal);
+  } catch (error) {
+    await peer.stop();
+    throw error;
+  }
+  return peer;
+}
+
+/** Listens where it was told to; by default on 1235, or on a free port when that is taken. */
+function listenFrom(port: number | undefined, onConnection: Parameters<typeof listen>[0]["onConnection"]): Listener {
+  const options = { host: "0.0.0.0", maxPerAddress: MAX_PER_ADDRESS, onConnection };
+  if (port !== undefined) return listen({ ...options, port });
+  try {
+    return listen({ ...options, port: DEFAULT_PORT });
+  } catch (error) {
+    if (codeOf(error) !== "port-in-use") throw error;
+    return listen({ ...options, port: 0 });
+  }
+}
+
+// ---------------------------------------------------------------- the command line
+
+interface CommandLine {
+  tracker: { address: string; port: number } | undefined;
+  command: Command | undefined;
+  argument: string | undefined;
+  share: string[];
+  to: string;
+  port: number | undefined;
+  from: Endpoint | undefined;
+  overwrite: boolean;
+  json: boolean;
+  quiet: boolean;
+}
+
+/** The options of a command line; throws a `UsageError`. Only a text when that is all that was asked for. */
+export function parseOptions(argv: string[]): { text: string } | CommandLine {
+  const { values, positionals } = readArguments(
+    argv,
+    {
+      share: { type: "string", multiple: true, default: [] as string[] },
+      to: { type: "string", default: "." },
+      port: { type: "string" },
+      from: { type: "string" },
+      overwrite: { type: "boolean", default: false },
+      json: { type: "boolean", default: false },
+      quiet: { type: "boolean", default: false },
+      help: { type: "boolean", default: false },
+      version: { type: "boolean", default: false },
+    },
+    "ft-peer",
+  );
+  if (values.help) return { text: USAGE };
+  if (values.version) return { text: `ft-peer ${VERSION}` };
+  const words = [...positionals];
+  const tracker = words[0] === undefined || isCommand(words[0]) ? undefined : parseTracker(words.shift() ?? "");
+  const word = words.shift();
+  if (word !== undefined && !isCommand(word)) {
+    throw new UsageError(`"${printable(word)}" is not a command; there are ${COMMANDS.join(", ")}. Try: ft-peer --help`);
+  }
+  const [argument, extra] = words;
+  const needs = word === "search" || word === "get";
+  if (needs && !argument) throw new UsageError(`${word} needs a file's name. Try: ft-peer ADDRESS ${word} NAME`);
+  if (extra !== undefined || (argument !== undefined && (word === "who" || word === "share"))) {
+    throw new UsageError(`"${printable(extra ?? argument ?? "")}" is too much; put a name with spaces in quotes.`);
+  }
+  return {
+    tracker,
+    command: word,
+    argument,
+    share: values.share,
+    to: values.to,
+    port: values.port === undefined ? undefined : numberOption("--port", values.port, 0, 65535),
+    from: values.from === undefined ? undefined : parseHolder(values.from),
+    overwrite: values.overwrite,
+    json: values.json,
+    quiet: values.quiet,
+  };
+}
+
+function isCommand(word: string): word is Command {
+  return (COMMANDS as readonly string[]).includes(word);
+}
+
+/** `ADDRESS`, `ADDRESS:PORT`, `[IPv6]:PORT`, or a host's name. */
+function parseTracker(text: string): { address: string; port: number } {
+  const wrong = new UsageError(
+    `"${printable(text)}" is not a tracker's address. Give one like 192.168.1.5, lab.local:1234 or [fe80::1]:1234.`,
+  );
+  if (parseAddress(text)?.includes(":")) return { address: parseAddress(text) ?? text, port: DEFAULT_TRACKER_PORT };
+  const match = /^(?:\[([^\]]+)\]|([^:[\]]+))(?::(\d+))?$/.exec(text);
+  const host = match?.[1] ?? match?.[2] ?? "";
+  const port = match?.[3] === undefined ? DEFAULT_TRACKER_PORT : parsePort(match[3]);
+  const address = parseAddress(host);
+  const isName = match?.[1] === undefined && /^(?=.*[a-z])[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$/i.test(host);
+  if (port === undefined || (address === undefined && !isName)) throw wrong;
+  return { address: address ?? host, port };
+}
+
+function parseHolder(text: string): Endpoint {
+  const { address, port } = parseTracker(text);
+  const parsed = parseAddress(address);
+  if (parsed !== undefined && /:\d+$/.test(text)) return { address: parsed, port };
+  throw new UsageError(`--from needs a holder's address with its port, such as 192.168.1.7:1235, not "${printable(text)}".`);
+}
+
+/** Where content ids are remembered: the system's place for caches. */
+function cachePath(): string {
+  const base =
+    process.env.XDG_CACHE_HOME ||
+    (process.platform === "win32"
+      ? process.env.LOCALAPPDATA || join(homedir(), "AppData", "Local")
+      : process.platform === "darwin"
+        ? join(homedir(), "Library", "Caches")
+        : join(homedir(), ".cache"));
+  return join(base, "filetracker", "roots.json");
+}
+
+// ---------------------------------------------------------------- one command
+
+/** What a person, or a script, is shown. */
+class Screen {
+  readonly json: boolean;
+  readonly #quiet: boolean;
+  readonly #live: boolean;
+  #progressShown = false;
+
+  constructor({ json, quiet }: { json: boolean; quiet: boolean }) {
+    this.json = json;
+    this.#quiet = quiet;
+    this.#live = !json && !quiet && process.stdout.isTTY === true && process.env.TERM !== "dumb";
+  }
+
+  get width(): number | undefined {
+    return process.stdout.isTTY === true ? process.stdout.columns : undefined;
+  }
+
+  /** A result: a line of it for a person. */
+  line(line: string): void {
+    this.clearProgress();
+    out(line);
+  }
+
+  object(value: object): void {
+    out(jsonLine(value));
+  }
+
+  /** A remark, which is no result. */
+  note(words: string): void {
+    if (this.#quiet) return;
+    this.clearProgress();
+    err(printable(words));
+  }
+
+  error(message: string, code: string): void {
+    this.clearProgress();
+    if (this.json) this.object({ event: "error", code, message });
+    else err(message);
+  }
+
+  /** One line that is written over; only on a terminal. */
+  progress(words: string): void {
+    if (!this.#live) return;
+    process.stdout.write(`\r\x1b[2K${fit(words, (process.stdout.columns ?? 80) - 1, measure)}`);
+    this.#progressShown = true;
+  }
+
+  clearProgress(): void {
+    if (!this.#progressShown) return;
+    process.stdout.write("\r\x1b[2K");
+    this.#progressShown = false;
+  }
+}
+
+/** Joins, does one thing, leaves. */
+async function runCommand(line: CommandLine, command: Command, signal: AbortSignal): Promise<void> {
+  const screen = new Screen(line);
+  const tracker = line.tracker;
+  if (tracker === undefined) {
+    throw new UsageError(`Which tracker? Give its address: ft-peer ADDRESS ${command}. ft-tracker prints it when it starts.`);
+  }
+  const files = filesToShare(line, (words) => screen.note(words));
+  if (command === "get") await checkFolder(resolve(line.to), line.argument ?? "", 0);
+  const peer = await startPeer(
+    {
+      tracker,
+      files,
+      port: line.port,
+      cachePath: cachePath(),
+      report: (event) => tellEvent(screen, event, command === "share"),
+    },
+    signal,
+  );
+  try {
+    if (command === "share") await stayOnline(peer, screen, signal);
+    else if (command === "get") await get(peer, line, screen, signal);
+    else if (command === "who") await who(peer, screen);
+    else await search(peer, line, command, screen);
+  } finally {
+    screen.clearProgress();
+    await peer.stop();
+  }
+}
+
+/** Chooses what is shared and says so; without anything to share nobody is asked anything. */
+function filesToShare(line: CommandLine, say: (words: string) => void): SharedFile[] {
+  const { taken, left } = chooseFiles(line.share.length === 0 ? ["."] : line.share, DEFAULT_MAX_FILES);
+  if (taken.length === 0) {
+    const where = line.share.length === 0 ? `the folder "${printable(process.cwd())}"` : "what --share names";
+    const why = left[0] === undefined ? "" : ` ("${printable(left[0].path)}": ${left[0].reason})`;
+    throw new UsageError(
+      `There is no file to share in ${where}${why}. A peer shares at least one: give --share FILE or --share FOLDER.`,
+    );
+  }
+  say(`Sharing ${taken.map((file) => `"${file.name}"`).join(", ")}.${describeLeft(left)}`);
+  return taken;
+}
+
+function describeLeft(left: LeftOut[]): string {
+  if (left.length === 0) return "";
+  const some = left.slice(0, 5).map(({ path, reason }) => `"${path}" (${reason})`);
+  return ` Left out: ${some.join(", ")}${left.length > some.length ? ` and ${left.length - some.length} more` : ""}.`;
+}
+
+async function search(peer: Peer, { argument }: CommandLine, command: "search" | "list", screen: Screen): Promise<void> {
+  const records =
+    command === "search"
+      ? await peer.session.search(nameArgument(argument ?? ""))
+      : await peer.session.list(argument === undefined ? undefined : await peerId(peer, argument));
+  if (records.length === 0) throw new FtError("not-found", notFoundSentence(argument ?? ""));
+  if (screen.json) for (const object of recordObjects(records)) screen.object(object);
+  else for (const line of recordTable(records, measure, screen.width)) screen.line(line);
+}
+
+function notFoundSentence(name: string): string {
+  return `Nobody who is online shares "${printable(name)}".`;
+}
+
+/** A name that was typed: in the form that records have it, whatever the keyboard composes. */
+function nameArgument(text: string) {
+  try {
+    return parseFileName(text.normalize("NFC"));
+  } catch (error) {
+    throw new UsageError(`"${printable(text)}" cannot be a file's name. ${sentenceOf(error)}`);
+  }
+}
+
+/** A peer as typed (id, address, or address and port), as its id. */
+async function peerId(peer: Peer, typed: string): Promise<string> {
+  const found = (await peer.session.who()).filter((one) => [one.id, one.address, formatEndpoint(one)].includes(typed));
+  if (found.length > 1) {
+    const choices = found.map((one) => formatEndpoint(one)).join(", ");
+    throw new FtError("ambiguous", `${found.length} peers are at "${printable(typed)}": ${choices}. Name one of these.`);
+  }
+  if (found[0] === undefined)
+    throw new FtError("not-found", `No peer "${printable(typed)}" is online. Try: ft-peer ADDRESS who`);
+  return found[0].id;
+}
+
+async function who(peer: Peer, screen: Screen): Promise<void> {
+  const peers = await peer.session.who();
+  const self = peer.session.standing?.id ?? "";
+  if (screen.json) for (const one of peers) screen.object(one);
+  else for (const line of peerTable(peers, self, measure, screen.width)) screen.line(line);
+}
+
+async function get(peer: Peer, line: CommandLine, screen: Screen, signal: AbortSignal): Promise<void> {
+  const typed = line.argument ?? "";
+  const records = await findContent(peer, typed, line.from, signal);
+  const progress = progressReporter(screen);
+  const started = performance.now();
+  const done = await peer.download(records, { folder: resolve(line.to), overwrite: line.overwrite, signal, report: progress });
+  const seconds = (performance.now() - started) / 1000;
+  screen.clearProgress();
+  if (screen.json) {
+    const { path, size, verified } = done;
+    screen.object({
+      event: "done",
+      name: records[0].name,
+      path,
+      size,
+      seconds: Number(seconds.toFixed(3)),
+      verified,
+      holders: done.holders.length,
+      outcome: done.outcome,
+    });
+  } else {
+    screen.line(describeDownload(done, seconds));
+  }
+}
+
+function describeDownload({ path, size, verified, outcome }: Downloaded, seconds: number): string {
+  const how = outcome === "already here" ? "already here" : formatRate(size / Math.max(seconds, 0.001));
+  const checked = verified ? pc.green("verified") : pc.yellow("not verified");
+  return `${printable(path)}  ${formatSize(size)}  ${how}  ${checked}`;
+}
+
+/** Progress for a person every tenth of a second, for a script twice a second. */
+function progressReporter(screen: Screen): (event: FetchEvent) => void {
+  const pace = new Pace();
+  const every = screen.json ? 500 : 100;
+  let last = Number.NEGATIVE_INFINITY;
+  return (event) => {
+    switch (event.event) {
+      case "asking":
+        screen.progress(`asking ${formatEndpoint(event.holder)}`);
+        break;
+      case "progress": {
+        const now = performance.now();
+        if (now - last < every) return;
+        last = now;
+        const rate = pace.rate(now, event.received);
+        if (screen.json) screen.object(event);
+        else screen.progress(progressLine(event.received, event.size, rate));
+        break;
+      }
+      case "verifying":
+        screen.progress("verifying");
+        break;
+      case "holder-failed":
+        screen.note(`${formatEndpoint(event.holder)} failed: ${event.reason}.`);
+        break;
+      default:
+        event satisfies never;
+    }
+  };
+}
+
+/** A root that is about to be computed is worth waiting for: without it nothing can be verified. */
+const ROOT_WAIT_MS = 300;
+const ROOT_SPEED = 200_000_000;
+const ROOT_MOST_MS = 8_000;
+
+/** The holders of what was typed: of the content that most have, where one name means several. */
+async function findContent(
+  peer: Peer,
+  typed: string,
+  from: Endpoint | undefined,
+  signal: AbortSignal,
+): Promise<[FileRecord, ...FileRecord[]]> {
+  const root = typed.startsWith("root:") ? parseRoot(typed.slice(5)) : undefined;
+  if (typed.startsWith("root:") && root === undefined) {
+    throw new UsageError(`"${printable(typed)}" is not a content id: root: is followed by 64 hex digits.`);
+  }
+  const started = performance.now();
+  for (;;) {
+    const found = root === undefined ? await peer.session.search(nameArgument(typed)) : await peer.session.list();
+    const fitting = found.filter(
+      (record) =>
+        (root === undefined || record.root === root) &&
+        (from === undefined || (record.address === from.address && record.port === from.port)),
+    );
+    if (fitting.length === 0) {
+      const where = from === undefined ? "" : ` at ${formatEndpoint(from)}`;
+      throw new FtError(
+        "not-found",
+        from === undefined ? notFoundSentence(typed) : `Nobody${where} shares "${printable(typed)}".`,
+      );
+    }
+    const others = fitting.filter((record) => !peer.isOwn(record));
+    const [best] = groupByContent(others.length === 0 ? fitting : others);
+    if (best === undefined) throw new FtError("not-found", notFoundSentence(typed));
+    const patience = Math.min(ROOT_MOST_MS, 1000 + (best[0].size / ROOT_SPEED) * 1000);
+    if (best[0].root !== undefined || !best[0].v2 || performance.now() - started > patience) return best;
+    if (signal.aborted) throw new CancelledError();
+    await Bun.sleep(ROOT_WAIT_MS);
+  }
+}
+
+async function stayOnline(peer: Peer, screen: Screen, signal: AbortSignal): Promise<void> {
+  peer.computeRoots();
+  await new Promise<void>((stop) => {
+    if (signal.aborted) stop();
+    signal.addEventListener("abort", () => stop());
+  });
+  screen.note("Leaving.");
+}
+
+/** What happens meanwhile: all of it for `share`, only what matters for the other commands. */
+function tellEvent(screen: Screen, event: PeerEvent, all: boolean): void {
+  if (all && screen.json) {
+    screen.object(eventObject(event));
+    return;
+  }
+  const words = describeEvent(event);
+  if (event.event === "joined" && event.profile === 1) screen.note(words);
+  else if (event.event === "joined" && event.left.length > 0) screen.note(words);
+  else if (all) screen.line(printable(words));
+  else if (event.event === "away" || event.event === "notice") screen.note(words);
+}
+
+function describeEvent(event: PeerEvent): string {
+  switch (event.event) {
+    case "joined": {
+      const names = event.left.map(({ name }) => `"${name}"`).join(", ");
+      if (event.profile === 1) {
+        const left = event.left.length === 0 ? "" : ` It does not take ${names}.`;
+        return `Online. This tracker speaks the basic protocol: exact search, downloads without verification, and everybody is served.${left}`;
+      }
+      const left = event.left.length === 0 ? "" : ` It takes no more files of one peer; left out: ${names}.`;
+      return `Online at "${event.name}": ${plural(event.peers, "peer")}, ${plural(event.files, "file")}.${left}`;
+    }
+    case "away":
+      return `The tracker is away (${event.reason}); coming back by itself.`;
+    case "notice":
+      return `The tracker says: ${event.words}`;
+    case "root":
+      return `Content id of "${event.file.name}": ${event.file.root ?? ""}`;
+    case "withdrawn":
+      return `"${event.name}" is not shared any more: ${event.reason}.`;
+    case "upload-started":
+      return `${formatEndpoint(event.upload.to)} downloads "${event.upload.name}".`;
+    case "upload-ended": {
+      const { to, name, sent, wanted } = event.upload;
+      const how = event.complete ? `got ${formatSize(sent)}` : `stopped after ${formatSize(sent)} of ${formatSize(wanted)}`;
+      return `${formatEndpoint(to)} ${how} of "${name}"${event.reason === "" ? "" : ` (${event.reason})`}.`;
+    }
+    case "download-refused":
+      return `Refused ${event.address}: ${event.reason}`;
+    default:
+      return event satisfies never;
+  }
+}
+
+function eventObject(event: PeerEvent): object {
+  switch (event.event) {
+    case "joined":
+      return { ...event, left: event.left.map(({ name }) => name) };
+    case "root":
+      return { event: event.event, name: event.file.name, size: event.file.size, root: event.file.root };
+    case "upload-started":
+    case "upload-ended": {
+      const { to, name, sent, wanted } = event.upload;
+      const end = event.event === "upload-ended" ? { complete: event.complete, reason: event.reason } : {};
+      return { event: event.event, address: to.address, port: to.port, name, sent, wanted, ...end };
+    }
+    default:
+      return event;
+  }
+}
+
+// ---------------------------------------------------------------- guided prompts
+
+type Choice = "search" | "browse" | "who" | "mine" | "leave";
+
+/** The guided prompts: choose files, connect, then a menu until the person leaves. */
+async function runGuided(line: CommandLine, signal: AbortSignal): Promise<void> {
+  if (!process.stdin.isTTY || !process.stdout.isTTY || process.env.TERM === "dumb") {
+    throw new UsageError(
+      `Guided prompts need a terminal. Without one, give a command: ${COMMANDS.join(", ")}. Try: ft-peer --help`,
+    );
+  }
+  const prompts = new Prompts({ input: process.stdin, output: process.stdout, signal });
+  prompts.greet(`ft-peer ${VERSION}`);
+  const tracker = line.tracker ?? (await askTracker(prompts));
+  const files = line.share.length > 0 ? filesToShare(line, (words) => prompts.say(words)) : await askFiles(prompts);
+  const peer = await startPeer(
+    {
+      tracker,
+      files,
+      port: line.port,
+      cachePath: cachePath(),
+      // The menu is on the screen meanwhile: what happens is shown where the person asks for it.
+      report: (event) => {
+        if (event.event === "joined" && !joinedBefore) prompts.done(describeEvent(event));
+        joinedBefore ||= event.event === "joined";
+      },
+    },
+    signal,
+  );
+  try {
+    peer.computeRoots();
+    await menu(peer, line, prompts, signal);
+    prompts.goodbye("Bye.");
+  } finally {
+    await peer.stop();
+  }
+}
+
+let joinedBefore = false;
+
+async function askTracker(prompts: Prompts): Promise<{ address: string; port: number }> {
+  const typed = await prompts.line("Tracker's address?", "such as 192.168.1.5; ft-tracker prints it", (answer) => {
+    try {
+      parseTracker(answer);
+      return undefined;
+    } catch (error) {
+      return sentenceOf(error);
+    }
+  });
+  return parseTracker(typed);
+}
+
+async function askFiles(prompts: Prompts): Promise<SharedFile[]> {
+  let folder = process.cwd();
+  for (;;) {
+    const { taken, left } = chooseFiles([folder], Number.POSITIVE_INFINITY);
+    const chosen = await prompts.chooseShared(folder, taken, left, DEFAULT_MAX_FILES);
+    if (chosen !== undefined) return chosen;
+    const typed = await prompts.line("Which folder?", folder, (answer) => {
+      if (answer === "") return "Type the folder's path.";
+      try {
+        chooseFiles([resolve(folder, expandHome(answer))], 1);
+        return undefined;
+      } catch (error) {
+        return printable(sentenceOf(error));
+      }
+    });
+    folder = resolve(folder, expandHome(typed));
+  }
+}
+
+function expandHome(path: string): string {
+  return path === "~" || path.startsWith("~/") ? join(homedir(), path.slice(1)) : path;
+}
+
+async function menu(peer: Peer, line: CommandLine, prompts: Prompts, signal: AbortSignal): Promise<void> {
+  for (;;) {
+    const state = peer.session.online ? "" : " (the tracker is away; coming back by itself)";
+    const choice = await prompts.choose<Choice>(`What next?${state}`, [
+      { value: "search", label: "Search for a file" },
+      { value: "browse", label: "Browse everything" },
+      { value: "who", label: "Who is online" },
+      { value: "mine", label: "What I share, who downloads" },
+      { value: "leave", label: "Leave" },
+    ]);
+    if (choice === "leave") return;
+    await trying(prompts, async () => {
+      if (choice === "search") await guidedSearch(peer, line, prompts, signal);
+      else if (choice === "browse") await guidedBrowse(peer, line, prompts, signal);
+      else if (choice === "who") {
+        const self = peer.session.standing?.id ?? "";
+        prompts.show(peerTable(await peer.session.who(), self, measure, prompts.width - 2), "Online");
+      } else prompts.show(describeShare(peer, prompts.width - 2), "What I share");
+    });
+  }
+}
+
+async function guidedSearch(peer: Peer, line: CommandLine, prompts: Prompts, signal: AbortSignal): Promise<void> {
+  const typed = await prompts.line("File name?", "exactly as it is shared", (answer) => {
+    try {
+      nameArgument(answer);
+      return undefined;
+    } catch (error) {
+      return sentenceOf(error);
+    }
+  });
+  const records = await peer.session.search(nameArgument(typed));
+  if (records.length === 0) {
+    prompts.warn(notFoundSentence(typed));
+    return;
+  }
+  const holder = await prompts.chooseHolder(typed, records);
+  if (holder !== undefined) await guidedDownload(peer, line, prompts, holder, records, signal);
+}
+
+async function guidedBrowse(peer: Peer, line: CommandLine, prompts: Prompts, signal: AbortSignal): Promise<void> {
+  const records = await peer.session.list();
+  const holder = await prompts.chooseRecord(records);
+  if (holder !== undefined) await guidedDownload(peer, line, prompts, holder, records, signal);
+}
+
+/** Fetches from the chosen holder; others of the same content help out when it fails. */
+async function guidedDownload(
+  peer: Peer,
+  line: CommandLine,
+  prompts: Prompts,
+  chosen: FileRecord,
+  records: FileRecord[],
+  signal: AbortSignal,
+): Promise<void> {
+  const same = records.filter((record) => record !== chosen && record.root !== undefined && record.root === chosen.root);
+  const screen = new Screen({ json: false, quiet: false });
+  const started = performance.now();
+  try {
+    const options = { folder: resolve(line.to), overwrite: line.overwrite, signal, report: progressReporter(screen) };
+    const done = await peer.download([chosen, ...same], options);
+    screen.clearProgress();
+    const seconds = (performance.now() - started) / 1000;
+    const checked = done.verified ? "verified" : "not verified";
+    const how = done.outcome === "already here" ? "already here" : `in ${formatDuration(seconds)}`;
+    prompts.done(`${done.path}: ${formatSize(done.size)}, ${how}, ${checked}`);
+  } finally {
+    screen.clearProgress();
+  }
+}
+
+function describeShare(peer: Peer, width: number): string[] {
+  const lines = peer.share.files.map((file) => `${fit(printable(file.name), width - 12, measure)}  ${formatSize(file.size)}`);
+  lines.push("", peer.uploads.size === 0 ? "Nobody is downloading now." : "Downloading now:");
+  for (const { to, name, sent, wanted } of peer.uploads) {
+    lines.push(`${formatEndpoint(to)}  ${formatSize(sent)} of ${formatSize(wanted)}  ${printable(name)}`);
+  }
+  return lines;
+}
+
+// ---------------------------------------------------------------- main
+
+async function main(argv: string[]): Promise<number> {
+  let json = argv.includes("--json");
+  const cancel = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => cancel.abort());
+  try {
+    const line = parseOptions(argv);
+    if ("text" in line) {
+      out(line.text);
+      return EXIT.done;
+    }
+    json = line.json;
+    if (line.command === undefined) await runGuided(line, cancel.signal);
+    else await runCommand(line, line.command, cancel.signal);
+    return cancel.signal.aborted ? EXIT.interrupted : EXIT.done;
+  } catch (error) {
+    const cancelled = cancel.signal.aborted ? new CancelledError() : error;
+    return exitCodeFor(cancelled, (message, code) => new Screen({ json, quiet: false }).error(message, code));
+  }
+}
+
+if (import.meta.main) await runProgram(main);
