@@ -8,7 +8,7 @@
 // BYE at the end.
 
 import { homedir } from "node:os";
-import { join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import pc from "picocolors";
 import { Prompts, trying } from "./lib/ask.ts";
 import { EXIT, err, exitCodeFor, measure, numberOption, out, readArguments, runProgram, VERSION } from "./lib/cli.ts";
@@ -67,6 +67,10 @@ Exit codes: 0 done, 1 could not, 2 wrong usage, 130 interrupted.`;
 const DEFAULT_PORT = 1235;
 const MAX_PER_ADDRESS = 32;
 const KNOWN_CACHE_MS = 30_000;
+/** Names of left-out files that are shown before "and more". */
+const LEFT_SHOWN = 5;
+/** Files of a folder that the prompts offer. */
+const OFFERED = 500;
 const COMMANDS = ["search", "get", "list", "who", "share"] as const;
 type Command = (typeof COMMANDS)[number];
 
@@ -508,10 +512,20 @@ function filesToShare(line: CommandLine, say: (words: string) => void): SharedFi
   return taken;
 }
 
+/** Which files were not taken, by reason; a folder may hold thousands. */
 function describeLeft(left: LeftOut[]): string {
-  if (left.length === 0) return "";
-  const some = left.slice(0, 5).map(({ path, reason }) => `"${path}" (${reason})`);
-  return ` Left out: ${some.join(", ")}${left.length > some.length ? ` and ${left.length - some.length} more` : ""}.`;
+  const byReason = new Map<string, string[]>();
+  for (const { path, reason } of left) {
+    const names = byReason.get(reason);
+    if (names === undefined) byReason.set(reason, [`"${basename(path)}"`]);
+    else names.push(`"${basename(path)}"`);
+  }
+  return [...byReason]
+    .map(([reason, names]) => {
+      const more = names.length > LEFT_SHOWN ? ` and ${names.length - LEFT_SHOWN} more` : "";
+      return ` Left out, because ${reason}: ${names.slice(0, LEFT_SHOWN).join(", ")}${more}.`;
+    })
+    .join("");
 }
 
 async function search(peer: Peer, { argument }: CommandLine, command: "search" | "list", screen: Screen): Promise<void> {
@@ -786,7 +800,7 @@ async function askTracker(prompts: Prompts): Promise<{ address: string; port: nu
 async function askFiles(prompts: Prompts): Promise<SharedFile[]> {
   let folder = process.cwd();
   for (;;) {
-    const { taken, left } = chooseFiles([folder], Number.POSITIVE_INFINITY);
+    const { taken, left } = chooseFiles([folder], OFFERED);
     const chosen = await prompts.chooseShared(folder, taken, left, DEFAULT_MAX_FILES);
     if (chosen !== undefined) return chosen;
     const typed = await prompts.line("Which folder?", folder, (answer) => {

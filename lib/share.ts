@@ -15,7 +15,7 @@ import {
 } from "node:fs";
 import { mkdir, rename, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { codeOf, FtError } from "./error.ts";
+import { codeOf, UsageError } from "./error.ts";
 import type { HashPool } from "./hash.ts";
 import { type Endpoint, type FileName, type FileRecord, NAME_LIMIT, parseFileName } from "./record.ts";
 import { formatDate, printable } from "./text.ts";
@@ -54,7 +54,7 @@ export interface OpenFile {
 
 /**
  * Chooses what to share: files as named, then each folder's plain files by name, hidden ones left out, until there are `limit`.
- * Files named one by one are all taken. Throws a sentence for a path that does not exist.
+ * Files named one by one are all taken. Throws a `UsageError` for a path that does not exist.
  */
 export function chooseFiles(paths: string[], limit: number): { taken: SharedFile[]; left: LeftOut[] } {
   const taken: SharedFile[] = [];
@@ -64,10 +64,13 @@ export function chooseFiles(paths: string[], limit: number): { taken: SharedFile
   for (const path of paths) (isFolder(path) ? folders : named).push(path);
 
   const take = (path: string, atMost: number) => {
+    if (taken.length >= atMost) {
+      left.push({ path, reason: `${limit} files are the most` });
+      return;
+    }
     const looked = lookAt(path);
     if (!("name" in looked)) left.push(looked);
     else if (taken.some(({ name }) => name === looked.name)) left.push({ path, reason: "another file has the same name" });
-    else if (taken.length >= atMost) left.push({ path, reason: `${limit} files are shared already` });
     else taken.push(looked);
   };
   // A link that somebody named is what it points to; links inside folders are not followed.
@@ -80,7 +83,7 @@ function isFolder(path: string): boolean {
   try {
     return statSync(path).isDirectory();
   } catch (error) {
-    throw new FtError("no-such-file", `Cannot share "${printable(path)}": ${reasonOf(error)}. Check the path after --share.`);
+    throw new UsageError(`Cannot share "${printable(path)}": ${reasonOf(error)}. Check the path after --share.`);
   }
 }
 
