@@ -8,14 +8,25 @@
 // BYE at the end.
 
 import { homedir } from "node:os";
-import { basename, join, resolve } from "node:path";
-import pc from "picocolors";
-import { Prompts, trying } from "./lib/ask.ts";
-import { EXIT, err, exitCodeFor, measure, numberOption, out, readArguments, runProgram, VERSION } from "./lib/cli.ts";
-import { CancelledError, codeOf, FtError, sentenceOf, UsageError } from "./lib/error.ts";
+import { join, resolve } from "node:path";
+import { Prompts } from "./lib/ask.ts";
+import {
+  EXIT,
+  exitCodeFor,
+  measure,
+  nameArgument,
+  numberOption,
+  out,
+  parseTracker,
+  readArguments,
+  runProgram,
+  VERSION,
+} from "./lib/cli.ts";
+import { CancelledError, codeOf, FtError, UsageError } from "./lib/error.ts";
 import { type FetchEvent, fetchFile } from "./lib/fetch.ts";
+import { guide } from "./lib/guide.ts";
 import { HashPool, sha256 } from "./lib/hash.ts";
-import { DEFAULT_MAX_FILES, DEFAULT_TRACKER_PORT } from "./lib/message.ts";
+import { DEFAULT_MAX_FILES } from "./lib/message.ts";
 import { readPass } from "./lib/pass.ts";
 import {
   type Address,
@@ -26,16 +37,26 @@ import {
   isHostAddress,
   isLoopback,
   parseAddress,
-  parseFileName,
-  parsePort,
   parseRoot,
 } from "./lib/record.ts";
-import { type ServeEvent, Server, type Upload } from "./lib/serve.ts";
-import { Session, type SessionEvent } from "./lib/session.ts";
-import { chooseFiles, computeRoot, type LeftOut, RootCache, recordOf, Share, type SharedFile } from "./lib/share.ts";
+import { progressReporter, Screen } from "./lib/screen.ts";
+import { Server, type Upload } from "./lib/serve.ts";
+import { Session } from "./lib/session.ts";
+import { chooseFiles, computeRoot, RootCache, recordOf, Share, type SharedFile } from "./lib/share.ts";
 import { checkFolder, Incoming, keyOf, lookForTarget, openForHashing } from "./lib/store.ts";
-import { fit, formatDuration, formatRate, formatSize, jsonLine, plural, printable } from "./lib/text.ts";
-import { Pace, peerTable, progressLine, recordObjects, recordTable } from "./lib/view.ts";
+import { printable } from "./lib/text.ts";
+import {
+  type Downloaded,
+  describeDownload,
+  describeEvent,
+  describeLeft,
+  eventObject,
+  notFoundSentence,
+  type PeerEvent,
+  peerTable,
+  recordObjects,
+  recordTable,
+} from "./lib/view.ts";
 import { dial, type Listener, listen } from "./lib/wire.ts";
 
 export const USAGE = `ft-peer: get a file from whoever on this network has it.
@@ -67,10 +88,6 @@ Exit codes: 0 done, 1 could not, 2 wrong usage, 130 interrupted.`;
 const DEFAULT_PORT = 1235;
 const MAX_PER_ADDRESS = 32;
 const KNOWN_CACHE_MS = 30_000;
-/** Names of left-out files that are shown before "and more". */
-const LEFT_SHOWN = 5;
-/** Files of a folder that the prompts offer. */
-const OFFERED = 500;
 const COMMANDS = ["search", "get", "list", "who", "share"] as const;
 type Command = (typeof COMMANDS)[number];
 
@@ -86,25 +103,11 @@ export interface PeerOptions {
   report(event: PeerEvent): void;
 }
 
-export type PeerEvent =
-  | SessionEvent
-  | ServeEvent
-  | { event: "root"; file: SharedFile }
-  | { event: "withdrawn"; name: string; reason: string };
-
 export interface DownloadOptions {
   folder: string;
   overwrite: boolean;
   signal: AbortSignal;
   report(event: FetchEvent): void;
-}
-
-export interface Downloaded {
-  path: string;
-  size: number;
-  verified: boolean;
-  outcome: "new" | "already here" | "replaced";
-  holders: FileRecord[];
 }
 
 export interface Peer {
@@ -378,21 +381,6 @@ function isCommand(word: string): word is Command {
   return (COMMANDS as readonly string[]).includes(word);
 }
 
-/** `ADDRESS`, `ADDRESS:PORT`, `[IPv6]:PORT`, or a host's name. */
-function parseTracker(text: string): { address: string; port: number } {
-  const wrong = new UsageError(
-    `"${printable(text)}" is not a tracker's address. Give one like 192.168.1.5, lab.local:1234 or [fe80::1]:1234.`,
-  );
-  if (parseAddress(text)?.includes(":")) return { address: parseAddress(text) ?? text, port: DEFAULT_TRACKER_PORT };
-  const match = /^(?:\[([^\]]+)\]|([^:[\]]+))(?::(\d+))?$/.exec(text);
-  const host = match?.[1] ?? match?.[2] ?? "";
-  const port = match?.[3] === undefined ? DEFAULT_TRACKER_PORT : parsePort(match[3]);
-  const address = parseAddress(host);
-  const isName = match?.[1] === undefined && /^(?=.*[a-z])[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$/i.test(host);
-  if (port === undefined || (address === undefined && !isName)) throw wrong;
-  return { address: address ?? host, port };
-}
-
 function parseHolder(text: string): Endpoint {
   const { address, port } = parseTracker(text);
   const parsed = parseAddress(address);
@@ -413,60 +401,6 @@ function cachePath(): string {
 }
 
 // ---------------------------------------------------------------- one command
-
-/** What a person, or a script, is shown. */
-class Screen {
-  readonly json: boolean;
-  readonly #quiet: boolean;
-  readonly #live: boolean;
-  #progressShown = false;
-
-  constructor({ json, quiet }: { json: boolean; quiet: boolean }) {
-    this.json = json;
-    this.#quiet = quiet;
-    this.#live = !json && !quiet && process.stdout.isTTY === true && process.env.TERM !== "dumb";
-  }
-
-  get width(): number | undefined {
-    return process.stdout.isTTY === true ? process.stdout.columns : undefined;
-  }
-
-  /** A result: a line of it for a person. */
-  line(line: string): void {
-    this.clearProgress();
-    out(line);
-  }
-
-  object(value: object): void {
-    out(jsonLine(value));
-  }
-
-  /** A remark, which is no result. */
-  note(words: string): void {
-    if (this.#quiet) return;
-    this.clearProgress();
-    err(printable(words));
-  }
-
-  error(message: string, code: string): void {
-    this.clearProgress();
-    if (this.json) this.object({ event: "error", code, message });
-    else err(message);
-  }
-
-  /** One line that is written over; only on a terminal. */
-  progress(words: string): void {
-    if (!this.#live) return;
-    process.stdout.write(`\r\x1b[2K${fit(words, (process.stdout.columns ?? 80) - 1, measure)}`);
-    this.#progressShown = true;
-  }
-
-  clearProgress(): void {
-    if (!this.#progressShown) return;
-    process.stdout.write("\r\x1b[2K");
-    this.#progressShown = false;
-  }
-}
 
 /** Joins, does one thing, leaves. */
 async function runCommand(line: CommandLine, command: Command, signal: AbortSignal): Promise<void> {
@@ -512,22 +446,6 @@ function filesToShare(line: CommandLine, say: (words: string) => void): SharedFi
   return taken;
 }
 
-/** Which files were not taken, by reason; a folder may hold thousands. */
-function describeLeft(left: LeftOut[]): string {
-  const byReason = new Map<string, string[]>();
-  for (const { path, reason } of left) {
-    const names = byReason.get(reason);
-    if (names === undefined) byReason.set(reason, [`"${basename(path)}"`]);
-    else names.push(`"${basename(path)}"`);
-  }
-  return [...byReason]
-    .map(([reason, names]) => {
-      const more = names.length > LEFT_SHOWN ? ` and ${names.length - LEFT_SHOWN} more` : "";
-      return ` Left out, because ${reason}: ${names.slice(0, LEFT_SHOWN).join(", ")}${more}.`;
-    })
-    .join("");
-}
-
 async function search(peer: Peer, { argument }: CommandLine, command: "search" | "list", screen: Screen): Promise<void> {
   const records =
     command === "search"
@@ -536,19 +454,6 @@ async function search(peer: Peer, { argument }: CommandLine, command: "search" |
   if (records.length === 0) throw new FtError("not-found", notFoundSentence(argument ?? ""));
   if (screen.json) for (const object of recordObjects(records)) screen.object(object);
   else for (const line of recordTable(records, measure, screen.width)) screen.line(line);
-}
-
-function notFoundSentence(name: string): string {
-  return `Nobody who is online shares "${printable(name)}".`;
-}
-
-/** A name that was typed: in the form that records have it, whatever the keyboard composes. */
-function nameArgument(text: string) {
-  try {
-    return parseFileName(text.normalize("NFC"));
-  } catch (error) {
-    throw new UsageError(`"${printable(text)}" cannot be a file's name. ${sentenceOf(error)}`);
-  }
 }
 
 /** A peer as typed (id, address, or address and port), as its id. */
@@ -593,43 +498,6 @@ async function get(peer: Peer, line: CommandLine, screen: Screen, signal: AbortS
   } else {
     screen.line(describeDownload(done, seconds));
   }
-}
-
-function describeDownload({ path, size, verified, outcome }: Downloaded, seconds: number): string {
-  const how = outcome === "already here" ? "already here" : formatRate(size / Math.max(seconds, 0.001));
-  const checked = verified ? pc.green("verified") : pc.yellow("not verified");
-  return `${printable(path)}  ${formatSize(size)}  ${how}  ${checked}`;
-}
-
-/** Progress for a person every tenth of a second, for a script twice a second. */
-function progressReporter(screen: Screen): (event: FetchEvent) => void {
-  const pace = new Pace();
-  const every = screen.json ? 500 : 100;
-  let last = Number.NEGATIVE_INFINITY;
-  return (event) => {
-    switch (event.event) {
-      case "asking":
-        screen.progress(`asking ${formatEndpoint(event.holder)}`);
-        break;
-      case "progress": {
-        const now = performance.now();
-        if (now - last < every) return;
-        last = now;
-        const rate = pace.rate(now, event.received);
-        if (screen.json) screen.object(event);
-        else screen.progress(progressLine(event.received, event.size, rate));
-        break;
-      }
-      case "verifying":
-        screen.progress("verifying");
-        break;
-      case "holder-failed":
-        screen.note(`${formatEndpoint(event.holder)} failed: ${event.reason}.`);
-        break;
-      default:
-        event satisfies never;
-    }
-  };
 }
 
 /** A root that is about to be computed is worth waiting for: without it nothing can be verified. */
@@ -695,61 +563,8 @@ function tellEvent(screen: Screen, event: PeerEvent, all: boolean): void {
   else if (event.event === "away" || event.event === "notice") screen.note(words);
 }
 
-function describeEvent(event: PeerEvent): string {
-  switch (event.event) {
-    case "joined": {
-      const names = event.left.map(({ name }) => `"${name}"`).join(", ");
-      if (event.profile === 1) {
-        const left = event.left.length === 0 ? "" : ` It does not take ${names}.`;
-        return `Online. This tracker speaks the basic protocol: exact search, downloads without verification, and everybody is served.${left}`;
-      }
-      const left = event.left.length === 0 ? "" : ` It takes no more files of one peer; left out: ${names}.`;
-      return `Online at "${event.name}": ${plural(event.peers, "peer")}, ${plural(event.files, "file")}.${left}`;
-    }
-    case "away":
-      return `The tracker is away (${event.reason}); coming back by itself.`;
-    case "notice":
-      return `The tracker says: ${event.words}`;
-    case "root":
-      return `Content id of "${event.file.name}": ${event.file.root ?? ""}`;
-    case "withdrawn":
-      return `"${event.name}" is not shared any more: ${event.reason}.`;
-    case "upload-started":
-      return `${formatEndpoint(event.upload.to)} downloads "${event.upload.name}".`;
-    case "upload-ended": {
-      const { to, name, sent, wanted } = event.upload;
-      const how = event.complete ? `got ${formatSize(sent)}` : `stopped after ${formatSize(sent)} of ${formatSize(wanted)}`;
-      return `${formatEndpoint(to)} ${how} of "${name}"${event.reason === "" ? "" : ` (${event.reason})`}.`;
-    }
-    case "download-refused":
-      return `Refused ${event.address}: ${event.reason}`;
-    default:
-      return event satisfies never;
-  }
-}
-
-function eventObject(event: PeerEvent): object {
-  switch (event.event) {
-    case "joined":
-      return { ...event, left: event.left.map(({ name }) => name) };
-    case "root":
-      return { event: event.event, name: event.file.name, size: event.file.size, root: event.file.root };
-    case "upload-started":
-    case "upload-ended": {
-      const { to, name, sent, wanted } = event.upload;
-      const end = event.event === "upload-ended" ? { complete: event.complete, reason: event.reason } : {};
-      return { event: event.event, address: to.address, port: to.port, name, sent, wanted, ...end };
-    }
-    default:
-      return event;
-  }
-}
-
 // ---------------------------------------------------------------- guided prompts
 
-type Choice = "search" | "browse" | "who" | "mine" | "leave";
-
-/** The guided prompts: choose files, connect, then a menu until the person leaves. */
 async function runGuided(line: CommandLine, signal: AbortSignal): Promise<void> {
   if (!process.stdin.isTTY || !process.stdout.isTTY || process.env.TERM === "dumb") {
     throw new UsageError(
@@ -758,146 +573,16 @@ async function runGuided(line: CommandLine, signal: AbortSignal): Promise<void> 
   }
   const prompts = new Prompts({ input: process.stdin, output: process.stdout, signal });
   prompts.greet(`ft-peer ${VERSION}`);
-  const tracker = line.tracker ?? (await askTracker(prompts));
-  const files = line.share.length > 0 ? filesToShare(line, (words) => prompts.say(words)) : await askFiles(prompts);
-  const peer = await startPeer(
-    {
-      tracker,
-      files,
-      port: line.port,
-      cachePath: cachePath(),
-      // The menu is on the screen meanwhile: what happens is shown where the person asks for it.
-      report: (event) => {
-        if (event.event === "joined" && !joinedBefore) prompts.done(describeEvent(event));
-        joinedBefore ||= event.event === "joined";
-      },
-    },
+  await guide({
+    prompts,
+    tracker: line.tracker,
+    files: line.share.length === 0 ? undefined : filesToShare(line, (words) => prompts.say(words)),
+    folder: process.cwd(),
+    to: resolve(line.to),
+    overwrite: line.overwrite,
     signal,
-  );
-  try {
-    peer.computeRoots();
-    await menu(peer, line, prompts, signal);
-    prompts.goodbye("Bye.");
-  } finally {
-    await peer.stop();
-  }
-}
-
-let joinedBefore = false;
-
-async function askTracker(prompts: Prompts): Promise<{ address: string; port: number }> {
-  const typed = await prompts.line("Tracker's address?", "such as 192.168.1.5; ft-tracker prints it", (answer) => {
-    try {
-      parseTracker(answer);
-      return undefined;
-    } catch (error) {
-      return sentenceOf(error);
-    }
+    start: (tracker, files, report) => startPeer({ tracker, files, port: line.port, cachePath: cachePath(), report }, signal),
   });
-  return parseTracker(typed);
-}
-
-async function askFiles(prompts: Prompts): Promise<SharedFile[]> {
-  let folder = process.cwd();
-  for (;;) {
-    const { taken, left } = chooseFiles([folder], OFFERED);
-    const chosen = await prompts.chooseShared(folder, taken, left, DEFAULT_MAX_FILES);
-    if (chosen !== undefined) return chosen;
-    const typed = await prompts.line("Which folder?", folder, (answer) => {
-      if (answer === "") return "Type the folder's path.";
-      try {
-        chooseFiles([resolve(folder, expandHome(answer))], 1);
-        return undefined;
-      } catch (error) {
-        return printable(sentenceOf(error));
-      }
-    });
-    folder = resolve(folder, expandHome(typed));
-  }
-}
-
-function expandHome(path: string): string {
-  return path === "~" || path.startsWith("~/") ? join(homedir(), path.slice(1)) : path;
-}
-
-async function menu(peer: Peer, line: CommandLine, prompts: Prompts, signal: AbortSignal): Promise<void> {
-  for (;;) {
-    const state = peer.session.online ? "" : " (the tracker is away; coming back by itself)";
-    const choice = await prompts.choose<Choice>(`What next?${state}`, [
-      { value: "search", label: "Search for a file" },
-      { value: "browse", label: "Browse everything" },
-      { value: "who", label: "Who is online" },
-      { value: "mine", label: "What I share, who downloads" },
-      { value: "leave", label: "Leave" },
-    ]);
-    if (choice === "leave") return;
-    await trying(prompts, async () => {
-      if (choice === "search") await guidedSearch(peer, line, prompts, signal);
-      else if (choice === "browse") await guidedBrowse(peer, line, prompts, signal);
-      else if (choice === "who") {
-        const self = peer.session.standing?.id ?? "";
-        prompts.show(peerTable(await peer.session.who(), self, measure, prompts.width - 2), "Online");
-      } else prompts.show(describeShare(peer, prompts.width - 2), "What I share");
-    });
-  }
-}
-
-async function guidedSearch(peer: Peer, line: CommandLine, prompts: Prompts, signal: AbortSignal): Promise<void> {
-  const typed = await prompts.line("File name?", "exactly as it is shared", (answer) => {
-    try {
-      nameArgument(answer);
-      return undefined;
-    } catch (error) {
-      return sentenceOf(error);
-    }
-  });
-  const records = await peer.session.search(nameArgument(typed));
-  if (records.length === 0) {
-    prompts.warn(notFoundSentence(typed));
-    return;
-  }
-  const holder = await prompts.chooseHolder(typed, records);
-  if (holder !== undefined) await guidedDownload(peer, line, prompts, holder, records, signal);
-}
-
-async function guidedBrowse(peer: Peer, line: CommandLine, prompts: Prompts, signal: AbortSignal): Promise<void> {
-  const records = await peer.session.list();
-  const holder = await prompts.chooseRecord(records);
-  if (holder !== undefined) await guidedDownload(peer, line, prompts, holder, records, signal);
-}
-
-/** Fetches from the chosen holder; others of the same content help out when it fails. */
-async function guidedDownload(
-  peer: Peer,
-  line: CommandLine,
-  prompts: Prompts,
-  chosen: FileRecord,
-  records: FileRecord[],
-  signal: AbortSignal,
-): Promise<void> {
-  const same = records.filter((record) => record !== chosen && record.root !== undefined && record.root === chosen.root);
-  const screen = new Screen({ json: false, quiet: false });
-  const started = performance.now();
-  try {
-    const options = { folder: resolve(line.to), overwrite: line.overwrite, signal, report: progressReporter(screen) };
-    const done = await peer.download([chosen, ...same], options);
-    screen.clearProgress();
-    const seconds = (performance.now() - started) / 1000;
-    const checked = done.verified ? "verified" : "not verified";
-    const how = done.outcome === "already here" ? "already here" : `in ${formatDuration(seconds)}`;
-    prompts.done(`${done.path}: ${formatSize(done.size)}, ${how}, ${checked}`);
-  } finally {
-    screen.clearProgress();
-  }
-}
-
-function describeShare(peer: Peer, width: number): string[] {
-  const lines = peer.share.files.map((file) => `${fit(printable(file.name), width - 12, measure)}  ${formatSize(file.size)}`);
-  lines.push("", peer.uploads.size === 0 ? "Nobody is downloading now." : "Downloading now:");
-  for (const { to, name, sent, wanted } of peer.uploads) {
-    lines.push(`${formatEndpoint(to)}  ${formatSize(sent)} of ${formatSize(wanted)}  ${printable(name)}`);
-  }
-  return lines;
 }
 
 // ---------------------------------------------------------------- main

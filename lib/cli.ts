@@ -1,8 +1,10 @@
-// What both programs share as command-line programs: options, standard output, exit codes.
+// What the programs share as command-line programs: reading what a person typed, standard output, exit codes.
 
 import { type ParseArgsConfig, parseArgs } from "node:util";
 import { version } from "../package.json";
 import { CancelledError, sentenceOf, UsageError } from "./error.ts";
+import { DEFAULT_TRACKER_PORT } from "./message.ts";
+import { type FileName, parseAddress, parseFileName, parsePort } from "./record.ts";
 import { type Measure, printable } from "./text.ts";
 
 export const VERSION: string = version;
@@ -27,6 +29,30 @@ export function numberOption(option: string, text: string, least: number, most: 
   const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
   if (value >= least && value <= most) return value;
   throw new UsageError(`${option} needs a whole number from ${least} to ${most}, not "${printable(text)}".`);
+}
+
+/** A tracker's address as typed: `ADDRESS`, `ADDRESS:PORT`, `[IPv6]:PORT`, or a host's name. */
+export function parseTracker(text: string): { address: string; port: number } {
+  const wrong = new UsageError(
+    `"${printable(text)}" is not a tracker's address. Give one like 192.168.1.5, lab.local:1234 or [fe80::1]:1234.`,
+  );
+  if (parseAddress(text)?.includes(":")) return { address: parseAddress(text) ?? text, port: DEFAULT_TRACKER_PORT };
+  const match = /^(?:\[([^\]]+)\]|([^:[\]]+))(?::(\d+))?$/.exec(text);
+  const host = match?.[1] ?? match?.[2] ?? "";
+  const port = match?.[3] === undefined ? DEFAULT_TRACKER_PORT : parsePort(match[3]);
+  const address = parseAddress(host);
+  const isName = match?.[1] === undefined && /^(?=.*[a-z])[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$/i.test(host);
+  if (port === undefined || (address === undefined && !isName)) throw wrong;
+  return { address: address ?? host, port };
+}
+
+/** A name that was typed: in the form that records have it, whatever the keyboard composes. */
+export function nameArgument(text: string): FileName {
+  try {
+    return parseFileName(text.normalize("NFC"));
+  } catch (error) {
+    throw new UsageError(`"${printable(text)}" cannot be a file's name. ${sentenceOf(error)}`);
+  }
 }
 
 /** How an error ends a program: its sentence goes to `say`, its exit code is given back. */

@@ -1,8 +1,13 @@
-// Records, peers and progress: as lines for a person, as objects for a script. Pure.
+// What is shown, of records, peers, downloads and events: as lines for a person, as objects for a script. Shows nothing itself.
 
+import { basename } from "node:path";
+import pc from "picocolors";
 import type { PeerLine } from "./message.ts";
 import { type FileRecord, formatEndpoint, groupByContent, modifiedOf } from "./record.ts";
-import { formatDuration, formatRate, formatSize, type Measure, printable, table } from "./text.ts";
+import type { ServeEvent } from "./serve.ts";
+import type { SessionEvent } from "./session.ts";
+import type { LeftOut, SharedFile } from "./share.ts";
+import { formatDuration, formatRate, formatSize, type Measure, plural, printable, table } from "./text.ts";
 
 /** Records as a table, a line each, at most `width` columns wide. */
 export function recordTable(records: FileRecord[], measure: Measure, width?: number): string[] {
@@ -102,4 +107,103 @@ export function progressLine(done: number, size: number, rate: number): string {
   const percent = size === 0 ? 100 : Math.floor((done / size) * 100);
   const left = rate > 0 ? `  ${formatDuration((size - done) / rate)} left` : "";
   return `${String(percent).padStart(3)} %  ${formatSize(done)} of ${formatSize(size)}  ${formatRate(rate)}${left}`;
+}
+
+/** Everything that happens to a peer while it is online. */
+export type PeerEvent =
+  | SessionEvent
+  | ServeEvent
+  | { event: "root"; file: SharedFile }
+  | { event: "withdrawn"; name: string; reason: string };
+
+/** One finished download. */
+export interface Downloaded {
+  path: string;
+  size: number;
+  verified: boolean;
+  outcome: "new" | "already here" | "replaced";
+  holders: FileRecord[];
+}
+
+/** How a finished download is told to a person: path, size, rate, whether it is verified. */
+export function describeDownload({ path, size, verified, outcome }: Downloaded, seconds: number): string {
+  const how = outcome === "already here" ? "already here" : formatRate(size / Math.max(seconds, 0.001));
+  const checked = verified ? pc.green("verified") : pc.yellow("not verified");
+  return `${printable(path)}  ${formatSize(size)}  ${how}  ${checked}`;
+}
+
+/** What a person is told when a search found nothing. */
+export function notFoundSentence(name: string): string {
+  return `Nobody who is online shares "${printable(name)}".`;
+}
+
+/** Names of left-out files that are shown before "and more". */
+const LEFT_SHOWN = 5;
+
+/** Which files were not taken, by reason; a folder may hold thousands. */
+export function describeLeft(left: LeftOut[]): string {
+  const byReason = new Map<string, string[]>();
+  for (const { path, reason } of left) {
+    const names = byReason.get(reason);
+    if (names === undefined) byReason.set(reason, [`"${basename(path)}"`]);
+    else names.push(`"${basename(path)}"`);
+  }
+  return [...byReason]
+    .map(([reason, names]) => {
+      const more = names.length > LEFT_SHOWN ? ` and ${names.length - LEFT_SHOWN} more` : "";
+      return ` Left out, because ${reason}: ${names.slice(0, LEFT_SHOWN).join(", ")}${more}.`;
+    })
+    .join("");
+}
+
+/** An event as a sentence for a person. */
+export function describeEvent(event: PeerEvent): string {
+  switch (event.event) {
+    case "joined": {
+      const names = event.left.map(({ name }) => `"${name}"`).join(", ");
+      if (event.profile === 1) {
+        const left = event.left.length === 0 ? "" : ` It does not take ${names}.`;
+        return `Online. This tracker speaks the basic protocol: exact search, downloads without verification, and everybody is served.${left}`;
+      }
+      const left = event.left.length === 0 ? "" : ` It takes no more files of one peer; left out: ${names}.`;
+      return `Online at "${event.name}": ${plural(event.peers, "peer")}, ${plural(event.files, "file")}.${left}`;
+    }
+    case "away":
+      return `The tracker is away (${event.reason}); coming back by itself.`;
+    case "notice":
+      return `The tracker says: ${event.words}`;
+    case "root":
+      return `Content id of "${event.file.name}": ${event.file.root ?? ""}`;
+    case "withdrawn":
+      return `"${event.name}" is not shared any more: ${event.reason}.`;
+    case "upload-started":
+      return `${formatEndpoint(event.upload.to)} downloads "${event.upload.name}".`;
+    case "upload-ended": {
+      const { to, name, sent, wanted } = event.upload;
+      const how = event.complete ? `got ${formatSize(sent)}` : `stopped after ${formatSize(sent)} of ${formatSize(wanted)}`;
+      return `${formatEndpoint(to)} ${how} of "${name}"${event.reason === "" ? "" : ` (${event.reason})`}.`;
+    }
+    case "download-refused":
+      return `Refused ${event.address}: ${event.reason}`;
+    default:
+      return event satisfies never;
+  }
+}
+
+/** An event as an object for a script. */
+export function eventObject(event: PeerEvent): object {
+  switch (event.event) {
+    case "joined":
+      return { ...event, left: event.left.map(({ name }) => name) };
+    case "root":
+      return { event: event.event, name: event.file.name, size: event.file.size, root: event.file.root };
+    case "upload-started":
+    case "upload-ended": {
+      const { to, name, sent, wanted } = event.upload;
+      const end = event.event === "upload-ended" ? { complete: event.complete, reason: event.reason } : {};
+      return { event: event.event, address: to.address, port: to.port, name, sent, wanted, ...end };
+    }
+    default:
+      return event;
+  }
 }

@@ -486,24 +486,27 @@ export function dial(
       return;
     }
     signal?.addEventListener("abort", abort);
-    Bun.connect<TcpChannel>({
-      hostname: address,
-      port,
-      allowHalfOpen: true,
-      socket: {
-        ...socketEvents,
-        open: (socket) => {
-          if (settled) {
-            socket.terminate();
-            return;
-          }
-          const channel = new TcpChannel(socket);
-          socket.data = channel;
-          settle(() => resolve(channel));
+    // `Promise.try`, because a port or an address that cannot be is thrown, not rejected.
+    Promise.try(() =>
+      Bun.connect<TcpChannel>({
+        hostname: address,
+        port,
+        allowHalfOpen: true,
+        socket: {
+          ...socketEvents,
+          open: (socket) => {
+            if (settled) {
+              socket.terminate();
+              return;
+            }
+            const channel = new TcpChannel(socket);
+            socket.data = channel;
+            settle(() => resolve(channel));
+          },
+          connectError: (_socket, error) => settle(() => reject(connectError(error))),
         },
-        connectError: (_socket, error) => settle(() => reject(connectError(error))),
-      },
-    }).catch((error: unknown) => settle(() => reject(connectError(error))));
+      }),
+    ).catch((error: unknown) => settle(() => reject(connectError(error))));
   });
 }
 

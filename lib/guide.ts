@@ -1,0 +1,185 @@
+// Guided prompts: from the first question to goodbye. Decides what is asked next; how it looks is ask.ts.
+
+import { homedir } from "node:os";
+import { join, resolve } from "node:path";
+import { type Prompts, trying } from "./ask.ts";
+import { measure, nameArgument, parseTracker } from "./cli.ts";
+import { sentenceOf } from "./error.ts";
+import type { FetchEvent } from "./fetch.ts";
+import { DEFAULT_MAX_FILES } from "./message.ts";
+import { type FileRecord, formatEndpoint } from "./record.ts";
+import { progressReporter, Screen } from "./screen.ts";
+import type { Upload } from "./serve.ts";
+import type { Session } from "./session.ts";
+import { chooseFiles, type Share, type SharedFile } from "./share.ts";
+import { fit, formatDuration, formatSize, printable } from "./text.ts";
+import { type Downloaded, describeEvent, notFoundSentence, type PeerEvent, peerTable } from "./view.ts";
+
+/** Files of a folder that are offered. */
+const OFFERED = 500;
+
+type Choice = "search" | "browse" | "who" | "mine" | "leave";
+
+/** A peer, as far as the prompts use it. */
+export interface GuidedPeer {
+  readonly session: Session;
+  readonly share: Share;
+  readonly uploads: ReadonlySet<Upload>;
+  computeRoots(): void;
+  download(
+    records: [FileRecord, ...FileRecord[]],
+    options: { folder: string; overwrite: boolean; signal: AbortSignal; report(event: FetchEvent): void },
+  ): Promise<Downloaded>;
+  stop(): Promise<void>;
+}
+
+export interface GuideOptions {
+  prompts: Prompts;
+  /** What was given on the command line; asked for when it was not. */
+  tracker: Tracker | undefined;
+  files: SharedFile[] | undefined;
+  /** Where the offered files are, and where fetched ones go. */
+  folder: string;
+  to: string;
+  overwrite: boolean;
+  signal: AbortSignal;
+  start(tracker: Tracker, files: SharedFile[], report: (event: PeerEvent) => void): Promise<GuidedPeer>;
+}
+
+type Tracker = ReturnType<typeof parseTracker>;
+
+/** The guided prompts: choose files, connect, then a menu until the person leaves. Ctrl-C is a `CancelledError`. */
+export async function guide(options: GuideOptions): Promise<void> {
+  const { prompts } = options;
+  const tracker = options.tracker ?? (await askTracker(prompts));
+  const files = options.files ?? (await askFiles(options));
+  let joined = false;
+  const peer = await options.start(tracker, files, (event) => {
+    // The menu is on the screen later on: what happens then is shown where the person asks for it.
+    if (event.event !== "joined" || joined) return;
+    joined = true;
+    prompts.done(describeEvent(event));
+  });
+  try {
+    peer.computeRoots();
+    await menu(peer, options);
+    prompts.goodbye("Bye.");
+  } finally {
+    await peer.stop();
+  }
+}
+
+async function askTracker(prompts: Prompts): Promise<Tracker> {
+  const typed = await prompts.line("Tracker's address?", "such as 192.168.1.5; ft-tracker prints it", (answer) => {
+    try {
+      parseTracker(answer);
+      return undefined;
+    } catch (error) {
+      return sentenceOf(error);
+    }
+  });
+  return parseTracker(typed);
+}
+
+async function askFiles({ prompts, ...options }: GuideOptions): Promise<SharedFile[]> {
+  let { folder } = options;
+  for (;;) {
+    const { taken, left } = chooseFiles([folder], OFFERED);
+    const chosen = await prompts.chooseShared(folder, taken, left, DEFAULT_MAX_FILES);
+    if (chosen !== undefined) return chosen;
+    const typed = await prompts.line("Which folder?", folder, (answer) => {
+      if (answer === "") return "Type the folder's path.";
+      try {
+        chooseFiles([resolve(folder, expandHome(answer))], 1);
+        return undefined;
+      } catch (error) {
+        return printable(sentenceOf(error));
+      }
+    });
+    folder = resolve(folder, expandHome(typed));
+  }
+}
+
+function expandHome(path: string): string {
+  return path === "~" || path.startsWith("~/") ? join(homedir(), path.slice(1)) : path;
+}
+
+async function menu(peer: GuidedPeer, options: GuideOptions): Promise<void> {
+  const { prompts } = options;
+  for (;;) {
+    const state = peer.session.online ? "" : " (the tracker is away; coming back by itself)";
+    const choice = await prompts.choose<Choice>(`What next?${state}`, [
+      { value: "search", label: "Search for a file" },
+      { value: "browse", label: "Browse everything" },
+      { value: "who", label: "Who is online" },
+      { value: "mine", label: "What I share, who downloads" },
+      { value: "leave", label: "Leave" },
+    ]);
+    if (choice === "leave") return;
+    await trying(prompts, async () => {
+      if (choice === "search") await guidedSearch(peer, options);
+      else if (choice === "browse") await guidedBrowse(peer, options);
+      else if (choice === "who") {
+        const self = peer.session.standing?.id ?? "";
+        prompts.show(peerTable(await peer.session.who(), self, measure, prompts.width - 2), "Online");
+      } else prompts.show(describeShare(peer, prompts.width - 2), "What I share");
+    });
+  }
+}
+
+async function guidedSearch(peer: GuidedPeer, options: GuideOptions): Promise<void> {
+  const { prompts } = options;
+  const typed = await prompts.line("File name?", "exactly as it is shared", (answer) => {
+    try {
+      nameArgument(answer);
+      return undefined;
+    } catch (error) {
+      return sentenceOf(error);
+    }
+  });
+  const records = await peer.session.search(nameArgument(typed));
+  if (records.length === 0) {
+    prompts.warn(notFoundSentence(typed));
+    return;
+  }
+  const holder = await prompts.chooseHolder(typed, records);
+  if (holder !== undefined) await guidedDownload(peer, options, holder, records);
+}
+
+async function guidedBrowse(peer: GuidedPeer, options: GuideOptions): Promise<void> {
+  const records = await peer.session.list();
+  const holder = await options.prompts.chooseRecord(records);
+  if (holder !== undefined) await guidedDownload(peer, options, holder, records);
+}
+
+/** Fetches from the chosen holder; others of the same content help out when it fails. */
+async function guidedDownload(
+  peer: GuidedPeer,
+  options: GuideOptions,
+  chosen: FileRecord,
+  records: FileRecord[],
+): Promise<void> {
+  const same = records.filter((record) => record !== chosen && record.root !== undefined && record.root === chosen.root);
+  const { prompts, to: folder, overwrite, signal } = options;
+  const screen = new Screen({ json: false, quiet: false });
+  const started = performance.now();
+  try {
+    const done = await peer.download([chosen, ...same], { folder, overwrite, signal, report: progressReporter(screen) });
+    screen.clearProgress();
+    const seconds = (performance.now() - started) / 1000;
+    const checked = done.verified ? "verified" : "not verified";
+    const how = done.outcome === "already here" ? "already here" : `in ${formatDuration(seconds)}`;
+    prompts.done(`${done.path}: ${formatSize(done.size)}, ${how}, ${checked}`);
+  } finally {
+    screen.clearProgress();
+  }
+}
+
+function describeShare(peer: GuidedPeer, width: number): string[] {
+  const lines = peer.share.files.map((file) => `${fit(printable(file.name), width - 12, measure)}  ${formatSize(file.size)}`);
+  lines.push("", peer.uploads.size === 0 ? "Nobody is downloading now." : "Downloading now:");
+  for (const { to, name, sent, wanted } of peer.uploads) {
+    lines.push(`${formatEndpoint(to)}  ${formatSize(sent)} of ${formatSize(wanted)}  ${printable(name)}`);
+  }
+  return lines;
+}
