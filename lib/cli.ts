@@ -84,6 +84,7 @@ export async function runProgram(main: (argv: string[]) => Promise<number>): Pro
     });
   }
   process.exitCode = await main(process.argv.slice(2));
-  // Whatever is still open (a keep-alive timer, a paused terminal) must not hold the process.
+  // A pipe may still hold lines that its reader has not taken; whatever else is open must not hold the process.
+  for (const stream of [process.stdout, process.stderr]) await new Promise<void>((done) => stream.end(() => done()));
   process.exit();
 }
