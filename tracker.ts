@@ -306,6 +306,11 @@ export function startTracker(options: TrackerOptions): Tracker {
         const id = `ft1-${address}-${port}`;
         const renewed = catalog.has(id);
         if (!renewed && isFull()) return;
+        // Such a peer holds no connection that the limit on connections could count.
+        if (!renewed && catalog.basicMembers(address).length >= options.maxPerAddress) {
+          refuse("too-many-peers", `There are ${options.maxPerAddress} FT/1 peers at ${address} already.`);
+          return;
+        }
         const own = records.filter((record) => record.port === port);
         member = { id, profile: 1, address, agent: "FT/1", since: new Date(now()).toISOString(), port };
         catalog.put(member, own);

@@ -1,7 +1,7 @@
 // The tracker's table: who is online, and a hash table from file name to records. No sockets, no clock of its own.
 
 import { formatFoundRecord, type Page, type PeerLine, type Profile } from "./message.ts";
-import { type Address, type FileName, type FileRecord, formatRecordAround, isLoopback } from "./record.ts";
+import { type Address, escapeField, type FileName, type FileRecord, formatRecordAround, isLoopback } from "./record.ts";
 
 /** An accepted peer. Its address is the one the tracker saw, whatever the peer wrote. */
 export interface Member {
@@ -157,7 +157,8 @@ export class Catalog {
       if (lines.length >= limit) break;
       if (at++ < offset) continue;
       const { id, port, agent, since } = member;
-      lines.push({ id, address: addressFor(member, seer), port, files: entries.size, bytes, agent, since });
+      const bounded = Math.min(bytes, Number.MAX_SAFE_INTEGER);
+      lines.push({ id, address: addressFor(member, seer), port, files: entries.size, bytes: bounded, agent, since });
     }
     return lines;
   }
@@ -188,7 +189,7 @@ export class Catalog {
 }
 
 function lineFor({ holder, before, after }: Entry, seer: Seer): string {
-  return before + addressFor(holder.member, seer) + after;
+  return before + escapeField(addressFor(holder.member, seer)) + after;
 }
 
 function addressFor(member: Member, seer: Seer): Address {

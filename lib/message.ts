@@ -69,6 +69,9 @@ export const PASS_LIFETIME_S = 3600;
 export const RESULTS_DEFAULT = 200;
 export const RESULTS_LIMIT = 2000;
 
+/** Characters of an agent that are kept: it comes back in a line of WHO. */
+const AGENT_LIMIT = 64;
+
 export type Profile = 1 | 2;
 
 /** A page of a long answer. */
@@ -119,10 +122,11 @@ export type FromTracker =
   | { verb: "NOTICE"; words: string }
   | { verb: "UNKNOWN"; word: string };
 
+/** A name that is asked for may be any text: what is not on the list is not found, whatever it looks like. */
 export type ToHolder =
   | { verb: "HELLO"; pass: string }
-  | { verb: "DOWNLOAD"; profile: 1; name: FileName; size?: number; spaced: boolean }
-  | { verb: "DOWNLOAD"; profile: 2; root?: string; name?: FileName; offset: number; length?: number }
+  | { verb: "DOWNLOAD"; profile: 1; name: string; size?: number; spaced: boolean }
+  | { verb: "DOWNLOAD"; profile: 2; root?: string; name?: string; offset: number; length?: number }
   | { verb: "BYE" }
   | { verb: "UNKNOWN"; word: string };
 
@@ -156,7 +160,7 @@ export function encodeToTracker(message: Exclude<ToTracker, { profile: 1 } | { v
     case "WHO":
       return `WHO ${encodePage(message)}\n`;
     case "KNOWN":
-      return `KNOWN ${message.address}\n`;
+      return `KNOWN ${escapeField(message.address)}\n`;
     case "PING":
     case "BYE":
       return `${message.verb}\n`;
@@ -175,17 +179,17 @@ export function encodeFromTracker(
 ): string {
   switch (message.verb) {
     case "HI":
-      return `HI FT/2 name=${escapeValue(message.name)} max=${message.max} key=${message.key} you=${message.you}\n`;
+      return `HI FT/2 name=${escapeValue(message.name)} max=${message.max} key=${message.key} you=${escapeValue(message.you)}\n`;
     case "WELCOME":
       return `WELCOME id=${message.id} pass=${message.pass} peers=${message.peers} files=${message.files}\n`;
     case "FOUND":
-      return `FOUND: ${message.lines.length}\n${message.lines.join("\n")}\n`;
+      return `FOUND: ${message.lines.length}\n${message.lines.map((line) => `${line}\n`).join("")}`;
     case "PEERS":
       return `PEERS: ${message.peers.length}\n${message.peers.map(encodePeerLine).join("")}`;
     case "ERROR":
-      return `ERROR ${message.code} ${escapeField(message.words)}\n`;
+      return `ERROR ${message.code} ${oneLine(message.words)}\n`;
     case "NOTICE":
-      return `NOTICE ${escapeField(message.words)}\n`;
+      return `NOTICE ${oneLine(message.words)}\n`;
     case "OK":
     case "NOT FOUND":
     case "YES":
@@ -198,8 +202,13 @@ export function encodeFromTracker(
   }
 }
 
+/** Words for a person are the rest of their line, not escaped; only what would break the line is. */
+function oneLine(words: string): string {
+  return words.replace(/[\u0000-\u001f\u007f-\u009f]/g, escapeField);
+}
+
 function encodePeerLine(peer: PeerLine): string {
-  return `id=${peer.id} address=${peer.address} port=${peer.port} files=${peer.files} bytes=${peer.bytes} agent=${escapeValue(peer.agent)} since=${peer.since}\n`;
+  return `id=${peer.id} address=${escapeValue(peer.address)} port=${peer.port} files=${peer.files} bytes=${peer.bytes} agent=${escapeValue(peer.agent)} since=${peer.since}\n`;
 }
 
 /** FT/2, downloader → holder. */
@@ -232,7 +241,7 @@ export function encodeFromHolder(message: FromHolder): string {
     case "NOT FOUND":
       return "NOT FOUND\n";
     case "ERROR":
-      return `ERROR ${message.code} ${escapeField(message.words)}\n`;
+      return `ERROR ${message.code} ${oneLine(message.words)}\n`;
     default:
       return message satisfies never;
   }
@@ -323,7 +332,8 @@ abstract class Inbox<Message> {
       const rest = this.frame.peek();
       if (rest.length === 0 || this.over === "no") return undefined;
       if (this.over === "silence" && rest[0] === LESS_THAN && rest[rest.length - 1] !== GREATER_THAN) return undefined;
-      return decodeText(this.frame.take(rest.length)).trim();
+      const text = decodeText(this.frame.take(rest.length)).trim();
+      return text === "" ? undefined : text;
     }
   }
 
@@ -348,6 +358,8 @@ export class TrackerInbox extends Inbox<ToTracker> {
   #hello = true;
   #records: FileRecord[] = [];
   #recordsChanged = false;
+  /** A request that came in one piece with a list, which goes first. */
+  #held: ToTracker | undefined;
   #files: { port: number; count: number; records: FileRecord[] } | undefined;
 
   constructor(maxFiles: number) {
@@ -361,14 +373,16 @@ export class TrackerInbox extends Inbox<ToTracker> {
   }
 
   override next(): ToTracker | undefined {
-    return this.#profile === 2 ? this.#nextLine() : this.#nextBasic();
+    const held = this.#held;
+    this.#held = undefined;
+    return held ?? (this.#profile === 2 ? this.#nextLine() : this.#nextBasic());
   }
 
   #nextBasic(): ToTracker | undefined {
     if (this.#hello) {
       const rest = decodeStart(this.frame.peek());
       if (!rest.startsWith("HELLO")) {
-        if ("HELLO".startsWith(rest) && this.over === "no") return undefined;
+        if (rest === "" || ("HELLO".startsWith(rest) && this.over === "no")) return undefined;
         this.#hello = false;
       } else {
         const behind = rest.slice(5);
@@ -390,17 +404,22 @@ export class TrackerInbox extends Inbox<ToTracker> {
         if (undecided) return undefined;
       }
     }
-    refuseForeign(this.frame.peek(), ["<", "SEARCH", "BYE"]);
+    const start = decodeStart(this.frame.peek()).trimStart();
+    if (!["<", "SEARCH", "BYE"].some((opening) => start.startsWith(opening) || opening.startsWith(start))) throw foreign();
     const text = this.basicMessage();
     if (text !== undefined) {
       this.#profile = 1;
       const message = this.#basicRequest(text);
-      if (message !== undefined) return message;
-      return this.#nextBasic();
+      if (message === undefined) return this.#nextBasic();
+      this.#held = message;
     }
-    if (!this.#recordsChanged) return undefined;
-    this.#recordsChanged = false;
-    return { verb: "FILES", profile: 1, records: [...this.#records] };
+    if (this.#recordsChanged) {
+      this.#recordsChanged = false;
+      return { verb: "FILES", profile: 1, records: [...this.#records] };
+    }
+    const held = this.#held;
+    this.#held = undefined;
+    return held;
   }
 
   /** A list of records is held back until all that has arrived is read, so that it counts as one list however it was cut. */
@@ -414,7 +433,7 @@ export class TrackerInbox extends Inbox<ToTracker> {
     const search = /^SEARCH(?::|\s)\s*(.*)$/s.exec(text);
     if (search !== null) return { verb: "SEARCH", name: parseFileName(search[1] ?? "") };
     if (text === "BYE") return { verb: "BYE" };
-    throw new ProtocolError("unknown-message", "What arrived is no message of this protocol.");
+    throw foreign();
   }
 
   #nextLine(): ToTracker | undefined {
@@ -440,7 +459,7 @@ export class TrackerInbox extends Inbox<ToTracker> {
       case "HELLO":
         if (!this.#hello) throw new ProtocolError("unexpected", "HELLO comes once, at the start.");
         this.#hello = false;
-        return { verb, profile: 2, agent: valuesOf(rest).get("agent") ?? "" };
+        return { verb, profile: 2, agent: (valuesOf(rest).get("agent") ?? "").slice(0, AGENT_LIMIT) };
       case "FILES": {
         const count = parseWhole(rest.split(" ")[0] ?? "");
         if (count === undefined) throw new ProtocolError("bad-number", "FILES needs a whole number of files.");
@@ -466,7 +485,7 @@ export class TrackerInbox extends Inbox<ToTracker> {
       case "WHO":
         return { verb, ...pageOf(valuesOf(rest)) };
       case "KNOWN": {
-        const address = parseAddress(rest);
+        const address = parseAddress(unescapeField(rest));
         if (address === undefined) throw new ProtocolError("bad-address", "KNOWN needs an IP address.");
         return { verb, address };
       }
@@ -550,7 +569,7 @@ export class SessionInbox extends Inbox<FromTracker> {
       case "ERROR":
         return errorOf(rest);
       case "NOTICE":
-        return { verb, words: unescapeField(rest) };
+        return { verb, words: rest };
       default:
         return { verb: "UNKNOWN", word: verb };
     }
@@ -589,9 +608,9 @@ export class HolderInbox extends Inbox<ToHolder> {
   override next(): ToHolder | undefined {
     if (this.#profile === undefined) {
       const start = decodeStart(this.frame.peek());
-      if (start.startsWith("HELLO FT/2")) this.#profile = 2;
+      if (/^HELLO FT\/2[ \r\n]/.test(start)) this.#profile = 2;
       else if (start.startsWith("DOWNLOAD")) this.#profile = 1;
-      else refuseForeign(this.frame.peek(), ["HELLO FT/2", "DOWNLOAD"]);
+      else if (!"HELLO FT/2".startsWith(start) && !"DOWNLOAD".startsWith(start)) throw foreign();
     }
     if (this.#profile === undefined) return undefined;
     return this.#profile === 2 ? this.#nextLine() : this.#nextBasic();
@@ -601,15 +620,15 @@ export class HolderInbox extends Inbox<ToHolder> {
     const text = this.basicMessage();
     if (text === undefined) return undefined;
     const request = /^DOWNLOAD(:| )\s*(.*)$/s.exec(text);
-    if (request === null) throw new ProtocolError("unknown-message", "What arrived is no message of this protocol.");
+    if (request === null) throw foreign();
     const [, mark = "", what = ""] = request;
-    if (mark === " ") return { verb: "DOWNLOAD", profile: 1, name: parseFileName(what), spaced: true };
+    if (mark === " ") return { verb: "DOWNLOAD", profile: 1, name: what, spaced: true };
     const parts = what.split(",");
     const size = parseWhole(parts.at(-1) ?? "");
     if (parts.length < 3 || size === undefined) {
       throw new ProtocolError("bad-request", "DOWNLOAD: needs a name, a type and a size.");
     }
-    return { verb: "DOWNLOAD", profile: 1, name: parseFileName(parts.slice(0, -2).join(",")), size, spaced: false };
+    return { verb: "DOWNLOAD", profile: 1, name: parts.slice(0, -2).join(","), size, spaced: false };
   }
 
   #nextLine(): ToHolder | undefined {
@@ -634,7 +653,7 @@ export class HolderInbox extends Inbox<ToHolder> {
           verb,
           profile: 2,
           ...(root === undefined ? {} : { root: root.toLowerCase() }),
-          ...(name === undefined ? {} : { name: parseFileName(name) }),
+          ...(name === undefined ? {} : { name }),
           offset: values.has("offset") ? wholeOf(values, "offset") : 0,
           ...(length === undefined ? {} : { length }),
         };
@@ -728,10 +747,8 @@ function decodeStart(bytes: Uint8Array): string {
 }
 
 /** A stranger that speaks something else is known by its first bytes; nothing more of it is waited for. */
-function refuseForeign(bytes: Uint8Array, openings: string[]): void {
-  const start = decodeStart(bytes).trimStart();
-  if (openings.some((opening) => start.startsWith(opening) || opening.startsWith(start))) return;
-  throw new ProtocolError("unknown-message", "What arrived is no message of this protocol.");
+function foreign(): ProtocolError {
+  return new ProtocolError("unknown-message", "What arrived is no message of this protocol.");
 }
 
 function cutVerb(line: string): [verb: string, rest: string] {
@@ -769,17 +786,19 @@ function pageOf(values: Map<string, string>): Page {
 
 function errorOf(rest: string): { verb: "ERROR"; code: string; words: string } {
   const [code, words] = cutVerb(rest);
-  return { verb: "ERROR", code, words: unescapeField(words) };
+  return { verb: "ERROR", code, words };
 }
 
 function parsePeerLine(line: string): PeerLine {
   const values = valuesOf(line);
   const address = parseAddress(need(values, "address"));
+  const port = parsePort(need(values, "port"));
   if (address === undefined) throw new ProtocolError("bad-address", "A peer's address is not an IP address.");
+  if (port === undefined) throw new ProtocolError("bad-port", "A peer's port is not from 1 to 65535.");
   return {
     id: need(values, "id"),
     address,
-    port: wholeOf(values, "port"),
+    port,
     files: wholeOf(values, "files"),
     bytes: wholeOf(values, "bytes"),
     agent: values.get("agent") ?? "",

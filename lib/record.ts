@@ -61,7 +61,7 @@ export function parseAddress(text: string): Address | undefined {
   }
   const [, bare = "", zone = ""] = /^([0-9a-f:.]+)(%[\w.-]{1,32})?$/i.exec(text) ?? [];
   if (!bare.includes(":")) return undefined;
-  const url = `http://[${bare}]/`;
+  const url = `http://[${bare.replace(/(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/, hexGroups)}]/`;
   if (!URL.canParse(url)) return undefined;
   const canonical = new URL(url).hostname.slice(1, -1);
   const mapped = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(canonical);
@@ -71,6 +71,13 @@ export function parseAddress(text: string): Address | undefined {
   return `${high >> 8}.${high & 255}.${low >> 8}.${low & 255}` as Address;
 }
 
+/** The dotted end of an IPv6 address as two groups: Bun's URL refuses some that are valid. */
+function hexGroups(dotted: string, ...octets: string[]): string {
+  const [a = 0, b = 0, c = 0, d = 0] = octets.slice(0, 4).map(Number);
+  const valid = octets.slice(0, 4).every((octet) => String(Number(octet)) === octet && Number(octet) < 256);
+  return valid ? `${(a * 256 + b).toString(16)}:${(c * 256 + d).toString(16)}` : dotted;
+}
+
 /** Whether this is the machine itself. */
 export function isLoopback(of: Address): boolean {
   return of.startsWith("127.") || of === "::1";
@@ -78,7 +85,7 @@ export function isLoopback(of: Address): boolean {
 
 /** Whether one host can be meant: not unspecified, multicast or broadcast. */
 export function isHostAddress(of: Address): boolean {
-  if (of.includes(":")) return of !== "::" && !of.startsWith("ff");
+  if (of.includes(":")) return of !== "::" && !/^ff[0-9a-f]{2}:/.test(of);
   const first = Number(of.slice(0, of.indexOf(".")));
   return first > 0 && first < 224;
 }
@@ -141,7 +148,7 @@ export function parseRecord(text: string): FileRecord {
   for (const attribute of attributes) {
     const equals = attribute.indexOf("=");
     const value = unescapeField(attribute.slice(equals + 1));
-    switch (attribute.slice(0, equals)) {
+    switch (equals < 0 ? "" : attribute.slice(0, equals)) {
       case "v":
         record.v2 = value === "2";
         break;
@@ -215,7 +222,7 @@ export function formatRecordAround(record: Omit<FileRecord, "address">): [before
 /** FT/2: one record. */
 export function formatRecord(record: FileRecord): string {
   const [before, after] = formatRecordAround(record);
-  return before + record.address + after;
+  return before + escapeField(record.address) + after;
 }
 
 /** FT/1: one record as a peer registers it, the name raw. */
@@ -240,11 +247,13 @@ export function localNameOf(name: string): string {
     .replace(/^[\s.-]+/, (start) => "_".repeat(Math.min(start.length, 1)))
     .replace(/[\s.]+$/, "");
   if (local === "" || local === "_") local = "file";
+  if (byteLength(local) > LOCAL_NAME_LIMIT) {
+    const [base, extension] = splitExtension(local);
+    local = (cutToBytes(base, LOCAL_NAME_LIMIT - 1 - byteLength(extension)).replace(/[\s.]+$/, "") || "file") + extension;
+  }
+  // Last, because cutting can leave a device's name behind.
   const stem = local.split(".")[0] ?? "";
-  if (DEVICE_NAMES.test(stem.trimEnd())) local = `_${local}`;
-  if (byteLength(local) <= LOCAL_NAME_LIMIT) return local;
-  const [base, extension] = splitExtension(local);
-  return cutToBytes(base, LOCAL_NAME_LIMIT - byteLength(extension)).replace(/[\s.]+$/, "") + extension;
+  return DEVICE_NAMES.test(stem.trimEnd()) ? `_${local}` : local;
 }
 
 /** A name as stem and extension (`.ext`, at most 16 bytes; or nothing). */

@@ -1,0 +1,247 @@
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { fit, formatDate, formatDuration, formatRate, formatSize, jsonLine, plural, printable, table } from "../lib/text.ts";
+
+/** Fixed, so that a run can be repeated; what is looked for does not depend on luck. */
+const SEED = 20_261_122;
+const columns = (text: string) => Bun.stringWidth(text);
+
+/** Any code points, halves of pairs among them. */
+const anyText = fc.string({
+  unit: fc.oneof(fc.nat(0x7f), fc.nat(0xffff), fc.nat(0x10ffff)).map((code) => String.fromCodePoint(code)),
+});
+
+/** Everything that could move a cursor, hide or reorder text, as the ranges the contract names. */
+const DECEIVING: [from: number, to: number][] = [
+  [0x00, 0x1f],
+  [0x7f, 0x9f],
+  [0x61c, 0x61c],
+  [0x200b, 0x200f],
+  [0x2028, 0x202e],
+  [0x2060, 0x2069],
+  [0xfeff, 0xfeff],
+  [0xd800, 0xdfff],
+];
+
+const DECEIVERS = DECEIVING.flatMap(([from, to]) =>
+  Array.from({ length: to - from + 1 }, (_, i) => String.fromCharCode(from + i)),
+);
+const oneDeceiver = fc.nat(DECEIVERS.length - 1).map((i) => DECEIVERS[i] ?? "");
+
+describe("printable", () => {
+  test("shows every control, bidi, zero-width character and half a pair as a visible escape", () => {
+    for (const character of DECEIVERS) {
+      const shown = printable(`a${character}b`);
+      expect(shown).toMatch(/^a\\(?:[nrt]|x[0-9a-f]{2}|u[0-9a-f]{4})b$/);
+    }
+  });
+
+  test("writes the escapes that people know", () => {
+    expect(printable("\x1b[2Jgone")).toBe("\\x1b[2Jgone");
+    expect(printable("\x1b]52;c;aGk=\x07")).toBe("\\x1b]52;c;aGk=\\x07");
+    expect(printable("one\r\ntwo\tthree")).toBe("one\\r\\ntwo\\tthree");
+    expect(printable("a\u0008b\u007f\u009b1m")).toBe("a\\x08b\\x7f\\x9b1m");
+    expect(printable("annual\u202efdp.exe")).toBe("annual\\u202efdp.exe");
+    expect(printable("in\u200bvisible\ufeff")).toBe("in\\u200bvisible\\ufeff");
+    expect(printable("half \ud83d pair")).toBe("half \\ud83d pair");
+    expect(printable("tag \u{e0041}")).toBe("tag \\u{e0041}");
+  });
+
+  test("leaves the names of every language alone", () => {
+    for (const name of [
+      "",
+      "notes.txt",
+      "Übung №3.pdf",
+      "résumé",
+      "отчёт.doc",
+      "報告書.pdf",
+      "تقرير.pdf",
+      "🎉 party 🇰🇿.mp4",
+      "50 % off",
+    ]) {
+      expect(printable(name)).toBe(name);
+    }
+  });
+
+  test("changes nothing the second time, and lets nothing deceiving through, whatever comes", () => {
+    fc.assert(
+      fc.property(anyText, oneDeceiver, (text, extra) => {
+        const shown = printable(text + extra);
+        expect(printable(shown)).toBe(shown);
+        expect(shown.isWellFormed()).toBeTrue();
+        for (const character of shown) {
+          const code = character.codePointAt(0) ?? 0;
+          expect(DECEIVING.some(([from, to]) => from <= code && code <= to)).toBeFalse();
+        }
+      }),
+      { seed: SEED, numRuns: 200 },
+    );
+  });
+});
+
+describe("jsonLine", () => {
+  test("writes one line that gives the exact text back and deceives no terminal", () => {
+    fc.assert(
+      fc.property(anyText, oneDeceiver, (text, extra) => {
+        const value = { [`${extra}key`]: text + extra, list: [`\\${extra}`, `"${text}`] };
+        const line = jsonLine(value);
+        expect(JSON.parse(line)).toEqual(value);
+        expect(printable(line)).toBe(line);
+      }),
+      { seed: SEED, numRuns: 300 },
+    );
+  });
+
+  test("leaves what is harmless readable", () => {
+    expect(jsonLine({ event: "done", name: "Übung.pdf", size: 3, holders: ["a"] })).toBe(
+      '{"event":"done","name":"Übung.pdf","size":3,"holders":["a"]}',
+    );
+    expect(jsonLine({ name: "a\u202eb\u{e0041}" })).toBe('{"name":"a\\u202eb\\udb40\\udc41"}');
+  });
+});
+
+describe("sizes, rates, times", () => {
+  test("a size has at most three digits and the unit people use", () => {
+    const shown: [number, string][] = [
+      [0, "0 B"],
+      [1, "1 B"],
+      [999, "999 B"],
+      [1000, "1.0 kB"],
+      [1023, "1.0 kB"],
+      [1234, "1.2 kB"],
+      [9949, "9.9 kB"],
+      [9950, "10 kB"],
+      [48_213, "48 kB"],
+      [999_499, "999 kB"],
+      [999_500, "1.0 MB"],
+      [12_000_000, "12 MB"],
+      [5_000_000_000, "5.0 GB"],
+      [16 * 2 ** 40, "18 TB"],
+      [Number.MAX_SAFE_INTEGER, "9.0 PB"],
+    ];
+    for (const [bytes, text] of shown) expect(formatSize(bytes)).toBe(text);
+  });
+
+  test("every size is short and within 6 % of the truth", () => {
+    fc.assert(
+      fc.property(fc.double({ min: 0, max: 53, noNaN: true }), (exponent) => {
+        const bytes = Math.floor(2 ** exponent);
+        const match = /^(\d{1,3}|\d\.\d) (B|kB|MB|GB|TB|PB)$/.exec(formatSize(bytes));
+        expect(match).not.toBeNull();
+        const shown = Number(match?.[1]) * 1000 ** ["B", "kB", "MB", "GB", "TB", "PB"].indexOf(match?.[2] ?? "");
+        expect(Math.abs(shown - bytes)).toBeLessThanOrEqual(bytes * 0.06);
+      }),
+      { seed: SEED, numRuns: 1000 },
+    );
+  });
+
+  test("a rate is a size a second", () => {
+    expect(formatRate(0)).toBe("0 B/s");
+    expect(formatRate(112_300_000)).toBe("112 MB/s");
+    expect(formatRate(0.4)).toBe("0 B/s");
+  });
+
+  test("a duration rolls over into minutes and hours, never into sixty of something", () => {
+    const shown: [number, string][] = [
+      [0, "0.0 s"],
+      [0.44, "0.4 s"],
+      [9.94, "9.9 s"],
+      [9.96, "10 s"],
+      [59.4, "59 s"],
+      [59.6, "1 min 00 s"],
+      [185, "3 min 05 s"],
+      [3599.4, "59 min 59 s"],
+      [3599.6, "1 h 00 min"],
+      [7800, "2 h 10 min"],
+      [360_000, "100 h 00 min"],
+      [Number.POSITIVE_INFINITY, "?"],
+      [Number.NaN, "?"],
+    ];
+    for (const [seconds, text] of shown) expect(formatDuration(seconds)).toBe(text);
+  });
+
+  test("a date is DD/MM/YY in local time", () => {
+    expect(formatDate(new Date(2026, 10, 22, 23, 59, 59))).toBe("22/11/26");
+    expect(formatDate(new Date(2005, 0, 1, 0, 0, 0))).toBe("01/01/05");
+    expect(formatDate(new Date(1999, 11, 31))).toBe("31/12/99");
+    expect(formatDate(new Date(2000, 1, 29))).toBe("29/02/00");
+  });
+
+  test("a noun agrees with its number", () => {
+    expect([0, 1, 2, 52].map((count) => plural(count, "file"))).toEqual(["0 files", "1 file", "2 files", "52 files"]);
+  });
+});
+
+describe("fit", () => {
+  test("leaves what has room and cuts the rest with an ellipsis", () => {
+    expect(fit("notes.txt", 9, columns)).toBe("notes.txt");
+    expect(fit("notes.txt", 8, columns)).toBe("notes.t…");
+    expect(fit("notes.txt", 1, columns)).toBe("…");
+    expect(fit("notes.txt", 0, columns)).toBe("");
+    expect(fit("", 0, columns)).toBe("");
+  });
+
+  test("counts columns, not characters, and never tears one apart", () => {
+    expect(fit("報告書報告書", 6, columns)).toBe("報告…");
+    expect(fit("報告書報告書", 5, columns)).toBe("報告…");
+    expect(fit("e\u0301e\u0301e\u0301e\u0301", 3, columns)).toBe("e\u0301e\u0301…");
+    expect(fit("👍🏽👍🏽👍🏽", 4, columns)).toBe("👍🏽…");
+  });
+
+  test("never takes more columns than it is given", () => {
+    fc.assert(
+      fc.property(fc.string({ unit: "grapheme", maxLength: 60 }), fc.integer({ min: 0, max: 40 }), (text, width) => {
+        const shown = fit(printable(text), width, columns);
+        expect(columns(shown)).toBeLessThanOrEqual(width);
+      }),
+      { seed: SEED, numRuns: 500 },
+    );
+  });
+});
+
+describe("table", () => {
+  const layout = [{ title: "name", shrinks: true }, { title: "size", align: "right" as const }, { title: "holder" }];
+
+  test("aligns its columns under their titles", () => {
+    const rows = [
+      ["notes.txt", "1.2 kB", "192.168.1.7"],
+      ["報告.pdf", "48 MB", "192.168.1.17"],
+    ];
+    expect(table(layout, rows, columns)).toEqual([
+      "name         size  holder",
+      "notes.txt  1.2 kB  192.168.1.7",
+      "報告.pdf    48 MB  192.168.1.17",
+    ]);
+  });
+
+  test("without rows there is the title line only", () => {
+    expect(table(layout, [], columns)).toEqual(["name  size  holder"]);
+  });
+
+  test("a cell that is missing is empty", () => {
+    expect(table(layout, [["a"]], columns)).toEqual(["name  size  holder", "a"]);
+  });
+
+  test("a 255-byte wide name in 40 columns is cut, and the size stays visible", () => {
+    const rows = [
+      ["漢".repeat(85), "4.7 GB", "10.0.0.1"],
+      ["short", "3 B", "192.168.100.200"],
+    ];
+    const lines = table(layout, rows, columns, 40);
+    for (const line of lines) expect(columns(line)).toBeLessThanOrEqual(40);
+    expect(lines[1]).toMatch(/^漢+… +4\.7 GB {2}10\.0\.0\.1$/);
+    expect(lines[2]).toMatch(/^short +3 B {2}192\.168\.100\.200$/);
+  });
+
+  test("only columns that may shrink give way, and not below eight", () => {
+    const lines = table(layout, [["a-very-long-name.tar.gz", "999 MB", "192.168.100.200"]], columns, 20);
+    expect(lines[1]).toBe("a-very-…  999 MB  192.168.100.200");
+  });
+
+  test("lays out a long list", () => {
+    const rows = Array.from({ length: 20_000 }, (_, i) => [`file ${i}`, `${i} B`, "10.0.0.1"]);
+    const lines = table(layout, rows, columns, 80);
+    expect(lines).toHaveLength(20_001);
+    expect(lines[20_000]).toBe("file 19999  19999 B  10.0.0.1");
+  });
+});
