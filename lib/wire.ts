@@ -117,7 +117,7 @@ class TcpChannel implements Channel {
   }
 
   send(bytes: Uint8Array | string): void {
-    if (this.#closed || this.#shutting || bytes.length === 0) return;
+    if (this.#closed || this.#shutting || this.#finishing || bytes.length === 0) return;
     if (this.#backlog === 0) this.#sentAt = performance.now();
     this.#queue.push(bytes);
     this.#backlog += bytes.length;
@@ -127,7 +127,7 @@ class TcpChannel implements Channel {
   }
 
   offer(bytes: Uint8Array): number {
-    if (this.#closed || this.#shutting) return 0;
+    if (this.#closed || this.#shutting || this.#finishing) return 0;
     // What was sent within the same `data` call goes first. If some of it stays, `drain` will tell; if it only waited for the
     // end of the call, nothing would.
     if (this.#backlog > 0 && !this.#blocked) this.#flush();
@@ -235,7 +235,7 @@ class TcpChannel implements Channel {
   /** Hands over what came before there were handlers, or an end that a pause held back. */
   #catchUp(): void {
     const handlers = this.#handlers;
-    if (handlers !== undefined && !this.#paused) {
+    if (handlers !== undefined && !this.#paused && (this.#early.length > 0 || this.#endDue)) {
       const early = this.#early;
       this.#early = [];
       this.#earlyBytes = 0;
