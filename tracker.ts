@@ -82,6 +82,8 @@ const PROBE_TIMEOUT_MS = 3_000;
 /** Requests a second a peer may make, after a burst. */
 const RATE = 50;
 const BURST = 200;
+/** Bytes that a refused stranger may go on sending: they are read only so that it hears why. */
+const EXCESS = 256 * 1024;
 /** Requests that wait for their turn under that rate. */
 const WAITING_LIMIT = 64 * 1024;
 
@@ -139,6 +141,8 @@ export function startTracker(options: TrackerOptions): Tracker {
     const bucket = { tokens: BURST, at: performance.now() };
     let agent = "";
     let member: Member | undefined;
+    /** The FT/1 peers that this connection has registered. */
+    const registered = new Set<string>();
     let greeted = false;
     let ignored = false;
     /** Nothing more is read: what is still to be sent is sent, then it closes. */
@@ -156,7 +160,7 @@ export function startTracker(options: TrackerOptions): Tracker {
         inbox.push(chunk);
         readOn();
         clearTimeout(silence);
-        if (inbox.profile !== 2 && inbox.waiting > 0) silence = setTimeout(onSilence, SILENCE_MS);
+        if (inbox.listensForSilence) silence = setTimeout(onSilence, SILENCE_MS);
       },
       end: () => {
         inbox.end();
@@ -167,6 +171,11 @@ export function startTracker(options: TrackerOptions): Tracker {
       close: (reason) => {
         clearTimeout(silence);
         clearTimeout(turn);
+        if (inbox.profile === 1 && !over) {
+          // An old client may be gone before its list was read: what arrived still counts.
+          inbox.end();
+          readOn();
+        }
         leave(reason === "" ? "closed its connection" : reason);
         if (member === undefined && !over && reason !== "") refused("not-accepted", `It shared nothing: ${reason}.`);
         conversations.delete(channel);
@@ -182,7 +191,7 @@ export function startTracker(options: TrackerOptions): Tracker {
     /** Answers every request that is here, as far as the peer's rate allows. */
     function readOn(): void {
       try {
-        while (!over && !channel.closed && takeToken()) {
+        while (!over && takeToken()) {
           const message = inbox.next();
           if (message === undefined) return;
           bucket.tokens -= 1;
@@ -284,10 +293,15 @@ export function startTracker(options: TrackerOptions): Tracker {
     function accept(port: number, records: FileRecord[]): void {
       if (records.length === 0) {
         refused("no-files", "It shares nothing.");
+        leave("shares nothing any more");
         finish();
         return;
       }
-      if (channel.ended || (member === undefined && isFull())) return;
+      if (channel.ended) {
+        tooLate();
+        return;
+      }
+      if (member === undefined && isFull()) return;
       const renewed = member !== undefined;
       const id = member?.id ?? randomBytes(9).toString("base64url");
       member ??= { id, profile: 2, address, agent, since: new Date(now()).toISOString(), port };
@@ -314,6 +328,7 @@ export function startTracker(options: TrackerOptions): Tracker {
         const own = records.filter((record) => record.port === port);
         member = { id, profile: 1, address, agent: "FT/1", since: new Date(now()).toISOString(), port };
         catalog.put(member, own);
+        registered.add(id);
         arrived(member, own.length, renewed);
         if (!renewed) probeLater(member, timing.firstProbe, 0);
       }
@@ -326,9 +341,14 @@ export function startTracker(options: TrackerOptions): Tracker {
     }
 
     function add(record: FileRecord): void {
-      if (member === undefined || channel.ended) return;
-      if (catalog.add(member.id, record, options.maxFiles)) reply({ verb: "OK" });
+      if (channel.ended || member === undefined) tooLate();
+      else if (catalog.add(member.id, record, options.maxFiles)) reply({ verb: "OK" });
       else refuse("too-many-files", `This tracker takes ${plural(options.maxFiles, "file")} a peer.`);
+    }
+
+    /** The connection is the peer's presence: after its end there is no list to change. */
+    function tooLate(): void {
+      reply({ verb: "ERROR", code: "left", words: "This peer has ended its connection and shares nothing any more." });
     }
 
     function drop(name: FileName): void {
@@ -379,8 +399,10 @@ export function startTracker(options: TrackerOptions): Tracker {
 
     function refuse(code: string, words: string): void {
       refused(code, words);
-      if (member !== undefined) remove(member.id, `was refused: ${words}`);
+      if (member !== undefined) registered.add(member.id);
+      for (const id of registered) remove(id, `was refused: ${words}`);
       if (inbox.profile === 2) reply({ verb: "ERROR", code, words });
+      channel.limit({ excess: EXCESS });
       finish();
     }
 

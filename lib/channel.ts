@@ -21,6 +21,8 @@ export interface ChannelLimits {
   idle?: number | undefined;
   /** With bytes to send and none taken. */
   stall?: number | undefined;
+  /** Bytes received after `finish`. */
+  excess?: number | undefined;
   /** Bytes waiting to be sent. */
   backlog?: number | undefined;
 }

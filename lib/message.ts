@@ -372,6 +372,11 @@ export class TrackerInbox extends Inbox<ToTracker> {
     return this.#profile;
   }
 
+  /** Whether silence would make a message of what has come: FT/1 only. */
+  get listensForSilence(): boolean {
+    return this.#profile !== 2 && (this.frame.length > 0 || this.#recordsChanged);
+  }
+
   override next(): ToTracker | undefined {
     const held = this.#held;
     this.#held = undefined;
@@ -382,7 +387,7 @@ export class TrackerInbox extends Inbox<ToTracker> {
     if (this.#hello) {
       const rest = decodeStart(this.frame.peek());
       if (!rest.startsWith("HELLO")) {
-        if (rest === "" || ("HELLO".startsWith(rest) && this.over === "no")) return undefined;
+        if (rest === "" || ("HELLO".startsWith(rest) && this.over !== "end")) return undefined;
         this.#hello = false;
       } else {
         const behind = rest.slice(5);
@@ -406,14 +411,16 @@ export class TrackerInbox extends Inbox<ToTracker> {
     }
     const start = decodeStart(this.frame.peek()).trimStart();
     if (!["<", "SEARCH", "BYE"].some((opening) => start.startsWith(opening) || opening.startsWith(start))) throw foreign();
-    const text = this.basicMessage();
+    // Half a word is no message, however long the silence behind it.
+    const half = start !== "" && ["SEARCH", "BYE"].some((word) => word !== start && word.startsWith(start));
+    const text = half && this.over !== "end" ? undefined : this.basicMessage();
     if (text !== undefined) {
       this.#profile = 1;
       const message = this.#basicRequest(text);
       if (message === undefined) return this.#nextBasic();
       this.#held = message;
     }
-    if (this.#recordsChanged) {
+    if (this.#recordsChanged && (this.over !== "no" || this.#held !== undefined)) {
       this.#recordsChanged = false;
       return { verb: "FILES", profile: 1, records: [...this.#records] };
     }
@@ -422,7 +429,7 @@ export class TrackerInbox extends Inbox<ToTracker> {
     return held;
   }
 
-  /** A list of records is held back until all that has arrived is read, so that it counts as one list however it was cut. */
+  /** A list of records is held back until silence, the end or another request, so that it is one list however it was cut. */
   #basicRequest(text: string): ToTracker | undefined {
     if (text.startsWith("<")) {
       for (const tuple of text.split(/(?<=>)\s*(?=<)/)) this.#records.push(parseBasicRecord(tuple));

@@ -140,11 +140,12 @@ class Conversation {
   }
 
   #work(): void {
-    if (this.#busy || this.#over) return;
+    if (this.#busy || this.#over || this.#requests.length === 0) return;
     this.#busy = true;
     void this.#answerAll().finally(() => {
       this.#busy = false;
-      if (this.#channel.ended && !this.#over) this.#finish();
+      if (this.#requests.length > 0) this.#work();
+      else if (this.#channel.ended) this.#finish();
     });
   }
 
@@ -228,6 +229,7 @@ class Conversation {
   async #serveBasic({ name, size, spaced }: Extract<ToHolder, { verb: "DOWNLOAD"; profile: 1 }>): Promise<void> {
     const from = this.#channel.remote.address;
     const known = await this.#options.known(from).catch(() => false);
+    if (this.#over) return;
     if (!known) this.#options.report({ event: "download-refused", address: from, reason: "the tracker does not know it" });
     const found = known ? this.#options.open({ name, ...(size === undefined ? {} : { size }) }) : undefined;
     if (known && found === undefined) this.#channel.send(basic.notFound);
@@ -249,7 +251,12 @@ class Conversation {
     this.#channel.limit({ idle: undefined });
     this.#buffers ??= [new Uint8Array(BLOCK), new Uint8Array(BLOCK)];
     let [current, other] = this.#buffers;
-    const readAt = (at: number, into: Uint8Array) => file.read(into.subarray(0, Math.min(BLOCK, offset + count - at)), at);
+    const readAt = (at: number, into: Uint8Array) => {
+      const read = file.read(into.subarray(0, Math.min(BLOCK, offset + count - at)), at);
+      // It is awaited in its turn; until then a failure is nobody's unhandled rejection.
+      read.catch(() => undefined);
+      return read;
+    };
     let at = offset;
     let sinceYield = 0;
     let pace = { at: performance.now(), sent: 0 };

@@ -1,7 +1,7 @@
 // A peer's life with its tracker: join, renew, ask, leave, and come back by itself. The network, the clock and chance are handed in.
 
 import type { Channel, Dial } from "./channel.ts";
-import { codeOf, FtError, ProtocolError, sentenceOf } from "./error.ts";
+import { CancelledError, codeOf, FtError, ProtocolError, sentenceOf } from "./error.ts";
 import {
   basic,
   DEFAULT_MAX_FILES,
@@ -133,6 +133,7 @@ export class Session {
   async list(id?: string): Promise<FileRecord[]> {
     await this.#needFull("list files");
     const all: FileRecord[] = [];
+    const seen = new Set<string>();
     for (;;) {
       const request = encodeToTracker({
         verb: "LIST",
@@ -141,8 +142,7 @@ export class Session {
         limit: RESULTS_LIMIT,
       });
       const page = recordsOf(await this.#ask(request));
-      all.push(...page);
-      if (page.length < RESULTS_LIMIT) return all;
+      if (!addNew(all, seen, page, (record) => `${formatEndpoint(record)} ${record.name}`)) return all;
     }
   }
 
@@ -150,11 +150,11 @@ export class Session {
   async who(): Promise<PeerLine[]> {
     await this.#needFull("say who is online");
     const all: PeerLine[] = [];
+    const seen = new Set<string>();
     for (;;) {
       const reply = await this.#ask(encodeToTracker({ verb: "WHO", offset: all.length, limit: RESULTS_LIMIT }));
       const page = reply.verb === "PEERS" ? reply.peers : unexpected(reply);
-      all.push(...page);
-      if (page.length < RESULTS_LIMIT) return all;
+      if (!addNew(all, seen, page, ({ id }) => id)) return all;
     }
   }
 
@@ -192,6 +192,7 @@ export class Session {
       await Promise.race([answered, this.#sleep(BYE_MS)]);
       channel.finish();
     }
+    if (!this.#online) channel?.destroy();
     this.#online = false;
     for (const waiting of this.#returned.splice(0)) waiting();
   }
@@ -203,24 +204,32 @@ export class Session {
     let channel: Channel;
     try {
       channel = await dial(tracker, signal === undefined ? {} : { signal });
+      if (this.#leaving) {
+        channel.destroy();
+        throw new CancelledError();
+      }
     } catch (error) {
-      if (codeOf(error) === "cancelled") throw error;
+      if (codeOf(error) === "cancelled") throw new CancelledError();
       const hint = "Check the address and that ft-tracker runs there.";
       throw new FtError(codeOf(error), `Cannot reach the tracker at "${this.#where}": ${sentenceOf(error)}. ${hint}`);
     }
+    const stop = () => channel.destroy();
+    signal?.addEventListener("abort", stop);
     try {
-      await this.#introduce(channel);
+      await this.#introduce(channel, signal);
     } catch (error) {
       this.#channel = undefined;
       channel.destroy();
-      throw error;
+      throw signal?.aborted ? new CancelledError() : error;
+    } finally {
+      signal?.removeEventListener("abort", stop);
     }
     this.#retries = 0;
     for (const waiting of this.#returned.splice(0)) waiting();
   }
 
   /** Says HELLO FT/2; an old tracker keeps silent, and is tried with the bare HELLO on a second connection. */
-  async #introduce(channel: Channel): Promise<void> {
+  async #introduce(channel: Channel, signal: AbortSignal | undefined): Promise<void> {
     this.#attach(channel);
     const answer = this.#ask(encodeToTracker({ verb: "HELLO", profile: 2, agent: this.#options.agent })).catch(
       (error: unknown) => {
@@ -230,21 +239,39 @@ export class Session {
     );
     const wait = this.#standing?.profile === 2 ? KNOWN_PROFILE_WAIT_MS : PROFILE_WAIT_MS;
     let hi = await Promise.race([answer, this.#sleep(wait)]);
-    if (hi === undefined) {
-      const basicChannel = await this.#greetBasic();
-      // A busy tracker may have found its answer meanwhile.
-      hi = await Promise.race([answer, this.#sleep(0)]);
-      if (hi === undefined) {
-        this.#channel = undefined;
-        this.#pending = [];
-        channel.destroy();
-        this.#acceptBasic(basicChannel);
-        return;
-      }
-      basicChannel.destroy();
-    }
+    if (signal?.aborted) throw new CancelledError();
+    hi ??= await this.#tryBasic(channel, answer, signal);
+    if (hi === undefined) return;
     if (hi.verb !== "HI") unexpected(hi);
     await this.#accept(channel, hi);
+  }
+
+  /** The bare HELLO, on a second connection; undefined once that is accepted. A busy tracker's HI that comes meanwhile wins. */
+  async #tryBasic(
+    silent: Channel,
+    answer: Promise<Reply | undefined>,
+    signal: AbortSignal | undefined,
+  ): Promise<Reply | undefined> {
+    const second = this.#greetBasic(signal);
+    let accepted = false;
+    try {
+      // A connection that ended says nothing: then only the second one can.
+      const late = answer.then((reply) => reply ?? new Promise<never>(() => {}));
+      const first = await Promise.race([late, second]);
+      if ("verb" in first) return first;
+      this.#channel = undefined;
+      this.#pending = [];
+      silent.destroy();
+      accepted = this.#acceptBasic(first);
+      return undefined;
+    } finally {
+      if (!accepted) {
+        second.then(
+          (spare) => spare.destroy(),
+          () => undefined,
+        );
+      }
+    }
   }
 
   async #accept(channel: Channel, hi: Extract<Reply, { verb: "HI" }>): Promise<void> {
@@ -351,7 +378,9 @@ export class Session {
 
   #gone(reason: string): FtError {
     const why = reason === "" ? "it closed the connection" : reason;
-    return new FtError("tracker-gone", `The tracker at "${this.#where}" is away (${why}); this peer comes back by itself.`);
+    // Only who was online comes back; a first join that fails ends the program.
+    const then = this.#standing === undefined ? "." : "; this peer comes back by itself.";
+    return new FtError("tracker-gone", `The tracker at "${this.#where}" is away (${why})${then}`);
   }
 
   #lost(channel: Channel, reason: string): void {
@@ -400,8 +429,9 @@ export class Session {
 
   // -------------------------------------------------------------- FT/1
 
-  async #greetBasic(): Promise<Channel> {
-    const channel = await this.#dialBasic();
+  async #greetBasic(signal: AbortSignal | undefined): Promise<Channel> {
+    const channel = await this.#dialBasic(signal);
+    signal?.addEventListener("abort", () => channel.destroy(), { once: true });
     const hi = await this.#readBasic(channel, basic.hello, (bytes) => bytes.length >= basic.hi.length);
     if (new TextDecoder().decode(hi).startsWith(basic.hi)) return channel;
     channel.destroy();
@@ -412,11 +442,10 @@ export class Session {
   }
 
   /** The old tracker reads once for each message: HELLO was alone, now comes the whole list in one piece. */
-  #acceptBasic(channel: Channel): void {
+  #acceptBasic(channel: Channel): true {
     const own = { address: channel.local.address, port: this.#options.port };
     const { taken, left } = forOldTracker(this.#options.records(own).slice(0, DEFAULT_MAX_FILES));
     if (taken.length === 0) {
-      channel.destroy();
       throw new FtError(
         "basic-names",
         `The tracker at "${this.#where}" speaks the basic protocol and takes only names of letters, ".", "_", "-" and spaces; none of ` +
@@ -438,6 +467,7 @@ export class Session {
     };
     this.#online = true;
     this.#options.report({ event: "joined", profile: 1, name: "", peers: 0, files: 0, left });
+    return true;
   }
 
   async #searchBasic(name: FileName): Promise<FileRecord[]> {
@@ -454,9 +484,9 @@ export class Session {
     channel.destroy();
   }
 
-  async #dialBasic(): Promise<Channel> {
+  async #dialBasic(signal?: AbortSignal): Promise<Channel> {
     try {
-      return await this.#options.dial(this.#options.tracker);
+      return await this.#options.dial(this.#options.tracker, signal === undefined ? {} : { signal });
     } catch (error) {
       throw new FtError(codeOf(error), `Cannot reach the tracker at "${this.#where}": ${sentenceOf(error)}.`);
     }
@@ -489,6 +519,14 @@ export class Session {
   #sleep(ms: number): Promise<undefined> {
     return new Promise((resolve) => this.#clock.after(ms, () => resolve(undefined)));
   }
+}
+
+/** Adds a page to what is gathered; false when it was the last one, or only said again what is known. */
+function addNew<Item>(all: Item[], seen: Set<string>, page: Item[], keyOf: (item: Item) => string): boolean {
+  const before = seen.size;
+  for (const item of page) seen.add(keyOf(item));
+  all.push(...page);
+  return page.length === RESULTS_LIMIT && seen.size > before;
 }
 
 function joined(chunks: Uint8Array[], size: number): Uint8Array {

@@ -76,6 +76,7 @@ class TcpChannel implements Channel {
   #receivedAt = performance.now();
   #sentAt = performance.now();
   #reason = "";
+  #excess = Number.POSITIVE_INFINITY;
   onClosed: (() => void) | undefined;
 
   constructor(socket: Socket<TcpChannel>) {
@@ -113,6 +114,7 @@ class TcpChannel implements Channel {
     if ("deadline" in limits) this.#deadlineAt = now + (limits.deadline ?? Number.POSITIVE_INFINITY);
     if ("idle" in limits) this.#idleMs = limits.idle ?? Number.POSITIVE_INFINITY;
     if ("stall" in limits) this.#stallMs = limits.stall ?? Number.POSITIVE_INFINITY;
+    if ("excess" in limits) this.#excess = limits.excess ?? Number.POSITIVE_INFINITY;
     if ("backlog" in limits) this.#backlogLimit = limits.backlog ?? Number.POSITIVE_INFINITY;
   }
 
@@ -179,6 +181,7 @@ class TcpChannel implements Channel {
 
   received(chunk: Uint8Array): void {
     this.#receivedAt = performance.now();
+    if (this.#finishing && !this.#closed) this.#throwAway(chunk.length);
     if (this.#finishing || this.#closed) return;
     if (this.#handlers === undefined) {
       this.#early.push(chunk);
@@ -249,6 +252,12 @@ class TcpChannel implements Channel {
       this.#uncork();
     }
     this.#turnTap();
+  }
+
+  /** What comes after `finish` is read, so that the last answer arrives; from a stranger only so much of it. */
+  #throwAway(length: number): void {
+    this.#excess -= length;
+    if (this.#excess < 0) this.destroy("it did not stop sending");
   }
 
   /** Lets the socket receive, or not: nobody may want more for now, or nobody be there yet. */

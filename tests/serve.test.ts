@@ -1,0 +1,947 @@
+// The serving engine against downloaders that are friendly, slow, talkative, hostile or gone, and disks that fail.
+
+import { afterEach, describe, expect, spyOn, test } from "bun:test";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { PassOffice, readPass } from "../lib/pass.ts";
+import type { Address, Endpoint } from "../lib/record.ts";
+import { type Served, type ServeEvent, Server } from "../lib/serve.ts";
+import { chooseFiles, Share } from "../lib/share.ts";
+import { type Listener, listen } from "../lib/wire.ts";
+import { addressOf, connection, type Far, HandClock, type Side, settle } from "./helpers/channel.ts";
+import { Raw } from "./helpers/raw.ts";
+
+const ROOT = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+const OTHER_ROOT = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+const DOWNLOADER: Endpoint = { address: addressOf("192.168.1.30"), port: 51_000 };
+const PASS = "good.pass";
+const HELLO = `HELLO FT/2 pass=${PASS}\n`;
+const KiB = 1024;
+const MiB = 1024 * KiB;
+
+/** The same bytes in every run, and different ones at every place. */
+function bytesOf(size: number): Uint8Array {
+  const bytes = new Uint8Array(size);
+  for (let i = 0; i < size; i++) bytes[i] = (i * 31 + (i >> 8) * 17 + (i >> 16)) & 255;
+  return bytes;
+}
+
+interface Stored {
+  bytes: Uint8Array;
+  root?: string;
+}
+
+/** A disk in memory, and everything that was done with it. */
+class Disk {
+  readonly files = new Map<string, Stored>();
+  /** Names asked for to be opened. */
+  readonly asked: unknown[] = [];
+  opened = 0;
+  closed = 0;
+  /** Where reads began. */
+  readonly reads: number[] = [];
+  readonly changed: string[] = [];
+  /** What a read gives instead of the bytes; undefined lets it be. */
+  onRead: ((name: string, at: number) => Promise<number> | undefined) | undefined;
+  stale = false;
+
+  open(wanted: { name?: string; root?: string; size?: number }): { name: string; file: Served } | undefined {
+    this.asked.push(wanted);
+    for (const [name, { bytes, root }] of this.files) {
+      if (wanted.name !== undefined && wanted.name !== name) continue;
+      if (wanted.root !== undefined && wanted.root !== root) continue;
+      if (wanted.size !== undefined && wanted.size !== bytes.length) continue;
+      this.opened += 1;
+      const file: Served = {
+        size: bytes.length,
+        read: async (into, at) => {
+          this.reads.push(at);
+          const instead = this.onRead?.(name, at);
+          if (instead !== undefined) return instead;
+          const part = bytes.subarray(at, at + into.length);
+          into.set(part);
+          return part.length;
+        },
+        unchanged: () => !this.stale,
+        close: () => {
+          this.closed += 1;
+        },
+      };
+      return { name, file };
+    }
+    return undefined;
+  }
+}
+
+/** A server, its disk, and what it reported. */
+class Hall {
+  readonly disk = new Disk();
+  readonly clock = new HandClock();
+  readonly events: ServeEvent[] = [];
+  refusePass: (pass: string, from: Address) => string | undefined = (pass) =>
+    pass === PASS ? undefined : "The pass is not from this peer's tracker.";
+  known: (from: Address) => Promise<boolean> = async () => true;
+  readonly server = new Server({
+    open: (wanted) => this.disk.open(wanted),
+    changed: (name) => this.disk.changed.push(name),
+    refusePass: (pass, from) => this.refusePass(pass, from),
+    known: (from) => this.known(from),
+    report: (event) => this.events.push(event.event === "download-refused" ? event : { ...event, upload: { ...event.upload } }),
+  });
+
+  constructor() {
+    this.disk.files.set("hello.txt", { bytes: new TextEncoder().encode("Hello, world"), root: ROOT });
+  }
+
+  connect(from: Endpoint = DOWNLOADER): { near: Side; far: Far } {
+    const both = connection(from, this.clock);
+    this.server.accept(both.near);
+    return both;
+  }
+
+  /** A downloader that has shown its pass and was greeted. */
+  async welcome(from?: Endpoint): Promise<{ near: Side; far: Far }> {
+    const both = this.connect(from);
+    both.far.say(HELLO);
+    expect(await both.far.line()).toBe("HI FT/2");
+    return both;
+  }
+
+  /** Everything opened was closed, and nothing is going out any more. */
+  async expectTidy(): Promise<void> {
+    await settle();
+    expect(this.disk.closed).toBe(this.disk.opened);
+    expect(this.server.uploads.size).toBe(0);
+  }
+}
+
+describe("FT/2, byte for byte", () => {
+  test("every way to ask, and nothing but the answer", async () => {
+    const cases: [string, string][] = [
+      [`DOWNLOAD root=${ROOT} offset=0 length=5`, "FILE: length=5 size=12\nHello"],
+      [`DOWNLOAD root=${ROOT}`, "FILE: length=12 size=12\nHello, world"],
+      [`DOWNLOAD root=${ROOT.toUpperCase()} offset=7`, "FILE: length=5 size=12\nworld"],
+      ["DOWNLOAD name=hello.txt offset=11 length=1", "FILE: length=1 size=12\nd"],
+      [`DOWNLOAD name=hello.txt root=${ROOT} offset=4 length=3`, "FILE: length=3 size=12\no, "],
+      ["DOWNLOAD name=%68ello.txt length=1 future=yes", "FILE: length=1 size=12\nH"],
+      [`DOWNLOAD root=${ROOT} offset=10 length=1000000`, "FILE: length=2 size=12\nld"],
+      [`DOWNLOAD root=${ROOT} offset=0 length=9007199254740991`, "FILE: length=12 size=12\nHello, world"],
+      [`DOWNLOAD root=${ROOT} offset=12`, "FILE: length=0 size=12\n"],
+      [`DOWNLOAD root=${ROOT} offset=0 length=0`, "FILE: length=0 size=12\n"],
+      [`DOWNLOAD root=${OTHER_ROOT}`, "NOT FOUND\n"],
+      [`DOWNLOAD root=${OTHER_ROOT} name=hello.txt`, "NOT FOUND\n"],
+      [`DOWNLOAD root=${ROOT} name=other.txt`, "NOT FOUND\n"],
+    ];
+    for (const [request, answer] of cases) {
+      const hall = new Hall();
+      const { far } = hall.connect();
+      far.say(`${HELLO}${request}\nBYE\n`);
+      expect([request, (await far.rest()).toString()]).toEqual([request, `HI FT/2\n${answer}`]);
+      await hall.expectTidy();
+      expect(far.closed).toBe(false);
+      far.close();
+      await settle();
+      expect(far.closed).toBe(true);
+    }
+  });
+
+  test("requests in one piece, or in single bytes, or with CR LF, are answered in their order", async () => {
+    const script = `${HELLO}DOWNLOAD root=${ROOT} offset=7\nDOWNLOAD name=nobody.has\nDOWNLOAD root=${ROOT} length=5\nDOWNLOAD root=${ROOT} offset=5 length=2\nBYE\n`;
+    const answer = "HI FT/2\nFILE: length=5 size=12\nworldNOT FOUND\nFILE: length=5 size=12\nHelloFILE: length=2 size=12\n, ";
+    for (const speak of [
+      (far: Far) => far.say(script),
+      (far: Far) => far.stutter(script),
+      (far: Far) => far.say(script.replaceAll("\n", "\r\n")),
+    ]) {
+      const hall = new Hall();
+      const { far } = hall.connect();
+      speak(far);
+      expect((await far.rest()).toString()).toBe(answer);
+      await hall.expectTidy();
+    }
+  });
+
+  test("a script cut in two at any byte is the same script", async () => {
+    const script = `${HELLO}DOWNLOAD root=${ROOT} offset=7 length=2\nDOWNLOAD name=x\nBYE\n`;
+    for (let cut = 1; cut < script.length; cut++) {
+      const { far } = new Hall().connect();
+      far.say(script.slice(0, cut));
+      await settle();
+      far.say(script.slice(cut));
+      expect([cut, (await far.rest()).toString()]).toEqual([cut, "HI FT/2\nFILE: length=2 size=12\nwoNOT FOUND\n"]);
+    }
+  });
+
+  test("a half-close right after the last request cuts nothing off", async () => {
+    const hall = new Hall();
+    hall.disk.files.set("big", { bytes: bytesOf(3 * MiB + 5) });
+    const { far } = hall.connect();
+    far.say(`${HELLO}DOWNLOAD name=big\nDOWNLOAD name=hello.txt\n`);
+    far.halfClose();
+    const all = await far.rest();
+    const head = `HI FT/2\nFILE: length=${3 * MiB + 5} size=${3 * MiB + 5}\n`;
+    expect(all.subarray(head.length, head.length + 3 * MiB + 5).equals(bytesOf(3 * MiB + 5))).toBe(true);
+    expect(all.subarray(head.length + 3 * MiB + 5).toString()).toBe("FILE: length=12 size=12\nHello, world");
+    await settle();
+    expect(far.closed).toBe(true);
+    await hall.expectTidy();
+  });
+
+  test("a thousand requests at once are all answered, few of them held in memory", async () => {
+    const hall = new Hall();
+    const { far, near } = hall.connect();
+    const requests = Array.from({ length: 1000 }, (_, i) => `DOWNLOAD root=${ROOT} offset=${i % 12} length=1\n`);
+    far.say(`${HELLO}${requests.join("")}BYE\n`);
+    const answers = (await far.rest()).toString();
+    const expected = Array.from({ length: 1000 }, (_, i) => `FILE: length=1 size=12\n${"Hello, world"[i % 12]}`).join("");
+    expect(answers).toBe(`HI FT/2\n${expected}`);
+    expect(near.pauses).toBeGreaterThan(0);
+    await hall.expectTidy();
+  });
+
+  test("an empty file", async () => {
+    const hall = new Hall();
+    hall.disk.files.set("empty", { bytes: new Uint8Array(0) });
+    const { far } = await hall.welcome();
+    far.say("DOWNLOAD name=empty offset=0\nDOWNLOAD name=empty offset=1\nBYE\n");
+    expect(await far.line()).toBe("FILE: length=0 size=0");
+    expect(await far.line()).toMatch(/^ERROR bad-range /);
+    await hall.expectTidy();
+  });
+
+  test("beyond the end is an error of that request only", async () => {
+    const hall = new Hall();
+    const { far } = await hall.welcome();
+    far.say(`DOWNLOAD root=${ROOT} offset=13\nDOWNLOAD root=${ROOT} offset=11\nBYE\n`);
+    expect(await far.line()).toMatch(/^ERROR bad-range \S/);
+    expect((await far.rest()).toString()).toBe("FILE: length=1 size=12\nd");
+    await hall.expectTidy();
+  });
+
+  test("an unknown request is said so, and the next one is served", async () => {
+    const hall = new Hall();
+    const { far } = await hall.welcome();
+    far.say(`TEACH me\nDOWNLOAD root=${ROOT} length=1\nBYE\n`);
+    expect(await far.line()).toMatch(/^ERROR unknown-verb \S/);
+    expect((await far.rest()).toString()).toBe("FILE: length=1 size=12\nH");
+  });
+
+  test("what comes after BYE is not answered", async () => {
+    const hall = new Hall();
+    const { far } = await hall.welcome();
+    far.say(`BYE\nDOWNLOAD root=${ROOT}\n`);
+    expect((await far.rest()).length).toBe(0);
+    expect(hall.disk.opened).toBe(0);
+  });
+});
+
+describe("who is served", () => {
+  test.each([
+    ["no pass at all", "HELLO FT/2\n"],
+    ["an empty pass", "HELLO FT/2 pass=\n"],
+    ["a wrong pass", "HELLO FT/2 pass=bad.pass\n"],
+    ["no HELLO", ""],
+  ])("with %s not one byte of a file goes out", async (_what, hello) => {
+    const hall = new Hall();
+    hall.known = async () => false;
+    const { far } = hall.connect();
+    far.say(`${hello}DOWNLOAD root=${ROOT} offset=0\nDOWNLOAD name=hello.txt\n`);
+    // Without HELLO it is a request of the basic profile, which gets no answer at all.
+    expect((await far.rest()).toString()).toMatch(hello === "" ? /^$/ : /^ERROR not-accepted \S.*\n$/);
+    expect(hall.disk.asked).toEqual([]);
+    await hall.expectTidy();
+    far.close();
+    await settle();
+    expect(far.closed).toBe(true);
+  });
+
+  test("real passes: only one of this tracker, for this address, that has not expired", async () => {
+    const office = new PassOffice();
+    const stranger = new PassOffice();
+    const expires = 2_000_000_000;
+    const good = office.issue({ id: "p9", address: DOWNLOADER.address, expires });
+    const forged = stranger.issue({ id: "p9", address: DOWNLOADER.address, expires });
+    const expired = office.issue({ id: "p9", address: DOWNLOADER.address, expires: 1_000_000_000 });
+    const borrowed = office.issue({ id: "p8", address: addressOf("192.168.1.31"), expires });
+    const [payload, signature] = good.split(".");
+    const longer = Buffer.from(`p9 ${DOWNLOADER.address} ${expires + 9}`).toString("base64url");
+    const passes: [string, string][] = [
+      ["forged", forged],
+      ["expired", expired],
+      ["borrowed", borrowed],
+      ["prolonged", `${longer}.${signature}`],
+      ["unsigned", `${payload}.`],
+      ["cut", good.slice(0, -2)],
+      ["doubled", `${good}.${signature}`],
+    ];
+    const hall = new Hall();
+    hall.refusePass = (text, from) => {
+      const pass = readPass(text, office.key);
+      if (pass === undefined) return "It is not this tracker's.";
+      if (pass.expires < 1_900_000_000) return "It has expired.";
+      return pass.address === from ? undefined : "It is for another address.";
+    };
+    for (const [what, pass] of passes) {
+      const { far } = hall.connect();
+      far.say(`HELLO FT/2 pass=${pass}\nDOWNLOAD root=${ROOT}\n`);
+      expect([what, (await far.rest()).toString()]).toEqual([what, expect.stringMatching(/^ERROR not-accepted [^\n]+\n$/)]);
+    }
+    expect(hall.disk.opened).toBe(0);
+    expect(hall.events).toHaveLength(passes.length);
+    const { far } = hall.connect();
+    far.say(`HELLO FT/2 pass=${good}\nDOWNLOAD root=${ROOT} length=1\nBYE\n`);
+    expect((await far.rest()).toString()).toBe("HI FT/2\nFILE: length=1 size=12\nH");
+  });
+
+  test("the pass is held against the address that the connection comes from", async () => {
+    const hall = new Hall();
+    const from: Address[] = [];
+    hall.refusePass = (_pass, address) => {
+      from.push(address);
+      return undefined;
+    };
+    await hall.welcome({ address: addressOf("2001:db8::7"), port: 1 });
+    expect(from).toEqual([addressOf("2001:db8::7")]);
+  });
+
+  test("FT/1: only whom the tracker knows; the others get nothing at all", async () => {
+    for (const known of [async () => false, () => Promise.reject(new Error("the tracker is away"))]) {
+      const hall = new Hall();
+      const from: Address[] = [];
+      hall.known = (address) => {
+        from.push(address);
+        return known();
+      };
+      const { far } = hall.connect();
+      far.say("DOWNLOAD:hello.txt,text/plain,12");
+      far.halfClose();
+      expect((await far.rest()).length).toBe(0);
+      expect(from).toEqual([DOWNLOADER.address]);
+      expect(hall.disk.opened).toBe(0);
+      expect(hall.events).toMatchObject([{ event: "download-refused", address: "192.168.1.30" }]);
+      await settle();
+      expect(far.closed).toBe(true);
+    }
+  });
+
+  test("one refused downloader does not disturb another", async () => {
+    const hall = new Hall();
+    const { far: accepted } = await hall.welcome();
+    const { far: refused } = hall.connect();
+    refused.say("HELLO FT/2 pass=bad\n");
+    await refused.rest();
+    accepted.say(`DOWNLOAD root=${ROOT} length=1\n`);
+    expect(await accepted.line()).toBe("FILE: length=1 size=12");
+  });
+});
+
+describe("hostile requests", () => {
+  let folder: string | undefined;
+  afterEach(() => {
+    if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
+    folder = undefined;
+  });
+
+  const NAMES = [
+    "../secret.txt",
+    "../../../../../../etc/passwd",
+    "/etc/passwd",
+    "..\\",
+    "..\\secret.txt",
+    "%2e%2e",
+    "%2e%2e%2fsecret.txt",
+    "C:\\",
+    "C:\\Windows\\win.ini",
+    "\\\\server\\share\\x",
+    "report.txt:stream",
+    "\0",
+    "report.txt\0",
+    "report.txt\0.jpg",
+    "NUL",
+    "",
+    ".",
+    "..",
+    "./report.txt",
+    "report.txt/",
+    "report.txt/.",
+    "sub/../report.txt",
+    "REPORT.TXT",
+    "report.txt.",
+    "*",
+    "~",
+    "-rf",
+    "\u202ereport.txt",
+    "hidden.txt",
+    ".env",
+    "sub",
+    "sub/inner.txt",
+    "nobody.has",
+    "x".repeat(300),
+  ];
+
+  function sharedFolder(): Hall {
+    folder = mkdtempSync(join(tmpdir(), "ft-serve-"));
+    const shared = join(folder, "shared");
+    mkdirSync(join(shared, "sub"), { recursive: true });
+    writeFileSync(join(folder, "secret.txt"), "secret");
+    writeFileSync(join(shared, "report.txt"), "report");
+    writeFileSync(join(shared, "hidden.txt"), "not on the list");
+    writeFileSync(join(shared, ".env"), "hidden");
+    writeFileSync(join(shared, "sub", "inner.txt"), "inner");
+    const share = new Share(chooseFiles([join(shared, "report.txt")], 5).taken);
+    const hall = new Hall();
+    hall.disk.open = (wanted) => {
+      const found = share.find(wanted);
+      const file = found === undefined ? undefined : share.open(found);
+      return found === undefined || file === undefined ? undefined : { name: found.name, file };
+    };
+    return hall;
+  }
+
+  const escaped = (name: string) => Array.from(Buffer.from(name), (byte) => `%${byte.toString(16).padStart(2, "0")}`).join("");
+
+  test("FT/2: whatever name is asked for, what is not on the list is NOT FOUND, the same for all", async () => {
+    const hall = sharedFolder();
+    const answers = new Map<string, string>();
+    for (const name of NAMES) {
+      const { far } = hall.connect();
+      far.say(`${HELLO}DOWNLOAD name=${escaped(name)} offset=0\nDOWNLOAD name=report.txt\nBYE\n`);
+      answers.set(name, (await far.rest()).toString());
+    }
+    expect(Object.fromEntries(answers)).toEqual(
+      Object.fromEntries(NAMES.map((name) => [name, "HI FT/2\nNOT FOUND\nFILE: length=6 size=6\nreport"])),
+    );
+  });
+
+  test("FT/1: the same", async () => {
+    const hall = sharedFolder();
+    const asked = NAMES.map(async (name) => {
+      const { far } = hall.connect();
+      far.say(`DOWNLOAD:${name},text/plain,6`);
+      far.halfClose();
+      return [name, (await far.rest()).toString()];
+    });
+    expect(await Promise.all(asked)).toEqual(NAMES.map((name) => [name, "NOT FOUND"]));
+    const { far } = hall.connect();
+    far.say("DOWNLOAD:report.txt,text/plain,6\n");
+    expect((await far.rest()).toString()).toBe("FILE:report");
+  });
+
+  const BREAKS: [string, string | Uint8Array][] = [
+    ["an endless line", "DOWNLOAD name=".padEnd(5000, "x")],
+    ["a line of 5000 bytes", `${"x".repeat(5000)}\n`],
+    ["a NUL in a line", "DOWNLOAD name=a\0b\n"],
+    ["an escape code", "DOWNLOAD name=\u001b[2J\n"],
+    ["bytes that are not UTF-8", Uint8Array.of(0x44, 0xff, 0xfe, 10)],
+    ["a stray percent sign", "DOWNLOAD name=100%\n"],
+    ["half a character", "DOWNLOAD name=%C3\n"],
+    ["a negative offset", `DOWNLOAD root=${ROOT} offset=-1\n`],
+    ["a fraction", `DOWNLOAD root=${ROOT} offset=1.5\n`],
+    ["an exponent", `DOWNLOAD root=${ROOT} offset=1e3\n`],
+    ["a leading zero", `DOWNLOAD root=${ROOT} offset=01\n`],
+    ["hexadecimal", `DOWNLOAD root=${ROOT} offset=0x1\n`],
+    ["more than 2^53", `DOWNLOAD root=${ROOT} length=9007199254740993\n`],
+    ["an empty number", `DOWNLOAD root=${ROOT} length=\n`],
+    ["a root that is none", "DOWNLOAD root=../etc/passwd\n"],
+    ["neither root nor name", "DOWNLOAD offset=0\n"],
+    ["a second HELLO", HELLO],
+  ];
+
+  test.each(BREAKS)("FT/2: %s is an ERROR and a close, and the peer lives", async (_what, bytes) => {
+    const hall = new Hall();
+    const { far } = await hall.welcome();
+    far.say(bytes);
+    far.say(`DOWNLOAD root=${ROOT}\n`);
+    expect((await far.rest()).toString()).toMatch(/^ERROR [a-z-]+ [^\n]{5,}\n$/);
+    await settle();
+    far.close();
+    await settle();
+    expect(far.closed).toBe(true);
+    expect(hall.disk.opened).toBe(0);
+    expect(hall.events).toMatchObject([{ event: "download-refused" }]);
+    const { far: next } = await hall.welcome();
+    next.say(`DOWNLOAD root=${ROOT} length=1\nBYE\n`);
+    expect((await next.rest()).toString()).toBe("FILE: length=1 size=12\nH");
+  });
+
+  test.each([
+    ["a web browser", "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"],
+    ["TLS", Uint8Array.of(0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00, 0x01, 0xfc, 0x03, 0x03)],
+    ["a secure shell", "SSH-2.0-OpenSSH_9.9\r\n"],
+    ["zeros", new Uint8Array(100_000)],
+    ["newlines", "\n\n\n\n"],
+    ["a record", "<a,b,1,01/01/26,1.2.3.4,5>\n"],
+  ])("%s on the port is closed without a byte", async (_what, bytes) => {
+    const hall = new Hall();
+    const { far } = hall.connect();
+    far.say(bytes);
+    await settle();
+    expect((await far.rest()).length).toBe(0);
+    far.close();
+    await hall.expectTidy();
+    expect(far.closed).toBe(true);
+  });
+
+  test.each([
+    ["says nothing", ""],
+    ["says half a word", "HEL"],
+    ["says half a line", "HELLO FT/2 pass="],
+  ])("somebody who %s is closed ten seconds after connecting", async (_what, start) => {
+    const hall = new Hall();
+    const { far } = hall.connect();
+    far.say(start);
+    await hall.clock.pass(9_900);
+    expect(far.over).toBe(false);
+    await hall.clock.pass(400);
+    expect(far.closed).toBe(true);
+    await hall.expectTidy();
+  });
+
+  test("a byte now and then does not put the ten seconds off", async () => {
+    const hall = new Hall();
+    const { far } = hall.connect();
+    for (const letter of HELLO.slice(0, 11)) {
+      far.say(letter);
+      await hall.clock.pass(1000);
+    }
+    expect(far.closed).toBe(true);
+  });
+
+  test("an accepted downloader has time between requests, but not for ever", async () => {
+    const hall = new Hall();
+    const { far } = await hall.welcome();
+    await hall.clock.pass(30_000);
+    far.say(`DOWNLOAD root=${ROOT} length=1\n`);
+    expect(await far.line()).toBe("FILE: length=1 size=12");
+    await hall.clock.pass(600_000);
+    expect(far.closed).toBe(true);
+  });
+
+  test("rubbish during a body is refused only after the body", async () => {
+    const hall = new Hall();
+    const bytes = bytesOf(600 * KiB);
+    hall.disk.files.set("big", { bytes });
+    const { far, near } = await hall.welcome();
+    near.capacity = 64 * KiB;
+    far.stopReading();
+    far.say("DOWNLOAD name=big\n");
+    await settle();
+    far.say("DOWNLOAD root=oh-dear\nmore and more\n");
+    await settle();
+    far.readOn();
+    expect(await far.line()).toBe(`FILE: length=${600 * KiB} size=${600 * KiB}`);
+    expect((await far.take(600 * KiB)).equals(bytes)).toBe(true);
+    expect((await far.rest()).toString()).toMatch(/^ERROR bad-request [^\n]+\n$/);
+    await hall.expectTidy();
+  });
+});
+
+describe("FT/1, byte for byte", () => {
+  test("DOWNLOAD: with name, type and size, then a half-close", async () => {
+    const hall = new Hall();
+    const { far } = hall.connect();
+    far.say("DOWNLOAD:hello.txt,text/plain,12");
+    far.halfClose();
+    expect((await far.rest()).toString()).toBe("FILE:Hello, world");
+    await settle();
+    expect(far.closed).toBe(true);
+    await hall.expectTidy();
+  });
+
+  test("the written specification's DOWNLOAD name is answered with a space", async () => {
+    const { far } = new Hall().connect();
+    far.say("DOWNLOAD hello.txt\n");
+    expect((await far.rest()).toString()).toBe("FILE: Hello, world");
+  });
+
+  test("without newline or half-close, 50 ms of silence end the request", async () => {
+    const { far } = new Hall().connect();
+    far.say("DOWNLOAD:hello.txt,text/plain,12");
+    await settle();
+    expect(far.waiting.length).toBe(0);
+    expect((await far.rest()).toString()).toBe("FILE:Hello, world");
+  });
+
+  test("the request may be cut at any byte", async () => {
+    const request = "DOWNLOAD:hello.txt,text/plain,12";
+    const answers = Array.from({ length: request.length - 1 }, async (_, i) => {
+      const { far } = new Hall().connect();
+      far.say(request.slice(0, i + 1));
+      await settle();
+      far.say(request.slice(i + 1));
+      return (await far.rest()).toString();
+    });
+    expect(new Set(await Promise.all(answers))).toEqual(new Set(["FILE:Hello, world"]));
+  });
+
+  test("a name with commas in it, and a size that does not fit", async () => {
+    const hall = new Hall();
+    hall.disk.files.set("a,b,c.txt", { bytes: new TextEncoder().encode("abc") });
+    const ask = async (request: string) => {
+      const { far } = hall.connect();
+      far.say(`${request}\n`);
+      return (await far.rest()).toString();
+    };
+    expect(await ask("DOWNLOAD:a,b,c.txt,data,3")).toBe("FILE:abc");
+    expect(await ask("DOWNLOAD:a,b,c.txt,data,4")).toBe("NOT FOUND");
+    expect(await ask("DOWNLOAD:hello.txt,application/whatever,12")).toBe("FILE:Hello, world");
+    expect(await ask("DOWNLOAD:hello.txt,text/plain,-12")).toBe("");
+    expect(await ask("DOWNLOAD:hello.txt")).toBe("");
+    await hall.expectTidy();
+  });
+
+  test("a request that arrived, and ended, before anybody looked is served", async () => {
+    const hall = new Hall();
+    const { near, far } = connection(DOWNLOADER, hall.clock);
+    far.say("DOWNLOAD:hello.txt,text/plain,12");
+    far.halfClose();
+    await settle();
+    hall.server.accept(near);
+    expect((await far.rest()).toString()).toBe("FILE:Hello, world");
+  });
+
+  test("an empty file is FILE: and the end", async () => {
+    const hall = new Hall();
+    hall.disk.files.set("empty", { bytes: new Uint8Array(0) });
+    const { far } = hall.connect();
+    far.say("DOWNLOAD:empty,data,0\n");
+    expect((await far.rest()).toString()).toBe("FILE:");
+    await hall.expectTidy();
+  });
+
+  test("one request is served; what else is said is thrown away", async () => {
+    const hall = new Hall();
+    const { far } = hall.connect();
+    far.say("DOWNLOAD hello.txt\nDOWNLOAD hello.txt\nBYE\nrubbish");
+    expect((await far.rest()).toString()).toBe("FILE: Hello, world");
+    expect(hall.disk.opened).toBe(1);
+  });
+});
+
+describe("files that fail", () => {
+  const SIZE = 1024 * KiB + 77;
+
+  async function downloading(hall: Hall): Promise<{ near: Side; far: Far }> {
+    hall.disk.files.set("big", { bytes: bytesOf(SIZE) });
+    const both = await hall.welcome();
+    // One read is 256 KiB at most: the file takes several, and the first ones are not all under way at once.
+    both.near.capacity = 64 * KiB;
+    both.far.stopReading();
+    both.far.say("DOWNLOAD name=big\n");
+    await settle();
+    return both;
+  }
+
+  /** What came of the body until the end; fewer bytes than announced, each of them right. */
+  async function shortBody(far: Far): Promise<number> {
+    far.readOn();
+    expect(await far.line()).toBe(`FILE: length=${SIZE} size=${SIZE}`);
+    const body = await far.rest();
+    expect(body.equals(bytesOf(SIZE).subarray(0, body.length))).toBe(true);
+    expect(body.length).toBeLessThan(SIZE);
+    return body.length;
+  }
+
+  test("a file that changes while it is served ends with a short body, said to the owner", async () => {
+    const hall = new Hall();
+    const { far } = await downloading(hall);
+    hall.disk.stale = true;
+    // What was read before the change may still go out.
+    const read = Math.max(...hall.disk.reads) + 256 * KiB;
+    expect(await shortBody(far)).toBeLessThanOrEqual(read);
+    await hall.expectTidy();
+    expect(far.closed).toBe(true);
+    expect(hall.disk.changed).toEqual(["big"]);
+    expect(hall.events.at(-1)).toMatchObject({ event: "upload-ended", complete: false, upload: { name: "big" } });
+    expect(hall.events.at(-1)).not.toMatchObject({ reason: "" });
+  });
+
+  test("what is read after a change never goes out", async () => {
+    const hall = new Hall();
+    hall.disk.files.set("big", { bytes: bytesOf(SIZE) });
+    // The change comes while the second block is being read, and the bytes are the new ones already.
+    hall.disk.onRead = (_name, at) => {
+      if (at < 256 * KiB) return undefined;
+      hall.disk.stale = true;
+      return Promise.resolve(256 * KiB);
+    };
+    const { far } = await hall.welcome();
+    far.say("DOWNLOAD name=big\n");
+    expect(await shortBody(far)).toBeLessThanOrEqual(256 * KiB);
+    expect(hall.disk.changed).toEqual(["big"]);
+    await hall.expectTidy();
+  });
+
+  test("a file that became shorter ends with a short body, said to the owner", async () => {
+    const hall = new Hall();
+    hall.disk.onRead = (_name, at) => (at >= 512 * KiB ? Promise.resolve(0) : undefined);
+    const { far } = await downloading(hall);
+    expect(await shortBody(far)).toBe(512 * KiB);
+    await hall.expectTidy();
+    expect(hall.disk.changed).toEqual(["big"]);
+  });
+
+  test("FT/1: a file that changes ends early, too", async () => {
+    const hall = new Hall();
+    hall.disk.files.set("big", { bytes: bytesOf(SIZE) });
+    hall.disk.onRead = (_name, at) => (at >= 512 * KiB ? Promise.resolve(0) : undefined);
+    const { far } = hall.connect();
+    far.say(`DOWNLOAD:big,data,${SIZE}\n`);
+    expect((await far.rest()).length).toBe("FILE:".length + 512 * KiB);
+    await hall.expectTidy();
+    expect(hall.disk.changed).toEqual(["big"]);
+  });
+
+  test("a read error ends that transfer only", async () => {
+    const hall = new Hall();
+    const healthy = bytesOf(700 * KiB);
+    hall.disk.files.set("healthy", { bytes: healthy });
+    hall.disk.onRead = (name, at) =>
+      name === "big" && at >= 256 * KiB ? Promise.reject(Object.assign(new Error("i/o"), { code: "EIO" })) : undefined;
+    const { far: other, near } = await hall.welcome({ ...DOWNLOADER, port: 51_001 });
+    near.capacity = 64 * KiB;
+    other.stopReading();
+    other.say("DOWNLOAD name=healthy\n");
+    const { far } = await downloading(hall);
+    expect(await shortBody(far)).toBeLessThanOrEqual(256 * KiB);
+    expect(far.closed).toBe(true);
+    other.readOn();
+    expect(await other.line()).toBe(`FILE: length=${700 * KiB} size=${700 * KiB}`);
+    expect((await other.take(700 * KiB)).equals(healthy)).toBe(true);
+    other.say("BYE\n");
+    await other.rest();
+    await hall.expectTidy();
+    // The disk failed; nobody changed the file.
+    expect(hall.disk.changed).toEqual([]);
+    const ended = hall.events.filter(({ event }) => event === "upload-ended");
+    expect(ended).toMatchObject([
+      { upload: { name: "big" }, complete: false },
+      { upload: { name: "healthy" }, complete: true },
+    ]);
+  });
+
+  test("short reads are gone on from", async () => {
+    const hall = new Hall();
+    const bytes = bytesOf(1000);
+    hall.disk.files.set("odd", { bytes });
+    const open = hall.disk.open.bind(hall.disk);
+    hall.disk.open = (wanted) => {
+      const found = open(wanted);
+      if (found === undefined) return undefined;
+      const { file } = found;
+      return { ...found, file: { ...file, read: (into, at) => file.read(into.subarray(0, 7), at) } };
+    };
+    const { far } = await hall.welcome();
+    far.say("DOWNLOAD name=odd offset=3 length=990\n");
+    await far.line();
+    expect((await far.take(990)).equals(bytes.subarray(3, 993))).toBe(true);
+  });
+});
+
+describe("slow, deaf and leaving downloaders", () => {
+  const SIZE = 5 * MiB + 3;
+
+  test("a slow reader gets every byte, and no more is read ahead of it than two blocks", async () => {
+    const hall = new Hall();
+    const bytes = bytesOf(SIZE);
+    hall.disk.files.set("big", { bytes });
+    const { far, near } = await hall.welcome();
+    near.capacity = 50_000;
+    far.stopReading();
+    far.say("DOWNLOAD name=big\n");
+    let furthest = 0;
+    for (let i = 0; i < 40; i++) {
+      await settle();
+      far.sip();
+      furthest = Math.max(furthest, Math.max(0, ...hall.disk.reads) - far.total);
+    }
+    expect(furthest).toBeLessThanOrEqual(2 * 256 * KiB);
+    expect(hall.disk.reads.length).toBeGreaterThan(2);
+    far.readOn();
+    expect(await far.line()).toBe(`FILE: length=${SIZE} size=${SIZE}`);
+    expect((await far.take(SIZE)).equals(bytes)).toBe(true);
+  });
+
+  test("a reader that has stopped costs two blocks", async () => {
+    const hall = new Hall();
+    hall.disk.files.set("big", { bytes: bytesOf(SIZE) });
+    const { far, near } = await hall.welcome();
+    near.capacity = 50_000;
+    far.stopReading();
+    far.say("DOWNLOAD name=big\n");
+    for (let i = 0; i < 20; i++) await settle();
+    expect(hall.disk.reads.length).toBeLessThanOrEqual(2);
+    expect([...hall.server.uploads]).toMatchObject([{ name: "big", wanted: SIZE }]);
+    expect([...hall.server.uploads][0]?.sent).toBeLessThanOrEqual(50_000);
+    far.reset();
+    await hall.expectTidy();
+  });
+
+  test.each([
+    [100, true],
+    [3000, false],
+  ])("a reader of %d bytes a second for a minute is dropped: %p", async (pace, dropped) => {
+    const hall = new Hall();
+    hall.disk.files.set("big", { bytes: bytesOf(SIZE) });
+    const { far, near } = await hall.welcome();
+    let now = performance.now();
+    const time = spyOn(performance, "now").mockImplementation(() => now);
+    try {
+      near.capacity = pace;
+      far.stopReading();
+      far.say("DOWNLOAD name=big\n");
+      await settle();
+      for (let second = 0; second < 65 && !near.closed; second++) {
+        now += 1000;
+        far.sip();
+        await settle();
+      }
+    } finally {
+      time.mockRestore();
+    }
+    expect(near.closed).toBe(dropped);
+    far.reset();
+    await hall.expectTidy();
+    if (dropped)
+      expect(hall.events.at(-1)).toMatchObject({
+        event: "upload-ended",
+        complete: false,
+        reason: expect.stringMatching(/slow/),
+      });
+  });
+
+  test.each([
+    ["resets", (far: Far) => far.reset()],
+    ["closes", (far: Far) => far.close()],
+  ])("a downloader that %s in the middle leaves nothing behind", async (_how, go) => {
+    const hall = new Hall();
+    hall.disk.files.set("big", { bytes: bytesOf(SIZE) });
+    const { far, near } = await hall.welcome();
+    near.capacity = 50_000;
+    far.stopReading();
+    far.say("DOWNLOAD name=big\nDOWNLOAD name=big\n");
+    await settle();
+    expect(hall.server.uploads.size).toBe(1);
+    go(far);
+    for (let i = 0; i < 40; i++) await settle();
+    far.reset();
+    await hall.expectTidy();
+    expect(hall.events.filter(({ event }) => event === "upload-ended").length).toBe(1);
+  });
+
+  test("a downloader that leaves while the tracker is asked about it is served nothing", async () => {
+    const hall = new Hall();
+    const answer = Promise.withResolvers<boolean>();
+    hall.known = () => answer.promise;
+    const { far } = hall.connect();
+    far.say("DOWNLOAD hello.txt\n");
+    await settle();
+    far.reset();
+    await settle();
+    answer.resolve(true);
+    await hall.expectTidy();
+  });
+});
+
+describe("what is reported", () => {
+  test("pipelined requests for one file are one upload, another file another", async () => {
+    const hall = new Hall();
+    hall.disk.files.set("b", { bytes: bytesOf(100) });
+    const { far } = await hall.welcome();
+    far.say(
+      "DOWNLOAD name=hello.txt length=6\nDOWNLOAD name=hello.txt offset=6\nDOWNLOAD name=b\nDOWNLOAD name=nobody.has\nBYE\n",
+    );
+    await far.rest();
+    await hall.expectTidy();
+    expect(hall.events).toMatchObject([
+      { event: "upload-started", upload: { name: "hello.txt", to: DOWNLOADER } },
+      { event: "upload-ended", upload: { name: "hello.txt", wanted: 12, sent: 12 }, complete: true, reason: "" },
+      { event: "upload-started", upload: { name: "b" } },
+      { event: "upload-ended", upload: { name: "b", wanted: 100, sent: 100 }, complete: true },
+    ]);
+  });
+});
+
+describe("on the real network", () => {
+  let listener: Listener | undefined;
+  const raws: Raw[] = [];
+  afterEach(() => {
+    listener?.stop();
+    for (const raw of raws.splice(0)) raw.close();
+  });
+
+  async function serving(hall: Hall): Promise<() => Promise<Raw>> {
+    const started = listen({ host: "127.0.0.1", port: 0, onConnection: (channel) => hall.server.accept(channel) });
+    listener = started;
+    return async () => {
+      const raw = await Raw.connect(started.port);
+      raws.push(raw);
+      return raw;
+    };
+  }
+
+  test("FT/1: a downloader that keeps talking while it receives gets its last byte", async () => {
+    const hall = new Hall();
+    const bytes = bytesOf(8 * MiB + 1);
+    hall.disk.files.set("big", { bytes });
+    const connect = await serving(hall);
+    const raw = await connect();
+    raw.send(`DOWNLOAD:big,data,${bytes.length}\n`);
+    const talking = setInterval(() => raw.send("And another thing. ".repeat(50)), 1);
+    try {
+      // Now and then it does not even listen.
+      for (let i = 0; i < 5; i++) {
+        raw.socket.pause();
+        await Bun.sleep(15);
+        raw.socket.resume();
+        await Bun.sleep(1);
+      }
+      const all = await raw.rest();
+      expect(all.subarray(0, 5).toString()).toBe("FILE:");
+      expect(all.subarray(5).equals(bytes)).toBe(true);
+    } finally {
+      clearInterval(talking);
+    }
+  });
+
+  test("FT/2: a downloader that keeps talking while it receives gets its last byte, and every answer after it", async () => {
+    const hall = new Hall();
+    const bytes = bytesOf(8 * MiB + 1);
+    hall.disk.files.set("big", { bytes });
+    const connect = await serving(hall);
+    const raw = await connect();
+    raw.send(`${HELLO}DOWNLOAD name=big\n`);
+    for (let i = 0; i < 500; i++) raw.send(`CHATTER ${i}\n`);
+    raw.send(`DOWNLOAD name=big offset=${bytes.length - 1}\nBYE\n`);
+    raw.send("CHATTER for ever\n".repeat(2000));
+    expect(await raw.line()).toBe("HI FT/2");
+    expect(await raw.line()).toBe(`FILE: length=${bytes.length} size=${bytes.length}`);
+    expect((await raw.take(bytes.length)).equals(bytes)).toBe(true);
+    for (let i = 0; i < 500; i++) expect(await raw.line()).toMatch(/^ERROR unknown-verb /);
+    expect(await raw.line()).toBe(`FILE: length=1 size=${bytes.length}`);
+    expect((await raw.rest()).equals(bytes.subarray(-1))).toBe(true);
+  });
+
+  test("many downloaders at once, one of them asleep, one rude", async () => {
+    const hall = new Hall();
+    const bytes = bytesOf(2 * MiB + 9);
+    hall.disk.files.set("big", { bytes });
+    const connect = await serving(hall);
+    const asleep = await connect();
+    asleep.socket.pause();
+    asleep.send(`${HELLO}DOWNLOAD name=big\n`.concat("DOWNLOAD name=big\n".repeat(20)));
+    const rude = await connect();
+    rude.send(`${HELLO}DOWNLOAD name=big\n`);
+    await rude.line();
+    rude.socket.resetAndDestroy();
+    const others = Array.from({ length: 8 }, async () => {
+      const raw = await connect();
+      raw.send(`${HELLO}DOWNLOAD name=big offset=9\nBYE\n`);
+      await raw.line();
+      await raw.line();
+      return (await raw.rest()).equals(bytes.subarray(9));
+    });
+    expect(await Promise.all(others)).toEqual(Array(8).fill(true));
+  });
+});
