@@ -22,7 +22,7 @@ import {
   runProgram,
   VERSION,
 } from "./lib/cli.ts";
-import { CancelledError, codeOf, FtError, UsageError } from "./lib/error.ts";
+import { CancelledError, codeOf, FtError, orCancelled, UsageError } from "./lib/error.ts";
 import { type FetchEvent, fetchFile } from "./lib/fetch.ts";
 import { guide } from "./lib/guide.ts";
 import { HashPool, sha256 } from "./lib/hash.ts";
@@ -384,7 +384,7 @@ function isCommand(word: string): word is Command {
 function parseHolder(text: string): Endpoint {
   const { address, port } = parseTracker(text);
   const parsed = parseAddress(address);
-  if (parsed !== undefined && /:\d+$/.test(text)) return { address: parsed, port };
+  if (parsed !== undefined && /^(?:\[[^\]]*\]|[^:]*):\d+$/.test(text)) return { address: parsed, port };
   throw new UsageError(`--from needs a holder's address with its port, such as 192.168.1.7:1235, not "${printable(text)}".`);
 }
 
@@ -424,8 +424,8 @@ async function runCommand(line: CommandLine, command: Command, signal: AbortSign
   try {
     if (command === "share") await stayOnline(peer, screen, signal);
     else if (command === "get") await get(peer, line, screen, signal);
-    else if (command === "who") await who(peer, screen);
-    else await search(peer, line, command, screen);
+    else if (command === "who") await orCancelled(who(peer, screen), signal);
+    else await orCancelled(search(peer, line, command, screen), signal);
   } finally {
     screen.clearProgress();
     await peer.stop();
@@ -518,7 +518,10 @@ async function findContent(
   }
   const started = performance.now();
   for (;;) {
-    const found = root === undefined ? await peer.session.search(nameArgument(typed)) : await peer.session.list();
+    const found = await orCancelled(
+      root === undefined ? peer.session.search(nameArgument(typed)) : peer.session.list(),
+      signal,
+    );
     const fitting = found.filter(
       (record) =>
         (root === undefined || record.root === root) &&
@@ -557,9 +560,8 @@ function tellEvent(screen: Screen, event: PeerEvent, all: boolean): void {
     return;
   }
   const words = describeEvent(event);
-  if (event.event === "joined" && event.profile === 1) screen.note(words);
-  else if (event.event === "joined" && event.left.length > 0) screen.note(words);
-  else if (all) screen.line(printable(words));
+  if (all) screen.line(printable(words));
+  else if (event.event === "joined" && (event.profile === 1 || event.left.length > 0)) screen.note(words);
   else if (event.event === "away" || event.event === "notice") screen.note(words);
 }
 

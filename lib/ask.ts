@@ -2,10 +2,10 @@
 
 import { autocomplete, intro, isCancel, log, multiselect, note, outro, select, text } from "@clack/prompts";
 import { measure } from "./cli.ts";
-import { CancelledError, sentenceOf } from "./error.ts";
+import { CancelledError, orCancelled, sentenceOf } from "./error.ts";
 import type { FileRecord } from "./record.ts";
 import type { LeftOut, SharedFile } from "./share.ts";
-import { fit, formatSize, plural, printable } from "./text.ts";
+import { fit, formatSize, plural, printable, wrap } from "./text.ts";
 import { holderTable, recordTable } from "./view.ts";
 
 /** Where the prompts are; handed in. */
@@ -40,15 +40,15 @@ export class Prompts {
   }
 
   say(words: string): void {
-    log.message(printable(words), this.#terminal);
+    log.message(this.#wrapped(words), this.#terminal);
   }
 
   done(words: string): void {
-    log.success(printable(words), this.#terminal);
+    log.success(this.#wrapped(words), this.#terminal);
   }
 
   warn(words: string): void {
-    log.warn(printable(words), this.#terminal);
+    log.warn(this.#wrapped(words), this.#terminal);
   }
 
   /** Lines in a frame; they must be printable and fit already. */
@@ -118,6 +118,9 @@ export class Prompts {
         ...this.#terminal,
         message: `${plural(records.length, "file")} online; type to narrow down\n${title}`,
         options: [...lines.map((label, value) => ({ value, label })), { value: -1, label: "Back" }],
+        // By what is on the screen, and by the whole name where the screen shows only its start.
+        filter: (typed, { value, label }) =>
+          `${label ?? ""} ${records[value]?.name ?? ""}`.toLowerCase().includes(typed.trim().toLowerCase()),
         maxItems: 12,
       }),
     );
@@ -127,6 +130,10 @@ export class Prompts {
   #fileLabel(file: SharedFile): string {
     const size = formatSize(file.size);
     return `${fit(printable(file.name), this.width - measure(size) - 2, measure)}  ${size}`;
+  }
+
+  #wrapped(words: string): string {
+    return wrap(printable(words), this.width, measure).join("\n");
   }
 
   #short(words: string): string {
@@ -140,10 +147,10 @@ function answered<Answer>(answer: Answer): Exclude<Answer, symbol> {
   return answer as Exclude<Answer, symbol>;
 }
 
-/** Runs one choice of a menu; what goes wrong is said, and the menu goes on. */
-export async function trying(prompts: Prompts, act: () => Promise<void>): Promise<void> {
+/** Runs one choice of a menu; what goes wrong is said, and the menu goes on. Nothing that is waited for holds up Ctrl-C. */
+export async function trying(prompts: Prompts, signal: AbortSignal, act: () => Promise<void>): Promise<void> {
   try {
-    await act();
+    await orCancelled(act(), signal);
   } catch (error) {
     if (error instanceof CancelledError) throw error;
     prompts.warn(sentenceOf(error));

@@ -79,12 +79,16 @@ export function err(line: string): void {
 /** Runs a program's `main` and ends the process with its exit code; a reader of its output that went away ends it quietly. */
 export async function runProgram(main: (argv: string[]) => Promise<number>): Promise<void> {
   for (const stream of [process.stdout, process.stderr]) {
-    stream.on("error", (error: NodeJS.ErrnoException) => {
-      if (error.code === "EPIPE") process.exit(EXIT.done);
+    stream.on("error", ({ code }: NodeJS.ErrnoException) => {
+      if (code === "EPIPE") process.exit(EXIT.done);
+      // The terminal's window was closed.
+      if (code === "EIO") process.exit(EXIT.interrupted);
     });
   }
   process.exitCode = await main(process.argv.slice(2));
   // A pipe may still hold lines that its reader has not taken; whatever else is open must not hold the process.
-  for (const stream of [process.stdout, process.stderr]) await new Promise<void>((done) => stream.end(() => done()));
+  for (const stream of [process.stdout, process.stderr]) {
+    if (!stream.isTTY) await new Promise<void>((done) => stream.end(() => done()));
+  }
   process.exit();
 }

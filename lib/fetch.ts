@@ -15,8 +15,10 @@ const REQUEST = 4 * 1024 * 1024;
 const WINDOW = 4;
 /** Stretches in memory at once: one being filled, the others being hashed and written. Without a free one the holder waits. */
 const SLOTS = 4;
-/** A holder that sends nothing for this long is given up. */
+/** A holder that sends nothing for this long is given up, */
 const STALL_MS = 8_000;
+/** and, if there are others, one that sends fewer bytes a second over that time. */
+const SLOWEST = 1024;
 const TRIES_A_HOLDER = 3;
 const FIRST_BACKOFF_MS = 250;
 
@@ -68,6 +70,19 @@ export interface Fetched {
 export async function fetchFile(wanted: Wanted, tools: FetchTools): Promise<Fetched> {
   const sleep = tools.sleep ?? ((ms) => new Promise<void>((resolve) => setTimeout(resolve, ms)));
   const attempt = new Attempt(wanted, tools);
+  try {
+    return await askInTurn(wanted, tools, attempt, sleep);
+  } finally {
+    attempt.end();
+  }
+}
+
+async function askInTurn(
+  wanted: Wanted,
+  tools: FetchTools,
+  attempt: Attempt,
+  sleep: (ms: number) => Promise<void>,
+): Promise<Fetched> {
   const failures = new Map<FileRecord, number>();
   const reasons: string[] = [];
   let candidates = [...wanted.holders];
@@ -76,10 +91,12 @@ export async function fetchFile(wanted: Wanted, tools: FetchTools): Promise<Fetc
       if (tools.signal?.aborted) throw new CancelledError();
       tools.report({ event: "asking", holder });
       try {
-        await attempt.askHolder(holder);
-        const liars = await attempt.verify();
-        if (liars === undefined) return { verified: wanted.root !== undefined, holders: [...attempt.contributors] };
-        for (const liar of liars) blame(liar, "what it sent is not the file it announced", TRIES_A_HOLDER);
+        await attempt.askHolder(holder, candidates.length > 1);
+        const suspects = await attempt.verify();
+        if (suspects === undefined) return { verified: wanted.root !== undefined, holders: [...attempt.contributors] };
+        // Of several only one need have lied: from now on each has to give the whole file by itself.
+        const weight = suspects.length > 1 ? 1 : TRIES_A_HOLDER;
+        for (const suspect of suspects) blame(suspect, "what it sent is not the file it announced", weight);
       } catch (error) {
         if (!(error instanceof HolderError)) throw error;
         blame(holder, error.message, error.final ? TRIES_A_HOLDER : 1);
@@ -114,6 +131,9 @@ class Attempt {
   readonly #wanted: Wanted;
   readonly #tools: FetchTools;
   readonly #stretches: Stretches;
+  readonly #onAbort = () => this.#abortHolder?.(new CancelledError());
+  /** Holders are not mixed any more: what they sent together was wrong. */
+  #apart = false;
   #received = 0;
   #failed: Error | undefined;
   #abortHolder: ((error: Error) => void) | undefined;
@@ -129,11 +149,16 @@ class Attempt {
         this.#abortHolder?.(error);
       },
     });
-    tools.signal?.addEventListener("abort", () => this.#abortHolder?.(new CancelledError()), { once: true });
+    tools.signal?.addEventListener("abort", this.#onAbort);
   }
 
-  /** Receives from this holder what is still missing. */
-  async askHolder(holder: FileRecord): Promise<void> {
+  /** Nothing of it stays on the signal. */
+  end(): void {
+    this.#tools.signal?.removeEventListener("abort", this.#onAbort);
+  }
+
+  /** Receives from this holder what is still missing. One that trickles is given up only if there are others. */
+  async askHolder(holder: FileRecord, others: boolean): Promise<void> {
     const { dial, signal } = this.#tools;
     let channel: Channel;
     try {
@@ -142,10 +167,15 @@ class Attempt {
       if (codeOf(error) === "cancelled") throw new CancelledError();
       throw new HolderError(sentenceOf(error), false);
     }
-    if (!holder.v2) await this.#restartUnlessEmpty();
+    if (!holder.v2 || (this.#apart && !this.contributors.has(holder))) await this.#restartUnlessEmpty();
     channel.limit({ idle: STALL_MS });
     await new Promise<void>((resolve, reject) => {
+      let settled = false;
       const settle = (error?: Error) => {
+        // A connection that ends late has no say in the one that came after it.
+        if (settled) return;
+        settled = true;
+        clearInterval(pace);
         this.#abortHolder = undefined;
         this.#onRoom = undefined;
         if (error === undefined) resolve();
@@ -155,6 +185,12 @@ class Attempt {
         settle(error);
         channel.destroy();
       };
+      let before = this.#received;
+      const pace = setInterval(() => {
+        const slow = this.#received - before < (SLOWEST * STALL_MS) / 1000 && !this.#stretches.full;
+        before = this.#received;
+        if (slow && others) this.#abortHolder?.(new HolderError("it sends too slowly", false));
+      }, STALL_MS);
       this.#onRoom = () => channel.resume();
       if (this.#failed !== undefined) this.#abortHolder(this.#failed);
       else if (holder.v2) this.#receive(channel, holder, settle);
@@ -279,9 +315,10 @@ class Attempt {
     if (this.#wanted.root === undefined) return undefined;
     report({ event: "verifying" });
     if (hexOf(rootOf(pieces, this.#wanted.size, sha256)) === this.#wanted.root) return undefined;
-    const liars = [...this.contributors];
+    const suspects = [...this.contributors];
+    this.#apart ||= suspects.length > 1;
     await this.#restart();
-    return liars;
+    return suspects;
   }
 
   /** What the person is told when nobody could give the file. */

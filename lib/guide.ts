@@ -116,7 +116,7 @@ async function menu(peer: GuidedPeer, options: GuideOptions): Promise<void> {
       { value: "leave", label: "Leave" },
     ]);
     if (choice === "leave") return;
-    await trying(prompts, async () => {
+    await trying(prompts, options.signal, async () => {
       if (choice === "search") await guidedSearch(peer, options);
       else if (choice === "browse") await guidedBrowse(peer, options);
       else if (choice === "who") {

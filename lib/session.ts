@@ -24,6 +24,8 @@ import { plural } from "./text.ts";
 const ANSWER_MS = 15_000;
 /** A tracker that spoke FT/2 before is given more time than a stranger: after a restart everybody asks it at once. */
 const KNOWN_PROFILE_WAIT_MS = 10_000;
+/** A request while the tracker is away waits this long for the first try to come back. */
+const AWAY_PATIENCE_MS = 1_500;
 const BYE_MS = 1_000;
 const FIRST_RETRY_MS = 1_000;
 const LONGEST_RETRY_MS = 25_000;
@@ -415,7 +417,7 @@ export class Session {
   /** The profile spoken; waits a little for a tracker that is just being rejoined. */
   async #profile(): Promise<Profile> {
     if (!this.#online && !this.#leaving) {
-      await Promise.race([new Promise<void>((resolve) => this.#returned.push(resolve)), this.#sleep(ANSWER_MS / 3)]);
+      await Promise.race([new Promise<void>((resolve) => this.#returned.push(resolve)), this.#sleep(AWAY_PATIENCE_MS)]);
     }
     if (!this.#online || this.#standing === undefined) throw this.#gone("it cannot be reached");
     return this.#standing.profile;

@@ -107,6 +107,8 @@ function lookAt(path: string): SharedFile | LeftOut {
   if (name.includes("\ufffd")) return { path, reason: "its name is not valid UTF-8" };
   if (Buffer.byteLength(name) > NAME_LIMIT) return { path, reason: `its name is longer than ${NAME_LIMIT} bytes` };
   try {
+    // The path was real when it was chosen: a folder on the way that is a link now leads somewhere else.
+    if (realpathSync(dirname(path)) !== dirname(path)) return { path, reason: "its folder is a link now" };
     const kind = lstatSync(path);
     if (kind.isSymbolicLink()) return { path, reason: "it is a link" };
     if (!kind.isFile()) return { path, reason: "it is not a plain file" };

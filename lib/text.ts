@@ -89,11 +89,36 @@ export function fit(text: string, width: number, measure: Measure): string {
   return `${kept}…`;
 }
 
+/** Breaks a text between words into lines of at most `width` columns; a word that is longer is broken too. */
+export function wrap(text: string, width: number, measure: Measure): string[] {
+  const lines: string[] = [];
+  let line = "";
+  const push = (word: string) => {
+    if (line !== "" && measure(`${line} ${word}`) <= width) {
+      line += ` ${word}`;
+      return;
+    }
+    if (line !== "") lines.push(line);
+    line = "";
+    for (const { segment } of new Intl.Segmenter().segment(word)) {
+      if (line !== "" && measure(line + segment) > width) {
+        lines.push(line);
+        line = "";
+      }
+      line += segment;
+    }
+  };
+  for (const word of text.split(" ")) push(word);
+  return [...lines, line];
+}
+
 export interface Column {
   title: string;
   align?: "left" | "right";
   /** This column gives way when the line is too long; the others keep their width. */
   shrinks?: boolean;
+  /** When that is not enough, columns are left out, the highest rank first; those without one stay. */
+  spare?: number;
 }
 
 /**
@@ -103,7 +128,7 @@ export interface Column {
 export function table(columns: Column[], rows: string[][], measure: Measure, width = Number.POSITIVE_INFINITY): string[] {
   const gap = 2;
   const lines = [columns.map((column) => column.title), ...rows];
-  const widths = columns.map((_, i) => Math.max(...lines.map((line) => measure(line[i] ?? ""))));
+  const widths = columns.map((_, i) => lines.reduce((most, line) => Math.max(most, measure(line[i] ?? "")), 0));
   const total = widths.reduce((sum, w) => sum + w, gap * (columns.length - 1));
   let excess = Math.max(0, total - width);
   columns.forEach((column, i) => {
@@ -112,6 +137,12 @@ export function table(columns: Column[], rows: string[][], measure: Measure, wid
     widths[i] = Math.min(before, Math.max(8, before - excess));
     excess -= before - (widths[i] ?? 0);
   });
+  const ranks = columns.map((column) => column.spare ?? 0);
+  const last = ranks.indexOf(Math.max(...ranks));
+  if (excess > 0 && (ranks[last] ?? 0) > 0) {
+    const keep = <Item>(items: Item[]) => items.filter((_, i) => i !== last);
+    return table(keep(columns), rows.map(keep), measure, width);
+  }
   return lines.map((line) =>
     columns
       .map((column, i) => {

@@ -22,9 +22,9 @@ export function recordTable(records: FileRecord[], measure: Measure, width?: num
     [
       { title: "NAME", shrinks: true },
       { title: "SIZE", align: "right" },
-      { title: "TYPE", shrinks: true },
-      { title: "DATE" },
-      { title: "WHO" },
+      { title: "TYPE", shrinks: true, spare: 3 },
+      { title: "DATE", spare: 2 },
+      { title: "WHO", spare: 1 },
     ],
     rows,
     measure,
@@ -36,7 +36,12 @@ export function recordTable(records: FileRecord[], measure: Measure, width?: num
 export function holderTable(records: FileRecord[], measure: Measure, width?: number): string[] {
   const rows = records.map((record) => [printable(record.type), formatSize(record.size), record.date, formatEndpoint(record)]);
   return table(
-    [{ title: "TYPE", shrinks: true }, { title: "SIZE", align: "right" }, { title: "DATE" }, { title: "WHO" }],
+    [
+      { title: "TYPE", shrinks: true, spare: 2 },
+      { title: "SIZE", align: "right" },
+      { title: "DATE", spare: 1 },
+      { title: "WHO" },
+    ],
     rows,
     measure,
     width,
@@ -72,11 +77,11 @@ export function peerTable(peers: PeerLine[], self: string, measure: Measure, wid
   return table(
     [
       { title: "WHO" },
-      { title: "FILES", align: "right" },
-      { title: "SIZE", align: "right" },
-      { title: "PROGRAM", shrinks: true },
-      { title: "SINCE (UTC)", shrinks: true },
-      { title: "ID", shrinks: true },
+      { title: "FILES", align: "right", spare: 1 },
+      { title: "SIZE", align: "right", spare: 2 },
+      { title: "PROGRAM", spare: 3 },
+      { title: "SINCE (UTC)", spare: 4 },
+      { title: "ID", spare: 5 },
     ],
     rows,
     measure,
