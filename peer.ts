@@ -13,6 +13,7 @@ import { Prompts } from "./lib/ask.ts";
 import {
   EXIT,
   exitCodeFor,
+  hangUp,
   measure,
   nameArgument,
   numberOption,
@@ -88,6 +89,7 @@ Exit codes: 0 done, 1 could not, 2 wrong usage, 130 interrupted.`;
 const DEFAULT_PORT = 1235;
 const MAX_PER_ADDRESS = 32;
 const KNOWN_CACHE_MS = 30_000;
+const LEAVING_MS = 4_000;
 const COMMANDS = ["search", "get", "list", "who", "share"] as const;
 type Command = (typeof COMMANDS)[number];
 
@@ -573,6 +575,7 @@ async function runGuided(line: CommandLine, signal: AbortSignal): Promise<void> 
       `Guided prompts need a terminal. Without one, give a command: ${COMMANDS.join(", ")}. Try: ft-peer --help`,
     );
   }
+  process.stdin.on("error", hangUp);
   const prompts = new Prompts({ input: process.stdin, output: process.stdout, signal });
   prompts.greet(`ft-peer ${VERSION}`);
   await guide({
@@ -589,10 +592,19 @@ async function runGuided(line: CommandLine, signal: AbortSignal): Promise<void> 
 
 // ---------------------------------------------------------------- main
 
+/** Leaving takes a moment, for the BYE; a second Ctrl-C, or whatever hangs, does not make it longer. */
+function leaveSoon(cancel: AbortController, signal: NodeJS.Signals): void {
+  // Only a second Ctrl-C is impatience: a closed window is told in more than one way.
+  if (cancel.signal.aborted && signal === "SIGINT") process.exit(EXIT.interrupted);
+  if (cancel.signal.aborted) return;
+  cancel.abort();
+  setTimeout(() => process.exit(EXIT.interrupted), LEAVING_MS).unref();
+}
+
 async function main(argv: string[]): Promise<number> {
   let json = argv.includes("--json");
   const cancel = new AbortController();
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => cancel.abort());
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => leaveSoon(cancel, signal));
   try {
     const line = parseOptions(argv);
     if ("text" in line) {

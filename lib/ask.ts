@@ -61,13 +61,13 @@ export class Prompts {
 
   /** A line of text; `check` gives the sentence that refuses it. */
   async line(message: string, placeholder: string, check: (answer: string) => string | undefined): Promise<string> {
-    const answer = await text({
+    const answer = text({
       ...this.#terminal,
       message: this.#short(message),
       placeholder: this.#short(placeholder),
       validate: (value) => check((value ?? "").trim()),
     });
-    return answered(answer).trim();
+    return (await this.#answer(answer)).trim();
   }
 
   async choose<Value extends string | number>(message: string, options: { value: Value; label: string }[]): Promise<Value> {
@@ -75,7 +75,7 @@ export class Prompts {
     const shown = options.map(({ value, label }) => ({ value, label: this.#short(label) })) as Parameters<
       typeof select<Value>
     >[0]["options"];
-    return answered(await select<Value>({ ...this.#terminal, message: this.#short(message), options: shown, maxItems: 12 }));
+    return this.#answer(select<Value>({ ...this.#terminal, message: this.#short(message), options: shown, maxItems: 12 }));
   }
 
   /** Which files of a folder to share: the first `most` are chosen already. Undefined when another folder is wanted. */
@@ -87,8 +87,8 @@ export class Prompts {
     const first = await this.choose(title, [...use, { value: "other" as const, label: other }]);
     if (first === "other") return undefined;
     for (;;) {
-      const chosen = answered(
-        await multiselect<number>({
+      const chosen = await this.#answer(
+        multiselect<number>({
           ...this.#terminal,
           message: `Which to share? Up to ${most}.`,
           options: files.map((file, value) => ({ value, label: this.#fileLabel(file) })),
@@ -113,8 +113,8 @@ export class Prompts {
   /** Which of all records, narrowed down by typing; undefined to go back. */
   async chooseRecord(records: FileRecord[]): Promise<FileRecord | undefined> {
     const [title = "", ...lines] = recordTable(records, measure, this.width);
-    const chosen = answered(
-      await autocomplete<number>({
+    const chosen = await this.#answer(
+      autocomplete<number>({
         ...this.#terminal,
         message: `${plural(records.length, "file")} online; type to narrow down\n${title}`,
         options: [...lines.map((label, value) => ({ value, label })), { value: -1, label: "Back" }],
@@ -132,6 +132,13 @@ export class Prompts {
     return `${fit(printable(file.name), this.width - measure(size) - 2, measure)}  ${size}`;
   }
 
+  /** What a prompt gave; Ctrl-C, or the signal, is a `CancelledError`, also for a terminal that is gone. */
+  async #answer<Answer>(prompt: Promise<Answer>): Promise<Exclude<Answer, symbol>> {
+    const answer = await orCancelled(prompt, this.#terminal.signal);
+    if (isCancel(answer)) throw new CancelledError();
+    return answer as Exclude<Answer, symbol>;
+  }
+
   #wrapped(words: string): string {
     return wrap(printable(words), this.width, measure).join("\n");
   }
@@ -139,12 +146,6 @@ export class Prompts {
   #short(words: string): string {
     return fit(printable(words), this.width, measure);
   }
-}
-
-/** What a prompt gave; Ctrl-C, or the signal, is a `CancelledError`. */
-function answered<Answer>(answer: Answer): Exclude<Answer, symbol> {
-  if (isCancel(answer)) throw new CancelledError();
-  return answer as Exclude<Answer, symbol>;
 }
 
 /** Runs one choice of a menu; what goes wrong is said, and the menu goes on. Nothing that is waited for holds up Ctrl-C. */

@@ -76,13 +76,17 @@ export function err(line: string): void {
   process.stderr.write(`${line}\n`);
 }
 
+/** The terminal's window was closed. The system says so by a signal, but not to everybody whom it concerns. */
+export function hangUp(): void {
+  process.kill(process.pid, "SIGHUP");
+}
+
 /** Runs a program's `main` and ends the process with its exit code; a reader of its output that went away ends it quietly. */
 export async function runProgram(main: (argv: string[]) => Promise<number>): Promise<void> {
   for (const stream of [process.stdout, process.stderr]) {
     stream.on("error", ({ code }: NodeJS.ErrnoException) => {
       if (code === "EPIPE") process.exit(EXIT.done);
-      // The terminal's window was closed.
-      if (code === "EIO") process.exit(EXIT.interrupted);
+      if (code === "EIO") hangUp();
     });
   }
   process.exitCode = await main(process.argv.slice(2));

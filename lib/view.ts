@@ -100,6 +100,8 @@ export class Pace {
 
   /** Bytes a second at `at` (milliseconds), `bytes` being all so far. */
   rate(at: number, bytes: number): number {
+    // A file that is begun again begins its pace again.
+    if (bytes < (this.#samples.at(-1)?.bytes ?? 0)) this.#samples.length = 0;
     this.#samples.push({ at, bytes });
     while (this.#samples.length > 2 && at - (this.#samples[0]?.at ?? at) > this.#over) this.#samples.shift();
     const first = this.#samples[0];
@@ -130,10 +132,13 @@ export interface Downloaded {
   holders: FileRecord[];
 }
 
+/** picocolors also colours for the logs of build servers; here only a terminal has colours. */
+const colours = pc.createColors(pc.isColorSupported && process.stdout.isTTY === true);
+
 /** How a finished download is told to a person: path, size, rate, whether it is verified. */
 export function describeDownload({ path, size, verified, outcome }: Downloaded, seconds: number): string {
   const how = outcome === "already here" ? "already here" : formatRate(size / Math.max(seconds, 0.001));
-  const checked = verified ? pc.green("verified") : pc.yellow("not verified");
+  const checked = verified ? colours.green("verified") : colours.yellow("not verified");
   return `${printable(path)}  ${formatSize(size)}  ${how}  ${checked}`;
 }
 
