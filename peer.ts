@@ -239,7 +239,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
   ): Promise<Downloaded> {
     const [{ name, size, root }] = records;
     const holders = records.filter((record) => isDialable(record) && !isOwn(record));
-    await checkFolder(folder, name, 0);
+    checkFolder(folder);
     const here = overwrite ? undefined : await alreadyHere(folder, name, size, root, cancel);
     if (here !== undefined) return { path: here, size, verified: true, outcome: "already here", holders: [] };
     if (holders.length === 0) {
@@ -412,7 +412,7 @@ async function runCommand(line: CommandLine, command: Command, signal: AbortSign
     throw new UsageError(`Which tracker? Give its address: ft-peer ADDRESS ${command}. ft-tracker prints it when it starts.`);
   }
   const files = filesToShare(line, (words) => screen.note(words));
-  if (command === "get") await checkFolder(resolve(line.to), line.argument ?? "", 0);
+  if (command === "get") checkFolder(resolve(line.to));
   const peer = await startPeer(
     {
       tracker,

@@ -260,6 +260,7 @@ export class Session {
       // A connection that ended says nothing: then only the second one can.
       const late = answer.then((reply) => reply ?? new Promise<never>(() => {}));
       const first = await Promise.race([late, second]);
+      if (this.#leaving) throw new CancelledError();
       if ("verb" in first) return first;
       this.#channel = undefined;
       this.#pending = [];

@@ -14,6 +14,7 @@ import {
   open,
   openSync,
   readFileSync,
+  realpathSync,
   statSync,
   unlinkSync,
   utimesSync,
@@ -51,8 +52,8 @@ export interface Published {
   outcome: "new" | "already here" | "replaced";
 }
 
-/** The folder is there and can take a file of `size` bytes; throws a sentence if not. */
-export async function checkFolder(folder: string, name: string, size: number): Promise<void> {
+/** The folder is there; throws a sentence if not. */
+export function checkFolder(folder: string): void {
   const shown = printable(folder);
   try {
     if (!statSync(folder).isDirectory()) throw new FtError("no-folder", `Cannot save into "${shown}": it is not a folder.`);
@@ -63,12 +64,25 @@ export async function checkFolder(folder: string, name: string, size: number): P
       `Cannot save into "${shown}": there is no such folder. Make it, or choose another with --to.`,
     );
   }
+}
+
+/** The disk has room for the file, the part of it that is there already included; throws a sentence if not. */
+async function checkSpace({ folder, name, size }: IncomingOptions, part: string): Promise<void> {
   const { bavail, bsize } = await statfs(folder);
-  if (size > bavail * bsize) {
-    throw new FtError(
-      "no-space",
-      `Cannot fetch "${printable(name)}": it needs ${formatSize(size)}, and "${shown}" has ${formatSize(bavail * bsize)} free.`,
-    );
+  const free = bavail * bsize + allocated(part);
+  if (size <= free) return;
+  throw new FtError(
+    "no-space",
+    `Cannot fetch "${printable(name)}": it needs ${formatSize(size)}, and "${printable(folder)}" has ${formatSize(free)} free.`,
+  );
+}
+
+/** Bytes that a file takes up on its disk. */
+function allocated(path: string): number {
+  try {
+    return lstatSync(path).blocks * 512;
+  } catch {
+    return 0;
   }
 }
 
@@ -92,10 +106,13 @@ export class Incoming {
   }
 
   /** Begins with an empty part file. Throws a sentence when the folder, its space, or another fetch of the same file forbids it. */
-  static async open(options: IncomingOptions): Promise<Incoming> {
-    const { folder, name, size, key } = options;
-    await checkFolder(folder, name, size);
+  static async open(asked: IncomingOptions): Promise<Incoming> {
+    checkFolder(asked.folder);
+    // One folder may have several names; the lock must not.
+    const options = { ...asked, folder: realpathSync(asked.folder) };
+    const { folder, name, key } = options;
     const part = join(folder, `.ft-${key}.part`);
+    await checkSpace(options, part);
     const lock = Lock.take(join(folder, `.ft-${key}.lock`), name);
     try {
       removeIfThere(part);
@@ -147,6 +164,7 @@ export class Incoming {
     try {
       await this.settled();
       await promisify(fsync)(this.fd);
+      this.#checkOwn();
       const local = localNameOf(name);
       const published = overwrite ? await this.#replace(join(folder, local)) : await this.#linkUnderFreeName(local);
       removeIfThere(this.part);
@@ -188,6 +206,21 @@ export class Incoming {
   #fail(error: unknown): FtError {
     this.#failed ??= writeError(error, this.#options);
     return this.#failed;
+  }
+
+  /** A process that was stopped for long may have lost its lock, and its part file, to another one. */
+  #checkOwn(): void {
+    const ours = fstatSync(this.fd, { bigint: true });
+    const there = lstatSync(this.part, { bigint: true, throwIfNoEntry: false });
+    if (there === undefined) {
+      const { name, folder } = this.#options;
+      throw new FtError("part-gone", `Cannot save "${printable(name)}": its part file in "${printable(folder)}" is gone.`);
+    }
+    if (there.ino === ours.ino && there.dev === ours.dev) return;
+    throw new FtError(
+      "taken-over",
+      `"${printable(this.#options.name)}" is being fetched by another ft-peer now; wait for that one.`,
+    );
   }
 
   async #linkUnderFreeName(local: string): Promise<Published> {
@@ -345,8 +378,8 @@ class Lock {
         `"${printable(name)}" is being fetched into this folder already; wait for that one.`,
       );
     }
-    removeIfThere(path);
     try {
+      removeIfThere(path);
       writeFileSync(path, String(process.pid), { flag: "wx" });
     } catch (error) {
       throw writeError(error, { folder: join(path, ".."), name, size: 0, key: "" });

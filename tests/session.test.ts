@@ -1146,6 +1146,27 @@ describe("leaving", () => {
   });
 });
 
+describe("leaving, in the middle of coming back to a tracker that became an old one,", () => {
+  test("gives it no list", async () => {
+    const room = new Room();
+    const far = await room.online();
+    far.reset();
+    await room.clock.pass(1000);
+    await room.net.next();
+    await room.clock.pass(10_000);
+    const bare = await room.net.next();
+    await settle();
+    expect(bare.writes).toEqual(["HELLO"]);
+    await room.session.leave();
+    await room.sayHi(bare);
+    await room.clock.pass(1000);
+    expect(bare.writes).toEqual(["HELLO"]);
+    expect(bare.over).toBe(true);
+    expect(room.session.online).toBe(false);
+    expect(room.named("joined")).toHaveLength(1);
+  });
+});
+
 describe("on the real network", () => {
   /** The real clock, except that an old tracker's silence is a short one. */
   const impatient: Clock = { at: systemClock.at, after: (ms, act) => systemClock.after(ms === 1000 ? 60 : ms, act) };

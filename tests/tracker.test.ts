@@ -879,6 +879,7 @@ describe("FT/2: requests", () => {
     await house.register(`${OLD_NOTES}\n`, { from: "127.0.0.2" });
     const third = await house.join([NOTES], { from: "127.0.0.3" });
     expect(third.hi.get("you")).toBe("127.0.0.3");
+    expect(readPass(third.welcome.get("pass") ?? "", third.hi.get("key") ?? "")?.address as string).toBe("127.0.0.3");
     expect([await peer.ask("KNOWN 127.0.0.2"), await peer.ask("KNOWN 127.0.0.3")]).toEqual(["YES", "YES"]);
     await house.exchange("BYE", { from: "127.0.0.2" });
     expect(await third.ask("BYE")).toBe("BYE");
@@ -1109,6 +1110,17 @@ describe("FT/2: the connection is the peer's presence", () => {
       expect(house.all("left")).toHaveLength(1);
     });
   }
+
+  test("half-closed with requests that still wait for their turn, its records are gone before those are answered", async () => {
+    await using house = new House();
+    const other = await house.join([REPORT]);
+    const peer = await house.join([NOTES]);
+    peer.raw.send("PING\n".repeat(230));
+    peer.raw.halfClose();
+    await house.event("left");
+    expect(await other.ask("SEARCH: notes.txt")).toBe("NOT FOUND");
+    expect(peer.raw.ended).toBe(false);
+  });
 
   test("BYE is answered with BYE and a close, and its records are gone", async () => {
     await using house = new House();
@@ -1474,7 +1486,7 @@ describe("too much", () => {
 
   test("an agent as long as a line does not make a line of WHO too long", async () => {
     await using house = new House();
-    const peer = await house.join([NOTES], { agent: "%07".repeat(1300) });
+    const peer = await house.join([NOTES], { agent: "<".repeat(3000) });
     const [, line = ""] = (await peer.ask("WHO")).split("\n");
     expect(line).toMatch(/ agent=\S+ since=\S+$/);
     expect(Buffer.byteLength(`${line}\n`)).toBeLessThanOrEqual(4096);
