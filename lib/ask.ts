@@ -15,9 +15,11 @@ export interface Terminal {
   signal: AbortSignal;
 }
 
-/** Columns that a prompt's own marks take. */
-const MARKS = 8;
+/** Columns that a prompt's own marks take; it counts the colours of its lists among them. */
+const MARKS = 15;
 const LEAST_COLUMNS = 20;
+/** Files that cannot be shared are named up to this many. */
+const UNFIT_SHOWN = 5;
 
 export class Prompts {
   readonly #terminal: Terminal;
@@ -80,7 +82,11 @@ export class Prompts {
 
   /** Which files of a folder to share: the first `most` are chosen already. Undefined when another folder is wanted. */
   async chooseShared(folder: string, files: SharedFile[], left: LeftOut[], most: number): Promise<SharedFile[] | undefined> {
-    for (const { path, reason } of left.slice(0, 5)) this.warn(`Cannot share "${path}": ${reason}.`);
+    const unfit = left.filter(({ surplus }) => surplus === undefined);
+    for (const { path, reason } of unfit.slice(0, UNFIT_SHOWN)) this.warn(`Cannot share "${path}": ${reason}.`);
+    if (unfit.length > UNFIT_SHOWN) this.warn(`Nor ${unfit.length - UNFIT_SHOWN} more.`);
+    const surplus = left.length - unfit.length;
+    if (surplus > 0) this.say(`The first ${files.length} of ${files.length + surplus} files are offered.`);
     const other = "Choose a different folder";
     const title = `${plural(files.length, "file")} in ${folder}`;
     const use = files.length === 0 ? [] : [{ value: "use" as const, label: "Choose from these" }];
@@ -107,7 +113,7 @@ export class Prompts {
     const [title = "", ...lines] = holderTable(records, measure, this.width);
     const options = lines.map((label, value) => ({ value, label }));
     this.say(fit(`${plural(records.length, "holder")} of ${printable(name)}`, this.width, measure));
-    return records[await this.choose(title, [...options, { value: -1, label: "Back" }])];
+    return records[await this.choose(`  ${title}`, [...options, { value: -1, label: "Back" }])];
   }
 
   /** Which of all records, narrowed down by typing; undefined to go back. */
@@ -116,11 +122,11 @@ export class Prompts {
     const chosen = await this.#answer(
       autocomplete<number>({
         ...this.#terminal,
-        message: `${plural(records.length, "file")} online; type to narrow down\n${title}`,
+        message: `${plural(records.length, "file")} online; type to narrow down\n│    ${title}`,
         options: [...lines.map((label, value) => ({ value, label })), { value: -1, label: "Back" }],
         // By what is on the screen, and by the whole name where the screen shows only its start.
         filter: (typed, { value, label }) =>
-          `${label ?? ""} ${records[value]?.name ?? ""}`.toLowerCase().includes(typed.trim().toLowerCase()),
+          value === -1 || `${label ?? ""} ${records[value]?.name ?? ""}`.toLowerCase().includes(typed.trim().toLowerCase()),
         maxItems: 12,
       }),
     );

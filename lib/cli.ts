@@ -5,7 +5,7 @@ import { version } from "../package.json";
 import { CancelledError, sentenceOf, UsageError } from "./error.ts";
 import { DEFAULT_TRACKER_PORT } from "./message.ts";
 import { type FileName, parseAddress, parseFileName, parsePort } from "./record.ts";
-import { type Measure, printable } from "./text.ts";
+import { fit, type Measure, printable } from "./text.ts";
 
 export const VERSION: string = version;
 
@@ -51,7 +51,7 @@ export function nameArgument(text: string): FileName {
   try {
     return parseFileName(text.normalize("NFC"));
   } catch (error) {
-    throw new UsageError(`"${printable(text)}" cannot be a file's name. ${sentenceOf(error)}`);
+    throw new UsageError(`"${fit(printable(text), 60, measure)}" cannot be a file's name. ${sentenceOf(error)}`);
   }
 }
 

@@ -4,7 +4,7 @@ import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { type Prompts, trying } from "./ask.ts";
 import { measure, nameArgument, parseTracker } from "./cli.ts";
-import { sentenceOf } from "./error.ts";
+import { CancelledError, sentenceOf } from "./error.ts";
 import type { FetchEvent } from "./fetch.ts";
 import { DEFAULT_MAX_FILES } from "./message.ts";
 import { type FileRecord, formatEndpoint } from "./record.ts";
@@ -51,21 +51,36 @@ type Tracker = ReturnType<typeof parseTracker>;
 /** The guided prompts: choose files, connect, then a menu until the person leaves. Ctrl-C is a `CancelledError`. */
 export async function guide(options: GuideOptions): Promise<void> {
   const { prompts } = options;
-  const tracker = options.tracker ?? (await askTracker(prompts));
-  const files = options.files ?? (await askFiles(options));
   let joined = false;
-  const peer = await options.start(tracker, files, (event) => {
+  const report = (event: PeerEvent) => {
     // The menu is on the screen later on: what happens then is shown where the person asks for it.
     if (event.event !== "joined" || joined) return;
     joined = true;
     prompts.done(describeEvent(event));
-  });
+  };
+  const peer = await connect(options, report);
   try {
     peer.computeRoots();
     await menu(peer, options);
     prompts.goodbye("Bye.");
   } finally {
     await peer.stop();
+  }
+}
+
+/** An address that was typed here can be typed again when nobody answers there. */
+async function connect(options: GuideOptions, report: (event: PeerEvent) => void): Promise<GuidedPeer> {
+  const { prompts } = options;
+  let tracker = options.tracker ?? (await askTracker(prompts));
+  const files = options.files ?? (await askFiles(options));
+  for (;;) {
+    try {
+      return await options.start(tracker, files, report);
+    } catch (error) {
+      if (options.tracker !== undefined || error instanceof CancelledError) throw error;
+      prompts.warn(sentenceOf(error));
+      tracker = await askTracker(prompts);
+    }
   }
 }
 
@@ -87,8 +102,8 @@ async function askFiles({ prompts, ...options }: GuideOptions): Promise<SharedFi
     const { taken, left } = chooseFiles([folder], OFFERED);
     const chosen = await prompts.chooseShared(folder, taken, left, DEFAULT_MAX_FILES);
     if (chosen !== undefined) return chosen;
-    const typed = await prompts.line("Which folder?", folder, (answer) => {
-      if (answer === "") return "Type the folder's path.";
+    const typed = await prompts.line("Which folder?", `empty: ${folder}`, (answer) => {
+      if (answer === "") return undefined;
       try {
         chooseFiles([resolve(folder, expandHome(answer))], 1);
         return undefined;
@@ -112,10 +127,11 @@ async function menu(peer: GuidedPeer, options: GuideOptions): Promise<void> {
       { value: "search", label: "Search for a file" },
       { value: "browse", label: "Browse everything" },
       { value: "who", label: "Who is online" },
-      { value: "mine", label: "What I share, who downloads" },
+      { value: "mine", label: "What I share" },
       { value: "leave", label: "Leave" },
     ]);
     if (choice === "leave") return;
+    if (!peer.session.online) prompts.say("Asking the tracker, which is away…");
     await trying(prompts, options.signal, async () => {
       if (choice === "search") await guidedSearch(peer, options);
       else if (choice === "browse") await guidedBrowse(peer, options);
@@ -129,7 +145,8 @@ async function menu(peer: GuidedPeer, options: GuideOptions): Promise<void> {
 
 async function guidedSearch(peer: GuidedPeer, options: GuideOptions): Promise<void> {
   const { prompts } = options;
-  const typed = await prompts.line("File name?", "exactly as it is shared", (answer) => {
+  const typed = await prompts.line("File name?", "exactly as it is shared; empty: back", (answer) => {
+    if (answer === "") return undefined;
     try {
       nameArgument(answer);
       return undefined;
@@ -137,6 +154,7 @@ async function guidedSearch(peer: GuidedPeer, options: GuideOptions): Promise<vo
       return sentenceOf(error);
     }
   });
+  if (typed === "") return;
   const records = await peer.session.search(nameArgument(typed));
   if (records.length === 0) {
     prompts.warn(notFoundSentence(typed));
@@ -163,8 +181,11 @@ async function guidedDownload(
   const { prompts, to: folder, overwrite, signal } = options;
   const screen = new Screen({ json: false, quiet: false });
   const started = performance.now();
+  const progress = progressReporter(screen);
+  // Why a holder failed is in the sentence at the end; between the prompts' marks there is no place for it.
+  const report = (event: FetchEvent) => event.event !== "holder-failed" && progress(event);
   try {
-    const done = await peer.download([chosen, ...same], { folder, overwrite, signal, report: progressReporter(screen) });
+    const done = await peer.download([chosen, ...same], { folder, overwrite, signal, report });
     screen.clearProgress();
     const seconds = (performance.now() - started) / 1000;
     const checked = done.verified ? "verified" : "not verified";

@@ -40,6 +40,8 @@ export interface SharedFile {
 export interface LeftOut {
   path: string;
   reason: string;
+  /** Nothing is wrong with it; there were enough. */
+  surplus?: true;
 }
 
 /** An open shared file. Reads are at positions; nothing is shared between readers but the descriptor. */
@@ -65,7 +67,7 @@ export function chooseFiles(paths: string[], limit: number): { taken: SharedFile
 
   const take = (path: string, atMost: number) => {
     if (taken.length >= atMost) {
-      left.push({ path, reason: `${limit} files are the most` });
+      left.push({ path, reason: `${limit} files are the most`, surplus: true });
       return;
     }
     const looked = lookAt(path);

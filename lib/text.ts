@@ -112,12 +112,15 @@ export function wrap(text: string, width: number, measure: Measure): string[] {
   return [...lines, line];
 }
 
+/** A column that may shrink is never narrower than this. */
+const NARROWEST = 8;
+
 export interface Column {
   title: string;
   align?: "left" | "right";
-  /** This column gives way when the line is too long; the others keep their width. */
-  shrinks?: boolean;
-  /** When that is not enough, columns are left out, the highest rank first; those without one stay. */
+  /** This column gives way when the line is too long, to this width while others can be left out instead. */
+  shrinksTo?: number;
+  /** Columns with a rank are spared: they shrink before others, and then are left out, the highest rank first. */
   spare?: number;
 }
 
@@ -131,15 +134,18 @@ export function table(columns: Column[], rows: string[][], measure: Measure, wid
   const widths = columns.map((_, i) => lines.reduce((most, line) => Math.max(most, measure(line[i] ?? "")), 0));
   const total = widths.reduce((sum, w) => sum + w, gap * (columns.length - 1));
   let excess = Math.max(0, total - width);
-  columns.forEach((column, i) => {
-    if (!column.shrinks || excess === 0) return;
-    const before = widths[i] ?? 0;
-    widths[i] = Math.min(before, Math.max(8, before - excess));
-    excess -= before - (widths[i] ?? 0);
-  });
   const ranks = columns.map((column) => column.spare ?? 0);
-  const last = ranks.indexOf(Math.max(...ranks));
-  if (excess > 0 && (ranks[last] ?? 0) > 0) {
+  const inOrder = columns.map((_, i) => i).sort((a, b) => (ranks[b] ?? 0) - (ranks[a] ?? 0));
+  const last = inOrder[0] ?? 0;
+  const canLeaveOut = (ranks[last] ?? 0) > 0;
+  for (const i of inOrder) {
+    const least = columns[i]?.shrinksTo;
+    if (least === undefined) continue;
+    const before = widths[i] ?? 0;
+    widths[i] = Math.min(before, Math.max(canLeaveOut ? least : Math.min(least, NARROWEST), before - excess));
+    excess -= before - (widths[i] ?? 0);
+  }
+  if (excess > 0 && canLeaveOut) {
     const keep = <Item>(items: Item[]) => items.filter((_, i) => i !== last);
     return table(keep(columns), rows.map(keep), measure, width);
   }

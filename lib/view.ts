@@ -20,9 +20,9 @@ export function recordTable(records: FileRecord[], measure: Measure, width?: num
   ]);
   return table(
     [
-      { title: "NAME", shrinks: true },
+      { title: "NAME", shrinksTo: 20 },
       { title: "SIZE", align: "right" },
-      { title: "TYPE", shrinks: true, spare: 3 },
+      { title: "TYPE", shrinksTo: 8, spare: 3 },
       { title: "DATE", spare: 2 },
       { title: "WHO", spare: 1 },
     ],
@@ -37,7 +37,7 @@ export function holderTable(records: FileRecord[], measure: Measure, width?: num
   const rows = records.map((record) => [printable(record.type), formatSize(record.size), record.date, formatEndpoint(record)]);
   return table(
     [
-      { title: "TYPE", shrinks: true, spare: 2 },
+      { title: "TYPE", shrinksTo: 8, spare: 2 },
       { title: "SIZE", align: "right" },
       { title: "DATE", spare: 1 },
       { title: "WHO" },

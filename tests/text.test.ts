@@ -200,7 +200,7 @@ describe("fit", () => {
 });
 
 describe("table", () => {
-  const layout = [{ title: "name", shrinks: true }, { title: "size", align: "right" as const }, { title: "holder" }];
+  const layout = [{ title: "name", shrinksTo: 12 }, { title: "size", align: "right" as const }, { title: "holder" }];
 
   test("aligns its columns under their titles", () => {
     const rows = [
@@ -236,6 +236,21 @@ describe("table", () => {
   test("only columns that may shrink give way, and not below eight", () => {
     const lines = table(layout, [["a-very-long-name.tar.gz", "999 MB", "192.168.100.200"]], columns, 20);
     expect(lines[1]).toBe("a-very-…  999 MB  192.168.100.200");
+  });
+
+  test("spared columns shrink first, then are left out, the highest rank first", () => {
+    const spared = [
+      { title: "name", shrinksTo: 12 },
+      { title: "type", shrinksTo: 6, spare: 2 },
+      { title: "date", spare: 1 },
+    ];
+    const rows = [["a-very-long-name.tar.gz", "application/gzip", "22/11/26"]];
+    const lineAt = (width: number) => table(spared, rows, columns, width)[1];
+    expect(lineAt(51)).toBe("a-very-long-name.tar.gz  application/gzip  22/11/26");
+    expect(lineAt(45)).toBe("a-very-long-name.tar.gz  applicati…  22/11/26");
+    expect(lineAt(35)).toBe("a-very-long-name…  appli…  22/11/26");
+    expect(lineAt(24)).toBe("a-very-long-n…  22/11/26");
+    expect(lineAt(16)).toBe("a-very-long-nam…");
   });
 
   test("lays out a long list", () => {
