@@ -178,6 +178,8 @@ export function startTracker(options: TrackerOptions): Tracker {
         }
         leave(reason === "" ? "closed its connection" : reason);
         if (member === undefined && !over && reason !== "") refused("not-accepted", `It shared nothing: ${reason}.`);
+        // Also in the middle of answering: nobody that is gone may come back by what it had still to say.
+        over = true;
         conversations.delete(channel);
         if (conversations.size === 0) onLastClosed?.();
       },

@@ -5,7 +5,8 @@
 
 import type { Channel, Dial } from "./channel.ts";
 import { CancelledError, codeOf, FtError, ProtocolError, sentenceOf } from "./error.ts";
-import { HASH, pieceSizeOf, rootOf, type Sha256 } from "./merkle.ts";
+import { concatBytes } from "./frame.ts";
+import { pieceSizeOf, rootOf, type Sha256 } from "./merkle.ts";
 import { BasicDownloadInbox, basic, DownloadInbox, encodeToHolder } from "./message.ts";
 import { type FileName, type FileRecord, formatEndpoint } from "./record.ts";
 import { formatSize, printable } from "./text.ts";
@@ -314,7 +315,7 @@ class Attempt {
     const pieces = await this.#stretches.finished();
     if (this.#wanted.root === undefined) return undefined;
     report({ event: "verifying" });
-    if (hexOf(rootOf(pieces, this.#wanted.size, sha256)) === this.#wanted.root) return undefined;
+    if (rootOf(pieces, this.#wanted.size, sha256).toHex() === this.#wanted.root) return undefined;
     const suspects = [...this.contributors];
     this.#apart ||= suspects.length > 1;
     await this.#restart();
@@ -390,13 +391,7 @@ class Stretches {
   async finished(): Promise<Uint8Array> {
     await Promise.all(this.#working);
     if (this.#failed !== undefined) throw this.#failed;
-    const all = new Uint8Array(this.#layers.reduce((sum, { length }) => sum + length, 0));
-    let at = 0;
-    for (const layer of this.#layers) {
-      all.set(layer, at);
-      at += layer.length;
-    }
-    return all;
+    return concatBytes(this.#layers);
   }
 
   async restart(): Promise<void> {
@@ -435,8 +430,4 @@ class Stretches {
       });
     this.#working.add(work);
   }
-}
-
-function hexOf(hash: Uint8Array): string {
-  return Array.from(hash.subarray(0, HASH), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

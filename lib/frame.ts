@@ -19,6 +19,19 @@ export function decodeText(bytes: Uint8Array): string {
   }
 }
 
+/** Pieces one after the other; a single one is given back as it is. */
+export function concatBytes(pieces: readonly Uint8Array[]): Uint8Array {
+  const [only] = pieces;
+  if (pieces.length === 1 && only !== undefined) return only;
+  const joined = new Uint8Array(pieces.reduce((size, { length }) => size + length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    joined.set(piece, at);
+    at += piece.length;
+  }
+  return joined;
+}
+
 /** Received bytes that are not used yet. A chunk given to `push` is kept, not copied, when nothing was left of the ones before. */
 export class Frame {
   #bytes: Uint8Array = EMPTY;
@@ -33,10 +46,7 @@ export class Frame {
       this.#bytes = chunk;
       this.#searched = 0;
     } else {
-      const joined = new Uint8Array(left + chunk.length);
-      joined.set(this.#bytes.subarray(this.#start));
-      joined.set(chunk, left);
-      this.#bytes = joined;
+      this.#bytes = concatBytes([this.peek(), chunk]);
       this.#searched = Math.max(0, this.#searched - this.#start);
     }
     this.#start = 0;

@@ -1,6 +1,7 @@
 // Hashing off the main thread: a pool of workers, one a core.
 
 import { FtError } from "./error.ts";
+import { concatBytes } from "./frame.ts";
 import type { HashJob, HashResult, Stretch } from "./hasher.ts";
 import { pieceSizeOf, rootOf, type Sha256 } from "./merkle.ts";
 
@@ -12,14 +13,9 @@ export const sha256: Sha256 = (data, out) => {
   Bun.SHA256.hash(data, out);
 };
 
-/** 32 bytes as 64 hex digits. */
-export function hexOf(hash: Uint8Array): string {
-  return Buffer.from(hash).toString("hex");
-}
-
 /** The content id of a file as 64 hex digits, from its pieces' hashes. */
 export function rootHex(pieces: Uint8Array, fileSize: number): string {
-  return hexOf(rootOf(pieces, fileSize, sha256));
+  return rootOf(pieces, fileSize, sha256).toHex();
 }
 
 interface Waiting {
@@ -72,7 +68,7 @@ export class HashPool {
     };
     // Two jobs a worker, so that none waits for the next message.
     await Promise.all(Array.from({ length: 2 * this.#size }, run));
-    return rootHex(Buffer.concat(layers), size);
+    return rootHex(concatBytes(layers), size);
   }
 
   /** Ends the workers; jobs under way fail. */

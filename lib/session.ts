@@ -2,6 +2,7 @@
 
 import type { Channel, Dial } from "./channel.ts";
 import { CancelledError, codeOf, FtError, ProtocolError, sentenceOf } from "./error.ts";
+import { concatBytes } from "./frame.ts";
 import {
   basic,
   DEFAULT_MAX_FILES,
@@ -502,14 +503,14 @@ export class Session {
       let size = 0;
       const settle = () => {
         cancel();
-        resolve(joined(chunks, size));
+        resolve(concatBytes(chunks));
       };
       const cancel = this.#clock.after(ANSWER_MS, settle);
       channel.start({
         data: (chunk) => {
           chunks.push(chunk);
           size += chunk.length;
-          if (size > BASIC_ANSWER_LIMIT || whole(joined(chunks, size))) settle();
+          if (size > BASIC_ANSWER_LIMIT || whole(concatBytes(chunks))) settle();
         },
         end: settle,
         close: settle,
@@ -530,16 +531,6 @@ function addNew<Item>(all: Item[], seen: Set<string>, page: Item[], keyOf: (item
   for (const item of page) seen.add(keyOf(item));
   all.push(...page);
   return page.length === RESULTS_LIMIT && seen.size > before;
-}
-
-function joined(chunks: Uint8Array[], size: number): Uint8Array {
-  const all = new Uint8Array(size);
-  let at = 0;
-  for (const chunk of chunks) {
-    all.set(chunk, at);
-    at += chunk.length;
-  }
-  return all;
 }
 
 function recordsOf(reply: Reply): FileRecord[] {

@@ -25,7 +25,6 @@ import { link, rename, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { codeOf, FtError } from "./error.ts";
-import { hexOf } from "./hash.ts";
 import { localNameOf, splitExtension } from "./record.ts";
 import { formatSize, printable } from "./text.ts";
 
@@ -75,6 +74,16 @@ async function checkSpace({ folder, name, size }: IncomingOptions, part: string)
     "no-space",
     `Cannot fetch "${printable(name)}": it needs ${formatSize(size)}, and "${printable(folder)}" has ${formatSize(free)} free.`,
   );
+}
+
+/** Which file a path, or a descriptor, is; undefined when there is none. */
+function identityOf(file: string | number): string | undefined {
+  try {
+    const { dev, ino } = typeof file === "number" ? fstatSync(file, { bigint: true }) : lstatSync(file, { bigint: true });
+    return `${dev} ${ino}`;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Bytes that a file takes up on its disk. */
@@ -185,8 +194,9 @@ export class Incoming {
 
   /** Stops here; nothing stays. */
   async discard(): Promise<void> {
-    await this.keep();
-    removeIfThere(this.part);
+    await this.settled().catch(() => undefined);
+    if (this.#isOwn()) removeIfThere(this.part);
+    this.#end();
   }
 
   #syncNowAndThen(length: number): void {
@@ -210,17 +220,15 @@ export class Incoming {
 
   /** A process that was stopped for long may have lost its lock, and its part file, to another one. */
   #checkOwn(): void {
-    const ours = fstatSync(this.fd, { bigint: true });
-    const there = lstatSync(this.part, { bigint: true, throwIfNoEntry: false });
-    if (there === undefined) {
-      const { name, folder } = this.#options;
-      throw new FtError("part-gone", `Cannot save "${printable(name)}": its part file in "${printable(folder)}" is gone.`);
-    }
-    if (there.ino === ours.ino && there.dev === ours.dev) return;
-    throw new FtError(
-      "taken-over",
-      `"${printable(this.#options.name)}" is being fetched by another ft-peer now; wait for that one.`,
-    );
+    if (this.#isOwn()) return;
+    const { name, folder } = this.#options;
+    throw identityOf(this.part) === undefined
+      ? new FtError("part-gone", `Cannot save "${printable(name)}": its part file in "${printable(folder)}" is gone.`)
+      : new FtError("taken-over", `"${printable(name)}" is being fetched by another ft-peer now; wait for that one.`);
+  }
+
+  #isOwn(): boolean {
+    return identityOf(this.part) === identityOf(this.fd);
   }
 
   async #linkUnderFreeName(local: string): Promise<Published> {
@@ -265,7 +273,7 @@ export function openForHashing(path: string): { fd: number; size: number; close(
 
 /** The part file's key for a file without a content id. */
 export function keyOf(...words: (string | number)[]): string {
-  return hexOf(Bun.SHA256.hash(words.join("\n")) as Uint8Array).slice(0, 32);
+  return Bun.SHA256.hash(words.join("\n"), "hex").slice(0, 32);
 }
 
 function kindOf(path: string): "nothing" | "folder" | "file" {
@@ -390,19 +398,29 @@ class Lock {
   release(): void {
     clearInterval(this.#beat);
     Lock.#mine.delete(this.#path);
-    removeIfThere(this.#path);
+    if (holderOf(this.#path) === process.pid) removeIfThere(this.#path);
   }
 }
 
 /** A lock counts while its process lives and beats; kill -9 leaves one that does not count. */
 function isHeld(path: string): boolean {
+  const pid = holderOf(path);
+  if (pid === undefined || pid === process.pid) return false;
   try {
     if (Date.now() - lstatSync(path).mtimeMs > LOCK_STALE_MS) return false;
-    const pid = Number(readFileSync(path, "utf8"));
-    if (!Number.isInteger(pid) || pid <= 0 || pid === process.pid) return false;
     process.kill(pid, 0);
     return true;
   } catch (error) {
     return codeOf(error) === "EPERM";
+  }
+}
+
+/** The process that a lock names, if it is a lock. */
+function holderOf(path: string): number | undefined {
+  try {
+    const pid = lstatSync(path).isFile() ? Number(readFileSync(path, "utf8")) : 0;
+    return Number.isInteger(pid) && pid > 0 ? pid : undefined;
+  } catch {
+    return undefined;
   }
 }

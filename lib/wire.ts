@@ -8,6 +8,7 @@ import { readFileSync } from "node:fs";
 import type { Socket } from "bun";
 import type { Channel, ChannelHandlers, ChannelLimits } from "./channel.ts";
 import { codeOf, FtError, sentenceOf } from "./error.ts";
+import { concatBytes } from "./frame.ts";
 import { type Address, type Endpoint, formatEndpoint, parseAddress } from "./record.ts";
 
 const WHEEL_MS = 200;
@@ -244,7 +245,7 @@ class TcpChannel implements Channel {
       this.#earlyBytes = 0;
       this.#corked = true;
       // One piece, so that a handler that pauses gets nothing more.
-      if (early.length > 0 && !this.#finishing) handlers.data(joinBytes(early));
+      if (early.length > 0 && !this.#finishing) handlers.data(concatBytes(early));
       if (this.#endDue && !this.#paused && !this.#finishing) {
         this.#endDue = false;
         handlers.end?.();
@@ -327,20 +328,8 @@ class TcpChannel implements Channel {
       pieces.push(bytes);
       size += bytes.length;
     }
-    return joinBytes(pieces);
+    return concatBytes(pieces);
   }
-}
-
-function joinBytes(pieces: readonly Uint8Array[]): Uint8Array {
-  const [only] = pieces;
-  if (pieces.length === 1 && only !== undefined) return only;
-  const joined = new Uint8Array(pieces.reduce((size, piece) => size + piece.length, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    joined.set(piece, at);
-    at += piece.length;
-  }
-  return joined;
 }
 
 function seconds(ms: number): string {
@@ -422,7 +411,7 @@ export function listen(options: ListenOptions): Listener {
 
   function refuse(channel: TcpChannel, code: RefusalCode): void {
     const words = options.onRefused?.(code, channel.remote) ?? "";
-    if (words === "" || refused >= REFUSED_WAITING) {
+    if (words === "" || refused >= Math.min(REFUSED_WAITING, Math.ceil(limit / 4))) {
       channel.destroy();
       return;
     }

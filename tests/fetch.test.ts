@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CancelledError, FtError } from "../lib/error.ts";
 import { type FetchEvent, type Fetched, type FetchTools, fetchFile, type Target, type Wanted } from "../lib/fetch.ts";
-import { HashPool, hexOf, sha256 } from "../lib/hash.ts";
+import { HashPool, sha256 } from "../lib/hash.ts";
 import { blockLayer, pieceHash, pieceSizeOf, rootOf } from "../lib/merkle.ts";
 import type { FileRecord } from "../lib/record.ts";
 import { Server } from "../lib/serve.ts";
@@ -41,7 +41,7 @@ function piecesOf(bytes: Uint8Array, fileSize: number): Uint8Array {
 const roots = new WeakMap<Uint8Array, string>();
 
 function rootOfBytes(bytes: Uint8Array): string {
-  const root = roots.get(bytes) ?? hexOf(rootOf(piecesOf(bytes, bytes.length), bytes.length, sha256));
+  const root = roots.get(bytes) ?? rootOf(piecesOf(bytes, bytes.length), bytes.length, sha256).toHex();
   roots.set(bytes, root);
   return root;
 }

@@ -5,7 +5,7 @@ import { closeSync, mkdtempSync, openSync, rmSync, truncateSync, writeFileSync }
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { FtError } from "../lib/error.ts";
-import { HASH_JOB, HashPool, hexOf, rootHex, sha256 } from "../lib/hash.ts";
+import { HASH_JOB, HashPool, rootHex, sha256 } from "../lib/hash.ts";
 import { blockLayer, pieceHash, pieceSizeOf } from "../lib/merkle.ts";
 
 const KiB = 1024;
@@ -41,14 +41,14 @@ function hashOf(...parts: Uint8Array[]): Uint8Array {
 function naiveRoot(bytes: Uint8Array): string {
   let nodes: Uint8Array[] = [];
   for (let at = 0; at < bytes.length; at += 16_384) nodes.push(hashOf(bytes.subarray(at, at + 16_384)));
-  if (nodes.length === 0) return hexOf(hashOf());
+  if (nodes.length === 0) return hashOf().toHex();
   while (nodes.length & (nodes.length - 1)) nodes.push(new Uint8Array(32));
   while (nodes.length > 1) {
     nodes = Array.from({ length: nodes.length / 2 }, (_, i) =>
       hashOf(nodes[2 * i] ?? new Uint8Array(), nodes[2 * i + 1] ?? new Uint8Array()),
     );
   }
-  return hexOf(nodes[0] ?? new Uint8Array());
+  return (nodes[0] ?? new Uint8Array()).toHex();
 }
 
 /** Pieces on this thread. */

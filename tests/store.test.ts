@@ -491,6 +491,41 @@ describe("the same file twice at once", () => {
     }
   });
 
+  test.each(["publish", "keep", "discard"] as const)(
+    "one that lost its part to another takes neither the other's part nor its lock with it (%s)",
+    async (how) => {
+      const sleeper = await Incoming.open(options());
+      const long = new Date(Date.now() - 3_600_000);
+      for (const name of listing()) utimesSync(at(name), long, long);
+      const other = await another();
+      try {
+        const before = listing();
+        await sleeper.write(0, bytesOf("theirs"));
+        await (how === "publish" ? sleeper.publish(false) : sleeper[how]()).catch(() => undefined);
+        expect(listing()).toEqual(before);
+        expect(readFileSync(sleeper.part, "utf8")).toBe("XX");
+        expect((await failure(Incoming.open(options()))).code).toBe("already-fetching");
+      } finally {
+        await other.kill();
+      }
+    },
+  );
+
+  test("a pipe in the lock's place is not waited for", async () => {
+    const probe = await Incoming.open(options());
+    const [lock = ""] = listing().filter((name) => at(name) !== probe.part);
+    await probe.discard();
+    Bun.spawnSync(["mkfifo", at(lock)]);
+    const script = `
+      const { Incoming } = await import(${JSON.stringify(STORE)});
+      await Incoming.open(${JSON.stringify(options())}).then((incoming) => incoming.discard(), () => undefined);
+      console.log("went on");
+    `;
+    // In a process of its own: what waits for a pipe cannot be interrupted.
+    const { stdout } = Bun.spawnSync([process.execPath, "-e", script], { timeout: 3_000 });
+    expect(stdout.toString()).toBe("went on\n");
+  });
+
   test.each([
     ["of a process that is no more", () => String(deadPid()), 0],
     ["with rubbish in it", () => "\u0000rubbish", 0],
@@ -627,8 +662,11 @@ describe("folders that will not do", () => {
       await incoming.write(0, piece);
       writeFileSync(folder + "/other", new Uint8Array(2500000));
       const write = await sentence(incoming.write(1000000, piece));
+      // Room comes back, but what could not be written is missing all the same.
+      unlinkSync(folder + "/other");
       const next = await sentence(incoming.write(2000000, piece));
       const publish = await sentence(incoming.publish(false));
+      writeFileSync(folder + "/other", new Uint8Array(2000000));
       const left = readdirSync(folder).sort();
       const again = await sentence(Incoming.open(options));
       console.log(JSON.stringify({ write, next, publish, left, again }));`,

@@ -1492,6 +1492,20 @@ describe("too much", () => {
     expect(Buffer.byteLength(`${line}\n`)).toBeLessThanOrEqual(4096);
   });
 
+  test("a client that is closed because it never reads does not come back by what it had still to say", async () => {
+    await using house = new House(["--max-files", "2000"]);
+    const records = Array.from({ length: 2000 }, (_, i) => `<${"n".repeat(200)}${i},data,1,01/02/03,127.0.0.1,40123>`);
+    const other = await house.join([REPORT]);
+    const peer = await house.join(records);
+    peer.raw.socket.pause();
+    peer.raw.send(`${"LIST limit=2000\n".repeat(100)}${files(40124, NOTES)}`);
+    await house.event("left");
+    await breath();
+    expect(await other.ask("WHO")).toStartWith("PEERS: 1\n");
+    expect(await other.ask("SEARCH: notes.txt")).toBe("NOT FOUND");
+    expect(house.all("updated")).toEqual([]);
+  });
+
   test("a client that never reads its answers is closed, and its records are gone", async () => {
     await using house = new House(["--max-files", "2000"]);
     const records = Array.from({ length: 2000 }, (_, i) => `<${"n".repeat(200)}${i},data,1,01/02/03,127.0.0.1,40123>`);
