@@ -378,7 +378,9 @@ export interface Listener {
  * Throws a sentence when the port is taken or the address is not this machine's.
  */
 export function listen(options: ListenOptions): Listener {
-  const limit = Math.min(options.maxConnections ?? Number.POSITIVE_INFINITY, Math.max(8, descriptorLimit() - DESCRIPTORS_KEPT));
+  const descriptors = descriptorLimit();
+  const limit = Math.min(options.maxConnections ?? Number.POSITIVE_INFINITY, Math.max(8, descriptors - DESCRIPTORS_KEPT));
+  const refusedWaiting = Math.min(REFUSED_WAITING, descriptors / 8);
   const perAddress = new Map<Address, number>();
   let open = 0;
   let refused = 0;
@@ -411,7 +413,7 @@ export function listen(options: ListenOptions): Listener {
 
   function refuse(channel: TcpChannel, code: RefusalCode): void {
     const words = options.onRefused?.(code, channel.remote) ?? "";
-    if (words === "" || refused >= Math.min(REFUSED_WAITING, Math.ceil(limit / 4))) {
+    if (words === "" || refused >= refusedWaiting) {
       channel.destroy();
       return;
     }
