@@ -63,7 +63,10 @@ async function timed(command: string[], cwd: string): Promise<Run> {
   const child = Bun.spawn(command, { cwd, env, stdin: "ignore", stdout: "pipe", stderr: "pipe" });
   const code = await child.exited;
   const seconds = (performance.now() - from) / 1000;
-  if (code !== 0) throw new Error(`${command.join(" ")} ended with ${code}: ${await new Response(child.stdout).text()} ${await new Response(child.stderr).text()}`);
+  if (code !== 0)
+    throw new Error(
+      `${command.join(" ")} ended with ${code}: ${await new Response(child.stdout).text()} ${await new Response(child.stderr).text()}`,
+    );
   return { seconds, rssMiB: (child.resourceUsage()?.maxRSS ?? 0) / 1024 / 1024 };
 }
 
@@ -118,7 +121,9 @@ events {} http { access_log off; sendfile on; server { listen 127.0.0.1:${nginxP
   const [get, curl] = [median(ours.map((run) => run.seconds)), median(reference.map((run) => run.seconds))];
   console.log(`${MIB} MiB, medians of ${ROUNDS}: ft-peer get ${get.toFixed(2)} s, nginx + curl ${curl.toFixed(2)} s`);
   console.log(`speed against nginx + curl: ${(curl / get).toFixed(2)} x (verified and synced, against neither)`);
-  console.log(`peak memory: fetcher ${Math.max(...ours.map((run) => run.rssMiB)).toFixed(0)} MiB, holder ${peakMiB(holder.pid).toFixed(0)} MiB`);
+  console.log(
+    `peak memory: fetcher ${Math.max(...ours.map((run) => run.rssMiB)).toFixed(0)} MiB, holder ${peakMiB(holder.pid).toFixed(0)} MiB`,
+  );
 } finally {
   for (const child of started) child.kill();
   await Promise.all(started.map((child) => child.exited));
