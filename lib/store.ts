@@ -33,6 +33,10 @@ const LOCK_BEAT_MS = 5_000;
 const LOCK_STALE_MS = 30_000;
 /** What is written is handed to the disk every so often, so that the last sync has little left to do. */
 const SYNC_EVERY = 64 * 1024 * 1024;
+/** Files from this size on are written around the page cache, where the system has a way (Linux). */
+const DIRECT_FROM = 64 * 1024 * 1024;
+/** Such writes begin and end at multiples of this, in the file and in memory. */
+const DIRECT_ALIGN = 4096;
 const COMPARE = 1024 * 1024;
 const MOST_NAMES = 1000;
 
@@ -101,6 +105,11 @@ export class Incoming {
   readonly part: string;
   readonly #options: IncomingOptions;
   readonly #lock: Lock;
+  /**
+   * A second descriptor, past the page cache: copying a large file into the cache costs more than everything else that is done
+   * with it, and pushes out what others on this machine have there.
+   */
+  #direct: number | undefined;
   #writing = 0;
   #unsynced = 0;
   #syncing = false;
@@ -112,6 +121,7 @@ export class Incoming {
     this.part = part;
     this.fd = fd;
     this.#lock = lock;
+    if (options.size >= DIRECT_FROM) this.#direct = openDirect(part);
   }
 
   /** Begins with an empty part file. Throws a sentence when the folder, its space, or another fetch of the same file forbids it. */
@@ -138,12 +148,13 @@ export class Incoming {
     if (this.#failed !== undefined) throw this.#failed;
     this.#writing += 1;
     try {
-      for (let at = 0; at < bytes.length; ) {
+      const direct = await this.#writeDirect(offset, bytes);
+      for (let at = direct; at < bytes.length; ) {
         const written = await writeAt(this.fd, bytes.subarray(at), offset + at);
         if (written === 0) throw new Error("nothing was written");
         at += written;
       }
-      this.#syncNowAndThen(bytes.length);
+      this.#syncNowAndThen(bytes.length - direct);
     } catch (error) {
       throw this.#fail(error);
     } finally {
@@ -199,6 +210,20 @@ export class Incoming {
     this.#end();
   }
 
+  /** Writes what can be written past the page cache; gives how much that was. */
+  async #writeDirect(offset: number, bytes: Uint8Array): Promise<number> {
+    const length = bytes.length - (bytes.length % DIRECT_ALIGN);
+    if (this.#direct === undefined || length === 0) return 0;
+    if (offset % DIRECT_ALIGN !== 0 || bytes.byteOffset % DIRECT_ALIGN !== 0) return 0;
+    try {
+      return await writeAt(this.#direct, bytes.subarray(0, length), offset);
+    } catch (error) {
+      // This file system, or this memory, is not made for it: the cache is.
+      if (codeOf(error) !== "EINVAL") throw error;
+      return 0;
+    }
+  }
+
   #syncNowAndThen(length: number): void {
     this.#unsynced += length;
     if (this.#unsynced < SYNC_EVERY || this.#syncing) return;
@@ -249,6 +274,7 @@ export class Incoming {
   }
 
   #end(): void {
+    if (this.#direct !== undefined) closeSync(this.#direct);
     closeSync(this.fd);
     this.#lock.release();
   }
@@ -312,6 +338,16 @@ async function sameContent(part: string, path: string): Promise<boolean> {
     if (Buffer.compare(a, b) !== 0) return false;
   }
   return true;
+}
+
+/** Linux: a descriptor whose writes go straight to the disk; undefined where there is none to be had. */
+function openDirect(path: string): number | undefined {
+  if (constants.O_DIRECT === undefined) return undefined;
+  try {
+    return openSync(path, constants.O_WRONLY | constants.O_DIRECT | NOFOLLOW);
+  } catch {
+    return undefined;
+  }
 }
 
 function writeAt(fd: number, bytes: Uint8Array, at: number): Promise<number> {
