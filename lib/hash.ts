@@ -8,6 +8,9 @@ import { pieceSizeOf, rootOf, type Sha256 } from "./merkle.ts";
 /** A job is about this many bytes: large enough that messages cost nothing, small enough that all workers share a file. */
 export const HASH_JOB = 4 * 1024 * 1024;
 
+/** Jobs that a worker may have before another one is hired. */
+const PILE = 2;
+
 /** SHA-256 by the runtime, for the few hashes above the pieces. */
 export const sha256: Sha256 = (data, out) => {
   Bun.SHA256.hash(data, out);
@@ -80,11 +83,12 @@ export class HashPool {
     this.#hands.length = 0;
   }
 
+  /** One worker keeps up with a network; more are hired only when work piles up, as it does when files are hashed. */
   #freest(): Hand {
-    const idle = this.#hands.find(({ jobs }) => jobs.size === 0);
-    if (idle !== undefined) return idle;
-    if (this.#hands.length < this.#size) return this.#hire();
-    return this.#hands.reduce((best, hand) => (hand.jobs.size < best.jobs.size ? hand : best));
+    const [first, ...others] = this.#hands;
+    if (first === undefined) return this.#hire();
+    const freest = others.reduce((best, hand) => (hand.jobs.size < best.jobs.size ? hand : best), first);
+    return freest.jobs.size >= PILE && this.#hands.length < this.#size ? this.#hire() : freest;
   }
 
   #hire(): Hand {
