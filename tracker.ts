@@ -305,7 +305,7 @@ export function startTracker(options: TrackerOptions): Tracker {
       }
       if (member === undefined && isFull()) return;
       const renewed = member !== undefined;
-      const id = member?.id ?? randomBytes(9).toString("base64url");
+      const id = member?.id ?? randomBytes(8).toString("hex");
       member ??= { id, profile: 2, address, agent, since: new Date(now()).toISOString(), port };
       member.port = port;
       catalog.put(member, records);

@@ -86,6 +86,7 @@ export async function runProgram(main: (argv: string[]) => Promise<number>): Pro
   for (const stream of [process.stdout, process.stderr]) {
     stream.on("error", ({ code }: NodeJS.ErrnoException) => {
       if (code === "EPIPE") process.exit(EXIT.done);
+      if (code === "ENOSPC") process.exit(EXIT.failed);
       if (code === "EIO") hangUp();
     });
   }
