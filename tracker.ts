@@ -25,7 +25,15 @@ import {
   TrackerInbox,
 } from "./lib/message.ts";
 import { PassOffice } from "./lib/pass.ts";
-import { type FileName, type FileRecord, formatEndpoint, isLoopback, parseAddress } from "./lib/record.ts";
+import {
+  byteLength,
+  type FileName,
+  type FileRecord,
+  formatEndpoint,
+  isLoopback,
+  NAME_LIMIT,
+  parseAddress,
+} from "./lib/record.ts";
 import { jsonLine, plural, printable } from "./lib/text.ts";
 import { dial, type Listener, listen } from "./lib/wire.ts";
 
@@ -503,7 +511,7 @@ function describe(event: TrackerEvent): string {
   }
 }
 
-/** The options of a command line; throws a `UsageError`. `undefined` when only `text` was asked for. */
+/** The options of a command line; throws a `UsageError`. Only a text when that is all that was asked for. */
 export function parseOptions(
   argv: string[],
 ): { text: string } | { options: Omit<TrackerOptions, "report">; json: boolean; quiet: boolean } {
@@ -532,6 +540,9 @@ export function parseOptions(
   const host = parseAddress(values.host);
   if (host === undefined) {
     throw new UsageError(`--host needs an IP address of this machine, not "${printable(values.host)}".`);
+  }
+  if (values.name === "" || byteLength(values.name) > NAME_LIMIT) {
+    throw new UsageError(`--name needs 1 to ${NAME_LIMIT} bytes.`);
   }
   return {
     options: {

@@ -11,9 +11,12 @@
 //     peer → peer      DOWNLOAD:name,type,size        peer → peer      FILE: + the bytes, then the end of the stream
 //     peer → peer      DOWNLOAD name                  peer → peer      FILE: + one space + the bytes
 //
+// A list of records is taken as one when silence, the end or another request follows it, and refused as one if it is too long.
+//
 // FT/2. UTF-8 lines ending in LF (CR LF is read too), 4096 bytes at most with the LF. `VERB arg … key=value …`, one space between.
 // `% , ; < >`, control characters and, in values, the space are written %XX. Unknown keys are ignored, unknown verbs answered
-// with ERROR unknown-verb. After a line that breaks the grammar or a limit comes ERROR code words, and a close.
+// with ERROR unknown-verb. After a line that breaks the grammar or a limit comes ERROR code words, and a close; the words are the
+// rest of the line, not escaped.
 //
 //     peer → tracker, one connection for as long as the peer is online
 //       HELLO FT/2 agent=…            → HI FT/2 name=… max=… key=… you=…
@@ -25,7 +28,7 @@
 //       KNOWN address                 → YES  ·  NO
 //       PING                          → PONG
 //       BYE                           → BYE, close
-//     tracker → peer, between replies:  NOTICE words  ·  REACH yes|no reason=…  ·  CONNECT address=… port=… token=…
+//     tracker → peer, between replies:  NOTICE words  (what else comes there is for later versions, and is passed over)
 //     peer → peer
 //       HELLO FT/2 pass=…             → HI FT/2
 //       DOWNLOAD root=…|name=… offset=… length=…   → FILE: length=n size=total, n raw bytes  ·  BUSY position=k  ·  NOT FOUND  ·  ERROR

@@ -1628,6 +1628,8 @@ describe("options", () => {
     [["--port"], '"--port"'],
     [["--port", "-1"], '"--port"'],
     [["--max-files", "0"], '"0"'],
+    [["--name", ""], "--name"],
+    [["--name", "x".repeat(256)], "--name"],
     [["--max-peers", "1.5"], '"1.5"'],
     [["--max-per-address", "many"], '"many"'],
     [["--host", "localhost"], '"localhost"'],
