@@ -12,8 +12,8 @@ import { type FileName, type FileRecord, formatEndpoint } from "./record.ts";
 import { formatSize, printable } from "./text.ts";
 
 /** Bytes asked for with one request, and requests under way. */
-const REQUEST = 2 * 1024 * 1024;
-const WINDOW = 6;
+const REQUEST = 4 * 1024 * 1024;
+const WINDOW = 4;
 /** Stretches in memory at once: one being filled, the others being hashed and written. Without a free one the holder waits. */
 const SLOTS = 4;
 /** A holder that sends nothing for this long is given up, */

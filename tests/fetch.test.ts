@@ -504,13 +504,13 @@ describe("a holder that fails", () => {
   });
 
   test("one that says nothing, or nothing more, is given up within seconds", async () => {
-    const head = `FILE: length=${2 * MiB} size=${SIZE}\n`;
+    const head = `FILE: length=${4 * MiB} size=${SIZE}\n`;
     const starts: [string, number][] = [
       ["", 0],
       ["FILE: le", 0],
       [head, 0],
       [head, 3],
-      [head, 2 * MiB - 1],
+      [head, 4 * MiB - 1],
     ];
     for (const [start, more] of starts) {
       const field = new Field(bytesOf(SIZE));
