@@ -562,7 +562,7 @@ function tellEvent(screen: Screen, event: PeerEvent, all: boolean): void {
     return;
   }
   const words = describeEvent(event);
-  if (all) screen.line(printable(words));
+  if (all) screen.event(words);
   else if (event.event === "joined" && (event.profile === 1 || event.left.length > 0)) screen.note(words);
   else if (event.event === "away" || event.event === "notice") screen.note(words);
 }

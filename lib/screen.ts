@@ -29,6 +29,11 @@ export class Screen {
     out(line);
   }
 
+  /** Something that happened, a line for a person who watches. */
+  event(words: string): void {
+    if (!this.#quiet) this.line(printable(words));
+  }
+
   object(value: object): void {
     out(jsonLine(value));
   }

@@ -596,6 +596,16 @@ describe("sharing", () => {
     expect(program.out.trimEnd().split("\n").length).toBe(4);
   });
 
+  test("share --quiet serves and says nothing", async () => {
+    const { address, program: tracker } = await stage.tracker("--json");
+    const program = stage.run(PEER, [address, "share", "--port", "0", "--quiet"], { cwd: notesFolder() });
+    await waitForJoined(tracker);
+    expect((await ft(visitorFolder(), address, "get", "notes.txt")).code).toBe(0);
+    program.kill("SIGINT");
+    expect(await program.exited).toBe(130);
+    expect([program.out, program.err]).toEqual(["", ""]);
+  });
+
   test("share --json prints one object an event and nothing else on standard output", async () => {
     const { address } = await stage.tracker("--name", "Lab 3");
     const { program } = await stage.sharing(address, notesFolder(), 1);
