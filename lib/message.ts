@@ -11,7 +11,7 @@
 //     peer → peer      DOWNLOAD:name,type,size        peer → peer      FILE: + the bytes, then the end of the stream
 //     peer → peer      DOWNLOAD name                  peer → peer      FILE: + one space + the bytes
 //
-// A list of records is taken as one when silence, the end or another request follows it, and refused as one if it is too long.
+// A list of records is one list however it arrives: what comes later makes it longer, and one record too many refuses all of it.
 //
 // FT/2. UTF-8 lines ending in LF (CR LF is read too), 4096 bytes at most with the LF. `VERB arg … key=value …`, one space between.
 // `% , ; < >`, control characters and, in values, the space are written %XX. Unknown keys are ignored, unknown verbs answered
@@ -377,7 +377,7 @@ export class TrackerInbox extends Inbox<ToTracker> {
 
   /** Whether silence would make a message of what has come: FT/1 only. */
   get listensForSilence(): boolean {
-    return this.#profile !== 2 && (this.frame.length > 0 || this.#recordsChanged);
+    return this.#profile !== 2 && this.frame.length > 0;
   }
 
   override next(): ToTracker | undefined {
@@ -423,7 +423,7 @@ export class TrackerInbox extends Inbox<ToTracker> {
       if (message === undefined) return this.#nextBasic();
       this.#held = message;
     }
-    if (this.#recordsChanged && (this.over !== "no" || this.#held !== undefined)) {
+    if (this.#recordsChanged && (this.frame.length === 0 || this.over !== "no" || this.#held !== undefined)) {
       this.#recordsChanged = false;
       return { verb: "FILES", profile: 1, records: [...this.#records] };
     }
@@ -432,7 +432,7 @@ export class TrackerInbox extends Inbox<ToTracker> {
     return held;
   }
 
-  /** A list of records is held back until silence, the end or another request, so that it is one list however it was cut. */
+  /** A list is handed over when all that has arrived is whole; what comes later makes it longer, or refuses all of it. */
   #basicRequest(text: string): ToTracker | undefined {
     if (text.startsWith("<")) {
       for (const tuple of text.split(/(?<=>)\s*(?=<)/)) this.#records.push(parseBasicRecord(tuple));

@@ -559,11 +559,7 @@ describe("FT/1, however it is cut", () => {
   ];
 
   test.each(BASIC_TO_TRACKER)("peer → tracker: %j", (bytes, messages) => {
-    for (const [newline, last] of ENDINGS) {
-      // A list may go on until silence or the end; everything else is whole at its newline.
-      if (last === "" && messages.some(({ verb }) => verb === "FILES")) continue;
-      expectHoweverCut(trackerReader, bytes + newline, last, messages);
-    }
+    for (const [newline, last] of ENDINGS) expectHoweverCut(trackerReader, bytes + newline, last, messages);
   });
 
   test.each(BASIC_TO_HOLDER)("downloader → holder: %j", (bytes, message) => {
@@ -599,14 +595,15 @@ describe("FT/1, however it is cut", () => {
     expect(settled(said)).toEqual([{ verb: "FILES", profile: 1, records: [basicNotes, basicData] }]);
   });
 
-  test("a list is handed over after silence or the end, once", () => {
+  test("a list is handed over when all that has arrived is whole, once", () => {
     const inbox = new TrackerInbox(MAX_FILES);
-    inbox.push(utf8.encode(`${BASIC_NOTES}\n`));
+    inbox.push(utf8.encode(`${BASIC_NOTES}\n${BASIC_DATA}`));
     expect(drain(inbox)).toEqual([]);
     expect(inbox.listensForSilence).toBe(true);
-    inbox.silence();
+    inbox.push(utf8.encode("\n"));
     expect(drain(inbox)).toHaveLength(1);
     expect(inbox.listensForSilence).toBe(false);
+    inbox.silence();
     inbox.end();
     expect(drain(inbox)).toEqual([]);
   });
@@ -614,10 +611,8 @@ describe("FT/1, however it is cut", () => {
   test("a list handed over does not grow behind the back of whoever keeps it", () => {
     const inbox = new TrackerInbox(MAX_FILES);
     inbox.push(utf8.encode(`${BASIC_NOTES}\n`));
-    inbox.silence();
     const [first] = drain(inbox);
     inbox.push(utf8.encode(`${BASIC_DATA}\n`));
-    inbox.silence();
     drain(inbox);
     expect(first).toEqual({ verb: "FILES", profile: 1, records: [basicNotes] });
   });
