@@ -1,8 +1,8 @@
 // Terminal: the guided prompts. The only file that imports @clack/prompts; everything from outside is made printable here.
 
 import { autocomplete, intro, isCancel, log, multiselect, note, outro, select, text } from "@clack/prompts";
-import { measure } from "./cli.ts";
-import { CancelledError, orCancelled, sentenceOf } from "./error.ts";
+import { measure, orCancelled } from "./cli.ts";
+import { CancelledError, sentenceOf } from "./error.ts";
 import type { FileRecord } from "./record.ts";
 import type { LeftOut, SharedFile } from "./share.ts";
 import { fit, formatSize, plural, printable, wrap } from "./text.ts";

@@ -1,4 +1,4 @@
-// What the programs share as command-line programs: reading what a person typed, standard output, exit codes.
+// What the programs share as command-line programs: reading what a person typed, standard output, stopping, exit codes.
 
 import { type ParseArgsConfig, parseArgs } from "node:util";
 import { version } from "../package.json";
@@ -52,6 +52,22 @@ export function nameArgument(text: string): FileName {
     return parseFileName(text.normalize("NFC"));
   } catch (error) {
     throw new UsageError(`"${fit(printable(text), 60, measure)}" cannot be a file's name. ${sentenceOf(error)}`);
+  }
+}
+
+/** What a promise gives, or a `CancelledError` as soon as the signal says so; what the promise does then is nobody's concern. */
+export async function orCancelled<Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> {
+  let cancel = () => {};
+  const cancelled = new Promise<never>((_, reject) => {
+    cancel = () => reject(new CancelledError());
+  });
+  if (signal.aborted) cancel();
+  signal.addEventListener("abort", cancel);
+  promise.catch(() => undefined);
+  try {
+    return await Promise.race([cancelled, promise]);
+  } finally {
+    signal.removeEventListener("abort", cancel);
   }
 }
 

@@ -38,19 +38,3 @@ export function codeOf(error: unknown): string {
   if (typeof error !== "object" || error === null || !("code" in error)) return "";
   return typeof error.code === "string" ? error.code : "";
 }
-
-/** What a promise gives, or a `CancelledError` as soon as the signal says so; what the promise does then is nobody's concern. */
-export async function orCancelled<Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> {
-  let cancel = () => {};
-  const cancelled = new Promise<never>((_, reject) => {
-    cancel = () => reject(new CancelledError());
-  });
-  if (signal.aborted) cancel();
-  signal.addEventListener("abort", cancel);
-  promise.catch(() => undefined);
-  try {
-    return await Promise.race([cancelled, promise]);
-  } finally {
-    signal.removeEventListener("abort", cancel);
-  }
-}

@@ -18,11 +18,6 @@ export function pieceSizeOf(size: number): number {
   return piece;
 }
 
-/** How many pieces a file of `size` bytes has; an empty file has none. */
-export function pieceCountOf(size: number): number {
-  return Math.ceil(size / pieceSizeOf(size));
-}
-
 /** The hashes of the 16 KiB blocks of `data` (the last one may be short), as a layer. */
 export function blockLayer(data: Uint8Array, sha256: Sha256): Uint8Array {
   const layer = new Uint8Array(Math.ceil(data.length / BLOCK) * HASH);
