@@ -17,13 +17,14 @@ import {
   measure,
   nameArgument,
   numberOption,
+  orCancelled,
   out,
   parseTracker,
   readArguments,
   runProgram,
   VERSION,
 } from "./lib/cli.ts";
-import { CancelledError, codeOf, FtError, orCancelled, UsageError } from "./lib/error.ts";
+import { CancelledError, codeOf, FtError, UsageError } from "./lib/error.ts";
 import { type FetchEvent, fetchFile } from "./lib/fetch.ts";
 import { guide } from "./lib/guide.ts";
 import { HashPool, sha256 } from "./lib/hash.ts";
@@ -134,6 +135,8 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
   const pool = new HashPool(new URL("./lib/hasher.ts", import.meta.url));
   const cache = new RootCache(options.cachePath);
   const stopped = new AbortController();
+  /** Downloads under way: stopping waits until each has put its part file in order. */
+  const downloads = new Set<Promise<unknown>>();
   for (const file of share.files) file.root = cache.get(file);
 
   const knownUntil = new Map<Address, number>();
@@ -235,8 +238,9 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
 
   async function download(
     records: [FileRecord, ...FileRecord[]],
-    { folder, overwrite, signal: cancel, report: tell }: DownloadOptions,
+    { folder, overwrite, signal, report: tell }: DownloadOptions,
   ): Promise<Downloaded> {
+    const cancel = AbortSignal.any([signal, stopped.signal]);
     const [{ name, size, root }] = records;
     const holders = records.filter((record) => isDialable(record) && !isOwn(record));
     checkFolder(folder);
@@ -289,11 +293,17 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     uploads: server.uploads,
     computeRoots: () => void computeRoots(),
     isOwn,
-    download,
+    download: (records, how) => {
+      const running = download(records, how);
+      downloads.add(running);
+      const ended = () => downloads.delete(running);
+      running.then(ended, ended);
+      return running;
+    },
     stop: async () => {
       stopped.abort();
       listener.stop();
-      await session.leave();
+      await Promise.allSettled([session.leave(), ...downloads]);
       pool.close();
       await cache.save();
     },
