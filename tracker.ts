@@ -256,7 +256,8 @@ export function startTracker(options: TrackerOptions): Tracker {
           else searchBasic(message.name);
           break;
         case "LIST":
-          found(catalog.list(message.id, message, seer));
+          if (message.root === undefined) found(catalog.list(message.id, message, seer));
+          else found(catalog.holders(message.root, message, seer));
           break;
         case "WHO":
           reply({ verb: "PEERS", peers: catalog.who(message, seer) });
@@ -301,7 +302,7 @@ export function startTracker(options: TrackerOptions): Tracker {
     }
 
     function accept(port: number, records: FileRecord[]): void {
-      if (records.length === 0) {
+      if (records.every(({ part }) => part)) {
         refused("no-files", "It shares nothing.");
         leave("shares nothing any more");
         finish();
@@ -353,6 +354,7 @@ export function startTracker(options: TrackerOptions): Tracker {
     function add(record: FileRecord): void {
       if (channel.ended || member === undefined) tooLate();
       else if (catalog.add(member.id, record, options.maxFiles)) reply({ verb: "OK" });
+      else if (record.part) reply({ verb: "ERROR", code: "too-many-parts", words: "These are too many unfinished files." });
       else refuse("too-many-files", `This tracker takes ${plural(options.maxFiles, "file")} a peer.`);
     }
 

@@ -33,11 +33,17 @@ interface Entry {
 interface Shelf {
   member: Member;
   entries: Map<FileName, Entry>;
+  /** How many of them are of files that are still being fetched: those do not count. */
+  parts: number;
   bytes: number;
 }
 
+/** Unfinished files that a peer may announce. */
+const MAX_PARTS = 32;
+
 export class Catalog {
   readonly #names = new Map<FileName, Entry[]>();
+  readonly #roots = new Map<string, Entry[]>();
   readonly #shelves = new Map<string, Shelf>();
   /** How many members come from an address. */
   readonly #addresses = new Map<Address, number>();
@@ -48,7 +54,7 @@ export class Catalog {
     return this.#shelves.size;
   }
 
-  /** Records in the index. */
+  /** Records of whole files in the index. */
   get files(): number {
     return this.#files;
   }
@@ -57,7 +63,7 @@ export class Catalog {
   put(member: Member, records: FileRecord[]): void {
     let shelf = this.#shelves.get(member.id);
     if (shelf === undefined) {
-      shelf = { member, entries: new Map(), bytes: 0 };
+      shelf = { member, entries: new Map(), parts: 0, bytes: 0 };
       this.#shelves.set(member.id, shelf);
       this.#addresses.set(member.address, (this.#addresses.get(member.address) ?? 0) + 1);
     } else {
@@ -71,7 +77,11 @@ export class Catalog {
   add(id: string, record: FileRecord, maxFiles: number): boolean {
     const shelf = this.#shelves.get(id);
     if (shelf === undefined) return false;
-    if (!shelf.entries.has(record.name) && shelf.entries.size >= maxFiles) return false;
+    const old = shelf.entries.get(record.name)?.record;
+    const parts = shelf.parts - (old?.part ? 1 : 0);
+    const files = shelf.entries.size - (old === undefined ? 0 : 1) - parts;
+    // The last whole file does not become an unfinished one: a peer shares at least one.
+    if (record.part ? parts >= MAX_PARTS || files === 0 : files >= maxFiles) return false;
     this.#shelve(shelf, record);
     return true;
   }
@@ -80,7 +90,7 @@ export class Catalog {
   drop(id: string, name: FileName): "dropped" | "missing" | "last" {
     const entry = this.#shelves.get(id)?.entries.get(name);
     if (entry === undefined) return "missing";
-    if (entry.holder.entries.size === 1) return "last";
+    if (!entry.record.part && entry.holder.entries.size - entry.holder.parts === 1) return "last";
     this.#unlist(entry);
     return "dropped";
   }
@@ -122,12 +132,18 @@ export class Catalog {
     return entries.slice(0, limit).map((entry) => lineFor(entry, seer));
   }
 
-  /** FT/1: the same, five fields a line. */
+  /** FT/1: the same, five fields a line. An FT/1 peer could not tell an unfinished file from a whole one. */
   searchBasic(name: FileName, seer: Seer, limit: number): string[] {
-    const entries = this.#names.get(name) ?? [];
+    const entries = (this.#names.get(name) ?? []).filter(({ record }) => !record.part);
     return entries
       .slice(0, limit)
       .map(({ holder, record }) => formatFoundRecord({ ...record, address: addressFor(holder.member, seer) }));
+  }
+
+  /** A page of the records of one content, whatever its holders call it. */
+  holders(root: string, { offset, limit }: Page, seer: Seer): string[] {
+    const entries = this.#roots.get(root) ?? [];
+    return entries.slice(offset, offset + limit).map((entry) => lineFor(entry, seer));
   }
 
   /** A page of one peer's records, or of all. */
@@ -153,12 +169,12 @@ export class Catalog {
   who({ offset, limit }: Page, seer: Seer): PeerLine[] {
     const lines: PeerLine[] = [];
     let at = 0;
-    for (const { member, entries, bytes } of this.#shelves.values()) {
+    for (const { member, entries, parts, bytes } of this.#shelves.values()) {
       if (lines.length >= limit) break;
       if (at++ < offset) continue;
       const { id, port, agent, since } = member;
       const bounded = Math.min(bytes, Number.MAX_SAFE_INTEGER);
-      lines.push({ id, address: addressFor(member, seer), port, files: entries.size, bytes: bounded, agent, since });
+      lines.push({ id, address: addressFor(member, seer), port, files: entries.size - parts, bytes: bounded, agent, since });
     }
     return lines;
   }
@@ -170,22 +186,38 @@ export class Catalog {
     const [before, after] = formatRecordAround(own);
     const entry: Entry = { holder: shelf, record: own, before, after };
     shelf.entries.set(record.name, entry);
-    shelf.bytes += record.size;
-    this.#files += 1;
-    const entries = this.#names.get(record.name);
-    if (entries === undefined) this.#names.set(record.name, [entry]);
-    else entries.push(entry);
+    if (record.part) shelf.parts += 1;
+    else {
+      shelf.bytes += record.size;
+      this.#files += 1;
+    }
+    list(this.#names, record.name, entry);
+    if (record.root !== undefined) list(this.#roots, record.root, entry);
   }
 
   #unlist(entry: Entry): void {
     const { holder, record } = entry;
     holder.entries.delete(record.name);
-    holder.bytes -= record.size;
-    this.#files -= 1;
-    const entries = this.#names.get(record.name) ?? [];
-    entries.splice(entries.indexOf(entry), 1);
-    if (entries.length === 0) this.#names.delete(record.name);
+    if (record.part) holder.parts -= 1;
+    else {
+      holder.bytes -= record.size;
+      this.#files -= 1;
+    }
+    unlist(this.#names, record.name, entry);
+    if (record.root !== undefined) unlist(this.#roots, record.root, entry);
   }
+}
+
+function list<Key>(index: Map<Key, Entry[]>, key: Key, entry: Entry): void {
+  const entries = index.get(key);
+  if (entries === undefined) index.set(key, [entry]);
+  else entries.push(entry);
+}
+
+function unlist<Key>(index: Map<Key, Entry[]>, key: Key, entry: Entry): void {
+  const entries = index.get(key) ?? [];
+  entries.splice(entries.indexOf(entry), 1);
+  if (entries.length === 0) index.delete(key);
 }
 
 function lineFor({ holder, before, after }: Entry, seer: Seer): string {

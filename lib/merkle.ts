@@ -4,6 +4,12 @@
 /** SHA-256 of `data`, written into `out` (32 bytes). */
 export type Sha256 = (data: Uint8Array, out: Uint8Array) => void;
 
+/** A file's content id (64 hex digits) and the hashes of its pieces, one after the other. */
+export interface Tree {
+  root: string;
+  pieces: Uint8Array;
+}
+
 export const BLOCK = 16 * 1024;
 export const HASH = 32;
 
@@ -16,6 +22,11 @@ export function pieceSizeOf(size: number): number {
   let piece = SMALLEST_PIECE;
   while (piece < LARGEST_PIECE && size / piece > PIECES_WANTED) piece *= 2;
   return piece;
+}
+
+/** How many pieces a file of `size` bytes has. */
+export function pieceCountOf(size: number): number {
+  return Math.ceil(size / pieceSizeOf(size));
 }
 
 /** The hashes of the 16 KiB blocks of `data` (the last one may be short), as a layer. */
@@ -47,6 +58,29 @@ export function rootOf(pieces: Uint8Array, fileSize: number, sha256: Sha256): Ui
   let padding = new Uint8Array(HASH);
   for (let size = BLOCK; size < pieceSizeOf(fileSize); size *= 2) padding = parent(padding, padding, sha256);
   return fold(pieces, powerOfTwoFrom(pieces.length / HASH), padding, sha256);
+}
+
+/**
+ * The layer of larger pieces above a file's own: `step` (a power of two) of its pieces make one. The last one is padded as the
+ * tree is.
+ */
+export function layerAbove(pieces: Uint8Array, fileSize: number, step: number, sha256: Sha256): Uint8Array {
+  const count = pieces.length / HASH;
+  if (step === 1) return pieces;
+  if (step >= count) return rootOf(pieces, fileSize, sha256);
+  const padding = pieceOfNothing(fileSize, sha256);
+  const above = new Uint8Array(Math.ceil(count / step) * HASH);
+  for (let i = 0; i < count; i += step) {
+    above.set(fold(pieces.subarray(i * HASH, (i + step) * HASH), step, padding, sha256), (i / step) * HASH);
+  }
+  return above;
+}
+
+/** The hash that stands where the tree is padded, as high as a piece. */
+function pieceOfNothing(fileSize: number, sha256: Sha256): Uint8Array {
+  let padding = new Uint8Array(HASH);
+  for (let size = BLOCK; size < pieceSizeOf(fileSize); size *= 2) padding = parent(padding, padding, sha256);
+  return padding;
 }
 
 /** Folds a layer up to one hash, padded on the right with `padding` to `width` hashes (a power of two). */

@@ -22,8 +22,9 @@
 //       HELLO FT/2 agent=…            → HI FT/2 name=… max=… key=… you=…
 //       FILES n port=p, n records     → WELCOME id=… pass=… peers=… files=…   (later again: a new list, a new pass)
 //       ADD <record>  ·  DROP name    → OK  ·  NOT FOUND (no such record)  ·  ERROR last-file
+//                                       A record with part=1 comes by ADD only, and is not counted among the files of the peer.
 //       SEARCH: name                  → FOUND: n, n records  ·  NOT FOUND
-//       LIST id=… offset=… limit=…    → the same
+//       LIST id=… root=… offset=… limit=…  → the same; of one peer, of one content, or everything
 //       WHO offset=… limit=…          → PEERS: n, n lines id=… address=… port=… files=… bytes=… agent=… since=…
 //       KNOWN address                 → YES  ·  NO
 //       PING                          → PONG
@@ -32,14 +33,22 @@
 //     peer → peer
 //       HELLO FT/2 pass=…             → HI FT/2
 //       DOWNLOAD root=…|name=… offset=… length=…   → FILE: length=n size=total, n raw bytes  ·  BUSY position=k  ·  NOT FOUND  ·  ERROR
+//       TREE root=… piece=bytes       → TREE: n, n × 32 raw bytes  ·  NOT FOUND  ·  ERROR
+//       HAVE root=…                   → HAVE: n, n raw bytes  ·  NOT FOUND
 //       BYE                           → close
 //
-// A record is <name,type,size,DD/MM/YY,address,port;v=2;mtime=…;root=…>. Replies come in the order of the requests, which may
+// A piece has the size that `pieceSizeOf` gives for the file; TREE may ask for larger ones too. HAVE's bit 7 of byte 0 is piece 0;
+// a whole file is all ones, spare bits too, which mean nothing. DOWNLOAD of what an unfinished holder has not verified yet is ERROR
+// not-here. BUSY: all slots are taken and position is the place in the queue; who asks again every second or so keeps the place,
+// and the slot, once it is free. While others wait, a slot goes to the next after ten seconds.
+//
+// A record is <name,type,size,DD/MM/YY,address,port;v=2;mtime=…;root=…;part=1>. Replies come in the order of the requests, which may
 // be pipelined. What is not accepted gets no answer: FILES 0, and every request before FILES. A tracker that has already
 // answered `HELLO` with `HI` and then sees ` FT/2 …` follow completes its line, so the bytes are the same however they were cut.
 
 import { ProtocolError } from "./error.ts";
 import { decodeText, Frame } from "./frame.ts";
+import { HASH } from "./merkle.ts";
 import {
   type Address,
   escapeField,
@@ -103,7 +112,7 @@ export type ToTracker =
   | { verb: "ADD"; record: FileRecord }
   | { verb: "DROP"; name: FileName }
   | { verb: "SEARCH"; name: FileName }
-  | ({ verb: "LIST"; id?: string } & Page)
+  | ({ verb: "LIST"; id?: string; root?: string } & Page)
   | ({ verb: "WHO" } & Page)
   | { verb: "KNOWN"; address: Address }
   | { verb: "PING" }
@@ -130,6 +139,8 @@ export type ToHolder =
   | { verb: "HELLO"; pass: string }
   | { verb: "DOWNLOAD"; profile: 1; name: string; size?: number; spaced: boolean }
   | { verb: "DOWNLOAD"; profile: 2; root?: string; name?: string; offset: number; length?: number }
+  | { verb: "TREE"; root: string; piece: number }
+  | { verb: "HAVE"; root: string }
   | { verb: "BYE" }
   | { verb: "UNKNOWN"; word: string };
 
@@ -138,6 +149,10 @@ export type FromHolder =
   /** `length` raw bytes follow; the whole file has `size`. */
   | { verb: "FILE"; length: number; size: number }
   | { verb: "BUSY"; position: number }
+  /** `count` hashes of 32 raw bytes follow. */
+  | { verb: "TREE"; count: number }
+  /** `length` raw bytes follow. */
+  | { verb: "HAVE"; length: number }
   | { verb: "NOT FOUND" }
   | { verb: "ERROR"; code: string; words: string };
 
@@ -158,8 +173,11 @@ export function encodeToTracker(message: Exclude<ToTracker, { profile: 1 } | { v
       return `DROP ${escapeField(message.name)}\n`;
     case "SEARCH":
       return `SEARCH: ${escapeField(message.name)}\n`;
-    case "LIST":
-      return `LIST ${message.id === undefined ? "" : `id=${escapeValue(message.id)} `}${encodePage(message)}\n`;
+    case "LIST": {
+      const id = message.id === undefined ? "" : `id=${escapeValue(message.id)} `;
+      const root = message.root === undefined ? "" : `root=${message.root} `;
+      return `LIST ${id}${root}${encodePage(message)}\n`;
+    }
     case "WHO":
       return `WHO ${encodePage(message)}\n`;
     case "KNOWN":
@@ -225,6 +243,10 @@ export function encodeToHolder(message: Exclude<ToHolder, { profile: 1 } | { ver
       const length = message.length === undefined ? "" : ` length=${message.length}`;
       return `DOWNLOAD${root}${name} offset=${message.offset}${length}\n`;
     }
+    case "TREE":
+      return `TREE root=${message.root} piece=${message.piece}\n`;
+    case "HAVE":
+      return `HAVE root=${message.root}\n`;
     case "BYE":
       return "BYE\n";
     default:
@@ -241,6 +263,10 @@ export function encodeFromHolder(message: FromHolder): string {
       return `FILE: length=${message.length} size=${message.size}\n`;
     case "BUSY":
       return `BUSY position=${message.position}\n`;
+    case "TREE":
+      return `TREE: ${message.count}\n`;
+    case "HAVE":
+      return `HAVE: ${message.length}\n`;
     case "NOT FOUND":
       return "NOT FOUND\n";
     case "ERROR":
@@ -490,7 +516,8 @@ export class TrackerInbox extends Inbox<ToTracker> {
       case "LIST": {
         const values = valuesOf(rest);
         const id = values.get("id");
-        return { verb, ...(id === undefined ? {} : { id }), ...pageOf(values) };
+        const root = values.has("root") ? rootOf(values) : undefined;
+        return { verb, ...(id === undefined ? {} : { id }), ...(root === undefined ? {} : { root }), ...pageOf(values) };
       }
       case "WHO":
         return { verb, ...pageOf(valuesOf(rest)) };
@@ -652,22 +679,23 @@ export class HolderInbox extends Inbox<ToHolder> {
         this.#hello = false;
         return { verb, pass: values.get("pass") ?? "" };
       case "DOWNLOAD": {
-        const root = values.get("root");
+        const root = values.has("root") ? rootOf(values) : undefined;
         const name = values.get("name");
         const length = values.has("length") ? wholeOf(values, "length") : undefined;
         if (root === undefined && name === undefined) throw new ProtocolError("bad-request", "DOWNLOAD needs root= or name=.");
-        if (root !== undefined && parseRoot(root) === undefined) {
-          throw new ProtocolError("bad-request", "DOWNLOAD's root is not 64 hex digits.");
-        }
         return {
           verb,
           profile: 2,
-          ...(root === undefined ? {} : { root: root.toLowerCase() }),
+          ...(root === undefined ? {} : { root }),
           ...(name === undefined ? {} : { name }),
           offset: values.has("offset") ? wholeOf(values, "offset") : 0,
           ...(length === undefined ? {} : { length }),
         };
       }
+      case "TREE":
+        return { verb, root: rootOf(values), piece: wholeOf(values, "piece") };
+      case "HAVE":
+        return { verb, root: rootOf(values) };
       case "BYE":
         return { verb };
       default:
@@ -676,7 +704,7 @@ export class HolderInbox extends Inbox<ToHolder> {
   }
 }
 
-/** Holder → downloader, FT/2: lines, and raw bytes where a FILE line says so. */
+/** Holder → downloader, FT/2: lines, and raw bytes where a line says so. */
 export class DownloadInbox extends Inbox<FromHolder> {
   #body = 0;
 
@@ -709,6 +737,13 @@ export class DownloadInbox extends Inbox<FromHolder> {
       }
       case "BUSY":
         return { verb, position: wholeOf(valuesOf(rest), "position") };
+      case "TREE:":
+      case "HAVE:": {
+        const count = parseWhole(rest);
+        if (count === undefined) throw new ProtocolError("bad-number", `${verb} needs a whole number.`);
+        this.#body = verb === "TREE:" ? count * HASH : count;
+        return verb === "TREE:" ? { verb: "TREE", count } : { verb: "HAVE", length: count };
+      }
       case "ERROR":
         return errorOf(rest);
       default:
@@ -786,6 +821,12 @@ function wholeOf(values: Map<string, string>, key: string): number {
   const value = parseWhole(need(values, key));
   if (value === undefined) throw new ProtocolError("bad-number", `${key}= needs a whole number.`);
   return value;
+}
+
+function rootOf(values: Map<string, string>): string {
+  const root = parseRoot(need(values, "root"));
+  if (root === undefined) throw new ProtocolError("bad-request", "root= needs 64 hex digits.");
+  return root;
 }
 
 function pageOf(values: Map<string, string>): Page {

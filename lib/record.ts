@@ -30,6 +30,8 @@ export interface FileRecord extends Endpoint {
   /** Exact time of last modification, ISO 8601 UTC. */
   mtime?: string;
   root?: string;
+  /** Its holder is still fetching it, and has some of its pieces. */
+  part?: true;
 }
 
 export const NAME_LIMIT = 255;
@@ -158,6 +160,9 @@ export function parseRecord(text: string): FileRecord {
         }
         record.mtime = value;
         break;
+      case "part":
+        if (value === "1") record.part = true;
+        break;
       case "root": {
         const root = parseRoot(value);
         if (root === undefined) throw new ProtocolError("bad-record", "The record's root is not 64 hex digits.");
@@ -212,6 +217,7 @@ export function formatRecordAround(record: Omit<FileRecord, "address">): [before
     record.v2 ? ";v=2" : "",
     record.mtime === undefined ? "" : `;mtime=${record.mtime}`,
     record.root === undefined ? "" : `;root=${record.root}`,
+    record.part ? ";part=1" : "",
   ].join("");
   return [
     `<${escapeField(record.name)},${escapeField(record.type)},${record.size},${record.date},`,
@@ -274,7 +280,7 @@ function cutToBytes(text: string, limit: number): string {
   return kept;
 }
 
-/** Records of the same content: by root where there is one, else each by itself. Most holders first, then the newest. */
+/** Records of the same content: by root where there is one, else each by itself. Most whole holders first, then the newest. */
 export function groupByContent(records: FileRecord[]): [FileRecord, ...FileRecord[]][] {
   const groups = new Map<string, [FileRecord, ...FileRecord[]]>();
   for (const record of records) {
@@ -283,7 +289,14 @@ export function groupByContent(records: FileRecord[]): [FileRecord, ...FileRecor
     if (group === undefined) groups.set(key, [record]);
     else group.push(record);
   }
-  return [...groups.values()].sort((a, b) => b.length - a.length || modifiedOf(b[0]).localeCompare(modifiedOf(a[0])));
+  return [...groups.values()].sort(
+    (a, b) => wholeHolders(b) - wholeHolders(a) || b.length - a.length || modifiedOf(b[0]).localeCompare(modifiedOf(a[0])),
+  );
+}
+
+/** How many of these have the whole file. */
+export function wholeHolders(records: FileRecord[]): number {
+  return records.filter(({ part }) => !part).length;
 }
 
 /** When the file was last modified: exactly where that is known, else the day, as ISO 8601. */

@@ -1,0 +1,73 @@
+// A lock beside a part file: says that this process is at work on it, so that a second one does not damage it.
+
+import { lstatSync, readFileSync, unlinkSync, utimesSync, writeFileSync } from "node:fs";
+import { codeOf } from "./error.ts";
+
+const BEAT_MS = 5_000;
+const STALE_MS = 30_000;
+
+export class Lock {
+  static readonly #mine = new Set<string>();
+  readonly #path: string;
+  readonly #beat: ReturnType<typeof setInterval>;
+
+  private constructor(path: string) {
+    this.#path = path;
+    Lock.#mine.add(path);
+    this.#beat = setInterval(() => {
+      const now = new Date();
+      try {
+        utimesSync(path, now, now);
+      } catch {
+        // Somebody removed it; nothing depends on that but a second fetch of the same file.
+      }
+    }, BEAT_MS);
+    this.#beat.unref();
+  }
+
+  /** The lock, or undefined when somebody holds it. Throws the system's error when it cannot be written. */
+  static take(path: string): Lock | undefined {
+    if (Lock.#mine.has(path) || isHeld(path)) return undefined;
+    removeIfThere(path);
+    writeFileSync(path, String(process.pid), { flag: "wx" });
+    return new Lock(path);
+  }
+
+  release(): void {
+    clearInterval(this.#beat);
+    Lock.#mine.delete(this.#path);
+    if (holderOf(this.#path) === process.pid) removeIfThere(this.#path);
+  }
+}
+
+/** Removes a file; one that is not there is as good. */
+export function removeIfThere(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch (error) {
+    if (codeOf(error) !== "ENOENT") throw error;
+  }
+}
+
+/** A lock counts while its process lives and beats; kill -9 leaves one that does not count. */
+function isHeld(path: string): boolean {
+  const pid = holderOf(path);
+  if (pid === undefined || pid === process.pid) return false;
+  try {
+    if (Date.now() - lstatSync(path).mtimeMs > STALE_MS) return false;
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return codeOf(error) === "EPERM";
+  }
+}
+
+/** The process that a lock names, if it is a lock. */
+function holderOf(path: string): number | undefined {
+  try {
+    const pid = lstatSync(path).isFile() ? Number(readFileSync(path, "utf8")) : 0;
+    return Number.isInteger(pid) && pid > 0 ? pid : undefined;
+  } catch {
+    return undefined;
+  }
+}
