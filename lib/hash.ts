@@ -3,7 +3,7 @@
 import { FtError } from "./error.ts";
 import { concatBytes } from "./frame.ts";
 import type { HashJob, HashResult, Stretch } from "./hasher.ts";
-import { pieceSizeOf, rootOf, type Sha256 } from "./merkle.ts";
+import { pieceSizeOf, rootOf, type Sha256, type Tree } from "./merkle.ts";
 
 /** A job is about this many bytes: large enough that messages cost nothing, small enough that all workers share a file. */
 export const HASH_JOB = 4 * 1024 * 1024;
@@ -31,6 +31,13 @@ interface Hand {
   jobs: Map<number, Waiting>;
 }
 
+export interface HashingOptions {
+  /** Only so much from the start. */
+  length?: number;
+  onHashed?: ((bytes: number) => void) | undefined;
+  signal?: AbortSignal | undefined;
+}
+
 /** Workers start with the first job and do not keep the process alive. */
 export class HashPool {
   readonly #script: URL;
@@ -54,24 +61,34 @@ export class HashPool {
     });
   }
 
-  /** The content id of an open file of `size` bytes, all workers at it. Fails when the file becomes shorter. */
-  async root(fd: number, size: number, onHashed?: (bytes: number) => void, signal?: AbortSignal): Promise<string> {
+  /**
+   * The hashes of an open file's pieces, all workers at it: of all of them, or of the first `length` bytes (whole pieces). Fails
+   * when the file becomes shorter.
+   */
+  async pieces(fd: number, size: number, options: HashingOptions = {}): Promise<Uint8Array> {
+    const { length: end = size, onHashed, signal } = options;
     const step = Math.max(HASH_JOB, pieceSizeOf(size));
-    const layers: Uint8Array[] = new Array(Math.ceil(size / step));
+    const layers: Uint8Array[] = new Array(Math.ceil(end / step));
     let next = 0;
     const run = async () => {
       while (next < layers.length) {
         signal?.throwIfAborted();
         const index = next++;
         const offset = index * step;
-        const length = Math.min(step, size - offset);
+        const length = Math.min(step, end - offset);
         layers[index] = await this.layer({ fd, offset, length, fileSize: size });
         onHashed?.(length);
       }
     };
     // Two jobs a worker, so that none waits for the next message.
     await Promise.all(Array.from({ length: 2 * this.#size }, run));
-    return rootHex(concatBytes(layers), size);
+    return concatBytes(layers);
+  }
+
+  /** The tree of an open file of `size` bytes. Fails when the file becomes shorter. */
+  async tree(fd: number, size: number, options: HashingOptions = {}): Promise<Tree> {
+    const pieces = await this.pieces(fd, size, options);
+    return { root: rootHex(pieces, size), pieces };
   }
 
   /** Ends the workers; jobs under way fail. */

@@ -1,9 +1,14 @@
 // One downloader's conversation with this peer: who may have what, and how the bytes go out. Disk and passes are handed in.
 
 import type { Channel } from "./channel.ts";
+import { type Clock, systemClock } from "./clock.ts";
 import { ProtocolError } from "./error.ts";
+import { HASH, layerAbove, pieceCountOf, pieceSizeOf, type Sha256 } from "./merkle.ts";
 import { basic, encodeFromHolder, HolderInbox, SILENCE_MS, type ToHolder } from "./message.ts";
+import { PieceSet } from "./pieces.ts";
+import type { RateLimit } from "./rate.ts";
 import type { Address, Endpoint } from "./record.ts";
+import { DEFAULT_SLOTS, type Seat, Slots } from "./slots.ts";
 
 /** Read and sent in pieces of this size. */
 const BLOCK = 256 * 1024;
@@ -16,22 +21,45 @@ const SLOWEST = 1024;
 const SLOWEST_OVER_MS = 30_000;
 /** Requests that wait for their turn. */
 const WAITING_REQUESTS = 64;
+/** An upload without a request for this long is over. */
+const UPLOAD_IDLE_MS = 1_000;
+/** FT/1 has no word for a queue: such a downloader waits, and its place is looked after this often. */
+const QUEUE_MS = 500;
 
 /** A file as the serving engine sees it. */
 export interface Served {
   readonly size: number;
   read(into: Uint8Array, at: number): Promise<number>;
   unchanged(): boolean;
+  /** Of a file that is still being fetched: whether all of this stretch is here and verified. */
+  has?(offset: number, length: number): boolean;
   close(): void;
+}
+
+/** What is known of a content that can be served. */
+export interface Known {
+  size: number;
+  /** The hashes of its pieces. */
+  pieces: Uint8Array;
+  /** Of a file that is still being fetched: which pieces are here. */
+  have?: PieceSet;
 }
 
 export interface ServeOptions {
   /** Opens a file of the list that fits everything asked for; undefined for anything else. */
   open(wanted: { name?: string; root?: string; size?: number }): { name: string; file: Served } | undefined;
+  /** Looks up a content by its id. */
+  look(root: string): Known | undefined;
+  sha256: Sha256;
+  /** Uploads at once; the others queue. */
+  slots?: number;
+  /** Over all uploads. */
+  limit?: RateLimit | undefined;
+  clock?: Clock;
   /** A file was not what was announced any more. */
   changed(name: string): void;
-  /** Why a pass is not good from this address, as a sentence; undefined when it is. */
-  refusePass(pass: string, from: Address): string | undefined;
+  /** Whose pass this is, or why it is not good from this address, as a sentence. */
+  readPass(pass: string, from: Address): { id: string } | { refusal: string };
   /** FT/1: whether the tracker knows this address as an accepted peer's. */
   known(from: Address): Promise<boolean>;
   report(event: ServeEvent): void;
@@ -57,14 +85,21 @@ export interface Upload {
 export class Server {
   readonly uploads = new Set<Upload>();
   readonly #options: ServeOptions;
+  readonly #slots: Slots;
 
   constructor(options: ServeOptions) {
     this.#options = options;
+    this.#slots = new Slots(options.slots ?? DEFAULT_SLOTS, options.clock ?? systemClock);
+  }
+
+  /** How many downloaders wait for a slot. */
+  get waiting(): number {
+    return this.#slots.waiting;
   }
 
   /** Takes over an accepted connection. */
   accept(channel: Channel): void {
-    new Conversation(channel, this.#options, this.uploads).start();
+    new Conversation(channel, this.#options, this.uploads, this.#slots).start();
   }
 }
 
@@ -78,16 +113,22 @@ class Conversation {
   #deaf = false;
   #busy = false;
   #over = false;
-  #accepted = false;
+  /** Once it is accepted. */
+  #seat: Seat | undefined;
   #silence: ReturnType<typeof setTimeout> | undefined;
   #onDrain: (() => void) | undefined;
   #upload: Upload | undefined;
   #buffers: [Uint8Array, Uint8Array] | undefined;
+  readonly #slots: Slots;
+  readonly #clock: Clock;
+  #cancelEnd = () => {};
 
-  constructor(channel: Channel, options: ServeOptions, uploads: Set<Upload>) {
+  constructor(channel: Channel, options: ServeOptions, uploads: Set<Upload>, slots: Slots) {
     this.#channel = channel;
     this.#options = options;
     this.#uploads = uploads;
+    this.#slots = slots;
+    this.#clock = options.clock ?? systemClock;
   }
 
   start(): void {
@@ -109,6 +150,7 @@ class Conversation {
       drain: () => this.#onDrain?.(),
       close: (reason) => {
         this.#over = true;
+        this.#leaveSlot();
         clearTimeout(this.#silence);
         this.#endUpload(reason);
         this.#onDrain?.();
@@ -180,6 +222,12 @@ class Conversation {
         if (request.profile === 1) await this.#serveBasic(request);
         else await this.#serve(request);
         break;
+      case "TREE":
+        this.#giveTree(request.root, request.piece);
+        break;
+      case "HAVE":
+        this.#giveHave(request.root);
+        break;
       case "BYE":
         this.#finish();
         break;
@@ -192,18 +240,52 @@ class Conversation {
   }
 
   #greet(pass: string): void {
-    const reason = this.#options.refusePass(pass, this.#channel.remote.address);
-    if (reason !== undefined) {
-      this.#refuse("not-accepted", reason);
+    const read = this.#options.readPass(pass, this.#channel.remote.address);
+    if ("refusal" in read) {
+      this.#refuse("not-accepted", read.refusal);
       return;
     }
-    this.#accepted = true;
+    this.#seat = { who: read.id };
     this.#channel.limit({ deadline: undefined, idle: IDLE_MS });
     this.#say({ verb: "HI" });
   }
 
+  /** The content that is asked about, for who is accepted; the others, and who asks for what is not here, are told here. */
+  #look(root: string): Known | undefined {
+    if (this.#seat === undefined) {
+      this.#refuse("not-accepted", "Say HELLO with a pass first.");
+      return undefined;
+    }
+    const known = this.#options.look(root);
+    if (known === undefined) this.#say({ verb: "NOT FOUND" });
+    return known;
+  }
+
+  #giveTree(root: string, piece: number): void {
+    const known = this.#look(root);
+    if (known === undefined) return;
+    const own = pieceSizeOf(known.size);
+    const step = piece / own;
+    if (!Number.isInteger(Math.log2(step)) || step < 1) {
+      this.#say({ verb: "ERROR", code: "bad-piece", words: `The pieces of this file have ${own} bytes.` });
+      return;
+    }
+    const layer = layerAbove(known.pieces, known.size, step, this.#options.sha256);
+    this.#say({ verb: "TREE", count: layer.length / HASH });
+    this.#channel.send(layer);
+  }
+
+  #giveHave(root: string): void {
+    const known = this.#look(root);
+    if (known === undefined) return;
+    const bits = (known.have ?? PieceSet.whole(pieceCountOf(known.size))).toBytes();
+    this.#say({ verb: "HAVE", length: bits.length });
+    this.#channel.send(bits);
+  }
+
   async #serve({ root, name, offset, length }: Extract<ToHolder, { verb: "DOWNLOAD"; profile: 2 }>): Promise<void> {
-    if (!this.#accepted) {
+    const seat = this.#seat;
+    if (seat === undefined) {
       this.#refuse("not-accepted", "Say HELLO with a pass first.");
       return;
     }
@@ -219,8 +301,18 @@ class Conversation {
         return;
       }
       const count = Math.min(length ?? file.size, file.size - offset);
+      if (file.has?.(offset, count) === false) {
+        this.#say({ verb: "ERROR", code: "not-here", words: "That part of the file has not arrived here yet." });
+        return;
+      }
+      const position = this.#slots.ask(seat);
+      if (position > 0) {
+        this.#endUpload("it waits for its next turn");
+        this.#say({ verb: "BUSY", position });
+        return;
+      }
       this.#say({ verb: "FILE", length: count, size: file.size });
-      await this.#pump(found, offset, count);
+      await this.#pump(found, offset, count, seat);
     } finally {
       file.close();
     }
@@ -231,13 +323,17 @@ class Conversation {
     const known = await this.#options.known(from).catch(() => false);
     if (this.#over) return;
     if (!known) this.#options.report({ event: "download-refused", address: from, reason: "the tracker does not know it" });
-    const found = known ? this.#options.open({ name, ...(size === undefined ? {} : { size }) }) : undefined;
+    const wanted = { name, ...(size === undefined ? {} : { size }) };
+    const found = known ? this.#options.open(wanted) : undefined;
     if (known && found === undefined) this.#channel.send(basic.notFound);
     if (found !== undefined) {
       try {
         this.#channel.limit({ deadline: undefined });
+        this.#seat = { who: from };
+        while (!this.#over && this.#slots.ask(this.#seat) > 0) await this.#sleep(QUEUE_MS);
+        if (this.#over) return;
         this.#channel.send(spaced ? basic.fileSpaced : basic.file);
-        await this.#pump(found, 0, found.file.size);
+        await this.#pump(found, 0, found.file.size, this.#seat);
       } finally {
         found.file.close();
       }
@@ -245,14 +341,25 @@ class Conversation {
     this.#finish();
   }
 
+  #sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => this.#clock.after(ms, resolve));
+  }
+
+  #leaveSlot(): void {
+    if (this.#seat !== undefined) this.#slots.leave(this.#seat);
+  }
+
   /** Sends a stretch of a file: while one block goes out, the next is read. */
-  async #pump({ name, file }: { name: string; file: Served }, offset: number, count: number): Promise<void> {
+  async #pump({ name, file }: { name: string; file: Served }, offset: number, count: number, seat: Seat): Promise<void> {
     const upload = this.#beginUpload(name, count);
+    const { limit } = this.#options;
+    const size = Math.min(BLOCK, limit?.step ?? BLOCK);
     this.#channel.limit({ idle: undefined });
-    this.#buffers ??= [new Uint8Array(BLOCK), new Uint8Array(BLOCK)];
+    this.#slots.use(seat, true);
+    this.#buffers ??= [new Uint8Array(size), new Uint8Array(size)];
     let [current, other] = this.#buffers;
     const readAt = (at: number, into: Uint8Array) => {
-      const read = file.read(into.subarray(0, Math.min(BLOCK, offset + count - at)), at);
+      const read = file.read(into.subarray(0, Math.min(size, offset + count - at)), at);
       // It is awaited in its turn; until then a failure is nobody's unhandled rejection.
       read.catch(() => undefined);
       return read;
@@ -267,6 +374,11 @@ class Conversation {
       if (got === 0 || !file.unchanged()) {
         this.#options.changed(name);
         throw new Error("changed");
+      }
+      const wait = limit?.spend(got) ?? 0;
+      if (wait > 0) {
+        await this.#sleep(wait);
+        pace.at += wait;
       }
       const block = current.subarray(0, got);
       at += got;
@@ -290,8 +402,10 @@ class Conversation {
         await new Promise((resolve) => setImmediate(resolve));
       }
     }
+    this.#slots.use(seat, false);
     this.#channel.limit({ idle: IDLE_MS });
-    if (this.#requests.length === 0) this.#endUpload("");
+    this.#cancelEnd();
+    this.#cancelEnd = this.#clock.after(UPLOAD_IDLE_MS, () => this.#endUpload(""));
   }
 
   #checkPace(pace: { at: number; sent: number }): { at: number; sent: number } {
@@ -313,6 +427,7 @@ class Conversation {
 
   /** Pipelined requests for one file are one upload. */
   #beginUpload(name: string, count: number): Upload {
+    this.#cancelEnd();
     if (this.#upload !== undefined && this.#upload.name === name) {
       this.#upload.wanted += count;
       return this.#upload;
@@ -326,6 +441,7 @@ class Conversation {
   }
 
   #endUpload(reason: string): void {
+    this.#cancelEnd();
     const upload = this.#upload;
     if (upload === undefined) return;
     this.#upload = undefined;
@@ -346,6 +462,7 @@ class Conversation {
   #finish(): void {
     if (this.#over) return;
     this.#over = true;
+    this.#leaveSlot();
     this.#endUpload("");
     this.#channel.finish();
   }

@@ -1,24 +1,24 @@
 // Disk, outgoing: chooses the files to share, opens and reads them, and notices when one is not what it was.
 
 import {
+  type BigIntStats,
   close,
   closeSync,
   constants,
   fstatSync,
   lstatSync,
   openSync,
-  read,
   readdirSync,
-  readFileSync,
   realpathSync,
   statSync,
 } from "node:fs";
-import { mkdir, rename, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { readFully } from "./disk.ts";
 import { codeOf, UsageError } from "./error.ts";
 import type { HashPool } from "./hash.ts";
 import { type Endpoint, type FileName, type FileRecord, NAME_LIMIT, parseFileName } from "./record.ts";
 import { formatDate, printable } from "./text.ts";
+import type { TreeCache } from "./trees.ts";
 
 /** A symlink swapped in is not followed, a pipe is not waited for. Windows knows neither flag. */
 const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
@@ -32,8 +32,12 @@ export interface SharedFile {
   modified: Date;
   /** Device, inode, size and times: equal means that nobody has touched it. */
   identity: string;
-  /** Content id, once it is computed. */
+  /** Content id, once it is computed, */
   root?: string | undefined;
+  /** and with it the hashes of the pieces. */
+  pieces?: Uint8Array | undefined;
+  /** It was fetched when the list was full: it is served, and announced like an unfinished file, which does not count. */
+  beyond?: true;
 }
 
 /** A file that was not taken, and why, as a clause. */
@@ -156,13 +160,28 @@ function setIdentity(file: SharedFile, fd: number): boolean {
 }
 
 function identityOf(fd: number): string {
-  const { dev, ino, size, mtimeNs, ctimeNs } = fstatSync(fd, { bigint: true });
+  return describeIdentity(fstatSync(fd, { bigint: true }));
+}
+
+function pathIdentityOf(path: string): string {
+  return describeIdentity(lstatSync(path, { bigint: true }));
+}
+
+function describeIdentity({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): string {
   return `${dev} ${ino} ${size} ${mtimeNs} ${ctimeNs}`;
+}
+
+/** One descriptor of a file, for all who read it now. */
+interface Handle {
+  readonly fd: number;
+  readonly identity: string;
+  users: number;
 }
 
 /** What this peer shares. The list is what the records say; nothing else is ever opened. */
 export class Share {
   readonly files: SharedFile[];
+  readonly #handles = new Map<SharedFile, Handle>();
 
   constructor(files: SharedFile[]) {
     this.files = files;
@@ -184,45 +203,77 @@ export class Share {
     if (index >= 0) this.files.splice(index, 1);
   }
 
-  /** Opens a file of the list, if it is still what was announced; else undefined. */
-  open(file: SharedFile): OpenFile | undefined {
-    let fd: number;
-    try {
-      fd = openSync(file.path, OPEN_FLAGS);
-    } catch {
-      return undefined;
-    }
-    const announced = file.identity;
-    const unchanged = () => file.identity === announced && identityOf(fd) === announced;
-    if (!unchanged()) {
-      closeSync(fd);
-      return undefined;
-    }
-    return { size: file.size, read: (into, at) => readFully(fd, into, at), unchanged, close: () => close(fd) };
+  /** Puts a file on the list, in the place of one of the same name. */
+  add(file: SharedFile): void {
+    const index = this.files.findIndex(({ name }) => name === file.name);
+    if (index < 0) this.files.push(file);
+    else this.files[index] = file;
   }
 
-  /** Looks at a file again after it changed: true when it can still be shared. Its root is unknown then. */
+  /** Opens a file of the list, if it is still what was announced; else undefined. */
+  open(file: SharedFile): OpenFile | undefined {
+    const announced = file.identity;
+    const handle = this.#take(file, announced);
+    if (handle === undefined) return undefined;
+    const { fd } = handle;
+    const unchanged = () => file.identity === announced && identityOf(fd) === announced;
+    let open = true;
+    return {
+      size: file.size,
+      read: (into, at) => readFully(fd, into, at),
+      unchanged,
+      close: () => {
+        if (open) this.#giveBack(file, handle);
+        open = false;
+      },
+    };
+  }
+
+  #take(file: SharedFile, announced: string): Handle | undefined {
+    let handle = this.#handles.get(file);
+    if (handle?.identity !== announced) {
+      try {
+        handle = { fd: openSync(file.path, OPEN_FLAGS), identity: announced, users: 0 };
+      } catch {
+        return undefined;
+      }
+      this.#handles.set(file, handle);
+    }
+    handle.users += 1;
+    if (identityOf(handle.fd) === announced) return handle;
+    this.#giveBack(file, handle);
+    return undefined;
+  }
+
+  #giveBack(file: SharedFile, handle: Handle): void {
+    handle.users -= 1;
+    if (handle.users > 0) return;
+    if (this.#handles.get(file) === handle) this.#handles.delete(file);
+    close(handle.fd);
+  }
+
+  /** Whether a file is no longer what was announced, as far as its path tells. */
+  hasChanged(file: SharedFile): boolean {
+    try {
+      return pathIdentityOf(file.path) !== file.identity;
+    } catch {
+      return true;
+    }
+  }
+
+  /** Whether there is a file at this path that could be shared. */
+  canBeRead(file: SharedFile): boolean {
+    return "name" in lookAt(file.path);
+  }
+
+  /** Looks at a file again after it changed: true when it can still be shared. Its content id is unknown then. */
   renew(file: SharedFile): boolean {
     const looked = lookAt(file.path);
     if (!("name" in looked)) return false;
-    Object.assign(file, { size: looked.size, modified: looked.modified, identity: looked.identity, root: undefined });
+    const { size, modified, identity } = looked;
+    Object.assign(file, { size, modified, identity, root: undefined, pieces: undefined });
     return true;
   }
-}
-
-function readFully(fd: number, into: Uint8Array, at: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    let have = 0;
-    const step = () => {
-      read(fd, into, have, into.length - have, at + have, (error, got) => {
-        if (error !== null) return reject(error);
-        have += got;
-        if (got === 0 || have === into.length) return resolve(have);
-        step();
-      });
-    };
-    step();
-  });
 }
 
 /** A file's record; the address is what this peer knows of itself, the tracker puts in what it saw. */
@@ -237,91 +288,39 @@ export function recordOf(file: SharedFile, { address, port }: Endpoint): FileRec
     v2: true,
     mtime: file.modified.toISOString(),
     ...(file.root === undefined ? {} : { root: file.root }),
+    ...(file.beyond ? { part: true } : {}),
   };
 }
 
 /**
- * Computes a file's content id, or takes it from the cache. Gives undefined, and leaves the file without one, when it changed
- * or could not be read meanwhile.
+ * Computes a file's content id with the hashes of its pieces, or takes them from the cache. Gives false, and leaves the file without
+ * one, when it changed or could not be read meanwhile.
  */
-export async function computeRoot(
+export async function computeTree(
   file: SharedFile,
   pool: HashPool,
-  cache: RootCache,
-  onHashed?: (bytes: number) => void,
-  signal?: AbortSignal,
-): Promise<string | undefined> {
+  cache: TreeCache,
+  options: { onHashed?: (bytes: number) => void; signal?: AbortSignal } = {},
+): Promise<boolean> {
   const known = cache.get(file);
   if (known !== undefined) {
-    onHashed?.(file.size);
-    file.root = known;
-    return known;
+    options.onHashed?.(file.size);
+    Object.assign(file, known);
+    return true;
   }
   const identity = file.identity;
   let fd: number | undefined;
   try {
     fd = openSync(file.path, OPEN_FLAGS);
-    if (identityOf(fd) !== identity) return undefined;
-    const root = await pool.root(fd, file.size, onHashed, signal);
-    if (identityOf(fd) !== identity || file.identity !== identity) return undefined;
-    file.root = root;
-    cache.set(file, root);
-    return root;
+    if (identityOf(fd) !== identity) return false;
+    const tree = await pool.tree(fd, file.size, options);
+    if (identityOf(fd) !== identity || file.identity !== identity) return false;
+    Object.assign(file, tree);
+    cache.set(file, tree);
+    return true;
   } catch {
-    return undefined;
+    return false;
   } finally {
     if (fd !== undefined) closeSync(fd);
   }
-}
-
-const CACHE_ENTRIES = 2000;
-/** A file changed this recently may change again within the same tick of the file system's clock. */
-const SETTLED_MS = 2_000;
-
-/** Content ids remembered between runs, by path and identity. A cache that cannot be read or written costs only time. */
-export class RootCache {
-  readonly #path: string;
-  readonly #roots = new Map<string, string>();
-
-  constructor(path: string) {
-    this.#path = path;
-    try {
-      const saved: unknown = JSON.parse(readFileSync(path, "utf8"));
-      if (typeof saved !== "object" || saved === null) return;
-      for (const [key, root] of Object.entries(saved)) {
-        if (typeof root === "string" && /^[0-9a-f]{64}$/.test(root)) this.#roots.set(key, root);
-      }
-    } catch {
-      // The first run, or a file that somebody damaged: everything is computed again.
-    }
-  }
-
-  get(file: SharedFile): string | undefined {
-    return this.#roots.get(keyOf(file));
-  }
-
-  set(file: SharedFile, root: string): void {
-    if (Date.now() - file.modified.getTime() < SETTLED_MS) return;
-    this.#roots.set(keyOf(file), root);
-    for (const key of this.#roots.keys()) {
-      if (this.#roots.size <= CACHE_ENTRIES) break;
-      this.#roots.delete(key);
-    }
-  }
-
-  /** Writes the cache aside and puts it in place, so that a reader never sees half of it. */
-  async save(): Promise<void> {
-    try {
-      await mkdir(dirname(this.#path), { recursive: true });
-      const aside = `${this.#path}.${process.pid}`;
-      await writeFile(aside, JSON.stringify(Object.fromEntries(this.#roots)), { mode: 0o600 });
-      await rename(aside, this.#path);
-    } catch {
-      // Without a cache the next run hashes again.
-    }
-  }
-}
-
-function keyOf(file: SharedFile): string {
-  return `${file.identity} ${file.path}`;
 }

@@ -10,27 +10,24 @@ import {
   fstatSync,
   fsync,
   ftruncate,
+  ftruncateSync,
   lstatSync,
   open,
   openSync,
-  readFileSync,
   realpathSync,
   statSync,
-  unlinkSync,
-  utimesSync,
   write,
-  writeFileSync,
 } from "node:fs";
 import { link, rename, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { readFully } from "./disk.ts";
 import { codeOf, FtError } from "./error.ts";
+import { Lock, removeIfThere } from "./lock.ts";
 import { localNameOf, splitExtension } from "./record.ts";
 import { formatSize, printable } from "./text.ts";
 
 const NOFOLLOW = constants.O_NOFOLLOW ?? 0;
-const LOCK_BEAT_MS = 5_000;
-const LOCK_STALE_MS = 30_000;
 /** What is written is handed to the disk every so often, so that the last sync has little left to do. */
 const SYNC_EVERY = 64 * 1024 * 1024;
 /** Files from this size on are written around the page cache, where the system has a way (Linux). */
@@ -47,6 +44,8 @@ export interface IncomingOptions {
   size: number;
   /** What makes this file this file: its content id, or failing that where it comes from. */
   key: string;
+  /** What is there of it from an earlier run is kept; without it, it is begun again. */
+  resume?: boolean;
 }
 
 /** How a finished file got its name. */
@@ -124,23 +123,41 @@ export class Incoming {
     if (options.size >= DIRECT_FROM) this.#direct = openDirect(part);
   }
 
-  /** Begins with an empty part file. Throws a sentence when the folder, its space, or another fetch of the same file forbids it. */
+  /** Opens the part file, or makes it. Throws a sentence when the folder, its space, or another fetch of the same file forbids it. */
   static async open(asked: IncomingOptions): Promise<Incoming> {
     checkFolder(asked.folder);
     // One folder may have several names; the lock must not.
     const options = { ...asked, folder: realpathSync(asked.folder) };
-    const { folder, name, key } = options;
+    const { folder, name, key, size, resume } = options;
     const part = join(folder, `.ft-${key}.part`);
     await checkSpace(options, part);
-    const lock = Lock.take(join(folder, `.ft-${key}.lock`), name);
+    const lock = takeLock(join(folder, `.ft-${key}.lock`), options);
     try {
-      removeIfThere(part);
-      const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | NOFOLLOW;
-      return new Incoming(options, part, openSync(part, flags, 0o666), lock);
+      const fd = (resume ? reopenPart(part, size) : undefined) ?? createPart(part);
+      return new Incoming(options, part, fd, lock);
     } catch (error) {
       lock.release();
-      throw writeError(error, options);
+      throw writeError(error, { ...options, name });
     }
+  }
+
+  /** How many bytes of it may be here from an earlier run; whether they are right is not known. */
+  get present(): number {
+    return fstatSync(this.fd).size;
+  }
+
+  /** A second descriptor, for reading: it goes on when the file has its name already. Throws a sentence. */
+  openForReading(): { read(into: Uint8Array, at: number): Promise<number>; close(): void } {
+    let fd: number | undefined;
+    try {
+      fd = openSync(this.part, constants.O_RDONLY | NOFOLLOW);
+      const own = fd;
+      if (this.#isOwn()) return { read: (into, at) => readFully(own, into, at), close: () => closeSync(own) };
+    } catch (error) {
+      throw writeError(error, this.#options);
+    }
+    closeSync(fd);
+    throw new FtError("part-gone", `The part file of "${printable(this.#options.name)}" is gone.`);
   }
 
   /** Writes at a position, all of it. Throws a sentence that names the folder and what is needed. */
@@ -302,6 +319,45 @@ export function keyOf(...words: (string | number)[]): string {
   return Bun.SHA256.hash(words.join("\n"), "hex").slice(0, 32);
 }
 
+/** A part file from an earlier run; undefined when there is none, or what has its name is something else. */
+function reopenPart(part: string, size: number): number | undefined {
+  let fd: number;
+  try {
+    fd = openSync(part, constants.O_RDWR | NOFOLLOW | (constants.O_NONBLOCK ?? 0));
+  } catch (error) {
+    // What may not be written is not ours to remove either, unless it is only a link.
+    if (codeOf(error) === "ENOENT" || codeOf(error) === "ELOOP" || codeOf(error) === "ENXIO") return undefined;
+    throw error;
+  }
+  const stat = fstatSync(fd);
+  // A second name would be changed with it.
+  if (!stat.isFile() || stat.nlink > 1) {
+    closeSync(fd);
+    return undefined;
+  }
+  if (stat.size > size) ftruncateSync(fd, size);
+  return fd;
+}
+
+function createPart(part: string): number {
+  removeIfThere(part);
+  return openSync(part, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | NOFOLLOW, 0o666);
+}
+
+function takeLock(path: string, options: IncomingOptions): Lock {
+  let lock: Lock | undefined;
+  try {
+    lock = Lock.take(path);
+  } catch (error) {
+    throw writeError(error, options);
+  }
+  if (lock !== undefined) return lock;
+  throw new FtError(
+    "already-fetching",
+    `"${printable(options.name)}" is being fetched into this folder already; wait for that one.`,
+  );
+}
+
 function kindOf(path: string): "nothing" | "folder" | "file" {
   try {
     return lstatSync(path).isDirectory() ? "folder" : "file";
@@ -356,14 +412,6 @@ function writeAt(fd: number, bytes: Uint8Array, at: number): Promise<number> {
   });
 }
 
-function removeIfThere(path: string): void {
-  try {
-    unlinkSync(path);
-  } catch (error) {
-    if (codeOf(error) !== "ENOENT") throw error;
-  }
-}
-
 /** Makes the new name last; systems that cannot sync a folder do without. */
 async function syncFolder(folder: string): Promise<void> {
   try {
@@ -393,70 +441,4 @@ function writeError(error: unknown, { folder, name, size }: IncomingOptions): Ft
       cause: error,
     },
   );
-}
-
-/** Says that this process is at work on a part file, so that a second one does not damage it. */
-class Lock {
-  static readonly #mine = new Set<string>();
-  readonly #path: string;
-  readonly #beat: ReturnType<typeof setInterval>;
-
-  private constructor(path: string) {
-    this.#path = path;
-    Lock.#mine.add(path);
-    this.#beat = setInterval(() => {
-      const now = new Date();
-      try {
-        utimesSync(path, now, now);
-      } catch {
-        // Somebody removed it; nothing depends on that but a second fetch of the same file.
-      }
-    }, LOCK_BEAT_MS);
-    this.#beat.unref();
-  }
-
-  static take(path: string, name: string): Lock {
-    if (Lock.#mine.has(path) || isHeld(path)) {
-      throw new FtError(
-        "already-fetching",
-        `"${printable(name)}" is being fetched into this folder already; wait for that one.`,
-      );
-    }
-    try {
-      removeIfThere(path);
-      writeFileSync(path, String(process.pid), { flag: "wx" });
-    } catch (error) {
-      throw writeError(error, { folder: join(path, ".."), name, size: 0, key: "" });
-    }
-    return new Lock(path);
-  }
-
-  release(): void {
-    clearInterval(this.#beat);
-    Lock.#mine.delete(this.#path);
-    if (holderOf(this.#path) === process.pid) removeIfThere(this.#path);
-  }
-}
-
-/** A lock counts while its process lives and beats; kill -9 leaves one that does not count. */
-function isHeld(path: string): boolean {
-  const pid = holderOf(path);
-  if (pid === undefined || pid === process.pid) return false;
-  try {
-    if (Date.now() - lstatSync(path).mtimeMs > LOCK_STALE_MS) return false;
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return codeOf(error) === "EPERM";
-  }
-}
-
-/** The process that a lock names, if it is a lock. */
-function holderOf(path: string): number | undefined {
-  try {
-    const pid = lstatSync(path).isFile() ? Number(readFileSync(path, "utf8")) : 0;
-    return Number.isInteger(pid) && pid > 0 ? pid : undefined;
-  } catch {
-    return undefined;
-  }
 }

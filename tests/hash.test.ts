@@ -108,20 +108,24 @@ const SIZES = [
   3 * HASH_JOB + 12_345,
 ];
 
+function rootBy(by: HashPool, fd: number, size: number, onHashed?: (bytes: number) => void, signal?: AbortSignal) {
+  return by.tree(fd, size, { onHashed, signal }).then(({ root }) => root);
+}
+
 describe("content ids", () => {
   test("known values, computed elsewhere", async () => {
     const nothing = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
     const abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
     const zeros = "4fe7b59af6de3b665b67788cc2f99892ab827efae3a467342b3bb4e3bc8e5bfe";
-    expect(await withFile(new Uint8Array(0), (fd) => pool.root(fd, 0))).toBe(nothing);
-    expect(await withFile(new TextEncoder().encode("abc"), (fd) => pool.root(fd, 3))).toBe(abc);
-    expect(await withFile(new Uint8Array(16_384), (fd) => pool.root(fd, 16_384))).toBe(zeros);
+    expect(await withFile(new Uint8Array(0), (fd) => rootBy(pool, fd, 0))).toBe(nothing);
+    expect(await withFile(new TextEncoder().encode("abc"), (fd) => rootBy(pool, fd, 3))).toBe(abc);
+    expect(await withFile(new Uint8Array(16_384), (fd) => rootBy(pool, fd, 16_384))).toBe(zeros);
   });
 
   test("from a file of any size, as the specification says", async () => {
     for (const size of SIZES) {
       const bytes = bytesOf(size);
-      expect([size, await withFile(bytes, (fd) => pool.root(fd, size))]).toEqual([size, naiveRoot(bytes)]);
+      expect([size, await withFile(bytes, (fd) => rootBy(pool, fd, size))]).toEqual([size, naiveRoot(bytes)]);
     }
   });
 
@@ -139,7 +143,7 @@ describe("content ids", () => {
     const wanted = naiveRoot(bytes);
     for (const size of [1, 3]) {
       const own = new HashPool(WORKER, size);
-      expect(await withFile(bytes, (fd) => own.root(fd, bytes.length))).toBe(wanted);
+      expect(await withFile(bytes, (fd) => rootBy(own, fd, bytes.length))).toBe(wanted);
       own.close();
     }
   });
@@ -149,7 +153,7 @@ describe("content ids", () => {
     const roots = await Promise.all(
       files.map((bytes, i) =>
         i % 2 === 0
-          ? withFile(bytes, (fd) => pool.root(fd, bytes.length))
+          ? withFile(bytes, (fd) => rootBy(pool, fd, bytes.length))
           : pool
               .layer({ memory: shared(bytes), length: bytes.length, fileSize: bytes.length })
               .then((layer) => rootHex(layer, bytes.length)),
@@ -163,7 +167,7 @@ describe("content ids", () => {
     let hashed = 0;
     let calls = 0;
     await withFile(bytesOf(size), (fd) =>
-      pool.root(fd, size, (bytes) => {
+      rootBy(pool, fd, size, (bytes) => {
         hashed += bytes;
         calls += 1;
       }),
@@ -215,7 +219,7 @@ describe("what goes wrong is an error, soon", () => {
     for (const left of [0, 1, HASH_JOB, size - 1]) {
       await withFile(bytesOf(size), async (fd, path) => {
         truncateSync(path, left);
-        const error = await failure(pool.root(fd, size));
+        const error = await failure(rootBy(pool, fd, size));
         expect(error).toBeInstanceOf(FtError);
         expect(error).toMatchObject({ message: expect.stringMatching(/shorter/) });
       });
@@ -226,25 +230,25 @@ describe("what goes wrong is an error, soon", () => {
     const size = 6 * HASH_JOB;
     const own = new HashPool(WORKER, 1);
     await withFile(bytesOf(size), async (fd, path) => {
-      const error = await failure(own.root(fd, size, () => truncateSync(path, 0)));
+      const error = await failure(rootBy(own, fd, size, () => truncateSync(path, 0)));
       expect(error).toMatchObject({ message: expect.stringMatching(/shorter/) });
     });
     own.close();
   });
 
   test("a descriptor that is none, or cannot be read", async () => {
-    expect(await failure(pool.root(1_000_000, 10))).toMatchObject({ code: "EBADF" });
+    expect(await failure(rootBy(pool, 1_000_000, 10))).toMatchObject({ code: "EBADF" });
     const folderFd = openSync(folder, "r");
-    expect(await failure(pool.root(folderFd, 10))).toMatchObject({ code: "EISDIR" });
+    expect(await failure(rootBy(pool, folderFd, 10))).toMatchObject({ code: "EISDIR" });
     closeSync(folderFd);
     const writeOnly = openSync(join(folder, "w"), "w");
-    expect(await failure(pool.root(writeOnly, 10))).toMatchObject({ code: "EBADF" });
+    expect(await failure(rootBy(pool, writeOnly, 10))).toMatchObject({ code: "EBADF" });
     closeSync(writeOnly);
   });
 
   test("after an error the same workers go on", async () => {
-    await failure(pool.root(1_000_000, 10));
-    expect(await withFile(bytesOf(10), (fd) => pool.root(fd, 10))).toBe(naiveRoot(bytesOf(10)));
+    await failure(rootBy(pool, 1_000_000, 10));
+    expect(await withFile(bytesOf(10), (fd) => rootBy(pool, fd, 10))).toBe(naiveRoot(bytesOf(10)));
   });
 
   test("stopped before, or in the middle", async () => {
@@ -253,7 +257,8 @@ describe("what goes wrong is an error, soon", () => {
     await withFile(bytesOf(size), async (fd) => {
       const stop = new AbortController();
       let hashed = 0;
-      const hashing = own.root(
+      const hashing = rootBy(
+        own,
         fd,
         size,
         (bytes) => {
@@ -264,7 +269,7 @@ describe("what goes wrong is an error, soon", () => {
       );
       expect(await failure(hashing)).toMatchObject({ name: "AbortError" });
       expect(hashed).toBeLessThan(size);
-      expect(await failure(own.root(fd, size, undefined, stop.signal))).toMatchObject({ name: "AbortError" });
+      expect(await failure(rootBy(own, fd, size, undefined, stop.signal))).toMatchObject({ name: "AbortError" });
     });
     own.close();
   });

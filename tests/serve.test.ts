@@ -4,9 +4,10 @@ import { afterEach, describe, expect, spyOn, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { sha256 } from "../lib/hash.ts";
 import { PassOffice, readPass } from "../lib/pass.ts";
 import type { Address, Endpoint } from "../lib/record.ts";
-import { type Served, type ServeEvent, Server } from "../lib/serve.ts";
+import { type Known, type Served, type ServeEvent, Server } from "../lib/serve.ts";
 import { chooseFiles, Share } from "../lib/share.ts";
 import { type Listener, listen } from "../lib/wire.ts";
 import { addressOf, connection, type Far, HandClock, type Side, settle } from "./helpers/channel.ts";
@@ -30,6 +31,7 @@ function bytesOf(size: number): Uint8Array {
 interface Stored {
   bytes: Uint8Array;
   root?: string;
+  pieces?: Uint8Array;
 }
 
 /** A disk in memory, and everything that was done with it. */
@@ -45,6 +47,11 @@ class Disk {
   /** What a read gives instead of the bytes; undefined lets it be. */
   onRead: ((name: string, at: number) => Promise<number> | undefined) | undefined;
   stale = false;
+
+  look(root: string): Known | undefined {
+    const [found] = [...this.files.values()].filter((file) => file.root === root);
+    return found === undefined ? undefined : { size: found.bytes.length, pieces: found.pieces ?? Buffer.from(root, "hex") };
+  }
 
   open(wanted: { name?: string; root?: string; size?: number }): { name: string; file: Served } | undefined {
     this.asked.push(wanted);
@@ -85,7 +92,12 @@ class Hall {
   readonly server = new Server({
     open: (wanted) => this.disk.open(wanted),
     changed: (name) => this.disk.changed.push(name),
-    refusePass: (pass, from) => this.refusePass(pass, from),
+    look: (root) => this.disk.look(root),
+    sha256,
+    readPass: (pass, from) => {
+      const refusal = this.refusePass(pass, from);
+      return refusal === undefined ? { id: from } : { refusal };
+    },
     known: (from) => this.known(from),
     report: (event) => this.events.push(event.event === "download-refused" ? event : { ...event, upload: { ...event.upload } }),
   });

@@ -26,7 +26,8 @@ import { join } from "node:path";
 import { UsageError } from "../lib/error.ts";
 import { HashPool } from "../lib/hash.ts";
 import { formatRecord, parseRecord } from "../lib/record.ts";
-import { chooseFiles, computeRoot, RootCache, recordOf, Share, type SharedFile } from "../lib/share.ts";
+import { chooseFiles, computeTree, recordOf, Share, type SharedFile } from "../lib/share.ts";
+import { TreeCache } from "../lib/trees.ts";
 import { addressOf } from "./helpers/channel.ts";
 
 const LIB = join(import.meta.dir, "..", "lib");
@@ -528,6 +529,16 @@ describe("content ids between runs", () => {
   const ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
   const TEST = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
 
+  async function computeRoot(
+    file: SharedFile,
+    by: HashPool,
+    cache: TreeCache,
+    onHashed: (bytes: number) => void = () => undefined,
+    signal = new AbortController().signal,
+  ): Promise<string | undefined> {
+    return (await computeTree(file, by, cache, { onHashed, signal })) ? file.root : undefined;
+  }
+
   /** A file that nobody has touched for years. */
   function putOld(name: string, content: string): string {
     const path = put(name, content);
@@ -538,15 +549,15 @@ describe("content ids between runs", () => {
 
   test("a root is computed once, and known in the next run", async () => {
     const { file } = sharing(putOld("a.txt", "abc"));
-    const cache = new RootCache(at("cache", "roots.json"));
-    expect(cache.get(file)).toBeUndefined();
+    const cache = new TreeCache(at("cache", "roots.json"));
+    expect(cache.get(file)?.root).toBeUndefined();
     let hashed = 0;
     expect(await computeRoot(file, pool, cache, (bytes) => (hashed += bytes))).toBe(ABC);
     expect([String(file.root), hashed]).toEqual([ABC, 3]);
     await cache.save();
-    const next = new RootCache(at("cache", "roots.json"));
+    const next = new TreeCache(at("cache", "roots.json"));
     const again = sharing(at("a.txt")).file;
-    expect(next.get(again)).toBe(ABC);
+    expect(next.get(again)?.root).toBe(ABC);
     // Nothing is read for it: there is nothing to read any more.
     unlinkSync(again.path);
     expect(await computeRoot(again, pool, next)).toBe(ABC);
@@ -555,7 +566,7 @@ describe("content ids between runs", () => {
 
   test("a changed file is another one, although size and time are the same", async () => {
     const path = putOld("a.txt", "abcd");
-    const cache = new RootCache(at("roots.json"));
+    const cache = new TreeCache(at("roots.json"));
     const before = sharing(path).file;
     await computeRoot(before, pool, cache);
     await nextTick();
@@ -563,12 +574,12 @@ describe("content ids between runs", () => {
     const after = sharing(path).file;
     expect(after.size).toBe(before.size);
     expect(after.modified).toEqual(before.modified);
-    expect(cache.get(after)).toBeUndefined();
+    expect(cache.get(after)?.root).toBeUndefined();
     expect(await computeRoot(after, pool, cache)).toBe(TEST);
   });
 
   test("a file of another path with the same content is not taken for it", async () => {
-    const cache = new RootCache(at("roots.json"));
+    const cache = new TreeCache(at("roots.json"));
     await computeRoot(sharing(putOld("a.txt", "abc")).file, pool, cache);
     linkSync(at("a.txt"), at("b.txt"));
     expect(cache.get(sharing(at("b.txt")).file)).toBeUndefined();
@@ -576,9 +587,9 @@ describe("content ids between runs", () => {
 
   test("a file changed a moment ago is not remembered: it may change again within the same tick", async () => {
     const { file } = sharing(put("a.txt", "abc"));
-    const cache = new RootCache(at("roots.json"));
+    const cache = new TreeCache(at("roots.json"));
     expect(await computeRoot(file, pool, cache)).toBe(ABC);
-    expect(cache.get(file)).toBeUndefined();
+    expect(cache.get(file)?.root).toBeUndefined();
   });
 
   test.each([
@@ -590,23 +601,23 @@ describe("content ids between runs", () => {
     ["half of it", '{"1 2 3": "ab'],
   ])("a cache file that holds %s costs only time", async (_what, content) => {
     put("roots.json", content);
-    const cache = new RootCache(at("roots.json"));
+    const cache = new TreeCache(at("roots.json"));
     const { file } = sharing(putOld("a.txt", "abc"));
-    expect(cache.get(file)).toBeUndefined();
+    expect(cache.get(file)?.root).toBeUndefined();
     expect(await computeRoot(file, pool, cache)).toBe(ABC);
     await cache.save();
-    expect(new RootCache(at("roots.json")).get(file)).toBe(ABC);
+    expect(new TreeCache(at("roots.json")).get(file)?.root).toBe(ABC);
   });
 
   test("what is no root in a cache file is not believed", async () => {
     const { file } = sharing(putOld("a.txt", "abc"));
-    const cache = new RootCache(at("roots.json"));
+    const cache = new TreeCache(at("roots.json"));
     await computeRoot(file, pool, cache);
     await cache.save();
     const [key] = Object.keys(JSON.parse(readFileSync(at("roots.json"), "utf8")));
     for (const lie of [42, null, "", "xyz", ABC.slice(1), `${ABC}00`, ABC.toUpperCase(), [ABC], { root: ABC }]) {
       writeFileSync(at("roots.json"), JSON.stringify({ [key ?? ""]: lie, __proto__: lie }));
-      expect(new RootCache(at("roots.json")).get(file)).toBeUndefined();
+      expect(new TreeCache(at("roots.json")).get(file)?.root).toBeUndefined();
     }
   });
 
@@ -615,17 +626,18 @@ describe("content ids between runs", () => {
     mkdirSync(at("folder"));
     const { file } = sharing(putOld("a.txt", "abc"));
     for (const path of [at("in-the-way", "roots.json"), at("folder"), "/dev/null/roots.json"]) {
-      const cache = new RootCache(path);
+      const cache = new TreeCache(path);
       expect(await computeRoot(file, pool, cache)).toBe(ABC);
       await cache.save();
-      expect(cache.get(file)).toBe(ABC);
+      expect(cache.get(file)?.root).toBe(ABC);
     }
   });
 
   test("it does not grow for ever", async () => {
     const { file } = sharing(putOld("a.txt", "abc"));
-    const cache = new RootCache(at("roots.json"));
-    for (let i = 0; i < 5000; i++) cache.set({ ...file, path: `/somewhere/${i}` }, ABC);
+    const cache = new TreeCache(at("roots.json"));
+    for (let i = 0; i < 5000; i++)
+      cache.set({ ...file, path: `/somewhere/${i}` }, { root: ABC, pieces: Buffer.from(ABC, "hex") });
     await cache.save();
     const saved = Object.keys(JSON.parse(readFileSync(at("roots.json"), "utf8")));
     expect(saved.length).toBeLessThanOrEqual(2000);
@@ -633,22 +645,23 @@ describe("content ids between runs", () => {
   });
 
   test("it is for its owner only", async () => {
-    const cache = new RootCache(at("roots.json"));
+    const cache = new TreeCache(at("roots.json"));
+    await computeRoot(sharing(putOld("a.txt", "abc")).file, pool, cache);
     await cache.save();
     expect(statSync(at("roots.json")).mode & 0o077).toBe(0);
   });
 
   test("a file that changes while it is hashed gets no root", async () => {
     const { file } = sharing(putOld("a.txt", "abc"));
-    const cache = new RootCache(at("roots.json"));
+    const cache = new TreeCache(at("roots.json"));
     await nextTick();
     expect(await computeRoot(file, pool, cache, () => appendFileSync(file.path, "d"))).toBeUndefined();
     expect(file.root).toBeUndefined();
-    expect(cache.get(file)).toBeUndefined();
+    expect(cache.get(file)?.root).toBeUndefined();
   });
 
   test("nor does one that changed, or vanished, or became a pipe before", async () => {
-    const cache = new RootCache(at("roots.json"));
+    const cache = new TreeCache(at("roots.json"));
     for (const change of [
       (path: string) => appendFileSync(path, "d"),
       unlinkSync,
@@ -670,7 +683,7 @@ describe("content ids between runs", () => {
     const { file } = sharing(putOld("a.txt", "abc"));
     const stop = new AbortController();
     stop.abort();
-    expect(await computeRoot(file, pool, new RootCache(at("roots.json")), undefined, stop.signal)).toBeUndefined();
+    expect(await computeRoot(file, pool, new TreeCache(at("roots.json")), undefined, stop.signal)).toBeUndefined();
     expect(existsSync(at("roots.json"))).toBe(false);
   });
 });

@@ -1,0 +1,35 @@
+// A limit on bytes a second, over all transfers of one direction. Says how long to wait; waits for nobody itself.
+
+import type { Clock } from "./clock.ts";
+
+/** What may go at once after a pause, in seconds of the rate. */
+const BURST_S = 0.1;
+
+export class RateLimit {
+  readonly #rate: number;
+  readonly #clock: Clock;
+  #balance: number;
+  #at: number;
+
+  /** `rate` in bytes a second. */
+  constructor(rate: number, clock: Clock) {
+    this.#rate = rate;
+    this.#clock = clock;
+    this.#balance = rate * BURST_S;
+    this.#at = clock.at();
+  }
+
+  /** The largest piece to move in one go, so that many transfers get their turn within a second. */
+  get step(): number {
+    return Math.max(1024, Math.floor(this.#rate * BURST_S));
+  }
+
+  /** Counts bytes that go now, and gives the milliseconds to wait before any more may. */
+  spend(bytes: number): number {
+    const now = this.#clock.at();
+    const earned = ((now - this.#at) / 1000) * this.#rate;
+    this.#at = now;
+    this.#balance = Math.min(this.#balance + earned, this.#rate * BURST_S) - bytes;
+    return this.#balance >= 0 ? 0 : (-this.#balance / this.#rate) * 1000;
+  }
+}
