@@ -24,12 +24,14 @@ import {
   runProgram,
   VERSION,
 } from "./lib/cli.ts";
+import { systemClock } from "./lib/clock.ts";
+import { type DownloadOptions, Downloads } from "./lib/download.ts";
 import { CancelledError, codeOf, FtError, UsageError } from "./lib/error.ts";
-import { type FetchEvent, fetchFile } from "./lib/fetch.ts";
 import { guide } from "./lib/guide.ts";
 import { HashPool, sha256 } from "./lib/hash.ts";
 import { DEFAULT_MAX_FILES } from "./lib/message.ts";
 import { readPass } from "./lib/pass.ts";
+import { RateLimit } from "./lib/rate.ts";
 import {
   type Address,
   type Endpoint,
@@ -42,11 +44,12 @@ import {
   parseRoot,
 } from "./lib/record.ts";
 import { progressReporter, Screen } from "./lib/screen.ts";
-import { Server, type Upload } from "./lib/serve.ts";
+import { type Known, type Served, Server } from "./lib/serve.ts";
 import { Session } from "./lib/session.ts";
-import { chooseFiles, computeRoot, RootCache, recordOf, Share, type SharedFile } from "./lib/share.ts";
-import { checkFolder, Incoming, keyOf, lookForTarget, openForHashing } from "./lib/store.ts";
-import { printable } from "./lib/text.ts";
+import { chooseFiles, computeTree, recordOf, Share, type SharedFile } from "./lib/share.ts";
+import { checkFolder } from "./lib/store.ts";
+import { parseSize, printable } from "./lib/text.ts";
+import { TreeCache } from "./lib/trees.ts";
 import {
   type Downloaded,
   describeDownload,
@@ -59,6 +62,7 @@ import {
   recordObjects,
   recordTable,
 } from "./lib/view.ts";
+import { ShareWatch } from "./lib/watch.ts";
 import { dial, type Listener, listen } from "./lib/wire.ts";
 
 export const USAGE = `ft-peer: get a file from whoever on this network has it.
@@ -78,6 +82,7 @@ ADDRESS is the tracker's. Without a command, on a terminal: guided prompts.
   --port N          where this peer serves (default 1235, else a free port)
   --from ADDR:PORT  fetch from this holder only
   --overwrite       let a fetched file replace one of the same name
+  --limit RATE      bytes a second at most, such as 10MB; up and down each
   --json            one JSON object a line
   --quiet           print results and errors only
   --help            this text
@@ -103,21 +108,16 @@ export interface PeerOptions {
   port?: number | undefined;
   /** Where content ids are remembered between runs. */
   cachePath: string;
+  /** Bytes a second at most, up and down each. */
+  limit?: number | undefined;
   report(event: PeerEvent): void;
-}
-
-export interface DownloadOptions {
-  folder: string;
-  overwrite: boolean;
-  signal: AbortSignal;
-  report(event: FetchEvent): void;
 }
 
 export interface Peer {
   readonly port: number;
   readonly session: Session;
   readonly share: Share;
-  readonly uploads: ReadonlySet<Upload>;
+  readonly server: Server;
   /** Computes the content ids of what is shared, in the background. */
   computeRoots(): void;
   /** Whether a record is this peer's own. */
@@ -133,26 +133,20 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
   const { report } = options;
   const share = new Share(options.files);
   const pool = new HashPool(new URL("./lib/hasher.ts", import.meta.url));
-  const cache = new RootCache(options.cachePath);
+  const cache = new TreeCache(options.cachePath);
   const stopped = new AbortController();
-  /** Downloads under way: stopping waits until each has put its part file in order. */
-  const downloads = new Set<Promise<unknown>>();
-  for (const file of share.files) file.root = cache.get(file);
+  for (const file of share.files) Object.assign(file, cache.get(file));
 
+  const limitOf = () => (options.limit === undefined ? undefined : new RateLimit(options.limit, systemClock));
   const knownUntil = new Map<Address, number>();
   const server = new Server({
-    open: (wanted) => {
-      const found = share.find(wanted);
-      const file = found === undefined ? undefined : share.open(found);
-      if (found !== undefined && file === undefined) void renew(found);
-      return found === undefined || file === undefined ? undefined : { name: found.name, file };
-    },
-    changed: (name) => {
-      const file = share.find({ name });
-      if (file !== undefined) void renew(file);
-    },
-    refusePass,
+    open: openShared,
+    look,
+    changed: () => watch.nudge(),
+    readPass: checkPass,
     known,
+    sha256,
+    limit: limitOf(),
     report,
   });
   const listener = listenFrom(options.port, (channel) => server.accept(channel));
@@ -161,23 +155,58 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     tracker: options.tracker,
     agent: `ft-peer/${VERSION}`,
     port: listener.port,
-    records: (own) => share.files.map((file) => recordOf(file, own)),
+    records: (own) => share.files.filter(({ beyond }) => !beyond).map((file) => recordOf(file, own)),
+    parts: (own) => [
+      ...share.files.filter(({ beyond }) => beyond).map((file) => recordOf(file, own)),
+      ...downloads.records(own),
+    ],
     report,
   });
+  const downloads = new Downloads({
+    dial,
+    pool,
+    limit: limitOf(),
+    pass: () => session.standing?.pass ?? "",
+    look: (root) => session.holders(root),
+    isFetchable: (record) => isDialable(record) && !isOwn(record),
+    isOwn,
+    announce: (record) => {
+      if (share.find({ name: record.name }) === undefined) void tell(record);
+    },
+    withdraw: ({ name }) => {
+      if (share.find({ name }) === undefined) session.drop(name).catch(() => undefined);
+    },
+    finished: keepServing,
+  });
+  const watch = new ShareWatch(share, { changed: renew, gone: withdraw, back: comeBack });
 
-  /** Why a pass is not good from this address; the tracker's word counts, by the tracker's clock. */
-  function refusePass(text: string, from: Address): string | undefined {
+  /** What is on the list, or what has arrived of a file that is being fetched. */
+  function openShared(wanted: { name?: string; root?: string; size?: number }): { name: string; file: Served } | undefined {
+    const found = share.find(wanted);
+    if (found === undefined) return wanted.root === undefined ? undefined : downloads.open(wanted.root);
+    const file = share.open(found);
+    if (file === undefined) watch.nudge();
+    return file === undefined ? undefined : { name: found.name, file };
+  }
+
+  function look(root: string): Known | undefined {
+    const found = share.find({ root });
+    return found?.pieces === undefined ? downloads.look(root) : { size: found.size, pieces: found.pieces };
+  }
+
+  /** Whose pass this is, or why it is not good from this address; the tracker's word counts, by the tracker's clock. */
+  function checkPass(text: string, from: Address): { id: string } | { refusal: string } {
     const standing = session.standing;
-    if (standing === undefined || standing.profile === 1) return "This peer's tracker gives no passes.";
+    if (standing === undefined || standing.profile === 1) return { refusal: "This peer's tracker gives no passes." };
     const pass = readPass(text, standing.key);
-    if (pass === undefined) return "The pass is not from this peer's tracker.";
-    if (pass.expires * 1000 < Date.now() + standing.skew) return "The pass has expired.";
+    if (pass === undefined) return { refusal: "The pass is not from this peer's tracker." };
+    if (pass.expires * 1000 < Date.now() + standing.skew) return { refusal: "The pass has expired." };
     // On one machine the same peer is seen as loopback by some and by its network address by others.
     const same =
       pass.address === from ||
       (isLoopback(pass.address) && (isLoopback(from) || from === standing.tracker)) ||
       (isLoopback(from) && pass.address === standing.you);
-    return same ? undefined : `The pass is for another address than ${from}.`;
+    return same ? { id: pass.id } : { refusal: `The pass is for another address than ${from}.` };
   }
 
   /** FT/1 downloaders show no pass: the tracker is asked. A basic tracker cannot say; then everybody is served, as ever. */
@@ -192,29 +221,55 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
 
   /** A shared file changed: its record follows, with a new content id as soon as there is one. */
   async function renew(file: SharedFile): Promise<void> {
-    const before = file.identity;
-    if (!share.renew(file)) {
-      share.remove(file);
-      report({ event: "withdrawn", name: file.name, reason: "it cannot be read any more" });
-      const dropped = await session.drop(file.name).catch(() => true);
-      if (!dropped) await session.leave();
-      return;
-    }
-    if (file.identity === before) return;
+    if (!share.renew(file)) return;
+    report({ event: "changed", file });
     await publish(file);
-    if ((await computeRoot(file, pool, cache, undefined, stopped.signal)) !== undefined) await publish(file);
+    if (!(await computeTree(file, pool, cache, { signal: stopped.signal }))) return;
+    report({ event: "root", file });
+    await publish(file);
+    await cache.save();
+  }
+
+  async function withdraw(file: SharedFile): Promise<void> {
+    share.remove(file);
+    report({ event: "withdrawn", name: file.name, reason: "it cannot be read any more" });
+    // Who shares nothing is not online; coming back is for when a file does.
+    if (!(await session.drop(file.name).catch(() => true))) await session.leave();
+  }
+
+  async function comeBack(file: SharedFile): Promise<void> {
+    if (share.find({ name: file.name }) !== undefined) return;
+    share.add(file);
+    await renew(file);
+    session.comeBack();
+  }
+
+  /** What was fetched is served on while this peer is online; beyond the tracker's limit as what does not count. */
+  function keepServing(path: string, root: string, pieces: Uint8Array): void {
+    if (share.find({ root }) !== undefined) return;
+    const [file] = chooseFiles([path], 1).taken;
+    if (file === undefined || share.find({ name: file.name }) !== undefined) return;
+    const counted = share.files.filter(({ beyond }) => !beyond).length;
+    Object.assign(file, { root, pieces }, counted < (session.standing?.max ?? 0) ? {} : { beyond: true });
+    cache.set(file, { root, pieces });
+    share.add(file);
+    void publish(file);
   }
 
   async function publish(file: SharedFile): Promise<void> {
     const you = session.standing?.you;
-    if (you !== undefined) await session.add(recordOf(file, { address: you, port: listener.port })).catch(() => undefined);
+    if (you !== undefined) await tell(recordOf(file, { address: you, port: listener.port }));
+  }
+
+  async function tell(record: FileRecord): Promise<void> {
+    await session.add(record).catch(() => undefined);
   }
 
   async function computeRoots(): Promise<void> {
     for (const file of [...share.files]) {
       if (stopped.signal.aborted) return;
       if (file.root !== undefined) continue;
-      if ((await computeRoot(file, pool, cache, undefined, stopped.signal)) === undefined) continue;
+      if (!(await computeTree(file, pool, cache, { signal: stopped.signal }))) continue;
       report({ event: "root", file });
       await publish(file);
     }
@@ -236,74 +291,19 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     return isHostAddress(address) && (!isLoopback(address) || isTrackerHere());
   }
 
-  async function download(
-    records: [FileRecord, ...FileRecord[]],
-    { folder, overwrite, signal, report: tell }: DownloadOptions,
-  ): Promise<Downloaded> {
-    const cancel = AbortSignal.any([signal, stopped.signal]);
-    const [{ name, size, root }] = records;
-    const holders = records.filter((record) => isDialable(record) && !isOwn(record));
-    checkFolder(folder);
-    const here = overwrite ? undefined : await alreadyHere(folder, name, size, root, cancel);
-    if (here !== undefined) return { path: here, size, verified: true, outcome: "already here", holders: [] };
-    if (holders.length === 0) {
-      const why = records.some(isOwn) ? "only you share it" : "its record gives an address that cannot be meant";
-      throw new FtError("no-holder", `Cannot fetch "${printable(name)}": ${why}.`);
-    }
-    const key = root?.slice(0, 32) ?? keyOf(name, size, formatEndpoint(records[0]));
-    const incoming = await Incoming.open({ folder, name, size, key });
-    let fetched: Awaited<ReturnType<typeof fetchFile>>;
-    try {
-      fetched = await fetchFile(
-        { name, size, root, holders },
-        {
-          dial,
-          target: incoming,
-          pass: () => session.standing?.pass ?? "",
-          layer: (memory, length) => pool.layer({ memory, length, fileSize: size }),
-          sha256,
-          report: tell,
-          signal: cancel,
-        },
-      );
-    } catch (error) {
-      await incoming.keep();
-      throw error;
-    }
-    const published = await incoming.publish(overwrite);
-    return { ...published, size, ...fetched };
-  }
-
-  /** A file of this name and content that is here already, by its path; only a content id can tell. */
-  async function alreadyHere(folder: string, name: string, size: number, root: string | undefined, cancel: AbortSignal) {
-    const there = lookForTarget(folder, name);
-    if (root === undefined || there === undefined || there.size !== size) return undefined;
-    const file = openForHashing(there.path);
-    try {
-      return (await pool.root(file.fd, file.size, undefined, cancel)) === root ? there.path : undefined;
-    } finally {
-      file.close();
-    }
-  }
-
   const peer: Peer = {
     port: listener.port,
     session,
     share,
-    uploads: server.uploads,
+    server,
     computeRoots: () => void computeRoots(),
     isOwn,
-    download: (records, how) => {
-      const running = download(records, how);
-      downloads.add(running);
-      const ended = () => downloads.delete(running);
-      running.then(ended, ended);
-      return running;
-    },
+    download: (records, how) => downloads.start(records, { ...how, signal: AbortSignal.any([how.signal, stopped.signal]) }),
     stop: async () => {
       stopped.abort();
+      watch.stop();
       listener.stop();
-      await Promise.allSettled([session.leave(), ...downloads]);
+      await Promise.all([session.leave(), downloads.settled()]);
       pool.close();
       await cache.save();
     },
@@ -340,6 +340,7 @@ interface CommandLine {
   port: number | undefined;
   from: Endpoint | undefined;
   overwrite: boolean;
+  limit: number | undefined;
   json: boolean;
   quiet: boolean;
 }
@@ -354,6 +355,7 @@ export function parseOptions(argv: string[]): { text: string } | CommandLine {
       port: { type: "string" },
       from: { type: "string" },
       overwrite: { type: "boolean", default: false },
+      limit: { type: "string" },
       json: { type: "boolean", default: false },
       quiet: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
@@ -384,9 +386,19 @@ export function parseOptions(argv: string[]): { text: string } | CommandLine {
     port: values.port === undefined ? undefined : numberOption("--port", values.port, 0, 65535),
     from: values.from === undefined ? undefined : parseHolder(values.from),
     overwrite: values.overwrite,
+    limit: values.limit === undefined ? undefined : parseLimit(values.limit),
     json: values.json,
     quiet: values.quiet,
   };
+}
+
+/** Slower than this is a mistake in the unit. */
+const LEAST_LIMIT = 1000;
+
+function parseLimit(text: string): number {
+  const rate = parseSize(text);
+  if (rate !== undefined && rate >= LEAST_LIMIT) return rate;
+  throw new UsageError(`--limit needs bytes a second, at least 1kB, such as 500kB or 10MB, not "${printable(text)}".`);
 }
 
 function isCommand(word: string): word is Command {
@@ -429,6 +441,7 @@ async function runCommand(line: CommandLine, command: Command, signal: AbortSign
       files,
       port: line.port,
       cachePath: cachePath(),
+      limit: line.limit,
       report: (event) => tellEvent(screen, event, command === "share"),
     },
     signal,
@@ -492,7 +505,13 @@ async function get(peer: Peer, line: CommandLine, screen: Screen, signal: AbortS
   const records = await findContent(peer, typed, line.from, signal);
   const progress = progressReporter(screen);
   const started = performance.now();
-  const done = await peer.download(records, { folder: resolve(line.to), overwrite: line.overwrite, signal, report: progress });
+  const done = await peer.download(records, {
+    folder: resolve(line.to),
+    overwrite: line.overwrite,
+    only: line.from !== undefined,
+    signal,
+    report: progress,
+  });
   const seconds = (performance.now() - started) / 1000;
   screen.clearProgress();
   if (screen.json) {
@@ -531,7 +550,7 @@ async function findContent(
   const started = performance.now();
   for (;;) {
     const found = await orCancelled(
-      root === undefined ? peer.session.search(nameArgument(typed)) : peer.session.list(),
+      root === undefined ? peer.session.search(nameArgument(typed)) : peer.session.holders(root),
       signal,
     );
     const fitting = found.filter(
@@ -596,7 +615,8 @@ async function runGuided(line: CommandLine, signal: AbortSignal): Promise<void> 
     to: resolve(line.to),
     overwrite: line.overwrite,
     signal,
-    start: (tracker, files, report) => startPeer({ tracker, files, port: line.port, cachePath: cachePath(), report }, signal),
+    start: (tracker, files, report) =>
+      startPeer({ tracker, files, port: line.port, cachePath: cachePath(), limit: line.limit, report }, signal),
   });
 }
 

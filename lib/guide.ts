@@ -4,15 +4,16 @@ import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { type Prompts, trying } from "./ask.ts";
 import { measure, nameArgument, parseTracker } from "./cli.ts";
+import type { DownloadOptions } from "./download.ts";
 import { CancelledError, sentenceOf } from "./error.ts";
-import type { FetchEvent } from "./fetch.ts";
 import { DEFAULT_MAX_FILES } from "./message.ts";
 import { type FileRecord, formatEndpoint } from "./record.ts";
 import { progressReporter, Screen } from "./screen.ts";
 import type { Upload } from "./serve.ts";
 import type { Session } from "./session.ts";
 import { chooseFiles, type Share, type SharedFile } from "./share.ts";
-import { fit, formatDuration, formatSize, printable } from "./text.ts";
+import { fit, formatDuration, formatSize, plural, printable } from "./text.ts";
+import type { FetchEvent } from "./transfer.ts";
 import { type Downloaded, describeEvent, notFoundSentence, type PeerEvent, peerTable } from "./view.ts";
 
 /** Files of a folder that are offered. */
@@ -24,12 +25,9 @@ type Choice = "search" | "browse" | "who" | "mine" | "leave";
 export interface GuidedPeer {
   readonly session: Session;
   readonly share: Share;
-  readonly uploads: ReadonlySet<Upload>;
+  readonly server: { readonly uploads: ReadonlySet<Upload>; readonly waiting: number };
   computeRoots(): void;
-  download(
-    records: [FileRecord, ...FileRecord[]],
-    options: { folder: string; overwrite: boolean; signal: AbortSignal; report(event: FetchEvent): void },
-  ): Promise<Downloaded>;
+  download(records: [FileRecord, ...FileRecord[]], options: DownloadOptions): Promise<Downloaded>;
   stop(): Promise<void>;
 }
 
@@ -198,9 +196,9 @@ async function guidedDownload(
 
 function describeShare(peer: GuidedPeer, width: number): string[] {
   const lines = peer.share.files.map((file) => `${fit(printable(file.name), width - 12, measure)}  ${formatSize(file.size)}`);
-  lines.push("", peer.uploads.size === 0 ? "Nobody is downloading now." : "Downloading now:");
-  for (const { to, name, sent, wanted } of peer.uploads) {
-    lines.push(`${formatEndpoint(to)}  ${formatSize(sent)} of ${formatSize(wanted)}  ${printable(name)}`);
-  }
+  const { uploads, waiting } = peer.server;
+  lines.push("", uploads.size === 0 ? "Nobody is downloading now." : "Downloading now:");
+  for (const { to, name, sent } of uploads) lines.push(`${formatEndpoint(to)}  ${formatSize(sent)} sent  ${printable(name)}`);
+  if (waiting > 0) lines.push(`${plural(waiting, "downloader")} waiting for a free slot.`);
   return lines;
 }

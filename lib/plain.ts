@@ -1,76 +1,38 @@
-// Fetching one file: from whom, in what order, and whether what arrived is what was wanted. Network and disk are handed in.
+// Fetching a file whose pieces cannot be proven one by one: its record has no content id, or its holders speak FT/1.
 //
-// Holders are asked one after the other; a later one goes on where an earlier one stopped. What arrives is gathered in stretches
-// of shared memory, each written and hashed at the same time; a file whose record has a root is complete only when it is right.
+// Holders are asked one after the other; a later one goes on where an earlier one stopped. Where there is a content id, the whole
+// file is held against it at the end.
 
-import type { Channel, Dial } from "./channel.ts";
+import type { Channel } from "./channel.ts";
 import { CancelledError, codeOf, FtError, ProtocolError, sentenceOf } from "./error.ts";
 import { concatBytes } from "./frame.ts";
-import { pieceSizeOf, rootOf, type Sha256 } from "./merkle.ts";
-import { BasicDownloadInbox, basic, DownloadInbox, encodeToHolder } from "./message.ts";
-import { type FileName, type FileRecord, formatEndpoint } from "./record.ts";
+import { Landing, type Stretch } from "./landing.ts";
+import { pieceSizeOf, rootOf } from "./merkle.ts";
+import { BasicDownloadInbox, basic } from "./message.ts";
+import { type FileRecord, formatEndpoint } from "./record.ts";
+import { Source } from "./source.ts";
 import { formatSize, printable } from "./text.ts";
+import type { Fetched, FetchTools, Wanted } from "./transfer.ts";
 
 /** Bytes asked for with one request, and requests under way. */
 const REQUEST = 4 * 1024 * 1024;
 const WINDOW = 4;
-/** Stretches in memory at once: one being filled, the others being hashed and written. Without a free one the holder waits. */
-const SLOTS = 4;
 /** A holder that sends nothing for this long is given up, */
 const STALL_MS = 8_000;
 /** and, if there are others, one that sends fewer bytes a second over that time. */
 const SLOWEST = 1024;
 const TRIES_A_HOLDER = 3;
 const FIRST_BACKOFF_MS = 250;
-
-/** Where the bytes go: a part file. */
-export interface Target {
-  /** Writes at a position; fails with a sentence. */
-  write(offset: number, bytes: Uint8Array): Promise<void>;
-  /** Throws away what was written. */
-  restart(): Promise<void>;
-}
-
-/** What to fetch: records of the same content, the holders to try in this order. */
-export interface Wanted {
-  name: FileName;
-  size: number;
-  root?: string | undefined;
-  holders: FileRecord[];
-}
-
-export interface FetchTools {
-  dial: Dial;
-  target: Target;
-  /** The pass to show to other peers; asked for at each connection, because it is renewed. */
-  pass(): string;
-  /** The hashes of the pieces in a stretch of the file; off the main thread. */
-  layer(memory: SharedArrayBuffer, length: number): Promise<Uint8Array>;
-  sha256: Sha256;
-  report(event: FetchEvent): void;
-  signal?: AbortSignal;
-  sleep?: (ms: number) => Promise<void>;
-}
-
-export type FetchEvent =
-  | { event: "asking"; holder: FileRecord }
-  | { event: "progress"; received: number; size: number }
-  | { event: "verifying" }
-  | { event: "holder-failed"; holder: FileRecord; reason: string };
-
-export interface Fetched {
-  verified: boolean;
-  /** Those whose bytes are in the file. */
-  holders: FileRecord[];
-}
+/** Who waits for a slot asks again after this long. */
+const BUSY_MS = 1_000;
 
 /**
- * Fetches into the target until it is whole and right. Throws `CancelledError`, the target's own error, or a sentence that
+ * Fetches into the target, from the start, until it is whole. Throws `CancelledError`, the target's own error, or a sentence that
  * says who failed and how far it came.
  */
-export async function fetchFile(wanted: Wanted, tools: FetchTools): Promise<Fetched> {
+export async function fetchPlain(wanted: Wanted, tools: FetchTools): Promise<Fetched> {
   const sleep = tools.sleep ?? ((ms) => new Promise<void>((resolve) => setTimeout(resolve, ms)));
-  const attempt = new Attempt(wanted, tools);
+  const attempt = new Attempt(wanted, tools, sleep);
   try {
     return await askInTurn(wanted, tools, attempt, sleep);
   } finally {
@@ -131,22 +93,31 @@ class Attempt {
   readonly contributors = new Set<FileRecord>();
   readonly #wanted: Wanted;
   readonly #tools: FetchTools;
-  readonly #stretches: Stretches;
+  readonly #sleep: (ms: number) => Promise<void>;
+  readonly #landing: Landing;
+  readonly #step: number;
+  /** By number; several only because a chunk may reach over the end of one. */
+  readonly #filling = new Map<number, Stretch>();
   readonly #onAbort = () => this.#abortHolder?.(new CancelledError());
   /** Holders are not mixed any more: what they sent together was wrong. */
   #apart = false;
   #received = 0;
+  #layers: Uint8Array[] = [];
   #failed: Error | undefined;
   #abortHolder: ((error: Error) => void) | undefined;
   #onRoom: (() => void) | undefined;
 
-  constructor(wanted: Wanted, tools: FetchTools) {
+  constructor(wanted: Wanted, tools: FetchTools, sleep: (ms: number) => Promise<void>) {
+    this.#sleep = sleep;
     this.#wanted = wanted;
     this.#tools = tools;
-    this.#stretches = new Stretches(wanted, tools, {
+    this.#step = Math.max(REQUEST, pieceSizeOf(wanted.size));
+    this.#landing = new Landing({
+      write: (offset, bytes) => tools.target.write(offset, bytes),
+      layer: wanted.root === undefined ? undefined : tools.layer,
       room: () => this.#onRoom?.(),
       failed: (error) => {
-        this.#failed = error;
+        this.#failed ??= error;
         this.#abortHolder?.(error);
       },
     });
@@ -188,7 +159,7 @@ class Attempt {
       };
       let before = this.#received;
       const pace = setInterval(() => {
-        const slow = this.#received - before < (SLOWEST * STALL_MS) / 1000 && !this.#stretches.full;
+        const slow = this.#received - before < (SLOWEST * STALL_MS) / 1000 && !this.#landing.full;
         before = this.#received;
         if (slow && others) this.#abortHolder?.(new HolderError("it sends too slowly", false));
       }, STALL_MS);
@@ -202,68 +173,35 @@ class Attempt {
   /** FT/2: requests are pipelined, so that the holder never waits for the next one. */
   #receive(channel: Channel, holder: FileRecord, settle: (error?: Error) => void): void {
     const { size, root } = this.#wanted;
-    const inbox = new DownloadInbox();
-    const asked: number[] = [];
     let next = this.#received;
-    let bodies = 0;
-
     const ask = () => {
-      while (asked.length < WINDOW && (next < size || (size === 0 && bodies + asked.length === 0))) {
+      while (source.pending <= WINDOW && (next < size || (size === 0 && source.pending < 2))) {
         const length = Math.min(REQUEST, size - next);
-        const what = root === undefined ? { name: holder.name } : { root };
-        channel.send(encodeToHolder({ verb: "DOWNLOAD", profile: 2, ...what, offset: next, length }));
-        asked.push(length);
+        source.ask({ offset: next, length });
         next += length;
+        if (size === 0) return;
       }
     };
-    const fail = (reason: string, final: boolean) => {
-      settle(new HolderError(reason, final));
-      channel.destroy();
-    };
-    const readOn = () => {
-      for (;;) {
-        if (inbox.body > 0) {
-          const bytes = inbox.takeBody();
-          if (bytes.length === 0) return;
-          this.#keep(channel, holder, bytes);
-          if (inbox.body > 0) continue;
-        } else {
-          const message = inbox.next();
-          if (message === undefined) return;
-          if (message.verb === "HI") continue;
-          if (message.verb === "NOT FOUND") return fail("it does not have the file any more", true);
-          if (message.verb === "ERROR") return fail(`it refused: ${message.words}`, message.code === "not-accepted");
-          if (message.verb === "BUSY") return fail("it is busy", false);
-          if (message.size !== size) return fail("its file is another one by now", true);
-          if (message.length !== asked[0]) return fail("it sent another length than was asked for", true);
-          if (message.length > 0) continue;
-        }
-        asked.shift();
-        bodies += 1;
-        ask();
-        if (asked.length === 0) {
-          settle();
-          channel.send(encodeToHolder({ verb: "BYE" }));
-          channel.finish();
-          return;
-        }
-      }
-    };
-
-    channel.start({
-      data: (chunk) => {
-        inbox.push(chunk);
-        try {
-          readOn();
-        } catch (error) {
-          if (!(error instanceof ProtocolError)) throw error;
-          fail(`it broke the protocol: ${error.message}`, true);
-        }
+    const source = new Source(channel, root === undefined ? { name: holder.name } : { root }, size, {
+      bytes: (at, bytes) => {
+        if (at === this.#received) this.#keep(channel, holder, bytes);
+        else source.fail("it answers out of turn", false);
       },
-      end: () => fail("it left", false),
-      close: (reason) => settle(new HolderError(reason === "" ? "it left" : reason, false)),
+      served: () => {
+        if (next < size) ask();
+        if (source.pending > 0) return;
+        settle();
+        source.leave();
+      },
+      busy: (range, position) => {
+        this.#tools.report({ event: "waiting", holder, position });
+        next = Math.min(next, range.offset);
+        if (source.pending === 0) void this.#sleep(BUSY_MS).then(ask);
+      },
+      lacks: () => source.fail("it does not have all of the file", false),
+      failed: (reason, final) => settle(new HolderError(reason, final)),
     });
-    channel.send(encodeToHolder({ verb: "HELLO", pass: this.#tools.pass() }));
+    source.start(this.#tools.pass());
     ask();
   }
 
@@ -303,16 +241,43 @@ class Attempt {
   #keep(channel: Channel, holder: FileRecord, bytes: Uint8Array): void {
     if (bytes.length === 0) return;
     this.contributors.add(holder);
-    this.#stretches.add(this.#received, bytes);
-    this.#received += bytes.length;
-    if (this.#stretches.full) channel.pause();
-    this.#tools.report({ event: "progress", received: this.#received, size: this.#wanted.size });
+    this.#land(bytes);
+    if (this.#landing.full) channel.pause();
+    this.#tools.report({ event: "progress", received: this.#received, size: this.#wanted.size, holders: 1 });
+  }
+
+  /** Gathers what comes in stretches of whole pieces; each goes on its way when it is whole. */
+  #land(bytes: Uint8Array): void {
+    for (let at = 0; at < bytes.length; ) {
+      const index = Math.floor(this.#received / this.#step);
+      const offset = index * this.#step;
+      const length = Math.min(this.#step, this.#wanted.size - offset);
+      const stretch = this.#filling.get(index) ?? this.#landing.open({ offset, length });
+      this.#filling.set(index, stretch);
+      const part = bytes.subarray(at, at + length - stretch.filled);
+      this.#landing.fill(stretch, part);
+      this.#received += part.length;
+      at += part.length;
+      if (stretch.filled < length) continue;
+      this.#filling.delete(index);
+      const judge = (layer: Uint8Array) => {
+        this.#layers[index] = layer;
+        return [stretch.range];
+      };
+      this.#landing.land(stretch, length, judge, () => undefined);
+    }
+  }
+
+  async #landed(): Promise<void> {
+    await this.#landing.settled();
+    if (this.#failed !== undefined) throw this.#failed;
   }
 
   /** Undefined when the file is right (or nothing is known to hold it against); else those whose bytes are in it. */
   async verify(): Promise<FileRecord[] | undefined> {
     const { report, sha256 } = this.#tools;
-    const pieces = await this.#stretches.finished();
+    await this.#landed();
+    const pieces = concatBytes(this.#layers);
     if (this.#wanted.root === undefined) return undefined;
     report({ event: "verifying" });
     if (rootOf(pieces, this.#wanted.size, sha256).toHex() === this.#wanted.root) return undefined;
@@ -338,96 +303,10 @@ class Attempt {
   async #restart(): Promise<void> {
     this.#received = 0;
     this.contributors.clear();
-    await this.#stretches.restart();
-  }
-}
-
-interface Slot {
-  readonly memory: SharedArrayBuffer;
-  /** Bytes of it that are here. */
-  filled: number;
-}
-
-/** The file as stretches of whole pieces: gathered in shared memory, and when one is whole, written and hashed at once. */
-class Stretches {
-  readonly #wanted: Wanted;
-  readonly #tools: FetchTools;
-  readonly #on: { room(): void; failed(error: Error): void };
-  readonly #step: number;
-  /** By stretch number; several only because a chunk may reach over the end of one. */
-  readonly #filling = new Map<number, Slot>();
-  readonly #free: Slot[] = [];
-  readonly #working = new Set<Promise<void>>();
-  #layers: Uint8Array[] = [];
-  #failed: Error | undefined;
-
-  constructor(wanted: Wanted, tools: FetchTools, on: { room(): void; failed(error: Error): void }) {
-    this.#wanted = wanted;
-    this.#tools = tools;
-    this.#on = on;
-    this.#step = Math.max(REQUEST, pieceSizeOf(wanted.size));
-  }
-
-  /** No more should be added until `room` is called. */
-  get full(): boolean {
-    return this.#working.size >= SLOTS - 1;
-  }
-
-  add(offset: number, bytes: Uint8Array): void {
-    for (let at = 0; at < bytes.length; ) {
-      const index = Math.floor((offset + at) / this.#step);
-      const start = index * this.#step;
-      const length = Math.min(this.#step, this.#wanted.size - start);
-      const part = bytes.subarray(at, at + start + length - (offset + at));
-      const slot = this.#slotFor(index);
-      new Uint8Array(slot.memory).set(part, offset + at - start);
-      slot.filled += part.length;
-      at += part.length;
-      if (slot.filled === length) this.#complete(index, start, length, slot);
-    }
-  }
-
-  /** Waits for all that was added; gives the hashes of all pieces when the file has a root. */
-  async finished(): Promise<Uint8Array> {
-    await Promise.all(this.#working);
-    if (this.#failed !== undefined) throw this.#failed;
-    return concatBytes(this.#layers);
-  }
-
-  async restart(): Promise<void> {
-    await this.finished();
+    await this.#landed();
+    for (const stretch of this.#filling.values()) this.#landing.drop(stretch);
     this.#filling.clear();
     this.#layers = [];
     await this.#tools.target.restart();
-  }
-
-  #slotFor(index: number): Slot {
-    const filling = this.#filling.get(index);
-    if (filling !== undefined) return filling;
-    const slot = this.#free.pop() ?? { memory: new SharedArrayBuffer(Math.min(this.#step, this.#wanted.size)), filled: 0 };
-    slot.filled = 0;
-    this.#filling.set(index, slot);
-    return slot;
-  }
-
-  #complete(index: number, start: number, length: number, slot: Slot): void {
-    this.#filling.delete(index);
-    const { target, layer } = this.#tools;
-    const written = target.write(start, new Uint8Array(slot.memory, 0, length));
-    const hashed = this.#wanted.root === undefined ? undefined : layer(slot.memory, length);
-    const work = Promise.all([written, hashed])
-      .then(([, pieces]) => {
-        if (pieces !== undefined) this.#layers[index] = pieces;
-      })
-      .catch((error: Error) => {
-        this.#failed ??= error;
-        this.#on.failed(error);
-      })
-      .finally(() => {
-        this.#working.delete(work);
-        this.#free.push(slot);
-        if (!this.full) this.#on.room();
-      });
-    this.#working.add(work);
   }
 }

@@ -1,9 +1,9 @@
 // Screen: where a command shows its results, remarks and progress, to a person or to a script.
 
 import { err, measure, out } from "./cli.ts";
-import type { FetchEvent } from "./fetch.ts";
 import { formatEndpoint } from "./record.ts";
-import { fit, jsonLine, printable } from "./text.ts";
+import { fit, formatSize, jsonLine, printable } from "./text.ts";
+import type { FetchEvent } from "./transfer.ts";
 import { Pace, progressLine } from "./view.ts";
 
 /** What a person, or a script, is shown. */
@@ -65,31 +65,51 @@ export class Screen {
   }
 }
 
-/** Progress for a person every tenth of a second, for a script twice a second. */
+/** What a download is doing: for a person a line that is written over, for a script objects; not oftener than can be read. */
 export function progressReporter(screen: Screen): (event: FetchEvent) => void {
   const pace = new Pace();
   const every = screen.json ? 500 : 100;
   let last = Number.NEGATIVE_INFINITY;
+  let lastEvent = "";
   return (event) => {
+    const now = performance.now();
+    // The beginning and the end of a phase are always told.
+    const due =
+      event.event !== lastEvent || now - last >= every || (event.event === "progress" && event.received === event.size);
+    if (!due && event.event !== "holder-failed") return;
+    if (event.event !== "asking") lastEvent = event.event;
+    last = now;
     switch (event.event) {
       case "asking":
-        screen.progress(`asking ${formatEndpoint(event.holder)}`);
+        if (screen.json) screen.object({ event: event.event, address: event.holder.address, port: event.holder.port });
+        else if (lastEvent === "") screen.progress(`asking ${formatEndpoint(event.holder)}`);
+        break;
+      case "checking":
+        if (screen.json) screen.object(event);
+        else screen.progress(`checking what is already here: ${formatSize(event.checked)} of ${formatSize(event.size)}`);
         break;
       case "progress": {
-        const now = performance.now();
-        if (now - last < every) return;
-        last = now;
         const rate = pace.rate(now, event.received);
-        if (screen.json) screen.object(event);
-        else screen.progress(progressLine(event.received, event.size, rate));
+        if (screen.json) screen.object({ ...event, rate: Math.round(rate) });
+        else screen.progress(progressLine(event.received, event.size, rate, event.holders));
+        break;
+      }
+      case "waiting": {
+        const { address, port } = event.holder;
+        if (screen.json) screen.object({ event: event.event, address, port, position: event.position });
+        else screen.progress(`${formatEndpoint(event.holder)} is busy: waiting at position ${event.position} of its queue`);
         break;
       }
       case "verifying":
-        screen.progress("verifying");
+        if (screen.json) screen.object(event);
+        else screen.progress("verified; writing the last of it to the disk");
         break;
-      case "holder-failed":
-        screen.note(`${formatEndpoint(event.holder)} failed: ${event.reason}.`);
+      case "holder-failed": {
+        const { address, port } = event.holder;
+        if (screen.json) screen.object({ event: event.event, address, port, reason: event.reason });
+        else screen.note(`${formatEndpoint(event.holder)} failed: ${event.reason}.`);
         break;
+      }
       default:
         event satisfies never;
     }

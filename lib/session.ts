@@ -1,6 +1,7 @@
 // A peer's life with its tracker: join, renew, ask, leave, and come back by itself. The network, the clock and chance are handed in.
 
 import type { Channel, Dial } from "./channel.ts";
+import { type Clock, systemClock } from "./clock.ts";
 import { CancelledError, codeOf, FtError, ProtocolError, sentenceOf } from "./error.ts";
 import { concatBytes } from "./frame.ts";
 import {
@@ -46,25 +47,13 @@ export interface SessionOptions {
   port: number;
   /** What this peer shares now, as seen from its own address. */
   records(own: Endpoint): FileRecord[];
+  /** What it has of files that it is still fetching; those are announced one by one. */
+  parts?(own: Endpoint): FileRecord[];
   report(event: SessionEvent): void;
   clock?: Clock;
   /** From 0 to 1. */
   random?: () => number;
 }
-
-/** Time, handed in. `at` is in milliseconds since 1970. */
-export interface Clock {
-  at(): number;
-  after(ms: number, act: () => void): () => void;
-}
-
-export const systemClock: Clock = {
-  at: Date.now,
-  after: (ms, act) => {
-    const timer = setTimeout(act, ms);
-    return () => clearTimeout(timer);
-  },
-};
 
 type Reply = Exclude<FromTracker, { verb: "NOTICE" | "UNKNOWN" }>;
 
@@ -133,20 +122,25 @@ export class Session {
   }
 
   /** Every record, or every record of one peer. */
-  async list(id?: string): Promise<FileRecord[]> {
+  list(id?: string): Promise<FileRecord[]> {
+    return this.#listAll(id === undefined ? {} : { id });
+  }
+
+  async #listAll(what: { id?: string; root?: string }): Promise<FileRecord[]> {
     await this.#needFull("list files");
     const all: FileRecord[] = [];
     const seen = new Set<string>();
     for (;;) {
-      const request = encodeToTracker({
-        verb: "LIST",
-        ...(id === undefined ? {} : { id }),
-        offset: all.length,
-        limit: RESULTS_LIMIT,
-      });
+      const request = encodeToTracker({ verb: "LIST", ...what, offset: all.length, limit: RESULTS_LIMIT });
       const page = recordsOf(await this.#ask(request));
       if (!addNew(all, seen, page, (record) => `${formatEndpoint(record)} ${record.name}`)) return all;
     }
+  }
+
+  /** Everybody who has this content, whatever they call it. */
+  async holders(root: string): Promise<FileRecord[]> {
+    // A tracker that does not know `root=` gives everything.
+    return (await this.#listAll({ root })).filter((record) => record.root === root);
   }
 
   /** Everybody online. */
@@ -198,6 +192,14 @@ export class Session {
     if (!this.#online) channel?.destroy();
     this.#online = false;
     for (const waiting of this.#returned.splice(0)) waiting();
+  }
+
+  /** After `leave`: joins again, and keeps trying. */
+  comeBack(): void {
+    if (!this.#leaving) return;
+    this.#leaving = false;
+    this.#retries = 0;
+    this.#retryLater();
   }
 
   // -------------------------------------------------------------- joining
@@ -297,6 +299,7 @@ export class Session {
     this.#online = true;
     this.#pingLater();
     this.#renewLater();
+    this.#addParts(channel);
     const { peers, files } = welcome;
     this.#options.report({ event: "joined", profile: 2, name: hi.name, peers, files, left: all.slice(hi.max) });
   }
@@ -304,6 +307,12 @@ export class Session {
   async #sendFiles(records: FileRecord[]): Promise<Extract<Reply, { verb: "WELCOME" }>> {
     const reply = await this.#ask(encodeToTracker({ verb: "FILES", profile: 2, port: this.#options.port, records }));
     return reply.verb === "WELCOME" ? reply : unexpected(reply);
+  }
+
+  /** The list that was sent has replaced everything. */
+  #addParts(channel: Channel): void {
+    const parts = this.#options.parts?.({ address: channel.local.address, port: this.#options.port }) ?? [];
+    for (const record of parts) this.add(record).catch(() => undefined);
   }
 
   /** A pass is renewed at half its life, by sending the list again. */
@@ -316,6 +325,7 @@ export class Session {
       try {
         const welcome = await this.#sendFiles(this.#options.records(own).slice(0, this.#standing.max));
         Object.assign(this.#standing, welcomeParts(welcome, this.#clock.at()));
+        this.#addParts(channel);
         this.#renewLater();
       } catch {
         // The connection broke meanwhile; coming back brings a new pass.

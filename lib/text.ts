@@ -71,6 +71,15 @@ export function plural(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }
 
+/** Reads `500`, `64kB`, `10MB`, `1.5 GB/s` (powers of ten; `KiB`, `MiB`, `GiB` powers of two) as bytes, or undefined. */
+export function parseSize(text: string): number | undefined {
+  const match = /^(\d{1,15}(?:\.\d{1,9})?)\s*(?:([kmgt]?)(i?)b?)?(?:\/s)?$/i.exec(text.trim());
+  if (match === null) return undefined;
+  const power = " kmgt".indexOf((match[2] ?? "").toLowerCase() || " ");
+  const bytes = Math.round(Number(match[1]) * (match[3] ? 1024 : 1000) ** power);
+  return Number.isSafeInteger(bytes) ? bytes : undefined;
+}
+
 /** How many terminal columns a text takes; handed in, because only the runtime knows the Unicode tables. */
 export type Measure = (text: string) => number;
 

@@ -3,7 +3,7 @@
 import { basename } from "node:path";
 import pc from "picocolors";
 import type { PeerLine } from "./message.ts";
-import { type FileRecord, formatEndpoint, groupByContent, modifiedOf } from "./record.ts";
+import { type FileRecord, formatEndpoint, groupByContent, modifiedOf, wholeHolders } from "./record.ts";
 import type { ServeEvent } from "./serve.ts";
 import type { SessionEvent } from "./session.ts";
 import type { LeftOut, SharedFile } from "./share.ts";
@@ -16,7 +16,7 @@ export function recordTable(records: FileRecord[], measure: Measure, width?: num
     formatSize(record.size),
     printable(record.type),
     record.date,
-    formatEndpoint(record),
+    whoHas(record),
   ]);
   return table(
     [
@@ -34,7 +34,7 @@ export function recordTable(records: FileRecord[], measure: Measure, width?: num
 
 /** The holders of one file as a table without its name: type, size, date, who. */
 export function holderTable(records: FileRecord[], measure: Measure, width?: number): string[] {
-  const rows = records.map((record) => [printable(record.type), formatSize(record.size), record.date, formatEndpoint(record)]);
+  const rows = records.map((record) => [printable(record.type), formatSize(record.size), record.date, whoHas(record)]);
   return table(
     [
       { title: "TYPE", shrinksTo: 8, spare: 2 },
@@ -48,10 +48,15 @@ export function holderTable(records: FileRecord[], measure: Measure, width?: num
   );
 }
 
-/** Records as objects for a script; `holders` counts the peers with the same content among them. */
+/** Where a record's holder is, and that it has not all of the file yet. */
+function whoHas(record: FileRecord): string {
+  return formatEndpoint(record) + (record.part ? " (unfinished)" : "");
+}
+
+/** Records as objects for a script; `holders` counts the peers with the whole of the same content among them. */
 export function recordObjects(records: FileRecord[]): object[] {
   const holders = new Map<FileRecord, number>();
-  for (const group of groupByContent(records)) for (const record of group) holders.set(record, group.length);
+  for (const group of groupByContent(records)) for (const record of group) holders.set(record, wholeHolders(group));
   return records.map((record) => ({
     name: record.name,
     type: record.type,
@@ -61,6 +66,7 @@ export function recordObjects(records: FileRecord[]): object[] {
     port: record.port,
     root: record.root ?? null,
     holders: holders.get(record) ?? 1,
+    ...(record.part ? { part: true } : {}),
   }));
 }
 
@@ -109,11 +115,12 @@ export class Pace {
   }
 }
 
-/** One line of progress: ` 42 %  431 MB of 1.0 GB  890 MB/s  0.7 s left`. */
-export function progressLine(done: number, size: number, rate: number): string {
+/** One line of progress: ` 42 %  431 MB of 1.0 GB  890 MB/s  0.7 s left  from 3 holders`. */
+export function progressLine(done: number, size: number, rate: number, holders = 1): string {
   const percent = size === 0 ? 100 : Math.floor((done / size) * 100);
   const left = rate > 0 ? `  ${formatDuration((size - done) / rate)} left` : "";
-  return `${String(percent).padStart(3)} %  ${formatSize(done)} of ${formatSize(size)}  ${formatRate(rate)}${left}`;
+  const from = holders > 1 ? `  from ${plural(holders, "holder")}` : "";
+  return `${String(percent).padStart(3)} %  ${formatSize(done)} of ${formatSize(size)}  ${formatRate(rate)}${left}${from}`;
 }
 
 /** Everything that happens to a peer while it is online. */
@@ -121,6 +128,7 @@ export type PeerEvent =
   | SessionEvent
   | ServeEvent
   | { event: "root"; file: SharedFile }
+  | { event: "changed"; file: SharedFile }
   | { event: "withdrawn"; name: string; reason: string };
 
 /** One finished download. */
@@ -184,6 +192,8 @@ export function describeEvent(event: PeerEvent): string {
       return `The tracker says: ${event.words}`;
     case "root":
       return `Content id of "${event.file.name}": ${event.file.root ?? ""}`;
+    case "changed":
+      return `"${event.file.name}" has changed: ${formatSize(event.file.size)} now.`;
     case "withdrawn":
       return `"${event.name}" is not shared any more: ${event.reason}.`;
     case "upload-started":
@@ -207,6 +217,8 @@ export function eventObject(event: PeerEvent): object {
       return { ...event, left: event.left.map(({ name }) => name) };
     case "root":
       return { event: event.event, name: event.file.name, size: event.file.size, root: event.file.root };
+    case "changed":
+      return { event: event.event, name: event.file.name, size: event.file.size };
     case "upload-started":
     case "upload-ended": {
       const { to, name, sent, wanted } = event.upload;

@@ -6,13 +6,14 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CancelledError, FtError } from "../lib/error.ts";
-import { type FetchEvent, type Fetched, type FetchTools, fetchFile, type Target, type Wanted } from "../lib/fetch.ts";
 import { HashPool, sha256 } from "../lib/hash.ts";
 import { blockLayer, pieceHash, pieceSizeOf, rootOf } from "../lib/merkle.ts";
+import { fetchPlain as fetchFile } from "../lib/plain.ts";
 import type { FileRecord } from "../lib/record.ts";
 import { Server } from "../lib/serve.ts";
 import { chooseFiles, Share } from "../lib/share.ts";
 import { Incoming } from "../lib/store.ts";
+import type { FetchEvent, Fetched, FetchTools, Target, Wanted } from "../lib/transfer.ts";
 import { dial, listen } from "../lib/wire.ts";
 import { addressOf, type Far, HandClock, Net, nameOf, REFUSED, settle } from "./helpers/channel.ts";
 
@@ -248,7 +249,7 @@ describe("an honest holder", () => {
     ]);
     expect(holder.connections[0]?.closed).toBe(true);
     expect(field.events.map(({ event }) => event)).toEqual(["asking", "progress", "verifying"]);
-    expect(field.events[1]).toEqual({ event: "progress", received: 12, size: 12 });
+    expect(field.events[1]).toEqual({ event: "progress", received: 12, size: 12, holders: 1 });
     expect(field.sleeps).toEqual([]);
     expect(field.part.restarts).toBe(0);
   });
@@ -566,7 +567,7 @@ describe("a holder that fails", () => {
     const { asked, fetching } = await trickle(field, [A]);
     expect(asked).toEqual([A]);
     expect(await stateOf(fetching)).toBe("waiting");
-    expect(field.events.at(-1)).toEqual({ event: "progress", received: 600, size: SIZE });
+    expect(field.events.at(-1)).toEqual({ event: "progress", received: 600, size: SIZE, holders: 1 });
     field.stop.abort();
     expect(await failure(fetching)).toBeInstanceOf(CancelledError);
   });
@@ -1007,7 +1008,9 @@ describe("on the real network, from disk to disk", () => {
         return found === undefined || file === undefined ? undefined : { name: found.name, file };
       },
       changed: () => {},
-      refusePass: () => undefined,
+      readPass: () => ({ id: "anybody" }),
+      look: () => undefined,
+      sha256,
       known: async () => true,
       report: () => {},
     });

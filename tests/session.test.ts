@@ -1,9 +1,10 @@
 // A peer's session with trackers that are friendly, old, busy, gone, or lying. Time stands still until a test moves it.
 
 import { describe, expect, test } from "bun:test";
+import { type Clock, systemClock } from "../lib/clock.ts";
 import { FtError } from "../lib/error.ts";
 import type { FileRecord } from "../lib/record.ts";
-import { type Clock, Session, type SessionEvent, systemClock } from "../lib/session.ts";
+import { Session, type SessionEvent } from "../lib/session.ts";
 import { dial } from "../lib/wire.ts";
 import { startTracker } from "../tracker.ts";
 import { addressOf, type Far, HandClock, Net, nameOf, REFUSED, settle } from "./helpers/channel.ts";

@@ -2,9 +2,9 @@
 // bytes. What a channel promises is written in lib/channel.ts; the network keeps the same promises in lib/wire.ts.
 
 import type { Channel, ChannelHandlers, ChannelLimits, Dial } from "../../lib/channel.ts";
+import type { Clock } from "../../lib/clock.ts";
 import { FtError } from "../../lib/error.ts";
 import { type Address, type Endpoint, type FileName, parseAddress, parseFileName } from "../../lib/record.ts";
-import type { Clock } from "../../lib/session.ts";
 
 /** Kept, so that a test may take the timers over and the channels still work. */
 const soon = setImmediate;

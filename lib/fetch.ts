@@ -1,0 +1,705 @@
+// Fetching one file from everybody who has it: which pieces from whom, and whether what arrived is right. Network, disk and time
+// are handed in.
+//
+// The hashes of all pieces come first and are held against the content id; after that every piece proves itself. Each holder is
+// asked for stretches as long as it gives in a fraction of a second, so fast holders are asked for more; what a slow one still owes
+// at the end is asked for again elsewhere. While others fetch the same file the rarest pieces are taken first, so that there is
+// something to exchange; otherwise the file is taken in order.
+
+import { type Clock, systemClock } from "./clock.ts";
+import { CancelledError, codeOf, FtError, sentenceOf } from "./error.ts";
+import { Landing, type Stretch } from "./landing.ts";
+import { HASH, pieceCountOf, pieceSizeOf, rootOf } from "./merkle.ts";
+import { Picker, type Run } from "./picker.ts";
+import { PieceSet } from "./pieces.ts";
+import { fetchPlain } from "./plain.ts";
+import { type FileRecord, formatEndpoint } from "./record.ts";
+import { type Range, Source } from "./source.ts";
+import { formatSize, printable } from "./text.ts";
+import type { Fetched, FetchTools, Wanted } from "./transfer.ts";
+
+/** Connections at once. */
+const OPEN = 16;
+/** A request is as long as its holder gives in this time, between these bounds (and a piece at least); */
+const REQUEST_S = 0.2;
+const FIRST_REQUEST = 256 * 1024;
+const LONGEST_REQUEST = 4 * 1024 * 1024;
+/** as many are under way as it gives in this time: two at least. */
+const AHEAD_S = 0.5;
+const MOST_AHEAD = 4;
+/** A holder that owes something and sends nothing for this long is given up, */
+const STALL_MS = 5_000;
+/** and, if there are others, one that sends fewer bytes a second over that time. */
+const SLOWEST = 1024;
+/** Failures without a piece in between before a holder is given up; pauses between them double. */
+const TRIES = 4;
+const FIRST_PAUSE_MS = 250;
+/** However often it gives a piece in between. */
+const MOST_TRIES = 100;
+/** An unfinished holder is asked this often what it has by now. */
+const HAVE_MS = 400;
+/** Who waits for a slot asks again after this long. */
+const BUSY_MS = 1_000;
+const TICK_MS = 200;
+/** The tracker is asked for new holders after this long, and again after each of the last ones. */
+const LOOK_MS = [300, 700, 1_000, 2_000, 5_000];
+/** At the end a stretch is asked for a second time where it will be here in less than half the time. */
+const WORTH_IT = 2;
+
+/**
+ * Fetches into the target until it is whole and right. Throws `CancelledError`, the target's own error, or a sentence that
+ * says who failed and how far it came; what is right of it stays in the target then.
+ */
+export async function fetchFile(wanted: Wanted, tools: FetchTools): Promise<Fetched> {
+  const { root, holders } = wanted;
+  const proven = holders.filter(({ v2 }) => v2);
+  if (root === undefined || proven.length === 0) return startPlain(wanted, tools);
+  const fetch = new Fetch({ ...wanted, root, holders: proven }, tools);
+  try {
+    return await fetch.run();
+  } catch (error) {
+    // Nobody left can prove pieces: then the whole file is what is proven.
+    if (fetch.withoutTree.length === 0 || codeOf(error) !== "no-holder") throw error;
+    return await startPlain({ ...wanted, holders: fetch.withoutTree }, tools);
+  }
+}
+
+async function startPlain(wanted: Wanted, tools: FetchTools): Promise<Fetched> {
+  await tools.target.restart();
+  return await fetchPlain(wanted, tools);
+}
+
+/** One request under way. */
+interface Flight extends Run {
+  readonly holder: Holder;
+  readonly range: Range;
+  readonly askedAt: number;
+  stretch?: Stretch;
+}
+
+interface Holder {
+  readonly record: FileRecord;
+  /** `out` for good, `idle` not connected. */
+  state: "idle" | "dialling" | "open" | "out";
+  source?: Source | undefined;
+  /** What it has; undefined until it has said so. */
+  has: PieceSet | undefined;
+  /** In the order of the requests. */
+  flights: Flight[];
+  failures: number;
+  tries: number;
+  reason: string;
+  /** Not before this time is it dialled, or asked for more. */
+  restUntil: number;
+  /** Its place in the holder's queue; 0 when it does not wait. */
+  position: number;
+  /** Bytes a second; 0 until it is known. */
+  rate: number;
+  /** When the answer before the next one was complete. */
+  servedAt: number;
+  heardAt: number;
+  /** Bytes since the pace was looked at. */
+  heard: number;
+  pacedAt: number;
+  /** The piece after the last one that it was asked for. */
+  next: number;
+  haveAskedAt: number;
+  haveDue: boolean;
+  treeless: boolean;
+  contributed: boolean;
+}
+
+/** One file under way. */
+class Fetch {
+  readonly #wanted: Wanted & { root: string };
+  readonly #tools: FetchTools;
+  readonly #clock: Clock;
+  readonly #random: () => number;
+  readonly #landing: Landing;
+  readonly #pieceSize: number;
+  readonly #count: number;
+  readonly #holders = new Map<string, Holder>();
+  readonly #outcome = Promise.withResolvers<void>();
+  /** The hashes of all pieces, once they are known to be right. */
+  #pieces: Uint8Array | undefined;
+  /** Which are here, and which come next. */
+  #picker: Picker;
+  #ready = false;
+  /** Bytes of unfinished stretches. */
+  #arriving = 0;
+  #over = false;
+  #looks = 0;
+  #lookAt: number;
+  #looking: Promise<void> | undefined;
+  #throttledUntil = 0;
+  #paused = false;
+  #cancelTick = () => {};
+  #cancelThrottle = () => {};
+
+  constructor(wanted: Wanted & { root: string }, tools: FetchTools) {
+    this.#wanted = wanted;
+    this.#tools = tools;
+    this.#clock = tools.clock ?? systemClock;
+    this.#random = tools.random ?? Math.random;
+    this.#pieceSize = pieceSizeOf(wanted.size);
+    this.#count = pieceCountOf(wanted.size);
+    this.#picker = new Picker(new PieceSet(this.#count), this.#random);
+    this.#lookAt = this.#clock.at() + (LOOK_MS[0] ?? 0);
+    this.#landing = new Landing({
+      write: (offset, bytes) => tools.target.write(offset, bytes),
+      layer: tools.layer,
+      room: () => this.#turnTaps(),
+      failed: (error) => this.#end(error),
+    });
+  }
+
+  /** Those who could only be asked for the whole file. */
+  get withoutTree(): FileRecord[] {
+    return [...this.#holders.values()].filter(({ treeless }) => treeless).map(({ record }) => record);
+  }
+
+  async run(): Promise<Fetched> {
+    const { signal } = this.#tools;
+    const stop = () => this.#end(new CancelledError());
+    signal?.addEventListener("abort", stop);
+    try {
+      if (signal?.aborted) stop();
+      else this.#begin();
+      await this.#outcome.promise;
+    } finally {
+      this.#end();
+      signal?.removeEventListener("abort", stop);
+      await this.#landing.settled();
+    }
+    const holders = [...this.#holders.values()].filter(({ contributed }) => contributed).map(({ record }) => record);
+    return { verified: true, holders };
+  }
+
+  #begin(): void {
+    const { size, root, holders } = this.#wanted;
+    if (this.#count <= 1) {
+      // The only piece of a small file is its tree.
+      const pieces = size === 0 ? new Uint8Array(0) : Uint8Array.fromHex(root);
+      if (this.#isRight(pieces)) void this.#learn(pieces);
+      else
+        this.#end(
+          new FtError(
+            "bad-root",
+            `Cannot fetch "${printable(this.#wanted.name)}": its content id is not that of an empty file.`,
+          ),
+        );
+    }
+    for (const record of holders) this.#meet(record);
+    this.#tick();
+  }
+
+  /** It is over: done, or failed. */
+  #end(error?: Error): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#cancelTick();
+    this.#cancelThrottle();
+    for (const { source } of this.#holders.values()) source?.leave();
+    if (error === undefined) this.#outcome.resolve();
+    else this.#outcome.reject(error);
+  }
+
+  // -------------------------------------------------------------- holders come and go
+
+  #meet(record: FileRecord): void {
+    const key = formatEndpoint(record);
+    const known = this.#holders.get(key);
+    if (known !== undefined) {
+      // It is online again, or still: once more, unless it lied.
+      if (known.state === "out" && known.failures < Number.POSITIVE_INFINITY && known.tries < MOST_TRIES) {
+        known.state = "idle";
+        known.failures = TRIES - 1;
+      }
+      return;
+    }
+    this.#holders.set(key, {
+      record,
+      state: "idle",
+      has: record.part ? undefined : PieceSet.whole(this.#count),
+      flights: [],
+      failures: 0,
+      tries: 0,
+      reason: "",
+      restUntil: 0,
+      position: 0,
+      rate: 0,
+      servedAt: 0,
+      heardAt: 0,
+      heard: 0,
+      pacedAt: 0,
+      next: 0,
+      haveAskedAt: 0,
+      haveDue: false,
+      treeless: false,
+      contributed: false,
+    });
+  }
+
+  async #dial(holder: Holder): Promise<void> {
+    holder.state = "dialling";
+    holder.tries += 1;
+    const { dial, signal, report, pass } = this.#tools;
+    report({ event: "asking", holder: holder.record });
+    try {
+      const channel = await dial(holder.record, signal === undefined ? {} : { signal });
+      if (this.#over) return channel.destroy();
+      const now = this.#clock.at();
+      const source = new Source(channel, { root: this.#wanted.root }, this.#wanted.size, {
+        tree: (pieces) => this.#hearTree(holder, pieces),
+        have: (bits) => this.#hearHave(holder, bits),
+        bytes: (_at, bytes) => this.#hearBytes(holder, bytes),
+        served: () => this.#hearServed(holder),
+        busy: (_range, position) => this.#hearBusy(holder, position),
+        lacks: () => this.#hearLacks(holder),
+        failed: (reason, final) => this.#lose(holder, reason, final ? Number.POSITIVE_INFINITY : 1),
+      });
+      Object.assign(holder, {
+        state: "open",
+        source,
+        heardAt: now,
+        servedAt: now,
+        pacedAt: now,
+        heard: 0,
+        position: 0,
+        haveDue: false,
+      });
+      source.start(pass());
+      source.paused = this.#paused;
+      if (this.#pieces === undefined) source.askTree(this.#wanted.root, this.#pieceSize, this.#count);
+      if (holder.record.part) this.#askHave(holder);
+      this.#recount();
+      this.#askMore(holder);
+    } catch (error) {
+      if (!this.#over) this.#lose(holder, sentenceOf(error), 1);
+    }
+  }
+
+  /** A holder failed; infinitely often when asking it again is of no use. */
+  #lose(holder: Holder, reason: string, failures: number): void {
+    if (this.#over) return;
+    holder.source = undefined;
+    holder.state = "idle";
+    holder.reason = reason;
+    holder.failures += failures;
+    holder.restUntil = this.#clock.at() + FIRST_PAUSE_MS * 2 ** Math.min(holder.failures - 1, 5);
+    for (const flight of holder.flights.splice(0)) this.#salvage(flight);
+    if (holder.failures >= TRIES || holder.tries >= MOST_TRIES) holder.state = "out";
+    this.#tools.report({ event: "holder-failed", holder: holder.record, reason });
+    this.#recount();
+    this.#askAll();
+    this.#giveUpIfAlone();
+  }
+
+  /** Nobody is left to ask: the tracker may know somebody else. */
+  #giveUpIfAlone(): void {
+    if (this.#over || [...this.#holders.values()].some(({ state }) => state !== "out")) return;
+    const before = this.#holders.size;
+    void this.#lookForMore().then(() => {
+      const others = [...this.#holders.values()].slice(before);
+      for (const [, holder] of [...this.#holders].slice(0, before)) if (holder.state === "idle") holder.state = "out";
+      if (others.length === 0 && !this.#over) this.#end(new FtError("no-holder", this.#failureSentence()));
+    });
+  }
+
+  /** Asks who has the file by now; when that is being asked already, waits for the answer. */
+  #lookForMore(): Promise<void> {
+    this.#looking ??= this.#lookOnce().finally(() => {
+      this.#looking = undefined;
+    });
+    return this.#looking;
+  }
+
+  async #lookOnce(): Promise<void> {
+    try {
+      const records = (await this.#tools.look?.()) ?? [];
+      for (const record of records) if (record.v2 && record.size === this.#wanted.size) this.#meet(record);
+    } catch {
+      // The tracker is away; those that are known go on.
+    }
+  }
+
+  // -------------------------------------------------------------- time
+
+  #tick(): void {
+    if (this.#over) return;
+    const now = this.#clock.at();
+    if (now >= this.#lookAt) {
+      this.#looks += 1;
+      this.#lookAt = now + (LOOK_MS[Math.min(this.#looks, LOOK_MS.length - 1)] ?? 0);
+      void this.#lookForMore();
+    }
+    let open = 0;
+    for (const holder of this.#holders.values()) if (holder.state === "open" || holder.state === "dialling") open += 1;
+    for (const holder of this.#inAnyOrder()) {
+      if (holder.state === "open") this.#watch(holder, now);
+      else if (holder.state === "idle" && now >= holder.restUntil && open < OPEN) {
+        open += 1;
+        void this.#dial(holder);
+      }
+    }
+    if (open >= OPEN) this.#makeRoom();
+    this.#askAll();
+    this.#reportWaiting();
+    this.#cancelTick();
+    this.#cancelTick = this.#clock.after(TICK_MS, () => this.#tick());
+  }
+
+  /** Gives up who sends nothing, or next to nothing; asks the unfinished what they have by now. */
+  #watch(holder: Holder, now: number): void {
+    const { source } = holder;
+    if (source === undefined) return;
+    if (this.#paused || source.pending === 0) holder.heardAt = holder.pacedAt = now;
+    if (now - holder.heardAt > STALL_MS) {
+      source.fail(`it was silent for ${STALL_MS / 1000} s`, false);
+      return;
+    }
+    if (now - holder.pacedAt >= STALL_MS) {
+      const slow = holder.flights.length > 0 && holder.heard < (SLOWEST * STALL_MS) / 1000;
+      Object.assign(holder, { pacedAt: now, heard: 0 });
+      if (slow && this.#hasOther(holder)) {
+        source.fail("it sends too slowly", false);
+        return;
+      }
+    }
+    if (holder.record.part && !holder.has?.complete && !holder.haveDue && now - holder.haveAskedAt >= HAVE_MS)
+      this.#askHave(holder);
+  }
+
+  #hasOther(holder: Holder): boolean {
+    return [...this.#holders.values()].some((other) => other !== holder && other.state === "open" && other.position === 0);
+  }
+
+  /** With all connections taken, one that has nothing for us makes room for somebody who may. */
+  #makeRoom(): void {
+    const now = this.#clock.at();
+    if (![...this.#holders.values()].some(({ state, restUntil }) => state === "idle" && now >= restUntil)) return;
+    for (const holder of this.#holders.values()) {
+      if (holder.state !== "open" || holder.flights.length > 0 || !this.#ready) continue;
+      holder.source?.leave();
+      Object.assign(holder, { state: "idle", source: undefined, restUntil: now + STALL_MS });
+      this.#recount();
+      return;
+    }
+  }
+
+  #reportWaiting(): void {
+    const waiting = [...this.#holders.values()].filter(({ state, position }) => state === "open" && position > 0);
+    if (waiting.length === 0 || [...this.#holders.values()].some(({ flights }) => flights.length > 0)) return;
+    waiting.sort((a, b) => a.position - b.position);
+    const [best] = waiting;
+    if (best !== undefined) this.#tools.report({ event: "waiting", holder: best.record, position: best.position });
+  }
+
+  // -------------------------------------------------------------- answers
+
+  #hearTree(holder: Holder, pieces: Uint8Array | undefined): void {
+    if (pieces === undefined) {
+      holder.treeless = true;
+      holder.source?.fail("it does not give the hashes of its pieces", true);
+    } else if (!this.#isRight(pieces)) {
+      holder.source?.fail("its piece hashes are not those of the file it announced", true);
+    } else if (this.#pieces === undefined) void this.#learn(pieces);
+  }
+
+  #isRight(pieces: Uint8Array): boolean {
+    return rootOf(pieces, this.#wanted.size, this.#tools.sha256).toHex() === this.#wanted.root;
+  }
+
+  /** The tree is known: what is here already counts as far as it is right, and the transfer begins. */
+  async #learn(pieces: Uint8Array): Promise<void> {
+    this.#pieces = pieces;
+    const { present, begun, report } = this.#tools;
+    const { size } = this.#wanted;
+    let checked = 0;
+    try {
+      const have = await present?.(pieces, (bytes) => {
+        checked += bytes;
+        report({ event: "checking", checked, size });
+      });
+      if (this.#over) return;
+      if (have !== undefined) this.#picker = new Picker(have, this.#random);
+      this.#recount();
+    } catch (error) {
+      return this.#end(error instanceof Error ? error : new Error(String(error)));
+    }
+    begun?.(pieces, this.#picker.have);
+    this.#ready = true;
+    if (this.#picker.have.count > 0) this.#reportProgress();
+    if (this.#picker.have.complete) this.#complete();
+    else this.#askAll();
+  }
+
+  #askHave(holder: Holder): void {
+    holder.haveDue = true;
+    holder.haveAskedAt = this.#clock.at();
+    holder.source?.askHave(this.#wanted.root, this.#count);
+  }
+
+  #hearHave(holder: Holder, bits: Uint8Array | undefined): void {
+    holder.haveDue = false;
+    holder.heardAt = this.#clock.at();
+    if (bits === undefined) holder.source?.fail("it does not say which pieces it has", true);
+    else {
+      holder.has = PieceSet.parse(bits, this.#count);
+      this.#recount();
+      this.#askMore(holder);
+    }
+  }
+
+  #hearBytes(holder: Holder, bytes: Uint8Array): void {
+    holder.heardAt = this.#clock.at();
+    holder.heard += bytes.length;
+    holder.position = 0;
+    const flight = holder.flights[0];
+    if (flight === undefined) return;
+    if (flight.stretch !== undefined || !this.#picker.isHere(flight)) {
+      flight.stretch ??= this.#landing.open(flight.range);
+      this.#landing.fill(flight.stretch, bytes);
+      this.#arriving += bytes.length;
+    }
+    this.#throttle(bytes.length);
+    this.#reportProgress();
+  }
+
+  #hearServed(holder: Holder): void {
+    const flight = holder.flights.shift();
+    if (flight === undefined) return;
+    const now = this.#clock.at();
+    const seconds = Math.max(0.000_5, (now - Math.max(holder.servedAt, flight.askedAt)) / 1000);
+    const rate = flight.range.length / seconds;
+    holder.rate = holder.rate === 0 ? rate : (holder.rate + rate) / 2;
+    holder.servedAt = now;
+    if (flight.stretch === undefined) this.#picker.unclaim(flight);
+    else this.#land(flight, flight.range.length);
+    this.#askMore(holder);
+  }
+
+  #hearBusy(holder: Holder, position: number): void {
+    const flight = holder.flights.shift();
+    if (flight !== undefined) this.#picker.unclaim(flight);
+    Object.assign(holder, { position, restUntil: this.#clock.at() + BUSY_MS, heardAt: this.#clock.at() });
+    this.#askAll();
+  }
+
+  /** It said that it has something and has it not: it is asked again what it has. */
+  #hearLacks(holder: Holder): void {
+    const flight = holder.flights.shift();
+    if (flight === undefined) return;
+    this.#picker.unclaim(flight);
+    if (!holder.record.part) {
+      holder.source?.fail("it does not have all of the file", true);
+      return;
+    }
+    for (let i = flight.first; i < flight.first + flight.count; i++) holder.has?.delete(i);
+    this.#recount();
+    this.#askAll();
+  }
+
+  // -------------------------------------------------------------- what arrived
+
+  /** A connection that ended in the middle of a stretch: the whole pieces at its start are as good as any. */
+  #salvage(flight: Flight): void {
+    const { stretch } = flight;
+    const whole = stretch === undefined ? 0 : stretch.filled - (stretch.filled % this.#pieceSize);
+    if (whole > 0) {
+      this.#land(flight, whole);
+      return;
+    }
+    this.#picker.unclaim(flight);
+    if (stretch === undefined) return;
+    this.#arriving -= stretch.filled;
+    this.#landing.drop(stretch);
+  }
+
+  #land(flight: Flight, length: number): void {
+    const { stretch, holder } = flight;
+    if (stretch === undefined) return;
+    this.#landing.land(
+      stretch,
+      length,
+      (layer) => this.#judge(flight, layer),
+      (ranges) => {
+        this.#arriving -= stretch.filled;
+        this.#picker.unclaim(flight);
+        for (const { offset, length } of ranges) {
+          const first = offset / this.#pieceSize;
+          for (let i = first; i < first + Math.ceil(length / this.#pieceSize); i++) this.#picker.have.add(i);
+        }
+        if (ranges.length > 0) {
+          holder.contributed = true;
+          if (holder.failures < TRIES) holder.failures = 0;
+        }
+        this.#reportProgress();
+        if (this.#picker.have.complete) this.#complete();
+        else this.#askAll();
+      },
+    );
+    this.#turnTaps();
+  }
+
+  /** Which of these pieces are right and still wanted, as ranges; who sent a wrong one is dropped. */
+  #judge(flight: Flight, layer: Uint8Array): Range[] {
+    const ranges: Range[] = [];
+    const { size } = this.#wanted;
+    let wrong = false;
+    for (let i = 0; i < layer.length / HASH; i++) {
+      const piece = flight.first + i;
+      if (!equal(layer, i * HASH, this.#pieces ?? layer, piece * HASH)) {
+        wrong = true;
+        continue;
+      }
+      if (this.#picker.have.has(piece)) continue;
+      const offset = piece * this.#pieceSize;
+      const length = Math.min(this.#pieceSize, size - offset);
+      const last = ranges.at(-1);
+      if (last !== undefined && last.offset + last.length === offset) last.length += length;
+      else ranges.push({ offset, length });
+    }
+    if (wrong) this.#expel(flight.holder);
+    return ranges;
+  }
+
+  #expel(holder: Holder): void {
+    if (holder.failures === Number.POSITIVE_INFINITY) return;
+    const reason = "what it sent is not the file it announced";
+    if (holder.source === undefined) this.#lose(holder, reason, Number.POSITIVE_INFINITY);
+    else holder.source.fail(reason, true);
+  }
+
+  #complete(): void {
+    this.#tools.report({ event: "verifying" });
+    this.#end();
+  }
+
+  #reportProgress(): void {
+    if (!this.#ready) return;
+    const { size } = this.#wanted;
+    const lastShort = this.#count > 0 && this.#picker.have.has(this.#count - 1) ? this.#count * this.#pieceSize - size : 0;
+    const here = this.#picker.have.count * this.#pieceSize - lastShort;
+    let holders = 0;
+    for (const { flights } of this.#holders.values()) if (flights.length > 0) holders += 1;
+    this.#tools.report({ event: "progress", received: Math.min(size, here + this.#arriving), size, holders });
+  }
+
+  // -------------------------------------------------------------- backpressure
+
+  #throttle(bytes: number): void {
+    const wait = this.#tools.limit?.spend(bytes) ?? 0;
+    if (wait > 0) {
+      this.#throttledUntil = this.#clock.at() + wait;
+      this.#cancelThrottle();
+      this.#cancelThrottle = this.#clock.after(wait, () => this.#turnTaps());
+      this.#turnTaps();
+    }
+  }
+
+  /** Lets the holders send, or not: the disk, or the limit, may need a moment. */
+  #turnTaps(): void {
+    if (this.#over) return;
+    const paused = this.#landing.full || this.#clock.at() < this.#throttledUntil;
+    if (paused === this.#paused) return;
+    this.#paused = paused;
+    const now = this.#clock.at();
+    for (const holder of this.#holders.values()) {
+      holder.heardAt = now;
+      if (holder.source !== undefined) holder.source.paused = paused;
+    }
+  }
+
+  // -------------------------------------------------------------- which pieces from whom
+
+  #askAll(): void {
+    for (const holder of this.#inAnyOrder()) if (holder.state === "open") this.#askMore(holder);
+  }
+
+  /** Asks a holder for as much as it will give within a moment. */
+  #askMore(holder: Holder): void {
+    const { source, flights } = holder;
+    if (this.#over || !this.#ready || source === undefined || holder.has === undefined) return;
+    if (this.#clock.at() < holder.restUntil) return;
+    let ahead = flights.reduce((sum, { range }) => sum + range.length, 0);
+    while (flights.length < MOST_AHEAD && (flights.length < 2 || ahead < holder.rate * AHEAD_S)) {
+      // Who waits for a slot asks with one request.
+      if (holder.position > 0 && flights.length > 0) return;
+      const length = this.#requestLength(holder);
+      const most = Math.max(1, Math.floor(length / this.#pieceSize));
+      const run = this.#picker.pick(holder.has, holder.next, most) ?? this.#pickAgain(holder, holder.has);
+      if (run === undefined) return;
+      const { first, count } = run;
+      const offset = first * this.#pieceSize;
+      const range = { offset, length: Math.min(count * this.#pieceSize, this.#wanted.size - offset) };
+      this.#picker.claim(run);
+      flights.push({ holder, first, count, range, askedAt: this.#clock.at() });
+      holder.next = first + count;
+      ahead += range.length;
+      source.ask(range);
+    }
+  }
+
+  #requestLength({ rate }: Holder): number {
+    const length = rate === 0 ? FIRST_REQUEST : Math.min(LONGEST_REQUEST, rate * REQUEST_S);
+    let others = 0;
+    for (const { flights } of this.#holders.values()) if (flights.length > 0) others += 1;
+    if (others <= 1) return length;
+    // Towards the end everybody's share becomes smaller, so that all are done at the same time.
+    const left = (this.#count - this.#picker.have.count) * this.#pieceSize;
+    return Math.min(length, left / (2 * others));
+  }
+
+  /** Nothing is free any more: what a slower holder still owes for long is asked for a second time. */
+  #pickAgain(holder: Holder, has: PieceSet): Run | undefined {
+    let best: Flight | undefined;
+    let longest = 0;
+    for (const other of this.#holders.values()) {
+      if (other === holder) continue;
+      let owed = 0;
+      for (const flight of other.flights) {
+        owed += flight.range.length - (flight.stretch?.filled ?? 0);
+        const theirs = other.rate === 0 ? Number.POSITIVE_INFINITY : owed / other.rate;
+        const ours = flight.range.length / Math.max(holder.rate, 1);
+        const waited = (this.#clock.at() - flight.askedAt) / 1000;
+        const late = theirs === Number.POSITIVE_INFINITY ? waited > ours * WORTH_IT + 0.3 : theirs > ours * WORTH_IT + 0.1;
+        if (!late || theirs < longest || !this.#picker.canRepeat(flight, has)) continue;
+        best = flight;
+        longest = theirs;
+      }
+    }
+    return best === undefined ? undefined : { first: best.first, count: best.count };
+  }
+
+  /** Counts how many have each piece; only while others fetch does it matter. */
+  #recount(): void {
+    const holders = [...this.#holders.values()];
+    if (!holders.some(({ record }) => record.part)) return;
+    const sets = holders.flatMap(({ state, has }) => (state === "open" && has !== undefined ? [has] : []));
+    this.#picker.count(sets);
+  }
+
+  /** The holders, beginning with any of them, so that none is always asked first. */
+  #inAnyOrder(): Holder[] {
+    const holders = [...this.#holders.values()];
+    const start = Math.floor(this.#random() * holders.length);
+    return [...holders.slice(start), ...holders.slice(0, start)];
+  }
+
+  /** What the person is told when nobody is left. */
+  #failureSentence(): string {
+    const { size, name } = this.#wanted;
+    const what = `Cannot fetch "${printable(name)}"`;
+    const reasons = [...this.#holders.values()].map(({ record, reason }) => `${formatEndpoint(record)}: ${reason}`);
+    const why = reasons.length === 0 ? "nobody who is online has it" : reasons.join("; ");
+    const received = Math.min(size, this.#picker.have.count * this.#pieceSize);
+    if (received === 0) return `${what}: ${why}. Search again to see who has it now.`;
+    return `${what}: ${why}, after ${formatSize(received)} of ${formatSize(size)}; what arrived is kept. Run the same command to go on.`;
+  }
+}
+
+function equal(a: Uint8Array, atA: number, b: Uint8Array, atB: number): boolean {
+  for (let i = 0; i < HASH; i++) if (a[atA + i] !== b[atB + i]) return false;
+  return true;
+}
