@@ -8,7 +8,8 @@
 
 import { type Clock, systemClock } from "./clock.ts";
 import { CancelledError, codeOf, FtError, sentenceOf } from "./error.ts";
-import { Landing, type Stretch } from "./landing.ts";
+import { type Flight, Holder, STALL_MS } from "./holder.ts";
+import { Landing } from "./landing.ts";
 import { HASH, pieceCountOf, pieceSizeOf, rootOf } from "./merkle.ts";
 import { Picker, type Run } from "./picker.ts";
 import { PieceSet } from "./pieces.ts";
@@ -20,22 +21,6 @@ import type { Fetched, FetchTools, Wanted } from "./transfer.ts";
 
 /** Connections at once. */
 const OPEN = 16;
-/** A request is as long as its holder gives in this time, between these bounds (and a piece at least); */
-const REQUEST_S = 0.2;
-const FIRST_REQUEST = 256 * 1024;
-const LONGEST_REQUEST = 4 * 1024 * 1024;
-/** as many are under way as it gives in this time: two at least. */
-const AHEAD_S = 0.5;
-const MOST_AHEAD = 4;
-/** A holder that owes something and sends nothing for this long is given up, */
-const STALL_MS = 5_000;
-/** and, if there are others, one that sends fewer bytes a second over that time. */
-const SLOWEST = 1024;
-/** Failures without a piece in between before a holder is given up; pauses between them double. */
-const TRIES = 4;
-const FIRST_PAUSE_MS = 250;
-/** However often it gives a piece in between. */
-const MOST_TRIES = 100;
 /** An unfinished holder is asked this often what it has by now. */
 const HAVE_MS = 400;
 /** Who waits for a slot asks again after this long. */
@@ -67,46 +52,6 @@ export async function fetchFile(wanted: Wanted, tools: FetchTools): Promise<Fetc
 async function startPlain(wanted: Wanted, tools: FetchTools): Promise<Fetched> {
   await tools.target.restart();
   return await fetchPlain(wanted, tools);
-}
-
-/** One request under way. */
-interface Flight extends Run {
-  readonly holder: Holder;
-  readonly range: Range;
-  readonly askedAt: number;
-  stretch?: Stretch;
-}
-
-interface Holder {
-  readonly record: FileRecord;
-  /** `out` for good, `idle` not connected. */
-  state: "idle" | "dialling" | "open" | "out";
-  source?: Source | undefined;
-  /** What it has; undefined until it has said so. */
-  has: PieceSet | undefined;
-  /** In the order of the requests. */
-  flights: Flight[];
-  failures: number;
-  tries: number;
-  reason: string;
-  /** Not before this time is it dialled, or asked for more. */
-  restUntil: number;
-  /** Its place in the holder's queue; 0 when it does not wait. */
-  position: number;
-  /** Bytes a second; 0 until it is known. */
-  rate: number;
-  /** When the answer before the next one was complete. */
-  servedAt: number;
-  heardAt: number;
-  /** Bytes since the pace was looked at. */
-  heard: number;
-  pacedAt: number;
-  /** The piece after the last one that it was asked for. */
-  next: number;
-  haveAskedAt: number;
-  haveDue: boolean;
-  treeless: boolean;
-  contributed: boolean;
 }
 
 /** One file under way. */
@@ -209,46 +154,17 @@ class Fetch {
   #meet(record: FileRecord): void {
     const key = formatEndpoint(record);
     const known = this.#holders.get(key);
-    if (known !== undefined) {
-      // It is online again, or still: once more, unless it lied.
-      if (known.state === "out" && known.failures < Number.POSITIVE_INFINITY && known.tries < MOST_TRIES) {
-        known.state = "idle";
-        known.failures = TRIES - 1;
-      }
-      return;
-    }
-    this.#holders.set(key, {
-      record,
-      state: "idle",
-      has: record.part ? undefined : PieceSet.whole(this.#count),
-      flights: [],
-      failures: 0,
-      tries: 0,
-      reason: "",
-      restUntil: 0,
-      position: 0,
-      rate: 0,
-      servedAt: 0,
-      heardAt: 0,
-      heard: 0,
-      pacedAt: 0,
-      next: 0,
-      haveAskedAt: 0,
-      haveDue: false,
-      treeless: false,
-      contributed: false,
-    });
+    if (known !== undefined) known.revive();
+    else this.#holders.set(key, new Holder(record, record.part ? undefined : PieceSet.whole(this.#count)));
   }
 
   async #dial(holder: Holder): Promise<void> {
-    holder.state = "dialling";
-    holder.tries += 1;
+    holder.dialled();
     const { dial, signal, report, pass } = this.#tools;
     report({ event: "asking", holder: holder.record });
     try {
       const channel = await dial(holder.record, signal === undefined ? {} : { signal });
       if (this.#over) return channel.destroy();
-      const now = this.#clock.at();
       const source = new Source(channel, { root: this.#wanted.root }, this.#wanted.size, {
         tree: (pieces) => this.#hearTree(holder, pieces),
         have: (bits) => this.#hearHave(holder, bits),
@@ -258,16 +174,7 @@ class Fetch {
         lacks: () => this.#hearLacks(holder),
         failed: (reason, final) => this.#lose(holder, reason, final ? Number.POSITIVE_INFINITY : 1),
       });
-      Object.assign(holder, {
-        state: "open",
-        source,
-        heardAt: now,
-        servedAt: now,
-        pacedAt: now,
-        heard: 0,
-        position: 0,
-        haveDue: false,
-      });
+      holder.opened(source, this.#clock.at());
       source.start(pass());
       source.paused = this.#paused;
       if (this.#pieces === undefined) source.askTree(this.#wanted.root, this.#pieceSize, this.#count);
@@ -282,14 +189,10 @@ class Fetch {
   /** A holder failed; infinitely often when asking it again is of no use. */
   #lose(holder: Holder, reason: string, failures: number): void {
     if (this.#over) return;
-    holder.source = undefined;
-    holder.state = "idle";
-    holder.reason = reason;
-    holder.failures += failures;
-    holder.restUntil = this.#clock.at() + FIRST_PAUSE_MS * 2 ** Math.min(holder.failures - 1, 5);
+    // The same again, try after try, is said once.
+    if (reason !== holder.reason) this.#tools.report({ event: "holder-failed", holder: holder.record, reason });
+    holder.lost(reason, failures, this.#clock.at());
     for (const flight of holder.flights.splice(0)) this.#salvage(flight);
-    if (holder.failures >= TRIES || holder.tries >= MOST_TRIES) holder.state = "out";
-    this.#tools.report({ event: "holder-failed", holder: holder.record, reason });
     this.#recount();
     this.#askAll();
     this.#giveUpIfAlone();
@@ -353,21 +256,14 @@ class Fetch {
   #watch(holder: Holder, now: number): void {
     const { source } = holder;
     if (source === undefined) return;
-    if (this.#paused || source.pending === 0) holder.heardAt = holder.pacedAt = now;
-    if (now - holder.heardAt > STALL_MS) {
-      source.fail(`it was silent for ${STALL_MS / 1000} s`, false);
-      return;
-    }
-    if (now - holder.pacedAt >= STALL_MS) {
-      const slow = holder.flights.length > 0 && holder.heard < (SLOWEST * STALL_MS) / 1000;
-      Object.assign(holder, { pacedAt: now, heard: 0 });
-      if (slow && this.#hasOther(holder)) {
-        source.fail("it sends too slowly", false);
-        return;
-      }
-    }
-    if (holder.record.part && !holder.has?.complete && !holder.haveDue && now - holder.haveAskedAt >= HAVE_MS)
-      this.#askHave(holder);
+    if (this.#paused || source.pending === 0) holder.restart(now);
+    if (holder.isSilent(now)) source.fail(`it was silent for ${STALL_MS / 1000} s`, false);
+    else if (holder.isTrickling(now) && this.#hasOther(holder)) source.fail("it sends too slowly", false);
+    else if (this.#isHaveDue(holder, now)) this.#askHave(holder);
+  }
+
+  #isHaveDue({ record, has, haveDue, haveAskedAt }: Holder, now: number): boolean {
+    return record.part === true && has?.complete !== true && !haveDue && now - haveAskedAt >= HAVE_MS;
   }
 
   #hasOther(holder: Holder): boolean {
@@ -442,7 +338,7 @@ class Fetch {
 
   #hearHave(holder: Holder, bits: Uint8Array | undefined): void {
     holder.haveDue = false;
-    holder.heardAt = this.#clock.at();
+    holder.heard(0, this.#clock.at());
     if (bits === undefined) holder.source?.fail("it does not say which pieces it has", true);
     else {
       holder.has = PieceSet.parse(bits, this.#count);
@@ -452,8 +348,7 @@ class Fetch {
   }
 
   #hearBytes(holder: Holder, bytes: Uint8Array): void {
-    holder.heardAt = this.#clock.at();
-    holder.heard += bytes.length;
+    holder.heard(bytes.length, this.#clock.at());
     holder.position = 0;
     const flight = holder.flights[0];
     if (flight === undefined) return;
@@ -467,13 +362,8 @@ class Fetch {
   }
 
   #hearServed(holder: Holder): void {
-    const flight = holder.flights.shift();
+    const flight = holder.served(this.#clock.at());
     if (flight === undefined) return;
-    const now = this.#clock.at();
-    const seconds = Math.max(0.000_5, (now - Math.max(holder.servedAt, flight.askedAt)) / 1000);
-    const rate = flight.range.length / seconds;
-    holder.rate = holder.rate === 0 ? rate : (holder.rate + rate) / 2;
-    holder.servedAt = now;
     if (flight.stretch === undefined) this.#picker.unclaim(flight);
     else this.#land(flight, flight.range.length);
     this.#askMore(holder);
@@ -482,7 +372,9 @@ class Fetch {
   #hearBusy(holder: Holder, position: number): void {
     const flight = holder.flights.shift();
     if (flight !== undefined) this.#picker.unclaim(flight);
-    Object.assign(holder, { position, restUntil: this.#clock.at() + BUSY_MS, heardAt: this.#clock.at() });
+    const now = this.#clock.at();
+    holder.heard(0, now);
+    Object.assign(holder, { position, restUntil: now + BUSY_MS });
     this.#askAll();
   }
 
@@ -530,10 +422,7 @@ class Fetch {
           const first = offset / this.#pieceSize;
           for (let i = first; i < first + Math.ceil(length / this.#pieceSize); i++) this.#picker.have.add(i);
         }
-        if (ranges.length > 0) {
-          holder.contributed = true;
-          if (holder.failures < TRIES) holder.failures = 0;
-        }
+        if (ranges.length > 0) holder.proved();
         this.#reportProgress();
         if (this.#picker.have.complete) this.#complete();
         else this.#askAll();
@@ -565,7 +454,7 @@ class Fetch {
   }
 
   #expel(holder: Holder): void {
-    if (holder.failures === Number.POSITIVE_INFINITY) return;
+    if (holder.outcast) return;
     const reason = "what it sent is not the file it announced";
     if (holder.source === undefined) this.#lose(holder, reason, Number.POSITIVE_INFINITY);
     else holder.source.fail(reason, true);
@@ -606,7 +495,7 @@ class Fetch {
     this.#paused = paused;
     const now = this.#clock.at();
     for (const holder of this.#holders.values()) {
-      holder.heardAt = now;
+      holder.restart(now);
       if (holder.source !== undefined) holder.source.paused = paused;
     }
   }
@@ -619,30 +508,24 @@ class Fetch {
 
   /** Asks a holder for as much as it will give within a moment. */
   #askMore(holder: Holder): void {
-    const { source, flights } = holder;
-    if (this.#over || !this.#ready || source === undefined || holder.has === undefined) return;
-    if (this.#clock.at() < holder.restUntil) return;
-    let ahead = flights.reduce((sum, { range }) => sum + range.length, 0);
-    while (flights.length < MOST_AHEAD && (flights.length < 2 || ahead < holder.rate * AHEAD_S)) {
-      // Who waits for a slot asks with one request.
-      if (holder.position > 0 && flights.length > 0) return;
-      const length = this.#requestLength(holder);
-      const most = Math.max(1, Math.floor(length / this.#pieceSize));
+    if (this.#over || !this.#ready) return;
+    const now = this.#clock.at();
+    while (holder.wantsMore(now) && holder.has !== undefined) {
+      const most = Math.max(1, Math.floor(this.#requestLength(holder) / this.#pieceSize));
       const run = this.#picker.pick(holder.has, holder.next, most) ?? this.#pickAgain(holder, holder.has);
       if (run === undefined) return;
       const { first, count } = run;
       const offset = first * this.#pieceSize;
       const range = { offset, length: Math.min(count * this.#pieceSize, this.#wanted.size - offset) };
       this.#picker.claim(run);
-      flights.push({ holder, first, count, range, askedAt: this.#clock.at() });
+      holder.flights.push({ holder, first, count, range, askedAt: now });
       holder.next = first + count;
-      ahead += range.length;
-      source.ask(range);
+      holder.source?.ask(range);
     }
   }
 
-  #requestLength({ rate }: Holder): number {
-    const length = rate === 0 ? FIRST_REQUEST : Math.min(LONGEST_REQUEST, rate * REQUEST_S);
+  #requestLength(holder: Holder): number {
+    const length = holder.requestLength;
     let others = 0;
     for (const { flights } of this.#holders.values()) if (flights.length > 0) others += 1;
     if (others <= 1) return length;
