@@ -72,7 +72,8 @@ export class Lan {
   /** Starts one and waits for a line of it. */
   async startUntil(host: Host, wanted: RegExp, ...words: string[]): Promise<{ child: Child; match: RegExpExecArray }> {
     const child = this.start(host, ...words);
-    return { child, match: await lineOf(child, wanted) };
+    void new Response(child.stderr).text();
+    return { child, match: await lineOf(child)(wanted) };
   }
 
   /** Runs a program to its end; gives the seconds it took. */
@@ -95,11 +96,22 @@ export class Lan {
   }
 
   async close(): Promise<void> {
-    for (const child of this.#started) child.kill("SIGKILL");
-    await Promise.all([...this.#started].map((child) => child.exited));
+    await endAll(this.#started);
     for (const name of this.#spaces) Bun.spawnSync(["ip", "netns", "del", name]);
     rmSync(this.folder, { recursive: true, force: true });
   }
+}
+
+/** Ends programs, politely at first: one that is killed leaves the processes that it has started. */
+export async function endAll(children: Iterable<Child>): Promise<void> {
+  await Promise.all(
+    [...children].map(async (child) => {
+      child.kill("SIGTERM");
+      const timer = setTimeout(() => child.kill("SIGKILL"), 3000);
+      await child.exited;
+      clearTimeout(timer);
+    }),
+  );
 }
 
 function run(...command: string[]): void {
@@ -107,22 +119,33 @@ function run(...command: string[]): void {
   if (exitCode !== 0) throw new Error(`${command.join(" ")}: ${stderr.toString()}`);
 }
 
-/** Waits for a line, and goes on reading: a program whose output nobody reads any more ends. */
-export function lineOf(child: Child, wanted: RegExp): Promise<RegExpExecArray> {
-  void new Response(child.stderr).text();
-  return new Promise((resolve, reject) => {
-    void (async () => {
-      let text = "";
-      const decoder = new TextDecoder();
-      for await (const chunk of child.stdout) {
-        text += decoder.decode(chunk);
-        const match = wanted.exec(text);
-        if (match !== null) resolve(match);
-        if (match !== null) text = "";
+/** Waits for output that fits, each time after what was found before; goes on reading, because a program whose output nobody reads ends. */
+export function lineOf(child: Child): (wanted: RegExp) => Promise<RegExpExecArray> {
+  let text = "";
+  let ended = false;
+  let changed = () => {};
+  void (async () => {
+    const decoder = new TextDecoder();
+    for await (const chunk of child.stdout) {
+      text += decoder.decode(chunk);
+      changed();
+    }
+    ended = true;
+    changed();
+  })();
+  return async (wanted) => {
+    for (;;) {
+      const match = wanted.exec(text);
+      if (match !== null) {
+        text = text.slice(match.index + match[0].length);
+        return match;
       }
-      reject(new Error(`It ended before ${wanted}: ${text.slice(0, 2000)}`));
-    })();
-  });
+      if (ended) throw new Error(`It ended before ${wanted}: ${text.slice(0, 2000)}`);
+      await new Promise<void>((resolve) => {
+        changed = resolve;
+      });
+    }
+  };
 }
 
 /** A file of pseudo-random bytes that no layer can compress. */

@@ -9,7 +9,7 @@ import { type Host, Lan, makeFile, median, PEER, TRACKER } from "./lan.ts";
 
 const ROUNDS = Number(process.argv[2] ?? 5);
 const SIZE = Number(process.argv[3] ?? 200) * 1_000_000;
-const REFERENCES = Number(process.argv[4] ?? ROUNDS);
+const REFERENCES = Number(process.argv[4] ?? 1);
 const MEGABITS = 100;
 const FETCHERS = 10;
 
