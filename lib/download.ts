@@ -199,6 +199,7 @@ export class Downloads {
     const there = lookForTarget(folder, name);
     if (root === undefined || there === undefined || there.size !== size) return undefined;
     const file = openForHashing(there.path);
+    if (file === undefined) return undefined;
     let checked = 0;
     const onHashed = (bytes: number) => {
       checked += bytes;

@@ -21,6 +21,8 @@ import type { Fetched, FetchTools, Wanted } from "./transfer.ts";
 
 /** Connections at once. */
 const OPEN = 16;
+/** Bytes of unfinished stretches in memory, all holders together. */
+const MEMORY = 32 * 1024 * 1024;
 /** An unfinished holder is asked this often what it has by now. */
 const HAVE_MS = 400;
 /** Who waits for a slot asks again after this long. */
@@ -470,9 +472,8 @@ class Fetch {
     const { size } = this.#wanted;
     const lastShort = this.#count > 0 && this.#picker.have.has(this.#count - 1) ? this.#count * this.#pieceSize - size : 0;
     const here = this.#picker.have.count * this.#pieceSize - lastShort;
-    let holders = 0;
-    for (const { flights } of this.#holders.values()) if (flights.length > 0) holders += 1;
-    this.#tools.report({ event: "progress", received: Math.min(size, here + this.#arriving), size, holders });
+    const received = Math.min(size, here + this.#arriving);
+    this.#tools.report({ event: "progress", received, size, holders: this.#active });
   }
 
   // -------------------------------------------------------------- backpressure
@@ -510,7 +511,7 @@ class Fetch {
   #askMore(holder: Holder): void {
     if (this.#over || !this.#ready) return;
     const now = this.#clock.at();
-    while (holder.wantsMore(now) && holder.has !== undefined) {
+    while (holder.wantsMore(now) && holder.has !== undefined && this.#hasMemory(holder)) {
       const most = Math.max(1, Math.floor(this.#requestLength(holder) / this.#pieceSize));
       const run = this.#picker.pick(holder.has, holder.next, most) ?? this.#pickAgain(holder, holder.has);
       if (run === undefined) return;
@@ -524,14 +525,26 @@ class Fetch {
     }
   }
 
+  /** With the largest pieces, a few holders at a time have to do. */
+  #hasMemory(holder: Holder): boolean {
+    if (holder.flights.length > 0) return true;
+    return this.#active * this.#pieceSize < MEMORY;
+  }
+
+  /** How many holders owe something now. */
+  get #active(): number {
+    let count = 0;
+    for (const { flights } of this.#holders.values()) if (flights.length > 0) count += 1;
+    return count;
+  }
+
   #requestLength(holder: Holder): number {
-    const length = holder.requestLength;
-    let others = 0;
-    for (const { flights } of this.#holders.values()) if (flights.length > 0) others += 1;
-    if (others <= 1) return length;
+    const active = this.#active;
+    const length = Math.min(holder.requestLength, MEMORY / Math.max(1, active));
+    if (active <= 1) return length;
     // Towards the end everybody's share becomes smaller, so that all are done at the same time.
     const left = (this.#count - this.#picker.have.count) * this.#pieceSize;
-    return Math.min(length, left / (2 * others));
+    return Math.min(length, left / (2 * active));
   }
 
   /** Nothing is free any more: what a slower holder still owes for long is asked for a second time. */

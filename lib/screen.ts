@@ -71,11 +71,13 @@ export function progressReporter(screen: Screen): (event: FetchEvent) => void {
   const every = screen.json ? 500 : 100;
   let last = Number.NEGATIVE_INFINITY;
   let lastEvent = "";
+  let wasWhole = false;
   return (event) => {
     const now = performance.now();
     // The beginning and the end of a phase are always told.
-    const due =
-      event.event !== lastEvent || now - last >= every || (event.event === "progress" && event.received === event.size);
+    const whole = event.event === "progress" && event.received === event.size;
+    const due = event.event !== lastEvent || now - last >= every || (whole && !wasWhole);
+    wasWhole = whole;
     if (!due && event.event !== "holder-failed") return;
     if (event.event !== "asking") lastEvent = event.event;
     last = now;

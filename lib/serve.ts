@@ -19,6 +19,8 @@ const IDLE_MS = 60_000;
 /** A reader slower than this many bytes a second, over the time below, is dropped. */
 const SLOWEST = 1024;
 const SLOWEST_OVER_MS = 30_000;
+/** Unsent answers, in bytes, before the hashes of a huge file. */
+const BACKLOG = 1024 * 1024;
 /** Requests that wait for their turn. */
 const WAITING_REQUESTS = 64;
 /** An upload without a request for this long is over. */
@@ -271,6 +273,8 @@ class Conversation {
       return;
     }
     const layer = layerAbove(known.pieces, known.size, step, this.#options.sha256);
+    // A terabyte's hashes are more than is usually left unread.
+    if (layer.length > BACKLOG / 2) this.#channel.limit({ backlog: 2 * layer.length });
     this.#say({ verb: "TREE", count: layer.length / HASH });
     this.#channel.send(layer);
   }

@@ -308,10 +308,14 @@ export function lookForTarget(folder: string, name: string): { path: string; siz
   }
 }
 
-/** Opens a file of ours to be hashed; a link is not followed. */
-export function openForHashing(path: string): { fd: number; size: number; close(): void } {
-  const fd = openSync(path, constants.O_RDONLY | NOFOLLOW | (constants.O_NONBLOCK ?? 0));
-  return { fd, size: fstatSync(fd).size, close: () => closeSync(fd) };
+/** Opens a file of ours to be hashed; a link is not followed. Undefined when it may not be read. */
+export function openForHashing(path: string): { fd: number; size: number; close(): void } | undefined {
+  try {
+    const fd = openSync(path, constants.O_RDONLY | NOFOLLOW | (constants.O_NONBLOCK ?? 0));
+    return { fd, size: fstatSync(fd).size, close: () => closeSync(fd) };
+  } catch {
+    return undefined;
+  }
 }
 
 /** The part file's key for a file without a content id. */
@@ -385,7 +389,12 @@ async function linkTo(part: string, path: string): Promise<boolean> {
   return true;
 }
 
-async function sameContent(part: string, path: string): Promise<boolean> {
+/** What may not be read is taken for something else. */
+function sameContent(part: string, path: string): Promise<boolean> {
+  return compareContent(part, path).catch(() => false);
+}
+
+async function compareContent(part: string, path: string): Promise<boolean> {
   if (kindOf(path) !== "file" || lstatSync(path).isSymbolicLink()) return false;
   const [ours, theirs] = [Bun.file(part), Bun.file(path)];
   if (ours.size !== theirs.size) return false;
