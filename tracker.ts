@@ -301,8 +301,10 @@ export function startTracker(options: TrackerOptions): Tracker {
       channel.send(greeted ? hi.slice(basic.hi.length) : hi);
     }
 
-    function accept(port: number, records: FileRecord[]): void {
-      if (records.every(({ part }) => part)) {
+    function accept(port: number, all: FileRecord[]): void {
+      // Unfinished files come by ADD only.
+      const records = all.filter(({ part }) => !part);
+      if (records.length === 0) {
         refused("no-files", "It shares nothing.");
         leave("shares nothing any more");
         finish();
@@ -353,6 +355,7 @@ export function startTracker(options: TrackerOptions): Tracker {
 
     function add(record: FileRecord): void {
       if (channel.ended || member === undefined) tooLate();
+      else if (record.part && catalog.isLast(member.id, record.name)) lastFile();
       else if (catalog.add(member.id, record, options.maxFiles)) reply({ verb: "OK" });
       else if (record.part) reply({ verb: "ERROR", code: "too-many-parts", words: "These are too many unfinished files." });
       else refuse("too-many-files", `This tracker takes ${plural(options.maxFiles, "file")} a peer.`);
@@ -367,12 +370,15 @@ export function startTracker(options: TrackerOptions): Tracker {
       const outcome = member === undefined ? "missing" : catalog.drop(member.id, name);
       if (outcome === "dropped") reply({ verb: "OK" });
       else if (outcome === "missing") reply({ verb: "NOT FOUND" });
-      else
-        reply({
-          verb: "ERROR",
-          code: "last-file",
-          words: "The last file stays: a peer shares at least one. Say BYE to leave.",
-        });
+      else lastFile();
+    }
+
+    function lastFile(): void {
+      reply({
+        verb: "ERROR",
+        code: "last-file",
+        words: "The last file stays: a peer shares at least one. Say BYE to leave.",
+      });
     }
 
     function found(lines: string[]): void {

@@ -80,17 +80,23 @@ export class Catalog {
     const old = shelf.entries.get(record.name)?.record;
     const parts = shelf.parts - (old?.part ? 1 : 0);
     const files = shelf.entries.size - (old === undefined ? 0 : 1) - parts;
-    // The last whole file does not become an unfinished one: a peer shares at least one.
-    if (record.part ? parts >= MAX_PARTS || files === 0 : files >= maxFiles) return false;
+    if (record.part ? parts >= MAX_PARTS || this.isLast(id, record.name) : files >= maxFiles) return false;
     this.#shelve(shelf, record);
     return true;
+  }
+
+  /** Whether this is the only whole file of a peer. */
+  isLast(id: string, name: FileName): boolean {
+    const shelf = this.#shelves.get(id);
+    const entry = shelf?.entries.get(name);
+    return shelf !== undefined && entry !== undefined && !entry.record.part && shelf.entries.size - shelf.parts === 1;
   }
 
   /** Takes a record off a peer's list; the last one stays. */
   drop(id: string, name: FileName): "dropped" | "missing" | "last" {
     const entry = this.#shelves.get(id)?.entries.get(name);
     if (entry === undefined) return "missing";
-    if (!entry.record.part && entry.holder.entries.size - entry.holder.parts === 1) return "last";
+    if (this.isLast(id, name)) return "last";
     this.#unlist(entry);
     return "dropped";
   }

@@ -78,7 +78,7 @@ class Fetch {
   #looks = 0;
   #lookAt: number;
   #looking: Promise<void> | undefined;
-  #throttledUntil = 0;
+  #throttled = false;
   #paused = false;
   #cancelTick = () => {};
   #cancelThrottle = () => {};
@@ -100,8 +100,9 @@ class Fetch {
     });
   }
 
-  /** Those who could only be asked for the whole file. */
+  /** Those who could only be asked for the whole file; nobody once pieces can be proven, because what is proven stays. */
   get withoutTree(): FileRecord[] {
+    if (this.#pieces !== undefined) return [];
     return [...this.#holders.values()].filter(({ treeless }) => treeless).map(({ record }) => record);
   }
 
@@ -193,7 +194,9 @@ class Fetch {
     if (this.#over) return;
     // The same again, try after try, is said once.
     if (reason !== holder.reason) this.#tools.report({ event: "holder-failed", holder: holder.record, reason });
-    holder.lost(reason, failures, this.#clock.at());
+    // Who was kept waiting while our own disk was looked at may hang up.
+    const patience = this.#pieces !== undefined && !this.#ready && failures === 1;
+    holder.lost(reason, patience ? 0 : failures, this.#clock.at());
     for (const flight of holder.flights.splice(0)) this.#salvage(flight);
     this.#recount();
     this.#askAll();
@@ -202,7 +205,17 @@ class Fetch {
 
   /** Nobody is left to ask: the tracker may know somebody else. */
   #giveUpIfAlone(): void {
-    if (this.#over || [...this.#holders.values()].some(({ state }) => state !== "out")) return;
+    // What the last one has sent may still be proven, and then it is not given up.
+    if (this.#isAlone) void this.#landing.settled().then(() => this.#giveUp());
+  }
+
+  get #isAlone(): boolean {
+    const hopeless = ({ state, treeless }: Holder) => state === "out" || (treeless && this.#pieces === undefined);
+    return !this.#over && [...this.#holders.values()].every(hopeless);
+  }
+
+  #giveUp(): void {
+    if (!this.#isAlone) return;
     const before = this.#holders.size;
     void this.#lookForMore().then(() => {
       const others = [...this.#holders.values()].slice(before);
@@ -249,6 +262,8 @@ class Fetch {
     }
     if (open >= OPEN) this.#makeRoom();
     this.#askAll();
+    // Also when nothing comes: the rate that is shown is the one of now.
+    this.#reportProgress();
     this.#reportWaiting();
     this.#cancelTick();
     this.#cancelTick = this.#clock.after(TICK_MS, () => this.#tick());
@@ -297,8 +312,10 @@ class Fetch {
 
   #hearTree(holder: Holder, pieces: Uint8Array | undefined): void {
     if (pieces === undefined) {
+      // It may still have right pieces, for who can prove them.
       holder.treeless = true;
-      holder.source?.fail("it does not give the hashes of its pieces", true);
+      holder.reason = "it does not give the hashes of its pieces";
+      this.#giveUpIfAlone();
     } else if (!this.#isRight(pieces)) {
       holder.source?.fail("its piece hashes are not those of the file it announced", true);
     } else if (this.#pieces === undefined) void this.#learn(pieces);
@@ -463,6 +480,7 @@ class Fetch {
   }
 
   #complete(): void {
+    if (this.#over) return;
     this.#tools.report({ event: "verifying" });
     this.#end();
   }
@@ -481,9 +499,12 @@ class Fetch {
   #throttle(bytes: number): void {
     const wait = this.#tools.limit?.spend(bytes) ?? 0;
     if (wait > 0) {
-      this.#throttledUntil = this.#clock.at() + wait;
+      this.#throttled = true;
       this.#cancelThrottle();
-      this.#cancelThrottle = this.#clock.after(wait, () => this.#turnTaps());
+      this.#cancelThrottle = this.#clock.after(wait, () => {
+        this.#throttled = false;
+        this.#turnTaps();
+      });
       this.#turnTaps();
     }
   }
@@ -491,7 +512,7 @@ class Fetch {
   /** Lets the holders send, or not: the disk, or the limit, may need a moment. */
   #turnTaps(): void {
     if (this.#over) return;
-    const paused = this.#landing.full || this.#clock.at() < this.#throttledUntil;
+    const paused = this.#landing.full || this.#throttled;
     if (paused === this.#paused) return;
     this.#paused = paused;
     const now = this.#clock.at();
@@ -556,8 +577,9 @@ class Fetch {
       let owed = 0;
       for (const flight of other.flights) {
         owed += flight.range.length - (flight.stretch?.filled ?? 0);
-        const theirs = other.rate === 0 ? Number.POSITIVE_INFINITY : owed / other.rate;
-        const ours = flight.range.length / Math.max(holder.rate, 1);
+        const pace = other.paceNow(this.#clock.at());
+        const theirs = pace === 0 ? Number.POSITIVE_INFINITY : owed / pace;
+        const ours = holder.secondsFor(flight.range.length);
         const waited = (this.#clock.at() - flight.askedAt) / 1000;
         const late = theirs === Number.POSITIVE_INFINITY ? waited > ours * WORTH_IT + 0.3 : theirs > ours * WORTH_IT + 0.1;
         if (!late || theirs < longest || !this.#picker.canRepeat(flight, has)) continue;
@@ -572,6 +594,8 @@ class Fetch {
   #recount(): void {
     const holders = [...this.#holders.values()];
     if (!holders.some(({ record }) => record.part)) return;
+    // Everybody begins somewhere else; going on in step with the others, there would be nothing to exchange.
+    if (!this.#picker.counts) for (const holder of holders) holder.next = this.#count;
     const sets = holders.flatMap(({ state, has }) => (state === "open" && has !== undefined ? [has] : []));
     this.#picker.count(sets);
   }

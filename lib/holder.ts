@@ -23,6 +23,8 @@ const TRIES = 4;
 const FIRST_PAUSE_MS = 250;
 /** However often it gives a piece in between. */
 const MOST_TRIES = 100;
+/** A request that takes this many times as long as expected is late. */
+const LATE = 1.5;
 /** A request is not served faster than the clock can tell. */
 const SHORTEST_S = 0.000_5;
 
@@ -61,6 +63,8 @@ export class Holder {
   contributed = false;
   /** Bytes a second; 0 until it is known. */
   #rate = 0;
+  /** Bytes of a request at most. */
+  #longest = FIRST_REQUEST;
   #failures = 0;
   #tries = 0;
   /** When the last answer was complete, and when the last byte came. */
@@ -89,6 +93,15 @@ export class Holder {
     return this.flights.reduce((sum, { range, stretch }) => sum + range.length - (stretch?.filled ?? 0), 0);
   }
 
+  /** Bytes a second as far as one can tell now: a holder that takes longer than it did is not believed to be as fast as it was. */
+  paceNow(now: number): number {
+    const [flight] = this.flights;
+    if (flight === undefined || this.#rate === 0) return this.#rate;
+    const seconds = (now - Math.max(this.#servedAt, flight.askedAt)) / 1000;
+    if (seconds <= (LATE * flight.range.length) / this.#rate) return this.#rate;
+    return Math.min(this.#rate, (flight.stretch?.filled ?? 0) / seconds);
+  }
+
   /** It can be asked for one more request. */
   wantsMore(now: number): boolean {
     if (this.source === undefined || this.has === undefined || now < this.restUntil) return false;
@@ -100,7 +113,12 @@ export class Holder {
 
   /** How many bytes to ask for at once. */
   get requestLength(): number {
-    return this.#rate === 0 ? FIRST_REQUEST : Math.min(LONGEST_REQUEST, this.#rate * REQUEST_S);
+    return this.#rate === 0 ? FIRST_REQUEST : Math.min(this.#longest, this.#rate * REQUEST_S);
+  }
+
+  /** How long it would take for so many bytes; one that nothing is known of is believed to be quick. */
+  secondsFor(length: number): number {
+    return this.#rate === 0 ? REQUEST_S : length / this.#rate;
   }
 
   dialled(): void {
@@ -134,8 +152,10 @@ export class Holder {
     const flight = this.flights.shift();
     if (flight === undefined) return undefined;
     const seconds = Math.max(SHORTEST_S, (now - Math.max(this.#servedAt, flight.askedAt)) / 1000);
-    const rate = flight.range.length / seconds;
-    this.#rate = this.#rate === 0 ? rate : (this.#rate + rate) / 2;
+    const { length } = flight.range;
+    // What came out of a buffer says little: the time a byte takes is averaged, and requests grow step by step.
+    this.#rate = this.#rate === 0 ? length / seconds : 2 / (1 / this.#rate + seconds / length);
+    this.#longest = Math.min(LONGEST_REQUEST, Math.max(this.#longest, 2 * length));
     this.#servedAt = now;
     return flight;
   }

@@ -66,7 +66,7 @@ export function rootOf(pieces: Uint8Array, fileSize: number, sha256: Sha256): Ui
  */
 export function layerAbove(pieces: Uint8Array, fileSize: number, step: number, sha256: Sha256): Uint8Array {
   const count = pieces.length / HASH;
-  if (step === 1) return pieces;
+  if (step === 1 || count === 0) return pieces;
   if (step >= count) return rootOf(pieces, fileSize, sha256);
   const padding = pieceOfNothing(fileSize, sha256);
   const above = new Uint8Array(Math.ceil(count / step) * HASH);

@@ -25,6 +25,11 @@ export class Picker {
     this.#claims = new Uint8Array(have.total);
   }
 
+  /** Whether it is counted who has what, and the rarest are taken first. */
+  get counts(): boolean {
+    return this.#spread !== undefined;
+  }
+
   /** Counts how many have each piece. From then on the rarest are taken first, so that there is something to exchange. */
   count(sets: Iterable<PieceSet>): void {
     const spread = new Uint16Array(this.have.total);

@@ -23,6 +23,7 @@ const STALL_MS = 8_000;
 const SLOWEST = 1024;
 const TRIES_A_HOLDER = 3;
 const FIRST_BACKOFF_MS = 250;
+const LONGEST_BACKOFF_MS = 2_000;
 /** Who waits for a slot asks again after this long. */
 const BUSY_MS = 1_000;
 
@@ -61,12 +62,13 @@ async function askInTurn(
         const weight = suspects.length > 1 ? 1 : TRIES_A_HOLDER;
         for (const suspect of suspects) blame(suspect, "what it sent is not the file it announced", weight);
       } catch (error) {
+        if (error instanceof BusyError) continue;
         if (!(error instanceof HolderError)) throw error;
         blame(holder, error.message, error.final ? TRIES_A_HOLDER : 1);
       }
     }
     candidates = candidates.filter((holder) => (failures.get(holder) ?? 0) < TRIES_A_HOLDER);
-    if (candidates.length > 0) await sleep(FIRST_BACKOFF_MS * 2 ** round);
+    if (candidates.length > 0) await sleep(Math.min(LONGEST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** round));
   }
   throw new FtError("no-holder", attempt.failureSentence(reasons));
 
@@ -88,6 +90,13 @@ class HolderError extends FtError {
   }
 }
 
+/** All slots of a holder are taken, and there are others to ask: that is no failure. */
+class BusyError extends FtError {
+  constructor() {
+    super("busy", "it is busy");
+  }
+}
+
 /** The state of one file under way. */
 class Attempt {
   readonly contributors = new Set<FileRecord>();
@@ -102,6 +111,8 @@ class Attempt {
   /** Holders are not mixed any more: what they sent together was wrong. */
   #apart = false;
   #received = 0;
+  /** Waits for the limit that are not over. */
+  #throttled = 0;
   #layers: Uint8Array[] = [];
   #failed: Error | undefined;
   #abortHolder: ((error: Error) => void) | undefined;
@@ -115,7 +126,7 @@ class Attempt {
     this.#landing = new Landing({
       write: (offset, bytes) => tools.target.write(offset, bytes),
       layer: wanted.root === undefined ? undefined : tools.layer,
-      room: () => this.#onRoom?.(),
+      room: () => this.#resume(),
       failed: (error) => {
         this.#failed ??= error;
         this.#abortHolder?.(error);
@@ -159,21 +170,22 @@ class Attempt {
       };
       let before = this.#received;
       const pace = setInterval(() => {
-        const slow = this.#received - before < (SLOWEST * STALL_MS) / 1000 && !this.#landing.full;
+        const slow = this.#received - before < (SLOWEST * STALL_MS) / 1000 && !this.#isFull;
         before = this.#received;
         if (slow && others) this.#abortHolder?.(new HolderError("it sends too slowly", false));
       }, STALL_MS);
       this.#onRoom = () => channel.resume();
       if (this.#failed !== undefined) this.#abortHolder(this.#failed);
-      else if (holder.v2) this.#receive(channel, holder, settle);
+      else if (holder.v2) this.#receive(channel, holder, others, settle);
       else this.#receiveBasic(channel, holder, settle);
     });
   }
 
   /** FT/2: requests are pipelined, so that the holder never waits for the next one. */
-  #receive(channel: Channel, holder: FileRecord, settle: (error?: Error) => void): void {
+  #receive(channel: Channel, holder: FileRecord, others: boolean, settle: (error?: Error) => void): void {
     const { size, root } = this.#wanted;
     let next = this.#received;
+    let refused = false;
     const ask = () => {
       while (source.pending <= WINDOW && (next < size || (size === 0 && source.pending < 2))) {
         const length = Math.min(REQUEST, size - next);
@@ -182,21 +194,30 @@ class Attempt {
         if (size === 0) return;
       }
     };
+    const askAgain = () => {
+      void this.#sleep(BUSY_MS).then(() => {
+        refused = false;
+        next = this.#received;
+        ask();
+      });
+    };
     const source = new Source(channel, root === undefined ? { name: holder.name } : { root }, size, {
-      bytes: (at, bytes) => {
-        if (at === this.#received) this.#keep(channel, holder, bytes);
-        else source.fail("it answers out of turn", false);
-      },
+      // What comes behind a stretch that was refused is asked for again, with it.
+      bytes: (at, bytes) => at === this.#received && this.#keep(channel, holder, bytes),
       served: () => {
-        if (next < size) ask();
+        if (!refused && next < size) ask();
         if (source.pending > 0) return;
+        if (refused) return askAgain();
         settle();
         source.leave();
       },
-      busy: (range, position) => {
+      busy: (_range, position) => {
         this.#tools.report({ event: "waiting", holder, position });
-        next = Math.min(next, range.offset);
-        if (source.pending === 0) void this.#sleep(BUSY_MS).then(ask);
+        refused = true;
+        if (others) {
+          settle(new BusyError());
+          source.leave();
+        } else if (source.pending === 0) askAgain();
       },
       lacks: () => source.fail("it does not have all of the file", false),
       failed: (reason, final) => settle(new HolderError(reason, final)),
@@ -242,8 +263,28 @@ class Attempt {
     if (bytes.length === 0) return;
     this.contributors.add(holder);
     this.#land(bytes);
-    if (this.#landing.full) channel.pause();
+    this.#throttle(bytes.length);
+    if (this.#isFull) channel.pause();
     this.#tools.report({ event: "progress", received: this.#received, size: this.#wanted.size, holders: 1 });
+  }
+
+  /** No more should come for now: the disk, or the limit, needs a moment. */
+  get #isFull(): boolean {
+    return this.#landing.full || this.#throttled > 0;
+  }
+
+  #throttle(bytes: number): void {
+    const wait = this.#tools.limit?.spend(bytes) ?? 0;
+    if (wait === 0) return;
+    this.#throttled += 1;
+    void this.#sleep(wait).then(() => {
+      this.#throttled -= 1;
+      this.#resume();
+    });
+  }
+
+  #resume(): void {
+    if (!this.#isFull) this.#onRoom?.();
   }
 
   /** Gathers what comes in stretches of whole pieces; each goes on its way when it is whole. */

@@ -268,7 +268,7 @@ class Conversation {
     if (known === undefined) return;
     const own = pieceSizeOf(known.size);
     const step = piece / own;
-    if (!Number.isInteger(Math.log2(step)) || step < 1) {
+    if (step < 1 || 2 ** Math.round(Math.log2(step)) !== step) {
       this.#say({ verb: "ERROR", code: "bad-piece", words: `The pieces of this file have ${own} bytes.` });
       return;
     }

@@ -28,6 +28,8 @@ import { localNameOf, splitExtension } from "./record.ts";
 import { formatSize, printable } from "./text.ts";
 
 const NOFOLLOW = constants.O_NOFOLLOW ?? 0;
+/** A pipe in a file's place is not waited for. */
+const NONBLOCK = constants.O_NONBLOCK ?? 0;
 /** What is written is handed to the disk every so often, so that the last sync has little left to do. */
 const SYNC_EVERY = 64 * 1024 * 1024;
 /** Files from this size on are written around the page cache, where the system has a way (Linux). */
@@ -110,6 +112,7 @@ export class Incoming {
    */
   #direct: number | undefined;
   #writing = 0;
+  #ended = false;
   #unsynced = 0;
   #syncing = false;
   #failed: FtError | undefined;
@@ -150,7 +153,7 @@ export class Incoming {
   openForReading(): { read(into: Uint8Array, at: number): Promise<number>; close(): void } {
     let fd: number | undefined;
     try {
-      fd = openSync(this.part, constants.O_RDONLY | NOFOLLOW);
+      fd = openSync(this.part, constants.O_RDONLY | NOFOLLOW | NONBLOCK);
       const own = fd;
       if (this.#isOwn()) return { read: (into, at) => readFully(own, into, at), close: () => closeSync(own) };
     } catch (error) {
@@ -291,6 +294,8 @@ export class Incoming {
   }
 
   #end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
     if (this.#direct !== undefined) closeSync(this.#direct);
     closeSync(this.fd);
     this.#lock.release();
@@ -311,7 +316,7 @@ export function lookForTarget(folder: string, name: string): { path: string; siz
 /** Opens a file of ours to be hashed; a link is not followed. Undefined when it may not be read. */
 export function openForHashing(path: string): { fd: number; size: number; close(): void } | undefined {
   try {
-    const fd = openSync(path, constants.O_RDONLY | NOFOLLOW | (constants.O_NONBLOCK ?? 0));
+    const fd = openSync(path, constants.O_RDONLY | NOFOLLOW | NONBLOCK);
     return { fd, size: fstatSync(fd).size, close: () => closeSync(fd) };
   } catch {
     return undefined;
@@ -327,7 +332,7 @@ export function keyOf(...words: (string | number)[]): string {
 function reopenPart(part: string, size: number): number | undefined {
   let fd: number;
   try {
-    fd = openSync(part, constants.O_RDWR | NOFOLLOW | (constants.O_NONBLOCK ?? 0));
+    fd = openSync(part, constants.O_RDWR | NOFOLLOW | NONBLOCK);
   } catch (error) {
     // What may not be written is not ours to remove either, unless it is only a link.
     if (codeOf(error) === "ENOENT" || codeOf(error) === "ELOOP" || codeOf(error) === "ENXIO") return undefined;
@@ -409,7 +414,7 @@ async function compareContent(part: string, path: string): Promise<boolean> {
 function openDirect(path: string): number | undefined {
   if (constants.O_DIRECT === undefined) return undefined;
   try {
-    return openSync(path, constants.O_WRONLY | constants.O_DIRECT | NOFOLLOW);
+    return openSync(path, constants.O_WRONLY | constants.O_DIRECT | NOFOLLOW | NONBLOCK);
   } catch {
     return undefined;
   }

@@ -73,7 +73,7 @@ export function plural(count: number, noun: string): string {
 
 /** Reads `500`, `64kB`, `10MB`, `1.5 GB/s` (powers of ten; `KiB`, `MiB`, `GiB` powers of two) as bytes, or undefined. */
 export function parseSize(text: string): number | undefined {
-  const match = /^(\d{1,15}(?:\.\d{1,9})?)\s*(?:([kmgt]?)(i?)b?)?(?:\/s)?$/i.exec(text.trim());
+  const match = /^(\d{1,15}(?:\.\d{1,9})?)\s*(?:([kmgt])(i?))?b?(?:\/s)?$/i.exec(text.trim());
   if (match === null) return undefined;
   const power = " kmgt".indexOf((match[2] ?? "").toLowerCase() || " ");
   const bytes = Math.round(Number(match[1]) * (match[3] ? 1024 : 1000) ** power);

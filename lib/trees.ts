@@ -52,7 +52,9 @@ export class TreeCache {
     if (root === undefined) return undefined;
     try {
       const pieces = this.#piecesOf(root, file.size);
-      return pieces.length % HASH === 0 && rootHex(pieces, file.size) === root ? { root, pieces } : undefined;
+      return pieces.length === pieceCountOf(file.size) * HASH && rootHex(pieces, file.size) === root
+        ? { root, pieces }
+        : undefined;
     } catch {
       return undefined;
     }

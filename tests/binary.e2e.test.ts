@@ -1,7 +1,16 @@
 // The compiled programs as files that somebody downloads: copied anywhere, started in any folder and any environment.
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { chmodSync, copyFileSync, mkdirSync, readdirSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { PEER, type Program, Stage, TRACKER } from "./helpers/programs.ts";
 
@@ -250,6 +259,8 @@ describe("a folder with hostile configuration in it", () => {
     const before = readdirSync(folder);
     const outside = stage.folder();
     writeFileSync(join(outside, "wanted.txt"), "wanted");
+    // What was changed just now is not remembered.
+    utimesSync(join(outside, "wanted.txt"), new Date("2024-03-04"), new Date("2024-03-04"));
     // No XDG_CACHE_HOME of its own, so that one from the folder's .env would be taken.
     const env = { HOME: stage.folder(), PATH: process.env.PATH ?? "" };
     const index = bare(env, TRACKER, ["--port", "0", "--host", "127.0.0.1", "--json"], folder);

@@ -169,6 +169,193 @@ describe("adding and dropping", () => {
   });
 });
 
+describe("unfinished files", () => {
+  const ROOT = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+  const partOf = (name: string, size = 100) => recordOf(name, size, { root: ROOT, part: true });
+
+  test("are found by FT/2, said to be unfinished, and never shown to FT/1", () => {
+    const catalog = new Catalog();
+    catalog.put(memberOf("a", "10.0.0.1", 7), [recordOf("own.txt")]);
+    catalog.put(memberOf("b", "10.0.0.2", 8), [recordOf("big.iso", 9, { root: ROOT })]);
+    expect(catalog.add("a", partOf("big.iso", 9), 1)).toBeTrue();
+    const name = parseFileName("big.iso");
+    expect(catalog.search(name, anyone, 200)).toEqual([
+      `<big.iso,text/plain,9,22/11/26,10.0.0.2,8;v=2;root=${ROOT}>`,
+      `<big.iso,text/plain,9,22/11/26,10.0.0.1,7;v=2;root=${ROOT};part=1>`,
+    ]);
+    expect(catalog.searchBasic(name, anyone, 200)).toEqual(["<text/plain,9,22/11/26,10.0.0.2,8>"]);
+    // The limit is on what is shown: an unfinished file in front takes nobody's place.
+    catalog.leave("b");
+    expect(catalog.searchBasic(name, anyone, 200)).toEqual([]);
+    catalog.put(memberOf("c", "10.0.0.3", 9), [recordOf("big.iso", 9)]);
+    expect(catalog.searchBasic(name, anyone, 1)).toEqual(["<text/plain,9,22/11/26,10.0.0.3,9>"]);
+  });
+
+  test("do not count: not towards the limit, not in WHO, not among all files", () => {
+    const catalog = new Catalog();
+    catalog.put(memberOf("a", "10.0.0.1"), [recordOf("1", 10), recordOf("2", 20)]);
+    for (let i = 0; i < 3; i++) expect(catalog.add("a", partOf(`p${i}`, 1000), 2)).toBeTrue();
+    expect(catalog.files).toBe(2);
+    expect(catalog.who(ALL, anyone)).toMatchObject([{ files: 2, bytes: 30 }]);
+    expect(catalog.add("a", recordOf("3", 30), 2)).toBeFalse();
+    expect(catalog.add("a", recordOf("3", 30), 3)).toBeTrue();
+    expect(namesIn(catalog.list("a", ALL, anyone))).toEqual(["1", "2", "p0", "p1", "p2", "3"]);
+  });
+
+  test("when whole, count; and the other way round", () => {
+    const catalog = new Catalog();
+    catalog.put(memberOf("a", "10.0.0.1"), [recordOf("1", 10)]);
+    catalog.add("a", partOf("big", 1000), 2);
+    expect(catalog.add("a", recordOf("big", 1000, { root: ROOT }), 2)).toBeTrue();
+    expect([catalog.files, catalog.who(ALL, anyone)]).toMatchObject([2, [{ files: 2, bytes: 1010 }]]);
+    expect(catalog.add("a", partOf("big", 1000), 2)).toBeTrue();
+    expect([catalog.files, catalog.who(ALL, anyone)]).toMatchObject([1, [{ files: 1, bytes: 10 }]]);
+    expect(catalog.search(parseFileName("big"), anyone, 200)).toHaveLength(1);
+    // With the list full, an unfinished file cannot become one too many.
+    catalog.add("a", recordOf("2"), 2);
+    expect(catalog.add("a", recordOf("big", 1000), 2)).toBeFalse();
+    expect(catalog.search(parseFileName("big"), anyone, 200)).toEqual([
+      `<big,text/plain,1000,22/11/26,10.0.0.1,40000;v=2;root=${ROOT};part=1>`,
+    ]);
+  });
+
+  test("alone are no list: the last whole file can neither be dropped nor become unfinished", () => {
+    const catalog = new Catalog();
+    catalog.put(memberOf("a", "10.0.0.1"), [recordOf("last.txt")]);
+    catalog.add("a", partOf("p1"), 5);
+    catalog.add("a", partOf("p2"), 5);
+    expect(catalog.drop("a", parseFileName("last.txt"))).toBe("last");
+    expect(catalog.add("a", partOf("last.txt"), 5)).toBeFalse();
+    expect(catalog.search(parseFileName("last.txt"), anyone, 1)[0]).not.toContain("part=1");
+    expect(catalog.drop("a", parseFileName("p1"))).toBe("dropped");
+    expect(catalog.drop("a", parseFileName("p2"))).toBe("dropped");
+    expect(catalog.drop("a", parseFileName("last.txt"))).toBe("last");
+    expect([catalog.files, catalog.peers]).toEqual([1, 1]);
+  });
+
+  test("are 32 a peer at most; renewing one of them is no 33rd", () => {
+    const catalog = new Catalog();
+    catalog.put(memberOf("a", "10.0.0.1"), [recordOf("own")]);
+    for (let i = 0; i < 32; i++) expect(catalog.add("a", partOf(`p${i}`), 5)).toBeTrue();
+    expect(catalog.add("a", partOf("p32"), 5)).toBeFalse();
+    expect(catalog.search(parseFileName("p32"), anyone, 1)).toEqual([]);
+    expect(catalog.add("a", partOf("p7", 5), 5)).toBeTrue();
+    expect(catalog.add("a", recordOf("p7", 5), 5)).toBeTrue();
+    expect(catalog.add("a", partOf("p32"), 5)).toBeTrue();
+    expect(catalog.drop("a", parseFileName("p32"))).toBe("dropped");
+    expect(catalog.add("a", partOf("p33"), 5)).toBeTrue();
+  });
+
+  test("go with the list that is replaced, and with the peer", () => {
+    const catalog = new Catalog();
+    catalog.put(memberOf("a", "10.0.0.1"), [recordOf("own")]);
+    for (let i = 0; i < 32; i++) catalog.add("a", partOf(`p${i}`), 5);
+    catalog.put(memberOf("a", "10.0.0.1"), [recordOf("new")]);
+    expect(namesIn(catalog.list("a", ALL, anyone))).toEqual(["new"]);
+    expect(catalog.holders(ROOT, ALL, anyone)).toEqual([]);
+    expect(catalog.add("a", partOf("p"), 5)).toBeTrue();
+    catalog.leave("a");
+    expect([catalog.files, catalog.holders(ROOT, ALL, anyone)]).toEqual([0, []]);
+  });
+
+  test("every holder of a content is found by its id, whatever it calls it, in pages", () => {
+    const catalog = new Catalog();
+    const other = ROOT.replace("9", "8");
+    catalog.put(memberOf("a", "127.0.0.1", 1), [
+      recordOf("a.txt", 9, { root: ROOT }),
+      recordOf("copy of a.txt", 9, { root: ROOT }),
+    ]);
+    catalog.put(memberOf("b", "10.0.0.2", 2), [recordOf("b.txt", 9, { root: other }), recordOf("a.txt", 9)]);
+    catalog.add("b", { ...partOf("z.txt", 9) }, 5);
+    const lines = [
+      `<a.txt,text/plain,9,22/11/26,192.168.1.1,1;v=2;root=${ROOT}>`,
+      `<copy of a.txt,text/plain,9,22/11/26,192.168.1.1,1;v=2;root=${ROOT}>`,
+      `<z.txt,text/plain,9,22/11/26,10.0.0.2,2;v=2;root=${ROOT};part=1>`,
+    ];
+    expect(catalog.holders(ROOT, ALL, anyone)).toEqual(lines);
+    expect(catalog.holders(ROOT, { offset: 1, limit: 1 }, anyone)).toEqual(lines.slice(1, 2));
+    expect(catalog.holders(ROOT, { offset: 3, limit: 9 }, anyone)).toEqual([]);
+    expect(catalog.holders(other, ALL, anyone)).toHaveLength(1);
+    expect(catalog.holders("__proto__", ALL, anyone)).toEqual([]);
+    catalog.drop("a", parseFileName("a.txt"));
+    expect(catalog.holders(ROOT, ALL, anyone)).toEqual(lines.slice(1));
+    // A renewed record may have another content.
+    catalog.add("a", recordOf("copy of a.txt", 9, { root: other }), 5);
+    expect(catalog.holders(ROOT, ALL, anyone)).toEqual(lines.slice(2));
+    expect(namesIn(catalog.holders(other, ALL, anyone))).toEqual(["b.txt", "copy of a.txt"]);
+  });
+
+  test("the index by content, the counts and the lists are those of the records, whatever happened before", () => {
+    const roots = [undefined, ROOT, ROOT.replace("9", "8")];
+    const file = fc.record({ name: fc.nat(5), size: fc.nat(1000), root: fc.nat(2), part: fc.boolean() });
+    const step = fc.record({
+      what: fc.constantFrom("put", "add", "add", "add", "drop", "leave"),
+      peer: fc.nat(2),
+      files: fc.array(file, { minLength: 1, maxLength: 3 }),
+    });
+    const made = ({ name, size, root, part }: { name: number; size: number; root: number; part: boolean }) => {
+      const content = roots[root];
+      return recordOf(`f${name}`, size, {
+        ...(content === undefined ? {} : { root: content }),
+        ...(part ? { part: true } : {}),
+      });
+    };
+    const whole = (list: Map<string, FileRecord>) => [...list.values()].filter(({ part }) => !part);
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+        const catalog = new Catalog();
+        const model = new Map<string, Map<string, FileRecord>>();
+        for (const { what, peer, files } of steps) {
+          const id = `p${peer}`;
+          const own = model.get(id);
+          const [first] = files;
+          if (first === undefined) continue;
+          const record = made(first);
+          if (what === "put") {
+            // Unfinished files come one by one only.
+            const list = files.map((one) => made({ ...one, part: false }));
+            catalog.put(memberOf(id, `10.0.0.${peer + 1}`), list);
+            model.set(id, new Map(list.map((one) => [one.name, one])));
+          } else if (what === "add") {
+            const after = new Map(own).set(record.name, record);
+            const fits = own !== undefined && whole(after).length >= 1 && (record.part === true || whole(after).length <= 3);
+            expect(catalog.add(id, record, 3)).toBe(fits);
+            if (fits) model.set(id, after);
+          } else if (what === "drop") {
+            const there = own?.get(record.name);
+            const last = own !== undefined && whole(own).length === 1 && !there?.part;
+            const expected = there === undefined ? "missing" : last ? "last" : "dropped";
+            expect(catalog.drop(id, record.name)).toBe(expected);
+            if (expected === "dropped") own?.delete(record.name);
+          } else {
+            catalog.leave(id);
+            model.delete(id);
+          }
+          const lists = [...model.values()];
+          expect(catalog.files).toBe(lists.reduce((sum, list) => sum + whole(list).length, 0));
+          for (const line of catalog.who(ALL, anyone)) {
+            const records = whole(model.get(line.id) ?? new Map());
+            expect([line.files, line.bytes]).toEqual([records.length, records.reduce((sum, { size }) => sum + size, 0)]);
+          }
+          const all = [...model].flatMap(([, list]) => [...list.values()]);
+          for (const root of [ROOT, ROOT.replace("9", "8")]) {
+            const expected = all.filter((one) => one.root === root).map(({ name }) => String(name));
+            expect(namesIn(catalog.holders(root, ALL, anyone)).sort()).toEqual(expected.sort());
+          }
+          for (let i = 0; i <= 5; i++) {
+            const holders = all.filter(({ name }) => name === `f${i}`);
+            expect(catalog.search(parseFileName(`f${i}`), anyone, 200)).toHaveLength(holders.length);
+            expect(catalog.searchBasic(parseFileName(`f${i}`), anyone, 200)).toHaveLength(
+              holders.filter(({ part }) => !part).length,
+            );
+          }
+        }
+      }),
+      { seed: 20_261_122, numRuns: 100 },
+    );
+  });
+});
+
 describe("leaving", () => {
   test("takes the peer, its records and its address away at once", () => {
     const catalog = new Catalog();

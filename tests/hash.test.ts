@@ -177,6 +177,52 @@ describe("content ids", () => {
   });
 });
 
+describe("what is here of a file", () => {
+  test("the first pieces of a file are those of the whole one, whatever is behind them", async () => {
+    const size = 9 * MiB + 5;
+    const path = join(folder, "part");
+    writeFileSync(path, bytesOf(size));
+    const fd = openSync(path, "r");
+    try {
+      const all = await pool.pieces(fd, size);
+      const piece = pieceSizeOf(size);
+      for (const length of [0, piece, 64 * piece, 65 * piece, 9 * MiB, size]) {
+        const seen: number[] = [];
+        const some = await pool.pieces(fd, size, { length, onHashed: (bytes) => seen.push(bytes) });
+        expect([length, some.toHex()]).toEqual([length, all.subarray(0, Math.ceil(length / piece) * 32).toHex()]);
+        expect(seen.reduce((sum, bytes) => sum + bytes, 0)).toBe(length);
+      }
+      // A part file is only as long as what has arrived.
+      truncateSync(path, 3 * piece);
+      expect((await pool.pieces(fd, size, { length: 3 * piece })).toHex()).toBe(all.subarray(0, 96).toHex());
+      await pool.pieces(fd, size, { length: 4 * piece }).then(
+        () => expect.unreachable("it is shorter than that"),
+        (error: unknown) => expect(error).toBeInstanceOf(FtError),
+      );
+      const { root, pieces } = await pool.tree(fd, 3 * piece);
+      expect([pieces.length, root]).toEqual([96, rootHex(pieces, 3 * piece)]);
+    } finally {
+      closeSync(fd);
+    }
+  });
+
+  test("stopped before, or in the middle, it fails", async () => {
+    const path = join(folder, "part");
+    writeFileSync(path, bytesOf(20 * MiB));
+    const fd = openSync(path, "r");
+    try {
+      await expect(pool.pieces(fd, 20 * MiB, { length: 9 * MiB, signal: AbortSignal.abort() })).rejects.toThrow();
+      const stop = new AbortController();
+      const onHashed = () => stop.abort();
+      const stopped = pool.pieces(fd, 100 * MiB, { length: 20 * MiB, onHashed, signal: stop.signal });
+      await stopped.catch(() => undefined);
+      expect(stop.signal.aborted).toBe(true);
+    } finally {
+      closeSync(fd);
+    }
+  });
+});
+
 describe("stretches of a larger file", () => {
   test("have the pieces that the file's size asks for", async () => {
     // Above 256 MiB a piece is 128 KiB, above 512 MiB 256 KiB.

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { BLOCK, blockLayer, HASH, pieceHash, pieceSizeOf, rootOf, type Sha256 } from "../lib/merkle.ts";
+import { BLOCK, blockLayer, HASH, layerAbove, pieceHash, pieceSizeOf, rootOf, type Sha256 } from "../lib/merkle.ts";
 
 const pieceCountOf = (size: number) => Math.ceil(size / pieceSizeOf(size));
 
@@ -186,6 +186,64 @@ describe("content ids", () => {
     rootOf(layer, file.length, sha256);
     expect(hex(file)).toBe(hex(copy));
     expect(hex(layer)).toBe(hex(layerCopy));
+  });
+});
+
+describe("the layers above the pieces", () => {
+  /** All nodes of one height, written down as the specification draws them: a file of these leaves, from that width on. */
+  function naiveLayer(leaves: Uint8Array[], width: number): Uint8Array[] {
+    return Array.from({ length: Math.ceil(leaves.length / width) }, (_, i) => naiveNode(leaves, i * width, width));
+  }
+
+  test("are the nodes of the tree at that height, for any number of pieces", () => {
+    for (const count of [2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 21]) {
+      for (const short of [0, 1, BLOCK, 3 * BLOCK - 1]) {
+        const file = fileOf(count * 64 * KiB - short);
+        const leaves = naiveLeaves(file);
+        const pieces = joined(piecesOf(file));
+        for (let step = 1; step < count; step *= 2) {
+          const layer = layerAbove(pieces, file.length, step, sha256);
+          expect([count, short, step, hex(layer)]).toEqual([count, short, step, hex(joined(naiveLayer(leaves, step * 4)))]);
+        }
+      }
+    }
+  });
+
+  test("end with the root, however large the pieces", () => {
+    for (const count of [1, 2, 3, 5, 8]) {
+      const file = fileOf(count * 64 * KiB - 7);
+      const pieces = joined(piecesOf(file));
+      const root = hex(rootOf(pieces, file.length, sha256));
+      for (const step of [8, 16, 1024, 2 ** 40]) expect(hex(layerAbove(pieces, file.length, step, sha256))).toBe(root);
+    }
+  });
+
+  test("of any size and content agree with the naive recursion, and leave what is handed in as it was", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 9 * 64 * KiB }), fc.integer({ min: 0, max: 4 }), (size, power) => {
+        const file = fileOf(size);
+        const pieces = joined(piecesOf(file));
+        const before = hex(pieces);
+        const step = 2 ** power;
+        const naive = pieces.length / HASH <= step ? [naiveRoot(naiveLeaves(file))] : naiveLayer(naiveLeaves(file), step * 4);
+        expect(hex(layerAbove(pieces, size, step, sha256))).toBe(hex(joined(naive)));
+        expect(hex(pieces)).toBe(before);
+      }),
+      { seed: 20_261_122, numRuns: 25 },
+    );
+  });
+
+  test("of a file with larger pieces are padded as high as those are", () => {
+    // 4097 pieces of 64 KiB are too many: 2049 of 128 KiB. What they are does not matter here.
+    const size = 4097 * 64 * KiB;
+    expect(pieceSizeOf(size)).toBe(128 * KiB);
+    const pieces = fileOf(2049 * HASH);
+    let nothing = new Uint8Array(HASH);
+    for (let wide = BLOCK; wide < 128 * KiB; wide *= 2) nothing = new Uint8Array(hashOf(nothing, nothing));
+    const layer = layerAbove(pieces, size, 2, sha256);
+    expect(layer.length / HASH).toBe(1025);
+    expect(hex(layer.subarray(0, HASH))).toBe(hex(hashOf(pieces.subarray(0, 2 * HASH))));
+    expect(hex(layer.subarray(-HASH))).toBe(hex(hashOf(pieces.subarray(-HASH), nothing)));
   });
 });
 

@@ -178,11 +178,16 @@ const notes: FileRecord = {
 
 type Written<M> = M extends { profile: 1 } | { verb: "UNKNOWN" } ? never : M;
 
+/** A file that its holder is still fetching. */
+const PART = REPORT.replace(">", ";part=1>");
+const part: FileRecord = { ...report, part: true };
+
 /** FT/2, peer → tracker. */
 const TO_TRACKER: [bytes: string, message: Written<ToTracker>][] = [
   [`FILES 2 port=40123\n${REPORT}\n${NOTES}\n`, { verb: "FILES", profile: 2, port: 40_123, records: [report, notes] }],
   [`FILES 1 port=1\n${NOTES}\n`, { verb: "FILES", profile: 2, port: 1, records: [notes] }],
   [`ADD ${REPORT}\n`, { verb: "ADD", record: report }],
+  [`ADD ${PART}\n`, { verb: "ADD", record: part }],
   ["DROP report.pdf\n", { verb: "DROP", name: report.name }],
   ["DROP my notes%2C 2.txt\n", { verb: "DROP", name: notes.name }],
   ["SEARCH: report.pdf\n", { verb: "SEARCH", name: report.name }],
@@ -191,6 +196,8 @@ const TO_TRACKER: [bytes: string, message: Written<ToTracker>][] = [
   ["SEARCH: __proto__\n", { verb: "SEARCH", name: parseFileName("__proto__") }],
   ["LIST id=k3J_x offset=0 limit=200\n", { verb: "LIST", id: "k3J_x", offset: 0, limit: 200 }],
   ["LIST offset=400 limit=2000\n", { verb: "LIST", offset: 400, limit: 2000 }],
+  [`LIST root=${ROOT} offset=0 limit=2000\n`, { verb: "LIST", root: ROOT, offset: 0, limit: 2000 }],
+  [`LIST id=a root=${ROOT} offset=7 limit=1\n`, { verb: "LIST", id: "a", root: ROOT, offset: 7, limit: 1 }],
   ["WHO offset=0 limit=200\n", { verb: "WHO", offset: 0, limit: 200 }],
   ["KNOWN 192.168.1.7\n", { verb: "KNOWN", address: addressOf("192.168.1.7") }],
   ["KNOWN 2001:db8::7\n", { verb: "KNOWN", address: addressOf("2001:db8::7") }],
@@ -209,6 +216,7 @@ const TO_TRACKER_READ: [bytes: string, message: ToTracker][] = [
   ["LIST\n", { verb: "LIST", offset: 0, limit: 200 }],
   ["LIST limit=7 future=x offset=3 id=a\n", { verb: "LIST", id: "a", offset: 3, limit: 7 }],
   ["LIST limit=2001\n", { verb: "LIST", offset: 0, limit: 2000 }],
+  [`LIST limit=5 root=${ROOT.toUpperCase()} future=1\r\n`, { verb: "LIST", root: ROOT, offset: 0, limit: 5 }],
   ["WHO\n", { verb: "WHO", offset: 0, limit: 200 }],
   ["WHO limit=9007199254740991\n", { verb: "WHO", offset: 0, limit: 2000 }],
   ["KNOWN ::ffff:10.0.0.7\n", { verb: "KNOWN", address: addressOf("10.0.0.7") }],
@@ -266,6 +274,7 @@ const FROM_TRACKER: [bytes: string, message: Exclude<FromTracker, { verb: "FOUND
 const FROM_TRACKER_READ: [bytes: string, message: FromTracker][] = [
   [`FOUND: 2\n${REPORT}\n${NOTES}\n`, { verb: "FOUND", records: [report, notes] }],
   [`FOUND: 1\r\n${REPORT}\r\n`, { verb: "FOUND", records: [report] }],
+  [`FOUND: 2\n${PART}\n${REPORT}\n`, { verb: "FOUND", records: [part, report] }],
   ["FOUND: 0\n", { verb: "FOUND", records: [] }],
   [
     `HI FT/2 you=::ffff:10.0.0.7 future=1 key=${KEY} max=50 constructor=x\r\n`,
@@ -290,6 +299,9 @@ const TO_HOLDER: [bytes: string, message: Written<ToHolder>][] = [
     `DOWNLOAD root=${ROOT} name=report.pdf offset=7 length=0\n`,
     { verb: "DOWNLOAD", profile: 2, root: ROOT, name: report.name, offset: 7, length: 0 },
   ],
+  [`TREE root=${ROOT} piece=65536\n`, { verb: "TREE", root: ROOT, piece: 65_536 }],
+  [`TREE root=${ROOT} piece=0\n`, { verb: "TREE", root: ROOT, piece: 0 }],
+  [`HAVE root=${ROOT}\n`, { verb: "HAVE", root: ROOT }],
   ["BYE\n", { verb: "BYE" }],
 ];
 const HELLO_HOLDER = `HELLO FT/2 pass=${PASS}\n`;
@@ -302,7 +314,13 @@ const TO_HOLDER_READ: [bytes: string, message: ToHolder][] = [
     { verb: "DOWNLOAD", profile: 2, name: parseFileName("__proto__"), offset: 0, length: 5 },
   ],
   ["DOWNLOAD name=../x\n", { verb: "DOWNLOAD", profile: 2, name: parseFileName("../x"), offset: 0 }],
+  [
+    `TREE piece=9007199254740991 future=1 root=${ROOT.toUpperCase()}\r\n`,
+    { verb: "TREE", root: ROOT, piece: Number.MAX_SAFE_INTEGER },
+  ],
+  [`HAVE root=${ROOT.toUpperCase()} __proto__=1\n`, { verb: "HAVE", root: ROOT }],
   ["FROBNICATE\n", { verb: "UNKNOWN", word: "FROBNICATE" }],
+  ["HAVE: 1\n", { verb: "UNKNOWN", word: "HAVE:" }],
 ];
 
 /** FT/2, holder → downloader; a body follows where the line says so. */
@@ -311,6 +329,10 @@ const FROM_HOLDER: [bytes: string, message: FromHolder, body?: string][] = [
   ["FILE: length=12 size=48213\n", { verb: "FILE", length: 12, size: 48_213 }, "PING\nBYE\r\n\0\n"],
   ["FILE: length=0 size=0\n", { verb: "FILE", length: 0, size: 0 }],
   ["BUSY position=3\n", { verb: "BUSY", position: 3 }],
+  ["TREE: 2\n", { verb: "TREE", count: 2 }, `${"NOT FOUND\n".repeat(6)}HAVE`],
+  ["TREE: 0\n", { verb: "TREE", count: 0 }],
+  ["HAVE: 3\n", { verb: "HAVE", length: 3 }, "\n\0B"],
+  ["HAVE: 0\n", { verb: "HAVE", length: 0 }],
   ["NOT FOUND\n", { verb: "NOT FOUND" }],
   ["ERROR not-accepted Your pass has expired.\n", { verb: "ERROR", code: "not-accepted", words: "Your pass has expired." }],
 ];
@@ -531,6 +553,35 @@ describe("FT/2, however it is cut", () => {
     expect([inbox.body, inbox.takeBody().length]).toEqual([0, 0]);
     expect(inbox.next()).toEqual({ verb: "NOT FOUND" });
     expect(inbox.waiting).toBe(0);
+  });
+
+  test("hashes and bit fields are bodies: 32 bytes a hash, and as many as the line says", () => {
+    const inbox = new DownloadInbox();
+    for (const [line, body] of [
+      ["TREE: 3\n", 96],
+      ["HAVE: 5\n", 5],
+      ["TREE: 0\n", 0],
+      ["HAVE: 0\n", 0],
+    ] as const) {
+      inbox.push(utf8.encode(line));
+      expect([inbox.next()?.verb, inbox.body]).toEqual([line.slice(0, 4) as "TREE" | "HAVE", body]);
+      // One byte too few, then the last one with the next answer behind it.
+      inbox.push(new Uint8Array(Math.max(0, body - 1)));
+      expect(inbox.takeBody().length).toBe(Math.max(0, body - 1));
+      if (body > 0) expect(inbox.next()).toBeUndefined();
+      inbox.push(utf8.encode(`${body > 0 ? "x" : ""}NOT FOUND\n`));
+      expect(inbox.takeBody().length).toBe(body > 0 ? 1 : 0);
+      expect(inbox.next()).toEqual({ verb: "NOT FOUND" });
+    }
+  });
+
+  test("an announced body of any length takes no memory before it comes", () => {
+    const inbox = new DownloadInbox();
+    inbox.push(utf8.encode(`HAVE: ${Number.MAX_SAFE_INTEGER}\nab`));
+    expect(inbox.next()).toEqual({ verb: "HAVE", length: Number.MAX_SAFE_INTEGER });
+    expect(inbox.takeBody().length).toBe(2);
+    expect(inbox.body).toBe(Number.MAX_SAFE_INTEGER - 2);
+    expect(inbox.next()).toBeUndefined();
   });
 
   test("a body may be longer than any line and hold any bytes", () => {
@@ -832,6 +883,10 @@ describe("hostile numbers", () => {
     ["FILE length", downloadReader, (n) => `FILE: length=${n} size=1\n`],
     ["FILE size", downloadReader, (n) => `FILE: length=1 size=${n}\n`],
     ["BUSY position", downloadReader, (n) => `BUSY position=${n}\n`],
+    ["TREE piece", holderReader, (n) => `${HELLO_HOLDER}TREE root=${ROOT} piece=${n}\n`],
+    ["LIST root offset", trackerReader, (n) => `${HELLO_TRACKER}LIST root=${ROOT} offset=${n}\n`],
+    ["TREE n", downloadReader, (n) => `TREE: ${n}\n`],
+    ["HAVE n", downloadReader, (n) => `HAVE: ${n}\n`],
   ];
 
   test.each(places)("%s is read strictly", (_, make, line) => {
@@ -938,6 +993,12 @@ describe("hostile names", () => {
 });
 
 describe("what breaks the grammar", () => {
+  test("a list of one content needs its content id", () => {
+    for (const root of ["", "x", ROOT.slice(1), `${ROOT}0`, ROOT.replace("9", "g")]) {
+      expect([root, refusal(trackerReader, [`${HELLO_TRACKER}LIST root=${root}\n`])]).toEqual([root, "bad-request"]);
+    }
+  });
+
   test("requests that lack something are refused", () => {
     const lines: [string, string][] = [
       ["FILES\n", "bad-number"],
@@ -988,6 +1049,13 @@ describe("what breaks the grammar", () => {
       [`DOWNLOAD root=${ROOT.slice(1)}\n`, "bad-request"],
       [`DOWNLOAD root=${ROOT}0\n`, "bad-request"],
       ["DOWNLOAD root=\n", "bad-request"],
+      [`TREE root=${ROOT.slice(1)} piece=65536\n`, "bad-request"],
+      [`TREE root=${ROOT}\n`, "bad-line"],
+      ["TREE piece=65536\n", "bad-line"],
+      ["TREE\n", "bad-line"],
+      [`HAVE root=${ROOT}0\n`, "bad-request"],
+      [`HAVE ${ROOT}\n`, "bad-line"],
+      ["HAVE\n", "bad-line"],
     ];
     for (const [line, code] of lines) expect([line, refusal(holderReader, [HELLO_HOLDER + line])]).toEqual([line, code]);
     for (const request of ["DOWNLOAD:", "DOWNLOAD:a", "DOWNLOAD:a,data", "DOWNLOAD:a,data,", "DOWNLOAD:a,1"]) {
@@ -1004,6 +1072,10 @@ describe("what breaks the grammar", () => {
       "FILE: length=1\n",
       "FILE: size=1\n",
       "BUSY\n",
+      "TREE\n",
+      "HAVE\n",
+      `TREE root=${ROOT} piece=65536\n`,
+      `HAVE root=${ROOT}\n`,
       "PONG\n",
       "\n",
       "FOUND: 0\n",
@@ -1063,6 +1135,7 @@ describe("endless input", () => {
     ["a first line to a holder", holderReader, "HELLO FT/2 pass="],
     ["a holder's answer", downloadReader, ""],
     ["what follows a body", downloadReader, "FILE: length=2 size=2\nab"],
+    ["what follows piece hashes", downloadReader, `TREE: 1\n${"h".repeat(32)}`],
   ];
 
   test.each(states)("in %s is refused at 4096 bytes", (_, make, start) => {

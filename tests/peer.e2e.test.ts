@@ -18,6 +18,7 @@ import {
 } from "node:fs";
 import net from "node:net";
 import { join } from "node:path";
+import { type Answers, contentId, type Holder, noise, startHolder } from "./helpers/holder.ts";
 import { PEER, type Program, Stage, TRACKER } from "./helpers/programs.ts";
 import { Raw, rawServer } from "./helpers/raw.ts";
 import { Screen } from "./helpers/terminal.ts";
@@ -73,35 +74,6 @@ afterEach(async () => {
 });
 
 // ---------------------------------------------------------------- what the tests are made of
-
-/** Bytes that look like nothing, the same ones for the same seed. */
-function noise(size: number, seed = 1): Buffer {
-  const bytes = Buffer.alloc(size);
-  let state = seed * 2_654_435_761 + 1;
-  for (let at = 0; at < size; at++) {
-    state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0;
-    bytes[at] = state >>> 24;
-  }
-  return bytes;
-}
-
-/** The content id as the protocol defines it: 16 KiB leaves, padded with zero hashes to a power of two, folded in pairs. */
-function contentId(content: Uint8Array | string): string {
-  const sha256 = (bytes: Uint8Array) => new Bun.CryptoHasher("sha256").update(bytes).digest();
-  const bytes = Buffer.from(content);
-  let layer: Buffer[] = [];
-  for (let at = 0; at < bytes.length; at += 16_384) layer.push(sha256(bytes.subarray(at, at + 16_384)));
-  if (layer.length === 0) layer.push(sha256(bytes));
-  while ((layer.length & (layer.length - 1)) !== 0) layer.push(Buffer.alloc(32));
-  while (layer.length > 1) {
-    const parents: Buffer[] = [];
-    for (let i = 0; i < layer.length; i += 2) {
-      parents.push(sha256(Buffer.concat([layer[i] ?? Buffer.alloc(32), layer[i + 1] ?? Buffer.alloc(32)])));
-    }
-    layer = parents;
-  }
-  return Buffer.concat(layer).toString("hex");
-}
 
 /** A new folder with these files in it. */
 function folderWith(files: Record<string, string | Uint8Array>): string {
@@ -201,39 +173,11 @@ function record(name: string, size: number, port: number, root?: string): string
   return `<${escaped(name)},text/plain,${size},22/11/26,127.0.0.1,${port};v=2${root === undefined ? "" : `;root=${root}`}>`;
 }
 
-interface Wanted {
-  line: string;
-  offset: number;
-  length: number;
-}
-
-/** A raw holder: says HI, and then whatever the script says to each DOWNLOAD. */
-async function holder(answer: (wanted: Wanted, connection: Raw) => void): Promise<{ port: number; asked: string[] }> {
-  const asked: string[] = [];
-  const converse = async (connection: Raw) => {
-    for (;;) {
-      const line = await connection.line();
-      asked.push(line);
-      if (line.startsWith("HELLO FT/2 ")) connection.send("HI FT/2\n");
-      else if (line === "BYE") connection.close();
-      else {
-        const number = (key: string) => Number(new RegExp(` ${key}=(\\d+)`).exec(line)?.[1] ?? 0);
-        answer({ line, offset: number("offset"), length: number("length") }, connection);
-      }
-    }
-  };
-  // The end of a connection ends its script.
-  const server = await rawServer((connection) => void converse(connection).catch(() => undefined));
-  cleanups.push(() => server.close());
-  return { port: server.port, asked };
-}
-
-/** A raw holder of one content, which it gives as it is asked. */
-function honestHolder(content: Uint8Array): Promise<{ port: number; asked: string[] }> {
-  return holder(({ offset, length }, connection) => {
-    connection.send(`FILE: length=${length} size=${content.length}\n`);
-    connection.send(content.subarray(offset, offset + length));
-  });
+/** A raw holder of one content that answers as it is told, else honestly. */
+async function holder(content: Uint8Array, answers: Answers = {}): Promise<Holder> {
+  const started = await startHolder(content, answers);
+  cleanups.push(() => started.close());
+  return started;
 }
 
 /** A raw tracker with a key of its own, so that a test can sign any pass and give any answer. */
@@ -751,11 +695,15 @@ describe("get", () => {
       verified: true,
       holders: 1,
     });
-    expect(objects.length).toBeGreaterThan(0);
-    for (const object of objects) {
-      expect(object).toMatchObject({ event: "progress", size: BIG.length });
+    expect(objects[0]).toEqual({ event: "asking", address: "127.0.0.1", port: library.port });
+    const progress = objects.filter(({ event }) => event === "progress");
+    expect(progress.length).toBeGreaterThan(0);
+    for (const object of progress) {
+      expect(object).toMatchObject({ size: BIG.length, holders: expect.any(Number), rate: expect.any(Number) });
       expect(object.received).toBeWithin(1, BIG.length + 1);
     }
+    const others = objects.filter(({ event }) => event !== "progress").map(({ event }) => event);
+    expect(others).toEqual(["asking", "verifying"]);
     expect(readFileSync(join(folder, "big.bin")).equals(BIG)).toBe(true);
   });
 
@@ -888,8 +836,8 @@ describe("get", () => {
 
   test("--from fetches from this holder only", async () => {
     const { address, port } = home;
-    const first = await honestHolder(Buffer.from("from the first"));
-    const second = await honestHolder(Buffer.from("from the other"));
+    const first = await holder(Buffer.from("from the first"));
+    const second = await holder(Buffer.from("from the other"));
     for (const [{ port: at }, content] of [
       [first, "from the first"],
       [second, "from the other"],
@@ -969,10 +917,12 @@ describe("get", () => {
       `${"長".repeat(83)}.txt`,
     ];
     const contents = new Map(names.map((name) => [contentId(name), Buffer.from(name)]));
-    const serving = await holder(({ line }, connection) => {
-      const content = contents.get(/root=([0-9a-f]{64})/.exec(line)?.[1] ?? "");
-      connection.send(content === undefined ? "NOT FOUND\n" : `FILE: length=${content.length} size=${content.length}\n`);
-      if (content !== undefined) connection.send(content);
+    const serving = await holder(Buffer.alloc(0), {
+      download: ({ line }, connection) => {
+        const content = contents.get(/root=([0-9a-f]{64})/.exec(line)?.[1] ?? "");
+        connection.send(content === undefined ? "NOT FOUND\n" : `FILE: length=${content.length} size=${content.length}\n`);
+        if (content !== undefined) connection.send(content);
+      },
     });
     const lines = names.map((name) => record(name, Buffer.byteLength(name), serving.port, contentId(name)));
     await enlist(port, serving.port, lines);
@@ -1010,7 +960,7 @@ describe("get", () => {
 
   test("an announced size beyond the free space is refused before the holder is asked", async () => {
     const { address, port } = home;
-    const { asked, port: at } = await honestHolder(Buffer.alloc(0));
+    const { asked, port: at } = await holder(Buffer.alloc(0));
     await enlist(port, at, [record("absurd.bin", Number.MAX_SAFE_INTEGER, at, contentId("absurd"))]);
     const inbox = stage.folder();
     const { code, out, err } = await ft(visitorFolder(), address, "get", "absurd.bin", "--to", inbox, "--quiet");
@@ -1023,7 +973,7 @@ describe("get", () => {
 
   test("records that point at no single host are not dialled", async () => {
     // Whoever dials 0.0.0.0 reaches this machine, and with it this holder.
-    const { port: at, asked } = await honestHolder(Buffer.from("other"));
+    const { port: at, asked } = await holder(Buffer.from("other"));
     const refusedAt = async (place: string) => {
       const found = `FOUND: 1\n<x.bin,text/plain,5,22/11/26,${place},${at};v=2;root=${contentId("other")}>\n`;
       const { address } = await rawTracker({ answers: { "SEARCH:": found } });
@@ -1062,7 +1012,19 @@ describe("holders", () => {
     return { ...(await ft(visitorFolder(), home.address, "get", called, "--to", inbox, "--json")), inbox, name: called };
   }
 
-  const liars: [string, (wanted: Wanted, connection: Raw) => void][] = [
+  /** Answers only when another holder has turned up, who calls the content something else: so this one is asked first. */
+  function before(other: Holder, answer: NonNullable<Answers["download"]>): Answers {
+    let turnedUp: Promise<string> | undefined;
+    return {
+      download: async (asked, connection) => {
+        turnedUp ??= enlist(home.port, other.port, [record(`other ${name}`, content.length, other.port, root)]);
+        await turnedUp;
+        answer(asked, connection);
+      },
+    };
+  }
+
+  const liars: [string, NonNullable<Answers["download"]>][] = [
     [
       "wrong bytes",
       ({ offset, length }, connection) => {
@@ -1107,9 +1069,9 @@ describe("holders", () => {
 
   test.each(liars)(
     "a holder that sends %s is named and nothing of it is published; another one gives the file",
-    async (_, answer) => {
+    async (_, download) => {
       const alone = async () => {
-        const liar = await holder(answer);
+        const liar = await holder(content, { download });
         const { code, program, inbox, name, out, err } = await fetchFrom(liar);
         expect(code).toBe(1);
         const last = program.objects().at(-1);
@@ -1120,40 +1082,53 @@ describe("holders", () => {
         expect(out + err).not.toMatch(DECEIVING);
       };
       const followed = async () => {
-        const [liar, honest] = [await holder(answer), await honestHolder(content)];
-        const { code, program, inbox, name, err } = await fetchFrom(liar, honest);
+        const honest = await holder(content);
+        const liar = await holder(content, before(honest, download));
+        const { code, program, inbox, name } = await fetchFrom(liar);
         expect(code).toBe(0);
         expect(program.objects().at(-1)).toMatchObject({ event: "done", verified: true });
         expect(readFileSync(join(inbox, name)).equals(content)).toBe(true);
         expect(readdirSync(inbox)).toEqual([name]);
-        expect(liar.asked.length).toBeGreaterThan(0);
-        expect(err).toContain(`127.0.0.1:${liar.port}`);
+        expect(program.objects()).toContainEqual({
+          event: "holder-failed",
+          address: "127.0.0.1",
+          port: liar.port,
+          reason: expect.stringMatching(/./),
+        });
       };
-      await Promise.all([alone(), followed()]);
+      // Not at once: whoever is online with the same content is asked, too.
+      await alone();
+      await followed();
     },
   );
 
   test("a holder that vanishes in the middle is followed by another, which goes on where it stopped", async () => {
-    const vanishing = await holder(({ offset, length }, connection) => {
-      connection.send(`FILE: length=${length} size=${content.length}\n`);
-      connection.send(content.subarray(offset, offset + 120_000));
-      connection.halfClose();
-    });
-    const honest = await honestHolder(content);
-    const { code, program, inbox, name } = await fetchFrom(vanishing, honest);
+    const honest = await holder(content);
+    const vanishing = await holder(
+      content,
+      before(honest, ({ offset, length }, connection) => {
+        connection.send(`FILE: length=${length} size=${content.length}\n`);
+        connection.send(content.subarray(offset, offset + 120_000));
+        connection.halfClose();
+      }),
+    );
+    const { code, program, inbox, name } = await fetchFrom(vanishing);
     expect(code).toBe(0);
     expect(program.objects().at(-1)).toMatchObject({ event: "done", verified: true, holders: 2 });
     expect(readFileSync(join(inbox, name)).equals(content)).toBe(true);
     const asked = honest.asked.filter((line) => line.startsWith("DOWNLOAD"));
     expect(asked.length).toBeGreaterThan(0);
-    for (const line of asked) expect(line).toMatch(/ offset=[1-9]/);
+    // 120,000 bytes are one piece and the beginning of another.
+    for (const line of asked) expect(Number(/ offset=(\d+) /.exec(line)?.[1])).toBeGreaterThanOrEqual(65_536);
   });
 
   test("when all holders are gone it says how far it came, and no file has the name", async () => {
-    const vanishing = await holder(({ offset, length }, connection) => {
-      connection.send(`FILE: length=${length} size=${content.length}\n`);
-      connection.send(content.subarray(offset, offset + 1_000));
-      connection.halfClose();
+    const vanishing = await holder(content, {
+      download: ({ offset, length }, connection) => {
+        connection.send(`FILE: length=${length} size=${content.length}\n`);
+        connection.send(content.subarray(offset, Math.max(offset, 70_000)));
+        connection.halfClose();
+      },
     });
     const nobody = await closedPort();
     const { code, program, inbox } = await fetchFrom(vanishing, { port: nobody });
@@ -1161,27 +1136,33 @@ describe("holders", () => {
     const message = String(program.objects().at(-1)?.message);
     expect(message).toContain(`127.0.0.1:${vanishing.port}`);
     expect(message).toContain(`127.0.0.1:${nobody}`);
-    expect(message).toContain("200 kB");
+    // One piece is here and is not fetched again.
+    expect(message).toContain("after 66 kB of 200 kB");
+    expect(message).toContain("Run the same command to go on.");
     expect(seenIn(inbox)).toEqual([]);
+    expect(readdirSync(inbox)).toEqual([expect.stringMatching(/^\.ft-.+\.part$/)]);
     // Tried a bounded number of times.
     expect(vanishing.asked.filter((line) => line.startsWith("DOWNLOAD")).length).toBeWithin(1, 11);
   });
 
   test("what a peer says first to an address from a record is constant up to the pass", async () => {
-    const honest = await honestHolder(content);
+    const honest = await holder(content);
     expect((await fetchFrom(honest)).code).toBe(0);
     expect(honest.asked[0]).toMatch(/^HELLO FT\/2 pass=[\w-]+\.[\w-]+$/);
-    expect(honest.asked[1]).toStartWith(`DOWNLOAD root=${root} `);
+    expect(honest.asked[1]).toBe(`TREE root=${root} piece=65536`);
+    expect(honest.asked[2]).toStartWith(`DOWNLOAD root=${root} `);
     expect(honest.asked.at(-1)).toBe("BYE");
   });
 
   test("the same file fetched twice at once does no damage: the second says so, the first gets it", async () => {
     const { address, port } = home;
     const begun = Promise.withResolvers<Raw>();
-    const slow = await holder(({ length }, connection) => {
-      connection.send(`FILE: length=${length} size=${content.length}\n`);
-      connection.send(content.subarray(0, 1_000));
-      begun.resolve(connection);
+    const slow = await holder(content, {
+      download: ({ length }, connection) => {
+        connection.send(`FILE: length=${length} size=${content.length}\n`);
+        connection.send(content.subarray(0, 1_000));
+        begun.resolve(connection);
+      },
     });
     await enlist(port, slow.port, [record(name, content.length, slow.port, root)]);
     const inbox = stage.folder();
@@ -1200,9 +1181,11 @@ describe("holders", () => {
   test("after a kill -9 in the middle the same command gets the right file", async () => {
     const { address, port } = home;
     let held = true;
-    const slow = await holder(({ offset, length }, connection) => {
-      connection.send(`FILE: length=${length} size=${content.length}\n`);
-      connection.send(content.subarray(offset, held ? offset + 100_000 : offset + length));
+    const slow = await holder(content, {
+      download: ({ offset, length }, connection) => {
+        connection.send(`FILE: length=${length} size=${content.length}\n`);
+        connection.send(content.subarray(offset, offset + (held ? 100_000 : length)));
+      },
     });
     await enlist(port, slow.port, [record(name, content.length, slow.port, root)]);
     const inbox = stage.folder();
@@ -1499,10 +1482,12 @@ describe("presence", () => {
     const { address, program: tracker, port } = await stage.tracker();
     const content = noise(200_000, 9);
     const begun = Promise.withResolvers<Raw>();
-    const slow = await holder(({ length }, connection) => {
-      connection.send(`FILE: length=${length} size=${content.length}\n`);
-      connection.send(content.subarray(0, 1_000));
-      begun.resolve(connection);
+    const slow = await holder(content, {
+      download: ({ length }, connection) => {
+        connection.send(`FILE: length=${length} size=${content.length}\n`);
+        connection.send(content.subarray(0, 1_000));
+        begun.resolve(connection);
+      },
     });
     await enlist(port, slow.port, [record("file.bin", content.length, slow.port, contentId(content))]);
     const inbox = stage.folder();
@@ -1523,9 +1508,11 @@ describe("presence", () => {
     async (signal) => {
       const { address, program: tracker, port } = await stage.tracker("--json");
       const content = noise(200_000, 5);
-      const slow = await holder(({ length }, connection) => {
-        connection.send(`FILE: length=${length} size=${content.length}\n`);
-        connection.send(content.subarray(0, 100_000));
+      const slow = await holder(content, {
+        download: ({ length }, connection) => {
+          connection.send(`FILE: length=${length} size=${content.length}\n`);
+          connection.send(content.subarray(0, 100_000));
+        },
       });
       await enlist(port, slow.port, [record("file.bin", content.length, slow.port, contentId(content))]);
       await tracker.waitFor(/"event":"joined"/);
@@ -1540,7 +1527,7 @@ describe("presence", () => {
       // What arrived is kept, under no name that anybody would take for the file.
       expect(seenIn(inbox)).toEqual([]);
       expect(readdirSync(inbox).length).toBeGreaterThan(0);
-      expect(program.objects().every(({ event }) => event === "progress")).toBe(true);
+      expect(new Set(program.objects().map(({ event }) => event))).toEqual(new Set(["asking", "progress"]));
       expect(program.err).not.toMatch(INSIDE);
       expect(await waitForLog(tracker, "left", own)).toMatchObject({ reason: expect.stringContaining("BYE") });
     },

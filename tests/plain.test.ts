@@ -227,6 +227,12 @@ async function stateOf(promise: Promise<unknown>): Promise<"done" | "failed" | "
   return Promise.race([settled, settle().then(() => "waiting" as const)]);
 }
 
+/** Gives what is under way its turns until this holds: hashing and writing take several. */
+async function reach(holds: () => boolean): Promise<void> {
+  for (let turn = 0; turn < 200 && !holds(); turn++) await settle();
+  expect(holds()).toBe(true);
+}
+
 /** Whatever an error says, no control character of a stranger is in it. */
 function expectPrintable(sentence: string): void {
   expect(sentence).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u202e]/);
@@ -325,9 +331,8 @@ describe("an honest holder", () => {
     field.part.gate = disk.promise;
     const holder = field.add(A);
     const fetching = field.fetch(field.wanted([A]));
+    await reach(() => holder.connections[0]?.near.paused === true && field.part.pending > 0);
     expect(await stateOf(fetching)).toBe("waiting");
-    expect(holder.connections[0]?.near.paused).toBe(true);
-    expect(field.part.pending).toBeGreaterThan(0);
     // A long wait for our own disk is not the holder's fault.
     await field.clock.pass(120_000);
     expect(await stateOf(fetching)).toBe("waiting");
@@ -387,7 +392,6 @@ describe("a holder that fails", () => {
         far.close();
       },
     ],
-    ["is busy", /busy/, (far) => far.say("BUSY position=3\n")],
     ["has the file no more", /does not have the file/, (far) => far.say("NOT FOUND\n")],
     ["refuses", /No more today/, (far) => far.say("ERROR not-accepted No more today.\n")],
     ["fails", /The disk is on fire/, (far) => far.say("ERROR disk-failed The disk is on fire.\n")],
@@ -470,17 +474,16 @@ describe("a holder that fails", () => {
     expect(field.failures).toHaveLength(1);
   });
 
-  test("one that refuses for good is not asked again; one that is busy is", async () => {
+  test("one that refuses for good is not asked again; one that fails is", async () => {
     const field = new Field(bytesOf(100));
-    const refusing = field.add(A);
-    refusing.instead = (far) => {
+    field.add(A).instead = (far) => {
       far.say("ERROR not-accepted Your pass has expired.\n");
       return true;
     };
-    const busy = field.add(B);
-    busy.instead = (far, _request, count) => {
-      if (busy.connections.length > 2 && count === 0) return false;
-      far.say("BUSY position=1\n");
+    const failing = field.add(B);
+    failing.instead = (far) => {
+      if (failing.connections.length > 2) return false;
+      far.say("ERROR disk-failed The disk is on fire.\n");
       return true;
     };
     await field.expectWhole(field.fetch(field.wanted([A, B])), [B]);
@@ -616,6 +619,117 @@ describe("a holder that fails", () => {
     expect(code).toBe("no-holder");
     expectPrintable(message);
     expect(message).toContain('"a\\x1b[2J\\u202e.txt"');
+  });
+});
+
+describe("a busy holder", () => {
+  const SIZE = 9 * MiB + 11;
+
+  function waits(field: Field): string[] {
+    return field.events.flatMap((event) => (event.event === "waiting" ? [`${event.holder.address} ${event.position}`] : []));
+  }
+
+  test("is waited for, asked again every second on the same connection, and gives the file in its turn", async () => {
+    const field = new Field(bytesOf(SIZE));
+    const busy = field.add(A);
+    let position = 7;
+    busy.instead = (far) => {
+      if (field.sleeps.length >= 6) return false;
+      position = 7 - field.sleeps.length;
+      far.say(`BUSY position=${position}\n`);
+      return true;
+    };
+    await field.expectWhole(field.fetch(field.wanted([A])), [A]);
+    expect([...new Set(waits(field))]).toEqual([7, 6, 5, 4, 3, 2].map((place) => `${A} ${place}`));
+    expect(field.sleeps).toEqual([1000, 1000, 1000, 1000, 1000, 1000]);
+    expect(field.failures).toEqual([]);
+    expect(busy.connections).toHaveLength(1);
+  });
+
+  test("that is busy again in the middle is waited for there, and nothing is asked for twice that came", async () => {
+    const field = new Field(bytesOf(SIZE));
+    const busy = field.add(A);
+    const given: number[] = [];
+    busy.instead = (far, { offset }) => {
+      if (offset > 0 && field.sleeps.length === 0) {
+        far.say("BUSY position=1\n");
+        return true;
+      }
+      given.push(offset);
+      return false;
+    };
+    await field.expectWhole(field.fetch(field.wanted([A])), [A]);
+    expect(given).toEqual([0, 4 * MiB, 8 * MiB]);
+    expect(field.failures).toEqual([]);
+  });
+
+  test("whose slot comes free between two requests under way has not failed", async () => {
+    const field = new Field(bytesOf(SIZE));
+    field.add(A).instead = (far, _request, count) => {
+      if (count === 0) far.say("BUSY position=1\n");
+      return count === 0;
+    };
+    await field.expectWhole(field.fetch(field.wanted([A])), [A]);
+    expect(field.failures).toEqual([]);
+  });
+
+  test("is no failure for as long as it lives, and has failed when it is gone", async () => {
+    const field = new Field(bytesOf(100));
+    const busy = field.add(A);
+    busy.instead = (far) => {
+      far.say("BUSY position=1\n");
+      return true;
+    };
+    const fetching = field.fetch(field.wanted([A]));
+    fetching.catch(() => undefined);
+    await reach(() => field.sleeps.length > 50);
+    expect(await stateOf(fetching)).toBe("waiting");
+    expect(field.failures).toEqual([]);
+    expect(field.asked()).toEqual([A]);
+    field.net.fate = () => REFUSED;
+    busy.connections[0]?.close();
+    expect((await failure(fetching)).code).toBe("no-holder");
+    expect(field.failures[0]).toBe(`${A}: it left`);
+  });
+
+  test("is let go at once when it is stopped, and asked nothing more", async () => {
+    const field = new Field(bytesOf(100));
+    const busy = field.add(A);
+    busy.instead = (far) => {
+      far.say("BUSY position=1\n");
+      return true;
+    };
+    const fetching = field.fetch(field.wanted([A]));
+    fetching.catch(() => undefined);
+    await reach(() => field.sleeps.length > 3);
+    field.stop.abort();
+    expect(await stateOf(fetching)).toBe("failed");
+    expect(await failure(fetching)).toBeInstanceOf(CancelledError);
+    await settle();
+    expect(busy.connections[0]?.closed).toBe(true);
+    const { length } = busy.heard;
+    const slept = field.sleeps.length;
+    for (let turn = 0; turn < 10; turn++) await settle();
+    expect(busy.heard).toHaveLength(length);
+    expect(field.sleeps.length).toBeLessThanOrEqual(slept + 1);
+  });
+
+  test("does not keep a free one waiting, and is not said to be slow", async () => {
+    const field = new Field(bytesOf(100));
+    field.add(A).instead = (far) => {
+      far.say("BUSY position=9\n");
+      return true;
+    };
+    field.add(B);
+    jest.useFakeTimers();
+    const fetching = field.fetch(field.wanted([A, B]));
+    fetching.catch(() => undefined);
+    await settle();
+    for (let second = 0; second < 30 && (await stateOf(fetching)) === "waiting"; second++) jest.advanceTimersByTime(1000);
+    jest.useRealTimers();
+    if ((await stateOf(fetching)) === "waiting") field.stop.abort();
+    await field.expectWhole(fetching, [B]);
+    expect(field.failures.join()).not.toContain("slowly");
   });
 });
 
@@ -968,10 +1082,14 @@ describe("our own disk", () => {
     const field = new Field(bytesOf(9 * MiB));
     field.part.fails = () => full;
     field.add(A).instead = (_far, _request, count) => count > 0;
+    let over = false;
     const fetching = field.fetch(field.wanted([A, B]));
-    fetching.catch(() => undefined);
-    expect(await stateOf(fetching)).toBe("failed");
+    fetching.catch(() => {
+      over = true;
+    });
+    await reach(() => over);
     expect(await failure(fetching)).toBe(full);
+    expect(field.asked()).toEqual([A]);
   });
 
   test("beginning again may fail, too", async () => {

@@ -445,7 +445,7 @@ describe("the menu", () => {
     await screen.choose("What I share");
     const [busy] = await screen.waitFor(/What I share ─.*╯/s);
     const where = `127.0.0.1:${slow.socket.localPort}`;
-    expect(busy).toMatch(new RegExp(`Downloading now:.*${where}  \\d[\\d.]* [kM]?B of 64 MB  film\\.mkv`, "s"));
+    expect(busy).toMatch(new RegExp(`Downloading now:.*${where}  \\d[\\d.]* [kM]?B sent  film\\.mkv`, "s"));
 
     slow.close();
     await screen.waitFor(MENU);
@@ -909,18 +909,22 @@ describe("a narrow terminal", () => {
 
 describe("the menu under load", () => {
   const DOWNLOADS = 10;
+  /** More of them queue. */
+  const AT_ONCE = 8;
 
-  test("ten downloads run from this peer while the menu is used: it answers, and all ten are right", async () => {
+  test("ten download from this peer while the menu is used: it answers, eight are served at once, and all ten are right", async () => {
     const { program, port, address } = await stage.tracker("--json");
     const content = randomBytes(24_000_000);
     const screen = await atMenu(address, { cwd: folderWith({ "film.mkv": content }), rows: 40 });
     const serving = await servingPort(program);
     const { pass } = await rawPeer(port, 61_234, ["x.txt,text/plain,1,01/01/26"]);
     const downloads = await Promise.all(Array.from({ length: DOWNLOADS }, () => download(serving, pass, "film.mkv")));
+    expect(downloads.map(({ position }) => position).sort()).toEqual([...Array<number>(AT_ONCE).fill(0), 1, 2]);
 
     await screen.choose("What I share");
     const [busy] = await screen.waitFor(/What I share ─.*╯/s);
-    expect(busy.match(/127\.0\.0\.1:\d+ {2}.* of 24 MB {2}film\.mkv/g)).toHaveLength(DOWNLOADS);
+    expect(busy.match(/127\.0\.0\.1:\d+ {2}.* sent {2}film\.mkv/g)).toHaveLength(AT_ONCE);
+    expect(busy).toContain("2 downloaders waiting for a free slot.");
 
     let running = DOWNLOADS;
     for (const { whole } of downloads) void whole.then(() => running--);
@@ -942,13 +946,23 @@ describe("the menu under load", () => {
     await expectLeft(screen, 0);
   });
 
-  /** One downloader by hand: it has the answer's first line and waits; then it takes all of the file. */
-  async function download(port: number, pass: string, name: string): Promise<{ goOn(): void; whole: Promise<Buffer> }> {
+  /**
+   * One downloader by hand: it has the first answer and waits, having a slot (position 0) or not; then it takes all of the file and
+   * leaves, after asking for it as often as it takes.
+   */
+  async function download(
+    port: number,
+    pass: string,
+    name: string,
+  ): Promise<{ position: number; goOn(): void; whole: Promise<Buffer> }> {
     const socket = net.connect({ port, host: "127.0.0.1" });
     raws.push({ close: () => socket.destroy() });
-    socket.write(`HELLO FT/2 pass=${pass}\nDOWNLOAD name=${name} offset=0\n`);
-    const chunks: Buffer[] = [];
-    const begun = Promise.withResolvers<void>();
+    const ask = () => socket.write(`DOWNLOAD name=${name} offset=0\n`);
+    socket.write(`HELLO FT/2 pass=${pass}\n`);
+    ask();
+    let chunks: Buffer[] = [];
+    const begun = Promise.withResolvers<number>();
+    const goesOn = Promise.withResolvers<void>();
     const whole = Promise.withResolvers<Buffer>();
     let have = 0;
     let header = "";
@@ -958,16 +972,27 @@ describe("the menu under load", () => {
       chunks.push(chunk);
       have += chunk.length;
       if (wanted === Number.POSITIVE_INFINITY) {
-        header = /^HI FT\/2\nFILE: length=(\d+) size=\1\n/.exec(Buffer.concat(chunks).toString("latin1"))?.[0] ?? "";
+        const answer = Buffer.concat(chunks).toString("latin1");
+        const busy = /^(?:HI FT\/2\n)?BUSY position=(\d+)\n$/.exec(answer);
+        if (busy !== null) {
+          chunks = [];
+          have = 0;
+          begun.resolve(Number(busy[1]));
+          void goesOn.promise.then(() => setTimeout(ask, 100));
+          return;
+        }
+        header = /^(?:HI FT\/2\n)?FILE: length=(\d+) size=\1\n/.exec(answer)?.[0] ?? "";
         if (header === "") return;
         wanted = header.length + Number(/length=(\d+)/.exec(header)?.[1]);
         socket.pause();
-        begun.resolve();
+        begun.resolve(0);
+        void goesOn.promise.then(() => socket.resume());
       }
-      if (have >= wanted) whole.resolve(Buffer.concat(chunks).subarray(header.length));
+      if (have < wanted) return;
+      whole.resolve(Buffer.concat(chunks).subarray(header.length));
+      socket.end();
     });
-    await begun.promise;
-    return { goOn: () => socket.resume(), whole: whole.promise };
+    return { position: await begun.promise, goOn: goesOn.resolve, whole: whole.promise };
   }
 });
 

@@ -346,7 +346,7 @@ describe("FT/2 records", () => {
   });
 
   test("unknown attributes are ignored, and known ones may come in any order", () => {
-    const odd = `<a,data,1,22/11/26,10.0.0.1,5;part=1;root=${ROOT.toUpperCase()};x;;__proto__=y;constructor=z;=q;mtime=2026-11-22T10:04:05.123Z;v=2>`;
+    const odd = `<a,data,1,22/11/26,10.0.0.1,5;parts=1;colour=blue;root=${ROOT.toUpperCase()};x;;__proto__=y;constructor=z;=q;mtime=2026-11-22T10:04:05.123Z;v=2>`;
     const read = parseRecord(odd);
     expect([read.v2, read.root, read.mtime]).toEqual([true, ROOT, "2026-11-22T10:04:05.123Z"]);
     expect(Object.keys(read).sort()).toEqual(["address", "date", "mtime", "name", "port", "root", "size", "type", "v2"]);
@@ -356,6 +356,22 @@ describe("FT/2 records", () => {
     for (const version of ["1", "3", "22", "2.0", ""]) {
       expect([version, parseRecord(`<a,data,1,22/11/26,10.0.0.1,5;v=${version}>`).v2]).toEqual([version, false]);
     }
+  });
+
+  test("part=1, and nothing else, says that the holder is still fetching the file", () => {
+    const unfinished = `<a,data,1,22/11/26,10.0.0.1,5;v=2;mtime=2026-11-22T10:04:05.123Z;root=${ROOT};part=1>`;
+    const read = parseRecord(unfinished);
+    expect(read.part).toBe(true);
+    expect(formatRecord(read)).toBe(unfinished);
+    expect(parseRecord("<a,data,1,22/11/26,10.0.0.1,5;part=%31>").part).toBe(true);
+    for (const attribute of ["part", "part=", "part=0", "part=2", "part=11", "part=true", "PART=1", "apart=1"]) {
+      expect([attribute, "part" in parseRecord(`<a,data,1,22/11/26,10.0.0.1,5;${attribute}>`)]).toEqual([attribute, false]);
+    }
+  });
+
+  test("FT/1 has no word for an unfinished file, and nobody makes one up there", () => {
+    expect(formatBasicRecord(parseRecord("<a,data,1,22/11/26,10.0.0.1,5;v=2;part=1>"))).toBe("<a,data,1,22/11/26,10.0.0.1,5>");
+    expect(refusal(() => parseBasicRecord("<a,data,1,22/11/26,10.0.0.1,5;part=1>"))).toBe("bad-port");
   });
 
   test("an unknown attribute without a value is ignored, whatever known one it resembles", () => {

@@ -5,9 +5,12 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { sha256 } from "../lib/hash.ts";
+import { BLOCK, blockLayer, layerAbove, pieceCountOf, pieceHash, pieceSizeOf } from "../lib/merkle.ts";
 import { PassOffice, readPass } from "../lib/pass.ts";
+import { PieceSet } from "../lib/pieces.ts";
+import { RateLimit } from "../lib/rate.ts";
 import type { Address, Endpoint } from "../lib/record.ts";
-import { type Known, type Served, type ServeEvent, Server } from "../lib/serve.ts";
+import { type Known, type Served, type ServeEvent, type ServeOptions, Server } from "../lib/serve.ts";
 import { chooseFiles, Share } from "../lib/share.ts";
 import { type Listener, listen } from "../lib/wire.ts";
 import { addressOf, connection, type Far, HandClock, type Side, settle } from "./helpers/channel.ts";
@@ -32,6 +35,18 @@ interface Stored {
   bytes: Uint8Array;
   root?: string;
   pieces?: Uint8Array;
+  /** Of a file that is still being fetched. */
+  have?: PieceSet;
+}
+
+/** The hashes of a content's pieces, one by one. */
+function piecesOf(bytes: Uint8Array): Uint8Array {
+  const size = pieceSizeOf(bytes.length);
+  const hashes: Uint8Array[] = [];
+  for (let at = 0; at < bytes.length; at += size) {
+    hashes.push(pieceHash(blockLayer(bytes.subarray(at, at + size), sha256), bytes.length, sha256));
+  }
+  return Buffer.concat(hashes);
 }
 
 /** A disk in memory, and everything that was done with it. */
@@ -50,12 +65,15 @@ class Disk {
 
   look(root: string): Known | undefined {
     const [found] = [...this.files.values()].filter((file) => file.root === root);
-    return found === undefined ? undefined : { size: found.bytes.length, pieces: found.pieces ?? Buffer.from(root, "hex") };
+    if (found === undefined) return undefined;
+    const { bytes, have } = found;
+    const pieces = found.pieces ?? Buffer.from(root, "hex");
+    return { size: bytes.length, pieces, ...(have === undefined ? {} : { have }) };
   }
 
   open(wanted: { name?: string; root?: string; size?: number }): { name: string; file: Served } | undefined {
     this.asked.push(wanted);
-    for (const [name, { bytes, root }] of this.files) {
+    for (const [name, { bytes, root, have }] of this.files) {
       if (wanted.name !== undefined && wanted.name !== name) continue;
       if (wanted.root !== undefined && wanted.root !== root) continue;
       if (wanted.size !== undefined && wanted.size !== bytes.length) continue;
@@ -71,6 +89,15 @@ class Disk {
           return part.length;
         },
         unchanged: () => !this.stale,
+        ...(have === undefined
+          ? {}
+          : {
+              has: (offset: number, length: number) => {
+                const size = pieceSizeOf(bytes.length);
+                for (let i = Math.floor(offset / size); i * size < offset + length; i++) if (!have.has(i)) return false;
+                return true;
+              },
+            }),
         close: () => {
           this.closed += 1;
         },
@@ -89,10 +116,12 @@ class Hall {
   refusePass: (pass: string, from: Address) => string | undefined = (pass) =>
     pass === PASS ? undefined : "The pass is not from this peer's tracker.";
   known: (from: Address) => Promise<boolean> = async () => true;
-  readonly server = new Server({
+  readonly server: Server;
+  readonly #options: ServeOptions = {
     open: (wanted) => this.disk.open(wanted),
     changed: (name) => this.disk.changed.push(name),
     look: (root) => this.disk.look(root),
+    clock: this.clock,
     sha256,
     readPass: (pass, from) => {
       const refusal = this.refusePass(pass, from);
@@ -100,9 +129,10 @@ class Hall {
     },
     known: (from) => this.known(from),
     report: (event) => this.events.push(event.event === "download-refused" ? event : { ...event, upload: { ...event.upload } }),
-  });
+  };
 
-  constructor() {
+  constructor(more: (hall: Hall) => Partial<ServeOptions> = () => ({})) {
+    this.server = new Server({ ...this.#options, ...more(this) });
     this.disk.files.set("hello.txt", { bytes: new TextEncoder().encode("Hello, world"), root: ROOT });
   }
 
@@ -549,6 +579,446 @@ describe("hostile requests", () => {
   });
 });
 
+describe("the pieces of a file", () => {
+  const SIZE = 5 * 64 * KiB + 17;
+  const bytes = bytesOf(SIZE);
+  const pieces = piecesOf(bytes);
+  const big = { bytes, root: OTHER_ROOT, pieces };
+
+  test("TREE gives the layer of the standard pieces, and of all larger ones up to the root", async () => {
+    const hall = new Hall();
+    hall.disk.files.set("big", big);
+    const { far } = await hall.welcome();
+    for (const [piece, count] of [
+      [64 * KiB, 6],
+      [128 * KiB, 3],
+      [256 * KiB, 2],
+      [512 * KiB, 1],
+      [2 ** 40, 1],
+    ] as const) {
+      far.say(`TREE root=${OTHER_ROOT} piece=${piece}\n`);
+      expect(await far.line()).toBe(`TREE: ${count}`);
+      const layer = await far.take(count * 32);
+      expect([piece, layer.toString("hex")]).toEqual([
+        piece,
+        Buffer.from(layerAbove(pieces, SIZE, piece / (64 * KiB), sha256)).toString("hex"),
+      ]);
+    }
+    far.say(`TREE root=${OTHER_ROOT.toUpperCase()} piece=65536\nBYE\n`);
+    expect((await far.rest()).equals(Buffer.concat([Buffer.from("TREE: 6\n"), pieces]))).toBe(true);
+    await hall.expectTidy();
+    // Nothing of it is an upload, and nothing was opened for it.
+    expect([hall.events, hall.disk.opened]).toEqual([[], 0]);
+  });
+
+  test("the hashes are those of the blocks, by hand", async () => {
+    const hall = new Hall();
+    hall.disk.files.set("big", big);
+    const { far } = await hall.welcome();
+    far.say(`TREE root=${OTHER_ROOT} piece=65536\n`);
+    await far.line();
+    const layer = await far.take(6 * 32);
+    const hashOf = (...parts: Uint8Array[]) => Buffer.from(Bun.SHA256.hash(Buffer.concat(parts)) as Uint8Array);
+    const leaves = [0, 1, 2, 3].map((i) => hashOf(bytes.subarray(i * BLOCK, (i + 1) * BLOCK)));
+    const [a, b, c, d] = leaves as [Buffer, Buffer, Buffer, Buffer];
+    expect(layer.subarray(0, 32).equals(hashOf(hashOf(a, b), hashOf(c, d)))).toBe(true);
+    // The last piece has one short block; the rest of it is padding.
+    const zero = Buffer.alloc(32);
+    const last = hashOf(bytes.subarray(5 * 64 * KiB));
+    expect(layer.subarray(-32).equals(hashOf(hashOf(last, zero), hashOf(zero, zero)))).toBe(true);
+  });
+
+  test.each([0, 1, 16_384, 32_768, 65_535, 65_537, 3 * 65_536, 196_608, 65_536 * 1.5, Number.MAX_SAFE_INTEGER])(
+    "TREE of pieces of %d bytes, which the file does not have, is an error of that request only",
+    async (piece) => {
+      const hall = new Hall();
+      hall.disk.files.set("big", big);
+      const { far } = await hall.welcome();
+      far.say(`TREE root=${OTHER_ROOT} piece=${piece}\nDOWNLOAD root=${ROOT} length=1\nBYE\n`);
+      expect(await far.line()).toMatch(/^ERROR bad-piece .*65536/);
+      expect((await far.rest()).toString()).toBe("FILE: length=1 size=12\nH");
+    },
+  );
+
+  test("HAVE of a whole file is all ones, spare bits too", async () => {
+    const hall = new Hall();
+    hall.disk.files.set("big", big);
+    const { far } = await hall.welcome();
+    far.say(`HAVE root=${OTHER_ROOT}\nHAVE root=${ROOT}\nBYE\n`);
+    expect((await far.rest()).toString("latin1")).toBe("HAVE: 1\n\u00ffHAVE: 1\n\u00ff");
+  });
+
+  test("HAVE of an unfinished file is what has arrived, bit 7 of the first byte first, and grows with it", async () => {
+    const hall = new Hall();
+    const have = new PieceSet(6);
+    hall.disk.files.set("big", { ...big, have });
+    const { far } = await hall.welcome();
+    const ask = async () => {
+      far.say(`HAVE root=${OTHER_ROOT}\n`);
+      expect(await far.line()).toBe("HAVE: 1");
+      return (await far.take(1)).toString("hex");
+    };
+    expect(await ask()).toBe("00");
+    have.add(0);
+    have.add(4);
+    expect(await ask()).toBe("88");
+    for (let i = 0; i < 6; i++) have.add(i);
+    expect(await ask()).toBe("ff");
+  });
+
+  test("of an empty file there are none", async () => {
+    const hall = new Hall();
+    hall.disk.files.set("empty", { bytes: new Uint8Array(0), root: OTHER_ROOT, pieces: new Uint8Array(0) });
+    const { far } = await hall.welcome();
+    far.say(`TREE root=${OTHER_ROOT} piece=65536\nHAVE root=${OTHER_ROOT}\nBYE\n`);
+    expect((await far.rest()).toString()).toBe("TREE: 0\nHAVE: 0\n");
+  });
+
+  test.each(["TREE root=%s piece=65536", "HAVE root=%s"])(
+    "%s: of what is not here, NOT FOUND; the next request is answered",
+    async (form) => {
+      const hall = new Hall();
+      const { far } = await hall.welcome();
+      far.say(`${form.replace("%s", OTHER_ROOT)}\n${form.replace("%s", ROOT)}\nBYE\n`);
+      const answer = (await far.rest()).toString("latin1");
+      expect(answer).toMatch(/^NOT FOUND\n(?:TREE|HAVE): 1\n/);
+    },
+  );
+
+  test.each(["TREE root=%s piece=65536", "HAVE root=%s", "TREE root=%s piece=1"])(
+    "%s without a pass is refused before anything is said of the file",
+    async (form) => {
+      for (const hello of ["HELLO FT/2\n", "HELLO FT/2 pass=bad.pass\n"]) {
+        const hall = new Hall();
+        const { far } = hall.connect();
+        far.say(`${hello}${form.replace("%s", ROOT)}\n`);
+        expect((await far.rest()).toString()).toMatch(/^ERROR not-accepted [^\n]+\n$/);
+      }
+      // In place of HELLO it is no message of any profile.
+      const hall = new Hall();
+      const { far } = hall.connect();
+      far.say(`${form.replace("%s", ROOT)}\n`);
+      expect((await far.rest()).toString()).not.toMatch(/TREE|HAVE|bad-piece/);
+      expect(hall.events).toMatchObject([{ event: "download-refused" }]);
+    },
+  );
+
+  test("what has not arrived yet is ERROR not-here, of that request only, and takes no slot", async () => {
+    const hall = new Hall(() => ({ slots: 1 }));
+    const have = new PieceSet(6);
+    for (const piece of [0, 1, 5]) have.add(piece);
+    hall.disk.files.set("big", { ...big, have });
+    const { far } = await hall.welcome();
+    const piece = 64 * KiB;
+    const refused = [
+      [2 * piece, 1],
+      [2 * piece - 1, 2],
+      [0, 2 * piece + 1],
+      [0, SIZE],
+      [4 * piece + 5, piece],
+      [4 * piece, 9_999_999],
+    ];
+    for (const [offset, length] of refused) {
+      far.say(`DOWNLOAD root=${OTHER_ROOT} offset=${offset} length=${length}\n`);
+      expect([offset, length, await far.line()]).toEqual([offset, length, expect.stringMatching(/^ERROR not-here \S/)]);
+    }
+    far.say(`DOWNLOAD root=${OTHER_ROOT}\n`);
+    expect(await far.line()).toMatch(/^ERROR not-here /);
+    const other = await hall.welcome({ address: addressOf("192.168.1.31"), port: 1 });
+    other.far.say(`DOWNLOAD root=${ROOT} length=1\nBYE\n`);
+    expect((await other.far.rest()).toString()).toBe("FILE: length=1 size=12\nH");
+    for (const [offset, length] of [
+      [0, 2 * piece],
+      [piece + 1, piece - 1],
+      [5 * piece, 17],
+      [5 * piece + 3, 9_999_999],
+      [SIZE, 5],
+    ] as const) {
+      far.say(`DOWNLOAD root=${OTHER_ROOT} offset=${offset} length=${length}\n`);
+      const count = Math.min(length, SIZE - offset);
+      expect(await far.line()).toBe(`FILE: length=${count} size=${SIZE}`);
+      expect((await far.take(count)).equals(bytes.subarray(offset, offset + count))).toBe(true);
+    }
+    // What arrives meanwhile can be had.
+    have.add(2);
+    far.say(`DOWNLOAD root=${OTHER_ROOT} offset=${2 * piece} length=1\nDOWNLOAD root=${OTHER_ROOT} offset=${SIZE + 1}\nBYE\n`);
+    expect(await far.line()).toBe(`FILE: length=1 size=${SIZE}`);
+    await far.take(1);
+    expect(await far.line()).toMatch(/^ERROR bad-range /);
+    await hall.expectTidy();
+  });
+});
+
+describe("the queue", () => {
+  const at = (i: number): Endpoint => ({ address: addressOf(`192.168.1.${i}`), port: 51_000 });
+  const ASK = `DOWNLOAD root=${ROOT} length=1\n`;
+  const FILE = "FILE: length=1 size=12";
+
+  /** Asks once; `0` when a byte came, else the position. */
+  async function ask(far: Far): Promise<number> {
+    far.say(ASK);
+    const line = await far.line();
+    const busy = /^BUSY position=([1-9]\d*)$/.exec(line);
+    if (busy !== null) return Number(busy[1]);
+    expect(line).toBe(FILE);
+    await far.take(1);
+    return 0;
+  }
+
+  async function many(hall: Hall, count: number, from = 1): Promise<Far[]> {
+    const fars: Far[] = [];
+    for (let i = 0; i < count; i++) fars.push((await hall.welcome(at(from + i))).far);
+    return fars;
+  }
+
+  async function askAll(fars: Far[]): Promise<number[]> {
+    const positions: number[] = [];
+    for (const far of fars) positions.push(await ask(far));
+    return positions;
+  }
+
+  const one = (fars: Far[], index: number): Far => {
+    const far = fars[index];
+    if (far === undefined) throw new Error(`there is no ${index}`);
+    return far;
+  };
+
+  test("eight are served; the ninth is BUSY with position 1, the tenth with position 2", async () => {
+    const hall = new Hall();
+    const fars = await many(hall, 10);
+    expect(await askAll(fars)).toEqual([0, 0, 0, 0, 0, 0, 0, 0, 1, 2]);
+    expect(hall.server.waiting).toBe(2);
+    // Asking keeps the place; it does not better it.
+    expect(await askAll(fars.slice(8).toReversed())).toEqual([2, 1]);
+    // BUSY is no end: other requests are answered.
+    one(fars, 8).say(`HAVE root=${ROOT}\n`);
+    expect(await one(fars, 8).line()).toBe("HAVE: 1");
+  });
+
+  test("who leaves, in whatever way, makes room for the first who waits, and everybody moves up", async () => {
+    for (const go of [(far: Far) => far.reset(), (far: Far) => far.close(), (far: Far) => far.say("BYE\n")]) {
+      const hall = new Hall(() => ({ slots: 2 }));
+      const fars = await many(hall, 5);
+      expect(await askAll(fars)).toEqual([0, 0, 1, 2, 3]);
+      go(one(fars, 0));
+      await settle();
+      expect(await askAll(fars.slice(3))).toEqual([2, 3]);
+      expect(await ask(one(fars, 2))).toBe(0);
+      expect(await askAll(fars.slice(3))).toEqual([1, 2]);
+      // Leaving the queue counts, too.
+      go(one(fars, 3));
+      await settle();
+      expect(await ask(one(fars, 4))).toBe(1);
+    }
+  });
+
+  test("a turn is ten seconds while others wait; after it the next one has the slot, and no BUSY comes inside a body", async () => {
+    const hall = new Hall(() => ({ slots: 1 }));
+    const fars = await many(hall, 2);
+    const [a, b] = [one(fars, 0), one(fars, 1)];
+    expect([await ask(a), await ask(b)]).toEqual([0, 1]);
+    for (let second = 1; second < 10; second++) {
+      await hall.clock.pass(1000);
+      expect([second, await ask(a), await ask(b)]).toEqual([second, 0, 1]);
+    }
+    await hall.clock.pass(1000);
+    // Its turn is over: it is behind the one who waits.
+    expect(await ask(a)).toBe(2);
+    expect(await ask(b)).toBe(0);
+    expect(await ask(a)).toBe(1);
+  });
+
+  test("nobody waits: the turn has no end", async () => {
+    const hall = new Hall(() => ({ slots: 1 }));
+    const [a] = (await many(hall, 1)) as [Far];
+    for (let second = 0; second < 40; second++) {
+      expect(await ask(a)).toBe(0);
+      await hall.clock.pass(1000);
+    }
+  });
+
+  test("a slot that is idle for two seconds is given to who waits; a place whose owner is silent for ten is forgotten", async () => {
+    const hall = new Hall(() => ({ slots: 1 }));
+    const fars = await many(hall, 3);
+    const [a, b, c] = [one(fars, 0), one(fars, 1), one(fars, 2)];
+    expect(await askAll([a, b, c])).toEqual([0, 1, 2]);
+    await hall.clock.pass(1999);
+    expect(await ask(c)).toBe(2);
+    await hall.clock.pass(1);
+    // The slot is free, and the first in the queue has it as soon as it asks.
+    expect(await ask(c)).toBe(2);
+    await hall.clock.pass(7000);
+    expect(await ask(c)).toBe(2);
+    await hall.clock.pass(1001);
+    expect(await ask(c)).toBe(0);
+    expect(await askAll([b, a])).toEqual([1, 2]);
+  });
+
+  test("a body under way is not cut short, however long it takes and whoever waits", async () => {
+    const hall = new Hall(() => ({ slots: 1 }));
+    const bytes = bytesOf(2 * MiB);
+    hall.disk.files.set("big", { bytes });
+    const reader = await hall.welcome(at(1));
+    const [b] = (await many(hall, 1, 2)) as [Far];
+    reader.near.capacity = 300_000;
+    reader.far.stopReading();
+    reader.far.say("DOWNLOAD name=big\n");
+    await settle();
+    for (let second = 0; second < 20; second++) {
+      expect(await ask(b)).toBe(1);
+      await hall.clock.pass(1000);
+    }
+    reader.far.readOn();
+    expect(await reader.far.line()).toBe(`FILE: length=${bytes.length} size=${bytes.length}`);
+    expect((await reader.far.take(bytes.length)).equals(bytes)).toBe(true);
+    await settle();
+    expect(await ask(b)).toBe(0);
+    reader.far.say(ASK);
+    expect(await reader.far.line()).toBe("BUSY position=1");
+  });
+
+  test("one downloader with many connections does not keep the others out", async () => {
+    const hall = new Hall(() => ({ slots: 2 }));
+    const greedy: Far[] = [];
+    for (let i = 0; i < 12; i++) greedy.push((await hall.welcome({ ...at(1), port: 40_000 + i })).far);
+    expect(await askAll(greedy)).toEqual([0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+    const [b, c] = (await many(hall, 2, 2)) as [Far, Far];
+    expect(await askAll([b, c])).toEqual([1, 2]);
+    expect(await ask(one(greedy, 2))).toBe(3);
+    one(greedy, 0).reset();
+    await settle();
+    expect(await ask(one(greedy, 2))).toBe(3);
+    expect(await ask(b)).toBe(0);
+    expect(await ask(c)).toBe(1);
+  });
+
+  test("what is asked for besides bytes needs no slot", async () => {
+    const hall = new Hall(() => ({ slots: 1 }));
+    const fars = await many(hall, 2);
+    expect(await askAll(fars)).toEqual([0, 1]);
+    one(fars, 1).say(`TREE root=${ROOT} piece=65536\nDOWNLOAD name=nobody.has\nDOWNLOAD root=${ROOT} offset=99\n`);
+    expect(await one(fars, 1).line()).toBe("TREE: 1");
+    await one(fars, 1).take(32);
+    expect(await one(fars, 1).line()).toBe("NOT FOUND");
+    expect(await one(fars, 1).line()).toMatch(/^ERROR bad-range /);
+  });
+
+  test("pipelined requests of who waits are all answered BUSY, in their order", async () => {
+    const hall = new Hall(() => ({ slots: 1 }));
+    const fars = await many(hall, 2);
+    await askAll(fars);
+    one(fars, 1).say(ASK.repeat(5));
+    expect(await one(fars, 1).lines(5)).toEqual(Array(5).fill("BUSY position=1"));
+    await hall.clock.pass(3000);
+    await hall.expectTidy();
+  });
+
+  test("FT/1 has no word for it: such a downloader waits in the queue, and then gets its file", async () => {
+    const hall = new Hall(() => ({ slots: 1 }));
+    const [a] = (await many(hall, 1)) as [Far];
+    expect(await ask(a)).toBe(0);
+    const { far: old } = hall.connect(at(2));
+    old.say("DOWNLOAD:hello.txt,text/plain,12");
+    old.halfClose();
+    await settle();
+    expect(hall.server.waiting).toBe(1);
+    const [c] = (await many(hall, 1, 3)) as [Far];
+    expect(await ask(c)).toBe(2);
+    for (let i = 0; i < 9; i++) {
+      await hall.clock.pass(1000);
+      expect(await ask(a)).toBe(0);
+      expect(await ask(c)).toBe(2);
+    }
+    expect(old.total).toBe(0);
+    await hall.clock.pass(1000);
+    expect(await ask(a)).toBeGreaterThan(0);
+    await hall.clock.pass(500);
+    expect((await old.rest()).toString()).toBe("FILE:Hello, world");
+    old.close();
+    await settle();
+    expect(await ask(c)).toBe(0);
+  });
+
+  test("FT/1: who gives up waiting leaves nothing behind", async () => {
+    const hall = new Hall(() => ({ slots: 1 }));
+    const [a] = (await many(hall, 1)) as [Far];
+    await ask(a);
+    const { far: old } = hall.connect(at(2));
+    old.say("DOWNLOAD:hello.txt,text/plain,12\n");
+    await settle();
+    expect(hall.server.waiting).toBe(1);
+    old.reset();
+    await settle();
+    expect(hall.server.waiting).toBe(0);
+    await hall.clock.pass(3000);
+    await hall.expectTidy();
+  });
+});
+
+describe("a limit on uploads", () => {
+  const RATE = 100_000;
+  const limited = () => new Hall((hall) => ({ limit: new RateLimit(RATE, hall.clock) }));
+
+  test("holds, for one and for several together", async () => {
+    for (const count of [1, 3]) {
+      const hall = limited();
+      const bytes = bytesOf(600_000 / count);
+      hall.disk.files.set("big", { bytes });
+      const fars: Far[] = [];
+      for (let i = 0; i < count; i++) fars.push((await hall.welcome({ ...DOWNLOADER, port: i + 1 })).far);
+      const before = fars.map(({ total }) => total);
+      const received = () => fars.reduce((sum, { total }, i) => sum + total - (before[i] ?? 0), 0);
+      for (const far of fars) far.say("DOWNLOAD name=big\n");
+      await settle();
+      const heads = count * `FILE: length=${bytes.length} size=${bytes.length}\n`.length;
+      for (let tenth = 1; tenth <= 55; tenth++) {
+        await hall.clock.pass(100);
+        // What goes at once, and a piece each that was on its way, on top.
+        expect(received()).toBeLessThanOrEqual(heads + (tenth * RATE) / 10 + 10_000 + count * 10_000);
+        expect(received()).toBeGreaterThanOrEqual(((tenth - 1) * RATE) / 10 - count * 10_000);
+      }
+      await hall.clock.pass(2000);
+      expect(received()).toBe(heads + 600_000);
+      for (const far of fars) {
+        await far.line();
+        expect((await far.take(bytes.length)).equals(bytes)).toBe(true);
+      }
+      await hall.clock.pass(2000);
+      await hall.expectTidy();
+    }
+  });
+
+  test("is not the reader's fault: one that reads all it is given is not dropped as too slow", async () => {
+    const hall = new Hall((hall) => ({ limit: new RateLimit(300, hall.clock) }));
+    hall.disk.files.set("big", { bytes: bytesOf(40_000) });
+    let now = performance.now();
+    const start = hall.clock.at();
+    const time = spyOn(performance, "now").mockImplementation(() => now + hall.clock.at() - start);
+    try {
+      const { far, near } = await hall.welcome();
+      far.say("DOWNLOAD name=big\n");
+      for (let second = 0; second < 150 && !near.closed; second++) await hall.clock.pass(1000);
+      expect(near.closed).toBe(false);
+      expect(await far.line()).toBe("FILE: length=40000 size=40000");
+      expect((await far.take(40_000)).equals(bytesOf(40_000))).toBe(true);
+    } finally {
+      now = 0;
+      time.mockRestore();
+    }
+  });
+
+  test("a downloader that leaves while it waits for the limit leaves nothing behind", async () => {
+    const hall = limited();
+    hall.disk.files.set("big", { bytes: bytesOf(600_000) });
+    const { far } = await hall.welcome();
+    far.say("DOWNLOAD name=big\n");
+    await hall.clock.pass(500);
+    far.reset();
+    await hall.clock.pass(1000);
+    await hall.expectTidy();
+  });
+});
+
 describe("FT/1, byte for byte", () => {
   test("DOWNLOAD: with name, type and size, then a half-close", async () => {
     const hall = new Hall();
@@ -875,6 +1345,54 @@ describe("what is reported", () => {
   });
 });
 
+describe("when an upload is over", () => {
+  test("a second without a request ends it; a request before that goes on with it", async () => {
+    const hall = new Hall();
+    const { far } = await hall.welcome();
+    const ask = async () => {
+      far.say("DOWNLOAD name=hello.txt length=1\n");
+      await far.line();
+      await far.take(1);
+      await settle();
+    };
+    await ask();
+    await hall.clock.pass(900);
+    await ask();
+    await hall.clock.pass(900);
+    expect(hall.server.uploads.size).toBe(1);
+    await hall.clock.pass(100);
+    expect(hall.server.uploads.size).toBe(0);
+    await ask();
+    far.say("BYE\n");
+    await far.rest();
+    await hall.clock.pass(5000);
+    expect(hall.events).toMatchObject([
+      { event: "upload-started" },
+      { event: "upload-ended", upload: { wanted: 2, sent: 2 }, complete: true, reason: "" },
+      { event: "upload-started" },
+      { event: "upload-ended", upload: { wanted: 1, sent: 1 }, complete: true, reason: "" },
+    ]);
+  });
+
+  test("the end of a turn ends it, too", async () => {
+    const hall = new Hall(() => ({ slots: 1 }));
+    const { far } = await hall.welcome();
+    const { far: next } = await hall.welcome({ address: addressOf("192.168.1.31"), port: 1 });
+    far.say("DOWNLOAD name=hello.txt\n");
+    await far.line();
+    next.say("DOWNLOAD name=hello.txt\n");
+    await next.line();
+    for (let i = 0; i < 20; i++) {
+      await hall.clock.pass(500);
+      far.say("DOWNLOAD name=hello.txt length=0\n");
+      next.say("DOWNLOAD name=hello.txt length=0\n");
+      await settle();
+    }
+    const ended = hall.events.filter(({ event }) => event === "upload-ended");
+    expect(ended[0]).toMatchObject({ upload: { to: DOWNLOADER }, complete: true, reason: expect.stringMatching(/turn/) });
+  });
+});
+
 describe("on the real network", () => {
   let listener: Listener | undefined;
   const raws: Raw[] = [];
@@ -947,13 +1465,37 @@ describe("on the real network", () => {
     rude.send(`${HELLO}DOWNLOAD name=big\n`);
     await rude.line();
     rude.socket.resetAndDestroy();
-    const others = Array.from({ length: 8 }, async () => {
+    const others = Array.from({ length: 30 }, async () => {
       const raw = await connect();
-      raw.send(`${HELLO}DOWNLOAD name=big offset=9\nBYE\n`);
-      await raw.line();
-      await raw.line();
-      return (await raw.rest()).equals(bytes.subarray(9));
+      raw.send(HELLO);
+      expect(await raw.line()).toBe("HI FT/2");
+      for (;;) {
+        raw.send("DOWNLOAD name=big offset=9\n");
+        const answer = await raw.line();
+        if (answer.startsWith("FILE: ")) break;
+        // Somebody who leaves makes room; the one who sleeps keeps its slot, because its bytes are on their way.
+        expect(answer).toMatch(/^BUSY position=[1-9]\d*$/);
+        await Bun.sleep(5);
+      }
+      raw.send("BYE\n");
+      const whole = (await raw.rest()).equals(bytes.subarray(9));
+      raw.close();
+      return whole;
     });
-    expect(await Promise.all(others)).toEqual(Array(8).fill(true));
+    expect(await Promise.all(others)).toEqual(Array(30).fill(true));
+  });
+
+  test("the piece hashes of a file of two terabytes arrive, all 16 megabytes of them", async () => {
+    const size = 2 ** 41;
+    const pieces = bytesOf(pieceCountOf(size) * 32);
+    const hall = new Hall(() => ({ look: () => ({ size, pieces }) }));
+    const connect = await serving(hall);
+    const raw = await connect();
+    raw.send(`${HELLO}TREE root=${ROOT} piece=${pieceSizeOf(size)}\nHAVE root=${ROOT}\nBYE\n`);
+    expect(await raw.line()).toBe("HI FT/2");
+    expect(await raw.line()).toBe("TREE: 524288");
+    expect((await raw.take(pieces.length)).equals(pieces)).toBe(true);
+    expect(await raw.line()).toBe("HAVE: 65536");
+    expect((await raw.rest()).length).toBe(65_536);
   });
 });

@@ -3,7 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import { type Clock, systemClock } from "../lib/clock.ts";
 import { FtError } from "../lib/error.ts";
-import type { FileRecord } from "../lib/record.ts";
+import type { Endpoint, FileRecord } from "../lib/record.ts";
 import { Session, type SessionEvent } from "../lib/session.ts";
 import { dial } from "../lib/wire.ts";
 import { startTracker } from "../tracker.ts";
@@ -55,13 +55,14 @@ class Room {
   chance = 0.5;
   readonly session: Session;
 
-  constructor() {
+  constructor(parts?: (own: Endpoint) => FileRecord[]) {
     this.session = new Session({
       dial: this.net.dial,
       tracker: TRACKER,
       agent: "ft-peer/1.0.0",
       port: 40_123,
       records: (own) => this.shared.map((one) => ({ ...one, ...own })),
+      ...(parts === undefined ? {} : { parts }),
       report: (event) => this.events.push(event),
       clock: this.clock,
       random: () => this.chance,
@@ -700,6 +701,209 @@ describe("staying online", () => {
     await room.clock.pass(3_600_000);
     expect(heard.filter((line) => line !== "PING").slice(0, 2)).toEqual(["FILES 1 port=40123", NOTES]);
     expect(room.session.online).toBe(true);
+  });
+});
+
+describe("unfinished files", () => {
+  const OTHER = ROOT.replace("9", "8");
+  const PARTS = [
+    `ADD <big.iso,text/plain,9,01/02/26,192.168.1.17,40123;v=2;mtime=2026-02-01T08:00:00.000Z;root=${ROOT};part=1>`,
+    `ADD <other.iso,text/plain,9,01/02/26,192.168.1.17,40123;v=2;mtime=2026-02-01T08:00:00.000Z;root=${OTHER};part=1>`,
+  ];
+
+  /** Plays a tracker that takes every list and answers everything; what it hears is kept without pings. */
+  function playTracker(room: Room, far: Far, answer: (line: string) => string = () => "OK\n"): string[] {
+    const heard: string[] = [];
+    let expected = 0;
+    play(far, heard, (line) => {
+      if (line === "PING") {
+        heard.pop();
+        return "PONG\n";
+      }
+      if (line.startsWith("HELLO")) return HI;
+      if (line.startsWith("FILES")) {
+        expected = Number(line.split(" ")[1]);
+        return "";
+      }
+      if (expected === 0) return answer(line);
+      expected -= 1;
+      return expected > 0 ? "" : `WELCOME id=p1 pass=${passOf(room.clock.at() / 1000 + 3600)} peers=1 files=2\n`;
+    });
+    return heard;
+  }
+
+  function room(): { one: Room; parts: FileRecord[] } {
+    const parts = [
+      record("big.iso", { size: 9, root: ROOT, part: true }),
+      record("other.iso", { size: 9, root: OTHER, part: true }),
+    ];
+    return { one: new Room((own) => parts.map((part) => ({ ...part, ...own }))), parts };
+  }
+
+  const list = ["FILES 2 port=40123", REPORT, NOTES];
+
+  test("are announced one by one after the list, never in it", async () => {
+    const { one } = room();
+    const joining = one.session.join();
+    const heard = playTracker(one, await one.net.next());
+    await joining;
+    await settle();
+    expect(heard).toEqual([HELLO, ...list, ...PARTS]);
+  });
+
+  test("nothing is announced before the tracker has accepted the list", async () => {
+    const { one } = room();
+    const joining = one.session.join();
+    const far = await one.net.next();
+    await far.line();
+    far.say(HI);
+    expect(await far.lines(3)).toEqual(list);
+    await settle();
+    expect(far.waiting.length).toBe(0);
+    one.welcome(far);
+    await joining;
+    expect(await far.lines(2)).toEqual(PARTS);
+  });
+
+  test("come back with the peer, as they are by then", async () => {
+    const { one, parts } = room();
+    const joining = one.session.join();
+    const far = await one.net.next();
+    playTracker(one, far);
+    await joining;
+    await settle();
+    parts.shift();
+    far.reset();
+    const again = await one.nextTry();
+    const heard = playTracker(one, again);
+    await settle();
+    expect(heard).toEqual([HELLO, ...list, ...PARTS.slice(1)]);
+  });
+
+  test("are announced again when the pass is renewed, because the new list has replaced everything", async () => {
+    const { one } = room();
+    const joining = one.session.join();
+    const heard = playTracker(one, await one.net.next());
+    await joining;
+    await one.clock.pass(1_800_000);
+    await settle();
+    expect(heard).toEqual([HELLO, ...list, ...PARTS, ...list, ...PARTS]);
+  });
+
+  test("that the tracker does not take cost nothing but themselves", async () => {
+    const { one } = room();
+    const joining = one.session.join();
+    const heard = playTracker(one, await one.net.next(), (line) =>
+      line.startsWith("ADD") ? "ERROR too-many-parts These are too many.\n" : "NOT FOUND\n",
+    );
+    await joining;
+    await settle();
+    expect(heard.slice(-2)).toEqual(PARTS);
+    expect(await one.session.search(nameOf("x"))).toEqual([]);
+    expect(one.session.online).toBe(true);
+    expect(one.named("away")).toEqual([]);
+  });
+
+  test("are not told to an old tracker", async () => {
+    const { one } = room();
+    const joining = one.session.join();
+    const second = await one.basicConnection();
+    await one.sayHi(second);
+    await joining;
+    await settle();
+    expect(second.waiting.toString()).not.toContain("iso");
+    expect(one.net.dialled).toHaveLength(2);
+  });
+});
+
+describe("who has a content", () => {
+  const line = (name: string, root?: string, port = 1) =>
+    `<${name},data,9,01/02/26,10.0.0.7,${port};v=2${root === undefined ? "" : `;root=${root}`}>\n`;
+
+  test("is asked by its content id, all pages of it", async () => {
+    const one = new Room();
+    const far = await one.online();
+    const heard: string[] = [];
+    const page = Array.from({ length: 2000 }, (_, i) => line(`f${i}`, ROOT)).join("");
+    play(far, heard, (request) => (request.includes("offset=0") ? `FOUND: 2000\n${page}` : `FOUND: 1\n${line("last", ROOT)}`));
+    const holders = await one.session.holders(ROOT);
+    expect(heard).toEqual([`LIST root=${ROOT} offset=0 limit=2000`, `LIST root=${ROOT} offset=2000 limit=2000`]);
+    expect([holders.length, String(holders.at(-1)?.name)]).toEqual([2001, "last"]);
+  });
+
+  test("a tracker that does not know root= gives everything: only this content is taken from it", async () => {
+    const one = new Room();
+    const far = await one.online();
+    const all = line("a", ROOT) + line("b") + line("c", ROOT.replace("9", "8")) + line("d", ROOT, 2);
+    play(far, [], () => `FOUND: 4\n${all}`);
+    expect((await one.session.holders(ROOT)).map(({ name }) => String(name))).toEqual(["a", "d"]);
+  });
+
+  test("nobody is an answer, too", async () => {
+    const one = new Room();
+    const far = await one.online();
+    play(far, [], () => "NOT FOUND\n");
+    expect(await one.session.holders(ROOT)).toEqual([]);
+  });
+
+  test("an old tracker cannot say, and a refusal is a sentence", async () => {
+    const old = new Room();
+    await old.onlineBasic();
+    expect((await failure(old.session.holders(ROOT))).code).toBe("basic-tracker");
+    const one = new Room();
+    const far = await one.online();
+    play(far, [], () => "ERROR busy Later, please.\n");
+    expect((await failure(one.session.holders(ROOT))).message).toContain("Later, please.");
+  });
+});
+
+describe("leaving and coming back", () => {
+  test("after leave, comeBack joins within a second with what is shared by then, and keeps trying", async () => {
+    const one = new Room();
+    const far = await one.online();
+    const leaving = one.session.leave();
+    expect(await far.line()).toBe("BYE");
+    far.say("BYE\n");
+    await leaving;
+    far.close();
+    await settle();
+    await one.clock.pass(60_000);
+    expect(one.net.untaken).toBe(0);
+    one.shared = [record("notes.txt")];
+    one.net.fate = () => REFUSED;
+    one.session.comeBack();
+    await one.clock.pass(1000);
+    const tries = one.net.dialled.length;
+    expect(tries).toBe(2);
+    one.net.fate = () => undefined;
+    const again = await one.nextTry();
+    expect(await again.line()).toBe(HELLO);
+    again.say(HI);
+    expect(await again.lines(2)).toEqual(["FILES 1 port=40123", NOTES]);
+    one.welcome(again);
+    await settle();
+    expect(one.session.online).toBe(true);
+    expect(one.named("joined")).toHaveLength(2);
+  });
+
+  test("comeBack of a session that is not left changes nothing", async () => {
+    const one = new Room();
+    await one.online();
+    one.session.comeBack();
+    await one.clock.pass(30_000);
+    expect(one.net.dialled).toHaveLength(1);
+    expect(one.session.online).toBe(true);
+  });
+
+  test("leaving again before the try stops it", async () => {
+    const one = new Room();
+    const far = await one.online();
+    play(far, [], () => "BYE\n");
+    await one.session.leave();
+    one.session.comeBack();
+    await one.session.leave();
+    await one.clock.pass(60_000);
+    expect(one.net.dialled).toHaveLength(1);
   });
 });
 

@@ -10,6 +10,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   realpathSync,
   renameSync,
   rmSync,
@@ -522,6 +523,173 @@ describe("an open file", () => {
     expect(seen.refused).toBeGreaterThan(100);
     expect(seen.renewed).toBeGreaterThan(20);
   }, 30_000);
+});
+
+describe("one file, many readers", () => {
+  const linux = process.platform === "linux";
+  /** The descriptors of this process that point to a path. */
+  function descriptorsOf(path: string): number {
+    return readdirSync("/proc/self/fd").filter((fd) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${fd}`).replace(" (deleted)", "") === path;
+      } catch {
+        return false;
+      }
+    }).length;
+  }
+  /** Closing happens off the main thread. */
+  async function untilClosed(path: string): Promise<void> {
+    while (descriptorsOf(path) > 0) await Bun.sleep(1);
+  }
+
+  function openTwice(share: Share, file: SharedFile) {
+    const [one, two] = [share.open(file), share.open(file)];
+    if (one === undefined || two === undefined) throw new Error("it did not open");
+    return { one, two };
+  }
+
+  async function text(open: { size: number; read(into: Uint8Array, at: number): Promise<number> }): Promise<string> {
+    const into = new Uint8Array(open.size);
+    return Buffer.from(into.subarray(0, await open.read(into, 0))).toString();
+  }
+
+  test.skipIf(!linux)("share one descriptor, which is closed when the last of them is done", async () => {
+    const { share, file } = sharing(put("a.txt", "content"));
+    const opened = Array.from({ length: 500 }, () => share.open(file));
+    expect(descriptorsOf(file.path)).toBe(1);
+    const [first, ...others] = opened;
+    first?.close();
+    // Twice is once: nobody else's is given back.
+    for (let i = 0; i < 600; i++) first?.close();
+    expect(descriptorsOf(file.path)).toBe(1);
+    for (const open of others) {
+      if (open === undefined) throw new Error("it did not open");
+      expect(open.unchanged()).toBe(true);
+    }
+    const last = others.pop();
+    for (const open of others) open?.close();
+    if (last === undefined) throw new Error("it did not open");
+    expect(await text(last)).toBe("content");
+    last.close();
+    await untilClosed(file.path);
+    // And again.
+    expect(await readAll(share, file)).toBe("content");
+    await untilClosed(file.path);
+  });
+
+  test.skipIf(!linux)("two files have two", async () => {
+    const [a, b] = [put("a.txt"), put("b.txt")];
+    const share = new Share(chooseFiles([a, b], 5).taken);
+    const open = share.files.map((file) => share.open(file));
+    expect([descriptorsOf(a), descriptorsOf(b)]).toEqual([1, 1]);
+    open[0]?.close();
+    await untilClosed(a);
+    expect(descriptorsOf(b)).toBe(1);
+    open[1]?.close();
+    await untilClosed(b);
+  });
+
+  test("of a file that changes all notice it, and who opens it after the change was seen reads the new one", async () => {
+    const { share, file } = sharing(put("a.txt", "content"));
+    const { one, two } = openTwice(share, file);
+    await nextTick();
+    put("a.txt", "CONTENT");
+    expect([one.unchanged(), two.unchanged(), share.open(file)]).toEqual([false, false, undefined]);
+    expect(share.renew(file)).toBe(true);
+    const fresh = share.open(file);
+    if (fresh === undefined) throw new Error("it did not open");
+    expect([one.unchanged(), two.unchanged(), fresh.unchanged()]).toEqual([false, false, true]);
+    expect(await text(fresh)).toBe("CONTENT");
+    one.close();
+    two.close();
+    expect(await text(fresh)).toBe("CONTENT");
+    fresh.close();
+    if (linux) await untilClosed(file.path);
+  });
+
+  test("of a file that is replaced while it is read: the old readers read on and know it, the new ones read the new one", async () => {
+    const { share, file } = sharing(put("a.txt", "content"));
+    const { one, two } = openTwice(share, file);
+    await nextTick();
+    put("a.new", "another");
+    renameSync(at("a.new"), at("a.txt"));
+    share.renew(file);
+    const fresh = share.open(file);
+    if (fresh === undefined) throw new Error("it did not open");
+    expect([await text(one), one.unchanged(), await text(fresh), fresh.unchanged()]).toEqual([
+      "content",
+      false,
+      "another",
+      true,
+    ]);
+    if (linux) expect(descriptorsOf(file.path)).toBe(2);
+    // The old one's end does not take the new one's descriptor with it, in either order.
+    fresh.close();
+    one.close();
+    const again = share.open(file);
+    two.close();
+    if (again === undefined) throw new Error("it did not open");
+    expect(await text(again)).toBe("another");
+    again.close();
+    if (linux) await untilClosed(file.path);
+  });
+
+  test.skipIf(!linux)("that fails to open leaves no descriptor behind", async () => {
+    const { share, file } = sharing(put("a.txt", "content"));
+    await nextTick();
+    put("a.txt", "CONTENT");
+    for (let i = 0; i < 50; i++) expect(share.open(file)).toBeUndefined();
+    await untilClosed(file.path);
+    unlinkSync(file.path);
+    expect(share.open(file)).toBeUndefined();
+  });
+});
+
+describe("a list that changes", () => {
+  test("whether a file has changed, and whether it can be read, is told by its path", async () => {
+    const { share, file } = sharing(put("a.txt", "content"));
+    expect([share.hasChanged(file), share.canBeRead(file)]).toEqual([false, true]);
+    await nextTick();
+    put("a.txt", "CONTENT");
+    expect([share.hasChanged(file), share.canBeRead(file)]).toEqual([true, true]);
+    share.renew(file);
+    expect(share.hasChanged(file)).toBe(false);
+    unlinkSync(file.path);
+    expect([share.hasChanged(file), share.canBeRead(file)]).toEqual([true, false]);
+    put("secret");
+    symlinkSync(at("secret"), file.path);
+    expect([share.hasChanged(file), share.canBeRead(file)]).toEqual([true, false]);
+    unlinkSync(file.path);
+    mkdirSync(file.path);
+    expect([share.hasChanged(file), share.canBeRead(file)]).toEqual([true, false]);
+  });
+
+  test("a renewed file has no content id and no piece hashes until they are computed again", async () => {
+    const { share, file } = sharing(put("a.txt", "content"));
+    Object.assign(file, { root: "aa".repeat(32), pieces: new Uint8Array(32) });
+    await nextTick();
+    put("a.txt", "new content");
+    expect(share.renew(file)).toBe(true);
+    expect([file.size, file.root, file.pieces]).toEqual([11, undefined, undefined]);
+    expect(share.find({ root: "aa".repeat(32) })).toBeUndefined();
+  });
+
+  test("a file that is put on it takes the place of one of the same name, else the end", () => {
+    const share = new Share(chooseFiles([put("a.txt"), put("b.txt")], 5).taken);
+    mkdirSync(at("sub"));
+    writeFileSync(at("sub", "a.txt"), "another");
+    writeFileSync(at("sub", "c.txt"), "c");
+    for (const file of chooseFiles([at("sub", "a.txt"), at("sub", "c.txt")], 5).taken) share.add(file);
+    expect(share.files.map(({ path }) => path)).toEqual([at("sub", "a.txt"), at("b.txt"), at("sub", "c.txt")]);
+  });
+
+  test("what was fetched beyond the limit is announced as a part, which does not count", () => {
+    const { file } = sharing(put("a.txt"));
+    file.root = "ab".repeat(32);
+    expect(formatRecord(recordOf(file, OWN))).toEndWith(`;root=${file.root}>`);
+    file.beyond = true;
+    expect(formatRecord(recordOf(file, OWN))).toEndWith(`;root=${file.root};part=1>`);
+  });
 });
 
 describe("content ids between runs", () => {

@@ -1,6 +1,17 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { fit, formatDate, formatDuration, formatRate, formatSize, jsonLine, plural, printable, table } from "../lib/text.ts";
+import {
+  fit,
+  formatDate,
+  formatDuration,
+  formatRate,
+  formatSize,
+  jsonLine,
+  parseSize,
+  plural,
+  printable,
+  table,
+} from "../lib/text.ts";
 
 /** Fixed, so that a run can be repeated; what is looked for does not depend on luck. */
 const SEED = 20_261_122;
@@ -169,6 +180,74 @@ describe("sizes, rates, times", () => {
 
   test("a noun agrees with its number", () => {
     expect([0, 1, 2, 52].map((count) => plural(count, "file"))).toEqual(["0 files", "1 file", "2 files", "52 files"]);
+  });
+});
+
+describe("sizes that somebody types", () => {
+  test("are bytes, in powers of ten, or of two where they say so", () => {
+    const cases: [string, number][] = [
+      ["0", 0],
+      ["500", 500],
+      ["500B", 500],
+      ["64kB", 64_000],
+      ["64 KB", 64_000],
+      ["64k", 64_000],
+      ["10MB", 10_000_000],
+      ["10mb/s", 10_000_000],
+      [" 1.5 GB/s ", 1_500_000_000],
+      ["2T", 2_000_000_000_000],
+      ["1KiB", 1024],
+      ["1.5MiB/s", 1_572_864],
+      ["3 gib", 3_221_225_472],
+      ["0.5", 1],
+      ["1.0000000001".slice(0, 11), 1],
+      ["9007199254740991".slice(0, 15), 900_719_925_474_099],
+    ];
+    for (const [text, bytes] of cases) expect([text, parseSize(text)]).toEqual([text, bytes]);
+  });
+
+  test("are nothing when they are anything else", () => {
+    for (const text of [
+      "",
+      " ",
+      "MB",
+      "-1",
+      "+1",
+      "1e3",
+      "0x10",
+      "1,5MB",
+      ".5MB",
+      "1.MB",
+      "1..5",
+      "1 0",
+      "10 MB / s",
+      "10MBps",
+      "10PB",
+      "10 M B",
+      "10MB/h",
+      "10 MB\n5",
+      "NaN",
+      "Infinity",
+      "١MB",
+      "1".repeat(16),
+      "999999999999999TB",
+      "1.0000000001",
+    ]) {
+      expect([text, parseSize(text)]).toEqual([text, undefined]);
+    }
+  });
+
+  test("as they are shown are read back, within what three digits can say", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 999_000_000_000_000 }), (bytes) => {
+        for (const text of [formatSize(bytes), formatRate(bytes)]) {
+          const read = parseSize(text);
+          expect(read).toBeDefined();
+          expect(Math.abs((read ?? 0) - bytes)).toBeLessThanOrEqual(bytes * 0.06);
+        }
+      }),
+      { seed: SEED, numRuns: 300 },
+    );
   });
 });
 

@@ -783,6 +783,70 @@ describe("FT/2: requests", () => {
     expect(await peer.ask("DROP report.pdf")).toBe("OK");
   });
 
+  test("unfinished files come by ADD, do not count, and leave room for all whole ones", async () => {
+    await using house = new House();
+    const part = (name: string, port = 40123) => `<${name},data,9,01/02/03,127.0.0.1,${port};v=2;root=${ROOT};part=1>`;
+    const peer = await house.join();
+    expect(await peer.ask(`ADD ${part("p0")}`)).toBe("OK");
+    for (let i = 0; i < 4; i++) expect(await peer.ask(`ADD <w${i},data,1,01/02/03,127.0.0.1,40123>`)).toBe("OK");
+    expect(await peer.ask("WHO")).toMatch(/ files=5 bytes=\d+ /);
+    expect(await peer.ask("SEARCH: p0")).toBe(`FOUND: 1\n${part("p0")}`);
+    expect(await house.exchange("SEARCH: p0")).toBe("NOT FOUND");
+    const other = await house.join([NOTES], { port: 40124 });
+    expect(other.welcome.get("files")).toBe("6");
+    expect(await other.ask(`ADD ${part("called otherwise", 40124)}`)).toBe("OK");
+    const both = `FOUND: 2\n${part("p0")}\n${part("called otherwise", 40124)}`;
+    expect(await other.ask(`LIST root=${ROOT}`)).toBe(both);
+    expect(await other.ask(`LIST root=${ROOT.toUpperCase()} offset=0 limit=2`)).toBe(both);
+    expect(await other.ask(`LIST root=${ROOT} offset=1 limit=1`)).toBe(`FOUND: 1\n${part("called otherwise", 40124)}`);
+    expect(await other.ask(`LIST root=${ROOT.replace("9", "8")}`)).toBe("NOT FOUND");
+    expect(await peer.ask("DROP p0")).toBe("OK");
+    expect(await peer.ask("SEARCH: p0")).toBe("NOT FOUND");
+    expect(await other.ask("DROP notes.txt")).toMatch(/^ERROR last-file /);
+  });
+
+  test("the 33rd unfinished file is refused, and the session goes on", async () => {
+    await using house = new House();
+    const part = (i: number) => `<p${i},data,9,01/02/03,127.0.0.1,40123;v=2;root=${ROOT};part=1>`;
+    const peer = await house.join();
+    for (let i = 0; i < 32; i++) expect(await peer.ask(`ADD ${part(i)}`)).toBe("OK");
+    expect(await peer.ask(`ADD ${part(32)}`)).toMatch(/^ERROR too-many-parts \S.+$/);
+    expect(await peer.ask("PING")).toBe("PONG");
+    expect(await peer.ask(`ADD ${part(3)}`)).toBe("OK");
+    expect(await peer.ask("DROP p3")).toBe("OK");
+    expect(await peer.ask(`ADD ${part(32)}`)).toBe("OK");
+    expect(house.all("refused")).toEqual([]);
+  });
+
+  test("the last whole file cannot become an unfinished one, and the session goes on", async () => {
+    await using house = new House();
+    const peer = await house.join();
+    const part = NOTES.replace(/>$/, `${NOTES.includes(";v=2") ? "" : ";v=2"};part=1>`);
+    expect(await peer.ask(`ADD ${part}`)).toMatch(/^ERROR \S+ \S.+$/);
+    expect(await peer.ask("SEARCH: notes.txt")).toBe(`FOUND: 1\n${NOTES_SEEN}`);
+  });
+
+  test("a list of unfinished files only is no list: silence and a close", async () => {
+    await using house = new House();
+    const guest = await house.connect();
+    guest.send(`HELLO FT/2 agent=x\nFILES 1 port=5\n<p,data,9,01/02/03,127.0.0.1,5;v=2;root=${ROOT};part=1>\n`);
+    await guest.line();
+    expect((await guest.rest()).length).toBe(0);
+    expect(house.tracker.port).toBeGreaterThan(0);
+  });
+
+  test("a list that says the same name whole and unfinished leaves nobody online without a whole file", async () => {
+    await using house = new House();
+    const watcher = await house.join([NOTES], { port: 40124 });
+    const guest = await house.connect();
+    const whole = "<twice,data,9,01/02/03,127.0.0.1,5;v=2>";
+    guest.send(`HELLO FT/2 agent=x\nFILES 2 port=5\n${whole}\n${whole.replace(">", ";part=1>")}\n`);
+    await guest.line();
+    // Accepted or refused: either is an answer, if what WHO says is true.
+    await guest.line().catch(() => undefined);
+    expect(await watcher.ask("WHO")).not.toMatch(/ files=0 /);
+  });
+
   test("SEARCH is exact, in both spellings, and gives every attribute of every holder", async () => {
     await using house = new House();
     const peer = await house.join([REPORT.replace(";v=2", ";v=2;colour=blue;part")]);

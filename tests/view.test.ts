@@ -152,6 +152,27 @@ describe("records for a script", () => {
     ]);
   });
 
+  test("who is still fetching it is said so, and is no holder of the whole", () => {
+    const parts = { root: ROOT, part: true } as const;
+    const objects = recordObjects([
+      record("a.pdf", { root: ROOT }),
+      record("b.pdf", { ...parts, address: addressOf("192.168.1.18") }),
+      record("c.pdf", { root: ROOT, address: addressOf("192.168.1.19") }),
+      record("only.pdf", { ...parts, root: ROOT.replace("9", "8") }),
+    ]);
+    expect(objects).toMatchObject([
+      { name: "a.pdf", holders: 2 },
+      { name: "b.pdf", holders: 2, part: true },
+      { name: "c.pdf", holders: 2 },
+      { name: "only.pdf", holders: 0, part: true },
+    ]);
+    expect(objects.map((one) => "part" in one)).toEqual([false, true, false, true]);
+    expect(recordTable([record("b.pdf", parts)], measure).at(-1)).toEndWith("192.168.1.17:40123 (unfinished)");
+    expect(
+      holderTable([record("b.pdf", parts), record("b.pdf")], measure).map((line) => line.includes("(unfinished)")),
+    ).toEqual([false, true, false]);
+  });
+
   test("names are what they are", () => {
     expect(recordObjects([record(HOSTILE)])).toMatchObject([{ name: HOSTILE }]);
   });
@@ -164,6 +185,14 @@ describe("progress", () => {
     expect(progressLine(100, 100, 50)).toBe("100 %  100 B of 100 B  50 B/s  0.0 s left");
     expect(progressLine(0, 0, 0)).toBe("100 %  0 B of 0 B  0 B/s");
     expect(progressLine(999, 1000, 1)).toStartWith(" 99 %");
+  });
+
+  test("from how many holders, when there are several", () => {
+    expect(progressLine(431_000_000, 1_026_000_000, 890_000_000, 3)).toBe(
+      " 42 %  431 MB of 1.0 GB  890 MB/s  0.7 s left  from 3 holders",
+    );
+    expect(progressLine(1, 4, 0, 2)).toBe(" 25 %  1 B of 4 B  0 B/s  from 2 holders");
+    for (const holders of [0, 1]) expect(progressLine(1, 4, 0, holders)).toBe(" 25 %  1 B of 4 B  0 B/s");
   });
 
   test("the rate is that of the last seconds, not of the whole time", () => {
@@ -286,6 +315,11 @@ describe("events", () => {
       { event: "root", name: "a.txt", size: 3, root: ROOT },
     ],
     [
+      { event: "changed", file: { ...file, root: ROOT, size: 48_213 } },
+      /^"a\.txt" has changed: 48 kB now\.$/,
+      { event: "changed", name: "a.txt", size: 48_213 },
+    ],
+    [
       { event: "withdrawn", name: "a.txt", reason: "it cannot be read any more" },
       /"a\.txt".*cannot be read any more/,
       { event: "withdrawn", name: "a.txt", reason: "it cannot be read any more" },
@@ -335,6 +369,6 @@ describe("events", () => {
       expect(describeEvent(event)).toMatch(sentence);
       expect(JSON.parse(JSON.stringify(eventObject(event)))).toEqual(object);
     }
-    expect(new Set(EVENTS.map(([{ event }]) => event)).size).toBe(8);
+    expect(new Set(EVENTS.map(([{ event }]) => event)).size).toBe(9);
   });
 });
