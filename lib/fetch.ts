@@ -263,8 +263,7 @@ class Fetch {
     if (open >= OPEN) this.#makeRoom();
     this.#askAll();
     // Also when nothing comes: the rate that is shown is the one of now.
-    this.#reportProgress();
-    this.#reportWaiting();
+    if (!this.#reportWaiting()) this.#reportProgress();
     this.#cancelTick();
     this.#cancelTick = this.#clock.after(TICK_MS, () => this.#tick());
   }
@@ -300,12 +299,14 @@ class Fetch {
     }
   }
 
-  #reportWaiting(): void {
+  /** False when there is nobody to wait for, or somebody to wait with. */
+  #reportWaiting(): boolean {
     const waiting = [...this.#holders.values()].filter(({ state, position }) => state === "open" && position > 0);
-    if (waiting.length === 0 || [...this.#holders.values()].some(({ flights }) => flights.length > 0)) return;
-    waiting.sort((a, b) => a.position - b.position);
-    const [best] = waiting;
-    if (best !== undefined) this.#tools.report({ event: "waiting", holder: best.record, position: best.position });
+    const [best] = waiting.sort((a, b) => a.position - b.position);
+    if (best === undefined || [...this.#holders.values()].some(({ position, flights }) => position === 0 && flights.length > 0))
+      return false;
+    this.#tools.report({ event: "waiting", holder: best.record, position: best.position });
+    return true;
   }
 
   // -------------------------------------------------------------- answers
