@@ -4,8 +4,9 @@ import type { Range } from "./source.ts";
 
 /** Bytes being hashed and written at once. With more, senders have to wait. */
 const UNDER_WAY = 12 * 1024 * 1024;
+const SMALLEST = 256 * 1024;
 /** Bytes of memory that are kept for the next stretch. */
-const KEPT = 16 * 1024 * 1024;
+const KEPT = 20 * 1024 * 1024;
 
 /** A stretch of the file that is arriving. */
 export interface Stretch {
@@ -28,6 +29,7 @@ export interface LandingTools {
 
 export class Landing {
   readonly #tools: LandingTools;
+  /** The largest first. */
   readonly #free: SharedArrayBuffer[] = [];
   readonly #working = new Set<Promise<void>>();
   #underWay = 0;
@@ -42,11 +44,13 @@ export class Landing {
     return this.#underWay >= UNDER_WAY;
   }
 
+  /** Memory for a stretch: what is free already if it is large enough, because what is not used again lies about for long. */
   open(range: Range): Stretch {
-    const fits = this.#free.findIndex(({ byteLength }) => byteLength >= range.length && byteLength <= 2 * range.length);
-    const memory = fits < 0 ? undefined : this.#free.splice(fits, 1)[0];
-    this.#kept -= memory?.byteLength ?? 0;
-    return { range, memory: memory ?? new SharedArrayBuffer(range.length), filled: 0 };
+    const memory = this.#free.findLast(({ byteLength }) => byteLength >= range.length);
+    if (memory === undefined) return { range, memory: new SharedArrayBuffer(sizeFor(range.length)), filled: 0 };
+    this.#free.splice(this.#free.indexOf(memory), 1);
+    this.#kept -= memory.byteLength;
+    return { range, memory, filled: 0 };
   }
 
   /** Puts bytes where they belong; they must follow those that are here. */
@@ -57,9 +61,11 @@ export class Landing {
 
   /** Forgets a stretch. */
   drop({ memory }: Stretch): void {
-    if (this.#kept + memory.byteLength > KEPT) return;
-    this.#kept += memory.byteLength;
     this.#free.push(memory);
+    this.#kept += memory.byteLength;
+    // The large ones are the ones that are wanted again.
+    this.#free.sort((a, b) => b.byteLength - a.byteLength);
+    while (this.#kept > KEPT) this.#kept -= this.#free.pop()?.byteLength ?? this.#kept;
   }
 
   /**
@@ -90,4 +96,11 @@ export class Landing {
     await Promise.all(ranges.map(({ offset, length }) => write(offset, new Uint8Array(memory, offset - range.offset, length))));
     return ranges;
   }
+}
+
+/** A few sizes only, so that memory can be used again. */
+function sizeFor(length: number): number {
+  let size = SMALLEST;
+  while (size < length) size *= 2;
+  return size;
 }
