@@ -54,7 +54,9 @@ describe("a stretch", () => {
   test("that cannot be written, or hashed, is told once and never as written", async () => {
     for (const what of ["write", "layer"] as const) {
       const disk = new Disk();
-      disk[what] = () => Promise.reject(new Error("on fire"));
+      const fails = () => Promise.reject(new Error("on fire"));
+      if (what === "write") disk.write = fails;
+      else disk.layer = fails;
       const landing = new Landing(disk);
       let told = 0;
       landing.land(
