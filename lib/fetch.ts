@@ -28,6 +28,8 @@ const HAVE_MS = 400;
 /** Who waits for a slot asks again after this long. */
 const BUSY_MS = 1_000;
 const TICK_MS = 200;
+/** Who has nothing to ask of anybody for this long gives up: the rest may never come. */
+const STUCK_MS = 30_000;
 /** The tracker is asked for new holders after this long, and again after each of the last ones. */
 const LOOK_MS = [300, 700, 1_000, 2_000, 5_000];
 /** At the end a stretch is asked for a second time where it will be here in less than half the time. */
@@ -75,6 +77,8 @@ class Fetch {
   /** Bytes of unfinished stretches. */
   #arriving = 0;
   #over = false;
+  /** When somebody was last asked for something. */
+  #movedAt: number;
   #looks = 0;
   #lookAt: number;
   #looking: Promise<void> | undefined;
@@ -91,7 +95,8 @@ class Fetch {
     this.#pieceSize = pieceSizeOf(wanted.size);
     this.#count = pieceCountOf(wanted.size);
     this.#picker = new Picker(new PieceSet(this.#count), this.#random);
-    this.#lookAt = this.#clock.at() + (LOOK_MS[0] ?? 0);
+    this.#movedAt = this.#clock.at();
+    this.#lookAt = this.#movedAt + (LOOK_MS[0] ?? 0);
     this.#landing = new Landing({
       write: (offset, bytes) => tools.target.write(offset, bytes),
       layer: tools.layer,
@@ -262,10 +267,21 @@ class Fetch {
     }
     if (open >= OPEN) this.#makeRoom();
     this.#askAll();
+    if (this.#isStuck(now)) {
+      this.#end(new FtError("no-holder", this.#failureSentence("those who are online do not have the rest")));
+      return;
+    }
     // Also when nothing comes: the rate that is shown is the one of now.
     if (!this.#reportWaiting()) this.#reportProgress();
     this.#cancelTick();
     this.#cancelTick = this.#clock.after(TICK_MS, () => this.#tick());
+  }
+
+  /** Whether all that is left are holders that lack the same pieces: whoever had those has been away for a while. */
+  #isStuck(now: number): boolean {
+    const waits = [...this.#holders.values()].some(({ state, position }) => state === "open" && position > 0);
+    if (!this.#ready || waits || this.#paused || this.#active > 0) this.#movedAt = now;
+    return now - this.#movedAt > STUCK_MS;
   }
 
   /** Gives up who sends nothing, or next to nothing; asks the unfinished what they have by now. */
@@ -609,11 +625,12 @@ class Fetch {
   }
 
   /** What the person is told when nobody is left. */
-  #failureSentence(): string {
+  #failureSentence(said?: string): string {
     const { size, name } = this.#wanted;
     const what = `Cannot fetch "${printable(name)}"`;
-    const reasons = [...this.#holders.values()].map(({ record, reason }) => `${formatEndpoint(record)}: ${reason}`);
-    const why = reasons.length === 0 ? "nobody who is online has it" : reasons.join("; ");
+    const failed = [...this.#holders.values()].filter(({ reason }) => reason !== "");
+    const reasons = failed.map(({ record, reason }) => `${formatEndpoint(record)}: ${reason}`);
+    const why = said ?? (reasons.length === 0 ? "nobody who is online has it" : reasons.join("; "));
     const received = Math.min(size, this.#picker.have.count * this.#pieceSize);
     if (received === 0) return `${what}: ${why}. Search again to see who has it now.`;
     return `${what}: ${why}, after ${formatSize(received)} of ${formatSize(size)}; what arrived is kept. Run the same command to go on.`;

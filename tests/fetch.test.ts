@@ -1269,6 +1269,28 @@ describe("holders that are still fetching", () => {
     expect(field.elapsed).toBeLessThan(8000);
   });
 
+  test("when those who are left all lack the same pieces it waits half a minute for who has them, and then says so", async () => {
+    const field = new Field(bytesOf(SIZE));
+    for (const address of [A, B]) field.add(address).has = setOf([0, 1, 2, 3, 4]);
+    const fetching = field.fetch([`~${A}`, `~${B}`]);
+    await field.clock.pass(25_000);
+    expect(await stateOf(fetching)).toBe("waiting");
+    await field.clock.pass(10_000);
+    expect(await stateOf(fetching)).toBe("failed");
+    const { code, message } = await failure(fetching);
+    expect(code).toBe("no-holder");
+    expect(message).toMatch(/do not have the rest, after 328 kB of .*Run the same command to go on\.$/);
+    await field.expectGone();
+
+    const other = new Field(bytesOf(SIZE));
+    const slow = other.add(A);
+    slow.has = setOf([0, 1, 2, 3, 4]);
+    const late = other.fetch([`~${A}`]);
+    await other.clock.pass(25_000);
+    slow.has = PieceSet.whole(11);
+    other.expectWhole(await other.finish(late), [A]);
+  });
+
   test("a piece that only one has is taken before those that two have", async () => {
     for (const random of [() => 0, () => 0.5, () => 0.999_999]) {
       const field = new Field(bytesOf(SIZE));
