@@ -1,7 +1,7 @@
 // The main job, end to end, with the compiled binaries on loopback: a tracker, three peers that share real files, searches,
 // downloads compared byte for byte, and a peer that leaves. Exit code 0 only if everything held.
 
-import { copyFileSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { crc32, deflateSync } from "node:zlib";
 import pc from "picocolors";
@@ -114,6 +114,19 @@ try {
 
   const again = await command(tracker.address, dora, "get", "notes.txt");
   check(again.program.objects().at(-1)?.outcome === "already here", "asking again fetches nothing: it is here already");
+
+  rmSync(join(dora, "ft-peer"));
+  const dying = stage.run(PEER, [tracker.address, "get", "ft-peer", "--limit", "100MB", "--json"], { cwd: dora });
+  await dying.waitFor(/"event":"progress","received":\d{8}/);
+  dying.kill("SIGKILL");
+  await dying.exited;
+  check(!existsSync(join(dora, "ft-peer")), "Dora's machine dies in the middle of a download: no half file has the name");
+  const resumed = await command(tracker.address, dora, "get", "ft-peer");
+  const here = Number(resumed.program.objects().find(({ event }) => event === "progress")?.received);
+  check(
+    resumed.code === 0 && here > 0 && same(join(chloe, "ft-peer"), join(dora, "ft-peer")),
+    `the same command goes on where it stopped, after ${formatSize(here)}: every byte the same`,
+  );
 
   peers[2].program.kill("SIGINT");
   check((await peers[2].program.exited) === 130, "Chloe presses Ctrl-C: exit code 130");
