@@ -101,8 +101,8 @@ events {} http { access_log off; sendfile on; server { listen ${source.address}:
   await lan.stop(sharing);
 
   const torrents: number[] = [];
-  const conf = writeTorrent(file, join(lan.folder, "big.torrent"), `http://${hub.address}:6969/announce`);
-  const tracker = lan.start(hub, "opentracker", "-i", hub.address, "-p", "6969", "-d", lan.folder, "-u", "root", "-f", conf);
+  const allowed = writeTorrent(file, join(lan.folder, "big.torrent"), `http://${hub.address}:6969/announce`);
+  const tracker = lan.start(hub, "opentracker", "-i", hub.address, "-p", "6969", "-w", allowed);
   await Bun.sleep(500);
   for (let round = 0; round < REFERENCES; round++) {
     for (const host of others) clear(host);
@@ -143,7 +143,7 @@ events {} http { access_log off; sendfile on; server { listen ${source.address}:
   await lan.close();
 }
 
-/** A version 1 torrent (BEP 3) of one file; gives the path of an empty configuration for the tracker. */
+/** A version 1 torrent (BEP 3) of one file; gives the path of a list with its hash, without which Debian's tracker knows nobody. */
 function writeTorrent(file: string, path: string, announce: string): string {
   const bytes = readFileSync(file);
   const length = 262_144;
@@ -155,9 +155,10 @@ function writeTorrent(file: string, path: string, announce: string): string {
         .digest(),
     );
   const pieces = Buffer.concat(hashes);
-  const head = `d8:announce${announce.length}:${announce}4:infod6:lengthi${bytes.length}e4:name7:big.bin12:piece lengthi${length}e6:pieces${pieces.length}:`;
-  writeFileSync(path, Buffer.concat([Buffer.from(head), pieces, Buffer.from("ee")]));
-  const conf = `${path}.conf`;
-  writeFileSync(conf, "");
-  return conf;
+  const head = `d6:lengthi${bytes.length}e4:name7:big.bin12:piece lengthi${length}e6:pieces${pieces.length}:`;
+  const info = Buffer.concat([Buffer.from(head), pieces, Buffer.from("e")]);
+  writeFileSync(path, Buffer.concat([Buffer.from(`d8:announce${announce.length}:${announce}4:info`), info, Buffer.from("e")]));
+  const allowed = `${path}.allowed`;
+  writeFileSync(allowed, `${createHash("sha1").update(info).digest("hex")}\n`);
+  return allowed;
 }
