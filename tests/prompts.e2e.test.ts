@@ -303,7 +303,7 @@ describe("the menu", () => {
     await screen.waitFor(MENU);
     expect(Bun.hash(readFileSync(join(to, "report.pdf")))).toBe(Bun.hash(readFileSync(join(newer, "report.pdf"))));
     expect(readdirSync(to)).toEqual(["report.pdf"]);
-    expect(second.out).toContain("upload-ended");
+    await second.waitFor(/"event":"upload-ended"/);
     expect(first.out).not.toContain("upload-started");
 
     // The other one is another file: both stay.
@@ -629,6 +629,8 @@ describe("leaving", () => {
     await screen.choose("text/plain");
     await screen.waitFor(/ of 300 kB/);
     screen.press("impatient", KEY.enter);
+    // The terminal has them.
+    await screen.waitFor("impatient");
     release();
     await screen.waitFor("slow.txt: 300 kB");
     await screen.waitFor(/What next\?.*confirm/s);
