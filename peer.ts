@@ -49,6 +49,7 @@ import { Session } from "./lib/session.ts";
 import { chooseFiles, computeTree, recordOf, Share, type SharedFile } from "./lib/share.ts";
 import { checkFolder } from "./lib/store.ts";
 import { parseSize, printable } from "./lib/text.ts";
+import type { FetchEvent } from "./lib/transfer.ts";
 import { TreeCache } from "./lib/trees.ts";
 import {
   type Downloaded,
@@ -95,6 +96,8 @@ Exit codes: 0 done, 1 could not, 2 wrong usage, 130 interrupted.`;
 const DEFAULT_PORT = 1235;
 const MAX_PER_ADDRESS = 32;
 const KNOWN_CACHE_MS = 30_000;
+/** A changed file is hashed when it was left alone for this long. */
+const QUIET_MS = 500;
 const LEAVING_MS = 4_000;
 const COMMANDS = ["search", "get", "list", "who", "share"] as const;
 type Command = (typeof COMMANDS)[number];
@@ -135,6 +138,8 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
   const pool = new HashPool(new URL("./lib/hasher.ts", import.meta.url));
   const cache = new TreeCache(options.cachePath);
   const stopped = new AbortController();
+  /** Shared files that have changed and are about to get their content ids. */
+  const renewals = new Map<SharedFile, AbortController>();
   for (const file of share.files) Object.assign(file, cache.get(file));
 
   const limitOf = () => (options.limit === undefined ? undefined : new RateLimit(options.limit, systemClock));
@@ -223,8 +228,15 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
   async function renew(file: SharedFile): Promise<void> {
     if (!share.renew(file)) return;
     report({ event: "changed", file });
+    // A file that is being written changes again and again: only its last state is worth hashing.
+    renewals.get(file)?.abort();
+    const renewal = new AbortController();
+    renewals.set(file, renewal);
     await publish(file);
-    if (!(await computeTree(file, pool, cache, { signal: stopped.signal }))) return;
+    await Bun.sleep(QUIET_MS);
+    const signal = AbortSignal.any([renewal.signal, stopped.signal]);
+    if (signal.aborted || !(await computeTree(file, pool, cache, { signal }))) return;
+    renewals.delete(file);
     report({ event: "root", file });
     await publish(file);
     await cache.save();
@@ -233,8 +245,9 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
   async function withdraw(file: SharedFile): Promise<void> {
     share.remove(file);
     report({ event: "withdrawn", name: file.name, reason: "it cannot be read any more" });
-    // Who shares nothing is not online; coming back is for when a file does.
-    if (!(await session.drop(file.name).catch(() => true))) await session.leave();
+    const dropped = await session.drop(file.name).catch(() => true);
+    // Who shares nothing is not online, unless a download still needs the tracker; coming back is for when a file does.
+    if (!dropped && !downloads.running) await session.leave();
   }
 
   async function comeBack(file: SharedFile): Promise<void> {
@@ -505,12 +518,15 @@ async function get(peer: Peer, line: CommandLine, screen: Screen, signal: AbortS
   const records = await findContent(peer, typed, line.from, signal);
   const progress = progressReporter(screen);
   const started = performance.now();
-  const done = await peer.download(records, {
-    folder: resolve(line.to),
-    overwrite: line.overwrite,
-    only: line.from !== undefined,
-    signal,
-    report: progress,
+  let received = 0;
+  const report = (event: FetchEvent) => {
+    if (event.event === "progress") received = event.received;
+    progress(event);
+  };
+  const how = { folder: resolve(line.to), overwrite: line.overwrite, only: line.from !== undefined, signal, report };
+  const done = await peer.download(records, how).catch((error: unknown) => {
+    if (signal.aborted && received > 0) screen.note("Stopped; what arrived is kept. Run the same command to go on.");
+    throw error;
   });
   const seconds = (performance.now() - started) / 1000;
   screen.clearProgress();

@@ -70,6 +70,11 @@ export class Downloads {
     return running;
   }
 
+  /** Whether anything is being fetched. */
+  get running(): boolean {
+    return this.#running.size > 0;
+  }
+
   /** Resolves when each has put its part file in order. */
   async settled(): Promise<void> {
     await Promise.allSettled(this.#running);
@@ -125,7 +130,12 @@ export class Downloads {
     const key = root?.slice(0, 32) ?? keyOf(name, size, formatEndpoint(records[0]));
     const incoming = await Incoming.open({ folder, name, size, key, resume: root !== undefined });
     try {
-      const fetched = await this.#fetch(incoming, holders, options);
+      let fetched = await this.#fetch(incoming, holders, options);
+      if (root !== undefined && !incoming.looksWhole) {
+        // Somebody has cut the part file meanwhile: it is looked at again, and what is missing fetched.
+        this.#endPart(root, incoming);
+        fetched = await this.#fetch(incoming, holders, options);
+      }
       const { pieces } = (root === undefined ? undefined : this.#parts.get(root)) ?? {};
       const published = await incoming.publish(overwrite);
       if (root !== undefined && pieces !== undefined) this.#tools.finished(published.path, root, pieces);

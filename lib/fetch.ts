@@ -77,7 +77,7 @@ class Fetch {
   /** Bytes of unfinished stretches. */
   #arriving = 0;
   #over = false;
-  /** When somebody was last asked for something. */
+  /** When bytes last came, or there was a reason for none. */
   #movedAt: number;
   #looks = 0;
   #lookAt: number;
@@ -175,6 +175,7 @@ class Fetch {
       if (this.#over) return channel.destroy();
       const source = new Source(channel, { root: this.#wanted.root }, this.#wanted.size, {
         tree: (pieces) => this.#hearTree(holder, pieces),
+        gathered: () => holder.heard(0, this.#clock.at()),
         have: (bits) => this.#hearHave(holder, bits),
         bytes: (_at, bytes) => this.#hearBytes(holder, bytes),
         served: () => this.#hearServed(holder),
@@ -280,7 +281,8 @@ class Fetch {
   /** Whether all that is left are holders that lack the same pieces: whoever had those has been away for a while. */
   #isStuck(now: number): boolean {
     const waits = [...this.#holders.values()].some(({ state, position }) => state === "open" && position > 0);
-    if (!this.#ready || waits || this.#paused || this.#active > 0) this.#movedAt = now;
+    const asks = [...this.#holders.values()].some(({ state }) => state === "open");
+    if (!this.#ready || waits || this.#paused || !asks) this.#movedAt = now;
     return now - this.#movedAt > STUCK_MS;
   }
 
@@ -384,7 +386,8 @@ class Fetch {
   }
 
   #hearBytes(holder: Holder, bytes: Uint8Array): void {
-    holder.heard(bytes.length, this.#clock.at());
+    this.#movedAt = this.#clock.at();
+    holder.heard(bytes.length, this.#movedAt);
     holder.position = 0;
     const flight = holder.flights[0];
     if (flight === undefined) return;
@@ -424,6 +427,9 @@ class Fetch {
       return;
     }
     for (let i = flight.first; i < flight.first + flight.count; i++) holder.has?.delete(i);
+    const now = this.#clock.at();
+    holder.heard(0, now);
+    if (holder.lacked(now)) holder.source?.fail("it says that it has pieces which it does not give", true);
     this.#recount();
     this.#askAll();
   }
@@ -628,9 +634,7 @@ class Fetch {
   #failureSentence(said?: string): string {
     const { size, name } = this.#wanted;
     const what = `Cannot fetch "${printable(name)}"`;
-    const failed = [...this.#holders.values()].filter(({ reason }) => reason !== "");
-    const reasons = failed.map(({ record, reason }) => `${formatEndpoint(record)}: ${reason}`);
-    const why = said ?? (reasons.length === 0 ? "nobody who is online has it" : reasons.join("; "));
+    const why = said ?? (reasonsOf([...this.#holders.values()]) || "nobody who is online has it");
     const received = Math.min(size, this.#picker.have.count * this.#pieceSize);
     if (received === 0) return `${what}: ${why}. Search again to see who has it now.`;
     return `${what}: ${why}, after ${formatSize(received)} of ${formatSize(size)}; what arrived is kept. Run the same command to go on.`;
@@ -640,4 +644,24 @@ class Fetch {
 function equal(a: Uint8Array, atA: number, b: Uint8Array, atB: number): boolean {
   for (let i = 0; i < HASH; i++) if (a[atA + i] !== b[atB + i]) return false;
   return true;
+}
+
+/** Reasons, and holders for each, that are named before "and more". */
+const NAMED = 3;
+
+/** Why holders failed: who failed for the same reason is named together, and of many only some. */
+function reasonsOf(holders: Holder[]): string {
+  const byReason = new Map<string, string[]>();
+  for (const { record, reason } of holders) {
+    if (reason === "") continue;
+    const endpoint = formatEndpoint(record);
+    const same = byReason.get(reason);
+    if (same === undefined) byReason.set(reason, [endpoint]);
+    else same.push(endpoint);
+  }
+  const clauses = [...byReason].slice(0, NAMED).map(([reason, endpoints]) => {
+    const more = endpoints.length > NAMED ? ` and ${endpoints.length - NAMED} more` : "";
+    return `${endpoints.slice(0, NAMED).join(", ")}${more}: ${reason}`;
+  });
+  return clauses.join("; ") + (byReason.size > NAMED ? "; and others for other reasons" : "");
 }

@@ -23,6 +23,8 @@ const TRIES = 4;
 const FIRST_PAUSE_MS = 250;
 /** However often it gives a piece in between. */
 const MOST_TRIES = 100;
+/** What it says that it has and does not give, without a piece in between. */
+const MOST_LACKS = 6;
 /** A request that takes this many times as long as expected is late. */
 const LATE = 1.5;
 /** A request is not served faster than the clock can tell. */
@@ -67,6 +69,7 @@ export class Holder {
   #longest = FIRST_REQUEST;
   #failures = 0;
   #tries = 0;
+  #lacks = 0;
   /** When the last answer was complete, and when the last byte came. */
   #servedAt = 0;
   #heardAt = 0;
@@ -182,8 +185,16 @@ export class Holder {
     this.state = this.#failures >= TRIES || this.#tries >= MOST_TRIES ? "out" : "idle";
   }
 
+  /** It did not give what it says that it has; true when that has happened too often since it gave something. */
+  lacked(now: number): boolean {
+    this.#lacks += 1;
+    this.restUntil = now + FIRST_PAUSE_MS * 2 ** Math.min(this.#lacks - 1, 5);
+    return this.#lacks > MOST_LACKS;
+  }
+
   /** A piece of it was right: earlier failures are forgiven. */
   proved(): void {
+    this.#lacks = 0;
     this.contributed = true;
     if (!this.outcast) this.#failures = 0;
     if (this.state === "out" && !this.outcast && this.#tries < MOST_TRIES) this.state = "idle";

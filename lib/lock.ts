@@ -1,6 +1,6 @@
 // A lock beside a part file: says that this process is at work on it, so that a second one does not damage it.
 
-import { lstatSync, readFileSync, unlinkSync, utimesSync, writeFileSync } from "node:fs";
+import { linkSync, lstatSync, readFileSync, renameSync, unlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { codeOf } from "./error.ts";
 
 const BEAT_MS = 5_000;
@@ -28,15 +28,55 @@ export class Lock {
   /** The lock, or undefined when somebody holds it. Throws the system's error when it cannot be written. */
   static take(path: string): Lock | undefined {
     if (Lock.#mine.has(path) || isHeld(path)) return undefined;
-    removeIfThere(path);
-    writeFileSync(path, String(process.pid), { flag: "wx" });
-    return new Lock(path);
+    // It is written aside and linked, so that nobody ever sees one without its process.
+    const own = `${path}.${process.pid}`;
+    removeIfThere(own);
+    writeFileSync(own, String(process.pid), { flag: "wx" });
+    try {
+      return clearStale(path) && linkTo(own, path) ? new Lock(path) : undefined;
+    } finally {
+      removeIfThere(own);
+    }
   }
 
   release(): void {
     clearInterval(this.#beat);
     Lock.#mine.delete(this.#path);
     if (holderOf(this.#path) === process.pid) removeIfThere(this.#path);
+  }
+}
+
+/** Takes a lock that does not count out of the way; false when another process was quicker and has taken it. */
+function clearStale(path: string): boolean {
+  const aside = `${path}.${process.pid}.stale`;
+  try {
+    // Only a file, or a link, is ever moved.
+    if (lstatSync(path).isDirectory()) unlinkSync(path);
+    renameSync(path, aside);
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return true;
+    throw error;
+  }
+  const fresh = isHeld(aside);
+  if (fresh) linkTo(aside, path);
+  removeIfThere(aside);
+  return !fresh;
+}
+
+/** False when the name is taken. Where there are no hard links, the lock is written in its place. */
+function linkTo(own: string, path: string): boolean {
+  try {
+    linkSync(own, path);
+    return true;
+  } catch (error) {
+    if (codeOf(error) === "EEXIST") return false;
+  }
+  try {
+    writeFileSync(path, readFileSync(own), { flag: "wx" });
+    return true;
+  } catch (error) {
+    if (codeOf(error) === "EEXIST") return false;
+    throw error;
   }
 }
 

@@ -16,6 +16,8 @@ export interface Range {
 export interface SourceEvents {
   /** The hashes of the pieces; undefined when this holder does not know how to give them. */
   tree?(pieces: Uint8Array | undefined): void;
+  /** Some of the hashes, or of the bit field, has come. */
+  gathered?(): void;
   /** The bit field of what it has; undefined when it does not know how to say. */
   have?(bits: Uint8Array | undefined): void;
   /** Bytes of the range that was asked for first; they are gone when this returns. */
@@ -180,7 +182,10 @@ export class Source {
     const at = this.#received;
     this.#received += bytes.length;
     if (asked?.verb === "DOWNLOAD") this.#on.bytes(asked.range.offset + at, bytes);
-    else this.#gathered.set(bytes, at);
+    else {
+      this.#gathered.set(bytes, at);
+      this.#on.gathered?.();
+    }
     if (this.#inbox.body === 0 && !this.#over) this.#finishBody();
     return true;
   }

@@ -149,6 +149,12 @@ export class Incoming {
     return fstatSync(this.fd).size;
   }
 
+  /** Whether it is as long as the file and has no holes; one may be whole and have some, but nobody makes them while it arrives. */
+  get looksWhole(): boolean {
+    const { size, blocks } = fstatSync(this.fd);
+    return size === this.#options.size && blocks * 512 >= size;
+  }
+
   /** A second descriptor, for reading: it goes on when the file has its name already. Throws a sentence. */
   openForReading(): { read(into: Uint8Array, at: number): Promise<number>; close(): void } {
     let fd: number | undefined;

@@ -11,6 +11,7 @@ import {
   readlinkSync,
   realpathSync,
   rmSync,
+  truncateSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -393,6 +394,17 @@ describe("a download that was stopped", () => {
     expect(holder.given).toBe(content.bytes.length - kept * PIECE);
     expect(again.events.some(({ event }) => event === "checking")).toBe(true);
     expect(again.said).toEqual(["announce big.bin true", "finished", "withdraw big.bin"]);
+  });
+
+  test("whose part is cut while it arrives is looked at again: nothing wrong is ever published", async () => {
+    const late: FileRecord[] = [];
+    const peer = new Peer("to", { look: async () => late });
+    const running = peer.start([new Holder(content, MiB).record]);
+    await peer.until(() => peer.have(content) >= 8);
+    truncateSync(join(peer.folder, partOf(content)), 0);
+    late.push(new Holder(content).record);
+    expect(await running).toMatchObject({ verified: true, outcome: "new" });
+    expectSame(join(peer.folder, "big.bin"), content);
   });
 
   test("with its part tampered with: the bad pieces are fetched again, and only those", async () => {

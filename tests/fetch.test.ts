@@ -635,7 +635,7 @@ describe("a holder whose bytes are wrong", () => {
     expect(code).toBe("no-holder");
     expect(message).toStartWith('Cannot fetch "report, final.pdf": ');
     for (const address of [A, B]) {
-      expect(message).toContain(`${address}:5000: what it sent is not the file it announced`);
+      expect(message).toMatch(new RegExp(`${address}:5000.*: what it sent is not the file it announced`));
       expect(field.dials(address)).toHaveLength(1);
     }
     expect(field.part.writes).toBe(0);
@@ -813,7 +813,8 @@ describe("a holder that dies", () => {
       expect(pauses.length).toBeLessThanOrEqual(5);
       expect(pauses).toEqual([...pauses].sort((a, b) => a - b));
       expect(new Set(pauses).size).toBe(pauses.length);
-      expect(message).toContain(`${address}:5000: ${REFUSED.message}`);
+      expect(message).toContain(`${address}:5000`);
+      expect(message).toContain(REFUSED.message);
     }
     expect(field.elapsed).toBeLessThan(15_000);
     expect(field.failures).toHaveLength(2);
@@ -1267,6 +1268,45 @@ describe("holders that are still fetching", () => {
     // A piece every few hundred milliseconds, and not a question a tick.
     expect(field.elapsed).toBeGreaterThan(3000);
     expect(field.elapsed).toBeLessThan(8000);
+  });
+
+  test("one that says that it has everything and gives nothing is given up after a few questions", async () => {
+    const field = new Field(bytesOf(SIZE));
+    const boaster = field.add(A);
+    boaster.instead = (far, { verb }) => {
+      if (verb === "DOWNLOAD") far.say("ERROR not-here Soon, perhaps.\n");
+      return verb === "DOWNLOAD";
+    };
+    const { code, message } = await failure(field.finish(field.fetch([`~${A}`]), 60_000));
+    expect(code).toBe("no-holder");
+    expect(message).toContain("pieces which it does not give");
+    expect(boaster.ranges.length).toBeLessThan(30);
+  });
+
+  test("hashes that come slowly are not silence", async () => {
+    const field = new Field(bytesOf(SIZE));
+    const slow = field.add(A);
+    slow.instead = async (far, { verb }) => {
+      if (verb !== "TREE") return false;
+      far.say(`TREE: ${slow.tree.length / 32}\n`);
+      for (const byte of slow.tree.subarray(0, 10)) {
+        await new Promise<void>((resolve) => field.clock.after(2000, resolve));
+        far.say(Uint8Array.of(byte));
+      }
+      far.say(slow.tree.subarray(10));
+      return true;
+    };
+    field.expectWhole(await field.finish(field.fetch([A])), [A]);
+    expect(field.failures).toEqual([]);
+  });
+
+  test("of many who failed for the same reason only some are named", async () => {
+    const field = new Field(bytesOf(SIZE));
+    field.net.fate = () => REFUSED;
+    const many = Array.from({ length: 12 }, (_, i) => `192.168.2.${i + 1}`);
+    const { message } = await failure(field.finish(field.fetch(many), 60_000));
+    expect(message).toContain("and 9 more: nothing listens there");
+    expect(message.length).toBeLessThan(300);
   });
 
   test("when those who are left all lack the same pieces it waits half a minute for who has them, and then says so", async () => {
