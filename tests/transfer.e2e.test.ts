@@ -426,10 +426,9 @@ describe("what has arrived of a file", () => {
     for (const program of programs) expect(events(program, "done")).toEqual([]);
 
     const outcomes = await Promise.all(programs.map(done));
-    for (const [i, inbox] of inboxes.entries()) {
-      expectOnly(inbox, "film.mkv", content);
-      expect(outcomes[i]?.holders).toBe(2);
-    }
+    for (const inbox of inboxes) expectOnly(inbox, "film.mkv", content);
+    // Who is a little ahead all the time has nothing to take from the other one.
+    expect(outcomes.map(({ holders }) => holders)).toContain(2);
     expect(await sentBy(source)).toBeLessThan(1.8 * content.length);
     for (const { part } of await search(address, "film.mkv")) expect(part).toBeUndefined();
   });
