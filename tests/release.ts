@@ -1,0 +1,374 @@
+// Makes a release: both programs for every target, an archive each, and the archives' sums; the same bytes every time.
+//
+//     bun run release                  all targets, into dist/release
+//     bun run release linux-x64 …      only these
+//
+// A target is built on a runtime that is downloaded once, kept in node_modules/.cache and held against the lock file in
+// tests/runtimes every time. Nothing appears in dist/release before every archive has passed release.e2e.test.ts.
+
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import { unpackTar } from "modern-tar";
+import { completionScript, SHELLS, type Shell } from "../lib/completion.ts";
+import { CancelledError, FtError, sentenceOf, UsageError } from "../lib/error.ts";
+import { formatSize, printable } from "../lib/text.ts";
+import project from "../package.json";
+import { type PackedFile, packTarGz, packZip } from "./helpers/archive.ts";
+import { describeBinary, signatureFault, signed } from "./helpers/binary.ts";
+
+type Bytes = Uint8Array<ArrayBuffer>;
+
+const ROOT = join(import.meta.dir, "..");
+const LOCK = join(import.meta.dir, "runtimes", "bun.lock");
+const CACHE = join(ROOT, "node_modules", ".cache", "filetracker-runtimes");
+const DIST = join(ROOT, "dist");
+export const RELEASE = join(DIST, "release");
+export const SUMS = "SHA256SUMS";
+
+export const PROGRAMS = ["ft-tracker", "ft-peer"] as const;
+export const TEXTS = ["README.md", "LICENSE", "CHANGELOG.md"] as const;
+
+const ENTRY_FILES = { "ft-tracker": ["tracker.ts"], "ft-peer": ["peer.ts", "lib/hasher.ts"] };
+/** How the programs are compiled for a release; the `build` scripts say the same. */
+export const BUILD_FLAGS = [
+  "--compile",
+  "--no-compile-autoload-bunfig",
+  "--no-compile-autoload-dotenv",
+  "--minify-syntax",
+  "--minify-whitespace",
+];
+/** Hashing, bundling and packing one target takes a core and some 700 MB. */
+const LANES = Math.min(2, availableParallelism());
+const RUNTIME_LIMIT = 256 * 1024 * 1024;
+const DOWNLOAD_MS = 600_000;
+/** The times of files: the first that a zip archive can say, and the last. */
+const FIRST_TIME = Date.UTC(1980, 0, 1) / 1000;
+const LAST_TIME = Date.UTC(2099, 11, 31) / 1000;
+
+export interface Target {
+  /** As in the archive's name. */
+  name: string;
+  /** The runtime's package. */
+  runtime: string;
+  /** What `describeBinary` says of its programs. */
+  binary: string;
+}
+
+const GLIBC = { x64: "/lib64/ld-linux-x86-64.so.2", arm64: "/lib/ld-linux-aarch64.so.1" };
+
+export const TARGETS: Target[] = [
+  { name: "linux-x64", runtime: "@oven/bun-linux-x64", binary: `ELF x86-64 ${GLIBC.x64}` },
+  { name: "linux-arm64", runtime: "@oven/bun-linux-aarch64", binary: `ELF aarch64 ${GLIBC.arm64}` },
+  { name: "linux-x64-musl", runtime: "@oven/bun-linux-x64-musl", binary: "ELF x86-64 /lib/ld-musl-x86_64.so.1" },
+  { name: "linux-arm64-musl", runtime: "@oven/bun-linux-aarch64-musl", binary: "ELF aarch64 /lib/ld-musl-aarch64.so.1" },
+  { name: "darwin-x64", runtime: "@oven/bun-darwin-x64", binary: "Mach-O x86-64" },
+  { name: "darwin-arm64", runtime: "@oven/bun-darwin-aarch64", binary: "Mach-O aarch64" },
+  { name: "windows-x64", runtime: "@oven/bun-windows-x64", binary: "PE x86-64" },
+  { name: "windows-arm64", runtime: "@oven/bun-windows-aarch64", binary: "PE aarch64" },
+];
+
+/** A release could not be made; nothing of it was written. */
+export class ReleaseError extends FtError {
+  constructor(message: string) {
+    super("release", message);
+  }
+}
+
+const isWindows = (target: Target) => target.name.startsWith("windows-");
+
+/** The file's name of a program on a target. */
+export function programFile(target: Target, program: string): string {
+  return isWindows(target) ? `${program}.exe` : program;
+}
+
+/** The name of an archive and of the one folder in it. */
+export function folderName(target: Target, version: string): string {
+  return `filetracker-${version}-${target.name}`;
+}
+
+export function archiveName(target: Target, version: string): string {
+  return folderName(target, version) + (isWindows(target) ? ".zip" : ".tar.gz");
+}
+
+/** Where each shell looks for the completions of a program, as a file's name. */
+export function completionFile(shell: Shell, program: string): string {
+  return { bash: `${program}.bash`, zsh: `_${program}`, fish: `${program}.fish`, powershell: `${program}.ps1` }[shell];
+}
+
+/**
+ * The time that every file gets: SOURCE_DATE_EPOCH, in seconds since 1970 (reproducible-builds.org), or 1980-01-01. A zip archive
+ * knows only even seconds.
+ */
+export function fileTime(epoch: string | undefined): Date {
+  const seconds = epoch === undefined || epoch === "" ? FIRST_TIME : /^\d{1,11}$/.test(epoch) ? Number(epoch) : Number.NaN;
+  if (seconds >= FIRST_TIME && seconds <= LAST_TIME) return new Date((seconds - (seconds % 2)) * 1000);
+  throw new UsageError(`SOURCE_DATE_EPOCH needs the seconds of a time from 1980 to 2099, not "${printable(epoch ?? "")}".`);
+}
+
+/** The files of an archive, in their order, below its one folder. */
+export function releaseFiles(target: Target, version: string, programs: Record<string, Bytes>): PackedFile[] {
+  const folder = folderName(target, version);
+  return [
+    ...PROGRAMS.map((program) => ({
+      path: `${folder}/${programFile(target, program)}`,
+      bytes: programs[program] ?? new Uint8Array(),
+      mode: 0o755,
+    })),
+    ...TEXTS.map((name) => ({ path: `${folder}/${name}`, bytes: new Uint8Array(readFileSync(join(ROOT, name))), mode: 0o644 })),
+    ...PROGRAMS.flatMap((program) =>
+      SHELLS.map((shell) => ({
+        path: `${folder}/completions/${completionFile(shell, program)}`,
+        bytes: new TextEncoder().encode(completionScript(shell, program)),
+        mode: 0o644,
+      })),
+    ),
+  ];
+}
+
+/** An archive as its target has it: a zip on Windows, a `.tar.gz` elsewhere. */
+export function pack(target: Target, files: PackedFile[], when: Date, level?: Parameters<typeof packZip>[2]): Promise<Bytes> {
+  return isWindows(target) ? Promise.resolve(packZip(files, when, level)) : packTarGz(files, when, level);
+}
+
+/** A compiled program as it goes into an archive: with a signature that macOS takes, if it is for macOS. */
+export function finished(program: string, bytes: Bytes): Bytes {
+  const isForMac = describeBinary(bytes).startsWith("Mach-O");
+  return isForMac && signatureFault(bytes) !== undefined ? signed(bytes, program) : bytes;
+}
+
+// ---------------------------------------------------------------- runtimes
+
+export interface LockedRuntime {
+  package: string;
+  version: string;
+  /** `sha512-` and the hash in base64, of the package's tarball. */
+  integrity: string;
+}
+
+/** What a lock file says of a target's runtime. Throws a `ReleaseError` when it does not say it, or of another version. */
+export function lockedRuntime(target: Target, lockText: string, version: string): LockedRuntime {
+  const lock = Bun.JSONC.parse(lockText) as { packages?: Record<string, unknown[]> };
+  const [id, , , integrity] = lock.packages?.[target.runtime] ?? [];
+  if (id !== `${target.runtime}@${version}` || typeof integrity !== "string" || !/^sha512-[\w+/]{86}==$/.test(integrity)) {
+    throw new ReleaseError(
+      `tests/runtimes/bun.lock has no hash of "${target.runtime}" ${version}. ` +
+        "Set that version in tests/runtimes/package.json and run there: bun install --lockfile-only",
+    );
+  }
+  return { package: target.runtime, version, integrity };
+}
+
+/** A runtime's tarball, from the folder where they are kept or downloaded; what does not match the lock is never given. */
+export async function runtimeTarball(
+  locked: LockedRuntime,
+  folder: string,
+  download: (locked: LockedRuntime) => Promise<Bytes>,
+): Promise<Bytes> {
+  const path = join(folder, `${locked.package.replace(/^.*\//, "")}-${locked.version}.tgz`);
+  if (existsSync(path)) {
+    const kept = await Bun.file(path).bytes();
+    if (integrityOf(kept) === locked.integrity) return kept;
+  }
+  const bytes = await download(locked);
+  const integrity = integrityOf(bytes);
+  if (integrity !== locked.integrity) {
+    throw new ReleaseError(
+      `The runtime "${locked.package}" ${locked.version} is not the one that tests/runtimes/bun.lock names: ` +
+        `its hash is ${integrity}, it should be ${locked.integrity}. Do not use it; find out who changed the package or the lock.`,
+    );
+  }
+  mkdirSync(folder, { recursive: true });
+  const part = `${path}.${process.pid}`;
+  writeFileSync(part, bytes);
+  renameSync(part, path);
+  return bytes;
+}
+
+/** The one executable in a runtime's tarball. */
+export async function executableOf(tarball: Bytes): Promise<Bytes> {
+  const isExecutable = ({ name }: { name: string }) => /^package\/bin\/bun(\.exe)?$/.test(name);
+  const [entry, ...more] = await unpackTar(Bun.gunzipSync(tarball), { strict: true, filter: isExecutable });
+  if (entry?.data === undefined || more.length > 0)
+    throw new ReleaseError("The runtime's package does not hold one executable.");
+  return entry.data;
+}
+
+function integrityOf(bytes: Bytes): string {
+  return `sha512-${new Bun.CryptoHasher("sha512").update(bytes).digest("base64")}`;
+}
+
+/** From where the package manager says that it is. What comes is not trusted. */
+async function download(locked: LockedRuntime): Promise<Bytes> {
+  const name = `${locked.package}@${locked.version}`;
+  const view = Bun.spawnSync([process.execPath, "pm", "view", name, "dist.tarball"], { cwd: ROOT, timeout: 60_000 });
+  const url = view.stdout.toString().trim();
+  if (view.exitCode !== 0 || !URL.canParse(url)) {
+    throw new ReleaseError(`Cannot find out where the runtime "${name}" is: ${printable(view.stderr.toString().trim())}`);
+  }
+  try {
+    const answer = await fetch(url, { signal: AbortSignal.timeout(DOWNLOAD_MS) });
+    if (!answer.ok) throw new Error(`the answer was ${answer.status}`);
+    const chunks: Uint8Array[] = [];
+    let size = 0;
+    for await (const chunk of answer.body ?? []) {
+      size += chunk.length;
+      if (size > RUNTIME_LIMIT) throw new Error(`it is larger than ${formatSize(RUNTIME_LIMIT)}`);
+      chunks.push(chunk);
+    }
+    return new Uint8Array(Buffer.concat(chunks));
+  } catch (error) {
+    throw new ReleaseError(
+      `Cannot download the runtime "${name}": ${printable(sentenceOf(error))}. Run the same command again.`,
+    );
+  }
+}
+
+// ---------------------------------------------------------------- one target, in a process of its own
+
+interface Made {
+  name: string;
+  size: number;
+  sha256: string;
+}
+
+/** Builds and packs one target into `folder`. */
+async function make(target: Target, folder: string): Promise<Made> {
+  const version = runtimeVersion();
+  const locked = lockedRuntime(target, readFileSync(LOCK, "utf8"), version);
+  const work = mkdtempSync(join(folder, "..", "work-"));
+  const runtime = join(work, "runtime");
+  writeFileSync(runtime, await executableOf(await runtimeTarball(locked, CACHE, download)));
+  chmodSync(runtime, 0o755);
+  const programs: Record<string, Bytes> = {};
+  for (const program of PROGRAMS) {
+    const outfile = join(work, programFile(target, program));
+    const how = [...BUILD_FLAGS, `--target=bun-${target.name}`, `--compile-executable-path=${runtime}`, `--outfile=${outfile}`];
+    // Where it is started, the compiler keeps what it has not finished.
+    const build = Bun.spawnSync([process.execPath, "build", ...how, ...ENTRY_FILES[program].map((file) => join(ROOT, file))], {
+      cwd: work,
+      env: { ...process.env, NODE_ENV: "production" },
+    });
+    if (build.exitCode !== 0)
+      throw new ReleaseError(`Cannot build ${program} for ${target.name}: ${build.stderr.toString().trim()}`);
+    programs[program] = finished(program, await Bun.file(outfile).bytes());
+  }
+  rmSync(work, { recursive: true });
+  const files = releaseFiles(target, project.version, programs);
+  const archive = await pack(target, files, fileTime(process.env.SOURCE_DATE_EPOCH));
+  const name = archiveName(target, project.version);
+  writeFileSync(join(folder, name), archive);
+  return { name, size: archive.length, sha256: new Bun.CryptoHasher("sha256").update(archive).digest("hex") };
+}
+
+/** The version that package.json names; a release is built by no other. */
+function runtimeVersion(): string {
+  return project.packageManager.replace(/^bun@/, "");
+}
+
+// ---------------------------------------------------------------- all of them
+
+/** The text of a sums file, as `sha256sum -c` reads it. */
+export function sumsText(made: { name: string; sha256: string }[]): string {
+  const lines = made.map(({ name, sha256 }) => `${sha256}  ${name}\n`);
+  return lines.sort((a, b) => (a.slice(66) < b.slice(66) ? -1 : 1)).join("");
+}
+
+async function release(targets: Target[], signal: AbortSignal): Promise<void> {
+  mkdirSync(DIST, { recursive: true });
+  const temporary = mkdtempSync(join(DIST, ".release-"));
+  try {
+    const folder = join(temporary, "release");
+    mkdirSync(folder);
+    const made: Made[] = [];
+    const waiting = [...targets];
+    const failed = new AbortController();
+    const lane = async () => {
+      for (let target = waiting.shift(); target !== undefined; target = waiting.shift()) {
+        const started = performance.now();
+        const one = await inChild(target, folder, AbortSignal.any([signal, failed.signal]));
+        made.push(one);
+        const seconds = ((performance.now() - started) / 1000).toFixed(1);
+        console.log(`${one.name.padEnd(44)} ${formatSize(one.size).padStart(8)}  ${one.sha256.slice(0, 16)}  ${seconds} s`);
+      }
+    };
+    const lanes = Array.from({ length: LANES }, () => lane());
+    try {
+      await Promise.all(lanes);
+    } finally {
+      failed.abort();
+      await Promise.allSettled(lanes);
+    }
+    writeFileSync(join(folder, SUMS), sumsText(made));
+    await check(folder, signal);
+    if (existsSync(RELEASE)) renameSync(RELEASE, join(temporary, "before"));
+    renameSync(folder, RELEASE);
+    console.log(`${made.length === 1 ? "One archive is" : `${made.length} archives are`} in dist/release.`);
+  } finally {
+    rmSync(temporary, { recursive: true, force: true });
+  }
+}
+
+/** One target in a process of its own: packing blocks, and what it took of memory is given back. */
+async function inChild(target: Target, folder: string, signal: AbortSignal): Promise<Made> {
+  if (signal.aborted) throw new CancelledError();
+  const command = [process.execPath, import.meta.path, "--into", folder, target.name];
+  const child = Bun.spawn(command, { cwd: ROOT, stdin: "ignore", stdout: "pipe", stderr: "pipe", signal });
+  const [out, err, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+  if (signal.aborted) throw new CancelledError();
+  if (code !== 0) throw new ReleaseError(err.trim() || `Making ${target.name} ended with exit code ${code}.`);
+  return JSON.parse(out) as Made;
+}
+
+/** Holds the finished archives against what they should be; throws a `ReleaseError` after the test has said what is wrong. */
+async function check(folder: string, signal: AbortSignal): Promise<void> {
+  const test = join(import.meta.dir, "release.e2e.test.ts");
+  const child = Bun.spawn([process.execPath, "test", test], {
+    cwd: ROOT,
+    env: { ...process.env, RELEASE_FOLDER: folder },
+    stdin: "ignore",
+    stdout: "inherit",
+    stderr: "inherit",
+    signal,
+  });
+  const code = await child.exited;
+  if (signal.aborted) throw new CancelledError();
+  if (code !== 0) throw new ReleaseError("The archives are not as they should be; nothing was put into dist/release.");
+}
+
+/** The targets of a command line; all of them when it names none. */
+export function chooseTargets(names: string[]): Target[] {
+  if (names.length === 0) return TARGETS;
+  for (const name of names) {
+    if (TARGETS.some((target) => target.name === name)) continue;
+    throw new UsageError(`"${printable(name)}" is not a target; there are ${TARGETS.map(({ name }) => name).join(", ")}.`);
+  }
+  return TARGETS.filter(({ name }) => names.includes(name));
+}
+
+async function main(argv: string[]): Promise<number> {
+  try {
+    const [option, folder, ...names] = argv;
+    if (option === "--into" && folder !== undefined) {
+      for (const target of chooseTargets(names)) console.log(JSON.stringify(await make(target, folder)));
+      return 0;
+    }
+    const targets = chooseTargets(argv);
+    fileTime(process.env.SOURCE_DATE_EPOCH);
+    if (Bun.version !== runtimeVersion()) {
+      throw new ReleaseError(
+        `This is Bun ${Bun.version}; a release is made by ${runtimeVersion()}: npx -y bun@${runtimeVersion()} run release`,
+      );
+    }
+    const stopped = new AbortController();
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => stopped.abort());
+    await release(targets, stopped.signal);
+    return 0;
+  } catch (error) {
+    console.error(sentenceOf(error));
+    if (error instanceof CancelledError) return 130;
+    return error instanceof UsageError ? 2 : 1;
+  }
+}
+
+if (import.meta.main) process.exit(await main(process.argv.slice(2)));
