@@ -7,33 +7,33 @@
 // exchange at a time. Nothing is written to disk: the index is what the peers that are online say.
 
 import { randomBytes } from "node:crypto";
-import { hostname, networkInterfaces } from "node:os";
-import { Catalog, type Member, type Seer } from "./lib/catalog.ts";
-import type { Channel } from "./lib/channel.ts";
-import { EXIT, err, exitCodeFor, numberOption, out, readArguments, runProgram, VERSION } from "./lib/cli.ts";
+import { hostname } from "node:os";
+import { addressFor, Catalog, type Member, type Seer } from "./lib/catalog.ts";
+import { BROKEN, type Channel } from "./lib/channel.ts";
+import { EXIT, err, exitCodeFor, numberOption, out, readArguments, runProgram, shellOption, VERSION } from "./lib/cli.ts";
+import { systemClock } from "./lib/clock.ts";
+import { completionScript } from "./lib/completion.ts";
+import { type Announcement, announce } from "./lib/discover.ts";
 import { ProtocolError, UsageError } from "./lib/error.ts";
+import { dialableFrom, likelyAddresses } from "./lib/interfaces.ts";
 import {
   basic,
+  type CallBack,
   DEFAULT_MAX_FILES,
   DEFAULT_TRACKER_PORT,
   encodeFromTracker,
   PASS_LIFETIME_S,
   PING_MS,
+  type Push,
   RESULTS_DEFAULT,
   SILENCE_MS,
   type ToTracker,
   TrackerInbox,
 } from "./lib/message.ts";
 import { PassOffice } from "./lib/pass.ts";
-import {
-  byteLength,
-  type FileName,
-  type FileRecord,
-  formatEndpoint,
-  isLoopback,
-  NAME_LIMIT,
-  parseAddress,
-} from "./lib/record.ts";
+import { Prober } from "./lib/probe.ts";
+import { Allowance } from "./lib/rate.ts";
+import { byteLength, type FileName, type FileRecord, formatEndpoint, isIPv6, NAME_LIMIT, parseAddress } from "./lib/record.ts";
 import { jsonLine, plural, printable } from "./lib/text.ts";
 import { dial, type Listener, listen } from "./lib/wire.ts";
 
@@ -42,27 +42,32 @@ export const USAGE = `ft-tracker: knows which peer on this network has which fil
 Usage: ft-tracker [options]
 
   --port N             port to listen on (default ${DEFAULT_TRACKER_PORT}; 0 takes a free one)
-  --host ADDRESS       address to listen on (default 0.0.0.0, every interface)
+  --host ADDRESS       address to listen on (default: every interface, IPv4 and IPv6)
   --name NAME          what peers see as this tracker's name (default: the host's name)
   --max-files N        files a peer may share (default ${DEFAULT_MAX_FILES})
   --max-peers N        peers online at once (default: as many as the system allows)
   --max-per-address N  connections from one address (default 32)
-  --no-announce        do not announce the tracker (this version never does)
+  --no-announce        do not announce the tracker on the network
   --json               one JSON object a line for each event
   --quiet              print errors only
+  --completions SHELL  completions for bash, zsh, fish or powershell
   --help               this text
   --version            the version
 
-Peers then run:  ft-peer ADDRESS   with one of the addresses printed at the start.
+Peers then run:  ft-peer   or, where announcements do not get through, ft-peer ADDRESS
+with one of the addresses printed at the start.
 Ctrl-C stops it; the peers come back by themselves when it is started again.`;
 
 export interface TrackerOptions {
   port: number;
-  host: string;
+  /** Undefined: every interface. */
+  host?: string | undefined;
   name: string;
   maxFiles: number;
   maxPeers: number;
   maxPerAddress: number;
+  /** Whether peers may find the tracker by DNS-SD. */
+  announce?: boolean;
   /** Called with everything that happens. */
   report(event: TrackerEvent): void;
   /** Milliseconds since 1970. */
@@ -86,7 +91,9 @@ const TIMING: Timing = { acceptance: 10_000, idle: 2 * PING_MS, firstProbe: 30_0
 /** How long the peers may take to hear that the tracker stops. */
 const FAREWELL_MS = 2_000;
 const PROBE_FAILURES = 2;
-const PROBE_TIMEOUT_MS = 3_000;
+/** Connect-backs a second that a peer may ask for, and that it may be asked for, after a burst. */
+const CALLS = 8;
+const CALLS_BURST = 64;
 /** Requests a second a peer may make, after a burst. */
 const RATE = 50;
 const BURST = 200;
@@ -97,9 +104,10 @@ const WAITING_LIMIT = 64 * 1024;
 
 export type TrackerEvent =
   | { event: "listening"; address: string; port: number }
-  | { event: "addresses"; addresses: string[] }
+  | { event: "addresses"; addresses: string[]; announced: boolean }
   | { event: "joined"; id: string; address: string; port: number; files: number; agent: string; profile: string; peers: number }
   | { event: "updated"; id: string; address: string; port: number; files: number }
+  | { event: "unreachable"; id: string; address: string; port: number; reason: string }
   | { event: "left"; id: string; address: string; port: number; reason: string; peers: number }
   | { event: "refused"; address: string; code: string; reason: string }
   | { event: "stopped" };
@@ -112,6 +120,19 @@ export interface Tracker {
   stop(): Promise<void>;
 }
 
+/** An FT/2 peer that is online, as the others' conversations see it. */
+interface Presence {
+  /** What it was told as its session. */
+  readonly session: string;
+  readonly seer: Seer;
+  /** Connect-backs that it asks for, and that it is asked for. */
+  readonly asks: Allowance;
+  readonly asked: Allowance;
+  tell(push: Push): void;
+  /** Its new connection is here: this one ends without a trace. */
+  replace(): void;
+}
+
 /** Starts a tracker. Throws a sentence when it cannot listen. */
 export function startTracker(options: TrackerOptions): Tracker {
   const { report, now = Date.now } = options;
@@ -122,6 +143,8 @@ export function startTracker(options: TrackerOptions): Tracker {
   const conversations = new Map<Channel, () => void>();
   let onLastClosed: (() => void) | undefined;
   const probes = new Map<string, ReturnType<typeof setTimeout>>();
+  const prober = new Prober(dial);
+  const online = new Map<string, Presence>();
   let stopping = false;
 
   const listener: Listener = listen({
@@ -138,19 +161,37 @@ export function startTracker(options: TrackerOptions): Tracker {
       return encodeFromTracker({ verb: "ERROR", code, words });
     },
   });
-  report({ event: "listening", address: listener.address, port: listener.port });
-  report({ event: "addresses", addresses: addressesToType(options.host, listener.port) });
+  const { address, port } = listener;
+  report({ event: "listening", address, port });
+  const { host, name, announce: announced } = options;
+  const tellAddresses = (all: string[]) => {
+    const addresses = all.map((address) => (port === DEFAULT_TRACKER_PORT ? address : formatEndpoint({ address, port })));
+    if (!stopping) report({ event: "addresses", addresses, announced: announced === true });
+  };
+  if (host === undefined || host === "::" || host === "0.0.0.0") {
+    // On 0.0.0.0 nobody gets in by IPv6.
+    void likelyAddresses().then((all) => tellAddresses(all.filter((address) => host !== "0.0.0.0" || !isIPv6(address))));
+  } else tellAddresses([host]);
+  const announcement: Announcement | undefined = announced
+    ? announce({ name, port, version: VERSION, host: address })
+    : undefined;
 
   /** One connection, from its first byte to its last. */
   function converse(channel: Channel): void {
     const { address } = channel.remote;
     const seer: Seer = { address, via: channel.local.address };
     const inbox = new TrackerInbox(options.maxFiles);
-    const bucket = { tokens: BURST, at: performance.now() };
+    const requests = new Allowance(RATE, BURST, systemClock);
     let agent = "";
+    /** The session that it says it had. */
+    let former = "";
+    /** The port that was tried, or is being tried. */
+    let triedPort = 0;
+    let trying = false;
     let member: Member | undefined;
     /** The FT/1 peers that this connection has registered. */
     const registered = new Set<string>();
+    let heard = false;
     let greeted = false;
     let ignored = false;
     /** Nothing more is read: what is still to be sent is sent, then it closes. */
@@ -165,6 +206,7 @@ export function startTracker(options: TrackerOptions): Tracker {
     channel.limit({ deadline: timing.acceptance });
     channel.start({
       data: (chunk) => {
+        heard = true;
         inbox.push(chunk);
         readOn();
         clearTimeout(silence);
@@ -185,7 +227,9 @@ export function startTracker(options: TrackerOptions): Tracker {
           readOn();
         }
         leave(reason === "" ? "closed its connection" : reason);
-        if (member === undefined && !over && reason !== "") refused("not-accepted", `It shared nothing: ${reason}.`);
+        // Who tries several ways to get here hangs up on all but one.
+        const lost = reason === BROKEN && !heard;
+        if (member === undefined && !over && reason !== "" && !lost) refused("not-accepted", `It shared nothing: ${reason}.`);
         // Also in the middle of answering: nobody that is gone may come back by what it had still to say.
         over = true;
         conversations.delete(channel);
@@ -204,7 +248,7 @@ export function startTracker(options: TrackerOptions): Tracker {
         while (!over && takeToken()) {
           const message = inbox.next();
           if (message === undefined) return;
-          bucket.tokens -= 1;
+          requests.take();
           answer(message);
         }
         if (inbox.waiting > WAITING_LIMIT) throw new ProtocolError("too-fast", `More than ${RATE} requests a second.`);
@@ -218,10 +262,7 @@ export function startTracker(options: TrackerOptions): Tracker {
     function takeToken(): boolean {
       if (turn !== undefined) return false;
       if (member?.profile !== 2 || inbox.waiting === 0) return true;
-      const at = performance.now();
-      bucket.tokens = Math.min(BURST, bucket.tokens + ((at - bucket.at) / 1000) * RATE);
-      bucket.at = at;
-      if (bucket.tokens >= 1) return true;
+      if (requests.left) return true;
       turn = setTimeout(() => {
         turn = undefined;
         readOn();
@@ -239,7 +280,7 @@ export function startTracker(options: TrackerOptions): Tracker {
       switch (message.verb) {
         case "HELLO":
           if (message.profile === 1) greetBasic();
-          else greet(message.agent);
+          else greet(message);
           break;
         case "FILES":
           if (message.profile === 1) acceptBasic(message.records);
@@ -264,6 +305,9 @@ export function startTracker(options: TrackerOptions): Tracker {
           break;
         case "KNOWN":
           reply({ verb: catalog.known(message.address) ? "YES" : "NO" });
+          break;
+        case "CONNECT":
+          connectBack(message);
           break;
         case "PING":
           reply({ verb: "PONG" });
@@ -295,9 +339,13 @@ export function startTracker(options: TrackerOptions): Tracker {
       channel.send(basic.hi);
     }
 
-    function greet(said: string): void {
-      agent = said;
-      const hi = encodeFromTracker({ verb: "HI", name: options.name, max: options.maxFiles, key: office.key, you: address });
+    function greet(hello: Extract<ToTracker, { verb: "HELLO"; profile: 2 }>): void {
+      agent = hello.agent;
+      former = hello.session ?? "";
+      seer.extras = hello.extras === true;
+      const { maxFiles: max } = options;
+      const announced = hello.extras ? { announced: announcement !== undefined } : {};
+      const hi = encodeFromTracker({ verb: "HI", name, max, key: office.key, you: address, ...announced });
       channel.send(greeted ? hi.slice(basic.hi.length) : hi);
     }
 
@@ -314,17 +362,81 @@ export function startTracker(options: TrackerOptions): Tracker {
         tooLate();
         return;
       }
+      const formerId = member === undefined ? replaceFormer() : undefined;
       if (member === undefined && isFull()) return;
       const renewed = member !== undefined;
-      const id = member?.id ?? randomBytes(8).toString("hex");
+      const id = member?.id ?? formerId ?? randomBytes(8).toString("hex");
       member ??= { id, profile: 2, address, agent, since: new Date(now()).toISOString(), port };
       member.port = port;
       catalog.put(member, records);
+      const { session } = online.get(id) ?? beOnline(id);
       channel.limit({ deadline: undefined, idle: timing.idle });
       const expires = Math.floor(now() / 1000) + PASS_LIFETIME_S;
       const pass = office.issue({ id, address, expires });
-      reply({ verb: "WELCOME", id, pass, peers: catalog.peers, files: catalog.files });
+      const extras = seer.extras ? { session } : {};
+      reply({ verb: "WELCOME", id, pass, peers: catalog.peers, files: catalog.files, ...extras });
       arrived(member, records.length, renewed);
+      void tryPort();
+    }
+
+    function beOnline(id: string): Presence {
+      const presence: Presence = {
+        session: `${id}.${randomBytes(16).toString("base64url")}`,
+        seer,
+        asks: new Allowance(CALLS, CALLS_BURST, systemClock),
+        asked: new Allowance(CALLS, CALLS_BURST, systemClock),
+        tell: reply,
+        replace: () => {
+          leave("is back by another connection");
+          member = undefined;
+          over = true;
+          channel.destroy();
+        },
+      };
+      online.set(id, presence);
+      return presence;
+    }
+
+    /** A peer whose connection broke may be back before that was noticed here: nobody is online twice. Gives the id that it had. */
+    function replaceFormer(): string | undefined {
+      const [id = ""] = former.split(".");
+      const presence = online.get(id);
+      if (presence === undefined || presence.session !== former) return undefined;
+      presence.replace();
+      return id;
+    }
+
+    /** Tries the port of the peer's records, once for each that it has had, and says how it went. */
+    async function tryPort(): Promise<void> {
+      if (member === undefined || trying || member.port === triedPort) return;
+      const { id, port } = member;
+      triedPort = port;
+      trying = true;
+      catalog.setReach(id, undefined);
+      const reach = await prober.reach({ address: dialableFrom(seer.via, address), port });
+      trying = false;
+      if (member === undefined || over) return;
+      if (member.port !== port) return tryPort();
+      if (reach === undefined) return;
+      catalog.setReach(id, reach.reachable);
+      reply({ verb: "REACH", ...reach });
+      if (!reach.reachable) report({ event: "unreachable", id, address, port, reason: reach.reason });
+    }
+
+    /** Tells a holder, where this peer sees one, that this peer asks to be connected to. */
+    function connectBack({ address: at, port, token }: CallBack): void {
+      const holder = catalog.at({ address: at, port }, seer);
+      const presence = holder === undefined ? undefined : online.get(holder.id);
+      const self = member === undefined ? undefined : online.get(member.id);
+      if (presence === undefined || self === undefined || member === undefined || presence === self)
+        reply({ verb: "NOT FOUND" });
+      else if (!self.asks.take() || !presence.asked.take()) {
+        const words = `More than ${CALLS} connections a second are asked for; try again later.`;
+        reply({ verb: "ERROR", code: "too-many-connects", words });
+      } else {
+        presence.tell({ verb: "CONNECT", address: addressFor(member, presence.seer), port: member.port, token });
+        reply({ verb: "OK" });
+      }
     }
 
     /** FT/1: the list is everything this connection has said so far. Records of several ports are several peers. */
@@ -436,6 +548,7 @@ export function startTracker(options: TrackerOptions): Tracker {
 
   function remove(id: string, reason: string): void {
     const member = catalog.leave(id);
+    online.delete(id);
     clearTimeout(probes.get(id));
     probes.delete(id);
     if (member === undefined) return;
@@ -446,15 +559,9 @@ export function startTracker(options: TrackerOptions): Tracker {
   /** FT/1: a bare connect and close tells whether the peer is still there. */
   function probeLater(member: Member, delay: number, failures: number): void {
     const timer = setTimeout(async () => {
-      const alive = await dial(member, { timeoutMs: PROBE_TIMEOUT_MS }).then(
-        (channel) => {
-          channel.finish();
-          return true;
-        },
-        () => false,
-      );
+      const reach = await prober.reach(member);
       if (probes.get(member.id) !== timer || stopping) return;
-      const failed = alive ? 0 : failures + 1;
+      const failed = reach === undefined ? failures : reach.reachable ? 0 : failures + 1;
       if (failed >= PROBE_FAILURES) remove(member.id, "its port does not answer");
       else probeLater(member, timing.probe, failed);
     }, delay);
@@ -462,8 +569,8 @@ export function startTracker(options: TrackerOptions): Tracker {
   }
 
   return {
-    address: listener.address,
-    port: listener.port,
+    address,
+    port,
     catalog,
     stop: async () => {
       stopping = true;
@@ -474,24 +581,11 @@ export function startTracker(options: TrackerOptions): Tracker {
         if (conversations.size === 0) resolve();
       });
       for (const dismiss of conversations.values()) dismiss();
-      await Promise.race([closed, Bun.sleep(FAREWELL_MS)]);
+      await Promise.race([Promise.all([closed, announcement?.stop()]), Bun.sleep(FAREWELL_MS)]);
       for (const channel of conversations.keys()) channel.destroy();
       report({ event: "stopped" });
     },
   };
-}
-
-/** The addresses that somebody on the network can type to reach a listener on `host`, private networks first. */
-function addressesToType(host: string, port: number): string[] {
-  const withPort = (address: string) => (port === DEFAULT_TRACKER_PORT ? address : formatEndpoint({ address, port }));
-  if (host !== "0.0.0.0" && host !== "::") return [withPort(host)];
-  const addresses: string[] = [];
-  for (const network of Object.values(networkInterfaces()).flat()) {
-    const address = parseAddress(network?.address ?? "");
-    if (network === undefined || address === undefined || isLoopback(address)) continue;
-    if (network.family === "IPv4" || (host === "::" && !address.startsWith("fe80:"))) addresses.push(address);
-  }
-  return addresses.map(withPort);
 }
 
 /** An event as a line for a person. */
@@ -501,9 +595,9 @@ function describe(event: TrackerEvent): string {
     case "listening":
       return `ft-tracker ${VERSION} listening on ${formatEndpoint(event)}`;
     case "addresses":
-      return event.addresses.length === 0
-        ? "This machine has no network address now; peers on it can run: ft-peer 127.0.0.1"
-        : `Peers on this network can run: ${event.addresses.map((address) => `ft-peer ${address}`).join("   or: ")}`;
+      return describeAddresses(event);
+    case "unreachable":
+      return `${time}  blocked  ${formatEndpoint(event)}: its port does not let others in (${printable(event.reason)}); it will connect to them instead`;
     case "joined":
       return `${time}  joined   ${formatEndpoint(event)}, ${plural(event.files, "file")}, ${printable(event.agent)} (${plural(event.peers, "peer")} online)`;
     case "updated":
@@ -519,6 +613,13 @@ function describe(event: TrackerEvent): string {
   }
 }
 
+function describeAddresses({ addresses, announced }: Extract<TrackerEvent, { event: "addresses" }>): string {
+  const plain = announced ? "ft-peer   or, with the address: " : "";
+  if (addresses.length > 0)
+    return `Peers on this network can run: ${plain}${addresses.map((one) => `ft-peer ${one}`).join("   or: ")}`;
+  return `This machine has no network address now; peers on it can run: ${plain}ft-peer 127.0.0.1`;
+}
+
 /** The options of a command line; throws a `UsageError`. Only a text when that is all that was asked for. */
 export function parseOptions(
   argv: string[],
@@ -527,7 +628,7 @@ export function parseOptions(
     argv,
     {
       port: { type: "string", default: String(DEFAULT_TRACKER_PORT) },
-      host: { type: "string", default: "0.0.0.0" },
+      host: { type: "string" },
       name: { type: "string", default: hostname() },
       "max-files": { type: "string", default: String(DEFAULT_MAX_FILES) },
       "max-peers": { type: "string", default: "1000000" },
@@ -535,18 +636,20 @@ export function parseOptions(
       "no-announce": { type: "boolean", default: false },
       json: { type: "boolean", default: false },
       quiet: { type: "boolean", default: false },
+      completions: { type: "string" },
       help: { type: "boolean", default: false },
       version: { type: "boolean", default: false },
     },
     "ft-tracker",
   );
   if (values.help) return { text: USAGE };
+  if (values.completions !== undefined) return { text: completionScript(shellOption(values.completions), "ft-tracker") };
   if (values.version) return { text: `ft-tracker ${VERSION}` };
   if (positionals[0] !== undefined) {
     throw new UsageError(`"${printable(positionals[0])}" is not an option. Try: ft-tracker --help`);
   }
-  const host = parseAddress(values.host);
-  if (host === undefined) {
+  const host = values.host === undefined ? undefined : parseAddress(values.host);
+  if (values.host !== undefined && host === undefined) {
     throw new UsageError(`--host needs an IP address of this machine, not "${printable(values.host)}".`);
   }
   if (values.name === "" || byteLength(values.name) > NAME_LIMIT) {
@@ -560,6 +663,7 @@ export function parseOptions(
       maxFiles: numberOption("--max-files", values["max-files"], 1, 10_000),
       maxPeers: numberOption("--max-peers", values["max-peers"], 1, 1_000_000),
       maxPerAddress: numberOption("--max-per-address", values["max-per-address"], 1, 1_000_000),
+      announce: !values["no-announce"],
     },
     json: values.json,
     quiet: values.quiet,

@@ -1,7 +1,15 @@
 // The tracker's table: who is online, and a hash table from file name to records. No sockets, no clock of its own.
 
 import { formatFoundRecord, type Page, type PeerLine, type Profile } from "./message.ts";
-import { type Address, escapeField, type FileName, type FileRecord, formatRecordAround, isLoopback } from "./record.ts";
+import {
+  type Address,
+  type Endpoint,
+  escapeField,
+  type FileName,
+  type FileRecord,
+  formatRecordAround,
+  isLoopback,
+} from "./record.ts";
 
 /** An accepted peer. Its address is the one the tracker saw, whatever the peer wrote. */
 export interface Member {
@@ -13,12 +21,16 @@ export interface Member {
   readonly since: string;
   /** The port of all its records. */
   port: number;
+  /** Whether the tracker could connect to that port; undefined until it has tried. */
+  reach?: boolean | undefined;
 }
 
 /** Who asks, and the tracker's own address on that connection: peers on the tracker's machine are reached there. */
 export interface Seer {
   address: Address;
   via: Address;
+  /** It knows what `reach` means. */
+  extras?: boolean;
 }
 
 interface Entry {
@@ -45,8 +57,8 @@ export class Catalog {
   readonly #names = new Map<FileName, Entry[]>();
   readonly #roots = new Map<string, Entry[]>();
   readonly #shelves = new Map<string, Shelf>();
-  /** How many members come from an address. */
-  readonly #addresses = new Map<Address, number>();
+  /** Who comes from an address. */
+  readonly #addresses = new Map<Address, Shelf[]>();
   #files = 0;
 
   /** Peers online. */
@@ -65,7 +77,7 @@ export class Catalog {
     if (shelf === undefined) {
       shelf = { member, entries: new Map(), parts: 0, bytes: 0 };
       this.#shelves.set(member.id, shelf);
-      this.#addresses.set(member.address, (this.#addresses.get(member.address) ?? 0) + 1);
+      list(this.#addresses, member.address, shelf);
     } else {
       for (const entry of shelf.entries.values()) this.#unlist(entry);
       shelf.member.port = member.port;
@@ -107,11 +119,26 @@ export class Catalog {
     if (shelf === undefined) return undefined;
     for (const entry of shelf.entries.values()) this.#unlist(entry);
     this.#shelves.delete(id);
-    const { address } = shelf.member;
-    const others = (this.#addresses.get(address) ?? 1) - 1;
-    if (others === 0) this.#addresses.delete(address);
-    else this.#addresses.set(address, others);
+    unlist(this.#addresses, shelf.member.address, shelf);
     return shelf.member;
+  }
+
+  /** Notes whether a peer's port could be connected to; undefined when that is not known any more. */
+  setReach(id: string, reach: boolean | undefined): void {
+    const shelf = this.#shelves.get(id);
+    if (shelf !== undefined) shelf.member.reach = reach;
+  }
+
+  /** The FT/2 peer that is where a record, as somebody was shown it, says. */
+  at({ address, port }: Endpoint, seer: Seer): Member | undefined {
+    const isIt = ({ member }: Shelf) => member.profile === 2 && member.port === port;
+    const found = this.#addresses.get(address)?.find(isIt)?.member;
+    if (found !== undefined || address !== seer.via) return found;
+    for (const [place, shelves] of this.#addresses) {
+      const own = isLoopback(place) ? shelves.find(isIt) : undefined;
+      if (own !== undefined) return own.member;
+    }
+    return undefined;
   }
 
   has(id: string): boolean {
@@ -125,11 +152,8 @@ export class Catalog {
 
   /** The FT/1 peers, of one address or of all; they hold no connection that could tell when they go. */
   basicMembers(address?: Address): Member[] {
-    const members: Member[] = [];
-    for (const { member } of this.#shelves.values()) {
-      if (member.profile === 1 && (address === undefined || member.address === address)) members.push(member);
-    }
-    return members;
+    const shelves = address === undefined ? [...this.#shelves.values()] : (this.#addresses.get(address) ?? []);
+    return shelves.flatMap(({ member }) => (member.profile === 1 ? [member] : []));
   }
 
   /** FT/2: the answer lines for an exact file name. */
@@ -138,12 +162,19 @@ export class Catalog {
     return entries.slice(0, limit).map((entry) => lineFor(entry, seer));
   }
 
-  /** FT/1: the same, five fields a line. An FT/1 peer could not tell an unfinished file from a whole one. */
+  /**
+   * FT/1: the same, five fields a line. An FT/1 peer could not tell an unfinished file from a whole one, and does not know what
+   * an IPv6 address is unless it came from one.
+   */
   searchBasic(name: FileName, seer: Seer, limit: number): string[] {
-    const entries = (this.#names.get(name) ?? []).filter(({ record }) => !record.part);
-    return entries
-      .slice(0, limit)
-      .map(({ holder, record }) => formatFoundRecord({ ...record, address: addressFor(holder.member, seer) }));
+    const lines: string[] = [];
+    for (const { holder, record } of this.#names.get(name) ?? []) {
+      const address = addressFor(holder.member, seer);
+      if (lines.length >= limit) break;
+      if (record.part || (address.includes(":") && !seer.address.includes(":"))) continue;
+      lines.push(formatFoundRecord({ ...record, address }));
+    }
+    return lines;
   }
 
   /** A page of the records of one content, whatever its holders call it. */
@@ -178,9 +209,19 @@ export class Catalog {
     for (const { member, entries, parts, bytes } of this.#shelves.values()) {
       if (lines.length >= limit) break;
       if (at++ < offset) continue;
-      const { id, port, agent, since } = member;
+      const { id, port, agent, since, reach } = member;
       const bounded = Math.min(bytes, Number.MAX_SAFE_INTEGER);
-      lines.push({ id, address: addressFor(member, seer), port, files: entries.size - parts, bytes: bounded, agent, since });
+      const address = addressFor(member, seer);
+      lines.push({
+        id,
+        address,
+        port,
+        files: entries.size - parts,
+        bytes: bounded,
+        agent,
+        since,
+        ...(seer.extras ? { reach } : {}),
+      });
     }
     return lines;
   }
@@ -188,7 +229,9 @@ export class Catalog {
   #shelve(shelf: Shelf, record: FileRecord): void {
     const old = shelf.entries.get(record.name);
     if (old !== undefined) this.#unlist(old);
-    const own = { ...record, address: shelf.member.address, port: shelf.member.port };
+    const { unreachable: _, ...said } = record;
+    // Whether its holder can be reached is the tracker's word alone, and comes last.
+    const own = { ...said, address: shelf.member.address, port: shelf.member.port };
     const [before, after] = formatRecordAround(own);
     const entry: Entry = { holder: shelf, record: own, before, after };
     shelf.entries.set(record.name, entry);
@@ -214,22 +257,24 @@ export class Catalog {
   }
 }
 
-function list<Key>(index: Map<Key, Entry[]>, key: Key, entry: Entry): void {
-  const entries = index.get(key);
-  if (entries === undefined) index.set(key, [entry]);
-  else entries.push(entry);
+function list<Key, Item>(index: Map<Key, Item[]>, key: Key, item: Item): void {
+  const items = index.get(key);
+  if (items === undefined) index.set(key, [item]);
+  else items.push(item);
 }
 
-function unlist<Key>(index: Map<Key, Entry[]>, key: Key, entry: Entry): void {
-  const entries = index.get(key) ?? [];
-  entries.splice(entries.indexOf(entry), 1);
-  if (entries.length === 0) index.delete(key);
+function unlist<Key, Item>(index: Map<Key, Item[]>, key: Key, item: Item): void {
+  const items = index.get(key) ?? [];
+  items.splice(items.indexOf(item), 1);
+  if (items.length === 0) index.delete(key);
 }
 
 function lineFor({ holder, before, after }: Entry, seer: Seer): string {
-  return before + escapeField(addressFor(holder.member, seer)) + after;
+  const line = before + escapeField(addressFor(holder.member, seer)) + after;
+  return seer.extras && holder.member.reach === false ? `${line.slice(0, -1)};reach=no>` : line;
 }
 
-function addressFor(member: Member, seer: Seer): Address {
+/** A member's address as somebody is told it. */
+export function addressFor(member: Pick<Member, "address">, seer: Seer): Address {
   return isLoopback(member.address) && !isLoopback(seer.address) ? seer.via : member.address;
 }

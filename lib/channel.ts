@@ -2,6 +2,9 @@
 
 import type { Endpoint } from "./record.ts";
 
+/** Why a channel closed that nobody ended in order. */
+export const BROKEN = "the connection broke";
+
 /** What happens on a channel. All are called synchronously; none may throw. */
 export interface ChannelHandlers {
   data(chunk: Uint8Array): void;

@@ -19,17 +19,23 @@
 // rest of the line, not escaped.
 //
 //     peer → tracker, one connection for as long as the peer is online
-//       HELLO FT/2 agent=…            → HI FT/2 name=… max=… key=… you=…
-//       FILES n port=p, n records     → WELCOME id=… pass=… peers=… files=…   (later again: a new list, a new pass)
+//       HELLO FT/2 agent=… extras=1 session=…   → HI FT/2 name=… max=… key=… you=… announced=yes|no
+//       FILES n port=p, n records     → WELCOME id=… pass=… peers=… files=… session=…   (later again: a new list, a new pass)
+//                                       Who says the session of an earlier WELCOME takes the place of that connection.
+//                                       announced=, session=, and reach= in records and WHO, come to those who said extras=1.
 //       ADD <record>  ·  DROP name    → OK  ·  NOT FOUND (no such record)  ·  ERROR last-file
 //                                       A record with part=1 comes by ADD only, and is not counted among the files of the peer.
 //       SEARCH: name                  → FOUND: n, n records  ·  NOT FOUND
 //       LIST id=… root=… offset=… limit=…  → the same; of one peer, of one content, or everything
-//       WHO offset=… limit=…          → PEERS: n, n lines id=… address=… port=… files=… bytes=… agent=… since=…
+//       WHO offset=… limit=…          → PEERS: n, n lines id=… address=… port=… files=… bytes=… agent=… since=… reach=yes|no
 //       KNOWN address                 → YES  ·  NO
+//       CONNECT address=… port=… token=…   → OK  ·  NOT FOUND (no such peer)  ·  ERROR too-many-connects
 //       PING                          → PONG
 //       BYE                           → BYE, close
-//     tracker → peer, between replies:  NOTICE words  (what else comes there is for later versions, and is passed over)
+//     tracker → peer, between replies (what else comes there is for later versions, and is passed over)
+//       NOTICE words
+//       REACH yes  ·  REACH no reason=…    whether the tracker could connect to the peer's port, once after it joined
+//       CONNECT address=… port=… token=…   a peer there asks to be connected to
 //     peer → peer
 //       HELLO FT/2 pass=…             → HI FT/2
 //       DOWNLOAD root=…|name=… offset=… length=…   → FILE: length=n size=total, n raw bytes  ·  BUSY position=k  ·  NOT FOUND  ·  ERROR
@@ -42,7 +48,13 @@
 // not-here. BUSY: all slots are taken and position is the place in the queue; who asks again every second or so keeps the place,
 // and the slot, once it is free. While others wait, a slot goes to the next after ten seconds.
 //
-// A record is <name,type,size,DD/MM/YY,address,port;v=2;mtime=…;root=…;part=1>. Replies come in the order of the requests, which may
+// Connect-back, for a holder whose firewall lets nobody in. The downloader makes up a token and asks its tracker with CONNECT and
+// the holder's address and port; the tracker tells the holder, with the address that it sees of the downloader and the port of the
+// downloader's records; the holder dials there and says HELLO FT/2 token=…. From there on it is as if the downloader had dialled:
+// it says HELLO FT/2 pass=… and asks. A token is good once, for a few seconds, with the peer that made it up.
+//
+// A record is <name,type,size,DD/MM/YY,address,port;v=2;mtime=…;root=…;part=1;reach=no>; the tracker alone says reach=no, of a
+// holder that it could not connect to. Addresses are published without zones: who is told a link-local one uses its own. Replies come in the order of the requests, which may
 // be pipelined. What is not accepted gets no answer: FILES 0, and every request before FILES. A tracker that has already
 // answered `HELLO` with `HI` and then sees ` FT/2 …` follow completes its line, so the bytes are the same however they were cut.
 
@@ -51,6 +63,7 @@ import { decodeText, Frame } from "./frame.ts";
 import { HASH } from "./merkle.ts";
 import {
   type Address,
+  type Endpoint,
   escapeField,
   escapeValue,
   type FileName,
@@ -81,6 +94,9 @@ export const PASS_LIFETIME_S = 3600;
 export const RESULTS_DEFAULT = 200;
 export const RESULTS_LIMIT = 2000;
 
+/** It is said to a third peer as it is, so that there is nothing else that it could mean. */
+const TOKEN = /^[\w-]{1,64}$/;
+
 /** Characters of an agent that are kept: it comes back in a line of WHO. */
 const AGENT_LIMIT = 64;
 
@@ -102,11 +118,19 @@ export interface PeerLine {
   agent: string;
   /** ISO 8601 UTC. */
   since: string;
+  /** Whether the tracker could connect to its port; undefined until that is known. */
+  reach?: boolean | undefined;
+}
+
+/** Somebody to connect to, and what to say there. */
+export interface CallBack extends Endpoint {
+  token: string;
 }
 
 export type ToTracker =
   | { verb: "HELLO"; profile: 1 }
-  | { verb: "HELLO"; profile: 2; agent: string }
+  /** `extras`: it knows what later versions added to answers. */
+  | { verb: "HELLO"; profile: 2; agent: string; extras?: boolean; session?: string | undefined }
   | { verb: "FILES"; profile: 1; records: FileRecord[] }
   | { verb: "FILES"; profile: 2; port: number; records: FileRecord[] }
   | { verb: "ADD"; record: FileRecord }
@@ -115,13 +139,15 @@ export type ToTracker =
   | ({ verb: "LIST"; id?: string; root?: string } & Page)
   | ({ verb: "WHO" } & Page)
   | { verb: "KNOWN"; address: Address }
+  | ({ verb: "CONNECT" } & CallBack)
   | { verb: "PING" }
   | { verb: "BYE" }
   | { verb: "UNKNOWN"; word: string };
 
 export type FromTracker =
-  | { verb: "HI"; name: string; max: number; key: string; you: Address }
-  | { verb: "WELCOME"; id: string; pass: string; peers: number; files: number }
+  /** `announced`: whether it can be found by DNS-SD, as far as it says. */
+  | { verb: "HI"; name: string; max: number; key: string; you: Address; announced?: boolean | undefined }
+  | { verb: "WELCOME"; id: string; pass: string; session?: string | undefined; peers: number; files: number }
   | { verb: "OK" }
   | { verb: "FOUND"; records: FileRecord[] }
   | { verb: "NOT FOUND" }
@@ -132,11 +158,17 @@ export type FromTracker =
   | { verb: "BYE" }
   | { verb: "ERROR"; code: string; words: string }
   | { verb: "NOTICE"; words: string }
+  | { verb: "REACH"; reachable: boolean; reason: string }
+  | ({ verb: "CONNECT" } & CallBack)
   | { verb: "UNKNOWN"; word: string };
+
+/** What a tracker says without being asked. */
+export type Push = Extract<FromTracker, { verb: "NOTICE" | "REACH" | "CONNECT" }>;
 
 /** A name that is asked for may be any text: what is not on the list is not found, whatever it looks like. */
 export type ToHolder =
-  | { verb: "HELLO"; pass: string }
+  /** With a pass from who wants something; with a token from who was asked to connect back. */
+  | { verb: "HELLO"; pass: string; token?: string | undefined }
   | { verb: "DOWNLOAD"; profile: 1; name: string; size?: number; spaced: boolean }
   | { verb: "DOWNLOAD"; profile: 2; root?: string; name?: string; offset: number; length?: number }
   | { verb: "TREE"; root: string; piece: number }
@@ -162,7 +194,7 @@ export type FromHolder =
 export function encodeToTracker(message: Exclude<ToTracker, { profile: 1 } | { verb: "UNKNOWN" }>): string {
   switch (message.verb) {
     case "HELLO":
-      return `HELLO FT/2 agent=${escapeValue(message.agent)}\n`;
+      return `HELLO FT/2 agent=${escapeValue(message.agent)}${message.extras ? " extras=1" : ""}${valueIf("session", message.session)}\n`;
     case "FILES": {
       const lines = message.records.map((record) => `${formatRecord(record)}\n`);
       return `FILES ${message.records.length} port=${message.port}\n${lines.join("")}`;
@@ -182,12 +214,18 @@ export function encodeToTracker(message: Exclude<ToTracker, { profile: 1 } | { v
       return `WHO ${encodePage(message)}\n`;
     case "KNOWN":
       return `KNOWN ${escapeField(message.address)}\n`;
+    case "CONNECT":
+      return encodeCallBack(message);
     case "PING":
     case "BYE":
       return `${message.verb}\n`;
     default:
       return message satisfies never;
   }
+}
+
+function encodeCallBack({ address, port, token }: CallBack): string {
+  return `CONNECT address=${escapeValue(address)} port=${port} token=${token}\n`;
 }
 
 function encodePage({ offset, limit }: Page): string {
@@ -200,9 +238,9 @@ export function encodeFromTracker(
 ): string {
   switch (message.verb) {
     case "HI":
-      return `HI FT/2 name=${escapeValue(message.name)} max=${message.max} key=${message.key} you=${escapeValue(message.you)}\n`;
+      return `HI FT/2 name=${escapeValue(message.name)} max=${message.max} key=${message.key} you=${escapeValue(message.you)}${valueIf("announced", yesNo(message.announced))}\n`;
     case "WELCOME":
-      return `WELCOME id=${message.id} pass=${message.pass} peers=${message.peers} files=${message.files}\n`;
+      return `WELCOME id=${message.id} pass=${message.pass} peers=${message.peers} files=${message.files}${valueIf("session", message.session)}\n`;
     case "FOUND":
       return `FOUND: ${message.lines.length}\n${message.lines.map((line) => `${line}\n`).join("")}`;
     case "PEERS":
@@ -211,6 +249,10 @@ export function encodeFromTracker(
       return `ERROR ${message.code} ${oneLine(message.words)}\n`;
     case "NOTICE":
       return `NOTICE ${oneLine(message.words)}\n`;
+    case "REACH":
+      return message.reachable ? "REACH yes\n" : `REACH no reason=${escapeValue(message.reason)}\n`;
+    case "CONNECT":
+      return encodeCallBack(message);
     case "OK":
     case "NOT FOUND":
     case "YES":
@@ -229,14 +271,22 @@ function oneLine(words: string): string {
 }
 
 function encodePeerLine(peer: PeerLine): string {
-  return `id=${peer.id} address=${escapeValue(peer.address)} port=${peer.port} files=${peer.files} bytes=${peer.bytes} agent=${escapeValue(peer.agent)} since=${peer.since}\n`;
+  return `id=${peer.id} address=${escapeValue(peer.address)} port=${peer.port} files=${peer.files} bytes=${peer.bytes} agent=${escapeValue(peer.agent)} since=${peer.since}${valueIf("reach", yesNo(peer.reach))}\n`;
+}
+
+function valueIf(key: string, value: string | undefined): string {
+  return value === undefined ? "" : ` ${key}=${escapeValue(value)}`;
+}
+
+function yesNo(value: boolean | undefined): string | undefined {
+  return value === undefined ? undefined : value ? "yes" : "no";
 }
 
 /** FT/2, downloader → holder. */
 export function encodeToHolder(message: Exclude<ToHolder, { profile: 1 } | { verb: "UNKNOWN" }>): string {
   switch (message.verb) {
     case "HELLO":
-      return `HELLO FT/2 pass=${message.pass}\n`;
+      return `HELLO FT/2${message.token === undefined ? ` pass=${escapeValue(message.pass)}` : valueIf("token", message.token)}\n`;
     case "DOWNLOAD": {
       const root = message.root === undefined ? "" : ` root=${message.root}`;
       const name = message.name === undefined ? "" : ` name=${escapeValue(message.name)}`;
@@ -495,7 +545,13 @@ export class TrackerInbox extends Inbox<ToTracker> {
       case "HELLO":
         if (!this.#hello) throw new ProtocolError("unexpected", "HELLO comes once, at the start.");
         this.#hello = false;
-        return { verb, profile: 2, agent: (valuesOf(rest).get("agent") ?? "").slice(0, AGENT_LIMIT) };
+        {
+          const values = valuesOf(rest);
+          const agent = (values.get("agent") ?? "").slice(0, AGENT_LIMIT);
+          const session = values.get("session");
+          const extras = values.get("extras") === "1" ? { extras: true } : {};
+          return { verb, profile: 2, agent, ...extras, ...(session === undefined ? {} : { session }) };
+        }
       case "FILES": {
         const count = parseWhole(rest.split(" ")[0] ?? "");
         if (count === undefined) throw new ProtocolError("bad-number", "FILES needs a whole number of files.");
@@ -526,6 +582,8 @@ export class TrackerInbox extends Inbox<ToTracker> {
         if (address === undefined) throw new ProtocolError("bad-address", "KNOWN needs an IP address.");
         return { verb, address };
       }
+      case "CONNECT":
+        return { verb, ...callBackOf(rest) };
       case "PING":
       case "BYE":
         return { verb };
@@ -574,7 +632,14 @@ export class SessionInbox extends Inbox<FromTracker> {
         const you = parseAddress(need(values, "you"));
         if (!/^FT\/2(?: |$)/.test(rest) || you === undefined)
           throw new ProtocolError("bad-line", "The tracker's HI is not FT/2.");
-        return { verb, name: values.get("name") ?? "", max: wholeOf(values, "max"), key: need(values, "key"), you };
+        return {
+          verb,
+          name: values.get("name") ?? "",
+          max: wholeOf(values, "max"),
+          key: need(values, "key"),
+          you,
+          ...(values.has("announced") ? { announced: values.get("announced") === "yes" } : {}),
+        };
       }
       case "WELCOME": {
         const values = valuesOf(rest);
@@ -584,6 +649,7 @@ export class SessionInbox extends Inbox<FromTracker> {
           pass: need(values, "pass"),
           peers: wholeOf(values, "peers"),
           files: wholeOf(values, "files"),
+          ...(values.has("session") ? { session: need(values, "session") } : {}),
         };
       }
       case "FOUND:":
@@ -607,6 +673,10 @@ export class SessionInbox extends Inbox<FromTracker> {
         return errorOf(rest);
       case "NOTICE":
         return { verb, words: rest };
+      case "REACH":
+        return { verb, reachable: /^yes(?: |$)/.test(rest), reason: valuesOf(rest).get("reason") ?? "" };
+      case "CONNECT":
+        return { verb, ...callBackOf(rest) };
       default:
         return { verb: "UNKNOWN", word: verb };
     }
@@ -677,7 +747,7 @@ export class HolderInbox extends Inbox<ToHolder> {
       case "HELLO":
         if (!this.#hello) throw new ProtocolError("unexpected", "HELLO comes once, at the start.");
         this.#hello = false;
-        return { verb, pass: values.get("pass") ?? "" };
+        return { verb, pass: values.get("pass") ?? "", ...(values.has("token") ? { token: need(values, "token") } : {}) };
       case "DOWNLOAD": {
         const root = values.has("root") ? rootOf(values) : undefined;
         const name = values.get("name");
@@ -829,6 +899,17 @@ function rootOf(values: Map<string, string>): string {
   return root;
 }
 
+function callBackOf(rest: string): CallBack {
+  const values = valuesOf(rest);
+  const address = parseAddress(need(values, "address"));
+  const port = parsePort(need(values, "port"));
+  const token = need(values, "token");
+  if (address === undefined) throw new ProtocolError("bad-address", "CONNECT needs an IP address.");
+  if (port === undefined) throw new ProtocolError("bad-port", "CONNECT needs a port from 1 to 65535.");
+  if (!TOKEN.test(token)) throw new ProtocolError("bad-token", "CONNECT needs a token of 1 to 64 letters, digits, - and _.");
+  return { address, port, token };
+}
+
 function pageOf(values: Map<string, string>): Page {
   const offset = values.has("offset") ? wholeOf(values, "offset") : 0;
   const limit = values.has("limit") ? wholeOf(values, "limit") : RESULTS_DEFAULT;
@@ -854,5 +935,6 @@ function parsePeerLine(line: string): PeerLine {
     bytes: wholeOf(values, "bytes"),
     agent: values.get("agent") ?? "",
     since: values.get("since") ?? "",
+    ...(values.has("reach") ? { reach: values.get("reach") === "yes" } : {}),
   };
 }

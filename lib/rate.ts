@@ -1,4 +1,4 @@
-// A limit on bytes a second, over all transfers of one direction. Says how long to wait; waits for nobody itself.
+// Limits on what may happen in a second: bytes, over all transfers of one direction, and requests. They wait for nobody themselves.
 
 import type { Clock } from "./clock.ts";
 
@@ -31,5 +31,38 @@ export class RateLimit {
     this.#at = now;
     this.#balance = Math.min(this.#balance + earned, this.#rate * BURST_S) - bytes;
     return this.#balance >= 0 ? 0 : (-this.#balance / this.#rate) * 1000;
+  }
+}
+
+/** A limit on requests: so many a second, after a burst. */
+export class Allowance {
+  readonly #rate: number;
+  readonly #burst: number;
+  readonly #clock: Clock;
+  #tokens: number;
+  #at: number;
+
+  constructor(rate: number, burst: number, clock: Clock) {
+    this.#rate = rate;
+    this.#burst = burst;
+    this.#clock = clock;
+    this.#tokens = burst;
+    this.#at = clock.at();
+  }
+
+  /** Whether one more may be made now. */
+  get left(): boolean {
+    const now = this.#clock.at();
+    // A clock that was set back gives nothing, and takes nothing away.
+    this.#tokens = Math.min(this.#burst, this.#tokens + (Math.max(0, now - this.#at) / 1000) * this.#rate);
+    this.#at = now;
+    return this.#tokens >= 1;
+  }
+
+  /** Makes one, if that may be; says whether it was. */
+  take(): boolean {
+    if (!this.left) return false;
+    this.#tokens -= 1;
+    return true;
   }
 }

@@ -32,6 +32,8 @@ export interface FileRecord extends Endpoint {
   root?: string;
   /** Its holder is still fetching it, and has some of its pieces. */
   part?: true;
+  /** The tracker could not connect to its holder: a firewall may stand before it. */
+  unreachable?: true;
 }
 
 export const NAME_LIMIT = 255;
@@ -78,6 +80,21 @@ function hexGroups(dotted: string, ...octets: string[]): string {
   const [a = 0, b = 0, c = 0, d = 0] = octets.slice(0, 4).map(Number);
   const valid = octets.slice(0, 4).every((octet) => String(Number(octet)) === octet && Number(octet) < 256);
   return valid ? `${(a * 256 + b).toString(16)}:${(c * 256 + d).toString(16)}` : dotted;
+}
+
+/** An address without its zone, which means something on one machine only: what is published and compared. */
+export function withoutZone(of: Address): Address {
+  const zone = of.indexOf("%");
+  return zone < 0 ? of : (of.slice(0, zone) as Address);
+}
+
+export function isIPv6(of: Address): boolean {
+  return of.includes(":");
+}
+
+/** Whether an address is good on one link only (RFC 4291), so that connecting to it needs a zone. */
+export function isLinkLocal(of: Address): boolean {
+  return /^fe[89ab][0-9a-f]:/.test(of);
 }
 
 /** Whether this is the machine itself. */
@@ -163,6 +180,9 @@ export function parseRecord(text: string): FileRecord {
       case "part":
         if (value === "1") record.part = true;
         break;
+      case "reach":
+        if (value === "no") record.unreachable = true;
+        break;
       case "root": {
         const root = parseRoot(value);
         if (root === undefined) throw new ProtocolError("bad-record", "The record's root is not 64 hex digits.");
@@ -218,6 +238,7 @@ export function formatRecordAround(record: Omit<FileRecord, "address">): [before
     record.mtime === undefined ? "" : `;mtime=${record.mtime}`,
     record.root === undefined ? "" : `;root=${record.root}`,
     record.part ? ";part=1" : "",
+    record.unreachable ? ";reach=no" : "",
   ].join("");
   return [
     `<${escapeField(record.name)},${escapeField(record.type)},${record.size},${record.date},`,

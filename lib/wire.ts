@@ -6,10 +6,10 @@
 
 import { readFileSync } from "node:fs";
 import type { Socket } from "bun";
-import type { Channel, ChannelHandlers, ChannelLimits } from "./channel.ts";
+import { BROKEN, type Channel, type ChannelHandlers, type ChannelLimits } from "./channel.ts";
 import { codeOf, FtError, sentenceOf } from "./error.ts";
 import { concatBytes } from "./frame.ts";
-import { type Address, type Endpoint, formatEndpoint, parseAddress } from "./record.ts";
+import { type Address, type Endpoint, formatEndpoint, parseAddress, withoutZone } from "./record.ts";
 
 const WHEEL_MS = 200;
 const KEEP_ALIVE_MS = 15_000;
@@ -207,7 +207,7 @@ class TcpChannel implements Channel {
   over(error: Error | undefined): void {
     if (this.#closed) return;
     if (error === undefined && this.#shut) this.remoteEnded();
-    this.gone(error === undefined ? "" : "the connection broke");
+    this.gone(error === undefined ? "" : BROKEN);
   }
 
   writable(): void {
@@ -337,7 +337,8 @@ function seconds(ms: number): string {
 }
 
 function endpointOf(address: string | undefined, port: number | undefined): Endpoint {
-  return { address: parseAddress(address ?? "") ?? ("0.0.0.0" as Address), port: port ?? 0 };
+  // One form for keys and limits: IPv4 that came by an IPv6 socket is IPv4, and a zone means nothing to anybody else.
+  return { address: withoutZone(parseAddress(address ?? "") ?? ("0.0.0.0" as Address)), port: port ?? 0 };
 }
 
 /** The handlers that every socket shares; the channel is its `data`. */
@@ -352,7 +353,8 @@ const socketEvents = {
 };
 
 export interface ListenOptions {
-  host: string;
+  /** Undefined: every interface, IPv4 and, where the machine has it, IPv6. */
+  host?: string | undefined;
   /** 0 takes a free one. */
   port: number;
   maxConnections?: number;
@@ -426,14 +428,16 @@ export function listen(options: ListenOptions): Listener {
     channel.finish();
   }
 
-  try {
-    const server = Bun.listen<TcpChannel>({
-      hostname: options.host,
+  const bind = (hostname: string) =>
+    Bun.listen<TcpChannel>({
+      hostname,
       port: options.port,
       allowHalfOpen: true,
       exclusive: true,
       socket: { ...socketEvents, open: accept },
     });
+  try {
+    const server = options.host === undefined ? bindEverywhere(bind) : bind(options.host);
     return {
       address: server.hostname,
       port: server.port,
@@ -447,7 +451,17 @@ export function listen(options: ListenOptions): Listener {
   }
 }
 
-function listenError(error: unknown, { host, port }: ListenOptions): FtError {
+/** On `::` IPv4 comes as well; a machine without IPv6 refuses it. */
+function bindEverywhere<Server>(bind: (hostname: string) => Server): Server {
+  try {
+    return bind("::");
+  } catch (error) {
+    if (["EADDRINUSE", "EACCES", "EPERM"].includes(codeOf(error))) throw error;
+    return bind("0.0.0.0");
+  }
+}
+
+function listenError(error: unknown, { host = "::", port }: ListenOptions): FtError {
   const where = formatEndpoint({ address: host, port });
   const code = codeOf(error);
   if (code === "EADDRINUSE") {

@@ -413,7 +413,10 @@ describe("a peer on the tracker's own machine", () => {
     for (const via of ["192.168.1.1", "10.0.0.1", "2001:db8::1"]) {
       const seer = seerAt("192.168.1.99", via);
       expect(endpointsIn(catalog.search(name, seer, 200))).toEqual([`${via} 7`]);
-      expect(catalog.searchBasic(name, seer, 200)).toEqual([`<text/plain,100,22/11/26,${via},7>`]);
+      // Who came by IPv4 with the plain protocol does not know what to do with an IPv6 address.
+      const basic = seerAt(via.includes(":") ? "2001:db8::99" : "192.168.1.99", via);
+      expect(catalog.searchBasic(name, basic, 200)).toEqual([`<text/plain,100,22/11/26,${via},7>`]);
+      if (via.includes(":")) expect(catalog.searchBasic(name, seer, 200)).toEqual([]);
       expect(endpointsIn(catalog.list(undefined, ALL, seer))).toEqual([`${via} 7`]);
       expect(endpointsIn(catalog.list("a", ALL, seer))).toEqual([`${via} 7`]);
       expect(catalog.who(ALL, seer).map(({ address }) => String(address))).toEqual([via]);
@@ -436,6 +439,205 @@ describe("a peer on the tracker's own machine", () => {
     catalog.put(memberOf("far", "192.168.1.5", 8), [recordOf("a.txt")]);
     expect(endpointsIn(catalog.search(name, anyone, 200))).toEqual(["192.168.1.1 7", "192.168.1.5 8"]);
     expect(endpointsIn(catalog.search(name, seerAt("127.0.0.1", "127.0.0.1"), 200))).toEqual(["127.0.0.1 7", "192.168.1.5 8"]);
+  });
+});
+
+describe("whether a peer can be connected to", () => {
+  const name = parseFileName("a.txt");
+  const knowing: Seer = { ...anyone, extras: true };
+  const reachIn = (catalog: Catalog, seer: Seer) =>
+    catalog.who(ALL, seer).map((line) => ("reach" in line ? line.reach : "unsaid"));
+  const whole = "<a.txt,text/plain,100,22/11/26,10.0.0.1,7;v=2>";
+  const blocked = whole.replace(">", ";reach=no>");
+
+  test("is said to who knows the word, and only what is known", () => {
+    const catalog = new Catalog();
+    catalog.put(memberOf("a", "10.0.0.1", 7), [recordOf("a.txt")]);
+    for (const [reach, line] of [
+      [undefined, whole],
+      [false, blocked],
+      [true, whole],
+      [false, blocked],
+      [undefined, whole],
+    ] as const) {
+      catalog.setReach("a", reach);
+      for (const lines of [
+        catalog.search(name, knowing, 9),
+        catalog.list("a", ALL, knowing),
+        catalog.list(undefined, ALL, knowing),
+      ]) {
+        expect([reach, lines]).toEqual([reach, [line]]);
+      }
+      for (const seer of [anyone, { ...anyone, extras: false }]) {
+        expect([reach, catalog.search(name, seer, 9), catalog.list(undefined, ALL, seer)]).toEqual([reach, [whole], [whole]]);
+        expect(reachIn(catalog, seer)).toEqual(["unsaid"]);
+      }
+      expect(reachIn(catalog, knowing)).toEqual([reach]);
+      expect(encodeFromTracker({ verb: "PEERS", peers: catalog.who(ALL, anyone) })).not.toContain("reach");
+    }
+  });
+
+  test("stands last in a record, also of an unfinished file, and is read back", () => {
+    const catalog = new Catalog();
+    const root = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+    catalog.put(memberOf("a", "10.0.0.1", 7), [recordOf("a.txt")]);
+    catalog.add("a", recordOf("p", 9, { root, part: true }), 5);
+    catalog.setReach("a", false);
+    const line = `<p,text/plain,9,22/11/26,10.0.0.1,7;v=2;root=${root};part=1;reach=no>`;
+    expect(catalog.holders(root, ALL, knowing)).toEqual([line]);
+    expect(parseRecord(line)).toMatchObject({ part: true, unreachable: true });
+  });
+
+  test("is the tracker's word alone, whatever the peer's record says, and whatever it says again", () => {
+    const catalog = new Catalog();
+    const lie = recordOf("a.txt", 100, { unreachable: true });
+    catalog.put(memberOf("a", "10.0.0.1", 7), [lie]);
+    expect(catalog.search(name, knowing, 9)).toEqual([whole]);
+    catalog.add("a", lie, 5);
+    expect(catalog.search(name, knowing, 9)).toEqual([whole]);
+    catalog.setReach("a", true);
+    expect(catalog.search(name, knowing, 9)).toEqual([whole]);
+    catalog.setReach("a", false);
+    catalog.add("a", lie, 5);
+    expect(catalog.search(name, knowing, 9)).toEqual([blocked]);
+    expect(catalog.search(name, anyone, 9)).toEqual([whole]);
+    expect(lie.unreachable).toBe(true);
+  });
+
+  test("outlives a new list, and not the peer; of strangers and of the others nothing is noted", () => {
+    const catalog = new Catalog();
+    catalog.setReach("a", false);
+    catalog.put(memberOf("a", "10.0.0.1", 7), [recordOf("a.txt")]);
+    catalog.put(memberOf("b", "10.0.0.2", 7), [recordOf("a.txt")]);
+    expect(reachIn(catalog, knowing)).toEqual([undefined, undefined]);
+    catalog.setReach("a", false);
+    catalog.put(memberOf("a", "10.0.0.1", 7), [recordOf("b.txt")]);
+    expect(reachIn(catalog, knowing)).toEqual([false, undefined]);
+    catalog.leave("a");
+    catalog.setReach("a", false);
+    catalog.put(memberOf("a", "10.0.0.1", 7), [recordOf("a.txt")]);
+    expect(reachIn(catalog, knowing)).toEqual([undefined, undefined]);
+  });
+
+  test("is nothing for FT/1", () => {
+    const catalog = new Catalog();
+    catalog.put(memberOf("a", "10.0.0.1", 7), [recordOf("a.txt")]);
+    catalog.setReach("a", false);
+    expect(catalog.searchBasic(name, knowing, 9)).toEqual(["<text/plain,100,22/11/26,10.0.0.1,7>"]);
+  });
+});
+
+describe("who is where a record says", () => {
+  const at = (catalog: Catalog, address: string, port: number, seer = anyone) =>
+    catalog.at({ address: addressOf(address), port }, seer)?.id;
+
+  test("is the peer of that address and port, and of no other", () => {
+    const catalog = new Catalog();
+    catalog.put(memberOf("a", "10.0.0.1", 7), [recordOf("a.txt")]);
+    catalog.put(memberOf("b", "10.0.0.1", 8), [recordOf("a.txt")]);
+    catalog.put(memberOf("c", "2001:db8::7", 7), [recordOf("a.txt")]);
+    expect([at(catalog, "10.0.0.1", 7), at(catalog, "10.0.0.1", 8), at(catalog, "2001:DB8:0::7", 7)]).toEqual(["a", "b", "c"]);
+    expect([at(catalog, "10.0.0.1", 9), at(catalog, "10.0.0.2", 7), at(catalog, "::1", 7)]).toEqual([
+      undefined,
+      undefined,
+      undefined,
+    ]);
+    catalog.put(memberOf("a", "10.0.0.1", 9), [recordOf("a.txt")]);
+    expect([at(catalog, "10.0.0.1", 7), at(catalog, "10.0.0.1", 9)]).toEqual([undefined, "a"]);
+    catalog.leave("a");
+    expect([at(catalog, "10.0.0.1", 9), at(catalog, "10.0.0.1", 8)]).toEqual([undefined, "b"]);
+  });
+
+  test.each(["127.0.0.1", "127.0.0.5", "::1"])(
+    "is the peer on the tracker's machine, seen at %s, where that was shown",
+    (own) => {
+      const catalog = new Catalog();
+      catalog.put(memberOf("near", own, 7), [recordOf("a.txt")]);
+      catalog.put(memberOf("far", "192.168.1.5", 8), [recordOf("a.txt")]);
+      for (const via of ["192.168.1.1", "2001:db8::1"]) {
+        const seer = seerAt("192.168.1.99", via);
+        const [shown = ""] = endpointsIn(catalog.search(parseFileName("a.txt"), seer, 9));
+        const [address = "", port = ""] = shown.split(" ");
+        expect([address, at(catalog, address, Number(port), seer)]).toEqual([via, "near"]);
+        expect(at(catalog, via, 8, seer)).toBeUndefined();
+        expect(at(catalog, "192.168.1.2", 7, seer)).toBeUndefined();
+        expect(at(catalog, "192.168.1.5", 8, seer)).toBe("far");
+      }
+      expect(at(catalog, own, 7, seerAt(own, own))).toBe("near");
+    },
+  );
+
+  test("is first of all who was seen there", () => {
+    const catalog = new Catalog();
+    catalog.put(memberOf("near", "127.0.0.1", 7), [recordOf("a.txt")]);
+    catalog.put(memberOf("same machine", "192.168.1.1", 7), [recordOf("a.txt")]);
+    expect(at(catalog, "192.168.1.1", 7)).toBe("same machine");
+    catalog.leave("same machine");
+    expect(at(catalog, "192.168.1.1", 7)).toBe("near");
+  });
+
+  test("follows the peers as they come and go: an address is known as long as somebody is there", () => {
+    const step = fc.record({ peer: fc.nat(5), come: fc.boolean(), port: fc.integer({ min: 1, max: 3 }) });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+        const catalog = new Catalog();
+        const model = new Map<string, { address: string; port: number; profile: Profile }>();
+        for (const { peer, come, port } of steps) {
+          const [id, address, profile] = [`p${peer}`, `10.0.0.${(peer % 3) + 1}`, peer % 2 === 0 ? 1 : 2] as const;
+          if (come) {
+            catalog.put(memberOf(id, address, port, profile), [recordOf("a.txt")]);
+            model.set(id, { address, port, profile });
+          } else {
+            catalog.leave(id);
+            model.delete(id);
+          }
+          for (const place of ["10.0.0.1", "10.0.0.2", "10.0.0.3"]) {
+            const there = [...model].filter(([, member]) => member.address === place);
+            expect(catalog.known(addressOf(place))).toBe(there.length > 0);
+            const basic = there.filter(([, member]) => member.profile === 1).map(([name]) => name);
+            expect(
+              catalog
+                .basicMembers(addressOf(place))
+                .map((member) => member.id)
+                .sort(),
+            ).toEqual(basic.sort());
+            for (const wanted of [1, 2, 3]) {
+              const found = at(catalog, place, wanted);
+              // FT/1 peers hold no connection by which they could be told anything.
+              const ids = there.filter(([, { port, profile }]) => port === wanted && profile === 2).map(([name]) => name);
+              if (found === undefined) expect(ids).toEqual([]);
+              else expect(ids).toContain(found);
+            }
+          }
+        }
+        const all = [...model].filter(([, { profile }]) => profile === 1).map(([id]) => id);
+        expect(
+          catalog
+            .basicMembers()
+            .map(({ id }) => id)
+            .sort(),
+        ).toEqual(all.sort());
+      }),
+      { seed: 20_261_122, numRuns: 60 },
+    );
+  });
+});
+
+describe("FT/1 and IPv6", () => {
+  test("what a program that came by IPv4 cannot use is left out, and takes no place from what it can", () => {
+    const catalog = new Catalog();
+    const name = parseFileName("a.txt");
+    for (let i = 1; i <= 3; i++) catalog.put(memberOf(`six${i}`, `2001:db8::${i}`, 7), [recordOf("a.txt")]);
+    catalog.put(memberOf("own", "::1", 7), [recordOf("a.txt")]);
+    catalog.put(memberOf("four", "10.0.0.1", 7), [recordOf("a.txt")]);
+    const four = "<text/plain,100,22/11/26,10.0.0.1,7>";
+    // A peer on the tracker's machine is given by the address by which this program reached the tracker.
+    const own = "<text/plain,100,22/11/26,192.168.1.1,7>";
+    expect(catalog.searchBasic(name, anyone, 200)).toEqual([own, four]);
+    expect(catalog.searchBasic(name, anyone, 1)).toEqual([own]);
+    expect(catalog.searchBasic(name, seerAt("127.0.0.1", "127.0.0.1"), 200)).toEqual([four]);
+    expect(catalog.searchBasic(name, seerAt("2001:db8::99", "2001:db8::ffff"), 200)).toHaveLength(5);
+    expect(catalog.searchBasic(name, anyone, 0)).toEqual([]);
   });
 });
 

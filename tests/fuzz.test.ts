@@ -16,7 +16,7 @@ import {
   type ToTracker,
   TrackerInbox,
 } from "../lib/message.ts";
-import { type FileRecord, formatRecord, parseFileName, parseRecord } from "../lib/record.ts";
+import { type FileRecord, formatRecord, parseAddress, parseFileName, parsePort, parseRecord } from "../lib/record.ts";
 
 const SEED = Number(process.env.FT_FUZZ_SEED ?? 20_261_122);
 const RUNS = Number(process.env.FT_FUZZ_RUNS ?? 100_000);
@@ -54,7 +54,7 @@ const PEER = "id=k3J_x address=10.0.0.7 port=40123 files=2 bytes=48333 agent=ft%
 type Corpus = readonly string[];
 
 const TO_TRACKER: Corpus = [
-  "HELLO FT/2 agent=ft-peer/1.0.0\n",
+  "HELLO FT/2 agent=ft-peer/1.0.0 extras=1 session=k3J_x.eyJ\n",
   `FILES 2 port=40123\n${RECORD}\n${SMALL}\n`,
   `FILES 1 port=1\r\n${SMALL}\r\n`,
   "FILES 0 port=5\n",
@@ -64,6 +64,7 @@ const TO_TRACKER: Corpus = [
   "LIST id=k3J_x offset=0 limit=200\n",
   "WHO\n",
   "KNOWN ::ffff:10.0.0.7\n",
+  "CONNECT address=10.0.0.7 port=40123 token=k3J-x_\n",
   "PING\n",
   "BYE\n",
   "HELLO",
@@ -77,21 +78,24 @@ const TO_TRACKER: Corpus = [
 const FROM_TRACKER: Corpus = [
   "HI FT/2 name=Lab%203 max=5 key=11qYAYKxCrfVS_7 you=192.168.1.17\n",
   "WELCOME id=k3J_x pass=eyJ.abc peers=14 files=52\n",
+  "WELCOME id=k3J_x pass=eyJ.abc peers=14 files=52 session=k3J_x.eyJ\n",
   "OK\n",
   `FOUND: 2\n${RECORD}\n${SMALL}\n`,
   "FOUND: 0\n",
   "NOT FOUND\n",
-  `PEERS: 2\n${PEER}\n${PEER}\n`,
+  `PEERS: 2\n${PEER}\n${PEER} reach=no\n`,
   "YES\n",
   "PONG\r\n",
   "BYE\n",
   "ERROR last-file The last file%2C stays.\n",
   "NOTICE The tracker stops.\n",
   "REACH yes\n",
+  "REACH no reason=no%20answer\n",
+  "CONNECT address=10.0.0.7 port=40123 token=k3J-x_\n",
 ];
 
 const TO_HOLDER: Corpus = [
-  "HELLO FT/2 pass=eyJ.abc\n",
+  "HELLO FT/2 pass=eyJ.abc token=k3J-x_\n",
   `DOWNLOAD root=${ROOT} offset=0 length=4194304\n`,
   "DOWNLOAD name=a%2Cb%20.txt offset=5\n",
   "BYE\n",
@@ -307,6 +311,11 @@ function checkMessage(message: Said): void {
   }
   if ("name" in message && message.name !== undefined && message.verb !== "HI") parseFileName(message.name);
   if ("record" in message) checkRecord(message.record);
+  if (message.verb === "CONNECT") {
+    const { address, port, token } = message;
+    if (!/^[\w-]{1,64}$/.test(token)) throw new Error(`The token ${token} would be said to somebody else.`);
+    if (parseAddress(address) !== address || parsePort(String(port)) !== port) throw new Error("Nobody can connect there.");
+  }
   if ("records" in message) for (const record of message.records) checkRecord(record);
   if (message.verb === "FILES" && message.records.length > MAX_FILES) throw new Error("There are too many files.");
 }

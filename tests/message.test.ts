@@ -182,6 +182,10 @@ type Written<M> = M extends { profile: 1 } | { verb: "UNKNOWN" } ? never : M;
 const PART = REPORT.replace(">", ";part=1>");
 const part: FileRecord = { ...report, part: true };
 
+/** Somebody to connect to. */
+const caller = { address: addressOf("192.168.1.7"), port: 40_123, token: "k3J-x_" };
+const SESSION = "k3J_x.Pq0-_w";
+
 /** FT/2, peer → tracker. */
 const TO_TRACKER: [bytes: string, message: Written<ToTracker>][] = [
   [`FILES 2 port=40123\n${REPORT}\n${NOTES}\n`, { verb: "FILES", profile: 2, port: 40_123, records: [report, notes] }],
@@ -201,6 +205,11 @@ const TO_TRACKER: [bytes: string, message: Written<ToTracker>][] = [
   ["WHO offset=0 limit=200\n", { verb: "WHO", offset: 0, limit: 200 }],
   ["KNOWN 192.168.1.7\n", { verb: "KNOWN", address: addressOf("192.168.1.7") }],
   ["KNOWN 2001:db8::7\n", { verb: "KNOWN", address: addressOf("2001:db8::7") }],
+  ["CONNECT address=192.168.1.7 port=40123 token=k3J-x_\n", { verb: "CONNECT", ...caller }],
+  [
+    `CONNECT address=2001:db8::7 port=1 token=${"t".repeat(64)}\n`,
+    { verb: "CONNECT", address: addressOf("2001:db8::7"), port: 1, token: "t".repeat(64) },
+  ],
   ["PING\n", { verb: "PING" }],
   ["BYE\n", { verb: "BYE" }],
 ];
@@ -220,6 +229,8 @@ const TO_TRACKER_READ: [bytes: string, message: ToTracker][] = [
   ["WHO\n", { verb: "WHO", offset: 0, limit: 200 }],
   ["WHO limit=9007199254740991\n", { verb: "WHO", offset: 0, limit: 2000 }],
   ["KNOWN ::ffff:10.0.0.7\n", { verb: "KNOWN", address: addressOf("10.0.0.7") }],
+  ["CONNECT future=1 token=k3J-x_ port=40123 address=::ffff:192.168.1.7\r\n", { verb: "CONNECT", ...caller }],
+  ["CONNECT address=192.168%2E1.7 port=40123 token=k3J-x%5f\n", { verb: "CONNECT", ...caller }],
   ["FROBNICATE all=1\n", { verb: "UNKNOWN", word: "FROBNICATE" }],
   ["__proto__ x\n", { verb: "UNKNOWN", word: "__proto__" }],
   ["constructor\n", { verb: "UNKNOWN", word: "constructor" }],
@@ -232,6 +243,51 @@ const FROM_TRACKER: [bytes: string, message: Exclude<FromTracker, { verb: "FOUND
     { verb: "HI", name: "Lab 3", max: 5, key: KEY, you: addressOf("192.168.1.17") },
   ],
   [`WELCOME id=k3J_x pass=${PASS} peers=14 files=52\n`, { verb: "WELCOME", id: "k3J_x", pass: PASS, peers: 14, files: 52 }],
+  ...(["yes", "no"] as const).map((said): [string, Exclude<FromTracker, { verb: "FOUND" | "UNKNOWN" }>] => [
+    `HI FT/2 name=x max=5 key=${KEY} you=fe80::7 announced=${said}\n`,
+    { verb: "HI", name: "x", max: 5, key: KEY, you: addressOf("fe80::7"), announced: said === "yes" },
+  ]),
+  [
+    `WELCOME id=k3J_x pass=${PASS} peers=14 files=52 session=${SESSION}\n`,
+    { verb: "WELCOME", id: "k3J_x", pass: PASS, peers: 14, files: 52, session: SESSION },
+  ],
+  ["REACH yes\n", { verb: "REACH", reachable: true, reason: "" }],
+  [
+    "REACH no reason=nothing%20listens%20there%20(connection%20refused)\n",
+    { verb: "REACH", reachable: false, reason: "nothing listens there (connection refused)" },
+  ],
+  ["REACH no reason=a%3B%20b%2C%0A100%25\n", { verb: "REACH", reachable: false, reason: "a; b,\n100%" }],
+  ["CONNECT address=192.168.1.7 port=40123 token=k3J-x_\n", { verb: "CONNECT", ...caller }],
+  [
+    "PEERS: 2\n" +
+      "id=a address=10.0.0.1 port=1 files=1 bytes=2 agent=x since=2026-11-22T10:04:05.000Z reach=yes\n" +
+      "id=b address=10.0.0.2 port=2 files=3 bytes=4 agent=y since=2026-11-22T10:04:05.000Z reach=no\n",
+    {
+      verb: "PEERS",
+      peers: [
+        {
+          id: "a",
+          address: addressOf("10.0.0.1"),
+          port: 1,
+          files: 1,
+          bytes: 2,
+          agent: "x",
+          since: "2026-11-22T10:04:05.000Z",
+          reach: true,
+        },
+        {
+          id: "b",
+          address: addressOf("10.0.0.2"),
+          port: 2,
+          files: 3,
+          bytes: 4,
+          agent: "y",
+          since: "2026-11-22T10:04:05.000Z",
+          reach: false,
+        },
+      ],
+    },
+  ],
   ["OK\n", { verb: "OK" }],
   ["NOT FOUND\n", { verb: "NOT FOUND" }],
   [
@@ -275,6 +331,12 @@ const FROM_TRACKER_READ: [bytes: string, message: FromTracker][] = [
   [`FOUND: 2\n${REPORT}\n${NOTES}\n`, { verb: "FOUND", records: [report, notes] }],
   [`FOUND: 1\r\n${REPORT}\r\n`, { verb: "FOUND", records: [report] }],
   [`FOUND: 2\n${PART}\n${REPORT}\n`, { verb: "FOUND", records: [part, report] }],
+  [`FOUND: 1\n${PART.replace(">", ";reach=no>")}\n`, { verb: "FOUND", records: [{ ...part, unreachable: true }] }],
+  ["REACH no\n", { verb: "REACH", reachable: false, reason: "" }],
+  ["REACH yes future=1\r\n", { verb: "REACH", reachable: true, reason: "" }],
+  ["REACH no future=1 reason=x\n", { verb: "REACH", reachable: false, reason: "x" }],
+  ["REACH yesterday\n", { verb: "REACH", reachable: false, reason: "" }],
+  ["CONNECT token=k3J-x_ address=192.168.1.7 future=1 port=40123\r\n", { verb: "CONNECT", ...caller }],
   ["FOUND: 0\n", { verb: "FOUND", records: [] }],
   [
     `HI FT/2 you=::ffff:10.0.0.7 future=1 key=${KEY} max=50 constructor=x\r\n`,
@@ -412,6 +474,28 @@ describe("writing", () => {
     expect(encodeToTracker(helloTracker)).toBe(HELLO_TRACKER);
     expect(encodeToTracker({ verb: "HELLO", profile: 2, agent: "a b,c" })).toBe("HELLO FT/2 agent=a%20b%2Cc\n");
     expect(encodeToHolder(helloHolder)).toBe(HELLO_HOLDER);
+  });
+
+  test("the greetings of who knows more, and of who was asked to connect", () => {
+    const hello: Written<ToTracker> = { ...helloTracker, extras: true };
+    expect(encodeToTracker(hello)).toBe("HELLO FT/2 agent=ft-peer/1.0.0 extras=1\n");
+    expect(encodeToTracker({ ...helloTracker, extras: false, session: undefined })).toBe(HELLO_TRACKER);
+    const known = `HELLO FT/2 agent=ft-peer/1.0.0 extras=1 session=${SESSION}\n`;
+    expect(encodeToTracker({ ...hello, session: SESSION })).toBe(known);
+    expectHoweverCut(trackerReader, known, "", [{ ...hello, session: SESSION }]);
+    expectHoweverCut(trackerReader, `HELLO FT/2 session=${SESSION} future=1\r\n`, "", [
+      { verb: "HELLO", profile: 2, agent: "", session: SESSION },
+    ]);
+    expectHoweverCut(trackerReader, "HELLO FT/2 session= extras=1\n", "", [
+      { verb: "HELLO", profile: 2, agent: "", extras: true, session: "" },
+    ]);
+    for (const no of ["0", "", "2", "11", "yes", "true"]) {
+      expect(read(trackerReader, [`HELLO FT/2 agent=a extras=${no}\n`])).toEqual([{ verb: "HELLO", profile: 2, agent: "a" }]);
+    }
+    const called = "HELLO FT/2 token=k3J-x_\n";
+    expect(encodeToHolder({ verb: "HELLO", pass: "", token: "k3J-x_" })).toBe(called);
+    expectHoweverCut(holderReader, called, "", [{ verb: "HELLO", pass: "", token: "k3J-x_" }]);
+    expectHoweverCut(holderReader, "HELLO FT/2 token=\n", "", [{ verb: "HELLO", pass: "", token: "" }]);
   });
 
   test("an answer of records", () => {
@@ -865,6 +949,8 @@ describe("hostile numbers", () => {
     ["WHO limit", trackerReader, (n) => `${HELLO_TRACKER}WHO limit=${n}\n`],
     ["ADD size", trackerReader, (n) => `${HELLO_TRACKER}ADD <a,data,${n},22/11/26,10.0.0.1,5>\n`],
     ["ADD port", trackerReader, (n) => `${HELLO_TRACKER}ADD <a,data,1,22/11/26,10.0.0.1,${n}>\n`],
+    ["CONNECT port", trackerReader, (n) => `${HELLO_TRACKER}CONNECT address=10.0.0.1 port=${n} token=t\n`],
+    ["CONNECT port, pushed", sessionReader, (n) => `CONNECT address=10.0.0.1 port=${n} token=t\n`],
     ["FT/1 size", trackerReader, (n) => `<a,data,${n},22/11/26,10.0.0.1,5>\n`],
     ["FT/1 port", trackerReader, (n) => `<a,data,1,22/11/26,10.0.0.1,${n}>\n`],
     ["HI max", sessionReader, (n) => `HI FT/2 name=x max=${n} key=k you=10.0.0.1\n`],
@@ -1037,9 +1123,83 @@ describe("what breaks the grammar", () => {
       ["FOUND: 1\nPONG\n", "bad-record"],
       ["PEERS: 1\nid=a\n", "bad-line"],
       ["PEERS: 1\nid=a address=x port=1 files=1 bytes=1\n", "bad-address"],
+      ["WELCOME id=a pass=b peers=1 files=1 session=%\n", "bad-escape"],
+      ["REACH no reason=%zz\n", "bad-escape"],
+      // In the middle of a list nothing is pushed.
+      [`FOUND: 2\n${REPORT}\nREACH yes\n`, "bad-record"],
+      ["PEERS: 1\nCONNECT address=10.0.0.1 port=5 token=t\n", "bad-line"],
     ];
     for (const [line, code] of lines) expect([line, refusal(sessionReader, [line])]).toEqual([line, code]);
   });
+
+  test("who is to be connected to, by whichever side it is said, has an address, a port and a token that can mean nothing else", () => {
+    const lines: [string, string][] = [
+      ["CONNECT\n", "bad-line"],
+      ["CONNECT 10.0.0.1 5 t\n", "bad-line"],
+      ["CONNECT port=5 token=t\n", "bad-line"],
+      ["CONNECT address=10.0.0.1 token=t\n", "bad-line"],
+      ["CONNECT address=10.0.0.1 port=5\n", "bad-line"],
+      ["CONNECT address= port=5 token=t\n", "bad-address"],
+      ["CONNECT address=localhost port=5 token=t\n", "bad-address"],
+      ["CONNECT address=10.0.0.1:5 port=5 token=t\n", "bad-address"],
+      ["CONNECT address=10.0.0.256 port=5 token=t\n", "bad-address"],
+      ["CONNECT address=[::1] port=5 token=t\n", "bad-address"],
+      ["CONNECT address=10.0.0.1%20 port=5 token=t\n", "bad-address"],
+      ["CONNECT address=10.0.0.1 port=0 token=t\n", "bad-port"],
+      ["CONNECT address=10.0.0.1 port=65536 token=t\n", "bad-port"],
+      ["CONNECT address=10.0.0.1 port=5 token=\n", "bad-token"],
+      [`CONNECT address=10.0.0.1 port=5 token=${"t".repeat(65)}\n`, "bad-token"],
+      ["CONNECT address=10.0.0.1 port=5 token=%zz\n", "bad-escape"],
+    ];
+    for (const token of ["%0A", "t%0A", "t%0D%0AFILES", "a%20b", "a.b", "a=b", "a+b", "a/b", "ü", "%00", "\u202e", "%25"]) {
+      lines.push([`CONNECT address=10.0.0.1 port=5 token=${token}\n`, "bad-token"]);
+    }
+    for (const [line, code] of lines) {
+      const codes = [refusal(trackerReader, [HELLO_TRACKER + line]), refusal(sessionReader, [line])];
+      expect([line, ...codes]).toEqual([line, code, code]);
+    }
+  });
+
+  test.each(["id", "pass", "session"] as const)(
+    "the %s that a tracker gives to a peer is one word of what the peer says",
+    (key) => {
+      const hostile = [
+        "x%0ABYE",
+        "x%0D%0ASET%20a%20b%0D%0A",
+        "%0A",
+        "a%20token=b",
+        "100%25",
+        "%22",
+        "ü",
+        "a%C2%85b",
+        "x".repeat(3000),
+      ];
+      for (const value of hostile) {
+        const words = Object.entries({ id: "a", pass: "b", peers: "1", files: "1", session: "c", [key]: value });
+        let heard: Said | undefined;
+        try {
+          [heard] = read(sessionReader, [`WELCOME ${words.map((pair) => pair.join("=")).join(" ")}\n`]);
+        } catch (error) {
+          // To refuse it is a good answer, too.
+          if (error instanceof ProtocolError) continue;
+          throw error;
+        }
+        if (heard?.verb !== "WELCOME") throw new Error(`${value}: ${heard?.verb}`);
+        const { id, pass, session = "" } = heard;
+        const says = {
+          id: () => read(trackerReader, [HELLO_TRACKER, encodeToTracker({ verb: "LIST", id, offset: 0, limit: 5 })]).slice(1),
+          pass: () => read(holderReader, [encodeToHolder({ verb: "HELLO", pass })]),
+          session: () => read(trackerReader, [encodeToTracker({ verb: "HELLO", profile: 2, agent: "x", session })]),
+        };
+        const meant = {
+          id: { verb: "LIST", id, offset: 0, limit: 5 },
+          pass: { verb: "HELLO", pass },
+          session: { verb: "HELLO", profile: 2, agent: "x", session },
+        };
+        expect([value, says[key]()]).toEqual([value, [meant[key]]] as never);
+      }
+    },
+  );
 
   test("requests for a file that lack something are refused", () => {
     const lines: [string, string][] = [

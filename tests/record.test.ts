@@ -13,6 +13,8 @@ import {
   formatRecord,
   formatRecordAround,
   isHostAddress,
+  isIPv6,
+  isLinkLocal,
   isLoopback,
   localNameOf,
   parseAddress,
@@ -25,6 +27,7 @@ import {
   parseWhole,
   splitExtension,
   unescapeField,
+  withoutZone,
 } from "../lib/record.ts";
 
 /** Fixed, so that a run can be repeated; what is looked for does not depend on luck. */
@@ -192,6 +195,36 @@ describe("addresses", () => {
     }
     for (const text of ["1.0.0.1", "127.0.0.1", "192.168.1.7", "223.255.255.254", "::1", "fe80::1", "fd00::7", "2001:db8::1"]) {
       expect([text, isHostAddress(addressOf(text))]).toEqual([text, true]);
+    }
+  });
+
+  test("link-local is fe80::/10: the only one that needs a zone", () => {
+    for (const text of ["fe80::1", "FE80::1%eth0", "fe9f::1", "febf:ffff::1", "fea0::%3"]) {
+      expect([text, isLinkLocal(addressOf(text))]).toEqual([text, true]);
+    }
+    for (const text of ["fec0::1", "fe7f::1", "fe8::1", "::fe80", "169.254.1.1", "::ffff:169.254.1.1", "::1", "10.0.0.1"]) {
+      expect([text, isLinkLocal(addressOf(text))]).toEqual([text, false]);
+    }
+  });
+
+  test("without its zone an address is what others are told; one without a zone stays as it is", () => {
+    for (const [text, bare] of [
+      ["fe80::1%eth0", "fe80::1"],
+      ["FE80:0::1%12", "fe80::1"],
+      ["2001:db8::1%eth0", "2001:db8::1"],
+      ["fe80::1", "fe80::1"],
+      ["192.168.1.7", "192.168.1.7"],
+    ] as const) {
+      expect([text, String(withoutZone(addressOf(text)))]).toEqual([text, bare]);
+    }
+  });
+
+  test("an address is of IPv6 unless it is of IPv4, whatever its spelling", () => {
+    for (const text of ["::", "::1", "fe80::1%eth0", "64:ff9b::1.2.3.4"]) {
+      expect([text, isIPv6(addressOf(text))]).toEqual([text, true]);
+    }
+    for (const text of ["1.2.3.4", "::ffff:1.2.3.4", "::ffff:102:304"]) {
+      expect([text, isIPv6(addressOf(text))]).toEqual([text, false]);
     }
   });
 
@@ -369,6 +402,21 @@ describe("FT/2 records", () => {
     }
   });
 
+  test("reach=no, and nothing else, says that its holder could not be connected to", () => {
+    const blocked = `<a,data,1,22/11/26,10.0.0.1,5;v=2;mtime=2026-11-22T10:04:05.123Z;root=${ROOT};part=1;reach=no>`;
+    const read = parseRecord(blocked);
+    expect([read.unreachable, read.part]).toEqual([true, true]);
+    expect(formatRecord(read)).toBe(blocked);
+    expect(parseRecord("<a,data,1,22/11/26,10.0.0.1,5;reach=n%6F>").unreachable).toBe(true);
+    for (const attribute of ["reach", "reach=", "reach=yes", "reach=NO", "reach=nobody", "reach=0", "REACH=no", "breach=no"]) {
+      expect([attribute, "unreachable" in parseRecord(`<a,data,1,22/11/26,10.0.0.1,5;${attribute}>`)]).toEqual([
+        attribute,
+        false,
+      ]);
+    }
+    expect(formatBasicRecord(read)).toBe("<a,data,1,22/11/26,10.0.0.1,5>");
+  });
+
   test("FT/1 has no word for an unfinished file, and nobody makes one up there", () => {
     expect(formatBasicRecord(parseRecord("<a,data,1,22/11/26,10.0.0.1,5;v=2;part=1>"))).toBe("<a,data,1,22/11/26,10.0.0.1,5>");
     expect(refusal(() => parseBasicRecord("<a,data,1,22/11/26,10.0.0.1,5;part=1>"))).toBe("bad-port");
@@ -454,6 +502,8 @@ describe("FT/2 records", () => {
           .date({ min: new Date(0), max: new Date("2099-12-31"), noInvalidDate: true })
           .map((date) => date.toISOString()),
         root: fc.string({ unit: fc.constantFrom(..."0123456789abcdef"), minLength: 64, maxLength: 64 }),
+        part: fc.constant<true>(true),
+        unreachable: fc.constant<true>(true),
       },
       { requiredKeys: ["name", "type", "size", "date", "address", "port", "v2"] },
     );
@@ -476,6 +526,8 @@ describe("FT/2 records", () => {
       size: Number.MAX_SAFE_INTEGER,
       address: addressOf("2001:db8:1111:2222:3333:4444:5555:6666"),
       port: 65_535,
+      part: true,
+      unreachable: true,
     });
     expect(byteLength(`${longest}\n`)).toBeLessThanOrEqual(LINE_LIMIT);
     expect(formatRecord(parseRecord(longest))).toBe(longest);

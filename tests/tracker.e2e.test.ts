@@ -19,8 +19,12 @@ setDefaultTimeout(30_000);
 
 const LOOPBACK = "127.0.0.1";
 const linux = process.platform === "linux";
+const hasIPv6 = Object.values(networkInterfaces()).some((all) => all?.some(({ address }) => address === "::1"));
+if (!hasIPv6) console.log("This machine has no IPv6: a tracker on both kinds of addresses is not tested here.");
+/** Nothing listens on it. */
+const CLOSED = 1;
 const NOTES = "<notes.txt,text/plain,1200,21/11/26,192.168.1.17,40123;v=2>";
-const NOTES_SEEN = "<notes.txt,text/plain,1200,21/11/26,127.0.0.1,40123;v=2>";
+const NOTES_SEEN = `<notes.txt,text/plain,1200,21/11/26,127.0.0.1,${CLOSED};v=2>`;
 
 /** A stage whose programs and connections are gone at the end. */
 class House implements AsyncDisposable {
@@ -41,7 +45,7 @@ class House implements AsyncDisposable {
   /** An accepted FT/2 peer. */
   async join(port: number, { agent = "test/1", record = NOTES } = {}): Promise<Raw> {
     const guest = await this.connect(port);
-    guest.send(`HELLO FT/2 agent=${agent}\nFILES 1 port=40123\n${record}\n`);
+    guest.send(`HELLO FT/2 agent=${agent}\nFILES 1 port=${CLOSED}\n${record}\n`);
     expect(await guest.line()).toStartWith("HI FT/2 ");
     expect(await guest.line()).toStartWith("WELCOME ");
     return guest;
@@ -57,8 +61,7 @@ class House implements AsyncDisposable {
 
 async function ask(peer: Raw, request: string): Promise<string> {
   peer.send(`${request}\n`);
-  const first = await peer.line();
-  return first.startsWith("FOUND: 1") ? `${first}\n${await peer.line()}` : first;
+  return await peer.reply();
 }
 
 /** Nothing of a program's insides, no control characters, one line. */
@@ -94,6 +97,15 @@ describe("the command line", () => {
     expect(await house.runToEnd("--help")).toEqual({ code: 0, out: `${USAGE}\n`, err: "" });
   });
 
+  test("--completions prints a script for the shell and nothing else, exit code 0", async () => {
+    await using house = new House();
+    for (const shell of ["bash", "powershell"]) {
+      const { code, out, err } = await house.runToEnd("--completions", shell);
+      expect([code, err]).toEqual([0, ""]);
+      expect(out).toContain("--max-per-address");
+    }
+  });
+
   test("--version prints name and version, exit code 0", async () => {
     await using house = new House();
     expect(await house.runToEnd("--version")).toEqual({ code: 0, out: `ft-tracker ${version}\n`, err: "" });
@@ -108,6 +120,9 @@ describe("the command line", () => {
     ["--max-files", "0"],
     ["--max-per-address", "-3"],
     ["--host", "nowhere"],
+    ["--host", ""],
+    ["--host"],
+    ["--completions", "tcsh"],
     ["--quiet=yes"],
     ["--bogus\x1b[2J\u202e"],
   ];
@@ -172,7 +187,7 @@ describe("what it prints", () => {
     await using house = new House();
     const { program, port } = await house.stage.tracker();
     const peer = await house.join(port, { agent: "evil%1B]0;x%07%0Aline%E2%80%AE" });
-    await program.waitFor(/joined/);
+    expect(await peer.push()).toStartWith("REACH no ");
     const stranger = await house.connect(port);
     stranger.send("GET / HTTP/1.1\r\n\r\n");
     await stranger.rest();
@@ -180,12 +195,13 @@ describe("what it prints", () => {
     expect(await ask(peer, "BYE")).toBe("BYE");
     await program.waitFor(/left.*\n/);
     const lines = program.out.trimEnd().split("\n");
-    expect(lines).toHaveLength(5);
+    expect(lines).toHaveLength(6);
     expect(lines[0]).toContain(`listening on 127.0.0.1:${port}`);
     expect(lines[1]).toContain(`127.0.0.1:${port}`);
-    expect(lines[2]).toMatch(/joined .*127\.0\.0\.1:40123.*1 file.*evil\\x1b\]0;x\\x07\\nline\\u202e/);
-    expect(lines[3]).toMatch(/refused .*127\.0\.0\.1: \S/);
-    expect(lines[4]).toMatch(/left .*127\.0\.0\.1:40123: \S/);
+    expect(lines[2]).toMatch(/joined .*127\.0\.0\.1:1,.*1 file.*evil\\x1b\]0;x\\x07\\nline\\u202e/);
+    expect(lines[3]).toMatch(/blocked .*127\.0\.0\.1:1: .*refused/);
+    expect(lines[4]).toMatch(/refused .*127\.0\.0\.1: \S/);
+    expect(lines[5]).toMatch(/left .*127\.0\.0\.1:1: \S/);
     expect(program.out).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/);
     expect(program.err).toBe("");
   });
@@ -195,14 +211,16 @@ describe("what it prints", () => {
     const { program, port } = await house.stage.tracker("--json", "--max-files", "2");
     const agent = "evil\u001b]0;x\u0007\nline\u202e";
     const peer = await house.join(port, { agent: encodeURIComponent(agent) });
+    expect(await peer.push()).toStartWith("REACH no ");
     const stranger = await house.connect(port);
     stranger.send("GET / HTTP/1.1\r\n\r\n");
     await stranger.rest();
     const greedy = await house.connect(port);
     greedy.send("HELLO FT/2 agent=x\nFILES 3 port=1\n");
     await greedy.rest();
-    peer.send(`FILES 1 port=40124\n${NOTES}\n`);
-    expect(await peer.line()).toStartWith("WELCOME ");
+    peer.send(`FILES 1 port=2\n${NOTES}\n`);
+    expect(await peer.reply()).toStartWith("WELCOME ");
+    expect(await peer.push()).toStartWith("REACH no ");
     expect(await ask(peer, "BYE")).toBe("BYE");
     await program.waitFor(/"left".*\n/);
     for (const guest of [peer, stranger, greedy]) guest.close();
@@ -214,12 +232,14 @@ describe("what it prints", () => {
     const id = String(program.objects()[2]?.id);
     expect(program.objects()).toEqual([
       { event: "listening", address: LOOPBACK, port },
-      { event: "addresses", addresses: [`127.0.0.1:${port}`] },
-      { event: "joined", id, address: LOOPBACK, port: 40123, files: 1, agent, profile: "FT/2", peers: 1 },
+      { event: "addresses", addresses: [`127.0.0.1:${port}`], announced: false },
+      { event: "joined", id, address: LOOPBACK, port: 1, files: 1, agent, profile: "FT/2", peers: 1 },
+      { event: "unreachable", id, address: LOOPBACK, port: 1, reason: expect.stringContaining("refused") },
       { event: "refused", address: LOOPBACK, code: "unknown-message", reason: text },
       { event: "refused", address: LOOPBACK, code: "too-many-files", reason: text },
-      { event: "updated", id, address: LOOPBACK, port: 40124, files: 1 },
-      { event: "left", id, address: LOOPBACK, port: 40124, reason: text, peers: 0 },
+      { event: "updated", id, address: LOOPBACK, port: 2, files: 1 },
+      { event: "unreachable", id, address: LOOPBACK, port: 2, reason: expect.stringContaining("refused") },
+      { event: "left", id, address: LOOPBACK, port: 2, reason: text, peers: 0 },
       { event: "stopped" },
     ]);
   });
@@ -258,11 +278,44 @@ describe("what it prints", () => {
     console.log("This machine is on no network: the addresses that the tracker prints are not tested here.");
   test.skipIf(lan === undefined)("on every interface, an address of this machine that others can type", async () => {
     await using house = new House();
-    const program = house.stage.run(TRACKER, ["--port", "0"]);
-    const port = (await program.waitFor(/listening on 0\.0\.0\.0:(\d+)\n/))[1];
+    const program = house.stage.run(TRACKER, ["--port", "0", "--no-announce"]);
+    const port = (await program.waitFor(/listening on (?:\[::\]|0\.0\.0\.0):(\d+)\n/))[1];
     const line = (await program.waitFor(/.*\n/))[0];
     expect(line).toContain(`ft-peer ${lan}:${port}`);
     expect(line).not.toContain(LOOPBACK);
+    // By that address, and on this machine, it is reached.
+    for (const host of [lan ?? "", LOOPBACK]) {
+      const guest = await Raw.connect(Number(port), host);
+      guest.send("HELLO FT/2 agent=x\n");
+      expect(await guest.line()).toEndWith(` you=${host}`);
+      guest.close();
+    }
+  });
+});
+
+describe("without --host", () => {
+  test.skipIf(!hasIPv6)("IPv4 and IPv6 are served by one tracker, and each address has one count of connections", async () => {
+    await using house = new House();
+    const args = ["--port", "0", "--no-announce", "--json", "--max-per-address", "2"];
+    const program = house.stage.run(TRACKER, args);
+    const port = Number((await program.waitFor(/"listening","address":"::","port":(\d+)/))[1]);
+    const guests: Raw[] = [];
+    try {
+      for (const host of ["::1", LOOPBACK, "::ffff:127.0.0.1", LOOPBACK, "::1"]) guests.push(await Raw.connect(port, host));
+      const [six, four, mapped, refused, six2] = guests;
+      expect((await refused?.rest())?.toString()).toMatch(/^ERROR too-many-connections \S[^\n]+\n$/);
+      for (const [guest, you] of [
+        [six, "::1"],
+        [six2, "::1"],
+        [four, LOOPBACK],
+        [mapped, LOOPBACK],
+      ] as const) {
+        guest?.send("HELLO FT/2 agent=x\n");
+        expect(await guest?.line()).toEndWith(` you=${you}`);
+      }
+    } finally {
+      for (const guest of guests) guest.close();
+    }
   });
 });
 
@@ -275,7 +328,8 @@ describe("stopping", () => {
       const stranger = await house.connect(port);
       for (const guest of [peer, stranger]) guest.socket.on("end", () => guest.close());
       program.kill(signal);
-      expect((await peer.rest()).toString()).toMatch(/^NOTICE \S[^\n]+\n$/);
+      expect(await peer.replies()).toBe("");
+      expect(peer.pushes.at(-1)).toMatch(/^NOTICE \S.+$/);
       expect((await stranger.rest()).toString()).toBe("");
       expect(await program.exited).toBe(0);
       expect(program.objects().at(-1)).toEqual({ event: "stopped" });
@@ -292,7 +346,8 @@ describe("stopping", () => {
     deaf.socket.pause();
     const began = performance.now();
     program.kill("SIGTERM");
-    expect((await stubborn.rest()).toString()).toMatch(/^NOTICE \S[^\n]+\n$/);
+    expect(await stubborn.replies()).toBe("");
+    expect(stubborn.pushes.at(-1)).toMatch(/^NOTICE \S.+$/);
     expect(await program.exited).toBe(0);
     expect(performance.now() - began).toBeLessThan(5_000);
   });
@@ -471,7 +526,7 @@ describe("under attack", () => {
     for (const guest of crowd) guest.send("SEARCH: other.txt\n".repeat(100_000));
     expect(await slowestAnswer(peer, 100)).toBeLessThan(1_000);
     for (const guest of crowd) {
-      const lines = (await guest.rest()).toString().trimEnd().split("\n");
+      const lines = (await guest.replies()).trimEnd().split("\n");
       expect(lines.length).toBeLessThan(5_000);
       expect(lines.at(-1)).toMatch(/^ERROR too-fast \S.+$/);
     }

@@ -5,6 +5,7 @@ import { describe, expect, jest, setDefaultTimeout, test } from "bun:test";
 import net from "node:net";
 import { networkInterfaces } from "node:os";
 import { UsageError } from "../lib/error.ts";
+import { likelyAddresses } from "../lib/interfaces.ts";
 import { readPass } from "../lib/pass.ts";
 import { parseOptions, startTracker, type Tracker, type TrackerEvent, type TrackerOptions, USAGE } from "../tracker.ts";
 import { Raw } from "./helpers/raw.ts";
@@ -16,18 +17,21 @@ const LOOPBACK = "127.0.0.1";
 const manyLoopbacks = process.platform === "linux";
 const interfaces = Object.values(networkInterfaces()).flatMap((all) => all ?? []);
 const hasIPv6 = interfaces.some(({ address }) => address === "::1");
+if (!hasIPv6) console.log("This machine has no IPv6: what a tracker is to peers that have it is not tested here.");
 /** This machine as the others on its network see it. */
 const lan = interfaces.find(({ family, internal }) => family === "IPv4" && !internal)?.address ?? "";
 if (lan === "") console.log("This machine is on no network: how loopback records look from elsewhere is not tested here.");
 
+/** A port on which nothing listens. */
+const CLOSED = 1;
 /** 14 November 2023, 22:13:20 UTC. */
 const THEN = 1_700_000_000_000;
 const ROOT = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
 
 /** Where somebody connects from, and to which of the tracker's addresses. */
 type Seat = { from?: string; to?: string };
-/** How an FT/2 peer presents itself. */
-type Guise = Seat & { port?: number; agent?: string };
+/** How an FT/2 peer presents itself; `more` stands at the end of its HELLO. */
+type Guise = Seat & { port?: number; agent?: string; more?: string };
 
 /** A tracker, everything it has reported, and everybody who is connected to it; all gone at the end. */
 class House implements AsyncDisposable {
@@ -37,7 +41,7 @@ class House implements AsyncDisposable {
   readonly #guests: Raw[] = [];
 
   constructor(args: string[] = [], more: Partial<TrackerOptions> = {}) {
-    const parsed = parseOptions(["--port", "0", "--host", LOOPBACK, "--name", "Lab 3", ...args]);
+    const parsed = parseOptions(["--port", "0", "--host", LOOPBACK, "--name", "Lab 3", "--no-announce", ...args]);
     if ("text" in parsed) throw new Error(parsed.text);
     const report = (event: TrackerEvent) => {
       this.events.push(event);
@@ -110,9 +114,9 @@ class House implements AsyncDisposable {
   }
 
   /** An accepted FT/2 peer. */
-  async join(records: string[] = [NOTES], { port = 40123, agent = "test/1", ...seat }: Guise = {}): Promise<Peer> {
+  async join(records: string[] = [NOTES], { port = 40123, agent = "test/1", more = "", ...seat }: Guise = {}): Promise<Peer> {
     const raw = await this.connect(seat);
-    raw.send(`HELLO FT/2 agent=${agent}\n${files(port, ...records)}`);
+    raw.send(`HELLO FT/2 agent=${agent}${more === "" ? "" : ` ${more}`}\n${files(port, ...records)}`);
     return new Peer(raw, valuesOf(await raw.line()), valuesOf(await raw.line()));
   }
 }
@@ -133,24 +137,35 @@ class Peer {
     return this.welcome.get("id") ?? "";
   }
 
+  get session(): string {
+    return this.welcome.get("session") ?? "";
+  }
+
   /** Sends one request line and takes its reply, of all its lines. */
   async ask(request: string): Promise<string> {
     this.raw.send(`${request}\n`);
-    return await reply(this.raw);
+    return await this.raw.reply();
   }
 
   /** Sends another list. */
   async renew(port: number, ...records: string[]): Promise<void> {
     this.raw.send(files(port, ...records));
-    this.welcome = valuesOf(await this.raw.line());
+    this.welcome = valuesOf(await this.raw.reply());
   }
 }
 
-async function reply(raw: Raw): Promise<string> {
-  const lines = [await raw.line()];
-  const count = Number(/^(?:FOUND|PEERS): (\d+)$/.exec(lines[0] ?? "")?.[1] ?? 0);
-  while (lines.length <= count) lines.push(await raw.line());
-  return lines.join("\n");
+/** The next so many replies. */
+async function replies(raw: Raw, count: number): Promise<string[]> {
+  const all: string[] = [];
+  while (all.length < count) all.push(await raw.reply());
+  return all;
+}
+
+/** The next so many pushes. */
+async function pushes(raw: Raw, count: number): Promise<string[]> {
+  const all: string[] = [];
+  while (all.length < count) all.push(await raw.push());
+  return all;
 }
 
 function files(port: number, ...records: string[]): string {
@@ -682,7 +697,7 @@ describe("FT/2: joining", () => {
     const other = await house.join([REPORT]);
     const peer = await house.join([NOTES]);
     peer.raw.send("FILES 0 port=40123\n");
-    expect((await peer.raw.rest()).toString()).toBe("");
+    expect(await peer.raw.replies()).toBe("");
     expect(await other.ask("SEARCH: notes.txt")).toBe("NOT FOUND");
   });
 
@@ -965,8 +980,8 @@ describe("FT/2: requests", () => {
     guest.send(`HELLO FT/2 agent=test/1\r\nFILES 1 port=40123\r\n${NOTES}\r\nSEARCH: notes.txt\r\nPING\r\n`);
     expect(await guest.line()).toMatch(/^HI FT\/2 .*you=127\.0\.0\.1$/);
     expect(await guest.line()).toStartWith("WELCOME ");
-    expect(await reply(guest)).toBe(`FOUND: 1\n${NOTES_SEEN}`);
-    expect(await guest.line()).toBe("PONG");
+    expect(await guest.reply()).toBe(`FOUND: 1\n${NOTES_SEEN}`);
+    expect(await guest.reply()).toBe("PONG");
   });
 
   test("a half-close right after the requests takes no answer away", async () => {
@@ -975,7 +990,7 @@ describe("FT/2: requests", () => {
     const guest = await house.connect();
     guest.send(`HELLO FT/2 agent=test/1\n${files(40123, ...records)}LIST limit=2000\nSEARCH: f1999\n`);
     guest.halfClose();
-    const lines = (await guest.rest()).toString().split("\n");
+    const lines = (await guest.replies()).split("\n");
     expect(lines[0]).toStartWith("HI FT/2 ");
     expect(lines[1]).toStartWith("WELCOME ");
     expect(lines.slice(2)).toEqual(["FOUND: 2000", ...records, "FOUND: 1", records[1999] ?? "", ""]);
@@ -986,7 +1001,7 @@ describe("FT/2: requests", () => {
     const peer = await house.join();
     peer.raw.send(`${"PING\n".repeat(205)}ADD ${REPORT}\nFILES 1 port=40123\n${NOTES}\nPING\n`);
     peer.raw.halfClose();
-    const lines = (await peer.raw.rest()).toString().split("\n");
+    const lines = (await peer.raw.replies()).split("\n");
     expect(lines.slice(0, 205)).toEqual(Array.from({ length: 205 }, () => "PONG"));
     // What a peer that has left may still add is nobody's concern; that each request has its reply is.
     expect(lines.slice(205)).toEqual([expect.stringMatching(/^\S/), expect.stringMatching(/^\S/), "PONG", ""]);
@@ -1073,7 +1088,7 @@ describe("cut at every byte boundary, byte by byte and in one piece", () => {
         await using house = new House([], { now: () => THEN });
         const guest = await house.connect();
         await sayCut(guest, pieces);
-        return plain((await guest.rest()).toString());
+        return plain(await guest.replies());
       });
       expect(answers).toHaveLength(Buffer.byteLength(SCRIPT) + 1);
       expect([...new Set(answers)]).toEqual([SCRIPT_ANSWERS]);
@@ -1149,7 +1164,7 @@ describe("FT/2: a first line that is held up on its way", () => {
         guest.send(line.slice(0, cut));
         await pass(1_000);
         guest.send(`${line.slice(cut)}${files(40123, NOTES)}BYE\n`);
-        if (/^HI FT\/2 [^\n]+\nWELCOME [^\n]+\nBYE\n$/.test((await guest.rest()).toString())) accepted.push(cut);
+        if (/^HI FT\/2 [^\n]+\nWELCOME [^\n]+\nBYE\n$/.test(await guest.replies())) accepted.push(cut);
       }
       expect(accepted).toEqual(cuts);
     }));
@@ -1191,7 +1206,7 @@ describe("FT/2: the connection is the peer's presence", () => {
     const other = await house.join([REPORT]);
     const peer = await house.join([NOTES]);
     peer.raw.send("BYE\nPING\n");
-    expect((await peer.raw.rest()).toString()).toBe("BYE\n");
+    expect(await peer.raw.replies()).toBe("BYE\n");
     expect(await other.ask("SEARCH: notes.txt")).toBe("NOT FOUND");
     expect(house.all("left")).toHaveLength(1);
   });
@@ -1212,7 +1227,7 @@ describe("FT/2: the connection is the peer's presence", () => {
       await pass(2_000);
       expect(await house.event("left")).toMatchObject({ id: silent.id });
       expect(await steady.ask("SEARCH: notes.txt")).toBe("NOT FOUND");
-      expect((await silent.raw.rest()).toString()).toBe("");
+      expect(await silent.raw.replies()).toBe("");
     }));
 
   test("one byte is a sign of life, too", () =>
@@ -1223,8 +1238,658 @@ describe("FT/2: the connection is the peer's presence", () => {
       peer.raw.send("P");
       await pass(80_000);
       peer.raw.send("ING\n");
-      expect(await reply(peer.raw)).toBe("PONG");
+      expect(await peer.raw.reply()).toBe("PONG");
     }));
+});
+
+describe("FT/2: whether others can connect to a peer", () => {
+  const NO = "REACH no reason=nothing%20listens%20there%20(connection%20refused)";
+
+  test("is told to it once it is accepted, after one bare connect and close", () =>
+    withOurClock(async () => {
+      using door = new Doorbell();
+      await door.open();
+      await using house = new House();
+      const peer = await house.join([NOTES], { port: door.port });
+      expect(await peer.raw.push()).toBe("REACH yes");
+      for (let minute = 0; minute < 5; minute += 1) {
+        await pass(60_000);
+        expect(await peer.ask("PING")).toBe("PONG");
+      }
+      expect(door.visits).toEqual([0]);
+      expect(peer.raw.pushes).toEqual([]);
+      expect(house.all("unreachable")).toEqual([]);
+    }));
+
+  test("is told to it with the reason, and to the operator, when its port is closed", async () => {
+    await using house = new House();
+    const peer = await house.join([NOTES], { port: CLOSED });
+    expect(await peer.raw.push()).toBe(NO);
+    expect(await house.event("unreachable")).toEqual({
+      event: "unreachable",
+      id: peer.id,
+      address: LOOPBACK,
+      port: CLOSED,
+      reason: "nothing listens there (connection refused)",
+    });
+    expect(await peer.ask("PING")).toBe("PONG");
+    expect(house.all("left")).toEqual([]);
+  });
+
+  test("is tried again for another port, and not for the same", async () => {
+    using door = new Doorbell();
+    await door.open();
+    await using house = new House();
+    const peer = await house.join([NOTES], { port: door.port, more: "extras=1" });
+    expect(await peer.raw.push()).toBe("REACH yes");
+    for (let i = 0; i < 3; i += 1) await peer.renew(door.port, NOTES);
+    expect(await peer.ask(`ADD ${REPORT}`)).toBe("OK");
+    await breath();
+    expect(await peer.ask("WHO")).toEndWith(" reach=yes");
+    expect([peer.raw.pushes, door.visits]).toEqual([[], [0]]);
+    // What was so for the old port is not said of the new one.
+    peer.raw.send(`${files(CLOSED, NOTES)}WHO\n`);
+    expect(await peer.raw.reply()).toStartWith("WELCOME ");
+    expect(await peer.raw.reply()).not.toContain("reach");
+    expect(await peer.raw.push()).toBe(NO);
+    expect(await peer.ask("WHO")).toEndWith(" reach=no");
+    expect(await peer.ask("SEARCH: notes.txt")).toEndWith(`,${CLOSED};v=2;reach=no>`);
+    await peer.renew(door.port, NOTES);
+    expect(await peer.raw.push()).toBe("REACH yes");
+    expect(await peer.ask("WHO")).toEndWith(" reach=yes");
+    expect(await peer.ask("SEARCH: notes.txt")).toEndWith(`,${door.port};v=2>`);
+    expect(house.all("unreachable")).toMatchObject([{ port: CLOSED }]);
+  });
+
+  for (const [how, first, last] of [
+    ["opens", "REACH yes", NO],
+    ["closes", NO, "REACH yes"],
+  ] as const) {
+    test(`is said of the last port only, when another one comes before it is known; the first ${how}`, async () => {
+      using door = new Doorbell();
+      await door.open();
+      await using house = new House();
+      const ports = first === NO ? [CLOSED, door.port] : [door.port, CLOSED];
+      const guest = await house.connect();
+      guest.send(`HELLO FT/2 agent=x extras=1\n${ports.map((port) => files(port, NOTES)).join("")}WHO\n`);
+      expect(await guest.line()).toStartWith("HI ");
+      expect([await guest.line(), await guest.line()]).toEqual(Array(2).fill(expect.stringMatching(/^WELCOME /)));
+      // Nobody says anything of what is not known yet.
+      expect(await guest.reply()).toMatch(/^PEERS: 1\nid=(?!.* reach=)/);
+      expect(await guest.push()).toBe(last);
+      guest.send("PING\nWHO\n");
+      expect(await guest.reply()).toBe("PONG");
+      expect(await guest.reply()).toEndWith(` reach=${last === NO ? "no" : "yes"}`);
+      expect(guest.pushes).toEqual([]);
+      expect(house.all("unreachable").map(({ port }) => port)).toEqual(last === NO ? [CLOSED] : []);
+    });
+  }
+
+  test("is nobody's concern any more once it has left", async () => {
+    await using house = new House();
+    const guest = await house.connect();
+    guest.send(`HELLO FT/2 agent=x\n${files(CLOSED, NOTES)}BYE\n`);
+    expect((await guest.rest()).toString()).toMatch(/^HI [^\n]+\nWELCOME [^\n]+\nBYE\n$/);
+    const peer = await house.join([NOTES], { port: CLOSED });
+    expect(await peer.raw.push()).toBe(NO);
+    expect(house.all("unreachable").map(({ id }) => id)).toEqual([peer.id]);
+  });
+
+  test("is the tracker's word alone: what a record says of it is not repeated", async () => {
+    using door = new Doorbell();
+    await door.open();
+    await using house = new House();
+    const liar = await house.join([NOTES.replace(">", ";reach=no>")], { port: door.port, more: "extras=1" });
+    expect(await liar.raw.push()).toBe("REACH yes");
+    expect(await liar.ask(`ADD ${REPORT.replace(";v=2", ";reach=no;v=2")}`)).toBe("OK");
+    const closed = await house.join([NOTES.replace(">", ";reach=yes>")], { port: CLOSED, more: "extras=1" });
+    expect(await closed.raw.push()).toBe(NO);
+    const seen = (record: string, port: number) => record.replace("192.168.1.17,40123", `127.0.0.1,${port}`);
+    for (const asker of [liar, closed]) {
+      expect(await asker.ask("LIST")).toBe(
+        ["FOUND: 3", seen(NOTES, door.port), seen(REPORT, door.port), seen(NOTES.replace(">", ";reach=no>"), CLOSED)].join(
+          "\n",
+        ),
+      );
+      expect(await asker.ask(`LIST root=${ROOT}`)).toBe(`FOUND: 1\n${seen(REPORT, door.port)}`);
+    }
+  });
+
+  test("is not said in FT/1, and of an FT/1 peer nothing is said", async () => {
+    await using house = new House();
+    const peer = await house.join([NOTES], { port: CLOSED, more: "extras=1" });
+    expect(await peer.raw.push()).toBe(NO);
+    await house.register(`${OLD_REPORT.replace("5001", "2")}\n`);
+    expect(await house.exchange("SEARCH: notes.txt")).toBe(OLD_NOTES_FOUND.replace("5001", String(CLOSED)));
+    const [, own, old] = (await peer.ask("WHO")).split("\n");
+    expect([own, old]).toEqual([expect.stringMatching(/ reach=no$/), expect.not.stringContaining("reach")]);
+    expect(await peer.ask("SEARCH: report.pdf")).toEndWith(",127.0.0.1,2>");
+  });
+
+  test("may take its time for one: the others are served meanwhile, and no push stands within a reply", async () => {
+    await using house = new House(["--max-files", "2000", "--max-per-address", "200"]);
+    const records = Array.from({ length: 2000 }, (_, i) => `<f${i},data,1,01/02/03,127.0.0.1,40123>`);
+    const peer = await house.join(records, { port: CLOSED });
+    const askers = await Promise.all(Array.from({ length: 60 }, (_, i) => house.join([NOTES], { port: 3000 + i })));
+    peer.raw.send("LIST limit=2000\n".repeat(30));
+    for (const asker of askers) asker.raw.send(`CONNECT address=127.0.0.1 port=${CLOSED} token=${asker.id}\n`);
+    for (const list of await replies(peer.raw, 30)) {
+      const [first, ...lines] = list.split("\n");
+      expect(first).toBe("FOUND: 2000");
+      expect(lines.every((line) => line.startsWith("<"))).toBe(true);
+    }
+    for (const asker of askers) expect(await asker.raw.reply()).toBe("OK");
+    const pushed = await pushes(peer.raw, 61);
+    expect(pushed.toSorted()).toEqual(
+      [NO, ...askers.map(({ id }, i) => `CONNECT address=127.0.0.1 port=${3000 + i} token=${id}`)].toSorted(),
+    );
+    expect(await peer.ask("PING")).toBe("PONG");
+  });
+});
+
+describe("FT/2: what later versions added to the answers", () => {
+  const talk = (hello: string) => `${hello}\n${files(CLOSED, REPORT)}`;
+
+  test("comes to nobody who did not ask for it: the bytes are those of the protocol's text", async () => {
+    await using house = new House([], { now: () => THEN });
+    const id = "[0-9a-f]{16}";
+    for (const hello of [
+      "HELLO FT/2 agent=a",
+      "HELLO FT/2 agent=a extras=0",
+      "HELLO FT/2 agent=a extras=",
+      "HELLO FT/2 agent=a extra=1",
+    ]) {
+      const guest = await house.connect();
+      guest.send(talk(hello));
+      expect(await guest.line()).toMatch(/^HI FT\/2 name=Lab%203 max=5 key=[\w-]{43} you=127\.0\.0\.1$/);
+      expect(await guest.line()).toMatch(new RegExp(`^WELCOME id=${id} pass=[\\w-]+\\.[\\w-]{86} peers=1 files=1$`));
+      expect(await guest.push()).toStartWith("REACH no ");
+      guest.send("SEARCH: report.pdf\nLIST\nWHO\nBYE\n");
+      const record = REPORT.replace("192.168.1.17,40123", `127.0.0.1,${CLOSED}`);
+      expect([await guest.reply(), await guest.reply()]).toEqual(Array(2).fill(`FOUND: 1\n${record}`));
+      expect(await guest.reply()).toMatch(
+        new RegExp(
+          `^PEERS: 1\nid=${id} address=127\\.0\\.0\\.1 port=1 files=1 bytes=48213 agent=a since=2023-11-14T22:13:20\\.000Z$`,
+        ),
+      );
+      expect(await guest.reply()).toBe("BYE");
+    }
+  });
+
+  test("comes to who said extras=1, at the end of its line", async () => {
+    await using house = new House();
+    const guest = await house.connect();
+    guest.send(talk("HELLO FT/2 agent=a extras=1"));
+    expect(await guest.line()).toMatch(/^HI FT\/2 name=Lab%203 max=5 key=[\w-]{43} you=127\.0\.0\.1 announced=no$/);
+    expect(await guest.line()).toMatch(/^WELCOME id=(\w+) pass=\S+ peers=1 files=1 session=\1\.[\w-]{22}$/);
+    expect(await guest.push()).toStartWith("REACH no ");
+    guest.send("SEARCH: report.pdf\nWHO\n");
+    expect(await guest.reply()).toBe(
+      `FOUND: 1\n${REPORT.replace("192.168.1.17,40123", `127.0.0.1,1`).replace(">", ";reach=no>")}`,
+    );
+    expect(await guest.reply()).toMatch(/ since=\S+ reach=no$/);
+  });
+
+  test("is each listener's own affair: two peers that are online together are answered differently", async () => {
+    await using house = new House();
+    const old = await house.join([NOTES], { port: CLOSED });
+    const young = await house.join([REPORT], { port: CLOSED, more: "extras=1" });
+    for (const peer of [old, young]) expect(await peer.raw.push()).toStartWith("REACH no ");
+    expect([await old.ask("LIST"), await old.ask("WHO")].join("\n")).not.toContain("reach");
+    expect((await young.ask("LIST")).match(/;reach=no>/g)).toHaveLength(2);
+    expect((await young.ask("WHO")).match(/ reach=no$/gm)).toHaveLength(2);
+  });
+});
+
+describe("FT/2: asking a holder to connect", () => {
+  test("tells it the asker's observed address, the port of its FILES and its token, and answers OK", async () => {
+    await using house = new House();
+    const from = manyLoopbacks ? "127.0.0.3" : LOOPBACK;
+    const holder = await house.join([NOTES], { port: 4001 });
+    const asker = await house.join(["<own.txt,data,1,01/02/03,203.0.113.9,6>"], { port: 4002, from });
+    const bystander = await house.join([REPORT], { port: 4003 });
+    for (const token of ["a", "-_0Zz", "x".repeat(64)]) {
+      expect(await asker.ask(`CONNECT address=127.0.0.1 port=4001 token=${token}`)).toBe("OK");
+      for (;;) {
+        const push = await holder.raw.push();
+        if (push.startsWith("REACH ")) continue;
+        expect(push).toBe(`CONNECT address=${from} port=4002 token=${token}`);
+        break;
+      }
+    }
+    // In any order, with keys of later versions, in another spelling of the address.
+    expect(await asker.ask("CONNECT future=1 token=again port=4001 address=::ffff:127.0.0.1 id=x you=y")).toBe("OK");
+    expect(await holder.raw.push()).toBe(`CONNECT address=${from} port=4002 token=again`);
+    expect(await holder.ask("PING")).toBe("PONG");
+    for (const peer of [asker, bystander]) {
+      expect(await peer.ask("PING")).toBe("PONG");
+      expect(peer.raw.pushes.filter((push) => !push.startsWith("REACH "))).toEqual([]);
+    }
+  });
+
+  test("is NOT FOUND for nobody, for another port, for an FT/1 peer and for who has left", async () => {
+    await using house = new House();
+    await house.register(`${OLD_NOTES}\n`);
+    const asker = await house.join([REPORT], { port: 4002 });
+    const gone = await house.join([NOTES], { port: 4003 });
+    const halfGone = await house.join([NOTES], { port: 4004 });
+    expect(await gone.ask("BYE")).toBe("BYE");
+    halfGone.raw.halfClose();
+    await house.event("left", 2);
+    for (const where of [
+      "address=203.0.113.1 port=4002",
+      "address=fe80::1%25eth0 port=4002",
+      "address=0.0.0.0 port=4002",
+      "address=127.0.0.1 port=4009",
+      "address=127.0.0.1 port=5001",
+      "address=127.0.0.1 port=4003",
+      "address=127.0.0.1 port=4004",
+    ]) {
+      expect([where, await asker.ask(`CONNECT ${where} token=t`)]).toEqual([where, "NOT FOUND"]);
+    }
+    expect(await asker.ask("PING")).toBe("PONG");
+  });
+
+  test("is NOT FOUND for oneself", async () => {
+    await using house = new House();
+    const peer = await house.join([REPORT], { port: 4002 });
+    expect(await peer.raw.push()).toStartWith("REACH ");
+    expect(await peer.ask("CONNECT address=127.0.0.1 port=4002 token=t")).toBe("NOT FOUND");
+    expect(peer.raw.pushes).toEqual([]);
+  });
+
+  test("finds an FT/2 holder although an FT/1 program has registered its address and port before", async () => {
+    await using house = new House();
+    await house.register(`${OLD_NOTES}\n`);
+    const holder = await house.join([NOTES], { port: 5001 });
+    const asker = await house.join([REPORT], { port: 4002 });
+    expect(await holder.raw.push()).toStartWith("REACH ");
+    expect(await asker.ask("CONNECT address=127.0.0.1 port=5001 token=t")).toBe("OK");
+    expect(await holder.raw.push()).toBe("CONNECT address=127.0.0.1 port=4002 token=t");
+  });
+
+  test("gets no answer from who has shared nothing, and disturbs nobody", async () => {
+    await using house = new House();
+    const holder = await house.join([NOTES], { port: 4001 });
+    const guest = await house.connect();
+    guest.send("HELLO FT/2 agent=x\nCONNECT address=127.0.0.1 port=4001 token=t\n");
+    expect(await guest.line()).toStartWith("HI ");
+    guest.send(files(4002, REPORT));
+    expect(await guest.reply()).toStartWith("WELCOME ");
+    expect(await holder.raw.push()).toStartWith("REACH ");
+    expect(await holder.ask("PING")).toBe("PONG");
+    expect(holder.raw.pushes).toEqual([]);
+  });
+
+  test("is no verb of FT/1", async () => {
+    await using house = new House();
+    const holder = await house.join([NOTES], { port: 4001 });
+    await house.register(`${OLD_NOTES}\n`);
+    expect(await house.exchange("CONNECT address=127.0.0.1 port=4001 token=t\n")).toBe("");
+    expect(await holder.raw.push()).toStartWith("REACH ");
+    expect(await holder.ask("PING")).toBe("PONG");
+    expect(holder.raw.pushes).toEqual([]);
+  });
+
+  test("64 times at once and then 8 times a second is the most; beyond that it is an error, and the session goes on", () =>
+    withOurClock(async () => {
+      await using house = new House();
+      const holder = await house.join([NOTES], { port: 4001 });
+      const asker = await house.join([REPORT], { port: 4002 });
+      expect(await holder.raw.push()).toStartWith("REACH ");
+      const ask = (count: number) => {
+        asker.raw.send("CONNECT address=127.0.0.1 port=4001 token=t\n".repeat(count));
+        return replies(asker.raw, count);
+      };
+      expect(await ask(64)).toEqual(Array(64).fill("OK"));
+      const [error] = await ask(1);
+      expect(error).toMatch(/^ERROR too-many-connects \S.+$/);
+      expect(await asker.ask("PING")).toBe("PONG");
+      await pass(2_000);
+      const later = await ask(20);
+      expect(later.filter((answer) => answer === "OK")).toHaveLength(16);
+      expect(later.filter((answer) => answer.startsWith("ERROR too-many-connects "))).toHaveLength(4);
+      const call = "CONNECT address=127.0.0.1 port=4002 token=t";
+      expect(await pushes(holder.raw, 80)).toEqual(Array(80).fill(call));
+      expect(await holder.ask("PING")).toBe("PONG");
+      expect(holder.raw.pushes).toEqual([]);
+      expect(house.all("refused")).toEqual([]);
+    }));
+
+  test("is bounded for an asker, however many holders it asks", () =>
+    withOurClock(async () => {
+      await using house = new House();
+      const asker = await house.join([REPORT], { port: 4001 });
+      const ports = [4002, 4003, 4004, 4005];
+      const holders = await Promise.all(ports.map((port) => house.join([NOTES], { port })));
+      asker.raw.send(
+        ports
+          .map((port) => `CONNECT address=127.0.0.1 port=${port} token=t\n`)
+          .join("")
+          .repeat(20),
+      );
+      const answers = await replies(asker.raw, 80);
+      expect(answers.slice(0, 64)).toEqual(Array(64).fill("OK"));
+      expect(answers.slice(64)).toEqual(Array(16).fill(expect.stringMatching(/^ERROR too-many-connects \S.+$/)));
+      for (const holder of holders) {
+        expect(await holder.ask("PING")).toBe("PONG");
+        expect(holder.raw.pushes.filter((push) => push.startsWith("CONNECT "))).toHaveLength(16);
+      }
+    }));
+
+  test("is bounded for a holder, too, however many ask; another holder is not concerned", () =>
+    withOurClock(async () => {
+      await using house = new House();
+      const holder = await house.join([NOTES], { port: 4001 });
+      const other = await house.join([NOTES], { port: 4009 });
+      const askers = await Promise.all([4002, 4003, 4004].map((port) => house.join([REPORT], { port })));
+      for (const peer of [holder, other]) expect(await peer.raw.push()).toStartWith("REACH ");
+      const answers = await Promise.all(
+        askers.map(async ({ raw }) => {
+          raw.send("CONNECT address=127.0.0.1 port=4001 token=t\n".repeat(40));
+          return await replies(raw, 40);
+        }),
+      );
+      expect(answers.flat().filter((answer) => answer === "OK")).toHaveLength(64);
+      expect(answers.flat().filter((answer) => answer.startsWith("ERROR too-many-connects "))).toHaveLength(56);
+      const call = expect.stringMatching(/^CONNECT address=127\.0\.0\.1 port=400[234] token=t$/);
+      expect(await pushes(holder.raw, 64)).toEqual(Array(64).fill(call));
+      for (const asker of askers) expect(await asker.ask("CONNECT address=127.0.0.1 port=4009 token=t")).toBe("OK");
+      expect(await pushes(other.raw, 3)).toEqual(Array(3).fill(call));
+      expect(await holder.ask("PING")).toBe("PONG");
+      expect(holder.raw.pushes).toEqual([]);
+    }));
+
+  test("does not take from a holder, by being asked, the right to ask somebody itself", () =>
+    withOurClock(async () => {
+      await using house = new House();
+      const holder = await house.join([NOTES], { port: 4001 });
+      const other = await house.join([NOTES], { port: 4009 });
+      const asker = await house.join([REPORT], { port: 4002 });
+      asker.raw.send("CONNECT address=127.0.0.1 port=4001 token=t\n".repeat(64));
+      expect(await replies(asker.raw, 64)).toEqual(Array(64).fill("OK"));
+      expect(await holder.ask("CONNECT address=127.0.0.1 port=4009 token=mine")).toBe("OK");
+      expect(await other.raw.push()).toStartWith("REACH ");
+      expect(await other.raw.push()).toBe("CONNECT address=127.0.0.1 port=4001 token=mine");
+    }));
+
+  test.skipIf(lan === "")(
+    "shows an asker on the tracker's machine by the tracker's address on the holder's connection",
+    async () => {
+      await using house = new House(["--host", "0.0.0.0"]);
+      const local = await house.join([NOTES], { port: 4001 });
+      const near = await house.join([NOTES], { port: 4002 });
+      const far = await house.join([REPORT], { port: 4003, to: lan });
+      for (const peer of [local, near, far]) expect(await peer.raw.push()).toStartWith("REACH ");
+      expect(await local.ask(`CONNECT address=${lan} port=4003 token=out`)).toBe("OK");
+      expect(await far.raw.push()).toBe(`CONNECT address=${lan} port=4001 token=out`);
+      // The other way round, the holder is where the asker sees it.
+      expect(await far.ask(`CONNECT address=${lan} port=4001 token=in`)).toBe("OK");
+      expect(await local.raw.push()).toBe(`CONNECT address=${lan} port=4003 token=in`);
+      // Nobody elsewhere has a peer at the tracker's loopback address.
+      expect(await local.ask("CONNECT address=127.0.0.1 port=4002 token=loop")).toBe("OK");
+      expect(await near.raw.push()).toBe("CONNECT address=127.0.0.1 port=4001 token=loop");
+      // Where the tracker is to one peer, others are not.
+      expect(await local.ask(`CONNECT address=${lan} port=4002 token=lost`)).toBe("NOT FOUND");
+    },
+  );
+});
+
+describe("FT/2: a peer whose connection broke before the tracker noticed", () => {
+  const more = "extras=1";
+
+  test("takes its own place by its session: same id, one entry, and the old connection is closed", async () => {
+    await using house = new House();
+    const watcher = await house.join([REPORT], { port: 4009 });
+    const old = await house.join([NOTES, "<old.txt,data,1,01/02/03,10.0.0.1,1>"], { port: 4001, more });
+    const back = await house.join([NOTES], { port: 4002, more: `${more} session=${old.session}` });
+    expect([back.id, back.welcome.get("peers"), back.welcome.get("files")]).toEqual([old.id, "2", "2"]);
+    expect(readPass(back.welcome.get("pass") ?? "", back.hi.get("key") ?? "")?.id).toBe(old.id);
+    expect(await old.raw.replies()).toBe("");
+    expect(await watcher.ask("LIST")).toBe(
+      ["FOUND: 2", REPORT_SEEN.replace("40123", "4009"), NOTES_SEEN.replace("40123", "4002")].join("\n"),
+    );
+    expect(await watcher.ask("WHO")).toStartWith("PEERS: 2\n");
+    expect(house.all("left")).toMatchObject([{ id: old.id, port: 4001, peers: 1 }]);
+    expect(house.all("joined").map(({ id }) => id)).toEqual([watcher.id, old.id, old.id]);
+    expect(house.all("refused")).toEqual([]);
+    // Whoever is to be asked to connect is where the peer is now.
+    expect(await watcher.ask("CONNECT address=127.0.0.1 port=4001 token=t")).toBe("NOT FOUND");
+    expect(await watcher.ask("CONNECT address=127.0.0.1 port=4002 token=t")).toBe("OK");
+    expect(await back.raw.push()).toStartWith("REACH ");
+    expect(await back.raw.push()).toBe("CONNECT address=127.0.0.1 port=4009 token=t");
+  });
+
+  test("has a new session then, and its old one is worth nothing any more", async () => {
+    await using house = new House();
+    const first = await house.join([NOTES], { more });
+    const second = await house.join([NOTES], { more: `${more} session=${first.session}` });
+    expect(second.session).not.toBe(first.session);
+    const third = await house.join([REPORT], { more: `${more} session=${first.session}` });
+    expect(third.id).not.toBe(first.id);
+    expect(await second.ask("PING")).toBe("PONG");
+    const fourth = await house.join([NOTES], { more: `${more} session=${second.session}` });
+    expect(fourth.id).toBe(first.id);
+    expect(await second.raw.replies()).toBe("");
+    expect(await third.ask("PING")).toBe("PONG");
+    expect(house.tracker.catalog.peers).toBe(2);
+  });
+
+  test("keeps its session when it sends its list again", async () => {
+    await using house = new House();
+    const peer = await house.join([NOTES], { more });
+    const { session } = peer;
+    await peer.renew(4002, REPORT);
+    expect(peer.session).toBe(session);
+    expect((await house.join([NOTES], { more: `session=${session}` })).id).toBe(peer.id);
+  });
+
+  test("may be of few words: a session without extras=1 is enough, and is not told", async () => {
+    await using house = new House();
+    const old = await house.join([NOTES], { more });
+    const back = await house.join([NOTES], { more: `session=${old.session}` });
+    expect([back.id, back.welcome.has("session"), back.hi.has("announced")]).toEqual([old.id, false, false]);
+  });
+
+  test("has, when it has left in order, no place that it could take", async () => {
+    await using house = new House();
+    const old = await house.join([NOTES], { more });
+    expect(await old.ask("BYE")).toBe("BYE");
+    expect((await house.join([NOTES], { more: `${more} session=${old.session}` })).id).not.toBe(old.id);
+  });
+
+  test("can do nothing more on the old connection: what it had still to say there is not heard", () =>
+    withOurClock(async () => {
+      await using house = new House();
+      const watcher = await house.join([REPORT], { port: 4009 });
+      const old = await house.join([NOTES], { port: 4001, more });
+      // More than its rate allows: the list waits for its turn.
+      old.raw.send(`${"PING\n".repeat(230)}${files(4005, "<late.txt,data,1,01/02/03,10.0.0.1,1>")}BYE\n`);
+      await breath();
+      const back = await house.join([NOTES], { port: 4002, more: `${more} session=${old.session}` });
+      expect(back.id).toBe(old.id);
+      old.raw.send("ADD <later.txt,data,1,01/02/03,10.0.0.1,1>\nBYE\n");
+      await pass(5_000);
+      expect(old.raw.ended).toBe(true);
+      expect(await watcher.ask("LIST")).toBe(
+        ["FOUND: 2", REPORT_SEEN.replace("40123", "4009"), NOTES_SEEN.replace("40123", "4002")].join("\n"),
+      );
+      expect(await back.ask("PING")).toBe("PONG");
+      expect(house.all("updated")).toEqual([]);
+      expect(house.all("left")).toHaveLength(1);
+    }));
+
+  test("takes its place also where the tracker is full; who only says so does not", async () => {
+    await using house = new House(["--max-peers", "1"]);
+    const old = await house.join([NOTES], { more });
+    const liar = await house.connect();
+    liar.send(`HELLO FT/2 agent=x extras=1 session=${old.id}.${"A".repeat(22)}\n${files(4002, REPORT)}`);
+    expect(await liar.line()).toStartWith("HI ");
+    expect((await liar.rest()).toString()).toMatch(/^ERROR tracker-full \S[^\n]+\n$/);
+    const back = await house.join([REPORT], { more: `${more} session=${old.session}` });
+    expect([back.id, back.welcome.get("peers")]).toEqual([old.id, "1"]);
+    expect(await back.ask("LIST")).toStartWith("FOUND: 1\n<report.pdf,");
+  });
+
+  test.skipIf(!manyLoopbacks)("may come from another address, and is known by that one alone", async () => {
+    await using house = new House();
+    const watcher = await house.join([REPORT], { from: "127.0.0.9" });
+    const old = await house.join([NOTES], { from: "127.0.0.2", more });
+    const back = await house.join([NOTES], { from: "127.0.0.3", more: `${more} session=${old.session}` });
+    expect([back.id, back.hi.get("you")]).toEqual([old.id, "127.0.0.3"]);
+    expect(readPass(back.welcome.get("pass") ?? "", back.hi.get("key") ?? "")?.address as string).toBe("127.0.0.3");
+    expect([await watcher.ask("KNOWN 127.0.0.2"), await watcher.ask("KNOWN 127.0.0.3")]).toEqual(["NO", "YES"]);
+    expect(await watcher.ask("SEARCH: notes.txt")).toBe(`FOUND: 1\n${NOTES.replace("192.168.1.17", "127.0.0.3")}`);
+  });
+
+  test("is not put out by who guesses, borrows or makes up a session", async () => {
+    await using house = new House();
+    const owner = await house.join([NOTES], { port: 4001, more });
+    const other = await house.join([REPORT], { port: 4002, more });
+    const [id = "", secret = ""] = owner.session.split(".");
+    const [otherId = "", otherSecret = ""] = other.session.split(".");
+    await house.register(`${OLD_NOTES}\n`);
+    const guesses = [
+      "",
+      ".",
+      id,
+      `${id}.`,
+      `.${secret}`,
+      `${id}.${otherSecret}`,
+      `${otherId}.${secret}`,
+      `${id}.${secret.slice(1)}`,
+      `${id}.${secret}x`,
+      `${id}.${secret}.`,
+      `${id}.${"A".repeat(22)}`,
+      `${id.toUpperCase()}.${secret}`,
+      "__proto__",
+      "__proto__.x",
+      "constructor.",
+      "undefined",
+      "ft1-127.0.0.1-5001",
+      "x".repeat(3000),
+    ];
+    for (const guess of guesses) {
+      const thief = await house.join(["<t.txt,data,1,01/02/03,10.0.0.1,1>"], { port: 4003, more: `${more} session=${guess}` });
+      expect([guess, [owner.id, other.id].includes(thief.id)]).toEqual([guess, false]);
+      expect(await thief.ask("BYE")).toBe("BYE");
+    }
+    for (const peer of [owner, other]) expect(await peer.ask("PING")).toBe("PONG");
+    expect(await owner.ask(`LIST id=${owner.id}`)).toStartWith("FOUND: 1\n<notes.txt,");
+    expect(await owner.ask(`LIST id=${other.id}`)).toStartWith("FOUND: 1\n<report.pdf,");
+    expect(await house.exchange("SEARCH: notes.txt")).toContain(",5001>");
+  });
+
+  test("is not disturbed by a right session before a list comes with it, or when the list is refused", async () => {
+    await using house = new House();
+    const owner = await house.join([NOTES], { more });
+    for (const rest of [
+      "",
+      "BYE\n",
+      "FILES 0 port=5\n",
+      "FILES 6 port=5\n",
+      "FILES 1 port=0\n",
+      "FILES 1 port=5\nrubbish\n",
+      `FILES 1 port=5\n<p,data,9,01/02/03,127.0.0.1,5;v=2;root=${ROOT};part=1>\n`,
+    ]) {
+      const guest = await house.connect();
+      guest.send(`HELLO FT/2 agent=x extras=1 session=${owner.session}\n${rest}`);
+      guest.halfClose();
+      expect(await guest.replies()).toMatch(/^HI [^\n]+\n(?:ERROR [^\n]+\n)?$/);
+    }
+    expect(await owner.ask("PING")).toBe("PONG");
+    expect(house.all("left")).toEqual([]);
+  });
+
+  test("need not fear that its session is told to anybody else", async () => {
+    await using house = new House();
+    const owner = await house.join([NOTES], { port: 4001, more });
+    const other = await house.join([REPORT], { port: 4002, more });
+    expect(await owner.raw.push()).toStartWith("REACH ");
+    expect(await owner.ask("CONNECT address=127.0.0.1 port=4002 token=t")).toBe("OK");
+    const heard = [await other.ask("WHO"), await other.ask("LIST"), await other.ask("SEARCH: notes.txt")];
+    heard.push(JSON.stringify([...other.hi, ...other.welcome, ...other.raw.pushes]), JSON.stringify(house.events));
+    const [, secret = ""] = owner.session.split(".");
+    expect(secret).toMatch(/^[\w-]{22}$/);
+    expect(heard.join("\n")).not.toContain(secret);
+  });
+});
+
+describe("IPv4 and IPv6 on one listener", () => {
+  const everywhere = { host: undefined };
+
+  test.skipIf(!hasIPv6)("are both served when no host is named, each seen by its own kind of address", async () => {
+    await using house = new House([], everywhere);
+    const six = await house.join([NOTES], { to: "::1", port: 4001 });
+    const four = await house.join([REPORT], { port: 4002 });
+    expect([six.hi.get("you"), four.hi.get("you")]).toEqual(["::1", LOOPBACK]);
+    expect(await four.ask("SEARCH: notes.txt")).toBe("FOUND: 1\n<notes.txt,text/plain,1200,21/11/26,::1,4001;v=2>");
+    expect(await six.ask("SEARCH: report.pdf")).toStartWith(
+      "FOUND: 1\n<report.pdf,application/pdf,48213,22/11/26,127.0.0.1,4002;",
+    );
+    for (const peer of [six, four]) expect(await peer.raw.push()).toStartWith("REACH ");
+    expect(await four.ask("CONNECT address=0:0:0:0:0:0:0:1 port=4001 token=t")).toBe("OK");
+    expect(await six.raw.push()).toBe("CONNECT address=127.0.0.1 port=4002 token=t");
+    expect(await six.ask("CONNECT address=127.0.0.1 port=4002 token=t")).toBe("OK");
+    expect(await four.raw.push()).toBe("CONNECT address=::1 port=4001 token=t");
+  });
+
+  test.skipIf(!hasIPv6)("one address has one count of connections, in whatever form it comes", async () => {
+    await using house = new House(["--max-per-address", "3"], everywhere);
+    const mapped = "::ffff:127.0.0.1";
+    for (const to of [LOOPBACK, mapped, LOOPBACK]) await house.connect({ to });
+    for (const to of [mapped, LOOPBACK]) {
+      const refused = await house.connect({ to });
+      expect((await refused.rest()).toString()).toMatch(/^ERROR too-many-connections \S[^\n]+\n$/);
+    }
+    expect(house.all("refused").map(({ address }) => address)).toEqual([LOOPBACK, LOOPBACK]);
+    // The other address of this machine has a count of its own.
+    const six = await house.join([NOTES], { to: "::1" });
+    expect(six.hi.get("you")).toBe("::1");
+  });
+
+  test.skipIf(!hasIPv6)("an FT/1 program that came by IPv4 is not given IPv6 addresses, one that came by IPv6 is", async () => {
+    await using house = new House([], everywhere);
+    const six = await house.join([NOTES], { to: "::1", port: 4001 });
+    await house.register(`${OLD_REPORT}\n`);
+    expect(await house.exchange("SEARCH: notes.txt")).toBe("NOT FOUND");
+    const found = "FOUND: <text/plain,1200,21/11/26,::1,4001>\n";
+    expect(await house.exchange("SEARCH: notes.txt", { to: "::1" })).toBe(found);
+    expect(await house.exchange("SEARCH: report.pdf", { to: "::1" })).toBe(OLD_REPORT_FOUND);
+    // What it cannot use takes no place from what it can.
+    await house.join([NOTES], { port: 4002 });
+    expect(await house.exchange("SEARCH: notes.txt")).toBe("FOUND: <text/plain,1200,21/11/26,127.0.0.1,4002>\n");
+    expect(await six.ask("SEARCH: notes.txt")).toStartWith("FOUND: 2\n");
+  });
+
+  test("says first where it listens, then what can be typed", async () => {
+    await using house = new House([], everywhere);
+    const { port } = house.tracker;
+    const address = hasIPv6 ? "::" : "0.0.0.0";
+    expect(house.events).toEqual([{ event: "listening", address, port }]);
+    const { addresses } = await house.event("addresses");
+    expect(house.events).toHaveLength(2);
+    for (const typed of addresses)
+      expect(typed).toMatch(new RegExp(`^(?:(?!127\\.)[\\d.]+|\\[(?!fe80:|::1\\])[0-9a-f:]+\\]):${port}$`));
+    if (lan !== "") expect(addresses).toContain(`${lan}:${port}`);
+  });
+
+  test("says nothing more after it has stopped, however soon that is", async () => {
+    const house = new House([], everywhere);
+    await house.tracker.stop();
+    // What it had begun to find out is found out by now.
+    await likelyAddresses();
+    await breath();
+    expect(house.events.at(-1)).toEqual({ event: "stopped" });
+  });
+
+  test("a port that is taken is said in a sentence, also where no host was named", async () => {
+    await using house = new House([], everywhere);
+    const { port } = house.tracker;
+    expect(() => new House(["--port", String(port)], everywhere)).toThrow(
+      new RegExp(`^Cannot listen on "(?:\\[::\\]|0\\.0\\.0\\.0):${port}": the port is in use\\. \\S.+\\.$`),
+    );
+  });
 });
 
 describe("other peers' records", () => {
@@ -1339,6 +2004,20 @@ describe("a line that breaks the grammar or a limit is told why, then the connec
     ["an address that is none", "KNOWN nowhere\n", "bad-address"],
     ["an address with a port", "KNOWN 127.0.0.1:80\n", "bad-address"],
     ["a second HELLO", "HELLO FT/2 agent=again\n", "unexpected"],
+    ["CONNECT without anything", "CONNECT\n", "bad-line"],
+    ["CONNECT without an address", "CONNECT port=5 token=t\n", "bad-line"],
+    ["CONNECT without a port", "CONNECT address=10.0.0.1 token=t\n", "bad-line"],
+    ["CONNECT without a token", "CONNECT address=10.0.0.1 port=5\n", "bad-line"],
+    ["CONNECT to a name", "CONNECT address=localhost port=5 token=t\n", "bad-address"],
+    ["CONNECT to an endpoint", "CONNECT address=10.0.0.1:5 port=5 token=t\n", "bad-address"],
+    ["CONNECT to port 0", "CONNECT address=10.0.0.1 port=0 token=t\n", "bad-port"],
+    ["CONNECT to port 65536", "CONNECT address=10.0.0.1 port=65536 token=t\n", "bad-port"],
+    ["CONNECT to a negative port", "CONNECT address=10.0.0.1 port=-5 token=t\n", "bad-port"],
+    ["CONNECT with an empty token", "CONNECT address=10.0.0.1 port=5 token=\n", "bad-token"],
+    ["CONNECT with a token of 65 letters", `CONNECT address=10.0.0.1 port=5 token=${"x".repeat(65)}\n`, "bad-token"],
+    ["CONNECT with a token that is a line of its own", "CONNECT address=10.0.0.1 port=5 token=t%0ABYE\n", "bad-token"],
+    ["CONNECT with a token that says more", "CONNECT address=10.0.0.1 port=5 token=t%20address=6.6.6.6\n", "bad-token"],
+    ["CONNECT with a token that is not ASCII", "CONNECT address=10.0.0.1 port=5 token=ü\n", "bad-token"],
     ["a NUL", "PING\0\n", "bad-line"],
     ["an escape sequence", "SEARCH: \x1b[2J\n", "bad-line"],
     [
@@ -1357,7 +2036,7 @@ describe("a line that breaks the grammar or a limit is told why, then the connec
       peer.raw.send(bytes);
       // Whatever follows is not looked at any more.
       peer.raw.send("PING\nSEARCH: report.pdf\n");
-      const answer = (await peer.raw.rest()).toString();
+      const answer = await peer.raw.replies();
       expect(answer).toMatch(/^ERROR [a-z-]+ \S[^\n]+\n$/);
       if (code !== "") expect(answer).toStartWith(`ERROR ${code} `);
       // The offender is gone, and nobody else has noticed.
@@ -1476,7 +2155,7 @@ describe("a connection that does not come to the point is closed 10 s after it w
       await guest.line();
       await pass(20_000);
       guest.send("PING\n");
-      expect(await guest.line()).toBe("PONG");
+      expect(await guest.reply()).toBe("PONG");
     }));
 });
 
@@ -1511,10 +2190,10 @@ describe("too much", () => {
     // 220 requests after FILES: at least 20 of them have to wait for their turn.
     peer.raw.send(`${"PING\nSEARCH: notes.txt\n".repeat(109)}KNOWN 127.0.0.1\nKNOWN 203.0.113.1\n`);
     for (let i = 0; i < 109; i += 1) {
-      expect(await peer.raw.line()).toBe("PONG");
-      expect(await reply(peer.raw)).toBe(`FOUND: 1\n${NOTES_SEEN}`);
+      expect(await peer.raw.reply()).toBe("PONG");
+      expect(await peer.raw.reply()).toBe(`FOUND: 1\n${NOTES_SEEN}`);
     }
-    expect([await peer.raw.line(), await peer.raw.line()]).toEqual(["YES", "NO"]);
+    expect([await peer.raw.reply(), await peer.raw.reply()]).toEqual(["YES", "NO"]);
     expect(performance.now() - began).toBeGreaterThan(300);
   });
 
@@ -1527,7 +2206,7 @@ describe("too much", () => {
     peer.raw.send(flood);
     stranger.send(`HELLO FT/2 agent=x\n${flood}`);
     for (let i = 0; i < 20; i += 1) expect(await other.ask("PING")).toBe("PONG");
-    const lines = (await peer.raw.rest()).toString().trimEnd().split("\n");
+    const lines = (await peer.raw.replies()).trimEnd().split("\n");
     expect(lines.length).toBeLessThan(1_000);
     expect(lines.at(-1)).toMatch(/^ERROR too-fast \S.+$/);
     expect(await stranger.line()).toStartWith("HI FT/2 ");
@@ -1592,7 +2271,8 @@ describe("stopping", () => {
     await greeted.take(2);
     for (const guest of [peer.raw, stranger, greeted]) guest.socket.on("end", () => guest.close());
     await house.tracker.stop();
-    expect((await peer.raw.rest()).toString()).toMatch(/^NOTICE \S[^\n]+\n$/);
+    expect(await peer.raw.replies()).toBe("");
+    expect(peer.raw.pushes.at(-1)).toMatch(/^NOTICE \S.+$/);
     expect((await stranger.rest()).toString()).toBe("");
     expect((await greeted.rest()).toString()).toBe("");
     expect(house.events.at(-1)).toEqual({ event: "stopped" });
@@ -1603,11 +2283,12 @@ describe("stopping", () => {
     withOurClock(async () => {
       await using house = new House();
       const peer = await house.join();
+      expect(await peer.raw.push()).toStartWith("REACH ");
       let stopped = false;
       const stop = house.tracker.stop().then(() => {
         stopped = true;
       });
-      expect((await peer.raw.line()).startsWith("NOTICE ")).toBe(true);
+      expect(await peer.raw.push()).toStartWith("NOTICE ");
       expect(stopped).toBe(false);
       await pass(5_000);
       expect(stopped).toBe(true);
@@ -1622,15 +2303,16 @@ describe("starting", () => {
     expect(port).toBeGreaterThan(0);
     expect(house.events).toEqual([
       { event: "listening", address: LOOPBACK, port },
-      { event: "addresses", addresses: [`127.0.0.1:${port}`] },
+      { event: "addresses", addresses: [`127.0.0.1:${port}`], announced: false },
     ]);
   });
 
   test.skipIf(lan === "")("on every interface names the addresses of this machine, not its loopback", async () => {
     await using house = new House(["--host", "0.0.0.0"]);
-    const [event] = house.all("addresses");
-    expect(event?.addresses).toContain(`${lan}:${house.tracker.port}`);
-    expect(event?.addresses.some((address) => address.startsWith("127."))).toBe(false);
+    const { addresses } = await house.event("addresses");
+    expect(addresses).toContain(`${lan}:${house.tracker.port}`);
+    // Nobody gets in there by IPv6.
+    expect(addresses.filter((address) => address.startsWith("127.") || address.includes("["))).toEqual([]);
   });
 
   test("says in a sentence that the port is in use, and which", async () => {
@@ -1651,8 +2333,7 @@ describe("options", () => {
     const parsed = parseOptions([]);
     if ("text" in parsed) throw new Error(parsed.text);
     const { name, maxPeers, ...options } = parsed.options;
-    expect(options).toEqual({ port: 1234, host: expect.anything(), maxFiles: 5, maxPerAddress: 32 });
-    expect(options.host).toBe("0.0.0.0");
+    expect(options).toEqual({ port: 1234, host: undefined, maxFiles: 5, maxPerAddress: 32, announce: true });
     expect(name).not.toBe("");
     expect(maxPeers).toBeGreaterThan(1000);
     expect([parsed.json, parsed.quiet]).toEqual([false, false]);
@@ -1666,7 +2347,7 @@ describe("options", () => {
     );
     if ("text" in parsed) throw new Error(parsed.text);
     expect(parsed).toEqual({
-      options: { port: 4321, host: "::1", name: "Lab", maxFiles: 9, maxPeers: 8, maxPerAddress: 7 },
+      options: { port: 4321, host: "::1", name: "Lab", maxFiles: 9, maxPeers: 8, maxPerAddress: 7, announce: false },
       json: true,
       quiet: true,
     });
@@ -1675,11 +2356,16 @@ describe("options", () => {
   test("ask for the help or the version", () => {
     expect(parseOptions(["--help"])).toEqual({ text: USAGE });
     expect(parseOptions(["--port", "1", "--version"])).toEqual({ text: expect.stringMatching(/^ft-tracker \d+\.\d+\.\d+/) });
+    for (const shell of ["bash", "zsh", "fish", "powershell"]) {
+      expect(parseOptions(["--completions", shell])).toEqual({ text: expect.stringContaining("ft-tracker") });
+    }
   });
 
   test("of the contract are all in the help", () => {
     const contract =
-      "--port --host --name --max-files --max-peers --max-per-address --no-announce --json --quiet --help --version".split(" ");
+      "--port --host --name --max-files --max-peers --max-per-address --no-announce --json --quiet --completions --help --version".split(
+        " ",
+      );
     for (const option of contract) expect(USAGE).toContain(`  ${option} `);
   });
 
@@ -1698,6 +2384,12 @@ describe("options", () => {
     [["--max-per-address", "many"], '"many"'],
     [["--host", "localhost"], '"localhost"'],
     [["--host", "127.0.0.1:80"], '"127.0.0.1:80"'],
+    [["--host", ""], '""'],
+    [["--host"], '"--host"'],
+    [["--completions", "tcsh"], '"tcsh"'],
+    [["--completions", "\x1b[2J"], '"\\x1b[2J"'],
+    [["--completions"], '"--completions"'],
+    [["--no-announce=no"], '"--no-announce"'],
     [["--host", "\x1b[2J"], '"\\x1b[2J"'],
     [["--bogus"], '"--bogus"'],
     [["--bogus=1"], '"--bogus"'],

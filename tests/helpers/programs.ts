@@ -32,8 +32,13 @@ export class Stage {
     return program;
   }
 
-  /** A tracker on a free loopback port, ready. */
-  async tracker(...args: string[]): Promise<{ program: Program; port: number; address: string }> {
+  /** A tracker on a free loopback port, ready. It says nothing on the network. */
+  tracker(...args: string[]): Promise<{ program: Program; port: number; address: string }> {
+    return this.announcedTracker("--no-announce", ...args);
+  }
+
+  /** The same, which announces itself where it listens. */
+  async announcedTracker(...args: string[]): Promise<{ program: Program; port: number; address: string }> {
     const program = this.run(TRACKER, ["--port", "0", "--host", "127.0.0.1", ...args]);
     const line = await program.waitFor(/listening.*?(?:127\.0\.0\.1:|"port":)(\d+)/);
     const port = Number(line[1]);
@@ -115,7 +120,7 @@ export class Program {
         this.#seen += match.index + match[0].length;
         return match;
       }
-      if (this.#child.exitCode !== null || Date.now() > until) {
+      if (this.#child.exitCode !== null || this.#child.signalCode !== null || Date.now() > until) {
         await Promise.race([this.#read, Bun.sleep(100)]);
         if (wanted.test(this.out.slice(this.#seen))) continue;
         throw new Error(`${wanted} did not come (exit code ${this.#child.exitCode}).\nout: ${this.out}\nerr: ${this.err}`);

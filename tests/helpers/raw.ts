@@ -3,6 +3,8 @@
 import net from "node:net";
 
 const PATIENCE_MS = 10_000;
+/** What a tracker says without being asked. */
+const PUSH = /^(?:NOTICE|REACH|CONNECT)(?: |$)/;
 
 /** One connection, byte for byte. */
 export class Raw {
@@ -11,6 +13,7 @@ export class Raw {
   #ended = false;
   #closed = false;
   #changed: () => void = () => {};
+  readonly #pushes: string[] = [];
 
   constructor(socket: net.Socket) {
     this.socket = socket;
@@ -95,6 +98,48 @@ export class Raw {
     const end = this.#received.indexOf(10);
     if (end < 0) throw new Error(`It ended before a line did: ${JSON.stringify(this.#received.toString())}`);
     return (await this.take(end + 1)).toString("utf8").slice(0, -1);
+  }
+
+  /** Takes a tracker's next reply, all of its lines. What is pushed before it waits for `push`; in the middle of a list nothing is. */
+  async reply(): Promise<string> {
+    for (;;) {
+      const first = await this.line();
+      if (!PUSH.test(first)) return await this.#wholeReply(first);
+      this.#pushes.push(first);
+    }
+  }
+
+  /** Takes what a tracker pushes next. Nobody may be waiting for a reply. */
+  async push(): Promise<string> {
+    const kept = this.#pushes.shift();
+    if (kept !== undefined) return kept;
+    const line = await this.line();
+    if (!PUSH.test(line)) throw new Error(`A reply came where a push was waited for: ${JSON.stringify(line)}`);
+    return line;
+  }
+
+  /** Takes all replies until a tracker ends, each line with its end; what was pushed between them waits for `push`. */
+  async replies(): Promise<string> {
+    await this.#until(() => this.ended, "the end");
+    let replies = "";
+    while (this.#received.includes(10)) {
+      const first = await this.line();
+      if (PUSH.test(first)) this.#pushes.push(first);
+      else replies += `${await this.#wholeReply(first)}\n`;
+    }
+    return replies + (await this.rest()).toString();
+  }
+
+  /** What was pushed and not taken with `push`, as far as it was read. */
+  get pushes(): readonly string[] {
+    return this.#pushes;
+  }
+
+  async #wholeReply(first: string): Promise<string> {
+    const lines = [first];
+    const count = Number(/^(?:FOUND|PEERS): (\d+)$/.exec(first)?.[1] ?? 0);
+    while (lines.length <= count) lines.push(await this.line());
+    return lines.join("\n");
   }
 
   /** Takes everything until the other side ends. */
