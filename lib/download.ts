@@ -1,6 +1,5 @@
 // Downloads, each from the first look into the folder to the published file, and what others may have of them meanwhile.
 
-import type { Dial } from "./channel.ts";
 import { FtError } from "./error.ts";
 import { fetchFile } from "./fetch.ts";
 import { type HashPool, sha256 } from "./hash.ts";
@@ -11,7 +10,7 @@ import { type Endpoint, type FileName, type FileRecord, formatEndpoint } from ".
 import type { Known, Served } from "./serve.ts";
 import { checkFolder, Incoming, keyOf, lookForTarget, openForHashing } from "./store.ts";
 import { printable } from "./text.ts";
-import type { FetchEvent } from "./transfer.ts";
+import type { FetchEvent, OpenHolder } from "./transfer.ts";
 import type { Downloaded } from "./view.ts";
 
 export interface DownloadOptions {
@@ -24,10 +23,12 @@ export interface DownloadOptions {
 }
 
 export interface DownloadTools {
-  dial: Dial;
+  dial: OpenHolder;
   pool: HashPool;
   limit: RateLimit | undefined;
   pass(): string;
+  /** Whether this machine is off the network just now. */
+  away?(): boolean;
   /** Who has a content now. */
   look(root: string): Promise<FileRecord[]>;
   /** Whether a record can be fetched from: not this peer's own, and an address that can be meant. */
@@ -159,6 +160,7 @@ export class Downloads {
         dial,
         target: incoming,
         pass,
+        away: () => this.#tools.away?.() === true,
         layer: (memory, length) => pool.layer({ memory, length, fileSize: size }),
         sha256,
         report,

@@ -30,6 +30,11 @@ const BUSY_MS = 1_000;
 const TICK_MS = 200;
 /** Who has nothing to ask of anybody for this long gives up: the rest may never come. */
 const STUCK_MS = 30_000;
+/** A failure to reach somebody who never answered counts this often. */
+const NEVER_ANSWERED = 2;
+/** A machine that is off the network may come back within this time; then everybody is asked again. */
+const AWAY_MS = 90_000;
+const AWAY_PAUSE_MS = 1_000;
 /** The tracker is asked for new holders after this long, and again after each of the last ones. */
 const LOOK_MS = [300, 700, 1_000, 2_000, 5_000];
 /** At the end a stretch is asked for a second time where it will be here in less than half the time. */
@@ -79,6 +84,8 @@ class Fetch {
   #over = false;
   /** When bytes last came, or there was a reason for none. */
   #movedAt: number;
+  /** Since when nobody can be asked because this machine is off the network. */
+  #awaySince: number | undefined;
   #looks = 0;
   #lookAt: number;
   #looking: Promise<void> | undefined;
@@ -86,6 +93,7 @@ class Fetch {
   #paused = false;
   #cancelTick = () => {};
   #cancelThrottle = () => {};
+  #cancelLook = () => {};
 
   constructor(wanted: Wanted & { root: string }, tools: FetchTools) {
     this.#wanted = wanted;
@@ -152,6 +160,7 @@ class Fetch {
     this.#over = true;
     this.#cancelTick();
     this.#cancelThrottle();
+    this.#cancelLook();
     for (const { source } of this.#holders.values()) source?.leave();
     if (error === undefined) this.#outcome.resolve();
     else this.#outcome.reject(error);
@@ -167,8 +176,8 @@ class Fetch {
   }
 
   async #dial(holder: Holder): Promise<void> {
-    holder.dialled();
     const { dial, signal, report, pass } = this.#tools;
+    holder.dialled();
     report({ event: "asking", holder: holder.record });
     try {
       const channel = await dial(holder.record, signal === undefined ? {} : { signal });
@@ -181,17 +190,23 @@ class Fetch {
         served: () => this.#hearServed(holder),
         busy: (_range, position) => this.#hearBusy(holder, position),
         lacks: () => this.#hearLacks(holder),
-        failed: (reason, final) => this.#lose(holder, reason, final ? Number.POSITIVE_INFINITY : 1),
+        failed: (reason, final, denied) => {
+          holder.denied = denied === true;
+          this.#lose(holder, reason, final ? Number.POSITIVE_INFINITY : 1);
+        },
       });
       holder.opened(source, this.#clock.at());
-      source.start(pass());
+      holder.shown = pass();
+      source.start(holder.shown);
       source.paused = this.#paused;
       if (this.#pieces === undefined) source.askTree(this.#wanted.root, this.#pieceSize, this.#count);
       if (holder.record.part) this.#askHave(holder);
       this.#recount();
       this.#askMore(holder);
     } catch (error) {
-      if (!this.#over) this.#lose(holder, sentenceOf(error), 1);
+      // Waiting in vain takes long: who never answered is not worth as much patience as who was there a moment ago.
+      const silent = [codeOf(error), codeOf(error instanceof Error ? error.cause : undefined)].includes("no-answer");
+      if (!this.#over) this.#lose(holder, sentenceOf(error), silent && !holder.met ? NEVER_ANSWERED : 1);
     }
   }
 
@@ -225,9 +240,27 @@ class Fetch {
     const before = this.#holders.size;
     void this.#lookForMore().then(() => {
       const others = [...this.#holders.values()].slice(before);
+      if (this.#over || (others.length === 0 && this.#waitsForReturn())) return;
       for (const [, holder] of [...this.#holders].slice(0, before)) if (holder.state === "idle") holder.state = "out";
       if (others.length === 0 && !this.#over) this.#end(new FtError("no-holder", this.#failureSentence()));
     });
+  }
+
+  /** Off the network nobody is to blame, and nothing is over: everybody is asked again until it is back, and once more then. */
+  #waitsForReturn(): boolean {
+    const now = this.#clock.at();
+    const away = this.#tools.away?.() === true;
+    const pass = this.#tools.pass();
+    const hopeful = [...this.#holders.values()].filter(({ outcast, denied }) => !outcast || denied);
+    // Somebody can still be asked for the whole file.
+    if (hopeful.length === 0 || this.withoutTree.length > 0 || (!away && this.#awaySince === undefined)) return false;
+    if (this.#awaySince === undefined) this.#tools.report({ event: "away" });
+    this.#awaySince ??= now;
+    if (now - this.#awaySince > AWAY_MS) return false;
+    if (!away) this.#awaySince = undefined;
+    for (const holder of hopeful) if (!holder.denied || holder.shown !== pass) holder.forgive(now + AWAY_PAUSE_MS);
+    if (this.#isAlone) this.#cancelLook = this.#clock.after(AWAY_PAUSE_MS, () => this.#giveUp());
+    return true;
   }
 
   /** Asks who has the file by now; when that is being asked already, waits for the answer. */
@@ -260,6 +293,8 @@ class Fetch {
     let open = 0;
     for (const holder of this.#holders.values()) if (holder.state === "open" || holder.state === "dialling") open += 1;
     for (const holder of this.#inAnyOrder()) {
+      // A peer that has moved gets a new pass; the old one was not good from where it is now.
+      if (holder.denied && holder.shown !== this.#tools.pass()) holder.forgive(now);
       if (holder.state === "open") this.#watch(holder, now);
       else if (holder.state === "idle" && now >= holder.restUntil && open < OPEN) {
         open += 1;
@@ -387,6 +422,7 @@ class Fetch {
 
   #hearBytes(holder: Holder, bytes: Uint8Array): void {
     this.#movedAt = this.#clock.at();
+    this.#awaySince = undefined;
     holder.heard(bytes.length, this.#movedAt);
     holder.position = 0;
     const flight = holder.flights[0];
@@ -496,6 +532,7 @@ class Fetch {
   }
 
   #expel(holder: Holder): void {
+    holder.denied = false;
     if (holder.outcast) return;
     const reason = "what it sent is not the file it announced";
     if (holder.source === undefined) this.#lose(holder, reason, Number.POSITIVE_INFINITY);

@@ -59,6 +59,11 @@ export class Holder {
   /** When it was asked what it has; the answer is due. */
   haveAskedAt = 0;
   haveDue = false;
+  /** The pass that it was shown, and whether it refused it. */
+  shown = "";
+  denied = false;
+  /** It was connected to, at least once. */
+  met = false;
   /** It cannot prove its pieces. */
   treeless = false;
   /** Bytes of it are in the file. */
@@ -126,11 +131,13 @@ export class Holder {
 
   dialled(): void {
     this.state = "dialling";
+    this.denied = false;
     this.#tries += 1;
   }
 
   opened(source: Source, now: number): void {
     this.state = "open";
+    this.met = true;
     this.source = source;
     this.position = 0;
     this.haveDue = false;
@@ -198,6 +205,16 @@ export class Holder {
     this.contributed = true;
     if (!this.outcast) this.#failures = 0;
     if (this.state === "out" && !this.outcast && this.#tries < MOST_TRIES) this.state = "idle";
+  }
+
+  /** What it failed at was not its fault, or is over: it is asked as if for the first time, from this time on. */
+  forgive(from: number): void {
+    if (this.outcast && !this.denied) return;
+    this.denied = false;
+    this.#failures = 0;
+    this.#tries = 0;
+    this.restUntil = from;
+    if (this.state === "out") this.state = "idle";
   }
 
   /** The tracker says that it is online: one try more, if that can be of use. */

@@ -62,6 +62,8 @@ export interface ServeOptions {
   changed(name: string): void;
   /** Whose pass this is, or why it is not good from this address, as a sentence. */
   readPass(pass: string, from: Address): { id: string } | { refusal: string };
+  /** A connection says a token instead of a pass: true when this peer has asked for it, and takes it over. */
+  arrived?(token: string, channel: Channel): boolean;
   /** FT/1: whether the tracker knows this address as an accepted peer's. */
   known(from: Address): Promise<boolean>;
   report(event: ServeEvent): void;
@@ -204,6 +206,8 @@ class Conversation {
         this.#channel.destroy();
         return;
       }
+      // It may be somebody else's by now.
+      if (this.#over) return;
       if (this.#requests.length === 0) {
         this.#channel.resume();
         this.#read();
@@ -218,7 +222,8 @@ class Conversation {
     }
     switch (request.verb) {
       case "HELLO":
-        this.#greet(request.pass);
+        if (request.token === undefined) this.#greet(request.pass);
+        else this.#handOver(request.token);
         break;
       case "DOWNLOAD":
         if (request.profile === 1) await this.#serveBasic(request);
@@ -250,6 +255,19 @@ class Conversation {
     this.#seat = { who: read.id };
     this.#channel.limit({ deadline: undefined, idle: IDLE_MS });
     this.#say({ verb: "HI" });
+  }
+
+  /** This is a holder that was asked to connect: from here on the connection is the downloading side's. */
+  #handOver(token: string): void {
+    if (this.#inbox.waiting > 0 || this.#requests.length > 0 || this.#seat !== undefined) {
+      this.#refuse("unexpected", "After HELLO with a token it is the other side's turn.");
+      return;
+    }
+    this.#channel.limit({ deadline: undefined });
+    if (this.#options.arrived?.(token, this.#channel) === true) {
+      this.#over = true;
+      clearTimeout(this.#silence);
+    } else this.#refuse("not-accepted", "Nobody here has asked for this connection.");
   }
 
   /** The content that is asked about, for who is accepted; the others, and who asks for what is not here, are told here. */

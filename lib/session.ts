@@ -6,6 +6,7 @@ import { CancelledError, codeOf, FtError, ProtocolError, sentenceOf } from "./er
 import { concatBytes } from "./frame.ts";
 import {
   basic,
+  type CallBack,
   DEFAULT_MAX_FILES,
   encodeToTracker,
   type FromTracker,
@@ -15,11 +16,13 @@ import {
   PING_MS,
   PROFILE_WAIT_MS,
   type Profile,
+  type Push,
   parseBasicFound,
   RESULTS_LIMIT,
   SessionInbox,
 } from "./message.ts";
-import { type Address, type Endpoint, type FileName, type FileRecord, formatEndpoint } from "./record.ts";
+import { firstToOpen, mainReason } from "./race.ts";
+import { type Address, type Endpoint, type FileName, type FileRecord, formatEndpoint, isLoopback } from "./record.ts";
 import { plural } from "./text.ts";
 
 /** An answer that takes longer than this means that the tracker is gone. */
@@ -29,6 +32,10 @@ const KNOWN_PROFILE_WAIT_MS = 10_000;
 /** A request while the tracker is away waits this long for the first try to come back. */
 const AWAY_PATIENCE_MS = 1_500;
 const BYE_MS = 1_000;
+/** After a pause of the whole machine the tracker shows within this time that it is still there. */
+const CHECK_MS = 4_000;
+/** Tries in vain before a tracker that was found by its announcement is looked for anew. */
+const FRUITLESS = 2;
 const FIRST_RETRY_MS = 1_000;
 const LONGEST_RETRY_MS = 25_000;
 /** An FT/1 answer is this long at most. */
@@ -37,11 +44,22 @@ const BASIC_ANSWER_LIMIT = 4 * 1024 * 1024;
 export type SessionEvent =
   | { event: "joined"; profile: Profile; name: string; peers: number; files: number; left: FileRecord[] }
   | { event: "away"; reason: string }
-  | { event: "notice"; words: string };
+  | { event: "notice"; words: string }
+  /** Whether the tracker could connect to this peer's port. */
+  | { event: "reach"; reachable: boolean; reason: string; port: number };
+
+/** Where a tracker is: at the first of these addresses that answers. */
+export interface TrackerPlace {
+  address: string;
+  port: number;
+  others?: string[];
+}
 
 export interface SessionOptions {
   dial: Dial;
-  tracker: { address: string; port: number };
+  tracker: TrackerPlace;
+  /** Looks for that tracker anew when it cannot be reached any more: it may have moved. */
+  find?(): Promise<TrackerPlace | undefined>;
   agent: string;
   /** Where this peer serves. */
   port: number;
@@ -49,13 +67,15 @@ export interface SessionOptions {
   records(own: Endpoint): FileRecord[];
   /** What it has of files that it is still fetching; those are announced one by one. */
   parts?(own: Endpoint): FileRecord[];
+  /** A peer that cannot connect to this one asks to be connected to. */
+  callBack?(to: CallBack): void;
   report(event: SessionEvent): void;
   clock?: Clock;
   /** From 0 to 1. */
   random?: () => number;
 }
 
-type Reply = Exclude<FromTracker, { verb: "NOTICE" | "UNKNOWN" }>;
+type Reply = Exclude<FromTracker, Push | { verb: "UNKNOWN" }>;
 
 interface Pending {
   resolve(reply: Reply): void;
@@ -67,14 +87,19 @@ interface Standing {
   profile: Profile;
   /** This peer as its tracker sees it. */
   you: Address;
-  /** The tracker as this peer reached it. */
+  /** The tracker as this peer reached it, and this peer's own end of that connection. */
   tracker: Address;
+  local: Address;
   max: number;
   key: string;
   pass: string;
   id: string;
   /** The tracker's clock minus ours, in milliseconds, from the expiry of our own pass. */
   skew: number;
+  /** Whether the tracker could connect to this peer's port; undefined until it has said so. */
+  reach?: boolean;
+  /** Whether it can be found by DNS-SD; undefined when it does not say. */
+  announced?: boolean | undefined;
 }
 
 /** One peer's session. `join` once; after that it comes back by itself until `leave`. */
@@ -82,7 +107,14 @@ export class Session {
   readonly #options: SessionOptions;
   readonly #clock: Clock;
   readonly #random: () => number;
-  readonly #where: string;
+  #tracker: TrackerPlace;
+  #joining = false;
+  /** Counts the ways back that were begun or given up. */
+  #attempt = 0;
+  /** What the tracker has said of this peer's port, until it is told. */
+  #reach: Extract<Push, { verb: "REACH" }> | undefined;
+  /** Only this peer and its tracker know it: with it, a new connection takes the place of a lost one. */
+  #secret: string | undefined;
   #channel: Channel | undefined;
   #pending: Pending[] = [];
   #standing: Standing | undefined;
@@ -98,7 +130,11 @@ export class Session {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#random = options.random ?? Math.random;
-    this.#where = formatEndpoint(options.tracker);
+    this.#tracker = options.tracker;
+  }
+
+  get #where(): string {
+    return formatEndpoint(this.#tracker);
   }
 
   get online(): boolean {
@@ -175,10 +211,45 @@ export class Session {
     return reply.verb !== "ERROR";
   }
 
+  /** Asks for a connection from a holder; false when the tracker does not know it, or does not do that. */
+  async connect({ address, port, token }: CallBack): Promise<boolean> {
+    if (!this.#online || this.#standing?.profile === 1) return false;
+    const reply = await this.#ask(encodeToTracker({ verb: "CONNECT", address, port, token }), ["ERROR"]);
+    return reply.verb === "OK";
+  }
+
+  /** Whether this peer was online and is on its way back. */
+  get away(): boolean {
+    return !this.#online && !this.#leaving && this.#standing !== undefined;
+  }
+
+  /**
+   * The network has changed, or the machine was asleep: `addresses` are its own now. A connection from an address that is gone is
+   * given up at once; another one has to show that it is still there.
+   */
+  networkChanged(addresses: ReadonlySet<Address>): void {
+    const channel = this.#channel;
+    if (this.#leaving || this.#standing === undefined || this.#standing.profile === 1) return;
+    if (!this.#online || channel === undefined) {
+      this.#retries = 0;
+      if (!this.#joining) this.#retryLater();
+      return;
+    }
+    const { address } = channel.local;
+    if (!isLoopback(address) && !addresses.has(address)) {
+      channel.destroy("this machine's address has changed");
+      return;
+    }
+    const cancel = this.#clock.after(CHECK_MS, () => channel.destroy("it does not answer"));
+    this.#ask(encodeToTracker({ verb: "PING" })).then(cancel, cancel);
+  }
+
   /** Says BYE and ends the session. */
   async leave(): Promise<void> {
     if (this.#leaving) return;
     this.#leaving = true;
+    this.#attempt += 1;
+    this.#joining = false;
     this.#cancelRetry();
     this.#cancelPing();
     this.#cancelRenewal();
@@ -205,18 +276,27 @@ export class Session {
   // -------------------------------------------------------------- joining
 
   async #join(signal?: AbortSignal): Promise<void> {
-    const { dial, tracker } = this.#options;
+    this.#joining = true;
+    try {
+      await this.#joinNow(signal);
+    } finally {
+      this.#joining = false;
+    }
+  }
+
+  async #joinNow(signal?: AbortSignal): Promise<void> {
     let channel: Channel;
     try {
-      channel = await dial(tracker, signal === undefined ? {} : { signal });
+      channel = await this.#dial(signal);
       if (this.#leaving) {
         channel.destroy();
         throw new CancelledError();
       }
     } catch (error) {
       if (codeOf(error) === "cancelled") throw new CancelledError();
+      const reason = mainReason(error);
       const hint = "Check the address and that ft-tracker runs there.";
-      throw new FtError(codeOf(error), `Cannot reach the tracker at "${this.#where}": ${sentenceOf(error)}. ${hint}`);
+      throw new FtError(codeOf(reason), `Cannot reach the tracker at "${this.#where}": ${sentenceOf(reason)}. ${hint}`);
     }
     const stop = () => channel.destroy();
     signal?.addEventListener("abort", stop);
@@ -233,15 +313,26 @@ export class Session {
     for (const waiting of this.#returned.splice(0)) waiting();
   }
 
+  /** Connects to the first of the tracker's addresses that answers. */
+  async #dial(signal: AbortSignal | undefined): Promise<Channel> {
+    const { port, address, others = [] } = this.#tracker;
+    const how = signal === undefined ? {} : { signal };
+    if (others.length === 0) return await this.#options.dial({ address, port }, how);
+    const ways = [address, ...others].map(
+      (one) => (signal: AbortSignal) => this.#options.dial({ address: one, port }, { signal }),
+    );
+    return await firstToOpen(ways, { ...how, clock: this.#clock });
+  }
+
   /** Says HELLO FT/2; an old tracker keeps silent, and is tried with the bare HELLO on a second connection. */
   async #introduce(channel: Channel, signal: AbortSignal | undefined): Promise<void> {
     this.#attach(channel);
-    const answer = this.#ask(encodeToTracker({ verb: "HELLO", profile: 2, agent: this.#options.agent })).catch(
-      (error: unknown) => {
-        if (codeOf(error) === "tracker-gone") return undefined;
-        throw error;
-      },
-    );
+    const answer = this.#ask(
+      encodeToTracker({ verb: "HELLO", profile: 2, agent: this.#options.agent, extras: true, session: this.#secret }),
+    ).catch((error: unknown) => {
+      if (codeOf(error) === "tracker-gone") return undefined;
+      throw error;
+    });
     const wait = this.#standing?.profile === 2 ? KNOWN_PROFILE_WAIT_MS : PROFILE_WAIT_MS;
     let hi = await Promise.race([answer, this.#sleep(wait)]);
     if (signal?.aborted) throw new CancelledError();
@@ -287,14 +378,17 @@ export class Session {
       profile: 2,
       you: hi.you,
       tracker: channel.remote.address,
+      local: channel.local.address,
       max: hi.max,
       key: hi.key,
+      announced: hi.announced,
       pass: "",
       id: "",
       skew: 0,
     };
     const welcome = await this.#sendFiles(records);
     Object.assign(standing, welcomeParts(welcome, this.#clock.at()));
+    this.#secret = welcome.session;
     this.#standing = standing;
     this.#online = true;
     this.#pingLater();
@@ -302,6 +396,7 @@ export class Session {
     this.#addParts(channel);
     const { peers, files } = welcome;
     this.#options.report({ event: "joined", profile: 2, name: hi.name, peers, files, left: all.slice(hi.max) });
+    this.#tellReach();
   }
 
   async #sendFiles(records: FileRecord[]): Promise<Extract<Reply, { verb: "WELCOME" }>> {
@@ -345,6 +440,7 @@ export class Session {
   #attach(channel: Channel): void {
     const inbox = new SessionInbox();
     this.#channel = channel;
+    this.#reach = undefined;
     channel.start({
       data: (chunk) => {
         inbox.push(chunk);
@@ -361,8 +457,35 @@ export class Session {
   }
 
   #hear(message: FromTracker): void {
-    if (message.verb === "NOTICE") this.#options.report({ event: "notice", words: message.words });
-    else if (message.verb !== "UNKNOWN") this.#pending.shift()?.resolve(message);
+    switch (message.verb) {
+      case "NOTICE":
+        this.#options.report({ event: "notice", words: message.words });
+        break;
+      case "REACH":
+        this.#hearReach(message);
+        break;
+      case "CONNECT":
+        if (this.#online) this.#options.callBack?.(message);
+        break;
+      case "UNKNOWN":
+        break;
+      default:
+        this.#pending.shift()?.resolve(message);
+    }
+  }
+
+  #hearReach(reach: Extract<Push, { verb: "REACH" }>): void {
+    // It may come in one piece with the WELCOME before it.
+    this.#reach = reach;
+    if (this.#online) this.#tellReach();
+  }
+
+  #tellReach(): void {
+    if (this.#reach === undefined || this.#standing === undefined) return;
+    const { reachable, reason } = this.#reach;
+    this.#reach = undefined;
+    this.#standing.reach = reachable;
+    this.#options.report({ event: "reach", reachable, reason, port: this.#options.port });
   }
 
   /** Sends a request and gives its reply; an ERROR is thrown as a sentence unless it is among `allowed`. */
@@ -411,11 +534,12 @@ export class Session {
 
   /** Jittered, doubling waits; the first try comes within a second, so that a restart is hardly noticed. */
   #retryLater(): void {
+    this.#cancelRetry();
     const longest = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#retries);
     const wait = this.#retries === 0 ? longest * this.#random() : longest * (0.5 + this.#random() / 2);
     this.#retries += 1;
     this.#cancelRetry = this.#clock.after(wait, () => {
-      this.#join().catch(() => {
+      this.#rejoin().catch(() => {
         if (this.#channel !== undefined) {
           const channel = this.#channel;
           this.#channel = undefined;
@@ -424,6 +548,18 @@ export class Session {
         if (!this.#leaving) this.#retryLater();
       });
     });
+  }
+
+  async #rejoin(): Promise<void> {
+    const attempt = ++this.#attempt;
+    this.#joining = true;
+    if (this.#retries > FRUITLESS) {
+      const found = await this.#options.find?.().catch(() => undefined);
+      // It was left meanwhile; somebody who came back since then makes an attempt of their own.
+      if (attempt !== this.#attempt) return;
+      if (found !== undefined) this.#tracker = found;
+    }
+    await this.#join();
   }
 
   /** The profile spoken; waits a little for a tracker that is just being rejoined. */
@@ -473,6 +609,7 @@ export class Session {
       profile: 1,
       you: address,
       tracker: channel.remote.address,
+      local: address,
       max: DEFAULT_MAX_FILES,
       key: "",
       pass: "",
@@ -500,9 +637,10 @@ export class Session {
 
   async #dialBasic(signal?: AbortSignal): Promise<Channel> {
     try {
-      return await this.#options.dial(this.#options.tracker, signal === undefined ? {} : { signal });
+      return await this.#dial(signal);
     } catch (error) {
-      throw new FtError(codeOf(error), `Cannot reach the tracker at "${this.#where}": ${sentenceOf(error)}.`);
+      const reason = mainReason(error);
+      throw new FtError(codeOf(reason), `Cannot reach the tracker at "${this.#where}": ${sentenceOf(reason)}.`);
     }
   }
 

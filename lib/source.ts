@@ -28,8 +28,8 @@ export interface SourceEvents {
   busy(range: Range, position: number): void;
   /** A range is not given now: this holder does not have it yet. */
   lacks(range: Range): void;
-  /** It is over, and not by `leave`; `final` when asking again is of no use. The reason is a clause. */
-  failed(reason: string, final: boolean): void;
+  /** It is over, and not by `leave`; `final` when asking again is of no use, `denied` when another pass might be. The reason is a clause. */
+  failed(reason: string, final: boolean, denied?: boolean): void;
 }
 
 type Asked = { verb: "HELLO" } | { verb: "DOWNLOAD"; range: Range } | { verb: "TREE" | "HAVE"; bytes: number };
@@ -106,11 +106,11 @@ export class Source {
   }
 
   /** Gives this holder up. */
-  fail(reason: string, final: boolean): void {
+  fail(reason: string, final: boolean, denied = false): void {
     if (this.#over) return;
     this.#over = true;
     this.#channel.destroy();
-    this.#on.failed(reason, final);
+    this.#on.failed(reason, final, denied);
   }
 
   #hear(chunk: Uint8Array): void {
@@ -158,7 +158,7 @@ export class Source {
     } else if ((asked.verb === "TREE" || asked.verb === "HAVE") && code !== "not-accepted") {
       this.#asked.shift();
       this.#on[asked.verb === "TREE" ? "tree" : "have"]?.(undefined);
-    } else this.fail(`it refused: ${words}`, code === "not-accepted");
+    } else this.fail(`it refused: ${words}`, code === "not-accepted", code === "not-accepted");
   }
 
   #gather(length: number, expected: number): void {

@@ -1,6 +1,6 @@
 // What fetching a file needs, and what it tells: the types that both ways of fetching share.
 
-import type { Dial } from "./channel.ts";
+import type { Channel } from "./channel.ts";
 import type { Clock } from "./clock.ts";
 import type { Sha256 } from "./merkle.ts";
 import type { PieceSet } from "./pieces.ts";
@@ -23,8 +23,11 @@ export interface Wanted {
   holders: FileRecord[];
 }
 
+/** Opens a channel to a record's holder; fails with a clause when it cannot be had in time. */
+export type OpenHolder = (record: FileRecord, options?: { signal?: AbortSignal }) => Promise<Channel>;
+
 export interface FetchTools {
-  dial: Dial;
+  dial: OpenHolder;
   target: Target;
   /** The pass to show to other peers; asked for at each connection, because it is renewed. */
   pass(): string;
@@ -38,6 +41,8 @@ export interface FetchTools {
   begun?(pieces: Uint8Array, have: PieceSet): void;
   /** Who has this content now. */
   look?(): Promise<FileRecord[]>;
+  /** Whether this machine is off the network just now, and on its way back: nobody is to blame then. */
+  away?(): boolean;
   /** Over all downloads. */
   limit?: RateLimit | undefined;
   signal?: AbortSignal;
@@ -54,6 +59,8 @@ export type FetchEvent =
   | { event: "progress"; received: number; size: number /** Those that bytes come from now. */; holders: number }
   /** Nothing comes; this holder has the best place in its queue to offer. */
   | { event: "waiting"; holder: FileRecord; position: number }
+  /** Nobody can be asked, because the network or the tracker is gone just now. */
+  | { event: "away" }
   | { event: "verifying" }
   | { event: "holder-failed"; holder: FileRecord; reason: string };
 

@@ -1572,6 +1572,356 @@ describe("backpressure", () => {
   });
 });
 
+describe("a holder that refuses the pass", () => {
+  const DENIES = "ERROR not-accepted The pass is for another address.\n";
+
+  /** One that takes only this pass. */
+  function strict(holder: Holder, good: string): void {
+    let accepted = false;
+    holder.instead = (far, { verb, line }) => {
+      if (verb === "HELLO") accepted = line.endsWith(`pass=${good}`);
+      if (verb === "HELLO" && !accepted) far.say(DENIES);
+      return !accepted;
+    };
+  }
+
+  const greetings = ({ heard }: Holder) => heard.filter((line) => line.startsWith("HELLO"));
+
+  test("is asked again as soon as there is another pass, and not before", async () => {
+    const field = new Field(bytesOf(SIZE));
+    const holder = field.add(A);
+    strict(holder, "new.sig");
+    field.add(B).pace = 20 * KiB;
+    let pass = "old.sig";
+    field.more.pass = () => pass;
+    const fetching = field.fetch([A, B]);
+    await field.clock.pass(10_000);
+    expect(greetings(holder)).toEqual(["HELLO FT/2 pass=old.sig"]);
+    pass = "new.sig";
+    await field.clock.pass(500);
+    expect(greetings(holder)).toEqual(["HELLO FT/2 pass=old.sig", "HELLO FT/2 pass=new.sig"]);
+    const done = await field.finish(fetching);
+    field.expectWhole(done);
+    expect(done.holders.map(({ address }) => address)).toContain(addressOf(A));
+  });
+
+  test("is asked once for each pass, however many there are", async () => {
+    const field = new Field(bytesOf(SIZE));
+    const holder = field.add(A);
+    strict(holder, "never.sig");
+    field.add(B).pace = 40 * KiB;
+    let pass = "1.sig";
+    field.more.pass = () => pass;
+    const fetching = field.fetch([A, B]);
+    for (const next of ["2.sig", "2.sig", "3.sig"]) {
+      await field.clock.pass(3000);
+      pass = next;
+    }
+    field.expectWhole(await field.finish(fetching), [B]);
+    expect(greetings(holder)).toEqual(["1.sig", "2.sig", "3.sig"].map((one) => `HELLO FT/2 pass=${one}`));
+  });
+
+  test("in the middle of the file: the same", async () => {
+    const field = new Field(bytesOf(SIZE));
+    const holder = field.add(A);
+    let pass = "old.sig";
+    field.more.pass = () => pass;
+    holder.instead = (far, { verb }) => {
+      if (verb === "DOWNLOAD" && pass === "old.sig") far.say(DENIES);
+      return verb === "DOWNLOAD" && pass === "old.sig";
+    };
+    field.add(B).pace = 20 * KiB;
+    const fetching = field.fetch([A, B]);
+    await field.clock.pass(8_000);
+    expect(field.dials(A)).toEqual([0]);
+    pass = "new.sig";
+    const done = await field.finish(fetching);
+    field.expectWhole(done);
+    expect(done.holders.map(({ address }) => address)).toContain(addressOf(A));
+  });
+
+  test("and nobody else: the sentence comes at once", async () => {
+    const field = new Field(bytesOf(SIZE));
+    strict(field.add(A), "never.sig");
+    field.more = { pass: () => "old.sig", look: async () => [], away: () => false };
+    const { message } = await failure(field.finish(field.fetch([A])));
+    expect(message).toContain("The pass is for another address");
+    expect([field.elapsed, field.dials(A)]).toEqual([0, [0]]);
+  });
+
+  test.each([
+    ["says nothing more", false],
+    ["refuses the old one then", true],
+  ])("is not forgiven by another pass what it lied before; one that %s", async (_what, refuses) => {
+    const field = new Field(bytesOf(40 * PIECE));
+    const liar = field.add(A);
+    let pass = "old.sig";
+    field.more.pass = () => pass;
+    liar.instead = (far, request) => {
+      if (request.verb !== "DOWNLOAD") return false;
+      if (request.count === 0) {
+        liar.announce(far, request);
+        far.say(new Uint8Array(request.length).fill(65));
+      } else if (refuses) far.say(DENIES);
+      return true;
+    };
+    field.add(B).pace = 200 * KiB;
+    const fetching = field.fetch([A, B]);
+    await field.clock.pass(3000);
+    pass = "new.sig";
+    field.expectWhole(await field.finish(fetching), [B]);
+    expect(liar.ranges.length).toBeGreaterThanOrEqual(2);
+    expect(field.dials(A)).toEqual([0]);
+  });
+});
+
+describe("off the network", () => {
+  /** A machine that loses its network, and its tracker with it, and gets them back. */
+  class Machine extends Field {
+    away = false;
+    pass = "old.sig";
+    /** Who has the file when it is asked; nobody but those that are known. */
+    online: FileRecord[] = [];
+
+    constructor(size = SIZE) {
+      super(bytesOf(size));
+      this.more = {
+        pass: () => this.pass,
+        away: () => this.away,
+        // As a session asks: while the tracker is away, for a moment and then in vain.
+        look: async () => {
+          if (!this.away) return this.online;
+          await new Promise<void>((resolve) => this.clock.after(1500, resolve));
+          throw new FtError("tracker-gone", "The tracker is away.");
+        },
+      };
+    }
+
+    lose(): void {
+      this.away = true;
+      this.net.fate = () => new FtError("unreachable", "there is no network to it");
+      for (const { connections } of this.holders.values()) for (const far of connections) far.reset();
+    }
+
+    comeBack(): void {
+      this.away = false;
+      this.net.fate = () => undefined;
+    }
+
+    get aways(): number {
+      return this.events.filter(({ event }) => event === "away").length;
+    }
+
+    /** Fetches until some of it is here. */
+    async halfway(addresses: string[]): Promise<Promise<Fetched>[]> {
+      const fetching = this.fetch(addresses);
+      const from = this.received;
+      await this.reach(() => this.received > from + 2 * PIECE && this.received < this.bytes.length - PIECE);
+      // In a list, because a promise in a promise is one.
+      return [fetching];
+    }
+  }
+
+  async function halfway(addresses: string[]): Promise<{ machine: Machine; fetching: Promise<Fetched> }> {
+    const machine = new Machine();
+    for (const address of addresses) machine.add(address).pace = 200 * KiB;
+    const [fetching] = await machine.halfway(addresses);
+    if (fetching === undefined) throw new Error("it should be fetching");
+    return { machine, fetching };
+  }
+
+  test("it waits, says so once, and goes on where it was when it is back", async () => {
+    const { machine, fetching } = await halfway([A, B]);
+    machine.lose();
+    await machine.clock.pass(40_000);
+    expect([await stateOf(fetching), machine.aways]).toEqual(["waiting", 1]);
+    const [here, asked] = [machine.received, machine.timesAsked];
+    machine.comeBack();
+    machine.pass = "new.sig";
+    await machine.clock.pass(4000);
+    expect(machine.dials(A).length + machine.dials(B).length).toBeGreaterThan(2);
+    machine.expectWhole(await machine.finish(fetching));
+    expect(machine.aways).toBe(1);
+    expect(here).toBeGreaterThan(PIECE);
+    // What was here is not asked for again.
+    const again = machine.timesAsked.map((times, piece) => times - (asked[piece] ?? 0));
+    expect(again.filter((times) => times === 0).length).toBeGreaterThanOrEqual(1);
+    expect([...machine.holders.values()].flatMap(({ heard }) => heard)).toContain("HELLO FT/2 pass=new.sig");
+    await machine.expectGone();
+  });
+
+  test("it goes on within a few seconds, however long it was away", async () => {
+    for (const seconds of [1, 10, 30, 60, 85]) {
+      const { machine, fetching } = await halfway([A]);
+      machine.lose();
+      await machine.clock.pass(seconds * 1000);
+      expect([seconds, await stateOf(fetching)]).toEqual([seconds, "waiting"]);
+      machine.comeBack();
+      const from = machine.clock.at();
+      machine.expectWhole(await machine.finish(fetching), [A]);
+      expect([seconds, machine.clock.at() - from < 10_000]).toEqual([seconds, true]);
+    }
+  });
+
+  test("again and again: every time it is waited for anew", async () => {
+    const machine = new Machine(60 * PIECE);
+    machine.add(A).pace = 200 * KiB;
+    const fetching = machine.fetch([A]);
+    for (let spell = 1; spell <= 4; spell++) {
+      const from = machine.received;
+      await machine.reach(() => machine.received > from + 2 * PIECE);
+      machine.lose();
+      await machine.clock.pass(50_000);
+      expect([spell, await stateOf(fetching), machine.aways]).toEqual([spell, "waiting", spell]);
+      machine.comeBack();
+    }
+    machine.expectWhole(await machine.finish(fetching), [A]);
+  });
+
+  test("a holder that has moved meanwhile is asked where it is now", async () => {
+    const { machine, fetching } = await halfway([A]);
+    machine.lose();
+    await machine.clock.pass(20_000);
+    machine.comeBack();
+    machine.net.fate = ({ address }) => (address === A ? REFUSED : undefined);
+    machine.add(B);
+    machine.online = [machine.record(B)];
+    machine.expectWhole(await machine.finish(fetching), [A, B]);
+  });
+
+  test("after ninety seconds it is the ordinary sentence, and what arrived is kept", async () => {
+    const { machine, fetching } = await halfway([A, B]);
+    machine.lose();
+    const from = machine.clock.at();
+    const kept = machine.bytes.length - PIECE;
+    const { message, code } = await failure(machine.finish(fetching, 120_000));
+    const waited = machine.clock.at() - from;
+    expect(waited).toBeGreaterThan(90_000);
+    expect(waited).toBeLessThan(100_000);
+    expect(code).toBe("no-holder");
+    expect(message).toMatch(
+      /^Cannot fetch "report, final\.pdf": .*there is no network to it.* after .* of .*; what arrived is kept/,
+    );
+    expect([machine.aways, machine.part.restarts]).toEqual([1, 0]);
+    expect(machine.received).toBeLessThanOrEqual(kept);
+    await machine.expectGone();
+  });
+
+  test("back, and the holder is gone for good: a few tries, then the sentence", async () => {
+    const { machine, fetching } = await halfway([A]);
+    machine.lose();
+    await machine.clock.pass(30_000);
+    machine.comeBack();
+    machine.net.fate = () => REFUSED;
+    const from = machine.clock.at();
+    const { message } = await failure(machine.finish(fetching));
+    expect(message).toContain("connection refused");
+    expect(machine.clock.at() - from).toBeLessThan(15_000);
+    await machine.expectGone();
+  });
+
+  test("stopping ends the waiting at once", async () => {
+    const { machine, fetching } = await halfway([A]);
+    machine.lose();
+    await machine.clock.pass(20_000);
+    machine.stop.abort();
+    expect(await stateOf(fetching)).toBe("failed");
+    expect(await failure(fetching)).toBeInstanceOf(CancelledError);
+  });
+
+  test("a liar is not forgiven", async () => {
+    const machine = new Machine();
+    const liar = machine.add(A);
+    liar.instead = (far, request) => {
+      if (request.verb !== "DOWNLOAD") return false;
+      liar.announce(far, request);
+      far.say(new Uint8Array(request.length).fill(65));
+      return true;
+    };
+    machine.add(B).pace = 100 * KiB;
+    const fetching = machine.fetch([A, B]);
+    await machine.reach(() => machine.received > PIECE);
+    machine.lose();
+    await machine.clock.pass(30_000);
+    machine.comeBack();
+    machine.pass = "new.sig";
+    machine.expectWhole(await machine.finish(fetching), [B]);
+    expect(machine.dials(A)).toEqual([0]);
+  });
+
+  test("when all that are left are liars there is nothing to wait for, and nobody is told to", async () => {
+    const machine = new Machine();
+    machine.away = true;
+    const liar = machine.add(A);
+    liar.instead = (far, request) => {
+      if (request.verb !== "DOWNLOAD") return false;
+      liar.announce(far, request);
+      far.say(new Uint8Array(request.length).fill(65));
+      return true;
+    };
+    const { message } = await failure(machine.finish(machine.fetch([A])));
+    expect(message).toContain("not the file it announced");
+    expect([machine.aways, machine.dials(A)]).toEqual([0, [0]]);
+    expect(machine.elapsed).toBeLessThan(3000);
+  });
+
+  test("who refuses the pass is not shown the same one again and again meanwhile, but the new one then", async () => {
+    const { machine, fetching } = await halfway([A]);
+    const [holder] = machine.holders.values();
+    if (holder === undefined) throw new Error("there is no holder");
+    machine.lose();
+    // The holder is on this side of what is broken; only the tracker is away.
+    machine.net.fate = () => undefined;
+    holder.instead = (far, { verb, line }) => {
+      if (verb !== "HELLO" || line.endsWith("new.sig")) return false;
+      far.say("ERROR not-accepted The pass has expired.\n");
+      return true;
+    };
+    const before = machine.dials(A).length;
+    await machine.clock.pass(30_000);
+    expect(await stateOf(fetching)).toBe("waiting");
+    expect(machine.dials(A).length - before).toBeLessThanOrEqual(3);
+    machine.comeBack();
+    machine.pass = "new.sig";
+    machine.expectWhole(await machine.finish(fetching), [A]);
+  });
+
+  test("only the tracker is away: a holder that can give the whole file only is asked for that at once", async () => {
+    const machine = new Machine();
+    machine.away = true;
+    machine.part.trusting = true;
+    machine.add(A).instead = (far, { verb }) => {
+      if (verb === "TREE") far.say("ERROR unknown-verb What is that?\n");
+      return verb === "TREE";
+    };
+    machine.expectWhole(await machine.finish(machine.fetch([A])), [A]);
+    expect(machine.elapsed).toBeLessThan(5_000);
+  });
+
+  test("not away, everything fails exactly when it always did", async () => {
+    const dials: number[][] = [];
+    for (const away of [undefined, () => false]) {
+      const field = new Field(bytesOf(SIZE));
+      field.more = { look: async () => [], ...(away === undefined ? {} : { away }) };
+      field.net.fate = () => REFUSED;
+      await failure(field.finish(field.fetch([A, B])));
+      dials.push(field.dials(A), field.dials(B), [field.elapsed]);
+      expect(field.events.some(({ event }) => event === "away")).toBe(false);
+    }
+    expect(dials.slice(3)).toEqual(dials.slice(0, 3));
+    expect(dials[2]?.[0]).toBeLessThan(5_000);
+  });
+
+  test("a file that still comes from somebody is not held up", async () => {
+    const machine = new Machine();
+    machine.away = true;
+    machine.add(A).pace = 200 * KiB;
+    machine.net.fate = ({ address }) => (address === B ? REFUSED : undefined);
+    machine.expectWhole(await machine.finish(machine.fetch([A, B])), [A]);
+    expect(machine.aways).toBe(0);
+  });
+});
+
 describe("stopping", () => {
   const stages: [string, (field: Field) => void][] = [
     ["before it began", (field) => field.stop.abort()],

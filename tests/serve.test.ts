@@ -4,6 +4,7 @@ import { afterEach, describe, expect, spyOn, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Channel } from "../lib/channel.ts";
 import { sha256 } from "../lib/hash.ts";
 import { BLOCK, blockLayer, layerAbove, pieceCountOf, pieceHash, pieceSizeOf } from "../lib/merkle.ts";
 import { PassOffice, readPass } from "../lib/pass.ts";
@@ -576,6 +577,146 @@ describe("hostile requests", () => {
     expect((await far.take(600 * KiB)).equals(bytes)).toBe(true);
     expect((await far.rest()).toString()).toMatch(/^ERROR bad-request [^\n]+\n$/);
     await hall.expectTidy();
+  });
+});
+
+describe("a connection that says a token", () => {
+  const SAYS = "HELLO FT/2 token=aB3-_x\n";
+  const DOES = ["start", "limit", "send", "offer", "pause", "resume", "halfClose", "finish", "destroy"] as const;
+
+  /** A hall that takes over who says the token, and every connection that it took. */
+  function expecting(): { hall: Hall; taken: Channel[]; tokens: string[] } {
+    const taken: Channel[] = [];
+    const tokens: string[] = [];
+    const hall = new Hall(() => ({
+      arrived: (token, channel) => {
+        tokens.push(token);
+        if (token === "aB3-_x") taken.push(channel);
+        return token === "aB3-_x";
+      },
+    }));
+    return { hall, taken, tokens };
+  }
+
+  /** One that has been handed over, and what is done to it from then on. */
+  async function handedOver(say: (far: Far) => void = (far) => far.say(SAYS)): Promise<{
+    hall: Hall;
+    near: Side;
+    far: Far;
+    done: () => string[];
+  }> {
+    const { hall, taken } = expecting();
+    const { near, far } = hall.connect();
+    say(far);
+    await settle();
+    expect(taken).toEqual([near]);
+    const spies = DOES.map((name) => ({ name: String(name), spy: spyOn(near, name) }));
+    const done = () => spies.flatMap(({ name, spy }) => spy.mock.calls.map(() => name));
+    return { hall, near, far, done };
+  }
+
+  test.each([
+    ["in one piece", (far: Far) => far.say(SAYS)],
+    ["in single bytes", (far: Far) => far.stutter(SAYS)],
+    ["with CR LF", (far: Far) => far.say(SAYS.replace("\n", "\r\n"))],
+    ["among words of later versions", (far: Far) => far.say("HELLO FT/2 future=1 token=aB3-_x more=2\n")],
+  ])("%s is handed over as it is: open, without a limit, and without a word", async (_how, say) => {
+    const { hall, near, far, done } = await handedOver(say);
+    expect([near.closed, near.paused, far.total]).toEqual([false, false, 0]);
+    expect([near.limits.deadline, near.limits.idle]).toEqual([undefined, undefined]);
+    expect(hall.clock.untilNext).toBe(Number.POSITIVE_INFINITY);
+    expect([done(), hall.events, hall.server.waiting]).toEqual([[], [], 0]);
+  });
+
+  test.each([
+    ["says something", (far: Far) => far.say(`HI FT/2\nFILE: length=5 size=12\nHello`)],
+    ["asks for something", (far: Far) => far.say(`DOWNLOAD root=${ROOT}\nTREE root=${ROOT} piece=65536\nBYE\n`)],
+    ["sends rubbish", (far: Far) => far.say(new Uint8Array(100_000).fill(10))],
+    ["says all at once", (far: Far) => far.say("BYE\n".repeat(1000))],
+    ["ends", (far: Far) => far.halfClose()],
+    ["breaks", (far: Far) => far.reset()],
+    ["is silent for an hour", () => undefined],
+  ])("what it does afterwards is somebody else's: one that %s", async (_what, act) => {
+    const { hall, far, done } = await handedOver();
+    act(far);
+    await hall.clock.pass(3_600_000);
+    expect([done(), far.total, hall.events, hall.disk.asked]).toEqual([[], 0, [], []]);
+    await hall.expectTidy();
+  });
+
+  test("who took it hears all that comes, and is not disturbed when it ends", async () => {
+    const { hall, near, far } = await handedOver();
+    const heard: string[] = [];
+    near.start({
+      data: (chunk) => heard.push(Buffer.from(chunk).toString()),
+      end: () => heard.push("end"),
+      close: () => heard.push("close"),
+    });
+    near.send("HELLO FT/2 pass=p.s\n");
+    expect(await far.line()).toBe("HELLO FT/2 pass=p.s");
+    far.say("HI FT/2\n");
+    await settle();
+    far.halfClose();
+    await settle();
+    expect([heard.join(""), near.closed]).toEqual(["HI FT/2\nend", false]);
+    near.finish();
+    await settle();
+    expect([heard.at(-1), hall.events]).toEqual(["close", []]);
+  });
+
+  test("one that nobody asked for is refused like anybody else, once", async () => {
+    const { hall, tokens } = expecting();
+    const { far } = hall.connect();
+    far.say("HELLO FT/2 token=guess\n");
+    expect((await far.rest()).toString()).toBe("ERROR not-accepted Nobody here has asked for this connection.\n");
+    expect(tokens).toEqual(["guess"]);
+    expect(hall.events).toEqual([
+      { event: "download-refused", address: DOWNLOADER.address, reason: "Nobody here has asked for this connection." },
+    ]);
+    await hall.expectTidy();
+  });
+
+  test("a peer that never asks for connections refuses all tokens", async () => {
+    const hall = new Hall();
+    const { far } = hall.connect();
+    far.say(SAYS);
+    expect(await far.line()).toStartWith("ERROR not-accepted ");
+  });
+
+  test.each(["token=%00", "token=a%0Ab", "token", "token=%20"])("%s is no token of anybody", async (word) => {
+    const { hall, taken } = expecting();
+    const { far } = hall.connect();
+    far.say(`HELLO FT/2 ${word}\n`);
+    expect(await far.line()).toStartWith("ERROR not-accepted ");
+    expect(taken).toEqual([]);
+  });
+
+  test.each([
+    ["behind its token", `${SAYS}DOWNLOAD root=${ROOT}\n`],
+    ["behind its token, not even a whole line", `${SAYS}D`],
+    ["a second time", `${SAYS}${SAYS}`],
+    ["after a pass", `${HELLO}${SAYS}`],
+  ])("more is said %s: it is not handed over, and gets no byte", async (_what, script) => {
+    const { hall, taken } = expecting();
+    const { far } = hall.connect();
+    far.say(script);
+    const answer = (await far.rest()).toString();
+    expect(answer).toMatch(/^(?:HI FT\/2\n)?ERROR unexpected [^\n]*\n$/);
+    expect([taken, hall.disk.opened, hall.events.length]).toEqual([[], 0, 1]);
+  });
+
+  test("slots of others are not touched by one that was handed over", async () => {
+    const { hall } = expecting();
+    const { far } = hall.connect();
+    far.say(SAYS);
+    const downloader = await hall.welcome();
+    downloader.far.say(`DOWNLOAD root=${ROOT}\n`);
+    expect(await downloader.far.line()).toBe("FILE: length=12 size=12");
+    far.reset();
+    await settle();
+    downloader.far.say(`DOWNLOAD root=${ROOT} offset=7\n`);
+    expect((await downloader.far.take(12)).toString()).toBe("Hello, world");
+    expect(await downloader.far.line()).toBe("FILE: length=5 size=12");
   });
 });
 

@@ -4,17 +4,17 @@ import { describe, expect, test } from "bun:test";
 import { type Clock, systemClock } from "../lib/clock.ts";
 import { FtError } from "../lib/error.ts";
 import type { Endpoint, FileRecord } from "../lib/record.ts";
-import { Session, type SessionEvent } from "../lib/session.ts";
+import { Session, type SessionEvent, type SessionOptions, type TrackerPlace } from "../lib/session.ts";
 import { dial } from "../lib/wire.ts";
 import { startTracker } from "../tracker.ts";
-import { addressOf, type Far, HandClock, Net, nameOf, REFUSED, settle } from "./helpers/channel.ts";
+import { addressOf, connection, type Far, HandClock, Net, nameOf, REFUSED, settle } from "./helpers/channel.ts";
 import { type Raw, rawServer } from "./helpers/raw.ts";
 
 const TRACKER = { address: "192.168.1.2", port: 1234 };
 const WHERE = "192.168.1.2:1234";
 const ROOT = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
 
-const HELLO = "HELLO FT/2 agent=ft-peer/1.0.0";
+const HELLO = "HELLO FT/2 agent=ft-peer/1.0.0 extras=1";
 const HI = "HI FT/2 name=Lab%203 max=5 key=11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo you=192.168.1.17\n";
 const REPORT = `<report.pdf,application/pdf,48213,22/11/26,192.168.1.17,40123;v=2;mtime=2026-11-22T10:04:05.000Z;root=${ROOT}>`;
 const NOTES = "<notes.txt,text/plain,12,01/02/26,192.168.1.17,40123;v=2;mtime=2026-02-01T08:00:00.000Z>";
@@ -55,7 +55,7 @@ class Room {
   chance = 0.5;
   readonly session: Session;
 
-  constructor(parts?: (own: Endpoint) => FileRecord[]) {
+  constructor(parts?: (own: Endpoint) => FileRecord[], more: Partial<SessionOptions> = {}) {
     this.session = new Session({
       dial: this.net.dial,
       tracker: TRACKER,
@@ -66,6 +66,7 @@ class Room {
       report: (event) => this.events.push(event),
       clock: this.clock,
       random: () => this.chance,
+      ...more,
     });
   }
 
@@ -159,7 +160,7 @@ describe("joining", () => {
     const { session, net, events } = new Room();
     const joining = session.join();
     const far = await net.next();
-    expect(await far.line()).toBe("HELLO FT/2 agent=ft-peer/1.0.0");
+    expect(await far.line()).toBe("HELLO FT/2 agent=ft-peer/1.0.0 extras=1");
     far.say(HI);
     expect(await far.lines(3)).toEqual(["FILES 2 port=40123", REPORT, NOTES]);
     expect(session.online).toBe(false);
@@ -1385,6 +1386,642 @@ describe("leaving, in the middle of coming back to a tracker that became an old 
   });
 });
 
+describe("what the tracker says of this peer's port", () => {
+  const NO = "REACH no reason=no%20answer%20within%205%20s\n";
+
+  /** Plays the tracker up to the list. */
+  async function introduced(room: Room): Promise<Far> {
+    const far = await room.net.next();
+    await far.line();
+    far.say(HI);
+    await far.lines(3);
+    return far;
+  }
+
+  test("is told after joining, also when it comes in one piece with the welcome", async () => {
+    const room = new Room();
+    const joining = room.session.join();
+    const far = await introduced(room);
+    far.say(`WELCOME id=p1 pass=abc.def peers=14 files=52\n${NO}`);
+    await joining;
+    expect(room.events).toMatchObject([
+      { event: "joined" },
+      { event: "reach", reachable: false, reason: "no answer within 5 s", port: 40_123 },
+    ]);
+    expect(room.session.standing?.reach).toBe(false);
+  });
+
+  test("is told when it comes, each time", async () => {
+    const room = new Room();
+    const far = await room.online();
+    expect(room.session.standing?.reach).toBeUndefined();
+    far.say("REACH yes\n");
+    await settle();
+    expect(room.events.at(-1)).toEqual({ event: "reach", reachable: true, reason: "", port: 40_123 });
+    expect(room.session.standing?.reach).toBe(true);
+    far.say(NO);
+    await settle();
+    expect(room.named("reach")).toHaveLength(2);
+    expect(room.session.standing?.reach).toBe(false);
+  });
+
+  test("comes between replies, and is none", async () => {
+    const room = new Room();
+    const far = await room.online();
+    const searching = room.session.search(nameOf("x"));
+    await far.line();
+    far.say("REACH yes\nNOT FOUND\n");
+    expect(await searching).toEqual([]);
+  });
+
+  test("before the welcome is kept until then, and forgotten with its connection", async () => {
+    const room = new Room();
+    const joining = room.session.join();
+    const far = await introduced(room);
+    far.say(NO);
+    await settle();
+    expect(room.events).toEqual([]);
+    room.welcome(far);
+    await joining;
+    expect(room.events.map(({ event }) => event)).toEqual(["joined", "reach"]);
+
+    far.reset();
+    const broken = await room.nextTry();
+    await broken.line();
+    broken.say(`${HI}${NO}`);
+    await broken.lines(3);
+    broken.reset();
+    await room.accept(await room.nextTry());
+    expect(room.session.online).toBe(true);
+    expect(room.named("reach")).toHaveLength(1);
+    expect(room.session.standing?.reach).toBeUndefined();
+  });
+});
+
+describe("connecting back", () => {
+  const CALL = { address: addressOf("192.168.1.31"), port: 5000, token: "aB3-_x" };
+  const PUSH = "CONNECT address=192.168.1.31 port=5000 token=aB3-_x\n";
+
+  test("somebody who asks to be connected to is told of while this peer is online, and only then", async () => {
+    const calls: unknown[] = [];
+    const room = new Room(undefined, { callBack: (to) => calls.push(to) });
+    const joining = room.session.join();
+    const far = await room.net.next();
+    await far.line();
+    far.say(`${HI}${PUSH}`);
+    await far.lines(3);
+    await settle();
+    expect(calls).toEqual([]);
+    room.welcome(far);
+    await joining;
+    expect(calls).toEqual([]);
+    far.say(PUSH);
+    far.say("CONNECT address=fe80::1 port=1 token=t\n");
+    await settle();
+    expect(calls).toMatchObject([CALL, { address: "fe80::1", port: 1, token: "t" }]);
+    const leaving = room.session.leave();
+    await far.line();
+    far.say("BYE\n");
+    await leaving;
+    far.say(PUSH);
+    await settle();
+    expect(calls).toHaveLength(2);
+  });
+
+  test.each([
+    "CONNECT address=192.168.1.31 port=0 token=t",
+    "CONNECT address=nobody port=5000 token=t",
+    "CONNECT address=192.168.1.31 port=5000 token=",
+    "CONNECT address=192.168.1.31 port=5000 token=a%0Ab",
+    `CONNECT address=192.168.1.31 port=5000 token=${"x".repeat(65)}`,
+    "CONNECT",
+  ])("%j is no such wish: the tracker has broken the protocol", async (line) => {
+    const calls: unknown[] = [];
+    const room = new Room(undefined, { callBack: (to) => calls.push(to) });
+    const far = await room.online();
+    far.say(`${line}\n`);
+    await settle();
+    expect([far.over, calls]).toEqual([true, []]);
+    await room.accept(await room.nextTry());
+    expect(room.session.online).toBe(true);
+  });
+
+  test("a peer that connects to nobody passes such wishes over", async () => {
+    const room = new Room();
+    const far = await room.online();
+    far.say(PUSH);
+    await settle();
+    expect([room.session.online, far.over]).toEqual([true, false]);
+  });
+
+  test.each([
+    ["OK", true],
+    ["NOT FOUND", false],
+    ["ERROR too-many-connects You ask for too many connections.", false],
+    ["ERROR unknown-verb CONNECT is not known here.", false],
+    ["YES", false],
+  ])("asking for one, answered %s, is %p", async (answer, asked) => {
+    const room = new Room();
+    const far = await room.online();
+    const asking = room.session.connect(CALL);
+    expect(await far.line()).toBe("CONNECT address=192.168.1.31 port=5000 token=aB3-_x");
+    far.say(`${answer}\n`);
+    expect(await asking).toBe(asked);
+    expect(room.session.online).toBe(true);
+  });
+
+  test("while away nobody is asked, and nothing is waited for", async () => {
+    const room = new Room();
+    const far = await room.online();
+    room.net.fate = () => REFUSED;
+    far.reset();
+    await settle();
+    const asking = room.session.connect(CALL);
+    expect(await stateOf(asking)).toBe("done");
+    expect(await asking).toBe(false);
+  });
+
+  test("a tracker that goes away meanwhile is a failure, like that of any request", async () => {
+    const room = new Room();
+    const far = await room.online();
+    const failed = failure(room.session.connect(CALL));
+    await far.line();
+    far.reset();
+    expect((await failed).code).toBe("tracker-gone");
+  });
+
+  test("an old tracker cannot do it, and is not asked", async () => {
+    const room = new Room();
+    await room.onlineBasic();
+    const dialled = room.net.dialled.length;
+    expect(await room.session.connect(CALL)).toBe(false);
+    expect(room.net.dialled).toHaveLength(dialled);
+  });
+});
+
+describe("the place of a lost connection", () => {
+  const WELCOME = "WELCOME id=p1 pass=abc.def peers=1 files=2";
+
+  async function join(room: Room, far: Far, hello: string, session: string): Promise<void> {
+    expect(await far.line()).toBe(hello);
+    far.say(HI);
+    await far.lines(3);
+    far.say(`${WELCOME}${session}\n`);
+    await settle();
+    expect(room.session.online).toBe(true);
+  }
+
+  test("is taken with the session that the tracker gave, each time with the latest", async () => {
+    const room = new Room();
+    const joining = room.session.join();
+    const first = await room.net.next();
+    await join(room, first, HELLO, " session=7f.aB3-_x");
+    await joining;
+    first.reset();
+    const second = await room.nextTry();
+    await join(room, second, `${HELLO} session=7f.aB3-_x`, " session=80.other");
+    second.reset();
+    const third = await room.nextTry();
+    await join(room, third, `${HELLO} session=80.other`, "");
+    third.reset();
+    await join(room, await room.nextTry(), HELLO, "");
+  });
+
+  test("a session that failed to come back says it again", async () => {
+    const room = new Room();
+    const joining = room.session.join();
+    const first = await room.net.next();
+    await join(room, first, HELLO, " session=7f.abc");
+    await joining;
+    first.reset();
+    const broken = await room.nextTry();
+    expect(await broken.line()).toBe(`${HELLO} session=7f.abc`);
+    broken.say(HI);
+    await broken.lines(3);
+    broken.reset();
+    await join(room, await room.nextTry(), `${HELLO} session=7f.abc`, "");
+  });
+
+  test.each([
+    ["7f%20x=1", "7f%20x=1"],
+    ["a%0AFILES%200%20port=1%0A", "a%0AFILES%200%20port=1%0A"],
+    ["%3Cx%3E%2C%3B%25", "%3Cx%3E%2C%3B%25"],
+  ])("whatever a tracker gives (%s), it is said as one word of one line", async (given, said) => {
+    const room = new Room();
+    const joining = room.session.join();
+    const first = await room.net.next();
+    await join(room, first, HELLO, ` session=${given}`);
+    await joining;
+    first.reset();
+    const second = await room.nextTry();
+    expect(await second.line()).toBe(`${HELLO} session=${said}`);
+    await settle();
+    expect(second.waiting.toString()).toBe("");
+  });
+});
+
+describe("a tracker with several addresses", () => {
+  const PLACE: TrackerPlace = { address: "192.168.1.2", port: 1234, others: ["10.0.0.2", "fd00::2"] };
+  const SILENT = new FtError("no-answer", "no answer within 5 s");
+  const dialledBy = ({ net }: Room) => net.dialled.map(({ address }) => address);
+
+  test("is joined at the first of them when that answers, and no other is tried", async () => {
+    const room = new Room(undefined, { tracker: PLACE });
+    await room.online();
+    await room.clock.pass(10_000);
+    expect(dialledBy(room)).toEqual(["192.168.1.2"]);
+    expect(room.session.standing?.tracker).toBe(addressOf("192.168.1.2"));
+  });
+
+  test("one that refuses is followed by the next at once, one that is silent after a moment; the first that answers counts", async () => {
+    const room = new Room(undefined, { tracker: PLACE });
+    room.net.fate = ({ address }) => (address === "192.168.1.2" ? REFUSED : address === "10.0.0.2" ? "silence" : undefined);
+    const joining = room.session.join();
+    await settle();
+    expect(dialledBy(room)).toEqual(["192.168.1.2", "10.0.0.2"]);
+    await room.clock.pass(250);
+    expect(dialledBy(room)).toEqual(["192.168.1.2", "10.0.0.2", "fd00::2"]);
+    await room.accept(await room.net.next());
+    await joining;
+    expect(room.session.standing?.tracker).toBe(addressOf("fd00::2"));
+  });
+
+  test("all of them are tried each time it comes back", async () => {
+    const room = new Room(undefined, { tracker: PLACE });
+    const far = await room.online();
+    room.net.fate = ({ address }) => (address === "fd00::2" ? undefined : REFUSED);
+    far.reset();
+    await room.accept(await room.nextTry());
+    expect(dialledBy(room)).toEqual(["192.168.1.2", "192.168.1.2", "10.0.0.2", "fd00::2"]);
+    expect(room.session.online).toBe(true);
+  });
+
+  test("none of which answers is one sentence, with the first address and the reason that says most", async () => {
+    const room = new Room(undefined, { tracker: PLACE });
+    room.net.fate = ({ address }) => (address === "10.0.0.2" ? SILENT : REFUSED);
+    const { message, code } = await failure(room.session.join());
+    expect(code).toBe("no-answer");
+    expect(message).toBe(
+      `Cannot reach the tracker at "${WHERE}": no answer within 5 s. Check the address and that ft-tracker runs there.`,
+    );
+  });
+
+  test("stopping ends all tries at once", async () => {
+    const room = new Room(undefined, { tracker: PLACE });
+    room.net.fate = () => "silence";
+    const stop = new AbortController();
+    const failed = failure(room.session.join(stop.signal));
+    await room.clock.pass(600);
+    expect(room.net.dialled).toHaveLength(3);
+    stop.abort();
+    expect((await failed).code).toBe("cancelled");
+    expect(room.clock.untilNext).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  test("may be an old one", async () => {
+    const room = new Room(undefined, { tracker: PLACE });
+    room.net.fate = ({ address }) => (address === "192.168.1.2" ? REFUSED : undefined);
+    await room.onlineBasic();
+    expect(room.session.standing).toMatchObject({ profile: 1, tracker: "10.0.0.2" });
+  });
+});
+
+describe("when the machine's network changes", () => {
+  const STILL = new Set([addressOf("127.0.0.1"), addressOf("192.168.1.17")]);
+  const MOVED = new Set([addressOf("127.0.0.1"), addressOf("192.168.7.4")]);
+
+  test("a connection from an address that is gone is given up at once, and the peer comes back with the same list", async () => {
+    const room = new Room();
+    const far = await room.online();
+    room.session.networkChanged(MOVED);
+    await settle();
+    expect(far.over).toBe(true);
+    expect(room.session.away).toBe(true);
+    expect(room.events.at(-1)).toEqual({ event: "away", reason: "this machine's address has changed" });
+    await room.clock.pass(1000);
+    const again = await room.net.next();
+    expect(await again.line()).toBe(HELLO);
+    again.say(HI);
+    expect(await again.lines(3)).toEqual(["FILES 2 port=40123", REPORT, NOTES]);
+    room.welcome(again);
+    await settle();
+    expect([room.session.online, room.session.away]).toEqual([true, false]);
+    expect(room.events.map(({ event }) => event)).toEqual(["joined", "away", "joined"]);
+  });
+
+  test("with no address at all it is the same", async () => {
+    const room = new Room();
+    const far = await room.online();
+    room.session.networkChanged(new Set());
+    await settle();
+    expect([far.over, room.session.away]).toEqual([true, true]);
+  });
+
+  test("a tracker on this machine stays, whatever addresses there are", async () => {
+    const { near, far } = connection({ address: addressOf("127.0.0.1"), port: 1234 });
+    Object.assign(near, { local: { address: addressOf("127.0.0.1"), port: 50_000 } });
+    const room = new Room(undefined, { dial: async () => near });
+    const joining = room.session.join();
+    await room.accept(far);
+    await joining;
+    room.session.networkChanged(new Set());
+    expect(await far.line()).toBe("PING");
+    far.say("PONG\n");
+    await room.clock.pass(10_000);
+    expect([room.session.online, far.over]).toEqual([true, false]);
+  });
+
+  test("an address that is still there: a tracker that answers a PING stays, and nothing else happens", async () => {
+    const room = new Room();
+    const far = await room.online();
+    room.session.networkChanged(STILL);
+    expect(await far.line()).toBe("PING");
+    await room.clock.pass(3_999);
+    far.say("PONG\n");
+    await room.clock.pass(44_000);
+    expect([room.session.online, far.over, far.waiting.toString()]).toEqual([true, false, ""]);
+    expect(room.events.map(({ event }) => event)).toEqual(["joined"]);
+    expect(room.net.dialled).toHaveLength(1);
+  });
+
+  test("one that does not answer within four seconds is gone, and the peer comes back", async () => {
+    const room = new Room();
+    const far = await room.online();
+    room.session.networkChanged(STILL);
+    await far.line();
+    await room.clock.pass(3_999);
+    expect(room.session.online).toBe(true);
+    await room.clock.pass(1);
+    expect([room.session.online, far.over]).toEqual([false, true]);
+    expect(room.named("away")).toEqual([{ event: "away", reason: "it does not answer" }]);
+    await room.clock.pass(1000);
+    await room.accept(await room.net.next());
+    expect(room.session.online).toBe(true);
+  });
+
+  test("a late word of an earlier check does not end the next connection", async () => {
+    const room = new Room();
+    const far = await room.online();
+    room.session.networkChanged(STILL);
+    await far.line();
+    await room.clock.pass(2_000);
+    far.reset();
+    const again = await room.nextTry();
+    await room.accept(again);
+    await room.clock.pass(5_000);
+    expect([room.session.online, again.over]).toEqual([true, false]);
+  });
+
+  test("while away it tries at once, and the waits begin anew", async () => {
+    const room = new Room();
+    const far = await room.online();
+    room.net.fate = () => REFUSED;
+    far.reset();
+    await room.clock.pass(120_000);
+    for (const _again of [1, 2]) {
+      await room.clock.pass(60_000);
+      const before = room.net.dialled.length;
+      const from = room.clock.at();
+      room.session.networkChanged(MOVED);
+      await room.clock.pass(10_000);
+      const tries = room.net.dialled.slice(before).map(({ at }) => at - from);
+      // Half a second, then 0.75 of 2, 4 and 8 seconds: chance is a half here.
+      expect(tries.slice(0, 3)).toEqual([500, 2000, 5000]);
+    }
+  });
+
+  test("however often it changes while away, there is one row of tries", async () => {
+    const room = new Room();
+    const far = await room.online();
+    room.net.fate = () => REFUSED;
+    far.reset();
+    await room.clock.pass(60_000);
+    const before = room.net.dialled.length;
+    for (let i = 0; i < 20; i++) {
+      room.session.networkChanged(MOVED);
+      await room.clock.pass(100);
+    }
+    // Each change puts the try off by half a second at most, and leaves no other behind.
+    expect(room.net.dialled.length - before).toBeLessThanOrEqual(1);
+    await room.clock.pass(5_000);
+    expect(room.net.dialled.length - before).toBeLessThanOrEqual(4);
+    expect(room.net.dialled.length - before).toBeGreaterThanOrEqual(2);
+  });
+
+  test("a try under way is the only one, while it connects and while the tracker is slow to greet", async () => {
+    const dials: PromiseWithResolvers<void>[] = [];
+    const net = new Net();
+    const room = new Room(undefined, {
+      dial: async (to, how) => {
+        const gate = Promise.withResolvers<void>();
+        dials.push(gate);
+        await gate.promise;
+        return await net.dial(to, how);
+      },
+    });
+    const joining = room.session.join();
+    dials[0]?.resolve();
+    const far = await net.next();
+    await room.accept(far);
+    await joining;
+    far.reset();
+    await room.clock.pass(1000);
+    expect(dials).toHaveLength(2);
+    for (let i = 0; i < 4; i++) {
+      room.session.networkChanged(MOVED);
+      await room.clock.pass(1500);
+    }
+    expect(dials).toHaveLength(2);
+    dials[1]?.resolve();
+    const again = await net.next();
+    await again.line();
+    for (let i = 0; i < 4; i++) {
+      room.session.networkChanged(MOVED);
+      await room.clock.pass(1500);
+    }
+    expect(dials).toHaveLength(2);
+    again.say(HI);
+    await again.lines(3);
+    room.welcome(again);
+    await room.clock.pass(10_000);
+    expect(room.session.online).toBe(true);
+    expect([dials.length, again.over, room.named("joined").length]).toEqual([2, false, 2]);
+  });
+
+  test("nothing happens before the first join, during it, while leaving, or after", async () => {
+    const room = new Room();
+    room.session.networkChanged(MOVED);
+    await room.clock.pass(5_000);
+    expect(room.net.dialled).toEqual([]);
+    const joining = room.session.join();
+    const far = await room.net.next();
+    room.session.networkChanged(MOVED);
+    await room.accept(far);
+    await joining;
+    expect([room.session.online, room.net.dialled.length]).toEqual([true, 1]);
+    const leaving = room.session.leave();
+    room.session.networkChanged(MOVED);
+    expect(await far.line()).toBe("BYE");
+    await settle();
+    expect(far.waiting.toString()).toBe("");
+    far.say("BYE\n");
+    await leaving;
+    room.session.networkChanged(MOVED);
+    room.session.networkChanged(STILL);
+    await room.clock.pass(60_000);
+    expect(room.net.dialled).toHaveLength(1);
+    expect(room.events.map(({ event }) => event)).toEqual(["joined"]);
+  });
+
+  test("with an old tracker nothing happens either", async () => {
+    const room = new Room();
+    await room.onlineBasic();
+    const dialled = room.net.dialled.length;
+    const { untilNext } = room.clock;
+    for (const addresses of [MOVED, STILL]) room.session.networkChanged(addresses);
+    expect(room.clock.untilNext).toBe(untilNext);
+    await room.clock.pass(60_000);
+    expect([room.session.online, room.net.dialled.length]).toEqual([true, dialled]);
+  });
+});
+
+describe("whether a peer is away", () => {
+  test("is so from the loss of the tracker until it is back, not before the first join and not after leaving", async () => {
+    const room = new Room();
+    const seen = [room.session.away];
+    const far = await room.online();
+    seen.push(room.session.away);
+    far.reset();
+    await settle();
+    seen.push(room.session.away);
+    const again = await room.nextTry();
+    seen.push(room.session.away);
+    await room.accept(again);
+    seen.push(room.session.away);
+    again.reset();
+    await settle();
+    await room.session.leave();
+    seen.push(room.session.away);
+    expect(seen).toEqual([false, false, true, true, false, false]);
+  });
+});
+
+describe("a tracker that may have moved", () => {
+  const MOVED_TO: TrackerPlace = { address: "192.168.1.99", port: 4321 };
+
+  /** One that is lost; `find` gives what the test says. */
+  async function lost(find: () => Promise<TrackerPlace | undefined>): Promise<{ room: Room; asked: () => number }> {
+    let asked = 0;
+    const counted = () => {
+      asked += 1;
+      return find();
+    };
+    const room = new Room(undefined, { find: counted });
+    const far = await room.online();
+    room.net.fate = ({ address }) => (address === TRACKER.address ? REFUSED : undefined);
+    far.reset();
+    await settle();
+    return { room, asked: () => asked };
+  }
+
+  test("is looked for after two tries in vain, and joined where it is now", async () => {
+    const { room, asked } = await lost(async () => MOVED_TO);
+    const at: [number, number][] = [];
+    for (let i = 0; i < 100 && room.net.untaken === 0; i++) {
+      await room.clock.pass(100);
+      at.push([room.net.dialled.length, asked()]);
+    }
+    // The first try comes from before it was lost.
+    expect(at.findLast(([, times]) => times === 0)).toEqual([3, 0]);
+    expect(room.net.dialled.slice(1).map(({ address, port }) => `${address}:${port}`)).toEqual([
+      WHERE,
+      WHERE,
+      "192.168.1.99:4321",
+    ]);
+    const far = await room.net.next();
+    await room.accept(far);
+    expect(room.session.standing?.tracker).toBe(addressOf("192.168.1.99"));
+    // From then on that is where it is, also in sentences.
+    const failed = failure(room.session.search(nameOf("x")));
+    await far.line();
+    far.reset();
+    expect((await failed).message).toContain('"192.168.1.99:4321"');
+    await room.accept(await room.nextTry());
+    expect([room.session.online, asked()]).toEqual([true, 1]);
+  });
+
+  test.each([
+    ["finds nobody", async () => undefined],
+    ["fails", async () => Promise.reject(new Error("no network"))],
+  ])("looking that %s changes nothing: it is tried where it was, and looked for again", async (_what, find) => {
+    const { room, asked } = await lost(find);
+    await room.clock.pass(60_000);
+    const before = room.net.dialled.length;
+    expect(asked()).toBeGreaterThanOrEqual(2);
+    expect(new Set(room.net.dialled.map(({ address }) => address))).toEqual(new Set([TRACKER.address]));
+    room.net.fate = () => undefined;
+    await room.accept(await room.nextTry());
+    expect(room.session.online).toBe(true);
+    expect(room.net.dialled).toHaveLength(before + 1);
+  });
+
+  test("is not looked for by a first join, nor when it is back soon", async () => {
+    let asked = 0;
+    const find = async () => {
+      asked += 1;
+      return MOVED_TO;
+    };
+    const refused = new Room(undefined, { find });
+    refused.net.fate = () => REFUSED;
+    await failure(refused.session.join());
+    await refused.clock.pass(60_000);
+    const room = new Room(undefined, { find });
+    const far = await room.online();
+    far.reset();
+    await room.accept(await room.nextTry());
+    expect(asked).toBe(0);
+  });
+
+  test("leaving while it is looked for ends it: nobody is dialled any more", async () => {
+    const found = Promise.withResolvers<TrackerPlace>();
+    const { room, asked } = await lost(() => found.promise);
+    await room.clock.pass(10_000);
+    expect(asked()).toBe(1);
+    const dialled = room.net.dialled.length;
+    await room.session.leave();
+    found.resolve(MOVED_TO);
+    await room.clock.pass(60_000);
+    expect([room.net.dialled.length, room.session.online]).toEqual([dialled, false]);
+  });
+
+  test.each([
+    ["the network changes", (room: Room) => room.session.networkChanged(new Set())],
+    [
+      "it is left and comes back",
+      (room: Room) => {
+        void room.session.leave();
+        room.session.comeBack();
+      },
+    ],
+  ])("%s while it is looked for: there are never two joins at the same time", async (_what, act) => {
+    const found = Promise.withResolvers<TrackerPlace>();
+    const { room, asked } = await lost(() => found.promise);
+    await room.clock.pass(10_000);
+    expect(asked()).toBe(1);
+    const before = room.net.dialled.length;
+    room.net.fate = () => undefined;
+    act(room);
+    await room.clock.pass(1_000);
+    found.resolve(MOVED_TO);
+    await room.clock.pass(2_000);
+    // Whichever it was, it is one.
+    expect(room.net.dialled.length - before).toBe(1);
+    await room.accept(await room.net.next());
+    await room.clock.pass(30_000);
+    expect([room.session.online, room.net.untaken, room.named("joined").length]).toEqual([true, 0, 2]);
+  });
+});
+
 describe("on the real network", () => {
   /** The real clock, except that an old tracker's silence is a short one. */
   const impatient: Clock = { at: systemClock.at, after: (ms, act) => systemClock.after(ms === 1000 ? 60 : ms, act) };
@@ -1423,7 +2060,7 @@ describe("on the real network", () => {
       const session = sessionWith(server.port, events);
       await session.join();
       await raws[1]?.rest();
-      expect(pieces[0]).toEqual(["HELLO FT/2 agent=ft-peer/1.0.0\n"]);
+      expect(pieces[0]).toEqual(["HELLO FT/2 agent=ft-peer/1.0.0 extras=1\n"]);
       expect(pieces[1]).toEqual([
         "HELLO",
         "<report.pdf,application/pdf,48213,22/11/26,127.0.0.1,40123>\n<notes.txt,text/plain,12,01/02/26,127.0.0.1,40123>",
@@ -1463,7 +2100,11 @@ describe("on the real network", () => {
       await back.promise;
       expect(await session.list()).toHaveLength(2);
       await session.leave();
-      expect(events.map(({ event }) => event).filter((event) => event !== "notice")).toEqual(["joined", "away", "joined"]);
+      expect(events.map(({ event }) => event).filter((event) => event !== "notice" && event !== "reach")).toEqual([
+        "joined",
+        "away",
+        "joined",
+      ]);
     } finally {
       await session.leave();
       await second?.stop();

@@ -13,6 +13,8 @@ interface Talk {
   far: Far;
   /** What the engine was told, in order; bytes as text. */
   told: string[];
+  /** Of each failure, whether another pass might help. */
+  denied: (boolean | undefined)[];
 }
 
 const shown = ({ offset, length }: Range) => `${offset}+${length}`;
@@ -20,6 +22,7 @@ const shown = ({ offset, length }: Range) => `${offset}+${length}`;
 function talk(what: ConstructorParameters<typeof Source>[1] = { root: ROOT }, size = SIZE): Talk {
   const { near, far } = connection({ address: addressOf("192.168.1.31"), port: 5000 });
   const told: string[] = [];
+  const denied: (boolean | undefined)[] = [];
   const source = new Source(near, what, size, {
     tree: (pieces) => told.push(`tree ${pieces === undefined ? "unknown" : Buffer.from(pieces).toString("latin1")}`),
     have: (bits) => told.push(`have ${bits?.toHex() ?? "unknown"}`),
@@ -27,9 +30,12 @@ function talk(what: ConstructorParameters<typeof Source>[1] = { root: ROOT }, si
     served: (range) => told.push(`served ${shown(range)}`),
     busy: (range, position) => told.push(`busy ${shown(range)} ${position}`),
     lacks: (range) => told.push(`lacks ${shown(range)}`),
-    failed: (reason, final) => told.push(`failed ${final ? "for good" : "for now"}: ${reason}`),
+    failed: (reason, final, another) => {
+      told.push(`failed ${final ? "for good" : "for now"}: ${reason}`);
+      denied.push(another);
+    },
   });
-  return { source, near, far, told };
+  return { source, near, far, told, denied };
 }
 
 /** One that was greeted and waits for the answer to this request. */
@@ -205,6 +211,42 @@ describe("a holder that fails", () => {
     expect(failures[0]).not.toMatch(/[\u0000-\u001f\u007f-\u009f]/);
     expect(all.near.closed).toBe(true);
     expect(all.far.closed).toBe(true);
+  });
+
+  test.each(["nothing", "DOWNLOAD", "TREE", "HAVE"] as const)(
+    "a pass that is refused, in answer to HELLO or to %s, may be another one's; nothing else is told so",
+    async (request) => {
+      const refusing = talk();
+      refusing.source.start("p.s");
+      if (request === "nothing") refusing.far.say("ERROR not-accepted Who are you?\n");
+      const all = request === "nothing" ? refusing : await asked(request);
+      if (request !== "nothing") all.far.say("ERROR not-accepted Who are you?\n");
+      await settle();
+      expect(all.told).toEqual(["failed for good: it refused: Who are you?"]);
+      expect(all.denied).toEqual([true]);
+    },
+  );
+
+  test.each([
+    ["another error", "ERROR disk-failed The disk is on fire.\n"],
+    ["an error of almost that name", "ERROR not-accepted-here No.\n"],
+    ["an error in other letters", "ERROR NOT-ACCEPTED No.\n"],
+    ["no such file", "NOT FOUND\n"],
+    ["rubbish", "<html>\n"],
+    ["another size", `FILE: length=5 size=${SIZE + 1}\n`],
+  ])("%s has nothing to do with the pass", async (_what, answer) => {
+    const { far, denied } = await asked("DOWNLOAD");
+    far.say(answer);
+    await settle();
+    expect(denied).toEqual([false]);
+  });
+
+  test("an end, or being given up, has nothing to do with the pass either", async () => {
+    const [ended, givenUp] = [await asked("DOWNLOAD"), await asked("DOWNLOAD")];
+    ended.far.close();
+    givenUp.source.fail("it is too slow", false);
+    await settle();
+    expect([...ended.denied, ...givenUp.denied]).toEqual([false, false]);
   });
 
   test("an end in the middle of an answer, or before it, is for now; what came before it was told", async () => {
