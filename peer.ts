@@ -1,12 +1,14 @@
 #!/usr/bin/env bun
 // ft-peer: shares files, searches at the tracker, downloads straight from other peers and serves them.
 //
-//     ft-peer ADDRESS            guided prompts
-//     ft-peer ADDRESS get NAME   one command, for scripts
+//     ft-peer                    guided prompts, with the tracker that announces itself
+//     ft-peer ADDRESS            with the one at this address
+//     ft-peer get NAME           one command, for scripts
 //
 // Every command joins the tracker first, because a peer that shares nothing is not accepted; serves while it runs; and says
 // BYE at the end.
 
+import { randomBytes } from "node:crypto";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { Prompts } from "./lib/ask.ts";
@@ -22,13 +24,19 @@ import {
   parseTracker,
   readArguments,
   runProgram,
+  shellOption,
   VERSION,
 } from "./lib/cli.ts";
 import { systemClock } from "./lib/clock.ts";
+import { completionScript } from "./lib/completion.ts";
+import { Connector } from "./lib/connect.ts";
+import { type Check, checkLines, examine } from "./lib/doctor.ts";
 import { type DownloadOptions, Downloads } from "./lib/download.ts";
 import { CancelledError, codeOf, FtError, UsageError } from "./lib/error.ts";
 import { guide } from "./lib/guide.ts";
 import { HashPool, sha256 } from "./lib/hash.ts";
+import { dialableFrom, watchInterfaces, zonesFor } from "./lib/interfaces.ts";
+import { describePlace, findAgain, LastTracker, type Located, lookAround, nobodyFound, severalFound } from "./lib/locate.ts";
 import { DEFAULT_MAX_FILES } from "./lib/message.ts";
 import { readPass } from "./lib/pass.ts";
 import { RateLimit } from "./lib/rate.ts";
@@ -39,16 +47,17 @@ import {
   formatEndpoint,
   groupByContent,
   isHostAddress,
+  isLinkLocal,
   isLoopback,
   parseAddress,
   parseRoot,
 } from "./lib/record.ts";
 import { progressReporter, Screen } from "./lib/screen.ts";
 import { type Known, type Served, Server } from "./lib/serve.ts";
-import { Session } from "./lib/session.ts";
+import { Session, type TrackerPlace } from "./lib/session.ts";
 import { chooseFiles, computeTree, recordOf, Share, type SharedFile } from "./lib/share.ts";
 import { checkFolder } from "./lib/store.ts";
-import { parseSize, printable } from "./lib/text.ts";
+import { parseSize, plural, printable } from "./lib/text.ts";
 import type { FetchEvent } from "./lib/transfer.ts";
 import { TreeCache } from "./lib/trees.ts";
 import {
@@ -68,15 +77,17 @@ import { dial, type Listener, listen } from "./lib/wire.ts";
 
 export const USAGE = `ft-peer: get a file from whoever on this network has it.
 
-Usage: ft-peer ADDRESS[:PORT] [command] [options]
+Usage: ft-peer [ADDRESS[:PORT]] [command] [options]
 
-ADDRESS is the tracker's. Without a command, on a terminal: guided prompts.
+ADDRESS is the tracker's; without it, the one that announces itself on the network.
+Without a command, on a terminal: guided prompts.
 
   search NAME       who has the file of exactly this name
   get NAME          fetch it (or: get root:HEX, by its content id)
   list [PEER]       every file online, or those of one peer (id or address)
   who               the peers online
   share             stay online and serve until Ctrl-C
+  doctor            what stands between this machine and the others
 
   --share PATH      a file or folder to share; repeatable (default: this folder's first ${DEFAULT_MAX_FILES} files)
   --to DIR          where fetched files go (default: this folder)
@@ -87,6 +98,8 @@ ADDRESS is the tracker's. Without a command, on a terminal: guided prompts.
   --json            one JSON object a line
   --quiet           print results and errors only
   --help            this text
+  --completions SHELL
+                    completions for bash, zsh, fish or powershell
   --version         the version
   --                ends the options
 
@@ -99,13 +112,15 @@ const KNOWN_CACHE_MS = 30_000;
 /** A changed file is hashed when it was left alone for this long. */
 const QUIET_MS = 500;
 const LEAVING_MS = 4_000;
-const COMMANDS = ["search", "get", "list", "who", "share"] as const;
+const COMMANDS = ["search", "get", "list", "who", "share", "doctor"] as const;
 type Command = (typeof COMMANDS)[number];
 
 // ---------------------------------------------------------------- the peer
 
 export interface PeerOptions {
-  tracker: { address: string; port: number };
+  tracker: TrackerPlace;
+  /** Looks for that tracker anew when it cannot be reached any more. */
+  find?: () => Promise<TrackerPlace | undefined>;
   files: SharedFile[];
   /** Where to serve; undefined takes 1235, or a free port when that is taken. */
   port?: number | undefined;
@@ -149,6 +164,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     look,
     changed: () => watch.nudge(),
     readPass: checkPass,
+    arrived: (token, channel) => connector.arrived(token, channel),
     known,
     sha256,
     limit: limitOf(),
@@ -158,6 +174,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
   const session = new Session({
     dial,
     tracker: options.tracker,
+    ...(options.find === undefined ? {} : { find: options.find }),
     agent: `ft-peer/${VERSION}`,
     port: listener.port,
     records: (own) => share.files.filter(({ beyond }) => !beyond).map((file) => recordOf(file, own)),
@@ -165,13 +182,25 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
       ...share.files.filter(({ beyond }) => beyond).map((file) => recordOf(file, own)),
       ...downloads.records(own),
     ],
+    callBack: (to) => void connector.callBack(to),
     report,
   });
+  const connector = new Connector({
+    dial: ({ address, port }, how) => dial({ address: nearby(address), port }, how),
+    ask: (call) => session.connect(call),
+    serve: (channel) => server.accept(channel),
+    isDialable,
+    you: () => session.standing?.you,
+    closed: () =>
+      session.standing?.reach === false ? `nobody can connect to port ${listener.port} of this machine either` : "",
+    token: () => randomBytes(18).toString("base64url"),
+  });
   const downloads = new Downloads({
-    dial,
+    dial: (record, how) => connector.open(record, how),
     pool,
     limit: limitOf(),
     pass: () => session.standing?.pass ?? "",
+    away: () => session.away,
     look: (root) => session.holders(root),
     isFetchable: (record) => isDialable(record) && !isOwn(record),
     isOwn,
@@ -184,6 +213,9 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     finished: keepServing,
   });
   const watch = new ShareWatch(share, { changed: renew, gone: withdraw, back: comeBack });
+  const stopWatchingNetwork = watchInterfaces((now) => {
+    session.networkChanged(new Set(now.flatMap(({ addresses }) => addresses.map(({ address }) => address))));
+  });
 
   /** What is on the list, or what has arrived of a file that is being fetched. */
   function openShared(wanted: { name?: string; root?: string; size?: number }): { name: string; file: Served } | undefined {
@@ -299,8 +331,15 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     return tracker !== undefined && (isLoopback(tracker) || tracker === session.standing?.you);
   }
 
+  /** A link-local address is good on one link: the one by which the tracker is reached. */
+  function nearby(address: string): string {
+    const local = session.standing?.local;
+    const parsed = parseAddress(address);
+    return local === undefined || parsed === undefined ? address : dialableFrom(local, parsed);
+  }
+
   /** A tracker elsewhere cannot know of loopback, and no record can mean a group of hosts: such are not dialled. */
-  function isDialable({ address }: FileRecord): boolean {
+  function isDialable({ address }: Endpoint): boolean {
     return isHostAddress(address) && (!isLoopback(address) || isTrackerHere());
   }
 
@@ -315,6 +354,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     stop: async () => {
       stopped.abort();
       watch.stop();
+      stopWatchingNetwork();
       listener.stop();
       await Promise.all([session.leave(), downloads.settled()]);
       pool.close();
@@ -332,7 +372,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
 
 /** Listens where it was told to; by default on 1235, or on a free port when that is taken. */
 function listenFrom(port: number | undefined, onConnection: Parameters<typeof listen>[0]["onConnection"]): Listener {
-  const options = { host: "0.0.0.0", maxPerAddress: MAX_PER_ADDRESS, onConnection };
+  const options = { maxPerAddress: MAX_PER_ADDRESS, onConnection };
   if (port !== undefined) return listen({ ...options, port });
   try {
     return listen({ ...options, port: DEFAULT_PORT });
@@ -345,7 +385,7 @@ function listenFrom(port: number | undefined, onConnection: Parameters<typeof li
 // ---------------------------------------------------------------- the command line
 
 interface CommandLine {
-  tracker: { address: string; port: number } | undefined;
+  tracker: TrackerPlace | undefined;
   command: Command | undefined;
   argument: string | undefined;
   share: string[];
@@ -371,15 +411,17 @@ export function parseOptions(argv: string[]): { text: string } | CommandLine {
       limit: { type: "string" },
       json: { type: "boolean", default: false },
       quiet: { type: "boolean", default: false },
+      completions: { type: "string" },
       help: { type: "boolean", default: false },
       version: { type: "boolean", default: false },
     },
     "ft-peer",
   );
   if (values.help) return { text: USAGE };
+  if (values.completions !== undefined) return { text: completionScript(shellOption(values.completions), "ft-peer") };
   if (values.version) return { text: `ft-peer ${VERSION}` };
   const words = [...positionals];
-  const tracker = words[0] === undefined || isCommand(words[0]) ? undefined : parseTracker(words.shift() ?? "");
+  const tracker = words[0] === undefined || isCommand(words[0]) ? undefined : onAnyLink(parseTracker(words.shift() ?? ""));
   const word = words.shift();
   if (word !== undefined && !isCommand(word)) {
     throw new UsageError(`"${printable(word)}" is not a command; there are ${COMMANDS.join(", ")}. Try: ft-peer --help`);
@@ -387,7 +429,7 @@ export function parseOptions(argv: string[]): { text: string } | CommandLine {
   const [argument, extra] = words;
   const needs = word === "search" || word === "get";
   if (needs && !argument) throw new UsageError(`${word} needs a file's name. Try: ft-peer ADDRESS ${word} NAME`);
-  if (extra !== undefined || (argument !== undefined && (word === "who" || word === "share"))) {
+  if (extra !== undefined || (argument !== undefined && (word === "who" || word === "share" || word === "doctor"))) {
     throw new UsageError(`"${printable(extra ?? argument ?? "")}" is too much; put a name with spaces in quotes.`);
   }
   return {
@@ -403,6 +445,14 @@ export function parseOptions(argv: string[]): { text: string } | CommandLine {
     json: values.json,
     quiet: values.quiet,
   };
+}
+
+/** A link-local address without its zone is tried on every link. */
+function onAnyLink(place: TrackerPlace): TrackerPlace {
+  const address = parseAddress(place.address);
+  if (address === undefined || !isLinkLocal(address) || address.includes("%")) return place;
+  const [first, ...others] = zonesFor(address);
+  return first === undefined ? place : { address: first, port: place.port, others };
 }
 
 /** Slower than this is a mistake in the unit. */
@@ -425,8 +475,8 @@ function parseHolder(text: string): Endpoint {
   throw new UsageError(`--from needs a holder's address with its port, such as 192.168.1.7:1235, not "${printable(text)}".`);
 }
 
-/** Where content ids are remembered: the system's place for caches. */
-function cachePath(): string {
+/** Where content ids, and the last tracker, are remembered: the system's place for caches. */
+function cachePath(file: "roots.json" | "tracker.json"): string {
   const base =
     process.env.XDG_CACHE_HOME ||
     (process.platform === "win32"
@@ -434,31 +484,19 @@ function cachePath(): string {
       : process.platform === "darwin"
         ? join(homedir(), "Library", "Caches")
         : join(homedir(), ".cache"));
-  return join(base, "filetracker", "roots.json");
+  return join(base, "filetracker", file);
 }
 
 // ---------------------------------------------------------------- one command
 
 /** Joins, does one thing, leaves. */
-async function runCommand(line: CommandLine, command: Command, signal: AbortSignal): Promise<void> {
+async function runCommand(line: CommandLine, command: Exclude<Command, "doctor">, signal: AbortSignal): Promise<void> {
   const screen = new Screen(line);
-  const tracker = line.tracker;
-  if (tracker === undefined) {
-    throw new UsageError(`Which tracker? Give its address: ft-peer ADDRESS ${command}. ft-tracker prints it when it starts.`);
-  }
   const files = filesToShare(line, (words) => screen.note(words));
   if (command === "get") checkFolder(resolve(line.to));
-  const peer = await startPeer(
-    {
-      tracker,
-      files,
-      port: line.port,
-      cachePath: cachePath(),
-      limit: line.limit,
-      report: (event) => tellEvent(screen, event, command === "share"),
-    },
-    signal,
-  );
+  const place = line.tracker ?? (await locate(line, screen, signal));
+  const report = (event: PeerEvent) => tellEvent(screen, event, command === "share");
+  const peer = await startAt(line, place, files, report, signal);
   try {
     if (command === "share") await stayOnline(peer, screen, signal);
     else if (command === "get") await get(peer, line, screen, signal);
@@ -468,6 +506,53 @@ async function runCommand(line: CommandLine, command: Command, signal: AbortSign
     screen.clearProgress();
     await peer.stop();
   }
+}
+
+/** Joins a tracker that was typed or found, and remembers it. */
+async function startAt(
+  line: CommandLine,
+  place: TrackerPlace | Located,
+  files: SharedFile[],
+  report: (event: PeerEvent) => void,
+  signal: AbortSignal,
+): Promise<Peer> {
+  const peer = await startPeer(
+    {
+      tracker: place,
+      ...("name" in place ? { find: () => findAgain(place) } : {}),
+      files,
+      port: line.port,
+      cachePath: cachePath("roots.json"),
+      limit: line.limit,
+      report: (event) => {
+        if (event.event === "joined" && event.profile === 2) lastTracker().write({ ...place, name: event.name });
+        report(event);
+      },
+    },
+    signal,
+  );
+  return peer;
+}
+
+function lastTracker(): LastTracker {
+  return new LastTracker(cachePath("tracker.json"));
+}
+
+/** The tracker that announces itself; of several, the one that the person chooses. */
+async function locate({ json }: CommandLine, screen: Screen, signal: AbortSignal): Promise<Located> {
+  const last = lastTracker().read();
+  screen.progress("looking for a tracker…");
+  const { trackers, found } = await lookAround(last, signal);
+  screen.clearProgress();
+  if (signal.aborted) throw new CancelledError();
+  const [first, second] = trackers;
+  if (first === undefined) throw nobodyFound(found, last);
+  if (second === undefined) {
+    screen.note(`Using the tracker ${describePlace(first)}.`);
+    return first;
+  }
+  if (json || !hasTerminal()) throw severalFound(trackers);
+  return await promptsOn(signal).chooseTracker(trackers, last);
 }
 
 /** Chooses what is shared and says so; without anything to share nobody is asked anything. */
@@ -591,6 +676,35 @@ async function findContent(
   }
 }
 
+/** Looks at everything that can stand between this machine and the others; false when something does. */
+async function runDoctor(line: CommandLine, signal: AbortSignal): Promise<boolean> {
+  const screen = new Screen(line);
+  if (screen.json) screen.object({ event: "doctor", version: VERSION, platform: process.platform, arch: process.arch });
+  const checks = await examine({
+    tracker: line.tracker,
+    last: lastTracker().read(),
+    choose: () => chooseFiles(line.share.length === 0 ? ["."] : line.share, DEFAULT_MAX_FILES),
+    to: resolve(line.to),
+    usualPort: line.port ?? DEFAULT_PORT,
+    knock: async (place) => (await dial(place, { signal })).finish(),
+    signal,
+    report: (check: Check) => {
+      if (screen.json) screen.object({ event: "check", ...check });
+      else for (const words of checkLines(check, measure, screen.width)) screen.line(words);
+    },
+    start: async (place, files) => {
+      const reached = Promise.withResolvers<{ reachable: boolean; reason: string }>();
+      const report = (event: PeerEvent) => event.event === "reach" && reached.resolve(event);
+      const peer = await startAt(line, place, files, report, signal);
+      return { port: peer.port, session: peer.session, reached: reached.promise, stop: () => peer.stop() };
+    },
+  });
+  const faults = checks.filter(({ status }) => status === "fault").length;
+  if (screen.json) screen.object({ event: "done", faults });
+  else screen.line(faults === 0 ? "Nothing stands in the way." : `${plural(faults, "fault")}.`);
+  return faults === 0;
+}
+
 async function stayOnline(peer: Peer, screen: Screen, signal: AbortSignal): Promise<void> {
   peer.computeRoots();
   await new Promise<void>((stop) => {
@@ -612,27 +726,38 @@ function tellEvent(screen: Screen, event: PeerEvent, all: boolean): void {
   else if (event.event === "away" || event.event === "notice") screen.note(words);
 }
 
+/** Whether a person can be asked. */
+function hasTerminal(): boolean {
+  return process.stdin.isTTY === true && process.stdout.isTTY === true && process.env.TERM !== "dumb";
+}
+
+function promptsOn(signal: AbortSignal): Prompts {
+  process.stdin.on("error", hangUp);
+  return new Prompts({ input: process.stdin, output: process.stdout, signal });
+}
+
 // ---------------------------------------------------------------- guided prompts
 
 async function runGuided(line: CommandLine, signal: AbortSignal): Promise<void> {
-  if (!process.stdin.isTTY || !process.stdout.isTTY || process.env.TERM === "dumb") {
+  if (!hasTerminal()) {
     throw new UsageError(
       `Guided prompts need a terminal. Without one, give a command: ${COMMANDS.join(", ")}. Try: ft-peer --help`,
     );
   }
-  process.stdin.on("error", hangUp);
-  const prompts = new Prompts({ input: process.stdin, output: process.stdout, signal });
+  const prompts = promptsOn(signal);
   prompts.greet(`ft-peer ${VERSION}`);
+  const last = lastTracker().read();
   await guide({
     prompts,
     tracker: line.tracker,
+    last,
+    look: () => lookAround(last, signal),
     files: line.share.length === 0 ? undefined : filesToShare(line, (words) => prompts.say(words)),
     folder: process.cwd(),
     to: resolve(line.to),
     overwrite: line.overwrite,
     signal,
-    start: (tracker, files, report) =>
-      startPeer({ tracker, files, port: line.port, cachePath: cachePath(), limit: line.limit, report }, signal),
+    start: (tracker, files, report) => startAt(line, tracker, files, report, signal),
   });
 }
 
@@ -659,6 +784,7 @@ async function main(argv: string[]): Promise<number> {
     }
     json = line.json;
     if (line.command === undefined) await runGuided(line, cancel.signal);
+    else if (line.command === "doctor") return (await runDoctor(line, cancel.signal)) ? EXIT.done : EXIT.failed;
     else await runCommand(line, line.command, cancel.signal);
     return cancel.signal.aborted ? EXIT.interrupted : EXIT.done;
   } catch (error) {

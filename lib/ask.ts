@@ -3,6 +3,7 @@
 import { autocomplete, intro, isCancel, log, multiselect, note, outro, select, text } from "@clack/prompts";
 import { measure, orCancelled } from "./cli.ts";
 import { CancelledError, sentenceOf } from "./error.ts";
+import { describePlace, type Located } from "./locate.ts";
 import type { FileRecord } from "./record.ts";
 import type { LeftOut, SharedFile } from "./share.ts";
 import { fit, formatSize, plural, printable, wrap } from "./text.ts";
@@ -106,6 +107,17 @@ export class Prompts {
       if (chosen.length <= most) return files.filter((_, index) => chosen.includes(index));
       this.warn(`${chosen.length} files are too many: the tracker takes ${most}.`);
     }
+  }
+
+  /** Which of several trackers, the one used last first. */
+  async chooseTracker(trackers: Located[], last: Located | undefined): Promise<Located> {
+    const options = trackers.map((one, value) => {
+      const before = last !== undefined && one.name === last.name && one.port === last.port ? ", used last" : "";
+      return { value, label: `${describePlace(one)}${before}` };
+    });
+    const chosen = trackers[await this.choose(`${trackers.length} trackers announce themselves. Which one?`, options)];
+    if (chosen === undefined) throw new CancelledError();
+    return chosen;
   }
 
   /** Which holder of one file; undefined to go back. */

@@ -2,6 +2,7 @@
 
 import { type ParseArgsConfig, parseArgs } from "node:util";
 import { version } from "../package.json";
+import { SHELLS, type Shell } from "./completion.ts";
 import { CancelledError, sentenceOf, UsageError } from "./error.ts";
 import { DEFAULT_TRACKER_PORT } from "./message.ts";
 import { type FileName, parseAddress, parseFileName, parsePort } from "./record.ts";
@@ -29,6 +30,13 @@ export function numberOption(option: string, text: string, least: number, most: 
   const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
   if (value >= least && value <= most) return value;
   throw new UsageError(`${option} needs a whole number from ${least} to ${most}, not "${printable(text)}".`);
+}
+
+/** A shell that there are completions for. */
+export function shellOption(text: string): Shell {
+  const shell = SHELLS.find((one) => one === text);
+  if (shell === undefined) throw new UsageError(`--completions needs one of ${SHELLS.join(", ")}, not "${printable(text)}".`);
+  return shell;
 }
 
 /** A tracker's address as typed: `ADDRESS`, `ADDRESS:PORT`, `[IPv6]:PORT`, or a host's name. */

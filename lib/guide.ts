@@ -6,11 +6,12 @@ import { type Prompts, trying } from "./ask.ts";
 import { measure, nameArgument, parseTracker } from "./cli.ts";
 import type { DownloadOptions } from "./download.ts";
 import { CancelledError, sentenceOf } from "./error.ts";
+import { describePlace, type Located, type lookAround, nobodyFound, typed } from "./locate.ts";
 import { DEFAULT_MAX_FILES } from "./message.ts";
 import { type FileRecord, formatEndpoint } from "./record.ts";
 import { progressReporter, Screen } from "./screen.ts";
 import type { Upload } from "./serve.ts";
-import type { Session } from "./session.ts";
+import type { Session, TrackerPlace } from "./session.ts";
 import { chooseFiles, type Share, type SharedFile } from "./share.ts";
 import { fit, formatDuration, formatSize, plural, printable } from "./text.ts";
 import type { FetchEvent } from "./transfer.ts";
@@ -34,23 +35,33 @@ export interface GuidedPeer {
 export interface GuideOptions {
   prompts: Prompts;
   /** What was given on the command line; asked for when it was not. */
-  tracker: Tracker | undefined;
+  tracker: TrackerPlace | undefined;
+  /** The tracker that was used last. */
+  last: Located | undefined;
+  /** Looks who announces itself. */
+  look(): ReturnType<typeof lookAround>;
   files: SharedFile[] | undefined;
   /** Where the offered files are, and where fetched ones go. */
   folder: string;
   to: string;
   overwrite: boolean;
   signal: AbortSignal;
-  start(tracker: Tracker, files: SharedFile[], report: (event: PeerEvent) => void): Promise<GuidedPeer>;
+  start(tracker: TrackerPlace | Located, files: SharedFile[], report: (event: PeerEvent) => void): Promise<GuidedPeer>;
 }
 
-type Tracker = ReturnType<typeof parseTracker>;
+/** What has happened since the last question, and is shown when it is asked about. */
+interface News {
+  /** Whether others can connect to this machine. */
+  reach?: PeerEvent;
+}
 
 /** The guided prompts: choose files, connect, then a menu until the person leaves. Ctrl-C is a `CancelledError`. */
 export async function guide(options: GuideOptions): Promise<void> {
   const { prompts } = options;
   let joined = false;
+  const news: News = {};
   const report = (event: PeerEvent) => {
+    if (event.event === "reach") news.reach = event;
     // The menu is on the screen later on: what happens then is shown where the person asks for it.
     if (event.event !== "joined" || joined) return;
     joined = true;
@@ -59,7 +70,7 @@ export async function guide(options: GuideOptions): Promise<void> {
   const peer = await connect(options, report);
   try {
     peer.computeRoots();
-    await menu(peer, options);
+    await menu(peer, options, news);
     prompts.goodbye("Bye.");
   } finally {
     await peer.stop();
@@ -69,7 +80,7 @@ export async function guide(options: GuideOptions): Promise<void> {
 /** An address that was typed here can be typed again when nobody answers there. */
 async function connect(options: GuideOptions, report: (event: PeerEvent) => void): Promise<GuidedPeer> {
   const { prompts } = options;
-  let tracker = options.tracker ?? (await askTracker(prompts));
+  let tracker = options.tracker ?? (await locate(options));
   const files = options.files ?? (await askFiles(options));
   for (;;) {
     try {
@@ -77,21 +88,38 @@ async function connect(options: GuideOptions, report: (event: PeerEvent) => void
     } catch (error) {
       if (options.tracker !== undefined || error instanceof CancelledError) throw error;
       prompts.warn(sentenceOf(error));
-      tracker = await askTracker(prompts);
+      tracker = await askTracker(options);
     }
   }
 }
 
-async function askTracker(prompts: Prompts): Promise<Tracker> {
-  const typed = await prompts.line("Tracker's address?", "such as 192.168.1.5; ft-tracker prints it", (answer) => {
+/** The tracker that announces itself; of several the chosen one; without any, the one whose address is typed. */
+async function locate(options: GuideOptions): Promise<TrackerPlace | Located> {
+  const { prompts, last, signal } = options;
+  const { trackers, found } = await options.look();
+  if (signal.aborted) throw new CancelledError();
+  const [first, second] = trackers;
+  if (first === undefined) {
+    prompts.warn(nobodyFound(found, undefined).message);
+    return await askTracker(options);
+  }
+  if (second !== undefined) return await prompts.chooseTracker(trackers, last);
+  prompts.done(`Found the tracker ${describePlace(first)}.`);
+  return first;
+}
+
+async function askTracker({ prompts, last }: GuideOptions): Promise<TrackerPlace> {
+  const hint = last === undefined ? "such as 192.168.1.5; ft-tracker prints it" : `empty: ${typed(last)}, as last time`;
+  const answer = await prompts.line("Tracker's address?", hint, (text) => {
+    if (text === "" && last !== undefined) return undefined;
     try {
-      parseTracker(answer);
+      parseTracker(text);
       return undefined;
     } catch (error) {
       return sentenceOf(error);
     }
   });
-  return parseTracker(typed);
+  return answer === "" && last !== undefined ? last : parseTracker(answer);
 }
 
 async function askFiles({ prompts, ...options }: GuideOptions): Promise<SharedFile[]> {
@@ -117,10 +145,11 @@ function expandHome(path: string): string {
   return path === "~" || path.startsWith("~/") ? join(homedir(), path.slice(1)) : path;
 }
 
-async function menu(peer: GuidedPeer, options: GuideOptions): Promise<void> {
+async function menu(peer: GuidedPeer, options: GuideOptions, news: News): Promise<void> {
   const { prompts } = options;
   for (;;) {
-    const state = peer.session.online ? "" : " (the tracker is away; coming back by itself)";
+    const blocked = peer.session.standing?.reach === false ? ' (others cannot connect to you: see "What I share")' : "";
+    const state = peer.session.online ? blocked : " (the tracker is away; coming back by itself)";
     const choice = await prompts.choose<Choice>(`What next?${state}`, [
       { value: "search", label: "Search for a file" },
       { value: "browse", label: "Browse everything" },
@@ -136,7 +165,10 @@ async function menu(peer: GuidedPeer, options: GuideOptions): Promise<void> {
       else if (choice === "who") {
         const self = peer.session.standing?.id ?? "";
         prompts.show(peerTable(await peer.session.who(), self, measure, prompts.width - 2), "Online");
-      } else prompts.show(describeShare(peer, prompts.width - 2), "What I share");
+      } else {
+        prompts.show(describeShare(peer, prompts.width - 2), "What I share");
+        if (news.reach !== undefined) prompts.say(describeEvent(news.reach));
+      }
     });
   }
 }

@@ -102,6 +102,10 @@ export function progressReporter(screen: Screen): (event: FetchEvent) => void {
         else screen.progress(`${formatEndpoint(event.holder)} is busy: waiting at position ${event.position} of its queue`);
         break;
       }
+      case "away":
+        if (screen.json) screen.object(event);
+        else screen.note("The network or the tracker is away, and nobody answers; waiting for it to come back.");
+        break;
       case "verifying":
         if (screen.json) screen.object(event);
         else screen.progress("verified; writing the last of it to the disk");

@@ -118,6 +118,7 @@ function lookAt(path: string): SharedFile | LeftOut {
     const kind = lstatSync(path);
     if (kind.isSymbolicLink()) return { path, reason: "it is a link" };
     if (!kind.isFile()) return { path, reason: "it is not a plain file" };
+    if (isOwnOutput(kind)) return { path, reason: "what this program prints goes there" };
     const fd = openSync(path, OPEN_FLAGS);
     try {
       const file: SharedFile = {
@@ -135,6 +136,19 @@ function lookAt(path: string): SharedFile | LeftOut {
   } catch (error) {
     return { path, reason: reasonOf(error) };
   }
+}
+
+/** Whether standard output or error was sent into this file: it changes with every word about its changing. */
+function isOwnOutput({ dev, ino }: { dev: number; ino: number }): boolean {
+  return [1, 2].some((fd) => {
+    try {
+      const output = fstatSync(fd);
+      return output.isFile() && output.dev === dev && output.ino === ino;
+    } catch {
+      // It is closed.
+      return false;
+    }
+  });
 }
 
 function reasonOf(error: unknown): string {

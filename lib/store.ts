@@ -3,6 +3,7 @@
 // A file on its way in is `.ft-KEY.part` in the download folder, KEY being its content id, with a lock beside it. It gets its
 // name only when it is whole, by a link that cannot replace anything.
 
+import { randomBytes } from "node:crypto";
 import {
   closeSync,
   constants,
@@ -16,6 +17,7 @@ import {
   openSync,
   realpathSync,
   statSync,
+  unlinkSync,
   write,
 } from "node:fs";
 import { link, rename, statfs } from "node:fs/promises";
@@ -66,6 +68,23 @@ export function checkFolder(folder: string): void {
     throw new FtError(
       "no-folder",
       `Cannot save into "${shown}": there is no such folder. Make it, or choose another with --to.`,
+    );
+  }
+}
+
+/** A folder that files can be saved into, which only trying tells: rights, read-only disks and quotas differ. Throws a sentence. */
+export function tryFolder(folder: string): void {
+  checkFolder(folder);
+  const path = join(folder, `.ft-${randomBytes(8).toString("hex")}.try`);
+  try {
+    closeSync(openSync(path, "wx", 0o600));
+    unlinkSync(path);
+  } catch (error) {
+    const code = codeOf(error);
+    throw new FtError(
+      code || "write-failed",
+      folderSentence(code, printable(folder)) ?? `Cannot save into "${printable(folder)}": ${code || String(error)}.`,
+      { cause: error },
     );
   }
 }
@@ -449,16 +468,20 @@ function writeError(error: unknown, { folder, name, size }: IncomingOptions): Ft
   const sentence: Record<string, string> = {
     ENOSPC: `Cannot fetch "${file}": the disk of "${where}" is full; ${formatSize(size)} are needed. What arrived is kept.`,
     EDQUOT: `Cannot fetch "${file}": your quota in "${where}" is used up; ${formatSize(size)} are needed. What arrived is kept.`,
-    EACCES: `Cannot save into "${where}": you may not write there. Choose another folder with --to.`,
-    EPERM: `Cannot save into "${where}": you may not write there. Choose another folder with --to.`,
-    EROFS: `Cannot save into "${where}": it is read-only. Choose another folder with --to.`,
     EFBIG: `Cannot fetch "${file}": files of ${formatSize(size)} are not allowed in "${where}".`,
   };
   return new FtError(
     code || "write-failed",
-    sentence[code] ?? `Cannot write "${file}" in "${where}": ${code || String(error)}.`,
+    folderSentence(code, where) ?? sentence[code] ?? `Cannot write "${file}" in "${where}": ${code || String(error)}.`,
     {
       cause: error,
     },
   );
+}
+
+/** Why nothing can be saved into a folder, as far as its rights are the reason. */
+function folderSentence(code: string, where: string): string | undefined {
+  if (code === "EROFS") return `Cannot save into "${where}": it is read-only. Choose another folder with --to.`;
+  if (code !== "EACCES" && code !== "EPERM") return undefined;
+  return `Cannot save into "${where}": you may not write there. Choose another folder with --to.`;
 }

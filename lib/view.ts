@@ -9,6 +9,9 @@ import type { SessionEvent } from "./session.ts";
 import type { LeftOut, SharedFile } from "./share.ts";
 import { formatDuration, formatRate, formatSize, type Measure, plural, printable, table } from "./text.ts";
 
+/** picocolors also colours for the logs of build servers; here only a terminal has colours. */
+export const colours = pc.createColors(pc.isColorSupported && process.stdout.isTTY === true);
+
 /** Records as a table, a line each, at most `width` columns wide. */
 export function recordTable(records: FileRecord[], measure: Measure, width?: number): string[] {
   const rows = records.map((record) => [
@@ -73,7 +76,7 @@ export function recordObjects(records: FileRecord[]): object[] {
 /** The peers online as a table; `self` is marked. */
 export function peerTable(peers: PeerLine[], self: string, measure: Measure, width?: number): string[] {
   const rows = peers.map((peer) => [
-    formatEndpoint(peer) + (peer.id === self ? " (you)" : ""),
+    formatEndpoint(peer) + (peer.id === self ? " (you)" : "") + (peer.reach === false ? " (firewalled)" : ""),
     String(peer.files),
     formatSize(peer.bytes),
     printable(peer.agent),
@@ -140,9 +143,6 @@ export interface Downloaded {
   holders: FileRecord[];
 }
 
-/** picocolors also colours for the logs of build servers; here only a terminal has colours. */
-const colours = pc.createColors(pc.isColorSupported && process.stdout.isTTY === true);
-
 /** How a finished download is told to a person: path, size, rate, whether it is verified. */
 export function describeDownload({ path, size, verified, outcome }: Downloaded, seconds: number): string {
   const how = outcome === "already here" ? "already here" : formatRate(size / Math.max(seconds, 0.001));
@@ -190,6 +190,10 @@ export function describeEvent(event: PeerEvent): string {
       return `The tracker is away (${event.reason}); coming back by itself.`;
     case "notice":
       return `The tracker says: ${event.words}`;
+    case "reach":
+      return event.reachable
+        ? `Others can connect to this machine: port ${event.port} is open.`
+        : `Others cannot connect to this machine: port ${event.port} does not let them in (${event.reason}). They still get your files, because this peer connects to them instead, but only as long as their own firewalls allow that. ${howToOpen(event.port)}`;
     case "root":
       return `Content id of "${event.file.name}": ${event.file.root ?? ""}`;
     case "changed":
@@ -207,6 +211,19 @@ export function describeEvent(event: PeerEvent): string {
       return `Refused ${event.address}: ${event.reason}`;
     default:
       return event satisfies never;
+  }
+}
+
+/** How to let others in through this system's firewall, as sentences. */
+export function howToOpen(port: number, platform: NodeJS.Platform = process.platform): string {
+  const rule = `netsh advfirewall firewall add rule name=FileTracker dir=in action=allow protocol=TCP localport=${port}`;
+  switch (platform) {
+    case "win32":
+      return `To let them in, allow ft-peer when Windows Defender Firewall asks, or run as administrator: ${rule}`;
+    case "darwin":
+      return `To let them in, allow incoming connections for ft-peer in System Settings, Network, Firewall (TCP port ${port}).`;
+    default:
+      return `To let them in, allow TCP port ${port}: "sudo ufw allow ${port}/tcp" with ufw, "sudo firewall-cmd --add-port=${port}/tcp" with firewalld.`;
   }
 }
 

@@ -537,7 +537,8 @@ describe("sharing", () => {
     program.kill("SIGINT");
     expect(await program.exited).toBe(130);
     expect(await waitForLog(tracker, "left", port)).toMatchObject({ reason: expect.stringContaining("BYE") });
-    expect(program.out.trimEnd().split("\n").length).toBe(4);
+    expect(program.out).toContain("Others can connect to this machine: port ");
+    expect(program.out.trimEnd().split("\n").length).toBe(5);
   });
 
   test("share --quiet serves and says nothing", async () => {
@@ -558,10 +559,14 @@ describe("sharing", () => {
     program.kill("SIGTERM");
     expect(await program.exited).toBe(130);
     const events = program.objects();
-    expect(events.map(({ event }) => event)).toEqual(["joined", "root", "upload-started", "upload-ended"]);
-    expect(events[0]).toMatchObject({ profile: 2, name: "Lab 3", peers: 1, files: 1, left: [] });
-    expect(events[1]).toMatchObject({ event: "root", name: "notes.txt", size: 12, root: contentId("twelve bytes") });
-    expect(events[3]).toMatchObject({ name: "notes.txt", sent: 12, wanted: 12, complete: true });
+    // Whether others can connect is told when the tracker has tried, at any time after joining.
+    const [reach] = events.filter(({ event }) => event === "reach");
+    expect(reach).toMatchObject({ reachable: true, reason: "", port: expect.any(Number) });
+    const rest = events.filter(({ event }) => event !== "reach");
+    expect(rest.map(({ event }) => event)).toEqual(["joined", "root", "upload-started", "upload-ended"]);
+    expect(rest[0]).toMatchObject({ profile: 2, name: "Lab 3", peers: 1, files: 1, left: [] });
+    expect(rest[1]).toMatchObject({ event: "root", name: "notes.txt", size: 12, root: contentId("twelve bytes") });
+    expect(rest[3]).toMatchObject({ name: "notes.txt", sent: 12, wanted: 12, complete: true });
     expect(program.err).toContain("notes.txt");
   });
 
@@ -1308,7 +1313,6 @@ describe("wrong usage", () => {
   const wrong: string[][] = [
     [],
     ["127.0.0.1:1"],
-    ["who"],
     ["127.0.0.1:0", "who"],
     ["127.0.0.1:70000", "who"],
     ["127.0.0.1:", "who"],
@@ -1541,7 +1545,6 @@ describe("presence", () => {
       ["search", "notes.txt"],
       ["search", "nothing"],
       ["list"],
-      ["who"],
       ["get", "notes.txt"],
       ["get", "nothing"],
     ]) {

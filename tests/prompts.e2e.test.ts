@@ -417,7 +417,7 @@ describe("the menu", () => {
     const own = await servingPort(program);
     await screen.choose("Who is online");
     const [online] = await screen.waitFor(/WHO +FILES +SIZE.*╯/s);
-    expect(online).toMatch(/127\.0\.0\.1:61234 +2 +2\.5 kB +by-hand/);
+    expect(online).toMatch(/127\.0\.0\.1:61234 \(firewalled\) +2 +2\.5 kB +by-hand/);
     expect(online).toMatch(new RegExp(`127\\.0\\.0\\.1:${own} \\(you\\) +1 +4 B`));
     await screen.waitFor(MENU);
   });
@@ -885,7 +885,7 @@ describe("a narrow terminal", () => {
     const screen = await atMenu(address, { columns: 40, rows: 20 });
     await screen.choose("Who is online");
     const [online] = await screen.waitFor(/WHO.*╯/s);
-    expect(online).toMatch(/:61234(?: +1(?: +123 MB.*)?)? +│/);
+    expect(online).toMatch(/:61234 \(firewal(?:led\)|…)(?: +1(?: +123 MB.*)?)? +│/);
   });
 
   test("what was fetched, and what went wrong, is said within 40 columns", async () => {

@@ -24,7 +24,7 @@ import {
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { FtError } from "../lib/error.ts";
-import { checkFolder, Incoming, keyOf, lookForTarget, openForHashing, type Published } from "../lib/store.ts";
+import { checkFolder, Incoming, keyOf, lookForTarget, openForHashing, type Published, tryFolder } from "../lib/store.ts";
 
 const STORE = join(import.meta.dir, "..", "lib", "store.ts");
 const KEY = "0123456789abcdef0123456789abcdef";
@@ -933,6 +933,75 @@ describe("folders that will not do", () => {
       console.log(JSON.stringify(await Incoming.open(options).then(() => "no error", (error) => error.message)));`,
     );
     expect(seen).toBe(`Cannot save into "${folder}": it is read-only. Choose another folder with --to.`);
+  });
+});
+
+describe("trying whether a folder can be saved into", () => {
+  test("leaves nothing behind, and touches nothing that is there", () => {
+    writeFileSync(at("a.txt"), "precious");
+    symlinkSync(at("nowhere"), at("link"));
+    for (let i = 0; i < 20; i++) tryFolder(folder);
+    expect(listing()).toEqual(["a.txt", "link"]);
+    expect(readFileSync(at("a.txt"), "utf8")).toBe("precious");
+  });
+
+  test("one that is a link to a folder will do", () => {
+    mkdirSync(at("real"));
+    symlinkSync(at("real"), at("link"));
+    tryFolder(at("link"));
+    expect(readdirSync(at("real"))).toEqual([]);
+  });
+
+  test("one that is not there, or is a file, is a sentence with its name, and is not made", async () => {
+    writeFileSync(at("file"), "x");
+    for (const path of [at("none"), at("file"), at("file", "x"), at("none", "deeper")]) {
+      const { message } = await failure(Promise.try(() => tryFolder(path)));
+      expect(message).toContain(path);
+      expect(message).toMatch(/\.$/);
+    }
+    expect(listing()).toEqual(["file"]);
+  });
+
+  test("whatever a folder is called, the sentence is harmless", async () => {
+    const { message } = await failure(Promise.try(() => tryFolder(at("a\u001b[2J\u202eb"))));
+    expect(message).not.toMatch(/[\u0000-\u001f\u202e]/);
+    expect(message).toContain("\\x1b[2J");
+  });
+
+  const asNobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+  const isRoot = process.getuid?.() === 0;
+  const importStore = `const { tryFolder } = await import(${JSON.stringify(STORE)});`;
+  const canDrop =
+    !isRoot || (Bun.which("setpriv") !== null && Bun.spawnSync([...asNobody, process.execPath, "-e", importStore]).success);
+  if (!canDrop) console.log("skipped: trying a folder that may not be written; this is root and cannot become somebody else");
+
+  test.skipIf(!canDrop)("one that may not be written is said, with what to do", () => {
+    mkdirSync(at("shut"));
+    chmodSync(at("shut"), 0o555);
+    chmodSync(folder, 0o755);
+    const script = `${importStore}
+      try { tryFolder(${JSON.stringify(at("shut"))}); } catch (error) { console.log(JSON.stringify([error.code, error.message])); }`;
+    const { stdout, stderr } = Bun.spawnSync([...(isRoot ? asNobody : []), process.execPath, "-e", script]);
+    chmodSync(at("shut"), 0o755);
+    expect([stdout.toString().trim(), stderr.toString()]).toEqual([
+      JSON.stringify(["EACCES", `Cannot save into "${at("shut")}": you may not write there. Choose another folder with --to.`]),
+      "",
+    ]);
+    expect(readdirSync(at("shut"))).toEqual([]);
+  });
+
+  const canMount = process.platform === "linux" && isRoot && Bun.spawnSync(["unshare", "-m", "true"]).success;
+  if (!canMount) console.log("skipped: trying read-only and full folders; this system lets nobody mount one here");
+
+  test.skipIf(!canMount)("one on a read-only disk is said to be that", () => {
+    mkdirSync(at("disk"));
+    const script = `${importStore}
+      try { tryFolder(${JSON.stringify(at("disk"))}); } catch (error) { console.log(JSON.stringify([error.code, error.message])); }`;
+    const mounted = 'mount -t tmpfs -o ro tmpfs "$1" && exec "$2" -e "$3"';
+    const { stdout } = Bun.spawnSync(["unshare", "-m", "sh", "-c", mounted, "sh", at("disk"), process.execPath, script]);
+    expect(stdout.toString().trim()).toBe(
+      JSON.stringify(["EROFS", `Cannot save into "${at("disk")}": it is read-only. Choose another folder with --to.`]),
+    );
   });
 });
 

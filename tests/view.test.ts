@@ -10,6 +10,7 @@ import {
   describeLeft,
   eventObject,
   holderTable,
+  howToOpen,
   notFoundSentence,
   Pace,
   type PeerEvent,
@@ -84,6 +85,21 @@ describe("tables", () => {
       "WHO                   FILES   SIZE  PROGRAM        SINCE (UTC)  ID",
       "192.168.1.17:40123        2  48 kB  ft-peer/1.0.0  10:04        7f",
       "192.168.1.17:5 (you)      1    0 B  ft-peer/1.0.0  10:04        80",
+    ]);
+  });
+
+  test("peers that nobody can connect to are marked; of which it is not known are not", () => {
+    const lines = peerTable(
+      [peer({ reach: true }), peer({ id: "80", port: 5, reach: false }), peer({ id: "81", port: 6, reach: false }), peer()],
+      "80",
+      measure,
+    );
+    expect(lines.map((line) => line.split(/ {2,}/)[0])).toEqual([
+      "WHO",
+      "192.168.1.17:40123",
+      "192.168.1.17:5 (you) (firewalled)",
+      "192.168.1.17:6 (firewalled)",
+      "192.168.1.17:40123",
     ]);
   });
 
@@ -364,11 +380,84 @@ describe("events", () => {
     ],
   ];
 
+  const REACH = [
+    { event: "reach", reachable: true, reason: "", port: 1235 },
+    { event: "reach", reachable: false, reason: "no answer within 5 s", port: 1235 },
+  ] as const satisfies PeerEvent[];
+
+  test("whether others can connect is told with the port, why not, what that means, and what to do", () => {
+    const [open, shut] = REACH.map(describeEvent);
+    expect(open).toBe("Others can connect to this machine: port 1235 is open.");
+    expect(shut).toStartWith("Others cannot connect to this machine: port 1235 does not let them in (no answer within 5 s). ");
+    expect(shut).toContain("They still get your files");
+    expect(shut).toEndWith(howToOpen(1235));
+    for (const event of REACH) expect(eventObject(event)).toEqual(event);
+  });
+
   test("each is one sentence, and one object", () => {
     for (const [event, sentence, object] of EVENTS) {
       expect(describeEvent(event)).toMatch(sentence);
       expect(JSON.parse(JSON.stringify(eventObject(event)))).toEqual(object);
     }
     expect(new Set(EVENTS.map(([{ event }]) => event)).size).toBe(9);
+  });
+});
+
+describe("how to let others in", () => {
+  test("is told for each system, with the port, in words that can be typed there", () => {
+    expect(howToOpen(40_123, "win32")).toEndWith(
+      ": netsh advfirewall firewall add rule name=FileTracker dir=in action=allow protocol=TCP localport=40123",
+    );
+    expect(howToOpen(40_123, "win32")).toContain("Windows Defender Firewall");
+    expect(howToOpen(40_123, "darwin")).toBe(
+      "To let them in, allow incoming connections for ft-peer in System Settings, Network, Firewall (TCP port 40123).",
+    );
+    expect(howToOpen(40_123, "linux")).toBe(
+      'To let them in, allow TCP port 40123: "sudo ufw allow 40123/tcp" with ufw, "sudo firewall-cmd --add-port=40123/tcp" with firewalld.',
+    );
+  });
+
+  test("says of no system what is another one's", () => {
+    const words = { win32: /netsh|Defender/, darwin: /System Settings/, linux: /ufw|firewall-cmd/ };
+    for (const platform of ["win32", "darwin", "linux", "freebsd"] as const) {
+      const told = howToOpen(1235, platform);
+      for (const [other, word] of Object.entries(words)) {
+        const own = other === platform || (other === "linux" && platform === "freebsd");
+        expect([platform, other, word.test(told)]).toEqual([platform, other, own]);
+      }
+    }
+  });
+
+  test("is of this system when none is named", () => {
+    expect(howToOpen(1235)).toBe(howToOpen(1235, process.platform));
+  });
+});
+
+describe("while everybody is away", () => {
+  const MODULE = JSON.stringify(join(import.meta.dir, "..", "lib", "screen.ts"));
+
+  /** What a command writes when a download tells these events. */
+  function written(options: { json: boolean; quiet: boolean }): { out: string; err: string } {
+    const script = `
+      const { Screen, progressReporter } = await import(${MODULE});
+      const report = progressReporter(new Screen(${JSON.stringify(options)}));
+      report({ event: "progress", received: 1, size: 2, holders: 1 });
+      report({ event: "away" });
+    `;
+    const { stdout, stderr } = Bun.spawnSync([process.execPath, "-e", script]);
+    return { out: stdout.toString(), err: stderr.toString() };
+  }
+
+  test("a person is told what is waited for, as a remark", () => {
+    expect(written({ json: false, quiet: false })).toEqual({
+      out: "",
+      err: "The network or the tracker is away, and nobody answers; waiting for it to come back.\n",
+    });
+  });
+
+  test("a script gets an object, and who wants only results gets nothing", () => {
+    const { out, err } = written({ json: true, quiet: false });
+    expect([JSON.parse(out.trim().split("\n").at(-1) ?? ""), err]).toEqual([{ event: "away" }, ""]);
+    expect(written({ json: false, quiet: true })).toEqual({ out: "", err: "" });
   });
 });

@@ -1,0 +1,52 @@
+// Addresses that change and cables that are pulled in the middle of a download.
+
+import { describe, expect, setDefaultTimeout } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { House, type Outcome, onLan } from "./helpers/house.ts";
+import type { Host } from "./helpers/lan.ts";
+import { PEER } from "./helpers/programs.ts";
+
+setDefaultTimeout(90_000);
+
+describe("a move in the middle of a download", () => {
+  /** Big enough that the transfer, at the limit, is under way for a few seconds. */
+  const SIZE = 40_000_000;
+  const LIMIT = ["--limit", "8MB"];
+
+  async function fetching(move: (holder: Host, fetcher: Host) => void | Promise<void>): Promise<Outcome & { right: boolean }> {
+    await using house = new House();
+    const [a, b, c] = house.hosts();
+    await house.track(a);
+    const bytes = new Uint8Array(SIZE);
+    for (let at = 0; at < SIZE; at += 65_536) crypto.getRandomValues(bytes.subarray(at, Math.min(SIZE, at + 65_536)));
+    await house.share(b, house.folderWith("big.bin", bytes));
+    const folder = house.folderWith("mine.txt", "mine");
+    const program = house.start(c, PEER, ["get", "big.bin", "--json", ...LIMIT], folder);
+    await program.waitFor(/"event":"progress","received":1\d{7}/);
+    await move(b, c);
+    const code = await program.exited;
+    const right = code === 0 && Buffer.compare(readFileSync(join(folder, "big.bin")), bytes) === 0;
+    return { code, out: program.out, err: program.err, right };
+  }
+
+  onLan("of who fetches: it goes on by itself, and every byte is right", async () => {
+    const { code, out, right } = await fetching((_, fetcher) => fetcher.readdress("eth0", "10.77.0.33/24"));
+    expect({ code, right, out: code === 0 ? "" : out }).toEqual({ code: 0, right: true, out: "" });
+  });
+
+  onLan("of the holder: its record follows, and every byte is right", async () => {
+    const { code, out, right } = await fetching((holder) => holder.readdress("eth0", "10.77.0.22/24", "fd77::22/64"));
+    expect({ code, right, out: code === 0 ? "" : out }).toEqual({ code: 0, right: true, out: "" });
+    expect(out).toContain('"address":"10.77.0.22"');
+  });
+
+  onLan("a cable that is pulled for a while ends nothing", async () => {
+    const { code, out, right } = await fetching(async (_, fetcher) => {
+      fetcher.link("eth0", "down");
+      await Bun.sleep(4_000);
+      fetcher.link("eth0", "up");
+    });
+    expect({ code, right, out: code === 0 ? "" : out }).toEqual({ code: 0, right: true, out: "" });
+  });
+});
