@@ -455,7 +455,7 @@ export function startTracker(options: TrackerOptions): Tracker {
         catalog.put(member, own);
         registered.add(id);
         arrived(member, own.length, renewed);
-        if (!renewed) probeLater(member, timing.firstProbe, 0);
+        if (!renewed) probeLater(member, { address: dialableFrom(seer.via, address), port }, timing.firstProbe, 0);
       }
     }
 
@@ -557,13 +557,13 @@ export function startTracker(options: TrackerOptions): Tracker {
   }
 
   /** FT/1: a bare connect and close tells whether the peer is still there. */
-  function probeLater(member: Member, delay: number, failures: number): void {
+  function probeLater(member: Member, at: { address: string; port: number }, delay: number, failures: number): void {
     const timer = setTimeout(async () => {
-      const reach = await prober.reach(member);
+      const reach = await prober.reach(at);
       if (probes.get(member.id) !== timer || stopping) return;
       const failed = reach === undefined ? failures : reach.reachable ? 0 : failures + 1;
       if (failed >= PROBE_FAILURES) remove(member.id, "its port does not answer");
-      else probeLater(member, timing.probe, failed);
+      else probeLater(member, at, timing.probe, failed);
     }, delay);
     probes.set(member.id, timer);
   }

@@ -41,6 +41,8 @@ export class Connector {
   readonly #calls: Allowance;
   /** Those who were asked to connect, by the token that they will say. */
   readonly #expected = new Map<string, (channel: Channel) => void>();
+  /** Those whose connection is not needed any more; they may be on their way. */
+  readonly #late = new Set<string>();
   #dialling = 0;
 
   constructor(tools: ConnectTools) {
@@ -84,6 +86,12 @@ export class Connector {
 
   /** A connection has come that says this token: true when it was asked for, and it is taken over then. */
   arrived(token: string, channel: Channel): boolean {
+    if (this.#late.delete(token)) {
+      // Another way was first. That is no offence, and nothing to report.
+      channel.start({ data: () => undefined });
+      channel.finish();
+      return true;
+    }
     const take = this.#expected.get(token);
     if (take === undefined) return false;
     this.#expected.delete(token);
@@ -112,8 +120,8 @@ export class Connector {
     const token = this.#tools.token();
     return new Promise((resolve, reject) => {
       const end = (act: () => void) => {
-        this.#expected.delete(token);
         cancel();
+        this.#expected.delete(token);
         act();
       };
       const cancel = this.#clock.after(COMING_MS, () => {
@@ -125,7 +133,13 @@ export class Connector {
         cancel();
         resolve(channel);
       });
-      lost.addEventListener("abort", () => end(() => reject(new NotAskedError())));
+      lost.addEventListener("abort", () => {
+        if (this.#expected.has(token)) {
+          this.#late.add(token);
+          this.#clock.after(COMING_MS, () => this.#late.delete(token));
+        }
+        end(() => reject(new NotAskedError()));
+      });
       this.#tools.ask({ address, port, token }).then(
         (asked) => {
           if (!asked) end(() => reject(new NotAskedError()));

@@ -285,6 +285,7 @@ class Fetch {
   #tick(): void {
     if (this.#over) return;
     const now = this.#clock.at();
+    if (this.#awaySince !== undefined && !this.#isAlone && this.#tools.away?.() !== true) this.#awaySince = undefined;
     if (now >= this.#lookAt) {
       this.#looks += 1;
       this.#lookAt = now + (LOOK_MS[Math.min(this.#looks, LOOK_MS.length - 1)] ?? 0);
@@ -422,7 +423,6 @@ class Fetch {
 
   #hearBytes(holder: Holder, bytes: Uint8Array): void {
     this.#movedAt = this.#clock.at();
-    this.#awaySince = undefined;
     holder.heard(bytes.length, this.#movedAt);
     holder.position = 0;
     const flight = holder.flights[0];
@@ -500,7 +500,10 @@ class Fetch {
           const first = offset / this.#pieceSize;
           for (let i = first; i < first + Math.ceil(length / this.#pieceSize); i++) this.#picker.have.add(i);
         }
-        if (ranges.length > 0) holder.proved();
+        if (ranges.length > 0) {
+          holder.proved();
+          this.#awaySince = undefined;
+        }
         this.#reportProgress();
         if (this.#picker.have.complete) this.#complete();
         else this.#askAll();

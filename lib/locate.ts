@@ -1,11 +1,12 @@
 // Which tracker to join: the one that announces itself on the network, or one of several, and which it was last time.
 
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync, unlinkSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
+import { parseTracker } from "./cli.ts";
 import { type Announced, type Found, findTrackers } from "./discover.ts";
 import { FtError, UsageError } from "./error.ts";
 import { DEFAULT_TRACKER_PORT } from "./message.ts";
-import { formatEndpoint, parseAddress, parsePort } from "./record.ts";
+import { formatEndpoint } from "./record.ts";
 import type { TrackerPlace } from "./session.ts";
 import { printable } from "./text.ts";
 
@@ -28,10 +29,8 @@ export class LastTracker {
   read(): Located | undefined {
     try {
       const { name, address, port } = JSON.parse(readFileSync(this.#path, "utf8")) as Record<string, unknown>;
-      const parsed = parseAddress(String(address));
-      const number = parsePort(String(port));
-      if (typeof name !== "string" || parsed === undefined || number === undefined) return undefined;
-      return { name: name.slice(0, NAME_SHOWN), address: parsed, port: number };
+      const place = parseTracker(formatEndpoint({ address: String(address), port: Number(port) }));
+      return typeof name === "string" && typeof address === "string" ? { name: name.slice(0, NAME_SHOWN), ...place } : undefined;
     } catch {
       // There is none yet, or somebody wrote something else there.
       return undefined;
@@ -40,13 +39,18 @@ export class LastTracker {
 
   /** A memory that cannot be kept is no reason to fail. */
   write({ name, address, port }: Located): void {
+    const part = `${this.#path}.${process.pid}`;
     try {
       mkdirSync(dirname(this.#path), { recursive: true });
-      const part = `${this.#path}.${process.pid}`;
       writeFileSync(part, JSON.stringify({ name, address, port }));
       renameSync(part, this.#path);
     } catch {
       // Next time it is asked again.
+      try {
+        unlinkSync(part);
+      } catch {
+        // It was never there.
+      }
     }
   }
 }

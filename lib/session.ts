@@ -286,9 +286,10 @@ export class Session {
 
   async #joinNow(signal?: AbortSignal): Promise<void> {
     let channel: Channel;
+    const attempt = this.#attempt;
     try {
       channel = await this.#dial(signal);
-      if (this.#leaving) {
+      if (attempt !== this.#attempt) {
         channel.destroy();
         throw new CancelledError();
       }
@@ -303,7 +304,7 @@ export class Session {
     try {
       await this.#introduce(channel, signal);
     } catch (error) {
-      this.#channel = undefined;
+      if (this.#channel === channel) this.#channel = undefined;
       channel.destroy();
       throw signal?.aborted ? new CancelledError() : error;
     } finally {
@@ -539,7 +540,9 @@ export class Session {
     const wait = this.#retries === 0 ? longest * this.#random() : longest * (0.5 + this.#random() / 2);
     this.#retries += 1;
     this.#cancelRetry = this.#clock.after(wait, () => {
-      this.#rejoin().catch(() => {
+      const attempt = ++this.#attempt;
+      this.#rejoin(attempt).catch(() => {
+        if (attempt !== this.#attempt) return;
         if (this.#channel !== undefined) {
           const channel = this.#channel;
           this.#channel = undefined;
@@ -550,8 +553,7 @@ export class Session {
     });
   }
 
-  async #rejoin(): Promise<void> {
-    const attempt = ++this.#attempt;
+  async #rejoin(attempt: number): Promise<void> {
     this.#joining = true;
     if (this.#retries > FRUITLESS) {
       const found = await this.#options.find?.().catch(() => undefined);

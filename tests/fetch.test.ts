@@ -1884,6 +1884,46 @@ describe("off the network", () => {
     machine.comeBack();
     machine.pass = "new.sig";
     machine.expectWhole(await machine.finish(fetching), [A]);
+    await machine.expectGone();
+  });
+
+  test("a holder that breaks off in every piece does not keep it waiting for ever, nor tell of it again and again", async () => {
+    const machine = new Machine();
+    machine.away = true;
+    const holder = machine.add(A);
+    holder.instead = (far, request) => {
+      if (request.verb !== "DOWNLOAD") return false;
+      holder.announce(far, request);
+      far.say(holder.bytes.subarray(request.offset, request.offset + 100));
+      far.close();
+      return true;
+    };
+    const { code } = await failure(machine.finish(machine.fetch([A]), 300_000));
+    expect(code).toBe("no-holder");
+    expect(machine.aways).toBeLessThanOrEqual(2);
+    await machine.expectGone();
+  });
+
+  test("who was kept in a queue for long after one absence is waited for in the next one all the same", async () => {
+    const { machine, fetching } = await halfway([A]);
+    const holder = machine.holders.get(A);
+    if (holder === undefined) throw new Error("there is no holder");
+    machine.lose();
+    await machine.clock.pass(10_000);
+    let busy = true;
+    holder.instead = (far, { verb }) => {
+      if (verb === "DOWNLOAD" && busy) far.say("BUSY position=3\n");
+      return verb === "DOWNLOAD" && busy;
+    };
+    machine.comeBack();
+    await machine.clock.pass(120_000);
+    expect([await stateOf(fetching), machine.aways]).toEqual(["waiting", 1]);
+    machine.lose();
+    await machine.clock.pass(20_000);
+    expect([await stateOf(fetching), machine.aways]).toEqual(["waiting", 2]);
+    busy = false;
+    machine.comeBack();
+    machine.expectWhole(await machine.finish(fetching), [A]);
   });
 
   test("only the tracker is away: a holder that can give the whole file only is asked for that at once", async () => {

@@ -1466,7 +1466,7 @@ describe("presence", () => {
     ]);
     tracker.kill("SIGKILL");
     await Promise.all([first, second].map(({ program }) => program.waitFor(/"event":"away"/)));
-    const again = stage.run(TRACKER, ["--port", String(port), "--host", "127.0.0.1", "--json"]);
+    const again = stage.run(TRACKER, ["--port", String(port), "--host", "127.0.0.1", "--no-announce", "--json"]);
     await again.waitFor(/"event":"listening"/);
     await Promise.all([first, second].map(({ program }) => program.waitFor(/"event":"joined"/)));
     for (const name of ["first", "second"]) {

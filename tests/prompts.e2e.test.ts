@@ -704,7 +704,7 @@ describe("a tracker that goes away", () => {
     await expectAtOnce(screen.choose("What I share").then(() => screen.waitFor("mine.txt  4 B")));
     await screen.waitFor(/What next\? \(the tracker is away/);
 
-    const again = stage.run(TRACKER, ["--port", String(port), "--host", "127.0.0.1", "--json"]);
+    const again = stage.run(TRACKER, ["--port", String(port), "--host", "127.0.0.1", "--no-announce", "--json"]);
     await again.waitFor(/"event":"joined".*"files":1/);
     await noticed(screen, { away: false });
     await screen.choose("Who is online");

@@ -1848,6 +1848,46 @@ describe("when the machine's network changes", () => {
     expect([dials.length, again.over, room.named("joined").length]).toEqual([2, false, 2]);
   });
 
+  test("left and back again while a try is connecting: one of the two connections is used, the other is closed", async () => {
+    const dials: PromiseWithResolvers<void>[] = [];
+    const net = new Net();
+    const room = new Room(undefined, {
+      dial: async (to) => {
+        const gate = Promise.withResolvers<void>();
+        dials.push(gate);
+        await gate.promise;
+        return await net.dial(to);
+      },
+    });
+    const joining = room.session.join();
+    dials[0]?.resolve();
+    const far = await net.next();
+    await room.accept(far);
+    await joining;
+    far.reset();
+    await room.clock.pass(1000);
+    expect(dials).toHaveLength(2);
+    await room.session.leave();
+    room.session.comeBack();
+    await room.clock.pass(1000);
+    expect(dials).toHaveLength(3);
+    const heard: string[] = [];
+    const fars: Far[] = [];
+    for (const gate of dials.slice(1)) {
+      gate.resolve();
+      const one = await net.next();
+      fars.push(one);
+      play(one, heard, (line) => {
+        if (line.startsWith("HELLO")) return HI;
+        return line.startsWith("<notes") ? "WELCOME id=p1 pass=abc.def peers=1 files=2\n" : "";
+      });
+      await room.clock.pass(100);
+    }
+    await room.clock.pass(30_000);
+    expect([room.session.online, room.named("joined").length]).toEqual([true, 2]);
+    expect(fars.map(({ over }) => over).sort()).toEqual([false, true]);
+  });
+
   test("nothing happens before the first join, during it, while leaving, or after", async () => {
     const room = new Room();
     room.session.networkChanged(MOVED);
