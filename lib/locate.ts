@@ -30,7 +30,9 @@ export class LastTracker {
     try {
       const { name, address, port } = JSON.parse(readFileSync(this.#path, "utf8")) as Record<string, unknown>;
       const place = parseTracker(formatEndpoint({ address: String(address), port: Number(port) }));
-      return typeof name === "string" && typeof address === "string" ? { name: name.slice(0, NAME_SHOWN), ...place } : undefined;
+      return typeof name === "string" && typeof address === "string"
+        ? { name: name.slice(0, NAME_SHOWN), ...place }
+        : undefined;
     } catch {
       // There is none yet, or somebody wrote something else there.
       return undefined;
