@@ -16,16 +16,15 @@ import { completionScript } from "./lib/completion.ts";
 import { type Announcement, announce } from "./lib/discover.ts";
 import { ProtocolError, UsageError } from "./lib/error.ts";
 import { dialableFrom, likelyAddresses } from "./lib/interfaces.ts";
+import { LIMIT_OPTIONS, LIMITS, type Limits } from "./lib/limits.ts";
 import {
   basic,
   type CallBack,
-  DEFAULT_MAX_FILES,
   DEFAULT_TRACKER_PORT,
   encodeFromTracker,
   PASS_LIFETIME_S,
   PING_MS,
   type Push,
-  RESULTS_DEFAULT,
   SILENCE_MS,
   type ToTracker,
   TrackerInbox,
@@ -44,15 +43,16 @@ Usage: ft-tracker [options]
   --port N             port to listen on (default ${DEFAULT_TRACKER_PORT}; 0 takes a free one)
   --host ADDRESS       address to listen on (default: every interface, IPv4 and IPv6)
   --name NAME          what peers see as this tracker's name (default: the host's name)
-  --max-files N        files a peer may share (default ${DEFAULT_MAX_FILES})
-  --max-peers N        peers online at once (default: as many as the system allows)
-  --max-per-address N  connections from one address (default 32)
   --no-announce        do not announce the tracker on the network
   --json               one JSON object a line for each event
   --quiet              print errors only
   --completions SHELL  completions for bash, zsh, fish or powershell
   --help               this text
   --version            the version
+
+Limits:
+
+${LIMIT_OPTIONS.map(({ option, label, about }) => `  ${`--${option} ${label}`.padEnd(19)}  ${about}`).join("\n")}
 
 Peers then run:  ft-peer   or, where announcements do not get through, ft-peer ADDRESS
 with one of the addresses printed at the start.
@@ -63,9 +63,8 @@ export interface TrackerOptions {
   /** Undefined: every interface. */
   host?: string | undefined;
   name: string;
-  maxFiles: number;
-  maxPeers: number;
-  maxPerAddress: number;
+  /** Those that are not as usual. */
+  limits?: Partial<Limits>;
   /** Whether peers may find the tracker by DNS-SD. */
   announce?: boolean;
   /** Called with everything that happens. */
@@ -87,16 +86,13 @@ interface Timing {
   probe: number;
 }
 
-const TIMING: Timing = { acceptance: 10_000, idle: 2 * PING_MS, firstProbe: 30_000, probe: 60_000 };
+const TIMING: Omit<Timing, "acceptance"> = { idle: 2 * PING_MS, firstProbe: 30_000, probe: 60_000 };
 /** How long the peers may take to hear that the tracker stops. */
 const FAREWELL_MS = 2_000;
 const PROBE_FAILURES = 2;
 /** Connect-backs a second that a peer may ask for, and that it may be asked for, after a burst. */
 const CALLS = 8;
 const CALLS_BURST = 64;
-/** Requests a second a peer may make, after a burst. */
-const RATE = 50;
-const BURST = 200;
 /** Bytes that a refused stranger may go on sending: they are read only so that it hears why. */
 const EXCESS = 256 * 1024;
 /** Requests that wait for their turn under that rate. */
@@ -136,7 +132,8 @@ interface Presence {
 /** Starts a tracker. Throws a sentence when it cannot listen. */
 export function startTracker(options: TrackerOptions): Tracker {
   const { report, now = Date.now } = options;
-  const timing = { ...TIMING, ...options.timing };
+  const limits = { ...LIMITS, ...options.limits };
+  const timing = { acceptance: limits.acceptance * 1000, ...TIMING, ...options.timing };
   const catalog = new Catalog();
   const office = new PassOffice();
   /** The open connections, and how each is told that the tracker stops. */
@@ -150,13 +147,14 @@ export function startTracker(options: TrackerOptions): Tracker {
   const listener: Listener = listen({
     host: options.host,
     port: options.port,
-    maxPerAddress: options.maxPerAddress,
+    maxPerAddress: limits.perAddress,
+    maxConnections: limits.connections,
     onConnection: converse,
     onRefused: (code, { address }) => {
       const words =
         code === "tracker-full"
           ? "The tracker has no room for more connections; try again later."
-          : `There are ${options.maxPerAddress} connections from ${address} already; close one first.`;
+          : `There are ${limits.perAddress} connections from ${address} already; close one first.`;
       report({ event: "refused", address, code, reason: words });
       return encodeFromTracker({ verb: "ERROR", code, words });
     },
@@ -180,8 +178,8 @@ export function startTracker(options: TrackerOptions): Tracker {
   function converse(channel: Channel): void {
     const { address } = channel.remote;
     const seer: Seer = { address, via: channel.local.address };
-    const inbox = new TrackerInbox(options.maxFiles);
-    const requests = new Allowance(RATE, BURST, systemClock);
+    const inbox = new TrackerInbox(limits.files, limits);
+    const requests = new Allowance(limits.rate, limits.burst, systemClock);
     let agent = "";
     /** The session that it says it had. */
     let former = "";
@@ -203,7 +201,7 @@ export function startTracker(options: TrackerOptions): Tracker {
       if (member?.profile === 2) reply({ verb: "NOTICE", words: "The tracker stops." });
       finish();
     });
-    channel.limit({ deadline: timing.acceptance });
+    channel.limit({ deadline: timing.acceptance, stall: limits.stall * 1000, backlog: limits.unsent });
     channel.start({
       data: (chunk) => {
         heard = true;
@@ -251,7 +249,7 @@ export function startTracker(options: TrackerOptions): Tracker {
           requests.take();
           answer(message);
         }
-        if (inbox.waiting > WAITING_LIMIT) throw new ProtocolError("too-fast", `More than ${RATE} requests a second.`);
+        if (inbox.waiting > WAITING_LIMIT) throw new ProtocolError("too-fast", `More than ${limits.rate} requests a second.`);
       } catch (error) {
         if (!(error instanceof ProtocolError)) throw error;
         refuse(error.code, error.message);
@@ -267,7 +265,7 @@ export function startTracker(options: TrackerOptions): Tracker {
         turn = undefined;
         readOn();
         if (channel.ended && turn === undefined) finish();
-      }, 1000 / RATE);
+      }, 1000 / limits.rate);
       return false;
     }
 
@@ -293,7 +291,7 @@ export function startTracker(options: TrackerOptions): Tracker {
           drop(message.name);
           break;
         case "SEARCH":
-          if (inbox.profile === 2) found(catalog.search(message.name, seer, RESULTS_DEFAULT));
+          if (inbox.profile === 2) found(catalog.search(message.name, seer, limits.results));
           else searchBasic(message.name);
           break;
         case "LIST":
@@ -343,10 +341,15 @@ export function startTracker(options: TrackerOptions): Tracker {
       agent = hello.agent;
       former = hello.session ?? "";
       seer.extras = hello.extras === true;
-      const { maxFiles: max } = options;
-      const announced = hello.extras ? { announced: announcement !== undefined } : {};
-      const hi = encodeFromTracker({ verb: "HI", name, max, key: office.key, you: address, ...announced });
+      const { files: max } = limits;
+      const extras = hello.extras ? extrasOfHi() : {};
+      const hi = encodeFromTracker({ verb: "HI", name, max, key: office.key, you: address, ...extras });
       channel.send(greeted ? hi.slice(basic.hi.length) : hi);
+    }
+
+    function extrasOfHi(): { announced: boolean; results?: number } {
+      const announced = announcement !== undefined;
+      return limits.mostResults === LIMITS.mostResults ? { announced } : { announced, results: limits.mostResults };
     }
 
     function accept(port: number, all: FileRecord[]): void {
@@ -446,8 +449,8 @@ export function startTracker(options: TrackerOptions): Tracker {
         const renewed = catalog.has(id);
         if (!renewed && isFull()) return;
         // Such a peer holds no connection that the limit on connections could count.
-        if (!renewed && catalog.basicMembers(address).length >= options.maxPerAddress) {
-          refuse("too-many-peers", `There are ${options.maxPerAddress} FT/1 peers at ${address} already.`);
+        if (!renewed && catalog.basicMembers(address).length >= limits.perAddress) {
+          refuse("too-many-peers", `There are ${limits.perAddress} FT/1 peers at ${address} already.`);
           return;
         }
         const own = records.filter((record) => record.port === port);
@@ -460,17 +463,17 @@ export function startTracker(options: TrackerOptions): Tracker {
     }
 
     function isFull(): boolean {
-      if (catalog.peers < options.maxPeers) return false;
-      refuse("tracker-full", `The tracker takes ${plural(options.maxPeers, "peer")}; try again later.`);
+      if (catalog.peers < limits.peers) return false;
+      refuse("tracker-full", `The tracker takes ${plural(limits.peers, "peer")}; try again later.`);
       return true;
     }
 
     function add(record: FileRecord): void {
       if (channel.ended || member === undefined) tooLate();
       else if (record.part && catalog.isLast(member.id, record.name)) lastFile();
-      else if (catalog.add(member.id, record, options.maxFiles)) reply({ verb: "OK" });
+      else if (catalog.add(member.id, record, limits.files)) reply({ verb: "OK" });
       else if (record.part) reply({ verb: "ERROR", code: "too-many-parts", words: "These are too many unfinished files." });
-      else refuse("too-many-files", `This tracker takes ${plural(options.maxFiles, "file")} a peer.`);
+      else refuse("too-many-files", `This tracker takes ${plural(limits.files, "file")} a peer.`);
     }
 
     /** The connection is the peer's presence: after its end there is no list to change. */
@@ -501,7 +504,7 @@ export function startTracker(options: TrackerOptions): Tracker {
       if (!catalog.known(address)) {
         refused("not-accepted", "It searched without sharing a file: no answer.");
       } else {
-        const lines = catalog.searchBasic(name, seer, RESULTS_DEFAULT);
+        const lines = catalog.searchBasic(name, seer, limits.results);
         channel.send(lines.length === 0 ? basic.notFound : basic.found(lines));
       }
       finish();
@@ -630,9 +633,7 @@ export function parseOptions(
       port: { type: "string", default: String(DEFAULT_TRACKER_PORT) },
       host: { type: "string" },
       name: { type: "string", default: hostname() },
-      "max-files": { type: "string", default: String(DEFAULT_MAX_FILES) },
-      "max-peers": { type: "string", default: "1000000" },
-      "max-per-address": { type: "string", default: "32" },
+      ...(Object.fromEntries(LIMIT_OPTIONS.map(({ option }) => [option, { type: "string" }])) as LimitArguments),
       "no-announce": { type: "boolean", default: false },
       json: { type: "boolean", default: false },
       quiet: { type: "boolean", default: false },
@@ -660,14 +661,24 @@ export function parseOptions(
       host,
       port: numberOption("--port", values.port, 0, 65535),
       name: values.name,
-      maxFiles: numberOption("--max-files", values["max-files"], 1, 10_000),
-      maxPeers: numberOption("--max-peers", values["max-peers"], 1, 1_000_000),
-      maxPerAddress: numberOption("--max-per-address", values["max-per-address"], 1, 1_000_000),
+      limits: limitsOf(values),
       announce: !values["no-announce"],
     },
     json: values.json,
     quiet: values.quiet,
   };
+}
+
+type LimitArguments = Record<string, { type: "string" }>;
+
+/** The limits that were given. */
+function limitsOf(values: Record<string, unknown>): Partial<Limits> {
+  const limits: Partial<Limits> = {};
+  for (const { option, limit, least, most } of LIMIT_OPTIONS) {
+    const given = values[option];
+    if (typeof given === "string") limits[limit] = numberOption(`--${option}`, given, least, most);
+  }
+  return limits;
 }
 
 async function main(argv: string[]): Promise<number> {

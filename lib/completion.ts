@@ -1,5 +1,6 @@
 // Completions of both programs for four shells, made from one table of what can be typed; a test holds it equal to `--help`.
 
+import { LIMIT_OPTIONS } from "./limits.ts";
 import { DEFAULT_MAX_FILES, DEFAULT_TRACKER_PORT } from "./message.ts";
 
 export const SHELLS = ["bash", "zsh", "fish", "powershell"] as const;
@@ -82,13 +83,11 @@ export const COMMAND_LINES: Record<Program, { options: Option[]; commands: Comma
         value: "text",
         about: "what peers see as this tracker's name (default: the host's name)",
       },
-      { name: "--max-files", label: "N", value: "text", about: `files a peer may share (default ${DEFAULT_MAX_FILES})` },
-      { name: "--max-peers", label: "N", value: "text", about: "peers online at once (default: as many as the system allows)" },
-      { name: "--max-per-address", label: "N", value: "text", about: "connections from one address (default 32)" },
       { name: "--no-announce", about: "do not announce the tracker on the network" },
       { name: "--json", about: "one JSON object a line for each event" },
       { name: "--quiet", about: "print errors only" },
       ...COMMON,
+      ...LIMIT_OPTIONS.map(({ option, label, about }): Option => ({ name: `--${option}`, label, value: "text", about })),
     ],
   },
 };

@@ -19,10 +19,11 @@
 // rest of the line, not escaped.
 //
 //     peer → tracker, one connection for as long as the peer is online
-//       HELLO FT/2 agent=… extras=1 session=…   → HI FT/2 name=… max=… key=… you=… announced=yes|no
+//       HELLO FT/2 agent=… extras=1 session=…   → HI FT/2 name=… max=… key=… you=… announced=yes|no results=…
 //       FILES n port=p, n records     → WELCOME id=… pass=… peers=… files=… session=…   (later again: a new list, a new pass)
 //                                       Who says the session of an earlier WELCOME takes the place of that connection.
-//                                       announced=, session=, and reach= in records and WHO, come to those who said extras=1.
+//                                       announced=, results= (records in an answer at most, if not 2000), session=, and reach=
+//                                       in records and WHO, come to those who said extras=1.
 //       ADD <record>  ·  DROP name    → OK  ·  NOT FOUND (no such record)  ·  ERROR last-file
 //                                       A record with part=1 comes by ADD only, and is not counted among the files of the peer.
 //       SEARCH: name                  → FOUND: n, n records  ·  NOT FOUND
@@ -59,10 +60,11 @@
 // answered `HELLO` with `HI` and then sees ` FT/2 …` follow completes its line, so the bytes are the same however they were cut.
 
 import { ProtocolError } from "./error.ts";
-import { decodeText, Frame } from "./frame.ts";
+import { decodeText, Frame, LINE_LIMIT } from "./frame.ts";
 import { HASH } from "./merkle.ts";
 import {
   type Address,
+  byteLength,
   type Endpoint,
   escapeField,
   escapeValue,
@@ -70,6 +72,7 @@ import {
   type FileRecord,
   formatBasicRecord,
   formatRecord,
+  NAME_LIMIT,
   parseAddress,
   parseBasicRecord,
   parseFileName,
@@ -145,8 +148,16 @@ export type ToTracker =
   | { verb: "UNKNOWN"; word: string };
 
 export type FromTracker =
-  /** `announced`: whether it can be found by DNS-SD, as far as it says. */
-  | { verb: "HI"; name: string; max: number; key: string; you: Address; announced?: boolean | undefined }
+  /** `announced`: whether it can be found by DNS-SD; `results`: records in an answer at most; as far as it says. */
+  | {
+      verb: "HI";
+      name: string;
+      max: number;
+      key: string;
+      you: Address;
+      announced?: boolean | undefined;
+      results?: number | undefined;
+    }
   | { verb: "WELCOME"; id: string; pass: string; session?: string | undefined; peers: number; files: number }
   | { verb: "OK" }
   | { verb: "FOUND"; records: FileRecord[] }
@@ -238,7 +249,7 @@ export function encodeFromTracker(
 ): string {
   switch (message.verb) {
     case "HI":
-      return `HI FT/2 name=${escapeValue(message.name)} max=${message.max} key=${message.key} you=${escapeValue(message.you)}${valueIf("announced", yesNo(message.announced))}\n`;
+      return `HI FT/2 name=${escapeValue(message.name)} max=${message.max} key=${message.key} you=${escapeValue(message.you)}${valueIf("announced", yesNo(message.announced))}${valueIf("results", message.results?.toString())}\n`;
     case "WELCOME":
       return `WELCOME id=${message.id} pass=${message.pass} peers=${message.peers} files=${message.files}${valueIf("session", message.session)}\n`;
     case "FOUND":
@@ -372,6 +383,8 @@ export function forOldTracker(records: FileRecord[]): { taken: FileRecord[]; lef
 /** What every reader does: bytes and events go in, `next` gives messages until it has none. */
 abstract class Inbox<Message> {
   protected readonly frame = new Frame();
+  /** Bytes of a line with its end. */
+  protected lineLimit = LINE_LIMIT;
   /** Why the bytes that wait may be a whole message without a newline; FT/1 only. */
   protected over: "no" | "silence" | "end" = "no";
 
@@ -402,7 +415,7 @@ abstract class Inbox<Message> {
   /** FT/1: the next message as text; a list of records is whole only after its last `>`. */
   protected basicMessage(): string | undefined {
     for (;;) {
-      const line = this.frame.lineBytes();
+      const line = this.frame.lineBytes(this.lineLimit);
       if (line !== undefined) {
         const text = decodeText(line).trim();
         if (text !== "") return text;
@@ -418,7 +431,7 @@ abstract class Inbox<Message> {
 
   /** The next FT/2 line; a control character in it breaks the grammar. */
   protected line(): string | undefined {
-    const line = this.frame.line();
+    const line = this.frame.line(this.lineLimit);
     if (line !== undefined && /[\u0000-\u001f\u007f-\u009f]/.test(line)) {
       throw new ProtocolError("bad-line", "A line has a control character in it.");
     }
@@ -429,9 +442,19 @@ abstract class Inbox<Message> {
 const LESS_THAN = 60;
 const GREATER_THAN = 62;
 
+/** What a tracker's operator may set otherwise than the protocol does. */
+interface ReadLimits {
+  line?: number;
+  name?: number;
+  results?: number;
+  mostResults?: number;
+}
+
 /** Peer → tracker: reads both profiles, and finds out which one this connection speaks. */
 export class TrackerInbox extends Inbox<ToTracker> {
   readonly #maxFiles: number;
+  readonly #maxName: number;
+  readonly #results: { usual: number; most: number };
   #profile: Profile | undefined;
   #greeted = false;
   #hello = true;
@@ -441,9 +464,12 @@ export class TrackerInbox extends Inbox<ToTracker> {
   #held: ToTracker | undefined;
   #files: { port: number; count: number; records: FileRecord[] } | undefined;
 
-  constructor(maxFiles: number) {
+  constructor(maxFiles: number, { line = LINE_LIMIT, name = NAME_LIMIT, ...results }: ReadLimits = {}) {
     super();
     this.#maxFiles = maxFiles;
+    this.#maxName = name;
+    this.#results = { usual: results.results ?? RESULTS_DEFAULT, most: results.mostResults ?? RESULTS_LIMIT };
+    this.lineLimit = line;
   }
 
   /** The connection's profile once it is known: FT/2 by its first line, else FT/1. */
@@ -511,7 +537,7 @@ export class TrackerInbox extends Inbox<ToTracker> {
   /** A list is handed over when all that has arrived is whole; what comes later makes it longer, or refuses all of it. */
   #basicRequest(text: string): ToTracker | undefined {
     if (text.startsWith("<")) {
-      for (const tuple of text.split(/(?<=>)\s*(?=<)/)) this.#records.push(parseBasicRecord(tuple));
+      for (const tuple of text.split(/(?<=>)\s*(?=<)/)) this.#records.push(this.#checked(parseBasicRecord(tuple)));
       this.#recordsChanged = true;
       this.#refuseTooMany(this.#records.length);
       return undefined;
@@ -531,7 +557,7 @@ export class TrackerInbox extends Inbox<ToTracker> {
         const message = this.#request(line);
         if (message !== undefined) return message;
       } else {
-        files.records.push(parseRecord(line));
+        files.records.push(this.#checked(parseRecord(line)));
         if (files.records.length < files.count) continue;
         this.#files = undefined;
         return { verb: "FILES", profile: 2, port: files.port, records: files.records };
@@ -563,7 +589,7 @@ export class TrackerInbox extends Inbox<ToTracker> {
         return undefined;
       }
       case "ADD":
-        return { verb, record: parseRecord(rest) };
+        return { verb, record: this.#checked(parseRecord(rest)) };
       case "DROP":
         return { verb, name: parseFileName(unescapeField(rest)) };
       case "SEARCH:":
@@ -573,10 +599,10 @@ export class TrackerInbox extends Inbox<ToTracker> {
         const values = valuesOf(rest);
         const id = values.get("id");
         const root = values.has("root") ? rootOf(values) : undefined;
-        return { verb, ...(id === undefined ? {} : { id }), ...(root === undefined ? {} : { root }), ...pageOf(values) };
+        return { verb, ...(id === undefined ? {} : { id }), ...(root === undefined ? {} : { root }), ...this.#pageOf(values) };
       }
       case "WHO":
-        return { verb, ...pageOf(valuesOf(rest)) };
+        return { verb, ...this.#pageOf(valuesOf(rest)) };
       case "KNOWN": {
         const address = parseAddress(unescapeField(rest));
         if (address === undefined) throw new ProtocolError("bad-address", "KNOWN needs an IP address.");
@@ -590,6 +616,17 @@ export class TrackerInbox extends Inbox<ToTracker> {
       default:
         return { verb: "UNKNOWN", word: verb };
     }
+  }
+
+  #checked(record: FileRecord): FileRecord {
+    if (byteLength(record.name) <= this.#maxName) return record;
+    throw new ProtocolError("bad-name", `This tracker takes file names of ${this.#maxName} bytes at most.`);
+  }
+
+  #pageOf(values: Map<string, string>): Page {
+    const offset = values.has("offset") ? wholeOf(values, "offset") : 0;
+    const limit = values.has("limit") ? wholeOf(values, "limit") : this.#results.usual;
+    return { offset, limit: Math.min(limit, this.#results.most) };
   }
 
   #refuseTooMany(count: number): void {
@@ -639,6 +676,7 @@ export class SessionInbox extends Inbox<FromTracker> {
           key: need(values, "key"),
           you,
           ...(values.has("announced") ? { announced: values.get("announced") === "yes" } : {}),
+          ...(values.has("results") ? { results: wholeOf(values, "results") } : {}),
         };
       }
       case "WELCOME": {
@@ -908,12 +946,6 @@ function callBackOf(rest: string): CallBack {
   if (port === undefined) throw new ProtocolError("bad-port", "CONNECT needs a port from 1 to 65535.");
   if (!TOKEN.test(token)) throw new ProtocolError("bad-token", "CONNECT needs a token of 1 to 64 letters, digits, - and _.");
   return { address, port, token };
-}
-
-function pageOf(values: Map<string, string>): Page {
-  const offset = values.has("offset") ? wholeOf(values, "offset") : 0;
-  const limit = values.has("limit") ? wholeOf(values, "limit") : RESULTS_DEFAULT;
-  return { offset, limit: Math.min(limit, RESULTS_LIMIT) };
 }
 
 function errorOf(rest: string): { verb: "ERROR"; code: string; words: string } {

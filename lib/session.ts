@@ -100,6 +100,8 @@ interface Standing {
   reach?: boolean;
   /** Whether it can be found by DNS-SD; undefined when it does not say. */
   announced?: boolean | undefined;
+  /** Records in an answer at most, if not as many as the protocol allows. */
+  results?: number | undefined;
 }
 
 /** One peer's session. `join` once; after that it comes back by itself until `leave`. */
@@ -131,6 +133,11 @@ export class Session {
     this.#clock = options.clock ?? systemClock;
     this.#random = options.random ?? Math.random;
     this.#tracker = options.tracker;
+  }
+
+  /** Records that are asked for at once: as many as the tracker gives. */
+  get #page(): number {
+    return Math.max(1, Math.min(RESULTS_LIMIT, this.#standing?.results ?? RESULTS_LIMIT));
   }
 
   get #where(): string {
@@ -167,9 +174,9 @@ export class Session {
     const all: FileRecord[] = [];
     const seen = new Set<string>();
     for (;;) {
-      const request = encodeToTracker({ verb: "LIST", ...what, offset: all.length, limit: RESULTS_LIMIT });
+      const request = encodeToTracker({ verb: "LIST", ...what, offset: all.length, limit: this.#page });
       const page = recordsOf(await this.#ask(request));
-      if (!addNew(all, seen, page, (record) => `${formatEndpoint(record)} ${record.name}`)) return all;
+      if (!addNew(all, seen, page, this.#page, (record) => `${formatEndpoint(record)} ${record.name}`)) return all;
     }
   }
 
@@ -185,9 +192,9 @@ export class Session {
     const all: PeerLine[] = [];
     const seen = new Set<string>();
     for (;;) {
-      const reply = await this.#ask(encodeToTracker({ verb: "WHO", offset: all.length, limit: RESULTS_LIMIT }));
+      const reply = await this.#ask(encodeToTracker({ verb: "WHO", offset: all.length, limit: this.#page }));
       const page = reply.verb === "PEERS" ? reply.peers : unexpected(reply);
-      if (!addNew(all, seen, page, ({ id }) => id)) return all;
+      if (!addNew(all, seen, page, this.#page, ({ id }) => id)) return all;
     }
   }
 
@@ -383,6 +390,7 @@ export class Session {
       max: hi.max,
       key: hi.key,
       announced: hi.announced,
+      results: hi.results,
       pass: "",
       id: "",
       skew: 0,
@@ -676,11 +684,11 @@ export class Session {
 }
 
 /** Adds a page to what is gathered; false when it was the last one, or only said again what is known. */
-function addNew<Item>(all: Item[], seen: Set<string>, page: Item[], keyOf: (item: Item) => string): boolean {
+function addNew<Item>(all: Item[], seen: Set<string>, page: Item[], full: number, keyOf: (item: Item) => string): boolean {
   const before = seen.size;
   for (const item of page) seen.add(keyOf(item));
   all.push(...page);
-  return page.length === RESULTS_LIMIT && seen.size > before;
+  return page.length === full && seen.size > before;
 }
 
 function recordsOf(reply: Reply): FileRecord[] {

@@ -2114,7 +2114,7 @@ describe("on the real network", () => {
   });
 
   test("our own tracker, stopped and started again on the same port", async () => {
-    const options = { host: "127.0.0.1", name: "Lab", maxFiles: 5, maxPeers: 100, maxPerAddress: 32, report: () => {} };
+    const options = { host: "127.0.0.1", name: "Lab", report: () => {} };
     const first = startTracker({ ...options, port: 0 });
     const events: SessionEvent[] = [];
     const away = Promise.withResolvers<void>();

@@ -6,6 +6,7 @@ import net from "node:net";
 import { networkInterfaces } from "node:os";
 import { UsageError } from "../lib/error.ts";
 import { likelyAddresses } from "../lib/interfaces.ts";
+import { LIMITS } from "../lib/limits.ts";
 import { readPass } from "../lib/pass.ts";
 import { parseOptions, startTracker, type Tracker, type TrackerEvent, type TrackerOptions, USAGE } from "../tracker.ts";
 import { Raw } from "./helpers/raw.ts";
@@ -2332,10 +2333,11 @@ describe("options", () => {
   test("have the defaults of the contract", () => {
     const parsed = parseOptions([]);
     if ("text" in parsed) throw new Error(parsed.text);
-    const { name, maxPeers, ...options } = parsed.options;
-    expect(options).toEqual({ port: 1234, host: undefined, maxFiles: 5, maxPerAddress: 32, announce: true });
+    const { name, ...options } = parsed.options;
+    expect(options).toEqual({ port: 1234, host: undefined, limits: {}, announce: true });
     expect(name).not.toBe("");
-    expect(maxPeers).toBeGreaterThan(1000);
+    expect(LIMITS).toMatchObject({ files: 5, perAddress: 32, line: 4096, name: 255, acceptance: 10, rate: 50, burst: 200 });
+    expect(LIMITS).toMatchObject({ results: 200, mostResults: 2000, unsent: 1024 * 1024, stall: 30 });
     expect([parsed.json, parsed.quiet]).toEqual([false, false]);
   });
 
@@ -2347,7 +2349,7 @@ describe("options", () => {
     );
     if ("text" in parsed) throw new Error(parsed.text);
     expect(parsed).toEqual({
-      options: { port: 4321, host: "::1", name: "Lab", maxFiles: 9, maxPeers: 8, maxPerAddress: 7, announce: false },
+      options: { port: 4321, host: "::1", name: "Lab", limits: { files: 9, peers: 8, perAddress: 7 }, announce: false },
       json: true,
       quiet: true,
     });
