@@ -37,7 +37,7 @@ import { guide } from "./lib/guide.ts";
 import { HashPool, sha256 } from "./lib/hash.ts";
 import { dialableFrom, watchInterfaces, zonesFor } from "./lib/interfaces.ts";
 import { describePlace, findAgain, LastTracker, type Located, lookAround, nobodyFound, severalFound } from "./lib/locate.ts";
-import { DEFAULT_MAX_FILES } from "./lib/message.ts";
+import { DEFAULT_MAX_FILES, type Page, type Wish } from "./lib/message.ts";
 import { readPass } from "./lib/pass.ts";
 import { RateLimit } from "./lib/rate.ts";
 import {
@@ -61,6 +61,7 @@ import { parseSize, plural, printable } from "./lib/text.ts";
 import type { FetchEvent } from "./lib/transfer.ts";
 import { TreeCache } from "./lib/trees.ts";
 import {
+  contentTable,
   type Downloaded,
   describeDownload,
   describeEvent,
@@ -83,6 +84,7 @@ ADDRESS is the tracker's; without it, the one that announces itself on the netwo
 Without a command, on a terminal: guided prompts.
 
   search NAME       who has the file of exactly this name
+  find WORD...      who has files with all these words in their names
   get NAME          fetch it (or: get root:HEX, by its content id)
   list [PEER]       every file online, or those of one peer (id or address)
   who               the peers online
@@ -94,6 +96,12 @@ Without a command, on a terminal: guided prompts.
   --port N          where this peer serves (default 1235, else a free port)
   --from ADDR:PORT  fetch from this holder only
   --overwrite       let a fetched file replace one of the same name
+  --ext EXT         find: only these extensions, such as pdf or pdf,odt
+  --type TYPE       find: only types that begin so, such as video/
+  --min SIZE        find: at least this big, such as 10MB
+  --max SIZE        find: at most this big
+  --after DATE      find: last changed on this day or later, such as 2026-11-22
+  --before DATE     find: last changed on this day or earlier
   --limit RATE      bytes a second at most, such as 10MB; up and down each
   --json            one JSON object a line
   --quiet           print results and errors only
@@ -112,7 +120,7 @@ const KNOWN_CACHE_MS = 30_000;
 /** A changed file is hashed when it was left alone for this long. */
 const QUIET_MS = 500;
 const LEAVING_MS = 4_000;
-const COMMANDS = ["search", "get", "list", "who", "share", "doctor"] as const;
+const COMMANDS = ["search", "find", "get", "list", "who", "share", "doctor"] as const;
 type Command = (typeof COMMANDS)[number];
 
 // ---------------------------------------------------------------- the peer
@@ -388,6 +396,7 @@ interface CommandLine {
   tracker: TrackerPlace | undefined;
   command: Command | undefined;
   argument: string | undefined;
+  wish: Omit<Wish, keyof Page>;
   share: string[];
   to: string;
   port: number | undefined;
@@ -409,6 +418,12 @@ export function parseOptions(argv: string[]): { text: string } | CommandLine {
       from: { type: "string" },
       overwrite: { type: "boolean", default: false },
       limit: { type: "string" },
+      ext: { type: "string", multiple: true, default: [] as string[] },
+      type: { type: "string" },
+      min: { type: "string" },
+      max: { type: "string" },
+      after: { type: "string" },
+      before: { type: "string" },
       json: { type: "boolean", default: false },
       quiet: { type: "boolean", default: false },
       completions: { type: "string" },
@@ -426,6 +441,12 @@ export function parseOptions(argv: string[]): { text: string } | CommandLine {
   if (word !== undefined && !isCommand(word)) {
     throw new UsageError(`"${printable(word)}" is not a command; there are ${COMMANDS.join(", ")}. Try: ft-peer --help`);
   }
+  const wish = word === "find" ? wishOf(words.splice(0), values) : undefined;
+  const filter =
+    wish === undefined
+      ? (["ext", "type", "min", "max", "after", "before"] as const).find((one) => given(values[one]))
+      : undefined;
+  if (filter !== undefined) throw new UsageError(`--${filter} belongs to find. Try: ft-peer find WORD --${filter} ...`);
   const [argument, extra] = words;
   const needs = word === "search" || word === "get";
   if (needs && !argument) throw new UsageError(`${word} needs a file's name. Try: ft-peer ADDRESS ${word} NAME`);
@@ -436,6 +457,7 @@ export function parseOptions(argv: string[]): { text: string } | CommandLine {
     tracker,
     command: word,
     argument,
+    wish: wish ?? { words: [], group: true },
     share: values.share,
     to: values.to,
     port: values.port === undefined ? undefined : numberOption("--port", values.port, 0, 65535),
@@ -462,6 +484,44 @@ function parseLimit(text: string): number {
   const rate = parseSize(text);
   if (rate !== undefined && rate >= LEAST_LIMIT) return rate;
   throw new UsageError(`--limit needs bytes a second, at least 1kB, such as 500kB or 10MB, not "${printable(text)}".`);
+}
+
+function given(value: string | string[] | undefined): boolean {
+  return value !== undefined && value.length > 0;
+}
+
+/** What find was asked for; several words may come in one argument. */
+function wishOf(
+  args: string[],
+  values: Partial<Record<"type" | "min" | "max" | "after" | "before", string>> & { ext: string[] },
+) {
+  const words = args.flatMap((one) => one.split(/\s+/)).filter((one) => one !== "");
+  const ext = values.ext
+    .flatMap((one) => one.split(","))
+    .map((one) => one.replace(/^\./, ""))
+    .filter((one) => one !== "");
+  const wish: Omit<Wish, keyof Page> = { words, group: true };
+  if (ext.length > 0) wish.ext = ext;
+  if (values.type !== undefined) wish.type = values.type;
+  if (values.min !== undefined) wish.min = sizeOption("--min", values.min);
+  if (values.max !== undefined) wish.max = sizeOption("--max", values.max);
+  if (values.after !== undefined) wish.after = dayOption("--after", values.after);
+  if (values.before !== undefined) wish.before = dayOption("--before", values.before);
+  if (Object.keys(wish).length === 2 && words.length === 0) {
+    throw new UsageError("find needs a word, or a filter such as --ext pdf. Try: ft-peer find report");
+  }
+  return wish;
+}
+
+function sizeOption(option: string, text: string): number {
+  const size = parseSize(text);
+  if (size !== undefined) return size;
+  throw new UsageError(`${option} needs a size, such as 500kB or 10MB, not "${printable(text)}".`);
+}
+
+function dayOption(option: string, text: string): string {
+  if (/^\d{4}-\d\d-\d\d$/.test(text) && !Number.isNaN(Date.parse(text))) return text;
+  throw new UsageError(`${option} needs a day, such as 2026-11-22, not "${printable(text)}".`);
 }
 
 function isCommand(word: string): word is Command {
@@ -501,6 +561,7 @@ async function runCommand(line: CommandLine, command: Exclude<Command, "doctor">
     if (command === "share") await stayOnline(peer, screen, signal);
     else if (command === "get") await get(peer, line, screen, signal);
     else if (command === "who") await orCancelled(who(peer, screen), signal);
+    else if (command === "find") await orCancelled(find(peer, line, screen), signal);
     else await orCancelled(search(peer, line, command, screen), signal);
   } finally {
     screen.clearProgress();
@@ -577,6 +638,13 @@ async function search(peer: Peer, { argument }: CommandLine, command: "search" |
   if (records.length === 0) throw new FtError("not-found", notFoundSentence(argument ?? ""));
   if (screen.json) for (const object of recordObjects(records)) screen.object(object);
   else for (const line of recordTable(records, measure, screen.width)) screen.line(line);
+}
+
+async function find(peer: Peer, { wish }: CommandLine, screen: Screen): Promise<void> {
+  const records = await peer.session.findAll(wish);
+  if (records.length === 0) throw new FtError("not-found", "Nobody who is online shares a file that fits.");
+  if (screen.json) for (const object of recordObjects(records)) screen.object(object);
+  else for (const line of contentTable(records, measure, screen.width)) screen.line(line);
 }
 
 /** A peer as typed (id, address, or address and port), as its id. */

@@ -8,6 +8,8 @@
 
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
+import { join } from "node:path";
+import { type Ban, Bans } from "./lib/bans.ts";
 import { addressFor, Catalog, type Member, type Seer } from "./lib/catalog.ts";
 import { BROKEN, type Channel } from "./lib/channel.ts";
 import { EXIT, err, exitCodeFor, numberOption, out, readArguments, runProgram, shellOption, VERSION } from "./lib/cli.ts";
@@ -28,22 +30,45 @@ import {
   SILENCE_MS,
   type ToTracker,
   TrackerInbox,
+  type Wish,
 } from "./lib/message.ts";
+import { Meter } from "./lib/meter.ts";
+import { giveOrder, type Order, type OrderResult, openDoor, stateFolder } from "./lib/operator.ts";
 import { PassOffice } from "./lib/pass.ts";
 import { Prober } from "./lib/probe.ts";
 import { Allowance } from "./lib/rate.ts";
-import { byteLength, type FileName, type FileRecord, formatEndpoint, isIPv6, NAME_LIMIT, parseAddress } from "./lib/record.ts";
-import { jsonLine, plural, printable } from "./lib/text.ts";
+import {
+  type Address,
+  byteLength,
+  type FileName,
+  type FileRecord,
+  formatEndpoint,
+  isIPv6,
+  NAME_LIMIT,
+  parseAddress,
+  withoutZone,
+} from "./lib/record.ts";
+import { formatDuration, formatSize, jsonLine, parseDuration, plural, printable } from "./lib/text.ts";
 import { dial, type Listener, listen } from "./lib/wire.ts";
 
 export const USAGE = `ft-tracker: knows which peer on this network has which file.
 
 Usage: ft-tracker [options]
+       ft-tracker COMMAND [--port N]    to one that is running on this machine
+
+  status               what it does: peers, files, rates, refused, memory (or: SIGUSR1)
+  kick ADDRESS         disconnect an address; it may come back after a minute
+  ban ADDRESS          disconnect it and keep it out, for good or --for a while
+  unban ADDRESS        let it in again
+  bans                 who is kept out, and for how long
+  notice WORDS         tell every peer
 
   --port N             port to listen on (default ${DEFAULT_TRACKER_PORT}; 0 takes a free one)
   --host ADDRESS       address to listen on (default: every interface, IPv4 and IPv6)
   --name NAME          what peers see as this tracker's name (default: the host's name)
   --no-announce        do not announce the tracker on the network
+  --for DURATION       how long a ban holds, such as 30m, 2h or 7d
+  --bans FILE          where bans are kept (default: bans.txt in this user's state folder)
   --json               one JSON object a line for each event
   --quiet              print errors only
   --completions SHELL  completions for bash, zsh, fish or powershell
@@ -67,6 +92,8 @@ export interface TrackerOptions {
   limits?: Partial<Limits>;
   /** Whether peers may find the tracker by DNS-SD. */
   announce?: boolean;
+  /** The file in which bans are kept; without it they end with the tracker. */
+  bans?: string | undefined;
   /** Called with everything that happens. */
   report(event: TrackerEvent): void;
   /** Milliseconds since 1970. */
@@ -95,6 +122,11 @@ const CALLS = 8;
 const CALLS_BURST = 64;
 /** Bytes that a refused stranger may go on sending: they are read only so that it hears why. */
 const EXCESS = 256 * 1024;
+/** Who was kicked stays away for this long. */
+const KICK_MS = 60_000;
+/** A refused stranger hears why within this time. */
+const REFUSED_MS = 2_000;
+const NOTICE_LIMIT = 1000;
 /** Requests that wait for their turn under that rate. */
 const WAITING_LIMIT = 64 * 1024;
 
@@ -105,13 +137,19 @@ export type TrackerEvent =
   | { event: "updated"; id: string; address: string; port: number; files: number }
   | { event: "unreachable"; id: string; address: string; port: number; reason: string }
   | { event: "left"; id: string; address: string; port: number; reason: string; peers: number }
-  | { event: "refused"; address: string; code: string; reason: string }
+  /** `more`: so many of the same kind came shortly after each other and are not told one by one. */
+  | { event: "refused"; address: string; code: string; reason: string; more?: number }
+  | { event: "operator"; order: string; words: string }
   | { event: "stopped" };
 
 export interface Tracker {
   readonly address: string;
   readonly port: number;
   readonly catalog: Catalog;
+  /** What it does now, for its operator. */
+  summary(): Summary;
+  /** Does what its operator asks for. */
+  obey(order: Order): OrderResult;
   /** Accepts nobody any more, tells the peers, and resolves when they are told. */
   stop(): Promise<void>;
 }
@@ -131,17 +169,25 @@ interface Presence {
 
 /** Starts a tracker. Throws a sentence when it cannot listen. */
 export function startTracker(options: TrackerOptions): Tracker {
-  const { report, now = Date.now } = options;
+  const { now = Date.now } = options;
+  const damper = new Damper(options.report, now);
+  const report = (event: TrackerEvent) => damper.report(event);
   const limits = { ...LIMITS, ...options.limits };
   const timing = { acceptance: limits.acceptance * 1000, ...TIMING, ...options.timing };
   const catalog = new Catalog();
   const office = new PassOffice();
   /** The open connections, and how each is told that the tracker stops. */
-  const conversations = new Map<Channel, () => void>();
+  const conversations = new Map<Channel, (words: string) => void>();
   let onLastClosed: (() => void) | undefined;
   const probes = new Map<string, ReturnType<typeof setTimeout>>();
   const prober = new Prober(dial);
   const online = new Map<string, Presence>();
+  const bans = new Bans(options.bans, now);
+  const kicked = new Map<string, number>();
+  const clock = { ...systemClock, at: now };
+  const since = now();
+  const meters = { requests: new Meter(clock), searches: new Meter(clock), joins: new Meter(clock), refused: new Meter(clock) };
+  const refusals = new Map<string, number>();
   let stopping = false;
 
   const listener: Listener = listen({
@@ -155,10 +201,17 @@ export function startTracker(options: TrackerOptions): Tracker {
         code === "tracker-full"
           ? "The tracker has no room for more connections; try again later."
           : `There are ${limits.perAddress} connections from ${address} already; close one first.`;
+      countRefusal(code);
       report({ event: "refused", address, code, reason: words });
       return encodeFromTracker({ verb: "ERROR", code, words });
     },
   });
+
+  function countRefusal(code: string): void {
+    meters.refused.count();
+    refusals.set(code, (refusals.get(code) ?? 0) + 1);
+  }
+
   const { address, port } = listener;
   report({ event: "listening", address, port });
   const { host, name, announce: announced } = options;
@@ -197,10 +250,20 @@ export function startTracker(options: TrackerOptions): Tracker {
     let silence: ReturnType<typeof setTimeout> | undefined;
     let turn: ReturnType<typeof setTimeout> | undefined;
 
-    conversations.set(channel, () => {
-      if (member?.profile === 2) reply({ verb: "NOTICE", words: "The tracker stops." });
+    conversations.set(channel, (words) => {
+      if (member?.profile === 2) reply({ verb: "NOTICE", words });
+      leave("was dismissed");
       finish();
     });
+    const unwanted = whyUnwanted(address);
+    if (unwanted !== undefined) {
+      channel.start({ data: () => undefined, close: () => conversations.delete(channel) });
+      refused("banned", unwanted);
+      reply({ verb: "ERROR", code: "banned", words: unwanted });
+      channel.limit({ deadline: REFUSED_MS, excess: EXCESS });
+      finish();
+      return;
+    }
     channel.limit({ deadline: timing.acceptance, stall: limits.stall * 1000, backlog: limits.unsent });
     channel.start({
       data: (chunk) => {
@@ -247,6 +310,7 @@ export function startTracker(options: TrackerOptions): Tracker {
           const message = inbox.next();
           if (message === undefined) return;
           requests.take();
+          meters.requests.count();
           answer(message);
         }
         if (inbox.waiting > WAITING_LIMIT) throw new ProtocolError("too-fast", `More than ${limits.rate} requests a second.`);
@@ -291,12 +355,17 @@ export function startTracker(options: TrackerOptions): Tracker {
           drop(message.name);
           break;
         case "SEARCH":
+          meters.searches.count();
           if (inbox.profile === 2) found(catalog.search(message.name, seer, limits.results));
           else searchBasic(message.name);
           break;
         case "LIST":
           if (message.root === undefined) found(catalog.list(message.id, message, seer));
           else found(catalog.holders(message.root, message, seer));
+          break;
+        case "FIND":
+          meters.searches.count();
+          find(message);
           break;
         case "WHO":
           reply({ verb: "PEERS", peers: catalog.who(message, seer) });
@@ -500,6 +569,19 @@ export function startTracker(options: TrackerOptions): Tracker {
       reply(lines.length === 0 ? { verb: "NOT FOUND" } : { verb: "FOUND", lines });
     }
 
+    function find(wish: Wish): void {
+      try {
+        const { lines, total } = catalog.find(wish, seer);
+        // Who does not know of totals gets what SEARCH gives.
+        if (lines.length === 0) reply({ verb: "NOT FOUND" });
+        else reply({ verb: "FOUND", lines, ...(seer.extras ? { total } : {}) });
+      } catch (error) {
+        // What somebody is in the middle of typing ends no session.
+        if (!(error instanceof ProtocolError)) throw error;
+        reply({ verb: "ERROR", code: error.code, words: error.message });
+      }
+    }
+
     function searchBasic(name: FileName): void {
       if (!catalog.known(address)) {
         refused("not-accepted", "It searched without sharing a file: no answer.");
@@ -540,13 +622,15 @@ export function startTracker(options: TrackerOptions): Tracker {
     }
 
     function refused(code: string, reason: string): void {
+      countRefusal(code);
       report({ event: "refused", address, code, reason });
     }
   }
 
   function arrived({ id, address, port, agent, profile }: Member, files: number, renewed: boolean): void {
     if (renewed) report({ event: "updated", id, address, port, files });
-    else report({ event: "joined", id, address, port, files, agent, profile: `FT/${profile}`, peers: catalog.peers });
+    else meters.joins.count();
+    if (!renewed) report({ event: "joined", id, address, port, files, agent, profile: `FT/${profile}`, peers: catalog.peers });
   }
 
   function remove(id: string, reason: string): void {
@@ -571,10 +655,106 @@ export function startTracker(options: TrackerOptions): Tracker {
     probes.set(member.id, timer);
   }
 
+  // -------------------------------------------------------------- the operator
+
+  /** Why somebody at this address is not talked to. */
+  function whyUnwanted(from: Address): string | undefined {
+    const ban = bans.of(from);
+    if (ban !== undefined) return `This tracker's operator keeps ${from} out${untilWhen(ban)}.`;
+    const until = kicked.get(from) ?? 0;
+    if (until > now()) return `This tracker's operator has disconnected ${from}; try again in a minute.`;
+    kicked.delete(from);
+    return undefined;
+  }
+
+  /** Ends what comes from an address; gives how many connections and FT/1 peers that were. */
+  function dismissAll(from: Address): number {
+    let count = 0;
+    for (const [channel, dismiss] of [...conversations]) {
+      if (channel.remote.address !== from) continue;
+      dismiss("The tracker's operator has disconnected you.");
+      count += 1;
+    }
+    for (const { id } of catalog.basicMembers(from)) {
+      remove(id, "was dismissed");
+      count += 1;
+    }
+    return count;
+  }
+
+  function obey(order: Order): OrderResult {
+    const result = carryOut(order);
+    if (result.done && order.order !== "status" && order.order !== "bans") {
+      report({ event: "operator", order: order.order, words: result.lines.join(" ") });
+    }
+    return result;
+  }
+
+  function carryOut({ order, address: at = "", seconds, words = "" }: Order): OrderResult {
+    const parsed = parseAddress(at);
+    const from = parsed === undefined ? undefined : withoutZone(parsed);
+    if (from === undefined && (order === "kick" || order === "ban" || order === "unban")) {
+      return { done: false, lines: [`"${printable(at)}" is not an IP address.`] };
+    }
+    switch (order) {
+      case "status":
+        return { done: true, lines: describeSummary(summary()), data: summary() };
+      case "kick": {
+        if (from !== undefined) kicked.set(from, now() + KICK_MS);
+        const count = from === undefined ? 0 : dismissAll(from);
+        return { done: count > 0, lines: [count > 0 ? `Disconnected ${from}.` : `Nobody is here from ${from}.`] };
+      }
+      case "ban": {
+        if (from === undefined) return { done: false, lines: [] };
+        const ban = bans.add(from, seconds === undefined ? undefined : now() + seconds * 1000, words);
+        dismissAll(from);
+        return { done: true, lines: [`Keeping ${from} out${untilWhen(ban)}.`] };
+      }
+      case "unban": {
+        const was = from !== undefined && (bans.remove(from) || kicked.delete(from));
+        return { done: was, lines: [was ? `Letting ${from} in again.` : `${from} is not kept out.`] };
+      }
+      case "bans": {
+        const { list } = bans;
+        const lines = list.map((ban) => `${ban.address}${untilWhen(ban)}${ban.reason === "" ? "" : `: ${ban.reason}`}`);
+        return { done: true, lines: lines.length === 0 ? ["Nobody is kept out."] : lines, data: list };
+      }
+      case "notice":
+        if (words.trim() === "") return { done: false, lines: ["A notice needs words."] };
+        for (const { tell } of online.values()) tell({ verb: "NOTICE", words: words.slice(0, NOTICE_LIMIT) });
+        return { done: true, lines: [`Told ${plural(online.size, "peer")}: ${printable(words)}`] };
+      default:
+        order satisfies never;
+        return { done: false, lines: [`"${printable(String(order))}" is no order.`] };
+    }
+  }
+
+  function summary(): Summary {
+    const rates = Object.fromEntries(Object.entries(meters).map(([what, { total, rate }]) => [what, { total, rate }]));
+    return {
+      name,
+      version: VERSION,
+      address,
+      port,
+      seconds: Math.floor((now() - since) / 1000),
+      peers: catalog.peers,
+      files: catalog.files,
+      contents: catalog.contents,
+      bytes: catalog.bytes,
+      connections: conversations.size,
+      rates: rates as Summary["rates"],
+      refused: Object.fromEntries(refusals),
+      bans: bans.list.length,
+      memory: process.memoryUsage.rss(),
+    };
+  }
+
   return {
     address,
     port,
     catalog,
+    summary,
+    obey,
     stop: async () => {
       stopping = true;
       listener.stop();
@@ -583,12 +763,90 @@ export function startTracker(options: TrackerOptions): Tracker {
         onLastClosed = resolve;
         if (conversations.size === 0) resolve();
       });
-      for (const dismiss of conversations.values()) dismiss();
+      for (const dismiss of conversations.values()) dismiss("The tracker stops.");
       await Promise.race([Promise.all([closed, announcement?.stop()]), Bun.sleep(FAREWELL_MS)]);
       for (const channel of conversations.keys()) channel.destroy();
       report({ event: "stopped" });
     },
   };
+}
+
+/** Refusals of one kind from one address: so many are told one by one in this time, the others as a number. */
+const TOLD = 10;
+const TOLD_IN_MS = 10_000;
+
+/** Keeps a flood out of the log: what is refused again and again is told as a number. */
+class Damper {
+  readonly #report: (event: TrackerEvent) => void;
+  readonly #now: () => number;
+  readonly #kinds = new Map<string, { last: Extract<TrackerEvent, { event: "refused" }>; count: number }>();
+  #from = 0;
+
+  constructor(report: (event: TrackerEvent) => void, now: () => number) {
+    this.#report = report;
+    this.#now = now;
+  }
+
+  report(event: TrackerEvent): void {
+    if (this.#now() - this.#from >= TOLD_IN_MS || event.event === "stopped") this.#tellNumbers();
+    if (event.event !== "refused") {
+      this.#report(event);
+      return;
+    }
+    const key = `${event.address} ${event.code}`;
+    const kind = this.#kinds.get(key) ?? { last: event, count: 0 };
+    kind.last = event;
+    kind.count += 1;
+    this.#kinds.set(key, kind);
+    if (kind.count <= TOLD) this.#report(event);
+  }
+
+  #tellNumbers(): void {
+    for (const { last, count } of this.#kinds.values()) if (count > TOLD) this.#report({ ...last, more: count - TOLD });
+    this.#kinds.clear();
+    this.#from = this.#now();
+  }
+}
+
+/** What a tracker does, for its operator. Rates are a second, over the last minute. */
+export interface Summary {
+  name: string;
+  version: string;
+  address: string;
+  port: number;
+  seconds: number;
+  peers: number;
+  files: number;
+  contents: number;
+  bytes: number;
+  connections: number;
+  rates: Record<"requests" | "searches" | "joins" | "refused", { total: number; rate: number }>;
+  /** By the code of the refusal. */
+  refused: Record<string, number>;
+  bans: number;
+  /** Resident, in bytes. */
+  memory: number;
+}
+
+function untilWhen({ until }: Pick<Ban, "until">): string {
+  return until === undefined ? "" : ` until ${new Date(until).toISOString()}`;
+}
+
+function describeSummary(summary: Summary): string[] {
+  const { rates, refused } = summary;
+  const often = ({ total, rate }: { total: number; rate: number }) => `${total}, ${rate.toFixed(1)} a second`;
+  const codes = Object.entries(refused).map(([code, count]) => `${count} ${code}`);
+  return [
+    `"${printable(summary.name)}", ft-tracker ${summary.version} on ${formatEndpoint(summary)}, for ${formatDuration(summary.seconds)}`,
+    `peers        ${summary.peers} online, ${plural(summary.connections, "connection")}`,
+    `files        ${summary.files} of ${formatSize(summary.bytes)}, ${plural(summary.contents, "content")}`,
+    `requests     ${often(rates.requests)}`,
+    `searches     ${often(rates.searches)}`,
+    `joined       ${often(rates.joins)}`,
+    `refused      ${often(rates.refused)}${codes.length === 0 ? "" : ` (${codes.join(", ")})`}`,
+    `kept out     ${summary.bans === 1 ? "1 address" : `${summary.bans} addresses`}`,
+    `memory       ${formatSize(summary.memory)}`,
+  ];
 }
 
 /** An event as a line for a person. */
@@ -608,7 +866,11 @@ function describe(event: TrackerEvent): string {
     case "left":
       return `${time}  left     ${formatEndpoint(event)}: ${printable(event.reason)} (${plural(event.peers, "peer")} online)`;
     case "refused":
-      return `${time}  refused  ${event.address}: ${printable(event.reason)}`;
+      return event.more === undefined
+        ? `${time}  refused  ${event.address}: ${printable(event.reason)}`
+        : `${time}  refused  ${event.address}, ${event.more} times more: ${printable(event.reason)}`;
+    case "operator":
+      return `${time}  operator ${printable(event.words)}`;
     case "stopped":
       return `${time}  stopped`;
     default:
@@ -626,7 +888,7 @@ function describeAddresses({ addresses, announced }: Extract<TrackerEvent, { eve
 /** The options of a command line; throws a `UsageError`. Only a text when that is all that was asked for. */
 export function parseOptions(
   argv: string[],
-): { text: string } | { options: Omit<TrackerOptions, "report">; json: boolean; quiet: boolean } {
+): { text: string } | { options: Omit<TrackerOptions, "report">; order?: Order; json: boolean; quiet: boolean } {
   const { values, positionals } = readArguments(
     argv,
     {
@@ -634,6 +896,8 @@ export function parseOptions(
       host: { type: "string" },
       name: { type: "string", default: hostname() },
       ...(Object.fromEntries(LIMIT_OPTIONS.map(({ option }) => [option, { type: "string" }])) as LimitArguments),
+      for: { type: "string" },
+      bans: { type: "string" },
       "no-announce": { type: "boolean", default: false },
       json: { type: "boolean", default: false },
       quiet: { type: "boolean", default: false },
@@ -646,9 +910,8 @@ export function parseOptions(
   if (values.help) return { text: USAGE };
   if (values.completions !== undefined) return { text: completionScript(shellOption(values.completions), "ft-tracker") };
   if (values.version) return { text: `ft-tracker ${VERSION}` };
-  if (positionals[0] !== undefined) {
-    throw new UsageError(`"${printable(positionals[0])}" is not an option. Try: ft-tracker --help`);
-  }
+  const order = positionals[0] === undefined ? undefined : orderOf(positionals, values.for);
+  if (order?.order !== "ban" && values.for !== undefined) throw new UsageError("--for belongs to ban ADDRESS.");
   const host = values.host === undefined ? undefined : parseAddress(values.host);
   if (values.host !== undefined && host === undefined) {
     throw new UsageError(`--host needs an IP address of this machine, not "${printable(values.host)}".`);
@@ -662,11 +925,43 @@ export function parseOptions(
       port: numberOption("--port", values.port, 0, 65535),
       name: values.name,
       limits: limitsOf(values),
+      bans: values.bans ?? join(stateFolder(), "bans.txt"),
       announce: !values["no-announce"],
     },
+    ...(order === undefined ? {} : { order }),
     json: values.json,
     quiet: values.quiet,
   };
+}
+
+/** What the operator orders: the command, and what belongs to it. */
+function orderOf([command = "", ...rest]: string[], duration: string | undefined): Order {
+  const [first] = rest;
+  switch (command) {
+    case "status":
+    case "bans":
+      if (first !== undefined) throw new UsageError(`"${printable(first)}" is too much behind ${command}.`);
+      return { order: command };
+    case "kick":
+    case "ban":
+    case "unban": {
+      if (first === undefined || parseAddress(first) === undefined) {
+        throw new UsageError(
+          `${command} needs an IP address, not "${printable(first ?? "")}". Try: ft-tracker ${command} 192.168.1.7`,
+        );
+      }
+      const seconds = duration === undefined ? undefined : parseDuration(duration);
+      if (duration !== undefined && seconds === undefined) {
+        throw new UsageError(`--for needs a duration such as 30m, 2h or 7d, not "${printable(duration)}".`);
+      }
+      return { order: command, address: first, words: rest.slice(1).join(" "), ...(seconds === undefined ? {} : { seconds }) };
+    }
+    case "notice":
+      if (first === undefined) throw new UsageError("notice needs words. Try: ft-tracker notice The tracker moves at noon");
+      return { order: command, words: rest.join(" ") };
+    default:
+      throw new UsageError(`"${printable(command)}" is not an option or a command. Try: ft-tracker --help`);
+  }
 }
 
 type LimitArguments = Record<string, { type: "string" }>;
@@ -689,15 +984,31 @@ async function main(argv: string[]): Promise<number> {
       out(parsed.text);
       return EXIT.done;
     }
-    const { options, quiet } = parsed;
+    const { options, order, quiet } = parsed;
     json = parsed.json;
+    if (order !== undefined) {
+      const { done, lines, data } = await giveOrder(options.port, order);
+      if (json) out(jsonLine({ event: order.order, done, words: lines.join(" "), data }));
+      else for (const line of lines) (done ? out : err)(line);
+      return done ? EXIT.done : EXIT.failed;
+    }
     const report = (event: TrackerEvent) => {
       if (!quiet) out(json ? jsonLine(event) : describe(event));
     };
     const tracker = startTracker({ ...options, report });
+    const door = openDoor(tracker.port, tracker.obey, (reason) => {
+      if (!quiet) err(`Commands such as "ft-tracker status" do not reach this tracker: ${printable(reason)}.`);
+    });
+    if (process.platform !== "win32") {
+      process.on("SIGUSR1", () => {
+        if (json) out(jsonLine({ event: "status", ...tracker.summary() }));
+        else for (const line of describeSummary(tracker.summary())) out(line);
+      });
+    }
     await new Promise<void>((resolve) => {
       for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve());
     });
+    door.close();
     await tracker.stop();
     return EXIT.done;
   } catch (error) {

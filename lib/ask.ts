@@ -7,7 +7,7 @@ import { describePlace, type Located } from "./locate.ts";
 import type { FileRecord } from "./record.ts";
 import type { LeftOut, SharedFile } from "./share.ts";
 import { fit, formatSize, plural, printable, wrap } from "./text.ts";
-import { holderTable, recordTable } from "./view.ts";
+import { contentTable, holderTable, recordTable } from "./view.ts";
 
 /** Where the prompts are; handed in. */
 export interface Terminal {
@@ -21,6 +21,16 @@ const MARKS = 15;
 const LEAST_COLUMNS = 20;
 /** Files that cannot be shared are named up to this many. */
 const UNFIT_SHOWN = 5;
+
+/** Somebody who types on is not answered in between. */
+const TYPING_MS = 120;
+
+/** What the package's prompt has that is needed to show it something new. */
+interface Refreshable {
+  readonly userInput: string;
+  focusedValue: number | undefined;
+  emit(event: "userInput", text: string): void;
+}
 
 export class Prompts {
   readonly #terminal: Terminal;
@@ -126,6 +136,67 @@ export class Prompts {
     const options = lines.map((label, value) => ({ value, label }));
     this.say(fit(`${plural(records.length, "holder")} of ${printable(name)}`, this.width, measure));
     return records[await this.choose(`  ${title}`, [...options, { value: -1, label: "Back" }])];
+  }
+
+  /** A file found by what is typed, letter by letter; undefined to go back. `look` gives one record for each content. */
+  async findAsYouType(
+    look: (typed: string) => Promise<{ records: FileRecord[]; total: number }>,
+  ): Promise<FileRecord | undefined> {
+    const { input } = this.#terminal;
+    let records: FileRecord[] = [];
+    let remark = "";
+    let asked = "";
+    let prompt: Refreshable | undefined;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const ask = async (typed: string) => {
+      const found = await look(typed).catch((error: unknown) => ({ records: [], total: 0, failed: sentenceOf(error) }));
+      // Somebody has typed on meanwhile.
+      if (typed !== asked) return;
+      records = found.records;
+      const more = found.total - records.length;
+      remark =
+        "failed" in found ? found.failed : records.length === 0 ? "Nobody has that." : more > 0 ? `… and ${more} more` : "";
+      // The prompt has no word for "what you show is old": it is told of another text and back, and then of a key that is none.
+      if (prompt !== undefined) {
+        prompt.focusedValue = 0;
+        prompt.emit("userInput", "\0");
+        prompt.emit("userInput", prompt.userInput);
+      }
+      input.emit("keypress", undefined, {});
+    };
+    const width = this.width;
+    const short = (words: string) => this.#short(words);
+    function options(this: Refreshable) {
+      prompt = this;
+      const typed = this.userInput.trim();
+      if (typed !== asked) {
+        asked = typed;
+        clearTimeout(timer);
+        timer = setTimeout(() => void ask(typed), TYPING_MS);
+      }
+      const lines = records.length === 0 ? [] : contentTable(records, measure, width).slice(1);
+      return [
+        ...lines.map((label, value) => ({ value, label })),
+        ...(remark === "" ? [] : [{ value: -2, label: short(remark), disabled: true }]),
+        { value: -1, label: "Back" },
+      ];
+    }
+    try {
+      const chosen = await this.#answer(
+        autocomplete<number>({
+          ...this.#terminal,
+          message: "Part of a name?",
+          placeholder: short("several words, * and ? for any letters, -word to leave out"),
+          options: options as never,
+          filter: () => true,
+          maxItems: 12,
+        }),
+      );
+      return records[chosen];
+    } finally {
+      asked = "";
+      clearTimeout(timer);
+    }
   }
 
   /** Which of all records, narrowed down by typing; undefined to go back. */

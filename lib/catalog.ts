@@ -1,6 +1,7 @@
 // The tracker's table: who is online, and a hash table from file name to records. No sockets, no clock of its own.
 
-import { formatFoundRecord, type Page, type PeerLine, type Profile } from "./message.ts";
+import { FindIndex } from "./find.ts";
+import { formatFoundRecord, type Page, type PeerLine, type Profile, type Wish } from "./message.ts";
 import {
   type Address,
   type Endpoint,
@@ -9,6 +10,7 @@ import {
   type FileRecord,
   formatRecordAround,
   isLoopback,
+  modifiedOf,
 } from "./record.ts";
 
 /** An accepted peer. Its address is the one the tracker saw, whatever the peer wrote. */
@@ -33,12 +35,42 @@ export interface Seer {
   extras?: boolean;
 }
 
-interface Entry {
+class Entry {
   readonly holder: Shelf;
   readonly record: FileRecord;
   /** The answer line, ready but for the address. */
   readonly before: string;
   readonly after: string;
+
+  constructor(holder: Shelf, record: FileRecord) {
+    this.holder = holder;
+    this.record = record;
+    [this.before, this.after] = formatRecordAround(record);
+  }
+
+  get name(): string {
+    return this.record.name;
+  }
+
+  get type(): string {
+    return this.record.type;
+  }
+
+  get size(): number {
+    return this.record.size;
+  }
+
+  get modified(): string {
+    return modifiedOf(this.record);
+  }
+
+  get root(): string | undefined {
+    return this.record.root;
+  }
+
+  get part(): boolean {
+    return this.record.part === true;
+  }
 }
 
 /** A member and what it shares. */
@@ -56,6 +88,7 @@ const MAX_PARTS = 32;
 export class Catalog {
   readonly #names = new Map<FileName, Entry[]>();
   readonly #roots = new Map<string, Entry[]>();
+  readonly #find = new FindIndex<Entry>();
   readonly #shelves = new Map<string, Shelf>();
   /** Who comes from an address. */
   readonly #addresses = new Map<Address, Shelf[]>();
@@ -69,6 +102,18 @@ export class Catalog {
   /** Records of whole files in the index. */
   get files(): number {
     return this.#files;
+  }
+
+  /** Bytes of whole files in the index, each as often as it is shared. */
+  get bytes(): number {
+    let sum = 0;
+    for (const { bytes } of this.#shelves.values()) sum += bytes;
+    return sum;
+  }
+
+  /** Contents in the index of which the id is known. */
+  get contents(): number {
+    return this.#roots.size;
   }
 
   /** Accepts a peer with its list, or replaces the list of a peer that is here. A name that comes twice counts once. */
@@ -183,6 +228,17 @@ export class Catalog {
     return entries.slice(offset, offset + limit).map((entry) => lineFor(entry, seer));
   }
 
+  /** A page of what fits words and filters, best first; records of one content together, or one for each content. */
+  find(wish: Wish, seer: Seer): { lines: string[]; total: number } {
+    const { contents, total } = this.#find.find(wish);
+    const lines = contents.flatMap(({ items, holders }) => {
+      if (!wish.group) return items.map((entry) => lineFor(entry, seer));
+      const [first] = items;
+      return first === undefined ? [] : [`${lineFor(first, seer).slice(0, -1)};holders=${holders}>`];
+    });
+    return { lines, total };
+  }
+
   /** A page of one peer's records, or of all. */
   list(id: string | undefined, { offset, limit }: Page, seer: Seer): string[] {
     const lines: string[] = [];
@@ -232,8 +288,7 @@ export class Catalog {
     const { unreachable: _, ...said } = record;
     // Whether its holder can be reached is the tracker's word alone, and comes last.
     const own = { ...said, address: shelf.member.address, port: shelf.member.port };
-    const [before, after] = formatRecordAround(own);
-    const entry: Entry = { holder: shelf, record: own, before, after };
+    const entry = new Entry(shelf, own);
     shelf.entries.set(record.name, entry);
     if (record.part) shelf.parts += 1;
     else {
@@ -241,6 +296,7 @@ export class Catalog {
       this.#files += 1;
     }
     list(this.#names, record.name, entry);
+    this.#find.add(entry);
     if (record.root !== undefined) list(this.#roots, record.root, entry);
   }
 
@@ -253,6 +309,7 @@ export class Catalog {
       this.#files -= 1;
     }
     unlist(this.#names, record.name, entry);
+    this.#find.remove(entry);
     if (record.root !== undefined) unlist(this.#roots, record.root, entry);
   }
 }

@@ -38,6 +38,7 @@ export const COMMAND_LINES: Record<Program, { options: Option[]; commands: Comma
   "ft-peer": {
     commands: [
       { name: "search", about: "who has the file of exactly this name" },
+      { name: "find", about: "who has files with all these words in their names" },
       { name: "get", about: "fetch it (or: get root:HEX, by its content id)" },
       { name: "list", about: "every file online, or those of one peer (id or address)" },
       { name: "who", about: "the peers online" },
@@ -56,6 +57,23 @@ export const COMMAND_LINES: Record<Program, { options: Option[]; commands: Comma
       { name: "--port", label: "N", value: "text", about: "where this peer serves (default 1235, else a free port)" },
       { name: "--from", label: "ADDR:PORT", value: "text", about: "fetch from this holder only" },
       { name: "--overwrite", about: "let a fetched file replace one of the same name" },
+      {
+        name: "--ext",
+        label: "EXT",
+        value: "text",
+        repeatable: true,
+        about: "find: only these extensions, such as pdf or pdf,odt",
+      },
+      { name: "--type", label: "TYPE", value: "text", about: "find: only types that begin so, such as video/" },
+      { name: "--min", label: "SIZE", value: "text", about: "find: at least this big, such as 10MB" },
+      { name: "--max", label: "SIZE", value: "text", about: "find: at most this big" },
+      {
+        name: "--after",
+        label: "DATE",
+        value: "text",
+        about: "find: last changed on this day or later, such as 2026-11-22",
+      },
+      { name: "--before", label: "DATE", value: "text", about: "find: last changed on this day or earlier" },
       { name: "--limit", label: "RATE", value: "text", about: "bytes a second at most, such as 10MB; up and down each" },
       { name: "--json", about: "one JSON object a line" },
       { name: "--quiet", about: "print results and errors only" },
@@ -63,7 +81,14 @@ export const COMMAND_LINES: Record<Program, { options: Option[]; commands: Comma
     ],
   },
   "ft-tracker": {
-    commands: [],
+    commands: [
+      { name: "status", about: "what it does: peers, files, rates, refused, memory (or: SIGUSR1)" },
+      { name: "kick", about: "disconnect an address; it may come back after a minute" },
+      { name: "ban", about: "disconnect it and keep it out, for good or --for a while" },
+      { name: "unban", about: "let it in again" },
+      { name: "bans", about: "who is kept out, and for how long" },
+      { name: "notice", about: "tell every peer" },
+    ],
     options: [
       {
         name: "--port",
@@ -84,6 +109,13 @@ export const COMMAND_LINES: Record<Program, { options: Option[]; commands: Comma
         about: "what peers see as this tracker's name (default: the host's name)",
       },
       { name: "--no-announce", about: "do not announce the tracker on the network" },
+      { name: "--for", label: "DURATION", value: "text", about: "how long a ban holds, such as 30m, 2h or 7d" },
+      {
+        name: "--bans",
+        label: "FILE",
+        value: "file",
+        about: "where bans are kept (default: bans.txt in this user's state folder)",
+      },
       { name: "--json", about: "one JSON object a line for each event" },
       { name: "--quiet", about: "print errors only" },
       ...COMMON,

@@ -20,7 +20,7 @@ import { type Downloaded, describeEvent, notFoundSentence, type PeerEvent, peerT
 /** Files of a folder that are offered. */
 const OFFERED = 500;
 
-type Choice = "search" | "browse" | "who" | "mine" | "leave";
+type Choice = "search" | "find" | "browse" | "who" | "mine" | "leave";
 
 /** A peer, as far as the prompts use it. */
 export interface GuidedPeer {
@@ -152,6 +152,7 @@ async function menu(peer: GuidedPeer, options: GuideOptions, news: News): Promis
     const state = peer.session.online ? blocked : " (the tracker is away; coming back by itself)";
     const choice = await prompts.choose<Choice>(`What next?${state}`, [
       { value: "search", label: "Search for a file" },
+      ...(peer.session.standing?.profile === 1 ? [] : [{ value: "find" as const, label: "Find as you type" }]),
       { value: "browse", label: "Browse everything" },
       { value: "who", label: "Who is online" },
       { value: "mine", label: "What I share" },
@@ -161,6 +162,7 @@ async function menu(peer: GuidedPeer, options: GuideOptions, news: News): Promis
     if (!peer.session.online) prompts.say("Asking the tracker, which is away…");
     await trying(prompts, options.signal, async () => {
       if (choice === "search") await guidedSearch(peer, options);
+      else if (choice === "find") await guidedFind(peer, options);
       else if (choice === "browse") await guidedBrowse(peer, options);
       else if (choice === "who") {
         const self = peer.session.standing?.id ?? "";
@@ -191,6 +193,23 @@ async function guidedSearch(peer: GuidedPeer, options: GuideOptions): Promise<vo
     return;
   }
   const holder = await prompts.chooseHolder(typed, records);
+  if (holder !== undefined) await guidedDownload(peer, options, holder, records);
+}
+
+/** Contents that are shown while somebody types. */
+const FOUND_SHOWN = 100;
+
+async function guidedFind(peer: GuidedPeer, options: GuideOptions): Promise<void> {
+  const { session } = peer;
+  const content = await options.prompts.findAsYouType(async (typed) => {
+    const words = typed.split(/\s+/).filter((word) => word !== "");
+    if (words.length === 0) return { records: [], total: 0 };
+    return await session.find({ words, group: true, offset: 0, limit: FOUND_SHOWN });
+  });
+  if (content === undefined) return;
+  const { root, name } = content;
+  const records = root === undefined ? [content] : await session.holders(root);
+  const holder = await options.prompts.chooseHolder(name, records.length === 0 ? [content] : records);
   if (holder !== undefined) await guidedDownload(peer, options, holder, records);
 }
 

@@ -28,6 +28,11 @@
 //                                       A record with part=1 comes by ADD only, and is not counted among the files of the peer.
 //       SEARCH: name                  → FOUND: n, n records  ·  NOT FOUND
 //       LIST id=… root=… offset=… limit=…  → the same; of one peer, of one content, or everything
+//       FIND word… ext=… type=… min=… max=… after=YYYY-MM-DD before=YYYY-MM-DD root=… offset=… limit=… group=1
+//                                     → FOUND: n total=m, n records  ·  NOT FOUND  ·  ERROR bad-find
+//                                       Best first, records of one content together; with group=1 one record for each content, with
+//                                       holders=, how many have the whole of it. A word's = is written %3D. How words are matched is
+//                                       said in find.ts.
 //       WHO offset=… limit=…          → PEERS: n, n lines id=… address=… port=… files=… bytes=… agent=… since=… reach=yes|no
 //       KNOWN address                 → YES  ·  NO
 //       CONNECT address=… port=… token=…   → OK  ·  NOT FOUND (no such peer)  ·  ERROR too-many-connects
@@ -111,6 +116,24 @@ export interface Page {
   limit: number;
 }
 
+/** What FIND asks for. Words and filters are ANDed; which words there can be is find.ts's business. */
+export interface Wish extends Page {
+  words: string[];
+  /** Extensions without the dot, any of them. */
+  ext?: string[];
+  /** What the MIME type begins with. */
+  type?: string;
+  /** Bytes, both included. */
+  min?: number;
+  max?: number;
+  /** Days of last modification, `YYYY-MM-DD`, both included. */
+  after?: string;
+  before?: string;
+  root?: string;
+  /** One record for each content. */
+  group: boolean;
+}
+
 /** One line of the answer to WHO. */
 export interface PeerLine {
   id: string;
@@ -140,6 +163,7 @@ export type ToTracker =
   | { verb: "DROP"; name: FileName }
   | { verb: "SEARCH"; name: FileName }
   | ({ verb: "LIST"; id?: string; root?: string } & Page)
+  | ({ verb: "FIND" } & Wish)
   | ({ verb: "WHO" } & Page)
   | { verb: "KNOWN"; address: Address }
   | ({ verb: "CONNECT" } & CallBack)
@@ -160,7 +184,8 @@ export type FromTracker =
     }
   | { verb: "WELCOME"; id: string; pass: string; session?: string | undefined; peers: number; files: number }
   | { verb: "OK" }
-  | { verb: "FOUND"; records: FileRecord[] }
+  /** `total`: how many there are, if these are not all. */
+  | { verb: "FOUND"; records: FileRecord[]; total?: number }
   | { verb: "NOT FOUND" }
   | { verb: "PEERS"; peers: PeerLine[] }
   | { verb: "YES" }
@@ -221,6 +246,8 @@ export function encodeToTracker(message: Exclude<ToTracker, { profile: 1 } | { v
       const root = message.root === undefined ? "" : `root=${message.root} `;
       return `LIST ${id}${root}${encodePage(message)}\n`;
     }
+    case "FIND":
+      return encodeWish(message);
     case "WHO":
       return `WHO ${encodePage(message)}\n`;
     case "KNOWN":
@@ -235,6 +262,21 @@ export function encodeToTracker(message: Exclude<ToTracker, { profile: 1 } | { v
   }
 }
 
+function encodeWish({ words, ext, type, min, max, after, before, root, group, ...page }: Wish): string {
+  const said = words.map((word) => `${escapeValue(word).replaceAll("=", "%3D")} `).join("");
+  const filters = [
+    ["ext", ext?.join(",")],
+    ["type", type],
+    ["min", min?.toString()],
+    ["max", max?.toString()],
+    ["after", after],
+    ["before", before],
+    ["root", root],
+  ] as const;
+  const asked = filters.map(([key, value]) => valueIf(key, value)).join("");
+  return `FIND ${said}${encodePage(page)}${asked}${group ? " group=1" : ""}\n`;
+}
+
 function encodeCallBack({ address, port, token }: CallBack): string {
   return `CONNECT address=${escapeValue(address)} port=${port} token=${token}\n`;
 }
@@ -245,7 +287,7 @@ function encodePage({ offset, limit }: Page): string {
 
 /** FT/2, tracker → peer. An answer of records takes them as lines, which the catalogue keeps ready. */
 export function encodeFromTracker(
-  message: Exclude<FromTracker, { verb: "UNKNOWN" | "FOUND" }> | { verb: "FOUND"; lines: string[] },
+  message: Exclude<FromTracker, { verb: "UNKNOWN" | "FOUND" }> | { verb: "FOUND"; lines: string[]; total?: number },
 ): string {
   switch (message.verb) {
     case "HI":
@@ -253,7 +295,7 @@ export function encodeFromTracker(
     case "WELCOME":
       return `WELCOME id=${message.id} pass=${message.pass} peers=${message.peers} files=${message.files}${valueIf("session", message.session)}\n`;
     case "FOUND":
-      return `FOUND: ${message.lines.length}\n${message.lines.map((line) => `${line}\n`).join("")}`;
+      return `FOUND: ${message.lines.length}${valueIf("total", message.total?.toString())}\n${message.lines.map((line) => `${line}\n`).join("")}`;
     case "PEERS":
       return `PEERS: ${message.peers.length}\n${message.peers.map(encodePeerLine).join("")}`;
     case "ERROR":
@@ -601,6 +643,8 @@ export class TrackerInbox extends Inbox<ToTracker> {
         const root = values.has("root") ? rootOf(values) : undefined;
         return { verb, ...(id === undefined ? {} : { id }), ...(root === undefined ? {} : { root }), ...this.#pageOf(values) };
       }
+      case "FIND":
+        return { verb, ...wishOf(rest), ...this.#pageOf(valuesOf(rest)) };
       case "WHO":
         return { verb, ...this.#pageOf(valuesOf(rest)) };
       case "KNOWN": {
@@ -638,7 +682,7 @@ export class TrackerInbox extends Inbox<ToTracker> {
 /** Tracker → peer, FT/2. */
 export class SessionInbox extends Inbox<FromTracker> {
   #list:
-    | { kind: "FOUND"; count: number; items: FileRecord[] }
+    | { kind: "FOUND"; count: number; items: FileRecord[]; total?: number }
     | { kind: "PEERS"; count: number; items: PeerLine[] }
     | undefined;
 
@@ -656,7 +700,8 @@ export class SessionInbox extends Inbox<FromTracker> {
       else list.items.push(parsePeerLine(line));
       if (list.items.length < list.count) continue;
       this.#list = undefined;
-      return list.kind === "FOUND" ? { verb: "FOUND", records: list.items } : { verb: "PEERS", peers: list.items };
+      if (list.kind === "PEERS") return { verb: "PEERS", peers: list.items };
+      return { verb: "FOUND", records: list.items, ...(list.total === undefined ? {} : { total: list.total }) };
     }
   }
 
@@ -692,12 +737,14 @@ export class SessionInbox extends Inbox<FromTracker> {
       }
       case "FOUND:":
       case "PEERS:": {
-        const count = parseWhole(rest);
+        const [, number = ""] = /^(\d+)(?: [a-z]+=\S*)*$/.exec(rest) ?? [];
+        const count = parseWhole(number);
         if (count === undefined || count > RESULTS_LIMIT) {
           throw new ProtocolError("bad-number", "The tracker announces an answer of impossible length.");
         }
         const kind = verb === "FOUND:" ? "FOUND" : "PEERS";
-        if (count > 0) this.#list = { kind, count, items: [] };
+        const total = valuesOf(rest).has("total") ? { total: wholeOf(valuesOf(rest), "total") } : {};
+        if (count > 0) this.#list = { kind, count, items: [], ...total };
         else return kind === "FOUND" ? { verb: kind, records: [] } : { verb: kind, peers: [] };
         return undefined;
       }
@@ -935,6 +982,35 @@ function rootOf(values: Map<string, string>): string {
   const root = parseRoot(need(values, "root"));
   if (root === undefined) throw new ProtocolError("bad-request", "root= needs 64 hex digits.");
   return root;
+}
+
+/** FIND's words and filters; unknown keys are ignored like everywhere. */
+function wishOf(rest: string): Omit<Wish, keyof Page> {
+  const values = valuesOf(rest);
+  const words = rest.split(" ").filter((word) => word !== "" && !word.includes("="));
+  const whole = (key: "min" | "max") => (values.has(key) ? { [key]: wholeOf(values, key) } : {});
+  const day = (key: "after" | "before") => (values.has(key) ? { [key]: dayOf(values, key) } : {});
+  const ext = values.get("ext");
+  const type = values.get("type");
+  return {
+    words: words.map(unescapeField),
+    ...(ext === undefined ? {} : { ext: ext.split(",") }),
+    ...(type === undefined ? {} : { type }),
+    ...whole("min"),
+    ...whole("max"),
+    ...day("after"),
+    ...day("before"),
+    ...(values.has("root") ? { root: rootOf(values) } : {}),
+    group: values.get("group") === "1",
+  };
+}
+
+function dayOf(values: Map<string, string>, key: string): string {
+  const day = need(values, key);
+  if (!/^\d{4}-\d\d-\d\d$/.test(day) || Number.isNaN(Date.parse(day))) {
+    throw new ProtocolError("bad-find", `${key}= needs a day such as 2026-11-22.`);
+  }
+  return day;
 }
 
 function callBackOf(rest: string): CallBack {

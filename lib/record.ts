@@ -34,6 +34,8 @@ export interface FileRecord extends Endpoint {
   part?: true;
   /** The tracker could not connect to its holder: a firewall may stand before it. */
   unreachable?: true;
+  /** Where one record stands for all of a content: how many have the whole of it. */
+  holders?: number;
 }
 
 export const NAME_LIMIT = 255;
@@ -183,6 +185,12 @@ export function parseRecord(text: string): FileRecord {
       case "reach":
         if (value === "no") record.unreachable = true;
         break;
+      case "holders": {
+        const holders = parseWhole(value);
+        if (holders === undefined) throw new ProtocolError("bad-record", "The record's holders are not a whole number.");
+        record.holders = holders;
+        break;
+      }
       case "root": {
         const root = parseRoot(value);
         if (root === undefined) throw new ProtocolError("bad-record", "The record's root is not 64 hex digits.");
@@ -239,6 +247,7 @@ export function formatRecordAround(record: Omit<FileRecord, "address">): [before
     record.root === undefined ? "" : `;root=${record.root}`,
     record.part ? ";part=1" : "",
     record.unreachable ? ";reach=no" : "",
+    record.holders === undefined ? "" : `;holders=${record.holders}`,
   ].join("");
   return [
     `<${escapeField(record.name)},${escapeField(record.type)},${record.size},${record.date},`,

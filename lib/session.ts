@@ -12,6 +12,7 @@ import {
   type FromTracker,
   forOldTracker,
   PASS_LIFETIME_S,
+  type Page,
   type PeerLine,
   PING_MS,
   PROFILE_WAIT_MS,
@@ -20,6 +21,7 @@ import {
   parseBasicFound,
   RESULTS_LIMIT,
   SessionInbox,
+  type Wish,
 } from "./message.ts";
 import { firstToOpen, mainReason } from "./race.ts";
 import { type Address, type Endpoint, type FileName, type FileRecord, formatEndpoint, isLoopback } from "./record.ts";
@@ -177,6 +179,25 @@ export class Session {
       const request = encodeToTracker({ verb: "LIST", ...what, offset: all.length, limit: this.#page });
       const page = recordsOf(await this.#ask(request));
       if (!addNew(all, seen, page, this.#page, (record) => `${formatEndpoint(record)} ${record.name}`)) return all;
+    }
+  }
+
+  /** A page of what fits words and filters, best first, and how much there is. */
+  async find(wish: Wish): Promise<{ records: FileRecord[]; total: number }> {
+    await this.#needFull("find files by words");
+    const reply = await this.#ask(encodeToTracker({ verb: "FIND", ...wish, limit: Math.min(wish.limit, this.#page) }));
+    const records = recordsOf(reply);
+    const total = reply.verb === "FOUND" ? reply.total : undefined;
+    return { records, total: total ?? wish.offset + records.length };
+  }
+
+  /** Everything that fits. */
+  async findAll(wish: Omit<Wish, keyof Page>): Promise<FileRecord[]> {
+    const all: FileRecord[] = [];
+    const seen = new Set<string>();
+    for (;;) {
+      const { records } = await this.find({ ...wish, offset: all.length, limit: this.#page });
+      if (!addNew(all, seen, records, this.#page, (record) => `${formatEndpoint(record)} ${record.name}`)) return all;
     }
   }
 

@@ -169,3 +169,12 @@ export function table(columns: Column[], rows: string[][], measure: Measure, wid
       .trimEnd(),
   );
 }
+
+const SECONDS_IN: Record<string, number> = { s: 1, m: 60, h: 3600, d: 86_400 };
+
+/** A duration as typed (`90s`, `30m`, `2h`, `7d`), in seconds; or undefined. */
+export function parseDuration(text: string): number | undefined {
+  const [, number = "", unit = ""] = /^(\d{1,6})([smhd])$/.exec(text) ?? [];
+  const seconds = Number(number) * (SECONDS_IN[unit] ?? 0);
+  return seconds > 0 ? seconds : undefined;
+}

@@ -51,6 +51,27 @@ export function holderTable(records: FileRecord[], measure: Measure, width?: num
   );
 }
 
+/** Contents as a table, a line each: one record stands for all that have it. */
+export function contentTable(records: FileRecord[], measure: Measure, width?: number): string[] {
+  const rows = records.map((record) => {
+    const { holders = 1 } = record;
+    const who = holders === 0 ? "unfinished" : holders === 1 ? formatEndpoint(record) : plural(holders, "holder");
+    return [printable(record.name), formatSize(record.size), printable(record.type), record.date, who];
+  });
+  return table(
+    [
+      { title: "NAME", shrinksTo: 20 },
+      { title: "SIZE", align: "right" },
+      { title: "TYPE", shrinksTo: 8, spare: 3 },
+      { title: "DATE", spare: 2 },
+      { title: "WHO", spare: 1 },
+    ],
+    rows,
+    measure,
+    width,
+  );
+}
+
 /** Where a record's holder is, and that it has not all of the file yet. */
 function whoHas(record: FileRecord): string {
   return formatEndpoint(record) + (record.part ? " (unfinished)" : "");
@@ -68,7 +89,7 @@ export function recordObjects(records: FileRecord[]): object[] {
     address: record.address,
     port: record.port,
     root: record.root ?? null,
-    holders: holders.get(record) ?? 1,
+    holders: record.holders ?? holders.get(record) ?? 1,
     ...(record.part ? { part: true } : {}),
   }));
 }

@@ -134,7 +134,7 @@ describe.skipIf(!has("bash", "-c", "((BASH_VERSINFO[0] >= 4))"))("bash", () => {
     const call = `source "./$0.bash"; COMP_WORDS=("$0" "$@"); COMP_CWORD=$#; _\${0/-/_}; printf '%s\\n' "\${COMPREPLY[@]}"`;
     return printed(["bash", "--norc", "--noprofile", "-c", call, program, ...words], scene());
   };
-  const commands = ["search", "get", "list", "who", "share", "doctor"];
+  const commands = ["search", "find", "get", "list", "who", "share", "doctor"];
 
   test("offers commands first and behind an address, and options wherever one begins", () => {
     expect(offered("ft-peer", "").sort()).toEqual([...commands].sort());
@@ -155,7 +155,7 @@ describe.skipIf(!has("bash", "-c", "((BASH_VERSINFO[0] >= 4))"))("bash", () => {
     expect(offered("ft-peer", "--port", "s")).toEqual([]);
     expect(offered("ft-peer", "--from", "lab", ":", "")).toEqual([]);
     expect(offered("ft-peer", "--", "--")).toEqual([]);
-    expect(offered("ft-tracker", "s")).toEqual([]);
+    expect(offered("ft-tracker", "s")).toEqual(["status"]);
     expect(offered("ft-tracker", "--host", "")).toEqual([]);
   });
 

@@ -527,8 +527,8 @@ describe("writing", () => {
           encodeFromTracker({ verb: "NOTICE", words: text }),
         ]) {
           expect(line).toMatch(/^[^\u0000-\u001f\u007f-\u009f]*\n$/);
-          const said: { verb: string; words?: string }[] = read(sessionReader, [line]);
-          expect(said.map((message) => message.words)).toEqual([
+          const said = read(sessionReader, [line]);
+          expect(said.map((message) => "words" in message && message.words)).toEqual([
             text.replace(/[\u0000-\u001f\u007f-\u009f]/g, encodeURIComponent),
           ]);
         }
@@ -1518,5 +1518,59 @@ describe("towards an old tracker", () => {
     expect(settled(read(trackerReader, [basic.records(taken)], "end"))).toEqual([
       { verb: "FILES", profile: 1, records: taken },
     ]);
+  });
+});
+
+describe("FIND", () => {
+  const line =
+    "FIND Annual Stra%C3%9Fe a%3Db -draft *.pdf ext=pdf,odt type=video/ min=10 max=2000 after=2026-01-02 before=2026-11-22 limit=7 offset=3 group=1 new=1\n";
+  const wish = {
+    verb: "FIND",
+    words: ["Annual", "Straße", "a=b", "-draft", "*.pdf"],
+    ext: ["pdf", "odt"],
+    type: "video/",
+    min: 10,
+    max: 2000,
+    after: "2026-01-02",
+    before: "2026-11-22",
+    offset: 3,
+    limit: 7,
+    group: true,
+  } as const;
+
+  function readRequest(text: string) {
+    const inbox = new TrackerInbox(5);
+    inbox.push(new TextEncoder().encode(`HELLO FT/2 agent=x\n${text}`));
+    inbox.next();
+    return inbox.next();
+  }
+
+  test("is words, and filters by key; what else comes is ignored", () => {
+    expect(readRequest(line)).toEqual({ ...wish, words: [...wish.words], ext: [...wish.ext] });
+    expect(readRequest("FIND report\n")).toEqual({ verb: "FIND", words: ["report"], offset: 0, limit: 200, group: false });
+    expect(readRequest("FIND\n")).toMatchObject({ words: [] });
+    expect(readRequest("FIND x limit=99999\n")).toMatchObject({ limit: 2000 });
+  });
+
+  test("is read as it was written, whatever the words are", () => {
+    fc.assert(
+      fc.property(fc.array(fc.string({ unit: "grapheme", minLength: 1, maxLength: 12 }), { maxLength: 5 }), (words) => {
+        const asked = { ...wish, words, ext: [...wish.ext] };
+        expect(readRequest(encodeToTracker(asked))).toEqual(asked);
+      }),
+      { seed: SEED, numRuns: 200 },
+    );
+  });
+
+  test.each(["min=-1", "max=1e3", "after=yesterday", "before=2026-13-01", "root=12", "limit=x"])("%s breaks the grammar", (bad) => {
+    expect(() => readRequest(`FIND x ${bad}\n`)).toThrow(ProtocolError);
+  });
+
+  test("is answered with how many there are, and one record for each content", () => {
+    const inbox = new SessionInbox();
+    const record = "<a.txt,text/plain,2,22/11/26,10.0.0.2,1235;v=2;holders=17>";
+    inbox.push(new TextEncoder().encode(`FOUND: 1 total=40\n${record}\n`));
+    expect(inbox.next()).toMatchObject({ verb: "FOUND", total: 40, records: [{ name: "a.txt", holders: 17 }] });
+    expect(encodeFromTracker({ verb: "FOUND", lines: [record], total: 40 })).toBe(`FOUND: 1 total=40\n${record}\n`);
   });
 });

@@ -2333,8 +2333,9 @@ describe("options", () => {
   test("have the defaults of the contract", () => {
     const parsed = parseOptions([]);
     if ("text" in parsed) throw new Error(parsed.text);
-    const { name, ...options } = parsed.options;
+    const { name, bans, ...options } = parsed.options;
     expect(options).toEqual({ port: 1234, host: undefined, limits: {}, announce: true });
+    expect(bans).toEndWith("bans.txt");
     expect(name).not.toBe("");
     expect(LIMITS).toMatchObject({ files: 5, perAddress: 32, line: 4096, name: 255, acceptance: 10, rate: 50, burst: 200 });
     expect(LIMITS).toMatchObject({ results: 200, mostResults: 2000, unsent: 1024 * 1024, stall: 30 });
@@ -2343,13 +2344,13 @@ describe("options", () => {
 
   test("are all taken", () => {
     const parsed = parseOptions(
-      "--port 4321 --host ::1 --name Lab --max-files 9 --max-peers 8 --max-per-address 7 --no-announce --json --quiet".split(
+      "--port 4321 --host ::1 --name Lab --max-files 9 --max-peers 8 --max-per-address 7 --bans kept-out --no-announce --json --quiet".split(
         " ",
       ),
     );
     if ("text" in parsed) throw new Error(parsed.text);
     expect(parsed).toEqual({
-      options: { port: 4321, host: "::1", name: "Lab", limits: { files: 9, peers: 8, perAddress: 7 }, announce: false },
+      options: { port: 4321, host: "::1", name: "Lab", limits: { files: 9, peers: 8, perAddress: 7 }, bans: "kept-out", announce: false },
       json: true,
       quiet: true,
     });

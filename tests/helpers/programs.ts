@@ -27,7 +27,11 @@ export class Stage {
   /** Starts a program; its cache of content ids is the stage's own. */
   run(binary: string, args: string[], { cwd, env = {} }: { cwd?: string; env?: Record<string, string> } = {}): Program {
     this.#cache ??= this.folder();
-    const program = new Program(binary, args, cwd ?? this.folder(), { XDG_CACHE_HOME: this.#cache, ...env });
+    const program = new Program(binary, args, cwd ?? this.folder(), {
+      XDG_CACHE_HOME: this.#cache,
+      XDG_STATE_HOME: this.#cache,
+      ...env,
+    });
     this.#programs.push(program);
     return program;
   }

@@ -1,0 +1,170 @@
+// The tracker's search index with a million records of 200,000 peers: what a query, a peer that comes or goes, and a record cost.
+// Run by hand: bun tests/bench/find.ts [peers [rounds]].
+
+import { type Findable, FindIndex, type FindWish } from "../../lib/find.ts";
+
+const PEERS = Number(process.argv[2] ?? 200_000);
+const ROUNDS = Number(process.argv[3] ?? 20);
+const FILES = 5;
+const POPULAR = 3000;
+
+let seed = 1;
+
+/** The same numbers in every run (mulberry32). */
+function random(): number {
+  seed = (seed + 0x6d2b79f5) | 0;
+  let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
+  t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+  return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+}
+
+const below = (n: number) => Math.floor(random() * n);
+/** Low numbers are common, as words in a language are. */
+const zipf = (n: number) => Math.floor(n ** random()) - 1;
+
+const SYLLABLES =
+  "ba be bi bo ca ce co da de di do en er es fa fe in is ka la le li lo ma me mi na ne no or pa pe ra re ri ro sa se si ta te ti to un ve vi".split(
+    " ",
+  );
+const KNOWN =
+  "report final the project photo video holiday budget invoice summer backup meeting music live draft notes team plan release data".split(
+    " ",
+  );
+const WORDS = Array.from(
+  { length: 20_000 },
+  (_, i) => KNOWN[i] ?? Array.from({ length: 2 + below(3) }, () => SYLLABLES[below(SYLLABLES.length)]).join(""),
+);
+const EXTENSIONS = "mp3 jpg pdf docx txt mp4 png zip xlsx mkv iso flac pptx epub csv".split(" ");
+const SEPARATORS = [" ", "_", "-", ".", " - "];
+
+function makeName(): string {
+  const separator = SEPARATORS[zipf(SEPARATORS.length + 1)] ?? " ";
+  const words = Array.from({ length: 2 + below(4) }, () => WORDS[zipf(WORDS.length)] ?? "");
+  const kind = random();
+  if (kind < 0.25) words.push(`${2010 + below(17)}`);
+  else if (kind < 0.4) words.unshift(`${2010 + below(17)}${10 + below(3)}${10 + below(19)}`);
+  else if (kind < 0.6) words.unshift(`${below(100)}`.padStart(2, "0"));
+  else if (kind < 0.75) words.push(`${below(100_000)}`);
+  if (random() < 0.3) words[0] = (words[0] ?? "").toUpperCase();
+  if (random() < 0.02) words.push("結果報告", "отчёт");
+  return `${words.join(separator)}.${EXTENSIONS[zipf(EXTENSIONS.length + 1)] ?? "txt"}`;
+}
+
+function makeRoot(): string {
+  return Array.from({ length: 8 }, () =>
+    below(2 ** 32)
+      .toString(16)
+      .padStart(8, "0"),
+  ).join("");
+}
+
+interface File {
+  name: string;
+  type: string;
+  size: number;
+  root: string | undefined;
+}
+
+function makeFile(): File {
+  return {
+    name: makeName(),
+    type: random() < 0.5 ? "audio/mpeg" : "application/pdf",
+    size: below(1e9),
+    root: random() < 0.9 ? makeRoot() : undefined,
+  };
+}
+
+const popular = Array.from({ length: POPULAR }, makeFile);
+
+function makeRecord(): Findable {
+  const file = random() < 0.4 ? (popular[zipf(POPULAR)] ?? makeFile()) : makeFile();
+  const modified = new Date(1.3e12 + below(4.5e8) * 1000).toISOString();
+  return { ...file, modified, part: random() < 0.02 };
+}
+
+function spread(times: number[]): string {
+  const sorted = times.toSorted((a, b) => a - b);
+  const at = (part: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0;
+  const shown = [at(0.5), at(0.99), at(1)].map((ms) => (ms < 1 ? `${(ms * 1000).toFixed(1)} µs` : `${ms.toFixed(2)} ms`));
+  return `p50 ${shown[0]}  p99 ${shown[1]}  max ${shown[2]}`;
+}
+
+function memory(): number {
+  Bun.gc(true);
+  return process.memoryUsage().rss;
+}
+
+const lists = Array.from({ length: PEERS }, () => Array.from({ length: FILES }, makeRecord));
+const distinct = new Set(lists.flat().map(({ name }) => name)).size;
+console.log(`${PEERS * FILES} records, ${distinct} distinct names`);
+
+const index = new FindIndex<Findable>();
+const before = memory();
+const building: number[] = [];
+const from = performance.now();
+for (const records of lists) {
+  const start = performance.now();
+  for (const record of records) index.add(record);
+  building.push(performance.now() - start);
+}
+console.log(`build: ${((performance.now() - from) / 1000).toFixed(2)} s; a peer's ${FILES} records ${spread(building)}`);
+console.log(`memory: ${((memory() - before) / PEERS / FILES).toFixed(0)} bytes a record (resident, folded names included)`);
+
+const page = { offset: 0, limit: 100, group: true };
+const rare = () => (lists[below(PEERS)]?.[0]?.name.split(/[ _.-]+/)[0] ?? "x").toLowerCase();
+const classes: Record<string, () => Partial<FindWish>> = {
+  "rare word": () => ({ words: [rare()] }),
+  "common word (report, the, video)": () => ({ words: [KNOWN[below(6)] ?? ""] }),
+  "two words": () => ({ words: [KNOWN[below(20)] ?? "", KNOWN[below(20)] ?? ""] }),
+  "three words": () => ({ words: ["2024", KNOWN[below(6)] ?? "", "mp3"] }),
+  mp3: () => ({ words: ["mp3"] }),
+  ".mp3": () => ({ words: [".mp3"] }),
+  "2024": () => ({ words: ["2024"] }),
+  "20": () => ({ words: ["20"] }),
+  e: () => ({ words: ["e"] }),
+  "one letter": () => ({ words: [String.fromCharCode(97 + below(26))] }),
+  "two letters": () => ({ words: [SYLLABLES[below(SYLLABLES.length)] ?? ""] }),
+  "e and a": () => ({ words: ["e", "a"] }),
+  absent: () => ({ words: ["zzqxj"] }),
+  "report -mp3": () => ({ words: ["report", "-mp3"] }),
+  "the.mp3 (across tokens)": () => ({ words: ["the.mp3"] }),
+  "*.pdf": () => ({ words: ["*.pdf"] }),
+  "report*": () => ({ words: ["report*"] }),
+  "re*rt": () => ({ words: ["re*rt"] }),
+  "a*e": () => ({ words: ["a*e"] }),
+  "20?4": () => ({ words: ["20?4"] }),
+  "only ext=pdf": () => ({ words: [], ext: ["pdf"] }),
+  "only type=audio/ after=2024": () => ({ words: [], type: "audio/", after: "2024-01-01" }),
+  "e, not grouped": () => ({ words: ["e"], group: false }),
+  "e, offset 15,000": () => ({ words: ["e"], offset: 15_000 }),
+  "e, offset 300,000": () => ({ words: ["e"], offset: 300_000 }),
+};
+for (const [title, make] of Object.entries(classes)) {
+  const times: number[] = [];
+  let found = 0;
+  for (let round = 0; round < ROUNDS + 3; round++) {
+    const wish = { ...page, words: [], ...make() };
+    const start = performance.now();
+    found = index.find(wish).total;
+    if (round >= 3) times.push(performance.now() - start);
+  }
+  console.log(`${title.padEnd(34)} ${spread(times)}  (${found})`);
+}
+
+const leaving: number[] = [];
+const coming: number[] = [];
+for (let round = 0; round < Math.min(PEERS, 50_000); round++) {
+  const at = below(PEERS);
+  const start = performance.now();
+  for (const record of lists[at] ?? []) index.remove(record);
+  const middle = performance.now();
+  const records = Array.from({ length: FILES }, makeRecord);
+  lists[at] = records;
+  const again = performance.now();
+  for (const record of records) index.add(record);
+  coming.push(performance.now() - again);
+  leaving.push(middle - start);
+}
+console.log(`a peer leaves  ${spread(leaving)}`);
+console.log(`a peer comes   ${spread(coming)}`);
+console.log(`memory after churn: ${((memory() - before) / PEERS / FILES).toFixed(0)} bytes a record`);
