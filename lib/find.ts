@@ -45,10 +45,11 @@ export function fold(text: string): string {
     .normalize("NFC");
 }
 
-/** Whether a UTF-16 unit belongs to a word: letters and digits; beyond ASCII all but the common punctuation. */
+/** Whether a UTF-16 unit belongs to a word: letters and digits; beyond ASCII all but common punctuation and emoji. */
 function isWordUnit(unit: number): boolean {
   if (unit < 0x80) return (unit >= 97 && unit <= 122) || (unit >= 48 && unit <= 57);
-  return unit >= 0xc0 && !(unit >= 0x2000 && unit <= 0x206f) && !(unit >= 0x3000 && unit <= 0x303f);
+  if (unit < 0x2000) return unit >= 0xc0;
+  return unit > 0x206f && !(unit >= 0x3000 && unit <= 0x303f) && !(unit >= 0xd800 && unit <= 0xdfff);
 }
 
 /** Whether something can begin here: not inside a word of the name. */
@@ -94,6 +95,8 @@ interface Word {
   readonly excludes: boolean;
   /** What stands between the `*`; undefined for a plain word. */
   readonly pieces: string[] | undefined;
+  /** Which of them have a `?`. */
+  readonly loose: boolean[];
   readonly tied: "start" | "end" | undefined;
 }
 
@@ -108,12 +111,14 @@ function parseWord(raw: string): Word | undefined {
   if (wildcards > MAX_WILDCARDS) {
     throw new ProtocolError("bad-find", `The word "${raw}" has more than ${MAX_WILDCARDS} wildcards; use fewer.`);
   }
-  if (wildcards === 0) return { text, excludes, pieces: undefined, tied: undefined };
+  if (wildcards === 0) return { text, excludes, pieces: undefined, loose: [], tied: undefined };
   const [, inside] = /^\*+([^*?]+)\*+$/.exec(text) ?? [];
-  if (inside !== undefined) return { text: inside, excludes, pieces: undefined, tied: undefined };
+  if (inside !== undefined) return { text: inside, excludes, pieces: undefined, loose: [], tied: undefined };
   const opens = /^[*?]/.test(text);
   const closes = /[*?]$/.test(text);
-  return { text, excludes, pieces: text.split("*"), tied: opens === closes ? undefined : opens ? "end" : "start" };
+  const pieces = text.split("*");
+  const loose = pieces.map((piece) => piece.includes("?"));
+  return { text, excludes, pieces, loose, tied: opens === closes ? undefined : opens ? "end" : "start" };
 }
 
 function parseWords(raw: string[]): Word[] {
@@ -124,7 +129,7 @@ function parseWords(raw: string[]): Word[] {
 }
 
 /** Whether a folded name fits a word. Pieces are laid as far left as they go, so nothing is tried twice. */
-function fits(name: string, { text, pieces, tied }: Word): boolean {
+function fits(name: string, { text, pieces, loose, tied }: Word): boolean {
   if (pieces === undefined) return name.includes(text);
   const last = tied === "end" ? (pieces.at(-1) ?? "") : "";
   const limit = tied === "end" ? startAtEnd(name, last) : name.length;
@@ -135,7 +140,7 @@ function fits(name: string, { text, pieces, tied }: Word): boolean {
     const piece = pieces[i] ?? "";
     if (piece === "") continue;
     let end = -1;
-    if (!piece.includes("?") && !(i === 0 && tied === "start")) {
+    if (loose[i] !== true && !(i === 0 && tied === "start")) {
       const found = name.indexOf(piece, place);
       end = found < 0 ? -1 : found + piece.length;
     } else {
@@ -172,7 +177,7 @@ const PAGE_WORDS = PAGE / 32;
 const FEW = 2048;
 
 /** Contents that are put in exact order; those after them follow in the index's own order. */
-const ORDERED = 20_000;
+const ORDERED = 5000;
 
 /** A content's score: holders, then seconds since 1970; together with two bits for the rank still an exact number. */
 const SECONDS = 2 ** 33;
@@ -185,7 +190,8 @@ const MIXED = -1;
 /** The score of a slot whose content has other slots too. */
 const ELSEWHERE = -1;
 
-type Bits = Uint32Array;
+/** Signed, so that a word is always a small integer to the engine. */
+type Bits = Int32Array;
 
 /** A set of numbers: one, a sorted list, or bits when they are many. */
 class Posting {
@@ -197,7 +203,7 @@ class Posting {
   /** `words`: how many words of bits the greatest number needs. */
   add(id: number, words: number): void {
     if (this.#bits !== undefined) {
-      if (id >>> 5 >= this.#bits.length) this.#bits = resized(this.#bits, words);
+      if (id >>> 5 >= this.#bits.length) this.#bits = widened(this.#bits, words);
       const bits = this.#bits;
       bits[id >>> 5] = (bits[id >>> 5] ?? 0) | (1 << (id & 31));
       this.count += 1;
@@ -222,7 +228,7 @@ class Posting {
     }
     this.count += 1;
     if (this.count > Math.max(512, words / 2)) {
-      this.#bits = new Uint32Array(Math.max(words, ((list[this.count - 1] ?? 0) >>> 5) + 1));
+      this.#bits = new Int32Array(Math.max(words, ((list[this.count - 1] ?? 0) >>> 5) + 1));
       this.addTo(this.#bits);
       this.#list = undefined;
     }
@@ -277,6 +283,12 @@ class Posting {
 
 function resized(from: Uint32Array, length: number): Uint32Array {
   const to = new Uint32Array(length);
+  to.set(from);
+  return to;
+}
+
+function widened(from: Bits, length: number): Bits {
+  const to = new Int32Array(length);
   to.set(from);
   return to;
 }
@@ -393,6 +405,19 @@ interface Fit {
   sure?: Uint8Array;
 }
 
+/** What a scan asks of each slot, and where it puts it. */
+interface Scan<Item> {
+  /** How many records of a slot pass the filters. */
+  passes: ((page: Slots<Item>, at: number) => number) | undefined;
+  lead: Lead | undefined;
+  /** Few names are looked at, whatever is known. */
+  looks: boolean;
+  best: Best;
+  all: number[] | undefined;
+  groups: Map<Whole, Group>;
+  group: boolean;
+}
+
 /** A content that fits, with those of its slots that do. */
 interface Group {
   slots: number[];
@@ -419,18 +444,27 @@ function gramOf(text: string, at: number, length: number): number {
   return length === 2 ? two : (two + 65_536 ** 2) * 65_536 + text.charCodeAt(at + 2);
 }
 
-function gramsOf(text: string): Set<number> {
-  const grams = new Set<number>();
+/** The different grams of a token. */
+function gramsOf(text: string): Iterable<number> {
+  const grams: number[] = [];
   for (let at = 0; at + 1 < text.length; at++) {
-    grams.add(gramOf(text, at, 2));
-    if (at + 2 < text.length) grams.add(gramOf(text, at, 3));
+    grams.push(gramOf(text, at, 2));
+    if (at + 2 < text.length) grams.push(gramOf(text, at, 3));
   }
-  return grams;
+  if (grams.length > 24) return new Set(grams);
+  return grams.filter((gram, i) => grams.indexOf(gram) === i);
 }
 
+/** `YYYY-MM-DD` as a number; 0 when it is none. */
 function dayOf(text: string): number {
-  const day = Number(text.slice(0, 4)) * 10_000 + Number(text.slice(5, 7)) * 100 + Number(text.slice(8, 10));
-  return Number.isNaN(day) ? 0 : day;
+  let day = 0;
+  for (let at = 0; at < 10; at++) {
+    if (at === 4 || at === 7) continue;
+    const digit = text.charCodeAt(at) - 48;
+    if (!(digit >= 0 && digit <= 9)) return 0;
+    day = day * 10 + digit;
+  }
+  return day;
 }
 
 function secondsOf(text: string): number {
@@ -536,6 +570,9 @@ export class FindIndex<Item extends Findable> {
   readonly #freeTokens: number[] = [];
   readonly #tokenOf = new Shards<string, Token>();
   readonly #grams = new Map<number, Posting>();
+  /** In which round a unit was last seen: a set that needs no clearing. */
+  readonly #seen = new Uint32Array(65_536);
+  #round = 0;
   readonly #exts = new Numbers();
   readonly #types = new Numbers();
 
@@ -624,7 +661,7 @@ export class FindIndex<Item extends Findable> {
 
   /**
    * A page of what fits, best first, and how much there is of it; one item for each content when grouped, else as many as fit.
-   * The order is exact for the first 20,000 contents; complete and the same from page to page, while nothing changes, for all.
+   * The order is exact for the first 5,000 contents; complete and the same from page to page, while nothing changes, for all.
    */
   find(wish: FindWish): { contents: Content<Item>[]; total: number } {
     const words = parseWords(wish.words);
@@ -640,37 +677,8 @@ export class FindIndex<Item extends Findable> {
     const groups = new Map<Whole, Group>();
     const looks = lead !== undefined && (lead.begins === undefined || countOf(bits, FEW) <= FEW);
     let total = 0;
-    const pages = this.#pages;
-    for (let p = 0; p < pages.length; p++) {
-      const page = pages[p];
-      if (page === undefined) break;
-      const end = Math.min(bits.length, (p + 1) * PAGE_WORDS);
-      for (let w = p * PAGE_WORDS; w < end; w++) {
-        for (let word = bits[w] ?? 0; word !== 0; word &= word - 1) {
-          const slot = w * 32 + 31 - Math.clz32(word & -word);
-          const at = slot % PAGE;
-          const count = passes === undefined ? (page.count[at] ?? 0) : passes(page, at);
-          if (count === 0) continue;
-          const rank = lead === undefined ? 0 : this.#rank(page, at, slot, lead, looks);
-          const score = page.score[at] ?? 0;
-          if (score === ELSEWHERE) {
-            if (!wish.group) total += count;
-            const content = page.wholes[at];
-            if (content === undefined) continue;
-            const group = groups.get(content);
-            if (group === undefined) groups.set(content, { slots: [slot], ranks: [rank] });
-            else {
-              group.slots.push(slot);
-              group.ranks.push(rank);
-            }
-            continue;
-          }
-          total += wish.group ? 1 : count;
-          const key = rank * RANK + score;
-          if (key >= best.floor) best.offer(key, slot);
-          all?.push(slot);
-        }
-      }
+    for (const [p, page] of this.#pages.entries()) {
+      total += this.#scan(page, p * PAGE, bits, { passes, lead, looks, best, all, groups, group: wish.group });
     }
     if (wish.group) total += groups.size;
     for (const [content, group] of groups) {
@@ -686,6 +694,53 @@ export class FindIndex<Item extends Findable> {
       for (const slot of all) if (!ordered.has(slot)) order.push(slot);
     }
     return { contents: this.#cut(order, groups, wish), total };
+  }
+
+  /** Offers what fits in one page to the best, and tells how much it is; contents with several slots are put aside in groups. */
+  #scan(
+    page: Slots<Item>,
+    base: number,
+    bits: Bits,
+    { passes, lead, looks, best, all, groups, group: one }: Scan<Item>,
+  ): number {
+    const { score, count, wholes } = page;
+    const begins = lead === undefined || looks ? undefined : lead.begins;
+    const start = base / 32;
+    let total = 0;
+    let { floor } = best;
+    for (let w = 0; w < PAGE_WORDS; w++) {
+      for (let word = bits[start + w] ?? 0; word !== 0; word &= word - 1) {
+        const at = w * 32 + 31 - Math.clz32(word & -word);
+        const records = passes === undefined ? (count[at] ?? 0) : passes(page, at);
+        if (records === 0) continue;
+        let rank = 0;
+        if (begins !== undefined) {
+          const begun = (begins[start + w] ?? 0) & word & -word;
+          if (begun !== 0 && lead !== undefined) rank = this.#rankBegun(page, at, lead);
+        } else if (lead !== undefined) rank = this.#rankByName(page, at, lead);
+        const scored = score[at] ?? 0;
+        if (scored !== ELSEWHERE) {
+          total += one ? 1 : records;
+          const key = rank * RANK + scored;
+          if (key >= floor) {
+            best.offer(key, base + at);
+            floor = best.floor;
+          }
+          if (all !== undefined) all.push(base + at);
+          continue;
+        }
+        if (!one) total += records;
+        const whole = wholes[at];
+        if (whole === undefined) continue;
+        const group = groups.get(whole);
+        if (group === undefined) groups.set(whole, { slots: [base + at], ranks: [rank] });
+        else {
+          group.slots.push(base + at);
+          group.ranks.push(rank);
+        }
+      }
+    }
+    return total;
   }
 
   #cut(order: number[], groups: Map<Whole, Group>, wish: FindWish): Content<Item>[] {
@@ -755,15 +810,14 @@ export class FindIndex<Item extends Findable> {
     group.ranks = at.map((i) => ranks[i] ?? 0);
   }
 
-  #rank(page: Slots<Item>, at: number, slot: number, lead: Lead, looks: boolean): number {
-    const { text, whole, begins: beginning, tokens } = lead;
-    const starts = page.unit[at] === text.charCodeAt(0);
-    if (looks || beginning === undefined) {
-      if (!starts && text.length > 0 && !isWordUnit(text.charCodeAt(0))) return 1;
-      return rankOf(page.names[at] ?? "", text, whole);
-    }
-    if ((((beginning[slot >>> 5] ?? 0) >>> (slot & 31)) & 1) === 0) return 0;
-    if (!starts || (tokens !== undefined && tokens[page.first[at] ?? 0] !== 1)) return 1;
+  #rankByName(page: Slots<Item>, at: number, { text, whole }: Lead): number {
+    const unit = text.charCodeAt(0);
+    return page.unit[at] !== unit && !isWordUnit(unit) ? 1 : rankOf(page.names[at] ?? "", text, whole);
+  }
+
+  /** The rank of a slot in which a word begins with the leading one. */
+  #rankBegun(page: Slots<Item>, at: number, { text, whole, tokens }: Lead): number {
+    if (page.unit[at] !== text.charCodeAt(0) || (tokens !== undefined && tokens[page.first[at] ?? 0] !== 1)) return 1;
     return page.length[at] === whole.length && page.names[at] === whole ? 3 : 2;
   }
 
@@ -942,7 +996,7 @@ export class FindIndex<Item extends Findable> {
   }
 
   #none(): Bits {
-    return new Uint32Array(this.#pages.length * PAGE_WORDS);
+    return new Int32Array(this.#pages.length * PAGE_WORDS);
   }
 
   /** Tells how many records of a slot pass the filters; undefined when there are none that a slot could fail. */
@@ -1033,10 +1087,15 @@ export class FindIndex<Item extends Findable> {
     const words = this.#pages.length * PAGE_WORDS;
     this.#live.add(slot, words);
     const runs = runsOf(name);
-    for (const run of new Set(runs)) this.#token(run).slots.add(slot, words);
-    page.first[at] = this.#tokenOf.for(runs[0] ?? "").get(runs[0] ?? "")?.id ?? 0;
-    for (const unit of unitsOf(name)) list(this.#units, unit).add(slot, words);
-    for (const unit of initialsOf(runs)) list(this.#initials, unit).add(slot, words);
+    for (let i = 0; i < runs.length; i++) {
+      const run = runs[i] ?? "";
+      if (runs.indexOf(run) < i) continue;
+      const token = this.#token(run);
+      token.slots.add(slot, words);
+      if (i === 0) page.first[at] = token.id;
+    }
+    this.#eachUnit(name, (unit) => list(this.#units, unit).add(slot, words));
+    this.#eachInitial(runs, (unit) => list(this.#initials, unit).add(slot, words));
     return slot;
   }
 
@@ -1053,7 +1112,9 @@ export class FindIndex<Item extends Findable> {
     page.wholes[at] = undefined;
     this.#live.delete(slot);
     const runs = runsOf(name);
-    for (const run of new Set(runs)) {
+    for (let i = 0; i < runs.length; i++) {
+      const run = runs[i] ?? "";
+      if (runs.indexOf(run) < i) continue;
       const tokens = this.#tokenOf.for(run);
       const token = tokens.get(run);
       if (token === undefined) continue;
@@ -1064,9 +1125,40 @@ export class FindIndex<Item extends Findable> {
       this.#freeTokens.push(token.id);
       for (const gram of gramsOf(run)) unlist(this.#grams, gram, token.id);
     }
-    for (const unit of unitsOf(name)) unlist(this.#units, unit, slot);
-    for (const unit of initialsOf(runs)) unlist(this.#initials, unit, slot);
+    this.#eachUnit(name, (unit) => unlist(this.#units, unit, slot));
+    this.#eachInitial(runs, (unit) => unlist(this.#initials, unit, slot));
     this.#free.push(slot);
+  }
+
+  /** Visits each different unit of a name. */
+  #eachUnit(name: string, visit: (unit: number) => void): void {
+    const [seen, round] = [this.#seen, this.#nextRound()];
+    for (let at = 0; at < name.length; at++) {
+      const unit = name.charCodeAt(at);
+      if (seen[unit] === round) continue;
+      seen[unit] = round;
+      visit(unit);
+    }
+  }
+
+  /** Visits each different unit with which words begin. */
+  #eachInitial(runs: string[], visit: (unit: number) => void): void {
+    const [seen, round] = [this.#seen, this.#nextRound()];
+    for (const run of runs) {
+      const unit = run.charCodeAt(0);
+      if (seen[unit] === round || !isWordUnit(unit)) continue;
+      seen[unit] = round;
+      visit(unit);
+    }
+  }
+
+  #nextRound(): number {
+    this.#round = (this.#round + 1) >>> 0;
+    if (this.#round === 0) {
+      this.#seen.fill(0);
+      this.#round = 1;
+    }
+    return this.#round;
   }
 
   #token(text: string): Token {
@@ -1120,18 +1212,6 @@ function scoreOf(holders: number, seconds: number): number {
 
 function set(bits: Bits, id: number): void {
   bits[id >>> 5] = (bits[id >>> 5] ?? 0) | (1 << (id & 31));
-}
-
-function unitsOf(name: string): Set<number> {
-  const units = new Set<number>();
-  for (let i = 0; i < name.length; i++) units.add(name.charCodeAt(i));
-  return units;
-}
-
-function initialsOf(runs: string[]): Set<number> {
-  const units = new Set<number>();
-  for (const run of runs) if (isWordUnit(run.charCodeAt(0))) units.add(run.charCodeAt(0));
-  return units;
 }
 
 function list<Key>(index: Map<Key, Posting>, key: Key): Posting {

@@ -76,10 +76,14 @@ function makeFile(): File {
 
 const popular = Array.from({ length: POPULAR }, makeFile);
 
+const flat = (text: string) => Buffer.from(text).toString();
+
 function makeRecord(): Findable {
   const file = random() < 0.4 ? (popular[zipf(POPULAR)] ?? makeFile()) : makeFile();
   const modified = new Date(1.3e12 + below(4.5e8) * 1000).toISOString();
-  return { ...file, modified, part: random() < 0.02 };
+  // As they come from the network: flat strings, none shared.
+  const [name, root] = [flat(file.name), file.root === undefined ? undefined : flat(file.root)];
+  return { ...file, name, root, modified: flat(modified), part: random() < 0.02 };
 }
 
 function spread(times: number[]): string {
