@@ -112,6 +112,7 @@ describe("the prompts", () => {
       await screen.waitFor(/● Annual Report 2024\.pdf/);
       screen.press(KEY.enter);
       await screen.waitFor(/1 holder of Annual Report/);
+      await screen.waitFor(/● application\/pdf/);
       screen.press(KEY.enter);
       await screen.waitFor(/22 B, in /);
       expect(readFileSync(join(folder, "Annual Report 2024.pdf"), "utf8")).toBe("Annual Report 2024.pdf");
