@@ -35,7 +35,7 @@ import { type DownloadOptions, Downloads } from "./lib/download.ts";
 import { CancelledError, codeOf, FtError, UsageError } from "./lib/error.ts";
 import { guide } from "./lib/guide.ts";
 import { HashPool, sha256 } from "./lib/hash.ts";
-import { dialableFrom, watchInterfaces, zonesFor } from "./lib/interfaces.ts";
+import { dialableFrom, interfaces, watchInterfaces, zonesFor } from "./lib/interfaces.ts";
 import { describePlace, findAgain, LastTracker, type Located, lookAround, nobodyFound, severalFound } from "./lib/locate.ts";
 import { DEFAULT_MAX_FILES, type Page, type Wish } from "./lib/message.ts";
 import { readPass } from "./lib/pass.ts";
@@ -51,6 +51,7 @@ import {
   isLoopback,
   parseAddress,
   parseRoot,
+  withoutZone,
 } from "./lib/record.ts";
 import { progressReporter, Screen } from "./lib/screen.ts";
 import { type Known, type Served, Server } from "./lib/serve.ts";
@@ -198,7 +199,8 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     ask: (call) => session.connect(call),
     serve: (channel) => server.accept(channel),
     isDialable,
-    you: () => session.standing?.you,
+    // On the tracker's own machine a pass is good from every address of it.
+    you: () => (isTrackerHere() ? undefined : session.standing?.you),
     closed: () =>
       session.standing?.reach === false ? `nobody can connect to port ${listener.port} of this machine either` : "",
     token: () => randomBytes(18).toString("base64url"),
@@ -209,6 +211,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     limit: limitOf(),
     pass: () => session.standing?.pass ?? "",
     away: () => session.away,
+    unsettled: () => session.unsettled,
     look: (root) => session.holders(root),
     isFetchable: (record) => isDialable(record) && !isOwn(record),
     isOwn,
@@ -249,7 +252,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     // On one machine the same peer is seen as loopback by some and by its network address by others.
     const same =
       pass.address === from ||
-      (isLoopback(pass.address) && (isLoopback(from) || from === standing.tracker)) ||
+      (isLoopback(pass.address) && (isLoopback(from) || from === standing.tracker || (isTrackerHere() && isOurs(from)))) ||
       (isLoopback(from) && pass.address === standing.you);
     return same ? { id: pass.id } : { refusal: `The pass is for another address than ${from}.` };
   }
@@ -336,7 +339,12 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
 
   function isTrackerHere(): boolean {
     const tracker = session.standing?.tracker;
-    return tracker !== undefined && (isLoopback(tracker) || tracker === session.standing?.you);
+    const { you, local } = session.standing ?? {};
+    return tracker !== undefined && (isLoopback(tracker) || tracker === you || tracker === local);
+  }
+
+  function isOurs(address: Address): boolean {
+    return interfaces().some(({ addresses }) => addresses.some((own) => own.address === address));
   }
 
   /** A link-local address is good on one link: the one by which the tracker is reached. */
@@ -531,7 +539,7 @@ function isCommand(word: string): word is Command {
 function parseHolder(text: string): Endpoint {
   const { address, port } = parseTracker(text);
   const parsed = parseAddress(address);
-  if (parsed !== undefined && /^(?:\[[^\]]*\]|[^:]*):\d+$/.test(text)) return { address: parsed, port };
+  if (parsed !== undefined && /^(?:\[[^\]]*\]|[^:]*):\d+$/.test(text)) return { address: withoutZone(parsed), port };
   throw new UsageError(`--from needs a holder's address with its port, such as 192.168.1.7:1235, not "${printable(text)}".`);
 }
 
@@ -577,16 +585,21 @@ async function startAt(
   report: (event: PeerEvent) => void,
   signal: AbortSignal,
 ): Promise<Peer> {
+  let name = "name" in place ? place.name : "";
   const peer = await startPeer(
     {
       tracker: place,
-      ...("name" in place ? { find: () => findAgain(place) } : {}),
+      // Also one that was typed may have moved: by then its name is known.
+      find: async () => (name === "" ? undefined : await findAgain({ ...place, name })),
       files,
       port: line.port,
       cachePath: cachePath("roots.json"),
       limit: line.limit,
       report: (event) => {
-        if (event.event === "joined" && event.profile === 2) lastTracker().write({ ...place, name: event.name });
+        if (event.event === "joined" && event.profile === 2) {
+          name = event.name;
+          lastTracker().write({ ...place, name });
+        }
         report(event);
       },
     },
@@ -647,9 +660,18 @@ async function find(peer: Peer, { wish }: CommandLine, screen: Screen): Promise<
   else for (const line of contentTable(records, measure, screen.width)) screen.line(line);
 }
 
+/** An endpoint in its one form; other text as it is. */
+function canonical(typed: string): string {
+  const [, host = "", port = ""] = /^\[([^\]]*)\]:(\d+)$/.exec(typed) ?? [];
+  const address = parseAddress(host);
+  return address === undefined ? typed : formatEndpoint({ address: withoutZone(address), port: Number(port) });
+}
+
 /** A peer as typed (id, address, or address and port), as its id. */
 async function peerId(peer: Peer, typed: string): Promise<string> {
-  const found = (await peer.session.who()).filter((one) => [one.id, one.address, formatEndpoint(one)].includes(typed));
+  const at = parseAddress(typed.replace(/^\[([^\]]*)\]$/, "$1"));
+  const wanted = at === undefined ? canonical(typed) : withoutZone(at);
+  const found = (await peer.session.who()).filter((one) => [one.id, one.address, formatEndpoint(one)].includes(wanted));
   if (found.length > 1) {
     const choices = found.map((one) => formatEndpoint(one)).join(", ");
     throw new FtError("ambiguous", `${found.length} peers are at "${printable(typed)}": ${choices}. Name one of these.`);
@@ -744,6 +766,25 @@ async function findContent(
   }
 }
 
+/** How long who is connected to may take to show that it is no tracker. */
+const KNOCK_MS = 1_500;
+
+/** Says HELLO to a tracker and hangs up; fails with a clause when nobody is there, or somebody else. An old tracker keeps silent. */
+async function knock(place: TrackerPlace, signal: AbortSignal): Promise<void> {
+  const channel = await dial(place, { signal });
+  const said = await new Promise<string>((resolve) => {
+    setTimeout(() => resolve(""), KNOCK_MS);
+    channel.start({
+      data: (chunk) => resolve(new TextDecoder().decode(chunk.subarray(0, 8))),
+      end: () => resolve("its end"),
+      close: () => resolve("its end"),
+    });
+    channel.send("HELLO FT/2 agent=doctor\n");
+  });
+  channel.finish();
+  if (said !== "" && !said.startsWith("HI")) throw new FtError("no-tracker", "what answers there is not a tracker");
+}
+
 /** Looks at everything that can stand between this machine and the others; false when something does. */
 async function runDoctor(line: CommandLine, signal: AbortSignal): Promise<boolean> {
   const screen = new Screen(line);
@@ -754,16 +795,16 @@ async function runDoctor(line: CommandLine, signal: AbortSignal): Promise<boolea
     choose: () => chooseFiles(line.share.length === 0 ? ["."] : line.share, DEFAULT_MAX_FILES),
     to: resolve(line.to),
     usualPort: line.port ?? DEFAULT_PORT,
-    knock: async (place) => (await dial(place, { signal })).finish(),
+    knock: (place) => knock(place, signal),
     signal,
     report: (check: Check) => {
       if (screen.json) screen.object({ event: "check", ...check });
       else for (const words of checkLines(check, measure, screen.width)) screen.line(words);
     },
-    start: async (place, files) => {
+    start: async (place, files, anyPort) => {
       const reached = Promise.withResolvers<{ reachable: boolean; reason: string }>();
       const report = (event: PeerEvent) => event.event === "reach" && reached.resolve(event);
-      const peer = await startAt(line, place, files, report, signal);
+      const peer = await startAt(anyPort ? { ...line, port: 0 } : line, place, files, report, signal);
       return { port: peer.port, session: peer.session, reached: reached.promise, stop: () => peer.stop() };
     },
   });

@@ -44,6 +44,7 @@ import {
   type FileRecord,
   formatEndpoint,
   isIPv6,
+  isLoopback,
   NAME_LIMIT,
   parseAddress,
   withoutZone,
@@ -135,6 +136,8 @@ export type TrackerEvent =
   | { event: "addresses"; addresses: string[]; announced: boolean }
   | { event: "joined"; id: string; address: string; port: number; files: number; agent: string; profile: string; peers: number }
   | { event: "updated"; id: string; address: string; port: number; files: number }
+  /** Peers can find it from now on, under this name. */
+  | { event: "announced"; name: string }
   | { event: "unreachable"; id: string; address: string; port: number; reason: string }
   | { event: "left"; id: string; address: string; port: number; reason: string; peers: number }
   /** `more`: so many of the same kind came shortly after each other and are not told one by one. */
@@ -223,8 +226,13 @@ export function startTracker(options: TrackerOptions): Tracker {
     // On 0.0.0.0 nobody gets in by IPv6.
     void likelyAddresses().then((all) => tellAddresses(all.filter((address) => host !== "0.0.0.0" || !isIPv6(address))));
   } else tellAddresses([host]);
+  const told = new Set<string>();
+  const tellName = (as: string) => {
+    if (!stopping && !told.has(as)) report({ event: "announced", name: as });
+    told.add(as);
+  };
   const announcement: Announcement | undefined = announced
-    ? announce({ name, port, version: VERSION, host: address })
+    ? announce({ name, port, version: VERSION, host: address, announced: tellName })
     : undefined;
 
   /** One connection, from its first byte to its last. */
@@ -371,7 +379,7 @@ export function startTracker(options: TrackerOptions): Tracker {
           reply({ verb: "PEERS", peers: catalog.who(message, seer) });
           break;
         case "KNOWN":
-          reply({ verb: catalog.known(message.address) ? "YES" : "NO" });
+          reply({ verb: catalog.known(message.address, seer) ? "YES" : "NO" });
           break;
         case "CONNECT":
           connectBack(message);
@@ -444,7 +452,7 @@ export function startTracker(options: TrackerOptions): Tracker {
       const { session } = online.get(id) ?? beOnline(id);
       channel.limit({ deadline: undefined, idle: timing.idle });
       const expires = Math.floor(now() / 1000) + PASS_LIFETIME_S;
-      const pass = office.issue({ id, address, expires });
+      const pass = office.issue({ id, address: passAddress(channel), expires });
       const extras = seer.extras ? { session } : {};
       reply({ verb: "WELCOME", id, pass, peers: catalog.peers, files: catalog.files, ...extras });
       arrived(member, records.length, renewed);
@@ -771,6 +779,12 @@ export function startTracker(options: TrackerOptions): Tracker {
   };
 }
 
+/** Who comes from the tracker's own machine comes from another address of it to every network: its pass says so. */
+function passAddress({ remote, local }: Channel): Address {
+  if (remote.address !== local.address || isLoopback(remote.address)) return remote.address;
+  return (isIPv6(remote.address) ? "::1" : "127.0.0.1") as Address;
+}
+
 /** Refusals of one kind from one address: so many are told one by one in this time, the others as a number. */
 const TOLD = 10;
 const TOLD_IN_MS = 10_000;
@@ -857,6 +871,8 @@ function describe(event: TrackerEvent): string {
       return `ft-tracker ${VERSION} listening on ${formatEndpoint(event)}`;
     case "addresses":
       return describeAddresses(event);
+    case "announced":
+      return `${time}  announced as "${printable(event.name)}"`;
     case "unreachable":
       return `${time}  blocked  ${formatEndpoint(event)}: its port does not let others in (${printable(event.reason)}); it will connect to them instead`;
     case "joined":

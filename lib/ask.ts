@@ -78,7 +78,10 @@ export class Prompts {
       ...this.#terminal,
       message: this.#short(message),
       placeholder: this.#short(placeholder),
-      validate: (value) => check((value ?? "").trim()),
+      validate: (value) => {
+        const refusal = check((value ?? "").trim());
+        return refusal === undefined ? undefined : this.#wrapped(refusal).replaceAll("\n", "\n│  ");
+      },
     });
     return (await this.#answer(answer)).trim();
   }

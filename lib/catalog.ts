@@ -190,9 +190,10 @@ export class Catalog {
     return this.#shelves.has(id);
   }
 
-  /** Whether an accepted peer comes from this address. */
-  known(address: Address): boolean {
-    return this.#addresses.has(address);
+  /** Whether an accepted peer comes from this address; seen by others, the tracker's own machine has the tracker's address. */
+  known(address: Address, seer?: Seer): boolean {
+    if (this.#addresses.has(address)) return true;
+    return address === seer?.via && [...this.#addresses.keys()].some(isLoopback);
   }
 
   /** The FT/1 peers, of one address or of all; they hold no connection that could tell when they go. */

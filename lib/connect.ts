@@ -53,13 +53,21 @@ export class Connector {
 
   /** Opens a channel to a record's holder, whichever way is first. Fails with a clause for a person. */
   async open(record: FileRecord, { signal }: { signal?: AbortSignal } = {}): Promise<Channel> {
-    const straight = (lost: AbortSignal) => this.#tools.dial(record, { signal: lost });
+    const you = this.#tools.you();
+    const straight = async (lost: AbortSignal) => {
+      const channel = await this.#tools.dial(record, { signal: lost });
+      const { address } = channel.local;
+      if (you === undefined || !record.v2 || address === you || isLoopback(you) || isLoopback(address)) return channel;
+      // On several networks the way there can begin at another address than the one that the pass is for.
+      channel.finish();
+      throw new FtError("other-address", `this machine reaches it from ${address} and its tracker from ${you}`);
+    };
     // FT/1 knows no other way.
     if (!record.v2) return await straight(signal ?? new AbortController().signal);
     const back = (lost: AbortSignal) => this.#comeBack(record, lost);
     const headStartMs = record.unreachable ? 0 : HEAD_START_MS;
-    const you = this.#tools.you();
-    if (you !== undefined && kindOf(you) !== kindOf(record.address)) return await this.#fromOtherFamily(back, signal);
+    if (you !== undefined && !isLoopback(you) && kindOf(you) !== kindOf(record.address))
+      return await this.#fromOtherFamily(back, signal);
     try {
       return await firstToOpen([straight, back], { headStartMs, signal, clock: this.#clock });
     } catch (error) {
@@ -150,9 +158,9 @@ export class Connector {
   }
 }
 
-/** From an address of one kind nobody connects to one of another; this machine itself has one of each. */
+/** From an address of one kind nobody connects to one of another. */
 function kindOf(address: Address): string {
-  return isLoopback(address) ? "IPv4" : !isIPv6(address) ? "IPv4" : isLinkLocal(address) ? "link-local" : "IPv6";
+  return !isIPv6(address) ? "IPv4" : isLinkLocal(address) ? "link-local" : "IPv6";
 }
 
 /** The tracker could not be asked, or does not know the holder. */

@@ -29,6 +29,8 @@ const RELEVANT_LIMIT = 64;
 /** Interfaces and families at once: a machine with many containers has hundreds. */
 const LINK_LIMIT = 32;
 
+/** Trackers that one machine can announce. */
+const SOURCE_LIMIT = 8;
 /** How long others can remember what was announced, in seconds: a tracker that was killed is forgotten after this. */
 const TTL_S = 120;
 /** Three questions whether the name is free, so far apart (RFC 6762, section 8.1). */
@@ -288,6 +290,8 @@ export interface AnnounceOptions {
   port: number;
   host: string;
   version: string;
+  /** Called when the tracker is announced somewhere, under this name: others can find it from then on. */
+  announced?: (name: string) => void;
   clock?: Clock;
   networks?: () => Interface[];
 }
@@ -436,6 +440,7 @@ class Notice {
     this.link.server.register(this.#records);
     this.announced = true;
     this.repeat();
+    this.#options.announced?.(this.name);
   }
 
   /** Announces now, and a few times more. */
@@ -536,7 +541,7 @@ export interface Announced {
 
 export interface Found {
   trackers: Announced[];
-  /** The interfaces and families that were asked. */
+  /** The interfaces and families that were asked, this machine's own loopback left out. */
   asked: string[];
   /** Why others could not be asked, as sentences. */
   problems: string[];
@@ -566,7 +571,9 @@ export class Sightings {
     const key = id === "" ? `${fqdn.toLowerCase()} ${port}` : `${id} ${port}`;
     let known = this.#trackers.get(key);
     if (known === undefined) {
-      if (this.#trackers.size === TRACKER_LIMIT) return false;
+      // One machine does not hide the others behind made-up names.
+      const fromThere = [...this.#trackers.values()].filter(({ sources }) => withoutZone(sources[0] ?? from) === from).length;
+      if (this.#trackers.size === TRACKER_LIMIT || fromThere >= SOURCE_LIMIT) return false;
       known = { name, version: textOf(txt, "version", /^[\w.+-]{1,32}$/), port, sources: [], hints: [] };
       this.#trackers.set(key, known);
     }
@@ -674,7 +681,7 @@ export function findTrackers({
     for (const place of places) {
       const link = new Link(place, all, {
         ready: () => {
-          asked.push(link.label);
+          if (!place.network.loopback) asked.push(link.label);
           browsers.push(browse(link));
         },
         failed: () => {

@@ -17,6 +17,7 @@ const REACH_MS = 6_000;
 const SKEW_MS = 120_000;
 /** Less room than this is worth a word. */
 const LITTLE_SPACE = 1_000_000_000;
+const NO_SPACE = 1_000_000;
 
 export type CheckName = "network" | "discovery" | "tracker" | "port" | "share" | "receive" | "clock";
 
@@ -38,7 +39,7 @@ export interface DoctorTools {
   /** Where fetched files go. */
   to: string;
   /** Joins a tracker, as any command does. */
-  start(place: TrackerPlace, files: SharedFile[]): Promise<Patient>;
+  start(place: TrackerPlace, files: SharedFile[], anyPort: boolean): Promise<Patient>;
   /** Connects and hangs up; fails with a clause. */
   knock(place: TrackerPlace): Promise<void>;
   /** The port that would be served from when nothing else has it. */
@@ -88,7 +89,13 @@ export async function examine(tools: DoctorTools): Promise<Check[]> {
         ? "used last time"
         : "found by its announcement";
   const share = checkShare(tools);
-  const joined = place === undefined ? undefined : await join(tools, place, share.files);
+  let joined = place === undefined ? undefined : await join(tools, place, share.files, false);
+  let closed: FtError | undefined;
+  if (place !== undefined && joined instanceof FtError && joined.code.startsWith("port-")) {
+    // That is no fault of the tracker's; with another port the rest can be looked at.
+    closed = joined;
+    joined = await join(tools, place, share.files, true);
+  }
   const patient = joined instanceof FtError ? undefined : joined;
   try {
     tell(checkDiscovery());
@@ -111,8 +118,9 @@ export async function examine(tools: DoctorTools): Promise<Check[]> {
       return { check, status: "ok", detail, data };
     }
     const announces = patient?.session.standing?.announced;
-    if (patient !== undefined && found.echo && announces === false) {
-      return { check, status: "ok", detail: "The tracker does not announce itself (--no-announce).", data };
+    if (patient !== undefined && announces !== true) {
+      const why = announces === false ? "does not announce itself (--no-announce)" : "does not say whether it announces itself";
+      return { check, status: found.echo ? "ok" : "warning", detail: `The tracker ${why}.`, data };
     }
     if (patient !== undefined) {
       const where = found.echo
@@ -143,7 +151,10 @@ export async function examine(tools: DoctorTools): Promise<Check[]> {
     }
     const where = printable(formatEndpoint(place));
     if (joined instanceof FtError) {
-      const advice = "Start ft-tracker there, or see that its machine's firewall allows the port.";
+      const advice =
+        joined.code === "no-tracker"
+          ? "Check the address and the port: another program answers there."
+          : "Start ft-tracker there, or see that its machine's firewall allows the port.";
       return { check, status: "fault", detail: `${joined.message} (It was ${how}.)`, advice, data: { code: joined.code, how } };
     }
     const standing = patient?.session.standing;
@@ -166,8 +177,11 @@ export async function examine(tools: DoctorTools): Promise<Check[]> {
 
   async function checkPort(): Promise<Check> {
     const check = "port" as const;
-    if (patient === undefined)
-      return { check, status: "skipped", detail: "Without a tracker nobody could try this peer's port." };
+    if (closed !== undefined) return { check, status: "fault", detail: closed.message, data: { code: closed.code } };
+    if (patient === undefined) {
+      const why = share.files.length === 0 ? "Who shares nothing" : "Without a tracker, this peer";
+      return { check, status: "skipped", detail: `${why} is not tried by anybody.` };
+    }
     const { port, session } = patient;
     if (session.standing?.profile === 1) {
       return { check, status: "skipped", detail: "This tracker speaks the basic protocol and does not try ports." };
@@ -242,9 +256,14 @@ async function look({ last, signal }: DoctorTools) {
 }
 
 /** Who shares nothing is not accepted: then it only tries whether somebody is there. */
-async function join(tools: DoctorTools, place: TrackerPlace, files: SharedFile[]): Promise<Patient | FtError | undefined> {
+async function join(
+  tools: DoctorTools,
+  place: TrackerPlace,
+  files: SharedFile[],
+  anyPort: boolean,
+): Promise<Patient | FtError | undefined> {
   try {
-    if (files.length > 0) return await tools.start(place, files);
+    if (files.length > 0) return await tools.start(place, files, anyPort);
     await tools.knock(place);
     return undefined;
   } catch (error) {
@@ -298,6 +317,8 @@ function checkReceive(folder: string): Check {
   const free = bavail * bsize;
   const detail = `"${printable(folder)}" can be written to, with ${formatSize(free)} free.`;
   const data = { folder, free };
+  if (free < NO_SPACE)
+    return { check, status: "fault", detail, advice: "Make room, or give another folder: --to FOLDER", data };
   if (free >= LITTLE_SPACE) return { check, status: "ok", detail, data };
   return { check, status: "warning", detail, advice: "Make room, or give another folder: --to FOLDER", data };
 }

@@ -29,6 +29,7 @@ export interface DownloadTools {
   pass(): string;
   /** Whether this machine is off the network just now. */
   away?(): boolean;
+  unsettled?(): boolean;
   /** Who has a content now. */
   look(root: string): Promise<FileRecord[]>;
   /** Whether a record can be fetched from: not this peer's own, and an address that can be meant. */
@@ -161,6 +162,7 @@ export class Downloads {
         target: incoming,
         pass,
         away: () => this.#tools.away?.() === true,
+        unsettled: () => this.#tools.unsettled?.() === true,
         layer: (memory, length) => pool.layer({ memory, length, fileSize: size }),
         sha256,
         report,

@@ -32,6 +32,11 @@ const TICK_MS = 200;
 const STUCK_MS = 30_000;
 /** A failure to reach somebody who never answered counts this often. */
 const NEVER_ANSWERED = 2;
+/** Who refused a pass only because it has not come back to the tracker itself is asked again after this long. */
+const EXCUSED_PAUSE_MS = 1_500;
+/** The last holder may have fallen asleep: it is waited for this long. A failure that took as long as this was no refusal. */
+const SILENT_MS = 60_000;
+const REFUSAL_MS = 900;
 /** A machine that is off the network may come back within this time; then everybody is asked again. */
 const AWAY_MS = 90_000;
 const AWAY_PAUSE_MS = 1_000;
@@ -178,6 +183,7 @@ class Fetch {
   async #dial(holder: Holder): Promise<void> {
     const { dial, signal, report, pass } = this.#tools;
     holder.dialled();
+    const from = this.#clock.at();
     report({ event: "asking", holder: holder.record });
     try {
       const channel = await dial(holder.record, signal === undefined ? {} : { signal });
@@ -191,8 +197,11 @@ class Fetch {
         busy: (_range, position) => this.#hearBusy(holder, position),
         lacks: () => this.#hearLacks(holder),
         failed: (reason, final, denied) => {
-          holder.denied = denied === true;
-          this.#lose(holder, reason, final ? Number.POSITIVE_INFINITY : 1);
+          // Until everybody is back at the tracker, a refused pass says nothing.
+          const excused = denied === true && this.#tools.unsettled?.() === true;
+          holder.denied = denied === true && !excused;
+          this.#lose(holder, reason, excused ? 0 : final ? Number.POSITIVE_INFINITY : 1);
+          if (excused) holder.restUntil = this.#clock.at() + EXCUSED_PAUSE_MS;
         },
       });
       holder.opened(source, this.#clock.at());
@@ -206,7 +215,9 @@ class Fetch {
     } catch (error) {
       // Waiting in vain takes long: who never answered is not worth as much patience as who was there a moment ago.
       const silent = [codeOf(error), codeOf(error instanceof Error ? error.cause : undefined)].includes("no-answer");
-      if (!this.#over) this.#lose(holder, sentenceOf(error), silent && !holder.met ? NEVER_ANSWERED : 1);
+      if (this.#over) return;
+      holder.silent = silent || this.#clock.at() - from > REFUSAL_MS;
+      this.#lose(holder, sentenceOf(error), silent && !holder.met ? NEVER_ANSWERED : 1);
     }
   }
 
@@ -249,15 +260,20 @@ class Fetch {
   /** Off the network nobody is to blame, and nothing is over: everybody is asked again until it is back, and once more then. */
   #waitsForReturn(): boolean {
     const now = this.#clock.at();
-    const away = this.#tools.away?.() === true;
     const pass = this.#tools.pass();
     const hopeful = [...this.#holders.values()].filter(({ outcast, denied }) => !outcast || denied);
     // Somebody can still be asked for the whole file.
-    if (hopeful.length === 0 || this.withoutTree.length > 0 || (!away && this.#awaySince === undefined)) return false;
-    if (this.#awaySince === undefined) this.#tools.report({ event: "away" });
+    if (hopeful.length === 0 || this.withoutTree.length > 0) return false;
+    const away = this.#tools.away?.() === true;
+    const silent = hopeful.find((holder) => holder.silent && holder.contributed);
+    const waits = away || silent !== undefined;
+    if (!waits && this.#awaySince === undefined) return false;
+    if (this.#awaySince === undefined) {
+      this.#tools.report(away || silent === undefined ? { event: "away" } : { event: "silent", holder: silent.record });
+    }
     this.#awaySince ??= now;
-    if (now - this.#awaySince > AWAY_MS) return false;
-    if (!away) this.#awaySince = undefined;
+    if (now - this.#awaySince > (away ? AWAY_MS : SILENT_MS)) return false;
+    if (!waits) this.#awaySince = undefined;
     for (const holder of hopeful) if (!holder.denied || holder.shown !== pass) holder.forgive(now + AWAY_PAUSE_MS);
     if (this.#isAlone) this.#cancelLook = this.#clock.after(AWAY_PAUSE_MS, () => this.#giveUp());
     return true;
@@ -285,7 +301,8 @@ class Fetch {
   #tick(): void {
     if (this.#over) return;
     const now = this.#clock.at();
-    if (this.#awaySince !== undefined && !this.#isAlone && this.#tools.away?.() !== true) this.#awaySince = undefined;
+    const someoneIsOpen = [...this.#holders.values()].some(({ state }) => state === "open");
+    if (this.#awaySince !== undefined && someoneIsOpen && this.#tools.away?.() !== true) this.#awaySince = undefined;
     if (now >= this.#lookAt) {
       this.#looks += 1;
       this.#lookAt = now + (LOOK_MS[Math.min(this.#looks, LOOK_MS.length - 1)] ?? 0);
@@ -327,8 +344,10 @@ class Fetch {
     const { source } = holder;
     if (source === undefined) return;
     if (this.#paused || source.pending === 0) holder.restart(now);
-    if (holder.isSilent(now)) source.fail(`it was silent for ${STALL_MS / 1000} s`, false);
-    else if (holder.isTrickling(now) && this.#hasOther(holder)) source.fail("it sends too slowly", false);
+    if (holder.isSilent(now)) {
+      source.fail(`it was silent for ${STALL_MS / 1000} s`, false);
+      holder.silent = true;
+    } else if (holder.isTrickling(now) && this.#hasOther(holder)) source.fail("it sends too slowly", false);
     else if (this.#isHaveDue(holder, now)) this.#askHave(holder);
   }
 

@@ -1,5 +1,5 @@
-// The tracker's search index: which records fit words and filters, best first. A wildcard at one end of a word ties down its other
-// end (`*.pdf` must reach the name's end, `report*` must begin where a word of the name does); any other word may stand anywhere.
+// The tracker's search index: which records fit words and filters, best first. A wildcard at one end of a word ties down its
+// other end (`*.pdf` must reach the name's end, `report*` begin where a word of the name does); other words may stand anywhere.
 
 import { ProtocolError } from "./error.ts";
 import type { Wish } from "./message.ts";
@@ -97,7 +97,16 @@ interface Word {
   readonly pieces: string[] | undefined;
   /** Which of them have a `?`. */
   readonly loose: boolean[];
+  /** The same in UTF-16 units, a `?` as ANY; one piece for a plain word. */
+  readonly codes: number[][];
   readonly tied: "start" | "end" | undefined;
+}
+
+/** Stands for a `?` among units. */
+const ANY = -1;
+
+function codesOf(pieces: string[]): number[][] {
+  return pieces.map((piece) => Array.from(piece.split(""), (unit) => (unit === "?" ? ANY : unit.charCodeAt(0))));
 }
 
 function parseWord(raw: string): Word | undefined {
@@ -111,14 +120,22 @@ function parseWord(raw: string): Word | undefined {
   if (wildcards > MAX_WILDCARDS) {
     throw new ProtocolError("bad-find", `The word "${raw}" has more than ${MAX_WILDCARDS} wildcards; use fewer.`);
   }
-  if (wildcards === 0) return { text, excludes, pieces: undefined, loose: [], tied: undefined };
+  if (wildcards === 0) return { text, excludes, pieces: undefined, loose: [], codes: codesOf([text]), tied: undefined };
   const [, inside] = /^\*+([^*?]+)\*+$/.exec(text) ?? [];
-  if (inside !== undefined) return { text: inside, excludes, pieces: undefined, loose: [], tied: undefined };
+  if (inside !== undefined)
+    return { text: inside, excludes, pieces: undefined, loose: [], codes: codesOf([inside]), tied: undefined };
   const opens = /^[*?]/.test(text);
   const closes = /[*?]$/.test(text);
   const pieces = text.split("*");
   const loose = pieces.map((piece) => piece.includes("?"));
-  return { text, excludes, pieces, loose, tied: opens === closes ? undefined : opens ? "end" : "start" };
+  return {
+    text,
+    excludes,
+    pieces,
+    loose,
+    codes: codesOf(pieces),
+    tied: opens === closes ? undefined : opens ? "end" : "start",
+  };
 }
 
 function parseWords(raw: string[]): Word[] {
@@ -152,6 +169,39 @@ function fits(name: string, { text, pieces, loose, tied }: Word): boolean {
     if (end < 0 || end > limit) return false;
     place = end;
   }
+  return true;
+}
+
+/** The same for a name of Latin-1 units that stands among others in a row of bytes; it is quicker than a string far away. */
+function fitsBytes(bytes: Uint8Array, from: number, to: number, { codes, tied }: Word): boolean {
+  let limit = to;
+  let count = codes.length;
+  if (tied === "end") {
+    count -= 1;
+    const last = codes[count] ?? [];
+    limit -= last.length;
+    if (limit < from || !isAt(bytes, limit, last)) return false;
+  }
+  let place = from;
+  for (let i = 0; i < count; i++) {
+    const piece = codes[i] ?? [];
+    const end = limit - piece.length;
+    const starts = tied === "start" && i === 0;
+    const first = piece[0] ?? ANY;
+    let at = place;
+    for (; at <= end; at++) {
+      if (first !== ANY && bytes[at] !== first) continue;
+      if (starts && at > from && isWordUnit(bytes[at - 1] ?? 0) && isWordUnit(bytes[at] ?? 0)) continue;
+      if (isAt(bytes, at, piece)) break;
+    }
+    if (at > end) return false;
+    place = at + piece.length;
+  }
+  return true;
+}
+
+function isAt(bytes: Uint8Array, at: number, piece: number[]): boolean {
+  for (let i = 0; i < piece.length; i++) if (piece[i] !== ANY && piece[i] !== bytes[at + i]) return false;
   return true;
 }
 
@@ -354,6 +404,18 @@ class Numbers {
   }
 }
 
+const WIDE = -1;
+
+/** The records of a slot that has several, in the order in which they came, with what the filters need of each. */
+type Held<Item> = Map<Item, number>;
+
+/** What the filters need of a record: the number of its type, and its day. */
+function stampOf(type: number, day: number): number {
+  return type * DAYS + day;
+}
+
+const DAYS = 1e8;
+
 /** All records of one root and size. */
 interface Whole {
   holders: number;
@@ -373,7 +435,7 @@ interface Token {
 /** The columns of 65,536 slots. A slot is one folded name of one content. */
 class Slots<Item> {
   readonly names: string[] = new Array(PAGE).fill("");
-  readonly items: (Item | Set<Item> | undefined)[] = new Array(PAGE).fill(undefined);
+  readonly items: (Item | Held<Item> | undefined)[] = new Array(PAGE).fill(undefined);
   /** Undefined where the content id is unknown. */
   readonly wholes: (Whole | undefined)[] = new Array(PAGE).fill(undefined);
   readonly score = new Float64Array(PAGE);
@@ -386,6 +448,49 @@ class Slots<Item> {
   readonly first = new Int32Array(PAGE);
   readonly unit = new Uint16Array(PAGE);
   readonly length = new Uint16Array(PAGE);
+  /** Where the name's copy begins in the bytes; WIDE when it has units beyond Latin-1, and no copy. */
+  readonly start = new Int32Array(PAGE).fill(WIDE);
+  bytes = new Uint8Array(16_384);
+  #used = 0;
+  #waste = 0;
+
+  keepBytes(at: number, name: string): void {
+    if (this.#used + name.length > this.bytes.length) this.#makeRoom(name.length);
+    const { bytes } = this;
+    let to = this.#used;
+    for (let i = 0; i < name.length; i++) {
+      const unit = name.charCodeAt(i);
+      if (unit > 255) return;
+      bytes[to++] = unit;
+    }
+    this.start[at] = this.#used;
+    this.#used = to;
+  }
+
+  dropBytes(at: number): void {
+    if (this.start[at] === WIDE) return;
+    this.start[at] = WIDE;
+    this.#waste += this.length[at] ?? 0;
+  }
+
+  #makeRoom(length: number): void {
+    const old = this.bytes;
+    const wasteful = this.#waste > old.length / 4;
+    const bytes = new Uint8Array(wasteful ? old.length : Math.ceil(old.length * 1.25) + length);
+    if (!wasteful) bytes.set(old);
+    else {
+      this.#used = 0;
+      this.#waste = 0;
+      for (let at = 0; at < PAGE; at++) {
+        const from = this.start[at] ?? WIDE;
+        if (from === WIDE) continue;
+        this.start[at] = this.#used;
+        const end = from + (this.length[at] ?? 0);
+        for (let i = from; i < end; i++) bytes[this.#used++] = old[i] ?? 0;
+      }
+    }
+    this.bytes = bytes;
+  }
 }
 
 /** What is known about the word that ranks. */
@@ -551,8 +656,8 @@ class Best {
 }
 
 /**
- * Names are cut into tokens; each token knows the slots it is in, and 2- and 3-grams lead to tokens. A word is thus looked up among
- * tokens, which are few, and is the union of their slots; only words that span tokens are checked against names. Everything is
+ * Names are cut into tokens; each token knows the slots it is in, and 2- and 3-grams lead to tokens. A word is thus looked up
+ * among tokens, which are few, and is the union of their slots; only words that span tokens are checked against names. Everything is
  * taken out at once when a record goes, so there is nothing to clean up later.
  */
 export class FindIndex<Item extends Findable> {
@@ -567,6 +672,8 @@ export class FindIndex<Item extends Findable> {
   /** Letters and digits with which words begin. */
   readonly #initials = new Map<number, Posting>();
   readonly #tokens: (Token | undefined)[] = [];
+  /** The first two units of each token as a gram: nearer than its text. */
+  readonly #heads: number[] = [];
   readonly #freeTokens: number[] = [];
   readonly #tokenOf = new Shards<string, Token>();
   readonly #grams = new Map<number, Posting>();
@@ -640,7 +747,7 @@ export class FindIndex<Item extends Findable> {
     if (slot === undefined) return;
     const { items } = this.#page(slot);
     const held = items[slot % PAGE];
-    if (held instanceof Set) {
+    if (held instanceof Map) {
       if (!held.has(item)) return;
       this.#part(slot, held, item);
     } else if (held !== item) return;
@@ -696,7 +803,7 @@ export class FindIndex<Item extends Findable> {
     return { contents: this.#cut(order, groups, wish), total };
   }
 
-  /** Offers what fits in one page to the best, and tells how much it is; contents with several slots are put aside in groups. */
+  /** Offers what fits in one page to the best, and tells how much it is; contents with several slots are put aside. */
   #scan(
     page: Slots<Item>,
     base: number,
@@ -749,7 +856,7 @@ export class FindIndex<Item extends Findable> {
     if (wish.group) {
       for (const slot of order.slice(wish.offset, wish.offset + wish.limit)) {
         const whole = this.#page(slot).wholes[slot % PAGE];
-        const [item] = this.#items(slot, whole === undefined ? undefined : groups.get(whole), single, 0, 1);
+        const [item] = this.#items(slot, whole === undefined ? undefined : groups.get(whole), single, 1);
         if (item !== undefined) contents.push({ items: [item], holders: whole?.holders ?? (item.part ? 0 : 1) });
       }
       return contents;
@@ -765,7 +872,7 @@ export class FindIndex<Item extends Findable> {
         skip -= page.count[slot % PAGE] ?? 0;
         continue;
       }
-      const items = [...this.#items(slot, group, single, 0, skip + room)];
+      const items = [...this.#items(slot, group, single, skip + room)];
       const taken = items.slice(skip);
       skip = Math.max(0, skip - items.length);
       room -= taken.length;
@@ -780,7 +887,6 @@ export class FindIndex<Item extends Findable> {
     slot: number,
     group: Group | undefined,
     single: ((item: Item) => boolean) | undefined,
-    from: number,
     most: number,
   ): Generator<Item> {
     let left = most;
@@ -788,8 +894,8 @@ export class FindIndex<Item extends Findable> {
       for (const one of group?.slots ?? [slot]) {
         const held = this.#page(one).items[one % PAGE];
         if (held === undefined) continue;
-        for (const item of held instanceof Set ? held : [held]) {
-          if (left <= from) return;
+        for (const item of held instanceof Map ? held.keys() : [held]) {
+          if (left <= 0) return;
           if (item.part !== part || (single !== undefined && !single(item))) continue;
           left -= 1;
           yield item;
@@ -836,7 +942,7 @@ export class FindIndex<Item extends Findable> {
     let few = countOf(bits, FEW) <= FEW;
     for (const { word } of weighed) {
       if (few) {
-        this.#sift(bits, (name) => fits(name, word) !== word.excludes);
+        this.#sift(bits, word, !word.excludes);
         continue;
       }
       const leads =
@@ -845,33 +951,21 @@ export class FindIndex<Item extends Findable> {
       if (word.excludes) {
         if (!fit.exact) {
           for (let i = 0; i < bits.length; i++) fit.bits[i] = (fit.bits[i] ?? 0) & (bits[i] ?? 0);
-          this.#sift(fit.bits, (name) => fits(name, word), fit.sure);
+          this.#sift(fit.bits, word, true, fit.sure);
         }
         for (let i = 0; i < bits.length; i++) bits[i] = (bits[i] ?? 0) & ~(fit.bits[i] ?? 0);
       } else {
         for (let i = 0; i < bits.length; i++) bits[i] = (bits[i] ?? 0) & (fit.bits[i] ?? 0);
-        if (!fit.exact) this.#sift(bits, (name) => fits(name, word), fit.sure);
+        if (!fit.exact) this.#sift(bits, word, true, fit.sure);
       }
       few = countOf(bits, FEW) <= FEW;
     }
     return bits;
   }
 
-  /** Takes out the slots whose names do not pass. */
-  #sift(bits: Bits, passes: (name: string) => boolean, sure?: Uint8Array): void {
-    for (let p = 0; p < this.#pages.length; p++) {
-      const page = this.#pages[p];
-      if (page === undefined) break;
-      const end = Math.min(bits.length, (p + 1) * PAGE_WORDS);
-      for (let w = p * PAGE_WORDS; w < end; w++) {
-        for (let word = bits[w] ?? 0; word !== 0; word &= word - 1) {
-          const bit = word & -word;
-          const at = (w * 32 + 31 - Math.clz32(bit)) % PAGE;
-          if (sure !== undefined && sure[page.ext[at] ?? 0] === 1) continue;
-          if (!passes(page.names[at] ?? "")) bits[w] = (bits[w] ?? 0) & ~bit;
-        }
-      }
-    }
+  /** Takes out the slots whose names do not fit a word, or, if not `wanted`, those that do. */
+  #sift(bits: Bits, word: Word, wanted: boolean, sure?: Uint8Array): void {
+    for (const [p, page] of this.#pages.entries()) siftPage(page, p * PAGE_WORDS, bits, word, wanted, sure);
   }
 
   /** About how many slots a word leads to. */
@@ -955,6 +1049,8 @@ export class FindIndex<Item extends Findable> {
     const tokens = this.#tokens;
     const starts = lead === undefined || !isWordUnit(unit) ? undefined : this.#none();
     const marks = lead === undefined ? undefined : new Uint8Array(tokens.length);
+    const heads = this.#heads;
+    const head = gramOf(text, 0, 2);
     const known = text.length <= 3 && where === "any";
     this.#shortest(text)?.each((id) => {
       const token = tokens[id];
@@ -968,7 +1064,7 @@ export class FindIndex<Item extends Findable> {
       )
         return;
       token.slots.addTo(bits);
-      if (marks === undefined || !token.text.startsWith(text)) return;
+      if (marks === undefined || heads[id] !== head || (text.length > 2 && !token.text.startsWith(text))) return;
       marks[id] = 1;
       if (starts !== undefined) token.slots.addTo(starts);
     });
@@ -1022,10 +1118,14 @@ export class FindIndex<Item extends Findable> {
       const mixed = (types !== undefined && kind === MIXED) || (dated && day === MIXED);
       if (types !== undefined && kind !== MIXED && types[kind] !== 1) return 0;
       if (dated && day !== MIXED && (day < first || day > last)) return 0;
-      if (!mixed || single === undefined) return page.count[at] ?? 0;
+      if (!mixed) return page.count[at] ?? 0;
       let count = 0;
       const held = page.items[at];
-      if (held instanceof Set) for (const item of held) if (single(item)) count += 1;
+      if (!(held instanceof Map)) return count;
+      for (const stamp of held.values()) {
+        const on = stamp % DAYS;
+        if ((types === undefined || types[(stamp - on) / DAYS] === 1) && (!dated || (on >= first && on <= last))) count += 1;
+      }
       return count;
     };
   }
@@ -1084,6 +1184,7 @@ export class FindIndex<Item extends Findable> {
     page.day[at] = dayOf(item.modified);
     page.unit[at] = name.charCodeAt(0);
     page.length[at] = name.length;
+    page.keepBytes(at, name);
     const words = this.#pages.length * PAGE_WORDS;
     this.#live.add(slot, words);
     const runs = runsOf(name);
@@ -1107,6 +1208,7 @@ export class FindIndex<Item extends Findable> {
     const ext = extensionOf(name);
     if (ext !== undefined) this.#exts.release(ext);
     this.#types.release(item.type.toLowerCase());
+    page.dropBytes(at);
     page.names[at] = "";
     page.items[at] = undefined;
     page.wholes[at] = undefined;
@@ -1168,6 +1270,7 @@ export class FindIndex<Item extends Findable> {
     const id = this.#freeTokens.pop() ?? this.#tokens.length;
     const token = { id, text, slots: new Posting() };
     this.#tokens[id] = token;
+    this.#heads[id] = text.length < 2 ? 0 : gramOf(text, 0, 2);
     tokens.set(text, token);
     const words = Math.ceil(this.#tokens.length / PAGE) * PAGE_WORDS;
     for (const gram of gramsOf(text)) list(this.#grams, gram).add(id, words);
@@ -1180,29 +1283,50 @@ export class FindIndex<Item extends Findable> {
     const at = slot % PAGE;
     const held = page.items[at];
     if (held === undefined || held === item) return false;
-    if (held instanceof Set) {
-      if (held.has(item)) return false;
-      held.add(item);
-    } else page.items[at] = new Set([held, item]);
+    if (held instanceof Map && held.has(item)) return false;
+    const kind = this.#types.take(item.type.toLowerCase());
+    const day = dayOf(item.modified);
+    if (held instanceof Map) held.set(item, stampOf(kind, day));
+    else {
+      const first = stampOf(page.type[at] ?? 0, page.day[at] ?? 0);
+      page.items[at] = new Map([
+        [held, first],
+        [item, stampOf(kind, day)],
+      ]);
+    }
     page.count[at] = (page.count[at] ?? 0) + 1;
-    if (page.type[at] !== this.#types.take(item.type.toLowerCase())) page.type[at] = MIXED;
-    if (page.day[at] !== dayOf(item.modified)) page.day[at] = MIXED;
+    if (page.type[at] !== kind) page.type[at] = MIXED;
+    if (page.day[at] !== day) page.day[at] = MIXED;
     return true;
   }
 
   /** Takes a record out of a slot that has others. */
-  #part(slot: number, held: Set<Item>, item: Item): void {
+  #part(slot: number, held: Held<Item>, item: Item): void {
     const page = this.#page(slot);
     const at = slot % PAGE;
     held.delete(item);
     page.count[at] = held.size;
     this.#types.release(item.type.toLowerCase());
     if (held.size > 1) return;
-    const [last] = held;
+    const [last] = held.keys();
     if (last === undefined) return;
     page.items[at] = last;
     page.type[at] = this.#types.of.get(last.type.toLowerCase()) ?? 0;
     page.day[at] = dayOf(last.modified);
+  }
+}
+
+function siftPage(page: Slots<unknown>, base: number, bits: Bits, word: Word, wanted: boolean, sure?: Uint8Array): void {
+  const { start, length, names, ext, bytes } = page;
+  for (let w = 0; w < PAGE_WORDS; w++) {
+    for (let left = bits[base + w] ?? 0; left !== 0; left &= left - 1) {
+      const bit = left & -left;
+      const at = w * 32 + 31 - Math.clz32(bit);
+      if (sure !== undefined && sure[ext[at] ?? 0] === 1) continue;
+      const from = start[at] ?? WIDE;
+      const does = from === WIDE ? fits(names[at] ?? "", word) : fitsBytes(bytes, from, from + (length[at] ?? 0), word);
+      if (does !== wanted) bits[base + w] = (bits[base + w] ?? 0) & ~bit;
+    }
   }
 }
 

@@ -62,6 +62,8 @@ export class Holder {
   /** The pass that it was shown, and whether it refused it. */
   shown = "";
   denied = false;
+  /** It failed without a word: by silence, or by not answering. */
+  silent = false;
   /** It was connected to, at least once. */
   met = false;
   /** It cannot prove its pieces. */

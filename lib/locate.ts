@@ -87,7 +87,7 @@ export function typed({ address, port }: TrackerPlace): string {
 
 /** A tracker in a list of several. */
 export function describePlace(place: Located): string {
-  return `"${printable(place.name)}" at ${printable(typed(place))}`;
+  return `"${printable(place.name).replaceAll('"', "'")}" at ${printable(typed(place))}`;
 }
 
 /** Why there is no tracker, and what to do: a sentence. */

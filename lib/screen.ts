@@ -106,6 +106,12 @@ export function progressReporter(screen: Screen): (event: FetchEvent) => void {
         if (screen.json) screen.object(event);
         else screen.note("The network or the tracker is away, and nobody answers; waiting for it to come back.");
         break;
+      case "silent": {
+        const { address, port } = event.holder;
+        if (screen.json) screen.object({ event: event.event, address, port });
+        else screen.note(`${formatEndpoint(event.holder)} has the rest and does not answer any more; waiting for it.`);
+        break;
+      }
       case "verifying":
         if (screen.json) screen.object(event);
         else screen.progress("verified; writing the last of it to the disk");

@@ -34,12 +34,16 @@ const KNOWN_PROFILE_WAIT_MS = 10_000;
 /** A request while the tracker is away waits this long for the first try to come back. */
 const AWAY_PATIENCE_MS = 1_500;
 const BYE_MS = 1_000;
+/** An old tracker says HI at once. */
+const HI_MS = 3_000;
 /** After a pause of the whole machine the tracker shows within this time that it is still there. */
 const CHECK_MS = 4_000;
 /** Tries in vain before a tracker that was found by its announcement is looked for anew. */
 const FRUITLESS = 2;
 const FIRST_RETRY_MS = 1_000;
 const LONGEST_RETRY_MS = 25_000;
+/** Everybody is back within this time after a tracker's restart. */
+const SETTLING_MS = LONGEST_RETRY_MS + 10_000;
 /** An FT/1 answer is this long at most. */
 const BASIC_ANSWER_LIMIT = 4 * 1024 * 1024;
 
@@ -113,6 +117,7 @@ export class Session {
   readonly #random: () => number;
   #tracker: TrackerPlace;
   #joining = false;
+  #returnedAt = Number.NEGATIVE_INFINITY;
   /** Counts the ways back that were begun or given up. */
   #attempt = 0;
   /** What the tracker has said of this peer's port, until it is told. */
@@ -244,6 +249,11 @@ export class Session {
     if (!this.#online || this.#standing?.profile === 1) return false;
     const reply = await this.#ask(encodeToTracker({ verb: "CONNECT", address, port, token }), ["ERROR"]);
     return reply.verb === "OK";
+  }
+
+  /** Whether this peer is on its way back, or came back so short a while ago that others may still be on theirs. */
+  get unsettled(): boolean {
+    return this.away || this.#clock.at() - this.#returnedAt < SETTLING_MS;
   }
 
   /** Whether this peer was online and is on its way back. */
@@ -419,6 +429,7 @@ export class Session {
     const welcome = await this.#sendFiles(records);
     Object.assign(standing, welcomeParts(welcome, this.#clock.at()));
     this.#secret = welcome.session;
+    if (this.#standing !== undefined) this.#returnedAt = this.#clock.at();
     this.#standing = standing;
     this.#online = true;
     this.#pingLater();
@@ -613,7 +624,7 @@ export class Session {
   async #greetBasic(signal: AbortSignal | undefined): Promise<Channel> {
     const channel = await this.#dialBasic(signal);
     signal?.addEventListener("abort", () => channel.destroy(), { once: true });
-    const hi = await this.#readBasic(channel, basic.hello, (bytes) => bytes.length >= basic.hi.length);
+    const hi = await this.#readBasic(channel, basic.hello, (bytes) => bytes.length >= basic.hi.length, { within: HI_MS });
     if (new TextDecoder().decode(hi).startsWith(basic.hi)) return channel;
     channel.destroy();
     throw new FtError(
@@ -662,7 +673,7 @@ export class Session {
   async #leaveBasic(): Promise<void> {
     const channel = await this.#dialBasic().catch(() => undefined);
     if (channel === undefined) return;
-    await Promise.race([this.#readBasic(channel, basic.bye, () => false, true), this.#sleep(BYE_MS)]);
+    await Promise.race([this.#readBasic(channel, basic.bye, () => false, { last: true }), this.#sleep(BYE_MS)]);
     channel.destroy();
   }
 
@@ -676,7 +687,12 @@ export class Session {
   }
 
   /** Says one FT/1 message on a channel and gathers the answer until it is whole or the stream ends. */
-  #readBasic(channel: Channel, request: string, whole: (bytes: Uint8Array) => boolean, last = false): Promise<Uint8Array> {
+  #readBasic(
+    channel: Channel,
+    request: string,
+    whole: (bytes: Uint8Array) => boolean,
+    { last = false, within = ANSWER_MS }: { last?: boolean; within?: number } = {},
+  ): Promise<Uint8Array> {
     return new Promise((resolve) => {
       const chunks: Uint8Array[] = [];
       let size = 0;
@@ -684,7 +700,7 @@ export class Session {
         cancel();
         resolve(concatBytes(chunks));
       };
-      const cancel = this.#clock.after(ANSWER_MS, settle);
+      const cancel = this.#clock.after(within, settle);
       channel.start({
         data: (chunk) => {
           chunks.push(chunk);

@@ -158,7 +158,7 @@ export class Source {
     } else if ((asked.verb === "TREE" || asked.verb === "HAVE") && code !== "not-accepted") {
       this.#asked.shift();
       this.#on[asked.verb === "TREE" ? "tree" : "have"]?.(undefined);
-    } else this.fail(`it refused: ${words}`, code === "not-accepted", code === "not-accepted");
+    } else this.fail(`it refused: ${words.replace(/\.$/, "")}`, code === "not-accepted", code === "not-accepted");
   }
 
   #gather(length: number, expected: number): void {

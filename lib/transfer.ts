@@ -43,6 +43,8 @@ export interface FetchTools {
   look?(): Promise<FileRecord[]>;
   /** Whether this machine is off the network just now, and on its way back: nobody is to blame then. */
   away?(): boolean;
+  /** Whether it, or its tracker, came back a moment ago: passes of before are worth nothing, and not everybody has a new key yet. */
+  unsettled?(): boolean;
   /** Over all downloads. */
   limit?: RateLimit | undefined;
   signal?: AbortSignal;
@@ -59,6 +61,8 @@ export type FetchEvent =
   | { event: "progress"; received: number; size: number /** Those that bytes come from now. */; holders: number }
   /** Nothing comes; this holder has the best place in its queue to offer. */
   | { event: "waiting"; holder: FileRecord; position: number }
+  /** The only one who has the rest has fallen silent, without a goodbye; it is waited for. */
+  | { event: "silent"; holder: FileRecord }
   /** Nobody can be asked, because the network or the tracker is gone just now. */
   | { event: "away" }
   | { event: "verifying" }

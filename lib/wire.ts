@@ -482,6 +482,7 @@ export function dial(
   { timeoutMs = CONNECT_MS, signal }: { timeoutMs?: number; signal?: AbortSignal } = {},
 ): Promise<Channel> {
   return new Promise((resolve, reject) => {
+    const from = performance.now();
     let settled = false;
     const settle = (act: () => void) => {
       if (settled) return;
@@ -517,21 +518,27 @@ export function dial(
             socket.data = channel;
             settle(() => resolve(channel));
           },
-          connectError: (_socket, error) => settle(() => reject(connectError(error))),
+          connectError: (_socket, error) => settle(() => reject(connectError(error, performance.now() - from))),
         },
       }),
-    ).catch((error: unknown) => settle(() => reject(connectError(error))));
+    ).catch((error: unknown) => settle(() => reject(connectError(error, performance.now() - from))));
   });
 }
 
-function connectError(error: unknown): FtError {
-  const code = codeOf(error);
+/** Longer than this no refusal takes to come. */
+const REFUSAL_MS = 900;
+
+function connectError(error: unknown, took: number): FtError {
+  // Bun says ECONNREFUSED for a host that does not answer on its own network, too.
+  const code = codeOf(error) === "ECONNREFUSED" && took > REFUSAL_MS ? "EHOSTUNREACH" : codeOf(error);
   const clause: Record<string, string> = {
     ECONNREFUSED: "nothing listens there (connection refused)",
     EHOSTUNREACH: "the host cannot be reached",
     ENETUNREACH: "there is no network to it",
     ETIMEDOUT: "no answer",
     ENOTFOUND: "no host has that name",
+    EAI_AGAIN: "no host has that name, as far as one can tell now",
+    EAI_NONAME: "no host has that name",
     EMFILE: "this program has too many files open",
   };
   const fallback = code.startsWith("DNS") ? "no host has that name" : "the connection could not be made";

@@ -1778,6 +1778,51 @@ describe("off the network", () => {
     machine.expectWhole(await machine.finish(fetching), [A]);
   });
 
+  test("the only one with the rest, silent all of a sudden, is waited for, and said so once", async () => {
+    const { machine, fetching } = await halfway([A]);
+    machine.lose();
+    machine.away = false;
+    machine.net.fate = () => new FtError("no-answer", "no answer within 5 s");
+    await machine.clock.pass(40_000);
+    const said = machine.events.filter(({ event }) => event === "silent");
+    expect([await stateOf(fetching), said.length, machine.aways]).toEqual(["waiting", 1, 0]);
+    machine.comeBack();
+    machine.expectWhole(await machine.finish(fetching), [A]);
+  });
+
+  test("but not for ever, and not for one that refuses", async () => {
+    for (const [error, most] of [
+      [new FtError("no-answer", "no answer within 5 s"), 90_000],
+      [REFUSED, 10_000],
+    ] as const) {
+      const { machine, fetching } = await halfway([A]);
+      machine.lose();
+      machine.away = false;
+      machine.net.fate = () => error;
+      const { message } = await failure(machine.finish(fetching, most));
+      expect(message).toContain("what arrived is kept");
+    }
+  });
+
+  test("while everybody is on the way back to a restarted tracker, a refused pass says nothing", async () => {
+    const machine = new Machine();
+    const holder = machine.add(A);
+    holder.pace = 200 * KiB;
+    machine.more.unsettled = () => true;
+    const [fetching] = await machine.halfway([A]);
+    if (fetching === undefined) throw new Error("it should be fetching");
+    machine.lose();
+    holder.instead = (far, { verb }) => {
+      if (verb === "DOWNLOAD") far.say("ERROR not-accepted The pass is not from this peer's tracker.\n");
+      return verb === "DOWNLOAD";
+    };
+    machine.comeBack();
+    await machine.clock.pass(20_000);
+    expect([await stateOf(fetching), machine.aways]).toEqual(["waiting", 0]);
+    delete (holder as { instead?: unknown }).instead;
+    machine.expectWhole(await machine.finish(fetching), [A]);
+  });
+
   test("a holder that has moved meanwhile is asked where it is now", async () => {
     const { machine, fetching } = await halfway([A]);
     machine.lose();

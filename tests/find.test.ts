@@ -257,9 +257,9 @@ test("finds what a naive search finds, in the same order, while records come and
         for (const wish of asked) compare(index, model, wish);
       },
     ),
-    { seed: SEED, numRuns: 400 },
+    { seed: SEED, numRuns: 300 },
   );
-});
+}, 60_000);
 
 /** Repeatable numbers below `n`. */
 function dice(): (n: number) => number {
@@ -373,9 +373,7 @@ test("a page that ends inside a content goes on with the rest of it", () => {
   const index = indexOf([...records, record("same.iso")]);
   const pages = [0, 3, 6].map((offset) => index.find({ ...base, words: ["same"], offset, limit: 3 }));
   expect(pages.map(({ total }) => total)).toEqual([8, 8, 8]);
-  expect(pages.flatMap(({ contents }) => contents.map(({ items }) => items.length))).toEqual(
-    [3, 1, 2, 1, 1].slice(0, 1).concat([3, 1, 1]),
-  );
+  expect(pages.flatMap(({ contents }) => contents.map(({ items }) => items.length))).toEqual([3, 3, 1, 1]);
   const items = pages.flatMap(({ contents }) => contents.flatMap((content) => content.items));
   expect(items.slice(0, 7).map(({ part }) => part)).toEqual([false, false, false, false, true, true, true]);
   expect(new Set(items).size).toBe(8);

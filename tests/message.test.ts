@@ -1562,9 +1562,12 @@ describe("FIND", () => {
     );
   });
 
-  test.each(["min=-1", "max=1e3", "after=yesterday", "before=2026-13-01", "root=12", "limit=x"])("%s breaks the grammar", (bad) => {
-    expect(() => readRequest(`FIND x ${bad}\n`)).toThrow(ProtocolError);
-  });
+  test.each(["min=-1", "max=1e3", "after=yesterday", "before=2026-13-01", "root=12", "limit=x"])(
+    "%s breaks the grammar",
+    (bad) => {
+      expect(() => readRequest(`FIND x ${bad}\n`)).toThrow(ProtocolError);
+    },
+  );
 
   test("is answered with how many there are, and one record for each content", () => {
     const inbox = new SessionInbox();

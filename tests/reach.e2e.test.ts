@@ -76,6 +76,19 @@ describe("reaching a holder", () => {
     await house.fetchNotes(a, "127.0.0.1");
   });
 
+  onLan("on one of two networks of the tracker's machine, from that machine, by whatever address it joined", async () => {
+    await using house = new House();
+    const [near, far] = [house.lan.switch(), house.lan.switch()];
+    const both = house.lan.host({
+      eth0: { to: near, addresses: ["10.77.0.1/24"] },
+      wlan0: { to: far, addresses: ["192.168.9.1/24"] },
+    });
+    const holder = house.lan.host({ eth0: { to: far, addresses: ["192.168.9.2/24"] } });
+    await house.track(both);
+    await house.shareNotes(holder);
+    for (const address of ["10.77.0.1", "192.168.9.1", "127.0.0.1"]) await house.fetchNotes(both, address);
+  });
+
   onLan("that is online by another family of addresses", async () => {
     await using house = new House();
     const to = house.lan.switch();

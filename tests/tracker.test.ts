@@ -2350,7 +2350,14 @@ describe("options", () => {
     );
     if ("text" in parsed) throw new Error(parsed.text);
     expect(parsed).toEqual({
-      options: { port: 4321, host: "::1", name: "Lab", limits: { files: 9, peers: 8, perAddress: 7 }, bans: "kept-out", announce: false },
+      options: {
+        port: 4321,
+        host: "::1",
+        name: "Lab",
+        limits: { files: 9, peers: 8, perAddress: 7 },
+        bans: "kept-out",
+        announce: false,
+      },
       json: true,
       quiet: true,
     });

@@ -1,6 +1,7 @@
 // The tracker's search index with a million records of 200,000 peers: what a query, a peer that comes or goes, and a record cost.
 // Run by hand: bun tests/bench/find.ts [peers [rounds]].
 
+import { heapStats } from "bun:jsc";
 import { type Findable, FindIndex, type FindWish } from "../../lib/find.ts";
 
 const PEERS = Number(process.argv[2] ?? 200_000);
@@ -93,9 +94,17 @@ function spread(times: number[]): string {
   return `p50 ${shown[0]}  p99 ${shown[1]}  max ${shown[2]}`;
 }
 
-function memory(): number {
-  Bun.gc(true);
-  return process.memoryUsage().rss;
+/** What lives on the heap, and what the process takes; in bytes. */
+function memory(): [heap: number, resident: number] {
+  for (let i = 0; i < 3; i++) Bun.gc(true);
+  const { heapSize } = heapStats();
+  return [heapSize, process.memoryUsage().rss];
+}
+
+function memoryLine(): string {
+  const [heap, resident] = memory();
+  const each = (bytes: number) => (bytes / PEERS / FILES).toFixed(0);
+  return `${each(heap - before[0])} bytes a record live, ${each(resident - before[1])} resident`;
 }
 
 const lists = Array.from({ length: PEERS }, () => Array.from({ length: FILES }, makeRecord));
@@ -112,7 +121,7 @@ for (const records of lists) {
   building.push(performance.now() - start);
 }
 console.log(`build: ${((performance.now() - from) / 1000).toFixed(2)} s; a peer's ${FILES} records ${spread(building)}`);
-console.log(`memory: ${((memory() - before) / PEERS / FILES).toFixed(0)} bytes a record (resident, folded names included)`);
+console.log(`memory: ${memoryLine()}`);
 
 const page = { offset: 0, limit: 100, group: true };
 const rare = () => (lists[below(PEERS)]?.[0]?.name.split(/[ _.-]+/)[0] ?? "x").toLowerCase();
@@ -171,4 +180,4 @@ for (let round = 0; round < Math.min(PEERS, 50_000); round++) {
 }
 console.log(`a peer leaves  ${spread(leaving)}`);
 console.log(`a peer comes   ${spread(coming)}`);
-console.log(`memory after churn: ${((memory() - before) / PEERS / FILES).toFixed(0)} bytes a record`);
+console.log(`memory after churn: ${memoryLine()}; ${index.find({ ...page, words: [] }).total} contents`);

@@ -51,6 +51,7 @@ export class House implements AsyncDisposable {
   async track(host: Host, ...args: string[]): Promise<Program> {
     const program = this.start(host, TRACKER, ["--json", "--name", "Lab 3", ...args]);
     await program.waitFor(/"event":"addresses"/);
+    if (!args.includes("--no-announce")) await program.waitFor(/"event":"announced"/);
     return program;
   }
 
