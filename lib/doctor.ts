@@ -134,6 +134,9 @@ export async function examine(tools: DoctorTools): Promise<Check[]> {
         data,
       };
     }
+    if (found.asked.length === 0 && found.problems.length === 0) {
+      return { check, status: "skipped", detail: "Without a network nobody can be heard.", data };
+    }
     // While no tracker runs, silence says nothing about the network.
     const status = found.echo ? "warning" : "fault";
     return { check, status, detail: nobodyFound(found, undefined).message, advice: howToHear(), data };
