@@ -278,7 +278,7 @@ export function startTracker(options: TrackerOptions): Tracker {
         heard = true;
         inbox.push(chunk);
         readOn();
-        clearTimeout(silence);
+        if (silence !== undefined) clearTimeout(silence);
         if (inbox.listensForSilence) silence = setTimeout(onSilence, SILENCE_MS);
       },
       end: () => {
@@ -314,10 +314,12 @@ export function startTracker(options: TrackerOptions): Tracker {
     /** Answers every request that is here, as far as the peer's rate allows. */
     function readOn(): void {
       try {
-        while (!over && takeToken()) {
+        let first = true;
+        while (!over && takeToken(first)) {
+          first = false;
           const message = inbox.next();
           if (message === undefined) return;
-          requests.take();
+          requests.spend();
           meters.requests.count();
           answer(message);
         }
@@ -329,10 +331,10 @@ export function startTracker(options: TrackerOptions): Tracker {
     }
 
     /** Whether the next request may be answered now; if not, it is when its turn comes. */
-    function takeToken(): boolean {
+    function takeToken(first: boolean): boolean {
       if (turn !== undefined) return false;
       if (member?.profile !== 2 || inbox.waiting === 0) return true;
-      if (requests.left) return true;
+      if (first ? requests.left : requests.some) return true;
       turn = setTimeout(() => {
         turn = undefined;
         readOn();
@@ -364,7 +366,7 @@ export function startTracker(options: TrackerOptions): Tracker {
           break;
         case "SEARCH":
           meters.searches.count();
-          if (inbox.profile === 2) found(catalog.search(message.name, seer, limits.results));
+          if (inbox.profile === 2) channel.send(catalog.answer(message.name, seer, limits.results, encodeFound));
           else searchBasic(message.name);
           break;
         case "LIST":
@@ -777,6 +779,12 @@ export function startTracker(options: TrackerOptions): Tracker {
       report({ event: "stopped" });
     },
   };
+}
+
+const utf8 = new TextEncoder();
+
+function encodeFound(lines: string[]): Uint8Array {
+  return utf8.encode(encodeFromTracker(lines.length === 0 ? { verb: "NOT FOUND" } : { verb: "FOUND", lines }));
 }
 
 /** Who comes from the tracker's own machine comes from another address of it to every network: its pass says so. */

@@ -82,6 +82,9 @@ interface Shelf {
   bytes: number;
 }
 
+/** Answers that are kept ready, and bytes of one at most. */
+const ANSWERS_KEPT = 1024;
+const ANSWER_KEPT = 4096;
 /** Unfinished files that a peer may announce. */
 const MAX_PARTS = 32;
 
@@ -93,6 +96,24 @@ export class Catalog {
   /** Who comes from an address. */
   readonly #addresses = new Map<Address, Shelf[]>();
   #files = 0;
+  /** Answers to searches, as they were sent last. */
+  readonly #answers = new Map<FileName, { via: string; extras: boolean; bytes: Uint8Array }>();
+
+  /** FT/2: the answer to a search for an exact file name, as bytes; what is asked for again and again is kept ready. */
+  answer(name: FileName, seer: Seer, limit: number, encode: (lines: string[]) => Uint8Array): Uint8Array {
+    // The same for all who are shown the tracker's own machine at the same address.
+    const via = isLoopback(seer.address) ? "" : seer.via;
+    const extras = seer.extras === true;
+    const ready = this.#answers.get(name);
+    if (ready !== undefined && ready.via === via && ready.extras === extras) return ready.bytes;
+    const lines = this.search(name, seer, limit);
+    const bytes = encode(lines);
+    if (lines.length > 0 && bytes.length <= ANSWER_KEPT) {
+      if (this.#answers.size >= ANSWERS_KEPT) this.#answers.clear();
+      this.#answers.set(name, { via, extras, bytes });
+    }
+    return bytes;
+  }
 
   /** Peers online. */
   get peers(): number {
@@ -171,7 +192,9 @@ export class Catalog {
   /** Notes whether a peer's port could be connected to; undefined when that is not known any more. */
   setReach(id: string, reach: boolean | undefined): void {
     const shelf = this.#shelves.get(id);
-    if (shelf !== undefined) shelf.member.reach = reach;
+    if (shelf === undefined) return;
+    shelf.member.reach = reach;
+    for (const name of shelf.entries.keys()) this.#answers.delete(name);
   }
 
   /** The FT/2 peer that is where a record, as somebody was shown it, says. */
@@ -297,6 +320,7 @@ export class Catalog {
       this.#files += 1;
     }
     list(this.#names, record.name, entry);
+    this.#answers.delete(record.name);
     this.#find.add(entry);
     if (record.root !== undefined) list(this.#roots, record.root, entry);
   }
@@ -310,6 +334,7 @@ export class Catalog {
       this.#files -= 1;
     }
     unlist(this.#names, record.name, entry);
+    this.#answers.delete(record.name);
     this.#find.remove(entry);
     if (record.root !== undefined) unlist(this.#roots, record.root, entry);
   }

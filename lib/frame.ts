@@ -47,9 +47,14 @@ export class Frame {
   #start = 0;
   /** Where the search for a line end goes on, so that a line that arrives byte by byte is searched once. */
   #searched = 0;
+  /** What waits as text, if it is short and ASCII, so that a character is a byte; and where it begins. */
+  #text: string | undefined;
+  #textTried = false;
 
   /** Takes in what arrived. */
   push(chunk: Uint8Array): void {
+    this.#text = undefined;
+    this.#textTried = false;
     const left = this.#bytes.length - this.#start;
     if (left === 0) {
       this.#bytes = chunk;
@@ -77,7 +82,10 @@ export class Frame {
     const taken = this.#bytes.subarray(this.#start, end);
     this.#start = end;
     if (this.#start === this.#bytes.length) this.#bytes = EMPTY;
-    if (this.#bytes === EMPTY) this.#start = 0;
+    if (this.#bytes === EMPTY) {
+      this.#start = 0;
+      this.#text = undefined;
+    }
     this.#searched = this.#start;
     return taken;
   }
@@ -98,8 +106,37 @@ export class Frame {
     return line.subarray(0, line.length - cut);
   }
 
+  /** Decodes what waits at once, if that is short and plain: a character is a byte then. */
+  #mirror(): void {
+    this.#textTried = true;
+    if (this.#start !== 0 || this.#bytes.length > LINE_LIMIT) return;
+    try {
+      const all = text.decode(this.#bytes);
+      if (all.length === this.#bytes.length) this.#text = all;
+    } catch {
+      // Line by line it is found where it is wrong.
+    }
+  }
+
   /** The next whole line as text. */
   line(limit = LINE_LIMIT): string | undefined {
+    if (!this.#textTried) this.#mirror();
+    const all = this.#text;
+    if (all !== undefined) {
+      const end = all.indexOf("\n", this.#start);
+      if (end >= 0 && end + 1 - this.#start <= limit) {
+        const cut = all.charCodeAt(end - 1) === CR && end > this.#start ? 1 : 0;
+        const line = all.slice(this.#start, end - cut);
+        this.#start = end + 1;
+        if (this.#start === this.#bytes.length) {
+          this.#bytes = EMPTY;
+          this.#start = 0;
+          this.#text = undefined;
+        }
+        this.#searched = this.#start;
+        return line;
+      }
+    }
     const bytes = this.lineBytes(limit);
     return bytes === undefined ? undefined : decodeText(bytes);
   }

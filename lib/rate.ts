@@ -50,6 +50,16 @@ export class Allowance {
     this.#at = clock.at();
   }
 
+  /** The same as it was when `left` was asked last: for many at once, because a clock costs as much as an answer. */
+  get some(): boolean {
+    return this.#tokens >= 1;
+  }
+
+  /** Makes one that `left` or `some` has allowed. */
+  spend(): void {
+    this.#tokens -= 1;
+  }
+
   /** Whether one more may be made now. */
   get left(): boolean {
     const now = this.#clock.at();

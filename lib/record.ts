@@ -50,7 +50,7 @@ export function byteLength(text: string): number {
 /** A stranger's text as a file name; refused when empty, longer than 255 bytes, or with a NUL or half a character in it. */
 export function parseFileName(text: string): FileName {
   if (text === "") throw new ProtocolError("bad-name", "The file name is empty.");
-  if (text.length > NAME_LIMIT || byteLength(text) > NAME_LIMIT) {
+  if (text.length * 3 > NAME_LIMIT && (text.length > NAME_LIMIT || byteLength(text) > NAME_LIMIT)) {
     throw new ProtocolError("bad-name", `The file name is longer than ${NAME_LIMIT} bytes.`);
   }
   if (text.includes("\0") || !text.isWellFormed()) throw new ProtocolError("bad-name", "The file name is not text.");

@@ -857,3 +857,43 @@ describe("who is online", () => {
     );
   });
 });
+
+describe("an answer that is kept ready", () => {
+  test("is the one that a search gives, whatever has happened since", () => {
+    const step = fc.record({
+      what: fc.constantFrom("put", "add", "drop", "leave", "reach"),
+      peer: fc.nat(3),
+      name: fc.constantFrom("a.txt", "b.txt"),
+      size: fc.nat(9),
+    });
+    const places = ["10.0.0.1", "127.0.0.1", "::1", "10.0.0.4"];
+    const seers = [
+      seerAt("10.0.0.9", "10.0.0.254"),
+      { ...seerAt("10.0.0.9", "10.0.0.254"), extras: true },
+      seerAt("192.168.1.9", "192.168.1.1"),
+      seerAt("127.0.0.1", "127.0.0.1"),
+    ];
+    const encode = (lines: string[]) => new TextEncoder().encode(lines.join("\n"));
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
+        const catalog = new Catalog();
+        for (const { what, peer, name, size } of steps) {
+          const id = `p${peer}`;
+          const record = { ...recordOf(name), size };
+          if (what === "put") catalog.put(memberOf(id, places[peer] ?? "10.0.0.1", 1000 + peer), [record]);
+          else if (what === "add") catalog.add(id, record, 5);
+          else if (what === "drop") catalog.drop(id, record.name);
+          else if (what === "leave") catalog.leave(id);
+          else catalog.setReach(id, size % 2 === 0);
+          for (const seer of seers) {
+            for (const wanted of ["a.txt", "b.txt"].map(parseFileName)) {
+              const bytes = catalog.answer(wanted, seer, 200, encode);
+              expect(new TextDecoder().decode(bytes)).toBe(catalog.search(wanted, seer, 200).join("\n"));
+            }
+          }
+        }
+      }),
+      { seed: 20_261_122, numRuns: 100 },
+    );
+  });
+});
