@@ -14,12 +14,30 @@ export const colours = pc.createColors(pc.isColorSupported && process.stdout.isT
 
 /** Records as a table, a line each, at most `width` columns wide. */
 export function recordTable(records: FileRecord[], measure: Measure, width?: number): string[] {
+  return fileTable(records, whoHas, measure, width);
+}
+
+/** Contents as a table, a line each: one record stands for all that have it. */
+export function contentTable(records: FileRecord[], measure: Measure, width?: number): string[] {
+  const who = (record: FileRecord) => {
+    const { holders = 1 } = record;
+    return holders === 0 ? "unfinished" : holders === 1 ? formatEndpoint(record) : plural(holders, "holder");
+  };
+  return fileTable(records, who, measure, width);
+}
+
+function fileTable(
+  records: FileRecord[],
+  who: (record: FileRecord) => string,
+  measure: Measure,
+  width: number | undefined,
+): string[] {
   const rows = records.map((record) => [
     printable(record.name),
     formatSize(record.size),
     printable(record.type),
     record.date,
-    whoHas(record),
+    who(record),
   ]);
   return table(
     [
@@ -44,27 +62,6 @@ export function holderTable(records: FileRecord[], measure: Measure, width?: num
       { title: "SIZE", align: "right" },
       { title: "DATE", spare: 1 },
       { title: "WHO" },
-    ],
-    rows,
-    measure,
-    width,
-  );
-}
-
-/** Contents as a table, a line each: one record stands for all that have it. */
-export function contentTable(records: FileRecord[], measure: Measure, width?: number): string[] {
-  const rows = records.map((record) => {
-    const { holders = 1 } = record;
-    const who = holders === 0 ? "unfinished" : holders === 1 ? formatEndpoint(record) : plural(holders, "holder");
-    return [printable(record.name), formatSize(record.size), printable(record.type), record.date, who];
-  });
-  return table(
-    [
-      { title: "NAME", shrinksTo: 20 },
-      { title: "SIZE", align: "right" },
-      { title: "TYPE", shrinksTo: 8, spare: 3 },
-      { title: "DATE", spare: 2 },
-      { title: "WHO", spare: 1 },
     ],
     rows,
     measure,
