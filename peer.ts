@@ -37,7 +37,7 @@ import { guide } from "./lib/guide.ts";
 import { HashPool, sha256 } from "./lib/hash.ts";
 import { dialableFrom, interfaces, watchInterfaces, zonesFor } from "./lib/interfaces.ts";
 import { describePlace, findAgain, LastTracker, type Located, lookAround, nobodyFound, severalFound } from "./lib/locate.ts";
-import { DEFAULT_MAX_FILES, type Page, type Wish } from "./lib/message.ts";
+import { DEFAULT_MAX_FILES, encodeToTracker, type Page, type Wish } from "./lib/message.ts";
 import { readPass } from "./lib/pass.ts";
 import { RateLimit } from "./lib/rate.ts";
 import {
@@ -586,7 +586,7 @@ async function startAt(
   signal: AbortSignal,
 ): Promise<Peer> {
   let name = "name" in place ? place.name : "";
-  const peer = await startPeer(
+  return await startPeer(
     {
       tracker: place,
       // Also one that was typed may have moved: by then its name is known.
@@ -605,7 +605,6 @@ async function startAt(
     },
     signal,
   );
-  return peer;
 }
 
 function lastTracker(): LastTracker {
@@ -779,7 +778,7 @@ async function knock(place: TrackerPlace, signal: AbortSignal): Promise<void> {
       end: () => resolve("its end"),
       close: () => resolve("its end"),
     });
-    channel.send("HELLO FT/2 agent=doctor\n");
+    channel.send(encodeToTracker({ verb: "HELLO", profile: 2, agent: `ft-peer/${VERSION}` }));
   });
   channel.finish();
   if (said !== "" && !said.startsWith("HI")) throw new FtError("no-tracker", "what answers there is not a tracker");

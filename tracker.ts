@@ -4,7 +4,7 @@
 //     ft-tracker [--port 1234]
 //
 // One TCP connection is one conversation: FT/2 peers stay connected for as long as they are online; FT/1 programs come for one
-// exchange at a time. Nothing is written to disk: the index is what the peers that are online say.
+// exchange at a time. The index is what the peers that are online say, and nothing of it is written to disk; only bans are.
 
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
@@ -179,7 +179,7 @@ export function startTracker(options: TrackerOptions): Tracker {
   const timing = { acceptance: limits.acceptance * 1000, ...TIMING, ...options.timing };
   const catalog = new Catalog();
   const office = new PassOffice();
-  /** The open connections, and how each is told that the tracker stops. */
+  /** The open connections, and how each is told why it is ended. */
   const conversations = new Map<Channel, (words: string) => void>();
   let onLastClosed: (() => void) | undefined;
   const probes = new Map<string, ReturnType<typeof setTimeout>>();
@@ -638,9 +638,12 @@ export function startTracker(options: TrackerOptions): Tracker {
   }
 
   function arrived({ id, address, port, agent, profile }: Member, files: number, renewed: boolean): void {
-    if (renewed) report({ event: "updated", id, address, port, files });
-    else meters.joins.count();
-    if (!renewed) report({ event: "joined", id, address, port, files, agent, profile: `FT/${profile}`, peers: catalog.peers });
+    if (renewed) {
+      report({ event: "updated", id, address, port, files });
+      return;
+    }
+    meters.joins.count();
+    report({ event: "joined", id, address, port, files, agent, profile: `FT/${profile}`, peers: catalog.peers });
   }
 
   function remove(id: string, reason: string): void {

@@ -9,6 +9,7 @@ import {
   type FileName,
   type FileRecord,
   formatRecordAround,
+  isIPv6,
   isLoopback,
   modifiedOf,
 } from "./record.ts";
@@ -95,6 +96,8 @@ export class Catalog {
   readonly #shelves = new Map<string, Shelf>();
   /** Who comes from an address. */
   readonly #addresses = new Map<Address, Shelf[]>();
+  /** The loopback addresses among them: who asks for the tracker's own address may mean somebody there. */
+  readonly #here = new Set<Address>();
   #files = 0;
   /** Answers to searches, as they were sent last. */
   readonly #answers = new Map<FileName, { via: string; extras: boolean; bytes: Uint8Array }>();
@@ -144,6 +147,7 @@ export class Catalog {
       shelf = { member, entries: new Map(), parts: 0, bytes: 0 };
       this.#shelves.set(member.id, shelf);
       list(this.#addresses, member.address, shelf);
+      if (isLoopback(member.address)) this.#here.add(member.address);
     } else {
       for (const entry of shelf.entries.values()) this.#unlist(entry);
       shelf.member.port = member.port;
@@ -185,7 +189,9 @@ export class Catalog {
     if (shelf === undefined) return undefined;
     for (const entry of shelf.entries.values()) this.#unlist(entry);
     this.#shelves.delete(id);
-    unlist(this.#addresses, shelf.member.address, shelf);
+    const { address } = shelf.member;
+    unlist(this.#addresses, address, shelf);
+    if (!this.#addresses.has(address)) this.#here.delete(address);
     return shelf.member;
   }
 
@@ -202,11 +208,7 @@ export class Catalog {
     const isIt = ({ member }: Shelf) => member.profile === 2 && member.port === port;
     const found = this.#addresses.get(address)?.find(isIt)?.member;
     if (found !== undefined || address !== seer.via) return found;
-    for (const [place, shelves] of this.#addresses) {
-      const own = isLoopback(place) ? shelves.find(isIt) : undefined;
-      if (own !== undefined) return own.member;
-    }
-    return undefined;
+    return [...this.#here].flatMap((place) => this.#addresses.get(place) ?? []).find(isIt)?.member;
   }
 
   has(id: string): boolean {
@@ -215,8 +217,7 @@ export class Catalog {
 
   /** Whether an accepted peer comes from this address; seen by others, the tracker's own machine has the tracker's address. */
   known(address: Address, seer?: Seer): boolean {
-    if (this.#addresses.has(address)) return true;
-    return address === seer?.via && [...this.#addresses.keys()].some(isLoopback);
+    return this.#addresses.has(address) || (address === seer?.via && this.#here.size > 0);
   }
 
   /** The FT/1 peers, of one address or of all; they hold no connection that could tell when they go. */
@@ -240,7 +241,7 @@ export class Catalog {
     for (const { holder, record } of this.#names.get(name) ?? []) {
       const address = addressFor(holder.member, seer);
       if (lines.length >= limit) break;
-      if (record.part || (address.includes(":") && !seer.address.includes(":"))) continue;
+      if (record.part || (isIPv6(address) && !isIPv6(seer.address))) continue;
       lines.push(formatFoundRecord({ ...record, address }));
     }
     return lines;

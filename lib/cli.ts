@@ -44,8 +44,8 @@ export function parseTracker(text: string): { address: string; port: number } {
   const wrong = new UsageError(
     `"${printable(text)}" is not a tracker's address. Give one like 192.168.1.5, lab.local:1234 or [fe80::1]:1234.`,
   );
-  if (text.includes(":") && parseAddress(text) !== undefined)
-    return { address: parseAddress(text) ?? text, port: DEFAULT_TRACKER_PORT };
+  const bare = text.includes(":") ? parseAddress(text) : undefined;
+  if (bare !== undefined) return { address: bare, port: DEFAULT_TRACKER_PORT };
   const match = /^(?:\[([^\]]+)\]|([^:[\]]+))(?::(\d+))?$/.exec(text);
   const host = match?.[1] ?? match?.[2] ?? "";
   const port = match?.[3] === undefined ? DEFAULT_TRACKER_PORT : parsePort(match[3]);

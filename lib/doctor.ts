@@ -197,7 +197,8 @@ export async function examine(tools: DoctorTools): Promise<Check[]> {
     const { reachable, reason } = reached;
     const data = { port, reachable, reason };
     if (reachable) {
-      const here = isLoopback(session.standing?.you ?? ("" as never)) ? ", which is on this machine" : "";
+      const you = session.standing?.you;
+      const here = you !== undefined && isLoopback(you) ? ", which is on this machine" : "";
       return { check, status: "ok", detail: `Port ${port} is open to the tracker${here}.${other}`, data };
     }
     return {
@@ -320,10 +321,9 @@ function checkReceive(folder: string): Check {
   const free = bavail * bsize;
   const detail = `"${printable(folder)}" can be written to, with ${formatSize(free)} free.`;
   const data = { folder, free };
-  if (free < NO_SPACE)
-    return { check, status: "fault", detail, advice: "Make room, or give another folder: --to FOLDER", data };
   if (free >= LITTLE_SPACE) return { check, status: "ok", detail, data };
-  return { check, status: "warning", detail, advice: "Make room, or give another folder: --to FOLDER", data };
+  const advice = "Make room, or give another folder: --to FOLDER";
+  return { check, status: free < NO_SPACE ? "fault" : "warning", detail, advice, data };
 }
 
 /** How to let multicast DNS in through this system's firewall. */

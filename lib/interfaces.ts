@@ -152,17 +152,6 @@ export function zoneFor({ name, addresses }: Interface, platform: string = proce
   return String(addresses.find(({ scope }) => scope !== 0)?.scope ?? "");
 }
 
-/** The zone of the interface that has this link-local IPv6 address; "" for other addresses, and when no interface has it. */
-export function zoneOf(
-  local: Address,
-  { networks = interfaces, platform = process.platform }: { networks?: () => Interface[]; platform?: string } = {},
-): string {
-  if (!isLinkLocal(local)) return "";
-  const bare = withoutZone(local);
-  const owner = networks().find(({ addresses }) => addresses.some(({ address }) => address === bare));
-  return owner === undefined ? "" : zoneFor(owner, platform);
-}
-
 /** The system's time; what waits for it does not keep the program running. */
 export const quietClock: Clock = {
   at: Date.now,
@@ -218,11 +207,15 @@ function fingerprint(networks: Interface[]): string {
 }
 
 /** An address as this machine can dial it: a link-local one gets the zone of the interface that has the address `local`. */
-export function dialableFrom(local: Address, address: Address, networks: () => Interface[] = interfaces): string {
+export function dialableFrom(
+  local: Address,
+  address: Address,
+  { networks = interfaces, platform = process.platform }: { networks?: () => Interface[]; platform?: string } = {},
+): string {
   if (!isLinkLocal(address) || address.includes("%")) return address;
   const bare = withoutZone(local);
   const owner = networks().find(({ addresses }) => addresses.some((own) => own.address === bare));
-  const zone = owner === undefined ? "" : zoneFor(owner);
+  const zone = owner === undefined ? "" : zoneFor(owner, platform);
   return zone === "" ? address : `${address}%${zone}`;
 }
 

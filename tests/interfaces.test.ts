@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import {
+  dialableFrom,
   type Interface,
   interfaces,
   likelyAddresses,
@@ -9,7 +10,6 @@ import {
   routedAddress,
   watchInterfaces,
   zoneFor,
-  zoneOf,
 } from "../lib/interfaces.ts";
 import { type Address, isHostAddress } from "../lib/record.ts";
 import { addressOf, HandClock } from "./helpers/channel.ts";
@@ -212,17 +212,24 @@ describe("the addresses to type", () => {
 });
 
 describe("the zone of a link-local address", () => {
-  test("is the name of the interface that has it; its number on Windows", () => {
-    expect(zoneOf(addressOf("fe80::5"), { networks: of(LINUX), platform: "linux" })).toBe("eth0");
-    expect(zoneOf(addressOf("fe80::5%lost"), { networks: of(LINUX), platform: "linux" })).toBe("eth0");
-    expect(zoneOf(addressOf("fe80::aa"), { networks: of(MACOS), platform: "darwin" })).toBe("en0");
-    expect(zoneOf(addressOf("fe80::3333"), { networks: of(WINDOWS), platform: "win32" })).toBe("7");
+  const FAR = addressOf("fe80::77");
+
+  test("is the one of the interface by which it is dialled; its number on Windows", () => {
+    for (const [local, networks, platform, zone] of [
+      ["fe80::5", LINUX, "linux", "eth0"],
+      ["fe80::5%lost", LINUX, "linux", "eth0"],
+      ["fe80::aa", MACOS, "darwin", "en0"],
+      ["fe80::3333", WINDOWS, "win32", "7"],
+    ] as const) {
+      expect(dialableFrom(addressOf(local), FAR, { networks: of(networks), platform })).toBe(`fe80::77%${zone}`);
+    }
   });
 
-  test("is nothing for other addresses, and for those of others", () => {
+  test("is nothing where no interface has the near end, for other addresses, and where there is one already", () => {
     const asked = { networks: of(LINUX), platform: "linux" };
-    for (const address of ["fe80::99", "fd00::5", "10.0.0.5", "169.254.7.7", "::1", "127.0.0.1"]) {
-      expect(zoneOf(addressOf(address), asked)).toBe("");
+    for (const local of ["fe80::99", "2001:db8::99", "10.99.0.5"]) expect(dialableFrom(addressOf(local), FAR, asked)).toBe(FAR);
+    for (const address of ["fd00::5", "10.0.0.5", "169.254.7.7", "::1", "127.0.0.1", "fe80::77%wlan0"]) {
+      expect(dialableFrom(addressOf("fe80::5"), addressOf(address), asked)).toBe(address);
     }
   });
 
