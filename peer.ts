@@ -9,7 +9,6 @@
 // BYE at the end.
 
 import { randomBytes } from "node:crypto";
-import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { Prompts } from "./lib/ask.ts";
 import {
@@ -33,6 +32,7 @@ import { Connector } from "./lib/connect.ts";
 import { type Check, checkLines, examine } from "./lib/doctor.ts";
 import { type DownloadOptions, Downloads } from "./lib/download.ts";
 import { CancelledError, codeOf, FtError, UsageError } from "./lib/error.ts";
+import { userFolder } from "./lib/folders.ts";
 import { guide } from "./lib/guide.ts";
 import { HashPool, sha256 } from "./lib/hash.ts";
 import { dialableFrom, interfaces, watchInterfaces, zonesFor } from "./lib/interfaces.ts";
@@ -543,18 +543,6 @@ function parseHolder(text: string): Endpoint {
   throw new UsageError(`--from needs a holder's address with its port, such as 192.168.1.7:1235, not "${printable(text)}".`);
 }
 
-/** Where content ids, and the last tracker, are remembered: the system's place for caches. */
-function cachePath(file: "roots.json" | "tracker.json"): string {
-  const base =
-    process.env.XDG_CACHE_HOME ||
-    (process.platform === "win32"
-      ? process.env.LOCALAPPDATA || join(homedir(), "AppData", "Local")
-      : process.platform === "darwin"
-        ? join(homedir(), "Library", "Caches")
-        : join(homedir(), ".cache"));
-  return join(base, "filetracker", file);
-}
-
 // ---------------------------------------------------------------- one command
 
 /** Joins, does one thing, leaves. */
@@ -593,7 +581,7 @@ async function startAt(
       find: async () => (name === "" ? undefined : await findAgain({ ...place, name })),
       files,
       port: line.port,
-      cachePath: cachePath("roots.json"),
+      cachePath: join(userFolder("cache"), "roots.json"),
       limit: line.limit,
       report: (event) => {
         if (event.event === "joined" && event.profile === 2) {
@@ -608,7 +596,7 @@ async function startAt(
 }
 
 function lastTracker(): LastTracker {
-  return new LastTracker(cachePath("tracker.json"));
+  return new LastTracker(join(userFolder("cache"), "tracker.json"));
 }
 
 /** The tracker that announces itself; of several, the one that the person chooses. */

@@ -17,6 +17,7 @@ import { systemClock } from "./lib/clock.ts";
 import { completionScript } from "./lib/completion.ts";
 import { type Announcement, announce } from "./lib/discover.ts";
 import { ProtocolError, UsageError } from "./lib/error.ts";
+import { userFolder } from "./lib/folders.ts";
 import { dialableFrom, likelyAddresses } from "./lib/interfaces.ts";
 import { LIMIT_OPTIONS, LIMITS, type Limits } from "./lib/limits.ts";
 import {
@@ -33,7 +34,7 @@ import {
   type Wish,
 } from "./lib/message.ts";
 import { Meter } from "./lib/meter.ts";
-import { giveOrder, type Order, type OrderResult, openDoor, stateFolder } from "./lib/operator.ts";
+import { giveOrder, type Order, type OrderResult, openDoor } from "./lib/operator.ts";
 import { PassOffice } from "./lib/pass.ts";
 import { Prober } from "./lib/probe.ts";
 import { Allowance } from "./lib/rate.ts";
@@ -952,7 +953,7 @@ export function parseOptions(
       port: numberOption("--port", values.port, 0, 65535),
       name: values.name,
       limits: limitsOf(values),
-      bans: values.bans ?? join(stateFolder(), "bans.txt"),
+      bans: values.bans ?? join(userFolder("state"), "bans.txt"),
       announce: !values["no-announce"],
     },
     ...(order === undefined ? {} : { order }),

@@ -2,9 +2,9 @@
 
 import { chmodSync, mkdirSync, unlinkSync } from "node:fs";
 import { createConnection, createServer } from "node:net";
-import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { FtError, sentenceOf } from "./error.ts";
+import { userFolder } from "./folders.ts";
 
 const REQUEST_LIMIT = 4096;
 const ANSWER_LIMIT = 4 * 1024 * 1024;
@@ -26,20 +26,8 @@ export interface OrderResult {
   data?: unknown;
 }
 
-/** Where this user's trackers keep what outlives them. */
-export function stateFolder(): string {
-  const base =
-    process.env.XDG_STATE_HOME ||
-    (process.platform === "win32"
-      ? process.env.LOCALAPPDATA || join(homedir(), "AppData", "Local")
-      : process.platform === "darwin"
-        ? join(homedir(), "Library", "Application Support")
-        : join(homedir(), ".local", "state"));
-  return join(base, "filetracker");
-}
-
 function doorOf(port: number): string {
-  return process.platform === "win32" ? `\\\\.\\pipe\\filetracker-${port}` : join(stateFolder(), `tracker-${port}.sock`);
+  return process.platform === "win32" ? `\\\\.\\pipe\\filetracker-${port}` : join(userFolder("state"), `tracker-${port}.sock`);
 }
 
 export interface Door {
