@@ -6,33 +6,22 @@
 // One TCP connection is one conversation: FT/2 peers stay connected for as long as they are online; FT/1 programs come for one
 // exchange at a time. The index is what the peers that are online say, and nothing of it is written to disk; only bans are.
 
-import { randomBytes } from "node:crypto";
+import { createHmac, randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { type Ban, Bans } from "./lib/bans.ts";
-import { addressFor, Catalog, type Member, type Seer } from "./lib/catalog.ts";
-import { BROKEN, type Channel } from "./lib/channel.ts";
+import { Catalog, type Member } from "./lib/catalog.ts";
+import type { Channel } from "./lib/channel.ts";
 import { EXIT, err, exitCodeFor, numberOption, out, readArguments, runProgram, shellOption, VERSION } from "./lib/cli.ts";
 import { systemClock } from "./lib/clock.ts";
 import { completionScript } from "./lib/completion.ts";
+import { Conversation, type House } from "./lib/conversation.ts";
 import { type Announcement, announce } from "./lib/discover.ts";
-import { ProtocolError, UsageError } from "./lib/error.ts";
+import { UsageError } from "./lib/error.ts";
 import { userFolder } from "./lib/folders.ts";
 import { dialableFrom, likelyAddresses } from "./lib/interfaces.ts";
 import { LIMIT_OPTIONS, LIMITS, type Limits } from "./lib/limits.ts";
-import {
-  basic,
-  type CallBack,
-  DEFAULT_TRACKER_PORT,
-  encodeFromTracker,
-  PASS_LIFETIME_S,
-  PING_MS,
-  type Push,
-  SILENCE_MS,
-  type ToTracker,
-  TrackerInbox,
-  type Wish,
-} from "./lib/message.ts";
+import { DEFAULT_TRACKER_PORT, encodeFromTracker, PASS_LIFETIME_S, PING_MS } from "./lib/message.ts";
 import { Meter } from "./lib/meter.ts";
 import { giveOrder, type Order, type OrderResult, openDoor } from "./lib/operator.ts";
 import { PassOffice } from "./lib/pass.ts";
@@ -41,8 +30,6 @@ import { Allowance } from "./lib/rate.ts";
 import {
   type Address,
   byteLength,
-  type FileName,
-  type FileRecord,
   formatEndpoint,
   isIPv6,
   isLoopback,
@@ -119,18 +106,14 @@ const TIMING: Omit<Timing, "acceptance"> = { idle: 2 * PING_MS, firstProbe: 30_0
 /** How long the peers may take to hear that the tracker stops. */
 const FAREWELL_MS = 2_000;
 const PROBE_FAILURES = 2;
-/** Connect-backs a second that a peer may ask for, and that it may be asked for, after a burst. */
-const CALLS = 8;
-const CALLS_BURST = 64;
-/** Bytes that a refused stranger may go on sending: they are read only so that it hears why. */
-const EXCESS = 256 * 1024;
 /** Who was kicked stays away for this long. */
 const KICK_MS = 60_000;
-/** A refused stranger hears why within this time. */
-const REFUSED_MS = 2_000;
 const NOTICE_LIMIT = 1000;
-/** Requests that wait for their turn under that rate. */
-const WAITING_LIMIT = 64 * 1024;
+/** Characters of a session's proof: 128 bits. */
+const SESSION_LENGTH = 22;
+/** Addresses whose FINDs are timed, and seconds of that time that may be used at once. */
+const FIND_TIMES = 1024;
+const FIND_BURST_S = 4;
 
 export type TrackerEvent =
   | { event: "listening"; address: string; port: number }
@@ -158,19 +141,6 @@ export interface Tracker {
   stop(): Promise<void>;
 }
 
-/** An FT/2 peer that is online, as the others' conversations see it. */
-interface Presence {
-  /** What it was told as its session. */
-  readonly session: string;
-  readonly seer: Seer;
-  /** Connect-backs that it asks for, and that it is asked for. */
-  readonly asks: Allowance;
-  readonly asked: Allowance;
-  tell(push: Push): void;
-  /** Its new connection is here: this one ends without a trace. */
-  replace(): void;
-}
-
 /** Starts a tracker. Throws a sentence when it cannot listen. */
 export function startTracker(options: TrackerOptions): Tracker {
   const { now = Date.now } = options;
@@ -180,12 +150,13 @@ export function startTracker(options: TrackerOptions): Tracker {
   const timing = { acceptance: limits.acceptance * 1000, ...TIMING, ...options.timing };
   const catalog = new Catalog();
   const office = new PassOffice();
-  /** The open connections, and how each is told why it is ended. */
-  const conversations = new Map<Channel, (words: string) => void>();
+  const conversations = new Set<Conversation>();
   let onLastClosed: (() => void) | undefined;
   const probes = new Map<string, ReturnType<typeof setTimeout>>();
   const prober = new Prober(dial);
-  const online = new Map<string, Presence>();
+  /** Proves sessions: who knows it could be any peer. */
+  const secret = randomBytes(32);
+  const findTimes = new Map<Address, Allowance>();
   const bans = new Bans(options.bans, now);
   const kicked = new Map<string, number>();
   const clock = { ...systemClock, at: now };
@@ -199,21 +170,21 @@ export function startTracker(options: TrackerOptions): Tracker {
     port: options.port,
     maxPerAddress: limits.perAddress,
     maxConnections: limits.connections,
-    onConnection: converse,
+    onConnection: (channel) => new Conversation(house, channel).start(),
     onRefused: (code, { address }) => {
       const words =
         code === "tracker-full"
           ? "The tracker has no room for more connections; try again later."
           : `There are ${limits.perAddress} connections from ${address} already; close one first.`;
-      countRefusal(code);
-      report({ event: "refused", address, code, reason: words });
+      refused(address, code, words);
       return encodeFromTracker({ verb: "ERROR", code, words });
     },
   });
 
-  function countRefusal(code: string): void {
+  function refused(address: string, code: string, reason: string): void {
     meters.refused.count();
     refusals.set(code, (refusals.get(code) ?? 0) + 1);
+    report({ event: "refused", address, code, reason });
   }
 
   const { address, port } = listener;
@@ -236,407 +207,46 @@ export function startTracker(options: TrackerOptions): Tracker {
     ? announce({ name, port, version: VERSION, host: address, announced: tellName })
     : undefined;
 
-  /** One connection, from its first byte to its last. */
-  function converse(channel: Channel): void {
-    const { address } = channel.remote;
-    const seer: Seer = { address, via: channel.local.address };
-    const inbox = new TrackerInbox(limits.files, limits);
-    const requests = new Allowance(limits.rate, limits.burst, systemClock);
-    let agent = "";
-    /** The session that it says it had. */
-    let former = "";
-    /** The port that was tried, or is being tried. */
-    let triedPort = 0;
-    let trying = false;
-    let member: Member | undefined;
-    /** The FT/1 peers that this connection has registered. */
-    const registered = new Set<string>();
-    let heard = false;
-    let greeted = false;
-    let ignored = false;
-    /** Nothing more is read: what is still to be sent is sent, then it closes. */
-    let over = false;
-    let silence: ReturnType<typeof setTimeout> | undefined;
-    let turn: ReturnType<typeof setTimeout> | undefined;
-
-    conversations.set(channel, (words) => {
-      if (member?.profile === 2) reply({ verb: "NOTICE", words });
-      leave("was dismissed");
-      finish();
-    });
-    const unwanted = whyUnwanted(address);
-    if (unwanted !== undefined) {
-      channel.start({ data: () => undefined, close: () => conversations.delete(channel) });
-      refused("banned", unwanted);
-      reply({ verb: "ERROR", code: "banned", words: unwanted });
-      channel.limit({ deadline: REFUSED_MS, excess: EXCESS });
-      finish();
-      return;
-    }
-    channel.limit({ deadline: timing.acceptance, stall: limits.stall * 1000, backlog: limits.unsent });
-    channel.start({
-      data: (chunk) => {
-        heard = true;
-        inbox.push(chunk);
-        readOn();
-        if (silence !== undefined) clearTimeout(silence);
-        if (inbox.listensForSilence) silence = setTimeout(onSilence, SILENCE_MS);
-      },
-      end: () => {
-        inbox.end();
-        readOn();
-        leave("closed its connection");
-        if (turn === undefined) finish();
-      },
-      close: (reason) => {
-        clearTimeout(silence);
-        clearTimeout(turn);
-        if (inbox.profile === 1 && !over) {
-          // An old client may be gone before its list was read: what arrived still counts.
-          inbox.end();
-          readOn();
-        }
-        leave(reason === "" ? "closed its connection" : reason);
-        // Who tries several ways to get here hangs up on all but one.
-        const lost = reason === BROKEN && !heard;
-        if (member === undefined && !over && reason !== "" && !lost) refused("not-accepted", `It shared nothing: ${reason}.`);
-        // Also in the middle of answering: nobody that is gone may come back by what it had still to say.
-        over = true;
-        conversations.delete(channel);
-        if (conversations.size === 0) onLastClosed?.();
-      },
-    });
-
-    function onSilence(): void {
-      inbox.silence();
-      readOn();
-    }
-
-    /** Answers every request that is here, as far as the peer's rate allows. */
-    function readOn(): void {
-      try {
-        let first = true;
-        while (!over && takeToken(first)) {
-          first = false;
-          const message = inbox.next();
-          if (message === undefined) return;
-          requests.spend();
-          meters.requests.count();
-          answer(message);
-        }
-        if (inbox.waiting > WAITING_LIMIT) throw new ProtocolError("too-fast", `More than ${limits.rate} requests a second.`);
-      } catch (error) {
-        if (!(error instanceof ProtocolError)) throw error;
-        refuse(error.code, error.message);
-      }
-    }
-
-    /** Whether the next request may be answered now; if not, it is when its turn comes. */
-    function takeToken(first: boolean): boolean {
-      if (turn !== undefined) return false;
-      if (member?.profile !== 2 || inbox.waiting === 0) return true;
-      if (first ? requests.left : requests.some) return true;
-      turn = setTimeout(() => {
-        turn = undefined;
-        readOn();
-        if (channel.ended && turn === undefined) finish();
-      }, 1000 / limits.rate);
-      return false;
-    }
-
-    function answer(message: ToTracker): void {
-      if (member === undefined && !isOpening(message)) {
-        if (!ignored) refused("not-accepted", `${message.verb} came before any file was shared: no answer.`);
-        ignored = true;
-        return;
-      }
-      switch (message.verb) {
-        case "HELLO":
-          if (message.profile === 1) greetBasic();
-          else greet(message);
-          break;
-        case "FILES":
-          if (message.profile === 1) acceptBasic(message.records);
-          else accept(message.port, message.records);
-          break;
-        case "ADD":
-          add(message.record);
-          break;
-        case "DROP":
-          drop(message.name);
-          break;
-        case "SEARCH":
-          meters.searches.count();
-          if (inbox.profile === 2) channel.send(catalog.answer(message.name, seer, limits.results, encodeFound));
-          else searchBasic(message.name);
-          break;
-        case "LIST":
-          if (message.root === undefined) found(catalog.list(message.id, message, seer));
-          else found(catalog.holders(message.root, message, seer));
-          break;
-        case "FIND":
-          meters.searches.count();
-          find(message);
-          break;
-        case "WHO":
-          reply({ verb: "PEERS", peers: catalog.who(message, seer) });
-          break;
-        case "KNOWN":
-          reply({ verb: catalog.known(message.address, seer) ? "YES" : "NO" });
-          break;
-        case "CONNECT":
-          connectBack(message);
-          break;
-        case "PING":
-          reply({ verb: "PONG" });
-          break;
-        case "BYE":
-          bye();
-          break;
-        case "UNKNOWN": {
-          const words = `This tracker does not know "${printable(message.word.slice(0, 40))}".`;
-          reply({ verb: "ERROR", code: "unknown-verb", words });
-          break;
-        }
-        default:
-          message satisfies never;
-      }
-    }
-
-    function reply(message: Parameters<typeof encodeFromTracker>[0]): void {
-      channel.send(encodeFromTracker(message));
-    }
-
-    /** What somebody may say who is not accepted yet; FT/1 searches are judged by their address. */
-    function isOpening({ verb }: ToTracker): boolean {
-      return verb === "HELLO" || verb === "FILES" || verb === "BYE" || (verb === "SEARCH" && inbox.profile !== 2);
-    }
-
-    function greetBasic(): void {
-      greeted = true;
-      channel.send(basic.hi);
-    }
-
-    function greet(hello: Extract<ToTracker, { verb: "HELLO"; profile: 2 }>): void {
-      agent = hello.agent;
-      former = hello.session ?? "";
-      seer.extras = hello.extras === true;
-      const { files: max } = limits;
-      const extras = hello.extras ? extrasOfHi() : {};
-      const hi = encodeFromTracker({ verb: "HI", name, max, key: office.key, you: address, ...extras });
-      channel.send(greeted ? hi.slice(basic.hi.length) : hi);
-    }
-
-    function extrasOfHi(): { announced: boolean; results?: number } {
-      const announced = announcement !== undefined;
-      return limits.mostResults === LIMITS.mostResults ? { announced } : { announced, results: limits.mostResults };
-    }
-
-    function accept(port: number, all: FileRecord[]): void {
-      // Unfinished files come by ADD only.
-      const records = all.filter(({ part }) => !part);
-      if (records.length === 0) {
-        refused("no-files", "It shares nothing.");
-        leave("shares nothing any more");
-        finish();
-        return;
-      }
-      if (channel.ended) {
-        tooLate();
-        return;
-      }
-      const formerId = member === undefined ? replaceFormer() : undefined;
-      if (member === undefined && isFull()) return;
-      const renewed = member !== undefined;
-      const id = member?.id ?? formerId ?? randomBytes(8).toString("hex");
-      member ??= { id, profile: 2, address, agent, since: new Date(now()).toISOString(), port };
-      member.port = port;
-      catalog.put(member, records);
-      const { session } = online.get(id) ?? beOnline(id);
-      channel.limit({ deadline: undefined, idle: timing.idle });
+  const house: House = {
+    name,
+    limits,
+    timing,
+    catalog,
+    conversations,
+    spare: [],
+    clock: systemClock,
+    meters,
+    key: office.key,
+    announced: announcement !== undefined,
+    now,
+    newId: () => randomBytes(8).toString("hex"),
+    passFor: (id, channel) => {
       const expires = Math.floor(now() / 1000) + PASS_LIFETIME_S;
-      const pass = office.issue({ id, address: passAddress(channel), expires });
-      const extras = seer.extras ? { session } : {};
-      reply({ verb: "WELCOME", id, pass, peers: catalog.peers, files: catalog.files, ...extras });
-      arrived(member, records.length, renewed);
-      void tryPort();
-    }
-
-    function beOnline(id: string): Presence {
-      const presence: Presence = {
-        session: `${id}.${randomBytes(16).toString("base64url")}`,
-        seer,
-        asks: new Allowance(CALLS, CALLS_BURST, systemClock),
-        asked: new Allowance(CALLS, CALLS_BURST, systemClock),
-        tell: reply,
-        replace: () => {
-          leave("is back by another connection");
-          member = undefined;
-          over = true;
-          channel.destroy();
-        },
-      };
-      online.set(id, presence);
-      return presence;
-    }
-
-    /** A peer whose connection broke may be back before that was noticed here: nobody is online twice. Gives the id that it had. */
-    function replaceFormer(): string | undefined {
-      const [id = ""] = former.split(".");
-      const presence = online.get(id);
-      if (presence === undefined || presence.session !== former) return undefined;
-      presence.replace();
-      return id;
-    }
-
-    /** Tries the port of the peer's records, once for each that it has had, and says how it went. */
-    async function tryPort(): Promise<void> {
-      if (member === undefined || trying || member.port === triedPort) return;
-      const { id, port } = member;
-      triedPort = port;
-      trying = true;
-      catalog.setReach(id, undefined);
-      const reach = await prober.reach({ address: dialableFrom(seer.via, address), port });
-      trying = false;
-      if (member === undefined || over) return;
-      if (member.port !== port) return tryPort();
-      if (reach === undefined) return;
-      catalog.setReach(id, reach.reachable);
-      reply({ verb: "REACH", ...reach });
-      if (!reach.reachable) report({ event: "unreachable", id, address, port, reason: reach.reason });
-    }
-
-    /** Tells a holder, where this peer sees one, that this peer asks to be connected to. */
-    function connectBack({ address: at, port, token }: CallBack): void {
-      const holder = catalog.at({ address: at, port }, seer);
-      const presence = holder === undefined ? undefined : online.get(holder.id);
-      const self = member === undefined ? undefined : online.get(member.id);
-      if (presence === undefined || self === undefined || member === undefined || presence === self)
-        reply({ verb: "NOT FOUND" });
-      else if (!self.asks.take() || !presence.asked.take()) {
-        const words = `More than ${CALLS} connections a second are asked for; try again later.`;
-        reply({ verb: "ERROR", code: "too-many-connects", words });
-      } else {
-        presence.tell({ verb: "CONNECT", address: addressFor(member, presence.seer), port: member.port, token });
-        reply({ verb: "OK" });
-      }
-    }
-
-    /** FT/1: the list is everything this connection has said so far. Records of several ports are several peers. */
-    function acceptBasic(records: FileRecord[]): void {
-      for (const port of new Set(records.map((record) => record.port))) {
-        const id = `ft1-${address}-${port}`;
-        const renewed = catalog.has(id);
-        if (!renewed && isFull()) return;
-        // Such a peer holds no connection that the limit on connections could count.
-        if (!renewed && catalog.basicMembers(address).length >= limits.perAddress) {
-          refuse("too-many-peers", `There are ${limits.perAddress} FT/1 peers at ${address} already.`);
-          return;
-        }
-        const own = records.filter((record) => record.port === port);
-        member = { id, profile: 1, address, agent: "FT/1", since: new Date(now()).toISOString(), port };
-        catalog.put(member, own);
-        registered.add(id);
-        arrived(member, own.length, renewed);
-        if (!renewed) probeLater(member, { address: dialableFrom(seer.via, address), port }, timing.firstProbe, 0);
-      }
-    }
-
-    function isFull(): boolean {
-      if (catalog.peers < limits.peers) return false;
-      refuse("tracker-full", `The tracker takes ${plural(limits.peers, "peer")}; try again later.`);
-      return true;
-    }
-
-    function add(record: FileRecord): void {
-      if (channel.ended || member === undefined) tooLate();
-      else if (record.part && catalog.isLast(member.id, record.name)) lastFile();
-      else if (catalog.add(member.id, record, limits.files)) reply({ verb: "OK" });
-      else if (record.part) reply({ verb: "ERROR", code: "too-many-parts", words: "These are too many unfinished files." });
-      else refuse("too-many-files", `This tracker takes ${plural(limits.files, "file")} a peer.`);
-    }
-
-    /** The connection is the peer's presence: after its end there is no list to change. */
-    function tooLate(): void {
-      reply({ verb: "ERROR", code: "left", words: "This peer has ended its connection and shares nothing any more." });
-    }
-
-    function drop(name: FileName): void {
-      const outcome = member === undefined ? "missing" : catalog.drop(member.id, name);
-      if (outcome === "dropped") reply({ verb: "OK" });
-      else if (outcome === "missing") reply({ verb: "NOT FOUND" });
-      else lastFile();
-    }
-
-    function lastFile(): void {
-      reply({
-        verb: "ERROR",
-        code: "last-file",
-        words: "The last file stays: a peer shares at least one. Say BYE to leave.",
-      });
-    }
-
-    function found(lines: string[]): void {
-      reply(lines.length === 0 ? { verb: "NOT FOUND" } : { verb: "FOUND", lines });
-    }
-
-    function find(wish: Wish): void {
-      try {
-        const { lines, total } = catalog.find(wish, seer);
-        // Who does not know of totals gets what SEARCH gives.
-        if (lines.length === 0) reply({ verb: "NOT FOUND" });
-        else reply({ verb: "FOUND", lines, ...(seer.extras ? { total } : {}) });
-      } catch (error) {
-        // What somebody is in the middle of typing ends no session.
-        if (!(error instanceof ProtocolError)) throw error;
-        reply({ verb: "ERROR", code: error.code, words: error.message });
-      }
-    }
-
-    function searchBasic(name: FileName): void {
-      if (!catalog.known(address)) {
-        refused("not-accepted", "It searched without sharing a file: no answer.");
-      } else {
-        const lines = catalog.searchBasic(name, seer, limits.results);
-        channel.send(lines.length === 0 ? basic.notFound : basic.found(lines));
-      }
-      finish();
-    }
-
-    function bye(): void {
-      if (inbox.profile === 2) {
-        if (member !== undefined) reply({ verb: "BYE" });
-        leave("said BYE");
-      } else {
-        for (const { id } of catalog.basicMembers(address)) remove(id, "said BYE");
-      }
-      finish();
-    }
-
-    /** FT/2: the connection is the peer's presence. */
-    function leave(reason: string): void {
-      if (member?.profile === 2) remove(member.id, reason);
-    }
-
-    function finish(): void {
-      over = true;
-      channel.finish();
-    }
-
-    function refuse(code: string, words: string): void {
-      refused(code, words);
-      if (member !== undefined) registered.add(member.id);
-      for (const id of registered) remove(id, `was refused: ${words}`);
-      if (inbox.profile === 2) reply({ verb: "ERROR", code, words });
-      channel.limit({ excess: EXCESS });
-      finish();
-    }
-
-    function refused(code: string, reason: string): void {
-      countRefusal(code);
-      report({ event: "refused", address, code, reason });
-    }
-  }
+      return office.issue({ id, address: passAddress(channel), expires });
+    },
+    sessionOf: (id, connection) => {
+      const proof = createHmac("sha256", secret).update(`${id} ${connection}`).digest("base64url");
+      return `${id}.${proof.slice(0, SESSION_LENGTH)}`;
+    },
+    reach: ({ address, port }, via) => prober.reach({ address: dialableFrom(via, address), port }),
+    whyUnwanted,
+    findTime: (from) => {
+      const known = findTimes.get(from);
+      if (known !== undefined) return known;
+      if (findTimes.size >= FIND_TIMES) findTimes.clear();
+      const time = new Allowance(limits.findTime, limits.findTime * FIND_BURST_S, systemClock);
+      findTimes.set(from, time);
+      return time;
+    },
+    refused,
+    arrived,
+    unreachable: ({ id, address, port }, reason) => report({ event: "unreachable", id, address, port, reason }),
+    remove,
+    watchOver: (member, via) => {
+      probeLater(member, { address: dialableFrom(via, member.address), port: member.port }, timing.firstProbe, 0);
+    },
+    onLastClosed: () => onLastClosed?.(),
+  };
 
   function arrived({ id, address, port, agent, profile }: Member, files: number, renewed: boolean): void {
     if (renewed) {
@@ -649,7 +259,6 @@ export function startTracker(options: TrackerOptions): Tracker {
 
   function remove(id: string, reason: string): void {
     const member = catalog.leave(id);
-    online.delete(id);
     clearTimeout(probes.get(id));
     probes.delete(id);
     if (member === undefined) return;
@@ -684,9 +293,9 @@ export function startTracker(options: TrackerOptions): Tracker {
   /** Ends what comes from an address; gives how many connections and FT/1 peers that were. */
   function dismissAll(from: Address): number {
     let count = 0;
-    for (const [channel, dismiss] of [...conversations]) {
-      if (channel.remote.address !== from) continue;
-      dismiss("The tracker's operator has disconnected you.");
+    for (const conversation of [...conversations]) {
+      if (conversation.address !== from) continue;
+      conversation.dismiss("The tracker's operator has disconnected you.");
       count += 1;
     }
     for (const { id } of catalog.basicMembers(from)) {
@@ -694,6 +303,13 @@ export function startTracker(options: TrackerOptions): Tracker {
       count += 1;
     }
     return count;
+  }
+
+  /** Gives how many peers were told. */
+  function tellEverybody(words: string): number {
+    const present = [...conversations].filter(({ isPresent }) => isPresent);
+    for (const conversation of present) conversation.tell({ verb: "NOTICE", words });
+    return present.length;
   }
 
   function obey(order: Order): OrderResult {
@@ -735,8 +351,10 @@ export function startTracker(options: TrackerOptions): Tracker {
       }
       case "notice":
         if (words.trim() === "") return { done: false, lines: ["A notice needs words."] };
-        for (const { tell } of online.values()) tell({ verb: "NOTICE", words: words.slice(0, NOTICE_LIMIT) });
-        return { done: true, lines: [`Told ${plural(online.size, "peer")}: ${printable(words)}`] };
+        return {
+          done: true,
+          lines: [`Told ${plural(tellEverybody(words.slice(0, NOTICE_LIMIT)), "peer")}: ${printable(words)}`],
+        };
       default:
         order satisfies never;
         return { done: false, lines: [`"${printable(String(order))}" is no order.`] };
@@ -777,18 +395,12 @@ export function startTracker(options: TrackerOptions): Tracker {
         onLastClosed = resolve;
         if (conversations.size === 0) resolve();
       });
-      for (const dismiss of conversations.values()) dismiss("The tracker stops.");
+      for (const conversation of [...conversations]) conversation.dismiss("The tracker stops.");
       await Promise.race([Promise.all([closed, announcement?.stop()]), Bun.sleep(FAREWELL_MS)]);
-      for (const channel of conversations.keys()) channel.destroy();
+      for (const { channel } of [...conversations]) channel.destroy();
       report({ event: "stopped" });
     },
   };
-}
-
-const utf8 = new TextEncoder();
-
-function encodeFound(lines: string[]): Uint8Array {
-  return utf8.encode(encodeFromTracker(lines.length === 0 ? { verb: "NOT FOUND" } : { verb: "FOUND", lines }));
 }
 
 /** Who comes from the tracker's own machine comes from another address of it to every network: its pass says so. */

@@ -1,7 +1,7 @@
 // The tracker's table: who is online, and a hash table from file name to records. No sockets, no clock of its own.
 
 import { FindIndex } from "./find.ts";
-import { formatFoundRecord, type Page, type PeerLine, type Profile, type Wish } from "./message.ts";
+import { type CallBack, formatFoundRecord, type Page, type PeerLine, type Profile, type Wish } from "./message.ts";
 import {
   type Address,
   type Endpoint,
@@ -13,6 +13,8 @@ import {
   isLoopback,
   modifiedOf,
 } from "./record.ts";
+import { Rows, type Said } from "./rows.ts";
+import { Numbers } from "./texts.ts";
 
 /** An accepted peer. Its address is the one the tracker saw, whatever the peer wrote. */
 export interface Member {
@@ -20,12 +22,24 @@ export interface Member {
   readonly profile: Profile;
   readonly address: Address;
   readonly agent: string;
-  /** ISO 8601 UTC. */
-  readonly since: string;
+  /** Milliseconds since 1970. */
+  readonly since: number;
   /** The port of all its records. */
-  port: number;
+  readonly port: number;
   /** Whether the tracker could connect to that port; undefined until it has tried. */
-  reach?: boolean | undefined;
+  readonly reach?: boolean | undefined;
+  /** FT/1 peers have none. */
+  readonly presence?: Presence | undefined;
+}
+
+/** How an FT/2 peer that is online is reached by what the others do. */
+export interface Presence extends Seer {
+  /** Asks it to connect to somebody; false when it is asked too often. */
+  ask(call: CallBack): boolean;
+  /** Whether this is what it was told as its session. */
+  isSession(session: string): boolean;
+  /** Its new connection is here: this one ends without a trace. */
+  replace(): void;
 }
 
 /** Who asks, and the tracker's own address on that connection: peers on the tracker's machine are reached there. */
@@ -36,51 +50,42 @@ export interface Seer {
   extras?: boolean;
 }
 
-class Entry {
-  readonly holder: Shelf;
-  readonly record: FileRecord;
-  /** The answer line, ready but for the address. */
-  readonly before: string;
-  readonly after: string;
-
-  constructor(holder: Shelf, record: FileRecord) {
-    this.holder = holder;
-    this.record = record;
-    [this.before, this.after] = formatRecordAround(record);
-  }
-
-  get name(): string {
-    return this.record.name;
-  }
-
-  get type(): string {
-    return this.record.type;
-  }
-
-  get size(): number {
-    return this.record.size;
-  }
-
-  get modified(): string {
-    return modifiedOf(this.record);
-  }
-
-  get root(): string | undefined {
-    return this.record.root;
-  }
-
-  get part(): boolean {
-    return this.record.part === true;
-  }
-}
-
-/** A member and what it shares. */
-interface Shelf {
-  member: Member;
-  entries: Map<FileName, Entry>;
+/** A member and what it shares: a list of rows, in the order in which they came. */
+class Shelf implements Member {
+  readonly id: string;
+  readonly profile: Profile;
+  readonly address: Address;
+  readonly since: number;
+  /** What it is called in the rows' columns. */
+  readonly number: number;
+  readonly presence: Presence | undefined;
+  readonly #agents: Numbers;
+  readonly agentNumber: number;
+  port: number;
+  reach: boolean | undefined = undefined;
+  /** -1: none. */
+  first = -1;
+  last = -1;
+  count = 0;
   /** How many of them are of files that are still being fetched: those do not count. */
-  parts: number;
-  bytes: number;
+  parts = 0;
+  bytes = 0;
+
+  constructor(member: Member, number: number, agents: Numbers) {
+    this.id = member.id;
+    this.profile = member.profile;
+    this.address = member.address;
+    this.since = member.since;
+    this.port = member.port;
+    this.presence = member.presence;
+    this.number = number;
+    this.#agents = agents;
+    this.agentNumber = agents.take(member.agent);
+  }
+
+  get agent(): string {
+    return this.#agents.text(this.agentNumber);
+  }
 }
 
 /** Answers that are kept ready, and bytes of one at most. */
@@ -90,10 +95,12 @@ const ANSWER_KEPT = 4096;
 const MAX_PARTS = 32;
 
 export class Catalog {
-  readonly #names = new Map<FileName, Entry[]>();
-  readonly #roots = new Map<string, Entry[]>();
-  readonly #find = new FindIndex<Entry>();
+  readonly #rows = new Rows();
+  readonly #find = new FindIndex();
   readonly #shelves = new Map<string, Shelf>();
+  readonly #numbered: (Shelf | undefined)[] = [];
+  readonly #freeNumbers: number[] = [];
+  readonly #agents = new Numbers();
   /** Who comes from an address. */
   readonly #addresses = new Map<Address, Shelf[]>();
   /** The loopback addresses among them: who asks for the tracker's own address may mean somebody there. */
@@ -137,31 +144,36 @@ export class Catalog {
 
   /** Contents in the index of which the id is known. */
   get contents(): number {
-    return this.#roots.size;
+    return this.#rows.contents;
   }
 
-  /** Accepts a peer with its list, or replaces the list of a peer that is here. A name that comes twice counts once. */
-  put(member: Member, records: FileRecord[]): void {
+  /** Accepts a peer with its list, or replaces the list (and the port) of a peer that is here. A name that comes twice counts once. */
+  put(member: Member, records: FileRecord[]): Member {
     let shelf = this.#shelves.get(member.id);
     if (shelf === undefined) {
-      shelf = { member, entries: new Map(), parts: 0, bytes: 0 };
+      const number = this.#freeNumbers.pop() ?? this.#numbered.length;
+      shelf = new Shelf(member, number, this.#agents);
+      this.#numbered[number] = shelf;
       this.#shelves.set(member.id, shelf);
-      list(this.#addresses, member.address, shelf);
+      const there = this.#addresses.get(member.address);
+      if (there === undefined) this.#addresses.set(member.address, [shelf]);
+      else there.push(shelf);
       if (isLoopback(member.address)) this.#here.add(member.address);
     } else {
-      for (const entry of shelf.entries.values()) this.#unlist(entry);
-      shelf.member.port = member.port;
+      this.#clear(shelf);
+      shelf.port = member.port;
     }
     for (const record of records) this.#shelve(shelf, record);
+    return shelf;
   }
 
   /** Adds a record to a peer's list, or renews the one of that name; false when the list is full. */
   add(id: string, record: FileRecord, maxFiles: number): boolean {
     const shelf = this.#shelves.get(id);
     if (shelf === undefined) return false;
-    const old = shelf.entries.get(record.name)?.record;
-    const parts = shelf.parts - (old?.part ? 1 : 0);
-    const files = shelf.entries.size - (old === undefined ? 0 : 1) - parts;
+    const old = this.#rowOf(shelf, record.name);
+    const parts = shelf.parts - (old >= 0 && this.#rows.isPart(old) ? 1 : 0);
+    const files = shelf.count - (old < 0 ? 0 : 1) - parts;
     if (record.part ? parts >= MAX_PARTS || this.isLast(id, record.name) : files >= maxFiles) return false;
     this.#shelve(shelf, record);
     return true;
@@ -170,16 +182,18 @@ export class Catalog {
   /** Whether this is the only whole file of a peer. */
   isLast(id: string, name: FileName): boolean {
     const shelf = this.#shelves.get(id);
-    const entry = shelf?.entries.get(name);
-    return shelf !== undefined && entry !== undefined && !entry.record.part && shelf.entries.size - shelf.parts === 1;
+    if (shelf === undefined || shelf.count - shelf.parts !== 1) return false;
+    const row = this.#rowOf(shelf, name);
+    return row >= 0 && !this.#rows.isPart(row);
   }
 
   /** Takes a record off a peer's list; the last one stays. */
   drop(id: string, name: FileName): "dropped" | "missing" | "last" {
-    const entry = this.#shelves.get(id)?.entries.get(name);
-    if (entry === undefined) return "missing";
+    const shelf = this.#shelves.get(id);
+    const row = shelf === undefined ? -1 : this.#rowOf(shelf, name);
+    if (shelf === undefined || row < 0) return "missing";
     if (this.isLast(id, name)) return "last";
-    this.#unlist(entry);
+    this.#unlist(shelf, row);
     return "dropped";
   }
 
@@ -187,32 +201,43 @@ export class Catalog {
   leave(id: string): Member | undefined {
     const shelf = this.#shelves.get(id);
     if (shelf === undefined) return undefined;
-    for (const entry of shelf.entries.values()) this.#unlist(entry);
+    this.#clear(shelf);
     this.#shelves.delete(id);
-    const { address } = shelf.member;
-    unlist(this.#addresses, address, shelf);
-    if (!this.#addresses.has(address)) this.#here.delete(address);
-    return shelf.member;
+    this.#numbered[shelf.number] = undefined;
+    this.#freeNumbers.push(shelf.number);
+    const { address } = shelf;
+    const there = this.#addresses.get(address) ?? [];
+    there.splice(there.indexOf(shelf), 1);
+    if (there.length === 0) {
+      this.#addresses.delete(address);
+      this.#here.delete(address);
+    }
+    // What it was is still told of it.
+    const { profile, agent, since, port } = shelf;
+    this.#agents.release(shelf.agentNumber);
+    return { id, profile, address, agent, since, port };
   }
 
   /** Notes whether a peer's port could be connected to; undefined when that is not known any more. */
   setReach(id: string, reach: boolean | undefined): void {
     const shelf = this.#shelves.get(id);
-    if (shelf === undefined) return;
-    shelf.member.reach = reach;
-    for (const name of shelf.entries.keys()) this.#answers.delete(name);
+    if (shelf === undefined || shelf.reach === reach) return;
+    const told = shelf.reach === false || reach === false;
+    shelf.reach = reach;
+    if (told) for (const row of this.#rowsOf(shelf)) this.#answers.delete(this.#rows.name(row));
   }
 
   /** The FT/2 peer that is where a record, as somebody was shown it, says. */
   at({ address, port }: Endpoint, seer: Seer): Member | undefined {
-    const isIt = ({ member }: Shelf) => member.profile === 2 && member.port === port;
-    const found = this.#addresses.get(address)?.find(isIt)?.member;
+    const isIt = (member: Member) => member.profile === 2 && member.port === port;
+    const found = this.#addresses.get(address)?.find(isIt);
     if (found !== undefined || address !== seer.via) return found;
-    return [...this.#here].flatMap((place) => this.#addresses.get(place) ?? []).find(isIt)?.member;
+    return [...this.#here].flatMap((place) => this.#addresses.get(place) ?? []).find(isIt);
   }
 
-  has(id: string): boolean {
-    return this.#shelves.has(id);
+  /** Who is online under an id. */
+  member(id: string): Member | undefined {
+    return this.#shelves.get(id);
   }
 
   /** Whether an accepted peer comes from this address; seen by others, the tracker's own machine has the tracker's address. */
@@ -223,13 +248,17 @@ export class Catalog {
   /** The FT/1 peers, of one address or of all; they hold no connection that could tell when they go. */
   basicMembers(address?: Address): Member[] {
     const shelves = address === undefined ? [...this.#shelves.values()] : (this.#addresses.get(address) ?? []);
-    return shelves.flatMap(({ member }) => (member.profile === 1 ? [member] : []));
+    return shelves.filter(({ profile }) => profile === 1);
   }
 
   /** FT/2: the answer lines for an exact file name. */
   search(name: FileName, seer: Seer, limit: number): string[] {
-    const entries = this.#names.get(name) ?? [];
-    return entries.slice(0, limit).map((entry) => lineFor(entry, seer));
+    const lines: string[] = [];
+    const first = this.#rows.named(name);
+    for (let row = first; row >= 0 && lines.length < limit; row = this.#rows.afterNamed(row, first)) {
+      lines.push(this.#line(row, seer));
+    }
+    return lines;
   }
 
   /**
@@ -238,28 +267,30 @@ export class Catalog {
    */
   searchBasic(name: FileName, seer: Seer, limit: number): string[] {
     const lines: string[] = [];
-    for (const { holder, record } of this.#names.get(name) ?? []) {
-      const address = addressFor(holder.member, seer);
-      if (lines.length >= limit) break;
-      if (record.part || (isIPv6(address) && !isIPv6(seer.address))) continue;
-      lines.push(formatFoundRecord({ ...record, address }));
+    const first = this.#rows.named(name);
+    for (let row = first; row >= 0 && lines.length < limit; row = this.#rows.afterNamed(row, first)) {
+      const holder = this.#holderOf(row);
+      const address = addressFor(holder, seer);
+      if (this.#rows.isPart(row) || (isIPv6(address) && !isIPv6(seer.address))) continue;
+      lines.push(formatFoundRecord({ ...this.#rows.said(row), address, port: holder.port }));
     }
     return lines;
   }
 
   /** A page of the records of one content, whatever its holders call it. */
   holders(root: string, { offset, limit }: Page, seer: Seer): string[] {
-    const entries = this.#roots.get(root) ?? [];
-    return entries.slice(offset, offset + limit).map((entry) => lineFor(entry, seer));
+    const rows = this.#rows.ofRoot(root).drop(Math.min(offset, Number.MAX_SAFE_INTEGER)).take(limit);
+    return [...rows].map((row) => this.#line(row, seer));
   }
 
   /** A page of what fits words and filters, best first; records of one content together, or one for each content. */
   find(wish: Wish, seer: Seer): { lines: string[]; total: number } {
-    const { contents, total } = this.#find.find(wish);
+    const among = wish.root === undefined ? undefined : this.#rows.ofRoot(wish.root);
+    const { contents, total } = this.#find.find(wish, among);
     const lines = contents.flatMap(({ items, holders }) => {
-      if (!wish.group) return items.map((entry) => lineFor(entry, seer));
+      if (!wish.group) return items.map((row) => this.#line(row, seer));
       const [first] = items;
-      return first === undefined ? [] : [`${lineFor(first, seer).slice(0, -1)};holders=${holders}>`];
+      return first === undefined ? [] : [`${this.#line(first, seer).slice(0, -1)};holders=${holders}>`];
     });
     return { lines, total };
   }
@@ -271,13 +302,13 @@ export class Catalog {
     let skip = offset;
     for (const shelf of chosen) {
       if (shelf === undefined || lines.length >= limit) break;
-      if (skip >= shelf.entries.size) {
-        skip -= shelf.entries.size;
+      if (skip >= shelf.count) {
+        skip -= shelf.count;
         continue;
       }
-      for (const entry of shelf.entries.values()) {
+      for (const row of this.#rowsOf(shelf)) {
         if (skip > 0) skip -= 1;
-        else if (lines.length < limit) lines.push(lineFor(entry, seer));
+        else if (lines.length < limit) lines.push(this.#line(row, seer));
       }
     }
     return lines;
@@ -287,75 +318,110 @@ export class Catalog {
   who({ offset, limit }: Page, seer: Seer): PeerLine[] {
     const lines: PeerLine[] = [];
     let at = 0;
-    for (const { member, entries, parts, bytes } of this.#shelves.values()) {
+    for (const shelf of this.#shelves.values()) {
       if (lines.length >= limit) break;
       if (at++ < offset) continue;
-      const { id, port, agent, since, reach } = member;
-      const bounded = Math.min(bytes, Number.MAX_SAFE_INTEGER);
-      const address = addressFor(member, seer);
+      const { id, port, agent, since, reach, count, parts, bytes } = shelf;
       lines.push({
         id,
-        address,
+        address: addressFor(shelf, seer),
         port,
-        files: entries.size - parts,
-        bytes: bounded,
+        files: count - parts,
+        bytes: Math.min(bytes, Number.MAX_SAFE_INTEGER),
         agent,
-        since,
+        since: new Date(since).toISOString(),
         ...(seer.extras ? { reach } : {}),
       });
     }
     return lines;
   }
 
+  *#rowsOf({ first }: Shelf): Generator<number> {
+    for (let row = first; row >= 0; row = this.#rows.sibling(row)) yield row;
+  }
+
+  /** The row of a name in a list, or -1. */
+  #rowOf(shelf: Shelf, name: FileName): number {
+    const first = this.#rows.named(name);
+    let own = shelf.first;
+    let other = first;
+    // A list may be long, and a name may have many holders; what is at its end first tells.
+    while (own >= 0 && other >= 0) {
+      if (this.#rows.isNamed(own, name)) return own;
+      if (this.#rows.holder(other) === shelf.number) return other;
+      own = this.#rows.sibling(own);
+      other = this.#rows.afterNamed(other, first);
+    }
+    return -1;
+  }
+
   #shelve(shelf: Shelf, record: FileRecord): void {
-    const old = shelf.entries.get(record.name);
-    if (old !== undefined) this.#unlist(old);
-    const { unreachable: _, ...said } = record;
-    // Whether its holder can be reached is the tracker's word alone, and comes last.
-    const own = { ...said, address: shelf.member.address, port: shelf.member.port };
-    const entry = new Entry(shelf, own);
-    shelf.entries.set(record.name, entry);
-    if (record.part) shelf.parts += 1;
-    else {
-      shelf.bytes += record.size;
-      this.#files += 1;
-    }
-    list(this.#names, record.name, entry);
+    const old = this.#rowOf(shelf, record.name);
+    if (old >= 0) this.#unlist(shelf, old);
+    const { row, twin } = this.#rows.add(record, shelf.number);
+    if (shelf.last < 0) shelf.first = row;
+    else this.#rows.setSibling(shelf.last, row);
+    this.#rows.setSibling(row, -1);
+    shelf.last = row;
+    this.#count(shelf, row, 1);
     this.#answers.delete(record.name);
-    this.#find.add(entry);
-    if (record.root !== undefined) list(this.#roots, record.root, entry);
+    const { name, type, size, part, root } = record;
+    const item = { name, type, size, modified: modifiedOf(record), part: part === true };
+    this.#find.add(row, item, root === undefined ? undefined : twin);
   }
 
-  #unlist(entry: Entry): void {
-    const { holder, record } = entry;
-    holder.entries.delete(record.name);
-    if (record.part) holder.parts -= 1;
-    else {
-      holder.bytes -= record.size;
-      this.#files -= 1;
-    }
-    unlist(this.#names, record.name, entry);
-    this.#answers.delete(record.name);
-    this.#find.remove(entry);
-    if (record.root !== undefined) unlist(this.#roots, record.root, entry);
+  /** Takes one row off a list. */
+  #unlist(shelf: Shelf, row: number): void {
+    let before = -1;
+    for (let at = shelf.first; at !== row; at = this.#rows.sibling(at)) before = at;
+    const next = this.#rows.sibling(row);
+    if (before < 0) shelf.first = next;
+    else this.#rows.setSibling(before, next);
+    if (next < 0) shelf.last = before;
+    this.#forget(shelf, row);
   }
-}
 
-function list<Key, Item>(index: Map<Key, Item[]>, key: Key, item: Item): void {
-  const items = index.get(key);
-  if (items === undefined) index.set(key, [item]);
-  else items.push(item);
-}
+  /** Takes all rows off a list. */
+  #clear(shelf: Shelf): void {
+    for (let row = shelf.first; row >= 0; ) {
+      const next = this.#rows.sibling(row);
+      this.#forget(shelf, row);
+      row = next;
+    }
+    shelf.first = -1;
+    shelf.last = -1;
+  }
 
-function unlist<Key, Item>(index: Map<Key, Item[]>, key: Key, item: Item): void {
-  const items = index.get(key) ?? [];
-  items.splice(items.indexOf(item), 1);
-  if (items.length === 0) index.delete(key);
-}
+  #forget(shelf: Shelf, row: number): void {
+    this.#count(shelf, row, -1);
+    this.#answers.delete(this.#rows.name(row));
+    this.#find.remove(row);
+    this.#rows.remove(row);
+  }
 
-function lineFor({ holder, before, after }: Entry, seer: Seer): string {
-  const line = before + escapeField(addressFor(holder.member, seer)) + after;
-  return seer.extras && holder.member.reach === false ? `${line.slice(0, -1)};reach=no>` : line;
+  #count(shelf: Shelf, row: number, by: 1 | -1): void {
+    shelf.count += by;
+    if (this.#rows.isPart(row)) shelf.parts += by;
+    else {
+      shelf.bytes += by * this.#rows.size(row);
+      this.#files += by;
+    }
+  }
+
+  #holderOf(row: number): Shelf {
+    const shelf = this.#numbered[this.#rows.holder(row)];
+    if (shelf === undefined) throw new RangeError(`Row ${row} has no holder.`);
+    return shelf;
+  }
+
+  /** Whether its holder can be reached is the tracker's word alone, and comes last. */
+  #line(row: number, seer: Seer): string {
+    const holder = this.#holderOf(row);
+    const said: Said = this.#rows.said(row);
+    const [before, after] = formatRecordAround({ ...said, port: holder.port });
+    const line = before + escapeField(addressFor(holder, seer)) + after;
+    return seer.extras && holder.reach === false ? `${line.slice(0, -1)};reach=no>` : line;
+  }
 }
 
 /** A member's address as somebody is told it. */

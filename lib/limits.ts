@@ -20,6 +20,8 @@ export interface Limits {
   /** Requests a second of one peer, and how many at once after a pause. */
   rate: number;
   burst: number;
+  /** Milliseconds a second that the FINDs of one address may take. */
+  findTime: number;
   /** Records in an answer unless asked, and at most. */
   results: number;
   mostResults: number;
@@ -51,6 +53,7 @@ export const LIMIT_OPTIONS: readonly LimitOption[] = [
   option("acceptance", "accept-within", "S", "seconds from connecting to being accepted", 10, 1, 3600),
   option("rate", "rate", "N", "requests a second of one peer", 50, 1, MANY),
   option("burst", "burst", "N", "requests at once after a pause", 200, 1, MANY),
+  option("findTime", "find-time", "MS", "milliseconds a second that one address's FINDs take", 250, 1, 1000),
   option("results", "results", "N", "records in an answer unless asked", RESULTS_DEFAULT, 1, RESULTS_LIMIT),
   option("mostResults", "max-results", "N", "records in an answer at most", RESULTS_LIMIT, 1, RESULTS_LIMIT),
   option("unsent", "max-unsent", "BYTES", "answers that wait to be read", 1024 * 1024, 4096, 1024 ** 3),

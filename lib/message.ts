@@ -495,28 +495,34 @@ interface ReadLimits {
 /** Peer → tracker: reads both profiles, and finds out which one this connection speaks. */
 export class TrackerInbox extends Inbox<ToTracker> {
   readonly #maxFiles: number;
-  readonly #maxName: number;
-  readonly #results: { usual: number; most: number };
+  readonly #limits: ReadLimits;
   #profile: Profile | undefined;
   #greeted = false;
   #hello = true;
-  #records: FileRecord[] = [];
+  #records: FileRecord[] | undefined;
   #recordsChanged = false;
   /** A request that came in one piece with a list, which goes first. */
   #held: ToTracker | undefined;
   #files: { port: number; count: number; records: FileRecord[] } | undefined;
 
-  constructor(maxFiles: number, { line = LINE_LIMIT, name = NAME_LIMIT, ...results }: ReadLimits = {}) {
+  /** `profile`: of a connection whose HELLO was read before. */
+  constructor(maxFiles: number, limits: ReadLimits = {}, profile?: 2) {
     super();
+    this.#profile = profile;
+    this.#hello = profile === undefined;
     this.#maxFiles = maxFiles;
-    this.#maxName = name;
-    this.#results = { usual: results.results ?? RESULTS_DEFAULT, most: results.mostResults ?? RESULTS_LIMIT };
-    this.lineLimit = line;
+    this.#limits = limits;
+    this.lineLimit = limits.line ?? LINE_LIMIT;
   }
 
   /** The connection's profile once it is known: FT/2 by its first line, else FT/1. */
   get profile(): Profile | undefined {
     return this.#profile;
+  }
+
+  /** Whether it is as any other inbox of FT/2: nothing of a request has come, and HELLO is behind it. */
+  get isEmpty(): boolean {
+    return this.#profile === 2 && !this.#hello && this.frame.length === 0 && this.#files === undefined;
   }
 
   /** Whether silence would make a message of what has come: FT/1 only. */
@@ -569,7 +575,7 @@ export class TrackerInbox extends Inbox<ToTracker> {
     }
     if (this.#recordsChanged && (this.frame.length === 0 || this.over !== "no" || this.#held !== undefined)) {
       this.#recordsChanged = false;
-      return { verb: "FILES", profile: 1, records: [...this.#records] };
+      return { verb: "FILES", profile: 1, records: [...(this.#records ?? [])] };
     }
     const held = this.#held;
     this.#held = undefined;
@@ -579,6 +585,7 @@ export class TrackerInbox extends Inbox<ToTracker> {
   /** A list is handed over when all that has arrived is whole; what comes later makes it longer, or refuses all of it. */
   #basicRequest(text: string): ToTracker | undefined {
     if (text.startsWith("<")) {
+      this.#records ??= [];
       for (const tuple of text.split(/(?<=>)\s*(?=<)/)) this.#records.push(this.#checked(parseBasicRecord(tuple)));
       this.#recordsChanged = true;
       this.#refuseTooMany(this.#records.length);
@@ -663,14 +670,15 @@ export class TrackerInbox extends Inbox<ToTracker> {
   }
 
   #checked(record: FileRecord): FileRecord {
-    if (byteLength(record.name) <= this.#maxName) return record;
-    throw new ProtocolError("bad-name", `This tracker takes file names of ${this.#maxName} bytes at most.`);
+    const most = this.#limits.name ?? NAME_LIMIT;
+    if (byteLength(record.name) <= most) return record;
+    throw new ProtocolError("bad-name", `This tracker takes file names of ${most} bytes at most.`);
   }
 
   #pageOf(values: Map<string, string>): Page {
     const offset = values.has("offset") ? wholeOf(values, "offset") : 0;
-    const limit = values.has("limit") ? wholeOf(values, "limit") : this.#results.usual;
-    return { offset, limit: Math.min(limit, this.#results.most) };
+    const limit = values.has("limit") ? wholeOf(values, "limit") : (this.#limits.results ?? RESULTS_DEFAULT);
+    return { offset, limit: Math.min(limit, this.#limits.mostResults ?? RESULTS_LIMIT) };
   }
 
   #refuseTooMany(count: number): void {

@@ -55,9 +55,9 @@ export class Allowance {
     return this.#tokens >= 1;
   }
 
-  /** Makes one that `left` or `some` has allowed. */
-  spend(): void {
-    this.#tokens -= 1;
+  /** Makes one that `left` or `some` has allowed; or takes so much at once that it may be more than is left. */
+  spend(count = 1): void {
+    this.#tokens -= count;
   }
 
   /** Whether one more may be made now. */

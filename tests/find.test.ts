@@ -3,18 +3,20 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { ProtocolError } from "../lib/error.ts";
-import { type Content, type Findable, FindIndex, type FindWish, fold } from "../lib/find.ts";
+import type { FindWish } from "../lib/find.ts";
+import { fold } from "../lib/words.ts";
+import { type Content, Finder, type Item } from "./helpers/finder.ts";
 
 const SEED = 20_261_122;
 
 const base: FindWish = { words: [], offset: 0, limit: 1000, group: false };
 
-function record(name: string, more: Partial<Findable> = {}): Findable {
+function record(name: string, more: Partial<Item> = {}): Item {
   return { name, type: "data", size: 1, modified: "2024-05-06", root: undefined, part: false, ...more };
 }
 
-function indexOf(records: Findable[]): FindIndex<Findable> {
-  const index = new FindIndex<Findable>();
+function indexOf(records: Item[]): Finder {
+  const index = new Finder();
   for (const one of records) index.add(one);
   return index;
 }
@@ -52,29 +54,29 @@ function rankOf(name: string, words: string[]): number {
 
 /** What the index says it does, done the long way. */
 class Model {
-  readonly items: Findable[] = [];
+  readonly items: Item[] = [];
   readonly newest = new Map<string, number>();
-  readonly #ids = new Map<Findable, number>();
+  readonly #ids = new Map<Item, number>();
 
-  keyOf(item: Findable): string {
+  keyOf(item: Item): string {
     const id = this.#ids.get(item) ?? this.#ids.size;
     this.#ids.set(item, id);
     return item.root === undefined ? `#${id}` : `${item.root} ${item.size}`;
   }
 
-  add(item: Findable): void {
+  add(item: Item): void {
     this.items.push(item);
     const key = this.keyOf(item);
     this.newest.set(key, Math.max(this.newest.get(key) ?? 0, Math.floor(Date.parse(item.modified) / 1000)));
   }
 
-  remove(item: Findable): void {
+  remove(item: Item): void {
     this.items.splice(this.items.indexOf(item), 1);
     const key = this.keyOf(item);
     if (!this.items.some((one) => this.keyOf(one) === key)) this.newest.delete(key);
   }
 
-  fits(item: Findable, { words, ext, type, min, max, after, before, root }: FindWish): boolean {
+  fits(item: Item, { words, ext, type, min, max, after, before, root }: FindWish): boolean {
     const name = fold(item.name);
     const day = item.modified.slice(0, 10);
     return (
@@ -94,13 +96,13 @@ class Model {
   }
 
   /** Contents in order; what makes them equal in rank is in `level`. */
-  find(wish: FindWish): { level: string; holders: number; items: Set<Findable>; wholes: number }[] {
+  find(wish: FindWish): { level: string; holders: number; items: Set<Item>; wholes: number }[] {
     const lead = wish.words
       .filter((word) => !(word.length > 1 && word.startsWith("-")))
       .map(fold)
       .map((word) => /^\*+([^*?]+)\*+$/.exec(word)?.[1] ?? word)
       .filter((word) => word !== "" && !/[*?]/.test(word));
-    const groups = new Map<string, Findable[]>();
+    const groups = new Map<string, Item[]>();
     for (const item of this.items) {
       if (!this.fits(item, wish)) continue;
       const key = this.keyOf(item);
@@ -150,7 +152,7 @@ const name = fc
   .array(fc.constantFrom(...STEMS), { minLength: 1, maxLength: 3 })
   .chain((stems) => fc.tuple(fc.constant(stems), fc.constantFrom(" ", "_", "-", "", ".")))
   .chain(([stems, separator]) => fc.constantFrom("", ".pdf", ".mp3", ".tar.gz").map((end) => stems.join(separator) + end));
-const findable: fc.Arbitrary<Findable> = fc.record({
+const findable: fc.Arbitrary<Item> = fc.record({
   name,
   type: fc.constantFrom("audio/mpeg", "video/mp4", "data"),
   size: fc.constantFrom(1, 2, 3),
@@ -211,7 +213,7 @@ const wishes: fc.Arbitrary<FindWish> = fc
   });
 
 /** Compares with the model: the order as far as it is defined, each content's records, whole ones first, and the total. */
-function compare(index: FindIndex<Findable>, model: Model, wish: FindWish): void {
+function compare(index: Finder, model: Model, wish: FindWish): void {
   const expected = model.find(wish);
   const { contents, total } = index.find(wish);
   const levelOf = new Map(expected.flatMap((one) => [...one.items].map((item) => [item, one] as const)));
@@ -236,7 +238,7 @@ test("finds what a naive search finds, in the same order, while records come and
       fc.array(fc.nat(1000), { maxLength: 40 }),
       fc.array(wishes, { minLength: 1, maxLength: 6 }),
       (records, leaving, asked) => {
-        const index = new FindIndex<Findable>();
+        const index = new Finder();
         const model = new Model();
         for (const one of records) {
           index.add(one);
@@ -270,7 +272,7 @@ function dice(): (n: number) => number {
   };
 }
 
-function manyRecords(count: number, roll: (n: number) => number): Findable[] {
+function manyRecords(count: number, roll: (n: number) => number): Item[] {
   return Array.from({ length: count }, () => {
     const stems = Array.from({ length: 1 + roll(3) }, () => STEMS[roll(STEMS.length)] ?? "");
     const end = [".pdf", ".mp3", "", ".tar.gz"][roll(4)] ?? "";
@@ -314,7 +316,7 @@ const MANY_WISHES: Partial<FindWish>[] = [
 
 test("finds the same among many records, also after most of them were replaced", () => {
   const roll = dice();
-  const index = new FindIndex<Findable>();
+  const index = new Finder();
   let records = manyRecords(12_000, roll);
   for (const one of records) index.add(one);
   for (const round of [0, 1]) {
@@ -352,10 +354,10 @@ test("pages are complete, without repetition, and the order of the first ones is
       const whole = index.find({ ...base, words, group, limit: 1_000_000 });
       const all = whole.contents.flatMap(({ items }) => items);
       for (const limit of [997, 12_345]) {
-        const pages: Findable[] = [];
+        const pages: Item[] = [];
         for (let offset = 0; offset < whole.total; offset += limit) {
           const { contents, total } = index.find({ ...base, words, group, offset, limit });
-          const items = contents.flatMap((content: Content<Findable>) => content.items);
+          const items = contents.flatMap((content: Content) => content.items);
           expect(total).toBe(whole.total);
           expect(items.length).toBe(Math.min(limit, total - offset));
           pages.push(...items);

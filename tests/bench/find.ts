@@ -1,8 +1,10 @@
-// The tracker's search index with a million records of 200,000 peers: what a query, a peer that comes or goes, and a record cost.
+// The tracker's table with a million records of 200,000 peers: what a query, a peer that comes or goes, and a record cost.
 // Run by hand: bun tests/bench/find.ts [peers [rounds]].
 
 import { heapStats } from "bun:jsc";
-import { type Findable, FindIndex, type FindWish } from "../../lib/find.ts";
+import { Catalog, type Member } from "../../lib/catalog.ts";
+import type { Wish } from "../../lib/message.ts";
+import { type FileRecord, parseAddress, parseFileName } from "../../lib/record.ts";
 
 const PEERS = Number(process.argv[2] ?? 200_000);
 const ROUNDS = Number(process.argv[3] ?? 20);
@@ -79,12 +81,28 @@ const popular = Array.from({ length: POPULAR }, makeFile);
 
 const flat = (text: string) => Buffer.from(text).toString();
 
-function makeRecord(): Findable {
+function makeRecord(): FileRecord {
   const file = random() < 0.4 ? (popular[zipf(POPULAR)] ?? makeFile()) : makeFile();
-  const modified = new Date(1.3e12 + below(4.5e8) * 1000).toISOString();
+  const time = new Date(1.3e12 + below(4.5e8) * 1000).toISOString();
+  const date = `${time.slice(8, 10)}/${time.slice(5, 7)}/${time.slice(2, 4)}`;
   // As they come from the network: flat strings, none shared.
-  const [name, root] = [flat(file.name), file.root === undefined ? undefined : flat(file.root)];
-  return { ...file, name, root, modified: flat(modified), part: random() < 0.02 };
+  const name = parseFileName(flat(file.name));
+  const { type, size } = file;
+  const record: FileRecord = { name, type, size, date, address, port: 1235, v2: true, mtime: flat(time) };
+  if (file.root !== undefined) record.root = flat(file.root);
+  return record;
+}
+
+const address = parseAddress("192.168.1.7") ?? fail("The address is none.");
+const seer = { address, via: address, extras: true };
+
+function fail(words: string): never {
+  throw new Error(words);
+}
+
+function memberOf(peer: number): Member {
+  const from = parseAddress(`10.${peer >> 16}.${(peer >> 8) & 255}.${peer & 255}`) ?? address;
+  return { id: `peer-${peer}`, profile: 2, address: from, agent: "ft-peer", since: 1.7e12, port: 1235 };
 }
 
 function spread(times: number[]): string {
@@ -107,25 +125,26 @@ function memoryLine(): string {
   return `${each(heap - before[0])} bytes a record live, ${each(resident - before[1])} resident`;
 }
 
-const lists = Array.from({ length: PEERS }, () => Array.from({ length: FILES }, makeRecord));
-const distinct = new Set(lists.flat().map(({ name }) => name)).size;
-console.log(`${PEERS * FILES} records, ${distinct} distinct names`);
-
-const index = new FindIndex<Findable>();
-const before = memory();
+const catalog = new Catalog();
 const building: number[] = [];
-const from = performance.now();
-for (const records of lists) {
+const names: string[] = [];
+const before = memory();
+for (let peer = 0; peer < PEERS; peer++) {
+  const member = memberOf(peer);
+  const records = Array.from({ length: FILES }, makeRecord);
+  names.push(flat(records[0]?.name ?? ""));
   const start = performance.now();
-  for (const record of records) index.add(record);
+  catalog.put(member, records);
   building.push(performance.now() - start);
 }
-console.log(`build: ${((performance.now() - from) / 1000).toFixed(2)} s; a peer's ${FILES} records ${spread(building)}`);
+const sum = building.reduce((all, one) => all + one, 0) / 1000;
+console.log(`${catalog.files} records, ${catalog.contents} contents`);
+console.log(`build: ${sum.toFixed(2)} s; a peer's ${FILES} records ${spread(building)}`);
 console.log(`memory: ${memoryLine()}`);
 
 const page = { offset: 0, limit: 100, group: true };
-const rare = () => (lists[below(PEERS)]?.[0]?.name.split(/[ _.-]+/)[0] ?? "x").toLowerCase();
-const classes: Record<string, () => Partial<FindWish>> = {
+const rare = () => (names[below(PEERS)]?.split(/[ _.-]+/)[0] ?? "x").toLowerCase();
+const classes: Record<string, () => Partial<Wish>> = {
   "rare word": () => ({ words: [rare()] }),
   "common word (report, the, video)": () => ({ words: [KNOWN[below(6)] ?? ""] }),
   "two words": () => ({ words: [KNOWN[below(20)] ?? "", KNOWN[below(20)] ?? ""] }),
@@ -158,7 +177,7 @@ for (const [title, make] of Object.entries(classes)) {
   for (let round = 0; round < ROUNDS + 3; round++) {
     const wish = { ...page, words: [], ...make() };
     const start = performance.now();
-    found = index.find(wish).total;
+    found = catalog.find(wish, seer).total;
     if (round >= 3) times.push(performance.now() - start);
   }
   console.log(`${title.padEnd(34)} ${spread(times)}  (${found})`);
@@ -167,17 +186,16 @@ for (const [title, make] of Object.entries(classes)) {
 const leaving: number[] = [];
 const coming: number[] = [];
 for (let round = 0; round < Math.min(PEERS, 50_000); round++) {
-  const at = below(PEERS);
-  const start = performance.now();
-  for (const record of lists[at] ?? []) index.remove(record);
-  const middle = performance.now();
+  const peer = below(PEERS);
+  const member = memberOf(peer);
   const records = Array.from({ length: FILES }, makeRecord);
-  lists[at] = records;
-  const again = performance.now();
-  for (const record of records) index.add(record);
-  coming.push(performance.now() - again);
+  const start = performance.now();
+  catalog.leave(member.id);
+  const middle = performance.now();
+  catalog.put(member, records);
+  coming.push(performance.now() - middle);
   leaving.push(middle - start);
 }
 console.log(`a peer leaves  ${spread(leaving)}`);
 console.log(`a peer comes   ${spread(coming)}`);
-console.log(`memory after churn: ${memoryLine()}; ${index.find({ ...page, words: [] }).total} contents`);
+console.log(`memory after churn: ${memoryLine()}; ${catalog.find({ ...page, words: [] }, seer).total} contents`);

@@ -1,0 +1,226 @@
+// Many short texts in little memory: as bytes by number, and numbers for texts that come again and again.
+
+import { PAGE } from "./columns.ts";
+import { fits, fitsBytes, type Word } from "./words.ts";
+
+/** The texts of PAGE numbers. What has units beyond Latin-1 is kept as a string. */
+export class TextPage {
+  /** Where the bytes begin, and one more; 0 when there are none. */
+  readonly start = new Uint32Array(PAGE);
+  readonly length = new Uint16Array(PAGE);
+  bytes = new Uint8Array(4096);
+  readonly wide = new Map<number, string>();
+  #used = 0;
+  #waste = 0;
+
+  set(at: number, text: string): void {
+    this.drop(at);
+    this.length[at] = text.length;
+    if (this.#used + text.length > this.bytes.length) this.#makeRoom(text.length);
+    const { bytes } = this;
+    let to = this.#used;
+    for (let i = 0; i < text.length; i++) {
+      const unit = text.charCodeAt(i);
+      if (unit > 255) {
+        this.wide.set(at, text);
+        return;
+      }
+      bytes[to++] = unit;
+    }
+    this.start[at] = this.#used + 1;
+    this.#used = to;
+  }
+
+  drop(at: number): void {
+    if (this.start[at] !== 0) this.#waste += this.length[at] ?? 0;
+    else if (this.length[at] !== 0) this.wide.delete(at);
+    this.start[at] = 0;
+    this.length[at] = 0;
+  }
+
+  get(at: number): string {
+    const start = this.start[at] ?? 0;
+    if (start === 0) return this.wide.get(at) ?? "";
+    return String.fromCharCode.apply(undefined, this.bytes.subarray(start - 1, start - 1 + (this.length[at] ?? 0)) as never);
+  }
+
+  /** Whether a text fits a word of a search; an empty one fits none. */
+  fits(at: number, word: Word): boolean {
+    const start = this.start[at] ?? 0;
+    const length = this.length[at] ?? 0;
+    if (start === 0) return length > 0 && fits(this.get(at), word);
+    return fitsBytes(this.bytes, start - 1, start - 1 + length, word);
+  }
+
+  /** Throws away what is dropped where that is much, else takes more memory. */
+  #makeRoom(length: number): void {
+    const old = this.bytes;
+    const wasteful = this.#waste > old.length / 4;
+    const bytes = new Uint8Array(wasteful ? old.length + length : Math.ceil(old.length * 1.25) + length);
+    if (!wasteful) bytes.set(old);
+    else {
+      this.#used = 0;
+      this.#waste = 0;
+      for (let at = 0; at < PAGE; at++) {
+        const start = this.start[at] ?? 0;
+        if (start === 0) continue;
+        this.start[at] = this.#used + 1;
+        const end = start - 1 + (this.length[at] ?? 0);
+        for (let i = start - 1; i < end; i++) bytes[this.#used++] = old[i] ?? 0;
+      }
+    }
+    this.bytes = bytes;
+  }
+}
+
+const NONE = new TextPage();
+
+/** By UTF-16 units: negative when the first comes before the second. */
+export function compareTexts(left: TextPage, a: number, right: TextPage, b: number): number {
+  const [from, at] = [left.start[a] ?? 0, right.start[b] ?? 0];
+  if (from === 0 || at === 0) {
+    const [first, second] = [left.get(a), right.get(b)];
+    return first < second ? -1 : first > second ? 1 : 0;
+  }
+  const [length, most] = [left.length[a] ?? 0, right.length[b] ?? 0];
+  for (let i = 0; i < length && i < most; i++) {
+    const difference = (left.bytes[from - 1 + i] ?? 0) - (right.bytes[at - 1 + i] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return length - most;
+}
+
+/** Texts of up to 65,535 UTF-16 units by number. */
+export class Texts {
+  readonly pages: TextPage[] = [];
+
+  set(id: number, text: string): void {
+    const page = Math.floor(id / PAGE);
+    while (page >= this.pages.length) this.pages.push(new TextPage());
+    this.pages[page]?.set(id % PAGE, text);
+  }
+
+  drop(id: number): void {
+    this.#page(id).drop(id % PAGE);
+  }
+
+  /** The text of a number; empty when there is none. */
+  get(id: number): string {
+    return this.#page(id).get(id % PAGE);
+  }
+
+  length(id: number): number {
+    return this.#page(id).length[id % PAGE] ?? 0;
+  }
+
+  /** Whether a text is this one. */
+  is(id: number, text: string): boolean {
+    return this.length(id) === text.length && this.has(id, text, 0);
+  }
+
+  /** Whether this stands in a text, at this place. */
+  has(id: number, part: string, place: number): boolean {
+    const page = this.#page(id);
+    const at = id % PAGE;
+    if (place < 0 || place + part.length > (page.length[at] ?? 0)) return false;
+    const start = page.start[at] ?? 0;
+    if (start === 0) return page.get(at).startsWith(part, place);
+    const { bytes } = page;
+    for (let i = 0; i < part.length; i++) if (bytes[start - 1 + place + i] !== part.charCodeAt(i)) return false;
+    return true;
+  }
+
+  includes(id: number, part: string): boolean {
+    const most = this.length(id) - part.length;
+    for (let place = 0; place <= most; place++) if (this.has(id, part, place)) return true;
+    return false;
+  }
+
+  /** Whether a text fits a word of a search. */
+  fits(id: number, word: Word): boolean {
+    return this.#page(id).fits(id % PAGE, word);
+  }
+
+  /** By UTF-16 units: negative when the first comes before the second. */
+  compare(a: number, b: number): number {
+    return compareTexts(this.#page(a), a % PAGE, this.#page(b), b % PAGE);
+  }
+
+  /** The same number for the same text, as `hashOf` gives it. */
+  hash(id: number): number {
+    const page = this.#page(id);
+    const at = id % PAGE;
+    const start = page.start[at] ?? 0;
+    if (start === 0) return hashOf(page.get(at));
+    return hashOfBytes(page.bytes, start - 1, start - 1 + (page.length[at] ?? 0));
+  }
+
+  #page(id: number): TextPage {
+    return this.pages[Math.floor(id / PAGE)] ?? NONE;
+  }
+}
+
+const START = 0x811c9dc5 | 0;
+const PRIME = 0x01000193;
+
+/** FNV-1a over bytes, stirred so that its low bits depend on all of them: a 32-bit number. */
+export function hashOfBytes(bytes: Uint8Array, from = 0, to = bytes.length): number {
+  let hash = START;
+  for (let i = from; i < to; i++) hash = Math.imul(hash ^ (bytes[i] ?? 0), PRIME);
+  return mixed(hash);
+}
+
+/** The same over UTF-16 units. */
+export function hashOf(text: string): number {
+  let hash = START;
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), PRIME);
+  return mixed(hash);
+}
+
+function mixed(hash: number): number {
+  const once = Math.imul(hash ^ (hash >>> 16), 0x45d9f3b);
+  return once ^ (once >>> 15);
+}
+
+/** Numbers for texts that many have in common, given back when nothing uses them any more. 0 is no text's. */
+export class Numbers {
+  readonly of = new Map<string, number>();
+  readonly #texts: string[] = [""];
+  readonly #uses: number[] = [0];
+  readonly #free: number[] = [];
+
+  take(text: string): number {
+    const known = this.of.get(text);
+    if (known !== undefined) {
+      this.#uses[known] = (this.#uses[known] ?? 0) + 1;
+      return known;
+    }
+    const id = this.#free.pop() ?? this.#uses.length;
+    this.of.set(text, id);
+    this.#texts[id] = text;
+    this.#uses[id] = 1;
+    return id;
+  }
+
+  release(id: number): void {
+    const uses = (this.#uses[id] ?? 0) - 1;
+    if (uses < 0) return;
+    this.#uses[id] = uses;
+    if (uses > 0) return;
+    this.of.delete(this.text(id));
+    this.#texts[id] = "";
+    this.#free.push(id);
+  }
+
+  /** The text of a number. */
+  text(id: number): string {
+    return this.#texts[id] ?? "";
+  }
+
+  /** Which numbers are of texts that fit. */
+  table(fit: (text: string) => boolean): Uint8Array {
+    const table = new Uint8Array(this.#uses.length);
+    for (const [text, id] of this.of) if (fit(text)) table[id] = 1;
+    return table;
+  }
+}
