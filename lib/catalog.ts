@@ -1,5 +1,7 @@
 // The tracker's table: who is online, and a hash table from file name to records. No sockets, no clock of its own.
 
+import { Chains } from "./chains.ts";
+import { Places } from "./columns.ts";
 import { FindIndex } from "./find.ts";
 import { type CallBack, formatFoundRecord, type Page, type PeerLine, type Profile, type Wish } from "./message.ts";
 import {
@@ -14,7 +16,7 @@ import {
   modifiedOf,
 } from "./record.ts";
 import { Rows, type Said } from "./rows.ts";
-import { Numbers } from "./texts.ts";
+import { hashOf, Numbers } from "./texts.ts";
 
 /** An accepted peer. Its address is the one the tracker saw, whatever the peer wrote. */
 export interface Member {
@@ -97,9 +99,12 @@ const MAX_PARTS = 32;
 export class Catalog {
   readonly #rows = new Rows();
   readonly #find = new FindIndex();
-  readonly #shelves = new Map<string, Shelf>();
-  readonly #numbered: (Shelf | undefined)[] = [];
-  readonly #freeNumbers: number[] = [];
+  readonly #shelves: (Shelf | undefined)[] = [];
+  readonly #numbers = new Places();
+  readonly #byId = new Chains({
+    hash: (number) => hashOf(this.#shelves[number]?.id ?? ""),
+    same: (number, other) => this.#shelves[number]?.id === this.#shelves[other]?.id,
+  });
   readonly #agents = new Numbers();
   /** Who comes from an address. */
   readonly #addresses = new Map<Address, Shelf[]>();
@@ -127,7 +132,7 @@ export class Catalog {
 
   /** Peers online. */
   get peers(): number {
-    return this.#shelves.size;
+    return this.#byId.count;
   }
 
   /** Records of whole files in the index. */
@@ -138,7 +143,7 @@ export class Catalog {
   /** Bytes of whole files in the index, each as often as it is shared. */
   get bytes(): number {
     let sum = 0;
-    for (const { bytes } of this.#shelves.values()) sum += bytes;
+    for (const shelf of this.#shelves) sum += shelf?.bytes ?? 0;
     return sum;
   }
 
@@ -149,12 +154,11 @@ export class Catalog {
 
   /** Accepts a peer with its list, or replaces the list (and the port) of a peer that is here. A name that comes twice counts once. */
   put(member: Member, records: FileRecord[]): Member {
-    let shelf = this.#shelves.get(member.id);
+    let shelf = this.#shelf(member.id);
     if (shelf === undefined) {
-      const number = this.#freeNumbers.pop() ?? this.#numbered.length;
-      shelf = new Shelf(member, number, this.#agents);
-      this.#numbered[number] = shelf;
-      this.#shelves.set(member.id, shelf);
+      shelf = new Shelf(member, this.#numbers.take(), this.#agents);
+      this.#shelves[shelf.number] = shelf;
+      this.#byId.add(shelf.number);
       const there = this.#addresses.get(member.address);
       if (there === undefined) this.#addresses.set(member.address, [shelf]);
       else there.push(shelf);
@@ -169,7 +173,7 @@ export class Catalog {
 
   /** Adds a record to a peer's list, or renews the one of that name; false when the list is full. */
   add(id: string, record: FileRecord, maxFiles: number): boolean {
-    const shelf = this.#shelves.get(id);
+    const shelf = this.#shelf(id);
     if (shelf === undefined) return false;
     const old = this.#rowOf(shelf, record.name);
     const parts = shelf.parts - (old >= 0 && this.#rows.isPart(old) ? 1 : 0);
@@ -181,7 +185,7 @@ export class Catalog {
 
   /** Whether this is the only whole file of a peer. */
   isLast(id: string, name: FileName): boolean {
-    const shelf = this.#shelves.get(id);
+    const shelf = this.#shelf(id);
     if (shelf === undefined || shelf.count - shelf.parts !== 1) return false;
     const row = this.#rowOf(shelf, name);
     return row >= 0 && !this.#rows.isPart(row);
@@ -189,7 +193,7 @@ export class Catalog {
 
   /** Takes a record off a peer's list; the last one stays. */
   drop(id: string, name: FileName): "dropped" | "missing" | "last" {
-    const shelf = this.#shelves.get(id);
+    const shelf = this.#shelf(id);
     const row = shelf === undefined ? -1 : this.#rowOf(shelf, name);
     if (shelf === undefined || row < 0) return "missing";
     if (this.isLast(id, name)) return "last";
@@ -199,12 +203,12 @@ export class Catalog {
 
   /** Removes a peer and its records; gives it back if it was here. */
   leave(id: string): Member | undefined {
-    const shelf = this.#shelves.get(id);
+    const shelf = this.#shelf(id);
     if (shelf === undefined) return undefined;
     this.#clear(shelf);
-    this.#shelves.delete(id);
-    this.#numbered[shelf.number] = undefined;
-    this.#freeNumbers.push(shelf.number);
+    this.#byId.remove(shelf.number);
+    this.#shelves[shelf.number] = undefined;
+    this.#numbers.giveBack(shelf.number);
     const { address } = shelf;
     const there = this.#addresses.get(address) ?? [];
     there.splice(there.indexOf(shelf), 1);
@@ -220,7 +224,7 @@ export class Catalog {
 
   /** Notes whether a peer's port could be connected to; undefined when that is not known any more. */
   setReach(id: string, reach: boolean | undefined): void {
-    const shelf = this.#shelves.get(id);
+    const shelf = this.#shelf(id);
     if (shelf === undefined || shelf.reach === reach) return;
     const told = shelf.reach === false || reach === false;
     shelf.reach = reach;
@@ -237,7 +241,7 @@ export class Catalog {
 
   /** Who is online under an id. */
   member(id: string): Member | undefined {
-    return this.#shelves.get(id);
+    return this.#shelf(id);
   }
 
   /** Whether an accepted peer comes from this address; seen by others, the tracker's own machine has the tracker's address. */
@@ -247,8 +251,8 @@ export class Catalog {
 
   /** The FT/1 peers, of one address or of all; they hold no connection that could tell when they go. */
   basicMembers(address?: Address): Member[] {
-    const shelves = address === undefined ? [...this.#shelves.values()] : (this.#addresses.get(address) ?? []);
-    return shelves.filter(({ profile }) => profile === 1);
+    const shelves = address === undefined ? this.#shelves : (this.#addresses.get(address) ?? []);
+    return shelves.flatMap((shelf) => (shelf?.profile === 1 ? [shelf] : []));
   }
 
   /** FT/2: the answer lines for an exact file name. */
@@ -298,10 +302,11 @@ export class Catalog {
   /** A page of one peer's records, or of all. */
   list(id: string | undefined, { offset, limit }: Page, seer: Seer): string[] {
     const lines: string[] = [];
-    const chosen = id === undefined ? this.#shelves.values() : [this.#shelves.get(id)];
+    const chosen = id === undefined ? this.#shelves : [this.#shelf(id)];
     let skip = offset;
     for (const shelf of chosen) {
-      if (shelf === undefined || lines.length >= limit) break;
+      if (lines.length >= limit) break;
+      if (shelf === undefined) continue;
       if (skip >= shelf.count) {
         skip -= shelf.count;
         continue;
@@ -318,9 +323,9 @@ export class Catalog {
   who({ offset, limit }: Page, seer: Seer): PeerLine[] {
     const lines: PeerLine[] = [];
     let at = 0;
-    for (const shelf of this.#shelves.values()) {
+    for (const shelf of this.#shelves) {
       if (lines.length >= limit) break;
-      if (at++ < offset) continue;
+      if (shelf === undefined || at++ < offset) continue;
       const { id, port, agent, since, reach, count, parts, bytes } = shelf;
       lines.push({
         id,
@@ -334,6 +339,10 @@ export class Catalog {
       });
     }
     return lines;
+  }
+
+  #shelf(id: string): Shelf | undefined {
+    return this.#shelves[this.#byId.first(hashOf(id), (number) => this.#shelves[number]?.id === id)];
   }
 
   *#rowsOf({ first }: Shelf): Generator<number> {
@@ -409,7 +418,7 @@ export class Catalog {
   }
 
   #holderOf(row: number): Shelf {
-    const shelf = this.#numbered[this.#rows.holder(row)];
+    const shelf = this.#shelves[this.#rows.holder(row)];
     if (shelf === undefined) throw new RangeError(`Row ${row} has no holder.`);
     return shelf;
   }

@@ -51,11 +51,13 @@ const MIXED = -1;
 /** The score of a slot whose content has other slots too. */
 const ELSEWHERE = -1;
 
-/** The record of a slot that has several. */
-const SEVERAL = -1;
-
-/** The records of a slot that has several, in the order in which they came, with what the filters need of each. */
-type Held = Map<number, number>;
+/** The records of a slot that has several. */
+interface Held {
+  /** In the order in which they came, with what the filters need of each. */
+  stamps: Map<number, number>;
+  /** How many of them are whole. */
+  holders: number;
+}
 
 /** What the filters need of a record: the number of its type, its day, and whether it is a part. */
 function stampOf(type: number, day: number, part: number): number {
@@ -80,16 +82,13 @@ interface Whole {
 /** The columns of PAGE slots. A slot is one folded name of one content. */
 class Slots {
   readonly names = new TextPage();
-  /** The only record, or SEVERAL. */
+  /** The only record; below 0, how many there are. */
   readonly item = new Int32Array(PAGE);
   readonly held = new Map<number, Held>();
   /** Those whose content has several slots. */
   readonly wholes = new Map<number, Whole>();
   readonly score = new Float64Array(PAGE);
   readonly size = new Float64Array(PAGE);
-  /** Who has the whole of it, where its content has this slot only. */
-  readonly holders = new Uint32Array(PAGE);
-  readonly count = new Uint32Array(PAGE);
   readonly ext = new Int32Array(PAGE);
   readonly type = new Int32Array(PAGE);
   readonly day = new Int32Array(PAGE);
@@ -232,9 +231,7 @@ export class FindIndex {
     const other = twin === undefined ? 0 : this.#slotOf.get(twin);
     if (other === 0) {
       const slot = this.#open(name, id, item);
-      const page = this.#page(slot);
-      page.holders[slot % PAGE] = holders;
-      page.score[slot % PAGE] = scoreOf(holders, seconds);
+      this.#page(slot).score[slot % PAGE] = scoreOf(holders, seconds);
       return;
     }
     const there = other - 1;
@@ -264,7 +261,7 @@ export class FindIndex {
     const page = this.#page(slot);
     const at = slot % PAGE;
     const held = page.held.get(at);
-    const part = held === undefined ? page.part[at] === 1 : isPartIn(held.get(id) ?? 0);
+    const part = held === undefined ? page.part[at] === 1 : isPartIn(held.stamps.get(id) ?? 0);
     if (held !== undefined) {
       this.#part(slot, held, id);
       this.#count(slot, part ? 0 : -1, 0);
@@ -324,7 +321,7 @@ export class FindIndex {
 
   /** Offers what fits in one page to the best, and tells how much it is; contents with several slots are put aside. */
   #scan(page: Slots, base: number, bits: Bits, { passes, lead, looks, best, all, groups, group: one }: Scan): number {
-    const { score, count, wholes } = page;
+    const { score, item, wholes } = page;
     const begins = lead === undefined || looks ? undefined : lead.begins;
     const start = base / 32;
     let total = 0;
@@ -332,7 +329,7 @@ export class FindIndex {
     for (let w = 0; w < PAGE_WORDS; w++) {
       for (let word = bits[start + w] ?? 0; word !== 0; word &= word - 1) {
         const at = w * 32 + 31 - Math.clz32(word & -word);
-        const records = passes === undefined ? (count[at] ?? 0) : passes(page, at);
+        const records = passes !== undefined ? passes(page, at) : (item[at] ?? 0) < 0 ? -(item[at] ?? 0) : 1;
         if (records === 0) continue;
         let rank = 0;
         if (begins !== undefined) {
@@ -384,8 +381,8 @@ export class FindIndex {
       if (room <= 0) break;
       const page = this.#page(slot);
       const group = groupOf(slot);
-      if (group === undefined && single === undefined && (page.count[slot % PAGE] ?? 0) <= skip) {
-        skip -= page.count[slot % PAGE] ?? 0;
+      if (group === undefined && single === undefined && countAt(page, slot % PAGE) <= skip) {
+        skip -= countAt(page, slot % PAGE);
         continue;
       }
       const items = [...this.#items(slot, group, single, skip + room)];
@@ -399,7 +396,7 @@ export class FindIndex {
 
   #holders(slot: number): number {
     const page = this.#page(slot);
-    return page.wholes.get(slot % PAGE)?.holders ?? page.holders[slot % PAGE] ?? 0;
+    return page.wholes.get(slot % PAGE)?.holders ?? holdersAt(page, slot % PAGE);
   }
 
   /** The records of a content that fit, whole ones first. */
@@ -426,7 +423,9 @@ export class FindIndex {
   #held(slot: number): Iterable<[number, number]> {
     const page = this.#page(slot);
     const at = slot % PAGE;
-    return page.held.get(at) ?? [[page.item[at] ?? 0, stampOf(page.type[at] ?? 0, page.day[at] ?? 0, page.part[at] ?? 0)]];
+    return (
+      page.held.get(at)?.stamps ?? [[page.item[at] ?? 0, stampOf(page.type[at] ?? 0, page.day[at] ?? 0, page.part[at] ?? 0)]]
+    );
   }
 
   #sortGroup(group: Group): void {
@@ -605,9 +604,9 @@ export class FindIndex {
       const mixed = (types !== undefined && kind === MIXED) || (dated && day === MIXED);
       if (types !== undefined && kind !== MIXED && types[kind] !== 1) return 0;
       if (dated && day !== MIXED && (day < first || day > last)) return 0;
-      if (!mixed) return page.count[at] ?? 0;
+      if (!mixed) return countAt(page, at);
       let count = 0;
-      for (const stamp of page.held.get(at)?.values() ?? []) if (single === undefined || single(stamp)) count += 1;
+      for (const stamp of page.held.get(at)?.stamps.values() ?? []) if (single === undefined || single(stamp)) count += 1;
       return count;
     };
   }
@@ -628,7 +627,7 @@ export class FindIndex {
     return page;
   }
 
-  /** Notes that a slot's content has more holders, or fewer, and a time. */
+  /** Notes that a slot's content has so many holders more, which the slot knows already, and a time. */
   #count(slot: number, holders: number, seconds: number): void {
     const page = this.#page(slot);
     const at = slot % PAGE;
@@ -638,8 +637,7 @@ export class FindIndex {
       whole.newest = Math.max(whole.newest, seconds);
       return;
     }
-    page.holders[at] = (page.holders[at] ?? 0) + holders;
-    page.score[at] = scoreOf(page.holders[at] ?? 0, Math.max((page.score[at] ?? 0) % SECONDS, seconds));
+    page.score[at] = scoreOf(holdersAt(page, at), Math.max((page.score[at] ?? 0) % SECONDS, seconds));
   }
 
   /** A content that had one slot gets another. */
@@ -647,7 +645,7 @@ export class FindIndex {
     const page = this.#page(slot);
     const at = slot % PAGE;
     const whole = {
-      holders: page.holders[at] ?? 0,
+      holders: holdersAt(page, at),
       newest: (page.score[at] ?? 0) % SECONDS,
       slots: new Map([[page.names.get(at), slot]]),
     };
@@ -661,7 +659,6 @@ export class FindIndex {
     const page = this.#page(slot);
     const at = slot % PAGE;
     page.wholes.delete(at);
-    page.holders[at] = holders;
     page.score[at] = scoreOf(holders, newest);
   }
 
@@ -675,7 +672,6 @@ export class FindIndex {
     page.names.set(at, name);
     page.item[at] = id;
     page.size[at] = item.size;
-    page.count[at] = 1;
     const ext = extensionOf(name);
     page.ext[at] = ext === undefined ? 0 : this.#exts.take(ext);
     page.type[at] = this.#types.take(item.type.toLowerCase());
@@ -752,25 +748,28 @@ export class FindIndex {
     const at = slot % PAGE;
     const kind = this.#types.take(item.type.toLowerCase());
     const day = dayOf(item.modified);
-    const held = page.held.get(at) ?? new Map(this.#held(slot));
-    held.set(id, stampOf(kind, day, item.part ? 1 : 0));
+    const held = page.held.get(at) ?? { stamps: new Map(this.#held(slot)), holders: holdersAt(page, at) };
+    held.stamps.set(id, stampOf(kind, day, item.part ? 1 : 0));
+    held.holders += item.part ? 0 : 1;
     page.held.set(at, held);
-    page.item[at] = SEVERAL;
+    page.item[at] = -held.stamps.size;
     this.#slotOf.set(id, slot + 1);
-    page.count[at] = held.size;
     if (page.type[at] !== kind) page.type[at] = MIXED;
     if (page.day[at] !== day) page.day[at] = MIXED;
   }
 
   /** Takes a record out of a slot that has others. */
   #part(slot: number, held: Held, id: number): void {
+    const { stamps } = held;
     const page = this.#page(slot);
     const at = slot % PAGE;
-    this.#types.release(typeIn(held.get(id) ?? 0));
-    held.delete(id);
-    page.count[at] = held.size;
-    const [last] = held;
-    if (held.size > 1 || last === undefined) return;
+    const gone = stamps.get(id) ?? 0;
+    this.#types.release(typeIn(gone));
+    stamps.delete(id);
+    held.holders -= isPartIn(gone) ? 0 : 1;
+    page.item[at] = -stamps.size;
+    const [last] = stamps;
+    if (stamps.size > 1 || last === undefined) return;
     const [only, stamp] = last;
     page.held.delete(at);
     page.item[at] = only;
@@ -778,6 +777,17 @@ export class FindIndex {
     page.day[at] = dayIn(stamp);
     page.part[at] = isPartIn(stamp) ? 1 : 0;
   }
+}
+
+/** How many records a slot has. */
+function countAt({ item }: Slots, at: number): number {
+  const only = item[at] ?? 0;
+  return only < 0 ? -only : 1;
+}
+
+/** How many of them are whole. */
+function holdersAt({ held, part }: Slots, at: number): number {
+  return held.get(at)?.holders ?? (part[at] === 1 ? 0 : 1);
 }
 
 function rankByName(page: Slots, at: number, { text, whole, textUnits, wholeUnits }: Lead): number {
