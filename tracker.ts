@@ -109,6 +109,12 @@ const PROBE_FAILURES = 2;
 /** Who was kicked stays away for this long. */
 const KICK_MS = 60_000;
 const NOTICE_LIMIT = 1000;
+/** When so many have come or gone, and for a second little is asked, the memory that it took is given back. */
+const TIDY_AFTER = 1000;
+const TIDY_EVERY_MS = 1000;
+const QUIET = 100;
+/** Of the peers that ping, so many do in a second. */
+const PINGING = 1000 / PING_MS;
 /** Characters of a session's proof: 128 bits. */
 const SESSION_LENGTH = 22;
 /** Addresses whose FINDs are timed, and seconds of that time that may be used at once. */
@@ -164,6 +170,8 @@ export function startTracker(options: TrackerOptions): Tracker {
   const meters = { requests: new Meter(clock), searches: new Meter(clock), joins: new Meter(clock), refused: new Meter(clock) };
   const refusals = new Map<string, number>();
   let stopping = false;
+  /** Joins and leaves since memory was given back. */
+  let changes = 0;
 
   const listener: Listener = listen({
     host: options.host,
@@ -248,12 +256,23 @@ export function startTracker(options: TrackerOptions): Tracker {
     onLastClosed: () => onLastClosed?.(),
   };
 
+  let answered = 0;
+  const tidying = setInterval(() => {
+    const lately = meters.requests.total - answered;
+    answered = meters.requests.total;
+    if (changes < TIDY_AFTER || lately > QUIET + 2 * PINGING * catalog.peers) return;
+    changes = 0;
+    // By itself the runtime waits for the next storm.
+    Bun.gc(true);
+  }, TIDY_EVERY_MS);
+
   function arrived({ id, address, port, agent, profile }: Member, files: number, renewed: boolean): void {
     if (renewed) {
       report({ event: "updated", id, address, port, files });
       return;
     }
     meters.joins.count();
+    changes += 1;
     report({ event: "joined", id, address, port, files, agent, profile: `FT/${profile}`, peers: catalog.peers });
   }
 
@@ -262,6 +281,7 @@ export function startTracker(options: TrackerOptions): Tracker {
     clearTimeout(probes.get(id));
     probes.delete(id);
     if (member === undefined) return;
+    changes += 1;
     const { address, port } = member;
     report({ event: "left", id, address, port, reason, peers: catalog.peers });
   }
@@ -389,6 +409,7 @@ export function startTracker(options: TrackerOptions): Tracker {
     obey,
     stop: async () => {
       stopping = true;
+      clearInterval(tidying);
       listener.stop();
       for (const timer of probes.values()) clearTimeout(timer);
       const closed = new Promise<void>((resolve) => {
