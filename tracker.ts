@@ -109,7 +109,7 @@ const PROBE_FAILURES = 2;
 /** Who was kicked stays away for this long. */
 const KICK_MS = 60_000;
 const NOTICE_LIMIT = 1000;
-/** When so many have come or gone, and for a second little is asked, the memory that it took is given back. */
+/** When so many have come, were tried or have gone, and for a second little happens, the memory that it took is given back. */
 const TIDY_AFTER = 1000;
 const TIDY_EVERY_MS = 1000;
 const QUIET = 100;
@@ -170,7 +170,7 @@ export function startTracker(options: TrackerOptions): Tracker {
   const meters = { requests: new Meter(clock), searches: new Meter(clock), joins: new Meter(clock), refused: new Meter(clock) };
   const refusals = new Map<string, number>();
   let stopping = false;
-  /** Joins and leaves since memory was given back. */
+  /** Joins, tries and leaves since memory was given back. */
   let changes = 0;
 
   const listener: Listener = listen({
@@ -236,7 +236,11 @@ export function startTracker(options: TrackerOptions): Tracker {
       const proof = createHmac("sha256", secret).update(`${id} ${connection}`).digest("base64url");
       return `${id}.${proof.slice(0, SESSION_LENGTH)}`;
     },
-    reach: ({ address, port }, via) => prober.reach({ address: dialableFrom(via, address), port }),
+    reach: async ({ address, port }, via) => {
+      const reach = await prober.reach({ address: dialableFrom(via, address), port });
+      changes += 1;
+      return reach;
+    },
     whyUnwanted,
     findTime: (from) => {
       const known = findTimes.get(from);
@@ -256,11 +260,13 @@ export function startTracker(options: TrackerOptions): Tracker {
     onLastClosed: () => onLastClosed?.(),
   };
 
-  let answered = 0;
+  let done = 0;
   const tidying = setInterval(() => {
-    const lately = meters.requests.total - answered;
-    answered = meters.requests.total;
+    const all = meters.requests.total + changes;
+    const lately = all - done;
+    done = all;
     if (changes < TIDY_AFTER || lately > QUIET + 2 * PINGING * catalog.peers) return;
+    done -= changes;
     changes = 0;
     // By itself the runtime waits for the next storm.
     Bun.gc(true);

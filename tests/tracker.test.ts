@@ -2198,6 +2198,19 @@ describe("too much", () => {
     expect(performance.now() - began).toBeGreaterThan(300);
   });
 
+  test("searches by words that take long wait for their address's turn, and nobody else does", async () => {
+    await using house = new House("--max-files 10000 --rate 1000000 --burst 1000000 --find-time 1".split(" "));
+    const many = Array.from({ length: 10_000 }, (_, i) => NOTES.replace("notes.txt", `all the notes ${i} of everybody.txt`));
+    const peer = await house.join(many);
+    const other = await house.join([REPORT]);
+    peer.raw.send("FIND a*e o*y limit=1\n".repeat(300));
+    expect(await peer.raw.reply()).toStartWith("FOUND: 1");
+    for (let i = 0; i < 20; i += 1) expect(await other.ask("SEARCH: report.pdf")).toBe(`FOUND: 1\n${REPORT_SEEN}`);
+    // What it has used up is earned again in many seconds.
+    expect(peer.raw.waiting.toString().split("FOUND").length).toBeLessThan(300);
+    expect(await other.ask("FIND report")).toContain("report.pdf");
+  });
+
   test("100,000 requests in one piece are cut off, whether their sender was accepted or not", async () => {
     await using house = new House();
     const other = await house.join([REPORT]);
