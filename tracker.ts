@@ -153,6 +153,7 @@ export function startTracker(options: TrackerOptions): Tracker {
   const damper = new Damper(options.report, now);
   const report = (event: TrackerEvent) => damper.report(event);
   const limits = { ...LIMITS, ...options.limits };
+  limits.results = Math.min(limits.results, limits.mostResults);
   const timing = { acceptance: limits.acceptance * 1000, ...TIMING, ...options.timing };
   const catalog = new Catalog();
   const office = new PassOffice();

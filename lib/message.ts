@@ -32,7 +32,7 @@
 //                                     → FOUND: n total=m, n records  ·  NOT FOUND  ·  ERROR bad-find
 //                                       Best first, records of one content together; with group=1 one record for each content, with
 //                                       holders=, how many have the whole of it. A word's = is written %3D. How words are matched is
-//                                       said in find.ts.
+//                                       said in words.ts. Who makes a tracker search for long waits longer for its next answer.
 //       WHO offset=… limit=…          → PEERS: n, n lines id=… address=… port=… files=… bytes=… agent=… since=… reach=yes|no
 //       KNOWN address                 → YES  ·  NO
 //       CONNECT address=… port=… token=…   → OK  ·  NOT FOUND (no such peer)  ·  ERROR too-many-connects
