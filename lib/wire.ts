@@ -7,8 +7,10 @@
 import { readFileSync } from "node:fs";
 import type { Socket } from "bun";
 import { BROKEN, type Channel, type ChannelHandlers, type ChannelLimits } from "./channel.ts";
+import { systemClock } from "./clock.ts";
 import { codeOf, FtError, sentenceOf } from "./error.ts";
 import { concatBytes } from "./frame.ts";
+import { Allowance } from "./rate.ts";
 import { type Address, type Endpoint, formatEndpoint, parseAddress, withoutZone } from "./record.ts";
 
 const WHEEL_MS = 200;
@@ -20,159 +22,310 @@ const STALL_MS = 30_000;
 const BACKLOG = 1024 * 1024;
 /** Queued pieces are joined up to this size, so that many small answers are one write. */
 const JOIN = 256 * 1024;
+/** A piece of this length is written as it is: that costs less than copying it. */
+const ALONE = 64 * 1024;
 /** What is taken from the system before anybody has asked for it with `start`. */
 const EARLY = 64 * 1024;
 /** Descriptors kept free for files, workers and the terminal. */
 const DESCRIPTORS_KEPT = 128;
-/** Refused connections that may wait to be told why. */
-const REFUSED_WAITING = 64;
+/** Refused connections that are told why: as many at once, and as many a second after so many. */
+const TELLING = 64;
+const TOLD_PER_S = 32;
 const REFUSED_MS = 2_000;
+/** The others linger, as many as there is room for, and at most; of them this share, the oldest, is let go every so often. */
+const LINGERING_LEAST = 32;
+const LINGERING_MOST = 2048;
+const RELEASED = 0.1;
+const RELEASE_MS = 10;
+/** Local addresses that are remembered. */
+const DOORS_KEPT = 256;
+const NEVER = Number.POSITIVE_INFINITY;
 
-const encoder = new TextEncoder();
-const watched = new Set<TcpChannel>();
+/** An array, because a set of thousands takes ten times the memory; who is closed leaves it when the wheel turns. */
+const watched: TcpChannel[] = [];
+let watchedOpen = 0;
 let wheel: ReturnType<typeof setInterval> | undefined;
 
 function watch(channel: TcpChannel): void {
-  watched.add(channel);
+  watched.push(channel);
+  watchedOpen += 1;
   wheel ??= setInterval(turn, WHEEL_MS);
 }
 
-function unwatch(channel: TcpChannel): void {
-  watched.delete(channel);
-  if (watched.size > 0) return;
+/** Called once a channel is closed. */
+function unwatch(): void {
+  watchedOpen -= 1;
+  if (watchedOpen > 0) return;
+  watched.length = 0;
   clearInterval(wheel);
   wheel = undefined;
 }
 
 function turn(): void {
   const now = performance.now();
-  for (const channel of watched) channel.check(now);
+  // A check may close channels, and whoever hears of it may open others.
+  for (const channel of watched) if (!channel.closed) channel.check(now);
+  if (watched.length > watchedOpen) forgetClosed();
 }
 
-class TcpChannel implements Channel {
-  readonly remote: Endpoint;
-  readonly local: Endpoint;
-  readonly #socket: Socket<TcpChannel>;
-  #handlers: ChannelHandlers | undefined;
-  #early: Uint8Array[] = [];
-  #earlyBytes = 0;
-  /** The end that the handlers have not been told of yet. */
-  #endDue = false;
-  #queue: (Uint8Array | string)[] = [];
-  #backlog = 0;
-  #corked = false;
-  #closed = false;
-  #ended = false;
-  #shut = false;
-  #shutting = false;
-  #finishing = false;
-  #paused = false;
-  /** The socket is paused: by `pause`, or because nobody has called `start`. */
-  #held = false;
-  #blocked = false;
-  #deadlineAt = Number.POSITIVE_INFINITY;
-  #idleMs = Number.POSITIVE_INFINITY;
-  #stallMs = STALL_MS;
-  #backlogLimit = BACKLOG;
-  #receivedAt = performance.now();
-  #sentAt = performance.now();
-  #reason = "";
-  #excess = Number.POSITIVE_INFINITY;
-  onClosed: (() => void) | undefined;
+function forgetClosed(): void {
+  let kept = 0;
+  for (const channel of watched) if (!channel.closed) watched[kept++] = channel;
+  watched.length = kept;
+}
 
-  constructor(socket: Socket<TcpChannel>) {
+type Piece = Uint8Array | string;
+
+/** What waits to be sent on one channel. */
+class Outgoing {
+  readonly pieces: Piece[] = [];
+  /** Of texts the length, until they are written. */
+  bytes = 0;
+  /** When the network last took some of it, or refused to take any. */
+  takenAt = 0;
+  /** Bytes of the last `next`. */
+  size = 0;
+
+  push(piece: Piece): void {
+    this.pieces.push(piece);
+    this.bytes += piece.length;
+  }
+
+  /** Takes what can be written at once off the front: a piece as it is, or the first `size` bytes of `scratch`. */
+  next(): Uint8Array {
+    const { pieces } = this;
+    const first = pieces[0] ?? "";
+    if (typeof first !== "string" && (pieces.length === 1 || first.length >= ALONE)) {
+      this.size = first.length;
+      pieces.shift();
+      return first;
+    }
+    if (typeof first === "string" && first.length >= ALONE) {
+      const bytes = Buffer.from(first);
+      this.size = bytes.length;
+      this.bytes += bytes.length - first.length;
+      pieces.shift();
+      return bytes;
+    }
+    this.#gather();
+    return scratch;
+  }
+
+  /** What of it was not taken goes first the next time. */
+  putBack(bytes: Uint8Array, taken: number): void {
+    const rest = bytes.subarray(taken, this.size);
+    // A copy, as others need `scratch` next; a Buffer's own `slice` would be none.
+    this.pieces.unshift(bytes === scratch ? new Uint8Array(rest) : rest);
+  }
+
+  #gather(): void {
+    let used = 0;
+    this.size = 0;
+    for (const piece of this.pieces) {
+      const room = scratch.length - this.size;
+      if (piece.length >= ALONE || piece.length * (typeof piece === "string" ? UTF8_MOST : 1) > room) break;
+      this.size += typeof piece === "string" ? this.#write(piece) : this.#copy(piece);
+      used += 1;
+    }
+    if (used === this.pieces.length) this.pieces.length = 0;
+    else this.pieces.splice(0, used);
+  }
+
+  #write(text: string): number {
+    const written = scratch.write(text, this.size);
+    this.bytes += written - text.length;
+    return written;
+  }
+
+  #copy(bytes: Uint8Array): number {
+    scratch.set(bytes, this.size);
+    return bytes.length;
+  }
+}
+
+/** Bytes of UTF-8 that a unit of a string takes at most. */
+const UTF8_MOST = 3;
+/** Where small pieces are joined. The system copies them at once, so one is enough for all channels. */
+const scratch = Buffer.allocUnsafeSlow(JOIN);
+/** Most channels have nothing to send most of the time: this one goes round. */
+let spare: Outgoing | undefined = new Outgoing();
+
+function borrowOutgoing(): Outgoing {
+  const outgoing = spare ?? new Outgoing();
+  spare = undefined;
+  return outgoing;
+}
+
+/** Limits that last; most channels have the same ones, and share them. Times in milliseconds. */
+interface Terms {
+  readonly idle: number;
+  readonly stall: number;
+  readonly excess: number;
+  readonly backlog: number;
+}
+
+const USUAL: Terms = { idle: NEVER, stall: STALL_MS, excess: NEVER, backlog: BACKLOG };
+const TERMS_KEPT = 64;
+const sharedTerms = new Map<string, Terms>();
+
+function shared(terms: Terms): Terms {
+  const key = `${terms.idle} ${terms.stall} ${terms.excess} ${terms.backlog}`;
+  const known = sharedTerms.get(key);
+  if (known !== undefined) return known;
+  if (sharedTerms.size >= TERMS_KEPT) sharedTerms.clear();
+  sharedTerms.set(key, terms);
+  return terms;
+}
+
+/** What is true of a channel: the bits of its state. */
+const CLOSED = 1;
+/** The other side has sent its last byte; */
+const ENDED = 2;
+/** the handlers have not been told of it yet. */
+const END_DUE = 4;
+/** Nothing more is accepted for sending, and our end is said after what is queued; */
+const SHUTTING = 8;
+/** it has been said. */
+const SHUT = 16;
+const FINISHING = 32;
+const PAUSED = 64;
+/** The socket is paused: by `pause`, or because nobody has called `start`. */
+const HELD = 128;
+/** Within a `data` call: what is sent is written at its end. */
+const CORKED = 256;
+/** The system took less than it was given: `drain` tells when to go on. */
+const BLOCKED = 512;
+/** A byte came since the wheel's last turn. */
+const HEARD = 1024;
+
+/** Where a channel came in, or went out: what those that came the same way have in common. */
+interface Door {
+  readonly local: Endpoint;
+  /** A channel that came this way is closed. */
+  left(remote: Address): void;
+}
+
+/** Thousands of these are idle at once, so they are small: what only some need is made when they need it. */
+class TcpChannel implements Channel {
+  readonly #socket: Socket<TcpChannel>;
+  readonly #door: Door;
+  readonly #address: Address;
+  readonly #port: number;
+  #handlers: ChannelHandlers | undefined;
+  /** What came before there were handlers. */
+  #early: { pieces: Uint8Array[]; bytes: number } | undefined;
+  #outgoing: Outgoing | undefined;
+  #state = 0;
+  #terms = USUAL;
+  #deadlineAt = NEVER;
+  /** To the wheel's grain. */
+  #receivedAt = performance.now();
+  #reason = "";
+
+  constructor(socket: Socket<TcpChannel>, address: Address, door: Door) {
     this.#socket = socket;
-    this.remote = endpointOf(socket.remoteAddress, socket.remotePort);
-    this.local = endpointOf(socket.localAddress, socket.localPort);
+    this.#door = door;
+    this.#address = address;
+    this.#port = socket.remotePort;
     socket.setNoDelay(true);
     socket.setKeepAlive(true, KEEP_ALIVE_MS);
     watch(this);
   }
 
+  /** Made when it is asked for: it is larger than what it is made of. */
+  get remote(): Endpoint {
+    return { address: this.#address, port: this.#port };
+  }
+
+  get local(): Endpoint {
+    return this.#door.local;
+  }
+
   get closed(): boolean {
-    return this.#closed;
+    return this.#is(CLOSED);
   }
 
   get ended(): boolean {
-    return this.#ended;
+    return this.#is(ENDED);
   }
 
   get backlog(): number {
-    return this.#backlog;
+    return this.#outgoing?.bytes ?? 0;
   }
 
   start(handlers: ChannelHandlers): void {
     this.#handlers = handlers;
-    this.#endDue = this.#ended;
+    if (this.#is(ENDED)) this.#set(END_DUE);
     // The handlers below may close the channel, which tells `close` by itself.
-    const wasClosed = this.#closed;
+    const wasClosed = this.#is(CLOSED);
     this.#catchUp();
     if (wasClosed) handlers.close?.(this.#reason);
   }
 
   limit(limits: ChannelLimits): void {
-    const now = performance.now();
-    if ("deadline" in limits) this.#deadlineAt = now + (limits.deadline ?? Number.POSITIVE_INFINITY);
-    if ("idle" in limits) this.#idleMs = limits.idle ?? Number.POSITIVE_INFINITY;
-    if ("stall" in limits) this.#stallMs = limits.stall ?? Number.POSITIVE_INFINITY;
-    if ("excess" in limits) this.#excess = limits.excess ?? Number.POSITIVE_INFINITY;
-    if ("backlog" in limits) this.#backlogLimit = limits.backlog ?? Number.POSITIVE_INFINITY;
+    if ("deadline" in limits) this.#deadlineAt = performance.now() + (limits.deadline ?? NEVER);
+    const { idle, stall, excess, backlog } = this.#terms;
+    this.#terms = shared({
+      idle: "idle" in limits ? (limits.idle ?? NEVER) : idle,
+      stall: "stall" in limits ? (limits.stall ?? NEVER) : stall,
+      excess: "excess" in limits ? (limits.excess ?? NEVER) : excess,
+      backlog: "backlog" in limits ? (limits.backlog ?? NEVER) : backlog,
+    });
   }
 
   send(bytes: Uint8Array | string): void {
-    if (this.#closed || this.#shutting || this.#finishing || bytes.length === 0) return;
-    if (this.#backlog === 0) this.#sentAt = performance.now();
-    this.#queue.push(bytes);
-    this.#backlog += bytes.length;
+    if (this.#is(CLOSED | SHUTTING | FINISHING) || bytes.length === 0) return;
+    this.#outgoing ??= borrowOutgoing();
+    this.#outgoing.push(bytes);
     // Also within a `data` call the system gets what it takes; only what it does not take counts against the reader.
-    if (!this.#blocked && (!this.#corked || this.#backlog >= JOIN)) this.#flush();
-    if (this.#backlog > this.#backlogLimit) this.destroy("it does not read its answers");
+    if (!this.#is(BLOCKED) && (!this.#is(CORKED) || this.backlog >= Math.min(JOIN, this.#terms.backlog))) this.#flush();
+    if (this.backlog > this.#terms.backlog) this.destroy("it does not read its answers");
   }
 
   offer(bytes: Uint8Array): number {
-    if (this.#closed || this.#shutting || this.#finishing) return 0;
+    if (this.#is(CLOSED | SHUTTING | FINISHING)) return 0;
     // What was sent within the same `data` call goes first. If some of it stays, `drain` will tell; if it only waited for the
     // end of the call, nothing would.
-    if (this.#backlog > 0 && !this.#blocked) this.#flush();
-    if (this.#backlog > 0) return 0;
+    if (this.backlog > 0 && !this.#is(BLOCKED)) this.#flush();
+    if (this.backlog > 0) return 0;
     const taken = Math.max(0, this.#socket.write(bytes, 0, bytes.length));
-    if (taken > 0 || !this.#blocked) this.#sentAt = performance.now();
-    this.#blocked = taken < bytes.length;
+    if (taken < bytes.length) this.#block(taken);
+    else this.#unblock();
     return taken;
   }
 
   pause(): void {
-    if (this.#paused || this.#closed || this.#finishing) return;
-    this.#paused = true;
+    if (this.#is(PAUSED | CLOSED | FINISHING)) return;
+    this.#set(PAUSED);
     this.#turnTap();
   }
 
   resume(): void {
-    if (!this.#paused || this.#closed) return;
-    this.#paused = false;
+    if (!this.#is(PAUSED) || this.#is(CLOSED)) return;
+    this.#clear(PAUSED);
     this.#catchUp();
   }
 
   halfClose(): void {
-    this.#shutting = true;
+    this.#set(SHUTTING);
     this.#flush();
   }
 
   finish(): void {
-    if (this.#closed || this.#finishing) return;
-    this.#finishing = true;
-    this.#paused = false;
+    if (this.#is(CLOSED | FINISHING)) return;
+    this.#set(FINISHING);
+    this.#clear(PAUSED);
     this.#turnTap();
-    this.#idleMs = Number.POSITIVE_INFINITY;
-    if (this.#shut) this.#part();
-    else if (!this.#corked) this.halfClose();
+    this.limit({ idle: undefined });
+    if (this.#is(SHUT)) this.#part();
+    else if (!this.#is(CORKED)) this.halfClose();
   }
 
   destroy(reason = ""): void {
-    if (this.#closed) return;
+    if (this.#is(CLOSED)) return;
     this.#reason = reason;
     // Nothing but `close` is told from here on.
-    this.#finishing = true;
+    this.#set(FINISHING);
     this.#socket.terminate();
     // `terminate` tells the close handler at once or never, depending on how far the connection had come.
     this.gone("");
@@ -181,73 +334,95 @@ class TcpChannel implements Channel {
   /** Socket events and the wheel, below: called by this file only. */
 
   received(chunk: Uint8Array): void {
-    this.#receivedAt = performance.now();
-    if (this.#finishing && !this.#closed) this.#throwAway(chunk.length);
-    if (this.#finishing || this.#closed) return;
+    this.#set(HEARD);
+    if (this.#is(FINISHING) && !this.#is(CLOSED)) this.#throwAway(chunk.length);
+    if (this.#is(FINISHING | CLOSED)) return;
     if (this.#handlers === undefined) {
-      this.#early.push(chunk);
-      this.#earlyBytes += chunk.length;
-      this.#turnTap();
+      this.#keep(chunk);
       return;
     }
-    this.#corked = true;
+    this.#set(CORKED);
     this.#handlers.data(chunk);
     this.#uncork();
   }
 
   remoteEnded(): void {
-    if (this.#ended) return;
-    this.#ended = true;
-    this.#endDue = true;
+    if (this.#is(ENDED)) return;
+    this.#set(ENDED | END_DUE);
     this.#catchUp();
-    if (this.#shut && !this.#closed) this.#part();
+    if (this.#is(SHUT) && !this.#is(CLOSED)) this.#part();
   }
 
   /** The socket is closed. Once our side is shut, Bun tells the other side's end by this alone. */
   over(error: Error | undefined): void {
-    if (this.#closed) return;
-    if (error === undefined && this.#shut) this.remoteEnded();
+    if (this.#is(CLOSED)) return;
+    if (error === undefined && this.#is(SHUT)) this.remoteEnded();
     this.gone(error === undefined ? "" : BROKEN);
   }
 
   writable(): void {
-    this.#blocked = false;
+    this.#clear(BLOCKED);
     this.#flush();
-    if (this.#backlog === 0 && !this.#blocked && !this.#closed && !this.#shutting) this.#handlers?.drain?.();
+    if (this.backlog === 0 && !this.#is(BLOCKED | CLOSED | SHUTTING)) this.#handlers?.drain?.();
   }
 
   gone(reason: string): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#paused = false;
-    this.#queue = [];
-    this.#backlog = 0;
+    if (this.#is(CLOSED)) return;
+    this.#set(CLOSED);
+    this.#clear(PAUSED);
+    this.#outgoing = undefined;
     this.#reason ||= reason;
-    unwatch(this);
-    this.onClosed?.();
+    unwatch();
+    this.#door.left(this.#address);
     this.#catchUp();
-    this.#handlers?.close?.(this.#reason);
+    const handlers = this.#handlers;
+    // What they hold on to may be much, and the wheel remembers the channel for a moment.
+    this.#handlers = undefined;
+    handlers?.close?.(this.#reason);
   }
 
   check(now: number): void {
-    const waitsToSend = this.#blocked || this.#backlog > 0;
-    if (waitsToSend && now - this.#sentAt > this.#stallMs) this.destroy(`it took no byte for ${seconds(this.#stallMs)}`);
+    if (this.#is(HEARD)) {
+      this.#clear(HEARD);
+      this.#receivedAt = now;
+    }
+    const { idle, stall } = this.#terms;
+    const outgoing = this.#outgoing;
+    if (outgoing !== undefined && now - outgoing.takenAt > stall) this.destroy(`it took no byte for ${seconds(stall)}`);
     else if (now > this.#deadlineAt) this.#expire();
-    else if (!this.#held && now - this.#receivedAt > this.#idleMs) this.destroy(`it was silent for ${seconds(this.#idleMs)}`);
+    else if (!this.#is(HELD) && now - this.#receivedAt > idle) this.destroy(`it was silent for ${seconds(idle)}`);
+  }
+
+  #is(any: number): boolean {
+    return (this.#state & any) !== 0;
+  }
+
+  #set(bits: number): void {
+    this.#state |= bits;
+  }
+
+  #clear(bits: number): void {
+    this.#state &= ~bits;
+  }
+
+  #keep(chunk: Uint8Array): void {
+    this.#early ??= { pieces: [], bytes: 0 };
+    this.#early.pieces.push(chunk);
+    this.#early.bytes += chunk.length;
+    this.#turnTap();
   }
 
   /** Hands over what came before there were handlers, or an end that a pause held back. */
   #catchUp(): void {
     const handlers = this.#handlers;
-    if (handlers !== undefined && !this.#paused && (this.#early.length > 0 || this.#endDue)) {
-      const early = this.#early;
-      this.#early = [];
-      this.#earlyBytes = 0;
-      this.#corked = true;
+    const early = this.#early;
+    if (handlers !== undefined && !this.#is(PAUSED) && (early !== undefined || this.#is(END_DUE))) {
+      this.#early = undefined;
+      this.#set(CORKED);
       // One piece, so that a handler that pauses gets nothing more.
-      if (early.length > 0 && !this.#finishing) handlers.data(concatBytes(early));
-      if (this.#endDue && !this.#paused && !this.#finishing) {
-        this.#endDue = false;
+      if (early !== undefined && !this.#is(FINISHING)) handlers.data(concatBytes(early.pieces));
+      if (this.#is(END_DUE) && !this.#is(PAUSED | FINISHING)) {
+        this.#clear(END_DUE);
         handlers.end?.();
       }
       this.#uncork();
@@ -257,78 +432,79 @@ class TcpChannel implements Channel {
 
   /** What comes after `finish` is read, so that the last answer arrives; from a stranger only so much of it. */
   #throwAway(length: number): void {
-    this.#excess -= length;
-    if (this.#excess < 0) this.destroy("it did not stop sending");
+    const { excess } = this.#terms;
+    if (excess === NEVER) return;
+    this.#terms = { ...this.#terms, excess: excess - length };
+    if (excess < length) this.destroy("it did not stop sending");
   }
 
   /** Lets the socket receive, or not: nobody may want more for now, or nobody be there yet. */
   #turnTap(): void {
-    const early = this.#handlers === undefined && !this.#finishing && this.#earlyBytes >= EARLY;
-    const held = this.#paused || early;
-    if (this.#closed || held === this.#held) return;
-    this.#held = held;
+    const early = this.#handlers === undefined && !this.#is(FINISHING) && (this.#early?.bytes ?? 0) >= EARLY;
+    const held = this.#is(PAUSED) || early;
+    if (this.#is(CLOSED) || held === this.#is(HELD)) return;
     this.#receivedAt = performance.now();
-    if (held) this.#socket.pause();
-    else this.#socket.resume();
+    if (held) {
+      this.#set(HELD);
+      this.#socket.pause();
+    } else {
+      this.#clear(HELD);
+      this.#socket.resume();
+    }
   }
 
   /** Our side is shut: it is over if the other's is too, else the other side has a while to follow. */
   #part(): void {
-    if (this.#ended) this.#socket.end();
-    else if (this.#finishing) this.limit({ deadline: Math.min(FINISH_MS, this.#deadlineAt - performance.now()) });
+    if (this.#is(ENDED)) this.#socket.end();
+    else if (this.#is(FINISHING)) this.limit({ deadline: Math.min(FINISH_MS, this.#deadlineAt - performance.now()) });
   }
 
   #expire(): void {
-    if (this.#finishing && this.#shut) this.#socket.end();
+    if (this.#is(FINISHING) && this.#is(SHUT)) this.#socket.end();
     else this.destroy("it took too long");
     this.gone("");
   }
 
   #uncork(): void {
-    this.#corked = false;
-    if (this.#closed) return;
-    if (!this.#blocked) this.#flush();
-    if (this.#finishing && !this.#shutting) this.halfClose();
+    this.#clear(CORKED);
+    if (this.#is(CLOSED)) return;
+    if (!this.#is(BLOCKED)) this.#flush();
+    if (this.#is(FINISHING) && !this.#is(SHUTTING)) this.halfClose();
   }
 
   #flush(): void {
-    while (this.#queue.length > 0 && !this.#closed) {
-      const bytes = this.#join();
-      const taken = Math.max(0, this.#socket.write(bytes, 0, bytes.length));
-      if (taken > 0) this.#sentAt = performance.now();
-      this.#backlog -= taken;
-      if (taken < bytes.length) {
-        this.#queue.unshift(bytes.subarray(taken));
-        this.#blocked = true;
+    const outgoing = this.#outgoing;
+    while (outgoing !== undefined && outgoing.pieces.length > 0) {
+      const bytes = outgoing.next();
+      const taken = Math.max(0, this.#socket.write(bytes, 0, outgoing.size));
+      // The write itself may have found out that nobody is there.
+      if (this.#is(CLOSED)) return;
+      outgoing.bytes -= taken;
+      if (taken < outgoing.size) {
+        outgoing.putBack(bytes, taken);
+        this.#block(taken);
         return;
       }
     }
-    if (this.#closed) return;
-    if (!this.#shutting || this.#shut || this.#backlog > 0) return;
-    this.#shut = true;
+    if (this.#is(CLOSED)) return;
+    if (!this.#is(BLOCKED)) this.#unblock();
+    if (!this.#is(SHUTTING) || this.#is(SHUT)) return;
+    this.#set(SHUT);
     this.#socket.shutdown();
     this.#part();
   }
 
-  /** The front of the queue as one piece; `#backlog` counts bytes, also of what was queued as text. */
-  #join(): Uint8Array {
-    const pieces: Uint8Array[] = [];
-    let size = 0;
-    while (this.#queue.length > 0 && size < JOIN) {
-      const first = this.#queue.shift() ?? "";
-      if (typeof first !== "string") {
-        pieces.push(first);
-        size += first.length;
-        continue;
-      }
-      let text = first;
-      while (typeof this.#queue[0] === "string" && text.length < JOIN) text += this.#queue.shift();
-      const bytes = encoder.encode(text);
-      this.#backlog += bytes.length - text.length;
-      pieces.push(bytes);
-      size += bytes.length;
-    }
-    return concatBytes(pieces);
+  #block(taken: number): void {
+    this.#outgoing ??= borrowOutgoing();
+    if (taken > 0 || !this.#is(BLOCKED)) this.#outgoing.takenAt = performance.now();
+    this.#set(BLOCKED);
+  }
+
+  /** Everything is taken. */
+  #unblock(): void {
+    this.#clear(BLOCKED);
+    spare ??= this.#outgoing;
+    this.#outgoing = undefined;
   }
 }
 
@@ -336,16 +512,22 @@ function seconds(ms: number): string {
   return `${Math.round(ms / 100) / 10} s`;
 }
 
-function endpointOf(address: string | undefined, port: number | undefined): Endpoint {
-  // One form for keys and limits: IPv4 that came by an IPv6 socket is IPv4, and a zone means nothing to anybody else.
-  return { address: withoutZone(parseAddress(address ?? "") ?? ("0.0.0.0" as Address)), port: port ?? 0 };
+/** One form for keys and limits: IPv4 that came by an IPv6 socket is IPv4, and a zone means nothing to anybody else. */
+function canonical(text = ""): Address {
+  const dotted = text.startsWith("::ffff:") ? text.slice("::ffff:".length) : text;
+  return withoutZone(parseAddress(dotted) ?? parseAddress(text) ?? ("0.0.0.0" as Address));
+}
+
+function localEnd(socket: Socket<TcpChannel>): Endpoint {
+  return { address: canonical(socket.localAddress), port: socket.localPort };
 }
 
 /** The handlers that every socket shares; the channel is its `data`. */
 const socketEvents = {
-  data: (socket: Socket<TcpChannel>, chunk: Uint8Array) => socket.data.received(chunk),
-  end: (socket: Socket<TcpChannel>) => socket.data.remoteEnded(),
-  drain: (socket: Socket<TcpChannel>) => socket.data.writable(),
+  binaryType: "uint8array" as const,
+  data: (socket: Socket<TcpChannel>, chunk: Uint8Array) => socket.data?.received(chunk),
+  end: (socket: Socket<TcpChannel>) => socket.data?.remoteEnded(),
+  drain: (socket: Socket<TcpChannel>) => socket.data?.writable(),
   close: (socket: Socket<TcpChannel>, error?: Error) => socket.data?.over(error),
   // Bun calls this when a handler threw, and leaves the socket open.
   error: (socket: Socket<TcpChannel>, error: Error) => socket.data?.destroy(`this program failed: ${sentenceOf(error)}`),
@@ -362,6 +544,12 @@ export interface ListenOptions {
   onConnection(channel: Channel): void;
   /** What a refused connection is told before it is closed; `reason` is a clause for a person. */
   onRefused?(code: RefusalCode, remote: Endpoint): string;
+}
+
+/** An address with connections here. */
+interface Guest {
+  readonly address: Address;
+  open: number;
 }
 
 export type RefusalCode = "too-many-connections" | "tracker-full";
@@ -381,51 +569,100 @@ export interface Listener {
  */
 export function listen(options: ListenOptions): Listener {
   const descriptors = descriptorLimit();
-  const limit = Math.min(options.maxConnections ?? Number.POSITIVE_INFINITY, Math.max(8, descriptors - DESCRIPTORS_KEPT));
-  const refusedWaiting = Math.min(REFUSED_WAITING, descriptors / 8);
-  const perAddress = new Map<Address, number>();
+  const tellingLimit = Math.min(TELLING, descriptors / 8);
+  const most = Math.max(8, descriptors - DESCRIPTORS_KEPT);
+  const limit = Math.min(options.maxConnections ?? NEVER, most);
+  const guests = new Map<Address, Guest>();
+  const doors = new Map<string, Door>();
+  const tellings = new Allowance(TOLD_PER_S, TELLING, systemClock);
+  const lingering = new Set<Socket<TcpChannel>>();
+  let releasing: ReturnType<typeof setInterval> | undefined;
   let open = 0;
-  let refused = 0;
+  let telling = 0;
 
   function accept(socket: Socket<TcpChannel>): void {
-    const channel = new TcpChannel(socket);
-    socket.data = channel;
-    const { address } = channel.remote;
-    const here = perAddress.get(address) ?? 0;
+    const from: string | undefined = socket.remoteAddress;
+    if (from === undefined) {
+      // It was reset before it was accepted.
+      socket.terminate();
+      return;
+    }
+    const address = canonical(from);
+    const guest = guests.get(address) ?? { address, open: 0 };
     const code: RefusalCode | undefined =
-      here >= (options.maxPerAddress ?? Number.POSITIVE_INFINITY)
+      guest.open >= (options.maxPerAddress ?? NEVER)
         ? "too-many-connections"
-        : open >= limit
+        : open >= limit || open + lingering.size >= most
           ? "tracker-full"
           : undefined;
     if (code !== undefined) {
-      refuse(channel, code);
+      refuse(socket, address, code);
       return;
     }
     open += 1;
-    perAddress.set(address, here + 1);
-    channel.onClosed = () => {
-      open -= 1;
-      const left = (perAddress.get(address) ?? 1) - 1;
-      if (left === 0) perAddress.delete(address);
-      else perAddress.set(address, left);
-    };
+    guest.open += 1;
+    guests.set(address, guest);
+    const channel = new TcpChannel(socket, guest.address, doorOf(socket));
+    socket.data = channel;
     options.onConnection(channel);
   }
 
-  function refuse(channel: TcpChannel, code: RefusalCode): void {
-    const words = options.onRefused?.(code, channel.remote) ?? "";
-    if (words === "" || refused >= refusedWaiting) {
-      channel.destroy();
-      return;
-    }
-    refused += 1;
-    channel.onClosed = () => {
-      refused -= 1;
-    };
+  /** One for each address of this machine; they are few, except where a whole network is routed to it. */
+  function doorOf(socket: Socket<TcpChannel>): Door {
+    const key = socket.localAddress;
+    const known = doors.get(key);
+    if (known !== undefined) return known;
+    if (doors.size >= DOORS_KEPT) doors.clear();
+    const door: Door = { local: localEnd(socket), left };
+    doors.set(key, door);
+    return door;
+  }
+
+  function left(address: Address): void {
+    open -= 1;
+    const guest = guests.get(address);
+    if (guest === undefined) return;
+    guest.open -= 1;
+    if (guest.open === 0) guests.delete(address);
+  }
+
+  function refuse(socket: Socket<TcpChannel>, address: Address, code: RefusalCode): void {
+    const words = options.onRefused?.(code, { address, port: socket.remotePort }) ?? "";
+    if (words !== "" && telling < tellingLimit && tellings.take()) tell(socket, address, words);
+    else if (lingering.size < Math.min(LINGERING_MOST, Math.max(LINGERING_LEAST, most - open))) linger(socket);
+    else socket.terminate();
+  }
+
+  function tell(socket: Socket<TcpChannel>, address: Address, words: string): void {
+    telling += 1;
+    const aside: Door = { local: localEnd(socket), left: () => (telling -= 1) };
+    const channel = new TcpChannel(socket, address, aside);
+    socket.data = channel;
     channel.limit({ deadline: REFUSED_MS });
     channel.send(words);
     channel.finish();
+  }
+
+  /**
+   * In a flood nobody hears why. Bun accepts connections until none waits any more, and serves nobody meanwhile; who is cut off
+   * at once may be back before that, again and again. So the refused are let go later, and a few at a time.
+   */
+  function linger(socket: Socket<TcpChannel>): void {
+    lingering.add(socket);
+    releasing ??= setInterval(release, RELEASE_MS);
+  }
+
+  function release(): void {
+    let due = Math.ceil(lingering.size * RELEASED);
+    for (const socket of lingering) {
+      if (due === 0) break;
+      due -= 1;
+      lingering.delete(socket);
+      socket.terminate();
+    }
+    if (lingering.size > 0) return;
+    clearInterval(releasing);
+    releasing = undefined;
   }
 
   const bind = (hostname: string) =>
@@ -434,7 +671,14 @@ export function listen(options: ListenOptions): Listener {
       port: options.port,
       allowHalfOpen: true,
       exclusive: true,
-      socket: { ...socketEvents, open: accept },
+      socket: {
+        ...socketEvents,
+        open: accept,
+        close: (socket, error) => {
+          lingering.delete(socket);
+          socketEvents.close(socket, error);
+        },
+      },
     });
   try {
     const server = options.host === undefined ? bindEverywhere(bind) : bind(options.host);
@@ -514,7 +758,8 @@ export function dial(
               socket.terminate();
               return;
             }
-            const channel = new TcpChannel(socket);
+            const door: Door = { local: localEnd(socket), left: () => undefined };
+            const channel = new TcpChannel(socket, canonical(socket.remoteAddress), door);
             socket.data = channel;
             settle(() => resolve(channel));
           },

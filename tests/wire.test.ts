@@ -7,6 +7,7 @@ import { networkInterfaces } from "node:os";
 import type { Socket } from "bun";
 import type { Channel, ChannelHandlers } from "../lib/channel.ts";
 import { FtError } from "../lib/error.ts";
+import type { Address } from "../lib/record.ts";
 import { descriptorLimit, dial, type Listener, type ListenOptions, listen } from "../lib/wire.ts";
 
 const KiB = 1024;
@@ -461,6 +462,69 @@ describe("a long answer", () => {
     expect(channel.backlog).toBe(0);
   });
 
+  test("of one channel never mixes with another's, though all are held back in the middle of small pieces", async () => {
+    using room = new Room();
+    const readers = await Promise.all(
+      Array.from({ length: 4 }, async (_, number) => {
+        const { channel, bare } = await room.pair({ deaf: true });
+        const tape = new Tape();
+        channel.limit({ backlog: undefined });
+        channel.start(tape);
+        bare.sipMs = number;
+        return { number, channel, bare, tape, sent: new Bun.CryptoHasher("sha256"), bytes: 0 };
+      }),
+    );
+    const say = (reader: (typeof readers)[number], piece: Uint8Array | string) => {
+      reader.channel.send(piece);
+      reader.sent.update(piece);
+      reader.bytes += Buffer.byteLength(piece);
+    };
+    // In turns, until much waits for each: what the network took last ends anywhere within a piece.
+    for (let i = 0; readers.some(({ channel }) => channel.backlog < 2 * MiB); i += 1) {
+      for (const reader of readers) {
+        const seed = 1 + i * readers.length + reader.number;
+        say(reader, `${reader.number}: naïve 漢字 😀 ${i}\n`.repeat(1 + ((i * 7) % 40)));
+        say(reader, noise(1 + ((i * 131) % 3000), seed));
+        // Some are too long to be joined.
+        if (i % 50 === reader.number) say(reader, noise(100 * KiB, seed));
+        if (i % 50 === 10 + reader.number) say(reader, "Ωμέγα ".repeat(15_000));
+      }
+    }
+    for (const { channel, bare } of readers) {
+      channel.finish();
+      bare.socket.resume();
+    }
+    for (const { channel, bare, tape, sent, bytes } of readers) {
+      await bare.until(() => bare.ended);
+      expect(bare.received).toBe(bytes);
+      expect(bare.digest()).toBe(sent.digest("hex"));
+      expect(channel.backlog).toBe(0);
+      bare.socket.shutdown();
+      expect(await tape.closed()).toEqual([""]);
+    }
+  });
+
+  test("is not changed by what others are sent while it is given out", async () => {
+    using room = new Room();
+    const one = await room.pair();
+    const other = await room.pair();
+    other.channel.start(new Tape());
+    one.channel.start(
+      new Tape({
+        data() {
+          one.channel.send("first ");
+          other.channel.send("for ");
+          one.channel.send(Buffer.from("second "));
+          other.channel.send(Buffer.from("the other"));
+          one.channel.send("third");
+        },
+      }),
+    );
+    one.bare.say("go");
+    await one.bare.until(() => one.bare.text === "first second third");
+    await other.bare.until(() => other.bare.text === "for the other");
+  });
+
   test("arrives to its last byte at somebody who keeps talking", async () => {
     using room = new Room();
     const { house, channel, bare } = await room.pair();
@@ -739,6 +803,26 @@ describe("finish", () => {
     expect(bare.text).toBe("enough");
     expect(await tape.closed()).toEqual([""]);
     expect(tape.received).toBe(0);
+  });
+
+  test("takes only so much more from somebody who goes on sending, each counted alone", async () => {
+    using room = new Room();
+    const talkers = [await room.pair(), await room.pair()] as const;
+    const tapes = talkers.map(({ channel }) => {
+      const tape = new Tape();
+      channel.start(tape);
+      channel.limit({ excess: 1000 });
+      channel.finish();
+      return tape;
+    });
+    for (const { bare } of talkers) bare.say("x".repeat(600));
+    await breath();
+    expect(talkers.map(({ channel }) => channel.closed)).toEqual([false, false]);
+    talkers[0].bare.say("x".repeat(401));
+    expect(await tapes[0]?.closed()).toEqual(["it did not stop sending"]);
+    talkers[1].bare.say("x".repeat(400));
+    talkers[1].bare.socket.shutdown();
+    expect(await tapes[1]?.closed()).toEqual([""]);
   });
 
   test("after a half-close closes as well", async () => {
@@ -1085,6 +1169,48 @@ describe("with a clock that is moved by hand", () => {
     expect(tape.closes).toEqual(["it took too long"]);
   });
 
+  test("silence counts from the last byte", async () => {
+    jest.useFakeTimers();
+    using room = new Room();
+    const { channel, bare } = await room.pair();
+    const tape = new Tape();
+    channel.start(tape);
+    channel.limit({ idle: 5_000 });
+    for (let said = 1; said <= 3; said += 1) {
+      jest.advanceTimersByTime(4_900);
+      bare.say(".");
+      await tape.until(() => tape.received === said);
+    }
+    jest.advanceTimersByTime(4_900);
+    expect(tape.closes).toEqual([]);
+    // Deadlines are looked at five times a second, and so is whether something was heard.
+    jest.advanceTimersByTime(500);
+    expect(tape.closes).toEqual(["it was silent for 5 s"]);
+  });
+
+  test("one channel's limits are not another's, and who is gone holds up nobody's", async () => {
+    jest.useFakeTimers();
+    using room = new Room();
+    const limits = [5_000, 5_000, 9_000, 13_000];
+    const tapes: Tape[] = [];
+    for (const idle of limits) {
+      const { channel } = await room.pair();
+      const tape = new Tape();
+      channel.start(tape);
+      channel.limit({ idle });
+      tapes.push(tape);
+    }
+    const open = () => tapes.map(({ closes }) => closes.length === 0);
+    jest.advanceTimersByTime(4_500);
+    expect(open()).toEqual([true, true, true, true]);
+    jest.advanceTimersByTime(1_000);
+    expect(open()).toEqual([false, false, true, true]);
+    jest.advanceTimersByTime(4_000);
+    expect(open()).toEqual([false, false, false, true]);
+    jest.advanceTimersByTime(4_000);
+    expect(tapes.map(({ closes }) => closes)).toEqual(limits.map((idle) => [`it was silent for ${idle / 1000} s`]));
+  });
+
   test("silence is nobody's fault while the channel is paused", async () => {
     jest.useFakeTimers();
     using room = new Room();
@@ -1421,7 +1547,7 @@ describe("the caps", () => {
     expect(house.listener.connections).toBe(3);
   });
 
-  test("without words for the refused they are closed at once", async () => {
+  test("without words for the refused they are closed without", async () => {
     using room = new Room();
     const house = room.listen({ maxConnections: 0 });
     for (let i = 0; i < 5; i += 1) {
@@ -1459,6 +1585,69 @@ describe("the caps", () => {
     const next = await room.bare(house.port);
     await next.until(() => next.ended);
     expect(next.text).toBe("ERROR too-many-connections try later\n");
+  });
+
+  test("tell a flood why only now and then", async () => {
+    using room = new Room();
+    const house = room.listen({ maxConnections: 0, onRefused: (code) => words(code) });
+    const began = performance.now();
+    let told = 0;
+    const visits = 120;
+    // One after another, so that nobody waits to be told.
+    for (let i = 0; i < visits; i += 1) {
+      const bare = await room.visit(house.port);
+      await bare?.until(() => bare.ended || bare.closed);
+      if (bare?.text === "ERROR tracker-full try later\n") told += 1;
+      else expect(bare?.received ?? 0).toBe(0);
+      bare?.socket.terminate();
+    }
+    // The first 64, and 32 a second after that.
+    expect(told).toBeGreaterThanOrEqual(64);
+    expect(told).toBeLessThanOrEqual(65 + (32 * (performance.now() - began)) / 1000);
+    expect(told).toBeLessThan(visits);
+  });
+
+  test("let the refused go a few at a time, so that a flood is not back at once", async () => {
+    using room = new Room();
+    const house = room.listen({ maxConnections: 0 });
+    const flood = await Promise.all(Array.from({ length: 30 }, () => room.bare(house.port)));
+    const gone = () => flood.filter((one) => one.closed).length;
+    await Promise.race(flood.map((one) => one.until(() => one.closed)));
+    // Those who were cut off together are all seen now.
+    await breath();
+    expect(gone()).toBeLessThan(15);
+    await Promise.all(flood.map((one) => one.until(() => one.closed)));
+    expect(house.listener.connections).toBe(0);
+  });
+
+  test("know nothing of somebody who was gone before being accepted", async () => {
+    using room = new Room();
+    const refused: string[] = [];
+    const house = room.listen({
+      maxPerAddress: 1,
+      onRefused(code, remote) {
+        refused.push(remote.address);
+        return words(code);
+      },
+    });
+    const program = `
+      for (let i = 0; i < 5; i += 1) {
+        await new Promise((go) =>
+          Bun.connect({
+            hostname: "${LOOPBACK}",
+            port: ${house.port},
+            socket: { open: (socket) => (socket.terminate(), go()), data() {} },
+          }),
+        );
+      }
+      process.exit();`;
+    // Nobody is accepted meanwhile.
+    expect(Bun.spawnSync([process.execPath, "-e", program]).exitCode).toBe(0);
+    const bare = await room.bare(house.port);
+    const channel = await house.accepted(0);
+    expect(channel.remote).toEqual({ address: LOOPBACK as Address, port: bare.socket.localPort });
+    expect(house.listener.connections).toBe(1);
+    expect(refused).toEqual([]);
   });
 
   test.skipIf(process.platform !== "linux")("leave descriptors for files, whatever the system allows", async () => {
@@ -1824,6 +2013,41 @@ describe("the close handler is called exactly once", () => {
   });
 });
 
+test("a closed channel lets go of its handlers, and of what they hold", async () => {
+  using room = new Room();
+  const house = room.listen();
+  // The wheel turns for this one.
+  await room.bare(house.port);
+  const handlers: WeakRef<Tape>[] = [];
+  for (let i = 1; i <= 20; i += 1) {
+    const bare = await room.bare(house.port);
+    const channel = await house.accepted(i);
+    const tape = new Tape();
+    channel.start(tape);
+    handlers.push(new WeakRef(tape));
+    bare.socket.terminate();
+    await tape.until(() => channel.closed);
+  }
+  await breath();
+  Bun.gc(true);
+  // The stack may still name one or the other.
+  expect(handlers.filter((one) => one.deref() !== undefined).length).toBeLessThan(10);
+});
+
+test("both ends of a channel are known also after its close", async () => {
+  using room = new Room();
+  const house = room.listen();
+  const near = await room.dial(house.port);
+  const far = await house.accepted(0);
+  const ends = (channel: Channel) => ({ local: channel.local, remote: channel.remote });
+  const before = [ends(near), ends(far)];
+  expect(before[0]).toEqual({ local: far.remote, remote: far.local });
+  expect(near.remote).toEqual({ address: LOOPBACK as Address, port: house.port });
+  near.destroy();
+  await eventually(() => far.closed);
+  expect([ends(near), ends(far)]).toEqual(before);
+});
+
 describe("a reason", () => {
   test("given to destroy reaches the close handler", async () => {
     using room = new Room();
@@ -1852,13 +2076,29 @@ describe.skipIf(process.platform !== "linux")("as the kernel sees it", () => {
     }
   });
 
+  const nextDescriptor = () => {
+    const descriptor = openSync("/dev/null", "r");
+    closeSync(descriptor);
+    return descriptor;
+  };
+
+  test("a hundred refused connections leave no descriptor behind, whether they waited for their end or not", async () => {
+    using room = new Room();
+    const house = room.listen({ maxConnections: 0 });
+    const before = nextDescriptor();
+    const bares = await Promise.all(Array.from({ length: 100 }, () => room.bare(house.port)));
+    expect(nextDescriptor()).toBeGreaterThan(before + 100);
+    for (const [i, { socket }] of bares.entries()) {
+      if (i % 3 === 1) socket.terminate();
+      if (i % 3 === 2) socket.shutdown();
+    }
+    for (const bare of bares) await bare.until(() => bare.closed);
+    await breath();
+    expect(nextDescriptor()).toBeLessThanOrEqual(before + 2);
+  });
+
   test("a hundred connections that ended in every way leave no descriptor behind", async () => {
     using room = new Room();
-    const nextDescriptor = () => {
-      const descriptor = openSync("/dev/null", "r");
-      closeSync(descriptor);
-      return descriptor;
-    };
     const house = room.listen();
     const before = nextDescriptor();
     const bares = await Promise.all(Array.from({ length: 100 }, () => room.bare(house.port)));

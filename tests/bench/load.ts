@@ -185,6 +185,8 @@ interface Client {
   /** When the requests without an answer were due. */
   due: number[];
   ping: ReturnType<typeof setTimeout> | undefined;
+  /** A PING has not been answered yet. */
+  pinging: boolean;
   firstTry: number;
 }
 
@@ -200,6 +202,7 @@ function newClient(index: number): Client {
     onBytes: undefined,
     due: [],
     ping: undefined,
+    pinging: false,
     firstTry: 0,
   };
 }
@@ -223,12 +226,16 @@ const events = {
     const client = socket.data;
     client.bytes += chunk.length;
     if (client.onBytes !== undefined) client.onBytes(client);
+    else if (client.pinging) client.pinging = false;
     else if (!client.ready) greeted(client, chunk);
   },
   close(socket: Socket<Client>) {
     lost(socket.data, socket);
   },
-  error(socket: Socket<Client>) {
+  // Bun calls this when a handler threw, and leaves the socket open.
+  error(socket: Socket<Client>, error: Error) {
+    console.error(`load: ${error.message}`);
+    socket.terminate();
     lost(socket.data, socket);
   },
   drain() {},
@@ -242,6 +249,7 @@ function lost(client: Client, socket: Socket<Client>): void {
   client.socket = undefined;
   client.ready = false;
   client.text = "";
+  client.pinging = false;
   clearTimeout(client.ping);
   client.onLost?.();
 }
@@ -304,9 +312,21 @@ function greeting({ records, first, port }: PeerKind, index: number): string {
 function pingLater(client: Client): void {
   clearTimeout(client.ping);
   client.ping = setTimeout(() => {
+    client.pinging = client.socket !== undefined;
     client.socket?.write("PING\n");
     pingLater(client);
   }, PING_MS);
+}
+
+/** Measures without PINGs: their answers would be taken for those that are counted. */
+async function withoutPings<Measured>({ target, clients }: ClientSet, measure: () => Promise<Measured>): Promise<Measured> {
+  for (const client of clients) clearTimeout(client.ping);
+  for (let i = 0; i < 1000 && clients.some(({ pinging }) => pinging); i++) await Bun.sleep(10);
+  try {
+    return await measure();
+  } finally {
+    if (target.peer !== undefined) for (const client of clients) if (client.socket !== undefined) pingLater(client);
+  }
 }
 
 /** As lib/session.ts does it: the first try within a second, then doubling waits with jitter. */
@@ -385,6 +405,93 @@ function busySeconds(since?: NodeJS.CpuUsage): number {
   return (user + system) / 1e6;
 }
 
+async function closedLoop(set: ClientSet, ask: Ask, pipeline: number, seconds: number): Promise<Rate> {
+  const size = await answerBytes(set, ask);
+  const batch = size * pipeline;
+  let answers = 0;
+  let all = 0;
+  let counting = false;
+  const requests = new Map<Client, Uint8Array>();
+  const encoder = new TextEncoder();
+  for (const client of set.clients) {
+    const request = encoder.encode(requestFor(ask, set, client.index).repeat(pipeline));
+    requests.set(client, request);
+    client.bytes = 0;
+    client.onBytes = () => {
+      if (client.bytes < batch) return;
+      if (client.bytes > batch) throw new Error("More was answered than asked for.");
+      client.bytes = 0;
+      all += pipeline;
+      if (counting) answers += pipeline;
+      client.socket?.write(request);
+    };
+  }
+  for (const client of set.clients) client.socket?.write(requests.get(client) ?? "");
+  await Bun.sleep(Math.min(500, seconds * 250));
+  counting = true;
+  const cpu = process.cpuUsage();
+  const from = performance.now();
+  await Bun.sleep(seconds * 1000);
+  const elapsed = (performance.now() - from) / 1000;
+  const busy = busySeconds(cpu) / elapsed;
+  counting = false;
+  // The last batches come in.
+  for (const client of set.clients) {
+    client.onBytes = () => {};
+  }
+  for (let i = 0; i < 200 && set.clients.some(({ bytes }) => bytes < batch); i++) await Bun.sleep(10);
+  for (const client of set.clients) client.onBytes = undefined;
+  return { answers, all, perSecond: answers / elapsed, busy };
+}
+
+async function pacedLoop(set: ClientSet, ask: Ask, perSecond: number, seconds: number): Promise<Delays> {
+  const size = await answerBytes(set, ask);
+  const total = Math.floor(perSecond * seconds);
+  // So that the generator collects no garbage of its own while it measures.
+  const delays = new Float64Array(total);
+  let answered = 0;
+  const requests = set.clients.map((client) => new TextEncoder().encode(requestFor(ask, set, client.index)));
+  for (const client of set.clients) {
+    client.bytes = 0;
+    client.due = [];
+    client.onBytes = () => {
+      const now = performance.now();
+      while (client.bytes >= size) {
+        client.bytes -= size;
+        delays[answered++] = now - (client.due.shift() ?? now);
+      }
+    };
+  }
+  const from = performance.now();
+  let sent = 0;
+  while (sent < total) {
+    const now = performance.now();
+    const until = Math.min(total, Math.floor(((now - from) / 1000) * perSecond) + 1);
+    for (; sent < until; sent++) {
+      const at = sent % set.clients.length;
+      const client = set.clients[at];
+      if (client === undefined) break;
+      // What is due within this millisecond is sent together: the generator's own grain is not the server's delay.
+      const due = from + (sent / perSecond) * 1000;
+      client.due.push(now - due < 1.5 ? now : due);
+      client.socket?.write(requests[at] ?? "");
+    }
+    await Bun.sleep(1);
+  }
+  for (let i = 0; i < 500 && set.clients.some(({ due }) => due.length > 0); i++) await Bun.sleep(10);
+  for (const client of set.clients) client.onBytes = undefined;
+  const missing = set.clients.reduce((count, { due }) => count + due.length, 0);
+  if (missing > 0) throw new Error(`${missing} requests of ${total} got no answer.`);
+  delays.sort();
+  return {
+    answers: total,
+    perSecond: total / ((performance.now() - from) / 1000),
+    p50: part(delays, 0.5),
+    p99: part(delays, 0.99),
+    longest: part(delays, 1),
+  };
+}
+
 const calls = {
   /** Opens connections, and joins where they are peers. */
   async open(target: Target): Promise<Opened> {
@@ -425,101 +532,23 @@ const calls = {
 
   /** Bytes of an answer. */
   size(number: number, ask: Ask): Promise<number> {
-    return answerBytes(setOf(number), ask);
+    const set = setOf(number);
+    return withoutPings(set, () => answerBytes(set, ask));
   },
 
   /** As fast as the answers come: each connection has `pipeline` requests on their way, and sends as many when all are answered. */
-  async closed(number: number, ask: Ask, pipeline: number, seconds: number): Promise<Rate> {
+  closed(number: number, ask: Ask, pipeline: number, seconds: number): Promise<Rate> {
     const set = setOf(number);
-    const size = await answerBytes(set, ask);
-    const batch = size * pipeline;
-    let answers = 0;
-    let all = 0;
-    let counting = false;
-    const requests = new Map<Client, Uint8Array>();
-    const encoder = new TextEncoder();
-    for (const client of set.clients) {
-      const request = encoder.encode(requestFor(ask, set, client.index).repeat(pipeline));
-      requests.set(client, request);
-      client.bytes = 0;
-      client.onBytes = () => {
-        if (client.bytes < batch) return;
-        if (client.bytes > batch) throw new Error("More was answered than asked for.");
-        client.bytes = 0;
-        all += pipeline;
-        if (counting) answers += pipeline;
-        client.socket?.write(request);
-      };
-    }
-    for (const client of set.clients) client.socket?.write(requests.get(client) ?? "");
-    await Bun.sleep(Math.min(500, seconds * 250));
-    counting = true;
-    const cpu = process.cpuUsage();
-    const from = performance.now();
-    await Bun.sleep(seconds * 1000);
-    const elapsed = (performance.now() - from) / 1000;
-    const busy = busySeconds(cpu) / elapsed;
-    counting = false;
-    // The last batches come in.
-    for (const client of set.clients) {
-      client.onBytes = () => {};
-    }
-    for (let i = 0; i < 200 && set.clients.some(({ bytes }) => bytes < batch); i++) await Bun.sleep(10);
-    for (const client of set.clients) client.onBytes = undefined;
-    return { answers, all, perSecond: answers / elapsed, busy };
+    return withoutPings(set, () => closedLoop(set, ask, pipeline, seconds));
   },
 
   /**
    * So many requests a second over all connections, whatever the answers do; a request's delay counts from when it was due, so a
    * server that stops for a while is not let off the requests that would have come.
    */
-  async paced(number: number, ask: Ask, perSecond: number, seconds: number): Promise<Delays> {
+  paced(number: number, ask: Ask, perSecond: number, seconds: number): Promise<Delays> {
     const set = setOf(number);
-    const size = await answerBytes(set, ask);
-    const total = Math.floor(perSecond * seconds);
-    // So that the generator collects no garbage of its own while it measures.
-    const delays = new Float64Array(total);
-    let answered = 0;
-    const requests = set.clients.map((client) => new TextEncoder().encode(requestFor(ask, set, client.index)));
-    for (const client of set.clients) {
-      client.bytes = 0;
-      client.due = [];
-      client.onBytes = () => {
-        const now = performance.now();
-        while (client.bytes >= size) {
-          client.bytes -= size;
-          delays[answered++] = now - (client.due.shift() ?? now);
-        }
-      };
-    }
-    const from = performance.now();
-    let sent = 0;
-    while (sent < total) {
-      const now = performance.now();
-      const until = Math.min(total, Math.floor(((now - from) / 1000) * perSecond) + 1);
-      for (; sent < until; sent++) {
-        const at = sent % set.clients.length;
-        const client = set.clients[at];
-        if (client === undefined) break;
-        // What is due within this millisecond is sent together: the generator's own grain is not the server's delay.
-        const due = from + (sent / perSecond) * 1000;
-        client.due.push(now - due < 1.5 ? now : due);
-        client.socket?.write(requests[at] ?? "");
-      }
-      await Bun.sleep(1);
-    }
-    for (let i = 0; i < 500 && set.clients.some(({ due }) => due.length > 0); i++) await Bun.sleep(10);
-    for (const client of set.clients) client.onBytes = undefined;
-    const missing = set.clients.reduce((count, { due }) => count + due.length, 0);
-    if (missing > 0) throw new Error(`${missing} requests of ${total} got no answer.`);
-    delays.sort();
-    return {
-      answers: total,
-      perSecond: total / ((performance.now() - from) / 1000),
-      p50: part(delays, 0.5),
-      p99: part(delays, 0.99),
-      longest: part(delays, 1),
-    };
+    return withoutPings(set, () => pacedLoop(set, ask, perSecond, seconds));
   },
 
   /** Connections of a set that are open now. */
@@ -565,7 +594,7 @@ const calls = {
             if (taken === 0) return;
           }
         };
-        const timer = setTimeout(done, Math.min(2000, until - performance.now()));
+        const timer = setTimeout(done, Math.max(0, Math.min(2000, until - performance.now())));
         const over = () => {
           clearTimeout(timer);
           done();
