@@ -99,6 +99,7 @@ interface Bounds {
 export class Conversation implements ChannelHandlers, Seer, Presence {
   readonly #house: House;
   readonly channel: Channel;
+  readonly address: Address;
   readonly via: Address;
   extras = false;
   /** An accepted peer of which nothing waits has none; it takes the one that lies ready for all of them. */
@@ -119,6 +120,7 @@ export class Conversation implements ChannelHandlers, Seer, Presence {
   constructor(house: House, channel: Channel) {
     this.#house = house;
     this.channel = channel;
+    this.address = channel.remote.address;
     this.via = channel.local.address;
     this.#inbox = new TrackerInbox(house.limits.files, house.limits);
     this.#guest = {
@@ -131,10 +133,6 @@ export class Conversation implements ChannelHandlers, Seer, Presence {
       silence: undefined,
     };
     house.conversations.add(this);
-  }
-
-  get address(): Address {
-    return this.channel.remote.address;
   }
 
   /** Begins to listen, or says why not. */
@@ -275,8 +273,8 @@ export class Conversation implements ChannelHandlers, Seer, Presence {
         const message = inbox.next();
         if (message === undefined) return;
         this.#paidUntil = Math.max(this.#paidUntil, now) + 1000 / limits.rate;
-        meters.requests.count();
-        this.#answer(message);
+        meters.requests.count(now);
+        this.#answer(message, now);
       }
       if (inbox.waiting > WAITING_LIMIT) {
         throw new ProtocolError("too-fast", `More than ${limits.rate} requests a second.`);
@@ -305,7 +303,7 @@ export class Conversation implements ChannelHandlers, Seer, Presence {
     return false;
   }
 
-  #answer(message: ToTracker): void {
+  #answer(message: ToTracker, now: number): void {
     if (this.#member === undefined && !this.#isOpening(message)) {
       const told = this.#guest?.ignored === true;
       if (!told) this.#refused("not-accepted", `${message.verb} came before any file was shared: no answer.`);
@@ -329,7 +327,7 @@ export class Conversation implements ChannelHandlers, Seer, Presence {
         this.#drop(message.name);
         break;
       case "SEARCH":
-        meters.searches.count();
+        meters.searches.count(now);
         if (this.#profile === 2) this.channel.send(catalog.answer(message.name, this, limits.results, encodeFound));
         else this.#searchBasic(message.name);
         break;
@@ -338,7 +336,7 @@ export class Conversation implements ChannelHandlers, Seer, Presence {
         else this.#found(catalog.holders(message.root, message, this));
         break;
       case "FIND":
-        meters.searches.count();
+        meters.searches.count(now);
         this.#find(message);
         break;
       case "WHO":

@@ -5,6 +5,8 @@ import { ProtocolError } from "./error.ts";
 /** A line with its end, in bytes. */
 export const LINE_LIMIT = 4096;
 
+/** A control character that ends no line. */
+const CONTROL = /[\u0000-\u0009\u000b\u000c\u000e-\u001f\u007f-\u009f]|\r(?!\n)/;
 const LF = 10;
 const CR = 13;
 const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -50,6 +52,7 @@ export class Frame {
   /** What waits as text, if it is short and ASCII, so that a character is a byte; and where it begins. */
   #text: string | undefined;
   #textTried = false;
+  #clean = false;
 
   /** Takes in what arrived. */
   push(chunk: Uint8Array): void {
@@ -112,32 +115,46 @@ export class Frame {
     if (this.#start !== 0 || this.#bytes.length > LINE_LIMIT) return;
     try {
       const all = text.decode(this.#bytes);
-      if (all.length === this.#bytes.length) this.#text = all;
+      if (all.length !== this.#bytes.length) return;
+      this.#text = all;
+      this.#clean = !CONTROL.test(all);
     } catch {
       // Line by line it is found where it is wrong.
     }
   }
 
-  /** The next whole line as text. */
+  /** The next whole line as text; one with a control character in it is refused. */
   line(limit = LINE_LIMIT): string | undefined {
-    if (!this.#textTried) this.#mirror();
-    const all = this.#text;
-    if (all !== undefined) {
-      const end = all.indexOf("\n", this.#start);
-      if (end >= 0 && end + 1 - this.#start <= limit) {
-        const cut = all.charCodeAt(end - 1) === CR && end > this.#start ? 1 : 0;
-        const line = all.slice(this.#start, end - cut);
-        this.#start = end + 1;
-        if (this.#start === this.#bytes.length) {
-          this.#bytes = EMPTY;
-          this.#start = 0;
-          this.#text = undefined;
-        }
-        this.#searched = this.#start;
-        return line;
-      }
+    const mirrored = this.#mirroredLine(limit);
+    // What waits was looked at in one go.
+    if (mirrored !== undefined && this.#clean) return mirrored;
+    const line = mirrored ?? this.#decodedLine(limit);
+    if (line !== undefined && /[\u0000-\u001f\u007f-\u009f]/.test(line)) {
+      throw new ProtocolError("bad-line", "A line has a control character in it.");
     }
+    return line;
+  }
+
+  #decodedLine(limit: number): string | undefined {
     const bytes = this.lineBytes(limit);
     return bytes === undefined ? undefined : decodeText(bytes);
+  }
+
+  #mirroredLine(limit: number): string | undefined {
+    if (!this.#textTried) this.#mirror();
+    const all = this.#text;
+    if (all === undefined) return undefined;
+    const end = all.indexOf("\n", this.#start);
+    if (end < 0 || end + 1 - this.#start > limit) return undefined;
+    const cut = all.charCodeAt(end - 1) === CR && end > this.#start ? 1 : 0;
+    const line = all.slice(this.#start, end - cut);
+    this.#start = end + 1;
+    if (this.#start === this.#bytes.length) {
+      this.#bytes = EMPTY;
+      this.#start = 0;
+      this.#text = undefined;
+    }
+    this.#searched = this.#start;
+    return line;
   }
 }

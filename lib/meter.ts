@@ -21,8 +21,9 @@ export class Meter {
     return this.#total;
   }
 
-  count(): void {
-    const second = Math.floor(this.#clock.at() / 1000);
+  /** Counts one, now or at a time that is known already, in milliseconds. */
+  count(now = this.#clock.at()): void {
+    const second = Math.floor(now / 1000);
     const slot = second % SECONDS;
     if (this.#seconds[slot] !== second) {
       this.#seconds[slot] = second;

@@ -33,7 +33,18 @@ describe("lines", () => {
   });
 
   test("only the one CR before the LF belongs to the line end", () => {
-    expect(linesOf(frameOf("a\r\r\nb\rc\n\r\r\n"))).toEqual(["a\r", "b\rc", "\r"]);
+    const frame = frameOf("a\r\r\nb\rc\n\r\r\n");
+    const lines = [frame.lineBytes(), frame.lineBytes(), frame.lineBytes()];
+    expect(lines.map((line) => decodeText(line ?? new Uint8Array()))).toEqual(["a\r", "b\rc", "\r"]);
+  });
+
+  test("with a control character in them are refused, one by one, wherever the others stand", () => {
+    for (const bad of ["\0", "\t", "\u001b[2J", "\u007f", "\u0085", "\r."]) {
+      const frame = frameOf(`one\r\n${bad}\ntwo\nthr`, "ee\n");
+      expect(frame.line()).toBe("one");
+      expect(() => frame.line()).toThrow("control character");
+      expect([frame.line(), frame.line(), frame.line()]).toEqual(["two", "three", undefined]);
+    }
   });
 
   test("wait until they are whole", () => {
@@ -210,7 +221,9 @@ describe("raw bytes", () => {
             model = model.slice(now.take);
           } else {
             const [line] = /^[^\n]*\n/.exec(model) ?? [];
-            expect(frame.line()).toBe(line?.replace(/\r?\n$/, ""));
+            const wanted = line?.replace(/\r?\n$/, "");
+            if (wanted?.includes("\r")) expect(() => frame.line()).toThrow("control character");
+            else expect(frame.line()).toBe(wanted);
             model = model.slice(line?.length ?? 0);
           }
           expect([frame.length, decodeText(frame.peek())]).toEqual([model.length, model]);
