@@ -127,7 +127,7 @@ interface Scan {
   /** Few names are looked at, whatever is known. */
   looks: boolean;
   best: Best;
-  all: number[] | undefined;
+  all: { slots: number[]; most: number } | undefined;
   groups: Map<Whole, Group>;
   group: boolean;
 }
@@ -203,7 +203,7 @@ class Best {
 }
 
 /**
- * Names are cut into tokens; each token knows the slots it is in, and 2- and 3-grams lead to tokens. A word is thus looked up
+ * Names are cut into tokens, their runs of letters and digits; each token knows the slots it is in, and 2- and 3-grams lead to tokens. A word is thus looked up
  * among tokens, which are few, and is the union of their slots; only words that span tokens are checked against names. Everything is
  * taken out at once when a record goes, so there is nothing to clean up later.
  */
@@ -296,7 +296,8 @@ export class FindIndex {
     const passes = this.#filter(wish);
     const most = wish.offset + wish.limit;
     const best = new Best(Math.min(most, ORDERED), (a, b) => this.#compareNames(a, b));
-    const all: number[] | undefined = most > ORDERED ? [] : undefined;
+    // Of those in the index's own order so many are enough, as some of them are among the best.
+    const all = most > ORDERED ? { slots: [] as number[], most: most + ORDERED } : undefined;
     const groups = new Map<Whole, Group>();
     const looks = lead !== undefined && (lead.begins === undefined || countOf(bits, FEW) <= FEW);
     let total = 0;
@@ -309,12 +310,12 @@ export class FindIndex {
       const [slot = 0] = group.slots;
       const key = (group.ranks[0] ?? 0) * RANK + scoreOf(content.holders, content.newest);
       if (key >= best.floor) best.offer(key, slot);
-      all?.push(slot);
+      if (all !== undefined && all.slots.length < all.most) all.slots.push(slot);
     }
     const order = best.sorted();
     if (all !== undefined) {
       const ordered = new Set(order);
-      for (const slot of all) if (!ordered.has(slot)) order.push(slot);
+      for (const slot of all.slots) if (order.length < most && !ordered.has(slot)) order.push(slot);
     }
     return { contents: this.#cut(order, groups, wish), total };
   }
@@ -344,7 +345,7 @@ export class FindIndex {
             best.offer(key, base + at);
             floor = best.floor;
           }
-          if (all !== undefined) all.push(base + at);
+          if (all !== undefined && all.slots.length < all.most) all.slots.push(base + at);
           continue;
         }
         if (!one) total += records;
@@ -485,7 +486,7 @@ export class FindIndex {
       .flatMap((piece) => (piece === "" ? [] : runsOf(piece)))
       .reduce((most, run) => (run.length > most.length ? run : most), "");
     if (longest === "") return this.#live.count;
-    if (longest.length === 1) return this.#units.get(longest.charCodeAt(0))?.count ?? 0;
+    if (longest.length === 1 || !isToken(longest)) return this.#units.get(longest.charCodeAt(0))?.count ?? 0;
     const ids = this.#tokens.shortest(longest);
     if (ids === undefined) return 0;
     if (ids.count > FEW) return this.#live.count;
@@ -520,7 +521,8 @@ export class FindIndex {
       const more = this.#containing(fragment, undefined).bits;
       for (let i = 0; i < bits.length; i++) bits[i] = (bits[i] ?? 0) & (more[i] ?? 0);
     }
-    if (tied === "end" || countOf(bits, MANY) <= MANY) return { bits, exact: false };
+    const inTokens = tied !== "end" && fragments.every((fragment) => runsOf(fragment).length === 1 && isToken(fragment));
+    if (!inTokens || countOf(bits, MANY) <= MANY) return { bits, exact: false };
     // Tokens are fewer than names, and where one of them fits by itself the name does.
     const known = this.#none();
     this.#tokens.eachFitting(word, fragments[0] ?? "", (id) => this.#tokens.addSlotsTo(id, known));
@@ -532,15 +534,18 @@ export class FindIndex {
     const runs = runsOf(text);
     const bits = this.#none();
     const [first = ""] = runs;
-    if (runs.length === 1) {
+    if (runs.length === 1 && (isToken(first) || first.length === 1)) {
       this.#collect(text, "any", bits, lead);
       return { bits, exact: true };
     }
-    this.#collect(first, "end", bits, undefined);
-    for (let i = 1; i < runs.length; i++) {
-      const more = this.#none();
-      this.#collect(runs[i] ?? "", i === runs.length - 1 ? "start" : "whole", more, undefined);
-      for (let w = 0; w < bits.length; w++) bits[w] = (bits[w] ?? 0) & (more[w] ?? 0);
+    for (let i = 0; i < runs.length; i++) {
+      const more = i === 0 ? bits : this.#none();
+      const run = runs[i] ?? "";
+      // What stands between words is common: one unit of it tells as much as all.
+      const where = i === 0 ? "end" : i === runs.length - 1 ? "start" : "whole";
+      if (isToken(run)) this.#collect(run, where, more, undefined);
+      else this.#units.get(run.charCodeAt(0))?.addTo(more);
+      if (i > 0) for (let w = 0; w < bits.length; w++) bits[w] = (bits[w] ?? 0) & (more[w] ?? 0);
     }
     if (text.lastIndexOf(".") !== 0) return { bits, exact: false };
     return { bits, exact: false, sure: this.#exts.table((ext) => ext.startsWith(text.slice(1))) };
@@ -683,7 +688,7 @@ export class FindIndex {
     const runs = runsOf(name);
     for (let i = 0; i < runs.length; i++) {
       const run = runs[i] ?? "";
-      if (runs.indexOf(run) < i) continue;
+      if (!isToken(run) || runs.indexOf(run) < i) continue;
       const token = this.#tokens.add(run, slot, words);
       if (i === 0) page.first[at] = token;
     }
@@ -704,7 +709,7 @@ export class FindIndex {
     const runs = runsOf(name);
     for (let i = 0; i < runs.length; i++) {
       const run = runs[i] ?? "";
-      if (runs.indexOf(run) === i) this.#tokens.remove(run, slot);
+      if (isToken(run) && runs.indexOf(run) === i) this.#tokens.remove(run, slot);
     }
     this.#eachUnit(name, (unit) => removeFrom(this.#units, unit, slot));
     this.#eachInitial(runs, (unit) => removeFrom(this.#initials, unit, slot));
@@ -777,6 +782,11 @@ export class FindIndex {
     page.day[at] = dayIn(stamp);
     page.part[at] = isPartIn(stamp) ? 1 : 0;
   }
+}
+
+/** Whether a run of a name is looked up by itself: letters and digits are, what stands between them is not. */
+function isToken(run: string): boolean {
+  return isWordUnit(run.charCodeAt(0));
 }
 
 /** How many records a slot has. */

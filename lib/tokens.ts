@@ -1,4 +1,4 @@
-// The runs of letters and digits in names, and what stands between: which slots each is in, and which of them contain a text.
+// The runs of letters and digits in names: which slots each is in, and which of them contain a text.
 
 import { Chains } from "./chains.ts";
 import { Ints, Places } from "./columns.ts";
