@@ -174,6 +174,8 @@ async function crowd(): Promise<void> {
     );
     const joining = (performance.now() - from) / 1000;
     await settled(child.pid);
+    // What is not used any more is given back a little later.
+    await Bun.sleep(5000);
     const cost = cpuSeconds(child.pid) - cpu;
     const full = memory(child.pid);
     const after = await asking.call("paced", ten.set, ask, 2000, 5);
