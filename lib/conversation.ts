@@ -31,6 +31,8 @@ const EXCESS = 256 * 1024;
 const REFUSED_MS = 2_000;
 /** Requests that wait for their turn under the rate. */
 const WAITING_LIMIT = 64 * 1024;
+/** Inboxes that lie ready. */
+const SPARE = 64;
 /** A search by words that takes longer counts against its address, in milliseconds. */
 const QUICK_MS = 1;
 
@@ -211,8 +213,9 @@ export class Conversation implements ChannelHandlers, Seer, Presence {
 
   /** Gives the inbox back when nothing is in it: most peers are silent most of the time. */
   #rest(): void {
-    if (this.#inbox?.isEmpty !== true || this.channel.ended) return;
-    this.#house.spare.push(this.#inbox);
+    const { spare } = this.#house;
+    if (this.#inbox?.isEmpty !== true || this.#over || this.channel.ended) return;
+    if (spare.length < SPARE) spare.push(this.#inbox);
     this.#inbox = undefined;
   }
 

@@ -7,8 +7,9 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import tls from "node:tls";
-import { type Program, Stage } from "./helpers/programs.ts";
-import { Raw } from "./helpers/raw.ts";
+import { files, Guests, Peer, valuesOf } from "./helpers/guests.ts";
+import type { Program } from "./helpers/programs.ts";
+import type { Raw } from "./helpers/raw.ts";
 
 setDefaultTimeout(30_000);
 
@@ -39,52 +40,9 @@ function seen(line: string, port: number, address = LOOPBACK): string {
   return line.replace(/,192\.0\.2\.9,\d+/, `,${address},${port}`);
 }
 
-function files(port: number, ...records: string[]): string {
-  return `FILES ${records.length} port=${port}\n${records.map((line) => `${line}\n`).join("")}`;
-}
-
-function valuesOf(line: string): Map<string, string> {
-  return new Map(
-    line.split(" ").map((word): [string, string] => {
-      const equals = word.indexOf("=");
-      return equals < 0 ? ["", word] : [word.slice(0, equals), word.slice(equals + 1)];
-    }),
-  );
-}
-
-/** A running ft-tracker and everybody who is connected to it; all gone at the end. */
-class House implements AsyncDisposable {
-  readonly stage: Stage;
-  readonly program: Program;
-  readonly port: number;
-  readonly #guests: Raw[] = [];
-
+class House extends Guests {
   static async open(...args: string[]): Promise<House> {
-    const stage = new Stage();
-    try {
-      const { program, port } = await stage.tracker("--json", "--max-per-address", "2000", ...args);
-      return new House(stage, program, port);
-    } catch (error) {
-      await stage.close();
-      throw error;
-    }
-  }
-
-  private constructor(stage: Stage, program: Program, port: number) {
-    this.stage = stage;
-    this.program = program;
-    this.port = port;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const guest of this.#guests) guest.close();
-    await this.stage.close();
-  }
-
-  async connect(from?: string, to?: string): Promise<Raw> {
-    const guest = await Raw.connect(this.port, to, from);
-    this.#guests.push(guest);
-    return guest;
+    return new House(...(await Guests.started("--max-per-address", "2000", ...args)));
   }
 
   /** An accepted FT/2 peer; `hello` stands at the end of its HELLO. */
@@ -94,40 +52,9 @@ class House implements AsyncDisposable {
     return new Peer(raw, valuesOf(await raw.line()), valuesOf(await raw.reply()));
   }
 
-  /** What is answered, until the tracker closes, to who half-closes behind these bytes. */
-  async say(bytes: string | Uint8Array, from?: string): Promise<string> {
-    const guest = await this.connect(from);
-    guest.send(bytes);
-    guest.halfClose();
-    const answer = await guest.rest();
-    guest.close();
-    return answer.toString();
-  }
-
   /** Everything of one kind that the tracker has told so far. */
   events(event: string): Record<string, unknown>[] {
     return this.program.objects().filter((one) => one.event === event);
-  }
-}
-
-class Peer {
-  readonly raw: Raw;
-  readonly hi: Map<string, string>;
-  welcome: Map<string, string>;
-
-  constructor(raw: Raw, hi: Map<string, string>, welcome: Map<string, string>) {
-    this.raw = raw;
-    this.hi = hi;
-    this.welcome = welcome;
-  }
-
-  get id(): string {
-    return this.welcome.get("id") ?? "";
-  }
-
-  async ask(request: string): Promise<string> {
-    this.raw.send(`${request}\n`);
-    return await this.raw.reply();
   }
 }
 

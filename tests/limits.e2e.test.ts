@@ -2,8 +2,9 @@
 // or held back as the protocol says, and a value that makes no sense is one sentence.
 
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
-import { type Program, Stage, TRACKER } from "./helpers/programs.ts";
-import { Raw } from "./helpers/raw.ts";
+import { Guests } from "./helpers/guests.ts";
+import { Stage, TRACKER } from "./helpers/programs.ts";
+import type { Raw } from "./helpers/raw.ts";
 
 setDefaultTimeout(30_000);
 
@@ -32,39 +33,9 @@ function error(code: string, limit: number | string): RegExp {
   return new RegExp(`^ERROR ${code} [A-Z0-9](?=[^\\n]*\\b${limit}\\b)[^\\n]+\\.\\n?$`);
 }
 
-/** A running ft-tracker and everybody who is connected to it; all gone at the end. */
-class House implements AsyncDisposable {
-  readonly stage: Stage;
-  readonly program: Program;
-  readonly port: number;
-  readonly #guests: Raw[] = [];
-
+class House extends Guests {
   static async open(...args: string[]): Promise<House> {
-    const stage = new Stage();
-    try {
-      const { program, port } = await stage.tracker("--json", ...args);
-      return new House(stage, program, port);
-    } catch (failure) {
-      await stage.close();
-      throw failure;
-    }
-  }
-
-  private constructor(stage: Stage, program: Program, port: number) {
-    this.stage = stage;
-    this.program = program;
-    this.port = port;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const guest of this.#guests) guest.close();
-    await this.stage.close();
-  }
-
-  async connect(from?: string): Promise<Raw> {
-    const guest = await Raw.connect(this.port, LOOPBACK, from);
-    this.#guests.push(guest);
-    return guest;
+    return new House(...(await Guests.started(...args)));
   }
 
   /** An accepted FT/2 peer that shares these files. */
@@ -95,16 +66,6 @@ class House implements AsyncDisposable {
     guest.send(`HELLO FT/2 agent=test\n${bytes}`);
     expect(await guest.line()).toStartWith("HI FT/2 ");
     return await guest.replies();
-  }
-
-  /** What is answered, until the tracker closes, to a program of FT/1 that half-closes. */
-  async say(bytes: string, from?: string): Promise<string> {
-    const guest = await this.connect(from);
-    guest.send(bytes);
-    guest.halfClose();
-    const answer = (await guest.rest()).toString();
-    guest.close();
-    return answer;
   }
 }
 

@@ -9,6 +9,7 @@ import { likelyAddresses } from "../lib/interfaces.ts";
 import { LIMITS } from "../lib/limits.ts";
 import { readPass } from "../lib/pass.ts";
 import { parseOptions, startTracker, type Tracker, type TrackerEvent, type TrackerOptions, USAGE } from "../tracker.ts";
+import { files, Peer, valuesOf } from "./helpers/guests.ts";
 import { Raw } from "./helpers/raw.ts";
 
 setDefaultTimeout(20_000);
@@ -122,39 +123,6 @@ class House implements AsyncDisposable {
   }
 }
 
-/** An accepted FT/2 peer, with the values of its HI and of its WELCOME. */
-class Peer {
-  readonly raw: Raw;
-  readonly hi: Map<string, string>;
-  welcome: Map<string, string>;
-
-  constructor(raw: Raw, hi: Map<string, string>, welcome: Map<string, string>) {
-    this.raw = raw;
-    this.hi = hi;
-    this.welcome = welcome;
-  }
-
-  get id(): string {
-    return this.welcome.get("id") ?? "";
-  }
-
-  get session(): string {
-    return this.welcome.get("session") ?? "";
-  }
-
-  /** Sends one request line and takes its reply, of all its lines. */
-  async ask(request: string): Promise<string> {
-    this.raw.send(`${request}\n`);
-    return await this.raw.reply();
-  }
-
-  /** Sends another list. */
-  async renew(port: number, ...records: string[]): Promise<void> {
-    this.raw.send(files(port, ...records));
-    this.welcome = valuesOf(await this.raw.reply());
-  }
-}
-
 /** The next so many replies. */
 async function replies(raw: Raw, count: number): Promise<string[]> {
   const all: string[] = [];
@@ -167,18 +135,6 @@ async function pushes(raw: Raw, count: number): Promise<string[]> {
   const all: string[] = [];
   while (all.length < count) all.push(await raw.push());
   return all;
-}
-
-function files(port: number, ...records: string[]): string {
-  return `FILES ${records.length} port=${port}\n${records.map((record) => `${record}\n`).join("")}`;
-}
-
-function valuesOf(line: string): Map<string, string> {
-  const pairs = line.split(" ").map((word): [string, string] => {
-    const equals = word.indexOf("=");
-    return equals < 0 ? ["", word] : [word.slice(0, equals), word.slice(equals + 1)];
-  });
-  return new Map(pairs);
 }
 
 /** A few turns of the event loop: whatever was already under way on loopback has been handled. */
