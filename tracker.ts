@@ -111,6 +111,8 @@ const KICK_MS = 60_000;
 const NOTICE_LIMIT = 1000;
 /** When so many have come, were tried or have gone, and for a second little happens, the memory that it took is given back. */
 const TIDY_AFTER = 1000;
+/** After so many that is done in any case: a socket holds more than the runtime counts. */
+const TIDY_AT_LAST = 20_000;
 const TIDY_EVERY_MS = 1000;
 const QUIET = 100;
 /** Of the peers that ping, so many do in a second. */
@@ -266,7 +268,8 @@ export function startTracker(options: TrackerOptions): Tracker {
     const all = meters.requests.total + changes;
     const lately = all - done;
     done = all;
-    if (changes < TIDY_AFTER || lately > QUIET + 2 * PINGING * catalog.peers) return;
+    const busy = lately > QUIET + 2 * PINGING * catalog.peers;
+    if (changes < (busy ? TIDY_AT_LAST : TIDY_AFTER)) return;
     done -= changes;
     changes = 0;
     // By itself the runtime waits for the next storm.
