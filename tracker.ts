@@ -518,6 +518,11 @@ function describeSummary(summary: Summary): string[] {
   ];
 }
 
+/** An event as a log collector wants it: with its time, ISO 8601 UTC. */
+function timed<Event extends object>(event: Event): Event & { time: string } {
+  return { ...event, time: new Date().toISOString() };
+}
+
 /** An event as a line for a person. */
 function describe(event: TrackerEvent): string {
   const time = new Date().toTimeString().slice(0, 8);
@@ -664,7 +669,7 @@ async function main(argv: string[]): Promise<number> {
       return done ? EXIT.done : EXIT.failed;
     }
     const report = (event: TrackerEvent) => {
-      if (!quiet) out(json ? jsonLine(event) : describe(event));
+      if (!quiet) out(json ? jsonLine(timed(event)) : describe(event));
     };
     const tracker = startTracker({ ...options, report });
     const door = openDoor(tracker.port, tracker.obey, (reason) => {
@@ -672,7 +677,7 @@ async function main(argv: string[]): Promise<number> {
     });
     if (process.platform !== "win32") {
       process.on("SIGUSR1", () => {
-        if (json) out(jsonLine({ event: "status", ...tracker.summary() }));
+        if (json) out(jsonLine(timed({ event: "status", ...tracker.summary() })));
         else for (const line of describeSummary(tracker.summary())) out(line);
       });
     }

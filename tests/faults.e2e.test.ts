@@ -157,6 +157,7 @@ describe("a stranger that speaks something else", () => {
           address: LOOPBACK,
           code: expect.stringMatching(/^[a-z-]+$/),
           reason: expect.stringMatching(/^[A-Z].*\.$/),
+          time: expect.any(String),
         },
       ]);
       expect(house.events("left")).toEqual([]);

@@ -229,18 +229,19 @@ describe("what it prints", () => {
     expect(program.err).toBe("");
     expect(program.out).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/);
     const text = expect.stringMatching(/\S/);
+    const time = expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
     const id = String(program.objects()[2]?.id);
     expect(program.objects()).toEqual([
-      { event: "listening", address: LOOPBACK, port },
-      { event: "addresses", addresses: [`127.0.0.1:${port}`], announced: false },
-      { event: "joined", id, address: LOOPBACK, port: 1, files: 1, agent, profile: "FT/2", peers: 1 },
-      { event: "unreachable", id, address: LOOPBACK, port: 1, reason: expect.stringContaining("refused") },
-      { event: "refused", address: LOOPBACK, code: "unknown-message", reason: text },
-      { event: "refused", address: LOOPBACK, code: "too-many-files", reason: text },
-      { event: "updated", id, address: LOOPBACK, port: 2, files: 1 },
-      { event: "unreachable", id, address: LOOPBACK, port: 2, reason: expect.stringContaining("refused") },
-      { event: "left", id, address: LOOPBACK, port: 2, reason: text, peers: 0 },
-      { event: "stopped" },
+      { event: "listening", address: LOOPBACK, port, time },
+      { event: "addresses", addresses: [`127.0.0.1:${port}`], announced: false, time },
+      { event: "joined", id, address: LOOPBACK, port: 1, files: 1, agent, profile: "FT/2", peers: 1, time },
+      { event: "unreachable", id, address: LOOPBACK, port: 1, reason: expect.stringContaining("refused"), time },
+      { event: "refused", address: LOOPBACK, code: "unknown-message", reason: text, time },
+      { event: "refused", address: LOOPBACK, code: "too-many-files", reason: text, time },
+      { event: "updated", id, address: LOOPBACK, port: 2, files: 1, time },
+      { event: "unreachable", id, address: LOOPBACK, port: 2, reason: expect.stringContaining("refused"), time },
+      { event: "left", id, address: LOOPBACK, port: 2, reason: text, peers: 0, time },
+      { event: "stopped", time },
     ]);
   });
 
@@ -332,7 +333,7 @@ describe("stopping", () => {
       expect(peer.pushes.at(-1)).toMatch(/^NOTICE \S.+$/);
       expect((await stranger.rest()).toString()).toBe("");
       expect(await program.exited).toBe(0);
-      expect(program.objects().at(-1)).toEqual({ event: "stopped" });
+      expect(program.objects().at(-1)).toMatchObject({ event: "stopped" });
       expect(program.err).toBe("");
       expect((await house.stage.tracker("--port", String(port))).port).toBe(port);
     });
