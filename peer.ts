@@ -85,7 +85,7 @@ ADDRESS is the tracker's; without it, the one that announces itself on the netwo
 Without a command, on a terminal: guided prompts.
 
   search NAME       who has the file of exactly this name
-  find WORD...      who has files with all these words in their names
+  find WORD...      who has files with all these words in their names, or a content: root:HEX
   get NAME          fetch it (or: get root:HEX, by its content id)
   list [PEER]       every file online, or those of one peer (id or address)
   who               the peers online
@@ -503,12 +503,16 @@ function wishOf(
   args: string[],
   values: Partial<Record<"type" | "min" | "max" | "after" | "before", string>> & { ext: string[] },
 ) {
-  const words = args.flatMap((one) => one.split(/\s+/)).filter((one) => one !== "");
+  const typed = args.flatMap((one) => one.split(/\s+/)).filter((one) => one !== "");
+  const roots = typed.flatMap((one) => rootArgument(one) ?? []);
+  const words = typed.filter((one) => !one.startsWith("root:"));
   const ext = values.ext
     .flatMap((one) => one.split(","))
     .map((one) => one.replace(/^\./, ""))
     .filter((one) => one !== "");
   const wish: Omit<Wish, keyof Page> = { words, group: true };
+  if (roots.length > 1) throw new UsageError("find takes one content id at a time.");
+  if (roots[0] !== undefined) wish.root = roots[0];
   if (ext.length > 0) wish.ext = ext;
   if (values.type !== undefined) wish.type = values.type;
   if (values.min !== undefined) wish.min = sizeOption("--min", values.min);
@@ -519,6 +523,14 @@ function wishOf(
     throw new UsageError("find needs a word, or a filter such as --ext pdf. Try: ft-peer find report");
   }
   return wish;
+}
+
+/** A content id as typed, `root:` and 64 hex digits; undefined for other text. */
+function rootArgument(typed: string): string | undefined {
+  if (!typed.startsWith("root:")) return undefined;
+  const root = parseRoot(typed.slice(5));
+  if (root !== undefined) return root;
+  throw new UsageError(`"${printable(typed)}" is not a content id: root: is followed by 64 hex digits.`);
 }
 
 function sizeOption(option: string, text: string): number {
@@ -721,10 +733,7 @@ async function findContent(
   from: Endpoint | undefined,
   signal: AbortSignal,
 ): Promise<[FileRecord, ...FileRecord[]]> {
-  const root = typed.startsWith("root:") ? parseRoot(typed.slice(5)) : undefined;
-  if (typed.startsWith("root:") && root === undefined) {
-    throw new UsageError(`"${printable(typed)}" is not a content id: root: is followed by 64 hex digits.`);
-  }
+  const root = rootArgument(typed);
   const started = performance.now();
   for (;;) {
     const found = await orCancelled(

@@ -38,7 +38,7 @@ export const COMMAND_LINES: Record<Program, { options: Option[]; commands: Comma
   "ft-peer": {
     commands: [
       { name: "search", about: "who has the file of exactly this name" },
-      { name: "find", about: "who has files with all these words in their names" },
+      { name: "find", about: "who has files with all these words in their names, or a content: root:HEX" },
       { name: "get", about: "fetch it (or: get root:HEX, by its content id)" },
       { name: "list", about: "every file online, or those of one peer (id or address)" },
       { name: "who", about: "the peers online" },

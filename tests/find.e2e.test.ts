@@ -67,6 +67,20 @@ describe("the command", () => {
     expect((await names("a", "--before", "2099-01-01")).sort()).toEqual(["a long name.pdf", "a.pdf"]);
   });
 
+  test("finds a content by its id, under whatever name; what is no id is said", async () => {
+    await share(["song.mp3"], "la la la");
+    await share(["tune.mp3"], "la la la");
+    await share(["another song.mp3"]);
+    // Of up to 16 KiB the content id is the hash of the bytes.
+    const id = new Bun.CryptoHasher("sha256").update("la la la").digest("hex");
+    expect((await find(`root:${id.toUpperCase()}`)).out).toMatch(/(?:song|tune)\.mp3 .* 2 holders\n$/);
+    expect(await names(`root:${id}`, "tune")).toEqual(["tune.mp3"]);
+    expect(await find(`root:${id}`, "another")).toMatchObject({ code: 1, out: "" });
+    expect(await find(`root:${id.replace(/./g, "0")}`)).toMatchObject({ code: 1, out: "" });
+    const short = await find("root:12");
+    expect([short.code, short.err]).toEqual([2, '"root:12" is not a content id: root: is followed by 64 hex digits.\n']);
+  });
+
   test("shows each content once, with how many have it", async () => {
     await share(["song.mp3"], "la la la");
     await share(["the same song.mp3"], "la la la");
