@@ -107,7 +107,10 @@ export class Catalog {
   });
   readonly #agents = new Numbers();
   /** Who comes from an address. */
-  readonly #addresses = new Map<Address, Shelf[]>();
+  readonly #byAddress = new Chains({
+    hash: (number) => hashOf(this.#shelves[number]?.address ?? ""),
+    same: (number, other) => this.#shelves[number]?.address === this.#shelves[other]?.address,
+  });
   /** The loopback addresses among them: who asks for the tracker's own address may mean somebody there. */
   readonly #here = new Set<Address>();
   #files = 0;
@@ -159,9 +162,7 @@ export class Catalog {
       shelf = new Shelf(member, this.#numbers.take(), this.#agents);
       this.#shelves[shelf.number] = shelf;
       this.#byId.add(shelf.number);
-      const there = this.#addresses.get(member.address);
-      if (there === undefined) this.#addresses.set(member.address, [shelf]);
-      else there.push(shelf);
+      this.#byAddress.add(shelf.number);
       if (isLoopback(member.address)) this.#here.add(member.address);
     } else {
       this.#clear(shelf);
@@ -207,15 +208,11 @@ export class Catalog {
     if (shelf === undefined) return undefined;
     this.#clear(shelf);
     this.#byId.remove(shelf.number);
+    this.#byAddress.remove(shelf.number);
     this.#shelves[shelf.number] = undefined;
     this.#numbers.giveBack(shelf.number);
     const { address } = shelf;
-    const there = this.#addresses.get(address) ?? [];
-    there.splice(there.indexOf(shelf), 1);
-    if (there.length === 0) {
-      this.#addresses.delete(address);
-      this.#here.delete(address);
-    }
+    if (isLoopback(address) && !this.known(address)) this.#here.delete(address);
     // What it was is still told of it.
     const { profile, agent, since, port } = shelf;
     this.#agents.release(shelf.agentNumber);
@@ -234,9 +231,9 @@ export class Catalog {
   /** The FT/2 peer that is where a record, as somebody was shown it, says. */
   at({ address, port }: Endpoint, seer: Seer): Member | undefined {
     const isIt = (member: Member) => member.profile === 2 && member.port === port;
-    const found = this.#addresses.get(address)?.find(isIt);
+    const found = this.#from(address).find(isIt);
     if (found !== undefined || address !== seer.via) return found;
-    return [...this.#here].flatMap((place) => this.#addresses.get(place) ?? []).find(isIt);
+    return [...this.#here].flatMap((place) => [...this.#from(place)]).find(isIt);
   }
 
   /** Who is online under an id. */
@@ -246,12 +243,12 @@ export class Catalog {
 
   /** Whether an accepted peer comes from this address; seen by others, the tracker's own machine has the tracker's address. */
   known(address: Address, seer?: Seer): boolean {
-    return this.#addresses.has(address) || (address === seer?.via && this.#here.size > 0);
+    return this.#firstFrom(address) >= 0 || (address === seer?.via && this.#here.size > 0);
   }
 
   /** The FT/1 peers, of one address or of all; they hold no connection that could tell when they go. */
   basicMembers(address?: Address): Member[] {
-    const shelves = address === undefined ? this.#shelves : (this.#addresses.get(address) ?? []);
+    const shelves = address === undefined ? this.#shelves : [...this.#from(address)];
     return shelves.flatMap((shelf) => (shelf?.profile === 1 ? [shelf] : []));
   }
 
@@ -343,6 +340,19 @@ export class Catalog {
 
   #shelf(id: string): Shelf | undefined {
     return this.#shelves[this.#byId.first(hashOf(id), (number) => this.#shelves[number]?.id === id)];
+  }
+
+  #firstFrom(address: Address): number {
+    return this.#byAddress.first(hashOf(address), (number) => this.#shelves[number]?.address === address);
+  }
+
+  /** Who comes from an address. */
+  *#from(address: Address): Generator<Shelf> {
+    const first = this.#firstFrom(address);
+    for (let number = first; number >= 0; number = this.#byAddress.after(number, first)) {
+      const shelf = this.#shelves[number];
+      if (shelf !== undefined) yield shelf;
+    }
   }
 
   *#rowsOf({ first }: Shelf): Generator<number> {
