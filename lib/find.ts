@@ -140,7 +140,7 @@ interface Group {
 }
 
 /**
- * Names are cut into tokens, their runs of letters and digits; each token knows the slots it is in, and 2- and 3-grams lead to tokens. A word is thus looked up
+ * Names are cut into tokens, their runs of letters and digits; each token knows the slots it is in, and 3-grams lead to tokens. A word is thus looked up
  * among tokens, which are few, and is the union of their slots; only words that span tokens are checked against names. Everything is
  * taken out at once when a record goes, so there is nothing to clean up later.
  */
@@ -424,14 +424,7 @@ export class FindIndex {
       .reduce((most, run) => (run.length > most.length ? run : most), "");
     if (longest === "") return this.#live.count;
     if (longest.length === 1 || !isToken(longest)) return this.#units.get(longest.charCodeAt(0))?.count ?? 0;
-    const ids = this.#tokens.shortest(longest);
-    if (ids === undefined) return 0;
-    if (ids.count > FEW) return this.#live.count;
-    let weight = 0;
-    ids.each((id) => {
-      weight += this.#tokens.count(id);
-    });
-    return weight;
+    return this.#tokens.weight(longest, FEW, this.#live.count);
   }
 
   #fit(word: Word, lead: Lead | undefined): Fit {

@@ -9,7 +9,10 @@ import type { Word } from "./words.ts";
 /** Where in a token a text must be. */
 export type Where = "any" | "start" | "end" | "whole";
 
-/** Tokens have numbers; 2- and 3-grams lead to them. Most are in one slot only, so that slot is all that is kept. */
+/**
+ * Tokens have numbers; 3-grams lead to them, the last of which is the token's last two units and its end. Most tokens are in one slot
+ * only, so that slot is all that is kept.
+ */
 export class Tokens {
   readonly #texts = new Texts();
   readonly #places = new Places();
@@ -19,6 +22,8 @@ export class Tokens {
   readonly #postings: (Posting | undefined)[] = [];
   readonly #freePostings = new Places();
   readonly #grams = new Map<number, Posting>();
+  /** By the first two units of grams: their third ones. */
+  readonly #thirds = new Map<number, number[]>();
 
   constructor() {
     const texts = this.#texts;
@@ -65,7 +70,10 @@ export class Tokens {
       this.#freePostings.giveBack(-only - 1);
       return;
     }
-    for (const gram of gramsOf(text)) removeFrom(this.#grams, gram, id);
+    for (const gram of gramsOf(text)) {
+      removeFrom(this.#grams, gram, id);
+      if (!this.#grams.has(gram)) this.#forgetThird(gram);
+    }
     this.#chains.remove(id);
     this.#slots.set(id, 0);
     this.#texts.drop(id);
@@ -97,7 +105,7 @@ export class Tokens {
     }
     const texts = this.#texts;
     const known = text.length <= 3 && where === "any";
-    this.shortest(text)?.each((id) => {
+    this.#eachCandidate(text, (id) => {
       if (
         known ||
         (where === "start"
@@ -115,20 +123,55 @@ export class Tokens {
     const look = (id: number) => {
       if (this.#texts.fits(id, word)) visit(id);
     };
-    if (part.length > 1) this.shortest(part)?.each(look);
+    if (part.length > 1) this.#eachCandidate(part, look);
     else for (let id = 0; id < this.end; id++) look(id);
   }
 
-  /** The shortest list of tokens that a text of two units or more must be in; undefined when there is none. */
-  shortest(text: string): Posting | undefined {
-    const length = Math.min(3, text.length);
+  /** In how many slots a text of two units or more is at most, as far as that is quickly told; `most` when it is not. */
+  weight(text: string, few: number, most: number): number {
+    const lists = this.#candidates(text);
+    const tokens = lists.reduce((sum, { count }) => sum + count, 0);
+    if (tokens > few) return most;
+    let weight = 0;
+    for (const list of lists) {
+      list.each((id) => {
+        weight += this.count(id);
+      });
+    }
+    return weight;
+  }
+
+  /** Visits the tokens that may have a text of two units or more; of two units some more than once. */
+  #eachCandidate(text: string, visit: (id: number) => void): void {
+    for (const list of this.#candidates(text)) list.each(visit);
+  }
+
+  #candidates(text: string): Posting[] {
+    if (text.length === 2) {
+      const two = gramOf(text, 0, 0);
+      return (this.#thirds.get(Math.floor(two / UNITS)) ?? []).flatMap((third) => this.#grams.get(two + third) ?? []);
+    }
     let shortest: Posting | undefined;
-    for (let at = 0; at + length <= text.length; at++) {
-      const ids = this.#grams.get(gramOf(text, at, length));
-      if (ids === undefined) return undefined;
+    for (let at = 0; at + 3 <= text.length; at++) {
+      const ids = this.#grams.get(gramOf(text, at, text.charCodeAt(at + 2)));
+      if (ids === undefined) return [];
       if (shortest === undefined || ids.count < shortest.count) shortest = ids;
     }
-    return shortest;
+    return shortest === undefined ? [] : [shortest];
+  }
+
+  #noteThird(gram: number): void {
+    const two = Math.floor(gram / UNITS);
+    const thirds = this.#thirds.get(two);
+    if (thirds === undefined) this.#thirds.set(two, [gram % UNITS]);
+    else thirds.push(gram % UNITS);
+  }
+
+  #forgetThird(gram: number): void {
+    const two = Math.floor(gram / UNITS);
+    const thirds = (this.#thirds.get(two) ?? []).filter((third) => third !== gram % UNITS);
+    if (thirds.length === 0) this.#thirds.delete(two);
+    else this.#thirds.set(two, thirds);
   }
 
   #make(text: string, slot: number): number {
@@ -137,7 +180,10 @@ export class Tokens {
     this.#chains.add(id);
     this.#slots.set(id, slot + 1);
     const words = Math.ceil(this.#places.end / 32);
-    for (const gram of gramsOf(text)) postingOf(this.#grams, gram).add(id, words);
+    for (const gram of gramsOf(text)) {
+      if (!this.#grams.has(gram)) this.#noteThird(gram);
+      postingOf(this.#grams, gram).add(id, words);
+    }
     return id;
   }
 
@@ -146,19 +192,20 @@ export class Tokens {
   }
 }
 
-/** Two or three UTF-16 units as one number. */
-function gramOf(text: string, at: number, length: number): number {
-  const two = text.charCodeAt(at) * 65_536 + text.charCodeAt(at + 1);
-  return length === 2 ? two : (two + 65_536 ** 2) * 65_536 + text.charCodeAt(at + 2);
+const UNITS = 65_536;
+/** Stands behind the last two units of a token; no unit of a token is 0. */
+const END = 0;
+
+/** Two UTF-16 units and a third as one number. */
+function gramOf(text: string, at: number, third: number): number {
+  return (text.charCodeAt(at) * UNITS + text.charCodeAt(at + 1)) * UNITS + third;
 }
 
 /** The different grams of a token. */
 function gramsOf(text: string): Iterable<number> {
   const grams: number[] = [];
-  for (let at = 0; at + 1 < text.length; at++) {
-    grams.push(gramOf(text, at, 2));
-    if (at + 2 < text.length) grams.push(gramOf(text, at, 3));
-  }
+  for (let at = 0; at + 1 < text.length; at++)
+    grams.push(gramOf(text, at, at + 2 < text.length ? text.charCodeAt(at + 2) : END));
   if (grams.length > 24) return new Set(grams);
   return grams.filter((gram, i) => grams.indexOf(gram) === i);
 }
