@@ -267,7 +267,7 @@ export class FindIndex {
     for (let w = 0; w < PAGE_WORDS; w++) {
       for (let word = bits[start + w] ?? 0; word !== 0; word &= word - 1) {
         const at = w * 32 + 31 - Math.clz32(word & -word);
-        const records = passes !== undefined ? passes(page, at) : (item[at] ?? 0) < 0 ? -(item[at] ?? 0) : 1;
+        const records = passes !== undefined ? passes(page, at) : one || (item[at] ?? 0) >= 0 ? 1 : -(item[at] ?? 0);
         if (records === 0) continue;
         let rank = 0;
         if (begins !== undefined) {
@@ -496,12 +496,12 @@ export class FindIndex {
     const starts = lead === undefined || !isWordUnit(unit) ? undefined : this.#none();
     const marks = lead === undefined ? undefined : new Uint8Array(tokens.end);
     tokens.each(text, where, (id) => {
-      tokens.addSlotsTo(id, bits);
-      if (marks === undefined || !tokens.startsWith(id, text)) return;
-      marks[id] = 1;
-      if (starts !== undefined) tokens.addSlotsTo(id, starts);
+      const leads = marks !== undefined && tokens.startsWith(id, text);
+      if (leads) marks[id] = 1;
+      tokens.addSlotsTo(id, leads && starts !== undefined ? starts : bits);
     });
     if (lead === undefined) return;
+    if (starts !== undefined) for (let w = 0; w < bits.length; w++) bits[w] = (bits[w] ?? 0) | (starts[w] ?? 0);
     lead.begins = starts ?? bits.slice();
     lead.tokens = marks;
   }
