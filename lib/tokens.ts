@@ -1,8 +1,9 @@
 // The runs of letters and digits in names: which slots each is in, and which of them contain a text.
 
 import { Chains } from "./chains.ts";
-import { Ints, Places } from "./columns.ts";
-import { type Bits, Posting, postingOf, removeFrom, setBit } from "./posting.ts";
+import { Places } from "./columns.ts";
+import { type Bits, type Posting, postingOf, removeFrom } from "./posting.ts";
+import { Sets } from "./sets.ts";
 import { hashOf, Texts } from "./texts.ts";
 import type { Word } from "./words.ts";
 
@@ -10,17 +11,13 @@ import type { Word } from "./words.ts";
 export type Where = "any" | "start" | "end" | "whole";
 
 /**
- * Tokens have numbers; 3-grams lead to them, the last of which is the token's last two units and its end. Most tokens are in one slot
- * only, so that slot is all that is kept.
+ * Tokens have numbers; 3-grams lead to them, the last of which is the token's last two units and its end.
  */
 export class Tokens {
   readonly #texts = new Texts();
   readonly #places = new Places();
   readonly #chains: Chains;
-  /** The only slot and one more, or below 0 the number of the posting; 0: no such token. */
-  readonly #slots = new Ints();
-  readonly #postings: (Posting | undefined)[] = [];
-  readonly #freePostings = new Places();
+  readonly #slots = new Sets();
   readonly #grams = new Map<number, Posting>();
   /** By the first two units of grams: their third ones. */
   readonly #thirds = new Map<number, number[]>();
@@ -43,53 +40,33 @@ export class Tokens {
   /** Puts a slot that is not there yet to a token; gives its number. `words`: how many words of bits all slots need. */
   add(text: string, slot: number, words: number): number {
     const known = this.find(text);
-    if (known < 0) return this.#make(text, slot);
-    const only = this.#slots.get(known);
-    if (only > 0) {
-      const posting = new Posting();
-      const place = this.#freePostings.take();
-      this.#postings[place] = posting;
-      this.#slots.set(known, -place - 1);
-      posting.add(only - 1, words);
-      posting.add(slot, words);
-    } else this.#posting(only)?.add(slot, words);
-    return known;
+    const id = known < 0 ? this.#make(text) : known;
+    this.#slots.add(id, slot, words);
+    return id;
   }
 
   /** Takes a slot off a token that it is in. */
   remove(text: string, slot: number): void {
     const id = this.find(text);
     if (id < 0) return;
-    const only = this.#slots.get(id);
-    if (only < 0) {
-      const posting = this.#posting(only);
-      posting?.delete(slot);
-      if (posting === undefined || posting.count > 1) return;
-      posting.each((last) => this.#slots.set(id, last + 1));
-      this.#postings[-only - 1] = undefined;
-      this.#freePostings.giveBack(-only - 1);
-      return;
-    }
+    this.#slots.delete(id, slot);
+    if (this.#slots.count(id) > 0) return;
     for (const gram of gramsOf(text)) {
       removeFrom(this.#grams, gram, id);
       if (!this.#grams.has(gram)) this.#forgetThird(gram);
     }
     this.#chains.remove(id);
-    this.#slots.set(id, 0);
     this.#texts.drop(id);
     this.#places.giveBack(id);
   }
 
   /** How many slots a token is in. */
   count(id: number): number {
-    const only = this.#slots.get(id);
-    return only > 0 ? 1 : (this.#posting(only)?.count ?? 0);
+    return this.#slots.count(id);
   }
 
   addSlotsTo(id: number, bits: Bits): void {
-    const only = this.#slots.get(id);
-    if (only > 0) setBit(bits, only - 1);
-    else this.#posting(only)?.addTo(bits);
+    this.#slots.addTo(id, bits);
   }
 
   startsWith(id: number, text: string): boolean {
@@ -174,21 +151,16 @@ export class Tokens {
     else this.#thirds.set(two, thirds);
   }
 
-  #make(text: string, slot: number): number {
+  #make(text: string): number {
     const id = this.#places.take();
     this.#texts.set(id, text);
     this.#chains.add(id);
-    this.#slots.set(id, slot + 1);
     const words = Math.ceil(this.#places.end / 32);
     for (const gram of gramsOf(text)) {
       if (!this.#grams.has(gram)) this.#noteThird(gram);
       postingOf(this.#grams, gram).add(id, words);
     }
     return id;
-  }
-
-  #posting(place: number): Posting | undefined {
-    return this.#postings[-place - 1];
   }
 }
 
