@@ -29,8 +29,8 @@ const EARLY = 64 * 1024;
 /** Descriptors kept free for files, workers and the terminal. */
 const DESCRIPTORS_KEPT = 128;
 /** Refused connections that are told why: as many at once, and as many a second after so many. */
-const TELLING = 64;
-const TOLD_PER_S = 32;
+const TELLING = 256;
+const TOLD_PER_S = 64;
 const REFUSED_MS = 2_000;
 /** The others linger, as many as there is room for, and at most; of them this share, the oldest, is let go every so often. */
 const LINGERING_LEAST = 32;

@@ -1565,7 +1565,7 @@ describe("the caps", () => {
     const inside = await room.bare(house.port);
     const channel = await house.accepted(0);
     channel.start(new Tape({ data: (chunk) => channel.send(chunk) }));
-    const visits = await Promise.all(Array.from({ length: 200 }, () => room.visit(house.port)));
+    const visits = await Promise.all(Array.from({ length: 800 }, () => room.visit(house.port)));
     const flood = visits.filter((one) => one !== undefined);
     await Promise.all(flood.map((one) => one.until(() => one.ended || one.closed)));
     const told = flood.filter((one) => one.text === "ERROR too-many-connections try later\n");
@@ -1592,7 +1592,7 @@ describe("the caps", () => {
     const house = room.listen({ maxConnections: 0, onRefused: (code) => words(code) });
     const began = performance.now();
     let told = 0;
-    const visits = 120;
+    const visits = 600;
     // One after another, so that nobody waits to be told.
     for (let i = 0; i < visits; i += 1) {
       const bare = await room.visit(house.port);
@@ -1601,9 +1601,9 @@ describe("the caps", () => {
       else expect(bare?.received ?? 0).toBe(0);
       bare?.socket.terminate();
     }
-    // The first 64, and 32 a second after that.
-    expect(told).toBeGreaterThanOrEqual(64);
-    expect(told).toBeLessThanOrEqual(65 + (32 * (performance.now() - began)) / 1000);
+    // The first 256, and 64 a second after that.
+    expect(told).toBeGreaterThanOrEqual(256);
+    expect(told).toBeLessThanOrEqual(257 + (64 * (performance.now() - began)) / 1000);
     expect(told).toBeLessThan(visits);
   });
 
