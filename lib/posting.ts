@@ -119,7 +119,7 @@ function placeOf(list: Uint32Array, count: number, id: number): number {
   return low;
 }
 
-export function eachOf(bits: Bits, visit: (id: number) => void): void {
+function eachOf(bits: Bits, visit: (id: number) => void): void {
   for (let i = 0; i < bits.length; i++) {
     for (let word = bits[i] ?? 0; word !== 0; word &= word - 1) visit(i * 32 + 31 - Math.clz32(word & -word));
   }

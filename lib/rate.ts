@@ -50,12 +50,7 @@ export class Allowance {
     this.#at = clock.at();
   }
 
-  /** The same as it was when `left` was asked last: for many at once, because a clock costs as much as an answer. */
-  get some(): boolean {
-    return this.#tokens >= 1;
-  }
-
-  /** Makes one that `left` or `some` has allowed; or takes so much at once that it may be more than is left. */
+  /** Makes one that `left` has allowed; or takes so much at once that it may be more than is left. */
   spend(count = 1): void {
     this.#tokens -= count;
   }

@@ -29,7 +29,7 @@ export function isWordUnit(unit: number): boolean {
 }
 
 /** Whether something can begin here: not inside a word of the name. */
-export function begins(name: string, at: number): boolean {
+function begins(name: string, at: number): boolean {
   return at === 0 || !isWordUnit(name.charCodeAt(at - 1)) || !isWordUnit(name.charCodeAt(at));
 }
 
