@@ -31,6 +31,9 @@ const EXCESS = 256 * 1024;
 const REFUSED_MS = 2_000;
 /** Requests that wait for their turn under the rate. */
 const WAITING_LIMIT = 64 * 1024;
+/** Milliseconds for which one peer is answered before the others have their turn, and answers after which the clock is looked at. */
+const SLICE_MS = 2;
+const MUCH_WORK = 16;
 /** Inboxes that lie ready. */
 const SPARE = 64;
 /** A search by words that takes longer counts against its address, in milliseconds. */
@@ -118,6 +121,8 @@ export class Conversation implements ChannelHandlers, Seer, Presence {
   /** Nothing more is read: what is still to be sent is sent, then it closes. */
   #over = false;
   #turn: ReturnType<typeof setTimeout> | undefined;
+  /** That turn comes as soon as the others have had theirs. */
+  #sliced = false;
 
   constructor(house: House, channel: Channel) {
     this.#house = house;
@@ -172,6 +177,11 @@ export class Conversation implements ChannelHandlers, Seer, Presence {
   }
 
   end(): void {
+    if (this.#sliced) {
+      clearTimeout(this.#turn);
+      this.#turn = undefined;
+      this.#sliced = false;
+    }
     this.#reading().end();
     this.#readOn();
     this.#leave("closed its connection");
@@ -265,12 +275,13 @@ export class Conversation implements ChannelHandlers, Seer, Presence {
 
   // -------------------------------------------------------------- requests
 
-  /** Answers every request that is here, as far as the peer's rate allows. */
+  /** Answers the requests that are here, as far as the peer's rate allows and for as long as the others can wait. */
   #readOn(): void {
     const { meters, limits, clock } = this.#house;
     const inbox = this.#reading();
     // A clock costs as much as an answer.
     const now = clock.at();
+    let work = 0;
     try {
       while (!this.#over && this.#mayAnswer(inbox, now)) {
         const message = inbox.next();
@@ -278,8 +289,16 @@ export class Conversation implements ChannelHandlers, Seer, Presence {
         this.#paidUntil = Math.max(this.#paidUntil, now) + 1000 / limits.rate;
         meters.requests.count(now);
         this.#answer(message, now);
+        work += message.verb === "FIND" || message.verb === "LIST" || message.verb === "WHO" ? MUCH_WORK : 1;
+        if (work < MUCH_WORK) continue;
+        work = 0;
+        // Whose requests have all come may have nothing more to be here for.
+        if (clock.at() - now >= SLICE_MS && inbox.waiting > 0 && !this.channel.ended) {
+          this.#sliced = true;
+          this.#goOnIn(0);
+        }
       }
-      if (inbox.waiting > WAITING_LIMIT) {
+      if (inbox.waiting > WAITING_LIMIT && !this.#sliced) {
         throw new ProtocolError("too-fast", `More than ${limits.rate} requests a second.`);
       }
     } catch (error) {
@@ -297,13 +316,19 @@ export class Conversation implements ChannelHandlers, Seer, Presence {
     this.#paidUntil = Math.min(this.#paidUntil, now + (burst * 1000) / rate);
     const paid = this.#paidUntil - now <= ((burst - 1) * 1000) / rate;
     if (paid && this.#bounds?.findTime?.left !== false) return true;
+    this.#goOnIn(1000 / rate);
+    return false;
+  }
+
+  /** Answers no more before then. */
+  #goOnIn(ms: number): void {
     this.#turn = setTimeout(() => {
       this.#turn = undefined;
+      this.#sliced = false;
       this.#readOn();
       if (this.channel.ended && this.#turn === undefined) this.#finish();
       else if (this.#guest === undefined) this.#rest();
-    }, 1000 / rate);
-    return false;
+    }, ms);
   }
 
   #answer(message: ToTracker, now: number): void {

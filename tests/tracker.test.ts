@@ -2167,6 +2167,19 @@ describe("too much", () => {
     expect(await other.ask("FIND report")).toContain("report.pdf");
   });
 
+  test("many searches by words in one piece leave the others their turn, and are all answered, also after a half-close", async () => {
+    await using house = new House("--max-files 10000 --rate 1000000 --burst 1000000 --find-time 1000".split(" "));
+    const many = Array.from({ length: 10_000 }, (_, i) => NOTES.replace("notes.txt", `all the notes ${i} of everybody.txt`));
+    const peer = await house.join(many);
+    const other = await house.join([REPORT]);
+    peer.raw.send("FIND a*e o*y limit=1\n".repeat(300));
+    other.raw.send("SEARCH: report.pdf\n");
+    expect(await other.raw.reply()).toBe(`FOUND: 1\n${REPORT_SEEN}`);
+    expect(peer.raw.waiting.toString().split("FOUND").length).toBeLessThan(300);
+    peer.raw.halfClose();
+    expect((await peer.raw.replies()).match(/^FOUND: 1$/gm)).toHaveLength(300);
+  });
+
   test("100,000 requests in one piece are cut off, whether their sender was accepted or not", async () => {
     await using house = new House();
     const other = await house.join([REPORT]);
