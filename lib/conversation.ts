@@ -27,6 +27,7 @@ const CALLS = 8;
 const CALLS_BURST = 64;
 /** Bytes that a refused stranger may go on sending: they are read only so that it hears why. */
 const EXCESS = 256 * 1024;
+const EXCESS_OF_PEER = 4 * 1024 * 1024;
 /** A refused stranger hears why within this time. */
 const REFUSED_MS = 2_000;
 /** Requests that wait for their turn under the rate. */
@@ -295,6 +296,8 @@ export class Conversation implements ChannelHandlers, Seer, Presence {
         // Whose requests have all come may have nothing more to be here for.
         if (clock.at() - now >= SLICE_MS && inbox.waiting > 0 && !this.channel.ended) {
           this.#sliced = true;
+          // What is still to come waits where it is.
+          this.channel.pause();
           this.#goOnIn(0);
         }
       }
@@ -324,6 +327,7 @@ export class Conversation implements ChannelHandlers, Seer, Presence {
   #goOnIn(ms: number): void {
     this.#turn = setTimeout(() => {
       this.#turn = undefined;
+      if (this.#sliced) this.channel.resume();
       this.#sliced = false;
       this.#readOn();
       if (this.channel.ended && this.#turn === undefined) this.#finish();
@@ -618,7 +622,8 @@ export class Conversation implements ChannelHandlers, Seer, Presence {
     if (this.#member !== undefined) this.#house.remove(this.#member.id, `was refused: ${words}`);
     for (const id of this.#guest?.registered ?? []) this.#house.remove(id, `was refused: ${words}`);
     if (this.#profile === 2) this.#reply({ verb: "ERROR", code, words });
-    this.channel.limit({ excess: EXCESS });
+    // A peer may have said much by the time it is refused, and is told why all the same.
+    this.channel.limit({ excess: this.#guest === undefined ? EXCESS_OF_PEER : EXCESS });
     this.#finish();
   }
 
