@@ -403,7 +403,7 @@ describe("what has arrived of a file", () => {
   test("is exchanged by two who fetch it from one slow source, and announced as unfinished to those who understand", async () => {
     const { address, port } = await stage.tracker();
     const content = randomBytes(6_000_000);
-    const { program: source } = await stage.sharing(address, folderWith({ "film.mkv": content }), 1, "--limit", "2MB");
+    const { program: source } = await stage.sharing(address, folderWith({ "film.mkv": content }), 1, "--limit", "1MB");
     const inboxes = [stage.folder(), stage.folder()];
     const programs = inboxes.map((inbox) => get(address, "film.mkv", inbox));
     await Promise.all(programs.map((program) => waitForProgress(program, 500_000)));
