@@ -168,9 +168,9 @@ export function startTracker(options: TrackerOptions): Tracker {
   const findTimes = new Map<Address, Allowance>();
   const bans = new Bans(options.bans, now);
   const kicked = new Map<string, number>();
-  const clock = { ...systemClock, at: now };
   const since = now();
-  const meters = { requests: new Meter(clock), searches: new Meter(clock), joins: new Meter(clock), refused: new Meter(clock) };
+  const meter = () => new Meter(systemClock);
+  const meters = { requests: meter(), searches: meter(), joins: meter(), refused: meter() };
   const refusals = new Map<string, number>();
   let stopping = false;
   /** Joins, tries and leaves since memory was given back. */

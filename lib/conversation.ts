@@ -293,8 +293,9 @@ export class Conversation implements ChannelHandlers, Seer, Presence {
         work += message.verb === "FIND" || message.verb === "LIST" || message.verb === "WHO" ? MUCH_WORK : 1;
         if (work < MUCH_WORK) continue;
         work = 0;
-        // Whose requests have all come may have nothing more to be here for.
-        if (clock.at() - now >= SLICE_MS && inbox.waiting > 0 && !this.channel.ended) {
+        // Whose requests have all come may have nothing more to be here for; who is no peer yet gets no answer that takes long.
+        const mayWait = this.#guest === undefined && inbox.waiting > 0 && !this.channel.ended;
+        if (mayWait && clock.at() - now >= SLICE_MS) {
           this.#sliced = true;
           // What is still to come waits where it is.
           this.channel.pause();

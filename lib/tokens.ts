@@ -10,9 +10,7 @@ import type { Word } from "./words.ts";
 /** Where in a token a text must be. */
 export type Where = "any" | "start" | "end" | "whole";
 
-/**
- * Tokens have numbers; 3-grams lead to them, the last of which is the token's last two units and its end.
- */
+/** Tokens have numbers; 3-grams lead to them, the last of which is the token's last two units and its end. */
 export class Tokens {
   readonly #texts = new Texts();
   readonly #places = new Places();
