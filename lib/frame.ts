@@ -1,6 +1,7 @@
 // Cuts a stream of bytes into lines and counted raw bytes. Knows no message and no socket.
 
 import { ProtocolError } from "./error.ts";
+import type { RecentLines } from "./recent.ts";
 
 /** A line with its end, in bytes. */
 export const LINE_LIMIT = 4096;
@@ -83,13 +84,7 @@ export class Frame {
   take(count: number): Uint8Array {
     const end = Math.min(this.#bytes.length, this.#start + count);
     const taken = this.#bytes.subarray(this.#start, end);
-    this.#start = end;
-    if (this.#start === this.#bytes.length) this.#bytes = EMPTY;
-    if (this.#bytes === EMPTY) {
-      this.#start = 0;
-      this.#text = undefined;
-    }
-    this.#searched = this.#start;
+    this.#skipTo(end);
     return taken;
   }
 
@@ -109,10 +104,17 @@ export class Frame {
     return line.subarray(0, line.length - cut);
   }
 
+  /** What the next line means if `lines` knows it, which uses the line up. */
+  recent<Meaning>(lines: RecentLines<Meaning>): Meaning | undefined {
+    const meaning = lines.find(this.#bytes, this.#start);
+    if (meaning !== undefined) this.#skipTo(this.#start + lines.length);
+    return meaning;
+  }
+
   /** Decodes what waits at once, if that is short and plain: a character is a byte then. */
   #mirror(): void {
     this.#textTried = true;
-    if (this.#start !== 0 || this.#bytes.length > LINE_LIMIT) return;
+    if (this.#bytes.length > LINE_LIMIT) return;
     try {
       const all = text.decode(this.#bytes);
       if (all.length !== this.#bytes.length) return;
@@ -125,6 +127,7 @@ export class Frame {
 
   /** The next whole line as text; one with a control character in it is refused. */
   line(limit = LINE_LIMIT): string | undefined {
+    if (this.#start === this.#bytes.length) return undefined;
     const mirrored = this.#mirroredLine(limit);
     // What waits was looked at in one go.
     if (mirrored !== undefined && this.#clean) return mirrored;
@@ -148,13 +151,17 @@ export class Frame {
     if (end < 0 || end + 1 - this.#start > limit) return undefined;
     const cut = all.charCodeAt(end - 1) === CR && end > this.#start ? 1 : 0;
     const line = all.slice(this.#start, end - cut);
-    this.#start = end + 1;
-    if (this.#start === this.#bytes.length) {
+    this.#skipTo(end + 1);
+    return line;
+  }
+
+  #skipTo(start: number): void {
+    this.#start = start;
+    if (start === this.#bytes.length) {
       this.#bytes = EMPTY;
       this.#start = 0;
       this.#text = undefined;
     }
     this.#searched = this.#start;
-    return line;
   }
 }

@@ -67,6 +67,7 @@
 import { ProtocolError } from "./error.ts";
 import { decodeText, Frame, LINE_LIMIT } from "./frame.ts";
 import { HASH } from "./merkle.ts";
+import { RecentLines } from "./recent.ts";
 import {
   type Address,
   byteLength,
@@ -488,6 +489,9 @@ interface ReadLimits {
   mostResults?: number;
 }
 
+/** Requests that mean the same on every connection, and come often. */
+const recentRequests = new RecentLines<ToTracker>();
+
 /** Peer → tracker: reads both profiles, and finds out which one this connection speaks. */
 export class TrackerInbox extends Inbox<ToTracker> {
   readonly #maxFiles: number;
@@ -594,12 +598,15 @@ export class TrackerInbox extends Inbox<ToTracker> {
   }
 
   #nextLine(): ToTracker | undefined {
-    for (;;) {
+    while (this.frame.length > 0) {
+      const files = this.#files;
+      const known = files === undefined ? this.frame.recent(recentRequests) : undefined;
+      if (known !== undefined) return known;
       const line = this.line();
       if (line === undefined) return undefined;
-      const files = this.#files;
       if (files === undefined) {
         const message = this.#request(line);
+        if (message?.verb === "SEARCH" || message?.verb === "PING") recentRequests.keep(Object.freeze(message));
         if (message !== undefined) return message;
       } else {
         files.records.push(this.#checked(parseRecord(line)));
@@ -608,6 +615,7 @@ export class TrackerInbox extends Inbox<ToTracker> {
         return { verb: "FILES", profile: 2, port: files.port, records: files.records };
       }
     }
+    return undefined;
   }
 
   #request(line: string): ToTracker | undefined {

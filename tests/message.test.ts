@@ -681,6 +681,21 @@ describe("FT/2, however it is cut", () => {
       ]);
     }
   });
+
+  test("what was a request before is none in the middle of a list, and half of it is none either", () => {
+    const ping: Said = { verb: "PING" };
+    const cut = [`${HELLO_TRACKER}PIN`, "G", "\nPI", "NNG\n"];
+    expect(read(trackerReader, [`${HELLO_TRACKER}PING\nPING\n`]).slice(1)).toEqual([ping, ping]);
+    expect(refusal(trackerReader, [`${HELLO_TRACKER}FILES 1 port=5000\nPING\n`])).toBe("bad-record");
+    expect(read(trackerReader, cut).slice(1)).toEqual([ping, { verb: "UNKNOWN", word: "PINNG" }]);
+  });
+
+  test("nobody can change what a request means to the next one who says it", () => {
+    const said = [`${HELLO_TRACKER}SEARCH: my notes.txt\n`];
+    const [, first] = read(trackerReader, said);
+    expect(() => Object.assign(first ?? {}, { name: "other.txt" })).toThrow();
+    expect(read(trackerReader, said)[1]).toEqual({ verb: "SEARCH", name: basicNotes.name });
+  });
 });
 
 describe("FT/1, however it is cut", () => {
