@@ -144,6 +144,11 @@ export function cpuSeconds(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) / 100;
 }
 
+/** Seconds of this machine's processors that its host gave to others. */
+export function stolenSeconds(): number {
+  return Number(readFileSync("/proc/stat", "utf8").split("\n")[0]?.split(/ +/)[8]) / 100;
+}
+
 /** Resident bytes. */
 export function memory(pid: number): number {
   return Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0) * 1024;
