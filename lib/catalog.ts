@@ -93,6 +93,8 @@ class Shelf implements Member {
 /** Answers that are kept ready, and bytes of one at most. */
 const ANSWERS_KEPT = 1024;
 const ANSWER_KEPT = 4096;
+/** Records of a peer that are quickly looked through. */
+const SHORT_LIST = 8;
 /** Unfinished files that a peer may announce. */
 const MAX_PARTS = 32;
 
@@ -361,8 +363,12 @@ export class Catalog {
 
   /** The row of a name in a list, or -1. */
   #rowOf(shelf: Shelf, name: FileName): number {
-    const first = this.#rows.named(name);
     let own = shelf.first;
+    if (shelf.count <= SHORT_LIST) {
+      while (own >= 0 && !this.#rows.isNamed(own, name)) own = this.#rows.sibling(own);
+      return own;
+    }
+    const first = this.#rows.named(name);
     let other = first;
     // A list may be long, and a name may have many holders; what is at its end first tells.
     while (own >= 0 && other >= 0) {
@@ -413,7 +419,7 @@ export class Catalog {
 
   #forget(shelf: Shelf, row: number): void {
     this.#count(shelf, row, -1);
-    this.#answers.delete(this.#rows.name(row));
+    if (this.#answers.size > 0) this.#answers.delete(this.#rows.name(row));
     this.#find.remove(row);
     this.#rows.remove(row);
   }

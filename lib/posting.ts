@@ -38,7 +38,7 @@ export class Posting {
       list[at] = id;
     }
     this.count += 1;
-    if (this.count > Math.max(512, words / 2)) {
+    if (this.count > Math.max(512, words / 8)) {
       this.#bits = new Int32Array(Math.max(words, ((list[this.count - 1] ?? 0) >>> 5) + 1));
       this.addTo(this.#bits);
       this.#list = undefined;
@@ -51,7 +51,7 @@ export class Posting {
     const bits = this.#bits;
     if (bits !== undefined) {
       bits[id >>> 5] = (bits[id >>> 5] ?? 0) & ~(1 << (id & 31));
-      if (this.count < Math.max(128, bits.length / 8)) {
+      if (this.count < Math.max(128, bits.length / 32)) {
         const list = new Uint32Array(this.count + 16);
         let at = 0;
         eachOf(bits, (one) => {

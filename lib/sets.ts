@@ -10,9 +10,8 @@ const SHORT = 6;
 export class Sets {
   /** 0: empty; above 0 the only member and one more; below 0 what `#chainOf` and `#postingOf` read. */
   readonly #sets = new Ints();
-  /** The members of chains, and the next place in the chain and one more. */
-  readonly #members = new Ints();
-  readonly #next = new Ints();
+  /** In chains a member, and the next place of the chain and one more. */
+  readonly #links = new Ints();
   readonly #places = new Places();
   readonly #postings: (Posting | undefined)[] = [];
   readonly #freePostings = new Places();
@@ -23,7 +22,7 @@ export class Sets {
     const posting = this.#postingOf(state);
     if (posting !== undefined) return posting.count;
     let count = 0;
-    for (let at = chainOf(state); at >= 0; at = this.#next.get(at) - 1) count += 1;
+    for (let at = chainOf(state); at >= 0; at = this.#nextOf(at)) count += 1;
     return count;
   }
 
@@ -64,7 +63,7 @@ export class Sets {
     else if (state < 0) {
       const posting = this.#postingOf(state);
       if (posting !== undefined) posting.addTo(bits);
-      else for (let at = chainOf(state); at >= 0; at = this.#next.get(at) - 1) setBit(bits, this.#members.get(at));
+      else for (let at = chainOf(state); at >= 0; at = this.#nextOf(at)) setBit(bits, this.#memberAt(at));
     }
   }
 
@@ -88,16 +87,24 @@ export class Sets {
 
   #link(member: number, next: number): number {
     const place = this.#places.take();
-    this.#members.set(place, member);
-    this.#next.set(place, next + 1);
+    this.#links.set(place * 2, member);
+    this.#links.set(place * 2 + 1, next + 1);
     return place;
+  }
+
+  #memberAt(place: number): number {
+    return this.#links.get(place * 2);
+  }
+
+  #nextOf(place: number): number {
+    return this.#links.get(place * 2 + 1) - 1;
   }
 
   /** The members of a chain, whose places are free from then on. */
   #unchain(state: number): number[] {
     const members: number[] = [];
-    for (let at = chainOf(state); at >= 0; at = this.#next.get(at) - 1) {
-      members.push(this.#members.get(at));
+    for (let at = chainOf(state); at >= 0; at = this.#nextOf(at)) {
+      members.push(this.#memberAt(at));
       this.#places.giveBack(at);
     }
     return members;
@@ -106,20 +113,20 @@ export class Sets {
   #deleteFromChain(set: number, first: number, member: number): void {
     let before = -1;
     let at = first;
-    while (at >= 0 && this.#members.get(at) !== member) {
+    while (at >= 0 && this.#memberAt(at) !== member) {
       before = at;
-      at = this.#next.get(at) - 1;
+      at = this.#nextOf(at);
     }
     if (at < 0) return;
-    const next = this.#next.get(at) - 1;
+    const next = this.#nextOf(at);
     this.#places.giveBack(at);
     const head = before < 0 ? next : first;
-    if (before >= 0) this.#next.set(before, next + 1);
-    if (this.#next.get(head) > 0) {
+    if (before >= 0) this.#links.set(before * 2 + 1, next + 1);
+    if (this.#nextOf(head) >= 0) {
       this.#setChain(set, head);
       return;
     }
-    this.#sets.set(set, this.#members.get(head) + 1);
+    this.#sets.set(set, this.#memberAt(head) + 1);
     this.#places.giveBack(head);
   }
 }
