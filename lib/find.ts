@@ -3,9 +3,11 @@
 import { Best } from "./best.ts";
 import { Ints, PAGE, Places } from "./columns.ts";
 import type { Wish } from "./message.ts";
-import { type Bits, countOf, Posting, postingOf, removeFrom, setBit } from "./posting.ts";
+import { type Bits, countOf, Posting, setBit } from "./posting.ts";
+import { plainTime } from "./record.ts";
 import { compareTexts, Numbers, TextPage } from "./texts.ts";
 import { Tokens, type Where } from "./tokens.ts";
+import { Units } from "./units.ts";
 import { fits, fitsBytes, fold, isWordUnit, parseWords, rankOf, rankOfBytes, runsOf, unitsOf, type Word } from "./words.ts";
 
 /** What the index knows of a record. */
@@ -150,13 +152,8 @@ export class FindIndex {
   /** The slot of each record, and one more; 0: it is not here. */
   readonly #slotOf = new Ints();
   readonly #live = new Posting();
-  readonly #units = new Map<number, Posting>();
-  /** Letters and digits with which words begin. */
-  readonly #initials = new Map<number, Posting>();
+  readonly #units = new Units();
   readonly #tokens = new Tokens();
-  /** In which round a unit was last seen: a set that needs no clearing. */
-  readonly #seen = new Uint32Array(65_536);
-  #round = 0;
   readonly #exts = new Numbers();
   readonly #types = new Numbers();
 
@@ -423,7 +420,7 @@ export class FindIndex {
       .flatMap((piece) => (piece === "" ? [] : runsOf(piece)))
       .reduce((most, run) => (run.length > most.length ? run : most), "");
     if (longest === "") return this.#live.count;
-    if (longest.length === 1 || !isToken(longest)) return this.#units.get(longest.charCodeAt(0))?.count ?? 0;
+    if (longest.length === 1 || !isToken(longest)) return this.#units.count(longest.charCodeAt(0));
     return this.#tokens.weight(longest, FEW, this.#live.count);
   }
 
@@ -474,7 +471,7 @@ export class FindIndex {
       // What stands between words is common: one unit of it tells as much as all.
       const where = i === 0 ? "end" : i === runs.length - 1 ? "start" : "whole";
       if (isToken(run)) this.#collect(run, where, more, undefined);
-      else this.#units.get(run.charCodeAt(0))?.addTo(more);
+      else this.#units.addTo(run.charCodeAt(0), more);
       if (i > 0) for (let w = 0; w < bits.length; w++) bits[w] = (bits[w] ?? 0) & (more[w] ?? 0);
     }
     if (text.lastIndexOf(".") !== 0) return { bits, exact: false };
@@ -486,11 +483,12 @@ export class FindIndex {
     const unit = text.charCodeAt(0);
     const tokens = this.#tokens;
     if (text.length === 1 && where !== "whole") {
-      const initial = where === "start" && isWordUnit(unit);
-      (initial ? this.#initials : this.#units).get(unit)?.addTo(bits);
+      if (where === "start" && isWordUnit(unit)) this.#units.addInitialTo(unit, bits);
+      else this.#units.addTo(unit, bits);
       if (lead === undefined) return;
       lead.begins = this.#none();
-      (isWordUnit(unit) ? this.#initials : this.#units).get(unit)?.addTo(lead.begins);
+      if (isWordUnit(unit)) this.#units.addInitialTo(unit, lead.begins);
+      else this.#units.addTo(unit, lead.begins);
       return;
     }
     const starts = lead === undefined || !isWordUnit(unit) ? undefined : this.#none();
@@ -622,8 +620,7 @@ export class FindIndex {
       const token = this.#tokens.add(run, slot, words);
       if (i === 0) page.first[at] = token;
     }
-    this.#eachUnit(name, (unit) => postingOf(this.#units, unit).add(slot, words));
-    this.#eachInitial(runs, (unit) => postingOf(this.#initials, unit).add(slot, words));
+    this.#units.add(slot, name, words);
     return slot;
   }
 
@@ -641,40 +638,8 @@ export class FindIndex {
       const run = runs[i] ?? "";
       if (isToken(run) && runs.indexOf(run) === i) this.#tokens.remove(run, slot);
     }
-    this.#eachUnit(name, (unit) => removeFrom(this.#units, unit, slot));
-    this.#eachInitial(runs, (unit) => removeFrom(this.#initials, unit, slot));
+    this.#units.remove(slot, name);
     this.#places.giveBack(slot);
-  }
-
-  /** Visits each different unit of a name. */
-  #eachUnit(name: string, visit: (unit: number) => void): void {
-    const [seen, round] = [this.#seen, this.#nextRound()];
-    for (let at = 0; at < name.length; at++) {
-      const unit = name.charCodeAt(at);
-      if (seen[unit] === round) continue;
-      seen[unit] = round;
-      visit(unit);
-    }
-  }
-
-  /** Visits each different unit with which words begin. */
-  #eachInitial(runs: string[], visit: (unit: number) => void): void {
-    const [seen, round] = [this.#seen, this.#nextRound()];
-    for (const run of runs) {
-      const unit = run.charCodeAt(0);
-      if (seen[unit] === round || !isWordUnit(unit)) continue;
-      seen[unit] = round;
-      visit(unit);
-    }
-  }
-
-  #nextRound(): number {
-    this.#round = (this.#round + 1) >>> 0;
-    if (this.#round === 0) {
-      this.#seen.fill(0);
-      this.#round = 1;
-    }
-    return this.#round;
   }
 
   /** Puts another record into a slot. */
@@ -733,10 +698,10 @@ function holdersAt({ held, part }: Slots, at: number): number {
 function rankByName(page: Slots, at: number, { text, whole, textUnits, wholeUnits }: Lead): number {
   const unit = text.charCodeAt(0);
   if (page.unit[at] !== unit && !isWordUnit(unit)) return 1;
-  const { start, length, bytes } = page.names;
+  const { start, length } = page.names;
   const from = (start[at] ?? 0) - 1;
   if (from < 0) return rankOf(page.names.get(at), text, whole);
-  return rankOfBytes(bytes, from, from + (length[at] ?? 0), textUnits, wholeUnits);
+  return rankOfBytes(page.names.bytesOf(at), from, from + (length[at] ?? 0), textUnits, wholeUnits);
 }
 
 /** The rank of a slot in which a word begins with the leading one. */
@@ -755,14 +720,14 @@ function siftPage(
   { sure, known }: Partial<Fit> = {},
 ): void {
   const { names, ext } = page;
-  const { start, length, bytes } = names;
+  const { start, length } = names;
   for (let w = 0; w < PAGE_WORDS; w++) {
     for (let left = (bits[base + w] ?? 0) & ~(known?.[base + w] ?? 0); left !== 0; left &= left - 1) {
       const bit = left & -left;
       const at = w * 32 + 31 - Math.clz32(bit);
       if (sure !== undefined && sure[ext[at] ?? 0] === 1) continue;
       const from = (start[at] ?? 0) - 1;
-      const does = from < 0 ? fits(names.get(at), word) : fitsBytes(bytes, from, from + (length[at] ?? 0), word);
+      const does = from < 0 ? fits(names.get(at), word) : fitsBytes(names.bytesOf(at), from, from + (length[at] ?? 0), word);
       if (does !== wanted) bits[base + w] = (bits[base + w] ?? 0) & ~bit;
     }
   }
@@ -790,6 +755,6 @@ function dayOf(text: string): number {
 }
 
 function secondsOf(text: string): number {
-  const seconds = Math.floor(Date.parse(text) / 1000);
+  const seconds = Math.floor((plainTime(text) ?? Date.parse(text)) / 1000);
   return seconds > 0 ? Math.min(seconds, SECONDS - 1) : 0;
 }

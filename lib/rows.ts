@@ -2,7 +2,7 @@
 
 import { Chains } from "./chains.ts";
 import { Doubles, Ints, PAGE, Places } from "./columns.ts";
-import type { FileName, FileRecord } from "./record.ts";
+import { type FileName, type FileRecord, plainTime } from "./record.ts";
 import { hashOf, hashOfBytes, Numbers, Texts } from "./texts.ts";
 
 const ROOT_BYTES = 32;
@@ -170,8 +170,8 @@ export class Rows {
 
 /** `DD/MM/YY` in 16 bits. */
 function numberOfDate(date: string): number {
-  const [day, month, year] = [0, 3, 6].map((at) => Number(date.slice(at, at + 2)));
-  return ((year ?? 0) * 12 + (month ?? 1) - 1) * 31 + (day ?? 1) - 1;
+  const two = (at: number) => (date.charCodeAt(at) - 48) * 10 + date.charCodeAt(at + 1) - 48;
+  return (two(6) * 12 + two(3) - 1) * 31 + two(0) - 1;
 }
 
 function dateOfNumber(date: number): string {
@@ -182,9 +182,8 @@ function dateOfNumber(date: number): string {
 
 /** A time in one of the two forms that are usual, with milliseconds or without; undefined for others. */
 function numberOfTime(text: string): number | undefined {
-  const ms = Date.parse(text);
-  const number = ms * 2 + (text.length > 20 ? 1 : 0);
-  return timeOfNumber(number) === text ? number : undefined;
+  const ms = plainTime(text);
+  return ms === undefined ? undefined : ms * 2 + (text.length > 20 ? 1 : 0);
 }
 
 function timeOfNumber(number: number): string {

@@ -3,37 +3,55 @@
 import { PAGE } from "./columns.ts";
 import { fits, fitsBytes, type Word } from "./words.ts";
 
-/** The texts of PAGE numbers. What has units beyond Latin-1 is kept as a string. */
+/** What the platform reads as Latin-1 gives other characters to the control codes from 0x80 on, which nobody writes. */
+const latin1 = new TextDecoder("latin1");
+const NO_BYTES = new Uint8Array(0);
+
+/** Texts whose bytes lie together, so that making room for one moves few others. */
+const SHIFT = 9;
+const BLOCK = 1 << SHIFT;
+const BLOCK_BYTES = 1024;
+
+/** The texts of PAGE numbers. What has units beyond Latin-1, or such control codes, is kept as a string. */
 export class TextPage {
-  /** Where the bytes begin, and one more; 0 when there are none. */
+  /** Where the bytes begin in their block, and one more; 0 when there are none. */
   readonly start = new Uint32Array(PAGE);
   readonly length = new Uint16Array(PAGE);
-  bytes = new Uint8Array(4096);
   readonly wide = new Map<number, string>();
-  #used = 0;
-  #waste = 0;
+  readonly #blocks = Array.from({ length: PAGE / BLOCK }, () => NO_BYTES);
+  /** Of each block how much is used, and how much of that is of texts that are dropped. */
+  readonly #used = new Uint32Array(PAGE / BLOCK);
+  readonly #waste = new Uint32Array(PAGE / BLOCK);
+
+  /** The bytes among which those of a text are. */
+  bytesOf(at: number): Uint8Array {
+    return this.#blocks[at >>> SHIFT] ?? NO_BYTES;
+  }
 
   set(at: number, text: string): void {
     this.drop(at);
     this.length[at] = text.length;
-    if (this.#used + text.length > this.bytes.length) this.#makeRoom(text.length);
-    const { bytes } = this;
-    let to = this.#used;
+    const block = at >>> SHIFT;
+    if ((this.#used[block] ?? 0) + text.length > this.bytesOf(at).length) this.#makeRoom(block, text.length);
+    const bytes = this.bytesOf(at);
+    const from = this.#used[block] ?? 0;
     for (let i = 0; i < text.length; i++) {
       const unit = text.charCodeAt(i);
-      if (unit > 255) {
+      if (unit > 255 || (unit >= 0x80 && unit < 0xa0)) {
         this.wide.set(at, text);
         return;
       }
-      bytes[to++] = unit;
+      bytes[from + i] = unit;
     }
-    this.start[at] = this.#used + 1;
-    this.#used = to;
+    this.start[at] = from + 1;
+    this.#used[block] = from + text.length;
   }
 
   drop(at: number): void {
-    if (this.start[at] !== 0) this.#waste += this.length[at] ?? 0;
-    else if (this.length[at] !== 0) this.wide.delete(at);
+    const block = at >>> SHIFT;
+    const length = this.length[at] ?? 0;
+    if (this.start[at] !== 0) this.#waste[block] = (this.#waste[block] ?? 0) + length;
+    else if (length !== 0) this.wide.delete(at);
     this.start[at] = 0;
     this.length[at] = 0;
   }
@@ -41,7 +59,7 @@ export class TextPage {
   get(at: number): string {
     const start = this.start[at] ?? 0;
     if (start === 0) return this.wide.get(at) ?? "";
-    return String.fromCharCode.apply(undefined, this.bytes.subarray(start - 1, start - 1 + (this.length[at] ?? 0)) as never);
+    return latin1.decode(this.bytesOf(at).subarray(start - 1, start - 1 + (this.length[at] ?? 0)));
   }
 
   /** Whether a text fits a word of a search; an empty one fits none. */
@@ -49,27 +67,28 @@ export class TextPage {
     const start = this.start[at] ?? 0;
     const length = this.length[at] ?? 0;
     if (start === 0) return length > 0 && fits(this.get(at), word);
-    return fitsBytes(this.bytes, start - 1, start - 1 + length, word);
+    return fitsBytes(this.bytesOf(at), start - 1, start - 1 + length, word);
   }
 
   /** Throws away what is dropped where that is much, else takes more memory. */
-  #makeRoom(length: number): void {
-    const old = this.bytes;
-    const wasteful = this.#waste > old.length / 4;
-    const bytes = new Uint8Array(wasteful ? old.length + length : Math.ceil(old.length * 1.25) + length);
+  #makeRoom(block: number, length: number): void {
+    const old = this.#blocks[block] ?? NO_BYTES;
+    const wasteful = (this.#waste[block] ?? 0) > old.length / 4;
+    const bytes = new Uint8Array(Math.max(BLOCK_BYTES, wasteful ? old.length : Math.ceil(old.length * 1.25)) + length);
     if (!wasteful) bytes.set(old);
     else {
-      this.#used = 0;
-      this.#waste = 0;
-      for (let at = 0; at < PAGE; at++) {
+      let used = 0;
+      for (let at = block * BLOCK; at < (block + 1) * BLOCK; at++) {
         const start = this.start[at] ?? 0;
         if (start === 0) continue;
-        this.start[at] = this.#used + 1;
+        this.start[at] = used + 1;
         const end = start - 1 + (this.length[at] ?? 0);
-        for (let i = start - 1; i < end; i++) bytes[this.#used++] = old[i] ?? 0;
+        for (let i = start - 1; i < end; i++) bytes[used++] = old[i] ?? 0;
       }
+      this.#used[block] = used;
+      this.#waste[block] = 0;
     }
-    this.bytes = bytes;
+    this.#blocks[block] = bytes;
   }
 }
 
@@ -83,8 +102,9 @@ export function compareTexts(left: TextPage, a: number, right: TextPage, b: numb
     return first < second ? -1 : first > second ? 1 : 0;
   }
   const [length, most] = [left.length[a] ?? 0, right.length[b] ?? 0];
+  const [bytes, others] = [left.bytesOf(a), right.bytesOf(b)];
   for (let i = 0; i < length && i < most; i++) {
-    const difference = (left.bytes[from - 1 + i] ?? 0) - (right.bytes[at - 1 + i] ?? 0);
+    const difference = (bytes[from - 1 + i] ?? 0) - (others[at - 1 + i] ?? 0);
     if (difference !== 0) return difference;
   }
   return length - most;
@@ -125,7 +145,7 @@ export class Texts {
     if (place < 0 || place + part.length > (page.length[at] ?? 0)) return false;
     const start = page.start[at] ?? 0;
     if (start === 0) return page.get(at).startsWith(part, place);
-    const { bytes } = page;
+    const bytes = page.bytesOf(at);
     for (let i = 0; i < part.length; i++) if (bytes[start - 1 + place + i] !== part.charCodeAt(i)) return false;
     return true;
   }
@@ -152,7 +172,7 @@ export class Texts {
     const at = id % PAGE;
     const start = page.start[at] ?? 0;
     if (start === 0) return hashOf(page.get(at));
-    return hashOfBytes(page.bytes, start - 1, start - 1 + (page.length[at] ?? 0));
+    return hashOfBytes(page.bytesOf(at), start - 1, start - 1 + (page.length[at] ?? 0));
   }
 
   #page(id: number): TextPage {

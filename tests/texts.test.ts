@@ -9,6 +9,7 @@ const SEED = 20_261_123;
 const text = fc.oneof(
   fc.string({ maxLength: 40 }),
   fc.string({ unit: "binary", maxLength: 40 }),
+  fc.string({ unit: fc.constantFrom("a", "b", "\u007f", "\u0080", "\u0093", "\u009f", "\u00a0", "\u00ff"), maxLength: 30 }),
   fc.string({ unit: fc.constantFrom("a", "b", "\u00ff", "\u0100"), minLength: 1, maxLength: 300 }),
 );
 
@@ -17,13 +18,17 @@ test("keeps every text as it is, while others come, change and go", () => {
     fc.property(fc.array(fc.tuple(fc.integer({ min: 0, max: 60 }), fc.option(text)), { maxLength: 400 }), (changes) => {
       const texts = new Texts();
       const model = new Map<number, string>();
-      for (const [id, to] of changes) {
+      // Neighbours, and some far away.
+      const idOf = (n: number) => (n < 40 ? n : n * 97);
+      for (const [n, to] of changes) {
+        const id = idOf(n);
         if (to === null) texts.drop(id);
         else texts.set(id, to);
         if (to === null) model.delete(id);
         else model.set(id, to);
       }
-      for (let id = 0; id <= 60; id++) {
+      for (let n = 0; n <= 60; n++) {
+        const id = idOf(n);
         const kept = model.get(id) ?? "";
         expect(texts.get(id)).toBe(kept);
         expect(texts.length(id)).toBe(kept.length);
