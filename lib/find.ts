@@ -3,9 +3,9 @@
 import { Best } from "./best.ts";
 import { Ints, PAGE, Places } from "./columns.ts";
 import type { Wish } from "./message.ts";
-import { type Bits, countOf, Posting, setBit } from "./posting.ts";
+import { type Bits, bitCount, clearBit, countOf, Posting, setBit } from "./posting.ts";
 import { plainTime } from "./record.ts";
-import { compareTexts, Numbers, TextPage } from "./texts.ts";
+import { compareTexts, LENGTH, LENGTH_BITS, NO_PLACE, Numbers, TextPage } from "./texts.ts";
 import { Tokens, type Where } from "./tokens.ts";
 import { Units } from "./units.ts";
 import { fits, fitsBytes, fold, isWordUnit, parseWords, rankOf, rankOfBytes, runsOf, unitsOf, type Word } from "./words.ts";
@@ -39,6 +39,9 @@ const FEW = 2048;
 
 /** Candidates so many that tokens are looked at first. */
 const MANY = 32_768;
+
+/** Sets of slots that lie ready. */
+const SETS_KEPT = 16;
 
 /** Contents that are put in exact order; those after them follow in the index's own order. */
 const ORDERED = 5000;
@@ -90,7 +93,12 @@ class Slots {
   readonly held = new Map<number, Held>();
   /** Those whose content has several slots. */
   readonly wholes = new Map<number, Whole>();
-  readonly score = new Float64Array(PAGE);
+  readonly score = new Float64Array(PAGE).fill(ELSEWHERE);
+  /** The best score of each 32. */
+  readonly top = new Float64Array(PAGE_WORDS).fill(ELSEWHERE);
+  /** Bits: its content has several slots; it has several records. */
+  readonly spread = new Int32Array(PAGE_WORDS);
+  readonly many = new Int32Array(PAGE_WORDS);
   readonly size = new Float64Array(PAGE);
   readonly ext = new Int32Array(PAGE);
   readonly type = new Int32Array(PAGE);
@@ -100,6 +108,16 @@ class Slots {
   /** The number of the name's first token. */
   readonly first = new Int32Array(PAGE);
   readonly unit = new Uint16Array(PAGE);
+
+  /** Sets the score of a slot; ELSEWHERE when it has none of its own. */
+  rate(at: number, score: number): void {
+    const { top } = this;
+    const w = at >>> 5;
+    const old = this.score[at] ?? 0;
+    this.score[at] = score;
+    if (score >= (top[w] ?? 0)) top[w] = score;
+    else if (old === top[w]) top[w] = this.score.subarray(w * 32, w * 32 + 32).reduce((a, b) => Math.max(a, b));
+  }
 }
 
 /** What is known about the word that ranks. */
@@ -111,6 +129,9 @@ interface Lead {
   /** Slots in which a word begins with it, and the tokens that do; undefined when each name must be looked at. */
   begins: Bits | undefined;
   tokens: Uint8Array | undefined;
+  /** Slots whose name begins as it does, and those of them that may be the whole; undefined when that is not known. */
+  starts: Bits | undefined;
+  exact: Bits | undefined;
 }
 
 /** Which slots fit a word: all of them and perhaps more, unless exact. */
@@ -154,6 +175,9 @@ export class FindIndex {
   readonly #live = new Posting();
   readonly #units = new Units();
   readonly #tokens = new Tokens();
+  /** Sets of slots that searches have done with, and those that one is at work on: new ones would be much to collect. */
+  readonly #idle: Bits[] = [];
+  readonly #lent: Bits[] = [];
   readonly #exts = new Numbers();
   readonly #types = new Numbers();
 
@@ -165,7 +189,7 @@ export class FindIndex {
     const other = twin === undefined ? 0 : this.#slotOf.get(twin);
     if (other === 0) {
       const slot = this.#open(name, id, item);
-      this.#page(slot).score[slot % PAGE] = scoreOf(holders, seconds);
+      this.#page(slot).rate(slot % PAGE, scoreOf(holders, seconds));
       return;
     }
     const there = other - 1;
@@ -180,7 +204,8 @@ export class FindIndex {
     const whole = known ?? this.#spread(there);
     const opened = this.#open(name, id, item);
     const page = this.#page(opened);
-    page.score[opened % PAGE] = ELSEWHERE;
+    page.rate(opened % PAGE, ELSEWHERE);
+    setBit(page.spread, opened % PAGE);
     page.wholes.set(opened % PAGE, whole);
     whole.slots.set(name, opened);
     whole.holders += holders;
@@ -218,6 +243,15 @@ export class FindIndex {
    * `among`: only these records are meant.
    */
   find(wish: FindWish, among?: Iterable<number>): { contents: Content[]; total: number } {
+    try {
+      return this.#search(wish, among);
+    } finally {
+      this.#idle.push(...this.#lent.splice(0));
+      this.#idle.length = Math.min(this.#idle.length, SETS_KEPT);
+    }
+  }
+
+  #search(wish: FindWish, among: Iterable<number> | undefined): { contents: Content[]; total: number } {
     const words = parseWords(wish.words);
     const plain = words.filter((word) => !word.excludes && word.pieces === undefined);
     const text = plain[0]?.text;
@@ -225,7 +259,16 @@ export class FindIndex {
     const lead: Lead | undefined =
       text === undefined
         ? undefined
-        : { text, whole, textUnits: unitsOf(text), wholeUnits: unitsOf(whole), begins: undefined, tokens: undefined };
+        : {
+            text,
+            whole,
+            textUnits: unitsOf(text),
+            wholeUnits: unitsOf(whole),
+            begins: undefined,
+            tokens: undefined,
+            starts: undefined,
+            exact: undefined,
+          };
     const bits = this.#match(words, among, lead);
     const passes = this.#filter(wish);
     const most = wish.offset + wish.limit;
@@ -233,7 +276,14 @@ export class FindIndex {
     // Of those in the index's own order so many are enough, as some of them are among the best.
     const all = most > ORDERED ? { slots: [] as number[], most: most + ORDERED } : undefined;
     const groups = new Map<Whole, Group>();
-    const looks = lead !== undefined && (lead.begins === undefined || countOf(bits, FEW) <= FEW);
+    const few = countOf(bits, FEW) <= FEW;
+    const looks = lead !== undefined && (lead.begins === undefined || few);
+    if (lead !== undefined && !few) {
+      const [starts, exact] = [this.#none(), this.#none()];
+      if (this.#units.addFirstTo(lead.text.charCodeAt(0), starts)) lead.starts = starts;
+      this.#units.addLengthTo(lead.whole.length, exact);
+      lead.exact = exact;
+    }
     let total = 0;
     for (const [p, page] of this.#pages.entries()) {
       total += this.#scan(page, p * PAGE, bits, { passes, lead, looks, best, all, groups, group: wish.group });
@@ -256,24 +306,52 @@ export class FindIndex {
 
   /** Offers what fits in one page to the best, and tells how much it is; contents with several slots are put aside. */
   #scan(page: Slots, base: number, bits: Bits, { passes, lead, looks, best, all, groups, group: one }: Scan): number {
-    const { score, item, wholes } = page;
+    const { score, item, wholes, spread, many, top } = page;
     const begins = lead === undefined || looks ? undefined : lead.begins;
+    const { starts, exact } = lead ?? {};
+    // Without filters most need not be looked at: they are counted, and are not among the best.
+    const quick = passes === undefined && all === undefined;
     const start = base / 32;
     let total = 0;
     let { floor } = best;
     for (let w = 0; w < PAGE_WORDS; w++) {
-      for (let word = bits[start + w] ?? 0; word !== 0; word &= word - 1) {
-        const at = w * 32 + 31 - Math.clz32(word & -word);
-        const records = passes !== undefined ? passes(page, at) : one || (item[at] ?? 0) >= 0 ? 1 : -(item[at] ?? 0);
+      const word = bits[start + w] ?? 0;
+      if (word === 0) continue;
+      let look = word;
+      // Those that may have a rank of at least 1, 2 and 3.
+      let [begun, started, same] = [word, word, word];
+      if (quick) {
+        const alone = word & ~(spread[w] ?? 0);
+        total += bitCount(alone);
+        if (!one)
+          for (let left = alone & (many[w] ?? 0); left !== 0; left &= left - 1) total += -(item[atOf(w, left)] ?? 0) - 1;
+        begun = lead === undefined ? 0 : begins === undefined ? alone : alone & (begins[start + w] ?? 0);
+        started = starts === undefined ? begun : begun & (starts[start + w] ?? 0);
+        same = exact === undefined ? started : started & (exact[start + w] ?? 0);
+        const most = top[w] ?? 0;
+        look = word & (spread[w] ?? 0);
+        if (most + 3 * RANK >= floor) look |= same;
+        if (most + 2 * RANK >= floor) look |= started;
+        if (most + RANK >= floor) look |= begun;
+        if (most >= floor) look |= alone;
+      }
+      for (let left = look; left !== 0; left &= left - 1) {
+        const at = atOf(w, left);
+        const scored = score[at] ?? 0;
+        if (quick && scored !== ELSEWHERE) {
+          const bit = left & -left;
+          const likely = (begun & bit) === 0 ? 0 : (started & bit) === 0 ? 1 : (same & bit) === 0 ? 2 : 3;
+          if (likely * RANK + scored < floor) continue;
+        }
+        const records = passes !== undefined ? passes(page, at) : countAt(page, at);
         if (records === 0) continue;
         let rank = 0;
         if (begins !== undefined) {
-          const begun = (begins[start + w] ?? 0) & word & -word;
-          if (begun !== 0 && lead !== undefined) rank = rankBegun(page, at, lead);
+          const begins32 = (begins[start + w] ?? 0) & left & -left;
+          if (begins32 !== 0 && lead !== undefined) rank = rankBegun(page, at, lead);
         } else if (lead !== undefined) rank = rankByName(page, at, lead);
-        const scored = score[at] ?? 0;
         if (scored !== ELSEWHERE) {
-          total += one ? 1 : records;
+          if (!quick) total += one ? 1 : records;
           const key = rank * RANK + scored;
           if (key >= floor) {
             best.offer(key, base + at);
@@ -452,7 +530,7 @@ export class FindIndex {
     if (!inTokens || countOf(bits, MANY) <= MANY) return { bits, exact: false };
     // Tokens are fewer than names, and where one of them fits by itself the name does.
     const known = this.#none();
-    this.#tokens.eachFitting(word, fragments[0] ?? "", (id) => this.#tokens.addSlotsTo(id, known));
+    this.#tokens.eachFitting(word, fragments, (id) => this.#tokens.addSlotsTo(id, known));
     return { bits, exact: false, known };
   }
 
@@ -500,7 +578,7 @@ export class FindIndex {
     });
     if (lead === undefined) return;
     if (starts !== undefined) for (let w = 0; w < bits.length; w++) bits[w] = (bits[w] ?? 0) | (starts[w] ?? 0);
-    lead.begins = starts ?? bits.slice();
+    lead.begins = starts ?? this.#copy(bits);
     lead.tokens = marks;
   }
 
@@ -510,8 +588,19 @@ export class FindIndex {
     return bits;
   }
 
+  /** An empty set of slots, until this search is over. */
   #none(): Bits {
-    return new Int32Array(this.#pages.length * PAGE_WORDS);
+    const length = this.#pages.length * PAGE_WORDS;
+    const idle = this.#idle.pop();
+    const bits = idle?.length === length ? idle.fill(0) : new Int32Array(length);
+    this.#lent.push(bits);
+    return bits;
+  }
+
+  #copy(bits: Bits): Bits {
+    const copy = this.#none();
+    copy.set(bits);
+    return copy;
   }
 
   /** Tells how many records of a slot pass the filters; undefined when there are none that a slot could fail. */
@@ -570,7 +659,7 @@ export class FindIndex {
       whole.newest = Math.max(whole.newest, seconds);
       return;
     }
-    page.score[at] = scoreOf(holdersAt(page, at), Math.max((page.score[at] ?? 0) % SECONDS, seconds));
+    page.rate(at, scoreOf(holdersAt(page, at), Math.max((page.score[at] ?? 0) % SECONDS, seconds)));
   }
 
   /** A content that had one slot gets another. */
@@ -583,7 +672,8 @@ export class FindIndex {
       slots: new Map([[page.names.get(at), slot]]),
     };
     page.wholes.set(at, whole);
-    page.score[at] = ELSEWHERE;
+    page.rate(at, ELSEWHERE);
+    setBit(page.spread, at);
     return whole;
   }
 
@@ -592,7 +682,8 @@ export class FindIndex {
     const page = this.#page(slot);
     const at = slot % PAGE;
     page.wholes.delete(at);
-    page.score[at] = scoreOf(holders, newest);
+    page.rate(at, scoreOf(holders, newest));
+    clearBit(page.spread, at);
   }
 
   /** Takes a slot for a name that is new in its content. */
@@ -629,6 +720,8 @@ export class FindIndex {
     const page = this.#page(slot);
     const at = slot % PAGE;
     const name = page.names.get(at);
+    page.rate(at, ELSEWHERE);
+    clearBit(page.spread, at);
     this.#exts.release(page.ext[at] ?? 0);
     this.#types.release(page.type[at] ?? 0);
     page.names.drop(at);
@@ -653,6 +746,7 @@ export class FindIndex {
     held.holders += item.part ? 0 : 1;
     page.held.set(at, held);
     page.item[at] = -held.stamps.size;
+    setBit(page.many, at);
     this.#slotOf.set(id, slot + 1);
     if (page.type[at] !== kind) page.type[at] = MIXED;
     if (page.day[at] !== day) page.day[at] = MIXED;
@@ -673,6 +767,7 @@ export class FindIndex {
     const [only, stamp] = last;
     page.held.delete(at);
     page.item[at] = only;
+    clearBit(page.many, at);
     page.type[at] = typeIn(stamp);
     page.day[at] = dayIn(stamp);
     page.part[at] = isPartIn(stamp) ? 1 : 0;
@@ -682,6 +777,11 @@ export class FindIndex {
 /** Whether a run of a name is looked up by itself: letters and digits are, what stands between them is not. */
 function isToken(run: string): boolean {
   return isWordUnit(run.charCodeAt(0));
+}
+
+/** The place in a page of the lowest bit of its word `w`. */
+function atOf(w: number, bits: number): number {
+  return w * 32 + 31 - Math.clz32(bits & -bits);
 }
 
 /** How many records a slot has. */
@@ -698,18 +798,25 @@ function holdersAt({ held, part }: Slots, at: number): number {
 function rankByName(page: Slots, at: number, { text, whole, textUnits, wholeUnits }: Lead): number {
   const unit = text.charCodeAt(0);
   if (page.unit[at] !== unit && !isWordUnit(unit)) return 1;
-  const { start, length } = page.names;
-  const from = (start[at] ?? 0) - 1;
-  if (from < 0) return rankOf(page.names.get(at), text, whole);
-  return rankOfBytes(page.names.bytesOf(at), from, from + (length[at] ?? 0), textUnits, wholeUnits);
+  const place = page.names.places[at] ?? 0;
+  if (place === NO_PLACE) return rankOf(page.names.get(at), text, whole);
+  const from = place >>> LENGTH_BITS;
+  return rankOfBytes(page.names.bytesOf(at), from, from + (place & LENGTH), textUnits, wholeUnits);
 }
 
 /** The rank of a slot in which a word begins with the leading one. */
 function rankBegun({ unit, first, names }: Slots, at: number, { text, wholeUnits, whole, tokens }: Lead): number {
   if (unit[at] !== text.charCodeAt(0) || (tokens !== undefined && tokens[first[at] ?? 0] !== 1)) return 1;
-  if (names.length[at] !== wholeUnits.length) return 2;
+  if (names.length(at) !== wholeUnits.length) return 2;
   return names.get(at) === whole ? 3 : 2;
 }
+
+/** So few slots of a page that their names are far apart. */
+const SPARSE = PAGE / 8;
+/** Slots of a page that are looked at. */
+const looked = new Int32Array(PAGE);
+/** What was read only to be near; it is kept so that the reading is not left out. */
+const touched = new Uint8Array(1);
 
 function siftPage(
   page: Slots,
@@ -720,16 +827,26 @@ function siftPage(
   { sure, known }: Partial<Fit> = {},
 ): void {
   const { names, ext } = page;
-  const { start, length } = names;
+  const { places } = names;
+  let count = 0;
   for (let w = 0; w < PAGE_WORDS; w++) {
     for (let left = (bits[base + w] ?? 0) & ~(known?.[base + w] ?? 0); left !== 0; left &= left - 1) {
-      const bit = left & -left;
-      const at = w * 32 + 31 - Math.clz32(bit);
-      if (sure !== undefined && sure[ext[at] ?? 0] === 1) continue;
-      const from = (start[at] ?? 0) - 1;
-      const does = from < 0 ? fits(names.get(at), word) : fitsBytes(names.bytesOf(at), from, from + (length[at] ?? 0), word);
-      if (does !== wanted) bits[base + w] = (bits[base + w] ?? 0) & ~bit;
+      const at = atOf(w, left);
+      if (sure === undefined || sure[ext[at] ?? 0] !== 1) looked[count++] = at;
     }
+  }
+  // Few are far apart: those that are fetched one after the other without a look at them are waited for together.
+  for (let i = 0; i < count && count < SPARSE; i++) {
+    const at = looked[i] ?? 0;
+    touched[0] = (touched[0] ?? 0) ^ (names.bytesOf(at)[(places[at] ?? 0) >>> LENGTH_BITS] ?? 0);
+  }
+  for (let i = 0; i < count; i++) {
+    const at = looked[i] ?? 0;
+    const place = places[at] ?? 0;
+    const from = place >>> LENGTH_BITS;
+    const does =
+      place === NO_PLACE ? fits(names.get(at), word) : fitsBytes(names.bytesOf(at), from, from + (place & LENGTH), word);
+    if (does !== wanted) clearBit(bits, base * 32 + at);
   }
 }
 

@@ -119,7 +119,8 @@ function placeOf(list: Uint32Array, count: number, id: number): number {
   return low;
 }
 
-function eachOf(bits: Bits, visit: (id: number) => void): void {
+/** Visits the numbers of a set of bits. */
+export function eachOf(bits: Bits, visit: (id: number) => void): void {
   for (let i = 0; i < bits.length; i++) {
     for (let word = bits[i] ?? 0; word !== 0; word &= word - 1) visit(i * 32 + 31 - Math.clz32(word & -word));
   }
@@ -128,13 +129,25 @@ function eachOf(bits: Bits, visit: (id: number) => void): void {
 /** How many bits are set; stops counting above `most`. */
 export function countOf(bits: Bits, most: number): number {
   let count = 0;
-  for (let i = 0; i < bits.length && count <= most; i++) for (let word = bits[i] ?? 0; word !== 0; word &= word - 1) count += 1;
+  for (let i = 0; i < bits.length && count <= most; i++) count += bitCount(bits[i] ?? 0);
   return count;
+}
+
+/** How many bits of a word are set. */
+export function bitCount(word: number): number {
+  const pairs = word - ((word >>> 1) & 0x55555555);
+  const fours = (pairs & 0x33333333) + ((pairs >>> 2) & 0x33333333);
+  return Math.imul((fours + (fours >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
 }
 
 /** Puts a number into a set of bits. */
 export function setBit(bits: Bits, id: number): void {
   bits[id >>> 5] = (bits[id >>> 5] ?? 0) | (1 << (id & 31));
+}
+
+/** Takes a number out of a set of bits. */
+export function clearBit(bits: Bits, id: number): void {
+  bits[id >>> 5] = (bits[id >>> 5] ?? 0) & ~(1 << (id & 31));
 }
 
 /** The set of a key, made when there is none. */

@@ -11,16 +11,21 @@ const NO_BYTES = new Uint8Array(0);
 const SHIFT = 9;
 const BLOCK = 1 << SHIFT;
 const BLOCK_BYTES = 1024;
+/** A text's place is where its bytes begin in their block and, in the low bits, how many they are. */
+export const LENGTH_BITS = 11;
+export const LENGTH = (1 << LENGTH_BITS) - 1;
+/** No bytes' place: there is no text, or it is kept as a string. */
+export const NO_PLACE = 0;
+/** The bytes of a block begin behind this many, so that no place of a text is that one. */
+const MARGIN = 1;
 
-/** The texts of PAGE numbers. What has units beyond Latin-1, or such control codes, is kept as a string. */
+/** The texts of PAGE numbers. What is long, or has units beyond Latin-1 or such control codes, is kept as a string. */
 export class TextPage {
-  /** Where the bytes begin in their block, and one more; 0 when there are none. */
-  readonly start = new Uint32Array(PAGE);
-  readonly length = new Uint16Array(PAGE);
+  readonly places = new Uint32Array(PAGE);
   readonly wide = new Map<number, string>();
   readonly #blocks = Array.from({ length: PAGE / BLOCK }, () => NO_BYTES);
   /** Of each block how much is used, and how much of that is of texts that are dropped. */
-  readonly #used = new Uint32Array(PAGE / BLOCK);
+  readonly #used = new Uint32Array(PAGE / BLOCK).fill(MARGIN);
   readonly #waste = new Uint32Array(PAGE / BLOCK);
 
   /** The bytes among which those of a text are. */
@@ -30,7 +35,11 @@ export class TextPage {
 
   set(at: number, text: string): void {
     this.drop(at);
-    this.length[at] = text.length;
+    if (text === "") return;
+    if (text.length > LENGTH) {
+      this.wide.set(at, text);
+      return;
+    }
     const block = at >>> SHIFT;
     if ((this.#used[block] ?? 0) + text.length > this.bytesOf(at).length) this.#makeRoom(block, text.length);
     const bytes = this.bytesOf(at);
@@ -43,31 +52,39 @@ export class TextPage {
       }
       bytes[from + i] = unit;
     }
-    this.start[at] = from + 1;
+    this.places[at] = (from << LENGTH_BITS) | text.length;
     this.#used[block] = from + text.length;
   }
 
   drop(at: number): void {
     const block = at >>> SHIFT;
-    const length = this.length[at] ?? 0;
-    if (this.start[at] !== 0) this.#waste[block] = (this.#waste[block] ?? 0) + length;
-    else if (length !== 0) this.wide.delete(at);
-    this.start[at] = 0;
-    this.length[at] = 0;
+    const place = this.places[at] ?? 0;
+    if (place !== NO_PLACE) this.#waste[block] = (this.#waste[block] ?? 0) + (place & LENGTH);
+    else if (this.wide.size > 0) this.wide.delete(at);
+    this.places[at] = NO_PLACE;
+  }
+
+  length(at: number): number {
+    const place = this.places[at] ?? 0;
+    return place !== NO_PLACE ? place & LENGTH : this.get(at).length;
   }
 
   get(at: number): string {
-    const start = this.start[at] ?? 0;
-    if (start === 0) return this.wide.get(at) ?? "";
-    return latin1.decode(this.bytesOf(at).subarray(start - 1, start - 1 + (this.length[at] ?? 0)));
+    const place = this.places[at] ?? 0;
+    if (place === NO_PLACE) return this.wide.get(at) ?? "";
+    const start = place >>> LENGTH_BITS;
+    return latin1.decode(this.bytesOf(at).subarray(start, start + (place & LENGTH)));
   }
 
   /** Whether a text fits a word of a search; an empty one fits none. */
   fits(at: number, word: Word): boolean {
-    const start = this.start[at] ?? 0;
-    const length = this.length[at] ?? 0;
-    if (start === 0) return length > 0 && fits(this.get(at), word);
-    return fitsBytes(this.bytesOf(at), start - 1, start - 1 + length, word);
+    const place = this.places[at] ?? 0;
+    if (place === NO_PLACE) {
+      const text = this.get(at);
+      return text !== "" && fits(text, word);
+    }
+    const start = place >>> LENGTH_BITS;
+    return fitsBytes(this.bytesOf(at), start, start + (place & LENGTH), word);
   }
 
   /** Throws away what is dropped where that is much, else takes more memory. */
@@ -77,13 +94,13 @@ export class TextPage {
     const bytes = new Uint8Array(Math.max(BLOCK_BYTES, wasteful ? old.length : Math.ceil(old.length * 1.25)) + length);
     if (!wasteful) bytes.set(old);
     else {
-      let used = 0;
+      let used = MARGIN;
       for (let at = block * BLOCK; at < (block + 1) * BLOCK; at++) {
-        const start = this.start[at] ?? 0;
-        if (start === 0) continue;
-        this.start[at] = used + 1;
-        const end = start - 1 + (this.length[at] ?? 0);
-        for (let i = start - 1; i < end; i++) bytes[used++] = old[i] ?? 0;
+        const place = this.places[at] ?? 0;
+        if (place === NO_PLACE) continue;
+        this.places[at] = (used << LENGTH_BITS) | (place & LENGTH);
+        const end = (place >>> LENGTH_BITS) + (place & LENGTH);
+        for (let i = place >>> LENGTH_BITS; i < end; i++) bytes[used++] = old[i] ?? 0;
       }
       this.#used[block] = used;
       this.#waste[block] = 0;
@@ -96,21 +113,22 @@ const NONE = new TextPage();
 
 /** By UTF-16 units: negative when the first comes before the second. */
 export function compareTexts(left: TextPage, a: number, right: TextPage, b: number): number {
-  const [from, at] = [left.start[a] ?? 0, right.start[b] ?? 0];
-  if (from === 0 || at === 0) {
+  const [place, other] = [left.places[a] ?? 0, right.places[b] ?? 0];
+  if (place === NO_PLACE || other === NO_PLACE) {
     const [first, second] = [left.get(a), right.get(b)];
     return first < second ? -1 : first > second ? 1 : 0;
   }
-  const [length, most] = [left.length[a] ?? 0, right.length[b] ?? 0];
+  const [from, at] = [place >>> LENGTH_BITS, other >>> LENGTH_BITS];
+  const [length, most] = [place & LENGTH, other & LENGTH];
   const [bytes, others] = [left.bytesOf(a), right.bytesOf(b)];
   for (let i = 0; i < length && i < most; i++) {
-    const difference = (bytes[from - 1 + i] ?? 0) - (others[at - 1 + i] ?? 0);
+    const difference = (bytes[from + i] ?? 0) - (others[at + i] ?? 0);
     if (difference !== 0) return difference;
   }
   return length - most;
 }
 
-/** Texts of up to 65,535 UTF-16 units by number. */
+/** Texts by number. */
 export class Texts {
   readonly pages: TextPage[] = [];
 
@@ -130,7 +148,7 @@ export class Texts {
   }
 
   length(id: number): number {
-    return this.#page(id).length[id % PAGE] ?? 0;
+    return this.#page(id).length(id % PAGE);
   }
 
   /** Whether a text is this one. */
@@ -139,14 +157,14 @@ export class Texts {
   }
 
   /** Whether this stands in a text, at this place. */
-  has(id: number, part: string, place: number): boolean {
+  has(id: number, part: string, at: number): boolean {
     const page = this.#page(id);
-    const at = id % PAGE;
-    if (place < 0 || place + part.length > (page.length[at] ?? 0)) return false;
-    const start = page.start[at] ?? 0;
-    if (start === 0) return page.get(at).startsWith(part, place);
-    const bytes = page.bytesOf(at);
-    for (let i = 0; i < part.length; i++) if (bytes[start - 1 + place + i] !== part.charCodeAt(i)) return false;
+    const place = page.places[id % PAGE] ?? 0;
+    if (at < 0 || at + part.length > page.length(id % PAGE)) return false;
+    if (place === NO_PLACE) return page.get(id % PAGE).startsWith(part, at);
+    const bytes = page.bytesOf(id % PAGE);
+    const from = (place >>> LENGTH_BITS) + at;
+    for (let i = 0; i < part.length; i++) if (bytes[from + i] !== part.charCodeAt(i)) return false;
     return true;
   }
 
@@ -169,10 +187,10 @@ export class Texts {
   /** The same number for the same text, as `hashOf` gives it. */
   hash(id: number): number {
     const page = this.#page(id);
-    const at = id % PAGE;
-    const start = page.start[at] ?? 0;
-    if (start === 0) return hashOf(page.get(at));
-    return hashOfBytes(page.bytesOf(at), start - 1, start - 1 + (page.length[at] ?? 0));
+    const place = page.places[id % PAGE] ?? 0;
+    if (place === NO_PLACE) return hashOf(page.get(id % PAGE));
+    const start = place >>> LENGTH_BITS;
+    return hashOfBytes(page.bytesOf(id % PAGE), start, start + (place & LENGTH));
   }
 
   #page(id: number): TextPage {

@@ -1,10 +1,12 @@
 // The runs of letters and digits in names: which slots each is in, and which of them contain a text.
 
 import { Chains } from "./chains.ts";
-import { Places } from "./columns.ts";
-import { type Bits, type Posting, postingOf, removeFrom } from "./posting.ts";
+import { PAGE, Places } from "./columns.ts";
+import { Matrix } from "./matrix.ts";
+import { type Bits, eachOf, type Posting, postingOf, removeFrom } from "./posting.ts";
 import { Sets } from "./sets.ts";
 import { hashOf, Texts } from "./texts.ts";
+import { usual, WORD_COLUMNS } from "./units.ts";
 import type { Word } from "./words.ts";
 
 /** Where in a token a text must be. */
@@ -16,6 +18,8 @@ export class Tokens {
   readonly #places = new Places();
   readonly #chains: Chains;
   readonly #slots = new Sets();
+  /** Which of them have a usual letter or digit. */
+  readonly #units = new Matrix(WORD_COLUMNS);
   readonly #grams = new Map<number, Posting>();
   /** By the first two units of grams: their third ones. */
   readonly #thirds = new Map<number, number[]>();
@@ -53,6 +57,7 @@ export class Tokens {
       removeFrom(this.#grams, gram, id);
       if (!this.#grams.has(gram)) this.#forgetThird(gram);
     }
+    this.#mark(id, text, false);
     this.#chains.remove(id);
     this.#texts.drop(id);
     this.#places.giveBack(id);
@@ -93,13 +98,28 @@ export class Tokens {
     });
   }
 
-  /** Visits the tokens that fit a word by themselves; `part` is what they must contain. */
-  eachFitting(word: Word, part: string, visit: (id: number) => void): void {
+  /** Visits the tokens that fit a word by themselves; `parts` is what they must contain, the longest first. */
+  eachFitting(word: Word, parts: string[], visit: (id: number) => void): void {
     const look = (id: number) => {
       if (this.#texts.fits(id, word)) visit(id);
     };
-    if (part.length > 1) this.#eachCandidate(part, look);
-    else for (let id = 0; id < this.end; id++) look(id);
+    const [longest = ""] = parts;
+    if (longest.length > 1) this.#eachCandidate(longest, look);
+    else this.#eachWith(parts, look);
+  }
+
+  /** Visits the tokens that have all of these units, and perhaps more if some of them are unusual. */
+  #eachWith(units: string[], visit: (id: number) => void): void {
+    const words = Math.ceil(this.end / PAGE) * (PAGE / 32);
+    const bits = new Int32Array(words).fill(-1);
+    for (const unit of units) {
+      const column = usual(unit.charCodeAt(0));
+      if (column < 0) continue;
+      const more = new Int32Array(words);
+      this.#units.addTo(column, more);
+      for (let w = 0; w < words; w++) bits[w] = (bits[w] ?? 0) & (more[w] ?? 0);
+    }
+    eachOf(bits, visit);
   }
 
   /** In how many slots a text of two units or more is at most, as far as that is quickly told; `most` when it is not. */
@@ -135,6 +155,13 @@ export class Tokens {
     return shortest === undefined ? [] : [shortest];
   }
 
+  #mark(id: number, text: string, present: boolean): void {
+    for (let at = 0; at < text.length; at++) {
+      const column = usual(text.charCodeAt(at));
+      if (column >= 0) this.#units.set(id, column, present);
+    }
+  }
+
   #noteThird(gram: number): void {
     const two = Math.floor(gram / UNITS);
     const thirds = this.#thirds.get(two);
@@ -153,6 +180,7 @@ export class Tokens {
     const id = this.#places.take();
     this.#texts.set(id, text);
     this.#chains.add(id);
+    this.#mark(id, text, true);
     const words = Math.ceil(this.#places.end / 32);
     for (const gram of gramsOf(text)) {
       if (!this.#grams.has(gram)) this.#noteThird(gram);

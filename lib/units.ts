@@ -1,30 +1,31 @@
-// Which names have a character in them, and which have a word that begins with it: a matrix of bits, as a search index needs it.
+// Which names have a character in them, or begin with it, or have a word that does, and how long they are, as a search index needs it.
 
-import { PAGE } from "./columns.ts";
+import { Matrix } from "./matrix.ts";
 import { type Bits, Posting, removeFrom } from "./posting.ts";
 import { isWordUnit } from "./words.ts";
 
-const PAGE_WORDS = PAGE / 32;
 /** Usual units, letters and digits first; the others are looked up by themselves. */
 const USUAL = "abcdefghijklmnopqrstuvwxyz0123456789 ._-()[]&',+!#=@~;{}%$^`";
 const INITIALS = 36;
-/** Words of bits for 32 slots: one for each usual unit, and one for each that words begin with. */
-const ROW = USUAL.length + INITIALS;
+/** Names are told apart by their length as far as that is one of so many: modulo this. */
+const LENGTHS = 32;
 
 const columnOf = new Int8Array(128).fill(-1);
 for (let i = 0; i < USUAL.length; i++) columnOf[USUAL.charCodeAt(i)] = i;
 
 /** Slots are those of the index; a slot's name has UTF-16 units, folded. */
 export class Units {
-  /** All that is known of 32 slots lies together: a slot comes and goes without waking the whole matrix. */
-  readonly #pages: Int32Array[] = [];
-  readonly #counts = new Int32Array(ROW);
+  readonly #any = new Matrix(USUAL.length);
+  readonly #initial = new Matrix(INITIALS);
+  readonly #first = new Matrix(USUAL.length);
+  readonly #length = new Matrix(LENGTHS);
+  /** How many slots have a usual unit. */
+  readonly #counts = new Int32Array(USUAL.length);
   readonly #others = new Map<number, Posting>();
   readonly #otherInitials = new Map<number, Posting>();
 
   /** Adds a slot that is not here. `words`: how many words of bits all slots need. */
   add(slot: number, name: string, words: number): void {
-    while (slot >= this.#pages.length * PAGE) this.#pages.push(new Int32Array(PAGE_WORDS * ROW));
     if (this.#mark(slot, name, true)) return;
     for (const [map, units] of this.#unusual(name)) {
       for (const unit of units) {
@@ -53,33 +54,34 @@ export class Units {
   /** Adds the slots with a unit to a set. */
   addTo(unit: number, bits: Bits): void {
     const column = usual(unit);
-    if (column >= 0) this.#addColumn(column, bits);
+    if (column >= 0) this.#any.addTo(column, bits);
     else this.#others.get(unit)?.addTo(bits);
   }
 
   /** Adds the slots in which a word begins with a letter or digit. */
   addInitialTo(unit: number, bits: Bits): void {
     const column = usual(unit);
-    if (column >= 0) this.#addColumn(USUAL.length + column, bits);
+    if (column >= 0) this.#initial.addTo(column, bits);
     else this.#otherInitials.get(unit)?.addTo(bits);
   }
 
-  #addColumn(column: number, bits: Bits): void {
-    for (const [p, page] of this.#pages.entries()) {
-      const base = p * PAGE_WORDS;
-      for (let w = 0; w < PAGE_WORDS; w++) bits[base + w] = (bits[base + w] ?? 0) | (page[w * ROW + column] ?? 0);
-    }
+  /** Adds the slots whose name begins with a unit; false if that is not known of this one. */
+  addFirstTo(unit: number, bits: Bits): boolean {
+    const column = usual(unit);
+    if (column < 0) return false;
+    this.#first.addTo(column, bits);
+    return true;
   }
 
-  /** Sets or clears the bits of the usual units; gives whether there are no others. */
+  /** Adds the slots whose name may have a length, and some others. */
+  addLengthTo(length: number, bits: Bits): void {
+    this.#length.addTo(length % LENGTHS, bits);
+  }
+
+  /** Notes the usual units, or that they are gone; gives whether there are no others. */
   #mark(slot: number, name: string, present: boolean): boolean {
-    const page = this.#pages[Math.floor(slot / PAGE)];
-    if (page === undefined) return true;
     const counts = this.#counts;
-    const row = ((slot % PAGE) >>> 5) * ROW;
-    const bit = 1 << (slot & 31);
-    const by = present ? 1 : -1;
-    const was = present ? 0 : bit;
+    this.#length.set(slot, name.length % LENGTHS, present);
     let plain = true;
     let inWord = false;
     for (let at = 0; at < name.length; at++) {
@@ -91,13 +93,9 @@ export class Units {
         plain = false;
         continue;
       }
-      for (let k = begins && inWord ? 2 : 1; k > 0; k--) {
-        const cell = k === 2 ? USUAL.length + column : column;
-        const bits = page[row + cell] ?? 0;
-        if ((bits & bit) !== was) continue;
-        page[row + cell] = bits ^ bit;
-        counts[cell] = (counts[cell] ?? 0) + by;
-      }
+      if (this.#any.set(slot, column, present)) counts[column] = (counts[column] ?? 0) + (present ? 1 : -1);
+      if (at === 0) this.#first.set(slot, column, present);
+      if (begins && inWord) this.#initial.set(slot, column, present);
     }
     return plain;
   }
@@ -122,7 +120,10 @@ export class Units {
   }
 }
 
-/** The column of a unit, or -1. */
-function usual(unit: number): number {
+/** How many columns letters and digits have that have one. */
+export const WORD_COLUMNS = INITIALS;
+
+/** The column of a usual unit, letters and digits first; -1 for the others. */
+export function usual(unit: number): number {
   return unit < 128 ? (columnOf[unit] ?? -1) : -1;
 }

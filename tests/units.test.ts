@@ -3,6 +3,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { PAGE } from "../lib/columns.ts";
+import { eachOf } from "../lib/posting.ts";
 import { Units } from "../lib/units.ts";
 import { isWordUnit } from "../lib/words.ts";
 
@@ -13,7 +14,9 @@ const ALPHABET = [..."abz059 ._-()~^`", '"', "<", "\u007f", "é", "ß", "п", "�
 function slotsOf(add: (bits: Int32Array) => void): number[] {
   const bits = new Int32Array(WORDS);
   add(bits);
-  return Array.from({ length: SLOTS }, (_, slot) => slot).filter((slot) => ((bits[slot >>> 5] ?? 0) >>> (slot & 31)) & 1);
+  const slots: number[] = [];
+  eachOf(bits, (slot) => slots.push(slot));
+  return slots;
 }
 
 const begins = (name: string, unit: number) =>
@@ -45,9 +48,19 @@ test("knows the names that have a unit, while they come and go", () => {
         const initial = names.filter(([, name]) => begins(name, unit)).map(([slot]) => slot);
         expect([unit, units.count(unit)]).toEqual([unit, own.length]);
         expect([unit, slotsOf((bits) => units.addTo(unit, bits))]).toEqual([unit, own]);
+        const first = names.filter(([, name]) => name.charCodeAt(0) === unit).map(([slot]) => slot);
+        let known = false;
+        const said = slotsOf((bits) => {
+          known = units.addFirstTo(unit, bits);
+        });
+        if (known) expect([unit, said]).toEqual([unit, first]);
         if (isWordUnit(unit)) expect([unit, slotsOf((bits) => units.addInitialTo(unit, bits))]).toEqual([unit, initial]);
       }
+      for (const length of [0, 1, 5, 12]) {
+        const long = slotsOf((bits) => units.addLengthTo(length, bits));
+        expect(long).toEqual(names.filter(([, name]) => name.length === length).map(([slot]) => slot));
+      }
     }),
-    { seed: 20_261_125, numRuns: 150 },
+    { seed: 20_261_125, numRuns: 60 },
   );
 });
