@@ -10,7 +10,8 @@ const NO_BYTES = new Uint8Array(0);
 /** Texts whose bytes lie together, so that making room for one moves few others. */
 const SHIFT = 9;
 const BLOCK = 1 << SHIFT;
-const BLOCK_BYTES = 1024;
+/** A block grows by so many bytes, or by a quarter. */
+const BLOCK_BYTES = 2048;
 /** A text's place is where its bytes begin in their block and, in the low bits, how many they are. */
 export const LENGTH_BITS = 11;
 export const LENGTH = (1 << LENGTH_BITS) - 1;
@@ -91,7 +92,8 @@ export class TextPage {
   #makeRoom(block: number, length: number): void {
     const old = this.#blocks[block] ?? NO_BYTES;
     const wasteful = (this.#waste[block] ?? 0) > old.length / 4;
-    const bytes = new Uint8Array(Math.max(BLOCK_BYTES, wasteful ? old.length : Math.ceil(old.length * 1.25)) + length);
+    const more = wasteful ? 0 : Math.max(BLOCK_BYTES, Math.ceil(old.length / 4));
+    const bytes = new Uint8Array(old.length + more + length);
     if (!wasteful) bytes.set(old);
     else {
       let used = MARGIN;

@@ -4,9 +4,10 @@ import { Matrix } from "./matrix.ts";
 import { type Bits, Posting, removeFrom } from "./posting.ts";
 import { isWordUnit } from "./words.ts";
 
-/** Usual units, letters and digits first; the others are looked up by themselves. */
-const USUAL = "abcdefghijklmnopqrstuvwxyz0123456789 ._-()[]&',+!#=@~;{}%$^`";
+/** Usual units: letters and digits, what else names begin with, and others. The rest is looked up by itself. */
+const USUAL = "abcdefghijklmnopqrstuvwxyz0123456789._-([ #)]&',+!=@~;{}%$^`";
 const INITIALS = 36;
+const FIRSTS = 43;
 /** Names are told apart by their length as far as that is one of so many: modulo this. */
 const LENGTHS = 32;
 
@@ -17,7 +18,7 @@ for (let i = 0; i < USUAL.length; i++) columnOf[USUAL.charCodeAt(i)] = i;
 export class Units {
   readonly #any = new Matrix(USUAL.length);
   readonly #initial = new Matrix(INITIALS);
-  readonly #first = new Matrix(USUAL.length);
+  readonly #first = new Matrix(FIRSTS);
   readonly #length = new Matrix(LENGTHS);
   /** How many slots have a usual unit. */
   readonly #counts = new Int32Array(USUAL.length);
@@ -68,7 +69,7 @@ export class Units {
   /** Adds the slots whose name begins with a unit; false if that is not known of this one. */
   addFirstTo(unit: number, bits: Bits): boolean {
     const column = usual(unit);
-    if (column < 0) return false;
+    if (column < 0 || column >= FIRSTS) return false;
     this.#first.addTo(column, bits);
     return true;
   }
@@ -94,7 +95,7 @@ export class Units {
         continue;
       }
       if (this.#any.set(slot, column, present)) counts[column] = (counts[column] ?? 0) + (present ? 1 : -1);
-      if (at === 0) this.#first.set(slot, column, present);
+      if (at === 0 && column < FIRSTS) this.#first.set(slot, column, present);
       if (begins && inWord) this.#initial.set(slot, column, present);
     }
     return plain;
