@@ -2,13 +2,30 @@
 
 import { Best } from "./best.ts";
 import { Ints, PAGE, Places } from "./columns.ts";
+import {
+  countAt,
+  dayIn,
+  ELSEWHERE,
+  type Held,
+  holdersAt,
+  isPartIn,
+  MIXED,
+  PAGE_WORDS,
+  SECONDS,
+  Slots,
+  scoreOf,
+  stampOf,
+  typeIn,
+  type Whole,
+} from "./findpage.ts";
 import type { Wish } from "./message.ts";
-import { type Bits, bitCount, clearBit, countOf, Posting, setBit } from "./posting.ts";
+import { type Bits, clearBit, countOf, Posting, setBit } from "./posting.ts";
 import { plainTime } from "./record.ts";
-import { compareTexts, LENGTH, LENGTH_BITS, NO_PLACE, Numbers, TextPage } from "./texts.ts";
+import { type Fit, type Group, type Lead, RANK, scanPage, siftPage } from "./scan.ts";
+import { compareTexts, Numbers } from "./texts.ts";
 import { Tokens, type Where } from "./tokens.ts";
 import { Units } from "./units.ts";
-import { fits, fitsBytes, fold, isWordUnit, parseWords, rankOf, rankOfBytes, runsOf, unitsOf, type Word } from "./words.ts";
+import { fold, isWordUnit, parseWords, runsOf, unitsOf, type Word } from "./words.ts";
 
 /** What the index knows of a record. */
 export interface Findable {
@@ -32,8 +49,6 @@ export interface Content {
   holders: number;
 }
 
-const PAGE_WORDS = PAGE / 32;
-
 /** Candidates so few that looking at each name is quicker than anything else. */
 const FEW = 2048;
 
@@ -46,126 +61,10 @@ const SETS_KEPT = 16;
 /** Contents that are put in exact order; those after them follow in the index's own order. */
 const ORDERED = 5000;
 
-/** A content's score: holders, then seconds since 1970; together with two bits for the rank still an exact number. */
-const SECONDS = 2 ** 33;
-const MOST_HOLDERS = 2 ** 18 - 1;
-const RANK = 2 ** 51;
-
-/** In a column: not all records of the slot have the same value. */
-const MIXED = -1;
-
-/** The score of a slot whose content has other slots too. */
-const ELSEWHERE = -1;
-
-/** The records of a slot that has several. */
-interface Held {
-  /** In the order in which they came, with what the filters need of each. */
-  stamps: Map<number, number>;
-  /** How many of them are whole. */
-  holders: number;
-}
-
-/** What the filters need of a record: the number of its type, its day, and whether it is a part. */
-function stampOf(type: number, day: number, part: number): number {
-  return (type * 2 + part) * DAYS + day;
-}
-
-const DAYS = 1e8;
-
-const dayIn = (stamp: number) => stamp % DAYS;
-const typeIn = (stamp: number) => Math.floor(stamp / DAYS / 2);
-const isPartIn = (stamp: number) => Math.floor(stamp / DAYS) % 2 === 1;
-
-/** All records of one content that has several names. */
-interface Whole {
-  holders: number;
-  /** The newest time it was announced with since it is here, in seconds. */
-  newest: number;
-  /** By folded name. */
-  slots: Map<string, number>;
-}
-
-/** The columns of PAGE slots. A slot is one folded name of one content. */
-class Slots {
-  readonly names = new TextPage();
-  /** The only record; below 0, how many there are. */
-  readonly item = new Int32Array(PAGE);
-  readonly held = new Map<number, Held>();
-  /** Those whose content has several slots. */
-  readonly wholes = new Map<number, Whole>();
-  readonly score = new Float64Array(PAGE).fill(ELSEWHERE);
-  /** The best score of each 32. */
-  readonly top = new Float64Array(PAGE_WORDS).fill(ELSEWHERE);
-  /** Bits: its content has several slots; it has several records. */
-  readonly spread = new Int32Array(PAGE_WORDS);
-  readonly many = new Int32Array(PAGE_WORDS);
-  readonly size = new Float64Array(PAGE);
-  readonly ext = new Int32Array(PAGE);
-  readonly type = new Int32Array(PAGE);
-  readonly day = new Int32Array(PAGE);
-  /** Whether the only record is a part. */
-  readonly part = new Uint8Array(PAGE);
-  /** The number of the name's first token. */
-  readonly first = new Int32Array(PAGE);
-  readonly unit = new Uint16Array(PAGE);
-
-  /** Sets the score of a slot; ELSEWHERE when it has none of its own. */
-  rate(at: number, score: number): void {
-    const { top } = this;
-    const w = at >>> 5;
-    const old = this.score[at] ?? 0;
-    this.score[at] = score;
-    if (score >= (top[w] ?? 0)) top[w] = score;
-    else if (old === top[w]) top[w] = this.score.subarray(w * 32, w * 32 + 32).reduce((a, b) => Math.max(a, b));
-  }
-}
-
-/** What is known about the word that ranks. */
-interface Lead {
-  readonly text: string;
-  readonly whole: string;
-  readonly textUnits: number[];
-  readonly wholeUnits: number[];
-  /** Slots in which a word begins with it, and the tokens that do; undefined when each name must be looked at. */
-  begins: Bits | undefined;
-  tokens: Uint8Array | undefined;
-  /** Slots whose name begins as it does, and those of them that may be the whole; undefined when that is not known. */
-  starts: Bits | undefined;
-  exact: Bits | undefined;
-}
-
-/** Which slots fit a word: all of them and perhaps more, unless exact. */
-interface Fit {
-  bits: Bits;
-  exact: boolean;
-  /** Extensions whose slots need no second look, and slots that need none. */
-  sure?: Uint8Array;
-  known?: Bits;
-}
-
-/** What a scan asks of each slot, and where it puts it. */
-interface Scan {
-  /** How many records of a slot pass the filters. */
-  passes: ((page: Slots, at: number) => number) | undefined;
-  lead: Lead | undefined;
-  /** Few names are looked at, whatever is known. */
-  looks: boolean;
-  best: Best;
-  all: { slots: number[]; most: number } | undefined;
-  groups: Map<Whole, Group>;
-  group: boolean;
-}
-
-/** A content that fits, with those of its slots that do. */
-interface Group {
-  slots: number[];
-  ranks: number[];
-}
-
 /**
- * Names are cut into tokens, their runs of letters and digits; each token knows the slots it is in, and 3-grams lead to tokens. A word is thus looked up
- * among tokens, which are few, and is the union of their slots; only words that span tokens are checked against names. Everything is
- * taken out at once when a record goes, so there is nothing to clean up later.
+ * Names are cut into tokens, their runs of letters and digits; each token knows the slots it is in, and 3-grams lead to tokens. A
+ * word is thus looked up among tokens, which are few, and is the union of their slots; only words that span tokens are checked
+ * against names. Everything is taken out at once when a record goes, so there is nothing to clean up later.
  */
 export class FindIndex {
   readonly #pages: Slots[] = [];
@@ -286,7 +185,7 @@ export class FindIndex {
     }
     let total = 0;
     for (const [p, page] of this.#pages.entries()) {
-      total += this.#scan(page, p * PAGE, bits, { passes, lead, looks, best, all, groups, group: wish.group });
+      total += scanPage(page, p * PAGE, bits, { passes, lead, looks, best, all, groups, group: wish.group });
     }
     if (wish.group) total += groups.size;
     for (const [content, group] of groups) {
@@ -302,76 +201,6 @@ export class FindIndex {
       for (const slot of all.slots) if (order.length < most && !ordered.has(slot)) order.push(slot);
     }
     return { contents: this.#cut(order, groups, wish), total };
-  }
-
-  /** Offers what fits in one page to the best, and tells how much it is; contents with several slots are put aside. */
-  #scan(page: Slots, base: number, bits: Bits, { passes, lead, looks, best, all, groups, group: one }: Scan): number {
-    const { score, item, wholes, spread, many, top } = page;
-    const begins = lead === undefined || looks ? undefined : lead.begins;
-    const { starts, exact } = lead ?? {};
-    // Without filters most need not be looked at: they are counted, and are not among the best.
-    const quick = passes === undefined && all === undefined;
-    const start = base / 32;
-    let total = 0;
-    let { floor } = best;
-    for (let w = 0; w < PAGE_WORDS; w++) {
-      const word = bits[start + w] ?? 0;
-      if (word === 0) continue;
-      let look = word;
-      // Those that may have a rank of at least 1, 2 and 3.
-      let [begun, started, same] = [word, word, word];
-      if (quick) {
-        const alone = word & ~(spread[w] ?? 0);
-        total += bitCount(alone);
-        if (!one)
-          for (let left = alone & (many[w] ?? 0); left !== 0; left &= left - 1) total += -(item[atOf(w, left)] ?? 0) - 1;
-        begun = lead === undefined ? 0 : begins === undefined ? alone : alone & (begins[start + w] ?? 0);
-        started = starts === undefined ? begun : begun & (starts[start + w] ?? 0);
-        same = exact === undefined ? started : started & (exact[start + w] ?? 0);
-        const most = top[w] ?? 0;
-        look = word & (spread[w] ?? 0);
-        if (most + 3 * RANK >= floor) look |= same;
-        if (most + 2 * RANK >= floor) look |= started;
-        if (most + RANK >= floor) look |= begun;
-        if (most >= floor) look |= alone;
-      }
-      for (let left = look; left !== 0; left &= left - 1) {
-        const at = atOf(w, left);
-        const scored = score[at] ?? 0;
-        if (quick && scored !== ELSEWHERE) {
-          const bit = left & -left;
-          const likely = (begun & bit) === 0 ? 0 : (started & bit) === 0 ? 1 : (same & bit) === 0 ? 2 : 3;
-          if (likely * RANK + scored < floor) continue;
-        }
-        const records = passes !== undefined ? passes(page, at) : countAt(page, at);
-        if (records === 0) continue;
-        let rank = 0;
-        if (begins !== undefined) {
-          const begins32 = (begins[start + w] ?? 0) & left & -left;
-          if (begins32 !== 0 && lead !== undefined) rank = rankBegun(page, at, lead);
-        } else if (lead !== undefined) rank = rankByName(page, at, lead);
-        if (scored !== ELSEWHERE) {
-          if (!quick) total += one ? 1 : records;
-          const key = rank * RANK + scored;
-          if (key >= floor) {
-            best.offer(key, base + at);
-            floor = best.floor;
-          }
-          if (all !== undefined && all.slots.length < all.most) all.slots.push(base + at);
-          continue;
-        }
-        if (!one) total += records;
-        const whole = wholes.get(at);
-        if (whole === undefined) continue;
-        const group = groups.get(whole);
-        if (group === undefined) groups.set(whole, { slots: [base + at], ranks: [rank] });
-        else {
-          group.slots.push(base + at);
-          group.ranks.push(rank);
-        }
-      }
-    }
-    return total;
   }
 
   #cut(order: number[], groups: Map<Whole, Group>, wish: FindWish): Content[] {
@@ -777,81 +606,6 @@ export class FindIndex {
 /** Whether a run of a name is looked up by itself: letters and digits are, what stands between them is not. */
 function isToken(run: string): boolean {
   return isWordUnit(run.charCodeAt(0));
-}
-
-/** The place in a page of the lowest bit of its word `w`. */
-function atOf(w: number, bits: number): number {
-  return w * 32 + 31 - Math.clz32(bits & -bits);
-}
-
-/** How many records a slot has. */
-function countAt({ item }: Slots, at: number): number {
-  const only = item[at] ?? 0;
-  return only < 0 ? -only : 1;
-}
-
-/** How many of them are whole. */
-function holdersAt({ held, part }: Slots, at: number): number {
-  return held.get(at)?.holders ?? (part[at] === 1 ? 0 : 1);
-}
-
-function rankByName(page: Slots, at: number, { text, whole, textUnits, wholeUnits }: Lead): number {
-  const unit = text.charCodeAt(0);
-  if (page.unit[at] !== unit && !isWordUnit(unit)) return 1;
-  const place = page.names.places[at] ?? 0;
-  if (place === NO_PLACE) return rankOf(page.names.get(at), text, whole);
-  const from = place >>> LENGTH_BITS;
-  return rankOfBytes(page.names.bytesOf(at), from, from + (place & LENGTH), textUnits, wholeUnits);
-}
-
-/** The rank of a slot in which a word begins with the leading one. */
-function rankBegun({ unit, first, names }: Slots, at: number, { text, wholeUnits, whole, tokens }: Lead): number {
-  if (unit[at] !== text.charCodeAt(0) || (tokens !== undefined && tokens[first[at] ?? 0] !== 1)) return 1;
-  if (names.length(at) !== wholeUnits.length) return 2;
-  return names.get(at) === whole ? 3 : 2;
-}
-
-/** So few slots of a page that their names are far apart. */
-const SPARSE = PAGE / 8;
-/** Slots of a page that are looked at. */
-const looked = new Int32Array(PAGE);
-/** What was read only to be near; it is kept so that the reading is not left out. */
-const touched = new Uint8Array(1);
-
-function siftPage(
-  page: Slots,
-  base: number,
-  bits: Bits,
-  word: Word,
-  wanted: boolean,
-  { sure, known }: Partial<Fit> = {},
-): void {
-  const { names, ext } = page;
-  const { places } = names;
-  let count = 0;
-  for (let w = 0; w < PAGE_WORDS; w++) {
-    for (let left = (bits[base + w] ?? 0) & ~(known?.[base + w] ?? 0); left !== 0; left &= left - 1) {
-      const at = atOf(w, left);
-      if (sure === undefined || sure[ext[at] ?? 0] !== 1) looked[count++] = at;
-    }
-  }
-  // Few are far apart: those that are fetched one after the other without a look at them are waited for together.
-  for (let i = 0; i < count && count < SPARSE; i++) {
-    const at = looked[i] ?? 0;
-    touched[0] = (touched[0] ?? 0) ^ (names.bytesOf(at)[(places[at] ?? 0) >>> LENGTH_BITS] ?? 0);
-  }
-  for (let i = 0; i < count; i++) {
-    const at = looked[i] ?? 0;
-    const place = places[at] ?? 0;
-    const from = place >>> LENGTH_BITS;
-    const does =
-      place === NO_PLACE ? fits(names.get(at), word) : fitsBytes(names.bytesOf(at), from, from + (place & LENGTH), word);
-    if (does !== wanted) clearBit(bits, base * 32 + at);
-  }
-}
-
-function scoreOf(holders: number, seconds: number): number {
-  return Math.min(holders, MOST_HOLDERS) * SECONDS + seconds;
 }
 
 function extensionOf(name: string): string | undefined {
