@@ -225,6 +225,8 @@ const PING_MS = 45_000;
 const FIRST_RETRY_MS = 1_000;
 const LONGEST_RETRY_MS = 25_000;
 const CONNECT_MS = 5_000;
+/** From so many requests a second on they are sent one by one, for which the generator is awake all the time. */
+const SMOOTH = 10_000;
 
 const events = {
   data(socket: Socket<Client>, chunk: Uint8Array) {
@@ -481,7 +483,9 @@ async function pacedLoop(set: ClientSet, ask: Ask, perSecond: number, seconds: n
       client.due.push(now - due < 1.5 ? now : due);
       client.socket?.write(requests[at] ?? "");
     }
-    await Bun.sleep(1);
+    // Of many a second, a millisecond's worth at once would be a burst that nobody asked for.
+    if (perSecond > SMOOTH) await new Promise((resolve) => setImmediate(resolve));
+    else await Bun.sleep(1);
   }
   for (let i = 0; i < 500 && set.clients.some(({ due }) => due.length > 0); i++) await Bun.sleep(10);
   for (const client of set.clients) client.onBytes = undefined;
