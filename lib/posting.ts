@@ -15,8 +15,7 @@ export class Posting {
     if (this.#bits !== undefined) {
       if (id >>> 5 >= this.#bits.length)
         this.#bits = widened(this.#bits, Math.max(words, Math.ceil(this.#bits.length * 1.125)));
-      const bits = this.#bits;
-      bits[id >>> 5] = (bits[id >>> 5] ?? 0) | (1 << (id & 31));
+      setBit(this.#bits, id);
       this.count += 1;
       return;
     }
@@ -50,7 +49,7 @@ export class Posting {
     this.count -= 1;
     const bits = this.#bits;
     if (bits !== undefined) {
-      bits[id >>> 5] = (bits[id >>> 5] ?? 0) & ~(1 << (id & 31));
+      clearBit(bits, id);
       if (this.count < Math.max(128, bits.length / 32)) {
         const list = new Uint32Array(this.count + 16);
         let at = 0;

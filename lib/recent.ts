@@ -12,7 +12,7 @@ const PRIME = 0x01000193;
 const NONE = new Uint8Array(0);
 
 /**
- * A two-way cache: of three lines that have the same pair of places, the last two that were seen stay. Whoever sends lines made
+ * A two-way cache: of three lines that have the same pair of places, the last two that were kept stay. Whoever sends lines made
  * to collide with others makes those be parsed, and nothing else. What is kept is given to all who ask: it must not be changed.
  */
 export class RecentLines<Meaning> {

@@ -91,20 +91,22 @@ export class TextPage {
   /** Throws away what is dropped where that is much, else takes more memory. */
   #makeRoom(block: number, length: number): void {
     const old = this.#blocks[block] ?? NO_BYTES;
-    const wasteful = (this.#waste[block] ?? 0) > old.length / 4;
-    const more = wasteful ? 0 : Math.max(BLOCK_BYTES, Math.ceil(old.length / 4));
-    const bytes = new Uint8Array(old.length + more + length);
+    const [used, waste] = [this.#used[block] ?? 0, this.#waste[block] ?? 0];
+    const wasteful = waste > old.length / 4;
+    // Throwing away makes room enough, but for a text longer than all that is thrown away.
+    const grown = old.length + Math.max(BLOCK_BYTES, Math.ceil(old.length / 4)) + length;
+    const bytes = new Uint8Array(wasteful ? Math.max(old.length, used - waste + length) : grown);
     if (!wasteful) bytes.set(old);
     else {
-      let used = MARGIN;
+      let end = MARGIN;
       for (let at = block * BLOCK; at < (block + 1) * BLOCK; at++) {
         const place = this.places[at] ?? 0;
         if (place === NO_PLACE) continue;
-        this.places[at] = (used << LENGTH_BITS) | (place & LENGTH);
-        const end = (place >>> LENGTH_BITS) + (place & LENGTH);
-        for (let i = place >>> LENGTH_BITS; i < end; i++) bytes[used++] = old[i] ?? 0;
+        this.places[at] = (end << LENGTH_BITS) | (place & LENGTH);
+        const from = place >>> LENGTH_BITS;
+        for (let i = from; i < from + (place & LENGTH); i++) bytes[end++] = old[i] ?? 0;
       }
-      this.#used[block] = used;
+      this.#used[block] = end;
       this.#waste[block] = 0;
     }
     this.#blocks[block] = bytes;

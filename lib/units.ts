@@ -1,12 +1,13 @@
 // Which names have a character in them, or begin with it, or have a word that does, and how long they are, as a search index needs it.
 
 import { Matrix } from "./matrix.ts";
-import { type Bits, Posting, removeFrom } from "./posting.ts";
+import { type Bits, type Posting, postingOf, removeFrom } from "./posting.ts";
 import { isWordUnit } from "./words.ts";
 
 /** Usual units: letters and digits, what else names begin with, and others. The rest is looked up by itself. */
 const USUAL = "abcdefghijklmnopqrstuvwxyz0123456789._-([ #)]&',+!=@~;{}%$^`";
-const INITIALS = 36;
+/** How many of them letters and digits are, and what names begin with. */
+export const WORD_COLUMNS = 36;
 const FIRSTS = 43;
 /** Names are told apart by their length as far as that is one of so many: modulo this. */
 const LENGTHS = 32;
@@ -17,7 +18,7 @@ for (let i = 0; i < USUAL.length; i++) columnOf[USUAL.charCodeAt(i)] = i;
 /** Slots are those of the index; a slot's name has UTF-16 units, folded. */
 export class Units {
   readonly #any = new Matrix(USUAL.length);
-  readonly #initial = new Matrix(INITIALS);
+  readonly #initial = new Matrix(WORD_COLUMNS);
   readonly #first = new Matrix(FIRSTS);
   readonly #length = new Matrix(LENGTHS);
   /** How many slots have a usual unit. */
@@ -28,16 +29,7 @@ export class Units {
   /** Adds a slot that is not here. `words`: how many words of bits all slots need. */
   add(slot: number, name: string, words: number): void {
     if (this.#mark(slot, name, true)) return;
-    for (const [map, units] of this.#unusual(name)) {
-      for (const unit of units) {
-        let posting = map.get(unit);
-        if (posting === undefined) {
-          posting = new Posting();
-          map.set(unit, posting);
-        }
-        posting.add(slot, words);
-      }
-    }
+    for (const [map, units] of this.#unusual(name)) for (const unit of units) postingOf(map, unit).add(slot, words);
   }
 
   /** Takes a slot out that is here under this name. */
@@ -89,7 +81,7 @@ export class Units {
       const unit = name.charCodeAt(at);
       const column = usual(unit);
       const begins = !inWord;
-      inWord = column >= 0 ? column < INITIALS : isWordUnit(unit);
+      inWord = column >= 0 ? column < WORD_COLUMNS : isWordUnit(unit);
       if (column < 0) {
         plain = false;
         continue;
@@ -120,9 +112,6 @@ export class Units {
     ];
   }
 }
-
-/** How many columns letters and digits have that have one. */
-export const WORD_COLUMNS = INITIALS;
 
 /** The column of a usual unit, letters and digits first; -1 for the others. */
 export function usual(unit: number): number {
