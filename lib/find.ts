@@ -18,14 +18,15 @@ import {
   typeIn,
   type Whole,
 } from "./findpage.ts";
+import { FEW, Matcher } from "./match.ts";
 import type { Wish } from "./message.ts";
 import { type Bits, clearBit, countOf, Posting, setBit } from "./posting.ts";
 import { plainTime } from "./record.ts";
-import { type Fit, type Group, type Lead, RANK, scanPage, siftPage } from "./scan.ts";
+import { type Group, type Lead, RANK, scanPage } from "./scan.ts";
 import { compareTexts, Numbers } from "./texts.ts";
-import { Tokens, type Where } from "./tokens.ts";
+import { isToken, Tokens } from "./tokens.ts";
 import { Units } from "./units.ts";
-import { fold, isWordUnit, parseWords, runsOf, unitsOf, type Word } from "./words.ts";
+import { fold, parseWords, runsOf, unitsOf } from "./words.ts";
 
 /** What the index knows of a record. */
 export interface Findable {
@@ -49,15 +50,6 @@ export interface Content {
   holders: number;
 }
 
-/** Candidates so few that looking at each name is quicker than anything else. */
-const FEW = 2048;
-
-/** Candidates so many that tokens are looked at first. */
-const MANY = 32_768;
-
-/** Sets of slots that lie ready. */
-const SETS_KEPT = 16;
-
 /** Contents that are put in exact order; those after them follow in the index's own order. */
 const ORDERED = 5000;
 
@@ -74,11 +66,9 @@ export class FindIndex {
   readonly #live = new Posting();
   readonly #units = new Units();
   readonly #tokens = new Tokens();
-  /** Sets of slots that searches have done with, and those that one is at work on: new ones would be much to collect. */
-  readonly #idle: Bits[] = [];
-  readonly #lent: Bits[] = [];
   readonly #exts = new Numbers();
   readonly #types = new Numbers();
+  readonly #matcher = new Matcher(this.#pages, this.#live, this.#units, this.#tokens, this.#exts);
 
   /** Adds a record; `twin` is another one here of the same content, -1 if none is, undefined if its content is not known. */
   add(id: number, item: Findable, twin: number | undefined): void {
@@ -145,8 +135,7 @@ export class FindIndex {
     try {
       return this.#search(wish, among);
     } finally {
-      this.#idle.push(...this.#lent.splice(0));
-      this.#idle.length = Math.min(this.#idle.length, SETS_KEPT);
+      this.#matcher.rest();
     }
   }
 
@@ -164,11 +153,13 @@ export class FindIndex {
             textUnits: unitsOf(text),
             wholeUnits: unitsOf(whole),
             begins: undefined,
+            sure: true,
             tokens: undefined,
             starts: undefined,
             exact: undefined,
           };
-    const bits = this.#match(words, among, lead);
+    const bits = among === undefined ? this.#matcher.everything() : this.#slotsOf(among);
+    this.#matcher.keep(bits, words, lead);
     const passes = this.#filter(wish);
     const most = wish.offset + wish.limit;
     const best = new Best(Math.min(most, ORDERED), (a, b) => this.#compareNames(a, b));
@@ -178,7 +169,7 @@ export class FindIndex {
     const few = countOf(bits, FEW) <= FEW;
     const looks = lead !== undefined && (lead.begins === undefined || few);
     if (lead !== undefined && !few) {
-      const [starts, exact] = [this.#none(), this.#none()];
+      const [starts, exact] = [this.#matcher.none(), this.#matcher.none()];
       if (this.#units.addFirstTo(lead.text.charCodeAt(0), starts)) lead.starts = starts;
       this.#units.addLengthTo(lead.whole.length, exact);
       lead.exact = exact;
@@ -201,6 +192,15 @@ export class FindIndex {
       for (const slot of all.slots) if (order.length < most && !ordered.has(slot)) order.push(slot);
     }
     return { contents: this.#cut(order, groups, wish), total };
+  }
+
+  #slotsOf(records: Iterable<number>): Bits {
+    const bits = this.#matcher.none();
+    for (const id of records) {
+      const slot = this.#slotOf.get(id) - 1;
+      if (slot >= 0) setBit(bits, slot);
+    }
+    return bits;
   }
 
   #cut(order: number[], groups: Map<Whole, Group>, wish: FindWish): Content[] {
@@ -281,155 +281,6 @@ export class FindIndex {
 
   #compareNames(a: number, b: number): number {
     return compareTexts(this.#page(a).names, a % PAGE, this.#page(b).names, b % PAGE);
-  }
-
-  /** Which slots fit all words. */
-  #match(words: Word[], among: Iterable<number> | undefined, lead: Lead | undefined): Bits {
-    const bits = among === undefined ? this.#everything() : this.#none();
-    for (const id of among ?? []) {
-      const slot = this.#slotOf.get(id) - 1;
-      if (slot >= 0) setBit(bits, slot);
-    }
-    const weighed = words.map((word) => ({ word, weight: word.excludes ? Number.POSITIVE_INFINITY : this.#weight(word) }));
-    weighed.sort((a, b) => (a.weight < b.weight ? -1 : a.weight > b.weight ? 1 : 0));
-    let few = countOf(bits, FEW) <= FEW;
-    for (const { word } of weighed) {
-      if (few) {
-        this.#sift(bits, word, !word.excludes);
-        continue;
-      }
-      const leads =
-        lead !== undefined && !word.excludes && word.pieces === undefined && word.text === lead.text ? lead : undefined;
-      const fit = this.#fit(word, leads);
-      if (word.excludes) {
-        if (!fit.exact) {
-          for (let i = 0; i < bits.length; i++) fit.bits[i] = (fit.bits[i] ?? 0) & (bits[i] ?? 0);
-          this.#sift(fit.bits, word, true, fit);
-        }
-        for (let i = 0; i < bits.length; i++) bits[i] = (bits[i] ?? 0) & ~(fit.bits[i] ?? 0);
-      } else {
-        for (let i = 0; i < bits.length; i++) bits[i] = (bits[i] ?? 0) & (fit.bits[i] ?? 0);
-        if (!fit.exact) this.#sift(bits, word, true, fit);
-      }
-      few = countOf(bits, FEW) <= FEW;
-    }
-    return bits;
-  }
-
-  /** Takes out the slots whose names do not fit a word, or, if not `wanted`, those that do. */
-  #sift(bits: Bits, word: Word, wanted: boolean, fit?: Fit): void {
-    for (const [p, page] of this.#pages.entries()) siftPage(page, p * PAGE_WORDS, bits, word, wanted, fit);
-  }
-
-  /** About how many slots a word leads to. */
-  #weight({ text, pieces }: Word): number {
-    const longest = (pieces === undefined ? [text] : text.split(/[*?]+/))
-      .flatMap((piece) => (piece === "" ? [] : runsOf(piece)))
-      .reduce((most, run) => (run.length > most.length ? run : most), "");
-    if (longest === "") return this.#live.count;
-    if (longest.length === 1 || !isToken(longest)) return this.#units.count(longest.charCodeAt(0));
-    return this.#tokens.weight(longest, FEW, this.#live.count);
-  }
-
-  #fit(word: Word, lead: Lead | undefined): Fit {
-    const { text, pieces, tied } = word;
-    if (pieces === undefined) return this.#containing(text, lead);
-    const fragments = text.split(/[*?]+/).filter((fragment) => fragment !== "");
-    const [only = ""] = fragments;
-    if (fragments.length === 0) return { bits: this.#everything(), exact: !text.includes("?") };
-    if (fragments.length === 1 && !text.includes("?")) {
-      if (tied === undefined) return this.#containing(only, undefined);
-      if (tied === "start" && isWordUnit(only.charCodeAt(0)) && runsOf(only).length === 1) {
-        const bits = this.#none();
-        this.#collect(only, "start", bits, undefined);
-        return { bits, exact: true };
-      }
-      if (tied === "end" && only.lastIndexOf(".") === 0) {
-        const sure = this.#exts.table((ext) => ext === only.slice(1));
-        return { ...this.#containing(only, undefined), exact: false, sure };
-      }
-    }
-    fragments.sort((a, b) => b.length - a.length);
-    const { bits } = this.#containing(fragments[0] ?? "", undefined);
-    for (const fragment of fragments.slice(1, 4)) {
-      const more = this.#containing(fragment, undefined).bits;
-      for (let i = 0; i < bits.length; i++) bits[i] = (bits[i] ?? 0) & (more[i] ?? 0);
-    }
-    const inTokens = tied !== "end" && fragments.every((fragment) => runsOf(fragment).length === 1 && isToken(fragment));
-    if (!inTokens || countOf(bits, MANY) <= MANY) return { bits, exact: false };
-    // Tokens are fewer than names, and where one of them fits by itself the name does.
-    const known = this.#none();
-    this.#tokens.eachFitting(word, fragments, (id) => this.#tokens.addSlotsTo(id, known));
-    return { bits, exact: false, known };
-  }
-
-  /** The slots whose names contain a text. */
-  #containing(text: string, lead: Lead | undefined): Fit {
-    const runs = runsOf(text);
-    const bits = this.#none();
-    const [first = ""] = runs;
-    if (runs.length === 1 && (isToken(first) || first.length === 1)) {
-      this.#collect(text, "any", bits, lead);
-      return { bits, exact: true };
-    }
-    for (let i = 0; i < runs.length; i++) {
-      const more = i === 0 ? bits : this.#none();
-      const run = runs[i] ?? "";
-      // What stands between words is common: one unit of it tells as much as all.
-      const where = i === 0 ? "end" : i === runs.length - 1 ? "start" : "whole";
-      if (isToken(run)) this.#collect(run, where, more, undefined);
-      else this.#units.addTo(run.charCodeAt(0), more);
-      if (i > 0) for (let w = 0; w < bits.length; w++) bits[w] = (bits[w] ?? 0) & (more[w] ?? 0);
-    }
-    if (text.lastIndexOf(".") !== 0) return { bits, exact: false };
-    return { bits, exact: false, sure: this.#exts.table((ext) => ext.startsWith(text.slice(1))) };
-  }
-
-  /** Adds the slots with a token that has a text somewhere, at an end, or is it. For one unit at the end it may add more. */
-  #collect(text: string, where: Where, bits: Bits, lead: Lead | undefined): void {
-    const unit = text.charCodeAt(0);
-    const tokens = this.#tokens;
-    if (text.length === 1 && where !== "whole") {
-      if (where === "start" && isWordUnit(unit)) this.#units.addInitialTo(unit, bits);
-      else this.#units.addTo(unit, bits);
-      if (lead === undefined) return;
-      lead.begins = this.#none();
-      if (isWordUnit(unit)) this.#units.addInitialTo(unit, lead.begins);
-      else this.#units.addTo(unit, lead.begins);
-      return;
-    }
-    const starts = lead === undefined || !isWordUnit(unit) ? undefined : this.#none();
-    const marks = lead === undefined ? undefined : new Uint8Array(tokens.end);
-    tokens.each(text, where, (id) => {
-      const leads = marks !== undefined && tokens.startsWith(id, text);
-      if (leads) marks[id] = 1;
-      tokens.addSlotsTo(id, leads && starts !== undefined ? starts : bits);
-    });
-    if (lead === undefined) return;
-    if (starts !== undefined) for (let w = 0; w < bits.length; w++) bits[w] = (bits[w] ?? 0) | (starts[w] ?? 0);
-    lead.begins = starts ?? this.#copy(bits);
-    lead.tokens = marks;
-  }
-
-  #everything(): Bits {
-    const bits = this.#none();
-    this.#live.addTo(bits);
-    return bits;
-  }
-
-  /** An empty set of slots, until this search is over. */
-  #none(): Bits {
-    const length = this.#pages.length * PAGE_WORDS;
-    const idle = this.#idle.pop();
-    const bits = idle?.length === length ? idle.fill(0) : new Int32Array(length);
-    this.#lent.push(bits);
-    return bits;
-  }
-
-  #copy(bits: Bits): Bits {
-    const copy = this.#none();
-    copy.set(bits);
-    return copy;
   }
 
   /** Tells how many records of a slot pass the filters; undefined when there are none that a slot could fail. */
@@ -534,11 +385,16 @@ export class FindIndex {
     const words = this.#pages.length * PAGE_WORDS;
     this.#live.add(slot, words);
     const runs = runsOf(name);
+    const dot = name.lastIndexOf(".");
+    let end = 0;
+    page.stem[at] = 0;
     for (let i = 0; i < runs.length; i++) {
       const run = runs[i] ?? "";
-      if (!isToken(run) || runs.indexOf(run) < i) continue;
-      const token = this.#tokens.add(run, slot, words);
+      end += run.length;
+      if (!isToken(run)) continue;
+      const token = runs.indexOf(run) < i ? this.#tokens.find(run) : this.#tokens.add(run, slot, words);
       if (i === 0) page.first[at] = token;
+      if (end === dot) page.stem[at] = token + 1;
     }
     this.#units.add(slot, name, words);
     return slot;
@@ -601,11 +457,6 @@ export class FindIndex {
     page.day[at] = dayIn(stamp);
     page.part[at] = isPartIn(stamp) ? 1 : 0;
   }
-}
-
-/** Whether a run of a name is looked up by itself: letters and digits are, what stands between them is not. */
-function isToken(run: string): boolean {
-  return isWordUnit(run.charCodeAt(0));
 }
 
 function extensionOf(name: string): string | undefined {

@@ -67,6 +67,8 @@ export class Slots {
   /** The number of the name's first token. */
   readonly first = new Int32Array(PAGE);
   readonly unit = new Uint16Array(PAGE);
+  /** The number of the token right before the name's last dot, and one more; 0 if there is none. */
+  readonly stem = new Int32Array(PAGE);
 
   /** Sets the score of a slot; ELSEWHERE when it has none of its own. */
   rate(at: number, score: number): void {

@@ -6,6 +6,8 @@ import type { Bits } from "./posting.ts";
 /** Rows whose bits of one column lie together: with 512 that is a line of the processor's cache. */
 const RUN = 512;
 const RUN_WORDS = RUN / 32;
+/** How far the words of bits of two columns are apart. */
+export const COLUMN_STEP = RUN_WORDS;
 
 /** A row's bits are near each other, so that it comes and goes quickly; so are a column's, so that it is read quickly. */
 export class Matrix {
@@ -16,18 +18,26 @@ export class Matrix {
     this.#width = width;
   }
 
-  /** Sets or clears a bit; gives whether that changed it. */
-  set(row: number, column: number, present: boolean): boolean {
+  /** Sets or clears a bit. */
+  set(row: number, column: number, present: boolean): void {
     while (row >= this.#pages.length * PAGE) this.#pages.push(new Int32Array((PAGE / 32) * this.#width));
     const page = this.#pages[Math.floor(row / PAGE)];
-    if (page === undefined) return false;
+    if (page === undefined) return;
     const within = row % PAGE;
     const at = (Math.floor(within / RUN) * this.#width + column) * RUN_WORDS + ((within % RUN) >>> 5);
     const bits = page[at] ?? 0;
     const bit = 1 << (row & 31);
-    if (((bits & bit) !== 0) === present) return false;
-    page[at] = bits ^ bit;
-    return true;
+    page[at] = present ? bits | bit : bits & ~bit;
+  }
+
+  /** The page that has a word of bits, where its first column is there, and those after it COLUMN_STEP further each. */
+  page(w: number): Int32Array | undefined {
+    return this.#pages[Math.floor(w / (PAGE / 32))];
+  }
+
+  start(w: number): number {
+    const within = w % (PAGE / 32);
+    return Math.floor(within / RUN_WORDS) * this.#width * RUN_WORDS + (within % RUN_WORDS);
   }
 
   /** Adds the rows that have a column's property to a set with room for all of them. */

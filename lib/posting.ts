@@ -125,6 +125,20 @@ export function eachOf(bits: Bits, visit: (id: number) => void): void {
   }
 }
 
+/** Keeps of a set what is in another one, or what is not. */
+export function keepIn(bits: Bits, other: Bits): void {
+  for (let w = 0; w < bits.length; w++) bits[w] = (bits[w] ?? 0) & (other[w] ?? 0);
+}
+
+export function keepOut(bits: Bits, other: Bits): void {
+  for (let w = 0; w < bits.length; w++) bits[w] = (bits[w] ?? 0) & ~(other[w] ?? 0);
+}
+
+/** Adds another set to one. */
+export function unite(bits: Bits, other: Bits): void {
+  for (let w = 0; w < bits.length; w++) bits[w] = (bits[w] ?? 0) | (other[w] ?? 0);
+}
+
 /** How many bits are set; stops counting above `most`. */
 export function countOf(bits: Bits, most: number): number {
   let count = 0;

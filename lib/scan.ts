@@ -16,8 +16,9 @@ export interface Lead {
   readonly whole: string;
   readonly textUnits: number[];
   readonly wholeUnits: number[];
-  /** Slots in which a word begins with it, and the tokens that do; undefined when each name must be looked at. */
+  /** Slots in which a word may begin with it, whether it does in all of them, and the tokens that do; undefined if not known. */
   begins: Bits | undefined;
+  sure: boolean;
   tokens: Uint8Array | undefined;
   /** Slots whose name begins as it does, and those of them that may be the whole; undefined when that is not known. */
   starts: Bits | undefined;
@@ -28,9 +29,19 @@ export interface Lead {
 export interface Fit {
   bits: Bits;
   exact: boolean;
-  /** Extensions whose slots need no second look, and slots that need none. */
-  sure?: Uint8Array;
-  known?: Bits;
+  /** Names that end like this fit. */
+  ending?: Ending | undefined;
+  /** All slots with a word that fits by itself. */
+  single?: Bits;
+}
+
+/** What the end of a name tells, by the number of its extension and that in `stem`. */
+export interface Ending {
+  /** Names with one of these extensions, and before it one of these tokens, fit. */
+  exts: Uint8Array;
+  stems: Uint8Array | undefined;
+  /** Of the others only names with one of these extensions may fit. */
+  others: Uint8Array | undefined;
 }
 
 /** What a scan asks of each slot, and where it puts it. */
@@ -102,7 +113,7 @@ export function scanPage(
       let rank = 0;
       if (begins !== undefined) {
         const does = ((begins[start + w] ?? 0) & left & -left) !== 0;
-        if (does && lead !== undefined) rank = rankBegun(page, at, lead);
+        if (does && lead !== undefined) rank = lead.sure ? rankBegun(page, at, lead) : rankByName(page, at, lead);
       } else if (lead !== undefined) rank = rankByName(page, at, lead);
       if (scored !== ELSEWHERE) {
         if (!quick) total += one ? 1 : records;
@@ -144,6 +155,22 @@ function rankBegun({ unit, first, names }: Slots, at: number, { text, wholeUnits
   return names.get(at) === whole ? 3 : 2;
 }
 
+/** Moves the slots of a page whose names fit by their end from `bits` to `sure`, and takes out those that cannot fit. */
+export function siftEnds({ ext, stem }: Slots, base: number, bits: Bits, { exts, stems, others }: Ending, sure: Bits): void {
+  for (let w = 0; w < PAGE_WORDS; w++) {
+    let does = 0;
+    let may = 0;
+    for (let left = bits[base + w] ?? 0; left !== 0; left &= left - 1) {
+      const at = atOf(w, left);
+      const bit = left & -left;
+      if ((stems === undefined || stems[stem[at] ?? 0] === 1) && exts[ext[at] ?? 0] === 1) does |= bit;
+      else if (others === undefined || others[ext[at] ?? 0] === 1) may |= bit;
+    }
+    bits[base + w] = may;
+    sure[base + w] = (sure[base + w] ?? 0) | does;
+  }
+}
+
 /** So few slots of a page that their names are far apart. */
 const SPARSE = PAGE / 8;
 /** Slots of a page that are looked at. */
@@ -152,22 +179,11 @@ const looked = new Int32Array(PAGE);
 const touched = new Uint8Array(1);
 
 /** Takes out the slots of a page whose names do not fit a word, or, if not `wanted`, those that do. */
-export function siftPage(
-  page: Slots,
-  base: number,
-  bits: Bits,
-  word: Word,
-  wanted: boolean,
-  { sure, known }: Partial<Fit> = {},
-): void {
-  const { names, ext } = page;
+export function siftPage({ names }: Slots, base: number, bits: Bits, word: Word, wanted: boolean): void {
   const { places } = names;
   let count = 0;
   for (let w = 0; w < PAGE_WORDS; w++) {
-    for (let left = (bits[base + w] ?? 0) & ~(known?.[base + w] ?? 0); left !== 0; left &= left - 1) {
-      const at = atOf(w, left);
-      if (sure === undefined || sure[ext[at] ?? 0] !== 1) looked[count++] = at;
-    }
+    for (let left = bits[base + w] ?? 0; left !== 0; left &= left - 1) looked[count++] = atOf(w, left);
   }
   // Few are far apart: those that are fetched one after the other without a look at them are waited for together.
   for (let i = 0; i < count && count < SPARSE; i++) {

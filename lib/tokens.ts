@@ -7,7 +7,7 @@ import { type Bits, eachOf, type Posting, postingOf, removeFrom } from "./postin
 import { Sets } from "./sets.ts";
 import { hashOf, Texts } from "./texts.ts";
 import { usual, WORD_COLUMNS } from "./units.ts";
-import type { Word } from "./words.ts";
+import { isWordUnit, type Word } from "./words.ts";
 
 /** Where in a token a text must be. */
 export type Where = "any" | "start" | "end" | "whole";
@@ -76,7 +76,7 @@ export class Tokens {
     return this.#texts.has(id, text, 0);
   }
 
-  /** Visits the tokens that have a text of two units or more where it must be. */
+  /** Visits the tokens that have a text where it must be. */
   each(text: string, where: Where, visit: (id: number) => void): void {
     if (where === "whole") {
       const id = this.find(text);
@@ -84,8 +84,8 @@ export class Tokens {
       return;
     }
     const texts = this.#texts;
-    const known = text.length <= 3 && where === "any";
-    this.#eachCandidate(text, (id) => {
+    const known = text.length > 1 && text.length <= 3 && where === "any";
+    const look = (id: number) => {
       if (
         known ||
         (where === "start"
@@ -95,7 +95,9 @@ export class Tokens {
             : texts.includes(id, text))
       )
         visit(id);
-    });
+    };
+    if (text.length > 1) this.#eachCandidate(text, look);
+    else this.#eachWith([text], look);
   }
 
   /** Visits the tokens that fit a word by themselves; `parts` is what they must contain, the longest first. */
@@ -188,6 +190,11 @@ export class Tokens {
     }
     return id;
   }
+}
+
+/** Whether a run of a name is a token: letters and digits are, what stands between them is not. */
+export function isToken(run: string): boolean {
+  return isWordUnit(run.charCodeAt(0));
 }
 
 const UNITS = 65_536;

@@ -1,4 +1,5 @@
-// Which names have a character in them, or begin with it, or have a word that does, and how long they are, as a search index needs it.
+// Which names have a character in them and in which of their words, or begin with it, or have a word that does, and how long they
+// are, as a search index needs it.
 
 import { Matrix } from "./matrix.ts";
 import { type Bits, type Posting, postingOf, removeFrom } from "./posting.ts";
@@ -9,6 +10,10 @@ const USUAL = "abcdefghijklmnopqrstuvwxyz0123456789._-([ #)]&',+!=@~;{}%$^`";
 /** How many of them letters and digits are, and what names begin with. */
 export const WORD_COLUMNS = 36;
 const FIRSTS = 43;
+/** Words of a name are told apart by their place in it: the first three, all that follow, and what stands after the last dot. */
+export const WORD_PLACES = 5;
+/** What a word ends with and the next one begins with tells names apart in so many ways. */
+const JOINT_BITS = 6;
 /** Names are told apart by their length as far as that is one of so many: modulo this. */
 const LENGTHS = 32;
 
@@ -17,12 +22,18 @@ for (let i = 0; i < USUAL.length; i++) columnOf[USUAL.charCodeAt(i)] = i;
 
 /** Slots are those of the index; a slot's name has UTF-16 units, folded. */
 export class Units {
-  readonly #any = new Matrix(USUAL.length);
+  /** Letters and digits by the place of their word; what stands between words by itself. */
+  readonly #inWord = new Matrix(WORD_COLUMNS * WORD_PLACES);
+  readonly #between = new Matrix(USUAL.length - WORD_COLUMNS);
+  readonly #joint = new Matrix(2 ** JOINT_BITS);
   readonly #initial = new Matrix(WORD_COLUMNS);
   readonly #first = new Matrix(FIRSTS);
   readonly #length = new Matrix(LENGTHS);
   /** How many slots have a usual unit. */
   readonly #counts = new Int32Array(USUAL.length);
+  /** Which units the name at hand has had already: those that are marked with its number. */
+  readonly #seen = new Int32Array(USUAL.length);
+  #marked = 0;
   readonly #others = new Map<number, Posting>();
   readonly #otherInitials = new Map<number, Posting>();
 
@@ -47,8 +58,24 @@ export class Units {
   /** Adds the slots with a unit to a set. */
   addTo(unit: number, bits: Bits): void {
     const column = usual(unit);
-    if (column >= 0) this.#any.addTo(column, bits);
-    else this.#others.get(unit)?.addTo(bits);
+    if (column < 0) this.#others.get(unit)?.addTo(bits);
+    else if (column >= WORD_COLUMNS) this.#between.addTo(column - WORD_COLUMNS, bits);
+    else for (let place = 0; place < WORD_PLACES; place++) this.#inWord.addTo(column * WORD_PLACES + place, bits);
+  }
+
+  /** Letters and digits by the place of their word, in columns of `inWordColumn`. */
+  get inWord(): Matrix {
+    return this.#inWord;
+  }
+
+  /** Adds the slots in which the next word after one that ends with a unit begins with another, and some others. */
+  addJointTo(last: number, first: number, bits: Bits): void {
+    this.#joint.addTo(jointOf(last, first), bits);
+  }
+
+  /** The same for the extension and the word before it. */
+  addExtensionJointTo(last: number, first: number, bits: Bits): void {
+    this.#joint.addTo(jointOf(last, EXTENSION + first), bits);
   }
 
   /** Adds the slots in which a word begins with a letter or digit. */
@@ -74,21 +101,35 @@ export class Units {
   /** Notes the usual units, or that they are gone; gives whether there are no others. */
   #mark(slot: number, name: string, present: boolean): boolean {
     const counts = this.#counts;
+    this.#marked += 1;
     this.#length.set(slot, name.length % LENGTHS, present);
     let plain = true;
     let inWord = false;
+    const dot = name.lastIndexOf(".");
+    let place = -1;
+    let last = -1;
     for (let at = 0; at < name.length; at++) {
       const unit = name.charCodeAt(at);
       const column = usual(unit);
       const begins = !inWord;
       inWord = column >= 0 ? column < WORD_COLUMNS : isWordUnit(unit);
+      if (begins && inWord) {
+        const opens = dot >= 0 && at > dot && place < WORD_PLACES - 1;
+        if (last >= 0) this.#joint.set(slot, jointOf(last, opens ? EXTENSION + unit : unit), present);
+        place = dot >= 0 && at > dot ? WORD_PLACES - 1 : Math.min(place + 1, WORD_PLACES - 2);
+      }
+      if (inWord) last = unit;
       if (column < 0) {
         plain = false;
         continue;
       }
-      if (this.#any.set(slot, column, present)) counts[column] = (counts[column] ?? 0) + (present ? 1 : -1);
+      if (inWord) this.#inWord.set(slot, column * WORD_PLACES + place, present);
+      else this.#between.set(slot, column - WORD_COLUMNS, present);
       if (at === 0 && column < FIRSTS) this.#first.set(slot, column, present);
       if (begins && inWord) this.#initial.set(slot, column, present);
+      if (this.#seen[column] === this.#marked) continue;
+      this.#seen[column] = this.#marked;
+      counts[column] = (counts[column] ?? 0) + (present ? 1 : -1);
     }
     return plain;
   }
@@ -111,6 +152,14 @@ export class Units {
       [this.#otherInitials, initials],
     ];
   }
+}
+
+/** Added to the unit that an extension begins with. */
+const EXTENSION = 0x10000;
+
+/** The column of a joint; others may have the same. */
+function jointOf(last: number, first: number): number {
+  return Math.imul(last * 0x10001 + first * 0x101, 0x9e3779b1) >>> (32 - JOINT_BITS);
 }
 
 /** The column of a usual unit, letters and digits first; -1 for the others. */

@@ -386,6 +386,40 @@ test("finds the same among many records, also after most of them were replaced",
   expect(index.find({ ...base, words: [] })).toEqual({ contents: [], total: 0 });
 }, 60_000);
 
+test("finds what fits among so many names that most are not read", () => {
+  const roll = dice();
+  const letters = (most: number) => Array.from({ length: 1 + roll(most) }, () => "abde20"[roll(6)]).join("");
+  const names = Array.from({ length: 60_000 }, () => {
+    const separator = [" ", "_", "-", ".", " - "][roll(5)];
+    const words = Array.from({ length: 1 + roll(6) }, () => letters(5));
+    return `${words.join(separator)}${["", ".bed", ".ab", ".be.d", ".a b2", ".beda"][roll(6)]}`;
+  });
+  const index = new Finder();
+  const items = names.map((name) => record(name));
+  for (const item of items) index.add(item);
+  // Others take the places of some.
+  const later = names.filter((_, at) => at % 10 === 0).map((name) => name.replace(/\.(?=bed$)/, "_."));
+  for (const [at, item] of items.entries()) if (at % 5 === 0) index.remove(item);
+  for (const name of later) index.add(record(name));
+  const kept = [...names.filter((_, at) => at % 5 !== 0), ...later];
+  const words = ["a.b", "a.bed", "b.ab", "d.b", "a_b", "a - b", "2.be.d", "a.a b2", "e_", "_e", ".b", "a.", "ab.be", "0-2"];
+  words.push("a*e", "e*a", "a*e*d", "2*0", "a?e", "2?0", "a??e", "a?b*e", "d?e?a", "a?*e", "?a?e", "a*?e*b", "*a.bed", "*b");
+  words.push("*.be.d", "a*.bed", "ab*d", "*a*.ab", "b?d.a*b", "a.b*d", "*a?e", "a?e*", "a*_*e", "a - b*2");
+  for (const word of words) {
+    for (const other of [[], ["-a.b"], ["d"]]) {
+      const patterns = [word, ...other.filter((one) => !one.startsWith("-"))].map(patternOf);
+      const not = other.filter((one) => one.startsWith("-")).map((one) => patternOf(one.slice(1)));
+      const fitting = kept.filter((name) => patterns.every((one) => one.test(name)) && !not.some((one) => one.test(name)));
+      const { contents, total } = index.find({ ...base, words: [word, ...other], limit: 40 });
+      expect([word, other, total]).toEqual([word, other, fitting.length]);
+      const lead = [word, ...other].filter((one) => !one.startsWith("-") && !/[*?]/.test(one));
+      const ranks = fitting.map((name) => rankOf(name, lead)).sort((a, b) => b - a);
+      const shown = contents.flatMap((one) => one.items.map(({ name }) => rankOf(name, lead)));
+      expect([word, other, shown]).toEqual([word, other, ranks.slice(0, shown.length)]);
+    }
+  }
+}, 60_000);
+
 test("pages are complete, without repetition, and the order of the first ones is exact", () => {
   const roll = dice();
   const index = indexOf(manyRecords(30_000, roll));

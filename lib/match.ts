@@ -1,0 +1,266 @@
+// Which slots of the search index fit the words of a search. Few names are read for it: tokens, which are fewer, tell most.
+
+import { PAGE_WORDS, type Slots } from "./findpage.ts";
+import { type Joint, keepInOrder, orderOf } from "./order.ts";
+import { type Bits, countOf, keepIn, keepOut, type Posting, unite } from "./posting.ts";
+import { type Ending, type Fit, type Lead, siftEnds, siftPage } from "./scan.ts";
+import type { Numbers } from "./texts.ts";
+import { isToken, type Tokens, type Where } from "./tokens.ts";
+import type { Units } from "./units.ts";
+import { isWordUnit, parseWords, runsOf, type Word } from "./words.ts";
+
+/** Candidates so few that looking at each name is quicker than anything else. */
+export const FEW = 2048;
+
+/** Candidates so many that tokens are looked at first. */
+const MANY = 32_768;
+
+/** Sets of slots that lie ready. */
+const SETS_KEPT = 32;
+
+export class Matcher {
+  readonly #pages: readonly Slots[];
+  readonly #live: Posting;
+  readonly #units: Units;
+  readonly #tokens: Tokens;
+  readonly #exts: Numbers;
+  /** Sets of slots that searches have done with, and those that one is at work on: new ones would be much to collect. */
+  readonly #idle: Bits[] = [];
+  readonly #lent: Bits[] = [];
+
+  /** What an index knows: its slots, which of them are taken, and what is in their names. */
+  constructor(pages: readonly Slots[], live: Posting, units: Units, tokens: Tokens, exts: Numbers) {
+    this.#pages = pages;
+    this.#live = live;
+    this.#units = units;
+    this.#tokens = tokens;
+    this.#exts = exts;
+  }
+
+  /** All slots that are taken, as a set to use until `rest`. */
+  everything(): Bits {
+    const bits = this.none();
+    this.#live.addTo(bits);
+    return bits;
+  }
+
+  /** An empty set of slots to use until `rest`. */
+  none(): Bits {
+    const length = this.#pages.length * PAGE_WORDS;
+    const idle = this.#idle.pop();
+    const bits = idle?.length === length ? idle.fill(0) : new Int32Array(length);
+    this.#lent.push(bits);
+    return bits;
+  }
+
+  /** The search is over. */
+  rest(): void {
+    this.#idle.push(...this.#lent.splice(0));
+    this.#idle.length = Math.min(this.#idle.length, SETS_KEPT);
+  }
+
+  /** Keeps of a set the slots that fit all words; what is learned of the leading one is put there. */
+  keep(bits: Bits, words: Word[], lead: Lead | undefined): void {
+    const weighed = words.map((word) => ({ word, weight: word.excludes ? Number.POSITIVE_INFINITY : this.#weight(word) }));
+    weighed.sort((a, b) => (a.weight < b.weight ? -1 : a.weight > b.weight ? 1 : 0));
+    let few = countOf(bits, FEW) <= FEW;
+    for (const { word } of weighed) {
+      if (few) {
+        this.#sift(bits, word, !word.excludes);
+        continue;
+      }
+      const leads =
+        lead !== undefined && !word.excludes && word.pieces === undefined && word.text === lead.text ? lead : undefined;
+      const fit = this.#fit(word, leads);
+      if (word.excludes) {
+        if (!fit.exact) {
+          keepIn(fit.bits, bits);
+          this.#check(fit.bits, word, fit);
+        }
+        keepOut(bits, fit.bits);
+      } else {
+        keepIn(bits, fit.bits);
+        if (!fit.exact) this.#check(bits, word, fit);
+      }
+      few = countOf(bits, FEW) <= FEW;
+    }
+  }
+
+  /** Takes out the slots whose names do not fit a word, or, if not `wanted`, those that do. */
+  #sift(bits: Bits, word: Word, wanted: boolean): void {
+    for (const [p, page] of this.#pages.entries()) siftPage(page, p * PAGE_WORDS, bits, word, wanted);
+  }
+
+  /** Takes out the slots whose names do not fit a word. Most need not be read for that. */
+  #check(bits: Bits, word: Word, { ending, single }: Fit): void {
+    const sure = this.none();
+    if (single !== undefined) {
+      unite(sure, single);
+      keepIn(sure, bits);
+      keepOut(bits, sure);
+    }
+    if (ending !== undefined) {
+      for (const [p, page] of this.#pages.entries()) siftEnds(page, p * PAGE_WORDS, bits, ending, sure);
+    }
+    const order = countOf(bits, FEW) > FEW ? orderOf(word) : undefined;
+    if (order !== undefined) {
+      for (const joint of order.joints) keepIn(bits, this.#joined([joint], ending?.stems === undefined));
+      if (single !== undefined && order.across.length > 0) keepIn(bits, this.#joined(order.across, true));
+      if (countOf(bits, FEW) > FEW) keepInOrder(order, this.#units, bits, sure, single !== undefined);
+    }
+    this.#sift(bits, word, true);
+    unite(bits, sure);
+  }
+
+  /** The slots that may have one of these joints, also before the extension if that is meant. */
+  #joined(joints: Joint[], extension: boolean): Bits {
+    const bits = this.none();
+    for (const { last, first } of joints) {
+      this.#units.addJointTo(last, first, bits);
+      if (extension) this.#units.addExtensionJointTo(last, first, bits);
+    }
+    return bits;
+  }
+
+  /** About how many slots a word leads to. */
+  #weight({ text, pieces }: Word): number {
+    const longest = (pieces === undefined ? [text] : text.split(/[*?]+/))
+      .flatMap((piece) => (piece === "" ? [] : runsOf(piece)))
+      .reduce((most, run) => (run.length > most.length ? run : most), "");
+    if (longest === "") return this.#live.count;
+    if (longest.length === 1 || !isToken(longest)) return this.#units.count(longest.charCodeAt(0));
+    return this.#tokens.weight(longest, FEW, this.#live.count);
+  }
+
+  #fit(word: Word, lead: Lead | undefined): Fit {
+    const { text, pieces, tied } = word;
+    if (pieces === undefined) return this.#containing(text, lead);
+    const fragments = text.split(/[*?]+/).filter((fragment) => fragment !== "");
+    const [only = ""] = fragments;
+    if (fragments.length === 0) return { bits: this.everything(), exact: !text.includes("?") };
+    if (fragments.length === 1 && !text.includes("?")) {
+      if (tied === undefined) return this.#containing(only, undefined);
+      if (tied === "start" && isWordUnit(only.charCodeAt(0)) && runsOf(only).length === 1) {
+        const bits = this.none();
+        this.#collect(only, "start", bits, undefined);
+        return { bits, exact: true };
+      }
+      if (tied === "end") {
+        const { bits } = this.#containing(only, undefined);
+        return { bits, exact: false, ending: this.#ending(only, true) };
+      }
+    }
+    fragments.sort((a, b) => b.length - a.length);
+    const { bits } = this.#containing(fragments[0] ?? "", undefined);
+    for (const fragment of fragments.slice(1, 4)) keepIn(bits, this.#containing(fragment, undefined).bits);
+    const inTokens = tied !== "end" && fragments.every((fragment) => runsOf(fragment).length === 1 && isToken(fragment));
+    if (!inTokens || countOf(bits, MANY) <= MANY) return { bits, exact: false };
+    for (const piece of pieces.length > 1 ? pieces : []) this.#keepPiece(bits, piece);
+    return { bits, exact: false, single: this.#within(word, fragments) };
+  }
+
+  /** Takes out slots whose names do not have a piece with a `?` inside. */
+  #keepPiece(bits: Bits, piece: string): void {
+    const [word] = parseWords([piece.replace(/^\?+|\?+$/g, "")]);
+    const order = word?.pieces === undefined ? undefined : orderOf(word);
+    if (word === undefined || order === undefined || order.across.length === 0) return;
+    const either = this.#within(word, word.text.split(/\?+/));
+    unite(either, this.#joined(order.across, true));
+    keepIn(bits, either);
+  }
+
+  /** The slots with a token that fits a word by itself; `parts` is what it must contain. Tokens are fewer than names. */
+  #within(word: Word, parts: string[]): Bits {
+    const bits = this.none();
+    const longest = parts.toSorted((a, b) => b.length - a.length);
+    this.#tokens.eachFitting(word, longest, (id) => this.#tokens.addSlotsTo(id, bits));
+    return bits;
+  }
+
+  /** The slots whose names contain a text. */
+  #containing(text: string, lead: Lead | undefined): Fit {
+    const runs = runsOf(text);
+    const bits = this.none();
+    const [first = ""] = runs;
+    if (runs.length === 1 && (isToken(first) || first.length === 1)) {
+      this.#collect(text, "any", bits, lead);
+      return { bits, exact: true };
+    }
+    for (let i = 0; i < runs.length; i++) {
+      const more = i === 0 ? bits : this.none();
+      const run = runs[i] ?? "";
+      // What stands between words is common: one unit of it tells as much as all.
+      const where = i === 0 ? "end" : i === runs.length - 1 ? "start" : "whole";
+      if (isToken(run)) this.#collect(run, where, more, undefined);
+      else if (i > 0 && this.#units.count(run.charCodeAt(0)) * 2 > this.#live.count) continue;
+      else this.#units.addTo(run.charCodeAt(0), more);
+      if (i > 0) keepIn(bits, more);
+    }
+    const token = lead !== undefined && isToken(first) ? this.#tokens.find(first) : undefined;
+    if (lead !== undefined && token !== undefined) {
+      // Where a word begins with it, its first run is a whole one.
+      lead.begins = this.none();
+      lead.sure = false;
+      if (token >= 0) this.#tokens.addSlotsTo(token, lead.begins);
+    }
+    return { bits, exact: false, ending: this.#ending(text, false) };
+  }
+
+  /** What the end of a name tells about whether it has a text, at its end or anywhere; undefined when that is nothing. */
+  #ending(text: string, atEnd: boolean): Ending | undefined {
+    const dot = text.lastIndexOf(".");
+    if (dot < 0) {
+      const exts = this.#exts.table((one) => one.endsWith(text));
+      return atEnd ? { exts, stems: undefined, others: NO_EXTENSION } : undefined;
+    }
+    const ext = text.slice(dot + 1);
+    const exts = this.#exts.table((one) => (atEnd ? one === ext : one.startsWith(ext)));
+    const others = atEnd ? NOTHING : undefined;
+    if (dot === 0) return { exts, stems: undefined, others };
+    const [stem = "", between, ...more] = runsOf(text);
+    if (!isToken(stem) || between !== "." || more.length !== 1) {
+      return atEnd ? { exts: NOTHING, stems: undefined, others: exts } : undefined;
+    }
+    const stems = new Uint8Array(this.#tokens.end + 1);
+    this.#tokens.each(stem, "end", (id) => {
+      stems[id + 1] = 1;
+    });
+    return { exts, stems, others };
+  }
+
+  /** Adds the slots with a token that has a text somewhere, at an end, or is it. For one unit at the end it may add more. */
+  #collect(text: string, where: Where, bits: Bits, lead: Lead | undefined): void {
+    const unit = text.charCodeAt(0);
+    const tokens = this.#tokens;
+    if (text.length === 1 && where !== "whole") {
+      if (where === "start" && isWordUnit(unit)) this.#units.addInitialTo(unit, bits);
+      else this.#units.addTo(unit, bits);
+      if (lead === undefined) return;
+      lead.begins = this.none();
+      if (isWordUnit(unit)) this.#units.addInitialTo(unit, lead.begins);
+      else this.#units.addTo(unit, lead.begins);
+      return;
+    }
+    const starts = lead === undefined || !isWordUnit(unit) ? undefined : this.none();
+    const marks = lead === undefined ? undefined : new Uint8Array(tokens.end);
+    tokens.each(text, where, (id) => {
+      const leads = marks !== undefined && tokens.startsWith(id, text);
+      if (leads) marks[id] = 1;
+      tokens.addSlotsTo(id, leads && starts !== undefined ? starts : bits);
+    });
+    if (lead === undefined) return;
+    if (starts !== undefined) unite(bits, starts);
+    lead.begins = starts ?? this.#copy(bits);
+    lead.tokens = marks;
+  }
+
+  #copy(bits: Bits): Bits {
+    const copy = this.none();
+    copy.set(bits);
+    return copy;
+  }
+}
+
+/** Tables of extensions: none, and that of names without one. */
+const NOTHING = new Uint8Array(0);
+const NO_EXTENSION = Uint8Array.of(1);
