@@ -102,6 +102,12 @@ export class Matcher {
     if (ending !== undefined) {
       for (const [p, page] of this.#pages.entries()) siftEnds(page, p * PAGE_WORDS, bits, ending, sure);
     }
+    if (ending?.stems !== undefined) {
+      // The text has a dot, and not before the extension.
+      const dotted = this.none();
+      this.#units.addInnerDotTo(dotted);
+      keepIn(bits, dotted);
+    }
     const order = countOf(bits, FEW) > FEW ? orderOf(word) : undefined;
     if (order !== undefined) {
       for (const joint of order.joints) keepIn(bits, this.#joined([joint], ending?.stems === undefined));

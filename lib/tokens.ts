@@ -18,8 +18,9 @@ export class Tokens {
   readonly #places = new Places();
   readonly #chains: Chains;
   readonly #slots = new Sets();
-  /** Which of them have a usual letter or digit. */
+  /** Which of them have a usual letter or digit, and which end with it. */
   readonly #units = new Matrix(WORD_COLUMNS);
+  readonly #ends = new Matrix(WORD_COLUMNS);
   readonly #grams = new Map<number, Posting>();
   /** By the first two units of grams: their third ones. */
   readonly #thirds = new Map<number, number[]>();
@@ -97,7 +98,7 @@ export class Tokens {
         visit(id);
     };
     if (text.length > 1) this.#eachCandidate(text, look);
-    else this.#eachWith([text], look);
+    else this.#eachWith([text], where === "end" ? this.#ends : this.#units, look);
   }
 
   /** Visits the tokens that fit a word by themselves; `parts` is what they must contain, the longest first. */
@@ -107,18 +108,18 @@ export class Tokens {
     };
     const [longest = ""] = parts;
     if (longest.length > 1) this.#eachCandidate(longest, look);
-    else this.#eachWith(parts, look);
+    else this.#eachWith(parts, this.#units, look);
   }
 
-  /** Visits the tokens that have all of these units, and perhaps more if some of them are unusual. */
-  #eachWith(units: string[], visit: (id: number) => void): void {
+  /** Visits the tokens that have all of these units, or end with them, and perhaps more if some of them are unusual. */
+  #eachWith(units: string[], matrix: Matrix, visit: (id: number) => void): void {
     const words = Math.ceil(this.end / PAGE) * (PAGE / 32);
     const bits = new Int32Array(words).fill(-1);
     for (const unit of units) {
       const column = usual(unit.charCodeAt(0));
       if (column < 0) continue;
       const more = new Int32Array(words);
-      this.#units.addTo(column, more);
+      matrix.addTo(column, more);
       for (let w = 0; w < words; w++) bits[w] = (bits[w] ?? 0) & (more[w] ?? 0);
     }
     eachOf(bits, visit);
@@ -160,7 +161,9 @@ export class Tokens {
   #mark(id: number, text: string, present: boolean): void {
     for (let at = 0; at < text.length; at++) {
       const column = usual(text.charCodeAt(at));
-      if (column >= 0) this.#units.set(id, column, present);
+      if (column < 0) continue;
+      this.#units.set(id, column, present);
+      if (at === text.length - 1) this.#ends.set(id, column, present);
     }
   }
 

@@ -10,6 +10,8 @@ const USUAL = "abcdefghijklmnopqrstuvwxyz0123456789._-([ #)]&',+!=@~;{}%$^`";
 /** How many of them letters and digits are, and what names begin with. */
 export const WORD_COLUMNS = 36;
 const FIRSTS = 43;
+/** Behind what stands between words: whether there is a dot before the last one. */
+const INNER_DOT = USUAL.length - WORD_COLUMNS;
 /** Words of a name are told apart by their place in it: the first three, all that follow, and what stands after the last dot. */
 export const WORD_PLACES = 5;
 /** What a word ends with and the next one begins with tells names apart in so many ways. */
@@ -24,7 +26,7 @@ for (let i = 0; i < USUAL.length; i++) columnOf[USUAL.charCodeAt(i)] = i;
 export class Units {
   /** Letters and digits by the place of their word; what stands between words by itself. */
   readonly #inWord = new Matrix(WORD_COLUMNS * WORD_PLACES);
-  readonly #between = new Matrix(USUAL.length - WORD_COLUMNS);
+  readonly #between = new Matrix(USUAL.length - WORD_COLUMNS + 1);
   readonly #joint = new Matrix(2 ** JOINT_BITS);
   readonly #initial = new Matrix(WORD_COLUMNS);
   readonly #first = new Matrix(FIRSTS);
@@ -78,6 +80,11 @@ export class Units {
     this.#joint.addTo(jointOf(last, EXTENSION + first), bits);
   }
 
+  /** Adds the slots with a dot before the last one. */
+  addInnerDotTo(bits: Bits): void {
+    this.#between.addTo(INNER_DOT, bits);
+  }
+
   /** Adds the slots in which a word begins with a letter or digit. */
   addInitialTo(unit: number, bits: Bits): void {
     const column = usual(unit);
@@ -125,6 +132,7 @@ export class Units {
       }
       if (inWord) this.#inWord.set(slot, column * WORD_PLACES + place, present);
       else this.#between.set(slot, column - WORD_COLUMNS, present);
+      if (unit === DOT && at < dot) this.#between.set(slot, INNER_DOT, present);
       if (at === 0 && column < FIRSTS) this.#first.set(slot, column, present);
       if (begins && inWord) this.#initial.set(slot, column, present);
       if (this.#seen[column] === this.#marked) continue;
@@ -154,6 +162,7 @@ export class Units {
   }
 }
 
+const DOT = 46;
 /** Added to the unit that an extension begins with. */
 const EXTENSION = 0x10000;
 
