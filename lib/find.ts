@@ -166,9 +166,7 @@ export class FindIndex {
     // Of those in the index's own order so many are enough, as some of them are among the best.
     const all = most > ORDERED ? { slots: [] as number[], most: most + ORDERED } : undefined;
     const groups = new Map<Whole, Group>();
-    const few = countOf(bits, FEW) <= FEW;
-    const looks = lead !== undefined && (lead.begins === undefined || few);
-    if (lead !== undefined && !few) {
+    if (lead !== undefined && countOf(bits, FEW) > FEW) {
       const [starts, exact] = [this.#matcher.none(), this.#matcher.none()];
       if (this.#units.addFirstTo(lead.text.charCodeAt(0), starts)) lead.starts = starts;
       this.#units.addLengthTo(lead.whole.length, exact);
@@ -176,7 +174,7 @@ export class FindIndex {
     }
     let total = 0;
     for (const [p, page] of this.#pages.entries()) {
-      total += scanPage(page, p * PAGE, bits, { passes, lead, looks, best, all, groups, group: wish.group });
+      total += scanPage(page, p * PAGE, bits, { passes, lead, best, all, groups, group: wish.group });
     }
     if (wish.group) total += groups.size;
     for (const [content, group] of groups) {

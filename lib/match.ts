@@ -3,7 +3,7 @@
 import { PAGE_WORDS, type Slots } from "./findpage.ts";
 import { type Joint, keepInOrder, orderOf } from "./order.ts";
 import { type Bits, countOf, keepIn, keepOut, type Posting, unite } from "./posting.ts";
-import { type Ending, type Fit, type Lead, siftEnds, siftPage } from "./scan.ts";
+import { type Ending, type Lead, siftEnds, siftPage } from "./scan.ts";
 import type { Numbers } from "./texts.ts";
 import { isToken, type Tokens, type Where } from "./tokens.ts";
 import type { Units } from "./units.ts";
@@ -18,6 +18,17 @@ const MANY = 32_768;
 /** Sets of slots that lie ready. */
 const SETS_KEPT = 32;
 
+/** Which slots fit a word: all of them and perhaps more, unless exact. */
+interface Fit {
+  bits: Bits;
+  exact: boolean;
+  /** What the ends of names tell. */
+  ending?: Ending | undefined;
+  /** All slots with a token that fits by itself. */
+  single?: Bits;
+}
+
+/** Finds slots by words. */
 export class Matcher {
   readonly #pages: readonly Slots[];
   readonly #live: Posting;

@@ -6,7 +6,8 @@ import type { Bits } from "./posting.ts";
 import { type Units, usual, WORD_COLUMNS, WORD_PLACES } from "./units.ts";
 import { isWordUnit, runsOf, type Word } from "./words.ts";
 
-/** Characters that are looked up for a word: more would cost more than they tell. */
+/** Steps of a word, and characters that are looked up for it: more would cost more than they tell. */
+const MOST_STEPS = 9;
 const MOST_UNITS = 16;
 
 /** A run of letters and digits that a name must have in one of its words. */
@@ -50,17 +51,18 @@ export function orderOf({ text, pieces, singles }: Word): Order | undefined {
     }
     const apart = steps.length > 0 && !/[*?]/.test(between);
     // One `?` is all there is between two words, or stands in one; more may be the end of one and what follows it.
-    if (apart || between === "?") (apart ? joints : across).push({ last, first: run.charCodeAt(0) });
+    if (apart || (between === "?" && steps.length > 0)) (apart ? joints : across).push({ last, first: run.charCodeAt(0) });
     const all = Array.from(new Set(run), (one) => usual(one.charCodeAt(0)));
     const columns = all.filter((column) => column >= 0).slice(0, Math.max(0, MOST_UNITS - units));
     units += columns.length;
     steps.push({ columns, apart });
+    if (steps.length > MOST_STEPS) return { steps, sure: false, joints, across: [] };
     last = run.charCodeAt(run.length - 1);
     between = "";
   }
   if (steps.length < 2) return undefined;
   const sure = singles?.every((unit) => usual(unit) >= 0 && usual(unit) < WORD_COLUMNS) === true;
-  const within = pieces?.length === 1 && !separated && steps.length === across.length + 1;
+  const within = pieces?.length === 1 && !separated && !/^\?|\?$/.test(text) && steps.length === across.length + 1;
   return { steps, sure, joints, across: within ? across : [] };
 }
 

@@ -25,16 +25,6 @@ export interface Lead {
   exact: Bits | undefined;
 }
 
-/** Which slots fit a word: all of them and perhaps more, unless exact. */
-export interface Fit {
-  bits: Bits;
-  exact: boolean;
-  /** Names that end like this fit. */
-  ending?: Ending | undefined;
-  /** All slots with a word that fits by itself. */
-  single?: Bits;
-}
-
 /** What the end of a name tells, by the number of its extension and that in `stem`. */
 export interface Ending {
   /** Names with one of these extensions, and before it one of these tokens, fit. */
@@ -49,8 +39,6 @@ interface Scan {
   /** How many records of a slot pass the filters. */
   passes: ((page: Slots, at: number) => number) | undefined;
   lead: Lead | undefined;
-  /** Few names are looked at, whatever is known. */
-  looks: boolean;
   best: Best;
   all: { slots: number[]; most: number } | undefined;
   groups: Map<Whole, Group>;
@@ -64,15 +52,9 @@ export interface Group {
 }
 
 /** Offers what fits in one page to the best, and tells how much it is; contents with several slots are put aside. */
-export function scanPage(
-  page: Slots,
-  base: number,
-  bits: Bits,
-  { passes, lead, looks, best, all, groups, group: one }: Scan,
-): number {
+export function scanPage(page: Slots, base: number, bits: Bits, { passes, lead, best, all, groups, group: one }: Scan): number {
   const { score, item, wholes, spread, many, top } = page;
-  const begins = lead === undefined || looks ? undefined : lead.begins;
-  const { starts, exact } = lead ?? {};
+  const { begins, starts, exact } = lead ?? {};
   // Without filters most need not be looked at: they are counted, and are not among the best.
   const quick = passes === undefined && all === undefined;
   const start = base / 32;
