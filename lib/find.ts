@@ -55,8 +55,9 @@ const ORDERED = 5000;
 
 /**
  * Names are cut into tokens, their runs of letters and digits; each token knows the slots it is in, and 3-grams lead to tokens. A
- * word is thus looked up among tokens, which are few, and is the union of their slots; only words that span tokens are checked
- * against names. Everything is taken out at once when a record goes, so there is nothing to clean up later.
+ * word is thus looked up among tokens, which are few, and is the union of their slots. Of words that span tokens, what stands
+ * where in names (`units`, `order`) and how names end tells most; only what is left is read. Everything is taken out at once when
+ * a record goes, so there is nothing to clean up later.
  */
 export class FindIndex {
   readonly #pages: Slots[] = [];
@@ -153,7 +154,7 @@ export class FindIndex {
             textUnits: unitsOf(text),
             wholeUnits: unitsOf(whole),
             begins: undefined,
-            sure: true,
+            beginsSurely: true,
             tokens: undefined,
             starts: undefined,
             exact: undefined,

@@ -7,7 +7,7 @@ import { type Ending, type Lead, siftEnds, siftPage } from "./scan.ts";
 import type { Numbers } from "./texts.ts";
 import { isToken, type Tokens, type Where } from "./tokens.ts";
 import type { Units } from "./units.ts";
-import { isWordUnit, parseWords, runsOf, type Word } from "./words.ts";
+import { isWordUnit, pieceOf, runsOf, type Word } from "./words.ts";
 
 /** Candidates so few that looking at each name is quicker than anything else. */
 export const FEW = 2048;
@@ -22,8 +22,9 @@ const SETS_KEPT = 32;
 interface Fit {
   bits: Bits;
   exact: boolean;
-  /** What the ends of names tell. */
-  ending?: Ending | undefined;
+  /** What names must have, at their end or anywhere. */
+  text?: string;
+  atEnd?: boolean;
   /** All slots with a token that fits by itself. */
   single?: Bits;
 }
@@ -103,18 +104,19 @@ export class Matcher {
   }
 
   /** Takes out the slots whose names do not fit a word. Most need not be read for that. */
-  #check(bits: Bits, word: Word, { ending, single }: Fit): void {
+  #check(bits: Bits, word: Word, { text, atEnd = false, single }: Fit): void {
     const sure = this.none();
     if (single !== undefined) {
       unite(sure, single);
       keepIn(sure, bits);
       keepOut(bits, sure);
     }
+    const ending = text === undefined || countOf(bits, FEW) <= FEW ? undefined : this.#ending(text, atEnd, bits);
     if (ending !== undefined) {
       for (const [p, page] of this.#pages.entries()) siftEnds(page, p * PAGE_WORDS, bits, ending, sure);
     }
     if (ending?.stems !== undefined) {
-      // The text has a dot, and not before the extension.
+      // Where the text's dot is the name's last one, the name is sure already; the others need a dot before the last.
       const dotted = this.none();
       this.#units.addInnerDotTo(dotted);
       keepIn(bits, dotted);
@@ -151,51 +153,49 @@ export class Matcher {
 
   #fit(word: Word, lead: Lead | undefined): Fit {
     const { text, pieces, tied } = word;
-    if (pieces === undefined) return this.#containing(text, lead);
+    if (pieces === undefined) return { ...this.#containing(text, lead), text };
     const fragments = text.split(/[*?]+/).filter((fragment) => fragment !== "");
     const [only = ""] = fragments;
     if (fragments.length === 0) return { bits: this.everything(), exact: !text.includes("?") };
     if (fragments.length === 1 && !text.includes("?")) {
-      if (tied === undefined) return this.#containing(only, undefined);
+      if (tied === undefined) return { ...this.#containing(only, undefined), text: only };
       if (tied === "start" && isWordUnit(only.charCodeAt(0)) && runsOf(only).length === 1) {
         const bits = this.none();
         this.#collect(only, "start", bits, undefined);
         return { bits, exact: true };
       }
-      if (tied === "end") {
-        const { bits } = this.#containing(only, undefined);
-        return { bits, exact: false, ending: this.#ending(only, true) };
-      }
+      if (tied === "end") return { ...this.#containing(only, undefined), exact: false, text: only, atEnd: true };
     }
     fragments.sort((a, b) => b.length - a.length);
     const { bits } = this.#containing(fragments[0] ?? "", undefined);
     for (const fragment of fragments.slice(1, 4)) keepIn(bits, this.#containing(fragment, undefined).bits);
     const inTokens = tied !== "end" && fragments.every((fragment) => runsOf(fragment).length === 1 && isToken(fragment));
-    if (!inTokens || countOf(bits, MANY) <= MANY) return { bits, exact: false };
-    for (const piece of pieces.length > 1 ? pieces : []) this.#keepPiece(bits, piece);
+    const count = countOf(bits, Number.POSITIVE_INFINITY);
+    if (!inTokens || count <= MANY || this.#tokens.visits(fragments[0] ?? "") > count) return { bits, exact: false };
+    for (const piece of pieces.length > 1 ? pieces : []) this.#keepPiece(bits, piece, count);
     return { bits, exact: false, single: this.#within(word, fragments) };
   }
 
-  /** Takes out slots whose names do not have a piece with a `?` inside. */
-  #keepPiece(bits: Bits, piece: string): void {
-    const [word] = parseWords([piece.replace(/^\?+|\?+$/g, "")]);
-    const order = word?.pieces === undefined ? undefined : orderOf(word);
-    if (word === undefined || order === undefined || order.across.length === 0) return;
-    const either = this.#within(word, word.text.split(/\?+/));
-    unite(either, this.#joined(order.across, true));
+  /** Takes out slots whose names do not have a piece with a `?` inside, if fewer tokens than names must be read for it. */
+  #keepPiece(bits: Bits, piece: string, most: number): void {
+    const word = pieceOf(piece.replace(/^\?+|\?+$/g, ""));
+    const parts = word.text.split(/\?+/).sort((a, b) => b.length - a.length);
+    const across = orderOf(word)?.across ?? [];
+    if (across.length === 0 || this.#tokens.visits(parts[0] ?? "") > most) return;
+    const either = this.#within(word, parts);
+    unite(either, this.#joined(across, true));
     keepIn(bits, either);
   }
 
-  /** The slots with a token that fits a word by itself; `parts` is what it must contain. Tokens are fewer than names. */
+  /** The slots with a token that fits a word by itself; `parts` is what it must contain, the longest first. */
   #within(word: Word, parts: string[]): Bits {
     const bits = this.none();
-    const longest = parts.toSorted((a, b) => b.length - a.length);
-    this.#tokens.eachFitting(word, longest, (id) => this.#tokens.addSlotsTo(id, bits));
+    this.#tokens.eachFitting(word, parts, (id) => this.#tokens.addSlotsTo(id, bits));
     return bits;
   }
 
-  /** The slots whose names contain a text. */
-  #containing(text: string, lead: Lead | undefined): Fit {
+  /** The slots whose names contain a text, and perhaps others unless exact. */
+  #containing(text: string, lead: Lead | undefined): { bits: Bits; exact: boolean } {
     const runs = runsOf(text);
     const bits = this.none();
     const [first = ""] = runs;
@@ -204,12 +204,12 @@ export class Matcher {
       return { bits, exact: true };
     }
     for (let i = 0; i < runs.length; i++) {
-      const more = i === 0 ? bits : this.none();
       const run = runs[i] ?? "";
+      if (i > 0 && !isToken(run) && this.#units.count(run.charCodeAt(0)) * 2 > this.#live.count) continue;
+      const more = i === 0 ? bits : this.none();
       // What stands between words is common: one unit of it tells as much as all.
       const where = i === 0 ? "end" : i === runs.length - 1 ? "start" : "whole";
       if (isToken(run)) this.#collect(run, where, more, undefined);
-      else if (i > 0 && this.#units.count(run.charCodeAt(0)) * 2 > this.#live.count) continue;
       else this.#units.addTo(run.charCodeAt(0), more);
       if (i > 0) keepIn(bits, more);
     }
@@ -217,27 +217,25 @@ export class Matcher {
     if (lead !== undefined && token !== undefined) {
       // Where a word begins with it, its first run is a whole one.
       lead.begins = this.none();
-      lead.sure = false;
+      lead.beginsSurely = false;
       if (token >= 0) this.#tokens.addSlotsTo(token, lead.begins);
     }
-    return { bits, exact: false, ending: this.#ending(text, false) };
+    return { bits, exact: false };
   }
 
-  /** What the end of a name tells about whether it has a text, at its end or anywhere; undefined when that is nothing. */
-  #ending(text: string, atEnd: boolean): Ending | undefined {
+  /** What the ends of these names tell about whether they have a text, at their end or anywhere; undefined for nothing. */
+  #ending(text: string, atEnd: boolean, bits: Bits): Ending | undefined {
     const dot = text.lastIndexOf(".");
-    if (dot < 0) {
-      const exts = this.#exts.table((one) => one.endsWith(text));
-      return atEnd ? { exts, stems: undefined, others: NO_EXTENSION } : undefined;
-    }
-    const ext = text.slice(dot + 1);
-    const exts = this.#exts.table((one) => (atEnd ? one === ext : one.startsWith(ext)));
+    const [stem = "", between, ...more] = runsOf(text);
+    const known = isToken(stem) && between === "." && more.length === 1;
+    const stemmed = known && this.#tokens.visits(stem) <= countOf(bits, Number.POSITIVE_INFINITY);
+    if (!atEnd && dot !== 0 && !stemmed) return undefined;
+    const end = text.slice(dot + 1);
+    const exts = this.#exts.table((ext) => (dot < 0 ? ext.endsWith(end) : atEnd ? ext === end : ext.startsWith(end)));
+    if (dot < 0) return { exts, stems: undefined, others: NO_EXTENSION };
     const others = atEnd ? NOTHING : undefined;
     if (dot === 0) return { exts, stems: undefined, others };
-    const [stem = "", between, ...more] = runsOf(text);
-    if (!isToken(stem) || between !== "." || more.length !== 1) {
-      return atEnd ? { exts: NOTHING, stems: undefined, others: exts } : undefined;
-    }
+    if (!stemmed) return { exts: NOTHING, stems: undefined, others: exts };
     const stems = new Uint8Array(this.#tokens.end + 1);
     this.#tokens.each(stem, "end", (id) => {
       stems[id + 1] = 1;
@@ -250,7 +248,7 @@ export class Matcher {
     const unit = text.charCodeAt(0);
     const tokens = this.#tokens;
     if (text.length === 1 && where !== "whole") {
-      if (where === "start" && isWordUnit(unit)) this.#units.addInitialTo(unit, bits);
+      if (where === "start") this.#units.addInitialTo(unit, bits);
       else this.#units.addTo(unit, bits);
       if (lead === undefined) return;
       lead.begins = this.none();
@@ -258,23 +256,20 @@ export class Matcher {
       else this.#units.addTo(unit, lead.begins);
       return;
     }
-    const starts = lead === undefined || !isWordUnit(unit) ? undefined : this.none();
-    const marks = lead === undefined ? undefined : new Uint8Array(tokens.end);
+    if (lead === undefined) {
+      tokens.each(text, where, (id) => tokens.addSlotsTo(id, bits));
+      return;
+    }
+    const begins = this.none();
+    const marks = new Uint8Array(tokens.end);
     tokens.each(text, where, (id) => {
-      const leads = marks !== undefined && tokens.startsWith(id, text);
+      const leads = tokens.startsWith(id, text);
       if (leads) marks[id] = 1;
-      tokens.addSlotsTo(id, leads && starts !== undefined ? starts : bits);
+      tokens.addSlotsTo(id, leads ? begins : bits);
     });
-    if (lead === undefined) return;
-    if (starts !== undefined) unite(bits, starts);
-    lead.begins = starts ?? this.#copy(bits);
+    unite(bits, begins);
+    lead.begins = begins;
     lead.tokens = marks;
-  }
-
-  #copy(bits: Bits): Bits {
-    const copy = this.none();
-    copy.set(bits);
-    return copy;
   }
 }
 

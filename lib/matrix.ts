@@ -30,11 +30,12 @@ export class Matrix {
     page[at] = present ? bits | bit : bits & ~bit;
   }
 
-  /** The page that has a word of bits, where its first column is there, and those after it COLUMN_STEP further each. */
+  /** The page that has a word of bits. */
   page(w: number): Int32Array | undefined {
     return this.#pages[Math.floor(w / (PAGE / 32))];
   }
 
+  /** Where a word of bits of the first column is in its page; that of each other column is COLUMN_STEP further. */
   start(w: number): number {
     const within = w % (PAGE / 32);
     return Math.floor(within / RUN_WORDS) * this.#width * RUN_WORDS + (within % RUN_WORDS);

@@ -125,11 +125,12 @@ export function eachOf(bits: Bits, visit: (id: number) => void): void {
   }
 }
 
-/** Keeps of a set what is in another one, or what is not. */
+/** Keeps of a set what is in another one. */
 export function keepIn(bits: Bits, other: Bits): void {
   for (let w = 0; w < bits.length; w++) bits[w] = (bits[w] ?? 0) & (other[w] ?? 0);
 }
 
+/** Keeps of a set what is not in another one. */
 export function keepOut(bits: Bits, other: Bits): void {
   for (let w = 0; w < bits.length; w++) bits[w] = (bits[w] ?? 0) & ~(other[w] ?? 0);
 }

@@ -16,9 +16,11 @@ export interface Lead {
   readonly whole: string;
   readonly textUnits: number[];
   readonly wholeUnits: number[];
-  /** Slots in which a word may begin with it, whether it does in all of them, and the tokens that do; undefined if not known. */
+  /** Slots in which a word begins with it; undefined when each name must be looked at. */
   begins: Bits | undefined;
-  sure: boolean;
+  /** Whether a word does in all of them. */
+  beginsSurely: boolean;
+  /** The tokens that begin with it. */
   tokens: Uint8Array | undefined;
   /** Slots whose name begins as it does, and those of them that may be the whole; undefined when that is not known. */
   starts: Bits | undefined;
@@ -95,7 +97,7 @@ export function scanPage(page: Slots, base: number, bits: Bits, { passes, lead, 
       let rank = 0;
       if (begins !== undefined) {
         const does = ((begins[start + w] ?? 0) & left & -left) !== 0;
-        if (does && lead !== undefined) rank = lead.sure ? rankBegun(page, at, lead) : rankByName(page, at, lead);
+        if (does && lead !== undefined) rank = lead.beginsSurely ? rankBegun(page, at, lead) : rankByName(page, at, lead);
       } else if (lead !== undefined) rank = rankByName(page, at, lead);
       if (scored !== ELSEWHERE) {
         if (!quick) total += one ? 1 : records;

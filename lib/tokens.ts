@@ -77,7 +77,7 @@ export class Tokens {
     return this.#texts.has(id, text, 0);
   }
 
-  /** Visits the tokens that have a text where it must be. */
+  /** Visits the tokens that have a text where it must be; one of a single unit must be their end or all of them. */
   each(text: string, where: Where, visit: (id: number) => void): void {
     if (where === "whole") {
       const id = this.find(text);
@@ -85,7 +85,7 @@ export class Tokens {
       return;
     }
     const texts = this.#texts;
-    const known = text.length > 1 && text.length <= 3 && where === "any";
+    const known = text.length <= 3 && where === "any";
     const look = (id: number) => {
       if (
         known ||
@@ -98,7 +98,12 @@ export class Tokens {
         visit(id);
     };
     if (text.length > 1) this.#eachCandidate(text, look);
-    else this.#eachWith([text], where === "end" ? this.#ends : this.#units, look);
+    else this.#eachWith([text], this.#ends, look);
+  }
+
+  /** How many tokens are looked at, at most, for those that have a text somewhere. */
+  visits(text: string): number {
+    return text.length > 1 ? this.#candidates(text).reduce((sum, { count }) => sum + count, 0) : this.end;
   }
 
   /** Visits the tokens that fit a word by themselves; `parts` is what they must contain, the longest first. */

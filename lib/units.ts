@@ -1,5 +1,4 @@
-// Which names have a character in them and in which of their words, or begin with it, or have a word that does, and how long they
-// are, as a search index needs it.
+// What a search index knows of the characters of names: where they stand, and what they stand next to.
 
 import { Matrix } from "./matrix.ts";
 import { type Bits, type Posting, postingOf, removeFrom } from "./posting.ts";
@@ -10,12 +9,12 @@ const USUAL = "abcdefghijklmnopqrstuvwxyz0123456789._-([ #)]&',+!=@~;{}%$^`";
 /** How many of them letters and digits are, and what names begin with. */
 export const WORD_COLUMNS = 36;
 const FIRSTS = 43;
-/** Behind what stands between words: whether there is a dot before the last one. */
+/** Behind what stands between tokens: whether there is a dot before the last one. */
 const INNER_DOT = USUAL.length - WORD_COLUMNS;
-/** Words of a name are told apart by their place in it: the first three, all that follow, and what stands after the last dot. */
-export const WORD_PLACES = 5;
-/** What a word ends with and the next one begins with tells names apart in so many ways. */
-const JOINT_BITS = 6;
+/** Tokens of a name are told apart by their place: the first four, all that follow, and what stands after the last dot. */
+export const TOKEN_PLACES = 6;
+/** Joints, what a token ends with and the next one begins with, are told apart in so many ways, as a power of two. */
+const JOINT_BITS = 7;
 /** Names are told apart by their length as far as that is one of so many: modulo this. */
 const LENGTHS = 32;
 
@@ -24,8 +23,8 @@ for (let i = 0; i < USUAL.length; i++) columnOf[USUAL.charCodeAt(i)] = i;
 
 /** Slots are those of the index; a slot's name has UTF-16 units, folded. */
 export class Units {
-  /** Letters and digits by the place of their word; what stands between words by itself. */
-  readonly #inWord = new Matrix(WORD_COLUMNS * WORD_PLACES);
+  /** Letters and digits by the place of their token; what stands between tokens by itself. */
+  readonly #inToken = new Matrix(WORD_COLUMNS * TOKEN_PLACES);
   readonly #between = new Matrix(USUAL.length - WORD_COLUMNS + 1);
   readonly #joint = new Matrix(2 ** JOINT_BITS);
   readonly #initial = new Matrix(WORD_COLUMNS);
@@ -62,20 +61,20 @@ export class Units {
     const column = usual(unit);
     if (column < 0) this.#others.get(unit)?.addTo(bits);
     else if (column >= WORD_COLUMNS) this.#between.addTo(column - WORD_COLUMNS, bits);
-    else for (let place = 0; place < WORD_PLACES; place++) this.#inWord.addTo(column * WORD_PLACES + place, bits);
+    else for (let place = 0; place < TOKEN_PLACES; place++) this.#inToken.addTo(column * TOKEN_PLACES + place, bits);
   }
 
-  /** Letters and digits by the place of their word, in columns of `inWordColumn`. */
-  get inWord(): Matrix {
-    return this.#inWord;
+  /** Letters and digits by the place of their token: column `usual(unit) * TOKEN_PLACES + place`. */
+  get inToken(): Matrix {
+    return this.#inToken;
   }
 
-  /** Adds the slots in which the next word after one that ends with a unit begins with another, and some others. */
+  /** Adds the slots in which the next token after one that ends with a unit begins with another, and some others. */
   addJointTo(last: number, first: number, bits: Bits): void {
     this.#joint.addTo(jointOf(last, first), bits);
   }
 
-  /** The same for the extension and the word before it. */
+  /** The same for the extension and the token before it. */
   addExtensionJointTo(last: number, first: number, bits: Bits): void {
     this.#joint.addTo(jointOf(last, EXTENSION + first), bits);
   }
@@ -121,16 +120,16 @@ export class Units {
       const begins = !inWord;
       inWord = column >= 0 ? column < WORD_COLUMNS : isWordUnit(unit);
       if (begins && inWord) {
-        const opens = dot >= 0 && at > dot && place < WORD_PLACES - 1;
+        const opens = dot >= 0 && at > dot && place < TOKEN_PLACES - 1;
         if (last >= 0) this.#joint.set(slot, jointOf(last, opens ? EXTENSION + unit : unit), present);
-        place = dot >= 0 && at > dot ? WORD_PLACES - 1 : Math.min(place + 1, WORD_PLACES - 2);
+        place = dot >= 0 && at > dot ? TOKEN_PLACES - 1 : Math.min(place + 1, TOKEN_PLACES - 2);
       }
       if (inWord) last = unit;
       if (column < 0) {
         plain = false;
         continue;
       }
-      if (inWord) this.#inWord.set(slot, column * WORD_PLACES + place, present);
+      if (inWord) this.#inToken.set(slot, column * TOKEN_PLACES + place, present);
       else this.#between.set(slot, column - WORD_COLUMNS, present);
       if (unit === DOT && at < dot) this.#between.set(slot, INNER_DOT, present);
       if (at === 0 && column < FIRSTS) this.#first.set(slot, column, present);

@@ -121,6 +121,11 @@ function wordOf(text: string, excludes: boolean, pieces: string[] | undefined): 
   };
 }
 
+/** A folded piece of a word, with its `?`, as a word of its own. */
+export function pieceOf(text: string): Word {
+  return wordOf(text, false, [text]);
+}
+
 /** The words of a search, ready to be compared. Throws a `ProtocolError` when they are too many or too long. */
 export function parseWords(raw: string[]): Word[] {
   if (raw.length > MAX_WORDS) {

@@ -437,6 +437,13 @@ test("finds what fits among so many names that most are not read", () => {
   }
 }, 60_000);
 
+test("a word may be longer than it was typed, among however many names", () => {
+  // One unit of three bytes that is compared as four of three each.
+  const company = "㍿".repeat(22);
+  const index = indexOf(Array.from({ length: 33_000 }, (_, at) => record(`${company}xa${at}b`)));
+  expect(index.find({ ...base, words: [`${company}?a*b`], limit: 1 }).total).toBe(33_000);
+}, 60_000);
+
 test("pages are complete, without repetition, and the order of the first ones is exact", () => {
   const roll = dice();
   const index = indexOf(manyRecords(30_000, roll));
