@@ -1,5 +1,6 @@
 // Which slots of the search index fit the words of a search. Few names are read for it: tokens, which are fewer, tell most.
 
+import { ProtocolError } from "./error.ts";
 import { PAGE_WORDS, type Slots } from "./findpage.ts";
 import { type Joint, keepInOrder, orderOf } from "./order.ts";
 import { type Bits, countOf, keepIn, keepOut, type Posting, unite } from "./posting.ts";
@@ -14,6 +15,9 @@ export const FEW = 2048;
 
 /** Candidates so many that tokens are looked at first. */
 const MANY = 32_768;
+
+/** What one search may read of names, in units: about a second's worth. */
+const MOST_READ = 256e6;
 
 /** Sets of slots that lie ready. */
 const SETS_KEPT = 32;
@@ -39,6 +43,8 @@ export class Matcher {
   /** Sets of slots that searches have done with, and those that one is at work on: new ones would be much to collect. */
   readonly #idle: Bits[] = [];
   readonly #lent: Bits[] = [];
+  /** What the search at work has read of names. */
+  #read = 0;
 
   /** What an index knows: its slots, which of them are taken, and what is in their names. */
   constructor(pages: readonly Slots[], live: Posting, units: Units, tokens: Tokens, exts: Numbers) {
@@ -67,11 +73,15 @@ export class Matcher {
 
   /** The search is over. */
   rest(): void {
+    this.#read = 0;
     this.#idle.push(...this.#lent.splice(0));
     this.#idle.length = Math.min(this.#idle.length, SETS_KEPT);
   }
 
-  /** Keeps of a set the slots that fit all words; what is learned of the leading one is put there. */
+  /**
+   * Keeps of a set the slots that fit all words; what is learned of the leading one is put there. Throws a `ProtocolError` when too
+   * many names would have to be read.
+   */
   keep(bits: Bits, words: Word[], lead: Lead | undefined): void {
     const weighed = words.map((word) => ({ word, weight: word.excludes ? Number.POSITIVE_INFINITY : this.#weight(word) }));
     weighed.sort((a, b) => (a.weight < b.weight ? -1 : a.weight > b.weight ? 1 : 0));
@@ -100,7 +110,11 @@ export class Matcher {
 
   /** Takes out the slots whose names do not fit a word, or, if not `wanted`, those that do. */
   #sift(bits: Bits, word: Word, wanted: boolean): void {
-    for (const [p, page] of this.#pages.entries()) siftPage(page, p * PAGE_WORDS, bits, word, wanted);
+    for (const [p, page] of this.#pages.entries()) {
+      this.#read += siftPage(page, p * PAGE_WORDS, bits, word, wanted);
+      if (this.#read <= MOST_READ) continue;
+      throw new ProtocolError("bad-find", "Too many names would have to be read for these words; use longer or fewer ones.");
+    }
   }
 
   /** Takes out the slots whose names do not fit a word. Most need not be read for that. */

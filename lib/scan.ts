@@ -162,8 +162,11 @@ const looked = new Int32Array(PAGE);
 /** What was read only to be near; it is kept so that the reading is not left out. */
 const touched = new Uint8Array(1);
 
-/** Takes out the slots of a page whose names do not fit a word, or, if not `wanted`, those that do. */
-export function siftPage({ names }: Slots, base: number, bits: Bits, word: Word, wanted: boolean): void {
+/** A unit of a name that is a string costs as much as so many of one that is bytes. */
+const STRING_COST = 8;
+
+/** Takes out the slots of a page whose names do not fit a word, or, if not `wanted`, those that do; gives how much was read. */
+export function siftPage({ names }: Slots, base: number, bits: Bits, word: Word, wanted: boolean): number {
   const { places } = names;
   let count = 0;
   for (let w = 0; w < PAGE_WORDS; w++) {
@@ -174,12 +177,21 @@ export function siftPage({ names }: Slots, base: number, bits: Bits, word: Word,
     const at = looked[i] ?? 0;
     touched[0] = (touched[0] ?? 0) ^ (names.bytesOf(at)[(places[at] ?? 0) >>> LENGTH_BITS] ?? 0);
   }
+  let read = 0;
   for (let i = 0; i < count; i++) {
     const at = looked[i] ?? 0;
     const place = places[at] ?? 0;
-    const from = place >>> LENGTH_BITS;
-    const does =
-      place === NO_PLACE ? fits(names.get(at), word) : fitsBytes(names.bytesOf(at), from, from + (place & LENGTH), word);
+    let does = false;
+    if (place === NO_PLACE) {
+      const name = names.get(at);
+      read += name.length * STRING_COST;
+      does = fits(name, word);
+    } else {
+      const from = place >>> LENGTH_BITS;
+      read += place & LENGTH;
+      does = fitsBytes(names.bytesOf(at), from, from + (place & LENGTH), word);
+    }
     if (does !== wanted) clearBit(bits, base * 32 + at);
   }
+  return read;
 }

@@ -559,6 +559,26 @@ test("what asks for too much is refused with a reason", () => {
   expect(refused(["", "-", "\u0301", "\0", "\ud800", "*".repeat(8)])).toBe("answered");
 });
 
+test("words for which almost all names must be read are answered one by one, and refused when they are many", () => {
+  const name = (at: number) => `${"аб вг_".repeat(20)}${at}`;
+  const index = indexOf(Array.from({ length: 20_000 }, (_, at) => record(name(at))));
+  const words = [..."абвг"].flatMap((one) => [..."абвг"].map((other) => `-?${one}?${other}?б?`));
+  const some = words.slice(3, 6);
+  const totals = some.map((word) => index.find({ ...base, words: [word], limit: 1 }).total);
+  expect(totals).toEqual(some.map((word) => (patternOf(word.slice(1)).test(fold(name(7))) ? 0 : 20_000)));
+  const error = (() => {
+    try {
+      index.find({ ...base, words });
+    } catch (error) {
+      return error;
+    }
+  })();
+  expect(error).toBeInstanceOf(ProtocolError);
+  expect(error).toMatchObject({ code: "bad-find", message: expect.stringContaining("Too many names") });
+  // What it had read does not count for the next one.
+  expect(index.find({ ...base, words: words.slice(0, 4), limit: 1 }).total).toBe(20_000);
+}, 60_000);
+
 test("strange words, filters and records are answered, not followed", () => {
   const strange = [
     "(",
