@@ -26,9 +26,10 @@ const SETS_KEPT = 32;
 interface Fit {
   bits: Bits;
   exact: boolean;
-  /** What names must have, at their end or anywhere. */
+  /** What names must have, at their end or anywhere, and whether those that have it fit. */
   text?: string;
   atEnd?: boolean;
+  enough?: boolean;
   /** All slots with a token that fits by itself. */
   single?: Bits;
 }
@@ -118,7 +119,7 @@ export class Matcher {
   }
 
   /** Takes out the slots whose names do not fit a word. Most need not be read for that. */
-  #check(bits: Bits, word: Word, { text, atEnd = false, single }: Fit): void {
+  #check(bits: Bits, word: Word, { text, atEnd = false, enough = true, single }: Fit): void {
     const sure = this.none();
     if (single !== undefined) {
       unite(sure, single);
@@ -127,9 +128,12 @@ export class Matcher {
     }
     const ending = text === undefined || countOf(bits, FEW) <= FEW ? undefined : this.#ending(text, atEnd, bits);
     if (ending !== undefined) {
-      for (const [p, page] of this.#pages.entries()) siftEnds(page, p * PAGE_WORDS, bits, ending, sure);
+      const done = enough ? sure : this.none();
+      for (const [p, page] of this.#pages.entries()) siftEnds(page, p * PAGE_WORDS, bits, ending, done);
+      if (!enough) unite(bits, done);
     }
-    if (ending?.stems !== undefined) {
+    const stemmed = enough && ending?.stems !== undefined;
+    if (stemmed) {
       // Where the text's dot is the name's last one, the name is sure already; the others need a dot before the last.
       const dotted = this.none();
       this.#units.addInnerDotTo(dotted);
@@ -137,7 +141,7 @@ export class Matcher {
     }
     const order = countOf(bits, FEW) > FEW ? orderOf(word) : undefined;
     if (order !== undefined) {
-      for (const joint of order.joints) keepIn(bits, this.#joined([joint], ending?.stems === undefined));
+      for (const joint of order.joints) keepIn(bits, this.#joined([joint], !stemmed));
       if (single !== undefined && order.across.length > 0) keepIn(bits, this.#joined(order.across, true));
       if (countOf(bits, FEW) > FEW) keepInOrder(order, this.#units, bits, sure, single !== undefined);
     }
@@ -183,8 +187,9 @@ export class Matcher {
     fragments.sort((a, b) => b.length - a.length);
     const { bits } = this.#containing(fragments[0] ?? "", undefined);
     for (const fragment of fragments.slice(1, 4)) keepIn(bits, this.#containing(fragment, undefined).bits);
-    const inTokens = tied !== "end" && fragments.every((fragment) => runsOf(fragment).length === 1 && isToken(fragment));
+    const inTokens = fragments.every((fragment) => runsOf(fragment).length === 1 && isToken(fragment));
     const count = countOf(bits, Number.POSITIVE_INFINITY);
+    if (tied === "end") return { bits, exact: false, text: /[^*?]*$/.exec(text)?.[0] ?? "", atEnd: true, enough: false };
     if (!inTokens || count <= MANY || this.#tokens.visits(fragments[0] ?? "") > count) return { bits, exact: false };
     for (const piece of pieces.length > 1 ? pieces : []) this.#keepPiece(bits, piece, count);
     return { bits, exact: false, single: this.#within(word, fragments) };

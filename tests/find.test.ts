@@ -417,11 +417,28 @@ test("finds what fits among so many names that most are not read", () => {
     "?a?e",
     "a?e?",
     "?a?e?",
+    "?e",
+    "?a.b",
+    "a??.bed",
     "a*?e*b",
     "*a.bed",
     "*b",
   );
-  words.push("*.be.d", "a*.bed", "ab*d", "*a*.ab", "b?d.a*b", "a.b*d", "*a?e", "a?e*", "a*_*e", "a - b*2");
+  words.push(
+    "*.be.d",
+    "a*.bed",
+    "ab*d",
+    "*a*.ab",
+    "b?d.a*b",
+    "a.b*d",
+    "*a?e",
+    "a?e*",
+    "a*_*e",
+    "*e*a",
+    "*a*e.bed",
+    "*?.b*.d",
+    "a - b*2",
+  );
   for (const word of words) {
     for (const other of [[], ["-a.b"], ["d"]]) {
       const patterns = [word, ...other.filter((one) => !one.startsWith("-"))].map(patternOf);
