@@ -187,9 +187,9 @@ export class Matcher {
     fragments.sort((a, b) => b.length - a.length);
     const { bits } = this.#containing(fragments[0] ?? "", undefined);
     for (const fragment of fragments.slice(1, 4)) keepIn(bits, this.#containing(fragment, undefined).bits);
+    if (tied === "end") return { bits, exact: false, text: /[^*?]*$/.exec(text)?.[0] ?? "", atEnd: true, enough: false };
     const inTokens = fragments.every((fragment) => runsOf(fragment).length === 1 && isToken(fragment));
     const count = countOf(bits, Number.POSITIVE_INFINITY);
-    if (tied === "end") return { bits, exact: false, text: /[^*?]*$/.exec(text)?.[0] ?? "", atEnd: true, enough: false };
     if (!inTokens || count <= MANY || this.#tokens.visits(fragments[0] ?? "") > count) return { bits, exact: false };
     for (const piece of pieces.length > 1 ? pieces : []) this.#keepPiece(bits, piece, count);
     return { bits, exact: false, single: this.#within(word, fragments) };

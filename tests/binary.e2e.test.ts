@@ -127,7 +127,7 @@ describe.each(programs)("%s", (name, binary) => {
   });
 
   test("says its first line within a few seconds", async () => {
-    const args = binary === TRACKER ? ["--port", "0", "--host", "127.0.0.1"] : ["--version"];
+    const args = binary === TRACKER ? ["--port", "0", "--host", "127.0.0.1", "--no-announce"] : ["--version"];
     const began = performance.now();
     await stage.run(binary === TRACKER ? tracker : peer, args).waitFor(/\n/);
     expect(performance.now() - began).toBeLessThan(10_000);
@@ -141,7 +141,7 @@ describe("copies in an empty folder", () => {
     const home = stage.folder();
     // Only so that nothing is left in the home of whoever runs this test.
     const env = { HOME: home, PATH: "" };
-    const index = bare(env, tracker, ["--port", "0", "--host", "127.0.0.1"], stage.folder());
+    const index = bare(env, tracker, ["--port", "0", "--host", "127.0.0.1", "--no-announce"], stage.folder());
     const [, port] = await index.waitFor(/listening on 127\.0\.0\.1:(\d+)/);
     const address = `127.0.0.1:${port}`;
     const shared = stage.folder();
@@ -263,7 +263,7 @@ describe("a folder with hostile configuration in it", () => {
     utimesSync(join(outside, "wanted.txt"), new Date("2024-03-04"), new Date("2024-03-04"));
     // No XDG_CACHE_HOME of its own, so that one from the folder's .env would be taken.
     const env = { HOME: stage.folder(), PATH: process.env.PATH ?? "" };
-    const index = bare(env, TRACKER, ["--port", "0", "--host", "127.0.0.1", "--json"], folder);
+    const index = bare(env, TRACKER, ["--port", "0", "--host", "127.0.0.1", "--no-announce", "--json"], folder);
     const [, port] = await index.waitFor(/"event":"listening"[^\n]*"port":(\d+)/);
     const address = `127.0.0.1:${port}`;
     const share = ["share", "--share", join(outside, "wanted.txt"), "--port", "0", "--json"];

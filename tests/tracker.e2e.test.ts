@@ -248,7 +248,7 @@ describe("what it prints", () => {
   test("with --quiet nothing, from start to stop", async () => {
     await using house = new House();
     const port = await freePort();
-    const program = house.stage.run(TRACKER, ["--quiet", "--host", LOOPBACK, "--port", String(port)]);
+    const program = house.stage.run(TRACKER, ["--quiet", "--no-announce", "--host", LOOPBACK, "--port", String(port)]);
     const guest = await connectWhenReady(house, port);
     guest.send("GET / HTTP/1.1\r\n\r\n");
     await guest.rest();
@@ -355,7 +355,10 @@ describe("stopping", () => {
 
   test("quietly, exit code 0, when the reader of its output has gone away", async () => {
     await using house = new House();
-    const child = Bun.spawn([TRACKER, "--json", "--port", "0", "--host", LOOPBACK], { stdout: "pipe", stderr: "pipe" });
+    const child = Bun.spawn([TRACKER, "--json", "--no-announce", "--port", "0", "--host", LOOPBACK], {
+      stdout: "pipe",
+      stderr: "pipe",
+    });
     try {
       const reader = child.stdout.getReader();
       let printed = "";
@@ -551,7 +554,7 @@ describe("under attack", () => {
 
   test.skipIf(!linux)("more connections than descriptors: refused politely, no core spins, and it recovers", async () => {
     await using house = new House();
-    const started = ["-c", 'ulimit -n 160 && exec "$0" "$@"', TRACKER, "--port", "0", "--host", LOOPBACK];
+    const started = ["-c", 'ulimit -n 160 && exec "$0" "$@"', TRACKER, "--no-announce", "--port", "0", "--host", LOOPBACK];
     const program = house.stage.run("sh", [...started, "--json", "--max-per-address", "100000"]);
     const port = Number((await program.waitFor(/"port":(\d+)/))[1]);
     const peer = await house.join(port);

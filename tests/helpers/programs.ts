@@ -36,14 +36,9 @@ export class Stage {
     return program;
   }
 
-  /** A tracker on a free loopback port, ready. It says nothing on the network. */
-  tracker(...args: string[]): Promise<{ program: Program; port: number; address: string }> {
-    return this.announcedTracker("--no-announce", ...args);
-  }
-
-  /** The same, which announces itself where it listens. */
-  async announcedTracker(...args: string[]): Promise<{ program: Program; port: number; address: string }> {
-    const program = this.run(TRACKER, ["--port", "0", "--host", "127.0.0.1", ...args]);
+  /** A tracker on a free loopback port, ready. It says nothing on the network, where other tests look for trackers. */
+  async tracker(...args: string[]): Promise<{ program: Program; port: number; address: string }> {
+    const program = this.run(TRACKER, ["--port", "0", "--host", "127.0.0.1", "--no-announce", ...args]);
     const line = await program.waitFor(/listening.*?(?:127\.0\.0\.1:|"port":)(\d+)/);
     const port = Number(line[1]);
     return { program, port, address: `127.0.0.1:${port}` };
