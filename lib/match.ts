@@ -190,7 +190,7 @@ export class Matcher {
     if (tied === "end") return { bits, exact: false, text: /[^*?]*$/.exec(text)?.[0] ?? "", atEnd: true, enough: false };
     const inTokens = fragments.every((fragment) => runsOf(fragment).length === 1 && isToken(fragment));
     const count = countOf(bits, Number.POSITIVE_INFINITY);
-    if (!inTokens || count <= MANY || this.#tokens.visits(fragments[0] ?? "") > count) return { bits, exact: false };
+    if (!inTokens || count <= MANY || this.#tokens.visits(fragments[0] ?? "", "any") > count) return { bits, exact: false };
     for (const piece of pieces.length > 1 ? pieces : []) this.#keepPiece(bits, piece, count);
     return { bits, exact: false, single: this.#within(word, fragments) };
   }
@@ -200,7 +200,7 @@ export class Matcher {
     const word = pieceOf(piece.replace(/^\?+|\?+$/g, ""));
     const parts = word.text.split(/\?+/).sort((a, b) => b.length - a.length);
     const across = orderOf(word)?.across ?? [];
-    if (across.length === 0 || this.#tokens.visits(parts[0] ?? "") > most) return;
+    if (across.length === 0 || this.#tokens.visits(parts[0] ?? "", "any") > most) return;
     const either = this.#within(word, parts);
     unite(either, this.#joined(across, true));
     keepIn(bits, either);
@@ -247,7 +247,7 @@ export class Matcher {
     const dot = text.lastIndexOf(".");
     const [stem = "", between, ...more] = runsOf(text);
     const known = isToken(stem) && between === "." && more.length === 1;
-    const stemmed = known && this.#tokens.visits(stem) <= countOf(bits, Number.POSITIVE_INFINITY);
+    const stemmed = known && this.#tokens.visits(stem, "end") <= countOf(bits, Number.POSITIVE_INFINITY);
     if (!atEnd && dot !== 0 && !stemmed) return undefined;
     const end = text.slice(dot + 1);
     const exts = this.#exts.table((ext) => (dot < 0 ? ext.endsWith(end) : atEnd ? ext === end : ext.startsWith(end)));

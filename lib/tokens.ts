@@ -3,7 +3,7 @@
 import { Chains } from "./chains.ts";
 import { PAGE, Places } from "./columns.ts";
 import { Matrix } from "./matrix.ts";
-import { type Bits, eachOf, type Posting, postingOf, removeFrom } from "./posting.ts";
+import { type Bits, countOf, eachOf, keepIn, type Posting, postingOf, removeFrom } from "./posting.ts";
 import { Sets } from "./sets.ts";
 import { hashOf, Texts } from "./texts.ts";
 import { usual, WORD_COLUMNS } from "./units.ts";
@@ -101,9 +101,14 @@ export class Tokens {
     else this.#eachWith([text], this.#ends, look);
   }
 
-  /** How many tokens are looked at, at most, for those that have a text somewhere. */
-  visits(text: string): number {
-    return text.length > 1 ? this.#candidates(text).reduce((sum, { count }) => sum + count, 0) : this.end;
+  /** How many tokens are looked at, at most, for those that have a text somewhere, or end with it. */
+  visits(text: string, where: "any" | "end"): number {
+    if (text.length > 1) return this.#candidates(text).reduce((sum, { count }) => sum + count, 0);
+    const column = usual(text.charCodeAt(0));
+    if (column < 0) return this.end;
+    const bits = this.#none();
+    (where === "end" ? this.#ends : this.#units).addTo(column, bits);
+    return countOf(bits, Number.POSITIVE_INFINITY);
   }
 
   /** Visits the tokens that fit a word by themselves; `parts` is what they must contain, the longest first. */
@@ -118,14 +123,13 @@ export class Tokens {
 
   /** Visits the tokens that have all of these units, or end with them, and perhaps more if some of them are unusual. */
   #eachWith(units: string[], matrix: Matrix, visit: (id: number) => void): void {
-    const words = Math.ceil(this.end / PAGE) * (PAGE / 32);
-    const bits = new Int32Array(words).fill(-1);
+    const bits = this.#none().fill(-1);
     for (const unit of units) {
       const column = usual(unit.charCodeAt(0));
       if (column < 0) continue;
-      const more = new Int32Array(words);
+      const more = this.#none();
       matrix.addTo(column, more);
-      for (let w = 0; w < words; w++) bits[w] = (bits[w] ?? 0) & (more[w] ?? 0);
+      keepIn(bits, more);
     }
     eachOf(bits, visit);
   }
@@ -147,6 +151,11 @@ export class Tokens {
   /** Visits the tokens that may have a text of two units or more; of two units some more than once. */
   #eachCandidate(text: string, visit: (id: number) => void): void {
     for (const list of this.#candidates(text)) list.each(visit);
+  }
+
+  /** An empty set of tokens. */
+  #none(): Bits {
+    return new Int32Array(Math.ceil(this.end / PAGE) * (PAGE / 32));
   }
 
   #candidates(text: string): Posting[] {
