@@ -92,6 +92,19 @@ test("a word of very many parts is no trouble", () => {
   expect(orderOf(parseWords([long.trim()])[0] as Word)?.joints.length).toBeLessThan(10);
 });
 
+test("only slots that are asked about are called sure", () => {
+  const units = new Units();
+  for (const slot of [3, 35, 36]) units.add(slot, "ban x men", WORDS);
+  const [word] = parseWords(["a*e"]);
+  const order = word === undefined ? undefined : orderOf(word);
+  if (order === undefined) throw new Error("no order");
+  const [bits, sure] = [new Int32Array(WORDS), new Int32Array(WORDS)];
+  setBit(bits, 3);
+  setBit(bits, 36);
+  keepInOrder(order, units, bits, sure, true);
+  expect([numbersIn(sure), numbersIn(bits)]).toEqual([[3, 36], []]);
+});
+
 test("names with everything in another order are taken out", () => {
   const names = ["live at the bay.mp3", "mp3 the x.pdf", "the wind.mp3", "the.mp3.old", "a the.mp3"];
   const kept = names.filter((one) => {
