@@ -176,7 +176,6 @@ export class Matcher {
     const [only = ""] = fragments;
     if (fragments.length === 0) return { bits: this.everything(), exact: !text.includes("?") };
     if (fragments.length === 1 && !text.includes("?")) {
-      if (tied === undefined) return { ...this.#containing(only, undefined), text: only };
       if (tied === "start" && isWordUnit(only.charCodeAt(0)) && runsOf(only).length === 1) {
         const bits = this.none();
         this.#collect(only, "start", bits, undefined);
@@ -232,12 +231,12 @@ export class Matcher {
       else this.#units.addTo(run.charCodeAt(0), more);
       if (i > 0) keepIn(bits, more);
     }
-    const token = lead !== undefined && isToken(first) ? this.#tokens.find(first) : undefined;
-    if (lead !== undefined && token !== undefined) {
+    if (lead !== undefined && isToken(first)) {
       // Where a word begins with it, its first run is a whole one.
-      lead.begins = this.none();
+      const begins = this.none();
+      this.#collect(first, "whole", begins, undefined);
+      lead.begins = begins;
       lead.beginsSurely = false;
-      if (token >= 0) this.#tokens.addSlotsTo(token, lead.begins);
     }
     return { bits, exact: false };
   }
