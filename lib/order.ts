@@ -18,7 +18,7 @@ interface Step {
 }
 
 /** What names that fit a word have one after the other. */
-export interface Order {
+interface Order {
   steps: Step[];
   /** A name that takes each step in a token of its own fits. */
   sure: boolean;
