@@ -10,7 +10,48 @@
 
 import { randomBytes } from "node:crypto";
 import { join, resolve } from "node:path";
-import { Prompts } from "./lib/ask.ts";
+import { systemClock } from "./lib/clock.ts";
+import { CancelledError, codeOf, FtError, UsageError } from "./lib/error.ts";
+import { userFolder } from "./lib/files.ts";
+import { dial } from "./lib/net/dial.ts";
+import { dialableFrom, interfaces, watchInterfaces, zonesFor } from "./lib/net/interfaces.ts";
+import { type Listener, listen } from "./lib/net/listen.ts";
+import { Connector } from "./lib/peer/connect.ts";
+import { HashPool, sha256 } from "./lib/peer/content/hash.ts";
+import { TreeCache } from "./lib/peer/content/trees.ts";
+import { groupByContent } from "./lib/peer/contents.ts";
+import { checkFolder } from "./lib/peer/disk/incoming.ts";
+import { chooseFiles, computeTree, recordOf, Share, type SharedFile } from "./lib/peer/disk/share.ts";
+import { ShareWatch } from "./lib/peer/disk/watch.ts";
+import { type DownloadOptions, Downloads } from "./lib/peer/download.ts";
+import type { Downloaded, PeerEvent } from "./lib/peer/events.ts";
+import type { FetchEvent } from "./lib/peer/fetch/types.ts";
+import {
+  describePlace,
+  findAgain,
+  LastTracker,
+  type Located,
+  lookAround,
+  nobodyFound,
+  severalFound,
+} from "./lib/peer/locate.ts";
+import { Prompts } from "./lib/peer/screen/ask.ts";
+import { type Check, checkLines, examine } from "./lib/peer/screen/doctor.ts";
+import { guide } from "./lib/peer/screen/guide.ts";
+import { progressReporter, Screen } from "./lib/peer/screen/screen.ts";
+import {
+  contentTable,
+  describeDownload,
+  describeEvent,
+  describeLeft,
+  eventObject,
+  notFoundSentence,
+  peerTable,
+  recordObjects,
+  recordTable,
+} from "./lib/peer/screen/view.ts";
+import { type Known, type Served, Server } from "./lib/peer/serve/serve.ts";
+import { Session, type TrackerPlace } from "./lib/peer/session.ts";
 import {
   EXIT,
   exitCodeFor,
@@ -25,57 +66,24 @@ import {
   runProgram,
   shellOption,
   VERSION,
-} from "./lib/cli.ts";
-import { systemClock } from "./lib/clock.ts";
-import { completionScript } from "./lib/completion.ts";
-import { Connector } from "./lib/connect.ts";
-import { type Check, checkLines, examine } from "./lib/doctor.ts";
-import { type DownloadOptions, Downloads } from "./lib/download.ts";
-import { CancelledError, codeOf, FtError, UsageError } from "./lib/error.ts";
-import { userFolder } from "./lib/folders.ts";
-import { guide } from "./lib/guide.ts";
-import { HashPool, sha256 } from "./lib/hash.ts";
-import { dialableFrom, interfaces, watchInterfaces, zonesFor } from "./lib/interfaces.ts";
-import { describePlace, findAgain, LastTracker, type Located, lookAround, nobodyFound, severalFound } from "./lib/locate.ts";
-import { DEFAULT_MAX_FILES, encodeToTracker, type Page, type Wish } from "./lib/message.ts";
-import { readPass } from "./lib/pass.ts";
-import { RateLimit } from "./lib/rate.ts";
+} from "./lib/program/cli.ts";
+import { completionScript } from "./lib/program/completion.ts";
 import {
   type Address,
   type Endpoint,
-  type FileRecord,
   formatEndpoint,
-  groupByContent,
   isHostAddress,
   isLinkLocal,
   isLoopback,
   parseAddress,
-  parseRoot,
   withoutZone,
-} from "./lib/record.ts";
-import { progressReporter, Screen } from "./lib/screen.ts";
-import { type Known, type Served, Server } from "./lib/serve.ts";
-import { Session, type TrackerPlace } from "./lib/session.ts";
-import { chooseFiles, computeTree, recordOf, Share, type SharedFile } from "./lib/share.ts";
-import { checkFolder } from "./lib/store.ts";
+} from "./lib/protocol/address.ts";
+import { DEFAULT_MAX_FILES, type Page, type Wish } from "./lib/protocol/messages.ts";
+import { readPass } from "./lib/protocol/pass.ts";
+import { type FileRecord, parseRoot } from "./lib/protocol/record.ts";
+import { encodeToTracker } from "./lib/protocol/write.ts";
+import { RateLimit } from "./lib/rate.ts";
 import { parseSize, plural, printable } from "./lib/text.ts";
-import type { FetchEvent } from "./lib/transfer.ts";
-import { TreeCache } from "./lib/trees.ts";
-import {
-  contentTable,
-  type Downloaded,
-  describeDownload,
-  describeEvent,
-  describeLeft,
-  eventObject,
-  notFoundSentence,
-  type PeerEvent,
-  peerTable,
-  recordObjects,
-  recordTable,
-} from "./lib/view.ts";
-import { ShareWatch } from "./lib/watch.ts";
-import { dial, type Listener, listen } from "./lib/wire.ts";
 
 export const USAGE = `ft-peer: get a file from whoever on this network has it.
 
@@ -159,7 +167,7 @@ export interface Peer {
 export async function startPeer(options: PeerOptions, signal?: AbortSignal): Promise<Peer> {
   const { report } = options;
   const share = new Share(options.files);
-  const pool = new HashPool(new URL("./lib/hasher.ts", import.meta.url));
+  const pool = new HashPool(new URL("./lib/peer/content/hasher.ts", import.meta.url));
   const cache = new TreeCache(options.cachePath);
   const stopped = new AbortController();
   /** Shared files that have changed and are about to get their content ids. */

@@ -9,36 +9,40 @@
 import { createHmac, randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { type Ban, Bans } from "./lib/bans.ts";
-import { Catalog, type Member } from "./lib/catalog.ts";
-import type { Channel } from "./lib/channel.ts";
-import { EXIT, err, exitCodeFor, numberOption, out, readArguments, runProgram, shellOption, VERSION } from "./lib/cli.ts";
 import { systemClock } from "./lib/clock.ts";
-import { completionScript } from "./lib/completion.ts";
-import { Conversation, type House } from "./lib/conversation.ts";
-import { type Announcement, announce } from "./lib/discover.ts";
 import { UsageError } from "./lib/error.ts";
-import { userFolder } from "./lib/folders.ts";
-import { dialableFrom, likelyAddresses } from "./lib/interfaces.ts";
-import { LIMIT_OPTIONS, LIMITS, type Limits } from "./lib/limits.ts";
-import { DEFAULT_TRACKER_PORT, encodeFromTracker, PASS_LIFETIME_S, PING_MS } from "./lib/message.ts";
-import { Meter } from "./lib/meter.ts";
-import { giveOrder, type Order, type OrderResult, openDoor } from "./lib/operator.ts";
-import { PassOffice } from "./lib/pass.ts";
-import { Prober } from "./lib/probe.ts";
-import { Allowance } from "./lib/rate.ts";
+import { userFolder } from "./lib/files.ts";
+import type { Channel } from "./lib/net/channel.ts";
+import { dial } from "./lib/net/dial.ts";
+import { dialableFrom, likelyAddresses } from "./lib/net/interfaces.ts";
+import { type Listener, listen } from "./lib/net/listen.ts";
 import {
-  type Address,
-  byteLength,
-  formatEndpoint,
-  isIPv6,
-  isLoopback,
-  NAME_LIMIT,
-  parseAddress,
-  withoutZone,
-} from "./lib/record.ts";
+  EXIT,
+  err,
+  exitCodeFor,
+  numberOption,
+  out,
+  readArguments,
+  runProgram,
+  shellOption,
+  VERSION,
+} from "./lib/program/cli.ts";
+import { completionScript } from "./lib/program/completion.ts";
+import { LIMIT_OPTIONS, LIMITS, type Limits } from "./lib/program/limits.ts";
+import { type Address, formatEndpoint, isIPv6, isLoopback, parseAddress, withoutZone } from "./lib/protocol/address.ts";
+import { DEFAULT_TRACKER_PORT, PASS_LIFETIME_S, PING_MS } from "./lib/protocol/messages.ts";
+import { PassOffice } from "./lib/protocol/pass.ts";
+import { byteLength, NAME_LIMIT } from "./lib/protocol/record.ts";
+import { encodeFromTracker } from "./lib/protocol/write.ts";
+import { Allowance } from "./lib/rate.ts";
 import { formatDuration, formatSize, jsonLine, parseDuration, plural, printable } from "./lib/text.ts";
-import { dial, type Listener, listen } from "./lib/wire.ts";
+import { type Announcement, announce } from "./lib/tracker/announce.ts";
+import { type Ban, Bans } from "./lib/tracker/bans.ts";
+import { Catalog, type Member } from "./lib/tracker/catalog.ts";
+import { Conversation, type House } from "./lib/tracker/conversation.ts";
+import { Meter } from "./lib/tracker/meter.ts";
+import { giveOrder, type Order, type OrderResult, openDoor } from "./lib/tracker/operator.ts";
+import { Prober } from "./lib/tracker/prober.ts";
 
 export const USAGE = `ft-tracker: knows which peer on this network has which file.
 

@@ -13,3 +13,13 @@ export const systemClock: Clock = {
     return () => clearTimeout(timer);
   },
 };
+
+/** The system's time; what waits for it does not keep the program running. */
+export const quietClock: Clock = {
+  at: Date.now,
+  after: (ms, act) => {
+    const timer = setTimeout(act, ms);
+    timer.unref();
+    return () => clearTimeout(timer);
+  },
+};

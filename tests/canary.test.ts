@@ -2,7 +2,7 @@
 // one falls after an upgrade, its name says which workaround may go, or must be thought over.
 //
 // Left out because they cannot be shown quickly: the timeout that fires on a wheel of four seconds, the missing connect timeout,
-// and the accept loop that spins when descriptors run out (all three in lib/wire.ts).
+// and the accept loop that spins when descriptors run out (all three in lib/net/tcp.ts).
 
 import { describe, expect, test } from "bun:test";
 import {
@@ -101,7 +101,7 @@ async function run(...command: string[]): Promise<{ code: number; printed: strin
 }
 
 describe("a socket", () => {
-  test("takes what the kernel takes and queues nothing; so lib/wire.ts has a queue a channel", async () => {
+  test("takes what the kernel takes and queues nothing; so lib/net/tcp.ts has a queue a channel", async () => {
     let received = 0;
     const { promise, resolve } = Promise.withResolvers<void>();
     await using ends = await pair({
@@ -126,13 +126,13 @@ describe("a socket", () => {
     expect(ends.far.write(much, 0, 1)).toBe(-1);
   });
 
-  test("throws at an offset without a length; so lib/wire.ts gives write three arguments", async () => {
+  test("throws at an offset without a length; so lib/net/tcp.ts gives write three arguments", async () => {
     await using ends = await pair({});
     expect(() => ends.far.write(new Uint8Array(10), 5)).toThrow(RangeError);
     expect(ends.far.write(new Uint8Array(10), 5, 5)).toBe(5);
   });
 
-  test("forgets with end what it had taken when the other side has talked; so finish in lib/wire.ts shuts down and waits", async () => {
+  test("forgets with end what it had taken when the other side has talked; so finish in lib/net/tcp.ts shuts down and waits", async () => {
     let received = 0;
     const { promise, resolve } = Promise.withResolvers<void>();
     await using ends = await pair({
@@ -157,7 +157,7 @@ describe("a socket", () => {
     expect(received).toBeLessThan(taken);
   });
 
-  test("drops with end(bytes) what does not fit, and is not told as closed meanwhile; so lib/wire.ts keeps queue and flag", async () => {
+  test("drops with end(bytes) what does not fit, and is not told as closed meanwhile; so lib/net/tcp.ts keeps queue and flag", async () => {
     let received = 0;
     const { promise, resolve } = Promise.withResolvers<void>();
     await using ends = await pair({
@@ -180,7 +180,7 @@ describe("a socket", () => {
     expect(received).toBeLessThan(much.length);
   });
 
-  test("cuts a long answer to who half-closed, unless told otherwise; so lib/wire.ts sets allowHalfOpen", async () => {
+  test("cuts a long answer to who half-closed, unless told otherwise; so lib/net/tcp.ts sets allowHalfOpen", async () => {
     let received = 0;
     let sent = 0;
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -204,7 +204,7 @@ describe("a socket", () => {
     expect(received).toBeLessThan(much.length);
   });
 
-  test("tells the other side's end as a bare close once its own side is shut; so `over` in lib/wire.ts makes the end", async () => {
+  test("tells the other side's end as a bare close once its own side is shut; so `over` in lib/net/tcp.ts makes the end", async () => {
     const told: string[] = [];
     const asked = Promise.withResolvers<void>();
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -232,7 +232,7 @@ describe("a socket", () => {
     expect(told).toEqual(["data", "close"]);
   });
 
-  test("stays open when a handler throws, and tells `error` alone; so lib/wire.ts destroys it there", async () => {
+  test("stays open when a handler throws, and tells `error` alone; so lib/net/tcp.ts destroys it there", async () => {
     const told: string[] = [];
     const { promise, resolve } = Promise.withResolvers<void>();
     await using ends = await pair({
@@ -256,7 +256,7 @@ describe("a socket", () => {
     expect(ends.far.readyState).toBe(1);
   });
 
-  test("does not wait for an async data handler; so handlers in lib/channel.ts are synchronous", async () => {
+  test("does not wait for an async data handler; so handlers in lib/net/channel.ts are synchronous", async () => {
     const told: string[] = [];
     const { promise, resolve } = Promise.withResolvers<void>();
     const first = Promise.withResolvers<void>();
@@ -283,7 +283,7 @@ describe("a socket", () => {
     expect(told).toEqual(["one begins", "two begins", "two ends", "one ends"]);
   });
 
-  test("ends the program when an async data handler rejects; so handlers in lib/channel.ts are synchronous", async () => {
+  test("ends the program when an async data handler rejects; so handlers in lib/net/channel.ts are synchronous", async () => {
     const program = `
       const server = Bun.listen({
         hostname: "${LOOPBACK}",
@@ -298,7 +298,7 @@ describe("a socket", () => {
     expect(await run(process.execPath, "-e", program)).toEqual({ code: 1, printed: "" });
   });
 
-  test("gives at most 512 KiB in one call, in a buffer that may be kept; lib/wire.ts keeps what comes before start", async () => {
+  test("gives at most 512 KiB in one call, in a buffer that may be kept; lib/net/tcp.ts keeps what comes before start", async () => {
     const chunks: Buffer[] = [];
     const { promise, resolve } = Promise.withResolvers<void>();
     await using ends = await pair({
@@ -323,7 +323,7 @@ describe("a socket", () => {
     expect(Buffer.concat(chunks).equals(sent.subarray(0, taken))).toBe(true);
   });
 
-  test.skipIf(!linux)("has no keep-alive unless asked; so lib/wire.ts asks", async () => {
+  test.skipIf(!linux)("has no keep-alive unless asked; so lib/net/tcp.ts asks", async () => {
     await using ends = await pair({});
     const hex = (port: number) => port.toString(16).toUpperCase().padStart(4, "0");
     /** The running timer of a connection: 02 is keep-alive, 00 none. */
@@ -340,7 +340,7 @@ describe("a socket", () => {
 });
 
 describe("a listener", () => {
-  test("on :: shows IPv4 guests as ::ffff:a.b.c.d; so parseAddress in lib/record.ts has one form", async () => {
+  test("on :: shows IPv4 guests as ::ffff:a.b.c.d; so parseAddress in lib/protocol/address.ts has one form", async () => {
     const { promise, resolve } = Promise.withResolvers<string>();
     let server: TCPSocketListener;
     try {
@@ -355,7 +355,7 @@ describe("a listener", () => {
     server.stop(true);
   });
 
-  test("keeps its connections at stop() and frees the port; stop in lib/wire.ts leans on it", async () => {
+  test("keeps its connections at stop() and frees the port; stop in lib/net/listen.ts leans on it", async () => {
     const opened = Promise.withResolvers<Socket>();
     const answered = Promise.withResolvers<string>();
     const closed = Promise.withResolvers<void>();
@@ -380,7 +380,7 @@ describe("a listener", () => {
 
   const longQueue = linux && Number(readFileSync("/proc/sys/net/core/somaxconn", "utf8")) > 512;
   test.skipIf(!longQueue)(
-    "has a queue of 512 and no option for it; so lib/session.ts comes back at random moments",
+    "has a queue of 512 and no option for it; so lib/peer/session.ts comes back at random moments",
     async () => {
       const program = `
       const server = Bun.listen({ hostname: "${LOOPBACK}", port: 0, socket: { data() {} } });
@@ -412,7 +412,7 @@ describe("a listener", () => {
 });
 
 test.skipIf(!linux)(
-  "the runtime raises its descriptor limit to the hard one; descriptorLimit in lib/wire.ts leans on it",
+  "the runtime raises its descriptor limit to the hard one; descriptorLimit in lib/net/listen.ts leans on it",
   async () => {
     const program = `console.log(/^Max open files +(\\d+) +(\\d+)/m.exec(require("fs").readFileSync("/proc/self/limits", "utf8")).slice(1).join())`;
     const { printed } = await run("sh", "-c", `ulimit -n 512; ulimit -Sn 200; exec "$0" -e "$1"`, process.execPath, program);
@@ -421,7 +421,7 @@ test.skipIf(!linux)(
 );
 
 describe("files", () => {
-  test.skipIf(!linux)("a writer's end resolves on a full disk; so lib/store.ts writes by descriptor", async () => {
+  test.skipIf(!linux)("a writer's end resolves on a full disk; so lib/peer/disk/incoming.ts writes by descriptor", async () => {
     const writer = Bun.file("/dev/full").writer();
     const failed = await Promise.try(() => writer.write(new Uint8Array(MiB))).then(
       () => false,
@@ -432,7 +432,7 @@ describe("files", () => {
     expect(await writer.end()).toBe(0);
   });
 
-  test("a stream of a file that shrinks ends early without an error, and size is stale; so lib/share.ts reads by position", async () => {
+  test("a stream of a file that shrinks ends early without an error, and size is stale; so lib/peer/disk/share.ts reads by position", async () => {
     using folder = new Folder();
     const path = folder.file("shrinks");
     writeFileSync(path, new Uint8Array(8 * MiB));
@@ -448,7 +448,7 @@ describe("files", () => {
     expect(Bun.file(path).size).toBe(0);
   });
 
-  test("wx and link never overwrite, and a folder can be synced; publishing in lib/store.ts leans on it", () => {
+  test("wx and link never overwrite, and a folder can be synced; publishing in lib/peer/disk/incoming.ts leans on it", () => {
     using folder = new Folder();
     const part = folder.file("part");
     const taken = folder.file("taken");
@@ -464,7 +464,7 @@ describe("files", () => {
     closeSync(descriptor);
   });
 
-  test("there is no BLAKE3 among the hashes; so lib/merkle.ts uses SHA-256", () => {
+  test("there is no BLAKE3 among the hashes; so lib/peer/content/merkle.ts uses SHA-256", () => {
     const known: readonly string[] = Bun.CryptoHasher.algorithms;
     expect(known).toContain("sha256");
     expect(known.filter((name) => name.startsWith("blake3"))).toEqual([]);

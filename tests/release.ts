@@ -4,14 +4,14 @@
 //     bun run release linux-x64 …      only these
 //
 // A target is built on a runtime that is downloaded once, kept in node_modules/.cache and held against the lock file in
-// tests/runtimes every time. Nothing appears in dist/release before every archive has passed release.e2e.test.ts.
+// tests/runtimes every time. Nothing appears in dist/release before every archive has passed e2e/release.test.ts.
 
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { unpackTar } from "modern-tar";
-import { completionScript, SHELLS, type Shell } from "../lib/completion.ts";
 import { CancelledError, FtError, sentenceOf, UsageError } from "../lib/error.ts";
+import { completionScript, SHELLS, type Shell } from "../lib/program/completion.ts";
 import { formatSize, printable } from "../lib/text.ts";
 import project from "../package.json";
 import { type PackedFile, packTarGz, packZip } from "./helpers/archive.ts";
@@ -29,7 +29,7 @@ export const SUMS = "SHA256SUMS";
 export const PROGRAMS = ["ft-tracker", "ft-peer"] as const;
 export const TEXTS = ["README.md", "LICENSE", "CHANGELOG.md"] as const;
 
-const ENTRY_FILES = { "ft-tracker": ["tracker.ts"], "ft-peer": ["peer.ts", "lib/hasher.ts"] };
+const ENTRY_FILES = { "ft-tracker": ["tracker.ts"], "ft-peer": ["peer.ts", "lib/peer/content/hasher.ts"] };
 /** How the programs are compiled for a release; the `build` scripts say the same. */
 export const BUILD_FLAGS = [
   "--compile",
@@ -322,7 +322,7 @@ async function inChild(target: Target, folder: string, signal: AbortSignal): Pro
 
 /** Holds the finished archives against what they should be; throws a `ReleaseError` after the test has said what is wrong. */
 async function check(folder: string, signal: AbortSignal): Promise<void> {
-  const test = join(import.meta.dir, "release.e2e.test.ts");
+  const test = join(import.meta.dir, "e2e/release.test.ts");
   const child = Bun.spawn([process.execPath, "test", test], {
     cwd: ROOT,
     env: { ...process.env, RELEASE_FOLDER: folder },

@@ -5,8 +5,8 @@ import { createHash } from "node:crypto";
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, readSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Socket } from "bun";
-import { sha256 } from "../../lib/hash.ts";
-import { blockLayer, pieceHash, pieceSizeOf } from "../../lib/merkle.ts";
+import { sha256 } from "../../lib/peer/content/hash.ts";
+import { blockLayer, pieceHash, pieceSizeOf } from "../../lib/peer/content/merkle.ts";
 import { makeFile, median, PEER, Scene } from "./scene.ts";
 
 const MIB = Number(process.argv[2] ?? 1024);

@@ -2,9 +2,10 @@
 // Run by hand: bun tests/bench/find.ts [peers [rounds]].
 
 import { heapStats } from "bun:jsc";
-import { Catalog, type Member } from "../../lib/catalog.ts";
-import type { Wish } from "../../lib/message.ts";
-import { type FileRecord, parseAddress, parseFileName } from "../../lib/record.ts";
+import { parseAddress } from "../../lib/protocol/address.ts";
+import type { Wish } from "../../lib/protocol/messages.ts";
+import { type FileRecord, parseFileName } from "../../lib/protocol/record.ts";
+import { Catalog, type Member } from "../../lib/tracker/catalog.ts";
 
 const PEERS = Number(process.argv[2] ?? 200_000);
 const ROUNDS = Number(process.argv[3] ?? 200);

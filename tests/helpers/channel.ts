@@ -1,10 +1,11 @@
 // The world of the engines, in memory: a clock that is moved by hand, channels without a network, and a far side that speaks
-// bytes. What a channel promises is written in lib/channel.ts; the network keeps the same promises in lib/wire.ts.
+// bytes. What a channel promises is written in lib/net/channel.ts; the network keeps the same promises in lib/net/tcp.ts.
 
-import type { Channel, ChannelHandlers, ChannelLimits, Dial } from "../../lib/channel.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { FtError } from "../../lib/error.ts";
-import { type Address, type Endpoint, type FileName, parseAddress, parseFileName } from "../../lib/record.ts";
+import type { Channel, ChannelHandlers, ChannelLimits, Dial } from "../../lib/net/channel.ts";
+import { type Address, type Endpoint, parseAddress } from "../../lib/protocol/address.ts";
+import { type FileName, parseFileName } from "../../lib/protocol/record.ts";
 
 /** Kept, so that a test may take the timers over and the channels still work. */
 const soon = setImmediate;

@@ -1,6 +1,6 @@
 // The search index as a test sees it: of records instead of their numbers, with the twins that the catalogue would name.
 
-import { type Findable, FindIndex, type FindWish } from "../../lib/find.ts";
+import { type Findable, FindIndex, type FindWish } from "../../lib/tracker/search/find.ts";
 
 export interface Item extends Findable {
   readonly root: string | undefined;

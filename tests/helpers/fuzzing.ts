@@ -1,20 +1,18 @@
 // Seeded rubbish, half-valid bytes and bad luck for everything that reads strangers' bytes, and what must hold whatever they are.
 
 import { ProtocolError } from "../../lib/error.ts";
-import { LINE_LIMIT } from "../../lib/frame.ts";
+import { parseAddress, parsePort } from "../../lib/protocol/address.ts";
+import { LINE_LIMIT } from "../../lib/protocol/frame.ts";
+import type { FromHolder, FromTracker, ToHolder, ToTracker } from "../../lib/protocol/messages.ts";
 import {
   BasicDownloadInbox,
   DownloadInbox,
-  type FromHolder,
-  type FromTracker,
   HolderInbox,
   parseBasicFound,
   SessionInbox,
-  type ToHolder,
-  type ToTracker,
   TrackerInbox,
-} from "../../lib/message.ts";
-import { type FileRecord, formatRecord, parseAddress, parseFileName, parsePort, parseRecord } from "../../lib/record.ts";
+} from "../../lib/protocol/read.ts";
+import { type FileRecord, formatRecord, parseFileName, parseRecord } from "../../lib/protocol/record.ts";
 
 const MAX_FILES = 5;
 const utf8 = new TextEncoder();

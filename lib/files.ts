@@ -1,0 +1,37 @@
+// Files: reading at a position, and where this user's programs keep things.
+
+import { read } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+
+/** Fills `into` from a position of an open file. Gives how many bytes were read: fewer only at the file's end. */
+export function readFully(fd: number, into: Uint8Array, at: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    let have = 0;
+    const step = () => {
+      read(fd, into, have, into.length - have, at + have, (error, got) => {
+        if (error !== null) return reject(error);
+        have += got;
+        if (got === 0 || have === into.length) return resolve(have);
+        step();
+      });
+    };
+    step();
+  });
+}
+
+/** The folder for what can be made anew (`cache`), or for what is to outlive the program (`state`). It may not exist yet. */
+export function userFolder(kind: "cache" | "state"): string {
+  const home = homedir();
+  const usual = {
+    win32: { cache: localAppData(home), state: localAppData(home) },
+    darwin: { cache: join(home, "Library", "Caches"), state: join(home, "Library", "Application Support") },
+    other: { cache: join(home, ".cache"), state: join(home, ".local", "state") },
+  }[process.platform === "win32" || process.platform === "darwin" ? process.platform : "other"];
+  const chosen = kind === "cache" ? process.env.XDG_CACHE_HOME : process.env.XDG_STATE_HOME;
+  return join(chosen || usual[kind], "filetracker");
+}
+
+function localAppData(home: string): string {
+  return process.env.LOCALAPPDATA || join(home, "AppData", "Local");
+}

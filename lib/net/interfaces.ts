@@ -1,0 +1,218 @@
+// This machine's network interfaces, and which of its addresses others on the LAN can use, likely ones first.
+
+import { createSocket } from "node:dgram";
+import { networkInterfaces } from "node:os";
+import { type Clock, quietClock } from "../clock.ts";
+import { type Address, isHostAddress, isLinkLocal, isLoopback, parseAddress, withoutZone } from "../protocol/address.ts";
+
+export interface InterfaceAddress {
+  /** Without a zone. */
+  address: Address;
+  family: 4 | 6;
+  /** Good on this link only: fe80::/10, 169.254/16. */
+  linkLocal: boolean;
+  /** How many leading bits all hosts of this network share. */
+  prefix: number;
+  /** The number that stands for the interface in IPv6 zones on Windows; 0 if there is none. */
+  scope: number;
+}
+
+export interface Interface {
+  name: string;
+  addresses: InterfaceAddress[];
+  loopback: boolean;
+  /** Made by software, as far as its name tells: a bridge of containers or virtual machines, or a tunnel. */
+  virtual: boolean;
+  /** Made by software and leads elsewhere: a VPN. */
+  tunnel: boolean;
+}
+
+/** What `os.networkInterfaces` gives, as far as it is used here; handed in by tests. */
+export type RawInterfaces = Record<
+  string,
+  { address: string; family: string; internal: boolean; cidr?: string | null; scopeid?: number | undefined }[] | undefined
+>;
+
+const BRIDGES =
+  /^(?:docker|br-[0-9a-f]{8,}$|bridge\d{3}|veth|virbr|vnet\d|vmnet|vboxnet|lxcbr|lxdbr|incusbr|podman|cni|flannel|cali|awdl|llw|anpi|vEthernet)|VirtualBox|VMware|Hyper-V|WSL/i;
+
+const TUNNELS =
+  /^(?:tun|tap|wg|utun|tailscale|zt[0-9a-z]{6}|ppp|ham\d|wt\d|ipsec|gpd\d)|WireGuard|TAP-Windows|ZeroTier|Hamachi|NordLynx|VPN/i;
+
+/** The interfaces that have an address. Never throws: what cannot be read is left out. */
+export function interfaces(raw: () => RawInterfaces = networkInterfaces): Interface[] {
+  let all: RawInterfaces;
+  try {
+    all = raw();
+  } catch {
+    // Some systems do not let programs see them.
+    return [];
+  }
+  const found: Interface[] = [];
+  for (const [name, entries = []] of Object.entries(all)) {
+    const addresses: InterfaceAddress[] = [];
+    for (const { address: text, cidr, scopeid } of entries) {
+      const parsed = parseAddress(text);
+      if (parsed === undefined) continue;
+      const address = withoutZone(parsed);
+      const family = address.includes(":") ? 6 : 4;
+      const bits = family === 4 ? 32 : 128;
+      const prefix = Number(cidr?.split("/")[1] ?? bits);
+      addresses.push({
+        address,
+        family,
+        linkLocal: isLinkLocal(address) || address.startsWith("169.254."),
+        prefix: prefix >= 0 && prefix <= bits ? prefix : bits,
+        scope: scopeid ?? 0,
+      });
+    }
+    if (addresses.length === 0) continue;
+    const loopback = entries.some(({ internal }) => internal) || addresses.every(({ address }) => isLoopback(address));
+    const tunnel = !loopback && TUNNELS.test(name);
+    found.push({ name, addresses, loopback, tunnel, virtual: tunnel || (!loopback && BRIDGES.test(name)) });
+  }
+  return found;
+}
+
+/**
+ * The addresses that somebody on the LAN can type to reach this machine, most likely first. Loopback is left out, and fe80::/10 too:
+ * it needs a zone, which is another one on every machine.
+ */
+export async function likelyAddresses({
+  networks = interfaces,
+  routed = routedAddress,
+}: {
+  networks?: () => Interface[];
+  routed?: (family: 4 | 6) => Promise<Address | undefined>;
+} = {}): Promise<Address[]> {
+  const main = await Promise.all([routed(4), routed(6)]);
+  const ranked: { address: Address; rank: number }[] = [];
+  for (const network of networks()) {
+    if (network.loopback) continue;
+    for (const one of network.addresses) {
+      if (isLinkLocal(one.address) || isLoopback(one.address)) continue;
+      ranked.push({ address: one.address, rank: rankOf(one, network, main) });
+    }
+  }
+  // An address that two interfaces have is typed once.
+  return [...new Set(ranked.sort((a, b) => a.rank - b.rank).map(({ address }) => address))];
+}
+
+/** The less, the likelier. `main` are the addresses that packets to the internet would carry. */
+function rankOf({ address, family, linkLocal }: InterfaceAddress, network: Interface, main: (Address | undefined)[]): number {
+  if (linkLocal) return 7;
+  // Through a tunnel that takes everything, the internet is reached, but not this machine from its LAN. A bridge of virtual
+  // machines that has the default route is the LAN: Hyper-V puts its switch before the network card.
+  const isMain = main.includes(address) && !network.tunnel;
+  if (isMain && (family === 4 || main[0] === undefined)) return 0;
+  if (family === 6) return network.virtual ? 6 : isMain ? 4 : 5;
+  if (network.virtual) return 3;
+  return isPrivate(address) ? 1 : 2;
+}
+
+/** Whether this is an IPv4 address of a private network (RFC 1918). */
+function isPrivate(address: Address): boolean {
+  return /^(?:10\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.)/.test(address);
+}
+
+/** Addresses kept for documentation (RFC 5737, RFC 3849): nobody is there, and the default route leads to them. */
+const ELSEWHERE = { 4: "203.0.113.1", 6: "2001:db8::1" } as const;
+
+/** The address of this machine that packets to the internet would carry; undefined without a default route. Sends nothing. */
+export function routedAddress(family: 4 | 6): Promise<Address | undefined> {
+  return new Promise((resolve) => {
+    try {
+      const socket = createSocket(family === 4 ? "udp4" : "udp6");
+      const end = (address?: Address) => {
+        resolve(address);
+        try {
+          socket.close();
+        } catch {
+          // It failed before it was open.
+        }
+      };
+      socket.on("error", () => end());
+      socket.connect(9, ELSEWHERE[family], () => {
+        try {
+          const address = parseAddress(socket.address().address);
+          // Without a route, Bun reports success for a socket that is not connected.
+          end(address !== undefined && isHostAddress(address) ? withoutZone(address) : undefined);
+        } catch {
+          end();
+        }
+      });
+    } catch {
+      resolve(undefined);
+    }
+  });
+}
+
+/** What stands behind `%` in link-local addresses of an interface on this machine. */
+export function zoneFor({ name, addresses }: Interface, platform: string = process.platform): string {
+  if (platform !== "win32") return name;
+  return String(addresses.find(({ scope }) => scope !== 0)?.scope ?? "");
+}
+
+/** A look that comes this much later than it should means that the machine slept, or that its clock was set. */
+const JUMP_MS = 5_000;
+
+/** Calls `changed` when this machine gets or loses an address, and when it woke up. Gives what stops that. */
+export function watchInterfaces(
+  changed: (now: Interface[]) => void,
+  {
+    everyMs = 2_000,
+    clock = quietClock,
+    networks = interfaces,
+  }: { everyMs?: number; clock?: Clock; networks?: () => Interface[] } = {},
+): () => void {
+  let known = fingerprint(networks());
+  let stopped = false;
+  let cancel = wait();
+
+  function wait(): () => void {
+    const from = clock.at();
+    return clock.after(everyMs, () => {
+      const now = networks();
+      const seen = fingerprint(now);
+      const jumped = Math.abs(clock.at() - from - everyMs) > JUMP_MS;
+      if (jumped || seen !== known) {
+        known = seen;
+        changed(now);
+      }
+      if (!stopped) cancel = wait();
+    });
+  }
+
+  return () => {
+    stopped = true;
+    cancel();
+  };
+}
+
+/** The same for the same addresses, in whatever order the system tells them. */
+function fingerprint(networks: Interface[]): string {
+  return networks
+    .flatMap(({ name, addresses }) => addresses.map(({ address, prefix }) => `${name} ${address}/${prefix}`))
+    .sort()
+    .join("\n");
+}
+
+/** An address as this machine can dial it: a link-local one gets the zone of the interface that has the address `local`. */
+export function dialableFrom(
+  local: Address,
+  address: Address,
+  { networks = interfaces, platform = process.platform }: { networks?: () => Interface[]; platform?: string } = {},
+): string {
+  if (!isLinkLocal(address) || address.includes("%")) return address;
+  const bare = withoutZone(local);
+  const owner = networks().find(({ addresses }) => addresses.some((own) => own.address === bare));
+  const zone = owner === undefined ? "" : zoneFor(owner, platform);
+  return zone === "" ? address : `${address}%${zone}`;
+}
+
+/** A link-local address that somebody typed without its zone, with the zone of each interface that it can be on. */
+export function zonesFor(address: Address, networks: () => Interface[] = interfaces): string[] {
+  return networks()
+    .filter(({ loopback, addresses }) => !loopback && addresses.some((own) => isLinkLocal(own.address)))
+    .map((network) => `${address}%${zoneFor(network)}`);
+}

@@ -1,0 +1,160 @@
+// Content ids: the SHA-256 Merkle tree over 16 KiB blocks that BitTorrent v2 calls "pieces root" (BEP 52).
+// Pure: the hash function is handed in. A hash is 32 bytes; a layer is its hashes one after the other.
+
+import { HASH } from "../../protocol/messages.ts";
+
+/** SHA-256 of `data`, written into `out` (32 bytes). */
+export type Sha256 = (data: Uint8Array, out: Uint8Array) => void;
+
+/** A file's content id (64 hex digits) and the hashes of its pieces, one after the other. */
+export interface Tree {
+  root: string;
+  pieces: Uint8Array;
+}
+
+export const BLOCK = 16 * 1024;
+
+const SMALLEST_PIECE = 64 * 1024;
+
+const LARGEST_PIECE = 4 * 1024 * 1024;
+
+const PIECES_WANTED = 4096;
+
+/** The piece size in bytes for a file of `size` bytes: a power of two from 64 KiB to 4 MiB, about 4096 pieces at most. */
+export function pieceSizeOf(size: number): number {
+  let piece = SMALLEST_PIECE;
+  while (piece < LARGEST_PIECE && size / piece > PIECES_WANTED) piece *= 2;
+  return piece;
+}
+
+/** How many pieces a file of `size` bytes has. */
+export function pieceCountOf(size: number): number {
+  return Math.ceil(size / pieceSizeOf(size));
+}
+
+/** The hashes of the 16 KiB blocks of `data` (the last one may be short), as a layer. */
+export function blockLayer(data: Uint8Array, sha256: Sha256): Uint8Array {
+  const layer = new Uint8Array(Math.ceil(data.length / BLOCK) * HASH);
+  for (let at = 0, i = 0; at < data.length; at += BLOCK, i += HASH) {
+    sha256(data.subarray(at, at + BLOCK), layer.subarray(i, i + HASH));
+  }
+  return layer;
+}
+
+/**
+ * The hash of one piece from its block layer. In a file of several pieces every piece is a whole subtree of `pieceSize`,
+ * so a short last piece is padded with zero leaves; the only piece of a small file is padded to the next power of two.
+ */
+export function pieceHash(blocks: Uint8Array, fileSize: number, sha256: Sha256): Uint8Array {
+  const pieceSize = pieceSizeOf(fileSize);
+  const leaves = fileSize > pieceSize ? pieceSize / BLOCK : powerOfTwoFrom(blocks.length / HASH);
+  return fold(blocks, leaves, new Uint8Array(HASH), sha256);
+}
+
+/** The content id of a file of `fileSize` bytes from the hashes of its pieces, in order; for no piece, SHA-256 of nothing. */
+export function rootOf(pieces: Uint8Array, fileSize: number, sha256: Sha256): Uint8Array {
+  if (fileSize === 0) {
+    const root = new Uint8Array(HASH);
+    sha256(new Uint8Array(0), root);
+    return root;
+  }
+  let padding = new Uint8Array(HASH);
+  for (let size = BLOCK; size < pieceSizeOf(fileSize); size *= 2) padding = parent(padding, padding, sha256);
+  return fold(pieces, powerOfTwoFrom(pieces.length / HASH), padding, sha256);
+}
+
+/**
+ * The layer of larger pieces above a file's own: `step` (a power of two) of its pieces make one. The last one is padded as the
+ * tree is.
+ */
+export function layerAbove(pieces: Uint8Array, fileSize: number, step: number, sha256: Sha256): Uint8Array {
+  const count = pieces.length / HASH;
+  if (step === 1 || count === 0) return pieces;
+  if (step >= count) return rootOf(pieces, fileSize, sha256);
+  const padding = pieceOfNothing(fileSize, sha256);
+  const above = new Uint8Array(Math.ceil(count / step) * HASH);
+  for (let i = 0; i < count; i += step) {
+    above.set(fold(pieces.subarray(i * HASH, (i + step) * HASH), step, padding, sha256), (i / step) * HASH);
+  }
+  return above;
+}
+
+/** The hash that stands where the tree is padded, as high as a piece. */
+function pieceOfNothing(fileSize: number, sha256: Sha256): Uint8Array {
+  let padding = new Uint8Array(HASH);
+  for (let size = BLOCK; size < pieceSizeOf(fileSize); size *= 2) padding = parent(padding, padding, sha256);
+  return padding;
+}
+
+/** The top of a layer of a power of two hashes. */
+export function foldWhole(layer: Uint8Array, sha256: Sha256): Uint8Array {
+  return fold(layer, layer.length / HASH, new Uint8Array(HASH), sha256);
+}
+
+/** Folds a layer up to one hash, padded on the right with `padding` to `width` hashes (a power of two). */
+function fold(layer: Uint8Array, width: number, padding: Uint8Array, sha256: Sha256): Uint8Array {
+  let nodes = layer;
+  let filler = padding;
+  for (let wide = width; wide > 1; wide /= 2) {
+    const count = nodes.length / HASH;
+    const above = new Uint8Array(Math.ceil(count / 2) * HASH);
+    for (let i = 0; i < count; i += 2) {
+      const pair = nodes.subarray(i * HASH, (i + 2) * HASH);
+      const out = above.subarray((i / 2) * HASH, (i / 2 + 1) * HASH);
+      if (pair.length === 2 * HASH) sha256(pair, out);
+      else out.set(parent(pair, filler, sha256));
+    }
+    nodes = above;
+    filler = parent(filler, filler, sha256);
+  }
+  return nodes;
+}
+
+function parent(left: Uint8Array, right: Uint8Array, sha256: Sha256): Uint8Array<ArrayBuffer> {
+  const both = new Uint8Array(2 * HASH);
+  both.set(left, 0);
+  both.set(right, HASH);
+  const out = new Uint8Array(HASH);
+  sha256(both, out);
+  return out;
+}
+
+function powerOfTwoFrom(count: number): number {
+  let width = 1;
+  while (width < count) width *= 2;
+  return width;
+}
+
+/** Blocks of a `Subtree`, a power of two: a mebibyte. */
+export const SUBTREE_BLOCKS = 64;
+
+/**
+ * The tree over 64 whole blocks, hashed again and again without leaving anything to collect: a gigabyte has a hundred thousand nodes.
+ */
+export class Subtree {
+  readonly #sha256: Sha256;
+  /** Node 1 is the top, the children of node i are 2i and 2i + 1, the blocks are 64 to 127. */
+  readonly #nodes = new Uint8Array(2 * SUBTREE_BLOCKS * HASH);
+  readonly #outs: Uint8Array[];
+  readonly #pairs: Uint8Array[];
+
+  constructor(sha256: Sha256) {
+    this.#sha256 = sha256;
+    const view = (from: number, to: number) => this.#nodes.subarray(from * HASH, to * HASH);
+    this.#outs = Array.from({ length: 2 * SUBTREE_BLOCKS }, (_, i) => view(i, i + 1));
+    this.#pairs = Array.from({ length: SUBTREE_BLOCKS }, (_, i) => view(2 * i, 2 * i + 2));
+  }
+
+  /** Hashes these blocks, all of 16 KiB, and gives the layer of `count` nodes, a power of two; the next call changes it. */
+  hash(blocks: readonly Uint8Array[], count: number): Uint8Array {
+    for (let i = 0; i < SUBTREE_BLOCKS; i++) {
+      const [block, out] = [blocks[i], this.#outs[SUBTREE_BLOCKS + i]];
+      if (block !== undefined && out !== undefined) this.#sha256(block, out);
+    }
+    for (let i = SUBTREE_BLOCKS - 1; i >= count; i--) {
+      const [pair, out] = [this.#pairs[i], this.#outs[i]];
+      if (pair !== undefined && out !== undefined) this.#sha256(pair, out);
+    }
+    return this.#nodes.subarray(count * HASH, 2 * count * HASH);
+  }
+}

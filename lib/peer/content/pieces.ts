@@ -1,0 +1,62 @@
+// Which pieces of a file are here: a bit field, as HAVE carries it. Pure.
+
+import { ProtocolError } from "../../error.ts";
+
+/** A set of a file's pieces. As bytes, bit 7 of byte 0 is piece 0, the way BitTorrent has it (BEP 3). */
+export class PieceSet {
+  /** How many pieces the file has. */
+  readonly total: number;
+  readonly #bits: Uint8Array;
+  #count = 0;
+
+  constructor(total: number) {
+    this.total = total;
+    this.#bits = new Uint8Array(Math.ceil(total / 8));
+  }
+
+  /** All pieces of a file. */
+  static whole(total: number): PieceSet {
+    const set = new PieceSet(total);
+    for (let i = 0; i < total; i++) set.add(i);
+    return set;
+  }
+
+  /** A bit field from outside; refused when it is not as long as the file has pieces. Spare bits mean nothing. */
+  static parse(bytes: Uint8Array, total: number): PieceSet {
+    const set = new PieceSet(total);
+    if (bytes.length !== set.#bits.length)
+      throw new ProtocolError("bad-have", "The bit field has another length than the file.");
+    for (let i = 0; i < total; i++) if (((bytes[i >> 3] ?? 0) & (128 >> (i & 7))) !== 0) set.add(i);
+    return set;
+  }
+
+  /** How many pieces are in it. */
+  get count(): number {
+    return this.#count;
+  }
+
+  get complete(): boolean {
+    return this.#count === this.total;
+  }
+
+  has(piece: number): boolean {
+    return ((this.#bits[piece >> 3] ?? 0) & (128 >> (piece & 7))) !== 0;
+  }
+
+  add(piece: number): void {
+    if (this.has(piece) || piece >= this.total) return;
+    this.#bits[piece >> 3] = (this.#bits[piece >> 3] ?? 0) | (128 >> (piece & 7));
+    this.#count += 1;
+  }
+
+  delete(piece: number): void {
+    if (!this.has(piece)) return;
+    this.#bits[piece >> 3] = (this.#bits[piece >> 3] ?? 0) & ~(128 >> (piece & 7));
+    this.#count -= 1;
+  }
+
+  /** As HAVE carries it: of a whole file all ones, the spare bits too. */
+  toBytes(): Uint8Array {
+    return this.complete ? new Uint8Array(this.#bits.length).fill(255) : this.#bits.slice();
+  }
+}

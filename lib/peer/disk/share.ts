@@ -1,0 +1,341 @@
+// Disk, outgoing: chooses the files to share, opens and reads them, and notices when one is not what it was.
+
+import {
+  type BigIntStats,
+  close,
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  realpathSync,
+  statSync,
+} from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { codeOf, UsageError } from "../../error.ts";
+import { readFully } from "../../files.ts";
+import type { Endpoint } from "../../protocol/address.ts";
+import { type FileName, type FileRecord, NAME_LIMIT, parseFileName } from "../../protocol/record.ts";
+import { formatDate, printable } from "../../text.ts";
+import type { HashPool } from "../content/hash.ts";
+import type { TreeCache } from "../content/trees.ts";
+
+/** A symlink swapped in is not followed, a pipe is not waited for. Windows knows neither flag. */
+const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
+
+/** One file as it was when it was last looked at. */
+export interface SharedFile {
+  readonly name: FileName;
+  readonly path: string;
+  readonly type: string;
+  size: number;
+  modified: Date;
+  /** Device, inode, size and times: equal means that nobody has touched it. */
+  identity: string;
+  /** Content id, once it is computed, */
+  root?: string | undefined;
+  /** and with it the hashes of the pieces. */
+  pieces?: Uint8Array | undefined;
+  /** It was fetched when the list was full: it is served, and announced like an unfinished file, which does not count. */
+  beyond?: true;
+}
+
+/** A file that was not taken, and why, as a clause. */
+export interface LeftOut {
+  path: string;
+  reason: string;
+  /** Nothing is wrong with it; there were enough. */
+  surplus?: true;
+}
+
+/** An open shared file. Reads are at positions; nothing is shared between readers but the descriptor. */
+export interface OpenFile {
+  readonly size: number;
+  /** How many bytes were read: as many as `into` holds, fewer only at the file's end. */
+  read(into: Uint8Array, at: number): Promise<number>;
+  /** Whether the file is still what was announced. */
+  unchanged(): boolean;
+  close(): void;
+}
+
+/**
+ * Chooses what to share: files as named, then each folder's plain files by name, hidden ones left out, until there are `limit`.
+ * Files named one by one are all taken. Throws a `UsageError` for a path that does not exist.
+ */
+export function chooseFiles(paths: string[], limit: number): { taken: SharedFile[]; left: LeftOut[] } {
+  const taken: SharedFile[] = [];
+  const left: LeftOut[] = [];
+  const named: string[] = [];
+  const folders: string[] = [];
+  for (const path of paths) (isFolder(path) ? folders : named).push(path);
+
+  const take = (path: string, atMost: number) => {
+    if (taken.length >= atMost) {
+      left.push({ path, reason: `${limit} files are the most`, surplus: true });
+      return;
+    }
+    const looked = lookAt(path);
+    if (!("name" in looked)) left.push(looked);
+    else if (taken.some(({ name }) => name === looked.name)) left.push({ path, reason: "another file has the same name" });
+    else taken.push(looked);
+  };
+  // A link that somebody named is what it points to; links inside folders are not followed.
+  for (const path of named) take(realpathSync(path), Number.POSITIVE_INFINITY);
+  for (const folder of folders) for (const path of filesIn(folder, left)) take(path, limit);
+  return { taken, left };
+}
+
+function isFolder(path: string): boolean {
+  try {
+    return statSync(path).isDirectory();
+  } catch (error) {
+    throw new UsageError(`Cannot share "${printable(path)}": ${reasonOf(error)}. Check the path after --share.`);
+  }
+}
+
+/** The paths of a folder's visible entries that could be shared, by name. */
+function filesIn(folder: string, left: LeftOut[]): string[] {
+  const real = realpathSync(folder);
+  const paths: string[] = [];
+  try {
+    const entries = readdirSync(real, { withFileTypes: true }).filter(({ name }) => !name.startsWith("."));
+    entries.sort((a, b) => (a.name < b.name ? -1 : 1));
+    for (const entry of entries) if (!entry.isDirectory()) paths.push(join(real, entry.name));
+  } catch (error) {
+    left.push({ path: folder, reason: reasonOf(error) });
+  }
+  return paths;
+}
+
+/** Opens a path once to see whether it can be shared, without following a link and without waiting. */
+function lookAt(path: string): SharedFile | LeftOut {
+  const name = basename(path).normalize("NFC");
+  if (name.includes("\ufffd")) return { path, reason: "its name is not valid UTF-8" };
+  if (Buffer.byteLength(name) > NAME_LIMIT) return { path, reason: `its name is longer than ${NAME_LIMIT} bytes` };
+  try {
+    // The path was real when it was chosen: a folder on the way that is a link now leads somewhere else.
+    if (realpathSync(dirname(path)) !== dirname(path)) return { path, reason: "its folder is a link now" };
+    const kind = lstatSync(path);
+    if (kind.isSymbolicLink()) return { path, reason: "it is a link" };
+    if (!kind.isFile()) return { path, reason: "it is not a plain file" };
+    if (isOwnOutput(kind)) return { path, reason: "what this program prints goes there" };
+    const fd = openSync(path, OPEN_FLAGS);
+    try {
+      const file: SharedFile = {
+        name: parseFileName(name),
+        path,
+        type: Bun.file(path).type.split(";")[0] || "application/octet-stream",
+        size: 0,
+        modified: new Date(0),
+        identity: "",
+      };
+      return setIdentity(file, fd) ? file : { path, reason: "it is not a plain file" };
+    } finally {
+      closeSync(fd);
+    }
+  } catch (error) {
+    return { path, reason: reasonOf(error) };
+  }
+}
+
+/** Whether standard output or error was sent into this file: it changes with every word about its changing. */
+function isOwnOutput({ dev, ino }: { dev: number; ino: number }): boolean {
+  return [1, 2].some((fd) => {
+    try {
+      const output = fstatSync(fd);
+      return output.isFile() && output.dev === dev && output.ino === ino;
+    } catch {
+      // It is closed.
+      return false;
+    }
+  });
+}
+
+function reasonOf(error: unknown): string {
+  const clause: Record<string, string> = {
+    ENOENT: "there is no such file",
+    EACCES: "it may not be read",
+    EPERM: "it may not be read",
+    ELOOP: "it is a link",
+    ENXIO: "it is not a plain file",
+    ENAMETOOLONG: "its name is too long",
+  };
+  return clause[codeOf(error)] ?? `it cannot be read (${codeOf(error) || "unknown error"})`;
+}
+
+/** Notes what the open file is now; false when it is no plain file. */
+function setIdentity(file: SharedFile, fd: number): boolean {
+  const stat = fstatSync(fd, { bigint: true });
+  if (!stat.isFile()) return false;
+  file.size = Number(stat.size);
+  file.modified = new Date(Number(stat.mtimeMs));
+  file.identity = identityOf(fd);
+  return true;
+}
+
+function identityOf(fd: number): string {
+  return describeIdentity(fstatSync(fd, { bigint: true }));
+}
+
+function pathIdentityOf(path: string): string {
+  return describeIdentity(lstatSync(path, { bigint: true }));
+}
+
+function describeIdentity({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): string {
+  return `${dev} ${ino} ${size} ${mtimeNs} ${ctimeNs}`;
+}
+
+/** One descriptor of a file, for all who read it now. */
+interface Handle {
+  readonly fd: number;
+  readonly identity: string;
+  users: number;
+}
+
+/** What this peer shares. The list is what the records say; nothing else is ever opened. */
+export class Share {
+  readonly files: SharedFile[];
+  readonly #handles = new Map<SharedFile, Handle>();
+
+  constructor(files: SharedFile[]) {
+    this.files = files;
+  }
+
+  /** The file that fits everything asked for. */
+  find(wanted: { name?: string; root?: string; size?: number }): SharedFile | undefined {
+    return this.files.find(
+      (file) =>
+        (wanted.name === undefined || file.name === wanted.name) &&
+        (wanted.root === undefined || file.root === wanted.root) &&
+        (wanted.size === undefined || file.size === wanted.size),
+    );
+  }
+
+  /** Takes a file off the list. */
+  remove(file: SharedFile): void {
+    const index = this.files.indexOf(file);
+    if (index >= 0) this.files.splice(index, 1);
+  }
+
+  /** Puts a file on the list, in the place of one of the same name. */
+  add(file: SharedFile): void {
+    const index = this.files.findIndex(({ name }) => name === file.name);
+    if (index < 0) this.files.push(file);
+    else this.files[index] = file;
+  }
+
+  /** Opens a file of the list, if it is still what was announced; else undefined. */
+  open(file: SharedFile): OpenFile | undefined {
+    const announced = file.identity;
+    const handle = this.#take(file, announced);
+    if (handle === undefined) return undefined;
+    const { fd } = handle;
+    const unchanged = () => file.identity === announced && identityOf(fd) === announced;
+    let open = true;
+    return {
+      size: file.size,
+      read: (into, at) => readFully(fd, into, at),
+      unchanged,
+      close: () => {
+        if (open) this.#giveBack(file, handle);
+        open = false;
+      },
+    };
+  }
+
+  #take(file: SharedFile, announced: string): Handle | undefined {
+    let handle = this.#handles.get(file);
+    if (handle?.identity !== announced) {
+      try {
+        handle = { fd: openSync(file.path, OPEN_FLAGS), identity: announced, users: 0 };
+      } catch {
+        return undefined;
+      }
+      this.#handles.set(file, handle);
+    }
+    handle.users += 1;
+    if (identityOf(handle.fd) === announced) return handle;
+    this.#giveBack(file, handle);
+    return undefined;
+  }
+
+  #giveBack(file: SharedFile, handle: Handle): void {
+    handle.users -= 1;
+    if (handle.users > 0) return;
+    if (this.#handles.get(file) === handle) this.#handles.delete(file);
+    close(handle.fd);
+  }
+
+  /** Whether a file is no longer what was announced, as far as its path tells. */
+  hasChanged(file: SharedFile): boolean {
+    try {
+      return pathIdentityOf(file.path) !== file.identity;
+    } catch {
+      return true;
+    }
+  }
+
+  /** Whether there is a file at this path that could be shared. */
+  canBeRead(file: SharedFile): boolean {
+    return "name" in lookAt(file.path);
+  }
+
+  /** Looks at a file again after it changed: true when it can still be shared. Its content id is unknown then. */
+  renew(file: SharedFile): boolean {
+    const looked = lookAt(file.path);
+    if (!("name" in looked)) return false;
+    const { size, modified, identity } = looked;
+    Object.assign(file, { size, modified, identity, root: undefined, pieces: undefined });
+    return true;
+  }
+}
+
+/** A file's record; the address is what this peer knows of itself, the tracker puts in what it saw. */
+export function recordOf(file: SharedFile, { address, port }: Endpoint): FileRecord {
+  return {
+    name: file.name,
+    type: file.type,
+    size: file.size,
+    date: formatDate(file.modified),
+    address,
+    port,
+    v2: true,
+    mtime: file.modified.toISOString(),
+    ...(file.root === undefined ? {} : { root: file.root }),
+    ...(file.beyond ? { part: true } : {}),
+  };
+}
+
+/**
+ * Computes a file's content id with the hashes of its pieces, or takes them from the cache. Gives false, and leaves the file without
+ * one, when it changed or could not be read meanwhile.
+ */
+export async function computeTree(
+  file: SharedFile,
+  pool: HashPool,
+  cache: TreeCache,
+  options: { onHashed?: (bytes: number) => void; signal?: AbortSignal } = {},
+): Promise<boolean> {
+  const known = cache.get(file);
+  if (known !== undefined) {
+    options.onHashed?.(file.size);
+    Object.assign(file, known);
+    return true;
+  }
+  const identity = file.identity;
+  let fd: number | undefined;
+  try {
+    fd = openSync(file.path, OPEN_FLAGS);
+    if (identityOf(fd) !== identity) return false;
+    const tree = await pool.tree(fd, file.size, options);
+    if (identityOf(fd) !== identity || file.identity !== identity) return false;
+    Object.assign(file, tree);
+    cache.set(file, tree);
+    return true;
+  } catch {
+    return false;
+  } finally {
+    if (fd !== undefined) closeSync(fd);
+  }
+}

@@ -1,0 +1,115 @@
+// Which tracker to join: the one that announces itself on the network, or one of several, and which it was last time.
+
+import { mkdirSync, readFileSync, renameSync, unlinkSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { FtError, UsageError } from "../error.ts";
+import { parseTracker } from "../program/cli.ts";
+import { formatEndpoint } from "../protocol/address.ts";
+import { DEFAULT_TRACKER_PORT } from "../protocol/messages.ts";
+import { printable } from "../text.ts";
+import { type Announced, type Found, findTrackers } from "./look.ts";
+import type { TrackerPlace } from "./session.ts";
+
+/** A tracker's name of which nothing else is known stays below this. */
+const NAME_SHOWN = 63;
+
+/** A tracker that was found, or used before. `name` is a stranger's text. */
+export interface Located extends TrackerPlace {
+  name: string;
+}
+
+/** Remembers which tracker was used last, in a file of its own. */
+export class LastTracker {
+  readonly #path: string;
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  read(): Located | undefined {
+    try {
+      const { name, address, port } = JSON.parse(readFileSync(this.#path, "utf8")) as Record<string, unknown>;
+      const place = parseTracker(formatEndpoint({ address: String(address), port: Number(port) }));
+      return typeof name === "string" && typeof address === "string"
+        ? { name: name.slice(0, NAME_SHOWN), ...place }
+        : undefined;
+    } catch {
+      // There is none yet, or somebody wrote something else there.
+      return undefined;
+    }
+  }
+
+  /** A memory that cannot be kept is no reason to fail. */
+  write({ name, address, port }: Located): void {
+    const part = `${this.#path}.${process.pid}`;
+    try {
+      mkdirSync(dirname(this.#path), { recursive: true });
+      writeFileSync(part, JSON.stringify({ name, address, port }));
+      renameSync(part, this.#path);
+    } catch {
+      // Next time it is asked again.
+      try {
+        unlinkSync(part);
+      } catch {
+        // It was never there.
+      }
+    }
+  }
+}
+
+/** Looks who announces itself; those used before come first. */
+export async function lookAround(
+  last: Located | undefined,
+  signal?: AbortSignal,
+): Promise<{ trackers: Located[]; found: Found }> {
+  const found = await findTrackers(signal === undefined ? {} : { signal });
+  const trackers = found.trackers.map(placeOf);
+  const isLast = (one: Located) => last !== undefined && one.name === last.name && one.port === last.port;
+  trackers.sort((a, b) => Number(isLast(b)) - Number(isLast(a)) || a.name.localeCompare(b.name));
+  return { trackers, found };
+}
+
+function placeOf({ name, port, addresses }: Announced): Located {
+  const [address = "", ...others] = addresses;
+  return { name, address, port, others };
+}
+
+/** Where that tracker is now, if it still announces itself: it may have another address. */
+export async function findAgain({ name, port }: Located): Promise<TrackerPlace | undefined> {
+  const { trackers } = await lookAround(undefined);
+  return trackers.find((one) => one.name === name && one.port === port) ?? trackers.find((one) => one.name === name);
+}
+
+/** A tracker as somebody would type it. */
+export function typed({ address, port }: TrackerPlace): string {
+  return port === DEFAULT_TRACKER_PORT ? address : formatEndpoint({ address, port });
+}
+
+/** A tracker in a list of several. */
+export function describePlace(place: Located): string {
+  return `"${printable(place.name).replaceAll('"', "'")}" at ${printable(typed(place))}`;
+}
+
+/** Why there is no tracker, and what to do: a sentence. */
+export function nobodyFound({ asked, problems, echo }: Found, last: Located | undefined): FtError {
+  const before = last === undefined ? "" : ` The last one was ${describePlace(last)}.`;
+  const then = `Type the address that ft-tracker prints when it starts: ft-peer ADDRESS.${before}`;
+  if (asked.length === 0 || (problems[0] !== undefined && !echo)) {
+    const why = problems.at(-1)?.replace(/\.$/, "") ?? "this machine has no network";
+    return new FtError("no-tracker", `No tracker announces itself on this network, as far as one can hear: ${why}. ${then}`);
+  }
+  const why = echo
+    ? "either none is running, or multicast (UDP port 5353) is blocked between it and this machine, as in some wireless networks"
+    : "a firewall on this machine seems to block multicast (UDP port 5353), or no tracker is running";
+  return new FtError("no-tracker", `No tracker announces itself on this network: ${why}. ${then}`);
+}
+
+/** Several trackers, and nobody to choose: a sentence. */
+export function severalFound(trackers: Located[]): UsageError {
+  const list = trackers.map((place) => describePlace(place)).join(", ");
+  const [first] = trackers;
+  const example = first === undefined ? "ADDRESS" : printable(typed(first));
+  return new UsageError(
+    `${trackers.length} trackers announce themselves: ${list}. Name one by its address, such as: ft-peer ${example}`,
+  );
+}

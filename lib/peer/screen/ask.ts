@@ -1,0 +1,253 @@
+// Terminal: the guided prompts. The only file that imports @clack/prompts; everything from outside is made printable here.
+
+import { autocomplete, intro, isCancel, log, multiselect, note, outro, select, text } from "@clack/prompts";
+import { CancelledError, sentenceOf } from "../../error.ts";
+import { measure, orCancelled } from "../../program/cli.ts";
+import type { FileRecord } from "../../protocol/record.ts";
+import { fit, formatSize, plural, printable, wrap } from "../../text.ts";
+import type { LeftOut, SharedFile } from "../disk/share.ts";
+import { describePlace, type Located } from "../locate.ts";
+import { contentTable, holderTable, recordTable } from "./view.ts";
+
+/** Where the prompts are; handed in. */
+export interface Terminal {
+  input: NodeJS.ReadStream;
+  output: NodeJS.WriteStream;
+  signal: AbortSignal;
+}
+
+/** Columns that a prompt's own marks take; it counts the colours of its lists among them. */
+const MARKS = 15;
+
+const LEAST_COLUMNS = 20;
+
+/** Files that cannot be shared are named up to this many. */
+const UNFIT_SHOWN = 5;
+
+/** Somebody who types on is not answered in between. */
+const TYPING_MS = 120;
+
+/** What the package's prompt has that is needed to show it something new. */
+interface Refreshable {
+  readonly userInput: string;
+  focusedValue: number | undefined;
+  emit(event: "userInput", text: string): void;
+}
+
+export class Prompts {
+  readonly #terminal: Terminal;
+
+  constructor(terminal: Terminal) {
+    this.#terminal = terminal;
+  }
+
+  /** Columns that a line in a prompt may take. */
+  get width(): number {
+    return Math.max(LEAST_COLUMNS, (this.#terminal.output.columns ?? 80) - MARKS);
+  }
+
+  greet(title: string): void {
+    intro(this.#short(title), this.#terminal);
+  }
+
+  goodbye(words: string): void {
+    outro(this.#short(words), this.#terminal);
+  }
+
+  say(words: string): void {
+    log.message(this.#wrapped(words), this.#terminal);
+  }
+
+  done(words: string): void {
+    log.success(this.#wrapped(words), this.#terminal);
+  }
+
+  warn(words: string): void {
+    log.warn(this.#wrapped(words), this.#terminal);
+  }
+
+  /** Lines in a frame; they must be printable and fit already. */
+  show(lines: string[], title: string): void {
+    note(lines.map((line) => fit(line, this.width, measure)).join("\n"), this.#short(title), {
+      ...this.#terminal,
+      format: (line) => line,
+    });
+  }
+
+  /** A line of text; `check` gives the sentence that refuses it. */
+  async line(message: string, placeholder: string, check: (answer: string) => string | undefined): Promise<string> {
+    const answer = text({
+      ...this.#terminal,
+      message: this.#short(message),
+      placeholder: this.#short(placeholder),
+      validate: (value) => {
+        const refusal = check((value ?? "").trim());
+        return refusal === undefined ? undefined : this.#wrapped(refusal).replaceAll("\n", "\n│  ");
+      },
+    });
+    return (await this.#answer(answer)).trim();
+  }
+
+  async choose<Value extends string | number>(message: string, options: { value: Value; label: string }[]): Promise<Value> {
+    // Clack's type for options depends on the value's; a plain list of the same shape is what it takes.
+    const shown = options.map(({ value, label }) => ({ value, label: this.#short(label) })) as Parameters<
+      typeof select<Value>
+    >[0]["options"];
+    return this.#answer(select<Value>({ ...this.#terminal, message: this.#short(message), options: shown, maxItems: 12 }));
+  }
+
+  /** Which files of a folder to share: the first `most` are chosen already. Undefined when another folder is wanted. */
+  async chooseShared(folder: string, files: SharedFile[], left: LeftOut[], most: number): Promise<SharedFile[] | undefined> {
+    const unfit = left.filter(({ surplus }) => surplus === undefined);
+    for (const { path, reason } of unfit.slice(0, UNFIT_SHOWN)) this.warn(`Cannot share "${path}": ${reason}.`);
+    if (unfit.length > UNFIT_SHOWN) this.warn(`Nor ${unfit.length - UNFIT_SHOWN} more.`);
+    const surplus = left.length - unfit.length;
+    if (surplus > 0) this.say(`The first ${files.length} of ${files.length + surplus} files are offered.`);
+    const other = "Choose a different folder";
+    const title = `${plural(files.length, "file")} in ${folder}`;
+    const use = files.length === 0 ? [] : [{ value: "use" as const, label: "Choose from these" }];
+    const first = await this.choose(title, [...use, { value: "other" as const, label: other }]);
+    if (first === "other") return undefined;
+    for (;;) {
+      const chosen = await this.#answer(
+        multiselect<number>({
+          ...this.#terminal,
+          message: `Which to share? Up to ${most}.`,
+          options: files.map((file, value) => ({ value, label: this.#fileLabel(file) })),
+          initialValues: files.slice(0, most).map((_, index) => index),
+          required: true,
+          maxItems: 12,
+        }),
+      );
+      if (chosen.length <= most) return files.filter((_, index) => chosen.includes(index));
+      this.warn(`${chosen.length} files are too many: the tracker takes ${most}.`);
+    }
+  }
+
+  /** Which of several trackers, the one used last first. */
+  async chooseTracker(trackers: Located[], last: Located | undefined): Promise<Located> {
+    const options = trackers.map((one, value) => {
+      const before = last !== undefined && one.name === last.name && one.port === last.port ? ", used last" : "";
+      return { value, label: `${describePlace(one)}${before}` };
+    });
+    const chosen = trackers[await this.choose(`${trackers.length} trackers announce themselves. Which one?`, options)];
+    if (chosen === undefined) throw new CancelledError();
+    return chosen;
+  }
+
+  /** Which holder of one file; undefined to go back. */
+  async chooseHolder(name: string, records: FileRecord[]): Promise<FileRecord | undefined> {
+    const [title = "", ...lines] = holderTable(records, measure, this.width);
+    const options = lines.map((label, value) => ({ value, label }));
+    this.say(fit(`${plural(records.length, "holder")} of ${printable(name)}`, this.width, measure));
+    return records[await this.choose(`  ${title}`, [...options, { value: -1, label: "Back" }])];
+  }
+
+  /** A file found by what is typed, letter by letter; undefined to go back. `look` gives one record for each content. */
+  async findAsYouType(
+    look: (typed: string) => Promise<{ records: FileRecord[]; total: number }>,
+  ): Promise<FileRecord | undefined> {
+    const { input } = this.#terminal;
+    let records: FileRecord[] = [];
+    let remark = "";
+    let asked = "";
+    let prompt: Refreshable | undefined;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const ask = async (typed: string) => {
+      const found = await look(typed).catch((error: unknown) => ({ records: [], total: 0, failed: sentenceOf(error) }));
+      // Somebody has typed on meanwhile.
+      if (typed !== asked) return;
+      records = found.records;
+      const more = found.total - records.length;
+      remark =
+        "failed" in found ? found.failed : records.length === 0 ? "Nobody has that." : more > 0 ? `… and ${more} more` : "";
+      // The prompt has no word for "what you show is old": it is told of another text and back, and then of a key that is none.
+      if (prompt !== undefined) {
+        prompt.focusedValue = 0;
+        prompt.emit("userInput", "\0");
+        prompt.emit("userInput", prompt.userInput);
+      }
+      input.emit("keypress", undefined, {});
+    };
+    const width = this.width;
+    const short = (words: string) => this.#short(words);
+    function options(this: Refreshable) {
+      prompt = this;
+      const typed = this.userInput.trim();
+      if (typed !== asked) {
+        asked = typed;
+        clearTimeout(timer);
+        timer = setTimeout(() => void ask(typed), TYPING_MS);
+      }
+      const lines = records.length === 0 ? [] : contentTable(records, measure, width).slice(1);
+      return [
+        ...lines.map((label, value) => ({ value, label })),
+        ...(remark === "" ? [] : [{ value: -2, label: short(remark), disabled: true }]),
+        { value: -1, label: "Back" },
+      ];
+    }
+    try {
+      const chosen = await this.#answer(
+        autocomplete<number>({
+          ...this.#terminal,
+          message: "Part of a name?",
+          placeholder: short("several words, * and ? for any letters, -word to leave out"),
+          options: options as never,
+          filter: () => true,
+          maxItems: 12,
+        }),
+      );
+      return records[chosen];
+    } finally {
+      asked = "";
+      clearTimeout(timer);
+    }
+  }
+
+  /** Which of all records, narrowed down by typing; undefined to go back. */
+  async chooseRecord(records: FileRecord[]): Promise<FileRecord | undefined> {
+    const [title = "", ...lines] = recordTable(records, measure, this.width);
+    const chosen = await this.#answer(
+      autocomplete<number>({
+        ...this.#terminal,
+        message: `${plural(records.length, "file")} online; type to narrow down\n│    ${title}`,
+        options: [...lines.map((label, value) => ({ value, label })), { value: -1, label: "Back" }],
+        // By what is on the screen, and by the whole name where the screen shows only its start.
+        filter: (typed, { value, label }) =>
+          value === -1 || `${label ?? ""} ${records[value]?.name ?? ""}`.toLowerCase().includes(typed.trim().toLowerCase()),
+        maxItems: 12,
+      }),
+    );
+    return records[chosen];
+  }
+
+  #fileLabel(file: SharedFile): string {
+    const size = formatSize(file.size);
+    return `${fit(printable(file.name), this.width - measure(size) - 2, measure)}  ${size}`;
+  }
+
+  /** What a prompt gave; Ctrl-C, or the signal, is a `CancelledError`, also for a terminal that is gone. */
+  async #answer<Answer>(prompt: Promise<Answer>): Promise<Exclude<Answer, symbol>> {
+    const answer = await orCancelled(prompt, this.#terminal.signal);
+    if (isCancel(answer)) throw new CancelledError();
+    return answer as Exclude<Answer, symbol>;
+  }
+
+  #wrapped(words: string): string {
+    return wrap(printable(words), this.width, measure).join("\n");
+  }
+
+  #short(words: string): string {
+    return fit(printable(words), this.width, measure);
+  }
+}
+
+/** Runs one choice of a menu; what goes wrong is said, and the menu goes on. Nothing that is waited for holds up Ctrl-C. */
+export async function trying(prompts: Prompts, signal: AbortSignal, act: () => Promise<void>): Promise<void> {
+  try {
+    await orCancelled(act(), signal);
+  } catch (error) {
+    if (error instanceof CancelledError) throw error;
+    prompts.warn(sentenceOf(error));
+  }
+}

@@ -1,0 +1,257 @@
+// Guided prompts: from the first question to goodbye. Decides what is asked next; how it looks is ask.ts.
+
+import { homedir } from "node:os";
+import { join, resolve } from "node:path";
+import { CancelledError, sentenceOf } from "../../error.ts";
+import { measure, nameArgument, parseTracker } from "../../program/cli.ts";
+import { formatEndpoint } from "../../protocol/address.ts";
+import { DEFAULT_MAX_FILES } from "../../protocol/messages.ts";
+import type { FileRecord } from "../../protocol/record.ts";
+import { fit, formatDuration, formatSize, plural, printable } from "../../text.ts";
+import { chooseFiles, type Share, type SharedFile } from "../disk/share.ts";
+import type { DownloadOptions } from "../download.ts";
+import type { Downloaded, PeerEvent } from "../events.ts";
+import type { FetchEvent } from "../fetch/types.ts";
+import { describePlace, type Located, type lookAround, nobodyFound, typed } from "../locate.ts";
+import type { Upload } from "../serve/serve.ts";
+import type { Session, TrackerPlace } from "../session.ts";
+import { type Prompts, trying } from "./ask.ts";
+import { progressReporter, Screen } from "./screen.ts";
+import { describeEvent, notFoundSentence, peerTable } from "./view.ts";
+
+/** Files of a folder that are offered. */
+const OFFERED = 500;
+
+type Choice = "search" | "find" | "browse" | "who" | "mine" | "leave";
+
+/** A peer, as far as the prompts use it. */
+export interface GuidedPeer {
+  readonly session: Session;
+  readonly share: Share;
+  readonly server: { readonly uploads: ReadonlySet<Upload>; readonly waiting: number };
+  computeRoots(): void;
+  download(records: [FileRecord, ...FileRecord[]], options: DownloadOptions): Promise<Downloaded>;
+  stop(): Promise<void>;
+}
+
+export interface GuideOptions {
+  prompts: Prompts;
+  /** What was given on the command line; asked for when it was not. */
+  tracker: TrackerPlace | undefined;
+  /** The tracker that was used last. */
+  last: Located | undefined;
+  /** Looks who announces itself. */
+  look(): ReturnType<typeof lookAround>;
+  files: SharedFile[] | undefined;
+  /** Where the offered files are, and where fetched ones go. */
+  folder: string;
+  to: string;
+  overwrite: boolean;
+  signal: AbortSignal;
+  start(tracker: TrackerPlace | Located, files: SharedFile[], report: (event: PeerEvent) => void): Promise<GuidedPeer>;
+}
+
+/** What has happened since the last question, and is shown when it is asked about. */
+interface News {
+  /** Whether others can connect to this machine. */
+  reach?: PeerEvent;
+}
+
+/** The guided prompts: choose files, connect, then a menu until the person leaves. Ctrl-C is a `CancelledError`. */
+export async function guide(options: GuideOptions): Promise<void> {
+  const { prompts } = options;
+  let joined = false;
+  const news: News = {};
+  const report = (event: PeerEvent) => {
+    if (event.event === "reach") news.reach = event;
+    // The menu is on the screen later on: what happens then is shown where the person asks for it.
+    if (event.event !== "joined" || joined) return;
+    joined = true;
+    prompts.done(describeEvent(event));
+  };
+  const peer = await connect(options, report);
+  try {
+    peer.computeRoots();
+    await menu(peer, options, news);
+    prompts.goodbye("Bye.");
+  } finally {
+    await peer.stop();
+  }
+}
+
+/** An address that was typed here can be typed again when nobody answers there. */
+async function connect(options: GuideOptions, report: (event: PeerEvent) => void): Promise<GuidedPeer> {
+  const { prompts } = options;
+  let tracker = options.tracker ?? (await locate(options));
+  const files = options.files ?? (await askFiles(options));
+  for (;;) {
+    try {
+      return await options.start(tracker, files, report);
+    } catch (error) {
+      if (options.tracker !== undefined || error instanceof CancelledError) throw error;
+      prompts.warn(sentenceOf(error));
+      tracker = await askTracker(options);
+    }
+  }
+}
+
+/** The tracker that announces itself; of several the chosen one; without any, the one whose address is typed. */
+async function locate(options: GuideOptions): Promise<TrackerPlace | Located> {
+  const { prompts, last, signal } = options;
+  const { trackers, found } = await options.look();
+  if (signal.aborted) throw new CancelledError();
+  const [first, second] = trackers;
+  if (first === undefined) {
+    prompts.warn(nobodyFound(found, undefined).message);
+    return await askTracker(options);
+  }
+  if (second !== undefined) return await prompts.chooseTracker(trackers, last);
+  prompts.done(`Found the tracker ${describePlace(first)}.`);
+  return first;
+}
+
+async function askTracker({ prompts, last }: GuideOptions): Promise<TrackerPlace> {
+  const hint = last === undefined ? "such as 192.168.1.5; ft-tracker prints it" : `empty: ${typed(last)}, as last time`;
+  const answer = await prompts.line("Tracker's address?", hint, (text) => {
+    if (text === "" && last !== undefined) return undefined;
+    try {
+      parseTracker(text);
+      return undefined;
+    } catch (error) {
+      return sentenceOf(error);
+    }
+  });
+  return answer === "" && last !== undefined ? last : parseTracker(answer);
+}
+
+async function askFiles({ prompts, ...options }: GuideOptions): Promise<SharedFile[]> {
+  let { folder } = options;
+  for (;;) {
+    const { taken, left } = chooseFiles([folder], OFFERED);
+    const chosen = await prompts.chooseShared(folder, taken, left, DEFAULT_MAX_FILES);
+    if (chosen !== undefined) return chosen;
+    const typed = await prompts.line("Which folder?", `empty: ${folder}`, (answer) => {
+      if (answer === "") return undefined;
+      try {
+        chooseFiles([resolve(folder, expandHome(answer))], 1);
+        return undefined;
+      } catch (error) {
+        return printable(sentenceOf(error));
+      }
+    });
+    folder = resolve(folder, expandHome(typed));
+  }
+}
+
+function expandHome(path: string): string {
+  return path === "~" || path.startsWith("~/") ? join(homedir(), path.slice(1)) : path;
+}
+
+async function menu(peer: GuidedPeer, options: GuideOptions, news: News): Promise<void> {
+  const { prompts } = options;
+  for (;;) {
+    const blocked = peer.session.standing?.reach === false ? ' (others cannot connect to you: see "What I share")' : "";
+    const state = peer.session.online ? blocked : " (the tracker is away; coming back by itself)";
+    const choice = await prompts.choose<Choice>(`What next?${state}`, [
+      { value: "search", label: "Search for a file" },
+      ...(peer.session.standing?.profile === 1 ? [] : [{ value: "find" as const, label: "Find as you type" }]),
+      { value: "browse", label: "Browse everything" },
+      { value: "who", label: "Who is online" },
+      { value: "mine", label: "What I share" },
+      { value: "leave", label: "Leave" },
+    ]);
+    if (choice === "leave") return;
+    if (!peer.session.online) prompts.say("Asking the tracker, which is away…");
+    await trying(prompts, options.signal, async () => {
+      if (choice === "search") await guidedSearch(peer, options);
+      else if (choice === "find") await guidedFind(peer, options);
+      else if (choice === "browse") await guidedBrowse(peer, options);
+      else if (choice === "who") {
+        const self = peer.session.standing?.id ?? "";
+        prompts.show(peerTable(await peer.session.who(), self, measure, prompts.width - 2), "Online");
+      } else {
+        prompts.show(describeShare(peer, prompts.width - 2), "What I share");
+        if (news.reach !== undefined) prompts.say(describeEvent(news.reach));
+      }
+    });
+  }
+}
+
+async function guidedSearch(peer: GuidedPeer, options: GuideOptions): Promise<void> {
+  const { prompts } = options;
+  const typed = await prompts.line("File name?", "exactly as it is shared; empty: back", (answer) => {
+    if (answer === "") return undefined;
+    try {
+      nameArgument(answer);
+      return undefined;
+    } catch (error) {
+      return sentenceOf(error);
+    }
+  });
+  if (typed === "") return;
+  const records = await peer.session.search(nameArgument(typed));
+  if (records.length === 0) {
+    prompts.warn(notFoundSentence(typed));
+    return;
+  }
+  const holder = await prompts.chooseHolder(typed, records);
+  if (holder !== undefined) await guidedDownload(peer, options, holder, records);
+}
+
+/** Contents that are shown while somebody types. */
+const FOUND_SHOWN = 100;
+
+async function guidedFind(peer: GuidedPeer, options: GuideOptions): Promise<void> {
+  const { session } = peer;
+  const content = await options.prompts.findAsYouType(async (typed) => {
+    const words = typed.split(/\s+/).filter((word) => word !== "");
+    if (words.length === 0) return { records: [], total: 0 };
+    return await session.find({ words, group: true, offset: 0, limit: FOUND_SHOWN });
+  });
+  if (content === undefined) return;
+  const { root, name } = content;
+  const records = root === undefined ? [content] : await session.holders(root);
+  const holder = await options.prompts.chooseHolder(name, records.length === 0 ? [content] : records);
+  if (holder !== undefined) await guidedDownload(peer, options, holder, records);
+}
+
+async function guidedBrowse(peer: GuidedPeer, options: GuideOptions): Promise<void> {
+  const records = await peer.session.list();
+  const holder = await options.prompts.chooseRecord(records);
+  if (holder !== undefined) await guidedDownload(peer, options, holder, records);
+}
+
+/** Fetches from the chosen holder; others of the same content help out when it fails. */
+async function guidedDownload(
+  peer: GuidedPeer,
+  options: GuideOptions,
+  chosen: FileRecord,
+  records: FileRecord[],
+): Promise<void> {
+  const same = records.filter((record) => record !== chosen && record.root !== undefined && record.root === chosen.root);
+  const { prompts, to: folder, overwrite, signal } = options;
+  const screen = new Screen({ json: false, quiet: false });
+  const started = performance.now();
+  const progress = progressReporter(screen);
+  // Why a holder failed is in the sentence at the end; between the prompts' marks there is no place for it.
+  const report = (event: FetchEvent) => event.event !== "holder-failed" && progress(event);
+  try {
+    const done = await peer.download([chosen, ...same], { folder, overwrite, signal, report });
+    screen.clearProgress();
+    const seconds = (performance.now() - started) / 1000;
+    const checked = done.verified ? "verified" : "not verified";
+    const how = done.outcome === "already here" ? "already here" : `in ${formatDuration(seconds)}`;
+    prompts.done(`${done.path}: ${formatSize(done.size)}, ${how}, ${checked}`);
+  } finally {
+    screen.clearProgress();
+  }
+}
+
+function describeShare(peer: GuidedPeer, width: number): string[] {
+  const lines = peer.share.files.map((file) => `${fit(printable(file.name), width - 12, measure)}  ${formatSize(file.size)}`);
+  const { uploads, waiting } = peer.server;
+  lines.push("", uploads.size === 0 ? "Nobody is downloading now." : "Downloading now:");
+  for (const { to, name, sent } of uploads) lines.push(`${formatEndpoint(to)}  ${formatSize(sent)} sent  ${printable(name)}`);
+  if (waiting > 0) lines.push(`${plural(waiting, "downloader")} waiting for a free slot.`);
+  return lines;
+}

@@ -1,0 +1,250 @@
+// What is shown, of records, peers, downloads and events: as lines for a person, as objects for a script. Shows nothing itself.
+
+import { basename } from "node:path";
+import pc from "picocolors";
+import { formatEndpoint } from "../../protocol/address.ts";
+import type { PeerLine } from "../../protocol/messages.ts";
+import { type FileRecord, modifiedOf } from "../../protocol/record.ts";
+import { formatDuration, formatRate, formatSize, type Measure, plural, printable, table } from "../../text.ts";
+import { groupByContent, wholeHolders } from "../contents.ts";
+import type { LeftOut } from "../disk/share.ts";
+import type { Downloaded, PeerEvent } from "../events.ts";
+
+/** picocolors also colours for the logs of build servers; here only a terminal has colours. */
+export const colours = pc.createColors(pc.isColorSupported && process.stdout.isTTY === true);
+
+/** Records as a table, a line each, at most `width` columns wide. */
+export function recordTable(records: FileRecord[], measure: Measure, width?: number): string[] {
+  return fileTable(records, whoHas, measure, width);
+}
+
+/** Contents as a table, a line each: one record stands for all that have it. */
+export function contentTable(records: FileRecord[], measure: Measure, width?: number): string[] {
+  const who = (record: FileRecord) => {
+    const { holders = 1 } = record;
+    return holders === 0 ? "unfinished" : holders === 1 ? formatEndpoint(record) : plural(holders, "holder");
+  };
+  return fileTable(records, who, measure, width);
+}
+
+function fileTable(
+  records: FileRecord[],
+  who: (record: FileRecord) => string,
+  measure: Measure,
+  width: number | undefined,
+): string[] {
+  const rows = records.map((record) => [
+    printable(record.name),
+    formatSize(record.size),
+    printable(record.type),
+    record.date,
+    who(record),
+  ]);
+  return table(
+    [
+      { title: "NAME", shrinksTo: 20 },
+      { title: "SIZE", align: "right" },
+      { title: "TYPE", shrinksTo: 8, spare: 3 },
+      { title: "DATE", spare: 2 },
+      { title: "WHO", spare: 1 },
+    ],
+    rows,
+    measure,
+    width,
+  );
+}
+
+/** The holders of one file as a table without its name: type, size, date, who. */
+export function holderTable(records: FileRecord[], measure: Measure, width?: number): string[] {
+  const rows = records.map((record) => [printable(record.type), formatSize(record.size), record.date, whoHas(record)]);
+  return table(
+    [
+      { title: "TYPE", shrinksTo: 8, spare: 2 },
+      { title: "SIZE", align: "right" },
+      { title: "DATE", spare: 1 },
+      { title: "WHO" },
+    ],
+    rows,
+    measure,
+    width,
+  );
+}
+
+/** Where a record's holder is, and that it has not all of the file yet. */
+function whoHas(record: FileRecord): string {
+  return formatEndpoint(record) + (record.part ? " (unfinished)" : "");
+}
+
+/** Records as objects for a script; `holders` counts the peers with the whole of the same content among them. */
+export function recordObjects(records: FileRecord[]): object[] {
+  const holders = new Map<FileRecord, number>();
+  for (const group of groupByContent(records)) for (const record of group) holders.set(record, wholeHolders(group));
+  return records.map((record) => ({
+    name: record.name,
+    type: record.type,
+    size: record.size,
+    modified: modifiedOf(record),
+    address: record.address,
+    port: record.port,
+    root: record.root ?? null,
+    holders: record.holders ?? holders.get(record) ?? 1,
+    ...(record.part ? { part: true } : {}),
+  }));
+}
+
+/** The peers online as a table; `self` is marked. */
+export function peerTable(peers: PeerLine[], self: string, measure: Measure, width?: number): string[] {
+  const rows = peers.map((peer) => [
+    formatEndpoint(peer) + (peer.id === self ? " (you)" : "") + (peer.reach === false ? " (firewalled)" : ""),
+    String(peer.files),
+    formatSize(peer.bytes),
+    printable(peer.agent),
+    printable(peer.since.slice(11, 16)),
+    printable(peer.id),
+  ]);
+  return table(
+    [
+      { title: "WHO" },
+      { title: "FILES", align: "right", spare: 1 },
+      { title: "SIZE", align: "right", spare: 2 },
+      { title: "PROGRAM", spare: 3 },
+      { title: "SINCE (UTC)", spare: 4 },
+      { title: "ID", spare: 5 },
+    ],
+    rows,
+    measure,
+    width,
+  );
+}
+
+/** How far something has come. Rates are over the last few seconds, so that the time left can be believed. */
+export class Pace {
+  readonly #samples: { at: number; bytes: number }[] = [];
+  readonly #over: number;
+
+  constructor(overMs = 3000) {
+    this.#over = overMs;
+  }
+
+  /** Bytes a second at `at` (milliseconds), `bytes` being all so far. */
+  rate(at: number, bytes: number): number {
+    // A file that is begun again begins its pace again.
+    if (bytes < (this.#samples.at(-1)?.bytes ?? 0)) this.#samples.length = 0;
+    this.#samples.push({ at, bytes });
+    while (this.#samples.length > 2 && at - (this.#samples[0]?.at ?? at) > this.#over) this.#samples.shift();
+    const first = this.#samples[0];
+    return first === undefined || at === first.at ? 0 : ((bytes - first.bytes) * 1000) / (at - first.at);
+  }
+}
+
+/** One line of progress: ` 42 %  431 MB of 1.0 GB  890 MB/s  0.7 s left  from 3 holders`. */
+export function progressLine(done: number, size: number, rate: number, holders = 1): string {
+  const percent = size === 0 ? 100 : Math.floor((done / size) * 100);
+  const left = rate > 0 ? `  ${formatDuration((size - done) / rate)} left` : "";
+  const from = holders > 1 ? `  from ${plural(holders, "holder")}` : "";
+  return `${String(percent).padStart(3)} %  ${formatSize(done)} of ${formatSize(size)}  ${formatRate(rate)}${left}${from}`;
+}
+
+/** How a finished download is told to a person: path, size, rate, whether it is verified. */
+export function describeDownload({ path, size, verified, outcome }: Downloaded, seconds: number): string {
+  const how = outcome === "already here" ? "already here" : formatRate(size / Math.max(seconds, 0.001));
+  const checked = verified ? colours.green("verified") : colours.yellow("not verified");
+  return `${printable(path)}  ${formatSize(size)}  ${how}  ${checked}`;
+}
+
+/** What a person is told when a search found nothing. */
+export function notFoundSentence(name: string): string {
+  return `Nobody who is online shares "${printable(name)}".`;
+}
+
+/** Names of left-out files that are shown before "and more". */
+const LEFT_SHOWN = 5;
+
+/** Which files were not taken, by reason; a folder may hold thousands. */
+export function describeLeft(left: LeftOut[]): string {
+  const byReason = new Map<string, string[]>();
+  for (const { path, reason } of left) {
+    const names = byReason.get(reason);
+    if (names === undefined) byReason.set(reason, [`"${basename(path)}"`]);
+    else names.push(`"${basename(path)}"`);
+  }
+  return [...byReason]
+    .map(([reason, names]) => {
+      const more = names.length > LEFT_SHOWN ? ` and ${names.length - LEFT_SHOWN} more` : "";
+      return ` Left out, because ${reason}: ${names.slice(0, LEFT_SHOWN).join(", ")}${more}.`;
+    })
+    .join("");
+}
+
+/** An event as a sentence for a person. */
+export function describeEvent(event: PeerEvent): string {
+  switch (event.event) {
+    case "joined": {
+      const names = event.left.map(({ name }) => `"${name}"`).join(", ");
+      if (event.profile === 1) {
+        const left = event.left.length === 0 ? "" : ` It does not take ${names}.`;
+        return `Online. This tracker speaks the basic protocol: exact search, downloads without verification, and everybody is served.${left}`;
+      }
+      const left = event.left.length === 0 ? "" : ` It takes no more files of one peer; left out: ${names}.`;
+      return `Online at "${event.name}": ${plural(event.peers, "peer")}, ${plural(event.files, "file")}.${left}`;
+    }
+    case "away":
+      return `The tracker is away (${event.reason}); coming back by itself.`;
+    case "notice":
+      return `The tracker says: ${event.words}`;
+    case "reach":
+      return event.reachable
+        ? `Others can connect to this machine: port ${event.port} is open.`
+        : `Others cannot connect to this machine: port ${event.port} does not let them in (${event.reason}). They still get your files, because this peer connects to them instead, but only as long as their own firewalls allow that. ${howToOpen(event.port)}`;
+    case "root":
+      return `Content id of "${event.file.name}": ${event.file.root ?? ""}`;
+    case "changed":
+      return `"${event.file.name}" has changed: ${formatSize(event.file.size)} now.`;
+    case "withdrawn":
+      return `"${event.name}" is not shared any more: ${event.reason}.`;
+    case "upload-started":
+      return `${formatEndpoint(event.upload.to)} downloads "${event.upload.name}".`;
+    case "upload-ended": {
+      const { to, name, sent, wanted } = event.upload;
+      const how = event.complete ? `got ${formatSize(sent)}` : `stopped after ${formatSize(sent)} of ${formatSize(wanted)}`;
+      return `${formatEndpoint(to)} ${how} of "${name}"${event.reason === "" ? "" : ` (${event.reason})`}.`;
+    }
+    case "download-refused":
+      return `Refused ${event.address}: ${event.reason}`;
+    default:
+      return event satisfies never;
+  }
+}
+
+/** How to let others in through this system's firewall, as sentences. */
+export function howToOpen(port: number, platform: NodeJS.Platform = process.platform): string {
+  const rule = `netsh advfirewall firewall add rule name=FileTracker dir=in action=allow protocol=TCP localport=${port}`;
+  switch (platform) {
+    case "win32":
+      return `To let them in, allow ft-peer when Windows Defender Firewall asks, or run as administrator: ${rule}`;
+    case "darwin":
+      return `To let them in, allow incoming connections for ft-peer in System Settings, Network, Firewall (TCP port ${port}).`;
+    default:
+      return `To let them in, allow TCP port ${port}: "sudo ufw allow ${port}/tcp" with ufw, "sudo firewall-cmd --add-port=${port}/tcp" with firewalld.`;
+  }
+}
+
+/** An event as an object for a script. */
+export function eventObject(event: PeerEvent): object {
+  switch (event.event) {
+    case "joined":
+      return { ...event, left: event.left.map(({ name }) => name) };
+    case "root":
+      return { event: event.event, name: event.file.name, size: event.file.size, root: event.file.root };
+    case "changed":
+      return { event: event.event, name: event.file.name, size: event.file.size };
+    case "upload-started":
+    case "upload-ended": {
+      const { to, name, sent, wanted } = event.upload;
+      const end = event.event === "upload-ended" ? { complete: event.complete, reason: event.reason } : {};
+      return { event: event.event, address: to.address, port: to.port, name, sent, wanted, ...end };
+    }
+    default:
+      return event;
+  }
+}

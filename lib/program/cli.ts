@@ -1,0 +1,125 @@
+// What the programs share as command-line programs: reading what a person typed, standard output, stopping, exit codes.
+
+import { type ParseArgsConfig, parseArgs } from "node:util";
+import { version } from "../../package.json";
+import { CancelledError, sentenceOf, UsageError } from "../error.ts";
+import { parseAddress, parsePort } from "../protocol/address.ts";
+import { DEFAULT_TRACKER_PORT } from "../protocol/messages.ts";
+import { type FileName, parseFileName } from "../protocol/record.ts";
+import { fit, type Measure, printable } from "../text.ts";
+import { SHELLS, type Shell } from "./completion.ts";
+
+export const VERSION: string = version;
+
+export const EXIT = { done: 0, failed: 1, usage: 2, interrupted: 130 } as const;
+
+/** Reads options strictly; what is wrong becomes one sentence. */
+export function readArguments<O extends NonNullable<ParseArgsConfig["options"]>>(argv: string[], options: O, program: string) {
+  try {
+    return parseArgs({ args: argv, options, allowPositionals: true, strict: true });
+  } catch (error) {
+    const option = /'(-[^']*?)(?:,? |<|')/.exec(sentenceOf(error))?.[1] ?? "";
+    const missing = /argument missing|ambiguous/.test(sentenceOf(error));
+    const unwanted = /does not take an argument/.test(sentenceOf(error));
+    const what = missing ? "needs a value" : unwanted ? "takes no value" : "is not an option";
+    throw new UsageError(`"${printable(option)}" ${what}. Try: ${program} --help`);
+  }
+}
+
+/** A whole number given with an option, within bounds. */
+export function numberOption(option: string, text: string, least: number, most: number): number {
+  const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+  if (value >= least && value <= most) return value;
+  throw new UsageError(`${option} needs a whole number from ${least} to ${most}, not "${printable(text)}".`);
+}
+
+/** A shell that there are completions for. */
+export function shellOption(text: string): Shell {
+  const shell = SHELLS.find((one) => one === text);
+  if (shell === undefined) throw new UsageError(`--completions needs one of ${SHELLS.join(", ")}, not "${printable(text)}".`);
+  return shell;
+}
+
+/** A tracker's address as typed: `ADDRESS`, `ADDRESS:PORT`, `[IPv6]:PORT`, or a host's name. */
+export function parseTracker(text: string): { address: string; port: number } {
+  const wrong = new UsageError(
+    `"${printable(text)}" is not a tracker's address. Give one like 192.168.1.5, lab.local:1234 or [fe80::1]:1234.`,
+  );
+  const bare = text.includes(":") ? parseAddress(text) : undefined;
+  if (bare !== undefined) return { address: bare, port: DEFAULT_TRACKER_PORT };
+  const match = /^(?:\[([^\]]+)\]|([^:[\]]+))(?::(\d+))?$/.exec(text);
+  const host = match?.[1] ?? match?.[2] ?? "";
+  const port = match?.[3] === undefined ? DEFAULT_TRACKER_PORT : parsePort(match[3]);
+  const address = parseAddress(host);
+  const isName = match?.[1] === undefined && /^(?=.*[a-z])[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$/i.test(host);
+  if (port === undefined || (address === undefined && !isName)) throw wrong;
+  return { address: address ?? host, port };
+}
+
+/** A name that was typed: in the form that records have it, whatever the keyboard composes. */
+export function nameArgument(text: string): FileName {
+  try {
+    return parseFileName(text.normalize("NFC"));
+  } catch (error) {
+    throw new UsageError(`"${fit(printable(text), 60, measure)}" cannot be a file's name. ${sentenceOf(error)}`);
+  }
+}
+
+/** What a promise gives, or a `CancelledError` as soon as the signal says so; what the promise does then is nobody's concern. */
+export async function orCancelled<Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> {
+  let cancel = () => {};
+  const cancelled = new Promise<never>((_, reject) => {
+    cancel = () => reject(new CancelledError());
+  });
+  if (signal.aborted) cancel();
+  signal.addEventListener("abort", cancel);
+  promise.catch(() => undefined);
+  try {
+    return await Promise.race([cancelled, promise]);
+  } finally {
+    signal.removeEventListener("abort", cancel);
+  }
+}
+
+/** How an error ends a program: its sentence goes to `say`, its exit code is given back. */
+export function exitCodeFor(error: unknown, say: (sentence: string, code: string) => void): number {
+  if (error instanceof CancelledError) return EXIT.interrupted;
+  const code = error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "failed";
+  say(printable(sentenceOf(error)), code);
+  return error instanceof UsageError ? EXIT.usage : EXIT.failed;
+}
+
+/** The columns a text takes in a terminal. */
+export const measure: Measure = (text) => Bun.stringWidth(text);
+
+/** A line to standard output. */
+export function out(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+/** A line to standard error. */
+export function err(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
+/** The terminal's window was closed. The system says so by a signal, but not to everybody whom it concerns. */
+export function hangUp(): void {
+  process.kill(process.pid, "SIGHUP");
+}
+
+/** Runs a program's `main` and ends the process with its exit code; a reader of its output that went away ends it quietly. */
+export async function runProgram(main: (argv: string[]) => Promise<number>): Promise<void> {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on("error", ({ code }: NodeJS.ErrnoException) => {
+      if (code === "EPIPE") process.exit(EXIT.done);
+      if (code === "ENOSPC") process.exit(EXIT.failed);
+      if (code === "EIO") hangUp();
+    });
+  }
+  process.exitCode = await main(process.argv.slice(2));
+  // A pipe may still hold lines that its reader has not taken; whatever else is open must not hold the process.
+  for (const stream of [process.stdout, process.stderr]) {
+    if (!stream.isTTY) await new Promise<void>((done) => stream.end(() => done()));
+  }
+  process.exit();
+}

@@ -1,0 +1,84 @@
+// Addresses, ports and whole numbers, parsed from strangers' text.
+
+/** An IP address in its one canonical form: IPv4 dotted, IPv6 by RFC 5952, IPv4-mapped IPv6 as IPv4. */
+export type Address = string & { readonly [address]: true };
+
+declare const address: unique symbol;
+
+/** Where something listens. */
+export interface Endpoint {
+  address: Address;
+  port: number;
+}
+
+/** A stranger's text as an address, or undefined. Zones (`fe80::1%eth0`) are kept. */
+export function parseAddress(text: string): Address | undefined {
+  const octets = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text);
+  if (octets !== null) {
+    return octets.slice(1).every((octet) => String(Number(octet)) === octet && Number(octet) < 256)
+      ? (text as Address)
+      : undefined;
+  }
+  const [, bare = "", zone = ""] = /^([0-9a-f:.]+)(%[\w.-]{1,32})?$/i.exec(text) ?? [];
+  if (!bare.includes(":")) return undefined;
+  const url = `http://[${bare.replace(/(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/, hexGroups)}]/`;
+  if (!URL.canParse(url)) return undefined;
+  const canonical = new URL(url).hostname.slice(1, -1);
+  const mapped = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(canonical);
+  if (mapped === null) return `${canonical}${zone}` as Address;
+  const high = Number.parseInt(mapped[1] ?? "", 16);
+  const low = Number.parseInt(mapped[2] ?? "", 16);
+  return `${high >> 8}.${high & 255}.${low >> 8}.${low & 255}` as Address;
+}
+
+/** The dotted end of an IPv6 address as two groups: Bun's URL refuses some that are valid. */
+function hexGroups(dotted: string, ...octets: string[]): string {
+  const [a = 0, b = 0, c = 0, d = 0] = octets.slice(0, 4).map(Number);
+  const valid = octets.slice(0, 4).every((octet) => String(Number(octet)) === octet && Number(octet) < 256);
+  return valid ? `${(a * 256 + b).toString(16)}:${(c * 256 + d).toString(16)}` : dotted;
+}
+
+/** An address without its zone, which means something on one machine only: what is published and compared. */
+export function withoutZone(of: Address): Address {
+  const zone = of.indexOf("%");
+  return zone < 0 ? of : (of.slice(0, zone) as Address);
+}
+
+export function isIPv6(of: Address): boolean {
+  return of.includes(":");
+}
+
+/** Whether an address is good on one link only (RFC 4291), so that connecting to it needs a zone. */
+export function isLinkLocal(of: Address): boolean {
+  return /^fe[89ab][0-9a-f]:/.test(of);
+}
+
+/** Whether this is the machine itself. */
+export function isLoopback(of: Address): boolean {
+  return of.startsWith("127.") || of === "::1";
+}
+
+/** Whether one host can be meant: not unspecified, multicast or broadcast. */
+export function isHostAddress(of: Address): boolean {
+  if (of.includes(":")) return of !== "::" && !/^ff[0-9a-f]{2}:/.test(of);
+  const first = Number(of.slice(0, of.indexOf(".")));
+  return first > 0 && first < 224;
+}
+
+/** `address:port`, IPv6 in brackets. */
+export function formatEndpoint({ address, port }: { address: string; port: number }): string {
+  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+/** A whole number as the protocol writes it: no sign, fraction, exponent or leading zero, at most 2^53 − 1; or undefined. */
+export function parseWhole(text: string): number | undefined {
+  if (!/^(?:0|[1-9]\d{0,15})$/.test(text)) return undefined;
+  const value = Number(text);
+  return Number.isSafeInteger(value) ? value : undefined;
+}
+
+/** A port from 1 to 65535, or undefined. */
+export function parsePort(text: string): number | undefined {
+  const port = parseWhole(text);
+  return port !== undefined && port > 0 && port < 65536 ? port : undefined;
+}

@@ -1,0 +1,193 @@
+// One file's record, and the file names and addresses in it, parsed from strangers' text at this one door.
+
+import { ProtocolError } from "../error.ts";
+import { type Endpoint, parseAddress, parsePort, parseWhole } from "./address.ts";
+
+/** A shared file's name as the protocol carries it: 1 to 255 bytes of UTF-8, no NUL. Any other text is possible: see `localNameOf`. */
+export type FileName = string & { readonly [fileName]: true };
+
+declare const fileName: unique symbol;
+
+/** What a peer says of one file. `root` is its content id (64 hex digits), absent until it is computed. */
+export interface FileRecord extends Endpoint {
+  name: FileName;
+  /** MIME type; old programs write `data` for what they do not know. */
+  type: string;
+  /** Bytes. */
+  size: number;
+  /** Last modification, `DD/MM/YY`, the holder's local time. */
+  date: string;
+  /** The holder speaks FT/2. */
+  v2: boolean;
+  /** Exact time of last modification, ISO 8601 UTC. */
+  mtime?: string;
+  root?: string;
+  /** Its holder is still fetching it, and has some of its pieces. */
+  part?: true;
+  /** The tracker could not connect to its holder: a firewall may stand before it. */
+  unreachable?: true;
+  /** Where one record stands for all of a content: how many have the whole of it. */
+  holders?: number;
+}
+
+export const NAME_LIMIT = 255;
+
+const utf8 = new TextEncoder();
+
+/** How many bytes a text takes in UTF-8. */
+export function byteLength(text: string): number {
+  return utf8.encode(text).length;
+}
+
+/** A stranger's text as a file name; refused when empty, longer than 255 bytes, or with a NUL or half a character in it. */
+export function parseFileName(text: string): FileName {
+  if (text === "") throw new ProtocolError("bad-name", "The file name is empty.");
+  if (text.length * 3 > NAME_LIMIT && (text.length > NAME_LIMIT || byteLength(text) > NAME_LIMIT)) {
+    throw new ProtocolError("bad-name", `The file name is longer than ${NAME_LIMIT} bytes.`);
+  }
+  if (text.includes("\0") || !text.isWellFormed()) throw new ProtocolError("bad-name", "The file name is not text.");
+  return text as FileName;
+}
+
+/** A content id: 64 hex digits, given in lower case; or undefined. */
+export function parseRoot(text: string): string | undefined {
+  return /^[0-9a-f]{64}$/i.test(text) ? text.toLowerCase() : undefined;
+}
+
+const FIELD_SPECIAL = /[%,;<>\u0000-\u001f\u007f-\u009f]/g;
+
+const VALUE_SPECIAL = /[%,;<> \u0000-\u001f\u007f-\u009f]/g;
+
+/** A text as a record field or the rest of a line: `%XX` for what the grammar needs for itself. */
+export function escapeField(text: string): string {
+  return text.replace(FIELD_SPECIAL, percent);
+}
+
+/** A text as the value of `key=value`: as a field, and the space escaped too. */
+export function escapeValue(text: string): string {
+  return text.replace(VALUE_SPECIAL, percent);
+}
+
+function percent(character: string): string {
+  return Array.from(utf8.encode(character), (byte) => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`).join("");
+}
+
+/** Undoes both escapes; a stray `%`, or bytes that are not UTF-8, are refused. */
+export function unescapeField(text: string): string {
+  if (!text.includes("%")) return text;
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw new ProtocolError("bad-escape", "A percent sign is not followed by the hex digits of a character.");
+  }
+}
+
+/** FT/2: `<name,type,size,date,address,port;key=value…>`, fields escaped. Unknown attributes are ignored. */
+export function parseRecord(text: string): FileRecord {
+  const [tuple = "", ...attributes] = tupleOf(text).split(";");
+  const fields = tuple.split(",").map(unescapeField);
+  const record = recordOf(fields);
+  for (const attribute of attributes) {
+    const equals = attribute.indexOf("=");
+    const value = unescapeField(attribute.slice(equals + 1));
+    switch (equals < 0 ? "" : attribute.slice(0, equals)) {
+      case "v":
+        record.v2 = value === "2";
+        break;
+      case "mtime":
+        if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z$/.test(value) || Number.isNaN(Date.parse(value))) {
+          throw new ProtocolError("bad-record", "The record's mtime is not an ISO 8601 time in UTC.");
+        }
+        record.mtime = value;
+        break;
+      case "part":
+        if (value === "1") record.part = true;
+        break;
+      case "reach":
+        if (value === "no") record.unreachable = true;
+        break;
+      case "holders": {
+        const holders = parseWhole(value);
+        if (holders === undefined) throw new ProtocolError("bad-record", "The record's holders are not a whole number.");
+        record.holders = holders;
+        break;
+      }
+      case "root": {
+        const root = parseRoot(value);
+        if (root === undefined) throw new ProtocolError("bad-record", "The record's root is not 64 hex digits.");
+        record.root = root;
+      }
+    }
+  }
+  return record;
+}
+
+/** FT/1: the same six fields with the name raw, so it is whatever stands before the last five commas. */
+export function parseBasicRecord(text: string): FileRecord {
+  const parts = tupleOf(text).split(",");
+  const name = parts.slice(0, -5).join(",");
+  return recordOf([name, ...parts.slice(-5)]);
+}
+
+/** FT/1: one record of a `FOUND` answer, `<type,size,date,address,port>`, which leaves the name out. */
+export function parseFoundRecord(text: string, name: FileName): FileRecord {
+  return recordOf([name, ...tupleOf(text).split(",")]);
+}
+
+function tupleOf(text: string): string {
+  if (!text.startsWith("<") || !text.endsWith(">")) {
+    throw new ProtocolError("bad-record", "A record does not stand between < and >.");
+  }
+  return text.slice(1, -1);
+}
+
+function recordOf(fields: string[]): FileRecord {
+  const [name = "", type = "", sizeText = "", date = "", addressText = "", portText = ""] = fields;
+  if (fields.length !== 6) throw new ProtocolError("bad-record", `A record has ${fields.length} fields, not six.`);
+  const parsedName = parseFileName(name);
+  if (!/^[^<>,\u0000-\u001f\u007f-\u009f]{1,127}$/.test(type)) {
+    throw new ProtocolError("bad-record", "The record's type is not a MIME type.");
+  }
+  const size = parseWhole(sizeText);
+  if (size === undefined) throw new ProtocolError("bad-record", "The record's size is not a whole number of bytes.");
+  if (!/^(?:0[1-9]|[12]\d|3[01])\/(?:0[1-9]|1[0-2])\/\d\d$/.test(date)) {
+    throw new ProtocolError("bad-record", "The record's date is not DD/MM/YY.");
+  }
+  const parsedAddress = parseAddress(addressText);
+  if (parsedAddress === undefined) throw new ProtocolError("bad-record", "The record's address is not an IP address.");
+  const port = parsePort(portText);
+  if (port === undefined) throw new ProtocolError("bad-port", "The record's port is not from 1 to 65535.");
+  return { name: parsedName, type, size, date, address: parsedAddress, port, v2: false };
+}
+
+/** FT/2: the record in two parts, what stands before its address and what stands after, for who fills in the address late. */
+export function formatRecordAround(record: Omit<FileRecord, "address">): [before: string, after: string] {
+  const attributes = [
+    record.v2 ? ";v=2" : "",
+    record.mtime === undefined ? "" : `;mtime=${record.mtime}`,
+    record.root === undefined ? "" : `;root=${record.root}`,
+    record.part ? ";part=1" : "",
+    record.unreachable ? ";reach=no" : "",
+    record.holders === undefined ? "" : `;holders=${record.holders}`,
+  ].join("");
+  return [
+    `<${escapeField(record.name)},${escapeField(record.type)},${record.size},${record.date},`,
+    `,${record.port}${attributes}>`,
+  ];
+}
+
+/** FT/2: one record. */
+export function formatRecord(record: FileRecord): string {
+  const [before, after] = formatRecordAround(record);
+  return before + escapeField(record.address) + after;
+}
+
+/** FT/1: one record as a peer registers it, the name raw. */
+export function formatBasicRecord(record: FileRecord): string {
+  return `<${record.name},${record.type},${record.size},${record.date},${record.address},${record.port}>`;
+}
+
+/** When the file was last modified: exactly where that is known, else the day, as ISO 8601. */
+export function modifiedOf({ mtime, date }: Pick<FileRecord, "mtime" | "date">): string {
+  return mtime ?? `20${date.slice(6)}-${date.slice(3, 5)}-${date.slice(0, 2)}`;
+}

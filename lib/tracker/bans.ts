@@ -1,0 +1,102 @@
+// Addresses that a tracker does not talk to, for a while or for good, in a file that a person can read and change.
+
+import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { type Address, parseAddress, withoutZone } from "../protocol/address.ts";
+import { printable } from "../text.ts";
+
+const FILE_LIMIT = 4 * 1024 * 1024;
+
+const REASON_LIMIT = 200;
+
+export interface Ban {
+  address: Address;
+  /** Milliseconds since 1970; undefined is for good. */
+  until: number | undefined;
+  reason: string;
+}
+
+const HEAD = `# Addresses that this tracker does not talk to: ADDRESS, then "until" and a time or "for good", then why.
+# Change it while the tracker is not running, or with: ft-tracker ban ADDRESS, ft-tracker unban ADDRESS
+`;
+
+export class Bans {
+  readonly #path: string | undefined;
+  readonly #now: () => number;
+  readonly #bans = new Map<Address, Ban>();
+
+  /** Reads the file, if there is one; lines that say nothing are left out. Without a path nothing outlives the program. */
+  constructor(path: string | undefined, now: () => number = Date.now) {
+    this.#path = path;
+    this.#now = now;
+    for (const line of (path === undefined ? "" : textOf(path)).split("\n")) {
+      const ban = parseLine(line);
+      if (ban !== undefined && !this.#isOver(ban)) this.#bans.set(ban.address, ban);
+    }
+  }
+
+  /** Who is banned now, in the order of the addresses. */
+  get list(): Ban[] {
+    for (const [address, ban] of this.#bans) if (this.#isOver(ban)) this.#bans.delete(address);
+    return [...this.#bans.values()].sort((a, b) => (a.address < b.address ? -1 : 1));
+  }
+
+  /** The ban on an address, if there is one now. */
+  of(address: Address): Ban | undefined {
+    const ban = this.#bans.get(address);
+    if (ban === undefined || !this.#isOver(ban)) return ban;
+    this.#bans.delete(address);
+    return undefined;
+  }
+
+  /** Bans an address, or changes for how long. Throws what the system says when that cannot be kept. */
+  add(address: Address, until: number | undefined, reason: string): Ban {
+    const ban = { address: withoutZone(address), until, reason: printable(reason).slice(0, REASON_LIMIT) };
+    this.#bans.set(ban.address, ban);
+    this.#save();
+    return ban;
+  }
+
+  /** False when it was not banned. */
+  remove(address: Address): boolean {
+    const was = this.of(withoutZone(address)) !== undefined;
+    this.#bans.delete(withoutZone(address));
+    if (was) this.#save();
+    return was;
+  }
+
+  #isOver({ until }: Ban): boolean {
+    return until !== undefined && until <= this.#now();
+  }
+
+  #save(): void {
+    if (this.#path === undefined) return;
+    mkdirSync(dirname(this.#path), { recursive: true });
+    const part = `${this.#path}.${process.pid}`;
+    writeFileSync(part, HEAD + this.list.map(formatLine).join(""));
+    renameSync(part, this.#path);
+  }
+}
+
+function textOf(path: string): string {
+  try {
+    return statSync(path).size <= FILE_LIMIT ? readFileSync(path, "utf8") : "";
+  } catch {
+    // There is none yet.
+    return "";
+  }
+}
+
+function formatLine({ address, until, reason }: Ban): string {
+  const time = until === undefined ? "for good" : `until ${new Date(until).toISOString()}`;
+  return `${address}  ${time}${reason === "" ? "" : `  ${reason}`}\n`;
+}
+
+function parseLine(line: string): Ban | undefined {
+  const [, text = "", time = "", reason = ""] = /^(\S+)\s+(for good|until \S+)\s*(.*)$/.exec(line.trim()) ?? [];
+  const address = parseAddress(text);
+  if (address === undefined) return undefined;
+  const until = time === "for good" ? undefined : Date.parse(time.slice("until ".length));
+  if (until !== undefined && Number.isNaN(until)) return undefined;
+  return { address: withoutZone(address), until, reason: reason.slice(0, REASON_LIMIT) };
+}

@@ -1,0 +1,160 @@
+// The operator's view of a running tracker, with the compiled programs.
+
+import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { PEER, Stage, TRACKER } from "../helpers/programs.ts";
+
+setDefaultTimeout(60_000);
+
+let stage: Stage;
+let state: string;
+
+beforeEach(() => {
+  stage = new Stage();
+  state = stage.folder();
+});
+
+afterEach(() => stage.close());
+
+/** A tracker whose state is in a folder of this test. */
+async function track(...args: string[]) {
+  const env = { XDG_STATE_HOME: state };
+  const program = stage.run(TRACKER, ["--port", "0", "--host", "127.0.0.1", "--no-announce", "--json", ...args], { env });
+  const [, port = ""] = await program.waitFor(/"event":"listening"[^\n]*"port":(\d+)/);
+  await program.waitFor(/"event":"addresses"/);
+  return { program, port, address: `127.0.0.1:${port}` };
+}
+
+/** An operator's command. */
+async function order(port: string, ...args: string[]) {
+  const program = stage.run(TRACKER, [...args, "--port", port], { env: { XDG_STATE_HOME: state } });
+  return { code: await program.exited, out: program.out, err: program.err };
+}
+
+async function share(address: string) {
+  const folder = stage.folder();
+  writeFileSync(join(folder, "notes.txt"), "twelve bytes");
+  const { program } = await stage.sharing(address, folder, 1);
+  return program;
+}
+
+describe("the operator", () => {
+  test("sees what the tracker does, on one screen, by a command and by a signal", async () => {
+    const { program, port, address } = await track("--name", "Lab 3");
+    await share(address);
+    const { code, out } = await order(port, "status");
+    expect(code).toBe(0);
+    expect(out.split("\n").length).toBeLessThan(24);
+    expect(out).toMatch(/"Lab 3", ft-tracker \S+ on 127\.0\.0\.1:\d+/);
+    expect(out).toMatch(/^peers +1 online, 1 connection$/m);
+    expect(out).toMatch(/^files +1 of 12 B, 1 content$/m);
+    expect(out).toMatch(/^requests +\d+/m);
+    expect(out).toMatch(/^memory +\d+ MB$/m);
+    const json = await order(port, "status", "--json");
+    expect(JSON.parse(json.out)).toMatchObject({ event: "status", done: true, data: { peers: 1, files: 1, bytes: 12 } });
+    program.kill("SIGUSR1");
+    const [line] = await program.waitFor(/\{"event":"status"[^\n]*\n/);
+    expect(JSON.parse(line)).toMatchObject({ peers: 1, files: 1, name: "Lab 3", rates: { joins: { total: 1 } } });
+  });
+
+  test("tells every peer something", async () => {
+    const { program, port, address } = await track();
+    const peer = await share(address);
+    expect(await order(port, "notice", "Lunch", "is", "served")).toMatchObject({
+      code: 0,
+      out: "Told 1 peer: Lunch is served\n",
+    });
+    const [line] = await peer.waitFor(/\{"event":"notice"[^\n]*\n/);
+    expect(JSON.parse(line)).toEqual({ event: "notice", words: "Lunch is served" });
+    await program.waitFor(/"event":"operator","order":"notice"/);
+  });
+
+  test("keeps an address out for a while, also after a restart, and lets it in again", async () => {
+    const first = await track();
+    const peer = await share(first.address);
+    expect((await order(first.port, "bans")).out).toBe("Nobody is kept out.\n");
+    const { code, out } = await order(first.port, "ban", "127.0.0.1", "too", "loud", "--for", "2h");
+    expect(code).toBe(0);
+    expect(out).toMatch(/^Keeping 127\.0\.0\.1 out until \d{4}-\d\d-\d\dT[\d:.]+Z\.\n$/);
+    await first.program.waitFor(/"event":"left"/);
+    await peer.waitFor(/"event":"away"/);
+    peer.kill();
+    const folder = stage.folder();
+    writeFileSync(join(folder, "mine.txt"), "mine");
+    const who = async (address: string) => {
+      const program = stage.run(PEER, [address, "who"], { cwd: folder });
+      return { code: await program.exited, err: program.err };
+    };
+    expect(await who(first.address)).toMatchObject({ code: 1, err: expect.stringContaining("keeps 127.0.0.1 out until") });
+    await first.program.waitFor(/"event":"refused","address":"127\.0\.0\.1","code":"banned"/);
+    const path = join(state, "filetracker", "bans.txt");
+    expect(readFileSync(path, "utf8")).toMatch(/^127\.0\.0\.1 {2}until \S+ {2}too loud$/m);
+    first.program.kill("SIGTERM");
+    await first.program.exited;
+    const second = await track();
+    expect((await who(second.address)).code).toBe(1);
+    expect((await order(second.port, "unban", "127.0.0.1")).code).toBe(0);
+    expect((await order(second.port, "unban", "127.0.0.1")).code).toBe(1);
+    expect((await who(second.address)).code).toBe(0);
+  });
+
+  test("disconnects an address for a minute", async () => {
+    const { program, port, address } = await track();
+    const peer = await share(address);
+    expect((await order(port, "kick", "127.0.0.1")).out).toBe("Disconnected 127.0.0.1.\n");
+    await program.waitFor(/"event":"left"/);
+    const [line] = await peer.waitFor(/\{"event":"notice"[^\n]*\n/);
+    expect(line).toContain("operator");
+    await program.waitFor(/"code":"banned"/);
+    expect((await order(port, "kick", "10.0.0.1")).code).toBe(1);
+  });
+
+  test("is this user alone", async () => {
+    const { port } = await track();
+    expect((await order(port, "status")).code).toBe(0);
+    const door = statSync(join(state, "filetracker", `tracker-${port}.sock`));
+    expect(door.mode & 0o077).toBe(0);
+    expect(statSync(join(state, "filetracker")).mode & 0o077).toBe(0);
+  });
+
+  test.each([
+    [["status", "x"], 2],
+    [["kick"], 2],
+    [["ban", "nobody"], 2],
+    [["ban", "10.0.0.1", "--for", "soon"], 2],
+    [["status", "--for", "2h"], 2],
+    [["notice"], 2],
+    [["reboot"], 2],
+  ])("%p is refused with a sentence", async (args, wanted) => {
+    const { code, out, err } = await order("1", ...args);
+    expect({ code, out }).toEqual({ code: wanted, out: "" });
+    expect(err.trim().split("\n")).toHaveLength(1);
+  });
+
+  test("is told when no tracker of theirs listens there", async () => {
+    const { code, err } = await order("1", "status");
+    expect(code).toBe(1);
+    expect(err).toBe("No tracker of yours listens on port 1 of this machine. Name its port with --port.\n");
+  });
+});
+
+describe("a log", () => {
+  test("has the first refusals of a flood one by one, and the others as a number", async () => {
+    const { program, address, port } = await track();
+    const peer = await share(address);
+    for (let i = 0; i < 25; i++) {
+      const socket = await Bun.connect({ hostname: "127.0.0.1", port: Number(port), socket: { data() {} } });
+      socket.write("GET / HTTP/1.1\r\n\r\n");
+      socket.flush();
+    }
+    const total = async () => JSON.parse((await order(port, "status", "--json")).out).data.rates.refused.total;
+    while ((await total()) < 25);
+    program.kill("SIGTERM");
+    await program.exited;
+    const refused = program.objects().filter(({ event }) => event === "refused");
+    expect(refused).toHaveLength(11);
+    expect(refused.at(-1)).toMatchObject({ address: "127.0.0.1", more: 15 });
+    peer.kill();
+  });
+});

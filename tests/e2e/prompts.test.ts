@@ -1,0 +1,1035 @@
+// The guided prompts of the compiled ft-peer on a pseudo-terminal, as somebody uses them who has never seen them before.
+
+import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { randomBytes } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
+import net from "node:net";
+import { join } from "node:path";
+import { PEER, type Program, Stage, TRACKER } from "../helpers/programs.ts";
+import { Raw, rawServer } from "../helpers/raw.ts";
+import { KEY, Screen } from "../helpers/terminal.ts";
+
+setDefaultTimeout(40_000);
+
+/** What a person calls "at once", with much room for a busy machine. */
+const AT_ONCE_MS = 4_000;
+/** A goodbye may wait a second for the tracker's answer. */
+const LEAVING_MS = 4_000;
+
+const MENU = "What next?";
+/** Said of a download whose content id was right; not to be taken for "not verified". */
+const VERIFIED = ", verified";
+
+let stage: Stage;
+const screens: Screen[] = [];
+const servers: { close(): void }[] = [];
+const raws: { close(): void }[] = [];
+
+beforeEach(() => {
+  stage = new Stage();
+});
+
+afterEach(async () => {
+  for (const raw of raws.splice(0)) raw.close();
+  for (const server of servers.splice(0)) server.close();
+  for (const screen of screens.splice(0)) await screen.close();
+  await stage.close();
+});
+
+interface Place {
+  cwd?: string;
+  env?: Record<string, string>;
+  columns?: number;
+  rows?: number;
+}
+
+/** Any command on a terminal. */
+function onTerminal(command: string[], { cwd = stage.folder(), env = {}, ...size }: Place): Screen {
+  const screen = new Screen(command, { cwd, env: { XDG_CACHE_HOME: stage.folder(), ...env }, ...size });
+  screens.push(screen);
+  return screen;
+}
+
+/** ft-peer without a command, on a terminal, serving on a free port. */
+function guided(address: string, place: Place, ...args: string[]): Screen {
+  return onTerminal([PEER, address, "--port", "0", ...args], place);
+}
+
+/** The same, taken through the first prompts to the menu: it shares the files that are chosen already. */
+async function atMenu(address: string, place: Place = {}, ...args: string[]): Promise<Screen> {
+  const screen = guided(address, { cwd: place.cwd ?? folderWith({ "mine.txt": "mine" }), ...place }, ...args);
+  await screen.choose("Choose from these");
+  await screen.waitFor("Which to share?");
+  await screen.waitFor(/confirm/);
+  screen.press(KEY.enter);
+  await screen.waitFor(MENU);
+  return screen;
+}
+
+function folderWith(files: Record<string, string | Uint8Array>): string {
+  const folder = stage.folder();
+  for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content);
+  return folder;
+}
+
+/** Everything is as a shell expects it afterwards. */
+async function expectLeft(screen: Screen, code: number): Promise<void> {
+  const exited = await Promise.race([screen.exited, Bun.sleep(LEAVING_MS).then(() => "it still runs" as const)]);
+  expect(exited).toBe(code);
+  expect(screen.raw).toContain("\x1b[?25h");
+  expect(screen.cursorShown).toBe(true);
+  expect(screen.cooked).toBe(true);
+}
+
+/** The tracker heard a BYE of somebody, and of nobody that it ended otherwise. */
+async function expectBye(tracker: Program): Promise<void> {
+  const [, reason] = await tracker.waitFor(/"event":"left".*"reason":"([^"]*)"/);
+  expect(reason).toBe("said BYE");
+}
+
+/** An FT/2 peer made by hand: registered with its records (without address and port), its pass at hand. */
+async function rawPeer(trackerPort: number, port: number, records: string[], agent = "by-hand"): Promise<{ pass: string }> {
+  const raw = await Raw.connect(trackerPort);
+  raws.push(raw);
+  raw.send(`HELLO FT/2 agent=${agent}\n`);
+  expect(await raw.line()).toStartWith("HI FT/2 ");
+  const lines = records.map((fields) => `<${fields},127.0.0.1,${port};v=2>\n`).join("");
+  raw.send(`FILES ${records.length} port=${port}\n${lines}`);
+  const welcome = await raw.line();
+  return { pass: / pass=(\S+)/.exec(welcome)?.[1] ?? "" };
+}
+
+/** A holder made by hand: greets, and gives each DOWNLOAD to `answer`. */
+async function rawHolder(answer: (connection: Raw, asked: { offset: number; length: number }) => void): Promise<number> {
+  const server = await rawServer(async (connection) => {
+    try {
+      for (;;) {
+        const line = await connection.line();
+        const number = (key: string) => Number(new RegExp(` ${key}=(\\d+)`).exec(line)?.[1]);
+        if (line.startsWith("HELLO FT/2")) connection.send("HI FT/2\n");
+        if (line.startsWith("DOWNLOAD")) answer(connection, { offset: number("offset"), length: number("length") });
+      }
+    } catch {
+      // It left.
+    }
+  });
+  servers.push(server);
+  return server.port;
+}
+
+/** A holder that begins with a body and then keeps silent. */
+function slowHolder(size: number): Promise<number> {
+  return rawHolder((connection, { offset, length }) => {
+    if (offset === 0) connection.send(`FILE: length=${length} size=${size}\n${"x".repeat(100_000)}`);
+  });
+}
+
+/** The port where the peer that shares this file serves. */
+async function servingPort(tracker: Program): Promise<number> {
+  const [, port] = await tracker.waitFor(/"event":"joined".*?"port":(\d+).*?"agent":"ft-peer/);
+  return Number(port);
+}
+
+async function expectAtOnce(happens: Promise<unknown>): Promise<void> {
+  const started = performance.now();
+  await happens;
+  expect(performance.now() - started).toBeLessThan(AT_ONCE_MS);
+}
+
+describe("choosing what to share", () => {
+  const SEVEN = { "a.txt": "a", "b.txt": "bb", "c.txt": "ccc", "d.txt": "dddd", "e.txt": "eeeee", "f.txt": "6", "g.txt": "7" };
+
+  test("the first five files are chosen already, and shared with one key", async () => {
+    const { program, address } = await stage.tracker("--json", "--name", "Lab 3");
+    const cwd = folderWith({ ...SEVEN, ".hidden": "never" });
+    const screen = guided(address, { cwd });
+    await screen.waitFor(`7 files in ${cwd}`);
+    await screen.choose("Choose from these");
+    await screen.waitFor("Which to share? Up to 5.");
+    const [list] = await screen.waitFor(/.*confirm/s);
+    expect(list.match(/◼ \S+/g)).toEqual(["◼ a.txt", "◼ b.txt", "◼ c.txt", "◼ d.txt", "◼ e.txt"]);
+    expect(list.match(/◻ \S+/g)).toEqual(["◻ f.txt", "◻ g.txt"]);
+    expect(list).toContain("e.txt  5 B");
+    expect(list).not.toContain(".hidden");
+    screen.press(KEY.enter);
+    await screen.waitFor('Online at "Lab 3": 1 peer, 5 files.');
+    expect((await program.waitFor(/"event":"joined".*"files":(\d+)/))[1]).toBe("5");
+    await screen.waitFor(MENU);
+    await screen.choose("Leave");
+    await screen.waitFor("Bye.");
+    await expectLeft(screen, 0);
+    await expectBye(program);
+  });
+
+  test("more than five are refused with a sentence, and another choice is shared", async () => {
+    const { program, address } = await stage.tracker("--json");
+    const screen = guided(address, { cwd: folderWith(SEVEN) });
+    await screen.choose("Choose from these");
+    await screen.waitFor(/Which to share\?.*confirm/s);
+    screen.press(KEY.up, KEY.space);
+    await screen.waitFor("◼ g.txt");
+    screen.press(KEY.enter);
+    await screen.waitFor(/6 files are too many: the tracker takes 5\./);
+    await screen.waitFor(/Which to share\?.*confirm/s);
+    screen.press(KEY.space, KEY.up, KEY.space);
+    await screen.waitFor("◼ g.txt");
+    screen.press(KEY.enter);
+    await screen.waitFor(MENU);
+    await screen.choose("What I share");
+    const [mine] = await screen.waitFor(/What I share ─.*Nobody/s);
+    expect(mine.match(/[a-g]\.txt/g)).toEqual(["b.txt", "c.txt", "d.txt", "e.txt", "g.txt"]);
+    expect((await program.waitFor(/"event":"joined".*"files":(\d+)/))[1]).toBe("5");
+  });
+
+  test("nothing chosen is refused with a sentence, because a peer shares at least one", async () => {
+    const { address } = await stage.tracker();
+    const screen = guided(address, { cwd: folderWith({ "only.txt": "1" }) });
+    await screen.choose("Choose from these");
+    await screen.waitFor(/Which to share\?.*confirm/s);
+    screen.press(KEY.space);
+    await screen.waitFor("◻ only.txt");
+    screen.press(KEY.enter);
+    await screen.waitFor(/select at least one/i);
+    screen.press(KEY.space, KEY.enter);
+    await screen.waitFor(MENU);
+  });
+
+  test("an empty folder leads to another one; a folder that does not exist is refused with a sentence; ~ is home", async () => {
+    const { address } = await stage.tracker();
+    const home = stage.folder();
+    mkdirSync(join(home, "papers"));
+    writeFileSync(join(home, "papers", "from home.txt"), "home");
+    const screen = guided(address, { env: { HOME: home } });
+    await screen.waitFor(/0 files in /);
+    expect(await screen.choose("Choose")).toBe("Choose a different folder");
+    await screen.waitFor("Which folder?");
+    screen.press("~/nowhere", KEY.enter);
+    await screen.waitFor(new RegExp(`Cannot share "${home}/nowhere.*there is no such`, "s"));
+    screen.press("\x15", "~/papers", KEY.enter);
+    await screen.waitFor("papers");
+    await screen.waitFor(`1 file in ${join(home, "papers")}`);
+    await screen.choose("Choose from these");
+    await screen.waitFor("from home.txt");
+    await screen.waitFor("confirm");
+    screen.press(KEY.enter);
+    await screen.waitFor("Online");
+    await screen.waitFor(MENU);
+  });
+
+  test("the address of the tracker is asked for when it is not given, and a wrong one is refused with a sentence", async () => {
+    const { address } = await stage.tracker();
+    const screen = onTerminal([PEER, "--port", "0"], { cwd: folderWith({ "one.txt": "1" }) });
+    await screen.waitFor("Tracker's address?");
+    screen.press("not an address", KEY.enter);
+    await screen.waitFor(/"not an address" is not a tracker's address/);
+    screen.press("\x15", address, KEY.enter);
+    await screen.waitFor(/1 file in /);
+    await screen.choose("Choose from these");
+    await screen.waitFor(/Which to share\?.*confirm/s);
+    screen.press(KEY.enter);
+    await screen.waitFor("Online");
+  });
+
+  test("what is named with --share is not asked about, and what is left out is said", async () => {
+    const { program, address } = await stage.tracker("--json");
+    const cwd = folderWith(SEVEN);
+    const screen = guided(address, { cwd }, "--share", cwd);
+    await screen.waitFor(/Sharing "a\.txt", "b\.txt", "c\.txt", "d\.txt", "e\.txt"\..*Left out.*g\.txt/s);
+    await screen.waitFor(MENU);
+    expect(screen.text).not.toContain("Which to share?");
+    expect((await program.waitFor(/"event":"joined".*"files":(\d+)/))[1]).toBe("5");
+  });
+
+  test("a tracker that cannot be reached is said in a sentence", async () => {
+    const gone = await rawServer(() => {});
+    gone.close();
+    const screen = guided(`127.0.0.1:${gone.port}`, { cwd: folderWith({ "one.txt": "1" }) });
+    await screen.choose("Choose from these");
+    await screen.waitFor(/Which to share\?.*confirm/s);
+    screen.press(KEY.enter);
+    await screen.waitFor(new RegExp(`Cannot reach the tracker at "127.0.0.1:${gone.port}"`));
+    await expectLeft(screen, 1);
+  });
+});
+
+describe("the menu", () => {
+  test("a name that nobody has is said, and the menu comes back", async () => {
+    const { address } = await stage.tracker();
+    const screen = await atMenu(address);
+    for (const name of ["nobody has this.txt", "-dash", "名前"]) {
+      await screen.choose("Search");
+      await screen.waitFor("File name?");
+      screen.press(name, KEY.enter);
+      await screen.waitFor(`Nobody who is online shares "${name}".`);
+      await screen.waitFor(MENU);
+    }
+  });
+
+  test("a name longer than 255 bytes is refused in the prompt", async () => {
+    const { address } = await stage.tracker();
+    const screen = await atMenu(address);
+    await screen.choose("Search");
+    await screen.waitFor("File name?");
+    screen.press("n".repeat(256), KEY.enter);
+    await screen.waitFor(/longer than\s+255\s+bytes/);
+    screen.press("\x15", "short", KEY.enter);
+    await screen.waitFor('Nobody who is online shares "short".');
+  });
+
+  test("a holder is chosen from a table of type, size, date and address, and its file arrives byte for byte", async () => {
+    const { program, address } = await stage.tracker("--json");
+    const older = folderWith({ "report.pdf": randomBytes(3_000_000) });
+    const newer = folderWith({ "report.pdf": randomBytes(8_000_000) });
+    utimesSync(join(older, "report.pdf"), new Date(2024, 4, 3), new Date(2024, 4, 3));
+    utimesSync(join(newer, "report.pdf"), new Date(2025, 10, 30), new Date(2025, 10, 30));
+    const { program: first } = await stage.sharing(address, older, 1);
+    const firstPort = await servingPort(program);
+    const { program: second } = await stage.sharing(address, newer, 1);
+    const secondPort = await servingPort(program);
+    const to = stage.folder();
+    const screen = await atMenu(address, {}, "--to", to);
+    await screen.choose("Search");
+    await screen.waitFor("File name?");
+    screen.press("report.pdf", KEY.enter);
+    await screen.waitFor("2 holders of report.pdf");
+    await screen.waitFor(/TYPE +SIZE +DATE +WHO/);
+    const rows = screen.unread;
+    const line = await screen.choose(`application/pdf  8.0 MB  30/11/25  127.0.0.1:${secondPort}`);
+    expect(rows + line).toMatch(/application\/pdf {2}8\.0 MB {2}30\/11\/25 {2}127\.0\.0\.1:/);
+    // Progress is a line that is written over: how far, of how much, how fast.
+    await screen.waitFor(/\d % {2}\S+ [kM]?B of 8\.0 MB/);
+    await screen.waitFor(`${join(to, "report.pdf")}: 8.0 MB`);
+    await screen.waitFor(VERIFIED);
+    await screen.waitFor(MENU);
+    expect(Bun.hash(readFileSync(join(to, "report.pdf")))).toBe(Bun.hash(readFileSync(join(newer, "report.pdf"))));
+    expect(readdirSync(to)).toEqual(["report.pdf"]);
+    await second.waitFor(/"event":"upload-ended"/);
+    expect(first.out).not.toContain("upload-started");
+
+    // The other one is another file: both stay.
+    await screen.choose("Search");
+    await screen.waitFor("File name?");
+    screen.press("report.pdf", KEY.enter);
+    await screen.choose(`application/pdf  3.0 MB  03/05/24  127.0.0.1:${firstPort}`);
+    await screen.waitFor(`${join(to, "report (1).pdf")}: 3.0 MB`);
+    await screen.waitFor(MENU);
+    expect(Bun.hash(readFileSync(join(to, "report (1).pdf")))).toBe(Bun.hash(readFileSync(join(older, "report.pdf"))));
+    expect(readdirSync(to).sort()).toEqual(["report (1).pdf", "report.pdf"]);
+  });
+
+  test("going back from the holders fetches nothing", async () => {
+    const { address } = await stage.tracker();
+    await stage.sharing(address, folderWith({ "song.txt": "la" }), 1);
+    const to = stage.folder();
+    const screen = await atMenu(address, {}, "--to", to);
+    await screen.choose("Search");
+    await screen.waitFor("File name?");
+    screen.press("song.txt", KEY.enter);
+    await screen.choose("Back");
+    await screen.waitFor(MENU);
+    expect(readdirSync(to)).toEqual([]);
+  });
+
+  test("everything online can be browsed, narrowed down by typing, and fetched", async () => {
+    const { address } = await stage.tracker();
+    await stage.sharing(address, folderWith({ "apple.txt": "apple pie", "pear.txt": "pear cake", "plum.txt": "plum jam" }), 3);
+    const to = stage.folder();
+    const screen = await atMenu(address, {}, "--to", to);
+    await screen.choose("Browse");
+    await screen.waitFor(/NAME +SIZE +TYPE +DATE +WHO/);
+    const [all] = await screen.waitFor(/.*Back/s);
+    for (const name of ["apple", "pear", "plum", "mine"]) expect(all).toContain(name);
+    screen.press("pea");
+    await screen.waitFor(/Search: pea\S? \(/);
+    await screen.take("pear");
+    await screen.waitFor("pear.txt: 9 B");
+    await screen.waitFor(VERIFIED);
+    await screen.waitFor(MENU);
+    expect(readFileSync(join(to, "pear.txt"), "utf8")).toBe("pear cake");
+    expect(readdirSync(to)).toEqual(["pear.txt"]);
+  });
+
+  test("browsing finds a file by its whole name, in a terminal of 80 columns too", async () => {
+    const { address } = await stage.tracker();
+    await stage.sharing(address, folderWith({ "debian.iso": "iso", "minutes of the meeting in May.txt": "we met" }), 2);
+    const to = stage.folder();
+    const screen = await atMenu(address, {}, "--to", to);
+    await screen.choose("Browse");
+    await screen.waitFor(/NAME.*confirm/s);
+    screen.press("minutes of the meeting in May.txt");
+    await screen.waitFor(/Search: minutes of the meeting in May\.txt\S? \(/);
+    await screen.take("minutes");
+    await screen.waitFor("May.txt: 6 B", AT_ONCE_MS);
+    await screen.waitFor(VERIFIED);
+    expect(readFileSync(join(to, "minutes of the meeting in May.txt"), "utf8")).toBe("we met");
+  });
+
+  test("browsing narrows down by what is on the screen, not by a place in the list", async () => {
+    const { port, address } = await stage.tracker();
+    await rawPeer(
+      port,
+      61_111,
+      ["a", "b", "c", "d"].map((name) => `${name},text/plain,6,06/06/26`),
+    );
+    const screen = await atMenu(address, { cwd: folderWith({ "3.txt": "" }) });
+    await screen.choose("Browse");
+    const [list] = await screen.waitFor(/NAME.*confirm/s);
+    const rowsOf = (shown: string) => shown.split("\n").filter((line) => /[●○] .*\d\d\/\d\d\/\d\d/.test(line));
+    expect(rowsOf(list)).toHaveLength(5);
+    screen.press("3");
+    const [narrowed] = await screen.waitFor(/\(\d+ match.*confirm/s, AT_ONCE_MS);
+    expect(rowsOf(narrowed).some((row) => row.includes(" 3.txt "))).toBe(true);
+    for (const row of rowsOf(narrowed)) expect(row).toContain("3");
+  });
+
+  test("a file that only this peer shares is not fetched from itself, and the menu goes on", async () => {
+    const { address } = await stage.tracker();
+    const cwd = folderWith({ "mine.txt": "mine" });
+    const screen = await atMenu(address, { cwd }, "--to", stage.folder());
+    await screen.choose("Search");
+    await screen.waitFor("File name?");
+    screen.press("mine.txt", KEY.enter);
+    await screen.choose("text/plain");
+    await screen.waitFor('Cannot fetch "mine.txt": only you share it.');
+    await screen.waitFor(MENU);
+  });
+
+  test("a holder that has left is named in a sentence, and the menu goes on", async () => {
+    const { port, address } = await stage.tracker();
+    const gone = await rawServer(() => {});
+    gone.close();
+    await rawPeer(port, gone.port, ["ghost.txt,text/plain,5,01/01/26"]);
+    const to = stage.folder();
+    const screen = await atMenu(address, {}, "--to", to);
+    await screen.choose("Search");
+    await screen.waitFor("File name?");
+    screen.press("ghost.txt", KEY.enter);
+    await screen.choose("text/plain");
+    await screen.waitFor(new RegExp(`Cannot fetch "ghost.txt": 127.0.0.1:${gone.port}: `));
+    await screen.waitFor(MENU);
+    expect(existsSync(join(to, "ghost.txt"))).toBe(false);
+  });
+
+  test("who is online is a table with this peer marked", async () => {
+    const { program, port, address } = await stage.tracker("--json");
+    await rawPeer(port, 61_234, ["a.txt,text/plain,1000,01/01/26", "b.txt,text/plain,1500,01/01/26"]);
+    const screen = await atMenu(address);
+    const own = await servingPort(program);
+    await screen.choose("Who is online");
+    const [online] = await screen.waitFor(/WHO +FILES +SIZE.*╯/s);
+    expect(online).toMatch(/127\.0\.0\.1:61234 \(firewalled\) +2 +2\.5 kB +by-hand/);
+    expect(online).toMatch(new RegExp(`127\\.0\\.0\\.1:${own} \\(you\\) +1 +4 B`));
+    await screen.waitFor(MENU);
+  });
+
+  test("what is shared, and who is downloading it, can be looked at while a slow download goes on", async () => {
+    const { program, port, address } = await stage.tracker("--json");
+    const cwd = folderWith({ "film.mkv": "", "notes.txt": "12345" });
+    truncateSync(join(cwd, "film.mkv"), 64_000_000);
+    const screen = await atMenu(address, { cwd });
+    const serving = await servingPort(program);
+    await screen.choose("What I share");
+    const [idle] = await screen.waitFor(/What I share ─.*╯/s);
+    expect(idle).toContain("film.mkv  64 MB");
+    expect(idle).toContain("notes.txt  5 B");
+    expect(idle).toContain("Nobody is downloading now.");
+
+    const { pass } = await rawPeer(port, 61_234, ["x.txt,text/plain,1,01/01/26"]);
+    const slow = await Raw.connect(serving);
+    raws.push(slow);
+    slow.send(`HELLO FT/2 pass=${pass}\nDOWNLOAD name=film.mkv offset=0\n`);
+    expect(await slow.line()).toBe("HI FT/2");
+    expect(await slow.line()).toBe("FILE: length=64000000 size=64000000");
+    slow.socket.pause();
+    await screen.waitFor(MENU);
+    await screen.choose("What I share");
+    const [busy] = await screen.waitFor(/What I share ─.*╯/s);
+    const where = `127.0.0.1:${slow.socket.localPort}`;
+    expect(busy).toMatch(new RegExp(`Downloading now:.*${where}  \\d[\\d.]* [kM]?B sent  film\\.mkv`, "s"));
+
+    slow.close();
+    await screen.waitFor(MENU);
+    for (let tries = 0; ; tries++) {
+      await screen.choose("What I share");
+      const [after] = await screen.waitFor(/What I share ─.*╯/s);
+      await screen.waitFor(MENU);
+      if (after.includes("Nobody is downloading now.")) break;
+      expect(tries).toBeLessThan(50);
+    }
+  });
+});
+
+describe("leaving", () => {
+  /** Each prompt: how to get there, and whether the peer is online by then. */
+  const PROMPTS: Record<string, { online: boolean; reach(address: string): Promise<Screen> }> = {
+    "the tracker's address": {
+      online: false,
+      reach: async () => {
+        const screen = onTerminal([PEER], { cwd: folderWith({ "one.txt": "1" }) });
+        await screen.waitFor(/Tracker's address\?.*└/s);
+        return screen;
+      },
+    },
+    "the folder": {
+      online: false,
+      reach: async (address) => {
+        const screen = guided(address, { cwd: folderWith({ "one.txt": "1" }) });
+        await screen.waitFor("confirm");
+        return screen;
+      },
+    },
+    "another folder": {
+      online: false,
+      reach: async (address) => {
+        const screen = guided(address, { cwd: folderWith({ "one.txt": "1" }) });
+        await screen.choose("Choose a different folder");
+        await screen.waitFor(/Which folder\?.*└/s);
+        return screen;
+      },
+    },
+    "the files": {
+      online: false,
+      reach: async (address) => {
+        const screen = guided(address, { cwd: folderWith({ "one.txt": "1" }) });
+        await screen.choose("Choose from these");
+        await screen.waitFor(/Which to share\?.*confirm/s);
+        return screen;
+      },
+    },
+    "the menu": {
+      online: true,
+      reach: async (address) => {
+        const screen = await atMenu(address);
+        await screen.waitFor("confirm");
+        return screen;
+      },
+    },
+    "the file's name": {
+      online: true,
+      reach: async (address) => {
+        const screen = await atMenu(address);
+        await screen.choose("Search");
+        await screen.waitFor(/File name\?.*└/s);
+        screen.press("half a na");
+        await screen.waitFor("half a na");
+        return screen;
+      },
+    },
+    "the holders": {
+      online: true,
+      reach: async (address) => {
+        const screen = await atMenu(address);
+        await screen.choose("Search");
+        await screen.waitFor("File name?");
+        screen.press("mine.txt", KEY.enter);
+        await screen.waitFor(/TYPE.*confirm/s);
+        return screen;
+      },
+    },
+    "everything online": {
+      online: true,
+      reach: async (address) => {
+        const screen = await atMenu(address);
+        await screen.choose("Browse");
+        await screen.waitFor(/NAME.*confirm/s);
+        return screen;
+      },
+    },
+  };
+
+  for (const [prompt, { online, reach }] of Object.entries(PROMPTS)) {
+    test(`Ctrl-C at ${prompt} leaves with 130, a BYE, and the terminal as it was`, async () => {
+      const { program, address } = await stage.tracker("--json");
+      const screen = await reach(address);
+      expect(screen.cooked).toBe(false);
+      expect(screen.cursorShown).toBe(false);
+      screen.press(KEY.ctrlC);
+      await expectLeft(screen, 130);
+      if (online) await expectBye(program);
+      else expect(program.out).not.toContain('"joined"');
+    });
+  }
+
+  for (const prompt of ["the files", "the menu", "the file's name"]) {
+    test(`SIGTERM at ${prompt} leaves with 130, a BYE, and the terminal as it was`, async () => {
+      const { program, address } = await stage.tracker("--json");
+      const { online = false, reach = atMenu } = PROMPTS[prompt] ?? {};
+      const screen = await reach(address);
+      screen.kill("SIGTERM");
+      await expectLeft(screen, 130);
+      if (online) await expectBye(program);
+    });
+  }
+
+  for (const prompt of ["the folder", "the menu", "the holders"]) {
+    test(`Escape at ${prompt} either goes back or leaves as Ctrl-C does`, async () => {
+      const { program, address } = await stage.tracker("--json");
+      const { online = false, reach = atMenu } = PROMPTS[prompt] ?? {};
+      const screen = await reach(address);
+      screen.press(KEY.escape);
+      const back = screen.waitFor(/◆ {2}What next/).then(() => "back" as const);
+      const outcome = await Promise.race([back.catch(() => screen.exited), screen.exited]);
+      if (outcome === "back") {
+        await screen.choose("Leave");
+        await expectLeft(screen, 0);
+      } else {
+        await expectLeft(screen, 130);
+      }
+      if (online) await expectBye(program);
+    });
+  }
+
+  test("closing the terminal's window ends the peer, with a BYE", async () => {
+    const { program, address } = await stage.tracker("--json");
+    const screen = await atMenu(address);
+    await screen.waitFor("confirm");
+    screen.hangUp();
+    expect(await Promise.race([screen.exited, Bun.sleep(LEAVING_MS).then(() => "it still runs")])).toBeNumber();
+    await expectBye(program);
+  });
+
+  for (const [how, stop] of [
+    ["Ctrl-C", (screen: Screen) => screen.press(KEY.ctrlC)],
+    ["SIGTERM", (screen: Screen) => screen.kill("SIGTERM")],
+  ] as const) {
+    test(`${how} during a transfer leaves with 130, a BYE, the terminal as it was, and no file under its name`, async () => {
+      const { program, port, address } = await stage.tracker("--json");
+      const size = 50_000_000;
+      await rawPeer(port, await slowHolder(size), [`big.iso,application/x-iso9660-image,${size},01/01/26`]);
+      const to = stage.folder();
+      const screen = await atMenu(address, {}, "--to", to);
+      await screen.choose("Search");
+      await screen.waitFor("File name?");
+      screen.press("big.iso", KEY.enter);
+      await screen.choose("application");
+      await screen.waitFor(/ of 50 MB/);
+      stop(screen);
+      await expectLeft(screen, 130);
+      await expectBye(program);
+      // The part file stays, to go on from; nothing that looks finished does.
+      // No lock stays either: it would keep the same person from going on.
+      expect(readdirSync(to)).toEqual([expect.stringMatching(/^\..*\.part$/)]);
+    });
+  }
+
+  test("keys pressed during a transfer do no harm: nothing is chosen, Escape included, until the menu is there", async () => {
+    const { port, address } = await stage.tracker();
+    const size = 300_000;
+    let release = () => {};
+    const holder = await rawHolder((connection, { length }) => {
+      connection.send(`FILE: length=${length} size=${size}\n${"x".repeat(100_000)}`);
+      release = () => connection.send("x".repeat(200_000));
+    });
+    await rawPeer(port, holder, [`slow.txt,text/plain,${size},01/01/26`]);
+    const to = stage.folder();
+    const screen = await atMenu(address, {}, "--to", to);
+    await screen.choose("Search");
+    await screen.waitFor("File name?");
+    screen.press("slow.txt", KEY.enter);
+    await screen.choose("text/plain");
+    await screen.waitFor(/ of 300 kB/);
+    screen.press("impatient", KEY.enter);
+    // The terminal has them.
+    await screen.waitFor("impatient");
+    release();
+    await screen.waitFor("slow.txt: 300 kB");
+    await screen.waitFor(/What next\?.*confirm/s);
+    expect(readFileSync(join(to, "slow.txt"), "utf8")).toBe("x".repeat(size));
+    screen.press(KEY.up);
+    await screen.waitFor("● Leave");
+    expect(screen.unread).not.toContain("File name?");
+    screen.press(KEY.enter);
+    await expectLeft(screen, 0);
+  });
+
+  test("Ctrl-C while the tracker's address does not answer leaves at once", async () => {
+    const asked = Promise.withResolvers<void>();
+    const silent = await rawServer(
+      (connection) =>
+        void connection.line().then(
+          () => asked.resolve(),
+          () => {},
+        ),
+    );
+    servers.push(silent);
+    const screen = guided(`127.0.0.1:${silent.port}`, { cwd: folderWith({ "one.txt": "1" }) });
+    await screen.choose("Choose from these");
+    await screen.waitFor(/Which to share\?.*confirm/s);
+    screen.press(KEY.enter);
+    await asked.promise;
+    screen.press(KEY.ctrlC);
+    await expectLeft(screen, 130);
+  });
+
+  test("Ctrl-C while the tracker keeps somebody waiting for an answer leaves at once", async () => {
+    const asked = Promise.withResolvers<void>();
+    const server = await rawServer(async (connection) => {
+      try {
+        for (;;) {
+          const line = await connection.line();
+          if (line.startsWith("HELLO")) connection.send(`HI FT/2 name=mute max=5 key=${"A".repeat(43)} you=127.0.0.1\n`);
+          if (line.startsWith("FILES 1")) connection.send("WELCOME id=me pass=a.b peers=1 files=1\n");
+          if (line.startsWith("WHO")) asked.resolve();
+        }
+      } catch {
+        // It left.
+      }
+    });
+    servers.push(server);
+    const screen = await atMenu(`127.0.0.1:${server.port}`);
+    await screen.choose("Who is online");
+    await asked.promise;
+    screen.press(KEY.ctrlC);
+    await expectLeft(screen, 130);
+  });
+});
+
+describe("a tracker that goes away", () => {
+  /** Uses the menu, which answers at once all the time, until it says that the tracker is away, or does not say so any more. */
+  async function noticed(screen: Screen, { away }: { away: boolean }): Promise<void> {
+    for (let tries = 0; ; tries++) {
+      await screen.choose("What I share");
+      const [, words = ""] = await screen.waitFor(/What next\?([^\n]*)\n/, AT_ONCE_MS);
+      if (words.includes("away") === away) return;
+      expect(tries).toBeLessThan(200);
+    }
+  }
+
+  test("is said in the menu, which still answers; when it is back on the same port, everything works again", async () => {
+    const { program, port, address } = await stage.tracker();
+    const screen = await atMenu(address);
+    program.kill();
+    await program.exited;
+    await noticed(screen, { away: true });
+    await expectAtOnce(screen.choose("What I share").then(() => screen.waitFor("mine.txt  4 B")));
+    await screen.waitFor(/What next\? \(the tracker is away/);
+
+    const again = stage.run(TRACKER, ["--port", String(port), "--host", "127.0.0.1", "--no-announce", "--json"]);
+    await again.waitFor(/"event":"joined".*"files":1/);
+    await noticed(screen, { away: false });
+    await screen.choose("Who is online");
+    await screen.waitFor("(you)");
+    await screen.waitFor(/What next\?\n/);
+    await screen.choose("Search");
+    await screen.waitFor("File name?");
+    screen.press("mine.txt", KEY.enter);
+    await screen.waitFor("1 holder of mine.txt");
+    await screen.choose("Back");
+    await screen.choose("Leave");
+    await expectLeft(screen, 0);
+    await expectBye(again);
+  });
+
+  test("is said at once when it is asked something", async () => {
+    const { program, address } = await stage.tracker();
+    const screen = await atMenu(address);
+    program.kill();
+    await program.exited;
+    await noticed(screen, { away: true });
+    await screen.choose("Who is online");
+    await expectAtOnce(screen.waitFor(/▲ {2}The tracker.*?away/s));
+  });
+
+  test("does not keep somebody from leaving", async () => {
+    const { program, address } = await stage.tracker();
+    const screen = await atMenu(address);
+    program.kill();
+    await program.exited;
+    await noticed(screen, { away: true });
+    await screen.choose("Leave");
+    await expectLeft(screen, 0);
+  });
+});
+
+describe("other people's names", () => {
+  /** As bytes in a record: percent escapes for what the grammar keeps for itself, the rest raw. */
+  const HOSTILE: Record<string, { field: string; shown: string }> = {
+    "an escape code that clears the screen": { field: "clear%1B[2J.txt", shown: "clear\\x1b[2J.txt" },
+    "a title, with a bell": { field: "%1B]0;owned%07".replace(";", "%3B"), shown: "\\x1b]0;owned\\x07" },
+    "a newline": { field: "two%0Alines%0D.txt", shown: "two\\nlines\\r.txt" },
+    "a C1 control": { field: "c1%C2%9B2J.txt", shown: "c1\\x9b2J.txt" },
+    "a bidi override": { field: "gpj\u202etxt.exe", shown: "gpj\\u202etxt.exe" },
+  };
+  /** What must never reach the terminal; the prompts themselves use none of these. */
+  const NEVER = ["\x1b[2J", "\x1b]", "\x07", "\x9b", "\u202e", "\u200b", "\x1b[3J"];
+
+  function expectHarmless(screen: Screen): void {
+    for (const bytes of NEVER) expect(screen.raw).not.toContain(bytes);
+  }
+
+  test("are shown as visible escapes wherever they come from, and never reach the terminal raw", async () => {
+    const { port, address } = await stage.tracker("--name", "\x1b[3Jlab\x07\u202e");
+    const content = "harmless";
+    const holder = await rawHolder((connection, { length }) => {
+      connection.send(`FILE: length=${length} size=${content.length}\n${content}`);
+    });
+    const records = Object.values(HOSTILE).map(({ field }) => `${field},text/\u202eplain,${content.length},01/01/26`);
+    await rawPeer(port, holder, records, "%1B]0%3Bx%07\u200b");
+    const to = stage.folder();
+    const screen = await atMenu(address, { columns: 160 }, "--to", to);
+    expect(screen.text).toContain('Online at "\\x1b[3Jlab\\x07\\u202e"');
+    await screen.choose("Browse");
+    const [list] = await screen.waitFor(/.*Back/s);
+    for (const { shown } of Object.values(HOSTILE)) expect(list).toContain(shown);
+    screen.press("clear");
+    await screen.waitFor(/Search: clear\S? \(/);
+    await screen.take("clear");
+    await screen.waitFor(": 8 B");
+    await screen.waitFor("not verified");
+    await screen.waitFor(MENU);
+    await screen.choose("Who is online");
+    await screen.waitFor("╯");
+    await screen.choose("Search");
+    await screen.waitFor("File name?");
+    screen.press("gpj\u202etxt.exe".replace("\u202e", ""), KEY.enter);
+    await screen.waitFor("Nobody");
+    await screen.choose("Leave");
+    await screen.exited;
+    expectHarmless(screen);
+    const [fetched = "", ...others] = readdirSync(to);
+    expect(others).toEqual([]);
+    expect(fetched).toMatch(/^clear_\[2J\.txt$/);
+    expect(readFileSync(join(to, fetched), "utf8")).toBe(content);
+  });
+
+  test("and words of a holder that refuses are shown as visible escapes too", async () => {
+    const { port, address } = await stage.tracker();
+    const holder = await rawHolder((connection) => connection.send("ERROR not-accepted go \u202eaway\u200b\n"));
+    await rawPeer(port, holder, ["locked.txt,text/plain,5,01/01/26"]);
+    const screen = await atMenu(address, { columns: 200 }, "--to", stage.folder());
+    await screen.choose("Search");
+    await screen.waitFor("File name?");
+    screen.press("locked.txt", KEY.enter);
+    await screen.choose("text/plain");
+    await screen.waitFor(/Cannot fetch "locked\.txt": .*go\s.*\\u202eaway\\u200b/s);
+    await screen.waitFor(MENU);
+    expectHarmless(screen);
+  });
+
+  test("and names in one's own folder, and the folder's own, are shown as visible escapes too", async () => {
+    const { address } = await stage.tracker();
+    const cwd = join(stage.folder(), "folder\x1b[2J\u202e");
+    mkdirSync(cwd);
+    writeFileSync(join(cwd, "own\x1b]0;title\x07.txt"), "own");
+    const screen = guided(address, { cwd, columns: 160 });
+    await screen.waitFor("folder\\x1b[2J\\u202e");
+    await screen.choose("Choose a different folder");
+    await screen.waitFor("Which folder?");
+    screen.press("nowhere", KEY.enter);
+    await screen.waitFor("there is no such");
+    screen.press("\x15", ".", KEY.enter);
+    await screen.waitFor("1 file in ");
+    await screen.choose("Choose from these");
+    await screen.waitFor("own\\x1b]0;title\\x07.txt");
+    await screen.waitFor("confirm");
+    screen.press(KEY.enter);
+    await screen.waitFor(MENU);
+    await screen.choose("What I share");
+    await screen.waitFor("own\\x1b]0;title\\x07.txt");
+    await screen.choose("Leave");
+    await screen.exited;
+    expectHarmless(screen);
+  });
+});
+
+describe("a narrow terminal", () => {
+  const WIDE = `${"文".repeat(83)}大.td`;
+
+  test("a name of 255 bytes in 40 columns is cut; its size is still there; no line is wider than the terminal", async () => {
+    expect(Buffer.byteLength(WIDE)).toBe(255);
+    const { address } = await stage.tracker();
+    await stage.sharing(address, folderWith({ [WIDE]: randomBytes(1_234_000) }), 1);
+    const cwd = folderWith({ [`自${WIDE.slice(1)}`]: "x".repeat(4321) });
+    const screen = guided(address, { cwd, columns: 40, rows: 20 });
+    await screen.choose("Choose from these");
+    const [files] = await screen.waitFor(/Which to share\?.*confirm/s);
+    expect(files).toMatch(/自文+….*4\.3 kB/s);
+    screen.press(KEY.enter);
+    await screen.waitFor(MENU);
+    await screen.choose("Browse");
+    await screen.waitFor(/NAME(?=.*confirm)/s);
+    expect(screen.unread).toMatch(/文+….*1\.2 MB/s);
+    await screen.choose("Back");
+    await screen.waitFor(MENU);
+    await screen.choose("What I share");
+    const [mine] = await screen.waitFor(/What I share.*╯/s);
+    expect(mine).toMatch(/自文+… +4\.3 kB/);
+    await screen.choose("Search");
+    await screen.waitFor("File name?");
+    screen.press(WIDE, KEY.enter);
+    await screen.waitFor(/1 holder of 文+…(?=.*confirm)/s);
+    expect(screen.unread).toContain("1.2 MB");
+    await screen.choose("Back");
+    await screen.waitFor(MENU);
+    await screen.choose("Leave");
+    await expectLeft(screen, 0);
+    expect(screen.widest).toBeLessThanOrEqual(40);
+  });
+
+  test("holders can be told apart in 40 columns: the type gives way before the address does", async () => {
+    const { port, address } = await stage.tracker();
+    await rawPeer(port, 61_234, ["a.bin,application/octet-stream,123000000,01/01/26"]);
+    await rawPeer(port, 61_235, ["a.bin,application/octet-stream,123000000,01/01/26"]);
+    const screen = await atMenu(address, { columns: 40, rows: 20 });
+    await screen.choose("Search");
+    await screen.waitFor("File name?");
+    screen.press("a.bin", KEY.enter);
+    const [holders] = await screen.waitFor(/2 holders of a\.bin.*Back/s);
+    expect(holders).toContain(":61234");
+    expect(holders).toContain(":61235");
+  });
+
+  test("a number in the table of who is online is whole or left out in 40 columns, never cut", async () => {
+    const { port, address } = await stage.tracker();
+    await rawPeer(port, 61_234, ["a.bin,application/octet-stream,123000000,01/01/26"]);
+    const screen = await atMenu(address, { columns: 40, rows: 20 });
+    await screen.choose("Who is online");
+    const [online] = await screen.waitFor(/WHO.*╯/s);
+    expect(online).toMatch(/:61234 \(firewal(?:led\)|…)(?: +1(?: +123 MB.*)?)? +│/);
+  });
+
+  test("what was fetched, and what went wrong, is said within 40 columns", async () => {
+    const { program, address } = await stage.tracker();
+    await stage.sharing(address, folderWith({ [WIDE]: randomBytes(1_234_000) }), 1);
+    const to = stage.folder();
+    const screen = await atMenu(address, { columns: 40, rows: 20 }, "--to", to);
+    await screen.choose("Search");
+    await screen.waitFor("File name?");
+    screen.press(WIDE, KEY.enter);
+    // The one holder there is, whichever column comes first.
+    await screen.choose("");
+    const [done] = await screen.waitFor(/◆ {2}.*?What next/s);
+    expect(done.replace(/\n│? */g, "")).toMatch(/1\.2 MB/);
+    expect(readdirSync(to)).toHaveLength(1);
+    program.kill();
+    await program.exited;
+    await screen.choose("Who is online");
+    await screen.waitFor(/▲ {2}The tracker.*?away/s);
+    expect(screen.widest).toBeLessThanOrEqual(40);
+  });
+});
+
+describe("the menu under load", () => {
+  const DOWNLOADS = 10;
+  /** More of them queue. */
+  const AT_ONCE = 8;
+
+  test("ten download from this peer while the menu is used: it answers, eight are served at once, and all ten are right", async () => {
+    const { program, port, address } = await stage.tracker("--json");
+    const content = randomBytes(24_000_000);
+    const screen = await atMenu(address, { cwd: folderWith({ "film.mkv": content }), rows: 40 });
+    const serving = await servingPort(program);
+    const { pass } = await rawPeer(port, 61_234, ["x.txt,text/plain,1,01/01/26"]);
+    const downloads = await Promise.all(Array.from({ length: DOWNLOADS }, () => download(serving, pass, "film.mkv")));
+    expect(downloads.map(({ position }) => position).sort()).toEqual([...Array<number>(AT_ONCE).fill(0), 1, 2]);
+
+    await screen.choose("What I share");
+    const [busy] = await screen.waitFor(/What I share ─.*╯/s);
+    expect(busy.match(/127\.0\.0\.1:\d+ {2}.* sent {2}film\.mkv/g)).toHaveLength(AT_ONCE);
+    expect(busy).toContain("2 downloaders waiting for a free slot.");
+
+    let running = DOWNLOADS;
+    for (const { whole } of downloads) void whole.then(() => running--);
+    for (const { goOn } of downloads) goOn();
+    let answers = 0;
+    do {
+      await screen.waitFor(MENU);
+      await screen.choose("Who is online");
+      await screen.waitFor("(you)");
+      await screen.waitFor(MENU);
+      await screen.choose("What I share");
+      await screen.waitFor("film.mkv  24 MB");
+      answers += 1;
+    } while (running > 0 && answers < 200);
+    const expected = Bun.hash(content);
+    for (const { whole } of downloads) expect(Bun.hash(await whole)).toBe(expected);
+    await screen.waitFor(MENU);
+    await screen.choose("Leave");
+    await expectLeft(screen, 0);
+  });
+
+  /**
+   * One downloader by hand: it has the first answer and waits, having a slot (position 0) or not; then it takes all of the file and
+   * leaves, after asking for it as often as it takes.
+   */
+  async function download(
+    port: number,
+    pass: string,
+    name: string,
+  ): Promise<{ position: number; goOn(): void; whole: Promise<Buffer> }> {
+    const socket = net.connect({ port, host: "127.0.0.1" });
+    raws.push({ close: () => socket.destroy() });
+    const ask = () => socket.write(`DOWNLOAD name=${name} offset=0\n`);
+    socket.write(`HELLO FT/2 pass=${pass}\n`);
+    ask();
+    let chunks: Buffer[] = [];
+    const begun = Promise.withResolvers<number>();
+    const goesOn = Promise.withResolvers<void>();
+    const whole = Promise.withResolvers<Buffer>();
+    let have = 0;
+    let header = "";
+    let wanted = Number.POSITIVE_INFINITY;
+    socket.on("error", whole.reject);
+    socket.on("data", (chunk: Buffer) => {
+      chunks.push(chunk);
+      have += chunk.length;
+      if (wanted === Number.POSITIVE_INFINITY) {
+        const answer = Buffer.concat(chunks).toString("latin1");
+        const busy = /^(?:HI FT\/2\n)?BUSY position=(\d+)\n$/.exec(answer);
+        if (busy !== null) {
+          chunks = [];
+          have = 0;
+          begun.resolve(Number(busy[1]));
+          void goesOn.promise.then(() => setTimeout(ask, 100));
+          return;
+        }
+        header = /^(?:HI FT\/2\n)?FILE: length=(\d+) size=\1\n/.exec(answer)?.[0] ?? "";
+        if (header === "") return;
+        wanted = header.length + Number(/length=(\d+)/.exec(header)?.[1]);
+        socket.pause();
+        begun.resolve(0);
+        void goesOn.promise.then(() => socket.resume());
+      }
+      if (have < wanted) return;
+      whole.resolve(Buffer.concat(chunks).subarray(header.length));
+      socket.end();
+    });
+    return { position: await begun.promise, goOn: goesOn.resolve, whole: whole.promise };
+  }
+});
+
+describe("without a terminal", () => {
+  const SENTENCE = /^Guided prompts need a terminal\. .*\bsearch\b.*\bget\b.*\n$/;
+
+  test("neither stdin nor stdout: a sentence, exit code 2, nothing on stdout", async () => {
+    const { program: tracker, address } = await stage.tracker("--json");
+    const program = stage.run(PEER, [address], { cwd: folderWith({ "one.txt": "1" }) });
+    expect(await program.exited).toBe(2);
+    expect(program.err).toMatch(SENTENCE);
+    expect(program.out).toBe("");
+    expect(tracker.out).not.toContain('"joined"');
+  });
+
+  for (const [what, script] of [
+    ["stdin is a pipe that nobody closes", 'sleep 60 | { "$@"; echo "code $?"; kill 0; }'],
+    ["stdin is closed", '"$@" <&-; echo "code $?"'],
+    ["stdin is a file", '"$@" </dev/null; echo "code $?"'],
+    ["stdout is a pipe", '{ "$@"; echo "code $?" >&2; } | cat'],
+    ["stdout is closed", '"$@" >&-; echo "code $?"'],
+  ] as const) {
+    test(`${what}: a sentence and exit code 2, and no waiting for a key`, async () => {
+      const { address } = await stage.tracker();
+      const screen = onTerminal(["sh", "-c", script, "sh", PEER, address], { cwd: folderWith({ "one.txt": "1" }) });
+      await screen.waitFor(/Guided prompts need a terminal\. .*code 2\n/s, 10_000);
+      expect(screen.raw).not.toContain("\x1b");
+    });
+  }
+
+  test("TERM=dumb: a sentence and exit code 2, without one escape code", async () => {
+    const { address } = await stage.tracker();
+    const screen = guided(address, { cwd: folderWith({ "one.txt": "1" }), env: { TERM: "dumb" } });
+    expect(await screen.exited).toBe(2);
+    expect(screen.text).toMatch(SENTENCE);
+    expect(screen.raw).not.toContain("\x1b");
+  });
+});

@@ -1,0 +1,1051 @@
+// Files on their way in, on a real disk: nobody else's file is ever harmed, and a name is given only to what is whole.
+
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import {
+  chmodSync,
+  existsSync,
+  fstatSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  unlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, dirname, join } from "node:path";
+import { FtError } from "../../../lib/error.ts";
+import {
+  checkFolder,
+  Incoming,
+  keyOf,
+  lookForTarget,
+  openForHashing,
+  type Published,
+  tryFolder,
+} from "../../../lib/peer/disk/incoming.ts";
+
+const STORE = join(import.meta.dir, "..", "..", "..", "lib", "peer", "disk", "incoming.ts");
+const KEY = "0123456789abcdef0123456789abcdef";
+
+let folder = "";
+beforeEach(() => {
+  folder = realpathSync(mkdtempSync(join(tmpdir(), "ft-store-")));
+});
+afterEach(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+function at(...names: string[]): string {
+  return join(folder, ...names);
+}
+
+function bytesOf(text: string): Uint8Array {
+  return new TextEncoder().encode(text);
+}
+
+/** Receives a whole file and gives it its name. */
+async function receive(name: string, content: string, { overwrite = false, key = keyOf(name, content), into = folder } = {}) {
+  const incoming = await Incoming.open({ folder: into, name, size: content.length, key });
+  await incoming.write(0, bytesOf(content));
+  return incoming.publish(overwrite);
+}
+
+async function failure(promise: Promise<unknown>): Promise<FtError> {
+  const outcome = await promise.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+  if (!(outcome instanceof FtError)) throw new Error(`it should have failed with a sentence: ${outcome}`);
+  return outcome;
+}
+
+function listing(path = folder): string[] {
+  return readdirSync(path).sort();
+}
+
+describe("on the way in", () => {
+  test("bytes may come in any order; until it is whole nothing has the name", async () => {
+    const incoming = await Incoming.open({ folder, name: "report.pdf", size: 10, key: KEY });
+    await Promise.all([incoming.write(7, bytesOf("789")), incoming.write(0, bytesOf("012"))]);
+    await incoming.write(3, bytesOf("3456"));
+    await incoming.settled();
+    expect(listing().every((name) => name.startsWith(".ft-"))).toBe(true);
+    const published = await incoming.publish(false);
+    expect(published).toEqual({ path: at("report.pdf"), outcome: "new" });
+    expect(readFileSync(at("report.pdf"), "utf8")).toBe("0123456789");
+    expect(listing()).toEqual(["report.pdf"]);
+  });
+
+  test("an empty file", async () => {
+    const incoming = await Incoming.open({ folder, name: "nothing", size: 0, key: KEY });
+    expect(await incoming.publish(false)).toEqual({ path: at("nothing"), outcome: "new" });
+    expect(statSync(at("nothing")).size).toBe(0);
+  });
+
+  test("the name never shows less than the whole", async () => {
+    const size = 24 * 1024 * 1024;
+    const piece = new Uint8Array(1024 * 1024).fill(7);
+    const incoming = await Incoming.open({ folder, name: "big.bin", size, key: KEY });
+    const seen = new Set<number>();
+    let watching = true;
+    const watch = async () => {
+      while (watching) {
+        if (existsSync(at("big.bin"))) seen.add(statSync(at("big.bin")).size);
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    };
+    const watched = watch();
+    for (let offset = 0; offset < size; offset += piece.length) await incoming.write(offset, piece);
+    expect(seen.size).toBe(0);
+    await incoming.publish(false);
+    await new Promise((resolve) => setImmediate(resolve));
+    watching = false;
+    await watched;
+    expect([...seen]).toEqual([size]);
+  });
+
+  test("what arrives cannot be run", async () => {
+    for (const name of ["virus.sh", "virus.exe", "virus"]) {
+      const { path } = await receive(name, "#!/bin/sh\n");
+      expect(statSync(path).mode & 0o111).toBe(0);
+    }
+    writeFileSync(at("tool"), "old");
+    chmodSync(at("tool"), 0o755);
+    await receive("tool", "#!/bin/sh\n", { overwrite: true });
+    expect(statSync(at("tool")).mode & 0o111).toBe(0);
+  });
+
+  test("kept: the part stays and can be fetched again; discarded: nothing stays", async () => {
+    const first = await Incoming.open({ folder, name: "a.txt", size: 3, key: KEY });
+    await first.write(0, bytesOf("ab"));
+    await first.keep();
+    expect(existsSync(first.part)).toBe(true);
+    expect(dirname(first.part)).toBe(folder);
+    expect(existsSync(at("a.txt"))).toBe(false);
+    const second = await Incoming.open({ folder, name: "a.txt", size: 3, key: KEY });
+    await second.write(0, bytesOf("xyz"));
+    await second.discard();
+    expect(listing()).toEqual([]);
+  });
+
+  test("a longer part of an earlier run leaves nothing in the file", async () => {
+    const first = await Incoming.open({ folder, name: "a.txt", size: 100, key: KEY });
+    await first.write(0, new Uint8Array(100).fill(65));
+    await first.keep();
+    await receive("a.txt", "abc", { key: KEY });
+    expect(readFileSync(at("a.txt"), "utf8")).toBe("abc");
+  });
+
+  test("begun again: what came before is gone", async () => {
+    const incoming = await Incoming.open({ folder, name: "a.txt", size: 5, key: KEY });
+    await incoming.write(0, bytesOf("WRONG"));
+    await incoming.restart();
+    await incoming.write(0, bytesOf("abc"));
+    await incoming.publish(false);
+    expect(readFileSync(at("a.txt"), "utf8")).toBe("abc");
+  });
+
+  test("begun again while something is still being written", async () => {
+    const incoming = await Incoming.open({ folder, name: "a.txt", size: 4_000_000, key: KEY });
+    const writing = incoming.write(0, new Uint8Array(4_000_000).fill(65));
+    await incoming.restart();
+    await writing;
+    await incoming.write(0, bytesOf("abc"));
+    await incoming.publish(false);
+    expect(readFileSync(at("a.txt"), "utf8")).toBe("abc");
+  });
+});
+
+describe("names from strangers", () => {
+  const NAMES = [
+    "../x",
+    "../../../../etc/cron.d/x",
+    "/etc/passwd",
+    "..",
+    ".",
+    "...",
+    "..\\x",
+    "C:\\x",
+    "C:x",
+    "\\\\server\\share\\x",
+    "a/b",
+    "a\\b",
+    "x:stream",
+    "CON",
+    "con",
+    "nul.txt",
+    "NUL .txt",
+    "com1.tar.gz",
+    "lpt¹",
+    "conin$",
+    "a.",
+    "a ",
+    "a. . .",
+    " ",
+    "-rf",
+    "--to=x",
+    ".bashrc",
+    ".ft-0123.part",
+    "a\nb",
+    "\u001b[2J",
+    "a\u0000b",
+    "a\u202etxt.exe",
+    "\u200b",
+    "\ufeff",
+    'a*?"<>|b',
+    "x".repeat(255),
+    `${"x".repeat(250)}.txt`,
+    "漢".repeat(85),
+    `${"e\u0301".repeat(80)}.txt`,
+    "~",
+    "$HOME",
+  ];
+
+  test("every one becomes one harmless name inside the folder", async () => {
+    mkdirSync(at("in"));
+    for (const name of NAMES) {
+      const { path, outcome } = await receive(name, `content of ${name}`, { into: at("in") });
+      expect([name, dirname(path)]).toEqual([name, at("in")]);
+      const local = basename(path);
+      expect([name, local]).toEqual([
+        name,
+        expect.not.stringMatching(/^[.\s-]|[.\s]$|[/\\:*?"<>|\u0000-\u001f\u007f-\u009f\u200b\u202e\ufeff]/),
+      ]);
+      expect([name, local]).toEqual([name, expect.not.stringMatching(/^(con|nul|com1|lpt¹|conin\$)\s*(\.|$)/i)]);
+      expect(Buffer.byteLength(local)).toBeLessThanOrEqual(255);
+      expect([name, outcome, readFileSync(path, "utf8")]).toEqual([name, "new", `content of ${name}`]);
+    }
+    expect(listing()).toEqual(["in"]);
+    expect(listing(at("in"))).toHaveLength(NAMES.length);
+  });
+
+  test("the extension of a long name stays", async () => {
+    const { path } = await receive(`${"x".repeat(250)}.pdf`, "a");
+    expect(path).toEndWith(".pdf");
+  });
+
+  test("what is shown of them is harmless", async () => {
+    for (const promise of [
+      Incoming.open({ folder: at("none\u001b[2J"), name: "a\u001b[2J\u202e", size: 1, key: KEY }),
+      Incoming.open({ folder, name: "a\u001b[2J\u202e", size: 2 ** 53 - 1, key: KEY }),
+    ]) {
+      expect((await failure(promise)).message).not.toMatch(/[\u0000-\u001f\u202e]/);
+    }
+  });
+});
+
+describe("when the name is taken", () => {
+  test("the same content is left as it is", async () => {
+    writeFileSync(at("a.txt"), "same");
+    const before = statSync(at("a.txt"));
+    const published = await receive("a.txt", "same");
+    expect(published).toEqual({ path: at("a.txt"), outcome: "already here" });
+    const after = statSync(at("a.txt"));
+    expect([after.ino, after.mtimeMs]).toEqual([before.ino, before.mtimeMs]);
+    expect(listing()).toEqual(["a.txt"]);
+  });
+
+  test("another content gets the next free number, and the old one is untouched", async () => {
+    writeFileSync(at("a.txt"), "mine");
+    expect(await receive("a.txt", "theirs")).toEqual({ path: at("a (1).txt"), outcome: "new" });
+    expect(await receive("a.txt", "other!")).toEqual({ path: at("a (2).txt"), outcome: "new" });
+    // The same once more is found under its number.
+    expect(await receive("a.txt", "theirs")).toEqual({ path: at("a (1).txt"), outcome: "already here" });
+    expect(await receive("a.txt", "mine")).toEqual({ path: at("a.txt"), outcome: "already here" });
+    expect(listing().map((name) => [name, readFileSync(at(name), "utf8")])).toEqual([
+      ["a (1).txt", "theirs"],
+      ["a (2).txt", "other!"],
+      ["a.txt", "mine"],
+    ]);
+  });
+
+  test("same size, one byte different at the very end or beginning, is another content", async () => {
+    const content = "x".repeat(3_000_000);
+    writeFileSync(at("a"), `${content}a`);
+    expect((await receive("a", `${content}b`)).path).toBe(at("a (1)"));
+    expect((await receive("a", `b${content}`)).path).toBe(at("a (2)"));
+    expect((await receive("a", `${content}a`)).outcome).toBe("already here");
+  });
+
+  test("a name without extension, or of an extension only", async () => {
+    for (const name of ["Makefile", "_profile"]) writeFileSync(at(name), "mine");
+    expect((await receive("Makefile", "theirs")).path).toBe(at("Makefile (1)"));
+    expect((await receive(".profile", "theirs")).path).toBe(at("_profile (1)"));
+  });
+
+  test("a long name still has room for its number", async () => {
+    const name = `${"x".repeat(251)}.txt`;
+    const first = await receive(name, "one");
+    const second = await receive(name, "two");
+    expect(second.outcome).toBe("new");
+    expect(second.path).not.toBe(first.path);
+    expect(second.path).toMatch(/ \(1\)\.txt$/);
+  });
+
+  const TAKEN: [string, () => void][] = [
+    [
+      "a link to a file",
+      () => {
+        writeFileSync(at("precious"), "precious");
+        symlinkSync(at("precious"), at("a.txt"));
+      },
+    ],
+    [
+      "a link to a file of the same content",
+      () => {
+        writeFileSync(at("precious"), "theirs");
+        symlinkSync(at("precious"), at("a.txt"));
+      },
+    ],
+    ["a dangling link", () => symlinkSync(at("victim"), at("a.txt"))],
+    ["a link to a folder", () => symlinkSync(tmpdir(), at("a.txt"))],
+    ["a link to itself", () => symlinkSync("a.txt", at("a.txt"))],
+    ["a folder", () => mkdirSync(at("a.txt"))],
+    ["a pipe", () => Bun.spawnSync(["mkfifo", at("a.txt")])],
+  ];
+
+  test.each(TAKEN)("%s is neither followed nor harmed nor waited for", async (_what, take) => {
+    take();
+    const before = lstatSync(at("a.txt"));
+    expect(await receive("a.txt", "theirs")).toEqual({ path: at("a (1).txt"), outcome: "new" });
+    const after = lstatSync(at("a.txt"));
+    expect([after.ino, after.mode, after.mtimeMs]).toEqual([before.ino, before.mode, before.mtimeMs]);
+    expect(existsSync(at("victim"))).toBe(false);
+    if (existsSync(at("precious"))) expect(lstatSync(at("precious")).nlink).toBe(1);
+    expect(readFileSync(at("a (1).txt"), "utf8")).toBe("theirs");
+    // An empty file is not "already here" because a pipe has no size.
+    expect((await receive("a.txt", "")).path).toBe(at("a (2).txt"));
+  });
+
+  test("a file that is not ours to read is not harmed", async () => {
+    writeFileSync(at("a.txt"), "mine", { mode: 0o000 });
+    const { path } = await receive("a.txt", "1234");
+    expect(path).toBe(at("a (1).txt"));
+    expect(statSync(at("a.txt")).size).toBe(4);
+  });
+
+  test("several at once with one name each get a name of their own", async () => {
+    const contents = Array.from({ length: 6 }, (_, i) => `content ${i}`);
+    const published = await Promise.all(contents.map((content) => receive("a.txt", content)));
+    expect(new Set(published.map(({ path }) => path)).size).toBe(6);
+    expect(published.map(({ path }) => readFileSync(path, "utf8"))).toEqual(contents);
+    expect(listing()).toHaveLength(6);
+  });
+
+  describe("with overwrite", () => {
+    const overwrite = true;
+
+    test("a file is replaced, all at once; another name of the old one keeps it", async () => {
+      writeFileSync(at("a.txt"), "old");
+      linkSync(at("a.txt"), at("backup"));
+      expect(await receive("a.txt", "new content", { overwrite })).toEqual({ path: at("a.txt"), outcome: "replaced" });
+      expect(readFileSync(at("a.txt"), "utf8")).toBe("new content");
+      expect(readFileSync(at("backup"), "utf8")).toBe("old");
+      expect(listing()).toEqual(["a.txt", "backup"]);
+    });
+
+    test("a free name is simply taken", async () => {
+      expect(await receive("a.txt", "x", { overwrite })).toEqual({ path: at("a.txt"), outcome: "new" });
+    });
+
+    test("a link is replaced, not what it points to", async () => {
+      writeFileSync(at("precious"), "precious");
+      symlinkSync(at("precious"), at("a.txt"));
+      symlinkSync(at("victim"), at("b.txt"));
+      await receive("a.txt", "theirs", { overwrite });
+      await receive("b.txt", "theirs", { overwrite });
+      expect(readFileSync(at("precious"), "utf8")).toBe("precious");
+      expect(existsSync(at("victim"))).toBe(false);
+      expect(lstatSync(at("a.txt")).isFile()).toBe(true);
+      expect(lstatSync(at("b.txt")).isFile()).toBe(true);
+    });
+
+    test("a folder is never replaced", async () => {
+      mkdirSync(at("a.txt"));
+      writeFileSync(at("a.txt", "inner"), "inner");
+      const { message } = await failure(receive("a.txt", "theirs", { overwrite }));
+      expect(message).toMatch(/it is a folder/);
+      expect(readFileSync(at("a.txt", "inner"), "utf8")).toBe("inner");
+    });
+  });
+});
+
+describe("what lies in the way of a part file", () => {
+  test("links of the part's and the lock's name are not followed", async () => {
+    writeFileSync(at("precious"), "precious");
+    const probe = await Incoming.open({ folder, name: "a.txt", size: 6, key: KEY });
+    const names = listing().filter((name) => name.startsWith(".ft-"));
+    await probe.discard();
+    for (const name of names) symlinkSync(at("precious"), at(name));
+    utimesSync(at("precious"), new Date(0), new Date(0));
+    const { path } = await receive("a.txt", "theirs", { key: KEY });
+    expect(readFileSync(path, "utf8")).toBe("theirs");
+    expect(lstatSync(path).isFile()).toBe(true);
+    expect(readFileSync(at("precious"), "utf8")).toBe("precious");
+    expect(statSync(at("precious")).nlink).toBe(1);
+  });
+
+  test("a folder of the part's name is a sentence, and the lock is given back", async () => {
+    const probe = await Incoming.open({ folder, name: "a.txt", size: 6, key: KEY });
+    const { part } = probe;
+    await probe.discard();
+    mkdirSync(part);
+    await failure(Incoming.open({ folder, name: "a.txt", size: 6, key: KEY }));
+    expect(listing()).toEqual([basename(part)]);
+    rmSync(part, { recursive: true });
+    await receive("a.txt", "theirs", { key: KEY });
+  });
+});
+
+describe("going on from an earlier run", () => {
+  const options = (more: { resume?: boolean; size?: number } = {}) => ({
+    folder,
+    name: "a.txt",
+    size: 6,
+    key: KEY,
+    resume: true,
+    ...more,
+  });
+  const PART = `.ft-${KEY}.part`;
+
+  async function leaveBehind(text: string, size = 6): Promise<string> {
+    const first = await Incoming.open(options({ resume: false, size }));
+    await first.write(0, bytesOf(text));
+    await first.keep();
+    return first.part;
+  }
+
+  test("what arrived is there, and the rest is put to it", async () => {
+    const part = await leaveBehind("the");
+    const { ino } = statSync(part);
+    const second = await Incoming.open(options());
+    expect([second.part, second.present, fstatSync(second.fd).ino]).toEqual([part, 3, ino]);
+    await second.write(3, bytesOf("irs"));
+    expect(await second.publish(false)).toEqual({ path: at("a.txt"), outcome: "new" });
+    expect(readFileSync(at("a.txt"), "utf8")).toBe("theirs");
+    expect(listing()).toEqual(["a.txt"]);
+  });
+
+  test("without it, the part is begun again, empty", async () => {
+    await leaveBehind("the");
+    for (const resume of [false, undefined]) {
+      const again = await Incoming.open({
+        folder,
+        name: "a.txt",
+        size: 6,
+        key: KEY,
+        ...(resume === undefined ? {} : { resume }),
+      });
+      expect(again.present).toBe(0);
+      await again.write(0, bytesOf("x"));
+      await again.keep();
+    }
+  });
+
+  test("with nothing there, it begins", async () => {
+    const incoming = await Incoming.open(options());
+    expect(incoming.present).toBe(0);
+    await incoming.write(0, bytesOf("theirs"));
+    await incoming.publish(false);
+    expect(readFileSync(at("a.txt"), "utf8")).toBe("theirs");
+  });
+
+  test("a part that is longer than the file is cut to it", async () => {
+    await leaveBehind("theirs and much more", 20);
+    const incoming = await Incoming.open(options());
+    expect(incoming.present).toBe(6);
+    const { path } = await incoming.publish(false);
+    expect(readFileSync(path, "utf8")).toBe("theirs");
+  });
+
+  test("many times over, each run goes on from the one before", async () => {
+    for (let i = 0; i < 6; i++) {
+      const run = await Incoming.open(options());
+      expect(run.present).toBe(i);
+      await run.write(i, bytesOf("theirs".charAt(i)));
+      await run.keep();
+      expect(listing()).toEqual([PART]);
+    }
+    await (await Incoming.open(options())).publish(false);
+    expect(readFileSync(at("a.txt"), "utf8")).toBe("theirs");
+  });
+
+  test("beginning again afterwards begins from nothing", async () => {
+    await leaveBehind("the");
+    const incoming = await Incoming.open(options());
+    await incoming.restart();
+    expect(incoming.present).toBe(0);
+    await incoming.discard();
+    expect(listing()).toEqual([]);
+  });
+
+  test("a link in its place is not followed: what it points to stays as it is, whatever it is", async () => {
+    writeFileSync(at("precious"), "precious things");
+    for (const target of [at("precious"), at("nowhere"), folder, PART]) {
+      symlinkSync(target, at(PART));
+      const incoming = await Incoming.open(options());
+      expect([target, incoming.present, lstatSync(incoming.part).isFile()]).toEqual([target, 0, true]);
+      await incoming.write(0, bytesOf("theirs"));
+      await incoming.discard();
+    }
+    expect(readFileSync(at("precious"), "utf8")).toBe("precious things");
+    expect(listing()).toEqual(["precious"]);
+  });
+
+  test("a second name of another file in its place is only a name: the file keeps its bytes", async () => {
+    writeFileSync(at("precious"), "precious things");
+    linkSync(at("precious"), at(PART));
+    const incoming = await Incoming.open(options());
+    expect(incoming.present).toBe(0);
+    await incoming.write(0, bytesOf("theirs"));
+    await incoming.publish(false);
+    expect(readFileSync(at("precious"), "utf8")).toBe("precious things");
+    expect(statSync(at("precious")).nlink).toBe(1);
+    expect(readFileSync(at("a.txt"), "utf8")).toBe("theirs");
+  });
+
+  test.skipIf(process.platform === "win32")("a pipe in its place is not waited for", async () => {
+    expect(Bun.spawnSync(["mkfifo", at(PART)]).exitCode).toBe(0);
+    const incoming = await Incoming.open(options());
+    expect([incoming.present, lstatSync(incoming.part).isFile()]).toEqual([0, true]);
+    await incoming.discard();
+  });
+
+  test("a folder in its place is a sentence; what is in it stays, and the lock is given back", async () => {
+    mkdirSync(at(PART));
+    writeFileSync(at(PART, "precious"), "x");
+    const { message } = await failure(Incoming.open(options()));
+    expect(message).toContain('"a.txt"');
+    expect([listing(), listing(at(PART))]).toEqual([[PART], ["precious"]]);
+  });
+
+  test("a second one at the same time does not touch what the first has", async () => {
+    await leaveBehind("the");
+    const first = await Incoming.open(options());
+    expect((await failure(Incoming.open(options()))).code).toBe("already-fetching");
+    expect((await failure(Incoming.open(options({ resume: false })))).code).toBe("already-fetching");
+    expect(first.present).toBe(3);
+    await first.discard();
+  });
+
+  test("has the size of what is there already in mind, not that twice", async () => {
+    await leaveBehind("the");
+    expect((await failure(Incoming.open(options({ size: 2 ** 50 })))).code).toBe("no-space");
+    expect(readFileSync(at(PART), "utf8")).toBe("the");
+  });
+});
+
+describe("reading what has arrived", () => {
+  const options = () => ({ folder, name: "a.txt", size: 6, key: KEY });
+  const read = async (reader: { read(into: Uint8Array, at: number): Promise<number> }, at: number, length: number) => {
+    const into = new Uint8Array(length);
+    return Buffer.from(into.subarray(0, await reader.read(into, at))).toString();
+  };
+
+  test("goes on after the file has its name, or is thrown away", async () => {
+    for (const end of ["publish", "keep", "discard"] as const) {
+      const incoming = await Incoming.open({ ...options(), name: `${end}.txt` });
+      await incoming.write(0, bytesOf("theirs"));
+      const reader = incoming.openForReading();
+      expect(await read(reader, 2, 3)).toBe("eir");
+      if (end === "publish") await incoming.publish(false);
+      else await incoming[end]();
+      expect(await read(reader, 0, 99)).toBe("theirs");
+      reader.close();
+    }
+  });
+
+  test("what has its name but is not it is not read", async () => {
+    const incoming = await Incoming.open(options());
+    writeFileSync(at("secret"), "secret");
+    for (const put of [
+      () => symlinkSync(at("secret"), incoming.part),
+      () => linkSync(at("secret"), incoming.part),
+      () => writeFileSync(incoming.part, "other"),
+      () => undefined,
+    ]) {
+      unlinkSync(incoming.part);
+      put();
+      let refused: unknown;
+      try {
+        incoming.openForReading();
+      } catch (error) {
+        refused = error;
+      }
+      expect(refused).toBeInstanceOf(FtError);
+      if (!existsSync(incoming.part)) writeFileSync(incoming.part, "");
+    }
+    await incoming.keep();
+    expect(readFileSync(at("secret"), "utf8")).toBe("secret");
+  });
+});
+
+describe("the same file twice at once", () => {
+  const options = () => ({ folder, name: "a.txt", size: 6, key: KEY });
+
+  test("the second one in this process is told so, and harms nothing", async () => {
+    const first = await Incoming.open(options());
+    await first.write(0, bytesOf("the"));
+    const { code, message } = await failure(Incoming.open(options()));
+    expect(code).toBe("already-fetching");
+    expect(message).toContain('"a.txt"');
+    await first.write(3, bytesOf("irs"));
+    await first.publish(false);
+    expect(readFileSync(at("a.txt"), "utf8")).toBe("theirs");
+    // And afterwards it may.
+    await (await Incoming.open(options())).discard();
+  });
+
+  test("the second one is told so although it calls the folder by another name", async () => {
+    mkdirSync(at("real"));
+    symlinkSync(at("real"), at("link"));
+    const first = await Incoming.open({ ...options(), folder: at("real") });
+    await first.write(0, bytesOf("the"));
+    const second = await Incoming.open({ ...options(), folder: at("link") }).catch((error: unknown) => error);
+    await first.write(3, bytesOf("irs"));
+    const published = await first.publish(false).catch((error: unknown) => error);
+    if (second instanceof Incoming) await second.discard();
+    // Whoever of the two gives in: what has the name is whole.
+    for (const name of listing(at("real"))) expect([name, readFileSync(at("real", name), "utf8")]).toEqual(["a.txt", "theirs"]);
+    expect(second).toBeInstanceOf(FtError);
+    expect(published).toMatchObject({ outcome: "new" });
+  });
+
+  test("other files, and the same one into another folder, are not held up", async () => {
+    mkdirSync(at("other"));
+    const open = await Promise.all([
+      Incoming.open(options()),
+      Incoming.open({ ...options(), key: "f".repeat(32) }),
+      Incoming.open({ ...options(), folder: at("other") }),
+    ]);
+    for (const incoming of open) await incoming.discard();
+    expect(listing()).toEqual(["other"]);
+  });
+
+  /** Another process that has begun to fetch the same file; it is ended with the test. */
+  async function another(): Promise<{ pid: number; kill(): Promise<void> }> {
+    const script = `
+      const { Incoming } = await import(${JSON.stringify(STORE)});
+      const incoming = await Incoming.open(${JSON.stringify(options())});
+      await incoming.write(0, new TextEncoder().encode("XX"));
+      console.log("open");
+      setInterval(() => {}, 1000);
+    `;
+    const child = Bun.spawn([process.execPath, "-e", script], { stdout: "pipe", stderr: "inherit" });
+    const { value } = await child.stdout.getReader().read();
+    expect(new TextDecoder().decode(value)).toBe("open\n");
+    return {
+      pid: child.pid,
+      kill: async () => {
+        child.kill("SIGKILL");
+        await child.exited;
+      },
+    };
+  }
+
+  test("across processes: told so while the other one lives; after kill -9 taken over at once", async () => {
+    const other = await another();
+    try {
+      const { code } = await failure(Incoming.open(options()));
+      expect(code).toBe("already-fetching");
+      expect(listing()).toHaveLength(2);
+    } finally {
+      await other.kill();
+    }
+    expect(listing()).toHaveLength(2);
+    await receive("a.txt", "theirs", { key: KEY });
+    expect(readFileSync(at("a.txt"), "utf8")).toBe("theirs");
+    expect(listing()).toEqual(["a.txt"]);
+  });
+
+  test("one that was stopped so long that another took over never publishes the other's unfinished file", async () => {
+    const sleeper = await Incoming.open(options());
+    const long = new Date(Date.now() - 3_600_000);
+    for (const name of listing()) utimesSync(at(name), long, long);
+    const other = await another();
+    try {
+      await sleeper.write(0, bytesOf("theirs"));
+      const published: Published | FtError = await sleeper.publish(false).catch((error: FtError) => error);
+      const whole = listing().filter((name) => !name.startsWith("."));
+      expect(whole.map((name) => readFileSync(at(name), "utf8"))).toEqual(published instanceof FtError ? [] : ["theirs"]);
+    } finally {
+      await other.kill();
+    }
+  });
+
+  test.each(["publish", "keep", "discard"] as const)(
+    "one that lost its part to another takes neither the other's part nor its lock with it (%s)",
+    async (how) => {
+      const sleeper = await Incoming.open(options());
+      const long = new Date(Date.now() - 3_600_000);
+      for (const name of listing()) utimesSync(at(name), long, long);
+      const other = await another();
+      try {
+        const before = listing();
+        await sleeper.write(0, bytesOf("theirs"));
+        await (how === "publish" ? sleeper.publish(false) : sleeper[how]()).catch(() => undefined);
+        expect(listing()).toEqual(before);
+        expect(readFileSync(sleeper.part, "utf8")).toBe("XX");
+        expect((await failure(Incoming.open(options()))).code).toBe("already-fetching");
+      } finally {
+        await other.kill();
+      }
+    },
+  );
+
+  test("a pipe in the lock's place is not waited for", async () => {
+    const probe = await Incoming.open(options());
+    const [lock = ""] = listing().filter((name) => at(name) !== probe.part);
+    await probe.discard();
+    Bun.spawnSync(["mkfifo", at(lock)]);
+    const script = `
+      const { Incoming } = await import(${JSON.stringify(STORE)});
+      await Incoming.open(${JSON.stringify(options())}).then((incoming) => incoming.discard(), () => undefined);
+      console.log("went on");
+    `;
+    // In a process of its own: what waits for a pipe cannot be interrupted.
+    const { stdout } = Bun.spawnSync([process.execPath, "-e", script], { timeout: 3_000 });
+    expect(stdout.toString()).toBe("went on\n");
+  });
+
+  test.each([
+    ["of a process that is no more", () => String(deadPid()), 0],
+    ["with rubbish in it", () => "\u0000rubbish", 0],
+    ["with nothing in it", () => "", 0],
+    ["of an earlier process with our own number", () => String(process.pid), 0],
+    ["that has not been refreshed for an hour, its number taken by another process", () => String(process.ppid), 3_600],
+  ])("a lock %s does not count", async (_what, content, age) => {
+    const probe = await Incoming.open(options());
+    const [lock = ""] = listing().filter((name) => at(name) !== probe.part);
+    await probe.discard();
+    writeFileSync(at(lock), content());
+    const then = new Date(Date.now() - age * 1000);
+    utimesSync(at(lock), then, then);
+    await receive("a.txt", "theirs", { key: KEY });
+    expect(listing()).toEqual(["a.txt"]);
+  });
+
+  test("a fresh lock of a living process counts", async () => {
+    const probe = await Incoming.open(options());
+    const [lock = ""] = listing().filter((name) => at(name) !== probe.part);
+    await probe.discard();
+    writeFileSync(at(lock), String(process.ppid));
+    expect((await failure(Incoming.open(options()))).code).toBe("already-fetching");
+    expect(listing()).toEqual([lock]);
+  });
+
+  function deadPid(): number {
+    const child = Bun.spawnSync([process.execPath, "-e", ""]);
+    return child.pid;
+  }
+});
+
+describe("folders that will not do", () => {
+  test("one that is not there, or is a file, is said before anything is made", async () => {
+    writeFileSync(at("file"), "x");
+    for (const path of [at("none"), at("file"), at("file", "x"), at("none", "deeper")]) {
+      for (const promise of [
+        Promise.try(() => checkFolder(path)),
+        Incoming.open({ folder: path, name: "a.txt", size: 0, key: KEY }),
+      ]) {
+        expect((await failure(promise)).message).toContain(path);
+      }
+    }
+    expect(listing()).toEqual(["file"]);
+  });
+
+  test.each([2 ** 53 - 1, 2 ** 50, 10 ** 15])("a file of %d bytes is refused before the first byte", async (size) => {
+    const { code, message } = await failure(Incoming.open({ folder, name: "huge.bin", size, key: KEY }));
+    expect(code).toBe("no-space");
+    expect(message).toContain('"huge.bin"');
+    expect(message).toMatch(/it needs .*[TP]B, and .* free/);
+    expect(listing()).toEqual([]);
+  });
+
+  test("a folder that vanishes meanwhile is a sentence", async () => {
+    mkdirSync(at("gone"));
+    const incoming = await Incoming.open({ folder: at("gone"), name: "a.txt", size: 1, key: KEY });
+    await incoming.write(0, bytesOf("x"));
+    rmSync(at("gone"), { recursive: true });
+    expect((await failure(incoming.publish(false))).message).toContain(at("gone"));
+    expect(listing()).toEqual([]);
+  });
+
+  test("a folder that became a link to another meanwhile: the file that is there is not harmed", async () => {
+    mkdirSync(at("in"));
+    mkdirSync(at("elsewhere"));
+    writeFileSync(at("elsewhere", "a.txt"), "precious");
+    const incoming = await Incoming.open({ folder: at("in"), name: "a.txt", size: 1, key: KEY });
+    await incoming.write(0, bytesOf("x"));
+    renameSync(at("in"), at("moved"));
+    symlinkSync(at("elsewhere"), at("in"));
+    await incoming.publish(false).catch(() => undefined);
+    expect(readFileSync(at("elsewhere", "a.txt"), "utf8")).toBe("precious");
+  });
+
+  const asNobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+  const isRoot = process.getuid?.() === 0;
+  const importStore = `const { Incoming, checkFolder } = await import(${JSON.stringify(STORE)});`;
+  const canDrop =
+    !isRoot || (Bun.which("setpriv") !== null && Bun.spawnSync([...asNobody, process.execPath, "-e", importStore]).success);
+  if (!canDrop) console.log("skipped: a folder that may not be written; this is root and cannot become somebody else");
+
+  test.skipIf(!canDrop)("one that may not be written is said at the start, with what to do", async () => {
+    mkdirSync(at("shut"));
+    chmodSync(at("shut"), 0o555);
+    chmodSync(folder, 0o755);
+    const script = `${importStore}
+      await Incoming.open(${JSON.stringify({ folder: at("shut"), name: "a.txt", size: 3, key: KEY })}).then(
+        () => console.log("it opened"), (error) => console.log(error.message));`;
+    const { stdout } = Bun.spawnSync([...(isRoot ? asNobody : []), process.execPath, "-e", script]);
+    expect(stdout.toString().trim()).toBe(
+      `Cannot save into "${at("shut")}": you may not write there. Choose another folder with --to.`,
+    );
+    expect(listing(at("shut"))).toEqual([]);
+  });
+
+  test.skipIf(!canDrop)(
+    "a part of an earlier run that may not be written any more is said so, and stays as it is",
+    async () => {
+      mkdirSync(at("open"));
+      chmodSync(folder, 0o755);
+      chmodSync(at("open"), 0o777);
+      const part = at("open", `.ft-${KEY}.part`);
+      writeFileSync(part, "precious");
+      chmodSync(part, 0o444);
+      const script = `${importStore}
+      const options = ${JSON.stringify({ folder: at("open"), name: "a.txt", size: 3, key: KEY, resume: true })};
+      await Incoming.open(options).then(() => console.log("it opened"), (error) => console.log(error.message));`;
+      const { stdout } = Bun.spawnSync([...(isRoot ? asNobody : []), process.execPath, "-e", script]);
+      expect(stdout.toString()).toStartWith(`Cannot save into "${at("open")}": you may not write there.`);
+      expect(readFileSync(part, "utf8")).toBe("precious");
+      expect(listing(at("open"))).toEqual([basename(part)]);
+    },
+  );
+
+  test.skipIf(!canDrop)(
+    "a file of the same name that may not be read is another file: it stays, and ours is put beside it",
+    async () => {
+      mkdirSync(at("open"));
+      chmodSync(folder, 0o755);
+      chmodSync(at("open"), 0o777);
+      writeFileSync(at("open", "a.txt"), "XXX");
+      chmodSync(at("open", "a.txt"), 0o000);
+      const script = `${importStore}
+      const incoming = await Incoming.open(${JSON.stringify({ folder: at("open"), name: "a.txt", size: 3, key: KEY })});
+      await incoming.write(0, new TextEncoder().encode("XXX"));
+      console.log((await incoming.publish(false)).path);`;
+      const { stdout } = Bun.spawnSync([...(isRoot ? asNobody : []), process.execPath, "-e", script]);
+      expect(stdout.toString().trim()).toBe(at("open", "a (1).txt"));
+      expect(listing(at("open"))).toEqual(["a (1).txt", "a.txt"]);
+      expect([statSync(at("open", "a.txt")).size, statSync(at("open", "a.txt")).mode & 0o777]).toEqual([3, 0]);
+    },
+  );
+
+  const disk = (options: string, script: string) => [
+    "unshare",
+    "--mount",
+    "sh",
+    "-c",
+    `mount -t tmpfs -o ${options} tmpfs "$1" && exec "$2" -e "$3"`,
+    "sh",
+    folder,
+    process.execPath,
+    script,
+  ];
+  const probe = mkdtempSync(join(tmpdir(), "ft-store-"));
+  const canMount =
+    Bun.which("unshare") !== null &&
+    Bun.spawnSync(["unshare", "--mount", "mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", probe]).success;
+  rmSync(probe, { recursive: true });
+  if (!canMount) console.log("skipped: a full disk and a read-only one; nothing may be mounted here");
+
+  /** Runs a script where the test's folder is a small disk of its own; gives what it printed as JSON. */
+  function onDisk(options: string, script: string): unknown {
+    const { stdout, stderr } = Bun.spawnSync(disk(options, script));
+    expect(stderr.toString()).toBe("");
+    return JSON.parse(stdout.toString());
+  }
+
+  test.skipIf(!canMount)(
+    "a disk that fills up: the sentence names folder and need, the part is kept, nothing has the name",
+    () => {
+      const seen = onDisk(
+        "size=4m",
+        `${importStore}
+      const { writeFileSync, readdirSync, unlinkSync } = await import("node:fs");
+      const folder = ${JSON.stringify(folder)};
+      const options = { folder, name: "big.bin", size: 3000000, key: "${KEY}" };
+      const sentence = (promise) => promise.then(() => "no error", (error) => error.message);
+      const incoming = await Incoming.open(options);
+      const piece = new Uint8Array(1000000).fill(7);
+      await incoming.write(0, piece);
+      writeFileSync(folder + "/other", new Uint8Array(2500000));
+      const write = await sentence(incoming.write(1000000, piece));
+      // Room comes back, but what could not be written is missing all the same.
+      unlinkSync(folder + "/other");
+      const next = await sentence(incoming.write(2000000, piece));
+      const publish = await sentence(incoming.publish(false));
+      writeFileSync(folder + "/other", new Uint8Array(2000000));
+      const left = readdirSync(folder).sort();
+      const again = await sentence(Incoming.open(options));
+      console.log(JSON.stringify({ write, next, publish, left, again }));`,
+      ) as { write: string; next: string; publish: string; left: string[]; again: string };
+      expect(seen.write).toContain(`the disk of "${folder}" is full`);
+      expect(seen.write).toContain('"big.bin"');
+      expect(seen.write).toContain("3.0 MB");
+      expect(seen.next).toBe(seen.write);
+      expect(seen.publish).toBe(seen.write);
+      expect(seen.left.filter((name) => name.endsWith(".part"))).toHaveLength(1);
+      expect(seen.left.filter((name) => !name.startsWith("."))).toEqual(["other"]);
+      expect(seen.again).toMatch(/it needs 3\.0 MB, and .* free/);
+    },
+  );
+
+  test.skipIf(!canMount)("what a kept part takes up counts as room for the same file", () => {
+    const seen = onDisk(
+      "size=4m",
+      `${importStore}
+      const { readdirSync } = await import("node:fs");
+      const options = { folder: ${JSON.stringify(folder)}, name: "big.bin", size: 3000000, key: "${KEY}" };
+      const piece = new Uint8Array(1000000).fill(7);
+      const first = await Incoming.open(options);
+      for (const at of [0, 1000000]) await first.write(at, piece);
+      await first.keep();
+      const second = await Incoming.open(options).catch((error) => error.message);
+      if (typeof second === "string") console.log(JSON.stringify(second));
+      else {
+        for (const at of [0, 1000000, 2000000]) await second.write(at, piece);
+        await second.publish(false);
+        console.log(JSON.stringify(readdirSync(options.folder)));
+      }`,
+    );
+    expect(seen).toEqual(["big.bin"]);
+  });
+
+  test.skipIf(!canMount)("a read-only disk is said at the start", () => {
+    const seen = onDisk(
+      "size=1m,ro",
+      `${importStore}
+      const options = { folder: ${JSON.stringify(folder)}, name: "a.txt", size: 3, key: "${KEY}" };
+      console.log(JSON.stringify(await Incoming.open(options).then(() => "no error", (error) => error.message)));`,
+    );
+    expect(seen).toBe(`Cannot save into "${folder}": it is read-only. Choose another folder with --to.`);
+  });
+});
+
+describe("trying whether a folder can be saved into", () => {
+  test("leaves nothing behind, and touches nothing that is there", () => {
+    writeFileSync(at("a.txt"), "precious");
+    symlinkSync(at("nowhere"), at("link"));
+    for (let i = 0; i < 20; i++) tryFolder(folder);
+    expect(listing()).toEqual(["a.txt", "link"]);
+    expect(readFileSync(at("a.txt"), "utf8")).toBe("precious");
+  });
+
+  test("one that is a link to a folder will do", () => {
+    mkdirSync(at("real"));
+    symlinkSync(at("real"), at("link"));
+    tryFolder(at("link"));
+    expect(readdirSync(at("real"))).toEqual([]);
+  });
+
+  test("one that is not there, or is a file, is a sentence with its name, and is not made", async () => {
+    writeFileSync(at("file"), "x");
+    for (const path of [at("none"), at("file"), at("file", "x"), at("none", "deeper")]) {
+      const { message } = await failure(Promise.try(() => tryFolder(path)));
+      expect(message).toContain(path);
+      expect(message).toMatch(/\.$/);
+    }
+    expect(listing()).toEqual(["file"]);
+  });
+
+  test("whatever a folder is called, the sentence is harmless", async () => {
+    const { message } = await failure(Promise.try(() => tryFolder(at("a\u001b[2J\u202eb"))));
+    expect(message).not.toMatch(/[\u0000-\u001f\u202e]/);
+    expect(message).toContain("\\x1b[2J");
+  });
+
+  const asNobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+  const isRoot = process.getuid?.() === 0;
+  const importStore = `const { tryFolder } = await import(${JSON.stringify(STORE)});`;
+  const canDrop =
+    !isRoot || (Bun.which("setpriv") !== null && Bun.spawnSync([...asNobody, process.execPath, "-e", importStore]).success);
+  if (!canDrop) console.log("skipped: trying a folder that may not be written; this is root and cannot become somebody else");
+
+  test.skipIf(!canDrop)("one that may not be written is said, with what to do", () => {
+    mkdirSync(at("shut"));
+    chmodSync(at("shut"), 0o555);
+    chmodSync(folder, 0o755);
+    const script = `${importStore}
+      try { tryFolder(${JSON.stringify(at("shut"))}); } catch (error) { console.log(JSON.stringify([error.code, error.message])); }`;
+    const { stdout, stderr } = Bun.spawnSync([...(isRoot ? asNobody : []), process.execPath, "-e", script]);
+    chmodSync(at("shut"), 0o755);
+    expect([stdout.toString().trim(), stderr.toString()]).toEqual([
+      JSON.stringify(["EACCES", `Cannot save into "${at("shut")}": you may not write there. Choose another folder with --to.`]),
+      "",
+    ]);
+    expect(readdirSync(at("shut"))).toEqual([]);
+  });
+
+  const canMount = process.platform === "linux" && isRoot && Bun.spawnSync(["unshare", "-m", "true"]).success;
+  if (!canMount) console.log("skipped: trying read-only and full folders; this system lets nobody mount one here");
+
+  test.skipIf(!canMount)("one on a read-only disk is said to be that", () => {
+    mkdirSync(at("disk"));
+    const script = `${importStore}
+      try { tryFolder(${JSON.stringify(at("disk"))}); } catch (error) { console.log(JSON.stringify([error.code, error.message])); }`;
+    const mounted = 'mount -t tmpfs -o ro tmpfs "$1" && exec "$2" -e "$3"';
+    const { stdout } = Bun.spawnSync(["unshare", "-m", "sh", "-c", mounted, "sh", at("disk"), process.execPath, script]);
+    expect(stdout.toString().trim()).toBe(
+      JSON.stringify(["EROFS", `Cannot save into "${at("disk")}": it is read-only. Choose another folder with --to.`]),
+    );
+  });
+});
+
+describe("what is here already", () => {
+  test("only a plain file of exactly the safe name counts", () => {
+    writeFileSync(at("a.txt"), "12345");
+    writeFileSync(at("_hidden"), "1");
+    symlinkSync(at("a.txt"), at("link"));
+    mkdirSync(at("folder"));
+    expect(lookForTarget(folder, "a.txt")).toEqual({ path: at("a.txt"), size: 5 });
+    expect(lookForTarget(folder, ".hidden")).toEqual({ path: at("_hidden"), size: 1 });
+    for (const name of ["link", "folder", "none", "../a.txt"]) expect(lookForTarget(folder, name)).toBeUndefined();
+  });
+
+  test("a file is opened to be hashed; a link is not, and a pipe is not waited for", () => {
+    writeFileSync(at("a.txt"), "12345");
+    symlinkSync(at("a.txt"), at("link"));
+    Bun.spawnSync(["mkfifo", at("pipe")]);
+    const file = openForHashing(at("a.txt"));
+    expect(file?.size).toBe(5);
+    file?.close();
+    for (const name of ["link", "nothing"]) expect(openForHashing(at(name))).toBeUndefined();
+    openForHashing(at("pipe"))?.close();
+    expect(readlinkSync(at("link"))).toBe(at("a.txt"));
+    unlinkSync(at("pipe"));
+  });
+
+  test("keys for files without a content id tell what is different apart", () => {
+    const keys = [
+      keyOf("a", 1, "1.2.3.4:5"),
+      keyOf("a", 11, ".2.3.4:5"),
+      keyOf("a1", "", "1.2.3.4:5"),
+      keyOf("b", 1, "1.2.3.4:5"),
+    ];
+    expect(new Set(keys).size).toBe(4);
+    expect(keyOf("a", 1, "1.2.3.4:5")).toBe(keys[0] ?? "");
+    for (const key of keys) expect(key).toMatch(/^[0-9a-f]{32}$/);
+  });
+});

@@ -1,0 +1,209 @@
+// Which pieces are asked for next: in order, or the rarest first; never twice without need, and never one that is here.
+
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { PieceSet } from "../../../lib/peer/content/pieces.ts";
+import { Picker, type Run } from "../../../lib/peer/fetch/picker.ts";
+
+function setOf(total: number, pieces: Iterable<number>): PieceSet {
+  const set = new PieceSet(total);
+  for (const piece of pieces) set.add(piece);
+  return set;
+}
+
+const always = (value: number) => () => value;
+
+function numbersOf({ first, count }: Run): number[] {
+  return Array.from({ length: count }, (_, i) => first + i);
+}
+
+describe("in order", () => {
+  test("the lowest missing pieces come first, as many in a row as are wanted", () => {
+    const picker = new Picker(setOf(10, [0, 1]), always(0));
+    expect(picker.pick(PieceSet.whole(10), 0, 3)).toEqual({ first: 2, count: 3 });
+    expect(picker.pick(PieceSet.whole(10), 7, 100)).toEqual({ first: 2, count: 8 });
+    expect(picker.pick(PieceSet.whole(10), 0, 1)).toEqual({ first: 2, count: 1 });
+  });
+
+  test("a run ends before a piece that is here, that somebody is asked for, or that the holder does not have", () => {
+    const picker = new Picker(setOf(12, [3]), always(0));
+    expect(picker.pick(PieceSet.whole(12), 0, 12)).toEqual({ first: 0, count: 3 });
+    picker.claim({ first: 6, count: 1 });
+    picker.claim({ first: 0, count: 3 });
+    expect(picker.pick(PieceSet.whole(12), 0, 12)).toEqual({ first: 4, count: 2 });
+    expect(picker.pick(setOf(12, [8, 9, 11]), 0, 12)).toEqual({ first: 8, count: 2 });
+  });
+
+  test("what was claimed and did not come is picked again", () => {
+    const picker = new Picker(new PieceSet(4), always(0));
+    picker.claim({ first: 0, count: 4 });
+    expect(picker.pick(PieceSet.whole(4), 0, 4)).toBeUndefined();
+    picker.unclaim({ first: 1, count: 2 });
+    expect(picker.pick(PieceSet.whole(4), 0, 4)).toEqual({ first: 1, count: 2 });
+  });
+
+  test("a piece asked for twice is free only when both requests are over", () => {
+    const picker = new Picker(new PieceSet(1), always(0));
+    const run = { first: 0, count: 1 };
+    picker.claim(run);
+    picker.claim(run);
+    picker.unclaim(run);
+    expect(picker.pick(PieceSet.whole(1), 0, 1)).toBeUndefined();
+    picker.unclaim(run);
+    expect(picker.pick(PieceSet.whole(1), 0, 1)).toEqual(run);
+  });
+
+  test("there is nothing to pick when all is here, or of a file without pieces", () => {
+    expect(new Picker(PieceSet.whole(3), always(0)).pick(PieceSet.whole(3), 0, 1)).toBeUndefined();
+    expect(new Picker(new PieceSet(0), always(0)).pick(new PieceSet(0), 0, 1)).toBeUndefined();
+  });
+});
+
+describe("rarest first", () => {
+  const total = 8;
+  const [some, more, all] = [setOf(total, [0, 1, 2]), setOf(total, [0, 1, 2, 3, 4, 5]), PieceSet.whole(total)];
+
+  test.each([0, 0.5, 0.999_999])(
+    "the pieces that only one has come before those of two, and those before the rest (random %d)",
+    (random) => {
+      const picker = new Picker(new PieceSet(total), always(random));
+      picker.count([some, more, all]);
+      const taken: number[][] = [];
+      for (let i = 0; i < 30; i++) {
+        const run = picker.pick(all, total, 2);
+        if (run === undefined) break;
+        picker.claim(run);
+        taken.push(numbersOf(run));
+      }
+      const order = taken.flat();
+      expect([...order].sort()).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+      expect(order.slice(0, 2).sort()).toEqual([6, 7]);
+      expect(order.slice(2, 5).sort()).toEqual([3, 4, 5]);
+    },
+  );
+
+  test("wherever the rarest ones are, and wherever the last request ended", () => {
+    for (const random of [0, 0.5, 0.999_999]) {
+      for (const [rare, next] of [
+        [0, 4],
+        [3, 0],
+        [3, 6],
+        [7, 2],
+      ] as const) {
+        const picker = new Picker(new PieceSet(total), always(random));
+        const others = [...Array(total).keys()].filter((piece) => piece !== rare);
+        picker.count([all, setOf(total, others)]);
+        expect(picker.pick(all, next, 1)).toEqual({ first: rare, count: 1 });
+      }
+    }
+  });
+
+  test("a run never goes on into pieces that more have", () => {
+    const picker = new Picker(new PieceSet(total), always(0));
+    picker.count([setOf(total, [3, 4, 5, 6, 7]), all]);
+    const run = picker.pick(all, 1, 8);
+    expect(run).toEqual({ first: 1, count: 2 });
+  });
+
+  test("among the equally rare it goes on where the last request ended; else any, as the dice fall", () => {
+    const picker = new Picker(new PieceSet(total), always(0));
+    picker.count([all]);
+    expect(picker.pick(all, 5, 1)?.first).toBe(5);
+    const firsts = [0, 0.999_999].map((random) => {
+      const other = new Picker(new PieceSet(total), always(random));
+      other.count([all]);
+      return other.pick(all, total, 1)?.first;
+    });
+    expect(new Set(firsts).size).toBe(2);
+  });
+});
+
+describe("a second request", () => {
+  test("may be made once, of somebody who has all of it, and only while nothing of it is here", () => {
+    const picker = new Picker(setOf(6, [5]), always(0));
+    const run = { first: 0, count: 2 };
+    picker.claim(run);
+    expect(picker.canRepeat(run, PieceSet.whole(6))).toBe(true);
+    expect(picker.canRepeat(run, setOf(6, [0]))).toBe(false);
+    expect(picker.canRepeat({ first: 4, count: 2 }, PieceSet.whole(6))).toBe(false);
+    picker.claim(run);
+    expect(picker.canRepeat(run, PieceSet.whole(6))).toBe(false);
+  });
+
+  test("what is here is known piece by piece", () => {
+    const picker = new Picker(setOf(6, [1, 2]), always(0));
+    expect(picker.isHere({ first: 1, count: 2 })).toBe(true);
+    expect(picker.isHere({ first: 1, count: 3 })).toBe(false);
+    picker.have.add(3);
+    expect(picker.isHere({ first: 1, count: 3 })).toBe(true);
+  });
+});
+
+describe("whatever happens", () => {
+  const step = fc.oneof(
+    {
+      weight: 6,
+      arbitrary: fc.record({ act: fc.constant("pick" as const), who: fc.nat(3), most: fc.integer({ min: 1, max: 9 }) }),
+    },
+    { weight: 4, arbitrary: fc.record({ act: fc.constantFrom("arrive" as const, "lose" as const), which: fc.nat(50) }) },
+    { weight: 1, arbitrary: fc.record({ act: fc.constant("count" as const) }) },
+  );
+
+  test("what is picked is missing, unclaimed, owned by the holder and in range; and in the end nothing was left out", () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 70 }),
+        fc.array(fc.array(fc.nat(69), { maxLength: 60 }), { minLength: 4, maxLength: 4 }),
+        fc.array(step, { maxLength: 120 }),
+        fc.infiniteStream(fc.double({ min: 0, max: 0.999_999, noNaN: true })),
+        (total, owned, steps, dice) => {
+          const holders = owned.map((pieces) =>
+            setOf(
+              total,
+              pieces.filter((piece) => piece < total),
+            ),
+          );
+          const picker = new Picker(new PieceSet(total), () => dice.next().value ?? 0);
+          const flights: Run[] = [];
+          const claimed = new Set<number>();
+          const next = [0, 0, 0, 0];
+          const pick = (who: number, most: number): boolean => {
+            const has = holders[who] ?? new PieceSet(total);
+            const run = picker.pick(has, next[who] ?? 0, most);
+            const free = [...Array(total).keys()].filter((i) => has.has(i) && !picker.have.has(i) && !claimed.has(i));
+            if (run === undefined) {
+              expect(free).toEqual([]);
+              return false;
+            }
+            expect(run.count).toBeGreaterThan(0);
+            expect(run.count).toBeLessThanOrEqual(most);
+            for (const piece of numbersOf(run)) expect(free).toContain(piece);
+            for (const piece of numbersOf(run)) claimed.add(piece);
+            picker.claim(run);
+            flights.push(run);
+            next[who] = run.first + run.count;
+            return true;
+          };
+          const finish = (which: number, arrives: boolean) => {
+            const [run] = flights.splice(which % Math.max(1, flights.length), 1);
+            if (run === undefined) return;
+            if (arrives) for (const piece of numbersOf(run)) picker.have.add(piece);
+            for (const piece of numbersOf(run)) claimed.delete(piece);
+            picker.unclaim(run);
+          };
+          for (const { act, ...more } of steps) {
+            if (act === "count") picker.count(holders);
+            else if (act === "pick" && "who" in more) pick(more.who, more.most);
+            else if ("which" in more) finish(more.which, act === "arrive");
+          }
+          while (flights.length > 0) finish(0, true);
+          for (let who = 0; who < 4; who++) while (pick(who, 5)) finish(0, true);
+          const reachable = [...Array(total).keys()].filter((i) => holders.some((has) => has.has(i)));
+          expect(picker.have.count).toBe(reachable.length);
+          for (const piece of reachable) expect(picker.have.has(piece)).toBe(true);
+        },
+      ),
+      { numRuns: 150, seed: 20_261_122 },
+    );
+  });
+});

@@ -1,0 +1,1642 @@
+// The serving engine against downloaders that are friendly, slow, talkative, hostile or gone, and disks that fail.
+
+import { afterEach, describe, expect, spyOn, test } from "bun:test";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Channel } from "../../../lib/net/channel.ts";
+import { type Listener, listen } from "../../../lib/net/listen.ts";
+import { sha256 } from "../../../lib/peer/content/hash.ts";
+import { BLOCK, blockLayer, layerAbove, pieceCountOf, pieceHash, pieceSizeOf } from "../../../lib/peer/content/merkle.ts";
+import { PieceSet } from "../../../lib/peer/content/pieces.ts";
+import { chooseFiles, Share } from "../../../lib/peer/disk/share.ts";
+import { type Known, type Served, type ServeEvent, type ServeOptions, Server } from "../../../lib/peer/serve/serve.ts";
+import type { Address, Endpoint } from "../../../lib/protocol/address.ts";
+import { PassOffice, readPass } from "../../../lib/protocol/pass.ts";
+import { RateLimit } from "../../../lib/rate.ts";
+import { addressOf, connection, type Far, HandClock, type Side, settle } from "../../helpers/channel.ts";
+import { Raw } from "../../helpers/raw.ts";
+
+const ROOT = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+const OTHER_ROOT = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+const DOWNLOADER: Endpoint = { address: addressOf("192.168.1.30"), port: 51_000 };
+const PASS = "good.pass";
+const HELLO = `HELLO FT/2 pass=${PASS}\n`;
+const KiB = 1024;
+const MiB = 1024 * KiB;
+
+/** The same bytes in every run, and different ones at every place. */
+function bytesOf(size: number): Uint8Array {
+  const bytes = new Uint8Array(size);
+  for (let i = 0; i < size; i++) bytes[i] = (i * 31 + (i >> 8) * 17 + (i >> 16)) & 255;
+  return bytes;
+}
+
+interface Stored {
+  bytes: Uint8Array;
+  root?: string;
+  pieces?: Uint8Array;
+  /** Of a file that is still being fetched. */
+  have?: PieceSet;
+}
+
+/** The hashes of a content's pieces, one by one. */
+function piecesOf(bytes: Uint8Array): Uint8Array {
+  const size = pieceSizeOf(bytes.length);
+  const hashes: Uint8Array[] = [];
+  for (let at = 0; at < bytes.length; at += size) {
+    hashes.push(pieceHash(blockLayer(bytes.subarray(at, at + size), sha256), bytes.length, sha256));
+  }
+  return Buffer.concat(hashes);
+}
+
+/** A disk in memory, and everything that was done with it. */
+class Disk {
+  readonly files = new Map<string, Stored>();
+  /** Names asked for to be opened. */
+  readonly asked: unknown[] = [];
+  opened = 0;
+  closed = 0;
+  /** Where reads began. */
+  readonly reads: number[] = [];
+  readonly changed: string[] = [];
+  /** What a read gives instead of the bytes; undefined lets it be. */
+  onRead: ((name: string, at: number) => Promise<number> | undefined) | undefined;
+  stale = false;
+
+  look(root: string): Known | undefined {
+    const [found] = [...this.files.values()].filter((file) => file.root === root);
+    if (found === undefined) return undefined;
+    const { bytes, have } = found;
+    const pieces = found.pieces ?? Buffer.from(root, "hex");
+    return { size: bytes.length, pieces, ...(have === undefined ? {} : { have }) };
+  }
+
+  open(wanted: { name?: string; root?: string; size?: number }): { name: string; file: Served } | undefined {
+    this.asked.push(wanted);
+    for (const [name, { bytes, root, have }] of this.files) {
+      if (wanted.name !== undefined && wanted.name !== name) continue;
+      if (wanted.root !== undefined && wanted.root !== root) continue;
+      if (wanted.size !== undefined && wanted.size !== bytes.length) continue;
+      this.opened += 1;
+      const file: Served = {
+        size: bytes.length,
+        read: async (into, at) => {
+          this.reads.push(at);
+          const instead = this.onRead?.(name, at);
+          if (instead !== undefined) return instead;
+          const part = bytes.subarray(at, at + into.length);
+          into.set(part);
+          return part.length;
+        },
+        unchanged: () => !this.stale,
+        ...(have === undefined
+          ? {}
+          : {
+              has: (offset: number, length: number) => {
+                const size = pieceSizeOf(bytes.length);
+                for (let i = Math.floor(offset / size); i * size < offset + length; i++) if (!have.has(i)) return false;
+                return true;
+              },
+            }),
+        close: () => {
+          this.closed += 1;
+        },
+      };
+      return { name, file };
+    }
+    return undefined;
+  }
+}
+
+/** A server, its disk, and what it reported. */
+class Hall {
+  readonly disk = new Disk();
+  readonly clock = new HandClock();
+  readonly events: ServeEvent[] = [];
+  refusePass: (pass: string, from: Address) => string | undefined = (pass) =>
+    pass === PASS ? undefined : "The pass is not from this peer's tracker.";
+  known: (from: Address) => Promise<boolean> = async () => true;
+  readonly server: Server;
+  readonly #options: ServeOptions = {
+    open: (wanted) => this.disk.open(wanted),
+    changed: (name) => this.disk.changed.push(name),
+    look: (root) => this.disk.look(root),
+    clock: this.clock,
+    sha256,
+    readPass: (pass, from) => {
+      const refusal = this.refusePass(pass, from);
+      return refusal === undefined ? { id: from } : { refusal };
+    },
+    known: (from) => this.known(from),
+    report: (event) => this.events.push(event.event === "download-refused" ? event : { ...event, upload: { ...event.upload } }),
+  };
+
+  constructor(more: (hall: Hall) => Partial<ServeOptions> = () => ({})) {
+    this.server = new Server({ ...this.#options, ...more(this) });
+    this.disk.files.set("hello.txt", { bytes: new TextEncoder().encode("Hello, world"), root: ROOT });
+  }
+
+  connect(from: Endpoint = DOWNLOADER): { near: Side; far: Far } {
+    const both = connection(from, this.clock);
+    this.server.accept(both.near);
+    return both;
+  }
+
+  /** A downloader that has shown its pass and was greeted. */
+  async welcome(from?: Endpoint): Promise<{ near: Side; far: Far }> {
+    const both = this.connect(from);
+    both.far.say(HELLO);
+    expect(await both.far.line()).toBe("HI FT/2");
+    return both;
+  }
+
+  /** Everything opened was closed, and nothing is going out any more. */
+  async expectTidy(): Promise<void> {
+    await settle();
+    expect(this.disk.closed).toBe(this.disk.opened);
+    expect(this.server.uploads.size).toBe(0);
+  }
+}
+
+describe("FT/2, byte for byte", () => {
+  test("every way to ask, and nothing but the answer", async () => {
+    const cases: [string, string][] = [
+      [`DOWNLOAD root=${ROOT} offset=0 length=5`, "FILE: length=5 size=12\nHello"],
+      [`DOWNLOAD root=${ROOT}`, "FILE: length=12 size=12\nHello, world"],
+      [`DOWNLOAD root=${ROOT.toUpperCase()} offset=7`, "FILE: length=5 size=12\nworld"],
+      ["DOWNLOAD name=hello.txt offset=11 length=1", "FILE: length=1 size=12\nd"],
+      [`DOWNLOAD name=hello.txt root=${ROOT} offset=4 length=3`, "FILE: length=3 size=12\no, "],
+      ["DOWNLOAD name=%68ello.txt length=1 future=yes", "FILE: length=1 size=12\nH"],
+      [`DOWNLOAD root=${ROOT} offset=10 length=1000000`, "FILE: length=2 size=12\nld"],
+      [`DOWNLOAD root=${ROOT} offset=0 length=9007199254740991`, "FILE: length=12 size=12\nHello, world"],
+      [`DOWNLOAD root=${ROOT} offset=12`, "FILE: length=0 size=12\n"],
+      [`DOWNLOAD root=${ROOT} offset=0 length=0`, "FILE: length=0 size=12\n"],
+      [`DOWNLOAD root=${OTHER_ROOT}`, "NOT FOUND\n"],
+      [`DOWNLOAD root=${OTHER_ROOT} name=hello.txt`, "NOT FOUND\n"],
+      [`DOWNLOAD root=${ROOT} name=other.txt`, "NOT FOUND\n"],
+    ];
+    for (const [request, answer] of cases) {
+      const hall = new Hall();
+      const { far } = hall.connect();
+      far.say(`${HELLO}${request}\nBYE\n`);
+      expect([request, (await far.rest()).toString()]).toEqual([request, `HI FT/2\n${answer}`]);
+      await hall.expectTidy();
+      expect(far.closed).toBe(false);
+      far.close();
+      await settle();
+      expect(far.closed).toBe(true);
+    }
+  });
+
+  test("requests in one piece, or in single bytes, or with CR LF, are answered in their order", async () => {
+    const script = `${HELLO}DOWNLOAD root=${ROOT} offset=7\nDOWNLOAD name=nobody.has\nDOWNLOAD root=${ROOT} length=5\nDOWNLOAD root=${ROOT} offset=5 length=2\nBYE\n`;
+    const answer = "HI FT/2\nFILE: length=5 size=12\nworldNOT FOUND\nFILE: length=5 size=12\nHelloFILE: length=2 size=12\n, ";
+    for (const speak of [
+      (far: Far) => far.say(script),
+      (far: Far) => far.stutter(script),
+      (far: Far) => far.say(script.replaceAll("\n", "\r\n")),
+    ]) {
+      const hall = new Hall();
+      const { far } = hall.connect();
+      speak(far);
+      expect((await far.rest()).toString()).toBe(answer);
+      await hall.expectTidy();
+    }
+  });
+
+  test("a script cut in two at any byte is the same script", async () => {
+    const script = `${HELLO}DOWNLOAD root=${ROOT} offset=7 length=2\nDOWNLOAD name=x\nBYE\n`;
+    for (let cut = 1; cut < script.length; cut++) {
+      const { far } = new Hall().connect();
+      far.say(script.slice(0, cut));
+      await settle();
+      far.say(script.slice(cut));
+      expect([cut, (await far.rest()).toString()]).toEqual([cut, "HI FT/2\nFILE: length=2 size=12\nwoNOT FOUND\n"]);
+    }
+  });
+
+  test("a half-close right after the last request cuts nothing off", async () => {
+    const hall = new Hall();
+    hall.disk.files.set("big", { bytes: bytesOf(3 * MiB + 5) });
+    const { far } = hall.connect();
+    far.say(`${HELLO}DOWNLOAD name=big\nDOWNLOAD name=hello.txt\n`);
+    far.halfClose();
+    const all = await far.rest();
+    const head = `HI FT/2\nFILE: length=${3 * MiB + 5} size=${3 * MiB + 5}\n`;
+    expect(all.subarray(head.length, head.length + 3 * MiB + 5).equals(bytesOf(3 * MiB + 5))).toBe(true);
+    expect(all.subarray(head.length + 3 * MiB + 5).toString()).toBe("FILE: length=12 size=12\nHello, world");
+    await settle();
+    expect(far.closed).toBe(true);
+    await hall.expectTidy();
+  });
+
+  test("a thousand requests at once are all answered, few of them held in memory", async () => {
+    const hall = new Hall();
+    const { far, near } = hall.connect();
+    const requests = Array.from({ length: 1000 }, (_, i) => `DOWNLOAD root=${ROOT} offset=${i % 12} length=1\n`);
+    far.say(`${HELLO}${requests.join("")}BYE\n`);
+    const answers = (await far.rest()).toString();
+    const expected = Array.from({ length: 1000 }, (_, i) => `FILE: length=1 size=12\n${"Hello, world"[i % 12]}`).join("");
+    expect(answers).toBe(`HI FT/2\n${expected}`);
+    expect(near.pauses).toBeGreaterThan(0);
+    await hall.expectTidy();
+  });
+
+  test("an empty file", async () => {
+    const hall = new Hall();
+    hall.disk.files.set("empty", { bytes: new Uint8Array(0) });
+    const { far } = await hall.welcome();
+    far.say("DOWNLOAD name=empty offset=0\nDOWNLOAD name=empty offset=1\nBYE\n");
+    expect(await far.line()).toBe("FILE: length=0 size=0");
+    expect(await far.line()).toMatch(/^ERROR bad-range /);
+    await hall.expectTidy();
+  });
+
+  test("beyond the end is an error of that request only", async () => {
+    const hall = new Hall();
+    const { far } = await hall.welcome();
+    far.say(`DOWNLOAD root=${ROOT} offset=13\nDOWNLOAD root=${ROOT} offset=11\nBYE\n`);
+    expect(await far.line()).toMatch(/^ERROR bad-range \S/);
+    expect((await far.rest()).toString()).toBe("FILE: length=1 size=12\nd");
+    await hall.expectTidy();
+  });
+
+  test("an unknown request is said so, and the next one is served", async () => {
+    const hall = new Hall();
+    const { far } = await hall.welcome();
+    far.say(`TEACH me\nDOWNLOAD root=${ROOT} length=1\nBYE\n`);
+    expect(await far.line()).toMatch(/^ERROR unknown-verb \S/);
+    expect((await far.rest()).toString()).toBe("FILE: length=1 size=12\nH");
+  });
+
+  test("what comes after BYE is not answered", async () => {
+    const hall = new Hall();
+    const { far } = await hall.welcome();
+    far.say(`BYE\nDOWNLOAD root=${ROOT}\n`);
+    expect((await far.rest()).length).toBe(0);
+    expect(hall.disk.opened).toBe(0);
+  });
+});
+
+describe("who is served", () => {
+  test.each([
+    ["no pass at all", "HELLO FT/2\n"],
+    ["an empty pass", "HELLO FT/2 pass=\n"],
+    ["a wrong pass", "HELLO FT/2 pass=bad.pass\n"],
+    ["no HELLO", ""],
+  ])("with %s not one byte of a file goes out", async (_what, hello) => {
+    const hall = new Hall();
+    hall.known = async () => false;
+    const { far } = hall.connect();
+    far.say(`${hello}DOWNLOAD root=${ROOT} offset=0\nDOWNLOAD name=hello.txt\n`);
+    // Without HELLO it is a request of the basic profile, which gets no answer at all.
+    expect((await far.rest()).toString()).toMatch(hello === "" ? /^$/ : /^ERROR not-accepted \S.*\n$/);
+    expect(hall.disk.asked).toEqual([]);
+    await hall.expectTidy();
+    far.close();
+    await settle();
+    expect(far.closed).toBe(true);
+  });
+
+  test("real passes: only one of this tracker, for this address, that has not expired", async () => {
+    const office = new PassOffice();
+    const stranger = new PassOffice();
+    const expires = 2_000_000_000;
+    const good = office.issue({ id: "p9", address: DOWNLOADER.address, expires });
+    const forged = stranger.issue({ id: "p9", address: DOWNLOADER.address, expires });
+    const expired = office.issue({ id: "p9", address: DOWNLOADER.address, expires: 1_000_000_000 });
+    const borrowed = office.issue({ id: "p8", address: addressOf("192.168.1.31"), expires });
+    const [payload, signature] = good.split(".");
+    const longer = Buffer.from(`p9 ${DOWNLOADER.address} ${expires + 9}`).toString("base64url");
+    const passes: [string, string][] = [
+      ["forged", forged],
+      ["expired", expired],
+      ["borrowed", borrowed],
+      ["prolonged", `${longer}.${signature}`],
+      ["unsigned", `${payload}.`],
+      ["cut", good.slice(0, -2)],
+      ["doubled", `${good}.${signature}`],
+    ];
+    const hall = new Hall();
+    hall.refusePass = (text, from) => {
+      const pass = readPass(text, office.key);
+      if (pass === undefined) return "It is not this tracker's.";
+      if (pass.expires < 1_900_000_000) return "It has expired.";
+      return pass.address === from ? undefined : "It is for another address.";
+    };
+    for (const [what, pass] of passes) {
+      const { far } = hall.connect();
+      far.say(`HELLO FT/2 pass=${pass}\nDOWNLOAD root=${ROOT}\n`);
+      expect([what, (await far.rest()).toString()]).toEqual([what, expect.stringMatching(/^ERROR not-accepted [^\n]+\n$/)]);
+    }
+    expect(hall.disk.opened).toBe(0);
+    expect(hall.events).toHaveLength(passes.length);
+    const { far } = hall.connect();
+    far.say(`HELLO FT/2 pass=${good}\nDOWNLOAD root=${ROOT} length=1\nBYE\n`);
+    expect((await far.rest()).toString()).toBe("HI FT/2\nFILE: length=1 size=12\nH");
+  });
+
+  test("the pass is held against the address that the connection comes from", async () => {
+    const hall = new Hall();
+    const from: Address[] = [];
+    hall.refusePass = (_pass, address) => {
+      from.push(address);
+      return undefined;
+    };
+    await hall.welcome({ address: addressOf("2001:db8::7"), port: 1 });
+    expect(from).toEqual([addressOf("2001:db8::7")]);
+  });
+
+  test("FT/1: only whom the tracker knows; the others get nothing at all", async () => {
+    for (const known of [async () => false, () => Promise.reject(new Error("the tracker is away"))]) {
+      const hall = new Hall();
+      const from: Address[] = [];
+      hall.known = (address) => {
+        from.push(address);
+        return known();
+      };
+      const { far } = hall.connect();
+      far.say("DOWNLOAD:hello.txt,text/plain,12");
+      far.halfClose();
+      expect((await far.rest()).length).toBe(0);
+      expect(from).toEqual([DOWNLOADER.address]);
+      expect(hall.disk.opened).toBe(0);
+      expect(hall.events).toMatchObject([{ event: "download-refused", address: "192.168.1.30" }]);
+      await settle();
+      expect(far.closed).toBe(true);
+    }
+  });
+
+  test("one refused downloader does not disturb another", async () => {
+    const hall = new Hall();
+    const { far: accepted } = await hall.welcome();
+    const { far: refused } = hall.connect();
+    refused.say("HELLO FT/2 pass=bad\n");
+    await refused.rest();
+    accepted.say(`DOWNLOAD root=${ROOT} length=1\n`);
+    expect(await accepted.line()).toBe("FILE: length=1 size=12");
+  });
+});
+
+describe("hostile requests", () => {
+  let folder: string | undefined;
+  afterEach(() => {
+    if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
+    folder = undefined;
+  });
+
+  const NAMES = [
+    "../secret.txt",
+    "../../../../../../etc/passwd",
+    "/etc/passwd",
+    "..\\",
+    "..\\secret.txt",
+    "%2e%2e",
+    "%2e%2e%2fsecret.txt",
+    "C:\\",
+    "C:\\Windows\\win.ini",
+    "\\\\server\\share\\x",
+    "report.txt:stream",
+    "\0",
+    "report.txt\0",
+    "report.txt\0.jpg",
+    "NUL",
+    "",
+    ".",
+    "..",
+    "./report.txt",
+    "report.txt/",
+    "report.txt/.",
+    "sub/../report.txt",
+    "REPORT.TXT",
+    "report.txt.",
+    "*",
+    "~",
+    "-rf",
+    "\u202ereport.txt",
+    "hidden.txt",
+    ".env",
+    "sub",
+    "sub/inner.txt",
+    "nobody.has",
+    "x".repeat(300),
+  ];
+
+  function sharedFolder(): Hall {
+    folder = mkdtempSync(join(tmpdir(), "ft-serve-"));
+    const shared = join(folder, "shared");
+    mkdirSync(join(shared, "sub"), { recursive: true });
+    writeFileSync(join(folder, "secret.txt"), "secret");
+    writeFileSync(join(shared, "report.txt"), "report");
+    writeFileSync(join(shared, "hidden.txt"), "not on the list");
+    writeFileSync(join(shared, ".env"), "hidden");
+    writeFileSync(join(shared, "sub", "inner.txt"), "inner");
+    const share = new Share(chooseFiles([join(shared, "report.txt")], 5).taken);
+    const hall = new Hall();
+    hall.disk.open = (wanted) => {
+      const found = share.find(wanted);
+      const file = found === undefined ? undefined : share.open(found);
+      return found === undefined || file === undefined ? undefined : { name: found.name, file };
+    };
+    return hall;
+  }
+
+  const escaped = (name: string) => Array.from(Buffer.from(name), (byte) => `%${byte.toString(16).padStart(2, "0")}`).join("");
+
+  test("FT/2: whatever name is asked for, what is not on the list is NOT FOUND, the same for all", async () => {
+    const hall = sharedFolder();
+    const answers = new Map<string, string>();
+    for (const name of NAMES) {
+      const { far } = hall.connect();
+      far.say(`${HELLO}DOWNLOAD name=${escaped(name)} offset=0\nDOWNLOAD name=report.txt\nBYE\n`);
+      answers.set(name, (await far.rest()).toString());
+    }
+    expect(Object.fromEntries(answers)).toEqual(
+      Object.fromEntries(NAMES.map((name) => [name, "HI FT/2\nNOT FOUND\nFILE: length=6 size=6\nreport"])),
+    );
+  });
+
+  test("FT/1: the same", async () => {
+    const hall = sharedFolder();
+    const asked = NAMES.map(async (name) => {
+      const { far } = hall.connect();
+      far.say(`DOWNLOAD:${name},text/plain,6`);
+      far.halfClose();
+      return [name, (await far.rest()).toString()];
+    });
+    expect(await Promise.all(asked)).toEqual(NAMES.map((name) => [name, "NOT FOUND"]));
+    const { far } = hall.connect();
+    far.say("DOWNLOAD:report.txt,text/plain,6\n");
+    expect((await far.rest()).toString()).toBe("FILE:report");
+  });
+
+  const BREAKS: [string, string | Uint8Array][] = [
+    ["an endless line", "DOWNLOAD name=".padEnd(5000, "x")],
+    ["a line of 5000 bytes", `${"x".repeat(5000)}\n`],
+    ["a NUL in a line", "DOWNLOAD name=a\0b\n"],
+    ["an escape code", "DOWNLOAD name=\u001b[2J\n"],
+    ["bytes that are not UTF-8", Uint8Array.of(0x44, 0xff, 0xfe, 10)],
+    ["a stray percent sign", "DOWNLOAD name=100%\n"],
+    ["half a character", "DOWNLOAD name=%C3\n"],
+    ["a negative offset", `DOWNLOAD root=${ROOT} offset=-1\n`],
+    ["a fraction", `DOWNLOAD root=${ROOT} offset=1.5\n`],
+    ["an exponent", `DOWNLOAD root=${ROOT} offset=1e3\n`],
+    ["a leading zero", `DOWNLOAD root=${ROOT} offset=01\n`],
+    ["hexadecimal", `DOWNLOAD root=${ROOT} offset=0x1\n`],
+    ["more than 2^53", `DOWNLOAD root=${ROOT} length=9007199254740993\n`],
+    ["an empty number", `DOWNLOAD root=${ROOT} length=\n`],
+    ["a root that is none", "DOWNLOAD root=../etc/passwd\n"],
+    ["neither root nor name", "DOWNLOAD offset=0\n"],
+    ["a second HELLO", HELLO],
+  ];
+
+  test.each(BREAKS)("FT/2: %s is an ERROR and a close, and the peer lives", async (_what, bytes) => {
+    const hall = new Hall();
+    const { far } = await hall.welcome();
+    far.say(bytes);
+    far.say(`DOWNLOAD root=${ROOT}\n`);
+    expect((await far.rest()).toString()).toMatch(/^ERROR [a-z-]+ [^\n]{5,}\n$/);
+    await settle();
+    far.close();
+    await settle();
+    expect(far.closed).toBe(true);
+    expect(hall.disk.opened).toBe(0);
+    expect(hall.events).toMatchObject([{ event: "download-refused" }]);
+    const { far: next } = await hall.welcome();
+    next.say(`DOWNLOAD root=${ROOT} length=1\nBYE\n`);
+    expect((await next.rest()).toString()).toBe("FILE: length=1 size=12\nH");
+  });
+
+  test.each([
+    ["a web browser", "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"],
+    ["TLS", Uint8Array.of(0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00, 0x01, 0xfc, 0x03, 0x03)],
+    ["a secure shell", "SSH-2.0-OpenSSH_9.9\r\n"],
+    ["zeros", new Uint8Array(100_000)],
+    ["newlines", "\n\n\n\n"],
+    ["a record", "<a,b,1,01/01/26,1.2.3.4,5>\n"],
+  ])("%s on the port is closed without a byte", async (_what, bytes) => {
+    const hall = new Hall();
+    const { far } = hall.connect();
+    far.say(bytes);
+    await settle();
+    expect((await far.rest()).length).toBe(0);
+    far.close();
+    await hall.expectTidy();
+    expect(far.closed).toBe(true);
+  });
+
+  test.each([
+    ["says nothing", ""],
+    ["says half a word", "HEL"],
+    ["says half a line", "HELLO FT/2 pass="],
+  ])("somebody who %s is closed ten seconds after connecting", async (_what, start) => {
+    const hall = new Hall();
+    const { far } = hall.connect();
+    far.say(start);
+    await hall.clock.pass(9_900);
+    expect(far.over).toBe(false);
+    await hall.clock.pass(400);
+    expect(far.closed).toBe(true);
+    await hall.expectTidy();
+  });
+
+  test("a byte now and then does not put the ten seconds off", async () => {
+    const hall = new Hall();
+    const { far } = hall.connect();
+    for (const letter of HELLO.slice(0, 11)) {
+      far.say(letter);
+      await hall.clock.pass(1000);
+    }
+    expect(far.closed).toBe(true);
+  });
+
+  test("an accepted downloader has time between requests, but not for ever", async () => {
+    const hall = new Hall();
+    const { far } = await hall.welcome();
+    await hall.clock.pass(30_000);
+    far.say(`DOWNLOAD root=${ROOT} length=1\n`);
+    expect(await far.line()).toBe("FILE: length=1 size=12");
+    await hall.clock.pass(600_000);
+    expect(far.closed).toBe(true);
+  });
+
+  test("rubbish during a body is refused only after the body", async () => {
+    const hall = new Hall();
+    const bytes = bytesOf(600 * KiB);
+    hall.disk.files.set("big", { bytes });
+    const { far, near } = await hall.welcome();
+    near.capacity = 64 * KiB;
+    far.stopReading();
+    far.say("DOWNLOAD name=big\n");
+    await settle();
+    far.say("DOWNLOAD root=oh-dear\nmore and more\n");
+    await settle();
+    far.readOn();
+    expect(await far.line()).toBe(`FILE: length=${600 * KiB} size=${600 * KiB}`);
+    expect((await far.take(600 * KiB)).equals(bytes)).toBe(true);
+    expect((await far.rest()).toString()).toMatch(/^ERROR bad-request [^\n]+\n$/);
+    await hall.expectTidy();
+  });
+});
+
+describe("a connection that says a token", () => {
+  const SAYS = "HELLO FT/2 token=aB3-_x\n";
+  const DOES = ["start", "limit", "send", "offer", "pause", "resume", "halfClose", "finish", "destroy"] as const;
+
+  /** A hall that takes over who says the token, and every connection that it took. */
+  function expecting(): { hall: Hall; taken: Channel[]; tokens: string[] } {
+    const taken: Channel[] = [];
+    const tokens: string[] = [];
+    const hall = new Hall(() => ({
+      arrived: (token, channel) => {
+        tokens.push(token);
+        if (token === "aB3-_x") taken.push(channel);
+        return token === "aB3-_x";
+      },
+    }));
+    return { hall, taken, tokens };
+  }
+
+  /** One that has been handed over, and what is done to it from then on. */
+  async function handedOver(say: (far: Far) => void = (far) => far.say(SAYS)): Promise<{
+    hall: Hall;
+    near: Side;
+    far: Far;
+    done: () => string[];
+  }> {
+    const { hall, taken } = expecting();
+    const { near, far } = hall.connect();
+    say(far);
+    await settle();
+    expect(taken).toEqual([near]);
+    const spies = DOES.map((name) => ({ name: String(name), spy: spyOn(near, name) }));
+    const done = () => spies.flatMap(({ name, spy }) => spy.mock.calls.map(() => name));
+    return { hall, near, far, done };
+  }
+
+  test.each([
+    ["in one piece", (far: Far) => far.say(SAYS)],
+    ["in single bytes", (far: Far) => far.stutter(SAYS)],
+    ["with CR LF", (far: Far) => far.say(SAYS.replace("\n", "\r\n"))],
+    ["among words of later versions", (far: Far) => far.say("HELLO FT/2 future=1 token=aB3-_x more=2\n")],
+  ])("%s is handed over as it is: open, without a limit, and without a word", async (_how, say) => {
+    const { hall, near, far, done } = await handedOver(say);
+    expect([near.closed, near.paused, far.total]).toEqual([false, false, 0]);
+    expect([near.limits.deadline, near.limits.idle]).toEqual([undefined, undefined]);
+    expect(hall.clock.untilNext).toBe(Number.POSITIVE_INFINITY);
+    expect([done(), hall.events, hall.server.waiting]).toEqual([[], [], 0]);
+  });
+
+  test.each([
+    ["says something", (far: Far) => far.say(`HI FT/2\nFILE: length=5 size=12\nHello`)],
+    ["asks for something", (far: Far) => far.say(`DOWNLOAD root=${ROOT}\nTREE root=${ROOT} piece=65536\nBYE\n`)],
+    ["sends rubbish", (far: Far) => far.say(new Uint8Array(100_000).fill(10))],
+    ["says all at once", (far: Far) => far.say("BYE\n".repeat(1000))],
+    ["ends", (far: Far) => far.halfClose()],
+    ["breaks", (far: Far) => far.reset()],
+    ["is silent for an hour", () => undefined],
+  ])("what it does afterwards is somebody else's: one that %s", async (_what, act) => {
+    const { hall, far, done } = await handedOver();
+    act(far);
+    await hall.clock.pass(3_600_000);
+    expect([done(), far.total, hall.events, hall.disk.asked]).toEqual([[], 0, [], []]);
+    await hall.expectTidy();
+  });
+
+  test("who took it hears all that comes, and is not disturbed when it ends", async () => {
+    const { hall, near, far } = await handedOver();
+    const heard: string[] = [];
+    near.start({
+      data: (chunk) => heard.push(Buffer.from(chunk).toString()),
+      end: () => heard.push("end"),
+      close: () => heard.push("close"),
+    });
+    near.send("HELLO FT/2 pass=p.s\n");
+    expect(await far.line()).toBe("HELLO FT/2 pass=p.s");
+    far.say("HI FT/2\n");
+    await settle();
+    far.halfClose();
+    await settle();
+    expect([heard.join(""), near.closed]).toEqual(["HI FT/2\nend", false]);
+    near.finish();
+    await settle();
+    expect([heard.at(-1), hall.events]).toEqual(["close", []]);
+  });
+
+  test("one that nobody asked for is refused like anybody else, once", async () => {
+    const { hall, tokens } = expecting();
+    const { far } = hall.connect();
+    far.say("HELLO FT/2 token=guess\n");
+    expect((await far.rest()).toString()).toBe("ERROR not-accepted Nobody here has asked for this connection.\n");
+    expect(tokens).toEqual(["guess"]);
+    expect(hall.events).toEqual([
+      { event: "download-refused", address: DOWNLOADER.address, reason: "Nobody here has asked for this connection." },
+    ]);
+    await hall.expectTidy();
+  });
+
+  test("a peer that never asks for connections refuses all tokens", async () => {
+    const hall = new Hall();
+    const { far } = hall.connect();
+    far.say(SAYS);
+    expect(await far.line()).toStartWith("ERROR not-accepted ");
+  });
+
+  test.each(["token=%00", "token=a%0Ab", "token", "token=%20"])("%s is no token of anybody", async (word) => {
+    const { hall, taken } = expecting();
+    const { far } = hall.connect();
+    far.say(`HELLO FT/2 ${word}\n`);
+    expect(await far.line()).toStartWith("ERROR not-accepted ");
+    expect(taken).toEqual([]);
+  });
+
+  test.each([
+    ["behind its token", `${SAYS}DOWNLOAD root=${ROOT}\n`],
+    ["behind its token, not even a whole line", `${SAYS}D`],
+    ["a second time", `${SAYS}${SAYS}`],
+    ["after a pass", `${HELLO}${SAYS}`],
+  ])("more is said %s: it is not handed over, and gets no byte", async (_what, script) => {
+    const { hall, taken } = expecting();
+    const { far } = hall.connect();
+    far.say(script);
+    const answer = (await far.rest()).toString();
+    expect(answer).toMatch(/^(?:HI FT\/2\n)?ERROR unexpected [^\n]*\n$/);
+    expect([taken, hall.disk.opened, hall.events.length]).toEqual([[], 0, 1]);
+  });
+
+  test("slots of others are not touched by one that was handed over", async () => {
+    const { hall } = expecting();
+    const { far } = hall.connect();
+    far.say(SAYS);
+    const downloader = await hall.welcome();
+    downloader.far.say(`DOWNLOAD root=${ROOT}\n`);
+    expect(await downloader.far.line()).toBe("FILE: length=12 size=12");
+    far.reset();
+    await settle();
+    downloader.far.say(`DOWNLOAD root=${ROOT} offset=7\n`);
+    expect((await downloader.far.take(12)).toString()).toBe("Hello, world");
+    expect(await downloader.far.line()).toBe("FILE: length=5 size=12");
+  });
+});
+
+describe("the pieces of a file", () => {
+  const SIZE = 5 * 64 * KiB + 17;
+  const bytes = bytesOf(SIZE);
+  const pieces = piecesOf(bytes);
+  const big = { bytes, root: OTHER_ROOT, pieces };
+
+  test("TREE gives the layer of the standard pieces, and of all larger ones up to the root", async () => {
+    const hall = new Hall();
+    hall.disk.files.set("big", big);
+    const { far } = await hall.welcome();
+    for (const [piece, count] of [
+      [64 * KiB, 6],
+      [128 * KiB, 3],
+      [256 * KiB, 2],
+      [512 * KiB, 1],
+      [2 ** 40, 1],
+    ] as const) {
+      far.say(`TREE root=${OTHER_ROOT} piece=${piece}\n`);
+      expect(await far.line()).toBe(`TREE: ${count}`);
+      const layer = await far.take(count * 32);
+      expect([piece, layer.toString("hex")]).toEqual([
+        piece,
+        Buffer.from(layerAbove(pieces, SIZE, piece / (64 * KiB), sha256)).toString("hex"),
+      ]);
+    }
+    far.say(`TREE root=${OTHER_ROOT.toUpperCase()} piece=65536\nBYE\n`);
+    expect((await far.rest()).equals(Buffer.concat([Buffer.from("TREE: 6\n"), pieces]))).toBe(true);
+    await hall.expectTidy();
+    // Nothing of it is an upload, and nothing was opened for it.
+    expect([hall.events, hall.disk.opened]).toEqual([[], 0]);
+  });
+
+  test("the hashes are those of the blocks, by hand", async () => {
+    const hall = new Hall();
+    hall.disk.files.set("big", big);
+    const { far } = await hall.welcome();
+    far.say(`TREE root=${OTHER_ROOT} piece=65536\n`);
+    await far.line();
+    const layer = await far.take(6 * 32);
+    const hashOf = (...parts: Uint8Array[]) => Buffer.from(Bun.SHA256.hash(Buffer.concat(parts)) as Uint8Array);
+    const leaves = [0, 1, 2, 3].map((i) => hashOf(bytes.subarray(i * BLOCK, (i + 1) * BLOCK)));
+    const [a, b, c, d] = leaves as [Buffer, Buffer, Buffer, Buffer];
+    expect(layer.subarray(0, 32).equals(hashOf(hashOf(a, b), hashOf(c, d)))).toBe(true);
+    // The last piece has one short block; the rest of it is padding.
+    const zero = Buffer.alloc(32);
+    const last = hashOf(bytes.subarray(5 * 64 * KiB));
+    expect(layer.subarray(-32).equals(hashOf(hashOf(last, zero), hashOf(zero, zero)))).toBe(true);
+  });
+
+  test.each([0, 1, 16_384, 32_768, 65_535, 65_537, 3 * 65_536, 196_608, 65_536 * 1.5, Number.MAX_SAFE_INTEGER])(
+    "TREE of pieces of %d bytes, which the file does not have, is an error of that request only",
+    async (piece) => {
+      const hall = new Hall();
+      hall.disk.files.set("big", big);
+      const { far } = await hall.welcome();
+      far.say(`TREE root=${OTHER_ROOT} piece=${piece}\nDOWNLOAD root=${ROOT} length=1\nBYE\n`);
+      expect(await far.line()).toMatch(/^ERROR bad-piece .*65536/);
+      expect((await far.rest()).toString()).toBe("FILE: length=1 size=12\nH");
+    },
+  );
+
+  test("HAVE of a whole file is all ones, spare bits too", async () => {
+    const hall = new Hall();
+    hall.disk.files.set("big", big);
+    const { far } = await hall.welcome();
+    far.say(`HAVE root=${OTHER_ROOT}\nHAVE root=${ROOT}\nBYE\n`);
+    expect((await far.rest()).toString("latin1")).toBe("HAVE: 1\n\u00ffHAVE: 1\n\u00ff");
+  });
+
+  test("HAVE of an unfinished file is what has arrived, bit 7 of the first byte first, and grows with it", async () => {
+    const hall = new Hall();
+    const have = new PieceSet(6);
+    hall.disk.files.set("big", { ...big, have });
+    const { far } = await hall.welcome();
+    const ask = async () => {
+      far.say(`HAVE root=${OTHER_ROOT}\n`);
+      expect(await far.line()).toBe("HAVE: 1");
+      return (await far.take(1)).toString("hex");
+    };
+    expect(await ask()).toBe("00");
+    have.add(0);
+    have.add(4);
+    expect(await ask()).toBe("88");
+    for (let i = 0; i < 6; i++) have.add(i);
+    expect(await ask()).toBe("ff");
+  });
+
+  test("of an empty file there are none", async () => {
+    const hall = new Hall();
+    hall.disk.files.set("empty", { bytes: new Uint8Array(0), root: OTHER_ROOT, pieces: new Uint8Array(0) });
+    const { far } = await hall.welcome();
+    far.say(`TREE root=${OTHER_ROOT} piece=65536\nHAVE root=${OTHER_ROOT}\nBYE\n`);
+    expect((await far.rest()).toString()).toBe("TREE: 0\nHAVE: 0\n");
+  });
+
+  test.each(["TREE root=%s piece=65536", "HAVE root=%s"])(
+    "%s: of what is not here, NOT FOUND; the next request is answered",
+    async (form) => {
+      const hall = new Hall();
+      const { far } = await hall.welcome();
+      far.say(`${form.replace("%s", OTHER_ROOT)}\n${form.replace("%s", ROOT)}\nBYE\n`);
+      const answer = (await far.rest()).toString("latin1");
+      expect(answer).toMatch(/^NOT FOUND\n(?:TREE|HAVE): 1\n/);
+    },
+  );
+
+  test.each(["TREE root=%s piece=65536", "HAVE root=%s", "TREE root=%s piece=1"])(
+    "%s without a pass is refused before anything is said of the file",
+    async (form) => {
+      for (const hello of ["HELLO FT/2\n", "HELLO FT/2 pass=bad.pass\n"]) {
+        const hall = new Hall();
+        const { far } = hall.connect();
+        far.say(`${hello}${form.replace("%s", ROOT)}\n`);
+        expect((await far.rest()).toString()).toMatch(/^ERROR not-accepted [^\n]+\n$/);
+      }
+      // In place of HELLO it is no message of any profile.
+      const hall = new Hall();
+      const { far } = hall.connect();
+      far.say(`${form.replace("%s", ROOT)}\n`);
+      expect((await far.rest()).toString()).not.toMatch(/TREE|HAVE|bad-piece/);
+      expect(hall.events).toMatchObject([{ event: "download-refused" }]);
+    },
+  );
+
+  test("what has not arrived yet is ERROR not-here, of that request only, and takes no slot", async () => {
+    const hall = new Hall(() => ({ slots: 1 }));
+    const have = new PieceSet(6);
+    for (const piece of [0, 1, 5]) have.add(piece);
+    hall.disk.files.set("big", { ...big, have });
+    const { far } = await hall.welcome();
+    const piece = 64 * KiB;
+    const refused = [
+      [2 * piece, 1],
+      [2 * piece - 1, 2],
+      [0, 2 * piece + 1],
+      [0, SIZE],
+      [4 * piece + 5, piece],
+      [4 * piece, 9_999_999],
+    ];
+    for (const [offset, length] of refused) {
+      far.say(`DOWNLOAD root=${OTHER_ROOT} offset=${offset} length=${length}\n`);
+      expect([offset, length, await far.line()]).toEqual([offset, length, expect.stringMatching(/^ERROR not-here \S/)]);
+    }
+    far.say(`DOWNLOAD root=${OTHER_ROOT}\n`);
+    expect(await far.line()).toMatch(/^ERROR not-here /);
+    const other = await hall.welcome({ address: addressOf("192.168.1.31"), port: 1 });
+    other.far.say(`DOWNLOAD root=${ROOT} length=1\nBYE\n`);
+    expect((await other.far.rest()).toString()).toBe("FILE: length=1 size=12\nH");
+    for (const [offset, length] of [
+      [0, 2 * piece],
+      [piece + 1, piece - 1],
+      [5 * piece, 17],
+      [5 * piece + 3, 9_999_999],
+      [SIZE, 5],
+    ] as const) {
+      far.say(`DOWNLOAD root=${OTHER_ROOT} offset=${offset} length=${length}\n`);
+      const count = Math.min(length, SIZE - offset);
+      expect(await far.line()).toBe(`FILE: length=${count} size=${SIZE}`);
+      expect((await far.take(count)).equals(bytes.subarray(offset, offset + count))).toBe(true);
+    }
+    // What arrives meanwhile can be had.
+    have.add(2);
+    far.say(`DOWNLOAD root=${OTHER_ROOT} offset=${2 * piece} length=1\nDOWNLOAD root=${OTHER_ROOT} offset=${SIZE + 1}\nBYE\n`);
+    expect(await far.line()).toBe(`FILE: length=1 size=${SIZE}`);
+    await far.take(1);
+    expect(await far.line()).toMatch(/^ERROR bad-range /);
+    await hall.expectTidy();
+  });
+});
+
+describe("the queue", () => {
+  const at = (i: number): Endpoint => ({ address: addressOf(`192.168.1.${i}`), port: 51_000 });
+  const ASK = `DOWNLOAD root=${ROOT} length=1\n`;
+  const FILE = "FILE: length=1 size=12";
+
+  /** Asks once; `0` when a byte came, else the position. */
+  async function ask(far: Far): Promise<number> {
+    far.say(ASK);
+    const line = await far.line();
+    const busy = /^BUSY position=([1-9]\d*)$/.exec(line);
+    if (busy !== null) return Number(busy[1]);
+    expect(line).toBe(FILE);
+    await far.take(1);
+    return 0;
+  }
+
+  async function many(hall: Hall, count: number, from = 1): Promise<Far[]> {
+    const fars: Far[] = [];
+    for (let i = 0; i < count; i++) fars.push((await hall.welcome(at(from + i))).far);
+    return fars;
+  }
+
+  async function askAll(fars: Far[]): Promise<number[]> {
+    const positions: number[] = [];
+    for (const far of fars) positions.push(await ask(far));
+    return positions;
+  }
+
+  const one = (fars: Far[], index: number): Far => {
+    const far = fars[index];
+    if (far === undefined) throw new Error(`there is no ${index}`);
+    return far;
+  };
+
+  test("eight are served; the ninth is BUSY with position 1, the tenth with position 2", async () => {
+    const hall = new Hall();
+    const fars = await many(hall, 10);
+    expect(await askAll(fars)).toEqual([0, 0, 0, 0, 0, 0, 0, 0, 1, 2]);
+    expect(hall.server.waiting).toBe(2);
+    // Asking keeps the place; it does not better it.
+    expect(await askAll(fars.slice(8).toReversed())).toEqual([2, 1]);
+    // BUSY is no end: other requests are answered.
+    one(fars, 8).say(`HAVE root=${ROOT}\n`);
+    expect(await one(fars, 8).line()).toBe("HAVE: 1");
+  });
+
+  test("who leaves, in whatever way, makes room for the first who waits, and everybody moves up", async () => {
+    for (const go of [(far: Far) => far.reset(), (far: Far) => far.close(), (far: Far) => far.say("BYE\n")]) {
+      const hall = new Hall(() => ({ slots: 2 }));
+      const fars = await many(hall, 5);
+      expect(await askAll(fars)).toEqual([0, 0, 1, 2, 3]);
+      go(one(fars, 0));
+      await settle();
+      expect(await askAll(fars.slice(3))).toEqual([2, 3]);
+      expect(await ask(one(fars, 2))).toBe(0);
+      expect(await askAll(fars.slice(3))).toEqual([1, 2]);
+      // Leaving the queue counts, too.
+      go(one(fars, 3));
+      await settle();
+      expect(await ask(one(fars, 4))).toBe(1);
+    }
+  });
+
+  test("a turn is ten seconds while others wait; after it the next one has the slot, and no BUSY comes inside a body", async () => {
+    const hall = new Hall(() => ({ slots: 1 }));
+    const fars = await many(hall, 2);
+    const [a, b] = [one(fars, 0), one(fars, 1)];
+    expect([await ask(a), await ask(b)]).toEqual([0, 1]);
+    for (let second = 1; second < 10; second++) {
+      await hall.clock.pass(1000);
+      expect([second, await ask(a), await ask(b)]).toEqual([second, 0, 1]);
+    }
+    await hall.clock.pass(1000);
+    // Its turn is over: it is behind the one who waits.
+    expect(await ask(a)).toBe(2);
+    expect(await ask(b)).toBe(0);
+    expect(await ask(a)).toBe(1);
+  });
+
+  test("nobody waits: the turn has no end", async () => {
+    const hall = new Hall(() => ({ slots: 1 }));
+    const [a] = (await many(hall, 1)) as [Far];
+    for (let second = 0; second < 40; second++) {
+      expect(await ask(a)).toBe(0);
+      await hall.clock.pass(1000);
+    }
+  });
+
+  test("a slot that is idle for two seconds is given to who waits; a place whose owner is silent for ten is forgotten", async () => {
+    const hall = new Hall(() => ({ slots: 1 }));
+    const fars = await many(hall, 3);
+    const [a, b, c] = [one(fars, 0), one(fars, 1), one(fars, 2)];
+    expect(await askAll([a, b, c])).toEqual([0, 1, 2]);
+    await hall.clock.pass(1999);
+    expect(await ask(c)).toBe(2);
+    await hall.clock.pass(1);
+    // The slot is free, and the first in the queue has it as soon as it asks.
+    expect(await ask(c)).toBe(2);
+    await hall.clock.pass(7000);
+    expect(await ask(c)).toBe(2);
+    await hall.clock.pass(1001);
+    expect(await ask(c)).toBe(0);
+    expect(await askAll([b, a])).toEqual([1, 2]);
+  });
+
+  test("a body under way is not cut short, however long it takes and whoever waits", async () => {
+    const hall = new Hall(() => ({ slots: 1 }));
+    const bytes = bytesOf(2 * MiB);
+    hall.disk.files.set("big", { bytes });
+    const reader = await hall.welcome(at(1));
+    const [b] = (await many(hall, 1, 2)) as [Far];
+    reader.near.capacity = 300_000;
+    reader.far.stopReading();
+    reader.far.say("DOWNLOAD name=big\n");
+    await settle();
+    for (let second = 0; second < 20; second++) {
+      expect(await ask(b)).toBe(1);
+      await hall.clock.pass(1000);
+    }
+    reader.far.readOn();
+    expect(await reader.far.line()).toBe(`FILE: length=${bytes.length} size=${bytes.length}`);
+    expect((await reader.far.take(bytes.length)).equals(bytes)).toBe(true);
+    await settle();
+    expect(await ask(b)).toBe(0);
+    reader.far.say(ASK);
+    expect(await reader.far.line()).toBe("BUSY position=1");
+  });
+
+  test("one downloader with many connections does not keep the others out", async () => {
+    const hall = new Hall(() => ({ slots: 2 }));
+    const greedy: Far[] = [];
+    for (let i = 0; i < 12; i++) greedy.push((await hall.welcome({ ...at(1), port: 40_000 + i })).far);
+    expect(await askAll(greedy)).toEqual([0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+    const [b, c] = (await many(hall, 2, 2)) as [Far, Far];
+    expect(await askAll([b, c])).toEqual([1, 2]);
+    expect(await ask(one(greedy, 2))).toBe(3);
+    one(greedy, 0).reset();
+    await settle();
+    expect(await ask(one(greedy, 2))).toBe(3);
+    expect(await ask(b)).toBe(0);
+    expect(await ask(c)).toBe(1);
+  });
+
+  test("what is asked for besides bytes needs no slot", async () => {
+    const hall = new Hall(() => ({ slots: 1 }));
+    const fars = await many(hall, 2);
+    expect(await askAll(fars)).toEqual([0, 1]);
+    one(fars, 1).say(`TREE root=${ROOT} piece=65536\nDOWNLOAD name=nobody.has\nDOWNLOAD root=${ROOT} offset=99\n`);
+    expect(await one(fars, 1).line()).toBe("TREE: 1");
+    await one(fars, 1).take(32);
+    expect(await one(fars, 1).line()).toBe("NOT FOUND");
+    expect(await one(fars, 1).line()).toMatch(/^ERROR bad-range /);
+  });
+
+  test("pipelined requests of who waits are all answered BUSY, in their order", async () => {
+    const hall = new Hall(() => ({ slots: 1 }));
+    const fars = await many(hall, 2);
+    await askAll(fars);
+    one(fars, 1).say(ASK.repeat(5));
+    expect(await one(fars, 1).lines(5)).toEqual(Array(5).fill("BUSY position=1"));
+    await hall.clock.pass(3000);
+    await hall.expectTidy();
+  });
+
+  test("FT/1 has no word for it: such a downloader waits in the queue, and then gets its file", async () => {
+    const hall = new Hall(() => ({ slots: 1 }));
+    const [a] = (await many(hall, 1)) as [Far];
+    expect(await ask(a)).toBe(0);
+    const { far: old } = hall.connect(at(2));
+    old.say("DOWNLOAD:hello.txt,text/plain,12");
+    old.halfClose();
+    await settle();
+    expect(hall.server.waiting).toBe(1);
+    const [c] = (await many(hall, 1, 3)) as [Far];
+    expect(await ask(c)).toBe(2);
+    for (let i = 0; i < 9; i++) {
+      await hall.clock.pass(1000);
+      expect(await ask(a)).toBe(0);
+      expect(await ask(c)).toBe(2);
+    }
+    expect(old.total).toBe(0);
+    await hall.clock.pass(1000);
+    expect(await ask(a)).toBeGreaterThan(0);
+    await hall.clock.pass(500);
+    expect((await old.rest()).toString()).toBe("FILE:Hello, world");
+    old.close();
+    await settle();
+    expect(await ask(c)).toBe(0);
+  });
+
+  test("FT/1: who gives up waiting leaves nothing behind", async () => {
+    const hall = new Hall(() => ({ slots: 1 }));
+    const [a] = (await many(hall, 1)) as [Far];
+    await ask(a);
+    const { far: old } = hall.connect(at(2));
+    old.say("DOWNLOAD:hello.txt,text/plain,12\n");
+    await settle();
+    expect(hall.server.waiting).toBe(1);
+    old.reset();
+    await settle();
+    expect(hall.server.waiting).toBe(0);
+    await hall.clock.pass(3000);
+    await hall.expectTidy();
+  });
+});
+
+describe("a limit on uploads", () => {
+  const RATE = 100_000;
+  const limited = () => new Hall((hall) => ({ limit: new RateLimit(RATE, hall.clock) }));
+
+  test("holds, for one and for several together", async () => {
+    for (const count of [1, 3]) {
+      const hall = limited();
+      const bytes = bytesOf(600_000 / count);
+      hall.disk.files.set("big", { bytes });
+      const fars: Far[] = [];
+      for (let i = 0; i < count; i++) fars.push((await hall.welcome({ ...DOWNLOADER, port: i + 1 })).far);
+      const before = fars.map(({ total }) => total);
+      const received = () => fars.reduce((sum, { total }, i) => sum + total - (before[i] ?? 0), 0);
+      for (const far of fars) far.say("DOWNLOAD name=big\n");
+      await settle();
+      const heads = count * `FILE: length=${bytes.length} size=${bytes.length}\n`.length;
+      for (let tenth = 1; tenth <= 55; tenth++) {
+        await hall.clock.pass(100);
+        // What goes at once, and a piece each that was on its way, on top.
+        expect(received()).toBeLessThanOrEqual(heads + (tenth * RATE) / 10 + 10_000 + count * 10_000);
+        expect(received()).toBeGreaterThanOrEqual(((tenth - 1) * RATE) / 10 - count * 10_000);
+      }
+      await hall.clock.pass(2000);
+      expect(received()).toBe(heads + 600_000);
+      for (const far of fars) {
+        await far.line();
+        expect((await far.take(bytes.length)).equals(bytes)).toBe(true);
+      }
+      await hall.clock.pass(2000);
+      await hall.expectTidy();
+    }
+  });
+
+  test("is not the reader's fault: one that reads all it is given is not dropped as too slow", async () => {
+    const hall = new Hall((hall) => ({ limit: new RateLimit(300, hall.clock) }));
+    hall.disk.files.set("big", { bytes: bytesOf(40_000) });
+    let now = performance.now();
+    const start = hall.clock.at();
+    const time = spyOn(performance, "now").mockImplementation(() => now + hall.clock.at() - start);
+    try {
+      const { far, near } = await hall.welcome();
+      far.say("DOWNLOAD name=big\n");
+      for (let second = 0; second < 150 && !near.closed; second++) await hall.clock.pass(1000);
+      expect(near.closed).toBe(false);
+      expect(await far.line()).toBe("FILE: length=40000 size=40000");
+      expect((await far.take(40_000)).equals(bytesOf(40_000))).toBe(true);
+    } finally {
+      now = 0;
+      time.mockRestore();
+    }
+  });
+
+  test("a downloader that leaves while it waits for the limit leaves nothing behind", async () => {
+    const hall = limited();
+    hall.disk.files.set("big", { bytes: bytesOf(600_000) });
+    const { far } = await hall.welcome();
+    far.say("DOWNLOAD name=big\n");
+    await hall.clock.pass(500);
+    far.reset();
+    await hall.clock.pass(1000);
+    await hall.expectTidy();
+  });
+});
+
+describe("FT/1, byte for byte", () => {
+  test("DOWNLOAD: with name, type and size, then a half-close", async () => {
+    const hall = new Hall();
+    const { far } = hall.connect();
+    far.say("DOWNLOAD:hello.txt,text/plain,12");
+    far.halfClose();
+    expect((await far.rest()).toString()).toBe("FILE:Hello, world");
+    await settle();
+    expect(far.closed).toBe(true);
+    await hall.expectTidy();
+  });
+
+  test("the written specification's DOWNLOAD name is answered with a space", async () => {
+    const { far } = new Hall().connect();
+    far.say("DOWNLOAD hello.txt\n");
+    expect((await far.rest()).toString()).toBe("FILE: Hello, world");
+  });
+
+  test("without newline or half-close, 50 ms of silence end the request", async () => {
+    const { far } = new Hall().connect();
+    far.say("DOWNLOAD:hello.txt,text/plain,12");
+    await settle();
+    expect(far.waiting.length).toBe(0);
+    expect((await far.rest()).toString()).toBe("FILE:Hello, world");
+  });
+
+  test("the request may be cut at any byte", async () => {
+    const request = "DOWNLOAD:hello.txt,text/plain,12";
+    const answers = Array.from({ length: request.length - 1 }, async (_, i) => {
+      const { far } = new Hall().connect();
+      far.say(request.slice(0, i + 1));
+      await settle();
+      far.say(request.slice(i + 1));
+      return (await far.rest()).toString();
+    });
+    expect(new Set(await Promise.all(answers))).toEqual(new Set(["FILE:Hello, world"]));
+  });
+
+  test("a name with commas in it, and a size that does not fit", async () => {
+    const hall = new Hall();
+    hall.disk.files.set("a,b,c.txt", { bytes: new TextEncoder().encode("abc") });
+    const ask = async (request: string) => {
+      const { far } = hall.connect();
+      far.say(`${request}\n`);
+      return (await far.rest()).toString();
+    };
+    expect(await ask("DOWNLOAD:a,b,c.txt,data,3")).toBe("FILE:abc");
+    expect(await ask("DOWNLOAD:a,b,c.txt,data,4")).toBe("NOT FOUND");
+    expect(await ask("DOWNLOAD:hello.txt,application/whatever,12")).toBe("FILE:Hello, world");
+    expect(await ask("DOWNLOAD:hello.txt,text/plain,-12")).toBe("");
+    expect(await ask("DOWNLOAD:hello.txt")).toBe("");
+    await hall.expectTidy();
+  });
+
+  test("a request that arrived, and ended, before anybody looked is served", async () => {
+    const hall = new Hall();
+    const { near, far } = connection(DOWNLOADER, hall.clock);
+    far.say("DOWNLOAD:hello.txt,text/plain,12");
+    far.halfClose();
+    await settle();
+    hall.server.accept(near);
+    expect((await far.rest()).toString()).toBe("FILE:Hello, world");
+  });
+
+  test("an empty file is FILE: and the end", async () => {
+    const hall = new Hall();
+    hall.disk.files.set("empty", { bytes: new Uint8Array(0) });
+    const { far } = hall.connect();
+    far.say("DOWNLOAD:empty,data,0\n");
+    expect((await far.rest()).toString()).toBe("FILE:");
+    await hall.expectTidy();
+  });
+
+  test("one request is served; what else is said is thrown away", async () => {
+    const hall = new Hall();
+    const { far } = hall.connect();
+    far.say("DOWNLOAD hello.txt\nDOWNLOAD hello.txt\nBYE\nrubbish");
+    expect((await far.rest()).toString()).toBe("FILE: Hello, world");
+    expect(hall.disk.opened).toBe(1);
+  });
+});
+
+describe("files that fail", () => {
+  const SIZE = 1024 * KiB + 77;
+
+  async function downloading(hall: Hall): Promise<{ near: Side; far: Far }> {
+    hall.disk.files.set("big", { bytes: bytesOf(SIZE) });
+    const both = await hall.welcome();
+    // One read is 256 KiB at most: the file takes several, and the first ones are not all under way at once.
+    both.near.capacity = 64 * KiB;
+    both.far.stopReading();
+    both.far.say("DOWNLOAD name=big\n");
+    await settle();
+    return both;
+  }
+
+  /** What came of the body until the end; fewer bytes than announced, each of them right. */
+  async function shortBody(far: Far): Promise<number> {
+    far.readOn();
+    expect(await far.line()).toBe(`FILE: length=${SIZE} size=${SIZE}`);
+    const body = await far.rest();
+    expect(body.equals(bytesOf(SIZE).subarray(0, body.length))).toBe(true);
+    expect(body.length).toBeLessThan(SIZE);
+    return body.length;
+  }
+
+  test("a file that changes while it is served ends with a short body, said to the owner", async () => {
+    const hall = new Hall();
+    const { far } = await downloading(hall);
+    hall.disk.stale = true;
+    // What was read before the change may still go out.
+    const read = Math.max(...hall.disk.reads) + 256 * KiB;
+    expect(await shortBody(far)).toBeLessThanOrEqual(read);
+    await hall.expectTidy();
+    expect(far.closed).toBe(true);
+    expect(hall.disk.changed).toEqual(["big"]);
+    expect(hall.events.at(-1)).toMatchObject({ event: "upload-ended", complete: false, upload: { name: "big" } });
+    expect(hall.events.at(-1)).not.toMatchObject({ reason: "" });
+  });
+
+  test("what is read after a change never goes out", async () => {
+    const hall = new Hall();
+    hall.disk.files.set("big", { bytes: bytesOf(SIZE) });
+    // The change comes while the second block is being read, and the bytes are the new ones already.
+    hall.disk.onRead = (_name, at) => {
+      if (at < 256 * KiB) return undefined;
+      hall.disk.stale = true;
+      return Promise.resolve(256 * KiB);
+    };
+    const { far } = await hall.welcome();
+    far.say("DOWNLOAD name=big\n");
+    expect(await shortBody(far)).toBeLessThanOrEqual(256 * KiB);
+    expect(hall.disk.changed).toEqual(["big"]);
+    await hall.expectTidy();
+  });
+
+  test("a file that became shorter ends with a short body, said to the owner", async () => {
+    const hall = new Hall();
+    hall.disk.onRead = (_name, at) => (at >= 512 * KiB ? Promise.resolve(0) : undefined);
+    const { far } = await downloading(hall);
+    expect(await shortBody(far)).toBe(512 * KiB);
+    await hall.expectTidy();
+    expect(hall.disk.changed).toEqual(["big"]);
+  });
+
+  test("FT/1: a file that changes ends early, too", async () => {
+    const hall = new Hall();
+    hall.disk.files.set("big", { bytes: bytesOf(SIZE) });
+    hall.disk.onRead = (_name, at) => (at >= 512 * KiB ? Promise.resolve(0) : undefined);
+    const { far } = hall.connect();
+    far.say(`DOWNLOAD:big,data,${SIZE}\n`);
+    expect((await far.rest()).length).toBe("FILE:".length + 512 * KiB);
+    await hall.expectTidy();
+    expect(hall.disk.changed).toEqual(["big"]);
+  });
+
+  test("a read error ends that transfer only", async () => {
+    const hall = new Hall();
+    const healthy = bytesOf(700 * KiB);
+    hall.disk.files.set("healthy", { bytes: healthy });
+    hall.disk.onRead = (name, at) =>
+      name === "big" && at >= 256 * KiB ? Promise.reject(Object.assign(new Error("i/o"), { code: "EIO" })) : undefined;
+    const { far: other, near } = await hall.welcome({ ...DOWNLOADER, port: 51_001 });
+    near.capacity = 64 * KiB;
+    other.stopReading();
+    other.say("DOWNLOAD name=healthy\n");
+    const { far } = await downloading(hall);
+    expect(await shortBody(far)).toBeLessThanOrEqual(256 * KiB);
+    expect(far.closed).toBe(true);
+    other.readOn();
+    expect(await other.line()).toBe(`FILE: length=${700 * KiB} size=${700 * KiB}`);
+    expect((await other.take(700 * KiB)).equals(healthy)).toBe(true);
+    other.say("BYE\n");
+    await other.rest();
+    await hall.expectTidy();
+    // The disk failed; nobody changed the file.
+    expect(hall.disk.changed).toEqual([]);
+    const ended = hall.events.filter(({ event }) => event === "upload-ended");
+    expect(ended).toMatchObject([
+      { upload: { name: "big" }, complete: false },
+      { upload: { name: "healthy" }, complete: true },
+    ]);
+  });
+
+  test("short reads are gone on from", async () => {
+    const hall = new Hall();
+    const bytes = bytesOf(1000);
+    hall.disk.files.set("odd", { bytes });
+    const open = hall.disk.open.bind(hall.disk);
+    hall.disk.open = (wanted) => {
+      const found = open(wanted);
+      if (found === undefined) return undefined;
+      const { file } = found;
+      return { ...found, file: { ...file, read: (into, at) => file.read(into.subarray(0, 7), at) } };
+    };
+    const { far } = await hall.welcome();
+    far.say("DOWNLOAD name=odd offset=3 length=990\n");
+    await far.line();
+    expect((await far.take(990)).equals(bytes.subarray(3, 993))).toBe(true);
+  });
+});
+
+describe("slow, deaf and leaving downloaders", () => {
+  const SIZE = 5 * MiB + 3;
+
+  test("a slow reader gets every byte, and no more is read ahead of it than two blocks", async () => {
+    const hall = new Hall();
+    const bytes = bytesOf(SIZE);
+    hall.disk.files.set("big", { bytes });
+    const { far, near } = await hall.welcome();
+    near.capacity = 50_000;
+    far.stopReading();
+    far.say("DOWNLOAD name=big\n");
+    let furthest = 0;
+    for (let i = 0; i < 40; i++) {
+      await settle();
+      far.sip();
+      furthest = Math.max(furthest, Math.max(0, ...hall.disk.reads) - far.total);
+    }
+    expect(furthest).toBeLessThanOrEqual(2 * 256 * KiB);
+    expect(hall.disk.reads.length).toBeGreaterThan(2);
+    far.readOn();
+    expect(await far.line()).toBe(`FILE: length=${SIZE} size=${SIZE}`);
+    expect((await far.take(SIZE)).equals(bytes)).toBe(true);
+  });
+
+  test("a reader that has stopped costs two blocks", async () => {
+    const hall = new Hall();
+    hall.disk.files.set("big", { bytes: bytesOf(SIZE) });
+    const { far, near } = await hall.welcome();
+    near.capacity = 50_000;
+    far.stopReading();
+    far.say("DOWNLOAD name=big\n");
+    for (let i = 0; i < 20; i++) await settle();
+    expect(hall.disk.reads.length).toBeLessThanOrEqual(2);
+    expect([...hall.server.uploads]).toMatchObject([{ name: "big", wanted: SIZE }]);
+    expect([...hall.server.uploads][0]?.sent).toBeLessThanOrEqual(50_000);
+    far.reset();
+    await hall.expectTidy();
+  });
+
+  test.each([
+    [100, true],
+    [3000, false],
+  ])("a reader of %d bytes a second for a minute is dropped: %p", async (pace, dropped) => {
+    const hall = new Hall();
+    hall.disk.files.set("big", { bytes: bytesOf(SIZE) });
+    const { far, near } = await hall.welcome();
+    let now = performance.now();
+    const time = spyOn(performance, "now").mockImplementation(() => now);
+    try {
+      near.capacity = pace;
+      far.stopReading();
+      far.say("DOWNLOAD name=big\n");
+      await settle();
+      for (let second = 0; second < 65 && !near.closed; second++) {
+        now += 1000;
+        far.sip();
+        await settle();
+      }
+    } finally {
+      time.mockRestore();
+    }
+    expect(near.closed).toBe(dropped);
+    far.reset();
+    await hall.expectTidy();
+    if (dropped)
+      expect(hall.events.at(-1)).toMatchObject({
+        event: "upload-ended",
+        complete: false,
+        reason: expect.stringMatching(/slow/),
+      });
+  });
+
+  test.each([
+    ["resets", (far: Far) => far.reset()],
+    ["closes", (far: Far) => far.close()],
+  ])("a downloader that %s in the middle leaves nothing behind", async (_how, go) => {
+    const hall = new Hall();
+    hall.disk.files.set("big", { bytes: bytesOf(SIZE) });
+    const { far, near } = await hall.welcome();
+    near.capacity = 50_000;
+    far.stopReading();
+    far.say("DOWNLOAD name=big\nDOWNLOAD name=big\n");
+    await settle();
+    expect(hall.server.uploads.size).toBe(1);
+    go(far);
+    for (let i = 0; i < 40; i++) await settle();
+    far.reset();
+    await hall.expectTidy();
+    expect(hall.events.filter(({ event }) => event === "upload-ended").length).toBe(1);
+  });
+
+  test("a downloader that leaves while the tracker is asked about it is served nothing", async () => {
+    const hall = new Hall();
+    const answer = Promise.withResolvers<boolean>();
+    hall.known = () => answer.promise;
+    const { far } = hall.connect();
+    far.say("DOWNLOAD hello.txt\n");
+    await settle();
+    far.reset();
+    await settle();
+    answer.resolve(true);
+    await hall.expectTidy();
+  });
+});
+
+describe("what is reported", () => {
+  test("pipelined requests for one file are one upload, another file another", async () => {
+    const hall = new Hall();
+    hall.disk.files.set("b", { bytes: bytesOf(100) });
+    const { far } = await hall.welcome();
+    far.say(
+      "DOWNLOAD name=hello.txt length=6\nDOWNLOAD name=hello.txt offset=6\nDOWNLOAD name=b\nDOWNLOAD name=nobody.has\nBYE\n",
+    );
+    await far.rest();
+    await hall.expectTidy();
+    expect(hall.events).toMatchObject([
+      { event: "upload-started", upload: { name: "hello.txt", to: DOWNLOADER } },
+      { event: "upload-ended", upload: { name: "hello.txt", wanted: 12, sent: 12 }, complete: true, reason: "" },
+      { event: "upload-started", upload: { name: "b" } },
+      { event: "upload-ended", upload: { name: "b", wanted: 100, sent: 100 }, complete: true },
+    ]);
+  });
+});
+
+describe("when an upload is over", () => {
+  test("a second without a request ends it; a request before that goes on with it", async () => {
+    const hall = new Hall();
+    const { far } = await hall.welcome();
+    const ask = async () => {
+      far.say("DOWNLOAD name=hello.txt length=1\n");
+      await far.line();
+      await far.take(1);
+      await settle();
+    };
+    await ask();
+    await hall.clock.pass(900);
+    await ask();
+    await hall.clock.pass(900);
+    expect(hall.server.uploads.size).toBe(1);
+    await hall.clock.pass(100);
+    expect(hall.server.uploads.size).toBe(0);
+    await ask();
+    far.say("BYE\n");
+    await far.rest();
+    await hall.clock.pass(5000);
+    expect(hall.events).toMatchObject([
+      { event: "upload-started" },
+      { event: "upload-ended", upload: { wanted: 2, sent: 2 }, complete: true, reason: "" },
+      { event: "upload-started" },
+      { event: "upload-ended", upload: { wanted: 1, sent: 1 }, complete: true, reason: "" },
+    ]);
+  });
+
+  test("the end of a turn ends it, too", async () => {
+    const hall = new Hall(() => ({ slots: 1 }));
+    const { far } = await hall.welcome();
+    const { far: next } = await hall.welcome({ address: addressOf("192.168.1.31"), port: 1 });
+    far.say("DOWNLOAD name=hello.txt\n");
+    await far.line();
+    next.say("DOWNLOAD name=hello.txt\n");
+    await next.line();
+    for (let i = 0; i < 20; i++) {
+      await hall.clock.pass(500);
+      far.say("DOWNLOAD name=hello.txt length=0\n");
+      next.say("DOWNLOAD name=hello.txt length=0\n");
+      await settle();
+    }
+    const ended = hall.events.filter(({ event }) => event === "upload-ended");
+    expect(ended[0]).toMatchObject({ upload: { to: DOWNLOADER }, complete: true, reason: expect.stringMatching(/turn/) });
+  });
+});
+
+describe("on the real network", () => {
+  let listener: Listener | undefined;
+  const raws: Raw[] = [];
+  afterEach(() => {
+    listener?.stop();
+    for (const raw of raws.splice(0)) raw.close();
+  });
+
+  async function serving(hall: Hall): Promise<() => Promise<Raw>> {
+    const started = listen({ host: "127.0.0.1", port: 0, onConnection: (channel) => hall.server.accept(channel) });
+    listener = started;
+    return async () => {
+      const raw = await Raw.connect(started.port);
+      raws.push(raw);
+      return raw;
+    };
+  }
+
+  test("FT/1: a downloader that keeps talking while it receives gets its last byte", async () => {
+    const hall = new Hall();
+    const bytes = bytesOf(8 * MiB + 1);
+    hall.disk.files.set("big", { bytes });
+    const connect = await serving(hall);
+    const raw = await connect();
+    raw.send(`DOWNLOAD:big,data,${bytes.length}\n`);
+    const talking = setInterval(() => raw.send("And another thing. ".repeat(50)), 1);
+    try {
+      // Now and then it does not even listen.
+      for (let i = 0; i < 5; i++) {
+        raw.socket.pause();
+        await Bun.sleep(15);
+        raw.socket.resume();
+        await Bun.sleep(1);
+      }
+      const all = await raw.rest();
+      expect(all.subarray(0, 5).toString()).toBe("FILE:");
+      expect(all.subarray(5).equals(bytes)).toBe(true);
+    } finally {
+      clearInterval(talking);
+    }
+  });
+
+  test("FT/2: a downloader that keeps talking while it receives gets its last byte, and every answer after it", async () => {
+    const hall = new Hall();
+    const bytes = bytesOf(8 * MiB + 1);
+    hall.disk.files.set("big", { bytes });
+    const connect = await serving(hall);
+    const raw = await connect();
+    raw.send(`${HELLO}DOWNLOAD name=big\n`);
+    for (let i = 0; i < 500; i++) raw.send(`CHATTER ${i}\n`);
+    raw.send(`DOWNLOAD name=big offset=${bytes.length - 1}\nBYE\n`);
+    raw.send("CHATTER for ever\n".repeat(2000));
+    expect(await raw.line()).toBe("HI FT/2");
+    expect(await raw.line()).toBe(`FILE: length=${bytes.length} size=${bytes.length}`);
+    expect((await raw.take(bytes.length)).equals(bytes)).toBe(true);
+    for (let i = 0; i < 500; i++) expect(await raw.line()).toMatch(/^ERROR unknown-verb /);
+    expect(await raw.line()).toBe(`FILE: length=1 size=${bytes.length}`);
+    expect((await raw.rest()).equals(bytes.subarray(-1))).toBe(true);
+  });
+
+  test("many downloaders at once, one of them asleep, one rude", async () => {
+    const hall = new Hall();
+    const bytes = bytesOf(2 * MiB + 9);
+    hall.disk.files.set("big", { bytes });
+    const connect = await serving(hall);
+    const asleep = await connect();
+    asleep.socket.pause();
+    asleep.send(`${HELLO}DOWNLOAD name=big\n`.concat("DOWNLOAD name=big\n".repeat(20)));
+    const rude = await connect();
+    rude.send(`${HELLO}DOWNLOAD name=big\n`);
+    await rude.line();
+    rude.socket.resetAndDestroy();
+    const others = Array.from({ length: 30 }, async () => {
+      const raw = await connect();
+      raw.send(HELLO);
+      expect(await raw.line()).toBe("HI FT/2");
+      for (;;) {
+        raw.send("DOWNLOAD name=big offset=9\n");
+        const answer = await raw.line();
+        if (answer.startsWith("FILE: ")) break;
+        // Somebody who leaves makes room; the one who sleeps keeps its slot, because its bytes are on their way.
+        expect(answer).toMatch(/^BUSY position=[1-9]\d*$/);
+        await Bun.sleep(5);
+      }
+      raw.send("BYE\n");
+      const whole = (await raw.rest()).equals(bytes.subarray(9));
+      raw.close();
+      return whole;
+    });
+    expect(await Promise.all(others)).toEqual(Array(30).fill(true));
+  });
+
+  test("the piece hashes of a file of two terabytes arrive, all 16 megabytes of them", async () => {
+    const size = 2 ** 41;
+    const pieces = bytesOf(pieceCountOf(size) * 32);
+    const hall = new Hall(() => ({ look: () => ({ size, pieces }) }));
+    const connect = await serving(hall);
+    const raw = await connect();
+    raw.send(`${HELLO}TREE root=${ROOT} piece=${pieceSizeOf(size)}\nHAVE root=${ROOT}\nBYE\n`);
+    expect(await raw.line()).toBe("HI FT/2");
+    expect(await raw.line()).toBe("TREE: 524288");
+    expect((await raw.take(pieces.length)).equals(pieces)).toBe(true);
+    expect(await raw.line()).toBe("HAVE: 65536");
+    expect((await raw.rest()).length).toBe(65_536);
+  });
+});

@@ -1,0 +1,647 @@
+// The search index against a naive model, hostile queries, complete paging, and churn.
+
+import { expect, test } from "bun:test";
+import fc from "fast-check";
+import { ProtocolError } from "../../../lib/error.ts";
+import type { FindWish } from "../../../lib/tracker/search/find.ts";
+import { fold } from "../../../lib/tracker/search/words.ts";
+import { type Content, Finder, type Item } from "../../helpers/finder.ts";
+
+const SEED = 20_261_122;
+
+const base: FindWish = { words: [], offset: 0, limit: 1000, group: false };
+
+function record(name: string, more: Partial<Item> = {}): Item {
+  return { name, type: "data", size: 1, modified: "2024-05-06", root: undefined, part: false, ...more };
+}
+
+function indexOf(records: Item[]): Finder {
+  const index = new Finder();
+  for (const one of records) index.add(one);
+  return index;
+}
+
+function namesFor(words: string[], names: string[]): string[] {
+  const { contents } = indexOf(names.map((name) => record(name))).find({ ...base, words });
+  return contents.flatMap(({ items }) => items.map(({ name }) => name));
+}
+
+const isLetter = (text: string | undefined) => text !== undefined && /[\p{L}\p{N}]/u.test(text);
+
+/** A word as a regular expression, for names without exotic punctuation. */
+function patternOf(word: string): RegExp {
+  const wild = /[*?]/;
+  const body = [...word]
+    .map((one) => (one === "*" ? "[^]*" : one === "?" ? "[^]" : one.replace(/[\\^$.|+()[\]{}/]/g, "\\$&")))
+    .join("");
+  const opens = wild.test(word[0] ?? "");
+  const closes = wild.test(word.at(-1) ?? "");
+  if (opens && !closes) return new RegExp(`${body}$`, "u");
+  if (closes && !opens) return new RegExp(isLetter(word[0]) ? `(?<![\\p{L}\\p{N}])${body}` : body, "u");
+  return new RegExp(body, "u");
+}
+
+function rankOf(name: string, words: string[]): number {
+  const [lead] = words;
+  if (lead === undefined) return 0;
+  if (name === words.join(" ")) return 3;
+  if (name.startsWith(lead)) return 2;
+  for (let at = name.indexOf(lead); at >= 0; at = name.indexOf(lead, at + 1)) {
+    if (!isLetter(name[at - 1]) || !isLetter(name[at])) return 1;
+  }
+  return 0;
+}
+
+/** What the index says it does, done the long way. */
+class Model {
+  readonly items: Item[] = [];
+  readonly newest = new Map<string, number>();
+  /** Records of each content, and those of them that are whole. */
+  readonly #records = new Map<string, number>();
+  readonly #holders = new Map<string, number>();
+  readonly #ids = new Map<Item, number>();
+
+  keyOf(item: Item): string {
+    const id = this.#ids.get(item) ?? this.#ids.size;
+    this.#ids.set(item, id);
+    return item.root === undefined ? `#${id}` : `${item.root} ${item.size}`;
+  }
+
+  add(item: Item): void {
+    this.items.push(item);
+    const key = this.keyOf(item);
+    this.#count(item, 1);
+    this.newest.set(key, Math.max(this.newest.get(key) ?? 0, Math.floor(Date.parse(item.modified) / 1000)));
+  }
+
+  remove(item: Item): void {
+    this.items.splice(this.items.indexOf(item), 1);
+    this.#count(item, -1);
+    if (this.#records.get(this.keyOf(item)) === 0) this.newest.delete(this.keyOf(item));
+  }
+
+  #count(item: Item, by: number): void {
+    const key = this.keyOf(item);
+    this.#records.set(key, (this.#records.get(key) ?? 0) + by);
+    if (!item.part) this.#holders.set(key, (this.#holders.get(key) ?? 0) + by);
+  }
+
+  fits(item: Item, { words, ext, type, min, max, after, before, root }: FindWish): boolean {
+    const name = fold(item.name);
+    const day = item.modified.slice(0, 10);
+    return (
+      words.every((raw) => {
+        const excludes = raw.length > 1 && raw.startsWith("-");
+        const word = fold(excludes ? raw.slice(1) : raw);
+        return patternOf(word).test(name) !== excludes;
+      }) &&
+      (ext === undefined || ext.some((one) => name.endsWith(`.${one}`) && !one.includes("."))) &&
+      item.type.startsWith(type ?? "") &&
+      item.size >= (min ?? 0) &&
+      item.size <= (max ?? Number.POSITIVE_INFINITY) &&
+      day >= (after ?? "") &&
+      day <= (before ?? "9") &&
+      (root === undefined || item.root === root)
+    );
+  }
+
+  /** Contents in order; what makes them equal in rank is in `level`. */
+  find(wish: FindWish): { level: string; holders: number; items: Set<Item>; wholes: number }[] {
+    const lead = wish.words
+      .filter((word) => !(word.length > 1 && word.startsWith("-")))
+      .map(fold)
+      .map((word) => /^\*+([^*?]+)\*+$/.exec(word)?.[1] ?? word)
+      .filter((word) => word !== "" && !/[*?]/.test(word));
+    const groups = new Map<string, Item[]>();
+    for (const item of this.items) {
+      if (!this.fits(item, wish)) continue;
+      const key = this.keyOf(item);
+      const group = groups.get(key);
+      if (group === undefined) groups.set(key, [item]);
+      else group.push(item);
+    }
+    const contents = [...groups].map(([key, items]) => {
+      const best = items
+        .map((item) => ({ name: fold(item.name), rank: rankOf(fold(item.name), lead) }))
+        .sort((a, b) => b.rank - a.rank || (a.name < b.name ? -1 : 1))[0];
+      const holders = this.#holders.get(key) ?? 0;
+      const newest = this.newest.get(key) ?? 0;
+      const { rank, name } = best ?? { rank: 0, name: "" };
+      return { rank, name, holders, newest, items: new Set(items), wholes: items.filter(({ part }) => !part).length };
+    });
+    contents.sort(
+      (a, b) =>
+        b.rank - a.rank || b.holders - a.holders || b.newest - a.newest || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0),
+    );
+    return contents.map(({ rank, name, holders, newest, items, wholes }) => ({
+      level: JSON.stringify([rank, holders, newest, name]),
+      holders,
+      items,
+      wholes,
+    }));
+  }
+}
+
+const STEMS = [
+  "report",
+  "Rapport",
+  "a",
+  "mp3",
+  "2024",
+  "été",
+  "ESSEN",
+  "straße",
+  "отчёт",
+  "報告",
+  "한글",
+  "x",
+  "re",
+  "port",
+  "reporting",
+  "😀",
+];
+const name = fc
+  .array(fc.constantFrom(...STEMS), { minLength: 1, maxLength: 3 })
+  .chain((stems) => fc.tuple(fc.constant(stems), fc.constantFrom(" ", "_", "-", "", ".")))
+  .chain(([stems, separator]) => fc.constantFrom("", ".pdf", ".mp3", ".tar.gz").map((end) => stems.join(separator) + end));
+const findable: fc.Arbitrary<Item> = fc.record({
+  name,
+  type: fc.constantFrom("audio/mpeg", "video/mp4", "data"),
+  size: fc.constantFrom(1, 2, 3),
+  modified: fc.constantFrom("2024-05-06", "2024-05-07T10:00:00Z", "2025-01-01T00:00:00.500Z", "2023-12-31"),
+  root: fc.constantFrom(undefined, "a".repeat(64), "b".repeat(64), "c".repeat(64)),
+  part: fc.boolean(),
+});
+const plainWord = fc.constantFrom(
+  "e",
+  "r",
+  "re",
+  "rep",
+  "report",
+  "port",
+  "mp3",
+  ".mp3",
+  "2024",
+  "20",
+  "ete",
+  "SS",
+  "strasse",
+  "от",
+  "報",
+  "한",
+  ".",
+  "a",
+  "rt.p",
+  "t-",
+  "-x",
+  "-report",
+  "t_r",
+  "zz",
+  "😀",
+  "-.pdf",
+  "a b",
+);
+const wildWord = fc
+  .array(fc.constantFrom("*", "?", "re", "r", "t", ".", "pdf", "a", "報", "2", "😀"), { minLength: 1, maxLength: 5 })
+  .map((parts) => parts.join(""))
+  .filter((word) => word.replace(/[^*?]/g, "").length <= 8);
+const day = fc.constantFrom("2023-12-31", "2024-05-06", "2024-05-07", "2025-01-01");
+const maybe = <Value>(value: fc.Arbitrary<Value>) => fc.option(value, { nil: undefined, freq: 5 });
+const wishes: fc.Arbitrary<FindWish> = fc
+  .record({
+    words: fc.array(fc.oneof(plainWord, plainWord, wildWord), { maxLength: 3 }),
+    ext: maybe(fc.subarray(["pdf", "mp3", "gz"], { minLength: 1 })),
+    type: maybe(fc.constantFrom("audio/", "video/mp4", "d")),
+    min: maybe(fc.constantFrom(1, 2, 3)),
+    max: maybe(fc.constantFrom(1, 2, 3)),
+    after: maybe(day),
+    before: maybe(day),
+    root: maybe(fc.constantFrom("a".repeat(64), "b".repeat(64))),
+    group: fc.boolean(),
+  })
+  .map((wish) => {
+    const given = Object.fromEntries(Object.entries(wish).filter(([, value]) => value !== undefined));
+    return { ...given, words: wish.words, group: wish.group, offset: 0, limit: 1_000_000 };
+  });
+
+/** Compares with the model: the order as far as it is defined, each content's records, whole ones first, and the total. */
+function compare(index: Finder, model: Model, wish: FindWish): void {
+  const expected = model.find(wish);
+  const { contents, total } = index.find(wish);
+  const levelOf = new Map(expected.flatMap((one) => [...one.items].map((item) => [item, one] as const)));
+  const found = contents.map((content) => ({ content, one: content.items[0] && levelOf.get(content.items[0]) }));
+  expect(found.map(({ one }) => one?.level)).toEqual(expected.map(({ level }) => level));
+  expect(new Set(found.map(({ one }) => one)).size).toBe(expected.length);
+  for (const { content, one } of found) {
+    expect(content.holders).toBe(one?.holders ?? -1);
+    if (wish.group) expect(content.items.length).toBeGreaterThanOrEqual(1);
+    else expect(new Set(content.items)).toEqual(one?.items ?? new Set());
+    const wholes = content.items.filter(({ part }) => !part).length;
+    expect(content.items.slice(0, wholes).every(({ part }) => !part)).toBe(true);
+    if (one !== undefined && one.wholes > 0) expect(content.items[0]?.part).toBe(false);
+  }
+  expect(total).toBe(wish.group ? expected.length : expected.reduce((sum, { items }) => sum + items.size, 0));
+}
+
+/** The first pages alone: what is as good as something else may stand in its place. */
+function comparePages(index: Finder, model: Model, wish: FindWish): void {
+  const expected = model.find(wish);
+  const levels = expected.flatMap(({ level, items }) => (wish.group ? [level] : Array.from(items, () => level)));
+  const levelOf = new Map(expected.flatMap(({ level, items }) => Array.from(items, (item) => [item, level] as const)));
+  for (const offset of [0, 25]) {
+    const { contents, total } = index.find({ ...wish, offset, limit: 40 });
+    const shown = contents.flatMap(({ items }) => (wish.group ? items.slice(0, 1) : items));
+    expect(shown.map((item) => levelOf.get(item))).toEqual(levels.slice(offset, offset + 40));
+    expect(total).toBe(levels.length);
+  }
+}
+
+test("finds what a naive search finds, in the same order, while records come and go", () => {
+  fc.assert(
+    fc.property(
+      fc.array(findable, { maxLength: 40 }),
+      fc.array(fc.nat(1000), { maxLength: 40 }),
+      fc.array(wishes, { minLength: 1, maxLength: 6 }),
+      (records, leaving, asked) => {
+        const index = new Finder();
+        const model = new Model();
+        for (const one of records) {
+          index.add(one);
+          model.add(one);
+        }
+        for (const wish of asked) compare(index, model, wish);
+        for (const at of leaving) {
+          const one = model.items[at % Math.max(1, model.items.length)];
+          if (one === undefined) break;
+          index.remove(one);
+          model.remove(one);
+          if (at % 3 === 0) {
+            const again = { ...one };
+            index.add(again);
+            model.add(again);
+          }
+        }
+        for (const wish of asked) compare(index, model, wish);
+      },
+    ),
+    { seed: SEED, numRuns: 300 },
+  );
+}, 60_000);
+
+/** Repeatable numbers below `n`. */
+function dice(): (n: number) => number {
+  let state = SEED;
+  return (n) => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return Math.floor((state / 2 ** 32) * n);
+  };
+}
+
+function manyRecords(count: number, roll: (n: number) => number): Item[] {
+  return Array.from({ length: count }, () => {
+    const stems = Array.from({ length: 1 + roll(3) }, () => STEMS[roll(STEMS.length)] ?? "");
+    const end = [".pdf", ".mp3", "", ".tar.gz"][roll(4)] ?? "";
+    return record(`${stems.join([" ", "_", "-"][roll(3)])}${roll(3) === 0 ? ` ${roll(5000)}` : ""}${end}`, {
+      type: roll(2) === 0 ? "audio/mpeg" : "video/mp4",
+      size: roll(3),
+      modified: new Date(1.6e12 + roll(2e5) * 1e6).toISOString(),
+      root: roll(3) === 0 ? undefined : `${roll(count / 4)}`.padStart(64, "0"),
+      part: roll(10) === 0,
+    });
+  });
+}
+
+const MANY_WISHES: Partial<FindWish>[] = [
+  ...[
+    "e",
+    "mp3",
+    "re",
+    "report",
+    "20",
+    "4",
+    "2024",
+    ".mp3",
+    ".",
+    "t_r",
+    "*.pdf",
+    "report*",
+    "re*t",
+    "*a?",
+    "???*",
+    "20?4",
+    "報",
+    "r",
+    "report.pdf",
+    "e*t",
+    "t*e",
+    "r*2*4",
+  ].map((word) => ({ words: [word] })),
+  { words: ["report", "-mp3"] },
+  { words: ["-e", "-.pdf"] },
+  { words: ["e", "2", "*.mp3"] },
+  { words: [], ext: ["pdf"] },
+  { words: ["e"], type: "audio/", after: "2021-01-01", before: "2024-12-31" },
+  { words: [] },
+];
+
+test("finds the same among many records, also after most of them were replaced", () => {
+  const roll = dice();
+  const index = new Finder();
+  let records = manyRecords(8000, roll);
+  const model = new Model();
+  for (const one of records) {
+    index.add(one);
+    model.add(one);
+  }
+  for (const round of [0, 1]) {
+    for (const partial of MANY_WISHES) {
+      for (const group of [false, true]) {
+        const wish = { ...base, words: [], limit: 1_000_000, group, ...partial };
+        const fitting = records.filter((one) => model.fits(one, wish));
+        const { contents, total } = index.find(wish);
+        const shown = contents.flatMap(({ items }) => items);
+        expect(new Set(shown).size).toBe(shown.length);
+        const wanted = group ? new Set(fitting.map((one) => model.keyOf(one))) : new Set(fitting);
+        expect<unknown>(new Set<unknown>(group ? shown.map((one) => model.keyOf(one)) : shown)).toEqual(wanted);
+        expect(total).toBe(wanted.size);
+        // A page at the beginning is found by another way than everything.
+        comparePages(index, model, wish);
+      }
+    }
+    if (round === 0) {
+      const gone = records.slice(0, 6000);
+      for (const one of gone) {
+        index.remove(one);
+        model.remove(one);
+      }
+      const come = manyRecords(4000, roll);
+      for (const one of come) {
+        index.add(one);
+        model.add(one);
+      }
+      records = [...records.slice(6000), ...come];
+    }
+  }
+  for (const one of records) index.remove(one);
+  expect(index.find({ ...base, words: [] })).toEqual({ contents: [], total: 0 });
+}, 60_000);
+
+test("finds what fits among so many names that most are not read", () => {
+  const roll = dice();
+  const letters = (most: number) => Array.from({ length: 1 + roll(most) }, () => "abde20"[roll(6)]).join("");
+  const names = Array.from({ length: 60_000 }, () => {
+    const separator = [" ", "_", "-", ".", " - "][roll(5)];
+    const words = Array.from({ length: 1 + roll(6) }, () => letters(5));
+    return `${words.join(separator)}${["", ".bed", ".ab", ".be.d", ".a b2", ".beda"][roll(6)]}`;
+  });
+  const index = new Finder();
+  const items = names.map((name) => record(name));
+  for (const item of items) index.add(item);
+  // Others take the places of some.
+  const later = names.filter((_, at) => at % 10 === 0).map((name) => name.replace(/\.(?=bed$)/, "_."));
+  for (const [at, item] of items.entries()) if (at % 5 === 0) index.remove(item);
+  for (const name of later) index.add(record(name));
+  const kept = [...names.filter((_, at) => at % 5 !== 0), ...later];
+  const words = ["a.b", "a.bed", "b.ab", "d.b", "a_b", "a - b", "2.be.d", "a.a b2", "e_", "_e", ".b", "a.", "ab.be", "0-2"];
+  words.push(
+    "a*e",
+    "e*a",
+    "a*e*d",
+    "2*0",
+    "a?e",
+    "2?0",
+    "a??e",
+    "a?b*e",
+    "d?e?a",
+    "a?*e",
+    "?a?e",
+    "a?e?",
+    "?a?e?",
+    "?e",
+    "?a.b",
+    "a??.bed",
+    "a*?e*b",
+    "*a.bed",
+    "*b",
+  );
+  words.push(
+    "*.be.d",
+    "a*.bed",
+    "ab*d",
+    "*a*.ab",
+    "b?d.a*b",
+    "a.b*d",
+    "*a?e",
+    "a?e*",
+    "a*_*e",
+    "*e*a",
+    "*a*e.bed",
+    "*?.b*.d",
+    "a - b*2",
+  );
+  for (const word of words) {
+    for (const other of [[], ["-a.b"], ["d"]]) {
+      const patterns = [word, ...other.filter((one) => !one.startsWith("-"))].map(patternOf);
+      const not = other.filter((one) => one.startsWith("-")).map((one) => patternOf(one.slice(1)));
+      const fitting = kept.filter((name) => patterns.every((one) => one.test(name)) && !not.some((one) => one.test(name)));
+      const { contents, total } = index.find({ ...base, words: [word, ...other], limit: 40 });
+      expect([word, other, total]).toEqual([word, other, fitting.length]);
+      const lead = [word, ...other].filter((one) => !one.startsWith("-") && !/[*?]/.test(one));
+      const ranks = fitting.map((name) => rankOf(name, lead)).sort((a, b) => b - a);
+      const shown = contents.flatMap((one) => one.items.map(({ name }) => rankOf(name, lead)));
+      expect([word, other, shown]).toEqual([word, other, ranks.slice(0, shown.length)]);
+    }
+  }
+}, 60_000);
+
+test("a word may be longer than it was typed, among however many names", () => {
+  // One unit of three bytes that is compared as four of three each.
+  const company = "㍿".repeat(22);
+  const index = indexOf(Array.from({ length: 33_000 }, (_, at) => record(`${company}xa${at}b`)));
+  expect(index.find({ ...base, words: [`${company}?a*b`], limit: 1 }).total).toBe(33_000);
+}, 60_000);
+
+test("pages are complete, without repetition, and the order of the first ones is exact", () => {
+  const roll = dice();
+  const index = indexOf(manyRecords(30_000, roll));
+  for (const words of [["e"], [], ["report"], ["mp3", "-2024"]]) {
+    for (const group of [false, true]) {
+      const whole = index.find({ ...base, words, group, limit: 1_000_000 });
+      const all = whole.contents.flatMap(({ items }) => items);
+      for (const limit of [997, 12_345]) {
+        const pages: Item[] = [];
+        for (let offset = 0; offset < whole.total; offset += limit) {
+          const { contents, total } = index.find({ ...base, words, group, offset, limit });
+          const items = contents.flatMap((content: Content) => content.items);
+          expect(total).toBe(whole.total);
+          expect(items.length).toBe(Math.min(limit, total - offset));
+          pages.push(...items);
+        }
+        expect(pages.length).toBe(all.length);
+        expect(pages.every((item, i) => item === all[i])).toBe(true);
+      }
+    }
+  }
+}, 60_000);
+
+test("a page that ends inside a content goes on with the rest of it", () => {
+  const root = "d".repeat(64);
+  const records = Array.from({ length: 7 }, (_, i) => record("same.iso", { root, part: i % 3 === 0 }));
+  const index = indexOf([...records, record("same.iso")]);
+  const pages = [0, 3, 6].map((offset) => index.find({ ...base, words: ["same"], offset, limit: 3 }));
+  expect(pages.map(({ total }) => total)).toEqual([8, 8, 8]);
+  expect(pages.flatMap(({ contents }) => contents.map(({ items }) => items.length))).toEqual([3, 3, 1, 1]);
+  const items = pages.flatMap(({ contents }) => contents.flatMap((content) => content.items));
+  expect(items.slice(0, 7).map(({ part }) => part)).toEqual([false, false, false, false, true, true, true]);
+  expect(new Set(items).size).toBe(8);
+});
+
+test("an exact name comes before one that begins with it, a word that does, and others; then holders, newness, name", () => {
+  const root = "e".repeat(64);
+  const index = indexOf([
+    record("unreport"),
+    record("my report"),
+    record("report b"),
+    record("report a"),
+    record("report new", { modified: "2025-01-01" }),
+    record("report popular", { root }),
+    record("report popular", { root }),
+    record("Report"),
+  ]);
+  const { contents, total } = index.find({ ...base, words: ["REPORT"] });
+  expect(contents.map(({ items, holders }) => `${items[0]?.name} ${holders}`)).toEqual([
+    "Report 1",
+    "report popular 2",
+    "report new 1",
+    "report a 1",
+    "report b 1",
+    "my report 1",
+    "unreport 1",
+  ]);
+  expect(total).toBe(8);
+});
+
+test("one content under several names is one, with all its holders", () => {
+  const root = "f".repeat(64);
+  const index = indexOf([
+    record("holiday.mp4", { root }),
+    record("Urlaub.mp4", { root }),
+    record("holiday.mp4", { root, size: 2 }),
+  ]);
+  const { contents, total } = index.find({ ...base, words: ["urlaub"], group: true });
+  expect([total, contents[0]?.items.length, contents[0]?.holders]).toEqual([1, 1, 2]);
+  expect(index.find({ ...base, words: ["mp4"], group: true }).total).toBe(2);
+  expect(index.find({ ...base, words: ["mp4"] }).total).toBe(3);
+});
+
+test("case, accents and forms of letters do not matter", () => {
+  expect(namesFor(["resume"], ["Résumé.pdf", "RE\u0301SUME\u0301.PDF", "other"]).length).toBe(2);
+  expect(namesFor(["STRASSE"], ["Große Straße", "strasse"]).length).toBe(2);
+  expect(namesFor(["οδοσ"], ["ΟΔΟΣ", "οδος"]).length).toBe(2);
+  expect(namesFor(["отчет"], ["Отчёт 2024"]).length).toBe(1);
+  expect(namesFor(["한글".normalize("NFD")], ["내 한글 파일"]).length).toBe(1);
+  expect(namesFor(["報"], ["結果報告.pdf"]).length).toBe(1);
+  expect(namesFor(["ABC１２"], ["abc12"]).length).toBe(1);
+});
+
+test("wildcards tie down the other end of a word", () => {
+  const names = ["report.pdf", "report.pdf.zip", "my-report", "unreport", "axxb", "ab", "b a"];
+  expect(namesFor(["*.pdf"], names)).toEqual(["report.pdf"]);
+  expect(namesFor(["report*"], names).sort()).toEqual(["my-report", "report.pdf", "report.pdf.zip"]);
+  expect(namesFor(["a*b"], names).sort()).toEqual(["ab", "axxb"]);
+  expect(namesFor(["a??b"], names)).toEqual(["axxb"]);
+  expect(namesFor(["*nrep*"], names)).toEqual(["unreport"]);
+  expect(namesFor(["?.pdf"], names)).toEqual(["report.pdf"]);
+  expect(namesFor(["a?b"], ["a😀b", "a😀😀b"])).toEqual(["a😀b"]);
+  expect(namesFor(["*"], names).length).toBe(names.length);
+  expect(namesFor(["-*"], names)).toEqual([]);
+});
+
+test("what asks for too much is refused with a reason", () => {
+  const index = indexOf([record("a")]);
+  const refused = (words: string[]) => {
+    try {
+      index.find({ ...base, words });
+    } catch (error) {
+      return error instanceof ProtocolError ? error.code : "other";
+    }
+    return "answered";
+  };
+  expect(refused(Array.from({ length: 17 }, () => "a"))).toBe("bad-find");
+  expect(refused(Array.from({ length: 16 }, () => "a"))).toBe("answered");
+  expect(refused(["*a*a*a*a*"])).toBe("answered");
+  expect(refused(["?????????"])).toBe("bad-find");
+  expect(refused(["é".repeat(128)])).toBe("bad-find");
+  expect(refused(["é".repeat(127)])).toBe("answered");
+  expect(refused(["", "-", "\u0301", "\0", "\ud800", "*".repeat(8)])).toBe("answered");
+});
+
+test("words for which almost all names must be read are answered one by one, and refused when they are many", () => {
+  const name = (at: number) => `${"аб вг_".repeat(20)}${at}`;
+  const index = indexOf(Array.from({ length: 20_000 }, (_, at) => record(name(at))));
+  const words = [..."абвг"].flatMap((one) => [..."абвг"].map((other) => `-?${one}?${other}?б?`));
+  const some = words.slice(3, 6);
+  const totals = some.map((word) => index.find({ ...base, words: [word], limit: 1 }).total);
+  expect(totals).toEqual(some.map((word) => (patternOf(word.slice(1)).test(fold(name(7))) ? 0 : 20_000)));
+  const error = (() => {
+    try {
+      index.find({ ...base, words });
+    } catch (error) {
+      return error;
+    }
+  })();
+  expect(error).toBeInstanceOf(ProtocolError);
+  expect(error).toMatchObject({ code: "bad-find", message: expect.stringContaining("Too many names") });
+  // What it had read does not count for the next one.
+  expect(index.find({ ...base, words: words.slice(0, 4), limit: 1 }).total).toBe(20_000);
+}, 60_000);
+
+test("strange words, filters and records are answered, not followed", () => {
+  const strange = [
+    "(",
+    "[a-z]+",
+    "\\",
+    "__proto__",
+    "constructor",
+    "\0",
+    "\ud800",
+    "\u{1f600}",
+    " ",
+    "--",
+    "a".repeat(255),
+    "ﷺ".repeat(85),
+  ];
+  const index = indexOf(strange.map((name) => record(name, { modified: "never", type: name, size: Number.MAX_SAFE_INTEGER })));
+  for (const word of strange.filter((one) => one !== "--")) {
+    expect(index.find({ ...base, words: [word] }).contents.flatMap(({ items }) => items.map(({ name }) => name))).toContain(
+      word,
+    );
+  }
+  expect(index.find({ ...base, words: [], limit: 0 })).toEqual({ contents: [], total: strange.length });
+  expect(index.find({ ...base, words: [], offset: Number.MAX_SAFE_INTEGER, limit: 5 })).toEqual({
+    contents: [],
+    total: strange.length,
+  });
+  expect(index.find({ ...base, words: [], ext: [], type: "", min: 5, max: 1 }).total).toBe(0);
+});
+
+test("a record that is there counts once, and one that is not cannot be taken out", () => {
+  const root = "a".repeat(64);
+  for (const one of [record("x"), record("x", { root })]) {
+    const index = indexOf([one, one]);
+    index.remove({ ...one });
+    expect(index.find({ ...base, words: ["x"] }).total).toBe(1);
+    index.remove(one);
+    index.remove(one);
+    expect(index.find({ ...base, words: ["x"] }).total).toBe(0);
+    expect(index.find(base).total).toBe(0);
+  }
+});
+
+test("a wildcard word made to be slow is answered at once", () => {
+  const index = indexOf(Array.from({ length: 3000 }, (_, i) => record(`${"a".repeat(240)}${i}`)));
+  const from = performance.now();
+  expect(index.find({ ...base, words: Array.from({ length: 16 }, () => `${"a?".repeat(4)}${"a*".repeat(4)}b`) }).total).toBe(0);
+  expect(index.find({ ...base, words: [`*${"?a".repeat(7)}b`] }).total).toBe(0);
+  expect(performance.now() - from).toBeLessThan(2000);
+});
