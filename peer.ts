@@ -18,7 +18,7 @@ import { dialableFrom, interfaces, watchInterfaces, zonesFor } from "./lib/net/i
 import { type Listener, listen } from "./lib/net/listen.ts";
 import { Connector } from "./lib/peer/connect.ts";
 import { HashPool, sha256 } from "./lib/peer/content/hash.ts";
-import { TreeCache } from "./lib/peer/content/trees.ts";
+import { TreeCache } from "./lib/peer/content/tree-cache.ts";
 import { groupByContent } from "./lib/peer/contents.ts";
 import { checkFolder } from "./lib/peer/disk/incoming.ts";
 import { chooseFiles, computeTree, recordOf, Share, type SharedFile } from "./lib/peer/disk/share.ts";
@@ -67,7 +67,7 @@ import {
   shellOption,
   VERSION,
 } from "./lib/program/cli.ts";
-import { completionScript } from "./lib/program/completion.ts";
+import { completionScript } from "./lib/program/completions.ts";
 import {
   type Address,
   type Endpoint,

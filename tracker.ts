@@ -27,7 +27,7 @@ import {
   shellOption,
   VERSION,
 } from "./lib/program/cli.ts";
-import { completionScript } from "./lib/program/completion.ts";
+import { completionScript } from "./lib/program/completions.ts";
 import { LIMIT_OPTIONS, LIMITS, type Limits } from "./lib/program/limits.ts";
 import { type Address, formatEndpoint, isIPv6, isLoopback, parseAddress, withoutZone } from "./lib/protocol/address.ts";
 import { DEFAULT_TRACKER_PORT, PASS_LIFETIME_S, PING_MS } from "./lib/protocol/messages.ts";

@@ -11,7 +11,7 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { unpackTar } from "modern-tar";
 import { CancelledError, FtError, sentenceOf, UsageError } from "../lib/error.ts";
-import { completionScript, SHELLS, type Shell } from "../lib/program/completion.ts";
+import { completionScript, SHELLS, type Shell } from "../lib/program/completions.ts";
 import { formatSize, printable } from "../lib/text.ts";
 import project from "../package.json";
 import { type PackedFile, packTarGz, packZip } from "./helpers/archive.ts";

@@ -9,7 +9,7 @@ import type { CallBack } from "../protocol/messages.ts";
 import type { FileRecord } from "../protocol/record.ts";
 import { encodeToHolder } from "../protocol/write.ts";
 import { Allowance } from "../rate.ts";
-import { type Attempt, firstToOpen } from "./race.ts";
+import { type Attempt, firstToOpen } from "./happy-eyeballs.ts";
 
 /** A holder that was asked to connect comes within this time. */
 const COMING_MS = 5_000;

@@ -23,7 +23,7 @@ import { parseBasicFound, SessionInbox } from "../protocol/read.ts";
 import type { FileName, FileRecord } from "../protocol/record.ts";
 import { basic, encodeToTracker, forOldTracker } from "../protocol/write.ts";
 import { plural } from "../text.ts";
-import { firstToOpen, mainReason } from "./race.ts";
+import { firstToOpen, mainReason } from "./happy-eyeballs.ts";
 
 /** An answer that takes longer than this means that the tracker is gone. */
 const ANSWER_MS = 15_000;

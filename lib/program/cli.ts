@@ -7,7 +7,7 @@ import { parseAddress, parsePort } from "../protocol/address.ts";
 import { DEFAULT_TRACKER_PORT } from "../protocol/messages.ts";
 import { type FileName, parseFileName } from "../protocol/record.ts";
 import { fit, type Measure, printable } from "../text.ts";
-import { SHELLS, type Shell } from "./completion.ts";
+import { SHELLS, type Shell } from "./completions.ts";
 
 export const VERSION: string = version;
 

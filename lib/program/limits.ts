@@ -1,6 +1,6 @@
 // What a tracker lets others do: every limit, with its default and what it is called on the command line.
 
-import { LINE_LIMIT } from "../protocol/frame.ts";
+import { LINE_LIMIT } from "../protocol/lines.ts";
 import { DEFAULT_MAX_FILES, RESULTS_DEFAULT, RESULTS_LIMIT } from "../protocol/messages.ts";
 import { NAME_LIMIT } from "../protocol/record.ts";
 

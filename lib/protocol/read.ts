@@ -2,7 +2,7 @@
 
 import { ProtocolError } from "../error.ts";
 import { parseAddress, parsePort, parseWhole } from "./address.ts";
-import { decodeText, Frame, LINE_LIMIT } from "./frame.ts";
+import { decodeText, Frame, LINE_LIMIT } from "./lines.ts";
 import {
   type CallBack,
   type FromHolder,

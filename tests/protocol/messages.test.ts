@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { ProtocolError } from "../../lib/error.ts";
 import { type Address, parseAddress } from "../../lib/protocol/address.ts";
-import { LINE_LIMIT } from "../../lib/protocol/frame.ts";
+import { LINE_LIMIT } from "../../lib/protocol/lines.ts";
 import type { FromHolder, FromTracker, ToHolder, ToTracker } from "../../lib/protocol/messages.ts";
 import {
   BasicDownloadInbox,

@@ -14,7 +14,7 @@ import {
   parseWhole,
   withoutZone,
 } from "../../lib/protocol/address.ts";
-import { LINE_LIMIT } from "../../lib/protocol/frame.ts";
+import { LINE_LIMIT } from "../../lib/protocol/lines.ts";
 import {
   byteLength,
   escapeField,

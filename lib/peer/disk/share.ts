@@ -19,7 +19,7 @@ import type { Endpoint } from "../../protocol/address.ts";
 import { type FileName, type FileRecord, NAME_LIMIT, parseFileName } from "../../protocol/record.ts";
 import { formatDate, printable } from "../../text.ts";
 import type { HashPool } from "../content/hash.ts";
-import type { TreeCache } from "../content/trees.ts";
+import type { TreeCache } from "../content/tree-cache.ts";
 
 /** A symlink swapped in is not followed, a pipe is not waited for. Windows knows neither flag. */
 const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);

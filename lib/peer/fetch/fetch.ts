@@ -17,9 +17,9 @@ import { PieceSet } from "../content/pieces.ts";
 import { type Flight, Holder, STALL_MS } from "./holder.ts";
 import { Landing } from "./landing.ts";
 import { Picker, type Run } from "./picker.ts";
-import { fetchPlain } from "./plain.ts";
 import { type Range, Source } from "./source.ts";
 import type { Fetched, FetchTools, Wanted } from "./types.ts";
+import { fetchPlain } from "./whole.ts";
 
 /** Connections at once. */
 const OPEN = 16;

@@ -26,7 +26,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { UsageError } from "../../../lib/error.ts";
 import { HashPool } from "../../../lib/peer/content/hash.ts";
-import { TreeCache } from "../../../lib/peer/content/trees.ts";
+import { TreeCache } from "../../../lib/peer/content/tree-cache.ts";
 import { chooseFiles, computeTree, recordOf, Share, type SharedFile } from "../../../lib/peer/disk/share.ts";
 import { formatRecord, parseRecord } from "../../../lib/protocol/record.ts";
 import { addressOf } from "../../helpers/channel.ts";

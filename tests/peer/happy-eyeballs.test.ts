@@ -3,7 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import { getEventListeners } from "node:events";
 import { CancelledError, FtError } from "../../lib/error.ts";
-import { firstToOpen, mainReason } from "../../lib/peer/race.ts";
+import { firstToOpen, mainReason } from "../../lib/peer/happy-eyeballs.ts";
 import { addressOf, connection, type Far, HandClock, REFUSED, type Side, settle } from "../helpers/channel.ts";
 
 const SILENCE = new FtError("no-answer", "no answer within 5 s");

@@ -3,7 +3,7 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { COMMAND_LINES, completionScript, type Program, SHELLS } from "../../lib/program/completion.ts";
+import { COMMAND_LINES, completionScript, type Program, SHELLS } from "../../lib/program/completions.ts";
 import { USAGE as PEER_USAGE } from "../../peer.ts";
 import { USAGE as TRACKER_USAGE } from "../../tracker.ts";
 import { Stage } from "../helpers/programs.ts";

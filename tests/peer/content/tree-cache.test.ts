@@ -18,7 +18,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { rootHex, sha256 } from "../../../lib/peer/content/hash.ts";
 import { layerAbove, pieceCountOf, type Tree } from "../../../lib/peer/content/merkle.ts";
-import { type Identified, TreeCache } from "../../../lib/peer/content/trees.ts";
+import { type Identified, TreeCache } from "../../../lib/peer/content/tree-cache.ts";
 import { HASH } from "../../../lib/protocol/messages.ts";
 
 const KiB = 1024;

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { ProtocolError } from "../../lib/error.ts";
-import { decodeText, Frame, LINE_LIMIT } from "../../lib/protocol/frame.ts";
+import { decodeText, Frame, LINE_LIMIT } from "../../lib/protocol/lines.ts";
 
 const utf8 = new TextEncoder();
 
