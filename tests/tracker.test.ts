@@ -4,11 +4,13 @@
 import { describe, expect, jest, setDefaultTimeout, test } from "bun:test";
 import net from "node:net";
 import { networkInterfaces } from "node:os";
+import { systemClock } from "../lib/clock.ts";
 import { UsageError } from "../lib/error.ts";
 import { likelyAddresses } from "../lib/net/interfaces.ts";
 import { LIMITS } from "../lib/program/limits.ts";
 import { readPass } from "../lib/protocol/pass.ts";
-import { parseOptions, startTracker, type Tracker, type TrackerEvent, type TrackerOptions, USAGE } from "../tracker.ts";
+import type { TrackerEvent } from "../lib/tracker/events.ts";
+import { parseOptions, startTracker, type Tracker, type TrackerOptions, USAGE } from "../tracker.ts";
 import { files, Peer, valuesOf } from "./helpers/guests.ts";
 import { Raw } from "./helpers/raw.ts";
 
@@ -595,7 +597,7 @@ describe("FT/2: joining", () => {
   });
 
   test("the pass is signed by the tracker's key for that peer, that address and a time", async () => {
-    await using house = new House([], { now: () => THEN });
+    await using house = new House([], { clock: { ...systemClock, at: () => THEN } });
     await using other = new House();
     const peer = await house.join();
     const stranger = await other.join();
@@ -614,7 +616,7 @@ describe("FT/2: joining", () => {
 
   test("sending the list again brings a pass that is good for longer, under the same id and key", async () => {
     let now = THEN;
-    await using house = new House([], { now: () => now });
+    await using house = new House([], { clock: { ...systemClock, at: () => now } });
     const peer = await house.join();
     const key = peer.hi.get("key") ?? "";
     const before = readPass(peer.welcome.get("pass") ?? "", key);
@@ -886,7 +888,7 @@ describe("FT/2: requests", () => {
   });
 
   test("WHO says who is online: address, port, files, bytes, program and since when", async () => {
-    await using house = new House([], { now: () => THEN });
+    await using house = new House([], { clock: { ...systemClock, at: () => THEN } });
     const peer = await house.join([REPORT, NOTES], { agent: "my%20peer/2" });
     await house.register(`${OLD_NOTES}\n`);
     const lines = (await peer.ask("WHO")).split("\n");
@@ -1042,7 +1044,7 @@ describe("cut at every byte boundary, byte by byte and in one piece", () => {
   test("an FT/2 session gets the same answers in the same order", () =>
     withOurClock(async () => {
       const answers = await each(cutsOf(SCRIPT), async (pieces) => {
-        await using house = new House([], { now: () => THEN });
+        await using house = new House([], { clock: { ...systemClock, at: () => THEN } });
         const guest = await house.connect();
         await sayCut(guest, pieces);
         return plain(await guest.replies());
@@ -1348,7 +1350,7 @@ describe("FT/2: what later versions added to the answers", () => {
   const talk = (hello: string) => `${hello}\n${files(CLOSED, REPORT)}`;
 
   test("comes to nobody who did not ask for it: the bytes are those of the protocol's text", async () => {
-    await using house = new House([], { now: () => THEN });
+    await using house = new House([], { clock: { ...systemClock, at: () => THEN } });
     const id = "[0-9a-f]{16}";
     for (const hello of [
       "HELLO FT/2 agent=a",

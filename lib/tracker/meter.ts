@@ -1,14 +1,17 @@
-// How often something happens: in all, and a second over the last minute. Time is handed in.
+// How often things happen in a tracker: totals, rates a second over the last minute, and refusals by their code.
 
 import type { Clock } from "../clock.ts";
 
+/** A rate is over this time. Seconds. */
 const SECONDS = 60;
 
+/** Counts one kind of event. */
 export class Meter {
   readonly #clock: Clock;
   readonly #from: number;
-  /** A count for each second of the last minute, by the second modulo their number; and which second each of them is. */
+  /** The count of each second of the last minute. Second s is at index s % 60. */
   readonly #counts = new Uint32Array(SECONDS);
+  /** Which second each of those counts belongs to. Seconds since 1970. */
   readonly #seconds = new Float64Array(SECONDS);
   #total = 0;
 
@@ -21,7 +24,7 @@ export class Meter {
     return this.#total;
   }
 
-  /** Counts one, now or at a time that is known already, in milliseconds. */
+  /** Counts one event. `now`: the time, for a caller that knows it already. Milliseconds since 1970. */
   count(now = this.#clock.at()): void {
     const second = Math.floor(now / 1000);
     const slot = second % SECONDS;
@@ -33,12 +36,34 @@ export class Meter {
     this.#total += 1;
   }
 
-  /** A second, over the last minute or since it was made. */
+  /** A second, over the last minute, or over the time since this meter was made if that is shorter. */
   get rate(): number {
     const now = Math.floor(this.#clock.at() / 1000);
     let sum = 0;
     for (let i = 0; i < SECONDS; i++) if (now - (this.#seconds[i] ?? 0) < SECONDS) sum += this.#counts[i] ?? 0;
     const over = Math.min(SECONDS, Math.max(1, (this.#clock.at() - this.#from) / 1000));
     return sum / over;
+  }
+}
+
+/** All that a tracker counts for its operator. */
+export class Activity {
+  readonly requests: Meter;
+  readonly searches: Meter;
+  readonly joins: Meter;
+  readonly refused: Meter;
+  /** Refusals by their code. */
+  readonly refusals = new Map<string, number>();
+
+  constructor(clock: Clock) {
+    this.requests = new Meter(clock);
+    this.searches = new Meter(clock);
+    this.joins = new Meter(clock);
+    this.refused = new Meter(clock);
+  }
+
+  countRefusal(code: string): void {
+    this.refused.count();
+    this.refusals.set(code, (this.refusals.get(code) ?? 0) + 1);
   }
 }

@@ -9,7 +9,7 @@ import { Prober } from "../../lib/tracker/prober.ts";
 import { addressOf, connection, HandClock, Net, REFUSED, settle } from "../helpers/channel.ts";
 import { rawServer } from "../helpers/raw.ts";
 
-const LOOPBACK = "127.0.0.1";
+const LOOPBACK = addressOf("127.0.0.1");
 const HERE = { address: LOOPBACK, port: 40123 };
 /** A port on which nothing listens. */
 const CLOSED = { address: LOOPBACK, port: 1 };
