@@ -1,43 +1,23 @@
-// What the programs share as command-line programs: reading what a person typed, standard output, stopping, exit codes.
+// What the programs share as command-line programs: addresses and names as typed, standard output, stopping, exit codes.
 
-import { type ParseArgsConfig, parseArgs } from "node:util";
 import { version } from "../../package.json";
 import { CancelledError, sentenceOf, UsageError } from "../error.ts";
 import { parseAddress, parsePort } from "../protocol/address.ts";
 import { DEFAULT_TRACKER_PORT } from "../protocol/messages.ts";
 import { type FileName, parseFileName } from "../protocol/record.ts";
 import { fit, type Measure, printable } from "../text.ts";
-import { SHELLS, type Shell } from "./completions.ts";
+import { completionScript } from "./completions.ts";
+import { type Given, type ProgramTable, SHELL } from "./options.ts";
 
 export const VERSION: string = version;
 
 export const EXIT = { done: 0, failed: 1, usage: 2, interrupted: 130 } as const;
 
-/** Reads options strictly; what is wrong becomes one sentence. */
-export function readArguments<O extends NonNullable<ParseArgsConfig["options"]>>(argv: string[], options: O, program: string) {
-  try {
-    return parseArgs({ args: argv, options, allowPositionals: true, strict: true });
-  } catch (error) {
-    const option = /'(-[^']*?)(?:,? |<|')/.exec(sentenceOf(error))?.[1] ?? "";
-    const missing = /argument missing|ambiguous/.test(sentenceOf(error));
-    const unwanted = /does not take an argument/.test(sentenceOf(error));
-    const what = missing ? "needs a value" : unwanted ? "takes no value" : "is not an option";
-    throw new UsageError(`"${printable(option)}" ${what}. Try: ${program} --help`);
-  }
-}
-
-/** A whole number given with an option, within bounds. */
-export function numberOption(option: string, text: string, least: number, most: number): number {
-  const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
-  if (value >= least && value <= most) return value;
-  throw new UsageError(`${option} needs a whole number from ${least} to ${most}, not "${printable(text)}".`);
-}
-
-/** A shell that there are completions for. */
-export function shellOption(text: string): Shell {
-  const shell = SHELLS.find((one) => one === text);
-  if (shell === undefined) throw new UsageError(`--completions needs one of ${SHELLS.join(", ")}, not "${printable(text)}".`);
-  return shell;
+/** The text that `--help`, `--completions` or `--version` ask for; undefined when none of them was given. */
+export function textAskedFor({ help, completions, version }: Given, table: ProgramTable, helpText: string): string | undefined {
+  if (help) return helpText;
+  if (completions !== undefined) return completionScript(SHELL.read(String(completions), "--completions"), table);
+  return version ? `${table.program} ${VERSION}` : undefined;
 }
 
 /** A tracker's address as typed: `ADDRESS`, `ADDRESS:PORT`, `[IPv6]:PORT`, or a host's name. */

@@ -3,7 +3,6 @@
 import type { Clock } from "../clock.ts";
 import { ProtocolError } from "../error.ts";
 import { BROKEN, type Channel, type ChannelHandlers } from "../net/channel.ts";
-import { LIMITS, type Limits } from "../program/limits.ts";
 import type { Address, Endpoint } from "../protocol/address.ts";
 import { type CallBack, type Profile, type Push, SILENCE_MS, type ToTracker, type Wish } from "../protocol/messages.ts";
 import { TrackerInbox } from "../protocol/read.ts";
@@ -12,6 +11,7 @@ import { basic, encodeFromTracker } from "../protocol/write.ts";
 import { Allowance } from "../rate.ts";
 import { plural, printable } from "../text.ts";
 import { addressFor, type Catalog, type Member, type Presence, type Seer } from "./catalog.ts";
+import { LIMITS, type Limits } from "./limits.ts";
 import type { Meter } from "./meter.ts";
 import type { Reach } from "./prober.ts";
 
