@@ -36,7 +36,7 @@ export function parseTracker(text: string): { address: string; port: number } {
   return { address: address ?? host, port };
 }
 
-/** A name that was typed: in the form that records have it, whatever the keyboard composes. */
+/** A file's name as typed, in the form that records have: "e" and a combining accent become "é". Throws a `UsageError`. */
 export function nameArgument(text: string): FileName {
   try {
     return parseFileName(text.normalize("NFC"));
@@ -45,7 +45,7 @@ export function nameArgument(text: string): FileName {
   }
 }
 
-/** What a promise gives, or a `CancelledError` as soon as the signal says so; what the promise does then is nobody's concern. */
+/** Waits for a promise, but throws a `CancelledError` as soon as the signal aborts. The promise's result is then ignored. */
 export async function orCancelled<Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> {
   let cancel = () => {};
   const cancelled = new Promise<never>((_, reject) => {
@@ -61,7 +61,7 @@ export async function orCancelled<Value>(promise: Promise<Value>, signal: AbortS
   }
 }
 
-/** How an error ends a program: its sentence goes to `say`, its exit code is given back. */
+/** Gives an error's sentence and its stable code to `say`. Gives the program's exit code. */
 export function exitCodeFor(error: unknown, say: (sentence: string, code: string) => void): number {
   if (error instanceof CancelledError) return EXIT.interrupted;
   const code = error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "failed";
@@ -82,12 +82,12 @@ export function err(line: string): void {
   process.stderr.write(`${line}\n`);
 }
 
-/** The terminal's window was closed. The system says so by a signal, but not to everybody whom it concerns. */
+/** Ends the program as SIGHUP does. The system does not send that signal to every program whose terminal was closed. */
 export function hangUp(): void {
   process.kill(process.pid, "SIGHUP");
 }
 
-/** Runs a program's `main` and ends the process with its exit code; a reader of its output that went away ends it quietly. */
+/** Runs a program's `main` and ends the process with its exit code. A closed pipe behind its output ends it without a message. */
 export async function runProgram(main: (argv: string[]) => Promise<number>): Promise<void> {
   for (const stream of [process.stdout, process.stderr]) {
     stream.on("error", ({ code }: NodeJS.ErrnoException) => {
@@ -97,7 +97,7 @@ export async function runProgram(main: (argv: string[]) => Promise<number>): Pro
     });
   }
   process.exitCode = await main(process.argv.slice(2));
-  // A pipe may still hold lines that its reader has not taken; whatever else is open must not hold the process.
+  // A pipe may still hold lines that its reader has not read. Nothing else keeps the process running.
   for (const stream of [process.stdout, process.stderr]) {
     if (!stream.isTTY) await new Promise<void>((done) => stream.end(() => done()));
   }
