@@ -2,17 +2,15 @@
 
 import type { Clock } from "../clock.ts";
 import type { Channel } from "../net/channel.ts";
-import type { Limits } from "../program/limits.ts";
 import type { Address } from "../protocol/address.ts";
 import type { Push } from "../protocol/messages.ts";
 import type { TrackerInbox } from "../protocol/read.ts";
 import type { Catalog } from "./catalog.ts";
 import type { Credentials } from "./credentials.ts";
+import type { Limits } from "./limits.ts";
 import type { Members } from "./members.ts";
 import type { Activity } from "./meter.ts";
 import type { SearchTimes } from "./turns.ts";
-
-export type { Limits };
 
 export interface TrackerParts {
   /** The tracker's name, and whether peers can find it by DNS-SD. */

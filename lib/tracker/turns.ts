@@ -5,7 +5,7 @@ import type { Clock } from "../clock.ts";
 import type { Address } from "../protocol/address.ts";
 import type { ToTracker } from "../protocol/messages.ts";
 import { Allowance } from "../rate.ts";
-import type { Limits } from "./parts.ts";
+import type { Limits } from "./limits.ts";
 
 /** After this time other peers have their turn. Milliseconds. */
 const SLICE_MS = 2;
