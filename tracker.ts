@@ -25,7 +25,7 @@ import { Credentials } from "./lib/tracker/credentials.ts";
 import { describeEvent, EventDamper, type TrackerEvent, withTime } from "./lib/tracker/events.ts";
 import { LIMITS, type Limits } from "./lib/tracker/limits.ts";
 import { Members } from "./lib/tracker/members.ts";
-import { Activity } from "./lib/tracker/meter.ts";
+import { countActivity } from "./lib/tracker/meter.ts";
 import { describeSummary, Operator, type Order, type OrderResult, type Summary } from "./lib/tracker/operator.ts";
 import { giveOrder, openOperatorSocket } from "./lib/tracker/operator-socket.ts";
 import { parseTrackerArguments } from "./lib/tracker/options.ts";
@@ -79,7 +79,7 @@ export function startTracker(options: TrackerOptions): Tracker {
 
   const limits = { ...LIMITS, ...options.limits };
   limits.results = Math.min(limits.results, limits.mostResults);
-  const activity = new Activity(clock);
+  const activity = countActivity(clock);
   const catalog = new Catalog();
   const prober = new Prober(network.dial);
   const members = new Members({ clock, catalog, activity, prober, dialable: dialableFrom, most: limits.peers, report });

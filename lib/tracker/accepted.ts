@@ -41,6 +41,8 @@ export function takeOver(session: string, { catalog }: TrackerParts): string | u
 
 export class AcceptedPeer implements Presence {
   readonly id: string;
+  readonly address: Address;
+  readonly via: Address;
   readonly #connection: PeerConnection;
   readonly #parts: TrackerParts;
   readonly #number = ++connections;
@@ -52,16 +54,10 @@ export class AcceptedPeer implements Presence {
 
   constructor(id: string, connection: PeerConnection, parts: TrackerParts) {
     this.id = id;
+    this.address = connection.address;
+    this.via = connection.via;
     this.#connection = connection;
     this.#parts = parts;
-  }
-
-  get address(): Address {
-    return this.#connection.address;
-  }
-
-  get via(): Address {
-    return this.#connection.via;
   }
 
   get extras(): boolean {

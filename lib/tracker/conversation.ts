@@ -4,7 +4,7 @@
 import { ProtocolError } from "../error.ts";
 import { BROKEN, type Channel, type ChannelHandlers } from "../net/channel.ts";
 import type { Address } from "../protocol/address.ts";
-import { PING_MS, type Profile, type Push, RESULTS_LIMIT, SILENCE_MS, type ToTracker } from "../protocol/messages.ts";
+import { PING_MS, type Profile, RESULTS_LIMIT, SILENCE_MS, type ToTracker } from "../protocol/messages.ts";
 import { TrackerInbox } from "../protocol/read.ts";
 import type { FileName } from "../protocol/record.ts";
 import { basic, encodeFromTracker } from "../protocol/write.ts";
@@ -118,7 +118,11 @@ export class Conversation implements ChannelHandlers, PeerConnection, OpenConver
     }
     guest.heard = true;
     guest.cancelSilence();
-    if (inbox.listensForSilence) guest.cancelSilence = this.#parts.clock.after(SILENCE_MS, () => this.#onSilence());
+    if (!inbox.listensForSilence) return;
+    guest.cancelSilence = this.#parts.clock.after(SILENCE_MS, () => {
+      inbox.silence();
+      this.#readOn();
+    });
   }
 
   end(): void {
@@ -142,17 +146,13 @@ export class Conversation implements ChannelHandlers, PeerConnection, OpenConver
     this.#peer?.leave(reason === "" ? "closed its connection" : reason);
     // A peer that dials several addresses of this tracker closes all connections but one.
     const unused = reason === BROKEN && guest?.heard === false;
-    if (!this.#isAccepted && !this.#over && reason !== "" && !unused) {
+    const accepted = this.#peer !== undefined || (guest?.registered.size ?? 0) > 0;
+    if (!accepted && !this.#over && reason !== "" && !unused) {
       this.#parts.members.refused(this.address, "not-accepted", `It shared nothing: ${reason}.`);
     }
     // The requests that still wait are not answered: a list among them would bring the peer back.
     this.#over = true;
     this.#parts.conversations.delete(this);
-  }
-
-  #onSilence(): void {
-    this.#inbox?.silence();
-    this.#readOn();
   }
 
   #reading(): TrackerInbox {
@@ -173,18 +173,10 @@ export class Conversation implements ChannelHandlers, PeerConnection, OpenConver
     return this.#inbox === undefined ? 2 : this.#inbox.profile;
   }
 
-  get #isAccepted(): boolean {
-    return this.#peer !== undefined || (this.#guest?.registered.size ?? 0) > 0;
-  }
-
   // -------------------------------------------------------------- what the tracker and its peer tell
 
   get isPresent(): boolean {
     return this.#peer?.isPresent === true;
-  }
-
-  tell(push: Push): void {
-    this.reply(push);
   }
 
   dismiss(words: string): void {

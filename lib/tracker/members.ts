@@ -93,8 +93,10 @@ export class Members {
 
   /** Counts a request or a connection that gets nothing, and tells the operator. */
   refused(address: string, code: string, reason: string): void {
-    this.#options.activity.countRefusal(code);
-    this.#options.report({ event: "refused", address, code, reason });
+    const { activity, report } = this.#options;
+    activity.refused.count();
+    activity.refusals.set(code, (activity.refusals.get(code) ?? 0) + 1);
+    report({ event: "refused", address, code, reason });
   }
 
   /** Tries no ports any more. */

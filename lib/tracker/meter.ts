@@ -44,26 +44,17 @@ export class Meter {
     const over = Math.min(SECONDS, Math.max(1, (this.#clock.at() - this.#from) / 1000));
     return sum / over;
   }
+
+  get now(): { total: number; rate: number } {
+    return { total: this.total, rate: this.rate };
+  }
 }
 
 /** All that a tracker counts for its operator. */
-export class Activity {
-  readonly requests: Meter;
-  readonly searches: Meter;
-  readonly joins: Meter;
-  readonly refused: Meter;
-  /** Refusals by their code. */
-  readonly refusals = new Map<string, number>();
+export type Activity = ReturnType<typeof countActivity>;
 
-  constructor(clock: Clock) {
-    this.requests = new Meter(clock);
-    this.searches = new Meter(clock);
-    this.joins = new Meter(clock);
-    this.refused = new Meter(clock);
-  }
-
-  countRefusal(code: string): void {
-    this.refused.count();
-    this.refusals.set(code, (this.refusals.get(code) ?? 0) + 1);
-  }
+/** `refusals`: by their code. */
+export function countActivity(clock: Clock) {
+  const meter = () => new Meter(clock);
+  return { requests: meter(), searches: meter(), joins: meter(), refused: meter(), refusals: new Map<string, number>() };
 }

@@ -5,7 +5,6 @@ import { type Address, formatEndpoint, parseAddress, withoutZone } from "../prot
 import { formatDuration, formatSize, plural, printable } from "../text.ts";
 import type { Ban, Bans } from "./bans.ts";
 import type { TrackerEvent } from "./events.ts";
-import type { Meter } from "./meter.ts";
 import type { TrackerParts } from "./parts.ts";
 
 /** A kicked address is refused for this long. Milliseconds. */
@@ -29,29 +28,8 @@ export interface OrderResult {
   data?: unknown;
 }
 
-/** `rate`: a second, over the last minute. */
-type Rate = Pick<Meter, "total" | "rate">;
-
 /** What a tracker does at the moment. */
-export interface Summary {
-  name: string;
-  version: string;
-  address: string;
-  port: number;
-  /** Since it was started. */
-  seconds: number;
-  peers: number;
-  files: number;
-  contents: number;
-  bytes: number;
-  connections: number;
-  rates: Record<"requests" | "searches" | "joins" | "refused", Rate>;
-  /** Refusals by their code. */
-  refused: Record<string, number>;
-  bans: number;
-  /** Resident, in bytes. */
-  memory: number;
-}
+export type Summary = ReturnType<Operator["summary"]>;
 
 export class Operator {
   readonly #parts: TrackerParts;
@@ -89,11 +67,11 @@ export class Operator {
     return result;
   }
 
-  summary(): Summary {
+  /** What the tracker does at the moment: seconds since it was started, bytes of files, refusals by code, resident bytes. */
+  summary() {
     const { about, clock, catalog, conversations, activity } = this.#parts;
+    const { requests, searches, joins, refused, refusals } = activity;
     const { peers, files, contents, bytes } = catalog;
-    const rateOf = ({ total, rate }: Meter): Rate => ({ total, rate });
-    const { requests, searches, joins, refused } = activity;
     return {
       name: about.name,
       version: VERSION,
@@ -104,8 +82,8 @@ export class Operator {
       contents,
       bytes,
       connections: conversations.size,
-      rates: { requests: rateOf(requests), searches: rateOf(searches), joins: rateOf(joins), refused: rateOf(refused) },
-      refused: Object.fromEntries(activity.refusals),
+      rates: { requests: requests.now, searches: searches.now, joins: joins.now, refused: refused.now },
+      refused: Object.fromEntries(refusals),
       bans: this.#bans.list.length,
       memory: process.memoryUsage.rss(),
     };
@@ -181,7 +159,7 @@ function untilWhen({ until }: Pick<Ban, "until">): string {
 /** A summary as lines for a person. */
 export function describeSummary(summary: Summary): string[] {
   const { rates, refused } = summary;
-  const often = ({ total, rate }: Rate) => `${total}, ${rate.toFixed(1)} a second`;
+  const often = ({ total, rate }: { total: number; rate: number }) => `${total}, ${rate.toFixed(1)} a second`;
   const codes = Object.entries(refused).map(([code, count]) => `${count} ${code}`);
   return [
     `"${printable(summary.name)}", ft-tracker ${summary.version} on ${formatEndpoint(summary)}, for ${formatDuration(summary.seconds)}`,

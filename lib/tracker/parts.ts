@@ -33,7 +33,7 @@ export interface OpenConversation {
   readonly address: Address;
   /** It is with an FT/2 peer that is online. */
   readonly isPresent: boolean;
-  tell(push: Push): void;
+  reply(push: Push): void;
   /** Ends it; an accepted FT/2 peer is told the words. */
   dismiss(words: string): void;
 }
@@ -60,7 +60,7 @@ export class OpenConversations {
   /** Sends a notice to all FT/2 peers. Gives the number of peers. */
   notify(words: string): number {
     const present = [...this.#open].filter(({ isPresent }) => isPresent);
-    for (const conversation of present) conversation.tell({ verb: "NOTICE", words });
+    for (const conversation of present) conversation.reply({ verb: "NOTICE", words });
     return present.length;
   }
 
