@@ -10,6 +10,9 @@ export const LINE_LIMIT = 4096;
 /** A control character that ends no line. */
 const CONTROL = /[\u0000-\u0009\u000b\u000c\u000e-\u001f\u007f-\u009f]|\r(?!\n)/;
 
+/** The longest start by which a message is recognised: `HELLO FT/2` with its CR LF. Bytes. */
+const START_LENGTH = 12;
+
 const LF = 10;
 
 const CR = 13;
@@ -61,6 +64,11 @@ export class Frame {
   /** All bytes that wait, without using them. */
   peek(): Uint8Array {
     return this.#bytes.subarray(this.#start);
+  }
+
+  /** The first bytes that wait, one character a byte: enough to recognise a message by. */
+  start(): string {
+    return String.fromCharCode(...this.peek().subarray(0, START_LENGTH));
   }
 
   /** Uses up to `count` of the bytes that wait; empty if none do. */

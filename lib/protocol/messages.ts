@@ -73,9 +73,6 @@ export const DEFAULT_TRACKER_PORT = 1234;
 
 export const DEFAULT_MAX_FILES = 5;
 
-/** FT/1: this much silence ends a message. */
-export const SILENCE_MS = 50;
-
 /** How long an FT/1 tracker's silence after `HELLO FT/2` is waited for. */
 export const PROFILE_WAIT_MS = 1000;
 
@@ -101,16 +98,16 @@ export interface Page {
 export interface Wish extends Page {
   words: string[];
   /** Extensions without the dot, any of them. */
-  ext?: string[];
+  ext?: string[] | undefined;
   /** What the MIME type begins with. */
-  type?: string;
+  type?: string | undefined;
   /** Bytes, both included. */
-  min?: number;
-  max?: number;
+  min?: number | undefined;
+  max?: number | undefined;
   /** Days of last modification, `YYYY-MM-DD`, both included. */
-  after?: string;
-  before?: string;
-  root?: string;
+  after?: string | undefined;
+  before?: string | undefined;
+  root?: string | undefined;
   /** One record for each content. */
   group: boolean;
 }
@@ -137,13 +134,13 @@ export interface CallBack extends Endpoint {
 export type ToTracker =
   | { verb: "HELLO"; profile: 1 }
   /** `extras`: it knows what later versions added to answers. */
-  | { verb: "HELLO"; profile: 2; agent: string; extras?: boolean; session?: string | undefined }
+  | { verb: "HELLO"; profile: 2; agent: string; extras?: boolean | undefined; session?: string | undefined }
   | { verb: "FILES"; profile: 1; records: FileRecord[] }
   | { verb: "FILES"; profile: 2; port: number; records: FileRecord[] }
   | { verb: "ADD"; record: FileRecord }
   | { verb: "DROP"; name: FileName }
   | { verb: "SEARCH"; name: FileName }
-  | ({ verb: "LIST"; id?: string; root?: string } & Page)
+  | ({ verb: "LIST"; id?: string | undefined; root?: string | undefined } & Page)
   | ({ verb: "FIND" } & Wish)
   | ({ verb: "WHO" } & Page)
   | { verb: "KNOWN"; address: Address }
@@ -166,7 +163,7 @@ export type FromTracker =
   | { verb: "WELCOME"; id: string; pass: string; session?: string | undefined; peers: number; files: number }
   | { verb: "OK" }
   /** `total`: how many there are, if these are not all. */
-  | { verb: "FOUND"; records: FileRecord[]; total?: number }
+  | { verb: "FOUND"; records: FileRecord[]; total?: number | undefined }
   | { verb: "NOT FOUND" }
   | { verb: "PEERS"; peers: PeerLine[] }
   | { verb: "YES" }
@@ -187,7 +184,14 @@ export type ToHolder =
   /** With a pass from who wants something; with a token from who was asked to connect back. */
   | { verb: "HELLO"; pass: string; token?: string | undefined }
   | { verb: "DOWNLOAD"; profile: 1; name: string; size?: number; spaced: boolean }
-  | { verb: "DOWNLOAD"; profile: 2; root?: string; name?: string; offset: number; length?: number }
+  | {
+      verb: "DOWNLOAD";
+      profile: 2;
+      root?: string | undefined;
+      name?: string | undefined;
+      offset: number;
+      length?: number | undefined;
+    }
   | { verb: "TREE"; root: string; piece: number }
   | { verb: "HAVE"; root: string }
   | { verb: "BYE" }

@@ -86,7 +86,7 @@ export function unescapeField(text: string): string {
 export function parseRecord(text: string): FileRecord {
   const [tuple = "", ...attributes] = tupleOf(text).split(";");
   const fields = tuple.split(",").map(unescapeField);
-  const record = recordOf(fields);
+  const record = parseFields(fields);
   for (const attribute of attributes) {
     const equals = attribute.indexOf("=");
     const value = unescapeField(attribute.slice(equals + 1));
@@ -122,26 +122,16 @@ export function parseRecord(text: string): FileRecord {
   return record;
 }
 
-/** FT/1: the same six fields with the name raw, so it is whatever stands before the last five commas. */
-export function parseBasicRecord(text: string): FileRecord {
-  const parts = tupleOf(text).split(",");
-  const name = parts.slice(0, -5).join(",");
-  return recordOf([name, ...parts.slice(-5)]);
-}
-
-/** FT/1: one record of a `FOUND` answer, `<type,size,date,address,port>`, which leaves the name out. */
-export function parseFoundRecord(text: string, name: FileName): FileRecord {
-  return recordOf([name, ...tupleOf(text).split(",")]);
-}
-
-function tupleOf(text: string): string {
+/** What stands between a record's `<` and `>`. */
+export function tupleOf(text: string): string {
   if (!text.startsWith("<") || !text.endsWith(">")) {
     throw new ProtocolError("bad-record", "A record does not stand between < and >.");
   }
   return text.slice(1, -1);
 }
 
-function recordOf(fields: string[]): FileRecord {
+/** The six fields of a record, not escaped. It has no attributes yet. */
+export function parseFields(fields: string[]): FileRecord {
   const [name = "", type = "", sizeText = "", date = "", addressText = "", portText = ""] = fields;
   if (fields.length !== 6) throw new ProtocolError("bad-record", `A record has ${fields.length} fields, not six.`);
   const parsedName = parseFileName(name);
@@ -182,9 +172,16 @@ export function formatRecord(record: FileRecord): string {
   return before + escapeField(record.address) + after;
 }
 
-/** FT/1: one record as a peer registers it, the name raw. */
-export function formatBasicRecord(record: FileRecord): string {
-  return `<${record.name},${record.type},${record.size},${record.date},${record.address},${record.port}>`;
+/** A tracker's own limit on names, in bytes. Gives the record back. */
+export function checkNameLength(record: FileRecord, most: number): FileRecord {
+  if (byteLength(record.name) <= most) return record;
+  throw new ProtocolError("bad-name", `This tracker takes file names of ${most} bytes at most.`);
+}
+
+/** A tracker's limit on the files of one peer. */
+export function checkFileCount(count: number, most: number): void {
+  if (count <= most) return;
+  throw new ProtocolError("too-many-files", `${count} files are too many: this tracker takes ${most} a peer.`);
 }
 
 /** When the file was last modified: exactly where that is known, else the day, as ISO 8601. */
