@@ -36,28 +36,28 @@ export interface Channel {
   readonly closed: boolean;
   /** The other side has sent its last byte. */
   readonly ended: boolean;
-  /** What was given to `send` and the network has not taken yet. Bytes. */
+  /** The queue: bytes given to `send` that the network has not taken yet. */
   readonly backlog: number;
   /** Sets the handlers. What arrived before is handed over within the call. */
   start(handlers: ChannelHandlers): void;
   /** Replaces the limits that are named. The others stay. */
   limit(limits: ChannelLimits): void;
-  /** Sends all of it, in order. What the network does not take is queued. */
+  /** Sends all of it, in order. Bytes that the network does not take at once are queued. */
   send(bytes: Uint8Array | string): void;
   /** Sends what the network takes at once, and gives how many bytes that was. It keeps nothing; `drain` tells when to go on. */
   offer(bytes: Uint8Array): number;
   /** Stops receiving, so that the sender has to wait. No `data` and no `end` come before `resume`. */
   pause(): void;
   resume(): void;
-  /** Tells the other side, after what is queued, that nothing more comes. Goes on receiving. */
+  /** Sends the queue, then tells the other side that nothing more comes. Goes on receiving. */
   halfClose(): void;
-  /** Sends what is queued, then closes so that the last byte arrives. What is received from now on is thrown away. */
+  /** Sends the queue, then closes so that the last byte arrives. Bytes received from now on are thrown away. */
   finish(): void;
-  /** Closes at once. What is queued may be lost. */
+  /** Closes at once. The queue may be lost. */
   destroy(reason?: string): void;
 }
 
-/** Opens a channel. Fails with an `FtError` when nobody answers in time; its message is a clause. */
+/** Opens a channel. Fails with an `FtError` when there is no answer in time; its message is a clause. */
 export type Dial = (
   to: { address: string; port: number },
   options?: { timeoutMs?: number; signal?: AbortSignal },

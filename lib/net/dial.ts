@@ -8,7 +8,7 @@ import { formatSeconds, socketEvents, TcpChannel } from "./tcp.ts";
 /** Connecting may take this long unless the caller says otherwise. Milliseconds. */
 const CONNECT_MS = 5_000;
 
-/** A refusal that takes longer than this was none: nobody answered. Milliseconds. */
+/** A real refusal comes within this time. A later one means that there was no answer. Milliseconds. */
 const REFUSAL_MS = 900;
 
 /**

@@ -46,7 +46,7 @@ export interface Listener {
 }
 
 /**
- * Listens for TCP connections: at most `maxPerAddress` from one address, and as many in all as leave 128 descriptors free.
+ * Listens for TCP connections: at most `maxPerAddress` from one address, and in all so few that 128 descriptors stay free.
  * Throws a sentence when the port is taken or the address is not this machine's.
  */
 export function listen(options: ListenOptions): Listener {

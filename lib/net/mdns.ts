@@ -1,5 +1,5 @@
-// Multicast DNS (RFC 6762): a socket for each interface and address family, and the package bonjour-service at work on it. What is
-// announced is in tracker/announce.ts, what is looked for in peer/look.ts.
+// Multicast DNS (RFC 6762): a socket for each interface and address family, with the package bonjour-service on it. It neither
+// announces nor looks for anything by itself: tracker/announce.ts and peer/look.ts do.
 //
 // The package decodes packets, answers and browses. Its own socket is not used: it sends on one interface only, and not at all without
 // a default route. Its registry is not used either: it announces the addresses of all interfaces on each of them, prints, and says
@@ -80,7 +80,7 @@ export class Link {
   readonly zone: string;
   readonly server: Server;
   readonly mdns: Mdns;
-  /** What is wrong with the link now, as a sentence. */
+  /** Why the link does not work now, as a sentence. */
   problem: string | undefined;
   readonly #all: Interface[];
   readonly #on: LinkEvents;
@@ -247,7 +247,7 @@ function bitsOf(address: Address): number {
 
 /**
  * Which links to open, real interfaces first. `host` is where a tracker listens (`::` and `0.0.0.0` are everywhere): links by which
- * nobody can reach it are left out, and addresses too.
+ * it cannot be reached are left out, and addresses too.
  */
 export function planLinks(all: Interface[], host = "::"): LinkPlan[] {
   const only = parseAddress(host);

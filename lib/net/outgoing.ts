@@ -1,12 +1,12 @@
-// What waits to be sent on one connection. Small pieces are joined, so that many small answers are one write.
+// The queue of one connection: bytes and texts that wait to be sent. Small pieces are joined, so that many small answers are one write.
 
 /** Pieces are joined up to this size. Bytes. */
 export const JOINED_LIMIT = 256 * 1024;
 
-/** A piece of this length is written as it is: that costs less than copying it. Bytes. */
+/** A piece of this length is not joined with others: copying it would cost more than a write. Bytes. */
 const ALONE = 64 * 1024;
 
-/** A unit of a string (`length` counts these) takes at most this much in UTF-8. Bytes. */
+/** The most that one unit of a string's `length` takes in UTF-8. Bytes. */
 const UTF8_MOST = 3;
 
 /** Where small pieces are joined. The system copies them at once, so one buffer is enough for all connections. */
@@ -31,7 +31,7 @@ export class Outgoing {
     this.bytes += piece.length;
   }
 
-  /** Takes off the front what can be written at once. It is good until the next call for any connection. */
+  /** Takes the bytes of the next write off the front. They are good until `next` is called for any connection. */
   next(): Uint8Array {
     const [first = ""] = this.#pieces;
     if (typeof first !== "string" && (this.#pieces.length === 1 || first.length >= ALONE)) {
@@ -47,12 +47,12 @@ export class Outgoing {
     return this.#join();
   }
 
-  /** Says how much the network took of what `next` gave. The rest goes first the next time. */
+  /** The network took this number of the bytes from `next`. The rest goes first the next time. */
   took(bytes: Uint8Array, taken: number): void {
     this.bytes -= taken;
     if (taken === bytes.length) return;
     const rest = bytes.subarray(taken);
-    // A copy of what was joined, because other connections need the buffer next. A Buffer's own `slice` would be no copy.
+    // Joined bytes are copied, because other connections need the buffer next. A Buffer's own `slice` would be no copy.
     this.#pieces.unshift(rest.buffer === joined.buffer ? new Uint8Array(rest) : rest);
   }
 

@@ -1,7 +1,8 @@
-// What becomes of connections that a listener refuses: some are told why, the others are closed without a word.
+// Connections that a listener refuses: some are told why, the others are closed without a word.
 //
-// Bun accepts connections until none waits, and serves nobody meanwhile. A client that is closed at once may be back before that, again
-// and again. So in a flood nobody is told why, and the refused connections are closed later, a few at a time.
+// Bun accepts connections until none waits, and does nothing else meanwhile. A client whose connection is closed at once can connect
+// again before that, again and again. So in a flood refused clients are not told why, and their connections are closed later, a few at
+// a time.
 
 import type { Socket } from "bun";
 import type { Clock } from "../clock.ts";

@@ -12,7 +12,7 @@ import { BROKEN, type Channel, type ChannelHandlers, type ChannelLimits } from "
 import { type Deadlines, deadlinesOf } from "./deadlines.ts";
 import { JOINED_LIMIT, Outgoing } from "./outgoing.ts";
 
-/** The first keep-alive probe comes after this much silence. Milliseconds. */
+/** The system sends the first keep-alive probe after a silence of this length. Milliseconds. */
 const KEEP_ALIVE_MS = 15_000;
 
 /** After `finish` the other side may take this long to read the last bytes. Milliseconds. */
@@ -24,7 +24,7 @@ const STALL_MS = 30_000;
 /** The usual limit on what waits to be sent. Bytes. */
 const BACKLOG = 1024 * 1024;
 
-/** This much is received before `start` is called. Bytes. */
+/** A channel receives no more than about this before `start` is called. Bytes. */
 const EARLY = 64 * 1024;
 
 /** A limit that does not hold. */
@@ -39,7 +39,7 @@ export class TcpChannel implements Channel {
   readonly #deadlines: Deadlines;
   readonly #onClosed: (channel: TcpChannel) => void;
   #handlers: ChannelHandlers | undefined;
-  /** What came before there were handlers. */
+  /** Chunks that came before there were handlers. */
   #early: { pieces: Uint8Array[]; bytes: number } | undefined;
   /** Made when something has to wait, because most channels have nothing to send most of the time. */
   #outgoing: Outgoing | undefined;
@@ -57,16 +57,16 @@ export class TcpChannel implements Channel {
 
   /** The other side has ended, and the handlers have not been told yet. */
   #endDue = false;
-  /** Nothing more is accepted for sending. Our end is told after what is queued. */
+  /** Nothing more is accepted for sending. After the queue the other side is told our end. */
   #shutting = false;
-  /** Our end is told. */
+  /** The other side is told our end. */
   #shut = false;
   #finishing = false;
   /** By `pause`. */
   #paused = false;
-  /** The socket does not receive: by `pause`, or because nobody has called `start`. */
+  /** The socket does not receive: during a pause, or because much came before `start` was called. */
   #held = false;
-  /** Within a handler. What is sent there is written when the handler returns. */
+  /** A handler runs. Bytes that it sends are written when it returns. */
   #corked = false;
   /** The system took less than it was given. It tells when there is room again. */
   #blocked = false;
@@ -109,7 +109,7 @@ export class TcpChannel implements Channel {
     if (!this.#maySend || bytes.length === 0) return;
     this.#outgoing ??= new Outgoing();
     this.#outgoing.push(bytes);
-    // Much is written within a handler, too: only what the system does not take counts against the reader.
+    // A large queue is written within a handler, too: only bytes that the system does not take count against the reader.
     const isMuch = this.backlog >= Math.min(JOINED_LIMIT, this.#backlogLimit);
     if (!this.#blocked && (!this.#corked || isMuch)) this.#flush();
     if (this.backlog > this.#backlogLimit) this.destroy("it does not read its answers");
@@ -117,7 +117,7 @@ export class TcpChannel implements Channel {
 
   offer(bytes: Uint8Array): number {
     if (!this.#maySend) return 0;
-    // What was sent within the same handler goes first. If some of it stays, `drain` is called later.
+    // Bytes sent within the same handler go first. If some of them stay, `drain` is called later.
     if (this.backlog > 0 && !this.#blocked) this.#flush();
     if (this.backlog > 0) return 0;
     const taken = Math.max(0, this.#socket.write(bytes, 0, bytes.length));
@@ -163,7 +163,7 @@ export class TcpChannel implements Channel {
     this.#gone("");
   }
 
-  // -------------------------------------------------------------- what the socket tells, and the deadlines
+  // -------------------------------------------------------------- called by the socket's events, and by Deadlines
 
   received(chunk: Uint8Array): void {
     this.#heard = true;
@@ -213,7 +213,7 @@ export class TcpChannel implements Channel {
 
   // -------------------------------------------------------------- receiving
 
-  /** Hands over what came before there were handlers, or an end that came during a pause. */
+  /** Hands over the chunks that came before there were handlers, or an end that came during a pause. */
   #catchUp(): void {
     const handlers = this.#handlers;
     const early = this.#early;
@@ -238,7 +238,7 @@ export class TcpChannel implements Channel {
     if (left < length) this.destroy("it did not stop sending");
   }
 
-  /** Lets the socket receive, or stops it: during a pause, and while much has come that nobody has asked for. */
+  /** Lets the socket receive, or stops it: during a pause, and when much came before `start` was called. */
   #holdOrReceive(): void {
     const isFull = this.#handlers === undefined && !this.#finishing && (this.#early?.bytes ?? 0) >= EARLY;
     const hold = this.#paused || isFull;
@@ -267,7 +267,7 @@ export class TcpChannel implements Channel {
     while (outgoing !== undefined && !outgoing.isEmpty) {
       const bytes = outgoing.next();
       const taken = Math.max(0, this.#socket.write(bytes, 0, bytes.length));
-      // The write may have found out that nobody is there.
+      // The write may have closed the channel: the other side was gone.
       if (this.closed) return;
       outgoing.took(bytes, taken);
       if (taken < bytes.length) {
@@ -319,7 +319,7 @@ export class TcpChannel implements Channel {
     this.#onClosed(this);
     this.#catchUp();
     const handlers = this.#handlers;
-    // They may hold much memory, and somebody may keep the channel.
+    // They may hold much memory, and the caller may keep the channel.
     this.#handlers = undefined;
     handlers?.close?.(this.#reason);
   }

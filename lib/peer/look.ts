@@ -1,4 +1,4 @@
-// Finds the trackers that announce themselves by DNS-SD (RFC 6763). What it finds are hints where to connect; nobody vouches for them.
+// Finds the trackers that announce themselves by DNS-SD (RFC 6763). It finds hints where to connect, and does not check them.
 
 import { Browser } from "bonjour-service/dist/lib/browser.js";
 import type { Service, ServiceRecord } from "bonjour-service/dist/lib/service.js";

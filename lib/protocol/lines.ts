@@ -36,7 +36,7 @@ export class Frame {
   /** Where the search for a line end goes on, so that a line that arrives byte by byte is not searched again and again. */
   #searched = 0;
 
-  /** Takes in what arrived. */
+  /** Takes in bytes that arrived. */
   push(chunk: Uint8Array): void {
     const left = this.#bytes.length - this.#start;
     if (left === 0) {

@@ -133,7 +133,7 @@ export const DEFAULT_MAX_FILES = 5;
 /** A tracker that does not answer `HELLO FT/2` for this long may be of FT/1. Milliseconds. */
 export const PROFILE_WAIT_MS = 1000;
 
-/** A peer pings after this much silence. Its tracker removes it after twice this time. Milliseconds. */
+/** A peer pings after a silence of this length. Its tracker removes it after twice this time. Milliseconds. */
 export const PING_MS = 45_000;
 
 /** A pass is good for this long after it was issued. Seconds. */
