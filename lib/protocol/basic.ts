@@ -16,10 +16,10 @@ import {
   tupleOf,
 } from "./record.ts";
 
-/** This much silence ends a message. Milliseconds. */
+/** A silence of this length ends a message. Milliseconds. */
 export const SILENCE_MS = 50;
 
-/** An old tracker reads this much of a list. Bytes. */
+/** An old tracker reads no more of a list than this. Bytes. */
 const OLD_TRACKER_READS = 1024;
 
 // ---------------------------------------------------------------- writing
@@ -183,7 +183,7 @@ export interface RecordLimits {
 /** How a request to a tracker can begin. `<` begins a list of records. */
 const OPENINGS = ["<", "SEARCH", "BYE"];
 
-/** Reads what an FT/1 peer says to a tracker. It begins with a connection of which nobody knows yet which profile it speaks. */
+/** Reads what an FT/1 peer says to a tracker. It starts before the connection's profile is known. */
 export class BasicRequests {
   /** The first line is the HELLO of FT/2. It still waits in the frame, and nothing more of it is read here. */
   isVersion2 = false;

@@ -41,7 +41,7 @@ import {
 /** A token reaches a third peer as it is, so it has no character that means something in a line. */
 const TOKEN = /^[\w-]{1,64}$/;
 
-/** This much of an agent is kept, because every line of WHO repeats it. Characters. */
+/** A longer agent is cut, because every line of WHO repeats it. Characters. */
 const AGENT_LIMIT = 64;
 
 /** What every reader does: bytes and events go in, `next` gives messages until it has none. */
@@ -50,7 +50,7 @@ abstract class Inbox<Message> {
   /** FT/1 only: whether something has ended the message that waits. */
   protected ending: MessageEnd = "no";
 
-  /** Takes in what arrived. */
+  /** Takes in bytes that arrived. */
   push(chunk: Uint8Array): void {
     this.frame.push(chunk);
     this.ending = "no";
@@ -96,7 +96,7 @@ export class TrackerInbox extends Inbox<ToTracker> {
   /** Until the first line turns out to be FT/2. */
   #basic: BasicRequests | undefined;
   #awaitsHello: boolean;
-  /** FILES whose records have not all come. */
+  /** A FILES request whose records have not all come. */
   #files: { port: number; count: number; records: FileRecord[] } | undefined;
 
   /** `profile` is given for a connection whose HELLO was read before. */
@@ -361,7 +361,7 @@ export class DownloadInbox extends Inbox<FromHolder> {
     return this.#body;
   }
 
-  /** The raw bytes that are here; empty if none are, or none are due. */
+  /** The raw bytes that have arrived. Empty if there are none, or if none are due. */
   takeBody(): Uint8Array {
     const bytes = this.frame.take(this.#body);
     this.#body -= bytes.length;

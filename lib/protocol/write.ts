@@ -62,7 +62,7 @@ function encodePage({ offset, limit }: Page): string {
   return `offset=${offset} limit=${limit}`;
 }
 
-/** FT/2, tracker → peer. An answer of records takes them as lines, which the catalogue keeps ready. */
+/** FT/2, tracker → peer. The records of an answer are lines already, from `formatRecord`. */
 export function encodeFromTracker(
   message: Exclude<FromTracker, { verb: "UNKNOWN" | "FOUND" }> | { verb: "FOUND"; lines: string[]; total?: number },
 ): string {
@@ -95,7 +95,7 @@ export function encodeFromTracker(
   }
 }
 
-/** Words for a person are the rest of their line, not escaped; only what would break the line is. */
+/** Words for a person are the rest of their line. Only characters that would break the line are escaped. */
 function oneLine(words: string): string {
   return words.replace(/[\u0000-\u001f\u007f-\u009f]/g, escapeField);
 }
