@@ -9,7 +9,7 @@ import { blockLayer, pieceCountOf, pieceHash, pieceSizeOf, rootOf } from "../../
 import { PieceSet } from "../../../lib/peer/content/pieces.ts";
 import { fetchFile } from "../../../lib/peer/fetch/fetch.ts";
 import type { Range } from "../../../lib/peer/fetch/source.ts";
-import type { FetchEvent, Fetched, FetchTools, Target, Wanted } from "../../../lib/peer/fetch/types.ts";
+import type { FetchEvent, Fetched, FetchTools, Target, WantedFile } from "../../../lib/peer/fetch/types.ts";
 import type { FileRecord } from "../../../lib/protocol/record.ts";
 import { RateLimit } from "../../../lib/rate.ts";
 import { formatSize } from "../../../lib/text.ts";
@@ -200,7 +200,6 @@ class Field {
   readonly tree: Uint8Array;
   readonly root: string;
   readonly part: Part;
-  readonly sleeps: number[] = [];
   passes = 0;
   /** What else is handed to the engine. */
   more: Partial<FetchTools> = {};
@@ -237,12 +236,12 @@ class Field {
   }
 
   /** These holders; `~` before one that is still fetching itself. */
-  wanted(addresses: string[]): Wanted {
+  wanted(addresses: string[]): WantedFile {
     const holders = addresses.map((text) => this.record(text.replace("~", ""), text.startsWith("~") ? { part: true } : {}));
     return { name: NAME, size: this.bytes.length, root: this.root, holders };
   }
 
-  fetch(wanted: Wanted | string[]): Promise<Fetched> {
+  fetch(wanted: WantedFile | string[]): Promise<Fetched> {
     const fetching = fetchFile(Array.isArray(wanted) ? this.wanted(wanted) : wanted, {
       dial: this.net.dial,
       target: this.part,
@@ -256,10 +255,6 @@ class Field {
       signal: this.stop.signal,
       clock: this.clock,
       random: diceOf(1),
-      sleep: async (ms) => {
-        this.sleeps.push(ms);
-        await settle();
-      },
       ...this.more,
     });
     fetching.catch(() => undefined);

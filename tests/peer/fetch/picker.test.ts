@@ -3,7 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { PieceSet } from "../../../lib/peer/content/pieces.ts";
-import { Picker, type Run } from "../../../lib/peer/fetch/picker.ts";
+import { Picker, type PieceRange } from "../../../lib/peer/fetch/picker.ts";
 
 function setOf(total: number, pieces: Iterable<number>): PieceSet {
   const set = new PieceSet(total);
@@ -13,7 +13,7 @@ function setOf(total: number, pieces: Iterable<number>): PieceSet {
 
 const always = (value: number) => () => value;
 
-function numbersOf({ first, count }: Run): number[] {
+function numbersOf({ first, count }: PieceRange): number[] {
   return Array.from({ length: count }, (_, i) => first + i);
 }
 
@@ -164,7 +164,7 @@ describe("whatever happens", () => {
             ),
           );
           const picker = new Picker(new PieceSet(total), () => dice.next().value ?? 0);
-          const flights: Run[] = [];
+          const flights: PieceRange[] = [];
           const claimed = new Set<number>();
           const next = [0, 0, 0, 0];
           const pick = (who: number, most: number): boolean => {
