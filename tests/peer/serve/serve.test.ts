@@ -1132,20 +1132,12 @@ describe("a limit on uploads", () => {
   test("is not the reader's fault: one that reads all it is given is not dropped as too slow", async () => {
     const hall = new Hall((hall) => ({ limit: new RateLimit(300, hall.clock) }));
     hall.disk.files.set("big", { bytes: bytesOf(40_000) });
-    let now = performance.now();
-    const start = hall.clock.at();
-    const time = spyOn(performance, "now").mockImplementation(() => now + hall.clock.at() - start);
-    try {
-      const { far, near } = await hall.welcome();
-      far.say("DOWNLOAD name=big\n");
-      for (let second = 0; second < 150 && !near.closed; second++) await hall.clock.pass(1000);
-      expect(near.closed).toBe(false);
-      expect(await far.line()).toBe("FILE: length=40000 size=40000");
-      expect((await far.take(40_000)).equals(bytesOf(40_000))).toBe(true);
-    } finally {
-      now = 0;
-      time.mockRestore();
-    }
+    const { far, near } = await hall.welcome();
+    far.say("DOWNLOAD name=big\n");
+    for (let second = 0; second < 150 && !near.closed; second++) await hall.clock.pass(1000);
+    expect(near.closed).toBe(false);
+    expect(await far.line()).toBe("FILE: length=40000 size=40000");
+    expect((await far.take(40_000)).equals(bytesOf(40_000))).toBe(true);
   });
 
   test("a downloader that leaves while it waits for the limit leaves nothing behind", async () => {
@@ -1179,20 +1171,24 @@ describe("FT/1, byte for byte", () => {
   });
 
   test("without newline or half-close, 50 ms of silence end the request", async () => {
-    const { far } = new Hall().connect();
+    const hall = new Hall();
+    const { far } = hall.connect();
     far.say("DOWNLOAD:hello.txt,text/plain,12");
-    await settle();
+    await hall.clock.pass(49);
     expect(far.waiting.length).toBe(0);
+    await hall.clock.pass(1);
     expect((await far.rest()).toString()).toBe("FILE:Hello, world");
   });
 
   test("the request may be cut at any byte", async () => {
     const request = "DOWNLOAD:hello.txt,text/plain,12";
     const answers = Array.from({ length: request.length - 1 }, async (_, i) => {
-      const { far } = new Hall().connect();
+      const hall = new Hall();
+      const { far } = hall.connect();
       far.say(request.slice(0, i + 1));
-      await settle();
+      await hall.clock.pass(49);
       far.say(request.slice(i + 1));
+      await hall.clock.pass(50);
       return (await far.rest()).toString();
     });
     expect(new Set(await Promise.all(answers))).toEqual(new Set(["FILE:Hello, world"]));
@@ -1408,20 +1404,14 @@ describe("slow, deaf and leaving downloaders", () => {
     const hall = new Hall();
     hall.disk.files.set("big", { bytes: bytesOf(SIZE) });
     const { far, near } = await hall.welcome();
-    let now = performance.now();
-    const time = spyOn(performance, "now").mockImplementation(() => now);
-    try {
-      near.capacity = pace;
-      far.stopReading();
-      far.say("DOWNLOAD name=big\n");
+    near.capacity = pace;
+    far.stopReading();
+    far.say("DOWNLOAD name=big\n");
+    await settle();
+    for (let second = 0; second < 65 && !near.closed; second++) {
+      await hall.clock.pass(1000);
+      far.sip();
       await settle();
-      for (let second = 0; second < 65 && !near.closed; second++) {
-        now += 1000;
-        far.sip();
-        await settle();
-      }
-    } finally {
-      time.mockRestore();
     }
     expect(near.closed).toBe(dropped);
     far.reset();
