@@ -27,10 +27,10 @@ import { FtError } from "../../../lib/error.ts";
 import {
   checkFolder,
   Incoming,
-  keyOf,
   lookForTarget,
   openForHashing,
   type Published,
+  partKeyOf,
   tryFolder,
 } from "../../../lib/peer/disk/incoming.ts";
 
@@ -54,10 +54,20 @@ function bytesOf(text: string): Uint8Array {
 }
 
 /** Receives a whole file and gives it its name. */
-async function receive(name: string, content: string, { overwrite = false, key = keyOf(name, content), into = folder } = {}) {
+async function receive(
+  name: string,
+  content: string,
+  { overwrite = false, key = partKeyOf(name, content), into = folder } = {},
+) {
   const incoming = await Incoming.open({ folder: into, name, size: content.length, key });
   await incoming.write(0, bytesOf(content));
   return incoming.publish(overwrite);
+}
+
+/** Stops a fetch, and removes its part file. */
+async function discard(incoming: Incoming): Promise<void> {
+  await incoming.keep();
+  rmSync(incoming.part, { force: true });
 }
 
 async function failure(promise: Promise<unknown>): Promise<FtError> {
@@ -125,7 +135,7 @@ describe("on the way in", () => {
     expect(statSync(at("tool")).mode & 0o111).toBe(0);
   });
 
-  test("kept: the part stays and can be fetched again; discarded: nothing stays", async () => {
+  test("keep: the part stays and can be fetched again", async () => {
     const first = await Incoming.open({ folder, name: "a.txt", size: 3, key: KEY });
     await first.write(0, bytesOf("ab"));
     await first.keep();
@@ -134,7 +144,7 @@ describe("on the way in", () => {
     expect(existsSync(at("a.txt"))).toBe(false);
     const second = await Incoming.open({ folder, name: "a.txt", size: 3, key: KEY });
     await second.write(0, bytesOf("xyz"));
-    await second.discard();
+    await discard(second);
     expect(listing()).toEqual([]);
   });
 
@@ -385,7 +395,7 @@ describe("what lies in the way of a part file", () => {
     writeFileSync(at("precious"), "precious");
     const probe = await Incoming.open({ folder, name: "a.txt", size: 6, key: KEY });
     const names = listing().filter((name) => name.startsWith(".ft-"));
-    await probe.discard();
+    await discard(probe);
     for (const name of names) symlinkSync(at("precious"), at(name));
     utimesSync(at("precious"), new Date(0), new Date(0));
     const { path } = await receive("a.txt", "theirs", { key: KEY });
@@ -398,7 +408,7 @@ describe("what lies in the way of a part file", () => {
   test("a folder of the part's name is a sentence, and the lock is given back", async () => {
     const probe = await Incoming.open({ folder, name: "a.txt", size: 6, key: KEY });
     const { part } = probe;
-    await probe.discard();
+    await discard(probe);
     mkdirSync(part);
     await failure(Incoming.open({ folder, name: "a.txt", size: 6, key: KEY }));
     expect(listing()).toEqual([basename(part)]);
@@ -485,7 +495,7 @@ describe("going on from an earlier run", () => {
     const incoming = await Incoming.open(options());
     await incoming.restart();
     expect(incoming.present).toBe(0);
-    await incoming.discard();
+    await discard(incoming);
     expect(listing()).toEqual([]);
   });
 
@@ -496,7 +506,7 @@ describe("going on from an earlier run", () => {
       const incoming = await Incoming.open(options());
       expect([target, incoming.present, lstatSync(incoming.part).isFile()]).toEqual([target, 0, true]);
       await incoming.write(0, bytesOf("theirs"));
-      await incoming.discard();
+      await discard(incoming);
     }
     expect(readFileSync(at("precious"), "utf8")).toBe("precious things");
     expect(listing()).toEqual(["precious"]);
@@ -518,7 +528,7 @@ describe("going on from an earlier run", () => {
     expect(Bun.spawnSync(["mkfifo", at(PART)]).exitCode).toBe(0);
     const incoming = await Incoming.open(options());
     expect([incoming.present, lstatSync(incoming.part).isFile()]).toEqual([0, true]);
-    await incoming.discard();
+    await discard(incoming);
   });
 
   test("a folder in its place is a sentence; what is in it stays, and the lock is given back", async () => {
@@ -535,7 +545,7 @@ describe("going on from an earlier run", () => {
     expect((await failure(Incoming.open(options()))).code).toBe("already-fetching");
     expect((await failure(Incoming.open(options({ resume: false })))).code).toBe("already-fetching");
     expect(first.present).toBe(3);
-    await first.discard();
+    await discard(first);
   });
 
   test("has the size of what is there already in mind, not that twice", async () => {
@@ -552,8 +562,8 @@ describe("reading what has arrived", () => {
     return Buffer.from(into.subarray(0, await reader.read(into, at))).toString();
   };
 
-  test("goes on after the file has its name, or is thrown away", async () => {
-    for (const end of ["publish", "keep", "discard"] as const) {
+  test("goes on after the file has its name, or the fetch stops", async () => {
+    for (const end of ["publish", "keep"] as const) {
       const incoming = await Incoming.open({ ...options(), name: `${end}.txt` });
       await incoming.write(0, bytesOf("theirs"));
       const reader = incoming.openForReading();
@@ -603,7 +613,7 @@ describe("the same file twice at once", () => {
     await first.publish(false);
     expect(readFileSync(at("a.txt"), "utf8")).toBe("theirs");
     // And afterwards it may.
-    await (await Incoming.open(options())).discard();
+    await discard(await Incoming.open(options()));
   });
 
   test("the second one is told so although it calls the folder by another name", async () => {
@@ -614,7 +624,7 @@ describe("the same file twice at once", () => {
     const second = await Incoming.open({ ...options(), folder: at("link") }).catch((error: unknown) => error);
     await first.write(3, bytesOf("irs"));
     const published = await first.publish(false).catch((error: unknown) => error);
-    if (second instanceof Incoming) await second.discard();
+    if (second instanceof Incoming) await discard(second);
     // Whoever of the two gives in: what has the name is whole.
     for (const name of listing(at("real"))) expect([name, readFileSync(at("real", name), "utf8")]).toEqual(["a.txt", "theirs"]);
     expect(second).toBeInstanceOf(FtError);
@@ -628,7 +638,7 @@ describe("the same file twice at once", () => {
       Incoming.open({ ...options(), key: "f".repeat(32) }),
       Incoming.open({ ...options(), folder: at("other") }),
     ]);
-    for (const incoming of open) await incoming.discard();
+    for (const incoming of open) await discard(incoming);
     expect(listing()).toEqual(["other"]);
   });
 
@@ -683,7 +693,7 @@ describe("the same file twice at once", () => {
     }
   });
 
-  test.each(["publish", "keep", "discard"] as const)(
+  test.each(["publish", "keep"] as const)(
     "one that lost its part to another takes neither the other's part nor its lock with it (%s)",
     async (how) => {
       const sleeper = await Incoming.open(options());
@@ -706,11 +716,11 @@ describe("the same file twice at once", () => {
   test("a pipe in the lock's place is not waited for", async () => {
     const probe = await Incoming.open(options());
     const [lock = ""] = listing().filter((name) => at(name) !== probe.part);
-    await probe.discard();
+    await discard(probe);
     Bun.spawnSync(["mkfifo", at(lock)]);
     const script = `
       const { Incoming } = await import(${JSON.stringify(STORE)});
-      await Incoming.open(${JSON.stringify(options())}).then((incoming) => incoming.discard(), () => undefined);
+      await Incoming.open(${JSON.stringify(options())}).then((incoming) => incoming.keep(), () => undefined);
       console.log("went on");
     `;
     // In a process of its own: what waits for a pipe cannot be interrupted.
@@ -727,7 +737,7 @@ describe("the same file twice at once", () => {
   ])("a lock %s does not count", async (_what, content, age) => {
     const probe = await Incoming.open(options());
     const [lock = ""] = listing().filter((name) => at(name) !== probe.part);
-    await probe.discard();
+    await discard(probe);
     writeFileSync(at(lock), content());
     const then = new Date(Date.now() - age * 1000);
     utimesSync(at(lock), then, then);
@@ -738,7 +748,7 @@ describe("the same file twice at once", () => {
   test("a fresh lock of a living process counts", async () => {
     const probe = await Incoming.open(options());
     const [lock = ""] = listing().filter((name) => at(name) !== probe.part);
-    await probe.discard();
+    await discard(probe);
     writeFileSync(at(lock), String(process.ppid));
     expect((await failure(Incoming.open(options()))).code).toBe("already-fetching");
     expect(listing()).toEqual([lock]);
@@ -1039,13 +1049,13 @@ describe("what is here already", () => {
 
   test("keys for files without a content id tell what is different apart", () => {
     const keys = [
-      keyOf("a", 1, "1.2.3.4:5"),
-      keyOf("a", 11, ".2.3.4:5"),
-      keyOf("a1", "", "1.2.3.4:5"),
-      keyOf("b", 1, "1.2.3.4:5"),
+      partKeyOf("a", 1, "1.2.3.4:5"),
+      partKeyOf("a", 11, ".2.3.4:5"),
+      partKeyOf("a1", "", "1.2.3.4:5"),
+      partKeyOf("b", 1, "1.2.3.4:5"),
     ];
     expect(new Set(keys).size).toBe(4);
-    expect(keyOf("a", 1, "1.2.3.4:5")).toBe(keys[0] ?? "");
+    expect(partKeyOf("a", 1, "1.2.3.4:5")).toBe(keys[0] ?? "");
     for (const key of keys) expect(key).toMatch(/^[0-9a-f]{32}$/);
   });
 });
