@@ -1,14 +1,13 @@
-// A connection of a downloader: its requests are read, and answered one after the other. FT/1 is in basic.ts, sending in upload.ts.
+// A connection of a downloader: its requests are read, and answered one after the other. Bytes of files are sent in upload.ts.
 
-import { type Clock, systemClock } from "../../clock.ts";
+import { type Clock, sleep, systemClock } from "../../clock.ts";
 import { ProtocolError } from "../../error.ts";
 import type { Channel } from "../../net/channel.ts";
-import { HASH, type ToHolder } from "../../protocol/messages.ts";
+import { HASH, SILENCE_MS, type ToHolder } from "../../protocol/messages.ts";
 import { HolderInbox } from "../../protocol/read.ts";
-import { encodeFromHolder } from "../../protocol/write.ts";
+import { basic, encodeFromHolder } from "../../protocol/write.ts";
 import { layerAbove, pieceCountOf, pieceSizeOf } from "../content/merkle.ts";
 import { PieceSet } from "../content/pieces.ts";
-import { RequestSilence, serveBasic } from "./basic.ts";
 import type { SlotClaim, UploadSlots } from "./slots.ts";
 import type { Known, Served, ServeOptions, Upload } from "./types.ts";
 import { Uploader } from "./upload.ts";
@@ -21,6 +20,8 @@ const REQUEST_IDLE_MS = 60_000;
 const BACKLOG = 1024 * 1024;
 /** With this many requests unanswered, no more are read. */
 const MOST_WAITING_REQUESTS = 64;
+/** An FT/1 downloader that waits for a slot is looked after this often. Milliseconds. */
+const QUEUE_LOOK_MS = 500;
 
 export class Downloader {
   readonly #channel: Channel;
@@ -28,7 +29,6 @@ export class Downloader {
   readonly #slots: UploadSlots;
   readonly #clock: Clock;
   readonly #uploader: Uploader;
-  readonly #silence: RequestSilence;
   readonly #inbox = new HolderInbox();
   readonly #requests: (ToHolder | ProtocolError)[] = [];
   /** Bytes that arrive are thrown away: after a refused request, and after the one request of FT/1. */
@@ -37,6 +37,7 @@ export class Downloader {
   #over = false;
   /** Undefined until the downloader is accepted. */
   #claim: SlotClaim | undefined;
+  #cancelSilence = () => {};
 
   constructor(channel: Channel, options: ServeOptions, uploads: Set<Upload>, slots: UploadSlots) {
     this.#channel = channel;
@@ -44,10 +45,6 @@ export class Downloader {
     this.#slots = slots;
     this.#clock = options.clock ?? systemClock;
     this.#uploader = new Uploader(channel, options, uploads, this.#clock);
-    this.#silence = new RequestSilence(this.#clock, () => {
-      this.#inbox.silence();
-      this.#read();
-    });
   }
 
   start(): void {
@@ -57,7 +54,7 @@ export class Downloader {
         if (this.#deaf) return;
         this.#inbox.push(chunk);
         this.#read();
-        this.#silence.heard(this.#inbox.profile !== 2 && this.#inbox.waiting > 0);
+        this.#awaitSilence();
       },
       end: () => {
         this.#inbox.end();
@@ -68,7 +65,7 @@ export class Downloader {
       close: (reason) => {
         this.#over = true;
         this.#leaveSlot();
-        this.#silence.stop();
+        this.#cancelSilence();
         this.#uploader.closed(reason);
       },
     });
@@ -133,7 +130,7 @@ export class Downloader {
         else this.#handOver(request.token);
         break;
       case "DOWNLOAD":
-        if (request.profile === 1) await this.#answerBasic(request);
+        if (request.profile === 1) await this.#giveWhole(request);
         else await this.#giveRange(request);
         break;
       case "TREE":
@@ -175,7 +172,7 @@ export class Downloader {
     this.#channel.limit({ deadline: undefined });
     if (this.#options.arrived?.(token, this.#channel) === true) {
       this.#over = true;
-      this.#silence.stop();
+      this.#cancelSilence();
     } else this.#refuse("not-accepted", "Nobody here has asked for this connection.");
   }
 
@@ -250,25 +247,6 @@ export class Downloader {
     }
   }
 
-  async #answerBasic(request: Extract<ToHolder, { verb: "DOWNLOAD"; profile: 1 }>): Promise<void> {
-    const claim = { downloader: this.#channel.remote.address };
-    const isOver = () => this.#over;
-    await serveBasic(request, {
-      channel: this.#channel,
-      options: this.#options,
-      clock: this.#clock,
-      get over() {
-        return isOver();
-      },
-      takeSlot: () => {
-        this.#claim = claim;
-        return this.#slots.ask(claim) === 0;
-      },
-      send: (found) => this.#send(found, 0, found.file.size, claim),
-    });
-    this.#finish();
-  }
-
   async #send(found: { name: string; file: Served }, offset: number, count: number, claim: SlotClaim): Promise<void> {
     this.#channel.limit({ idle: undefined });
     this.#slots.use(claim, true);
@@ -276,6 +254,43 @@ export class Downloader {
     if (this.#over) return;
     this.#slots.use(claim, false);
     this.#channel.limit({ idle: REQUEST_IDLE_MS });
+  }
+
+  // -------------------------------------------------------------- FT/1: one request a connection, without a pass
+
+  /** An FT/1 request may have no end that can be seen: it ends when nothing arrives for `SILENCE_MS`. */
+  #awaitSilence(): void {
+    this.#cancelSilence();
+    if (this.#inbox.profile === 2 || this.#inbox.waiting === 0) return;
+    this.#cancelSilence = this.#clock.after(SILENCE_MS, () => {
+      this.#inbox.silence();
+      this.#read();
+    });
+  }
+
+  /** Sends the whole file; the end of the stream ends the answer. An address that the tracker does not know gets no answer. */
+  async #giveWhole({ name, size, spaced }: Extract<ToHolder, { verb: "DOWNLOAD"; profile: 1 }>): Promise<void> {
+    const from = this.#channel.remote.address;
+    const known = await this.#options.known(from).catch(() => false);
+    if (this.#over) return;
+    if (!known) this.#options.report({ event: "download-refused", address: from, reason: "the tracker does not know it" });
+    const found = known ? this.#options.open({ name, ...(size === undefined ? {} : { size }) }) : undefined;
+    if (known && found === undefined) this.#channel.send(basic.notFound);
+    if (found !== undefined) {
+      try {
+        this.#channel.limit({ deadline: undefined });
+        const claim = { downloader: from };
+        this.#claim = claim;
+        // FT/1 has no word for a queue: the downloader waits without an answer.
+        while (!this.#over && this.#slots.ask(claim) > 0) await sleep(this.#clock, QUEUE_LOOK_MS);
+        if (this.#over) return;
+        this.#channel.send(spaced ? basic.fileSpaced : basic.file);
+        await this.#send(found, 0, found.file.size, claim);
+      } finally {
+        found.file.close();
+      }
+    }
+    this.#finish();
   }
 
   // -------------------------------------------------------------- how it ends

@@ -1,5 +1,5 @@
 // Serving files to other peers. This file keeps what all downloaders share: the list of uploads, and the upload slots. A connection is
-// answered in downloader.ts (FT/1 in basic.ts), bytes are sent in upload.ts. Disk, passes and time are handed in.
+// answered in downloader.ts, bytes are sent in upload.ts. Disk, passes and time are handed in.
 
 import { systemClock } from "../../clock.ts";
 import type { Channel } from "../../net/channel.ts";
