@@ -1,14 +1,12 @@
 // What becomes of the bytes that holders send: gathered, proven piece by piece, written. Holders have to stop sending while the disk
 // or the limit needs a moment.
 
-import type { Clock } from "../../clock.ts";
 import { HASH } from "../../protocol/messages.ts";
-import { pieceSizeOf } from "../content/merkle.ts";
 import type { Holder, PieceRequest } from "./holder.ts";
 import { Landing } from "./landing.ts";
 import type { Requests } from "./requests.ts";
 import type { Range } from "./source.ts";
-import type { FetchTools } from "./types.ts";
+import type { PieceJob } from "./types.ts";
 
 export interface ArrivalEvents {
   /** Pieces of this holder are proven and written; none when all of them were wrong, or here already. */
@@ -24,11 +22,8 @@ export interface ArrivalEvents {
 export class Arrivals {
   /** The hashes of all pieces, once they are known to be right. */
   hashes: Uint8Array | undefined;
-  readonly #size: number;
-  readonly #pieceSize: number;
+  readonly #job: PieceJob;
   readonly #requests: Requests;
-  readonly #limit: FetchTools["limit"];
-  readonly #clock: Clock;
   readonly #on: ArrivalEvents;
   readonly #landing: Landing;
   /** Bytes of requests that are not written yet. */
@@ -38,16 +33,13 @@ export class Arrivals {
   #over = false;
   #cancelThrottle = () => {};
 
-  constructor(size: number, requests: Requests, clock: Clock, tools: FetchTools, on: ArrivalEvents) {
-    this.#size = size;
-    this.#pieceSize = pieceSizeOf(size);
+  constructor(job: PieceJob, requests: Requests, on: ArrivalEvents) {
+    this.#job = job;
     this.#requests = requests;
-    this.#clock = clock;
-    this.#limit = tools.limit;
     this.#on = on;
     this.#landing = new Landing({
-      write: (offset, bytes) => tools.target.write(offset, bytes),
-      layer: tools.layer,
+      write: (offset, bytes) => job.tools.target.write(offset, bytes),
+      layer: job.tools.layer,
       room: () => this.#turnTaps(),
       failed: (error) => on.failed(error),
     });
@@ -61,8 +53,9 @@ export class Arrivals {
   /** Bytes that are here: those of proven pieces, and those that are still arriving. */
   get received(): number {
     const { have } = this.#requests;
-    const lastShort = have.total > 0 && have.has(have.total - 1) ? have.total * this.#pieceSize - this.#size : 0;
-    return Math.min(this.#size, have.count * this.#pieceSize - lastShort + this.#arriving);
+    const { file, pieceSize } = this.#job;
+    const lastShort = have.total > 0 && have.has(have.total - 1) ? have.total * pieceSize - file.size : 0;
+    return Math.min(file.size, have.count * pieceSize - lastShort + this.#arriving);
   }
 
   /** Bytes of a request have come, in order. */
@@ -84,7 +77,7 @@ export class Arrivals {
   /** A connection ended in the middle of a request. The whole pieces that have come are still used. */
   salvage(request: PieceRequest): void {
     const { buffer } = request;
-    const whole = buffer === undefined ? 0 : buffer.filled - (buffer.filled % this.#pieceSize);
+    const whole = buffer === undefined ? 0 : buffer.filled - (buffer.filled % this.#job.pieceSize);
     if (whole > 0) {
       this.#land(request, whole);
       return;
@@ -107,14 +100,15 @@ export class Arrivals {
 
   #land(request: PieceRequest, length: number): void {
     const { buffer, holder } = request;
+    const { pieceSize } = this.#job;
     if (buffer === undefined) return;
     const written = (ranges: Range[]) => {
       this.#arriving -= buffer.filled;
       this.#requests.drop(request);
       let pieces = 0;
       for (const { offset, length } of ranges) {
-        const first = offset / this.#pieceSize;
-        const end = first + Math.ceil(length / this.#pieceSize);
+        const first = offset / pieceSize;
+        const end = first + Math.ceil(length / pieceSize);
         for (let i = first; i < end; i++) this.#requests.have.add(i);
         pieces += end - first;
       }
@@ -126,6 +120,7 @@ export class Arrivals {
 
   /** Which pieces of a request are right and still missing, as ranges. `layer` has the hashes of what came. */
   #judge(request: PieceRequest, layer: Uint8Array): Range[] {
+    const { file, pieceSize } = this.#job;
     const ranges: Range[] = [];
     let wrong = false;
     for (let i = 0; i < layer.length / HASH; i++) {
@@ -135,8 +130,8 @@ export class Arrivals {
         continue;
       }
       if (this.#requests.have.has(piece)) continue;
-      const offset = piece * this.#pieceSize;
-      const length = Math.min(this.#pieceSize, this.#size - offset);
+      const offset = piece * pieceSize;
+      const length = Math.min(pieceSize, file.size - offset);
       const last = ranges.at(-1);
       if (last !== undefined && last.offset + last.length === offset) last.length += length;
       else ranges.push({ offset, length });
@@ -146,11 +141,11 @@ export class Arrivals {
   }
 
   #throttle(bytes: number): void {
-    const wait = this.#limit?.spend(bytes) ?? 0;
+    const wait = this.#job.tools.limit?.spend(bytes) ?? 0;
     if (wait === 0) return;
     this.#throttled = true;
     this.#cancelThrottle();
-    this.#cancelThrottle = this.#clock.after(wait, () => {
+    this.#cancelThrottle = this.#job.clock.after(wait, () => {
       this.#throttled = false;
       this.#turnTaps();
     });

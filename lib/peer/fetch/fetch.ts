@@ -3,7 +3,7 @@
 // First a holder gives the hashes of all pieces, which must fit the content id; then each piece is proven by its hash. The work is
 // divided: holders.ts connects, requests.ts chooses pieces, arrivals.ts proves and writes them, giving-up.ts ends a hopeless fetch.
 
-import { type Clock, systemClock } from "../../clock.ts";
+import { systemClock } from "../../clock.ts";
 import { CancelledError, codeOf, FtError } from "../../error.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import { printable } from "../../text.ts";
@@ -14,7 +14,8 @@ import { type FetchProgress, GivingUp } from "./giving-up.ts";
 import type { Holder } from "./holder.ts";
 import { type FetchState, type HolderEvents, Holders } from "./holders.ts";
 import { Requests } from "./requests.ts";
-import type { Fetched, FetchTools, WantedFile } from "./types.ts";
+import type { SourceEvents } from "./source.ts";
+import type { Fetched, FetchTools, PieceJob, WantedFile } from "./types.ts";
 import { fetchWhole } from "./whole.ts";
 
 /** A holder that has put us into its queue is asked again after this time. Milliseconds. */
@@ -30,7 +31,15 @@ export async function fetchFile(wanted: WantedFile, tools: FetchTools): Promise<
   const { root, holders } = wanted;
   const proven = holders.filter(({ v2 }) => v2);
   if (root === undefined || proven.length === 0) return fetchWholeAnew(wanted, tools);
-  const fetch = new PieceFetch({ ...wanted, root, holders: proven }, tools);
+  const { size } = wanted;
+  const fetch = new PieceFetch({
+    file: { ...wanted, root, holders: proven },
+    tools,
+    clock: tools.clock ?? systemClock,
+    random: tools.random ?? Math.random,
+    pieceSize: pieceSizeOf(size),
+    pieceCount: pieceCountOf(size),
+  });
   try {
     return await fetch.run();
   } catch (error) {
@@ -47,10 +56,7 @@ async function fetchWholeAnew(wanted: WantedFile, tools: FetchTools): Promise<Fe
 
 /** One file under way, piece by piece. */
 class PieceFetch implements FetchState, HolderEvents, FetchProgress {
-  readonly #file: WantedFile & { root: string };
-  readonly #tools: FetchTools;
-  readonly #clock: Clock;
-  readonly #count: number;
+  readonly #job: PieceJob;
   readonly #holders: Holders;
   readonly #requests: Requests;
   readonly #arrivals: Arrivals;
@@ -59,21 +65,17 @@ class PieceFetch implements FetchState, HolderEvents, FetchProgress {
   #over = false;
   #cancelTick = () => {};
 
-  constructor(file: WantedFile & { root: string }, tools: FetchTools) {
-    this.#file = file;
-    this.#tools = tools;
-    this.#clock = tools.clock ?? systemClock;
-    this.#count = pieceCountOf(file.size);
-    const random = tools.random ?? Math.random;
-    this.#holders = new Holders(file, { ...tools, clock: this.#clock, random }, this, this);
-    this.#requests = new Requests(file.size, this.#holders, this.#clock, random);
-    this.#arrivals = new Arrivals(file.size, this.#requests, this.#clock, tools, {
+  constructor(job: PieceJob) {
+    this.#job = job;
+    this.#holders = new Holders(job, this, this);
+    this.#requests = new Requests(job, this.#holders);
+    this.#arrivals = new Arrivals(job, this.#requests, {
       landed: (holder, pieces) => this.#landed(holder, pieces),
       wrong: (holder) => this.#holders.expel(holder),
       paused: (paused) => this.#pause(paused),
       failed: (error) => this.end(error),
     });
-    this.#givingUp = new GivingUp(file, tools, this.#clock, this.#holders, this);
+    this.#givingUp = new GivingUp(job, this.#holders, this);
   }
 
   get withoutTree(): FileRecord[] {
@@ -81,7 +83,7 @@ class PieceFetch implements FetchState, HolderEvents, FetchProgress {
   }
 
   async run(): Promise<Fetched> {
-    const { signal } = this.#tools;
+    const { signal } = this.#job.tools;
     const stop = () => this.end(new CancelledError());
     signal?.addEventListener("abort", stop);
     try {
@@ -98,8 +100,8 @@ class PieceFetch implements FetchState, HolderEvents, FetchProgress {
   }
 
   #begin(): void {
-    const { name, size, root, holders } = this.#file;
-    if (this.#count <= 1) {
+    const { name, size, root, holders } = this.#job.file;
+    if (this.#job.pieceCount <= 1) {
       // A file of one piece needs no tree: the hash of its only piece is the content id.
       const hashes = size === 0 ? new Uint8Array(0) : Uint8Array.fromHex(root);
       if (this.#isRight(hashes)) void this.#learn(hashes);
@@ -126,7 +128,7 @@ class PieceFetch implements FetchState, HolderEvents, FetchProgress {
 
   #tick(): void {
     if (this.#over) return;
-    const now = this.#clock.at();
+    const now = this.#job.clock.at();
     this.#givingUp.tick(now);
     this.#holders.tick(now);
     this.#askAll();
@@ -134,7 +136,7 @@ class PieceFetch implements FetchState, HolderEvents, FetchProgress {
     // Progress is reported even when no bytes come: the rate on the screen is that of now.
     if (!this.#reportQueue()) this.#reportProgress();
     this.#cancelTick();
-    this.#cancelTick = this.#clock.after(TICK_MS, () => this.#tick());
+    this.#cancelTick = this.#job.clock.after(TICK_MS, () => this.#tick());
   }
 
   // -------------------------------------------------------------- where the fetch stands
@@ -160,7 +162,7 @@ class PieceFetch implements FetchState, HolderEvents, FetchProgress {
   }
 
   get kept(): number {
-    return Math.min(this.#file.size, this.#requests.have.count * pieceSizeOf(this.#file.size));
+    return Math.min(this.#job.file.size, this.#requests.have.count * this.#job.pieceSize);
   }
 
   settled(): Promise<void> {
@@ -171,7 +173,8 @@ class PieceFetch implements FetchState, HolderEvents, FetchProgress {
 
   opened(holder: Holder): void {
     const { source, record } = holder;
-    if (!this.hasHashes) source?.askTree(this.#file.root, pieceSizeOf(this.#file.size), this.#count);
+    const { file, pieceSize, pieceCount } = this.#job;
+    if (!this.hasHashes) source?.askTree(file.root, pieceSize, pieceCount);
     if (record.part) this.#holders.askHave(holder);
     this.#requests.recount();
     this.#ask(holder);
@@ -184,7 +187,19 @@ class PieceFetch implements FetchState, HolderEvents, FetchProgress {
     this.#givingUp.endIfAlone();
   }
 
-  tree(holder: Holder, hashes: Uint8Array | undefined): void {
+  answers(holder: Holder): Omit<SourceEvents, "failed"> {
+    return {
+      tree: (hashes) => this.#tree(holder, hashes),
+      gathered: () => holder.heard(0, this.#job.clock.at()),
+      have: (bits) => this.#have(holder, bits),
+      bytes: (_at, bytes) => this.#bytes(holder, bytes),
+      served: () => this.#served(holder),
+      busy: (_range, position) => this.#busy(holder, position),
+      lacks: () => this.#lacks(holder),
+    };
+  }
+
+  #tree(holder: Holder, hashes: Uint8Array | undefined): void {
     if (hashes === undefined) {
       // It may still give right pieces when another holder gives the hashes.
       holder.treeless = true;
@@ -195,20 +210,20 @@ class PieceFetch implements FetchState, HolderEvents, FetchProgress {
     } else if (!this.hasHashes) void this.#learn(hashes);
   }
 
-  have(holder: Holder, bits: Uint8Array | undefined): void {
+  #have(holder: Holder, bits: Uint8Array | undefined): void {
     holder.haveDue = false;
-    holder.heard(0, this.#clock.at());
+    holder.heard(0, this.#job.clock.at());
     if (bits === undefined) holder.source?.fail("it does not say which pieces it has", true);
     else {
-      holder.has = PieceSet.parse(bits, this.#count);
+      holder.has = PieceSet.parse(bits, this.#job.pieceCount);
       this.#requests.recount();
       this.#ask(holder);
     }
   }
 
-  bytes(holder: Holder, bytes: Uint8Array): void {
+  #bytes(holder: Holder, bytes: Uint8Array): void {
     this.#givingUp.moved();
-    holder.heard(bytes.length, this.#clock.at());
+    holder.heard(bytes.length, this.#job.clock.at());
     holder.position = 0;
     const request = holder.requests[0];
     if (request === undefined) return;
@@ -216,23 +231,23 @@ class PieceFetch implements FetchState, HolderEvents, FetchProgress {
     this.#reportProgress();
   }
 
-  served(holder: Holder): void {
-    const request = holder.served(this.#clock.at());
+  #served(holder: Holder): void {
+    const request = holder.served(this.#job.clock.at());
     if (request === undefined) return;
     this.#arrivals.finish(request);
     this.#ask(holder);
   }
 
-  busy(holder: Holder, position: number): void {
+  #busy(holder: Holder, position: number): void {
     const request = holder.requests.shift();
     if (request !== undefined) this.#requests.drop(request);
-    const now = this.#clock.at();
+    const now = this.#job.clock.at();
     holder.heard(0, now);
     Object.assign(holder, { position, restUntil: now + QUEUE_MS });
     this.#askAll();
   }
 
-  lacks(holder: Holder): void {
+  #lacks(holder: Holder): void {
     const request = holder.requests.shift();
     if (request === undefined) return;
     this.#requests.drop(request);
@@ -241,7 +256,7 @@ class PieceFetch implements FetchState, HolderEvents, FetchProgress {
       return;
     }
     for (let i = request.first; i < request.first + request.count; i++) holder.has?.delete(i);
-    const now = this.#clock.at();
+    const now = this.#job.clock.at();
     holder.heard(0, now);
     if (holder.lacked(now)) holder.source?.fail("it says that it has pieces which it does not give", true);
     this.#requests.recount();
@@ -251,14 +266,15 @@ class PieceFetch implements FetchState, HolderEvents, FetchProgress {
   // -------------------------------------------------------------- the pieces
 
   #isRight(hashes: Uint8Array): boolean {
-    return rootOf(hashes, this.#file.size, this.#tools.sha256).toHex() === this.#file.root;
+    const { file, tools } = this.#job;
+    return rootOf(hashes, file.size, tools.sha256).toHex() === file.root;
   }
 
   /** The hashes are known: right pieces of an earlier run count, and the transfer begins. */
   async #learn(hashes: Uint8Array): Promise<void> {
     this.#arrivals.hashes = hashes;
-    const { present, begun, report } = this.#tools;
-    const { size } = this.#file;
+    const { present, begun, report } = this.#job.tools;
+    const { size } = this.#job.file;
     let checked = 0;
     try {
       const have = await present?.(hashes, (bytes) => {
@@ -287,7 +303,7 @@ class PieceFetch implements FetchState, HolderEvents, FetchProgress {
   #completeOrAsk(): void {
     if (this.#over) return;
     if (this.#requests.have.complete) {
-      this.#tools.report({ event: "verifying" });
+      this.#job.tools.report({ event: "verifying" });
       this.end();
     } else this.#askAll();
   }
@@ -301,7 +317,7 @@ class PieceFetch implements FetchState, HolderEvents, FetchProgress {
   }
 
   #pause(paused: boolean): void {
-    const now = this.#clock.at();
+    const now = this.#job.clock.at();
     for (const holder of this.#holders.all) {
       holder.restart(now);
       if (holder.source !== undefined) holder.source.paused = paused;
@@ -313,7 +329,7 @@ class PieceFetch implements FetchState, HolderEvents, FetchProgress {
   #reportProgress(): void {
     if (!this.ready) return;
     const { received } = this.#arrivals;
-    this.#tools.report({ event: "progress", received, size: this.#file.size, holders: this.#holders.active });
+    this.#job.tools.report({ event: "progress", received, size: this.#job.file.size, holders: this.#holders.active });
   }
 
   /** Reports the best place in a queue. False when this machine waits in no queue, or another holder gives bytes. */
@@ -321,7 +337,7 @@ class PieceFetch implements FetchState, HolderEvents, FetchProgress {
     const [best] = this.#holders.queued;
     if (best === undefined) return false;
     if (this.#holders.all.some(({ position, requests }) => position === 0 && requests.length > 0)) return false;
-    this.#tools.report({ event: "waiting", holder: best.record, position: best.position });
+    this.#job.tools.report({ event: "waiting", holder: best.record, position: best.position });
     return true;
   }
 }

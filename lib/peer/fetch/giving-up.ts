@@ -1,13 +1,12 @@
 // When a fetch is over without the whole file: no holder is left, and the tracker names no other one; or nothing has come for too
 // long. While this machine is off the network, or the last holder is silent, the fetch waits first.
 
-import type { Clock } from "../../clock.ts";
 import { FtError } from "../../error.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import { failureSentence, reasonsClause } from "./failure.ts";
 import type { Holder } from "./holder.ts";
 import type { Holders } from "./holders.ts";
-import type { FetchTools, WantedFile } from "./types.ts";
+import type { PieceJob } from "./types.ts";
 
 /** A fetch that can ask no holder for anything for this long is given up. Milliseconds. */
 const STUCK_MS = 30_000;
@@ -33,9 +32,7 @@ export interface FetchProgress {
 }
 
 export class GivingUp {
-  readonly #file: WantedFile;
-  readonly #tools: FetchTools;
-  readonly #clock: Clock;
+  readonly #job: PieceJob;
   readonly #holders: Holders;
   readonly #progress: FetchProgress;
   /** When bytes came last, or there was a reason for none. */
@@ -47,13 +44,11 @@ export class GivingUp {
   #looking: Promise<void> | undefined;
   #cancel = () => {};
 
-  constructor(file: WantedFile, tools: FetchTools, clock: Clock, holders: Holders, progress: FetchProgress) {
-    this.#file = file;
-    this.#tools = tools;
-    this.#clock = clock;
+  constructor(job: PieceJob, holders: Holders, progress: FetchProgress) {
+    this.#job = job;
     this.#holders = holders;
     this.#progress = progress;
-    this.#movedAt = clock.at();
+    this.#movedAt = job.clock.at();
     this.#lookAt = this.#movedAt + (LOOK_MS[0] ?? 0);
   }
 
@@ -65,7 +60,7 @@ export class GivingUp {
 
   /** Bytes came. */
   moved(): void {
-    this.#movedAt = this.#clock.at();
+    this.#movedAt = this.#job.clock.at();
   }
 
   /** A piece was proven: the next absence is waited for anew. */
@@ -75,7 +70,7 @@ export class GivingUp {
 
   /** Asks the tracker for new holders when that is due. To be called regularly, before holders are connected. */
   tick(now: number): void {
-    if (this.#holders.open.length > 0 && this.#tools.away?.() !== true) this.#waitsSince = undefined;
+    if (this.#holders.open.length > 0 && this.#job.tools.away?.() !== true) this.#waitsSince = undefined;
     if (now < this.#lookAt) return;
     this.#looks += 1;
     this.#lookAt = now + (LOOK_MS[Math.min(this.#looks, LOOK_MS.length - 1)] ?? 0);
@@ -119,24 +114,25 @@ export class GivingUp {
 
   /** Whether the network, or a holder that fell silent, may come back. All holders are tried again then. */
   #waits(): boolean {
-    const now = this.#clock.at();
-    const pass = this.#tools.pass();
+    const { tools, clock } = this.#job;
+    const now = clock.at();
+    const pass = tools.pass();
     const hopeful = this.#holders.all.filter(({ outcast, denied }) => !outcast || denied);
     // A holder can still be asked for the whole file.
     if (hopeful.length === 0 || this.withoutTree.length > 0) return false;
-    const away = this.#tools.away?.() === true;
+    const away = tools.away?.() === true;
     const silent = hopeful.find((holder) => holder.silent && holder.contributed);
     const waits = away || silent !== undefined;
     if (!waits && this.#waitsSince === undefined) return false;
     if (this.#waitsSince === undefined) {
-      this.#tools.report(away || silent === undefined ? { event: "away" } : { event: "silent", holder: silent.record });
+      tools.report(away || silent === undefined ? { event: "away" } : { event: "silent", holder: silent.record });
     }
     this.#waitsSince ??= now;
     if (now - this.#waitsSince > (away ? AWAY_MS : SILENT_MS)) return false;
     // The network is back, or the holder answered: all holders get a last try.
     if (!waits) this.#waitsSince = undefined;
     for (const holder of hopeful) if (!holder.denied || holder.shown !== pass) holder.forgive(now + AWAY_PAUSE_MS);
-    if (this.#isAlone) this.#cancel = this.#clock.after(AWAY_PAUSE_MS, () => this.#endIfStillAlone());
+    if (this.#isAlone) this.#cancel = clock.after(AWAY_PAUSE_MS, () => this.#endIfStillAlone());
     return true;
   }
 
@@ -150,14 +146,14 @@ export class GivingUp {
 
   async #lookOnce(): Promise<void> {
     try {
-      const records = (await this.#tools.look?.()) ?? [];
-      for (const record of records) if (record.v2 && record.size === this.#file.size) this.#holders.meet(record);
+      const records = (await this.#job.tools.look?.()) ?? [];
+      for (const record of records) if (record.v2 && record.size === this.#job.file.size) this.#holders.meet(record);
     } catch {
       // The tracker is away; the known holders go on.
     }
   }
 
   #end(why: string): void {
-    this.#progress.end(new FtError("no-holder", failureSentence(this.#file, why, this.#progress.kept, true)));
+    this.#progress.end(new FtError("no-holder", failureSentence(this.#job.file, why, this.#progress.kept, true)));
   }
 }

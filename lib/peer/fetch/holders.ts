@@ -1,16 +1,14 @@
 // The holders of one file that is being fetched: which are known, and their connections. This file decides when a holder is connected,
 // given up, or makes room for another. It does not decide which pieces are asked for (requests.ts).
 
-import type { Clock } from "../../clock.ts";
 import { codeOf, sentenceOf } from "../../error.ts";
 import type { Channel } from "../../net/channel.ts";
 import { formatEndpoint } from "../../protocol/address.ts";
 import type { FileRecord } from "../../protocol/record.ts";
-import { pieceCountOf } from "../content/merkle.ts";
 import { PieceSet } from "../content/pieces.ts";
 import { Holder, STALL_MS } from "./holder.ts";
-import { Source } from "./source.ts";
-import type { FetchTools, WantedFile } from "./types.ts";
+import { Source, type SourceEvents } from "./source.ts";
+import type { PieceJob } from "./types.ts";
 
 /** The most connections at once. */
 const MOST_CONNECTIONS = 16;
@@ -23,22 +21,12 @@ const EXCUSED_PAUSE_MS = 1_500;
 /** A connection that failed after more than this time was not refused: the holder is silent. Milliseconds. */
 const REFUSAL_MS = 900;
 
-/** What holders answer, and what becomes of their connections. */
+/** What the fetch does with the holders. */
 export interface HolderEvents {
   /** The connection is open, and nothing is asked yet. */
   opened(holder: Holder): void;
-  /** The hashes of all pieces; undefined when this holder cannot give them. */
-  tree(holder: Holder, hashes: Uint8Array | undefined): void;
-  /** The bit field of its pieces; undefined when this holder cannot give it. */
-  have(holder: Holder, bits: Uint8Array | undefined): void;
-  /** Bytes of its first request have come. They are valid only during the call. */
-  bytes(holder: Holder, bytes: Uint8Array): void;
-  /** All bytes of its first request have come. */
-  served(holder: Holder): void;
-  /** Its first request has to wait: this is its place in the queue. */
-  busy(holder: Holder, position: number): void;
-  /** It does not have the pieces of its first request. */
-  lacks(holder: Holder): void;
+  /** What is to be done with the answers of this holder. */
+  answers(holder: Holder): Omit<SourceEvents, "failed">;
   /** Its connection is gone. Its requests are still listed. */
   lost(holder: Holder): void;
 }
@@ -56,24 +44,13 @@ export interface FetchState {
 }
 
 export class Holders {
-  readonly #file: WantedFile & { root: string };
-  readonly #tools: FetchTools;
-  readonly #clock: Clock;
-  readonly #random: () => number;
+  readonly #job: PieceJob;
   readonly #state: FetchState;
   readonly #on: HolderEvents;
   readonly #byEndpoint = new Map<string, Holder>();
 
-  constructor(
-    file: WantedFile & { root: string },
-    tools: FetchTools & { clock: Clock; random: () => number },
-    state: FetchState,
-    on: HolderEvents,
-  ) {
-    this.#file = file;
-    this.#tools = tools;
-    this.#clock = tools.clock;
-    this.#random = tools.random;
+  constructor(job: PieceJob, state: FetchState, on: HolderEvents) {
+    this.#job = job;
     this.#state = state;
     this.#on = on;
   }
@@ -102,7 +79,7 @@ export class Holders {
   /** The holders, beginning with any of them, so that none is always asked first. */
   inAnyOrder(): Holder[] {
     const holders = this.all;
-    const start = Math.floor(this.#random() * holders.length);
+    const start = Math.floor(this.#job.random() * holders.length);
     return [...holders.slice(start), ...holders.slice(0, start)];
   }
 
@@ -112,7 +89,7 @@ export class Holders {
     const known = this.#byEndpoint.get(key);
     if (known !== undefined) known.revive();
     else {
-      const has = record.part ? undefined : PieceSet.whole(pieceCountOf(this.#file.size));
+      const has = record.part ? undefined : PieceSet.whole(this.#job.pieceCount);
       this.#byEndpoint.set(key, new Holder(record, has));
     }
   }
@@ -122,7 +99,7 @@ export class Holders {
     let taken = this.all.filter(({ state }) => state === "open" || state === "dialling").length;
     for (const holder of this.inAnyOrder()) {
       // A peer that has moved gets a new pass; the old one was not good from where it is now.
-      if (holder.denied && holder.shown !== this.#tools.pass()) holder.forgive(now);
+      if (holder.denied && holder.shown !== this.#job.tools.pass()) holder.forgive(now);
       if (holder.state === "open") this.#watch(holder, now);
       else if (holder.state === "idle" && now >= holder.restUntil && taken < MOST_CONNECTIONS) {
         taken += 1;
@@ -134,8 +111,8 @@ export class Holders {
 
   askHave(holder: Holder): void {
     holder.haveDue = true;
-    holder.haveAskedAt = this.#clock.at();
-    holder.source?.askHave(this.#file.root, pieceCountOf(this.#file.size));
+    holder.haveAskedAt = this.#job.clock.at();
+    holder.source?.askHave(this.#job.file.root, this.#job.pieceCount);
   }
 
   /** This holder sent wrong bytes: it is not asked again. */
@@ -152,15 +129,16 @@ export class Holders {
   }
 
   async #connect(holder: Holder): Promise<void> {
-    const { dial, signal, report, pass } = this.#tools;
+    const { clock } = this.#job;
+    const { dial, signal, report, pass } = this.#job.tools;
     holder.dialled();
-    const from = this.#clock.at();
+    const from = clock.at();
     report({ event: "asking", holder: holder.record });
     try {
       const channel = await dial(holder.record, signal === undefined ? {} : { signal });
       if (this.#state.over) return channel.destroy();
       const source = this.#converse(holder, channel);
-      holder.opened(source, this.#clock.at());
+      holder.opened(source, clock.at());
       holder.shown = pass();
       source.start(holder.shown);
       source.paused = this.#state.paused;
@@ -168,27 +146,22 @@ export class Holders {
     } catch (error) {
       if (this.#state.over) return;
       const silent = [codeOf(error), codeOf(error instanceof Error ? error.cause : undefined)].includes("no-answer");
-      holder.silent = silent || this.#clock.at() - from > REFUSAL_MS;
+      holder.silent = silent || clock.at() - from > REFUSAL_MS;
       // Waiting for an answer takes long. A holder that never answered gets fewer tries than one that was there a moment ago.
       this.#lose(holder, sentenceOf(error), silent && !holder.met ? NEVER_ANSWERED : 1);
     }
   }
 
   #converse(holder: Holder, channel: Channel): Source {
-    return new Source(channel, { root: this.#file.root }, this.#file.size, {
-      tree: (hashes) => this.#on.tree(holder, hashes),
-      gathered: () => holder.heard(0, this.#clock.at()),
-      have: (bits) => this.#on.have(holder, bits),
-      bytes: (_at, bytes) => this.#on.bytes(holder, bytes),
-      served: () => this.#on.served(holder),
-      busy: (_range, position) => this.#on.busy(holder, position),
-      lacks: () => this.#on.lacks(holder),
+    const { file, tools, clock } = this.#job;
+    return new Source(channel, { root: file.root }, file.size, {
+      ...this.#on.answers(holder),
       failed: (reason, final, denied) => {
         // Until all peers are back at a restarted tracker, a refused pass says nothing.
-        const excused = denied === true && this.#tools.unsettled?.() === true;
+        const excused = denied === true && tools.unsettled?.() === true;
         holder.denied = denied === true && !excused;
         this.#lose(holder, reason, excused ? 0 : final ? Number.POSITIVE_INFINITY : 1);
-        if (excused) holder.restUntil = this.#clock.at() + EXCUSED_PAUSE_MS;
+        if (excused) holder.restUntil = clock.at() + EXCUSED_PAUSE_MS;
       },
     });
   }
@@ -197,9 +170,9 @@ export class Holders {
   #lose(holder: Holder, reason: string, failures: number): void {
     if (this.#state.over) return;
     // The same reason after the next try is not reported again.
-    if (reason !== holder.reason) this.#tools.report({ event: "holder-failed", holder: holder.record, reason });
+    if (reason !== holder.reason) this.#job.tools.report({ event: "holder-failed", holder: holder.record, reason });
     // A holder may hang up while this machine looks at its own disk: that is no failure.
-    holder.lost(reason, this.#state.checking && failures === 1 ? 0 : failures, this.#clock.at());
+    holder.lost(reason, this.#state.checking && failures === 1 ? 0 : failures, this.#job.clock.at());
     this.#on.lost(holder);
   }
 

@@ -1,11 +1,10 @@
 // Which pieces are asked of which holder next, and how many at once. It does not know what becomes of the bytes (arrivals.ts).
 
-import type { Clock } from "../../clock.ts";
-import { pieceCountOf, pieceSizeOf } from "../content/merkle.ts";
 import { PieceSet } from "../content/pieces.ts";
 import type { Holder, PieceRequest } from "./holder.ts";
 import type { Holders } from "./holders.ts";
 import { Picker, type PieceRange } from "./picker.ts";
+import type { PieceJob } from "./types.ts";
 
 /** The most memory for requests that are not complete, of all holders together. Bytes. */
 const MOST_MEMORY = 32 * 1024 * 1024;
@@ -13,21 +12,15 @@ const MOST_MEMORY = 32 * 1024 * 1024;
 const WORTH_IT = 2;
 
 export class Requests {
-  readonly #size: number;
-  readonly #pieceSize: number;
+  readonly #job: PieceJob;
   readonly #holders: Holders;
-  readonly #clock: Clock;
-  readonly #random: () => number;
   #picker: Picker;
   #ready = false;
 
-  constructor(size: number, holders: Holders, clock: Clock, random: () => number) {
-    this.#size = size;
-    this.#pieceSize = pieceSizeOf(size);
+  constructor(job: PieceJob, holders: Holders) {
+    this.#job = job;
     this.#holders = holders;
-    this.#clock = clock;
-    this.#random = random;
-    this.#picker = new Picker(new PieceSet(pieceCountOf(size)), random);
+    this.#picker = new Picker(new PieceSet(job.pieceCount), job.random);
   }
 
   /** Pieces may be asked for. */
@@ -42,7 +35,7 @@ export class Requests {
 
   /** From now on pieces may be asked for. An earlier run has left the pieces in `have`. */
   begin(have: PieceSet | undefined): void {
-    if (have !== undefined) this.#picker = new Picker(have, this.#random);
+    if (have !== undefined) this.#picker = new Picker(have, this.#job.random);
     this.#ready = true;
     this.recount();
   }
@@ -65,14 +58,15 @@ export class Requests {
   /** Asks a holder for what it can give within a moment. */
   ask(holder: Holder): void {
     if (!this.#ready) return;
-    const now = this.#clock.at();
+    const { clock, file, pieceSize } = this.#job;
+    const now = clock.at();
     while (holder.wantsMore(now) && holder.has !== undefined && this.#hasMemory(holder)) {
-      const most = Math.max(1, Math.floor(this.#requestLength(holder) / this.#pieceSize));
+      const most = Math.max(1, Math.floor(this.#requestLength(holder) / pieceSize));
       const pieces = this.#picker.pick(holder.has, holder.next, most) ?? this.#pickAgain(holder, holder.has, now);
       if (pieces === undefined) return;
       const { first, count } = pieces;
-      const offset = first * this.#pieceSize;
-      const range = { offset, length: Math.min(count * this.#pieceSize, this.#size - offset) };
+      const offset = first * pieceSize;
+      const range = { offset, length: Math.min(count * pieceSize, file.size - offset) };
       this.#picker.claim(pieces);
       holder.requests.push({ holder, first, count, range, askedAt: now });
       holder.next = first + count;
@@ -91,7 +85,7 @@ export class Requests {
 
   /** With the largest pieces, only a few holders at a time are asked. */
   #hasMemory(holder: Holder): boolean {
-    return holder.requests.length > 0 || this.#holders.active * this.#pieceSize < MOST_MEMORY;
+    return holder.requests.length > 0 || this.#holders.active * this.#job.pieceSize < MOST_MEMORY;
   }
 
   #requestLength(holder: Holder): number {
@@ -99,7 +93,7 @@ export class Requests {
     const length = Math.min(holder.requestLength, MOST_MEMORY / Math.max(1, active));
     if (active <= 1) return length;
     // Towards the end requests become smaller, so that all holders are done at the same time.
-    const left = (this.have.total - this.have.count) * this.#pieceSize;
+    const left = (this.have.total - this.have.count) * this.#job.pieceSize;
     return Math.min(length, left / (2 * active));
   }
 

@@ -53,6 +53,17 @@ export interface FetchTools {
   random?: () => number;
 }
 
+/** What the parts of a fetch by pieces share. */
+export interface PieceJob {
+  readonly file: WantedFile & { root: string };
+  readonly tools: FetchTools;
+  readonly clock: Clock;
+  readonly random: () => number;
+  /** Bytes. The last piece may be shorter. */
+  readonly pieceSize: number;
+  readonly pieceCount: number;
+}
+
 export type FetchEvent =
   | { event: "asking"; holder: FileRecord }
   /** The bytes of an earlier run are being looked at. */
