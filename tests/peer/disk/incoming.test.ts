@@ -724,7 +724,7 @@ describe("the same file twice at once", () => {
       console.log("went on");
     `;
     // In a process of its own: what waits for a pipe cannot be interrupted.
-    const { stdout } = Bun.spawnSync([process.execPath, "-e", script], { timeout: 3_000 });
+    const { stdout } = Bun.spawnSync([process.execPath, "-e", script], { timeout: 50_000 });
     expect(stdout.toString()).toBe("went on\n");
   });
 
