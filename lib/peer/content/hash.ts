@@ -1,4 +1,4 @@
-// Hashing off the main thread: a pool of workers, one a core.
+// Hashing off the main thread: a pool of workers, at most one for each core. The hashing itself is in hasher.ts.
 
 import { concatBytes } from "../../bytes.ts";
 import { FtError } from "../../error.ts";

@@ -51,7 +51,7 @@ export function blockLayer(data: Uint8Array, sha256: Sha256): Uint8Array {
 export function pieceHash(blocks: Uint8Array, fileSize: number, sha256: Sha256): Uint8Array {
   const pieceSize = pieceSizeOf(fileSize);
   const leaves = fileSize > pieceSize ? pieceSize / BLOCK : powerOfTwoFrom(blocks.length / HASH);
-  return fold(blocks, leaves, new Uint8Array(HASH), sha256);
+  return foldLayer(blocks, leaves, new Uint8Array(HASH), sha256);
 }
 
 /** The content id of a file of `fileSize` bytes from the hashes of its pieces, in order; for no piece, SHA-256 of nothing. */
@@ -61,7 +61,7 @@ export function rootOf(pieces: Uint8Array, fileSize: number, sha256: Sha256): Ui
     sha256(new Uint8Array(0), root);
     return root;
   }
-  return fold(pieces, powerOfTwoFrom(pieces.length / HASH), pieceOfNothing(fileSize, sha256), sha256);
+  return foldLayer(pieces, powerOfTwoFrom(pieces.length / HASH), pieceOfNothing(fileSize, sha256), sha256);
 }
 
 /**
@@ -75,7 +75,7 @@ export function layerAbove(pieces: Uint8Array, fileSize: number, step: number, s
   const padding = pieceOfNothing(fileSize, sha256);
   const above = new Uint8Array(Math.ceil(count / step) * HASH);
   for (let i = 0; i < count; i += step) {
-    above.set(fold(pieces.subarray(i * HASH, (i + step) * HASH), step, padding, sha256), (i / step) * HASH);
+    above.set(foldLayer(pieces.subarray(i * HASH, (i + step) * HASH), step, padding, sha256), (i / step) * HASH);
   }
   return above;
 }
@@ -89,11 +89,11 @@ function pieceOfNothing(fileSize: number, sha256: Sha256): Uint8Array {
 
 /** The top of a layer of a power of two hashes. */
 export function foldWhole(layer: Uint8Array, sha256: Sha256): Uint8Array {
-  return fold(layer, layer.length / HASH, new Uint8Array(HASH), sha256);
+  return foldLayer(layer, layer.length / HASH, new Uint8Array(HASH), sha256);
 }
 
 /** Folds a layer up to one hash, padded on the right with `padding` to `width` hashes (a power of two). */
-function fold(layer: Uint8Array, width: number, padding: Uint8Array, sha256: Sha256): Uint8Array {
+function foldLayer(layer: Uint8Array, width: number, padding: Uint8Array, sha256: Sha256): Uint8Array {
   let nodes = layer;
   let filler = padding;
   for (let wide = width; wide > 1; wide /= 2) {
@@ -131,7 +131,7 @@ export const SUBTREE_BLOCKS = 64;
 
 /**
  * The tree over 64 whole blocks. It keeps its memory for the next call: a gigabyte has a hundred thousand nodes, and new memory for
- * each of them would cost more than a simple `fold`.
+ * each of them would cost more than a simple `foldLayer`.
  */
 export class Subtree {
   readonly #sha256: Sha256;

@@ -307,7 +307,7 @@ export class Incoming {
   }
 
   async #replace(path: string): Promise<Published> {
-    const there = kindOf(path);
+    const there = entryKind(path);
     if (there === "folder") throw new FtError("is-folder", `Cannot replace "${printable(path)}": it is a folder.`);
     await rename(this.part, path);
     return { path, outcome: there === "nothing" ? "new" : "replaced" };
@@ -387,7 +387,7 @@ function takeLock(path: string, options: IncomingOptions): Lock {
   );
 }
 
-function kindOf(path: string): "nothing" | "folder" | "file" {
+function entryKind(path: string): "nothing" | "folder" | "file" {
   try {
     return lstatSync(path).isDirectory() ? "folder" : "file";
   } catch {
@@ -420,7 +420,7 @@ function sameContent(part: string, path: string): Promise<boolean> {
 }
 
 async function compareContent(part: string, path: string): Promise<boolean> {
-  if (kindOf(path) !== "file" || lstatSync(path).isSymbolicLink()) return false;
+  if (entryKind(path) !== "file" || lstatSync(path).isSymbolicLink()) return false;
   const [ours, theirs] = [Bun.file(part), Bun.file(path)];
   if (ours.size !== theirs.size) return false;
   for (let at = 0; at < ours.size; at += COMPARE) {

@@ -8,6 +8,7 @@ const BEAT_MS = 5_000;
 /** A lock that was not touched for this long is not valid. Milliseconds. */
 const STALE_MS = 30_000;
 
+/** The lock of one part file. */
 export class Lock {
   static readonly #mine = new Set<string>();
   readonly #path: string;

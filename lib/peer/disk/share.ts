@@ -1,4 +1,5 @@
-// Disk, outgoing: chooses the files to share, opens and reads them, and notices when one is not what it was.
+// Shared files: chooses the files to share, opens and reads them, and notices when one has changed. A file is recognised by its
+// identity: device, inode, size and times (`formatIdentity`).
 
 import {
   type BigIntStats,

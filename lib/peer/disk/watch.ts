@@ -7,7 +7,7 @@ import type { Share, SharedFile } from "./share.ts";
 /** Changes are looked at when none came for this long. A file that is being replaced is there again by then. Milliseconds. */
 const SETTLE_MS = 300;
 /** All files are looked at this often, because some file systems report no changes. Milliseconds. */
-const LOOK_MS = 5_000;
+const LOOK_AGAIN_MS = 5_000;
 
 export interface WatchEvents {
   /** A file is not what its record says. */
@@ -18,6 +18,7 @@ export interface WatchEvents {
   back(file: SharedFile): void;
 }
 
+/** Watches the files of one share until `stop` is called. */
 export class ShareWatch {
   readonly #share: Share;
   readonly #on: WatchEvents;
@@ -32,7 +33,7 @@ export class ShareWatch {
   constructor(share: Share, on: WatchEvents) {
     this.#share = share;
     this.#on = on;
-    this.#regularly = setInterval(() => this.#look(), LOOK_MS);
+    this.#regularly = setInterval(() => this.#look(), LOOK_AGAIN_MS);
     this.#regularly.unref();
     this.#follow();
   }

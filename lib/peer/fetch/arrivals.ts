@@ -19,6 +19,7 @@ export interface ArrivalEvents {
   failed(error: Error): void;
 }
 
+/** Takes the bytes of requests, and adds the pieces that are right to `Requests.have`. */
 export class Arrivals {
   /** The hashes of all pieces, once they are known to be right. */
   hashes: Uint8Array | undefined;

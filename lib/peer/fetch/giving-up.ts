@@ -17,7 +17,7 @@ const AWAY_MS = 90_000;
 /** While the fetch waits, all holders are tried again after this time. Milliseconds. */
 const AWAY_PAUSE_MS = 1_000;
 /** The pauses between questions to the tracker for new holders. The last one repeats. Milliseconds. */
-const LOOK_MS = [300, 700, 1_000, 2_000, 5_000];
+const TRACKER_PAUSES_MS = [300, 700, 1_000, 2_000, 5_000];
 
 /** What giving up needs to know of the fetch. */
 export interface FetchProgress {
@@ -31,6 +31,7 @@ export interface FetchProgress {
   end(error: Error): void;
 }
 
+/** Watches a fetch, looks for more holders, and ends it when it cannot succeed. */
 export class GivingUp {
   readonly #job: PieceJob;
   readonly #holders: Holders;
@@ -49,7 +50,7 @@ export class GivingUp {
     this.#holders = holders;
     this.#progress = progress;
     this.#movedAt = job.clock.at();
-    this.#lookAt = this.#movedAt + (LOOK_MS[0] ?? 0);
+    this.#lookAt = this.#movedAt + (TRACKER_PAUSES_MS[0] ?? 0);
   }
 
   /** Holders that can only be asked for the whole file. None once pieces can be proven, because proven pieces stay. */
@@ -73,7 +74,7 @@ export class GivingUp {
     if (this.#holders.open.length > 0 && this.#job.tools.away?.() !== true) this.#waitsSince = undefined;
     if (now < this.#lookAt) return;
     this.#looks += 1;
-    this.#lookAt = now + (LOOK_MS[Math.min(this.#looks, LOOK_MS.length - 1)] ?? 0);
+    this.#lookAt = now + (TRACKER_PAUSES_MS[Math.min(this.#looks, TRACKER_PAUSES_MS.length - 1)] ?? 0);
     void this.#look();
   }
 

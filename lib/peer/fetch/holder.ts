@@ -19,8 +19,8 @@ const FEWEST_AHEAD = 2;
 /** The most requests that are sent ahead. */
 const MOST_AHEAD = 4;
 /** A holder that has requests to answer and sends nothing for this long has failed. Milliseconds. */
-export const STALL_MS = 5_000;
-/** A holder that sends fewer bytes than this has failed if there are others. Bytes a second, over `STALL_MS`. */
+export const HOLDER_STALL_MS = 5_000;
+/** A holder that sends fewer bytes than this has failed if there are others. Bytes a second, over `HOLDER_STALL_MS`. */
 const SLOWEST = 1024;
 /** A holder is given up after this many failures without a right piece in between. */
 const TRIES = 4;
@@ -178,13 +178,13 @@ export class Holder {
   }
 
   isSilent(now: number): boolean {
-    return now - this.#heardAt > STALL_MS;
+    return now - this.#heardAt > HOLDER_STALL_MS;
   }
 
-  /** Whether it sent too few bytes since this was last asked. Always false when that is less than `STALL_MS` ago. */
+  /** Whether it sent too few bytes since this was last asked. Always false when that is less than `HOLDER_STALL_MS` ago. */
   isTrickling(now: number): boolean {
-    if (now - this.#pacedAt < STALL_MS) return false;
-    const slow = this.requests.length > 0 && this.#heard < (SLOWEST * STALL_MS) / 1000;
+    if (now - this.#pacedAt < HOLDER_STALL_MS) return false;
+    const slow = this.requests.length > 0 && this.#heard < (SLOWEST * HOLDER_STALL_MS) / 1000;
     this.#pacedAt = now;
     this.#heard = 0;
     return slow;

@@ -6,7 +6,7 @@ import type { Channel } from "../../net/channel.ts";
 import { formatEndpoint } from "../../protocol/address.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import { PieceSet } from "../content/pieces.ts";
-import { Holder, STALL_MS } from "./holder.ts";
+import { HOLDER_STALL_MS, Holder } from "./holder.ts";
 import { Source, type SourceEvents } from "./source.ts";
 import type { PieceJob } from "./types.ts";
 
@@ -19,7 +19,7 @@ const NEVER_ANSWERED = 2;
 /** A holder that refused a pass only because it is not back at the tracker yet is asked again after this time. Milliseconds. */
 const EXCUSED_PAUSE_MS = 1_500;
 /** A connection that failed after more than this time was not refused: the holder is silent. Milliseconds. */
-const REFUSAL_MS = 900;
+const REFUSED_WITHIN_MS = 900;
 
 /** What the fetch does with the holders. */
 export interface HolderEvents {
@@ -37,12 +37,13 @@ export interface FetchState {
   readonly over: boolean;
   /** Holders do not send, because the disk or the limit needs a moment. */
   readonly paused: boolean;
-  /** This machine looks at the bytes of an earlier run, and asks nobody for bytes meanwhile. */
+  /** This machine looks at the bytes of an earlier run, and asks no holder for bytes meanwhile. */
   readonly checking: boolean;
   /** Pieces are being asked for. */
   readonly ready: boolean;
 }
 
+/** All holders of the file, each at its own address and port. */
 export class Holders {
   readonly #job: PieceJob;
   readonly #state: FetchState;
@@ -146,7 +147,7 @@ export class Holders {
     } catch (error) {
       if (this.#state.over) return;
       const silent = [codeOf(error), codeOf(error instanceof Error ? error.cause : undefined)].includes("no-answer");
-      holder.silent = silent || clock.at() - from > REFUSAL_MS;
+      holder.silent = silent || clock.at() - from > REFUSED_WITHIN_MS;
       // Waiting for an answer takes long. A holder that never answered gets fewer tries than one that was there a moment ago.
       this.#lose(holder, sentenceOf(error), silent && !holder.met ? NEVER_ANSWERED : 1);
     }
@@ -182,7 +183,7 @@ export class Holders {
     if (source === undefined) return;
     if (this.#state.paused || source.pending === 0) holder.restart(now);
     if (holder.isSilent(now)) {
-      source.fail(`it was silent for ${STALL_MS / 1000} s`, false);
+      source.fail(`it was silent for ${HOLDER_STALL_MS / 1000} s`, false);
       holder.silent = true;
     } else if (holder.isTrickling(now) && this.open.some((other) => other !== holder && other.position === 0)) {
       source.fail("it sends too slowly", false);
@@ -195,7 +196,7 @@ export class Holders {
     const spare = this.open.find(({ requests }) => requests.length === 0);
     if (spare === undefined) return;
     spare.source?.leave();
-    Object.assign(spare, { state: "idle", source: undefined, restUntil: now + STALL_MS });
+    Object.assign(spare, { state: "idle", source: undefined, restUntil: now + HOLDER_STALL_MS });
     this.#on.lost(spare);
   }
 }

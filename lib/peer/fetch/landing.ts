@@ -29,6 +29,7 @@ export interface LandingTools {
   failed(error: Error): void;
 }
 
+/** Hashes and writes ranges of one file. */
 export class Landing {
   readonly #tools: LandingTools;
   /** Memory that is not in use, the largest first. */

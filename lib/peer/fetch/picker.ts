@@ -8,6 +8,7 @@ export interface PieceRange {
   count: number;
 }
 
+/** Remembers which pieces are here and which are asked for, and picks the next ones. */
 export class Picker {
   /** The pieces that are here and proven. */
   readonly have: PieceSet;

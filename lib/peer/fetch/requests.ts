@@ -11,6 +11,7 @@ const MOST_MEMORY = 32 * 1024 * 1024;
 /** At the end a request is repeated at another holder that gives it this many times faster. */
 const WORTH_IT = 2;
 
+/** Asks holders for pieces, and remembers which pieces are here or asked for. */
 export class Requests {
   readonly #job: PieceJob;
   readonly #holders: Holders;

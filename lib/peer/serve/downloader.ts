@@ -17,12 +17,13 @@ const FIRST_REQUEST_MS = 10_000;
 /** A connection without a request for this long is closed. Milliseconds. */
 const REQUEST_IDLE_MS = 60_000;
 /** The usual limit on bytes that are sent and not read yet. Only the hashes of a huge file need more. Bytes. */
-const BACKLOG = 1024 * 1024;
+const USUAL_BACKLOG = 1024 * 1024;
 /** With this many requests unanswered, no more are read. */
 const MOST_WAITING_REQUESTS = 64;
 /** An FT/1 downloader that waits for a slot is looked after this often. Milliseconds. */
 const QUEUE_LOOK_MS = 500;
 
+/** One connection of a downloader. */
 export class Downloader {
   readonly #channel: Channel;
   readonly #options: ServeOptions;
@@ -202,7 +203,7 @@ export class Downloader {
       return;
     }
     const layer = layerAbove(known.pieces, known.size, step, this.#options.sha256);
-    if (layer.length > BACKLOG / 2) this.#channel.limit({ backlog: 2 * layer.length });
+    if (layer.length > USUAL_BACKLOG / 2) this.#channel.limit({ backlog: 2 * layer.length });
     this.#say({ verb: "TREE", count: layer.length / HASH });
     this.#channel.send(layer);
   }

@@ -1,7 +1,9 @@
-// Upload slots, and the queue for them: which connection may have bytes now, and which is next. It knows no channel and no file.
+// Fairness between downloaders: upload slots, and the queue for them. It decides which connection may have bytes now and which is next;
+// it knows no channel and no file. The limit on bytes a second is in upload.ts.
 
 import type { Clock } from "../../clock.ts";
 
+/** The most uploads at once, unless an option says otherwise. */
 export const DEFAULT_SLOTS = 8;
 /** While others wait, a claim has to give its slot back after this time. Milliseconds. */
 export const TURN_MS = 10_000;

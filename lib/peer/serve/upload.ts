@@ -15,6 +15,7 @@ const SLOWEST_READER_MS = 30_000;
 /** An upload ends when the downloader asks for nothing more for this long. Milliseconds. */
 const UPLOAD_IDLE_MS = 1_000;
 
+/** Sends files to one downloader. */
 export class Uploader {
   readonly #channel: Channel;
   readonly #options: ServeOptions;

@@ -83,7 +83,7 @@ function listing(path = folder): string[] {
   return readdirSync(path).sort();
 }
 
-describe("on the way in", () => {
+describe("Incoming: on the way in", () => {
   test("bytes may come in any order; until it is whole nothing has the name", async () => {
     const incoming = await Incoming.open({ folder, name: "report.pdf", size: 10, key: KEY });
     await Promise.all([incoming.write(7, bytesOf("789")), incoming.write(0, bytesOf("012"))]);
@@ -176,7 +176,7 @@ describe("on the way in", () => {
   });
 });
 
-describe("names from strangers", () => {
+describe("Incoming: names from strangers", () => {
   const NAMES = [
     "../x",
     "../../../../etc/cron.d/x",
@@ -254,7 +254,7 @@ describe("names from strangers", () => {
   });
 });
 
-describe("when the name is taken", () => {
+describe("Incoming: when the name is taken", () => {
   test("the same content is left as it is", async () => {
     writeFileSync(at("a.txt"), "same");
     const before = statSync(at("a.txt"));
@@ -390,7 +390,7 @@ describe("when the name is taken", () => {
   });
 });
 
-describe("what lies in the way of a part file", () => {
+describe("Incoming: what lies in the way of a part file", () => {
   test("links of the part's and the lock's name are not followed", async () => {
     writeFileSync(at("precious"), "precious");
     const probe = await Incoming.open({ folder, name: "a.txt", size: 6, key: KEY });
@@ -417,7 +417,7 @@ describe("what lies in the way of a part file", () => {
   });
 });
 
-describe("going on from an earlier run", () => {
+describe("Incoming: going on from an earlier run", () => {
   const options = (more: { resume?: boolean; size?: number } = {}) => ({
     folder,
     name: "a.txt",
@@ -555,7 +555,7 @@ describe("going on from an earlier run", () => {
   });
 });
 
-describe("reading what has arrived", () => {
+describe("Incoming: reading what has arrived", () => {
   const options = () => ({ folder, name: "a.txt", size: 6, key: KEY });
   const read = async (reader: { read(into: Uint8Array, at: number): Promise<number> }, at: number, length: number) => {
     const into = new Uint8Array(length);
@@ -600,7 +600,7 @@ describe("reading what has arrived", () => {
   });
 });
 
-describe("the same file twice at once", () => {
+describe("Incoming: the same file twice at once", () => {
   const options = () => ({ folder, name: "a.txt", size: 6, key: KEY });
 
   test("the second one in this process is told so, and harms nothing", async () => {
@@ -760,7 +760,7 @@ describe("the same file twice at once", () => {
   }
 });
 
-describe("folders that will not do", () => {
+describe("Incoming: folders that will not do", () => {
   test("one that is not there, or is a file, is said before anything is made", async () => {
     writeFileSync(at("file"), "x");
     for (const path of [at("none"), at("file"), at("file", "x"), at("none", "deeper")]) {
@@ -954,7 +954,7 @@ describe("folders that will not do", () => {
   });
 });
 
-describe("trying whether a folder can be saved into", () => {
+describe("Incoming: trying whether a folder can be saved into", () => {
   test("leaves nothing behind, and touches nothing that is there", () => {
     writeFileSync(at("a.txt"), "precious");
     symlinkSync(at("nowhere"), at("link"));
@@ -1023,7 +1023,7 @@ describe("trying whether a folder can be saved into", () => {
   });
 });
 
-describe("what is here already", () => {
+describe("Incoming: what is here already", () => {
   test("only a plain file of exactly the safe name counts", () => {
     writeFileSync(at("a.txt"), "12345");
     writeFileSync(at("_hidden"), "1");

@@ -1,6 +1,6 @@
 // Shared files that change, go and come back, on a real disk with its real events.
 
-import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import {
   appendFileSync,
   mkdirSync,
@@ -16,8 +16,6 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { chooseFiles, Share, type SharedFile } from "../../../lib/peer/disk/share.ts";
 import { ShareWatch } from "../../../lib/peer/disk/watch.ts";
-
-setDefaultTimeout(25_000);
 
 /** What a peer does: it renews what changed, drops what is gone, takes back what is there again. */
 class House implements Disposable {
@@ -75,7 +73,7 @@ class House implements Disposable {
   }
 }
 
-describe.concurrent("a shared file", () => {
+describe.concurrent("ShareWatch: a shared file", () => {
   test("that is written to has changed, and is what it is now", async () => {
     using one = new House("a", "b");
     appendFileSync(one.at("a"), " and more");
@@ -167,7 +165,7 @@ describe.concurrent("a shared file", () => {
   });
 });
 
-describe.concurrent("others in the same folder", () => {
+describe.concurrent("ShareWatch: others in the same folder", () => {
   test("are nobody's business", async () => {
     using one = new House("a");
     writeFileSync(one.at("other"), "x");
@@ -179,7 +177,7 @@ describe.concurrent("others in the same folder", () => {
   });
 });
 
-describe.concurrent("stopped", () => {
+describe.concurrent("ShareWatch: stopped", () => {
   test("it says nothing any more, and does not keep the program alive", async () => {
     using one = new House("a");
     const lib = join(import.meta.dir, "..", "..", "..", "lib", "peer", "disk");

@@ -9,7 +9,7 @@ import { A, B, bytesOf, checkFields, Field, failure, KiB, MiB, PIECE, SIZE, stat
 
 afterEach(checkFields);
 
-describe("a holder whose bytes are wrong", () => {
+describe("Arrivals: a holder whose bytes are wrong", () => {
   const flip = (at: number) => (bytes: Uint8Array) => bytes.with(at, (bytes[at] ?? 0) ^ 1);
   const spoils: [string, (bytes: Uint8Array) => Uint8Array][] = [
     ["a wrong first byte", flip(0)],
@@ -96,7 +96,7 @@ describe("a holder whose bytes are wrong", () => {
   });
 });
 
-describe("backpressure", () => {
+describe("Arrivals: backpressure", () => {
   test.each([1, 5, 16])("while the disk is slow %d fast holders wait, and memory stays bounded", async (count) => {
     // So much that every request can be as long as requests get.
     const size = Math.max(48, 6 * count) * MiB;
@@ -147,7 +147,7 @@ describe("backpressure", () => {
   });
 });
 
-describe("our own disk", () => {
+describe("Arrivals: our own disk", () => {
   const full = new FtError("ENOSPC", 'Cannot fetch "report": the disk of "/downloads" is full; 17 MB are needed.');
 
   test.each([0, 4, 8, 60])("a write that fails at piece %d ends it at once, with its own sentence", async (piece) => {

@@ -25,7 +25,7 @@ import {
 
 afterEach(checkFields);
 
-describe("an honest holder", () => {
+describe("fetchFile: an honest holder", () => {
   test("the conversation about a file of one piece, byte for byte", async () => {
     const field = new Field(new TextEncoder().encode("Hello, world"));
     const holder = field.add(A);
@@ -134,7 +134,7 @@ describe("an honest holder", () => {
   });
 });
 
-describe("a holder whose tree is wrong", () => {
+describe("fetchFile: a holder whose tree is wrong", () => {
   const liars: [string, (holder: Holder, far: Far) => void, RegExp][] = [
     [
       "gives the tree of another file",
@@ -233,7 +233,7 @@ describe("a holder whose tree is wrong", () => {
   });
 });
 
-describe("what an earlier run has left", () => {
+describe("fetchFile: what an earlier run has left", () => {
   const HERE = [0, 1, 5, 10];
 
   function begun(pieces: number[]): { field: Field; begun: { pieces: Uint8Array; have: PieceSet }[] } {
@@ -317,7 +317,7 @@ describe("what an earlier run has left", () => {
   });
 });
 
-describe("stopping", () => {
+describe("fetchFile: stopping", () => {
   const stages: [string, (field: Field) => void][] = [
     ["before it began", (field) => field.stop.abort()],
     [

@@ -9,7 +9,7 @@ import { A, B, bytesOf, C, checkFields, Field, failure, KiB, MiB, PIECE, SIZE, s
 
 afterEach(checkFields);
 
-describe("new holders", () => {
+describe("GivingUp: new holders", () => {
   test("one that the tracker names in the middle of a transfer is used", async () => {
     const field = new Field(bytesOf(4 * MiB));
     field.add(A).pace = 300_000;
@@ -51,7 +51,7 @@ describe("new holders", () => {
     }
   });
 
-  test("who lied is not brought back by the tracker", async () => {
+  test("a holder that lied is not tried again when the tracker names it", async () => {
     const field = new Field(bytesOf(2 * MiB));
     const liar = field.add(A, bytesOf(2 * MiB, 1));
     field.add(B).pace = 300_000;
@@ -102,7 +102,7 @@ describe("new holders", () => {
   });
 });
 
-describe("off the network", () => {
+describe("GivingUp: off the network", () => {
   /** A machine that loses its network, and its tracker with it, and gets them back. */
   class Machine extends Field {
     away = false;
@@ -337,7 +337,7 @@ describe("off the network", () => {
     expect(machine.elapsed).toBeLessThan(3000);
   });
 
-  test("who refuses the pass is not shown the same one again and again meanwhile, but the new one then", async () => {
+  test("a holder that refuses the pass is not shown the same one again meanwhile, but the new one then", async () => {
     const { machine, fetching } = await halfway([A]);
     const [holder] = machine.holders.values();
     if (holder === undefined) throw new Error("there is no holder");
@@ -376,7 +376,7 @@ describe("off the network", () => {
     await machine.expectGone();
   });
 
-  test("who was kept in a queue for long after one absence is waited for in the next one all the same", async () => {
+  test("a holder whose queue took long after one absence is waited for in the next one, too", async () => {
     const { machine, fetching } = await halfway([A]);
     const holder = machine.holders.get(A);
     if (holder === undefined) throw new Error("there is no holder");

@@ -26,7 +26,7 @@ import {
 
 afterEach(checkFields);
 
-describe("a holder that breaks the conversation", () => {
+describe("Holders: a holder that breaks the conversation", () => {
   const BREAKS: [string, RegExp, (far: Far, request: Request, holder: Holder) => void][] = [
     ["closes before an answer", /left/, (far) => far.close()],
     ["resets before an answer", /broke|left/, (far) => far.reset()],
@@ -120,7 +120,7 @@ describe("a holder that breaks the conversation", () => {
   });
 });
 
-describe("a holder that dies", () => {
+describe("Holders: a holder that dies", () => {
   test("in the middle of a stretch: its whole pieces are kept, and not asked for again", async () => {
     const field = new Field(bytesOf(SIZE));
     const dying = field.add(A);
@@ -270,7 +270,7 @@ describe("a holder that dies", () => {
   });
 });
 
-describe("a holder that is slow", () => {
+describe("Holders: a holder that is slow", () => {
   test.each([
     ["nothing at all", 0],
     ["one byte", 1],
@@ -345,7 +345,7 @@ describe("a holder that is slow", () => {
   });
 });
 
-describe("holders that are busy", () => {
+describe("Holders: holders that are busy", () => {
   /** Says BUSY with this position until the time comes. */
   function busyUntil(field: Field, address: string, position: number, until: number): Holder {
     const holder = field.add(address);
@@ -437,7 +437,7 @@ describe("holders that are busy", () => {
   });
 });
 
-describe("a holder that refuses the pass", () => {
+describe("Holders: a holder that refuses the pass", () => {
   const DENIES = "ERROR not-accepted The pass is for another address.\n";
 
   /** One that takes only this pass. */

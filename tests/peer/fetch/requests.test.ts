@@ -22,7 +22,7 @@ import {
 
 afterEach(checkFields);
 
-describe("several holders", () => {
+describe("Requests: several holders", () => {
   test.each([2, 3, 4, 5])("%d of the same speed: every one gives, and each byte is asked for about once", async (count) => {
     const field = new Field(bytesOf(6 * MiB + 1));
     const addresses = [A, B, C, D, E].slice(0, count);
@@ -103,7 +103,7 @@ describe("several holders", () => {
   });
 });
 
-describe("holders that are still fetching", () => {
+describe("Requests: holders that are still fetching", () => {
   function setOf(pieces: number[]): PieceSet {
     const set = new PieceSet(11);
     for (const piece of pieces) set.add(piece);
@@ -175,7 +175,7 @@ describe("holders that are still fetching", () => {
     expect(field.failures).toEqual([]);
   });
 
-  test("of many who failed for the same reason only some are named", async () => {
+  test("of many holders that failed for the same reason only some are named", async () => {
     const field = new Field(bytesOf(SIZE));
     field.net.fate = () => REFUSED;
     const many = Array.from({ length: 12 }, (_, i) => `192.168.2.${i + 1}`);
@@ -184,7 +184,7 @@ describe("holders that are still fetching", () => {
     expect(message.length).toBeLessThan(300);
   });
 
-  test("when those who are left all lack the same pieces it waits half a minute for who has them, and then says so", async () => {
+  test("when all holders lack the same pieces the fetch waits half a minute for one that has them, and then fails with a sentence", async () => {
     const field = new Field(bytesOf(SIZE));
     for (const address of [A, B]) field.add(address).has = setOf([0, 1, 2, 3, 4]);
     const fetching = field.fetch([`~${A}`, `~${B}`]);

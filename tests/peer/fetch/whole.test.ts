@@ -248,7 +248,7 @@ function expectPrintable(sentence: string): void {
   expect(sentence).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u202e]/);
 }
 
-describe("an honest holder", () => {
+describe("fetchWhole: an honest holder", () => {
   test("the conversation, byte for byte", async () => {
     const field = new Field(new TextEncoder().encode("Hello, world"));
     const holder = field.add(A);
@@ -349,7 +349,7 @@ describe("an honest holder", () => {
   });
 });
 
-describe("a holder that fails", () => {
+describe("fetchWhole: a holder that fails", () => {
   const SIZE = 4 * MiB + 11;
 
   test("a later holder goes on where it stopped", async () => {
@@ -626,7 +626,7 @@ describe("a holder that fails", () => {
   });
 });
 
-describe("a busy holder", () => {
+describe("fetchWhole: a busy holder", () => {
   const SIZE = 9 * MiB + 11;
 
   function waits(field: Field): string[] {
@@ -735,7 +735,7 @@ describe("a busy holder", () => {
   });
 });
 
-describe("a lying holder", () => {
+describe("fetchWhole: a lying holder", () => {
   const SIZE = 5 * MiB + 3;
 
   test.each([
@@ -881,7 +881,7 @@ describe("a lying holder", () => {
   });
 });
 
-describe("an old holder", () => {
+describe("fetchWhole: an old holder", () => {
   const HELLO = new TextEncoder().encode(" Hello, world");
 
   /** Fetches from one holder that reads the request to its end and answers with these pieces. */
@@ -996,7 +996,7 @@ describe("an old holder", () => {
   });
 });
 
-describe("stopping", () => {
+describe("fetchWhole: stopping", () => {
   const stops: [string, (field: Field) => Promise<void>][] = [
     ["before it began", async () => {}],
     [
@@ -1060,7 +1060,7 @@ describe("stopping", () => {
   });
 });
 
-describe("our own disk", () => {
+describe("fetchWhole: our own disk", () => {
   const full = new FtError("ENOSPC", 'Cannot fetch "report": the disk of "/downloads" is full; 17 MB are needed.');
 
   test.each([0, 4 * MiB, 8 * MiB, 16 * MiB])(
@@ -1113,7 +1113,7 @@ describe("our own disk", () => {
   });
 });
 
-describe("on the real network, from disk to disk", () => {
+describe("fetchWhole: on the real network, from disk to disk", () => {
   test("a file of eleven million odd bytes, served, fetched, verified, published", async () => {
     const folder = mkdtempSync(join(tmpdir(), "ft-fetch-"));
     const pool = new HashPool(new URL("../../../lib/peer/content/hasher.ts", import.meta.url), 2);

@@ -14,7 +14,7 @@ import { PassOffice, readPass } from "../../../lib/protocol/pass.ts";
 import { addressOf, connection, type Far, type Side, settle } from "../../helpers/channel.ts";
 import { bytesOf, DOWNLOADER, Hall, HELLO, KiB, MiB, OTHER_ROOT, piecesOf, ROOT } from "../../helpers/serving.ts";
 
-describe("FT/2, byte for byte", () => {
+describe("Downloader: FT/2, byte for byte", () => {
   test("every way to ask, and nothing but the answer", async () => {
     const cases: [string, string][] = [
       [`DOWNLOAD root=${ROOT} offset=0 length=5`, "FILE: length=5 size=12\nHello"],
@@ -134,7 +134,7 @@ describe("FT/2, byte for byte", () => {
   });
 });
 
-describe("FT/1, byte for byte", () => {
+describe("Downloader: FT/1, byte for byte", () => {
   test("DOWNLOAD: with name, type and size, then a half-close", async () => {
     const hall = new Hall();
     const { far } = hall.connect();
@@ -220,7 +220,7 @@ describe("FT/1, byte for byte", () => {
   });
 });
 
-describe("who is served", () => {
+describe("Downloader: passes, and what the tracker knows", () => {
   test.each([
     ["no pass at all", "HELLO FT/2\n"],
     ["an empty pass", "HELLO FT/2 pass=\n"],
@@ -289,7 +289,7 @@ describe("who is served", () => {
     expect(from).toEqual([addressOf("2001:db8::7")]);
   });
 
-  test("FT/1: only whom the tracker knows; the others get nothing at all", async () => {
+  test("FT/1: only addresses that the tracker knows are served; others get nothing at all", async () => {
     for (const known of [async () => false, () => Promise.reject(new Error("the tracker is away"))]) {
       const hall = new Hall();
       const from: Address[] = [];
@@ -320,7 +320,7 @@ describe("who is served", () => {
   });
 });
 
-describe("hostile requests", () => {
+describe("Downloader: hostile requests", () => {
   let folder: string | undefined;
   afterEach(() => {
     if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
@@ -521,7 +521,7 @@ describe("hostile requests", () => {
   });
 });
 
-describe("a connection that says a token", () => {
+describe("Downloader: a connection that says a token", () => {
   const SAYS = "HELLO FT/2 token=aB3-_x\n";
   const DOES = ["start", "limit", "send", "offer", "pause", "resume", "halfClose", "finish", "destroy"] as const;
 
@@ -585,7 +585,7 @@ describe("a connection that says a token", () => {
     await hall.expectTidy();
   });
 
-  test("who took it hears all that comes, and is not disturbed when it ends", async () => {
+  test("the side that took it hears all that comes, and is not disturbed when it ends", async () => {
     const { hall, near, far } = await handedOver();
     const heard: string[] = [];
     near.start({
@@ -661,7 +661,7 @@ describe("a connection that says a token", () => {
   });
 });
 
-describe("the pieces of a file", () => {
+describe("Downloader: the pieces of a file", () => {
   const SIZE = 5 * 64 * KiB + 17;
   const bytes = bytesOf(SIZE);
   const pieces = piecesOf(bytes);

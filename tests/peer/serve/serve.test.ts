@@ -8,7 +8,7 @@ import { addressOf, type Far, settle } from "../../helpers/channel.ts";
 import { Raw } from "../../helpers/raw.ts";
 import { bytesOf, Hall, HELLO, MiB, ROOT } from "../../helpers/serving.ts";
 
-describe("the queue", () => {
+describe("Server: the queue", () => {
   const at = (i: number): Endpoint => ({ address: addressOf(`192.168.1.${i}`), port: 51_000 });
   const ASK = `DOWNLOAD root=${ROOT} length=1\n`;
   const FILE = "FILE: length=1 size=12";
@@ -54,7 +54,7 @@ describe("the queue", () => {
     expect(await one(fars, 8).line()).toBe("HAVE: 1");
   });
 
-  test("who leaves, in whatever way, makes room for the first who waits, and everybody moves up", async () => {
+  test("a downloader that leaves, in whatever way, makes room for the first in the queue, and the others move up", async () => {
     for (const go of [(far: Far) => far.reset(), (far: Far) => far.close(), (far: Far) => far.say("BYE\n")]) {
       const hall = new Hall(() => ({ slots: 2 }));
       const fars = await many(hall, 5);
@@ -96,7 +96,7 @@ describe("the queue", () => {
     }
   });
 
-  test("a slot that is idle for two seconds is given to who waits; a place whose owner is silent for ten is forgotten", async () => {
+  test("a slot that is idle for two seconds is given to a waiting downloader; a place whose owner is silent for ten is forgotten", async () => {
     const hall = new Hall(() => ({ slots: 1 }));
     const fars = await many(hall, 3);
     const [a, b, c] = [one(fars, 0), one(fars, 1), one(fars, 2)];
@@ -162,7 +162,7 @@ describe("the queue", () => {
     expect(await one(fars, 1).line()).toMatch(/^ERROR bad-range /);
   });
 
-  test("pipelined requests of who waits are all answered BUSY, in their order", async () => {
+  test("pipelined requests of a waiting downloader are all answered BUSY, in their order", async () => {
     const hall = new Hall(() => ({ slots: 1 }));
     const fars = await many(hall, 2);
     await askAll(fars);
@@ -198,7 +198,7 @@ describe("the queue", () => {
     expect(await ask(c)).toBe(0);
   });
 
-  test("FT/1: who gives up waiting leaves nothing behind", async () => {
+  test("FT/1: a downloader that gives up waiting leaves nothing behind", async () => {
     const hall = new Hall(() => ({ slots: 1 }));
     const [a] = (await many(hall, 1)) as [Far];
     await ask(a);
@@ -214,7 +214,7 @@ describe("the queue", () => {
   });
 });
 
-describe("on the real network", () => {
+describe("Server: on the real network", () => {
   let listener: Listener | undefined;
   const raws: Raw[] = [];
   afterEach(() => {

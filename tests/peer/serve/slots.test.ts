@@ -37,12 +37,12 @@ const pick = <Item>(items: Item[], index: number): Item => {
   return item;
 };
 
-describe("slots", () => {
+describe("UploadSlots", () => {
   test("the numbers of the protocol: eight at once, ten seconds a turn", () => {
     expect([DEFAULT_SLOTS, TURN_MS]).toEqual([8, 10_000]);
   });
 
-  test("as many as there are go to who asks first; the others get their places in the order they came", () => {
+  test("the first claims get all slots; the others get their places in the order in which they came", () => {
     const desk = new Desk(8);
     const all = claims(..."abcdefghijk");
     expect(desk.ask(...all)).toEqual([0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3]);
@@ -52,7 +52,7 @@ describe("slots", () => {
     expect(desk.slots.waiting).toBe(3);
   });
 
-  test("who leaves makes room for the first in the queue, and for nobody who pushes in", () => {
+  test("a claim that leaves makes room for the first in the queue, and for no later one", () => {
     const desk = new Desk(1);
     const [a, b, c, d] = claims("a", "b", "c", "d") as [SlotClaim, SlotClaim, SlotClaim, SlotClaim];
     expect(desk.ask(a, b, c)).toEqual([0, 1, 2]);
@@ -63,7 +63,7 @@ describe("slots", () => {
     expect(desk.ask(c, d)).toEqual([1, 2]);
   });
 
-  test("who leaves the queue lets the others move up", () => {
+  test("a claim that leaves the queue lets the others move up", () => {
     const desk = new Desk(1);
     const [a, b, c, d] = claims("a", "b", "c", "d") as [SlotClaim, SlotClaim, SlotClaim, SlotClaim];
     desk.ask(a, b, c, d);
@@ -103,7 +103,7 @@ describe("slots", () => {
     expect(desk.ask(b, c, a)).toEqual([0, 1, 2]);
   });
 
-  test("the turn of one who was alone for long ends when somebody comes", async () => {
+  test("the turn of a claim that was alone for long ends when another comes", async () => {
     const desk = new Desk(1);
     const [a, b] = claims("a", "b") as [SlotClaim, SlotClaim];
     desk.ask(a);
@@ -174,7 +174,7 @@ describe("slots", () => {
     expect(desk.ask(b)).toEqual([2]);
   });
 
-  test("a free slot is not kept for ever for one who does not ask any more", async () => {
+  test("a free slot is not kept for ever for a claim that does not ask any more", async () => {
     const desk = new Desk(1);
     const [a, b, c] = claims("a", "b", "c") as [SlotClaim, SlotClaim, SlotClaim];
     desk.ask(a, b, c);
@@ -184,7 +184,7 @@ describe("slots", () => {
     expect(desk.ask(c)).toEqual([0]);
   });
 
-  test("one downloader with many connections waits behind everybody who has none", async () => {
+  test("one downloader with many connections waits behind all that have no slot", async () => {
     const desk = new Desk(2);
     const greedy = claims("g", "g", "g", "g", "g", "g");
     const [h] = claims("h") as [SlotClaim];
@@ -214,7 +214,7 @@ describe("slots", () => {
     expect(served.get("g") ?? 0).toBeGreaterThanOrEqual(40);
   });
 
-  test("whatever happens: never more slots than there are, places without gaps, and everybody who keeps asking is served", async () => {
+  test("whatever happens: never more slots than there are, places without gaps, and each claim that keeps asking is served", async () => {
     type Step = { claim: number; act: "ask" | "leave" | "use" | "rest"; wait: number };
     const step = fc.record<Step>({
       claim: fc.nat(11),

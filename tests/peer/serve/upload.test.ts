@@ -5,7 +5,7 @@ import { RateLimit } from "../../../lib/rate.ts";
 import { addressOf, type Far, type Side, settle } from "../../helpers/channel.ts";
 import { bytesOf, DOWNLOADER, Hall, KiB, MiB } from "../../helpers/serving.ts";
 
-describe("a limit on uploads", () => {
+describe("Uploader: a limit on uploads", () => {
   const RATE = 100_000;
   const limited = () => new Hall((hall) => ({ limit: new RateLimit(RATE, hall.clock) }));
 
@@ -61,7 +61,7 @@ describe("a limit on uploads", () => {
   });
 });
 
-describe("files that fail", () => {
+describe("Uploader: files that fail", () => {
   const SIZE = 1024 * KiB + 77;
 
   async function downloading(hall: Hall): Promise<{ near: Side; far: Far }> {
@@ -181,7 +181,7 @@ describe("files that fail", () => {
   });
 });
 
-describe("slow, deaf and leaving downloaders", () => {
+describe("Uploader: slow, deaf and leaving downloaders", () => {
   const SIZE = 5 * MiB + 3;
 
   test("a slow reader gets every byte, and no more is read ahead of it than two blocks", async () => {
@@ -280,7 +280,7 @@ describe("slow, deaf and leaving downloaders", () => {
   });
 });
 
-describe("what is reported", () => {
+describe("Uploader: what is reported", () => {
   test("pipelined requests for one file are one upload, another file another", async () => {
     const hall = new Hall();
     hall.disk.files.set("b", { bytes: bytesOf(100) });
@@ -299,7 +299,7 @@ describe("what is reported", () => {
   });
 });
 
-describe("when an upload is over", () => {
+describe("Uploader: when an upload is over", () => {
   test("a second without a request ends it; a request before that goes on with it", async () => {
     const hall = new Hall();
     const { far } = await hall.welcome();
