@@ -7,11 +7,11 @@
 // Each TCP connection is one conversation. An FT/2 peer stays connected for as long as it is online; an FT/1 program connects for
 // one exchange at a time. The index holds what the online peers say. Only bans are written to disk.
 
-import { type Clock, systemClock } from "./lib/clock.ts";
+import { type Clock, sleep, systemClock } from "./lib/clock.ts";
 import type { Dial } from "./lib/net/channel.ts";
 import { dial } from "./lib/net/dial.ts";
 import { dialableFrom, likelyAddresses } from "./lib/net/interfaces.ts";
-import { type Listener, type ListenOptions, listen } from "./lib/net/listen.ts";
+import { type Listener, type ListenOptions, listen, type RefusalCode } from "./lib/net/listen.ts";
 import { EXIT, err, exitCodeFor, out, runProgram, VERSION } from "./lib/program/cli.ts";
 import { formatEndpoint, isIPv6 } from "./lib/protocol/address.ts";
 import { DEFAULT_TRACKER_PORT } from "./lib/protocol/messages.ts";
@@ -103,10 +103,7 @@ export function startTracker(options: TrackerOptions): Tracker {
     maxConnections: limits.connections,
     onConnection: (channel) => new Conversation(parts, channel).start(),
     onRefused: (code, { address }) => {
-      const words =
-        code === "tracker-full"
-          ? "The tracker has no room for more connections; try again later."
-          : `There are ${limits.perAddress} connections from ${address} already; close one first.`;
+      const words = whyNoRoom(code, address, limits);
       members.refused(address, code, words);
       return encodeFromTracker({ verb: "ERROR", code, words });
     },
@@ -116,11 +113,8 @@ export function startTracker(options: TrackerOptions): Tracker {
   report({ event: "listening", address, port });
   reportAddresses(host, port, announced, reportUntilStop);
   const announcement = announced ? announceAs(name, listener, reportUntilStop) : undefined;
-  const stopTidying = tidyMemory(clock, () => ({
-    requests: activity.requests.total,
-    changes: members.changes,
-    peers: catalog.peers,
-  }));
+  const load = () => ({ requests: activity.requests.total, changes: members.changes, peers: catalog.peers });
+  const stopTidying = tidyMemory(clock, load);
 
   return {
     address,
@@ -134,14 +128,18 @@ export function startTracker(options: TrackerOptions): Tracker {
       listener.stop();
       members.stop();
       conversations.dismiss("The tracker stops.");
-      const farewell = Promise.withResolvers<void>();
-      const cancel = clock.after(FAREWELL_MS, farewell.resolve);
-      await Promise.race([Promise.all([conversations.allClosed(), announcement?.stop()]), farewell.promise]);
-      cancel();
+      const goodbyes = Promise.all([conversations.allClosed(), announcement?.stop()]);
+      await Promise.race([goodbyes, sleep(clock, FAREWELL_MS)]);
       conversations.destroy();
       report({ event: "stopped" });
     },
   };
+}
+
+/** Why a connection is refused before its first byte. */
+function whyNoRoom(code: RefusalCode, address: string, { perAddress }: Limits): string {
+  if (code === "tracker-full") return "The tracker has no room for more connections; try again later.";
+  return `There are ${perAddress} connections from ${address} already; close one first.`;
 }
 
 /** Reports the addresses that peers can type. A tracker on every interface has to look them up first. */

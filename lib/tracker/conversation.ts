@@ -1,15 +1,16 @@
 // One connection to the tracker, from its first byte to its last: which requests are answered and when, and how it ends. There are
-// tens of thousands at once, so each is a few small objects. The answers are in accepted.ts, requests.ts (FT/2) and basic.ts (FT/1).
+// tens of thousands at once, so each is a few small objects. The answers are in accepted.ts, requests.ts (FT/2) and basic-peers.ts (FT/1).
 
 import { ProtocolError } from "../error.ts";
 import { BROKEN, type Channel, type ChannelHandlers } from "../net/channel.ts";
 import type { Address } from "../protocol/address.ts";
-import { PING_MS, type Profile, RESULTS_LIMIT, SILENCE_MS, type ToTracker } from "../protocol/messages.ts";
+import { basic, SILENCE_MS } from "../protocol/basic.ts";
+import { PING_MS, type Profile, RESULTS_LIMIT, type ToTracker } from "../protocol/messages.ts";
 import { TrackerInbox } from "../protocol/read.ts";
 import type { FileName } from "../protocol/record.ts";
-import { basic, encodeFromTracker } from "../protocol/write.ts";
+import { encodeFromTracker } from "../protocol/write.ts";
 import { AcceptedPeer, type PeerConnection, type Reply, takeOver } from "./accepted.ts";
-import { registerBasic, removeBasic, searchBasic } from "./basic.ts";
+import { registerBasic, removeBasic, searchBasic } from "./basic-peers.ts";
 import type { OpenConversation, TrackerParts } from "./parts.ts";
 import { answerPeer, type PeerRequest, TOO_LATE } from "./requests.ts";
 import { Turns } from "./turns.ts";

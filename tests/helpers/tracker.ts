@@ -4,7 +4,7 @@
 import { EventEmitter } from "node:events";
 import type net from "node:net";
 import type { Listener, ListenOptions } from "../../lib/net/listen.ts";
-import { SILENCE_MS } from "../../lib/protocol/messages.ts";
+import { SILENCE_MS } from "../../lib/protocol/basic.ts";
 import type { TrackerEvent } from "../../lib/tracker/events.ts";
 import { parseTrackerArguments } from "../../lib/tracker/options.ts";
 import { startTracker, type Tracker, type TrackerOptions } from "../../tracker.ts";

@@ -3,8 +3,8 @@
 
 import { ProtocolError } from "../error.ts";
 import type { Address } from "../protocol/address.ts";
+import { basic } from "../protocol/basic.ts";
 import type { FileName, FileRecord } from "../protocol/record.ts";
-import { basic } from "../protocol/write.ts";
 import type { Seer } from "./catalog.ts";
 import type { TrackerParts } from "./parts.ts";
 
