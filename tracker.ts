@@ -22,7 +22,7 @@ import { Bans } from "./lib/tracker/bans.ts";
 import { Catalog } from "./lib/tracker/catalog.ts";
 import { Conversation } from "./lib/tracker/conversation.ts";
 import { Credentials } from "./lib/tracker/credentials.ts";
-import { describeEvent, EventDamper, type TrackerEvent, withTime } from "./lib/tracker/events.ts";
+import { describeTrackerEvent, EventDamper, type TrackerEvent, withTime } from "./lib/tracker/events.ts";
 import { LIMITS, type Limits } from "./lib/tracker/limits.ts";
 import { Members } from "./lib/tracker/members.ts";
 import { countActivity } from "./lib/tracker/meter.ts";
@@ -179,7 +179,7 @@ async function order(port: number, order: Order, json: boolean): Promise<number>
 /** Runs a tracker until a signal stops it. */
 async function serve(options: Omit<TrackerOptions, "report">, json: boolean, quiet: boolean): Promise<number> {
   const report = (event: TrackerEvent) => {
-    if (!quiet) out(json ? jsonLine(withTime(event)) : describeEvent(event));
+    if (!quiet) out(json ? jsonLine(withTime(event)) : describeTrackerEvent(event));
   };
   const tracker = startTracker({ ...options, report });
   const socket = openOperatorSocket(tracker.port, tracker.obey, (reason) => {

@@ -11,21 +11,21 @@ import { addressFor, type Member, type Presence, type Seer } from "./catalog.ts"
 import type { TrackerParts } from "./parts.ts";
 
 /** Connect requests a second that a peer may make, and that it may get. */
-const CALLS_PER_S = 8;
+const CONNECTS_PER_S = 8;
 
 /** Connect requests at once after a pause. */
-const CALLS_BURST = 64;
+const CONNECTS_BURST = 64;
 
 /** Numbers the connections on which a peer was accepted. A session belongs to one of them. */
 let connections = 0;
 
 /** A message to a peer. A list of records is given as lines. */
-export type Reply = Parameters<typeof encodeFromTracker>[0];
+export type TrackerReply = Parameters<typeof encodeFromTracker>[0];
 
 /** The connection of a peer. */
 export interface PeerConnection extends Seer {
   readonly channel: Channel;
-  reply(message: Reply): void;
+  reply(message: TrackerReply): void;
   /** Closes the connection at once; nothing of it is answered any more. */
   abandon(): void;
 }
@@ -70,7 +70,7 @@ export class AcceptedPeer implements Presence {
   }
 
   /** Puts its first list, or another one, in the catalog. Gives the reply. */
-  share(port: number, records: FileRecord[], agent: string): Reply {
+  share(port: number, records: FileRecord[], agent: string): TrackerReply {
     const { catalog, members, credentials } = this.#parts;
     const { id, address } = this;
     const before = this.#member?.port;
@@ -118,20 +118,20 @@ export class AcceptedPeer implements Presence {
 
   /** Asks the peer to connect to another one; false when it gets too many such requests. */
   ask(call: CallBack): boolean {
-    this.#got ??= new Allowance(CALLS_PER_S, CALLS_BURST, this.#parts.clock);
+    this.#got ??= new Allowance(CONNECTS_PER_S, CONNECTS_BURST, this.#parts.clock);
     if (!this.#got.take()) return false;
     this.#connection.reply({ verb: "CONNECT", ...call });
     return true;
   }
 
   /** Asks the holder at an address, as this peer sees it, to connect to this peer. Gives the reply. */
-  callBack({ address, port, token }: CallBack): Reply {
+  callBack({ address, port, token }: CallBack): TrackerReply {
     const holder = this.#parts.catalog.at({ address, port }, this)?.presence;
     if (holder === undefined || holder === this || this.#member === undefined || !this.isPresent) return { verb: "NOT FOUND" };
-    this.#made ??= new Allowance(CALLS_PER_S, CALLS_BURST, this.#parts.clock);
+    this.#made ??= new Allowance(CONNECTS_PER_S, CONNECTS_BURST, this.#parts.clock);
     const self = { address: addressFor(this.#member, holder), port: this.#member.port };
     if (this.#made.take() && holder.ask({ ...self, token })) return { verb: "OK" };
-    const words = `More than ${CALLS_PER_S} connections a second are asked for; try again later.`;
+    const words = `More than ${CONNECTS_PER_S} connections a second are asked for; try again later.`;
     return { verb: "ERROR", code: "too-many-connects", words };
   }
 }

@@ -31,7 +31,7 @@ export class Bans {
   constructor(path: string | undefined, now: () => number = Date.now) {
     this.#path = path;
     this.#now = now;
-    for (const line of (path === undefined ? "" : textOf(path)).split("\n")) {
+    for (const line of (path === undefined ? "" : readIfThere(path)).split("\n")) {
       const ban = parseLine(line);
       if (ban !== undefined && !this.#isOver(ban)) this.#bans.set(ban.address, ban);
     }
@@ -80,7 +80,7 @@ export class Bans {
   }
 }
 
-function textOf(path: string): string {
+function readIfThere(path: string): string {
   try {
     return statSync(path).size <= FILE_LIMIT ? readFileSync(path, "utf8") : "";
   } catch {

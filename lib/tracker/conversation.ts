@@ -9,7 +9,7 @@ import { PING_MS, type Profile, RESULTS_LIMIT, type ToTracker } from "../protoco
 import { TrackerInbox } from "../protocol/read.ts";
 import type { FileName } from "../protocol/record.ts";
 import { encodeFromTracker } from "../protocol/write.ts";
-import { AcceptedPeer, type PeerConnection, type Reply, takeOver } from "./accepted.ts";
+import { AcceptedPeer, type PeerConnection, type TrackerReply, takeOver } from "./accepted.ts";
 import { registerBasic, removeBasic, searchBasic } from "./basic-peers.ts";
 import type { OpenConversation, TrackerParts } from "./parts.ts";
 import { answerPeer, type PeerRequest, TOO_LATE } from "./requests.ts";
@@ -186,7 +186,7 @@ export class Conversation implements ChannelHandlers, PeerConnection, OpenConver
     this.#finish();
   }
 
-  reply(message: Reply | Uint8Array): void {
+  reply(message: TrackerReply | Uint8Array): void {
     this.channel.send(message instanceof Uint8Array ? message : encodeFromTracker(message));
   }
 
@@ -340,7 +340,7 @@ export class Conversation implements ChannelHandlers, PeerConnection, OpenConver
 
   #refuse(code: string, words: string): void {
     const { members } = this.#parts;
-    this.#parts.members.refused(this.address, code, words);
+    members.refused(this.address, code, words);
     this.#peer?.leave(`was refused: ${words}`);
     for (const id of this.#guest?.registered ?? []) members.remove(id, `was refused: ${words}`);
     if (this.#profile === 2) this.reply({ verb: "ERROR", code, words });

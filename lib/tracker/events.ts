@@ -70,7 +70,7 @@ export function withTime<Event extends object>(event: Event): Event & { time: st
 }
 
 /** An event as a line for a person. */
-export function describeEvent(event: TrackerEvent): string {
+export function describeTrackerEvent(event: TrackerEvent): string {
   const time = new Date().toTimeString().slice(0, 8);
   switch (event.event) {
     case "listening":

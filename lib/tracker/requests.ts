@@ -5,7 +5,7 @@ import type { ToTracker, Wish } from "../protocol/messages.ts";
 import type { FileName, FileRecord } from "../protocol/record.ts";
 import { encodeFromTracker } from "../protocol/write.ts";
 import { plural, printable } from "../text.ts";
-import type { AcceptedPeer, Reply } from "./accepted.ts";
+import type { AcceptedPeer, TrackerReply } from "./accepted.ts";
 import type { Catalog, Seer } from "./catalog.ts";
 import type { TrackerParts } from "./parts.ts";
 
@@ -18,7 +18,12 @@ export const TOO_LATE = error("left", "This peer has ended its connection and sh
 const LAST_FILE = error("last-file", "The last file stays: a peer shares at least one. Say BYE to leave.");
 
 /** `ended`: the peer has sent its last byte. Throws the refusal that ends the connection. */
-export function answerPeer(request: PeerRequest, peer: AcceptedPeer, ended: boolean, parts: TrackerParts): Reply | Uint8Array {
+export function answerPeer(
+  request: PeerRequest,
+  peer: AcceptedPeer,
+  ended: boolean,
+  parts: TrackerParts,
+): TrackerReply | Uint8Array {
   const { catalog, limits } = parts;
   switch (request.verb) {
     case "ADD":
@@ -47,21 +52,21 @@ export function answerPeer(request: PeerRequest, peer: AcceptedPeer, ended: bool
   }
 }
 
-function add(catalog: Catalog, id: string, record: FileRecord, most: number): Reply {
+function add(catalog: Catalog, id: string, record: FileRecord, most: number): TrackerReply {
   if (record.part && catalog.isLast(id, record.name)) return LAST_FILE;
   if (catalog.add(id, record, most)) return { verb: "OK" };
   if (record.part) return error("too-many-parts", "These are too many unfinished files.");
   throw new ProtocolError("too-many-files", `This tracker takes ${plural(most, "file")} a peer.`);
 }
 
-function drop(catalog: Catalog, id: string, name: FileName): Reply {
+function drop(catalog: Catalog, id: string, name: FileName): TrackerReply {
   const outcome = catalog.drop(id, name);
   if (outcome === "last") return LAST_FILE;
   return { verb: outcome === "dropped" ? "OK" : "NOT FOUND" };
 }
 
 /** A peer that has not said `extras=1` gets no total. */
-function find(catalog: Catalog, wish: Wish, seer: Seer): Reply {
+function find(catalog: Catalog, wish: Wish, seer: Seer): TrackerReply {
   try {
     const { lines, total } = catalog.find(wish, seer);
     return found(lines, seer.extras ? total : undefined);
@@ -72,12 +77,12 @@ function find(catalog: Catalog, wish: Wish, seer: Seer): Reply {
   }
 }
 
-function found(lines: string[], total?: number): Reply {
+function found(lines: string[], total?: number): TrackerReply {
   if (lines.length === 0) return { verb: "NOT FOUND" };
   return { verb: "FOUND", lines, ...(total === undefined ? {} : { total }) };
 }
 
-function error(code: string, words: string): Reply {
+function error(code: string, words: string): TrackerReply {
   return { verb: "ERROR", code, words };
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { describeEvent, EventDamper, type TrackerEvent } from "../../lib/tracker/events.ts";
+import { describeTrackerEvent, EventDamper, type TrackerEvent } from "../../lib/tracker/events.ts";
 import { HandClock } from "../helpers/channel.ts";
 
 const refused = (address: string, code = "too-fast"): TrackerEvent => ({ event: "refused", address, code, reason: "No." });
@@ -32,14 +32,14 @@ describe("EventDamper", () => {
   });
 });
 
-describe("describeEvent", () => {
+describe("describeTrackerEvent", () => {
   test("shows control characters of peers instead of printing them", () => {
     const left = { event: "left", id: "a", address: "10.0.0.1", port: 5, reason: "was refused: \u001b[2J", peers: 2 } as const;
-    expect(describeEvent(left)).toEndWith("left     10.0.0.1:5: was refused: \\x1b[2J (2 peers online)");
+    expect(describeTrackerEvent(left)).toEndWith("left     10.0.0.1:5: was refused: \\x1b[2J (2 peers online)");
   });
 
   test("says how a tracker that nobody can reach is tried on its own machine", () => {
-    const line = describeEvent({ event: "addresses", addresses: [], announced: true });
+    const line = describeTrackerEvent({ event: "addresses", addresses: [], announced: true });
     expect(line).toContain("ft-peer   or, with the address: ft-peer 127.0.0.1");
   });
 });
