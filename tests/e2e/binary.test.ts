@@ -1,6 +1,6 @@
 // The compiled programs as files that somebody downloads: copied anywhere, started in any folder and any environment.
 
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import {
   chmodSync,
   copyFileSync,
@@ -13,8 +13,6 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { PEER, type Program, Stage, TRACKER } from "../helpers/programs.ts";
-
-setDefaultTimeout(60_000);
 
 const REPOSITORY = join(import.meta.dir, "..", "..");
 const ENV = "/usr/bin/env";

@@ -1,7 +1,7 @@
 // What is done to a tracker by accident or on purpose, tried on the compiled ft-tracker: strangers, laggards, cut messages, wrong
 // numbers, forgers and thieves. Each is refused by itself, nobody else notices, and nothing of anybody's is lost.
 
-import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { createPublicKey, verify } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { networkInterfaces } from "node:os";
@@ -10,8 +10,6 @@ import tls from "node:tls";
 import { files, Guests, Peer, valuesOf } from "../helpers/guests.ts";
 import type { Program } from "../helpers/programs.ts";
 import type { Raw } from "../helpers/raw.ts";
-
-setDefaultTimeout(30_000);
 
 const LOOPBACK = "127.0.0.1";
 /** Nothing listens on it. */

@@ -1,13 +1,11 @@
 // The plain programs of 2020 and ours, in every pairing. The old ones are byte scripts: what they send, how much they read at
 // once, and what they are silent about.
 
-import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { PEER, type Program, Stage } from "../helpers/programs.ts";
 import { Raw, rawServer } from "../helpers/raw.ts";
-
-setDefaultTimeout(60_000);
 
 let stage: Stage;
 let cleanups: (() => void)[];

@@ -1,12 +1,10 @@
 // Every limit of the tracker and its flag, on the compiled ft-tracker: what is just within is served, what is just beyond is refused
 // or held back as the protocol says, and a value that makes no sense is one sentence.
 
-import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { Guests } from "../helpers/guests.ts";
 import { Stage, TRACKER } from "../helpers/programs.ts";
 import type { Raw } from "../helpers/raw.ts";
-
-setDefaultTimeout(30_000);
 
 const LOOPBACK = "127.0.0.1";
 /** Nothing listens there. */

@@ -1,13 +1,11 @@
 // Addresses that change and cables that are pulled in the middle of a download.
 
-import { describe, expect, setDefaultTimeout } from "bun:test";
+import { describe, expect } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { House, type Outcome, onLan } from "../helpers/house.ts";
 import type { Host } from "../helpers/lan.ts";
 import { PEER } from "../helpers/programs.ts";
-
-setDefaultTimeout(90_000);
 
 /** The tracker, as far as it goes away and comes back. */
 interface Restart {

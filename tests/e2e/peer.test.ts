@@ -1,7 +1,7 @@
 // ft-peer as people and scripts run it: the compiled program against the compiled tracker, and against trackers, holders and
 // downloaders that speak bytes written from the protocol's text.
 
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { generateKeyPairSync, sign } from "node:crypto";
 import {
   chmodSync,
@@ -22,8 +22,6 @@ import { type Answers, contentId, type Holder, noise, startHolder } from "../hel
 import { PEER, type Program, Stage, TRACKER } from "../helpers/programs.ts";
 import { Raw, rawServer } from "../helpers/raw.ts";
 import { Screen } from "../helpers/terminal.ts";
-
-setDefaultTimeout(60_000);
 
 let stage: Stage;
 let cleanups: (() => void | Promise<void>)[];

@@ -1,12 +1,10 @@
 // Getting a file from a holder behind a firewall, on the tracker's own machine, or by IPv6: the compiled programs on LANs of several hosts.
 
-import { describe, expect, setDefaultTimeout } from "bun:test";
+import { describe, expect } from "bun:test";
 import { behindFirewall, end, House, onLan, PORT } from "../helpers/house.ts";
 import type { Host } from "../helpers/lan.ts";
 import { PEER } from "../helpers/programs.ts";
 import { KEY, Screen } from "../helpers/terminal.ts";
-
-setDefaultTimeout(90_000);
 
 describe("reaching a holder", () => {
   behindFirewall("whose firewall drops what comes in: it connects to who wants something", async () => {

@@ -1,6 +1,6 @@
 // The compiled ft-tracker as people and scripts meet it: its output, its options and exit codes, and what it holds out against.
 
-import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import { networkInterfaces } from "node:os";
@@ -14,8 +14,6 @@ import { version } from "../../package.json";
 import { USAGE } from "../../tracker.ts";
 import { type Program, Stage, TRACKER } from "../helpers/programs.ts";
 import { Raw } from "../helpers/raw.ts";
-
-setDefaultTimeout(30_000);
 
 const LOOPBACK = "127.0.0.1";
 const linux = process.platform === "linux";

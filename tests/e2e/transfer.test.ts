@@ -1,7 +1,7 @@
 // Files between compiled programs, while everything happens that can happen to them: kill -9, damaged part files, lying and slow
 // holders, several fetchers, queues, limits, files that change, full disks.
 
-import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import {
   chmodSync,
@@ -22,8 +22,6 @@ import { type Answers, contentId, giveBytes, type Holder, noise, pieceLayer, sta
 import { PEER, type Program, Stage } from "../helpers/programs.ts";
 import { Raw } from "../helpers/raw.ts";
 import { KEY, Screen } from "../helpers/terminal.ts";
-
-setDefaultTimeout(60_000);
 
 const PIECE = 65_536;
 const MIB = 1024 * 1024;

@@ -8,8 +8,8 @@ const DIST = join(import.meta.dir, "..", "..", "dist");
 export const TRACKER = join(DIST, "ft-tracker");
 export const PEER = join(DIST, "ft-peer");
 
-/** A line that does not come within this time never comes. */
-const PATIENCE_MS = 20_000;
+/** A line that does not come within this time never comes. Milliseconds; a test has 60 s. */
+const PATIENCE_MS = 50_000;
 
 /** Temporary folders and running programs of one test; `close` ends and removes them all. */
 export class Stage {
