@@ -52,10 +52,13 @@ export class Stage {
     return { program };
   }
 
+  /** Ends and removes everything; the stage can be used again. */
   async close(): Promise<void> {
-    for (const program of this.#programs) program.kill();
-    await Promise.all(this.#programs.map((program) => program.exited));
-    for (const folder of this.#folders) rmSync(folder, { recursive: true, force: true });
+    const programs = this.#programs.splice(0);
+    for (const program of programs) program.kill();
+    await Promise.all(programs.map((program) => program.exited));
+    for (const folder of this.#folders.splice(0)) rmSync(folder, { recursive: true, force: true });
+    this.#cache = undefined;
   }
 }
 
