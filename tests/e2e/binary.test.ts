@@ -124,11 +124,9 @@ describe.each(programs)("%s", (name, binary) => {
     }
   });
 
-  test("says its first line within a few seconds", async () => {
+  test("says its first line", async () => {
     const args = binary === TRACKER ? ["--port", "0", "--host", "127.0.0.1", "--no-announce"] : ["--version"];
-    const began = performance.now();
     await stage.run(binary === TRACKER ? tracker : peer, args).waitFor(/\n/);
-    expect(performance.now() - began).toBeLessThan(10_000);
   });
 });
 

@@ -56,8 +56,7 @@ async function sharing(address: string, folder: string): Promise<Program> {
 
 /** Waits for what another program is about to do. */
 async function soon(holds: () => boolean | Promise<boolean>): Promise<void> {
-  const until = Date.now() + 10_000;
-  while (!(await holds()) && Date.now() < until) await Bun.sleep(10);
+  while (!(await holds())) await Bun.sleep(10);
 }
 
 async function connect(port: number, from?: string): Promise<Raw> {

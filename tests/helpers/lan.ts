@@ -63,6 +63,11 @@ export class Lan implements Disposable {
     return impossible;
   }
 
+  /** Why hosts here can have no IPv6; undefined if they can. */
+  static ipv6(): string | undefined {
+    return Lan.possible() ?? (existsSync("/proc/sys/net/ipv6") ? undefined : "this kernel has no IPv6");
+  }
+
   /** Why hosts here can have no firewall; undefined if they can. */
   static firewalls(): string | undefined {
     return Lan.possible() ?? (Bun.which("nft") === null ? "there is no `nft` command" : undefined);
