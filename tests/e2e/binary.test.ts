@@ -135,7 +135,7 @@ describe.each(programs)("%s", (name, binary) => {
 describe("copies in an empty folder", () => {
   test("do the whole job with an empty environment, an empty PATH and nothing but themselves", async () => {
     const home = stage.folder();
-    // Only so that nothing is left in the home of whoever runs this test.
+    // So that nothing is left in the home of the person that runs this test.
     const env = { HOME: home, PATH: "" };
     const index = bare(env, tracker, ["--port", "0", "--host", "127.0.0.1", "--no-announce"], stage.folder());
     const [, port] = await index.waitFor(/listening on 127\.0\.0\.1:(\d+)/);

@@ -20,8 +20,7 @@ if (!linux)
 const lan = Object.values(networkInterfaces())
   .flatMap((all) => all ?? [])
   .find(({ family, internal }) => family === "IPv4" && !internal)?.address;
-if (lan === undefined)
-  console.log("This machine is on no network: what is told to who comes from elsewhere is not tried here.");
+if (lan === undefined) console.log("This machine is on no network: what a client from elsewhere is told is not tried here.");
 
 const ROOT = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
 const NOTES = record("notes.txt");
@@ -55,7 +54,7 @@ class House extends Guests {
   }
 }
 
-/** Does something with each, so many at a time. */
+/** Does something with each item; at most `width` at a time. */
 async function each<Item, Result>(items: Item[], width: number, act: (item: Item) => Promise<Result>): Promise<Result[]> {
   const results: Result[] = [];
   for (let i = 0; i < items.length; i += width) results.push(...(await Promise.all(items.slice(i, i + width).map(act))));
@@ -142,7 +141,7 @@ describe("a stranger that speaks something else", () => {
   });
 });
 
-describe("who does not come to the point", () => {
+describe("a client that is never accepted", () => {
   const TACTICS: [what: string, first: string, drip: string][] = [
     ["says nothing", "", ""],
     ["sends half a word and nothing more", "HEL", ""],
@@ -155,7 +154,7 @@ describe("who does not come to the point", () => {
     ["asks without ever sharing", "HELLO FT/2 agent=x\n", "PING\nPING\nPING\nPING\nPING\nPING\n"],
   ];
 
-  test("is closed when its time is over, however it spends it; who was accepted in time stays", async () => {
+  test("is closed when its time is over, however it spends it; a peer that was accepted stays", async () => {
     await using house = await House.open("--accept-within", "1");
     const here = await house.join(CLOSED);
     const ends = await Promise.all(
@@ -715,7 +714,7 @@ describe("a stranger", () => {
     expect(await back.ask("PING")).toBe("PONG");
   });
 
-  test("who is not accepted is not served, whatever it asks and however it opens", async () => {
+  test("a client that is not accepted is not served, whatever it asks and however it opens", async () => {
     await using house = await House.open();
     const here = await house.join(2001, [REPORT], { hello: "" });
     const requests = `SEARCH: report.pdf\nFIND report\nLIST\nLIST id=${here.id}\nWHO\nKNOWN 127.0.0.1\nADD ${NOTES}\nDROP report.pdf\nPING\nCONNECT address=127.0.0.1 port=2001 token=t\n`;
@@ -793,7 +792,7 @@ describe("presence", () => {
     ["shares nothing any more", ({ raw }) => raw.send("FILES 0 port=1\n"), /shares nothing/],
     ["breaks the grammar", ({ raw }) => raw.send("\0\n"), /refused/],
   ];
-  test.each(ENDINGS)("who %s is gone at once, with all of its records", async (_, end, reason) => {
+  test.each(ENDINGS)("a peer that %s is gone, with all of its records", async (_, end, reason) => {
     await using house = await House.open();
     const other = await house.join(2001, [REPORT]);
     const peer = await house.join(2002, [NOTES, record("b"), record("c")]);

@@ -368,7 +368,7 @@ describe("get", () => {
   });
 
   test("records that point at no single host are not dialled", async () => {
-    // Whoever dials 0.0.0.0 reaches this machine, and with it this holder.
+    // A peer that dials 0.0.0.0 reaches this machine, and with it this holder.
     const { port: at, asked } = await stage.holder(Buffer.from("other"));
     const refusedAt = async (place: string) => {
       const found = `FOUND: 1\n<x.bin,text/plain,5,22/11/26,${place},${at};v=2;root=${contentId("other")}>\n`;

@@ -51,7 +51,7 @@ describe("holders", () => {
     };
   }
 
-  /** Answers only when another holder has turned up, who calls the content something else: so this one is asked first. */
+  /** Answers only when another holder is online that has the content under another name: so this one is asked first. */
   function before(other: Holder, answer: NonNullable<Answers["download"]>): Answers {
     let turnedUp: Promise<string> | undefined;
     return {
@@ -137,7 +137,7 @@ describe("holders", () => {
           reason: expect.stringMatching(/./),
         });
       };
-      // Not at once: whoever is online with the same content is asked, too.
+      // One after the other: every holder that is online with the same content is asked, too.
       await alone();
       await followed();
     },

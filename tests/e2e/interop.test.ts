@@ -215,7 +215,7 @@ describe("an old client at our tracker", () => {
     expect(await say(port, "SEARCH: notes.txt")).toBe("");
     await program.waitFor(/"event":"refused"/);
     expect(program.out).not.toContain('"joined"');
-    // Somebody else being accepted changes nothing for it.
+    // That another client is accepted changes nothing for it.
     await joinAsOld(port, "<notes.txt,text/plain,12,21/04/20,10.1.2.3,40404>\n");
     expect(await say(port, "SEARCH: notes.txt", "127.0.0.2")).toBe("");
     expect(await say(port, "SEARCH: notes.txt")).toStartWith("FOUND: ");
@@ -442,7 +442,7 @@ describe("our peer at an old tracker", () => {
     expect(outcome("getJson").program.objects().at(-1)).toMatchObject({ event: "done", verified: false, size: PICTURE.length });
     expect(readFileSync(join(inbox, "picture.png")).equals(PICTURE)).toBe(true);
     expect(readdirSync(inbox).sort()).toEqual(["picture.png", "story.txt"]);
-    // Everybody who joined has left with BYE.
+    // Every peer that joined has left with BYE.
     expect(said.filter((message) => message === "BYE").length).toBe(Object.keys(commands).length);
     expect(holder.objects()).toContainEqual(
       expect.objectContaining({ event: "upload-ended", name: "story.txt", complete: true }),
@@ -456,7 +456,7 @@ describe("our peer at an old tracker", () => {
     const program = await sharing(address, folderWith(files));
     await soon(() => index.size > 0);
     expect(said.length).toBe(3);
-    // As many as fit.
+    // All files that fit.
     expect(index.size).toBe(3);
     const left = Object.keys(files).filter((name) => !index.has(name));
     expect(program.objects()[0]).toMatchObject({ event: "joined", profile: 1, left });

@@ -25,7 +25,7 @@ const stage = peerStage();
 const library = startLibrary();
 
 describe("wrong usage", () => {
-  // Nothing listens on this port: whoever tried to connect would end with 1 and another sentence.
+  // Nothing listens on this port: a peer that tried to connect would end with 1 and another sentence.
   const wrong: string[][] = [
     [],
     ["127.0.0.1:1"],
@@ -190,7 +190,7 @@ describe("presence", () => {
       expect(out).toContain("verified");
       expect(readFileSync(join(inbox, `${name}.txt`), "utf8")).toBe(name);
     }
-    // And they are peers like before, who can leave.
+    // And they are peers like before: they can leave.
     first.program.kill("SIGINT");
     expect(await first.program.exited).toBe(130);
     expect((await stage.ft(stage.visitorFolder(), address, "search", "first.txt")).code).toBe(1);

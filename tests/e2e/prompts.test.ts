@@ -1,4 +1,4 @@
-// The guided prompts of the compiled ft-peer on a pseudo-terminal, as somebody uses them who has never seen them before.
+// The guided prompts of the compiled ft-peer on a pseudo-terminal, as a person uses them for the first time.
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
@@ -79,7 +79,7 @@ async function expectLeft(screen: Screen, code: number): Promise<void> {
   expect(screen.cooked).toBe(true);
 }
 
-/** The tracker heard a BYE of somebody, and of nobody that it ended otherwise. */
+/** The next peer that left at the tracker said BYE. */
 async function expectBye(tracker: Program): Promise<void> {
   const [, reason] = await tracker.waitFor(/"event":"left".*"reason":"([^"]*)"/);
   expect(reason).toBe("said BYE");
@@ -404,7 +404,7 @@ describe("the menu", () => {
     expect(existsSync(join(to, "ghost.txt"))).toBe(false);
   });
 
-  test("who is online is a table with this peer marked", async () => {
+  test("the table of the peers online marks this peer", async () => {
     const { program, port, address } = await stage.tracker("--json");
     await rawPeer(port, 61_234, ["a.txt,text/plain,1000,01/01/26", "b.txt,text/plain,1500,01/01/26"]);
     const screen = await atMenu(address);
@@ -416,7 +416,7 @@ describe("the menu", () => {
     await screen.waitFor(MENU);
   });
 
-  test("what is shared, and who is downloading it, can be looked at while a slow download goes on", async () => {
+  test("the files that it shares, and their downloaders, can be looked at while a slow download goes on", async () => {
     const { program, port, address } = await stage.tracker("--json");
     const cwd = folderWith({ "film.mkv": "", "notes.txt": "12345" });
     truncateSync(join(cwd, "film.mkv"), 64_000_000);
@@ -656,7 +656,7 @@ describe("leaving", () => {
     await expectLeft(screen, 130);
   });
 
-  test("Ctrl-C while the tracker keeps somebody waiting for an answer leaves at once", async () => {
+  test("Ctrl-C while the tracker does not answer a question leaves at once", async () => {
     const asked = Promise.withResolvers<void>();
     const server = await rawServer(async (connection) => {
       try {
@@ -725,7 +725,7 @@ describe("a tracker that goes away", () => {
     await screen.waitFor(/▲ {2}The tracker.*?away/s);
   });
 
-  test("does not keep somebody from leaving", async () => {
+  test("does not keep a person from leaving", async () => {
     const { program, address } = await stage.tracker();
     const screen = await atMenu(address);
     program.kill();
@@ -874,7 +874,7 @@ describe("a narrow terminal", () => {
     expect(holders).toContain(":61235");
   });
 
-  test("a number in the table of who is online is whole or left out in 40 columns, never cut", async () => {
+  test("a number in the table of the peers online is whole or left out in 40 columns, never cut", async () => {
     const { port, address } = await stage.tracker();
     await rawPeer(port, 61_234, ["a.bin,application/octet-stream,123000000,01/01/26"]);
     const screen = await atMenu(address, { columns: 40, rows: 20 });

@@ -68,7 +68,7 @@ describe("reaching a holder", () => {
     const { out } = await house.peer(b, ["search", "notes.txt", "--json"]);
     expect(JSON.parse(out)).toMatchObject({ address: "10.77.0.1", port: PORT });
     await house.fetchNotes(b);
-    // The other way round too: somebody on the tracker's machine fetches from elsewhere.
+    // The other way round too: a peer on the tracker's machine fetches from elsewhere.
     await end(holder);
     await house.shareNotes(b);
     await house.fetchNotes(a, "127.0.0.1");

@@ -63,7 +63,7 @@ afterAll(() => stage.close());
 interface Expected {
   version: string;
   sizes: [number, number];
-  /** Seconds since 1970; undefined when whoever made it may have chosen another. */
+  /** Seconds since 1970; undefined when its maker may have chosen another. */
   time: number | undefined;
 }
 

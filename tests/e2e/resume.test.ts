@@ -151,7 +151,7 @@ describe("a part file", () => {
   ];
 
   test.each(impostors)("whose place is taken by %s is begun anew, and nothing else is touched", async (_, make) => {
-    // Almost the file itself: whoever believed it would write only a little into it.
+    // Almost the file itself: a fetcher that believed it would write only a little into it.
     const outside = stage.folderWith({ "precious.bin": flipped(100_000) });
     const precious = join(outside, "precious.bin");
     const inbox = stage.folder();
@@ -198,7 +198,7 @@ describe("the folder that files go to", () => {
       await stage.sharing(address, stage.folderWith({ "film.mkv": noise(6_000_000, 15) }), 1, "--limit", "3MB");
       const [inbox, listing, gate] = [stage.folder(), join(stage.folder(), "listing"), join(stage.folder(), "gate")];
       expect(Bun.spawnSync(["mkfifo", gate]).exitCode).toBe(0);
-      // Somebody else's file takes what was free at the beginning.
+      // Another program's file takes what was free at the beginning.
       const filler = `{ read go < '${gate}'; head -c 10000000 /dev/zero > '${inbox}/theirs'; } 2>/dev/null &`;
       const program = getMounted(address, inbox, "size=8m", listing, filler);
       await waitForProgress(program, 1_000_000);

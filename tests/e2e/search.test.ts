@@ -12,7 +12,7 @@ const two = (n: number) => String(n).padStart(2, "0");
 const MODIFIED_DAY = `${two(MODIFIED.getDate())}/${two(MODIFIED.getMonth() + 1)}/${two(MODIFIED.getFullYear() % 100)}`;
 
 describe("search, list and who", () => {
-  test("search prints a table of who has the file of exactly this name", async () => {
+  test("search prints a table of the holders of the file of exactly this name", async () => {
     const { address } = library.tracker;
     const { code, out } = await stage.ft(stage.visitorFolder(), address, "search", "notes.txt");
     const [title = "", row = "", ...more] = out.trimEnd().split("\n");

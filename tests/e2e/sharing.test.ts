@@ -49,7 +49,7 @@ describe("sharing", () => {
       expect(taken).not.toContain(name);
       expect(left).toContain(name);
     }
-    // What is not on the list is not served either, whoever asks; all such requests get the same answer.
+    // What is not on the list is not served to anybody either; all such requests get the same answer.
     const pass = await stage.enlist(port, 40_000, [record("raw.txt", 1, 40_000)]);
     const { port: serving } = await stage.onlyRecord(address, "a.txt");
     for (const name of [

@@ -78,7 +78,7 @@ async function freePort(): Promise<number> {
   return address.port;
 }
 
-/** Connects as soon as somebody listens. */
+/** Connects as soon as a program listens there. */
 async function connectWhenReady(house: House, port: number): Promise<Raw> {
   for (;;) {
     const guest = await house.connect(port).catch(() => undefined);
@@ -335,7 +335,7 @@ describe("stopping", () => {
     });
   }
 
-  test("ends although somebody does not read or does not close", async () => {
+  test("ends although one peer does not read and another does not close", async () => {
     await using house = new House();
     const { program, port } = await house.stage.tracker("--json");
     const stubborn = await house.join(port);
@@ -444,7 +444,7 @@ function processorTimeOf(program: Program): number {
   return (Number(fields[11]) + Number(fields[12])) / 100;
 }
 
-/** Sends `first` and then as many times `chunk` as are taken before the other side has enough, `times` at most. */
+/** Sends `first` and then `chunk` again and again, until the other side ends the connection; `times` times at most. */
 async function pour(guest: Raw, first: string, chunk: Uint8Array, times: number): Promise<void> {
   guest.send(first);
   const source = function* () {

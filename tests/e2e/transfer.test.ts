@@ -115,7 +115,7 @@ describe("several holders", () => {
 });
 
 describe("what has arrived of a file", () => {
-  test("is exchanged by two who fetch it from one slow source, and announced as unfinished to those who understand", async () => {
+  test("is exchanged by two peers that fetch it from one slow source, and announced as unfinished to clients of FT/2", async () => {
     const { address, port } = await stage.tracker();
     const content = randomBytes(6_000_000);
     const { program: source } = await stage.sharing(address, stage.folderWith({ "film.mkv": content }), 1, "--limit", "1MB");
@@ -125,7 +125,7 @@ describe("what has arrived of a file", () => {
 
     const records = await stage.search(address, "film.mkv");
     expect(records.map(({ part }) => part ?? false).sort()).toEqual([false, true, true]);
-    // Those who have only a part are no holders of it.
+    // Peers that have only a part are not counted as holders.
     for (const { holders } of records) expect(holders).toBe(1);
     const root = records.find(({ part }) => part === undefined)?.root;
     expect(root).toBe(contentId(content));
@@ -142,7 +142,7 @@ describe("what has arrived of a file", () => {
 
     const outcomes = await Promise.all(programs.map(done));
     for (const inbox of inboxes) expectOnly(inbox, "film.mkv", content);
-    // Who is a little ahead all the time has nothing to take from the other one.
+    // A peer that is a little ahead all the time has nothing to take from the other one.
     expect(outcomes.map(({ holders }) => holders)).toContain(2);
     expect(await sentBy(source)).toBeLessThan(2 * content.length);
     for (const { part } of await stage.search(address, "film.mkv")) expect(part).toBeUndefined();

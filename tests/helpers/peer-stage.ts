@@ -43,7 +43,7 @@ export class PeerStage extends Stage {
     return folder;
   }
 
-  /** A folder of somebody who came to fetch: it has the one file that a peer must share. */
+  /** The folder of a peer that only fetches: it has the one file that a peer must share. */
   visitorFolder(): string {
     return this.folderWith({ "visitor.txt": "I share this.\n" });
   }
@@ -144,7 +144,7 @@ export function peerStage(): PeerStage {
   return stage;
 }
 
-/** What somebody sees in a folder; the hidden files of transfers left out. */
+/** The files in a folder, without the hidden files of transfers. */
 export function seenIn(folder: string): string[] {
   return readdirSync(folder)
     .filter((name) => !name.startsWith("."))
@@ -168,7 +168,7 @@ export async function waitForJoined(tracker: Program): Promise<{ id: string; por
   return JSON.parse(line) as { id: string; port: number; files: number };
 }
 
-/** The next line of a tracker's log about whoever serves on this port. */
+/** The next line of a tracker's log about the peer that serves on this port. */
 export async function waitForLog(tracker: Program, event: string, port: number): Promise<Record<string, unknown>> {
   const [line] = await tracker.waitFor(new RegExp(`\\{"event":"${event}"[^\\n]*"port":${port}[,}][^\\n]*`));
   return JSON.parse(line) as Record<string, unknown>;
