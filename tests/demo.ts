@@ -54,7 +54,7 @@ function same(a: string, b: string): boolean {
   return readFileSync(a).equals(readFileSync(b));
 }
 
-/** A one-shot command of somebody who came to fetch. */
+/** A command of a peer that only fetches, run to its end. */
 async function command(address: string, folder: string, ...words: string[]): Promise<{ code: number; program: Program }> {
   const program = stage.run(PEER, [address, ...words, "--json"], { cwd: folder });
   return { code: await program.exited, program };

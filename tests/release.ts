@@ -45,6 +45,8 @@ export const BUILD_FLAGS = [
 const LANES = Math.min(2, availableParallelism());
 const RUNTIME_LIMIT = 256 * 1024 * 1024;
 const DOWNLOAD_MS = 600_000;
+/** A finished archive is looked into within this time. Milliseconds. */
+const CHECK_MS = 120_000;
 /** The times of files: the first that a zip archive can say, and the last. */
 const FIRST_TIME = Date.UTC(1980, 0, 1) / 1000;
 const LAST_TIME = Date.UTC(2099, 11, 31) / 1000;
@@ -326,7 +328,7 @@ async function inChild(target: Target, folder: string, signal: AbortSignal): Pro
 /** Holds the finished archives against what they should be; throws a `ReleaseError` after the test has said what is wrong. */
 async function check(folder: string, signal: AbortSignal): Promise<void> {
   const test = join(import.meta.dir, "e2e/release.test.ts");
-  const child = Bun.spawn([process.execPath, "test", test], {
+  const child = Bun.spawn([process.execPath, "test", "--timeout", String(CHECK_MS), test], {
     cwd: ROOT,
     env: { ...process.env, RELEASE_FOLDER: folder },
     stdin: "ignore",

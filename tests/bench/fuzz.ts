@@ -3,7 +3,7 @@
 //
 //     bun tests/bench/fuzz.ts [inputs [streams]]     FT_FUZZ_SEED: the same inputs and streams again.
 //
-// Linux only: memory and processor time are read from /proc, and who behaves comes from other loopback addresses.
+// Linux only: memory and processor time are read from /proc, and clients that behave come from other loopback addresses.
 
 import { readFileSync } from "node:fs";
 import net from "node:net";
@@ -17,7 +17,7 @@ const SEED = Number(process.env.FT_FUZZ_SEED ?? Date.now() % 2 ** 31);
 
 /** Connections at once. */
 const WIDTH = 64;
-/** What the tracker is told, so that who wastes time is soon gone. */
+/** The tracker's options, with which clients that waste time are soon gone. */
 const DEADLINE_S = 1;
 /** A connection that has not ended so long after its time, or not answered, hangs; the machine may be busy. */
 const SLACK_MS = 4_000;
@@ -110,7 +110,7 @@ interface Memory {
   settled: number;
 }
 
-/** Who behaves, of both profiles, and what is seen of the tracker from outside. */
+/** Clients that behave, of both profiles, and what they see of the tracker. */
 class Watch {
   readonly #program: Program;
   readonly #port: number;
@@ -255,7 +255,7 @@ interface Counts {
   slowest: number;
 }
 
-/** Runs the streams from one number to another, so many at a time. */
+/** Runs the streams from one number to another, several at a time. */
 async function runStreams(port: number, from: number, until: number, counts: Counts): Promise<void> {
   let next = from;
   const worker = async () => {
@@ -349,7 +349,7 @@ async function runStream(port: number, random: Random, counts: Counts): Promise<
 }
 
 /**
- * Whether the connection ends by then. From `asking` on, somebody who is still here is asked for a sign of life: an accepted peer has
+ * Whether the connection ends by then. From `asking` on, a client that is still here is asked for a sign of life: an accepted peer has
  * a right to stay, and answers PONG.
  */
 async function endsBy(guest: Raw, until: number, asking?: number): Promise<boolean> {

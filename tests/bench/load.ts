@@ -1,6 +1,6 @@
 // A load generator in a process of its own: it plays FT/2 peers, or clients of any server whose answers have one size, by raw sockets.
 //
-// `Generator.start()` starts the process; every method is a call to it. What is measured there is not slowed by who asks for it.
+// `Generator.start()` starts the process; every method is a call to it. The process that asks does not slow what is measured there.
 
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import type { Socket } from "bun";
@@ -225,7 +225,7 @@ const PING_MS = 45_000;
 const FIRST_RETRY_MS = 1_000;
 const LONGEST_RETRY_MS = 25_000;
 const CONNECT_MS = 5_000;
-/** From so many requests a second on they are sent one by one, for which the generator is awake all the time. */
+/** At this rate and above, requests are sent one by one, and the generator is awake all the time. Requests a second. */
 const SMOOTH = 10_000;
 
 const events = {
@@ -545,14 +545,14 @@ const calls = {
     return withoutPings(set, () => answerBytes(set, ask));
   },
 
-  /** As fast as the answers come: each connection has `pipeline` requests on their way, and sends as many when all are answered. */
+  /** As fast as the answers come: each connection has `pipeline` requests on their way, and sends the next ones when all are answered. */
   closed(number: number, ask: Ask, pipeline: number, seconds: number): Promise<Rate> {
     const set = setOf(number);
     return withoutPings(set, () => closedLoop(set, ask, pipeline, seconds));
   },
 
   /**
-   * So many requests a second over all connections, whatever the answers do; a request's delay counts from when it was due, so a
+   * A fixed number of requests a second over all connections, whatever the answers do; a request's delay counts from when it was due, so a
    * server that stops for a while is not let off the requests that would have come.
    */
   paced(number: number, ask: Ask, perSecond: number, seconds: number): Promise<Delays> {

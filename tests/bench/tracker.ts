@@ -29,7 +29,7 @@ const PACED_ROUNDS = 16;
 const CROWD = 20_000;
 const RETURNING = 10_000;
 const RECORDS = 5;
-/** Descriptors that the tracker keeps for itself, and a few for who asks. */
+/** Descriptors that the tracker keeps for itself, and a few for the clients that ask. */
 const DESCRIPTORS_KEPT = 128 + 72;
 const LIFTED = ["--rate", "1000000", "--burst", "1000000", "--max-per-address", "1000000"];
 const SOURCES = Array.from({ length: 200 }, (_, i) => i + 10);
@@ -61,7 +61,7 @@ function generator(): Generator {
   return started;
 }
 
-/** Exact SEARCH against GET of an answer of the same size: in turns, from one generator, over as many connections. */
+/** Exact SEARCH against GET of an answer of the same size: in turns, from one generator, over the same number of connections. */
 async function speed(): Promise<void> {
   // Short turns, and many: what else the machine does meanwhile falls on both sides.
   const turns = 2 * rounds + 1;
@@ -159,7 +159,7 @@ function freePort(): number {
   return probe.port;
 }
 
-/** As many idle peers as descriptors allow: what each costs, how long joining takes, and whether searches notice. */
+/** A crowd of idle peers, limited by the descriptors: what each costs, how long joining takes, and whether searches notice. */
 async function crowd(): Promise<void> {
   const count = Math.min(CROWD, descriptorLimit() - DESCRIPTORS_KEPT);
   for (const reach of ["refuses", "listens"] as const) {

@@ -1,6 +1,6 @@
 // The compiled programs as files that somebody downloads: copied anywhere, started in any folder and any environment.
 
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import {
   chmodSync,
   copyFileSync,
@@ -13,8 +13,6 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { PEER, type Program, Stage, TRACKER } from "../helpers/programs.ts";
-
-setDefaultTimeout(60_000);
 
 const REPOSITORY = join(import.meta.dir, "..", "..");
 const ENV = "/usr/bin/env";
@@ -126,11 +124,9 @@ describe.each(programs)("%s", (name, binary) => {
     }
   });
 
-  test("says its first line within a few seconds", async () => {
+  test("says its first line", async () => {
     const args = binary === TRACKER ? ["--port", "0", "--host", "127.0.0.1", "--no-announce"] : ["--version"];
-    const began = performance.now();
     await stage.run(binary === TRACKER ? tracker : peer, args).waitFor(/\n/);
-    expect(performance.now() - began).toBeLessThan(10_000);
   });
 });
 
@@ -139,7 +135,7 @@ describe.each(programs)("%s", (name, binary) => {
 describe("copies in an empty folder", () => {
   test("do the whole job with an empty environment, an empty PATH and nothing but themselves", async () => {
     const home = stage.folder();
-    // Only so that nothing is left in the home of whoever runs this test.
+    // So that nothing is left in the home of the person that runs this test.
     const env = { HOME: home, PATH: "" };
     const index = bare(env, tracker, ["--port", "0", "--host", "127.0.0.1", "--no-announce"], stage.folder());
     const [, port] = await index.waitFor(/listening on 127\.0\.0\.1:(\d+)/);

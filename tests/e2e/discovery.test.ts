@@ -1,11 +1,9 @@
 // Joining without an address: the compiled programs on LANs of several hosts.
 
-import { describe, expect, setDefaultTimeout } from "bun:test";
+import { describe, expect } from "bun:test";
 import { behindFirewall, House, onLan } from "../helpers/house.ts";
 import { PEER, TRACKER } from "../helpers/programs.ts";
 import { KEY, Screen } from "../helpers/terminal.ts";
-
-setDefaultTimeout(90_000);
 
 describe("joining without an address", () => {
   onLan("a peer finds the tracker, and two peers on one host are two", async () => {

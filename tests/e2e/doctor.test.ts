@@ -1,10 +1,8 @@
 // The doctor, on LANs of several hosts on which something is wrong.
 
-import { describe, expect, setDefaultTimeout } from "bun:test";
+import { describe, expect } from "bun:test";
 import { behindFirewall, House, onLan, PORT } from "../helpers/house.ts";
 import type { Host } from "../helpers/lan.ts";
-
-setDefaultTimeout(90_000);
 
 /** What the doctor says of each thing. */
 async function examine(

@@ -1,13 +1,11 @@
 // Finding files by parts of their names, with the compiled programs: as a command, in the prompts, and byte by byte at the tracker.
 
-import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { PEER, Stage } from "../helpers/programs.ts";
 import { Raw } from "../helpers/raw.ts";
 import { KEY, Screen } from "../helpers/terminal.ts";
-
-setDefaultTimeout(60_000);
 
 let stage: Stage;
 let address: string;

@@ -1,11 +1,9 @@
 // The operator's view of a running tracker, with the compiled programs.
 
-import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { PEER, Stage, TRACKER } from "../helpers/programs.ts";
-
-setDefaultTimeout(60_000);
 
 let stage: Stage;
 let state: string;

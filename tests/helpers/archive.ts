@@ -83,7 +83,7 @@ async function readTarGz(archive: Bytes): Promise<Entry[]> {
   });
 }
 
-/** Read by its central directory (APPNOTE.TXT 4.3.12), as those who unpack it do; not by the package that wrote it. */
+/** Read by its central directory (APPNOTE.TXT 4.3.12), as programs that unpack it do; not by the package that wrote it. */
 function readZip(archive: Bytes): Entry[] {
   const view = new DataView(archive.buffer, archive.byteOffset, archive.byteLength);
   const end = archive.length - END_RECORD;

@@ -7,12 +7,15 @@ import { type Host, Lan } from "./lan.ts";
 import { PEER, type Program, Stage, TRACKER } from "./programs.ts";
 
 const noLan = Lan.possible();
+const noIPv6 = Lan.ipv6();
 const noFirewall = Lan.firewalls();
 if (noLan !== undefined) console.warn(`Not tried: several hosts, because ${noLan}.`);
-else if (noFirewall !== undefined) console.warn(`Not tried: firewalls, because ${noFirewall}.`);
+if (noLan === undefined && noIPv6 !== undefined) console.warn(`Not tried: hosts with IPv6, because ${noIPv6}.`);
+if (noLan === undefined && noFirewall !== undefined) console.warn(`Not tried: firewalls, because ${noFirewall}.`);
 
-/** Tests that need several hosts, and those that need firewalls on them. */
+/** Tests that need several hosts, those that need IPv6 on them, and those that need firewalls. */
 export const onLan = test.skipIf(noLan !== undefined);
+export const onLanWithIPv6 = test.skipIf(noIPv6 !== undefined);
 export const behindFirewall = test.skipIf(noFirewall !== undefined);
 
 /** Where a peer serves when nothing else does. */
@@ -35,10 +38,11 @@ export class House implements AsyncDisposable {
     this.lan.close();
   }
 
-  /** Three hosts on one switch, 10.77.0.1 to .3 and fd77::1 to ::3. */
+  /** Three hosts on one switch, 10.77.0.1 to .3, and where there is IPv6 fd77::1 to ::3. */
   hosts(): [Host, Host, Host] {
     const to = this.lan.switch();
-    const host = (n: number) => this.lan.host({ eth0: { to, addresses: [`10.77.0.${n}/24`, `fd77::${n}/64`] } });
+    const six = (n: number) => (noIPv6 === undefined ? [`fd77::${n}/64`] : []);
+    const host = (n: number) => this.lan.host({ eth0: { to, addresses: [`10.77.0.${n}/24`, ...six(n)] } });
     return [host(1), host(2), host(3)];
   }
 

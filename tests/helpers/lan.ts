@@ -22,8 +22,8 @@ export interface Drop {
   way?: "in" | "out";
 }
 
-/** No command here takes long. */
-const COMMAND_MS = 10_000;
+/** A command that sets up the network and does not end within this time hangs. Milliseconds. */
+const COMMAND_MS = 50_000;
 let impossible: string | undefined | null = null;
 let made = 0;
 
@@ -61,6 +61,11 @@ export class Lan implements Disposable {
       }
     }
     return impossible;
+  }
+
+  /** Why hosts here can have no IPv6; undefined if they can. */
+  static ipv6(): string | undefined {
+    return Lan.possible() ?? (existsSync("/proc/sys/net/ipv6") ? undefined : "this kernel has no IPv6");
   }
 
   /** Why hosts here can have no firewall; undefined if they can. */
@@ -123,6 +128,50 @@ export class Lan implements Disposable {
 
   [Symbol.dispose](): void {
     this.close();
+  }
+}
+
+/**
+ * A network with nothing on it but loopback, on which no other tracker of this machine or of its LAN can be heard. An ordinary
+ * user can make one where the system allows user namespaces.
+ */
+export class Alone implements Disposable {
+  readonly #keeper: Bun.Subprocess<"ignore", "pipe", "pipe">;
+
+  /** Why there can be no such network on this system; undefined if there can. */
+  static possible(): string | undefined {
+    if (process.platform !== "linux") return "network namespaces are Linux's";
+    for (const command of ["ip", "unshare", "nsenter"])
+      if (Bun.which(command) === null) return `there is no \`${command}\` command`;
+    const { exitCode, stderr } = Bun.spawnSync(Alone.#make("true"), { timeout: COMMAND_MS });
+    return exitCode === 0 ? undefined : `this system does not let us make network namespaces: ${stderr.toString().trim()}`;
+  }
+
+  static async make(): Promise<Alone> {
+    const keeper = Bun.spawn(Alone.#make("echo ready; exec sleep 600"), { stdin: "ignore", stdout: "pipe", stderr: "pipe" });
+    // It exists as soon as its first process speaks.
+    const { value } = await keeper.stdout.getReader().read();
+    if (value === undefined) throw new Error(`no network of its own: ${await keeper.stderr.text()}`);
+    return new Alone(keeper);
+  }
+
+  static #make(then: string): string[] {
+    const spaces = process.getuid?.() === 0 ? ["-n"] : ["-r", "-n"];
+    return ["unshare", ...spaces, "sh", "-c", `ip link set lo up && ${then}`];
+  }
+
+  private constructor(keeper: Bun.Subprocess<"ignore", "pipe", "pipe">) {
+    this.#keeper = keeper;
+  }
+
+  /** A command that runs there. */
+  command(...command: string[]): string[] {
+    const spaces = process.getuid?.() === 0 ? ["-n"] : ["-U", "-n", "--preserve-credentials"];
+    return ["nsenter", ...spaces, "-t", String(this.#keeper.pid), ...command];
+  }
+
+  [Symbol.dispose](): void {
+    this.#keeper.kill("SIGKILL");
   }
 }
 

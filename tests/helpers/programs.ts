@@ -8,8 +8,8 @@ const DIST = join(import.meta.dir, "..", "..", "dist");
 export const TRACKER = join(DIST, "ft-tracker");
 export const PEER = join(DIST, "ft-peer");
 
-/** A line that does not come within this time never comes. */
-const PATIENCE_MS = 20_000;
+/** A line that does not come within this time never comes. Milliseconds; a test has 60 s. */
+const PATIENCE_MS = 50_000;
 
 /** Temporary folders and running programs of one test; `close` ends and removes them all. */
 export class Stage {
@@ -52,10 +52,13 @@ export class Stage {
     return { program };
   }
 
+  /** Ends and removes everything; the stage can be used again. */
   async close(): Promise<void> {
-    for (const program of this.#programs) program.kill();
-    await Promise.all(this.#programs.map((program) => program.exited));
-    for (const folder of this.#folders) rmSync(folder, { recursive: true, force: true });
+    const programs = this.#programs.splice(0);
+    for (const program of programs) program.kill();
+    await Promise.all(programs.map((program) => program.exited));
+    for (const folder of this.#folders.splice(0)) rmSync(folder, { recursive: true, force: true });
+    this.#cache = undefined;
   }
 }
 

@@ -2,7 +2,8 @@
 
 import net from "node:net";
 
-const PATIENCE_MS = 10_000;
+/** Bytes that do not come within this time never come. Milliseconds; a test has 60 s. */
+const PATIENCE_MS = 50_000;
 /** What a tracker says without being asked. */
 const PUSH = /^(?:NOTICE|REACH|CONNECT)(?: |$)/;
 

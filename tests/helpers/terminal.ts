@@ -1,7 +1,7 @@
 // A program on a pseudo-terminal, used as a person uses it: keys go in, and what could be read on the screen is waited for.
 
-/** Text that does not come within this time never comes. */
-const PATIENCE_MS = 20_000;
+/** Text that does not come within this time never comes. Milliseconds; a test has 60 s. */
+const PATIENCE_MS = 50_000;
 
 export const KEY = {
   up: "\x1b[A",
@@ -121,9 +121,9 @@ export class Screen {
    * The next match in what can be read behind the last one; fails with all that was there. A text is found however its words
    * are broken into lines.
    */
-  async waitFor(wanted: RegExp | string, patience = PATIENCE_MS): Promise<RegExpExecArray> {
+  async waitFor(wanted: RegExp | string): Promise<RegExpExecArray> {
     const pattern = typeof wanted === "string" ? wordsOf(wanted) : wanted;
-    const until = Date.now() + patience;
+    const until = Date.now() + PATIENCE_MS;
     for (;;) {
       const match = pattern.exec(this.unread);
       if (match !== null) {

@@ -10,12 +10,12 @@ import { printable } from "../../text.ts";
 import { pieceCountOf, pieceSizeOf, rootOf } from "../content/merkle.ts";
 import { PieceSet } from "../content/pieces.ts";
 import { Arrivals } from "./arrivals.ts";
-import { type FetchProgress, GivingUp } from "./giving-up.ts";
+import { GivingUp } from "./giving-up.ts";
 import type { Holder } from "./holder.ts";
-import { type FetchState, type HolderEvents, Holders } from "./holders.ts";
+import { type HolderEvents, Holders } from "./holders.ts";
 import { Requests } from "./requests.ts";
 import type { SourceEvents } from "./source.ts";
-import type { Fetched, FetchTools, PieceJob, WantedFile } from "./types.ts";
+import type { Fetched, FetchState, FetchTools, PieceJob, WantedFile } from "./types.ts";
 import { fetchWhole } from "./whole.ts";
 
 /** A holder that has put us into its queue is asked again after this time. Milliseconds. */
@@ -55,7 +55,7 @@ async function fetchWholeAnew(wanted: WantedFile, tools: FetchTools): Promise<Fe
 }
 
 /** One file under way, piece by piece. */
-class PieceFetch implements FetchState, HolderEvents, FetchProgress {
+class PieceFetch implements FetchState, HolderEvents {
   readonly #job: PieceJob;
   readonly #holders: Holders;
   readonly #requests: Requests;
@@ -151,10 +151,6 @@ class PieceFetch implements FetchState, HolderEvents, FetchProgress {
 
   get ready(): boolean {
     return this.#requests.ready;
-  }
-
-  get checking(): boolean {
-    return this.hasHashes && !this.ready;
   }
 
   get hasHashes(): boolean {

@@ -6,7 +6,7 @@ import type { FileRecord } from "../../protocol/record.ts";
 import { failureSentence, reasonsClause } from "./failure.ts";
 import type { Holder } from "./holder.ts";
 import type { Holders } from "./holders.ts";
-import type { PieceJob } from "./types.ts";
+import type { FetchState, PieceJob } from "./types.ts";
 
 /** A fetch that can ask no holder for anything for this long is given up. Milliseconds. */
 const STUCK_MS = 30_000;
@@ -19,23 +19,11 @@ const AWAY_PAUSE_MS = 1_000;
 /** The pauses between questions to the tracker for new holders. The last one repeats. Milliseconds. */
 const TRACKER_PAUSES_MS = [300, 700, 1_000, 2_000, 5_000];
 
-/** What giving up needs to know of the fetch. */
-export interface FetchProgress {
-  readonly over: boolean;
-  /** The hashes of the pieces are known: only a holder that can be asked for pieces is of use. */
-  readonly hasHashes: boolean;
-  /** Bytes that are proven and written. */
-  readonly kept: number;
-  /** Resolves when nothing is being hashed or written. */
-  settled(): Promise<void>;
-  end(error: Error): void;
-}
-
 /** Watches a fetch, looks for more holders, and ends it when it cannot succeed. */
 export class GivingUp {
   readonly #job: PieceJob;
   readonly #holders: Holders;
-  readonly #progress: FetchProgress;
+  readonly #state: FetchState;
   /** When bytes came last, or there was a reason for none. */
   #movedAt: number;
   /** Since when the fetch waits for the network or for a silent holder. */
@@ -45,17 +33,17 @@ export class GivingUp {
   #looking: Promise<void> | undefined;
   #cancel = () => {};
 
-  constructor(job: PieceJob, holders: Holders, progress: FetchProgress) {
+  constructor(job: PieceJob, holders: Holders, state: FetchState) {
     this.#job = job;
     this.#holders = holders;
-    this.#progress = progress;
+    this.#state = state;
     this.#movedAt = job.clock.at();
     this.#lookAt = this.#movedAt + (TRACKER_PAUSES_MS[0] ?? 0);
   }
 
   /** Holders that can only be asked for the whole file. None once pieces can be proven, because proven pieces stay. */
   get withoutTree(): FileRecord[] {
-    if (this.#progress.hasHashes) return [];
+    if (this.#state.hasHashes) return [];
     return this.#holders.all.filter(({ treeless }) => treeless).map(({ record }) => record);
   }
 
@@ -89,7 +77,7 @@ export class GivingUp {
   /** Ends the fetch when no holder is left and the tracker knows no other. */
   endIfAlone(): void {
     // The bytes that the last holder has sent may still be proven; then it is asked again.
-    if (this.#isAlone) void this.#progress.settled().then(() => this.#endIfStillAlone());
+    if (this.#isAlone) void this.#state.settled().then(() => this.#endIfStillAlone());
   }
 
   stop(): void {
@@ -97,7 +85,7 @@ export class GivingUp {
   }
 
   get #isAlone(): boolean {
-    const { over, hasHashes } = this.#progress;
+    const { over, hasHashes } = this.#state;
     const hopeless = ({ state, treeless }: Holder) => state === "out" || (treeless && !hasHashes);
     return !over && this.#holders.all.every(hopeless);
   }
@@ -107,7 +95,7 @@ export class GivingUp {
     const known = this.#holders.all;
     void this.#look().then(() => {
       const foundMore = this.#holders.all.length > known.length;
-      if (this.#progress.over || (!foundMore && this.#waits())) return;
+      if (this.#state.over || (!foundMore && this.#waits())) return;
       for (const holder of known) if (holder.state === "idle") holder.state = "out";
       if (!foundMore) this.#end(reasonsClause(this.#holders.all));
     });
@@ -155,6 +143,6 @@ export class GivingUp {
   }
 
   #end(why: string): void {
-    this.#progress.end(new FtError("no-holder", failureSentence(this.#job.file, why, this.#progress.kept, true)));
+    this.#state.end(new FtError("no-holder", failureSentence(this.#job.file, why, this.#state.kept, true)));
   }
 }

@@ -8,7 +8,7 @@ import type { FileRecord } from "../../protocol/record.ts";
 import { PieceSet } from "../content/pieces.ts";
 import { HOLDER_STALL_MS, Holder } from "./holder.ts";
 import { Source, type SourceEvents } from "./source.ts";
-import type { PieceJob } from "./types.ts";
+import type { FetchState, PieceJob } from "./types.ts";
 
 /** The most connections at once. */
 const MOST_CONNECTIONS = 16;
@@ -29,18 +29,6 @@ export interface HolderEvents {
   answers(holder: Holder): Omit<SourceEvents, "failed">;
   /** Its connection is gone. Its requests are still listed. */
   lost(holder: Holder): void;
-}
-
-/** Where a fetch stands, as far as it matters for the connections. */
-export interface FetchState {
-  /** The fetch has ended. */
-  readonly over: boolean;
-  /** Holders do not send, because the disk or the limit needs a moment. */
-  readonly paused: boolean;
-  /** This machine looks at the bytes of an earlier run, and asks no holder for bytes meanwhile. */
-  readonly checking: boolean;
-  /** Pieces are being asked for. */
-  readonly ready: boolean;
 }
 
 /** All holders of the file, each at its own address and port. */
@@ -172,8 +160,9 @@ export class Holders {
     if (this.#state.over) return;
     // The same reason after the next try is not reported again.
     if (reason !== holder.reason) this.#job.tools.report({ event: "holder-failed", holder: holder.record, reason });
-    // A holder may hang up while this machine looks at its own disk: that is no failure.
-    holder.lost(reason, this.#state.checking && failures === 1 ? 0 : failures, this.#job.clock.at());
+    // A holder may hang up while this machine looks at the bytes of an earlier run: that is no failure.
+    const checking = this.#state.hasHashes && !this.#state.ready;
+    holder.lost(reason, checking && failures === 1 ? 0 : failures, this.#job.clock.at());
     this.#on.lost(holder);
   }
 

@@ -64,6 +64,23 @@ export interface PieceJob {
   readonly pieceCount: number;
 }
 
+/** Where a fetch by pieces stands. */
+export interface FetchState {
+  readonly over: boolean;
+  /** Holders must not send, because the disk or the limit needs a moment. */
+  readonly paused: boolean;
+  /** The hashes of the pieces are known. */
+  readonly hasHashes: boolean;
+  /** Pieces are being asked for. Between `hasHashes` and this, the bytes of an earlier run are looked at. */
+  readonly ready: boolean;
+  /** Bytes that are proven and written. */
+  readonly kept: number;
+  /** Resolves when nothing is being hashed or written. */
+  settled(): Promise<void>;
+  /** Ends the fetch: done, or failed. */
+  end(error?: Error): void;
+}
+
 export type FetchEvent =
   | { event: "asking"; holder: FileRecord }
   /** The bytes of an earlier run are being looked at. */

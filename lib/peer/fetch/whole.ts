@@ -154,7 +154,8 @@ class WholeFetch {
       if (codeOf(error) === "cancelled") throw new CancelledError();
       throw new HolderError(sentenceOf(error), false);
     }
-    if (!holder.v2 || (this.#apart && !this.contributors.has(holder))) await this.#restartUnlessEmpty();
+    const alone = !holder.v2 || (this.#apart && !this.contributors.has(holder));
+    if (alone && this.received > 0) await this.#restart();
     channel.limit({ idle: STALL_WHOLE_MS });
     await new Promise<void>((resolve, reject) => {
       let settled = false;
@@ -332,10 +333,6 @@ class WholeFetch {
     this.#apart ||= suspects.length > 1;
     await this.#restart();
     return suspects;
-  }
-
-  async #restartUnlessEmpty(): Promise<void> {
-    if (this.received > 0) await this.#restart();
   }
 
   async #restart(): Promise<void> {
