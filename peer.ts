@@ -204,7 +204,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
   });
   const connector = new Connector({
     dial: ({ address, port }, how) => dial({ address: nearby(address), port }, how),
-    ask: (call) => session.connect(call),
+    ask: (call) => session.requests.connect(call),
     serve: (channel) => server.accept(channel),
     isDialable,
     // On the tracker's own machine a pass is good from every address of it.
@@ -220,14 +220,14 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     pass: () => session.standing?.pass ?? "",
     away: () => session.away,
     unsettled: () => session.unsettled,
-    look: (root) => session.holders(root),
+    look: (root) => session.requests.holders(root),
     isFetchable: (record) => isDialable(record) && !isOwn(record),
     isOwn,
     announce: (record) => {
       if (share.find({ name: record.name }) === undefined) void tell(record);
     },
     withdraw: ({ name }) => {
-      if (share.find({ name }) === undefined) session.drop(name).catch(() => undefined);
+      if (share.find({ name }) === undefined) session.requests.drop(name).catch(() => undefined);
     },
     finished: keepServing,
   });
@@ -270,7 +270,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     const until = knownUntil.get(from) ?? 0;
     if (until > Date.now()) return true;
     const asked = isLoopback(from) ? (session.standing?.you ?? from) : from;
-    const answer = (await session.known(asked)) ?? true;
+    const answer = (await session.requests.known(asked)) ?? true;
     if (answer) knownUntil.set(from, Date.now() + KNOWN_CACHE_MS);
     return answer;
   }
@@ -296,7 +296,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
   async function withdraw(file: SharedFile): Promise<void> {
     share.remove(file);
     report({ event: "withdrawn", name: file.name, reason: "it cannot be read any more" });
-    const dropped = await session.drop(file.name).catch(() => true);
+    const dropped = await session.requests.drop(file.name).catch(() => true);
     // Who shares nothing is not online, unless a download still needs the tracker; coming back is for when a file does.
     if (!dropped && !downloads.running) await session.leave();
   }
@@ -326,7 +326,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
   }
 
   async function tell(record: FileRecord): Promise<void> {
-    await session.add(record).catch(() => undefined);
+    await session.requests.add(record).catch(() => undefined);
   }
 
   async function computeRoots(): Promise<void> {
@@ -653,15 +653,15 @@ function filesToShare(line: CommandLine, say: (words: string) => void): SharedFi
 async function search(peer: Peer, { argument }: CommandLine, command: "search" | "list", screen: Screen): Promise<void> {
   const records =
     command === "search"
-      ? await peer.session.search(nameArgument(argument ?? ""))
-      : await peer.session.list(argument === undefined ? undefined : await peerId(peer, argument));
+      ? await peer.session.requests.search(nameArgument(argument ?? ""))
+      : await peer.session.requests.list(argument === undefined ? undefined : await peerId(peer, argument));
   if (records.length === 0) throw new FtError("not-found", notFoundSentence(argument ?? ""));
   if (screen.json) for (const object of recordObjects(records)) screen.object(object);
   else for (const line of recordTable(records, measure, screen.width)) screen.line(line);
 }
 
 async function find(peer: Peer, { wish }: CommandLine, screen: Screen): Promise<void> {
-  const records = await peer.session.findAll(wish);
+  const records = await peer.session.requests.findAll(wish);
   if (records.length === 0) throw new FtError("not-found", "Nobody who is online shares a file that fits.");
   if (screen.json) for (const object of recordObjects(records)) screen.object(object);
   else for (const line of contentTable(records, measure, screen.width)) screen.line(line);
@@ -678,7 +678,9 @@ function canonical(typed: string): string {
 async function peerId(peer: Peer, typed: string): Promise<string> {
   const at = parseAddress(typed.replace(/^\[([^\]]*)\]$/, "$1"));
   const wanted = at === undefined ? canonical(typed) : withoutZone(at);
-  const found = (await peer.session.who()).filter((one) => [one.id, one.address, formatEndpoint(one)].includes(wanted));
+  const found = (await peer.session.requests.who()).filter((one) =>
+    [one.id, one.address, formatEndpoint(one)].includes(wanted),
+  );
   if (found.length > 1) {
     const choices = found.map((one) => formatEndpoint(one)).join(", ");
     throw new FtError("ambiguous", `${found.length} peers are at "${printable(typed)}": ${choices}. Name one of these.`);
@@ -689,7 +691,7 @@ async function peerId(peer: Peer, typed: string): Promise<string> {
 }
 
 async function who(peer: Peer, screen: Screen): Promise<void> {
-  const peers = await peer.session.who();
+  const peers = await peer.session.requests.who();
   const self = peer.session.standing?.id ?? "";
   if (screen.json) for (const one of peers) screen.object(one);
   else for (const line of peerTable(peers, self, measure, screen.width)) screen.line(line);
@@ -745,7 +747,7 @@ async function findContent(
   const started = performance.now();
   for (;;) {
     const found = await orCancelled(
-      root === undefined ? peer.session.search(nameArgument(typed)) : peer.session.holders(root),
+      root === undefined ? peer.session.requests.search(nameArgument(typed)) : peer.session.requests.holders(root),
       signal,
     );
     const fitting = found.filter(

@@ -435,7 +435,7 @@ describe("an old tracker", () => {
 
   test("searching takes a connection of its own, and the answer may come in pieces until its end", async () => {
     const { session, net } = await basicRoom();
-    const searching = session.search(nameOf("notes.txt"));
+    const searching = session.requests.search(nameOf("notes.txt"));
     const far = await net.next();
     await settle();
     expect(far.waiting.toString()).toBe("SEARCH: notes.txt");
@@ -467,7 +467,7 @@ describe("an old tracker", () => {
 
   test("NOT FOUND is no record", async () => {
     const { session, net } = await basicRoom();
-    const searching = session.search(nameOf("nobody.has"));
+    const searching = session.requests.search(nameOf("nobody.has"));
     const far = await net.next();
     far.say("NOT FOUND");
     far.close();
@@ -476,7 +476,7 @@ describe("an old tracker", () => {
 
   test("records that cannot be are left out of an answer", async () => {
     const { session, net } = await basicRoom();
-    const searching = session.search(nameOf("x"));
+    const searching = session.requests.search(nameOf("x"));
     const far = await net.next();
     far.say(
       "FOUND: <data,-1,01/02/26,192.168.1.30,5001>\n<data,1e9,01/02/26,192.168.1.30,5001>\n<data,1,01/02/26,localhost,5001>\n" +
@@ -489,7 +489,7 @@ describe("an old tracker", () => {
 
   test("an answer that is none is an error, not an empty list", async () => {
     const { session, net } = await basicRoom();
-    const failed = failure(session.search(nameOf("x")));
+    const failed = failure(session.requests.search(nameOf("x")));
     const far = await net.next();
     far.say("HTTP/1.1 200 OK\r\n\r\n");
     far.close();
@@ -498,7 +498,7 @@ describe("an old tracker", () => {
 
   test("an answer without end is cut off", async () => {
     const { session, net } = await basicRoom();
-    const searching = session.search(nameOf("x"));
+    const searching = session.requests.search(nameOf("x"));
     const far = await net.next();
     far.say("FOUND: <data,8,01/02/26,192.168.1.30,5001>\n");
     for (let i = 0; i < 80; i++) far.say(new Uint8Array(64 * 1024).fill(60));
@@ -511,12 +511,12 @@ describe("an old tracker", () => {
 
   test("what it cannot do is a sentence, whether somebody is known it cannot say", async () => {
     const { session, net } = await basicRoom();
-    for (const asked of [session.list(), session.who()]) {
+    for (const asked of [session.requests.list(), session.requests.who()]) {
       expect((await failure(asked)).message).toMatch(/basic protocol.*search for an exact name/);
     }
-    expect(await session.known(addressOf("192.168.1.9"))).toBeUndefined();
-    await session.add(report);
-    expect(await session.drop(nameOf("notes.txt"))).toBe(true);
+    expect(await session.requests.known(addressOf("192.168.1.9"))).toBeUndefined();
+    await session.requests.add(report);
+    expect(await session.requests.drop(nameOf("notes.txt"))).toBe(true);
     expect(net.untaken).toBe(0);
   });
 
@@ -648,7 +648,7 @@ describe("staying online", () => {
     const heard: string[] = [];
     play(far, heard, (line) => (line === "PING" ? "PONG\n" : "NOT FOUND\n"));
     await room.clock.pass(40_000);
-    await room.session.search(nameOf("x"));
+    await room.session.requests.search(nameOf("x"));
     await room.clock.pass(40_000);
     expect(heard).toEqual(["SEARCH: x"]);
     await room.clock.pass(5_000);
@@ -801,7 +801,7 @@ describe("unfinished files", () => {
     await joining;
     await settle();
     expect(heard.slice(-2)).toEqual(PARTS);
-    expect(await one.session.search(nameOf("x"))).toEqual([]);
+    expect(await one.session.requests.search(nameOf("x"))).toEqual([]);
     expect(one.session.online).toBe(true);
     expect(one.named("away")).toEqual([]);
   });
@@ -828,7 +828,7 @@ describe("who has a content", () => {
     const heard: string[] = [];
     const page = Array.from({ length: 2000 }, (_, i) => line(`f${i}`, ROOT)).join("");
     play(far, heard, (request) => (request.includes("offset=0") ? `FOUND: 2000\n${page}` : `FOUND: 1\n${line("last", ROOT)}`));
-    const holders = await one.session.holders(ROOT);
+    const holders = await one.session.requests.holders(ROOT);
     expect(heard).toEqual([`LIST root=${ROOT} offset=0 limit=2000`, `LIST root=${ROOT} offset=2000 limit=2000`]);
     expect([holders.length, String(holders.at(-1)?.name)]).toEqual([2001, "last"]);
   });
@@ -838,24 +838,24 @@ describe("who has a content", () => {
     const far = await one.online();
     const all = line("a", ROOT) + line("b") + line("c", ROOT.replace("9", "8")) + line("d", ROOT, 2);
     play(far, [], () => `FOUND: 4\n${all}`);
-    expect((await one.session.holders(ROOT)).map(({ name }) => String(name))).toEqual(["a", "d"]);
+    expect((await one.session.requests.holders(ROOT)).map(({ name }) => String(name))).toEqual(["a", "d"]);
   });
 
   test("nobody is an answer, too", async () => {
     const one = new Room();
     const far = await one.online();
     play(far, [], () => "NOT FOUND\n");
-    expect(await one.session.holders(ROOT)).toEqual([]);
+    expect(await one.session.requests.holders(ROOT)).toEqual([]);
   });
 
   test("an old tracker cannot say, and a refusal is a sentence", async () => {
     const old = new Room();
     await old.onlineBasic();
-    expect((await failure(old.session.holders(ROOT))).code).toBe("basic-tracker");
+    expect((await failure(old.session.requests.holders(ROOT))).code).toBe("basic-tracker");
     const one = new Room();
     const far = await one.online();
     play(far, [], () => "ERROR busy Later, please.\n");
-    expect((await failure(one.session.holders(ROOT))).message).toContain("Later, please.");
+    expect((await failure(one.session.requests.holders(ROOT))).message).toContain("Later, please.");
   });
 });
 
@@ -915,7 +915,7 @@ describe("asking", () => {
   test("a search, byte for byte both ways", async () => {
     const room = new Room();
     const far = await room.online();
-    const searching = room.session.search(nameOf("50% of a,b;c <d>.pdf"));
+    const searching = room.session.requests.search(nameOf("50% of a,b;c <d>.pdf"));
     expect(await far.line()).toBe("SEARCH: 50%25 of a%2Cb%3Bc %3Cd%3E.pdf");
     far.say(FOUND);
     expect(await searching).toEqual([
@@ -935,7 +935,7 @@ describe("asking", () => {
   test("an answer in single bytes is the same answer", async () => {
     const room = new Room();
     const far = await room.online();
-    const searching = room.session.search(nameOf("report.pdf"));
+    const searching = room.session.requests.search(nameOf("report.pdf"));
     await far.line();
     far.stutter(FOUND);
     expect((await searching).map(({ size }) => size)).toEqual([48_213, 9]);
@@ -944,13 +944,13 @@ describe("asking", () => {
   test("requests at once are answered in their order, and what the tracker says between is told apart", async () => {
     const room = new Room();
     const far = await room.online();
-    const a = room.session.search(nameOf("a"));
+    const a = room.session.requests.search(nameOf("a"));
     expect(await far.line()).toBe("SEARCH: a");
-    const known = room.session.known(addressOf("192.168.1.9"));
+    const known = room.session.requests.known(addressOf("192.168.1.9"));
     expect(await far.line()).toBe("KNOWN 192.168.1.9");
-    const b = room.session.search(nameOf("b"));
+    const b = room.session.requests.search(nameOf("b"));
     expect(await far.line()).toBe("SEARCH: b");
-    const unknown = room.session.known(addressOf("2001:db8::1"));
+    const unknown = room.session.requests.known(addressOf("2001:db8::1"));
     expect(await far.line()).toBe("KNOWN 2001:db8::1");
     far.say(
       `REACH yes\nNOTICE Maintenance at 18:00\nNOT FOUND\nCONNECT address=10.0.0.9 port=5 token=t\nYES\n${FOUND}SOMETHING new=1\nNO\n`,
@@ -962,7 +962,7 @@ describe("asking", () => {
   test("everybody online and every file of one", async () => {
     const room = new Room();
     const far = await room.online();
-    const who = room.session.who();
+    const who = room.session.requests.who();
     expect(await far.line()).toMatch(/^WHO\b/);
     far.say(
       "PEERS: 1\nid=7f address=192.168.1.9 port=5001 files=3 bytes=1000 agent=ft-peer/1.0.0 since=2026-11-22T09:00:00Z\n",
@@ -978,11 +978,11 @@ describe("asking", () => {
         since: "2026-11-22T09:00:00Z",
       },
     ]);
-    const list = room.session.list("7f");
+    const list = room.session.requests.list("7f");
     expect(await far.line()).toMatch(/^LIST id=7f\b/);
     far.say(FOUND);
     expect(await list).toHaveLength(2);
-    const everything = room.session.list();
+    const everything = room.session.requests.list();
     expect(await far.line()).not.toContain("id=");
     far.say("NOT FOUND\n");
     expect(await everything).toEqual([]);
@@ -994,7 +994,7 @@ describe("asking", () => {
     const line = (i: number) => `<f${i},data,1,01/01/26,10.0.0.9,5001>`;
     const page = (from: number, count: number) =>
       `FOUND: ${count}\n${Array.from({ length: count }, (_, i) => line(from + i)).join("\n")}\n`;
-    const list = room.session.list();
+    const list = room.session.requests.list();
     expect(await far.line()).toBe("LIST offset=0 limit=2000");
     far.say(page(0, 2000));
     expect(await far.line()).toBe("LIST offset=2000 limit=2000");
@@ -1005,15 +1005,15 @@ describe("asking", () => {
   test("records are added and dropped; the last one is not", async () => {
     const room = new Room();
     const far = await room.online();
-    const added = room.session.add(report);
+    const added = room.session.requests.add(report);
     expect(await far.line()).toBe(`ADD ${REPORT}`);
     far.say("OK\n");
     await added;
-    const dropped = room.session.drop(nameOf("a, b.txt"));
+    const dropped = room.session.requests.drop(nameOf("a, b.txt"));
     expect(await far.line()).toBe("DROP a%2C b.txt");
     far.say("OK\n");
     expect(await dropped).toBe(true);
-    const last = room.session.drop(nameOf("notes.txt"));
+    const last = room.session.requests.drop(nameOf("notes.txt"));
     await far.line();
     far.say("ERROR last-file The list never becomes empty.\n");
     expect(await last).toBe(false);
@@ -1023,12 +1023,12 @@ describe("asking", () => {
   test("an ERROR is a sentence, and the session goes on", async () => {
     const room = new Room();
     const far = await room.online();
-    const failed = failure(room.session.search(nameOf("x")));
+    const failed = failure(room.session.requests.search(nameOf("x")));
     await far.line();
     far.say("ERROR too-fast Ask more slowly, please.\n");
     const { message, code } = await failed;
     expect([code, message]).toEqual(["too-fast", `The tracker at "${WHERE}" refused: Ask more slowly, please.`]);
-    const searching = room.session.search(nameOf("y"));
+    const searching = room.session.requests.search(nameOf("y"));
     expect(await far.line()).toBe("SEARCH: y");
     far.say("NOT FOUND\n");
     expect(await searching).toEqual([]);
@@ -1042,7 +1042,7 @@ describe("when the tracker goes away", () => {
   ])("it %s: said once, what was asked fails with a sentence, the peer comes back", async (_how, go) => {
     const room = new Room();
     const far = await room.online();
-    const failed = failure(room.session.search(nameOf("x")));
+    const failed = failure(room.session.requests.search(nameOf("x")));
     await far.line();
     go(far);
     const { code, message } = await failed;
@@ -1057,7 +1057,7 @@ describe("when the tracker goes away", () => {
     await room.accept(again);
     expect(room.session.online).toBe(true);
     expect(room.events.map(({ event }) => event)).toEqual(["joined", "away", "joined"]);
-    const searching = room.session.search(nameOf("x"));
+    const searching = room.session.requests.search(nameOf("x"));
     expect(await again.line()).toBe("SEARCH: x");
     again.say("NOT FOUND\n");
     expect(await searching).toEqual([]);
@@ -1148,12 +1148,27 @@ describe("when the tracker goes away", () => {
     expect(room.session.online).toBe(true);
   });
 
+  test("a reply to a retry is not taken for one to the try before, which got none", async () => {
+    const room = new Room();
+    const far = await room.online();
+    far.reset();
+    const silent = await room.nextTry();
+    expect(await silent.line()).toBe(HELLO);
+    room.net.fate = () => REFUSED;
+    await room.clock.pass(10_000);
+    expect(silent.over).toBe(true);
+    room.net.fate = () => undefined;
+    await room.accept(await room.nextTry());
+    expect(room.session.online).toBe(true);
+    expect(room.session.standing?.profile).toBe(2);
+  });
+
   test("a search meanwhile waits a little, and is asked when the tracker is back", async () => {
     const room = new Room();
     const far = await room.online();
     far.reset();
     await settle();
-    const searching = room.session.search(nameOf("x"));
+    const searching = room.session.requests.search(nameOf("x"));
     await room.clock.pass(1000);
     const again = await room.net.next();
     await room.accept(again);
@@ -1168,7 +1183,7 @@ describe("when the tracker goes away", () => {
     room.net.fate = () => REFUSED;
     far.reset();
     await settle();
-    const searching = room.session.search(nameOf("x"));
+    const searching = room.session.requests.search(nameOf("x"));
     expect(await stateOf(searching)).toBe("waiting");
     const failed = failure(searching);
     await room.clock.pass(15_000);
@@ -1183,9 +1198,9 @@ describe("when the tracker goes away", () => {
     room.net.fate = () => REFUSED;
     far.reset();
     await settle();
-    await room.session.add(report);
-    expect(await room.session.drop(nameOf("notes.txt"))).toBe(true);
-    expect(await stateOf(room.session.known(addressOf("192.168.1.9")))).toBe("failed");
+    await room.session.requests.add(report);
+    expect(await room.session.requests.drop(nameOf("notes.txt"))).toBe(true);
+    expect(await stateOf(room.session.requests.known(addressOf("192.168.1.9")))).toBe("failed");
     // The last pass goes on being shown, and other peers' passes being checked.
     expect(room.session.standing).toMatchObject({ profile: 2, id: "p1" });
   });
@@ -1215,7 +1230,7 @@ describe("a lying tracker", () => {
   test.each(LIES)("%s ends the connection with a sentence, and the peer comes back", async (_what, lie) => {
     const room = new Room();
     const far = await room.online();
-    const failed = failure(room.session.search(nameOf("x")));
+    const failed = failure(room.session.requests.search(nameOf("x")));
     await far.line();
     far.say(lie);
     const { code, message } = await failed;
@@ -1237,7 +1252,7 @@ describe("a lying tracker", () => {
     far.say("YES\nOK\nPONG\nFOUND: 0\nERROR odd words\nWELCOME id=evil pass=evil.evil peers=1 files=1\n");
     await settle();
     expect(room.session.standing?.id).toBe("p1");
-    const searching = room.session.search(nameOf("x"));
+    const searching = room.session.requests.search(nameOf("x"));
     await far.line();
     far.say("NOT FOUND\n");
     expect(await searching).toEqual([]);
@@ -1246,11 +1261,11 @@ describe("a lying tracker", () => {
   test("the answer to another question is an error, not a result", async () => {
     const room = new Room();
     const far = await room.online();
-    const failed = failure(room.session.search(nameOf("x")));
+    const failed = failure(room.session.requests.search(nameOf("x")));
     await far.line();
     far.say("PONG\n");
     expect((await failed).message).toContain("PONG");
-    const who = failure(room.session.who());
+    const who = failure(room.session.requests.who());
     await far.line();
     far.say("OK\n");
     expect((await who).message).toContain("OK");
@@ -1264,7 +1279,7 @@ describe("a lying tracker", () => {
         ? "<f,data,1,01/01/26,10.0.0.9,5001>\n"
         : "id=7f address=192.168.1.9 port=5001 files=3 bytes=1000 agent=a since=2026-11-22T09:00:00Z\n";
     const page = `${kind}: 2000\n${line.repeat(2000)}`;
-    const asked = kind === "FOUND" ? room.session.list() : room.session.who();
+    const asked = kind === "FOUND" ? room.session.requests.list() : room.session.requests.who();
     const outcome = asked.then(
       () => "ended",
       () => "ended",
@@ -1337,7 +1352,7 @@ describe("leaving", () => {
     room.net.fate = () => REFUSED;
     far.reset();
     await settle();
-    const searching = failure(room.session.search(nameOf("x")));
+    const searching = failure(room.session.requests.search(nameOf("x")));
     await room.session.leave();
     expect((await searching).code).toBe("tracker-gone");
     const tries = room.net.dialled.length;
@@ -1429,7 +1444,7 @@ describe("what the tracker says of this peer's port", () => {
   test("comes between replies, and is none", async () => {
     const room = new Room();
     const far = await room.online();
-    const searching = room.session.search(nameOf("x"));
+    const searching = room.session.requests.search(nameOf("x"));
     await far.line();
     far.say("REACH yes\nNOT FOUND\n");
     expect(await searching).toEqual([]);
@@ -1524,7 +1539,7 @@ describe("connecting back", () => {
   ])("asking for one, answered %s, is %p", async (answer, asked) => {
     const room = new Room();
     const far = await room.online();
-    const asking = room.session.connect(CALL);
+    const asking = room.session.requests.connect(CALL);
     expect(await far.line()).toBe("CONNECT address=192.168.1.31 port=5000 token=aB3-_x");
     far.say(`${answer}\n`);
     expect(await asking).toBe(asked);
@@ -1537,7 +1552,7 @@ describe("connecting back", () => {
     room.net.fate = () => REFUSED;
     far.reset();
     await settle();
-    const asking = room.session.connect(CALL);
+    const asking = room.session.requests.connect(CALL);
     expect(await stateOf(asking)).toBe("done");
     expect(await asking).toBe(false);
   });
@@ -1545,7 +1560,7 @@ describe("connecting back", () => {
   test("a tracker that goes away meanwhile is a failure, like that of any request", async () => {
     const room = new Room();
     const far = await room.online();
-    const failed = failure(room.session.connect(CALL));
+    const failed = failure(room.session.requests.connect(CALL));
     await far.line();
     far.reset();
     expect((await failed).code).toBe("tracker-gone");
@@ -1555,7 +1570,7 @@ describe("connecting back", () => {
     const room = new Room();
     await room.onlineBasic();
     const dialled = room.net.dialled.length;
-    expect(await room.session.connect(CALL)).toBe(false);
+    expect(await room.session.requests.connect(CALL)).toBe(false);
     expect(room.net.dialled).toHaveLength(dialled);
   });
 });
@@ -1983,7 +1998,7 @@ describe("a tracker that may have moved", () => {
     await room.accept(far);
     expect(room.session.standing?.tracker).toBe(addressOf("192.168.1.99"));
     // From then on that is where it is, also in sentences.
-    const failed = failure(room.session.search(nameOf("x")));
+    const failed = failure(room.session.requests.search(nameOf("x")));
     await far.line();
     far.reset();
     expect((await failed).message).toContain('"192.168.1.99:4321"');
@@ -2106,7 +2121,7 @@ describe("on the real network", () => {
         "HELLO",
         "<report.pdf,application/pdf,48213,22/11/26,127.0.0.1,40123>\n<notes.txt,text/plain,12,01/02/26,127.0.0.1,40123>",
       ]);
-      expect(await session.search(nameOf("notes.txt"))).toMatchObject([{ name: "notes.txt", size: 12, port: 40_123 }]);
+      expect(await session.requests.search(nameOf("notes.txt"))).toMatchObject([{ name: "notes.txt", size: 12, port: 40_123 }]);
       await session.leave();
       expect(pieces.at(-1)).toEqual(["BYE"]);
     } finally {
@@ -2132,14 +2147,16 @@ describe("on the real network", () => {
     let second: ReturnType<typeof startTracker> | undefined;
     try {
       await session.join();
-      expect(await session.search(nameOf("report.pdf"))).toMatchObject([{ size: 48_213, address: "127.0.0.1", root: ROOT }]);
-      expect(await session.known(addressOf("127.0.0.1"))).toBe(true);
-      expect(await session.who()).toMatchObject([{ port: 40_123, files: 2 }]);
+      expect(await session.requests.search(nameOf("report.pdf"))).toMatchObject([
+        { size: 48_213, address: "127.0.0.1", root: ROOT },
+      ]);
+      expect(await session.requests.known(addressOf("127.0.0.1"))).toBe(true);
+      expect(await session.requests.who()).toMatchObject([{ port: 40_123, files: 2 }]);
       await first.stop();
       await away.promise;
       second = startTracker({ ...options, port: first.port });
       await back.promise;
-      expect(await session.list()).toHaveLength(2);
+      expect(await session.requests.list()).toHaveLength(2);
       await session.leave();
       expect(events.map(({ event }) => event).filter((event) => event !== "notice" && event !== "reach")).toEqual([
         "joined",

@@ -168,7 +168,7 @@ async function menu(peer: GuidedPeer, options: GuideOptions, news: News): Promis
       else if (choice === "browse") await guidedBrowse(peer, options);
       else if (choice === "who") {
         const self = peer.session.standing?.id ?? "";
-        prompts.show(peerTable(await peer.session.who(), self, measure, prompts.width - 2), "Online");
+        prompts.show(peerTable(await peer.session.requests.who(), self, measure, prompts.width - 2), "Online");
       } else {
         prompts.show(describeShare(peer, prompts.width - 2), "What I share");
         if (news.reach !== undefined) prompts.say(describeEvent(news.reach));
@@ -189,7 +189,7 @@ async function guidedSearch(peer: GuidedPeer, options: GuideOptions): Promise<vo
     }
   });
   if (typed === "") return;
-  const records = await peer.session.search(nameArgument(typed));
+  const records = await peer.session.requests.search(nameArgument(typed));
   if (records.length === 0) {
     prompts.warn(notFoundSentence(typed));
     return;
@@ -206,17 +206,17 @@ async function guidedFind(peer: GuidedPeer, options: GuideOptions): Promise<void
   const content = await options.prompts.findAsYouType(async (typed) => {
     const words = typed.split(/\s+/).filter((word) => word !== "");
     if (words.length === 0) return { records: [], total: 0 };
-    return await session.find({ words, group: true, offset: 0, limit: FOUND_SHOWN });
+    return await session.requests.find({ words, group: true, offset: 0, limit: FOUND_SHOWN });
   });
   if (content === undefined) return;
   const { root, name } = content;
-  const records = root === undefined ? [content] : await session.holders(root);
+  const records = root === undefined ? [content] : await session.requests.holders(root);
   const holder = await options.prompts.chooseHolder(name, records.length === 0 ? [content] : records);
   if (holder !== undefined) await guidedDownload(peer, options, holder, records);
 }
 
 async function guidedBrowse(peer: GuidedPeer, options: GuideOptions): Promise<void> {
-  const records = await peer.session.list();
+  const records = await peer.session.requests.list();
   const holder = await options.prompts.chooseRecord(records);
   if (holder !== undefined) await guidedDownload(peer, options, holder, records);
 }
