@@ -2,11 +2,11 @@
 // ft-peer: shares files, searches at the tracker, downloads straight from other peers and serves them.
 //
 //     ft-peer                    guided prompts, with the tracker that announces itself
-//     ft-peer ADDRESS            with the one at this address
+//     ft-peer ADDRESS            guided prompts, with the tracker at this address
 //     ft-peer get NAME           one command, for scripts
 //
-// Every command joins the tracker first, because a peer that shares nothing is not accepted; serves while it runs; and says
-// BYE at the end.
+// Every command joins the tracker first, because the tracker accepts only peers that share a file. While the command runs, the
+// peer serves its files; at the end it says BYE.
 
 import { randomBytes } from "node:crypto";
 import { join, resolve } from "node:path";
@@ -16,15 +16,16 @@ import { userFolder } from "./lib/files.ts";
 import { dial } from "./lib/net/dial.ts";
 import { dialableFrom, interfaces, watchInterfaces, zonesFor } from "./lib/net/interfaces.ts";
 import { type Listener, listen } from "./lib/net/listen.ts";
+import { Admission } from "./lib/peer/admission.ts";
 import { Connector } from "./lib/peer/connect.ts";
 import { HashPool, sha256 } from "./lib/peer/content/hash.ts";
 import { TreeCache } from "./lib/peer/content/tree-cache.ts";
-import { groupByContent } from "./lib/peer/contents.ts";
+import { waitForContent } from "./lib/peer/contents.ts";
 import { checkFolder } from "./lib/peer/disk/incoming.ts";
-import { chooseFiles, computeTree, recordOf, Share, type SharedFile } from "./lib/peer/disk/share.ts";
+import { chooseFiles, recordOf, Share, type SharedFile } from "./lib/peer/disk/share.ts";
 import { ShareWatch } from "./lib/peer/disk/watch.ts";
-import { type DownloadOptions, Downloads } from "./lib/peer/download.ts";
-import type { Downloaded, PeerEvent } from "./lib/peer/events.ts";
+import { type Downloaded, type DownloadOptions, Downloads } from "./lib/peer/download.ts";
+import type { PeerEvent } from "./lib/peer/events.ts";
 import type { FetchEvent } from "./lib/peer/fetch/types.ts";
 import {
   describePlace,
@@ -35,6 +36,7 @@ import {
   nobodyFound,
   severalFound,
 } from "./lib/peer/locate.ts";
+import { isDialable, isOwnEndpoint, isTrackerHere } from "./lib/peer/own-address.ts";
 import { Prompts } from "./lib/peer/screen/ask.ts";
 import { type Check, checkLines, examine } from "./lib/peer/screen/doctor.ts";
 import { guide } from "./lib/peer/screen/guide.ts";
@@ -50,8 +52,9 @@ import {
   recordObjects,
   recordTable,
 } from "./lib/peer/screen/view.ts";
-import { type Known, type Served, Server } from "./lib/peer/serve/serve.ts";
+import { type Served, Server } from "./lib/peer/serve/serve.ts";
 import { Session, type TrackerPlace } from "./lib/peer/session.ts";
+import { Sharing } from "./lib/peer/sharing.ts";
 import {
   EXIT,
   exitCodeFor,
@@ -68,20 +71,9 @@ import {
   VERSION,
 } from "./lib/program/cli.ts";
 import { completionScript } from "./lib/program/completions.ts";
-import {
-  type Address,
-  type Endpoint,
-  formatEndpoint,
-  isHostAddress,
-  isLinkLocal,
-  isLoopback,
-  parseAddress,
-  withoutZone,
-} from "./lib/protocol/address.ts";
+import { type Endpoint, formatEndpoint, isLinkLocal, parseAddress, withoutZone } from "./lib/protocol/address.ts";
 import { DEFAULT_MAX_FILES, type Page, type Wish } from "./lib/protocol/messages.ts";
-import { readPass } from "./lib/protocol/pass.ts";
 import { type FileRecord, parseRoot } from "./lib/protocol/record.ts";
-import { encodeToTracker } from "./lib/protocol/write.ts";
 import { RateLimit } from "./lib/rate.ts";
 import { parseSize, plural, printable } from "./lib/text.ts";
 
@@ -123,11 +115,11 @@ Without a command, on a terminal: guided prompts.
 A peer shares at least one file, or the tracker does not accept it.
 Exit codes: 0 done, 1 could not, 2 wrong usage, 130 interrupted.`;
 
+/** The port on which a peer serves, if no other program has it. */
 const DEFAULT_PORT = 1235;
+/** Connections from one address at once. */
 const MAX_PER_ADDRESS = 32;
-const KNOWN_CACHE_MS = 30_000;
-/** A changed file is hashed when it was left alone for this long. */
-const QUIET_MS = 500;
+/** After Ctrl-C the program ends within this time, even if something hangs. Milliseconds. */
 const LEAVING_MS = 4_000;
 const COMMANDS = ["search", "find", "get", "list", "who", "share", "doctor"] as const;
 type Command = (typeof COMMANDS)[number];
@@ -136,12 +128,12 @@ type Command = (typeof COMMANDS)[number];
 
 export interface PeerOptions {
   tracker: TrackerPlace;
-  /** Looks for that tracker anew when it cannot be reached any more. */
+  /** Looks for the tracker at another address, when it cannot be reached any more. */
   find?: () => Promise<TrackerPlace | undefined>;
   files: SharedFile[];
-  /** Where to serve; undefined takes 1235, or a free port when that is taken. */
+  /** The port to serve on; undefined takes 1235, or a free port when that is taken. */
   port?: number | undefined;
-  /** Where content ids are remembered between runs. */
+  /** The file in which content ids are remembered between runs. */
   cachePath: string;
   /** Bytes a second at most, up and down each. */
   limit?: number | undefined;
@@ -153,7 +145,7 @@ export interface Peer {
   readonly session: Session;
   readonly share: Share;
   readonly server: Server;
-  /** Computes the content ids of what is shared, in the background. */
+  /** Computes the content ids of the shared files, in the background. */
   computeRoots(): void;
   /** Whether a record is this peer's own. */
   isOwn(record: Endpoint): boolean;
@@ -163,28 +155,34 @@ export interface Peer {
   stop(): Promise<void>;
 }
 
-/** Starts serving and joins the tracker. Throws a sentence when either cannot be. */
+/** Starts serving and joins the tracker. Throws a sentence when it cannot. */
 export async function startPeer(options: PeerOptions, signal?: AbortSignal): Promise<Peer> {
   const { report } = options;
+  const clock = systemClock;
   const share = new Share(options.files);
   const pool = new HashPool(new URL("./lib/peer/content/hasher.ts", import.meta.url));
   const cache = new TreeCache(options.cachePath);
   const stopped = new AbortController();
-  /** Shared files that have changed and are about to get their content ids. */
-  const renewals = new Map<SharedFile, AbortController>();
-  for (const file of share.files) Object.assign(file, cache.get(file));
+  const rateLimit = () => (options.limit === undefined ? undefined : new RateLimit(options.limit, clock));
 
-  const limitOf = () => (options.limit === undefined ? undefined : new RateLimit(options.limit, systemClock));
-  const knownUntil = new Map<Address, number>();
+  const admission = new Admission({
+    standing: () => session.standing,
+    askKnown: (address) => session.requests.known(address),
+    isOfThisMachine: (address) => interfaces().some(({ addresses }) => addresses.some((own) => own.address === address)),
+    clock,
+  });
   const server = new Server({
-    open: openShared,
-    look,
+    open: (wanted) => openShared(wanted),
+    look: (root) => {
+      const found = share.find({ root });
+      return found?.pieces === undefined ? downloads.look(root) : { size: found.size, pieces: found.pieces };
+    },
     changed: () => watch.nudge(),
-    readPass: checkPass,
+    readPass: (pass, from) => admission.checkPass(pass, from),
     arrived: (token, channel) => connector.arrived(token, channel),
-    known,
+    known: (from) => admission.isKnown(from),
     sha256,
-    limit: limitOf(),
+    limit: rateLimit(),
     report,
   });
   const listener = listenFrom(options.port, (channel) => server.accept(channel));
@@ -201,42 +199,55 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     ],
     callBack: (to) => void connector.callBack(to),
     report,
+    clock,
   });
   const connector = new Connector({
-    dial: ({ address, port }, how) => dial({ address: nearby(address), port }, how),
+    dial: ({ address, port }, how) => dial({ address: onTrackersLink(address), port }, how),
     ask: (call) => session.requests.connect(call),
     serve: (channel) => server.accept(channel),
-    isDialable,
-    // On the tracker's own machine a pass is good from every address of it.
-    you: () => (isTrackerHere() ? undefined : session.standing?.you),
+    isDialable: (at) => isDialable(at, session.standing),
+    // On the tracker's own machine a pass is good from every address of that machine.
+    you: () => (isTrackerHere(session.standing) ? undefined : session.standing?.you),
     closed: () =>
       session.standing?.reach === false ? `nobody can connect to port ${listener.port} of this machine either` : "",
     token: () => randomBytes(18).toString("base64url"),
+    clock,
+  });
+  const isOwn = (record: Endpoint) => isOwnEndpoint(record, listener.port, session.standing);
+  const sharing = new Sharing({
+    share,
+    pool,
+    cache,
+    session,
+    port: listener.port,
+    isDownloading: () => downloads.running,
+    report,
+    clock,
   });
   const downloads = new Downloads({
     dial: (record, how) => connector.open(record, how),
     pool,
-    limit: limitOf(),
+    limit: rateLimit(),
     pass: () => session.standing?.pass ?? "",
     away: () => session.away,
     unsettled: () => session.unsettled,
     look: (root) => session.requests.holders(root),
-    isFetchable: (record) => isDialable(record) && !isOwn(record),
+    isFetchable: (record) => isDialable(record, session.standing) && !isOwn(record),
     isOwn,
-    announce: (record) => {
-      if (share.find({ name: record.name }) === undefined) void tell(record);
-    },
-    withdraw: ({ name }) => {
-      if (share.find({ name }) === undefined) session.requests.drop(name).catch(() => undefined);
-    },
-    finished: keepServing,
+    announce: (record) => sharing.announcePart(record),
+    withdraw: (record) => sharing.withdrawPart(record),
+    finished: (path, root, pieces) => sharing.addDownloaded(path, root, pieces),
   });
-  const watch = new ShareWatch(share, { changed: renew, gone: withdraw, back: comeBack });
+  const watch = new ShareWatch(share, {
+    changed: (file) => void sharing.changed(file),
+    gone: (file) => void sharing.gone(file),
+    back: (file) => void sharing.back(file),
+  });
   const stopWatchingNetwork = watchInterfaces((now) => {
     session.networkChanged(new Set(now.flatMap(({ addresses }) => addresses.map(({ address }) => address))));
   });
 
-  /** What is on the list, or what has arrived of a file that is being fetched. */
+  /** A shared file, or the part of a download that has arrived. */
   function openShared(wanted: { name?: string; root?: string; size?: number }): { name: string; file: Served } | undefined {
     const found = share.find(wanted);
     if (found === undefined) return wanted.root === undefined ? undefined : downloads.open(wanted.root);
@@ -245,126 +256,11 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     return file === undefined ? undefined : { name: found.name, file };
   }
 
-  function look(root: string): Known | undefined {
-    const found = share.find({ root });
-    return found?.pieces === undefined ? downloads.look(root) : { size: found.size, pieces: found.pieces };
-  }
-
-  /** Whose pass this is, or why it is not good from this address; the tracker's word counts, by the tracker's clock. */
-  function checkPass(text: string, from: Address): { id: string } | { refusal: string } {
-    const standing = session.standing;
-    if (standing === undefined || standing.profile === 1) return { refusal: "This peer's tracker gives no passes." };
-    const pass = readPass(text, standing.key);
-    if (pass === undefined) return { refusal: "The pass is not from this peer's tracker." };
-    if (pass.expires * 1000 < Date.now() + standing.skew) return { refusal: "The pass has expired." };
-    // On one machine the same peer is seen as loopback by some and by its network address by others.
-    const same =
-      pass.address === from ||
-      (isLoopback(pass.address) && (isLoopback(from) || from === standing.tracker || (isTrackerHere() && isOurs(from)))) ||
-      (isLoopback(from) && pass.address === standing.you);
-    return same ? { id: pass.id } : { refusal: `The pass is for another address than ${from}.` };
-  }
-
-  /** FT/1 downloaders show no pass: the tracker is asked. A basic tracker cannot say; then everybody is served, as ever. */
-  async function known(from: Address): Promise<boolean> {
-    const until = knownUntil.get(from) ?? 0;
-    if (until > Date.now()) return true;
-    const asked = isLoopback(from) ? (session.standing?.you ?? from) : from;
-    const answer = (await session.requests.known(asked)) ?? true;
-    if (answer) knownUntil.set(from, Date.now() + KNOWN_CACHE_MS);
-    return answer;
-  }
-
-  /** A shared file changed: its record follows, with a new content id as soon as there is one. */
-  async function renew(file: SharedFile): Promise<void> {
-    if (!share.renew(file)) return;
-    report({ event: "changed", file });
-    // A file that is being written changes again and again: only its last state is worth hashing.
-    renewals.get(file)?.abort();
-    const renewal = new AbortController();
-    renewals.set(file, renewal);
-    await publish(file);
-    await Bun.sleep(QUIET_MS);
-    const signal = AbortSignal.any([renewal.signal, stopped.signal]);
-    if (signal.aborted || !(await computeTree(file, pool, cache, { signal }))) return;
-    renewals.delete(file);
-    report({ event: "root", file });
-    await publish(file);
-    await cache.save();
-  }
-
-  async function withdraw(file: SharedFile): Promise<void> {
-    share.remove(file);
-    report({ event: "withdrawn", name: file.name, reason: "it cannot be read any more" });
-    const dropped = await session.requests.drop(file.name).catch(() => true);
-    // Who shares nothing is not online, unless a download still needs the tracker; coming back is for when a file does.
-    if (!dropped && !downloads.running) await session.leave();
-  }
-
-  async function comeBack(file: SharedFile): Promise<void> {
-    if (share.find({ name: file.name }) !== undefined) return;
-    share.add(file);
-    await renew(file);
-    session.comeBack();
-  }
-
-  /** What was fetched is served on while this peer is online; beyond the tracker's limit as what does not count. */
-  function keepServing(path: string, root: string, pieces: Uint8Array): void {
-    if (share.find({ root }) !== undefined) return;
-    const [file] = chooseFiles([path], 1).taken;
-    if (file === undefined || share.find({ name: file.name }) !== undefined) return;
-    const counted = share.files.filter(({ beyond }) => !beyond).length;
-    Object.assign(file, { root, pieces }, counted < (session.standing?.max ?? 0) ? {} : { beyond: true });
-    cache.set(file, { root, pieces });
-    share.add(file);
-    void publish(file);
-  }
-
-  async function publish(file: SharedFile): Promise<void> {
-    const you = session.standing?.you;
-    if (you !== undefined) await tell(recordOf(file, { address: you, port: listener.port }));
-  }
-
-  async function tell(record: FileRecord): Promise<void> {
-    await session.requests.add(record).catch(() => undefined);
-  }
-
-  async function computeRoots(): Promise<void> {
-    for (const file of [...share.files]) {
-      if (stopped.signal.aborted) return;
-      if (file.root !== undefined) continue;
-      if (!(await computeTree(file, pool, cache, { signal: stopped.signal }))) continue;
-      report({ event: "root", file });
-      await publish(file);
-    }
-    await cache.save();
-  }
-
-  function isOwn(record: Endpoint): boolean {
-    const you = session.standing?.you;
-    return record.port === listener.port && (record.address === you || (isLoopback(record.address) && isTrackerHere()));
-  }
-
-  function isTrackerHere(): boolean {
-    const tracker = session.standing?.tracker;
-    const { you, local } = session.standing ?? {};
-    return tracker !== undefined && (isLoopback(tracker) || tracker === you || tracker === local);
-  }
-
-  function isOurs(address: Address): boolean {
-    return interfaces().some(({ addresses }) => addresses.some((own) => own.address === address));
-  }
-
-  /** A link-local address is good on one link: the one by which the tracker is reached. */
-  function nearby(address: string): string {
+  /** A link-local address is good on one link: a peer with such an address is on the link to the tracker. */
+  function onTrackersLink(address: string): string {
     const local = session.standing?.local;
     const parsed = parseAddress(address);
     return local === undefined || parsed === undefined ? address : dialableFrom(local, parsed);
-  }
-
-  /** A tracker elsewhere cannot know of loopback, and no record can mean a group of hosts: such are not dialled. */
-  function isDialable({ address }: Endpoint): boolean {
-    return isHostAddress(address) && (!isLoopback(address) || isTrackerHere());
   }
 
   const peer: Peer = {
@@ -372,11 +268,12 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     session,
     share,
     server,
-    computeRoots: () => void computeRoots(),
+    computeRoots: () => void sharing.computeRoots(),
     isOwn,
     download: (records, how) => downloads.start(records, { ...how, signal: AbortSignal.any([how.signal, stopped.signal]) }),
     stop: async () => {
       stopped.abort();
+      sharing.stop();
       watch.stop();
       stopWatchingNetwork();
       listener.stop();
@@ -394,7 +291,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
   return peer;
 }
 
-/** Listens where it was told to; by default on 1235, or on a free port when that is taken. */
+/** Listens on the given port; without one on 1235, or on a free port when that is taken. */
 function listenFrom(port: number | undefined, onConnection: Parameters<typeof listen>[0]["onConnection"]): Listener {
   const options = { maxPerAddress: MAX_PER_ADDRESS, onConnection };
   if (port !== undefined) return listen({ ...options, port });
@@ -731,12 +628,7 @@ async function get(peer: Peer, line: CommandLine, screen: Screen, signal: AbortS
   }
 }
 
-/** A root that is about to be computed is worth waiting for: without it nothing can be verified. */
-const ROOT_WAIT_MS = 300;
-const ROOT_SPEED = 200_000_000;
-const ROOT_MOST_MS = 8_000;
-
-/** The holders of what was typed: of the content that most have, where one name means several. */
+/** The holders of a file name or a content id; where a name means several contents, of the one with the most holders. */
 async function findContent(
   peer: Peer,
   typed: string,
@@ -744,54 +636,22 @@ async function findContent(
   signal: AbortSignal,
 ): Promise<[FileRecord, ...FileRecord[]]> {
   const root = rootArgument(typed);
-  const started = performance.now();
-  for (;;) {
-    const found = await orCancelled(
-      root === undefined ? peer.session.requests.search(nameArgument(typed)) : peer.session.requests.holders(root),
-      signal,
-    );
-    const fitting = found.filter(
-      (record) =>
-        (root === undefined || record.root === root) &&
-        (from === undefined || (record.address === from.address && record.port === from.port)),
-    );
-    if (fitting.length === 0) {
-      const where = from === undefined ? "" : ` at ${formatEndpoint(from)}`;
-      throw new FtError(
-        "not-found",
-        from === undefined ? notFoundSentence(typed) : `Nobody${where} shares "${printable(typed)}".`,
-      );
-    }
-    const others = fitting.filter((record) => !peer.isOwn(record));
-    const [best] = groupByContent(others.length === 0 ? fitting : others);
-    if (best === undefined) throw new FtError("not-found", notFoundSentence(typed));
-    const patience = Math.min(ROOT_MOST_MS, 1000 + (best[0].size / ROOT_SPEED) * 1000);
-    if (best[0].root !== undefined || !best[0].v2 || performance.now() - started > patience) return best;
-    if (signal.aborted) throw new CancelledError();
-    await Bun.sleep(ROOT_WAIT_MS);
-  }
-}
-
-/** How long who is connected to may take to show that it is no tracker. */
-const KNOCK_MS = 1_500;
-
-/** Says HELLO to a tracker and hangs up; fails with a clause when nobody is there, or somebody else. An old tracker keeps silent. */
-async function knock(place: TrackerPlace, signal: AbortSignal): Promise<void> {
-  const channel = await dial(place, { signal });
-  const said = await new Promise<string>((resolve) => {
-    setTimeout(() => resolve(""), KNOCK_MS);
-    channel.start({
-      data: (chunk) => resolve(new TextDecoder().decode(chunk.subarray(0, 8))),
-      end: () => resolve("its end"),
-      close: () => resolve("its end"),
-    });
-    channel.send(encodeToTracker({ verb: "HELLO", profile: 2, agent: `ft-peer/${VERSION}` }));
+  const { requests } = peer.session;
+  const found = await waitForContent({
+    look: () => orCancelled(root === undefined ? requests.search(nameArgument(typed)) : requests.holders(root), signal),
+    fits: (record) =>
+      (root === undefined || record.root === root) &&
+      (from === undefined || (record.address === from.address && record.port === from.port)),
+    isOwn: peer.isOwn,
+    clock: systemClock,
   });
-  channel.finish();
-  if (said !== "" && !said.startsWith("HI")) throw new FtError("no-tracker", "what answers there is not a tracker");
+  if (found !== undefined) return found;
+  const words =
+    from === undefined ? notFoundSentence(typed) : `Nobody at ${formatEndpoint(from)} shares "${printable(typed)}".`;
+  throw new FtError("not-found", words);
 }
 
-/** Looks at everything that can stand between this machine and the others; false when something does. */
+/** Checks this machine and its network, and says what stands between it and the others; false when something does. */
 async function runDoctor(line: CommandLine, signal: AbortSignal): Promise<boolean> {
   const screen = new Screen(line);
   if (screen.json) screen.object({ event: "doctor", version: VERSION, platform: process.platform, arch: process.arch });
@@ -801,7 +661,6 @@ async function runDoctor(line: CommandLine, signal: AbortSignal): Promise<boolea
     choose: () => chooseFiles(line.share.length === 0 ? ["."] : line.share, DEFAULT_MAX_FILES),
     to: resolve(line.to),
     usualPort: line.port ?? DEFAULT_PORT,
-    knock: (place) => knock(place, signal),
     signal,
     report: (check: Check) => {
       if (screen.json) screen.object({ event: "check", ...check });

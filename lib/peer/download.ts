@@ -10,7 +10,6 @@ import { type HashPool, sha256 } from "./content/hash.ts";
 import { pieceSizeOf } from "./content/merkle.ts";
 import { PieceSet } from "./content/pieces.ts";
 import { checkFolder, Incoming, keyOf, lookForTarget, openForHashing } from "./disk/incoming.ts";
-import type { Downloaded } from "./events.ts";
 import { fetchFile } from "./fetch/fetch.ts";
 import type { FetchEvent, OpenHolder } from "./fetch/types.ts";
 import type { Known, Served } from "./serve/serve.ts";
@@ -22,6 +21,15 @@ export interface DownloadOptions {
   only?: boolean;
   signal: AbortSignal;
   report(event: FetchEvent): void;
+}
+
+/** A finished download. */
+export interface Downloaded {
+  path: string;
+  size: number;
+  verified: boolean;
+  outcome: "new" | "already here" | "replaced";
+  holders: FileRecord[];
 }
 
 export interface DownloadTools {

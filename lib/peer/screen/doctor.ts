@@ -2,8 +2,11 @@
 
 import { statfsSync } from "node:fs";
 import { CancelledError, codeOf, FtError, sentenceOf } from "../../error.ts";
+import { dial } from "../../net/dial.ts";
 import { interfaces } from "../../net/interfaces.ts";
+import { VERSION } from "../../program/cli.ts";
 import { formatEndpoint, isLoopback, withoutZone } from "../../protocol/address.ts";
+import { encodeToTracker } from "../../protocol/write.ts";
 import { formatDuration, formatSize, type Measure, plural, printable, wrap } from "../../text.ts";
 import { tryFolder } from "../disk/incoming.ts";
 import type { LeftOut, SharedFile } from "../disk/share.ts";
@@ -13,6 +16,9 @@ import { colours, howToOpen } from "./view.ts";
 
 /** How long the tracker may take to try this peer's port. */
 const REACH_MS = 6_000;
+
+/** A program that is no tracker shows it within this time. Milliseconds. */
+const KNOCK_MS = 1_500;
 
 /** A clock that differs by more makes the dates of files look wrong. */
 const SKEW_MS = 120_000;
@@ -43,8 +49,6 @@ export interface DoctorTools {
   to: string;
   /** Joins a tracker, as any command does. */
   start(place: TrackerPlace, files: SharedFile[], anyPort: boolean): Promise<Patient>;
-  /** Connects and hangs up; fails with a clause. */
-  knock(place: TrackerPlace): Promise<void>;
   /** The port that would be served from when nothing else has it. */
   usualPort: number;
   signal: AbortSignal;
@@ -272,7 +276,7 @@ async function join(
 ): Promise<Patient | FtError | undefined> {
   try {
     if (files.length > 0) return await tools.start(place, files, anyPort);
-    await tools.knock(place);
+    await knock(place, tools.signal);
     return undefined;
   } catch (error) {
     if (tools.signal.aborted) throw new CancelledError();
@@ -281,6 +285,25 @@ async function join(
     }
     return error instanceof FtError ? error : new FtError("failed", sentenceOf(error));
   }
+}
+
+/**
+ * Says HELLO to a tracker and hangs up. Fails with a clause when nobody answers the connection, or something else than a tracker
+ * answers. A tracker of the basic protocol keeps silent.
+ */
+async function knock(place: TrackerPlace, signal: AbortSignal): Promise<void> {
+  const channel = await dial(place, { signal });
+  const said = await new Promise<string>((resolve) => {
+    setTimeout(() => resolve(""), KNOCK_MS);
+    channel.start({
+      data: (chunk) => resolve(new TextDecoder().decode(chunk.subarray(0, 8))),
+      end: () => resolve("its end"),
+      close: () => resolve("its end"),
+    });
+    channel.send(encodeToTracker({ verb: "HELLO", profile: 2, agent: `ft-peer/${VERSION}` }));
+  });
+  channel.finish();
+  if (said !== "" && !said.startsWith("HI")) throw new FtError("no-tracker", "what answers there is not a tracker");
 }
 
 function checkShare({ choose }: DoctorTools): { files: SharedFile[]; check: Check } {

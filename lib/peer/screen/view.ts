@@ -8,7 +8,8 @@ import { type FileRecord, modifiedOf } from "../../protocol/record.ts";
 import { formatDuration, formatRate, formatSize, type Measure, plural, printable, table } from "../../text.ts";
 import { groupByContent, wholeHolders } from "../contents.ts";
 import type { LeftOut } from "../disk/share.ts";
-import type { Downloaded, PeerEvent } from "../events.ts";
+import type { Downloaded } from "../download.ts";
+import type { PeerEvent } from "../events.ts";
 
 /** picocolors also colours for the logs of build servers; here only a terminal has colours. */
 export const colours = pc.createColors(pc.isColorSupported && process.stdout.isTTY === true);
@@ -197,9 +198,9 @@ export function describeEvent(event: PeerEvent): string {
         ? `Others can connect to this machine: port ${event.port} is open.`
         : `Others cannot connect to this machine: port ${event.port} does not let them in (${event.reason}). They still get your files, because this peer connects to them instead, but only as long as their own firewalls allow that. ${howToOpen(event.port)}`;
     case "root":
-      return `Content id of "${event.file.name}": ${event.file.root ?? ""}`;
+      return `Content id of "${event.name}": ${event.root}`;
     case "changed":
-      return `"${event.file.name}" has changed: ${formatSize(event.file.size)} now.`;
+      return `"${event.name}" has changed: ${formatSize(event.size)} now.`;
     case "withdrawn":
       return `"${event.name}" is not shared any more: ${event.reason}.`;
     case "upload-started":
@@ -234,10 +235,6 @@ export function eventObject(event: PeerEvent): object {
   switch (event.event) {
     case "joined":
       return { ...event, left: event.left.map(({ name }) => name) };
-    case "root":
-      return { event: event.event, name: event.file.name, size: event.file.size, root: event.file.root };
-    case "changed":
-      return { event: event.event, name: event.file.name, size: event.file.size };
     case "upload-started":
     case "upload-ended": {
       const { to, name, sent, wanted } = event.upload;
