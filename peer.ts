@@ -462,12 +462,12 @@ function parseHolder(text: string): Endpoint {
 
 // ---------------------------------------------------------------- one command
 
-/** Joins, does one thing, leaves. */
+/** Joins the tracker, runs one command, and leaves. */
 async function runCommand(line: CommandLine, command: Exclude<Command, "doctor">, signal: AbortSignal): Promise<void> {
   const screen = new Screen(line);
   const files = filesToShare(line, (words) => screen.note(words));
   if (command === "get") checkFolder(resolve(line.to));
-  const place = line.tracker ?? (await locate(line, screen, signal));
+  const place = line.tracker ?? (await findTracker(line, screen, signal));
   const report = (event: PeerEvent) => tellEvent(screen, event, command === "share");
   const peer = await startAt(line, place, files, report, signal);
   try {
@@ -482,7 +482,7 @@ async function runCommand(line: CommandLine, command: Exclude<Command, "doctor">
   }
 }
 
-/** Joins a tracker that was typed or found, and remembers it. */
+/** Starts a peer at a tracker that was typed or found, and remembers that tracker for the next time. */
 async function startAt(
   line: CommandLine,
   place: TrackerPlace | Located,
@@ -494,7 +494,7 @@ async function startAt(
   return await startPeer(
     {
       tracker: place,
-      // Also one that was typed may have moved: by then its name is known.
+      // A tracker whose address was typed may move too: after joining, its name is known.
       find: async () => (name === "" ? undefined : await findAgain({ ...place, name })),
       files,
       port: line.port,
@@ -516,8 +516,8 @@ function lastTracker(): LastTracker {
   return new LastTracker(join(userFolder("cache"), "tracker.json"));
 }
 
-/** The tracker that announces itself; of several, the one that the person chooses. */
-async function locate({ json }: CommandLine, screen: Screen, signal: AbortSignal): Promise<Located> {
+/** Finds the tracker that announces itself; of several, the person chooses one. */
+async function findTracker({ json }: CommandLine, screen: Screen, signal: AbortSignal): Promise<Located> {
   const last = lastTracker().read();
   screen.progress("looking for a tracker…");
   const { trackers, found } = await lookAround(last, signal);
@@ -533,7 +533,7 @@ async function locate({ json }: CommandLine, screen: Screen, signal: AbortSignal
   return await promptsOn(signal).chooseTracker(trackers, last);
 }
 
-/** Chooses what is shared and says so; without anything to share nobody is asked anything. */
+/** Chooses the files to share and names them. Throws a `UsageError` when there are none. */
 function filesToShare(line: CommandLine, say: (words: string) => void): SharedFile[] {
   const { taken, left } = chooseFiles(line.share.length === 0 ? ["."] : line.share, DEFAULT_MAX_FILES);
   if (taken.length === 0) {
@@ -564,17 +564,17 @@ async function find(peer: Peer, { wish }: CommandLine, screen: Screen): Promise<
   else for (const line of contentTable(records, measure, screen.width)) screen.line(line);
 }
 
-/** An endpoint in its one form; other text as it is. */
-function canonical(typed: string): string {
+/** An endpoint as records write it, such as `[fd00::7]:1235`; other text stays as it is. */
+function canonicalEndpoint(typed: string): string {
   const [, host = "", port = ""] = /^\[([^\]]*)\]:(\d+)$/.exec(typed) ?? [];
   const address = parseAddress(host);
   return address === undefined ? typed : formatEndpoint({ address: withoutZone(address), port: Number(port) });
 }
 
-/** A peer as typed (id, address, or address and port), as its id. */
+/** The id of a peer that was typed as an id, an address, or an address and port. */
 async function peerId(peer: Peer, typed: string): Promise<string> {
   const at = parseAddress(typed.replace(/^\[([^\]]*)\]$/, "$1"));
-  const wanted = at === undefined ? canonical(typed) : withoutZone(at);
+  const wanted = at === undefined ? canonicalEndpoint(typed) : withoutZone(at);
   const found = (await peer.session.requests.who()).filter((one) =>
     [one.id, one.address, formatEndpoint(one)].includes(wanted),
   );
@@ -688,7 +688,7 @@ async function stayOnline(peer: Peer, screen: Screen, signal: AbortSignal): Prom
   screen.note("Leaving.");
 }
 
-/** What happens meanwhile: all of it for `share`, only what matters for the other commands. */
+/** Shows an event: every one for `share`, only important ones for other commands. */
 function tellEvent(screen: Screen, event: PeerEvent, all: boolean): void {
   if (all && screen.json) {
     screen.object(eventObject(event));
@@ -700,7 +700,7 @@ function tellEvent(screen: Screen, event: PeerEvent, all: boolean): void {
   else if (event.event === "away" || event.event === "notice") screen.note(words);
 }
 
-/** Whether a person can be asked. */
+/** Whether there is a terminal, so that a person can be asked. */
 function hasTerminal(): boolean {
   return process.stdin.isTTY === true && process.stdout.isTTY === true && process.env.TERM !== "dumb";
 }
@@ -737,9 +737,9 @@ async function runGuided(line: CommandLine, signal: AbortSignal): Promise<void> 
 
 // ---------------------------------------------------------------- main
 
-/** Leaving takes a moment, for the BYE; a second Ctrl-C, or whatever hangs, does not make it longer. */
+/** Ends the command, which says BYE first. A second Ctrl-C, or the end of the time for leaving, ends the program at once. */
 function leaveSoon(cancel: AbortController, signal: NodeJS.Signals): void {
-  // Only a second Ctrl-C is impatience: a closed window is told in more than one way.
+  // A closed terminal window sends several signals: only Ctrl-C counts twice.
   if (cancel.signal.aborted && signal === "SIGINT") process.exit(EXIT.interrupted);
   if (cancel.signal.aborted) return;
   cancel.abort();

@@ -1,4 +1,4 @@
-// What stands between this machine and the others: looks at one thing after the other, and says what is wrong and what to do.
+// The doctor command: checks what can stand between this machine and the others, and says what is wrong and what to do.
 
 import { statfsSync } from "node:fs";
 import { CancelledError, codeOf, FtError, sentenceOf } from "../../error.ts";
@@ -14,23 +14,24 @@ import { type Located, lookAround, nobodyFound, typed } from "../locate.ts";
 import type { Session, TrackerPlace } from "../session.ts";
 import { colours, howToOpen } from "./view.ts";
 
-/** How long the tracker may take to try this peer's port. */
+/** The tracker says within this time whether it can connect to this peer's port. Milliseconds. */
 const REACH_MS = 6_000;
 
 /** A program that is no tracker shows it within this time. Milliseconds. */
 const KNOCK_MS = 1_500;
 
-/** A clock that differs by more makes the dates of files look wrong. */
+/** A clock that differs from the tracker's by more is a warning. Milliseconds. */
 const SKEW_MS = 120_000;
 
-/** Less room than this is worth a word. */
+/** Less free space is a warning. Bytes. */
 const LITTLE_SPACE = 1_000_000_000;
 
+/** Less free space is a fault. Bytes. */
 const NO_SPACE = 1_000_000;
 
 export type CheckName = "network" | "discovery" | "tracker" | "port" | "share" | "receive" | "clock";
 
-/** One thing that was looked at. `detail` and `advice` are sentences; `data` is for a bug report. */
+/** The result of one check. `detail` and `advice` are sentences; `data` is for a bug report. */
 export interface Check {
   check: CheckName;
   status: "ok" | "warning" | "fault" | "skipped";
@@ -40,22 +41,22 @@ export interface Check {
 }
 
 export interface DoctorTools {
-  /** What was typed; undefined when it is to be found. */
+  /** The tracker on the command line; undefined when there was none. */
   tracker: TrackerPlace | undefined;
   last: Located | undefined;
-  /** What would be shared. */
+  /** Chooses the files to share. */
   choose(): { taken: SharedFile[]; left: LeftOut[] };
-  /** Where fetched files go. */
+  /** The folder for fetched files. */
   to: string;
   /** Joins a tracker, as any command does. */
   start(place: TrackerPlace, files: SharedFile[], anyPort: boolean): Promise<Patient>;
-  /** The port that would be served from when nothing else has it. */
+  /** The port on which a peer serves, if no other program has it. */
   usualPort: number;
   signal: AbortSignal;
   report(check: Check): void;
 }
 
-/** A peer that has joined, as far as it is looked at. */
+/** A peer that has joined, as far as the checks use it. */
 export interface Patient {
   readonly port: number;
   readonly session: Session;
@@ -64,21 +65,22 @@ export interface Patient {
   stop(): Promise<void>;
 }
 
-const MARKS = { ok: "ok", warning: "note", fault: "FAULT", skipped: "-" } as const;
+const STATUS_WORDS = { ok: "ok", warning: "note", fault: "FAULT", skipped: "-" } as const;
 
+/** The width of a check's status and name. Columns. */
 const CHECK_INDENT = 17;
 
-/** One thing that the doctor looked at, as lines. */
+/** One check as lines for a person. */
 export function checkLines({ check, status, detail, advice }: Check, measure: Measure, width = 100): string[] {
   const colour = { ok: colours.green, warning: colours.yellow, fault: colours.red, skipped: colours.dim }[status];
   const words = wrap(printable(detail), Math.max(20, width - CHECK_INDENT), measure);
   if (advice !== undefined) words.push(...wrap(printable(`→ ${advice}`), Math.max(20, width - CHECK_INDENT), measure));
   return words.map((line, index) =>
-    index === 0 ? `${colour(MARKS[status].padEnd(5))}  ${check.padEnd(9)} ${line}` : " ".repeat(CHECK_INDENT) + line,
+    index === 0 ? `${colour(STATUS_WORDS[status].padEnd(5))}  ${check.padEnd(9)} ${line}` : " ".repeat(CHECK_INDENT) + line,
   );
 }
 
-/** Makes all checks in the order in which things go wrong; gives them too. */
+/** Makes all checks, reports each, and gives all of them. */
 export async function examine(tools: DoctorTools): Promise<Check[]> {
   const checks: Check[] = [];
   const tell = (check: Check) => {
@@ -88,7 +90,7 @@ export async function examine(tools: DoctorTools): Promise<Check[]> {
   };
   tell(checkNetwork());
   const { trackers, found, seconds } = await look(tools);
-  // Where nobody is heard, the one of last time may still be there.
+  // A tracker that does not announce itself may still be where it was last time.
   const place = tools.tracker ?? trackers[0] ?? tools.last;
   const how =
     tools.tracker !== undefined
@@ -100,7 +102,7 @@ export async function examine(tools: DoctorTools): Promise<Check[]> {
   let joined = place === undefined ? undefined : await join(tools, place, share.files, false);
   let closed: FtError | undefined;
   if (place !== undefined && joined instanceof FtError && joined.code.startsWith("port-")) {
-    // That is no fault of the tracker's; with another port the rest can be looked at.
+    // The tracker is not at fault: with another port the rest can be checked.
     closed = joined;
     joined = await join(tools, place, share.files, true);
   }
@@ -145,7 +147,7 @@ export async function examine(tools: DoctorTools): Promise<Check[]> {
     if (found.asked.length === 0 && found.problems.length === 0) {
       return { check, status: "skipped", detail: "Without a network nobody can be heard.", data };
     }
-    // While no tracker runs, silence says nothing about the network.
+    // No tracker may be running: then silence says nothing about the network.
     const status = found.echo ? "warning" : "fault";
     return { check, status, detail: nobodyFound(found, undefined).message, advice: howToHear(), data };
   }
@@ -190,7 +192,7 @@ export async function examine(tools: DoctorTools): Promise<Check[]> {
     const check = "port" as const;
     if (closed !== undefined) return { check, status: "fault", detail: closed.message, data: { code: closed.code } };
     if (patient === undefined) {
-      const why = share.files.length === 0 ? "Who shares nothing" : "Without a tracker, this peer";
+      const why = share.files.length === 0 ? "A peer that shares nothing" : "Without a tracker, this peer";
       return { check, status: "skipped", detail: `${why} is not tried by anybody.` };
     }
     const { port, session } = patient;
@@ -267,7 +269,7 @@ async function look({ last, signal }: DoctorTools) {
   return { ...around, seconds: (performance.now() - from) / 1000 };
 }
 
-/** Who shares nothing is not accepted: then it only tries whether somebody is there. */
+/** Joins the tracker. Without files the tracker accepts no peer: then this only checks that a tracker answers. */
 async function join(
   tools: DoctorTools,
   place: TrackerPlace,
@@ -303,7 +305,7 @@ async function knock(place: TrackerPlace, signal: AbortSignal): Promise<void> {
     channel.send(encodeToTracker({ verb: "HELLO", profile: 2, agent: `ft-peer/${VERSION}` }));
   });
   channel.finish();
-  if (said !== "" && !said.startsWith("HI")) throw new FtError("no-tracker", "what answers there is not a tracker");
+  if (said !== "" && !said.startsWith("HI")) throw new FtError("no-tracker", "the program that answers there is not a tracker");
 }
 
 function checkShare({ choose }: DoctorTools): { files: SharedFile[]; check: Check } {

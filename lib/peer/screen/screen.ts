@@ -1,4 +1,4 @@
-// Screen: where a command shows its results, remarks and progress, to a person or to a script.
+// Writes the results, remarks and progress of a command, for a person or for a script.
 
 import { err, measure, out } from "../../program/cli.ts";
 import { formatEndpoint } from "../../protocol/address.ts";
@@ -6,7 +6,7 @@ import { fit, formatSize, jsonLine, printable } from "../../text.ts";
 import type { FetchEvent } from "../fetch/types.ts";
 import { Pace, progressLine } from "./view.ts";
 
-/** What a person, or a script, is shown. */
+/** Standard output and error of one command; with `json` for a script, with `quiet` results and errors only. */
 export class Screen {
   readonly json: boolean;
   readonly #quiet: boolean;
@@ -29,7 +29,7 @@ export class Screen {
     out(line);
   }
 
-  /** Something that happened, a line for a person who watches. */
+  /** An event, as a line for a person. */
   event(words: string): void {
     if (!this.#quiet) this.line(printable(words));
   }
@@ -38,7 +38,7 @@ export class Screen {
     out(jsonLine(value));
   }
 
-  /** A remark, which is no result. */
+  /** A remark, to standard error. */
   note(words: string): void {
     if (this.#quiet) return;
     this.clearProgress();
@@ -51,7 +51,7 @@ export class Screen {
     else err(message);
   }
 
-  /** One line that is written over; only on a terminal. */
+  /** A line that the next one overwrites; only on a terminal. */
   progress(words: string): void {
     if (!this.#live) return;
     process.stdout.write(`\r\x1b[2K${fit(words, (process.stdout.columns ?? 80) - 1, measure)}`);
@@ -65,7 +65,7 @@ export class Screen {
   }
 }
 
-/** What a download is doing: for a person a line that is written over, for a script objects; not oftener than can be read. */
+/** Shows a download's events: to a person as a line that changes 10 times a second at most, to a script as an object every 500 ms. */
 export function progressReporter(screen: Screen): (event: FetchEvent) => void {
   const pace = new Pace();
   const every = screen.json ? 500 : 100;
@@ -74,7 +74,7 @@ export function progressReporter(screen: Screen): (event: FetchEvent) => void {
   let wasWhole = false;
   return (event) => {
     const now = performance.now();
-    // The beginning and the end of a phase are always told.
+    // The beginning and the end of a phase are always shown.
     const whole = event.event === "progress" && event.received === event.size;
     const due = event.event !== lastEvent || now - last >= every || (whole && !wasWhole);
     wasWhole = whole;
