@@ -200,6 +200,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     callBack: (to) => void connector.callBack(to),
     report,
     clock,
+    random: Math.random,
   });
   const connector = new Connector({
     dial: ({ address, port }, how) => dial({ address: onTrackersLink(address), port }, how),

@@ -1,7 +1,7 @@
 // Connects a downloader to a holder: dials it and, if that takes long, asks it through the tracker to connect back. The network,
 // the tracker and chance are handed in.
 
-import { type Clock, systemClock } from "../clock.ts";
+import type { Clock } from "../clock.ts";
 import { FtError, sentenceOf } from "../error.ts";
 import type { Channel, Dial } from "../net/channel.ts";
 import { type Address, type Endpoint, isHostAddress, isIPv6, isLinkLocal, isLoopback } from "../protocol/address.ts";
@@ -40,7 +40,7 @@ export interface ConnectTools {
   closed(): string;
   /** A secret that nobody can guess, of letters, digits, `-` and `_`. */
   token(): string;
-  clock?: Clock;
+  clock: Clock;
 }
 
 /** Opens connections to holders, and connects back to peers that ask for it. */
@@ -56,7 +56,7 @@ export class Connector {
 
   constructor(tools: ConnectTools) {
     this.#tools = tools;
-    this.#clock = tools.clock ?? systemClock;
+    this.#clock = tools.clock;
     this.#calls = new Allowance(CALL_BACKS_PER_SECOND, CALL_BACKS_BURST, this.#clock);
   }
 

@@ -1,6 +1,6 @@
 // Connects in several ways, begun one after the other, and takes the first connection that opens (RFC 8305, "Happy Eyeballs").
 
-import { type Clock, systemClock } from "../clock.ts";
+import type { Clock } from "../clock.ts";
 import { CancelledError, codeOf } from "../error.ts";
 import type { Channel } from "../net/channel.ts";
 
@@ -17,11 +17,7 @@ export type ConnectionAttempt = (signal: AbortSignal) => Promise<Channel>;
  */
 export function firstToOpen(
   attempts: ConnectionAttempt[],
-  {
-    headStartMs = ATTEMPT_DELAY_MS,
-    signal,
-    clock = systemClock,
-  }: { headStartMs?: number; signal?: AbortSignal | undefined; clock?: Clock } = {},
+  { clock, headStartMs = ATTEMPT_DELAY_MS, signal }: { clock: Clock; headStartMs?: number; signal?: AbortSignal | undefined },
 ): Promise<Channel> {
   return new Promise((resolve, reject) => {
     const tooLate = new AbortController();

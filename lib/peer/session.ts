@@ -1,7 +1,7 @@
 // A peer's membership at its tracker: joins, renews the pass, leaves, and reconnects when the connection is lost. What it asks
 // meanwhile is in requests.ts. The network, the clock and chance are handed in.
 
-import { type Clock, sleep, systemClock } from "../clock.ts";
+import { type Clock, sleep } from "../clock.ts";
 import { CancelledError, codeOf, FtError, sentenceOf } from "../error.ts";
 import type { Channel, Dial } from "../net/channel.ts";
 import { type Address, type Endpoint, formatEndpoint, isLoopback } from "../protocol/address.ts";
@@ -75,9 +75,9 @@ export interface SessionOptions {
   /** Another peer cannot connect to this one and asks this one to connect to it. */
   callBack?(to: CallBack): void;
   report(event: SessionEvent): void;
-  clock?: Clock;
+  clock: Clock;
   /** From 0 to 1. */
-  random?: () => number;
+  random(): number;
 }
 
 /** What a peer knows while it is online. */
@@ -107,7 +107,6 @@ export class Session {
   readonly requests: TrackerRequests;
   readonly #options: SessionOptions;
   readonly #clock: Clock;
-  readonly #random: () => number;
   readonly #basic: BasicTracker;
   #tracker: TrackerPlace;
   #joining = false;
@@ -131,8 +130,7 @@ export class Session {
 
   constructor(options: SessionOptions) {
     this.#options = options;
-    this.#clock = options.clock ?? systemClock;
-    this.#random = options.random ?? Math.random;
+    this.#clock = options.clock;
     this.#tracker = options.tracker;
     this.#basic = new BasicTracker({ dial: (signal) => this.#dial(signal), where: () => this.#where, clock: this.#clock });
     this.requests = new TrackerRequests({
@@ -475,7 +473,7 @@ export class Session {
   #retryLater(): void {
     this.#cancelRetry();
     const longest = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#retries);
-    const wait = this.#retries === 0 ? longest * this.#random() : longest * (0.5 + this.#random() / 2);
+    const wait = this.#retries === 0 ? longest * this.#options.random() : longest * (0.5 + this.#options.random() / 2);
     this.#retries += 1;
     this.#cancelRetry = this.#clock.after(wait, () => {
       const attempt = ++this.#attempt;

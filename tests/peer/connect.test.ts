@@ -3,6 +3,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { getEventListeners } from "node:events";
+import { systemClock } from "../../lib/clock.ts";
 import { CancelledError, FtError } from "../../lib/error.ts";
 import type { Channel, Dial } from "../../lib/net/channel.ts";
 import { dial } from "../../lib/net/dial.ts";
@@ -840,6 +841,7 @@ describe("on the real network", () => {
       you: () => wanterAt.address,
       closed: () => "",
       token: () => "a-real-token",
+      clock: systemClock,
     };
     const coming = new Connector({ ...tools, dial, ask: async () => false, serve: (channel) => holder.server.accept(channel) });
     const asking = new Connector({

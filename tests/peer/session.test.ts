@@ -2082,7 +2082,7 @@ describe("on the real network", () => {
   /** The real clock, except that an old tracker's silence is a short one. */
   const impatient: Clock = { ...systemClock, after: (ms, act) => systemClock.after(ms === 1000 ? 60 : ms, act) };
 
-  function sessionWith(port: number, events: SessionEvent[]): Session {
+  function sessionWith(port: number, events: SessionEvent[], clock: Clock): Session {
     return new Session({
       dial,
       tracker: { address: "127.0.0.1", port },
@@ -2090,7 +2090,8 @@ describe("on the real network", () => {
       port: 40_123,
       records: (own) => [report, record("notes.txt")].map((one) => ({ ...one, ...own })),
       report: (event) => events.push(event),
-      clock: impatient,
+      clock,
+      random: Math.random,
     });
   }
 
@@ -2113,7 +2114,7 @@ describe("on the real network", () => {
     });
     try {
       const events: SessionEvent[] = [];
-      const session = sessionWith(server.port, events);
+      const session = sessionWith(server.port, events, impatient);
       await session.join();
       await raws[1]?.rest();
       expect(pieces[0]).toEqual(["HELLO FT/2 agent=ft-peer/1.0.0 extras=1\n"]);
@@ -2143,7 +2144,7 @@ describe("on the real network", () => {
         return true;
       },
     });
-    const session = sessionWith(first.port, watch);
+    const session = sessionWith(first.port, watch, systemClock);
     let second: ReturnType<typeof startTracker> | undefined;
     try {
       await session.join();
