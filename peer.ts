@@ -24,7 +24,7 @@ import { waitForContent } from "./lib/peer/contents.ts";
 import { checkFolder } from "./lib/peer/disk/incoming.ts";
 import { chooseFiles, recordOf, Share, type SharedFile } from "./lib/peer/disk/share.ts";
 import { ShareWatch } from "./lib/peer/disk/watch.ts";
-import { type Downloaded, type DownloadOptions, Downloads } from "./lib/peer/download.ts";
+import { Downloads } from "./lib/peer/download.ts";
 import type { PeerEvent } from "./lib/peer/events.ts";
 import type { FetchEvent } from "./lib/peer/fetch/types.ts";
 import {
@@ -39,7 +39,7 @@ import {
 import { isDialable, isOwnEndpoint, isTrackerHere } from "./lib/peer/own-address.ts";
 import { Prompts } from "./lib/peer/screen/ask.ts";
 import { type Check, checkLines, examine } from "./lib/peer/screen/doctor.ts";
-import { guide } from "./lib/peer/screen/guide.ts";
+import { type GuidedPeer, guide } from "./lib/peer/screen/guide.ts";
 import { progressReporter, Screen } from "./lib/peer/screen/screen.ts";
 import {
   contentTable,
@@ -140,19 +140,11 @@ export interface PeerOptions {
   report(event: PeerEvent): void;
 }
 
-export interface Peer {
+/** A peer that is online. */
+export interface Peer extends GuidedPeer {
   readonly port: number;
-  readonly session: Session;
-  readonly share: Share;
-  readonly server: Server;
-  /** Computes the content ids of the shared files, in the background. */
-  computeRoots(): void;
   /** Whether a record is this peer's own. */
   isOwn(record: Endpoint): boolean;
-  /** Fetches one content; the records are its holders. Throws a sentence. */
-  download(records: [FileRecord, ...FileRecord[]], options: DownloadOptions): Promise<Downloaded>;
-  /** Says BYE and stops serving. */
-  stop(): Promise<void>;
 }
 
 /** Starts serving and joins the tracker. Throws a sentence when it cannot. */

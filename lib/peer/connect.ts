@@ -9,7 +9,7 @@ import type { CallBack } from "../protocol/messages.ts";
 import type { FileRecord } from "../protocol/record.ts";
 import { encodeToHolder } from "../protocol/write.ts";
 import { Allowance } from "../rate.ts";
-import { type ConnectionAttempt, firstToOpen } from "./happy-eyeballs.ts";
+import { firstToOpen } from "./happy-eyeballs.ts";
 
 /** A holder that was asked to connect back does so within this time. Milliseconds. */
 const CALL_BACK_MS = 5_000;
@@ -74,30 +74,21 @@ export class Connector {
     // An FT/1 holder cannot connect back.
     if (!record.v2) return await straight(signal ?? new AbortController().signal);
     const back = (lost: AbortSignal) => this.#askBack(record, lost);
+    // A pass is for one kind of address, so this peer does not dial another kind. A holder that has both kinds can connect back.
+    const sameKind = you === undefined || isLoopback(you) || addressKind(you) === addressKind(record.address);
     const headStartMs = record.unreachable ? 0 : DIAL_ALONE_MS;
-    if (you !== undefined && !isLoopback(you) && addressKind(you) !== addressKind(record.address))
-      return await this.#fromOtherFamily(back, signal);
     try {
-      return await firstToOpen([straight, back], { headStartMs, signal, clock: this.#clock });
+      return await firstToOpen(sameKind ? [straight, back] : [back], { headStartMs, signal, clock: this.#clock });
     } catch (error) {
       if (!(error instanceof AggregateError)) throw error;
-      const [direct, indirect] = error.errors;
+      const [first] = error.errors;
+      const direct = sameKind
+        ? sentenceOf(first)
+        : "it is online by another kind of address (IPv4, IPv6, link-local) than this peer";
       // That the tracker does not know the holder is of no use to a person.
+      const indirect = error.errors.at(-1);
       const why = indirect instanceof NotAskedError ? "" : `, and ${sentenceOf(indirect)}`;
-      throw new FtError("unreachable", `${sentenceOf(direct)}${why}`, { cause: direct });
-    }
-  }
-
-  /** A pass is for one kind of address, so this peer does not dial another kind; a holder that has both kinds can connect back. */
-  async #fromOtherFamily(back: ConnectionAttempt, signal: AbortSignal | undefined): Promise<Channel> {
-    try {
-      return await firstToOpen([back], { signal, clock: this.#clock });
-    } catch (error) {
-      if (!(error instanceof AggregateError)) throw error;
-      const [reason] = error.errors;
-      const why = reason instanceof NotAskedError ? "" : `, and ${sentenceOf(reason)}`;
-      const words = `it is online by another kind of address (IPv4, IPv6, link-local) than this peer${why}`;
-      throw new FtError("unreachable", words, { cause: reason });
+      throw new FtError("unreachable", `${direct}${why}`, { cause: first });
     }
   }
 

@@ -6,13 +6,9 @@ import { type FileRecord, modifiedOf } from "../protocol/record.ts";
 
 /** Groups records by content id; a record without one is a group of its own. The group with the most whole holders comes first. */
 export function groupByContent(records: FileRecord[]): [FileRecord, ...FileRecord[]][] {
-  const groups = new Map<string, [FileRecord, ...FileRecord[]]>();
-  for (const record of records) {
-    const key = record.root === undefined ? formatEndpoint(record) + record.name : `${record.root} ${record.size}`;
-    const group = groups.get(key);
-    if (group === undefined) groups.set(key, [record]);
-    else group.push(record);
-  }
+  const groups = Map.groupBy(records, (record) =>
+    record.root === undefined ? formatEndpoint(record) + record.name : `${record.root} ${record.size}`,
+  ) as Map<string, [FileRecord, ...FileRecord[]]>;
   return [...groups.values()].sort(
     (a, b) => wholeHolders(b) - wholeHolders(a) || b.length - a.length || modifiedOf(b[0]).localeCompare(modifiedOf(a[0])),
   );

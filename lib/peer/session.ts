@@ -158,7 +158,12 @@ export class Session {
 
   /** Joins for the first time. Throws a sentence when the tracker cannot be reached or refuses. */
   async join(signal?: AbortSignal): Promise<void> {
-    await this.#join(signal);
+    this.#joining = true;
+    try {
+      await this.#joinNow(signal);
+    } finally {
+      this.#joining = false;
+    }
   }
 
   /** Whether this peer is reconnecting, or was until so recently that other peers may not be online yet. */
@@ -222,15 +227,6 @@ export class Session {
   }
 
   // -------------------------------------------------------------- joining
-
-  async #join(signal?: AbortSignal): Promise<void> {
-    this.#joining = true;
-    try {
-      await this.#joinNow(signal);
-    } finally {
-      this.#joining = false;
-    }
-  }
 
   async #joinNow(signal?: AbortSignal): Promise<void> {
     let channel: Channel;
@@ -495,7 +491,7 @@ export class Session {
       if (attempt !== this.#attempt) return;
       if (found !== undefined) this.#tracker = found;
     }
-    await this.#join();
+    await this.join();
   }
 
   /** The profile that the tracker speaks. A tracker that is away has a moment to come back. */

@@ -29,8 +29,11 @@ export interface GuidedPeer {
   readonly session: Session;
   readonly share: Share;
   readonly server: { readonly uploads: ReadonlySet<Upload>; readonly waiting: number };
+  /** Computes the content ids of the shared files, in the background. */
   computeRoots(): void;
+  /** Fetches one content; the records are its holders. Throws a sentence. */
   download(records: [FileRecord, ...FileRecord[]], options: DownloadOptions): Promise<Downloaded>;
+  /** Says BYE and stops serving. */
   stop(): Promise<void>;
 }
 
@@ -116,12 +119,7 @@ async function askAddress({ prompts, last }: GuideOptions): Promise<TrackerPlace
   const hint = last === undefined ? "such as 192.168.1.5; ft-tracker prints it" : `empty: ${typed(last)}, as last time`;
   const answer = await prompts.line("Tracker's address?", hint, (text) => {
     if (text === "" && last !== undefined) return undefined;
-    try {
-      parseTracker(text);
-      return undefined;
-    } catch (error) {
-      return sentenceOf(error);
-    }
+    return refusalOf(() => parseTracker(text));
   });
   return answer === "" && last !== undefined ? last : parseTracker(answer);
 }
@@ -134,14 +132,19 @@ async function askFiles({ prompts, ...options }: GuideOptions): Promise<SharedFi
     if (chosen !== undefined) return chosen;
     const typed = await prompts.line("Which folder?", `empty: ${folder}`, (answer) => {
       if (answer === "") return undefined;
-      try {
-        chooseFiles([resolve(folder, expandHome(answer))], 1);
-        return undefined;
-      } catch (error) {
-        return printable(sentenceOf(error));
-      }
+      return refusalOf(() => chooseFiles([resolve(folder, expandHome(answer))], 1));
     });
     folder = resolve(folder, expandHome(typed));
+  }
+}
+
+/** The sentence with which `check` refuses an answer; undefined when it does not. */
+function refusalOf(check: () => unknown): string | undefined {
+  try {
+    check();
+    return undefined;
+  } catch (error) {
+    return sentenceOf(error);
   }
 }
 
@@ -183,12 +186,7 @@ async function guidedSearch(peer: GuidedPeer, options: GuideOptions): Promise<vo
   const { prompts } = options;
   const typed = await prompts.line("File name?", "exactly as it is shared; empty: back", (answer) => {
     if (answer === "") return undefined;
-    try {
-      nameArgument(answer);
-      return undefined;
-    } catch (error) {
-      return sentenceOf(error);
-    }
+    return refusalOf(() => nameArgument(answer));
   });
   if (typed === "") return;
   const records = await peer.session.requests.search(nameArgument(typed));

@@ -4,7 +4,7 @@ import { err, measure, out } from "../../program/cli.ts";
 import { formatEndpoint } from "../../protocol/address.ts";
 import { fit, formatSize, jsonLine, printable } from "../../text.ts";
 import type { FetchEvent } from "../fetch/types.ts";
-import { Pace, progressLine } from "./view.ts";
+import { fetchEventObject, Pace, progressLine } from "./view.ts";
 
 /** Standard output and error of one command; with `json` for a script, with `quiet` results and errors only. */
 export class Screen {
@@ -81,47 +81,36 @@ export function progressReporter(screen: Screen): (event: FetchEvent) => void {
     if (!due && event.event !== "holder-failed") return;
     if (event.event !== "asking") lastEvent = event.event;
     last = now;
+    const rate = event.event === "progress" ? pace.rate(now, event.received) : 0;
+    if (screen.json) {
+      screen.object(fetchEventObject(event, rate));
+      return;
+    }
     switch (event.event) {
       case "asking":
-        if (screen.json) screen.object({ event: event.event, address: event.holder.address, port: event.holder.port });
-        else if (lastEvent === "") screen.progress(`asking ${formatEndpoint(event.holder)}`);
+        if (lastEvent === "") screen.progress(`asking ${formatEndpoint(event.holder)}`);
         break;
       case "checking":
-        if (screen.json) screen.object(event);
-        else screen.progress(`checking what is already here: ${formatSize(event.checked)} of ${formatSize(event.size)}`);
+        screen.progress(`checking what is already here: ${formatSize(event.checked)} of ${formatSize(event.size)}`);
         break;
-      case "progress": {
-        const rate = pace.rate(now, event.received);
-        if (screen.json) screen.object({ ...event, rate: Math.round(rate) });
-        else screen.progress(progressLine(event.received, event.size, rate, event.holders));
+      case "progress":
+        screen.progress(progressLine(event.received, event.size, rate, event.holders));
         break;
-      }
-      case "waiting": {
-        const { address, port } = event.holder;
-        if (screen.json) screen.object({ event: event.event, address, port, position: event.position });
-        else screen.progress(`${formatEndpoint(event.holder)} is busy: waiting at position ${event.position} of its queue`);
+      case "waiting":
+        screen.progress(`${formatEndpoint(event.holder)} is busy: waiting at position ${event.position} of its queue`);
         break;
-      }
       case "away":
-        if (screen.json) screen.object(event);
-        else screen.note("The network or the tracker is away, and nobody answers; waiting for it to come back.");
+        screen.note("The network or the tracker is away, and nobody answers; waiting for it to come back.");
         break;
-      case "silent": {
-        const { address, port } = event.holder;
-        if (screen.json) screen.object({ event: event.event, address, port });
-        else screen.note(`${formatEndpoint(event.holder)} has the rest and does not answer any more; waiting for it.`);
+      case "silent":
+        screen.note(`${formatEndpoint(event.holder)} has the rest and does not answer any more; waiting for it.`);
         break;
-      }
       case "verifying":
-        if (screen.json) screen.object(event);
-        else screen.progress("verified; writing the last of it to the disk");
+        screen.progress("verified; writing the last of it to the disk");
         break;
-      case "holder-failed": {
-        const { address, port } = event.holder;
-        if (screen.json) screen.object({ event: event.event, address, port, reason: event.reason });
-        else screen.note(`${formatEndpoint(event.holder)} failed: ${event.reason}.`);
+      case "holder-failed":
+        screen.note(`${formatEndpoint(event.holder)} failed: ${event.reason}.`);
         break;
-      }
       default:
         event satisfies never;
     }

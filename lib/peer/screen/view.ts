@@ -10,6 +10,7 @@ import { groupByContent, wholeHolders } from "../contents.ts";
 import type { LeftOut } from "../disk/share.ts";
 import type { Downloaded } from "../download.ts";
 import type { PeerEvent } from "../events.ts";
+import type { FetchEvent } from "../fetch/types.ts";
 
 /** Colours for a terminal only; picocolors alone would also colour the logs of build servers. */
 export const colours = pc.createColors(pc.isColorSupported && process.stdout.isTTY === true);
@@ -163,14 +164,10 @@ const LEFT_SHOWN = 5;
 
 /** The files that are not shared, by reason, each as a sentence. */
 export function describeLeft(left: LeftOut[]): string {
-  const byReason = new Map<string, string[]>();
-  for (const { path, reason } of left) {
-    const names = byReason.get(reason);
-    if (names === undefined) byReason.set(reason, [`"${basename(path)}"`]);
-    else names.push(`"${basename(path)}"`);
-  }
+  const byReason = Map.groupBy(left, ({ reason }) => reason);
   return [...byReason]
-    .map(([reason, names]) => {
+    .map(([reason, files]) => {
+      const names = files.map(({ path }) => `"${basename(path)}"`);
       const more = names.length > LEFT_SHOWN ? ` and ${names.length - LEFT_SHOWN} more` : "";
       return ` Left out, because ${reason}: ${names.slice(0, LEFT_SHOWN).join(", ")}${more}.`;
     })
@@ -244,4 +241,12 @@ export function eventObject(event: PeerEvent): object {
     default:
       return event;
   }
+}
+
+/** An event of a download as an object for a script. `rate` is in bytes a second. */
+export function fetchEventObject(event: FetchEvent, rate: number): object {
+  if (event.event === "progress") return { ...event, rate: Math.round(rate) };
+  if (!("holder" in event)) return event;
+  const { event: name, holder, ...rest } = event;
+  return { event: name, address: holder.address, port: holder.port, ...rest };
 }
