@@ -168,7 +168,7 @@ export class Session {
 
   /** Whether this peer is reconnecting, or was until so recently that other peers may not be online yet. */
   get unsettled(): boolean {
-    return this.away || this.#clock.at() - this.#returnedAt < SETTLING_MS;
+    return this.away || this.#clock.elapsed() - this.#returnedAt < SETTLING_MS;
   }
 
   /** Whether this peer was online and is reconnecting. */
@@ -269,7 +269,7 @@ export class Session {
     return await firstToOpen(ways, { ...how, clock: this.#clock });
   }
 
-  /** Says HELLO FT/2; an old tracker keeps silent, and is tried with the bare HELLO on a second connection. */
+  /** Says HELLO FT/2, and then the bare HELLO of FT/1 on a second connection, because a basic tracker does not answer the first. */
   async #introduce(channel: Channel, signal: AbortSignal | undefined): Promise<void> {
     this.#connect(channel);
     const { agent } = this.#options;
@@ -287,7 +287,7 @@ export class Session {
     await this.#accept(channel, hi);
   }
 
-  /** The bare HELLO, on a second connection; undefined once that is accepted. A busy tracker's HI that comes meanwhile wins. */
+  /** Joins as FT/1 on a second connection. Gives the reply to HELLO FT/2 instead, if it comes first: the tracker was only busy. */
   async #tryBasic(
     silent: Channel,
     answer: Promise<Reply | undefined>,
@@ -296,7 +296,7 @@ export class Session {
     const second = this.#basic.greet(signal);
     let accepted = false;
     try {
-      // A connection that ended says nothing: then only the second one can.
+      // When the first connection ends without a reply, only the second one can still bring one.
       const late = answer.then((reply) => reply ?? new Promise<never>(() => {}));
       const first = await Promise.race([late, second]);
       if (this.#leaving) throw new CancelledError();
@@ -335,6 +335,7 @@ export class Session {
     return true;
   }
 
+  /** Sends the list after an FT/2 HI; after the WELCOME this peer is online. */
   async #accept(channel: Channel, hi: Extract<Reply, { verb: "HI" }>): Promise<void> {
     const all = this.#options.records(this.#own(channel));
     const records = all.slice(0, hi.max);
@@ -354,7 +355,7 @@ export class Session {
     const welcome = await this.#sendFiles(records);
     Object.assign(standing, welcomeParts(welcome, this.#clock.at()));
     this.#secret = welcome.session;
-    if (this.#standing !== undefined) this.#returnedAt = this.#clock.at();
+    if (this.#standing !== undefined) this.#returnedAt = this.#clock.elapsed();
     this.#standing = standing;
     this.#online = true;
     this.#pingLater();
@@ -404,8 +405,9 @@ export class Session {
     });
   }
 
-  // -------------------------------------------------------------- asking
+  // -------------------------------------------------------------- connection
 
+  /** Uses a new connection for all requests from now on. */
   #connect(channel: Channel): void {
     this.#reach = undefined;
     this.#connection = new TrackerConnection(channel, this.#clock, {
@@ -446,6 +448,7 @@ export class Session {
     return reply;
   }
 
+  /** The error of a request without a reply. `reason` is a clause. */
   #gone(reason: string): FtError {
     // Only a peer that was online reconnects; a first join that fails ends the program.
     const then = this.#standing === undefined ? "." : "; this peer comes back by itself.";
@@ -465,7 +468,7 @@ export class Session {
 
   // -------------------------------------------------------------- coming back
 
-  /** Retries after a random wait, so that not all peers reconnect at the same moment; the longest wait doubles each time. */
+  /** Retries after a random wait, so that not all peers reconnect at the same moment. The longest wait doubles each time. */
   #retryLater(): void {
     this.#cancelRetry();
     const longest = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#retries);
@@ -509,7 +512,7 @@ function welcomeParts({ id, pass }: { id: string; pass: string }, at: number): P
   return { id, pass, skew: skewOf(pass, at) };
 }
 
-/** A fresh pass expires a known time after it was issued, which tells the tracker's clock. */
+/** The tracker's clock minus ours in milliseconds: a new pass expires a known time after the tracker made it. */
 function skewOf(pass: string, at: number): number {
   const [payload = ""] = pass.split(".");
   try {

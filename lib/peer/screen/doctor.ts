@@ -80,6 +80,31 @@ export function checkLines({ check, status, detail, advice }: Check, measure: Me
   );
 }
 
+/** The result of one check; `more` is its advice and data. */
+function result(
+  check: CheckName,
+  status: Check["status"],
+  detail: string,
+  more: { advice?: string; data?: Record<string, unknown> } = {},
+): Check {
+  return { check, status, detail, ...more };
+}
+
+/** What the checks of the tracker look at. */
+interface Findings {
+  around: Awaited<ReturnType<typeof lookAround>>;
+  /** The time that looking around took. Seconds. */
+  seconds: number;
+  /** The tracker that was tried, and how it was found; undefined when there is none. */
+  place: TrackerPlace | undefined;
+  how: string;
+  files: SharedFile[];
+  /** The peer that has joined, why it could not, or undefined when joining was not tried. */
+  joined: Patient | FtError | undefined;
+  /** Why the port that was asked for cannot be used. */
+  closed: FtError | undefined;
+}
+
 /** Makes all checks, reports each, and gives all of them. */
 export async function examine(tools: DoctorTools): Promise<Check[]> {
   const checks: Check[] = [];
@@ -89,184 +114,40 @@ export async function examine(tools: DoctorTools): Promise<Check[]> {
     tools.report(check);
   };
   tell(checkNetwork());
-  const { trackers, found, seconds } = await look(tools);
-  // A tracker that does not announce itself may still be where it was last time.
-  const place = tools.tracker ?? trackers[0] ?? tools.last;
-  const how =
-    tools.tracker !== undefined
-      ? "named on the command line"
-      : trackers[0] === undefined
-        ? "used last time"
-        : "found by its announcement";
   const share = checkShare(tools);
-  let joined = place === undefined ? undefined : await join(tools, place, share.files, false);
-  let closed: FtError | undefined;
-  if (place !== undefined && joined instanceof FtError && joined.code.startsWith("port-")) {
-    // The tracker is not at fault: with another port the rest can be checked.
-    closed = joined;
-    joined = await join(tools, place, share.files, true);
-  }
-  const patient = joined instanceof FtError ? undefined : joined;
+  const findings = await tryTracker(tools, share.files);
+  const patient = findings.joined instanceof FtError ? undefined : findings.joined;
   try {
-    tell(checkDiscovery());
-    tell(checkTracker());
-    tell(await checkPort());
+    tell(checkDiscovery(findings, patient));
+    tell(checkTracker(findings, patient));
+    tell(await checkPort(findings, patient, tools.usualPort));
   } finally {
     await patient?.stop();
   }
   tell(share.check);
   tell(checkReceive(tools.to));
-  tell(checkClock());
+  tell(checkClock(patient));
   return checks;
-
-  function checkDiscovery(): Check {
-    const data = { trackers: found.trackers, asked: found.asked, problems: found.problems, echo: found.echo };
-    const check = "discovery" as const;
-    if (trackers.length > 0) {
-      const names = trackers.map((one) => `"${printable(one.name)}" at ${printable(typed(one))}`).join(", ");
-      const detail = `${plural(trackers.length, "tracker")} found in ${formatDuration(seconds)}: ${names}.`;
-      return { check, status: "ok", detail, data };
-    }
-    const announces = patient?.session.standing?.announced;
-    if (patient !== undefined && announces !== true) {
-      const why = announces === false ? "does not announce itself (--no-announce)" : "does not say whether it announces itself";
-      return { check, status: found.echo ? "ok" : "warning", detail: `The tracker ${why}.`, data };
-    }
-    if (patient !== undefined) {
-      const where = found.echo
-        ? "between the tracker and this machine: its firewall, a switch or a wireless network that keeps its members apart"
-        : "by a firewall on this machine";
-      return {
-        check,
-        status: "fault",
-        detail: `Multicast does not get through: the tracker answers at its address, but is not heard announcing itself. UDP port 5353 seems to be blocked ${where}.`,
-        advice: `The address works all the same. To do without it: ${howToHear()}`,
-        data,
-      };
-    }
-    if (found.asked.length === 0 && found.problems.length === 0) {
-      return { check, status: "skipped", detail: "Without a network nobody can be heard.", data };
-    }
-    // No tracker may be running: then silence says nothing about the network.
-    const status = found.echo ? "warning" : "fault";
-    return { check, status, detail: nobodyFound(found, undefined).message, advice: howToHear(), data };
-  }
-
-  function checkTracker(): Check {
-    const check = "tracker" as const;
-    if (place === undefined) {
-      return {
-        check,
-        status: "fault",
-        detail: "No tracker was found, and none was named.",
-        advice: "Start ft-tracker on a machine of this network, or give its address: ft-peer ADDRESS doctor",
-      };
-    }
-    const where = printable(formatEndpoint(place));
-    if (joined instanceof FtError) {
-      const advice =
-        joined.code === "no-tracker"
-          ? "Check the address and the port: another program answers there."
-          : "Start ft-tracker there, or see that its machine's firewall allows the port.";
-      return { check, status: "fault", detail: `${joined.message} (It was ${how}.)`, advice, data: { code: joined.code, how } };
-    }
-    const standing = patient?.session.standing;
-    if (standing === undefined) {
-      const detail = `The tracker at ${where} (${how}) answers; joining it was not tried, because there is nothing to share.`;
-      return { check, status: "ok", detail, data: { how } };
-    }
-    const own = interfaces().find(({ addresses }) => addresses.some(({ address }) => address === withoutZone(standing.local)));
-    const by = own === undefined ? "" : `, by interface ${printable(own.name)}`;
-    const data = {
-      address: standing.tracker,
-      port: place.port,
-      you: standing.you,
-      interface: own?.name,
-      profile: standing.profile,
-    };
-    const detail = `Joined the tracker at ${where} (${how}) from ${standing.you}${by}.`;
-    return { check, status: "ok", detail, data: { ...data, how } };
-  }
-
-  async function checkPort(): Promise<Check> {
-    const check = "port" as const;
-    if (closed !== undefined) return { check, status: "fault", detail: closed.message, data: { code: closed.code } };
-    if (patient === undefined) {
-      const why = share.files.length === 0 ? "A peer that shares nothing" : "Without a tracker, this peer";
-      return { check, status: "skipped", detail: `${why} is not tried by anybody.` };
-    }
-    const { port, session } = patient;
-    if (session.standing?.profile === 1) {
-      return { check, status: "skipped", detail: "This tracker speaks the basic protocol and does not try ports." };
-    }
-    const reached = await Promise.race([patient.reached, Bun.sleep(REACH_MS)]);
-    const other = port === tools.usualPort ? "" : ` Port ${tools.usualPort} is taken on this machine, so ${port} was tried.`;
-    if (reached === undefined) {
-      return { check, status: "warning", detail: `The tracker did not say whether it can connect to port ${port}.${other}` };
-    }
-    const { reachable, reason } = reached;
-    const data = { port, reachable, reason };
-    if (reachable) {
-      const you = session.standing?.you;
-      const here = you !== undefined && isLoopback(you) ? ", which is on this machine" : "";
-      return { check, status: "ok", detail: `Port ${port} is open to the tracker${here}.${other}`, data };
-    }
-    return {
-      check,
-      status: "fault",
-      detail: `The tracker cannot connect to port ${port} of this machine: ${printable(reason)}.${other}`,
-      advice: howToOpen(port),
-      data,
-    };
-  }
-
-  function checkClock(): Check {
-    const check = "clock" as const;
-    const standing = patient?.session.standing;
-    if (standing === undefined || standing.profile === 1) {
-      return {
-        check,
-        status: "skipped",
-        detail: `It is ${new Date().toISOString()} here; there is no tracker's clock to hold it against.`,
-      };
-    }
-    const skewMs = Math.round(standing.skew);
-    const data = { skewMs };
-    if (Math.abs(skewMs) <= SKEW_MS) return { check, status: "ok", detail: "The clock agrees with the tracker's.", data };
-    const which = skewMs > 0 ? "behind" : "ahead of";
-    return {
-      check,
-      status: "warning",
-      detail: `This machine's clock is ${formatDuration(Math.abs(skewMs) / 1000)} ${which} the tracker's; dates of files look wrong.`,
-      advice: "Set the clock of the one that is wrong.",
-      data,
-    };
-  }
 }
 
-function checkNetwork(): Check {
-  const all = interfaces();
-  const shown = all
-    .filter(({ loopback }) => !loopback)
-    .map(({ name, virtual, addresses }) => {
-      const list = addresses.map(({ address }) => address).join(" ");
-      return `${printable(name)} ${list}${virtual ? " (virtual)" : ""}`;
-    });
-  const data = { interfaces: all };
-  if (shown.length > 0) return { check: "network", status: "ok", detail: `${shown.join(", ")}.`, data };
-  return {
-    check: "network",
-    status: "fault",
-    detail: "This machine has no network address.",
-    advice: "Plug in a cable or join a wireless network.",
-    data,
-  };
-}
-
-async function look({ last, signal }: DoctorTools) {
+/** Looks for trackers, and joins the one that a command would join. */
+async function tryTracker(tools: DoctorTools, files: SharedFile[]): Promise<Findings> {
   const from = performance.now();
-  const around = await lookAround(last, signal);
-  return { ...around, seconds: (performance.now() - from) / 1000 };
+  const around = await lookAround(tools.last, tools.signal);
+  const seconds = (performance.now() - from) / 1000;
+  const [found] = around.trackers;
+  // A tracker that does not announce itself may still be where it was last time.
+  const place = tools.tracker ?? found ?? tools.last;
+  const unnamed = found === undefined ? "used last time" : "found by its announcement";
+  const how = tools.tracker === undefined ? unnamed : "named on the command line";
+  let joined = place === undefined ? undefined : await join(tools, place, files, false);
+  let closed: FtError | undefined;
+  if (place !== undefined && joined instanceof FtError && joined.code.startsWith("port-")) {
+    // The tracker is not at fault: with another port the rest can be checked.
+    closed = joined;
+    joined = await join(tools, place, files, true);
+  }
+  return { around, seconds, place, how, files, joined, closed };
 }
 
 /** Joins the tracker. Without files the tracker accepts no peer: then this only checks that a tracker answers. */
@@ -308,51 +189,152 @@ async function knock(place: TrackerPlace, signal: AbortSignal): Promise<void> {
   if (said !== "" && !said.startsWith("HI")) throw new FtError("no-tracker", "the program that answers there is not a tracker");
 }
 
+function checkDiscovery({ around: { trackers, found }, seconds }: Findings, patient: Patient | undefined): Check {
+  const check = "discovery";
+  const data = { trackers: found.trackers, asked: found.asked, problems: found.problems, echo: found.echo };
+  if (trackers.length > 0) {
+    const names = trackers.map((one) => `"${printable(one.name)}" at ${printable(typed(one))}`).join(", ");
+    return result(check, "ok", `${plural(trackers.length, "tracker")} found in ${formatDuration(seconds)}: ${names}.`, {
+      data,
+    });
+  }
+  const announces = patient?.session.standing?.announced;
+  if (patient !== undefined && announces !== true) {
+    const why = announces === false ? "does not announce itself (--no-announce)" : "does not say whether it announces itself";
+    return result(check, found.echo ? "ok" : "warning", `The tracker ${why}.`, { data });
+  }
+  if (patient !== undefined) {
+    const where = found.echo
+      ? "between the tracker and this machine: its firewall, a switch or a wireless network that keeps its members apart"
+      : "by a firewall on this machine";
+    const detail = `Multicast does not get through: the tracker answers at its address, but is not heard announcing itself. UDP port 5353 seems to be blocked ${where}.`;
+    return result(check, "fault", detail, { advice: `The address works all the same. To do without it: ${howToHear()}`, data });
+  }
+  if (found.asked.length === 0 && found.problems.length === 0) {
+    return result(check, "skipped", "Without a network nobody can be heard.", { data });
+  }
+  // No tracker may be running: then silence says nothing about the network.
+  const status = found.echo ? "warning" : "fault";
+  return result(check, status, nobodyFound(found, undefined).message, { advice: howToHear(), data });
+}
+
+function checkTracker({ place, how, joined }: Findings, patient: Patient | undefined): Check {
+  const check = "tracker";
+  if (place === undefined) {
+    const advice = "Start ft-tracker on a machine of this network, or give its address: ft-peer ADDRESS doctor";
+    return result(check, "fault", "No tracker was found, and none was named.", { advice });
+  }
+  if (joined instanceof FtError) {
+    const advice =
+      joined.code === "no-tracker"
+        ? "Check the address and the port: another program answers there."
+        : "Start ft-tracker there, or see that its machine's firewall allows the port.";
+    return result(check, "fault", `${joined.message} (It was ${how}.)`, { advice, data: { code: joined.code, how } });
+  }
+  const at = `tracker at ${printable(formatEndpoint(place))} (${how})`;
+  const standing = patient?.session.standing;
+  if (standing === undefined) {
+    const detail = `The ${at} answers; joining it was not tried, because there is nothing to share.`;
+    return result(check, "ok", detail, { data: { how } });
+  }
+  const { tracker: address, you, local, profile } = standing;
+  const own = interfaces().find(({ addresses }) => addresses.some((one) => one.address === withoutZone(local)));
+  const by = own === undefined ? "" : `, by interface ${printable(own.name)}`;
+  const data = { address, port: place.port, you, interface: own?.name, profile, how };
+  return result(check, "ok", `Joined the ${at} from ${you}${by}.`, { data });
+}
+
+async function checkPort({ closed, files }: Findings, patient: Patient | undefined, usualPort: number): Promise<Check> {
+  const check = "port";
+  if (closed !== undefined) return result(check, "fault", closed.message, { data: { code: closed.code } });
+  if (patient === undefined) {
+    const why = files.length === 0 ? "A peer that shares nothing" : "Without a tracker, this peer";
+    return result(check, "skipped", `${why} is not tried by anybody.`);
+  }
+  const { port, session } = patient;
+  if (session.standing?.profile === 1) {
+    return result(check, "skipped", "This tracker speaks the basic protocol and does not try ports.");
+  }
+  const reached = await Promise.race([patient.reached, Bun.sleep(REACH_MS)]);
+  const other = port === usualPort ? "" : ` Port ${usualPort} is taken on this machine, so ${port} was tried.`;
+  if (reached === undefined) {
+    return result(check, "warning", `The tracker did not say whether it can connect to port ${port}.${other}`);
+  }
+  const { reachable, reason } = reached;
+  const data = { port, reachable, reason };
+  if (reachable) {
+    const you = session.standing?.you;
+    const here = you !== undefined && isLoopback(you) ? ", which is on this machine" : "";
+    return result(check, "ok", `Port ${port} is open to the tracker${here}.${other}`, { data });
+  }
+  const detail = `The tracker cannot connect to port ${port} of this machine: ${printable(reason)}.${other}`;
+  return result(check, "fault", detail, { advice: howToOpen(port), data });
+}
+
+function checkClock(patient: Patient | undefined): Check {
+  const check = "clock";
+  const standing = patient?.session.standing;
+  if (standing === undefined || standing.profile === 1) {
+    const detail = `It is ${new Date().toISOString()} here; there is no tracker's clock to hold it against.`;
+    return result(check, "skipped", detail);
+  }
+  const skewMs = Math.round(standing.skew);
+  const data = { skewMs };
+  if (Math.abs(skewMs) <= SKEW_MS) return result(check, "ok", "The clock agrees with the tracker's.", { data });
+  const which = skewMs > 0 ? "behind" : "ahead of";
+  const detail = `This machine's clock is ${formatDuration(Math.abs(skewMs) / 1000)} ${which} the tracker's; dates of files look wrong.`;
+  return result(check, "warning", detail, { advice: "Set the clock of the one that is wrong.", data });
+}
+
+function checkNetwork(): Check {
+  const all = interfaces();
+  const shown = all
+    .filter(({ loopback }) => !loopback)
+    .map(({ name, virtual, addresses }) => {
+      const list = addresses.map(({ address }) => address).join(" ");
+      return `${printable(name)} ${list}${virtual ? " (virtual)" : ""}`;
+    });
+  const data = { interfaces: all };
+  if (shown.length > 0) return result("network", "ok", `${shown.join(", ")}.`, { data });
+  const advice = "Plug in a cable or join a wireless network.";
+  return result("network", "fault", "This machine has no network address.", { advice, data });
+}
+
 function checkShare({ choose }: DoctorTools): { files: SharedFile[]; check: Check } {
   try {
-    const { taken, left } = choose();
-    const unfit = left.filter(({ surplus }) => surplus === undefined);
-    const data = { files: taken.map(({ path, size }) => ({ path, size })), left: left.length };
-    const names = taken.map(({ name }) => `"${printable(name)}"`).join(", ");
-    if (taken.length === 0) {
-      const why = unfit[0] === undefined ? "" : `: "${printable(unfit[0].path)}": ${unfit[0].reason}`;
-      return {
-        files: [],
-        check: {
-          check: "share",
-          status: "fault",
-          detail: `There is no file to share here${why}.`,
-          advice: "A peer shares at least one: give --share FILE or --share FOLDER.",
-          data,
-        },
-      };
+    const { taken: files, left } = choose();
+    const [unfit, ...others] = left.filter(({ surplus }) => surplus === undefined);
+    const data = { files: files.map(({ path, size }) => ({ path, size })), left: left.length };
+    const names = files.map(({ name }) => `"${printable(name)}"`).join(", ");
+    const reason = unfit === undefined ? "" : `"${printable(unfit.path)}": ${unfit.reason}`;
+    if (files.length === 0) {
+      const detail = `There is no file to share here${unfit === undefined ? "" : `: ${reason}`}.`;
+      const advice = "A peer shares at least one: give --share FILE or --share FOLDER.";
+      return { files, check: result("share", "fault", detail, { advice, data }) };
     }
-    if (unfit.length > 0) {
-      const detail = `${names} can be shared; ${plural(unfit.length, "file")} cannot, such as "${printable(unfit[0]?.path ?? "")}": ${unfit[0]?.reason}.`;
-      return { files: taken, check: { check: "share", status: "warning", detail, data } };
-    }
-    return { files: taken, check: { check: "share", status: "ok", detail: `${names} can be read.`, data } };
+    if (unfit === undefined) return { files, check: result("share", "ok", `${names} can be read.`, { data }) };
+    const detail = `${names} can be shared; ${plural(others.length + 1, "file")} cannot, such as ${reason}.`;
+    return { files, check: result("share", "warning", detail, { data }) };
   } catch (error) {
     const advice = "Name a file or folder that this program may read with --share.";
-    return { files: [], check: { check: "share", status: "fault", detail: sentenceOf(error), advice } };
+    return { files: [], check: result("share", "fault", sentenceOf(error), { advice }) };
   }
 }
 
 function checkReceive(folder: string): Check {
-  const check = "receive" as const;
   try {
     tryFolder(folder);
   } catch (error) {
     const advice = "Give a folder that this program may write to: --to FOLDER";
-    return { check, status: "fault", detail: sentenceOf(error), advice, data: { folder } };
+    return result("receive", "fault", sentenceOf(error), { advice, data: { folder } });
   }
   const { bavail, bsize } = statfsSync(folder);
   const free = bavail * bsize;
   const detail = `"${printable(folder)}" can be written to, with ${formatSize(free)} free.`;
   const data = { folder, free };
-  if (free >= LITTLE_SPACE) return { check, status: "ok", detail, data };
+  if (free >= LITTLE_SPACE) return result("receive", "ok", detail, { data });
   const advice = "Make room, or give another folder: --to FOLDER";
-  return { check, status: free < NO_SPACE ? "fault" : "warning", detail, advice, data };
+  return result("receive", free < NO_SPACE ? "fault" : "warning", detail, { advice, data });
 }
 
 /** How to let multicast DNS in through this system's firewall. */
