@@ -10,7 +10,6 @@ import {
   DEFAULT_MAX_FILES,
   PASS_LIFETIME_S,
   PING_MS,
-  PROFILE_WAIT_MS,
   type Profile,
   type Push,
   RESULTS_LIMIT,
@@ -19,14 +18,9 @@ import type { FileRecord } from "../protocol/record.ts";
 import { encodeToTracker } from "../protocol/write.ts";
 import { BasicTracker, BYE_MS } from "./basic-tracker.ts";
 import { firstToOpen, mainReason } from "./happy-eyeballs.ts";
+import { findProfile } from "./profile.ts";
 import { TrackerRequests } from "./requests.ts";
 import { type Reply, TrackerConnection, unexpected } from "./tracker-connection.ts";
-
-/**
- * The time in which a tracker that spoke FT/2 before has to say HI again, before the peer tries FT/1. It is longer than for a
- * new one, because after a restart all peers ask at once. Milliseconds.
- */
-const KNOWN_PROFILE_WAIT_MS = 10_000;
 
 /** A request that is made while the tracker is away waits this long for it to come back. Milliseconds. */
 const AWAY_PATIENCE_MS = 1_500;
@@ -269,55 +263,39 @@ export class Session {
     return await firstToOpen(ways, { ...how, clock: this.#clock });
   }
 
-  /** Says HELLO FT/2, and then the bare HELLO of FT/1 on a second connection, because a basic tracker does not answer the first. */
+  /** Greets the tracker and sends it the list, in the protocol that it speaks. */
   async #introduce(channel: Channel, signal: AbortSignal | undefined): Promise<void> {
     this.#connect(channel);
     const { agent } = this.#options;
     const hello = encodeToTracker({ verb: "HELLO", profile: 2, agent, extras: true, session: this.#secret });
-    const answer = this.#ask(hello).catch((error: unknown) => {
-      if (codeOf(error) === "tracker-gone") return undefined;
-      throw error;
+    const found = await findProfile({
+      greet: () =>
+        this.#ask(hello).catch((error: unknown) => {
+          if (codeOf(error) === "tracker-gone") return undefined;
+          throw error;
+        }),
+      greetBasic: () => this.#basic.greet(signal),
+      before: this.#standing?.profile,
+      clock: this.#clock,
+      signal,
     });
-    const wait = this.#standing?.profile === 2 ? KNOWN_PROFILE_WAIT_MS : PROFILE_WAIT_MS;
-    let hi = (await Promise.race([answer, sleep(this.#clock, wait)])) ?? undefined;
-    if (signal?.aborted) throw new CancelledError();
-    hi ??= await this.#tryBasic(channel, answer, signal);
-    if (hi === undefined) return;
-    if (hi.verb !== "HI") unexpected(hi);
-    await this.#accept(channel, hi);
-  }
-
-  /** Joins as FT/1 on a second connection. Gives the reply to HELLO FT/2 instead, if it comes first: the tracker was only busy. */
-  async #tryBasic(
-    silent: Channel,
-    answer: Promise<Reply | undefined>,
-    signal: AbortSignal | undefined,
-  ): Promise<Reply | undefined> {
-    const second = this.#basic.greet(signal);
-    let accepted = false;
-    try {
-      // When the first connection ends without a reply, only the second one can still bring one.
-      const late = answer.then((reply) => reply ?? new Promise<never>(() => {}));
-      const first = await Promise.race([late, second]);
-      if (this.#leaving) throw new CancelledError();
-      if ("verb" in first) return first;
-      this.#connection = undefined;
-      silent.destroy();
-      accepted = this.#acceptBasic(first);
-      return undefined;
-    } finally {
-      if (!accepted) {
-        second.then(
-          (spare) => spare.destroy(),
-          () => undefined,
-        );
-      }
-    }
+    if (!("verb" in found)) this.#acceptBasic(channel, found);
+    else if (found.verb === "HI") await this.#accept(channel, found);
+    else unexpected(found);
   }
 
   /** Sends the list to a basic tracker; after that this peer is online, and no connection stays open. */
-  #acceptBasic(channel: Channel): true {
-    const left = this.#basic.sendList(channel, this.#options.records(this.#own(channel)));
+  #acceptBasic(silent: Channel, channel: Channel): void {
+    this.#connection = undefined;
+    silent.destroy();
+    let left: FileRecord[];
+    try {
+      if (this.#leaving) throw new CancelledError();
+      left = this.#basic.sendList(channel, this.#options.records(this.#own(channel)));
+    } catch (error) {
+      channel.destroy();
+      throw error;
+    }
     const { address } = channel.local;
     this.#standing = {
       profile: 1,
@@ -332,7 +310,6 @@ export class Session {
     };
     this.#online = true;
     this.#options.report({ event: "joined", profile: 1, name: "", peers: 0, files: 0, left });
-    return true;
   }
 
   /** Sends the list after an FT/2 HI; after the WELCOME this peer is online. */
