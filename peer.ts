@@ -22,7 +22,7 @@ import { HashPool, sha256 } from "./lib/peer/content/hash.ts";
 import { TreeCache } from "./lib/peer/content/tree-cache.ts";
 import { waitForContent } from "./lib/peer/contents.ts";
 import { checkFolder } from "./lib/peer/disk/incoming.ts";
-import { chooseFiles, recordOf, Share, type SharedFile } from "./lib/peer/disk/share.ts";
+import { chooseFiles, Share, type SharedFile } from "./lib/peer/disk/share.ts";
 import { ShareWatch } from "./lib/peer/disk/watch.ts";
 import { Downloads } from "./lib/peer/download.ts";
 import type { PeerEvent } from "./lib/peer/events.ts";
@@ -46,6 +46,7 @@ import {
   describeDownload,
   describeEvent,
   describeLeft,
+  downloadObject,
   eventObject,
   notFoundSentence,
   peerTable,
@@ -165,10 +166,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
   });
   const server = new Server({
     open: (wanted) => openShared(wanted),
-    look: (root) => {
-      const found = share.find({ root });
-      return found?.pieces === undefined ? downloads.look(root) : { size: found.size, pieces: found.pieces };
-    },
+    look: (root) => sharing.look(root) ?? downloads.look(root),
     changed: () => watch.nudge(),
     readPass: (pass, from) => admission.checkPass(pass, from),
     arrived: (token, channel) => connector.arrived(token, channel),
@@ -184,11 +182,8 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     ...(options.find === undefined ? {} : { find: options.find }),
     agent: `ft-peer/${VERSION}`,
     port: listener.port,
-    records: (own) => share.files.filter(({ beyond }) => !beyond).map((file) => recordOf(file, own)),
-    parts: (own) => [
-      ...share.files.filter(({ beyond }) => beyond).map((file) => recordOf(file, own)),
-      ...downloads.records(own),
-    ],
+    records: (own) => sharing.records(own),
+    parts: (own) => [...sharing.recordsBeyond(own), ...downloads.records(own)],
     callBack: (to) => void connector.callBack(to),
     report,
     clock,
@@ -604,21 +599,8 @@ async function get(peer: Peer, line: CommandLine, screen: Screen, signal: AbortS
   });
   const seconds = (performance.now() - started) / 1000;
   screen.clearProgress();
-  if (screen.json) {
-    const { path, size, verified } = done;
-    screen.object({
-      event: "done",
-      name: records[0].name,
-      path,
-      size,
-      seconds: Number(seconds.toFixed(3)),
-      verified,
-      holders: done.holders.length,
-      outcome: done.outcome,
-    });
-  } else {
-    screen.line(describeDownload(done, seconds));
-  }
+  if (screen.json) screen.object(downloadObject(records[0].name, done, seconds));
+  else screen.line(describeDownload(done, seconds));
 }
 
 /** The holders of a file name or a content id; where a name means several contents, of the one with the most holders. */

@@ -2,12 +2,14 @@
 // comes back. Does not watch the disk; disk/watch.ts does.
 
 import { type Clock, sleep } from "../clock.ts";
+import type { Endpoint } from "../protocol/address.ts";
 import type { FileRecord } from "../protocol/record.ts";
 import type { HashPool } from "./content/hash.ts";
 import type { TreeCache } from "./content/tree-cache.ts";
 import { chooseFiles, computeTree, recordOf, type Share, type SharedFile } from "./disk/share.ts";
 import type { PeerEvent } from "./events.ts";
 import type { TrackerRequests } from "./requests.ts";
+import type { Known } from "./serve/serve.ts";
 import type { Session } from "./session.ts";
 
 /** A changed file is hashed when it has not changed again for this long. Milliseconds. */
@@ -35,6 +37,22 @@ export class Sharing {
   constructor(tools: SharingTools) {
     this.#tools = tools;
     for (const file of tools.share.files) Object.assign(file, tools.cache.get(file));
+  }
+
+  /** The records of the shared files that count, with this address and port. */
+  records(own: Endpoint): FileRecord[] {
+    return this.#tools.share.files.filter(({ beyond }) => !beyond).map((file) => recordOf(file, own));
+  }
+
+  /** The records of the files that were downloaded when the list was full. */
+  recordsBeyond(own: Endpoint): FileRecord[] {
+    return this.#tools.share.files.filter(({ beyond }) => beyond).map((file) => recordOf(file, own));
+  }
+
+  /** The pieces of a shared content. */
+  look(root: string): Known | undefined {
+    const file = this.#tools.share.find({ root });
+    return file?.pieces === undefined ? undefined : { size: file.size, pieces: file.pieces };
   }
 
   /** Computes the content ids that are missing, file after file, and remembers them. */

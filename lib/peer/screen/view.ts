@@ -154,6 +154,12 @@ export function describeDownload({ path, size, verified, outcome }: Downloaded, 
   return `${printable(path)}  ${formatSize(size)}  ${how}  ${checked}`;
 }
 
+/** A finished download as an object for a script. */
+export function downloadObject(name: string, { path, size, verified, outcome, holders }: Downloaded, seconds: number): object {
+  const rounded = Number(seconds.toFixed(3));
+  return { event: "done", name, path, size, seconds: rounded, verified, holders: holders.length, outcome };
+}
+
 /** The sentence for a search that found nothing. */
 export function notFoundSentence(name: string): string {
   return `Nobody who is online shares "${printable(name)}".`;
