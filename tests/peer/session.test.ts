@@ -587,67 +587,6 @@ describe("what the tracker says of this peer's port", () => {
   });
 });
 
-describe("the place of a lost connection", () => {
-  const WELCOME = "WELCOME id=p1 pass=abc.def peers=1 files=2";
-
-  async function join(room: SessionRoom, far: Far, hello: string, session: string): Promise<void> {
-    expect(await far.line()).toBe(hello);
-    far.say(HI);
-    await far.lines(3);
-    far.say(`${WELCOME}${session}\n`);
-    await settle();
-    expect(room.session.online).toBe(true);
-  }
-
-  test("is taken with the session that the tracker gave, each time with the latest", async () => {
-    const room = new SessionRoom();
-    const joining = room.session.join();
-    const first = await room.net.next();
-    await join(room, first, HELLO, " session=7f.aB3-_x");
-    await joining;
-    first.reset();
-    const second = await room.nextTry();
-    await join(room, second, `${HELLO} session=7f.aB3-_x`, " session=80.other");
-    second.reset();
-    const third = await room.nextTry();
-    await join(room, third, `${HELLO} session=80.other`, "");
-    third.reset();
-    await join(room, await room.nextTry(), HELLO, "");
-  });
-
-  test("a session that failed to come back says it again", async () => {
-    const room = new SessionRoom();
-    const joining = room.session.join();
-    const first = await room.net.next();
-    await join(room, first, HELLO, " session=7f.abc");
-    await joining;
-    first.reset();
-    const broken = await room.nextTry();
-    expect(await broken.line()).toBe(`${HELLO} session=7f.abc`);
-    broken.say(HI);
-    await broken.lines(3);
-    broken.reset();
-    await join(room, await room.nextTry(), `${HELLO} session=7f.abc`, "");
-  });
-
-  test.each([
-    ["7f%20x=1", "7f%20x=1"],
-    ["a%0AFILES%200%20port=1%0A", "a%0AFILES%200%20port=1%0A"],
-    ["%3Cx%3E%2C%3B%25", "%3Cx%3E%2C%3B%25"],
-  ])("whatever a tracker gives (%s), it is said as one word of one line", async (given, said) => {
-    const room = new SessionRoom();
-    const joining = room.session.join();
-    const first = await room.net.next();
-    await join(room, first, HELLO, ` session=${given}`);
-    await joining;
-    first.reset();
-    const second = await room.nextTry();
-    expect(await second.line()).toBe(`${HELLO} session=${said}`);
-    await settle();
-    expect(second.waiting.toString()).toBe("");
-  });
-});
-
 describe("on the real network", () => {
   /** The real clock, except that an old tracker's silence is a short one. */
   const impatient: Clock = { ...systemClock, after: (ms, act) => systemClock.after(ms === 1000 ? 60 : ms, act) };
