@@ -7,74 +7,27 @@
 // exchange at a time. The index is what the peers that are online say, and nothing of it is written to disk; only bans are.
 
 import { createHmac, randomBytes } from "node:crypto";
-import { hostname } from "node:os";
-import { join } from "node:path";
 import { systemClock } from "./lib/clock.ts";
-import { UsageError } from "./lib/error.ts";
-import { userFolder } from "./lib/files.ts";
 import type { Channel } from "./lib/net/channel.ts";
 import { dial } from "./lib/net/dial.ts";
 import { dialableFrom, likelyAddresses } from "./lib/net/interfaces.ts";
 import { type Listener, listen } from "./lib/net/listen.ts";
-import {
-  EXIT,
-  err,
-  exitCodeFor,
-  numberOption,
-  out,
-  readArguments,
-  runProgram,
-  shellOption,
-  VERSION,
-} from "./lib/program/cli.ts";
-import { completionScript } from "./lib/program/completions.ts";
-import { LIMIT_OPTIONS, LIMITS, type Limits } from "./lib/program/limits.ts";
+import { EXIT, err, exitCodeFor, out, runProgram, VERSION } from "./lib/program/cli.ts";
 import { type Address, formatEndpoint, isIPv6, isLoopback, parseAddress, withoutZone } from "./lib/protocol/address.ts";
 import { DEFAULT_TRACKER_PORT, PASS_LIFETIME_S, PING_MS } from "./lib/protocol/messages.ts";
 import { PassOffice } from "./lib/protocol/pass.ts";
-import { byteLength, NAME_LIMIT } from "./lib/protocol/record.ts";
 import { encodeFromTracker } from "./lib/protocol/write.ts";
 import { Allowance } from "./lib/rate.ts";
-import { formatDuration, formatSize, jsonLine, parseDuration, plural, printable } from "./lib/text.ts";
+import { formatDuration, formatSize, jsonLine, plural, printable } from "./lib/text.ts";
 import { type Announcement, announce } from "./lib/tracker/announce.ts";
 import { type Ban, Bans } from "./lib/tracker/bans.ts";
 import { Catalog, type Member } from "./lib/tracker/catalog.ts";
 import { Conversation, type House } from "./lib/tracker/conversation.ts";
+import { LIMITS, type Limits } from "./lib/tracker/limits.ts";
 import { Meter } from "./lib/tracker/meter.ts";
 import { giveOrder, type Order, type OrderResult, openDoor } from "./lib/tracker/operator.ts";
+import { parseTrackerArguments } from "./lib/tracker/options.ts";
 import { Prober } from "./lib/tracker/prober.ts";
-
-export const USAGE = `ft-tracker: knows which peer on this network has which file.
-
-Usage: ft-tracker [options]
-       ft-tracker COMMAND [--port N]    to one that is running on this machine
-
-  status               what it does: peers, files, rates, refused, memory (or: SIGUSR1)
-  kick ADDRESS         disconnect an address; it may come back after a minute
-  ban ADDRESS          disconnect it and keep it out, for good or --for a while
-  unban ADDRESS        let it in again
-  bans                 who is kept out, and for how long
-  notice WORDS         tell every peer
-
-  --port N             port to listen on (default ${DEFAULT_TRACKER_PORT}; 0 takes a free one)
-  --host ADDRESS       address to listen on (default: every interface, IPv4 and IPv6)
-  --name NAME          what peers see as this tracker's name (default: the host's name)
-  --no-announce        do not announce the tracker on the network
-  --for DURATION       how long a ban holds, such as 30m, 2h or 7d
-  --bans FILE          where bans are kept (default: bans.txt in this user's state folder)
-  --json               one JSON object a line for each event
-  --quiet              print errors only
-  --completions SHELL  completions for bash, zsh, fish or powershell
-  --help               this text
-  --version            the version
-
-Limits:
-
-${LIMIT_OPTIONS.map(({ option, label, about }) => `  ${`--${option} ${label}`.padEnd(19)}  ${about}`).join("\n")}
-
-Peers then run:  ft-peer   or, where announcements do not get through, ft-peer ADDRESS
-with one of the addresses printed at the start.
-Ctrl-C stops it; the peers come back by themselves when it is started again.`;
 
 export interface TrackerOptions {
   port: number;
@@ -565,101 +518,10 @@ function describeAddresses({ addresses, announced }: Extract<TrackerEvent, { eve
   return `This machine has no network address now; peers on it can run: ${plain}ft-peer 127.0.0.1`;
 }
 
-/** The options of a command line; throws a `UsageError`. Only a text when that is all that was asked for. */
-export function parseOptions(
-  argv: string[],
-): { text: string } | { options: Omit<TrackerOptions, "report">; order?: Order; json: boolean; quiet: boolean } {
-  const { values, positionals } = readArguments(
-    argv,
-    {
-      port: { type: "string", default: String(DEFAULT_TRACKER_PORT) },
-      host: { type: "string" },
-      name: { type: "string", default: hostname() },
-      ...(Object.fromEntries(LIMIT_OPTIONS.map(({ option }) => [option, { type: "string" }])) as LimitArguments),
-      for: { type: "string" },
-      bans: { type: "string" },
-      "no-announce": { type: "boolean", default: false },
-      json: { type: "boolean", default: false },
-      quiet: { type: "boolean", default: false },
-      completions: { type: "string" },
-      help: { type: "boolean", default: false },
-      version: { type: "boolean", default: false },
-    },
-    "ft-tracker",
-  );
-  if (values.help) return { text: USAGE };
-  if (values.completions !== undefined) return { text: completionScript(shellOption(values.completions), "ft-tracker") };
-  if (values.version) return { text: `ft-tracker ${VERSION}` };
-  const order = positionals[0] === undefined ? undefined : orderOf(positionals, values.for);
-  if (order?.order !== "ban" && values.for !== undefined) throw new UsageError("--for belongs to ban ADDRESS.");
-  const host = values.host === undefined ? undefined : parseAddress(values.host);
-  if (values.host !== undefined && host === undefined) {
-    throw new UsageError(`--host needs an IP address of this machine, not "${printable(values.host)}".`);
-  }
-  if (values.name === "" || byteLength(values.name) > NAME_LIMIT) {
-    throw new UsageError(`--name needs 1 to ${NAME_LIMIT} bytes.`);
-  }
-  return {
-    options: {
-      host,
-      port: numberOption("--port", values.port, 0, 65535),
-      name: values.name,
-      limits: limitsOf(values),
-      bans: values.bans ?? join(userFolder("state"), "bans.txt"),
-      announce: !values["no-announce"],
-    },
-    ...(order === undefined ? {} : { order }),
-    json: values.json,
-    quiet: values.quiet,
-  };
-}
-
-/** What the operator orders: the command, and what belongs to it. */
-function orderOf([command = "", ...rest]: string[], duration: string | undefined): Order {
-  const [first] = rest;
-  switch (command) {
-    case "status":
-    case "bans":
-      if (first !== undefined) throw new UsageError(`"${printable(first)}" is too much behind ${command}.`);
-      return { order: command };
-    case "kick":
-    case "ban":
-    case "unban": {
-      if (first === undefined || parseAddress(first) === undefined) {
-        throw new UsageError(
-          `${command} needs an IP address, not "${printable(first ?? "")}". Try: ft-tracker ${command} 192.168.1.7`,
-        );
-      }
-      const seconds = duration === undefined ? undefined : parseDuration(duration);
-      if (duration !== undefined && seconds === undefined) {
-        throw new UsageError(`--for needs a duration such as 30m, 2h or 7d, not "${printable(duration)}".`);
-      }
-      return { order: command, address: first, words: rest.slice(1).join(" "), ...(seconds === undefined ? {} : { seconds }) };
-    }
-    case "notice":
-      if (first === undefined) throw new UsageError("notice needs words. Try: ft-tracker notice The tracker moves at noon");
-      return { order: command, words: rest.join(" ") };
-    default:
-      throw new UsageError(`"${printable(command)}" is not an option or a command. Try: ft-tracker --help`);
-  }
-}
-
-type LimitArguments = Record<string, { type: "string" }>;
-
-/** The limits that were given. */
-function limitsOf(values: Record<string, unknown>): Partial<Limits> {
-  const limits: Partial<Limits> = {};
-  for (const { option, limit, least, most } of LIMIT_OPTIONS) {
-    const given = values[option];
-    if (typeof given === "string") limits[limit] = numberOption(`--${option}`, given, least, most);
-  }
-  return limits;
-}
-
 async function main(argv: string[]): Promise<number> {
   let json = argv.includes("--json");
   try {
-    const parsed = parseOptions(argv);
+    const parsed = parseTrackerArguments(argv);
     if ("text" in parsed) {
       out(parsed.text);
       return EXIT.done;

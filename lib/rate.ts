@@ -1,4 +1,4 @@
-// Limits on what may happen in a second: on bytes, and on requests. A limit only says how long to wait; it waits for nobody itself.
+// Limits on what may happen in a second: on bytes, and on requests. A limit only says how long to wait. It does not wait itself.
 
 import type { Clock } from "./clock.ts";
 
@@ -54,7 +54,7 @@ export class Allowance {
     this.#at = clock.elapsed();
   }
 
-  /** Counts requests, whether they are allowed or not. What is counted above the limit has to be earned before `left` is true again. */
+  /** Counts requests, whether they are allowed or not. `left` stays false until the ones above the limit are earned. */
   spend(count = 1): void {
     this.#tokens -= count;
   }

@@ -4,11 +4,10 @@
 import { describe, expect, jest, setDefaultTimeout, test } from "bun:test";
 import net from "node:net";
 import { networkInterfaces } from "node:os";
-import { UsageError } from "../lib/error.ts";
 import { likelyAddresses } from "../lib/net/interfaces.ts";
-import { LIMITS } from "../lib/program/limits.ts";
 import { readPass } from "../lib/protocol/pass.ts";
-import { parseOptions, startTracker, type Tracker, type TrackerEvent, type TrackerOptions, USAGE } from "../tracker.ts";
+import { parseTrackerArguments } from "../lib/tracker/options.ts";
+import { startTracker, type Tracker, type TrackerEvent, type TrackerOptions } from "../tracker.ts";
 import { files, Peer, valuesOf } from "./helpers/guests.ts";
 import { Raw } from "./helpers/raw.ts";
 
@@ -43,7 +42,7 @@ class House implements AsyncDisposable {
   readonly #guests: Raw[] = [];
 
   constructor(args: string[] = [], more: Partial<TrackerOptions> = {}) {
-    const parsed = parseOptions(["--port", "0", "--host", LOOPBACK, "--name", "Lab 3", "--no-announce", ...args]);
+    const parsed = parseTrackerArguments(["--port", "0", "--host", LOOPBACK, "--name", "Lab 3", "--no-announce", ...args]);
     if ("text" in parsed) throw new Error(parsed.text);
     const report = (event: TrackerEvent) => {
       this.events.push(event);
@@ -2309,98 +2308,4 @@ describe("starting", () => {
   test("says in a sentence that an address is not this machine's", () => {
     expect(() => new House(["--host", "203.0.113.9"])).toThrow(/^Cannot listen on "203\.0\.113\.9:0": .+\.$/);
   });
-});
-
-describe("options", () => {
-  test("have the defaults of the contract", () => {
-    const parsed = parseOptions([]);
-    if ("text" in parsed) throw new Error(parsed.text);
-    const { name, bans, ...options } = parsed.options;
-    expect(options).toEqual({ port: 1234, host: undefined, limits: {}, announce: true });
-    expect(bans).toEndWith("bans.txt");
-    expect(name).not.toBe("");
-    expect(LIMITS).toMatchObject({ files: 5, perAddress: 32, line: 4096, name: 255, acceptance: 10, rate: 50, burst: 200 });
-    expect(LIMITS).toMatchObject({ results: 200, mostResults: 2000, unsent: 1024 * 1024, stall: 30 });
-    expect([parsed.json, parsed.quiet]).toEqual([false, false]);
-  });
-
-  test("are all taken", () => {
-    const parsed = parseOptions(
-      "--port 4321 --host ::1 --name Lab --max-files 9 --max-peers 8 --max-per-address 7 --bans kept-out --no-announce --json --quiet".split(
-        " ",
-      ),
-    );
-    if ("text" in parsed) throw new Error(parsed.text);
-    expect(parsed).toEqual({
-      options: {
-        port: 4321,
-        host: "::1",
-        name: "Lab",
-        limits: { files: 9, peers: 8, perAddress: 7 },
-        bans: "kept-out",
-        announce: false,
-      },
-      json: true,
-      quiet: true,
-    });
-  });
-
-  test("ask for the help or the version", () => {
-    expect(parseOptions(["--help"])).toEqual({ text: USAGE });
-    expect(parseOptions(["--port", "1", "--version"])).toEqual({ text: expect.stringMatching(/^ft-tracker \d+\.\d+\.\d+/) });
-    for (const shell of ["bash", "zsh", "fish", "powershell"]) {
-      expect(parseOptions(["--completions", shell])).toEqual({ text: expect.stringContaining("ft-tracker") });
-    }
-  });
-
-  test("of the contract are all in the help", () => {
-    const contract =
-      "--port --host --name --max-files --max-peers --max-per-address --no-announce --json --quiet --completions --help --version".split(
-        " ",
-      );
-    for (const option of contract) expect(USAGE).toContain(`  ${option} `);
-  });
-
-  const wrong: [string[], string][] = [
-    [["--port", "x"], '"x"'],
-    [["--port", "65536"], '"65536"'],
-    [["--port", "1e3"], '"1e3"'],
-    [["--port", "0x10"], '"0x10"'],
-    [["--port="], '""'],
-    [["--port"], '"--port"'],
-    [["--port", "-1"], '"--port"'],
-    [["--max-files", "0"], '"0"'],
-    [["--name", ""], "--name"],
-    [["--name", "x".repeat(256)], "--name"],
-    [["--max-peers", "1.5"], '"1.5"'],
-    [["--max-per-address", "many"], '"many"'],
-    [["--host", "localhost"], '"localhost"'],
-    [["--host", "127.0.0.1:80"], '"127.0.0.1:80"'],
-    [["--host", ""], '""'],
-    [["--host"], '"--host"'],
-    [["--completions", "tcsh"], '"tcsh"'],
-    [["--completions", "\x1b[2J"], '"\\x1b[2J"'],
-    [["--completions"], '"--completions"'],
-    [["--no-announce=no"], '"--no-announce"'],
-    [["--host", "\x1b[2J"], '"\\x1b[2J"'],
-    [["--bogus"], '"--bogus"'],
-    [["--bogus=1"], '"--bogus"'],
-    [["-p", "1"], '"-p"'],
-    [["--quiet=yes"], '"--quiet"'],
-    [["127.0.0.1"], '"127.0.0.1"'],
-    [["--", "--port"], '"--port"'],
-  ];
-  for (const [argv, quoted] of wrong) {
-    test(`${JSON.stringify(argv.join(" "))} is refused in one sentence that quotes it`, () => {
-      let said: unknown;
-      try {
-        parseOptions(argv);
-      } catch (error) {
-        said = error;
-      }
-      if (!(said instanceof UsageError)) throw new Error(`not refused: ${said}`);
-      expect(said.message).toContain(quoted);
-      expect(said.message).toMatch(/^[^\u0000-\u001f]+(?:\.|--help)$/);
-    });
-  }
 });

@@ -9,7 +9,7 @@ import { printable } from "../text.ts";
 import { type HashPool, sha256 } from "./content/hash.ts";
 import { pieceSizeOf } from "./content/merkle.ts";
 import { PieceSet } from "./content/pieces.ts";
-import { checkFolder, Incoming, keyOf, lookForTarget, openForHashing } from "./disk/incoming.ts";
+import { checkFolder, Incoming, lookForTarget, openForHashing, partKeyOf } from "./disk/incoming.ts";
 import { fetchFile } from "./fetch/fetch.ts";
 import type { FetchEvent, OpenHolder } from "./fetch/types.ts";
 import type { Known, Served } from "./serve/serve.ts";
@@ -143,7 +143,7 @@ export class Downloads {
       const why = own ? "only you share it" : "no host can have the address in its record";
       throw new FtError("no-holder", `Cannot fetch "${printable(name)}": ${why}.`);
     }
-    const key = root?.slice(0, 32) ?? keyOf(name, size, formatEndpoint(records[0]));
+    const key = root?.slice(0, 32) ?? partKeyOf(name, size, formatEndpoint(records[0]));
     const incoming = await Incoming.open({ folder, name, size, key, resume: root !== undefined });
     try {
       let fetched = await this.#fetch(incoming, holders, options);

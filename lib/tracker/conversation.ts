@@ -3,15 +3,16 @@
 import type { Clock } from "../clock.ts";
 import { ProtocolError } from "../error.ts";
 import { BROKEN, type Channel, type ChannelHandlers } from "../net/channel.ts";
-import { LIMITS, type Limits } from "../program/limits.ts";
 import type { Address, Endpoint } from "../protocol/address.ts";
-import { type CallBack, type Profile, type Push, SILENCE_MS, type ToTracker, type Wish } from "../protocol/messages.ts";
+import { basic, SILENCE_MS } from "../protocol/basic.ts";
+import type { CallBack, Profile, Push, ToTracker, Wish } from "../protocol/messages.ts";
 import { TrackerInbox } from "../protocol/read.ts";
 import type { FileName, FileRecord } from "../protocol/record.ts";
-import { basic, encodeFromTracker } from "../protocol/write.ts";
+import { encodeFromTracker } from "../protocol/write.ts";
 import { Allowance } from "../rate.ts";
 import { plural, printable } from "../text.ts";
 import { addressFor, type Catalog, type Member, type Presence, type Seer } from "./catalog.ts";
+import { LIMITS, type Limits } from "./limits.ts";
 import type { Meter } from "./meter.ts";
 import type { Reach } from "./prober.ts";
 
