@@ -63,13 +63,13 @@ export async function lookAround(
   signal?: AbortSignal,
 ): Promise<{ trackers: Located[]; found: Found }> {
   const found = await findTrackers(signal === undefined ? {} : { signal });
-  const trackers = found.trackers.map(placeOf);
+  const trackers = found.trackers.map(announcedPlace);
   const isLast = (one: Located) => last !== undefined && one.name === last.name && one.port === last.port;
   trackers.sort((a, b) => Number(isLast(b)) - Number(isLast(a)) || a.name.localeCompare(b.name));
   return { trackers, found };
 }
 
-function placeOf({ name, port, addresses }: Announced): Located {
+function announcedPlace({ name, port, addresses }: Announced): Located {
   const [address = "", ...others] = addresses;
   return { name, address, port, others };
 }

@@ -315,7 +315,6 @@ export class Session {
   /** Sends the list after an FT/2 HI; after the WELCOME this peer is online. */
   async #accept(channel: Channel, hi: Extract<Reply, { verb: "HI" }>): Promise<void> {
     const all = this.#options.records(this.#own(channel));
-    const records = all.slice(0, hi.max);
     const standing: Standing = {
       profile: 2,
       you: hi.you,
@@ -329,7 +328,7 @@ export class Session {
       id: "",
       skew: 0,
     };
-    const welcome = await this.#sendFiles(records);
+    const welcome = await this.#sendFiles(all.slice(0, hi.max));
     Object.assign(standing, welcomeParts(welcome, this.#clock.at()));
     this.#secret = welcome.session;
     if (this.#standing !== undefined) this.#returnedAt = this.#clock.elapsed();
