@@ -57,7 +57,7 @@ import {
 import { type Served, Server } from "./lib/peer/serve/serve.ts";
 import { Session, type TrackerPlace } from "./lib/peer/session.ts";
 import { Sharing } from "./lib/peer/sharing.ts";
-import { EXIT, exitCodeFor, hangUp, measure, nameArgument, orCancelled, out, runProgram, VERSION } from "./lib/program/cli.ts";
+import { EXIT, exitCodeFor, hangUp, nameArgument, orCancelled, out, runProgram, VERSION } from "./lib/program/cli.ts";
 import { type Endpoint, formatEndpoint, parseAddress, withoutZone } from "./lib/protocol/address.ts";
 import { DEFAULT_MAX_FILES } from "./lib/protocol/messages.ts";
 import type { FileRecord } from "./lib/protocol/record.ts";
@@ -331,14 +331,14 @@ async function search(peer: Peer, { argument }: CommandLine, command: "search" |
       : await peer.session.requests.list(argument === undefined ? undefined : await peerId(peer, argument));
   if (records.length === 0) throw new FtError("not-found", notFoundSentence(argument ?? ""));
   if (screen.json) for (const object of recordObjects(records)) screen.object(object);
-  else for (const line of recordTable(records, measure, screen.width)) screen.line(line);
+  else for (const line of recordTable(records, screen.width)) screen.line(line);
 }
 
 async function find(peer: Peer, { wish }: CommandLine, screen: Screen): Promise<void> {
   const records = await peer.session.requests.findAll(wish);
   if (records.length === 0) throw new FtError("not-found", "Nobody who is online shares a file that fits.");
   if (screen.json) for (const object of recordObjects(records)) screen.object(object);
-  else for (const line of contentTable(records, measure, screen.width)) screen.line(line);
+  else for (const line of contentTable(records, screen.width)) screen.line(line);
 }
 
 /** An endpoint as records write it, such as `[fd00::7]:1235`; other text stays as it is. */
@@ -368,7 +368,7 @@ async function who(peer: Peer, screen: Screen): Promise<void> {
   const peers = await peer.session.requests.who();
   const self = peer.session.standing?.id ?? "";
   if (screen.json) for (const one of peers) screen.object(one);
-  else for (const line of peerTable(peers, self, measure, screen.width)) screen.line(line);
+  else for (const line of peerTable(peers, self, screen.width)) screen.line(line);
 }
 
 async function get(peer: Peer, line: CommandLine, screen: Screen, signal: AbortSignal): Promise<void> {
@@ -428,7 +428,7 @@ async function runDoctor(line: CommandLine, signal: AbortSignal): Promise<boolea
     signal,
     report: (check: Check) => {
       if (screen.json) screen.object({ event: "check", ...check });
-      else for (const words of checkLines(check, measure, screen.width)) screen.line(words);
+      else for (const words of checkLines(check, screen.width)) screen.line(words);
     },
     start: async (place, files, anyPort) => {
       const reached = Promise.withResolvers<{ reachable: boolean; reason: string }>();

@@ -140,7 +140,7 @@ export class Prompts {
 
   /** Asks for one holder of a file; undefined to go back. */
   async chooseHolder(name: string, records: FileRecord[]): Promise<FileRecord | undefined> {
-    const [title = "", ...lines] = holderTable(records, measure, this.width);
+    const [title = "", ...lines] = holderTable(records, this.width);
     const options = lines.map((label, value) => ({ value, label }));
     this.say(fit(`${plural(records.length, "holder")} of ${printable(name)}`, this.width, measure));
     return records[await this.choose(`  ${title}`, [...options, { value: -1, label: "Back" }])];
@@ -182,7 +182,7 @@ export class Prompts {
         clearTimeout(timer);
         timer = setTimeout(() => void ask(typed), TYPING_MS);
       }
-      const lines = records.length === 0 ? [] : contentTable(records, measure, width).slice(1);
+      const lines = records.length === 0 ? [] : contentTable(records, width).slice(1);
       return [
         ...lines.map((label, value) => ({ value, label })),
         ...(remark === "" ? [] : [{ value: -2, label: short(remark), disabled: true }]),
@@ -209,7 +209,7 @@ export class Prompts {
 
   /** Asks for one of all records, which the person narrows down by typing; undefined to go back. */
   async chooseRecord(records: FileRecord[]): Promise<FileRecord | undefined> {
-    const [title = "", ...lines] = recordTable(records, measure, this.width);
+    const [title = "", ...lines] = recordTable(records, this.width);
     const chosen = await this.#answer(
       autocomplete<number>({
         ...this.#terminal,

@@ -173,7 +173,7 @@ async function menu(peer: GuidedPeer, options: GuideOptions, news: News): Promis
       else if (choice === "browse") await guidedBrowse(peer, options);
       else if (choice === "who") {
         const self = peer.session.standing?.id ?? "";
-        prompts.show(peerTable(await peer.session.requests.who(), self, measure, prompts.width - 2), "Online");
+        prompts.show(peerTable(await peer.session.requests.who(), self, prompts.width - 2), "Online");
       } else {
         prompts.show(describeShare(peer, prompts.width - 2), "What I share");
         if (news.reach !== undefined) prompts.say(describeEvent(news.reach));

@@ -82,35 +82,25 @@ export function progressReporter(screen: Screen): (event: FetchEvent) => void {
     if (event.event !== "asking") lastEvent = event.event;
     last = now;
     const rate = event.event === "progress" ? pace.rate(now, event.received) : 0;
-    if (screen.json) {
-      screen.object(fetchEventObject(event, rate));
-      return;
-    }
+    if (screen.json) return screen.object(fetchEventObject(event, rate));
+    const holder = "holder" in event ? formatEndpoint(event.holder) : "";
     switch (event.event) {
       case "asking":
-        if (lastEvent === "") screen.progress(`asking ${formatEndpoint(event.holder)}`);
-        break;
+        return lastEvent === "" ? screen.progress(`asking ${holder}`) : undefined;
       case "checking":
-        screen.progress(`checking what is already here: ${formatSize(event.checked)} of ${formatSize(event.size)}`);
-        break;
+        return screen.progress(`checking what is already here: ${formatSize(event.checked)} of ${formatSize(event.size)}`);
       case "progress":
-        screen.progress(progressLine(event.received, event.size, rate, event.holders));
-        break;
+        return screen.progress(progressLine(event.received, event.size, rate, event.holders));
       case "waiting":
-        screen.progress(`${formatEndpoint(event.holder)} is busy: waiting at position ${event.position} of its queue`);
-        break;
+        return screen.progress(`${holder} is busy: waiting at position ${event.position} of its queue`);
       case "away":
-        screen.note("The network or the tracker is away, and nobody answers; waiting for it to come back.");
-        break;
+        return screen.note("The network or the tracker is away, and nobody answers; waiting for it to come back.");
       case "silent":
-        screen.note(`${formatEndpoint(event.holder)} has the rest and does not answer any more; waiting for it.`);
-        break;
+        return screen.note(`${holder} has the rest and does not answer any more; waiting for it.`);
       case "verifying":
-        screen.progress("verified; writing the last of it to the disk");
-        break;
+        return screen.progress("verified; writing the last of it to the disk");
       case "holder-failed":
-        screen.note(`${formatEndpoint(event.holder)} failed: ${event.reason}.`);
-        break;
+        return screen.note(`${holder} failed: ${event.reason}.`);
       default:
         event satisfies never;
     }
