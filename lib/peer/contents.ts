@@ -21,10 +21,8 @@ export function wholeHolders(records: FileRecord[]): number {
 
 /** A holder that still computes its content id is asked again after this time. Milliseconds. */
 const ROOT_RETRY_MS = 300;
-
 /** A holder hashes at least this fast. Bytes a second. */
 const HASH_SPEED = 200_000_000;
-
 /** A content id is waited for no longer than this. Milliseconds. */
 const ROOT_PATIENCE_MS = 8_000;
 

@@ -38,9 +38,9 @@ export interface DownloadTools {
   limit: RateLimit | undefined;
   pass(): string;
   /** Whether the network or the tracker is away. */
-  away?(): boolean;
+  away(): boolean;
   /** Whether it was away until a moment ago: other peers may not be online yet. */
-  unsettled?(): boolean;
+  unsettled(): boolean;
   /** The records of a content now. */
   look(root: string): Promise<FileRecord[]>;
   /** Whether a record's holder can be asked: another peer, at an address that can be dialled. */
@@ -136,7 +136,7 @@ export class Downloads {
     const [{ name, size, root }] = records;
     const holders = records.filter((record) => this.#tools.isFetchable(record));
     checkFolder(folder);
-    const here = overwrite ? undefined : await this.#alreadyHere(options, name, size, root);
+    const here = overwrite ? undefined : await this.#alreadyHere(options, records[0]);
     if (here !== undefined) return { path: here, size, verified: true, outcome: "already here", holders: [] };
     if (holders.length === 0) {
       const own = records.some((record) => this.#tools.isOwn(record));
@@ -165,7 +165,7 @@ export class Downloads {
   }
 
   #fetch(incoming: Incoming, holders: FileRecord[], { only, signal, report }: DownloadOptions) {
-    const { dial, pool, limit, pass, look, isFetchable } = this.#tools;
+    const { dial, pool, limit, pass, away, unsettled, look, isFetchable } = this.#tools;
     const [record] = holders;
     if (record === undefined) throw new FtError("no-holder", "There is no holder to fetch from.");
     const { name, size, root } = record;
@@ -175,8 +175,8 @@ export class Downloads {
         dial,
         target: incoming,
         pass,
-        away: () => this.#tools.away?.() === true,
-        unsettled: () => this.#tools.unsettled?.() === true,
+        away,
+        unsettled,
         layer: (memory, length) => pool.layer({ memory, length, fileSize: size }),
         sha256,
         report,
@@ -218,12 +218,8 @@ export class Downloads {
   }
 
   /** The path of a file with this name and content id that is in the folder already. */
-  async #alreadyHere(
-    { folder, signal, report }: DownloadOptions,
-    name: string,
-    size: number,
-    root: string | undefined,
-  ): Promise<string | undefined> {
+  async #alreadyHere(options: DownloadOptions, { name, size, root }: FileRecord): Promise<string | undefined> {
+    const { folder, signal, report } = options;
     const there = lookForTarget(folder, name);
     if (root === undefined || there === undefined || there.size !== size) return undefined;
     const file = openForHashing(there.path);

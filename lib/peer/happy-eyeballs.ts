@@ -7,16 +7,13 @@ import type { Channel } from "../net/channel.ts";
 /** An attempt has this time to itself before the next one begins too (RFC 8305, section 5). Milliseconds. */
 const ATTEMPT_DELAY_MS = 250;
 
-/** Connects in one way. The signal tells it that another one was faster. */
-export type ConnectionAttempt = (signal: AbortSignal) => Promise<Channel>;
-
 /**
- * Gives the first connection that opens. After an attempt that fails the next one begins at once. The signal stops the attempts that
+ * Gives the first connection that opens. Each attempt connects in one way. After an attempt that fails the next one begins at once. The signal stops the attempts that
  * are too late, and their connections are closed. Fails with an `AggregateError` of all reasons, in the order of the attempts, or
  * with a `CancelledError`.
  */
 export function firstToOpen(
-  attempts: ConnectionAttempt[],
+  attempts: ((signal: AbortSignal) => Promise<Channel>)[],
   { clock, headStartMs = ATTEMPT_DELAY_MS, signal }: { clock: Clock; headStartMs?: number; signal?: AbortSignal | undefined },
 ): Promise<Channel> {
   return new Promise((resolve, reject) => {

@@ -18,6 +18,7 @@ import type { FileRecord } from "../protocol/record.ts";
 import { encodeToTracker } from "../protocol/write.ts";
 import { BasicTracker, BYE_MS } from "./basic-tracker.ts";
 import { firstToOpen, mainReason } from "./happy-eyeballs.ts";
+import type { TrackerEnds } from "./own-address.ts";
 import { TrackerRequests } from "./requests.ts";
 import { type Reply, TrackerConnection, unexpected } from "./tracker-connection.ts";
 
@@ -67,13 +68,8 @@ export interface SessionOptions {
 }
 
 /** What a peer knows while it is online. */
-export interface Standing {
+export interface Standing extends TrackerEnds {
   profile: Profile;
-  /** This peer as its tracker sees it. */
-  you: Address;
-  /** The tracker as this peer reached it, and this peer's own end of that connection. */
-  tracker: Address;
-  local: Address;
   max: number;
   key: string;
   pass: string;

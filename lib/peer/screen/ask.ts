@@ -7,7 +7,7 @@ import { measure, orCancelled } from "../../program/cli.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import { fit, formatSize, plural, printable, wrap } from "../../text.ts";
 import type { LeftOut, SharedFile } from "../disk/share.ts";
-import { describePlace, type Located } from "../locate.ts";
+import { describePlace, isSameTracker, type Located } from "../locate.ts";
 import { contentTable, holderTable, recordTable } from "./view.ts";
 
 /** The terminal of the prompts, and the signal that ends them. */
@@ -19,13 +19,12 @@ export interface Terminal {
 
 /** Columns that the package needs beside our text: its own marks, and the colours of lists, which it counts as columns. */
 const MARK_COLUMNS = 15;
-
 /** A line has this width at least, in a terminal that is narrower too. Columns. */
 const LEAST_COLUMNS = 20;
-
+/** The last line of a list: the person goes back. */
+const BACK = { value: -1, label: "Back" };
 /** Files that are named, at most, when they cannot be shared. */
 const UNFIT_SHOWN = 5;
-
 /** The tracker is asked when the person has not typed for this long. Milliseconds. */
 const TYPING_MS = 120;
 
@@ -49,25 +48,11 @@ export class Prompts {
     return Math.max(LEAST_COLUMNS, (this.#terminal.output.columns ?? 80) - MARK_COLUMNS);
   }
 
-  greet(title: string): void {
-    intro(this.#short(title), this.#terminal);
-  }
-
-  goodbye(words: string): void {
-    outro(this.#short(words), this.#terminal);
-  }
-
-  say(words: string): void {
-    log.message(this.#wrapped(words), this.#terminal);
-  }
-
-  done(words: string): void {
-    log.success(this.#wrapped(words), this.#terminal);
-  }
-
-  warn(words: string): void {
-    log.warn(this.#wrapped(words), this.#terminal);
-  }
+  readonly greet = (title: string) => intro(this.#short(title), this.#terminal);
+  readonly goodbye = (words: string) => outro(this.#short(words), this.#terminal);
+  readonly say = (words: string) => log.message(this.#wrapped(words), this.#terminal);
+  readonly done = (words: string) => log.success(this.#wrapped(words), this.#terminal);
+  readonly warn = (words: string) => log.warn(this.#wrapped(words), this.#terminal);
 
   /** Shows lines in a frame. They must be printable. */
   show(lines: string[], title: string): void {
@@ -129,10 +114,8 @@ export class Prompts {
 
   /** Asks for one of several trackers. */
   async chooseTracker(trackers: Located[], last: Located | undefined): Promise<Located> {
-    const options = trackers.map((one, value) => {
-      const before = last !== undefined && one.name === last.name && one.port === last.port ? ", used last" : "";
-      return { value, label: `${describePlace(one)}${before}` };
-    });
+    const label = (one: Located) => describePlace(one) + (isSameTracker(one, last) ? ", used last" : "");
+    const options = trackers.map((one, value) => ({ value, label: label(one) }));
     const chosen = trackers[await this.choose(`${trackers.length} trackers announce themselves. Which one?`, options)];
     if (chosen === undefined) throw new CancelledError();
     return chosen;
@@ -143,7 +126,7 @@ export class Prompts {
     const [title = "", ...lines] = holderTable(records, this.width);
     const options = lines.map((label, value) => ({ value, label }));
     this.say(fit(`${plural(records.length, "holder")} of ${printable(name)}`, this.width, measure));
-    return records[await this.choose(`  ${title}`, [...options, { value: -1, label: "Back" }])];
+    return records[await this.choose(`  ${title}`, [...options, BACK])];
   }
 
   /** Lists files that fit the text while the person types it, and asks for one; undefined to go back. `look` gives one record a content. */
@@ -186,7 +169,7 @@ export class Prompts {
       return [
         ...lines.map((label, value) => ({ value, label })),
         ...(remark === "" ? [] : [{ value: -2, label: short(remark), disabled: true }]),
-        { value: -1, label: "Back" },
+        BACK,
       ];
     }
     try {
@@ -214,7 +197,7 @@ export class Prompts {
       autocomplete<number>({
         ...this.#terminal,
         message: `${plural(records.length, "file")} online; type to narrow down\n│    ${title}`,
-        options: [...lines.map((label, value) => ({ value, label })), { value: -1, label: "Back" }],
+        options: [...lines.map((label, value) => ({ value, label })), BACK],
         // Compared with the line on the screen, and with the whole name, of which the line may show only the start.
         filter: (typed, { value, label }) =>
           value === -1 || `${label ?? ""} ${records[value]?.name ?? ""}`.toLowerCase().includes(typed.trim().toLowerCase()),
@@ -242,15 +225,5 @@ export class Prompts {
 
   #short(words: string): string {
     return fit(printable(words), this.width, measure);
-  }
-}
-
-/** Runs one choice of a menu, and shows its error as a warning. Ctrl-C ends it at once, whatever it waits for. */
-export async function trying(prompts: Prompts, signal: AbortSignal, act: () => Promise<void>): Promise<void> {
-  try {
-    await orCancelled(act(), signal);
-  } catch (error) {
-    if (error instanceof CancelledError) throw error;
-    prompts.warn(sentenceOf(error));
   }
 }

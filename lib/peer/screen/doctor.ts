@@ -311,13 +311,10 @@ function checkReceive(folder: string): Result {
 }
 
 /** How to let multicast DNS in through this system's firewall. */
-function howToHear(platform: NodeJS.Platform = process.platform): string {
-  switch (platform) {
-    case "win32":
-      return "Set this network to private, or allow UDP port 5353 in Windows Defender Firewall.";
-    case "darwin":
-      return "Allow incoming connections for ft-peer in System Settings, Network, Firewall.";
-    default:
-      return 'Allow UDP port 5353: "sudo ufw allow 5353/udp" with ufw, "sudo firewall-cmd --add-service=mdns" with firewalld.';
-  }
+function howToHear(): string {
+  return {
+    win32: "Set this network to private, or allow UDP port 5353 in Windows Defender Firewall.",
+    darwin: "Allow incoming connections for ft-peer in System Settings, Network, Firewall.",
+    other: 'Allow UDP port 5353: "sudo ufw allow 5353/udp" with ufw, "sudo firewall-cmd --add-service=mdns" with firewalld.',
+  }[process.platform === "win32" || process.platform === "darwin" ? process.platform : "other"];
 }

@@ -204,14 +204,11 @@ export function describeEvent(event: PeerEvent): string {
 /** How to open a port in this system's firewall, as sentences. */
 export function howToOpen(port: number, platform: NodeJS.Platform = process.platform): string {
   const rule = `netsh advfirewall firewall add rule name=FileTracker dir=in action=allow protocol=TCP localport=${port}`;
-  switch (platform) {
-    case "win32":
-      return `To let them in, allow ft-peer when Windows Defender Firewall asks, or run as administrator: ${rule}`;
-    case "darwin":
-      return `To let them in, allow incoming connections for ft-peer in System Settings, Network, Firewall (TCP port ${port}).`;
-    default:
-      return `To let them in, allow TCP port ${port}: "sudo ufw allow ${port}/tcp" with ufw, "sudo firewall-cmd --add-port=${port}/tcp" with firewalld.`;
-  }
+  return {
+    win32: `To let them in, allow ft-peer when Windows Defender Firewall asks, or run as administrator: ${rule}`,
+    darwin: `To let them in, allow incoming connections for ft-peer in System Settings, Network, Firewall (TCP port ${port}).`,
+    other: `To let them in, allow TCP port ${port}: "sudo ufw allow ${port}/tcp" with ufw, "sudo firewall-cmd --add-port=${port}/tcp" with firewalld.`,
+  }[platform === "win32" || platform === "darwin" ? platform : "other"];
 }
 
 /** An event as an object for a script. */
