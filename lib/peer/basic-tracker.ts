@@ -43,19 +43,16 @@ export class BasicTracker {
    * does a busy one at once: so a late reply wins against the bare HELLO on a second connection. The reply is undefined when its
    * connection has ended. `before` is the profile that this tracker spoke last time.
    */
-  async greetUnless(
-    reply: Promise<Reply | undefined>,
-    { before, signal }: { before: Profile | undefined; signal: AbortSignal | undefined },
-  ): Promise<Reply | Channel> {
+  async greetUnless(reply: Promise<Reply | undefined>, before: Profile | undefined, signal: AbortSignal | undefined) {
     const patience = sleep(this.#tools.clock, before === 2 ? KNOWN_PROFILE_WAIT_MS : PROFILE_WAIT_MS);
     const early = await Promise.race([reply, patience]);
     if (signal?.aborted) throw new CancelledError();
     if (early !== undefined) return early;
     const second = this.#greet(signal);
+    // When the first connection ends without a reply, only the second one can still bring one.
+    const late = reply.then((late) => late ?? new Promise<never>(() => {}));
     let chosen: Reply | Channel | undefined;
     try {
-      // When the first connection ends without a reply, only the second one can still bring one.
-      const late = reply.then((late) => late ?? new Promise<never>(() => {}));
       chosen = await Promise.race([late, second]);
       return chosen;
     } finally {

@@ -6,7 +6,7 @@ import { HASH } from "../protocol/messages.ts";
 import type { FileName, FileRecord } from "../protocol/record.ts";
 import type { RateLimit } from "../rate.ts";
 import { printable } from "../text.ts";
-import { type HashPool, sha256 } from "./content/hash.ts";
+import { type HashingOptions, type HashPool, sha256 } from "./content/hash.ts";
 import { pieceSizeOf } from "./content/merkle.ts";
 import { PieceSet } from "./content/pieces.ts";
 import { checkFolder, Incoming, lookForTarget, openForHashing, partKeyOf } from "./disk/incoming.ts";
@@ -180,7 +180,7 @@ export class Downloads {
         layer: (memory, length) => pool.layer({ memory, length, fileSize: size }),
         sha256,
         report,
-        present: (pieces, onChecked) => this.#check(incoming, size, pieces, onChecked, signal),
+        present: (pieces, onHashed) => this.#check(incoming, size, pieces, { onHashed, signal }),
         begun: (pieces, have) => {
           if (root === undefined) return;
           const { part: _, ...whole } = record;
@@ -197,22 +197,16 @@ export class Downloads {
   }
 
   /** The pieces of a part file whose hashes are right. */
-  async #check(
-    incoming: Incoming,
-    size: number,
-    pieces: Uint8Array,
-    onHashed: (bytes: number) => void,
-    signal: AbortSignal,
-  ): Promise<PieceSet> {
+  async #check(incoming: Incoming, size: number, pieces: Uint8Array, options: HashingOptions): Promise<PieceSet> {
     const have = new PieceSet(pieces.length / HASH);
     const pieceSize = pieceSizeOf(size);
     const present = incoming.present;
     const length = present >= size ? size : present - (present % pieceSize);
     if (length === 0) return have;
-    const found = await this.#tools.pool.pieces(incoming.fd, size, { length, onHashed, signal });
+    const found = await this.#tools.pool.pieces(incoming.fd, size, { ...options, length });
     for (let i = 0; i < found.length / HASH; i++) {
-      if (Buffer.compare(found.subarray(i * HASH, (i + 1) * HASH), pieces.subarray(i * HASH, (i + 1) * HASH)) === 0)
-        have.add(i);
+      const [start, end] = [i * HASH, (i + 1) * HASH];
+      if (Buffer.compare(found.subarray(start, end), pieces.subarray(start, end)) === 0) have.add(i);
     }
     return have;
   }

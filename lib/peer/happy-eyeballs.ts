@@ -21,48 +21,48 @@ export function firstToOpen(
     const errors: unknown[] = [];
     let begun = 0;
     let failed = 0;
-    let over = false;
     let cancelNext = () => {};
 
-    function end(act: () => void): void {
-      if (over) return;
-      over = true;
+    function end(): void {
       cancelNext();
       signal?.removeEventListener("abort", stop);
       tooLate.abort();
-      act();
     }
 
     function stop(): void {
-      end(() => reject(new CancelledError()));
+      end();
+      reject(new CancelledError());
     }
 
     function next(): void {
       cancelNext();
       const index = begun;
       const attempt = attempts[index];
-      if (over || attempt === undefined) return;
+      if (attempt === undefined) return;
       begun += 1;
       cancelNext = clock.after(headStartMs, next);
       attempt(tooLate.signal).then(
         (channel) => {
           // Closed in order, not reset: the other side then reports no broken connection.
-          if (over) channel.finish();
-          else end(() => resolve(channel));
+          if (tooLate.signal.aborted) return channel.finish();
+          end();
+          resolve(channel);
         },
         (error: unknown) => {
+          if (tooLate.signal.aborted) return;
           errors[index] = error;
           failed += 1;
-          if (failed === attempts.length) end(() => reject(new AggregateError(errors)));
-          else next();
+          if (failed < attempts.length) return next();
+          end();
+          reject(new AggregateError(errors));
         },
       );
     }
 
+    if (signal?.aborted) return stop();
+    if (attempts.length === 0) return reject(new AggregateError([]));
     signal?.addEventListener("abort", stop);
-    if (signal?.aborted) stop();
-    else if (attempts.length === 0) end(() => reject(new AggregateError([])));
-    else next();
+    next();
   });
 }
 

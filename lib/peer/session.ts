@@ -253,7 +253,7 @@ export class Session {
       if (codeOf(error) === "tracker-gone") return undefined;
       throw error;
     });
-    const found = await this.#basic.greetUnless(reply, { before: this.#standing?.profile, signal });
+    const found = await this.#basic.greetUnless(reply, this.#standing?.profile, signal);
     if (!("verb" in found)) this.#acceptBasic(channel, found);
     else if (found.verb === "HI") await this.#accept(channel, found);
     else unexpected(found);

@@ -123,10 +123,9 @@ export class Prompts {
 
   /** Asks for one holder of a file; undefined to go back. */
   async chooseHolder(name: string, records: FileRecord[]): Promise<FileRecord | undefined> {
-    const [title = "", ...lines] = holderTable(records, this.width);
-    const options = lines.map((label, value) => ({ value, label }));
+    const [title, options] = pickList(holderTable(records, this.width));
     this.say(fit(`${plural(records.length, "holder")} of ${printable(name)}`, this.width, measure));
-    return records[await this.choose(`  ${title}`, [...options, BACK])];
+    return records[await this.choose(`  ${title}`, options)];
   }
 
   /** Lists files that fit the text while the person types it, and asks for one; undefined to go back. `look` gives one record a content. */
@@ -192,12 +191,12 @@ export class Prompts {
 
   /** Asks for one of all records, which the person narrows down by typing; undefined to go back. */
   async chooseRecord(records: FileRecord[]): Promise<FileRecord | undefined> {
-    const [title = "", ...lines] = recordTable(records, this.width);
+    const [title, options] = pickList(recordTable(records, this.width));
     const chosen = await this.#answer(
       autocomplete<number>({
         ...this.#terminal,
         message: `${plural(records.length, "file")} online; type to narrow down\n│    ${title}`,
-        options: [...lines.map((label, value) => ({ value, label })), BACK],
+        options,
         // Compared with the line on the screen, and with the whole name, of which the line may show only the start.
         filter: (typed, { value, label }) =>
           value === -1 || `${label ?? ""} ${records[value]?.name ?? ""}`.toLowerCase().includes(typed.trim().toLowerCase()),
@@ -226,4 +225,9 @@ export class Prompts {
   #short(words: string): string {
     return fit(printable(words), this.width, measure);
   }
+}
+
+/** The title of a table, and its lines as a list to choose from. A line's value is its place in the table. */
+function pickList([title = "", ...lines]: string[]): [string, { value: number; label: string }[]] {
+  return [title, [...lines.map((label, value) => ({ value, label })), BACK]];
 }

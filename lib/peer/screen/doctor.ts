@@ -62,8 +62,8 @@ export interface Patient {
   stop(): Promise<void>;
 }
 
+/** A check's status as a person reads it. */
 const STATUS_WORDS = { ok: "ok", warning: "note", fault: "FAULT", skipped: "-" } as const;
-
 /** The width of a check's status and name. Columns. */
 const CHECK_INDENT = 17;
 
@@ -129,12 +129,7 @@ async function tryTracker(tools: DoctorTools, files: SharedFile[]) {
 }
 
 /** Joins the tracker. Without files the tracker accepts no peer: then this only checks that a tracker answers. */
-async function join(
-  tools: DoctorTools,
-  place: TrackerPlace,
-  files: SharedFile[],
-  anyPort: boolean,
-): Promise<Patient | FtError | undefined> {
+async function join(tools: DoctorTools, place: TrackerPlace, files: SharedFile[], anyPort: boolean) {
   try {
     if (files.length > 0) return await tools.start(place, files, anyPort);
     await knock(place, tools.signal);
@@ -261,12 +256,10 @@ function checkClock(patient: Patient | undefined): Result {
 
 function checkNetwork(): Result {
   const all = interfaces();
-  const shown = all
-    .filter(({ loopback }) => !loopback)
-    .map(({ name, virtual, addresses }) => {
-      const list = addresses.map(({ address }) => address).join(" ");
-      return `${printable(name)} ${list}${virtual ? " (virtual)" : ""}`;
-    });
+  const shown = all.flatMap(({ name, virtual, loopback, addresses }) => {
+    const list = addresses.map(({ address }) => address).join(" ");
+    return loopback ? [] : `${printable(name)} ${list}${virtual ? " (virtual)" : ""}`;
+  });
   const data = { interfaces: all };
   if (shown.length > 0) return { status: "ok", detail: `${shown.join(", ")}.`, data };
   const advice = "Plug in a cable or join a wireless network.";

@@ -23,15 +23,17 @@ export class Screen {
     return process.stdout.isTTY === true ? process.stdout.columns : undefined;
   }
 
-  /** A result: a line of it for a person. */
-  line(line: string): void {
+  /** Results: objects for a script, or lines for a person. */
+  results(results: (object | string)[]): void {
     this.clearProgress();
-    out(line);
+    for (const one of results) out(typeof one === "string" ? one : jsonLine(one));
   }
 
   /** An event, as a line for a person. */
   event(words: string): void {
-    if (!this.#quiet) this.line(printable(words));
+    if (this.#quiet) return;
+    this.clearProgress();
+    out(printable(words));
   }
 
   object(value: object): void {
