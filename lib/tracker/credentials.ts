@@ -14,6 +14,8 @@ const PROOF_LENGTH = 22;
 export class Credentials {
   readonly #clock: Clock;
   readonly #passes = new PassOffice();
+  /** The public key by which peers check passes. */
+  readonly key = this.#passes.key;
   /** Signs sessions. A program that knew it could take the place of any peer. */
   readonly #secret = randomBytes(32);
 
@@ -21,19 +23,18 @@ export class Credentials {
     this.#clock = clock;
   }
 
-  /** The public key by which peers check passes. */
-  get key(): string {
-    return this.#passes.key;
-  }
-
   newId(): string {
     return randomBytes(8).toString("hex");
   }
 
-  /** A pass for a peer, good for an hour. */
-  passFor(id: string, channel: Channel): string {
-    const expires = Math.floor(this.#clock.at() / 1000) + PASS_LIFETIME_S;
-    return this.#passes.issue({ id, address: passAddress(channel), expires });
+  /**
+   * A pass for a peer, good for an hour. A peer on the tracker's own machine has another address on every network that this machine
+   * is on, so its pass says loopback.
+   */
+  passFor(id: string, { remote, local }: Channel): string {
+    const isHere = remote.address === local.address && !isLoopback(remote.address);
+    const address = isHere ? ((isIPv6(remote.address) ? "::1" : "127.0.0.1") as Address) : remote.address;
+    return this.#passes.issue({ id, address, expires: Math.floor(this.#clock.at() / 1000) + PASS_LIFETIME_S });
   }
 
   /** The session of a peer on one of its connections: `ID.PROOF`. */
@@ -41,13 +42,4 @@ export class Credentials {
     const proof = createHmac("sha256", this.#secret).update(`${id} ${connection}`).digest("base64url");
     return `${id}.${proof.slice(0, PROOF_LENGTH)}`;
   }
-}
-
-/**
- * The address in a pass. A peer on the tracker's own machine has another address on every network that this machine is on,
- * so its pass says loopback.
- */
-function passAddress({ remote, local }: Channel): Address {
-  if (remote.address !== local.address || isLoopback(remote.address)) return remote.address;
-  return (isIPv6(remote.address) ? "::1" : "127.0.0.1") as Address;
 }

@@ -1,11 +1,10 @@
-// How often things happen in a tracker: totals, rates a second over the last minute, and refusals by their code.
+// How often one kind of event happens: its total, and its rate a second over the last minute.
 
 import type { Clock } from "../clock.ts";
 
 /** A rate is over this time. Seconds. */
 const SECONDS = 60;
 
-/** Counts one kind of event. */
 export class Meter {
   readonly #clock: Clock;
   readonly #from: number;
@@ -13,15 +12,11 @@ export class Meter {
   readonly #counts = new Uint32Array(SECONDS);
   /** Which second each of those counts belongs to. Seconds since 1970. */
   readonly #seconds = new Float64Array(SECONDS);
-  #total = 0;
+  total = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
     this.#from = clock.at();
-  }
-
-  get total(): number {
-    return this.#total;
   }
 
   /** Counts one event. `now`: the time, for a caller that knows it already. Milliseconds since 1970. */
@@ -33,7 +28,7 @@ export class Meter {
       this.#counts[slot] = 0;
     }
     this.#counts[slot] = (this.#counts[slot] ?? 0) + 1;
-    this.#total += 1;
+    this.total += 1;
   }
 
   /** A second, over the last minute, or over the time since this meter was made if that is shorter. */
@@ -44,17 +39,4 @@ export class Meter {
     const over = Math.min(SECONDS, Math.max(1, (this.#clock.at() - this.#from) / 1000));
     return sum / over;
   }
-
-  get now(): { total: number; rate: number } {
-    return { total: this.total, rate: this.rate };
-  }
-}
-
-/** All that a tracker counts for its operator. */
-export type Activity = ReturnType<typeof countActivity>;
-
-/** `refusals`: by their code. */
-export function countActivity(clock: Clock) {
-  const meter = () => new Meter(clock);
-  return { requests: meter(), searches: meter(), joins: meter(), refused: meter(), refusals: new Map<string, number>() };
 }
