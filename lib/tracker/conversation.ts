@@ -28,23 +28,21 @@ const SPARE_INBOXES = 64;
 const WAITING_LIMIT = 64 * 1024;
 
 /** What is known of a connection before it is an accepted FT/2 peer. An FT/1 program stays a guest. */
-interface Guest {
+class Guest {
   /** It has sent something. */
-  heard: boolean;
+  heard = false;
   /** It was answered `HI` as an FT/1 program. */
-  greeted: boolean;
+  greeted = false;
   /** A request got no answer, and the operator was told. */
-  ignored: boolean;
-  agent: string;
+  ignored = false;
+  agent = "";
   /** The session that it claims to have had. */
-  session: string;
+  session = "";
   /** The FT/1 peers that this connection has registered. */
-  readonly registered: Set<string>;
+  readonly registered = new Set<string>();
   /** Stops the wait for the silence that ends an FT/1 message. */
-  cancelSilence: () => void;
+  cancelSilence = () => {};
 }
-
-const nothing = () => {};
 
 export class Conversation implements ChannelHandlers, Connection {
   readonly #state: TrackerState;
@@ -57,7 +55,7 @@ export class Conversation implements ChannelHandlers, Connection {
   #inbox: TrackerInbox | undefined;
   readonly #turns: Turns;
   /** Undefined once there is a peer. */
-  #guest: Guest | undefined;
+  #guest: Guest | undefined = new Guest();
   #peer: AcceptedPeer | undefined;
   /** Nothing more is read. What is still to be sent is sent, then the connection closes. */
   #over = false;
@@ -70,15 +68,6 @@ export class Conversation implements ChannelHandlers, Connection {
     this.via = channel.local.address;
     this.#inbox = new TrackerInbox(limits.files, limits);
     this.#turns = new Turns(limits, state.clock);
-    this.#guest = {
-      heard: false,
-      greeted: false,
-      ignored: false,
-      agent: "",
-      session: "",
-      registered: new Set(),
-      cancelSilence: nothing,
-    };
     state.connections.add(this);
   }
 

@@ -23,7 +23,6 @@ export type TrackerEvent =
 
 /** Refusals of one kind (code and address) that are reported one by one within `DAMPED_MS`. */
 const REPORTED_ONE_BY_ONE = 10;
-
 /** After this time the refusals that were not reported are reported as a number. Milliseconds. */
 const DAMPED_MS = 10_000;
 

@@ -7,19 +7,14 @@ import type { Dial } from "../net/channel.ts";
 
 /** Tries that run at the same time. Each costs a descriptor, and thousands of peers may join at once after a restart. */
 const TRIES_AT_ONCE = 64;
-
 /** A try fails after this time. Milliseconds. */
 const TIMEOUT_MS = 3_000;
-
 /** The connection is given up when the other side sends more than this. Bytes. */
 const EXCESS = 4096;
-
 /** The port of an FT/1 peer is tried for the first time after this time. Milliseconds. */
 const FIRST_TRY_MS = 30_000;
-
 /** The time between two tries of an FT/1 peer's port. Milliseconds. */
 const NEXT_TRY_MS = 60_000;
-
 /** An FT/1 peer is removed after this number of failed tries in a row. */
 const FAILURES = 2;
 
