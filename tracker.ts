@@ -168,7 +168,7 @@ async function serve(options: Omit<TrackerOptions, "report">, json: boolean, qui
     if (!quiet) out(json ? jsonLine(withTime(event)) : describeTrackerEvent(event));
   };
   const tracker = startTracker({ ...options, report });
-  const socket = openOperatorSocket(tracker.port, tracker.obey, (reason) => {
+  const closeSocket = openOperatorSocket(tracker.port, tracker.obey, (reason) => {
     if (!quiet) err(`Commands such as "ft-tracker status" do not reach this tracker: ${printable(reason)}.`);
   });
   if (process.platform !== "win32") {
@@ -180,7 +180,7 @@ async function serve(options: Omit<TrackerOptions, "report">, json: boolean, qui
   await new Promise<void>((resolve) => {
     for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve());
   });
-  socket.close();
+  closeSocket();
   await tracker.stop();
   return EXIT.done;
 }

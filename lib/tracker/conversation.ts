@@ -251,10 +251,7 @@ export class Conversation implements ChannelHandlers, Connection {
       this.channel.send(basic.hi);
       return;
     }
-    if (guest !== undefined) {
-      guest.agent = hello.agent;
-      guest.session = hello.session ?? "";
-    }
+    if (guest !== undefined) Object.assign(guest, { agent: hello.agent, session: hello.session ?? "" });
     this.extras = hello.extras === true;
     const { limits, setup } = this.#state;
     const { name, announced } = setup;
@@ -308,8 +305,6 @@ export class Conversation implements ChannelHandlers, Connection {
     this.#peer?.leave("said BYE");
     this.#finish();
   }
-
-  // -------------------------------------------------------------- the end
 
   #finish(): void {
     this.#over = true;

@@ -40,18 +40,13 @@ export class EventDamper {
 
   report(event: TrackerEvent): void {
     if (this.#clock.at() - this.#since >= DAMPED_MS || event.event === "stopped") this.#reportNumbers();
-    if (event.event === "refused" && !this.#count(event)) return;
+    if (event.event === "refused") {
+      const key = `${event.address} ${event.code}`;
+      const count = (this.#kinds.get(key)?.count ?? 0) + 1;
+      this.#kinds.set(key, { last: event, count });
+      if (count > REPORTED_ONE_BY_ONE) return;
+    }
     this.#report(event);
-  }
-
-  /** Counts a refusal. Says whether it is one of the first of its kind. */
-  #count(event: Extract<TrackerEvent, { event: "refused" }>): boolean {
-    const key = `${event.address} ${event.code}`;
-    const kind = this.#kinds.get(key) ?? { last: event, count: 0 };
-    kind.last = event;
-    kind.count += 1;
-    this.#kinds.set(key, kind);
-    return kind.count <= REPORTED_ONE_BY_ONE;
   }
 
   #reportNumbers(): void {

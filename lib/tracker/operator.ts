@@ -84,9 +84,7 @@ export class Operator {
       case "unban": {
         const parsed = parseAddress(address);
         if (parsed === undefined) return { done: false, lines: [`"${printable(address)}" is not an IP address.`] };
-        const from = withoutZone(parsed);
-        if (order === "ban") return this.#ban(from, seconds, words);
-        return order === "kick" ? this.#kick(from) : this.#unban(from);
+        return this.#keepOut(order, withoutZone(parsed), seconds, words);
       }
       default:
         order satisfies never;
@@ -94,22 +92,20 @@ export class Operator {
     }
   }
 
-  #kick(from: Address): OrderResult {
-    this.#state.setup.bans.kick(from);
+  #keepOut(order: "kick" | "ban" | "unban", from: Address, seconds: number | undefined, reason: string): OrderResult {
+    const { clock, setup } = this.#state;
+    if (order === "unban") {
+      const was = setup.bans.remove(from);
+      return { done: was, lines: [was ? `Letting ${from} in again.` : `${from} is not kept out.`] };
+    }
+    if (order === "ban") {
+      const ban = setup.bans.add(from, seconds === undefined ? undefined : clock.at() + seconds * 1000, reason);
+      this.#disconnect(from);
+      return { done: true, lines: [`Keeping ${from} out${untilWhen(ban)}.`] };
+    }
+    setup.bans.kick(from);
     const found = this.#disconnect(from) > 0;
     return { done: found, lines: [found ? `Disconnected ${from}.` : `Nobody is here from ${from}.`] };
-  }
-
-  #ban(from: Address, seconds: number | undefined, reason: string): OrderResult {
-    const { clock, setup } = this.#state;
-    const ban = setup.bans.add(from, seconds === undefined ? undefined : clock.at() + seconds * 1000, reason);
-    this.#disconnect(from);
-    return { done: true, lines: [`Keeping ${from} out${untilWhen(ban)}.`] };
-  }
-
-  #unban(from: Address): OrderResult {
-    const was = this.#state.setup.bans.remove(from);
-    return { done: was, lines: [was ? `Letting ${from} in again.` : `${from} is not kept out.`] };
   }
 
   #listBans(): OrderResult {
