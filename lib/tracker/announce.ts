@@ -119,9 +119,8 @@ class Notice {
   }
 
   get name(): string {
-    const { name } = this.#options;
-    if (this.#number === 1) return instanceName(name);
-    return instanceName(name, ` (${this.#number > NUMBER_LIMIT ? this.#id : this.#number})`);
+    const number = this.#number > NUMBER_LIMIT ? this.#id : this.#number;
+    return instanceName(this.#options.name, number === 1 ? "" : ` (${number})`);
   }
 
   get #fullName(): string {
@@ -226,7 +225,7 @@ function idOf(data: unknown): string[] {
  * A tracker's name as an instance name (RFC 6763, section 4.1.1): NFC, at most 63 bytes, no control characters. The package cannot
  * write a dot in a name, so it becomes `-`.
  */
-function instanceName(name: string, suffix = ""): string {
+function instanceName(name: string, suffix: string): string {
   const clean = name
     .toWellFormed()
     .normalize("NFC")

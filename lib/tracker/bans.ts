@@ -42,16 +42,14 @@ export class Bans {
 
   /** The bans that hold now, in the order of their addresses. */
   get list(): Ban[] {
-    for (const [address, ban] of this.#bans) if (this.#isOver(ban)) this.#bans.delete(address);
-    return [...this.#bans.values()].sort((a, b) => (a.address < b.address ? -1 : 1));
+    const bans = [...this.#bans.values()].filter((ban) => !this.#isOver(ban));
+    return bans.sort((a, b) => (a.address < b.address ? -1 : 1));
   }
 
   /** The ban that holds for an address now. */
   of(address: Address): Ban | undefined {
     const ban = this.#bans.get(address);
-    if (ban === undefined || !this.#isOver(ban)) return ban;
-    this.#bans.delete(address);
-    return undefined;
+    return ban === undefined || this.#isOver(ban) ? undefined : ban;
   }
 
   /** Why an address is refused, as a sentence; undefined if it is not. */

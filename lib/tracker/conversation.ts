@@ -191,7 +191,10 @@ export class Conversation implements ChannelHandlers, Connection {
         const mayWait = this.#guest === undefined && inbox.waiting > 0 && !this.channel.ended;
         if (!turns.isOver(now) || !mayWait) continue;
         this.channel.pause();
-        turns.wait("others", (why) => this.#takeTurn(why));
+        turns.wait("others", () => {
+          this.channel.resume();
+          this.#takeTurn();
+        });
       }
       if (inbox.waiting > WAITING_LIMIT && !turns.gaveWay) {
         throw new ProtocolError("too-fast", `More than ${this.#state.limits.rate} requests a second.`);
@@ -206,12 +209,11 @@ export class Conversation implements ChannelHandlers, Connection {
   #mayAnswer(inbox: TrackerInbox, now: number): boolean {
     if (this.#turns.waiting) return false;
     if (this.#peer === undefined || inbox.waiting === 0 || this.#turns.mayAnswer(now)) return true;
-    this.#turns.wait("rate", (why) => this.#takeTurn(why));
+    this.#turns.wait("rate", () => this.#takeTurn());
     return false;
   }
 
-  #takeTurn(why: "rate" | "others"): void {
-    if (why === "others") this.channel.resume();
+  #takeTurn(): void {
     this.#readOn();
     if (this.channel.ended && !this.#turns.waiting) this.#finish();
     else if (this.#guest === undefined) this.#rest();

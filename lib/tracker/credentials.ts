@@ -11,15 +11,13 @@ import { PassOffice } from "../protocol/pass.ts";
 /** Characters of a session's proof, base64url: 132 bits. */
 const PROOF_LENGTH = 22;
 
-export class Credentials {
+export class Credentials extends PassOffice {
   readonly #clock: Clock;
-  readonly #passes = new PassOffice();
-  /** The public key by which peers check passes. */
-  readonly key = this.#passes.key;
   /** Signs sessions. A program that knew it could take the place of any peer. */
   readonly #secret = randomBytes(32);
 
   constructor(clock: Clock) {
+    super();
     this.#clock = clock;
   }
 
@@ -34,7 +32,7 @@ export class Credentials {
   passFor(id: string, { remote, local }: Channel): string {
     const isHere = remote.address === local.address && !isLoopback(remote.address);
     const address = isHere ? ((isIPv6(remote.address) ? "::1" : "127.0.0.1") as Address) : remote.address;
-    return this.#passes.issue({ id, address, expires: Math.floor(this.#clock.at() / 1000) + PASS_LIFETIME_S });
+    return this.issue({ id, address, expires: Math.floor(this.#clock.at() / 1000) + PASS_LIFETIME_S });
   }
 
   /** The session of a peer on one of its connections: `ID.PROOF`. */

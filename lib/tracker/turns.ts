@@ -96,12 +96,12 @@ export class Turns {
     return this.#clock.at() - since >= SLICE_MS;
   }
 
-  /** Waits for the time of another request, or until others have had their turn. Then calls `act` with which of the two it was. */
-  wait(why: "rate" | "others", act: (why: "rate" | "others") => void): void {
+  /** Calls `act` when another request has been earned by the rate, or when others have had their turn. */
+  wait(why: "rate" | "others", act: () => void): void {
     this.gaveWay = why === "others";
     this.#cancel = this.#clock.after(this.gaveWay ? 0 : 1000 / this.#limits.rate, () => {
       this.cancel();
-      act(why);
+      act();
     });
   }
 
