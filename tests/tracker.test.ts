@@ -171,6 +171,7 @@ describe("too much", () => {
     peer.raw.send("FIND n*s t*t limit=1\n".repeat(300));
     other.raw.send("SEARCH: report.pdf\n");
     expect(await other.raw.reply()).toBe(`FOUND: 1\n${REPORT_SEEN}`);
+    await settle();
     expect(peer.raw.waiting.toString().split("FOUND").length).toBeLessThan(300);
     peer.raw.halfClose();
     await house.pass(1000);

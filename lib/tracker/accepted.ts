@@ -29,15 +29,6 @@ const utf8 = new TextEncoder();
 /** Numbers the connections on which a peer was accepted. A session belongs to one of them. */
 let connections = 0;
 
-/** Ends the connection whose session this is. Gives the id of its peer; undefined when no peer that is online has this session. */
-export function takeOver(session: string, { catalog }: TrackerState): string | undefined {
-  const [id = ""] = session.split(".");
-  const presence = catalog.member(id)?.presence;
-  if (presence === undefined || !presence.isSession(session)) return undefined;
-  presence.replace();
-  return id;
-}
-
 export class AcceptedPeer implements Presence {
   readonly id: string;
   readonly address: Address;

@@ -9,7 +9,7 @@ import { PING_MS, type Profile, RESULTS_LIMIT, type ToTracker } from "../protoco
 import { TrackerInbox } from "../protocol/read.ts";
 import type { FileName } from "../protocol/record.ts";
 import { encodeFromTracker } from "../protocol/write.ts";
-import { AcceptedPeer, type PeerRequest, TOO_LATE, takeOver } from "./accepted.ts";
+import { AcceptedPeer, type PeerRequest, TOO_LATE } from "./accepted.ts";
 import { registerBasic, removeBasic, searchBasic } from "./basic-peers.ts";
 import type { Connection, TrackerReply, TrackerState } from "./state.ts";
 import { Turns } from "./turns.ts";
@@ -256,11 +256,11 @@ export class Conversation implements ChannelHandlers, Connection {
     if (guest !== undefined) Object.assign(guest, { agent: hello.agent, session: hello.session ?? "" });
     this.extras = hello.extras === true;
     const { limits, setup } = this.#state;
-    const { name, announced } = setup;
+    const { name, announced, credentials } = setup;
     const results = limits.mostResults === RESULTS_LIMIT ? {} : { results: limits.mostResults };
     const extras = this.extras ? { announced, ...results } : {};
-    const { key } = setup.credentials;
-    const hi = encodeFromTracker({ verb: "HI", name, max: limits.files, key, you: this.address, ...extras });
+    const about = { name, max: limits.files, key: credentials.key, you: this.address, ...extras };
+    const hi = encodeFromTracker({ verb: "HI", ...about });
     // The first line may come in two pieces, "HELLO" and " FT/2 …": then the first piece has its "HI" already.
     this.channel.send(guest?.greeted ? hi.slice(basic.hi.length) : hi);
   }
@@ -288,10 +288,14 @@ export class Conversation implements ChannelHandlers, Connection {
 
   /** A peer whose connection broke may be back before this tracker notices: then it takes its own place, with the id that it had. */
   #join(): AcceptedPeer {
-    const former = takeOver(this.#guest?.session ?? "", this.#state);
+    const session = this.#guest?.session ?? "";
+    const [id = ""] = session.split(".");
+    const former = this.#state.catalog.member(id)?.presence;
+    const isBack = former?.isSession(session) === true;
+    if (isBack) former.replace();
     this.#state.requireRoom();
     this.channel.limit({ deadline: undefined, idle: IDLE_MS });
-    return new AcceptedPeer(former ?? this.#state.setup.credentials.newId(), this, this.#state);
+    return new AcceptedPeer(isBack ? id : this.#state.setup.credentials.newId(), this, this.#state);
   }
 
   #searchBasic(name: FileName, now: number): void {

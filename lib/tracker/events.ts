@@ -96,7 +96,7 @@ export function describeTrackerEvent(event: TrackerEvent): string {
 
 function describeAddresses({ addresses, announced }: Extract<TrackerEvent, { event: "addresses" }>): string {
   const plain = announced ? "ft-peer   or, with the address: " : "";
-  if (addresses.length > 0)
-    return `Peers on this network can run: ${plain}${addresses.map((one) => `ft-peer ${one}`).join("   or: ")}`;
+  const typed = addresses.map((address) => `ft-peer ${address}`).join("   or: ");
+  if (typed !== "") return `Peers on this network can run: ${plain}${typed}`;
   return `This machine has no network address now; peers on it can run: ${plain}ft-peer 127.0.0.1`;
 }
