@@ -14,7 +14,7 @@ import { systemClock } from "./lib/clock.ts";
 import { CancelledError, codeOf, FtError, UsageError } from "./lib/error.ts";
 import { userFolder } from "./lib/files.ts";
 import { dial } from "./lib/net/dial.ts";
-import { dialableFrom, interfaces, watchInterfaces, zonesFor } from "./lib/net/interfaces.ts";
+import { dialableFrom, interfaces, watchInterfaces } from "./lib/net/interfaces.ts";
 import { type Listener, listen } from "./lib/net/listen.ts";
 import { Connector } from "./lib/peer/connect.ts";
 import { HashPool, sha256 } from "./lib/peer/content/hash.ts";
@@ -35,6 +35,7 @@ import {
   nobodyFound,
   severalFound,
 } from "./lib/peer/locate.ts";
+import { type CommandLine, PEER_COMMANDS, type PeerCommand, parsePeerArguments, rootArgument } from "./lib/peer/options.ts";
 import { Prompts } from "./lib/peer/screen/ask.ts";
 import { type Check, checkLines, examine } from "./lib/peer/screen/doctor.ts";
 import { guide } from "./lib/peer/screen/guide.ts";
@@ -52,76 +53,22 @@ import {
 } from "./lib/peer/screen/view.ts";
 import { type Known, type Served, Server } from "./lib/peer/serve/serve.ts";
 import { Session, type TrackerPlace } from "./lib/peer/session.ts";
-import {
-  EXIT,
-  exitCodeFor,
-  hangUp,
-  measure,
-  nameArgument,
-  numberOption,
-  orCancelled,
-  out,
-  parseTracker,
-  readArguments,
-  runProgram,
-  shellOption,
-  VERSION,
-} from "./lib/program/cli.ts";
-import { completionScript } from "./lib/program/completions.ts";
+import { EXIT, exitCodeFor, hangUp, measure, nameArgument, orCancelled, out, runProgram, VERSION } from "./lib/program/cli.ts";
 import {
   type Address,
   type Endpoint,
   formatEndpoint,
   isHostAddress,
-  isLinkLocal,
   isLoopback,
   parseAddress,
   withoutZone,
 } from "./lib/protocol/address.ts";
-import { DEFAULT_MAX_FILES, type Page, type Wish } from "./lib/protocol/messages.ts";
+import { DEFAULT_MAX_FILES } from "./lib/protocol/messages.ts";
 import { readPass } from "./lib/protocol/pass.ts";
-import { type FileRecord, parseRoot } from "./lib/protocol/record.ts";
+import type { FileRecord } from "./lib/protocol/record.ts";
 import { encodeToTracker } from "./lib/protocol/write.ts";
 import { RateLimit } from "./lib/rate.ts";
-import { parseSize, plural, printable } from "./lib/text.ts";
-
-export const USAGE = `ft-peer: get a file from whoever on this network has it.
-
-Usage: ft-peer [ADDRESS[:PORT]] [command] [options]
-
-ADDRESS is the tracker's; without it, the one that announces itself on the network.
-Without a command, on a terminal: guided prompts.
-
-  search NAME       who has the file of exactly this name
-  find WORD...      who has files with all these words in their names, or a content: root:HEX
-  get NAME          fetch it (or: get root:HEX, by its content id)
-  list [PEER]       every file online, or those of one peer (id or address)
-  who               the peers online
-  share             stay online and serve until Ctrl-C
-  doctor            what stands between this machine and the others
-
-  --share PATH      a file or folder to share; repeatable (default: this folder's first ${DEFAULT_MAX_FILES} files)
-  --to DIR          where fetched files go (default: this folder)
-  --port N          where this peer serves (default 1235, else a free port)
-  --from ADDR:PORT  fetch from this holder only
-  --overwrite       let a fetched file replace one of the same name
-  --ext EXT         find: only these extensions, such as pdf or pdf,odt
-  --type TYPE       find: only types that begin so, such as video/
-  --min SIZE        find: at least this big, such as 10MB
-  --max SIZE        find: at most this big
-  --after DATE      find: last changed on this day or later, such as 2026-11-22
-  --before DATE     find: last changed on this day or earlier
-  --limit RATE      bytes a second at most, such as 10MB; up and down each
-  --json            one JSON object a line
-  --quiet           print results and errors only
-  --help            this text
-  --completions SHELL
-                    completions for bash, zsh, fish or powershell
-  --version         the version
-  --                ends the options
-
-A peer shares at least one file, or the tracker does not accept it.
-Exit codes: 0 done, 1 could not, 2 wrong usage, 130 interrupted.`;
+import { plural, printable } from "./lib/text.ts";
 
 const DEFAULT_PORT = 1235;
 const MAX_PER_ADDRESS = 32;
@@ -129,8 +76,6 @@ const KNOWN_CACHE_MS = 30_000;
 /** A changed file is hashed when it was left alone for this long. */
 const QUIET_MS = 500;
 const LEAVING_MS = 4_000;
-const COMMANDS = ["search", "find", "get", "list", "who", "share", "doctor"] as const;
-type Command = (typeof COMMANDS)[number];
 
 // ---------------------------------------------------------------- the peer
 
@@ -406,167 +351,10 @@ function listenFrom(port: number | undefined, onConnection: Parameters<typeof li
   }
 }
 
-// ---------------------------------------------------------------- the command line
-
-interface CommandLine {
-  tracker: TrackerPlace | undefined;
-  command: Command | undefined;
-  argument: string | undefined;
-  wish: Omit<Wish, keyof Page>;
-  share: string[];
-  to: string;
-  port: number | undefined;
-  from: Endpoint | undefined;
-  overwrite: boolean;
-  limit: number | undefined;
-  json: boolean;
-  quiet: boolean;
-}
-
-/** The options of a command line; throws a `UsageError`. Only a text when that is all that was asked for. */
-export function parseOptions(argv: string[]): { text: string } | CommandLine {
-  const { values, positionals } = readArguments(
-    argv,
-    {
-      share: { type: "string", multiple: true, default: [] as string[] },
-      to: { type: "string", default: "." },
-      port: { type: "string" },
-      from: { type: "string" },
-      overwrite: { type: "boolean", default: false },
-      limit: { type: "string" },
-      ext: { type: "string", multiple: true, default: [] as string[] },
-      type: { type: "string" },
-      min: { type: "string" },
-      max: { type: "string" },
-      after: { type: "string" },
-      before: { type: "string" },
-      json: { type: "boolean", default: false },
-      quiet: { type: "boolean", default: false },
-      completions: { type: "string" },
-      help: { type: "boolean", default: false },
-      version: { type: "boolean", default: false },
-    },
-    "ft-peer",
-  );
-  if (values.help) return { text: USAGE };
-  if (values.completions !== undefined) return { text: completionScript(shellOption(values.completions), "ft-peer") };
-  if (values.version) return { text: `ft-peer ${VERSION}` };
-  const words = [...positionals];
-  const tracker = words[0] === undefined || isCommand(words[0]) ? undefined : onAnyLink(parseTracker(words.shift() ?? ""));
-  const word = words.shift();
-  if (word !== undefined && !isCommand(word)) {
-    throw new UsageError(`"${printable(word)}" is not a command; there are ${COMMANDS.join(", ")}. Try: ft-peer --help`);
-  }
-  const wish = word === "find" ? wishOf(words.splice(0), values) : undefined;
-  const filter =
-    wish === undefined
-      ? (["ext", "type", "min", "max", "after", "before"] as const).find((one) => given(values[one]))
-      : undefined;
-  if (filter !== undefined) throw new UsageError(`--${filter} belongs to find. Try: ft-peer find WORD --${filter} ...`);
-  const [argument, extra] = words;
-  const needs = word === "search" || word === "get";
-  if (needs && !argument) throw new UsageError(`${word} needs a file's name. Try: ft-peer ADDRESS ${word} NAME`);
-  if (extra !== undefined || (argument !== undefined && (word === "who" || word === "share" || word === "doctor"))) {
-    throw new UsageError(`"${printable(extra ?? argument ?? "")}" is too much; put a name with spaces in quotes.`);
-  }
-  return {
-    tracker,
-    command: word,
-    argument,
-    wish: wish ?? { words: [], group: true },
-    share: values.share,
-    to: values.to,
-    port: values.port === undefined ? undefined : numberOption("--port", values.port, 0, 65535),
-    from: values.from === undefined ? undefined : parseHolder(values.from),
-    overwrite: values.overwrite,
-    limit: values.limit === undefined ? undefined : parseLimit(values.limit),
-    json: values.json,
-    quiet: values.quiet,
-  };
-}
-
-/** A link-local address without its zone is tried on every link. */
-function onAnyLink(place: TrackerPlace): TrackerPlace {
-  const address = parseAddress(place.address);
-  if (address === undefined || !isLinkLocal(address) || address.includes("%")) return place;
-  const [first, ...others] = zonesFor(address);
-  return first === undefined ? place : { address: first, port: place.port, others };
-}
-
-/** Slower than this is a mistake in the unit. */
-const LEAST_LIMIT = 1000;
-
-function parseLimit(text: string): number {
-  const rate = parseSize(text);
-  if (rate !== undefined && rate >= LEAST_LIMIT) return rate;
-  throw new UsageError(`--limit needs bytes a second, at least 1kB, such as 500kB or 10MB, not "${printable(text)}".`);
-}
-
-function given(value: string | string[] | undefined): boolean {
-  return value !== undefined && value.length > 0;
-}
-
-/** What find was asked for; several words may come in one argument. */
-function wishOf(
-  args: string[],
-  values: Partial<Record<"type" | "min" | "max" | "after" | "before", string>> & { ext: string[] },
-) {
-  const typed = args.flatMap((one) => one.split(/\s+/)).filter((one) => one !== "");
-  const roots = typed.flatMap((one) => rootArgument(one) ?? []);
-  const words = typed.filter((one) => !one.startsWith("root:"));
-  const ext = values.ext
-    .flatMap((one) => one.split(","))
-    .map((one) => one.replace(/^\./, ""))
-    .filter((one) => one !== "");
-  const wish: Omit<Wish, keyof Page> = { words, group: true };
-  if (roots.length > 1) throw new UsageError("find takes one content id at a time.");
-  if (roots[0] !== undefined) wish.root = roots[0];
-  if (ext.length > 0) wish.ext = ext;
-  if (values.type !== undefined) wish.type = values.type;
-  if (values.min !== undefined) wish.min = sizeOption("--min", values.min);
-  if (values.max !== undefined) wish.max = sizeOption("--max", values.max);
-  if (values.after !== undefined) wish.after = dayOption("--after", values.after);
-  if (values.before !== undefined) wish.before = dayOption("--before", values.before);
-  if (Object.keys(wish).length === 2 && words.length === 0) {
-    throw new UsageError("find needs a word, or a filter such as --ext pdf. Try: ft-peer find report");
-  }
-  return wish;
-}
-
-/** A content id as typed, `root:` and 64 hex digits; undefined for other text. */
-function rootArgument(typed: string): string | undefined {
-  if (!typed.startsWith("root:")) return undefined;
-  const root = parseRoot(typed.slice(5));
-  if (root !== undefined) return root;
-  throw new UsageError(`"${printable(typed)}" is not a content id: root: is followed by 64 hex digits.`);
-}
-
-function sizeOption(option: string, text: string): number {
-  const size = parseSize(text);
-  if (size !== undefined) return size;
-  throw new UsageError(`${option} needs a size, such as 500kB or 10MB, not "${printable(text)}".`);
-}
-
-function dayOption(option: string, text: string): string {
-  if (/^\d{4}-\d\d-\d\d$/.test(text) && !Number.isNaN(Date.parse(text))) return text;
-  throw new UsageError(`${option} needs a day, such as 2026-11-22, not "${printable(text)}".`);
-}
-
-function isCommand(word: string): word is Command {
-  return (COMMANDS as readonly string[]).includes(word);
-}
-
-function parseHolder(text: string): Endpoint {
-  const { address, port } = parseTracker(text);
-  const parsed = parseAddress(address);
-  if (parsed !== undefined && /^(?:\[[^\]]*\]|[^:]*):\d+$/.test(text)) return { address: withoutZone(parsed), port };
-  throw new UsageError(`--from needs a holder's address with its port, such as 192.168.1.7:1235, not "${printable(text)}".`);
-}
-
 // ---------------------------------------------------------------- one command
 
 /** Joins, does one thing, leaves. */
-async function runCommand(line: CommandLine, command: Exclude<Command, "doctor">, signal: AbortSignal): Promise<void> {
+async function runCommand(line: CommandLine, command: Exclude<PeerCommand, "doctor">, signal: AbortSignal): Promise<void> {
   const screen = new Screen(line);
   const files = filesToShare(line, (words) => screen.note(words));
   if (command === "get") checkFolder(resolve(line.to));
@@ -854,7 +642,7 @@ function promptsOn(signal: AbortSignal): Prompts {
 async function runGuided(line: CommandLine, signal: AbortSignal): Promise<void> {
   if (!hasTerminal()) {
     throw new UsageError(
-      `Guided prompts need a terminal. Without one, give a command: ${COMMANDS.join(", ")}. Try: ft-peer --help`,
+      `Guided prompts need a terminal. Without one, give a command: ${PEER_COMMANDS.join(", ")}. Try: ft-peer --help`,
     );
   }
   const prompts = promptsOn(signal);
@@ -890,7 +678,7 @@ async function main(argv: string[]): Promise<number> {
   const cancel = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => leaveSoon(cancel, signal));
   try {
-    const line = parseOptions(argv);
+    const line = parsePeerArguments(argv);
     if ("text" in line) {
       out(line.text);
       return EXIT.done;

@@ -1,696 +1,216 @@
 #!/usr/bin/env bun
 // ft-tracker: the index server of a LAN. It knows which online peer has which file, and serves only peers it has accepted.
 //
-//     ft-tracker [--port 1234]
+//     ft-tracker [--port 1234]     runs a tracker until Ctrl-C
+//     ft-tracker COMMAND           gives an order to the tracker that runs on this machine
 //
-// One TCP connection is one conversation: FT/2 peers stay connected for as long as they are online; FT/1 programs come for one
-// exchange at a time. The index is what the peers that are online say, and nothing of it is written to disk; only bans are.
+// Each TCP connection is one conversation. An FT/2 peer stays connected for as long as it is online; an FT/1 program connects for
+// one exchange at a time. The index holds what the online peers say. Only bans are written to disk.
 
-import { createHmac, randomBytes } from "node:crypto";
-import { hostname } from "node:os";
-import { join } from "node:path";
-import { systemClock } from "./lib/clock.ts";
-import { UsageError } from "./lib/error.ts";
-import { userFolder } from "./lib/files.ts";
-import type { Channel } from "./lib/net/channel.ts";
+import { type Clock, sleep, systemClock } from "./lib/clock.ts";
+import type { Dial } from "./lib/net/channel.ts";
 import { dial } from "./lib/net/dial.ts";
 import { dialableFrom, likelyAddresses } from "./lib/net/interfaces.ts";
-import { type Listener, listen } from "./lib/net/listen.ts";
-import {
-  EXIT,
-  err,
-  exitCodeFor,
-  numberOption,
-  out,
-  readArguments,
-  runProgram,
-  shellOption,
-  VERSION,
-} from "./lib/program/cli.ts";
-import { completionScript } from "./lib/program/completions.ts";
-import { LIMIT_OPTIONS, LIMITS, type Limits } from "./lib/program/limits.ts";
-import { type Address, formatEndpoint, isIPv6, isLoopback, parseAddress, withoutZone } from "./lib/protocol/address.ts";
-import { DEFAULT_TRACKER_PORT, PASS_LIFETIME_S, PING_MS } from "./lib/protocol/messages.ts";
-import { PassOffice } from "./lib/protocol/pass.ts";
-import { byteLength, NAME_LIMIT } from "./lib/protocol/record.ts";
+import { type Listener, type ListenOptions, listen, type RefusalCode } from "./lib/net/listen.ts";
+import { EXIT, err, exitCodeFor, out, runProgram, VERSION } from "./lib/program/cli.ts";
+import { formatEndpoint, isIPv6 } from "./lib/protocol/address.ts";
+import { DEFAULT_TRACKER_PORT } from "./lib/protocol/messages.ts";
 import { encodeFromTracker } from "./lib/protocol/write.ts";
-import { Allowance } from "./lib/rate.ts";
-import { formatDuration, formatSize, jsonLine, parseDuration, plural, printable } from "./lib/text.ts";
+import { jsonLine, printable } from "./lib/text.ts";
 import { type Announcement, announce } from "./lib/tracker/announce.ts";
-import { type Ban, Bans } from "./lib/tracker/bans.ts";
-import { Catalog, type Member } from "./lib/tracker/catalog.ts";
-import { Conversation, type House } from "./lib/tracker/conversation.ts";
-import { Meter } from "./lib/tracker/meter.ts";
-import { giveOrder, type Order, type OrderResult, openDoor } from "./lib/tracker/operator.ts";
+import { Bans } from "./lib/tracker/bans.ts";
+import { Catalog } from "./lib/tracker/catalog.ts";
+import { Conversation } from "./lib/tracker/conversation.ts";
+import { Credentials } from "./lib/tracker/credentials.ts";
+import { describeTrackerEvent, EventDamper, type TrackerEvent, withTime } from "./lib/tracker/events.ts";
+import { LIMITS, type Limits } from "./lib/tracker/limits.ts";
+import { Members } from "./lib/tracker/members.ts";
+import { countActivity } from "./lib/tracker/meter.ts";
+import { describeSummary, Operator, type Order, type OrderResult, type Summary } from "./lib/tracker/operator.ts";
+import { giveOrder, openOperatorSocket } from "./lib/tracker/operator-socket.ts";
+import { parseTrackerArguments } from "./lib/tracker/options.ts";
+import { OpenConversations, type TrackerParts } from "./lib/tracker/parts.ts";
 import { Prober } from "./lib/tracker/prober.ts";
-
-export const USAGE = `ft-tracker: knows which peer on this network has which file.
-
-Usage: ft-tracker [options]
-       ft-tracker COMMAND [--port N]    to one that is running on this machine
-
-  status               what it does: peers, files, rates, refused, memory (or: SIGUSR1)
-  kick ADDRESS         disconnect an address; it may come back after a minute
-  ban ADDRESS          disconnect it and keep it out, for good or --for a while
-  unban ADDRESS        let it in again
-  bans                 who is kept out, and for how long
-  notice WORDS         tell every peer
-
-  --port N             port to listen on (default ${DEFAULT_TRACKER_PORT}; 0 takes a free one)
-  --host ADDRESS       address to listen on (default: every interface, IPv4 and IPv6)
-  --name NAME          what peers see as this tracker's name (default: the host's name)
-  --no-announce        do not announce the tracker on the network
-  --for DURATION       how long a ban holds, such as 30m, 2h or 7d
-  --bans FILE          where bans are kept (default: bans.txt in this user's state folder)
-  --json               one JSON object a line for each event
-  --quiet              print errors only
-  --completions SHELL  completions for bash, zsh, fish or powershell
-  --help               this text
-  --version            the version
-
-Limits:
-
-${LIMIT_OPTIONS.map(({ option, label, about }) => `  ${`--${option} ${label}`.padEnd(19)}  ${about}`).join("\n")}
-
-Peers then run:  ft-peer   or, where announcements do not get through, ft-peer ADDRESS
-with one of the addresses printed at the start.
-Ctrl-C stops it; the peers come back by themselves when it is started again.`;
+import { tidyMemory } from "./lib/tracker/tidy.ts";
+import { SearchTimes } from "./lib/tracker/turns.ts";
 
 export interface TrackerOptions {
   port: number;
   /** Undefined: every interface. */
   host?: string | undefined;
   name: string;
-  /** Those that are not as usual. */
+  /** The limits that differ from the defaults. */
   limits?: Partial<Limits>;
   /** Whether peers may find the tracker by DNS-SD. */
   announce?: boolean;
-  /** The file in which bans are kept; without it they end with the tracker. */
+  /** The file in which bans are kept. Without it they end with the tracker. */
   bans?: string | undefined;
   /** Called with everything that happens. */
   report(event: TrackerEvent): void;
-  /** Milliseconds since 1970. */
-  now?: () => number;
-  /** Milliseconds; handed in by tests. */
-  timing?: Partial<Timing>;
+  /** Tests hand in a clock and a network of their own. */
+  clock?: Clock;
+  network?: { listen(options: ListenOptions): Listener; dial: Dial };
 }
 
-interface Timing {
-  /** To complete the first request: the whole exchange of FT/1, the acceptance of FT/2. */
-  acceptance: number;
-  /** An accepted peer that is silent for this long is gone. */
-  idle: number;
-  /** FT/1 peers hold no connection: their port is tried after this time, */
-  firstProbe: number;
-  /** and then every so often. */
-  probe: number;
-}
-
-const TIMING: Omit<Timing, "acceptance"> = { idle: 2 * PING_MS, firstProbe: 30_000, probe: 60_000 };
-/** How long the peers may take to hear that the tracker stops. */
+/** When the tracker stops, its peers have this time to read the notice. Milliseconds. */
 const FAREWELL_MS = 2_000;
-const PROBE_FAILURES = 2;
-/** Who was kicked stays away for this long. */
-const KICK_MS = 60_000;
-const NOTICE_LIMIT = 1000;
-/** When so many have come, were tried or have gone, and for a second little happens, the memory that it took is given back. */
-const TIDY_AFTER = 1000;
-/** After so many that is done in any case: a socket holds more than the runtime counts. */
-const TIDY_AT_LAST = 20_000;
-const TIDY_EVERY_MS = 1000;
-const QUIET = 100;
-/** Of the peers that ping, so many do in a second. */
-const PINGING = 1000 / PING_MS;
-/** Characters of a session's proof: 128 bits. */
-const SESSION_LENGTH = 22;
-/** Addresses whose FINDs are timed, and seconds of that time that may be used at once. */
-const FIND_TIMES = 1024;
-const FIND_BURST_S = 4;
-
-export type TrackerEvent =
-  | { event: "listening"; address: string; port: number }
-  | { event: "addresses"; addresses: string[]; announced: boolean }
-  | { event: "joined"; id: string; address: string; port: number; files: number; agent: string; profile: string; peers: number }
-  | { event: "updated"; id: string; address: string; port: number; files: number }
-  /** Peers can find it from now on, under this name. */
-  | { event: "announced"; name: string }
-  | { event: "unreachable"; id: string; address: string; port: number; reason: string }
-  | { event: "left"; id: string; address: string; port: number; reason: string; peers: number }
-  /** `more`: so many of the same kind came shortly after each other and are not told one by one. */
-  | { event: "refused"; address: string; code: string; reason: string; more?: number }
-  | { event: "operator"; order: string; words: string }
-  | { event: "stopped" };
 
 export interface Tracker {
   readonly address: string;
   readonly port: number;
   readonly catalog: Catalog;
-  /** What it does now, for its operator. */
+  /** What it does at the moment, for its operator. */
   summary(): Summary;
-  /** Does what its operator asks for. */
+  /** Carries out an operator's order. */
   obey(order: Order): OrderResult;
-  /** Accepts nobody any more, tells the peers, and resolves when they are told. */
+  /** Accepts no more connections, tells the peers, and resolves when all connections are closed. */
   stop(): Promise<void>;
 }
 
 /** Starts a tracker. Throws a sentence when it cannot listen. */
 export function startTracker(options: TrackerOptions): Tracker {
-  const { now = Date.now } = options;
-  const damper = new Damper(options.report, now);
+  const { name, host, announce: announced = false, clock = systemClock, network = { listen, dial } } = options;
+  const damper = new EventDamper(options.report, clock);
+  let stopping = false;
   const report = (event: TrackerEvent) => damper.report(event);
+  const reportUntilStop = (event: TrackerEvent) => {
+    if (!stopping) report(event);
+  };
+
   const limits = { ...LIMITS, ...options.limits };
   limits.results = Math.min(limits.results, limits.mostResults);
-  const timing = { acceptance: limits.acceptance * 1000, ...TIMING, ...options.timing };
+  const activity = countActivity(clock);
   const catalog = new Catalog();
-  const office = new PassOffice();
-  const conversations = new Set<Conversation>();
-  let onLastClosed: (() => void) | undefined;
-  const probes = new Map<string, ReturnType<typeof setTimeout>>();
-  const prober = new Prober(dial);
-  /** Proves sessions: who knows it could be any peer. */
-  const secret = randomBytes(32);
-  const findTimes = new Map<Address, Allowance>();
-  const bans = new Bans(options.bans, now);
-  const kicked = new Map<string, number>();
-  const since = now();
-  const meter = () => new Meter(systemClock);
-  const meters = { requests: meter(), searches: meter(), joins: meter(), refused: meter() };
-  const refusals = new Map<string, number>();
-  let stopping = false;
-  /** Joins, tries and leaves since memory was given back. */
-  let changes = 0;
-
-  const listener: Listener = listen({
-    host: options.host,
+  const prober = new Prober(network.dial);
+  const members = new Members({ clock, catalog, activity, prober, dialable: dialableFrom, most: limits.peers, report });
+  const parts: TrackerParts = {
+    about: { name, announced },
+    limits,
+    clock,
+    catalog,
+    members,
+    credentials: new Credentials(clock),
+    conversations: new OpenConversations(),
+    activity,
+    searchTimes: new SearchTimes(limits.findTime, clock),
+    whyRefused: (from) => operator.whyRefused(from),
+  };
+  const { conversations } = parts;
+  const listener = network.listen({
+    host,
     port: options.port,
     maxPerAddress: limits.perAddress,
     maxConnections: limits.connections,
-    onConnection: (channel) => new Conversation(house, channel).start(),
+    onConnection: (channel) => new Conversation(parts, channel).start(),
     onRefused: (code, { address }) => {
-      const words =
-        code === "tracker-full"
-          ? "The tracker has no room for more connections; try again later."
-          : `There are ${limits.perAddress} connections from ${address} already; close one first.`;
-      refused(address, code, words);
+      const words = whyNoRoom(code, address, limits);
+      members.refused(address, code, words);
       return encodeFromTracker({ verb: "ERROR", code, words });
     },
   });
-
-  function refused(address: string, code: string, reason: string): void {
-    meters.refused.count();
-    refusals.set(code, (refusals.get(code) ?? 0) + 1);
-    report({ event: "refused", address, code, reason });
-  }
-
   const { address, port } = listener;
+  const operator = new Operator(parts, { address, port }, new Bans(options.bans, () => clock.at()), report);
   report({ event: "listening", address, port });
-  const { host, name, announce: announced } = options;
-  const tellAddresses = (all: string[]) => {
-    const addresses = all.map((address) => (port === DEFAULT_TRACKER_PORT ? address : formatEndpoint({ address, port })));
-    if (!stopping) report({ event: "addresses", addresses, announced: announced === true });
-  };
-  if (host === undefined || host === "::" || host === "0.0.0.0") {
-    // On 0.0.0.0 nobody gets in by IPv6.
-    void likelyAddresses().then((all) => tellAddresses(all.filter((address) => host !== "0.0.0.0" || !isIPv6(address))));
-  } else tellAddresses([host]);
-  const told = new Set<string>();
-  const tellName = (as: string) => {
-    if (!stopping && !told.has(as)) report({ event: "announced", name: as });
-    told.add(as);
-  };
-  const announcement: Announcement | undefined = announced
-    ? announce({ name, port, version: VERSION, host: address, announced: tellName })
-    : undefined;
-
-  const house: House = {
-    name,
-    limits,
-    timing,
-    catalog,
-    conversations,
-    spare: [],
-    clock: systemClock,
-    meters,
-    key: office.key,
-    announced: announcement !== undefined,
-    now,
-    newId: () => randomBytes(8).toString("hex"),
-    passFor: (id, channel) => {
-      const expires = Math.floor(now() / 1000) + PASS_LIFETIME_S;
-      return office.issue({ id, address: passAddress(channel), expires });
-    },
-    sessionOf: (id, connection) => {
-      const proof = createHmac("sha256", secret).update(`${id} ${connection}`).digest("base64url");
-      return `${id}.${proof.slice(0, SESSION_LENGTH)}`;
-    },
-    reach: async ({ address, port }, via) => {
-      const reach = await prober.reach({ address: dialableFrom(via, address), port });
-      changes += 1;
-      return reach;
-    },
-    whyUnwanted,
-    findTime: (from) => {
-      const known = findTimes.get(from);
-      if (known !== undefined) return known;
-      if (findTimes.size >= FIND_TIMES) findTimes.clear();
-      const time = new Allowance(limits.findTime, limits.findTime * FIND_BURST_S, systemClock);
-      findTimes.set(from, time);
-      return time;
-    },
-    refused,
-    arrived,
-    unreachable: ({ id, address, port }, reason) => report({ event: "unreachable", id, address, port, reason }),
-    remove,
-    watchOver: (member, via) => {
-      probeLater(member, { address: dialableFrom(via, member.address), port: member.port }, timing.firstProbe, 0);
-    },
-    onLastClosed: () => onLastClosed?.(),
-  };
-
-  let done = 0;
-  const tidying = setInterval(() => {
-    const all = meters.requests.total + changes;
-    const lately = all - done;
-    done = all;
-    const busy = lately > QUIET + 2 * PINGING * catalog.peers;
-    if (changes < (busy ? TIDY_AT_LAST : TIDY_AFTER)) return;
-    done -= changes;
-    changes = 0;
-    // By itself the runtime waits for the next storm.
-    Bun.gc(true);
-  }, TIDY_EVERY_MS);
-
-  function arrived({ id, address, port, agent, profile }: Member, files: number, renewed: boolean): void {
-    if (renewed) {
-      report({ event: "updated", id, address, port, files });
-      return;
-    }
-    meters.joins.count();
-    changes += 1;
-    report({ event: "joined", id, address, port, files, agent, profile: `FT/${profile}`, peers: catalog.peers });
-  }
-
-  function remove(id: string, reason: string): void {
-    const member = catalog.leave(id);
-    clearTimeout(probes.get(id));
-    probes.delete(id);
-    if (member === undefined) return;
-    changes += 1;
-    const { address, port } = member;
-    report({ event: "left", id, address, port, reason, peers: catalog.peers });
-  }
-
-  /** FT/1: a bare connect and close tells whether the peer is still there. */
-  function probeLater(member: Member, at: { address: string; port: number }, delay: number, failures: number): void {
-    const timer = setTimeout(async () => {
-      const reach = await prober.reach(at);
-      if (probes.get(member.id) !== timer || stopping) return;
-      const failed = reach === undefined ? failures : reach.reachable ? 0 : failures + 1;
-      if (failed >= PROBE_FAILURES) remove(member.id, "its port does not answer");
-      else probeLater(member, at, timing.probe, failed);
-    }, delay);
-    probes.set(member.id, timer);
-  }
-
-  // -------------------------------------------------------------- the operator
-
-  /** Why somebody at this address is not talked to. */
-  function whyUnwanted(from: Address): string | undefined {
-    const ban = bans.of(from);
-    if (ban !== undefined) return `This tracker's operator keeps ${from} out${untilWhen(ban)}.`;
-    const until = kicked.get(from) ?? 0;
-    if (until > now()) return `This tracker's operator has disconnected ${from}; try again in a minute.`;
-    kicked.delete(from);
-    return undefined;
-  }
-
-  /** Ends what comes from an address; gives how many connections and FT/1 peers that were. */
-  function dismissAll(from: Address): number {
-    let count = 0;
-    for (const conversation of [...conversations]) {
-      if (conversation.address !== from) continue;
-      conversation.dismiss("The tracker's operator has disconnected you.");
-      count += 1;
-    }
-    for (const { id } of catalog.basicMembers(from)) {
-      remove(id, "was dismissed");
-      count += 1;
-    }
-    return count;
-  }
-
-  /** Gives how many peers were told. */
-  function tellEverybody(words: string): number {
-    const present = [...conversations].filter(({ isPresent }) => isPresent);
-    for (const conversation of present) conversation.tell({ verb: "NOTICE", words });
-    return present.length;
-  }
-
-  function obey(order: Order): OrderResult {
-    const result = carryOut(order);
-    if (result.done && order.order !== "status" && order.order !== "bans") {
-      report({ event: "operator", order: order.order, words: result.lines.join(" ") });
-    }
-    return result;
-  }
-
-  function carryOut({ order, address: at = "", seconds, words = "" }: Order): OrderResult {
-    const parsed = parseAddress(at);
-    const from = parsed === undefined ? undefined : withoutZone(parsed);
-    if (from === undefined && (order === "kick" || order === "ban" || order === "unban")) {
-      return { done: false, lines: [`"${printable(at)}" is not an IP address.`] };
-    }
-    switch (order) {
-      case "status":
-        return { done: true, lines: describeSummary(summary()), data: summary() };
-      case "kick": {
-        if (from !== undefined) kicked.set(from, now() + KICK_MS);
-        const count = from === undefined ? 0 : dismissAll(from);
-        return { done: count > 0, lines: [count > 0 ? `Disconnected ${from}.` : `Nobody is here from ${from}.`] };
-      }
-      case "ban": {
-        if (from === undefined) return { done: false, lines: [] };
-        const ban = bans.add(from, seconds === undefined ? undefined : now() + seconds * 1000, words);
-        dismissAll(from);
-        return { done: true, lines: [`Keeping ${from} out${untilWhen(ban)}.`] };
-      }
-      case "unban": {
-        const was = from !== undefined && (bans.remove(from) || kicked.delete(from));
-        return { done: was, lines: [was ? `Letting ${from} in again.` : `${from} is not kept out.`] };
-      }
-      case "bans": {
-        const { list } = bans;
-        const lines = list.map((ban) => `${ban.address}${untilWhen(ban)}${ban.reason === "" ? "" : `: ${ban.reason}`}`);
-        return { done: true, lines: lines.length === 0 ? ["Nobody is kept out."] : lines, data: list };
-      }
-      case "notice":
-        if (words.trim() === "") return { done: false, lines: ["A notice needs words."] };
-        return {
-          done: true,
-          lines: [`Told ${plural(tellEverybody(words.slice(0, NOTICE_LIMIT)), "peer")}: ${printable(words)}`],
-        };
-      default:
-        order satisfies never;
-        return { done: false, lines: [`"${printable(String(order))}" is no order.`] };
-    }
-  }
-
-  function summary(): Summary {
-    const rates = Object.fromEntries(Object.entries(meters).map(([what, { total, rate }]) => [what, { total, rate }]));
-    return {
-      name,
-      version: VERSION,
-      address,
-      port,
-      seconds: Math.floor((now() - since) / 1000),
-      peers: catalog.peers,
-      files: catalog.files,
-      contents: catalog.contents,
-      bytes: catalog.bytes,
-      connections: conversations.size,
-      rates: rates as Summary["rates"],
-      refused: Object.fromEntries(refusals),
-      bans: bans.list.length,
-      memory: process.memoryUsage.rss(),
-    };
-  }
+  reportAddresses(host, port, announced, reportUntilStop);
+  const announcement = announced ? announceAs(name, listener, reportUntilStop) : undefined;
+  const load = () => ({ requests: activity.requests.total, changes: members.changes, peers: catalog.peers });
+  const stopTidying = tidyMemory(clock, load);
 
   return {
     address,
     port,
     catalog,
-    summary,
-    obey,
+    summary: () => operator.summary(),
+    obey: (order) => operator.obey(order),
     stop: async () => {
       stopping = true;
-      clearInterval(tidying);
+      stopTidying();
       listener.stop();
-      for (const timer of probes.values()) clearTimeout(timer);
-      const closed = new Promise<void>((resolve) => {
-        onLastClosed = resolve;
-        if (conversations.size === 0) resolve();
-      });
-      for (const conversation of [...conversations]) conversation.dismiss("The tracker stops.");
-      await Promise.race([Promise.all([closed, announcement?.stop()]), Bun.sleep(FAREWELL_MS)]);
-      for (const { channel } of [...conversations]) channel.destroy();
+      members.stop();
+      conversations.dismiss("The tracker stops.");
+      const goodbyes = Promise.all([conversations.allClosed(), announcement?.stop()]);
+      await Promise.race([goodbyes, sleep(clock, FAREWELL_MS)]);
+      conversations.destroy();
       report({ event: "stopped" });
     },
   };
 }
 
-/** Who comes from the tracker's own machine comes from another address of it to every network: its pass says so. */
-function passAddress({ remote, local }: Channel): Address {
-  if (remote.address !== local.address || isLoopback(remote.address)) return remote.address;
-  return (isIPv6(remote.address) ? "::1" : "127.0.0.1") as Address;
+/** Why a connection is refused before its first byte. */
+function whyNoRoom(code: RefusalCode, address: string, { perAddress }: Limits): string {
+  if (code === "tracker-full") return "The tracker has no room for more connections; try again later.";
+  return `There are ${perAddress} connections from ${address} already; close one first.`;
 }
 
-/** Refusals of one kind from one address: so many are told one by one in this time, the others as a number. */
-const TOLD = 10;
-const TOLD_IN_MS = 10_000;
-
-/** Keeps a flood out of the log: what is refused again and again is told as a number. */
-class Damper {
-  readonly #report: (event: TrackerEvent) => void;
-  readonly #now: () => number;
-  readonly #kinds = new Map<string, { last: Extract<TrackerEvent, { event: "refused" }>; count: number }>();
-  #from = 0;
-
-  constructor(report: (event: TrackerEvent) => void, now: () => number) {
-    this.#report = report;
-    this.#now = now;
-  }
-
-  report(event: TrackerEvent): void {
-    if (this.#now() - this.#from >= TOLD_IN_MS || event.event === "stopped") this.#tellNumbers();
-    if (event.event !== "refused") {
-      this.#report(event);
-      return;
-    }
-    const key = `${event.address} ${event.code}`;
-    const kind = this.#kinds.get(key) ?? { last: event, count: 0 };
-    kind.last = event;
-    kind.count += 1;
-    this.#kinds.set(key, kind);
-    if (kind.count <= TOLD) this.#report(event);
-  }
-
-  #tellNumbers(): void {
-    for (const { last, count } of this.#kinds.values()) if (count > TOLD) this.#report({ ...last, more: count - TOLD });
-    this.#kinds.clear();
-    this.#from = this.#now();
-  }
-}
-
-/** What a tracker does, for its operator. Rates are a second, over the last minute. */
-export interface Summary {
-  name: string;
-  version: string;
-  address: string;
-  port: number;
-  seconds: number;
-  peers: number;
-  files: number;
-  contents: number;
-  bytes: number;
-  connections: number;
-  rates: Record<"requests" | "searches" | "joins" | "refused", { total: number; rate: number }>;
-  /** By the code of the refusal. */
-  refused: Record<string, number>;
-  bans: number;
-  /** Resident, in bytes. */
-  memory: number;
-}
-
-function untilWhen({ until }: Pick<Ban, "until">): string {
-  return until === undefined ? "" : ` until ${new Date(until).toISOString()}`;
-}
-
-function describeSummary(summary: Summary): string[] {
-  const { rates, refused } = summary;
-  const often = ({ total, rate }: { total: number; rate: number }) => `${total}, ${rate.toFixed(1)} a second`;
-  const codes = Object.entries(refused).map(([code, count]) => `${count} ${code}`);
-  return [
-    `"${printable(summary.name)}", ft-tracker ${summary.version} on ${formatEndpoint(summary)}, for ${formatDuration(summary.seconds)}`,
-    `peers        ${summary.peers} online, ${plural(summary.connections, "connection")}`,
-    `files        ${summary.files} of ${formatSize(summary.bytes)}, ${plural(summary.contents, "content")}`,
-    `requests     ${often(rates.requests)}`,
-    `searches     ${often(rates.searches)}`,
-    `joined       ${often(rates.joins)}`,
-    `refused      ${often(rates.refused)}${codes.length === 0 ? "" : ` (${codes.join(", ")})`}`,
-    `kept out     ${summary.bans === 1 ? "1 address" : `${summary.bans} addresses`}`,
-    `memory       ${formatSize(summary.memory)}`,
-  ];
-}
-
-/** An event as a log collector wants it: with its time, ISO 8601 UTC. */
-function timed<Event extends object>(event: Event): Event & { time: string } {
-  return { ...event, time: new Date().toISOString() };
-}
-
-/** An event as a line for a person. */
-function describe(event: TrackerEvent): string {
-  const time = new Date().toTimeString().slice(0, 8);
-  switch (event.event) {
-    case "listening":
-      return `ft-tracker ${VERSION} listening on ${formatEndpoint(event)}`;
-    case "addresses":
-      return describeAddresses(event);
-    case "announced":
-      return `${time}  announced as "${printable(event.name)}"`;
-    case "unreachable":
-      return `${time}  blocked  ${formatEndpoint(event)}: its port does not let others in (${printable(event.reason)}); it will connect to them instead`;
-    case "joined":
-      return `${time}  joined   ${formatEndpoint(event)}, ${plural(event.files, "file")}, ${printable(event.agent)} (${plural(event.peers, "peer")} online)`;
-    case "updated":
-      return `${time}  updated  ${formatEndpoint(event)}, ${plural(event.files, "file")}`;
-    case "left":
-      return `${time}  left     ${formatEndpoint(event)}: ${printable(event.reason)} (${plural(event.peers, "peer")} online)`;
-    case "refused":
-      return event.more === undefined
-        ? `${time}  refused  ${event.address}: ${printable(event.reason)}`
-        : `${time}  refused  ${event.address}, ${event.more} times more: ${printable(event.reason)}`;
-    case "operator":
-      return `${time}  operator ${printable(event.words)}`;
-    case "stopped":
-      return `${time}  stopped`;
-    default:
-      return event satisfies never;
-  }
-}
-
-function describeAddresses({ addresses, announced }: Extract<TrackerEvent, { event: "addresses" }>): string {
-  const plain = announced ? "ft-peer   or, with the address: " : "";
-  if (addresses.length > 0)
-    return `Peers on this network can run: ${plain}${addresses.map((one) => `ft-peer ${one}`).join("   or: ")}`;
-  return `This machine has no network address now; peers on it can run: ${plain}ft-peer 127.0.0.1`;
-}
-
-/** The options of a command line; throws a `UsageError`. Only a text when that is all that was asked for. */
-export function parseOptions(
-  argv: string[],
-): { text: string } | { options: Omit<TrackerOptions, "report">; order?: Order; json: boolean; quiet: boolean } {
-  const { values, positionals } = readArguments(
-    argv,
-    {
-      port: { type: "string", default: String(DEFAULT_TRACKER_PORT) },
-      host: { type: "string" },
-      name: { type: "string", default: hostname() },
-      ...(Object.fromEntries(LIMIT_OPTIONS.map(({ option }) => [option, { type: "string" }])) as LimitArguments),
-      for: { type: "string" },
-      bans: { type: "string" },
-      "no-announce": { type: "boolean", default: false },
-      json: { type: "boolean", default: false },
-      quiet: { type: "boolean", default: false },
-      completions: { type: "string" },
-      help: { type: "boolean", default: false },
-      version: { type: "boolean", default: false },
-    },
-    "ft-tracker",
-  );
-  if (values.help) return { text: USAGE };
-  if (values.completions !== undefined) return { text: completionScript(shellOption(values.completions), "ft-tracker") };
-  if (values.version) return { text: `ft-tracker ${VERSION}` };
-  const order = positionals[0] === undefined ? undefined : orderOf(positionals, values.for);
-  if (order?.order !== "ban" && values.for !== undefined) throw new UsageError("--for belongs to ban ADDRESS.");
-  const host = values.host === undefined ? undefined : parseAddress(values.host);
-  if (values.host !== undefined && host === undefined) {
-    throw new UsageError(`--host needs an IP address of this machine, not "${printable(values.host)}".`);
-  }
-  if (values.name === "" || byteLength(values.name) > NAME_LIMIT) {
-    throw new UsageError(`--name needs 1 to ${NAME_LIMIT} bytes.`);
-  }
-  return {
-    options: {
-      host,
-      port: numberOption("--port", values.port, 0, 65535),
-      name: values.name,
-      limits: limitsOf(values),
-      bans: values.bans ?? join(userFolder("state"), "bans.txt"),
-      announce: !values["no-announce"],
-    },
-    ...(order === undefined ? {} : { order }),
-    json: values.json,
-    quiet: values.quiet,
+/** Reports the addresses that peers can type. A tracker on every interface has to look them up first. */
+function reportAddresses(
+  host: string | undefined,
+  port: number,
+  announced: boolean,
+  report: (event: TrackerEvent) => void,
+): void {
+  const tell = (all: string[]) => {
+    const addresses = all.map((address) => (port === DEFAULT_TRACKER_PORT ? address : formatEndpoint({ address, port })));
+    report({ event: "addresses", addresses, announced });
   };
+  if (host !== undefined && host !== "::" && host !== "0.0.0.0") tell([host]);
+  // A tracker on 0.0.0.0 cannot be reached by IPv6.
+  else void likelyAddresses().then((all) => tell(all.filter((address) => host !== "0.0.0.0" || !isIPv6(address))));
 }
 
-/** What the operator orders: the command, and what belongs to it. */
-function orderOf([command = "", ...rest]: string[], duration: string | undefined): Order {
-  const [first] = rest;
-  switch (command) {
-    case "status":
-    case "bans":
-      if (first !== undefined) throw new UsageError(`"${printable(first)}" is too much behind ${command}.`);
-      return { order: command };
-    case "kick":
-    case "ban":
-    case "unban": {
-      if (first === undefined || parseAddress(first) === undefined) {
-        throw new UsageError(
-          `${command} needs an IP address, not "${printable(first ?? "")}". Try: ft-tracker ${command} 192.168.1.7`,
-        );
-      }
-      const seconds = duration === undefined ? undefined : parseDuration(duration);
-      if (duration !== undefined && seconds === undefined) {
-        throw new UsageError(`--for needs a duration such as 30m, 2h or 7d, not "${printable(duration)}".`);
-      }
-      return { order: command, address: first, words: rest.slice(1).join(" "), ...(seconds === undefined ? {} : { seconds }) };
-    }
-    case "notice":
-      if (first === undefined) throw new UsageError("notice needs words. Try: ft-tracker notice The tracker moves at noon");
-      return { order: command, words: rest.join(" ") };
-    default:
-      throw new UsageError(`"${printable(command)}" is not an option or a command. Try: ft-tracker --help`);
-  }
+/** Announces the tracker by DNS-SD, and reports each name under which it is shown. */
+function announceAs(name: string, { address, port }: Listener, report: (event: TrackerEvent) => void): Announcement {
+  const reported = new Set<string>();
+  const announced = (shown: string) => {
+    if (!reported.has(shown)) report({ event: "announced", name: shown });
+    reported.add(shown);
+  };
+  return announce({ name, port, version: VERSION, host: address, announced });
 }
 
-type LimitArguments = Record<string, { type: "string" }>;
+/** Gives an order to the tracker of this user on this machine. */
+async function order(port: number, order: Order, json: boolean): Promise<number> {
+  const { done, lines, data } = await giveOrder(port, order);
+  if (json) out(jsonLine({ event: order.order, done, words: lines.join(" "), data }));
+  else for (const line of lines) (done ? out : err)(line);
+  return done ? EXIT.done : EXIT.failed;
+}
 
-/** The limits that were given. */
-function limitsOf(values: Record<string, unknown>): Partial<Limits> {
-  const limits: Partial<Limits> = {};
-  for (const { option, limit, least, most } of LIMIT_OPTIONS) {
-    const given = values[option];
-    if (typeof given === "string") limits[limit] = numberOption(`--${option}`, given, least, most);
+/** Runs a tracker until a signal stops it. */
+async function serve(options: Omit<TrackerOptions, "report">, json: boolean, quiet: boolean): Promise<number> {
+  const report = (event: TrackerEvent) => {
+    if (!quiet) out(json ? jsonLine(withTime(event)) : describeTrackerEvent(event));
+  };
+  const tracker = startTracker({ ...options, report });
+  const socket = openOperatorSocket(tracker.port, tracker.obey, (reason) => {
+    if (!quiet) err(`Commands such as "ft-tracker status" do not reach this tracker: ${printable(reason)}.`);
+  });
+  if (process.platform !== "win32") {
+    process.on("SIGUSR1", () => {
+      if (json) out(jsonLine(withTime({ event: "status", ...tracker.summary() })));
+      else for (const line of describeSummary(tracker.summary())) out(line);
+    });
   }
-  return limits;
+  await new Promise<void>((resolve) => {
+    for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve());
+  });
+  socket.close();
+  await tracker.stop();
+  return EXIT.done;
 }
 
 async function main(argv: string[]): Promise<number> {
   let json = argv.includes("--json");
   try {
-    const parsed = parseOptions(argv);
+    const parsed = parseTrackerArguments(argv);
     if ("text" in parsed) {
       out(parsed.text);
       return EXIT.done;
     }
-    const { options, order, quiet } = parsed;
     json = parsed.json;
-    if (order !== undefined) {
-      const { done, lines, data } = await giveOrder(options.port, order);
-      if (json) out(jsonLine({ event: order.order, done, words: lines.join(" "), data }));
-      else for (const line of lines) (done ? out : err)(line);
-      return done ? EXIT.done : EXIT.failed;
-    }
-    const report = (event: TrackerEvent) => {
-      if (!quiet) out(json ? jsonLine(timed(event)) : describe(event));
-    };
-    const tracker = startTracker({ ...options, report });
-    const door = openDoor(tracker.port, tracker.obey, (reason) => {
-      if (!quiet) err(`Commands such as "ft-tracker status" do not reach this tracker: ${printable(reason)}.`);
-    });
-    if (process.platform !== "win32") {
-      process.on("SIGUSR1", () => {
-        if (json) out(jsonLine(timed({ event: "status", ...tracker.summary() })));
-        else for (const line of describeSummary(tracker.summary())) out(line);
-      });
-    }
-    await new Promise<void>((resolve) => {
-      for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve());
-    });
-    door.close();
-    await tracker.stop();
-    return EXIT.done;
+    const { options, quiet } = parsed;
+    if (parsed.order !== undefined) return await order(options.port, parsed.order, json);
+    return await serve(options, json, quiet);
   } catch (error) {
     return exitCodeFor(error, (message, code) => (json ? out(jsonLine({ event: "error", code, message })) : err(message)));
   }

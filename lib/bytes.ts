@@ -1,6 +1,6 @@
-// Bytes: putting pieces together, giving memory back.
+// Bytes: joins pieces, and gives memory back.
 
-/** Pieces one after the other; a single one is given back as it is. */
+/** Joins pieces, one after the other. A single piece is given back as it is. */
 export function concatBytes(pieces: readonly Uint8Array[]): Uint8Array {
   const [only] = pieces;
   if (pieces.length === 1 && only !== undefined) return only;
@@ -14,8 +14,8 @@ export function concatBytes(pieces: readonly Uint8Array[]): Uint8Array {
 }
 
 /**
- * Gives the memory of a received chunk back at once. Left to the collector, a gigabyte leaves tens of megabytes lying about,
- * because what a chunk holds is outside its heap. Nothing may use the chunk any more.
+ * Gives the memory of a received chunk back at once. Nothing may use the chunk any more. The collector would be late: it does not
+ * count the bytes of chunks, and after a gigabyte tens of megabytes would still be held.
  */
 export function release(chunk: Uint8Array): void {
   const { buffer } = chunk;

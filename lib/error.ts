@@ -1,4 +1,4 @@
-// What can go wrong, as a few classes. Every message is a sentence for a person; every code is a stable word for a script.
+// The errors of both programs, as a few classes. A message is a sentence for a person. A code is a stable word for a script.
 
 /** Something could not be done. `message` is a whole sentence, `code` a stable kebab-case word. */
 export class FtError extends Error {
@@ -11,7 +11,7 @@ export class FtError extends Error {
   }
 }
 
-/** The other side broke the grammar or a limit; `code` is what an `ERROR` line would carry. */
+/** The other side broke the grammar or a limit. `code` is the one of an `ERROR` line. */
 export class ProtocolError extends FtError {}
 
 /** The command line asks for something that does not exist; exit code 2. */
@@ -21,19 +21,19 @@ export class UsageError extends FtError {
   }
 }
 
-/** The person, or a signal, stopped it; exit code 130. */
+/** The person or a signal stopped the program; exit code 130. */
 export class CancelledError extends FtError {
   constructor() {
     super("cancelled", "Stopped.");
   }
 }
 
-/** What to tell a person about any thrown value: our own sentences as they are, a system error by its message. */
+/** The sentence to show a person for any thrown value. */
 export function sentenceOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** The system's code of an error (`ENOSPC`, `ECONNREFUSED` …), or our own, or "". */
+/** The code of an error: the system's (`ENOSPC`, `ECONNREFUSED`), or our own, or "". */
 export function codeOf(error: unknown): string {
   if (typeof error !== "object" || error === null || !("code" in error)) return "";
   return typeof error.code === "string" ? error.code : "";

@@ -4,7 +4,7 @@ import { read } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 
-/** Fills `into` from a position of an open file. Gives how many bytes were read: fewer only at the file's end. */
+/** Fills `into` from a position of an open file. Gives the number of bytes read; it is smaller only at the file's end. */
 export function readFully(fd: number, into: Uint8Array, at: number): Promise<number> {
   return new Promise((resolve, reject) => {
     let have = 0;
@@ -20,7 +20,7 @@ export function readFully(fd: number, into: Uint8Array, at: number): Promise<num
   });
 }
 
-/** The folder for what can be made anew (`cache`), or for what is to outlive the program (`state`). It may not exist yet. */
+/** This user's folder for files that can be made anew (`cache`) or that must outlive the program (`state`). It may not exist yet. */
 export function userFolder(kind: "cache" | "state"): string {
   const home = homedir();
   const usual = {

@@ -1,32 +1,36 @@
-// Limits on what may happen in a second: bytes, over all transfers of one direction, and requests. They wait for nobody themselves.
+// Limits on what may happen in a second: on bytes, and on requests. A limit only says how long to wait. It does not wait itself.
 
 import type { Clock } from "./clock.ts";
 
-/** What may go at once after a pause, in seconds of the rate. */
+/** What may be sent at once after a pause. Seconds of the rate. */
 const BURST_S = 0.1;
 
+/** The smallest piece worth sending, however low the rate is. Bytes. */
+const SMALLEST_STEP = 1024;
+
+/** A limit on bytes a second, which several transfers may share. */
 export class RateLimit {
   readonly #rate: number;
   readonly #clock: Clock;
   #balance: number;
   #at: number;
 
-  /** `rate` in bytes a second. */
+  /** `rate` is in bytes a second. */
   constructor(rate: number, clock: Clock) {
     this.#rate = rate;
     this.#clock = clock;
     this.#balance = rate * BURST_S;
-    this.#at = clock.at();
+    this.#at = clock.elapsed();
   }
 
-  /** The largest piece to move in one go, so that many transfers get their turn within a second. */
+  /** The largest piece to move in one go, in bytes: small, so that many transfers get their turn within a second. */
   get step(): number {
-    return Math.max(1024, Math.floor(this.#rate * BURST_S));
+    return Math.max(SMALLEST_STEP, Math.floor(this.#rate * BURST_S));
   }
 
-  /** Counts bytes that go now, and gives the milliseconds to wait before any more may. */
+  /** Counts bytes that are moved now. Gives the milliseconds to wait before more bytes may be moved. */
   spend(bytes: number): number {
-    const now = this.#clock.at();
+    const now = this.#clock.elapsed();
     const earned = ((now - this.#at) / 1000) * this.#rate;
     this.#at = now;
     this.#balance = Math.min(this.#balance + earned, this.#rate * BURST_S) - bytes;
@@ -34,7 +38,7 @@ export class RateLimit {
   }
 }
 
-/** A limit on requests: so many a second, after a burst. */
+/** A limit on requests a second. After a pause, `burst` requests may come at once. */
 export class Allowance {
   readonly #rate: number;
   readonly #burst: number;
@@ -47,24 +51,24 @@ export class Allowance {
     this.#burst = burst;
     this.#clock = clock;
     this.#tokens = burst;
-    this.#at = clock.at();
+    this.#at = clock.elapsed();
   }
 
-  /** Makes one that `left` has allowed; or takes so much at once that it may be more than is left. */
+  /** Counts requests, whether they are allowed or not. `left` stays false until the ones above the limit are earned. */
   spend(count = 1): void {
     this.#tokens -= count;
   }
 
-  /** Whether one more may be made now. */
+  /** Whether a request may be made now. */
   get left(): boolean {
-    const now = this.#clock.at();
+    const now = this.#clock.elapsed();
     // A clock that was set back gives nothing, and takes nothing away.
     this.#tokens = Math.min(this.#burst, this.#tokens + (Math.max(0, now - this.#at) / 1000) * this.#rate);
     this.#at = now;
     return this.#tokens >= 1;
   }
 
-  /** Makes one, if that may be; says whether it was. */
+  /** Counts one request if it may be made now. Says whether it may. */
   take(): boolean {
     if (!this.left) return false;
     this.#tokens -= 1;

@@ -1,14 +1,14 @@
 // Sizes, rates, dates, and the safe display of other people's names. Pure: text in, text out.
 
-/** Everything a terminal, a log or a reader could be misled by: C0, DEL, C1, zero-width, bidi controls, tags. */
-const DECEIVING =
+/** Characters that can mislead a terminal, a log or a reader: C0, DEL, C1, zero-width, bidi controls, tags. */
+const MISLEADING =
   /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]|[\u{e0000}-\u{e007f}]|\p{Surrogate}/gu;
 
 const NAMED_ESCAPES: Record<string, string> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 
 /** Text from outside, made safe to print: control, bidi and invisible characters become visible escapes. */
 export function printable(text: string): string {
-  return text.replace(DECEIVING, (character) => {
+  return text.replace(MISLEADING, (character) => {
     const named = NAMED_ESCAPES[character];
     if (named !== undefined) return named;
     const code = character.codePointAt(0) ?? 0;
@@ -17,9 +17,9 @@ export function printable(text: string): string {
   });
 }
 
-/** One JSON object on one line; deceiving characters are JSON escapes, so parsing gives the exact text back. */
+/** A value as JSON on one line. Characters that can mislead are JSON escapes, so parsing gives the exact text back. */
 export function jsonLine(value: unknown): string {
-  return JSON.stringify(value).replace(DECEIVING, (character) =>
+  return JSON.stringify(value).replace(MISLEADING, (character) =>
     character
       .split("")
       .map((unit) => `\\u${hex(unit.charCodeAt(0), 4)}`)
@@ -80,10 +80,10 @@ export function parseSize(text: string): number | undefined {
   return Number.isSafeInteger(bytes) ? bytes : undefined;
 }
 
-/** How many terminal columns a text takes; handed in, because only the runtime knows the Unicode tables. */
+/** Gives how many terminal columns a text takes. It is handed in, because the runtime has the Unicode tables. */
 export type Measure = (text: string) => number;
 
-/** Cuts a text to at most `width` columns, the end replaced by `…`. */
+/** Cuts a text to at most `width` columns. `…` stands for the part that is left out. */
 export function fit(text: string, width: number, measure: Measure): string {
   if (measure(text) <= width) return text;
   if (width < 1) return "";
@@ -98,7 +98,7 @@ export function fit(text: string, width: number, measure: Measure): string {
   return `${kept}…`;
 }
 
-/** Breaks a text between words into lines of at most `width` columns; a word that is longer is broken too. */
+/** Breaks a text between words into lines of at most `width` columns. A longer word is broken, too. */
 export function wrap(text: string, width: number, measure: Measure): string[] {
   const lines: string[] = [];
   let line = "";
@@ -121,15 +121,15 @@ export function wrap(text: string, width: number, measure: Measure): string[] {
   return [...lines, line];
 }
 
-/** A column that may shrink is never narrower than this. */
+/** A column that may shrink is never narrower than this. Terminal columns. */
 const NARROWEST = 8;
 
 export interface Column {
   title: string;
   align?: "left" | "right";
-  /** This column gives way when the line is too long, to this width while others can be left out instead. */
+  /** When the lines are too long, this column shrinks to this width, and below it only when no column can be left out. */
   shrinksTo?: number;
-  /** Columns with a rank are spared: they shrink before others, and then are left out, the highest rank first. */
+  /** Columns with a rank shrink first. If that is not enough they are left out, the highest rank first. */
   spare?: number;
 }
 
@@ -172,7 +172,7 @@ export function table(columns: Column[], rows: string[][], measure: Measure, wid
 
 const SECONDS_IN: Record<string, number> = { s: 1, m: 60, h: 3600, d: 86_400 };
 
-/** A duration as typed (`90s`, `30m`, `2h`, `7d`), in seconds; or undefined. */
+/** Reads a duration as typed (`90s`, `30m`, `2h`, `7d`). Gives seconds, or undefined. */
 export function parseDuration(text: string): number | undefined {
   const [, number = "", unit = ""] = /^(\d{1,6})([smhd])$/.exec(text) ?? [];
   const seconds = Number(number) * (SECONDS_IN[unit] ?? 0);

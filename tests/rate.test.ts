@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
+import { systemClock } from "../lib/clock.ts";
 import { Allowance, RateLimit } from "../lib/rate.ts";
 import { HandClock } from "./helpers/channel.ts";
 
@@ -146,7 +147,7 @@ describe("an allowance", () => {
 
   test("a clock that is set back gives nothing, takes nothing away, and does not stop it", () => {
     let now = 1_000_000;
-    const allowance = new Allowance(8, 4, { at: () => now, after: () => () => {} });
+    const allowance = new Allowance(8, 4, { ...systemClock, elapsed: () => now });
     expect(taken(allowance, 3)).toBe(3);
     now -= 900_000;
     expect(taken(allowance, 50)).toBe(1);

@@ -11,8 +11,11 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { unpackTar } from "modern-tar";
 import { CancelledError, FtError, sentenceOf, UsageError } from "../lib/error.ts";
-import { completionScript, SHELLS, type Shell } from "../lib/program/completions.ts";
+import { PEER_TABLE } from "../lib/peer/options.ts";
+import { completionScript } from "../lib/program/completions.ts";
+import { SHELLS, type Shell } from "../lib/program/options.ts";
 import { formatSize, printable } from "../lib/text.ts";
+import { TRACKER_TABLE } from "../lib/tracker/options.ts";
 import project from "../package.json";
 import { type PackedFile, packTarGz, packZip } from "./helpers/archive.ts";
 import { describeBinary, signatureFault, signed } from "./helpers/binary.ts";
@@ -121,7 +124,7 @@ export function releaseFiles(target: Target, version: string, programs: Record<s
     ...PROGRAMS.flatMap((program) =>
       SHELLS.map((shell) => ({
         path: `${folder}/completions/${completionFile(shell, program)}`,
-        bytes: new TextEncoder().encode(completionScript(shell, program)),
+        bytes: new TextEncoder().encode(completionScript(shell, program === "ft-peer" ? PEER_TABLE : TRACKER_TABLE)),
         mode: 0o644,
       })),
     ),

@@ -62,7 +62,7 @@ describe("the linter lets pass", () => {
     ["lib/files.ts", 'import "node:fs";'],
     ["lib/protocol/pass.ts", 'import "node:crypto";'],
     ["lib/net/listen.ts", "Bun.listen({});"],
-    ["lib/tracker/operator.ts", 'import "node:net";'],
+    ["lib/tracker/operator-socket.ts", 'import "node:net";'],
     ["lib/peer/session.ts", 'import type { Channel } from "../net/channel.ts";\nexport type A = Channel;'],
     ["lib/peer/screen/ask.ts", 'import "@clack/prompts";'],
   ])("in %s: %s", async (path, line) => {

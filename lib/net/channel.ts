@@ -1,32 +1,32 @@
-// A two-way byte stream as the engines see it. The network makes them (wire.ts); tests make their own.
+// A two-way byte stream as the engines see it: the interface and its promises. The network's channels are in tcp.ts; tests make their own.
 
 import type { Endpoint } from "../protocol/address.ts";
 
-/** Why a channel closed that nobody ended in order. */
+/** The reason that `close` gives when the connection was reset. */
 export const BROKEN = "the connection broke";
 
-/** What happens on a channel. All are called synchronously; none may throw. */
+/** What happens on a channel. The channel calls these synchronously. None of them may throw. */
 export interface ChannelHandlers {
   data(chunk: Uint8Array): void;
-  /** The other side sends nothing more; it may still be reading. */
+  /** The other side sends nothing more. It may still be reading. Called after its last bytes. */
   end?(): void;
-  /** Everything given to `send` and refused by `offer` may go on. */
+  /** Everything that waited is sent: `offer` may go on. */
   drain?(): void;
-  /** It is over. `reason` is a clause for a person (`it did not answer for 10 s`), or "" for a plain close. */
+  /** The channel is closed, and nothing is called after this. `reason` is a clause for a person, or "" for a plain close. */
   close?(reason: string): void;
 }
 
-/** When the network itself gives a channel up; times in milliseconds. */
+/** When the network itself closes a channel. A limit that is undefined does not hold. */
 export interface ChannelLimits {
-  /** From now, whatever happens. */
+  /** This long from now, whatever happens. Milliseconds. */
   deadline?: number | undefined;
-  /** Without a byte received. */
+  /** This long without a byte received; a pause does not count. Milliseconds. */
   idle?: number | undefined;
-  /** With bytes to send and none taken. */
+  /** This long with bytes to send and none of them taken. Milliseconds. */
   stall?: number | undefined;
-  /** Bytes received after `finish`. */
+  /** More than this received after `finish`. Bytes. */
   excess?: number | undefined;
-  /** Bytes waiting to be sent. */
+  /** More than this waiting to be sent. Bytes. */
   backlog?: number | undefined;
 }
 
@@ -36,28 +36,28 @@ export interface Channel {
   readonly closed: boolean;
   /** The other side has sent its last byte. */
   readonly ended: boolean;
-  /** Bytes given to `send` that the network has not taken yet. */
+  /** The queue: bytes given to `send` that the network has not taken yet. */
   readonly backlog: number;
-  /** Sets the handlers; what arrived before is handed over at once. */
+  /** Sets the handlers. What arrived before is handed over within the call. */
   start(handlers: ChannelHandlers): void;
-  /** Replaces the limits that are named. */
+  /** Replaces the limits that are named. The others stay. */
   limit(limits: ChannelLimits): void;
-  /** Sends all of it, in order; what the network does not take is queued. */
+  /** Sends all of it, in order. Bytes that the network does not take at once are queued. */
   send(bytes: Uint8Array | string): void;
-  /** Gives what the network takes at once, and says how much that was; `drain` tells when to go on. Keeps nothing. */
+  /** Sends what the network takes at once, and gives how many bytes that was. It keeps nothing; `drain` tells when to go on. */
   offer(bytes: Uint8Array): number;
-  /** Stops receiving, so that the sender has to wait. */
+  /** Stops receiving, so that the sender has to wait. No `data` and no `end` come before `resume`. */
   pause(): void;
   resume(): void;
-  /** Says that nothing more will be sent, after what is queued; goes on receiving. */
+  /** Sends the queue, then tells the other side that nothing more comes. Goes on receiving. */
   halfClose(): void;
-  /** Sends what is queued, then closes so that the last byte arrives. What is still received is thrown away. */
+  /** Sends the queue, then closes so that the last byte arrives. Bytes received from now on are thrown away. */
   finish(): void;
-  /** Gives up at once. */
+  /** Closes at once. The queue may be lost. */
   destroy(reason?: string): void;
 }
 
-/** Opens a channel; fails with a sentence when nobody answers in time. */
+/** Opens a channel. Fails with an `FtError` when there is no answer in time; its message is a clause. */
 export type Dial = (
   to: { address: string; port: number },
   options?: { timeoutMs?: number; signal?: AbortSignal },

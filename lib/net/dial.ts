@@ -1,40 +1,46 @@
-// TCP, outgoing.
+// TCP, outgoing: connects within a time limit. Bun has no such limit.
 
+import { type Clock, systemClock } from "../clock.ts";
 import { codeOf, FtError } from "../error.ts";
 import type { Channel } from "./channel.ts";
-import { canonical, type Door, localEnd, seconds, socketEvents, TcpChannel } from "./tcp.ts";
+import { formatSeconds, socketEvents, TcpChannel } from "./tcp.ts";
 
+/** Connecting may take this long unless the caller says otherwise. Milliseconds. */
 const CONNECT_MS = 5_000;
 
+/** A real refusal comes within this time. A later one means that there was no answer. Milliseconds. */
+const REFUSAL_MS = 900;
+
 /**
- * Connects within `timeoutMs`. Fails with an `FtError` whose message is a clause (`connection refused`), for the caller to say
- * what was wanted from whom.
+ * Connects within `timeoutMs`. Fails with an `FtError` whose message is a clause (`connection refused`). The caller makes a sentence
+ * of it, with what was wanted and from whom.
  */
 export function dial(
   { address, port }: { address: string; port: number },
-  { timeoutMs = CONNECT_MS, signal }: { timeoutMs?: number; signal?: AbortSignal } = {},
+  { timeoutMs = CONNECT_MS, signal, clock = systemClock }: { timeoutMs?: number; signal?: AbortSignal; clock?: Clock } = {},
 ): Promise<Channel> {
   return new Promise((resolve, reject) => {
-    const from = performance.now();
+    const from = clock.elapsed();
     let settled = false;
     const settle = (act: () => void) => {
       if (settled) return;
       settled = true;
-      clearTimeout(timer);
+      cancelTimeout();
       signal?.removeEventListener("abort", abort);
       act();
     };
-    const abort = () => settle(() => reject(new FtError("cancelled", "stopped")));
-    const timer = setTimeout(
-      () => settle(() => reject(new FtError("no-answer", `no answer within ${seconds(timeoutMs)}`))),
-      timeoutMs,
-    );
+    const fail = (error: FtError) => settle(() => reject(error));
+    const failed = (error: unknown) => fail(connectError(error, clock.elapsed() - from));
+    const abort = () => fail(new FtError("cancelled", "stopped"));
+    const cancelTimeout = clock.after(timeoutMs, () => {
+      fail(new FtError("no-answer", `no answer within ${formatSeconds(timeoutMs)}`));
+    });
     if (signal?.aborted) {
       abort();
       return;
     }
     signal?.addEventListener("abort", abort);
-    // `Promise.try`, because a port or an address that cannot be is thrown, not rejected.
+    // `Promise.try`, because Bun throws, and does not reject, when a port or an address is impossible.
     Promise.try(() =>
       Bun.connect<TcpChannel>({
         hostname: address,
@@ -43,27 +49,19 @@ export function dial(
         socket: {
           ...socketEvents,
           open: (socket) => {
-            if (settled) {
-              socket.terminate();
-              return;
-            }
-            const door: Door = { local: localEnd(socket), left: () => undefined };
-            const channel = new TcpChannel(socket, canonical(socket.remoteAddress), door);
-            socket.data = channel;
-            settle(() => resolve(channel));
+            if (settled) socket.terminate();
+            else settle(() => resolve(new TcpChannel(socket, clock)));
           },
-          connectError: (_socket, error) => settle(() => reject(connectError(error, performance.now() - from))),
+          connectError: (_socket, error) => failed(error),
         },
       }),
-    ).catch((error: unknown) => settle(() => reject(connectError(error, performance.now() - from))));
+    ).catch(failed);
   });
 }
 
-/** Longer than this no refusal takes to come. */
-const REFUSAL_MS = 900;
-
+/** `took` is in milliseconds. */
 function connectError(error: unknown, took: number): FtError {
-  // Bun says ECONNREFUSED for a host that does not answer on its own network, too.
+  // Bun says ECONNREFUSED for a host of the same network that does not answer, too.
   const code = codeOf(error) === "ECONNREFUSED" && took > REFUSAL_MS ? "EHOSTUNREACH" : codeOf(error);
   const clause: Record<string, string> = {
     ECONNREFUSED: "nothing listens there (connection refused)",

@@ -1,4 +1,4 @@
-// This machine's network interfaces, and which of its addresses others on the LAN can use, likely ones first.
+// This machine's network interfaces and their addresses: which ones others can use, when they change, which zone they need.
 
 import { createSocket } from "node:dgram";
 import { networkInterfaces } from "node:os";
@@ -9,9 +9,9 @@ export interface InterfaceAddress {
   /** Without a zone. */
   address: Address;
   family: 4 | 6;
-  /** Good on this link only: fe80::/10, 169.254/16. */
+  /** The address works on this link only: fe80::/10, 169.254/16. */
   linkLocal: boolean;
-  /** How many leading bits all hosts of this network share. */
+  /** All hosts of this network share this number of leading bits. */
   prefix: number;
   /** The number that stands for the interface in IPv6 zones on Windows; 0 if there is none. */
   scope: number;
@@ -21,31 +21,33 @@ export interface Interface {
   name: string;
   addresses: InterfaceAddress[];
   loopback: boolean;
-  /** Made by software, as far as its name tells: a bridge of containers or virtual machines, or a tunnel. */
+  /** Its name says that software made it: a bridge of containers or virtual machines, or a tunnel. */
   virtual: boolean;
-  /** Made by software and leads elsewhere: a VPN. */
+  /** Its name says that it is a VPN. */
   tunnel: boolean;
 }
 
-/** What `os.networkInterfaces` gives, as far as it is used here; handed in by tests. */
+/** The part of what `os.networkInterfaces` gives that is used here. Tests hand it in. */
 export type RawInterfaces = Record<
   string,
   { address: string; family: string; internal: boolean; cidr?: string | null; scopeid?: number | undefined }[] | undefined
 >;
 
+/** Names of interfaces that stand for containers and virtual machines. */
 const BRIDGES =
   /^(?:docker|br-[0-9a-f]{8,}$|bridge\d{3}|veth|virbr|vnet\d|vmnet|vboxnet|lxcbr|lxdbr|incusbr|podman|cni|flannel|cali|awdl|llw|anpi|vEthernet)|VirtualBox|VMware|Hyper-V|WSL/i;
 
+/** Names of interfaces that are VPNs. */
 const TUNNELS =
   /^(?:tun|tap|wg|utun|tailscale|zt[0-9a-z]{6}|ppp|ham\d|wt\d|ipsec|gpd\d)|WireGuard|TAP-Windows|ZeroTier|Hamachi|NordLynx|VPN/i;
 
-/** The interfaces that have an address. Never throws: what cannot be read is left out. */
+/** The interfaces that have an address. Never throws; an address that cannot be read is left out. */
 export function interfaces(raw: () => RawInterfaces = networkInterfaces): Interface[] {
   let all: RawInterfaces;
   try {
     all = raw();
   } catch {
-    // Some systems do not let programs see them.
+    // Some systems do not let programs see their interfaces.
     return [];
   }
   const found: Interface[] = [];
@@ -75,8 +77,8 @@ export function interfaces(raw: () => RawInterfaces = networkInterfaces): Interf
 }
 
 /**
- * The addresses that somebody on the LAN can type to reach this machine, most likely first. Loopback is left out, and fe80::/10 too:
- * it needs a zone, which is another one on every machine.
+ * The addresses that a person on the LAN can type to reach this machine, the most likely first. Loopback is left out. fe80::/10 is
+ * left out too, because it needs a zone, and every machine has other zones.
  */
 export async function likelyAddresses({
   networks = interfaces,
@@ -94,15 +96,15 @@ export async function likelyAddresses({
       ranked.push({ address: one.address, rank: rankOf(one, network, main) });
     }
   }
-  // An address that two interfaces have is typed once.
+  // Two interfaces can have the same address.
   return [...new Set(ranked.sort((a, b) => a.rank - b.rank).map(({ address }) => address))];
 }
 
-/** The less, the likelier. `main` are the addresses that packets to the internet would carry. */
+/** A lower rank is more likely. `main` are the addresses that packets to the internet would carry. */
 function rankOf({ address, family, linkLocal }: InterfaceAddress, network: Interface, main: (Address | undefined)[]): number {
   if (linkLocal) return 7;
-  // Through a tunnel that takes everything, the internet is reached, but not this machine from its LAN. A bridge of virtual
-  // machines that has the default route is the LAN: Hyper-V puts its switch before the network card.
+  // A VPN can have the default route, but the LAN does not reach this machine through it. A bridge of virtual machines that has the
+  // default route is the LAN: Hyper-V puts its switch before the network card.
   const isMain = main.includes(address) && !network.tunnel;
   if (isMain && (family === 4 || main[0] === undefined)) return 0;
   if (family === 6) return network.virtual ? 6 : isMain ? 4 : 5;
@@ -115,7 +117,7 @@ function isPrivate(address: Address): boolean {
   return /^(?:10\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.)/.test(address);
 }
 
-/** Addresses kept for documentation (RFC 5737, RFC 3849): nobody is there, and the default route leads to them. */
+/** Addresses for documentation (RFC 5737, RFC 3849). No host has them, and the default route leads to them. */
 const ELSEWHERE = { 4: "203.0.113.1", 6: "2001:db8::1" } as const;
 
 /** The address of this machine that packets to the internet would carry; undefined without a default route. Sends nothing. */
@@ -128,7 +130,7 @@ export function routedAddress(family: 4 | 6): Promise<Address | undefined> {
         try {
           socket.close();
         } catch {
-          // It failed before it was open.
+          // The socket failed before it was open.
         }
       };
       socket.on("error", () => end());
@@ -147,16 +149,16 @@ export function routedAddress(family: 4 | 6): Promise<Address | undefined> {
   });
 }
 
-/** What stands behind `%` in link-local addresses of an interface on this machine. */
+/** The zone of an interface: the text behind `%` in its link-local addresses on this machine. */
 export function zoneFor({ name, addresses }: Interface, platform: string = process.platform): string {
   if (platform !== "win32") return name;
   return String(addresses.find(({ scope }) => scope !== 0)?.scope ?? "");
 }
 
-/** A look that comes this much later than it should means that the machine slept, or that its clock was set. */
+/** A look that is late by more than this means that the machine slept, or that its clock was set. Milliseconds. */
 const JUMP_MS = 5_000;
 
-/** Calls `changed` when this machine gets or loses an address, and when it woke up. Gives what stops that. */
+/** Calls `changed` when this machine gets or loses an address, and when it woke up. Gives a function that stops this. */
 export function watchInterfaces(
   changed: (now: Interface[]) => void,
   {
@@ -189,7 +191,7 @@ export function watchInterfaces(
   };
 }
 
-/** The same for the same addresses, in whatever order the system tells them. */
+/** A text that is the same for the same addresses, whatever their order. */
 function fingerprint(networks: Interface[]): string {
   return networks
     .flatMap(({ name, addresses }) => addresses.map(({ address, prefix }) => `${name} ${address}/${prefix}`))
@@ -197,7 +199,7 @@ function fingerprint(networks: Interface[]): string {
     .join("\n");
 }
 
-/** An address as this machine can dial it: a link-local one gets the zone of the interface that has the address `local`. */
+/** An address as this machine can dial it. A link-local address gets the zone of the interface that has the address `local`. */
 export function dialableFrom(
   local: Address,
   address: Address,
@@ -210,7 +212,7 @@ export function dialableFrom(
   return zone === "" ? address : `${address}%${zone}`;
 }
 
-/** A link-local address that somebody typed without its zone, with the zone of each interface that it can be on. */
+/** A link-local address that a person typed without a zone, once with the zone of each interface that it can be on. */
 export function zonesFor(address: Address, networks: () => Interface[] = interfaces): string[] {
   return networks()
     .filter(({ loopback, addresses }) => !loopback && addresses.some((own) => isLinkLocal(own.address)))

@@ -1,35 +1,25 @@
-// TCP, incoming: who is let in, and what the refused are told.
+// TCP, incoming: accepts connections up to the caps, an address's and the listener's. What becomes of the others is in refusals.ts.
 
 import { readFileSync } from "node:fs";
 import type { Socket } from "bun";
-import { systemClock } from "../clock.ts";
+import { type Clock, systemClock } from "../clock.ts";
 import { codeOf, FtError } from "../error.ts";
 import { type Address, type Endpoint, formatEndpoint } from "../protocol/address.ts";
-import { Allowance } from "../rate.ts";
 import type { Channel } from "./channel.ts";
-import { canonical, type Door, localEnd, NEVER, socketEvents, TcpChannel } from "./tcp.ts";
+import { Refusals } from "./refusals.ts";
+import { canonicalAddress, socketEvents, TcpChannel } from "./tcp.ts";
 
-/** Descriptors kept free for files, workers and the terminal. */
+/** This many descriptors are kept free for files, workers and the terminal. */
 const DESCRIPTORS_KEPT = 128;
 
-/** Refused connections that are told why: as many at once, and as many a second after so many. */
-const TELLING = 256;
+/** A listener accepts this many connections, however few descriptors there are. */
+const CONNECTIONS_LEAST = 8;
 
-const TOLD_PER_S = 64;
+/** What a system without `/proc` is taken to allow: macOS gives a process this many at most. */
+const DESCRIPTORS_ELSEWHERE = 10_240;
 
-const REFUSED_MS = 2_000;
-
-/** The others linger, as many as there is room for, and at most; of them this share, the oldest, is let go every so often. */
-const LINGERING_LEAST = 32;
-
-const LINGERING_MOST = 2048;
-
-const RELEASED = 0.1;
-
-const RELEASE_MS = 10;
-
-/** Local addresses that are remembered. */
-const DOORS_KEPT = 256;
+/** What counts as no limit on descriptors. */
+const DESCRIPTORS_UNLIMITED = 65_536;
 
 export interface ListenOptions {
   /** Undefined: every interface, IPv4 and, where the machine has it, IPv6. */
@@ -38,15 +28,10 @@ export interface ListenOptions {
   port: number;
   maxConnections?: number;
   maxPerAddress?: number;
+  clock?: Clock;
   onConnection(channel: Channel): void;
-  /** What a refused connection is told before it is closed; `reason` is a clause for a person. */
+  /** What a refused connection is told before it is closed. */
   onRefused?(code: RefusalCode, remote: Endpoint): string;
-}
-
-/** An address with connections here. */
-interface Guest {
-  readonly address: Address;
-  open: number;
 }
 
 export type RefusalCode = "too-many-connections" | "tracker-full";
@@ -56,112 +41,16 @@ export interface Listener {
   readonly port: number;
   /** Connections that are open. */
   readonly connections: number;
-  /** Accepts no more; the open ones go on. */
+  /** Accepts no more. The open connections go on. */
   stop(): void;
 }
 
 /**
- * Listens for TCP connections, at most `maxPerAddress` from one address and, in all, as many as leave 128 descriptors free.
+ * Listens for TCP connections: at most `maxPerAddress` from one address, and in all so few that 128 descriptors stay free.
  * Throws a sentence when the port is taken or the address is not this machine's.
  */
 export function listen(options: ListenOptions): Listener {
-  const descriptors = descriptorLimit();
-  const tellingLimit = Math.min(TELLING, descriptors / 8);
-  const most = Math.max(8, descriptors - DESCRIPTORS_KEPT);
-  const limit = Math.min(options.maxConnections ?? NEVER, most);
-  const guests = new Map<Address, Guest>();
-  const doors = new Map<string, Door>();
-  const tellings = new Allowance(TOLD_PER_S, TELLING, systemClock);
-  const lingering = new Set<Socket<TcpChannel>>();
-  let releasing: ReturnType<typeof setInterval> | undefined;
-  let open = 0;
-  let telling = 0;
-
-  function accept(socket: Socket<TcpChannel>): void {
-    const from: string | undefined = socket.remoteAddress;
-    if (from === undefined) {
-      // It was reset before it was accepted.
-      socket.terminate();
-      return;
-    }
-    const address = canonical(from);
-    const guest = guests.get(address) ?? { address, open: 0 };
-    const code: RefusalCode | undefined =
-      guest.open >= (options.maxPerAddress ?? NEVER)
-        ? "too-many-connections"
-        : open >= limit || open + lingering.size >= most
-          ? "tracker-full"
-          : undefined;
-    if (code !== undefined) {
-      refuse(socket, address, code);
-      return;
-    }
-    open += 1;
-    guest.open += 1;
-    guests.set(address, guest);
-    const channel = new TcpChannel(socket, guest.address, doorOf(socket));
-    socket.data = channel;
-    options.onConnection(channel);
-  }
-
-  /** One for each address of this machine; they are few, except where a whole network is routed to it. */
-  function doorOf(socket: Socket<TcpChannel>): Door {
-    const key = socket.localAddress;
-    const known = doors.get(key);
-    if (known !== undefined) return known;
-    if (doors.size >= DOORS_KEPT) doors.clear();
-    const door: Door = { local: localEnd(socket), left };
-    doors.set(key, door);
-    return door;
-  }
-
-  function left(address: Address): void {
-    open -= 1;
-    const guest = guests.get(address);
-    if (guest === undefined) return;
-    guest.open -= 1;
-    if (guest.open === 0) guests.delete(address);
-  }
-
-  function refuse(socket: Socket<TcpChannel>, address: Address, code: RefusalCode): void {
-    const words = options.onRefused?.(code, { address, port: socket.remotePort }) ?? "";
-    if (words !== "" && telling < tellingLimit && tellings.take()) tell(socket, address, words);
-    else if (lingering.size < Math.min(LINGERING_MOST, Math.max(LINGERING_LEAST, most - open))) linger(socket);
-    else socket.terminate();
-  }
-
-  function tell(socket: Socket<TcpChannel>, address: Address, words: string): void {
-    telling += 1;
-    const aside: Door = { local: localEnd(socket), left: () => (telling -= 1) };
-    const channel = new TcpChannel(socket, address, aside);
-    socket.data = channel;
-    channel.limit({ deadline: REFUSED_MS });
-    channel.send(words);
-    channel.finish();
-  }
-
-  /**
-   * In a flood nobody hears why. Bun accepts connections until none waits any more, and serves nobody meanwhile; who is cut off
-   * at once may be back before that, again and again. So the refused are let go later, and a few at a time.
-   */
-  function linger(socket: Socket<TcpChannel>): void {
-    lingering.add(socket);
-    releasing ??= setInterval(release, RELEASE_MS);
-  }
-
-  function release(): void {
-    let due = Math.ceil(lingering.size * RELEASED);
-    for (const socket of lingering) {
-      if (due === 0) break;
-      due -= 1;
-      lingering.delete(socket);
-      socket.terminate();
-    }
-    if (lingering.size > 0) return;
-    clearInterval(releasing);
-    releasing = undefined;
-  }
-
+  const entrance = new Entrance(options);
   const bind = (hostname: string) =>
     Bun.listen<TcpChannel>({
       hostname,
@@ -170,9 +59,9 @@ export function listen(options: ListenOptions): Listener {
       exclusive: true,
       socket: {
         ...socketEvents,
-        open: accept,
+        open: (socket) => entrance.admit(socket),
         close: (socket, error) => {
-          lingering.delete(socket);
+          entrance.refusals.closed(socket);
           socketEvents.close(socket, error);
         },
       },
@@ -183,7 +72,7 @@ export function listen(options: ListenOptions): Listener {
       address: server.hostname,
       port: server.port,
       get connections() {
-        return open;
+        return entrance.open;
       },
       stop: () => server.stop(),
     };
@@ -192,7 +81,63 @@ export function listen(options: ListenOptions): Listener {
   }
 }
 
-/** On `::` IPv4 comes as well; a machine without IPv6 refuses it. */
+/** Counts a listener's connections, and accepts or refuses each new one. */
+class Entrance {
+  readonly refusals: Refusals;
+  /** Connections that are open. */
+  open = 0;
+  readonly #openFrom = new Map<Address, number>();
+  readonly #options: ListenOptions & { clock: Clock };
+  /** Connections for which there are descriptors, refused ones included. */
+  readonly #places: number;
+
+  constructor(options: ListenOptions) {
+    const descriptors = descriptorLimit();
+    this.#options = { ...options, clock: options.clock ?? systemClock };
+    this.#places = Math.max(CONNECTIONS_LEAST, descriptors - DESCRIPTORS_KEPT);
+    this.refusals = new Refusals(descriptors, this.#options.clock);
+  }
+
+  admit(socket: Socket<TcpChannel>): void {
+    const from: string | undefined = socket.remoteAddress;
+    if (from === undefined) {
+      // It was reset before it was accepted.
+      socket.terminate();
+      return;
+    }
+    const address = canonicalAddress(from);
+    const { clock, onConnection, onRefused } = this.#options;
+    const code = this.#whyNot(address);
+    if (code !== undefined) {
+      const words = onRefused?.(code, { address, port: socket.remotePort }) ?? "";
+      this.refusals.refuse(socket, words, this.#places - this.open);
+      return;
+    }
+    this.open += 1;
+    this.#openFrom.set(address, this.#from(address) + 1);
+    onConnection(new TcpChannel(socket, clock, () => this.#left(address)));
+  }
+
+  #whyNot(address: Address): RefusalCode | undefined {
+    const { maxPerAddress = Number.POSITIVE_INFINITY, maxConnections = Number.POSITIVE_INFINITY } = this.#options;
+    if (this.#from(address) >= maxPerAddress) return "too-many-connections";
+    const isFull = this.open >= maxConnections || this.open + this.refusals.lingering >= this.#places;
+    return isFull ? "tracker-full" : undefined;
+  }
+
+  #from(address: Address): number {
+    return this.#openFrom.get(address) ?? 0;
+  }
+
+  #left(address: Address): void {
+    this.open -= 1;
+    const left = this.#from(address) - 1;
+    if (left > 0) this.#openFrom.set(address, left);
+    else this.#openFrom.delete(address);
+  }
+}
+
+/** `::` takes IPv4 as well. A machine without IPv6 refuses it. */
 function bindEverywhere<Server>(bind: (hostname: string) => Server): Server {
   try {
     return bind("::");
@@ -217,10 +162,10 @@ function listenError(error: unknown, { host = "::", port }: ListenOptions): FtEr
 /** How many descriptors this process may open. Bun has raised the soft limit to the hard one already. */
 export function descriptorLimit(): number {
   try {
-    const match = /^Max open files\s+(\d+|unlimited)/m.exec(readFileSync("/proc/self/limits", "utf8"));
-    return match?.[1] === undefined || match[1] === "unlimited" ? 65_536 : Number(match[1]);
+    const [, limit] = /^Max open files\s+(\d+|unlimited)/m.exec(readFileSync("/proc/self/limits", "utf8")) ?? [];
+    return limit === undefined || limit === "unlimited" ? DESCRIPTORS_UNLIMITED : Number(limit);
   } catch {
-    // Not Linux: macOS gives a process 10,240 at the most, and Windows sets no limit that matters here.
-    return 10_240;
+    // Not Linux. Windows has no limit that matters here.
+    return DESCRIPTORS_ELSEWHERE;
   }
 }

@@ -1,8 +1,9 @@
-// DNS-SD: announces a tracker on every interface of this machine, and finds the trackers that announce themselves.
+// Multicast DNS (RFC 6762): a socket for each interface and address family, with the package bonjour-service on it. It neither
+// announces nor looks for anything by itself: tracker/announce.ts and peer/look.ts do.
 //
-// RFC 6762 and RFC 6763. The package decodes, answers and browses, on sockets of our own: one for each interface and family, because
-// its own socket sends on one interface only, and not at all without a default route. Its registry is left out: it announces every
-// interface's addresses on all of them, prints, and says goodbye to names that belong to others.
+// The package decodes packets, answers and browses. Its own socket is not used: it sends on one interface only, and not at all without
+// a default route. Its registry is not used either: it announces the addresses of all interfaces on each of them, prints, and says
+// goodbye to names that belong to others.
 
 import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
 import { EventEmitter } from "node:events";
@@ -13,28 +14,32 @@ import { type Address, isLinkLocal, isLoopback, parseAddress, withoutZone } from
 import { byteLength } from "../protocol/record.ts";
 import { type Interface, type InterfaceAddress, zoneFor } from "./interfaces.ts";
 
-export const TYPE = "filetracker";
+/** The name of our service among those of all programs (RFC 6763, section 7). */
+export const SERVICE_TYPE = "filetracker";
 
-export const SERVICE = `_${TYPE}._tcp.local`;
+/** A tracker's full name is its own name before this: `Lab 3._filetracker._tcp.local`. */
+export const SERVICE = `_${SERVICE_TYPE}._tcp.local`;
 
+/** Browsers that list all kinds of services ask for this name (RFC 6763, section 9). */
 export const ALL_SERVICES = "_services._dns-sd._udp.local";
 
 const MDNS_PORT = 5353;
 
 const GROUP = { 4: "224.0.0.251", 6: "ff02::fb" } as const;
 
-/** RFC 6762, section 17. */
+/** Longer packets are not read (RFC 6762, section 17). Bytes. */
 const PACKET_LIMIT = 9000;
 
-/** Questions and records of one packet that are decoded, and those among them that are looked at. */
+/** A packet that announces more questions and records than this is not decoded. */
 const RECORD_LIMIT = 256;
 
-/** Interfaces and families at once: a machine with many containers has hundreds. */
+/** Sockets at once: a machine with many containers has hundreds of interfaces. */
 const LINK_LIMIT = 32;
 
-/** A label of a domain name, in bytes. */
+/** The longest label of a domain name. Bytes. */
 export const LABEL_LIMIT = 63;
 
+/** Addresses of one tracker that are told and kept. */
 export const ADDRESS_LIMIT = 8;
 
 /** What the package makes of a packet. */
@@ -45,37 +50,37 @@ export interface Packet {
   additionals: ServiceRecord[];
 }
 
-/** The package's door to the network. Its `packet` event comes first: what is changed in the packet there, the package sees changed. */
+/** The part of the package that talks to the network. A handler of `packet` runs first, and may change what the package sees. */
 interface Mdns extends EventEmitter<{ packet: [Packet, RemoteInfo]; error: [Error] }> {
   query(name: string, type: string): void;
   respond(records: ServiceRecord[], done?: () => void): void;
   destroy(): void;
 }
 
-/** One interface and one family of addresses on it. */
-export interface Place {
+/** What a link is opened for: one interface and one family of addresses on it. */
+export interface LinkPlan {
   network: Interface;
   family: 4 | 6;
-  /** Of this interface, those at which the tracker listens. */
+  /** Those addresses of the interface at which the tracker listens. */
   addresses: Address[];
 }
 
 interface LinkEvents {
   ready(link: Link): void;
-  /** Only packets of this link, and bounded. */
+  /** A packet that came by this link and is not too large. */
   packet(packet: Packet, from: Address): void;
-  /** It could not be opened. */
+  /** The link could not be opened. */
   failed(): void;
 }
 
-/** A socket for one interface and family, and the package at work on it. */
+/** A socket for one interface and family, with the package on it. */
 export class Link {
-  readonly place: Place;
+  readonly plan: LinkPlan;
   readonly label: string;
   readonly zone: string;
   readonly server: Server;
   readonly mdns: Mdns;
-  /** What is wrong with it now, as a sentence. */
+  /** Why the link does not work now, as a sentence. */
   problem: string | undefined;
   readonly #all: Interface[];
   readonly #on: LinkEvents;
@@ -84,15 +89,15 @@ export class Link {
   #socket: Socket | undefined;
   #ready = false;
 
-  constructor(place: Place, all: Interface[], on: LinkEvents) {
-    const { network, family } = place;
-    this.place = place;
+  constructor(plan: LinkPlan, all: Interface[], on: LinkEvents) {
+    const { network, family } = plan;
+    this.plan = plan;
     this.label = `${network.name} (IPv${family})`;
     this.zone = zoneFor(network);
     this.#all = all;
     this.#on = on;
     this.#target = family === 6 ? `${GROUP[6]}%${this.zone}` : GROUP[4];
-    // As much of a socket as the package needs when it need not bind.
+    // The part of a socket that the package uses when it does not bind by itself.
     this.#pipe = Object.assign(new EventEmitter(), {
       send: (bytes: Uint8Array, _offset: number, _length: number, _port: number, _address: string, done: () => void) =>
         this.#send(bytes, done),
@@ -103,7 +108,7 @@ export class Link {
     this.mdns = this.server.mdns;
     this.mdns.on("error", () => {});
     this.mdns.on("packet", (packet, { address, port }) => {
-      // RFC 6762, section 6: a response from another port is not one.
+      // A response that comes from another port does not count (RFC 6762, section 6).
       if (packet.type === "response" && port !== MDNS_PORT) packet.type = "ignored";
       else on.packet(packet, address as Address);
     });
@@ -111,7 +116,7 @@ export class Link {
   }
 
   #open(): void {
-    const { network, family } = this.place;
+    const { network, family } = this.plan;
     try {
       this.#socket = createSocket({ type: family === 6 ? "udp6" : "udp4", reuseAddr: true, ipv6Only: family === 6 });
       const socket = this.#socket;
@@ -133,8 +138,9 @@ export class Link {
         this.#ready = true;
         this.#on.ready(this);
       });
-      // Linux gives what is sent to this machine alone to one program only: bound to the group, we take nothing from others. And for
-      // IPv6 it gives a socket without a zone the packets of all interfaces. Other systems do not bind to a group.
+      // Linux gives a packet that is sent to this machine alone to one program only. Bound to the group, we take no such packet from
+      // another program. For IPv6, Linux gives a socket without a zone the packets of all interfaces. Other systems cannot bind to a
+      // group.
       const any = family === 6 ? "::" : "0.0.0.0";
       socket.bind({ port: MDNS_PORT, address: process.platform === "linux" ? this.#target : any });
     } catch (error) {
@@ -167,17 +173,17 @@ export class Link {
     try {
       this.#pipe.emit("message", bytes, { ...from, address: withoutZone(address) });
     } catch {
-      // A stranger's packet that the package stumbles over is as good as none.
+      // The package cannot decode this packet. It is ignored.
     }
   }
 
-  /** Whether a packet came by this interface: for IPv4, Linux gives every socket what comes by any. */
+  /** Whether a packet came by this interface. For IPv4, Linux gives every socket the packets of all interfaces. */
   #isHere(from: Address): boolean {
-    const { network, family } = this.place;
+    const { network, family } = this.plan;
     const zone = from.slice(withoutZone(from).length + 1);
     if (family === 6) return zone === "" || zone === this.zone || network.addresses.some(({ scope }) => zone === String(scope));
     if (isOn(network, from)) return true;
-    // From no network of ours: two can share a cable (RFC 6762, section 11).
+    // It is of none of our networks. Two networks can share a cable (RFC 6762, section 11).
     return !network.loopback && !this.#all.some((other) => isOn(other, from));
   }
 
@@ -188,7 +194,7 @@ export class Link {
   }
 
   #note(error: unknown): void {
-    this.problem = `Cannot use ${this.label} to find others: ${reasonOf(error)}.`;
+    this.problem = `Cannot use ${this.label} to find others: ${multicastReason(error)}.`;
   }
 
   close(): void {
@@ -198,12 +204,13 @@ export class Link {
     try {
       socket?.close();
     } catch {
-      // It was never open.
+      // The socket was never open.
     }
   }
 }
 
-function reasonOf(error: unknown): string {
+/** Why multicast does not work, as a clause. */
+function multicastReason(error: unknown): string {
   switch (codeOf(error)) {
     case "EADDRINUSE":
       return `another program keeps UDP port ${MDNS_PORT} to itself`;
@@ -221,13 +228,13 @@ function reasonOf(error: unknown): string {
   }
 }
 
-/** The IPv4 address by which an interface is chosen for multicast. */
+/** The IPv4 address that names an interface for multicast. */
 function ownAddress({ addresses }: Interface): InterfaceAddress | undefined {
   const all = addresses.filter(({ family }) => family === 4);
   return all.find(({ linkLocal }) => !linkLocal) ?? all[0];
 }
 
-/** Whether an IPv4 address is of one of this interface's networks. */
+/** Whether an IPv4 address belongs to one of this interface's networks. */
 function isOn({ addresses }: Interface, from: Address): boolean {
   return addresses.some(
     ({ address, family, prefix }) => family === 4 && bitsOf(address) >>> (32 - prefix) === bitsOf(from) >>> (32 - prefix),
@@ -238,17 +245,20 @@ function bitsOf(address: Address): number {
   return address.split(".").reduce((bits, octet) => bits * 256 + Number(octet), 0);
 }
 
-/** Where to speak, real interfaces first. With a `host`, where a tracker that listens there can be reached, and at which addresses. */
-export function placesOf(all: Interface[], host = "::"): Place[] {
+/**
+ * Which links to open, real interfaces first. `host` is where a tracker listens (`::` and `0.0.0.0` are everywhere): links by which
+ * it cannot be reached are left out, and addresses too.
+ */
+export function planLinks(all: Interface[], host = "::"): LinkPlan[] {
   const only = parseAddress(host);
   const anyHost = host === "::" || host === "0.0.0.0";
   const zone = only?.slice(withoutZone(only).length + 1) ?? "";
-  const places: Place[] = [];
+  const plans: LinkPlan[] = [];
   for (const network of [...all].sort((a, b) => Number(a.virtual) - Number(b.virtual))) {
     const families = new Set(network.addresses.map(({ family }) => family));
-    // No route leads to a group on loopback by IPv6.
+    // On loopback no route leads to an IPv6 group.
     if (network.loopback && families.has(4)) families.delete(6);
-    // The near end of a container's cable: its bridge is asked already.
+    // This is the near end of a container's cable. Its bridge has a link already.
     if (network.virtual && network.addresses.every(({ address }) => isLinkLocal(address))) continue;
     let addresses = network.addresses.map(({ address }) => address);
     if (host === "0.0.0.0") {
@@ -262,11 +272,12 @@ export function placesOf(all: Interface[], host = "::"): Place[] {
       addresses = [bare];
       if (!network.loopback) families.delete(bare.includes(":") ? 4 : 6);
     }
-    for (const family of [...families].sort()) places.push({ network, family, addresses: addresses.slice(0, ADDRESS_LIMIT) });
+    for (const family of [...families].sort()) plans.push({ network, family, addresses: addresses.slice(0, ADDRESS_LIMIT) });
   }
-  return places.slice(0, LINK_LIMIT);
+  return plans.slice(0, LINK_LIMIT);
 }
 
+/** The beginning of a text that has at most this many bytes of UTF-8. No character is cut in two. */
 export function cutTo(text: string, bytes: number): string {
   let kept = "";
   for (const { segment } of new Intl.Segmenter().segment(text)) {

@@ -1,261 +1,87 @@
-// TCP: the only file that names Bun.listen and Bun.connect, and the place where their traps are known.
+// A channel on a TCP socket of Bun. Sockets are opened in listen.ts and dial.ts.
 //
-// A Bun socket's `write` is one non-blocking send that queues nothing, `end` and `close` can lose what was taken, timeouts
-// fire once and close nothing, and keep-alive is off. So: one bounded queue a channel, an orderly shutdown that waits for the
-// other side's FIN, and one wheel that watches every deadline.
+// Bun's `write` is one non-blocking send that queues nothing, so every channel has a bounded queue. `end` and `close` can lose bytes
+// that were taken, so a channel says its end and waits for the other side's. Bun's timeouts close nothing, so deadlines.ts does.
 
 import type { Socket } from "bun";
 import { concatBytes } from "../bytes.ts";
+import type { Clock } from "../clock.ts";
 import { sentenceOf } from "../error.ts";
 import { type Address, type Endpoint, parseAddress, withoutZone } from "../protocol/address.ts";
 import { BROKEN, type Channel, type ChannelHandlers, type ChannelLimits } from "./channel.ts";
+import { type Deadlines, deadlinesOf } from "./deadlines.ts";
+import { JOINED_LIMIT, Outgoing } from "./outgoing.ts";
 
-const WHEEL_MS = 200;
-
+/** The system sends the first keep-alive probe after a silence of this length. Milliseconds. */
 const KEEP_ALIVE_MS = 15_000;
 
-/** How long the other side may take to read the last bytes before it is left to the system. */
+/** After `finish` the other side may take this long to read the last bytes. Milliseconds. */
 const FINISH_MS = 30_000;
 
+/** The usual stall limit. Milliseconds. */
 const STALL_MS = 30_000;
 
+/** The usual limit on what waits to be sent. Bytes. */
 const BACKLOG = 1024 * 1024;
 
-/** Queued pieces are joined up to this size, so that many small answers are one write. */
-const JOIN = 256 * 1024;
-
-/** A piece of this length is written as it is: that costs less than copying it. */
-const ALONE = 64 * 1024;
-
-/** What is taken from the system before anybody has asked for it with `start`. */
+/** A channel receives no more than about this before `start` is called. Bytes. */
 const EARLY = 64 * 1024;
 
-export const NEVER = Number.POSITIVE_INFINITY;
+/** A limit that does not hold. */
+const NEVER = Number.POSITIVE_INFINITY;
 
-/** An array, because a set of thousands takes ten times the memory; who is closed leaves it when the wheel turns. */
-const watched: TcpChannel[] = [];
-
-let watchedOpen = 0;
-
-let wheel: ReturnType<typeof setInterval> | undefined;
-
-function watch(channel: TcpChannel): void {
-  watched.push(channel);
-  watchedOpen += 1;
-  wheel ??= setInterval(turn, WHEEL_MS);
-}
-
-/** Called once a channel is closed. */
-function unwatch(): void {
-  watchedOpen -= 1;
-  if (watchedOpen > 0) return;
-  watched.length = 0;
-  clearInterval(wheel);
-  wheel = undefined;
-}
-
-function turn(): void {
-  const now = performance.now();
-  // A check may close channels, and whoever hears of it may open others.
-  for (const channel of watched) if (!channel.closed) channel.check(now);
-  if (watched.length > watchedOpen) forgetClosed();
-}
-
-function forgetClosed(): void {
-  let kept = 0;
-  for (const channel of watched) if (!channel.closed) watched[kept++] = channel;
-  watched.length = kept;
-}
-
-type Piece = Uint8Array | string;
-
-/** What waits to be sent on one channel. */
-class Outgoing {
-  readonly pieces: Piece[] = [];
-  /** Of texts the length, until they are written. */
-  bytes = 0;
-  /** When the network last took some of it, or refused to take any. */
-  takenAt = 0;
-  /** Bytes of the last `next`. */
-  size = 0;
-
-  push(piece: Piece): void {
-    this.pieces.push(piece);
-    this.bytes += piece.length;
-  }
-
-  /** Takes what can be written at once off the front: a piece as it is, or the first `size` bytes of `scratch`. */
-  next(): Uint8Array {
-    const { pieces } = this;
-    const first = pieces[0] ?? "";
-    if (typeof first !== "string" && (pieces.length === 1 || first.length >= ALONE)) {
-      this.size = first.length;
-      // The usual case, and `shift` is slow.
-      if (pieces.length === 1) pieces.pop();
-      else pieces.shift();
-      return first;
-    }
-    if (typeof first === "string" && first.length >= ALONE) {
-      const bytes = Buffer.from(first);
-      this.size = bytes.length;
-      this.bytes += bytes.length - first.length;
-      pieces.shift();
-      return bytes;
-    }
-    this.#gather();
-    return scratch;
-  }
-
-  /** What of it was not taken goes first the next time. */
-  putBack(bytes: Uint8Array, taken: number): void {
-    const rest = bytes.subarray(taken, this.size);
-    // A copy, as others need `scratch` next; a Buffer's own `slice` would be none.
-    this.pieces.unshift(bytes === scratch ? new Uint8Array(rest) : rest);
-  }
-
-  #gather(): void {
-    let used = 0;
-    this.size = 0;
-    for (const piece of this.pieces) {
-      const room = scratch.length - this.size;
-      if (piece.length >= ALONE || piece.length * (typeof piece === "string" ? UTF8_MOST : 1) > room) break;
-      this.size += typeof piece === "string" ? this.#write(piece) : this.#copy(piece);
-      used += 1;
-    }
-    if (used === this.pieces.length) this.pieces.length = 0;
-    else this.pieces.splice(0, used);
-  }
-
-  #write(text: string): number {
-    const written = scratch.write(text, this.size);
-    this.bytes += written - text.length;
-    return written;
-  }
-
-  #copy(bytes: Uint8Array): number {
-    scratch.set(bytes, this.size);
-    return bytes.length;
-  }
-}
-
-/** Bytes of UTF-8 that a unit of a string takes at most. */
-const UTF8_MOST = 3;
-
-/** Where small pieces are joined. The system copies them at once, so one is enough for all channels. */
-const scratch = Buffer.allocUnsafeSlow(JOIN);
-
-/** Most channels have nothing to send most of the time: this one goes round. */
-let spare: Outgoing | undefined = new Outgoing();
-
-function borrowOutgoing(): Outgoing {
-  const outgoing = spare ?? new Outgoing();
-  spare = undefined;
-  return outgoing;
-}
-
-/** Limits that last; most channels have the same ones, and share them. Times in milliseconds. */
-interface Terms {
-  readonly idle: number;
-  readonly stall: number;
-  readonly excess: number;
-  readonly backlog: number;
-}
-
-const USUAL: Terms = { idle: NEVER, stall: STALL_MS, excess: NEVER, backlog: BACKLOG };
-
-const TERMS_KEPT = 64;
-
-const sharedTerms = new Map<string, Terms>();
-
-function shared(terms: Terms): Terms {
-  const key = `${terms.idle} ${terms.stall} ${terms.excess} ${terms.backlog}`;
-  const known = sharedTerms.get(key);
-  if (known !== undefined) return known;
-  if (sharedTerms.size >= TERMS_KEPT) sharedTerms.clear();
-  sharedTerms.set(key, terms);
-  return terms;
-}
-
-/** What is true of a channel: the bits of its state. */
-const CLOSED = 1;
-
-/** The other side has sent its last byte; */
-const ENDED = 2;
-
-/** the handlers have not been told of it yet. */
-const END_DUE = 4;
-
-/** Nothing more is accepted for sending, and our end is said after what is queued; */
-const SHUTTING = 8;
-
-/** it has been said. */
-const SHUT = 16;
-
-const FINISHING = 32;
-
-const PAUSED = 64;
-
-/** The socket is paused: by `pause`, or because nobody has called `start`. */
-const HELD = 128;
-
-/** Within a `data` call: what is sent is written at its end. */
-const CORKED = 256;
-
-/** The system took less than it was given: `drain` tells when to go on. */
-const BLOCKED = 512;
-
-/** A byte came since the wheel's last turn. */
-const HEARD = 1024;
-
-/** Where a channel came in, or went out: what those that came the same way have in common. */
-export interface Door {
-  readonly local: Endpoint;
-  /** A channel that came this way is closed. */
-  left(remote: Address): void;
-}
-
-/** Thousands of these are idle at once, so they are small: what only some need is made when they need it. */
 export class TcpChannel implements Channel {
+  readonly local: Endpoint;
+  readonly remote: Endpoint;
+  closed = false;
+  ended = false;
   readonly #socket: Socket<TcpChannel>;
-  readonly #door: Door;
-  readonly #address: Address;
-  readonly #port: number;
+  readonly #deadlines: Deadlines;
+  readonly #onClosed: (channel: TcpChannel) => void;
   #handlers: ChannelHandlers | undefined;
-  /** What came before there were handlers. */
+  /** Chunks that came before there were handlers. */
   #early: { pieces: Uint8Array[]; bytes: number } | undefined;
+  /** Made when something has to wait, because most channels have nothing to send most of the time. */
   #outgoing: Outgoing | undefined;
-  #state = 0;
-  #terms = USUAL;
-  #deadlineAt = NEVER;
-  /** To the wheel's grain. */
-  #receivedAt = performance.now();
   #reason = "";
 
-  constructor(socket: Socket<TcpChannel>, address: Address, door: Door) {
+  #deadlineAt = NEVER;
+  #idle = NEVER;
+  #stall = STALL_MS;
+  #excess = NEVER;
+  #backlogLimit = BACKLOG;
+  /** When bytes last came, as far as `check` has noticed. */
+  #receivedAt: number;
+  /** Bytes came since the last check. */
+  #heard = false;
+
+  /** The other side has ended, and the handlers have not been told yet. */
+  #endDue = false;
+  /** Nothing more is accepted for sending. After the queue the other side is told our end. */
+  #shutting = false;
+  /** The other side is told our end. */
+  #shut = false;
+  #finishing = false;
+  /** By `pause`. */
+  #paused = false;
+  /** The socket does not receive: during a pause, or because much came before `start` was called. */
+  #held = false;
+  /** A handler runs. Bytes that it sends are written when it returns. */
+  #corked = false;
+  /** The system took less than it was given. It tells when there is room again. */
+  #blocked = false;
+
+  constructor(socket: Socket<TcpChannel>, clock: Clock, onClosed: (channel: TcpChannel) => void = () => {}) {
     this.#socket = socket;
-    this.#door = door;
-    this.#address = address;
-    this.#port = socket.remotePort;
+    this.#deadlines = deadlinesOf(clock);
+    this.#onClosed = onClosed;
+    this.local = { address: canonicalAddress(socket.localAddress), port: socket.localPort };
+    this.remote = { address: canonicalAddress(socket.remoteAddress), port: socket.remotePort };
+    this.#receivedAt = clock.elapsed();
+    socket.data = this;
     socket.setNoDelay(true);
     socket.setKeepAlive(true, KEEP_ALIVE_MS);
-    watch(this);
-  }
-
-  /** Made when it is asked for: it is larger than what it is made of. */
-  get remote(): Endpoint {
-    return { address: this.#address, port: this.#port };
-  }
-
-  get local(): Endpoint {
-    return this.#door.local;
-  }
-
-  get closed(): boolean {
-    return this.#is(CLOSED);
-  }
-
-  get ended(): boolean {
-    return this.#is(ENDED);
+    this.#deadlines.watch(this);
   }
 
   get backlog(): number {
@@ -264,38 +90,35 @@ export class TcpChannel implements Channel {
 
   start(handlers: ChannelHandlers): void {
     this.#handlers = handlers;
-    if (this.#is(ENDED)) this.#set(END_DUE);
-    // The handlers below may close the channel, which tells `close` by itself.
-    const wasClosed = this.#is(CLOSED);
+    if (this.ended) this.#endDue = true;
+    // The handlers below may close the channel, and are told so then.
+    const wasClosed = this.closed;
     this.#catchUp();
     if (wasClosed) handlers.close?.(this.#reason);
   }
 
   limit(limits: ChannelLimits): void {
-    if ("deadline" in limits) this.#deadlineAt = performance.now() + (limits.deadline ?? NEVER);
-    const { idle, stall, excess, backlog } = this.#terms;
-    this.#terms = shared({
-      idle: "idle" in limits ? (limits.idle ?? NEVER) : idle,
-      stall: "stall" in limits ? (limits.stall ?? NEVER) : stall,
-      excess: "excess" in limits ? (limits.excess ?? NEVER) : excess,
-      backlog: "backlog" in limits ? (limits.backlog ?? NEVER) : backlog,
-    });
+    if ("deadline" in limits) this.#deadlineAt = this.#now() + (limits.deadline ?? NEVER);
+    if ("idle" in limits) this.#idle = limits.idle ?? NEVER;
+    if ("stall" in limits) this.#stall = limits.stall ?? NEVER;
+    if ("excess" in limits) this.#excess = limits.excess ?? NEVER;
+    if ("backlog" in limits) this.#backlogLimit = limits.backlog ?? NEVER;
   }
 
   send(bytes: Uint8Array | string): void {
-    if (this.#is(CLOSED | SHUTTING | FINISHING) || bytes.length === 0) return;
-    this.#outgoing ??= borrowOutgoing();
+    if (!this.#maySend || bytes.length === 0) return;
+    this.#outgoing ??= new Outgoing();
     this.#outgoing.push(bytes);
-    // Also within a `data` call the system gets what it takes; only what it does not take counts against the reader.
-    if (!this.#is(BLOCKED) && (!this.#is(CORKED) || this.backlog >= Math.min(JOIN, this.#terms.backlog))) this.#flush();
-    if (this.backlog > this.#terms.backlog) this.destroy("it does not read its answers");
+    // A large queue is written within a handler, too: only bytes that the system does not take count against the reader.
+    const isMuch = this.backlog >= Math.min(JOINED_LIMIT, this.#backlogLimit);
+    if (!this.#blocked && (!this.#corked || isMuch)) this.#flush();
+    if (this.backlog > this.#backlogLimit) this.destroy("it does not read its answers");
   }
 
   offer(bytes: Uint8Array): number {
-    if (this.#is(CLOSED | SHUTTING | FINISHING)) return 0;
-    // What was sent within the same `data` call goes first. If some of it stays, `drain` will tell; if it only waited for the
-    // end of the call, nothing would.
-    if (this.backlog > 0 && !this.#is(BLOCKED)) this.#flush();
+    if (!this.#maySend) return 0;
+    // Bytes sent within the same handler go first. If some of them stay, `drain` is called later.
+    if (this.backlog > 0 && !this.#blocked) this.#flush();
     if (this.backlog > 0) return 0;
     const taken = Math.max(0, this.#socket.write(bytes, 0, bytes.length));
     if (taken < bytes.length) this.#block(taken);
@@ -304,240 +127,226 @@ export class TcpChannel implements Channel {
   }
 
   pause(): void {
-    if (this.#is(PAUSED | CLOSED | FINISHING)) return;
-    this.#set(PAUSED);
-    this.#turnTap();
+    if (this.#paused || this.closed || this.#finishing) return;
+    this.#paused = true;
+    this.#holdOrReceive();
   }
 
   resume(): void {
-    if (!this.#is(PAUSED) || this.#is(CLOSED)) return;
-    this.#clear(PAUSED);
+    if (!this.#paused || this.closed) return;
+    this.#paused = false;
     this.#catchUp();
   }
 
   halfClose(): void {
-    this.#set(SHUTTING);
+    this.#shutting = true;
     this.#flush();
   }
 
   finish(): void {
-    if (this.#is(CLOSED | FINISHING)) return;
-    this.#set(FINISHING);
-    this.#clear(PAUSED);
-    this.#turnTap();
+    if (this.closed || this.#finishing) return;
+    this.#finishing = true;
+    this.#paused = false;
+    this.#holdOrReceive();
     this.limit({ idle: undefined });
-    if (this.#is(SHUT)) this.#part();
-    else if (!this.#is(CORKED)) this.halfClose();
+    if (this.#shut) this.#part();
+    else if (!this.#corked) this.halfClose();
   }
 
   destroy(reason = ""): void {
-    if (this.#is(CLOSED)) return;
+    if (this.closed) return;
     this.#reason = reason;
-    // Nothing but `close` is told from here on.
-    this.#set(FINISHING);
+    // From here on only `close` is called.
+    this.#finishing = true;
     this.#socket.terminate();
-    // `terminate` tells the close handler at once or never, depending on how far the connection had come.
-    this.gone("");
+    // Depending on how far the connection had come, `terminate` tells the close at once or never.
+    this.#gone("");
   }
 
-  /** Socket events and the wheel, below: called by this file only. */
+  // -------------------------------------------------------------- called by the socket's events, and by Deadlines
 
   received(chunk: Uint8Array): void {
-    this.#set(HEARD);
-    if (this.#is(FINISHING) && !this.#is(CLOSED)) this.#throwAway(chunk.length);
-    if (this.#is(FINISHING | CLOSED)) return;
+    this.#heard = true;
+    if (this.#finishing && !this.closed) this.#throwAway(chunk.length);
+    if (this.#finishing || this.closed) return;
     if (this.#handlers === undefined) {
-      this.#keep(chunk);
+      this.#early ??= { pieces: [], bytes: 0 };
+      this.#early.pieces.push(chunk);
+      this.#early.bytes += chunk.length;
+      this.#holdOrReceive();
       return;
     }
-    this.#set(CORKED);
+    this.#corked = true;
     this.#handlers.data(chunk);
     this.#uncork();
   }
 
   remoteEnded(): void {
-    if (this.#is(ENDED)) return;
-    this.#set(ENDED | END_DUE);
+    if (this.ended) return;
+    this.ended = true;
+    this.#endDue = true;
     this.#catchUp();
-    if (this.#is(SHUT) && !this.#is(CLOSED)) this.#part();
-  }
-
-  /** The socket is closed. Once our side is shut, Bun tells the other side's end by this alone. */
-  over(error: Error | undefined): void {
-    if (this.#is(CLOSED)) return;
-    if (error === undefined && this.#is(SHUT)) this.remoteEnded();
-    this.gone(error === undefined ? "" : BROKEN);
+    if (this.#shut && !this.closed) this.#part();
   }
 
   writable(): void {
-    this.#clear(BLOCKED);
+    this.#blocked = false;
     this.#flush();
-    if (this.backlog === 0 && !this.#is(BLOCKED | CLOSED | SHUTTING)) this.#handlers?.drain?.();
+    if (this.backlog === 0 && !this.#blocked && !this.closed && !this.#shutting) this.#handlers?.drain?.();
   }
 
-  gone(reason: string): void {
-    if (this.#is(CLOSED)) return;
-    this.#set(CLOSED);
-    this.#clear(PAUSED);
-    this.#outgoing = undefined;
-    this.#reason ||= reason;
-    unwatch();
-    this.#door.left(this.#address);
-    this.#catchUp();
-    const handlers = this.#handlers;
-    // What they hold on to may be much, and the wheel remembers the channel for a moment.
-    this.#handlers = undefined;
-    handlers?.close?.(this.#reason);
+  socketClosed(error: Error | undefined): void {
+    if (this.closed) return;
+    // Once our side is shut, Bun tells the other side's end only by this.
+    if (error === undefined && this.#shut) this.remoteEnded();
+    this.#gone(error === undefined ? "" : BROKEN);
   }
 
   check(now: number): void {
-    if (this.#is(HEARD)) {
-      this.#clear(HEARD);
-      this.#receivedAt = now;
-    }
-    const { idle, stall } = this.#terms;
-    const outgoing = this.#outgoing;
-    if (outgoing !== undefined && now - outgoing.takenAt > stall) this.destroy(`it took no byte for ${seconds(stall)}`);
+    if (this.#heard) this.#receivedAt = now;
+    this.#heard = false;
+    const waitedFrom = this.#outgoing?.takenAt ?? now;
+    if (now - waitedFrom > this.#stall) this.destroy(`it took no byte for ${formatSeconds(this.#stall)}`);
     else if (now > this.#deadlineAt) this.#expire();
-    else if (!this.#is(HELD) && now - this.#receivedAt > idle) this.destroy(`it was silent for ${seconds(idle)}`);
+    else if (!this.#held && now - this.#receivedAt > this.#idle) this.destroy(`it was silent for ${formatSeconds(this.#idle)}`);
   }
 
-  #is(any: number): boolean {
-    return (this.#state & any) !== 0;
-  }
+  // -------------------------------------------------------------- receiving
 
-  #set(bits: number): void {
-    this.#state |= bits;
-  }
-
-  #clear(bits: number): void {
-    this.#state &= ~bits;
-  }
-
-  #keep(chunk: Uint8Array): void {
-    this.#early ??= { pieces: [], bytes: 0 };
-    this.#early.pieces.push(chunk);
-    this.#early.bytes += chunk.length;
-    this.#turnTap();
-  }
-
-  /** Hands over what came before there were handlers, or an end that a pause held back. */
+  /** Hands over the chunks that came before there were handlers, or an end that came during a pause. */
   #catchUp(): void {
     const handlers = this.#handlers;
     const early = this.#early;
-    if (handlers !== undefined && !this.#is(PAUSED) && (early !== undefined || this.#is(END_DUE))) {
+    if (handlers !== undefined && !this.#paused && (early !== undefined || this.#endDue)) {
       this.#early = undefined;
-      this.#set(CORKED);
+      this.#corked = true;
       // One piece, so that a handler that pauses gets nothing more.
-      if (early !== undefined && !this.#is(FINISHING)) handlers.data(concatBytes(early.pieces));
-      if (this.#is(END_DUE) && !this.#is(PAUSED | FINISHING)) {
-        this.#clear(END_DUE);
+      if (early !== undefined && !this.#finishing) handlers.data(concatBytes(early.pieces));
+      if (this.#endDue && !this.#paused && !this.#finishing) {
+        this.#endDue = false;
         handlers.end?.();
       }
       this.#uncork();
     }
-    this.#turnTap();
+    this.#holdOrReceive();
   }
 
-  /** What comes after `finish` is read, so that the last answer arrives; from a stranger only so much of it. */
+  /** After `finish` bytes are still read, or else the last answer could be lost. `excess` limits how many. */
   #throwAway(length: number): void {
-    const { excess } = this.#terms;
-    if (excess === NEVER) return;
-    this.#terms = { ...this.#terms, excess: excess - length };
-    if (excess < length) this.destroy("it did not stop sending");
+    const left = this.#excess;
+    this.#excess -= length;
+    if (left < length) this.destroy("it did not stop sending");
   }
 
-  /** Lets the socket receive, or not: nobody may want more for now, or nobody be there yet. */
-  #turnTap(): void {
-    const early = this.#handlers === undefined && !this.#is(FINISHING) && (this.#early?.bytes ?? 0) >= EARLY;
-    const held = this.#is(PAUSED) || early;
-    if (this.#is(CLOSED) || held === this.#is(HELD)) return;
-    this.#receivedAt = performance.now();
-    if (held) {
-      this.#set(HELD);
-      this.#socket.pause();
-    } else {
-      this.#clear(HELD);
-      this.#socket.resume();
-    }
+  /** Lets the socket receive, or stops it: during a pause, and when much came before `start` was called. */
+  #holdOrReceive(): void {
+    const isFull = this.#handlers === undefined && !this.#finishing && (this.#early?.bytes ?? 0) >= EARLY;
+    const hold = this.#paused || isFull;
+    if (this.closed || hold === this.#held) return;
+    this.#receivedAt = this.#now();
+    this.#held = hold;
+    if (hold) this.#socket.pause();
+    else this.#socket.resume();
   }
 
-  /** Our side is shut: it is over if the other's is too, else the other side has a while to follow. */
-  #part(): void {
-    if (this.#is(ENDED)) this.#socket.end();
-    else if (this.#is(FINISHING)) this.limit({ deadline: Math.min(FINISH_MS, this.#deadlineAt - performance.now()) });
-  }
+  // -------------------------------------------------------------- sending
 
-  #expire(): void {
-    if (this.#is(FINISHING) && this.#is(SHUT)) this.#socket.end();
-    else this.destroy("it took too long");
-    this.gone("");
+  get #maySend(): boolean {
+    return !this.closed && !this.#shutting && !this.#finishing;
   }
 
   #uncork(): void {
-    this.#clear(CORKED);
-    if (this.#is(CLOSED)) return;
-    if (!this.#is(BLOCKED)) this.#flush();
-    if (this.#is(FINISHING) && !this.#is(SHUTTING)) this.halfClose();
+    this.#corked = false;
+    if (this.closed) return;
+    if (!this.#blocked) this.#flush();
+    if (this.#finishing && !this.#shutting) this.halfClose();
   }
 
   #flush(): void {
     const outgoing = this.#outgoing;
-    while (outgoing !== undefined && outgoing.pieces.length > 0) {
+    while (outgoing !== undefined && !outgoing.isEmpty) {
       const bytes = outgoing.next();
-      const taken = Math.max(0, this.#socket.write(bytes, 0, outgoing.size));
-      // The write itself may have found out that nobody is there.
-      if (this.#is(CLOSED)) return;
-      outgoing.bytes -= taken;
-      if (taken < outgoing.size) {
-        outgoing.putBack(bytes, taken);
+      const taken = Math.max(0, this.#socket.write(bytes, 0, bytes.length));
+      // The write may have closed the channel: the other side was gone.
+      if (this.closed) return;
+      outgoing.took(bytes, taken);
+      if (taken < bytes.length) {
         this.#block(taken);
         return;
       }
     }
-    if (this.#is(CLOSED)) return;
-    if (!this.#is(BLOCKED)) this.#unblock();
-    if (!this.#is(SHUTTING) || this.#is(SHUT)) return;
-    this.#set(SHUT);
+    if (this.closed) return;
+    if (!this.#blocked) this.#unblock();
+    if (!this.#shutting || this.#shut) return;
+    this.#shut = true;
     this.#socket.shutdown();
     this.#part();
   }
 
   #block(taken: number): void {
-    this.#outgoing ??= borrowOutgoing();
-    if (taken > 0 || !this.#is(BLOCKED)) this.#outgoing.takenAt = performance.now();
-    this.#set(BLOCKED);
+    this.#outgoing ??= new Outgoing();
+    if (taken > 0 || !this.#blocked) this.#outgoing.takenAt = this.#now();
+    this.#blocked = true;
   }
 
-  /** Everything is taken. */
+  /** The network has taken everything. */
   #unblock(): void {
-    this.#clear(BLOCKED);
-    spare ??= this.#outgoing;
+    this.#blocked = false;
     this.#outgoing = undefined;
+  }
+
+  // -------------------------------------------------------------- closing
+
+  /** Our end is told. If the other side has ended too, the channel closes. After `finish` the other side has a while to do so. */
+  #part(): void {
+    if (this.ended) this.#socket.end();
+    else if (this.#finishing) this.limit({ deadline: Math.min(FINISH_MS, this.#deadlineAt - this.#now()) });
+  }
+
+  #expire(): void {
+    if (this.#finishing && this.#shut) this.#socket.end();
+    else this.destroy("it took too long");
+    this.#gone("");
+  }
+
+  #gone(reason: string): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.#paused = false;
+    this.#outgoing = undefined;
+    this.#reason ||= reason;
+    this.#deadlines.forget(this);
+    this.#onClosed(this);
+    this.#catchUp();
+    const handlers = this.#handlers;
+    // They may hold much memory, and the caller may keep the channel.
+    this.#handlers = undefined;
+    handlers?.close?.(this.#reason);
+  }
+
+  #now(): number {
+    return this.#deadlines.clock.elapsed();
   }
 }
 
-export function seconds(ms: number): string {
+/** Milliseconds for a person: `0.3 s`, `30 s`. */
+export function formatSeconds(ms: number): string {
   return `${Math.round(ms / 100) / 10} s`;
 }
 
-/** One form for keys and limits: IPv4 that came by an IPv6 socket is IPv4, and a zone means nothing to anybody else. */
-export function canonical(text = ""): Address {
+/** One form for keys and limits: an IPv4 address that came by an IPv6 socket is IPv4, and a zone means nothing to others. */
+export function canonicalAddress(text = ""): Address {
   const dotted = text.startsWith("::ffff:") ? text.slice("::ffff:".length) : text;
   return withoutZone(parseAddress(dotted) ?? parseAddress(text) ?? ("0.0.0.0" as Address));
 }
 
-export function localEnd(socket: Socket<TcpChannel>): Endpoint {
-  return { address: canonical(socket.localAddress), port: socket.localPort };
-}
-
-/** The handlers that every socket shares; the channel is its `data`. */
+/** The handlers of every socket. The channel is the socket's `data`, which a refused connection does not have. */
 export const socketEvents = {
   binaryType: "uint8array" as const,
   data: (socket: Socket<TcpChannel>, chunk: Uint8Array) => socket.data?.received(chunk),
   end: (socket: Socket<TcpChannel>) => socket.data?.remoteEnded(),
   drain: (socket: Socket<TcpChannel>) => socket.data?.writable(),
-  close: (socket: Socket<TcpChannel>, error?: Error) => socket.data?.over(error),
+  close: (socket: Socket<TcpChannel>, error?: Error) => socket.data?.socketClosed(error),
   // Bun calls this when a handler threw, and leaves the socket open.
   error: (socket: Socket<TcpChannel>, error: Error) => socket.data?.destroy(`this program failed: ${sentenceOf(error)}`),
   timeout: () => undefined,

@@ -9,7 +9,7 @@ import { printable } from "../text.ts";
 import { type HashPool, sha256 } from "./content/hash.ts";
 import { pieceSizeOf } from "./content/merkle.ts";
 import { PieceSet } from "./content/pieces.ts";
-import { checkFolder, Incoming, keyOf, lookForTarget, openForHashing } from "./disk/incoming.ts";
+import { checkFolder, Incoming, lookForTarget, openForHashing, partKeyOf } from "./disk/incoming.ts";
 import type { Downloaded } from "./events.ts";
 import { fetchFile } from "./fetch/fetch.ts";
 import type { FetchEvent, OpenHolder } from "./fetch/types.ts";
@@ -131,7 +131,7 @@ export class Downloads {
       const why = own ? "only you share it" : "its record gives an address that cannot be meant";
       throw new FtError("no-holder", `Cannot fetch "${printable(name)}": ${why}.`);
     }
-    const key = root?.slice(0, 32) ?? keyOf(name, size, formatEndpoint(records[0]));
+    const key = root?.slice(0, 32) ?? partKeyOf(name, size, formatEndpoint(records[0]));
     const incoming = await Incoming.open({ folder, name, size, key, resume: root !== undefined });
     try {
       let fetched = await this.#fetch(incoming, holders, options);

@@ -1,50 +1,68 @@
-// DNS-SD: finds the trackers that announce themselves.
+// Finds the trackers that announce themselves by DNS-SD (RFC 6763). It finds hints where to connect, and does not check them.
 
 import { Browser } from "bonjour-service/dist/lib/browser.js";
 import type { Service, ServiceRecord } from "bonjour-service/dist/lib/service.js";
 import { type Clock, systemClock } from "../clock.ts";
 import { type Interface, interfaces } from "../net/interfaces.ts";
-import { ADDRESS_LIMIT, cutTo, LABEL_LIMIT, Link, placesOf, SERVICE, TYPE } from "../net/mdns.ts";
+import {
+  ADDRESS_LIMIT,
+  cutTo,
+  LABEL_LIMIT,
+  Link,
+  type LinkPlan,
+  type Packet,
+  planLinks,
+  SERVICE,
+  SERVICE_TYPE,
+} from "../net/mdns.ts";
 import { type Address, isHostAddress, isLinkLocal, isLoopback, parseAddress, withoutZone } from "../protocol/address.ts";
 
+/** A search waits this long for the first tracker. Milliseconds. */
+const PATIENCE_MS = 2_000;
+
+/** After the first tracker it waits this long for others. Milliseconds. */
+const SETTLE_MS = 300;
+
+/** Records of one packet that are looked at. */
 const RELEVANT_LIMIT = 64;
 
-/** Trackers that one machine can announce. */
+/** Trackers that are believed of one machine, so that it cannot hide the others behind made-up names. */
 const SOURCE_LIMIT = 8;
 
-/** When the question is put, in milliseconds: a packet can be lost. */
+/** The question is repeated at these times, because a packet can be lost. Milliseconds from the start. */
 const ASK_AT_MS = [250, 750, 1_500];
 
+/** Trackers in one result. */
 const TRACKER_LIMIT = 32;
 
-/** Names heard on one interface, after which nothing more is listened to there. */
+/** After this many names on one link, a search listens no more on it. */
 const HEARD_LIMIT = 2 * TRACKER_LIMIT;
 
-/** A tracker that announces itself. All of it is a stranger's word: a hint where to try, no more. */
+/** A tracker that announces itself. A stranger wrote all of it. */
 export interface Announced {
   /** Not safe to print as it is. */
   name: string;
   /** "" if it does not say. */
   version: string;
   port: number;
-  /** In the order in which to try; link-local ones with the zone to use on this machine. */
+  /** In the order in which to try them. Link-local ones have the zone to use on this machine. */
   addresses: Address[];
 }
 
 export interface Found {
   trackers: Announced[];
-  /** The interfaces and families that were asked, this machine's own loopback left out. */
+  /** The links that were asked, such as `eth0 (IPv4)`. Loopback is left out. */
   asked: string[];
-  /** Why others could not be asked, as sentences. */
+  /** Why other links could not be asked, as sentences. */
   problems: string[];
-  /** Our own question came back to us on a real interface: if no tracker is found, it is not this machine that keeps multicast out. */
+  /** Our own question came back on a real interface, so this machine does not keep multicast out. */
   echo: boolean;
 }
 
 /** What a packet says of a tracker. */
 export type Sighting = Pick<Service, "fqdn" | "port"> & { addresses?: string[]; txt?: unknown };
 
-/** What was heard of trackers: each once, however many interfaces it was heard by. */
+/** What was heard of trackers. Each is kept once, however many interfaces it was heard by. */
 export class Sightings {
   readonly #own: Set<Address>;
   readonly #trackers = new Map<string, { name: string; version: string; port: number; sources: Address[]; hints: Address[] }>();
@@ -54,7 +72,7 @@ export class Sightings {
     this.#own = new Set(own);
   }
 
-  /** Takes what a packet said that came from an address, by a link with that zone. Says whether a tracker was heard. */
+  /** Keeps what a packet said. `from` sent it, by a link with that zone. Says whether it told of a tracker. */
   hear({ fqdn, port, addresses = [], txt }: Sighting, from: Address, zone: string): boolean {
     if (!Number.isInteger(port) || port < 1 || port > 65535 || !isHostAddress(from)) return false;
     if (!fqdn.toLowerCase().endsWith(`.${SERVICE}`)) return false;
@@ -63,30 +81,29 @@ export class Sightings {
     const key = id === "" ? `${fqdn.toLowerCase()} ${port}` : `${id} ${port}`;
     let known = this.#trackers.get(key);
     if (known === undefined) {
-      // One machine does not hide the others behind made-up names.
       const fromThere = [...this.#trackers.values()].filter(({ sources }) => withoutZone(sources[0] ?? from) === from).length;
       if (this.#trackers.size === TRACKER_LIMIT || fromThere >= SOURCE_LIMIT) return false;
       known = { name, version: textOf(txt, "version", /^[\w.+-]{1,32}$/), port, sources: [], hints: [] };
       this.#trackers.set(key, known);
     }
     const isOurs = this.#own.has(from) || isLoopback(from);
-    add(known.sources, from, zone);
+    addHeard(known.sources, from, zone);
     for (const text of addresses.slice(0, ADDRESS_LIMIT)) {
       const hint = parseAddress(text);
       if (hint === undefined || !isHostAddress(hint) || (isLoopback(hint) && !isOurs)) continue;
-      add(known.hints, withoutZone(hint), zone);
+      addHeard(known.hints, withoutZone(hint), zone);
     }
     return true;
   }
 
   /**
-   * IPv4 before IPv6, where packets came from before where they say it is. An IPv6 address that can be typed comes before the
-   * link-local one that such packets come from, so that those who join by either see each other alike. Loopback comes last.
+   * The addresses of each tracker in this order: IPv4 before IPv6, an address that sent a packet before one that a packet names.
+   * A global IPv6 address comes before a link-local one, so that peers which join by either are seen alike. Loopback comes last.
    */
   get trackers(): Announced[] {
     const rank = (address: Address, isHint: boolean) => {
       const kind = !address.includes(":") ? 0 : isLinkLocal(address) ? 2 : 1;
-      // A hint to IPv4 may lead into another network; what was heard by IPv6 is here.
+      // A named IPv4 address may lead into another network. A tracker that was heard by IPv6 is in this one.
       const late = isHint && kind === 0 && !isLoopback(address) ? 3 : 0;
       return (isLoopback(address) ? 8 : 0) + late + kind + (isHint ? 0.5 : 0);
     };
@@ -100,119 +117,132 @@ export class Sightings {
   }
 }
 
-function add(to: Address[], heard: Address, zone: string): void {
+/** Adds an address to a list, if it is new and usable on this machine. */
+function addHeard(to: Address[], heard: Address, zone: string): void {
   if (isLinkLocal(heard) && zone === "") return;
   const address = isLinkLocal(heard) ? (`${heard}%${zone}` as Address) : heard;
   if (to.length < ADDRESS_LIMIT && !to.includes(address)) to.push(address);
 }
 
-/** A value of a TXT record, if it is of this form; else "". */
+/** A value of a TXT record, or "" if it does not have this form. */
 function textOf(txt: unknown, key: string, form: RegExp): string {
   const value = typeof txt === "object" && txt !== null ? (txt as Record<string, unknown>)[key] : undefined;
   return typeof value === "string" && form.test(value) ? value : "";
 }
 
 export interface FindOptions {
-  /** How long to wait for the first tracker. */
+  /** How long to wait for the first tracker. Milliseconds. */
   patienceMs?: number;
-  /** How long to wait for others, and for its other addresses, after the first. */
+  /** How long to wait, after the first, for other trackers and for its other addresses. Milliseconds. */
   settleMs?: number;
-  /** Ends it early, with what was found until then. */
+  /** Ends the search early, with what was found until then. */
   signal?: AbortSignal;
   clock?: Clock;
   networks?: () => Interface[];
 }
 
-/** Asks on every interface for trackers. Never rejects; everything is closed when it resolves. */
-export function findTrackers({
-  patienceMs = 2_000,
-  settleMs = 300,
-  signal,
-  clock = systemClock,
-  networks = interfaces,
-}: FindOptions = {}): Promise<Found> {
-  const all = networks();
-  const own = new Set(all.flatMap(({ addresses }) => addresses.map(({ address }) => address)));
-  const sightings = new Sightings(own);
-  const asked: string[] = [];
-  const problems: string[] = [];
-  const links: Link[] = [];
-  const browsers: Browser[] = [];
-  let echo = false;
+/** Asks for trackers on every interface. Never rejects. Everything is closed when it resolves. */
+export function findTrackers(options: FindOptions = {}): Promise<Found> {
+  return new Promise((resolve) => new TrackerSearch(options, resolve).start());
+}
 
-  return new Promise((resolve) => {
-    let settling = false;
-    const cancels = [clock.after(patienceMs, end)];
-    for (const ms of ASK_AT_MS) {
-      cancels.push(
-        clock.after(ms, () => {
-          for (const browser of browsers) browser.update();
-        }),
-      );
-    }
+/** One search: a link for each interface and family, each with a browser of the package. */
+class TrackerSearch {
+  readonly #options: FindOptions;
+  readonly #clock: Clock;
+  readonly #done: (found: Found) => void;
+  readonly #all: Interface[];
+  readonly #own: Set<Address>;
+  readonly #sightings: Sightings;
+  readonly #asked: string[] = [];
+  readonly #links: Link[] = [];
+  readonly #browsers: Browser[] = [];
+  readonly #cancels: (() => void)[] = [];
+  readonly #end = () => this.#finish();
+  #echo = false;
+  #settling = false;
 
-    function end(): void {
-      signal?.removeEventListener("abort", end);
-      for (const cancel of cancels) cancel();
-      for (const link of links) {
-        if (link.problem !== undefined) problems.push(link.problem);
-        link.mdns.destroy();
-        link.close();
-      }
-      resolve({ trackers: sightings.trackers, asked, problems, echo });
-    }
+  constructor(options: FindOptions, done: (found: Found) => void) {
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+    this.#done = done;
+    this.#all = (options.networks ?? interfaces)();
+    this.#own = new Set(this.#all.flatMap(({ addresses }) => addresses.map(({ address }) => address)));
+    this.#sightings = new Sightings(this.#own);
+  }
 
-    if (signal?.aborted) {
-      end();
+  start(): void {
+    const { patienceMs = PATIENCE_MS, signal } = this.#options;
+    const plans = planLinks(this.#all);
+    if (signal?.aborted || plans.length === 0) {
+      this.#finish();
       return;
     }
-    signal?.addEventListener("abort", end);
-
-    const places = placesOf(all);
+    signal?.addEventListener("abort", this.#end);
+    this.#after(patienceMs, this.#end);
+    for (const ms of ASK_AT_MS) this.#after(ms, () => this.#askAgain());
     let failed = 0;
-    for (const place of places) {
-      const link = new Link(place, all, {
+    for (const plan of plans) {
+      const link = new Link(plan, this.#all, {
         ready: () => {
-          if (!place.network.loopback) asked.push(link.label);
-          browsers.push(browse(link));
+          if (!plan.network.loopback) this.#asked.push(link.label);
+          this.#browsers.push(this.#browse(link));
         },
         failed: () => {
           failed += 1;
-          // Not before this loop has run.
-          if (failed === places.length) cancels.push(clock.after(0, end));
+          // Later, because a link can fail before this loop has opened the others.
+          if (failed === plans.length) this.#after(0, this.#end);
         },
-        packet: (packet, from) => {
-          if (packet.type === "query" && !place.network.loopback && own.has(from)) {
-            echo ||= packet.questions.some(({ name }) => name.toLowerCase() === SERVICE);
-          }
-          packet.questions = [];
-          packet.answers = relevant(packet.answers);
-          packet.additionals = relevant(packet.additionals);
-        },
+        packet: (packet, from) => this.#filter(packet, from, plan),
       });
-      links.push(link);
+      this.#links.push(link);
     }
-    if (places.length === 0) end();
+  }
 
-    function browse(link: Link): Browser {
-      const browser = new Browser(link.mdns, { type: TYPE });
-      const hear = (service: Service) => {
-        if (browser.services.length > HEARD_LIMIT) browser.stop();
-        const from = service.referer?.address as Address | undefined;
-        if (from === undefined || !sightings.hear(service, from, link.zone) || settling) return;
-        settling = true;
-        cancels.push(clock.after(settleMs, end));
-      };
-      browser.on("up", hear);
-      browser.on("srv-update", hear);
-      browser.on("txt-update", hear);
-      return browser;
+  #after(ms: number, act: () => void): void {
+    this.#cancels.push(this.#clock.after(ms, act));
+  }
+
+  #askAgain(): void {
+    for (const browser of this.#browsers) browser.update();
+  }
+
+  /** Notices our own question, and leaves in a packet only the records that can tell of a tracker. */
+  #filter(packet: Packet, from: Address, { network }: LinkPlan): void {
+    if (packet.type === "query" && !network.loopback && this.#own.has(from)) {
+      this.#echo ||= packet.questions.some(({ name }) => name.toLowerCase() === SERVICE);
     }
-  });
+    packet.questions = [];
+    packet.answers = relevantRecords(packet.answers);
+    packet.additionals = relevantRecords(packet.additionals);
+  }
+
+  #browse(link: Link): Browser {
+    const browser = new Browser(link.mdns, { type: SERVICE_TYPE });
+    const hear = (service: Service) => {
+      if (browser.services.length > HEARD_LIMIT) browser.stop();
+      const from = service.referer?.address as Address | undefined;
+      if (from === undefined || !this.#sightings.hear(service, from, link.zone) || this.#settling) return;
+      this.#settling = true;
+      this.#after(this.#options.settleMs ?? SETTLE_MS, this.#end);
+    };
+    for (const event of ["up", "srv-update", "txt-update"]) browser.on(event, hear);
+    return browser;
+  }
+
+  #finish(): void {
+    this.#options.signal?.removeEventListener("abort", this.#end);
+    for (const cancel of this.#cancels) cancel();
+    const problems = this.#links.flatMap(({ problem }) => problem ?? []);
+    for (const link of this.#links) {
+      link.mdns.destroy();
+      link.close();
+    }
+    this.#done({ trackers: this.#sightings.trackers, asked: this.#asked, problems, echo: this.#echo });
+  }
 }
 
-/** The records that can tell of a tracker, not too many of them. */
-function relevant(records: ServiceRecord[]): ServiceRecord[] {
+function relevantRecords(records: ServiceRecord[]): ServiceRecord[] {
   const isService = (name: string) => name.toLowerCase().endsWith(SERVICE);
   return records.filter(({ name, type }) => type === "A" || type === "AAAA" || isService(name)).slice(0, RELEVANT_LIMIT);
 }

@@ -5,6 +5,7 @@ import { type Clock, systemClock } from "../clock.ts";
 import { CancelledError, codeOf, FtError, ProtocolError, sentenceOf } from "../error.ts";
 import type { Channel, Dial } from "../net/channel.ts";
 import { type Address, type Endpoint, formatEndpoint, isLoopback } from "../protocol/address.ts";
+import { basic, forOldTracker, parseBasicFound } from "../protocol/basic.ts";
 import {
   type CallBack,
   DEFAULT_MAX_FILES,
@@ -19,9 +20,9 @@ import {
   RESULTS_LIMIT,
   type Wish,
 } from "../protocol/messages.ts";
-import { parseBasicFound, SessionInbox } from "../protocol/read.ts";
+import { SessionInbox } from "../protocol/read.ts";
 import type { FileName, FileRecord } from "../protocol/record.ts";
-import { basic, encodeToTracker, forOldTracker } from "../protocol/write.ts";
+import { encodeToTracker } from "../protocol/write.ts";
 import { plural } from "../text.ts";
 import { firstToOpen, mainReason } from "./happy-eyeballs.ts";
 

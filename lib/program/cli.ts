@@ -1,43 +1,23 @@
-// What the programs share as command-line programs: reading what a person typed, standard output, stopping, exit codes.
+// What the programs share as command-line programs: addresses and names as typed, standard output, stopping, exit codes.
 
-import { type ParseArgsConfig, parseArgs } from "node:util";
 import { version } from "../../package.json";
 import { CancelledError, sentenceOf, UsageError } from "../error.ts";
 import { parseAddress, parsePort } from "../protocol/address.ts";
 import { DEFAULT_TRACKER_PORT } from "../protocol/messages.ts";
 import { type FileName, parseFileName } from "../protocol/record.ts";
 import { fit, type Measure, printable } from "../text.ts";
-import { SHELLS, type Shell } from "./completions.ts";
+import { completionScript } from "./completions.ts";
+import { type Given, type ProgramTable, SHELL } from "./options.ts";
 
 export const VERSION: string = version;
 
 export const EXIT = { done: 0, failed: 1, usage: 2, interrupted: 130 } as const;
 
-/** Reads options strictly; what is wrong becomes one sentence. */
-export function readArguments<O extends NonNullable<ParseArgsConfig["options"]>>(argv: string[], options: O, program: string) {
-  try {
-    return parseArgs({ args: argv, options, allowPositionals: true, strict: true });
-  } catch (error) {
-    const option = /'(-[^']*?)(?:,? |<|')/.exec(sentenceOf(error))?.[1] ?? "";
-    const missing = /argument missing|ambiguous/.test(sentenceOf(error));
-    const unwanted = /does not take an argument/.test(sentenceOf(error));
-    const what = missing ? "needs a value" : unwanted ? "takes no value" : "is not an option";
-    throw new UsageError(`"${printable(option)}" ${what}. Try: ${program} --help`);
-  }
-}
-
-/** A whole number given with an option, within bounds. */
-export function numberOption(option: string, text: string, least: number, most: number): number {
-  const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
-  if (value >= least && value <= most) return value;
-  throw new UsageError(`${option} needs a whole number from ${least} to ${most}, not "${printable(text)}".`);
-}
-
-/** A shell that there are completions for. */
-export function shellOption(text: string): Shell {
-  const shell = SHELLS.find((one) => one === text);
-  if (shell === undefined) throw new UsageError(`--completions needs one of ${SHELLS.join(", ")}, not "${printable(text)}".`);
-  return shell;
+/** The text that `--help`, `--completions` or `--version` ask for; undefined when none of them was given. */
+export function textAskedFor({ help, completions, version }: Given, table: ProgramTable, helpText: string): string | undefined {
+  if (help) return helpText;
+  if (completions !== undefined) return completionScript(SHELL.read(String(completions), "--completions"), table);
+  return version ? `${table.program} ${VERSION}` : undefined;
 }
 
 /** A tracker's address as typed: `ADDRESS`, `ADDRESS:PORT`, `[IPv6]:PORT`, or a host's name. */
@@ -56,7 +36,7 @@ export function parseTracker(text: string): { address: string; port: number } {
   return { address: address ?? host, port };
 }
 
-/** A name that was typed: in the form that records have it, whatever the keyboard composes. */
+/** A file's name as typed, in the form that records have: "e" and a combining accent become "é". Throws a `UsageError`. */
 export function nameArgument(text: string): FileName {
   try {
     return parseFileName(text.normalize("NFC"));
@@ -65,7 +45,7 @@ export function nameArgument(text: string): FileName {
   }
 }
 
-/** What a promise gives, or a `CancelledError` as soon as the signal says so; what the promise does then is nobody's concern. */
+/** Waits for a promise, but throws a `CancelledError` as soon as the signal aborts. The promise's result is then ignored. */
 export async function orCancelled<Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> {
   let cancel = () => {};
   const cancelled = new Promise<never>((_, reject) => {
@@ -81,7 +61,7 @@ export async function orCancelled<Value>(promise: Promise<Value>, signal: AbortS
   }
 }
 
-/** How an error ends a program: its sentence goes to `say`, its exit code is given back. */
+/** Gives an error's sentence and its stable code to `say`. Gives the program's exit code. */
 export function exitCodeFor(error: unknown, say: (sentence: string, code: string) => void): number {
   if (error instanceof CancelledError) return EXIT.interrupted;
   const code = error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "failed";
@@ -102,12 +82,12 @@ export function err(line: string): void {
   process.stderr.write(`${line}\n`);
 }
 
-/** The terminal's window was closed. The system says so by a signal, but not to everybody whom it concerns. */
+/** Ends the program as SIGHUP does. The system does not send that signal to every program whose terminal was closed. */
 export function hangUp(): void {
   process.kill(process.pid, "SIGHUP");
 }
 
-/** Runs a program's `main` and ends the process with its exit code; a reader of its output that went away ends it quietly. */
+/** Runs a program's `main` and ends the process with its exit code. A closed pipe behind its output ends it without a message. */
 export async function runProgram(main: (argv: string[]) => Promise<number>): Promise<void> {
   for (const stream of [process.stdout, process.stderr]) {
     stream.on("error", ({ code }: NodeJS.ErrnoException) => {
@@ -117,7 +97,7 @@ export async function runProgram(main: (argv: string[]) => Promise<number>): Pro
     });
   }
   process.exitCode = await main(process.argv.slice(2));
-  // A pipe may still hold lines that its reader has not taken; whatever else is open must not hold the process.
+  // A pipe may still hold lines that its reader has not read. Nothing else keeps the process running.
   for (const stream of [process.stdout, process.stderr]) {
     if (!stream.isTTY) await new Promise<void>((done) => stream.end(() => done()));
   }

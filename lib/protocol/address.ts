@@ -5,7 +5,7 @@ export type Address = string & { readonly [address]: true };
 
 declare const address: unique symbol;
 
-/** Where something listens. */
+/** An address and a port there. */
 export interface Endpoint {
   address: Address;
   port: number;
@@ -31,14 +31,14 @@ export function parseAddress(text: string): Address | undefined {
   return `${high >> 8}.${high & 255}.${low >> 8}.${low & 255}` as Address;
 }
 
-/** The dotted end of an IPv6 address as two groups: Bun's URL refuses some that are valid. */
+/** The dotted end of an IPv6 address as two groups, because Bun's URL refuses some valid ones. `1.2.3.4` becomes `102:304`. */
 function hexGroups(dotted: string, ...octets: string[]): string {
   const [a = 0, b = 0, c = 0, d = 0] = octets.slice(0, 4).map(Number);
   const valid = octets.slice(0, 4).every((octet) => String(Number(octet)) === octet && Number(octet) < 256);
   return valid ? `${(a * 256 + b).toString(16)}:${(c * 256 + d).toString(16)}` : dotted;
 }
 
-/** An address without its zone, which means something on one machine only: what is published and compared. */
+/** An address without its zone. A zone means something on one machine only, so it is neither published nor compared. */
 export function withoutZone(of: Address): Address {
   const zone = of.indexOf("%");
   return zone < 0 ? of : (of.slice(0, zone) as Address);
@@ -48,7 +48,7 @@ export function isIPv6(of: Address): boolean {
   return of.includes(":");
 }
 
-/** Whether an address is good on one link only (RFC 4291), so that connecting to it needs a zone. */
+/** Whether an address works on one link only (RFC 4291). Connecting to it needs a zone. */
 export function isLinkLocal(of: Address): boolean {
   return /^fe[89ab][0-9a-f]:/.test(of);
 }
@@ -58,7 +58,7 @@ export function isLoopback(of: Address): boolean {
   return of.startsWith("127.") || of === "::1";
 }
 
-/** Whether one host can be meant: not unspecified, multicast or broadcast. */
+/** Whether an address can be that of one host: not unspecified, multicast or broadcast. */
 export function isHostAddress(of: Address): boolean {
   if (of.includes(":")) return of !== "::" && !/^ff[0-9a-f]{2}:/.test(of);
   const first = Number(of.slice(0, of.indexOf(".")));

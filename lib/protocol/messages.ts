@@ -1,92 +1,148 @@
-// The protocol: every message of both profiles, its type, how it is written and how it is read. Bytes in, messages out:
-// nothing here knows a socket, a clock or a log.
+// The protocol: what both programs say to each other, as prose, and the type of every message. FT/1 is written and read in basic.ts,
+// FT/2 in write.ts and read.ts. Nothing in this folder knows a socket, a clock or a log: bytes in, messages out.
 //
-// FT/1, the basic profile (the plain programs of 2020). A message is what arrives until a newline, the end of the stream, or
-// 50 ms of silence. One exchange a connection:
+// There are two profiles on one port, by default 1234. FT/1 is the plain protocol of the programs of 2020. FT/2 is what ft-tracker and
+// ft-peer speak with each other. A connection is FT/2 when its first line is `HELLO FT/2 …`; otherwise it is FT/1.
+//
+// Both profiles
+//
+// A peer registers records with a tracker, one for each file that it shares: file name, MIME type (old programs write `data` when they
+// do not know it), size in bytes, date of last modification (DD/MM/YY, the holder's local time), address, port. A peer shares one to
+// five files, unless the tracker's operator allows more. A peer that shares nothing is not accepted: it gets no answer, and the tracker
+// closes. Only accepted peers are served, by the tracker and by other peers. BYE, or the loss of a peer, removes its records at once.
+//
+// FT/1
+//
+// Names are not escaped. A message has no end of its own: it ends at a newline, at the end of the stream, or after 50 ms of silence. One
+// exchange a connection. `HELLO` is answered as soon as its five bytes are there and no more follow.
 //
 //     peer → tracker   HELLO                          tracker → peer   HI                  (two bytes)
-//     peer → tracker   <name,type,size,DD/MM/YY,IP,port>\n   once per file, names raw; the peer closes, nothing is answered
-//     peer → tracker   SEARCH: name                   tracker → peer   FOUND: <type,size,DD/MM/YY,IP,port>\n…  or  NOT FOUND
-//     peer → tracker   BYE                            every FT/1 peer of that address is removed, nothing is answered
+//     peer → tracker   <name,type,size,DD/MM/YY,IP,port>\n   once per file; then the peer closes, and nothing is answered
+//     peer → tracker   SEARCH: name                   tracker → peer   FOUND: <type,size,DD/MM/YY,IP,port>\n…  or  NOT FOUND; then a close
+//                      (`SEARCH name` is read too; spaces around the name do not count)
+//     peer → tracker   BYE                            every FT/1 peer of that address is removed, and nothing is answered
 //     peer → peer      DOWNLOAD:name,type,size        peer → peer      FILE: + the bytes, then the end of the stream
 //     peer → peer      DOWNLOAD name                  peer → peer      FILE: + one space + the bytes
 //
-// A list of records is one list however it arrives: what comes later makes it longer, and one record too many refuses all of it.
+// A list of records is one list however it arrives: later records make it longer, and one record too many refuses all of it. An FT/1
+// peer holds no connection, so the tracker tries its port by connecting and closing: first after 30 s, then every minute. Two failures
+// in a row remove the peer. SEARCH is answered, and DOWNLOAD is served, if the tracker knows the source address as that of an accepted
+// peer of either profile; the holder asks its tracker with KNOWN, and may remember a YES for 30 s. A holder that does not have the file
+// says NOT FOUND; one that does not serve the downloader closes.
 //
-// FT/2. UTF-8 lines ending in LF (CR LF is read too), 4096 bytes at most with the LF. `VERB arg … key=value …`, one space between.
-// `% , ; < >`, control characters and, in values, the space are written %XX. Unknown keys are ignored, unknown verbs answered
-// with ERROR unknown-verb. After a line that breaks the grammar or a limit comes ERROR code words, and a close; the words are the
-// rest of the line, not escaped.
+// Our peer meets an FT/1 tracker: HELLO FT/2 is not answered within 1 s, a second connection with the bare HELLO is answered HI. An old
+// tracker forgets a whole list that has a name in it with other characters than letters, `.`, `_`, `-` and space, so such files are left
+// out. Our peer meets an FT/1 holder, whose record has no v=2: it sends DOWNLOAD:, and checks the size, as there is no hash.
+//
+// FT/2
+//
+// UTF-8 lines ending in LF (CR LF is read too), with the LF at most 4096 bytes. `VERB arg … key=value …`, one space between. A file name
+// has at most 255 bytes of UTF-8. `% , ; < >` and control characters are written %XX, in values the space too. Names in SEARCH and DROP
+// are the rest of the line. Raw bytes follow a line only where this text says so. Unknown keys are ignored, unknown verbs are answered
+// with ERROR unknown-verb. Requests may be pipelined; replies come in their order. After a line that breaks the grammar or a limit comes
+// ERROR code words, and a close. The words of ERROR and NOTICE are the rest of the line, for a person; only control characters in them
+// are escaped.
+//
+// A record is <name,type,size,DD/MM/YY,address,port;v=2;mtime=…;root=…;part=1;reach=no;holders=…>. Everything behind the port is optional:
+//     v=2        the holder speaks FT/2
+//     mtime      exact time of last modification, ISO 8601 UTC
+//     root       the content id, 64 hex digits; absent until it is computed
+//     part=1     the holder is still fetching the file, and serves the pieces that it has
+//     reach=no   said by trackers alone: the tracker could not connect to the holder
+//     holders    said by trackers alone, with group=1: how many peers have the whole of this content
 //
 //     peer → tracker, one connection for as long as the peer is online
 //       HELLO FT/2 agent=… extras=1 session=…   → HI FT/2 name=… max=… key=… you=… announced=yes|no results=…
 //       FILES n port=p, n records     → WELCOME id=… pass=… peers=… files=… session=…   (later again: a new list, a new pass)
-//                                       Who says the session of an earlier WELCOME takes the place of that connection.
-//                                       announced=, results= (records in an answer at most, if not 2000), session=, and reach=
-//                                       in records and WHO, come to those who said extras=1.
-//       ADD <record>  ·  DROP name    → OK  ·  NOT FOUND (no such record)  ·  ERROR last-file
-//                                       A record with part=1 comes by ADD only, and is not counted among the files of the peer.
+//                                       n = 0 is not answered; n > max is ERROR too-many-files. p is the port of all its records.
+//       ADD <record>  ·  DROP name    → OK  ·  NOT FOUND (no such record)  ·  ERROR last-file (the last file stays)
+//                                       A record with part=1 comes by ADD only, and does not count among the files of the peer.
 //       SEARCH: name                  → FOUND: n, n records  ·  NOT FOUND
 //       LIST id=… root=… offset=… limit=…  → the same; of one peer, of one content, or everything
 //       FIND word… ext=… type=… min=… max=… after=YYYY-MM-DD before=YYYY-MM-DD root=… offset=… limit=… group=1
 //                                     → FOUND: n total=m, n records  ·  NOT FOUND  ·  ERROR bad-find
-//                                       Best first, records of one content together; with group=1 one record for each content, with
-//                                       holders=, how many have the whole of it. A word's = is written %3D. How words are matched is
-//                                       said in words.ts. Who makes a tracker search for long waits longer for its next answer.
+//                                       Best first, records of one content together; with group=1 one record for each content. A `=`
+//                                       in a word is written %3D. Words and filters must all fit. A word is found anywhere in a name,
+//                                       whatever its case and accents; `*` and `?` are wildcards, `-word` excludes.
 //       WHO offset=… limit=…          → PEERS: n, n lines id=… address=… port=… files=… bytes=… agent=… since=… reach=yes|no
-//       KNOWN address                 → YES  ·  NO
+//       KNOWN address                 → YES  ·  NO   (whether an accepted peer has this address)
 //       CONNECT address=… port=… token=…   → OK  ·  NOT FOUND (no such peer)  ·  ERROR too-many-connects
 //       PING                          → PONG
 //       BYE                           → BYE, close
-//     tracker → peer, between replies (what else comes there is for later versions, and is passed over)
+//     tracker → peer, between replies (a peer ignores lines that it does not know there: they are for later versions)
 //       NOTICE words
-//       REACH yes  ·  REACH no reason=…    whether the tracker could connect to the peer's port, once after it joined
-//       CONNECT address=… port=… token=…   a peer there asks to be connected to
+//       REACH yes  ·  REACH no reason=…    whether the tracker could connect to the peer's port, tried once after it joined
+//       CONNECT address=… port=… token=…   another peer asks to be connected to
 //     peer → peer
-//       HELLO FT/2 pass=…             → HI FT/2
+//       HELLO FT/2 pass=…             → HI FT/2  ·  ERROR not-accepted, close
 //       DOWNLOAD root=…|name=… offset=… length=…   → FILE: length=n size=total, n raw bytes  ·  BUSY position=k  ·  NOT FOUND  ·  ERROR
 //       TREE root=… piece=bytes       → TREE: n, n × 32 raw bytes  ·  NOT FOUND  ·  ERROR
 //       HAVE root=…                   → HAVE: n, n raw bytes  ·  NOT FOUND
 //       BYE                           → close
 //
-// A piece has the size that `pieceSizeOf` gives for the file; TREE may ask for larger ones too. HAVE's bit 7 of byte 0 is piece 0;
-// a whole file is all ones, spare bits too, which mean nothing. DOWNLOAD of what an unfinished holder has not verified yet is ERROR
-// not-here. BUSY: all slots are taken and position is the place in the queue; who asks again every second or so keeps the place,
-// and the slot, once it is free. While others wait, a slot goes to the next after ten seconds.
+// Later additions go only to a peer that said extras=1: announced=, results= (the most records in an answer, if that is not 2000) and
+// session= of the tracker, total= in FOUND, reach= in records and WHO. A peer that says the session of an earlier WELCOME takes the place
+// of that connection, so that nobody is online twice.
 //
-// Connect-back, for a holder whose firewall lets nobody in. The downloader makes up a token and asks its tracker with CONNECT and
-// the holder's address and port; the tracker tells the holder, with the address that it sees of the downloader and the port of the
-// downloader's records; the holder dials there and says HELLO FT/2 token=…. From there on it is as if the downloader had dialled:
-// it says HELLO FT/2 pass=… and asks. A token is good once, for a few seconds, with the peer that made it up.
+// The connection is the peer's presence. A peer pings after 45 s of silence; the tracker removes a peer after 90 s without a byte. A peer
+// must be accepted within 10 s of connecting. Requests before FILES are not answered. A tracker takes 50 requests a second of a peer,
+// after a pause 200 at once; the others wait. A peer whose FINDs take long waits longer for its next answer. An answer has 200 records
+// unless the request says otherwise, and never more than 2000. A tracker that answered `HELLO` with `HI`, and then sees ` FT/2 …` follow,
+// completes its line: the bytes are the same however they were cut. A peer that loses its tracker goes on with its transfers, and comes
+// back with the same list: first within 1 s, then at growing random intervals of at most 30 s.
 //
-// A record is <name,type,size,DD/MM/YY,address,port;v=2;mtime=…;root=…;part=1;reach=no>; the tracker alone says reach=no, of a
-// holder that it could not connect to. Addresses are published without zones: who is told a link-local one uses its own. Replies come in the order of the requests, which may
-// be pipelined. What is not accepted gets no answer: FILES 0, and every request before FILES. A tracker that has already
-// answered `HELLO` with `HI` and then sees ` FT/2 …` follow completes its line, so the bytes are the same however they were cut.
+// A tracker publishes only addresses that it saw: a record's address is the source address of its peer's connection, without a zone. A
+// peer that is told a link-local address uses the zone of its own interface. If the source is loopback, a peer on another machine is told
+// the tracker's own address on that peer's connection.
+//
+// A pass proves to other peers that the tracker accepted this one: base64url(payload).base64url(Ed25519 signature). The payload is
+// peer id, address and expiry (seconds since 1970), a space between. Peers check it with the key from HI. It is good only from the
+// address in it, by the tracker's clock; a loopback address in it stands for the tracker's machine. It lives one hour, and a peer gets a
+// new one by FILES before that. What a peer sends first to an address from a record is constant up to the pass.
+//
+// root is the SHA-256 Merkle root over blocks of 16 KiB that BitTorrent v2 calls pieces root (BEP 52). The hashes of the blocks are the
+// leaves; 32 zero bytes pad the tree to a power of two; an empty file has the SHA-256 of nothing. Two files with one root are one
+// content, whatever their names. A piece is a power of two of blocks, from 64 KiB to 4 MiB, so that a file has about 4096 pieces at most
+// (`pieceSizeOf`). TREE gives the hashes of pieces of one size; it may ask for larger pieces, too. HAVE gives a bit for each piece that
+// the holder has verified: bit 7 of byte 0 is piece 0. A whole file is all ones; spare bits mean nothing.
+//
+// DOWNLOAD without length goes to the end. If the part is not verified here yet, the answer is ERROR not-here. BUSY: all upload slots are
+// taken, and position is the place in the queue. A downloader that asks again every second or so keeps its place, and gets a slot when
+// one is free. While others wait, a slot goes to the next after ten seconds. A holder that cannot go on inside a body closes: the
+// downloader learns it from the short body.
+//
+// Connect-back, for a holder behind a firewall. The downloader makes up a token, and sends its tracker CONNECT with the holder's address
+// and port. The tracker sends the holder CONNECT with the address that it sees of the downloader and the port of the downloader's
+// records. The holder dials there and says HELLO FT/2 token=…. From then on it is as if the downloader had dialled: it says
+// HELLO FT/2 pass=…, and asks. A token has 1 to 64 letters, digits, `-` and `_`. It is good once, for a few seconds, with the peer that
+// made it up.
+//
+// A tracker announces itself by DNS-SD as _filetracker._tcp, with version= and id= in its TXT record (tracker/announce.ts).
 
 import type { Address, Endpoint } from "./address.ts";
 import type { FileName, FileRecord } from "./record.ts";
 
+/** A SHA-256 hash. Bytes. */
 export const HASH = 32;
 
 export const DEFAULT_TRACKER_PORT = 1234;
 
+/** Files that a peer may share, unless the operator says otherwise. */
 export const DEFAULT_MAX_FILES = 5;
 
-/** FT/1: this much silence ends a message. */
-export const SILENCE_MS = 50;
-
-/** How long an FT/1 tracker's silence after `HELLO FT/2` is waited for. */
+/** A tracker that does not answer `HELLO FT/2` for this long may be of FT/1. Milliseconds. */
 export const PROFILE_WAIT_MS = 1000;
 
-/** A peer pings after this much silence; its tracker drops it after twice as much. */
+/** A peer pings after a silence of this length. Its tracker removes it after twice this time. Milliseconds. */
 export const PING_MS = 45_000;
 
-/** A pass is good for this long after it was issued. */
+/** A pass is good for this long after it was issued. Seconds. */
 export const PASS_LIFETIME_S = 3600;
 
+/** Records in an answer, unless the request says otherwise. */
 export const RESULTS_DEFAULT = 200;
 
+/** Records in an answer at most. */
 export const RESULTS_LIMIT = 2000;
 
 export type Profile = 1 | 2;
@@ -97,20 +153,20 @@ export interface Page {
   limit: number;
 }
 
-/** What FIND asks for. Words and filters are ANDed; which words there can be is find.ts's business. */
+/** What FIND asks for. Words and filters must all fit. How words are matched is in the tracker's words.ts. */
 export interface Wish extends Page {
   words: string[];
-  /** Extensions without the dot, any of them. */
-  ext?: string[];
-  /** What the MIME type begins with. */
-  type?: string;
-  /** Bytes, both included. */
-  min?: number;
-  max?: number;
-  /** Days of last modification, `YYYY-MM-DD`, both included. */
-  after?: string;
-  before?: string;
-  root?: string;
+  /** Extensions without the dot. One of them must fit. */
+  ext?: string[] | undefined;
+  /** The beginning of the MIME type. */
+  type?: string | undefined;
+  /** The size in bytes, both ends included. */
+  min?: number | undefined;
+  max?: number | undefined;
+  /** The day of last modification, `YYYY-MM-DD`, both ends included. */
+  after?: string | undefined;
+  before?: string | undefined;
+  root?: string | undefined;
   /** One record for each content. */
   group: boolean;
 }
@@ -129,21 +185,21 @@ export interface PeerLine {
   reach?: boolean | undefined;
 }
 
-/** Somebody to connect to, and what to say there. */
+/** A peer to connect to, and the token to say there. */
 export interface CallBack extends Endpoint {
   token: string;
 }
 
 export type ToTracker =
   | { verb: "HELLO"; profile: 1 }
-  /** `extras`: it knows what later versions added to answers. */
-  | { verb: "HELLO"; profile: 2; agent: string; extras?: boolean; session?: string | undefined }
+  /** `extras`: the peer knows the additions of later versions. `session`: from its earlier WELCOME. */
+  | { verb: "HELLO"; profile: 2; agent: string; extras?: boolean | undefined; session?: string | undefined }
   | { verb: "FILES"; profile: 1; records: FileRecord[] }
   | { verb: "FILES"; profile: 2; port: number; records: FileRecord[] }
   | { verb: "ADD"; record: FileRecord }
   | { verb: "DROP"; name: FileName }
   | { verb: "SEARCH"; name: FileName }
-  | ({ verb: "LIST"; id?: string; root?: string } & Page)
+  | ({ verb: "LIST"; id?: string | undefined; root?: string | undefined } & Page)
   | ({ verb: "FIND" } & Wish)
   | ({ verb: "WHO" } & Page)
   | { verb: "KNOWN"; address: Address }
@@ -153,7 +209,7 @@ export type ToTracker =
   | { verb: "UNKNOWN"; word: string };
 
 export type FromTracker =
-  /** `announced`: whether it can be found by DNS-SD; `results`: records in an answer at most; as far as it says. */
+  /** `announced`: it can be found by DNS-SD. `results`: records in an answer at most. Undefined: the tracker does not say. */
   | {
       verb: "HI";
       name: string;
@@ -165,8 +221,8 @@ export type FromTracker =
     }
   | { verb: "WELCOME"; id: string; pass: string; session?: string | undefined; peers: number; files: number }
   | { verb: "OK" }
-  /** `total`: how many there are, if these are not all. */
-  | { verb: "FOUND"; records: FileRecord[]; total?: number }
+  /** `total`: how many fit in all. The records may be a page of them. */
+  | { verb: "FOUND"; records: FileRecord[]; total?: number | undefined }
   | { verb: "NOT FOUND" }
   | { verb: "PEERS"; peers: PeerLine[] }
   | { verb: "YES" }
@@ -179,15 +235,22 @@ export type FromTracker =
   | ({ verb: "CONNECT" } & CallBack)
   | { verb: "UNKNOWN"; word: string };
 
-/** What a tracker says without being asked. */
+/** A message that a tracker sends without a request. */
 export type Push = Extract<FromTracker, { verb: "NOTICE" | "REACH" | "CONNECT" }>;
 
-/** A name that is asked for may be any text: what is not on the list is not found, whatever it looks like. */
+/** A requested name may be any text: a name that is not on the holder's list is not found. */
 export type ToHolder =
-  /** With a pass from who wants something; with a token from who was asked to connect back. */
+  /** From a downloader with a pass. From a holder that was asked to connect back, with a token. */
   | { verb: "HELLO"; pass: string; token?: string | undefined }
   | { verb: "DOWNLOAD"; profile: 1; name: string; size?: number; spaced: boolean }
-  | { verb: "DOWNLOAD"; profile: 2; root?: string; name?: string; offset: number; length?: number }
+  | {
+      verb: "DOWNLOAD";
+      profile: 2;
+      root?: string | undefined;
+      name?: string | undefined;
+      offset: number;
+      length?: number | undefined;
+    }
   | { verb: "TREE"; root: string; piece: number }
   | { verb: "HAVE"; root: string }
   | { verb: "BYE" }

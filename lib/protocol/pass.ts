@@ -1,4 +1,4 @@
-// Passes: a tracker's signed word that a peer is accepted. Ed25519 (RFC 8032) through the runtime's own cryptography.
+// Passes: a tracker's signed statement that it has accepted a peer. Ed25519 (RFC 8032) by the runtime's own cryptography.
 
 import { createPublicKey, generateKeyPairSync, type KeyObject, sign, verify } from "node:crypto";
 import { type Address, parseAddress, parseWhole } from "./address.ts";
@@ -10,7 +10,7 @@ export interface Pass {
   expires: number;
 }
 
-/** Signs passes. The keys live as long as the tracker: after a restart every peer is given a new pass. */
+/** Signs passes. The keys live as long as the tracker. After a restart every peer gets a new pass. */
 export class PassOffice {
   readonly #privateKey: KeyObject;
   /** The public key as `HI` carries it, base64url. */
@@ -29,7 +29,7 @@ export class PassOffice {
   }
 }
 
-/** What a pass says, if `key` signed it; whether it still counts, and from where, is for the caller to decide. */
+/** What a pass says, if `key` signed it, or undefined. The caller checks the expiry and the address. */
 export function readPass(pass: string, key: string): Pass | undefined {
   const [payload64, signature64, more] = pass.split(".");
   if (payload64 === undefined || signature64 === undefined || more !== undefined || pass.length > 1024) return undefined;
@@ -38,7 +38,7 @@ export function readPass(pass: string, key: string): Pass | undefined {
     const publicKey = createPublicKey({ key: { kty: "OKP", crv: "Ed25519", x: key }, format: "jwk" });
     if (!verify(null, payload, publicKey, Buffer.from(signature64, "base64url"))) return undefined;
   } catch {
-    // A key that is no key has signed nothing.
+    // This text is no key.
     return undefined;
   }
   const [id, addressText, expiresText, rest] = payload.toString("utf8").split(" ");

@@ -1,9 +1,9 @@
-// One file's record, and the file names and addresses in it, parsed from strangers' text at this one door.
+// A record, its parts and its escapes: every text from a stranger becomes a record or a file name here, or is refused.
 
 import { ProtocolError } from "../error.ts";
 import { type Endpoint, parseAddress, parsePort, parseWhole } from "./address.ts";
 
-/** A shared file's name as the protocol carries it: 1 to 255 bytes of UTF-8, no NUL. Any other text is possible: see `localNameOf`. */
+/** A shared file's name as the protocol carries it: 1 to 255 bytes of UTF-8, no NUL. It is not safe as a name on disk: see `localNameOf`. */
 export type FileName = string & { readonly [fileName]: true };
 
 declare const fileName: unique symbol;
@@ -26,20 +26,21 @@ export interface FileRecord extends Endpoint {
   part?: true;
   /** The tracker could not connect to its holder: a firewall may stand before it. */
   unreachable?: true;
-  /** Where one record stands for all of a content: how many have the whole of it. */
+  /** The record stands for all records of its content: this many peers have the whole of it. */
   holders?: number;
 }
 
+/** The longest file name. Bytes of UTF-8. */
 export const NAME_LIMIT = 255;
 
 const utf8 = new TextEncoder();
 
-/** How many bytes a text takes in UTF-8. */
+/** The length of a text in UTF-8. Bytes. */
 export function byteLength(text: string): number {
   return utf8.encode(text).length;
 }
 
-/** A stranger's text as a file name; refused when empty, longer than 255 bytes, or with a NUL or half a character in it. */
+/** A stranger's text as a file name. Throws when it is empty, longer than 255 bytes, or has a NUL or half a character in it. */
 export function parseFileName(text: string): FileName {
   if (text === "") throw new ProtocolError("bad-name", "The file name is empty.");
   if (text.length * 3 > NAME_LIMIT && (text.length > NAME_LIMIT || byteLength(text) > NAME_LIMIT)) {
@@ -58,12 +59,12 @@ const FIELD_SPECIAL = /[%,;<>\u0000-\u001f\u007f-\u009f]/g;
 
 const VALUE_SPECIAL = /[%,;<> \u0000-\u001f\u007f-\u009f]/g;
 
-/** A text as a record field or the rest of a line: `%XX` for what the grammar needs for itself. */
+/** A text as a record field or the rest of a line: the grammar's own characters become `%XX`. `a,b` becomes `a%2Cb`. */
 export function escapeField(text: string): string {
   return text.replace(FIELD_SPECIAL, percent);
 }
 
-/** A text as the value of `key=value`: as a field, and the space escaped too. */
+/** A text as the value of `key=value`: like a field, and spaces are escaped too. */
 export function escapeValue(text: string): string {
   return text.replace(VALUE_SPECIAL, percent);
 }
@@ -72,7 +73,7 @@ function percent(character: string): string {
   return Array.from(utf8.encode(character), (byte) => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`).join("");
 }
 
-/** Undoes both escapes; a stray `%`, or bytes that are not UTF-8, are refused. */
+/** Undoes both escapes. Throws when a `%` stands alone, or when the bytes are not UTF-8. */
 export function unescapeField(text: string): string {
   if (!text.includes("%")) return text;
   try {
@@ -86,7 +87,7 @@ export function unescapeField(text: string): string {
 export function parseRecord(text: string): FileRecord {
   const [tuple = "", ...attributes] = tupleOf(text).split(";");
   const fields = tuple.split(",").map(unescapeField);
-  const record = recordOf(fields);
+  const record = parseFields(fields);
   for (const attribute of attributes) {
     const equals = attribute.indexOf("=");
     const value = unescapeField(attribute.slice(equals + 1));
@@ -122,26 +123,16 @@ export function parseRecord(text: string): FileRecord {
   return record;
 }
 
-/** FT/1: the same six fields with the name raw, so it is whatever stands before the last five commas. */
-export function parseBasicRecord(text: string): FileRecord {
-  const parts = tupleOf(text).split(",");
-  const name = parts.slice(0, -5).join(",");
-  return recordOf([name, ...parts.slice(-5)]);
-}
-
-/** FT/1: one record of a `FOUND` answer, `<type,size,date,address,port>`, which leaves the name out. */
-export function parseFoundRecord(text: string, name: FileName): FileRecord {
-  return recordOf([name, ...tupleOf(text).split(",")]);
-}
-
-function tupleOf(text: string): string {
+/** The text between a record's `<` and `>`. */
+export function tupleOf(text: string): string {
   if (!text.startsWith("<") || !text.endsWith(">")) {
     throw new ProtocolError("bad-record", "A record does not stand between < and >.");
   }
   return text.slice(1, -1);
 }
 
-function recordOf(fields: string[]): FileRecord {
+/** The six fields of a record, not escaped. It has no attributes yet. */
+export function parseFields(fields: string[]): FileRecord {
   const [name = "", type = "", sizeText = "", date = "", addressText = "", portText = ""] = fields;
   if (fields.length !== 6) throw new ProtocolError("bad-record", `A record has ${fields.length} fields, not six.`);
   const parsedName = parseFileName(name);
@@ -160,7 +151,7 @@ function recordOf(fields: string[]): FileRecord {
   return { name: parsedName, type, size, date, address: parsedAddress, port, v2: false };
 }
 
-/** FT/2: the record in two parts, what stands before its address and what stands after, for who fills in the address late. */
+/** FT/2: a record without its address, as the text before it and the text after it. The tracker fills in the address for each peer. */
 export function formatRecordAround(record: Omit<FileRecord, "address">): [before: string, after: string] {
   const attributes = [
     record.v2 ? ";v=2" : "",
@@ -182,12 +173,19 @@ export function formatRecord(record: FileRecord): string {
   return before + escapeField(record.address) + after;
 }
 
-/** FT/1: one record as a peer registers it, the name raw. */
-export function formatBasicRecord(record: FileRecord): string {
-  return `<${record.name},${record.type},${record.size},${record.date},${record.address},${record.port}>`;
+/** A tracker's own limit on names, in bytes. Gives the record back. */
+export function checkNameLength(record: FileRecord, most: number): FileRecord {
+  if (byteLength(record.name) <= most) return record;
+  throw new ProtocolError("bad-name", `This tracker takes file names of ${most} bytes at most.`);
 }
 
-/** When the file was last modified: exactly where that is known, else the day, as ISO 8601. */
+/** A tracker's limit on the files of one peer. */
+export function checkFileCount(count: number, most: number): void {
+  if (count <= most) return;
+  throw new ProtocolError("too-many-files", `${count} files are too many: this tracker takes ${most} a peer.`);
+}
+
+/** The time of last modification if it is known, else the day. ISO 8601. */
 export function modifiedOf({ mtime, date }: Pick<FileRecord, "mtime" | "date">): string {
   return mtime ?? `20${date.slice(6)}-${date.slice(3, 5)}-${date.slice(0, 2)}`;
 }

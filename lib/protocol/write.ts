@@ -1,9 +1,7 @@
-// The protocol, written: every message of both profiles as text.
+// FT/2, written: every message as text. FT/1 is in basic.ts.
 
 import type { CallBack, FromHolder, FromTracker, Page, PeerLine, ToHolder, ToTracker, Wish } from "./messages.ts";
-import { escapeField, escapeValue, type FileName, type FileRecord, formatBasicRecord, formatRecord } from "./record.ts";
-
-// ---------------------------------------------------------------- writing
+import { escapeField, escapeValue, formatRecord } from "./record.ts";
 
 /** FT/2, peer → tracker. */
 export function encodeToTracker(message: Exclude<ToTracker, { profile: 1 } | { verb: "UNKNOWN" }>): string {
@@ -64,7 +62,7 @@ function encodePage({ offset, limit }: Page): string {
   return `offset=${offset} limit=${limit}`;
 }
 
-/** FT/2, tracker → peer. An answer of records takes them as lines, which the catalogue keeps ready. */
+/** FT/2, tracker → peer. The records of an answer are lines already, from `formatRecord`. */
 export function encodeFromTracker(
   message: Exclude<FromTracker, { verb: "UNKNOWN" | "FOUND" }> | { verb: "FOUND"; lines: string[]; total?: number },
 ): string {
@@ -97,7 +95,7 @@ export function encodeFromTracker(
   }
 }
 
-/** Words for a person are the rest of their line, not escaped; only what would break the line is. */
+/** Words for a person are the rest of their line. Only characters that would break the line are escaped. */
 function oneLine(words: string): string {
   return words.replace(/[\u0000-\u001f\u007f-\u009f]/g, escapeField);
 }
@@ -156,45 +154,4 @@ export function encodeFromHolder(message: FromHolder): string {
     default:
       return message satisfies never;
   }
-}
-
-/** FT/1: everything a peer or a tracker says, ready to send. */
-export const basic = {
-  hello: "HELLO",
-  hi: "HI",
-  bye: "BYE",
-  notFound: "NOT FOUND",
-  file: "FILE:",
-  fileSpaced: "FILE: ",
-  /** A peer's list, which an old tracker reads in one piece. */
-  records: (records: FileRecord[]): string => records.map(formatBasicRecord).join("\n"),
-  search: (name: FileName): string => `SEARCH: ${name}`,
-  /** Lines as the catalogue keeps them ready: five fields, no name. */
-  found: (lines: string[]): string => `FOUND: ${lines.join("\n")}\n`,
-  /** An old peer finds the file by all three. */
-  download: ({ name, type, size }: Pick<FileRecord, "name" | "type" | "size">): string => `DOWNLOAD:${name},${type},${size}`,
-};
-
-/** FT/1: one record of a `FOUND` answer. */
-export function formatFoundRecord(record: FileRecord): string {
-  return `<${record.type},${record.size},${record.date},${record.address},${record.port}>`;
-}
-
-const OLD_TRACKER_READS = 1024;
-
-/**
- * Which of these records an old tracker can take. It knows only names of letters, `.`, `_`, `-` and space, forgets a whole list
- * with another name in it, refuses types with digits in them (they become `data`), and reads at most 1024 bytes.
- */
-export function forOldTracker(records: FileRecord[]): { taken: FileRecord[]; left: FileRecord[] } {
-  const taken: FileRecord[] = [];
-  const left: FileRecord[] = [];
-  for (const record of records) {
-    const plain = { ...record, type: /^[A-Za-z/-]{3,70}$/.test(record.type) ? record.type : "data" };
-    const fits = basic.records([...taken, plain]).length <= OLD_TRACKER_READS;
-    const known = /^[._A-Za-z -]+$/.test(plain.name) && plain.name.trim() === plain.name && !plain.address.includes(":");
-    if (known && fits) taken.push(plain);
-    else left.push(record);
-  }
-  return { taken, left };
 }

@@ -1,58 +1,71 @@
-// DNS-SD: announces a tracker on every interface of this machine.
+// Announces a tracker by DNS-SD (RFC 6763) on every interface of this machine, so that peers need no address.
 
 import { randomBytes } from "node:crypto";
 import type { ServiceRecord } from "bonjour-service/dist/lib/service.js";
 import { type Clock, quietClock, systemClock } from "../clock.ts";
 import { type Interface, interfaces, watchInterfaces } from "../net/interfaces.ts";
-import { ALL_SERVICES, cutTo, LABEL_LIMIT, Link, type Packet, type Place, placesOf, SERVICE, TYPE } from "../net/mdns.ts";
+import {
+  ALL_SERVICES,
+  cutTo,
+  LABEL_LIMIT,
+  Link,
+  type LinkPlan,
+  type Packet,
+  planLinks,
+  SERVICE,
+  SERVICE_TYPE,
+} from "../net/mdns.ts";
 import { byteLength } from "../protocol/record.ts";
 import { Allowance } from "../rate.ts";
 
-/** How long others can remember what was announced, in seconds: a tracker that was killed is forgotten after this. */
+/** Others forget a tracker this long after its last announcement, for example when it was killed. Seconds. */
 const TTL_S = 120;
 
-/** Three questions whether the name is free, so far apart (RFC 6762, section 8.1). */
+/** The tracker asks this many times whether its name is free (RFC 6762, section 8.1). */
 const PROBES = 3;
 
+/** The time between two of those questions. Milliseconds. */
 const PROBE_MS = 250;
 
-/** Announcements after the first (section 8.3): an address that is new takes a second or two until it can be used. */
+/** The pauses before further announcements (section 8.3). A new address cannot be used for a second or two. Milliseconds. */
 const REPEAT_MS = [1_000, 2_000];
 
-/** Names are tried up to `NAME (9)`; then the tracker's id makes one that is nobody else's. */
+/** A name that is taken gets a number, up to `NAME (9)`. After that it gets the tracker's id, which no other tracker has. */
 const NUMBER_LIMIT = 9;
 
-/** Answers a second on one interface, after a burst. An answer reaches everybody there. */
+/** The tracker gives this many answers a second on one link. Every answer reaches all machines there. */
 const ANSWERS = 20;
 
+/** After a pause it may give this many at once. */
 const ANSWERS_BURST = 40;
 
+/** Saying goodbye may take this long. Milliseconds. */
 const GOODBYE_MS = 500;
 
 export interface AnnounceOptions {
   name: string;
-  /** Where the tracker listens, and at which address: `::` and `0.0.0.0` are all. */
   port: number;
+  /** The address at which the tracker listens: `::` and `0.0.0.0` are all. */
   host: string;
   version: string;
-  /** Called when the tracker is announced somewhere, under this name: others can find it from then on. */
+  /** Called when the tracker is announced on a link under this name. From then on others can find it. */
   announced?: (name: string) => void;
   clock?: Clock;
   networks?: () => Interface[];
 }
 
 export interface Announcement {
-  /** What others see: the tracker's name, with a number where that was taken. */
+  /** What others see: the tracker's name, with a number where another tracker had it first. */
   readonly names: string[];
-  /** Where it is announced now. */
+  /** The links on which it is announced now, such as `eth0 (IPv4)`. */
   readonly announcedOn: string[];
-  /** Why it is not announced somewhere, as sentences. */
+  /** Why it is not announced on others, as sentences. */
   readonly problems: string[];
   /** Says goodbye; takes at most half a second. */
   stop(): Promise<void>;
 }
 
-/** Announces a tracker, on interfaces that come later too. Never throws, and does not keep the program running. */
+/** Announces a tracker, also on interfaces that come later. Never throws. Does not keep the program running. */
 export function announce(options: AnnounceOptions): Announcement {
   const { host, clock = quietClock, networks = interfaces } = options;
   const id = randomBytes(6).toString("hex");
@@ -60,20 +73,18 @@ export function announce(options: AnnounceOptions): Announcement {
   let stopped: Promise<void> | undefined;
 
   function follow(all: Interface[]): void {
-    const places = new Map(
-      placesOf(all, host).map((place) => [`${place.network.name} ${place.family} ${place.addresses}`, place]),
-    );
+    const plans = new Map(planLinks(all, host).map((plan) => [`${plan.network.name} ${plan.family} ${plan.addresses}`, plan]));
     for (const [key, notice] of notices) {
-      if (places.has(key) && !notice.failed) continue;
+      if (plans.has(key) && !notice.failed) continue;
       notice.link.close();
       notice.cancel();
       notices.delete(key);
     }
-    for (const [key, place] of places) {
+    for (const [key, plan] of plans) {
       const notice = notices.get(key);
-      // It may have slept, and others may have forgotten it.
+      // This machine may have slept, and others may have forgotten the tracker.
       if (notice !== undefined) notice.repeat();
-      else notices.set(key, new Notice(place, all, { ...options, clock, id }));
+      else notices.set(key, new Notice(plan, all, { ...options, clock, id }));
     }
   }
 
@@ -110,7 +121,7 @@ export function announce(options: AnnounceOptions): Announcement {
   };
 }
 
-/** A tracker's announcement on one link: finds a free name, says it, answers for it, keeps it. */
+/** A tracker's announcement on one link: finds a free name, announces it, answers questions about it and defends it. */
 class Notice {
   readonly link: Link;
   announced = false;
@@ -119,13 +130,13 @@ class Notice {
   readonly #answers: Allowance;
   #number = 1;
   #records: ServiceRecord[] = [];
-  /** Stops what is to happen next. */
+  /** Stops the timer for the next question or announcement. */
   cancel: () => void = () => {};
 
-  constructor(place: Place, all: Interface[], options: AnnounceOptions & { clock: Clock; id: string }) {
+  constructor(plan: LinkPlan, all: Interface[], options: AnnounceOptions & { clock: Clock; id: string }) {
     this.#options = options;
     this.#answers = new Allowance(ANSWERS, ANSWERS_BURST, options.clock);
-    this.link = new Link(place, all, {
+    this.link = new Link(plan, all, {
       ready: () => this.#probe(),
       failed: () => {
         this.failed = true;
@@ -147,12 +158,12 @@ class Notice {
     return `${this.name}.${SERVICE}`;
   }
 
-  /** The tracker's own: other programs on this machine answer for the machine's name. */
+  /** A host name that only the tracker uses, because other programs on this machine answer for the machine's own name. */
   get #hostName(): string {
-    return `${TYPE}-${this.#options.id}.local`;
+    return `${SERVICE_TYPE}-${this.#options.id}.local`;
   }
 
-  /** Asks whether the name is free, and takes it if nobody says otherwise. Who starts with others at once does not ask with them. */
+  /** Asks whether the name is free, and takes it if no other tracker claims it. */
   #probe(): void {
     const { clock, id } = this.#options;
     this.cancel();
@@ -168,6 +179,7 @@ class Notice {
       this.link.mdns.query(this.#fullName, "ANY");
       this.cancel = clock.after(PROBE_MS, ask);
     };
+    // Trackers that start at the same moment do not ask at the same moment.
     this.cancel = clock.after((Number.parseInt(id.slice(0, 2), 16) / 256) * PROBE_MS, ask);
   }
 
@@ -180,7 +192,7 @@ class Notice {
       record(name, "SRV", { port, target: this.#hostName }),
       record(name, "TXT", [Buffer.from(`version=${version}`.slice(0, 64)), Buffer.from(`id=${id}`)]),
       record(ALL_SERVICES, "PTR", SERVICE),
-      ...this.link.place.addresses.map((address) => record(this.#hostName, address.includes(":") ? "AAAA" : "A", address)),
+      ...this.link.plan.addresses.map((address) => record(this.#hostName, address.includes(":") ? "AAAA" : "A", address)),
     ];
     this.link.server.register(this.#records);
     this.announced = true;
@@ -188,7 +200,7 @@ class Notice {
     this.#options.announced?.(this.name);
   }
 
-  /** Announces now, and a few times more. */
+  /** Announces now, and again after each of the pauses. */
   repeat(): void {
     if (!this.announced) return;
     this.cancel();
@@ -201,7 +213,7 @@ class Notice {
     say();
   }
 
-  /** Leaves of a query what we answer, each question once, and no more than is fair: one answer reaches everybody. */
+  /** Leaves in a query only the questions that we answer, each once, and not more than the limit on answers allows. */
   #admit(packet: Packet): void {
     const names = new Set([SERVICE, ALL_SERVICES, this.#fullName, this.#hostName].map((name) => name.toLowerCase()));
     const questions = new Map(
@@ -212,7 +224,7 @@ class Notice {
     packet.questions = [...questions.values()].filter(() => this.#answers.take());
   }
 
-  /** Gives way to another tracker that has our name. If both took it at the same time, one of them does. */
+  /** Takes another name if another tracker has ours. If both took it at the same time, the one with the higher id does. */
   #compare({ answers, additionals }: Packet): void {
     const ours = this.#fullName.toLowerCase();
     const claims = [...answers, ...additionals].filter(
@@ -221,7 +233,7 @@ class Notice {
     if (claims.length === 0 || this.#number > NUMBER_LIMIT) return;
     const { id } = this.#options;
     const theirs = claims.flatMap(({ type, data }) => (type === "TXT" ? idOf(data) : [])).at(0);
-    // We are heard by our own other interfaces.
+    // Our own announcement came back by another interface.
     if (theirs === id) return;
     if (this.announced && theirs !== undefined && id < theirs) {
       if (this.#answers.take()) this.link.mdns.respond(this.#records);
@@ -231,12 +243,12 @@ class Notice {
     this.#probe();
   }
 
-  /** Resolves when it is said. */
+  /** Tells others that the tracker is gone. Resolves when that is sent. */
   goodbye(): Promise<void> {
     this.cancel();
     if (!this.announced) return Promise.resolve();
     this.announced = false;
-    // Others may go on with services of this type.
+    // The record of the service type stays: other trackers may be there.
     const own = this.#records.filter(({ name }) => name !== ALL_SERVICES);
     return new Promise((resolve) => {
       this.link.mdns.respond(
@@ -253,7 +265,10 @@ function idOf(data: unknown): string[] {
   return texts.map(String).flatMap((text) => (text.startsWith("id=") ? text.slice(3) : []));
 }
 
-/** A tracker's name as an instance name (RFC 6763, section 4.1.1): NFC, at most 63 bytes, no control characters; the package has no dots. */
+/**
+ * A tracker's name as an instance name (RFC 6763, section 4.1.1): NFC, at most 63 bytes, no control characters. The package cannot
+ * write a dot in a name, so it becomes `-`.
+ */
 function instanceName(name: string, suffix = ""): string {
   const clean = name
     .toWellFormed()

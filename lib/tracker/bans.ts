@@ -1,17 +1,19 @@
-// Addresses that a tracker does not talk to, for a while or for good, in a file that a person can read and change.
+// The addresses that a tracker refuses, for a while or for good, in a file that a person can read and change.
 
 import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { type Address, parseAddress, withoutZone } from "../protocol/address.ts";
 import { printable } from "../text.ts";
 
+/** A longer file is not read. Bytes. */
 const FILE_LIMIT = 4 * 1024 * 1024;
 
+/** A longer reason is cut. Characters. */
 const REASON_LIMIT = 200;
 
 export interface Ban {
   address: Address;
-  /** Milliseconds since 1970; undefined is for good. */
+  /** Milliseconds since 1970. Undefined: for good. */
   until: number | undefined;
   reason: string;
 }
@@ -25,23 +27,23 @@ export class Bans {
   readonly #now: () => number;
   readonly #bans = new Map<Address, Ban>();
 
-  /** Reads the file, if there is one; lines that say nothing are left out. Without a path nothing outlives the program. */
+  /** Reads the file, if there is one, and skips lines that are no bans. Without a path the bans end with the program. */
   constructor(path: string | undefined, now: () => number = Date.now) {
     this.#path = path;
     this.#now = now;
-    for (const line of (path === undefined ? "" : textOf(path)).split("\n")) {
+    for (const line of (path === undefined ? "" : readIfThere(path)).split("\n")) {
       const ban = parseLine(line);
       if (ban !== undefined && !this.#isOver(ban)) this.#bans.set(ban.address, ban);
     }
   }
 
-  /** Who is banned now, in the order of the addresses. */
+  /** The bans that hold now, in the order of their addresses. */
   get list(): Ban[] {
     for (const [address, ban] of this.#bans) if (this.#isOver(ban)) this.#bans.delete(address);
     return [...this.#bans.values()].sort((a, b) => (a.address < b.address ? -1 : 1));
   }
 
-  /** The ban on an address, if there is one now. */
+  /** The ban that holds for an address now. */
   of(address: Address): Ban | undefined {
     const ban = this.#bans.get(address);
     if (ban === undefined || !this.#isOver(ban)) return ban;
@@ -49,7 +51,7 @@ export class Bans {
     return undefined;
   }
 
-  /** Bans an address, or changes for how long. Throws what the system says when that cannot be kept. */
+  /** Bans an address, or changes its ban. Throws the error of the system when the file cannot be written. */
   add(address: Address, until: number | undefined, reason: string): Ban {
     const ban = { address: withoutZone(address), until, reason: printable(reason).slice(0, REASON_LIMIT) };
     this.#bans.set(ban.address, ban);
@@ -57,7 +59,7 @@ export class Bans {
     return ban;
   }
 
-  /** False when it was not banned. */
+  /** Ends a ban. False when the address was not banned. */
   remove(address: Address): boolean {
     const was = this.of(withoutZone(address)) !== undefined;
     this.#bans.delete(withoutZone(address));
@@ -78,7 +80,7 @@ export class Bans {
   }
 }
 
-function textOf(path: string): string {
+function readIfThere(path: string): string {
   try {
     return statSync(path).size <= FILE_LIMIT ? readFileSync(path, "utf8") : "";
   } catch {

@@ -1,9 +1,9 @@
 // The tracker's table: who is online, and a hash table from file name to records. No sockets, no clock of its own.
 
 import { type Address, type Endpoint, isIPv6, isLoopback } from "../protocol/address.ts";
+import { formatFoundRecord } from "../protocol/basic.ts";
 import type { CallBack, Page, PeerLine, Profile, Wish } from "../protocol/messages.ts";
 import { escapeField, type FileName, type FileRecord, formatRecordAround, modifiedOf } from "../protocol/record.ts";
-import { formatFoundRecord } from "../protocol/write.ts";
 import { FindIndex } from "./search/find.ts";
 import { Chains } from "./table/chains.ts";
 import { Places } from "./table/columns.ts";

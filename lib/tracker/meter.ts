@@ -1,14 +1,17 @@
-// How often something happens: in all, and a second over the last minute. Time is handed in.
+// How often things happen in a tracker: totals, rates a second over the last minute, and refusals by their code.
 
 import type { Clock } from "../clock.ts";
 
+/** A rate is over this time. Seconds. */
 const SECONDS = 60;
 
+/** Counts one kind of event. */
 export class Meter {
   readonly #clock: Clock;
   readonly #from: number;
-  /** A count for each second of the last minute, by the second modulo their number; and which second each of them is. */
+  /** The count of each second of the last minute. Second s is at index s % 60. */
   readonly #counts = new Uint32Array(SECONDS);
+  /** Which second each of those counts belongs to. Seconds since 1970. */
   readonly #seconds = new Float64Array(SECONDS);
   #total = 0;
 
@@ -21,7 +24,7 @@ export class Meter {
     return this.#total;
   }
 
-  /** Counts one, now or at a time that is known already, in milliseconds. */
+  /** Counts one event. `now`: the time, for a caller that knows it already. Milliseconds since 1970. */
   count(now = this.#clock.at()): void {
     const second = Math.floor(now / 1000);
     const slot = second % SECONDS;
@@ -33,7 +36,7 @@ export class Meter {
     this.#total += 1;
   }
 
-  /** A second, over the last minute or since it was made. */
+  /** A second, over the last minute, or over the time since this meter was made if that is shorter. */
   get rate(): number {
     const now = Math.floor(this.#clock.at() / 1000);
     let sum = 0;
@@ -41,4 +44,17 @@ export class Meter {
     const over = Math.min(SECONDS, Math.max(1, (this.#clock.at() - this.#from) / 1000));
     return sum / over;
   }
+
+  get now(): { total: number; rate: number } {
+    return { total: this.total, rate: this.rate };
+  }
+}
+
+/** All that a tracker counts for its operator. */
+export type Activity = ReturnType<typeof countActivity>;
+
+/** `refusals`: by their code. */
+export function countActivity(clock: Clock) {
+  const meter = () => new Meter(clock);
+  return { requests: meter(), searches: meter(), joins: meter(), refused: meter(), refusals: new Map<string, number>() };
 }

@@ -1,16 +1,29 @@
-// Whether a port can be connected to: a bare connect and close, so many at a time. The network is handed in.
+// Whether a port can be connected to: a connection that is closed at once. It is made once for an FT/2 peer, and again and again
+// for an FT/1 peer, which holds no connection that could tell when it goes. The network and the time are handed in.
 
+import type { Clock } from "../clock.ts";
 import { codeOf, sentenceOf } from "../error.ts";
 import type { Dial } from "../net/channel.ts";
 
-const AT_ONCE = 64;
+/** Tries that run at the same time. Each costs a descriptor, and thousands of peers may join at once after a restart. */
+const TRIES_AT_ONCE = 64;
 
+/** A try fails after this time. Milliseconds. */
 const TIMEOUT_MS = 3_000;
 
-/** Bytes that the other side may say before it is hung up on. */
+/** The connection is given up when the other side sends more than this. Bytes. */
 const EXCESS = 4096;
 
-/** What a try has told; `reason` is a clause for a person. */
+/** The port of an FT/1 peer is tried for the first time after this time. Milliseconds. */
+const FIRST_TRY_MS = 30_000;
+
+/** The time between two tries of an FT/1 peer's port. Milliseconds. */
+const NEXT_TRY_MS = 60_000;
+
+/** An FT/1 peer is removed after this number of failed tries in a row. */
+const FAILURES = 2;
+
+/** The result of a try; `reason` is a clause for a person. */
 export interface Reach {
   reachable: boolean;
   reason: string;
@@ -25,15 +38,13 @@ export class Prober {
     this.#dial = dial;
   }
 
-  /** Tries a port once; undefined when it is this program that could not. */
+  /** Tries a port once. Undefined when this program has no descriptor left for the try. */
   async reach(to: { address: string; port: number }): Promise<Reach | undefined> {
-    // Thousands may join at once after a restart; each of them costs a descriptor for up to the timeout.
-    if (this.#running >= AT_ONCE) await new Promise<void>((go) => this.#waiting.push(go));
+    if (this.#running >= TRIES_AT_ONCE) await new Promise<void>((go) => this.#waiting.push(go));
     else this.#running += 1;
     try {
       const channel = await this.#dial(to, { timeoutMs: TIMEOUT_MS });
       channel.start({ data: () => undefined, close: () => this.#release() });
-      // Who does not close is not waited for, and who talks is not listened to.
       channel.limit({ deadline: TIMEOUT_MS, excess: EXCESS });
       channel.finish();
       return { reachable: true, reason: "" };
@@ -48,5 +59,44 @@ export class Prober {
     const next = this.#waiting.shift();
     if (next === undefined) this.#running -= 1;
     else next();
+  }
+}
+
+/** Tries the ports of peers again and again. */
+export class PortWatch {
+  readonly #prober: Prober;
+  readonly #clock: Clock;
+  readonly #watched = new Map<string, () => void>();
+
+  constructor(prober: Prober, clock: Clock) {
+    this.#prober = prober;
+    this.#clock = clock;
+  }
+
+  /** Watches a peer; `onGone` is called once, when its port does not answer any more. */
+  watch(id: string, to: { address: string; port: number }, onGone: () => void): void {
+    const tryIn = (ms: number, failures: number) => {
+      const cancel = this.#clock.after(ms, async () => {
+        const reach = await this.#prober.reach(to);
+        if (this.#watched.get(id) !== cancel) return;
+        const failed = reach === undefined ? failures : reach.reachable ? 0 : failures + 1;
+        if (failed < FAILURES) return tryIn(NEXT_TRY_MS, failed);
+        this.#watched.delete(id);
+        onGone();
+      });
+      this.#watched.set(id, cancel);
+    };
+    tryIn(FIRST_TRY_MS, 0);
+  }
+
+  /** Watches a peer no more. */
+  forget(id: string): void {
+    this.#watched.get(id)?.();
+    this.#watched.delete(id);
+  }
+
+  /** Watches no peer any more. */
+  stop(): void {
+    for (const id of [...this.#watched.keys()]) this.forget(id);
   }
 }

@@ -10,7 +10,7 @@ import { homedir } from "node:os";
 import { basename, join } from "node:path";
 import { packTar } from "modern-tar";
 import { sentenceOf } from "../../lib/error.ts";
-import { SHELLS } from "../../lib/program/completions.ts";
+import { SHELLS } from "../../lib/program/options.ts";
 import { formatSize } from "../../lib/text.ts";
 import project from "../../package.json";
 import { type Entry, type PackedFile, packTarGz, packZip, readArchive } from "../helpers/archive.ts";

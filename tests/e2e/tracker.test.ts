@@ -10,8 +10,8 @@ import { pipeline } from "node:stream/promises";
 import { dial } from "../../lib/net/dial.ts";
 import { Session } from "../../lib/peer/session.ts";
 import { type FileRecord, parseFileName } from "../../lib/protocol/record.ts";
+import { TRACKER_HELP } from "../../lib/tracker/options.ts";
 import { version } from "../../package.json";
-import { USAGE } from "../../tracker.ts";
 import { type Program, Stage, TRACKER } from "../helpers/programs.ts";
 import { Raw } from "../helpers/raw.ts";
 
@@ -90,7 +90,7 @@ async function connectWhenReady(house: House, port: number): Promise<Raw> {
 describe("the command line", () => {
   test("--help prints the usage and nothing else, exit code 0", async () => {
     await using house = new House();
-    expect(await house.runToEnd("--help")).toEqual({ code: 0, out: `${USAGE}\n`, err: "" });
+    expect(await house.runToEnd("--help")).toEqual({ code: 0, out: `${TRACKER_HELP}\n`, err: "" });
   });
 
   test("--completions prints a script for the shell and nothing else, exit code 0", async () => {

@@ -49,6 +49,18 @@ export class HandClock implements Clock {
     return this.#now;
   }
 
+  elapsed(): number {
+    return this.#now;
+  }
+
+  soon(act: () => void): void {
+    due += 1;
+    soon(() => {
+      due -= 1;
+      act();
+    });
+  }
+
   after(ms: number, act: () => void): () => void {
     const timer = { at: this.#now + Math.max(0, ms), act };
     this.#timers.add(timer);

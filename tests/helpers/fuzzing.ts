@@ -2,16 +2,10 @@
 
 import { ProtocolError } from "../../lib/error.ts";
 import { parseAddress, parsePort } from "../../lib/protocol/address.ts";
+import { BasicDownloadInbox, parseBasicFound } from "../../lib/protocol/basic.ts";
 import { LINE_LIMIT } from "../../lib/protocol/lines.ts";
 import type { FromHolder, FromTracker, ToHolder, ToTracker } from "../../lib/protocol/messages.ts";
-import {
-  BasicDownloadInbox,
-  DownloadInbox,
-  HolderInbox,
-  parseBasicFound,
-  SessionInbox,
-  TrackerInbox,
-} from "../../lib/protocol/read.ts";
+import { DownloadInbox, HolderInbox, SessionInbox, TrackerInbox } from "../../lib/protocol/read.ts";
 import { type FileRecord, formatRecord, parseFileName, parseRecord } from "../../lib/protocol/record.ts";
 
 const MAX_FILES = 5;

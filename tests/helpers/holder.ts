@@ -1,5 +1,5 @@
-// A holder of one content that speaks FT/2 by a script written from the protocol's text: honest, unless told otherwise. With it
-// what the protocol says of content ids and piece hashes, worked out anew.
+// A holder of one content that speaks FT/2 over TCP, written from the text of the protocol and without the library. It is honest unless
+// a test replaces an answer. Content ids and piece hashes are computed here a second time, too.
 
 import { type Raw, rawServer } from "./raw.ts";
 
@@ -40,7 +40,7 @@ export function pieceLayer(content: Uint8Array, piece: number): Buffer {
   return Buffer.concat(layer.slice(0, Math.ceil(content.length / piece)));
 }
 
-/** Bytes that look like nothing, the same ones for the same seed. */
+/** Pseudo-random bytes, the same for the same seed. */
 export function noise(size: number, seed = 1): Buffer {
   const bytes = Buffer.alloc(size);
   let state = seed * 2_654_435_761 + 1;
@@ -61,7 +61,7 @@ export interface Asked {
 
 type Answer = (asked: Asked, connection: Raw) => unknown;
 
-/** What a holder says instead of the truth. */
+/** Answers that replace the honest ones. */
 export interface Answers {
   hello?: Answer;
   tree?: Answer;
@@ -71,12 +71,12 @@ export interface Answers {
 
 export interface Holder {
   readonly port: number;
-  /** Every line that was heard, in order. */
+  /** All lines that were received, in order. */
   readonly asked: string[];
   close(): void;
 }
 
-/** A holder of `content` on a free loopback port. A script that waits lets the requests behind it wait too. */
+/** A holder of `content` on a free loopback port. While an answer waits, later requests wait, too. */
 export async function startHolder(content: Uint8Array, answers: Answers = {}): Promise<Holder> {
   const asked: string[] = [];
   const answer = (line: string): Answer => {

@@ -2065,7 +2065,7 @@ describe("a tracker that may have moved", () => {
 
 describe("on the real network", () => {
   /** The real clock, except that an old tracker's silence is a short one. */
-  const impatient: Clock = { at: systemClock.at, after: (ms, act) => systemClock.after(ms === 1000 ? 60 : ms, act) };
+  const impatient: Clock = { ...systemClock, after: (ms, act) => systemClock.after(ms === 1000 ? 60 : ms, act) };
 
   function sessionWith(port: number, events: SessionEvent[]): Session {
     return new Session({

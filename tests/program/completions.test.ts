@@ -1,18 +1,19 @@
-// Completions: the table is what `--help` says, and real shells complete by the scripts that are made from it.
+// Completions: real shells complete by the scripts that are made from a program's table.
 
 import { afterAll, describe, expect, test } from "bun:test";
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { COMMAND_LINES, completionScript, type Program, SHELLS } from "../../lib/program/completions.ts";
-import { USAGE as PEER_USAGE } from "../../peer.ts";
-import { USAGE as TRACKER_USAGE } from "../../tracker.ts";
+import { PEER_TABLE } from "../../lib/peer/options.ts";
+import { completionScript } from "../../lib/program/completions.ts";
+import { SHELLS } from "../../lib/program/options.ts";
+import { TRACKER_TABLE } from "../../lib/tracker/options.ts";
 import { Stage } from "../helpers/programs.ts";
 import { Screen } from "../helpers/terminal.ts";
 
-const USAGES: [Program, string][] = [
-  ["ft-peer", PEER_USAGE],
-  ["ft-tracker", TRACKER_USAGE],
-];
+const TABLES = { "ft-peer": PEER_TABLE, "ft-tracker": TRACKER_TABLE };
+type Program = keyof typeof TABLES;
+const PROGRAMS = ["ft-peer", "ft-tracker"] as const;
+const optionsOf = (program: Program) => TABLES[program].options.map(({ name }) => `--${name}`);
 const PROMPT = "typed> ";
 /** Prints its arguments in angle brackets; whether a folder's name is completed with a slash is the shell's affair. */
 const PRINTER = `#!/bin/sh
@@ -23,26 +24,12 @@ echo .
 const stage = new Stage();
 afterAll(() => stage.close());
 
-describe.each(USAGES)("the table of %s", (program, usage) => {
-  test("has the options that --help lists, with their values and words, and no others", () => {
-    const listed = [...usage.matchAll(/^ {2}(--[a-z-]+)(?: (\S+))?(?: {2,}|\n {6,})(\S.*)$/gm)].map(([, ...found]) => found);
-    const table = COMMAND_LINES[program].options.map(({ name, label, about }) => [name, label, about]);
-    expect(table.sort()).toEqual(listed.sort());
-  });
-
-  test("has the commands that --help lists, and no others", () => {
-    const listed = [...usage.matchAll(/^ {2}([a-z]+)(?: \S+)? {2,}(\S.*)$/gm)].map(([, ...found]) => found);
-    const table = COMMAND_LINES[program].commands.map(({ name, about }) => [name, about]);
-    expect(table.sort()).toEqual(listed.sort());
-  });
-
-  test("has only characters that no shell takes for more than they are", () => {
-    const { options, commands } = COMMAND_LINES[program];
-    for (const { name, about } of [...options, ...commands]) {
-      expect(name).toMatch(/^(--)?[a-z]+(-[a-z]+)*$/);
-      expect(about).toMatch(/^[ -~]+$/);
-    }
-  });
+test.each(PROGRAMS)("the table of %s has only characters that no shell takes for more than they are", (program) => {
+  const { options, commands } = TABLES[program];
+  for (const { name, about } of [...options, ...commands]) {
+    expect(name).toMatch(/^[a-z]+(-[a-z]+)*$/);
+    expect(about).toMatch(/^[ -~]+$/);
+  }
 });
 
 /** Whether a shell is here, and new enough; one that is not is named. */
@@ -60,7 +47,7 @@ function has(shell: string, ...check: string[]): boolean {
 function scene(): { folder: string; env: Record<string, string> } {
   const folder = stage.folder();
   mkdirSync(join(folder, "bin"));
-  for (const program of ["ft-peer", "ft-tracker"]) {
+  for (const program of PROGRAMS) {
     const path = join(folder, "bin", program);
     writeFileSync(path, PRINTER);
     chmodSync(path, 0o755);
@@ -68,8 +55,8 @@ function scene(): { folder: string; env: Record<string, string> } {
   mkdirSync(join(folder, "your folder"));
   writeFileSync(join(folder, "your file.txt"), "");
   writeFileSync(join(folder, "it's $HOME; `one` [1].txt"), "");
-  for (const program of ["ft-peer", "ft-tracker"] as const) {
-    for (const shell of SHELLS) writeFileSync(join(folder, `${program}.${shell}`), completionScript(shell, program));
+  for (const program of PROGRAMS) {
+    for (const shell of SHELLS) writeFileSync(join(folder, `${program}.${shell}`), completionScript(shell, TABLES[program]));
   }
   return { folder, env: { HOME: folder, XDG_CONFIG_HOME: folder, PATH: `${join(folder, "bin")}:${process.env.PATH ?? ""}` } };
 }
@@ -144,8 +131,8 @@ describe.skipIf(!has("bash", "-c", "((BASH_VERSINFO[0] >= 4))"))("bash", () => {
     expect(offered("ft-peer", "--limit", "=", "10MB", "")).toContain("search");
     expect(offered("ft-peer", "s")).toEqual(["search", "share"]);
     expect(offered("ft-peer", "--", "s")).toEqual(["search", "share"]);
-    expect(offered("ft-peer", "--")).toEqual(COMMAND_LINES["ft-peer"].options.map(({ name }) => name));
-    expect(offered("ft-tracker", "--")).toEqual(COMMAND_LINES["ft-tracker"].options.map(({ name }) => name));
+    expect(offered("ft-peer", "--")).toEqual(optionsOf("ft-peer"));
+    expect(offered("ft-tracker", "--")).toEqual(optionsOf("ft-tracker"));
     expect(offered("ft-peer", "--completions", "=", "")).toEqual([...SHELLS]);
   });
 
@@ -202,8 +189,8 @@ describe.skipIf(!has("fish"))("fish", () => {
     expect(offered("ft-peer who s")).toEqual([]);
     expect(offered("ft-peer lab get s")).toEqual([]);
     expect(offered("ft-peer --from s")).toEqual([]);
-    expect(offered("ft-peer --").sort()).toEqual(COMMAND_LINES["ft-peer"].options.map(({ name }) => name).sort());
-    expect(offered("ft-tracker --").sort()).toEqual(COMMAND_LINES["ft-tracker"].options.map(({ name }) => name).sort());
+    expect(offered("ft-peer --").sort()).toEqual(optionsOf("ft-peer").sort());
+    expect(offered("ft-tracker --").sort()).toEqual(optionsOf("ft-tracker").sort());
     expect(offered("ft-tracker your")).toEqual([]);
     expect(offered("ft-peer --share your")).toEqual(["your file.txt", "your folder/"]);
     expect(offered("ft-peer --to your")).toEqual(["your folder/"]);
@@ -216,8 +203,8 @@ describe("PowerShell", () => {
   const pwsh = Bun.which("pwsh");
   if (pwsh === null) console.log("Completions were not tried in PowerShell: it is not on this machine.");
 
-  test.each(USAGES)("is given a native completer of %s with balanced brackets, and each option once", (program) => {
-    const script = completionScript("powershell", program);
+  test.each(PROGRAMS)("is given a native completer of %s with balanced brackets, and each option once", (program) => {
+    const script = completionScript("powershell", TABLES[program]);
     expect(script).toContain(`Register-ArgumentCompleter -Native -CommandName '${program}', '${program}.exe' -ScriptBlock {`);
     expect(script).toContain("param($wordToComplete, $commandAst, $cursorPosition)");
     // Without its strings and comments.
@@ -232,7 +219,7 @@ describe("PowerShell", () => {
     const names = [...script.matchAll(/\{ Name = '(--[^']+)'; Takes = '[^']*'; About = '(?:[^']|'')+' \}/g)].map(
       ([, name]) => name,
     );
-    expect(names).toEqual(COMMAND_LINES[program].options.map(({ name }) => name));
+    expect(names).toEqual(optionsOf(program));
   });
 
   test.skipIf(pwsh === null)("completes what is typed", () => {
@@ -248,7 +235,7 @@ describe("PowerShell", () => {
         ],
         where,
       );
-    writeFileSync(join(where.folder, "ft-peer.powershell.ps1"), completionScript("powershell", "ft-peer"));
+    writeFileSync(join(where.folder, "ft-peer.powershell.ps1"), completionScript("powershell", PEER_TABLE));
     expect(offered("ft-peer s")).toEqual(["search", "share"]);
     expect(offered("ft-peer lab s")).toEqual(["search", "share"]);
     expect(offered("ft-peer --ov")).toEqual(["--overwrite"]);

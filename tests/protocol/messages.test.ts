@@ -2,26 +2,12 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { ProtocolError } from "../../lib/error.ts";
 import { type Address, parseAddress } from "../../lib/protocol/address.ts";
+import { BasicDownloadInbox, basic, formatFoundRecord, forOldTracker, parseBasicFound } from "../../lib/protocol/basic.ts";
 import { LINE_LIMIT } from "../../lib/protocol/lines.ts";
 import type { FromHolder, FromTracker, ToHolder, ToTracker } from "../../lib/protocol/messages.ts";
-import {
-  BasicDownloadInbox,
-  DownloadInbox,
-  HolderInbox,
-  parseBasicFound,
-  SessionInbox,
-  TrackerInbox,
-} from "../../lib/protocol/read.ts";
+import { DownloadInbox, HolderInbox, SessionInbox, TrackerInbox } from "../../lib/protocol/read.ts";
 import { byteLength, type FileRecord, formatRecord, parseFileName } from "../../lib/protocol/record.ts";
-import {
-  basic,
-  encodeFromHolder,
-  encodeFromTracker,
-  encodeToHolder,
-  encodeToTracker,
-  formatFoundRecord,
-  forOldTracker,
-} from "../../lib/protocol/write.ts";
+import { encodeFromHolder, encodeFromTracker, encodeToHolder, encodeToTracker } from "../../lib/protocol/write.ts";
 
 /** Fixed, so that a run can be repeated; what is looked for does not depend on luck. */
 const SEED = 20_261_122;

@@ -14,18 +14,16 @@ import {
   parseWhole,
   withoutZone,
 } from "../../lib/protocol/address.ts";
+import { formatBasicRecord, parseBasicRecord, parseFoundRecord } from "../../lib/protocol/basic.ts";
 import { LINE_LIMIT } from "../../lib/protocol/lines.ts";
 import {
   byteLength,
   escapeField,
   escapeValue,
   type FileRecord,
-  formatBasicRecord,
   formatRecord,
   formatRecordAround,
-  parseBasicRecord,
   parseFileName,
-  parseFoundRecord,
   parseRecord,
   parseRoot,
   unescapeField,

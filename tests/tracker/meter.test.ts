@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { systemClock } from "../../lib/clock.ts";
 import { Meter } from "../../lib/tracker/meter.ts";
 import { HandClock } from "../helpers/channel.ts";
 
@@ -27,7 +28,7 @@ describe("a meter", () => {
 
   test("does not mind a clock that is set back", async () => {
     let now = Date.UTC(2026, 10, 22);
-    const meter = new Meter({ at: () => now, after: () => () => {} });
+    const meter = new Meter({ ...systemClock, at: () => now });
     meter.count();
     now -= 3_600_000;
     meter.count();

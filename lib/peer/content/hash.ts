@@ -1,15 +1,15 @@
-// Hashing off the main thread: a pool of workers, one a core.
+// Hashing off the main thread: a pool of workers, at most one for each core. The hashing itself is in hasher.ts.
 
 import { concatBytes } from "../../bytes.ts";
 import { FtError } from "../../error.ts";
-import type { HashJob, HashResult, Stretch } from "./hasher.ts";
+import type { HashInput, HashJob, HashResult } from "./hasher.ts";
 import { pieceSizeOf, rootOf, type Sha256, type Tree } from "./merkle.ts";
 
-/** A job is about this many bytes: large enough that messages cost nothing, small enough that all workers share a file. */
+/** The length of a job, in bytes: long enough that messages cost little, short enough that all workers share a file. */
 export const HASH_JOB = 4 * 1024 * 1024;
 
-/** Jobs that a worker may have before another one is hired. */
-const PILE = 2;
+/** When all workers have this many jobs, another worker is started. */
+const JOBS_A_WORKER = 2;
 
 /** SHA-256 by the runtime, for the few hashes above the pieces. */
 export const sha256: Sha256 = (data, out) => {
@@ -21,49 +21,50 @@ export function rootHex(pieces: Uint8Array, fileSize: number): string {
   return rootOf(pieces, fileSize, sha256).toHex();
 }
 
-interface Waiting {
+/** A job that a worker has not answered yet. */
+interface PendingHash {
   resolve(layer: Uint8Array): void;
   reject(error: Error): void;
 }
 
-interface Hand {
+interface HashWorker {
   worker: Worker;
-  jobs: Map<number, Waiting>;
+  jobs: Map<number, PendingHash>;
 }
 
 export interface HashingOptions {
-  /** Only so much from the start. */
+  /** Hashes only this many bytes from the start. */
   length?: number;
   onHashed?: ((bytes: number) => void) | undefined;
   signal?: AbortSignal | undefined;
 }
 
-/** Workers start with the first job and do not keep the process alive. */
+/** Workers start when there is work, and do not keep the process running. */
 export class HashPool {
   readonly #script: URL;
   readonly #size: number;
-  readonly #hands: Hand[] = [];
+  readonly #workers: HashWorker[] = [];
   #nextId = 1;
 
-  /** `script` is the worker's file, which the program names so that it is found in the compiled binary too. */
+  /** `script` is the file of the worker. The program names it, so that it is found in the compiled binary, too. */
   constructor(script: URL, size = Math.min(8, navigator.hardwareConcurrency)) {
     this.#script = script;
     this.#size = Math.max(1, size);
   }
 
-  /** The hashes of the pieces in a stretch that starts and ends at piece borders (or the file's end). */
-  layer(stretch: Stretch): Promise<Uint8Array> {
-    const hand = this.#freest();
+  /** The hashes of whole pieces; only the last piece of the file may be short. */
+  layer(input: HashInput): Promise<Uint8Array> {
+    const entry = this.#freest();
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
-      hand.jobs.set(id, { resolve, reject });
-      hand.worker.postMessage({ ...stretch, id } satisfies HashJob);
+      entry.jobs.set(id, { resolve, reject });
+      entry.worker.postMessage({ ...input, id } satisfies HashJob);
     });
   }
 
   /**
-   * The hashes of an open file's pieces, all workers at it: of all of them, or of the first `length` bytes (whole pieces). Fails
-   * when the file becomes shorter.
+   * The hashes of the pieces of an open file, computed by all workers: of the whole file, or of its first `length` bytes. Fails when
+   * the file becomes shorter.
    */
   async pieces(fd: number, size: number, options: HashingOptions = {}): Promise<Uint8Array> {
     const { length: end = size, onHashed, signal } = options;
@@ -80,7 +81,7 @@ export class HashPool {
         onHashed?.(length);
       }
     };
-    // Two jobs a worker, so that none waits for the next message.
+    // Each worker has two jobs, so that it never waits for the next message.
     await Promise.all(Array.from({ length: 2 * this.#size }, run));
     return concatBytes(layers);
   }
@@ -93,37 +94,37 @@ export class HashPool {
 
   /** Ends the workers; jobs under way fail. */
   close(): void {
-    for (const { worker, jobs } of this.#hands) {
+    for (const { worker, jobs } of this.#workers) {
       worker.terminate();
       for (const { reject } of jobs.values()) reject(new FtError("cancelled", "hashing was stopped"));
     }
-    this.#hands.length = 0;
+    this.#workers.length = 0;
   }
 
-  /** One worker keeps up with a network; more are hired only when work piles up, as it does when files are hashed. */
-  #freest(): Hand {
-    const [first, ...others] = this.#hands;
-    if (first === undefined) return this.#hire();
-    const freest = others.reduce((best, hand) => (hand.jobs.size < best.jobs.size ? hand : best), first);
-    return freest.jobs.size >= PILE && this.#hands.length < this.#size ? this.#hire() : freest;
+  /** The worker with the fewest jobs. One worker is enough for a download; more are started when the jobs of a shared file wait. */
+  #freest(): HashWorker {
+    const [first, ...others] = this.#workers;
+    if (first === undefined) return this.#start();
+    const freest = others.reduce((best, entry) => (entry.jobs.size < best.jobs.size ? entry : best), first);
+    return freest.jobs.size >= JOBS_A_WORKER && this.#workers.length < this.#size ? this.#start() : freest;
   }
 
-  #hire(): Hand {
+  #start(): HashWorker {
     const worker = new Worker(this.#script.href);
     worker.unref();
-    const hand: Hand = { worker, jobs: new Map() };
+    const entry: HashWorker = { worker, jobs: new Map() };
     worker.onmessage = ({ data }: MessageEvent<HashResult>) => {
-      const waiting = hand.jobs.get(data.id);
-      hand.jobs.delete(data.id);
+      const waiting = entry.jobs.get(data.id);
+      entry.jobs.delete(data.id);
       if ("layer" in data) waiting?.resolve(data.layer);
       else waiting?.reject(new FtError(data.code || "unreadable", data.failed));
     };
     worker.onerror = (event) => {
-      for (const { reject } of hand.jobs.values()) reject(new FtError("hash-failed", `hashing failed: ${event.message}`));
-      hand.jobs.clear();
-      this.#hands.splice(this.#hands.indexOf(hand), 1);
+      for (const { reject } of entry.jobs.values()) reject(new FtError("hash-failed", `hashing failed: ${event.message}`));
+      entry.jobs.clear();
+      this.#workers.splice(this.#workers.indexOf(entry), 1);
     };
-    this.#hands.push(hand);
-    return hand;
+    this.#workers.push(entry);
+    return entry;
   }
 }

@@ -1,31 +1,31 @@
-// The hashing worker: gives the hashes of the pieces in a stretch of a file, on disk or in shared memory. Runs off the main thread.
+// The hashing worker: computes the hashes of pieces, of an open file or in shared memory. It runs off the main thread.
 
 import { readSync } from "node:fs";
 import { HASH } from "../../protocol/messages.ts";
 import { BLOCK, blockLayer, foldWhole, pieceHash, pieceSizeOf, type Sha256, SUBTREE_BLOCKS, Subtree } from "./merkle.ts";
 
-/** A stretch of whole pieces (the file's last may be short) of a file of `fileSize` bytes. */
-export type Stretch = { length: number; fileSize: number } & (
-  | { /** An open file, */ fd: number /** from here. */; offset: number }
-  | { /** The bytes themselves, from the start. */ memory: SharedArrayBuffer }
+/** Bytes to hash: whole pieces of a file of `fileSize` bytes; only its last piece may be short. */
+export type HashInput = { length: number; fileSize: number } & (
+  | { /** An open file. */ fd: number /** Where its bytes begin. */; offset: number }
+  | { /** The bytes. */ memory: SharedArrayBuffer }
 );
 
-export type HashJob = Stretch & { id: number };
+export type HashJob = HashInput & { id: number };
 
 /** The pieces' hashes one after the other, or why there are none. */
 export type HashResult = { id: number; layer: Uint8Array } | { id: number; failed: string; code: string };
 
 declare const self: Worker;
 
-/** Files are read, and hashed, in windows of this size. */
-const WINDOW = SUBTREE_BLOCKS * BLOCK;
+/** Files are read and hashed in windows of this size. Bytes. */
+const HASH_WINDOW = SUBTREE_BLOCKS * BLOCK;
 
-const buffer = new Uint8Array(WINDOW);
+const buffer = new Uint8Array(HASH_WINDOW);
 
 const blocks = blocksOf(buffer);
 
-/** Files have holes: comparing is quicker than hashing, and what nothing hashes to is known. */
-const zeros = new Uint8Array(WINDOW);
+/** Files may have holes. Comparing a window with zeros is faster than hashing it, and the hashes of zeros are kept. */
+const zeros = new Uint8Array(HASH_WINDOW);
 
 const zeroLayers = new Map<number, Uint8Array>();
 
@@ -48,8 +48,8 @@ function hashPieces(job: HashJob): Uint8Array {
   const { length, fileSize } = job;
   const pieceSize = pieceSizeOf(fileSize);
   const pieces = new Uint8Array(Math.ceil(length / pieceSize) * HASH);
-  // A piece is smaller than a window, or some windows; what is left at the file's end is neither.
-  const step = Math.max(WINDOW, pieceSize);
+  // A window has several pieces, or a piece has several windows. At the end of the file a shorter rest may be left.
+  const step = Math.max(HASH_WINDOW, pieceSize);
   let at = 0;
   for (; at + step <= length; at += step) pieces.set(hashStep(job, at, step, pieceSize), (at / pieceSize) * HASH);
   for (; at < length; at += pieceSize) {
@@ -59,18 +59,18 @@ function hashPieces(job: HashJob): Uint8Array {
   return pieces;
 }
 
-/** The hashes of the pieces in some whole windows: of several pieces a window, or of one piece of several windows. */
+/** The hashes of the pieces in one window, or of the one piece that several windows have. */
 function hashStep(job: HashJob, at: number, length: number, pieceSize: number): Uint8Array {
-  const count = Math.max(1, WINDOW / pieceSize);
-  if (length === WINDOW) return hashWindow(job, at, count);
-  const tops = new Uint8Array((length / WINDOW) * HASH);
-  for (let from = 0; from < length; from += WINDOW) tops.set(hashWindow(job, at + from, 1), (from / WINDOW) * HASH);
+  const count = Math.max(1, HASH_WINDOW / pieceSize);
+  if (length === HASH_WINDOW) return hashWindow(job, at, count);
+  const tops = new Uint8Array((length / HASH_WINDOW) * HASH);
+  for (let from = 0; from < length; from += HASH_WINDOW) tops.set(hashWindow(job, at + from, 1), (from / HASH_WINDOW) * HASH);
   return foldWhole(tops, sha256);
 }
 
-/** The layer of `count` nodes of one window; it is to be used at once. */
+/** The layer of `count` nodes of one window. The next call overwrites it. */
 function hashWindow(job: HashJob, at: number, count: number): Uint8Array {
-  if ("memory" in job) return subtree.hash(blocksOf(new Uint8Array(job.memory, at, WINDOW)), count);
+  if ("memory" in job) return subtree.hash(blocksOf(new Uint8Array(job.memory, at, HASH_WINDOW)), count);
   read(job.fd, buffer, job.offset + at);
   if (Buffer.compare(buffer, zeros) !== 0) return subtree.hash(blocks, count);
   const known = zeroLayers.get(count) ?? subtree.hash(blocks, count).slice();
@@ -78,10 +78,10 @@ function hashWindow(job: HashJob, at: number, count: number): Uint8Array {
   return known;
 }
 
-/** Bytes of a stretch. Those of a file are gone with the next call. */
+/** Some of the bytes. The next call overwrites those of a file. */
 function bytesOf(job: HashJob, at: number, length: number): Uint8Array {
   if ("memory" in job) return new Uint8Array(job.memory, at, length);
-  const bytes = length <= WINDOW ? buffer.subarray(0, length) : new Uint8Array(length);
+  const bytes = length <= HASH_WINDOW ? buffer.subarray(0, length) : new Uint8Array(length);
   read(job.fd, bytes, job.offset + at);
   return bytes;
 }

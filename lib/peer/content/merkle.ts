@@ -12,12 +12,15 @@ export interface Tree {
   pieces: Uint8Array;
 }
 
+/** The bytes that a leaf of the tree stands for. */
 export const BLOCK = 16 * 1024;
 
+/** Bytes. */
 const SMALLEST_PIECE = 64 * 1024;
-
+/** Bytes. */
 const LARGEST_PIECE = 4 * 1024 * 1024;
 
+/** A file gets larger pieces rather than more pieces than this. */
 const PIECES_WANTED = 4096;
 
 /** The piece size in bytes for a file of `size` bytes: a power of two from 64 KiB to 4 MiB, about 4096 pieces at most. */
@@ -48,7 +51,7 @@ export function blockLayer(data: Uint8Array, sha256: Sha256): Uint8Array {
 export function pieceHash(blocks: Uint8Array, fileSize: number, sha256: Sha256): Uint8Array {
   const pieceSize = pieceSizeOf(fileSize);
   const leaves = fileSize > pieceSize ? pieceSize / BLOCK : powerOfTwoFrom(blocks.length / HASH);
-  return fold(blocks, leaves, new Uint8Array(HASH), sha256);
+  return foldLayer(blocks, leaves, new Uint8Array(HASH), sha256);
 }
 
 /** The content id of a file of `fileSize` bytes from the hashes of its pieces, in order; for no piece, SHA-256 of nothing. */
@@ -58,9 +61,7 @@ export function rootOf(pieces: Uint8Array, fileSize: number, sha256: Sha256): Ui
     sha256(new Uint8Array(0), root);
     return root;
   }
-  let padding = new Uint8Array(HASH);
-  for (let size = BLOCK; size < pieceSizeOf(fileSize); size *= 2) padding = parent(padding, padding, sha256);
-  return fold(pieces, powerOfTwoFrom(pieces.length / HASH), padding, sha256);
+  return foldLayer(pieces, powerOfTwoFrom(pieces.length / HASH), pieceOfNothing(fileSize, sha256), sha256);
 }
 
 /**
@@ -74,12 +75,12 @@ export function layerAbove(pieces: Uint8Array, fileSize: number, step: number, s
   const padding = pieceOfNothing(fileSize, sha256);
   const above = new Uint8Array(Math.ceil(count / step) * HASH);
   for (let i = 0; i < count; i += step) {
-    above.set(fold(pieces.subarray(i * HASH, (i + step) * HASH), step, padding, sha256), (i / step) * HASH);
+    above.set(foldLayer(pieces.subarray(i * HASH, (i + step) * HASH), step, padding, sha256), (i / step) * HASH);
   }
   return above;
 }
 
-/** The hash that stands where the tree is padded, as high as a piece. */
+/** The hash that pads the tree at the level of pieces. */
 function pieceOfNothing(fileSize: number, sha256: Sha256): Uint8Array {
   let padding = new Uint8Array(HASH);
   for (let size = BLOCK; size < pieceSizeOf(fileSize); size *= 2) padding = parent(padding, padding, sha256);
@@ -88,11 +89,11 @@ function pieceOfNothing(fileSize: number, sha256: Sha256): Uint8Array {
 
 /** The top of a layer of a power of two hashes. */
 export function foldWhole(layer: Uint8Array, sha256: Sha256): Uint8Array {
-  return fold(layer, layer.length / HASH, new Uint8Array(HASH), sha256);
+  return foldLayer(layer, layer.length / HASH, new Uint8Array(HASH), sha256);
 }
 
 /** Folds a layer up to one hash, padded on the right with `padding` to `width` hashes (a power of two). */
-function fold(layer: Uint8Array, width: number, padding: Uint8Array, sha256: Sha256): Uint8Array {
+function foldLayer(layer: Uint8Array, width: number, padding: Uint8Array, sha256: Sha256): Uint8Array {
   let nodes = layer;
   let filler = padding;
   for (let wide = width; wide > 1; wide /= 2) {
@@ -129,7 +130,8 @@ function powerOfTwoFrom(count: number): number {
 export const SUBTREE_BLOCKS = 64;
 
 /**
- * The tree over 64 whole blocks, hashed again and again without leaving anything to collect: a gigabyte has a hundred thousand nodes.
+ * The tree over 64 whole blocks. It keeps its memory for the next call: a gigabyte has a hundred thousand nodes, and new memory for
+ * each of them would cost more than a simple `foldLayer`.
  */
 export class Subtree {
   readonly #sha256: Sha256;
@@ -145,7 +147,7 @@ export class Subtree {
     this.#pairs = Array.from({ length: SUBTREE_BLOCKS }, (_, i) => view(2 * i, 2 * i + 2));
   }
 
-  /** Hashes these blocks, all of 16 KiB, and gives the layer of `count` nodes, a power of two; the next call changes it. */
+  /** Hashes these blocks, all of 16 KiB, and gives the layer of `count` nodes (a power of two). The next call overwrites it. */
   hash(blocks: readonly Uint8Array[], count: number): Uint8Array {
     for (let i = 0; i < SUBTREE_BLOCKS; i++) {
       const [block, out] = [blocks[i], this.#outs[SUBTREE_BLOCKS + i]];

@@ -2,7 +2,7 @@
 
 import { ProtocolError } from "../../error.ts";
 
-/** A set of a file's pieces. As bytes, bit 7 of byte 0 is piece 0, the way BitTorrent has it (BEP 3). */
+/** A set of pieces of a file. As bytes, bit 7 of byte 0 is piece 0, as in BitTorrent (BEP 3). */
 export class PieceSet {
   /** How many pieces the file has. */
   readonly total: number;
@@ -21,7 +21,7 @@ export class PieceSet {
     return set;
   }
 
-  /** A bit field from outside; refused when it is not as long as the file has pieces. Spare bits mean nothing. */
+  /** Reads a bit field. Fails when its length does not fit the number of pieces. The spare bits at the end mean nothing. */
   static parse(bytes: Uint8Array, total: number): PieceSet {
     const set = new PieceSet(total);
     if (bytes.length !== set.#bits.length)
@@ -55,7 +55,7 @@ export class PieceSet {
     this.#count -= 1;
   }
 
-  /** As HAVE carries it: of a whole file all ones, the spare bits too. */
+  /** The bit field as HAVE carries it. For a whole file all bits are ones, the spare ones, too. */
   toBytes(): Uint8Array {
     return this.complete ? new Uint8Array(this.#bits.length).fill(255) : this.#bits.slice();
   }

@@ -7,15 +7,15 @@ import { HASH } from "../../protocol/messages.ts";
 import { rootHex } from "./hash.ts";
 import { pieceCountOf, type Tree } from "./merkle.ts";
 
+/** The most content ids that are kept. */
 const ENTRIES = 2000;
-
-/** Bytes of piece hashes that are kept; those not used for longest go first. */
+/** The most bytes of piece hashes that are kept. The oldest are removed first. */
 const LAYERS_BYTES = 64 * 1024 * 1024;
 
-/** A file changed this recently may change again within the same tick of the file system's clock. */
+/** A file that changed more recently than this is not remembered: it could change again without a new time. Milliseconds. */
 const SETTLED_MS = 2_000;
 
-/** What a file must still be for its remembered tree to hold. */
+/** A file as it is now. Its remembered tree is valid only while all of this is the same. */
 export interface Identified {
   path: string;
   /** Device, inode, size and times. */
@@ -25,8 +25,8 @@ export interface Identified {
 }
 
 /**
- * Trees by path and identity: the roots in one file, each one's piece hashes in a file of its own beside it. What is read back is
- * held against the root. A cache that cannot be read or written costs only time.
+ * Trees by path and identity. The content ids are in one file; the piece hashes of each are in a file beside it, and are checked against
+ * the content id when they are read. A cache that cannot be read or written costs only time.
  */
 export class TreeCache {
   readonly #path: string;
@@ -35,7 +35,7 @@ export class TreeCache {
   readonly #unsaved = new Map<string, Uint8Array>();
   #changed = false;
 
-  /** `path` is the file of the roots. */
+  /** `path` is the file of the content ids. */
   constructor(path: string) {
     this.#path = path;
     this.#layers = join(dirname(path), "trees");
@@ -46,12 +46,12 @@ export class TreeCache {
         if (typeof root === "string" && /^[0-9a-f]{64}$/.test(root)) this.#roots.set(key, root);
       }
     } catch {
-      // The first run, or a file that somebody damaged: everything is computed again.
+      // This is the first run, or the file is damaged: all files are hashed again.
     }
   }
 
   get(file: Identified): Tree | undefined {
-    const root = this.#roots.get(keyOf(file));
+    const root = this.#roots.get(cacheKeyOf(file));
     if (root === undefined) return undefined;
     try {
       const pieces = this.#piecesOf(root, file.size);
@@ -64,14 +64,14 @@ export class TreeCache {
   }
 
   #piecesOf(root: string, size: number): Uint8Array {
-    // The only piece of a small file is its tree.
+    // A file of one piece needs no tree: the hash of its only piece is the content id.
     if (pieceCountOf(size) <= 1) return size === 0 ? new Uint8Array(0) : Uint8Array.fromHex(root);
     return this.#unsaved.get(root) ?? new Uint8Array(readFileSync(join(this.#layers, root)));
   }
 
   set(file: Identified, { root, pieces }: Tree): void {
     if (Date.now() - file.modified.getTime() < SETTLED_MS) return;
-    const key = keyOf(file);
+    const key = cacheKeyOf(file);
     this.#roots.delete(key);
     this.#roots.set(key, root);
     if (pieces.length > HASH) this.#unsaved.set(root, pieces);
@@ -82,7 +82,7 @@ export class TreeCache {
     }
   }
 
-  /** Writes what is new aside and puts it in place, so that a reader never sees half of it. */
+  /** Writes new trees to the disk. A reader never sees half of a file, because each is written aside and renamed. */
   async save(): Promise<void> {
     if (!this.#changed) return;
     this.#changed = false;
@@ -117,6 +117,6 @@ async function replaceFile(path: string, content: string | Uint8Array): Promise<
   await rename(aside, path);
 }
 
-function keyOf({ identity, path }: Identified): string {
+function cacheKeyOf({ identity, path }: Identified): string {
   return `${identity} ${path}`;
 }

@@ -1,7 +1,7 @@
-// Disk, incoming: part files, and publishing a finished file without ever harming another.
+// Part files: where a file is written while it is fetched, and how it gets its name when it is whole, without harm to another file.
 //
-// A file on its way in is `.ft-KEY.part` in the download folder, KEY being its content id, with a lock beside it. It gets its
-// name only when it is whole, by a link that cannot replace anything.
+// The part file is `.ft-KEY.part` in the download folder, with a lock beside it; KEY is the content id. The name is given by a hard
+// link, which cannot replace another file.
 
 import { randomBytes } from "node:crypto";
 import {
@@ -30,31 +30,27 @@ import { localNameOf, splitExtension } from "./local-name.ts";
 import { Lock, removeIfThere } from "./lock.ts";
 
 const NOFOLLOW = constants.O_NOFOLLOW ?? 0;
-
-/** A pipe in a file's place is not waited for. */
+/** Opening does not wait for a pipe in the place of a file. */
 const NONBLOCK = constants.O_NONBLOCK ?? 0;
-
-/** What is written is handed to the disk every so often, so that the last sync has little left to do. */
+/** Written bytes are synced to the disk each time they are this many, so that the last sync is short. */
 const SYNC_EVERY = 64 * 1024 * 1024;
-
-/** Files from this size on are written around the page cache, where the system has a way (Linux). */
+/** Files of this size or more are written past the page cache, where the system can do that (Linux). Bytes. */
 const DIRECT_FROM = 64 * 1024 * 1024;
-
-/** Such writes begin and end at multiples of this, in the file and in memory. */
+/** Such writes begin and end at multiples of this, in the file and in memory. Bytes. */
 const DIRECT_ALIGN = 4096;
-
+/** Two files are compared in blocks of this size. Bytes. */
 const COMPARE = 1024 * 1024;
-
+/** The most names that are tried for a file: `a.txt`, `a (1).txt` … */
 const MOST_NAMES = 1000;
 
 export interface IncomingOptions {
   folder: string;
-  /** The name the record gives; it is made safe here. */
+  /** The name in the record. It is made safe here. */
   name: string;
   size: number;
-  /** What makes this file this file: its content id, or failing that where it comes from. */
+  /** The content id, or the key of `partKeyOf` for a file that has none. */
   key: string;
-  /** What is there of it from an earlier run is kept; without it, it is begun again. */
+  /** Keeps the bytes of an earlier run. Without it, the part file is begun again. */
   resume?: boolean;
 }
 
@@ -64,7 +60,7 @@ export interface Published {
   outcome: "new" | "already here" | "replaced";
 }
 
-/** The folder is there; throws a sentence if not. */
+/** Throws a sentence when the folder is not there. */
 export function checkFolder(folder: string): void {
   const shown = printable(folder);
   try {
@@ -78,7 +74,7 @@ export function checkFolder(folder: string): void {
   }
 }
 
-/** A folder that files can be saved into, which only trying tells: rights, read-only disks and quotas differ. Throws a sentence. */
+/** Throws a sentence when no file can be saved into the folder. It makes a file to see that: rights are not the only reason. */
 export function tryFolder(folder: string): void {
   checkFolder(folder);
   const path = join(folder, `.ft-${randomBytes(8).toString("hex")}.try`);
@@ -95,7 +91,7 @@ export function tryFolder(folder: string): void {
   }
 }
 
-/** The disk has room for the file, the part of it that is there already included; throws a sentence if not. */
+/** Throws a sentence when the disk has no room for the file. The room of its part file counts as free. */
 async function checkSpace({ folder, name, size }: IncomingOptions, part: string): Promise<void> {
   const { bavail, bsize } = await statfs(folder);
   const free = bavail * bsize + allocated(part);
@@ -106,8 +102,8 @@ async function checkSpace({ folder, name, size }: IncomingOptions, part: string)
   );
 }
 
-/** Which file a path, or a descriptor, is; undefined when there is none. */
-function identityOf(file: string | number): string | undefined {
+/** Device and inode of a path or a descriptor: the same for the same file. Undefined when there is no file. */
+function inodeOf(file: string | number): string | undefined {
   try {
     const { dev, ino } = typeof file === "number" ? fstatSync(file, { bigint: true }) : lstatSync(file, { bigint: true });
     return `${dev} ${ino}`;
@@ -116,7 +112,7 @@ function identityOf(file: string | number): string | undefined {
   }
 }
 
-/** Bytes that a file takes up on its disk. */
+/** The room that a file takes on its disk, in bytes. */
 function allocated(path: string): number {
   try {
     return lstatSync(path).blocks * 512;
@@ -125,15 +121,15 @@ function allocated(path: string): number {
   }
 }
 
-/** One file on its way in. */
+/** One file that is being fetched. */
 export class Incoming {
   readonly fd: number;
   readonly part: string;
   readonly #options: IncomingOptions;
   readonly #lock: Lock;
   /**
-   * A second descriptor, past the page cache: copying a large file into the cache costs more than everything else that is done
-   * with it, and pushes out what others on this machine have there.
+   * A second descriptor that writes past the page cache. The simple code has only `fd`; but copying a large file into the cache costs
+   * more than all other work on it, and displaces the cached files of other programs.
    */
   #direct: number | undefined;
   #writing = 0;
@@ -151,10 +147,10 @@ export class Incoming {
     if (options.size >= DIRECT_FROM) this.#direct = openDirect(part);
   }
 
-  /** Opens the part file, or makes it. Throws a sentence when the folder, its space, or another fetch of the same file forbids it. */
+  /** Opens or makes the part file. Throws a sentence when the folder or its space will not do, or the file is being fetched already. */
   static async open(asked: IncomingOptions): Promise<Incoming> {
     checkFolder(asked.folder);
-    // One folder may have several names; the lock must not.
+    // One folder may have several names. The lock needs the same one each time.
     const options = { ...asked, folder: realpathSync(asked.folder) };
     const { folder, name, key, size, resume } = options;
     const part = join(folder, `.ft-${key}.part`);
@@ -169,18 +165,18 @@ export class Incoming {
     }
   }
 
-  /** How many bytes of it may be here from an earlier run; whether they are right is not known. */
+  /** The length of the part file in bytes. Whether the bytes of an earlier run are right is not known. */
   get present(): number {
     return fstatSync(this.fd).size;
   }
 
-  /** Whether it is as long as the file and has no holes; one may be whole and have some, but nobody makes them while it arrives. */
+  /** Whether the part file is as long as the file and has no holes. Holes are parts that have not arrived. */
   get looksWhole(): boolean {
     const { size, blocks } = fstatSync(this.fd);
     return size === this.#options.size && blocks * 512 >= size;
   }
 
-  /** A second descriptor, for reading: it goes on when the file has its name already. Throws a sentence. */
+  /** Opens the part file for reading. The reader can go on after the file got its name. Throws a sentence. */
   openForReading(): { read(into: Uint8Array, at: number): Promise<number>; close(): void } {
     let fd: number | undefined;
     try {
@@ -194,7 +190,7 @@ export class Incoming {
     throw new FtError("part-gone", `The part file of "${printable(this.#options.name)}" is gone.`);
   }
 
-  /** Writes at a position, all of it. Throws a sentence that names the folder and what is needed. */
+  /** Writes all bytes at a position. Throws a sentence that names the folder and the space that is needed. */
   async write(offset: number, bytes: Uint8Array): Promise<void> {
     if (this.#failed !== undefined) throw this.#failed;
     this.#writing += 1;
@@ -205,7 +201,7 @@ export class Incoming {
         if (written === 0) throw new Error("nothing was written");
         at += written;
       }
-      this.#syncNowAndThen(bytes.length - direct);
+      this.#syncSometimes(bytes.length - direct);
     } catch (error) {
       throw this.#fail(error);
     } finally {
@@ -214,21 +210,21 @@ export class Incoming {
     }
   }
 
-  /** Resolves when nothing is being written; throws the sentence when something could not be. */
+  /** Resolves when nothing is being written. Throws the sentence of a write that failed. */
   async settled(): Promise<void> {
     if (this.#writing > 0) await new Promise<void>((resolve) => this.#settled.push(resolve));
     if (this.#failed !== undefined) throw this.#failed;
   }
 
-  /** Throws away what arrived, to begin again. */
+  /** Empties the part file, to begin again. */
   async restart(): Promise<void> {
     await this.settled();
     await promisify(ftruncate)(this.fd, 0);
   }
 
   /**
-   * Gives the finished file its name: synced to the disk first, then linked under the first free name (`a.txt`, `a (1).txt` …).
-   * A file of the same content under that name is left as it is. With `overwrite` it takes the place of what has the name.
+   * Gives the finished file its name: it is synced to the disk, then linked under the first free name (`a.txt`, `a (1).txt` …).
+   * If a file of the same content has the name, that one stays instead. With `overwrite` the file replaces the one that has the name.
    */
   async publish(overwrite: boolean): Promise<Published> {
     const { folder, name } = this.#options;
@@ -248,20 +244,13 @@ export class Incoming {
     }
   }
 
-  /** Stops here; the part file stays. */
+  /** Stops, and keeps the part file. */
   async keep(): Promise<void> {
     await this.settled().catch(() => undefined);
     this.#end();
   }
 
-  /** Stops here; nothing stays. */
-  async discard(): Promise<void> {
-    await this.settled().catch(() => undefined);
-    if (this.#isOwn()) removeIfThere(this.part);
-    this.#end();
-  }
-
-  /** Writes what can be written past the page cache; gives how much that was. */
+  /** Writes past the page cache as far as that is possible. Gives how many bytes it wrote. */
   async #writeDirect(offset: number, bytes: Uint8Array): Promise<number> {
     const length = bytes.length - (bytes.length % DIRECT_ALIGN);
     if (this.#direct === undefined || length === 0) return 0;
@@ -269,13 +258,13 @@ export class Incoming {
     try {
       return await writeAt(this.#direct, bytes.subarray(0, length), offset);
     } catch (error) {
-      // This file system, or this memory, is not made for it: the cache is.
+      // This file system, or this memory, cannot do it: the bytes are written through the cache.
       if (codeOf(error) !== "EINVAL") throw error;
       return 0;
     }
   }
 
-  #syncNowAndThen(length: number): void {
+  #syncSometimes(length: number): void {
     this.#unsynced += length;
     if (this.#unsynced < SYNC_EVERY || this.#syncing) return;
     this.#unsynced = 0;
@@ -294,31 +283,31 @@ export class Incoming {
     return this.#failed;
   }
 
-  /** A process that was stopped for long may have lost its lock, and its part file, to another one. */
+  /** While this process was stopped for long, another one may have taken over the lock and the part file. */
   #checkOwn(): void {
     if (this.#isOwn()) return;
     const { name, folder } = this.#options;
-    throw identityOf(this.part) === undefined
+    throw inodeOf(this.part) === undefined
       ? new FtError("part-gone", `Cannot save "${printable(name)}": its part file in "${printable(folder)}" is gone.`)
       : new FtError("taken-over", `"${printable(name)}" is being fetched by another ft-peer now; wait for that one.`);
   }
 
   #isOwn(): boolean {
-    return identityOf(this.part) === identityOf(this.fd);
+    return inodeOf(this.part) === inodeOf(this.fd);
   }
 
   async #linkUnderFreeName(local: string): Promise<Published> {
     const [stem, extension] = splitExtension(local);
     for (let count = 0; count < MOST_NAMES; count++) {
       const path = join(this.#options.folder, count === 0 ? local : `${stem} (${count})${extension}`);
-      if (await linkTo(this.part, path)) return { path, outcome: "new" };
+      if (await linkUnlessTaken(this.part, path)) return { path, outcome: "new" };
       if (await sameContent(this.part, path)) return { path, outcome: "already here" };
     }
     throw new FtError("no-name", `Cannot save "${printable(local)}": ${MOST_NAMES} files of that name are there already.`);
   }
 
   async #replace(path: string): Promise<Published> {
-    const there = kindOf(path);
+    const there = entryKind(path);
     if (there === "folder") throw new FtError("is-folder", `Cannot replace "${printable(path)}": it is a folder.`);
     await rename(this.part, path);
     return { path, outcome: there === "nothing" ? "new" : "replaced" };
@@ -333,7 +322,7 @@ export class Incoming {
   }
 }
 
-/** What would have to make way for a file of this name; its size if it is a plain file. */
+/** The plain file that has this name in the folder already, with its size; undefined when there is none. */
 export function lookForTarget(folder: string, name: string): { path: string; size: number } | undefined {
   const path = join(folder, localNameOf(name));
   try {
@@ -344,7 +333,7 @@ export function lookForTarget(folder: string, name: string): { path: string; siz
   }
 }
 
-/** Opens a file of ours to be hashed; a link is not followed. Undefined when it may not be read. */
+/** Opens a file to hash it; a link is not followed. Undefined when it cannot be read. */
 export function openForHashing(path: string): { fd: number; size: number; close(): void } | undefined {
   try {
     const fd = openSync(path, constants.O_RDONLY | NOFOLLOW | NONBLOCK);
@@ -354,23 +343,23 @@ export function openForHashing(path: string): { fd: number; size: number; close(
   }
 }
 
-/** The part file's key for a file without a content id. */
-export function keyOf(...words: (string | number)[]): string {
+/** The key of the part file for a file without a content id. */
+export function partKeyOf(...words: (string | number)[]): string {
   return Bun.SHA256.hash(words.join("\n"), "hex").slice(0, 32);
 }
 
-/** A part file from an earlier run; undefined when there is none, or what has its name is something else. */
+/** Opens the part file of an earlier run; undefined when there is none, or something else has its name. */
 function reopenPart(part: string, size: number): number | undefined {
   let fd: number;
   try {
     fd = openSync(part, constants.O_RDWR | NOFOLLOW | NONBLOCK);
   } catch (error) {
-    // What may not be written is not ours to remove either, unless it is only a link.
+    // If it is missing, a link or a pipe, a new part file takes its place. Anything else that cannot be opened is left alone.
     if (codeOf(error) === "ENOENT" || codeOf(error) === "ELOOP" || codeOf(error) === "ENXIO") return undefined;
     throw error;
   }
   const stat = fstatSync(fd);
-  // A second name would be changed with it.
+  // The file has a second name: writing would change that file, too.
   if (!stat.isFile() || stat.nlink > 1) {
     closeSync(fd);
     return undefined;
@@ -398,7 +387,7 @@ function takeLock(path: string, options: IncomingOptions): Lock {
   );
 }
 
-function kindOf(path: string): "nothing" | "folder" | "file" {
+function entryKind(path: string): "nothing" | "folder" | "file" {
   try {
     return lstatSync(path).isDirectory() ? "folder" : "file";
   } catch {
@@ -406,8 +395,8 @@ function kindOf(path: string): "nothing" | "folder" | "file" {
   }
 }
 
-/** Links without replacing; false when the name is taken. Where there are no hard links, the name is reserved first. */
-async function linkTo(part: string, path: string): Promise<boolean> {
+/** Links without replacing; false when the name is taken. On a disk without hard links, an empty file reserves the name first. */
+async function linkUnlessTaken(part: string, path: string): Promise<boolean> {
   try {
     await link(part, path);
     return true;
@@ -425,13 +414,13 @@ async function linkTo(part: string, path: string): Promise<boolean> {
   return true;
 }
 
-/** What may not be read is taken for something else. */
+/** Whether two files are the same, byte by byte. A file that cannot be read counts as another one. */
 function sameContent(part: string, path: string): Promise<boolean> {
   return compareContent(part, path).catch(() => false);
 }
 
 async function compareContent(part: string, path: string): Promise<boolean> {
-  if (kindOf(path) !== "file" || lstatSync(path).isSymbolicLink()) return false;
+  if (entryKind(path) !== "file" || lstatSync(path).isSymbolicLink()) return false;
   const [ours, theirs] = [Bun.file(part), Bun.file(path)];
   if (ours.size !== theirs.size) return false;
   for (let at = 0; at < ours.size; at += COMPARE) {
@@ -441,7 +430,7 @@ async function compareContent(part: string, path: string): Promise<boolean> {
   return true;
 }
 
-/** Linux: a descriptor whose writes go straight to the disk; undefined where there is none to be had. */
+/** Linux: a descriptor that writes past the page cache; undefined on other systems, or when this disk cannot do it. */
 function openDirect(path: string): number | undefined {
   if (constants.O_DIRECT === undefined) return undefined;
   try {
@@ -457,13 +446,13 @@ function writeAt(fd: number, bytes: Uint8Array, at: number): Promise<number> {
   });
 }
 
-/** Makes the new name last; systems that cannot sync a folder do without. */
+/** Syncs the folder, so that the new name is on the disk. */
 async function syncFolder(folder: string): Promise<void> {
   try {
     const fd = await promisify(open)(folder, constants.O_RDONLY, 0);
     await promisify(fsync)(fd).finally(() => closeSync(fd));
   } catch {
-    // Windows opens no folders.
+    // Windows cannot open a folder.
   }
 }
 
@@ -479,13 +468,11 @@ function writeError(error: unknown, { folder, name, size }: IncomingOptions): Ft
   return new FtError(
     code || "write-failed",
     folderSentence(code, where) ?? sentence[code] ?? `Cannot write "${file}" in "${where}": ${code || String(error)}.`,
-    {
-      cause: error,
-    },
+    { cause: error },
   );
 }
 
-/** Why nothing can be saved into a folder, as far as its rights are the reason. */
+/** The sentence for a folder that may not be written; undefined for any other error. */
 function folderSentence(code: string, where: string): string | undefined {
   if (code === "EROFS") return `Cannot save into "${where}": it is read-only. Choose another folder with --to.`;
   if (code !== "EACCES" && code !== "EPERM") return undefined;

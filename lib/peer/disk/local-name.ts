@@ -1,18 +1,17 @@
-// A stranger's file name as one harmless name here.
+// Turns a file name from another peer into a safe name for this disk.
 
 import { byteLength } from "../../protocol/record.ts";
 
 const DEVICE_NAMES = /^(?:con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])$/i;
-
 const UNSAFE_CHARACTERS =
   /[/\\:*?"<>|\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]|[\u{e0000}-\u{e007f}]|\p{Surrogate}/gu;
 
-/** Room is left for ` (1)` and the like within the 255 bytes that file systems allow. */
+/** File systems allow 255 bytes; the rest is for ` (1)` and the like. Bytes. */
 const LOCAL_NAME_LIMIT = 240;
 
 /**
- * A stranger's file name as one harmless component of a path here, on every system: no separators, streams, devices, control or
- * invisible characters, no leading dot or dash, no trailing dot or space, at most 240 bytes with the extension kept.
+ * A safe name on every system: no separators, streams, devices, control or invisible characters, no leading dot or dash, no trailing
+ * dot or space, at most 240 bytes, with the extension kept. `../a:b.txt` becomes `__a_b.txt`.
  */
 export function localNameOf(name: string): string {
   let local = name
@@ -25,7 +24,7 @@ export function localNameOf(name: string): string {
     const [base, extension] = splitExtension(local);
     local = (cutToBytes(base, LOCAL_NAME_LIMIT - 1 - byteLength(extension)).replace(/[\s.]+$/, "") || "file") + extension;
   }
-  // Last, because cutting can leave a device's name behind.
+  // This comes last, because cutting can leave the name of a device.
   const stem = local.split(".")[0] ?? "";
   return DEVICE_NAMES.test(stem.trimEnd()) ? `_${local}` : local;
 }

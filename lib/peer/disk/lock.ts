@@ -1,12 +1,14 @@
-// A lock beside a part file: says that this process is at work on it, so that a second one does not damage it.
+// The lock file beside a part file. It says that this process writes the part file, so that a second process does not damage it.
 
 import { linkSync, lstatSync, readFileSync, renameSync, unlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { codeOf } from "../../error.ts";
 
+/** The lock is touched this often. Milliseconds. */
 const BEAT_MS = 5_000;
-
+/** A lock that was not touched for this long is not valid. Milliseconds. */
 const STALE_MS = 30_000;
 
+/** The lock of one part file. */
 export class Lock {
   static readonly #mine = new Set<string>();
   readonly #path: string;
@@ -20,21 +22,21 @@ export class Lock {
       try {
         utimesSync(path, now, now);
       } catch {
-        // Somebody removed it; nothing depends on that but a second fetch of the same file.
+        // The lock was removed. Then only a second fetch of the same file is not prevented.
       }
     }, BEAT_MS);
     this.#beat.unref();
   }
 
-  /** The lock, or undefined when somebody holds it. Throws the system's error when it cannot be written. */
+  /** Takes the lock; undefined when another fetch holds it. Throws the system's error when it cannot be written. */
   static take(path: string): Lock | undefined {
     if (Lock.#mine.has(path) || isHeld(path)) return undefined;
-    // It is written aside and linked, so that nobody ever sees one without its process.
+    // It is written aside and linked, so that no process sees a lock without its owner.
     const own = `${path}.${process.pid}`;
     removeIfThere(own);
     writeFileSync(own, String(process.pid), { flag: "wx" });
     try {
-      return clearStale(path) && linkTo(own, path) ? new Lock(path) : undefined;
+      return clearStale(path) && linkLock(own, path) ? new Lock(path) : undefined;
     } finally {
       removeIfThere(own);
     }
@@ -43,15 +45,15 @@ export class Lock {
   release(): void {
     clearInterval(this.#beat);
     Lock.#mine.delete(this.#path);
-    if (holderOf(this.#path) === process.pid) removeIfThere(this.#path);
+    if (lockOwner(this.#path) === process.pid) removeIfThere(this.#path);
   }
 }
 
-/** Takes a lock that does not count out of the way; false when another process was quicker and has taken it. */
+/** Moves a lock that is not valid out of the way. False when another process has taken the lock meanwhile. */
 function clearStale(path: string): boolean {
   const aside = `${path}.${process.pid}.stale`;
   try {
-    // Only a file, or a link, is ever moved.
+    // A folder of that name is not moved: unlinking it fails.
     if (lstatSync(path).isDirectory()) unlinkSync(path);
     renameSync(path, aside);
   } catch (error) {
@@ -59,13 +61,13 @@ function clearStale(path: string): boolean {
     throw error;
   }
   const fresh = isHeld(aside);
-  if (fresh) linkTo(aside, path);
+  if (fresh) linkLock(aside, path);
   removeIfThere(aside);
   return !fresh;
 }
 
-/** False when the name is taken. Where there are no hard links, the lock is written in its place. */
-function linkTo(own: string, path: string): boolean {
+/** Links the lock; false when the name is taken. On a disk without hard links the lock is written directly. */
+function linkLock(own: string, path: string): boolean {
   try {
     linkSync(own, path);
     return true;
@@ -81,7 +83,7 @@ function linkTo(own: string, path: string): boolean {
   }
 }
 
-/** Removes a file; one that is not there is as good. */
+/** Removes a file, if it is there. */
 export function removeIfThere(path: string): void {
   try {
     unlinkSync(path);
@@ -90,9 +92,9 @@ export function removeIfThere(path: string): void {
   }
 }
 
-/** A lock counts while its process lives and beats; kill -9 leaves one that does not count. */
+/** Whether a lock is valid: its process lives and touches it. After kill -9 it is not. */
 function isHeld(path: string): boolean {
-  const pid = holderOf(path);
+  const pid = lockOwner(path);
   if (pid === undefined || pid === process.pid) return false;
   try {
     if (Date.now() - lstatSync(path).mtimeMs > STALE_MS) return false;
@@ -103,8 +105,8 @@ function isHeld(path: string): boolean {
   }
 }
 
-/** The process that a lock names, if it is a lock. */
-function holderOf(path: string): number | undefined {
+/** The process that a lock names; undefined when the file is no lock. */
+function lockOwner(path: string): number | undefined {
   try {
     const pid = lstatSync(path).isFile() ? Number(readFileSync(path, "utf8")) : 0;
     return Number.isInteger(pid) && pid > 0 ? pid : undefined;

@@ -1,4 +1,5 @@
-// Disk, outgoing: chooses the files to share, opens and reads them, and notices when one is not what it was.
+// Shared files: chooses the files to share, opens and reads them, and notices when one has changed. A file is recognised by its
+// identity: device, inode, size and times (`formatIdentity`).
 
 import {
   type BigIntStats,
@@ -21,47 +22,47 @@ import { formatDate, printable } from "../../text.ts";
 import type { HashPool } from "../content/hash.ts";
 import type { TreeCache } from "../content/tree-cache.ts";
 
-/** A symlink swapped in is not followed, a pipe is not waited for. Windows knows neither flag. */
+/** A symbolic link is not followed, and opening a pipe does not wait. Windows has neither flag. */
 const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
 
-/** One file as it was when it was last looked at. */
+/** A shared file as it was when it was last looked at. */
 export interface SharedFile {
   readonly name: FileName;
   readonly path: string;
   readonly type: string;
   size: number;
   modified: Date;
-  /** Device, inode, size and times: equal means that nobody has touched it. */
+  /** Device, inode, size and times. While it is the same, the file has not changed. */
   identity: string;
-  /** Content id, once it is computed, */
+  /** The content id, once it is computed. */
   root?: string | undefined;
-  /** and with it the hashes of the pieces. */
+  /** The hashes of the pieces, once they are computed. */
   pieces?: Uint8Array | undefined;
-  /** It was fetched when the list was full: it is served, and announced like an unfinished file, which does not count. */
+  /** It was fetched when the list was full. It is announced like an unfinished file, because those do not count. */
   beyond?: true;
 }
 
-/** A file that was not taken, and why, as a clause. */
+/** A file that is not shared, and the reason as a clause. */
 export interface LeftOut {
   path: string;
   reason: string;
-  /** Nothing is wrong with it; there were enough. */
+  /** It could be shared, but the list is full. */
   surplus?: true;
 }
 
-/** An open shared file. Reads are at positions; nothing is shared between readers but the descriptor. */
+/** An open shared file. Several readers share its descriptor; each reads at its own positions. */
 export interface OpenFile {
   readonly size: number;
-  /** How many bytes were read: as many as `into` holds, fewer only at the file's end. */
+  /** Fills `into` from a position. Gives how many bytes were read; less than its length only at the end of the file. */
   read(into: Uint8Array, at: number): Promise<number>;
-  /** Whether the file is still what was announced. */
+  /** Whether the file is still what its record says. */
   unchanged(): boolean;
   close(): void;
 }
 
 /**
- * Chooses what to share: files as named, then each folder's plain files by name, hidden ones left out, until there are `limit`.
- * Files named one by one are all taken. Throws a `UsageError` for a path that does not exist.
+ * Chooses the files to share: first the named files, then the plain files of each named folder in the order of their names, without
+ * hidden ones, until there are `limit`. Named files are always taken. Throws a `UsageError` for a path that does not exist.
  */
 export function chooseFiles(paths: string[], limit: number): { taken: SharedFile[]; left: LeftOut[] } {
   const taken: SharedFile[] = [];
@@ -80,7 +81,7 @@ export function chooseFiles(paths: string[], limit: number): { taken: SharedFile
     else if (taken.some(({ name }) => name === looked.name)) left.push({ path, reason: "another file has the same name" });
     else taken.push(looked);
   };
-  // A link that somebody named is what it points to; links inside folders are not followed.
+  // A named link stands for the file that it points to. Links inside folders are not followed.
   for (const path of named) take(realpathSync(path), Number.POSITIVE_INFINITY);
   for (const folder of folders) for (const path of filesIn(folder, left)) take(path, limit);
   return { taken, left };
@@ -90,11 +91,11 @@ function isFolder(path: string): boolean {
   try {
     return statSync(path).isDirectory();
   } catch (error) {
-    throw new UsageError(`Cannot share "${printable(path)}": ${reasonOf(error)}. Check the path after --share.`);
+    throw new UsageError(`Cannot share "${printable(path)}": ${unreadableReason(error)}. Check the path after --share.`);
   }
 }
 
-/** The paths of a folder's visible entries that could be shared, by name. */
+/** The paths of the visible entries of a folder that are no folders, sorted by name. */
 function filesIn(folder: string, left: LeftOut[]): string[] {
   const real = realpathSync(folder);
   const paths: string[] = [];
@@ -103,18 +104,18 @@ function filesIn(folder: string, left: LeftOut[]): string[] {
     entries.sort((a, b) => (a.name < b.name ? -1 : 1));
     for (const entry of entries) if (!entry.isDirectory()) paths.push(join(real, entry.name));
   } catch (error) {
-    left.push({ path: folder, reason: reasonOf(error) });
+    left.push({ path: folder, reason: unreadableReason(error) });
   }
   return paths;
 }
 
-/** Opens a path once to see whether it can be shared, without following a link and without waiting. */
+/** Looks whether a path can be shared. It follows no link and does not wait for a pipe. */
 function lookAt(path: string): SharedFile | LeftOut {
   const name = basename(path).normalize("NFC");
   if (name.includes("\ufffd")) return { path, reason: "its name is not valid UTF-8" };
   if (Buffer.byteLength(name) > NAME_LIMIT) return { path, reason: `its name is longer than ${NAME_LIMIT} bytes` };
   try {
-    // The path was real when it was chosen: a folder on the way that is a link now leads somewhere else.
+    // The path had no links when it was chosen. If a folder on the way is a link now, it leads somewhere else.
     if (realpathSync(dirname(path)) !== dirname(path)) return { path, reason: "its folder is a link now" };
     const kind = lstatSync(path);
     if (kind.isSymbolicLink()) return { path, reason: "it is a link" };
@@ -135,11 +136,11 @@ function lookAt(path: string): SharedFile | LeftOut {
       closeSync(fd);
     }
   } catch (error) {
-    return { path, reason: reasonOf(error) };
+    return { path, reason: unreadableReason(error) };
   }
 }
 
-/** Whether standard output or error was sent into this file: it changes with every word about its changing. */
+/** Whether our standard output or error goes into this file. If it were shared, each line about its change would change it again. */
 function isOwnOutput({ dev, ino }: { dev: number; ino: number }): boolean {
   return [1, 2].some((fd) => {
     try {
@@ -152,7 +153,7 @@ function isOwnOutput({ dev, ino }: { dev: number; ino: number }): boolean {
   });
 }
 
-function reasonOf(error: unknown): string {
+function unreadableReason(error: unknown): string {
   const clause: Record<string, string> = {
     ENOENT: "there is no such file",
     EACCES: "it may not be read",
@@ -164,45 +165,45 @@ function reasonOf(error: unknown): string {
   return clause[codeOf(error)] ?? `it cannot be read (${codeOf(error) || "unknown error"})`;
 }
 
-/** Notes what the open file is now; false when it is no plain file. */
+/** Notes size, time and identity of the open file; false when it is no plain file. */
 function setIdentity(file: SharedFile, fd: number): boolean {
   const stat = fstatSync(fd, { bigint: true });
   if (!stat.isFile()) return false;
   file.size = Number(stat.size);
   file.modified = new Date(Number(stat.mtimeMs));
-  file.identity = identityOf(fd);
+  file.identity = identityOfOpen(fd);
   return true;
 }
 
-function identityOf(fd: number): string {
-  return describeIdentity(fstatSync(fd, { bigint: true }));
+function identityOfOpen(fd: number): string {
+  return formatIdentity(fstatSync(fd, { bigint: true }));
 }
 
-function pathIdentityOf(path: string): string {
-  return describeIdentity(lstatSync(path, { bigint: true }));
+function identityAtPath(path: string): string {
+  return formatIdentity(lstatSync(path, { bigint: true }));
 }
 
-function describeIdentity({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): string {
+function formatIdentity({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): string {
   return `${dev} ${ino} ${size} ${mtimeNs} ${ctimeNs}`;
 }
 
-/** One descriptor of a file, for all who read it now. */
-interface Handle {
+/** One descriptor of a file, for all its readers. */
+interface SharedDescriptor {
   readonly fd: number;
   readonly identity: string;
   users: number;
 }
 
-/** What this peer shares. The list is what the records say; nothing else is ever opened. */
+/** The list of shared files. No other file is ever opened for a downloader. */
 export class Share {
   readonly files: SharedFile[];
-  readonly #handles = new Map<SharedFile, Handle>();
+  readonly #handles = new Map<SharedFile, SharedDescriptor>();
 
   constructor(files: SharedFile[]) {
     this.files = files;
   }
 
-  /** The file that fits everything asked for. */
+  /** The first file that fits everything that is asked for. */
   find(wanted: { name?: string; root?: string; size?: number }): SharedFile | undefined {
     return this.files.find(
       (file) =>
@@ -218,20 +219,20 @@ export class Share {
     if (index >= 0) this.files.splice(index, 1);
   }
 
-  /** Puts a file on the list, in the place of one of the same name. */
+  /** Puts a file on the list. It replaces one of the same name. */
   add(file: SharedFile): void {
     const index = this.files.findIndex(({ name }) => name === file.name);
     if (index < 0) this.files.push(file);
     else this.files[index] = file;
   }
 
-  /** Opens a file of the list, if it is still what was announced; else undefined. */
+  /** Opens a file of the list; undefined when it is not what its record says any more. */
   open(file: SharedFile): OpenFile | undefined {
     const announced = file.identity;
     const handle = this.#take(file, announced);
     if (handle === undefined) return undefined;
     const { fd } = handle;
-    const unchanged = () => file.identity === announced && identityOf(fd) === announced;
+    const unchanged = () => file.identity === announced && identityOfOpen(fd) === announced;
     let open = true;
     return {
       size: file.size,
@@ -244,7 +245,7 @@ export class Share {
     };
   }
 
-  #take(file: SharedFile, announced: string): Handle | undefined {
+  #take(file: SharedFile, announced: string): SharedDescriptor | undefined {
     let handle = this.#handles.get(file);
     if (handle?.identity !== announced) {
       try {
@@ -255,22 +256,22 @@ export class Share {
       this.#handles.set(file, handle);
     }
     handle.users += 1;
-    if (identityOf(handle.fd) === announced) return handle;
+    if (identityOfOpen(handle.fd) === announced) return handle;
     this.#giveBack(file, handle);
     return undefined;
   }
 
-  #giveBack(file: SharedFile, handle: Handle): void {
+  #giveBack(file: SharedFile, handle: SharedDescriptor): void {
     handle.users -= 1;
     if (handle.users > 0) return;
     if (this.#handles.get(file) === handle) this.#handles.delete(file);
     close(handle.fd);
   }
 
-  /** Whether a file is no longer what was announced, as far as its path tells. */
+  /** Whether the file at the path of a shared file is another one, or has changed. */
   hasChanged(file: SharedFile): boolean {
     try {
-      return pathIdentityOf(file.path) !== file.identity;
+      return identityAtPath(file.path) !== file.identity;
     } catch {
       return true;
     }
@@ -281,7 +282,7 @@ export class Share {
     return "name" in lookAt(file.path);
   }
 
-  /** Looks at a file again after it changed: true when it can still be shared. Its content id is unknown then. */
+  /** Looks at a changed file again: true when it can still be shared. Its content id is unknown then. */
   renew(file: SharedFile): boolean {
     const looked = lookAt(file.path);
     if (!("name" in looked)) return false;
@@ -291,7 +292,7 @@ export class Share {
   }
 }
 
-/** A file's record; the address is what this peer knows of itself, the tracker puts in what it saw. */
+/** The record of a file. The tracker replaces the address by that from which it sees this peer. */
 export function recordOf(file: SharedFile, { address, port }: Endpoint): FileRecord {
   return {
     name: file.name,
@@ -308,8 +309,8 @@ export function recordOf(file: SharedFile, { address, port }: Endpoint): FileRec
 }
 
 /**
- * Computes a file's content id with the hashes of its pieces, or takes them from the cache. Gives false, and leaves the file without
- * one, when it changed or could not be read meanwhile.
+ * Computes the content id of a file with the hashes of its pieces, or takes them from the cache. False, and the file has none, when it
+ * changed or could not be read meanwhile.
  */
 export async function computeTree(
   file: SharedFile,
@@ -327,9 +328,9 @@ export async function computeTree(
   let fd: number | undefined;
   try {
     fd = openSync(file.path, OPEN_FLAGS);
-    if (identityOf(fd) !== identity) return false;
+    if (identityOfOpen(fd) !== identity) return false;
     const tree = await pool.tree(fd, file.size, options);
-    if (identityOf(fd) !== identity || file.identity !== identity) return false;
+    if (identityOfOpen(fd) !== identity || file.identity !== identity) return false;
     Object.assign(file, tree);
     cache.set(file, tree);
     return true;

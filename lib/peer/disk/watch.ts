@@ -1,17 +1,16 @@
-// Watches what is shared: files that change, go, or come back. Says so; what follows from it is the peer's business.
+// Watches the shared files: reports those that change, disappear, or come back. It changes nothing itself.
 
 import { type FSWatcher, watch } from "node:fs";
 import { dirname } from "node:path";
 import type { Share, SharedFile } from "./share.ts";
 
-/** A burst of changes is one change; a file that was replaced is there again within this time. */
+/** Changes are looked at when none came for this long. A file that is being replaced is there again by then. Milliseconds. */
 const SETTLE_MS = 300;
-
-/** Not every file system tells of changes. */
-const LOOK_MS = 5_000;
+/** All files are looked at this often, because some file systems report no changes. Milliseconds. */
+const LOOK_AGAIN_MS = 5_000;
 
 export interface WatchEvents {
-  /** A file is not what was announced. */
+  /** A file is not what its record says. */
   changed(file: SharedFile): void;
   /** A file cannot be read any more. */
   gone(file: SharedFile): void;
@@ -19,12 +18,14 @@ export interface WatchEvents {
   back(file: SharedFile): void;
 }
 
+/** Watches the files of one share until `stop` is called. */
 export class ShareWatch {
   readonly #share: Share;
   readonly #on: WatchEvents;
   readonly #watchers = new Map<string, FSWatcher>();
-  /** Not readable when last looked at, or withdrawn for that. */
+  /** Files that could not be read when they were last looked at. */
   readonly #missing = new Set<SharedFile>();
+  /** Files that were reported as gone. */
   readonly #withdrawn = new Set<SharedFile>();
   readonly #regularly: ReturnType<typeof setInterval>;
   #soon: ReturnType<typeof setTimeout> | undefined;
@@ -32,7 +33,7 @@ export class ShareWatch {
   constructor(share: Share, on: WatchEvents) {
     this.#share = share;
     this.#on = on;
-    this.#regularly = setInterval(() => this.#look(), LOOK_MS);
+    this.#regularly = setInterval(() => this.#look(), LOOK_AGAIN_MS);
     this.#regularly.unref();
     this.#follow();
   }
@@ -61,7 +62,7 @@ export class ShareWatch {
         watcher.on("error", () => this.#watchers.delete(folder));
         this.#watchers.set(folder, watcher);
       } catch {
-        // No watch to be had: looking regularly has to do.
+        // This folder cannot be watched. Its files are still looked at regularly.
       }
     }
   }
@@ -78,7 +79,7 @@ export class ShareWatch {
         this.#withdrawn.add(file);
         this.#on.gone(file);
       } else {
-        // Who saves a file may be about to put the new one in its place.
+        // A program that saves a file may be about to put the new one in its place.
         this.#missing.add(file);
         this.nudge();
       }

@@ -1,54 +1,46 @@
-// One holder of a file that is being fetched: what it has, what it was asked for, how fast it is, and when it has failed too often.
+// One holder of a file that is being fetched: its pieces, its unanswered requests, its speed and its failures. It sends nothing itself.
 
 import type { FileRecord } from "../../protocol/record.ts";
 import type { PieceSet } from "../content/pieces.ts";
-import type { Stretch } from "./landing.ts";
-import type { Run } from "./picker.ts";
+import type { RangeBuffer } from "./landing.ts";
+import type { PieceRange } from "./picker.ts";
 import type { Range, Source } from "./source.ts";
 
-/** A request is as long as its holder gives in this time, between these bounds (and a piece at least); */
+/** A request asks for the bytes that the holder gives in this time, between the bounds below; for a piece at least. Seconds. */
 const REQUEST_S = 0.2;
-
+/** The length of the first request, and of others while the speed is unknown. Bytes. */
 const FIRST_REQUEST = 256 * 1024;
-
+/** Bytes. */
 const LONGEST_REQUEST = 4 * 1024 * 1024;
-
-/** as many are under way as it gives in this time: two at least. */
+/** Requests are sent ahead for the bytes that the holder gives in this time. Seconds. */
 const AHEAD_S = 0.5;
-
+/** The fewest requests that are sent ahead. */
 const FEWEST_AHEAD = 2;
-
+/** The most requests that are sent ahead. */
 const MOST_AHEAD = 4;
-
-/** A holder that owes something and sends nothing for this long is given up, */
-export const STALL_MS = 5_000;
-
-/** and, if there are others, one that sends fewer bytes a second over that time. */
+/** A holder that has requests to answer and sends nothing for this long has failed. Milliseconds. */
+export const HOLDER_STALL_MS = 5_000;
+/** A holder that sends fewer bytes than this has failed if there are others. Bytes a second, over `HOLDER_STALL_MS`. */
 const SLOWEST = 1024;
-
-/** Failures without a piece in between before a holder is given up; pauses between them double. */
+/** A holder is given up after this many failures without a right piece in between. */
 const TRIES = 4;
-
+/** The pause after the first failure. Each further failure doubles it. Milliseconds. */
 const FIRST_PAUSE_MS = 250;
-
-/** However often it gives a piece in between. */
+/** A holder is given up after this many connections, even if it gave pieces in between. */
 const MOST_TRIES = 100;
-
-/** What it says that it has and does not give, without a piece in between. */
+/** A holder has failed when it has refused pieces that it says it has more often than this, without a right piece in between. */
 const MOST_LACKS = 6;
-
-/** A request that takes this many times as long as expected is late. */
+/** A request that takes this many times the expected time is late. */
 const LATE = 1.5;
-
-/** A request is not served faster than the clock can tell. */
+/** A request counts as served in no less than this time, because clocks are not exact. Seconds. */
 const SHORTEST_S = 0.000_5;
 
-/** One request under way. */
-export interface Flight extends Run {
+/** A request to a holder that is not answered yet. */
+export interface PieceRequest extends PieceRange {
   readonly holder: Holder;
   readonly range: Range;
   readonly askedAt: number;
-  stretch?: Stretch;
+  buffer?: RangeBuffer;
 }
 
 /** Times are the clock's, in milliseconds. */
@@ -57,43 +49,46 @@ export class Holder {
   /** `out`: given up. `idle`: not connected. */
   state: "idle" | "dialling" | "open" | "out" = "idle";
   source: Source | undefined;
-  /** What it has; undefined until it has said so. */
+  /** The pieces that it has; undefined until it has said so. */
   has: PieceSet | undefined;
-  /** In the order of the requests. */
-  flights: Flight[] = [];
-  /** Why it failed last, as a clause. */
+  /** Its unanswered requests, in the order in which they were sent. */
+  requests: PieceRequest[] = [];
+  /** The reason of its last failure, as a clause. */
   reason = "";
-  /** Not before this time is it dialled, or asked for more. */
+  /** It is not connected, and not asked for more, before this time. */
   restUntil = 0;
   /** Its place in the holder's queue; 0 when it does not wait. */
   position = 0;
-  /** The piece after the last one that it was asked for. */
+  /** The piece after those of its last request. */
   next = 0;
-  /** When it was asked what it has; the answer is due. */
+  /** When it was asked which pieces it has. */
   haveAskedAt = 0;
+  /** It has not answered that yet. */
   haveDue = false;
-  /** The pass that it was shown, and whether it refused it. */
+  /** The pass that it was shown last. */
   shown = "";
+  /** It refused that pass. */
   denied = false;
-  /** It failed without a word: by silence, or by not answering. */
+  /** Its last failure was silence: it did not answer, or sent nothing. */
   silent = false;
-  /** It was connected to, at least once. */
+  /** A connection to it was open at least once. */
   met = false;
-  /** It cannot prove its pieces. */
+  /** It does not give the hashes of the pieces. */
   treeless = false;
-  /** Bytes of it are in the file. */
+  /** It gave a right piece. */
   contributed = false;
-  /** Bytes a second; 0 until it is known. */
+  /** Its speed in bytes a second; 0 while it is unknown. */
   #rate = 0;
-  /** Bytes of a request at most. */
+  /** The longest request now, in bytes. It grows. */
   #longest = FIRST_REQUEST;
   #failures = 0;
   #tries = 0;
   #lacks = 0;
-  /** When the last answer was complete, and when the last byte came. */
+  /** When the last answer was complete. */
   #servedAt = 0;
+  /** When the last byte came. */
   #heardAt = 0;
-  /** Bytes since the pace was looked at. */
+  /** Bytes since `#pacedAt`. */
   #heard = 0;
   #pacedAt = 0;
 
@@ -102,44 +97,40 @@ export class Holder {
     this.has = has;
   }
 
-  get rate(): number {
-    return this.#rate;
-  }
-
-  /** What it sent was wrong, or asking it again is of no other use. */
+  /** It sent wrong bytes, or refused for good: it is not asked again. */
   get outcast(): boolean {
     return this.#failures === Number.POSITIVE_INFINITY;
   }
 
-  /** Bytes that it was asked for and that have not come. */
+  /** Bytes of its requests that have not come yet. */
   get owed(): number {
-    return this.flights.reduce((sum, { range, stretch }) => sum + range.length - (stretch?.filled ?? 0), 0);
+    return this.requests.reduce((sum, { range, buffer }) => sum + range.length - (buffer?.filled ?? 0), 0);
   }
 
-  /** Bytes a second as far as one can tell now: a holder that takes longer than it did is not believed to be as fast as it was. */
+  /** Its speed now, in bytes a second. It is less than the last measured speed when the request under way is late. */
   paceNow(now: number): number {
-    const [flight] = this.flights;
-    if (flight === undefined || this.#rate === 0) return this.#rate;
-    const seconds = (now - Math.max(this.#servedAt, flight.askedAt)) / 1000;
-    if (seconds <= (LATE * flight.range.length) / this.#rate) return this.#rate;
-    return Math.min(this.#rate, (flight.stretch?.filled ?? 0) / seconds);
+    const [request] = this.requests;
+    if (request === undefined || this.#rate === 0) return this.#rate;
+    const seconds = (now - Math.max(this.#servedAt, request.askedAt)) / 1000;
+    if (seconds <= (LATE * request.range.length) / this.#rate) return this.#rate;
+    return Math.min(this.#rate, (request.buffer?.filled ?? 0) / seconds);
   }
 
-  /** It can be asked for one more request. */
+  /** Whether it can be sent another request now. */
   wantsMore(now: number): boolean {
     if (this.source === undefined || this.has === undefined || now < this.restUntil) return false;
-    const { length } = this.flights;
-    // Who waits for a slot asks with one request.
+    const { length } = this.requests;
+    // In a queue, a single request asks for our turn.
     if (this.position > 0) return length === 0;
     return length < FEWEST_AHEAD || (length < MOST_AHEAD && this.owed < this.#rate * AHEAD_S);
   }
 
-  /** How many bytes to ask for at once. */
+  /** The length of the next request, in bytes. */
   get requestLength(): number {
     return this.#rate === 0 ? FIRST_REQUEST : Math.min(this.#longest, this.#rate * REQUEST_S);
   }
 
-  /** How long it would take for so many bytes; one that nothing is known of is believed to be quick. */
+  /** How long it needs for `length` bytes, in seconds. A holder whose speed is unknown counts as fast. */
   secondsFor(length: number): number {
     return this.#rate === 0 ? REQUEST_S : length / this.#rate;
   }
@@ -160,45 +151,46 @@ export class Holder {
     this.restart(now);
   }
 
-  /** Nothing counts against it that was before now. */
+  /** Its silence and its slowness count from now on. */
   restart(now: number): void {
     this.#heardAt = this.#pacedAt = now;
     this.#heard = 0;
   }
 
-  /** Bytes came, or an answer without any. */
+  /** An answer came, with these bytes of the file or without any. */
   heard(bytes: number, now: number): void {
     this.#heardAt = now;
     this.#heard += bytes;
   }
 
-  /** The oldest request is served, and taken out. */
-  served(now: number): Flight | undefined {
-    const flight = this.flights.shift();
-    if (flight === undefined) return undefined;
-    const seconds = Math.max(SHORTEST_S, (now - Math.max(this.#servedAt, flight.askedAt)) / 1000);
-    const { length } = flight.range;
-    // What came out of a buffer says little: the time a byte takes is averaged, and requests grow step by step.
+  /** Its first request is answered: takes it off the list and gives it. */
+  served(now: number): PieceRequest | undefined {
+    const request = this.requests.shift();
+    if (request === undefined) return undefined;
+    const seconds = Math.max(SHORTEST_S, (now - Math.max(this.#servedAt, request.askedAt)) / 1000);
+    const { length } = request.range;
+    // The first answers may come out of a buffer, much faster than the rest. Therefore the time for a byte is averaged (not the
+    // speed), and requests grow step by step.
     this.#rate = this.#rate === 0 ? length / seconds : 2 / (1 / this.#rate + seconds / length);
     this.#longest = Math.min(LONGEST_REQUEST, Math.max(this.#longest, 2 * length));
     this.#servedAt = now;
-    return flight;
+    return request;
   }
 
   isSilent(now: number): boolean {
-    return now - this.#heardAt > STALL_MS;
+    return now - this.#heardAt > HOLDER_STALL_MS;
   }
 
-  /** Whether it has next to nothing to show for the time since this was last asked; asked too early, it has not. */
+  /** Whether it sent too few bytes since this was last asked. Always false when that is less than `HOLDER_STALL_MS` ago. */
   isTrickling(now: number): boolean {
-    if (now - this.#pacedAt < STALL_MS) return false;
-    const slow = this.flights.length > 0 && this.#heard < (SLOWEST * STALL_MS) / 1000;
+    if (now - this.#pacedAt < HOLDER_STALL_MS) return false;
+    const slow = this.requests.length > 0 && this.#heard < (SLOWEST * HOLDER_STALL_MS) / 1000;
     this.#pacedAt = now;
     this.#heard = 0;
     return slow;
   }
 
-  /** The connection is gone for `failures` reasons more: it is tried again later, or given up. */
+  /** Its connection is gone, which counts as `failures` failures: it is tried again later, or given up. */
   lost(reason: string, failures: number, now: number): void {
     this.source = undefined;
     this.reason = reason;
@@ -207,14 +199,14 @@ export class Holder {
     this.state = this.#failures >= TRIES || this.#tries >= MOST_TRIES ? "out" : "idle";
   }
 
-  /** It did not give what it says that it has; true when that has happened too often since it gave something. */
+  /** It refused a piece that it says it has. True when that has happened too often since its last right piece. */
   lacked(now: number): boolean {
     this.#lacks += 1;
     this.restUntil = now + FIRST_PAUSE_MS * 2 ** Math.min(this.#lacks - 1, 5);
     return this.#lacks > MOST_LACKS;
   }
 
-  /** A piece of it was right: earlier failures are forgiven. */
+  /** It gave a right piece: earlier failures do not count any more. */
   proved(): void {
     this.#lacks = 0;
     this.contributed = true;
@@ -222,7 +214,7 @@ export class Holder {
     if (this.state === "out" && !this.outcast && this.#tries < MOST_TRIES) this.state = "idle";
   }
 
-  /** What it failed at was not its fault, or is over: it is asked as if for the first time, from this time on. */
+  /** Its failures were not its fault: from this time on it is tried like a new holder. */
   forgive(from: number): void {
     if (this.outcast && !this.denied) return;
     this.denied = false;
@@ -232,7 +224,7 @@ export class Holder {
     if (this.state === "out") this.state = "idle";
   }
 
-  /** The tracker says that it is online: one try more, if that can be of use. */
+  /** The tracker says that it is online: a holder that was given up gets another try. */
   revive(): void {
     if (this.state !== "out" || this.outcast || this.#tries >= MOST_TRIES) return;
     this.state = "idle";

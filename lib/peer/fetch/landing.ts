@@ -1,27 +1,27 @@
-// What has arrived, on its way to the disk: gathered in shared memory, hashed there off the main thread, written when it is right.
+// The way of received bytes to the disk: they are gathered in shared memory, hashed there off the main thread, and written if they are
+// right. Whether they are right is decided by the caller.
 
 import type { Range } from "./source.ts";
 
-/** Bytes being hashed and written at once. With more, senders have to wait. */
+/** With this many bytes being hashed and written, senders have to wait. */
 const UNDER_WAY = 12 * 1024 * 1024;
-
+/** The smallest memory. Bytes. */
 const SMALLEST = 256 * 1024;
-
-/** Bytes of memory that are kept for the next stretch. */
+/** Free memory that is kept to be used again. Bytes. */
 const KEPT = 20 * 1024 * 1024;
 
-/** A stretch of the file that is arriving. */
-export interface Stretch {
+/** A range of the file that is arriving, and the memory for it. */
+export interface RangeBuffer {
   readonly range: Range;
   readonly memory: SharedArrayBuffer;
-  /** How many of its bytes are here. */
+  /** How many of its bytes have come. */
   filled: number;
 }
 
 export interface LandingTools {
   /** Writes at a position; fails with a sentence. */
   write(offset: number, bytes: Uint8Array): Promise<void>;
-  /** The hashes of the pieces in a stretch; undefined when there is nothing to hold them against. */
+  /** The hashes of the pieces in this memory. Undefined when the file has no content id, so that nothing can be proven. */
   layer: ((memory: SharedArrayBuffer, length: number) => Promise<Uint8Array>) | undefined;
   /** There is room again. */
   room(): void;
@@ -29,9 +29,10 @@ export interface LandingTools {
   failed(error: Error): void;
 }
 
+/** Hashes and writes ranges of one file. */
 export class Landing {
   readonly #tools: LandingTools;
-  /** The largest first. */
+  /** Memory that is not in use, the largest first. */
   readonly #free: SharedArrayBuffer[] = [];
   readonly #working = new Set<Promise<void>>();
   #underWay = 0;
@@ -41,13 +42,13 @@ export class Landing {
     this.#tools = tools;
   }
 
-  /** No more should be received until `room` is called. */
+  /** Senders should wait until `room` is called. */
   get full(): boolean {
     return this.#underWay >= UNDER_WAY;
   }
 
-  /** Memory for a stretch: what is free already if it is large enough, because what is not used again lies about for long. */
-  open(range: Range): Stretch {
+  /** Gives memory for a range. Free memory is used again, because the runtime returns unused memory late. */
+  open(range: Range): RangeBuffer {
     const memory = this.#free.findLast(({ byteLength }) => byteLength >= range.length);
     if (memory === undefined) return { range, memory: new SharedArrayBuffer(sizeFor(range.length)), filled: 0 };
     this.#free.splice(this.#free.indexOf(memory), 1);
@@ -55,44 +56,44 @@ export class Landing {
     return { range, memory, filled: 0 };
   }
 
-  /** Puts bytes where they belong; they must follow those that are here. */
-  fill(stretch: Stretch, bytes: Uint8Array): void {
-    new Uint8Array(stretch.memory).set(bytes, stretch.filled);
-    stretch.filled += bytes.length;
+  /** Adds bytes behind those that have come. */
+  fill(buffer: RangeBuffer, bytes: Uint8Array): void {
+    new Uint8Array(buffer.memory).set(bytes, buffer.filled);
+    buffer.filled += bytes.length;
   }
 
-  /** Forgets a stretch. */
-  drop({ memory }: Stretch): void {
+  /** Gives the memory of a range back. */
+  drop({ memory }: RangeBuffer): void {
     this.#free.push(memory);
     this.#kept += memory.byteLength;
-    // The large ones are the ones that are wanted again.
+    // The smallest are freed first: the large ones are asked for again.
     this.#free.sort((a, b) => b.byteLength - a.byteLength);
     while (this.#kept > KEPT) this.#kept -= this.#free.pop()?.byteLength ?? this.#kept;
   }
 
   /**
-   * Hashes the first `length` bytes of a stretch, asks `judge` which ranges are to be written, writes them and says so. When the
-   * disk fails it is `failed` that hears of it.
+   * Hashes the first `length` bytes of a buffer, asks `judge` which ranges to write, writes these, and calls `written`. A failure
+   * of the disk goes to the tool `failed`.
    */
-  land(stretch: Stretch, length: number, judge: (layer: Uint8Array) => Range[], written: (ranges: Range[]) => void): void {
+  land(buffer: RangeBuffer, length: number, judge: (layer: Uint8Array) => Range[], written: (ranges: Range[]) => void): void {
     this.#underWay += length;
-    const work = this.#land(stretch, length, judge)
+    const work = this.#land(buffer, length, judge)
       .then(written, (error: Error) => this.#tools.failed(error))
       .finally(() => {
         this.#working.delete(work);
         this.#underWay -= length;
-        this.drop(stretch);
+        this.drop(buffer);
         if (!this.full) this.#tools.room();
       });
     this.#working.add(work);
   }
 
-  /** Resolves when nothing is under way. */
+  /** Resolves when nothing is being hashed or written. */
   async settled(): Promise<void> {
     while (this.#working.size > 0) await Promise.all(this.#working);
   }
 
-  async #land({ range, memory }: Stretch, length: number, judge: (layer: Uint8Array) => Range[]): Promise<Range[]> {
+  async #land({ range, memory }: RangeBuffer, length: number, judge: (layer: Uint8Array) => Range[]): Promise<Range[]> {
     const { layer, write } = this.#tools;
     const ranges = judge(layer === undefined ? new Uint8Array(0) : await layer(memory, length));
     await Promise.all(ranges.map(({ offset, length }) => write(offset, new Uint8Array(memory, offset - range.offset, length))));
@@ -100,7 +101,7 @@ export class Landing {
   }
 }
 
-/** A few sizes only, so that memory can be used again. */
+/** The next power of two: with few sizes, memory can be used again. */
 function sizeFor(length: number): number {
   let size = SMALLEST;
   while (size < length) size *= 2;

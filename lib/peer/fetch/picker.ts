@@ -1,20 +1,21 @@
-// Which pieces to ask a holder for next. Knows what is here, what is asked for and what the others have; no time, no network.
+// Which pieces to ask a holder for next. Knows which pieces are here, asked for and common; knows no time and no network.
 
 import type { PieceSet } from "../content/pieces.ts";
 
 /** Pieces in a row. */
-export interface Run {
+export interface PieceRange {
   first: number;
   count: number;
 }
 
+/** Remembers which pieces are here and which are asked for, and picks the next ones. */
 export class Picker {
-  /** What is here and verified. */
+  /** The pieces that are here and proven. */
   readonly have: PieceSet;
   readonly #random: () => number;
-  /** How many requests each piece is in. */
+  /** In how many requests each piece is. */
   readonly #claims: Uint8Array;
-  /** How many holders have each piece; undefined while that does not matter. */
+  /** How many holders have each piece. Undefined while all holders have the whole file. */
   #spread: Uint16Array | undefined;
   /** All pieces before this one are here. */
   #frontier = 0;
@@ -25,37 +26,37 @@ export class Picker {
     this.#claims = new Uint8Array(have.total);
   }
 
-  /** Whether it is counted who has what, and the rarest are taken first. */
+  /** Whether holders are counted, and the rarest pieces are taken first. */
   get counts(): boolean {
     return this.#spread !== undefined;
   }
 
-  /** Counts how many have each piece. From then on the rarest are taken first, so that there is something to exchange. */
+  /** Counts how many holders have each piece. From then on the rarest are taken first, so that peers have something to exchange. */
   count(sets: Iterable<PieceSet>): void {
     const spread = new Uint16Array(this.have.total);
     for (const set of sets) for (let i = 0; i < spread.length; i++) if (set.has(i)) spread[i] = (spread[i] ?? 0) + 1;
     this.#spread = spread;
   }
 
-  claim({ first, count }: Run): void {
+  claim({ first, count }: PieceRange): void {
     for (let i = first; i < first + count; i++) this.#claims[i] = (this.#claims[i] ?? 0) + 1;
   }
 
-  unclaim({ first, count }: Run): void {
+  unclaim({ first, count }: PieceRange): void {
     for (let i = first; i < first + count; i++) this.#claims[i] = Math.max(0, (this.#claims[i] ?? 0) - 1);
   }
 
   /** Whether all of it is here. */
-  isHere({ first, count }: Run): boolean {
+  isHere({ first, count }: PieceRange): boolean {
     for (let i = first; i < first + count; i++) if (!this.have.has(i)) return false;
     return true;
   }
 
   /**
-   * Up to `most` pieces in a row that nobody is asked for and this holder has: the lowest, or among the rarest. `next` is where the
-   * last request to this holder ended: going on there makes long runs.
+   * Up to `most` pieces in a row that this holder has and that no holder is asked for: the first ones, or some of the rarest. `next`
+   * is the piece after those of the last request to this holder: going on there makes long ranges.
    */
-  pick(has: PieceSet, next: number, most: number): Run | undefined {
+  pick(has: PieceSet, next: number, most: number): PieceRange | undefined {
     const spread = this.#spread;
     const first = spread === undefined ? this.#lowest(has) : this.#rarest(has, next, spread);
     if (first === undefined) return undefined;
@@ -65,8 +66,8 @@ export class Picker {
     return { first, count: end - first };
   }
 
-  /** Whether a run that somebody is asked for may be asked of this holder, too: once, and if nothing of it has come. */
-  canRepeat({ first, count }: Run, has: PieceSet): boolean {
+  /** Whether pieces that another holder is asked for may be asked of this one, too: once, and if none of them is here. */
+  canRepeat({ first, count }: PieceRange, has: PieceSet): boolean {
     for (let i = first; i < first + count; i++) {
       if ((this.#claims[i] ?? 0) > 1 || this.have.has(i) || !has.has(i)) return false;
     }
@@ -83,7 +84,7 @@ export class Picker {
     return undefined;
   }
 
-  /** Any of the rarest, so that everybody takes others. */
+  /** Any of the rarest, chosen at random so that each peer takes another one. */
   #rarest(has: PieceSet, next: number, spread: Uint16Array): number | undefined {
     let least = Number.POSITIVE_INFINITY;
     let found: number | undefined;

@@ -1,4 +1,4 @@
-// One holder as a fetching engine sees it: a conversation in FT/2. Requests go out, answers come back in their order.
+// A connection to a holder, in FT/2: requests go out, and the answers to them come back in the same order. It decides nothing.
 
 import { release } from "../../bytes.ts";
 import { ProtocolError } from "../../error.ts";
@@ -8,43 +8,48 @@ import { DownloadInbox } from "../../protocol/read.ts";
 import type { FileName } from "../../protocol/record.ts";
 import { encodeToHolder } from "../../protocol/write.ts";
 
-/** A stretch of a file, in bytes. */
+/** A range of a file, in bytes. */
 export interface Range {
   offset: number;
   length: number;
 }
 
 export interface SourceEvents {
-  /** The hashes of the pieces; undefined when this holder does not know how to give them. */
+  /** The hashes of the pieces; undefined when this holder cannot give them. */
   tree?(pieces: Uint8Array | undefined): void;
-  /** Some of the hashes, or of the bit field, has come. */
+  /** A part of the hashes, or of the bit field, has come. */
   gathered?(): void;
-  /** The bit field of what it has; undefined when it does not know how to say. */
+  /** The bit field of its pieces; undefined when this holder cannot give it. */
   have?(bits: Uint8Array | undefined): void;
-  /** Bytes of the range that was asked for first; they are gone when this returns. */
+  /** Bytes of the first unanswered range. They are valid only during the call. */
   bytes(at: number, bytes: Uint8Array): void;
   /** All of a range has come. */
   served(range: Range): void;
-  /** A range is not given now: this holder's slots are taken. */
+  /** A range is not given now: all upload slots of this holder are taken. */
   busy(range: Range, position: number): void;
   /** A range is not given now: this holder does not have it yet. */
   lacks(range: Range): void;
-  /** It is over, and not by `leave`; `final` when asking again is of no use, `denied` when another pass might be. The reason is a clause. */
+  /**
+   * The connection ended, and not by `leave`. The reason is a clause. `final`: asking again is of no use. `denied`: the pass was
+   * refused, and another one may be accepted.
+   */
   failed(reason: string, final: boolean, denied?: boolean): void;
 }
 
-type Asked = { verb: "HELLO" } | { verb: "DOWNLOAD"; range: Range } | { verb: "TREE" | "HAVE"; bytes: number };
+/** A request without an answer. */
+type AskedOfHolder = { verb: "HELLO" } | { verb: "DOWNLOAD"; range: Range } | { verb: "TREE" | "HAVE"; bytes: number };
 
-/** A conversation about one file: `what` names it by its content id or, without one, by its name. */
+/** A connection about one file: `what` names it by its content id or, without one, by its name. */
 export class Source {
   readonly #channel: Channel;
   readonly #what: { root: string } | { name: FileName };
   readonly #size: number;
   readonly #on: SourceEvents;
   readonly #inbox = new DownloadInbox();
-  readonly #asked: Asked[] = [];
-  /** Raw bytes of the answer under way that have come: their number, or of a TREE or HAVE themselves. */
+  readonly #asked: AskedOfHolder[] = [];
+  /** How many bytes of the answer under way have come. */
   #received = 0;
+  /** The bytes of a TREE or HAVE under way. */
   #gathered = new Uint8Array(0);
   #over = false;
 
@@ -60,7 +65,7 @@ export class Source {
     return this.#asked.length;
   }
 
-  /** Begins the conversation. */
+  /** Says HELLO. */
   start(pass: string): void {
     this.#asked.push({ verb: "HELLO" });
     this.#channel.start({
@@ -88,13 +93,13 @@ export class Source {
     this.#channel.send(encodeToHolder({ verb: "DOWNLOAD", profile: 2, ...this.#what, ...range }));
   }
 
-  /** Lets it send, or not. */
+  /** Stops reading what it sends, or goes on. */
   set paused(paused: boolean) {
     if (paused) this.#channel.pause();
     else this.#channel.resume();
   }
 
-  /** Ends the conversation in order, or at once when answers are still under way. */
+  /** Ends the connection with BYE, or at once when answers are still under way. */
   leave(): void {
     if (this.#over) return;
     this.#over = true;
@@ -106,7 +111,7 @@ export class Source {
     this.#channel.finish();
   }
 
-  /** Gives this holder up. */
+  /** Ends the connection, and reports it as failed. */
   fail(reason: string, final: boolean, denied = false): void {
     if (this.#over) return;
     this.#over = true;
@@ -125,7 +130,7 @@ export class Source {
     if (this.#inbox.waiting === 0) release(chunk);
   }
 
-  /** Takes one thing out of what has arrived; false when there is none. */
+  /** Reads one answer, or some bytes of it; false when more has to arrive first. */
   #hearOne(): boolean {
     if (this.#inbox.body > 0) return this.#hearBody();
     const message = this.#inbox.next();
@@ -136,7 +141,7 @@ export class Source {
     return true;
   }
 
-  #answer(message: FromHolder, asked: Asked): void {
+  #answer(message: FromHolder, asked: AskedOfHolder): void {
     if (message.verb === "NOT FOUND") this.fail("it does not have the file any more", true);
     else if (message.verb === "ERROR") this.#refused(message, asked);
     else if (message.verb === "HI" && asked.verb === "HELLO") this.#asked.shift();
@@ -152,7 +157,7 @@ export class Source {
     else throw new ProtocolError("unexpected", `it answered ${asked.verb} with ${message.verb}.`);
   }
 
-  #refused({ code, words }: Extract<FromHolder, { verb: "ERROR" }>, asked: Asked): void {
+  #refused({ code, words }: Extract<FromHolder, { verb: "ERROR" }>, asked: AskedOfHolder): void {
     if (code === "not-here" && asked.verb === "DOWNLOAD") {
       this.#asked.shift();
       this.#on.lacks(asked.range);

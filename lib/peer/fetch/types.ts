@@ -1,4 +1,4 @@
-// What fetching a file needs, and what it tells: the types that both ways of fetching share.
+// The types that both ways of fetching a file share.
 
 import type { Clock } from "../../clock.ts";
 import type { Channel } from "../../net/channel.ts";
@@ -7,7 +7,7 @@ import type { RateLimit } from "../../rate.ts";
 import type { Sha256 } from "../content/merkle.ts";
 import type { PieceSet } from "../content/pieces.ts";
 
-/** Where the bytes go: a part file. */
+/** The part file that bytes are written to. */
 export interface Target {
   /** Writes at a position; fails with a sentence. */
   write(offset: number, bytes: Uint8Array): Promise<void>;
@@ -15,61 +15,88 @@ export interface Target {
   restart(): Promise<void>;
 }
 
-/** What to fetch: records of the same content. */
-export interface Wanted {
+/** The file to fetch, and the records of the same content. */
+export interface WantedFile {
   name: FileName;
   size: number;
   root?: string | undefined;
   holders: FileRecord[];
 }
 
-/** Opens a channel to a record's holder; fails with a clause when it cannot be had in time. */
+/** Connects to the holder of a record. Fails with a clause when it cannot in time. */
 export type OpenHolder = (record: FileRecord, options?: { signal?: AbortSignal }) => Promise<Channel>;
 
 export interface FetchTools {
   dial: OpenHolder;
   target: Target;
-  /** The pass to show to other peers; asked for at each connection, because it is renewed. */
+  /** The pass to show to other peers. It is asked for at each connection, because the tracker renews it. */
   pass(): string;
-  /** The hashes of the pieces in a stretch of the file; off the main thread. */
+  /** The hashes of the pieces in this memory, computed off the main thread. */
   layer(memory: SharedArrayBuffer, length: number): Promise<Uint8Array>;
   sha256: Sha256;
   report(event: FetchEvent): void;
-  /** Which pieces an earlier run has left, by their hashes; says how many bytes it has looked at. */
+  /** Which pieces an earlier run has left, by their hashes. Calls `onChecked` for bytes that it has looked at. */
   present?(pieces: Uint8Array, onChecked: (bytes: number) => void): Promise<PieceSet>;
-  /** The transfer begins: from here on `have` grows, and others may be served from it. */
+  /** The transfer begins: from now on `have` grows, and other peers may be served from it. */
   begun?(pieces: Uint8Array, have: PieceSet): void;
-  /** Who has this content now. */
+  /** The records of the peers that have this content now. */
   look?(): Promise<FileRecord[]>;
-  /** Whether this machine is off the network just now, and on its way back: nobody is to blame then. */
+  /** Whether this machine is off the network now and tries to come back: then a failure is no holder's fault. */
   away?(): boolean;
-  /** Whether it, or its tracker, came back a moment ago: passes of before are worth nothing, and not everybody has a new key yet. */
+  /** Whether this peer or its tracker came back a moment ago: older passes are not valid, and some holders have no new key yet. */
   unsettled?(): boolean;
-  /** Over all downloads. */
+  /** The limit on all downloads together. */
   limit?: RateLimit | undefined;
   signal?: AbortSignal;
   clock?: Clock;
-  /** From 0 to 1. */
+  /** A random number from 0 to 1. */
   random?: () => number;
-  sleep?: (ms: number) => Promise<void>;
+}
+
+/** What the parts of a fetch by pieces share. */
+export interface PieceJob {
+  readonly file: WantedFile & { root: string };
+  readonly tools: FetchTools;
+  readonly clock: Clock;
+  readonly random: () => number;
+  /** Bytes. The last piece may be shorter. */
+  readonly pieceSize: number;
+  readonly pieceCount: number;
+}
+
+/** Where a fetch by pieces stands. */
+export interface FetchState {
+  readonly over: boolean;
+  /** Holders must not send, because the disk or the limit needs a moment. */
+  readonly paused: boolean;
+  /** The hashes of the pieces are known. */
+  readonly hasHashes: boolean;
+  /** Pieces are being asked for. Between `hasHashes` and this, the bytes of an earlier run are looked at. */
+  readonly ready: boolean;
+  /** Bytes that are proven and written. */
+  readonly kept: number;
+  /** Resolves when nothing is being hashed or written. */
+  settled(): Promise<void>;
+  /** Ends the fetch: done, or failed. */
+  end(error?: Error): void;
 }
 
 export type FetchEvent =
   | { event: "asking"; holder: FileRecord }
-  /** What an earlier run has left is being looked at. */
+  /** The bytes of an earlier run are being looked at. */
   | { event: "checking"; checked: number; size: number }
-  | { event: "progress"; received: number; size: number /** Those that bytes come from now. */; holders: number }
-  /** Nothing comes; this holder has the best place in its queue to offer. */
+  | { event: "progress"; received: number; size: number /** How many holders send bytes now. */; holders: number }
+  /** No bytes come. The best place in a queue is that of this holder. */
   | { event: "waiting"; holder: FileRecord; position: number }
-  /** The only one who has the rest has fallen silent, without a goodbye; it is waited for. */
+  /** The only holder that has the rest sends nothing any more. The fetch waits for it. */
   | { event: "silent"; holder: FileRecord }
-  /** Nobody can be asked, because the network or the tracker is gone just now. */
+  /** No holder can be asked, because the network or the tracker is gone now. The fetch waits. */
   | { event: "away" }
   | { event: "verifying" }
   | { event: "holder-failed"; holder: FileRecord; reason: string };
 
 export interface Fetched {
   verified: boolean;
-  /** Those whose bytes are in the file. */
+  /** The holders whose bytes are in the file. */
   holders: FileRecord[];
 }

@@ -1,61 +1,54 @@
 // Fetching a file whose pieces cannot be proven one by one: its record has no content id, or its holders speak FT/1.
 //
-// Holders are asked one after the other; a later one goes on where an earlier one stopped. Where there is a content id, the whole
-// file is held against it at the end.
+// Holders are asked one after the other; the next one goes on where the last one stopped. If there is a content id, the whole file
+// is compared with it at the end.
 
 import { concatBytes } from "../../bytes.ts";
+import { type Clock, sleep, systemClock } from "../../clock.ts";
 import { CancelledError, codeOf, FtError, ProtocolError, sentenceOf } from "../../error.ts";
 import type { Channel } from "../../net/channel.ts";
 import { formatEndpoint } from "../../protocol/address.ts";
-import { BasicDownloadInbox } from "../../protocol/read.ts";
+import { BasicDownloadInbox, basic } from "../../protocol/basic.ts";
 import type { FileRecord } from "../../protocol/record.ts";
-import { basic } from "../../protocol/write.ts";
-import { formatSize, printable } from "../../text.ts";
+import { formatSize } from "../../text.ts";
 import { pieceSizeOf, rootOf } from "../content/merkle.ts";
-import { Landing, type Stretch } from "./landing.ts";
+import { failureSentence } from "./failure.ts";
+import { Landing, type RangeBuffer } from "./landing.ts";
 import { Source } from "./source.ts";
-import type { Fetched, FetchTools, Wanted } from "./types.ts";
+import type { Fetched, FetchTools, WantedFile } from "./types.ts";
 
-/** Bytes asked for with one request, and requests under way. */
+/** Bytes of a request; a piece if that is longer. */
 const REQUEST = 4 * 1024 * 1024;
-
-const WINDOW = 4;
-
-/** A holder that sends nothing for this long is given up, */
-const STALL_MS = 8_000;
-
-/** and, if there are others, one that sends fewer bytes a second over that time. */
-const SLOWEST = 1024;
-
+/** The most requests without an answer. */
+const MOST_REQUESTS = 4;
+/** A holder that sends nothing for this long has failed. Milliseconds. */
+const STALL_WHOLE_MS = 8_000;
+/** A holder that sends fewer bytes than this has failed if there are others. Bytes a second, over `STALL_WHOLE_MS`. */
+const SLOWEST_WHOLE = 1024;
+/** A holder is given up after this many failures. */
 const TRIES_A_HOLDER = 3;
-
+/** The pause after the first round in which all holders failed. Each further round doubles it. Milliseconds. */
 const FIRST_BACKOFF_MS = 250;
-
+/** Milliseconds. */
 const LONGEST_BACKOFF_MS = 2_000;
-
-/** Who waits for a slot asks again after this long. */
-const BUSY_MS = 1_000;
+/** A holder that has put us into its queue is asked again after this time. Milliseconds. */
+const QUEUE_WHOLE_MS = 1_000;
 
 /**
- * Fetches into the target, from the start, until it is whole. Throws `CancelledError`, the target's own error, or a sentence that
- * says who failed and how far it came.
+ * Fetches into the target, from the start, until the file is whole. Throws `CancelledError`, the target's own error, or a sentence
+ * that says which holders failed and how far it came.
  */
-export async function fetchPlain(wanted: Wanted, tools: FetchTools): Promise<Fetched> {
-  const sleep = tools.sleep ?? ((ms) => new Promise<void>((resolve) => setTimeout(resolve, ms)));
-  const attempt = new Attempt(wanted, tools, sleep);
+export async function fetchWhole(wanted: WantedFile, tools: FetchTools): Promise<Fetched> {
+  const clock = tools.clock ?? systemClock;
+  const fetch = new WholeFetch(wanted, tools, clock);
   try {
-    return await askInTurn(wanted, tools, attempt, sleep);
+    return await askInTurn(wanted, tools, fetch, clock);
   } finally {
-    attempt.end();
+    fetch.end();
   }
 }
 
-async function askInTurn(
-  wanted: Wanted,
-  tools: FetchTools,
-  attempt: Attempt,
-  sleep: (ms: number) => Promise<void>,
-): Promise<Fetched> {
+async function askInTurn(wanted: WantedFile, tools: FetchTools, fetch: WholeFetch, clock: Clock): Promise<Fetched> {
   const failures = new Map<FileRecord, number>();
   const reasons: string[] = [];
   let candidates = [...wanted.holders];
@@ -64,10 +57,10 @@ async function askInTurn(
       if (tools.signal?.aborted) throw new CancelledError();
       tools.report({ event: "asking", holder });
       try {
-        await attempt.askHolder(holder, candidates.length > 1);
-        const suspects = await attempt.verify();
-        if (suspects === undefined) return { verified: wanted.root !== undefined, holders: [...attempt.contributors] };
-        // Of several only one need have lied: from now on each has to give the whole file by itself.
+        await fetch.askHolder(holder, candidates.length > 1);
+        const suspects = await fetch.verify();
+        if (suspects === undefined) return { verified: wanted.root !== undefined, holders: [...fetch.contributors] };
+        // When several holders gave the bytes, one of them is enough to spoil the file. From now on each gives the whole file by itself.
         const weight = suspects.length > 1 ? 1 : TRIES_A_HOLDER;
         for (const suspect of suspects) blame(suspect, "what it sent is not the file it announced", weight);
       } catch (error) {
@@ -77,9 +70,9 @@ async function askInTurn(
       }
     }
     candidates = candidates.filter((holder) => (failures.get(holder) ?? 0) < TRIES_A_HOLDER);
-    if (candidates.length > 0) await sleep(Math.min(LONGEST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** round));
+    if (candidates.length > 0) await sleep(clock, Math.min(LONGEST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** round));
   }
-  throw new FtError("no-holder", attempt.failureSentence(reasons));
+  throw new FtError("no-holder", failureSentence(wanted, reasons.join("; "), fetch.received, false));
 
   function blame(holder: FileRecord, reason: string, weight: number): void {
     failures.set(holder, (failures.get(holder) ?? 0) + weight);
@@ -89,7 +82,7 @@ async function askInTurn(
   }
 }
 
-/** One holder could not give the file; another may. `final` when asking it again is of no use. */
+/** A holder could not give the file. `final` when asking it again is of no use. */
 class HolderError extends FtError {
   readonly final: boolean;
 
@@ -99,36 +92,38 @@ class HolderError extends FtError {
   }
 }
 
-/** All slots of a holder are taken, and there are others to ask: that is no failure. */
+/** All upload slots of a holder are taken, and there are other holders to ask. That is no failure. */
 class BusyError extends FtError {
   constructor() {
     super("busy", "it is busy");
   }
 }
 
-/** The state of one file under way. */
-class Attempt {
+/** One file under way, as a whole. */
+class WholeFetch {
+  /** The holders whose bytes are in the file. */
   readonly contributors = new Set<FileRecord>();
-  readonly #wanted: Wanted;
+  readonly #wanted: WantedFile;
   readonly #tools: FetchTools;
-  readonly #sleep: (ms: number) => Promise<void>;
+  readonly #clock: Clock;
   readonly #landing: Landing;
   readonly #step: number;
-  /** By number; several only because a chunk may reach over the end of one. */
-  readonly #filling = new Map<number, Stretch>();
+  /** Buffers that are not full, by number. There may be two: a chunk may reach over the end of a buffer. */
+  readonly #filling = new Map<number, RangeBuffer>();
   readonly #onAbort = () => this.#abortHolder?.(new CancelledError());
-  /** Holders are not mixed any more: what they sent together was wrong. */
+  /** Several holders together gave a wrong file: from now on each has to give all of it. */
   #apart = false;
-  #received = 0;
-  /** Waits for the limit that are not over. */
+  /** Bytes that have come, from the start of the file. */
+  received = 0;
+  /** How many pauses for the limit are not over. */
   #throttled = 0;
   #layers: Uint8Array[] = [];
   #failed: Error | undefined;
   #abortHolder: ((error: Error) => void) | undefined;
   #onRoom: (() => void) | undefined;
 
-  constructor(wanted: Wanted, tools: FetchTools, sleep: (ms: number) => Promise<void>) {
-    this.#sleep = sleep;
+  constructor(wanted: WantedFile, tools: FetchTools, clock: Clock) {
+    this.#clock = clock;
     this.#wanted = wanted;
     this.#tools = tools;
     this.#step = Math.max(REQUEST, pieceSizeOf(wanted.size));
@@ -144,12 +139,12 @@ class Attempt {
     tools.signal?.addEventListener("abort", this.#onAbort);
   }
 
-  /** Nothing of it stays on the signal. */
+  /** Stops listening to the signal. */
   end(): void {
     this.#tools.signal?.removeEventListener("abort", this.#onAbort);
   }
 
-  /** Receives from this holder what is still missing. One that trickles is given up only if there are others. */
+  /** Receives the missing bytes from this holder. A slow one fails only if there are others. */
   async askHolder(holder: FileRecord, others: boolean): Promise<void> {
     const { dial, signal } = this.#tools;
     let channel: Channel;
@@ -159,15 +154,16 @@ class Attempt {
       if (codeOf(error) === "cancelled") throw new CancelledError();
       throw new HolderError(sentenceOf(error), false);
     }
-    if (!holder.v2 || (this.#apart && !this.contributors.has(holder))) await this.#restartUnlessEmpty();
-    channel.limit({ idle: STALL_MS });
+    const alone = !holder.v2 || (this.#apart && !this.contributors.has(holder));
+    if (alone && this.received > 0) await this.#restart();
+    channel.limit({ idle: STALL_WHOLE_MS });
     await new Promise<void>((resolve, reject) => {
       let settled = false;
       const settle = (error?: Error) => {
-        // A connection that ends late has no say in the one that came after it.
+        // A connection may end after the next one has begun: that must not end the next one.
         if (settled) return;
         settled = true;
-        clearInterval(pace);
+        cancelPace();
         this.#abortHolder = undefined;
         this.#onRoom = undefined;
         if (error === undefined) resolve();
@@ -177,12 +173,14 @@ class Attempt {
         settle(error);
         channel.destroy();
       };
-      let before = this.#received;
-      const pace = setInterval(() => {
-        const slow = this.#received - before < (SLOWEST * STALL_MS) / 1000 && !this.#isFull;
-        before = this.#received;
+      let before = this.received;
+      const checkPace = () => {
+        cancelPace = this.#clock.after(STALL_WHOLE_MS, checkPace);
+        const slow = this.received - before < (SLOWEST_WHOLE * STALL_WHOLE_MS) / 1000 && !this.#isFull;
+        before = this.received;
         if (slow && others) this.#abortHolder?.(new HolderError("it sends too slowly", false));
-      }, STALL_MS);
+      };
+      let cancelPace = this.#clock.after(STALL_WHOLE_MS, checkPace);
       this.#onRoom = () => channel.resume();
       if (this.#failed !== undefined) this.#abortHolder(this.#failed);
       else if (holder.v2) this.#receive(channel, holder, others, settle);
@@ -193,10 +191,10 @@ class Attempt {
   /** FT/2: requests are pipelined, so that the holder never waits for the next one. */
   #receive(channel: Channel, holder: FileRecord, others: boolean, settle: (error?: Error) => void): void {
     const { size, root } = this.#wanted;
-    let next = this.#received;
+    let next = this.received;
     let refused = false;
     const ask = () => {
-      while (source.pending <= WINDOW && (next < size || (size === 0 && source.pending < 2))) {
+      while (source.pending <= MOST_REQUESTS && (next < size || (size === 0 && source.pending < 2))) {
         const length = Math.min(REQUEST, size - next);
         source.ask({ offset: next, length });
         next += length;
@@ -204,15 +202,15 @@ class Attempt {
       }
     };
     const askAgain = () => {
-      void this.#sleep(BUSY_MS).then(() => {
+      void sleep(this.#clock, QUEUE_WHOLE_MS).then(() => {
         refused = false;
-        next = this.#received;
+        next = this.received;
         ask();
       });
     };
     const source = new Source(channel, root === undefined ? { name: holder.name } : { root }, size, {
-      // What comes behind a stretch that was refused is asked for again, with it.
-      bytes: (at, bytes) => at === this.#received && this.#keep(channel, holder, bytes),
+      // Behind a request that was refused, later ranges may still come. They are asked for again with the refused one.
+      bytes: (at, bytes) => at === this.received && this.#keep(channel, holder, bytes),
       served: () => {
         if (!refused && next < size) ask();
         if (source.pending > 0) return;
@@ -235,7 +233,7 @@ class Attempt {
     ask();
   }
 
-  /** FT/1: the whole file until the end of the stream; only its size tells whether it is whole. */
+  /** FT/1: the file is sent until the end of the stream. Only its size shows whether it is whole. */
   #receiveBasic(channel: Channel, holder: FileRecord, settle: (error?: Error) => void): void {
     const { size } = this.#wanted;
     const inbox = new BasicDownloadInbox();
@@ -248,7 +246,7 @@ class Attempt {
         inbox.push(chunk);
         try {
           const bytes = inbox.takeBody();
-          if (this.#received + bytes.length > size) return fail(`it sent more than the ${formatSize(size)} it announced`, true);
+          if (this.received + bytes.length > size) return fail(`it sent more than the ${formatSize(size)} it announced`, true);
           this.#keep(channel, holder, bytes);
         } catch (error) {
           if (!(error instanceof ProtocolError)) throw error;
@@ -257,7 +255,7 @@ class Attempt {
       },
       end: () => {
         if (!inbox.begun) return fail("it closed without an answer", true);
-        if (this.#received < size) return fail(`it sent ${formatSize(this.#received)} of ${formatSize(size)}`, false);
+        if (this.received < size) return fail(`it sent ${formatSize(this.received)} of ${formatSize(size)}`, false);
         this.contributors.add(holder);
         settle();
         channel.finish();
@@ -274,10 +272,10 @@ class Attempt {
     this.#land(bytes);
     this.#throttle(bytes.length);
     if (this.#isFull) channel.pause();
-    this.#tools.report({ event: "progress", received: this.#received, size: this.#wanted.size, holders: 1 });
+    this.#tools.report({ event: "progress", received: this.received, size: this.#wanted.size, holders: 1 });
   }
 
-  /** No more should come for now: the disk, or the limit, needs a moment. */
+  /** The holder should not send now: the disk, or the limit, needs a moment. */
   get #isFull(): boolean {
     return this.#landing.full || this.#throttled > 0;
   }
@@ -286,7 +284,7 @@ class Attempt {
     const wait = this.#tools.limit?.spend(bytes) ?? 0;
     if (wait === 0) return;
     this.#throttled += 1;
-    void this.#sleep(wait).then(() => {
+    void sleep(this.#clock, wait).then(() => {
       this.#throttled -= 1;
       this.#resume();
     });
@@ -296,25 +294,25 @@ class Attempt {
     if (!this.#isFull) this.#onRoom?.();
   }
 
-  /** Gathers what comes in stretches of whole pieces; each goes on its way when it is whole. */
+  /** Gathers bytes in ranges of whole pieces; each range is hashed and written when it is full. */
   #land(bytes: Uint8Array): void {
     for (let at = 0; at < bytes.length; ) {
-      const index = Math.floor(this.#received / this.#step);
+      const index = Math.floor(this.received / this.#step);
       const offset = index * this.#step;
       const length = Math.min(this.#step, this.#wanted.size - offset);
-      const stretch = this.#filling.get(index) ?? this.#landing.open({ offset, length });
-      this.#filling.set(index, stretch);
-      const part = bytes.subarray(at, at + length - stretch.filled);
-      this.#landing.fill(stretch, part);
-      this.#received += part.length;
+      const buffer = this.#filling.get(index) ?? this.#landing.open({ offset, length });
+      this.#filling.set(index, buffer);
+      const part = bytes.subarray(at, at + length - buffer.filled);
+      this.#landing.fill(buffer, part);
+      this.received += part.length;
       at += part.length;
-      if (stretch.filled < length) continue;
+      if (buffer.filled < length) continue;
       this.#filling.delete(index);
       const judge = (layer: Uint8Array) => {
         this.#layers[index] = layer;
-        return [stretch.range];
+        return [buffer.range];
       };
-      this.#landing.land(stretch, length, judge, () => undefined);
+      this.#landing.land(buffer, length, judge, () => undefined);
     }
   }
 
@@ -323,7 +321,7 @@ class Attempt {
     if (this.#failed !== undefined) throw this.#failed;
   }
 
-  /** Undefined when the file is right (or nothing is known to hold it against); else those whose bytes are in it. */
+  /** Undefined when the file is right, or has no content id. Else the holders whose bytes are in it. */
   async verify(): Promise<FileRecord[] | undefined> {
     const { report, sha256 } = this.#tools;
     await this.#landed();
@@ -337,24 +335,11 @@ class Attempt {
     return suspects;
   }
 
-  /** What the person is told when nobody could give the file. */
-  failureSentence(reasons: string[]): string {
-    const { size, name } = this.#wanted;
-    const what = `Cannot fetch "${printable(name)}"`;
-    const why = reasons.length === 0 ? "nobody who is online has it" : reasons.join("; ");
-    if (this.#received === 0) return `${what}: ${why}. Search again to see who has it now.`;
-    return `${what}: ${why}, after ${formatSize(this.#received)} of ${formatSize(size)}. Run the same command again.`;
-  }
-
-  async #restartUnlessEmpty(): Promise<void> {
-    if (this.#received > 0) await this.#restart();
-  }
-
   async #restart(): Promise<void> {
-    this.#received = 0;
+    this.received = 0;
     this.contributors.clear();
     await this.#landed();
-    for (const stretch of this.#filling.values()) this.#landing.drop(stretch);
+    for (const buffer of this.#filling.values()) this.#landing.drop(buffer);
     this.#filling.clear();
     this.#layers = [];
     await this.#tools.target.restart();

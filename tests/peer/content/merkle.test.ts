@@ -100,7 +100,7 @@ const SIZES = [
   17 * 64 * KiB - 1,
 ];
 
-describe("content ids", () => {
+describe("merkle: content ids", () => {
   test("known values, computed elsewhere", () => {
     const nothing = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
     const known: [Uint8Array, string][] = [
@@ -198,7 +198,7 @@ describe("content ids", () => {
   });
 });
 
-describe("the layers above the pieces", () => {
+describe("merkle: the layers above the pieces", () => {
   /** All nodes of one height, written down as the specification draws them: a file of these leaves, from that width on. */
   function naiveLayer(leaves: Uint8Array[], width: number): Uint8Array[] {
     return Array.from({ length: Math.ceil(leaves.length / width) }, (_, i) => naiveNode(leaves, i * width, width));
@@ -256,7 +256,7 @@ describe("the layers above the pieces", () => {
   });
 });
 
-describe("pieces", () => {
+describe("merkle: pieces", () => {
   test("are 64 KiB until there would be more than 4096 of them, and 4 MiB at most", () => {
     const sizes: [number, number][] = [
       [0, 64 * KiB],

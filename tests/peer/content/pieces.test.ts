@@ -15,7 +15,7 @@ function membersOf(set: PieceSet): number[] {
   return Array.from({ length: set.total }, (_, i) => i).filter((i) => set.has(i));
 }
 
-describe("as HAVE carries it", () => {
+describe("PieceSet: as HAVE carries it", () => {
   const golden: [what: string, set: PieceSet, hex: string][] = [
     ["the first piece is the highest bit of the first byte", setOf(16, 0), "8000"],
     ["the eighth is the lowest", setOf(16, 7), "0100"],
@@ -67,7 +67,7 @@ describe("as HAVE carries it", () => {
   });
 });
 
-describe("a set", () => {
+describe("PieceSet: a set", () => {
   test("counts each piece once, and none that the file does not have", () => {
     const set = setOf(10, 3, 3, 10, 11, 15, 16, 1000);
     expect([set.count, membersOf(set)]).toEqual([1, [3]]);

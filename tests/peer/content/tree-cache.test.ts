@@ -57,7 +57,7 @@ async function saved(...entries: [Identified, Tree][]): Promise<void> {
 /** A run later. */
 const get = (file: Identified) => new TreeCache(path()).get(file);
 
-describe("remembered", () => {
+describe("TreeCache: remembered", () => {
   test("in the same run and in the next one, root and pieces, whatever the size", async () => {
     const entries: [Identified, Tree][] = [0, 1, 64 * KiB, 64 * KiB + 1, 200 * KiB, 10 * MiB, 2 ** 33 + 5].map((size, i) => [
       fileOf(`f${i}`, size),
@@ -130,7 +130,7 @@ describe("remembered", () => {
   });
 });
 
-describe("damaged", () => {
+describe("TreeCache: damaged", () => {
   const file = fileOf("a", MiB);
   const tree = treeOf(MiB);
   const size = tree.pieces.length;
@@ -231,7 +231,7 @@ describe("damaged", () => {
   });
 });
 
-describe("bounded", () => {
+describe("TreeCache: bounded", () => {
   test("two thousand files are remembered, the oldest go", async () => {
     const cache = new TreeCache(path());
     for (let i = 0; i < 2100; i++) cache.set(fileOf(`f${i}`, 5), treeOf(5, i));

@@ -27,10 +27,10 @@ import { FtError } from "../../../lib/error.ts";
 import {
   checkFolder,
   Incoming,
-  keyOf,
   lookForTarget,
   openForHashing,
   type Published,
+  partKeyOf,
   tryFolder,
 } from "../../../lib/peer/disk/incoming.ts";
 
@@ -54,10 +54,20 @@ function bytesOf(text: string): Uint8Array {
 }
 
 /** Receives a whole file and gives it its name. */
-async function receive(name: string, content: string, { overwrite = false, key = keyOf(name, content), into = folder } = {}) {
+async function receive(
+  name: string,
+  content: string,
+  { overwrite = false, key = partKeyOf(name, content), into = folder } = {},
+) {
   const incoming = await Incoming.open({ folder: into, name, size: content.length, key });
   await incoming.write(0, bytesOf(content));
   return incoming.publish(overwrite);
+}
+
+/** Stops a fetch, and removes its part file. */
+async function discard(incoming: Incoming): Promise<void> {
+  await incoming.keep();
+  rmSync(incoming.part, { force: true });
 }
 
 async function failure(promise: Promise<unknown>): Promise<FtError> {
@@ -73,7 +83,7 @@ function listing(path = folder): string[] {
   return readdirSync(path).sort();
 }
 
-describe("on the way in", () => {
+describe("Incoming: on the way in", () => {
   test("bytes may come in any order; until it is whole nothing has the name", async () => {
     const incoming = await Incoming.open({ folder, name: "report.pdf", size: 10, key: KEY });
     await Promise.all([incoming.write(7, bytesOf("789")), incoming.write(0, bytesOf("012"))]);
@@ -125,7 +135,7 @@ describe("on the way in", () => {
     expect(statSync(at("tool")).mode & 0o111).toBe(0);
   });
 
-  test("kept: the part stays and can be fetched again; discarded: nothing stays", async () => {
+  test("keep: the part stays and can be fetched again", async () => {
     const first = await Incoming.open({ folder, name: "a.txt", size: 3, key: KEY });
     await first.write(0, bytesOf("ab"));
     await first.keep();
@@ -134,7 +144,7 @@ describe("on the way in", () => {
     expect(existsSync(at("a.txt"))).toBe(false);
     const second = await Incoming.open({ folder, name: "a.txt", size: 3, key: KEY });
     await second.write(0, bytesOf("xyz"));
-    await second.discard();
+    await discard(second);
     expect(listing()).toEqual([]);
   });
 
@@ -166,7 +176,7 @@ describe("on the way in", () => {
   });
 });
 
-describe("names from strangers", () => {
+describe("Incoming: names from strangers", () => {
   const NAMES = [
     "../x",
     "../../../../etc/cron.d/x",
@@ -244,7 +254,7 @@ describe("names from strangers", () => {
   });
 });
 
-describe("when the name is taken", () => {
+describe("Incoming: when the name is taken", () => {
   test("the same content is left as it is", async () => {
     writeFileSync(at("a.txt"), "same");
     const before = statSync(at("a.txt"));
@@ -380,12 +390,12 @@ describe("when the name is taken", () => {
   });
 });
 
-describe("what lies in the way of a part file", () => {
+describe("Incoming: what lies in the way of a part file", () => {
   test("links of the part's and the lock's name are not followed", async () => {
     writeFileSync(at("precious"), "precious");
     const probe = await Incoming.open({ folder, name: "a.txt", size: 6, key: KEY });
     const names = listing().filter((name) => name.startsWith(".ft-"));
-    await probe.discard();
+    await discard(probe);
     for (const name of names) symlinkSync(at("precious"), at(name));
     utimesSync(at("precious"), new Date(0), new Date(0));
     const { path } = await receive("a.txt", "theirs", { key: KEY });
@@ -398,7 +408,7 @@ describe("what lies in the way of a part file", () => {
   test("a folder of the part's name is a sentence, and the lock is given back", async () => {
     const probe = await Incoming.open({ folder, name: "a.txt", size: 6, key: KEY });
     const { part } = probe;
-    await probe.discard();
+    await discard(probe);
     mkdirSync(part);
     await failure(Incoming.open({ folder, name: "a.txt", size: 6, key: KEY }));
     expect(listing()).toEqual([basename(part)]);
@@ -407,7 +417,7 @@ describe("what lies in the way of a part file", () => {
   });
 });
 
-describe("going on from an earlier run", () => {
+describe("Incoming: going on from an earlier run", () => {
   const options = (more: { resume?: boolean; size?: number } = {}) => ({
     folder,
     name: "a.txt",
@@ -485,7 +495,7 @@ describe("going on from an earlier run", () => {
     const incoming = await Incoming.open(options());
     await incoming.restart();
     expect(incoming.present).toBe(0);
-    await incoming.discard();
+    await discard(incoming);
     expect(listing()).toEqual([]);
   });
 
@@ -496,7 +506,7 @@ describe("going on from an earlier run", () => {
       const incoming = await Incoming.open(options());
       expect([target, incoming.present, lstatSync(incoming.part).isFile()]).toEqual([target, 0, true]);
       await incoming.write(0, bytesOf("theirs"));
-      await incoming.discard();
+      await discard(incoming);
     }
     expect(readFileSync(at("precious"), "utf8")).toBe("precious things");
     expect(listing()).toEqual(["precious"]);
@@ -518,7 +528,7 @@ describe("going on from an earlier run", () => {
     expect(Bun.spawnSync(["mkfifo", at(PART)]).exitCode).toBe(0);
     const incoming = await Incoming.open(options());
     expect([incoming.present, lstatSync(incoming.part).isFile()]).toEqual([0, true]);
-    await incoming.discard();
+    await discard(incoming);
   });
 
   test("a folder in its place is a sentence; what is in it stays, and the lock is given back", async () => {
@@ -535,7 +545,7 @@ describe("going on from an earlier run", () => {
     expect((await failure(Incoming.open(options()))).code).toBe("already-fetching");
     expect((await failure(Incoming.open(options({ resume: false })))).code).toBe("already-fetching");
     expect(first.present).toBe(3);
-    await first.discard();
+    await discard(first);
   });
 
   test("has the size of what is there already in mind, not that twice", async () => {
@@ -545,15 +555,15 @@ describe("going on from an earlier run", () => {
   });
 });
 
-describe("reading what has arrived", () => {
+describe("Incoming: reading what has arrived", () => {
   const options = () => ({ folder, name: "a.txt", size: 6, key: KEY });
   const read = async (reader: { read(into: Uint8Array, at: number): Promise<number> }, at: number, length: number) => {
     const into = new Uint8Array(length);
     return Buffer.from(into.subarray(0, await reader.read(into, at))).toString();
   };
 
-  test("goes on after the file has its name, or is thrown away", async () => {
-    for (const end of ["publish", "keep", "discard"] as const) {
+  test("goes on after the file has its name, or the fetch stops", async () => {
+    for (const end of ["publish", "keep"] as const) {
       const incoming = await Incoming.open({ ...options(), name: `${end}.txt` });
       await incoming.write(0, bytesOf("theirs"));
       const reader = incoming.openForReading();
@@ -590,7 +600,7 @@ describe("reading what has arrived", () => {
   });
 });
 
-describe("the same file twice at once", () => {
+describe("Incoming: the same file twice at once", () => {
   const options = () => ({ folder, name: "a.txt", size: 6, key: KEY });
 
   test("the second one in this process is told so, and harms nothing", async () => {
@@ -603,7 +613,7 @@ describe("the same file twice at once", () => {
     await first.publish(false);
     expect(readFileSync(at("a.txt"), "utf8")).toBe("theirs");
     // And afterwards it may.
-    await (await Incoming.open(options())).discard();
+    await discard(await Incoming.open(options()));
   });
 
   test("the second one is told so although it calls the folder by another name", async () => {
@@ -614,7 +624,7 @@ describe("the same file twice at once", () => {
     const second = await Incoming.open({ ...options(), folder: at("link") }).catch((error: unknown) => error);
     await first.write(3, bytesOf("irs"));
     const published = await first.publish(false).catch((error: unknown) => error);
-    if (second instanceof Incoming) await second.discard();
+    if (second instanceof Incoming) await discard(second);
     // Whoever of the two gives in: what has the name is whole.
     for (const name of listing(at("real"))) expect([name, readFileSync(at("real", name), "utf8")]).toEqual(["a.txt", "theirs"]);
     expect(second).toBeInstanceOf(FtError);
@@ -628,7 +638,7 @@ describe("the same file twice at once", () => {
       Incoming.open({ ...options(), key: "f".repeat(32) }),
       Incoming.open({ ...options(), folder: at("other") }),
     ]);
-    for (const incoming of open) await incoming.discard();
+    for (const incoming of open) await discard(incoming);
     expect(listing()).toEqual(["other"]);
   });
 
@@ -683,7 +693,7 @@ describe("the same file twice at once", () => {
     }
   });
 
-  test.each(["publish", "keep", "discard"] as const)(
+  test.each(["publish", "keep"] as const)(
     "one that lost its part to another takes neither the other's part nor its lock with it (%s)",
     async (how) => {
       const sleeper = await Incoming.open(options());
@@ -706,15 +716,15 @@ describe("the same file twice at once", () => {
   test("a pipe in the lock's place is not waited for", async () => {
     const probe = await Incoming.open(options());
     const [lock = ""] = listing().filter((name) => at(name) !== probe.part);
-    await probe.discard();
+    await discard(probe);
     Bun.spawnSync(["mkfifo", at(lock)]);
     const script = `
       const { Incoming } = await import(${JSON.stringify(STORE)});
-      await Incoming.open(${JSON.stringify(options())}).then((incoming) => incoming.discard(), () => undefined);
+      await Incoming.open(${JSON.stringify(options())}).then((incoming) => incoming.keep(), () => undefined);
       console.log("went on");
     `;
     // In a process of its own: what waits for a pipe cannot be interrupted.
-    const { stdout } = Bun.spawnSync([process.execPath, "-e", script], { timeout: 3_000 });
+    const { stdout } = Bun.spawnSync([process.execPath, "-e", script], { timeout: 50_000 });
     expect(stdout.toString()).toBe("went on\n");
   });
 
@@ -727,7 +737,7 @@ describe("the same file twice at once", () => {
   ])("a lock %s does not count", async (_what, content, age) => {
     const probe = await Incoming.open(options());
     const [lock = ""] = listing().filter((name) => at(name) !== probe.part);
-    await probe.discard();
+    await discard(probe);
     writeFileSync(at(lock), content());
     const then = new Date(Date.now() - age * 1000);
     utimesSync(at(lock), then, then);
@@ -738,7 +748,7 @@ describe("the same file twice at once", () => {
   test("a fresh lock of a living process counts", async () => {
     const probe = await Incoming.open(options());
     const [lock = ""] = listing().filter((name) => at(name) !== probe.part);
-    await probe.discard();
+    await discard(probe);
     writeFileSync(at(lock), String(process.ppid));
     expect((await failure(Incoming.open(options()))).code).toBe("already-fetching");
     expect(listing()).toEqual([lock]);
@@ -750,7 +760,7 @@ describe("the same file twice at once", () => {
   }
 });
 
-describe("folders that will not do", () => {
+describe("Incoming: folders that will not do", () => {
   test("one that is not there, or is a file, is said before anything is made", async () => {
     writeFileSync(at("file"), "x");
     for (const path of [at("none"), at("file"), at("file", "x"), at("none", "deeper")]) {
@@ -944,7 +954,7 @@ describe("folders that will not do", () => {
   });
 });
 
-describe("trying whether a folder can be saved into", () => {
+describe("Incoming: trying whether a folder can be saved into", () => {
   test("leaves nothing behind, and touches nothing that is there", () => {
     writeFileSync(at("a.txt"), "precious");
     symlinkSync(at("nowhere"), at("link"));
@@ -1013,7 +1023,7 @@ describe("trying whether a folder can be saved into", () => {
   });
 });
 
-describe("what is here already", () => {
+describe("Incoming: what is here already", () => {
   test("only a plain file of exactly the safe name counts", () => {
     writeFileSync(at("a.txt"), "12345");
     writeFileSync(at("_hidden"), "1");
@@ -1039,13 +1049,13 @@ describe("what is here already", () => {
 
   test("keys for files without a content id tell what is different apart", () => {
     const keys = [
-      keyOf("a", 1, "1.2.3.4:5"),
-      keyOf("a", 11, ".2.3.4:5"),
-      keyOf("a1", "", "1.2.3.4:5"),
-      keyOf("b", 1, "1.2.3.4:5"),
+      partKeyOf("a", 1, "1.2.3.4:5"),
+      partKeyOf("a", 11, ".2.3.4:5"),
+      partKeyOf("a1", "", "1.2.3.4:5"),
+      partKeyOf("b", 1, "1.2.3.4:5"),
     ];
     expect(new Set(keys).size).toBe(4);
-    expect(keyOf("a", 1, "1.2.3.4:5")).toBe(keys[0] ?? "");
+    expect(partKeyOf("a", 1, "1.2.3.4:5")).toBe(keys[0] ?? "");
     for (const key of keys) expect(key).toMatch(/^[0-9a-f]{32}$/);
   });
 });

@@ -57,7 +57,7 @@ function backdate(path: string, seconds: number): void {
   utimesSync(path, then, then);
 }
 
-describe("a lock", () => {
+describe("Lock: a lock", () => {
   test("names this process, is not given twice, and is gone when it is given back", () => {
     const lock = take(at("l"));
     expect(readFileSync(at("l"), "utf8")).toBe(String(process.pid));
@@ -147,7 +147,7 @@ describe("a lock", () => {
   });
 });
 
-describe("removing", () => {
+describe("Lock: removing", () => {
   test("what is there is gone, what is not there is as good, and what cannot be removed is said", () => {
     writeFileSync(at("a"), "");
     removeIfThere(at("a"));

@@ -99,7 +99,7 @@ async function readAll(share: Share, file: SharedFile): Promise<string | undefin
   return Buffer.from(bytes.subarray(0, got)).toString();
 }
 
-describe("choosing files", () => {
+describe("Share: choosing files", () => {
   test("a folder's files by name, at most the limit; the others are named with the reason", () => {
     for (const name of ["d.txt", "b.txt", "g.txt", "a.txt", "e.txt", "c.txt", "f.txt"]) put(name);
     const { taken, left } = chooseFiles([folder], 5);
@@ -309,7 +309,7 @@ describe("choosing files", () => {
   });
 });
 
-describe("the list", () => {
+describe("Share: the list", () => {
   test("a file is found by everything that is asked for, and by nothing less", () => {
     put("a.txt", "aaa");
     put("b.txt", "bbbb");
@@ -340,7 +340,7 @@ describe("the list", () => {
   });
 });
 
-describe("an open file", () => {
+describe("Share: an open file", () => {
   test("reads at positions, as much as there is", async () => {
     const { share, file } = sharing(put("a.bin", "0123456789"));
     const open = share.open(file);
@@ -525,7 +525,7 @@ describe("an open file", () => {
   }, 30_000);
 });
 
-describe("one file, many readers", () => {
+describe("Share: one file, many readers", () => {
   const linux = process.platform === "linux";
   /** The descriptors of this process that point to a path. */
   function descriptorsOf(path: string): number {
@@ -589,7 +589,7 @@ describe("one file, many readers", () => {
     await untilClosed(b);
   });
 
-  test("of a file that changes all notice it, and who opens it after the change was seen reads the new one", async () => {
+  test("all readers notice that a file changes, and one that opens it after the change was seen reads the new one", async () => {
     const { share, file } = sharing(put("a.txt", "content"));
     const { one, two } = openTwice(share, file);
     await nextTick();
@@ -645,7 +645,7 @@ describe("one file, many readers", () => {
   });
 });
 
-describe("a list that changes", () => {
+describe("Share: a list that changes", () => {
   test("whether a file has changed, and whether it can be read, is told by its path", async () => {
     const { share, file } = sharing(put("a.txt", "content"));
     expect([share.hasChanged(file), share.canBeRead(file)]).toEqual([false, true]);
@@ -692,7 +692,7 @@ describe("a list that changes", () => {
   });
 });
 
-describe("content ids between runs", () => {
+describe("Share: content ids between runs", () => {
   const pool = new HashPool(new URL("../../../lib/peer/content/hasher.ts", import.meta.url), 1);
   const ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
   const TEST = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";

@@ -1,6 +1,6 @@
 // Shared files that change, go and come back, on a real disk with its real events.
 
-import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import {
   appendFileSync,
   mkdirSync,
@@ -16,10 +16,6 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { chooseFiles, Share, type SharedFile } from "../../../lib/peer/disk/share.ts";
 import { ShareWatch } from "../../../lib/peer/disk/watch.ts";
-
-/** Long, because tests run side by side here: most of their time is waiting. */
-const PATIENCE_MS = 20_000;
-setDefaultTimeout(25_000);
 
 /** What a peer does: it renews what changed, drops what is gone, takes back what is there again. */
 class House implements Disposable {
@@ -65,25 +61,19 @@ class House implements Disposable {
     rmSync(this.folder, { recursive: true, force: true });
   }
 
-  /** Resolves as soon as this was said so often. */
+  /** Resolves as soon as this was said that many times. */
   async hear(what: string, times = 1): Promise<void> {
     const heard = () => this.said.filter((one) => one === what).length >= times;
     if (heard()) return;
-    const timeout = Promise.withResolvers<never>();
-    const timer = setTimeout(
-      () => timeout.reject(new Error(`"${what}" was not said, but: ${this.said.join(", ")}`)),
-      PATIENCE_MS,
-    );
-    const said = new Promise<void>((resolve) => {
+    await new Promise<void>((resolve) => {
       this.#look = () => {
         if (heard()) resolve();
       };
     });
-    await Promise.race([said, timeout.promise]).finally(() => clearTimeout(timer));
   }
 }
 
-describe.concurrent("a shared file", () => {
+describe.concurrent("ShareWatch: a shared file", () => {
   test("that is written to has changed, and is what it is now", async () => {
     using one = new House("a", "b");
     appendFileSync(one.at("a"), " and more");
@@ -175,7 +165,7 @@ describe.concurrent("a shared file", () => {
   });
 });
 
-describe.concurrent("others in the same folder", () => {
+describe.concurrent("ShareWatch: others in the same folder", () => {
   test("are nobody's business", async () => {
     using one = new House("a");
     writeFileSync(one.at("other"), "x");
@@ -187,7 +177,7 @@ describe.concurrent("others in the same folder", () => {
   });
 });
 
-describe.concurrent("stopped", () => {
+describe.concurrent("ShareWatch: stopped", () => {
   test("it says nothing any more, and does not keep the program alive", async () => {
     using one = new House("a");
     const lib = join(import.meta.dir, "..", "..", "..", "lib", "peer", "disk");
@@ -207,10 +197,8 @@ describe.concurrent("stopped", () => {
     `;
     for (const how of ["stop", "go"]) {
       const child = Bun.spawn([process.execPath, "-e", script, how], { stdout: "pipe", stderr: "inherit" });
-      const timer = setTimeout(() => child.kill(), PATIENCE_MS);
       const text = await new Response(child.stdout).text();
       expect([how, await child.exited, text]).toEqual([how, 0, "end\n"]);
-      clearTimeout(timer);
     }
   });
 });

@@ -29,7 +29,7 @@ class Disk implements LandingTools {
   };
 }
 
-describe("a stretch", () => {
+describe("Landing: a range", () => {
   test("is hashed before anything of it is written, and only what is judged right is written", async () => {
     const disk = new Disk();
     const landing = new Landing(disk);
@@ -73,7 +73,7 @@ describe("a stretch", () => {
   });
 });
 
-test("senders have to wait while 12 MiB are under way, and are told when there is room", async () => {
+test("Landing: senders have to wait while 12 MiB are under way, and are told when there is room", async () => {
   const disk = new Disk();
   const gate = Promise.withResolvers<void>();
   disk.gate = gate.promise;
@@ -97,7 +97,7 @@ test("senders have to wait while 12 MiB are under way, and are told when there i
   expect(disk.rooms).toBeGreaterThan(0);
 });
 
-test("memory is used again, whatever lengths came before", async () => {
+test("Landing: memory is used again, whatever lengths came before", async () => {
   const landing = new Landing(new Disk());
   const memories = new Set<SharedArrayBuffer>();
   const use = async (lengths: number[]) => {

@@ -3,7 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { PieceSet } from "../../../lib/peer/content/pieces.ts";
-import { Picker, type Run } from "../../../lib/peer/fetch/picker.ts";
+import { Picker, type PieceRange } from "../../../lib/peer/fetch/picker.ts";
 
 function setOf(total: number, pieces: Iterable<number>): PieceSet {
   const set = new PieceSet(total);
@@ -13,11 +13,11 @@ function setOf(total: number, pieces: Iterable<number>): PieceSet {
 
 const always = (value: number) => () => value;
 
-function numbersOf({ first, count }: Run): number[] {
+function numbersOf({ first, count }: PieceRange): number[] {
   return Array.from({ length: count }, (_, i) => first + i);
 }
 
-describe("in order", () => {
+describe("Picker: in order", () => {
   test("the lowest missing pieces come first, as many in a row as are wanted", () => {
     const picker = new Picker(setOf(10, [0, 1]), always(0));
     expect(picker.pick(PieceSet.whole(10), 0, 3)).toEqual({ first: 2, count: 3 });
@@ -59,7 +59,7 @@ describe("in order", () => {
   });
 });
 
-describe("rarest first", () => {
+describe("Picker: rarest first", () => {
   const total = 8;
   const [some, more, all] = [setOf(total, [0, 1, 2]), setOf(total, [0, 1, 2, 3, 4, 5]), PieceSet.whole(total)];
 
@@ -118,8 +118,8 @@ describe("rarest first", () => {
   });
 });
 
-describe("a second request", () => {
-  test("may be made once, of somebody who has all of it, and only while nothing of it is here", () => {
+describe("Picker: a second request", () => {
+  test("may be made once, of a holder that has all of it, and only while nothing of it is here", () => {
     const picker = new Picker(setOf(6, [5]), always(0));
     const run = { first: 0, count: 2 };
     picker.claim(run);
@@ -139,7 +139,7 @@ describe("a second request", () => {
   });
 });
 
-describe("whatever happens", () => {
+describe("Picker: whatever happens", () => {
   const step = fc.oneof(
     {
       weight: 6,
@@ -164,7 +164,7 @@ describe("whatever happens", () => {
             ),
           );
           const picker = new Picker(new PieceSet(total), () => dice.next().value ?? 0);
-          const flights: Run[] = [];
+          const flights: PieceRange[] = [];
           const claimed = new Set<number>();
           const next = [0, 0, 0, 0];
           const pick = (who: number, most: number): boolean => {

@@ -50,7 +50,7 @@ async function asked(request: "DOWNLOAD" | "TREE" | "HAVE" | "nothing"): Promise
   return all;
 }
 
-describe("what is said", () => {
+describe("Source: what is said", () => {
   test("every request, byte for byte, and the first bytes are constant up to the pass", async () => {
     const { source, far } = talk();
     source.start("payload.sig");
@@ -87,7 +87,7 @@ describe("what is said", () => {
   });
 });
 
-describe("what is heard", () => {
+describe("Source: what is heard", () => {
   const TREE = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-+";
   const ANSWERS = `HI FT/2\nTREE: 2\n${TREE}HAVE: 2\n\u0001\u007fFILE: length=5 size=${SIZE}\nHelloBUSY position=7\nERROR not-here Not here.\n`;
   const TOLD = [`tree ${TREE}`, "have 017f", "bytes 10 Hello", "served 10+5", "busy 15+1 7", "lacks 16+2"];
@@ -167,7 +167,7 @@ describe("what is heard", () => {
   });
 });
 
-describe("a holder that fails", () => {
+describe("Source: a holder that fails", () => {
   const GOOD = `FILE: length=5 size=${SIZE}\n`;
   type Case = [what: string, request: Parameters<typeof asked>[0], answer: string | Uint8Array, told: RegExp];
   test.each([

@@ -2,28 +2,28 @@
 
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { DEFAULT_SLOTS, type Seat, Slots, TURN_MS } from "../../../lib/peer/serve/slots.ts";
+import { DEFAULT_SLOTS, type SlotClaim, TURN_MS, UploadSlots } from "../../../lib/peer/serve/slots.ts";
 import { HandClock } from "../../helpers/channel.ts";
 
-function seats(...whos: string[]): Seat[] {
-  return whos.map((who) => ({ who }));
+function claims(...downloaders: string[]): SlotClaim[] {
+  return downloaders.map((downloader) => ({ downloader }));
 }
 
 /** A queue, and downloaders that ask. */
 class Desk {
   readonly clock = new HandClock();
-  readonly slots: Slots;
+  readonly slots: UploadSlots;
 
   constructor(count: number) {
-    this.slots = new Slots(count, this.clock);
+    this.slots = new UploadSlots(count, this.clock);
   }
 
-  ask(...seats: Seat[]): number[] {
-    return seats.map((seat) => this.slots.ask(seat));
+  ask(...seats: SlotClaim[]): number[] {
+    return seats.map((claim) => this.slots.ask(claim));
   }
 
   /** Time passes, and these ask once a second, as who uses a slot or keeps a place does. */
-  async pass(seconds: number, ...asking: Seat[]): Promise<void> {
+  async pass(seconds: number, ...asking: SlotClaim[]): Promise<void> {
     for (let i = 0; i < seconds; i++) {
       await this.clock.pass(1000);
       this.ask(...asking);
@@ -37,14 +37,14 @@ const pick = <Item>(items: Item[], index: number): Item => {
   return item;
 };
 
-describe("slots", () => {
+describe("UploadSlots", () => {
   test("the numbers of the protocol: eight at once, ten seconds a turn", () => {
     expect([DEFAULT_SLOTS, TURN_MS]).toEqual([8, 10_000]);
   });
 
-  test("as many as there are go to who asks first; the others get their places in the order they came", () => {
+  test("the first claims get all slots; the others get their places in the order in which they came", () => {
     const desk = new Desk(8);
-    const all = seats(..."abcdefghijk");
+    const all = claims(..."abcdefghijk");
     expect(desk.ask(...all)).toEqual([0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3]);
     expect(desk.slots.waiting).toBe(3);
     // Asking again changes nothing, in whatever order.
@@ -52,9 +52,9 @@ describe("slots", () => {
     expect(desk.slots.waiting).toBe(3);
   });
 
-  test("who leaves makes room for the first in the queue, and for nobody who pushes in", () => {
+  test("a claim that leaves makes room for the first in the queue, and for no later one", () => {
     const desk = new Desk(1);
-    const [a, b, c, d] = seats("a", "b", "c", "d") as [Seat, Seat, Seat, Seat];
+    const [a, b, c, d] = claims("a", "b", "c", "d") as [SlotClaim, SlotClaim, SlotClaim, SlotClaim];
     expect(desk.ask(a, b, c)).toEqual([0, 1, 2]);
     desk.slots.leave(a);
     // The slot is free, but kept for the first.
@@ -63,21 +63,21 @@ describe("slots", () => {
     expect(desk.ask(c, d)).toEqual([1, 2]);
   });
 
-  test("who leaves the queue lets the others move up", () => {
+  test("a claim that leaves the queue lets the others move up", () => {
     const desk = new Desk(1);
-    const [a, b, c, d] = seats("a", "b", "c", "d") as [Seat, Seat, Seat, Seat];
+    const [a, b, c, d] = claims("a", "b", "c", "d") as [SlotClaim, SlotClaim, SlotClaim, SlotClaim];
     desk.ask(a, b, c, d);
     desk.slots.leave(b);
     expect(desk.ask(c, d)).toEqual([1, 2]);
     expect(desk.slots.waiting).toBe(2);
     desk.slots.leave(b);
-    desk.slots.leave({ who: "nobody" });
+    desk.slots.leave({ downloader: "nobody" });
     expect(desk.ask(a, c, d)).toEqual([0, 1, 2]);
   });
 
   test("several that are free at once go to as many of the first", () => {
     const desk = new Desk(2);
-    const all = seats("a", "b", "c", "d", "e");
+    const all = claims("a", "b", "c", "d", "e");
     desk.ask(...all);
     desk.slots.leave(pick(all, 0));
     desk.slots.leave(pick(all, 1));
@@ -86,7 +86,7 @@ describe("slots", () => {
 
   test("while nobody waits a slot is kept, however long its turn and however long it is idle", async () => {
     const desk = new Desk(1);
-    const [a] = seats("a") as [Seat];
+    const [a] = claims("a") as [SlotClaim];
     desk.ask(a);
     await desk.clock.pass(600_000);
     expect(desk.ask(a)).toEqual([0]);
@@ -94,7 +94,7 @@ describe("slots", () => {
 
   test("while somebody waits a turn ends after ten seconds, not before, and its owner waits behind the others", async () => {
     const desk = new Desk(1);
-    const [a, b, c] = seats("a", "b", "c") as [Seat, Seat, Seat];
+    const [a, b, c] = claims("a", "b", "c") as [SlotClaim, SlotClaim, SlotClaim];
     expect(desk.ask(a, b, c)).toEqual([0, 1, 2]);
     await desk.pass(9, a, b, c);
     expect(desk.ask(a, b, c)).toEqual([0, 1, 2]);
@@ -103,9 +103,9 @@ describe("slots", () => {
     expect(desk.ask(b, c, a)).toEqual([0, 1, 2]);
   });
 
-  test("the turn of one who was alone for long ends when somebody comes", async () => {
+  test("the turn of a claim that was alone for long ends when another comes", async () => {
     const desk = new Desk(1);
-    const [a, b] = seats("a", "b") as [Seat, Seat];
+    const [a, b] = claims("a", "b") as [SlotClaim, SlotClaim];
     desk.ask(a);
     await desk.pass(30, a);
     expect(desk.ask(b, a)).toEqual([0, 1]);
@@ -113,7 +113,7 @@ describe("slots", () => {
 
   test("of several that nobody uses only as many are given away as somebody waits for", async () => {
     const desk = new Desk(3);
-    const [a, b, c, d] = seats("a", "b", "c", "d") as [Seat, Seat, Seat, Seat];
+    const [a, b, c, d] = claims("a", "b", "c", "d") as [SlotClaim, SlotClaim, SlotClaim, SlotClaim];
     desk.ask(a, b, c);
     await desk.clock.pass(60_000);
     expect(desk.ask(d, d)).toEqual([0, 0]);
@@ -123,7 +123,7 @@ describe("slots", () => {
 
   test("a slot that is not used for two seconds is somebody else's, not before", async () => {
     const desk = new Desk(1);
-    const [a, b] = seats("a", "b") as [Seat, Seat];
+    const [a, b] = claims("a", "b") as [SlotClaim, SlotClaim];
     desk.ask(a, b);
     await desk.clock.pass(1900);
     expect(desk.ask(b)).toEqual([1]);
@@ -134,7 +134,7 @@ describe("slots", () => {
 
   test("bytes on their way are neither idle nor cut short; the turn ends with them", async () => {
     const desk = new Desk(1);
-    const [a, b] = seats("a", "b") as [Seat, Seat];
+    const [a, b] = claims("a", "b") as [SlotClaim, SlotClaim];
     desk.ask(a);
     desk.slots.use(a, true);
     for (let i = 0; i < 30; i++) {
@@ -148,19 +148,19 @@ describe("slots", () => {
 
   test("the two seconds are counted from the end of the bytes", async () => {
     const desk = new Desk(1);
-    const [a, b] = seats("a", "b") as [Seat, Seat];
+    const [a, b] = claims("a", "b") as [SlotClaim, SlotClaim];
     desk.ask(a, b);
     desk.slots.use(a, true);
     await desk.pass(5, b);
     desk.slots.use(a, false);
     await desk.clock.pass(1500);
     expect(desk.ask(b, a)).toEqual([1, 0]);
-    desk.slots.use({ who: "nobody" }, true);
+    desk.slots.use({ downloader: "nobody" }, true);
   });
 
   test("a place is forgotten when its owner does not ask for more than ten seconds", async () => {
     const desk = new Desk(1);
-    const [a, b, c] = seats("a", "b", "c") as [Seat, Seat, Seat];
+    const [a, b, c] = claims("a", "b", "c") as [SlotClaim, SlotClaim, SlotClaim];
     desk.ask(a);
     desk.slots.use(a, true);
     desk.ask(b, c);
@@ -174,9 +174,9 @@ describe("slots", () => {
     expect(desk.ask(b)).toEqual([2]);
   });
 
-  test("a free slot is not kept for ever for one who does not ask any more", async () => {
+  test("a free slot is not kept for ever for a claim that does not ask any more", async () => {
     const desk = new Desk(1);
-    const [a, b, c] = seats("a", "b", "c") as [Seat, Seat, Seat];
+    const [a, b, c] = claims("a", "b", "c") as [SlotClaim, SlotClaim, SlotClaim];
     desk.ask(a, b, c);
     desk.slots.leave(a);
     await desk.pass(10, c);
@@ -184,10 +184,10 @@ describe("slots", () => {
     expect(desk.ask(c)).toEqual([0]);
   });
 
-  test("one downloader with many connections waits behind everybody who has none", async () => {
+  test("one downloader with many connections waits behind all that have no slot", async () => {
     const desk = new Desk(2);
-    const greedy = seats("g", "g", "g", "g", "g", "g");
-    const [h] = seats("h") as [Seat];
+    const greedy = claims("g", "g", "g", "g", "g", "g");
+    const [h] = claims("h") as [SlotClaim];
     expect(desk.ask(...greedy)).toEqual([0, 0, 1, 2, 3, 4]);
     expect(desk.ask(h)).toEqual([1]);
     expect(desk.ask(...greedy.slice(2))).toEqual([2, 3, 4, 5]);
@@ -200,13 +200,13 @@ describe("slots", () => {
 
   test("a downloader that takes all slots and never stops leaves every other one its turn", async () => {
     const desk = new Desk(4);
-    const greedy = seats(...Array.from({ length: 40 }, () => "g"));
-    const modest = seats("a", "b", "c");
+    const greedy = claims(...Array.from({ length: 40 }, () => "g"));
+    const modest = claims("a", "b", "c");
     const served = new Map<string, number>();
     desk.ask(...greedy);
     for (let second = 0; second < 60; second++) {
-      for (const seat of [...greedy, ...modest]) {
-        if (desk.slots.ask(seat) === 0) served.set(seat.who, (served.get(seat.who) ?? 0) + 1);
+      for (const claim of [...greedy, ...modest]) {
+        if (desk.slots.ask(claim) === 0) served.set(claim.downloader, (served.get(claim.downloader) ?? 0) + 1);
       }
       await desk.clock.pass(1000);
     }
@@ -214,25 +214,25 @@ describe("slots", () => {
     expect(served.get("g") ?? 0).toBeGreaterThanOrEqual(40);
   });
 
-  test("whatever happens: never more slots than there are, places without gaps, and everybody who keeps asking is served", async () => {
-    type Step = { seat: number; act: "ask" | "leave" | "use" | "rest"; wait: number };
+  test("whatever happens: never more slots than there are, places without gaps, and each claim that keeps asking is served", async () => {
+    type Step = { claim: number; act: "ask" | "leave" | "use" | "rest"; wait: number };
     const step = fc.record<Step>({
-      seat: fc.nat(11),
+      claim: fc.nat(11),
       act: fc.constantFrom("ask", "ask", "ask", "leave", "use", "rest"),
       wait: fc.constantFrom(0, 0, 100, 1000, 2500, 11_000),
     });
     await fc.assert(
       fc.asyncProperty(fc.integer({ min: 1, max: 4 }), fc.array(step, { maxLength: 60 }), async (count, steps) => {
         const desk = new Desk(count);
-        const all = Array.from({ length: 12 }, (_, i) => ({ who: `w${i % 5}` }));
-        for (const { seat, act, wait } of steps) {
-          const one = pick(all, seat);
+        const all = Array.from({ length: 12 }, (_, i) => ({ downloader: `w${i % 5}` }));
+        for (const { claim, act, wait } of steps) {
+          const one = pick(all, claim);
           if (act === "ask") desk.slots.ask(one);
           else if (act === "leave") desk.slots.leave(one);
           else desk.slots.use(one, act === "use");
           if (wait > 0) await desk.clock.pass(wait);
         }
-        for (const seat of all) desk.slots.use(seat, false);
+        for (const claim of all) desk.slots.use(claim, false);
         // All ask at the same moment: after a few rounds nothing changes any more.
         for (let round = 0; round < 3; round++) desk.ask(...all);
         const positions = desk.ask(...all);
@@ -243,12 +243,12 @@ describe("slots", () => {
         );
         expect(positions).toEqual(settled);
         expect(desk.slots.waiting).toBe(12 - count);
-        const served = new Set<Seat>();
+        const served = new Set<SlotClaim>();
         for (let second = 0; second < 12 * 12; second++) {
-          for (const seat of all) if (desk.slots.ask(seat) === 0) served.add(seat);
+          for (const claim of all) if (desk.slots.ask(claim) === 0) served.add(claim);
           await desk.clock.pass(1000);
         }
-        expect(new Set([...served].map(({ who }) => who)).size).toBe(5);
+        expect(new Set([...served].map(({ downloader }) => downloader)).size).toBe(5);
       }),
       { seed: 20_261_122, numRuns: 25 },
     );

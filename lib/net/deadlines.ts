@@ -1,0 +1,51 @@
+// One timer for the deadlines of all connections. Bun's own socket timeout fires once, on a grid of four seconds, and closes nothing.
+
+import type { Clock } from "../clock.ts";
+
+/** How often every connection is looked at. Milliseconds. */
+const TURN_MS = 200;
+
+export interface HasDeadlines {
+  /** Called at every turn. `now` is the clock's elapsed time. */
+  check(now: number): void;
+}
+
+export class Deadlines {
+  readonly clock: Clock;
+  readonly #watched = new Set<HasDeadlines>();
+  #cancel: (() => void) | undefined;
+
+  constructor(clock: Clock) {
+    this.clock = clock;
+  }
+
+  watch(one: HasDeadlines): void {
+    this.#watched.add(one);
+    this.#wait();
+  }
+
+  forget(one: HasDeadlines): void {
+    this.#watched.delete(one);
+    if (this.#watched.size > 0) return;
+    this.#cancel?.();
+    this.#cancel = undefined;
+  }
+
+  #wait(): void {
+    this.#cancel ??= this.clock.after(TURN_MS, () => {
+      this.#cancel = undefined;
+      const now = this.clock.elapsed();
+      for (const one of this.#watched) one.check(now);
+      if (this.#watched.size > 0) this.#wait();
+    });
+  }
+}
+
+const byClock = new WeakMap<Clock, Deadlines>();
+
+/** All connections with the same clock share one timer. */
+export function deadlinesOf(clock: Clock): Deadlines {
+  const known = byClock.get(clock) ?? new Deadlines(clock);
+  byClock.set(clock, known);
+  return known;
+}

@@ -1,0 +1,168 @@
+// What becomes of the bytes that holders send: gathered, proven piece by piece, written. Holders have to stop sending while the disk
+// or the limit needs a moment.
+
+import { HASH } from "../../protocol/messages.ts";
+import type { Holder, PieceRequest } from "./holder.ts";
+import { Landing } from "./landing.ts";
+import type { Requests } from "./requests.ts";
+import type { Range } from "./source.ts";
+import type { PieceJob } from "./types.ts";
+
+export interface ArrivalEvents {
+  /** Pieces of this holder are proven and written; none when all of them were wrong, or here already. */
+  landed(holder: Holder, pieces: number): void;
+  /** This holder sent a wrong piece. */
+  wrong(holder: Holder): void;
+  /** Holders may send again, or must stop. */
+  paused(paused: boolean): void;
+  /** Our own disk, or hashing, failed. */
+  failed(error: Error): void;
+}
+
+/** Takes the bytes of requests, and adds the pieces that are right to `Requests.have`. */
+export class Arrivals {
+  /** The hashes of all pieces, once they are known to be right. */
+  hashes: Uint8Array | undefined;
+  readonly #job: PieceJob;
+  readonly #requests: Requests;
+  readonly #on: ArrivalEvents;
+  readonly #landing: Landing;
+  /** Bytes of requests that are not written yet. */
+  #arriving = 0;
+  #throttled = false;
+  #paused = false;
+  #over = false;
+  #cancelThrottle = () => {};
+
+  constructor(job: PieceJob, requests: Requests, on: ArrivalEvents) {
+    this.#job = job;
+    this.#requests = requests;
+    this.#on = on;
+    this.#landing = new Landing({
+      write: (offset, bytes) => job.tools.target.write(offset, bytes),
+      layer: job.tools.layer,
+      room: () => this.#turnTaps(),
+      failed: (error) => on.failed(error),
+    });
+  }
+
+  /** Holders must not send now. */
+  get paused(): boolean {
+    return this.#paused;
+  }
+
+  /** Bytes that are here: those of proven pieces, and those that are still arriving. */
+  get received(): number {
+    const { have } = this.#requests;
+    const { file, pieceSize } = this.#job;
+    const lastShort = have.total > 0 && have.has(have.total - 1) ? have.total * pieceSize - file.size : 0;
+    return Math.min(file.size, have.count * pieceSize - lastShort + this.#arriving);
+  }
+
+  /** Bytes of a request have come, in order. */
+  take(request: PieceRequest, bytes: Uint8Array): void {
+    if (request.buffer !== undefined || !this.#requests.isHere(request)) {
+      request.buffer ??= this.#landing.open(request.range);
+      this.#landing.fill(request.buffer, bytes);
+      this.#arriving += bytes.length;
+    }
+    this.#throttle(bytes.length);
+  }
+
+  /** All bytes of a request have come. */
+  finish(request: PieceRequest): void {
+    if (request.buffer === undefined) this.#requests.drop(request);
+    else this.#land(request, request.range.length);
+  }
+
+  /** A connection ended in the middle of a request. The whole pieces that have come are still used. */
+  salvage(request: PieceRequest): void {
+    const { buffer } = request;
+    const whole = buffer === undefined ? 0 : buffer.filled - (buffer.filled % this.#job.pieceSize);
+    if (whole > 0) {
+      this.#land(request, whole);
+      return;
+    }
+    this.#requests.drop(request);
+    if (buffer === undefined) return;
+    this.#arriving -= buffer.filled;
+    this.#landing.drop(buffer);
+  }
+
+  /** Resolves when nothing is being hashed or written. */
+  settled(): Promise<void> {
+    return this.#landing.settled();
+  }
+
+  stop(): void {
+    this.#over = true;
+    this.#cancelThrottle();
+  }
+
+  #land(request: PieceRequest, length: number): void {
+    const { buffer, holder } = request;
+    const { pieceSize } = this.#job;
+    if (buffer === undefined) return;
+    const written = (ranges: Range[]) => {
+      this.#arriving -= buffer.filled;
+      this.#requests.drop(request);
+      let pieces = 0;
+      for (const { offset, length } of ranges) {
+        const first = offset / pieceSize;
+        const end = first + Math.ceil(length / pieceSize);
+        for (let i = first; i < end; i++) this.#requests.have.add(i);
+        pieces += end - first;
+      }
+      this.#on.landed(holder, pieces);
+    };
+    this.#landing.land(buffer, length, (layer) => this.#judge(request, layer), written);
+    this.#turnTaps();
+  }
+
+  /** Which pieces of a request are right and still missing, as ranges. `layer` has the hashes of what came. */
+  #judge(request: PieceRequest, layer: Uint8Array): Range[] {
+    const { file, pieceSize } = this.#job;
+    const ranges: Range[] = [];
+    let wrong = false;
+    for (let i = 0; i < layer.length / HASH; i++) {
+      const piece = request.first + i;
+      if (!isSameHash(layer, i, this.hashes ?? layer, piece)) {
+        wrong = true;
+        continue;
+      }
+      if (this.#requests.have.has(piece)) continue;
+      const offset = piece * pieceSize;
+      const length = Math.min(pieceSize, file.size - offset);
+      const last = ranges.at(-1);
+      if (last !== undefined && last.offset + last.length === offset) last.length += length;
+      else ranges.push({ offset, length });
+    }
+    if (wrong) this.#on.wrong(request.holder);
+    return ranges;
+  }
+
+  #throttle(bytes: number): void {
+    const wait = this.#job.tools.limit?.spend(bytes) ?? 0;
+    if (wait === 0) return;
+    this.#throttled = true;
+    this.#cancelThrottle();
+    this.#cancelThrottle = this.#job.clock.after(wait, () => {
+      this.#throttled = false;
+      this.#turnTaps();
+    });
+    this.#turnTaps();
+  }
+
+  #turnTaps(): void {
+    const paused = this.#landing.full || this.#throttled;
+    if (this.#over || paused === this.#paused) return;
+    this.#paused = paused;
+    this.#on.paused(paused);
+  }
+}
+
+/** Compares hash number `i` of layer `a` with hash number `j` of layer `b`. */
+function isSameHash(a: Uint8Array, i: number, b: Uint8Array, j: number): boolean {
+  for (let at = 0; at < HASH; at++) if (a[i * HASH + at] !== b[j * HASH + at]) return false;
+  return true;
+}

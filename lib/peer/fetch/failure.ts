@@ -1,0 +1,30 @@
+// What a person is told when a file could not be fetched.
+
+import { formatEndpoint } from "../../protocol/address.ts";
+import type { FileRecord } from "../../protocol/record.ts";
+import { formatSize, printable } from "../../text.ts";
+import type { WantedFile } from "./types.ts";
+
+/** The most reasons that are named, and the most holders that are named for each. */
+const MOST_NAMED = 3;
+
+/** The sentence: what could not be fetched, why (a clause), how far it came and what to do next. `kept` says whether it can go on later. */
+export function failureSentence({ name, size }: WantedFile, why: string, received: number, kept: boolean): string {
+  const what = `Cannot fetch "${printable(name)}": ${why || "nobody who is online has it"}`;
+  if (received === 0) return `${what}. Search again to see who has it now.`;
+  const next = kept ? "; what arrived is kept. Run the same command to go on." : ". Run the same command again.";
+  return `${what}, after ${formatSize(received)} of ${formatSize(size)}${next}`;
+}
+
+/** Why holders failed, as one clause. Holders with the same reason are named together; of many, only the first are named. */
+export function reasonsClause(holders: Iterable<{ record: FileRecord; reason: string }>): string {
+  const byReason = new Map<string, string[]>();
+  for (const { record, reason } of holders) {
+    if (reason !== "") byReason.set(reason, [...(byReason.get(reason) ?? []), formatEndpoint(record)]);
+  }
+  const clauses = [...byReason].slice(0, MOST_NAMED).map(([reason, endpoints]) => {
+    const more = endpoints.length > MOST_NAMED ? ` and ${endpoints.length - MOST_NAMED} more` : "";
+    return `${endpoints.slice(0, MOST_NAMED).join(", ")}${more}: ${reason}`;
+  });
+  return clauses.join("; ") + (byReason.size > MOST_NAMED ? "; and others for other reasons" : "");
+}

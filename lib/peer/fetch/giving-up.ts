@@ -1,0 +1,148 @@
+// When a fetch is over without the whole file: no holder is left, and the tracker names no other one; or nothing has come for too
+// long. While this machine is off the network, or the last holder is silent, the fetch waits first.
+
+import { FtError } from "../../error.ts";
+import type { FileRecord } from "../../protocol/record.ts";
+import { failureSentence, reasonsClause } from "./failure.ts";
+import type { Holder } from "./holder.ts";
+import type { Holders } from "./holders.ts";
+import type { FetchState, PieceJob } from "./types.ts";
+
+/** A fetch that can ask no holder for anything for this long is given up. Milliseconds. */
+const STUCK_MS = 30_000;
+/** How long the fetch waits for the last holder when that has fallen silent. Milliseconds. */
+const SILENT_MS = 60_000;
+/** How long the fetch waits while this machine is off the network. Milliseconds. */
+const AWAY_MS = 90_000;
+/** While the fetch waits, all holders are tried again after this time. Milliseconds. */
+const AWAY_PAUSE_MS = 1_000;
+/** The pauses between questions to the tracker for new holders. The last one repeats. Milliseconds. */
+const TRACKER_PAUSES_MS = [300, 700, 1_000, 2_000, 5_000];
+
+/** Watches a fetch, looks for more holders, and ends it when it cannot succeed. */
+export class GivingUp {
+  readonly #job: PieceJob;
+  readonly #holders: Holders;
+  readonly #state: FetchState;
+  /** When bytes came last, or there was a reason for none. */
+  #movedAt: number;
+  /** Since when the fetch waits for the network or for a silent holder. */
+  #waitsSince: number | undefined;
+  #looks = 0;
+  #lookAt: number;
+  #looking: Promise<void> | undefined;
+  #cancel = () => {};
+
+  constructor(job: PieceJob, holders: Holders, state: FetchState) {
+    this.#job = job;
+    this.#holders = holders;
+    this.#state = state;
+    this.#movedAt = job.clock.at();
+    this.#lookAt = this.#movedAt + (TRACKER_PAUSES_MS[0] ?? 0);
+  }
+
+  /** Holders that can only be asked for the whole file. None once pieces can be proven, because proven pieces stay. */
+  get withoutTree(): FileRecord[] {
+    if (this.#state.hasHashes) return [];
+    return this.#holders.all.filter(({ treeless }) => treeless).map(({ record }) => record);
+  }
+
+  /** Bytes came. */
+  moved(): void {
+    this.#movedAt = this.#job.clock.at();
+  }
+
+  /** A piece was proven: the next absence is waited for anew. */
+  proved(): void {
+    this.#waitsSince = undefined;
+  }
+
+  /** Asks the tracker for new holders when that is due. To be called regularly, before holders are connected. */
+  tick(now: number): void {
+    if (this.#holders.open.length > 0 && this.#job.tools.away?.() !== true) this.#waitsSince = undefined;
+    if (now < this.#lookAt) return;
+    this.#looks += 1;
+    this.#lookAt = now + (TRACKER_PAUSES_MS[Math.min(this.#looks, TRACKER_PAUSES_MS.length - 1)] ?? 0);
+    void this.#look();
+  }
+
+  /** Ends the fetch when the connected holders have had no piece that is missing here for too long. False when it goes on. */
+  endIfStuck(now: number, canAsk: boolean): boolean {
+    if (!canAsk || this.#holders.queued.length > 0 || this.#holders.open.length === 0) this.#movedAt = now;
+    if (now - this.#movedAt <= STUCK_MS) return false;
+    this.#end("those who are online do not have the rest");
+    return true;
+  }
+
+  /** Ends the fetch when no holder is left and the tracker knows no other. */
+  endIfAlone(): void {
+    // The bytes that the last holder has sent may still be proven; then it is asked again.
+    if (this.#isAlone) void this.#state.settled().then(() => this.#endIfStillAlone());
+  }
+
+  stop(): void {
+    this.#cancel();
+  }
+
+  get #isAlone(): boolean {
+    const { over, hasHashes } = this.#state;
+    const hopeless = ({ state, treeless }: Holder) => state === "out" || (treeless && !hasHashes);
+    return !over && this.#holders.all.every(hopeless);
+  }
+
+  #endIfStillAlone(): void {
+    if (!this.#isAlone) return;
+    const known = this.#holders.all;
+    void this.#look().then(() => {
+      const foundMore = this.#holders.all.length > known.length;
+      if (this.#state.over || (!foundMore && this.#waits())) return;
+      for (const holder of known) if (holder.state === "idle") holder.state = "out";
+      if (!foundMore) this.#end(reasonsClause(this.#holders.all));
+    });
+  }
+
+  /** Whether the network, or a holder that fell silent, may come back. All holders are tried again then. */
+  #waits(): boolean {
+    const { tools, clock } = this.#job;
+    const now = clock.at();
+    const pass = tools.pass();
+    const hopeful = this.#holders.all.filter(({ outcast, denied }) => !outcast || denied);
+    // A holder can still be asked for the whole file.
+    if (hopeful.length === 0 || this.withoutTree.length > 0) return false;
+    const away = tools.away?.() === true;
+    const silent = hopeful.find((holder) => holder.silent && holder.contributed);
+    const waits = away || silent !== undefined;
+    if (!waits && this.#waitsSince === undefined) return false;
+    if (this.#waitsSince === undefined) {
+      tools.report(away || silent === undefined ? { event: "away" } : { event: "silent", holder: silent.record });
+    }
+    this.#waitsSince ??= now;
+    if (now - this.#waitsSince > (away ? AWAY_MS : SILENT_MS)) return false;
+    // The network is back, or the holder answered: all holders get a last try.
+    if (!waits) this.#waitsSince = undefined;
+    for (const holder of hopeful) if (!holder.denied || holder.shown !== pass) holder.forgive(now + AWAY_PAUSE_MS);
+    if (this.#isAlone) this.#cancel = clock.after(AWAY_PAUSE_MS, () => this.#endIfStillAlone());
+    return true;
+  }
+
+  /** Asks which peers have the file by now. When that is being asked already, waits for the same answer. */
+  #look(): Promise<void> {
+    this.#looking ??= this.#lookOnce().finally(() => {
+      this.#looking = undefined;
+    });
+    return this.#looking;
+  }
+
+  async #lookOnce(): Promise<void> {
+    try {
+      const records = (await this.#job.tools.look?.()) ?? [];
+      for (const record of records) if (record.v2 && record.size === this.#job.file.size) this.#holders.meet(record);
+    } catch {
+      // The tracker is away; the known holders go on.
+    }
+  }
+
+  #end(why: string): void {
+    this.#state.end(new FtError("no-holder", failureSentence(this.#job.file, why, this.#state.kept, true)));
+  }
+}

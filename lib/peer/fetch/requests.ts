@@ -1,0 +1,122 @@
+// Which pieces are asked of which holder next, and how many at once. It does not know what becomes of the bytes (arrivals.ts).
+
+import { PieceSet } from "../content/pieces.ts";
+import type { Holder, PieceRequest } from "./holder.ts";
+import type { Holders } from "./holders.ts";
+import { Picker, type PieceRange } from "./picker.ts";
+import type { PieceJob } from "./types.ts";
+
+/** The most memory for requests that are not complete, of all holders together. Bytes. */
+const MOST_MEMORY = 32 * 1024 * 1024;
+/** At the end a request is repeated at another holder that gives it this many times faster. */
+const WORTH_IT = 2;
+
+/** Asks holders for pieces, and remembers which pieces are here or asked for. */
+export class Requests {
+  readonly #job: PieceJob;
+  readonly #holders: Holders;
+  #picker: Picker;
+  #ready = false;
+
+  constructor(job: PieceJob, holders: Holders) {
+    this.#job = job;
+    this.#holders = holders;
+    this.#picker = new Picker(new PieceSet(job.pieceCount), job.random);
+  }
+
+  /** Pieces may be asked for. */
+  get ready(): boolean {
+    return this.#ready;
+  }
+
+  /** The pieces that are here and proven. */
+  get have(): PieceSet {
+    return this.#picker.have;
+  }
+
+  /** From now on pieces may be asked for. An earlier run has left the pieces in `have`. */
+  begin(have: PieceSet | undefined): void {
+    if (have !== undefined) this.#picker = new Picker(have, this.#job.random);
+    this.#ready = true;
+    this.recount();
+  }
+
+  /** Whether all pieces of a request are here by now, because another holder gave them. */
+  isHere(request: PieceRequest): boolean {
+    return this.#picker.isHere(request);
+  }
+
+  /** A request has ended: its pieces may be asked for again if they are not here. */
+  drop(request: PieceRequest): void {
+    this.#picker.unclaim(request);
+  }
+
+  /** Asks all holders for more, as far as they can be asked. */
+  askAll(): void {
+    for (const holder of this.#holders.inAnyOrder()) if (holder.state === "open") this.ask(holder);
+  }
+
+  /** Asks a holder for what it can give within a moment. */
+  ask(holder: Holder): void {
+    if (!this.#ready) return;
+    const { clock, file, pieceSize } = this.#job;
+    const now = clock.at();
+    while (holder.wantsMore(now) && holder.has !== undefined && this.#hasMemory(holder)) {
+      const most = Math.max(1, Math.floor(this.#requestLength(holder) / pieceSize));
+      const pieces = this.#picker.pick(holder.has, holder.next, most) ?? this.#pickAgain(holder, holder.has, now);
+      if (pieces === undefined) return;
+      const { first, count } = pieces;
+      const offset = first * pieceSize;
+      const range = { offset, length: Math.min(count * pieceSize, file.size - offset) };
+      this.#picker.claim(pieces);
+      holder.requests.push({ holder, first, count, range, askedAt: now });
+      holder.next = first + count;
+      holder.source?.ask(range);
+    }
+  }
+
+  /** Counts how many holders have each piece. That matters only while some of them are still fetching the file themselves. */
+  recount(): void {
+    const holders = this.#holders.all;
+    if (!holders.some(({ record }) => record.part)) return;
+    // Each holder is asked for other pieces first. If all fetching peers took the same ones, they would have nothing to exchange.
+    if (!this.#picker.counts) for (const holder of holders) holder.next = this.have.total;
+    this.#picker.count(this.#holders.open.flatMap(({ has }) => (has === undefined ? [] : [has])));
+  }
+
+  /** With the largest pieces, only a few holders at a time are asked. */
+  #hasMemory(holder: Holder): boolean {
+    return holder.requests.length > 0 || this.#holders.active * this.#job.pieceSize < MOST_MEMORY;
+  }
+
+  #requestLength(holder: Holder): number {
+    const { active } = this.#holders;
+    const length = Math.min(holder.requestLength, MOST_MEMORY / Math.max(1, active));
+    if (active <= 1) return length;
+    // Towards the end requests become smaller, so that all holders are done at the same time.
+    const left = (this.have.total - this.have.count) * this.#job.pieceSize;
+    return Math.min(length, left / (2 * active));
+  }
+
+  /** All missing pieces are asked for: gives those that a much slower holder has not sent yet. */
+  #pickAgain(holder: Holder, has: PieceSet, now: number): PieceRange | undefined {
+    let best: PieceRange | undefined;
+    let longest = 0;
+    for (const other of this.#holders.all) {
+      if (other === holder) continue;
+      let owed = 0;
+      for (const request of other.requests) {
+        owed += request.range.length - (request.buffer?.filled ?? 0);
+        const pace = other.paceNow(now);
+        const theirs = pace === 0 ? Number.POSITIVE_INFINITY : owed / pace;
+        const ours = holder.secondsFor(request.range.length);
+        const waited = (now - request.askedAt) / 1000;
+        const late = theirs === Number.POSITIVE_INFINITY ? waited > ours * WORTH_IT + 0.3 : theirs > ours * WORTH_IT + 0.1;
+        if (!late || theirs < longest || !this.#picker.canRepeat(request, has)) continue;
+        best = request;
+        longest = theirs;
+      }
+    }
+    return best === undefined ? undefined : { first: best.first, count: best.count };
+  }
+}

@@ -1,0 +1,205 @@
+// The command line of ft-peer: its table of options and commands, its help, and what a command line asks for.
+
+import { UsageError } from "../error.ts";
+import { zonesFor } from "../net/interfaces.ts";
+import { parseTracker, textAskedFor } from "../program/cli.ts";
+import {
+  type Command,
+  commandRows,
+  DAY,
+  FILES,
+  FLAG,
+  FOLDER,
+  type Kind,
+  misplacedOption,
+  type Option,
+  optionRows,
+  type ProgramTable,
+  RATE,
+  readValues,
+  refuse,
+  SHELL,
+  SIZE,
+  splitArguments,
+  TEXT,
+  TEXTS,
+  type Values,
+  wholeNumber,
+} from "../program/options.ts";
+import { type Endpoint, isLinkLocal, parseAddress, withoutZone } from "../protocol/address.ts";
+import { DEFAULT_MAX_FILES, type Page, type Wish } from "../protocol/messages.ts";
+import { parseRoot } from "../protocol/record.ts";
+import { printable } from "../text.ts";
+import type { TrackerPlace } from "./session.ts";
+
+const COMMANDS = [
+  { name: "search", label: "NAME", about: "who has the file of exactly this name" },
+  { name: "find", label: "WORD...", about: "who has files with all these words in their names, or a content: root:HEX" },
+  { name: "get", label: "NAME", about: "fetch it (or: get root:HEX, by its content id)" },
+  { name: "list", label: "[PEER]", about: "every file online, or those of one peer (id or address)" },
+  { name: "who", about: "the peers online" },
+  { name: "share", about: "stay online and serve until Ctrl-C" },
+  { name: "doctor", about: "what stands between this machine and the others" },
+] as const satisfies Command[];
+
+export type PeerCommand = (typeof COMMANDS)[number]["name"];
+
+export const PEER_COMMANDS = COMMANDS.map(({ name }) => name);
+
+/** A holder's address with its port. */
+const HOLDER: Kind<Endpoint> = {
+  completes: "nothing",
+  read: (text, option) => {
+    const { address, port } = parseTracker(text);
+    const parsed = parseAddress(address);
+    if (parsed !== undefined && /^(?:\[[^\]]*\]|[^:]*):\d+$/.test(text)) return { address: withoutZone(parsed), port };
+    return refuse(option, "a holder's address with its port, such as 192.168.1.7:1235", text);
+  },
+};
+
+const OPTIONS = [
+  {
+    name: "share",
+    kind: FILES,
+    label: "PATH",
+    about: `a file or folder to share; repeatable (default: this folder's first ${DEFAULT_MAX_FILES} files)`,
+  },
+  { name: "to", kind: FOLDER, label: "DIR", about: "where fetched files go (default: this folder)", standard: "." },
+  {
+    name: "port",
+    kind: wholeNumber(0, 65_535),
+    label: "N",
+    about: "where this peer serves (default 1235, else a free port)",
+  },
+  { name: "from", kind: HOLDER, label: "ADDR:PORT", about: "fetch from this holder only" },
+  { name: "overwrite", kind: FLAG, about: "let a fetched file replace one of the same name" },
+  { name: "ext", kind: TEXTS, label: "EXT", about: "find: only these extensions, such as pdf or pdf,odt", command: "find" },
+  { name: "type", kind: TEXT, label: "TYPE", about: "find: only types that begin so, such as video/", command: "find" },
+  { name: "min", kind: SIZE, label: "SIZE", about: "find: at least this big, such as 10MB", command: "find" },
+  { name: "max", kind: SIZE, label: "SIZE", about: "find: at most this big", command: "find" },
+  {
+    name: "after",
+    kind: DAY,
+    label: "DATE",
+    about: "find: last changed on this day or later, such as 2026-11-22",
+    command: "find",
+  },
+  { name: "before", kind: DAY, label: "DATE", about: "find: last changed on this day or earlier", command: "find" },
+  { name: "limit", kind: RATE, label: "RATE", about: "bytes a second at most, such as 10MB; up and down each" },
+  { name: "json", kind: FLAG, about: "one JSON object a line" },
+  { name: "quiet", kind: FLAG, about: "print results and errors only" },
+  { name: "help", kind: FLAG, about: "this text" },
+  { name: "completions", kind: SHELL, label: "SHELL", about: "completions for bash, zsh, fish or powershell" },
+  { name: "version", kind: FLAG, about: "the version" },
+] as const satisfies Option[];
+
+export const PEER_TABLE: ProgramTable = { program: "ft-peer", commands: COMMANDS, options: OPTIONS };
+
+/** Columns of `--help` for what is typed. */
+const TYPED_WIDTH = 16;
+
+export const PEER_HELP = `ft-peer: get a file from whoever on this network has it.
+
+Usage: ft-peer [ADDRESS[:PORT]] [command] [options]
+
+ADDRESS is the tracker's; without it, the one that announces itself on the network.
+Without a command, on a terminal: guided prompts.
+
+${commandRows(COMMANDS, TYPED_WIDTH)}
+
+${optionRows(OPTIONS, TYPED_WIDTH)}
+  ${"--".padEnd(TYPED_WIDTH)}  ends the options
+
+A peer shares at least one file, or the tracker does not accept it.
+Exit codes: 0 done, 1 could not, 2 wrong usage, 130 interrupted.`;
+
+export interface CommandLine {
+  tracker: TrackerPlace | undefined;
+  /** Without one, the prompts guide the person. */
+  command: PeerCommand | undefined;
+  argument: string | undefined;
+  wish: Omit<Wish, keyof Page>;
+  share: string[];
+  to: string;
+  port: number | undefined;
+  from: Endpoint | undefined;
+  overwrite: boolean;
+  /** Bytes a second, up and down each. */
+  limit: number | undefined;
+  json: boolean;
+  quiet: boolean;
+}
+
+/** Reads a command line of ft-peer. Throws a `UsageError`. Gives a text when only that was asked for. */
+export function parsePeerArguments(argv: string[]): { text: string } | CommandLine {
+  const { given, words } = splitArguments(argv, PEER_TABLE);
+  const text = textAskedFor(given, PEER_TABLE, PEER_HELP);
+  if (text !== undefined) return { text };
+  const tracker = words[0] === undefined || isCommand(words[0]) ? undefined : onAnyLink(parseTracker(words.shift() ?? ""));
+  const command = words.shift();
+  if (command !== undefined && !isCommand(command)) {
+    throw new UsageError(
+      `"${printable(command)}" is not a command; there are ${PEER_COMMANDS.join(", ")}. Try: ft-peer --help`,
+    );
+  }
+  const misplaced = misplacedOption(OPTIONS, given, command)?.name;
+  if (misplaced !== undefined) {
+    throw new UsageError(`--${misplaced} belongs to find. Try: ft-peer find WORD --${misplaced} ...`);
+  }
+  const argument = command === "find" ? undefined : argumentOf(command, words);
+  const { ext, type, min, max, after, before, help, version, completions, ...values } = readValues(OPTIONS, given);
+  const wish = command === "find" ? wishOf(words, { ext, type, min, max, after, before }) : { words: [], group: true };
+  return { tracker, command, argument, wish, ...values };
+}
+
+/** The one argument of a command other than find. */
+function argumentOf(command: PeerCommand | undefined, [argument, extra]: string[]): string | undefined {
+  if ((command === "search" || command === "get") && !argument) {
+    throw new UsageError(`${command} needs a file's name. Try: ft-peer ADDRESS ${command} NAME`);
+  }
+  const surplus = command === "who" || command === "share" || command === "doctor" ? argument : extra;
+  if (surplus === undefined) return argument;
+  throw new UsageError(`"${printable(extra ?? surplus)}" is too much; put a name with spaces in quotes.`);
+}
+
+/** A link-local address without its zone is tried on every link. */
+function onAnyLink(place: TrackerPlace): TrackerPlace {
+  const address = parseAddress(place.address);
+  if (address === undefined || !isLinkLocal(address) || address.includes("%")) return place;
+  const [first, ...others] = zonesFor(address);
+  return first === undefined ? place : { address: first, port: place.port, others };
+}
+
+type Filters = Pick<Values<typeof OPTIONS>, "ext" | "type" | "min" | "max" | "after" | "before">;
+
+/** What find looks for. Several words may come in one argument. */
+function wishOf(typed: string[], { ext: extensions, ...filters }: Filters): Omit<Wish, keyof Page> {
+  const all = typed.flatMap((one) => one.split(/\s+/)).filter((one) => one !== "");
+  const roots = all.flatMap((one) => rootArgument(one) ?? []);
+  const words = all.filter((one) => !one.startsWith("root:"));
+  const ext = extensions
+    .flatMap((one) => one.split(","))
+    .map((one) => one.replace(/^\./, ""))
+    .filter((one) => one !== "");
+  if (roots.length > 1) throw new UsageError("find takes one content id at a time.");
+  const wish: Omit<Wish, keyof Page> = { words, group: true };
+  if (roots[0] !== undefined) wish.root = roots[0];
+  if (ext.length > 0) wish.ext = ext;
+  Object.assign(wish, Object.fromEntries(Object.entries(filters).filter(([, value]) => value !== undefined)));
+  if (Object.keys(wish).length === 2 && words.length === 0) {
+    throw new UsageError("find needs a word, or a filter such as --ext pdf. Try: ft-peer find report");
+  }
+  return wish;
+}
+
+/** A content id as typed, `root:` and 64 hex digits; undefined for other text. */
+export function rootArgument(typed: string): string | undefined {
+  if (!typed.startsWith("root:")) return undefined;
+  const root = parseRoot(typed.slice(5));
+  if (root !== undefined) return root;
+  throw new UsageError(`"${printable(typed)}" is not a content id: root: is followed by 64 hex digits.`);
+}
+
+function isCommand(word: string): word is PeerCommand {
+  return (PEER_COMMANDS as readonly string[]).includes(word);
+}

@@ -1,0 +1,75 @@
+// The types of serving: what is handed in to it, and what it reports.
+
+import type { Clock } from "../../clock.ts";
+import type { Channel } from "../../net/channel.ts";
+import type { Address, Endpoint } from "../../protocol/address.ts";
+import type { RateLimit } from "../../rate.ts";
+import type { Sha256 } from "../content/merkle.ts";
+import type { PieceSet } from "../content/pieces.ts";
+
+/** An open file that is served. */
+export interface Served {
+  readonly size: number;
+  /** Reads into the buffer from a position. Gives how many bytes it read; 0 at the end of the file. */
+  read(into: Uint8Array, at: number): Promise<number>;
+  /** Whether the file is still what the record says. */
+  unchanged(): boolean;
+  /** Only for a file that is still being fetched: whether all of this range is here and proven. */
+  has?(offset: number, length: number): boolean;
+  close(): void;
+}
+
+/** What this peer knows of a content that it serves. */
+export interface Known {
+  size: number;
+  /** The hashes of its pieces. */
+  pieces: Uint8Array;
+  /** Only for a file that is still being fetched: the pieces that are here. */
+  have?: PieceSet;
+}
+
+/** A request for a file, by any of its name, content id and size. */
+export interface FileAsked {
+  name?: string;
+  root?: string;
+  size?: number;
+}
+
+export interface ServeOptions {
+  /** Opens the file of the list that fits everything that is asked for; undefined when there is none. */
+  open(asked: FileAsked): { name: string; file: Served } | undefined;
+  /** Gives what is known of a content id; undefined when its file is not served. */
+  look(root: string): Known | undefined;
+  sha256: Sha256;
+  /** The most uploads at once; other downloaders wait in a queue. */
+  slots?: number;
+  /** The limit on all uploads together. */
+  limit?: RateLimit | undefined;
+  clock?: Clock;
+  /** A file is not what its record says any more. */
+  changed(name: string): void;
+  /** The id of the peer that shows this pass, or a sentence that says why it is not valid from this address. */
+  readPass(pass: string, from: Address): { id: string } | { refusal: string };
+  /** A connection shows a token instead of a pass. True when this peer has asked for the connection, and takes it over. */
+  arrived?(token: string, channel: Channel): boolean;
+  /** FT/1 has no passes: whether the tracker knows this address as that of an accepted peer. */
+  known(from: Address): Promise<boolean>;
+  report(event: ServeEvent): void;
+}
+
+export type ServeEvent =
+  | { event: "upload-started"; upload: Upload }
+  | { event: "upload-ended"; upload: Upload; complete: boolean; reason: string }
+  | { event: "download-refused"; address: Address; reason: string };
+
+/** A file on its way to a downloader. */
+export interface Upload {
+  readonly to: Endpoint;
+  readonly name: string;
+  /** Bytes that were asked for on this connection so far. */
+  wanted: number;
+  /** How many of them are sent. */
+  sent: number;
+  /** Milliseconds since 1970. */
+  readonly since: number;
+}

@@ -1,0 +1,205 @@
+// A program's options as one table. Reading a command line, `--help` and the completions all come from the same rows.
+// It knows no program: the rows are in lib/tracker/options.ts and lib/peer/options.ts.
+
+import { type ParseArgsConfig, parseArgs } from "node:util";
+import { sentenceOf, UsageError } from "../error.ts";
+import { parseDuration, parseSize, printable } from "../text.ts";
+
+/** The shells that there are completions for. */
+export const SHELLS = ["bash", "zsh", "fish", "powershell"] as const;
+
+export type Shell = (typeof SHELLS)[number];
+
+/** What a shell completes an option's value to. A list completes to its words; `none` is for an option without a value. */
+export type Completes = "file" | "folder" | "nothing" | "none" | readonly string[];
+
+/** What kind of value an option takes. */
+export interface Kind<Value = unknown> {
+  completes: Completes;
+  /** The option may be given more than once; its value is then a list. */
+  repeatable?: true;
+  /** Turns a given text into a value. Throws a `UsageError`; `option` is its name in that sentence, such as `--port`. */
+  read(text: string, option: string): Value;
+}
+
+/** One row of a program's table. The order of the rows is their order in `--help`. */
+export interface Option {
+  /** Without its dashes. */
+  name: string;
+  kind: Kind;
+  /** The option's value as `--help` calls it, such as `PATH`. Only an option that takes a value has one. */
+  label?: string;
+  /** As `--help` says it. Plain ASCII, because shells read it. */
+  about: string;
+  /** The text that is read when the option is not given. */
+  standard?: string;
+  /** The only command that takes the option. Without one, every command takes it. */
+  command?: string;
+}
+
+export interface Command {
+  name: string;
+  /** Its argument as `--help` calls it. */
+  label?: string;
+  about: string;
+}
+
+/** Everything that can be typed behind a program's name. */
+export interface ProgramTable {
+  program: string;
+  commands: readonly Command[];
+  options: readonly Option[];
+}
+
+/** The texts that were given, by option: for one that is repeatable all of them, for a flag `true`. */
+export type Given = Partial<Record<string, string | boolean | (string | boolean)[]>>;
+
+type Single<O extends Option> = ReturnType<O["kind"]["read"]>;
+
+/** The values of a table's options, each of its kind; `undefined` for one that was not given and has no standard. */
+export type Values<Table extends readonly Option[]> = {
+  [O in Table[number] as O["name"]]: O["kind"] extends { repeatable: true }
+    ? Single<O>[]
+    : O extends { standard: string } | { kind: typeof FLAG }
+      ? Single<O>
+      : Single<O> | undefined;
+};
+
+// ---------------------------------------------------------------- kinds of values
+
+/** An option without a value. */
+export const FLAG: Kind<boolean> & { completes: "none" } = { completes: "none", read: () => true };
+
+export const TEXT: Kind<string> = { completes: "nothing", read: (text) => text };
+
+export const TEXTS = { ...TEXT, repeatable: true } as const;
+
+export const FILE: Kind<string> = { ...TEXT, completes: "file" };
+
+export const FILES = { ...FILE, repeatable: true } as const;
+
+export const FOLDER: Kind<string> = { ...TEXT, completes: "folder" };
+
+/** Bytes, such as 500kB. */
+export const SIZE: Kind<number> = {
+  completes: "nothing",
+  read: (text, option) => parseSize(text) ?? refuse(option, "a size, such as 500kB or 10MB", text),
+};
+
+/** A slower rate is a mistake in the unit. Bytes a second. */
+const LEAST_RATE = 1000;
+
+/** Bytes a second, such as 10MB. */
+export const RATE: Kind<number> = {
+  completes: "nothing",
+  read: (text, option) => {
+    const rate = parseSize(text);
+    if (rate !== undefined && rate >= LEAST_RATE) return rate;
+    return refuse(option, "bytes a second, at least 1kB, such as 500kB or 10MB", text);
+  },
+};
+
+/** A day, `YYYY-MM-DD`. */
+export const DAY: Kind<string> = {
+  completes: "nothing",
+  read: (text, option) => {
+    if (/^\d{4}-\d\d-\d\d$/.test(text) && !Number.isNaN(Date.parse(text))) return text;
+    return refuse(option, "a day, such as 2026-11-22", text);
+  },
+};
+
+/** Seconds, given such as 30m. */
+export const DURATION: Kind<number> = {
+  completes: "nothing",
+  read: (text, option) => parseDuration(text) ?? refuse(option, "a duration such as 30m, 2h or 7d", text),
+};
+
+export const SHELL: Kind<Shell> = {
+  completes: SHELLS,
+  read: (text, option) => SHELLS.find((one) => one === text) ?? refuse(option, `one of ${SHELLS.join(", ")}`, text),
+};
+
+/** A whole number within bounds, both included. */
+export function wholeNumber(least: number, most: number): Kind<number> {
+  return {
+    completes: "nothing",
+    read: (text, option) => {
+      const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+      if (value >= least && value <= most) return value;
+      return refuse(option, `a whole number from ${least} to ${most}`, text);
+    },
+  };
+}
+
+/** Throws the sentence about a value that an option cannot take. `needs` says what it takes, with an example. */
+export function refuse(option: string, needs: string, text: string): never {
+  throw new UsageError(`${option} needs ${needs}, not "${printable(text)}".`);
+}
+
+// ---------------------------------------------------------------- reading
+
+/** Splits a command line into options and words. Throws a `UsageError` about an option that the table does not have. */
+export function splitArguments(argv: string[], { program, options }: ProgramTable): { given: Given; words: string[] } {
+  const config: NonNullable<ParseArgsConfig["options"]> = Object.fromEntries(
+    options.map(({ name, kind }) => [
+      name,
+      { type: kind.completes === "none" ? "boolean" : "string", multiple: kind.repeatable === true },
+    ]),
+  );
+  try {
+    const { values, positionals } = parseArgs({ args: argv, options: config, allowPositionals: true, strict: true });
+    return { given: { ...values }, words: positionals };
+  } catch (error) {
+    const option = /'(-[^']*?)(?:,? |<|')/.exec(sentenceOf(error))?.[1] ?? "";
+    const missing = /argument missing|ambiguous/.test(sentenceOf(error));
+    const unwanted = /does not take an argument/.test(sentenceOf(error));
+    const what = missing ? "needs a value" : unwanted ? "takes no value" : "is not an option";
+    throw new UsageError(`"${printable(option)}" ${what}. Try: ${program} --help`);
+  }
+}
+
+/**
+ * Turns given texts into values. Throws a `UsageError` about the first text that its option cannot take.
+ * Whatever else will give options (a file, the environment) gives them here.
+ */
+export function readValues<const Table extends readonly Option[]>(options: Table, given: Given): Values<Table> {
+  const values = options.map(({ name, kind, standard }) => {
+    const one = (text: string | boolean) => kind.read(String(text), `--${name}`);
+    const texts = given[name] ?? standard;
+    if (kind.repeatable) return [name, [texts ?? []].flat().map(one)];
+    if (texts === undefined) return [name, kind.completes === "none" ? false : undefined];
+    return [name, Array.isArray(texts) ? texts.map(one).at(-1) : one(texts)];
+  });
+  return Object.fromEntries(values) as Values<Table>;
+}
+
+/** An option that was given and belongs to another command than this one. */
+export function misplacedOption(options: readonly Option[], given: Given, command: string | undefined): Option | undefined {
+  return options.find((option) => option.command !== undefined && option.command !== command && option.name in given);
+}
+
+// ---------------------------------------------------------------- --help
+
+/** Rows of `--help`: what is typed, padded to `width`, and what it means. A longer one has a line of its own. */
+export function helpRows(rows: readonly { typed: string; about: string }[], width: number): string {
+  return rows
+    .map(({ typed, about }) => {
+      const gap = typed.length > width ? `\n${" ".repeat(width + 4)}` : `${" ".repeat(width - typed.length)}  `;
+      return `  ${typed}${gap}${about}`;
+    })
+    .join("\n");
+}
+
+export function commandRows(commands: readonly Command[], width: number): string {
+  return helpRows(
+    commands.map(({ name, label, about }) => ({ typed: label === undefined ? name : `${name} ${label}`, about })),
+    width,
+  );
+}
+
+export function optionRows(options: readonly Option[], width: number): string {
+  return commandRows(
+    options.map((option) => ({ ...option, name: `--${option.name}` })),
+    width,
+  );
+}

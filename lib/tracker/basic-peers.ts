@@ -1,0 +1,51 @@
+// FT/1 at the tracker: peers that come for one exchange at a time and hold no connection. A list makes a peer of each port in it;
+// a search or BYE counts for all FT/1 peers of its address.
+
+import { ProtocolError } from "../error.ts";
+import type { Address } from "../protocol/address.ts";
+import { basic } from "../protocol/basic.ts";
+import type { FileName, FileRecord } from "../protocol/record.ts";
+import type { Seer } from "./catalog.ts";
+import type { TrackerParts } from "./parts.ts";
+
+/** Accepts a list; the ids of its peers are added to `registered`. Throws the refusal when there are too many peers. */
+export function registerBasic(
+  records: FileRecord[],
+  { address, via }: Seer,
+  registered: Set<string>,
+  parts: TrackerParts,
+): void {
+  const { catalog, members } = parts;
+  const { perAddress } = parts.limits;
+  for (const port of new Set(records.map((record) => record.port))) {
+    const id = `ft1-${address}-${port}`;
+    const renewed = catalog.member(id) !== undefined;
+    if (!renewed) {
+      members.requireRoom();
+      // The limit on connections cannot count these peers.
+      if (catalog.basicMembers(address).length >= perAddress) {
+        throw new ProtocolError("too-many-peers", `There are ${perAddress} FT/1 peers at ${address} already.`);
+      }
+    }
+    const own = records.filter((record) => record.port === port);
+    const member = members.put({ id, profile: 1, address, agent: "FT/1", port }, own);
+    registered.add(id);
+    if (!renewed) members.watch(member, via);
+  }
+}
+
+/** The answer to a search; undefined, which is silence, for an address that shares nothing. */
+export function searchBasic(name: FileName, seer: Seer, parts: TrackerParts): string | undefined {
+  const { catalog, members, limits } = parts;
+  if (!catalog.known(seer.address)) {
+    members.refused(seer.address, "not-accepted", "It searched without sharing a file: no answer.");
+    return undefined;
+  }
+  const lines = catalog.searchBasic(name, seer, limits.results);
+  return lines.length === 0 ? basic.notFound : basic.found(lines);
+}
+
+/** BYE: removes all FT/1 peers of an address. */
+export function removeBasic(address: Address, { catalog, members }: TrackerParts): void {
+  for (const { id } of catalog.basicMembers(address)) members.remove(id, "said BYE");
+}

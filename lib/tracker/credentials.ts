@@ -1,0 +1,53 @@
+// What a tracker gives a peer to prove who it is: an id, a pass for other peers, and a session for its next connection here.
+// The keys live as long as the tracker.
+
+import { createHmac, randomBytes } from "node:crypto";
+import type { Clock } from "../clock.ts";
+import type { Channel } from "../net/channel.ts";
+import { type Address, isIPv6, isLoopback } from "../protocol/address.ts";
+import { PASS_LIFETIME_S } from "../protocol/messages.ts";
+import { PassOffice } from "../protocol/pass.ts";
+
+/** Characters of a session's proof, base64url: 132 bits. */
+const PROOF_LENGTH = 22;
+
+export class Credentials {
+  readonly #clock: Clock;
+  readonly #passes = new PassOffice();
+  /** Signs sessions. A program that knew it could take the place of any peer. */
+  readonly #secret = randomBytes(32);
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** The public key by which peers check passes. */
+  get key(): string {
+    return this.#passes.key;
+  }
+
+  newId(): string {
+    return randomBytes(8).toString("hex");
+  }
+
+  /** A pass for a peer, good for an hour. */
+  passFor(id: string, channel: Channel): string {
+    const expires = Math.floor(this.#clock.at() / 1000) + PASS_LIFETIME_S;
+    return this.#passes.issue({ id, address: passAddress(channel), expires });
+  }
+
+  /** The session of a peer on one of its connections: `ID.PROOF`. */
+  sessionOf(id: string, connection: number): string {
+    const proof = createHmac("sha256", this.#secret).update(`${id} ${connection}`).digest("base64url");
+    return `${id}.${proof.slice(0, PROOF_LENGTH)}`;
+  }
+}
+
+/**
+ * The address in a pass. A peer on the tracker's own machine has another address on every network that this machine is on,
+ * so its pass says loopback.
+ */
+function passAddress({ remote, local }: Channel): Address {
+  if (remote.address !== local.address || isLoopback(remote.address)) return remote.address;
+  return (isIPv6(remote.address) ? "::1" : "127.0.0.1") as Address;
+}

@@ -1,0 +1,42 @@
+// Every limit that a tracker sets to its peers, a row each: its option, its meaning, its default and its bounds.
+
+import { LINE_LIMIT } from "../protocol/lines.ts";
+import { DEFAULT_MAX_FILES, RESULTS_DEFAULT, RESULTS_LIMIT } from "../protocol/messages.ts";
+import { NAME_LIMIT } from "../protocol/record.ts";
+
+/** More than any system allows: then the tracker itself sets no limit. */
+const UNLIMITED = 1_000_000;
+
+/** A row is: option, its value in `--help`, its meaning in `--help`, default, least, most. */
+export const LIMIT_TABLE = {
+  files: limit("max-files", "N", "files a peer may share", DEFAULT_MAX_FILES, 1, 10_000),
+  peers: limit("max-peers", "N", "peers online at once", UNLIMITED, 1, UNLIMITED),
+  perAddress: limit("max-per-address", "N", "connections from one address", 32, 1, UNLIMITED),
+  connections: limit("max-connections", "N", "connections in all", UNLIMITED, 1, UNLIMITED),
+  /** Its end included. */
+  line: limit("max-line", "BYTES", "a line of the protocol", LINE_LIMIT, 256, 65_536),
+  /** In UTF-8. */
+  name: limit("max-name", "BYTES", "a file's name", NAME_LIMIT, 1, NAME_LIMIT),
+  /** Up to the end of the first request of an FT/1 program. */
+  acceptance: limit("accept-within", "S", "seconds from connecting to being accepted", 10, 1, 3600),
+  rate: limit("rate", "N", "requests a second of one peer", 50, 1, UNLIMITED),
+  burst: limit("burst", "N", "requests at once after a pause", 200, 1, UNLIMITED),
+  findTime: limit("find-time", "MS", "milliseconds a second that one address's FINDs take", 250, 1, 1000),
+  results: limit("results", "N", "records in an answer unless asked", RESULTS_DEFAULT, 1, RESULTS_LIMIT),
+  mostResults: limit("max-results", "N", "records in an answer at most", RESULTS_LIMIT, 1, RESULTS_LIMIT),
+  unsent: limit("max-unsent", "BYTES", "answers that wait to be read", 1024 * 1024, 4096, 1024 ** 3),
+  /** Seconds for which a peer may leave its answers unread. */
+  stall: limit("stall", "S", "seconds in which none of them is read", 30, 1, 3600),
+};
+
+export type Limits = Record<keyof typeof LIMIT_TABLE, number>;
+
+/** The default of every limit. */
+export const LIMITS = Object.fromEntries(
+  Object.entries(LIMIT_TABLE).map(([limit, { standard }]) => [limit, standard]),
+) as Limits;
+
+function limit(option: string, label: string, meaning: string, standard: number, least: number, most: number) {
+  const shown = standard === UNLIMITED ? "as many as the system allows" : standard;
+  return { option, label, about: `${meaning} (default ${shown})`, standard, least, most };
+}

@@ -1,0 +1,109 @@
+// The local socket by which the operator's commands reach a running tracker: a file that only this user can open.
+// Nothing of it is on the network. What the commands do is in operator.ts.
+
+import { chmodSync, mkdirSync, unlinkSync } from "node:fs";
+import { createConnection, createServer } from "node:net";
+import { dirname, join } from "node:path";
+import { FtError, sentenceOf } from "../error.ts";
+import { userFolder } from "../files.ts";
+import type { Order, OrderResult } from "./operator.ts";
+
+/** A longer order is refused. Characters. */
+const ORDER_LIMIT = 4096;
+
+/** A longer result is refused. Characters. */
+const RESULT_LIMIT = 4 * 1024 * 1024;
+
+/** A connection on which nothing is sent for this long is closed. Milliseconds. */
+const SILENCE_LIMIT_MS = 5_000;
+
+function socketPath(port: number): string {
+  return process.platform === "win32" ? `\\\\.\\pipe\\filetracker-${port}` : join(userFolder("state"), `tracker-${port}.sock`);
+}
+
+export interface OperatorSocket {
+  close(): void;
+}
+
+/** Listens for this user's orders. Never throws: a tracker works without this socket, too. `failed` is told why there is none. */
+export function openOperatorSocket(
+  port: number,
+  obey: (order: Order) => OrderResult,
+  failed: (reason: string) => void,
+): OperatorSocket {
+  const path = socketPath(port);
+  const server = createServer((socket) => {
+    let text = "";
+    socket.setEncoding("utf8");
+    socket.setTimeout(SILENCE_LIMIT_MS, () => socket.destroy());
+    socket.on("error", () => undefined);
+    socket.on("data", (chunk: string) => {
+      text += chunk;
+      if (text.length > ORDER_LIMIT) socket.destroy();
+      else if (text.endsWith("\n")) socket.end(`${JSON.stringify(obeyText(text, obey))}\n`);
+    });
+  });
+  server.on("error", (error) => failed(sentenceOf(error)));
+  try {
+    if (process.platform !== "win32") {
+      mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+      // This tracker has the port, so the tracker that made this file before is gone.
+      removeSocket(path);
+    }
+    server.listen(path, () => {
+      if (process.platform !== "win32") chmodSync(path, 0o600);
+    });
+    server.unref();
+  } catch (error) {
+    failed(sentenceOf(error));
+  }
+  return {
+    close: () => {
+      server.close();
+      if (process.platform !== "win32") removeSocket(path);
+    },
+  };
+}
+
+function obeyText(text: string, obey: (order: Order) => OrderResult): OrderResult {
+  try {
+    return obey(JSON.parse(text) as Order);
+  } catch (error) {
+    return { done: false, lines: [sentenceOf(error)] };
+  }
+}
+
+function removeSocket(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch {
+    // It is not there.
+  }
+}
+
+/** Gives an order to the tracker of this machine that listens on a port. Throws a sentence when there is none. */
+export function giveOrder(port: number, order: Order): Promise<OrderResult> {
+  return new Promise((resolve, reject) => {
+    const fail = () =>
+      reject(
+        new FtError("no-tracker", `No tracker of yours listens on port ${port} of this machine. Name its port with --port.`),
+      );
+    const socket = createConnection(socketPath(port), () => socket.write(`${JSON.stringify(order)}\n`));
+    let text = "";
+    socket.setEncoding("utf8");
+    socket.setTimeout(SILENCE_LIMIT_MS, () => socket.destroy(new Error("no answer")));
+    socket.on("error", fail);
+    socket.on("data", (chunk: string) => {
+      text += chunk;
+      if (text.length > RESULT_LIMIT) socket.destroy(new Error("too long"));
+    });
+    socket.on("end", () => {
+      socket.destroy();
+      try {
+        resolve(JSON.parse(text) as OrderResult);
+      } catch {
+        fail();
+      }
+    });
+  });
+}

@@ -1,0 +1,181 @@
+// The command line of ft-tracker: its table of options and commands, its help, and what a command line asks for.
+
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { UsageError } from "../error.ts";
+import { userFolder } from "../files.ts";
+import { textAskedFor } from "../program/cli.ts";
+import {
+  type Command,
+  commandRows,
+  DURATION,
+  FILE,
+  FLAG,
+  type Kind,
+  misplacedOption,
+  type Option,
+  optionRows,
+  type ProgramTable,
+  readValues,
+  refuse,
+  SHELL,
+  splitArguments,
+  TEXT,
+  wholeNumber,
+} from "../program/options.ts";
+import { type Address, parseAddress } from "../protocol/address.ts";
+import { DEFAULT_TRACKER_PORT } from "../protocol/messages.ts";
+import { byteLength, NAME_LIMIT } from "../protocol/record.ts";
+import { printable } from "../text.ts";
+import { LIMIT_TABLE, type Limits } from "./limits.ts";
+import type { Order } from "./operator.ts";
+
+/** An address of this machine. */
+const HOST: Kind<Address> = {
+  completes: "nothing",
+  read: (text, option) => parseAddress(text) ?? refuse(option, "an IP address of this machine", text),
+};
+
+const TRACKER_NAME: Kind<string> = {
+  ...TEXT,
+  read: (text, option) => {
+    if (text !== "" && byteLength(text) <= NAME_LIMIT) return text;
+    throw new UsageError(`${option} needs 1 to ${NAME_LIMIT} bytes.`);
+  },
+};
+
+const COMMANDS: readonly Command[] = [
+  { name: "status", about: "what it does: peers, files, rates, refused, memory (or: SIGUSR1)" },
+  { name: "kick", label: "ADDRESS", about: "disconnect an address; it may come back after a minute" },
+  { name: "ban", label: "ADDRESS", about: "disconnect it and keep it out, for good or --for a while" },
+  { name: "unban", label: "ADDRESS", about: "let it in again" },
+  { name: "bans", about: "who is kept out, and for how long" },
+  { name: "notice", label: "WORDS", about: "tell every peer" },
+];
+
+const GENERAL = [
+  {
+    name: "port",
+    kind: wholeNumber(0, 65_535),
+    label: "N",
+    about: `port to listen on (default ${DEFAULT_TRACKER_PORT}; 0 takes a free one)`,
+    standard: String(DEFAULT_TRACKER_PORT),
+  },
+  { name: "host", kind: HOST, label: "ADDRESS", about: "address to listen on (default: every interface, IPv4 and IPv6)" },
+  {
+    name: "name",
+    kind: TRACKER_NAME,
+    label: "NAME",
+    about: "what peers see as this tracker's name (default: the host's name)",
+    standard: hostname(),
+  },
+  { name: "no-announce", kind: FLAG, about: "do not announce the tracker on the network" },
+  { name: "for", kind: DURATION, label: "DURATION", about: "how long a ban holds, such as 30m, 2h or 7d", command: "ban" },
+  { name: "bans", kind: FILE, label: "FILE", about: "where bans are kept (default: bans.txt in this user's state folder)" },
+  { name: "json", kind: FLAG, about: "one JSON object a line for each event" },
+  { name: "quiet", kind: FLAG, about: "print errors only" },
+  { name: "completions", kind: SHELL, label: "SHELL", about: "completions for bash, zsh, fish or powershell" },
+  { name: "help", kind: FLAG, about: "this text" },
+  { name: "version", kind: FLAG, about: "the version" },
+] as const satisfies Option[];
+
+const LIMIT_ROWS: Option[] = Object.values(LIMIT_TABLE).map(({ option, label, about, least, most }) => ({
+  name: option,
+  kind: wholeNumber(least, most),
+  label,
+  about,
+}));
+
+export const TRACKER_TABLE: ProgramTable = {
+  program: "ft-tracker",
+  commands: COMMANDS,
+  options: [...GENERAL, ...LIMIT_ROWS],
+};
+
+/** Columns of `--help` for what is typed. */
+const TYPED_WIDTH = 19;
+
+export const TRACKER_HELP = `ft-tracker: knows which peer on this network has which file.
+
+Usage: ft-tracker [options]
+       ft-tracker COMMAND [--port N]    to one that is running on this machine
+
+${commandRows(COMMANDS, TYPED_WIDTH)}
+
+${optionRows(GENERAL, TYPED_WIDTH)}
+
+Limits:
+
+${optionRows(LIMIT_ROWS, TYPED_WIDTH)}
+
+Peers then run:  ft-peer   or, where announcements do not get through, ft-peer ADDRESS
+with one of the addresses printed at the start.
+Ctrl-C stops it; the peers come back by themselves when it is started again.`;
+
+export interface TrackerCommandLine {
+  options: {
+    host: Address | undefined;
+    port: number;
+    name: string;
+    /** Only those that were given. */
+    limits: Partial<Limits>;
+    bans: string;
+    announce: boolean;
+  };
+  /** The command to a running tracker; without one, a tracker is to be started. */
+  order?: Order;
+  json: boolean;
+  quiet: boolean;
+}
+
+/** Reads a command line of ft-tracker. Throws a `UsageError`. Gives a text when only that was asked for. */
+export function parseTrackerArguments(argv: string[]): { text: string } | TrackerCommandLine {
+  const { given, words } = splitArguments(argv, TRACKER_TABLE);
+  const text = textAskedFor(given, TRACKER_TABLE, TRACKER_HELP);
+  if (text !== undefined) return { text };
+  const order = words[0] === undefined ? undefined : orderFrom(words);
+  if (misplacedOption(GENERAL, given, order?.order) !== undefined) throw new UsageError("--for belongs to ban ADDRESS.");
+  const values = readValues(GENERAL, given);
+  const limitValues: Record<string, unknown> = readValues(LIMIT_ROWS, given);
+  const limits = Object.entries(LIMIT_TABLE).flatMap(([limit, { option }]) =>
+    limitValues[option] === undefined ? [] : [[limit, limitValues[option]]],
+  );
+  return {
+    options: {
+      host: values.host,
+      port: values.port,
+      name: values.name,
+      limits: Object.fromEntries(limits),
+      bans: values.bans ?? join(userFolder("state"), "bans.txt"),
+      announce: !values["no-announce"],
+    },
+    ...(order === undefined ? {} : { order: values.for === undefined ? order : { ...order, seconds: values.for } }),
+    json: values.json,
+    quiet: values.quiet,
+  };
+}
+
+/** The operator's command with its arguments. */
+function orderFrom([command = "", ...rest]: string[]): Order {
+  const [first] = rest;
+  switch (command) {
+    case "status":
+    case "bans":
+      if (first !== undefined) throw new UsageError(`"${printable(first)}" is too much behind ${command}.`);
+      return { order: command };
+    case "kick":
+    case "ban":
+    case "unban":
+      if (first === undefined || parseAddress(first) === undefined) {
+        throw new UsageError(
+          `${command} needs an IP address, not "${printable(first ?? "")}". Try: ft-tracker ${command} 192.168.1.7`,
+        );
+      }
+      return { order: command, address: first, words: rest.slice(1).join(" ") };
+    case "notice":
+      if (first === undefined) throw new UsageError("notice needs words. Try: ft-tracker notice The tracker moves at noon");
+      return { order: command, words: rest.join(" ") };
+    default:
+      throw new UsageError(`"${printable(command)}" is not an option or a command. Try: ft-tracker --help`);
+  }
+}

@@ -1,0 +1,91 @@
+// Connecting: within a time limit, given up by a signal, or impossible.
+
+import { describe, expect, test } from "bun:test";
+import { dial } from "../../lib/net/dial.ts";
+import { HandClock } from "../helpers/channel.ts";
+import { breath, failure, LOOPBACK, Room, Tape } from "../helpers/sockets.ts";
+
+describe("dial", () => {
+  test("says that nothing listens there", async () => {
+    using room = new Room();
+    const { listener } = room.listen();
+    listener.stop();
+    expect(await failure(() => dial({ address: LOOPBACK, port: listener.port }))).toEqual([
+      "unreachable",
+      "nothing listens there (connection refused)",
+    ]);
+  });
+
+  test("gives up when nobody answers in time", async () => {
+    using room = new Room();
+    const port = await room.fullPort();
+    const clock = new HandClock();
+    let given = false;
+    const late = failure(() => dial({ address: LOOPBACK, port }, { timeoutMs: 200, clock }));
+    void late.then(() => {
+      given = true;
+    });
+    await clock.pass(199);
+    expect(given).toBe(false);
+    await clock.pass(1);
+    expect(await late).toEqual(["no-answer", "no answer within 0.2 s"]);
+
+    const stop = new AbortController();
+    const waiting = failure(() => dial({ address: LOOPBACK, port }, { signal: stop.signal }));
+    await breath();
+    stop.abort();
+    expect(await waiting).toEqual(["cancelled", "stopped"]);
+  });
+
+  for (const [address, port] of [
+    ["", 1234],
+    ["no such host", 1234],
+    [LOOPBACK, 70_000],
+    [LOOPBACK, -1],
+  ] as const) {
+    test(`fails with a clause for what cannot be: "${address}" and ${port}`, async () => {
+      const [code, words] = await failure(() => dial({ address, port }));
+      expect(code).toBe("unreachable");
+      expect(words).toMatch(/^(the connection could not be made|no host has that name)$/);
+    });
+  }
+
+  test("does nothing for who has stopped already", async () => {
+    using room = new Room();
+    const house = room.listen();
+    const { port } = house;
+    expect((await failure(() => dial({ address: LOOPBACK, port }, { signal: AbortSignal.abort() })))[0]).toBe("cancelled");
+    await room.dial(port);
+    await house.accepted(0);
+    expect(house.channels.length).toBe(1);
+  });
+
+  test("lets go of a connection that opens after it was given up", async () => {
+    using room = new Room();
+    const house = room.listen();
+    const stop = new AbortController();
+    const dialling = failure(() => dial({ address: LOOPBACK, port: house.port }, { signal: stop.signal }));
+    stop.abort();
+    expect((await dialling)[0]).toBe("cancelled");
+    const tape = new Tape();
+    (await house.accepted(0)).start(tape);
+    await tape.closed();
+    expect(house.listener.connections).toBe(0);
+  });
+
+  test("takes no notice of a stop that comes after the connection", async () => {
+    using room = new Room();
+    const house = room.listen();
+    const stop = new AbortController();
+    const channel = await dial({ address: LOOPBACK, port: house.port }, { signal: stop.signal });
+    stop.abort();
+    await breath();
+    expect(channel.closed).toBe(false);
+    channel.send("hello");
+    const tape = new Tape();
+    (await house.accepted(0)).start(tape);
+    await tape.until(() => tape.text === "hello");
+    channel.destroy();
+    await tape.closed();
+  });
+});

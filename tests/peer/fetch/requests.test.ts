@@ -1,0 +1,305 @@
+// Which pieces are asked of which holder: several holders of different speed, and holders that are still fetching.
+
+import { afterEach, describe, expect, test } from "bun:test";
+import { PieceSet } from "../../../lib/peer/content/pieces.ts";
+import { REFUSED } from "../../helpers/channel.ts";
+import {
+  A,
+  B,
+  bytesOf,
+  C,
+  checkFields,
+  D,
+  E,
+  Field,
+  failure,
+  MiB,
+  PIECE,
+  piecesIn,
+  SIZE,
+  stateOf,
+} from "../../helpers/fetching.ts";
+
+afterEach(checkFields);
+
+describe("Requests: several holders", () => {
+  test.each([2, 3, 4, 5])("%d of the same speed: every one gives, and each byte is asked for about once", async (count) => {
+    const field = new Field(bytesOf(6 * MiB + 1));
+    const addresses = [A, B, C, D, E].slice(0, count);
+    for (const address of addresses) field.add(address).pace = 1_000_000;
+    field.expectWhole(await field.finish(field.fetch(addresses)), addresses);
+    expect(field.timesAsked.every((times) => times >= 1)).toBe(true);
+    expect(field.timesAsked.reduce((sum, times) => sum + times, 0)).toBeLessThan(97 * 1.25);
+    // All of them together take about that part of the time that one would take.
+    expect(field.elapsed).toBeLessThan(((6.3 * 1000) / count) * 1.7 + 500);
+    expect(field.failures).toEqual([]);
+    // What the holders were about to send has its moment.
+    await field.clock.pass(1000);
+    await field.expectGone();
+  });
+
+  test("a fast one is asked for more than a slow one, and waits for nobody at the end", async () => {
+    const field = new Field(bytesOf(8 * MiB));
+    const slow = field.add(A);
+    slow.pace = 100_000;
+    field.add(B).pace = 4_000_000;
+    field.expectWhole(await field.finish(field.fetch([A, B])));
+    const fromSlow = slow.ranges.reduce((sum, { length }) => sum + length, 0);
+    expect(fromSlow).toBeLessThan(1.5 * MiB);
+    expect(field.elapsed).toBeLessThan(5000);
+  });
+
+  test("one that gives nothing at the end: its stretch is asked for elsewhere long before it is given up", async () => {
+    const field = new Field(bytesOf(2 * MiB));
+    const silent = field.add(A);
+    silent.instead = (_far, { verb }) => verb === "DOWNLOAD";
+    field.add(B).pace = 1_000_000;
+    field.expectWhole(await field.finish(field.fetch([A, B])), [B]);
+    expect(silent.asked.length).toBeGreaterThan(0);
+    expect(field.elapsed).toBeLessThan(4500);
+    expect(field.failures).toEqual([]);
+    expect(Math.max(...field.timesAsked)).toBe(2);
+  });
+
+  test("one that was fast and falls silent at the end does not hold the last stretch up for seconds either", async () => {
+    const field = new Field(bytesOf(4 * MiB));
+    const fading = field.add(A);
+    fading.pace = 2_000_000;
+    fading.instead = (_far, { verb, count }) => verb === "DOWNLOAD" && count >= 3;
+    field.add(B).pace = 1_000_000;
+    field.expectWhole(await field.finish(field.fetch([A, B])), [A, B]);
+    expect(field.elapsed).toBeLessThan(4800);
+  });
+
+  test("one that was fast and then only trickles does not hold its stretch up either", async () => {
+    const field = new Field(bytesOf(4 * MiB));
+    const fading = field.add(A);
+    fading.pace = 2_000_000;
+    fading.instead = (_far, { verb, count }) => {
+      if (verb === "DOWNLOAD" && count >= 3) fading.pace = 2000;
+      return false;
+    };
+    field.add(B).pace = 1_000_000;
+    field.expectWhole(await field.finish(field.fetch([A, B])), [A, B]);
+    expect(field.elapsed).toBeLessThan(8000);
+  });
+
+  test("more holders than connections: those that have nothing make room for one that has", async () => {
+    const field = new Field(bytesOf(SIZE));
+    const addresses = Array.from({ length: 20 }, (_, i) => `10.0.0.${i + 1}`);
+    for (const address of addresses) field.add(address).has = new PieceSet(11);
+    field.add(A);
+    field.expectWhole(await field.finish(field.fetch([...addresses.map((address) => `~${address}`), A])), [A]);
+    expect(field.net.dialled.filter(({ at }) => at === field.net.dialled[0]?.at).length).toBeLessThanOrEqual(16);
+    expect(field.elapsed).toBeLessThan(15_000);
+  });
+
+  test("progress says how many give bytes now", async () => {
+    const field = new Field(bytesOf(2 * MiB));
+    for (const address of [A, B]) field.add(address).pace = 1_000_000;
+    await field.finish(field.fetch([A, B]));
+    expect(field.events.some((event) => event.event === "progress" && event.holders === 2)).toBe(true);
+    expect(field.events.every((event) => event.event !== "progress" || event.received <= event.size)).toBe(true);
+  });
+});
+
+describe("Requests: holders that are still fetching", () => {
+  function setOf(pieces: number[]): PieceSet {
+    const set = new PieceSet(11);
+    for (const piece of pieces) set.add(piece);
+    return set;
+  }
+
+  test("the conversation, byte for byte; only what one has is asked of it", async () => {
+    const field = new Field(bytesOf(SIZE));
+    const part = field.add(A);
+    part.has = setOf([0, 2, 3, 4, 10]);
+    const whole = field.add(B);
+    whole.pace = 1_000_000;
+    field.expectWhole(await field.finish(field.fetch([`~${A}`, B])), [A, B]);
+    expect(part.heard.slice(0, 3)).toEqual([
+      "HELLO FT/2 pass=pass1.sig",
+      `TREE root=${field.root} piece=65536`,
+      `HAVE root=${field.root}`,
+    ]);
+    for (const piece of part.asked) expect([0, 2, 3, 4, 10]).toContain(piece);
+    expect(whole.heard.join()).not.toContain("HAVE");
+  });
+
+  test("it is asked again what it has, and gives what is new, until it has all", async () => {
+    const field = new Field(bytesOf(SIZE));
+    const part = field.add(A);
+    part.has = setOf([4]);
+    const early: number[] = [];
+    part.instead = (_far, request) => {
+      if (request.verb === "HAVE") part.has?.add((request.count * 3) % 11);
+      if (request.verb === "DOWNLOAD") early.push(...piecesIn(request).filter((piece) => !part.has?.has(piece)));
+      return false;
+    };
+    field.expectWhole(await field.finish(field.fetch([`~${A}`])), [A]);
+    expect(early).toEqual([]);
+    expect(field.failures).toEqual([]);
+    expect(Math.max(...field.timesAsked)).toBe(1);
+    // A piece every few hundred milliseconds, and not a question a tick.
+    expect(field.elapsed).toBeGreaterThan(3000);
+    expect(field.elapsed).toBeLessThan(8000);
+  });
+
+  test("one that says that it has everything and gives nothing is given up after a few questions", async () => {
+    const field = new Field(bytesOf(SIZE));
+    const boaster = field.add(A);
+    boaster.instead = (far, { verb }) => {
+      if (verb === "DOWNLOAD") far.say("ERROR not-here Soon, perhaps.\n");
+      return verb === "DOWNLOAD";
+    };
+    const { code, message } = await failure(field.finish(field.fetch([`~${A}`]), 60_000));
+    expect(code).toBe("no-holder");
+    expect(message).toContain("pieces which it does not give");
+    expect(boaster.ranges.length).toBeLessThan(30);
+  });
+
+  test("hashes that come slowly are not silence", async () => {
+    const field = new Field(bytesOf(SIZE));
+    const slow = field.add(A);
+    slow.instead = async (far, { verb }) => {
+      if (verb !== "TREE") return false;
+      far.say(`TREE: ${slow.tree.length / 32}\n`);
+      for (const byte of slow.tree.subarray(0, 10)) {
+        await new Promise<void>((resolve) => field.clock.after(2000, resolve));
+        far.say(Uint8Array.of(byte));
+      }
+      far.say(slow.tree.subarray(10));
+      return true;
+    };
+    field.expectWhole(await field.finish(field.fetch([A])), [A]);
+    expect(field.failures).toEqual([]);
+  });
+
+  test("of many holders that failed for the same reason only some are named", async () => {
+    const field = new Field(bytesOf(SIZE));
+    field.net.fate = () => REFUSED;
+    const many = Array.from({ length: 12 }, (_, i) => `192.168.2.${i + 1}`);
+    const { message } = await failure(field.finish(field.fetch(many), 60_000));
+    expect(message).toContain("and 9 more: nothing listens there");
+    expect(message.length).toBeLessThan(300);
+  });
+
+  test("when all holders lack the same pieces the fetch waits half a minute for one that has them, and then fails with a sentence", async () => {
+    const field = new Field(bytesOf(SIZE));
+    for (const address of [A, B]) field.add(address).has = setOf([0, 1, 2, 3, 4]);
+    const fetching = field.fetch([`~${A}`, `~${B}`]);
+    await field.clock.pass(25_000);
+    expect(await stateOf(fetching)).toBe("waiting");
+    await field.clock.pass(10_000);
+    expect(await stateOf(fetching)).toBe("failed");
+    const { code, message } = await failure(fetching);
+    expect(code).toBe("no-holder");
+    expect(message).toMatch(/do not have the rest, after 328 kB of .*Run the same command to go on\.$/);
+    await field.expectGone();
+
+    const other = new Field(bytesOf(SIZE));
+    const slow = other.add(A);
+    slow.has = setOf([0, 1, 2, 3, 4]);
+    const late = other.fetch([`~${A}`]);
+    await other.clock.pass(25_000);
+    slow.has = PieceSet.whole(11);
+    other.expectWhole(await other.finish(late), [A]);
+  });
+
+  test("a piece that only one has is taken before those that two have", async () => {
+    for (const random of [() => 0, () => 0.5, () => 0.999_999]) {
+      const field = new Field(bytesOf(SIZE));
+      field.more.random = random;
+      const [one, two] = [field.add(A), field.add(B)];
+      one.has = setOf([0, 1, 2, 3, 4, 5, 6]);
+      two.has = setOf([0, 1, 2, 3, 4, 5, 6, 8]);
+      for (const holder of [one, two]) holder.pace = 1_000_000;
+      // The second one says what it has when the first one has said so.
+      const known = Promise.withResolvers<boolean>();
+      one.instead = (_far, { verb }) => {
+        if (verb === "DOWNLOAD") known.resolve(false);
+        return false;
+      };
+      two.instead = (_far, { verb }) => verb === "TREE" && known.promise;
+      void field.fetch([`~${A}`, `~${B}`]);
+      await field.reach(() => two.ranges.length > 0);
+      expect(two.ranges[0]).toEqual({ offset: 8 * PIECE, length: PIECE });
+    }
+  });
+
+  test("one that lacks what it said it has has not failed; it is asked for other pieces", async () => {
+    const field = new Field(bytesOf(SIZE));
+    const part = field.add(A);
+    part.has = setOf([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+    part.has.delete(10);
+    let refused = 0;
+    part.instead = (far, request) => {
+      if (request.verb === "HAVE" && refused > 0) part.has = setOf([0, 1, 5, 6, 7, 8, 9]);
+      if (request.verb !== "DOWNLOAD" || !piecesIn(request).some((piece) => piece >= 2 && piece <= 4)) return false;
+      refused += 1;
+      far.say("ERROR not-here I was wrong.\n");
+      return true;
+    };
+    field.add(B).pace = 150_000;
+    field.expectWhole(await field.finish(field.fetch([`~${A}`, B])), [A, B]);
+    expect(refused).toBeGreaterThan(0);
+    expect(refused).toBeLessThanOrEqual(6);
+    expect(field.failures).toEqual([]);
+    expect(part.connections).toHaveLength(1);
+  });
+
+  test.each([
+    ["a bit field that is too short", "HAVE: 1\n\u0001", /another length/],
+    ["a bit field that is too long", "HAVE: 3\n\u0001\u0001\u0001", /another length/],
+    ["a bit field beyond all memory", "HAVE: 9007199254740991\n", /another length/],
+    ["that it does not know the question", "ERROR unknown-verb HAVE?\n", /which pieces it has/],
+    ["that the file is gone", "NOT FOUND\n", /does not have the file/],
+    ["rubbish", "WHAT\n", /protocol/],
+  ])("%s is a failure for good, and it is not asked for bytes", async (_what, answer, reason) => {
+    const field = new Field(bytesOf(SIZE));
+    const part = field.add(A);
+    part.instead = (far, { verb }) => {
+      if (verb === "HAVE") far.say(answer);
+      return verb === "HAVE";
+    };
+    field.add(B).pace = 300_000;
+    field.expectWhole(await field.finish(field.fetch([`~${A}`, B])), [B]);
+    expect(field.failures).toHaveLength(1);
+    expect(field.failures[0]).toMatch(reason);
+    expect(part.ranges).toEqual([]);
+    expect(part.connections).toHaveLength(1);
+  });
+
+  test("one that does not say what it has is given up after five seconds", async () => {
+    const field = new Field(bytesOf(SIZE));
+    const part = field.add(A);
+    part.instead = (_far, { verb }) => verb === "HAVE";
+    void field.fetch([`~${A}`]);
+    await field.clock.pass(6000);
+    expect(field.failures).toEqual([`${A}: it was silent for 5 s`]);
+  });
+
+  test("is not asked a second time before it has answered", async () => {
+    const field = new Field(bytesOf(SIZE));
+    const part = field.add(A);
+    part.has = setOf([0]);
+    part.instead = (_far, { verb, count }) => verb === "HAVE" && count === 1;
+    void field.fetch([`~${A}`]);
+    await field.clock.pass(4000);
+    expect(part.heard.filter((line) => line.startsWith("HAVE"))).toHaveLength(2);
+    expect(part.connections).toHaveLength(1);
+  });
+
+  test("bits beyond the last piece mean nothing", async () => {
+    const field = new Field(bytesOf(SIZE));
+    const part = field.add(A);
+    part.instead = (far, { verb }) => {
+      if (verb === "HAVE") far.say("HAVE: 2\n");
+      if (verb === "HAVE") far.say(Uint8Array.of(255, 255));
+      return verb === "HAVE";
+    };
+    field.expectWhole(await field.fetch([`~${A}`]), [A]);
+    expect(field.elapsed).toBe(0);
+    expect([...part.asked].sort((a, b) => a - b)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+  });
+});

@@ -1,0 +1,153 @@
+// The command line of ft-peer: its help to the byte, what it gives, and what it refuses.
+
+import { describe, expect, test } from "bun:test";
+import { UsageError } from "../../lib/error.ts";
+import { PEER_HELP, parsePeerArguments, rootArgument } from "../../lib/peer/options.ts";
+import type { Address } from "../../lib/protocol/address.ts";
+
+const ROOT = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+
+test("PEER_HELP is this text", () => {
+  expect(PEER_HELP).toBe(`ft-peer: get a file from whoever on this network has it.
+
+Usage: ft-peer [ADDRESS[:PORT]] [command] [options]
+
+ADDRESS is the tracker's; without it, the one that announces itself on the network.
+Without a command, on a terminal: guided prompts.
+
+  search NAME       who has the file of exactly this name
+  find WORD...      who has files with all these words in their names, or a content: root:HEX
+  get NAME          fetch it (or: get root:HEX, by its content id)
+  list [PEER]       every file online, or those of one peer (id or address)
+  who               the peers online
+  share             stay online and serve until Ctrl-C
+  doctor            what stands between this machine and the others
+
+  --share PATH      a file or folder to share; repeatable (default: this folder's first 5 files)
+  --to DIR          where fetched files go (default: this folder)
+  --port N          where this peer serves (default 1235, else a free port)
+  --from ADDR:PORT  fetch from this holder only
+  --overwrite       let a fetched file replace one of the same name
+  --ext EXT         find: only these extensions, such as pdf or pdf,odt
+  --type TYPE       find: only types that begin so, such as video/
+  --min SIZE        find: at least this big, such as 10MB
+  --max SIZE        find: at most this big
+  --after DATE      find: last changed on this day or later, such as 2026-11-22
+  --before DATE     find: last changed on this day or earlier
+  --limit RATE      bytes a second at most, such as 10MB; up and down each
+  --json            one JSON object a line
+  --quiet           print results and errors only
+  --help            this text
+  --completions SHELL
+                    completions for bash, zsh, fish or powershell
+  --version         the version
+  --                ends the options
+
+A peer shares at least one file, or the tracker does not accept it.
+Exit codes: 0 done, 1 could not, 2 wrong usage, 130 interrupted.`);
+});
+
+describe("parsePeerArguments", () => {
+  test("gives the defaults for an empty line", () => {
+    expect(parsePeerArguments([])).toEqual({
+      tracker: undefined,
+      command: undefined,
+      argument: undefined,
+      wish: { words: [], group: true },
+      share: [],
+      to: ".",
+      port: undefined,
+      from: undefined,
+      overwrite: false,
+      limit: undefined,
+      json: false,
+      quiet: false,
+    });
+  });
+
+  test("takes every option of a download", () => {
+    const line =
+      "192.168.1.5:4321 get notes.txt --share a --share b --to c --port 0 --from [fd00::7%eth0]:1235 --overwrite --limit 1.5MB --json --quiet";
+    expect(parsePeerArguments(line.split(" "))).toEqual({
+      tracker: { address: "192.168.1.5", port: 4321 },
+      command: "get",
+      argument: "notes.txt",
+      wish: { words: [], group: true },
+      share: ["a", "b"],
+      to: "c",
+      port: 0,
+      from: { address: "fd00::7" as Address, port: 1235 },
+      overwrite: true,
+      limit: 1_500_000,
+      json: true,
+      quiet: true,
+    });
+  });
+
+  test("takes words, content ids and every filter of find", () => {
+    const line = `find red green root:${ROOT} --ext .pdf,odt --ext txt --type video/ --min 1kB --max 2MB --after 2026-01-02 --before 2026-03-04`;
+    expect(parsePeerArguments(line.split(" "))).toMatchObject({
+      command: "find",
+      argument: undefined,
+      wish: {
+        words: ["red", "green"],
+        group: true,
+        root: ROOT,
+        ext: ["pdf", "odt", "txt"],
+        type: "video/",
+        min: 1000,
+        max: 2_000_000,
+        after: "2026-01-02",
+        before: "2026-03-04",
+      },
+    });
+    expect(parsePeerArguments(["find", " red  green "])).toMatchObject({ wish: { words: ["red", "green"], group: true } });
+    expect(parsePeerArguments(["lab", "find", "red", "--", "-draft"])).toMatchObject({
+      tracker: { address: "lab", port: 1234 },
+      wish: { words: ["red", "-draft"] },
+    });
+  });
+
+  test("gives the text of --help before that of --completions, and that before --version, whatever else is wrong", () => {
+    expect(parsePeerArguments(["--port", "x", "--version", "--completions", "tcsh", "--help"])).toEqual({ text: PEER_HELP });
+    expect(parsePeerArguments(["--port", "x", "--version", "--completions", "fish"])).toEqual({
+      text: expect.stringContaining("complete -c ft-peer"),
+    });
+    expect(parsePeerArguments(["who", "who", "--version"])).toEqual({ text: expect.stringMatching(/^ft-peer \d+\.\d+\.\d+$/) });
+  });
+
+  const refused: [string, string][] = [
+    ["lab frob", '"frob" is not a command; there are search, find, get, list, who, share, doctor. Try: ft-peer --help'],
+    ["a:b who", '"a:b" is not a tracker\'s address. Give one like 192.168.1.5, lab.local:1234 or [fe80::1]:1234.'],
+    ["get", "get needs a file's name. Try: ft-peer ADDRESS get NAME"],
+    ["search", "search needs a file's name. Try: ft-peer ADDRESS search NAME"],
+    ["get my notes", '"notes" is too much; put a name with spaces in quotes.'],
+    ["who me", '"me" is too much; put a name with spaces in quotes.'],
+    ["doctor my cat", '"cat" is too much; put a name with spaces in quotes.'],
+    ["find", "find needs a word, or a filter such as --ext pdf. Try: ft-peer find report"],
+    [`find root:${ROOT} root:${ROOT}`, "find takes one content id at a time."],
+    ["find root:12", '"root:12" is not a content id: root: is followed by 64 hex digits.'],
+    ["find --min big", '--min needs a size, such as 500kB or 10MB, not "big".'],
+    ["find --after 2026-02-31x", '--after needs a day, such as 2026-11-22, not "2026-02-31x".'],
+    ["list --max 5MB", "--max belongs to find. Try: ft-peer find WORD --max ..."],
+    ["get a --ext pdf", "--ext belongs to find. Try: ft-peer find WORD --ext ..."],
+    ["share --limit 10", '--limit needs bytes a second, at least 1kB, such as 500kB or 10MB, not "10".'],
+    ["share --port 65536", '--port needs a whole number from 0 to 65535, not "65536".'],
+    [
+      "get a --from 192.168.1.7",
+      '--from needs a holder\'s address with its port, such as 192.168.1.7:1235, not "192.168.1.7".',
+    ],
+    ["--completions tcsh", '--completions needs one of bash, zsh, fish, powershell, not "tcsh".'],
+    ["--to", '"--to" needs a value. Try: ft-peer --help'],
+    ["--json=1", '"--json" takes no value. Try: ft-peer --help'],
+    ["--bogus", '"--bogus" is not an option. Try: ft-peer --help'],
+  ];
+  test.each(refused)("refuses %p in one sentence", (line, sentence) => {
+    expect(() => parsePeerArguments(line.split(" "))).toThrow(new UsageError(sentence));
+  });
+});
+
+test("rootArgument gives the content id behind root:, and undefined for other text", () => {
+  expect(rootArgument(`root:${ROOT}`)).toBe(ROOT);
+  expect(rootArgument("root.txt")).toBeUndefined();
+});

@@ -1,0 +1,109 @@
+import { describe, expect, test } from "bun:test";
+import { describeSummary } from "../../lib/tracker/operator.ts";
+import { LOOPBACK, MemoryTracker, NOTES, OLD_NOTES, REPORT } from "../helpers/tracker.ts";
+
+const OTHER = "127.0.0.2";
+
+describe("Operator.obey", () => {
+  test("kick ends the connections and FT/1 peers of an address, which is refused for a minute", async () => {
+    await using house = new MemoryTracker();
+    const peer = await house.join([NOTES]);
+    const other = await house.join([REPORT], { from: OTHER });
+    await house.register(`${OLD_NOTES}\n`);
+    expect(house.tracker.obey({ order: "kick", address: LOOPBACK })).toEqual({
+      done: true,
+      lines: ["Disconnected 127.0.0.1."],
+    });
+    expect(await peer.raw.replies()).toBe("");
+    expect(peer.raw.pushes.at(-1)).toMatch(/^NOTICE \S.+$/);
+    expect(await other.ask("WHO")).toStartWith("PEERS: 1\n");
+    expect(house.all("operator")).toEqual([{ event: "operator", order: "kick", words: "Disconnected 127.0.0.1." }]);
+    const early = await house.connect();
+    expect((await early.rest()).toString()).toMatch(/^ERROR banned .* try again in a minute\.\n$/);
+    expect(house.all("refused")).toMatchObject([{ code: "banned", address: LOOPBACK }]);
+    for (let second = 0; second < 60; second += 30) {
+      await house.pass(30_000);
+      expect(await other.ask("PING")).toBe("PONG");
+    }
+    expect((await house.join()).welcome.get("peers")).toBe("2");
+  });
+
+  test("kick of an address from which nobody came has not been done", async () => {
+    await using house = new MemoryTracker();
+    expect(house.tracker.obey({ order: "kick", address: OTHER })).toEqual({
+      done: false,
+      lines: ["Nobody is here from 127.0.0.2."],
+    });
+    expect(house.all("operator")).toEqual([]);
+  });
+
+  test("ban holds for its time, unban ends it, and bans lists it", async () => {
+    await using house = new MemoryTracker();
+    const { tracker } = house;
+    await house.join([NOTES]);
+    const { lines } = tracker.obey({ order: "ban", address: LOOPBACK, seconds: 3600, words: "too loud" });
+    expect(lines).toEqual([expect.stringMatching(/^Keeping 127\.0\.0\.1 out until \S+Z\.$/)]);
+    expect(tracker.catalog.peers).toBe(0);
+    const out = await house.connect();
+    expect((await out.rest()).toString()).toMatch(/^ERROR banned \S.+\n$/);
+    expect(tracker.obey({ order: "bans" }).lines).toEqual([expect.stringMatching(/^127\.0\.0\.1 until \S+Z: too loud$/)]);
+    await house.pass(3_600_000);
+    await house.join([NOTES]);
+    expect(tracker.obey({ order: "unban", address: LOOPBACK })).toMatchObject({ done: false });
+    tracker.obey({ order: "ban", address: "::ffff:127.0.0.1" });
+    expect(tracker.obey({ order: "unban", address: LOOPBACK })).toEqual({ done: true, lines: ["Letting 127.0.0.1 in again."] });
+    await house.join([NOTES]);
+    expect(tracker.obey({ order: "bans" })).toEqual({ done: true, lines: ["Nobody is kept out."], data: [] });
+  });
+
+  test("notice is told to every FT/2 peer, and needs words", async () => {
+    await using house = new MemoryTracker();
+    const peers = [await house.join([NOTES]), await house.join([REPORT])];
+    await house.connect();
+    for (const peer of peers) expect(await peer.raw.push()).toStartWith("REACH ");
+    expect(house.tracker.obey({ order: "notice", words: "We move\nat noon" })).toMatchObject({ done: true });
+    for (const peer of peers) expect(await peer.raw.push()).toBe("NOTICE We move%0Aat noon");
+    expect(house.tracker.obey({ order: "notice", words: " " })).toEqual({ done: false, lines: ["A notice needs words."] });
+  });
+
+  test.each(["kick", "ban", "unban"] as const)("%s of something that is no address has not been done", async (order) => {
+    await using house = new MemoryTracker();
+    expect(house.tracker.obey({ order, address: "lab\u0007" })).toEqual({
+      done: false,
+      lines: ['"lab\\x07" is not an IP address.'],
+    });
+  });
+
+  test("an order that there is not has not been done", async () => {
+    await using house = new MemoryTracker();
+    const result = house.tracker.obey({ order: "dance" } as never);
+    expect(result).toEqual({ done: false, lines: ['"dance" is no order.'] });
+  });
+
+  test("status counts peers, files, requests and refusals", async () => {
+    await using house = new MemoryTracker();
+    const peer = await house.join([REPORT, NOTES]);
+    await peer.ask("SEARCH: notes.txt");
+    await house.exchangeAndShut("GET /\n");
+    await house.pass(10_000);
+    const { summary } = house.tracker;
+    expect(summary()).toMatchObject({
+      name: "Lab 3",
+      seconds: 10,
+      peers: 1,
+      files: 2,
+      contents: 1,
+      bytes: 49_413,
+      connections: 1,
+      rates: { requests: { total: 3, rate: 0.3 }, searches: { total: 1 }, joins: { total: 1 }, refused: { total: 1 } },
+      bans: 0,
+    });
+    expect(Object.values(summary().refused)).toEqual([1]);
+    expect(describeSummary(summary()).slice(1, 5)).toEqual([
+      "peers        1 online, 1 connection",
+      expect.stringMatching(/^files {8}2 of .+, 1 content$/),
+      "requests     3, 0.3 a second",
+      "searches     1, 0.1 a second",
+    ]);
+  });
+});

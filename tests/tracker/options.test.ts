@@ -1,0 +1,154 @@
+// The command line of ft-tracker: its help to the byte, what it gives, and what it refuses.
+
+import { describe, expect, test } from "bun:test";
+import { UsageError } from "../../lib/error.ts";
+import type { Address } from "../../lib/protocol/address.ts";
+import { LIMITS } from "../../lib/tracker/limits.ts";
+import { parseTrackerArguments, TRACKER_HELP } from "../../lib/tracker/options.ts";
+
+test("TRACKER_HELP is this text", () => {
+  expect(TRACKER_HELP).toBe(`ft-tracker: knows which peer on this network has which file.
+
+Usage: ft-tracker [options]
+       ft-tracker COMMAND [--port N]    to one that is running on this machine
+
+  status               what it does: peers, files, rates, refused, memory (or: SIGUSR1)
+  kick ADDRESS         disconnect an address; it may come back after a minute
+  ban ADDRESS          disconnect it and keep it out, for good or --for a while
+  unban ADDRESS        let it in again
+  bans                 who is kept out, and for how long
+  notice WORDS         tell every peer
+
+  --port N             port to listen on (default 1234; 0 takes a free one)
+  --host ADDRESS       address to listen on (default: every interface, IPv4 and IPv6)
+  --name NAME          what peers see as this tracker's name (default: the host's name)
+  --no-announce        do not announce the tracker on the network
+  --for DURATION       how long a ban holds, such as 30m, 2h or 7d
+  --bans FILE          where bans are kept (default: bans.txt in this user's state folder)
+  --json               one JSON object a line for each event
+  --quiet              print errors only
+  --completions SHELL  completions for bash, zsh, fish or powershell
+  --help               this text
+  --version            the version
+
+Limits:
+
+  --max-files N        files a peer may share (default 5)
+  --max-peers N        peers online at once (default as many as the system allows)
+  --max-per-address N  connections from one address (default 32)
+  --max-connections N  connections in all (default as many as the system allows)
+  --max-line BYTES     a line of the protocol (default 4096)
+  --max-name BYTES     a file's name (default 255)
+  --accept-within S    seconds from connecting to being accepted (default 10)
+  --rate N             requests a second of one peer (default 50)
+  --burst N            requests at once after a pause (default 200)
+  --find-time MS       milliseconds a second that one address's FINDs take (default 250)
+  --results N          records in an answer unless asked (default 200)
+  --max-results N      records in an answer at most (default 2000)
+  --max-unsent BYTES   answers that wait to be read (default 1048576)
+  --stall S            seconds in which none of them is read (default 30)
+
+Peers then run:  ft-peer   or, where announcements do not get through, ft-peer ADDRESS
+with one of the addresses printed at the start.
+Ctrl-C stops it; the peers come back by themselves when it is started again.`);
+});
+
+describe("the options of ft-tracker", () => {
+  test("have the defaults of the contract", () => {
+    const parsed = parseTrackerArguments([]);
+    if ("text" in parsed) throw new Error(parsed.text);
+    const { name, bans, ...options } = parsed.options;
+    expect(options).toEqual({ port: 1234, host: undefined, limits: {}, announce: true });
+    expect(bans).toEndWith("bans.txt");
+    expect(name).not.toBe("");
+    expect(LIMITS).toMatchObject({ files: 5, perAddress: 32, line: 4096, name: 255, acceptance: 10, rate: 50, burst: 200 });
+    expect(LIMITS).toMatchObject({ results: 200, mostResults: 2000, unsent: 1024 * 1024, stall: 30 });
+    expect([parsed.json, parsed.quiet]).toEqual([false, false]);
+  });
+
+  test("are all taken", () => {
+    const parsed = parseTrackerArguments(
+      "--port 4321 --host ::1 --name Lab --max-files 9 --max-peers 8 --max-per-address 7 --bans kept-out --no-announce --json --quiet".split(
+        " ",
+      ),
+    );
+    if ("text" in parsed) throw new Error(parsed.text);
+    expect(parsed).toEqual({
+      options: {
+        port: 4321,
+        host: "::1" as Address,
+        name: "Lab",
+        limits: { files: 9, peers: 8, perAddress: 7 },
+        bans: "kept-out",
+        announce: false,
+      },
+      json: true,
+      quiet: true,
+    });
+  });
+
+  test("ask for the help or the version", () => {
+    expect(parseTrackerArguments(["--help"])).toEqual({ text: TRACKER_HELP });
+    expect(parseTrackerArguments(["--port", "1", "--version"])).toEqual({
+      text: expect.stringMatching(/^ft-tracker \d+\.\d+\.\d+/),
+    });
+    for (const shell of ["bash", "zsh", "fish", "powershell"]) {
+      expect(parseTrackerArguments(["--completions", shell])).toEqual({ text: expect.stringContaining("ft-tracker") });
+    }
+  });
+
+  test("belong to their command", () => {
+    expect(parseTrackerArguments("ban 10.0.0.9 too loud --for 2h".split(" "))).toMatchObject({
+      order: { order: "ban", address: "10.0.0.9", words: "too loud", seconds: 7200 },
+    });
+    const misplaced = "--for belongs to ban ADDRESS.";
+    expect(() => parseTrackerArguments(["--for", "2h"])).toThrow(misplaced);
+    expect(() => parseTrackerArguments(["kick", "10.0.0.9", "--for", "2h"])).toThrow(misplaced);
+    expect(() => parseTrackerArguments(["ban", "10.0.0.9", "--for", "long"])).toThrow(
+      '--for needs a duration such as 30m, 2h or 7d, not "long".',
+    );
+  });
+
+  const wrong: [string[], string][] = [
+    [["--port", "x"], '"x"'],
+    [["--port", "65536"], '"65536"'],
+    [["--port", "1e3"], '"1e3"'],
+    [["--port", "0x10"], '"0x10"'],
+    [["--port="], '""'],
+    [["--port"], '"--port"'],
+    [["--port", "-1"], '"--port"'],
+    [["--max-files", "0"], '"0"'],
+    [["--name", ""], "--name"],
+    [["--name", "x".repeat(256)], "--name"],
+    [["--max-peers", "1.5"], '"1.5"'],
+    [["--max-per-address", "many"], '"many"'],
+    [["--host", "localhost"], '"localhost"'],
+    [["--host", "127.0.0.1:80"], '"127.0.0.1:80"'],
+    [["--host", ""], '""'],
+    [["--host"], '"--host"'],
+    [["--completions", "tcsh"], '"tcsh"'],
+    [["--completions", "\x1b[2J"], '"\\x1b[2J"'],
+    [["--completions"], '"--completions"'],
+    [["--no-announce=no"], '"--no-announce"'],
+    [["--host", "\x1b[2J"], '"\\x1b[2J"'],
+    [["--bogus"], '"--bogus"'],
+    [["--bogus=1"], '"--bogus"'],
+    [["-p", "1"], '"-p"'],
+    [["--quiet=yes"], '"--quiet"'],
+    [["127.0.0.1"], '"127.0.0.1"'],
+    [["--", "--port"], '"--port"'],
+  ];
+  for (const [argv, quoted] of wrong) {
+    test(`${JSON.stringify(argv.join(" "))} is refused in one sentence that quotes it`, () => {
+      let said: unknown;
+      try {
+        parseTrackerArguments(argv);
+      } catch (error) {
+        said = error;
+      }
+      if (!(said instanceof UsageError)) throw new Error(`not refused: ${said}`);
+      expect(said.message).toContain(quoted);
+      expect(said.message).toMatch(/^[^\u0000-\u001f]+(?:\.|--help)$/);
+    });
+  }
+});
