@@ -2,7 +2,7 @@
 
 import net from "node:net";
 
-const PATIENCE_MS = 10_000;
+const PATIENCE_MS = 55_000;
 /** What a tracker says without being asked. */
 const PUSH = /^(?:NOTICE|REACH|CONNECT)(?: |$)/;
 
