@@ -2,7 +2,7 @@
 // two a connection speaks.
 
 import { ProtocolError } from "../error.ts";
-import { type Endpoint, parseAddress, parsePort, parseWhole } from "./address.ts";
+import { parseAddress, parsePort, parseWhole } from "./address.ts";
 import {
   BasicRequests,
   foreignMessage,
@@ -34,9 +34,9 @@ import {
   NAME_LIMIT,
   parseFileName,
   parseRecord,
-  parseRoot,
   unescapeField,
 } from "./record.ts";
+import { cutVerb, dayValue, endpointOf, optional, rootValue, textValue, valuesOf, wholeValue, yesValue } from "./values.ts";
 
 /** A token reaches a third peer as it is, so it has no character that means something in a line. */
 const TOKEN = /^[\w-]{1,64}$/;
@@ -403,53 +403,7 @@ export class DownloadInbox extends Inbox<FromHolder> {
   }
 }
 
-// ---------------------------------------------------------------- words of a line
-
-function cutVerb(line: string): [verb: string, rest: string] {
-  const space = line.indexOf(" ");
-  return space < 0 ? [line, ""] : [line.slice(0, space), line.slice(space + 1)];
-}
-
-/** The `key=value` words of a line, unescaped. Other words are left out. */
-function valuesOf(rest: string): Map<string, string> {
-  const values = new Map<string, string>();
-  for (const word of rest.split(" ")) {
-    const equals = word.indexOf("=");
-    if (equals > 0) values.set(word.slice(0, equals), unescapeField(word.slice(equals + 1)));
-  }
-  return values;
-}
-
-function textValue(values: Map<string, string>, key: string): string {
-  const value = values.get(key);
-  if (value === undefined) throw new ProtocolError("bad-line", `A line lacks its ${key}=.`);
-  return value;
-}
-
-/** The value of a key as `read` gives it, or undefined if the line does not have the key. */
-function optional<Value>(
-  values: Map<string, string>,
-  key: string,
-  read: (values: Map<string, string>, key: string) => Value,
-): Value | undefined {
-  return values.has(key) ? read(values, key) : undefined;
-}
-
-function yesValue(values: Map<string, string>, key: string): boolean {
-  return values.get(key) === "yes";
-}
-
-function wholeValue(values: Map<string, string>, key: string): number {
-  const value = parseWhole(textValue(values, key));
-  if (value === undefined) throw new ProtocolError("bad-number", `${key}= needs a whole number.`);
-  return value;
-}
-
-function rootValue(values: Map<string, string>, key: string): string {
-  const root = parseRoot(textValue(values, key));
-  if (root === undefined) throw new ProtocolError("bad-request", `${key}= needs 64 hex digits.`);
-  return root;
-}
+// ---------------------------------------------------------------- parts of messages
 
 /** FIND's words and filters. */
 function wishOf(rest: string): Omit<Wish, keyof Page> {
@@ -466,23 +420,6 @@ function wishOf(rest: string): Omit<Wish, keyof Page> {
     root: optional(values, "root", rootValue),
     group: values.get("group") === "1",
   };
-}
-
-function dayValue(values: Map<string, string>, key: string): string {
-  const day = textValue(values, key);
-  if (!/^\d{4}-\d\d-\d\d$/.test(day) || Number.isNaN(Date.parse(day))) {
-    throw new ProtocolError("bad-find", `${key}= needs a day such as 2026-11-22.`);
-  }
-  return day;
-}
-
-/** `address=` and `port=`. The words are what a refusal says. */
-function endpointOf(values: Map<string, string>, badAddress: string, badPort: string): Endpoint {
-  const address = parseAddress(textValue(values, "address"));
-  const port = parsePort(textValue(values, "port"));
-  if (address === undefined) throw new ProtocolError("bad-address", badAddress);
-  if (port === undefined) throw new ProtocolError("bad-port", badPort);
-  return { address, port };
 }
 
 function callBackOf(rest: string): CallBack {
