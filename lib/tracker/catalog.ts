@@ -74,6 +74,9 @@ const ANSWER_LIMIT = 4096;
 /** Unfinished files that a peer may announce. */
 const MAX_PARTS = 32;
 
+/** Types and dates that are kept, so that records which have the same share one text. */
+const TEXTS_KEPT = 4096;
+
 /** The peers online and their records. */
 export class Catalog {
   readonly #shelves = new Map<string, Shelf>();
@@ -83,6 +86,7 @@ export class Catalog {
   readonly #byName = new Map<FileName, Few<SharedFile>>();
   readonly #byRoot = new Map<string, Few<SharedFile>>();
   readonly #index = new FindIndex<SharedFile>();
+  readonly #texts = new Map<string, string>();
   #files = 0;
   /** Answers to SEARCH as they were sent last, in bytes. */
   readonly #answers = new Map<FileName, { via: string; extras: boolean; bytes: Uint8Array }>();
@@ -298,7 +302,17 @@ export class Catalog {
     const { name, type, size, date, v2, mtime, root, part } = record;
     const old = shelf.records.get(name);
     if (old !== undefined) this.#forget(shelf, old);
-    const file: SharedFile = { name, type, size, date, v2, modified: modifiedOf(record), holder: shelf, title: undefined };
+    const [kind, day] = [this.#shared(type), this.#shared(date)];
+    const file: SharedFile = {
+      name,
+      type: kind,
+      size,
+      date: day,
+      v2,
+      modified: modifiedOf(record),
+      holder: shelf,
+      title: undefined,
+    };
     if (mtime !== undefined) file.mtime = mtime;
     if (root !== undefined) file.root = root;
     if (part) file.part = true;
@@ -307,6 +321,15 @@ export class Catalog {
     if (root !== undefined) this.#byRoot.set(root, withOne(this.#byRoot.get(root), file));
     this.#index.add(file);
     this.#count(shelf, file, 1);
+  }
+
+  /** A text, as an earlier record has it. */
+  #shared(text: string): string {
+    const known = this.#texts.get(text);
+    if (known !== undefined) return known;
+    if (this.#texts.size >= TEXTS_KEPT) this.#texts.clear();
+    this.#texts.set(text, text);
+    return text;
   }
 
   /** Takes all records off a list. */

@@ -44,6 +44,7 @@ interface Title<Item extends object> {
 interface Content<Item extends object> {
   /** Its key among the contents; undefined when its root is not known. */
   readonly key: string | undefined;
+  readonly size: number;
   titles: FewNamed<Title<Item>> | undefined;
   /** Records of it that are whole. */
   holders: number;
@@ -185,12 +186,15 @@ export class FindIndex<Item extends Findable<Item>> {
     return search.page();
   }
 
+  /** The key of most contents is the root, which is a text that the record has anyway. Another size of a root has a longer key. */
   #contentOf({ root, size }: Item): Content<Item> {
-    const key = root === undefined ? undefined : `${root} ${size}`;
-    const known = key === undefined ? undefined : this.#contents.get(key);
+    if (root === undefined) return { key: undefined, size, titles: undefined, holders: 0, newest: 0 };
+    const first = this.#contents.get(root);
+    const known = first?.size === size ? first : this.#contents.get(`${root} ${size}`);
     if (known !== undefined) return known;
-    const content = { key, titles: undefined, holders: 0, newest: 0 };
-    if (key !== undefined) this.#contents.set(key, content);
+    const key = first === undefined ? root : `${root} ${size}`;
+    const content = { key, size, titles: undefined, holders: 0, newest: 0 };
+    this.#contents.set(key, content);
     return content;
   }
 

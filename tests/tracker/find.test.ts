@@ -4,8 +4,11 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { ProtocolError } from "../../lib/error.ts";
 import type { Wish } from "../../lib/protocol/messages.ts";
+import { type Findable, FindIndex } from "../../lib/tracker/find.ts";
 import { fold } from "../../lib/tracker/words.ts";
 import { type Content, Finder, type Item } from "../helpers/finder.ts";
+
+interface Shared extends Findable<Shared> {}
 
 const SEED = 20_261_122;
 
@@ -642,4 +645,27 @@ test("a wildcard word made to be slow is answered", () => {
   const index = indexOf(Array.from({ length: 3000 }, (_, i) => record(`${"a".repeat(240)}${i}`)));
   expect(index.find({ ...base, words: Array.from({ length: 16 }, () => `${"a?".repeat(4)}${"a*".repeat(4)}b`) }).total).toBe(0);
   expect(index.find({ ...base, words: [`*${"?a".repeat(7)}b`] }).total).toBe(0);
+});
+
+test("FindIndex.steps misses nothing that stays while others come and go between two steps", () => {
+  const index = new FindIndex<Shared>();
+  const all = Array.from(
+    { length: 6000 },
+    (_, at): Shared => ({ name: `file ${at}`, type: "data", size: 1, modified: "2024-05-06" }),
+  );
+  for (const one of all) index.add(one);
+  const steps = index.steps({ ...base, words: ["file"], limit: 10_000 });
+  let gone = 0;
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) {
+      const found = new Set(value.contents.flatMap(({ items }) => items));
+      expect(gone).toBeGreaterThan(1000);
+      expect(all.slice(gone).filter((one) => !found.has(one))).toEqual([]);
+      break;
+    }
+    for (const one of all.slice(gone, gone + 500)) index.remove(one);
+    gone += 500;
+    index.add({ name: `file new ${gone}`, type: "data", size: 1, modified: "2024-05-06" });
+  }
 });
