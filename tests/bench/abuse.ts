@@ -18,16 +18,13 @@ import { setPriority } from "node:os";
 import { isAbsolute, join, resolve } from "node:path";
 import type { ATTACKS, Orders } from "./attacks.ts";
 import { dist, type Host, Lan, makeFile } from "./lan.ts";
+import { Bystander, type Delays, now, PER_SECOND, Program } from "./watch.ts";
 
 /** Seconds without the attack, and with it. */
 const ALONE_S = 4;
 const ATTACK_S = 6;
 /** The attack comes to its full strength before a download begins beside it. Milliseconds. */
 const WARM_MS = 1_500;
-/** Requests a second of the bystander: less than a tracker allows to one peer. */
-const PER_SECOND = 40;
-/** A request is lost after ten seconds; then everything is there. Milliseconds. */
-const LAST_ANSWER_MS = 12_000;
 const TARGET_MS = 100;
 const TARGET_SHARE = 0.5;
 const TARGET_LINES = 10;
@@ -43,99 +40,6 @@ const NARROW = 100;
 const words = process.argv.slice(2);
 const folder = words[0]?.includes("/") ? resolve(words.shift() ?? "") : dist;
 const [TRACKER, PEER] = [join(folder, "ft-tracker"), join(folder, "ft-peer")];
-
-// ---------------------------------------------------------------- programs
-
-/** A program whose lines are counted and waited for. */
-class Program {
-  readonly child: Bun.Subprocess<"ignore", "pipe", "pipe">;
-  text = "";
-  lines = 0;
-  bytes = 0;
-  ended = false;
-
-  constructor(child: Bun.Subprocess<"ignore", "pipe", "pipe">) {
-    this.child = child;
-    const readers = [child.stdout, child.stderr].map(async (stream) => {
-      const decoder = new TextDecoder();
-      for await (const chunk of stream) {
-        const text = decoder.decode(chunk, { stream: true });
-        this.bytes += chunk.length;
-        for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) this.lines += 1;
-        // What is waited for is near the end.
-        this.text = (this.text + text).slice(-200_000);
-      }
-    });
-    void Promise.all(readers).then(() => {
-      this.ended = true;
-    });
-  }
-
-  async until(wanted: RegExp, seconds = 60): Promise<RegExpExecArray> {
-    const until = performance.now() + seconds * 1000;
-    for (;;) {
-      const match = wanted.exec(this.text);
-      if (match !== null) return match;
-      if (this.ended || performance.now() > until) throw new Error(`No ${wanted} came: ${this.text.slice(-1500)}`);
-      await Bun.sleep(20);
-    }
-  }
-}
-
-function now(): number {
-  return performance.timeOrigin + performance.now();
-}
-
-interface Delays {
-  p50: number;
-  p99: number;
-  longest: number;
-  count: number;
-  lost: number;
-  /** Answers NO: the tracker has lost the peer that was asked for. */
-  no: number;
-}
-
-/** The process of bystander.ts. */
-class Bystander {
-  readonly #program: Program;
-  readonly #all: { due: number; late: number; answer: string }[] = [];
-  #rest = "";
-  #read = 0;
-
-  constructor(program: Program) {
-    this.#program = program;
-  }
-
-  #take(): void {
-    // The program keeps its last lines only: they are taken several times a second.
-    const fresh = this.#program.bytes - this.#read;
-    this.#read = this.#program.bytes;
-    const lines = (this.#rest + (fresh === 0 ? "" : this.#program.text.slice(-fresh))).split("\n");
-    this.#rest = lines.pop() ?? "";
-    for (const line of lines) {
-      const [due, late, answer = ""] = line.split(" ");
-      if (late !== undefined) this.#all.push({ due: Number(due), late: Number(late), answer });
-    }
-  }
-
-  /** What became of the requests that were due between these times. */
-  async between(from: number, to: number): Promise<Delays> {
-    const until = to + LAST_ANSWER_MS;
-    const wanted = Math.floor(((to - from) / 1000) * PER_SECOND);
-    const inside = () => this.#all.filter(({ due }) => due >= from && due < to);
-    do {
-      await Bun.sleep(100);
-      this.#take();
-    } while (inside().length < wanted - 1 && now() < until && !this.#all.some(({ due, late }) => due > to && late < 10_000));
-    const all = inside();
-    if (all.length < 10) throw new Error(`Only ${all.length} requests of a bystander were due: the machine is too busy.`);
-    const late = all.map((one) => one.late).sort((a, b) => a - b);
-    const part = (share: number) => late[Math.min(late.length - 1, Math.floor(late.length * share))] ?? 0;
-    const count = (answer: string) => all.filter((one) => one.answer === answer).length;
-    return { p50: part(0.5), p99: part(0.99), longest: part(1), count: all.length, lost: count("lost"), no: count("NO") };
-  }
-}
 
 // ---------------------------------------------------------------- one case's world
 
