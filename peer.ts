@@ -2,11 +2,11 @@
 // ft-peer: shares files, searches at the tracker, downloads straight from other peers and serves them.
 //
 //     ft-peer                    guided prompts, with the tracker that announces itself
-//     ft-peer ADDRESS            with the one at this address
+//     ft-peer ADDRESS            guided prompts, with the tracker at this address
 //     ft-peer get NAME           one command, for scripts
 //
-// Every command joins the tracker first, because a peer that shares nothing is not accepted; serves while it runs; and says
-// BYE at the end.
+// Every command joins the tracker first, because the tracker accepts only peers that share a file. While the command runs, the
+// peer serves its files; at the end it says BYE.
 
 import { randomBytes } from "node:crypto";
 import { join, resolve } from "node:path";
@@ -16,15 +16,16 @@ import { userFolder } from "./lib/files.ts";
 import { dial } from "./lib/net/dial.ts";
 import { dialableFrom, interfaces, watchInterfaces } from "./lib/net/interfaces.ts";
 import { type Listener, listen } from "./lib/net/listen.ts";
+import { Admission } from "./lib/peer/admission.ts";
 import { Connector } from "./lib/peer/connect.ts";
 import { HashPool, sha256 } from "./lib/peer/content/hash.ts";
 import { TreeCache } from "./lib/peer/content/tree-cache.ts";
-import { groupByContent } from "./lib/peer/contents.ts";
+import { waitForContent } from "./lib/peer/contents.ts";
 import { checkFolder } from "./lib/peer/disk/incoming.ts";
-import { chooseFiles, computeTree, recordOf, Share, type SharedFile } from "./lib/peer/disk/share.ts";
+import { chooseFiles, Share, type SharedFile } from "./lib/peer/disk/share.ts";
 import { ShareWatch } from "./lib/peer/disk/watch.ts";
-import { type DownloadOptions, Downloads } from "./lib/peer/download.ts";
-import type { Downloaded, PeerEvent } from "./lib/peer/events.ts";
+import { Downloads } from "./lib/peer/download.ts";
+import type { PeerEvent } from "./lib/peer/events.ts";
 import type { FetchEvent } from "./lib/peer/fetch/types.ts";
 import {
   describePlace,
@@ -36,100 +37,88 @@ import {
   severalFound,
 } from "./lib/peer/locate.ts";
 import { type CommandLine, PEER_COMMANDS, type PeerCommand, parsePeerArguments, rootArgument } from "./lib/peer/options.ts";
+import { isDialable, isOwnEndpoint, isTrackerHere } from "./lib/peer/own-address.ts";
 import { Prompts } from "./lib/peer/screen/ask.ts";
 import { type Check, checkLines, examine } from "./lib/peer/screen/doctor.ts";
-import { guide } from "./lib/peer/screen/guide.ts";
+import { type GuidedPeer, guide } from "./lib/peer/screen/guide.ts";
 import { progressReporter, Screen } from "./lib/peer/screen/screen.ts";
 import {
   contentTable,
   describeDownload,
   describeEvent,
   describeLeft,
+  downloadObject,
   eventObject,
   notFoundSentence,
   peerTable,
   recordObjects,
   recordTable,
 } from "./lib/peer/screen/view.ts";
-import { type Known, type Served, Server } from "./lib/peer/serve/serve.ts";
+import { type Served, Server } from "./lib/peer/serve/serve.ts";
 import { Session, type TrackerPlace } from "./lib/peer/session.ts";
+import { Sharing } from "./lib/peer/sharing.ts";
 import { EXIT, exitCodeFor, hangUp, measure, nameArgument, orCancelled, out, runProgram, VERSION } from "./lib/program/cli.ts";
-import {
-  type Address,
-  type Endpoint,
-  formatEndpoint,
-  isHostAddress,
-  isLoopback,
-  parseAddress,
-  withoutZone,
-} from "./lib/protocol/address.ts";
+import { type Endpoint, formatEndpoint, parseAddress, withoutZone } from "./lib/protocol/address.ts";
 import { DEFAULT_MAX_FILES } from "./lib/protocol/messages.ts";
-import { readPass } from "./lib/protocol/pass.ts";
 import type { FileRecord } from "./lib/protocol/record.ts";
-import { encodeToTracker } from "./lib/protocol/write.ts";
 import { RateLimit } from "./lib/rate.ts";
 import { plural, printable } from "./lib/text.ts";
 
+/** The port on which a peer serves, if no other program has it. */
 const DEFAULT_PORT = 1235;
+/** Connections from one address at once. */
 const MAX_PER_ADDRESS = 32;
-const KNOWN_CACHE_MS = 30_000;
-/** A changed file is hashed when it was left alone for this long. */
-const QUIET_MS = 500;
+/** After Ctrl-C the program ends within this time, even if something hangs. Milliseconds. */
 const LEAVING_MS = 4_000;
 
 // ---------------------------------------------------------------- the peer
 
 export interface PeerOptions {
   tracker: TrackerPlace;
-  /** Looks for that tracker anew when it cannot be reached any more. */
+  /** Looks for the tracker at another address, when it cannot be reached any more. */
   find?: () => Promise<TrackerPlace | undefined>;
   files: SharedFile[];
-  /** Where to serve; undefined takes 1235, or a free port when that is taken. */
+  /** The port to serve on; undefined takes 1235, or a free port when that is taken. */
   port?: number | undefined;
-  /** Where content ids are remembered between runs. */
+  /** The file in which content ids are remembered between runs. */
   cachePath: string;
   /** Bytes a second at most, up and down each. */
   limit?: number | undefined;
   report(event: PeerEvent): void;
 }
 
-export interface Peer {
+/** A peer that is online. */
+export interface Peer extends GuidedPeer {
   readonly port: number;
-  readonly session: Session;
-  readonly share: Share;
-  readonly server: Server;
-  /** Computes the content ids of what is shared, in the background. */
-  computeRoots(): void;
   /** Whether a record is this peer's own. */
   isOwn(record: Endpoint): boolean;
-  /** Fetches one content; the records are its holders. Throws a sentence. */
-  download(records: [FileRecord, ...FileRecord[]], options: DownloadOptions): Promise<Downloaded>;
-  /** Says BYE and stops serving. */
-  stop(): Promise<void>;
 }
 
-/** Starts serving and joins the tracker. Throws a sentence when either cannot be. */
+/** Starts serving and joins the tracker. Throws a sentence when it cannot. */
 export async function startPeer(options: PeerOptions, signal?: AbortSignal): Promise<Peer> {
   const { report } = options;
+  const clock = systemClock;
   const share = new Share(options.files);
   const pool = new HashPool(new URL("./lib/peer/content/hasher.ts", import.meta.url));
   const cache = new TreeCache(options.cachePath);
   const stopped = new AbortController();
-  /** Shared files that have changed and are about to get their content ids. */
-  const renewals = new Map<SharedFile, AbortController>();
-  for (const file of share.files) Object.assign(file, cache.get(file));
+  const rateLimit = () => (options.limit === undefined ? undefined : new RateLimit(options.limit, clock));
 
-  const limitOf = () => (options.limit === undefined ? undefined : new RateLimit(options.limit, systemClock));
-  const knownUntil = new Map<Address, number>();
+  const admission = new Admission({
+    standing: () => session.standing,
+    askKnown: (address) => session.requests.known(address),
+    isOfThisMachine: (address) => interfaces().some(({ addresses }) => addresses.some((own) => own.address === address)),
+    clock,
+  });
   const server = new Server({
-    open: openShared,
-    look,
+    open: (wanted) => openShared(wanted),
+    look: (root) => sharing.look(root) ?? downloads.look(root),
     changed: () => watch.nudge(),
-    readPass: checkPass,
+    readPass: (pass, from) => admission.checkPass(pass, from),
     arrived: (token, channel) => connector.arrived(token, channel),
-    known,
+    known: (from) => admission.isKnown(from),
     sha256,
-    limit: limitOf(),
+    limit: rateLimit(),
     report,
   });
   const listener = listenFrom(options.port, (channel) => server.accept(channel));
@@ -139,49 +128,60 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     ...(options.find === undefined ? {} : { find: options.find }),
     agent: `ft-peer/${VERSION}`,
     port: listener.port,
-    records: (own) => share.files.filter(({ beyond }) => !beyond).map((file) => recordOf(file, own)),
-    parts: (own) => [
-      ...share.files.filter(({ beyond }) => beyond).map((file) => recordOf(file, own)),
-      ...downloads.records(own),
-    ],
+    records: (own) => sharing.records(own),
+    parts: (own) => [...sharing.recordsBeyond(own), ...downloads.records(own)],
     callBack: (to) => void connector.callBack(to),
     report,
+    clock,
+    random: Math.random,
   });
   const connector = new Connector({
-    dial: ({ address, port }, how) => dial({ address: nearby(address), port }, how),
-    ask: (call) => session.connect(call),
+    dial: ({ address, port }, how) => dial({ address: onTrackersLink(address), port }, how),
+    ask: (call) => session.requests.connect(call),
     serve: (channel) => server.accept(channel),
-    isDialable,
-    // On the tracker's own machine a pass is good from every address of it.
-    you: () => (isTrackerHere() ? undefined : session.standing?.you),
+    isDialable: (at) => isDialable(at, session.standing),
+    // On the tracker's own machine a pass is good from every address of that machine.
+    you: () => (isTrackerHere(session.standing) ? undefined : session.standing?.you),
     closed: () =>
       session.standing?.reach === false ? `nobody can connect to port ${listener.port} of this machine either` : "",
     token: () => randomBytes(18).toString("base64url"),
+    clock,
+  });
+  const isOwn = (record: Endpoint) => isOwnEndpoint(record, listener.port, session.standing);
+  const sharing = new Sharing({
+    share,
+    pool,
+    cache,
+    session,
+    port: listener.port,
+    isDownloading: () => downloads.running,
+    report,
+    clock,
   });
   const downloads = new Downloads({
     dial: (record, how) => connector.open(record, how),
     pool,
-    limit: limitOf(),
+    limit: rateLimit(),
     pass: () => session.standing?.pass ?? "",
     away: () => session.away,
     unsettled: () => session.unsettled,
-    look: (root) => session.holders(root),
-    isFetchable: (record) => isDialable(record) && !isOwn(record),
+    look: (root) => session.requests.holders(root),
+    isFetchable: (record) => isDialable(record, session.standing) && !isOwn(record),
     isOwn,
-    announce: (record) => {
-      if (share.find({ name: record.name }) === undefined) void tell(record);
-    },
-    withdraw: ({ name }) => {
-      if (share.find({ name }) === undefined) session.drop(name).catch(() => undefined);
-    },
-    finished: keepServing,
+    announce: (record) => sharing.announcePart(record),
+    withdraw: (record) => sharing.withdrawPart(record),
+    finished: (path, root, pieces) => sharing.addDownloaded(path, root, pieces),
   });
-  const watch = new ShareWatch(share, { changed: renew, gone: withdraw, back: comeBack });
+  const watch = new ShareWatch(share, {
+    changed: (file) => void sharing.changed(file),
+    gone: (file) => void sharing.gone(file),
+    back: (file) => void sharing.back(file),
+  });
   const stopWatchingNetwork = watchInterfaces((now) => {
     session.networkChanged(new Set(now.flatMap(({ addresses }) => addresses.map(({ address }) => address))));
   });
 
-  /** What is on the list, or what has arrived of a file that is being fetched. */
+  /** A shared file, or the part of a download that has arrived. */
   function openShared(wanted: { name?: string; root?: string; size?: number }): { name: string; file: Served } | undefined {
     const found = share.find(wanted);
     if (found === undefined) return wanted.root === undefined ? undefined : downloads.open(wanted.root);
@@ -190,126 +190,11 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     return file === undefined ? undefined : { name: found.name, file };
   }
 
-  function look(root: string): Known | undefined {
-    const found = share.find({ root });
-    return found?.pieces === undefined ? downloads.look(root) : { size: found.size, pieces: found.pieces };
-  }
-
-  /** Whose pass this is, or why it is not good from this address; the tracker's word counts, by the tracker's clock. */
-  function checkPass(text: string, from: Address): { id: string } | { refusal: string } {
-    const standing = session.standing;
-    if (standing === undefined || standing.profile === 1) return { refusal: "This peer's tracker gives no passes." };
-    const pass = readPass(text, standing.key);
-    if (pass === undefined) return { refusal: "The pass is not from this peer's tracker." };
-    if (pass.expires * 1000 < Date.now() + standing.skew) return { refusal: "The pass has expired." };
-    // On one machine the same peer is seen as loopback by some and by its network address by others.
-    const same =
-      pass.address === from ||
-      (isLoopback(pass.address) && (isLoopback(from) || from === standing.tracker || (isTrackerHere() && isOurs(from)))) ||
-      (isLoopback(from) && pass.address === standing.you);
-    return same ? { id: pass.id } : { refusal: `The pass is for another address than ${from}.` };
-  }
-
-  /** FT/1 downloaders show no pass: the tracker is asked. A basic tracker cannot say; then everybody is served, as ever. */
-  async function known(from: Address): Promise<boolean> {
-    const until = knownUntil.get(from) ?? 0;
-    if (until > Date.now()) return true;
-    const asked = isLoopback(from) ? (session.standing?.you ?? from) : from;
-    const answer = (await session.known(asked)) ?? true;
-    if (answer) knownUntil.set(from, Date.now() + KNOWN_CACHE_MS);
-    return answer;
-  }
-
-  /** A shared file changed: its record follows, with a new content id as soon as there is one. */
-  async function renew(file: SharedFile): Promise<void> {
-    if (!share.renew(file)) return;
-    report({ event: "changed", file });
-    // A file that is being written changes again and again: only its last state is worth hashing.
-    renewals.get(file)?.abort();
-    const renewal = new AbortController();
-    renewals.set(file, renewal);
-    await publish(file);
-    await Bun.sleep(QUIET_MS);
-    const signal = AbortSignal.any([renewal.signal, stopped.signal]);
-    if (signal.aborted || !(await computeTree(file, pool, cache, { signal }))) return;
-    renewals.delete(file);
-    report({ event: "root", file });
-    await publish(file);
-    await cache.save();
-  }
-
-  async function withdraw(file: SharedFile): Promise<void> {
-    share.remove(file);
-    report({ event: "withdrawn", name: file.name, reason: "it cannot be read any more" });
-    const dropped = await session.drop(file.name).catch(() => true);
-    // Who shares nothing is not online, unless a download still needs the tracker; coming back is for when a file does.
-    if (!dropped && !downloads.running) await session.leave();
-  }
-
-  async function comeBack(file: SharedFile): Promise<void> {
-    if (share.find({ name: file.name }) !== undefined) return;
-    share.add(file);
-    await renew(file);
-    session.comeBack();
-  }
-
-  /** What was fetched is served on while this peer is online; beyond the tracker's limit as what does not count. */
-  function keepServing(path: string, root: string, pieces: Uint8Array): void {
-    if (share.find({ root }) !== undefined) return;
-    const [file] = chooseFiles([path], 1).taken;
-    if (file === undefined || share.find({ name: file.name }) !== undefined) return;
-    const counted = share.files.filter(({ beyond }) => !beyond).length;
-    Object.assign(file, { root, pieces }, counted < (session.standing?.max ?? 0) ? {} : { beyond: true });
-    cache.set(file, { root, pieces });
-    share.add(file);
-    void publish(file);
-  }
-
-  async function publish(file: SharedFile): Promise<void> {
-    const you = session.standing?.you;
-    if (you !== undefined) await tell(recordOf(file, { address: you, port: listener.port }));
-  }
-
-  async function tell(record: FileRecord): Promise<void> {
-    await session.add(record).catch(() => undefined);
-  }
-
-  async function computeRoots(): Promise<void> {
-    for (const file of [...share.files]) {
-      if (stopped.signal.aborted) return;
-      if (file.root !== undefined) continue;
-      if (!(await computeTree(file, pool, cache, { signal: stopped.signal }))) continue;
-      report({ event: "root", file });
-      await publish(file);
-    }
-    await cache.save();
-  }
-
-  function isOwn(record: Endpoint): boolean {
-    const you = session.standing?.you;
-    return record.port === listener.port && (record.address === you || (isLoopback(record.address) && isTrackerHere()));
-  }
-
-  function isTrackerHere(): boolean {
-    const tracker = session.standing?.tracker;
-    const { you, local } = session.standing ?? {};
-    return tracker !== undefined && (isLoopback(tracker) || tracker === you || tracker === local);
-  }
-
-  function isOurs(address: Address): boolean {
-    return interfaces().some(({ addresses }) => addresses.some((own) => own.address === address));
-  }
-
-  /** A link-local address is good on one link: the one by which the tracker is reached. */
-  function nearby(address: string): string {
+  /** A link-local address is good on one link: a peer with such an address is on the link to the tracker. */
+  function onTrackersLink(address: string): string {
     const local = session.standing?.local;
     const parsed = parseAddress(address);
     return local === undefined || parsed === undefined ? address : dialableFrom(local, parsed);
-  }
-
-  /** A tracker elsewhere cannot know of loopback, and no record can mean a group of hosts: such are not dialled. */
-  function isDialable({ address }: Endpoint): boolean {
-    return isHostAddress(address) && (!isLoopback(address) || isTrackerHere());
   }
 
   const peer: Peer = {
@@ -317,11 +202,12 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     session,
     share,
     server,
-    computeRoots: () => void computeRoots(),
+    computeRoots: () => void sharing.computeRoots(),
     isOwn,
     download: (records, how) => downloads.start(records, { ...how, signal: AbortSignal.any([how.signal, stopped.signal]) }),
     stop: async () => {
       stopped.abort();
+      sharing.stop();
       watch.stop();
       stopWatchingNetwork();
       listener.stop();
@@ -339,7 +225,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
   return peer;
 }
 
-/** Listens where it was told to; by default on 1235, or on a free port when that is taken. */
+/** Listens on the given port; without one on 1235, or on a free port when that is taken. */
 function listenFrom(port: number | undefined, onConnection: Parameters<typeof listen>[0]["onConnection"]): Listener {
   const options = { maxPerAddress: MAX_PER_ADDRESS, onConnection };
   if (port !== undefined) return listen({ ...options, port });
@@ -353,12 +239,12 @@ function listenFrom(port: number | undefined, onConnection: Parameters<typeof li
 
 // ---------------------------------------------------------------- one command
 
-/** Joins, does one thing, leaves. */
+/** Joins the tracker, runs one command, and leaves. */
 async function runCommand(line: CommandLine, command: Exclude<PeerCommand, "doctor">, signal: AbortSignal): Promise<void> {
   const screen = new Screen(line);
   const files = filesToShare(line, (words) => screen.note(words));
   if (command === "get") checkFolder(resolve(line.to));
-  const place = line.tracker ?? (await locate(line, screen, signal));
+  const place = line.tracker ?? (await findTracker(line, screen, signal));
   const report = (event: PeerEvent) => tellEvent(screen, event, command === "share");
   const peer = await startAt(line, place, files, report, signal);
   try {
@@ -373,7 +259,7 @@ async function runCommand(line: CommandLine, command: Exclude<PeerCommand, "doct
   }
 }
 
-/** Joins a tracker that was typed or found, and remembers it. */
+/** Starts a peer at a tracker that was typed or found, and remembers that tracker for the next time. */
 async function startAt(
   line: CommandLine,
   place: TrackerPlace | Located,
@@ -385,7 +271,7 @@ async function startAt(
   return await startPeer(
     {
       tracker: place,
-      // Also one that was typed may have moved: by then its name is known.
+      // A tracker whose address was typed may move too: after joining, its name is known.
       find: async () => (name === "" ? undefined : await findAgain({ ...place, name })),
       files,
       port: line.port,
@@ -407,8 +293,8 @@ function lastTracker(): LastTracker {
   return new LastTracker(join(userFolder("cache"), "tracker.json"));
 }
 
-/** The tracker that announces itself; of several, the one that the person chooses. */
-async function locate({ json }: CommandLine, screen: Screen, signal: AbortSignal): Promise<Located> {
+/** Finds the tracker that announces itself; of several, the person chooses one. */
+async function findTracker({ json }: CommandLine, screen: Screen, signal: AbortSignal): Promise<Located> {
   const last = lastTracker().read();
   screen.progress("looking for a tracker…");
   const { trackers, found } = await lookAround(last, signal);
@@ -424,7 +310,7 @@ async function locate({ json }: CommandLine, screen: Screen, signal: AbortSignal
   return await promptsOn(signal).chooseTracker(trackers, last);
 }
 
-/** Chooses what is shared and says so; without anything to share nobody is asked anything. */
+/** Chooses the files to share and names them. Throws a `UsageError` when there are none. */
 function filesToShare(line: CommandLine, say: (words: string) => void): SharedFile[] {
   const { taken, left } = chooseFiles(line.share.length === 0 ? ["."] : line.share, DEFAULT_MAX_FILES);
   if (taken.length === 0) {
@@ -441,32 +327,34 @@ function filesToShare(line: CommandLine, say: (words: string) => void): SharedFi
 async function search(peer: Peer, { argument }: CommandLine, command: "search" | "list", screen: Screen): Promise<void> {
   const records =
     command === "search"
-      ? await peer.session.search(nameArgument(argument ?? ""))
-      : await peer.session.list(argument === undefined ? undefined : await peerId(peer, argument));
+      ? await peer.session.requests.search(nameArgument(argument ?? ""))
+      : await peer.session.requests.list(argument === undefined ? undefined : await peerId(peer, argument));
   if (records.length === 0) throw new FtError("not-found", notFoundSentence(argument ?? ""));
   if (screen.json) for (const object of recordObjects(records)) screen.object(object);
   else for (const line of recordTable(records, measure, screen.width)) screen.line(line);
 }
 
 async function find(peer: Peer, { wish }: CommandLine, screen: Screen): Promise<void> {
-  const records = await peer.session.findAll(wish);
+  const records = await peer.session.requests.findAll(wish);
   if (records.length === 0) throw new FtError("not-found", "Nobody who is online shares a file that fits.");
   if (screen.json) for (const object of recordObjects(records)) screen.object(object);
   else for (const line of contentTable(records, measure, screen.width)) screen.line(line);
 }
 
-/** An endpoint in its one form; other text as it is. */
-function canonical(typed: string): string {
+/** An endpoint as records write it, such as `[fd00::7]:1235`; other text stays as it is. */
+function canonicalEndpoint(typed: string): string {
   const [, host = "", port = ""] = /^\[([^\]]*)\]:(\d+)$/.exec(typed) ?? [];
   const address = parseAddress(host);
   return address === undefined ? typed : formatEndpoint({ address: withoutZone(address), port: Number(port) });
 }
 
-/** A peer as typed (id, address, or address and port), as its id. */
+/** The id of a peer that was typed as an id, an address, or an address and port. */
 async function peerId(peer: Peer, typed: string): Promise<string> {
   const at = parseAddress(typed.replace(/^\[([^\]]*)\]$/, "$1"));
-  const wanted = at === undefined ? canonical(typed) : withoutZone(at);
-  const found = (await peer.session.who()).filter((one) => [one.id, one.address, formatEndpoint(one)].includes(wanted));
+  const wanted = at === undefined ? canonicalEndpoint(typed) : withoutZone(at);
+  const found = (await peer.session.requests.who()).filter((one) =>
+    [one.id, one.address, formatEndpoint(one)].includes(wanted),
+  );
   if (found.length > 1) {
     const choices = found.map((one) => formatEndpoint(one)).join(", ");
     throw new FtError("ambiguous", `${found.length} peers are at "${printable(typed)}": ${choices}. Name one of these.`);
@@ -477,7 +365,7 @@ async function peerId(peer: Peer, typed: string): Promise<string> {
 }
 
 async function who(peer: Peer, screen: Screen): Promise<void> {
-  const peers = await peer.session.who();
+  const peers = await peer.session.requests.who();
   const self = peer.session.standing?.id ?? "";
   if (screen.json) for (const one of peers) screen.object(one);
   else for (const line of peerTable(peers, self, measure, screen.width)) screen.line(line);
@@ -500,29 +388,11 @@ async function get(peer: Peer, line: CommandLine, screen: Screen, signal: AbortS
   });
   const seconds = (performance.now() - started) / 1000;
   screen.clearProgress();
-  if (screen.json) {
-    const { path, size, verified } = done;
-    screen.object({
-      event: "done",
-      name: records[0].name,
-      path,
-      size,
-      seconds: Number(seconds.toFixed(3)),
-      verified,
-      holders: done.holders.length,
-      outcome: done.outcome,
-    });
-  } else {
-    screen.line(describeDownload(done, seconds));
-  }
+  if (screen.json) screen.object(downloadObject(records[0].name, done, seconds));
+  else screen.line(describeDownload(done, seconds));
 }
 
-/** A root that is about to be computed is worth waiting for: without it nothing can be verified. */
-const ROOT_WAIT_MS = 300;
-const ROOT_SPEED = 200_000_000;
-const ROOT_MOST_MS = 8_000;
-
-/** The holders of what was typed: of the content that most have, where one name means several. */
+/** The holders of a file name or a content id; where a name means several contents, of the one with the most holders. */
 async function findContent(
   peer: Peer,
   typed: string,
@@ -530,54 +400,22 @@ async function findContent(
   signal: AbortSignal,
 ): Promise<[FileRecord, ...FileRecord[]]> {
   const root = rootArgument(typed);
-  const started = performance.now();
-  for (;;) {
-    const found = await orCancelled(
-      root === undefined ? peer.session.search(nameArgument(typed)) : peer.session.holders(root),
-      signal,
-    );
-    const fitting = found.filter(
-      (record) =>
-        (root === undefined || record.root === root) &&
-        (from === undefined || (record.address === from.address && record.port === from.port)),
-    );
-    if (fitting.length === 0) {
-      const where = from === undefined ? "" : ` at ${formatEndpoint(from)}`;
-      throw new FtError(
-        "not-found",
-        from === undefined ? notFoundSentence(typed) : `Nobody${where} shares "${printable(typed)}".`,
-      );
-    }
-    const others = fitting.filter((record) => !peer.isOwn(record));
-    const [best] = groupByContent(others.length === 0 ? fitting : others);
-    if (best === undefined) throw new FtError("not-found", notFoundSentence(typed));
-    const patience = Math.min(ROOT_MOST_MS, 1000 + (best[0].size / ROOT_SPEED) * 1000);
-    if (best[0].root !== undefined || !best[0].v2 || performance.now() - started > patience) return best;
-    if (signal.aborted) throw new CancelledError();
-    await Bun.sleep(ROOT_WAIT_MS);
-  }
-}
-
-/** How long who is connected to may take to show that it is no tracker. */
-const KNOCK_MS = 1_500;
-
-/** Says HELLO to a tracker and hangs up; fails with a clause when nobody is there, or somebody else. An old tracker keeps silent. */
-async function knock(place: TrackerPlace, signal: AbortSignal): Promise<void> {
-  const channel = await dial(place, { signal });
-  const said = await new Promise<string>((resolve) => {
-    setTimeout(() => resolve(""), KNOCK_MS);
-    channel.start({
-      data: (chunk) => resolve(new TextDecoder().decode(chunk.subarray(0, 8))),
-      end: () => resolve("its end"),
-      close: () => resolve("its end"),
-    });
-    channel.send(encodeToTracker({ verb: "HELLO", profile: 2, agent: `ft-peer/${VERSION}` }));
+  const { requests } = peer.session;
+  const found = await waitForContent({
+    look: () => orCancelled(root === undefined ? requests.search(nameArgument(typed)) : requests.holders(root), signal),
+    fits: (record) =>
+      (root === undefined || record.root === root) &&
+      (from === undefined || (record.address === from.address && record.port === from.port)),
+    isOwn: peer.isOwn,
+    clock: systemClock,
   });
-  channel.finish();
-  if (said !== "" && !said.startsWith("HI")) throw new FtError("no-tracker", "what answers there is not a tracker");
+  if (found !== undefined) return found;
+  const words =
+    from === undefined ? notFoundSentence(typed) : `Nobody at ${formatEndpoint(from)} shares "${printable(typed)}".`;
+  throw new FtError("not-found", words);
 }
 
-/** Looks at everything that can stand between this machine and the others; false when something does. */
+/** Checks this machine and its network, and says what stands between it and the others; false when something does. */
 async function runDoctor(line: CommandLine, signal: AbortSignal): Promise<boolean> {
   const screen = new Screen(line);
   if (screen.json) screen.object({ event: "doctor", version: VERSION, platform: process.platform, arch: process.arch });
@@ -587,7 +425,6 @@ async function runDoctor(line: CommandLine, signal: AbortSignal): Promise<boolea
     choose: () => chooseFiles(line.share.length === 0 ? ["."] : line.share, DEFAULT_MAX_FILES),
     to: resolve(line.to),
     usualPort: line.port ?? DEFAULT_PORT,
-    knock: (place) => knock(place, signal),
     signal,
     report: (check: Check) => {
       if (screen.json) screen.object({ event: "check", ...check });
@@ -615,7 +452,7 @@ async function stayOnline(peer: Peer, screen: Screen, signal: AbortSignal): Prom
   screen.note("Leaving.");
 }
 
-/** What happens meanwhile: all of it for `share`, only what matters for the other commands. */
+/** Shows an event: every one for `share`, only important ones for other commands. */
 function tellEvent(screen: Screen, event: PeerEvent, all: boolean): void {
   if (all && screen.json) {
     screen.object(eventObject(event));
@@ -627,7 +464,7 @@ function tellEvent(screen: Screen, event: PeerEvent, all: boolean): void {
   else if (event.event === "away" || event.event === "notice") screen.note(words);
 }
 
-/** Whether a person can be asked. */
+/** Whether there is a terminal, so that a person can be asked. */
 function hasTerminal(): boolean {
   return process.stdin.isTTY === true && process.stdout.isTTY === true && process.env.TERM !== "dumb";
 }
@@ -664,9 +501,9 @@ async function runGuided(line: CommandLine, signal: AbortSignal): Promise<void> 
 
 // ---------------------------------------------------------------- main
 
-/** Leaving takes a moment, for the BYE; a second Ctrl-C, or whatever hangs, does not make it longer. */
+/** Ends the command, which says BYE first. A second Ctrl-C, or the end of the time for leaving, ends the program at once. */
 function leaveSoon(cancel: AbortController, signal: NodeJS.Signals): void {
-  // Only a second Ctrl-C is impatience: a closed window is told in more than one way.
+  // A closed terminal window sends several signals: only Ctrl-C counts twice.
   if (cancel.signal.aborted && signal === "SIGINT") process.exit(EXIT.interrupted);
   if (cancel.signal.aborted) return;
   cancel.abort();

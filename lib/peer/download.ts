@@ -1,4 +1,4 @@
-// Downloads, each from the first look into the folder to the published file, and what others may have of them meanwhile.
+// Downloads files: looks into the folder, fetches into a part file, publishes it. Meanwhile other peers may read the part.
 
 import { FtError } from "../error.ts";
 import { type Endpoint, formatEndpoint } from "../protocol/address.ts";
@@ -10,7 +10,6 @@ import { type HashPool, sha256 } from "./content/hash.ts";
 import { pieceSizeOf } from "./content/merkle.ts";
 import { PieceSet } from "./content/pieces.ts";
 import { checkFolder, Incoming, lookForTarget, openForHashing, partKeyOf } from "./disk/incoming.ts";
-import type { Downloaded } from "./events.ts";
 import { fetchFile } from "./fetch/fetch.ts";
 import type { FetchEvent, OpenHolder } from "./fetch/types.ts";
 import type { Known, Served } from "./serve/serve.ts";
@@ -18,10 +17,19 @@ import type { Known, Served } from "./serve/serve.ts";
 export interface DownloadOptions {
   folder: string;
   overwrite: boolean;
-  /** Only those who were named are asked, nobody who turns up later. */
+  /** Fetches from the given holders only, not from others that come online meanwhile. */
   only?: boolean;
   signal: AbortSignal;
   report(event: FetchEvent): void;
+}
+
+/** A finished download. */
+export interface Downloaded {
+  path: string;
+  size: number;
+  verified: boolean;
+  outcome: "new" | "already here" | "replaced";
+  holders: FileRecord[];
 }
 
 export interface DownloadTools {
@@ -29,33 +37,36 @@ export interface DownloadTools {
   pool: HashPool;
   limit: RateLimit | undefined;
   pass(): string;
-  /** Whether this machine is off the network just now. */
+  /** Whether the network or the tracker is away. */
   away?(): boolean;
+  /** Whether it was away until a moment ago: other peers may not be online yet. */
   unsettled?(): boolean;
-  /** Who has a content now. */
+  /** The records of a content now. */
   look(root: string): Promise<FileRecord[]>;
-  /** Whether a record can be fetched from: not this peer's own, and an address that can be meant. */
+  /** Whether a record's holder can be asked: another peer, at an address that can be dialled. */
   isFetchable(record: FileRecord): boolean;
   /** Whether a record is this peer's own. */
   isOwn(record: FileRecord): boolean;
-  /** A part can be served from now on, or not any more. */
+  /** A part can be served from now on. */
   announce(record: FileRecord): void;
+  /** A part cannot be served any more. */
   withdraw(record: FileRecord): void;
   /** A download is finished: this is the file, and the hashes of its pieces. */
   finished(path: string, root: string, pieces: Uint8Array): void;
 }
 
-/** A file on its way in, as far as it can be served. */
+/** The part of a download that has arrived and is verified. */
 interface Part {
   record: FileRecord;
   pieces: Uint8Array;
   have: PieceSet;
   incoming: Incoming;
-  /** One descriptor for all who read it; it is closed when the last of them, and the download, are done. */
+  /** One open file for all readers and the download; the last of these `users` closes it. */
   reader: ReturnType<Incoming["openForReading"]>;
   users: number;
 }
 
+/** The downloads of this peer, and their parts. */
 export class Downloads {
   readonly #tools: DownloadTools;
   readonly #parts = new Map<string, Part>();
@@ -74,27 +85,28 @@ export class Downloads {
     return running;
   }
 
-  /** Whether anything is being fetched. */
+  /** Whether a download is running. */
   get running(): boolean {
     return this.#running.size > 0;
   }
 
-  /** Resolves when each has put its part file in order. */
+  /** Resolves when all downloads have ended and closed their part files. */
   async settled(): Promise<void> {
     await Promise.allSettled(this.#running);
   }
 
-  /** The records of what is being fetched. */
+  /** The records of the parts, for the tracker. */
   records({ address, port }: Endpoint): FileRecord[] {
     return [...this.#parts.values()].map(({ record }) => ({ ...record, address, port }));
   }
 
+  /** The pieces of a part that are here. */
   look(root: string): Known | undefined {
     const part = this.#parts.get(root);
     return part === undefined ? undefined : { size: part.record.size, pieces: part.pieces, have: part.have };
   }
 
-  /** Opens what has arrived of a content. Only verified pieces are ever read from it. */
+  /** Opens a part for reading. Only verified pieces may be read. */
   open(root: string): { name: FileName; file: Served } | undefined {
     const part = this.#parts.get(root);
     if (part === undefined) return undefined;
@@ -128,7 +140,7 @@ export class Downloads {
     if (here !== undefined) return { path: here, size, verified: true, outcome: "already here", holders: [] };
     if (holders.length === 0) {
       const own = records.some((record) => this.#tools.isOwn(record));
-      const why = own ? "only you share it" : "its record gives an address that cannot be meant";
+      const why = own ? "only you share it" : "no host can have the address in its record";
       throw new FtError("no-holder", `Cannot fetch "${printable(name)}": ${why}.`);
     }
     const key = root?.slice(0, 32) ?? partKeyOf(name, size, formatEndpoint(records[0]));
@@ -136,7 +148,7 @@ export class Downloads {
     try {
       let fetched = await this.#fetch(incoming, holders, options);
       if (root !== undefined && !incoming.looksWhole) {
-        // Somebody has cut the part file meanwhile: it is looked at again, and what is missing fetched.
+        // Another program has cut the part file: it is checked again, and the missing pieces are fetched.
         this.#endPart(root, incoming);
         fetched = await this.#fetch(incoming, holders, options);
       }
@@ -155,7 +167,7 @@ export class Downloads {
   #fetch(incoming: Incoming, holders: FileRecord[], { only, signal, report }: DownloadOptions) {
     const { dial, pool, limit, pass, look, isFetchable } = this.#tools;
     const [record] = holders;
-    if (record === undefined) throw new FtError("no-holder", "There is nobody to fetch from.");
+    if (record === undefined) throw new FtError("no-holder", "There is no holder to fetch from.");
     const { name, size, root } = record;
     return fetchFile(
       { name, size, root, holders },
@@ -184,7 +196,7 @@ export class Downloads {
     );
   }
 
-  /** Which pieces of a part file are right: the file and the tree are all that is believed. */
+  /** The pieces of a part file whose hashes are right. */
   async #check(
     incoming: Incoming,
     size: number,
@@ -205,7 +217,7 @@ export class Downloads {
     return have;
   }
 
-  /** A file of this name and content that is here already, by its path; only a content id can tell. */
+  /** The path of a file with this name and content id that is in the folder already. */
   async #alreadyHere(
     { folder, signal, report }: DownloadOptions,
     name: string,

@@ -1,28 +1,26 @@
-// Several ways to one channel, begun one after the other; the first that opens is taken (as in RFC 8305, "Happy Eyeballs").
+// Connects in several ways, begun one after the other, and takes the first connection that opens (RFC 8305, "Happy Eyeballs").
 
-import { type Clock, systemClock } from "../clock.ts";
+import type { Clock } from "../clock.ts";
 import { CancelledError, codeOf } from "../error.ts";
 import type { Channel } from "../net/channel.ts";
 
-/** A way gets this much of a head start before the next one is tried as well. */
-const HEAD_START_MS = 250;
+/** An attempt has this time to itself before the next one begins too (RFC 8305, section 5). Milliseconds. */
+const ATTEMPT_DELAY_MS = 250;
 
-export type Attempt = (signal: AbortSignal) => Promise<Channel>;
+/** Connects in one way. The signal tells it that another one was faster. */
+export type ConnectionAttempt = (signal: AbortSignal) => Promise<Channel>;
 
 /**
- * Opens by whichever way is first; a way that fails lets the next one begin at once. Those that lose are told by their signal, and
- * what they open late is closed. Fails with an `AggregateError` of all reasons, in the order of the ways, or a `CancelledError`.
+ * Gives the first connection that opens. After an attempt that fails the next one begins at once. The signal stops the attempts that
+ * are too late, and their connections are closed. Fails with an `AggregateError` of all reasons, in the order of the attempts, or
+ * with a `CancelledError`.
  */
 export function firstToOpen(
-  ways: Attempt[],
-  {
-    headStartMs = HEAD_START_MS,
-    signal,
-    clock = systemClock,
-  }: { headStartMs?: number; signal?: AbortSignal | undefined; clock?: Clock } = {},
+  attempts: ConnectionAttempt[],
+  { clock, headStartMs = ATTEMPT_DELAY_MS, signal }: { clock: Clock; headStartMs?: number; signal?: AbortSignal | undefined },
 ): Promise<Channel> {
   return new Promise((resolve, reject) => {
-    const losers = new AbortController();
+    const tooLate = new AbortController();
     const errors: unknown[] = [];
     let begun = 0;
     let failed = 0;
@@ -34,7 +32,7 @@ export function firstToOpen(
       over = true;
       cancelNext();
       signal?.removeEventListener("abort", stop);
-      losers.abort();
+      tooLate.abort();
       act();
     }
 
@@ -45,20 +43,20 @@ export function firstToOpen(
     function next(): void {
       cancelNext();
       const index = begun;
-      const way = ways[index];
-      if (over || way === undefined) return;
+      const attempt = attempts[index];
+      if (over || attempt === undefined) return;
       begun += 1;
       cancelNext = clock.after(headStartMs, next);
-      way(losers.signal).then(
+      attempt(tooLate.signal).then(
         (channel) => {
-          // In order: nothing was said on it, and nobody is to be told that it broke.
+          // Closed in order, not reset: the other side then reports no broken connection.
           if (over) channel.finish();
           else end(() => resolve(channel));
         },
         (error: unknown) => {
           errors[index] = error;
           failed += 1;
-          if (failed === ways.length) end(() => reject(new AggregateError(errors)));
+          if (failed === attempts.length) end(() => reject(new AggregateError(errors)));
           else next();
         },
       );
@@ -66,12 +64,12 @@ export function firstToOpen(
 
     signal?.addEventListener("abort", stop);
     if (signal?.aborted) stop();
-    else if (ways.length === 0) end(() => reject(new AggregateError([])));
+    else if (attempts.length === 0) end(() => reject(new AggregateError([])));
     else next();
   });
 }
 
-/** The reason that says most: of several ways the one that got furthest, else the first. */
+/** The most useful reason of several: that a host did not answer in time, else the first. */
 export function mainReason(error: unknown): unknown {
   if (!(error instanceof AggregateError)) return error;
   return error.errors.find((reason) => codeOf(reason) === "no-answer") ?? error.errors[0];

@@ -1,4 +1,4 @@
-// Which tracker to join: the one that announces itself on the network, or one of several, and which it was last time.
+// Finds the tracker to join: those that announce themselves on the network, and the one of last time, which a file remembers.
 
 import { mkdirSync, readFileSync, renameSync, unlinkSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
@@ -10,10 +10,10 @@ import { printable } from "../text.ts";
 import { type Announced, type Found, findTrackers } from "./look.ts";
 import type { TrackerPlace } from "./session.ts";
 
-/** A tracker's name of which nothing else is known stays below this. */
+/** A longer tracker name in the file of last time is cut. Characters. */
 const NAME_SHOWN = 63;
 
-/** A tracker that was found, or used before. `name` is a stranger's text. */
+/** A tracker that was found, or used before. Its `name` may hold any characters. */
 export interface Located extends TrackerPlace {
   name: string;
 }
@@ -34,12 +34,12 @@ export class LastTracker {
         ? { name: name.slice(0, NAME_SHOWN), ...place }
         : undefined;
     } catch {
-      // There is none yet, or somebody wrote something else there.
+      // There is no such file yet, or it holds something else.
       return undefined;
     }
   }
 
-  /** A memory that cannot be kept is no reason to fail. */
+  /** Remembers a tracker; does nothing where that is not possible. */
   write({ name, address, port }: Located): void {
     const part = `${this.#path}.${process.pid}`;
     try {
@@ -47,7 +47,7 @@ export class LastTracker {
       writeFileSync(part, JSON.stringify({ name, address, port }));
       renameSync(part, this.#path);
     } catch {
-      // Next time it is asked again.
+      // The person chooses the tracker again next time.
       try {
         unlinkSync(part);
       } catch {
@@ -57,30 +57,30 @@ export class LastTracker {
   }
 }
 
-/** Looks who announces itself; those used before come first. */
+/** Looks for trackers that announce themselves; the one of last time comes first. */
 export async function lookAround(
   last: Located | undefined,
   signal?: AbortSignal,
 ): Promise<{ trackers: Located[]; found: Found }> {
   const found = await findTrackers(signal === undefined ? {} : { signal });
-  const trackers = found.trackers.map(placeOf);
+  const trackers = found.trackers.map(announcedPlace);
   const isLast = (one: Located) => last !== undefined && one.name === last.name && one.port === last.port;
   trackers.sort((a, b) => Number(isLast(b)) - Number(isLast(a)) || a.name.localeCompare(b.name));
   return { trackers, found };
 }
 
-function placeOf({ name, port, addresses }: Announced): Located {
+function announcedPlace({ name, port, addresses }: Announced): Located {
   const [address = "", ...others] = addresses;
   return { name, address, port, others };
 }
 
-/** Where that tracker is now, if it still announces itself: it may have another address. */
+/** The addresses at which a tracker announces itself now; undefined when it does not. */
 export async function findAgain({ name, port }: Located): Promise<TrackerPlace | undefined> {
   const { trackers } = await lookAround(undefined);
   return trackers.find((one) => one.name === name && one.port === port) ?? trackers.find((one) => one.name === name);
 }
 
-/** A tracker as somebody would type it. */
+/** A tracker's address as a person types it: without the usual port. */
 export function typed({ address, port }: TrackerPlace): string {
   return port === DEFAULT_TRACKER_PORT ? address : formatEndpoint({ address, port });
 }
@@ -90,7 +90,7 @@ export function describePlace(place: Located): string {
   return `"${printable(place.name).replaceAll('"', "'")}" at ${printable(typed(place))}`;
 }
 
-/** Why there is no tracker, and what to do: a sentence. */
+/** The error for no tracker at all: says why and what to do. */
 export function nobodyFound({ asked, problems, echo }: Found, last: Located | undefined): FtError {
   const before = last === undefined ? "" : ` The last one was ${describePlace(last)}.`;
   const then = `Type the address that ft-tracker prints when it starts: ft-peer ADDRESS.${before}`;
@@ -104,7 +104,7 @@ export function nobodyFound({ asked, problems, echo }: Found, last: Located | un
   return new FtError("no-tracker", `No tracker announces itself on this network: ${why}. ${then}`);
 }
 
-/** Several trackers, and nobody to choose: a sentence. */
+/** The error for several trackers, where no person can choose. */
 export function severalFound(trackers: Located[]): UsageError {
   const list = trackers.map((place) => describePlace(place)).join(", ");
   const [first] = trackers;

@@ -18,10 +18,10 @@ import {
 import { type Address, isHostAddress, isLinkLocal, isLoopback, parseAddress, withoutZone } from "../protocol/address.ts";
 
 /** A search waits this long for the first tracker. Milliseconds. */
-const PATIENCE_MS = 2_000;
+const SEARCH_MS = 2_000;
 
 /** After the first tracker it waits this long for others. Milliseconds. */
-const SETTLE_MS = 300;
+const FURTHER_MS = 300;
 
 /** Records of one packet that are looked at. */
 const RELEVANT_LIMIT = 64;
@@ -77,13 +77,13 @@ export class Sightings {
     if (!Number.isInteger(port) || port < 1 || port > 65535 || !isHostAddress(from)) return false;
     if (!fqdn.toLowerCase().endsWith(`.${SERVICE}`)) return false;
     const name = cutTo(fqdn.slice(0, -SERVICE.length - 1), LABEL_LIMIT);
-    const id = textOf(txt, "id", /^[\w-]{1,40}$/);
+    const id = txtValue(txt, "id", /^[\w-]{1,40}$/);
     const key = id === "" ? `${fqdn.toLowerCase()} ${port}` : `${id} ${port}`;
     let known = this.#trackers.get(key);
     if (known === undefined) {
       const fromThere = [...this.#trackers.values()].filter(({ sources }) => withoutZone(sources[0] ?? from) === from).length;
       if (this.#trackers.size === TRACKER_LIMIT || fromThere >= SOURCE_LIMIT) return false;
-      known = { name, version: textOf(txt, "version", /^[\w.+-]{1,32}$/), port, sources: [], hints: [] };
+      known = { name, version: txtValue(txt, "version", /^[\w.+-]{1,32}$/), port, sources: [], hints: [] };
       this.#trackers.set(key, known);
     }
     const isOurs = this.#own.has(from) || isLoopback(from);
@@ -125,7 +125,7 @@ function addHeard(to: Address[], heard: Address, zone: string): void {
 }
 
 /** A value of a TXT record, or "" if it does not have this form. */
-function textOf(txt: unknown, key: string, form: RegExp): string {
+function txtValue(txt: unknown, key: string, form: RegExp): string {
   const value = typeof txt === "object" && txt !== null ? (txt as Record<string, unknown>)[key] : undefined;
   return typeof value === "string" && form.test(value) ? value : "";
 }
@@ -172,7 +172,7 @@ class TrackerSearch {
   }
 
   start(): void {
-    const { patienceMs = PATIENCE_MS, signal } = this.#options;
+    const { patienceMs = SEARCH_MS, signal } = this.#options;
     const plans = planLinks(this.#all);
     if (signal?.aborted || plans.length === 0) {
       this.#finish();
@@ -224,7 +224,7 @@ class TrackerSearch {
       const from = service.referer?.address as Address | undefined;
       if (from === undefined || !this.#sightings.hear(service, from, link.zone) || this.#settling) return;
       this.#settling = true;
-      this.#after(this.#options.settleMs ?? SETTLE_MS, this.#end);
+      this.#after(this.#options.settleMs ?? FURTHER_MS, this.#end);
     };
     for (const event of ["up", "srv-update", "txt-update"]) browser.on(event, hear);
     return browser;

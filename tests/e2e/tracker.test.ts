@@ -7,6 +7,7 @@ import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
+import { systemClock } from "../../lib/clock.ts";
 import { dial } from "../../lib/net/dial.ts";
 import { Session } from "../../lib/peer/session.ts";
 import { type FileRecord, parseFileName } from "../../lib/protocol/record.ts";
@@ -393,6 +394,8 @@ describe("stopping", () => {
         tracker: { address: LOOPBACK, port: first.port },
         agent: "test/1",
         port: 1024 + i,
+        clock: systemClock,
+        random: Math.random,
         records: (own) => [{ ...record(i), ...own }],
         report: ({ event }) => {
           if (event !== "joined") return;

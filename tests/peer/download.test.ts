@@ -23,8 +23,7 @@ import { type Listener, listen } from "../../lib/net/listen.ts";
 import { HashPool, rootHex, sha256 } from "../../lib/peer/content/hash.ts";
 import { blockLayer, pieceHash, pieceSizeOf } from "../../lib/peer/content/merkle.ts";
 import { PieceSet } from "../../lib/peer/content/pieces.ts";
-import { type DownloadOptions, Downloads, type DownloadTools } from "../../lib/peer/download.ts";
-import type { Downloaded } from "../../lib/peer/events.ts";
+import { type Downloaded, type DownloadOptions, Downloads, type DownloadTools } from "../../lib/peer/download.ts";
 import type { FetchEvent } from "../../lib/peer/fetch/types.ts";
 import { type Known, type Served, Server } from "../../lib/peer/serve/serve.ts";
 import type { FileRecord } from "../../lib/protocol/record.ts";
@@ -321,7 +320,7 @@ describe("a download", () => {
     const own = new Peer("own", { isOwn: () => true, isFetchable: () => false });
     expect((await failure(own.start([content.record(1)]))).message).toContain("only you share it");
     const odd = new Peer("odd", { isFetchable: () => false });
-    expect((await failure(odd.start([content.record(1)]))).message).toContain("cannot be meant");
+    expect((await failure(odd.start([content.record(1)]))).message).toContain("no host can have");
     expect((await failure(odd.start([content.record(1)], { folder: at("nowhere") }))).code).toBe("no-folder");
     expect([own.dialled, odd.dialled, own.said, listing(own.folder), listing(odd.folder)]).toEqual([0, 0, [], [], []]);
   });

@@ -1,4 +1,5 @@
-// Terminal: the guided prompts. The only file that imports @clack/prompts; everything from outside is made printable here.
+// Shows the guided prompts in a terminal, and makes all text from other machines printable. The only file that imports
+// @clack/prompts.
 
 import { autocomplete, intro, isCancel, log, multiselect, note, outro, select, text } from "@clack/prompts";
 import { CancelledError, sentenceOf } from "../../error.ts";
@@ -9,31 +10,33 @@ import type { LeftOut, SharedFile } from "../disk/share.ts";
 import { describePlace, type Located } from "../locate.ts";
 import { contentTable, holderTable, recordTable } from "./view.ts";
 
-/** Where the prompts are; handed in. */
+/** The terminal of the prompts, and the signal that ends them. */
 export interface Terminal {
   input: NodeJS.ReadStream;
   output: NodeJS.WriteStream;
   signal: AbortSignal;
 }
 
-/** Columns that a prompt's own marks take; it counts the colours of its lists among them. */
-const MARKS = 15;
+/** Columns that the package needs beside our text: its own marks, and the colours of lists, which it counts as columns. */
+const MARK_COLUMNS = 15;
 
+/** A line has this width at least, in a terminal that is narrower too. Columns. */
 const LEAST_COLUMNS = 20;
 
-/** Files that cannot be shared are named up to this many. */
+/** Files that are named, at most, when they cannot be shared. */
 const UNFIT_SHOWN = 5;
 
-/** Somebody who types on is not answered in between. */
+/** The tracker is asked when the person has not typed for this long. Milliseconds. */
 const TYPING_MS = 120;
 
-/** What the package's prompt has that is needed to show it something new. */
+/** The members of the package's prompt with which its list can be replaced while it is shown. */
 interface Refreshable {
   readonly userInput: string;
   focusedValue: number | undefined;
   emit(event: "userInput", text: string): void;
 }
 
+/** One method for each question. */
 export class Prompts {
   readonly #terminal: Terminal;
 
@@ -41,9 +44,9 @@ export class Prompts {
     this.#terminal = terminal;
   }
 
-  /** Columns that a line in a prompt may take. */
+  /** The width of a line in a prompt. Columns. */
   get width(): number {
-    return Math.max(LEAST_COLUMNS, (this.#terminal.output.columns ?? 80) - MARKS);
+    return Math.max(LEAST_COLUMNS, (this.#terminal.output.columns ?? 80) - MARK_COLUMNS);
   }
 
   greet(title: string): void {
@@ -66,7 +69,7 @@ export class Prompts {
     log.warn(this.#wrapped(words), this.#terminal);
   }
 
-  /** Lines in a frame; they must be printable and fit already. */
+  /** Shows lines in a frame. They must be printable. */
   show(lines: string[], title: string): void {
     note(lines.map((line) => fit(line, this.width, measure)).join("\n"), this.#short(title), {
       ...this.#terminal,
@@ -74,7 +77,7 @@ export class Prompts {
     });
   }
 
-  /** A line of text; `check` gives the sentence that refuses it. */
+  /** Asks for a line of text. `check` gives the sentence that refuses an answer. */
   async line(message: string, placeholder: string, check: (answer: string) => string | undefined): Promise<string> {
     const answer = text({
       ...this.#terminal,
@@ -89,14 +92,14 @@ export class Prompts {
   }
 
   async choose<Value extends string | number>(message: string, options: { value: Value; label: string }[]): Promise<Value> {
-    // Clack's type for options depends on the value's; a plain list of the same shape is what it takes.
+    // The package's type of options depends on the type of the value; this list has the right shape for both types.
     const shown = options.map(({ value, label }) => ({ value, label: this.#short(label) })) as Parameters<
       typeof select<Value>
     >[0]["options"];
     return this.#answer(select<Value>({ ...this.#terminal, message: this.#short(message), options: shown, maxItems: 12 }));
   }
 
-  /** Which files of a folder to share: the first `most` are chosen already. Undefined when another folder is wanted. */
+  /** Asks which files of a folder to share; the first `most` are preselected. Undefined when the person wants another folder. */
   async chooseShared(folder: string, files: SharedFile[], left: LeftOut[], most: number): Promise<SharedFile[] | undefined> {
     const unfit = left.filter(({ surplus }) => surplus === undefined);
     for (const { path, reason } of unfit.slice(0, UNFIT_SHOWN)) this.warn(`Cannot share "${path}": ${reason}.`);
@@ -124,7 +127,7 @@ export class Prompts {
     }
   }
 
-  /** Which of several trackers, the one used last first. */
+  /** Asks for one of several trackers. */
   async chooseTracker(trackers: Located[], last: Located | undefined): Promise<Located> {
     const options = trackers.map((one, value) => {
       const before = last !== undefined && one.name === last.name && one.port === last.port ? ", used last" : "";
@@ -135,7 +138,7 @@ export class Prompts {
     return chosen;
   }
 
-  /** Which holder of one file; undefined to go back. */
+  /** Asks for one holder of a file; undefined to go back. */
   async chooseHolder(name: string, records: FileRecord[]): Promise<FileRecord | undefined> {
     const [title = "", ...lines] = holderTable(records, measure, this.width);
     const options = lines.map((label, value) => ({ value, label }));
@@ -143,7 +146,7 @@ export class Prompts {
     return records[await this.choose(`  ${title}`, [...options, { value: -1, label: "Back" }])];
   }
 
-  /** A file found by what is typed, letter by letter; undefined to go back. `look` gives one record for each content. */
+  /** Lists files that fit the text while the person types it, and asks for one; undefined to go back. `look` gives one record a content. */
   async findAsYouType(
     look: (typed: string) => Promise<{ records: FileRecord[]; total: number }>,
   ): Promise<FileRecord | undefined> {
@@ -155,13 +158,13 @@ export class Prompts {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const ask = async (typed: string) => {
       const found = await look(typed).catch((error: unknown) => ({ records: [], total: 0, failed: sentenceOf(error) }));
-      // Somebody has typed on meanwhile.
+      // The person typed more meanwhile: this answer is old.
       if (typed !== asked) return;
       records = found.records;
       const more = found.total - records.length;
       remark =
         "failed" in found ? found.failed : records.length === 0 ? "Nobody has that." : more > 0 ? `… and ${more} more` : "";
-      // The prompt has no word for "what you show is old": it is told of another text and back, and then of a key that is none.
+      // The prompt cannot be told that its list is old: it gets another text and back, and then a key press without a key.
       if (prompt !== undefined) {
         prompt.focusedValue = 0;
         prompt.emit("userInput", "\0");
@@ -204,7 +207,7 @@ export class Prompts {
     }
   }
 
-  /** Which of all records, narrowed down by typing; undefined to go back. */
+  /** Asks for one of all records, which the person narrows down by typing; undefined to go back. */
   async chooseRecord(records: FileRecord[]): Promise<FileRecord | undefined> {
     const [title = "", ...lines] = recordTable(records, measure, this.width);
     const chosen = await this.#answer(
@@ -212,7 +215,7 @@ export class Prompts {
         ...this.#terminal,
         message: `${plural(records.length, "file")} online; type to narrow down\n│    ${title}`,
         options: [...lines.map((label, value) => ({ value, label })), { value: -1, label: "Back" }],
-        // By what is on the screen, and by the whole name where the screen shows only its start.
+        // Compared with the line on the screen, and with the whole name, of which the line may show only the start.
         filter: (typed, { value, label }) =>
           value === -1 || `${label ?? ""} ${records[value]?.name ?? ""}`.toLowerCase().includes(typed.trim().toLowerCase()),
         maxItems: 12,
@@ -226,7 +229,7 @@ export class Prompts {
     return `${fit(printable(file.name), this.width - measure(size) - 2, measure)}  ${size}`;
   }
 
-  /** What a prompt gave; Ctrl-C, or the signal, is a `CancelledError`, also for a terminal that is gone. */
+  /** A prompt's answer. Ctrl-C and the signal are a `CancelledError`, also when the terminal is gone. */
   async #answer<Answer>(prompt: Promise<Answer>): Promise<Exclude<Answer, symbol>> {
     const answer = await orCancelled(prompt, this.#terminal.signal);
     if (isCancel(answer)) throw new CancelledError();
@@ -242,7 +245,7 @@ export class Prompts {
   }
 }
 
-/** Runs one choice of a menu; what goes wrong is said, and the menu goes on. Nothing that is waited for holds up Ctrl-C. */
+/** Runs one choice of a menu, and shows its error as a warning. Ctrl-C ends it at once, whatever it waits for. */
 export async function trying(prompts: Prompts, signal: AbortSignal, act: () => Promise<void>): Promise<void> {
   try {
     await orCancelled(act(), signal);

@@ -1,9 +1,12 @@
-// What stands between this machine and the others: looks at one thing after the other, and says what is wrong and what to do.
+// The doctor command: checks what can stand between this machine and the others, and says what is wrong and what to do.
 
 import { statfsSync } from "node:fs";
 import { CancelledError, codeOf, FtError, sentenceOf } from "../../error.ts";
+import { dial } from "../../net/dial.ts";
 import { interfaces } from "../../net/interfaces.ts";
+import { VERSION } from "../../program/cli.ts";
 import { formatEndpoint, isLoopback, withoutZone } from "../../protocol/address.ts";
+import { encodeToTracker } from "../../protocol/write.ts";
 import { formatDuration, formatSize, type Measure, plural, printable, wrap } from "../../text.ts";
 import { tryFolder } from "../disk/incoming.ts";
 import type { LeftOut, SharedFile } from "../disk/share.ts";
@@ -11,20 +14,24 @@ import { type Located, lookAround, nobodyFound, typed } from "../locate.ts";
 import type { Session, TrackerPlace } from "../session.ts";
 import { colours, howToOpen } from "./view.ts";
 
-/** How long the tracker may take to try this peer's port. */
+/** The tracker says within this time whether it can connect to this peer's port. Milliseconds. */
 const REACH_MS = 6_000;
 
-/** A clock that differs by more makes the dates of files look wrong. */
+/** A program that is no tracker shows it within this time. Milliseconds. */
+const KNOCK_MS = 1_500;
+
+/** A clock that differs from the tracker's by more is a warning. Milliseconds. */
 const SKEW_MS = 120_000;
 
-/** Less room than this is worth a word. */
+/** Less free space is a warning. Bytes. */
 const LITTLE_SPACE = 1_000_000_000;
 
+/** Less free space is a fault. Bytes. */
 const NO_SPACE = 1_000_000;
 
 export type CheckName = "network" | "discovery" | "tracker" | "port" | "share" | "receive" | "clock";
 
-/** One thing that was looked at. `detail` and `advice` are sentences; `data` is for a bug report. */
+/** The result of one check. `detail` and `advice` are sentences; `data` is for a bug report. */
 export interface Check {
   check: CheckName;
   status: "ok" | "warning" | "fault" | "skipped";
@@ -34,24 +41,22 @@ export interface Check {
 }
 
 export interface DoctorTools {
-  /** What was typed; undefined when it is to be found. */
+  /** The tracker on the command line; undefined when there was none. */
   tracker: TrackerPlace | undefined;
   last: Located | undefined;
-  /** What would be shared. */
+  /** Chooses the files to share. */
   choose(): { taken: SharedFile[]; left: LeftOut[] };
-  /** Where fetched files go. */
+  /** The folder for fetched files. */
   to: string;
   /** Joins a tracker, as any command does. */
   start(place: TrackerPlace, files: SharedFile[], anyPort: boolean): Promise<Patient>;
-  /** Connects and hangs up; fails with a clause. */
-  knock(place: TrackerPlace): Promise<void>;
-  /** The port that would be served from when nothing else has it. */
+  /** The port on which a peer serves, if no other program has it. */
   usualPort: number;
   signal: AbortSignal;
   report(check: Check): void;
 }
 
-/** A peer that has joined, as far as it is looked at. */
+/** A peer that has joined, as far as the checks use it. */
 export interface Patient {
   readonly port: number;
   readonly session: Session;
@@ -60,21 +65,47 @@ export interface Patient {
   stop(): Promise<void>;
 }
 
-const MARKS = { ok: "ok", warning: "note", fault: "FAULT", skipped: "-" } as const;
+const STATUS_WORDS = { ok: "ok", warning: "note", fault: "FAULT", skipped: "-" } as const;
 
+/** The width of a check's status and name. Columns. */
 const CHECK_INDENT = 17;
 
-/** One thing that the doctor looked at, as lines. */
+/** One check as lines for a person. */
 export function checkLines({ check, status, detail, advice }: Check, measure: Measure, width = 100): string[] {
   const colour = { ok: colours.green, warning: colours.yellow, fault: colours.red, skipped: colours.dim }[status];
   const words = wrap(printable(detail), Math.max(20, width - CHECK_INDENT), measure);
   if (advice !== undefined) words.push(...wrap(printable(`→ ${advice}`), Math.max(20, width - CHECK_INDENT), measure));
   return words.map((line, index) =>
-    index === 0 ? `${colour(MARKS[status].padEnd(5))}  ${check.padEnd(9)} ${line}` : " ".repeat(CHECK_INDENT) + line,
+    index === 0 ? `${colour(STATUS_WORDS[status].padEnd(5))}  ${check.padEnd(9)} ${line}` : " ".repeat(CHECK_INDENT) + line,
   );
 }
 
-/** Makes all checks in the order in which things go wrong; gives them too. */
+/** The result of one check; `more` is its advice and data. */
+function result(
+  check: CheckName,
+  status: Check["status"],
+  detail: string,
+  more: { advice?: string; data?: Record<string, unknown> } = {},
+): Check {
+  return { check, status, detail, ...more };
+}
+
+/** What the checks of the tracker look at. */
+interface Findings {
+  around: Awaited<ReturnType<typeof lookAround>>;
+  /** The time that looking around took. Seconds. */
+  seconds: number;
+  /** The tracker that was tried, and how it was found; undefined when there is none. */
+  place: TrackerPlace | undefined;
+  how: string;
+  files: SharedFile[];
+  /** The peer that has joined, why it could not, or undefined when joining was not tried. */
+  joined: Patient | FtError | undefined;
+  /** Why the port that was asked for cannot be used. */
+  closed: FtError | undefined;
+}
+
+/** Makes all checks, reports each, and gives all of them. */
 export async function examine(tools: DoctorTools): Promise<Check[]> {
   const checks: Check[] = [];
   const tell = (check: Check) => {
@@ -83,159 +114,176 @@ export async function examine(tools: DoctorTools): Promise<Check[]> {
     tools.report(check);
   };
   tell(checkNetwork());
-  const { trackers, found, seconds } = await look(tools);
-  // Where nobody is heard, the one of last time may still be there.
-  const place = tools.tracker ?? trackers[0] ?? tools.last;
-  const how =
-    tools.tracker !== undefined
-      ? "named on the command line"
-      : trackers[0] === undefined
-        ? "used last time"
-        : "found by its announcement";
   const share = checkShare(tools);
-  let joined = place === undefined ? undefined : await join(tools, place, share.files, false);
-  let closed: FtError | undefined;
-  if (place !== undefined && joined instanceof FtError && joined.code.startsWith("port-")) {
-    // That is no fault of the tracker's; with another port the rest can be looked at.
-    closed = joined;
-    joined = await join(tools, place, share.files, true);
-  }
-  const patient = joined instanceof FtError ? undefined : joined;
+  const findings = await tryTracker(tools, share.files);
+  const patient = findings.joined instanceof FtError ? undefined : findings.joined;
   try {
-    tell(checkDiscovery());
-    tell(checkTracker());
-    tell(await checkPort());
+    tell(checkDiscovery(findings, patient));
+    tell(checkTracker(findings, patient));
+    tell(await checkPort(findings, patient, tools.usualPort));
   } finally {
     await patient?.stop();
   }
   tell(share.check);
   tell(checkReceive(tools.to));
-  tell(checkClock());
+  tell(checkClock(patient));
   return checks;
+}
 
-  function checkDiscovery(): Check {
-    const data = { trackers: found.trackers, asked: found.asked, problems: found.problems, echo: found.echo };
-    const check = "discovery" as const;
-    if (trackers.length > 0) {
-      const names = trackers.map((one) => `"${printable(one.name)}" at ${printable(typed(one))}`).join(", ");
-      const detail = `${plural(trackers.length, "tracker")} found in ${formatDuration(seconds)}: ${names}.`;
-      return { check, status: "ok", detail, data };
-    }
-    const announces = patient?.session.standing?.announced;
-    if (patient !== undefined && announces !== true) {
-      const why = announces === false ? "does not announce itself (--no-announce)" : "does not say whether it announces itself";
-      return { check, status: found.echo ? "ok" : "warning", detail: `The tracker ${why}.`, data };
-    }
-    if (patient !== undefined) {
-      const where = found.echo
-        ? "between the tracker and this machine: its firewall, a switch or a wireless network that keeps its members apart"
-        : "by a firewall on this machine";
-      return {
-        check,
-        status: "fault",
-        detail: `Multicast does not get through: the tracker answers at its address, but is not heard announcing itself. UDP port 5353 seems to be blocked ${where}.`,
-        advice: `The address works all the same. To do without it: ${howToHear()}`,
-        data,
-      };
-    }
-    if (found.asked.length === 0 && found.problems.length === 0) {
-      return { check, status: "skipped", detail: "Without a network nobody can be heard.", data };
-    }
-    // While no tracker runs, silence says nothing about the network.
-    const status = found.echo ? "warning" : "fault";
-    return { check, status, detail: nobodyFound(found, undefined).message, advice: howToHear(), data };
+/** Looks for trackers, and joins the one that a command would join. */
+async function tryTracker(tools: DoctorTools, files: SharedFile[]): Promise<Findings> {
+  const from = performance.now();
+  const around = await lookAround(tools.last, tools.signal);
+  const seconds = (performance.now() - from) / 1000;
+  const [found] = around.trackers;
+  // A tracker that does not announce itself may still be where it was last time.
+  const place = tools.tracker ?? found ?? tools.last;
+  const unnamed = found === undefined ? "used last time" : "found by its announcement";
+  const how = tools.tracker === undefined ? unnamed : "named on the command line";
+  let joined = place === undefined ? undefined : await join(tools, place, files, false);
+  let closed: FtError | undefined;
+  if (place !== undefined && joined instanceof FtError && joined.code.startsWith("port-")) {
+    // The tracker is not at fault: with another port the rest can be checked.
+    closed = joined;
+    joined = await join(tools, place, files, true);
   }
+  return { around, seconds, place, how, files, joined, closed };
+}
 
-  function checkTracker(): Check {
-    const check = "tracker" as const;
-    if (place === undefined) {
-      return {
-        check,
-        status: "fault",
-        detail: "No tracker was found, and none was named.",
-        advice: "Start ft-tracker on a machine of this network, or give its address: ft-peer ADDRESS doctor",
-      };
+/** Joins the tracker. Without files the tracker accepts no peer: then this only checks that a tracker answers. */
+async function join(
+  tools: DoctorTools,
+  place: TrackerPlace,
+  files: SharedFile[],
+  anyPort: boolean,
+): Promise<Patient | FtError | undefined> {
+  try {
+    if (files.length > 0) return await tools.start(place, files, anyPort);
+    await knock(place, tools.signal);
+    return undefined;
+  } catch (error) {
+    if (tools.signal.aborted) throw new CancelledError();
+    if (files.length === 0) {
+      return new FtError(codeOf(error), `Cannot reach the tracker at "${formatEndpoint(place)}": ${sentenceOf(error)}.`);
     }
-    const where = printable(formatEndpoint(place));
-    if (joined instanceof FtError) {
-      const advice =
-        joined.code === "no-tracker"
-          ? "Check the address and the port: another program answers there."
-          : "Start ft-tracker there, or see that its machine's firewall allows the port.";
-      return { check, status: "fault", detail: `${joined.message} (It was ${how}.)`, advice, data: { code: joined.code, how } };
-    }
-    const standing = patient?.session.standing;
-    if (standing === undefined) {
-      const detail = `The tracker at ${where} (${how}) answers; joining it was not tried, because there is nothing to share.`;
-      return { check, status: "ok", detail, data: { how } };
-    }
-    const own = interfaces().find(({ addresses }) => addresses.some(({ address }) => address === withoutZone(standing.local)));
-    const by = own === undefined ? "" : `, by interface ${printable(own.name)}`;
-    const data = {
-      address: standing.tracker,
-      port: place.port,
-      you: standing.you,
-      interface: own?.name,
-      profile: standing.profile,
-    };
-    const detail = `Joined the tracker at ${where} (${how}) from ${standing.you}${by}.`;
-    return { check, status: "ok", detail, data: { ...data, how } };
+    return error instanceof FtError ? error : new FtError("failed", sentenceOf(error));
   }
+}
 
-  async function checkPort(): Promise<Check> {
-    const check = "port" as const;
-    if (closed !== undefined) return { check, status: "fault", detail: closed.message, data: { code: closed.code } };
-    if (patient === undefined) {
-      const why = share.files.length === 0 ? "Who shares nothing" : "Without a tracker, this peer";
-      return { check, status: "skipped", detail: `${why} is not tried by anybody.` };
-    }
-    const { port, session } = patient;
-    if (session.standing?.profile === 1) {
-      return { check, status: "skipped", detail: "This tracker speaks the basic protocol and does not try ports." };
-    }
-    const reached = await Promise.race([patient.reached, Bun.sleep(REACH_MS)]);
-    const other = port === tools.usualPort ? "" : ` Port ${tools.usualPort} is taken on this machine, so ${port} was tried.`;
-    if (reached === undefined) {
-      return { check, status: "warning", detail: `The tracker did not say whether it can connect to port ${port}.${other}` };
-    }
-    const { reachable, reason } = reached;
-    const data = { port, reachable, reason };
-    if (reachable) {
-      const you = session.standing?.you;
-      const here = you !== undefined && isLoopback(you) ? ", which is on this machine" : "";
-      return { check, status: "ok", detail: `Port ${port} is open to the tracker${here}.${other}`, data };
-    }
-    return {
-      check,
-      status: "fault",
-      detail: `The tracker cannot connect to port ${port} of this machine: ${printable(reason)}.${other}`,
-      advice: howToOpen(port),
+/**
+ * Says HELLO to a tracker and hangs up. Fails with a clause when nobody answers the connection, or something else than a tracker
+ * answers. A tracker of the basic protocol keeps silent.
+ */
+async function knock(place: TrackerPlace, signal: AbortSignal): Promise<void> {
+  const channel = await dial(place, { signal });
+  const said = await new Promise<string>((resolve) => {
+    setTimeout(() => resolve(""), KNOCK_MS);
+    channel.start({
+      data: (chunk) => resolve(new TextDecoder().decode(chunk.subarray(0, 8))),
+      end: () => resolve("its end"),
+      close: () => resolve("its end"),
+    });
+    channel.send(encodeToTracker({ verb: "HELLO", profile: 2, agent: `ft-peer/${VERSION}` }));
+  });
+  channel.finish();
+  if (said !== "" && !said.startsWith("HI")) throw new FtError("no-tracker", "the program that answers there is not a tracker");
+}
+
+function checkDiscovery({ around: { trackers, found }, seconds }: Findings, patient: Patient | undefined): Check {
+  const check = "discovery";
+  const data = { trackers: found.trackers, asked: found.asked, problems: found.problems, echo: found.echo };
+  if (trackers.length > 0) {
+    const names = trackers.map((one) => `"${printable(one.name)}" at ${printable(typed(one))}`).join(", ");
+    return result(check, "ok", `${plural(trackers.length, "tracker")} found in ${formatDuration(seconds)}: ${names}.`, {
       data,
-    };
+    });
   }
+  const announces = patient?.session.standing?.announced;
+  if (patient !== undefined && announces !== true) {
+    const why = announces === false ? "does not announce itself (--no-announce)" : "does not say whether it announces itself";
+    return result(check, found.echo ? "ok" : "warning", `The tracker ${why}.`, { data });
+  }
+  if (patient !== undefined) {
+    const where = found.echo
+      ? "between the tracker and this machine: its firewall, a switch or a wireless network that keeps its members apart"
+      : "by a firewall on this machine";
+    const detail = `Multicast does not get through: the tracker answers at its address, but is not heard announcing itself. UDP port 5353 seems to be blocked ${where}.`;
+    return result(check, "fault", detail, { advice: `The address works all the same. To do without it: ${howToHear()}`, data });
+  }
+  if (found.asked.length === 0 && found.problems.length === 0) {
+    return result(check, "skipped", "Without a network nobody can be heard.", { data });
+  }
+  // No tracker may be running: then silence says nothing about the network.
+  const status = found.echo ? "warning" : "fault";
+  return result(check, status, nobodyFound(found, undefined).message, { advice: howToHear(), data });
+}
 
-  function checkClock(): Check {
-    const check = "clock" as const;
-    const standing = patient?.session.standing;
-    if (standing === undefined || standing.profile === 1) {
-      return {
-        check,
-        status: "skipped",
-        detail: `It is ${new Date().toISOString()} here; there is no tracker's clock to hold it against.`,
-      };
-    }
-    const skewMs = Math.round(standing.skew);
-    const data = { skewMs };
-    if (Math.abs(skewMs) <= SKEW_MS) return { check, status: "ok", detail: "The clock agrees with the tracker's.", data };
-    const which = skewMs > 0 ? "behind" : "ahead of";
-    return {
-      check,
-      status: "warning",
-      detail: `This machine's clock is ${formatDuration(Math.abs(skewMs) / 1000)} ${which} the tracker's; dates of files look wrong.`,
-      advice: "Set the clock of the one that is wrong.",
-      data,
-    };
+function checkTracker({ place, how, joined }: Findings, patient: Patient | undefined): Check {
+  const check = "tracker";
+  if (place === undefined) {
+    const advice = "Start ft-tracker on a machine of this network, or give its address: ft-peer ADDRESS doctor";
+    return result(check, "fault", "No tracker was found, and none was named.", { advice });
   }
+  if (joined instanceof FtError) {
+    const advice =
+      joined.code === "no-tracker"
+        ? "Check the address and the port: another program answers there."
+        : "Start ft-tracker there, or see that its machine's firewall allows the port.";
+    return result(check, "fault", `${joined.message} (It was ${how}.)`, { advice, data: { code: joined.code, how } });
+  }
+  const at = `tracker at ${printable(formatEndpoint(place))} (${how})`;
+  const standing = patient?.session.standing;
+  if (standing === undefined) {
+    const detail = `The ${at} answers; joining it was not tried, because there is nothing to share.`;
+    return result(check, "ok", detail, { data: { how } });
+  }
+  const { tracker: address, you, local, profile } = standing;
+  const own = interfaces().find(({ addresses }) => addresses.some((one) => one.address === withoutZone(local)));
+  const by = own === undefined ? "" : `, by interface ${printable(own.name)}`;
+  const data = { address, port: place.port, you, interface: own?.name, profile, how };
+  return result(check, "ok", `Joined the ${at} from ${you}${by}.`, { data });
+}
+
+async function checkPort({ closed, files }: Findings, patient: Patient | undefined, usualPort: number): Promise<Check> {
+  const check = "port";
+  if (closed !== undefined) return result(check, "fault", closed.message, { data: { code: closed.code } });
+  if (patient === undefined) {
+    const why = files.length === 0 ? "A peer that shares nothing" : "Without a tracker, this peer";
+    return result(check, "skipped", `${why} is not tried by anybody.`);
+  }
+  const { port, session } = patient;
+  if (session.standing?.profile === 1) {
+    return result(check, "skipped", "This tracker speaks the basic protocol and does not try ports.");
+  }
+  const reached = await Promise.race([patient.reached, Bun.sleep(REACH_MS)]);
+  const other = port === usualPort ? "" : ` Port ${usualPort} is taken on this machine, so ${port} was tried.`;
+  if (reached === undefined) {
+    return result(check, "warning", `The tracker did not say whether it can connect to port ${port}.${other}`);
+  }
+  const { reachable, reason } = reached;
+  const data = { port, reachable, reason };
+  if (reachable) {
+    const you = session.standing?.you;
+    const here = you !== undefined && isLoopback(you) ? ", which is on this machine" : "";
+    return result(check, "ok", `Port ${port} is open to the tracker${here}.${other}`, { data });
+  }
+  const detail = `The tracker cannot connect to port ${port} of this machine: ${printable(reason)}.${other}`;
+  return result(check, "fault", detail, { advice: howToOpen(port), data });
+}
+
+function checkClock(patient: Patient | undefined): Check {
+  const check = "clock";
+  const standing = patient?.session.standing;
+  if (standing === undefined || standing.profile === 1) {
+    const detail = `It is ${new Date().toISOString()} here; there is no tracker's clock to hold it against.`;
+    return result(check, "skipped", detail);
+  }
+  const skewMs = Math.round(standing.skew);
+  const data = { skewMs };
+  if (Math.abs(skewMs) <= SKEW_MS) return result(check, "ok", "The clock agrees with the tracker's.", { data });
+  const which = skewMs > 0 ? "behind" : "ahead of";
+  const detail = `This machine's clock is ${formatDuration(Math.abs(skewMs) / 1000)} ${which} the tracker's; dates of files look wrong.`;
+  return result(check, "warning", detail, { advice: "Set the clock of the one that is wrong.", data });
 }
 
 function checkNetwork(): Check {
@@ -247,87 +295,46 @@ function checkNetwork(): Check {
       return `${printable(name)} ${list}${virtual ? " (virtual)" : ""}`;
     });
   const data = { interfaces: all };
-  if (shown.length > 0) return { check: "network", status: "ok", detail: `${shown.join(", ")}.`, data };
-  return {
-    check: "network",
-    status: "fault",
-    detail: "This machine has no network address.",
-    advice: "Plug in a cable or join a wireless network.",
-    data,
-  };
-}
-
-async function look({ last, signal }: DoctorTools) {
-  const from = performance.now();
-  const around = await lookAround(last, signal);
-  return { ...around, seconds: (performance.now() - from) / 1000 };
-}
-
-/** Who shares nothing is not accepted: then it only tries whether somebody is there. */
-async function join(
-  tools: DoctorTools,
-  place: TrackerPlace,
-  files: SharedFile[],
-  anyPort: boolean,
-): Promise<Patient | FtError | undefined> {
-  try {
-    if (files.length > 0) return await tools.start(place, files, anyPort);
-    await tools.knock(place);
-    return undefined;
-  } catch (error) {
-    if (tools.signal.aborted) throw new CancelledError();
-    if (files.length === 0) {
-      return new FtError(codeOf(error), `Cannot reach the tracker at "${formatEndpoint(place)}": ${sentenceOf(error)}.`);
-    }
-    return error instanceof FtError ? error : new FtError("failed", sentenceOf(error));
-  }
+  if (shown.length > 0) return result("network", "ok", `${shown.join(", ")}.`, { data });
+  const advice = "Plug in a cable or join a wireless network.";
+  return result("network", "fault", "This machine has no network address.", { advice, data });
 }
 
 function checkShare({ choose }: DoctorTools): { files: SharedFile[]; check: Check } {
   try {
-    const { taken, left } = choose();
-    const unfit = left.filter(({ surplus }) => surplus === undefined);
-    const data = { files: taken.map(({ path, size }) => ({ path, size })), left: left.length };
-    const names = taken.map(({ name }) => `"${printable(name)}"`).join(", ");
-    if (taken.length === 0) {
-      const why = unfit[0] === undefined ? "" : `: "${printable(unfit[0].path)}": ${unfit[0].reason}`;
-      return {
-        files: [],
-        check: {
-          check: "share",
-          status: "fault",
-          detail: `There is no file to share here${why}.`,
-          advice: "A peer shares at least one: give --share FILE or --share FOLDER.",
-          data,
-        },
-      };
+    const { taken: files, left } = choose();
+    const [unfit, ...others] = left.filter(({ surplus }) => surplus === undefined);
+    const data = { files: files.map(({ path, size }) => ({ path, size })), left: left.length };
+    const names = files.map(({ name }) => `"${printable(name)}"`).join(", ");
+    const reason = unfit === undefined ? "" : `"${printable(unfit.path)}": ${unfit.reason}`;
+    if (files.length === 0) {
+      const detail = `There is no file to share here${unfit === undefined ? "" : `: ${reason}`}.`;
+      const advice = "A peer shares at least one: give --share FILE or --share FOLDER.";
+      return { files, check: result("share", "fault", detail, { advice, data }) };
     }
-    if (unfit.length > 0) {
-      const detail = `${names} can be shared; ${plural(unfit.length, "file")} cannot, such as "${printable(unfit[0]?.path ?? "")}": ${unfit[0]?.reason}.`;
-      return { files: taken, check: { check: "share", status: "warning", detail, data } };
-    }
-    return { files: taken, check: { check: "share", status: "ok", detail: `${names} can be read.`, data } };
+    if (unfit === undefined) return { files, check: result("share", "ok", `${names} can be read.`, { data }) };
+    const detail = `${names} can be shared; ${plural(others.length + 1, "file")} cannot, such as ${reason}.`;
+    return { files, check: result("share", "warning", detail, { data }) };
   } catch (error) {
     const advice = "Name a file or folder that this program may read with --share.";
-    return { files: [], check: { check: "share", status: "fault", detail: sentenceOf(error), advice } };
+    return { files: [], check: result("share", "fault", sentenceOf(error), { advice }) };
   }
 }
 
 function checkReceive(folder: string): Check {
-  const check = "receive" as const;
   try {
     tryFolder(folder);
   } catch (error) {
     const advice = "Give a folder that this program may write to: --to FOLDER";
-    return { check, status: "fault", detail: sentenceOf(error), advice, data: { folder } };
+    return result("receive", "fault", sentenceOf(error), { advice, data: { folder } });
   }
   const { bavail, bsize } = statfsSync(folder);
   const free = bavail * bsize;
   const detail = `"${printable(folder)}" can be written to, with ${formatSize(free)} free.`;
   const data = { folder, free };
-  if (free >= LITTLE_SPACE) return { check, status: "ok", detail, data };
+  if (free >= LITTLE_SPACE) return result("receive", "ok", detail, { data });
   const advice = "Make room, or give another folder: --to FOLDER";
-  return { check, status: free < NO_SPACE ? "fault" : "warning", detail, advice, data };
+  return result("receive", free < NO_SPACE ? "fault" : "warning", detail, { advice, data });
 }
 
 /** How to let multicast DNS in through this system's firewall. */

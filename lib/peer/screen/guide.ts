@@ -1,4 +1,4 @@
-// Guided prompts: from the first question to goodbye. Decides what is asked next; how it looks is ask.ts.
+// The guided prompts from the first question to goodbye: decides what to ask next. ask.ts shows the questions.
 
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
@@ -9,8 +9,8 @@ import { DEFAULT_MAX_FILES } from "../../protocol/messages.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import { fit, formatDuration, formatSize, plural, printable } from "../../text.ts";
 import { chooseFiles, type Share, type SharedFile } from "../disk/share.ts";
-import type { DownloadOptions } from "../download.ts";
-import type { Downloaded, PeerEvent } from "../events.ts";
+import type { Downloaded, DownloadOptions } from "../download.ts";
+import type { PeerEvent } from "../events.ts";
 import type { FetchEvent } from "../fetch/types.ts";
 import { describePlace, type Located, type lookAround, nobodyFound, typed } from "../locate.ts";
 import type { Upload } from "../serve/serve.ts";
@@ -19,7 +19,7 @@ import { type Prompts, trying } from "./ask.ts";
 import { progressReporter, Screen } from "./screen.ts";
 import { describeEvent, notFoundSentence, peerTable } from "./view.ts";
 
-/** Files of a folder that are offered. */
+/** Files of a folder that are offered, at most. */
 const OFFERED = 500;
 
 type Choice = "search" | "find" | "browse" | "who" | "mine" | "leave";
@@ -29,29 +29,34 @@ export interface GuidedPeer {
   readonly session: Session;
   readonly share: Share;
   readonly server: { readonly uploads: ReadonlySet<Upload>; readonly waiting: number };
+  /** Computes the content ids of the shared files, in the background. */
   computeRoots(): void;
+  /** Fetches one content; the records are its holders. Throws a sentence. */
   download(records: [FileRecord, ...FileRecord[]], options: DownloadOptions): Promise<Downloaded>;
+  /** Says BYE and stops serving. */
   stop(): Promise<void>;
 }
 
 export interface GuideOptions {
   prompts: Prompts;
-  /** What was given on the command line; asked for when it was not. */
+  /** The tracker on the command line; undefined when there was none. */
   tracker: TrackerPlace | undefined;
   /** The tracker that was used last. */
   last: Located | undefined;
-  /** Looks who announces itself. */
+  /** Looks for trackers that announce themselves. */
   look(): ReturnType<typeof lookAround>;
+  /** The files that --share names; undefined when there was no --share. */
   files: SharedFile[] | undefined;
-  /** Where the offered files are, and where fetched ones go. */
+  /** The folder whose files are offered. */
   folder: string;
+  /** The folder for fetched files. */
   to: string;
   overwrite: boolean;
   signal: AbortSignal;
   start(tracker: TrackerPlace | Located, files: SharedFile[], report: (event: PeerEvent) => void): Promise<GuidedPeer>;
 }
 
-/** What has happened since the last question, and is shown when it is asked about. */
+/** Events that are shown later, when the person asks for them. */
 interface News {
   /** Whether others can connect to this machine. */
   reach?: PeerEvent;
@@ -64,7 +69,7 @@ export async function guide(options: GuideOptions): Promise<void> {
   const news: News = {};
   const report = (event: PeerEvent) => {
     if (event.event === "reach") news.reach = event;
-    // The menu is on the screen later on: what happens then is shown where the person asks for it.
+    // Later the menu is on the screen, and no event may be written over it.
     if (event.event !== "joined" || joined) return;
     joined = true;
     prompts.done(describeEvent(event));
@@ -79,10 +84,10 @@ export async function guide(options: GuideOptions): Promise<void> {
   }
 }
 
-/** An address that was typed here can be typed again when nobody answers there. */
+/** Joins a tracker. When an address that was typed here does not answer, the person types another. */
 async function connect(options: GuideOptions, report: (event: PeerEvent) => void): Promise<GuidedPeer> {
   const { prompts } = options;
-  let tracker = options.tracker ?? (await locate(options));
+  let tracker = options.tracker ?? (await askForTracker(options));
   const files = options.files ?? (await askFiles(options));
   for (;;) {
     try {
@@ -90,36 +95,31 @@ async function connect(options: GuideOptions, report: (event: PeerEvent) => void
     } catch (error) {
       if (options.tracker !== undefined || error instanceof CancelledError) throw error;
       prompts.warn(sentenceOf(error));
-      tracker = await askTracker(options);
+      tracker = await askAddress(options);
     }
   }
 }
 
-/** The tracker that announces itself; of several the chosen one; without any, the one whose address is typed. */
-async function locate(options: GuideOptions): Promise<TrackerPlace | Located> {
+/** The tracker that announces itself; of several, the person chooses one; of none, the person types an address. */
+async function askForTracker(options: GuideOptions): Promise<TrackerPlace | Located> {
   const { prompts, last, signal } = options;
   const { trackers, found } = await options.look();
   if (signal.aborted) throw new CancelledError();
   const [first, second] = trackers;
   if (first === undefined) {
     prompts.warn(nobodyFound(found, undefined).message);
-    return await askTracker(options);
+    return await askAddress(options);
   }
   if (second !== undefined) return await prompts.chooseTracker(trackers, last);
   prompts.done(`Found the tracker ${describePlace(first)}.`);
   return first;
 }
 
-async function askTracker({ prompts, last }: GuideOptions): Promise<TrackerPlace> {
+async function askAddress({ prompts, last }: GuideOptions): Promise<TrackerPlace> {
   const hint = last === undefined ? "such as 192.168.1.5; ft-tracker prints it" : `empty: ${typed(last)}, as last time`;
   const answer = await prompts.line("Tracker's address?", hint, (text) => {
     if (text === "" && last !== undefined) return undefined;
-    try {
-      parseTracker(text);
-      return undefined;
-    } catch (error) {
-      return sentenceOf(error);
-    }
+    return refusalOf(() => parseTracker(text));
   });
   return answer === "" && last !== undefined ? last : parseTracker(answer);
 }
@@ -132,14 +132,19 @@ async function askFiles({ prompts, ...options }: GuideOptions): Promise<SharedFi
     if (chosen !== undefined) return chosen;
     const typed = await prompts.line("Which folder?", `empty: ${folder}`, (answer) => {
       if (answer === "") return undefined;
-      try {
-        chooseFiles([resolve(folder, expandHome(answer))], 1);
-        return undefined;
-      } catch (error) {
-        return printable(sentenceOf(error));
-      }
+      return refusalOf(() => chooseFiles([resolve(folder, expandHome(answer))], 1));
     });
     folder = resolve(folder, expandHome(typed));
+  }
+}
+
+/** The sentence with which `check` refuses an answer; undefined when it does not. */
+function refusalOf(check: () => unknown): string | undefined {
+  try {
+    check();
+    return undefined;
+  } catch (error) {
+    return sentenceOf(error);
   }
 }
 
@@ -168,7 +173,7 @@ async function menu(peer: GuidedPeer, options: GuideOptions, news: News): Promis
       else if (choice === "browse") await guidedBrowse(peer, options);
       else if (choice === "who") {
         const self = peer.session.standing?.id ?? "";
-        prompts.show(peerTable(await peer.session.who(), self, measure, prompts.width - 2), "Online");
+        prompts.show(peerTable(await peer.session.requests.who(), self, measure, prompts.width - 2), "Online");
       } else {
         prompts.show(describeShare(peer, prompts.width - 2), "What I share");
         if (news.reach !== undefined) prompts.say(describeEvent(news.reach));
@@ -181,15 +186,10 @@ async function guidedSearch(peer: GuidedPeer, options: GuideOptions): Promise<vo
   const { prompts } = options;
   const typed = await prompts.line("File name?", "exactly as it is shared; empty: back", (answer) => {
     if (answer === "") return undefined;
-    try {
-      nameArgument(answer);
-      return undefined;
-    } catch (error) {
-      return sentenceOf(error);
-    }
+    return refusalOf(() => nameArgument(answer));
   });
   if (typed === "") return;
-  const records = await peer.session.search(nameArgument(typed));
+  const records = await peer.session.requests.search(nameArgument(typed));
   if (records.length === 0) {
     prompts.warn(notFoundSentence(typed));
     return;
@@ -198,7 +198,7 @@ async function guidedSearch(peer: GuidedPeer, options: GuideOptions): Promise<vo
   if (holder !== undefined) await guidedDownload(peer, options, holder, records);
 }
 
-/** Contents that are shown while somebody types. */
+/** Contents that are shown while the person types, at most. */
 const FOUND_SHOWN = 100;
 
 async function guidedFind(peer: GuidedPeer, options: GuideOptions): Promise<void> {
@@ -206,22 +206,22 @@ async function guidedFind(peer: GuidedPeer, options: GuideOptions): Promise<void
   const content = await options.prompts.findAsYouType(async (typed) => {
     const words = typed.split(/\s+/).filter((word) => word !== "");
     if (words.length === 0) return { records: [], total: 0 };
-    return await session.find({ words, group: true, offset: 0, limit: FOUND_SHOWN });
+    return await session.requests.find({ words, group: true, offset: 0, limit: FOUND_SHOWN });
   });
   if (content === undefined) return;
   const { root, name } = content;
-  const records = root === undefined ? [content] : await session.holders(root);
+  const records = root === undefined ? [content] : await session.requests.holders(root);
   const holder = await options.prompts.chooseHolder(name, records.length === 0 ? [content] : records);
   if (holder !== undefined) await guidedDownload(peer, options, holder, records);
 }
 
 async function guidedBrowse(peer: GuidedPeer, options: GuideOptions): Promise<void> {
-  const records = await peer.session.list();
+  const records = await peer.session.requests.list();
   const holder = await options.prompts.chooseRecord(records);
   if (holder !== undefined) await guidedDownload(peer, options, holder, records);
 }
 
-/** Fetches from the chosen holder; others of the same content help out when it fails. */
+/** Fetches from the chosen holder, and from the other holders of the same content. */
 async function guidedDownload(
   peer: GuidedPeer,
   options: GuideOptions,
@@ -233,7 +233,7 @@ async function guidedDownload(
   const screen = new Screen({ json: false, quiet: false });
   const started = performance.now();
   const progress = progressReporter(screen);
-  // Why a holder failed is in the sentence at the end; between the prompts' marks there is no place for it.
+  // The sentence at the end says why a holder failed; the prompts have no place for it here.
   const report = (event: FetchEvent) => event.event !== "holder-failed" && progress(event);
   try {
     const done = await peer.download([chosen, ...same], { folder, overwrite, signal, report });

@@ -1,12 +1,12 @@
-// Screen: where a command shows its results, remarks and progress, to a person or to a script.
+// Writes the results, remarks and progress of a command, for a person or for a script.
 
 import { err, measure, out } from "../../program/cli.ts";
 import { formatEndpoint } from "../../protocol/address.ts";
 import { fit, formatSize, jsonLine, printable } from "../../text.ts";
 import type { FetchEvent } from "../fetch/types.ts";
-import { Pace, progressLine } from "./view.ts";
+import { fetchEventObject, Pace, progressLine } from "./view.ts";
 
-/** What a person, or a script, is shown. */
+/** Standard output and error of one command; with `json` for a script, with `quiet` results and errors only. */
 export class Screen {
   readonly json: boolean;
   readonly #quiet: boolean;
@@ -29,7 +29,7 @@ export class Screen {
     out(line);
   }
 
-  /** Something that happened, a line for a person who watches. */
+  /** An event, as a line for a person. */
   event(words: string): void {
     if (!this.#quiet) this.line(printable(words));
   }
@@ -38,7 +38,7 @@ export class Screen {
     out(jsonLine(value));
   }
 
-  /** A remark, which is no result. */
+  /** A remark, to standard error. */
   note(words: string): void {
     if (this.#quiet) return;
     this.clearProgress();
@@ -51,7 +51,7 @@ export class Screen {
     else err(message);
   }
 
-  /** One line that is written over; only on a terminal. */
+  /** A line that the next one overwrites; only on a terminal. */
   progress(words: string): void {
     if (!this.#live) return;
     process.stdout.write(`\r\x1b[2K${fit(words, (process.stdout.columns ?? 80) - 1, measure)}`);
@@ -65,7 +65,7 @@ export class Screen {
   }
 }
 
-/** What a download is doing: for a person a line that is written over, for a script objects; not oftener than can be read. */
+/** Shows a download's events: to a person as a line that changes 10 times a second at most, to a script as an object every 500 ms. */
 export function progressReporter(screen: Screen): (event: FetchEvent) => void {
   const pace = new Pace();
   const every = screen.json ? 500 : 100;
@@ -74,54 +74,43 @@ export function progressReporter(screen: Screen): (event: FetchEvent) => void {
   let wasWhole = false;
   return (event) => {
     const now = performance.now();
-    // The beginning and the end of a phase are always told.
+    // The beginning and the end of a phase are always shown.
     const whole = event.event === "progress" && event.received === event.size;
     const due = event.event !== lastEvent || now - last >= every || (whole && !wasWhole);
     wasWhole = whole;
     if (!due && event.event !== "holder-failed") return;
     if (event.event !== "asking") lastEvent = event.event;
     last = now;
+    const rate = event.event === "progress" ? pace.rate(now, event.received) : 0;
+    if (screen.json) {
+      screen.object(fetchEventObject(event, rate));
+      return;
+    }
     switch (event.event) {
       case "asking":
-        if (screen.json) screen.object({ event: event.event, address: event.holder.address, port: event.holder.port });
-        else if (lastEvent === "") screen.progress(`asking ${formatEndpoint(event.holder)}`);
+        if (lastEvent === "") screen.progress(`asking ${formatEndpoint(event.holder)}`);
         break;
       case "checking":
-        if (screen.json) screen.object(event);
-        else screen.progress(`checking what is already here: ${formatSize(event.checked)} of ${formatSize(event.size)}`);
+        screen.progress(`checking what is already here: ${formatSize(event.checked)} of ${formatSize(event.size)}`);
         break;
-      case "progress": {
-        const rate = pace.rate(now, event.received);
-        if (screen.json) screen.object({ ...event, rate: Math.round(rate) });
-        else screen.progress(progressLine(event.received, event.size, rate, event.holders));
+      case "progress":
+        screen.progress(progressLine(event.received, event.size, rate, event.holders));
         break;
-      }
-      case "waiting": {
-        const { address, port } = event.holder;
-        if (screen.json) screen.object({ event: event.event, address, port, position: event.position });
-        else screen.progress(`${formatEndpoint(event.holder)} is busy: waiting at position ${event.position} of its queue`);
+      case "waiting":
+        screen.progress(`${formatEndpoint(event.holder)} is busy: waiting at position ${event.position} of its queue`);
         break;
-      }
       case "away":
-        if (screen.json) screen.object(event);
-        else screen.note("The network or the tracker is away, and nobody answers; waiting for it to come back.");
+        screen.note("The network or the tracker is away, and nobody answers; waiting for it to come back.");
         break;
-      case "silent": {
-        const { address, port } = event.holder;
-        if (screen.json) screen.object({ event: event.event, address, port });
-        else screen.note(`${formatEndpoint(event.holder)} has the rest and does not answer any more; waiting for it.`);
+      case "silent":
+        screen.note(`${formatEndpoint(event.holder)} has the rest and does not answer any more; waiting for it.`);
         break;
-      }
       case "verifying":
-        if (screen.json) screen.object(event);
-        else screen.progress("verified; writing the last of it to the disk");
+        screen.progress("verified; writing the last of it to the disk");
         break;
-      case "holder-failed": {
-        const { address, port } = event.holder;
-        if (screen.json) screen.object({ event: event.event, address, port, reason: event.reason });
-        else screen.note(`${formatEndpoint(event.holder)} failed: ${event.reason}.`);
+      case "holder-failed":
+        screen.note(`${formatEndpoint(event.holder)} failed: ${event.reason}.`);
         break;
-      }
       default:
         event satisfies never;
     }

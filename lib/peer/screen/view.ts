@@ -1,4 +1,4 @@
-// What is shown, of records, peers, downloads and events: as lines for a person, as objects for a script. Shows nothing itself.
+// Turns records, peers, downloads and events into lines for a person and objects for a script. Writes nothing itself.
 
 import { basename } from "node:path";
 import pc from "picocolors";
@@ -8,17 +8,19 @@ import { type FileRecord, modifiedOf } from "../../protocol/record.ts";
 import { formatDuration, formatRate, formatSize, type Measure, plural, printable, table } from "../../text.ts";
 import { groupByContent, wholeHolders } from "../contents.ts";
 import type { LeftOut } from "../disk/share.ts";
-import type { Downloaded, PeerEvent } from "../events.ts";
+import type { Downloaded } from "../download.ts";
+import type { PeerEvent } from "../events.ts";
+import type { FetchEvent } from "../fetch/types.ts";
 
-/** picocolors also colours for the logs of build servers; here only a terminal has colours. */
+/** Colours for a terminal only; picocolors alone would also colour the logs of build servers. */
 export const colours = pc.createColors(pc.isColorSupported && process.stdout.isTTY === true);
 
 /** Records as a table, a line each, at most `width` columns wide. */
 export function recordTable(records: FileRecord[], measure: Measure, width?: number): string[] {
-  return fileTable(records, whoHas, measure, width);
+  return fileTable(records, holderCell, measure, width);
 }
 
-/** Contents as a table, a line each: one record stands for all that have it. */
+/** Contents as a table, a line each: one record stands for all holders of a content. */
 export function contentTable(records: FileRecord[], measure: Measure, width?: number): string[] {
   const who = (record: FileRecord) => {
     const { holders = 1 } = record;
@@ -54,9 +56,9 @@ function fileTable(
   );
 }
 
-/** The holders of one file as a table without its name: type, size, date, who. */
+/** The holders of one file as a table of type, size, date and address. */
 export function holderTable(records: FileRecord[], measure: Measure, width?: number): string[] {
-  const rows = records.map((record) => [printable(record.type), formatSize(record.size), record.date, whoHas(record)]);
+  const rows = records.map((record) => [printable(record.type), formatSize(record.size), record.date, holderCell(record)]);
   return table(
     [
       { title: "TYPE", shrinksTo: 8, spare: 2 },
@@ -70,12 +72,12 @@ export function holderTable(records: FileRecord[], measure: Measure, width?: num
   );
 }
 
-/** Where a record's holder is, and that it has not all of the file yet. */
-function whoHas(record: FileRecord): string {
+/** The address of a record's holder, and whether it has only a part of the file. */
+function holderCell(record: FileRecord): string {
   return formatEndpoint(record) + (record.part ? " (unfinished)" : "");
 }
 
-/** Records as objects for a script; `holders` counts the peers with the whole of the same content among them. */
+/** Records as objects for a script. `holders` is the number of these records that are of the whole of the same content. */
 export function recordObjects(records: FileRecord[]): object[] {
   const holders = new Map<FileRecord, number>();
   for (const group of groupByContent(records)) for (const record of group) holders.set(record, wholeHolders(group));
@@ -117,7 +119,7 @@ export function peerTable(peers: PeerLine[], self: string, measure: Measure, wid
   );
 }
 
-/** How far something has come. Rates are over the last few seconds, so that the time left can be believed. */
+/** The rate of a transfer over the last few seconds. */
 export class Pace {
   readonly #samples: { at: number; bytes: number }[] = [];
   readonly #over: number;
@@ -126,9 +128,9 @@ export class Pace {
     this.#over = overMs;
   }
 
-  /** Bytes a second at `at` (milliseconds), `bytes` being all so far. */
+  /** Bytes a second; `at` is the time now in milliseconds, `bytes` all bytes so far. */
   rate(at: number, bytes: number): number {
-    // A file that is begun again begins its pace again.
+    // A download that starts again has a new rate.
     if (bytes < (this.#samples.at(-1)?.bytes ?? 0)) this.#samples.length = 0;
     this.#samples.push({ at, bytes });
     while (this.#samples.length > 2 && at - (this.#samples[0]?.at ?? at) > this.#over) this.#samples.shift();
@@ -145,31 +147,33 @@ export function progressLine(done: number, size: number, rate: number, holders =
   return `${String(percent).padStart(3)} %  ${formatSize(done)} of ${formatSize(size)}  ${formatRate(rate)}${left}${from}`;
 }
 
-/** How a finished download is told to a person: path, size, rate, whether it is verified. */
+/** A finished download for a person: path, size, rate, and whether it is verified. */
 export function describeDownload({ path, size, verified, outcome }: Downloaded, seconds: number): string {
   const how = outcome === "already here" ? "already here" : formatRate(size / Math.max(seconds, 0.001));
   const checked = verified ? colours.green("verified") : colours.yellow("not verified");
   return `${printable(path)}  ${formatSize(size)}  ${how}  ${checked}`;
 }
 
-/** What a person is told when a search found nothing. */
+/** A finished download as an object for a script. */
+export function downloadObject(name: string, { path, size, verified, outcome, holders }: Downloaded, seconds: number): object {
+  const rounded = Number(seconds.toFixed(3));
+  return { event: "done", name, path, size, seconds: rounded, verified, holders: holders.length, outcome };
+}
+
+/** The sentence for a search that found nothing. */
 export function notFoundSentence(name: string): string {
   return `Nobody who is online shares "${printable(name)}".`;
 }
 
-/** Names of left-out files that are shown before "and more". */
+/** Files that are named, at most, before "and more". */
 const LEFT_SHOWN = 5;
 
-/** Which files were not taken, by reason; a folder may hold thousands. */
+/** The files that are not shared, by reason, each as a sentence. */
 export function describeLeft(left: LeftOut[]): string {
-  const byReason = new Map<string, string[]>();
-  for (const { path, reason } of left) {
-    const names = byReason.get(reason);
-    if (names === undefined) byReason.set(reason, [`"${basename(path)}"`]);
-    else names.push(`"${basename(path)}"`);
-  }
+  const byReason = Map.groupBy(left, ({ reason }) => reason);
   return [...byReason]
-    .map(([reason, names]) => {
+    .map(([reason, files]) => {
+      const names = files.map(({ path }) => `"${basename(path)}"`);
       const more = names.length > LEFT_SHOWN ? ` and ${names.length - LEFT_SHOWN} more` : "";
       return ` Left out, because ${reason}: ${names.slice(0, LEFT_SHOWN).join(", ")}${more}.`;
     })
@@ -197,9 +201,9 @@ export function describeEvent(event: PeerEvent): string {
         ? `Others can connect to this machine: port ${event.port} is open.`
         : `Others cannot connect to this machine: port ${event.port} does not let them in (${event.reason}). They still get your files, because this peer connects to them instead, but only as long as their own firewalls allow that. ${howToOpen(event.port)}`;
     case "root":
-      return `Content id of "${event.file.name}": ${event.file.root ?? ""}`;
+      return `Content id of "${event.name}": ${event.root}`;
     case "changed":
-      return `"${event.file.name}" has changed: ${formatSize(event.file.size)} now.`;
+      return `"${event.name}" has changed: ${formatSize(event.size)} now.`;
     case "withdrawn":
       return `"${event.name}" is not shared any more: ${event.reason}.`;
     case "upload-started":
@@ -216,7 +220,7 @@ export function describeEvent(event: PeerEvent): string {
   }
 }
 
-/** How to let others in through this system's firewall, as sentences. */
+/** How to open a port in this system's firewall, as sentences. */
 export function howToOpen(port: number, platform: NodeJS.Platform = process.platform): string {
   const rule = `netsh advfirewall firewall add rule name=FileTracker dir=in action=allow protocol=TCP localport=${port}`;
   switch (platform) {
@@ -234,10 +238,6 @@ export function eventObject(event: PeerEvent): object {
   switch (event.event) {
     case "joined":
       return { ...event, left: event.left.map(({ name }) => name) };
-    case "root":
-      return { event: event.event, name: event.file.name, size: event.file.size, root: event.file.root };
-    case "changed":
-      return { event: event.event, name: event.file.name, size: event.file.size };
     case "upload-started":
     case "upload-ended": {
       const { to, name, sent, wanted } = event.upload;
@@ -247,4 +247,12 @@ export function eventObject(event: PeerEvent): object {
     default:
       return event;
   }
+}
+
+/** An event of a download as an object for a script. `rate` is in bytes a second. */
+export function fetchEventObject(event: FetchEvent, rate: number): object {
+  if (event.event === "progress") return { ...event, rate: Math.round(rate) };
+  if (!("holder" in event)) return event;
+  const { event: name, holder, ...rest } = event;
+  return { event: name, address: holder.address, port: holder.port, ...rest };
 }

@@ -291,14 +291,6 @@ describe("events", () => {
     sent: 400,
     since: 1_795_345_200_000,
   };
-  const file = {
-    name: nameOf("a.txt"),
-    path: "/shared/a.txt",
-    type: "text/plain",
-    size: 3,
-    modified: new Date(0),
-    identity: "",
-  };
   const EVENTS: [PeerEvent, RegExp, object][] = [
     [
       { event: "joined", profile: 2, name: "Lab 3", peers: 1, files: 52, left: [] },
@@ -326,12 +318,12 @@ describe("events", () => {
       { event: "notice", words: "Stopping at 18:00." },
     ],
     [
-      { event: "root", file: { ...file, root: ROOT } },
+      { event: "root", name: "a.txt", size: 3, root: ROOT },
       new RegExp(`"a\\.txt": ${ROOT}`),
       { event: "root", name: "a.txt", size: 3, root: ROOT },
     ],
     [
-      { event: "changed", file: { ...file, root: ROOT, size: 48_213 } },
+      { event: "changed", name: "a.txt", size: 48_213 },
       /^"a\.txt" has changed: 48 kB now\.$/,
       { event: "changed", name: "a.txt", size: 48_213 },
     ],

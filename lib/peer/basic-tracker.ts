@@ -1,0 +1,121 @@
+// What a peer says to a tracker of the basic protocol (FT/1): each message has a connection of its own, except the list of
+// files, which follows the HELLO. Remembers nothing.
+
+import { concatBytes } from "../bytes.ts";
+import { type Clock, sleep } from "../clock.ts";
+import { codeOf, FtError, sentenceOf } from "../error.ts";
+import type { Channel } from "../net/channel.ts";
+import { basic, forOldTracker, parseBasicFound } from "../protocol/basic.ts";
+import { DEFAULT_MAX_FILES } from "../protocol/messages.ts";
+import type { FileName, FileRecord } from "../protocol/record.ts";
+import { plural } from "../text.ts";
+import { mainReason } from "./happy-eyeballs.ts";
+import { REPLY_MS } from "./tracker-connection.ts";
+
+/** A basic tracker says HI within this time. Milliseconds. */
+const HI_MS = 3_000;
+
+/** Leaving waits for the tracker this long. Milliseconds. */
+export const BYE_MS = 1_000;
+
+/** A longer answer of a basic tracker is cut off. Bytes. */
+const BASIC_ANSWER_LIMIT = 4 * 1024 * 1024;
+
+export interface BasicTrackerTools {
+  /** Connects to the tracker. */
+  dial(signal: AbortSignal | undefined): Promise<Channel>;
+  /** The tracker's address, for sentences. */
+  where(): string;
+  clock: Clock;
+}
+
+export class BasicTracker {
+  readonly #tools: BasicTrackerTools;
+
+  constructor(tools: BasicTrackerTools) {
+    this.#tools = tools;
+  }
+
+  /** Says the bare HELLO; gives the connection on which the tracker has said HI. Fails with a sentence. */
+  async greet(signal: AbortSignal | undefined): Promise<Channel> {
+    const channel = await this.#dial(signal);
+    signal?.addEventListener("abort", () => channel.destroy(), { once: true });
+    const hi = await this.#ask(channel, basic.hello, { isWhole: (bytes) => bytes.length >= basic.hi.length, within: HI_MS });
+    if (new TextDecoder().decode(hi).startsWith(basic.hi)) return channel;
+    channel.destroy();
+    const words = `The program that answers at "${this.#tools.where()}" is not a FileTracker tracker. Check the address and port.`;
+    throw new FtError("no-tracker", words);
+  }
+
+  /**
+   * Sends the list of files on the connection that `greet` gave; gives the records that this tracker cannot take. A basic tracker
+   * reads once for each message: HELLO went alone, and now the whole list goes in one piece.
+   */
+  sendList(channel: Channel, records: FileRecord[]): FileRecord[] {
+    const { taken, left } = forOldTracker(records.slice(0, DEFAULT_MAX_FILES));
+    if (taken.length === 0) {
+      throw new FtError(
+        "basic-names",
+        `The tracker at "${this.#tools.where()}" speaks the basic protocol and takes only names of letters, ".", "_", "-" and spaces; none of ` +
+          `the ${plural(left.length, "shared file")} has one. Rename a file, or share another with --share.`,
+      );
+    }
+    channel.send(basic.records(taken));
+    channel.finish();
+    return left;
+  }
+
+  /** Records for an exact file name. */
+  async search(name: FileName): Promise<FileRecord[]> {
+    const channel = await this.#dial(undefined);
+    const answer = await this.#ask(channel, basic.search(name));
+    channel.destroy();
+    return parseBasicFound(answer, name);
+  }
+
+  /** Says BYE. A tracker that is away is not waited for. */
+  async leave(): Promise<void> {
+    const channel = await this.#dial(undefined).catch(() => undefined);
+    if (channel === undefined) return;
+    const answered = this.#ask(channel, basic.bye);
+    channel.finish();
+    await Promise.race([answered, sleep(this.#tools.clock, BYE_MS)]);
+    channel.destroy();
+  }
+
+  async #dial(signal: AbortSignal | undefined): Promise<Channel> {
+    try {
+      return await this.#tools.dial(signal);
+    } catch (error) {
+      const reason = mainReason(error);
+      throw new FtError(codeOf(reason), `Cannot reach the tracker at "${this.#tools.where()}": ${sentenceOf(reason)}.`);
+    }
+  }
+
+  /** Sends one message and gathers the answer until it is whole, the connection ends, or the time is over. */
+  #ask(
+    channel: Channel,
+    request: string,
+    { isWhole = () => false, within = REPLY_MS }: { isWhole?: (bytes: Uint8Array) => boolean; within?: number } = {},
+  ): Promise<Uint8Array> {
+    return new Promise((resolve) => {
+      const chunks: Uint8Array[] = [];
+      let size = 0;
+      const settle = () => {
+        cancel();
+        resolve(concatBytes(chunks));
+      };
+      const cancel = this.#tools.clock.after(within, settle);
+      channel.start({
+        data: (chunk) => {
+          chunks.push(chunk);
+          size += chunk.length;
+          if (size > BASIC_ANSWER_LIMIT || isWhole(concatBytes(chunks))) settle();
+        },
+        end: settle,
+        close: settle,
+      });
+      channel.send(request);
+    });
+  }
+}

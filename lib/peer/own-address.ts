@@ -1,0 +1,40 @@
+// Which addresses mean this machine, or can be dialled from it, as far as the connection to the tracker shows. Pure.
+
+import { type Address, type Endpoint, isHostAddress, isLoopback } from "../protocol/address.ts";
+
+/** The ends of the connection to the tracker: its address, our own end, and our address as the tracker sees it. */
+export interface TrackerEnds {
+  tracker: Address;
+  local: Address;
+  you: Address;
+}
+
+/** Whether the tracker runs on this machine. */
+export function isTrackerHere(ends: TrackerEnds | undefined): boolean {
+  return ends !== undefined && (isLoopback(ends.tracker) || ends.tracker === ends.you || ends.tracker === ends.local);
+}
+
+/** Whether a record's address can be dialled: one host's address, and loopback only where the tracker is on this machine too. */
+export function isDialable({ address }: Endpoint, ends: TrackerEnds | undefined): boolean {
+  return isHostAddress(address) && (!isLoopback(address) || isTrackerHere(ends));
+}
+
+/** Whether a record is of the peer that serves at `port` of this machine. */
+export function isOwnEndpoint({ address, port }: Endpoint, ownPort: number, ends: TrackerEnds | undefined): boolean {
+  return port === ownPort && (address === ends?.you || (isLoopback(address) && isTrackerHere(ends)));
+}
+
+/**
+ * Whether a pass for the address `passed` is good on a connection from `from`. On one machine the tracker may see a peer by
+ * loopback, and this peer may see the same one by a network address, or the other way round.
+ */
+export function isSameHost(
+  passed: Address,
+  from: Address,
+  ends: TrackerEnds,
+  isOfThisMachine: (address: Address) => boolean,
+): boolean {
+  if (passed === from) return true;
+  if (isLoopback(from)) return isLoopback(passed) || passed === ends.you;
+  return isLoopback(passed) && (from === ends.tracker || (isTrackerHere(ends) && isOfThisMachine(from)));
+}

@@ -1,0 +1,134 @@
+// What a peer asks its tracker: searches, lists, and changes of its own records. Asks page by page where an answer is long.
+
+import { FtError } from "../error.ts";
+import { type Address, formatEndpoint } from "../protocol/address.ts";
+import type { CallBack, Page, PeerLine, Profile, Wish } from "../protocol/messages.ts";
+import type { FileName, FileRecord } from "../protocol/record.ts";
+import { encodeToTracker } from "../protocol/write.ts";
+import { type Reply, unexpected } from "./tracker-connection.ts";
+
+export interface RequestTools {
+  /** The profile that the tracker speaks. Waits a moment for a tracker that is away, and then fails with a sentence. */
+  ready(): Promise<Profile>;
+  /** The profile of the tracker that this peer is online at; undefined while it is away. */
+  profile(): Profile | undefined;
+  /** Sends a request and gives its reply. An `ERROR` is thrown as a sentence, unless `mayRefuse`. */
+  ask(request: string, how?: { mayRefuse: boolean }): Promise<Reply>;
+  /** Records that the tracker gives in one answer at most. */
+  pageSize(): number;
+  /** The tracker's address, for sentences. */
+  where(): string;
+  /** Asks an FT/1 tracker for an exact file name. */
+  searchBasic(name: FileName): Promise<FileRecord[]>;
+}
+
+export class TrackerRequests {
+  readonly #tools: RequestTools;
+
+  constructor(tools: RequestTools) {
+    this.#tools = tools;
+  }
+
+  /** Records for an exact file name. */
+  async search(name: FileName): Promise<FileRecord[]> {
+    if ((await this.#tools.ready()) === 1) return this.#tools.searchBasic(name);
+    return recordsOf(await this.#tools.ask(encodeToTracker({ verb: "SEARCH", name })));
+  }
+
+  /** Every record, or every record of one peer. */
+  list(id?: string): Promise<FileRecord[]> {
+    return this.#listAll(id === undefined ? {} : { id });
+  }
+
+  /** The records of everybody who has this content, under any name. */
+  async holders(root: string): Promise<FileRecord[]> {
+    // A tracker that does not know `root=` gives everything.
+    return (await this.#listAll({ root })).filter((record) => record.root === root);
+  }
+
+  /** One page of the records that fit words and filters, best first, and how many fit in all. */
+  async find(wish: Wish): Promise<{ records: FileRecord[]; total: number }> {
+    await this.#needFull("find files by words");
+    const limit = Math.min(wish.limit, this.#tools.pageSize());
+    const reply = await this.#tools.ask(encodeToTracker({ verb: "FIND", ...wish, limit }));
+    const records = recordsOf(reply);
+    const total = reply.verb === "FOUND" ? reply.total : undefined;
+    return { records, total: total ?? wish.offset + records.length };
+  }
+
+  /** All records that fit words and filters. */
+  findAll(wish: Omit<Wish, keyof Page>): Promise<FileRecord[]> {
+    return this.#allPages(async (page) => (await this.find({ ...wish, ...page })).records, recordKey);
+  }
+
+  /** Everybody online. */
+  async who(): Promise<PeerLine[]> {
+    await this.#needFull("say who is online");
+    const page = async (at: Page) => {
+      const reply = await this.#tools.ask(encodeToTracker({ verb: "WHO", ...at }));
+      return reply.verb === "PEERS" ? reply.peers : unexpected(reply);
+    };
+    return this.#allPages(page, ({ id }) => id);
+  }
+
+  /** Whether a peer at this address is online. A basic tracker cannot say: undefined. */
+  async known(address: Address): Promise<boolean | undefined> {
+    if (this.#tools.profile() === 1) return undefined;
+    const reply = await this.#tools.ask(encodeToTracker({ verb: "KNOWN", address }));
+    return reply.verb === "YES";
+  }
+
+  /** Adds or replaces one of this peer's records. Does nothing while the tracker is away: joining sends the whole list. */
+  async add(record: FileRecord): Promise<void> {
+    if (this.#tools.profile() === 2) await this.#tools.ask(encodeToTracker({ verb: "ADD", record }));
+  }
+
+  /** Removes one of this peer's records. False when the tracker refuses, because it is the last one. */
+  async drop(name: FileName): Promise<boolean> {
+    if (this.#tools.profile() !== 2) return true;
+    const reply = await this.#tools.ask(encodeToTracker({ verb: "DROP", name }), { mayRefuse: true });
+    return reply.verb !== "ERROR";
+  }
+
+  /** Asks for a connection from a holder. False when the tracker does not know the holder, or cannot pass this on. */
+  async connect({ address, port, token }: CallBack): Promise<boolean> {
+    if (this.#tools.profile() !== 2) return false;
+    const request = encodeToTracker({ verb: "CONNECT", address, port, token });
+    return (await this.#tools.ask(request, { mayRefuse: true })).verb === "OK";
+  }
+
+  async #listAll(what: { id?: string; root?: string }): Promise<FileRecord[]> {
+    await this.#needFull("list files");
+    const page = async (at: Page) => recordsOf(await this.#tools.ask(encodeToTracker({ verb: "LIST", ...what, ...at })));
+    return this.#allPages(page, recordKey);
+  }
+
+  /** Asks until a page is not full. A page that only repeats earlier items ends it too: the tracker would go on for ever. */
+  async #allPages<Item>(ask: (page: Page) => Promise<Item[]>, key: (item: Item) => string): Promise<Item[]> {
+    const all: Item[] = [];
+    const seen = new Set<string>();
+    for (;;) {
+      const limit = this.#tools.pageSize();
+      const items = await ask({ offset: all.length, limit });
+      const before = seen.size;
+      for (const item of items) seen.add(key(item));
+      all.push(...items);
+      if (items.length !== limit || seen.size === before) return all;
+    }
+  }
+
+  async #needFull(what: string): Promise<void> {
+    if ((await this.#tools.ready()) === 2) return;
+    const words = `The tracker at "${this.#tools.where()}" speaks the basic protocol and cannot ${what}; search for an exact name instead.`;
+    throw new FtError("basic-tracker", words);
+  }
+}
+
+function recordKey(record: FileRecord): string {
+  return `${formatEndpoint(record)} ${record.name}`;
+}
+
+function recordsOf(reply: Reply): FileRecord[] {
+  if (reply.verb === "NOT FOUND") return [];
+  return reply.verb === "FOUND" ? reply.records : unexpected(reply);
+}

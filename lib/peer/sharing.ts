@@ -1,0 +1,149 @@
+// The shared files while this peer is online: computes their content ids, and tells the tracker when a file changes, goes or
+// comes back. Does not watch the disk; disk/watch.ts does.
+
+import { type Clock, sleep } from "../clock.ts";
+import type { Endpoint } from "../protocol/address.ts";
+import type { FileRecord } from "../protocol/record.ts";
+import type { HashPool } from "./content/hash.ts";
+import type { TreeCache } from "./content/tree-cache.ts";
+import { chooseFiles, computeTree, recordOf, type Share, type SharedFile } from "./disk/share.ts";
+import type { PeerEvent } from "./events.ts";
+import type { TrackerRequests } from "./requests.ts";
+import type { Known } from "./serve/serve.ts";
+import type { Session } from "./session.ts";
+
+/** A changed file is hashed when it has not changed again for this long. Milliseconds. */
+const UNCHANGED_MS = 500;
+
+export interface SharingTools {
+  share: Share;
+  pool: HashPool;
+  cache: TreeCache;
+  session: Pick<Session, "standing" | "leave" | "comeBack"> & { readonly requests: Pick<TrackerRequests, "add" | "drop"> };
+  /** The port on which this peer serves. */
+  port: number;
+  /** Whether a download needs the tracker. */
+  isDownloading(): boolean;
+  report(event: PeerEvent): void;
+  clock: Clock;
+}
+
+export class Sharing {
+  readonly #tools: SharingTools;
+  readonly #stopped = new AbortController();
+  /** Changed files that will be hashed soon. */
+  readonly #rehashing = new Map<SharedFile, AbortController>();
+
+  constructor(tools: SharingTools) {
+    this.#tools = tools;
+    for (const file of tools.share.files) Object.assign(file, tools.cache.get(file));
+  }
+
+  /** The records of the shared files that count, with this address and port. */
+  records(own: Endpoint): FileRecord[] {
+    return this.#tools.share.files.filter(({ beyond }) => !beyond).map((file) => recordOf(file, own));
+  }
+
+  /** The records of the files that were downloaded when the list was full. */
+  recordsBeyond(own: Endpoint): FileRecord[] {
+    return this.#tools.share.files.filter(({ beyond }) => beyond).map((file) => recordOf(file, own));
+  }
+
+  /** The pieces of a shared content. */
+  look(root: string): Known | undefined {
+    const file = this.#tools.share.find({ root });
+    return file?.pieces === undefined ? undefined : { size: file.size, pieces: file.pieces };
+  }
+
+  /** Computes the content ids that are missing, file after file, and remembers them. */
+  async computeRoots(): Promise<void> {
+    for (const file of [...this.#tools.share.files]) {
+      if (this.#stopped.signal.aborted) return;
+      if (file.root === undefined) await this.#computeRoot(file, this.#stopped.signal);
+    }
+    await this.#tools.cache.save();
+  }
+
+  /** A shared file has changed: its record is replaced, and gets its new content id as soon as there is one. */
+  async changed(file: SharedFile): Promise<void> {
+    const { share, report, clock, cache } = this.#tools;
+    if (!share.renew(file)) return;
+    report({ event: "changed", name: file.name, size: file.size });
+    // A file that is being written changes again and again; only its last state is hashed.
+    this.#rehashing.get(file)?.abort();
+    const latest = new AbortController();
+    this.#rehashing.set(file, latest);
+    await this.#publish(file);
+    await sleep(clock, UNCHANGED_MS);
+    const signal = AbortSignal.any([latest.signal, this.#stopped.signal]);
+    if (signal.aborted || !(await this.#computeRoot(file, signal))) return;
+    this.#rehashing.delete(file);
+    await cache.save();
+  }
+
+  /** A shared file cannot be read any more. A peer without any file leaves the tracker, unless it is downloading. */
+  async gone(file: SharedFile): Promise<void> {
+    const { share, session, report, isDownloading } = this.#tools;
+    share.remove(file);
+    report({ event: "withdrawn", name: file.name, reason: "it cannot be read any more" });
+    const dropped = await session.requests.drop(file.name).catch(() => true);
+    if (!dropped && !isDownloading()) await session.leave();
+  }
+
+  /** A file that was gone can be read again. */
+  async back(file: SharedFile): Promise<void> {
+    const { share, session } = this.#tools;
+    if (share.find({ name: file.name }) !== undefined) return;
+    share.add(file);
+    await this.changed(file);
+    session.comeBack();
+  }
+
+  /** Shares a finished download; beyond the tracker's limit as an unfinished file, which does not count. */
+  addDownloaded(path: string, root: string, pieces: Uint8Array): void {
+    const { share, session, cache } = this.#tools;
+    if (share.find({ root }) !== undefined) return;
+    const [file] = chooseFiles([path], 1).taken;
+    if (file === undefined || share.find({ name: file.name }) !== undefined) return;
+    const counted = share.files.filter(({ beyond }) => !beyond).length;
+    Object.assign(file, { root, pieces }, counted < (session.standing?.max ?? 0) ? {} : { beyond: true });
+    cache.set(file, { root, pieces });
+    share.add(file);
+    void this.#publish(file);
+  }
+
+  /** Tells the tracker of an unfinished download, unless a shared file has its name. */
+  announcePart(record: FileRecord): void {
+    if (this.#tools.share.find({ name: record.name }) === undefined) void this.#tell(record);
+  }
+
+  /** Takes an unfinished download off the list at the tracker, unless a shared file has its name. */
+  withdrawPart({ name }: FileRecord): void {
+    const { share, session } = this.#tools;
+    if (share.find({ name }) === undefined) session.requests.drop(name).catch(() => undefined);
+  }
+
+  /** Stops hashing. */
+  stop(): void {
+    this.#stopped.abort();
+  }
+
+  async #computeRoot(file: SharedFile, signal: AbortSignal): Promise<boolean> {
+    const { pool, cache, report } = this.#tools;
+    if (!(await computeTree(file, pool, cache, { signal }))) return false;
+    report({ event: "root", name: file.name, size: file.size, root: file.root ?? "" });
+    await this.#publish(file);
+    return true;
+  }
+
+  async #publish(file: SharedFile): Promise<void> {
+    const { session, port } = this.#tools;
+    const address = session.standing?.you;
+    if (address !== undefined) await this.#tell(recordOf(file, { address, port }));
+  }
+
+  /** A tracker that is away is told everything when this peer reconnects. */
+  async #tell(record: FileRecord): Promise<void> {
+    await this.#tools.session.requests.add(record).catch(() => undefined);
+  }
+}

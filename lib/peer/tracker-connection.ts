@@ -1,0 +1,88 @@
+// One connection to an FT/2 tracker: sends requests and gives each its reply. Says nothing by itself, and never reconnects.
+
+import type { Clock } from "../clock.ts";
+import { FtError, ProtocolError } from "../error.ts";
+import type { Channel } from "../net/channel.ts";
+import type { FromTracker, Push } from "../protocol/messages.ts";
+import { SessionInbox } from "../protocol/read.ts";
+
+/** A tracker that does not reply to a request within this time is away. Milliseconds. */
+export const REPLY_MS = 15_000;
+
+/** What a tracker says when it is asked. */
+export type Reply = Exclude<FromTracker, Push | { verb: "UNKNOWN" }>;
+
+export interface TrackerConnectionHandlers {
+  /** The tracker says something that is no reply. */
+  push(message: Push): void;
+  /** The connection has ended. `reason` is a clause. Requests without a reply fail with the error that this gives. */
+  lost(reason: string): FtError;
+}
+
+interface PendingRequest {
+  resolve(reply: Reply): void;
+  reject(error: Error): void;
+}
+
+export class TrackerConnection {
+  readonly channel: Channel;
+  readonly #clock: Clock;
+  readonly #handlers: TrackerConnectionHandlers;
+  /** The tracker replies in the order of the requests. */
+  readonly #pending: PendingRequest[] = [];
+
+  constructor(channel: Channel, clock: Clock, handlers: TrackerConnectionHandlers) {
+    this.channel = channel;
+    this.#clock = clock;
+    this.#handlers = handlers;
+    const inbox = new SessionInbox();
+    channel.start({
+      data: (chunk) => {
+        inbox.push(chunk);
+        try {
+          for (let message = inbox.next(); message !== undefined; message = inbox.next()) this.#hear(message);
+        } catch (error) {
+          if (!(error instanceof ProtocolError)) throw error;
+          channel.destroy(`the tracker broke the protocol: ${error.message}`);
+        }
+      },
+      end: () => channel.finish(),
+      close: (reason) => {
+        const error = handlers.lost(reason === "" ? "it closed the connection" : reason);
+        for (const { reject } of this.#pending.splice(0)) reject(error);
+      },
+    });
+  }
+
+  /** Sends a request and gives its reply, which may be an `ERROR`. Closes the connection when none comes in time. */
+  async ask(request: string): Promise<Reply> {
+    const cancel = this.#clock.after(REPLY_MS, () => this.channel.destroy("it does not answer"));
+    try {
+      return await new Promise<Reply>((resolve, reject) => {
+        this.#pending.push({ resolve, reject });
+        this.channel.send(request);
+      });
+    } finally {
+      cancel();
+    }
+  }
+
+  #hear(message: FromTracker): void {
+    switch (message.verb) {
+      case "NOTICE":
+      case "REACH":
+      case "CONNECT":
+        this.#handlers.push(message);
+        break;
+      case "UNKNOWN":
+        break;
+      default:
+        this.#pending.shift()?.resolve(message);
+    }
+  }
+}
+
+/** A reply that does not belong to the request. */
+export function unexpected(reply: Reply): never {
+  throw new FtError("bad-answer", `The tracker answered ${reply.verb}, which was not asked for.`);
+}

@@ -1,0 +1,95 @@
+// Which downloaders are served: passes by the tracker's key, address and time, and FT/1 downloaders by the tracker's word.
+
+import { describe, expect, test } from "bun:test";
+import { Admission } from "../../lib/peer/admission.ts";
+import type { Standing } from "../../lib/peer/session.ts";
+import { PassOffice } from "../../lib/protocol/pass.ts";
+import { addressOf, HandClock } from "../helpers/channel.ts";
+
+const office = new PassOffice();
+const DOWNLOADER = addressOf("192.168.1.30");
+
+function admission(more: Partial<Standing> = {}, known: boolean | undefined = true) {
+  const clock = new HandClock();
+  const standing: Standing = {
+    profile: 2,
+    you: addressOf("192.168.1.17"),
+    tracker: addressOf("192.168.1.2"),
+    local: addressOf("192.168.1.17"),
+    max: 5,
+    key: office.key,
+    pass: "",
+    id: "p1",
+    skew: 0,
+    ...more,
+  };
+  const asked: string[] = [];
+  const one = new Admission({
+    standing: () => standing,
+    askKnown: async (address) => {
+      asked.push(address);
+      return known;
+    },
+    isOfThisMachine: () => false,
+    clock,
+  });
+  const pass = (secondsLeft: number, from: PassOffice = office) =>
+    from.issue({ id: "p7", address: DOWNLOADER, expires: Math.floor(clock.at() / 1000) + secondsLeft });
+  return { admission: one, asked, clock, pass };
+}
+
+describe("Admission.checkPass", () => {
+  test("gives the id of a good pass", () => {
+    const { admission: one, pass } = admission();
+    expect(one.checkPass(pass(60), DOWNLOADER)).toEqual({ id: "p7" });
+  });
+
+  test("refuses a pass of another tracker, of another address, and one that is none", () => {
+    const { admission: one, pass } = admission();
+    expect(one.checkPass(pass(60, new PassOffice()), DOWNLOADER)).toEqual({ refusal: expect.stringMatching(/tracker/) });
+    expect(one.checkPass(pass(60), addressOf("192.168.1.31"))).toEqual({ refusal: expect.stringMatching(/192\.168\.1\.31/) });
+    expect(one.checkPass("", DOWNLOADER)).toEqual({ refusal: expect.stringMatching(/tracker/) });
+  });
+
+  test("counts a pass's time by the tracker's clock", () => {
+    const slow = admission({ skew: 120_000 });
+    expect(slow.admission.checkPass(slow.pass(60), DOWNLOADER)).toEqual({ refusal: "The pass has expired." });
+    const fast = admission({ skew: -120_000 });
+    expect(fast.admission.checkPass(fast.pass(-60), DOWNLOADER)).toEqual({ id: "p7" });
+  });
+
+  test("refuses every pass at a basic tracker", () => {
+    const { admission: one, pass } = admission({ profile: 1 });
+    expect(one.checkPass(pass(60), DOWNLOADER)).toEqual({ refusal: "This peer's tracker gives no passes." });
+  });
+});
+
+describe("Admission.isKnown", () => {
+  test("asks the tracker, and again 30 s after it said yes", async () => {
+    const { admission: one, asked, clock } = admission();
+    expect(await one.isKnown(DOWNLOADER)).toBe(true);
+    await clock.pass(29_999);
+    expect(await one.isKnown(DOWNLOADER)).toBe(true);
+    expect(asked).toEqual([DOWNLOADER]);
+    await clock.pass(1);
+    expect(await one.isKnown(DOWNLOADER)).toBe(true);
+    expect(asked).toEqual([DOWNLOADER, DOWNLOADER]);
+  });
+
+  test("does not remember a no", async () => {
+    const { admission: one, asked } = admission({}, false);
+    expect([await one.isKnown(DOWNLOADER), await one.isKnown(DOWNLOADER)]).toEqual([false, false]);
+    expect(asked).toHaveLength(2);
+  });
+
+  test("is true where the tracker cannot say", async () => {
+    const { admission: one } = admission({ profile: 1 }, undefined);
+    expect(await one.isKnown(DOWNLOADER)).toBe(true);
+  });
+
+  test("asks for a downloader on this machine by this peer's address at the tracker", async () => {
+    const { admission: one, asked } = admission();
+    await one.isKnown(addressOf("127.0.0.1"));
+    expect(asked).toEqual(["192.168.1.17"]);
+  });
+});

@@ -1,0 +1,154 @@
+// What the tracker is told when shared files change, go, come back or are new: real files, a tracker that only listens.
+
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { appendFileSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { HashPool } from "../../lib/peer/content/hash.ts";
+import { TreeCache } from "../../lib/peer/content/tree-cache.ts";
+import { chooseFiles, Share, type SharedFile } from "../../lib/peer/disk/share.ts";
+import type { PeerEvent } from "../../lib/peer/events.ts";
+import type { Standing } from "../../lib/peer/session.ts";
+import { Sharing } from "../../lib/peer/sharing.ts";
+import { addressOf, HandClock } from "../helpers/channel.ts";
+
+const YOU = addressOf("192.168.1.17");
+
+let folder = "";
+beforeEach(() => {
+  folder = realpathSync(mkdtempSync(join(tmpdir(), "ft-sharing-")));
+});
+afterEach(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** Files in a folder, what was said of them, and a hasher that gives the size as the content id. */
+function scene(names: string[], { max = 5, downloading = false } = {}) {
+  for (const name of names) writeFileSync(join(folder, name), name);
+  const said: string[] = [];
+  const events: PeerEvent[] = [];
+  const clock = new HandClock();
+  const share = new Share(names.length === 0 ? [] : chooseFiles([folder], 5).taken);
+  const pool = {
+    tree: async (_fd: number, size: number) => ({ root: String(size).padStart(64, "0"), pieces: new Uint8Array(32) }),
+  } as unknown as HashPool;
+  const sharing = new Sharing({
+    share,
+    pool,
+    cache: new TreeCache(join(folder, ".cache", "roots.json")),
+    session: {
+      standing: { you: YOU, max } as Standing,
+      leave: async () => void said.push("leave"),
+      comeBack: () => void said.push("come back"),
+      requests: {
+        add: async ({ name, size, root, part }) =>
+          void said.push(`add ${name} ${size}${root === undefined ? "" : " root"}${part ? " part" : ""}`),
+        drop: async (name) => {
+          said.push(`drop ${name}`);
+          return share.files.length > 0;
+        },
+      },
+    },
+    port: 1235,
+    isDownloading: () => downloading,
+    report: (event) => events.push(event),
+    clock,
+  });
+  const file = (name: string): SharedFile => {
+    const found = share.find({ name });
+    if (found === undefined) throw new Error(`"${name}" is not shared`);
+    return found;
+  };
+  /** Waits for events; the disk takes the time that it takes. */
+  const until = async (holds: () => boolean) => {
+    while (!holds()) await new Promise((go) => setImmediate(go));
+  };
+  return { sharing, share, said, events, clock, file, until };
+}
+
+describe("Sharing", () => {
+  test("computeRoots adds each file's content id", async () => {
+    const { sharing, said, events } = scene(["a.txt", "b.txt"]);
+    await sharing.computeRoots();
+    expect(said).toEqual(["add a.txt 5 root", "add b.txt 5 root"]);
+    expect(events).toMatchObject([
+      { event: "root", name: "a.txt", size: 5 },
+      { event: "root", name: "b.txt", size: 5 },
+    ]);
+  });
+
+  test("stop ends computeRoots", async () => {
+    const { sharing, said } = scene(["a.txt"]);
+    sharing.stop();
+    await sharing.computeRoots();
+    expect(said).toEqual([]);
+  });
+
+  test("changed replaces the record at once, and hashes only the last state, 500 ms later", async () => {
+    const { sharing, said, events, clock, file, until } = scene(["a.txt"]);
+    appendFileSync(join(folder, "a.txt"), "!");
+    const first = sharing.changed(file("a.txt"));
+    await clock.pass(400);
+    appendFileSync(join(folder, "a.txt"), "!");
+    const second = sharing.changed(file("a.txt"));
+    await clock.pass(499);
+    await first;
+    expect(said).toEqual(["add a.txt 6", "add a.txt 7"]);
+    await clock.pass(1);
+    await until(() => said.length === 3);
+    await second;
+    expect(said.at(-1)).toBe("add a.txt 7 root");
+    expect(events.map(({ event }) => event)).toEqual(["changed", "changed", "root"]);
+  });
+
+  test("gone drops the record; with the last file this peer leaves", async () => {
+    const { sharing, said, file } = scene(["a.txt", "b.txt"]);
+    await sharing.gone(file("a.txt"));
+    expect(said).toEqual(["drop a.txt"]);
+    await sharing.gone(file("b.txt"));
+    expect(said).toEqual(["drop a.txt", "drop b.txt", "leave"]);
+  });
+
+  test("gone does not leave while a download needs the tracker", async () => {
+    const { sharing, said, file } = scene(["a.txt"], { downloading: true });
+    await sharing.gone(file("a.txt"));
+    expect(said).toEqual(["drop a.txt"]);
+  });
+
+  test("back shares the file again and joins again", async () => {
+    const { sharing, share, said, clock, file } = scene(["a.txt"]);
+    const gone = file("a.txt");
+    await sharing.gone(gone);
+    const back = sharing.back(gone);
+    await clock.pass(500);
+    await back;
+    expect(share.files).toEqual([gone]);
+    expect(said).toEqual(["drop a.txt", "leave", "add a.txt 5", "add a.txt 5 root", "come back"]);
+  });
+
+  test("addDownloaded shares a finished download; above the tracker's limit as a part", async () => {
+    const { sharing, said } = scene(["a.txt"], { max: 2 });
+    for (const name of ["b.txt", "c.txt"]) {
+      writeFileSync(join(folder, name), name);
+      sharing.addDownloaded(join(folder, name), name.charAt(0).repeat(64), new Uint8Array(32));
+    }
+    expect(said).toEqual(["add b.txt 5 root", "add c.txt 5 root part"]);
+  });
+
+  test("addDownloaded leaves a shared file of the same content or the same name alone", async () => {
+    const { sharing, said } = scene(["a.txt"]);
+    await sharing.computeRoots();
+    sharing.addDownloaded(join(folder, "a.txt"), "b".repeat(64), new Uint8Array(32));
+    writeFileSync(join(folder, "b.txt"), "same");
+    sharing.addDownloaded(join(folder, "b.txt"), "5".padStart(64, "0"), new Uint8Array(32));
+    expect(said).toEqual(["add a.txt 5 root"]);
+  });
+
+  test("a part with the name of a shared file is neither announced nor withdrawn", async () => {
+    const { sharing, said, file } = scene(["a.txt"]);
+    const record = { type: "text/plain", size: 9, date: "01/02/26", address: YOU, port: 1235, v2: true };
+    sharing.announcePart({ ...record, name: file("a.txt").name });
+    sharing.withdrawPart({ ...record, name: file("a.txt").name });
+    expect(said).toEqual([]);
+  });
+});
