@@ -1,4 +1,4 @@
-// What a tracker gives a peer to prove who it is: an id, a pass for other peers, and a session for its next connection here.
+// What a tracker gives a peer as proof of its identity: an id, a pass for other peers, and a session for its next connection here.
 // The keys live as long as the tracker.
 
 import { createHmac, randomBytes } from "node:crypto";
