@@ -19,20 +19,16 @@ import { encodeFromTracker } from "./lib/protocol/write.ts";
 import { jsonLine, printable } from "./lib/text.ts";
 import { type Announcement, announce } from "./lib/tracker/announce.ts";
 import { Bans } from "./lib/tracker/bans.ts";
-import { Catalog } from "./lib/tracker/catalog.ts";
+import type { Catalog } from "./lib/tracker/catalog.ts";
 import { Conversation } from "./lib/tracker/conversation.ts";
 import { Credentials } from "./lib/tracker/credentials.ts";
 import { describeTrackerEvent, EventDamper, type TrackerEvent, withTime } from "./lib/tracker/events.ts";
 import { LIMITS, type Limits } from "./lib/tracker/limits.ts";
-import { Members } from "./lib/tracker/members.ts";
-import { countActivity } from "./lib/tracker/meter.ts";
 import { describeSummary, Operator, type Order, type OrderResult, type Summary } from "./lib/tracker/operator.ts";
 import { giveOrder, openOperatorSocket } from "./lib/tracker/operator-socket.ts";
 import { parseTrackerArguments } from "./lib/tracker/options.ts";
-import { OpenConversations, type TrackerParts } from "./lib/tracker/parts.ts";
-import { Prober } from "./lib/tracker/prober.ts";
+import { TrackerState } from "./lib/tracker/state.ts";
 import { tidyMemory } from "./lib/tracker/tidy.ts";
-import { SearchTimes } from "./lib/tracker/turns.ts";
 
 export interface TrackerOptions {
   port: number;
@@ -71,66 +67,56 @@ export interface Tracker {
 export function startTracker(options: TrackerOptions): Tracker {
   const { name, host, announce: announced = false, clock = systemClock, network = { listen, dial } } = options;
   const damper = new EventDamper(options.report, clock);
+  const limits = { ...LIMITS, ...options.limits };
+  limits.results = Math.min(limits.results, limits.mostResults);
+  const state = new TrackerState({
+    name,
+    announced,
+    limits,
+    clock,
+    bans: new Bans(options.bans, () => clock.at()),
+    credentials: new Credentials(clock),
+    dial: network.dial,
+    dialable: dialableFrom,
+    report: (event) => damper.report(event),
+  });
+  const { report } = state.setup;
   let stopping = false;
-  const report = (event: TrackerEvent) => damper.report(event);
   const reportUntilStop = (event: TrackerEvent) => {
     if (!stopping) report(event);
   };
-
-  const limits = { ...LIMITS, ...options.limits };
-  limits.results = Math.min(limits.results, limits.mostResults);
-  const activity = countActivity(clock);
-  const catalog = new Catalog();
-  const prober = new Prober(network.dial);
-  const members = new Members({ clock, catalog, activity, prober, dialable: dialableFrom, most: limits.peers, report });
-  const parts: TrackerParts = {
-    about: { name, announced },
-    limits,
-    clock,
-    catalog,
-    members,
-    credentials: new Credentials(clock),
-    conversations: new OpenConversations(),
-    activity,
-    searchTimes: new SearchTimes(limits.findTime, clock),
-    whyRefused: (from) => operator.whyRefused(from),
-  };
-  const { conversations } = parts;
   const listener = network.listen({
     host,
     port: options.port,
     maxPerAddress: limits.perAddress,
     maxConnections: limits.connections,
-    onConnection: (channel) => new Conversation(parts, channel).start(),
+    onConnection: (channel) => new Conversation(state, channel).start(),
     onRefused: (code, { address }) => {
       const words = whyNoRoom(code, address, limits);
-      members.refused(address, code, words);
+      state.refused(address, code, words);
       return encodeFromTracker({ verb: "ERROR", code, words });
     },
   });
   const { address, port } = listener;
-  const operator = new Operator(parts, { address, port }, new Bans(options.bans, () => clock.at()), report);
+  const operator = new Operator(state, { address, port });
   report({ event: "listening", address, port });
   reportAddresses(host, port, announced, reportUntilStop);
   const announcement = announced ? announceAs(name, listener, reportUntilStop) : undefined;
-  const load = () => ({ requests: activity.requests.total, changes: members.changes, peers: catalog.peers });
-  const stopTidying = tidyMemory(clock, load);
+  const stopTidying = tidyMemory(state);
 
   return {
     address,
     port,
-    catalog,
+    catalog: state.catalog,
     summary: () => operator.summary(),
     obey: (order) => operator.obey(order),
     stop: async () => {
       stopping = true;
       stopTidying();
       listener.stop();
-      members.stop();
-      conversations.dismiss("The tracker stops.");
-      const goodbyes = Promise.all([conversations.allClosed(), announcement?.stop()]);
+      const goodbyes = Promise.all([state.stop("The tracker stops."), announcement?.stop()]);
       await Promise.race([goodbyes, sleep(clock, FAREWELL_MS)]);
-      conversations.destroy();
+      for (const { channel } of [...state.connections]) channel.destroy();
       report({ event: "stopped" });
     },
   };
@@ -182,7 +168,7 @@ async function serve(options: Omit<TrackerOptions, "report">, json: boolean, qui
     if (!quiet) out(json ? jsonLine(withTime(event)) : describeTrackerEvent(event));
   };
   const tracker = startTracker({ ...options, report });
-  const socket = openOperatorSocket(tracker.port, tracker.obey, (reason) => {
+  const closeSocket = openOperatorSocket(tracker.port, tracker.obey, (reason) => {
     if (!quiet) err(`Commands such as "ft-tracker status" do not reach this tracker: ${printable(reason)}.`);
   });
   if (process.platform !== "win32") {
@@ -194,7 +180,7 @@ async function serve(options: Omit<TrackerOptions, "report">, json: boolean, qui
   await new Promise<void>((resolve) => {
     for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve());
   });
-  socket.close();
+  closeSocket();
   await tracker.stop();
   return EXIT.done;
 }

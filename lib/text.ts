@@ -31,17 +31,17 @@ function hex(code: number, digits: number): string {
   return code.toString(16).padStart(digits, "0");
 }
 
-const UNITS = ["B", "kB", "MB", "GB", "TB", "PB"];
+const SIZE_UNITS = ["B", "kB", "MB", "GB", "TB", "PB"];
 
 /** Bytes for a person, in powers of ten: `999 B`, `1.2 kB`, `48 MB`. */
 export function formatSize(bytes: number): string {
   let unit = 0;
   let value = bytes;
-  while (value >= 999.5 && unit < UNITS.length - 1) {
+  while (value >= 999.5 && unit < SIZE_UNITS.length - 1) {
     value /= 1000;
     unit += 1;
   }
-  return `${unit > 0 && value < 9.95 ? value.toFixed(1) : Math.round(value)} ${UNITS[unit]}`;
+  return `${unit > 0 && value < 9.95 ? value.toFixed(1) : Math.round(value)} ${SIZE_UNITS[unit]}`;
 }
 
 /** Bytes a second for a person: `112 MB/s`. */

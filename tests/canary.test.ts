@@ -180,7 +180,7 @@ describe("a socket", () => {
     expect(received).toBeLessThan(much.length);
   });
 
-  test("cuts a long answer to who half-closed, unless told otherwise; so lib/net/tcp.ts sets allowHalfOpen", async () => {
+  test("cuts a long answer to a client that half-closed, unless told otherwise; so lib/net/tcp.ts sets allowHalfOpen", async () => {
     let received = 0;
     let sent = 0;
     const { promise, resolve } = Promise.withResolvers<void>();

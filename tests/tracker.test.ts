@@ -31,6 +31,16 @@ async function until(holds: () => boolean): Promise<void> {
   while (!holds()) await new Promise((go) => setImmediate(go));
 }
 
+/** From now on each search by words takes this time of the tracker's clock. Milliseconds. */
+function makeSearchesTake(ms: number, { tracker, clock }: MemoryTracker): void {
+  const { catalog } = tracker;
+  const find = catalog.find.bind(catalog);
+  catalog.find = (wish, seer) => {
+    clock.spend(ms);
+    return find(wish, seer);
+  };
+}
+
 describe("IPv4 and IPv6 on one listener", () => {
   const everywhere = { host: undefined };
 
@@ -134,28 +144,37 @@ describe("too much", () => {
   });
 
   test("searches by words that take long wait for their address's turn, and nobody else does", async () => {
-    await using house = new LoopbackTracker("--max-files 10000 --rate 1000000 --burst 1000000 --find-time 1".split(" "));
-    const many = Array.from({ length: 10_000 }, (_, i) => NOTES.replace("notes.txt", `all the notes ${i} of everybody.txt`));
-    const peer = await house.join(many);
-    const other = await house.join([REPORT]);
-    peer.raw.send("FIND a*e o*y limit=1\n".repeat(300));
+    await using house = new MemoryTracker("--burst 1000 --find-time 1".split(" "));
+    makeSearchesTake(2, house);
+    const peer = await house.join([NOTES], { from: "10.0.0.1" });
+    const other = await house.join([REPORT], { from: "10.0.0.2" });
+    const answers = () => peer.raw.waiting.toString().split("FOUND").length - 1;
+    peer.raw.send("FIND n*s t*t limit=1\n".repeat(300));
     expect(await peer.raw.reply()).toStartWith("FOUND: 1");
-    for (let i = 0; i < 20; i += 1) expect(await other.ask("SEARCH: report.pdf")).toBe(`FOUND: 1\n${REPORT_SEEN}`);
-    // What it has used up is earned again in many seconds.
-    expect(peer.raw.waiting.toString().split("FOUND").length).toBeLessThan(300);
+    for (let i = 0; i < 20; i += 1) expect(await other.ask("SEARCH: report.pdf")).toStartWith("FOUND: 1\n<report.pdf,");
+    await house.pass(0);
+    // The address has used up the time of a burst, 4 ms. It earns 1 ms a second.
+    const first = answers();
+    expect(first).toBeLessThan(4);
+    await house.pass(900);
+    expect(answers()).toBe(first);
+    await house.pass(20_000);
+    expect(answers()).toBeWithin(first + 5, first + 20);
     expect(await other.ask("FIND report")).toContain("report.pdf");
   });
 
   test("many searches by words in one piece leave the others their turn, and are all answered, also after a half-close", async () => {
-    await using house = new LoopbackTracker("--max-files 10000 --rate 1000000 --burst 1000000 --find-time 1000".split(" "));
-    const many = Array.from({ length: 10_000 }, (_, i) => NOTES.replace("notes.txt", `all the notes ${i} of everybody.txt`));
-    const peer = await house.join(many);
+    await using house = new MemoryTracker("--burst 1000 --find-time 1000".split(" "));
+    makeSearchesTake(3, house);
+    const peer = await house.join([NOTES]);
     const other = await house.join([REPORT]);
-    peer.raw.send("FIND a*e o*y limit=1\n".repeat(300));
+    peer.raw.send("FIND n*s t*t limit=1\n".repeat(300));
     other.raw.send("SEARCH: report.pdf\n");
     expect(await other.raw.reply()).toBe(`FOUND: 1\n${REPORT_SEEN}`);
+    await settle();
     expect(peer.raw.waiting.toString().split("FOUND").length).toBeLessThan(300);
     peer.raw.halfClose();
+    await house.pass(1000);
     expect((await peer.raw.replies()).match(/^FOUND: 1$/gm)).toHaveLength(300);
   });
 

@@ -3,7 +3,7 @@
 import type { Clock } from "../clock.ts";
 
 /** How often every connection is looked at. Milliseconds. */
-const TURN_MS = 200;
+const CHECK_EVERY_MS = 200;
 
 export interface HasDeadlines {
   /** Called at every turn. `now` is the clock's elapsed time. */
@@ -32,7 +32,7 @@ export class Deadlines {
   }
 
   #wait(): void {
-    this.#cancel ??= this.clock.after(TURN_MS, () => {
+    this.#cancel ??= this.clock.after(CHECK_EVERY_MS, () => {
       this.#cancel = undefined;
       const now = this.clock.elapsed();
       for (const one of this.#watched) one.check(now);

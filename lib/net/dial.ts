@@ -9,7 +9,7 @@ import { formatSeconds, socketEvents, TcpChannel } from "./tcp.ts";
 const CONNECT_MS = 5_000;
 
 /** A real refusal comes within this time. A later one means that there was no answer. Milliseconds. */
-const REFUSAL_MS = 900;
+const REFUSED_WITHIN_MS = 900;
 
 /**
  * Connects within `timeoutMs`. Fails with an `FtError` whose message is a clause (`connection refused`). The caller makes a sentence
@@ -62,7 +62,7 @@ export function dial(
 /** `took` is in milliseconds. */
 function connectError(error: unknown, took: number): FtError {
   // Bun says ECONNREFUSED for a host of the same network that does not answer, too.
-  const code = codeOf(error) === "ECONNREFUSED" && took > REFUSAL_MS ? "EHOSTUNREACH" : codeOf(error);
+  const code = codeOf(error) === "ECONNREFUSED" && took > REFUSED_WITHIN_MS ? "EHOSTUNREACH" : codeOf(error);
   const clause: Record<string, string> = {
     ECONNREFUSED: "nothing listens there (connection refused)",
     EHOSTUNREACH: "the host cannot be reached",

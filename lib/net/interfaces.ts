@@ -93,7 +93,7 @@ export async function likelyAddresses({
     if (network.loopback) continue;
     for (const one of network.addresses) {
       if (isLinkLocal(one.address) || isLoopback(one.address)) continue;
-      ranked.push({ address: one.address, rank: rankOf(one, network, main) });
+      ranked.push({ address: one.address, rank: likelihoodRank(one, network, main) });
     }
   }
   // Two interfaces can have the same address.
@@ -101,7 +101,11 @@ export async function likelyAddresses({
 }
 
 /** A lower rank is more likely. `main` are the addresses that packets to the internet would carry. */
-function rankOf({ address, family, linkLocal }: InterfaceAddress, network: Interface, main: (Address | undefined)[]): number {
+function likelihoodRank(
+  { address, family, linkLocal }: InterfaceAddress,
+  network: Interface,
+  main: (Address | undefined)[],
+): number {
   if (linkLocal) return 7;
   // A VPN can have the default route, but the LAN does not reach this machine through it. A bridge of virtual machines that has the
   // default route is the LAN: Hyper-V puts its switch before the network card.
@@ -118,7 +122,7 @@ function isPrivate(address: Address): boolean {
 }
 
 /** Addresses for documentation (RFC 5737, RFC 3849). No host has them, and the default route leads to them. */
-const ELSEWHERE = { 4: "203.0.113.1", 6: "2001:db8::1" } as const;
+const DOCUMENTATION_ADDRESSES = { 4: "203.0.113.1", 6: "2001:db8::1" } as const;
 
 /** The address of this machine that packets to the internet would carry; undefined without a default route. Sends nothing. */
 export function routedAddress(family: 4 | 6): Promise<Address | undefined> {
@@ -134,7 +138,7 @@ export function routedAddress(family: 4 | 6): Promise<Address | undefined> {
         }
       };
       socket.on("error", () => end());
-      socket.connect(9, ELSEWHERE[family], () => {
+      socket.connect(9, DOCUMENTATION_ADDRESSES[family], () => {
         try {
           const address = parseAddress(socket.address().address);
           // Without a route, Bun reports success for a socket that is not connected.

@@ -19,10 +19,10 @@ const KEEP_ALIVE_MS = 15_000;
 const FINISH_MS = 30_000;
 
 /** The usual stall limit. Milliseconds. */
-const STALL_MS = 30_000;
+const USUAL_STALL_MS = 30_000;
 
 /** The usual limit on what waits to be sent. Bytes. */
-const BACKLOG = 1024 * 1024;
+const USUAL_BACKLOG = 1024 * 1024;
 
 /** A channel receives no more than about this before `start` is called. Bytes. */
 const EARLY = 64 * 1024;
@@ -47,9 +47,9 @@ export class TcpChannel implements Channel {
 
   #deadlineAt = NEVER;
   #idle = NEVER;
-  #stall = STALL_MS;
+  #stall = USUAL_STALL_MS;
   #excess = NEVER;
-  #backlogLimit = BACKLOG;
+  #backlogLimit = USUAL_BACKLOG;
   /** When bytes last came, as far as `check` has noticed. */
   #receivedAt: number;
   /** Bytes came since the last check. */

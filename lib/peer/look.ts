@@ -18,9 +18,9 @@ import {
 import { type Address, isHostAddress, isLinkLocal, isLoopback, parseAddress, withoutZone } from "../protocol/address.ts";
 
 /** A search waits this long for the first tracker. Milliseconds. */
-const PATIENCE_MS = 2_000;
+const SEARCH_MS = 2_000;
 /** After the first tracker it waits this long for others. Milliseconds. */
-const SETTLE_MS = 300;
+const FURTHER_MS = 300;
 /** Records of one packet that are looked at. */
 const RELEVANT_LIMIT = 64;
 /** Trackers that are believed of one machine, so that it cannot hide the others behind made-up names. */
@@ -71,13 +71,13 @@ export class Sightings {
     if (!Number.isInteger(port) || port < 1 || port > 65535 || !isHostAddress(from)) return false;
     if (!fqdn.toLowerCase().endsWith(`.${SERVICE}`)) return false;
     const name = cutTo(fqdn.slice(0, -SERVICE.length - 1), LABEL_LIMIT);
-    const id = textOf(txt, "id", /^[\w-]{1,40}$/);
+    const id = txtValue(txt, "id", /^[\w-]{1,40}$/);
     const key = id === "" ? `${fqdn.toLowerCase()} ${port}` : `${id} ${port}`;
     let known = this.#trackers.get(key);
     if (known === undefined) {
       const fromThere = [...this.#trackers.values()].filter(({ sources }) => withoutZone(sources[0] ?? from) === from).length;
       if (this.#trackers.size === TRACKER_LIMIT || fromThere >= SOURCE_LIMIT) return false;
-      known = { name, version: textOf(txt, "version", /^[\w.+-]{1,32}$/), port, sources: [], hints: [] };
+      known = { name, version: txtValue(txt, "version", /^[\w.+-]{1,32}$/), port, sources: [], hints: [] };
       this.#trackers.set(key, known);
     }
     const isOurs = this.#own.has(from) || isLoopback(from);
@@ -117,7 +117,7 @@ function addHeard(to: Address[], heard: Address, zone: string): void {
 }
 
 /** A value of a TXT record, or "" if it does not have this form. */
-function textOf(txt: unknown, key: string, form: RegExp): string {
+function txtValue(txt: unknown, key: string, form: RegExp): string {
   const value = typeof txt === "object" && txt !== null ? (txt as Record<string, unknown>)[key] : undefined;
   return typeof value === "string" && form.test(value) ? value : "";
 }
@@ -135,7 +135,7 @@ export interface FindOptions {
  * Everything is closed when it resolves.
  */
 export async function findTrackers(options: FindOptions = {}): Promise<Found> {
-  const { patienceMs = PATIENCE_MS, signal, networks = interfaces } = options;
+  const { patienceMs = SEARCH_MS, signal, networks = interfaces } = options;
   const all = networks();
   const own = new Set(all.flatMap(({ addresses }) => addresses.map(({ address }) => address)));
   const sightings = new Sightings(own);
@@ -145,11 +145,11 @@ export async function findTrackers(options: FindOptions = {}): Promise<Found> {
   const browsers: Browser[] = [];
   let failed = 0;
   let echo = false;
-  let settling: (() => void) | undefined;
+  let searchEnd: (() => void) | undefined;
 
   function hear(service: Service, zone: string): void {
     const from = service.referer?.address as Address | undefined;
-    if (from !== undefined && sightings.hear(service, from, zone)) settling ??= systemClock.after(SETTLE_MS, over.resolve);
+    if (from !== undefined && sightings.hear(service, from, zone)) searchEnd ??= systemClock.after(FURTHER_MS, over.resolve);
   }
 
   function openLink(plan: LinkPlan): Link {
@@ -182,7 +182,7 @@ export async function findTrackers(options: FindOptions = {}): Promise<Found> {
   cancels.push(systemClock.after(patienceMs, stop));
   await over.promise;
   signal?.removeEventListener("abort", stop);
-  for (const cancel of [...cancels, settling]) cancel?.();
+  for (const cancel of [...cancels, searchEnd]) cancel?.();
   const problems = links.flatMap(({ problem }) => problem ?? []);
   for (const link of links) {
     link.mdns.destroy();

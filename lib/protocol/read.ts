@@ -2,7 +2,7 @@
 // two a connection speaks.
 
 import { ProtocolError } from "../error.ts";
-import { type Endpoint, parseAddress, parsePort, parseWhole } from "./address.ts";
+import { parseAddress, parsePort, parseWhole } from "./address.ts";
 import {
   BasicRequests,
   foreignMessage,
@@ -34,9 +34,9 @@ import {
   NAME_LIMIT,
   parseFileName,
   parseRecord,
-  parseRoot,
   unescapeField,
 } from "./record.ts";
+import { cutVerb, dayValue, endpointOf, optional, rootValue, textValue, valuesOf, wholeValue, yesValue } from "./values.ts";
 
 /** A token reaches a third peer as it is, so it has no character that means something in a line. */
 const TOKEN = /^[\w-]{1,64}$/;
@@ -180,7 +180,7 @@ export class TrackerInbox extends Inbox<ToTracker> {
         return { verb: "SEARCH", name: parseFileName(unescapeField(rest)) };
       case "LIST": {
         const values = valuesOf(rest);
-        return { verb, id: values.get("id"), root: optional(values, "root", rootOf), ...this.#pageOf(values) };
+        return { verb, id: values.get("id"), root: optional(values, "root", rootValue), ...this.#pageOf(values) };
       }
       case "FIND":
         return { verb, ...wishOf(rest), ...this.#pageOf(valuesOf(rest)) };
@@ -207,8 +207,8 @@ export class TrackerInbox extends Inbox<ToTracker> {
 
   #pageOf(values: Map<string, string>): Page {
     const { results, mostResults } = this.#limits;
-    const limit = optional(values, "limit", wholeOf) ?? results;
-    return { offset: optional(values, "offset", wholeOf) ?? 0, limit: Math.min(limit, mostResults) };
+    const limit = optional(values, "limit", wholeValue) ?? results;
+    return { offset: optional(values, "offset", wholeValue) ?? 0, limit: Math.min(limit, mostResults) };
   }
 }
 
@@ -244,27 +244,27 @@ export class SessionInbox extends Inbox<FromTracker> {
     switch (verb) {
       case "HI": {
         const values = valuesOf(rest);
-        const you = parseAddress(need(values, "you"));
+        const you = parseAddress(textValue(values, "you"));
         if (!/^FT\/2(?: |$)/.test(rest) || you === undefined)
           throw new ProtocolError("bad-line", "The tracker's HI is not FT/2.");
         return {
           verb,
           name: values.get("name") ?? "",
-          max: wholeOf(values, "max"),
-          key: need(values, "key"),
+          max: wholeValue(values, "max"),
+          key: textValue(values, "key"),
           you,
-          announced: optional(values, "announced", isYes),
-          results: optional(values, "results", wholeOf),
+          announced: optional(values, "announced", yesValue),
+          results: optional(values, "results", wholeValue),
         };
       }
       case "WELCOME": {
         const values = valuesOf(rest);
         return {
           verb,
-          id: need(values, "id"),
-          pass: need(values, "pass"),
-          peers: wholeOf(values, "peers"),
-          files: wholeOf(values, "files"),
+          id: textValue(values, "id"),
+          pass: textValue(values, "pass"),
+          peers: wholeValue(values, "peers"),
+          files: wholeValue(values, "files"),
           session: values.get("session"),
         };
       }
@@ -275,7 +275,7 @@ export class SessionInbox extends Inbox<FromTracker> {
         if (count === undefined || count > RESULTS_LIMIT) {
           throw new ProtocolError("bad-number", "The tracker announces an answer of impossible length.");
         }
-        const total = optional(valuesOf(rest), "total", wholeOf);
+        const total = optional(valuesOf(rest), "total", wholeValue);
         if (count === 0) return verb === "FOUND:" ? { verb: "FOUND", records: [] } : { verb: "PEERS", peers: [] };
         this.#list = verb === "FOUND:" ? { kind: "FOUND", count, items: [], total } : { kind: "PEERS", count, items: [] };
         return undefined;
@@ -334,16 +334,16 @@ export class HolderInbox extends Inbox<ToHolder> {
         this.#awaitsHello = false;
         return { verb, pass: values.get("pass") ?? "", token: values.get("token") };
       case "DOWNLOAD": {
-        const root = optional(values, "root", rootOf);
+        const root = optional(values, "root", rootValue);
         const name = values.get("name");
         if (root === undefined && name === undefined) throw new ProtocolError("bad-request", "DOWNLOAD needs root= or name=.");
-        const offset = optional(values, "offset", wholeOf) ?? 0;
-        return { verb, profile: 2, root, name, offset, length: optional(values, "length", wholeOf) };
+        const offset = optional(values, "offset", wholeValue) ?? 0;
+        return { verb, profile: 2, root, name, offset, length: optional(values, "length", wholeValue) };
       }
       case "TREE":
-        return { verb, root: rootOf(values, "root"), piece: wholeOf(values, "piece") };
+        return { verb, root: rootValue(values, "root"), piece: wholeValue(values, "piece") };
       case "HAVE":
-        return { verb, root: rootOf(values, "root") };
+        return { verb, root: rootValue(values, "root") };
       case "BYE":
         return { verb };
       default:
@@ -379,12 +379,12 @@ export class DownloadInbox extends Inbox<FromHolder> {
         return { verb };
       case "FILE:": {
         const values = valuesOf(rest);
-        const length = wholeOf(values, "length");
+        const length = wholeValue(values, "length");
         this.#body = length;
-        return { verb: "FILE", length, size: wholeOf(values, "size") };
+        return { verb: "FILE", length, size: wholeValue(values, "size") };
       }
       case "BUSY":
-        return { verb, position: wholeOf(valuesOf(rest), "position") };
+        return { verb, position: wholeValue(valuesOf(rest), "position") };
       case "TREE:":
       case "HAVE:": {
         const count = parseWhole(rest);
@@ -403,53 +403,7 @@ export class DownloadInbox extends Inbox<FromHolder> {
   }
 }
 
-// ---------------------------------------------------------------- words of a line
-
-function cutVerb(line: string): [verb: string, rest: string] {
-  const space = line.indexOf(" ");
-  return space < 0 ? [line, ""] : [line.slice(0, space), line.slice(space + 1)];
-}
-
-/** The `key=value` words of a line, unescaped. Other words are left out. */
-function valuesOf(rest: string): Map<string, string> {
-  const values = new Map<string, string>();
-  for (const word of rest.split(" ")) {
-    const equals = word.indexOf("=");
-    if (equals > 0) values.set(word.slice(0, equals), unescapeField(word.slice(equals + 1)));
-  }
-  return values;
-}
-
-function need(values: Map<string, string>, key: string): string {
-  const value = values.get(key);
-  if (value === undefined) throw new ProtocolError("bad-line", `A line lacks its ${key}=.`);
-  return value;
-}
-
-/** The value of a key as `read` gives it, or undefined if the line does not have the key. */
-function optional<Value>(
-  values: Map<string, string>,
-  key: string,
-  read: (values: Map<string, string>, key: string) => Value,
-): Value | undefined {
-  return values.has(key) ? read(values, key) : undefined;
-}
-
-function isYes(values: Map<string, string>, key: string): boolean {
-  return values.get(key) === "yes";
-}
-
-function wholeOf(values: Map<string, string>, key: string): number {
-  const value = parseWhole(need(values, key));
-  if (value === undefined) throw new ProtocolError("bad-number", `${key}= needs a whole number.`);
-  return value;
-}
-
-function rootOf(values: Map<string, string>, key: string): string {
-  const root = parseRoot(need(values, key));
-  if (root === undefined) throw new ProtocolError("bad-request", `${key}= needs 64 hex digits.`);
-  return root;
-}
+// ---------------------------------------------------------------- parts of messages
 
 /** FIND's words and filters. */
 function wishOf(rest: string): Omit<Wish, keyof Page> {
@@ -459,36 +413,19 @@ function wishOf(rest: string): Omit<Wish, keyof Page> {
     words: words.map(unescapeField),
     ext: values.get("ext")?.split(","),
     type: values.get("type"),
-    min: optional(values, "min", wholeOf),
-    max: optional(values, "max", wholeOf),
-    after: optional(values, "after", dayOf),
-    before: optional(values, "before", dayOf),
-    root: optional(values, "root", rootOf),
+    min: optional(values, "min", wholeValue),
+    max: optional(values, "max", wholeValue),
+    after: optional(values, "after", dayValue),
+    before: optional(values, "before", dayValue),
+    root: optional(values, "root", rootValue),
     group: values.get("group") === "1",
   };
-}
-
-function dayOf(values: Map<string, string>, key: string): string {
-  const day = need(values, key);
-  if (!/^\d{4}-\d\d-\d\d$/.test(day) || Number.isNaN(Date.parse(day))) {
-    throw new ProtocolError("bad-find", `${key}= needs a day such as 2026-11-22.`);
-  }
-  return day;
-}
-
-/** `address=` and `port=`. The words are what a refusal says. */
-function endpointOf(values: Map<string, string>, badAddress: string, badPort: string): Endpoint {
-  const address = parseAddress(need(values, "address"));
-  const port = parsePort(need(values, "port"));
-  if (address === undefined) throw new ProtocolError("bad-address", badAddress);
-  if (port === undefined) throw new ProtocolError("bad-port", badPort);
-  return { address, port };
 }
 
 function callBackOf(rest: string): CallBack {
   const values = valuesOf(rest);
   const endpoint = endpointOf(values, "CONNECT needs an IP address.", "CONNECT needs a port from 1 to 65535.");
-  const token = need(values, "token");
+  const token = textValue(values, "token");
   if (!TOKEN.test(token)) throw new ProtocolError("bad-token", "CONNECT needs a token of 1 to 64 letters, digits, - and _.");
   return { ...endpoint, token };
 }
@@ -501,12 +438,12 @@ function errorOf(rest: string): { verb: "ERROR"; code: string; words: string } {
 function parsePeerLine(line: string): PeerLine {
   const values = valuesOf(line);
   return {
-    id: need(values, "id"),
+    id: textValue(values, "id"),
     ...endpointOf(values, "A peer's address is not an IP address.", "A peer's port is not from 1 to 65535."),
-    files: wholeOf(values, "files"),
-    bytes: wholeOf(values, "bytes"),
+    files: wholeValue(values, "files"),
+    bytes: wholeValue(values, "bytes"),
     agent: values.get("agent") ?? "",
     since: values.get("since") ?? "",
-    reach: optional(values, "reach", isYes),
+    reach: optional(values, "reach", yesValue),
   };
 }

@@ -33,11 +33,11 @@ export interface FileRecord extends Endpoint {
 /** The longest file name. Bytes of UTF-8. */
 export const NAME_LIMIT = 255;
 
-const utf8 = new TextEncoder();
+const encoder = new TextEncoder();
 
 /** The length of a text in UTF-8. Bytes. */
 export function byteLength(text: string): number {
-  return utf8.encode(text).length;
+  return encoder.encode(text).length;
 }
 
 /** A stranger's text as a file name. Throws when it is empty, longer than 255 bytes, or has a NUL or half a character in it. */
@@ -70,7 +70,7 @@ export function escapeValue(text: string): string {
 }
 
 function percent(character: string): string {
-  return Array.from(utf8.encode(character), (byte) => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`).join("");
+  return Array.from(encoder.encode(character), (byte) => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`).join("");
 }
 
 /** Undoes both escapes. Throws when a `%` stands alone, or when the bytes are not UTF-8. */

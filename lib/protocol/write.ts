@@ -18,11 +18,8 @@ export function encodeToTracker(message: Exclude<ToTracker, { profile: 1 } | { v
       return `DROP ${escapeField(message.name)}\n`;
     case "SEARCH":
       return `SEARCH: ${escapeField(message.name)}\n`;
-    case "LIST": {
-      const id = message.id === undefined ? "" : `id=${escapeValue(message.id)} `;
-      const root = message.root === undefined ? "" : `root=${message.root} `;
-      return `LIST ${id}${root}${encodePage(message)}\n`;
-    }
+    case "LIST":
+      return `LIST${valueIf("id", message.id)}${valueIf("root", message.root)} ${encodePage(message)}\n`;
     case "FIND":
       return encodeWish(message);
     case "WHO":
@@ -41,17 +38,9 @@ export function encodeToTracker(message: Exclude<ToTracker, { profile: 1 } | { v
 
 function encodeWish({ words, ext, type, min, max, after, before, root, group, ...page }: Wish): string {
   const said = words.map((word) => `${escapeValue(word).replaceAll("=", "%3D")} `).join("");
-  const filters = [
-    ["ext", ext?.join(",")],
-    ["type", type],
-    ["min", min?.toString()],
-    ["max", max?.toString()],
-    ["after", after],
-    ["before", before],
-    ["root", root],
-  ] as const;
-  const asked = filters.map(([key, value]) => valueIf(key, value)).join("");
-  return `FIND ${said}${encodePage(page)}${asked}${group ? " group=1" : ""}\n`;
+  const filters = { ext: ext?.join(","), type, min, max, after, before, root };
+  const asked = Object.entries(filters).map(([key, value]) => valueIf(key, value));
+  return `FIND ${said}${encodePage(page)}${asked.join("")}${group ? " group=1" : ""}\n`;
 }
 
 function encodeCallBack({ address, port, token }: CallBack): string {
@@ -68,11 +57,11 @@ export function encodeFromTracker(
 ): string {
   switch (message.verb) {
     case "HI":
-      return `HI FT/2 name=${escapeValue(message.name)} max=${message.max} key=${message.key} you=${escapeValue(message.you)}${valueIf("announced", yesNo(message.announced))}${valueIf("results", message.results?.toString())}\n`;
+      return `HI FT/2 name=${escapeValue(message.name)} max=${message.max} key=${message.key} you=${escapeValue(message.you)}${valueIf("announced", message.announced)}${valueIf("results", message.results)}\n`;
     case "WELCOME":
       return `WELCOME id=${message.id} pass=${message.pass} peers=${message.peers} files=${message.files}${valueIf("session", message.session)}\n`;
     case "FOUND":
-      return `FOUND: ${message.lines.length}${valueIf("total", message.total?.toString())}\n${message.lines.map((line) => `${line}\n`).join("")}`;
+      return `FOUND: ${message.lines.length}${valueIf("total", message.total)}\n${message.lines.map((line) => `${line}\n`).join("")}`;
     case "PEERS":
       return `PEERS: ${message.peers.length}\n${message.peers.map(encodePeerLine).join("")}`;
     case "ERROR":
@@ -101,15 +90,14 @@ function oneLine(words: string): string {
 }
 
 function encodePeerLine(peer: PeerLine): string {
-  return `id=${peer.id} address=${escapeValue(peer.address)} port=${peer.port} files=${peer.files} bytes=${peer.bytes} agent=${escapeValue(peer.agent)} since=${peer.since}${valueIf("reach", yesNo(peer.reach))}\n`;
+  return `id=${peer.id} address=${escapeValue(peer.address)} port=${peer.port} files=${peer.files} bytes=${peer.bytes} agent=${escapeValue(peer.agent)} since=${peer.since}${valueIf("reach", peer.reach)}\n`;
 }
 
-function valueIf(key: string, value: string | undefined): string {
-  return value === undefined ? "" : ` ${key}=${escapeValue(value)}`;
-}
-
-function yesNo(value: boolean | undefined): string | undefined {
-  return value === undefined ? undefined : value ? "yes" : "no";
+/** ` key=value`, or "" without a value. */
+function valueIf(key: string, value: string | number | boolean | undefined): string {
+  if (value === undefined) return "";
+  if (typeof value === "boolean") return ` ${key}=${value ? "yes" : "no"}`;
+  return ` ${key}=${escapeValue(String(value))}`;
 }
 
 /** FT/2, downloader → holder. */
@@ -118,10 +106,8 @@ export function encodeToHolder(message: Exclude<ToHolder, { profile: 1 } | { ver
     case "HELLO":
       return `HELLO FT/2${message.token === undefined ? ` pass=${escapeValue(message.pass)}` : valueIf("token", message.token)}\n`;
     case "DOWNLOAD": {
-      const root = message.root === undefined ? "" : ` root=${message.root}`;
-      const name = message.name === undefined ? "" : ` name=${escapeValue(message.name)}`;
-      const length = message.length === undefined ? "" : ` length=${message.length}`;
-      return `DOWNLOAD${root}${name} offset=${message.offset}${length}\n`;
+      const { root, name, offset, length } = message;
+      return `DOWNLOAD${valueIf("root", root)}${valueIf("name", name)} offset=${offset}${valueIf("length", length)}\n`;
     }
     case "TREE":
       return `TREE root=${message.root} piece=${message.piece}\n`;

@@ -1,50 +1,40 @@
-// An accepted FT/2 peer for as long as its connection lasts: its list, whether its port can be reached, its session, and the
-// requests to connect that it makes and gets. What it asks of the catalog is in requests.ts.
+// An accepted FT/2 peer for as long as its connection lasts: its list, whether its port can be reached, its session, and the replies
+// to its requests. When a request is answered is decided in conversation.ts.
 
-import type { Channel } from "../net/channel.ts";
+import { ProtocolError } from "../error.ts";
 import type { Address } from "../protocol/address.ts";
-import type { CallBack } from "../protocol/messages.ts";
-import type { FileRecord } from "../protocol/record.ts";
-import type { encodeFromTracker } from "../protocol/write.ts";
+import type { CallBack, ToTracker, Wish } from "../protocol/messages.ts";
+import type { FileName, FileRecord } from "../protocol/record.ts";
+import { encodeFromTracker } from "../protocol/write.ts";
 import { Allowance } from "../rate.ts";
-import { addressFor, type Member, type Presence, type Seer } from "./catalog.ts";
-import type { TrackerParts } from "./parts.ts";
+import { plural, printable } from "../text.ts";
+import { addressFor, type Member, type Presence } from "./catalog.ts";
+import type { Connection, TrackerReply, TrackerState } from "./state.ts";
 
 /** Connect requests a second that a peer may make, and that it may get. */
 const CONNECTS_PER_S = 8;
-
 /** Connect requests at once after a pause. */
 const CONNECTS_BURST = 64;
 
+/** The requests that only an accepted peer may make. */
+export type PeerRequest = Exclude<ToTracker, { verb: "HELLO" | "FILES" | "BYE" }>;
+
+/** The reply to a peer that changes its list after the end of its connection. */
+export const TOO_LATE = error("left", "This peer has ended its connection and shares nothing any more.");
+
+const LAST_FILE = error("last-file", "The last file stays: a peer shares at least one. Say BYE to leave.");
+
+const utf8 = new TextEncoder();
+
 /** Numbers the connections on which a peer was accepted. A session belongs to one of them. */
 let connections = 0;
-
-/** A message to a peer. A list of records is given as lines. */
-export type TrackerReply = Parameters<typeof encodeFromTracker>[0];
-
-/** The connection of a peer. */
-export interface PeerConnection extends Seer {
-  readonly channel: Channel;
-  reply(message: TrackerReply): void;
-  /** Closes the connection at once; nothing of it is answered any more. */
-  abandon(): void;
-}
-
-/** Ends the connection whose session this is. Gives the id of its peer; undefined when no peer that is online has this session. */
-export function takeOver(session: string, { catalog }: TrackerParts): string | undefined {
-  const [id = ""] = session.split(".");
-  const presence = catalog.member(id)?.presence;
-  if (presence === undefined || !presence.isSession(session)) return undefined;
-  presence.replace();
-  return id;
-}
 
 export class AcceptedPeer implements Presence {
   readonly id: string;
   readonly address: Address;
   readonly via: Address;
-  readonly #connection: PeerConnection;
-  readonly #parts: TrackerParts;
+  readonly #connection: Connection;
+  readonly #state: TrackerState;
   readonly #number = ++connections;
   #member: Member | undefined;
   #trying = false;
@@ -52,12 +42,12 @@ export class AcceptedPeer implements Presence {
   #made: Allowance | undefined;
   #got: Allowance | undefined;
 
-  constructor(id: string, connection: PeerConnection, parts: TrackerParts) {
+  constructor(id: string, connection: Connection, state: TrackerState) {
     this.id = id;
     this.address = connection.address;
     this.via = connection.via;
     this.#connection = connection;
-    this.#parts = parts;
+    this.#state = state;
   }
 
   get extras(): boolean {
@@ -66,39 +56,41 @@ export class AcceptedPeer implements Presence {
 
   /** It is online, by this connection. */
   get isPresent(): boolean {
-    return this.#member !== undefined && this.#parts.catalog.member(this.id) === this.#member;
+    return this.#member !== undefined && this.#state.catalog.member(this.id) === this.#member;
   }
 
   /** Puts its first list, or another one, in the catalog. Gives the reply. */
   share(port: number, records: FileRecord[], agent: string): TrackerReply {
-    const { catalog, members, credentials } = this.#parts;
+    const { catalog, setup } = this.#state;
     const { id, address } = this;
     const before = this.#member?.port;
-    this.#member = members.put({ id, profile: 2, address, agent, port, presence: this }, records);
+    this.#member = this.#state.put({ id, profile: 2, address, agent, port, presence: this }, records);
     if (before !== port) void this.#tryPort(this.#member);
-    const pass = credentials.passFor(id, this.#connection.channel);
+    const pass = setup.credentials.passFor(id, this.#connection.channel);
     const session = this.extras ? { session: this.#session } : {};
     return { verb: "WELCOME", id, pass, peers: catalog.peers, files: catalog.files, ...session };
   }
 
   /** Tries the port of its records and tells it the result. One port is tried at a time: the last one that it has named. */
-  async #tryPort({ port }: Member): Promise<void> {
-    const { catalog, members } = this.#parts;
+  async #tryPort(member: Member): Promise<void> {
+    const { catalog, setup } = this.#state;
     if (this.#trying) return;
     this.#trying = true;
     catalog.setReach(this.id, undefined);
-    const reach = await members.tryPort({ address: this.address, port }, this.via);
+    const { id, address } = this;
+    const { port } = member;
+    const reach = await this.#state.tryPort(member, this.via);
     this.#trying = false;
     if (this.#member === undefined || !this.isPresent) return;
     if (this.#member.port !== port) return this.#tryPort(this.#member);
     if (reach === undefined) return;
-    catalog.setReach(this.id, reach.reachable);
+    catalog.setReach(id, reach.reachable);
     this.#connection.reply({ verb: "REACH", ...reach });
-    if (!reach.reachable) members.unreachable(this.#member, reach.reason);
+    if (!reach.reachable) setup.report({ event: "unreachable", id, address, port, reason: reach.reason });
   }
 
   get #session(): string {
-    return this.#parts.credentials.sessionOf(this.id, this.#number);
+    return this.#state.setup.credentials.sessionOf(this.id, this.#number);
   }
 
   isSession(session: string): boolean {
@@ -108,30 +100,94 @@ export class AcceptedPeer implements Presence {
   /** Leaves, because the same peer is back by another connection. */
   replace(): void {
     this.leave("is back by another connection");
-    this.#connection.abandon();
+    this.#connection.channel.destroy();
   }
 
   /** `reason` is a clause for the operator. */
   leave(reason: string): void {
-    if (this.isPresent) this.#parts.members.remove(this.id, reason);
+    if (this.isPresent) this.#state.remove(this.id, reason);
+  }
+
+  /** The reply to a request. `ended`: the peer has sent its last byte. Throws the refusal that ends the connection. */
+  answer(request: PeerRequest, ended: boolean): TrackerReply | Uint8Array {
+    const { catalog, limits } = this.#state;
+    switch (request.verb) {
+      case "ADD":
+        return ended ? TOO_LATE : this.#add(request.record);
+      case "DROP":
+        return this.#drop(request.name);
+      case "SEARCH":
+        return catalog.answer(request.name, this, limits.results, (lines) => utf8.encode(encodeFromTracker(found(lines))));
+      case "LIST":
+        if (request.root === undefined) return found(catalog.list(request.id, request, this));
+        return found(catalog.holders(request.root, request, this));
+      case "FIND":
+        return this.#find(request);
+      case "WHO":
+        return { verb: "PEERS", peers: catalog.who(request, this) };
+      case "KNOWN":
+        return { verb: catalog.known(request.address, this) ? "YES" : "NO" };
+      case "CONNECT":
+        return this.#callBack(request);
+      case "PING":
+        return { verb: "PONG" };
+      case "UNKNOWN":
+        return error("unknown-verb", `This tracker does not know "${printable(request.word.slice(0, 40))}".`);
+      default:
+        return request satisfies never;
+    }
+  }
+
+  #add(record: FileRecord): TrackerReply {
+    const { catalog, limits } = this.#state;
+    if (record.part && catalog.isLast(this.id, record.name)) return LAST_FILE;
+    if (catalog.add(this.id, record, limits.files)) return { verb: "OK" };
+    if (record.part) return error("too-many-parts", "These are too many unfinished files.");
+    throw new ProtocolError("too-many-files", `This tracker takes ${plural(limits.files, "file")} a peer.`);
+  }
+
+  #drop(name: FileName): TrackerReply {
+    const outcome = this.#state.catalog.drop(this.id, name);
+    if (outcome === "last") return LAST_FILE;
+    return { verb: outcome === "dropped" ? "OK" : "NOT FOUND" };
+  }
+
+  /** A peer that has not said `extras=1` gets no total. */
+  #find(wish: Wish): TrackerReply {
+    try {
+      const { lines, total } = this.#state.catalog.find(wish, this);
+      return found(lines, this.extras ? total : undefined);
+    } catch (failure) {
+      // The person may be in the middle of typing the words: the connection goes on.
+      if (!(failure instanceof ProtocolError)) throw failure;
+      return error(failure.code, failure.message);
+    }
   }
 
   /** Asks the peer to connect to another one; false when it gets too many such requests. */
   ask(call: CallBack): boolean {
-    this.#got ??= new Allowance(CONNECTS_PER_S, CONNECTS_BURST, this.#parts.clock);
+    this.#got ??= new Allowance(CONNECTS_PER_S, CONNECTS_BURST, this.#state.clock);
     if (!this.#got.take()) return false;
     this.#connection.reply({ verb: "CONNECT", ...call });
     return true;
   }
 
-  /** Asks the holder at an address, as this peer sees it, to connect to this peer. Gives the reply. */
-  callBack({ address, port, token }: CallBack): TrackerReply {
-    const holder = this.#parts.catalog.at({ address, port }, this)?.presence;
+  /** Asks the holder at an address, as this peer sees it, to connect to this peer. */
+  #callBack({ address, port, token }: CallBack): TrackerReply {
+    const holder = this.#state.catalog.at({ address, port }, this)?.presence;
     if (holder === undefined || holder === this || this.#member === undefined || !this.isPresent) return { verb: "NOT FOUND" };
-    this.#made ??= new Allowance(CONNECTS_PER_S, CONNECTS_BURST, this.#parts.clock);
+    this.#made ??= new Allowance(CONNECTS_PER_S, CONNECTS_BURST, this.#state.clock);
     const self = { address: addressFor(this.#member, holder), port: this.#member.port };
     if (this.#made.take() && holder.ask({ ...self, token })) return { verb: "OK" };
-    const words = `More than ${CONNECTS_PER_S} connections a second are asked for; try again later.`;
-    return { verb: "ERROR", code: "too-many-connects", words };
+    return error("too-many-connects", `More than ${CONNECTS_PER_S} connections a second are asked for; try again later.`);
   }
+}
+
+function found(lines: string[], total?: number): TrackerReply {
+  if (lines.length === 0) return { verb: "NOT FOUND" };
+  return { verb: "FOUND", lines, ...(total === undefined ? {} : { total }) };
+}
+
+function error(code: string, words: string): TrackerReply {
+  return { verb: "ERROR", code, words };
 }

@@ -2,7 +2,7 @@
 
 import { randomBytes } from "node:crypto";
 import type { ServiceRecord } from "bonjour-service/dist/lib/service.js";
-import { type Clock, quietClock, systemClock } from "../clock.ts";
+import { quietClock, sleep, systemClock } from "../clock.ts";
 import { type Interface, interfaces, watchInterfaces } from "../net/interfaces.ts";
 import {
   ALL_SERVICES,
@@ -20,25 +20,18 @@ import { Allowance } from "../rate.ts";
 
 /** Others forget a tracker this long after its last announcement, for example when it was killed. Seconds. */
 const TTL_S = 120;
-
 /** The tracker asks this many times whether its name is free (RFC 6762, section 8.1). */
 const PROBES = 3;
-
 /** The time between two of those questions. Milliseconds. */
 const PROBE_MS = 250;
-
 /** The pauses before further announcements (section 8.3). A new address cannot be used for a second or two. Milliseconds. */
 const REPEAT_MS = [1_000, 2_000];
-
 /** A name that is taken gets a number, up to `NAME (9)`. After that it gets the tracker's id, which no other tracker has. */
 const NUMBER_LIMIT = 9;
-
 /** The tracker gives this many answers a second on one link. Every answer reaches all machines there. */
 const ANSWERS = 20;
-
 /** After a pause it may give this many at once. */
 const ANSWERS_BURST = 40;
-
 /** Saying goodbye may take this long. Milliseconds. */
 const GOODBYE_MS = 500;
 
@@ -50,30 +43,19 @@ export interface AnnounceOptions {
   version: string;
   /** Called when the tracker is announced on a link under this name. From then on others can find it. */
   announced?: (name: string) => void;
-  clock?: Clock;
-  networks?: () => Interface[];
 }
 
-export interface Announcement {
-  /** What others see: the tracker's name, with a number where another tracker had it first. */
-  readonly names: string[];
-  /** The links on which it is announced now, such as `eth0 (IPv4)`. */
-  readonly announcedOn: string[];
-  /** Why it is not announced on others, as sentences. */
-  readonly problems: string[];
-  /** Says goodbye; takes at most half a second. */
-  stop(): Promise<void>;
-}
+export type Announcement = ReturnType<typeof announce>;
 
 /** Announces a tracker, also on interfaces that come later. Never throws. Does not keep the program running. */
-export function announce(options: AnnounceOptions): Announcement {
-  const { host, clock = quietClock, networks = interfaces } = options;
+export function announce(options: AnnounceOptions) {
   const id = randomBytes(6).toString("hex");
   const notices = new Map<string, Notice>();
-  let stopped: Promise<void> | undefined;
 
   function follow(all: Interface[]): void {
-    const plans = new Map(planLinks(all, host).map((plan) => [`${plan.network.name} ${plan.family} ${plan.addresses}`, plan]));
+    const plans = new Map(
+      planLinks(all, options.host).map((plan) => [`${plan.network.name} ${plan.family} ${plan.addresses}`, plan]),
+    );
     for (const [key, notice] of notices) {
       if (plans.has(key) && !notice.failed) continue;
       notice.link.close();
@@ -84,39 +66,26 @@ export function announce(options: AnnounceOptions): Announcement {
       const notice = notices.get(key);
       // This machine may have slept, and others may have forgotten the tracker.
       if (notice !== undefined) notice.repeat();
-      else notices.set(key, new Notice(plan, all, { ...options, clock, id }));
+      else notices.set(key, new Notice(plan, all, options, id));
     }
   }
 
-  follow(networks());
-  const unwatch = watchInterfaces(follow, { clock, networks });
-
-  async function farewell(): Promise<void> {
-    unwatch();
-    let cancel = () => {};
-    const late = new Promise<void>((resolve) => {
-      cancel = systemClock.after(GOODBYE_MS, resolve);
-    });
-    await Promise.race([Promise.all([...notices.values()].map((notice) => notice.goodbye())), late]);
-    cancel();
-    for (const { link } of notices.values()) link.close();
-    notices.clear();
-  }
-
+  follow(interfaces());
+  const unwatch = watchInterfaces(follow);
   const announced = () => [...notices.values()].filter((notice) => notice.announced);
   return {
-    get names() {
-      return [...new Set(announced().map((notice) => notice.name))];
-    },
-    get announcedOn() {
-      return announced().map(({ link }) => link.label);
-    },
-    get problems() {
-      return [...notices.values()].flatMap(({ link }) => link.problem ?? []);
-    },
-    stop: () => {
-      stopped ??= farewell();
-      return stopped;
+    /** What others see: the tracker's name, with a number where another tracker had it first. */
+    names: () => [...new Set(announced().map(({ name }) => name))],
+    /** The links on which it is announced now, such as `eth0 (IPv4)`. */
+    announcedOn: () => announced().map(({ link }) => link.label),
+    /** Why it is not announced on others, as sentences. */
+    problems: () => [...notices.values()].flatMap(({ link }) => link.problem ?? []),
+    /** Says goodbye; takes at most half a second. Called once. */
+    async stop(): Promise<void> {
+      unwatch();
+      const goodbyes = [...notices.values()].map((notice) => notice.goodbye());
+      await Promise.race([Promise.all(goodbyes), sleep(systemClock, GOODBYE_MS)]);
+      for (const { link } of notices.values()) link.close();
     },
   };
 }
@@ -126,16 +95,17 @@ class Notice {
   readonly link: Link;
   announced = false;
   failed = false;
-  readonly #options: AnnounceOptions & { clock: Clock; id: string };
-  readonly #answers: Allowance;
+  readonly #options: AnnounceOptions;
+  readonly #id: string;
+  readonly #answers = new Allowance(ANSWERS, ANSWERS_BURST, quietClock);
   #number = 1;
   #records: ServiceRecord[] = [];
   /** Stops the timer for the next question or announcement. */
   cancel: () => void = () => {};
 
-  constructor(plan: LinkPlan, all: Interface[], options: AnnounceOptions & { clock: Clock; id: string }) {
+  constructor(plan: LinkPlan, all: Interface[], options: AnnounceOptions, id: string) {
     this.#options = options;
-    this.#answers = new Allowance(ANSWERS, ANSWERS_BURST, options.clock);
+    this.#id = id;
     this.link = new Link(plan, all, {
       ready: () => this.#probe(),
       failed: () => {
@@ -149,9 +119,8 @@ class Notice {
   }
 
   get name(): string {
-    const { name, id } = this.#options;
-    if (this.#number === 1) return instanceName(name);
-    return instanceName(name, this.#number > NUMBER_LIMIT ? ` (${id})` : ` (${this.#number})`);
+    const number = this.#number > NUMBER_LIMIT ? this.#id : this.#number;
+    return instanceName(this.#options.name, number === 1 ? "" : ` (${number})`);
   }
 
   get #fullName(): string {
@@ -160,37 +129,31 @@ class Notice {
 
   /** A host name that only the tracker uses, because other programs on this machine answer for the machine's own name. */
   get #hostName(): string {
-    return `${SERVICE_TYPE}-${this.#options.id}.local`;
+    return `${SERVICE_TYPE}-${this.#id}.local`;
   }
 
   /** Asks whether the name is free, and takes it if no other tracker claims it. */
   #probe(): void {
-    const { clock, id } = this.#options;
     this.cancel();
     this.announced = false;
     this.link.server.unregister(this.#records);
-    let asked = 0;
-    const ask = () => {
-      if (asked === PROBES) {
-        this.#publish();
-        return;
-      }
-      asked += 1;
+    const ask = (left: number) => {
+      if (left === 0) return this.#publish();
       this.link.mdns.query(this.#fullName, "ANY");
-      this.cancel = clock.after(PROBE_MS, ask);
+      this.cancel = quietClock.after(PROBE_MS, () => ask(left - 1));
     };
     // Trackers that start at the same moment do not ask at the same moment.
-    this.cancel = clock.after((Number.parseInt(id.slice(0, 2), 16) / 256) * PROBE_MS, ask);
+    this.cancel = quietClock.after((Number.parseInt(this.#id.slice(0, 2), 16) / 256) * PROBE_MS, () => ask(PROBES));
   }
 
   #publish(): void {
-    const { port, version, id } = this.#options;
+    const { port, version } = this.#options;
     const name = this.#fullName;
     const record = (of: string, type: ServiceRecord["type"], data: unknown) => ({ name: of, type, ttl: TTL_S, data });
     this.#records = [
       record(SERVICE, "PTR", name),
       record(name, "SRV", { port, target: this.#hostName }),
-      record(name, "TXT", [Buffer.from(`version=${version}`.slice(0, 64)), Buffer.from(`id=${id}`)]),
+      record(name, "TXT", [Buffer.from(`version=${version}`.slice(0, 64)), Buffer.from(`id=${this.#id}`)]),
       record(ALL_SERVICES, "PTR", SERVICE),
       ...this.link.plan.addresses.map((address) => record(this.#hostName, address.includes(":") ? "AAAA" : "A", address)),
     ];
@@ -204,13 +167,11 @@ class Notice {
   repeat(): void {
     if (!this.announced) return;
     this.cancel();
-    const pauses = [...REPEAT_MS];
-    const say = () => {
+    const say = ([pause, ...later]: number[]) => {
       this.link.mdns.respond(this.#records);
-      const pause = pauses.shift();
-      if (pause !== undefined) this.cancel = this.#options.clock.after(pause, say);
+      if (pause !== undefined) this.cancel = quietClock.after(pause, () => say(later));
     };
-    say();
+    say(REPEAT_MS);
   }
 
   /** Leaves in a query only the questions that we answer, each once, and not more than the limit on answers allows. */
@@ -231,11 +192,10 @@ class Notice {
       ({ name, type, ttl }) => ttl > 0 && (type === "SRV" || type === "TXT") && name.toLowerCase() === ours,
     );
     if (claims.length === 0 || this.#number > NUMBER_LIMIT) return;
-    const { id } = this.#options;
     const theirs = claims.flatMap(({ type, data }) => (type === "TXT" ? idOf(data) : [])).at(0);
     // Our own announcement came back by another interface.
-    if (theirs === id) return;
-    if (this.announced && theirs !== undefined && id < theirs) {
+    if (theirs === this.#id) return;
+    if (this.announced && theirs !== undefined && this.#id < theirs) {
       if (this.#answers.take()) this.link.mdns.respond(this.#records);
       return;
     }
@@ -250,12 +210,8 @@ class Notice {
     this.announced = false;
     // The record of the service type stays: other trackers may be there.
     const own = this.#records.filter(({ name }) => name !== ALL_SERVICES);
-    return new Promise((resolve) => {
-      this.link.mdns.respond(
-        own.map((record) => ({ ...record, ttl: 0 })),
-        resolve,
-      );
-    });
+    const ended = own.map((record) => ({ ...record, ttl: 0 }));
+    return new Promise((resolve) => this.link.mdns.respond(ended, resolve));
   }
 }
 
@@ -269,7 +225,7 @@ function idOf(data: unknown): string[] {
  * A tracker's name as an instance name (RFC 6763, section 4.1.1): NFC, at most 63 bytes, no control characters. The package cannot
  * write a dot in a name, so it becomes `-`.
  */
-function instanceName(name: string, suffix = ""): string {
+function instanceName(name: string, suffix: string): string {
   const clean = name
     .toWellFormed()
     .normalize("NFC")

@@ -1,4 +1,4 @@
-// The addresses that a tracker refuses, for a while or for good, in a file that a person can read and change.
+// The addresses that a tracker refuses. Bans are kept in a file that a person can read and change; a kick holds for a minute.
 
 import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
@@ -7,9 +7,10 @@ import { printable } from "../text.ts";
 
 /** A longer file is not read. Bytes. */
 const FILE_LIMIT = 4 * 1024 * 1024;
-
 /** A longer reason is cut. Characters. */
 const REASON_LIMIT = 200;
+/** A kicked address is refused for this long. Milliseconds. */
+const KICK_MS = 60_000;
 
 export interface Ban {
   address: Address;
@@ -26,6 +27,8 @@ export class Bans {
   readonly #path: string | undefined;
   readonly #now: () => number;
   readonly #bans = new Map<Address, Ban>();
+  /** Until when each kicked address is refused. Milliseconds since 1970. */
+  readonly #kicked = new Map<Address, number>();
 
   /** Reads the file, if there is one, and skips lines that are no bans. Without a path the bans end with the program. */
   constructor(path: string | undefined, now: () => number = Date.now) {
@@ -39,16 +42,29 @@ export class Bans {
 
   /** The bans that hold now, in the order of their addresses. */
   get list(): Ban[] {
-    for (const [address, ban] of this.#bans) if (this.#isOver(ban)) this.#bans.delete(address);
-    return [...this.#bans.values()].sort((a, b) => (a.address < b.address ? -1 : 1));
+    const bans = [...this.#bans.values()].filter((ban) => !this.#isOver(ban));
+    return bans.sort((a, b) => (a.address < b.address ? -1 : 1));
   }
 
   /** The ban that holds for an address now. */
   of(address: Address): Ban | undefined {
     const ban = this.#bans.get(address);
-    if (ban === undefined || !this.#isOver(ban)) return ban;
-    this.#bans.delete(address);
+    return ban === undefined || this.#isOver(ban) ? undefined : ban;
+  }
+
+  /** Why an address is refused, as a sentence; undefined if it is not. */
+  whyRefused(from: Address): string | undefined {
+    const ban = this.of(from);
+    if (ban !== undefined) return `This tracker's operator keeps ${from} out${untilWhen(ban)}.`;
+    const until = this.#kicked.get(from) ?? 0;
+    if (until > this.#now()) return `This tracker's operator has disconnected ${from}; try again in a minute.`;
+    this.#kicked.delete(from);
     return undefined;
+  }
+
+  /** Refuses an address for a minute. No file keeps that. */
+  kick(from: Address): void {
+    this.#kicked.set(from, this.#now() + KICK_MS);
   }
 
   /** Bans an address, or changes its ban. Throws the error of the system when the file cannot be written. */
@@ -59,12 +75,13 @@ export class Bans {
     return ban;
   }
 
-  /** Ends a ban. False when the address was not banned. */
+  /** Ends a ban, or else a kick. False when the address was not refused. */
   remove(address: Address): boolean {
-    const was = this.of(withoutZone(address)) !== undefined;
-    this.#bans.delete(withoutZone(address));
-    if (was) this.#save();
-    return was;
+    const from = withoutZone(address);
+    if (this.of(from) === undefined) return this.#kicked.delete(from);
+    this.#bans.delete(from);
+    this.#save();
+    return true;
   }
 
   #isOver({ until }: Ban): boolean {
@@ -78,6 +95,11 @@ export class Bans {
     writeFileSync(part, HEAD + this.list.map(formatLine).join(""));
     renameSync(part, this.#path);
   }
+}
+
+/** The end of a ban for a sentence, after a space; "" for good. */
+export function untilWhen({ until }: Ban): string {
+  return until === undefined ? "" : ` until ${new Date(until).toISOString()}`;
 }
 
 function readIfThere(path: string): string {

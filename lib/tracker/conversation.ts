@@ -1,5 +1,5 @@
 // One connection to the tracker, from its first byte to its last: which requests are answered and when, and how it ends. There are
-// tens of thousands at once, so each is a few small objects. The answers are in accepted.ts, requests.ts (FT/2) and basic-peers.ts (FT/1).
+// tens of thousands at once, so each is a few small objects. The answers are in accepted.ts (FT/2) and basic-peers.ts (FT/1).
 
 import { ProtocolError } from "../error.ts";
 import { BROKEN, type Channel, type ChannelHandlers } from "../net/channel.ts";
@@ -9,51 +9,43 @@ import { PING_MS, type Profile, RESULTS_LIMIT, type ToTracker } from "../protoco
 import { TrackerInbox } from "../protocol/read.ts";
 import type { FileName } from "../protocol/record.ts";
 import { encodeFromTracker } from "../protocol/write.ts";
-import { AcceptedPeer, type PeerConnection, type TrackerReply, takeOver } from "./accepted.ts";
+import { AcceptedPeer, type PeerRequest, TOO_LATE } from "./accepted.ts";
 import { registerBasic, removeBasic, searchBasic } from "./basic-peers.ts";
-import type { OpenConversation, TrackerParts } from "./parts.ts";
-import { answerPeer, type PeerRequest, TOO_LATE } from "./requests.ts";
+import type { Connection, TrackerReply, TrackerState } from "./state.ts";
 import { Turns } from "./turns.ts";
 
 /** A refused guest may go on sending this amount before the connection breaks. It is read so that the guest gets the reason. Bytes. */
 const EXCESS_OF_GUEST = 256 * 1024;
-
 /** The same of an accepted peer, which may have sent many requests by then. Bytes. */
 const EXCESS_OF_PEER = 4 * 1024 * 1024;
-
 /** A banned guest gets the reason within this time. Milliseconds. */
 const REFUSED_MS = 2_000;
-
 /** An accepted peer that is silent for this long is gone: two of its pings did not come. Milliseconds. */
 const IDLE_MS = 2 * PING_MS;
-
 /** Empty inboxes that are kept for the next request of any peer. */
 const SPARE_INBOXES = 64;
-
 /** A peer whose requests wait for their turn may have sent this amount of them. Bytes. */
 const WAITING_LIMIT = 64 * 1024;
 
 /** What is known of a connection before it is an accepted FT/2 peer. An FT/1 program stays a guest. */
-interface Guest {
+class Guest {
   /** It has sent something. */
-  heard: boolean;
+  heard = false;
   /** It was answered `HI` as an FT/1 program. */
-  greeted: boolean;
+  greeted = false;
   /** A request got no answer, and the operator was told. */
-  ignored: boolean;
-  agent: string;
+  ignored = false;
+  agent = "";
   /** The session that it claims to have had. */
-  session: string;
+  session = "";
   /** The FT/1 peers that this connection has registered. */
-  readonly registered: Set<string>;
+  readonly registered = new Set<string>();
   /** Stops the wait for the silence that ends an FT/1 message. */
-  cancelSilence: () => void;
+  cancelSilence = () => {};
 }
 
-const nothing = () => {};
-
-export class Conversation implements ChannelHandlers, PeerConnection, OpenConversation {
-  readonly #parts: TrackerParts;
+export class Conversation implements ChannelHandlers, Connection {
+  readonly #state: TrackerState;
   readonly channel: Channel;
   readonly address: Address;
   readonly via: Address;
@@ -63,39 +55,30 @@ export class Conversation implements ChannelHandlers, PeerConnection, OpenConver
   #inbox: TrackerInbox | undefined;
   readonly #turns: Turns;
   /** Undefined once there is a peer. */
-  #guest: Guest | undefined;
+  #guest: Guest | undefined = new Guest();
   #peer: AcceptedPeer | undefined;
   /** Nothing more is read. What is still to be sent is sent, then the connection closes. */
   #over = false;
 
-  constructor(parts: TrackerParts, channel: Channel) {
-    const { limits } = parts;
-    this.#parts = parts;
+  constructor(state: TrackerState, channel: Channel) {
+    const { limits } = state;
+    this.#state = state;
     this.channel = channel;
     this.address = channel.remote.address;
     this.via = channel.local.address;
     this.#inbox = new TrackerInbox(limits.files, limits);
-    this.#turns = new Turns(limits, parts.clock);
-    this.#guest = {
-      heard: false,
-      greeted: false,
-      ignored: false,
-      agent: "",
-      session: "",
-      registered: new Set(),
-      cancelSilence: nothing,
-    };
-    parts.conversations.add(this);
+    this.#turns = new Turns(limits, state.clock);
+    state.connections.add(this);
   }
 
   /** Begins to read, or says why this address is refused. */
   start(): void {
-    const { limits } = this.#parts;
-    const refused = this.#parts.whyRefused(this.address);
+    const { limits, setup } = this.#state;
+    const refused = setup.bans.whyRefused(this.address);
     if (refused !== undefined) {
       this.#over = true;
       this.channel.start(this);
-      this.#parts.members.refused(this.address, "banned", refused);
+      this.#state.refused(this.address, "banned", refused);
       this.reply({ verb: "ERROR", code: "banned", words: refused });
       this.channel.limit({ deadline: REFUSED_MS, excess: EXCESS_OF_GUEST });
       this.#finish();
@@ -120,7 +103,7 @@ export class Conversation implements ChannelHandlers, PeerConnection, OpenConver
     guest.heard = true;
     guest.cancelSilence();
     if (!inbox.listensForSilence) return;
-    guest.cancelSilence = this.#parts.clock.after(SILENCE_MS, () => {
+    guest.cancelSilence = this.#state.clock.after(SILENCE_MS, () => {
       inbox.silence();
       this.#readOn();
     });
@@ -149,23 +132,23 @@ export class Conversation implements ChannelHandlers, PeerConnection, OpenConver
     const unused = reason === BROKEN && guest?.heard === false;
     const accepted = this.#peer !== undefined || (guest?.registered.size ?? 0) > 0;
     if (!accepted && !this.#over && reason !== "" && !unused) {
-      this.#parts.members.refused(this.address, "not-accepted", `It shared nothing: ${reason}.`);
+      this.#state.refused(this.address, "not-accepted", `It shared nothing: ${reason}.`);
     }
     // The requests that still wait are not answered: a list among them would bring the peer back.
     this.#over = true;
-    this.#parts.conversations.delete(this);
+    this.#state.closed(this);
   }
 
   #reading(): TrackerInbox {
-    const { limits, conversations } = this.#parts;
-    this.#inbox ??= conversations.spareInboxes.pop() ?? new TrackerInbox(limits.files, limits, 2);
+    const { limits, spareInboxes } = this.#state;
+    this.#inbox ??= spareInboxes.pop() ?? new TrackerInbox(limits.files, limits, 2);
     return this.#inbox;
   }
 
   /** Gives the inbox back when nothing is in it. */
   #rest(): void {
     if (this.#inbox?.isEmpty !== true || this.#over || this.channel.ended) return;
-    const { spareInboxes } = this.#parts.conversations;
+    const { spareInboxes } = this.#state;
     if (spareInboxes.length < SPARE_INBOXES) spareInboxes.push(this.#inbox);
     this.#inbox = undefined;
   }
@@ -190,11 +173,6 @@ export class Conversation implements ChannelHandlers, PeerConnection, OpenConver
     this.channel.send(message instanceof Uint8Array ? message : encodeFromTracker(message));
   }
 
-  abandon(): void {
-    this.#over = true;
-    this.channel.destroy();
-  }
-
   // -------------------------------------------------------------- requests
 
   /** Answers the requests that have come, as far as the peer's rate allows and for as long as the others can wait. */
@@ -207,16 +185,19 @@ export class Conversation implements ChannelHandlers, PeerConnection, OpenConver
         const message = inbox.next();
         if (message === undefined) return;
         turns.charge(message.verb, now);
-        this.#parts.activity.requests.count(now);
+        this.#state.activity.requests.count(now);
         this.#answer(message, now);
         // A guest gets no answer that takes long. A peer that has sent its last request is answered without a pause.
         const mayWait = this.#guest === undefined && inbox.waiting > 0 && !this.channel.ended;
         if (!turns.isOver(now) || !mayWait) continue;
         this.channel.pause();
-        turns.wait("others", (why) => this.#takeTurn(why));
+        turns.wait("others", () => {
+          this.channel.resume();
+          this.#takeTurn();
+        });
       }
       if (inbox.waiting > WAITING_LIMIT && !turns.gaveWay) {
-        throw new ProtocolError("too-fast", `More than ${this.#parts.limits.rate} requests a second.`);
+        throw new ProtocolError("too-fast", `More than ${this.#state.limits.rate} requests a second.`);
       }
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
@@ -228,12 +209,11 @@ export class Conversation implements ChannelHandlers, PeerConnection, OpenConver
   #mayAnswer(inbox: TrackerInbox, now: number): boolean {
     if (this.#turns.waiting) return false;
     if (this.#peer === undefined || inbox.waiting === 0 || this.#turns.mayAnswer(now)) return true;
-    this.#turns.wait("rate", (why) => this.#takeTurn(why));
+    this.#turns.wait("rate", () => this.#takeTurn());
     return false;
   }
 
-  #takeTurn(why: "rate" | "others"): void {
-    if (why === "others") this.channel.resume();
+  #takeTurn(): void {
     this.#readOn();
     if (this.channel.ended && !this.#turns.waiting) this.#finish();
     else if (this.#guest === undefined) this.#rest();
@@ -250,11 +230,11 @@ export class Conversation implements ChannelHandlers, PeerConnection, OpenConver
   }
 
   #answerPeer(request: PeerRequest, peer: AcceptedPeer, now: number): void {
-    const { activity, clock, searchTimes } = this.#parts;
+    const { activity, clock, searchTimes } = this.#state;
     const isFind = request.verb === "FIND";
     if (isFind || request.verb === "SEARCH") activity.searches.count(now);
     const from = isFind ? clock.at() : 0;
-    this.reply(answerPeer(request, peer, this.channel.ended, this.#parts));
+    this.reply(peer.answer(request, this.channel.ended));
     if (isFind) this.#turns.chargeSearch(clock.at() - from, this.address, searchTimes);
   }
 
@@ -263,7 +243,7 @@ export class Conversation implements ChannelHandlers, PeerConnection, OpenConver
     const guest = this.#guest;
     if (guest === undefined || guest.ignored) return;
     guest.ignored = true;
-    this.#parts.members.refused(this.address, "not-accepted", `${verb} came before any file was shared: no answer.`);
+    this.#state.refused(this.address, "not-accepted", `${verb} came before any file was shared: no answer.`);
   }
 
   #greet(hello: Extract<ToTracker, { verb: "HELLO" }>): void {
@@ -273,16 +253,14 @@ export class Conversation implements ChannelHandlers, PeerConnection, OpenConver
       this.channel.send(basic.hi);
       return;
     }
-    if (guest !== undefined) {
-      guest.agent = hello.agent;
-      guest.session = hello.session ?? "";
-    }
+    if (guest !== undefined) Object.assign(guest, { agent: hello.agent, session: hello.session ?? "" });
     this.extras = hello.extras === true;
-    const { about, limits, credentials } = this.#parts;
+    const { limits, setup } = this.#state;
+    const { name, announced, credentials } = setup;
     const results = limits.mostResults === RESULTS_LIMIT ? {} : { results: limits.mostResults };
-    const extras = this.extras ? { announced: about.announced, ...results } : {};
-    const { key } = credentials;
-    const hi = encodeFromTracker({ verb: "HI", name: about.name, max: limits.files, key, you: this.address, ...extras });
+    const extras = this.extras ? { announced, ...results } : {};
+    const about = { name, max: limits.files, key: credentials.key, you: this.address, ...extras };
+    const hi = encodeFromTracker({ verb: "HI", ...about });
     // The first line may come in two pieces, "HELLO" and " FT/2 …": then the first piece has its "HI" already.
     this.channel.send(guest?.greeted ? hi.slice(basic.hi.length) : hi);
   }
@@ -291,13 +269,13 @@ export class Conversation implements ChannelHandlers, PeerConnection, OpenConver
   #share(list: Extract<ToTracker, { verb: "FILES" }>): void {
     const guest = this.#guest;
     if (list.profile === 1) {
-      if (guest !== undefined) registerBasic(list.records, this, guest.registered, this.#parts);
+      if (guest !== undefined) registerBasic(list.records, this, guest.registered, this.#state);
       return;
     }
     // Unfinished files come by ADD only.
     const records = list.records.filter(({ part }) => !part);
     if (records.length === 0) {
-      this.#parts.members.refused(this.address, "no-files", "It shares nothing.");
+      this.#state.refused(this.address, "no-files", "It shares nothing.");
       this.#peer?.leave("shares nothing any more");
       this.#finish();
     } else if (this.channel.ended) this.reply(TOO_LATE);
@@ -310,28 +288,29 @@ export class Conversation implements ChannelHandlers, PeerConnection, OpenConver
 
   /** A peer whose connection broke may be back before this tracker notices: then it takes its own place, with the id that it had. */
   #join(): AcceptedPeer {
-    const { members, credentials } = this.#parts;
-    const former = takeOver(this.#guest?.session ?? "", this.#parts);
-    members.requireRoom();
+    const session = this.#guest?.session ?? "";
+    const [id = ""] = session.split(".");
+    const former = this.#state.catalog.member(id)?.presence;
+    const isBack = former?.isSession(session) === true;
+    if (isBack) former.replace();
+    this.#state.requireRoom();
     this.channel.limit({ deadline: undefined, idle: IDLE_MS });
-    return new AcceptedPeer(former ?? credentials.newId(), this, this.#parts);
+    return new AcceptedPeer(isBack ? id : this.#state.setup.credentials.newId(), this, this.#state);
   }
 
   #searchBasic(name: FileName, now: number): void {
-    this.#parts.activity.searches.count(now);
-    const answer = searchBasic(name, this, this.#parts);
+    this.#state.activity.searches.count(now);
+    const answer = searchBasic(name, this, this.#state);
     if (answer !== undefined) this.channel.send(answer);
     this.#finish();
   }
 
   #bye(): void {
-    if (this.#profile !== 2) removeBasic(this.address, this.#parts);
+    if (this.#profile !== 2) removeBasic(this.address, this.#state);
     else if (this.#peer !== undefined) this.reply({ verb: "BYE" });
     this.#peer?.leave("said BYE");
     this.#finish();
   }
-
-  // -------------------------------------------------------------- the end
 
   #finish(): void {
     this.#over = true;
@@ -339,10 +318,9 @@ export class Conversation implements ChannelHandlers, PeerConnection, OpenConver
   }
 
   #refuse(code: string, words: string): void {
-    const { members } = this.#parts;
-    members.refused(this.address, code, words);
+    this.#state.refused(this.address, code, words);
     this.#peer?.leave(`was refused: ${words}`);
-    for (const id of this.#guest?.registered ?? []) members.remove(id, `was refused: ${words}`);
+    for (const id of this.#guest?.registered ?? []) this.#state.remove(id, `was refused: ${words}`);
     if (this.#profile === 2) this.reply({ verb: "ERROR", code, words });
     this.channel.limit({ excess: this.#guest === undefined ? EXCESS_OF_PEER : EXCESS_OF_GUEST });
     this.#finish();

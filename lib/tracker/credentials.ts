@@ -1,4 +1,4 @@
-// What a tracker gives a peer to prove who it is: an id, a pass for other peers, and a session for its next connection here.
+// What a tracker gives a peer as proof of its identity: an id, a pass for other peers, and a session for its next connection here.
 // The keys live as long as the tracker.
 
 import { createHmac, randomBytes } from "node:crypto";
@@ -11,29 +11,28 @@ import { PassOffice } from "../protocol/pass.ts";
 /** Characters of a session's proof, base64url: 132 bits. */
 const PROOF_LENGTH = 22;
 
-export class Credentials {
+export class Credentials extends PassOffice {
   readonly #clock: Clock;
-  readonly #passes = new PassOffice();
   /** Signs sessions. A program that knew it could take the place of any peer. */
   readonly #secret = randomBytes(32);
 
   constructor(clock: Clock) {
+    super();
     this.#clock = clock;
-  }
-
-  /** The public key by which peers check passes. */
-  get key(): string {
-    return this.#passes.key;
   }
 
   newId(): string {
     return randomBytes(8).toString("hex");
   }
 
-  /** A pass for a peer, good for an hour. */
-  passFor(id: string, channel: Channel): string {
-    const expires = Math.floor(this.#clock.at() / 1000) + PASS_LIFETIME_S;
-    return this.#passes.issue({ id, address: passAddress(channel), expires });
+  /**
+   * A pass for a peer, good for an hour. A peer on the tracker's own machine has another address on every network that this machine
+   * is on, so its pass says loopback.
+   */
+  passFor(id: string, { remote, local }: Channel): string {
+    const isHere = remote.address === local.address && !isLoopback(remote.address);
+    const address = isHere ? ((isIPv6(remote.address) ? "::1" : "127.0.0.1") as Address) : remote.address;
+    return this.issue({ id, address, expires: Math.floor(this.#clock.at() / 1000) + PASS_LIFETIME_S });
   }
 
   /** The session of a peer on one of its connections: `ID.PROOF`. */
@@ -41,13 +40,4 @@ export class Credentials {
     const proof = createHmac("sha256", this.#secret).update(`${id} ${connection}`).digest("base64url");
     return `${id}.${proof.slice(0, PROOF_LENGTH)}`;
   }
-}
-
-/**
- * The address in a pass. A peer on the tracker's own machine has another address on every network that this machine is on,
- * so its pass says loopback.
- */
-function passAddress({ remote, local }: Channel): Address {
-  if (remote.address !== local.address || isLoopback(remote.address)) return remote.address;
-  return (isIPv6(remote.address) ? "::1" : "127.0.0.1") as Address;
 }

@@ -23,7 +23,6 @@ export type TrackerEvent =
 
 /** Refusals of one kind (code and address) that are reported one by one within `DAMPED_MS`. */
 const REPORTED_ONE_BY_ONE = 10;
-
 /** After this time the refusals that were not reported are reported as a number. Milliseconds. */
 const DAMPED_MS = 10_000;
 
@@ -41,18 +40,13 @@ export class EventDamper {
 
   report(event: TrackerEvent): void {
     if (this.#clock.at() - this.#since >= DAMPED_MS || event.event === "stopped") this.#reportNumbers();
-    if (event.event === "refused" && !this.#count(event)) return;
+    if (event.event === "refused") {
+      const key = `${event.address} ${event.code}`;
+      const count = (this.#kinds.get(key)?.count ?? 0) + 1;
+      this.#kinds.set(key, { last: event, count });
+      if (count > REPORTED_ONE_BY_ONE) return;
+    }
     this.#report(event);
-  }
-
-  /** Counts a refusal. Says whether it is one of the first of its kind. */
-  #count(event: Extract<TrackerEvent, { event: "refused" }>): boolean {
-    const key = `${event.address} ${event.code}`;
-    const kind = this.#kinds.get(key) ?? { last: event, count: 0 };
-    kind.last = event;
-    kind.count += 1;
-    this.#kinds.set(key, kind);
-    return kind.count <= REPORTED_ONE_BY_ONE;
   }
 
   #reportNumbers(): void {
@@ -102,7 +96,7 @@ export function describeTrackerEvent(event: TrackerEvent): string {
 
 function describeAddresses({ addresses, announced }: Extract<TrackerEvent, { event: "addresses" }>): string {
   const plain = announced ? "ft-peer   or, with the address: " : "";
-  if (addresses.length > 0)
-    return `Peers on this network can run: ${plain}${addresses.map((one) => `ft-peer ${one}`).join("   or: ")}`;
+  const typed = addresses.map((address) => `ft-peer ${address}`).join("   or: ");
+  if (typed !== "") return `Peers on this network can run: ${plain}${typed}`;
   return `This machine has no network address now; peers on it can run: ${plain}ft-peer 127.0.0.1`;
 }

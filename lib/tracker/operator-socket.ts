@@ -2,7 +2,7 @@
 // Nothing of it is on the network. What the commands do is in operator.ts.
 
 import { chmodSync, mkdirSync, unlinkSync } from "node:fs";
-import { createConnection, createServer } from "node:net";
+import { createConnection, createServer, type Socket } from "node:net";
 import { dirname, join } from "node:path";
 import { FtError, sentenceOf } from "../error.ts";
 import { userFolder } from "../files.ts";
@@ -10,10 +10,8 @@ import type { Order, OrderResult } from "./operator.ts";
 
 /** A longer order is refused. Characters. */
 const ORDER_LIMIT = 4096;
-
 /** A longer result is refused. Characters. */
 const RESULT_LIMIT = 4 * 1024 * 1024;
-
 /** A connection on which nothing is sent for this long is closed. Milliseconds. */
 const SILENCE_LIMIT_MS = 5_000;
 
@@ -21,35 +19,27 @@ function socketPath(port: number): string {
   return process.platform === "win32" ? `\\\\.\\pipe\\filetracker-${port}` : join(userFolder("state"), `tracker-${port}.sock`);
 }
 
-export interface OperatorSocket {
-  close(): void;
-}
-
-/** Listens for this user's orders. Never throws: a tracker works without this socket, too. `failed` is told why there is none. */
+/**
+ * Listens for this user's orders. Gives a function that stops that. Never throws: a tracker works without this socket, too. `failed`
+ * is told why there is none.
+ */
 export function openOperatorSocket(
   port: number,
   obey: (order: Order) => OrderResult,
   failed: (reason: string) => void,
-): OperatorSocket {
+): () => void {
   const path = socketPath(port);
   const server = createServer((socket) => {
-    let text = "";
-    socket.setEncoding("utf8");
-    socket.setTimeout(SILENCE_LIMIT_MS, () => socket.destroy());
     socket.on("error", () => undefined);
-    socket.on("data", (chunk: string) => {
-      text += chunk;
-      if (text.length > ORDER_LIMIT) socket.destroy();
-      else if (text.endsWith("\n")) socket.end(`${JSON.stringify(obeyText(text, obey))}\n`);
+    collect(socket, ORDER_LIMIT, (text) => {
+      if (text.endsWith("\n")) socket.end(`${JSON.stringify(obeyText(text, obey))}\n`);
     });
   });
   server.on("error", (error) => failed(sentenceOf(error)));
   try {
-    if (process.platform !== "win32") {
-      mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-      // This tracker has the port, so the tracker that made this file before is gone.
-      removeSocket(path);
-    }
+    if (process.platform !== "win32") mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    // This tracker has the port, so the tracker that made this file before is gone.
+    removeSocket(path);
     server.listen(path, () => {
       if (process.platform !== "win32") chmodSync(path, 0o600);
     });
@@ -57,11 +47,9 @@ export function openOperatorSocket(
   } catch (error) {
     failed(sentenceOf(error));
   }
-  return {
-    close: () => {
-      server.close();
-      if (process.platform !== "win32") removeSocket(path);
-    },
+  return () => {
+    server.close();
+    removeSocket(path);
   };
 }
 
@@ -73,9 +61,21 @@ function obeyText(text: string, obey: (order: Order) => OrderResult): OrderResul
   }
 }
 
+/** Gives all text that has come, after each chunk. Closes the socket after a silence, or when the text is longer than `limit`. */
+function collect(socket: Socket, limit: number, received: (text: string) => void): void {
+  let text = "";
+  socket.setEncoding("utf8");
+  socket.setTimeout(SILENCE_LIMIT_MS, () => socket.destroy(new Error("no answer")));
+  socket.on("data", (chunk: string) => {
+    text += chunk;
+    if (text.length > limit) socket.destroy(new Error("too long"));
+    else received(text);
+  });
+}
+
 function removeSocket(path: string): void {
   try {
-    unlinkSync(path);
+    if (process.platform !== "win32") unlinkSync(path);
   } catch {
     // It is not there.
   }
@@ -84,23 +84,18 @@ function removeSocket(path: string): void {
 /** Gives an order to the tracker of this machine that listens on a port. Throws a sentence when there is none. */
 export function giveOrder(port: number, order: Order): Promise<OrderResult> {
   return new Promise((resolve, reject) => {
-    const fail = () =>
-      reject(
-        new FtError("no-tracker", `No tracker of yours listens on port ${port} of this machine. Name its port with --port.`),
-      );
+    const words = `No tracker of yours listens on port ${port} of this machine. Name its port with --port.`;
+    const fail = () => reject(new FtError("no-tracker", words));
     const socket = createConnection(socketPath(port), () => socket.write(`${JSON.stringify(order)}\n`));
-    let text = "";
-    socket.setEncoding("utf8");
-    socket.setTimeout(SILENCE_LIMIT_MS, () => socket.destroy(new Error("no answer")));
-    socket.on("error", fail);
-    socket.on("data", (chunk: string) => {
-      text += chunk;
-      if (text.length > RESULT_LIMIT) socket.destroy(new Error("too long"));
+    let result = "";
+    collect(socket, RESULT_LIMIT, (text) => {
+      result = text;
     });
+    socket.on("error", fail);
     socket.on("end", () => {
       socket.destroy();
       try {
-        resolve(JSON.parse(text) as OrderResult);
+        resolve(JSON.parse(result) as OrderResult);
       } catch {
         fail();
       }

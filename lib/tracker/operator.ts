@@ -3,12 +3,9 @@
 import { VERSION } from "../program/cli.ts";
 import { type Address, formatEndpoint, parseAddress, withoutZone } from "../protocol/address.ts";
 import { formatDuration, formatSize, plural, printable } from "../text.ts";
-import type { Ban, Bans } from "./bans.ts";
-import type { TrackerEvent } from "./events.ts";
-import type { TrackerParts } from "./parts.ts";
-
-/** A kicked address is refused for this long. Milliseconds. */
-const KICK_MS = 60_000;
+import { untilWhen } from "./bans.ts";
+import type { Meter } from "./meter.ts";
+import type { TrackerState } from "./state.ts";
 
 /** A longer notice is cut. Characters. */
 const NOTICE_LIMIT = 1000;
@@ -32,48 +29,33 @@ export interface OrderResult {
 export type Summary = ReturnType<Operator["summary"]>;
 
 export class Operator {
-  readonly #parts: TrackerParts;
+  readonly #state: TrackerState;
   readonly #at: { address: string; port: number };
-  readonly #bans: Bans;
-  readonly #report: (event: TrackerEvent) => void;
   readonly #startedAt: number;
-  /** Until when each kicked address is refused. Milliseconds since 1970. */
-  readonly #kicked = new Map<Address, number>();
 
   /** `at`: where the tracker listens. */
-  constructor(parts: TrackerParts, at: { address: string; port: number }, bans: Bans, report: (event: TrackerEvent) => void) {
-    this.#parts = parts;
+  constructor(state: TrackerState, at: { address: string; port: number }) {
+    this.#state = state;
     this.#at = at;
-    this.#bans = bans;
-    this.#report = report;
-    this.#startedAt = parts.clock.at();
-  }
-
-  /** Why an address is refused, as a sentence; undefined if it is not. */
-  whyRefused(from: Address): string | undefined {
-    const ban = this.#bans.of(from);
-    if (ban !== undefined) return `This tracker's operator keeps ${from} out${untilWhen(ban)}.`;
-    const until = this.#kicked.get(from) ?? 0;
-    if (until > this.#parts.clock.at()) return `This tracker's operator has disconnected ${from}; try again in a minute.`;
-    this.#kicked.delete(from);
-    return undefined;
+    this.#startedAt = state.clock.at();
   }
 
   obey(order: Order): OrderResult {
     const result = this.#carryOut(order);
     if (result.done && order.order !== "status" && order.order !== "bans") {
-      this.#report({ event: "operator", order: order.order, words: result.lines.join(" ") });
+      this.#state.setup.report({ event: "operator", order: order.order, words: result.lines.join(" ") });
     }
     return result;
   }
 
   /** What the tracker does at the moment: seconds since it was started, bytes of files, refusals by code, resident bytes. */
   summary() {
-    const { about, clock, catalog, conversations, activity } = this.#parts;
-    const { requests, searches, joins, refused, refusals } = activity;
+    const { setup, clock, catalog, connections, activity, refusals } = this.#state;
+    const { requests, searches, joins, refused } = activity;
     const { peers, files, contents, bytes } = catalog;
+    const often = ({ total, rate }: Meter) => ({ total, rate });
     return {
-      name: about.name,
+      name: setup.name,
       version: VERSION,
       ...this.#at,
       seconds: Math.floor((clock.at() - this.#startedAt) / 1000),
@@ -81,10 +63,10 @@ export class Operator {
       files,
       contents,
       bytes,
-      connections: conversations.size,
-      rates: { requests: requests.now, searches: searches.now, joins: joins.now, refused: refused.now },
+      connections: connections.size,
+      rates: { requests: often(requests), searches: often(searches), joins: often(joins), refused: often(refused) },
       refused: Object.fromEntries(refusals),
-      bans: this.#bans.list.length,
+      bans: setup.bans.list.length,
       memory: process.memoryUsage.rss(),
     };
   }
@@ -102,9 +84,7 @@ export class Operator {
       case "unban": {
         const parsed = parseAddress(address);
         if (parsed === undefined) return { done: false, lines: [`"${printable(address)}" is not an IP address.`] };
-        const from = withoutZone(parsed);
-        if (order === "ban") return this.#ban(from, seconds, words);
-        return order === "kick" ? this.#kick(from) : this.#unban(from);
+        return this.#keepOut(order, withoutZone(parsed), seconds, words);
       }
       default:
         order satisfies never;
@@ -112,48 +92,42 @@ export class Operator {
     }
   }
 
-  #kick(from: Address): OrderResult {
-    this.#kicked.set(from, this.#parts.clock.at() + KICK_MS);
+  #keepOut(order: "kick" | "ban" | "unban", from: Address, seconds: number | undefined, reason: string): OrderResult {
+    const { clock, setup } = this.#state;
+    if (order === "unban") {
+      const was = setup.bans.remove(from);
+      return { done: was, lines: [was ? `Letting ${from} in again.` : `${from} is not kept out.`] };
+    }
+    if (order === "ban") {
+      const ban = setup.bans.add(from, seconds === undefined ? undefined : clock.at() + seconds * 1000, reason);
+      this.#disconnect(from);
+      return { done: true, lines: [`Keeping ${from} out${untilWhen(ban)}.`] };
+    }
+    setup.bans.kick(from);
     const found = this.#disconnect(from) > 0;
     return { done: found, lines: [found ? `Disconnected ${from}.` : `Nobody is here from ${from}.`] };
   }
 
-  #ban(from: Address, seconds: number | undefined, reason: string): OrderResult {
-    const until = seconds === undefined ? undefined : this.#parts.clock.at() + seconds * 1000;
-    const ban = this.#bans.add(from, until, reason);
-    this.#disconnect(from);
-    return { done: true, lines: [`Keeping ${from} out${untilWhen(ban)}.`] };
-  }
-
-  #unban(from: Address): OrderResult {
-    const was = this.#bans.remove(from) || this.#kicked.delete(from);
-    return { done: was, lines: [was ? `Letting ${from} in again.` : `${from} is not kept out.`] };
-  }
-
   #listBans(): OrderResult {
-    const { list } = this.#bans;
+    const { list } = this.#state.setup.bans;
     const lines = list.map((ban) => `${ban.address}${untilWhen(ban)}${ban.reason === "" ? "" : `: ${ban.reason}`}`);
     return { done: true, lines: lines.length === 0 ? ["Nobody is kept out."] : lines, data: list };
   }
 
   #notify(words: string): OrderResult {
     if (words.trim() === "") return { done: false, lines: ["A notice needs words."] };
-    const told = this.#parts.conversations.notify(words.slice(0, NOTICE_LIMIT));
-    return { done: true, lines: [`Told ${plural(told, "peer")}: ${printable(words)}`] };
+    const present = [...this.#state.connections].filter(({ isPresent }) => isPresent);
+    for (const connection of present) connection.reply({ verb: "NOTICE", words: words.slice(0, NOTICE_LIMIT) });
+    return { done: true, lines: [`Told ${plural(present.length, "peer")}: ${printable(words)}`] };
   }
 
   /** Closes the connections of an address and removes its FT/1 peers. Gives the number of both. */
   #disconnect(from: Address): number {
-    const { conversations, members, catalog } = this.#parts;
-    const basic = catalog.basicMembers(from);
-    const closed = conversations.dismiss("The tracker's operator has disconnected you.", from);
-    for (const { id } of basic) members.remove(id, "was dismissed");
+    const basic = this.#state.catalog.basicMembers(from);
+    const closed = this.#state.dismiss("The tracker's operator has disconnected you.", from);
+    for (const { id } of basic) this.#state.remove(id, "was dismissed");
     return closed + basic.length;
   }
-}
-
-function untilWhen({ until }: Pick<Ban, "until">): string {
-  return until === undefined ? "" : ` until ${new Date(until).toISOString()}`;
 }
 
 /** A summary as lines for a person. */

@@ -7,19 +7,14 @@ import type { Dial } from "../net/channel.ts";
 
 /** Tries that run at the same time. Each costs a descriptor, and thousands of peers may join at once after a restart. */
 const TRIES_AT_ONCE = 64;
-
 /** A try fails after this time. Milliseconds. */
 const TIMEOUT_MS = 3_000;
-
 /** The connection is given up when the other side sends more than this. Bytes. */
 const EXCESS = 4096;
-
 /** The port of an FT/1 peer is tried for the first time after this time. Milliseconds. */
 const FIRST_TRY_MS = 30_000;
-
 /** The time between two tries of an FT/1 peer's port. Milliseconds. */
 const NEXT_TRY_MS = 60_000;
-
 /** An FT/1 peer is removed after this number of failed tries in a row. */
 const FAILURES = 2;
 
@@ -29,18 +24,23 @@ export interface Reach {
   reason: string;
 }
 
-export class Prober {
+/** Tries ports: of FT/2 peers once, of FT/1 peers again and again. */
+export class PortProber {
   readonly #dial: Dial;
-  readonly #waiting: (() => void)[] = [];
+  readonly #clock: Clock;
+  readonly #queue: (() => void)[] = [];
   #running = 0;
+  /** Cancels the next try of each FT/1 peer's port. */
+  readonly #watched = new Map<string, () => void>();
 
-  constructor(dial: Dial) {
+  constructor(clock: Clock, dial: Dial) {
     this.#dial = dial;
+    this.#clock = clock;
   }
 
   /** Tries a port once. Undefined when this program has no descriptor left for the try. */
   async reach(to: { address: string; port: number }): Promise<Reach | undefined> {
-    if (this.#running >= TRIES_AT_ONCE) await new Promise<void>((go) => this.#waiting.push(go));
+    if (this.#running >= TRIES_AT_ONCE) await new Promise<void>((go) => this.#queue.push(go));
     else this.#running += 1;
     try {
       const channel = await this.#dial(to, { timeoutMs: TIMEOUT_MS });
@@ -56,28 +56,15 @@ export class Prober {
   }
 
   #release(): void {
-    const next = this.#waiting.shift();
+    const next = this.#queue.shift();
     if (next === undefined) this.#running -= 1;
     else next();
   }
-}
-
-/** Tries the ports of peers again and again. */
-export class PortWatch {
-  readonly #prober: Prober;
-  readonly #clock: Clock;
-  readonly #watched = new Map<string, () => void>();
-
-  constructor(prober: Prober, clock: Clock) {
-    this.#prober = prober;
-    this.#clock = clock;
-  }
-
   /** Watches a peer; `onGone` is called once, when its port does not answer any more. */
   watch(id: string, to: { address: string; port: number }, onGone: () => void): void {
     const tryIn = (ms: number, failures: number) => {
       const cancel = this.#clock.after(ms, async () => {
-        const reach = await this.#prober.reach(to);
+        const reach = await this.reach(to);
         if (this.#watched.get(id) !== cancel) return;
         const failed = reach === undefined ? failures : reach.reachable ? 0 : failures + 1;
         if (failed < FAILURES) return tryIn(NEXT_TRY_MS, failed);

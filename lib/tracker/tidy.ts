@@ -1,30 +1,25 @@
 // Gives memory back to the system after a storm of connections. By itself the runtime waits for the next storm.
 
-import type { Clock } from "../clock.ts";
 import { PING_MS } from "../protocol/messages.ts";
+import type { TrackerState } from "./state.ts";
 
 /** Memory is given back after this number of joins, leaves and tries of a port, as soon as little happens. */
 const TIDY_AFTER = 1000;
-
 /** After this number of them memory is given back in any case: a socket holds more memory than the runtime counts. */
 const TIDY_AT_LAST = 20_000;
-
 /** Little happens when a second has at most this number of requests and changes, beside twice the pings of the peers. */
 const QUIET = 100;
 
-/** What has happened since the tracker was started; and the peers that are online. */
-type Load = { requests: number; changes: number; peers: number };
-
 /** Looks every second whether to give memory back. Returns a function that stops that. */
-export function tidyMemory(clock: Clock, load: () => Load): () => void {
+export function tidyMemory(state: TrackerState): () => void {
   let [before, tidied] = [0, 0];
-  let cancel = clock.after(1000, look);
+  let cancel = state.clock.after(1000, look);
   function look(): void {
-    cancel = clock.after(1000, look);
-    const { requests, changes, peers } = load();
-    const lately = requests + changes - before;
-    before = requests + changes;
-    const busy = lately > QUIET + (2 * peers * 1000) / PING_MS;
+    cancel = state.clock.after(1000, look);
+    const { changes, catalog, activity } = state;
+    const sum = activity.requests.total + changes;
+    const busy = sum - before > QUIET + (2 * catalog.peers * 1000) / PING_MS;
+    before = sum;
     if (changes - tidied < (busy ? TIDY_AT_LAST : TIDY_AFTER)) return;
     tidied = changes;
     Bun.gc(true);

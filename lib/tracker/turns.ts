@@ -9,16 +9,12 @@ import type { Limits } from "./limits.ts";
 
 /** After this time other peers have their turn. Milliseconds. */
 const SLICE_MS = 2;
-
 /** The clock is read after this amount of work, because reading it costs as much as a small answer. A PING is 1. */
 const WORK_BETWEEN_LOOKS = 16;
-
 /** A search by words that takes less time is not charged. Milliseconds. */
 const QUICK_SEARCH_MS = 1;
-
 /** The search times of this number of addresses are remembered. */
 const ADDRESSES = 1024;
-
 /** After a pause an address may use the search time of this many seconds at once. */
 const SEARCH_BURST_S = 4;
 
@@ -35,10 +31,8 @@ export class SearchTimes {
   }
 
   of(address: Address): Allowance {
-    const known = this.#times.get(address);
-    if (known !== undefined) return known;
-    if (this.#times.size >= ADDRESSES) this.#times.clear();
-    const time = new Allowance(this.#perSecond, this.#perSecond * SEARCH_BURST_S, this.#clock);
+    if (this.#times.size >= ADDRESSES && !this.#times.has(address)) this.#times.clear();
+    const time = this.#times.get(address) ?? new Allowance(this.#perSecond, this.#perSecond * SEARCH_BURST_S, this.#clock);
     this.#times.set(address, time);
     return time;
   }
@@ -55,7 +49,8 @@ export class Turns {
   /** Work since the clock was read. */
   #work = 0;
   #cancel: (() => void) | undefined;
-  #gaveWay = false;
+  /** The next turn comes as soon as others have had theirs. */
+  gaveWay = false;
 
   constructor(limits: Pick<Limits, "rate" | "burst">, clock: Clock) {
     this.#limits = limits;
@@ -65,11 +60,6 @@ export class Turns {
   /** Nothing is answered before the next turn. */
   get waiting(): boolean {
     return this.#cancel !== undefined;
-  }
-
-  /** The next turn comes as soon as others have had theirs. */
-  get gaveWay(): boolean {
-    return this.#gaveWay;
   }
 
   /** Counts the work since `now`, the time at which a slice begins. */
@@ -106,12 +96,12 @@ export class Turns {
     return this.#clock.at() - since >= SLICE_MS;
   }
 
-  /** Waits for the time of another request, or until others have had their turn. Then calls `act` with which of the two it was. */
-  wait(why: "rate" | "others", act: (why: "rate" | "others") => void): void {
-    this.#gaveWay = why === "others";
-    this.#cancel = this.#clock.after(this.#gaveWay ? 0 : 1000 / this.#limits.rate, () => {
+  /** Calls `act` when another request has been earned by the rate, or when others have had their turn. */
+  wait(why: "rate" | "others", act: () => void): void {
+    this.gaveWay = why === "others";
+    this.#cancel = this.#clock.after(this.gaveWay ? 0 : 1000 / this.#limits.rate, () => {
       this.cancel();
-      act(why);
+      act();
     });
   }
 
@@ -119,6 +109,6 @@ export class Turns {
   cancel(): void {
     this.#cancel?.();
     this.#cancel = undefined;
-    this.#gaveWay = false;
+    this.gaveWay = false;
   }
 }

@@ -314,13 +314,6 @@ describe("--find-time", () => {
       await answers.catch(() => undefined);
     },
   );
-
-  test("of a whole second in each second lets every FIND through", async () => {
-    await using house = await House.open("--max-files", "10000", "--find-time", "1000");
-    const peer = await house.join(MANY);
-    peer.send(DEAR.repeat(FINDS));
-    for (let i = 0; i < FINDS; i += 1) expect(await peer.reply()).toStartWith("FOUND: 1\n");
-  });
 });
 
 describe("--results and --max-results", () => {
@@ -514,7 +507,8 @@ describe("a value that makes no sense", () => {
     `${flag} needs a whole number from ${least} to ${most}, not "${value}".\n`;
 
   test.each(FLAGS)("of %s is one sentence with the flag and its range, and exit code 2", async (flag, least, most) => {
-    const values = [String(least - 1), String(most + 1), "-1", "1e3", "x"];
+    // What is no number at all is read in one place for all flags: it is tried below.
+    const values = [String(least - 1), String(most + 1)];
     expect(await runAll(values.map((value) => [`${flag}=${value}`]))).toEqual(
       values.map((value) => ({ args: [`${flag}=${value}`], code: 2, out: "", err: needs(flag, least, most, value) })),
     );

@@ -1,140 +1,29 @@
 // The guided prompts of the compiled ft-peer on a pseudo-terminal, as a person uses them for the first time.
 
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import { join } from "node:path";
+import { expectBye, expectLeft, guidedStage, MENU, servingPort, VERIFIED } from "../helpers/guided-stage.ts";
 import { Alone } from "../helpers/lan.ts";
-import { PEER, type Program, Stage, TRACKER } from "../helpers/programs.ts";
+import { PEER, TRACKER } from "../helpers/programs.ts";
 import { Raw, rawServer } from "../helpers/raw.ts";
-import { KEY, Screen } from "../helpers/terminal.ts";
+import { KEY, type Screen } from "../helpers/terminal.ts";
 
+const stage = guidedStage();
 const notAlone = Alone.possible();
 if (notAlone !== undefined) console.warn(`Not tried: a peer that hears no tracker at all, because ${notAlone}.`);
 /** Tests of what is asked when no tracker announces itself, which others may do on the network of this machine. */
 const hearingNobody = test.skipIf(notAlone !== undefined);
-
-const MENU = "What next?";
-/** Said of a download whose content id was right; not to be taken for "not verified". */
-const VERIFIED = ", verified";
-
-let stage: Stage;
-const screens: Screen[] = [];
-const servers: { close(): void }[] = [];
-const raws: { close(): void }[] = [];
-
-beforeEach(() => {
-  stage = new Stage();
-});
-
-afterEach(async () => {
-  for (const raw of raws.splice(0)) raw.close();
-  for (const server of servers.splice(0)) server.close();
-  for (const screen of screens.splice(0)) await screen.close();
-  await stage.close();
-});
-
-interface Place {
-  cwd?: string;
-  env?: Record<string, string>;
-  columns?: number;
-  rows?: number;
-}
-
-/** Any command on a terminal. */
-function onTerminal(command: string[], { cwd = stage.folder(), env = {}, ...size }: Place): Screen {
-  const screen = new Screen(command, { cwd, env: { XDG_CACHE_HOME: stage.folder(), ...env }, ...size });
-  screens.push(screen);
-  return screen;
-}
-
-/** ft-peer without a command, on a terminal, serving on a free port. */
-function guided(address: string, place: Place, ...args: string[]): Screen {
-  return onTerminal([PEER, address, "--port", "0", ...args], place);
-}
-
-/** The same, taken through the first prompts to the menu: it shares the files that are chosen already. */
-async function atMenu(address: string, place: Place = {}, ...args: string[]): Promise<Screen> {
-  const screen = guided(address, { cwd: place.cwd ?? folderWith({ "mine.txt": "mine" }), ...place }, ...args);
-  await screen.choose("Choose from these");
-  await screen.waitFor("Which to share?");
-  await screen.waitFor(/confirm/);
-  screen.press(KEY.enter);
-  await screen.waitFor(MENU);
-  return screen;
-}
-
-function folderWith(files: Record<string, string | Uint8Array>): string {
-  const folder = stage.folder();
-  for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content);
-  return folder;
-}
-
-/** Everything is as a shell expects it afterwards. */
-async function expectLeft(screen: Screen, code: number): Promise<void> {
-  expect(await screen.exited).toBe(code);
-  expect(screen.raw).toContain("\x1b[?25h");
-  expect(screen.cursorShown).toBe(true);
-  expect(screen.cooked).toBe(true);
-}
-
-/** The next peer that left at the tracker said BYE. */
-async function expectBye(tracker: Program): Promise<void> {
-  const [, reason] = await tracker.waitFor(/"event":"left".*"reason":"([^"]*)"/);
-  expect(reason).toBe("said BYE");
-}
-
-/** An FT/2 peer made by hand: registered with its records (without address and port), its pass at hand. */
-async function rawPeer(trackerPort: number, port: number, records: string[], agent = "by-hand"): Promise<{ pass: string }> {
-  const raw = await Raw.connect(trackerPort);
-  raws.push(raw);
-  raw.send(`HELLO FT/2 agent=${agent}\n`);
-  expect(await raw.line()).toStartWith("HI FT/2 ");
-  const lines = records.map((fields) => `<${fields},127.0.0.1,${port};v=2>\n`).join("");
-  raw.send(`FILES ${records.length} port=${port}\n${lines}`);
-  const welcome = await raw.line();
-  return { pass: / pass=(\S+)/.exec(welcome)?.[1] ?? "" };
-}
-
-/** A holder made by hand: greets, and gives each DOWNLOAD to `answer`. */
-async function rawHolder(answer: (connection: Raw, asked: { offset: number; length: number }) => void): Promise<number> {
-  const server = await rawServer(async (connection) => {
-    try {
-      for (;;) {
-        const line = await connection.line();
-        const number = (key: string) => Number(new RegExp(` ${key}=(\\d+)`).exec(line)?.[1]);
-        if (line.startsWith("HELLO FT/2")) connection.send("HI FT/2\n");
-        if (line.startsWith("DOWNLOAD")) answer(connection, { offset: number("offset"), length: number("length") });
-      }
-    } catch {
-      // It left.
-    }
-  });
-  servers.push(server);
-  return server.port;
-}
-
-/** A holder that begins with a body and then keeps silent. */
-function slowHolder(size: number): Promise<number> {
-  return rawHolder((connection, { offset, length }) => {
-    if (offset === 0) connection.send(`FILE: length=${length} size=${size}\n${"x".repeat(100_000)}`);
-  });
-}
-
-/** The port where the peer that shares this file serves. */
-async function servingPort(tracker: Program): Promise<number> {
-  const [, port] = await tracker.waitFor(/"event":"joined".*?"port":(\d+).*?"agent":"ft-peer/);
-  return Number(port);
-}
 
 describe("choosing what to share", () => {
   const SEVEN = { "a.txt": "a", "b.txt": "bb", "c.txt": "ccc", "d.txt": "dddd", "e.txt": "eeeee", "f.txt": "6", "g.txt": "7" };
 
   test("the first five files are chosen already, and shared with one key", async () => {
     const { program, address } = await stage.tracker("--json", "--name", "Lab 3");
-    const cwd = folderWith({ ...SEVEN, ".hidden": "never" });
-    const screen = guided(address, { cwd });
+    const cwd = stage.folderWith({ ...SEVEN, ".hidden": "never" });
+    const screen = stage.guided(address, { cwd });
     await screen.waitFor(`7 files in ${cwd}`);
     await screen.choose("Choose from these");
     await screen.waitFor("Which to share? Up to 5.");
@@ -155,7 +44,7 @@ describe("choosing what to share", () => {
 
   test("more than five are refused with a sentence, and another choice is shared", async () => {
     const { program, address } = await stage.tracker("--json");
-    const screen = guided(address, { cwd: folderWith(SEVEN) });
+    const screen = stage.guided(address, { cwd: stage.folderWith(SEVEN) });
     await screen.choose("Choose from these");
     await screen.waitFor(/Which to share\?.*confirm/s);
     screen.press(KEY.up, KEY.space);
@@ -175,7 +64,7 @@ describe("choosing what to share", () => {
 
   test("nothing chosen is refused with a sentence, because a peer shares at least one", async () => {
     const { address } = await stage.tracker();
-    const screen = guided(address, { cwd: folderWith({ "only.txt": "1" }) });
+    const screen = stage.guided(address, { cwd: stage.folderWith({ "only.txt": "1" }) });
     await screen.choose("Choose from these");
     await screen.waitFor(/Which to share\?.*confirm/s);
     screen.press(KEY.space);
@@ -191,7 +80,7 @@ describe("choosing what to share", () => {
     const home = stage.folder();
     mkdirSync(join(home, "papers"));
     writeFileSync(join(home, "papers", "from home.txt"), "home");
-    const screen = guided(address, { env: { HOME: home } });
+    const screen = stage.guided(address, { env: { HOME: home } });
     await screen.waitFor(/0 files in /);
     expect(await screen.choose("Choose")).toBe("Choose a different folder");
     await screen.waitFor("Which folder?");
@@ -212,7 +101,7 @@ describe("choosing what to share", () => {
     using alone = await Alone.make();
     const [command = "", ...args] = alone.command(TRACKER, "--no-announce", "--json");
     await stage.run(command, args).waitFor(/"event":"listening"/);
-    const screen = onTerminal(alone.command(PEER), { cwd: folderWith({ "one.txt": "1" }) });
+    const screen = stage.onTerminal(alone.command(PEER), { cwd: stage.folderWith({ "one.txt": "1" }) });
     await screen.waitFor("Tracker's address?");
     screen.press("not an address", KEY.enter);
     await screen.waitFor(/"not an address" is not a tracker's address/);
@@ -226,8 +115,8 @@ describe("choosing what to share", () => {
 
   test("what is named with --share is not asked about, and what is left out is said", async () => {
     const { program, address } = await stage.tracker("--json");
-    const cwd = folderWith(SEVEN);
-    const screen = guided(address, { cwd }, "--share", cwd);
+    const cwd = stage.folderWith(SEVEN);
+    const screen = stage.guided(address, { cwd }, "--share", cwd);
     await screen.waitFor(/Sharing "a\.txt", "b\.txt", "c\.txt", "d\.txt", "e\.txt"\..*Left out.*g\.txt/s);
     await screen.waitFor(MENU);
     expect(screen.text).not.toContain("Which to share?");
@@ -237,7 +126,7 @@ describe("choosing what to share", () => {
   test("a tracker that cannot be reached is said in a sentence", async () => {
     const gone = await rawServer(() => {});
     gone.close();
-    const screen = guided(`127.0.0.1:${gone.port}`, { cwd: folderWith({ "one.txt": "1" }) });
+    const screen = stage.guided(`127.0.0.1:${gone.port}`, { cwd: stage.folderWith({ "one.txt": "1" }) });
     await screen.choose("Choose from these");
     await screen.waitFor(/Which to share\?.*confirm/s);
     screen.press(KEY.enter);
@@ -249,7 +138,7 @@ describe("choosing what to share", () => {
 describe("the menu", () => {
   test("a name that nobody has is said, and the menu comes back", async () => {
     const { address } = await stage.tracker();
-    const screen = await atMenu(address);
+    const screen = await stage.atMenu(address);
     for (const name of ["nobody has this.txt", "-dash", "名前"]) {
       await screen.choose("Search");
       await screen.waitFor("File name?");
@@ -261,7 +150,7 @@ describe("the menu", () => {
 
   test("a name longer than 255 bytes is refused in the prompt", async () => {
     const { address } = await stage.tracker();
-    const screen = await atMenu(address);
+    const screen = await stage.atMenu(address);
     await screen.choose("Search");
     await screen.waitFor("File name?");
     screen.press("n".repeat(256), KEY.enter);
@@ -272,8 +161,8 @@ describe("the menu", () => {
 
   test("a holder is chosen from a table of type, size, date and address, and its file arrives byte for byte", async () => {
     const { program, address } = await stage.tracker("--json");
-    const older = folderWith({ "report.pdf": randomBytes(3_000_000) });
-    const newer = folderWith({ "report.pdf": randomBytes(8_000_000) });
+    const older = stage.folderWith({ "report.pdf": randomBytes(3_000_000) });
+    const newer = stage.folderWith({ "report.pdf": randomBytes(8_000_000) });
     utimesSync(join(older, "report.pdf"), new Date(2024, 4, 3), new Date(2024, 4, 3));
     utimesSync(join(newer, "report.pdf"), new Date(2025, 10, 30), new Date(2025, 10, 30));
     const { program: first } = await stage.sharing(address, older, 1);
@@ -281,7 +170,7 @@ describe("the menu", () => {
     const { program: second } = await stage.sharing(address, newer, 1);
     const secondPort = await servingPort(program);
     const to = stage.folder();
-    const screen = await atMenu(address, {}, "--to", to);
+    const screen = await stage.atMenu(address, {}, "--to", to);
     await screen.choose("Search");
     await screen.waitFor("File name?");
     screen.press("report.pdf", KEY.enter);
@@ -313,9 +202,9 @@ describe("the menu", () => {
 
   test("going back from the holders fetches nothing", async () => {
     const { address } = await stage.tracker();
-    await stage.sharing(address, folderWith({ "song.txt": "la" }), 1);
+    await stage.sharing(address, stage.folderWith({ "song.txt": "la" }), 1);
     const to = stage.folder();
-    const screen = await atMenu(address, {}, "--to", to);
+    const screen = await stage.atMenu(address, {}, "--to", to);
     await screen.choose("Search");
     await screen.waitFor("File name?");
     screen.press("song.txt", KEY.enter);
@@ -326,9 +215,13 @@ describe("the menu", () => {
 
   test("everything online can be browsed, narrowed down by typing, and fetched", async () => {
     const { address } = await stage.tracker();
-    await stage.sharing(address, folderWith({ "apple.txt": "apple pie", "pear.txt": "pear cake", "plum.txt": "plum jam" }), 3);
+    await stage.sharing(
+      address,
+      stage.folderWith({ "apple.txt": "apple pie", "pear.txt": "pear cake", "plum.txt": "plum jam" }),
+      3,
+    );
     const to = stage.folder();
-    const screen = await atMenu(address, {}, "--to", to);
+    const screen = await stage.atMenu(address, {}, "--to", to);
     await screen.choose("Browse");
     await screen.waitFor(/NAME +SIZE +TYPE +DATE +WHO/);
     const [all] = await screen.waitFor(/.*Back/s);
@@ -345,9 +238,9 @@ describe("the menu", () => {
 
   test("browsing finds a file by its whole name, in a terminal of 80 columns too", async () => {
     const { address } = await stage.tracker();
-    await stage.sharing(address, folderWith({ "debian.iso": "iso", "minutes of the meeting in May.txt": "we met" }), 2);
+    await stage.sharing(address, stage.folderWith({ "debian.iso": "iso", "minutes of the meeting in May.txt": "we met" }), 2);
     const to = stage.folder();
-    const screen = await atMenu(address, {}, "--to", to);
+    const screen = await stage.atMenu(address, {}, "--to", to);
     await screen.choose("Browse");
     await screen.waitFor(/NAME.*confirm/s);
     screen.press("minutes of the meeting in May.txt");
@@ -360,12 +253,12 @@ describe("the menu", () => {
 
   test("browsing narrows down by what is on the screen, not by a place in the list", async () => {
     const { port, address } = await stage.tracker();
-    await rawPeer(
+    await stage.rawPeer(
       port,
       61_111,
       ["a", "b", "c", "d"].map((name) => `${name},text/plain,6,06/06/26`),
     );
-    const screen = await atMenu(address, { cwd: folderWith({ "3.txt": "" }) });
+    const screen = await stage.atMenu(address, { cwd: stage.folderWith({ "3.txt": "" }) });
     await screen.choose("Browse");
     const [list] = await screen.waitFor(/NAME.*confirm/s);
     const rowsOf = (shown: string) => shown.split("\n").filter((line) => /[●○] .*\d\d\/\d\d\/\d\d/.test(line));
@@ -378,8 +271,8 @@ describe("the menu", () => {
 
   test("a file that only this peer shares is not fetched from itself, and the menu goes on", async () => {
     const { address } = await stage.tracker();
-    const cwd = folderWith({ "mine.txt": "mine" });
-    const screen = await atMenu(address, { cwd }, "--to", stage.folder());
+    const cwd = stage.folderWith({ "mine.txt": "mine" });
+    const screen = await stage.atMenu(address, { cwd }, "--to", stage.folder());
     await screen.choose("Search");
     await screen.waitFor("File name?");
     screen.press("mine.txt", KEY.enter);
@@ -392,9 +285,9 @@ describe("the menu", () => {
     const { port, address } = await stage.tracker();
     const gone = await rawServer(() => {});
     gone.close();
-    await rawPeer(port, gone.port, ["ghost.txt,text/plain,5,01/01/26"]);
+    await stage.rawPeer(port, gone.port, ["ghost.txt,text/plain,5,01/01/26"]);
     const to = stage.folder();
-    const screen = await atMenu(address, {}, "--to", to);
+    const screen = await stage.atMenu(address, {}, "--to", to);
     await screen.choose("Search");
     await screen.waitFor("File name?");
     screen.press("ghost.txt", KEY.enter);
@@ -406,8 +299,8 @@ describe("the menu", () => {
 
   test("the table of the peers online marks this peer", async () => {
     const { program, port, address } = await stage.tracker("--json");
-    await rawPeer(port, 61_234, ["a.txt,text/plain,1000,01/01/26", "b.txt,text/plain,1500,01/01/26"]);
-    const screen = await atMenu(address);
+    await stage.rawPeer(port, 61_234, ["a.txt,text/plain,1000,01/01/26", "b.txt,text/plain,1500,01/01/26"]);
+    const screen = await stage.atMenu(address);
     const own = await servingPort(program);
     await screen.choose("Who is online");
     const [online] = await screen.waitFor(/WHO +FILES +SIZE.*╯/s);
@@ -418,9 +311,9 @@ describe("the menu", () => {
 
   test("the files that it shares, and their downloaders, can be looked at while a slow download goes on", async () => {
     const { program, port, address } = await stage.tracker("--json");
-    const cwd = folderWith({ "film.mkv": "", "notes.txt": "12345" });
+    const cwd = stage.folderWith({ "film.mkv": "", "notes.txt": "12345" });
     truncateSync(join(cwd, "film.mkv"), 64_000_000);
-    const screen = await atMenu(address, { cwd });
+    const screen = await stage.atMenu(address, { cwd });
     const serving = await servingPort(program);
     await screen.choose("What I share");
     const [idle] = await screen.waitFor(/What I share ─.*╯/s);
@@ -428,9 +321,9 @@ describe("the menu", () => {
     expect(idle).toContain("notes.txt  5 B");
     expect(idle).toContain("Nobody is downloading now.");
 
-    const { pass } = await rawPeer(port, 61_234, ["x.txt,text/plain,1,01/01/26"]);
+    const { pass } = await stage.rawPeer(port, 61_234, ["x.txt,text/plain,1,01/01/26"]);
     const slow = await Raw.connect(serving);
-    raws.push(slow);
+    stage.atEnd(() => slow.close());
     slow.send(`HELLO FT/2 pass=${pass}\nDOWNLOAD name=film.mkv offset=0\n`);
     expect(await slow.line()).toBe("HI FT/2");
     expect(await slow.line()).toBe("FILE: length=64000000 size=64000000");
@@ -449,290 +342,6 @@ describe("the menu", () => {
       await screen.waitFor(MENU);
       if (after.includes("Nobody is downloading now.")) break;
     }
-  });
-});
-
-describe("leaving", () => {
-  /** Each prompt: how to get there, and whether the peer is online by then. */
-  const PROMPTS: Record<string, { online: boolean; reach(address: string): Promise<Screen> }> = {
-    "the folder": {
-      online: false,
-      reach: async (address) => {
-        const screen = guided(address, { cwd: folderWith({ "one.txt": "1" }) });
-        await screen.waitFor("confirm");
-        return screen;
-      },
-    },
-    "another folder": {
-      online: false,
-      reach: async (address) => {
-        const screen = guided(address, { cwd: folderWith({ "one.txt": "1" }) });
-        await screen.choose("Choose a different folder");
-        await screen.waitFor(/Which folder\?.*└/s);
-        return screen;
-      },
-    },
-    "the files": {
-      online: false,
-      reach: async (address) => {
-        const screen = guided(address, { cwd: folderWith({ "one.txt": "1" }) });
-        await screen.choose("Choose from these");
-        await screen.waitFor(/Which to share\?.*confirm/s);
-        return screen;
-      },
-    },
-    "the menu": {
-      online: true,
-      reach: async (address) => {
-        const screen = await atMenu(address);
-        await screen.waitFor("confirm");
-        return screen;
-      },
-    },
-    "the file's name": {
-      online: true,
-      reach: async (address) => {
-        const screen = await atMenu(address);
-        await screen.choose("Search");
-        await screen.waitFor(/File name\?.*└/s);
-        screen.press("half a na");
-        await screen.waitFor("half a na");
-        return screen;
-      },
-    },
-    "the holders": {
-      online: true,
-      reach: async (address) => {
-        const screen = await atMenu(address);
-        await screen.choose("Search");
-        await screen.waitFor("File name?");
-        screen.press("mine.txt", KEY.enter);
-        await screen.waitFor(/TYPE.*confirm/s);
-        return screen;
-      },
-    },
-    "everything online": {
-      online: true,
-      reach: async (address) => {
-        const screen = await atMenu(address);
-        await screen.choose("Browse");
-        await screen.waitFor(/NAME.*confirm/s);
-        return screen;
-      },
-    },
-  };
-
-  hearingNobody("Ctrl-C at the tracker's address leaves with 130 and the terminal as it was", async () => {
-    using alone = await Alone.make();
-    const screen = onTerminal(alone.command(PEER), { cwd: folderWith({ "one.txt": "1" }) });
-    await screen.waitFor(/Tracker's address\?.*└/s);
-    expect(screen.cooked).toBe(false);
-    expect(screen.cursorShown).toBe(false);
-    screen.press(KEY.ctrlC);
-    await expectLeft(screen, 130);
-  });
-
-  for (const [prompt, { online, reach }] of Object.entries(PROMPTS)) {
-    test(`Ctrl-C at ${prompt} leaves with 130, a BYE, and the terminal as it was`, async () => {
-      const { program, address } = await stage.tracker("--json");
-      const screen = await reach(address);
-      expect(screen.cooked).toBe(false);
-      expect(screen.cursorShown).toBe(false);
-      screen.press(KEY.ctrlC);
-      await expectLeft(screen, 130);
-      if (online) await expectBye(program);
-      else expect(program.out).not.toContain('"joined"');
-    });
-  }
-
-  for (const prompt of ["the files", "the menu", "the file's name"]) {
-    test(`SIGTERM at ${prompt} leaves with 130, a BYE, and the terminal as it was`, async () => {
-      const { program, address } = await stage.tracker("--json");
-      const { online = false, reach = atMenu } = PROMPTS[prompt] ?? {};
-      const screen = await reach(address);
-      screen.kill("SIGTERM");
-      await expectLeft(screen, 130);
-      if (online) await expectBye(program);
-    });
-  }
-
-  for (const prompt of ["the folder", "the menu", "the holders"]) {
-    test(`Escape at ${prompt} either goes back or leaves as Ctrl-C does`, async () => {
-      const { program, address } = await stage.tracker("--json");
-      const { online = false, reach = atMenu } = PROMPTS[prompt] ?? {};
-      const screen = await reach(address);
-      screen.press(KEY.escape);
-      const back = screen.waitFor(/◆ {2}What next/).then(() => "back" as const);
-      const outcome = await Promise.race([back.catch(() => screen.exited), screen.exited]);
-      if (outcome === "back") {
-        await screen.choose("Leave");
-        await expectLeft(screen, 0);
-      } else {
-        await expectLeft(screen, 130);
-      }
-      if (online) await expectBye(program);
-    });
-  }
-
-  test("closing the terminal's window ends the peer, with a BYE", async () => {
-    const { program, address } = await stage.tracker("--json");
-    const screen = await atMenu(address);
-    await screen.waitFor("confirm");
-    screen.hangUp();
-    expect(await screen.exited).toBeNumber();
-    await expectBye(program);
-  });
-
-  for (const [how, stop] of [
-    ["Ctrl-C", (screen: Screen) => screen.press(KEY.ctrlC)],
-    ["SIGTERM", (screen: Screen) => screen.kill("SIGTERM")],
-  ] as const) {
-    test(`${how} during a transfer leaves with 130, a BYE, the terminal as it was, and no file under its name`, async () => {
-      const { program, port, address } = await stage.tracker("--json");
-      const size = 50_000_000;
-      await rawPeer(port, await slowHolder(size), [`big.iso,application/x-iso9660-image,${size},01/01/26`]);
-      const to = stage.folder();
-      const screen = await atMenu(address, {}, "--to", to);
-      await screen.choose("Search");
-      await screen.waitFor("File name?");
-      screen.press("big.iso", KEY.enter);
-      await screen.choose("application");
-      await screen.waitFor(/ of 50 MB/);
-      stop(screen);
-      await expectLeft(screen, 130);
-      await expectBye(program);
-      // The part file stays, to go on from; nothing that looks finished does.
-      // No lock stays either: it would keep the same person from going on.
-      expect(readdirSync(to)).toEqual([expect.stringMatching(/^\..*\.part$/)]);
-    });
-  }
-
-  test("keys pressed during a transfer do no harm: nothing is chosen, Escape included, until the menu is there", async () => {
-    const { port, address } = await stage.tracker();
-    const size = 300_000;
-    let release = () => {};
-    const holder = await rawHolder((connection, { length }) => {
-      connection.send(`FILE: length=${length} size=${size}\n${"x".repeat(100_000)}`);
-      release = () => connection.send("x".repeat(200_000));
-    });
-    await rawPeer(port, holder, [`slow.txt,text/plain,${size},01/01/26`]);
-    const to = stage.folder();
-    const screen = await atMenu(address, {}, "--to", to);
-    await screen.choose("Search");
-    await screen.waitFor("File name?");
-    screen.press("slow.txt", KEY.enter);
-    await screen.choose("text/plain");
-    await screen.waitFor(/ of 300 kB/);
-    screen.press("impatient", KEY.enter);
-    // The terminal has them.
-    await screen.waitFor("impatient");
-    release();
-    await screen.waitFor("slow.txt: 300 kB");
-    await screen.waitFor(/What next\?.*confirm/s);
-    expect(readFileSync(join(to, "slow.txt"), "utf8")).toBe("x".repeat(size));
-    screen.press(KEY.up);
-    await screen.waitFor("● Leave");
-    expect(screen.unread).not.toContain("File name?");
-    screen.press(KEY.enter);
-    await expectLeft(screen, 0);
-  });
-
-  test("Ctrl-C while the tracker's address does not answer leaves at once", async () => {
-    const asked = Promise.withResolvers<void>();
-    const silent = await rawServer(
-      (connection) =>
-        void connection.line().then(
-          () => asked.resolve(),
-          () => {},
-        ),
-    );
-    servers.push(silent);
-    const screen = guided(`127.0.0.1:${silent.port}`, { cwd: folderWith({ "one.txt": "1" }) });
-    await screen.choose("Choose from these");
-    await screen.waitFor(/Which to share\?.*confirm/s);
-    screen.press(KEY.enter);
-    await asked.promise;
-    screen.press(KEY.ctrlC);
-    await expectLeft(screen, 130);
-  });
-
-  test("Ctrl-C while the tracker does not answer a question leaves at once", async () => {
-    const asked = Promise.withResolvers<void>();
-    const server = await rawServer(async (connection) => {
-      try {
-        for (;;) {
-          const line = await connection.line();
-          if (line.startsWith("HELLO")) connection.send(`HI FT/2 name=mute max=5 key=${"A".repeat(43)} you=127.0.0.1\n`);
-          if (line.startsWith("FILES 1")) connection.send("WELCOME id=me pass=a.b peers=1 files=1\n");
-          if (line.startsWith("WHO")) asked.resolve();
-        }
-      } catch {
-        // It left.
-      }
-    });
-    servers.push(server);
-    const screen = await atMenu(`127.0.0.1:${server.port}`);
-    await screen.choose("Who is online");
-    await asked.promise;
-    screen.press(KEY.ctrlC);
-    await expectLeft(screen, 130);
-  });
-});
-
-describe("a tracker that goes away", () => {
-  /** Uses the menu, which answers at once all the time, until it says that the tracker is away, or does not say so any more. */
-  async function noticed(screen: Screen, { away }: { away: boolean }): Promise<void> {
-    for (;;) {
-      await screen.choose("What I share");
-      const [, words = ""] = await screen.waitFor(/What next\?([^\n]*)\n/);
-      if (words.includes("away") === away) return;
-    }
-  }
-
-  test("is said in the menu, which still answers; when it is back on the same port, everything works again", async () => {
-    const { program, port, address } = await stage.tracker();
-    const screen = await atMenu(address);
-    program.kill();
-    await program.exited;
-    await noticed(screen, { away: true });
-    await screen.choose("What I share");
-    await screen.waitFor("mine.txt  4 B");
-    await screen.waitFor(/What next\? \(the tracker is away/);
-
-    const again = stage.run(TRACKER, ["--port", String(port), "--host", "127.0.0.1", "--no-announce", "--json"]);
-    await again.waitFor(/"event":"joined".*"files":1/);
-    await noticed(screen, { away: false });
-    await screen.choose("Who is online");
-    await screen.waitFor("(you)");
-    await screen.waitFor(/What next\?\n/);
-    await screen.choose("Search");
-    await screen.waitFor("File name?");
-    screen.press("mine.txt", KEY.enter);
-    await screen.waitFor("1 holder of mine.txt");
-    await screen.choose("Back");
-    await screen.choose("Leave");
-    await expectLeft(screen, 0);
-    await expectBye(again);
-  });
-
-  test("is said at once when it is asked something", async () => {
-    const { program, address } = await stage.tracker();
-    const screen = await atMenu(address);
-    program.kill();
-    await program.exited;
-    await noticed(screen, { away: true });
-    await screen.choose("Who is online");
-    await screen.waitFor(/▲ {2}The tracker.*?away/s);
-  });
-
-  test("does not keep a person from leaving", async () => {
-    const { program, address } = await stage.tracker();
-    const screen = await atMenu(address);
-    program.kill();
-    await program.exited;
-    await noticed(screen, { away: true });
-    await screen.choose("Leave");
-    await expectLeft(screen, 0);
   });
 });
 
@@ -755,13 +364,13 @@ describe("other people's names", () => {
   test("are shown as visible escapes wherever they come from, and never reach the terminal raw", async () => {
     const { port, address } = await stage.tracker("--name", "\x1b[3Jlab\x07\u202e");
     const content = "harmless";
-    const holder = await rawHolder((connection, { length }) => {
+    const holder = await stage.rawHolder((connection, { length }) => {
       connection.send(`FILE: length=${length} size=${content.length}\n${content}`);
     });
     const records = Object.values(HOSTILE).map(({ field }) => `${field},text/\u202eplain,${content.length},01/01/26`);
-    await rawPeer(port, holder, records, "%1B]0%3Bx%07\u200b");
+    await stage.rawPeer(port, holder, records, "%1B]0%3Bx%07\u200b");
     const to = stage.folder();
-    const screen = await atMenu(address, { columns: 160 }, "--to", to);
+    const screen = await stage.atMenu(address, { columns: 160 }, "--to", to);
     expect(screen.text).toContain('Online at "\\x1b[3Jlab\\x07\\u202e"');
     await screen.choose("Browse");
     const [list] = await screen.waitFor(/.*Back/s);
@@ -789,9 +398,9 @@ describe("other people's names", () => {
 
   test("and words of a holder that refuses are shown as visible escapes too", async () => {
     const { port, address } = await stage.tracker();
-    const holder = await rawHolder((connection) => connection.send("ERROR not-accepted go \u202eaway\u200b\n"));
-    await rawPeer(port, holder, ["locked.txt,text/plain,5,01/01/26"]);
-    const screen = await atMenu(address, { columns: 200 }, "--to", stage.folder());
+    const holder = await stage.rawHolder((connection) => connection.send("ERROR not-accepted go \u202eaway\u200b\n"));
+    await stage.rawPeer(port, holder, ["locked.txt,text/plain,5,01/01/26"]);
+    const screen = await stage.atMenu(address, { columns: 200 }, "--to", stage.folder());
     await screen.choose("Search");
     await screen.waitFor("File name?");
     screen.press("locked.txt", KEY.enter);
@@ -806,7 +415,7 @@ describe("other people's names", () => {
     const cwd = join(stage.folder(), "folder\x1b[2J\u202e");
     mkdirSync(cwd);
     writeFileSync(join(cwd, "own\x1b]0;title\x07.txt"), "own");
-    const screen = guided(address, { cwd, columns: 160 });
+    const screen = stage.guided(address, { cwd, columns: 160 });
     await screen.waitFor("folder\\x1b[2J\\u202e");
     await screen.choose("Choose a different folder");
     await screen.waitFor("Which folder?");
@@ -833,9 +442,9 @@ describe("a narrow terminal", () => {
   test("a name of 255 bytes in 40 columns is cut; its size is still there; no line is wider than the terminal", async () => {
     expect(Buffer.byteLength(WIDE)).toBe(255);
     const { address } = await stage.tracker();
-    await stage.sharing(address, folderWith({ [WIDE]: randomBytes(1_234_000) }), 1);
-    const cwd = folderWith({ [`自${WIDE.slice(1)}`]: "x".repeat(4321) });
-    const screen = guided(address, { cwd, columns: 40, rows: 20 });
+    await stage.sharing(address, stage.folderWith({ [WIDE]: randomBytes(1_234_000) }), 1);
+    const cwd = stage.folderWith({ [`自${WIDE.slice(1)}`]: "x".repeat(4321) });
+    const screen = stage.guided(address, { cwd, columns: 40, rows: 20 });
     await screen.choose("Choose from these");
     const [files] = await screen.waitFor(/Which to share\?.*confirm/s);
     expect(files).toMatch(/自文+….*4\.3 kB/s);
@@ -863,9 +472,9 @@ describe("a narrow terminal", () => {
 
   test("holders can be told apart in 40 columns: the type gives way before the address does", async () => {
     const { port, address } = await stage.tracker();
-    await rawPeer(port, 61_234, ["a.bin,application/octet-stream,123000000,01/01/26"]);
-    await rawPeer(port, 61_235, ["a.bin,application/octet-stream,123000000,01/01/26"]);
-    const screen = await atMenu(address, { columns: 40, rows: 20 });
+    await stage.rawPeer(port, 61_234, ["a.bin,application/octet-stream,123000000,01/01/26"]);
+    await stage.rawPeer(port, 61_235, ["a.bin,application/octet-stream,123000000,01/01/26"]);
+    const screen = await stage.atMenu(address, { columns: 40, rows: 20 });
     await screen.choose("Search");
     await screen.waitFor("File name?");
     screen.press("a.bin", KEY.enter);
@@ -876,8 +485,8 @@ describe("a narrow terminal", () => {
 
   test("a number in the table of the peers online is whole or left out in 40 columns, never cut", async () => {
     const { port, address } = await stage.tracker();
-    await rawPeer(port, 61_234, ["a.bin,application/octet-stream,123000000,01/01/26"]);
-    const screen = await atMenu(address, { columns: 40, rows: 20 });
+    await stage.rawPeer(port, 61_234, ["a.bin,application/octet-stream,123000000,01/01/26"]);
+    const screen = await stage.atMenu(address, { columns: 40, rows: 20 });
     await screen.choose("Who is online");
     const [online] = await screen.waitFor(/WHO.*╯/s);
     expect(online).toMatch(/:61234 \(firewal(?:led\)|…)(?: +1(?: +123 MB.*)?)? +│/);
@@ -885,9 +494,9 @@ describe("a narrow terminal", () => {
 
   test("what was fetched, and what went wrong, is said within 40 columns", async () => {
     const { program, address } = await stage.tracker();
-    await stage.sharing(address, folderWith({ [WIDE]: randomBytes(1_234_000) }), 1);
+    await stage.sharing(address, stage.folderWith({ [WIDE]: randomBytes(1_234_000) }), 1);
     const to = stage.folder();
-    const screen = await atMenu(address, { columns: 40, rows: 20 }, "--to", to);
+    const screen = await stage.atMenu(address, { columns: 40, rows: 20 }, "--to", to);
     await screen.choose("Search");
     await screen.waitFor("File name?");
     screen.press(WIDE, KEY.enter);
@@ -912,9 +521,9 @@ describe("the menu under load", () => {
   test("ten download from this peer while the menu is used: it answers, eight are served at once, and all ten are right", async () => {
     const { program, port, address } = await stage.tracker("--json");
     const content = randomBytes(24_000_000);
-    const screen = await atMenu(address, { cwd: folderWith({ "film.mkv": content }), rows: 40 });
+    const screen = await stage.atMenu(address, { cwd: stage.folderWith({ "film.mkv": content }), rows: 40 });
     const serving = await servingPort(program);
-    const { pass } = await rawPeer(port, 61_234, ["x.txt,text/plain,1,01/01/26"]);
+    const { pass } = await stage.rawPeer(port, 61_234, ["x.txt,text/plain,1,01/01/26"]);
     const downloads = await Promise.all(Array.from({ length: DOWNLOADS }, () => download(serving, pass, "film.mkv")));
     expect(downloads.map(({ position }) => position).sort()).toEqual([...Array<number>(AT_ONCE).fill(0), 1, 2]);
 
@@ -953,7 +562,7 @@ describe("the menu under load", () => {
     name: string,
   ): Promise<{ position: number; goOn(): void; whole: Promise<Buffer> }> {
     const socket = net.connect({ port, host: "127.0.0.1" });
-    raws.push({ close: () => socket.destroy() });
+    stage.atEnd(() => void socket.destroy());
     const ask = () => socket.write(`DOWNLOAD name=${name} offset=0\n`);
     socket.write(`HELLO FT/2 pass=${pass}\n`);
     ask();
@@ -991,40 +600,4 @@ describe("the menu under load", () => {
     });
     return { position: await begun.promise, goOn: goesOn.resolve, whole: whole.promise };
   }
-});
-
-describe("without a terminal", () => {
-  const SENTENCE = /^Guided prompts need a terminal\. .*\bsearch\b.*\bget\b.*\n$/;
-
-  test("neither stdin nor stdout: a sentence, exit code 2, nothing on stdout", async () => {
-    const { program: tracker, address } = await stage.tracker("--json");
-    const program = stage.run(PEER, [address], { cwd: folderWith({ "one.txt": "1" }) });
-    expect(await program.exited).toBe(2);
-    expect(program.err).toMatch(SENTENCE);
-    expect(program.out).toBe("");
-    expect(tracker.out).not.toContain('"joined"');
-  });
-
-  for (const [what, script] of [
-    ["stdin is a pipe that nobody closes", 'sleep 60 | { "$@"; echo "code $?"; kill 0; }'],
-    ["stdin is closed", '"$@" <&-; echo "code $?"'],
-    ["stdin is a file", '"$@" </dev/null; echo "code $?"'],
-    ["stdout is a pipe", '{ "$@"; echo "code $?" >&2; } | cat'],
-    ["stdout is closed", '"$@" >&-; echo "code $?"'],
-  ] as const) {
-    test(`${what}: a sentence and exit code 2, and no waiting for a key`, async () => {
-      const { address } = await stage.tracker();
-      const screen = onTerminal(["sh", "-c", script, "sh", PEER, address], { cwd: folderWith({ "one.txt": "1" }) });
-      await screen.waitFor(/Guided prompts need a terminal\. .*code 2\n/s);
-      expect(screen.raw).not.toContain("\x1b");
-    });
-  }
-
-  test("TERM=dumb: a sentence and exit code 2, without one escape code", async () => {
-    const { address } = await stage.tracker();
-    const screen = guided(address, { cwd: folderWith({ "one.txt": "1" }), env: { TERM: "dumb" } });
-    expect(await screen.exited).toBe(2);
-    expect(screen.text).toMatch(SENTENCE);
-    expect(screen.raw).not.toContain("\x1b");
-  });
 });

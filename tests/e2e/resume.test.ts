@@ -179,6 +179,7 @@ describe("a part file", () => {
 
 /** Whether mounts can be made that nobody else sees. */
 const canMount = Bun.spawnSync(["unshare", "-m", "true"], { stdout: "ignore", stderr: "ignore" }).exitCode === 0;
+if (!canMount) console.warn("Not tried: disks that are full or read-only, because this user can mount none.");
 
 describe("the folder that files go to", () => {
   /** A `get` into a file system of its own at `inbox`, which is gone with it. `listing` gets what is left there at the end. */

@@ -72,6 +72,11 @@ export class HandClock implements Clock {
     return Math.min(...[...this.#timers].map(({ at }) => at)) - this.#now;
   }
 
+  /** The program is busy for this time: no timer acts before the next `pass`. Milliseconds. */
+  spend(ms: number): void {
+    this.#now += ms;
+  }
+
   /** Lets this much time pass; every timer acts at its moment, and what follows from it happens before time goes on. */
   async pass(ms: number): Promise<void> {
     const until = this.#now + ms;
@@ -84,7 +89,7 @@ export class HandClock implements Clock {
       next.act();
       await settle();
     }
-    this.#now = until;
+    this.#now = Math.max(this.#now, until);
   }
 }
 

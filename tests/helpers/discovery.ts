@@ -45,7 +45,7 @@ export class DiscoveryLan implements AsyncDisposable {
        const it = announce(${JSON.stringify({ name: "lab", port: 1234, version: "1.2.3", host: "::", ...options })});
        let last = "";
        const look = setInterval(() => {
-         const now = JSON.stringify({ names: it.names, on: it.announcedOn, problems: it.problems });
+         const now = JSON.stringify({ names: it.names(), on: it.announcedOn(), problems: it.problems() });
          if (now !== last) console.log((last = now));
        }, 10);
        process.once("SIGTERM", async () => {

@@ -1,8 +1,14 @@
-// The search index as a test sees it: of records instead of their numbers, with the twins that the catalogue would name.
+// The search index as a test sees it: of plain items that it leaves as they are.
 
-import { type Findable, FindIndex, type FindWish } from "../../lib/tracker/search/find.ts";
+import type { Wish } from "../../lib/protocol/messages.ts";
+import { type Findable, FindIndex } from "../../lib/tracker/find.ts";
 
-export interface Item extends Findable {
+export interface Item {
+  readonly name: string;
+  readonly type: string;
+  readonly size: number;
+  readonly modified: string;
+  readonly part: boolean;
   readonly root: string | undefined;
 }
 
@@ -11,48 +17,31 @@ export interface Content {
   holders: number;
 }
 
+interface Shared extends Item, Findable<Shared> {
+  readonly root: string | undefined;
+  readonly part: boolean;
+  readonly item: Item;
+}
+
 export class Finder {
-  readonly #index = new FindIndex();
-  readonly #ids = new Map<Item, number>();
-  readonly #items: (Item | undefined)[] = [];
-  readonly #free: number[] = [];
-  /** By root and size. */
-  readonly #contents = new Map<string, Set<number>>();
+  readonly #index = new FindIndex<Shared>();
+  readonly #shared = new Map<Item, Shared>();
 
   add(item: Item): void {
-    if (this.#ids.has(item)) return;
-    const id = this.#free.pop() ?? this.#items.length;
-    this.#items[id] = item;
-    this.#ids.set(item, id);
-    if (item.root === undefined) {
-      this.#index.add(id, item, undefined);
-      return;
-    }
-    const key = `${item.root} ${item.size}`;
-    const twins = this.#contents.get(key) ?? new Set();
-    const [twin = -1] = twins;
-    this.#index.add(id, item, twin);
-    this.#contents.set(key, twins.add(id));
+    const shared = this.#shared.get(item) ?? { ...item, item };
+    this.#shared.set(item, shared);
+    this.#index.add(shared);
   }
 
   remove(item: Item): void {
-    const id = this.#ids.get(item);
-    if (id === undefined) return;
-    this.#index.remove(id);
-    this.#ids.delete(item);
-    this.#items[id] = undefined;
-    this.#free.push(id);
-    const key = `${item.root} ${item.size}`;
-    const twins = this.#contents.get(key);
-    twins?.delete(id);
-    if (twins?.size === 0) this.#contents.delete(key);
+    const shared = this.#shared.get(item);
+    if (shared !== undefined) this.#index.remove(shared);
+    this.#shared.delete(item);
   }
 
-  find(wish: FindWish): { contents: Content[]; total: number } {
-    const among =
-      wish.root === undefined ? undefined : [...this.#ids].flatMap(([{ root }, id]) => (root === wish.root ? [id] : []));
+  find(wish: Wish): { contents: Content[]; total: number } {
+    const among = wish.root === undefined ? undefined : [...this.#shared.values()].filter(({ root }) => root === wish.root);
     const { contents, total } = this.#index.find(wish, among);
-    const itemOf = (id: number): Item[] => [this.#items[id] ?? []].flat();
-    return { contents: contents.map(({ items, holders }) => ({ items: items.flatMap(itemOf), holders })), total };
+    return { contents: contents.map(({ items, holders }) => ({ items: items.map(({ item }) => item), holders })), total };
   }
 }

@@ -2,8 +2,7 @@
 
 import net from "node:net";
 
-/** Bytes that do not come within this time never come. Milliseconds; a test has 60 s. */
-const PATIENCE_MS = 50_000;
+const PATIENCE_MS = 55_000;
 /** What a tracker says without being asked. */
 const PUSH = /^(?:NOTICE|REACH|CONNECT)(?: |$)/;
 

@@ -50,7 +50,7 @@ describe("dial", () => {
     });
   }
 
-  test("does nothing for who has stopped already", async () => {
+  test("does nothing when it was stopped before it began", async () => {
     using room = new Room();
     const house = room.listen();
     const { port } = house;
@@ -60,7 +60,7 @@ describe("dial", () => {
     expect(house.channels.length).toBe(1);
   });
 
-  test("lets go of a connection that opens after it was given up", async () => {
+  test("closes a connection that opens after it was given up", async () => {
     using room = new Room();
     const house = room.listen();
     const stop = new AbortController();

@@ -310,7 +310,7 @@ describe("watching the interfaces", () => {
     const script = `
       const { watchInterfaces } = await import(${JSON.stringify(`${import.meta.dir}/../../lib/net/interfaces.ts`)});
       watchInterfaces(() => {}, { everyMs: 600_000 });`;
-    const child = Bun.spawn([process.execPath, "-e", script], { stdout: "ignore", stderr: "inherit", timeout: 20_000 });
+    const child = Bun.spawn([process.execPath, "-e", script], { stdout: "ignore", stderr: "inherit", timeout: 55_000 });
     expect(await child.exited).toBe(0);
   });
 });

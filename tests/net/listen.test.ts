@@ -107,7 +107,7 @@ describe("the caps", () => {
     expect(house.listener.connections).toBe(0);
   });
 
-  test("hold against a flood: some are told, all are closed, and whoever is inside notices nothing", async () => {
+  test("hold against a flood: some are told, all are closed, and the connections inside notice nothing", async () => {
     const clock = new HandClock();
     using room = new Room(clock);
     let refused = 0;
@@ -198,7 +198,7 @@ describe("the caps", () => {
     expect(house.listener.connections).toBe(0);
   });
 
-  test("know nothing of somebody who was gone before being accepted", async () => {
+  test("do not count a client that was gone before it was accepted", async () => {
     using room = new Room();
     const refused: string[] = [];
     const house = room.listen({

@@ -164,7 +164,7 @@ describe("a long answer", () => {
     await other.bare.until(() => other.bare.text === "for the other");
   });
 
-  test("arrives to its last byte at somebody who keeps talking", async () => {
+  test("arrives to its last byte at a client that keeps talking", async () => {
     using room = new Room();
     const { house, channel, bare } = await room.pair({ deaf: true });
     const tape = new Tape({
@@ -189,7 +189,7 @@ describe("a long answer", () => {
     expect(house.listener.connections).toBe(0);
   });
 
-  test("arrives at somebody who half-closed right after asking", async () => {
+  test("arrives at a client that half-closed right after asking", async () => {
     using room = new Room();
     const { house, channel, bare } = await room.pair();
     const tape = new Tape({
@@ -210,7 +210,7 @@ describe("a long answer", () => {
     expect(house.listener.connections).toBe(0);
   });
 
-  test("of a dialled channel arrives at somebody who half-closed as well", async () => {
+  test("of a dialled channel arrives at a client that half-closed as well", async () => {
     using room = new Room();
     const { channel, bare } = await room.dialled();
     const go = pump(channel, six, () => channel.finish());
@@ -258,7 +258,7 @@ describe("a long answer", () => {
     expect(bare.digest()).toBe(sha256(Buffer.concat([Buffer.from("FILE: "), six])));
   });
 
-  test("to many requests in one piece does not count against who reads it", async () => {
+  test("to many requests in one piece does not count against a client that reads it", async () => {
     using room = new Room();
     const { channel, bare } = await room.pair();
     const answer = noise(32 * KiB);
@@ -452,7 +452,7 @@ describe("finish", () => {
     expect(tape.received).toBe(0);
   });
 
-  test("takes only so much more from somebody who goes on sending, each counted alone", async () => {
+  test("takes no more than the excess limit from a client that goes on sending, each counted alone", async () => {
     using room = new Room();
     const talkers = [await room.pair(), await room.pair()] as const;
     const tapes = talkers.map(({ channel }) => {
@@ -550,7 +550,7 @@ describe("half-close", () => {
     expect(tape.ends).toBe(1);
   });
 
-  test("of both sides is a plain close, whoever was first", async () => {
+  test("of both sides is a plain close, whichever was first", async () => {
     using room = new Room();
     const { house, channel, bare } = await room.pair();
     const tape = new Tape({ end: () => channel.halfClose() });
@@ -749,7 +749,7 @@ describe("with a clock that is moved by hand", () => {
     expect(tape.closes).toEqual([]);
   });
 
-  test("somebody who never closes is left 30 s after the last byte was sent", async () => {
+  test("a client that never closes is left 30 s after the last byte was sent", async () => {
     const clock = new HandClock();
     using room = new Room(clock);
     const { channel, bare } = await room.pair();
@@ -765,7 +765,7 @@ describe("with a clock that is moved by hand", () => {
     expect(tape.closes).toEqual([""]);
   });
 
-  test("somebody who never closes is left 30 s even if an idle limit was set", async () => {
+  test("a client that never closes is left 30 s even if an idle limit was set", async () => {
     const clock = new HandClock();
     using room = new Room(clock);
     const { channel, bare } = await room.pair();
@@ -781,7 +781,7 @@ describe("with a clock that is moved by hand", () => {
     expect(tape.closes).toEqual([""]);
   });
 
-  test("so is somebody who never closes after a half-close and a finish", async () => {
+  test("so is a client that never closes after a half-close and a finish", async () => {
     const clock = new HandClock();
     using room = new Room(clock);
     const { channel, bare } = await room.pair();
@@ -833,7 +833,7 @@ describe("with a clock that is moved by hand", () => {
     expect(tape.closes).toEqual(["it was silent for 5 s"]);
   });
 
-  test("one channel's limits are not another's, and who is gone holds up nobody's", async () => {
+  test("one channel's limits are not another's, and a closed channel holds up no other", async () => {
     const clock = new HandClock();
     using room = new Room(clock);
     const limits = [5_000, 5_000, 9_000, 13_000];

@@ -294,7 +294,7 @@ describe.skipIf(why !== undefined)("looking around on a network", () => {
       const { findAgain, lookAround } = await import(${JSON.stringify(join(LIB, "peer", "locate.ts"))});
       const names = ["beta", "alpha", "gamma", "delta"];
       const all = names.map((name, i) => announce({ name, port: 2000 + i, host: "0.0.0.0", version: "1.0.0" }));
-      while (!all.every(({ names, announcedOn }) => names.length > 0 && announcedOn.length > 0)) await Bun.sleep(20);
+      while (!all.every(({ names, announcedOn }) => names().length > 0 && announcedOn().length > 0)) await Bun.sleep(20);
       // On a busy machine an answer may come after the program stopped listening: then it looks again.
       const until = async (look, complete) => {
         for (;;) {

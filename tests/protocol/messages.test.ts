@@ -462,7 +462,7 @@ describe("writing", () => {
     expect(encodeToHolder(helloHolder)).toBe(HELLO_HOLDER);
   });
 
-  test("the greetings of who knows more, and of who was asked to connect", () => {
+  test("the greetings of a peer that knows extras, and of a holder that was asked to connect", () => {
     const hello: Written<ToTracker> = { ...helloTracker, extras: true };
     expect(encodeToTracker(hello)).toBe("HELLO FT/2 agent=ft-peer/1.0.0 extras=1\n");
     expect(encodeToTracker({ ...helloTracker, extras: false, session: undefined })).toBe(HELLO_TRACKER);
@@ -676,7 +676,7 @@ describe("FT/2, however it is cut", () => {
     expect(read(trackerReader, cut).slice(1)).toEqual([ping, { verb: "UNKNOWN", word: "PINNG" }]);
   });
 
-  test("nobody can change what a request means to the next one who says it", () => {
+  test("a message that is read cannot be changed for the next peer that says it", () => {
     const said = [`${HELLO_TRACKER}SEARCH: my notes.txt\n`];
     const [, first] = read(trackerReader, said);
     expect(() => Object.assign(first ?? {}, { name: "other.txt" })).toThrow();
@@ -744,7 +744,7 @@ describe("FT/1, however it is cut", () => {
     expect(drain(inbox)).toEqual([]);
   });
 
-  test("a list handed over does not grow behind the back of whoever keeps it", () => {
+  test("a list does not grow after it was handed over", () => {
     const inbox = new TrackerInbox(MAX_FILES);
     inbox.push(utf8.encode(`${BASIC_NOTES}\n`));
     const [first] = drain(inbox);
@@ -1133,7 +1133,7 @@ describe("what breaks the grammar", () => {
     for (const [line, code] of lines) expect([line, refusal(sessionReader, [line])]).toEqual([line, code]);
   });
 
-  test("who is to be connected to, by whichever side it is said, has an address, a port and a token that can mean nothing else", () => {
+  test("a CONNECT of either side has an address, a port and a token that can mean nothing else", () => {
     const lines: [string, string][] = [
       ["CONNECT\n", "bad-line"],
       ["CONNECT 10.0.0.1 5 t\n", "bad-line"],
@@ -1392,7 +1392,7 @@ describe("what is no text", () => {
   });
 });
 
-describe("strangers who speak something else", () => {
+describe("strangers that speak something else", () => {
   const OPENINGS: [what: string, bytes: Uint8Array][] = [
     ["a browser", utf8.encode("GET / HTTP/1.1\r\nHost: 192.168.1.1:1234\r\n\r\n")],
     ["a form", utf8.encode("POST /upload HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello")],

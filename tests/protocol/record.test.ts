@@ -28,7 +28,6 @@ import {
   parseRoot,
   unescapeField,
 } from "../../lib/protocol/record.ts";
-import { plainTime } from "../../lib/tracker/table/time.ts";
 
 /** Fixed, so that a run can be repeated; what is looked for does not depend on luck. */
 const SEED = 20_261_122;
@@ -780,66 +779,5 @@ describe("localNameOf", () => {
     expect(splitExtension(".bashrc")).toEqual([".bashrc", ""]);
     expect(splitExtension(`a.${"x".repeat(15)}`)).toEqual(["a", `.${"x".repeat(15)}`]);
     expect(splitExtension(`a.${"x".repeat(16)}`)).toEqual([`a.${"x".repeat(16)}`, ""]);
-  });
-});
-
-describe("a time", () => {
-  const milliseconds = fc.integer({ min: Date.parse("0000-01-01T00:00:00Z"), max: Date.parse("9999-12-31T23:59:59.999Z") });
-
-  test("is what the platform reads, with milliseconds and without", () => {
-    for (const text of [
-      "1970-01-01T00:00:00Z",
-      "2000-02-29T12:34:56Z",
-      "2026-11-22T10:04:05.678Z",
-      "0000-03-01T00:00:00.000Z",
-    ]) {
-      expect([text, plainTime(text)]).toEqual([text, Date.parse(text)]);
-    }
-    fc.assert(
-      fc.property(milliseconds, (ms) => {
-        const text = new Date(ms).toISOString();
-        const whole = `${text.slice(0, 19)}Z`;
-        expect([text, plainTime(text), plainTime(whole)]).toEqual([text, ms, Math.floor(ms / 1000) * 1000]);
-      }),
-      { seed: SEED, numRuns: 3000 },
-    );
-  });
-
-  test("in another form, or that there never was, is none", () => {
-    for (const text of [
-      "",
-      "2026-11-22",
-      "2026-11-22T10:04:05",
-      "2026-11-22T10:04:05+00:00",
-      "2026-11-22 10:04:05Z",
-      "2026-11-22T10:04:05.6Z",
-      "2026-11-22T10:04:05.6789Z",
-      "2026-11-22T10:04:05,678Z",
-      "2026-11-22T10:04:05z",
-      "2026/11/22T10:04:05Z",
-      "2026-13-22T10:04:05Z",
-      "2026-00-22T10:04:05Z",
-      "2026-11-31T10:04:05Z",
-      "2026-11-00T10:04:05Z",
-      "2025-02-29T10:04:05Z",
-      "1900-02-29T10:04:05Z",
-      "2026-11-22T24:00:00Z",
-      "2026-11-22T10:60:05Z",
-      "2026-11-22T10:04:60Z",
-      "-026-11-22T10:04:05Z",
-      "2026-11-22T10:04: 5Z",
-      "２026-11-22T10:04:05Z",
-    ]) {
-      expect([text, plainTime(text)]).toEqual([text, undefined]);
-    }
-    fc.assert(
-      fc.property(milliseconds, fc.nat(23), fc.constantFrom(..."09:-TZ. a"), (ms, at, to) => {
-        const text = new Date(ms).toISOString();
-        const changed = text.slice(0, at) + to + text.slice(at + 1);
-        const time = plainTime(changed);
-        if (time !== undefined) expect(new Date(time).toISOString()).toBe(changed);
-      }),
-      { seed: SEED, numRuns: 3000 },
-    );
   });
 });

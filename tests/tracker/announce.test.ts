@@ -155,7 +155,7 @@ describe.skipIf(impossible !== undefined)("an announcement on a LAN", () => {
       `const { announce } = await import(${ANNOUNCE});
        const it = announce({ name: "lab", port: 1234, version: "1.2.3", host: "::" });
        const look = setInterval(() => {
-         if (it.announcedOn.length < 2) return;
+         if (it.announcedOn().length < 2) return;
          clearInterval(look);
          console.log("announced");
        }, 10);`,

@@ -1,10 +1,11 @@
 // Whether a port can be connected to: what is said of each, and how many are tried at once.
 
 import { describe, expect, test } from "bun:test";
+import { systemClock } from "../../lib/clock.ts";
 import { FtError } from "../../lib/error.ts";
 import type { Channel, Dial } from "../../lib/net/channel.ts";
 import { dial } from "../../lib/net/dial.ts";
-import { Prober } from "../../lib/tracker/prober.ts";
+import { PortProber } from "../../lib/tracker/prober.ts";
 import { addressOf, connection, HandClock, Net, REFUSED, settle } from "../helpers/channel.ts";
 import { rawServer } from "../helpers/raw.ts";
 
@@ -63,7 +64,10 @@ describe("a port", () => {
       );
     });
     try {
-      expect(await new Prober(dial).reach({ address: LOOPBACK, port: server.port })).toEqual({ reachable: true, reason: "" });
+      expect(await new PortProber(systemClock, dial).reach({ address: LOOPBACK, port: server.port })).toEqual({
+        reachable: true,
+        reason: "",
+      });
       await closed.promise;
       expect(seen).toEqual([0]);
     } finally {
@@ -73,11 +77,11 @@ describe("a port", () => {
 
   test("that is closed is not, with the reason as a clause", async () => {
     const reason = "nothing listens there (connection refused)";
-    expect(await new Prober(dial).reach(CLOSED)).toEqual({ reachable: false, reason });
+    expect(await new PortProber(systemClock, dial).reach(CLOSED)).toEqual({ reachable: false, reason });
   });
 
   test("that cannot be, or an address that cannot, is not either", async () => {
-    const prober = new Prober(dial);
+    const prober = new PortProber(systemClock, dial);
     for (const to of [
       { address: LOOPBACK, port: 0 },
       { address: LOOPBACK, port: 65_536 },
@@ -95,7 +99,7 @@ describe("a port", () => {
   test("that says nothing is given three seconds", async () => {
     const asked: unknown[] = [];
     const silent = new FtError("no-answer", "no answer within 3 s");
-    const prober = new Prober((to, options) => {
+    const prober = new PortProber(systemClock, (to, options) => {
       asked.push(to, options?.timeoutMs);
       return Promise.reject(silent);
     });
@@ -104,13 +108,13 @@ describe("a port", () => {
   });
 
   test.each(["EMFILE", "ENFILE"])("is not called unreachable when it is this program that could not try: %s", async (code) => {
-    expect(await new Prober(() => Promise.reject(failure(code))).reach(HERE)).toBeUndefined();
+    expect(await new PortProber(systemClock, () => Promise.reject(failure(code))).reach(HERE)).toBeUndefined();
   });
 
   test.each(["ECONNREFUSED", "EHOSTUNREACH", "ENETUNREACH", "ECONNRESET", ""])(
     "is unreachable when the network says so: %j",
     async (code) => {
-      expect(await new Prober(() => Promise.reject(failure(code))).reach(HERE)).toEqual({
+      expect(await new PortProber(systemClock, () => Promise.reject(failure(code))).reach(HERE)).toEqual({
         reachable: false,
         reason: "the connection could not be made",
       });
@@ -118,7 +122,7 @@ describe("a port", () => {
   );
 
   test("is unreachable, and nothing else happens, whatever the network throws", async () => {
-    const prober = new Prober(() => {
+    const prober = new PortProber(systemClock, () => {
       throw "rubbish";
     });
     expect(await prober.reach(HERE)).toEqual({ reachable: false, reason: "rubbish" });
@@ -129,7 +133,7 @@ describe("a port", () => {
 describe("of a thousand ports at once", () => {
   test("never more than 64 are being tried, the first come first, and each is told its own outcome", async () => {
     const network = new Slow();
-    const prober = new Prober(network.dial);
+    const prober = new PortProber(systemClock, network.dial);
     const ports = Array.from({ length: 1000 }, (_, i) => i + 1);
     const outcomes = ports.map((port) => prober.reach({ address: LOOPBACK, port }));
     await settle();
@@ -152,7 +156,7 @@ describe("of a thousand ports at once", () => {
 
   test("the last ones leave nothing behind: a thousand more go as well", async () => {
     const network = new Slow();
-    const prober = new Prober(network.dial);
+    const prober = new PortProber(systemClock, network.dial);
     for (let round = 0; round < 2; round += 1) {
       const all = Promise.all(Array.from({ length: 200 }, () => prober.reach(HERE)));
       await settle();
@@ -173,7 +177,7 @@ describe("of a thousand ports at once", () => {
     const open = new Set<Channel>();
     let most = 0;
     let known = 0;
-    const prober = new Prober(async (to, options) => {
+    const prober = new PortProber(systemClock, async (to, options) => {
       for (const channel of open) if (channel.closed) open.delete(channel);
       const channel = await network.dial(to, options);
       open.add(channel);
@@ -197,7 +201,7 @@ describe("a holder that does not close", () => {
     const network = new Net(clock);
     network.onConnection = () => {};
     const open: Channel[] = [];
-    const prober = new Prober(async (to, options) => {
+    const prober = new PortProber(systemClock, async (to, options) => {
       const channel = await network.dial(to, options);
       open.push(channel);
       return channel;
@@ -237,7 +241,9 @@ describe("a holder that does not close", () => {
       }
     }
     try {
-      expect(await new Prober(dial).reach({ address: LOOPBACK, port: server.port })).toMatchObject({ reachable: true });
+      expect(await new PortProber(systemClock, dial).reach({ address: LOOPBACK, port: server.port })).toMatchObject({
+        reachable: true,
+      });
       await ended.promise;
       expect(sent).toBeLessThan(LOT / 4);
     } finally {

@@ -73,11 +73,11 @@ describe("Turns.wait", () => {
     const clock = new HandClock();
     const turns = new Turns(LIMITS, clock);
     const acted: string[] = [];
-    turns.wait("rate", (why) => acted.push(why));
+    turns.wait("rate", () => acted.push("rate"));
     expect([turns.waiting, turns.gaveWay, clock.untilNext]).toEqual([true, false, 20]);
     await clock.pass(20);
     expect([turns.waiting, acted]).toEqual([false, ["rate"]]);
-    turns.wait("others", (why) => acted.push(why));
+    turns.wait("others", () => acted.push("others"));
     expect([turns.waiting, turns.gaveWay, clock.untilNext]).toEqual([true, true, 0]);
     await clock.pass(0);
     expect([turns.waiting, turns.gaveWay, acted]).toEqual([false, false, ["rate", "others"]]);

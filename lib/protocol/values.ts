@@ -1,0 +1,68 @@
+// The words of an FT/2 line: its verb, and `key=value` words with their values checked. It knows no message.
+
+import { ProtocolError } from "../error.ts";
+import { type Endpoint, parseAddress, parsePort, parseWhole } from "./address.ts";
+import { parseRoot, unescapeField } from "./record.ts";
+
+export function cutVerb(line: string): [verb: string, rest: string] {
+  const space = line.indexOf(" ");
+  return space < 0 ? [line, ""] : [line.slice(0, space), line.slice(space + 1)];
+}
+
+/** The `key=value` words of a line, unescaped. Other words are left out. */
+export function valuesOf(rest: string): Map<string, string> {
+  const values = new Map<string, string>();
+  for (const word of rest.split(" ")) {
+    const equals = word.indexOf("=");
+    if (equals > 0) values.set(word.slice(0, equals), unescapeField(word.slice(equals + 1)));
+  }
+  return values;
+}
+
+export function textValue(values: Map<string, string>, key: string): string {
+  const value = values.get(key);
+  if (value === undefined) throw new ProtocolError("bad-line", `A line lacks its ${key}=.`);
+  return value;
+}
+
+/** The value of a key as `read` gives it, or undefined if the line does not have the key. */
+export function optional<Value>(
+  values: Map<string, string>,
+  key: string,
+  read: (values: Map<string, string>, key: string) => Value,
+): Value | undefined {
+  return values.has(key) ? read(values, key) : undefined;
+}
+
+export function yesValue(values: Map<string, string>, key: string): boolean {
+  return values.get(key) === "yes";
+}
+
+export function wholeValue(values: Map<string, string>, key: string): number {
+  const value = parseWhole(textValue(values, key));
+  if (value === undefined) throw new ProtocolError("bad-number", `${key}= needs a whole number.`);
+  return value;
+}
+
+export function rootValue(values: Map<string, string>, key: string): string {
+  const root = parseRoot(textValue(values, key));
+  if (root === undefined) throw new ProtocolError("bad-request", `${key}= needs 64 hex digits.`);
+  return root;
+}
+
+export function dayValue(values: Map<string, string>, key: string): string {
+  const day = textValue(values, key);
+  if (!/^\d{4}-\d\d-\d\d$/.test(day) || Number.isNaN(Date.parse(day))) {
+    throw new ProtocolError("bad-find", `${key}= needs a day such as 2026-11-22.`);
+  }
+  return day;
+}
+
+/** `address=` and `port=`. The words are what a refusal says. */
+export function endpointOf(values: Map<string, string>, badAddress: string, badPort: string): Endpoint {
+  const address = parseAddress(textValue(values, "address"));
+  const port = parsePort(textValue(values, "port"));
+  if (address === undefined) throw new ProtocolError("bad-address", badAddress);
+  if (port === undefined) throw new ProtocolError("bad-port", badPort);
+  return { address, port };
+}

@@ -1,0 +1,54 @@
+// Sets that mostly have one member, and take no memory of their own until they have two.
+//
+// A Set or Map each would be simpler. Most names have one record and most contents one name, and a Set or Map with one member
+// takes 264 bytes: together they would be more than half of what a record takes.
+
+/** One object, or several in the order in which they came. */
+export type Few<One extends object> = One | Set<One>;
+
+/** The set with one member more. */
+export function withOne<One extends object>(few: Few<One> | undefined, one: One): Few<One> {
+  if (few === undefined) return one;
+  return (few instanceof Set ? few : new Set([few])).add(one);
+}
+
+/** The set without one of its members; undefined when it has no other. */
+export function withoutOne<One extends object>(few: Few<One> | undefined, one: One): Few<One> | undefined {
+  if (!(few instanceof Set)) return few === one ? undefined : few;
+  few.delete(one);
+  const [only] = few;
+  return few.size > 1 ? few : only;
+}
+
+/** The members, in the order in which they came. */
+export function eachOf<One extends object>(few: Few<One> | undefined): Iterable<One> {
+  if (few === undefined) return [];
+  return few instanceof Set ? few : [few];
+}
+
+interface Named {
+  readonly name: string;
+}
+
+/** One object, or several by their names. */
+export type FewNamed<One extends Named> = One | Map<string, One>;
+
+/** The member of a name. */
+export function named<One extends Named>(few: FewNamed<One> | undefined, name: string): One | undefined {
+  if (few instanceof Map) return few.get(name);
+  return few?.name === name ? few : undefined;
+}
+
+/** The members with one more, whose name no other has. */
+export function withNamed<One extends Named>(few: FewNamed<One> | undefined, one: One): FewNamed<One> {
+  if (few === undefined) return one;
+  return (few instanceof Map ? few : new Map([[few.name, few]])).set(one.name, one);
+}
+
+/** The members without the one of a name; undefined when there is no other. */
+export function withoutNamed<One extends Named>(few: FewNamed<One> | undefined, name: string): FewNamed<One> | undefined {
+  if (!(few instanceof Map)) return few?.name === name ? undefined : few;
+  few.delete(name);
+  const [only] = few.values();
+  return few.size > 1 ? few : only;
+}

@@ -1,0 +1,484 @@
+// The tracker's search index: which records fit the words and filters of a FIND, best first. Knows no peers and no protocol.
+//
+// There is no index of words. The folded names lie in blocks, each with its names joined to one string, and a search reads them
+// all: one `indexOf` after the other, from hit to hit. To look into each name by itself would be simpler, and takes 110 ms for
+// 600,000 names, which are those of a million records. Joined, they take 4 ms for a word in none of them and 25 ms for one in all.
+
+import { ProtocolError } from "../error.ts";
+import type { Wish } from "../protocol/messages.ts";
+import { eachOf, type Few, type FewNamed, named, withNamed, withOne, withoutNamed, withoutOne } from "./few.ts";
+import { beginsAt, fits, fold, parseWords, type Word } from "./words.ts";
+
+/** What the index knows of a record. */
+export interface Findable<Item extends object> {
+  readonly name: string;
+  /** MIME type. */
+  readonly type: string;
+  /** Bytes. */
+  readonly size: number;
+  /** Last modification, ISO 8601 or `YYYY-MM-DD`. */
+  readonly modified: string;
+  /** The content's id; undefined while it is not known. */
+  readonly root?: string | undefined;
+  /** Its holder is still fetching it. */
+  readonly part?: boolean | undefined;
+  /** Where the index has the record. Only the index sets this. */
+  title?: Title<Item> | undefined;
+}
+
+/** One content under one folded name, with the records of it. */
+interface Title<Item extends object> {
+  readonly name: string;
+  readonly content: Content<Item>;
+  /** Titles that came later have higher numbers. */
+  readonly number: number;
+  records: Few<Item> | undefined;
+  /** How many records it has. */
+  count: number;
+  /** The block that has its name, and the place there. */
+  block: Block<Item>;
+  at: number;
+}
+
+/** The records of one root and size, or one record whose root is not known. */
+interface Content<Item extends object> {
+  /** Its key among the contents; undefined when its root is not known. */
+  readonly key: string | undefined;
+  readonly size: number;
+  titles: FewNamed<Title<Item>> | undefined;
+  /** Records of it that are whole. */
+  holders: number;
+  /** The newest time of modification that a record of it had since it is here. Seconds since 1970. */
+  newest: number;
+}
+
+/** A page of what fits: contents, each with those of its records that fit, whole ones first. */
+export interface FoundPage<Item> {
+  /** `holders`: records that are the whole of it, under whatever name. */
+  contents: { items: Item[]; holders: number }[];
+  /** How much fits in all: contents when grouped, else records. */
+  total: number;
+}
+
+/** Names in a block. */
+const BLOCK = 1024;
+
+/** Stands between the names of a block. A name that has one in it is found all the same. */
+const SEPARATOR = "\n";
+
+/** Contents that are put in exact order. The others follow in the order in which they are read. */
+const ORDERED = 5000;
+
+/** A content's score is its holders times this, plus the seconds of its newest time. */
+const HOLDER = 2 ** 33;
+
+/** The rank of a name is worth more than any score. The sum of both is still an exact number. */
+const RANK = 2 ** 51;
+
+/** Holders above this do not count in the score. */
+const MOST_HOLDERS = RANK / HOLDER - 1;
+
+/** In place of a score: the content has several titles, so it is judged when all of them are known. */
+const SEVERAL = -1;
+
+/** What one search may cost, in characters read by `indexOf`: less than a second. */
+const MOST_WORK = 1_000_000_000;
+
+/** What a character of a name costs that is compared with a wildcard word, and what each character of the word adds to that. */
+const WILD_COST = 16;
+const WILD_COST_EACH = 2;
+
+/** Some titles with their names in one string. */
+class Block<Item extends object> {
+  readonly titles: Title<Item>[] = [];
+  /** The score of each title's content, or SEVERAL. It is here because contents are far apart in memory. */
+  readonly scores: number[] = [];
+  /** Where each name begins in the text, and where the one after the last would. */
+  readonly starts: number[] = [];
+  #text: string | undefined;
+
+  /** All names, joined. It is made when somebody asks, because many names may come and go between two searches. */
+  get text(): string {
+    if (this.#text !== undefined) return this.#text;
+    let start = 0;
+    this.starts.length = 0;
+    for (const { name } of this.titles) {
+      this.starts.push(start);
+      start += name.length + SEPARATOR.length;
+    }
+    this.starts.push(start);
+    this.#text = this.titles.map(({ name }) => name).join(SEPARATOR);
+    return this.#text;
+  }
+
+  set(at: number, title: Title<Item>): void {
+    this.titles[at] = title;
+    this.#text = undefined;
+  }
+
+  pop(): Title<Item> | undefined {
+    this.#text = undefined;
+    return this.titles.pop();
+  }
+}
+
+/** The index: records come, go, and are found. */
+export class FindIndex<Item extends Findable<Item>> {
+  /** Only the last block may have room. */
+  readonly #blocks: Block<Item>[] = [];
+  /** The contents whose root is known. */
+  readonly #contents = new Map<string, Content<Item>>();
+  #titles = 0;
+
+  /** Different contents whose root is known. */
+  get contents(): number {
+    return this.#contents.size;
+  }
+
+  /** Adds a record, unless it is here. */
+  add(item: Item): void {
+    if (item.title !== undefined) return;
+    const content = this.#contentOf(item);
+    content.holders += item.part ? 0 : 1;
+    content.newest = Math.max(content.newest, secondsOf(item.modified));
+    const name = fold(item.name);
+    const title = named(content.titles, name) ?? this.#open(content, name);
+    title.records = withOne(title.records, item);
+    title.count += 1;
+    item.title = title;
+    rate(content, title);
+  }
+
+  /** Takes a record out, if it is here. */
+  remove(item: Item): void {
+    const { title } = item;
+    if (title === undefined) return;
+    const { content } = title;
+    item.title = undefined;
+    title.records = withoutOne(title.records, item);
+    title.count -= 1;
+    content.holders -= item.part ? 0 : 1;
+    if (title.count === 0) this.#close(title);
+    rate(content, title.count === 0 ? undefined : title);
+  }
+
+  /** A page of what fits; `among`: only of these records. Throws a `ProtocolError` when the search would take too long. */
+  find(wish: Wish, among?: Iterable<Item>): FoundPage<Item> {
+    const steps = this.steps(wish, among);
+    for (;;) {
+      const { done, value } = steps.next();
+      if (done) return value;
+    }
+  }
+
+  /**
+   * The same, a block at a time. Records may come and go between two steps. The last title takes the place of one that goes, and
+   * the blocks are read from the last to the first: no title that stays is missed, and one that moves may be read twice.
+   */
+  *steps(wish: Wish, among?: Iterable<Item>): Generator<undefined, FoundPage<Item>> {
+    const search = new Search<Item>(wish);
+    const blocks = among === undefined ? this.#blocks : [blockOf(among)];
+    for (let i = blocks.length - 1; i >= 0; i--) {
+      const block = blocks[i];
+      if (block !== undefined) search.read(block);
+      yield;
+    }
+    return search.page();
+  }
+
+  /** The key of most contents is the root, which is a text that the record has anyway. Another size of a root has a longer key. */
+  #contentOf({ root, size }: Item): Content<Item> {
+    if (root === undefined) return { key: undefined, size, titles: undefined, holders: 0, newest: 0 };
+    const first = this.#contents.get(root);
+    const known = first?.size === size ? first : this.#contents.get(`${root} ${size}`);
+    if (known !== undefined) return known;
+    const key = first === undefined ? root : `${root} ${size}`;
+    const content = { key, size, titles: undefined, holders: 0, newest: 0 };
+    this.#contents.set(key, content);
+    return content;
+  }
+
+  /** Makes a title for a name that is new in its content, in the last block. */
+  #open(content: Content<Item>, name: string): Title<Item> {
+    let block = this.#blocks.at(-1);
+    if (block === undefined || block.titles.length === BLOCK) {
+      block = new Block();
+      this.#blocks.push(block);
+    }
+    const at = block.titles.length;
+    const title = { name, content, number: this.#titles++, records: undefined, count: 0, block, at };
+    content.titles = withNamed(content.titles, title);
+    block.set(at, title);
+    return title;
+  }
+
+  /** Takes a title out that has no records. The last title of all moves to its place, so that no block has a hole. */
+  #close({ name, content, block, at }: Title<Item>): void {
+    content.titles = withoutNamed(content.titles, name);
+    if (content.titles === undefined && content.key !== undefined) this.#contents.delete(content.key);
+    const last = this.#blocks.at(-1);
+    const moved = last?.pop();
+    if (last?.titles.length === 0) this.#blocks.pop();
+    if (moved === undefined || (moved.block === block && moved.at === at)) return;
+    moved.block = block;
+    moved.at = at;
+    block.set(at, moved);
+    rate(moved.content, moved);
+  }
+}
+
+/** The titles of some records. */
+function blockOf<Item extends Findable<Item>>(items: Iterable<Item>): Block<Item> {
+  const block = new Block<Item>();
+  for (const title of new Set(Array.from(items, (item) => item.title))) {
+    if (title === undefined) continue;
+    block.scores.push(title.block.scores[title.at] ?? SEVERAL);
+    block.set(block.titles.length, title);
+  }
+  return block;
+}
+
+/** Notes the score of a content that has changed with its titles, or with the one that changed: more than two have none already. */
+function rate<Item extends object>(content: Content<Item>, changed: Title<Item> | undefined): void {
+  const { titles } = content;
+  const several = titles instanceof Map;
+  const score = several ? SEVERAL : scoreOf(content);
+  for (const title of !several ? [titles] : titles.size > 2 ? [changed] : titles.values()) {
+    if (title !== undefined) title.block.scores[title.at] = score;
+  }
+}
+
+function scoreOf({ holders, newest }: Content<object>): number {
+  return Math.min(holders, MOST_HOLDERS) * HOLDER + newest;
+}
+
+function secondsOf(time: string): number {
+  return Math.min(Math.max(0, Math.floor(Date.parse(time) / 1000) || 0), HOLDER - 1);
+}
+
+/** A content that fits, by those of its titles that do. */
+interface Hit<Item extends object> {
+  /** Its place in the order: rank and score as one number, and for equal ones the best title. */
+  readonly key: number;
+  readonly title: Title<Item>;
+  /** The titles after the best one. */
+  readonly others: Title<Item>[];
+}
+
+function compareHits({ key, title }: Hit<object>, other: Hit<object>): number {
+  if (key !== other.key) return other.key - key;
+  if (title.name !== other.title.name) return title.name < other.title.name ? -1 : 1;
+  return title.number - other.title.number;
+}
+
+/** One search while it goes on. */
+class Search<Item extends Findable<Item>> {
+  readonly #wish: Wish;
+  readonly #wanted: Word[];
+  readonly #unwanted: Word[];
+  /** The needles of the wanted words that have one, and how many these are; then those of the unwanted words. */
+  readonly #needles: string[];
+  readonly #required: number;
+  /** Where in the block each needle stands next. Below the beginning of the title that is looked at: not known yet. */
+  readonly #places: number[];
+  /** The plain words: by the first of them names are ranked. It has this place among the needles. */
+  readonly #plain: string[];
+  readonly #lead: number;
+  readonly #passes: ((item: Item) => boolean) | undefined;
+  #work = 0;
+  /** How many contents the page reaches down to, and how many of these are put in exact order. */
+  readonly #needed: number;
+  readonly #most: number;
+  /** The best so far: some in order, and those that came since. What is worse than the last one of the full order is left out. */
+  readonly #best: Hit<Item>[] = [];
+  #worst: Hit<Item> | undefined;
+  #floor = 0;
+  /** All in the order in which they were read, as far as the page needs them. */
+  readonly #read: Hit<Item>[] = [];
+  /** The contents with several titles, and those of their titles that fit. */
+  readonly #several = new Map<Content<Item>, Hit<Item>[]>();
+  #total = 0;
+
+  constructor(wish: Wish) {
+    const words = parseWords(wish.words);
+    const wanted = words.filter((word) => !word.excludes);
+    // A long needle is rare, as a rule.
+    const required = wanted.filter(({ needle }) => needle !== "").sort((a, b) => b.needle.length - a.needle.length);
+    this.#wish = wish;
+    this.#wanted = wanted.filter(({ pieces }) => pieces !== undefined);
+    this.#unwanted = words.filter((word) => word.excludes);
+    this.#needles = [...required, ...this.#unwanted].map(({ needle }) => needle);
+    this.#required = required.length;
+    this.#places = this.#needles.map(() => -1);
+    this.#plain = wanted.filter(({ pieces }) => pieces === undefined).map(({ text }) => text);
+    this.#lead = this.#needles.indexOf(this.#plain[0] ?? "");
+    this.#passes = filterOf(wish);
+    this.#needed = wish.offset + wish.limit;
+    this.#most = Math.min(this.#needed, ORDERED);
+  }
+
+  /** Takes in what fits in one block. */
+  read(block: Block<Item>): void {
+    const { titles, scores, text, starts } = block;
+    const { group } = this.#wish;
+    this.#places.fill(-1);
+    this.#spend(titles.length + text.length * this.#needles.length);
+    const lead = this.#lead;
+    const places = this.#places;
+    const tellsAll = this.#wanted.length + this.#unwanted.length === 0;
+    for (let at = this.#next(block, 0); at < titles.length; at = this.#next(block, at + 1)) {
+      const title = titles[at];
+      if (title === undefined || !(tellsAll || this.#fits(block, title, at))) continue;
+      const count = this.#passes !== undefined ? this.#countOf(title) : group ? 1 : title.count;
+      if (count === 0) continue;
+      const score = scores[at] ?? SEVERAL;
+      if (score === SEVERAL) {
+        const hits = this.#several.get(title.content) ?? [];
+        hits.push({ key: this.#rank(block, at), title, others: [] });
+        this.#several.set(title.content, hits);
+        if (!group) this.#total += count;
+        continue;
+      }
+      this.#total += group ? 1 : count;
+      // The score alone may tell that this is not among the best; the rank takes longer to find out.
+      const mostRank = lead < 0 ? 0 : places[lead] === starts[at] ? 3 : 1;
+      if (this.#needed === this.#most && mostRank * RANK + score < this.#floor) continue;
+      this.#offer({ key: this.#rank(block, at) * RANK + score, title, others: [] });
+    }
+  }
+
+  /** What fits in the blocks that were read. */
+  page(): FoundPage<Item> {
+    const { offset, limit, group } = this.#wish;
+    if (group) this.#total += this.#several.size;
+    for (const [content, hits] of this.#several) {
+      const [best, ...others] = hits.sort(compareHits);
+      if (best === undefined) continue;
+      this.#offer({ ...best, key: best.key * RANK + scoreOf(content), others: others.map(({ title }) => title) });
+    }
+    this.#cut();
+    const ordered = new Set(this.#best);
+    const contents: FoundPage<Item>["contents"] = [];
+    let skip = offset;
+    let room = limit;
+    for (const hit of [...this.#best, ...this.#read.filter((one) => !ordered.has(one))]) {
+      if (room <= 0) break;
+      const all = this.#itemsOf([hit.title, ...hit.others]).slice(0, group ? 1 : undefined);
+      const items = all.slice(skip, skip + room);
+      skip = Math.max(0, skip - all.length);
+      room -= items.length;
+      if (items.length > 0) contents.push({ items, holders: hit.title.content.holders });
+    }
+    return { contents, total: this.#total };
+  }
+
+  /** The first title from a place on in which all required needles stand; behind the last when there is none. */
+  #next(block: Block<Item>, from: number): number {
+    if (this.#required === 1) return from < block.titles.length ? this.#titleWith(block, 0, from) : from;
+    let at = from;
+    // Each needle moves on to where the others are, until all agree.
+    for (let i = 0, agreed = 0; agreed < this.#required && at < block.titles.length; i = (i + 1) % this.#required) {
+      const there = this.#titleWith(block, i, at);
+      agreed = there === at ? agreed + 1 : 1;
+      at = there;
+    }
+    return at;
+  }
+
+  /** The first title from a place on in which a needle stands; behind the last when there is none. */
+  #titleWith({ titles, text, starts }: Block<Item>, i: number, from: number): number {
+    const needle = this.#needles[i] ?? "";
+    let at = from;
+    let place = this.#places[i] ?? -1;
+    if (place < (starts[at] ?? 0)) place = text.indexOf(needle, starts[at]);
+    while (place >= 0 && place < text.length) {
+      while ((starts[at + 1] ?? 0) <= place) at += 1;
+      // A needle with a separator in it may reach from one name into the next.
+      if (place + needle.length < (starts[at + 1] ?? 0)) break;
+      place = text.indexOf(needle, place + 1);
+    }
+    const found = place >= 0 && place < text.length;
+    this.#places[i] = found ? place : text.length;
+    return found ? at : titles.length;
+  }
+
+  /** Whether a title in which the required needles stand fits all words. */
+  #fits(block: Block<Item>, { name }: Title<Item>, at: number): boolean {
+    for (const word of this.#wanted) if (!this.#isLike(name, word)) return false;
+    for (let i = 0; i < this.#unwanted.length; i++) {
+      const word = this.#unwanted[i];
+      if (word === undefined) continue;
+      if (word.needle !== "" && this.#titleWith(block, this.#required + i, at) !== at) continue;
+      if (word.pieces === undefined || this.#isLike(name, word)) return false;
+    }
+    return true;
+  }
+
+  #isLike(name: string, word: Word): boolean {
+    this.#spend(name.length * (WILD_COST + word.text.length * WILD_COST_EACH));
+    return fits(name, word);
+  }
+
+  #spend(work: number): void {
+    this.#work += work;
+    if (this.#work <= MOST_WORK) return;
+    throw new ProtocolError("bad-find", "Too many names would have to be read; use longer words, or fewer wildcards.");
+  }
+
+  /** 3: the name is the plain words; 2: it begins with the first of them; 1: a word of it does; 0: it is somewhere. */
+  #rank({ text, starts }: Block<Item>, at: number): number {
+    const [lead] = this.#plain;
+    if (lead === undefined) return 0;
+    const start = starts[at] ?? 0;
+    const name = text.slice(start, (starts[at + 1] ?? 0) - SEPARATOR.length);
+    let place = (this.#places[this.#lead] ?? 0) - start;
+    if (place === 0) return name === this.#plain.join(" ") ? 3 : 2;
+    while (place >= 0 && !beginsAt(name, place)) place = name.indexOf(lead, place + 1);
+    return place < 0 ? 0 : 1;
+  }
+
+  #offer(hit: Hit<Item>): void {
+    if (this.#needed > this.#most && this.#read.length < this.#needed + ORDERED) this.#read.push(hit);
+    if (this.#worst !== undefined && compareHits(hit, this.#worst) > 0) return;
+    this.#best.push(hit);
+    if (this.#best.length > 2 * this.#most) this.#cut();
+  }
+
+  /** Puts the best in order and forgets the others. */
+  #cut(): void {
+    const best = this.#best.sort(compareHits);
+    best.length = Math.min(best.length, this.#most);
+    if (best.length === this.#most) this.#worst = best.at(-1);
+    this.#floor = this.#worst?.key ?? 0;
+  }
+
+  /** How many records of a title pass the filters. */
+  #countOf({ records }: Title<Item>): number {
+    let count = 0;
+    for (const item of eachOf(records)) if (this.#passes?.(item)) count += 1;
+    return count;
+  }
+
+  /** The records of titles that pass the filters, whole ones first. */
+  #itemsOf(titles: Title<Item>[]): Item[] {
+    const items = titles.flatMap(({ records }) => [...eachOf(records)]);
+    const passing = this.#passes === undefined ? items : items.filter(this.#passes);
+    if (!passing.some(({ part }) => part)) return passing;
+    return [...passing.filter(({ part }) => !part), ...passing.filter(({ part }) => part)];
+  }
+}
+
+/** Tells whether a record passes the filters; undefined when there are none. */
+function filterOf<Item extends Findable<Item>>(wish: Wish): ((item: Item) => boolean) | undefined {
+  const { ext, type, min = 0, max = Number.POSITIVE_INFINITY, after = "", before = "" } = wish;
+  if (ext === undefined && type === undefined && min === 0 && wish.max === undefined && after + before === "") return undefined;
+  const endings = ext?.filter((one) => !one.includes(".")).map((one) => `.${fold(one)}`);
+  const kind = type?.toLowerCase() ?? "";
+  const last = before === "" ? "~" : `${before}~`;
+  return ({ title, type, size, modified }) => {
+    if (size < min || size > max || (kind !== "" && !type.toLowerCase().startsWith(kind))) return false;
+    // Times compare as texts. All times of the last day are before its text with a "~": "2026-11-22T10:04" < "2026-11-22~".
+    if (modified < after || modified > last) return false;
+    return endings === undefined || endings.some((ending) => title?.name.endsWith(ending));
+  };
+}

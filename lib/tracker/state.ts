@@ -1,0 +1,152 @@
+// What all conversations of one tracker share. Peers join, renew their lists, leave and are refused here, so that the operator is
+// told of each. What the peers share is in catalog.ts.
+
+import type { Clock } from "../clock.ts";
+import { ProtocolError } from "../error.ts";
+import type { Channel, Dial } from "../net/channel.ts";
+import type { Address } from "../protocol/address.ts";
+import type { TrackerInbox } from "../protocol/read.ts";
+import type { FileRecord } from "../protocol/record.ts";
+import type { encodeFromTracker } from "../protocol/write.ts";
+import { plural } from "../text.ts";
+import type { Bans } from "./bans.ts";
+import { Catalog, type Member, type Seer } from "./catalog.ts";
+import type { Credentials } from "./credentials.ts";
+import type { TrackerEvent } from "./events.ts";
+import type { Limits } from "./limits.ts";
+import { Meter } from "./meter.ts";
+import { PortProber, type Reach } from "./prober.ts";
+import { SearchTimes } from "./turns.ts";
+
+/** A message to a peer. A list of records is given as lines. */
+export type TrackerReply = Parameters<typeof encodeFromTracker>[0];
+
+/** A conversation as its peer, the operator and the tracker see it. */
+export interface Connection extends Seer {
+  readonly channel: Channel;
+  /** It is with an FT/2 peer that is online. */
+  readonly isPresent: boolean;
+  reply(message: TrackerReply): void;
+  /** Ends it; an accepted FT/2 peer is told the words. */
+  dismiss(words: string): void;
+}
+
+/** What a tracker is given when it starts. */
+export interface TrackerSetup {
+  readonly name: string;
+  /** Peers can find the tracker by DNS-SD. */
+  readonly announced: boolean;
+  readonly limits: Limits;
+  readonly clock: Clock;
+  readonly bans: Bans;
+  readonly credentials: Credentials;
+  readonly dial: Dial;
+  /** Gives an address as it has to be dialled on the network of `via`: a link-local one needs a zone. */
+  dialable(via: Address, address: Address): string;
+  report(event: TrackerEvent): void;
+}
+
+export class TrackerState {
+  readonly setup: TrackerSetup;
+  readonly limits: Limits;
+  readonly clock: Clock;
+  readonly catalog = new Catalog();
+  readonly connections = new Set<Connection>();
+  /** Empty inboxes of FT/2. Most peers are silent most of the time, so a few inboxes serve all of them. */
+  readonly spareInboxes: TrackerInbox[] = [];
+  readonly searchTimes: SearchTimes;
+  readonly activity: { readonly [Kind in "requests" | "searches" | "joins" | "refused"]: Meter };
+  /** The number of refusals of each code. */
+  readonly refusals = new Map<string, number>();
+  /** Joins, tries of a port and leaves since the tracker was started. */
+  changes = 0;
+  readonly #prober: PortProber;
+  #onLastClosed = () => {};
+
+  constructor(setup: TrackerSetup) {
+    const { limits, clock } = setup;
+    this.setup = setup;
+    this.limits = limits;
+    this.clock = clock;
+    this.searchTimes = new SearchTimes(limits.findTime, clock);
+    const meter = () => new Meter(clock);
+    this.activity = { requests: meter(), searches: meter(), joins: meter(), refused: meter() };
+    this.#prober = new PortProber(clock, setup.dial);
+  }
+
+  /** Throws the refusal that a new peer gets when the tracker is full. */
+  requireRoom(): void {
+    const { peers } = this.limits;
+    if (this.catalog.peers < peers) return;
+    throw new ProtocolError("tracker-full", `The tracker takes ${plural(peers, "peer")}; try again later.`);
+  }
+
+  /** Accepts a peer with its list, or replaces the list of a peer that is online. */
+  put(peer: Omit<Member, "since">, records: FileRecord[]): Member {
+    const { catalog, setup } = this;
+    const renewed = catalog.member(peer.id) !== undefined;
+    const member = catalog.put({ ...peer, since: this.clock.at() }, records);
+    const { id, address, port, agent, profile } = member;
+    const files = records.length;
+    if (renewed) setup.report({ event: "updated", id, address, port, files });
+    else {
+      this.activity.joins.count();
+      this.changes += 1;
+      setup.report({ event: "joined", id, address, port, files, agent, profile: `FT/${profile}`, peers: catalog.peers });
+    }
+    return member;
+  }
+
+  /** Removes a peer, if it is online; `reason` is a clause for the operator. */
+  remove(id: string, reason: string): void {
+    this.#prober.forget(id);
+    const member = this.catalog.leave(id);
+    if (member === undefined) return;
+    this.changes += 1;
+    const { address, port } = member;
+    this.setup.report({ event: "left", id, address, port, reason, peers: this.catalog.peers });
+  }
+
+  /** Counts a request or a connection that gets nothing, and tells the operator. */
+  refused(address: string, code: string, reason: string): void {
+    this.activity.refused.count();
+    this.refusals.set(code, (this.refusals.get(code) ?? 0) + 1);
+    this.setup.report({ event: "refused", address, code, reason });
+  }
+
+  /** Removes an FT/1 peer, which holds no connection, when its port does not answer any more. */
+  watchPort({ id, address, port }: Member, via: Address): void {
+    const to = { address: this.setup.dialable(via, address), port };
+    this.#prober.watch(id, to, () => this.remove(id, "its port does not answer"));
+  }
+
+  /** Tries a peer's port once. */
+  async tryPort({ address, port }: Member, via: Address): Promise<Reach | undefined> {
+    const reach = await this.#prober.reach({ address: this.setup.dialable(via, address), port });
+    this.changes += 1;
+    return reach;
+  }
+
+  /** Ends all conversations, or those with one address. Gives their number. */
+  dismiss(words: string, address?: Address): number {
+    const chosen = [...this.connections].filter((connection) => address === undefined || connection.address === address);
+    for (const connection of chosen) connection.dismiss(words);
+    return chosen.length;
+  }
+
+  /** A connection is closed. */
+  closed(connection: Connection): void {
+    this.connections.delete(connection);
+    if (this.connections.size === 0) this.#onLastClosed();
+  }
+
+  /** Tries no ports any more, and ends all conversations. Resolves when their connections are closed. */
+  async stop(words: string): Promise<void> {
+    this.#prober.stop();
+    this.dismiss(words);
+    if (this.connections.size === 0) return;
+    await new Promise<void>((resolve) => {
+      this.#onLastClosed = resolve;
+    });
+  }
+}

@@ -1,0 +1,109 @@
+// What the tests of the guided prompts are made of: ft-peer on a pseudo-terminal, and peers that speak bytes.
+
+import { afterEach, expect } from "bun:test";
+import { PeerStage } from "./peer-stage.ts";
+import { PEER, type Program } from "./programs.ts";
+import { Raw, rawServer } from "./raw.ts";
+import { KEY, Screen } from "./terminal.ts";
+
+/** The menu's question. */
+export const MENU = "What next?";
+/** What is said of a download whose content id was right; not to be taken for "not verified". */
+export const VERIFIED = ", verified";
+
+export interface TerminalPlace {
+  cwd?: string;
+  env?: Record<string, string>;
+  columns?: number;
+  rows?: number;
+}
+
+/** A stage with guided prompts on it. */
+export class GuidedStage extends PeerStage {
+  /** Any command on a terminal. */
+  onTerminal(command: string[], { cwd = this.folder(), env = {}, ...size }: TerminalPlace): Screen {
+    const screen = new Screen(command, { cwd, env: { XDG_CACHE_HOME: this.folder(), ...env }, ...size });
+    this.atEnd(() => screen.close());
+    return screen;
+  }
+
+  /** ft-peer without a command, on a terminal, serving on a free port. */
+  guided(address: string, place: TerminalPlace, ...args: string[]): Screen {
+    return this.onTerminal([PEER, address, "--port", "0", ...args], place);
+  }
+
+  /** The same, taken through the first prompts to the menu: it shares the files that are chosen already. */
+  async atMenu(address: string, place: TerminalPlace = {}, ...args: string[]): Promise<Screen> {
+    const screen = this.guided(address, { cwd: place.cwd ?? this.folderWith({ "mine.txt": "mine" }), ...place }, ...args);
+    await screen.choose("Choose from these");
+    await screen.waitFor("Which to share?");
+    await screen.waitFor(/confirm/);
+    screen.press(KEY.enter);
+    await screen.waitFor(MENU);
+    return screen;
+  }
+
+  /** An FT/2 peer made by hand: registered with its records (without address and port), its pass at hand. */
+  async rawPeer(trackerPort: number, port: number, records: string[], agent = "by-hand"): Promise<{ pass: string }> {
+    const raw = await Raw.connect(trackerPort);
+    this.atEnd(() => raw.close());
+    raw.send(`HELLO FT/2 agent=${agent}\n`);
+    expect(await raw.line()).toStartWith("HI FT/2 ");
+    const lines = records.map((fields) => `<${fields},127.0.0.1,${port};v=2>\n`).join("");
+    raw.send(`FILES ${records.length} port=${port}\n${lines}`);
+    const welcome = await raw.line();
+    return { pass: / pass=(\S+)/.exec(welcome)?.[1] ?? "" };
+  }
+
+  /** A holder made by hand: greets, and gives each DOWNLOAD to `answer`. */
+  async rawHolder(answer: (connection: Raw, asked: { offset: number; length: number }) => void): Promise<number> {
+    const server = await rawServer(async (connection) => {
+      try {
+        for (;;) {
+          const line = await connection.line();
+          const number = (key: string) => Number(new RegExp(` ${key}=(\\d+)`).exec(line)?.[1]);
+          if (line.startsWith("HELLO FT/2")) connection.send("HI FT/2\n");
+          if (line.startsWith("DOWNLOAD")) answer(connection, { offset: number("offset"), length: number("length") });
+        }
+      } catch {
+        // It left.
+      }
+    });
+    this.atEnd(() => server.close());
+    return server.port;
+  }
+
+  /** A holder that begins with a body and then keeps silent. */
+  slowHolder(size: number): Promise<number> {
+    return this.rawHolder((connection, { offset, length }) => {
+      if (offset === 0) connection.send(`FILE: length=${length} size=${size}\n${"x".repeat(100_000)}`);
+    });
+  }
+}
+
+/** The stage of a test file, cleared after each of its tests. */
+export function guidedStage(): GuidedStage {
+  const stage = new GuidedStage();
+  afterEach(() => stage.close());
+  return stage;
+}
+
+/** Everything is as a shell expects it afterwards. */
+export async function expectLeft(screen: Screen, code: number): Promise<void> {
+  expect(await screen.exited).toBe(code);
+  expect(screen.raw).toContain("\x1b[?25h");
+  expect(screen.cursorShown).toBe(true);
+  expect(screen.cooked).toBe(true);
+}
+
+/** The next peer that left at the tracker said BYE. */
+export async function expectBye(tracker: Program): Promise<void> {
+  const [, reason] = await tracker.waitFor(/"event":"left".*"reason":"([^"]*)"/);
+  expect(reason).toBe("said BYE");
+}
+
+/** The port where the peer that shares this file serves. */
+export async function servingPort(tracker: Program): Promise<number> {
+  const [, port] = await tracker.waitFor(/"event":"joined".*?"port":(\d+).*?"agent":"ft-peer/);
+  return Number(port);
+}
