@@ -34,10 +34,6 @@ const NOFOLLOW = constants.O_NOFOLLOW ?? 0;
 const NONBLOCK = constants.O_NONBLOCK ?? 0;
 /** Written bytes are synced to the disk each time they are this many, so that the last sync is short. */
 const SYNC_EVERY = 64 * 1024 * 1024;
-/** Files of this size or more are written past the page cache, where the system can do that (Linux). Bytes. */
-const DIRECT_FROM = 64 * 1024 * 1024;
-/** Such writes begin and end at multiples of this, in the file and in memory. Bytes. */
-const DIRECT_ALIGN = 4096;
 /** Two files are compared in blocks of this size. Bytes. */
 const COMPARE = 1024 * 1024;
 /** The most names that are tried for a file: `a.txt`, `a (1).txt` … */
@@ -127,11 +123,6 @@ export class Incoming {
   readonly part: string;
   readonly #options: IncomingOptions;
   readonly #lock: Lock;
-  /**
-   * A second descriptor that writes past the page cache. The simple code has only `fd`; but copying a large file into the cache costs
-   * more than all other work on it, and displaces the cached files of other programs.
-   */
-  #direct: number | undefined;
   #writing = 0;
   #ended = false;
   #unsynced = 0;
@@ -144,7 +135,6 @@ export class Incoming {
     this.part = part;
     this.fd = fd;
     this.#lock = lock;
-    if (options.size >= DIRECT_FROM) this.#direct = openDirect(part);
   }
 
   /** Opens or makes the part file. Throws a sentence when the folder or its space will not do, or the file is being fetched already. */
@@ -195,13 +185,12 @@ export class Incoming {
     if (this.#failed !== undefined) throw this.#failed;
     this.#writing += 1;
     try {
-      const direct = await this.#writeDirect(offset, bytes);
-      for (let at = direct; at < bytes.length; ) {
+      for (let at = 0; at < bytes.length; ) {
         const written = await writeAt(this.fd, bytes.subarray(at), offset + at);
         if (written === 0) throw new Error("nothing was written");
         at += written;
       }
-      this.#syncSometimes(bytes.length - direct);
+      this.#syncSometimes(bytes.length);
     } catch (error) {
       throw this.#fail(error);
     } finally {
@@ -248,20 +237,6 @@ export class Incoming {
   async keep(): Promise<void> {
     await this.settled().catch(() => undefined);
     this.#end();
-  }
-
-  /** Writes past the page cache as far as that is possible. Gives how many bytes it wrote. */
-  async #writeDirect(offset: number, bytes: Uint8Array): Promise<number> {
-    const length = bytes.length - (bytes.length % DIRECT_ALIGN);
-    if (this.#direct === undefined || length === 0) return 0;
-    if (offset % DIRECT_ALIGN !== 0 || bytes.byteOffset % DIRECT_ALIGN !== 0) return 0;
-    try {
-      return await writeAt(this.#direct, bytes.subarray(0, length), offset);
-    } catch (error) {
-      // This file system, or this memory, cannot do it: the bytes are written through the cache.
-      if (codeOf(error) !== "EINVAL") throw error;
-      return 0;
-    }
   }
 
   #syncSometimes(length: number): void {
@@ -316,7 +291,6 @@ export class Incoming {
   #end(): void {
     if (this.#ended) return;
     this.#ended = true;
-    if (this.#direct !== undefined) closeSync(this.#direct);
     closeSync(this.fd);
     this.#lock.release();
   }
@@ -428,16 +402,6 @@ async function compareContent(part: string, path: string): Promise<boolean> {
     if (Buffer.compare(a, b) !== 0) return false;
   }
   return true;
-}
-
-/** Linux: a descriptor that writes past the page cache; undefined on other systems, or when this disk cannot do it. */
-function openDirect(path: string): number | undefined {
-  if (constants.O_DIRECT === undefined) return undefined;
-  try {
-    return openSync(path, constants.O_WRONLY | constants.O_DIRECT | NOFOLLOW | NONBLOCK);
-  } catch {
-    return undefined;
-  }
 }
 
 function writeAt(fd: number, bytes: Uint8Array, at: number): Promise<number> {
