@@ -91,13 +91,10 @@ function foldLayer(layer: Uint8Array, width: number, padding: Uint8Array, sha256
   let nodes = layer;
   let filler = padding;
   for (let wide = width; wide > 1; wide /= 2) {
-    const count = nodes.length / HASH;
-    const above = new Uint8Array(Math.ceil(count / 2) * HASH);
-    for (let i = 0; i < count; i += 2) {
-      const pair = nodes.subarray(i * HASH, (i + 2) * HASH);
-      const out = above.subarray((i / 2) * HASH, (i / 2 + 1) * HASH);
-      if (pair.length === 2 * HASH) sha256(pair, out);
-      else out.set(parent(pair, filler, sha256));
+    const above = new Uint8Array(Math.ceil(nodes.length / HASH / 2) * HASH);
+    for (let at = 0; at < nodes.length; at += 2 * HASH) {
+      const right = at + HASH < nodes.length ? nodes.subarray(at + HASH, at + 2 * HASH) : filler;
+      above.set(parent(nodes.subarray(at, at + HASH), right, sha256), at / 2);
     }
     nodes = above;
     filler = parent(filler, filler, sha256);

@@ -171,9 +171,9 @@ export class Incoming {
     this.#writing += 1;
     try {
       for (let at = 0; at < bytes.length; ) {
-        const written = await writeAt(this.fd, bytes.subarray(at), offset + at);
-        if (written === 0) throw new Error("nothing was written");
-        at += written;
+        const { bytesWritten } = await promisify(write)(this.fd, bytes, at, bytes.length - at, offset + at);
+        if (bytesWritten === 0) throw new Error("nothing was written");
+        at += bytesWritten;
       }
     } catch (error) {
       throw this.#fail(error);
@@ -358,12 +358,6 @@ async function sameContent(part: string, path: string): Promise<boolean> {
     if (Buffer.compare(a, b) !== 0) return false;
   }
   return true;
-}
-
-function writeAt(fd: number, bytes: Uint8Array, at: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    write(fd, bytes, 0, bytes.length, at, (error, written) => (error === null ? resolve(written) : reject(error)));
-  });
 }
 
 /** Syncs the folder, so that the new name is on the disk. */

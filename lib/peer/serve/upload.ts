@@ -100,7 +100,11 @@ export class Uploader {
       sent += took;
       upload.sent += took;
       this.#pace.taken += took;
-      if (sent < block.length) await this.#drain();
+      if (sent < block.length && !this.#closed) {
+        await new Promise<void>((resolve) => {
+          this.#onDrain = resolve;
+        });
+      }
       if (this.#closed) return false;
       this.#checkPace();
     }
@@ -113,16 +117,6 @@ export class Uploader {
     if (now - since < SLOWEST_READER_MS) return;
     if (taken < (SLOWEST_READER * SLOWEST_READER_MS) / 1000) this.#channel.destroy("it reads too slowly");
     this.#pace = { since: now, taken: 0 };
-  }
-
-  #drain(): Promise<void> {
-    if (this.#closed) return Promise.resolve();
-    return new Promise((resolve) => {
-      this.#onDrain = () => {
-        this.#onDrain = undefined;
-        resolve();
-      };
-    });
   }
 
   /** Several requests for the same file count as one upload. */
