@@ -66,9 +66,8 @@ async function askInTurn(wanted: WantedFile, tools: FetchTools, fetch: WholeFetc
         const weight = suspects.length > 1 ? 1 : TRIES_A_HOLDER;
         for (const suspect of suspects) blame(suspect, "what it sent is not the file it announced", weight);
       } catch (error) {
-        if (error instanceof BusyError) continue;
         if (!(error instanceof HolderError)) throw error;
-        blame(holder, error.message, error.final ? TRIES_A_HOLDER : 1);
+        if (error.weight > 0) blame(holder, error.message, error.weight);
       }
     }
     candidates = candidates.filter((holder) => (failures.get(holder) ?? 0) < TRIES_A_HOLDER);
@@ -84,20 +83,14 @@ async function askInTurn(wanted: WantedFile, tools: FetchTools, fetch: WholeFetc
   }
 }
 
-/** A holder could not give the file. `final` when asking it again is of no use. */
+/** A holder could not give the file. */
 class HolderError extends FtError {
-  readonly final: boolean;
+  /** How many of its `TRIES_A_HOLDER` are gone; none when it is only busy, and there are other holders to ask. */
+  readonly weight: number;
 
-  constructor(reason: string, final: boolean) {
+  constructor(reason: string, weight: number) {
     super("holder-failed", reason);
-    this.final = final;
-  }
-}
-
-/** All upload slots of a holder are taken, and there are other holders to ask. That is no failure. */
-class BusyError extends FtError {
-  constructor() {
-    super("busy", "it is busy");
+    this.weight = weight;
   }
 }
 
@@ -150,7 +143,7 @@ class WholeFetch {
       channel = await dial(holder, signal === undefined ? {} : { signal });
     } catch (error) {
       if (codeOf(error) === "cancelled") throw new CancelledError();
-      throw new HolderError(sentenceOf(error), false);
+      throw new HolderError(sentenceOf(error), 1);
     }
     const alone = !holder.v2 || (this.#apart && !this.contributors.has(holder));
     if (alone && this.received > 0) await this.#restart();
@@ -176,7 +169,7 @@ class WholeFetch {
         cancelPace = this.#clock.after(STALL_WHOLE_MS, checkPace);
         const slow = this.received - before < (SLOWEST_WHOLE * STALL_WHOLE_MS) / 1000 && !this.#landing.full;
         before = this.received;
-        if (slow && others) this.#abortHolder?.(new HolderError("it sends too slowly", false));
+        if (slow && others) this.#abortHolder?.(new HolderError("it sends too slowly", 1));
       };
       let cancelPace = this.#clock.after(STALL_WHOLE_MS, checkPace);
       this.#onRoom = () => channel.resume();
@@ -220,12 +213,12 @@ class WholeFetch {
         this.#tools.report({ event: "waiting", holder, position });
         refused = true;
         if (others) {
-          settle(new BusyError());
+          settle(new HolderError("it is busy", 0));
           source.leave();
         } else if (source.pending === 0) askAgain();
       },
       lacks: () => source.fail("it does not have all of the file", false),
-      failed: (reason, final) => settle(new HolderError(reason, final)),
+      failed: (reason, final) => settle(new HolderError(reason, final ? TRIES_A_HOLDER : 1)),
     });
     source.start(this.#tools.pass());
     ask();
@@ -236,7 +229,7 @@ class WholeFetch {
     const { size } = this.#wanted;
     const inbox = new BasicDownloadInbox();
     const fail = (reason: string, final: boolean) => {
-      settle(new HolderError(reason, final));
+      settle(new HolderError(reason, final ? TRIES_A_HOLDER : 1));
       channel.destroy();
     };
     channel.start({
@@ -258,7 +251,7 @@ class WholeFetch {
         settle();
         channel.finish();
       },
-      close: (reason) => settle(new HolderError(reason === "" ? "it left" : reason, false)),
+      close: (reason) => settle(new HolderError(reason === "" ? "it left" : reason, 1)),
     });
     channel.send(basic.download(holder));
     channel.halfClose();
