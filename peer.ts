@@ -22,6 +22,7 @@ import { Connector } from "./lib/peer/connect.ts";
 import { HashPool, sha256 } from "./lib/peer/content/hash.ts";
 import { TreeCache } from "./lib/peer/content/tree-cache.ts";
 import { waitForContent } from "./lib/peer/contents.ts";
+import { checkDefaultFolder } from "./lib/peer/disk/default-folder.ts";
 import { checkFolder } from "./lib/peer/disk/incoming.ts";
 import { chooseFiles, Share, type SharedFile } from "./lib/peer/disk/share.ts";
 import { ShareWatch } from "./lib/peer/disk/watch.ts";
@@ -31,7 +32,7 @@ import type { FetchEvent } from "./lib/peer/fetch/types.ts";
 import {
   describePlace,
   findAgain,
-  LastTracker,
+  KnownTrackers,
   type Located,
   lookAround,
   nobodyFound,
@@ -56,11 +57,13 @@ import {
   recordTable,
 } from "./lib/peer/screen/view.ts";
 import { type Served, Server } from "./lib/peer/serve/serve.ts";
-import { Session, type TrackerPlace } from "./lib/peer/session.ts";
+import { type Introduced, Session, type TrackerPlace } from "./lib/peer/session.ts";
 import { Sharing } from "./lib/peer/sharing.ts";
+import { Trust, UntrustedTracker } from "./lib/peer/trust.ts";
 import { EXIT, exitCodeFor, hangUp, nameArgument, orCancelled, out, runProgram, VERSION } from "./lib/program/cli.ts";
 import { type Address, type Endpoint, formatEndpoint, parseAddress, withoutZone } from "./lib/protocol/address.ts";
 import { DEFAULT_MAX_FILES } from "./lib/protocol/messages.ts";
+import { isProven } from "./lib/protocol/pass.ts";
 import type { FileRecord } from "./lib/protocol/record.ts";
 import { RateLimit } from "./lib/rate.ts";
 import { plural, printable } from "./lib/text.ts";
@@ -78,6 +81,8 @@ export interface PeerOptions {
   tracker: TrackerPlace;
   /** Looks for the tracker at another address, when it cannot be reached any more. */
   find?: () => Promise<TrackerPlace | undefined>;
+  /** Throws a sentence when this peer's files may not be told to the tracker. */
+  approve?: (tracker: Introduced) => void;
   files: SharedFile[];
   /** The port to serve on; undefined takes 1235, or a free port when that is taken. */
   port?: number | undefined;
@@ -131,6 +136,9 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     dial,
     tracker: options.tracker,
     ...(options.find === undefined ? {} : { find: options.find }),
+    ...(options.approve === undefined ? {} : { approve: options.approve }),
+    isProven,
+    challenge: secret,
     agent: `ft-peer/${VERSION}`,
     port: listener.port,
     records: (own) => [...sharing.records(own), ...downloads.records(own)],
@@ -156,7 +164,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     local: () => (isTrackerHere(session.standing) ? undefined : session.standing?.local),
     closed: () =>
       session.standing?.reach === false ? `nobody can connect to port ${listener.port} of this machine either` : "",
-    token: () => randomBytes(18).toString("base64url"),
+    token: secret,
     clock,
   });
   const isOwn = (record: Endpoint) => isOwnEndpoint(record, listener.port, session.standing);
@@ -237,6 +245,11 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
   return peer;
 }
 
+/** A text that nobody can guess, of letters, digits, `-` and `_`. */
+function secret(): string {
+  return randomBytes(18).toString("base64url");
+}
+
 /** Whether an interface of this machine has the address. */
 function isOfThisMachine(address: Address): boolean {
   return interfaces().some(({ addresses }) => addresses.some((own) => own.address === address));
@@ -263,7 +276,7 @@ async function runCommand(line: CommandLine, command: Exclude<PeerCommand, "doct
   if (command === "get") checkFolder(resolve(line.to));
   const place = line.tracker ?? (await findTracker(line, screen, signal));
   const report = (event: PeerEvent) => tellEvent(screen, event, command === "share");
-  const peer = await startAt(line, place, files, report, signal);
+  const peer = await startAt(line, place, files, report, signal, { consent: line.share.length > 0 });
   try {
     if (command === "share") await stayOnline(peer, screen, signal);
     else if (command === "get") await get(peer, line, screen, signal);
@@ -276,43 +289,54 @@ async function runCommand(line: CommandLine, command: Exclude<PeerCommand, "doct
   }
 }
 
-/** Starts a peer at a tracker that was typed or found, and remembers that tracker for the next time. */
+/**
+ * Starts a peer at a tracker that was typed or found, and remembers that tracker for the next time. `consent`: a person has chosen
+ * these files for whatever tracker that is. Otherwise a tracker that is not known is asked about on a terminal.
+ */
 async function startAt(
   line: CommandLine,
   place: TrackerPlace | Located,
   files: SharedFile[],
   report: (event: PeerEvent) => void,
   signal: AbortSignal,
+  { consent }: { consent: boolean },
 ): Promise<Peer> {
-  let name = "name" in place ? place.name : "";
-  return await startPeer(
-    {
-      tracker: place,
-      // A tracker whose address was typed may move too: after joining, its name is known.
-      find: async () => (name === "" ? undefined : await findAgain({ ...place, name })),
-      files,
-      port: line.port,
-      cachePath: join(userFolder("cache"), "roots.json"),
-      limit: line.limit,
-      report: (event) => {
-        if (event.event === "joined" && event.profile === 2) {
-          name = event.name;
-          lastTracker().write({ ...place, name });
-        }
-        report(event);
+  const trust = new Trust(knownTrackers(), consent);
+  const start = () =>
+    startPeer(
+      {
+        tracker: { ...place, full: trust.isFull(place) },
+        // A tracker whose address was typed may move too: after joining, its name is known.
+        find: async () => (trust.name === undefined ? undefined : await findAgain({ ...place, name: trust.name })),
+        approve: (tracker) => trust.approve(tracker),
+        files,
+        port: line.port,
+        cachePath: join(userFolder("cache"), "roots.json"),
+        limit: line.limit,
+        report: (event) => {
+          if (event.event === "joined" && event.profile === 2) trust.joined();
+          report(event);
+        },
       },
-    },
-    signal,
-  );
+      signal,
+    );
+  try {
+    return await start();
+  } catch (error) {
+    if (!(error instanceof UntrustedTracker) || line.json || !hasTerminal()) throw error;
+    await promptsOn(signal).agreeToShare(error, files);
+    trust.agree(error);
+    return await start();
+  }
 }
 
-function lastTracker(): LastTracker {
-  return new LastTracker(join(userFolder("cache"), "tracker.json"));
+function knownTrackers(): KnownTrackers {
+  return new KnownTrackers(join(userFolder("cache"), "tracker.json"));
 }
 
 /** Finds the tracker that announces itself; of several, the person chooses one. */
 async function findTracker({ json }: CommandLine, screen: Screen, signal: AbortSignal): Promise<Located> {
-  const last = lastTracker().read();
+  const last = knownTrackers().last;
   screen.progress("looking for a tracker…");
   const { trackers, found } = await lookAround(last, signal);
   screen.clearProgress();
@@ -327,9 +351,15 @@ async function findTracker({ json }: CommandLine, screen: Screen, signal: AbortS
   return await promptsOn(signal).chooseTracker(trackers, last);
 }
 
+/** The files that --share names; without it the first ones of this folder, unless that is a folder from which nobody shares. */
+function namedOrDefault({ share }: CommandLine): ReturnType<typeof chooseFiles> {
+  if (share.length === 0) checkDefaultFolder(process.cwd());
+  return chooseFiles(share.length === 0 ? ["."] : share, DEFAULT_MAX_FILES);
+}
+
 /** Chooses the files to share and names them. Throws a `UsageError` when there are none. */
 function filesToShare(line: CommandLine, say: (words: string) => void): SharedFile[] {
-  const { taken, left } = chooseFiles(line.share.length === 0 ? ["."] : line.share, DEFAULT_MAX_FILES);
+  const { taken, left } = namedOrDefault(line);
   if (taken.length === 0) {
     const where = line.share.length === 0 ? `the folder "${printable(process.cwd())}"` : "what --share names";
     const why = left[0] === undefined ? "" : ` ("${printable(left[0].path)}": ${left[0].reason})`;
@@ -433,8 +463,8 @@ async function runDoctor(line: CommandLine, signal: AbortSignal): Promise<boolea
   if (screen.json) screen.object({ event: "doctor", version: VERSION, platform: process.platform, arch: process.arch });
   const checks = await examine({
     tracker: line.tracker,
-    last: lastTracker().read(),
-    choose: () => chooseFiles(line.share.length === 0 ? ["."] : line.share, DEFAULT_MAX_FILES),
+    last: knownTrackers().last,
+    choose: () => namedOrDefault(line),
     to: resolve(line.to),
     usualPort: line.port ?? DEFAULT_PORT,
     signal,
@@ -444,7 +474,8 @@ async function runDoctor(line: CommandLine, signal: AbortSignal): Promise<boolea
     start: async (place, files, anyPort) => {
       const reached = Promise.withResolvers<{ reachable: boolean; reason: string }>();
       const report = (event: PeerEvent) => event.event === "reach" && reached.resolve(event);
-      const peer = await startAt(anyPort ? { ...line, port: 0 } : line, place, files, report, signal);
+      const how = { consent: line.share.length > 0 };
+      const peer = await startAt(anyPort ? { ...line, port: 0 } : line, place, files, report, signal, how);
       return { port: peer.port, session: peer.session, reached: reached.promise, stop: () => peer.stop() };
     },
   });
@@ -495,7 +526,7 @@ async function runGuided(line: CommandLine, signal: AbortSignal): Promise<void> 
   }
   const prompts = promptsOn(signal);
   prompts.greet(`ft-peer ${VERSION}`);
-  const last = lastTracker().read();
+  const last = knownTrackers().last;
   await guide({
     prompts,
     tracker: line.tracker,
@@ -504,7 +535,7 @@ async function runGuided(line: CommandLine, signal: AbortSignal): Promise<void> 
     to: resolve(line.to),
     overwrite: line.overwrite,
     signal,
-    start: (tracker, files, report) => startAt(line, tracker, files, report, signal),
+    start: (tracker, files, report) => startAt(line, tracker, files, report, signal, { consent: true }),
   });
 }
 

@@ -16,8 +16,8 @@ export class ProtocolError extends FtError {}
 
 /** The command line asks for something that does not exist; exit code 2. */
 export class UsageError extends FtError {
-  constructor(message: string) {
-    super("usage", message);
+  constructor(message: string, code = "usage") {
+    super(code, message);
   }
 }
 

@@ -43,7 +43,8 @@ export function readOwnFile(path: string, limit: number, { secret = false } = {}
     const file = fstatSync(fd);
     const isOurs =
       process.getuid === undefined || (file.uid === process.getuid() && (file.mode & (secret ? 0o077 : 0o022)) === 0);
-    return isOurs && file.isFile() && file.nlink === 1 && file.size <= limit ? readFileSync(fd, "utf8") : undefined;
+    // A file that was replaced since it was opened has no name any more.
+    return isOurs && file.isFile() && file.nlink <= 1 && file.size <= limit ? readFileSync(fd, "utf8") : undefined;
   } catch {
     // There is none, or it cannot be read.
     return undefined;

@@ -80,7 +80,7 @@ export async function guide(options: GuideOptions): Promise<void> {
 async function connect(options: GuideOptions, report: (event: PeerEvent) => void): Promise<GuidedPeer> {
   const { prompts } = options;
   let tracker = options.tracker ?? (await askForTracker(options));
-  const files = options.files ?? (await askFiles(options));
+  const files = options.files ?? (await askFiles(options, tracker));
   for (;;) {
     try {
       return await options.start(tracker, files, report);
@@ -115,11 +115,12 @@ async function askAddress({ prompts, last }: GuideOptions): Promise<TrackerPlace
   return answer === "" && last !== undefined ? last : parseTracker(answer);
 }
 
-async function askFiles({ prompts }: GuideOptions): Promise<SharedFile[]> {
+async function askFiles({ prompts }: GuideOptions, tracker: TrackerPlace): Promise<SharedFile[]> {
+  // A person who chooses files for a tracker that only announced itself says yes to that tracker.
+  const where = tracker.announced ? describePlace({ ...tracker, name: tracker.name ?? "" }) : undefined;
   let folder = process.cwd();
   for (;;) {
-    const { taken, left } = chooseFiles([folder], OFFERED);
-    const chosen = await prompts.chooseShared(folder, taken, left, DEFAULT_MAX_FILES);
+    const chosen = await prompts.chooseShared(folder, chooseFiles([folder], OFFERED), DEFAULT_MAX_FILES, where);
     if (chosen !== undefined) return chosen;
     const typed = await prompts.line("Which folder?", `empty: ${folder}`, (answer) => {
       return answer === "" ? undefined : refusalOf(() => chooseFiles([resolve(folder, expandHome(answer))], 1));
