@@ -58,6 +58,11 @@ export class KnownTrackers {
   }
 }
 
+/** A remembered place that nobody has typed now: the tracker there has to prove that it is still the same one. */
+export function asRemembered(place: Located): Located {
+  return { ...place, announced: true };
+}
+
 function knownTrackerOf(value: unknown): KnownTracker | undefined {
   const { name, address, port, key = "" } = value as Record<string, unknown>;
   if (typeof name !== "string" || typeof address !== "string" || typeof key !== "string") return undefined;

@@ -30,7 +30,9 @@
 // peer of either profile; the holder asks its tracker with KNOWN, and may remember a YES for 30 s. A holder that does not have the file
 // says NOT FOUND; one that does not serve the downloader closes.
 //
-// Our peer meets an FT/1 tracker: HELLO FT/2 is not answered within 1 s, a second connection with the bare HELLO is answered HI. An old
+// Our peer meets an FT/1 tracker: HELLO FT/2 is not answered within 1 s, a second connection with the bare HELLO is answered HI, and HELLO
+// FT/2 is not answered within 4 s either. It says HELLO FT/2 again later. A tracker that announced itself or has spoken FT/2 before is never
+// taken for one of FT/1. FT/1 has no escapes, so a name with control characters in it is never sent. An old
 // tracker forgets a whole list that has a name in it with other characters than letters, `.`, `_`, `-` and space, so such files are left
 // out. Our peer meets an FT/1 holder, whose record has no v=2: it sends DOWNLOAD:, and checks the size, as there is no hash.
 //
@@ -119,7 +121,7 @@
 // and port. The tracker sends the holder CONNECT with the address that it sees of the downloader and the port of the downloader's
 // records. The holder dials there and says HELLO FT/2 token=…. From then on it is as if the downloader had dialled: it says
 // HELLO FT/2 pass=…, and asks. A token has 1 to 64 letters, digits, `-` and `_`. It is good once, for a few seconds, with the peer that
-// made it up.
+// made it up. A holder dials only its own networks and peers that its tracker lists.
 //
 // A tracker announces itself by DNS-SD as _filetracker._tcp, with version= and id= in its TXT record (tracker/announce.ts).
 

@@ -12,7 +12,7 @@ import { chooseFiles, type Share, type SharedFile } from "../disk/share.ts";
 import type { Downloaded, DownloadOptions } from "../download.ts";
 import type { PeerEvent } from "../events.ts";
 import type { FetchEvent } from "../fetch/types.ts";
-import { describePlace, type Located, lookAround, nobodyFound, typed } from "../locate.ts";
+import { asRemembered, describePlace, type Located, lookAround, nobodyFound, typed } from "../locate.ts";
 import type { Upload } from "../serve/serve.ts";
 import type { Session, TrackerPlace } from "../session.ts";
 import type { Prompts } from "./ask.ts";
@@ -112,7 +112,7 @@ async function askAddress({ prompts, last }: GuideOptions): Promise<TrackerPlace
   const answer = await prompts.line("Tracker's address?", hint, (text) => {
     return text === "" && last !== undefined ? undefined : refusalOf(() => parseTracker(text));
   });
-  return answer === "" && last !== undefined ? last : parseTracker(answer);
+  return answer === "" && last !== undefined ? asRemembered(last) : parseTracker(answer);
 }
 
 async function askFiles({ prompts }: GuideOptions, tracker: TrackerPlace): Promise<SharedFile[]> {
