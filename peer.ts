@@ -57,7 +57,7 @@ import {
 import { type Served, Server } from "./lib/peer/serve/serve.ts";
 import { Session, type TrackerPlace } from "./lib/peer/session.ts";
 import { Sharing } from "./lib/peer/sharing.ts";
-import { EXIT, exitCodeFor, hangUp, measure, nameArgument, orCancelled, out, runProgram, VERSION } from "./lib/program/cli.ts";
+import { EXIT, exitCodeFor, hangUp, nameArgument, orCancelled, out, runProgram, VERSION } from "./lib/program/cli.ts";
 import { type Endpoint, formatEndpoint, parseAddress, withoutZone } from "./lib/protocol/address.ts";
 import { DEFAULT_MAX_FILES } from "./lib/protocol/messages.ts";
 import type { FileRecord } from "./lib/protocol/record.ts";
@@ -128,8 +128,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     ...(options.find === undefined ? {} : { find: options.find }),
     agent: `ft-peer/${VERSION}`,
     port: listener.port,
-    records: (own) => sharing.records(own),
-    parts: (own) => [...sharing.recordsBeyond(own), ...downloads.records(own)],
+    records: (own) => [...sharing.records(own), ...downloads.records(own)],
     callBack: (to) => void connector.callBack(to),
     report,
     clock,
@@ -330,15 +329,13 @@ async function search(peer: Peer, { argument }: CommandLine, command: "search" |
       ? await peer.session.requests.search(nameArgument(argument ?? ""))
       : await peer.session.requests.list(argument === undefined ? undefined : await peerId(peer, argument));
   if (records.length === 0) throw new FtError("not-found", notFoundSentence(argument ?? ""));
-  if (screen.json) for (const object of recordObjects(records)) screen.object(object);
-  else for (const line of recordTable(records, measure, screen.width)) screen.line(line);
+  screen.results(screen.json ? recordObjects(records) : recordTable(records, screen.width));
 }
 
 async function find(peer: Peer, { wish }: CommandLine, screen: Screen): Promise<void> {
   const records = await peer.session.requests.findAll(wish);
   if (records.length === 0) throw new FtError("not-found", "Nobody who is online shares a file that fits.");
-  if (screen.json) for (const object of recordObjects(records)) screen.object(object);
-  else for (const line of contentTable(records, measure, screen.width)) screen.line(line);
+  screen.results(screen.json ? recordObjects(records) : contentTable(records, screen.width));
 }
 
 /** An endpoint as records write it, such as `[fd00::7]:1235`; other text stays as it is. */
@@ -367,8 +364,7 @@ async function peerId(peer: Peer, typed: string): Promise<string> {
 async function who(peer: Peer, screen: Screen): Promise<void> {
   const peers = await peer.session.requests.who();
   const self = peer.session.standing?.id ?? "";
-  if (screen.json) for (const one of peers) screen.object(one);
-  else for (const line of peerTable(peers, self, measure, screen.width)) screen.line(line);
+  screen.results(screen.json ? peers : peerTable(peers, self, screen.width));
 }
 
 async function get(peer: Peer, line: CommandLine, screen: Screen, signal: AbortSignal): Promise<void> {
@@ -387,9 +383,7 @@ async function get(peer: Peer, line: CommandLine, screen: Screen, signal: AbortS
     throw error;
   });
   const seconds = (performance.now() - started) / 1000;
-  screen.clearProgress();
-  if (screen.json) screen.object(downloadObject(records[0].name, done, seconds));
-  else screen.line(describeDownload(done, seconds));
+  screen.results(screen.json ? [downloadObject(records[0].name, done, seconds)] : [describeDownload(done, seconds)]);
 }
 
 /** The holders of a file name or a content id; where a name means several contents, of the one with the most holders. */
@@ -427,8 +421,7 @@ async function runDoctor(line: CommandLine, signal: AbortSignal): Promise<boolea
     usualPort: line.port ?? DEFAULT_PORT,
     signal,
     report: (check: Check) => {
-      if (screen.json) screen.object({ event: "check", ...check });
-      else for (const words of checkLines(check, measure, screen.width)) screen.line(words);
+      screen.results(screen.json ? [{ event: "check", ...check }] : checkLines(check, screen.width));
     },
     start: async (place, files, anyPort) => {
       const reached = Promise.withResolvers<{ reachable: boolean; reason: string }>();
@@ -438,8 +431,8 @@ async function runDoctor(line: CommandLine, signal: AbortSignal): Promise<boolea
     },
   });
   const faults = checks.filter(({ status }) => status === "fault").length;
-  if (screen.json) screen.object({ event: "done", faults });
-  else screen.line(faults === 0 ? "Nothing stands in the way." : `${plural(faults, "fault")}.`);
+  const words = faults === 0 ? "Nothing stands in the way." : `${plural(faults, "fault")}.`;
+  screen.results(screen.json ? [{ event: "done", faults }] : [words]);
   return faults === 0;
 }
 
@@ -489,9 +482,7 @@ async function runGuided(line: CommandLine, signal: AbortSignal): Promise<void> 
     prompts,
     tracker: line.tracker,
     last,
-    look: () => lookAround(last, signal),
     files: line.share.length === 0 ? undefined : filesToShare(line, (words) => prompts.say(words)),
-    folder: process.cwd(),
     to: resolve(line.to),
     overwrite: line.overwrite,
     signal,

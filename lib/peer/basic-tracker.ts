@@ -1,28 +1,30 @@
-// What a peer says to a tracker of the basic protocol (FT/1): each message has a connection of its own, except the list of
-// files, which follows the HELLO. Remembers nothing.
+// What a peer says to a tracker of the basic protocol (FT/1), and how it finds out that a tracker speaks it. Each message has a
+// connection of its own, except the list of files, which follows the HELLO. Remembers nothing.
 
 import { concatBytes } from "../bytes.ts";
 import { type Clock, sleep } from "../clock.ts";
-import { codeOf, FtError, sentenceOf } from "../error.ts";
+import { CancelledError, FtError } from "../error.ts";
 import type { Channel } from "../net/channel.ts";
 import { basic, forOldTracker, parseBasicFound } from "../protocol/basic.ts";
-import { DEFAULT_MAX_FILES } from "../protocol/messages.ts";
+import { DEFAULT_MAX_FILES, PROFILE_WAIT_MS, type Profile } from "../protocol/messages.ts";
 import type { FileName, FileRecord } from "../protocol/record.ts";
 import { plural } from "../text.ts";
-import { mainReason } from "./happy-eyeballs.ts";
-import { REPLY_MS } from "./tracker-connection.ts";
+import { REPLY_MS, type Reply } from "./tracker-connection.ts";
 
 /** A basic tracker says HI within this time. Milliseconds. */
 const HI_MS = 3_000;
-
 /** Leaving waits for the tracker this long. Milliseconds. */
 export const BYE_MS = 1_000;
-
 /** A longer answer of a basic tracker is cut off. Bytes. */
 const BASIC_ANSWER_LIMIT = 4 * 1024 * 1024;
+/**
+ * The time in which a tracker that spoke FT/2 before has to say HI again, before the peer tries FT/1. It is longer than for a
+ * new one, because after a restart all peers ask at once. Milliseconds.
+ */
+const KNOWN_PROFILE_WAIT_MS = 10_000;
 
 export interface BasicTrackerTools {
-  /** Connects to the tracker. */
+  /** Connects to the tracker. Fails with a sentence. */
   dial(signal: AbortSignal | undefined): Promise<Channel>;
   /** The tracker's address, for sentences. */
   where(): string;
@@ -36,9 +38,31 @@ export class BasicTracker {
     this.#tools = tools;
   }
 
+  /**
+   * Gives the reply to HELLO FT/2, or the connection to an FT/1 tracker. A basic tracker does not answer HELLO FT/2, but neither
+   * does a busy one at once: so a late reply wins against the bare HELLO on a second connection. The reply is undefined when its
+   * connection has ended. `before` is the profile that this tracker spoke last time.
+   */
+  async greetUnless(reply: Promise<Reply | undefined>, before: Profile | undefined, signal: AbortSignal | undefined) {
+    const patience = sleep(this.#tools.clock, before === 2 ? KNOWN_PROFILE_WAIT_MS : PROFILE_WAIT_MS);
+    const early = await Promise.race([reply, patience]);
+    if (signal?.aborted) throw new CancelledError();
+    if (early !== undefined) return early;
+    const second = this.#greet(signal);
+    // When the first connection ends without a reply, only the second one can still bring one.
+    const late = reply.then((late) => late ?? new Promise<never>(() => {}));
+    let chosen: Reply | Channel | undefined;
+    try {
+      chosen = await Promise.race([late, second]);
+      return chosen;
+    } finally {
+      second.then((channel) => channel !== chosen && channel.destroy()).catch(() => undefined);
+    }
+  }
+
   /** Says the bare HELLO; gives the connection on which the tracker has said HI. Fails with a sentence. */
-  async greet(signal: AbortSignal | undefined): Promise<Channel> {
-    const channel = await this.#dial(signal);
+  async #greet(signal: AbortSignal | undefined): Promise<Channel> {
+    const channel = await this.#tools.dial(signal);
     signal?.addEventListener("abort", () => channel.destroy(), { once: true });
     const hi = await this.#ask(channel, basic.hello, { isWhole: (bytes) => bytes.length >= basic.hi.length, within: HI_MS });
     if (new TextDecoder().decode(hi).startsWith(basic.hi)) return channel;
@@ -48,7 +72,7 @@ export class BasicTracker {
   }
 
   /**
-   * Sends the list of files on the connection that `greet` gave; gives the records that this tracker cannot take. A basic tracker
+   * Sends the list of files on the connection that `greetUnless` gave; gives the records that this tracker cannot take. A basic tracker
    * reads once for each message: HELLO went alone, and now the whole list goes in one piece.
    */
   sendList(channel: Channel, records: FileRecord[]): FileRecord[] {
@@ -67,7 +91,7 @@ export class BasicTracker {
 
   /** Records for an exact file name. */
   async search(name: FileName): Promise<FileRecord[]> {
-    const channel = await this.#dial(undefined);
+    const channel = await this.#tools.dial(undefined);
     const answer = await this.#ask(channel, basic.search(name));
     channel.destroy();
     return parseBasicFound(answer, name);
@@ -75,21 +99,12 @@ export class BasicTracker {
 
   /** Says BYE. A tracker that is away is not waited for. */
   async leave(): Promise<void> {
-    const channel = await this.#dial(undefined).catch(() => undefined);
+    const channel = await this.#tools.dial(undefined).catch(() => undefined);
     if (channel === undefined) return;
     const answered = this.#ask(channel, basic.bye);
     channel.finish();
     await Promise.race([answered, sleep(this.#tools.clock, BYE_MS)]);
     channel.destroy();
-  }
-
-  async #dial(signal: AbortSignal | undefined): Promise<Channel> {
-    try {
-      return await this.#tools.dial(signal);
-    } catch (error) {
-      const reason = mainReason(error);
-      throw new FtError(codeOf(reason), `Cannot reach the tracker at "${this.#tools.where()}": ${sentenceOf(reason)}.`);
-    }
   }
 
   /** Sends one message and gathers the answer until it is whole, the connection ends, or the time is over. */

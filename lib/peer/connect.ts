@@ -13,16 +13,12 @@ import { firstToOpen } from "./happy-eyeballs.ts";
 
 /** A holder that was asked to connect back does so within this time. Milliseconds. */
 const CALL_BACK_MS = 5_000;
-
 /** Dialling has this time to succeed before the holder is asked to connect back. Milliseconds. */
 const DIAL_ALONE_MS = 300;
-
 /** This peer connects back this often at most, whoever asks. Connections a second. */
 const CALL_BACKS_PER_SECOND = 8;
-
 /** After a pause it connects back to this number of peers at once. Connections. */
 const CALL_BACKS_BURST = 32;
-
 /** Connections back that may be dialled at the same time. */
 const MAX_DIALLING = 16;
 
@@ -126,34 +122,25 @@ export class Connector {
   /** Asks a holder to connect back, and waits for its connection. */
   #askBack({ address, port }: FileRecord, lost: AbortSignal): Promise<Channel> {
     const token = this.#tools.token();
-    return new Promise((resolve, reject) => {
-      const end = (act: () => void) => {
-        cancel();
-        this.#expected.delete(token);
-        act();
-      };
-      const cancel = this.#clock.after(CALL_BACK_MS, () => {
-        const closed = this.#tools.closed();
-        const why = closed === "" ? "" : `, because ${closed}`;
-        end(() => reject(new FtError("did-not-come", `it did not come when it was asked to connect back${why}`)));
-      });
-      this.#expected.set(token, (channel) => {
-        cancel();
-        resolve(channel);
-      });
-      lost.addEventListener("abort", () => {
-        if (this.#expected.has(token)) {
-          this.#late.add(token);
-          this.#clock.after(CALL_BACK_MS, () => this.#late.delete(token));
-        }
-        end(() => reject(new NotAskedError()));
-      });
-      this.#tools.ask({ address, port, token }).then(
-        (asked) => {
-          if (!asked) end(() => reject(new NotAskedError()));
-        },
-        () => end(() => reject(new NotAskedError())),
-      );
+    const coming = Promise.withResolvers<Channel>();
+    const cannotAsk = () => coming.reject(new NotAskedError());
+    const cancel = this.#clock.after(CALL_BACK_MS, () => {
+      const closed = this.#tools.closed();
+      const why = closed === "" ? "" : `, because ${closed}`;
+      coming.reject(new FtError("did-not-come", `it did not come when it was asked to connect back${why}`));
+    });
+    this.#expected.set(token, coming.resolve);
+    lost.addEventListener("abort", () => {
+      if (this.#expected.has(token)) {
+        this.#late.add(token);
+        this.#clock.after(CALL_BACK_MS, () => this.#late.delete(token));
+      }
+      cannotAsk();
+    });
+    this.#tools.ask({ address, port, token }).then((asked) => asked || cannotAsk(), cannotAsk);
+    return coming.promise.finally(() => {
+      cancel();
+      this.#expected.delete(token);
     });
   }
 }

@@ -21,10 +21,8 @@ export function wholeHolders(records: FileRecord[]): number {
 
 /** A holder that still computes its content id is asked again after this time. Milliseconds. */
 const ROOT_RETRY_MS = 300;
-
 /** A holder hashes at least this fast. Bytes a second. */
 const HASH_SPEED = 200_000_000;
-
 /** A content id is waited for no longer than this. Milliseconds. */
 const ROOT_PATIENCE_MS = 8_000;
 
@@ -32,17 +30,13 @@ const ROOT_PATIENCE_MS = 8_000;
  * The holders of what `look` finds and `fits` accepts: of the content that most have, other peers' before this peer's own.
  * Undefined when there is none. Without its content id a file cannot be verified, so one that is about to be computed is waited for.
  */
-export async function waitForContent({
-  look,
-  fits,
-  isOwn,
-  clock,
-}: {
+export async function waitForContent(tools: {
   look(): Promise<FileRecord[]>;
   fits(record: FileRecord): boolean;
   isOwn(record: FileRecord): boolean;
   clock: Clock;
 }): Promise<[FileRecord, ...FileRecord[]] | undefined> {
+  const { look, fits, isOwn, clock } = tools;
   const started = clock.elapsed();
   for (;;) {
     const fitting = (await look()).filter(fits);

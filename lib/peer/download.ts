@@ -6,7 +6,7 @@ import { HASH } from "../protocol/messages.ts";
 import type { FileName, FileRecord } from "../protocol/record.ts";
 import type { RateLimit } from "../rate.ts";
 import { printable } from "../text.ts";
-import { type HashPool, sha256 } from "./content/hash.ts";
+import { type HashingOptions, type HashPool, sha256 } from "./content/hash.ts";
 import { pieceSizeOf } from "./content/merkle.ts";
 import { PieceSet } from "./content/pieces.ts";
 import { checkFolder, Incoming, lookForTarget, openForHashing, partKeyOf } from "./disk/incoming.ts";
@@ -38,9 +38,9 @@ export interface DownloadTools {
   limit: RateLimit | undefined;
   pass(): string;
   /** Whether the network or the tracker is away. */
-  away?(): boolean;
+  away(): boolean;
   /** Whether it was away until a moment ago: other peers may not be online yet. */
-  unsettled?(): boolean;
+  unsettled(): boolean;
   /** The records of a content now. */
   look(root: string): Promise<FileRecord[]>;
   /** Whether a record's holder can be asked: another peer, at an address that can be dialled. */
@@ -136,7 +136,7 @@ export class Downloads {
     const [{ name, size, root }] = records;
     const holders = records.filter((record) => this.#tools.isFetchable(record));
     checkFolder(folder);
-    const here = overwrite ? undefined : await this.#alreadyHere(options, name, size, root);
+    const here = overwrite ? undefined : await this.#alreadyHere(options, records[0]);
     if (here !== undefined) return { path: here, size, verified: true, outcome: "already here", holders: [] };
     if (holders.length === 0) {
       const own = records.some((record) => this.#tools.isOwn(record));
@@ -165,7 +165,7 @@ export class Downloads {
   }
 
   #fetch(incoming: Incoming, holders: FileRecord[], { only, signal, report }: DownloadOptions) {
-    const { dial, pool, limit, pass, look, isFetchable } = this.#tools;
+    const { dial, pool, limit, pass, away, unsettled, look, isFetchable } = this.#tools;
     const [record] = holders;
     if (record === undefined) throw new FtError("no-holder", "There is no holder to fetch from.");
     const { name, size, root } = record;
@@ -175,12 +175,12 @@ export class Downloads {
         dial,
         target: incoming,
         pass,
-        away: () => this.#tools.away?.() === true,
-        unsettled: () => this.#tools.unsettled?.() === true,
+        away,
+        unsettled,
         layer: (memory, length) => pool.layer({ memory, length, fileSize: size }),
         sha256,
         report,
-        present: (pieces, onChecked) => this.#check(incoming, size, pieces, onChecked, signal),
+        present: (pieces, onHashed) => this.#check(incoming, size, pieces, { onHashed, signal }),
         begun: (pieces, have) => {
           if (root === undefined) return;
           const { part: _, ...whole } = record;
@@ -197,33 +197,23 @@ export class Downloads {
   }
 
   /** The pieces of a part file whose hashes are right. */
-  async #check(
-    incoming: Incoming,
-    size: number,
-    pieces: Uint8Array,
-    onHashed: (bytes: number) => void,
-    signal: AbortSignal,
-  ): Promise<PieceSet> {
+  async #check(incoming: Incoming, size: number, pieces: Uint8Array, options: HashingOptions): Promise<PieceSet> {
     const have = new PieceSet(pieces.length / HASH);
     const pieceSize = pieceSizeOf(size);
     const present = incoming.present;
     const length = present >= size ? size : present - (present % pieceSize);
     if (length === 0) return have;
-    const found = await this.#tools.pool.pieces(incoming.fd, size, { length, onHashed, signal });
+    const found = await this.#tools.pool.pieces(incoming.fd, size, { ...options, length });
     for (let i = 0; i < found.length / HASH; i++) {
-      if (Buffer.compare(found.subarray(i * HASH, (i + 1) * HASH), pieces.subarray(i * HASH, (i + 1) * HASH)) === 0)
-        have.add(i);
+      const [start, end] = [i * HASH, (i + 1) * HASH];
+      if (Buffer.compare(found.subarray(start, end), pieces.subarray(start, end)) === 0) have.add(i);
     }
     return have;
   }
 
   /** The path of a file with this name and content id that is in the folder already. */
-  async #alreadyHere(
-    { folder, signal, report }: DownloadOptions,
-    name: string,
-    size: number,
-    root: string | undefined,
-  ): Promise<string | undefined> {
+  async #alreadyHere(options: DownloadOptions, { name, size, root }: FileRecord): Promise<string | undefined> {
+    const { folder, signal, report } = options;
     const there = lookForTarget(folder, name);
     if (root === undefined || there === undefined || there.size !== size) return undefined;
     const file = openForHashing(there.path);

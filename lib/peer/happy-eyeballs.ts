@@ -7,16 +7,13 @@ import type { Channel } from "../net/channel.ts";
 /** An attempt has this time to itself before the next one begins too (RFC 8305, section 5). Milliseconds. */
 const ATTEMPT_DELAY_MS = 250;
 
-/** Connects in one way. The signal tells it that another one was faster. */
-export type ConnectionAttempt = (signal: AbortSignal) => Promise<Channel>;
-
 /**
- * Gives the first connection that opens. After an attempt that fails the next one begins at once. The signal stops the attempts that
+ * Gives the first connection that opens. Each attempt connects in one way. After an attempt that fails the next one begins at once. The signal stops the attempts that
  * are too late, and their connections are closed. Fails with an `AggregateError` of all reasons, in the order of the attempts, or
  * with a `CancelledError`.
  */
 export function firstToOpen(
-  attempts: ConnectionAttempt[],
+  attempts: ((signal: AbortSignal) => Promise<Channel>)[],
   { clock, headStartMs = ATTEMPT_DELAY_MS, signal }: { clock: Clock; headStartMs?: number; signal?: AbortSignal | undefined },
 ): Promise<Channel> {
   return new Promise((resolve, reject) => {
@@ -24,48 +21,48 @@ export function firstToOpen(
     const errors: unknown[] = [];
     let begun = 0;
     let failed = 0;
-    let over = false;
     let cancelNext = () => {};
 
-    function end(act: () => void): void {
-      if (over) return;
-      over = true;
+    function end(): void {
       cancelNext();
       signal?.removeEventListener("abort", stop);
       tooLate.abort();
-      act();
     }
 
     function stop(): void {
-      end(() => reject(new CancelledError()));
+      end();
+      reject(new CancelledError());
     }
 
     function next(): void {
       cancelNext();
       const index = begun;
       const attempt = attempts[index];
-      if (over || attempt === undefined) return;
+      if (attempt === undefined) return;
       begun += 1;
       cancelNext = clock.after(headStartMs, next);
       attempt(tooLate.signal).then(
         (channel) => {
           // Closed in order, not reset: the other side then reports no broken connection.
-          if (over) channel.finish();
-          else end(() => resolve(channel));
+          if (tooLate.signal.aborted) return channel.finish();
+          end();
+          resolve(channel);
         },
         (error: unknown) => {
+          if (tooLate.signal.aborted) return;
           errors[index] = error;
           failed += 1;
-          if (failed === attempts.length) end(() => reject(new AggregateError(errors)));
-          else next();
+          if (failed < attempts.length) return next();
+          end();
+          reject(new AggregateError(errors));
         },
       );
     }
 
+    if (signal?.aborted) return stop();
+    if (attempts.length === 0) return reject(new AggregateError([]));
     signal?.addEventListener("abort", stop);
-    if (signal?.aborted) stop();
-    else if (attempts.length === 0) end(() => reject(new AggregateError([])));
-    else next();
+    next();
   });
 }
 

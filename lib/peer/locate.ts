@@ -1,13 +1,13 @@
 // Finds the tracker to join: those that announce themselves on the network, and the one of last time, which a file remembers.
 
-import { mkdirSync, readFileSync, renameSync, unlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, unlinkSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { FtError, UsageError } from "../error.ts";
 import { parseTracker } from "../program/cli.ts";
 import { formatEndpoint } from "../protocol/address.ts";
 import { DEFAULT_TRACKER_PORT } from "../protocol/messages.ts";
 import { printable } from "../text.ts";
-import { type Announced, type Found, findTrackers } from "./look.ts";
+import { type Found, findTrackers } from "./look.ts";
 import type { TrackerPlace } from "./session.ts";
 
 /** A longer tracker name in the file of last time is cut. Characters. */
@@ -48,36 +48,31 @@ export class LastTracker {
       renameSync(part, this.#path);
     } catch {
       // The person chooses the tracker again next time.
-      try {
-        unlinkSync(part);
-      } catch {
-        // It was never there.
-      }
+      if (existsSync(part)) unlinkSync(part);
     }
   }
 }
 
 /** Looks for trackers that announce themselves; the one of last time comes first. */
-export async function lookAround(
-  last: Located | undefined,
-  signal?: AbortSignal,
-): Promise<{ trackers: Located[]; found: Found }> {
-  const found = await findTrackers(signal === undefined ? {} : { signal });
-  const trackers = found.trackers.map(announcedPlace);
-  const isLast = (one: Located) => last !== undefined && one.name === last.name && one.port === last.port;
-  trackers.sort((a, b) => Number(isLast(b)) - Number(isLast(a)) || a.name.localeCompare(b.name));
+export async function lookAround(last: Located | undefined, signal?: AbortSignal) {
+  const found = await findTrackers({ signal });
+  const trackers = found.trackers.map(({ name, port, addresses: [address = "", ...others] }): Located => {
+    return { name, address, port, others };
+  });
+  const rank = (one: Located) => Number(!isSameTracker(one, last));
+  trackers.sort((a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name));
   return { trackers, found };
 }
 
-function announcedPlace({ name, port, addresses }: Announced): Located {
-  const [address = "", ...others] = addresses;
-  return { name, address, port, others };
+/** Whether two trackers are one, which may have moved to another address. */
+export function isSameTracker({ name, port }: Located, other: Located | undefined): boolean {
+  return name === other?.name && port === other.port;
 }
 
 /** The addresses at which a tracker announces itself now; undefined when it does not. */
-export async function findAgain({ name, port }: Located): Promise<TrackerPlace | undefined> {
-  const { trackers } = await lookAround(undefined);
-  return trackers.find((one) => one.name === name && one.port === port) ?? trackers.find((one) => one.name === name);
+export async function findAgain(place: Located): Promise<TrackerPlace | undefined> {
+  const { trackers } = await lookAround(place);
+  return trackers.find(({ name }) => name === place.name);
 }
 
 /** A tracker's address as a person types it: without the usual port. */

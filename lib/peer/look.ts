@@ -2,7 +2,7 @@
 
 import { Browser } from "bonjour-service/dist/lib/browser.js";
 import type { Service, ServiceRecord } from "bonjour-service/dist/lib/service.js";
-import { type Clock, systemClock } from "../clock.ts";
+import { systemClock } from "../clock.ts";
 import { type Interface, interfaces } from "../net/interfaces.ts";
 import {
   ADDRESS_LIMIT,
@@ -19,22 +19,16 @@ import { type Address, isHostAddress, isLinkLocal, isLoopback, parseAddress, wit
 
 /** A search waits this long for the first tracker. Milliseconds. */
 const SEARCH_MS = 2_000;
-
 /** After the first tracker it waits this long for others. Milliseconds. */
 const FURTHER_MS = 300;
-
 /** Records of one packet that are looked at. */
 const RELEVANT_LIMIT = 64;
-
 /** Trackers that are believed of one machine, so that it cannot hide the others behind made-up names. */
 const SOURCE_LIMIT = 8;
-
 /** The question is repeated at these times, because a packet can be lost. Milliseconds from the start. */
 const ASK_AT_MS = [250, 750, 1_500];
-
 /** Trackers in one result. */
 const TRACKER_LIMIT = 32;
-
 /** After this many names on one link, a search listens no more on it. */
 const HEARD_LIMIT = 2 * TRACKER_LIMIT;
 
@@ -108,11 +102,9 @@ export class Sightings {
       return (isLoopback(address) ? 8 : 0) + late + kind + (isHint ? 0.5 : 0);
     };
     return [...this.#trackers.values()].map(({ name, version, port, sources, hints }) => {
-      const ranked = [
-        ...sources.map((address) => ({ address, by: rank(address, false) })),
-        ...hints.map((address) => ({ address, by: rank(address, true) })),
-      ].sort((a, b) => a.by - b.by);
-      return { name, version, port, addresses: [...new Set(ranked.map(({ address }) => address))].slice(0, ADDRESS_LIMIT) };
+      const by = (address: Address) => rank(address, !sources.includes(address));
+      const sorted = [...new Set([...sources, ...hints])].sort((a, b) => by(a) - by(b));
+      return { name, version, port, addresses: sorted.slice(0, ADDRESS_LIMIT) };
     });
   }
 }
@@ -133,113 +125,93 @@ function txtValue(txt: unknown, key: string, form: RegExp): string {
 export interface FindOptions {
   /** How long to wait for the first tracker. Milliseconds. */
   patienceMs?: number;
-  /** How long to wait, after the first, for other trackers and for its other addresses. Milliseconds. */
-  settleMs?: number;
   /** Ends the search early, with what was found until then. */
-  signal?: AbortSignal;
-  clock?: Clock;
+  signal?: AbortSignal | undefined;
   networks?: () => Interface[];
 }
 
-/** Asks for trackers on every interface. Never rejects. Everything is closed when it resolves. */
-export function findTrackers(options: FindOptions = {}): Promise<Found> {
-  return new Promise((resolve) => new TrackerSearch(options, resolve).start());
+/**
+ * Asks for trackers on every interface: by a link for each interface and family, each with a browser of the package. Never rejects.
+ * Everything is closed when it resolves.
+ */
+export async function findTrackers(options: FindOptions = {}): Promise<Found> {
+  const { patienceMs = SEARCH_MS, signal, networks = interfaces } = options;
+  const all = networks();
+  const own = new Set(all.flatMap(({ addresses }) => addresses.map(({ address }) => address)));
+  const sightings = new Sightings(own);
+  const over = Promise.withResolvers<void>();
+  const plans = signal?.aborted ? [] : planLinks(all);
+  const asked: string[] = [];
+  const browsers: Browser[] = [];
+  let failed = 0;
+  let echo = false;
+  let searchEnd: (() => void) | undefined;
+
+  function hear(service: Service, zone: string): void {
+    const from = service.referer?.address as Address | undefined;
+    if (from !== undefined && sightings.hear(service, from, zone)) searchEnd ??= systemClock.after(FURTHER_MS, over.resolve);
+  }
+
+  function openLink(plan: LinkPlan): Link {
+    const isReal = !plan.network.loopback;
+    const link = new Link(plan, all, {
+      ready: () => {
+        if (isReal) asked.push(link.label);
+        browsers.push(browse(link, hear));
+      },
+      failed: () => {
+        failed += 1;
+        if (failed === plans.length) over.resolve();
+      },
+      packet: (packet, from) => {
+        if (isReal && packet.type === "query" && own.has(from)) echo ||= packet.questions.some(isForService);
+        keepRelevant(packet);
+      },
+    });
+    return link;
+  }
+
+  const links = plans.map(openLink);
+  if (links.length === 0) over.resolve();
+  const stop = () => over.resolve();
+  signal?.addEventListener("abort", stop);
+  const askAgain = () => {
+    for (const browser of browsers) browser.update();
+  };
+  const cancels = ASK_AT_MS.map((ms) => systemClock.after(ms, askAgain));
+  cancels.push(systemClock.after(patienceMs, stop));
+  await over.promise;
+  signal?.removeEventListener("abort", stop);
+  for (const cancel of [...cancels, searchEnd]) cancel?.();
+  const problems = links.flatMap(({ problem }) => problem ?? []);
+  for (const link of links) {
+    link.mdns.destroy();
+    link.close();
+  }
+  return { trackers: sightings.trackers, asked, problems, echo };
 }
 
-/** One search: a link for each interface and family, each with a browser of the package. */
-class TrackerSearch {
-  readonly #options: FindOptions;
-  readonly #clock: Clock;
-  readonly #done: (found: Found) => void;
-  readonly #all: Interface[];
-  readonly #own: Set<Address>;
-  readonly #sightings: Sightings;
-  readonly #asked: string[] = [];
-  readonly #links: Link[] = [];
-  readonly #browsers: Browser[] = [];
-  readonly #cancels: (() => void)[] = [];
-  readonly #end = () => this.#finish();
-  #echo = false;
-  #settling = false;
-
-  constructor(options: FindOptions, done: (found: Found) => void) {
-    this.#options = options;
-    this.#clock = options.clock ?? systemClock;
-    this.#done = done;
-    this.#all = (options.networks ?? interfaces)();
-    this.#own = new Set(this.#all.flatMap(({ addresses }) => addresses.map(({ address }) => address)));
-    this.#sightings = new Sightings(this.#own);
-  }
-
-  start(): void {
-    const { patienceMs = SEARCH_MS, signal } = this.#options;
-    const plans = planLinks(this.#all);
-    if (signal?.aborted || plans.length === 0) {
-      this.#finish();
-      return;
-    }
-    signal?.addEventListener("abort", this.#end);
-    this.#after(patienceMs, this.#end);
-    for (const ms of ASK_AT_MS) this.#after(ms, () => this.#askAgain());
-    let failed = 0;
-    for (const plan of plans) {
-      const link = new Link(plan, this.#all, {
-        ready: () => {
-          if (!plan.network.loopback) this.#asked.push(link.label);
-          this.#browsers.push(this.#browse(link));
-        },
-        failed: () => {
-          failed += 1;
-          // Later, because a link can fail before this loop has opened the others.
-          if (failed === plans.length) this.#after(0, this.#end);
-        },
-        packet: (packet, from) => this.#filter(packet, from, plan),
-      });
-      this.#links.push(link);
-    }
-  }
-
-  #after(ms: number, act: () => void): void {
-    this.#cancels.push(this.#clock.after(ms, act));
-  }
-
-  #askAgain(): void {
-    for (const browser of this.#browsers) browser.update();
-  }
-
-  /** Notices our own question, and leaves in a packet only the records that can tell of a tracker. */
-  #filter(packet: Packet, from: Address, { network }: LinkPlan): void {
-    if (packet.type === "query" && !network.loopback && this.#own.has(from)) {
-      this.#echo ||= packet.questions.some(({ name }) => name.toLowerCase() === SERVICE);
-    }
-    packet.questions = [];
-    packet.answers = relevantRecords(packet.answers);
-    packet.additionals = relevantRecords(packet.additionals);
-  }
-
-  #browse(link: Link): Browser {
-    const browser = new Browser(link.mdns, { type: SERVICE_TYPE });
-    const hear = (service: Service) => {
+/** Tells of each service that is heard of on a link, and of its changes. */
+function browse(link: Link, hear: (service: Service, zone: string) => void): Browser {
+  const browser = new Browser(link.mdns, { type: SERVICE_TYPE });
+  for (const event of ["up", "srv-update", "txt-update"]) {
+    browser.on(event, (service: Service) => {
       if (browser.services.length > HEARD_LIMIT) browser.stop();
-      const from = service.referer?.address as Address | undefined;
-      if (from === undefined || !this.#sightings.hear(service, from, link.zone) || this.#settling) return;
-      this.#settling = true;
-      this.#after(this.#options.settleMs ?? FURTHER_MS, this.#end);
-    };
-    for (const event of ["up", "srv-update", "txt-update"]) browser.on(event, hear);
-    return browser;
+      hear(service, link.zone);
+    });
   }
+  return browser;
+}
 
-  #finish(): void {
-    this.#options.signal?.removeEventListener("abort", this.#end);
-    for (const cancel of this.#cancels) cancel();
-    const problems = this.#links.flatMap(({ problem }) => problem ?? []);
-    for (const link of this.#links) {
-      link.mdns.destroy();
-      link.close();
-    }
-    this.#done({ trackers: this.#sightings.trackers, asked: this.#asked, problems, echo: this.#echo });
-  }
+/** Leaves in a packet only the records that can tell of a tracker. */
+function keepRelevant(packet: Packet): void {
+  packet.questions = [];
+  packet.answers = relevantRecords(packet.answers);
+  packet.additionals = relevantRecords(packet.additionals);
+}
+
+function isForService({ name }: { name: string }): boolean {
+  return name.toLowerCase() === SERVICE;
 }
 
 function relevantRecords(records: ServiceRecord[]): ServiceRecord[] {

@@ -18,25 +18,20 @@ import type { FileRecord } from "../protocol/record.ts";
 import { encodeToTracker } from "../protocol/write.ts";
 import { BasicTracker, BYE_MS } from "./basic-tracker.ts";
 import { firstToOpen, mainReason } from "./happy-eyeballs.ts";
-import { findProfile } from "./profile.ts";
+import type { TrackerEnds } from "./own-address.ts";
 import { TrackerRequests } from "./requests.ts";
 import { type Reply, TrackerConnection, unexpected } from "./tracker-connection.ts";
 
 /** A request that is made while the tracker is away waits this long for it to come back. Milliseconds. */
 const AWAY_PATIENCE_MS = 1_500;
-
 /** After a change of the network, a tracker that does not reply within this time is away. Milliseconds. */
 const CHECK_MS = 4_000;
-
 /** After this many failed retries the peer looks for the tracker at another address. */
 const RETRIES_BEFORE_LOOKING = 2;
-
 /** The first retry comes within this time, and the longest wait doubles with each one. Milliseconds. */
 const FIRST_RETRY_MS = 1_000;
-
 /** The longest wait before a retry. Milliseconds. */
 const LONGEST_RETRY_MS = 25_000;
-
 /** After a restart of the tracker, other peers may take this long to reconnect. Milliseconds. */
 const SETTLING_MS = LONGEST_RETRY_MS + 10_000;
 
@@ -62,10 +57,8 @@ export interface SessionOptions {
   agent: string;
   /** The port on which this peer serves. */
   port: number;
-  /** The records of the shared files, with this address and port. */
+  /** The records of this peer, with this address and port. The list holds whole files; each `part` is added by a request of its own. */
   records(own: Endpoint): FileRecord[];
-  /** The records of files that the list does not hold, such as unfinished ones. Each is added with a request of its own. */
-  parts?(own: Endpoint): FileRecord[];
   /** Another peer cannot connect to this one and asks this one to connect to it. */
   callBack?(to: CallBack): void;
   report(event: SessionEvent): void;
@@ -75,13 +68,8 @@ export interface SessionOptions {
 }
 
 /** What a peer knows while it is online. */
-export interface Standing {
+export interface Standing extends TrackerEnds {
   profile: Profile;
-  /** This peer as its tracker sees it. */
-  you: Address;
-  /** The tracker as this peer reached it, and this peer's own end of that connection. */
-  tracker: Address;
-  local: Address;
   max: number;
   key: string;
   pass: string;
@@ -126,7 +114,7 @@ export class Session {
     this.#options = options;
     this.#clock = options.clock;
     this.#tracker = options.tracker;
-    this.#basic = new BasicTracker({ dial: (signal) => this.#dial(signal), where: () => this.#where, clock: this.#clock });
+    this.#basic = new BasicTracker({ dial: (signal) => this.#dial("", signal), where: () => this.#where, clock: this.#clock });
     this.requests = new TrackerRequests({
       ready: () => this.#ready(),
       profile: () => (this.#online ? this.#standing?.profile : undefined),
@@ -153,11 +141,24 @@ export class Session {
   /** Joins for the first time. Throws a sentence when the tracker cannot be reached or refuses. */
   async join(signal?: AbortSignal): Promise<void> {
     this.#joining = true;
+    const attempt = this.#attempt;
+    let channel: Channel | undefined;
+    const stop = () => channel?.destroy();
+    signal?.addEventListener("abort", stop);
     try {
-      await this.#joinNow(signal);
+      channel = await this.#dial(" Check the address and that ft-tracker runs there.", signal);
+      if (attempt !== this.#attempt) throw new CancelledError();
+      await this.#introduce(channel, signal);
+    } catch (error) {
+      if (this.#connection?.channel === channel) this.#connection = undefined;
+      channel?.destroy();
+      throw signal?.aborted ? new CancelledError() : error;
     } finally {
+      signal?.removeEventListener("abort", stop);
       this.#joining = false;
     }
+    this.#retries = 0;
+    for (const go of this.#waitingForReturn.splice(0)) go();
   }
 
   /** Whether this peer is reconnecting, or was until so recently that other peers may not be online yet. */
@@ -222,63 +223,37 @@ export class Session {
 
   // -------------------------------------------------------------- joining
 
-  async #joinNow(signal?: AbortSignal): Promise<void> {
-    let channel: Channel;
-    const attempt = this.#attempt;
+  /** Connects to the first of the tracker's addresses that answers. Fails with a sentence, to which it adds the hint. */
+  async #dial(hint: string, signal: AbortSignal | undefined): Promise<Channel> {
+    const { port, address, others = [] } = this.#tracker;
+    const dialOne = (one: string) => (signal?: AbortSignal) => this.#options.dial({ address: one, port }, signal && { signal });
     try {
-      channel = await this.#dial(signal);
-      if (attempt !== this.#attempt) {
-        channel.destroy();
-        throw new CancelledError();
-      }
+      if (others.length === 0) return await dialOne(address)(signal);
+      return await firstToOpen([address, ...others].map(dialOne), { signal, clock: this.#clock });
     } catch (error) {
       if (codeOf(error) === "cancelled") throw new CancelledError();
       const reason = mainReason(error);
-      const hint = "Check the address and that ft-tracker runs there.";
-      throw new FtError(codeOf(reason), `Cannot reach the tracker at "${this.#where}": ${sentenceOf(reason)}. ${hint}`);
+      throw new FtError(codeOf(reason), `Cannot reach the tracker at "${this.#where}": ${sentenceOf(reason)}.${hint}`);
     }
-    const stop = () => channel.destroy();
-    signal?.addEventListener("abort", stop);
-    try {
-      await this.#introduce(channel, signal);
-    } catch (error) {
-      if (this.#connection?.channel === channel) this.#connection = undefined;
-      channel.destroy();
-      throw signal?.aborted ? new CancelledError() : error;
-    } finally {
-      signal?.removeEventListener("abort", stop);
-    }
-    this.#retries = 0;
-    for (const go of this.#waitingForReturn.splice(0)) go();
-  }
-
-  /** Connects to the first of the tracker's addresses that answers. */
-  async #dial(signal: AbortSignal | undefined): Promise<Channel> {
-    const { port, address, others = [] } = this.#tracker;
-    const how = signal === undefined ? {} : { signal };
-    if (others.length === 0) return await this.#options.dial({ address, port }, how);
-    const ways = [address, ...others].map(
-      (one) => (signal: AbortSignal) => this.#options.dial({ address: one, port }, { signal }),
-    );
-    return await firstToOpen(ways, { ...how, clock: this.#clock });
   }
 
   /** Greets the tracker and sends it the list, in the protocol that it speaks. */
   async #introduce(channel: Channel, signal: AbortSignal | undefined): Promise<void> {
-    this.#connect(channel);
+    this.#reach = undefined;
+    this.#connection = new TrackerConnection(channel, this.#clock, {
+      push: (message) => this.#hear(message),
+      lost: (reason) => {
+        this.#lost(channel, reason);
+        return this.#gone(reason);
+      },
+    });
     const { agent } = this.#options;
     const hello = encodeToTracker({ verb: "HELLO", profile: 2, agent, extras: true, session: this.#secret });
-    const found = await findProfile({
-      greet: () =>
-        this.#ask(hello).catch((error: unknown) => {
-          if (codeOf(error) === "tracker-gone") return undefined;
-          throw error;
-        }),
-      greetBasic: () => this.#basic.greet(signal),
-      before: this.#standing?.profile,
-      clock: this.#clock,
-      signal,
+    const reply = this.#ask(hello).catch((error: unknown) => {
+      if (codeOf(error) === "tracker-gone") return undefined;
+      throw error;
     });
+    const found = await this.#basic.greetUnless(reply, this.#standing?.profile, signal);
     if (!("verb" in found)) this.#acceptBasic(channel, found);
     else if (found.verb === "HI") await this.#accept(channel, found);
     else unexpected(found);
@@ -291,87 +266,62 @@ export class Session {
     let left: FileRecord[];
     try {
       if (this.#leaving) throw new CancelledError();
-      left = this.#basic.sendList(channel, this.#options.records(this.#own(channel)));
+      left = this.#basic.sendList(channel, this.#list(channel));
     } catch (error) {
       channel.destroy();
       throw error;
     }
-    const { address } = channel.local;
-    this.#standing = {
-      profile: 1,
-      you: address,
-      tracker: channel.remote.address,
-      local: address,
-      max: DEFAULT_MAX_FILES,
-      key: "",
-      pass: "",
-      id: "",
-      skew: 0,
-    };
+    this.#standing = standingOn(channel, { profile: 1, you: channel.local.address, max: DEFAULT_MAX_FILES, key: "" });
     this.#online = true;
     this.#options.report({ event: "joined", profile: 1, name: "", peers: 0, files: 0, left });
   }
 
   /** Sends the list after an FT/2 HI; after the WELCOME this peer is online. */
-  async #accept(channel: Channel, hi: Extract<Reply, { verb: "HI" }>): Promise<void> {
-    const all = this.#options.records(this.#own(channel));
-    const standing: Standing = {
-      profile: 2,
-      you: hi.you,
-      tracker: channel.remote.address,
-      local: channel.local.address,
-      max: hi.max,
-      key: hi.key,
-      announced: hi.announced,
-      results: hi.results,
-      pass: "",
-      id: "",
-      skew: 0,
-    };
-    const welcome = await this.#sendFiles(all.slice(0, hi.max));
-    Object.assign(standing, welcomeParts(welcome, this.#clock.at()));
-    this.#secret = welcome.session;
+  async #accept(channel: Channel, { you, max, key, announced, results, name }: Extract<Reply, { verb: "HI" }>): Promise<void> {
+    const standing = standingOn(channel, { profile: 2, you, max, key, announced, results });
+    const list = this.#list(channel);
+    const { session, peers, files } = await this.#sendList(list, standing);
+    this.#secret = session;
     if (this.#standing !== undefined) this.#returnedAt = this.#clock.elapsed();
     this.#standing = standing;
     this.#online = true;
     this.#pingLater();
-    this.#renewLater();
-    this.#addParts(channel);
-    const { peers, files } = welcome;
-    this.#options.report({ event: "joined", profile: 2, name: hi.name, peers, files, left: all.slice(hi.max) });
+    this.#addParts(channel, standing);
+    this.#options.report({ event: "joined", profile: 2, name, peers, files, left: list.slice(max) });
     this.#tellReach();
   }
 
-  async #sendFiles(records: FileRecord[]): Promise<Extract<Reply, { verb: "WELCOME" }>> {
+  /** Sends the list, up to the tracker's limit, and keeps the new pass. */
+  async #sendList(list: FileRecord[], standing: Standing): Promise<Extract<Reply, { verb: "WELCOME" }>> {
+    const records = list.slice(0, standing.max);
     const reply = await this.#ask(encodeToTracker({ verb: "FILES", profile: 2, port: this.#options.port, records }));
-    return reply.verb === "WELCOME" ? reply : unexpected(reply);
+    if (reply.verb !== "WELCOME") return unexpected(reply);
+    const { id, pass } = reply;
+    Object.assign(standing, { id, pass, skew: skewOf(pass, this.#clock.at()) });
+    return reply;
   }
 
-  /** Adds the records that the list does not hold: a list replaces all earlier records. */
-  #addParts(channel: Channel): void {
-    for (const record of this.#options.parts?.(this.#own(channel)) ?? []) this.requests.add(record).catch(() => undefined);
-  }
-
-  /** This peer's address, as this end of the connection has it, and the port on which it serves. */
-  #own(channel: Channel): Endpoint {
-    return { address: channel.local.address, port: this.#options.port };
-  }
-
-  /** A pass is renewed at half its life, by sending the list again. */
-  #renewLater(): void {
+  /**
+   * Adds the records of parts, because a list replaces all earlier records. At half the life of the pass it is renewed: by sending
+   * the list again, and then the parts.
+   */
+  #addParts(channel: Channel, standing: Standing): void {
+    for (const record of this.#records(channel)) if (record.part) this.requests.add(record).catch(() => undefined);
     this.#cancelRenewal();
-    this.#cancelRenewal = this.#clock.after((PASS_LIFETIME_S * 1000) / 2, async () => {
-      const channel = this.#connection?.channel;
-      if (!this.#online || channel === undefined || this.#standing === undefined) return;
-      try {
-        const welcome = await this.#sendFiles(this.#options.records(this.#own(channel)).slice(0, this.#standing.max));
-        Object.assign(this.#standing, welcomeParts(welcome, this.#clock.at()));
-        this.#addParts(channel);
-        this.#renewLater();
-      } catch {
-        // The connection was lost: reconnecting brings a new pass.
-      }
+    this.#cancelRenewal = this.#clock.after((PASS_LIFETIME_S * 1000) / 2, () => {
+      // A lost connection is no error here: reconnecting brings a new pass.
+      const renewed = this.#sendList(this.#list(channel), standing).then(() => this.#addParts(channel, standing));
+      renewed.catch(() => undefined);
     });
+  }
+
+  /** This peer's records, with the address that this end of the connection has. */
+  #records(channel: Channel): FileRecord[] {
+    return this.#options.records({ address: channel.local.address, port: this.#options.port });
+  }
+
+  #list(channel: Channel): FileRecord[] {
+    return this.#records(channel).filter(({ part }) => !part);
   }
 
   #pingLater(): void {
@@ -382,18 +332,6 @@ export class Session {
   }
 
   // -------------------------------------------------------------- connection
-
-  /** Uses a new connection for all requests from now on. */
-  #connect(channel: Channel): void {
-    this.#reach = undefined;
-    this.#connection = new TrackerConnection(channel, this.#clock, {
-      push: (message) => this.#hear(message),
-      lost: (reason) => {
-        this.#lost(channel, reason);
-        return this.#gone(reason);
-      },
-    });
-  }
 
   #hear(message: Push): void {
     if (message.verb === "NOTICE") this.#options.report({ event: "notice", words: message.words });
@@ -484,8 +422,9 @@ export class Session {
   }
 }
 
-function welcomeParts({ id, pass }: { id: string; pass: string }, at: number): Pick<Standing, "id" | "pass" | "skew"> {
-  return { id, pass, skew: skewOf(pass, at) };
+/** What a peer knows at first on a connection to its tracker: it has no pass yet. */
+function standingOn({ local, remote }: Channel, hi: Omit<Standing, "tracker" | "local" | "pass" | "id" | "skew">): Standing {
+  return { ...hi, tracker: remote.address, local: local.address, pass: "", id: "", skew: 0 };
 }
 
 /** The tracker's clock minus ours in milliseconds: a new pass expires a known time after the tracker made it. */

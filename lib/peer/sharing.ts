@@ -39,14 +39,9 @@ export class Sharing {
     for (const file of tools.share.files) Object.assign(file, tools.cache.get(file));
   }
 
-  /** The records of the shared files that count, with this address and port. */
+  /** The records of the shared files, with this address and port. One that was downloaded when the list was full is a part. */
   records(own: Endpoint): FileRecord[] {
-    return this.#tools.share.files.filter(({ beyond }) => !beyond).map((file) => recordOf(file, own));
-  }
-
-  /** The records of the files that were downloaded when the list was full. */
-  recordsBeyond(own: Endpoint): FileRecord[] {
-    return this.#tools.share.files.filter(({ beyond }) => beyond).map((file) => recordOf(file, own));
+    return this.#tools.share.files.map((file) => recordOf(file, own));
   }
 
   /** The pieces of a shared content. */

@@ -19,17 +19,12 @@ export interface TrackerConnectionHandlers {
   lost(reason: string): FtError;
 }
 
-interface PendingRequest {
-  resolve(reply: Reply): void;
-  reject(error: Error): void;
-}
-
 export class TrackerConnection {
   readonly channel: Channel;
   readonly #clock: Clock;
   readonly #handlers: TrackerConnectionHandlers;
   /** The tracker replies in the order of the requests. */
-  readonly #pending: PendingRequest[] = [];
+  readonly #pending: PromiseWithResolvers<Reply>[] = [];
 
   constructor(channel: Channel, clock: Clock, handlers: TrackerConnectionHandlers) {
     this.channel = channel;
@@ -58,27 +53,19 @@ export class TrackerConnection {
   async ask(request: string): Promise<Reply> {
     const cancel = this.#clock.after(REPLY_MS, () => this.channel.destroy("it does not answer"));
     try {
-      return await new Promise<Reply>((resolve, reject) => {
-        this.#pending.push({ resolve, reject });
-        this.channel.send(request);
-      });
+      const reply = Promise.withResolvers<Reply>();
+      this.#pending.push(reply);
+      this.channel.send(request);
+      return await reply.promise;
     } finally {
       cancel();
     }
   }
 
   #hear(message: FromTracker): void {
-    switch (message.verb) {
-      case "NOTICE":
-      case "REACH":
-      case "CONNECT":
-        this.#handlers.push(message);
-        break;
-      case "UNKNOWN":
-        break;
-      default:
-        this.#pending.shift()?.resolve(message);
-    }
+    const { verb } = message;
+    if (verb === "NOTICE" || verb === "REACH" || verb === "CONNECT") this.#handlers.push(message);
+    else if (verb !== "UNKNOWN") this.#pending.shift()?.resolve(message);
   }
 }
 

@@ -161,6 +161,8 @@ class Peer {
       pool,
       limit: undefined,
       pass: () => "any.pass",
+      away: () => false,
+      unsettled: () => false,
       look: async () => [],
       isFetchable: () => true,
       isOwn: () => false,

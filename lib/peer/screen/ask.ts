@@ -7,7 +7,7 @@ import { measure, orCancelled } from "../../program/cli.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import { fit, formatSize, plural, printable, wrap } from "../../text.ts";
 import type { LeftOut, SharedFile } from "../disk/share.ts";
-import { describePlace, type Located } from "../locate.ts";
+import { describePlace, isSameTracker, type Located } from "../locate.ts";
 import { contentTable, holderTable, recordTable } from "./view.ts";
 
 /** The terminal of the prompts, and the signal that ends them. */
@@ -19,13 +19,12 @@ export interface Terminal {
 
 /** Columns that the package needs beside our text: its own marks, and the colours of lists, which it counts as columns. */
 const MARK_COLUMNS = 15;
-
 /** A line has this width at least, in a terminal that is narrower too. Columns. */
 const LEAST_COLUMNS = 20;
-
+/** The last line of a list: the person goes back. */
+const BACK = { value: -1, label: "Back" };
 /** Files that are named, at most, when they cannot be shared. */
 const UNFIT_SHOWN = 5;
-
 /** The tracker is asked when the person has not typed for this long. Milliseconds. */
 const TYPING_MS = 120;
 
@@ -49,25 +48,11 @@ export class Prompts {
     return Math.max(LEAST_COLUMNS, (this.#terminal.output.columns ?? 80) - MARK_COLUMNS);
   }
 
-  greet(title: string): void {
-    intro(this.#short(title), this.#terminal);
-  }
-
-  goodbye(words: string): void {
-    outro(this.#short(words), this.#terminal);
-  }
-
-  say(words: string): void {
-    log.message(this.#wrapped(words), this.#terminal);
-  }
-
-  done(words: string): void {
-    log.success(this.#wrapped(words), this.#terminal);
-  }
-
-  warn(words: string): void {
-    log.warn(this.#wrapped(words), this.#terminal);
-  }
+  readonly greet = (title: string) => intro(this.#short(title), this.#terminal);
+  readonly goodbye = (words: string) => outro(this.#short(words), this.#terminal);
+  readonly say = (words: string) => log.message(this.#wrapped(words), this.#terminal);
+  readonly done = (words: string) => log.success(this.#wrapped(words), this.#terminal);
+  readonly warn = (words: string) => log.warn(this.#wrapped(words), this.#terminal);
 
   /** Shows lines in a frame. They must be printable. */
   show(lines: string[], title: string): void {
@@ -129,10 +114,8 @@ export class Prompts {
 
   /** Asks for one of several trackers. */
   async chooseTracker(trackers: Located[], last: Located | undefined): Promise<Located> {
-    const options = trackers.map((one, value) => {
-      const before = last !== undefined && one.name === last.name && one.port === last.port ? ", used last" : "";
-      return { value, label: `${describePlace(one)}${before}` };
-    });
+    const label = (one: Located) => describePlace(one) + (isSameTracker(one, last) ? ", used last" : "");
+    const options = trackers.map((one, value) => ({ value, label: label(one) }));
     const chosen = trackers[await this.choose(`${trackers.length} trackers announce themselves. Which one?`, options)];
     if (chosen === undefined) throw new CancelledError();
     return chosen;
@@ -140,10 +123,9 @@ export class Prompts {
 
   /** Asks for one holder of a file; undefined to go back. */
   async chooseHolder(name: string, records: FileRecord[]): Promise<FileRecord | undefined> {
-    const [title = "", ...lines] = holderTable(records, measure, this.width);
-    const options = lines.map((label, value) => ({ value, label }));
+    const [title, options] = pickList(holderTable(records, this.width));
     this.say(fit(`${plural(records.length, "holder")} of ${printable(name)}`, this.width, measure));
-    return records[await this.choose(`  ${title}`, [...options, { value: -1, label: "Back" }])];
+    return records[await this.choose(`  ${title}`, options)];
   }
 
   /** Lists files that fit the text while the person types it, and asks for one; undefined to go back. `look` gives one record a content. */
@@ -182,11 +164,11 @@ export class Prompts {
         clearTimeout(timer);
         timer = setTimeout(() => void ask(typed), TYPING_MS);
       }
-      const lines = records.length === 0 ? [] : contentTable(records, measure, width).slice(1);
+      const lines = records.length === 0 ? [] : contentTable(records, width).slice(1);
       return [
         ...lines.map((label, value) => ({ value, label })),
         ...(remark === "" ? [] : [{ value: -2, label: short(remark), disabled: true }]),
-        { value: -1, label: "Back" },
+        BACK,
       ];
     }
     try {
@@ -209,12 +191,12 @@ export class Prompts {
 
   /** Asks for one of all records, which the person narrows down by typing; undefined to go back. */
   async chooseRecord(records: FileRecord[]): Promise<FileRecord | undefined> {
-    const [title = "", ...lines] = recordTable(records, measure, this.width);
+    const [title, options] = pickList(recordTable(records, this.width));
     const chosen = await this.#answer(
       autocomplete<number>({
         ...this.#terminal,
         message: `${plural(records.length, "file")} online; type to narrow down\n│    ${title}`,
-        options: [...lines.map((label, value) => ({ value, label })), { value: -1, label: "Back" }],
+        options,
         // Compared with the line on the screen, and with the whole name, of which the line may show only the start.
         filter: (typed, { value, label }) =>
           value === -1 || `${label ?? ""} ${records[value]?.name ?? ""}`.toLowerCase().includes(typed.trim().toLowerCase()),
@@ -245,12 +227,7 @@ export class Prompts {
   }
 }
 
-/** Runs one choice of a menu, and shows its error as a warning. Ctrl-C ends it at once, whatever it waits for. */
-export async function trying(prompts: Prompts, signal: AbortSignal, act: () => Promise<void>): Promise<void> {
-  try {
-    await orCancelled(act(), signal);
-  } catch (error) {
-    if (error instanceof CancelledError) throw error;
-    prompts.warn(sentenceOf(error));
-  }
+/** The title of a table, and its lines as a list to choose from. A line's value is its place in the table. */
+function pickList([title = "", ...lines]: string[]): [string, { value: number; label: string }[]] {
+  return [title, [...lines.map((label, value) => ({ value, label })), BACK]];
 }

@@ -4,10 +4,10 @@ import { statfsSync } from "node:fs";
 import { CancelledError, codeOf, FtError, sentenceOf } from "../../error.ts";
 import { dial } from "../../net/dial.ts";
 import { interfaces } from "../../net/interfaces.ts";
-import { VERSION } from "../../program/cli.ts";
+import { measure, VERSION } from "../../program/cli.ts";
 import { formatEndpoint, isLoopback, withoutZone } from "../../protocol/address.ts";
 import { encodeToTracker } from "../../protocol/write.ts";
-import { formatDuration, formatSize, type Measure, plural, printable, wrap } from "../../text.ts";
+import { formatDuration, formatSize, plural, printable, wrap } from "../../text.ts";
 import { tryFolder } from "../disk/incoming.ts";
 import type { LeftOut, SharedFile } from "../disk/share.ts";
 import { type Located, lookAround, nobodyFound, typed } from "../locate.ts";
@@ -16,24 +16,21 @@ import { colours, howToOpen } from "./view.ts";
 
 /** The tracker says within this time whether it can connect to this peer's port. Milliseconds. */
 const REACH_MS = 6_000;
-
 /** A program that is no tracker shows it within this time. Milliseconds. */
 const KNOCK_MS = 1_500;
-
 /** A clock that differs from the tracker's by more is a warning. Milliseconds. */
 const SKEW_MS = 120_000;
-
 /** Less free space is a warning. Bytes. */
 const LITTLE_SPACE = 1_000_000_000;
-
 /** Less free space is a fault. Bytes. */
 const NO_SPACE = 1_000_000;
 
-export type CheckName = "network" | "discovery" | "tracker" | "port" | "share" | "receive" | "clock";
-
 /** The result of one check. `detail` and `advice` are sentences; `data` is for a bug report. */
-export interface Check {
-  check: CheckName;
+export interface Check extends Result {
+  check: "network" | "discovery" | "tracker" | "port" | "share" | "receive" | "clock";
+}
+
+interface Result {
   status: "ok" | "warning" | "fault" | "skipped";
   detail: string;
   advice?: string;
@@ -65,73 +62,53 @@ export interface Patient {
   stop(): Promise<void>;
 }
 
+/** A check's status as a person reads it. */
 const STATUS_WORDS = { ok: "ok", warning: "note", fault: "FAULT", skipped: "-" } as const;
-
 /** The width of a check's status and name. Columns. */
 const CHECK_INDENT = 17;
 
 /** One check as lines for a person. */
-export function checkLines({ check, status, detail, advice }: Check, measure: Measure, width = 100): string[] {
+export function checkLines({ check, status, detail, advice }: Check, width = 100): string[] {
   const colour = { ok: colours.green, warning: colours.yellow, fault: colours.red, skipped: colours.dim }[status];
-  const words = wrap(printable(detail), Math.max(20, width - CHECK_INDENT), measure);
-  if (advice !== undefined) words.push(...wrap(printable(`→ ${advice}`), Math.max(20, width - CHECK_INDENT), measure));
-  return words.map((line, index) =>
-    index === 0 ? `${colour(STATUS_WORDS[status].padEnd(5))}  ${check.padEnd(9)} ${line}` : " ".repeat(CHECK_INDENT) + line,
-  );
-}
-
-/** The result of one check; `more` is its advice and data. */
-function result(
-  check: CheckName,
-  status: Check["status"],
-  detail: string,
-  more: { advice?: string; data?: Record<string, unknown> } = {},
-): Check {
-  return { check, status, detail, ...more };
-}
-
-/** What the checks of the tracker look at. */
-interface Findings {
-  around: Awaited<ReturnType<typeof lookAround>>;
-  /** The time that looking around took. Seconds. */
-  seconds: number;
-  /** The tracker that was tried, and how it was found; undefined when there is none. */
-  place: TrackerPlace | undefined;
-  how: string;
-  files: SharedFile[];
-  /** The peer that has joined, why it could not, or undefined when joining was not tried. */
-  joined: Patient | FtError | undefined;
-  /** Why the port that was asked for cannot be used. */
-  closed: FtError | undefined;
+  const sentences = advice === undefined ? [detail] : [detail, `→ ${advice}`];
+  const lines = sentences.flatMap((words) => wrap(printable(words), Math.max(20, width - CHECK_INDENT), measure));
+  const title = `${colour(STATUS_WORDS[status].padEnd(5))}  ${check.padEnd(9)} `;
+  return lines.map((line, index) => (index === 0 ? title : " ".repeat(CHECK_INDENT)) + line);
 }
 
 /** Makes all checks, reports each, and gives all of them. */
 export async function examine(tools: DoctorTools): Promise<Check[]> {
   const checks: Check[] = [];
-  const tell = (check: Check) => {
+  const tell = (name: Check["check"], result: Result) => {
     if (tools.signal.aborted) throw new CancelledError();
+    const check = { check: name, ...result };
     checks.push(check);
     tools.report(check);
   };
-  tell(checkNetwork());
+  tell("network", checkNetwork());
   const share = checkShare(tools);
   const findings = await tryTracker(tools, share.files);
-  const patient = findings.joined instanceof FtError ? undefined : findings.joined;
+  const { patient } = findings;
   try {
-    tell(checkDiscovery(findings, patient));
-    tell(checkTracker(findings, patient));
-    tell(await checkPort(findings, patient, tools.usualPort));
+    tell("discovery", checkDiscovery(findings));
+    tell("tracker", checkTracker(findings));
+    tell("port", await checkPort(findings, tools.usualPort));
   } finally {
     await patient?.stop();
   }
-  tell(share.check);
-  tell(checkReceive(tools.to));
-  tell(checkClock(patient));
+  tell("share", share.result);
+  tell("receive", checkReceive(tools.to));
+  tell("clock", checkClock(patient));
   return checks;
 }
 
-/** Looks for trackers, and joins the one that a command would join. */
-async function tryTracker(tools: DoctorTools, files: SharedFile[]): Promise<Findings> {
+type Findings = Awaited<ReturnType<typeof tryTracker>>;
+
+/**
+ * Looks for trackers, and joins the one that a command would join. `failed` says why it could not. `closed` says why the usual port
+ * cannot be used. Without files there is neither a patient nor an error, if a tracker answers.
+ */
+async function tryTracker(tools: DoctorTools, files: SharedFile[]) {
   const from = performance.now();
   const around = await lookAround(tools.last, tools.signal);
   const seconds = (performance.now() - from) / 1000;
@@ -147,16 +124,12 @@ async function tryTracker(tools: DoctorTools, files: SharedFile[]): Promise<Find
     closed = joined;
     joined = await join(tools, place, files, true);
   }
-  return { around, seconds, place, how, files, joined, closed };
+  const [patient, failed] = joined instanceof FtError ? [undefined, joined] : [joined, undefined];
+  return { ...around, seconds, place, how, files, patient, failed, closed };
 }
 
 /** Joins the tracker. Without files the tracker accepts no peer: then this only checks that a tracker answers. */
-async function join(
-  tools: DoctorTools,
-  place: TrackerPlace,
-  files: SharedFile[],
-  anyPort: boolean,
-): Promise<Patient | FtError | undefined> {
+async function join(tools: DoctorTools, place: TrackerPlace, files: SharedFile[], anyPort: boolean) {
   try {
     if (files.length > 0) return await tools.start(place, files, anyPort);
     await knock(place, tools.signal);
@@ -189,118 +162,111 @@ async function knock(place: TrackerPlace, signal: AbortSignal): Promise<void> {
   if (said !== "" && !said.startsWith("HI")) throw new FtError("no-tracker", "the program that answers there is not a tracker");
 }
 
-function checkDiscovery({ around: { trackers, found }, seconds }: Findings, patient: Patient | undefined): Check {
-  const check = "discovery";
-  const data = { trackers: found.trackers, asked: found.asked, problems: found.problems, echo: found.echo };
+function checkDiscovery({ trackers, found, seconds, patient }: Findings): Result {
+  const data = { ...found };
   if (trackers.length > 0) {
     const names = trackers.map((one) => `"${printable(one.name)}" at ${printable(typed(one))}`).join(", ");
-    return result(check, "ok", `${plural(trackers.length, "tracker")} found in ${formatDuration(seconds)}: ${names}.`, {
-      data,
-    });
+    const detail = `${plural(trackers.length, "tracker")} found in ${formatDuration(seconds)}: ${names}.`;
+    return { status: "ok", detail, data };
   }
   const announces = patient?.session.standing?.announced;
   if (patient !== undefined && announces !== true) {
     const why = announces === false ? "does not announce itself (--no-announce)" : "does not say whether it announces itself";
-    return result(check, found.echo ? "ok" : "warning", `The tracker ${why}.`, { data });
+    return { status: found.echo ? "ok" : "warning", detail: `The tracker ${why}.`, data };
   }
   if (patient !== undefined) {
     const where = found.echo
       ? "between the tracker and this machine: its firewall, a switch or a wireless network that keeps its members apart"
       : "by a firewall on this machine";
     const detail = `Multicast does not get through: the tracker answers at its address, but is not heard announcing itself. UDP port 5353 seems to be blocked ${where}.`;
-    return result(check, "fault", detail, { advice: `The address works all the same. To do without it: ${howToHear()}`, data });
+    return { status: "fault", detail, advice: `The address works all the same. To do without it: ${howToHear()}`, data };
   }
   if (found.asked.length === 0 && found.problems.length === 0) {
-    return result(check, "skipped", "Without a network nobody can be heard.", { data });
+    return { status: "skipped", detail: "Without a network nobody can be heard.", data };
   }
   // No tracker may be running: then silence says nothing about the network.
   const status = found.echo ? "warning" : "fault";
-  return result(check, status, nobodyFound(found, undefined).message, { advice: howToHear(), data });
+  return { status, detail: nobodyFound(found, undefined).message, advice: howToHear(), data };
 }
 
-function checkTracker({ place, how, joined }: Findings, patient: Patient | undefined): Check {
-  const check = "tracker";
+function checkTracker({ place, how, patient, failed }: Findings): Result {
   if (place === undefined) {
     const advice = "Start ft-tracker on a machine of this network, or give its address: ft-peer ADDRESS doctor";
-    return result(check, "fault", "No tracker was found, and none was named.", { advice });
+    return { status: "fault", detail: "No tracker was found, and none was named.", advice };
   }
-  if (joined instanceof FtError) {
+  if (failed !== undefined) {
     const advice =
-      joined.code === "no-tracker"
+      failed.code === "no-tracker"
         ? "Check the address and the port: another program answers there."
         : "Start ft-tracker there, or see that its machine's firewall allows the port.";
-    return result(check, "fault", `${joined.message} (It was ${how}.)`, { advice, data: { code: joined.code, how } });
+    return { status: "fault", detail: `${failed.message} (It was ${how}.)`, advice, data: { code: failed.code, how } };
   }
   const at = `tracker at ${printable(formatEndpoint(place))} (${how})`;
   const standing = patient?.session.standing;
   if (standing === undefined) {
     const detail = `The ${at} answers; joining it was not tried, because there is nothing to share.`;
-    return result(check, "ok", detail, { data: { how } });
+    return { status: "ok", detail, data: { how } };
   }
   const { tracker: address, you, local, profile } = standing;
   const own = interfaces().find(({ addresses }) => addresses.some((one) => one.address === withoutZone(local)));
   const by = own === undefined ? "" : `, by interface ${printable(own.name)}`;
   const data = { address, port: place.port, you, interface: own?.name, profile, how };
-  return result(check, "ok", `Joined the ${at} from ${you}${by}.`, { data });
+  return { status: "ok", detail: `Joined the ${at} from ${you}${by}.`, data };
 }
 
-async function checkPort({ closed, files }: Findings, patient: Patient | undefined, usualPort: number): Promise<Check> {
-  const check = "port";
-  if (closed !== undefined) return result(check, "fault", closed.message, { data: { code: closed.code } });
+async function checkPort({ closed, files, patient }: Findings, usualPort: number): Promise<Result> {
+  if (closed !== undefined) return { status: "fault", detail: closed.message, data: { code: closed.code } };
   if (patient === undefined) {
     const why = files.length === 0 ? "A peer that shares nothing" : "Without a tracker, this peer";
-    return result(check, "skipped", `${why} is not tried by anybody.`);
+    return { status: "skipped", detail: `${why} is not tried by anybody.` };
   }
   const { port, session } = patient;
   if (session.standing?.profile === 1) {
-    return result(check, "skipped", "This tracker speaks the basic protocol and does not try ports.");
+    return { status: "skipped", detail: "This tracker speaks the basic protocol and does not try ports." };
   }
   const reached = await Promise.race([patient.reached, Bun.sleep(REACH_MS)]);
   const other = port === usualPort ? "" : ` Port ${usualPort} is taken on this machine, so ${port} was tried.`;
   if (reached === undefined) {
-    return result(check, "warning", `The tracker did not say whether it can connect to port ${port}.${other}`);
+    return { status: "warning", detail: `The tracker did not say whether it can connect to port ${port}.${other}` };
   }
   const { reachable, reason } = reached;
   const data = { port, reachable, reason };
   if (reachable) {
     const you = session.standing?.you;
     const here = you !== undefined && isLoopback(you) ? ", which is on this machine" : "";
-    return result(check, "ok", `Port ${port} is open to the tracker${here}.${other}`, { data });
+    return { status: "ok", detail: `Port ${port} is open to the tracker${here}.${other}`, data };
   }
   const detail = `The tracker cannot connect to port ${port} of this machine: ${printable(reason)}.${other}`;
-  return result(check, "fault", detail, { advice: howToOpen(port), data });
+  return { status: "fault", detail, advice: howToOpen(port), data };
 }
 
-function checkClock(patient: Patient | undefined): Check {
-  const check = "clock";
+function checkClock(patient: Patient | undefined): Result {
   const standing = patient?.session.standing;
   if (standing === undefined || standing.profile === 1) {
     const detail = `It is ${new Date().toISOString()} here; there is no tracker's clock to hold it against.`;
-    return result(check, "skipped", detail);
+    return { status: "skipped", detail };
   }
   const skewMs = Math.round(standing.skew);
   const data = { skewMs };
-  if (Math.abs(skewMs) <= SKEW_MS) return result(check, "ok", "The clock agrees with the tracker's.", { data });
+  if (Math.abs(skewMs) <= SKEW_MS) return { status: "ok", detail: "The clock agrees with the tracker's.", data };
   const which = skewMs > 0 ? "behind" : "ahead of";
   const detail = `This machine's clock is ${formatDuration(Math.abs(skewMs) / 1000)} ${which} the tracker's; dates of files look wrong.`;
-  return result(check, "warning", detail, { advice: "Set the clock of the one that is wrong.", data });
+  return { status: "warning", detail, advice: "Set the clock of the one that is wrong.", data };
 }
 
-function checkNetwork(): Check {
+function checkNetwork(): Result {
   const all = interfaces();
-  const shown = all
-    .filter(({ loopback }) => !loopback)
-    .map(({ name, virtual, addresses }) => {
-      const list = addresses.map(({ address }) => address).join(" ");
-      return `${printable(name)} ${list}${virtual ? " (virtual)" : ""}`;
-    });
+  const shown = all.flatMap(({ name, virtual, loopback, addresses }) => {
+    const list = addresses.map(({ address }) => address).join(" ");
+    return loopback ? [] : `${printable(name)} ${list}${virtual ? " (virtual)" : ""}`;
+  });
   const data = { interfaces: all };
-  if (shown.length > 0) return result("network", "ok", `${shown.join(", ")}.`, { data });
+  if (shown.length > 0) return { status: "ok", detail: `${shown.join(", ")}.`, data };
   const advice = "Plug in a cable or join a wireless network.";
-  return result("network", "fault", "This machine has no network address.", { advice, data });
+  return { status: "fault", detail: "This machine has no network address.", advice, data };
 }
 
-function checkShare({ choose }: DoctorTools): { files: SharedFile[]; check: Check } {
+function checkShare({ choose }: DoctorTools): { files: SharedFile[]; result: Result } {
   try {
     const { taken: files, left } = choose();
     const [unfit, ...others] = left.filter(({ surplus }) => surplus === undefined);
@@ -310,41 +276,38 @@ function checkShare({ choose }: DoctorTools): { files: SharedFile[]; check: Chec
     if (files.length === 0) {
       const detail = `There is no file to share here${unfit === undefined ? "" : `: ${reason}`}.`;
       const advice = "A peer shares at least one: give --share FILE or --share FOLDER.";
-      return { files, check: result("share", "fault", detail, { advice, data }) };
+      return { files, result: { status: "fault", detail, advice, data } };
     }
-    if (unfit === undefined) return { files, check: result("share", "ok", `${names} can be read.`, { data }) };
+    if (unfit === undefined) return { files, result: { status: "ok", detail: `${names} can be read.`, data } };
     const detail = `${names} can be shared; ${plural(others.length + 1, "file")} cannot, such as ${reason}.`;
-    return { files, check: result("share", "warning", detail, { data }) };
+    return { files, result: { status: "warning", detail, data } };
   } catch (error) {
     const advice = "Name a file or folder that this program may read with --share.";
-    return { files: [], check: result("share", "fault", sentenceOf(error), { advice }) };
+    return { files: [], result: { status: "fault", detail: sentenceOf(error), advice } };
   }
 }
 
-function checkReceive(folder: string): Check {
+function checkReceive(folder: string): Result {
   try {
     tryFolder(folder);
   } catch (error) {
     const advice = "Give a folder that this program may write to: --to FOLDER";
-    return result("receive", "fault", sentenceOf(error), { advice, data: { folder } });
+    return { status: "fault", detail: sentenceOf(error), advice, data: { folder } };
   }
   const { bavail, bsize } = statfsSync(folder);
   const free = bavail * bsize;
   const detail = `"${printable(folder)}" can be written to, with ${formatSize(free)} free.`;
   const data = { folder, free };
-  if (free >= LITTLE_SPACE) return result("receive", "ok", detail, { data });
+  if (free >= LITTLE_SPACE) return { status: "ok", detail, data };
   const advice = "Make room, or give another folder: --to FOLDER";
-  return result("receive", free < NO_SPACE ? "fault" : "warning", detail, { advice, data });
+  return { status: free < NO_SPACE ? "fault" : "warning", detail, advice, data };
 }
 
 /** How to let multicast DNS in through this system's firewall. */
-function howToHear(platform: NodeJS.Platform = process.platform): string {
-  switch (platform) {
-    case "win32":
-      return "Set this network to private, or allow UDP port 5353 in Windows Defender Firewall.";
-    case "darwin":
-      return "Allow incoming connections for ft-peer in System Settings, Network, Firewall.";
-    default:
-      return 'Allow UDP port 5353: "sudo ufw allow 5353/udp" with ufw, "sudo firewall-cmd --add-service=mdns" with firewalld.';
-  }
+function howToHear(): string {
+  return {
+    win32: "Set this network to private, or allow UDP port 5353 in Windows Defender Firewall.",
+    darwin: "Allow incoming connections for ft-peer in System Settings, Network, Firewall.",
+    other: 'Allow UDP port 5353: "sudo ufw allow 5353/udp" with ufw, "sudo firewall-cmd --add-service=mdns" with firewalld.',
+  }[process.platform === "win32" || process.platform === "darwin" ? process.platform : "other"];
 }

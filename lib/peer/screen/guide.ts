@@ -3,7 +3,7 @@
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { CancelledError, sentenceOf } from "../../error.ts";
-import { measure, nameArgument, parseTracker } from "../../program/cli.ts";
+import { measure, nameArgument, orCancelled, parseTracker } from "../../program/cli.ts";
 import { formatEndpoint } from "../../protocol/address.ts";
 import { DEFAULT_MAX_FILES } from "../../protocol/messages.ts";
 import type { FileRecord } from "../../protocol/record.ts";
@@ -12,17 +12,19 @@ import { chooseFiles, type Share, type SharedFile } from "../disk/share.ts";
 import type { Downloaded, DownloadOptions } from "../download.ts";
 import type { PeerEvent } from "../events.ts";
 import type { FetchEvent } from "../fetch/types.ts";
-import { describePlace, type Located, type lookAround, nobodyFound, typed } from "../locate.ts";
+import { describePlace, type Located, lookAround, nobodyFound, typed } from "../locate.ts";
 import type { Upload } from "../serve/serve.ts";
 import type { Session, TrackerPlace } from "../session.ts";
-import { type Prompts, trying } from "./ask.ts";
+import type { Prompts } from "./ask.ts";
 import { progressReporter, Screen } from "./screen.ts";
 import { describeEvent, notFoundSentence, peerTable } from "./view.ts";
 
 /** Files of a folder that are offered, at most. */
 const OFFERED = 500;
+/** Contents that are shown while the person types, at most. */
+const FOUND_SHOWN = 100;
 
-type Choice = "search" | "find" | "browse" | "who" | "mine" | "leave";
+type Choice = "search" | "find" | "browse" | "who" | "mine";
 
 /** A peer, as far as the prompts use it. */
 export interface GuidedPeer {
@@ -43,12 +45,8 @@ export interface GuideOptions {
   tracker: TrackerPlace | undefined;
   /** The tracker that was used last. */
   last: Located | undefined;
-  /** Looks for trackers that announce themselves. */
-  look(): ReturnType<typeof lookAround>;
   /** The files that --share names; undefined when there was no --share. */
   files: SharedFile[] | undefined;
-  /** The folder whose files are offered. */
-  folder: string;
   /** The folder for fetched files. */
   to: string;
   overwrite: boolean;
@@ -56,28 +54,22 @@ export interface GuideOptions {
   start(tracker: TrackerPlace | Located, files: SharedFile[], report: (event: PeerEvent) => void): Promise<GuidedPeer>;
 }
 
-/** Events that are shown later, when the person asks for them. */
-interface News {
-  /** Whether others can connect to this machine. */
-  reach?: PeerEvent;
-}
-
 /** The guided prompts: choose files, connect, then a menu until the person leaves. Ctrl-C is a `CancelledError`. */
 export async function guide(options: GuideOptions): Promise<void> {
   const { prompts } = options;
   let joined = false;
-  const news: News = {};
-  const report = (event: PeerEvent) => {
-    if (event.event === "reach") news.reach = event;
+  // Whether others can connect to this machine: it is shown when the person asks for it.
+  let reach: PeerEvent | undefined;
+  const peer = await connect(options, (event) => {
+    if (event.event === "reach") reach = event;
     // Later the menu is on the screen, and no event may be written over it.
     if (event.event !== "joined" || joined) return;
     joined = true;
     prompts.done(describeEvent(event));
-  };
-  const peer = await connect(options, report);
+  });
   try {
     peer.computeRoots();
-    await menu(peer, options, news);
+    await menu(peer, options, () => reach);
     prompts.goodbye("Bye.");
   } finally {
     await peer.stop();
@@ -103,7 +95,7 @@ async function connect(options: GuideOptions, report: (event: PeerEvent) => void
 /** The tracker that announces itself; of several, the person chooses one; of none, the person types an address. */
 async function askForTracker(options: GuideOptions): Promise<TrackerPlace | Located> {
   const { prompts, last, signal } = options;
-  const { trackers, found } = await options.look();
+  const { trackers, found } = await lookAround(last, signal);
   if (signal.aborted) throw new CancelledError();
   const [first, second] = trackers;
   if (first === undefined) {
@@ -118,21 +110,19 @@ async function askForTracker(options: GuideOptions): Promise<TrackerPlace | Loca
 async function askAddress({ prompts, last }: GuideOptions): Promise<TrackerPlace> {
   const hint = last === undefined ? "such as 192.168.1.5; ft-tracker prints it" : `empty: ${typed(last)}, as last time`;
   const answer = await prompts.line("Tracker's address?", hint, (text) => {
-    if (text === "" && last !== undefined) return undefined;
-    return refusalOf(() => parseTracker(text));
+    return text === "" && last !== undefined ? undefined : refusalOf(() => parseTracker(text));
   });
   return answer === "" && last !== undefined ? last : parseTracker(answer);
 }
 
-async function askFiles({ prompts, ...options }: GuideOptions): Promise<SharedFile[]> {
-  let { folder } = options;
+async function askFiles({ prompts }: GuideOptions): Promise<SharedFile[]> {
+  let folder = process.cwd();
   for (;;) {
     const { taken, left } = chooseFiles([folder], OFFERED);
     const chosen = await prompts.chooseShared(folder, taken, left, DEFAULT_MAX_FILES);
     if (chosen !== undefined) return chosen;
     const typed = await prompts.line("Which folder?", `empty: ${folder}`, (answer) => {
-      if (answer === "") return undefined;
-      return refusalOf(() => chooseFiles([resolve(folder, expandHome(answer))], 1));
+      return answer === "" ? undefined : refusalOf(() => chooseFiles([resolve(folder, expandHome(answer))], 1));
     });
     folder = resolve(folder, expandHome(typed));
   }
@@ -152,84 +142,84 @@ function expandHome(path: string): string {
   return path === "~" || path.startsWith("~/") ? join(homedir(), path.slice(1)) : path;
 }
 
-async function menu(peer: GuidedPeer, options: GuideOptions, news: News): Promise<void> {
+async function menu(peer: GuidedPeer, options: GuideOptions, reach: () => PeerEvent | undefined): Promise<void> {
   const { prompts } = options;
+  const { session } = peer;
   for (;;) {
-    const blocked = peer.session.standing?.reach === false ? ' (others cannot connect to you: see "What I share")' : "";
-    const state = peer.session.online ? blocked : " (the tracker is away; coming back by itself)";
-    const choice = await prompts.choose<Choice>(`What next?${state}`, [
+    const blocked = session.standing?.reach === false ? ' (others cannot connect to you: see "What I share")' : "";
+    const state = session.online ? blocked : " (the tracker is away; coming back by itself)";
+    const choice = await prompts.choose<Choice | "leave">(`What next?${state}`, [
       { value: "search", label: "Search for a file" },
-      ...(peer.session.standing?.profile === 1 ? [] : [{ value: "find" as const, label: "Find as you type" }]),
+      ...(session.standing?.profile === 1 ? [] : [{ value: "find" as const, label: "Find as you type" }]),
       { value: "browse", label: "Browse everything" },
       { value: "who", label: "Who is online" },
       { value: "mine", label: "What I share" },
       { value: "leave", label: "Leave" },
     ]);
     if (choice === "leave") return;
-    if (!peer.session.online) prompts.say("Asking the tracker, which is away…");
-    await trying(prompts, options.signal, async () => {
-      if (choice === "search") await guidedSearch(peer, options);
-      else if (choice === "find") await guidedFind(peer, options);
-      else if (choice === "browse") await guidedBrowse(peer, options);
-      else if (choice === "who") {
-        const self = peer.session.standing?.id ?? "";
-        prompts.show(peerTable(await peer.session.requests.who(), self, measure, prompts.width - 2), "Online");
-      } else {
-        prompts.show(describeShare(peer, prompts.width - 2), "What I share");
-        if (news.reach !== undefined) prompts.say(describeEvent(news.reach));
-      }
-    });
+    if (!session.online) prompts.say("Asking the tracker, which is away…");
+    try {
+      // Ctrl-C ends a choice at once, whatever it waits for.
+      await orCancelled(act(choice, peer, options, reach), options.signal);
+    } catch (error) {
+      if (error instanceof CancelledError) throw error;
+      prompts.warn(sentenceOf(error));
+    }
   }
 }
 
-async function guidedSearch(peer: GuidedPeer, options: GuideOptions): Promise<void> {
+/** Does what the person chose in the menu. */
+async function act(choice: Choice, peer: GuidedPeer, options: GuideOptions, reach: () => PeerEvent | undefined) {
   const { prompts } = options;
-  const typed = await prompts.line("File name?", "exactly as it is shared; empty: back", (answer) => {
-    if (answer === "") return undefined;
-    return refusalOf(() => nameArgument(answer));
-  });
-  if (typed === "") return;
-  const records = await peer.session.requests.search(nameArgument(typed));
-  if (records.length === 0) {
-    prompts.warn(notFoundSentence(typed));
-    return;
+  const { session } = peer;
+  if (choice === "who") {
+    const self = session.standing?.id ?? "";
+    prompts.show(peerTable(await session.requests.who(), self, prompts.width - 2), "Online");
+  } else if (choice === "mine") {
+    prompts.show(describeShare(peer, prompts.width - 2), "What I share");
+    const event = reach();
+    if (event !== undefined) prompts.say(describeEvent(event));
+  } else {
+    const { holder, records } = await CHOOSERS[choice](prompts, session);
+    if (holder !== undefined) await guidedDownload(peer, options, holder, records);
   }
-  const holder = await prompts.chooseHolder(typed, records);
-  if (holder !== undefined) await guidedDownload(peer, options, holder, records);
 }
 
-/** Contents that are shown while the person types, at most. */
-const FOUND_SHOWN = 100;
+/** A holder to fetch from, or undefined to go back; and records among which are the other holders of the same content. */
+type Chosen = { holder: FileRecord | undefined; records: FileRecord[] };
 
-async function guidedFind(peer: GuidedPeer, options: GuideOptions): Promise<void> {
-  const { session } = peer;
-  const content = await options.prompts.findAsYouType(async (typed) => {
+const CHOOSERS = { search: chooseByName, find: chooseByWords, browse: chooseFromAll };
+
+async function chooseByName(prompts: Prompts, { requests }: Session): Promise<Chosen> {
+  const typed = await prompts.line("File name?", "exactly as it is shared; empty: back", (answer) => {
+    return answer === "" ? undefined : refusalOf(() => nameArgument(answer));
+  });
+  const records = typed === "" ? [] : await requests.search(nameArgument(typed));
+  if (typed !== "" && records.length === 0) prompts.warn(notFoundSentence(typed));
+  return { holder: records.length === 0 ? undefined : await prompts.chooseHolder(typed, records), records };
+}
+
+async function chooseByWords(prompts: Prompts, { requests }: Session): Promise<Chosen> {
+  const content = await prompts.findAsYouType(async (typed) => {
     const words = typed.split(/\s+/).filter((word) => word !== "");
     if (words.length === 0) return { records: [], total: 0 };
-    return await session.requests.find({ words, group: true, offset: 0, limit: FOUND_SHOWN });
+    return await requests.find({ words, group: true, offset: 0, limit: FOUND_SHOWN });
   });
-  if (content === undefined) return;
+  if (content === undefined) return { holder: undefined, records: [] };
   const { root, name } = content;
-  const records = root === undefined ? [content] : await session.requests.holders(root);
-  const holder = await options.prompts.chooseHolder(name, records.length === 0 ? [content] : records);
-  if (holder !== undefined) await guidedDownload(peer, options, holder, records);
+  const records = root === undefined ? [content] : await requests.holders(root);
+  return { holder: await prompts.chooseHolder(name, records.length === 0 ? [content] : records), records };
 }
 
-async function guidedBrowse(peer: GuidedPeer, options: GuideOptions): Promise<void> {
-  const records = await peer.session.requests.list();
-  const holder = await options.prompts.chooseRecord(records);
-  if (holder !== undefined) await guidedDownload(peer, options, holder, records);
+async function chooseFromAll(prompts: Prompts, { requests }: Session): Promise<Chosen> {
+  const records = await requests.list();
+  return { holder: await prompts.chooseRecord(records), records };
 }
 
 /** Fetches from the chosen holder, and from the other holders of the same content. */
-async function guidedDownload(
-  peer: GuidedPeer,
-  options: GuideOptions,
-  chosen: FileRecord,
-  records: FileRecord[],
-): Promise<void> {
+async function guidedDownload(peer: GuidedPeer, how: GuideOptions, chosen: FileRecord, records: FileRecord[]): Promise<void> {
   const same = records.filter((record) => record !== chosen && record.root !== undefined && record.root === chosen.root);
-  const { prompts, to: folder, overwrite, signal } = options;
+  const { prompts, to: folder, overwrite, signal } = how;
   const screen = new Screen({ json: false, quiet: false });
   const started = performance.now();
   const progress = progressReporter(screen);
@@ -239,9 +229,8 @@ async function guidedDownload(
     const done = await peer.download([chosen, ...same], { folder, overwrite, signal, report });
     screen.clearProgress();
     const seconds = (performance.now() - started) / 1000;
-    const checked = done.verified ? "verified" : "not verified";
-    const how = done.outcome === "already here" ? "already here" : `in ${formatDuration(seconds)}`;
-    prompts.done(`${done.path}: ${formatSize(done.size)}, ${how}, ${checked}`);
+    const taken = done.outcome === "already here" ? "already here" : `in ${formatDuration(seconds)}`;
+    prompts.done(`${done.path}: ${formatSize(done.size)}, ${taken}, ${done.verified ? "verified" : "not verified"}`);
   } finally {
     screen.clearProgress();
   }

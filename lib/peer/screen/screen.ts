@@ -23,15 +23,17 @@ export class Screen {
     return process.stdout.isTTY === true ? process.stdout.columns : undefined;
   }
 
-  /** A result: a line of it for a person. */
-  line(line: string): void {
+  /** Results: objects for a script, or lines for a person. */
+  results(results: (object | string)[]): void {
     this.clearProgress();
-    out(line);
+    for (const one of results) out(typeof one === "string" ? one : jsonLine(one));
   }
 
   /** An event, as a line for a person. */
   event(words: string): void {
-    if (!this.#quiet) this.line(printable(words));
+    if (this.#quiet) return;
+    this.clearProgress();
+    out(printable(words));
   }
 
   object(value: object): void {
@@ -82,35 +84,25 @@ export function progressReporter(screen: Screen): (event: FetchEvent) => void {
     if (event.event !== "asking") lastEvent = event.event;
     last = now;
     const rate = event.event === "progress" ? pace.rate(now, event.received) : 0;
-    if (screen.json) {
-      screen.object(fetchEventObject(event, rate));
-      return;
-    }
+    if (screen.json) return screen.object(fetchEventObject(event, rate));
+    const holder = "holder" in event ? formatEndpoint(event.holder) : "";
     switch (event.event) {
       case "asking":
-        if (lastEvent === "") screen.progress(`asking ${formatEndpoint(event.holder)}`);
-        break;
+        return lastEvent === "" ? screen.progress(`asking ${holder}`) : undefined;
       case "checking":
-        screen.progress(`checking what is already here: ${formatSize(event.checked)} of ${formatSize(event.size)}`);
-        break;
+        return screen.progress(`checking what is already here: ${formatSize(event.checked)} of ${formatSize(event.size)}`);
       case "progress":
-        screen.progress(progressLine(event.received, event.size, rate, event.holders));
-        break;
+        return screen.progress(progressLine(event.received, event.size, rate, event.holders));
       case "waiting":
-        screen.progress(`${formatEndpoint(event.holder)} is busy: waiting at position ${event.position} of its queue`);
-        break;
+        return screen.progress(`${holder} is busy: waiting at position ${event.position} of its queue`);
       case "away":
-        screen.note("The network or the tracker is away, and nobody answers; waiting for it to come back.");
-        break;
+        return screen.note("The network or the tracker is away, and nobody answers; waiting for it to come back.");
       case "silent":
-        screen.note(`${formatEndpoint(event.holder)} has the rest and does not answer any more; waiting for it.`);
-        break;
+        return screen.note(`${holder} has the rest and does not answer any more; waiting for it.`);
       case "verifying":
-        screen.progress("verified; writing the last of it to the disk");
-        break;
+        return screen.progress("verified; writing the last of it to the disk");
       case "holder-failed":
-        screen.note(`${formatEndpoint(event.holder)} failed: ${event.reason}.`);
-        break;
+        return screen.note(`${holder} failed: ${event.reason}.`);
       default:
         event satisfies never;
     }

@@ -2,10 +2,11 @@
 
 import { basename } from "node:path";
 import pc from "picocolors";
+import { measure } from "../../program/cli.ts";
 import { formatEndpoint } from "../../protocol/address.ts";
 import type { PeerLine } from "../../protocol/messages.ts";
 import { type FileRecord, modifiedOf } from "../../protocol/record.ts";
-import { formatDuration, formatRate, formatSize, type Measure, plural, printable, table } from "../../text.ts";
+import { type Column, formatDuration, formatRate, formatSize, plural, printable, table } from "../../text.ts";
 import { groupByContent, wholeHolders } from "../contents.ts";
 import type { LeftOut } from "../disk/share.ts";
 import type { Downloaded } from "../download.ts";
@@ -16,60 +17,44 @@ import type { FetchEvent } from "../fetch/types.ts";
 export const colours = pc.createColors(pc.isColorSupported && process.stdout.isTTY === true);
 
 /** Records as a table, a line each, at most `width` columns wide. */
-export function recordTable(records: FileRecord[], measure: Measure, width?: number): string[] {
-  return fileTable(records, holderCell, measure, width);
+export function recordTable(records: FileRecord[], width?: number): string[] {
+  return fileTable(records, holderCell, width);
 }
 
 /** Contents as a table, a line each: one record stands for all holders of a content. */
-export function contentTable(records: FileRecord[], measure: Measure, width?: number): string[] {
-  const who = (record: FileRecord) => {
+export function contentTable(records: FileRecord[], width?: number): string[] {
+  const holdersCell = (record: FileRecord) => {
     const { holders = 1 } = record;
     return holders === 0 ? "unfinished" : holders === 1 ? formatEndpoint(record) : plural(holders, "holder");
   };
-  return fileTable(records, who, measure, width);
+  return fileTable(records, holdersCell, width);
 }
 
-function fileTable(
-  records: FileRecord[],
-  who: (record: FileRecord) => string,
-  measure: Measure,
-  width: number | undefined,
-): string[] {
-  const rows = records.map((record) => [
-    printable(record.name),
-    formatSize(record.size),
-    printable(record.type),
-    record.date,
-    who(record),
-  ]);
-  return table(
-    [
-      { title: "NAME", shrinksTo: 20 },
-      { title: "SIZE", align: "right" },
-      { title: "TYPE", shrinksTo: 8, spare: 3 },
-      { title: "DATE", spare: 2 },
-      { title: "WHO", spare: 1 },
-    ],
-    rows,
-    measure,
-    width,
-  );
+function fileTable(records: FileRecord[], lastCell: (record: FileRecord) => string, width: number | undefined): string[] {
+  const columns: Column[] = [
+    { title: "NAME", shrinksTo: 20 },
+    { title: "SIZE", align: "right" },
+    { title: "TYPE", shrinksTo: 8, spare: 3 },
+    { title: "DATE", spare: 2 },
+    { title: "WHO", spare: 1 },
+  ];
+  const rows = records.map((record) => {
+    const { name, size, type, date } = record;
+    return [printable(name), formatSize(size), printable(type), date, lastCell(record)];
+  });
+  return table(columns, rows, measure, width);
 }
 
 /** The holders of one file as a table of type, size, date and address. */
-export function holderTable(records: FileRecord[], measure: Measure, width?: number): string[] {
+export function holderTable(records: FileRecord[], width?: number): string[] {
+  const columns: Column[] = [
+    { title: "TYPE", shrinksTo: 8, spare: 2 },
+    { title: "SIZE", align: "right" },
+    { title: "DATE", spare: 1 },
+    { title: "WHO" },
+  ];
   const rows = records.map((record) => [printable(record.type), formatSize(record.size), record.date, holderCell(record)]);
-  return table(
-    [
-      { title: "TYPE", shrinksTo: 8, spare: 2 },
-      { title: "SIZE", align: "right" },
-      { title: "DATE", spare: 1 },
-      { title: "WHO" },
-    ],
-    rows,
-    measure,
-    width,
-  );
+  return table(columns, rows, measure, width);
 }
 
 /** The address of a record's holder, and whether it has only a part of the file. */
@@ -81,59 +66,55 @@ function holderCell(record: FileRecord): string {
 export function recordObjects(records: FileRecord[]): object[] {
   const holders = new Map<FileRecord, number>();
   for (const group of groupByContent(records)) for (const record of group) holders.set(record, wholeHolders(group));
-  return records.map((record) => ({
-    name: record.name,
-    type: record.type,
-    size: record.size,
-    modified: modifiedOf(record),
-    address: record.address,
-    port: record.port,
-    root: record.root ?? null,
-    holders: record.holders ?? holders.get(record) ?? 1,
-    ...(record.part ? { part: true } : {}),
-  }));
+  return records.map((record) => {
+    const { name, type, size, address, port, root = null } = record;
+    const whole = record.holders ?? holders.get(record) ?? 1;
+    return {
+      name,
+      type,
+      size,
+      modified: modifiedOf(record),
+      address,
+      port,
+      root,
+      holders: whole,
+      ...(record.part && { part: true }),
+    };
+  });
 }
 
 /** The peers online as a table; `self` is marked. */
-export function peerTable(peers: PeerLine[], self: string, measure: Measure, width?: number): string[] {
+export function peerTable(peers: PeerLine[], self: string, width?: number): string[] {
+  const columns: Column[] = [
+    { title: "WHO" },
+    { title: "FILES", align: "right", spare: 1 },
+    { title: "SIZE", align: "right", spare: 2 },
+    { title: "PROGRAM", spare: 3 },
+    { title: "SINCE (UTC)", spare: 4 },
+    { title: "ID", spare: 5 },
+  ];
   const rows = peers.map((peer) => [
     formatEndpoint(peer) + (peer.id === self ? " (you)" : "") + (peer.reach === false ? " (firewalled)" : ""),
     String(peer.files),
     formatSize(peer.bytes),
-    printable(peer.agent),
-    printable(peer.since.slice(11, 16)),
-    printable(peer.id),
+    ...[peer.agent, peer.since.slice(11, 16), peer.id].map(printable),
   ]);
-  return table(
-    [
-      { title: "WHO" },
-      { title: "FILES", align: "right", spare: 1 },
-      { title: "SIZE", align: "right", spare: 2 },
-      { title: "PROGRAM", spare: 3 },
-      { title: "SINCE (UTC)", spare: 4 },
-      { title: "ID", spare: 5 },
-    ],
-    rows,
-    measure,
-    width,
-  );
+  return table(columns, rows, measure, width);
 }
+
+/** A rate is of this time, up to now. Milliseconds. */
+const PACE_MS = 3_000;
 
 /** The rate of a transfer over the last few seconds. */
 export class Pace {
   readonly #samples: { at: number; bytes: number }[] = [];
-  readonly #over: number;
-
-  constructor(overMs = 3000) {
-    this.#over = overMs;
-  }
 
   /** Bytes a second; `at` is the time now in milliseconds, `bytes` all bytes so far. */
   rate(at: number, bytes: number): number {
     // A download that starts again has a new rate.
     if (bytes < (this.#samples.at(-1)?.bytes ?? 0)) this.#samples.length = 0;
     this.#samples.push({ at, bytes });
-    while (this.#samples.length > 2 && at - (this.#samples[0]?.at ?? at) > this.#over) this.#samples.shift();
+    while (this.#samples.length > 2 && at - (this.#samples[0]?.at ?? at) > PACE_MS) this.#samples.shift();
     const first = this.#samples[0];
     return first === undefined || at === first.at ? 0 : ((bytes - first.bytes) * 1000) / (at - first.at);
   }
@@ -223,14 +204,11 @@ export function describeEvent(event: PeerEvent): string {
 /** How to open a port in this system's firewall, as sentences. */
 export function howToOpen(port: number, platform: NodeJS.Platform = process.platform): string {
   const rule = `netsh advfirewall firewall add rule name=FileTracker dir=in action=allow protocol=TCP localport=${port}`;
-  switch (platform) {
-    case "win32":
-      return `To let them in, allow ft-peer when Windows Defender Firewall asks, or run as administrator: ${rule}`;
-    case "darwin":
-      return `To let them in, allow incoming connections for ft-peer in System Settings, Network, Firewall (TCP port ${port}).`;
-    default:
-      return `To let them in, allow TCP port ${port}: "sudo ufw allow ${port}/tcp" with ufw, "sudo firewall-cmd --add-port=${port}/tcp" with firewalld.`;
-  }
+  return {
+    win32: `To let them in, allow ft-peer when Windows Defender Firewall asks, or run as administrator: ${rule}`,
+    darwin: `To let them in, allow incoming connections for ft-peer in System Settings, Network, Firewall (TCP port ${port}).`,
+    other: `To let them in, allow TCP port ${port}: "sudo ufw allow ${port}/tcp" with ufw, "sudo firewall-cmd --add-port=${port}/tcp" with firewalld.`,
+  }[platform === "win32" || platform === "darwin" ? platform : "other"];
 }
 
 /** An event as an object for a script. */
