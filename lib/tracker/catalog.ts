@@ -252,10 +252,13 @@ export class Catalog {
     return linesOf(eachOf(this.#byRoot.get(root)), page, seer);
   }
 
-  /** A page of what fits words and filters, best first; records of one content together, or one for each content. */
-  find(wish: Wish, seer: Seer): { lines: string[]; total: number } {
+  /**
+   * A page of what fits words and filters, best first; records of one content together, or one for each content. It is found in
+   * steps. A caller that does not go on to the end calls `return`.
+   */
+  *find(wish: Wish, seer: Seer): Generator<undefined, { lines: string[]; total: number }> {
     const among = wish.root === undefined ? undefined : eachOf(this.#byRoot.get(wish.root));
-    const { contents, total } = this.#index.find(wish, among);
+    const { contents, total } = yield* this.#index.steps(wish, among);
     const lines = contents.flatMap(({ items, holders }) => {
       const each = items.map((file) => lineOf(file, seer));
       return wish.group ? each.map((line) => `${line.slice(0, -1)};holders=${holders}>`) : each;

@@ -45,3 +45,11 @@ export class Finder {
     return { contents: contents.map(({ items, holders }) => ({ items: items.map(({ item }) => item), holders })), total };
   }
 }
+
+/** What steps come to, without the turns of others between them. */
+export function toEnd<Result>(steps: Generator<undefined, Result>): Result {
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) return value;
+  }
+}
