@@ -1,6 +1,5 @@
 // This machine's network interfaces and their addresses: which ones others can use, when they change, which zone they need.
 
-import { createSocket } from "node:dgram";
 import { networkInterfaces } from "node:os";
 import { type Clock, quietClock } from "../clock.ts";
 import { type Address, isHostAddress, isLinkLocal, isLoopback, parseAddress, withoutZone } from "../protocol/address.ts";
@@ -125,32 +124,17 @@ function isPrivate(address: Address): boolean {
 const DOCUMENTATION_ADDRESSES = { 4: "203.0.113.1", 6: "2001:db8::1" } as const;
 
 /** The address of this machine that packets to the internet would carry; undefined without a default route. Sends nothing. */
-export function routedAddress(family: 4 | 6): Promise<Address | undefined> {
-  return new Promise((resolve) => {
-    try {
-      const socket = createSocket(family === 4 ? "udp4" : "udp6");
-      const end = (address?: Address) => {
-        resolve(address);
-        try {
-          socket.close();
-        } catch {
-          // The socket failed before it was open.
-        }
-      };
-      socket.on("error", () => end());
-      socket.connect(9, DOCUMENTATION_ADDRESSES[family], () => {
-        try {
-          const address = parseAddress(socket.address().address);
-          // Without a route, Bun reports success for a socket that is not connected.
-          end(address !== undefined && isHostAddress(address) ? withoutZone(address) : undefined);
-        } catch {
-          end();
-        }
-      });
-    } catch {
-      resolve(undefined);
-    }
-  });
+export async function routedAddress(family: 4 | 6): Promise<Address | undefined> {
+  try {
+    const connect = { hostname: DOCUMENTATION_ADDRESSES[family], port: 9 };
+    const socket = await Bun.udpSocket({ hostname: family === 4 ? "0.0.0.0" : "::", connect });
+    const address = parseAddress(socket.address.address);
+    socket.close();
+    return address !== undefined && isHostAddress(address) ? withoutZone(address) : undefined;
+  } catch {
+    // There is no route.
+    return undefined;
+  }
 }
 
 /** The zone of an interface: the text behind `%` in its link-local addresses on this machine. */

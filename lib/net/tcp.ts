@@ -336,8 +336,7 @@ export function formatSeconds(ms: number): string {
 
 /** One form for keys and limits: an IPv4 address that came by an IPv6 socket is IPv4, and a zone means nothing to others. */
 export function canonicalAddress(text = ""): Address {
-  const dotted = text.startsWith("::ffff:") ? text.slice("::ffff:".length) : text;
-  return withoutZone(parseAddress(dotted) ?? parseAddress(text) ?? ("0.0.0.0" as Address));
+  return withoutZone(parseAddress(text) ?? ("0.0.0.0" as Address));
 }
 
 /** The handlers of every socket. The channel is the socket's `data`, which a refused connection does not have. */
