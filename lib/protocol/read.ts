@@ -8,10 +8,10 @@ import {
   foreignMessage,
   type MessageEnd,
   parseBasicDownload,
-  type RecordLimits,
+  type ReadLimits,
   takeBasicMessage,
 } from "./basic.ts";
-import { Frame, LINE_LIMIT } from "./lines.ts";
+import { Frame } from "./lines.ts";
 import {
   type CallBack,
   type FromHolder,
@@ -20,22 +20,13 @@ import {
   type Page,
   type PeerLine,
   type Profile,
-  RESULTS_DEFAULT,
   RESULTS_LIMIT,
   type ToHolder,
   type ToTracker,
   type Wish,
 } from "./messages.ts";
 import { RecentLines } from "./recent.ts";
-import {
-  checkFileCount,
-  checkNameLength,
-  type FileRecord,
-  NAME_LIMIT,
-  parseFileName,
-  parseRecord,
-  unescapeField,
-} from "./record.ts";
+import { checkFileCount, checkNameLength, type FileRecord, parseFileName, parseRecord, unescapeField } from "./record.ts";
 import { cutVerb, dayValue, endpointOf, optional, rootValue, textValue, valuesOf, wholeValue, yesValue } from "./values.ts";
 
 /** A token reaches a third peer as it is, so it has no character that means something in a line. */
@@ -75,24 +66,12 @@ abstract class Inbox<Message> {
   abstract next(): Message | undefined;
 }
 
-/** Limits that a tracker's operator may set. The others are the protocol's. */
-interface ReadLimits {
-  /** Bytes of a line with its end. */
-  line?: number;
-  /** Bytes of a file name. */
-  name?: number;
-  /** Records in an answer, unless a request says how many. */
-  results?: number;
-  /** Records in an answer at most. */
-  mostResults?: number;
-}
-
 /** Requests that mean the same on every connection, and come often. */
 const recentRequests = new RecentLines<ToTracker>();
 
 /** Peer → tracker: reads both profiles, and finds out which one this connection speaks. */
 export class TrackerInbox extends Inbox<ToTracker> {
-  readonly #limits: RecordLimits & { results: number; mostResults: number };
+  readonly #limits: ReadLimits;
   /** Until the first line turns out to be FT/2. */
   #basic: BasicRequests | undefined;
   #awaitsHello: boolean;
@@ -100,12 +79,11 @@ export class TrackerInbox extends Inbox<ToTracker> {
   #files: { port: number; count: number; records: FileRecord[] } | undefined;
 
   /** `profile` is given for a connection whose HELLO was read before. */
-  constructor(maxFiles: number, limits: ReadLimits = {}, profile?: 2) {
+  constructor(limits: ReadLimits, profile?: 2) {
     super();
-    const { line = LINE_LIMIT, name = NAME_LIMIT, results = RESULTS_DEFAULT, mostResults = RESULTS_LIMIT } = limits;
-    this.#limits = { files: maxFiles, line, name, results, mostResults };
+    this.#limits = limits;
     this.#awaitsHello = profile === undefined;
-    if (profile === undefined) this.#basic = new BasicRequests(this.frame, this.#limits);
+    if (profile === undefined) this.#basic = new BasicRequests(this.frame, limits);
   }
 
   /** The connection's profile once it is known: FT/2 by its first line, else FT/1. */
