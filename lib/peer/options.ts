@@ -1,8 +1,8 @@
 // The command line of ft-peer: its table of options and commands, its help, and what a command line asks for.
 
-import { UsageError } from "../error.ts";
+import { sentenceOf, UsageError } from "../error.ts";
 import { zonesFor } from "../net/interfaces.ts";
-import { parseTracker, textAskedFor } from "../program/cli.ts";
+import { textAskedFor } from "../program/cli.ts";
 import {
   type Command,
   commandRows,
@@ -28,8 +28,10 @@ import {
 } from "../program/options.ts";
 import { type Endpoint, isLinkLocal, parseAddress, withoutZone } from "../protocol/address.ts";
 import { DEFAULT_MAX_FILES, type Page, type Wish } from "../protocol/messages.ts";
-import { parseRoot } from "../protocol/record.ts";
+import { type FileName, parseFileName, parseRoot } from "../protocol/record.ts";
 import { printable } from "../text.ts";
+import { parseTracker } from "./locate.ts";
+import { fit } from "./screen/columns.ts";
 import type { TrackerPlace } from "./session.ts";
 
 const COMMANDS = [
@@ -202,4 +204,13 @@ export function rootArgument(typed: string): string | undefined {
 
 function isCommand(word: string): word is PeerCommand {
   return (PEER_COMMANDS as readonly string[]).includes(word);
+}
+
+/** A file's name as typed, in the form that records have: "e" and a combining accent become "é". Throws a `UsageError`. */
+export function nameArgument(text: string): FileName {
+  try {
+    return parseFileName(text.normalize("NFC"));
+  } catch (error) {
+    throw new UsageError(`"${fit(printable(text), 60)}" cannot be a file's name. ${sentenceOf(error)}`);
+  }
 }
