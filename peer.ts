@@ -45,6 +45,7 @@ import {
   rootArgument,
 } from "./lib/peer/options.ts";
 import { isDialable, isOwnEndpoint, isTrackerHere } from "./lib/peer/own-address.ts";
+import { RateLimit } from "./lib/peer/rate-limit.ts";
 import { Prompts } from "./lib/peer/screen/ask.ts";
 import { type Check, checkLines, examine } from "./lib/peer/screen/doctor.ts";
 import { type GuidedPeer, guide } from "./lib/peer/screen/guide.ts";
@@ -68,7 +69,6 @@ import { EXIT, exitCodeFor, hangUp, orCancelled, out, runProgram, VERSION } from
 import { type Endpoint, formatEndpoint, parseAddress, withoutZone } from "./lib/protocol/address.ts";
 import { DEFAULT_MAX_FILES } from "./lib/protocol/messages.ts";
 import type { FileRecord } from "./lib/protocol/record.ts";
-import { RateLimit } from "./lib/rate.ts";
 import { plural, printable } from "./lib/text.ts";
 
 /** The port on which a peer serves, if no other program has it. */
