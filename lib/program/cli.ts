@@ -7,7 +7,6 @@ import { completionScript } from "./completions.ts";
 import { type Given, type ProgramTable, SHELL } from "./options.ts";
 
 export const VERSION: string = version;
-
 export const EXIT = { done: 0, failed: 1, usage: 2, interrupted: 130 } as const;
 
 /** The text that `--help`, `--completions` or `--version` ask for; undefined when none of them was given. */

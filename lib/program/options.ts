@@ -69,15 +69,10 @@ export type Values<Table extends readonly Option[]> = {
 
 /** An option without a value. */
 export const FLAG: Kind<boolean> & { completes: "none" } = { completes: "none", read: () => true };
-
 export const TEXT: Kind<string> = { completes: "nothing", read: (text) => text };
-
 export const TEXTS = { ...TEXT, repeatable: true } as const;
-
 export const FILE: Kind<string> = { ...TEXT, completes: "file" };
-
 export const FILES = { ...FILE, repeatable: true } as const;
-
 export const FOLDER: Kind<string> = { ...TEXT, completes: "folder" };
 
 /** Bytes, such as 500kB. */

@@ -18,7 +18,6 @@ import {
 
 /** A silence of this length ends a message. Milliseconds. */
 export const SILENCE_MS = 50;
-
 /** An old tracker reads no more of a list than this. Bytes. */
 const OLD_TRACKER_READS = 1024;
 
@@ -139,7 +138,6 @@ export function foreignMessage(): ProtocolError {
 }
 
 const LESS_THAN = 60;
-
 const GREATER_THAN = 62;
 
 /** The next message as text, or undefined. A list of records is whole only after its last `>`. */

@@ -31,7 +31,6 @@ import { cutVerb, dayValue, endpointOf, optional, rootValue, textValue, valuesOf
 
 /** A token reaches a third peer as it is, so it has no character that means something in a line. */
 const TOKEN = /^[\w-]{1,64}$/;
-
 /** A longer agent is cut, because every line of WHO repeats it. Characters. */
 const AGENT_LIMIT = 64;
 
