@@ -79,24 +79,15 @@ export function interfaces(raw: () => RawInterfaces = networkInterfaces): Interf
  * The addresses that a person on the LAN can type to reach this machine, the most likely first. Loopback is left out. fe80::/10 is
  * left out too, because it needs a zone, and every machine has other zones.
  */
-export async function likelyAddresses({
-  networks = interfaces,
-  routed = routedAddress,
-}: {
-  networks?: () => Interface[];
-  routed?: (family: 4 | 6) => Promise<Address | undefined>;
-} = {}): Promise<Address[]> {
+export async function likelyAddresses(networks = interfaces, routed = routedAddress): Promise<Address[]> {
   const main = await Promise.all([routed(4), routed(6)]);
-  const ranked: { address: Address; rank: number }[] = [];
-  for (const network of networks()) {
-    if (network.loopback) continue;
-    for (const one of network.addresses) {
-      if (isLinkLocal(one.address) || isLoopback(one.address)) continue;
-      ranked.push({ address: one.address, rank: likelihoodRank(one, network, main) });
-    }
-  }
+  const ranked = networks()
+    .filter(({ loopback }) => !loopback)
+    .flatMap((network) => network.addresses.map((one) => ({ ...one, rank: likelihoodRank(one, network, main) })))
+    .filter(({ address }) => !isLinkLocal(address) && !isLoopback(address))
+    .sort((a, b) => a.rank - b.rank);
   // Two interfaces can have the same address.
-  return [...new Set(ranked.sort((a, b) => a.rank - b.rank).map(({ address }) => address))];
+  return [...new Set(ranked.map(({ address }) => address))];
 }
 
 /** A lower rank is more likely. `main` are the addresses that packets to the internet would carry. */

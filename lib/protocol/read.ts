@@ -191,10 +191,8 @@ export class TrackerInbox extends Inbox<ToTracker> {
 
 /** Tracker → peer, FT/2. */
 export class SessionInbox extends Inbox<FromTracker> {
-  #list:
-    | { kind: "FOUND"; count: number; items: FileRecord[]; total: number | undefined }
-    | { kind: "PEERS"; count: number; items: PeerLine[] }
-    | undefined;
+  /** The list whose lines have not all come, as a message that `read` makes longer. */
+  #list: { left: number; read(line: string): void; message: FromTracker } | undefined;
 
   override next(): FromTracker | undefined {
     for (;;) {
@@ -206,12 +204,11 @@ export class SessionInbox extends Inbox<FromTracker> {
         if (message !== undefined) return message;
         continue;
       }
-      if (list.kind === "FOUND") list.items.push(parseRecord(line));
-      else list.items.push(parsePeerLine(line));
-      if (list.items.length < list.count) continue;
+      list.read(line);
+      list.left -= 1;
+      if (list.left > 0) continue;
       this.#list = undefined;
-      if (list.kind === "PEERS") return { verb: "PEERS", peers: list.items };
-      return { verb: "FOUND", records: list.items, total: list.total };
+      return list.message;
     }
   }
 
@@ -253,8 +250,13 @@ export class SessionInbox extends Inbox<FromTracker> {
           throw new ProtocolError("bad-number", "The tracker announces an answer of impossible length.");
         }
         const total = optional(valuesOf(rest), "total", wholeValue);
-        if (count === 0) return verb === "FOUND:" ? { verb: "FOUND", records: [] } : { verb: "PEERS", peers: [] };
-        this.#list = verb === "FOUND:" ? { kind: "FOUND", count, items: [], total } : { kind: "PEERS", count, items: [] };
+        const records: FileRecord[] = [];
+        const peers: PeerLine[] = [];
+        if (count === 0) return verb === "FOUND:" ? { verb: "FOUND", records } : { verb: "PEERS", peers };
+        this.#list =
+          verb === "FOUND:"
+            ? { left: count, read: (text) => records.push(parseRecord(text)), message: { verb: "FOUND", records, total } }
+            : { left: count, read: (text) => peers.push(parsePeerLine(text)), message: { verb: "PEERS", peers } };
         return undefined;
       }
       case "OK":
