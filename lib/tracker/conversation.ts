@@ -77,7 +77,7 @@ export class Conversation implements ChannelHandlers, Connection {
     this.channel = channel;
     this.address = channel.remote.address;
     this.via = channel.local.address;
-    this.#inbox = new TrackerInbox(limits.files, limits);
+    this.#inbox = new TrackerInbox(limits);
     this.host = state.hosts.enter(this.address);
     this.#turns = new Turns(state.hosts, this.host);
     state.connections.add(this);
@@ -149,7 +149,7 @@ export class Conversation implements ChannelHandlers, Connection {
 
   #reading(): TrackerInbox {
     const { limits, spareInboxes } = this.#state;
-    this.#inbox ??= spareInboxes.pop() ?? new TrackerInbox(limits.files, limits, 2);
+    this.#inbox ??= spareInboxes.pop() ?? new TrackerInbox(limits, 2);
     return this.#inbox;
   }
 

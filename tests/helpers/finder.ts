@@ -41,7 +41,7 @@ export class Finder {
 
   find(wish: Wish): { contents: Content[]; total: number } {
     const among = wish.root === undefined ? undefined : [...this.#shared.values()].filter(({ root }) => root === wish.root);
-    const { contents, total } = this.#index.find(wish, among);
+    const { contents, total } = toEnd(this.#index.steps(wish, among));
     return { contents: contents.map(({ items, holders }) => ({ items: items.map(({ item }) => item), holders })), total };
   }
 }
