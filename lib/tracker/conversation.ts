@@ -264,7 +264,7 @@ export class Conversation implements ChannelHandlers, Connection {
   #answerPeer(request: PeerRequest, peer: AcceptedPeer, now: number): void {
     const { activity, clock } = this.#state;
     if (request.verb === "FIND" || request.verb === "SEARCH") activity.searches.count(now);
-    if (request.verb === "FIND") this.#search = new LongSearch(peer.find(request), clock);
+    if (request.verb === "FIND") this.#search = new LongSearch(peer.find(request), this.host, clock);
     else this.reply(peer.answer(request, this.channel.ended));
   }
 

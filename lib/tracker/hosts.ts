@@ -62,6 +62,8 @@ export class Host {
   /** What its connections do when it is their turn. */
   readonly waiting = new Set<() => void>();
   connections = 0;
+  /** A search of one of its connections goes on. The others wait, so that their memory is that of one search. */
+  isSearching = false;
 
   constructor(work: Budget, searches: Budget) {
     this.work = new Account(work);

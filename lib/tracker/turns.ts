@@ -82,7 +82,7 @@ export class Turns {
 
   /** Whether a search by words may begin now. */
   maySearch(now: number): boolean {
-    return this.#host.searches.mayWork(now);
+    return !this.#host.isSearching && this.#host.searches.mayWork(now);
   }
 
   /** Whether others should have their turn, when this slice began at `since`. */

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
+import { Hosts } from "../../lib/tracker/hosts.ts";
 import { LongSearch, type Steps } from "../../lib/tracker/long-search.ts";
-import { HandClock } from "../helpers/channel.ts";
+import { addressOf, HandClock } from "../helpers/channel.ts";
 
 /** A search of steps of `ms` each. */
 function stage(count: number, ms: number) {
@@ -17,17 +18,19 @@ function stage(count: number, ms: number) {
       seen.ended = true;
     }
   }
-  return { clock, seen, search: new LongSearch(steps(), clock) };
+  const host = new Hosts({ rate: 50, burst: 200, perAddress: 32, findTime: 250 }, clock).enter(addressOf("10.0.0.1"));
+  return { clock, seen, host, search: new LongSearch(steps(), host, clock) };
 }
 
 describe("LongSearch", () => {
   test("goes on for a slice at a time, and gives its answer at its end", () => {
-    const { seen, search } = stage(5, 1);
+    const { seen, host, search } = stage(5, 1);
     expect(search.begun).toBe(false);
     expect(search.goOn(2)).toEqual({ took: 2, answer: undefined });
     expect([search.begun, seen.steps]).toEqual([true, 1]);
     expect(search.goOn(2)).toEqual({ took: 2, answer: undefined });
     expect(search.goOn(2)).toEqual({ took: 1, answer: { verb: "NOT FOUND" } });
+    expect(host.isSearching).toBe(false);
   });
 
   test("ends with a sentence after 500 ms of its own, however long others had their turns between", () => {
@@ -43,9 +46,10 @@ describe("LongSearch", () => {
   });
 
   test("lets go of the index when it is ended early", () => {
-    const { seen, search } = stage(10, 1);
+    const { seen, host, search } = stage(10, 1);
     search.goOn(2);
+    expect(host.isSearching).toBe(true);
     search.end();
-    expect(seen.ended).toBe(true);
+    expect([seen.ended, host.isSearching]).toEqual([true, false]);
   });
 });

@@ -106,7 +106,7 @@ describe("Turns.mayAnswer", () => {
 
 describe("Turns.maySearch", () => {
   test("is false while the host has used its search time up, and everything else goes on", async () => {
-    const { clock, turns } = stage();
+    const { clock, hosts, turns } = stage();
     const [one, same, other] = [turns(), turns(), turns(addressOf("10.0.0.2"))];
     one.chargeSearch(0.5, 10, one.begin());
     one.chargeSearch(1500, 10, one.begin());
@@ -115,6 +115,9 @@ describe("Turns.maySearch", () => {
     expect(one.mayAnswer(clock.elapsed())).toBe(true);
     await clock.pass(2100);
     expect(may()).toEqual([true, true, true]);
+    // One search of a host goes on at a time.
+    hosts.enter(HERE).isSearching = true;
+    expect(may()).toEqual([false, false, true]);
   });
 });
 
