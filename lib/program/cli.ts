@@ -18,10 +18,8 @@ export function textAskedFor({ help, completions, version }: Given, table: Progr
 
 /** Waits for a promise, but throws a `CancelledError` as soon as the signal aborts. The promise's result is then ignored. */
 export async function orCancelled<Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> {
-  let cancel = () => {};
-  const cancelled = new Promise<never>((_, reject) => {
-    cancel = () => reject(new CancelledError());
-  });
+  const { promise: cancelled, reject } = Promise.withResolvers<never>();
+  const cancel = () => reject(new CancelledError());
   if (signal.aborted) cancel();
   signal.addEventListener("abort", cancel);
   promise.catch(() => undefined);
