@@ -302,6 +302,8 @@ class Search<Item extends Findable<Item>> {
   /** The first unit of the first of them, or -1; and the length of a name that is the plain words. */
   readonly #first: number;
   readonly #exact: number;
+  /** A name ends with one of these, such as ".pdf". It is compared in the block, where it is near; records are far apart. */
+  readonly #endings: string[] | undefined;
   readonly #passes: ((item: Item) => boolean) | undefined;
   #work = 0;
   /** Where the needle stands next in the block. Below the beginning of the title that is looked at: not known yet. */
@@ -331,6 +333,7 @@ class Search<Item extends Findable<Item>> {
     this.#plain = wanted.filter(({ isWild }) => !isWild).map(({ text }) => text);
     this.#first = this.#plain[0]?.charCodeAt(0) ?? -1;
     this.#exact = this.#plain.join(" ").length;
+    this.#endings = wish.ext?.filter((one) => !one.includes(".")).map((one) => `.${fold(one)}`);
     this.#passes = filterOf(wish);
     this.#needed = wish.offset + wish.limit;
     this.#most = Math.min(this.#needed, ORDERED);
@@ -344,6 +347,7 @@ class Search<Item extends Findable<Item>> {
     for (let at = this.#next(block, 0); at < titles.length; at = this.#next(block, at + 1)) {
       const start = starts[at] ?? 0;
       const end = (starts[at + 1] ?? 0) - SEPARATOR.length;
+      if (this.#endings !== undefined && !endsWithOne(text, end, this.#endings)) continue;
       if (this.#words.length === 0 || this.#fits(text, start, end)) this.#take(block, at, start, end);
     }
   }
@@ -453,8 +457,11 @@ class Search<Item extends Findable<Item>> {
 
   /** How many records of a title pass the filters. */
   #countOf({ records }: Title<Item>): number {
+    const passes = this.#passes;
+    if (passes === undefined || records === undefined) return 0;
+    if (!(records instanceof Set)) return passes(records) ? 1 : 0;
     let count = 0;
-    for (const item of eachOf(records)) if (this.#passes?.(item)) count += 1;
+    for (const item of records) if (passes(item)) count += 1;
     return count;
   }
 
@@ -467,17 +474,20 @@ class Search<Item extends Findable<Item>> {
   }
 }
 
-/** Tells whether a record passes the filters; undefined when there are none. */
+/** Tells whether a record passes the filters but that on extensions; undefined when there are none. */
 function filterOf<Item extends Findable<Item>>(wish: Wish): ((item: Item) => boolean) | undefined {
-  const { ext, type, min = 0, max = Number.POSITIVE_INFINITY, after = "", before = "" } = wish;
-  if (ext === undefined && type === undefined && min === 0 && wish.max === undefined && after + before === "") return undefined;
-  const endings = ext?.filter((one) => !one.includes(".")).map((one) => `.${fold(one)}`);
+  const { type, min = 0, max = Number.POSITIVE_INFINITY, after = "", before = "" } = wish;
+  if (type === undefined && min === 0 && wish.max === undefined && after + before === "") return undefined;
   const kind = type?.toLowerCase() ?? "";
   const last = before === "" ? "~" : `${before}~`;
-  return ({ title, type, size, modified }) => {
+  return ({ type, size, modified }) => {
     if (size < min || size > max || (kind !== "" && !type.toLowerCase().startsWith(kind))) return false;
     // Times compare as texts. All times of the last day are before its text with a "~": "2026-11-22T10:04" < "2026-11-22~".
-    if (modified < after || modified > last) return false;
-    return endings === undefined || endings.some((ending) => title?.name.endsWith(ending));
+    return modified >= after && modified <= last;
   };
+}
+
+/** Whether the text before a place ends with one of some texts. */
+function endsWithOne(text: string, end: number, endings: string[]): boolean {
+  return endings.some((ending) => text.endsWith(ending, end));
 }
