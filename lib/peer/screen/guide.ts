@@ -3,11 +3,11 @@
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { CancelledError, sentenceOf } from "../../error.ts";
-import { orCancelled } from "../../program/cli.ts";
 import { formatEndpoint } from "../../protocol/address.ts";
 import { DEFAULT_MAX_FILES } from "../../protocol/messages.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import { formatDuration, formatSize, plural, printable } from "../../text.ts";
+import { orCancelled } from "../cancel.ts";
 import { chooseFiles, type Share, type SharedFile } from "../disk/share.ts";
 import type { Downloaded, DownloadOptions } from "../download.ts";
 import type { PeerEvent } from "../events.ts";
