@@ -1,24 +1,7 @@
-// Files: reading at a position, and where this user's programs keep things.
+// Where this user's programs keep their files.
 
-import { read } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
-
-/** Fills `into` from a position of an open file. Gives the number of bytes read; it is smaller only at the file's end. */
-export function readFully(fd: number, into: Uint8Array, at: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    let have = 0;
-    const step = () => {
-      read(fd, into, have, into.length - have, at + have, (error, got) => {
-        if (error !== null) return reject(error);
-        have += got;
-        if (got === 0 || have === into.length) return resolve(have);
-        step();
-      });
-    };
-    step();
-  });
-}
 
 /** This user's folder for files that can be made anew (`cache`) or that must outlive the program (`state`). It may not exist yet. */
 export function userFolder(kind: "cache" | "state"): string {
