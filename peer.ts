@@ -1,4 +1,5 @@
 #!/usr/bin/env bun
+
 // ft-peer: shares files, searches at the tracker, downloads straight from other peers and serves them.
 //
 //     ft-peer                    guided prompts, with the tracker that announces itself
@@ -10,7 +11,7 @@
 
 import { randomBytes } from "node:crypto";
 import { join, resolve } from "node:path";
-import { systemClock } from "./lib/clock.ts";
+import { quietClock, systemClock } from "./lib/clock.ts";
 import { CancelledError, codeOf, FtError, UsageError } from "./lib/error.ts";
 import { userFolder } from "./lib/files.ts";
 import { dial } from "./lib/net/dial.ts";
@@ -18,6 +19,7 @@ import { dialableFrom, interfaces, isOnNetwork, watchInterfaces } from "./lib/ne
 import { type Listener, listen } from "./lib/net/listen.ts";
 import { Admission } from "./lib/peer/admission.ts";
 import { mayCallBack } from "./lib/peer/call-backs.ts";
+import { orCancelled } from "./lib/peer/cancel.ts";
 import { Connector } from "./lib/peer/connect.ts";
 import { HashPool, sha256 } from "./lib/peer/content/hash.ts";
 import { TreeCache } from "./lib/peer/content/tree-cache.ts";
@@ -27,7 +29,7 @@ import { checkFolder } from "./lib/peer/disk/incoming.ts";
 import { chooseFiles, Share, type SharedFile } from "./lib/peer/disk/share.ts";
 import { ShareWatch } from "./lib/peer/disk/watch.ts";
 import { Downloads } from "./lib/peer/download.ts";
-import type { PeerEvent } from "./lib/peer/events.ts";
+import { EventDamper, type PeerEvent } from "./lib/peer/events.ts";
 import type { FetchEvent } from "./lib/peer/fetch/types.ts";
 import {
   describePlace,
@@ -38,8 +40,16 @@ import {
   nobodyFound,
   severalFound,
 } from "./lib/peer/locate.ts";
-import { type CommandLine, PEER_COMMANDS, type PeerCommand, parsePeerArguments, rootArgument } from "./lib/peer/options.ts";
+import {
+  type CommandLine,
+  nameArgument,
+  PEER_COMMANDS,
+  type PeerCommand,
+  parsePeerArguments,
+  rootArgument,
+} from "./lib/peer/options.ts";
 import { isDialable, isOwnEndpoint, isTrackerHere } from "./lib/peer/own-address.ts";
+import { RateLimit } from "./lib/peer/rate-limit.ts";
 import { Prompts } from "./lib/peer/screen/ask.ts";
 import { type Check, checkLines, examine } from "./lib/peer/screen/doctor.ts";
 import { type GuidedPeer, guide } from "./lib/peer/screen/guide.ts";
@@ -56,16 +66,15 @@ import {
   recordObjects,
   recordTable,
 } from "./lib/peer/screen/view.ts";
-import { type Served, Server } from "./lib/peer/serve/serve.ts";
+import { type FileAsked, type Opened, Server } from "./lib/peer/serve/serve.ts";
 import { type Introduced, Session, type TrackerPlace } from "./lib/peer/session.ts";
 import { Sharing } from "./lib/peer/sharing.ts";
 import { Trust, UntrustedTracker } from "./lib/peer/trust.ts";
-import { EXIT, exitCodeFor, hangUp, nameArgument, orCancelled, out, runProgram, VERSION } from "./lib/program/cli.ts";
+import { EXIT, exitCodeFor, hangUp, out, runProgram, VERSION } from "./lib/program/cli.ts";
 import { type Address, type Endpoint, formatEndpoint, parseAddress, withoutZone } from "./lib/protocol/address.ts";
 import { DEFAULT_MAX_FILES } from "./lib/protocol/messages.ts";
 import { isProven } from "./lib/protocol/pass.ts";
 import type { FileRecord } from "./lib/protocol/record.ts";
-import { RateLimit } from "./lib/rate.ts";
 import { plural, printable } from "./lib/text.ts";
 
 /** The port on which a peer serves, if no other program has it. */
@@ -102,8 +111,9 @@ export interface Peer extends GuidedPeer {
 
 /** Starts serving and joins the tracker. Throws a sentence when it cannot. */
 export async function startPeer(options: PeerOptions, signal?: AbortSignal): Promise<Peer> {
-  const { report } = options;
   const clock = systemClock;
+  const events = new EventDamper(options.report, quietClock);
+  const report = (event: PeerEvent) => events.report(event);
   const share = new Share(options.files);
   const pool = new HashPool(new URL("./lib/peer/content/hasher.ts", import.meta.url));
   const cache = new TreeCache(options.cachePath);
@@ -202,12 +212,16 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
   });
 
   /** A shared file, or the part of a download that has arrived. */
-  function openShared(wanted: { name?: string; root?: string; size?: number }): { name: string; file: Served } | undefined {
+  function openShared(wanted: FileAsked): Opened | undefined {
     const found = share.find(wanted);
-    if (found === undefined) return wanted.root === undefined ? undefined : downloads.open(wanted.root);
+    const { root } = wanted;
+    if (found === undefined) {
+      const part = root === undefined ? undefined : downloads.open(root);
+      return part && { ...part, root };
+    }
     const file = share.open(found);
     if (file === undefined) watch.nudge();
-    return file === undefined ? undefined : { name: found.name, file };
+    return file && { name: found.name, root: found.root, file };
   }
 
   /** A link-local address is good on one link: a peer with such an address is on the link to the tracker. */
@@ -233,6 +247,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
       listener.stop();
       await Promise.all([session.leave(), downloads.settled()]);
       pool.close();
+      events.flush();
       await cache.save();
     },
   };

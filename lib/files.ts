@@ -1,4 +1,4 @@
-// Files: reading at a position, and where this user's programs keep things.
+// Where this user's programs keep their files.
 
 import {
   closeSync,
@@ -6,7 +6,6 @@ import {
   fstatSync,
   mkdirSync,
   openSync,
-  read,
   readFileSync,
   renameSync,
   unlinkSync,
@@ -14,22 +13,6 @@ import {
 } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
-
-/** Fills `into` from a position of an open file. Gives the number of bytes read; it is smaller only at the file's end. */
-export function readFully(fd: number, into: Uint8Array, at: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    let have = 0;
-    const step = () => {
-      read(fd, into, have, into.length - have, at + have, (error, got) => {
-        if (error !== null) return reject(error);
-        have += got;
-        if (got === 0 || have === into.length) return resolve(have);
-        step();
-      });
-    };
-    step();
-  });
-}
 
 /**
  * The text of a file that this user alone could have written; undefined when there is none. Another user could have put a file, a link

@@ -26,12 +26,12 @@ import {
   KnownTrackers,
   type Located,
   nobodyFound,
+  parseTracker,
   severalFound,
   typed,
 } from "../../lib/peer/locate.ts";
 import type { Found } from "../../lib/peer/look.ts";
 import { Prompts } from "../../lib/peer/screen/ask.ts";
-import { parseTracker } from "../../lib/program/cli.ts";
 import { Lan } from "../helpers/lan.ts";
 
 setDefaultTimeout(20_000);

@@ -3,12 +3,13 @@
 
 import { autocomplete, intro, isCancel, log, multiselect, note, outro, select, text } from "@clack/prompts";
 import { CancelledError, FtError, sentenceOf } from "../../error.ts";
-import { measure, orCancelled } from "../../program/cli.ts";
 import type { FileRecord } from "../../protocol/record.ts";
-import { fit, formatSize, plural, printable, wrap } from "../../text.ts";
+import { formatSize, plural, printable } from "../../text.ts";
+import { orCancelled } from "../cancel.ts";
 import type { LeftOut, SharedFile } from "../disk/share.ts";
 import { describePlace, isSameTracker, type Located } from "../locate.ts";
 import type { UntrustedTracker } from "../trust.ts";
+import { columnsOf, fit, wrap } from "./columns.ts";
 import { contentTable, holderTable, recordTable } from "./view.ts";
 
 /** The terminal of the prompts, and the signal that ends them. */
@@ -59,7 +60,7 @@ export class Prompts {
 
   /** Shows lines in a frame. They must be printable. */
   show(lines: string[], title: string): void {
-    note(lines.map((line) => fit(line, this.width, measure)).join("\n"), this.#short(title), {
+    note(lines.map((line) => fit(line, this.width)).join("\n"), this.#short(title), {
       ...this.#terminal,
       format: (line) => line,
     });
@@ -153,7 +154,7 @@ export class Prompts {
   /** Asks for one holder of a file; undefined to go back. */
   async chooseHolder(name: string, records: FileRecord[]): Promise<FileRecord | undefined> {
     const [title, options] = pickList(holderTable(records, this.width));
-    this.say(fit(`${plural(records.length, "holder")} of ${printable(name)}`, this.width, measure));
+    this.say(fit(`${plural(records.length, "holder")} of ${printable(name)}`, this.width));
     return records[await this.choose(`  ${title}`, options)];
   }
 
@@ -237,7 +238,7 @@ export class Prompts {
 
   #fileLabel(file: SharedFile): string {
     const size = formatSize(file.size);
-    return `${fit(printable(file.name), this.width - measure(size) - 2, measure)}  ${size}`;
+    return `${fit(printable(file.name), this.width - columnsOf(size) - 2)}  ${size}`;
   }
 
   /** A prompt's answer. Ctrl-C and the signal are a `CancelledError`, also when the terminal is gone. */
@@ -248,11 +249,11 @@ export class Prompts {
   }
 
   #wrapped(words: string): string {
-    return wrap(printable(words), this.width, measure).join("\n");
+    return wrap(printable(words), this.width).join("\n");
   }
 
   #short(words: string): string {
-    return fit(printable(words), this.width, measure);
+    return fit(printable(words), this.width);
   }
 }
 

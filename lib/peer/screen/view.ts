@@ -2,16 +2,16 @@
 
 import { basename } from "node:path";
 import pc from "picocolors";
-import { measure } from "../../program/cli.ts";
 import { formatEndpoint } from "../../protocol/address.ts";
 import type { PeerLine } from "../../protocol/messages.ts";
 import { type FileRecord, modifiedOf } from "../../protocol/record.ts";
-import { type Column, formatDuration, formatRate, formatSize, plural, printable, table } from "../../text.ts";
+import { formatDuration, formatRate, formatSize, plural, printable } from "../../text.ts";
 import { groupByContent, wholeHolders } from "../contents.ts";
 import type { LeftOut } from "../disk/share.ts";
 import type { Downloaded } from "../download.ts";
 import type { PeerEvent } from "../events.ts";
 import type { FetchEvent } from "../fetch/types.ts";
+import { type Column, table } from "./columns.ts";
 
 /** Colours for a terminal only; picocolors alone would also colour the logs of build servers. */
 export const colours = pc.createColors(pc.isColorSupported && process.stdout.isTTY === true);
@@ -42,7 +42,7 @@ function fileTable(records: FileRecord[], lastCell: (record: FileRecord) => stri
     const { name, size, type, date } = record;
     return [printable(name), formatSize(size), printable(type), date, lastCell(record)];
   });
-  return table(columns, rows, measure, width);
+  return table(columns, rows, width);
 }
 
 /** The holders of one file as a table of type, size, date and address. */
@@ -54,7 +54,7 @@ export function holderTable(records: FileRecord[], width?: number): string[] {
     { title: "WHO" },
   ];
   const rows = records.map((record) => [printable(record.type), formatSize(record.size), record.date, holderCell(record)]);
-  return table(columns, rows, measure, width);
+  return table(columns, rows, width);
 }
 
 /** The address of a record's holder, and whether it has only a part of the file. */
@@ -99,7 +99,7 @@ export function peerTable(peers: PeerLine[], self: string, width?: number): stri
     formatSize(peer.bytes),
     ...[peer.agent, peer.since.slice(11, 16), peer.id].map(printable),
   ]);
-  return table(columns, rows, measure, width);
+  return table(columns, rows, width);
 }
 
 /** A rate is of this time, up to now. Milliseconds. */
@@ -163,6 +163,11 @@ export function describeLeft(left: LeftOut[]): string {
 
 /** An event as a sentence for a person. */
 export function describeEvent(event: PeerEvent): string {
+  if (!("more" in event)) return describe(event);
+  return `${describe(event)} (one of ${event.more} such events${event.several ? ", from several addresses" : ""})`;
+}
+
+function describe(event: PeerEvent): string {
   switch (event.event) {
     case "joined": {
       const names = event.left.map(({ name }) => `"${name}"`).join(", ");
@@ -190,9 +195,10 @@ export function describeEvent(event: PeerEvent): string {
     case "upload-started":
       return `${formatEndpoint(event.upload.to)} downloads "${event.upload.name}".`;
     case "upload-ended": {
-      const { to, name, sent, wanted } = event.upload;
+      const { to, id, name, sent, wanted, seconds } = event.upload;
       const how = event.complete ? `got ${formatSize(sent)}` : `stopped after ${formatSize(sent)} of ${formatSize(wanted)}`;
-      return `${formatEndpoint(to)} ${how} of "${name}"${event.reason === "" ? "" : ` (${event.reason})`}.`;
+      const who = id === undefined ? formatEndpoint(to) : `${formatEndpoint(to)} (peer ${id})`;
+      return `${who} ${how} of "${name}" in ${seconds.toFixed(1)} s${event.reason === "" ? "" : ` (${event.reason})`}.`;
     }
     case "download-refused":
       return `Refused ${event.address}: ${event.reason}`;
@@ -218,9 +224,10 @@ export function eventObject(event: PeerEvent): object {
       return { ...event, left: event.left.map(({ name }) => name) };
     case "upload-started":
     case "upload-ended": {
-      const { to, name, sent, wanted } = event.upload;
-      const end = event.event === "upload-ended" ? { complete: event.complete, reason: event.reason } : {};
-      return { event: event.event, address: to.address, port: to.port, name, sent, wanted, ...end };
+      const { upload, ...rest } = event;
+      const { to, id, name, root, sent, wanted, seconds } = upload;
+      const end = event.event === "upload-ended" ? { seconds: Number(seconds.toFixed(3)) } : {};
+      return { ...rest, address: to.address, port: to.port, id, name, root, sent, wanted, ...end };
     }
     default:
       return event;

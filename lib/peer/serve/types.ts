@@ -3,9 +3,9 @@
 import type { Clock } from "../../clock.ts";
 import type { Channel } from "../../net/channel.ts";
 import type { Address, Endpoint } from "../../protocol/address.ts";
-import type { RateLimit } from "../../rate.ts";
 import type { Sha256 } from "../content/merkle.ts";
 import type { PieceSet } from "../content/pieces.ts";
+import type { RateLimit } from "../rate-limit.ts";
 
 /** An open file that is served. */
 export interface Served {
@@ -17,6 +17,13 @@ export interface Served {
   /** Only for a file that is still being fetched: whether all of this range is here and proven. */
   has?(offset: number, length: number): boolean;
   close(): void;
+}
+
+/** A file that was opened for a downloader, with its content id where it is known. */
+export interface Opened {
+  name: string;
+  root?: string | undefined;
+  file: Served;
 }
 
 /** What this peer knows of a content that it serves. */
@@ -37,7 +44,7 @@ export interface FileAsked {
 
 export interface ServeOptions {
   /** Opens the file of the list that fits everything that is asked for; undefined when there is none. */
-  open(asked: FileAsked): { name: string; file: Served } | undefined;
+  open(asked: FileAsked): Opened | undefined;
   /** Gives what is known of a content id; undefined when its file is not served. */
   look(root: string): Known | undefined;
   sha256: Sha256;
@@ -62,14 +69,19 @@ export type ServeEvent =
   | { event: "upload-ended"; upload: Upload; complete: boolean; reason: string }
   | { event: "download-refused"; address: Address; reason: string };
 
-/** A file on its way to a downloader. */
+/** One downloader's transfer of one content: all its requests, until it asked for nothing more for a while or left. */
 export interface Upload {
   readonly to: Endpoint;
+  /** The peer's id; undefined for an FT/1 downloader, which has none. */
+  readonly id: string | undefined;
   readonly name: string;
-  /** Bytes that were asked for on this connection so far. */
+  readonly root: string | undefined;
+  /** Bytes that were asked for so far. */
   wanted: number;
   /** How many of them are sent. */
   sent: number;
   /** Milliseconds since 1970. */
   readonly since: number;
+  /** From the first request to the last byte. */
+  seconds: number;
 }
