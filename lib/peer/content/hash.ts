@@ -7,7 +7,6 @@ import { pieceSizeOf, rootOf, type Sha256, type Tree } from "./merkle.ts";
 
 /** The length of a job, in bytes: long enough that messages cost little, short enough that all workers share a file. */
 export const HASH_JOB = 4 * 1024 * 1024;
-
 /** When all workers have this many jobs, another worker is started. */
 const JOBS_A_WORKER = 2;
 
@@ -21,15 +20,10 @@ export function rootHex(pieces: Uint8Array, fileSize: number): string {
   return rootOf(pieces, fileSize, sha256).toHex();
 }
 
-/** A job that a worker has not answered yet. */
-interface PendingHash {
-  resolve(layer: Uint8Array): void;
-  reject(error: Error): void;
-}
-
 interface HashWorker {
   worker: Worker;
-  jobs: Map<number, PendingHash>;
+  /** The jobs that it has not answered yet. */
+  jobs: Map<number, PromiseWithResolvers<Uint8Array>>;
 }
 
 export interface HashingOptions {
@@ -56,10 +50,10 @@ export class HashPool {
   layer(input: HashInput): Promise<Uint8Array> {
     const entry = this.#freest();
     const id = this.#nextId++;
-    return new Promise((resolve, reject) => {
-      entry.jobs.set(id, { resolve, reject });
-      entry.worker.postMessage({ ...input, id } satisfies HashJob);
-    });
+    const answer = Promise.withResolvers<Uint8Array>();
+    entry.jobs.set(id, answer);
+    entry.worker.postMessage({ ...input, id } satisfies HashJob);
+    return answer.promise;
   }
 
   /**

@@ -18,8 +18,7 @@ export const BLOCK = 16 * 1024;
 /** Bytes. */
 const SMALLEST_PIECE = 64 * 1024;
 /** Bytes. */
-const LARGEST_PIECE = 4 * 1024 * 1024;
-
+export const LARGEST_PIECE = 4 * 1024 * 1024;
 /** A file gets larger pieces rather than more pieces than this. */
 const PIECES_WANTED = 4096;
 
@@ -87,23 +86,15 @@ function pieceOfNothing(fileSize: number, sha256: Sha256): Uint8Array {
   return padding;
 }
 
-/** The top of a layer of a power of two hashes. */
-export function foldWhole(layer: Uint8Array, sha256: Sha256): Uint8Array {
-  return foldLayer(layer, layer.length / HASH, new Uint8Array(HASH), sha256);
-}
-
 /** Folds a layer up to one hash, padded on the right with `padding` to `width` hashes (a power of two). */
 function foldLayer(layer: Uint8Array, width: number, padding: Uint8Array, sha256: Sha256): Uint8Array {
   let nodes = layer;
   let filler = padding;
   for (let wide = width; wide > 1; wide /= 2) {
-    const count = nodes.length / HASH;
-    const above = new Uint8Array(Math.ceil(count / 2) * HASH);
-    for (let i = 0; i < count; i += 2) {
-      const pair = nodes.subarray(i * HASH, (i + 2) * HASH);
-      const out = above.subarray((i / 2) * HASH, (i / 2 + 1) * HASH);
-      if (pair.length === 2 * HASH) sha256(pair, out);
-      else out.set(parent(pair, filler, sha256));
+    const above = new Uint8Array(Math.ceil(nodes.length / HASH / 2) * HASH);
+    for (let at = 0; at < nodes.length; at += 2 * HASH) {
+      const right = at + HASH < nodes.length ? nodes.subarray(at + HASH, at + 2 * HASH) : filler;
+      above.set(parent(nodes.subarray(at, at + HASH), right, sha256), at / 2);
     }
     nodes = above;
     filler = parent(filler, filler, sha256);
@@ -124,39 +115,4 @@ function powerOfTwoFrom(count: number): number {
   let width = 1;
   while (width < count) width *= 2;
   return width;
-}
-
-/** Blocks of a `Subtree`, a power of two: a mebibyte. */
-export const SUBTREE_BLOCKS = 64;
-
-/**
- * The tree over 64 whole blocks. It keeps its memory for the next call: a gigabyte has a hundred thousand nodes, and new memory for
- * each of them would cost more than a simple `foldLayer`.
- */
-export class Subtree {
-  readonly #sha256: Sha256;
-  /** Node 1 is the top, the children of node i are 2i and 2i + 1, the blocks are 64 to 127. */
-  readonly #nodes = new Uint8Array(2 * SUBTREE_BLOCKS * HASH);
-  readonly #outs: Uint8Array[];
-  readonly #pairs: Uint8Array[];
-
-  constructor(sha256: Sha256) {
-    this.#sha256 = sha256;
-    const view = (from: number, to: number) => this.#nodes.subarray(from * HASH, to * HASH);
-    this.#outs = Array.from({ length: 2 * SUBTREE_BLOCKS }, (_, i) => view(i, i + 1));
-    this.#pairs = Array.from({ length: SUBTREE_BLOCKS }, (_, i) => view(2 * i, 2 * i + 2));
-  }
-
-  /** Hashes these blocks, all of 16 KiB, and gives the layer of `count` nodes (a power of two). The next call overwrites it. */
-  hash(blocks: readonly Uint8Array[], count: number): Uint8Array {
-    for (let i = 0; i < SUBTREE_BLOCKS; i++) {
-      const [block, out] = [blocks[i], this.#outs[SUBTREE_BLOCKS + i]];
-      if (block !== undefined && out !== undefined) this.#sha256(block, out);
-    }
-    for (let i = SUBTREE_BLOCKS - 1; i >= count; i--) {
-      const [pair, out] = [this.#pairs[i], this.#outs[i]];
-      if (pair !== undefined && out !== undefined) this.#sha256(pair, out);
-    }
-    return this.#nodes.subarray(count * HASH, 2 * count * HASH);
-  }
 }

@@ -11,7 +11,6 @@ import { pieceCountOf, type Tree } from "./merkle.ts";
 const ENTRIES = 2000;
 /** The most bytes of piece hashes that are kept. The oldest are removed first. */
 const LAYERS_BYTES = 64 * 1024 * 1024;
-
 /** A file that changed more recently than this is not remembered: it could change again without a new time. Milliseconds. */
 const SETTLED_MS = 2_000;
 

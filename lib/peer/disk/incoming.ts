@@ -5,9 +5,9 @@
 
 import { randomBytes } from "node:crypto";
 import {
+  type BigIntStats,
   closeSync,
   constants,
-  fdatasync,
   fstatSync,
   fsync,
   ftruncate,
@@ -29,15 +29,8 @@ import { formatSize, printable } from "../../text.ts";
 import { localNameOf, splitExtension } from "./local-name.ts";
 import { Lock, removeIfThere } from "./lock.ts";
 
-const NOFOLLOW = constants.O_NOFOLLOW ?? 0;
-/** Opening does not wait for a pipe in the place of a file. */
-const NONBLOCK = constants.O_NONBLOCK ?? 0;
-/** Written bytes are synced to the disk each time they are this many, so that the last sync is short. */
-const SYNC_EVERY = 64 * 1024 * 1024;
-/** Files of this size or more are written past the page cache, where the system can do that (Linux). Bytes. */
-const DIRECT_FROM = 64 * 1024 * 1024;
-/** Such writes begin and end at multiples of this, in the file and in memory. Bytes. */
-const DIRECT_ALIGN = 4096;
+/** A symbolic link is not followed, and opening a pipe does not wait. Windows has neither flag. */
+const PLAIN_ONLY = (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
 /** Two files are compared in blocks of this size. Bytes. */
 const COMPARE = 1024 * 1024;
 /** The most names that are tried for a file: `a.txt`, `a (1).txt` … */
@@ -94,7 +87,7 @@ export function tryFolder(folder: string): void {
 /** Throws a sentence when the disk has no room for the file. The room of its part file counts as free. */
 async function checkSpace({ folder, name, size }: IncomingOptions, part: string): Promise<void> {
   const { bavail, bsize } = await statfs(folder);
-  const free = bavail * bsize + allocated(part);
+  const free = bavail * bsize + Number(entryOf(part)?.blocks ?? 0) * 512;
   if (size <= free) return;
   throw new FtError(
     "no-space",
@@ -102,22 +95,12 @@ async function checkSpace({ folder, name, size }: IncomingOptions, part: string)
   );
 }
 
-/** Device and inode of a path or a descriptor: the same for the same file. Undefined when there is no file. */
-function inodeOf(file: string | number): string | undefined {
+/** The entry at a path, or an open file; a link is not followed. Undefined when there is none. */
+function entryOf(file: string | number): BigIntStats | undefined {
   try {
-    const { dev, ino } = typeof file === "number" ? fstatSync(file, { bigint: true }) : lstatSync(file, { bigint: true });
-    return `${dev} ${ino}`;
+    return typeof file === "number" ? fstatSync(file, { bigint: true }) : lstatSync(file, { bigint: true });
   } catch {
     return undefined;
-  }
-}
-
-/** The room that a file takes on its disk, in bytes. */
-function allocated(path: string): number {
-  try {
-    return lstatSync(path).blocks * 512;
-  } catch {
-    return 0;
   }
 }
 
@@ -127,15 +110,8 @@ export class Incoming {
   readonly part: string;
   readonly #options: IncomingOptions;
   readonly #lock: Lock;
-  /**
-   * A second descriptor that writes past the page cache. The simple code has only `fd`; but copying a large file into the cache costs
-   * more than all other work on it, and displaces the cached files of other programs.
-   */
-  #direct: number | undefined;
   #writing = 0;
   #ended = false;
-  #unsynced = 0;
-  #syncing = false;
   #failed: FtError | undefined;
   #settled: (() => void)[] = [];
 
@@ -144,7 +120,6 @@ export class Incoming {
     this.part = part;
     this.fd = fd;
     this.#lock = lock;
-    if (options.size >= DIRECT_FROM) this.#direct = openDirect(part);
   }
 
   /** Opens or makes the part file. Throws a sentence when the folder or its space will not do, or the file is being fetched already. */
@@ -180,7 +155,7 @@ export class Incoming {
   openForReading(): { read(into: Uint8Array, at: number): Promise<number>; close(): void } {
     let fd: number | undefined;
     try {
-      fd = openSync(this.part, constants.O_RDONLY | NOFOLLOW | NONBLOCK);
+      fd = openSync(this.part, constants.O_RDONLY | PLAIN_ONLY);
       const own = fd;
       if (this.#isOwn()) return { read: (into, at) => readFully(own, into, at), close: () => closeSync(own) };
     } catch (error) {
@@ -195,13 +170,11 @@ export class Incoming {
     if (this.#failed !== undefined) throw this.#failed;
     this.#writing += 1;
     try {
-      const direct = await this.#writeDirect(offset, bytes);
-      for (let at = direct; at < bytes.length; ) {
-        const written = await writeAt(this.fd, bytes.subarray(at), offset + at);
-        if (written === 0) throw new Error("nothing was written");
-        at += written;
+      for (let at = 0; at < bytes.length; ) {
+        const { bytesWritten } = await promisify(write)(this.fd, bytes, at, bytes.length - at, offset + at);
+        if (bytesWritten === 0) throw new Error("nothing was written");
+        at += bytesWritten;
       }
-      this.#syncSometimes(bytes.length - direct);
     } catch (error) {
       throw this.#fail(error);
     } finally {
@@ -250,34 +223,6 @@ export class Incoming {
     this.#end();
   }
 
-  /** Writes past the page cache as far as that is possible. Gives how many bytes it wrote. */
-  async #writeDirect(offset: number, bytes: Uint8Array): Promise<number> {
-    const length = bytes.length - (bytes.length % DIRECT_ALIGN);
-    if (this.#direct === undefined || length === 0) return 0;
-    if (offset % DIRECT_ALIGN !== 0 || bytes.byteOffset % DIRECT_ALIGN !== 0) return 0;
-    try {
-      return await writeAt(this.#direct, bytes.subarray(0, length), offset);
-    } catch (error) {
-      // This file system, or this memory, cannot do it: the bytes are written through the cache.
-      if (codeOf(error) !== "EINVAL") throw error;
-      return 0;
-    }
-  }
-
-  #syncSometimes(length: number): void {
-    this.#unsynced += length;
-    if (this.#unsynced < SYNC_EVERY || this.#syncing) return;
-    this.#unsynced = 0;
-    this.#syncing = true;
-    this.#writing += 1;
-    fdatasync(this.fd, (error) => {
-      this.#syncing = false;
-      this.#writing -= 1;
-      if (error !== null) this.#fail(error);
-      if (this.#writing === 0) for (const settle of this.#settled.splice(0)) settle();
-    });
-  }
-
   #fail(error: unknown): FtError {
     this.#failed ??= writeError(error, this.#options);
     return this.#failed;
@@ -287,13 +232,14 @@ export class Incoming {
   #checkOwn(): void {
     if (this.#isOwn()) return;
     const { name, folder } = this.#options;
-    throw inodeOf(this.part) === undefined
+    throw entryOf(this.part) === undefined
       ? new FtError("part-gone", `Cannot save "${printable(name)}": its part file in "${printable(folder)}" is gone.`)
       : new FtError("taken-over", `"${printable(name)}" is being fetched by another ft-peer now; wait for that one.`);
   }
 
   #isOwn(): boolean {
-    return inodeOf(this.part) === inodeOf(this.fd);
+    const [named, open] = [entryOf(this.part), entryOf(this.fd)];
+    return named?.dev === open?.dev && named?.ino === open?.ino;
   }
 
   async #linkUnderFreeName(local: string): Promise<Published> {
@@ -301,22 +247,22 @@ export class Incoming {
     for (let count = 0; count < MOST_NAMES; count++) {
       const path = join(this.#options.folder, count === 0 ? local : `${stem} (${count})${extension}`);
       if (await linkUnlessTaken(this.part, path)) return { path, outcome: "new" };
-      if (await sameContent(this.part, path)) return { path, outcome: "already here" };
+      // A file that cannot be read counts as another one.
+      if (await sameContent(this.part, path).catch(() => false)) return { path, outcome: "already here" };
     }
     throw new FtError("no-name", `Cannot save "${printable(local)}": ${MOST_NAMES} files of that name are there already.`);
   }
 
   async #replace(path: string): Promise<Published> {
-    const there = entryKind(path);
-    if (there === "folder") throw new FtError("is-folder", `Cannot replace "${printable(path)}": it is a folder.`);
+    const there = entryOf(path);
+    if (there?.isDirectory()) throw new FtError("is-folder", `Cannot replace "${printable(path)}": it is a folder.`);
     await rename(this.part, path);
-    return { path, outcome: there === "nothing" ? "new" : "replaced" };
+    return { path, outcome: there === undefined ? "new" : "replaced" };
   }
 
   #end(): void {
     if (this.#ended) return;
     this.#ended = true;
-    if (this.#direct !== undefined) closeSync(this.#direct);
     closeSync(this.fd);
     this.#lock.release();
   }
@@ -325,18 +271,14 @@ export class Incoming {
 /** The plain file that has this name in the folder already, with its size; undefined when there is none. */
 export function lookForTarget(folder: string, name: string): { path: string; size: number } | undefined {
   const path = join(folder, localNameOf(name));
-  try {
-    const stat = lstatSync(path);
-    return stat.isFile() ? { path, size: stat.size } : undefined;
-  } catch {
-    return undefined;
-  }
+  const entry = entryOf(path);
+  return entry?.isFile() ? { path, size: Number(entry.size) } : undefined;
 }
 
 /** Opens a file to hash it; a link is not followed. Undefined when it cannot be read. */
 export function openForHashing(path: string): { fd: number; size: number; close(): void } | undefined {
   try {
-    const fd = openSync(path, constants.O_RDONLY | NOFOLLOW | NONBLOCK);
+    const fd = openSync(path, constants.O_RDONLY | PLAIN_ONLY);
     return { fd, size: fstatSync(fd).size, close: () => closeSync(fd) };
   } catch {
     return undefined;
@@ -352,7 +294,7 @@ export function partKeyOf(...words: (string | number)[]): string {
 function reopenPart(part: string, size: number): number | undefined {
   let fd: number;
   try {
-    fd = openSync(part, constants.O_RDWR | NOFOLLOW | NONBLOCK);
+    fd = openSync(part, constants.O_RDWR | PLAIN_ONLY);
   } catch (error) {
     // If it is missing, a link or a pipe, a new part file takes its place. Anything else that cannot be opened is left alone.
     if (codeOf(error) === "ENOENT" || codeOf(error) === "ELOOP" || codeOf(error) === "ENXIO") return undefined;
@@ -370,7 +312,7 @@ function reopenPart(part: string, size: number): number | undefined {
 
 function createPart(part: string): number {
   removeIfThere(part);
-  return openSync(part, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | NOFOLLOW, 0o666);
+  return openSync(part, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | PLAIN_ONLY, 0o666);
 }
 
 function takeLock(path: string, options: IncomingOptions): Lock {
@@ -385,14 +327,6 @@ function takeLock(path: string, options: IncomingOptions): Lock {
     "already-fetching",
     `"${printable(options.name)}" is being fetched into this folder already; wait for that one.`,
   );
-}
-
-function entryKind(path: string): "nothing" | "folder" | "file" {
-  try {
-    return lstatSync(path).isDirectory() ? "folder" : "file";
-  } catch {
-    return "nothing";
-  }
 }
 
 /** Links without replacing; false when the name is taken. On a disk without hard links, an empty file reserves the name first. */
@@ -414,13 +348,9 @@ async function linkUnlessTaken(part: string, path: string): Promise<boolean> {
   return true;
 }
 
-/** Whether two files are the same, byte by byte. A file that cannot be read counts as another one. */
-function sameContent(part: string, path: string): Promise<boolean> {
-  return compareContent(part, path).catch(() => false);
-}
-
-async function compareContent(part: string, path: string): Promise<boolean> {
-  if (entryKind(path) !== "file" || lstatSync(path).isSymbolicLink()) return false;
+/** Whether two files are the same, byte by byte. */
+async function sameContent(part: string, path: string): Promise<boolean> {
+  if (!entryOf(path)?.isFile()) return false;
   const [ours, theirs] = [Bun.file(part), Bun.file(path)];
   if (ours.size !== theirs.size) return false;
   for (let at = 0; at < ours.size; at += COMPARE) {
@@ -428,22 +358,6 @@ async function compareContent(part: string, path: string): Promise<boolean> {
     if (Buffer.compare(a, b) !== 0) return false;
   }
   return true;
-}
-
-/** Linux: a descriptor that writes past the page cache; undefined on other systems, or when this disk cannot do it. */
-function openDirect(path: string): number | undefined {
-  if (constants.O_DIRECT === undefined) return undefined;
-  try {
-    return openSync(path, constants.O_WRONLY | constants.O_DIRECT | NOFOLLOW | NONBLOCK);
-  } catch {
-    return undefined;
-  }
-}
-
-function writeAt(fd: number, bytes: Uint8Array, at: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    write(fd, bytes, 0, bytes.length, at, (error, written) => (error === null ? resolve(written) : reject(error)));
-  });
 }
 
 /** Syncs the folder, so that the new name is on the disk. */

@@ -1,18 +1,7 @@
 // Shared files: chooses the files to share, opens and reads them, and notices when one has changed. A file is recognised by its
-// identity: device, inode, size and times (`formatIdentity`).
+// identity: device, inode, size and times (`identify`).
 
-import {
-  type BigIntStats,
-  close,
-  closeSync,
-  constants,
-  fstatSync,
-  lstatSync,
-  openSync,
-  readdirSync,
-  realpathSync,
-  statSync,
-} from "node:fs";
+import { close, closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, realpathSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { codeOf, UsageError } from "../../error.ts";
 import { readFully } from "../../files.ts";
@@ -21,6 +10,7 @@ import { type FileName, type FileRecord, NAME_LIMIT, parseFileName } from "../..
 import { formatDate, printable } from "../../text.ts";
 import type { HashPool } from "../content/hash.ts";
 import type { TreeCache } from "../content/tree-cache.ts";
+import type { Served } from "../serve/types.ts";
 
 /** A symbolic link is not followed, and opening a pipe does not wait. Windows has neither flag. */
 const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
@@ -48,16 +38,6 @@ export interface LeftOut {
   reason: string;
   /** It could be shared, but the list is full. */
   surplus?: true;
-}
-
-/** An open shared file. Several readers share its descriptor; each reads at its own positions. */
-export interface OpenFile {
-  readonly size: number;
-  /** Fills `into` from a position. Gives how many bytes were read; less than its length only at the end of the file. */
-  read(into: Uint8Array, at: number): Promise<number>;
-  /** Whether the file is still what its record says. */
-  unchanged(): boolean;
-  close(): void;
 }
 
 /**
@@ -123,15 +103,11 @@ function lookAt(path: string): SharedFile | LeftOut {
     if (isOwnOutput(kind)) return { path, reason: "what this program prints goes there" };
     const fd = openSync(path, OPEN_FLAGS);
     try {
-      const file: SharedFile = {
-        name: parseFileName(name),
-        path,
-        type: Bun.file(path).type.split(";")[0] || "application/octet-stream",
-        size: 0,
-        modified: new Date(0),
-        identity: "",
-      };
-      return setIdentity(file, fd) ? file : { path, reason: "it is not a plain file" };
+      const { stat, identity } = identify(fd);
+      if (!stat.isFile()) return { path, reason: "it is not a plain file" };
+      const type = Bun.file(path).type.split(";")[0] || "application/octet-stream";
+      const modified = new Date(Number(stat.mtimeMs));
+      return { name: parseFileName(name), path, type, size: Number(stat.size), modified, identity };
     } finally {
       closeSync(fd);
     }
@@ -165,26 +141,11 @@ function unreadableReason(error: unknown): string {
   return clause[codeOf(error)] ?? `it cannot be read (${codeOf(error) || "unknown error"})`;
 }
 
-/** Notes size, time and identity of the open file; false when it is no plain file. */
-function setIdentity(file: SharedFile, fd: number): boolean {
-  const stat = fstatSync(fd, { bigint: true });
-  if (!stat.isFile()) return false;
-  file.size = Number(stat.size);
-  file.modified = new Date(Number(stat.mtimeMs));
-  file.identity = identityOfOpen(fd);
-  return true;
-}
-
-function identityOfOpen(fd: number): string {
-  return formatIdentity(fstatSync(fd, { bigint: true }));
-}
-
-function identityAtPath(path: string): string {
-  return formatIdentity(lstatSync(path, { bigint: true }));
-}
-
-function formatIdentity({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): string {
-  return `${dev} ${ino} ${size} ${mtimeNs} ${ctimeNs}`;
+/** Device, inode, size and times of a path or an open file, and what else its system says of it. A link is not followed. */
+function identify(file: string | number) {
+  const stat = typeof file === "number" ? fstatSync(file, { bigint: true }) : lstatSync(file, { bigint: true });
+  const { dev, ino, size, mtimeNs, ctimeNs } = stat;
+  return { stat, identity: `${dev} ${ino} ${size} ${mtimeNs} ${ctimeNs}` };
 }
 
 /** One descriptor of a file, for all its readers. */
@@ -226,13 +187,16 @@ export class Share {
     else this.files[index] = file;
   }
 
-  /** Opens a file of the list; undefined when it is not what its record says any more. */
-  open(file: SharedFile): OpenFile | undefined {
+  /**
+   * Opens a file of the list; undefined when it is not what its record says any more. Several readers share its descriptor; each reads
+   * at its own positions.
+   */
+  open(file: SharedFile): Served | undefined {
     const announced = file.identity;
     const handle = this.#take(file, announced);
     if (handle === undefined) return undefined;
     const { fd } = handle;
-    const unchanged = () => file.identity === announced && identityOfOpen(fd) === announced;
+    const unchanged = () => file.identity === announced && identify(fd).identity === announced;
     let open = true;
     return {
       size: file.size,
@@ -256,7 +220,7 @@ export class Share {
       this.#handles.set(file, handle);
     }
     handle.users += 1;
-    if (identityOfOpen(handle.fd) === announced) return handle;
+    if (identify(handle.fd).identity === announced) return handle;
     this.#giveBack(file, handle);
     return undefined;
   }
@@ -271,7 +235,7 @@ export class Share {
   /** Whether the file at the path of a shared file is another one, or has changed. */
   hasChanged(file: SharedFile): boolean {
     try {
-      return identityAtPath(file.path) !== file.identity;
+      return identify(file.path).identity !== file.identity;
     } catch {
       return true;
     }
@@ -328,9 +292,9 @@ export async function computeTree(
   let fd: number | undefined;
   try {
     fd = openSync(file.path, OPEN_FLAGS);
-    if (identityOfOpen(fd) !== identity) return false;
+    if (identify(fd).identity !== identity) return false;
     const tree = await pool.tree(fd, file.size, options);
-    if (identityOfOpen(fd) !== identity || file.identity !== identity) return false;
+    if (identify(fd).identity !== identity || file.identity !== identity) return false;
     Object.assign(file, tree);
     cache.set(file, tree);
     return true;

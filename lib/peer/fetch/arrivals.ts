@@ -29,10 +29,8 @@ export class Arrivals {
   readonly #landing: Landing;
   /** Bytes of requests that are not written yet. */
   #arriving = 0;
-  #throttled = false;
   #paused = false;
   #over = false;
-  #cancelThrottle = () => {};
 
   constructor(job: PieceJob, requests: Requests, on: ArrivalEvents) {
     this.#job = job;
@@ -66,7 +64,8 @@ export class Arrivals {
       this.#landing.fill(request.buffer, bytes);
       this.#arriving += bytes.length;
     }
-    this.#throttle(bytes.length);
+    this.#landing.throttle(bytes.length, this.#job.tools.limit, this.#job.clock);
+    this.#turnTaps();
   }
 
   /** All bytes of a request have come. */
@@ -96,7 +95,7 @@ export class Arrivals {
 
   stop(): void {
     this.#over = true;
-    this.#cancelThrottle();
+    this.#landing.stop();
   }
 
   #land(request: PieceRequest, length: number): void {
@@ -141,20 +140,8 @@ export class Arrivals {
     return ranges;
   }
 
-  #throttle(bytes: number): void {
-    const wait = this.#job.tools.limit?.spend(bytes) ?? 0;
-    if (wait === 0) return;
-    this.#throttled = true;
-    this.#cancelThrottle();
-    this.#cancelThrottle = this.#job.clock.after(wait, () => {
-      this.#throttled = false;
-      this.#turnTaps();
-    });
-    this.#turnTaps();
-  }
-
   #turnTaps(): void {
-    const paused = this.#landing.full || this.#throttled;
+    const paused = this.#landing.full;
     if (this.#over || paused === this.#paused) return;
     this.#paused = paused;
     this.#on.paused(paused);

@@ -41,10 +41,12 @@ const QUEUE_WHOLE_MS = 1_000;
 export async function fetchWhole(wanted: WantedFile, tools: FetchTools): Promise<Fetched> {
   const clock = tools.clock ?? systemClock;
   const fetch = new WholeFetch(wanted, tools, clock);
+  const stop = () => fetch.fail(new CancelledError());
+  tools.signal?.addEventListener("abort", stop);
   try {
     return await askInTurn(wanted, tools, fetch, clock);
   } finally {
-    fetch.end();
+    tools.signal?.removeEventListener("abort", stop);
   }
 }
 
@@ -64,9 +66,8 @@ async function askInTurn(wanted: WantedFile, tools: FetchTools, fetch: WholeFetc
         const weight = suspects.length > 1 ? 1 : TRIES_A_HOLDER;
         for (const suspect of suspects) blame(suspect, "what it sent is not the file it announced", weight);
       } catch (error) {
-        if (error instanceof BusyError) continue;
         if (!(error instanceof HolderError)) throw error;
-        blame(holder, error.message, error.final ? TRIES_A_HOLDER : 1);
+        if (error.weight > 0) blame(holder, error.message, error.weight);
       }
     }
     candidates = candidates.filter((holder) => (failures.get(holder) ?? 0) < TRIES_A_HOLDER);
@@ -82,20 +83,14 @@ async function askInTurn(wanted: WantedFile, tools: FetchTools, fetch: WholeFetc
   }
 }
 
-/** A holder could not give the file. `final` when asking it again is of no use. */
+/** A holder could not give the file. */
 class HolderError extends FtError {
-  readonly final: boolean;
+  /** How many of its `TRIES_A_HOLDER` are gone; none when it is only busy, and there are other holders to ask. */
+  readonly weight: number;
 
-  constructor(reason: string, final: boolean) {
+  constructor(reason: string, weight: number) {
     super("holder-failed", reason);
-    this.final = final;
-  }
-}
-
-/** All upload slots of a holder are taken, and there are other holders to ask. That is no failure. */
-class BusyError extends FtError {
-  constructor() {
-    super("busy", "it is busy");
+    this.weight = weight;
   }
 }
 
@@ -108,15 +103,12 @@ class WholeFetch {
   readonly #clock: Clock;
   readonly #landing: Landing;
   readonly #step: number;
-  /** Buffers that are not full, by number. There may be two: a chunk may reach over the end of a buffer. */
-  readonly #filling = new Map<number, RangeBuffer>();
-  readonly #onAbort = () => this.#abortHolder?.(new CancelledError());
   /** Several holders together gave a wrong file: from now on each has to give all of it. */
   #apart = false;
   /** Bytes that have come, from the start of the file. */
   received = 0;
-  /** How many pauses for the limit are not over. */
-  #throttled = 0;
+  /** The range that the next bytes belong to. */
+  #filling: RangeBuffer | undefined;
   #layers: Uint8Array[] = [];
   #failed: Error | undefined;
   #abortHolder: ((error: Error) => void) | undefined;
@@ -130,18 +122,17 @@ class WholeFetch {
     this.#landing = new Landing({
       write: (offset, bytes) => tools.target.write(offset, bytes),
       layer: wanted.root === undefined ? undefined : tools.layer,
-      room: () => this.#resume(),
+      room: () => this.#onRoom?.(),
       failed: (error) => {
         this.#failed ??= error;
         this.#abortHolder?.(error);
       },
     });
-    tools.signal?.addEventListener("abort", this.#onAbort);
   }
 
-  /** Stops listening to the signal. */
-  end(): void {
-    this.#tools.signal?.removeEventListener("abort", this.#onAbort);
+  /** Ends the connection under way with this error. */
+  fail(error: Error): void {
+    this.#abortHolder?.(error);
   }
 
   /** Receives the missing bytes from this holder. A slow one fails only if there are others. */
@@ -152,7 +143,7 @@ class WholeFetch {
       channel = await dial(holder, signal === undefined ? {} : { signal });
     } catch (error) {
       if (codeOf(error) === "cancelled") throw new CancelledError();
-      throw new HolderError(sentenceOf(error), false);
+      throw new HolderError(sentenceOf(error), 1);
     }
     const alone = !holder.v2 || (this.#apart && !this.contributors.has(holder));
     if (alone && this.received > 0) await this.#restart();
@@ -176,9 +167,9 @@ class WholeFetch {
       let before = this.received;
       const checkPace = () => {
         cancelPace = this.#clock.after(STALL_WHOLE_MS, checkPace);
-        const slow = this.received - before < (SLOWEST_WHOLE * STALL_WHOLE_MS) / 1000 && !this.#isFull;
+        const slow = this.received - before < (SLOWEST_WHOLE * STALL_WHOLE_MS) / 1000 && !this.#landing.full;
         before = this.received;
-        if (slow && others) this.#abortHolder?.(new HolderError("it sends too slowly", false));
+        if (slow && others) this.#abortHolder?.(new HolderError("it sends too slowly", 1));
       };
       let cancelPace = this.#clock.after(STALL_WHOLE_MS, checkPace);
       this.#onRoom = () => channel.resume();
@@ -222,12 +213,12 @@ class WholeFetch {
         this.#tools.report({ event: "waiting", holder, position });
         refused = true;
         if (others) {
-          settle(new BusyError());
+          settle(new HolderError("it is busy", 0));
           source.leave();
         } else if (source.pending === 0) askAgain();
       },
       lacks: () => source.fail("it does not have all of the file", false),
-      failed: (reason, final) => settle(new HolderError(reason, final)),
+      failed: (reason, final) => settle(new HolderError(reason, final ? TRIES_A_HOLDER : 1)),
     });
     source.start(this.#tools.pass());
     ask();
@@ -238,7 +229,7 @@ class WholeFetch {
     const { size } = this.#wanted;
     const inbox = new BasicDownloadInbox();
     const fail = (reason: string, final: boolean) => {
-      settle(new HolderError(reason, final));
+      settle(new HolderError(reason, final ? TRIES_A_HOLDER : 1));
       channel.destroy();
     };
     channel.start({
@@ -260,7 +251,7 @@ class WholeFetch {
         settle();
         channel.finish();
       },
-      close: (reason) => settle(new HolderError(reason === "" ? "it left" : reason, false)),
+      close: (reason) => settle(new HolderError(reason === "" ? "it left" : reason, 1)),
     });
     channel.send(basic.download(holder));
     channel.halfClose();
@@ -270,28 +261,9 @@ class WholeFetch {
     if (bytes.length === 0) return;
     this.contributors.add(holder);
     this.#land(bytes);
-    this.#throttle(bytes.length);
-    if (this.#isFull) channel.pause();
+    this.#landing.throttle(bytes.length, this.#tools.limit, this.#clock);
+    if (this.#landing.full) channel.pause();
     this.#tools.report({ event: "progress", received: this.received, size: this.#wanted.size, holders: 1 });
-  }
-
-  /** The holder should not send now: the disk, or the limit, needs a moment. */
-  get #isFull(): boolean {
-    return this.#landing.full || this.#throttled > 0;
-  }
-
-  #throttle(bytes: number): void {
-    const wait = this.#tools.limit?.spend(bytes) ?? 0;
-    if (wait === 0) return;
-    this.#throttled += 1;
-    void sleep(this.#clock, wait).then(() => {
-      this.#throttled -= 1;
-      this.#resume();
-    });
-  }
-
-  #resume(): void {
-    if (!this.#isFull) this.#onRoom?.();
   }
 
   /** Gathers bytes in ranges of whole pieces; each range is hashed and written when it is full. */
@@ -300,14 +272,14 @@ class WholeFetch {
       const index = Math.floor(this.received / this.#step);
       const offset = index * this.#step;
       const length = Math.min(this.#step, this.#wanted.size - offset);
-      const buffer = this.#filling.get(index) ?? this.#landing.open({ offset, length });
-      this.#filling.set(index, buffer);
+      this.#filling ??= this.#landing.open({ offset, length });
+      const buffer = this.#filling;
       const part = bytes.subarray(at, at + length - buffer.filled);
       this.#landing.fill(buffer, part);
       this.received += part.length;
       at += part.length;
-      if (buffer.filled < length) continue;
-      this.#filling.delete(index);
+      if (buffer.filled < length) return;
+      this.#filling = undefined;
       const judge = (layer: Uint8Array) => {
         this.#layers[index] = layer;
         return [buffer.range];
@@ -339,8 +311,8 @@ class WholeFetch {
     this.received = 0;
     this.contributors.clear();
     await this.#landed();
-    for (const buffer of this.#filling.values()) this.#landing.drop(buffer);
-    this.#filling.clear();
+    if (this.#filling !== undefined) this.#landing.drop(this.#filling);
+    this.#filling = undefined;
     this.#layers = [];
     await this.#tools.target.restart();
   }

@@ -22,8 +22,8 @@ export class Uploader {
   readonly #uploads: Set<Upload>;
   readonly #clock: Clock;
   #upload: Upload | undefined;
-  /** A block is sent from one of them while the next is read into the other. */
-  #buffers: [Uint8Array, Uint8Array] | undefined;
+  /** Each block is read into it, and sent from it. */
+  #buffer: Uint8Array | undefined;
   #closed = false;
   #onDrain: (() => void) | undefined;
   #cancelEnd = () => {};
@@ -43,20 +43,12 @@ export class Uploader {
     const upload = this.#begin(name, count);
     const { limit } = this.#options;
     const end = offset + count;
-    const size = Math.min(READ_BLOCK, limit?.step ?? READ_BLOCK);
-    this.#buffers ??= [new Uint8Array(size), new Uint8Array(size)];
-    let [current, other] = this.#buffers;
-    const readAt = (at: number, into: Uint8Array) => {
-      const read = file.read(into.subarray(0, Math.min(size, end - at)), at);
-      // The failure is thrown where the block is awaited. Until then the runtime must not report it as unhandled.
-      read.catch(() => undefined);
-      return read;
-    };
+    this.#buffer ??= new Uint8Array(Math.min(READ_BLOCK, limit?.step ?? READ_BLOCK));
+    const buffer = this.#buffer;
     this.#pace = { since: this.#clock.elapsed(), taken: 0 };
     let sinceYield = 0;
-    let reading = count > 0 ? readAt(offset, current) : Promise.resolve(0);
     for (let at = offset; at < end; ) {
-      const got = await reading;
+      const got = await file.read(buffer.subarray(0, end - at), at);
       // The file is looked at after reading: bytes that were read before a change are still those of the record.
       if (got === 0 || !file.unchanged()) {
         this.#options.changed(name);
@@ -67,14 +59,8 @@ export class Uploader {
         await sleep(this.#clock, wait);
         this.#pace.since += wait;
       }
-      const block = current.subarray(0, got);
+      if (!(await this.#offer(buffer.subarray(0, got), upload))) return;
       at += got;
-      [current, other] = [other, current];
-      if (at < end) reading = readAt(at, current);
-      if (!(await this.#offer(block, upload))) {
-        await reading.catch(() => undefined);
-        return;
-      }
       sinceYield += got;
       if (sinceYield >= YIELD_EVERY) {
         sinceYield = 0;
@@ -114,7 +100,11 @@ export class Uploader {
       sent += took;
       upload.sent += took;
       this.#pace.taken += took;
-      if (sent < block.length) await this.#drain();
+      if (sent < block.length && !this.#closed) {
+        await new Promise<void>((resolve) => {
+          this.#onDrain = resolve;
+        });
+      }
       if (this.#closed) return false;
       this.#checkPace();
     }
@@ -127,16 +117,6 @@ export class Uploader {
     if (now - since < SLOWEST_READER_MS) return;
     if (taken < (SLOWEST_READER * SLOWEST_READER_MS) / 1000) this.#channel.destroy("it reads too slowly");
     this.#pace = { since: now, taken: 0 };
-  }
-
-  #drain(): Promise<void> {
-    if (this.#closed) return Promise.resolve();
-    return new Promise((resolve) => {
-      this.#onDrain = () => {
-        this.#onDrain = undefined;
-        resolve();
-      };
-    });
   }
 
   /** Several requests for the same file count as one upload. */
