@@ -20,7 +20,7 @@ import { Admission } from "./lib/peer/admission.ts";
 import { Connector } from "./lib/peer/connect.ts";
 import { HashPool, sha256 } from "./lib/peer/content/hash.ts";
 import { TreeCache } from "./lib/peer/content/tree-cache.ts";
-import { waitForContent } from "./lib/peer/contents.ts";
+import { type Content, SeveralContentsError, waitForContents } from "./lib/peer/contents.ts";
 import { checkFolder } from "./lib/peer/disk/incoming.ts";
 import { chooseFiles, Share, type SharedFile } from "./lib/peer/disk/share.ts";
 import { ShareWatch } from "./lib/peer/disk/watch.ts";
@@ -35,6 +35,7 @@ import {
   lookAround,
   nobodyFound,
   severalFound,
+  typed,
 } from "./lib/peer/locate.ts";
 import {
   type CommandLine,
@@ -51,10 +52,14 @@ import { type Check, checkLines, examine } from "./lib/peer/screen/doctor.ts";
 import { type GuidedPeer, guide } from "./lib/peer/screen/guide.ts";
 import { progressReporter, Screen } from "./lib/peer/screen/screen.ts";
 import {
+  choiceLines,
+  choiceObjects,
+  choiceTable,
   contentTable,
   describeDownload,
   describeEvent,
   describeLeft,
+  describeRenaming,
   downloadObject,
   eventObject,
   notFoundSentence,
@@ -68,7 +73,6 @@ import { Sharing } from "./lib/peer/sharing.ts";
 import { EXIT, exitCodeFor, hangUp, orCancelled, out, runProgram, VERSION } from "./lib/program/cli.ts";
 import { type Endpoint, formatEndpoint, parseAddress, withoutZone } from "./lib/protocol/address.ts";
 import { DEFAULT_MAX_FILES } from "./lib/protocol/messages.ts";
-import type { FileRecord } from "./lib/protocol/record.ts";
 import { plural, printable } from "./lib/text.ts";
 
 /** The port on which a peer serves, if no other program has it. */
@@ -375,8 +379,7 @@ async function who(peer: Peer, screen: Screen): Promise<void> {
 }
 
 async function get(peer: Peer, line: CommandLine, screen: Screen, signal: AbortSignal): Promise<void> {
-  const typed = line.argument ?? "";
-  const records = await findContent(peer, typed, line.from, signal);
+  const { records } = await chooseContent(await findContents(peer, line, signal), line, screen, signal);
   const progress = progressReporter(screen);
   const started = performance.now();
   let received = 0;
@@ -390,30 +393,44 @@ async function get(peer: Peer, line: CommandLine, screen: Screen, signal: AbortS
     throw error;
   });
   const seconds = (performance.now() - started) / 1000;
-  screen.results(screen.json ? [downloadObject(records[0].name, done, seconds)] : [describeDownload(done, seconds)]);
+  screen.results(screen.json ? [downloadObject(records[0], done, seconds)] : [describeDownload(done, seconds)]);
+  const renamed = describeRenaming(records[0].name, done);
+  if (renamed !== undefined) screen.note(renamed);
 }
 
-/** The holders of a file name or a content id; where a name means several contents, of the one with the most holders. */
-async function findContent(
-  peer: Peer,
-  typed: string,
-  from: Endpoint | undefined,
-  signal: AbortSignal,
-): Promise<[FileRecord, ...FileRecord[]]> {
-  const root = rootArgument(typed);
+/** The contents that a file's name or a content id means, the best first. Throws a sentence when nobody has one. */
+async function findContents(peer: Peer, { argument = "", from }: CommandLine, signal: AbortSignal): Promise<Content[]> {
+  const root = rootArgument(argument);
   const { requests } = peer.session;
-  const found = await waitForContent({
-    look: () => orCancelled(root === undefined ? requests.search(nameArgument(typed)) : requests.holders(root), signal),
+  const contents = await waitForContents({
+    look: () => orCancelled(root === undefined ? requests.search(nameArgument(argument)) : requests.holders(root), signal),
     fits: (record) =>
       (root === undefined || record.root === root) &&
       (from === undefined || (record.address === from.address && record.port === from.port)),
     isOwn: peer.isOwn,
     clock: systemClock,
   });
-  if (found !== undefined) return found;
+  if (contents.length > 0) return contents;
   const words =
-    from === undefined ? notFoundSentence(typed) : `Nobody at ${formatEndpoint(from)} shares "${printable(typed)}".`;
+    from === undefined ? notFoundSentence(argument) : `Nobody at ${formatEndpoint(from)} shares "${printable(argument)}".`;
   throw new FtError("not-found", words);
+}
+
+/** The content to fetch. Where a name means several, a person chooses one; without a terminal that is an error, except with --any. */
+async function chooseContent(contents: Content[], line: CommandLine, screen: Screen, signal: AbortSignal): Promise<Content> {
+  const { argument = "", any, json, quiet, tracker } = line;
+  const [best, second] = contents;
+  if (best === undefined) throw new FtError("not-found", notFoundSentence(argument));
+  if (second === undefined || rootArgument(argument) !== undefined) return best;
+  const count = `${contents.length} different files are called "${printable(argument)}"`;
+  if (any) {
+    for (const words of [`${count}. Taking this one:`, ...choiceTable([best])]) screen.note(words);
+    return best;
+  }
+  if (!json && !quiet && hasTerminal()) return await promptsOn(signal).chooseContent(argument, contents);
+  const at = tracker === undefined ? "" : typed(tracker);
+  const words = `${count}. Fetch one of them by its content id, or give --any for the first of this list.`;
+  throw new SeveralContentsError(words, choiceObjects(contents, at), choiceLines(contents, at));
 }
 
 /** Checks this machine and its network, and says what stands between it and the others; false when something does. */
@@ -525,7 +542,8 @@ async function main(argv: string[]): Promise<number> {
     return cancel.signal.aborted ? EXIT.interrupted : EXIT.done;
   } catch (error) {
     const cancelled = cancel.signal.aborted ? new CancelledError() : error;
-    return exitCodeFor(cancelled, (message, code) => new Screen({ json, quiet: false }).error(message, code));
+    const choice = cancelled instanceof SeveralContentsError ? cancelled : undefined;
+    return exitCodeFor(cancelled, (message, code) => new Screen({ json, quiet: false }).error(message, code, choice));
   }
 }
 

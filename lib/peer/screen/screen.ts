@@ -48,10 +48,11 @@ export class Screen {
     err(printable(words));
   }
 
-  error(message: string, code: string): void {
+  /** An error. `more`, if there is more to say, is objects for a script and printable lines for a person. */
+  error(message: string, code: string, more?: { choices: object[]; lines: string[] }): void {
     this.clearProgress();
-    if (this.json) this.object({ event: "error", code, message });
-    else err(message);
+    if (this.json) this.object({ event: "error", code, message, ...(more && { choices: more.choices }) });
+    else for (const line of [message, ...(more?.lines ?? [])]) err(line);
   }
 
   /** A line that the next one overwrites; only on a terminal. */
