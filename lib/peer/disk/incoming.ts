@@ -24,10 +24,10 @@ import { link, rename, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { codeOf, FtError } from "../../error.ts";
-import { readFully } from "../../files.ts";
 import { formatSize, printable } from "../../text.ts";
 import { localNameOf, splitExtension } from "./local-name.ts";
 import { Lock, removeIfThere } from "./lock.ts";
+import { readFully } from "./read-fully.ts";
 
 /** A symbolic link is not followed, and opening a pipe does not wait. Windows has neither flag. */
 const PLAIN_ONLY = (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);

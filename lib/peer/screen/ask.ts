@@ -3,9 +3,9 @@
 
 import { autocomplete, intro, isCancel, log, multiselect, note, outro, select, text } from "@clack/prompts";
 import { CancelledError, sentenceOf } from "../../error.ts";
-import { orCancelled } from "../../program/cli.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import { formatSize, plural, printable, printableName } from "../../text.ts";
+import { orCancelled } from "../cancel.ts";
 import { type Content, divideByContent } from "../contents.ts";
 import type { LeftOut, SharedFile } from "../disk/share.ts";
 import { describePlace, isSameTracker, type Located } from "../locate.ts";

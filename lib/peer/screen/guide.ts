@@ -3,11 +3,11 @@
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { CancelledError, sentenceOf } from "../../error.ts";
-import { orCancelled } from "../../program/cli.ts";
 import { formatEndpoint } from "../../protocol/address.ts";
 import { DEFAULT_MAX_FILES } from "../../protocol/messages.ts";
 import type { FileRecord } from "../../protocol/record.ts";
-import { formatDuration, formatSize, plural, printable, printableName } from "../../text.ts";
+import { formatDuration, formatSize, plural, printableName } from "../../text.ts";
+import { orCancelled } from "../cancel.ts";
 import { chooseFiles, type Share, type SharedFile } from "../disk/share.ts";
 import type { Downloaded, DownloadOptions } from "../download.ts";
 import type { PeerEvent } from "../events.ts";
@@ -244,7 +244,10 @@ function describeShare(peer: GuidedPeer, width: number): string[] {
   const lines = peer.share.files.map((file) => `${fitName(printableName(file.name), width - 12)}  ${formatSize(file.size)}`);
   const { uploads, waiting } = peer.server;
   lines.push("", uploads.size === 0 ? "Nobody is downloading now." : "Downloading now:");
-  for (const { to, name, sent } of uploads) lines.push(`${formatEndpoint(to)}  ${formatSize(sent)} sent  ${printable(name)}`);
+  for (const { to, name, sent } of uploads) {
+    const start = `${formatEndpoint(to)}  ${formatSize(sent)} sent  `;
+    lines.push(start + fitName(printableName(name), width - start.length));
+  }
   if (waiting > 0) lines.push(`${plural(waiting, "downloader")} waiting for a free slot.`);
   return lines;
 }
