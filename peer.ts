@@ -12,7 +12,7 @@
 import { randomBytes } from "node:crypto";
 import { join, resolve } from "node:path";
 import { systemClock } from "./lib/clock.ts";
-import { CancelledError, codeOf, FtError, UsageError } from "./lib/error.ts";
+import { CancelledError, codeOf, FtError, sentenceOf, UsageError } from "./lib/error.ts";
 import { userFolder } from "./lib/files.ts";
 import { dial } from "./lib/net/dial.ts";
 import { dialableFrom, interfaces, watchInterfaces } from "./lib/net/interfaces.ts";
@@ -26,7 +26,7 @@ import { type Content, SeveralContentsError, waitForContents } from "./lib/peer/
 import { checkFolder } from "./lib/peer/disk/incoming.ts";
 import { chooseFiles, Share, type SharedFile } from "./lib/peer/disk/share.ts";
 import { ShareWatch } from "./lib/peer/disk/watch.ts";
-import { Downloads } from "./lib/peer/download.ts";
+import { type DownloadOptions, Downloads } from "./lib/peer/download.ts";
 import type { PeerEvent } from "./lib/peer/events.ts";
 import type { FetchEvent } from "./lib/peer/fetch/types.ts";
 import {
@@ -381,7 +381,7 @@ async function who(peer: Peer, screen: Screen): Promise<void> {
 }
 
 async function get(peer: Peer, line: CommandLine, screen: Screen, signal: AbortSignal): Promise<void> {
-  const { records } = await chooseContent(await findContents(peer, line, signal), line, screen, signal);
+  const contents = await chooseContent(await findContents(peer, line, signal), line, screen, signal);
   const progress = progressReporter(screen);
   const started = performance.now();
   let received = 0;
@@ -390,14 +390,26 @@ async function get(peer: Peer, line: CommandLine, screen: Screen, signal: AbortS
     progress(event);
   };
   const how = { folder: resolve(line.to), overwrite: line.overwrite, only: line.from !== undefined, signal, report };
-  const done = await peer.download(records, how).catch((error: unknown) => {
+  const { record, done } = await downloadFirst(peer, contents, how, screen).catch((error: unknown) => {
     if (signal.aborted && received > 0) screen.note("Stopped; what arrived is kept. Run the same command to go on.");
     throw error;
   });
   const seconds = (performance.now() - started) / 1000;
-  screen.results(screen.json ? [downloadObject(records[0], done, seconds)] : [describeDownload(done, seconds)]);
-  const renamed = describeRenaming(records[0].name, done);
+  screen.results(screen.json ? [downloadObject(record, done, seconds)] : [describeDownload(done, seconds)]);
+  const renamed = describeRenaming(record.name, done);
   if (renamed !== undefined) screen.note(renamed);
+}
+
+/** Downloads the first of these contents that can be fetched. Throws the sentence of the last one. */
+async function downloadFirst(peer: Peer, [content, ...others]: Content[], how: DownloadOptions, screen: Screen) {
+  if (content === undefined) throw new FtError("no-holder", "There is no holder to fetch from.");
+  try {
+    return { record: content.records[0], done: await peer.download(content.records, how) };
+  } catch (error) {
+    if (others.length === 0 || how.signal.aborted) throw error;
+    screen.note(sentenceOf(error));
+    return await downloadFirst(peer, others, how, screen);
+  }
 }
 
 /** The contents that a file's name or a content id means, the best first. Throws a sentence when nobody has one. */
@@ -418,18 +430,29 @@ async function findContents(peer: Peer, { argument = "", from }: CommandLine, si
   throw new FtError("not-found", words);
 }
 
-/** The content to fetch. Where a name means several, a person chooses one; without a terminal that is an error, except with --any. */
-async function chooseContent(contents: Content[], line: CommandLine, screen: Screen, signal: AbortSignal): Promise<Content> {
+/**
+ * The content to fetch. Where a name means several, a person chooses one; without a terminal that is an error, except with --any. For a
+ * content id it is all that claim to be it, in the order in which they are tried: those that differ in size lie.
+ */
+async function chooseContent(contents: Content[], line: CommandLine, screen: Screen, signal: AbortSignal): Promise<Content[]> {
   const { argument = "", any, json, quiet, tracker } = line;
   const [best, second] = contents;
-  if (best === undefined) throw new FtError("not-found", notFoundSentence(argument));
-  if (second === undefined || rootArgument(argument) !== undefined) return best;
-  const count = `${contents.length} different files are called "${printable(argument)}"`;
+  if (best === undefined || rootArgument(argument) !== undefined) return contents;
+  const name = printable(argument);
+  if (second === undefined) {
+    const { hosts, unproven, records } = best;
+    if (records[0].root !== undefined && unproven > hosts) {
+      const where = unproven === 1 ? "1 host has" : `${unproven} hosts have`;
+      screen.note(`${where} a "${name}" of the same size without a content id; it may be another file.`);
+    }
+    return [best];
+  }
+  const count = `${contents.length} different files are called "${name}"`;
   if (any) {
     for (const words of [`${count}. Taking this one:`, ...choiceTable([best])]) screen.note(words);
-    return best;
+    return [best];
   }
-  if (!json && !quiet && hasTerminal()) return await promptsOn(signal).chooseContent(argument, contents);
+  if (!json && !quiet && hasTerminal()) return [await promptsOn(signal).chooseContent(argument, contents)];
   const at = tracker === undefined ? "" : typed(tracker);
   const words = `${count}. Fetch one of them by its content id, or give --any for the first of this list.`;
   throw new SeveralContentsError(words, choiceObjects(contents, at), choiceLines(contents, at));

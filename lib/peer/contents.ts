@@ -15,6 +15,8 @@ export interface Content {
   records: [FileRecord, ...FileRecord[]];
   /** The number of hosts that have the whole of it. */
   hosts: number;
+  /** The number of hosts with a file of this size without a content id: it may be this one, or another. */
+  unproven: number;
   /** The latest date of its records that can be believed, ISO 8601 and as people read it (`DD/MM/YY`); or undefined. */
   modified: { iso: string; date: string } | undefined;
 }
@@ -37,6 +39,10 @@ export function divideByContent(records: FileRecord[]): [FileRecord, ...FileReco
  */
 export function rankContents(records: FileRecord[], now: number): Content[] {
   const latest = new Date(now + DATE_TOLERANCE_MS).toISOString();
+  const unproven = Map.groupBy(
+    records.filter(({ root }) => root === undefined),
+    ({ size }) => size,
+  );
   const ranked = divideByContent(records).map((group) => {
     const dated = group
       .map((record) => ({ record, iso: modifiedOf(record), date: record.date }))
@@ -46,6 +52,7 @@ export function rankContents(records: FileRecord[], now: number): Content[] {
     return {
       records: group[0].root === undefined ? ([newest?.record ?? group[0]] as Content["records"]) : group,
       hosts: hostsOf(group.filter(({ part }) => !part)),
+      unproven: hostsOf(unproven.get(group[0].size) ?? []),
       modified: newest === undefined ? undefined : { iso: newest.iso, date: newest.date },
       parts: hostsOf(group),
     };

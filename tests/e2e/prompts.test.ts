@@ -174,8 +174,8 @@ describe("the menu", () => {
     await screen.choose("Search");
     await screen.waitFor("File name?");
     screen.press("report.pdf", KEY.enter);
-    await screen.waitFor("2 holders of report.pdf");
-    await screen.waitFor(/TYPE +SIZE +DATE +WHO/);
+    await screen.waitFor("2 holders of report.pdf: 2 different files");
+    await screen.waitFor(/TYPE +SIZE +DATE +WHO +CONTENT/);
     const rows = screen.unread;
     const line = await screen.choose(`application/pdf  8.0 MB  30/11/25  127.0.0.1:${secondPort}`);
     expect(rows + line).toMatch(/application\/pdf {2}8\.0 MB {2}30\/11\/25 {2}127\.0\.0\.1:/);

@@ -100,10 +100,27 @@ describe("get of a name that means several contents", () => {
       await claim(port, `127.0.0.${host}`, `report.pdf,application/pdf,${HONEST.length},28/11/26,@`, 40_000);
     }
     const to = stage.folder();
-    const { code, out } = await stage.ft(stage.visitorFolder(), address, "get", "report.pdf", "--to", to);
+    const { code, out, err } = await stage.ft(stage.visitorFolder(), address, "get", "report.pdf", "--to", to);
     expect(code).toBe(0);
     expect(out).toEndWith("  verified\n");
+    expect(err).toContain('3 hosts have a "report.pdf" of the same size without a content id; it may be another file.\n');
     expect(readFileSync(join(to, "report.pdf"), "utf8")).toBe(HONEST);
+  });
+
+  test("by its content id is not stopped by those that claim another size of it", async () => {
+    const { port, address } = await stage.tracker();
+    await stage.sharing(address, stage.folderWith({ "report.pdf": HONEST }), 1);
+    const root = contentId(HONEST);
+    const liar = await stage.holder(Buffer.from(LIE));
+    await claim(port, "127.0.0.1", `report.pdf,text/plain,${LIE.length},27/11/26,@;v=2;root=${root}`, liar.port);
+    for (const host of [2, 3]) {
+      await claim(port, `127.0.0.${host}`, `report.pdf,text/plain,${2 ** 52},27/11/26,@;v=2;root=${root}`, 40_000);
+    }
+    const to = stage.folder();
+    const { code } = await stage.ft(stage.visitorFolder(), address, "get", `root:${root}`, "--to", to);
+    expect(code).toBe(0);
+    expect(readFileSync(join(to, "report.pdf"), "utf8")).toBe(HONEST);
+    expect(readdirSync(to)).toEqual(["report.pdf"]);
   });
 
   test("on a terminal is a question, and going back fetches nothing", async () => {

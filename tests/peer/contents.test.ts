@@ -73,6 +73,7 @@ describe("rankContents", () => {
   test("takes a record without an id for the content of its size that has one", () => {
     const old = record(1, { v2: false });
     expect(rankContents([old, record(2, { root: A })], NOW).map(({ records }) => records)).toEqual([[record(2, { root: A })]]);
+    expect(rankContents([old, record(2, { root: A })], NOW)[0]).toMatchObject({ hosts: 1, unproven: 1 });
     expect(ranked(old, record(2, { root: A, size: 1001 }))).toEqual([A, "-"]);
   });
 

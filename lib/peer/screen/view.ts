@@ -64,6 +64,7 @@ function tableWithContents(records: FileRecord[], columns: Column[], rows: strin
   for (const same of Map.groupBy(records, ({ name }) => name).values()) {
     if (same.length < 2 || divideByContent(same).length < 2) continue;
     const ids = shortIds(same.flatMap(({ root = [] }) => root));
+    if (ids.size === 0) continue;
     for (const record of same) cells.set(record, ids.get(record.root ?? "") ?? NO_ID);
   }
   if (cells.size === 0) return table(columns, rows, width);

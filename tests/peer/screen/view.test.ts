@@ -183,9 +183,9 @@ describe("one name, several contents", () => {
   });
 
   const contents = [
-    { records: [named(ROOT)], hosts: 3, modified: { iso: "2026-11-22T10:04:05Z", date: "22/11/26" } },
-    { records: [named(OTHER, { size: 12 })], hosts: 0, modified: undefined },
-    { records: [record("it's.pdf", { size: 5 })], hosts: 1, modified: { iso: "2026-01-01", date: "01/01/26" } },
+    { records: [named(ROOT)], hosts: 3, unproven: 0, modified: { iso: "2026-11-22T10:04:05Z", date: "22/11/26" } },
+    { records: [named(OTHER, { size: 12 })], hosts: 0, unproven: 0, modified: undefined },
+    { records: [record("it's.pdf", { size: 5 })], hosts: 1, unproven: 1, modified: { iso: "2026-01-01", date: "01/01/26" } },
   ] satisfies Content[];
 
   test("the choice shows size, date, holders and id of each", () => {
