@@ -9,9 +9,9 @@ import { printable } from "../text.ts";
 import { type HashingOptions, type HashPool, sha256 } from "./content/hash.ts";
 import { pieceSizeOf } from "./content/merkle.ts";
 import { PieceSet } from "./content/pieces.ts";
-import { checkFolder, Incoming, lookForTarget, openForHashing, partKeyOf } from "./disk/incoming.ts";
+import { checkFolder, Incoming, lookForTargets, openForHashing, type Published, partKeyOf } from "./disk/incoming.ts";
 import { fetchFile } from "./fetch/fetch.ts";
-import type { FetchEvent, OpenHolder } from "./fetch/types.ts";
+import type { FetchEvent, Fetched, OpenHolder } from "./fetch/types.ts";
 import type { Known, Served } from "./serve/serve.ts";
 
 export interface DownloadOptions {
@@ -52,8 +52,11 @@ export interface DownloadTools {
   /** A part cannot be served any more. */
   withdraw(record: FileRecord): void;
   /** A download is finished: this is the file, and the hashes of its pieces. */
-  finished(path: string, root: string, pieces: Uint8Array): void;
+  finished(file: Pick<Published, "path" | "entry">, root: string, pieces: Uint8Array): void;
 }
+
+/** A file is fetched this many times, at most, when another program changes what arrived. */
+const MOST_ROUNDS = 3;
 
 /** The part of a download that has arrived and is verified. */
 interface Part {
@@ -144,23 +147,36 @@ export class Downloads {
       throw new FtError("no-holder", `Cannot fetch "${printable(name)}": ${why}.`);
     }
     const key = root?.slice(0, 32) ?? partKeyOf(name, size, formatEndpoint(records[0]));
-    const incoming = await Incoming.open({ folder, name, size, key, resume: root !== undefined });
+    const incoming = await Incoming.open({ folder, name, size, key, resume: root !== undefined, overwrite });
+    if (incoming.foreign !== undefined) options.report({ event: "foreign-part", path: incoming.foreign });
     try {
-      let fetched = await this.#fetch(incoming, holders, options);
-      if (root !== undefined && !incoming.looksWhole) {
-        // Another program has cut the part file: it is checked again, and the missing pieces are fetched.
-        this.#endPart(root, incoming);
-        fetched = await this.#fetch(incoming, holders, options);
-      }
+      const fetched = await this.#fetchUntilProven(incoming, holders, options);
       const { pieces } = (root === undefined ? undefined : this.#parts.get(root)) ?? {};
-      const published = await incoming.publish(overwrite);
-      if (root !== undefined && pieces !== undefined) this.#tools.finished(published.path, root, pieces);
+      const { entry, ...published } = await incoming.publish(overwrite, originOf(fetched.holders[0] ?? holders[0], root));
+      if (root !== undefined && pieces !== undefined) this.#tools.finished({ path: published.path, entry }, root, pieces);
       return { ...published, size, ...fetched };
     } catch (error) {
       await incoming.keep();
       throw error;
     } finally {
       if (root !== undefined) this.#endPart(root, incoming);
+    }
+  }
+
+  /** Fetches until the part file is what was proven: after another program has changed it, its bytes are checked again. */
+  async #fetchUntilProven(incoming: Incoming, holders: FileRecord[], options: DownloadOptions): Promise<Fetched> {
+    const [{ root = "" } = {}] = holders;
+    for (let round = 1; ; round++) {
+      const fetched = await this.#fetch(incoming, holders, options);
+      // Some file systems have holes where there are none: that is a reason to look once.
+      if (!incoming.changedByOthers && (incoming.looksWhole || round > 1)) return fetched;
+      if (round === MOST_ROUNDS) throw incoming.changedError();
+      const part = this.#parts.get(root);
+      if (part !== undefined) {
+        const have = await this.#check(incoming, part.record.size, part.pieces, { signal: options.signal });
+        if (have.complete && !incoming.changedByOthers) return fetched;
+        this.#endPart(root, incoming);
+      }
     }
   }
 
@@ -200,6 +216,7 @@ export class Downloads {
   async #check(incoming: Incoming, size: number, pieces: Uint8Array, options: HashingOptions): Promise<PieceSet> {
     const have = new PieceSet(pieces.length / HASH);
     const pieceSize = pieceSizeOf(size);
+    incoming.trust();
     const present = incoming.present;
     const length = present >= size ? size : present - (present % pieceSize);
     if (length === 0) return have;
@@ -211,24 +228,26 @@ export class Downloads {
     return have;
   }
 
-  /** The path of a file with this name and content id that is in the folder already. */
+  /** The path of a file with this content id that is in the folder already, with this name or a number behind it. */
   async #alreadyHere(options: DownloadOptions, { name, size, root }: FileRecord): Promise<string | undefined> {
-    const { folder, signal, report } = options;
-    const there = lookForTarget(folder, name);
-    if (root === undefined || there === undefined || there.size !== size) return undefined;
-    const file = openForHashing(there.path);
-    if (file === undefined) return undefined;
+    if (root === undefined) return undefined;
     let checked = 0;
     const onHashed = (bytes: number) => {
       checked += bytes;
-      report({ event: "checking", checked, size });
+      options.report({ event: "checking", checked, size });
     };
-    try {
-      const tree = await this.#tools.pool.tree(file.fd, file.size, { onHashed, signal });
-      return tree.root === root ? there.path : undefined;
-    } finally {
-      file.close();
+    for (const path of lookForTargets(options.folder, name, size)) {
+      const file = openForHashing(path);
+      if (file === undefined) continue;
+      checked = 0;
+      try {
+        const tree = await this.#tools.pool.tree(file.fd, file.size, { onHashed, signal: options.signal });
+        if (tree.root === root) return path;
+      } finally {
+        file.close();
+      }
     }
+    return undefined;
   }
 
   #endPart(root: string, incoming: Incoming): void {
@@ -238,4 +257,9 @@ export class Downloads {
     this.#giveBack(part);
     this.#tools.withdraw(part.record);
   }
+}
+
+/** Where a file came from, for the system's mark of files from the network. */
+function originOf(holder: FileRecord | undefined, root: string | undefined): string | undefined {
+  return holder && root && `ft://${formatEndpoint(holder)}/${root}`;
 }

@@ -3,16 +3,21 @@
 
 import { afterAll, afterEach, beforeEach, describe, expect, test } from "bun:test";
 import {
+  closeSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   readlinkSync,
   realpathSync,
   rmSync,
+  statSync,
   truncateSync,
+  unlinkSync,
   writeFileSync,
+  writeSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -168,7 +173,7 @@ class Peer {
       isOwn: () => false,
       announce: ({ name, part }) => this.#say(`announce ${name} ${part}`),
       withdraw: ({ name }) => this.#say(`withdraw ${name}`),
-      finished: (path, root, pieces) => {
+      finished: ({ path }, root, pieces) => {
         this.finished.push({ path, root, pieces });
         this.#say("finished");
       },
@@ -256,6 +261,66 @@ function expectSame(path: string, { bytes }: Content): void {
   expect(Buffer.compare(readFileSync(path), bytes)).toBe(0);
 }
 
+describe("a part file that another program changes", () => {
+  const content = new Content(2 * MiB + 5);
+  const part = (peer: Peer) => join(peer.folder, partOf(content));
+
+  /** Writes rubbish over the beginning, so that the file's times differ from before. */
+  function spoil(path: string): void {
+    const timesOf = () => statSync(path, { bigint: true }).ctimeNs;
+    const fd = openSync(path, "r+");
+    for (const before = timesOf(); timesOf() === before; ) writeSync(fd, "rubbish", 0);
+    closeSync(fd);
+  }
+
+  test("while it is fetched: the wrong pieces are fetched again, and what is published is right", async () => {
+    const holder = new Holder(content, MiB);
+    const peer = new Peer();
+    const download = peer.start([holder.record]);
+    await peer.until(() => peer.have(content) === 16);
+    spoil(part(peer));
+    holder.raise();
+    expect(await download).toMatchObject({ outcome: "new", verified: true });
+    expectSame(join(peer.folder, "big.bin"), content);
+    expect(listing(peer.folder)).toEqual(["big.bin"]);
+  });
+
+  test("when all has arrived: the same", async () => {
+    const holder = new Holder(content);
+    const peer = new Peer();
+    let spoilt = 0;
+    const report = ({ event }: FetchEvent) => {
+      if (event === "verifying" && spoilt++ === 0) spoil(part(peer));
+    };
+    expect(await peer.start([holder.record], { report })).toMatchObject({ outcome: "new", verified: true });
+    expect(spoilt).toBe(2);
+    expectSame(join(peer.folder, "big.bin"), content);
+  });
+
+  test("again and again: nothing gets the name, and it says why", async () => {
+    const holder = new Holder(content);
+    const peer = new Peer();
+    const report = ({ event }: FetchEvent) => event === "verifying" && spoil(part(peer));
+    const { code, message } = await failure(peer.start([holder.record], { report }));
+    expect([code, message]).toEqual([
+      "part-changed",
+      expect.stringContaining(`"big.bin": another program changes its part file`),
+    ]);
+    expect(listing(peer.folder)).toEqual([partOf(content)]);
+  });
+
+  test("that is removed meanwhile ends the download at the next write", async () => {
+    const holder = new Holder(content, MiB);
+    const peer = new Peer();
+    const download = peer.start([holder.record]);
+    await peer.until(() => peer.have(content) >= 8);
+    unlinkSync(part(peer));
+    holder.raise();
+    expect((await failure(download)).code).toBe("part-gone");
+    expect(listing(peer.folder)).toEqual([]);
+  });
+});
+
 describe("a download", () => {
   test.each([0, 1, PIECE, PIECE + 1, 2 * MiB + 5])(
     "of %d bytes: announced, published, handed on and withdrawn, each once and in this order",
@@ -299,6 +364,25 @@ describe("a download", () => {
     });
     expect([peer.dialled, peer.said, listing(peer.folder)]).toEqual([0, [], ["big.bin"]]);
     expect(peer.events).toContainEqual({ event: "checking", checked: 300_000, size: 300_000 });
+  });
+
+  test("whose file is here already with a number behind its name asks nobody", async () => {
+    const content = new Content(300_000);
+    const peer = new Peer();
+    writeFileSync(join(peer.folder, "big.bin"), bytesOf(300_000, 99));
+    writeFileSync(join(peer.folder, "big (1).bin"), bytesOf(300_000, 98));
+    writeFileSync(join(peer.folder, "big (2).bin"), content.bytes);
+    const done = await peer.start([content.record(1)]);
+    expect(done).toMatchObject({ path: join(peer.folder, "big (2).bin"), outcome: "already here" });
+    expect(peer.dialled).toBe(0);
+  });
+
+  test("that is to replace a folder is refused before anybody is asked", async () => {
+    const content = new Content(300_000);
+    const peer = new Peer();
+    mkdirSync(join(peer.folder, "big.bin"));
+    const { code } = await failure(peer.start([new Holder(content).record], { overwrite: true }));
+    expect([code, peer.dialled, listing(peer.folder)]).toEqual(["is-folder", 0, ["big.bin"]]);
   });
 
   test("does not take a file of the same name and size for the same one, and leaves it as it is", async () => {
