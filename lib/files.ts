@@ -1,4 +1,4 @@
-// Files: reading at a position, and the small files that this user's programs keep.
+// The small files that this user's programs keep.
 
 import { randomBytes } from "node:crypto";
 import {
@@ -6,7 +6,6 @@ import {
   constants,
   fstatSync,
   openSync,
-  read,
   readSync,
   renameSync,
   type Stats,
@@ -15,22 +14,6 @@ import {
 } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
-
-/** Fills `into` from a position of an open file. Gives the number of bytes read; it is smaller only at the file's end. */
-export function readFully(fd: number, into: Uint8Array, at: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    let have = 0;
-    const step = () => {
-      read(fd, into, have, into.length - have, at + have, (error, got) => {
-        if (error !== null) return reject(error);
-        have += got;
-        if (got === 0 || have === into.length) return resolve(have);
-        step();
-      });
-    };
-    step();
-  });
-}
 
 /** Reads a small plain file, at most `limit` bytes; a link is not followed, a pipe not waited for. Throws when it is anything else. */
 export function readPlainFile(path: string, limit: number, isFit: (entry: Stats) => boolean = () => true): Buffer {

@@ -5,7 +5,7 @@ import { concatBytes } from "../bytes.ts";
 import { type Clock, sleep } from "../clock.ts";
 import { CancelledError, FtError } from "../error.ts";
 import type { Channel } from "../net/channel.ts";
-import { basic, forOldTracker, parseBasicFound } from "../protocol/basic.ts";
+import { basic, parseBasicFound } from "../protocol/basic.ts";
 import { DEFAULT_MAX_FILES, PROFILE_WAIT_MS, type Profile } from "../protocol/messages.ts";
 import type { FileName, FileRecord } from "../protocol/record.ts";
 import { plural } from "../text.ts";
@@ -133,4 +133,24 @@ export class BasicTracker {
       channel.send(request);
     });
   }
+}
+
+/** An old tracker reads no more of a list than this. Bytes. */
+const OLD_TRACKER_READS = 1024;
+
+/**
+ * Which of these records an old tracker can take. It knows only names of letters, `.`, `_`, `-` and space, and forgets a whole list
+ * with another name in it. It refuses types with digits in them, so they become `data`. It reads at most 1024 bytes.
+ */
+export function forOldTracker(records: FileRecord[]): { taken: FileRecord[]; left: FileRecord[] } {
+  const taken: FileRecord[] = [];
+  const left: FileRecord[] = [];
+  for (const record of records) {
+    const plain = { ...record, type: /^[A-Za-z/-]{3,70}$/.test(record.type) ? record.type : "data" };
+    const fits = basic.records([...taken, plain]).length <= OLD_TRACKER_READS;
+    const known = /^[._A-Za-z -]+$/.test(plain.name) && plain.name.trim() === plain.name && !plain.address.includes(":");
+    if (known && fits) taken.push(plain);
+    else left.push(record);
+  }
+  return { taken, left };
 }

@@ -4,7 +4,6 @@ import { FtError } from "../error.ts";
 import { type Endpoint, formatEndpoint } from "../protocol/address.ts";
 import { HASH } from "../protocol/messages.ts";
 import type { FileName, FileRecord } from "../protocol/record.ts";
-import type { RateLimit } from "../rate.ts";
 import { printable } from "../text.ts";
 import { type HashingOptions, type HashPool, sha256 } from "./content/hash.ts";
 import { pieceSizeOf } from "./content/merkle.ts";
@@ -12,6 +11,7 @@ import { PieceSet } from "./content/pieces.ts";
 import { checkFolder, Incoming, lookForTargets, openForHashing, type Published, partKeyOf } from "./disk/incoming.ts";
 import { fetchFile } from "./fetch/fetch.ts";
 import type { FetchEvent, Fetched, OpenHolder } from "./fetch/types.ts";
+import type { RateLimit } from "./rate-limit.ts";
 import type { Known, Served } from "./serve/serve.ts";
 
 export interface DownloadOptions {
@@ -165,19 +165,23 @@ export class Downloads {
 
   /** Fetches until the part file is what was proven: after another program has changed it, its bytes are checked again. */
   async #fetchUntilProven(incoming: Incoming, holders: FileRecord[], options: DownloadOptions): Promise<Fetched> {
-    const [{ root = "" } = {}] = holders;
+    const [{ root, size } = {}] = holders;
     for (let round = 1; ; round++) {
       const fetched = await this.#fetch(incoming, holders, options);
-      // Some file systems have holes where there are none: that is a reason to look once.
-      if (!incoming.changedByOthers && (incoming.looksWhole || round > 1)) return fetched;
+      // Some file systems change a file's times when they write it to the disk.
+      await incoming.flush();
+      if (!incoming.changedByOthers && incoming.looksWhole) return fetched;
+      incoming.trust();
+      if (root === undefined ? incoming.present === size : await this.#isProven(incoming, root, options.signal)) return fetched;
       if (round === MOST_ROUNDS) throw incoming.changedError();
-      const part = this.#parts.get(root);
-      if (part !== undefined) {
-        const have = await this.#check(incoming, part.record.size, part.pieces, { signal: options.signal });
-        if (have.complete && !incoming.changedByOthers) return fetched;
-        this.#endPart(root, incoming);
-      }
+      if (root !== undefined) this.#endPart(root, incoming);
     }
+  }
+
+  /** Whether the bytes of the part file are the content, and nobody has changed them meanwhile. */
+  async #isProven(incoming: Incoming, root: string, signal: AbortSignal): Promise<boolean> {
+    const tree = await this.#tools.pool.tree(incoming.fd, incoming.present, { signal });
+    return tree.root === root && !incoming.changedByOthers;
   }
 
   #fetch(incoming: Incoming, holders: FileRecord[], { only, signal, report }: DownloadOptions) {

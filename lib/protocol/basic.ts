@@ -18,10 +18,6 @@ import {
 
 /** A silence of this length ends a message. Milliseconds. */
 export const SILENCE_MS = 50;
-
-/** An old tracker reads no more of a list than this. Bytes. */
-const OLD_TRACKER_READS = 1024;
-
 // ---------------------------------------------------------------- writing
 
 /** Everything that a peer or a tracker says, ready to send. */
@@ -49,23 +45,6 @@ export function formatBasicRecord(record: FileRecord): string {
 /** A record of a `FOUND` answer. It has no name. */
 export function formatFoundRecord(record: FileRecord): string {
   return `<${record.type},${record.size},${record.date},${record.address},${record.port}>`;
-}
-
-/**
- * Which of these records an old tracker can take. It knows only names of letters, `.`, `_`, `-` and space, and forgets a whole list
- * with another name in it. It refuses types with digits in them, so they become `data`. It reads at most 1024 bytes.
- */
-export function forOldTracker(records: FileRecord[]): { taken: FileRecord[]; left: FileRecord[] } {
-  const taken: FileRecord[] = [];
-  const left: FileRecord[] = [];
-  for (const record of records) {
-    const plain = { ...record, type: /^[A-Za-z/-]{3,70}$/.test(record.type) ? record.type : "data" };
-    const fits = basic.records([...taken, plain]).length <= OLD_TRACKER_READS;
-    const known = /^[._A-Za-z -]+$/.test(plain.name) && plain.name.trim() === plain.name && !plain.address.includes(":");
-    if (known && fits) taken.push(plain);
-    else left.push(record);
-  }
-  return { taken, left };
 }
 
 // ---------------------------------------------------------------- reading records and answers
@@ -139,7 +118,6 @@ export function foreignMessage(): ProtocolError {
 }
 
 const LESS_THAN = 60;
-
 const GREATER_THAN = 62;
 
 /** The next message as text, or undefined. A list of records is whole only after its last `>`. */
@@ -173,11 +151,18 @@ export function parseBasicDownload(text: string): ToHolder {
   return { verb: "DOWNLOAD", profile: 1, name: parts.slice(0, -2).join(","), size, spaced: false };
 }
 
-/** What a tracker accepts: files a peer, bytes of a name, bytes of a line. */
-export interface RecordLimits {
+/** Limits that a tracker's operator may set. The others are the protocol's. */
+export interface ReadLimits {
+  /** Files of one peer. */
   files: number;
+  /** Bytes of a file name. */
   name: number;
+  /** Bytes of a line with its end. */
   line: number;
+  /** Records in an answer, unless a request says how many. */
+  results: number;
+  /** Records in an answer at most. */
+  mostResults: number;
 }
 
 /** How a request to a tracker can begin. `<` begins a list of records. */
@@ -190,7 +175,7 @@ export class BasicRequests {
   /** A message of FT/1 has come. */
   begun = false;
   readonly #frame: Frame;
-  readonly #limits: RecordLimits;
+  readonly #limits: ReadLimits;
   #awaitsHello = true;
   #greeted = false;
   readonly #records: FileRecord[] = [];
@@ -198,7 +183,7 @@ export class BasicRequests {
   /** A request that came right behind a list. The list goes first. */
   #held: ToTracker | undefined;
 
-  constructor(frame: Frame, limits: RecordLimits) {
+  constructor(frame: Frame, limits: ReadLimits) {
     this.#frame = frame;
     this.#limits = limits;
   }

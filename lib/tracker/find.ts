@@ -84,9 +84,12 @@ const SEVERAL = -1;
 /** What one search may cost, in characters read by `indexOf`: less than a second. */
 const MOST_WORK = 1_000_000_000;
 
-/** What a character of a name costs that is compared with a wildcard word, and what each character of the word adds to that. */
-const WILD_COST = 16;
-const WILD_COST_EACH = 2;
+/** What a character of a name costs that is compared with a word, and what each character of the word adds to that. */
+const COMPARE_COST = 4;
+const COMPARE_COST_EACH = 3;
+
+/** In place of a score: the title has no records, and its place waits to be filled. */
+const GONE = -2;
 
 /** Some titles with their names in one string. */
 class Block<Item extends object> {
@@ -129,6 +132,10 @@ export class FindIndex<Item extends Findable<Item>> {
   /** The contents whose root is known. */
   readonly #contents = new Map<string, Content<Item>>();
   #titles = 0;
+  /** Searches between two of their steps. While there are any, titles keep their places. */
+  #searches = 0;
+  /** The titles without records whose places are to be filled then. */
+  readonly #gone: Title<Item>[] = [];
 
   /** Different contents whose root is known. */
   get contents(): number {
@@ -172,18 +179,22 @@ export class FindIndex<Item extends Findable<Item>> {
   }
 
   /**
-   * The same, a block at a time. Records may come and go between two steps. The last title takes the place of one that goes, and
-   * the blocks are read from the last to the first: no title that stays is missed, and one that moves may be read twice.
+   * The same, a block at a time. Records may come and go between two steps: each that stays is found once, one that comes may be
+   * found, and the total may count a content twice that gets a second name. A caller that does not go on must call `return`.
    */
   *steps(wish: Wish, among?: Iterable<Item>): Generator<undefined, FoundPage<Item>> {
     const search = new Search<Item>(wish);
-    const blocks = among === undefined ? this.#blocks : [blockOf(among)];
-    for (let i = blocks.length - 1; i >= 0; i--) {
-      const block = blocks[i];
-      if (block !== undefined) search.read(block);
-      yield;
+    this.#searches += 1;
+    try {
+      for (const block of among === undefined ? this.#blocks : [blockOf(among)]) {
+        search.read(block);
+        yield;
+      }
+      return search.page();
+    } finally {
+      this.#searches -= 1;
+      if (this.#searches === 0) for (const title of this.#gone.splice(0)) this.#fill(title);
     }
-    return search.page();
   }
 
   /** The key of most contents is the root, which is a text that the record has anyway. Another size of a root has a longer key. */
@@ -212,18 +223,26 @@ export class FindIndex<Item extends Findable<Item>> {
     return title;
   }
 
-  /** Takes a title out that has no records. The last title of all moves to its place, so that no block has a hole. */
-  #close({ name, content, block, at }: Title<Item>): void {
+  /** Takes a title out that has no records. */
+  #close(title: Title<Item>): void {
+    const { name, content, block, at } = title;
     content.titles = withoutNamed(content.titles, name);
     if (content.titles === undefined && content.key !== undefined) this.#contents.delete(content.key);
+    block.scores[at] = GONE;
+    if (this.#searches > 0) this.#gone.push(title);
+    else this.#fill(title);
+  }
+
+  /** Moves the last title of all to the place of one without records, so that no block has a hole. */
+  #fill({ block, at }: Title<Item>): void {
     const last = this.#blocks.at(-1);
     const moved = last?.pop();
     if (last?.titles.length === 0) this.#blocks.pop();
     if (moved === undefined || (moved.block === block && moved.at === at)) return;
+    block.scores[at] = moved.block.scores[moved.at] ?? GONE;
     moved.block = block;
     moved.at = at;
     block.set(at, moved);
-    rate(moved.content, moved);
   }
 }
 
@@ -274,18 +293,21 @@ function compareHits({ key, title }: Hit<object>, other: Hit<object>): number {
 /** One search while it goes on. */
 class Search<Item extends Findable<Item>> {
   readonly #wish: Wish;
-  readonly #wanted: Word[];
-  readonly #unwanted: Word[];
-  /** The needles of the wanted words that have one, and how many these are; then those of the unwanted words. */
-  readonly #needles: string[];
-  readonly #required: number;
-  /** Where in the block each needle stands next. Below the beginning of the title that is looked at: not known yet. */
-  readonly #places: number[];
-  /** The plain words: by the first of them names are ranked. It has this place among the needles. */
+  /** Only names with this are looked at. Empty: all are. */
+  readonly #needle: string;
+  /** The words that such a name is then compared with. */
+  readonly #words: Word[];
+  /** The plain words: by the first of them names are ranked. */
   readonly #plain: string[];
-  readonly #lead: number;
+  /** The first unit of the first of them, or -1; and the length of a name that is the plain words. */
+  readonly #first: number;
+  readonly #exact: number;
+  /** A name ends with one of these, such as ".pdf". It is compared in the block, where it is near; records are far apart. */
+  readonly #endings: string[] | undefined;
   readonly #passes: ((item: Item) => boolean) | undefined;
   #work = 0;
+  /** Where the needle stands next in the block. Below the beginning of the title that is looked at: not known yet. */
+  #place = -1;
   /** How many contents the page reaches down to, and how many of these are put in exact order. */
   readonly #needed: number;
   readonly #most: number;
@@ -303,15 +325,15 @@ class Search<Item extends Findable<Item>> {
     const words = parseWords(wish.words);
     const wanted = words.filter((word) => !word.excludes);
     // A long needle is rare, as a rule.
-    const required = wanted.filter(({ needle }) => needle !== "").sort((a, b) => b.needle.length - a.needle.length);
+    const [longest] = wanted.toSorted((a, b) => b.needle.length - a.needle.length);
+    const needle = longest?.needle ?? "";
     this.#wish = wish;
-    this.#wanted = wanted.filter(({ pieces }) => pieces !== undefined);
-    this.#unwanted = words.filter((word) => word.excludes);
-    this.#needles = [...required, ...this.#unwanted].map(({ needle }) => needle);
-    this.#required = required.length;
-    this.#places = this.#needles.map(() => -1);
-    this.#plain = wanted.filter(({ pieces }) => pieces === undefined).map(({ text }) => text);
-    this.#lead = this.#needles.indexOf(this.#plain[0] ?? "");
+    this.#needle = needle.includes(SEPARATOR) ? "" : needle;
+    this.#words = words.filter((word) => word !== longest || word.isWild || this.#needle === "");
+    this.#plain = wanted.filter(({ isWild }) => !isWild).map(({ text }) => text);
+    this.#first = this.#plain[0]?.charCodeAt(0) ?? -1;
+    this.#exact = this.#plain.join(" ").length;
+    this.#endings = wish.ext?.filter((one) => !one.includes(".")).map((one) => `.${fold(one)}`);
     this.#passes = filterOf(wish);
     this.#needed = wish.offset + wish.limit;
     this.#most = Math.min(this.#needed, ORDERED);
@@ -319,32 +341,49 @@ class Search<Item extends Findable<Item>> {
 
   /** Takes in what fits in one block. */
   read(block: Block<Item>): void {
-    const { titles, scores, text, starts } = block;
-    const { group } = this.#wish;
-    this.#places.fill(-1);
-    this.#spend(titles.length + text.length * this.#needles.length);
-    const lead = this.#lead;
-    const places = this.#places;
-    const tellsAll = this.#wanted.length + this.#unwanted.length === 0;
+    const { titles, text, starts } = block;
+    this.#spend(titles.length + text.length);
+    this.#place = -1;
     for (let at = this.#next(block, 0); at < titles.length; at = this.#next(block, at + 1)) {
-      const title = titles[at];
-      if (title === undefined || !(tellsAll || this.#fits(block, title, at))) continue;
-      const count = this.#passes !== undefined ? this.#countOf(title) : group ? 1 : title.count;
-      if (count === 0) continue;
-      const score = scores[at] ?? SEVERAL;
-      if (score === SEVERAL) {
-        const hits = this.#several.get(title.content) ?? [];
-        hits.push({ key: this.#rank(block, at), title, others: [] });
-        this.#several.set(title.content, hits);
-        if (!group) this.#total += count;
-        continue;
-      }
-      this.#total += group ? 1 : count;
-      // The score alone may tell that this is not among the best; the rank takes longer to find out.
-      const mostRank = lead < 0 ? 0 : places[lead] === starts[at] ? 3 : 1;
-      if (this.#needed === this.#most && mostRank * RANK + score < this.#floor) continue;
-      this.#offer({ key: this.#rank(block, at) * RANK + score, title, others: [] });
+      const start = starts[at] ?? 0;
+      const end = (starts[at + 1] ?? 0) - SEPARATOR.length;
+      if (this.#endings !== undefined && !endsWithOne(text, end, this.#endings)) continue;
+      if (this.#words.length === 0 || this.#fits(text, start, end)) this.#take(block, at, start, end);
     }
+  }
+
+  /** The first title from a place on whose name has the needle; behind the last when there is none. */
+  #next({ titles, text, starts }: Block<Item>, from: number): number {
+    if (this.#needle === "" || from >= titles.length) return from;
+    let at = from;
+    if (this.#place < (starts[at] ?? 0)) this.#place = text.indexOf(this.#needle, starts[at]);
+    const place = this.#place;
+    if (place < 0) return titles.length;
+    while ((starts[at + 1] ?? 0) <= place) at += 1;
+    return at;
+  }
+
+  /** Takes in a title whose name fits, as far as its records do. */
+  #take({ titles, scores, text }: Block<Item>, at: number, start: number, end: number): void {
+    const { group } = this.#wish;
+    const title = titles[at];
+    const score = scores[at] ?? GONE;
+    if (title === undefined || score === GONE) return;
+    const count = this.#passes !== undefined ? this.#countOf(title) : group ? 1 : title.count;
+    if (count === 0) return;
+    if (score === SEVERAL) {
+      const hits = this.#several.get(title.content) ?? [];
+      hits.push({ key: this.#rank(title.name), title, others: [] });
+      this.#several.set(title.content, hits);
+      if (!group) this.#total += count;
+      return;
+    }
+    this.#total += group ? 1 : count;
+    // The score alone may tell that this is not among the best; the rank takes longer to find out.
+    const first = this.#first;
+    const mostRank = first < 0 ? 0 : text.charCodeAt(start) !== first ? 1 : end - start === this.#exact ? 3 : 2;
+    if (this.#needed === this.#most && mostRank * RANK + score < this.#floor) return;
+    this.#offer({ key: this.#rank(title.name) * RANK + score, title, others: [] });
   }
 
   /** What fits in the blocks that were read. */
@@ -358,11 +397,15 @@ class Search<Item extends Findable<Item>> {
     }
     this.#cut();
     const ordered = new Set(this.#best);
+    const seen = new Set<Content<Item>>();
     const contents: FoundPage<Item>["contents"] = [];
     let skip = offset;
     let room = limit;
     for (const hit of [...this.#best, ...this.#read.filter((one) => !ordered.has(one))]) {
       if (room <= 0) break;
+      // A content that got a second name since its first one was read is here twice.
+      if (seen.has(hit.title.content)) continue;
+      seen.add(hit.title.content);
       const all = this.#itemsOf([hit.title, ...hit.others]).slice(0, group ? 1 : undefined);
       const items = all.slice(skip, skip + room);
       skip = Math.max(0, skip - all.length);
@@ -372,51 +415,13 @@ class Search<Item extends Findable<Item>> {
     return { contents, total: this.#total };
   }
 
-  /** The first title from a place on in which all required needles stand; behind the last when there is none. */
-  #next(block: Block<Item>, from: number): number {
-    if (this.#required === 1) return from < block.titles.length ? this.#titleWith(block, 0, from) : from;
-    let at = from;
-    // Each needle moves on to where the others are, until all agree.
-    for (let i = 0, agreed = 0; agreed < this.#required && at < block.titles.length; i = (i + 1) % this.#required) {
-      const there = this.#titleWith(block, i, at);
-      agreed = there === at ? agreed + 1 : 1;
-      at = there;
-    }
-    return at;
-  }
-
-  /** The first title from a place on in which a needle stands; behind the last when there is none. */
-  #titleWith({ titles, text, starts }: Block<Item>, i: number, from: number): number {
-    const needle = this.#needles[i] ?? "";
-    let at = from;
-    let place = this.#places[i] ?? -1;
-    if (place < (starts[at] ?? 0)) place = text.indexOf(needle, starts[at]);
-    while (place >= 0 && place < text.length) {
-      while ((starts[at + 1] ?? 0) <= place) at += 1;
-      // A needle with a separator in it may reach from one name into the next.
-      if (place + needle.length < (starts[at + 1] ?? 0)) break;
-      place = text.indexOf(needle, place + 1);
-    }
-    const found = place >= 0 && place < text.length;
-    this.#places[i] = found ? place : text.length;
-    return found ? at : titles.length;
-  }
-
-  /** Whether a title in which the required needles stand fits all words. */
-  #fits(block: Block<Item>, { name }: Title<Item>, at: number): boolean {
-    for (const word of this.#wanted) if (!this.#isLike(name, word)) return false;
-    for (let i = 0; i < this.#unwanted.length; i++) {
-      const word = this.#unwanted[i];
-      if (word === undefined) continue;
-      if (word.needle !== "" && this.#titleWith(block, this.#required + i, at) !== at) continue;
-      if (word.pieces === undefined || this.#isLike(name, word)) return false;
+  /** Whether the name from `start` to `end` fits the words that it is to be compared with. */
+  #fits(text: string, start: number, end: number): boolean {
+    for (const word of this.#words) {
+      this.#spend((end - start) * (COMPARE_COST + word.pattern.length * COMPARE_COST_EACH));
+      if (fits(text, start, end, word) === word.excludes) return false;
     }
     return true;
-  }
-
-  #isLike(name: string, word: Word): boolean {
-    this.#spend(name.length * (WILD_COST + word.text.length * WILD_COST_EACH));
-    return fits(name, word);
   }
 
   #spend(work: number): void {
@@ -426,13 +431,11 @@ class Search<Item extends Findable<Item>> {
   }
 
   /** 3: the name is the plain words; 2: it begins with the first of them; 1: a word of it does; 0: it is somewhere. */
-  #rank({ text, starts }: Block<Item>, at: number): number {
+  #rank(name: string): number {
     const [lead] = this.#plain;
     if (lead === undefined) return 0;
-    const start = starts[at] ?? 0;
-    const name = text.slice(start, (starts[at + 1] ?? 0) - SEPARATOR.length);
-    let place = (this.#places[this.#lead] ?? 0) - start;
-    if (place === 0) return name === this.#plain.join(" ") ? 3 : 2;
+    if (name.startsWith(lead)) return name === this.#plain.join(" ") ? 3 : 2;
+    let place = name.indexOf(lead);
     while (place >= 0 && !beginsAt(name, place)) place = name.indexOf(lead, place + 1);
     return place < 0 ? 0 : 1;
   }
@@ -454,8 +457,11 @@ class Search<Item extends Findable<Item>> {
 
   /** How many records of a title pass the filters. */
   #countOf({ records }: Title<Item>): number {
+    const passes = this.#passes;
+    if (passes === undefined || records === undefined) return 0;
+    if (!(records instanceof Set)) return passes(records) ? 1 : 0;
     let count = 0;
-    for (const item of eachOf(records)) if (this.#passes?.(item)) count += 1;
+    for (const item of records) if (passes(item)) count += 1;
     return count;
   }
 
@@ -468,17 +474,20 @@ class Search<Item extends Findable<Item>> {
   }
 }
 
-/** Tells whether a record passes the filters; undefined when there are none. */
+/** Tells whether a record passes the filters but that on extensions; undefined when there are none. */
 function filterOf<Item extends Findable<Item>>(wish: Wish): ((item: Item) => boolean) | undefined {
-  const { ext, type, min = 0, max = Number.POSITIVE_INFINITY, after = "", before = "" } = wish;
-  if (ext === undefined && type === undefined && min === 0 && wish.max === undefined && after + before === "") return undefined;
-  const endings = ext?.filter((one) => !one.includes(".")).map((one) => `.${fold(one)}`);
+  const { type, min = 0, max = Number.POSITIVE_INFINITY, after = "", before = "" } = wish;
+  if (type === undefined && min === 0 && wish.max === undefined && after + before === "") return undefined;
   const kind = type?.toLowerCase() ?? "";
   const last = before === "" ? "~" : `${before}~`;
-  return ({ title, type, size, modified }) => {
+  return ({ type, size, modified }) => {
     if (size < min || size > max || (kind !== "" && !type.toLowerCase().startsWith(kind))) return false;
     // Times compare as texts. All times of the last day are before its text with a "~": "2026-11-22T10:04" < "2026-11-22~".
-    if (modified < after || modified > last) return false;
-    return endings === undefined || endings.some((ending) => title?.name.endsWith(ending));
+    return modified >= after && modified <= last;
   };
+}
+
+/** Whether the text before a place ends with one of some texts. */
+function endsWithOne(text: string, end: number, endings: string[]): boolean {
+  return endings.some((ending) => text.endsWith(ending, end));
 }

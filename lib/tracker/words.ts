@@ -27,14 +27,16 @@ export function fold(text: string): string {
     .normalize("NFC");
 }
 
-/** What words of a folded name consist of: letters and digits; beyond ASCII all but common punctuation and emoji. */
-const LETTER = "[a-z0-9\\u{c0}-\\u{1fff}\\u{2070}-\\u{2fff}\\u{3040}-\\u{d7ff}\\u{e000}-\\u{ffff}]";
-
-const IS_LETTER = new RegExp(LETTER, "u");
+/** Whether a UTF-16 unit of a folded text is of a letter or digit: beyond ASCII all but common punctuation and emoji. */
+function isLetter(unit: number): boolean {
+  if (unit < 0x80) return (unit >= 0x61 && unit <= 0x7a) || (unit >= 0x30 && unit <= 0x39);
+  if (unit < 0x3040) return (unit >= 0xc0 && unit <= 0x1fff) || (unit >= 0x2070 && unit <= 0x2fff);
+  return unit <= 0xd7ff || unit >= 0xe000;
+}
 
 /** Whether a word can begin at a place of a text. It cannot between two letters. */
 export function beginsAt(text: string, at: number): boolean {
-  return at === 0 || !IS_LETTER.test(text.charAt(at - 1)) || !IS_LETTER.test(text.charAt(at));
+  return at === 0 || !isLetter(text.charCodeAt(at - 1)) || !isLetter(text.charCodeAt(at));
 }
 
 /** One word of a search. */
@@ -43,8 +45,12 @@ export interface Word {
   readonly text: string;
   /** Names that fit it are not wanted: it was written `-word`. */
   readonly excludes: boolean;
-  /** What must come one after the other in a name, for a word with wildcards: `a*b?` has /a/ and /b[^]/. */
-  readonly pieces: readonly RegExp[] | undefined;
+  /** It has wildcards. */
+  readonly isWild: boolean;
+  /** What a whole name is like that fits it: `*word*` for "word", `*a*e*` for "a*e", `*?e` for "?e". */
+  readonly pattern: string;
+  /** What follows the first `*` of the pattern stands where a word of the name begins. */
+  readonly begins: boolean;
   /** The longest part without a wildcard: names without it do not fit. Empty for words like `*` and `??`. */
   readonly needle: string;
 }
@@ -62,38 +68,63 @@ function parseWord(raw: string): Word | undefined {
     throw new ProtocolError("bad-find", `A word to find is longer than ${NAME_LIMIT} bytes; use a shorter one.`);
   }
   const excludes = raw.length > 1 && raw.startsWith("-");
-  const text = fold(excludes ? raw.slice(1) : raw);
-  if (text === "") return undefined;
-  const wildcards = text.replace(/[^*?]/g, "").length;
-  if (wildcards > MAX_WILDCARDS) {
+  const folded = fold(excludes ? raw.slice(1) : raw);
+  if (folded === "") return undefined;
+  if (folded.replace(/[^*?]/g, "").length > MAX_WILDCARDS) {
     throw new ProtocolError("bad-find", `The word "${raw}" has more than ${MAX_WILDCARDS} wildcards; use fewer.`);
   }
   // `*word*` is the plain word.
-  const plain = wildcards === 0 ? text : /^\*+([^*?]+)\*+$/.exec(text)?.[1];
-  if (plain !== undefined) return { text: plain, excludes, pieces: undefined, needle: plain };
-  const needle = text.split(/[*?]/).reduce((longest, part) => (part.length > longest.length ? part : longest));
-  return { text, excludes, pieces: piecesOf(text), needle };
-}
-
-/** The parts of a word between its `*`. Each has one length, so that no name takes long to compare. */
-function piecesOf(text: string): RegExp[] {
+  const text = /^\*+([^*?]+)\*+$/.exec(folded)?.[1] ?? folded;
+  const isWild = /[*?]/.test(text);
   const opens = /^[*?]/.test(text);
   const closes = /[*?]$/.test(text);
-  const pieces = text.split("*").map((piece) => RegExp.escape(piece).replaceAll("\\?", "[^]"));
-  const last = pieces.length - 1;
-  if (closes && !opens && IS_LETTER.test(text.charAt(0))) pieces[0] = `(?<!${LETTER})${pieces[0]}`;
-  if (opens && !closes) pieces[last] = `${pieces[last]}$`;
-  return pieces.filter((piece) => piece !== "").map((piece) => new RegExp(piece, "gu"));
+  const pattern = opens && !closes ? `*${text}` : `*${text}*`;
+  const begins = closes && !opens && isLetter(text.charCodeAt(0));
+  const needle = text.split(/[*?]/).reduce((longest, part) => (part.length > longest.length ? part : longest));
+  return { text, excludes, isWild, pattern, begins, needle };
 }
 
-/** Whether a folded name fits a word. Each piece is laid as far left as it goes, so nothing is tried twice. */
-export function fits(name: string, { text, pieces }: Word): boolean {
-  if (pieces === undefined) return name.includes(text);
-  let place = 0;
-  return pieces.every((piece) => {
-    piece.lastIndex = place;
-    const found = piece.test(name);
-    place = piece.lastIndex;
-    return found;
-  });
+const STAR = 0x2a;
+
+const QUESTION = 0x3f;
+
+/**
+ * Whether the folded name from `start` to `end` in a text fits a word. The part after a `*` is laid as far left as it goes, so
+ * only the last `*` is ever tried again. (A regular expression for each part is shorter, and takes four times as long.)
+ */
+export function fits(text: string, start: number, end: number, { pattern, begins }: Word): boolean {
+  const { length } = pattern;
+  // Where the part after the last `*` begins in the pattern, and where in the name it is laid now.
+  let part = 0;
+  let laid = start;
+  let i = 0;
+  let at = start;
+  for (;;) {
+    if (i === length) {
+      if (at === end) return true;
+    } else {
+      const wanted = pattern.charCodeAt(i);
+      if (wanted === STAR) {
+        i += 1;
+        if (i === length) return true;
+        part = i;
+        laid = at;
+        continue;
+      }
+      if (at < end) {
+        const unit = text.charCodeAt(at);
+        const isFree = !begins || i > 1 || at === start || !isLetter(text.charCodeAt(at - 1));
+        if (isFree && (unit === wanted || wanted === QUESTION)) {
+          // A "?" is a whole character, which may be two units.
+          at += wanted === QUESTION && unit >= 0xd800 && unit <= 0xdbff ? 2 : 1;
+          i += 1;
+          continue;
+        }
+      }
+    }
+    if (laid >= end) return false;
+    laid += 1;
+    at = laid;
+    i = part;
+  }
 }

@@ -6,7 +6,7 @@ import { chmodSync, existsSync, readdirSync, readFileSync, statSync, writeFileSy
 import { join } from "node:path";
 import { GuidedStage, MENU, VERIFIED } from "../helpers/guided-stage.ts";
 import { contentId, noise } from "../helpers/holder.ts";
-import { asOther, hasOtherUser, OTHER } from "../helpers/other-user.ts";
+import { asOther, BECOME, hasOtherUser, otherRunsSources } from "../helpers/other-user.ts";
 import { PEER } from "../helpers/programs.ts";
 import { KEY } from "../helpers/terminal.ts";
 import { done, events, sentBy, transferStage } from "../helpers/transfer-stage.ts";
@@ -64,26 +64,20 @@ describe("a fetched file that is swapped", () => {
     expect(saved).toBe("saved by its owner");
   });
 
-  test.skipIf(!hasOtherUser)(
+  test.skipIf(!otherRunsSources)(
     "for a link in the moment in which it gets its name: what the link leads to stays here",
     async () => {
       const { address } = await guided.tracker();
       const to = openFolder();
       const script = `
-      printf ready > "$1/ready"
-      while [ ! -e "$1/film.mkv" ]; do :; done
-      ln -s "$1/letter.txt" "$1/.link"; mv -f "$1/.link" "$1/film.mkv"`;
-      const swapper = Bun.spawn([
-        "setpriv",
-        `--reuid=${OTHER}`,
-        `--regid=${OTHER}`,
-        "--clear-groups",
-        "sh",
-        "-c",
-        script,
-        "sh",
-        to,
-      ]);
+      const { existsSync, renameSync, symlinkSync, writeFileSync } = require("node:fs");
+      const folder = process.argv.at(-1);
+      symlinkSync(folder + "/letter.txt", folder + "/.link");
+      writeFileSync(folder + "/ready", "");
+      while (!existsSync(folder + "/film.mkv")) {}
+      renameSync(folder + "/.link", folder + "/film.mkv");
+    `;
+      const swapper = Bun.spawn([...BECOME, process.execPath, "-e", script, to]);
       guided.atEnd(() => swapper.kill());
       while (!existsSync(join(to, "ready"))) await Bun.sleep(10);
       await fetched(address, to);

@@ -5,7 +5,8 @@ import { join } from "node:path";
 /** The id of the other user and of its group. */
 export const OTHER = 65_534;
 
-const BECOME = ["setpriv", `--reuid=${OTHER}`, `--regid=${OTHER}`, "--clear-groups"];
+/** The start of a command line that runs the rest as the other user. */
+export const BECOME = ["setpriv", `--reuid=${OTHER}`, `--regid=${OTHER}`, "--clear-groups"];
 
 /** Whether tests can give files to another user, and run commands as that user. */
 export const hasOtherUser =

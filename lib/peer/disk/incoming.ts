@@ -19,13 +19,13 @@ import { link, rename, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { codeOf, FtError } from "../../error.ts";
-import { readFully } from "../../files.ts";
 import { formatSize, printable } from "../../text.ts";
 import { entryOf, identityOf, inodeOf, PLAIN_ONLY } from "./identity.ts";
 import { localNameOf, splitExtension } from "./local-name.ts";
 import { Lock, removeIfThere } from "./lock.ts";
 import { markOrigin } from "./origin.ts";
 import { choosePart, createPart, giveUsualRights, type OwnMarks, reopenPart, tryNewFile } from "./part-file.ts";
+import { readFully } from "./read-fully.ts";
 
 /** Two files are compared in blocks of this size. Bytes. */
 const COMPARE = 1024 * 1024;
@@ -149,7 +149,10 @@ export class Incoming {
       await tryLength(fd, options);
       return new Incoming(options, part, fd, lock, foreign);
     } catch (error) {
-      if (fd !== undefined) closeSync(fd);
+      if (fd !== undefined) {
+        if (fstatSync(fd).size === 0) removeIfThere(part);
+        closeSync(fd);
+      }
       lock.release();
       throw writeError(error, options);
     }
@@ -225,6 +228,14 @@ export class Incoming {
     if (this.#failed !== undefined) throw this.#failed;
   }
 
+  /** Writes everything to the disk, where the file system can. Throws the sentence of a write that failed. */
+  async flush(): Promise<void> {
+    await this.settled();
+    await sync(this.fd).catch((error: unknown) => {
+      throw this.#fail(error);
+    });
+  }
+
   /** Empties the part file, to begin again. */
   async restart(): Promise<void> {
     await this.settled();
@@ -240,8 +251,7 @@ export class Incoming {
   async publish(overwrite: boolean, from?: string): Promise<Published> {
     const { folder, name } = this.#options;
     try {
-      await this.settled();
-      await sync(this.fd);
+      await this.flush();
       if (!this.#isOwn()) throw this.#lostError();
       if (this.changedByOthers) throw this.changedError();
       await markOrigin(this.part, from);

@@ -15,7 +15,6 @@ import {
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { codeOf, UsageError } from "../../error.ts";
-import { readFully } from "../../files.ts";
 import type { Endpoint } from "../../protocol/address.ts";
 import { type FileName, type FileRecord, NAME_LIMIT, parseFileName } from "../../protocol/record.ts";
 import { formatDate, printable } from "../../text.ts";
@@ -32,6 +31,7 @@ import {
   PLAIN_ONLY,
   refuseInPlaceOf,
 } from "./identity.ts";
+import { readFully } from "./read-fully.ts";
 
 const OPEN_FLAGS = constants.O_RDONLY | PLAIN_ONLY;
 

@@ -773,9 +773,18 @@ describe("Incoming: what a folder does not take is said before the first byte", 
         );
       }`;
     // 1,000 blocks of 512 bytes.
-    const { stdout } = Bun.spawnSync(["sh", "-c", 'ulimit -f 1000; exec "$0" -e "$1" "$2"', process.execPath, script, folder]);
-    const words = `Cannot fetch "a.txt": files of 600 kB are not allowed in "${folder}".`;
+    mkdirSync(at("in"));
+    const { stdout } = Bun.spawnSync([
+      "sh",
+      "-c",
+      'ulimit -f 1000; exec "$0" -e "$1" "$2"',
+      process.execPath,
+      script,
+      at("in"),
+    ]);
+    const words = `Cannot fetch "a.txt": files of 600 kB are not allowed in "${at("in")}".`;
     expect(stdout.toString()).toBe(`it opened 0\nEFBIG ${words}\n`);
+    expect(listing(at("in"))).toEqual([".ft-k400000.part"]);
   });
 });
 
