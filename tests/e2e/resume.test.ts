@@ -142,6 +142,7 @@ describe("a part file", () => {
 
   test.each(damages)("that %s is believed as far as it is right", async (_, bytes, most) => {
     const inbox = stage.folderWith({ [part]: bytes });
+    chmodSync(join(inbox, part), 0o600);
     await done(stage.get(address, NAME, inbox));
     expectOnly(inbox, NAME, content);
     expect(await sentBy(holder)).toBeLessThanOrEqual(most);

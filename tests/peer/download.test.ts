@@ -515,7 +515,7 @@ describe("a download that was stopped", () => {
   ])("with a part that is %s: the file is right at the end", async (what, damage) => {
     const peer = new Peer();
     const part = join(peer.folder, partOf(content));
-    writeFileSync(part, content.bytes.subarray(0, 10 * PIECE));
+    writeFileSync(part, content.bytes.subarray(0, 10 * PIECE), { mode: 0o600 });
     damage(part);
     const holder = new Holder(content);
     expect(await peer.start([holder.record])).toMatchObject({ outcome: "new", verified: true });
@@ -639,7 +639,7 @@ describe("what others can have of an unfinished file", () => {
     const put = (peer: Peer, from: number, to: number) => {
       const part = Buffer.alloc(content.bytes.length);
       part.set(content.bytes.subarray(from, to), from);
-      writeFileSync(join(peer.folder, partOf(content)), part);
+      writeFileSync(join(peer.folder, partOf(content)), part, { mode: 0o600 });
     };
     put(left, 0, half);
     put(right, half, content.bytes.length);
