@@ -1,6 +1,7 @@
 // Downloads files: looks into the folder, fetches into a part file, publishes it. Meanwhile other peers may read the part.
 
-import { FtError } from "../error.ts";
+import { concatBytes } from "../bytes.ts";
+import { codeOf, FtError } from "../error.ts";
 import { type Endpoint, formatEndpoint } from "../protocol/address.ts";
 import { HASH } from "../protocol/messages.ts";
 import type { FileName, FileRecord } from "../protocol/record.ts";
@@ -224,12 +225,27 @@ export class Downloads {
     const present = incoming.present;
     const length = present >= size ? size : present - (present % pieceSize);
     if (length === 0) return have;
-    const found = await this.#tools.pool.pieces(incoming.fd, size, { ...options, length });
+    const found = await this.#tools.pool.pieces(incoming.fd, size, { ...options, length }).catch((error: unknown) => {
+      if (codeOf(error) !== "EIO") throw error;
+      return this.#readablePieces(incoming.fd, size, length, options.signal);
+    });
     for (let i = 0; i < found.length / HASH; i++) {
       const [start, end] = [i * HASH, (i + 1) * HASH];
       if (Buffer.compare(found.subarray(start, end), pieces.subarray(start, end)) === 0) have.add(i);
     }
     return have;
+  }
+
+  /** The hashes of the pieces that can be read, and zeros for those on a bad place of the disk: they are fetched again. */
+  async #readablePieces(fd: number, fileSize: number, end: number, signal: AbortSignal | undefined): Promise<Uint8Array> {
+    const step = pieceSizeOf(fileSize);
+    const hashes: Uint8Array[] = [];
+    for (let offset = 0; offset < end; offset += step) {
+      signal?.throwIfAborted();
+      const layer = this.#tools.pool.layer({ fd, offset, length: Math.min(step, end - offset), fileSize });
+      hashes.push(await layer.catch(() => new Uint8Array(HASH)));
+    }
+    return concatBytes(hashes);
   }
 
   /** The path of a file with this content id that is in the folder already, with this name or a number behind it. */
@@ -247,6 +263,9 @@ export class Downloads {
       try {
         const tree = await this.#tools.pool.tree(file.fd, file.size, { onHashed, signal: options.signal });
         if (tree.root === root) return path;
+      } catch (error) {
+        // A file that cannot be read, or becomes shorter meanwhile, is another one.
+        if (codeOf(error) !== "EIO" && codeOf(error) !== "unreadable") throw error;
       } finally {
         file.close();
       }

@@ -26,6 +26,7 @@ import type { Dial } from "../../lib/net/channel.ts";
 import { dial } from "../../lib/net/dial.ts";
 import { type Listener, listen } from "../../lib/net/listen.ts";
 import { HashPool, rootHex, sha256 } from "../../lib/peer/content/hash.ts";
+import type { HashInput } from "../../lib/peer/content/hasher.ts";
 import { blockLayer, pieceHash, pieceSizeOf } from "../../lib/peer/content/merkle.ts";
 import { PieceSet } from "../../lib/peer/content/pieces.ts";
 import { type Downloaded, type DownloadOptions, Downloads, type DownloadTools } from "../../lib/peer/download.ts";
@@ -504,6 +505,24 @@ describe("a download that was stopped", () => {
     await again.start([holder.record]);
     expectSame(join(again.folder, "big.bin"), content);
     expect(holder.given).toBe(content.bytes.length - (kept - 2) * PIECE);
+  });
+
+  test("with a part on a bad place of the disk: only the pieces that cannot be read are fetched again", async () => {
+    class BadDisk extends HashPool {
+      override async layer(input: HashInput): Promise<Uint8Array> {
+        const bad = "fd" in input && input.offset <= 5 * PIECE && input.offset + input.length > 5 * PIECE;
+        if (bad) throw new FtError("EIO", "EIO: i/o error, read");
+        return await super.layer(input);
+      }
+    }
+    const bad = new BadDisk(new URL("../../lib/peer/content/hasher.ts", import.meta.url), 1);
+    ends.push(() => bad.close());
+    const { kept, peer } = await interrupted("to");
+    const holder = new Holder(content);
+    const again = new Peer("to", { pool: bad });
+    await again.start([holder.record]);
+    expectSame(join(peer.folder, "big.bin"), content);
+    expect(holder.given).toBe(content.bytes.length - (kept - 1) * PIECE);
   });
 
   test.each<[string, (part: string) => void]>([
