@@ -82,6 +82,8 @@ export interface FetchState {
 }
 
 export type FetchEvent =
+  /** Another user's file has the usual name of the part file: another name was taken. */
+  | { event: "foreign-part"; path: string }
   | { event: "asking"; holder: FileRecord }
   /** The bytes of an earlier run are being looked at. */
   | { event: "checking"; checked: number; size: number }
