@@ -22,7 +22,7 @@ const shown = ({ offset, length }: Range) => `${offset}+${length}`;
 function talk(what: ConstructorParameters<typeof Source>[1] = { root: ROOT }, size = SIZE): Talk {
   const { near, far } = connection({ address: addressOf("192.168.1.31"), port: 5000 });
   const told: string[] = [];
-  const denied: (boolean | undefined)[] = [];
+  const denied: boolean[] = [];
   const source = new Source(near, what, size, {
     tree: (pieces) => told.push(`tree ${pieces === undefined ? "unknown" : Buffer.from(pieces).toString("latin1")}`),
     have: (bits) => told.push(`have ${bits?.toHex() ?? "unknown"}`),
@@ -30,9 +30,9 @@ function talk(what: ConstructorParameters<typeof Source>[1] = { root: ROOT }, si
     served: (range) => told.push(`served ${shown(range)}`),
     busy: (range, position) => told.push(`busy ${shown(range)} ${position}`),
     lacks: (range) => told.push(`lacks ${shown(range)}`),
-    failed: (reason, final, another) => {
+    failed: (reason, final, unless) => {
       told.push(`failed ${final ? "for good" : "for now"}: ${reason}`);
-      denied.push(another);
+      denied.push(unless === "new-pass");
     },
   });
   return { source, near, far, told, denied };
