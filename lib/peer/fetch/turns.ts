@@ -10,7 +10,7 @@ import type { Holder } from "./holder.ts";
 /** A holder that is slower than this makes room for an untried one, and the slowest one always does. Bytes a second. */
 const SLOW = 64 * 1024;
 /** A holder makes room for one that was tried before if that one was this many times faster. */
-const WORTH_IT = 2;
+export const WORTH_IT = 2;
 
 /** A holder as far as its turn is concerned. */
 export interface InLine {

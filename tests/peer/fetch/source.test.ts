@@ -181,6 +181,7 @@ describe("Source: a holder that fails", () => {
     ["NOT FOUND", "DOWNLOAD", "NOT FOUND\n", /for good: it does not have the file any more$/],
     ["not accepted", "DOWNLOAD", "ERROR not-accepted Who are you?\n", /for good: it refused: Who are you\?$/],
     ["another error", "DOWNLOAD", "ERROR disk-failed The disk is on fire.\n", /for now: it refused: The disk is on fire$/],
+    ["a long tale", "DOWNLOAD", `ERROR disk-failed ${"y".repeat(4000)}\n`, /for now: it refused: y{200}$/],
     ["a second greeting", "DOWNLOAD", "HI FT/2\n", /for good: it broke the protocol/],
     ["a tree", "DOWNLOAD", "TREE: 0\n", /for good: it broke the protocol/],
     ["BUSY without a place", "DOWNLOAD", "BUSY\n", /for good: it broke the protocol/],

@@ -4,6 +4,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import type { Holder as FetchHolder } from "../../../lib/peer/fetch/holder.ts";
 import { inTurn, tooSlow } from "../../../lib/peer/fetch/turns.ts";
 import type { FileRecord } from "../../../lib/protocol/record.ts";
+import { REFUSED } from "../../helpers/channel.ts";
 import { A, bytesOf, checkFields, Field, type Holder, MiB } from "../../helpers/fetching.ts";
 
 afterEach(checkFields);
@@ -80,6 +81,20 @@ describe("tooSlow", () => {
 });
 
 describe("Holders: a crowd of invented holders", () => {
+  test("without end is not remembered without end, and does not keep a holder of another address out", async () => {
+    const field = new Field(bytesOf(8 * MiB));
+    field.net.fate = ({ address }) => (address === A ? undefined : REFUSED);
+    field.add(A).pace = 4_000_000;
+    let looks = 0;
+    field.more.look = async () => {
+      looks += 1;
+      const invented = Array.from({ length: 2000 }, (_, i) => field.record("10.0.0.1", { port: looks * 2000 + i }));
+      return looks < 3 ? invented : [...invented, field.record(A)];
+    };
+    field.expectWhole(await field.finish(field.fetch(["10.0.0.1"])), [A]);
+    expect(field.net.dialled.length).toBeLessThan(2000);
+  });
+
   const CROWDS: [string, (i: number) => string, number][] = [
     ["of three addresses", threeAddresses, 6_000],
     ["of one IPv6 network", oneNetwork, 6_000],
