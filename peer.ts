@@ -11,7 +11,7 @@
 
 import { randomBytes } from "node:crypto";
 import { join, resolve } from "node:path";
-import { systemClock } from "./lib/clock.ts";
+import { quietClock, systemClock } from "./lib/clock.ts";
 import { CancelledError, codeOf, FtError, UsageError } from "./lib/error.ts";
 import { userFolder } from "./lib/files.ts";
 import { dial } from "./lib/net/dial.ts";
@@ -27,7 +27,7 @@ import { checkFolder } from "./lib/peer/disk/incoming.ts";
 import { chooseFiles, Share, type SharedFile } from "./lib/peer/disk/share.ts";
 import { ShareWatch } from "./lib/peer/disk/watch.ts";
 import { Downloads } from "./lib/peer/download.ts";
-import type { PeerEvent } from "./lib/peer/events.ts";
+import { EventDamper, type PeerEvent } from "./lib/peer/events.ts";
 import type { FetchEvent } from "./lib/peer/fetch/types.ts";
 import {
   describePlace,
@@ -64,7 +64,7 @@ import {
   recordObjects,
   recordTable,
 } from "./lib/peer/screen/view.ts";
-import { type Served, Server } from "./lib/peer/serve/serve.ts";
+import { type FileAsked, type Opened, Server } from "./lib/peer/serve/serve.ts";
 import { Session, type TrackerPlace } from "./lib/peer/session.ts";
 import { Sharing } from "./lib/peer/sharing.ts";
 import { EXIT, exitCodeFor, hangUp, out, runProgram, VERSION } from "./lib/program/cli.ts";
@@ -105,8 +105,9 @@ export interface Peer extends GuidedPeer {
 
 /** Starts serving and joins the tracker. Throws a sentence when it cannot. */
 export async function startPeer(options: PeerOptions, signal?: AbortSignal): Promise<Peer> {
-  const { report } = options;
   const clock = systemClock;
+  const events = new EventDamper(options.report, quietClock);
+  const report = (event: PeerEvent) => events.report(event);
   const share = new Share(options.files);
   const pool = new HashPool(new URL("./lib/peer/content/hasher.ts", import.meta.url));
   const cache = new TreeCache(options.cachePath);
@@ -190,12 +191,16 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
   });
 
   /** A shared file, or the part of a download that has arrived. */
-  function openShared(wanted: { name?: string; root?: string; size?: number }): { name: string; file: Served } | undefined {
+  function openShared(wanted: FileAsked): Opened | undefined {
     const found = share.find(wanted);
-    if (found === undefined) return wanted.root === undefined ? undefined : downloads.open(wanted.root);
+    const { root } = wanted;
+    if (found === undefined) {
+      const part = root === undefined ? undefined : downloads.open(root);
+      return part && { ...part, root };
+    }
     const file = share.open(found);
     if (file === undefined) watch.nudge();
-    return file === undefined ? undefined : { name: found.name, file };
+    return file && { name: found.name, root: found.root, file };
   }
 
   /** A link-local address is good on one link: a peer with such an address is on the link to the tracker. */
@@ -221,6 +226,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
       listener.stop();
       await Promise.all([session.leave(), downloads.settled()]);
       pool.close();
+      events.flush();
       await cache.save();
     },
   };

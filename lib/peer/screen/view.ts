@@ -163,6 +163,11 @@ export function describeLeft(left: LeftOut[]): string {
 
 /** An event as a sentence for a person. */
 export function describeEvent(event: PeerEvent): string {
+  if (!("more" in event)) return describe(event);
+  return `${describe(event)} (one of ${event.more} such events${event.several ? ", from several addresses" : ""})`;
+}
+
+function describe(event: PeerEvent): string {
   switch (event.event) {
     case "joined": {
       const names = event.left.map(({ name }) => `"${name}"`).join(", ");
@@ -190,9 +195,10 @@ export function describeEvent(event: PeerEvent): string {
     case "upload-started":
       return `${formatEndpoint(event.upload.to)} downloads "${event.upload.name}".`;
     case "upload-ended": {
-      const { to, name, sent, wanted } = event.upload;
+      const { to, id, name, sent, wanted, seconds } = event.upload;
       const how = event.complete ? `got ${formatSize(sent)}` : `stopped after ${formatSize(sent)} of ${formatSize(wanted)}`;
-      return `${formatEndpoint(to)} ${how} of "${name}"${event.reason === "" ? "" : ` (${event.reason})`}.`;
+      const who = id === undefined ? formatEndpoint(to) : `${formatEndpoint(to)} (peer ${id})`;
+      return `${who} ${how} of "${name}" in ${seconds.toFixed(1)} s${event.reason === "" ? "" : ` (${event.reason})`}.`;
     }
     case "download-refused":
       return `Refused ${event.address}: ${event.reason}`;
@@ -218,9 +224,10 @@ export function eventObject(event: PeerEvent): object {
       return { ...event, left: event.left.map(({ name }) => name) };
     case "upload-started":
     case "upload-ended": {
-      const { to, name, sent, wanted } = event.upload;
-      const end = event.event === "upload-ended" ? { complete: event.complete, reason: event.reason } : {};
-      return { event: event.event, address: to.address, port: to.port, name, sent, wanted, ...end };
+      const { upload, ...rest } = event;
+      const { to, id, name, root, sent, wanted, seconds } = upload;
+      const end = event.event === "upload-ended" ? { seconds: Number(seconds.toFixed(3)) } : {};
+      return { ...rest, address: to.address, port: to.port, id, name, root, sent, wanted, ...end };
     }
     default:
       return event;

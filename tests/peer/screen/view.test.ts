@@ -284,9 +284,12 @@ describe("events", () => {
   const upload = {
     to: { address: addressOf("192.168.1.30"), port: 51_000 },
     name: "a.txt",
+    id: "p7",
+    root: ROOT,
     wanted: 1000,
     sent: 400,
     since: 1_795_345_200_000,
+    seconds: 1.25,
   };
   const EVENTS: [PeerEvent, RegExp, object][] = [
     [
@@ -332,16 +335,28 @@ describe("events", () => {
     [
       { event: "upload-started", upload },
       /^192\.168\.1\.30:51000 downloads "a\.txt"\.$/,
-      { event: "upload-started", address: "192.168.1.30", port: 51_000, name: "a.txt", sent: 400, wanted: 1000 },
+      {
+        event: "upload-started",
+        address: "192.168.1.30",
+        port: 51_000,
+        id: "p7",
+        name: "a.txt",
+        root: ROOT,
+        sent: 400,
+        wanted: 1000,
+      },
     ],
     [
       { event: "upload-ended", upload, complete: false, reason: "it left" },
-      /stopped after 400 B of 1\.0 kB of "a\.txt" \(it left\)/,
+      /^192\.168\.1\.30:51000 \(peer p7\) stopped after 400 B of 1\.0 kB of "a\.txt" in 1\.3 s \(it left\)\.$/,
       {
         event: "upload-ended",
         address: "192.168.1.30",
         port: 51_000,
+        id: "p7",
         name: "a.txt",
+        root: ROOT,
+        seconds: 1.25,
         sent: 400,
         wanted: 1000,
         complete: false,
@@ -350,12 +365,15 @@ describe("events", () => {
     ],
     [
       { event: "upload-ended", upload: { ...upload, sent: 1000 }, complete: true, reason: "" },
-      /got 1\.0 kB of "a\.txt"\.$/,
+      /got 1\.0 kB of "a\.txt" in 1\.3 s\.$/,
       {
         event: "upload-ended",
         address: "192.168.1.30",
         port: 51_000,
+        id: "p7",
         name: "a.txt",
+        root: ROOT,
+        seconds: 1.25,
         sent: 1000,
         wanted: 1000,
         complete: true,
@@ -366,6 +384,27 @@ describe("events", () => {
       { event: "download-refused", address: addressOf("192.168.1.30"), reason: "The pass has expired." },
       /192\.168\.1\.30: The pass has expired\./,
       { event: "download-refused", address: "192.168.1.30", reason: "The pass has expired." },
+    ],
+    [
+      { event: "download-refused", address: addressOf("192.168.1.30"), reason: "The pass has expired.", more: 7 },
+      /192\.168\.1\.30: The pass has expired\. \(one of 7 such events\)$/,
+      { event: "download-refused", address: "192.168.1.30", reason: "The pass has expired.", more: 7 },
+    ],
+    [
+      { event: "upload-started", upload, more: 90, several: true },
+      /downloads "a\.txt"\. \(one of 90 such events, from several addresses\)$/,
+      {
+        event: "upload-started",
+        address: "192.168.1.30",
+        port: 51_000,
+        id: "p7",
+        name: "a.txt",
+        root: ROOT,
+        sent: 400,
+        wanted: 1000,
+        more: 90,
+        several: true,
+      },
     ],
   ];
 

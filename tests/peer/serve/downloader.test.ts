@@ -5,14 +5,13 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Channel } from "../../../lib/net/channel.ts";
-import { sha256 } from "../../../lib/peer/content/hash.ts";
-import { BLOCK, layerAbove } from "../../../lib/peer/content/merkle.ts";
+import { BLOCK } from "../../../lib/peer/content/merkle.ts";
 import { PieceSet } from "../../../lib/peer/content/pieces.ts";
 import { chooseFiles, Share } from "../../../lib/peer/disk/share.ts";
 import type { Address } from "../../../lib/protocol/address.ts";
 import { PassOffice, readPass } from "../../../lib/protocol/pass.ts";
 import { addressOf, connection, type Far, type Side, settle } from "../../helpers/channel.ts";
-import { bytesOf, DOWNLOADER, Hall, HELLO, KiB, MiB, OTHER_ROOT, piecesOf, ROOT } from "../../helpers/serving.ts";
+import { bytesOf, DOWNLOADER, Hall, HELLO, KiB, layerOf, MiB, OTHER_ROOT, piecesOf, ROOT } from "../../helpers/serving.ts";
 
 describe("Downloader: FT/2, byte for byte", () => {
   test("every way to ask, and nothing but the answer", async () => {
@@ -681,10 +680,7 @@ describe("Downloader: the pieces of a file", () => {
       far.say(`TREE root=${OTHER_ROOT} piece=${piece}\n`);
       expect(await far.line()).toBe(`TREE: ${count}`);
       const layer = await far.take(count * 32);
-      expect([piece, layer.toString("hex")]).toEqual([
-        piece,
-        Buffer.from(layerAbove(pieces, SIZE, piece / (64 * KiB), sha256)).toString("hex"),
-      ]);
+      expect([piece, layer.toHex()]).toEqual([piece, layerOf(pieces, SIZE, piece / (64 * KiB)).toHex()]);
     }
     far.say(`TREE root=${OTHER_ROOT.toUpperCase()} piece=65536\nBYE\n`);
     expect((await far.rest()).equals(Buffer.concat([Buffer.from("TREE: 6\n"), pieces]))).toBe(true);
