@@ -1,6 +1,6 @@
 // The types that both ways of fetching a file share.
 
-import type { Clock } from "../../clock.ts";
+import type { Clock, RunningTime } from "../../clock.ts";
 import type { Channel } from "../../net/channel.ts";
 import type { FileName, FileRecord } from "../../protocol/record.ts";
 import type { Sha256 } from "../content/merkle.ts";
@@ -58,6 +58,8 @@ export interface PieceJob {
   readonly file: WantedFile & { root: string };
   readonly tools: FetchTools;
   readonly clock: Clock;
+  /** The time for everything that a holder may be blamed for. */
+  readonly time: RunningTime;
   readonly random: () => number;
   /** Bytes. The last piece may be shorter. */
   readonly pieceSize: number;
