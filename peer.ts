@@ -12,7 +12,7 @@
 import { randomBytes } from "node:crypto";
 import { join, resolve } from "node:path";
 import { quietClock, systemClock } from "./lib/clock.ts";
-import { CancelledError, codeOf, FtError, UsageError } from "./lib/error.ts";
+import { CancelledError, codeOf, FtError, sentenceOf, UsageError } from "./lib/error.ts";
 import { userFolder } from "./lib/files.ts";
 import { dial } from "./lib/net/dial.ts";
 import { dialableFrom, interfaces, isOnNetwork, watchInterfaces } from "./lib/net/interfaces.ts";
@@ -23,12 +23,12 @@ import { orCancelled } from "./lib/peer/cancel.ts";
 import { Connector } from "./lib/peer/connect.ts";
 import { HashPool, sha256 } from "./lib/peer/content/hash.ts";
 import { TreeCache } from "./lib/peer/content/tree-cache.ts";
-import { waitForContent } from "./lib/peer/contents.ts";
+import { type Content, SeveralContentsError, waitForContents } from "./lib/peer/contents.ts";
 import { checkDefaultFolder } from "./lib/peer/disk/default-folder.ts";
 import { checkFolder } from "./lib/peer/disk/incoming.ts";
 import { chooseFiles, Share, type SharedFile } from "./lib/peer/disk/share.ts";
 import { ShareWatch } from "./lib/peer/disk/watch.ts";
-import { Downloads } from "./lib/peer/download.ts";
+import { type DownloadOptions, Downloads } from "./lib/peer/download.ts";
 import { EventDamper, type PeerEvent } from "./lib/peer/events.ts";
 import type { FetchEvent } from "./lib/peer/fetch/types.ts";
 import {
@@ -39,6 +39,7 @@ import {
   lookAround,
   nobodyFound,
   severalFound,
+  typed,
 } from "./lib/peer/locate.ts";
 import {
   type CommandLine,
@@ -55,10 +56,14 @@ import { type Check, checkLines, examine } from "./lib/peer/screen/doctor.ts";
 import { type GuidedPeer, guide } from "./lib/peer/screen/guide.ts";
 import { progressReporter, Screen } from "./lib/peer/screen/screen.ts";
 import {
+  choiceLines,
+  choiceObjects,
+  choiceTable,
   contentTable,
   describeDownload,
   describeEvent,
   describeLeft,
+  describeRenaming,
   downloadObject,
   eventObject,
   notFoundSentence,
@@ -74,7 +79,6 @@ import { EXIT, exitCodeFor, hangUp, out, runProgram, VERSION } from "./lib/progr
 import { type Address, type Endpoint, formatEndpoint, parseAddress, withoutZone } from "./lib/protocol/address.ts";
 import { DEFAULT_MAX_FILES } from "./lib/protocol/messages.ts";
 import { isProven } from "./lib/protocol/pass.ts";
-import type { FileRecord } from "./lib/protocol/record.ts";
 import { plural, printable } from "./lib/text.ts";
 
 /** The port on which a peer serves, if no other program has it. */
@@ -200,7 +204,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     isOwn,
     announce: (record) => sharing.announcePart(record),
     withdraw: (record) => sharing.withdrawPart(record),
-    finished: (path, root, pieces) => sharing.addDownloaded(path, root, pieces),
+    finished: (file, root, pieces) => sharing.addDownloaded(file, root, pieces),
   });
   const watch = new ShareWatch(share, {
     changed: (file) => void sharing.changed(file),
@@ -431,8 +435,7 @@ async function who(peer: Peer, screen: Screen): Promise<void> {
 }
 
 async function get(peer: Peer, line: CommandLine, screen: Screen, signal: AbortSignal): Promise<void> {
-  const typed = line.argument ?? "";
-  const records = await findContent(peer, typed, line.from, signal);
+  const contents = await chooseContent(await findContents(peer, line, signal), line, screen, signal);
   const progress = progressReporter(screen);
   const started = performance.now();
   let received = 0;
@@ -441,35 +444,72 @@ async function get(peer: Peer, line: CommandLine, screen: Screen, signal: AbortS
     progress(event);
   };
   const how = { folder: resolve(line.to), overwrite: line.overwrite, only: line.from !== undefined, signal, report };
-  const done = await peer.download(records, how).catch((error: unknown) => {
+  const { record, done } = await downloadFirst(peer, contents, how, screen).catch((error: unknown) => {
     if (signal.aborted && received > 0) screen.note("Stopped; what arrived is kept. Run the same command to go on.");
     throw error;
   });
   const seconds = (performance.now() - started) / 1000;
-  screen.results(screen.json ? [downloadObject(records[0].name, done, seconds)] : [describeDownload(done, seconds)]);
+  screen.results(screen.json ? [downloadObject(record, done, seconds)] : [describeDownload(done, seconds)]);
+  const renamed = describeRenaming(record.name, done);
+  if (renamed !== undefined) screen.note(renamed);
 }
 
-/** The holders of a file name or a content id; where a name means several contents, of the one with the most holders. */
-async function findContent(
-  peer: Peer,
-  typed: string,
-  from: Endpoint | undefined,
-  signal: AbortSignal,
-): Promise<[FileRecord, ...FileRecord[]]> {
-  const root = rootArgument(typed);
+/** Downloads the first of these contents that can be fetched. Throws the sentence of the last one. */
+async function downloadFirst(peer: Peer, [content, ...others]: Content[], how: DownloadOptions, screen: Screen) {
+  if (content === undefined) throw new FtError("no-holder", "There is no holder to fetch from.");
+  try {
+    return { record: content.records[0], done: await peer.download(content.records, how) };
+  } catch (error) {
+    if (others.length === 0 || how.signal.aborted) throw error;
+    screen.note(sentenceOf(error));
+    return await downloadFirst(peer, others, how, screen);
+  }
+}
+
+/** The contents that a file's name or a content id means, the best first. Throws a sentence when nobody has one. */
+async function findContents(peer: Peer, { argument = "", from }: CommandLine, signal: AbortSignal): Promise<Content[]> {
+  const root = rootArgument(argument);
   const { requests } = peer.session;
-  const found = await waitForContent({
-    look: () => orCancelled(root === undefined ? requests.search(nameArgument(typed)) : requests.holders(root), signal),
+  const contents = await waitForContents({
+    look: () => orCancelled(root === undefined ? requests.search(nameArgument(argument)) : requests.holders(root), signal),
     fits: (record) =>
       (root === undefined || record.root === root) &&
       (from === undefined || (record.address === from.address && record.port === from.port)),
     isOwn: peer.isOwn,
     clock: systemClock,
   });
-  if (found !== undefined) return found;
+  if (contents.length > 0) return contents;
   const words =
-    from === undefined ? notFoundSentence(typed) : `Nobody at ${formatEndpoint(from)} shares "${printable(typed)}".`;
+    from === undefined ? notFoundSentence(argument) : `Nobody at ${formatEndpoint(from)} shares "${printable(argument)}".`;
   throw new FtError("not-found", words);
+}
+
+/**
+ * The content to fetch. Where a name means several, a person chooses one; without a terminal that is an error, except with --any. For a
+ * content id it is all that claim to be it, in the order in which they are tried: those that differ in size lie.
+ */
+async function chooseContent(contents: Content[], line: CommandLine, screen: Screen, signal: AbortSignal): Promise<Content[]> {
+  const { argument = "", any, json, quiet, tracker } = line;
+  const [best, second] = contents;
+  if (best === undefined || rootArgument(argument) !== undefined) return contents;
+  const name = printable(argument);
+  if (second === undefined) {
+    const { hosts, unproven, records } = best;
+    if (records[0].root !== undefined && unproven > hosts) {
+      const where = unproven === 1 ? "1 host has" : `${unproven} hosts have`;
+      screen.note(`${where} a "${name}" of the same size without a content id; it may be another file.`);
+    }
+    return [best];
+  }
+  const count = `${contents.length} different files are called "${name}"`;
+  if (any) {
+    for (const words of [`${count}. Taking this one:`, ...choiceTable([best])]) screen.note(words);
+    return [best];
+  }
+  if (!json && !quiet && hasTerminal()) return [await promptsOn(signal).chooseContent(argument, contents)];
+  const at = tracker === undefined ? "" : typed(tracker);
+  const words = `${count}. Fetch one of them by its content id, or give --any for the first of this list.`;
+  throw new SeveralContentsError(words, choiceObjects(contents, at), choiceLines(contents, at));
 }
 
 /** Checks this machine and its network, and says what stands between it and the others; false when something does. */
@@ -582,7 +622,8 @@ async function main(argv: string[]): Promise<number> {
     return cancel.signal.aborted ? EXIT.interrupted : EXIT.done;
   } catch (error) {
     const cancelled = cancel.signal.aborted ? new CancelledError() : error;
-    return exitCodeFor(cancelled, (message, code) => new Screen({ json, quiet: false }).error(message, code));
+    const choice = cancelled instanceof SeveralContentsError ? cancelled : undefined;
+    return exitCodeFor(cancelled, (message, code) => new Screen({ json, quiet: false }).error(message, code, choice));
   }
 }
 

@@ -1,7 +1,9 @@
 // Finds the tracker to join: those that announce themselves on the network, and those that were used before, which a file remembers.
 
+import { mkdirSync } from "node:fs";
+import { dirname } from "node:path";
 import { FtError, UsageError } from "../error.ts";
-import { readOwnFile, writeOwnFile } from "../files.ts";
+import { readOwnFile, replaceOwnFile } from "../files.ts";
 import { formatEndpoint, parseAddress, parsePort } from "../protocol/address.ts";
 import { DEFAULT_TRACKER_PORT } from "../protocol/messages.ts";
 import { printable } from "../text.ts";
@@ -36,11 +38,11 @@ export class KnownTrackers {
 
   all(): KnownTracker[] {
     try {
-      const kept: unknown = JSON.parse(readOwnFile(this.#path, FILE_LIMIT) ?? "{}");
+      const kept: unknown = JSON.parse(readOwnFile(this.#path, FILE_LIMIT).toString());
       const { trackers } = kept as { trackers?: unknown };
       return (Array.isArray(trackers) ? trackers : [kept]).slice(0, REMEMBERED).flatMap((one) => knownTrackerOf(one) ?? []);
     } catch {
-      // The file holds something else.
+      // There is no such file yet, it holds something else, or others could have written it.
       return [];
     }
   }
@@ -53,7 +55,12 @@ export class KnownTrackers {
   remember({ name, address, port, key }: KnownTracker): void {
     const others = this.all().filter((one) => one.key !== key && one.key !== "");
     const trackers = [{ name: name.slice(0, NAME_SHOWN), address, port, key }, ...others].slice(0, REMEMBERED);
-    writeOwnFile(this.#path, JSON.stringify({ trackers }), { over: true });
+    try {
+      mkdirSync(dirname(this.#path), { recursive: true, mode: 0o700 });
+      replaceOwnFile(this.#path, JSON.stringify({ trackers }));
+    } catch {
+      // The person is asked again next time.
+    }
   }
 }
 

@@ -4,13 +4,14 @@
 import { autocomplete, intro, isCancel, log, multiselect, note, outro, select, text } from "@clack/prompts";
 import { CancelledError, FtError, sentenceOf } from "../../error.ts";
 import type { FileRecord } from "../../protocol/record.ts";
-import { formatSize, plural, printable } from "../../text.ts";
+import { formatSize, plural, printable, printableName } from "../../text.ts";
 import { orCancelled } from "../cancel.ts";
+import { type Content, divideByContent } from "../contents.ts";
 import type { LeftOut, SharedFile } from "../disk/share.ts";
 import { describePlace, isSameTracker, type Located } from "../locate.ts";
 import type { UntrustedTracker } from "../trust.ts";
-import { columnsOf, fit, wrap } from "./columns.ts";
-import { contentTable, holderTable, recordTable } from "./view.ts";
+import { columnsOf, fit, fitName, wrap } from "./columns.ts";
+import { choiceTable, contentTable, holderTable, recordTable } from "./view.ts";
 
 /** The terminal of the prompts, and the signal that ends them. */
 export interface Terminal {
@@ -23,6 +24,8 @@ export interface Terminal {
 const MARK_COLUMNS = 15;
 /** A line has this width at least, in a terminal that is narrower too. Columns. */
 const LEAST_COLUMNS = 20;
+/** A name in a heading has this width at least. Columns. */
+const LEAST_NAME = 12;
 /** The last line of a list: the person goes back. */
 const BACK = { value: -1, label: "Back" };
 /** Files that are named, at most, when the person is asked whether to share them. */
@@ -153,9 +156,23 @@ export class Prompts {
 
   /** Asks for one holder of a file; undefined to go back. */
   async chooseHolder(name: string, records: FileRecord[]): Promise<FileRecord | undefined> {
-    const [title, options] = pickList(holderTable(records, this.width));
-    this.say(fit(`${plural(records.length, "holder")} of ${printable(name)}`, this.width));
-    return records[await this.choose(`  ${title}`, options)];
+    const contents = divideByContent(records).length;
+    const several = contents < 2 ? "" : `: ${contents} different files`;
+    const holders = `${plural(records.length, "holder")} of `;
+    const room = this.width - columnsOf(holders + several);
+    this.say(holders + fitName(printableName(name), Math.max(LEAST_NAME, room)) + several);
+    const byContent = records.toSorted((a, b) => (a.root ?? "").localeCompare(b.root ?? ""));
+    const [title, options] = pickList(holderTable(byContent, this.width));
+    return byContent[await this.choose(`  ${title}`, options)];
+  }
+
+  /** Asks which of several contents a name means. */
+  async chooseContent(name: string, contents: Content[]): Promise<Content> {
+    this.say(`${contents.length} different files are called "${name}". Which one?`);
+    const [title, options] = pickList(choiceTable(contents, this.width));
+    const chosen = contents[await this.choose(`  ${title}`, options)];
+    if (chosen === undefined) throw new CancelledError();
+    return chosen;
   }
 
   /** Lists files that fit the text while the person types it, and asks for one; undefined to go back. `look` gives one record a content. */
@@ -238,7 +255,7 @@ export class Prompts {
 
   #fileLabel(file: SharedFile): string {
     const size = formatSize(file.size);
-    return `${fit(printable(file.name), this.width - columnsOf(size) - 2)}  ${size}`;
+    return `${fitName(printableName(file.name), this.width - columnsOf(size) - 2)}  ${size}`;
   }
 
   /** A prompt's answer. Ctrl-C and the signal are a `CancelledError`, also when the terminal is gone. */

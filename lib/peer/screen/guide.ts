@@ -6,7 +6,7 @@ import { CancelledError, sentenceOf } from "../../error.ts";
 import { formatEndpoint } from "../../protocol/address.ts";
 import { DEFAULT_MAX_FILES } from "../../protocol/messages.ts";
 import type { FileRecord } from "../../protocol/record.ts";
-import { formatDuration, formatSize, plural, printable } from "../../text.ts";
+import { formatDuration, formatSize, plural, printableName } from "../../text.ts";
 import { orCancelled } from "../cancel.ts";
 import { chooseFiles, type Share, type SharedFile } from "../disk/share.ts";
 import type { Downloaded, DownloadOptions } from "../download.ts";
@@ -17,9 +17,9 @@ import { nameArgument } from "../options.ts";
 import type { Upload } from "../serve/serve.ts";
 import type { Session, TrackerPlace } from "../session.ts";
 import type { Prompts } from "./ask.ts";
-import { fit } from "./columns.ts";
+import { fitName } from "./columns.ts";
 import { progressReporter, Screen } from "./screen.ts";
-import { describeEvent, notFoundSentence, peerTable } from "./view.ts";
+import { describeEvent, describeRenaming, notFoundSentence, peerTable } from "./view.ts";
 
 /** Files of a folder that are offered, at most. */
 const OFFERED = 500;
@@ -234,16 +234,21 @@ async function guidedDownload(peer: GuidedPeer, how: GuideOptions, chosen: FileR
     const seconds = (performance.now() - started) / 1000;
     const taken = done.outcome === "already here" ? "already here" : `in ${formatDuration(seconds)}`;
     prompts.done(`${done.path}: ${formatSize(done.size)}, ${taken}, ${done.verified ? "verified" : "not verified"}`);
+    const renamed = describeRenaming(chosen.name, done);
+    if (renamed !== undefined) prompts.say(renamed);
   } finally {
     screen.clearProgress();
   }
 }
 
 function describeShare(peer: GuidedPeer, width: number): string[] {
-  const lines = peer.share.files.map((file) => `${fit(printable(file.name), width - 12)}  ${formatSize(file.size)}`);
+  const lines = peer.share.files.map((file) => `${fitName(printableName(file.name), width - 12)}  ${formatSize(file.size)}`);
   const { uploads, waiting } = peer.server;
   lines.push("", uploads.size === 0 ? "Nobody is downloading now." : "Downloading now:");
-  for (const { to, name, sent } of uploads) lines.push(`${formatEndpoint(to)}  ${formatSize(sent)} sent  ${printable(name)}`);
+  for (const { to, name, sent } of uploads) {
+    const start = `${formatEndpoint(to)}  ${formatSize(sent)} sent  `;
+    lines.push(start + fitName(printableName(name), width - start.length));
+  }
   if (waiting > 0) lines.push(`${plural(waiting, "downloader")} waiting for a free slot.`);
   return lines;
 }
