@@ -103,6 +103,43 @@ describe("a tracker that announced itself", () => {
   });
 });
 
+describe("a tracker that lies about where it is", () => {
+  /** Takes connections on a port, and says from where they come. */
+  const LISTENER = `
+    Bun.listen({ hostname: "::", port: 6379, socket: { data() {}, open: ({ remoteAddress }) => console.log("met " + remoteAddress) } });
+    console.log("ready");`;
+
+  /** Says that the peer has the tracker's own address, and then has it connect to all that it may not, and at last to the tracker. */
+  const LIAR = `
+    const targets = ["127.0.0.1", "127.0.0.53", "::1", "10.77.0.2", "fd77::2", "203.0.113.9", "0.0.0.0", "10.77.0.1"];
+    Bun.listen({ hostname: "0.0.0.0", port: 6379, socket: { data() {}, open: ({ remoteAddress }) => console.log("met " + remoteAddress) } });
+    Bun.listen({ hostname: "0.0.0.0", port: 1234, socket: { data: (socket, bytes) => {
+      for (const line of bytes.toString().split("\\n")) {
+        if (line.startsWith("HELLO FT/2")) socket.write("HI FT/2 name=liar max=5 key=AAAA you=10.77.0.1\\n");
+        if (line.startsWith("KNOWN")) socket.write("NO\\n");
+        if (!line.startsWith("FILES")) continue;
+        socket.write("WELCOME id=p1 pass=a.b peers=1 files=1\\n");
+        for (const address of targets) socket.write("CONNECT address=" + address + " port=6379 token=t\\n");
+      }
+    } } });
+    console.log("ready");`;
+
+  onLan("cannot have a peer connect to its own machine, nor to any host", async () => {
+    await using house = new House();
+    const [a, b] = house.hosts();
+    const liar = house.start(a, process.execPath, ["-e", LIAR]);
+    const victim = house.start(b, process.execPath, ["-e", LISTENER]);
+    await Promise.all([liar.waitFor(/ready/), victim.waitFor(/ready/)]);
+    const peer = house.start(b, PEER, ["10.77.0.1", "share", "--json"], house.folderWith("mine.txt", "mine"));
+    await peer.waitFor(/"event":"joined"/);
+    // The last address is on the peer's network: when it is dialled, all others were decided.
+    await liar.waitFor(/met \S*10\.77\.0\.2/);
+    peer.kill("SIGINT");
+    await peer.exited;
+    expect(victim.out.trim()).toBe("ready");
+  });
+});
+
 describe("a folder that is private", () => {
   test("is not shared without --share, also with a typed address: exit code 2 before the tracker is met", async () => {
     const stage = new Stage();
