@@ -84,6 +84,16 @@ describe("a tracker that announced itself", () => {
     await tracker.waitFor(/"event":"joined"/);
   });
 
+  onLan("is not joined by the doctor, which says why", async () => {
+    await using house = new House();
+    const [a, b] = house.hosts();
+    const tracker = await track(house, a);
+    const { code, out } = await peer(house, b, ["doctor", "--json"]);
+    expect(code).toBe(0);
+    expect(out).toMatch(/"check":"tracker","status":"warning","detail":"The tracker .* only announced itself/);
+    expect(tracker.out).not.toContain('"event":"joined"');
+  });
+
   onLan("is named where the prompts ask for files", async () => {
     await using house = new House();
     const [a, b] = house.hosts();
