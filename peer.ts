@@ -183,7 +183,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     isOwn,
     announce: (record) => sharing.announcePart(record),
     withdraw: (record) => sharing.withdrawPart(record),
-    finished: (path, root, pieces) => sharing.addDownloaded(path, root, pieces),
+    finished: (file, root, pieces) => sharing.addDownloaded(file, root, pieces),
   });
   const watch = new ShareWatch(share, {
     changed: (file) => void sharing.changed(file),

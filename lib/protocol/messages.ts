@@ -85,9 +85,11 @@
 // of that connection, so that nobody is online twice.
 //
 // The connection is the peer's presence. A peer pings after 45 s of silence; the tracker removes a peer after 90 s without a byte. A peer
-// must be accepted within 10 s of connecting. Requests before FILES are not answered. A tracker takes 50 requests a second of a peer,
-// after a pause 200 at once; the others wait. A peer whose FINDs take long waits longer for its next answer. An answer has 200 records
-// unless the request says otherwise, and never more than 2000. A tracker that answered `HELLO` with `HI`, and then sees ` FT/2 …` follow,
+// must be accepted within 10 s of connecting. Requests before FILES are not answered, and the eleventh is ERROR not-accepted, close. A
+// tracker takes 50 requests a second of a peer, after a pause 200 at once; the others wait. It works for one host as for eight such
+// peers: a request counts there by the length of its answer and by the records that it makes the tracker read or change. A host is an
+// IPv4 address or an IPv6 network of 64 bits. A host whose FINDs take long waits longer for the next one, and a FIND of more than 500 ms
+// is ERROR bad-find. An answer has 200 records unless the request says otherwise, and never more than 2000. A tracker that answered `HELLO` with `HI`, and then sees ` FT/2 …` follow,
 // completes its line: the bytes are the same however they were cut. A peer that loses its tracker goes on with its transfers, and comes
 // back with the same list: first within 1 s, then at growing random intervals of at most 30 s.
 //

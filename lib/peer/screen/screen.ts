@@ -83,12 +83,14 @@ export function progressReporter(screen: Screen): (event: FetchEvent) => void {
     const due = event.event !== lastEvent || now - last >= every || (whole && !wasWhole);
     wasWhole = whole;
     if (!due && event.event !== "holder-failed") return;
-    if (event.event !== "asking") lastEvent = event.event;
+    if (event.event !== "asking" && event.event !== "foreign-part") lastEvent = event.event;
     last = now;
     const rate = event.event === "progress" ? pace.rate(now, event.received) : 0;
     if (screen.json) return screen.object(fetchEventObject(event, rate));
     const holder = "holder" in event ? formatEndpoint(event.holder) : "";
     switch (event.event) {
+      case "foreign-part":
+        return screen.note(`"${event.path}" belongs to another user and is not used: the part file has another name.`);
       case "asking":
         return lastEvent === "" ? screen.progress(`asking ${holder}`) : undefined;
       case "checking":
