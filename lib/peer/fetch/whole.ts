@@ -124,6 +124,15 @@ class HolderError extends FtError {
   }
 }
 
+/** The request to an FT/1 holder. A record whose name cannot be sent fails here, before anybody is dialled. */
+function requestOf(holder: FileRecord): string {
+  try {
+    return basic.download(holder);
+  } catch (error) {
+    throw new HolderError(sentenceOf(error), TRIES_A_HOLDER);
+  }
+}
+
 /** One file under way, as a whole. */
 class WholeFetch {
   /** The holders whose bytes are in the file. */
@@ -185,6 +194,7 @@ class WholeFetch {
   async askHolder(holder: Candidate, rivals: Candidate[]): Promise<void> {
     const { dial, signal } = this.#tools;
     const { record } = holder;
+    const request = record.v2 ? "" : requestOf(record);
     holder.tried = true;
     let channel: Channel;
     try {
@@ -216,7 +226,7 @@ class WholeFetch {
       this.#watch = this.#paceWatch(holder, rivals);
       if (this.#failed !== undefined) this.#abortHolder(this.#failed);
       else if (record.v2) this.#receive(channel, holder, rivals, settle);
-      else this.#receiveBasic(channel, record, settle);
+      else this.#receiveBasic(channel, record, request, settle);
     });
   }
 
@@ -306,7 +316,7 @@ class WholeFetch {
   }
 
   /** FT/1: the file is sent until the end of the stream. Only its size shows whether it is whole. */
-  #receiveBasic(channel: Channel, holder: FileRecord, settle: (error?: Error) => void): void {
+  #receiveBasic(channel: Channel, holder: FileRecord, request: string, settle: (error?: Error) => void): void {
     const { size } = this.#wanted;
     const inbox = new BasicDownloadInbox();
     const fail = (reason: string, final: boolean) => {
@@ -334,7 +344,7 @@ class WholeFetch {
       },
       close: (reason) => settle(new HolderError(reason === "" ? "it left" : reason, 1)),
     });
-    channel.send(basic.download(holder));
+    channel.send(request);
     channel.halfClose();
   }
 

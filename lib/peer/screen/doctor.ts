@@ -11,8 +11,8 @@ import { formatDuration, formatSize, plural, printable } from "../../text.ts";
 import { tryFolder } from "../disk/incoming.ts";
 import { tryMark } from "../disk/origin.ts";
 import type { LeftOut, SharedFile } from "../disk/share.ts";
-import { type Located, lookAround, nobodyFound, typed } from "../locate.ts";
-import type { Session, TrackerPlace } from "../session.ts";
+import { asRemembered, type Located, lookAround, nobodyFound, typed } from "../locate.ts";
+import { type Session, type TrackerPlace, UNTRUSTED } from "../session.ts";
 import { wrap } from "./columns.ts";
 import { colours, howToOpen } from "./view.ts";
 
@@ -116,7 +116,7 @@ async function tryTracker(tools: DoctorTools, files: SharedFile[]) {
   const seconds = (performance.now() - from) / 1000;
   const [found] = around.trackers;
   // A tracker that does not announce itself may still be where it was last time.
-  const place = tools.tracker ?? found ?? tools.last;
+  const place = tools.tracker ?? found ?? (tools.last && asRemembered(tools.last));
   const unnamed = found === undefined ? "used last time" : "found by its announcement";
   const how = tools.tracker === undefined ? unnamed : "named on the command line";
   let joined = place === undefined ? undefined : await join(tools, place, files, false);
@@ -196,6 +196,7 @@ function checkTracker({ place, how, patient, failed }: Findings): Result {
     const advice = "Start ft-tracker on a machine of this network, or give its address: ft-peer ADDRESS doctor";
     return { status: "fault", detail: "No tracker was found, and none was named.", advice };
   }
+  if (failed?.code === UNTRUSTED) return { status: "warning", detail: failed.message, data: { code: failed.code, how } };
   if (failed !== undefined) {
     const advice =
       failed.code === "no-tracker"

@@ -12,7 +12,7 @@ import { chooseFiles, type Share, type SharedFile } from "../disk/share.ts";
 import type { Downloaded, DownloadOptions } from "../download.ts";
 import type { PeerEvent } from "../events.ts";
 import type { FetchEvent } from "../fetch/types.ts";
-import { describePlace, type Located, lookAround, nobodyFound, parseTracker, typed } from "../locate.ts";
+import { asRemembered, describePlace, type Located, lookAround, nobodyFound, parseTracker, typed } from "../locate.ts";
 import { nameArgument } from "../options.ts";
 import type { Upload } from "../serve/serve.ts";
 import type { Session, TrackerPlace } from "../session.ts";
@@ -82,7 +82,7 @@ export async function guide(options: GuideOptions): Promise<void> {
 async function connect(options: GuideOptions, report: (event: PeerEvent) => void): Promise<GuidedPeer> {
   const { prompts } = options;
   let tracker = options.tracker ?? (await askForTracker(options));
-  const files = options.files ?? (await askFiles(options));
+  const files = options.files ?? (await askFiles(options, tracker));
   for (;;) {
     try {
       return await options.start(tracker, files, report);
@@ -114,14 +114,15 @@ async function askAddress({ prompts, last }: GuideOptions): Promise<TrackerPlace
   const answer = await prompts.line("Tracker's address?", hint, (text) => {
     return text === "" && last !== undefined ? undefined : refusalOf(() => parseTracker(text));
   });
-  return answer === "" && last !== undefined ? last : parseTracker(answer);
+  return answer === "" && last !== undefined ? asRemembered(last) : parseTracker(answer);
 }
 
-async function askFiles({ prompts }: GuideOptions): Promise<SharedFile[]> {
+async function askFiles({ prompts }: GuideOptions, tracker: TrackerPlace): Promise<SharedFile[]> {
+  // A person who chooses files for a tracker that only announced itself says yes to that tracker.
+  const where = tracker.announced ? describePlace({ ...tracker, name: tracker.name ?? "" }) : undefined;
   let folder = process.cwd();
   for (;;) {
-    const { taken, left } = chooseFiles([folder], OFFERED);
-    const chosen = await prompts.chooseShared(folder, taken, left, DEFAULT_MAX_FILES);
+    const chosen = await prompts.chooseShared(folder, chooseFiles([folder], OFFERED), DEFAULT_MAX_FILES, where);
     if (chosen !== undefined) return chosen;
     const typed = await prompts.line("Which folder?", `empty: ${folder}`, (answer) => {
       return answer === "" ? undefined : refusalOf(() => chooseFiles([resolve(folder, expandHome(answer))], 1));
