@@ -127,8 +127,10 @@ describe("a tracker that lies about where it is", () => {
       for (const line of bytes.toString().split("\\n")) {
         if (line.startsWith("HELLO FT/2")) socket.write("HI FT/2 name=liar max=5 key=AAAA you=10.77.0.1\\n");
         if (line.startsWith("KNOWN")) socket.write("NO\\n");
-        if (!line.startsWith("FILES")) continue;
-        socket.write("WELCOME id=p1 pass=a.b peers=1 files=1\\n");
+        if (line.startsWith("FILES")) socket.write("WELCOME id=p1 pass=a.b peers=1 files=1\\n");
+        // The content id: the peer is online.
+        if (!line.startsWith("ADD")) continue;
+        socket.write("OK\\n");
         for (const address of targets) socket.write("CONNECT address=" + address + " port=6379 token=t\\n");
       }
     } } });
