@@ -13,10 +13,10 @@ import type { Bans } from "./bans.ts";
 import { Catalog, type Member, type Seer } from "./catalog.ts";
 import type { Credentials } from "./credentials.ts";
 import type { TrackerEvent } from "./events.ts";
+import { type Host, Hosts } from "./hosts.ts";
 import type { Limits } from "./limits.ts";
 import { Meter } from "./meter.ts";
 import { PortProber, type Reach } from "./prober.ts";
-import { SearchTimes } from "./turns.ts";
 
 /** A message to a peer. A list of records is given as lines. */
 export type TrackerReply = Parameters<typeof encodeFromTracker>[0];
@@ -24,6 +24,7 @@ export type TrackerReply = Parameters<typeof encodeFromTracker>[0];
 /** A conversation as its peer, the operator and the tracker see it. */
 export interface Connection extends Seer {
   readonly channel: Channel;
+  readonly host: Host;
   /** It is with an FT/2 peer that is online. */
   readonly isPresent: boolean;
   reply(message: TrackerReply): void;
@@ -54,7 +55,7 @@ export class TrackerState {
   readonly connections = new Set<Connection>();
   /** Empty inboxes of FT/2. Most peers are silent most of the time, so a few inboxes serve all of them. */
   readonly spareInboxes: TrackerInbox[] = [];
-  readonly searchTimes: SearchTimes;
+  readonly hosts: Hosts;
   readonly activity: { readonly [Kind in "requests" | "searches" | "joins" | "refused"]: Meter };
   /** The number of refusals of each code. */
   readonly refusals = new Map<string, number>();
@@ -68,7 +69,7 @@ export class TrackerState {
     this.setup = setup;
     this.limits = limits;
     this.clock = clock;
-    this.searchTimes = new SearchTimes(limits.findTime, clock);
+    this.hosts = new Hosts(limits, clock);
     const meter = () => new Meter(clock);
     this.activity = { requests: meter(), searches: meter(), joins: meter(), refused: meter() };
     this.#prober = new PortProber(clock, setup.dial);
