@@ -174,7 +174,19 @@ describe("sharing", () => {
     expect(rest.map(({ event }) => event)).toEqual(["joined", "root", "upload-started", "upload-ended"]);
     expect(rest[0]).toMatchObject({ profile: 2, name: "Lab 3", peers: 1, files: 1, left: [] });
     expect(rest[1]).toMatchObject({ event: "root", name: "notes.txt", size: 12, root: contentId("twelve bytes") });
-    expect(rest[3]).toMatchObject({ name: "notes.txt", sent: 12, wanted: 12, complete: true });
+    expect(rest[3]).toEqual({
+      event: "upload-ended",
+      address: "127.0.0.1",
+      port: expect.any(Number),
+      id: expect.stringMatching(/./),
+      name: "notes.txt",
+      root: contentId("twelve bytes"),
+      sent: 12,
+      wanted: 12,
+      seconds: expect.any(Number),
+      complete: true,
+      reason: "",
+    });
     expect(program.err).toContain("notes.txt");
   });
 

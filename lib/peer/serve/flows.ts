@@ -16,7 +16,7 @@ const LEAST = 1024 * 1024;
 /** Hashes and bit fields for one host, which need no slot. Bytes a second. */
 const HASHES = 4 * 1024 * 1024;
 /** After a pause it gets those of this time at once, which is enough for the largest files. Milliseconds. */
-const HASHES_AT_ONCE_MS = 4_000;
+const HASHES_AT_ONCE_MS = 5_000;
 
 interface HostFlows {
   /** When each of its connections was sent bytes last; infinite while it is. By any object that stands for the connection. */

@@ -85,10 +85,10 @@ describe("Flows", () => {
     expect(wait).toBeGreaterThan(100);
   });
 
-  test("hashes for one host are limited even while it is alone, after 16 MiB at once", () => {
+  test("hashes for one host are limited even while it is alone, after 20 MiB at once", () => {
     const { flows } = stage();
     flows.begin("a", {});
-    for (let i = 0; i < 128; i++) expect(flows.spendHashes("a", 128 * 1024)).toBeLessThanOrEqual(0);
+    for (let i = 0; i < 160; i++) expect(flows.spendHashes("a", 128 * 1024)).toBeLessThanOrEqual(0);
     expect(flows.spendHashes("a", 4 * 1024 * 1024)).toBeCloseTo(1000, -1);
   });
 });
