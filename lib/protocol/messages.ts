@@ -30,7 +30,9 @@
 // peer of either profile; the holder asks its tracker with KNOWN, and may remember a YES for 30 s. A holder that does not have the file
 // says NOT FOUND; one that does not serve the downloader closes.
 //
-// Our peer meets an FT/1 tracker: HELLO FT/2 is not answered within 1 s, a second connection with the bare HELLO is answered HI. An old
+// Our peer meets an FT/1 tracker: HELLO FT/2 is not answered within 1 s, a second connection with the bare HELLO is answered HI, and HELLO
+// FT/2 is not answered within 4 s either. It says HELLO FT/2 again later. A tracker that announced itself or has spoken FT/2 before is never
+// taken for one of FT/1. FT/1 has no escapes, so a name with control characters in it is never sent. An old
 // tracker forgets a whole list that has a name in it with other characters than letters, `.`, `_`, `-` and space, so such files are left
 // out. Our peer meets an FT/1 holder, whose record has no v=2: it sends DOWNLOAD:, and checks the size, as there is no hash.
 //
@@ -52,7 +54,7 @@
 //     holders    said by trackers alone, with group=1: how many peers have the whole of this content
 //
 //     peer → tracker, one connection for as long as the peer is online
-//       HELLO FT/2 agent=… extras=1 session=…   → HI FT/2 name=… max=… key=… you=… announced=yes|no results=…
+//       HELLO FT/2 agent=… extras=1 session=… challenge=…   → HI FT/2 name=… max=… key=… you=… announced=yes|no results=… proof=…
 //       FILES n port=p, n records     → WELCOME id=… pass=… peers=… files=… session=…   (later again: a new list, a new pass)
 //                                       n = 0 is not answered; n > max is ERROR too-many-files. p is the port of all its records.
 //       ADD <record>  ·  DROP name    → OK  ·  NOT FOUND (no such record)  ·  ERROR last-file (the last file stays)
@@ -85,9 +87,11 @@
 // of that connection, so that nobody is online twice.
 //
 // The connection is the peer's presence. A peer pings after 45 s of silence; the tracker removes a peer after 90 s without a byte. A peer
-// must be accepted within 10 s of connecting. Requests before FILES are not answered. A tracker takes 50 requests a second of a peer,
-// after a pause 200 at once; the others wait. A peer whose FINDs take long waits longer for its next answer. An answer has 200 records
-// unless the request says otherwise, and never more than 2000. A tracker that answered `HELLO` with `HI`, and then sees ` FT/2 …` follow,
+// must be accepted within 10 s of connecting. Requests before FILES are not answered, and the eleventh is ERROR not-accepted, close. A
+// tracker takes 50 requests a second of a peer, after a pause 200 at once; the others wait. It works for one host as for eight such
+// peers: a request counts there by the length of its answer and by the records that it makes the tracker read or change. A host is an
+// IPv4 address or an IPv6 network of 64 bits. A host whose FINDs take long waits longer for the next one, and a FIND of more than 500 ms
+// is ERROR bad-find. An answer has 200 records unless the request says otherwise, and never more than 2000. A tracker that answered `HELLO` with `HI`, and then sees ` FT/2 …` follow,
 // completes its line: the bytes are the same however they were cut. A peer that loses its tracker goes on with its transfers, and comes
 // back with the same list: first within 1 s, then at growing random intervals of at most 30 s.
 //
@@ -99,6 +103,10 @@
 // peer id, address and expiry (seconds since 1970), a space between. Peers check it with the key from HI. It is good only from the
 // address in it, by the tracker's clock; a loopback address in it stands for the tracker's machine. It lives one hour, and a peer gets a
 // new one by FILES before that. What a peer sends first to an address from a record is constant up to the pass.
+//
+// A peer knows a tracker again by its key. Anybody can say the key of another, so a peer that found the tracker by its announcement makes
+// up a challenge of 16 to 64 letters, digits, `-` and `_`, and the tracker proves that it has the private key: proof= is the base64url
+// signature of the word `challenge`, a space, and the challenge. A tracker keeps its key when it is restarted.
 //
 // root is the SHA-256 Merkle root over blocks of 16 KiB that BitTorrent v2 calls pieces root (BEP 52). The hashes of the blocks are the
 // leaves; 32 zero bytes pad the tree to a power of two; an empty file has the SHA-256 of nothing. Two files with one root are one
@@ -116,7 +124,7 @@
 // and port. The tracker sends the holder CONNECT with the address that it sees of the downloader and the port of the downloader's
 // records. The holder dials there and says HELLO FT/2 token=…. From then on it is as if the downloader had dialled: it says
 // HELLO FT/2 pass=…, and asks. A token has 1 to 64 letters, digits, `-` and `_`. It is good once, for a few seconds, with the peer that
-// made it up.
+// made it up. A holder dials only its own networks and peers that its tracker lists.
 //
 // A tracker announces itself by DNS-SD as _filetracker._tcp, with version= and id= in its TXT record (tracker/announce.ts).
 
@@ -186,8 +194,15 @@ export interface CallBack extends Endpoint {
 
 export type ToTracker =
   | { verb: "HELLO"; profile: 1 }
-  /** `extras`: the peer knows the additions of later versions. `session`: from its earlier WELCOME. */
-  | { verb: "HELLO"; profile: 2; agent: string; extras?: boolean | undefined; session?: string | undefined }
+  /** `extras`: the peer knows the additions of later versions. `session`: from its earlier WELCOME. `challenge`: to be signed. */
+  | {
+      verb: "HELLO";
+      profile: 2;
+      agent: string;
+      extras?: boolean | undefined;
+      session?: string | undefined;
+      challenge?: string | undefined;
+    }
   | { verb: "FILES"; profile: 1; records: FileRecord[] }
   | { verb: "FILES"; profile: 2; port: number; records: FileRecord[] }
   | { verb: "ADD"; record: FileRecord }
@@ -212,6 +227,8 @@ export type FromTracker =
       you: Address;
       announced?: boolean | undefined;
       results?: number | undefined;
+      /** The signature of the peer's challenge, base64url. */
+      proof?: string | undefined;
     }
   | { verb: "WELCOME"; id: string; pass: string; session?: string | undefined; peers: number; files: number }
   | { verb: "OK" }

@@ -2,15 +2,21 @@
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import {
+  chmodSync,
+  chownSync,
   copyFileSync,
   existsSync,
+  lstatSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
+  symlinkSync,
   truncateSync,
+  unlinkSync,
   utimesSync,
   writeFileSync,
 } from "node:fs";
@@ -20,6 +26,7 @@ import { rootHex, sha256 } from "../../../lib/peer/content/hash.ts";
 import { pieceCountOf, type Tree } from "../../../lib/peer/content/merkle.ts";
 import { type Identified, TreeCache } from "../../../lib/peer/content/tree-cache.ts";
 import { HASH } from "../../../lib/protocol/messages.ts";
+import { hasOtherUser, OTHER } from "../../helpers/other-user.ts";
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
@@ -261,5 +268,64 @@ describe("TreeCache: bounded", () => {
     const left = readdirSync(layers()).sort();
     expect(left).toEqual(["2".repeat(64), "3".repeat(64), "4".repeat(64), treeOf(MiB, 1).root, treeOf(MiB, 2).root].sort());
     expect([get(fileOf("a", MiB)), get(fileOf("b", MiB))]).toEqual([treeOf(MiB, 1), treeOf(MiB, 2)]);
+  });
+});
+
+describe("TreeCache: a cache that another user could have written", () => {
+  const big = fileOf("big", 10 * MiB);
+  const tree = treeOf(big.size);
+
+  test("is written for this user only", async () => {
+    await saved([big, tree]);
+    for (const written of [path(), layerOf(tree)]) expect(statSync(written).mode & 0o777).toBe(0o600);
+    expect(readdirSync(join(folder, "cache")).sort()).toEqual(["roots.json", "trees"]);
+  });
+
+  test.skipIf(process.platform === "win32")("is not read when others may write to it", async () => {
+    await saved([big, tree]);
+    expect(get(big)).toEqual(tree);
+    for (const written of [path(), layerOf(tree)]) {
+      chmodSync(written, 0o666);
+      expect(get(big)).toBeUndefined();
+      chmodSync(written, 0o600);
+    }
+    expect(get(big)).toEqual(tree);
+  });
+
+  test.skipIf(!hasOtherUser)("is not read when it belongs to another user, and is replaced by an own one", async () => {
+    await saved([big, tree]);
+    for (const written of [path(), layerOf(tree)]) {
+      chownSync(written, OTHER, OTHER);
+      expect(get(big)).toBeUndefined();
+      await saved([big, tree]);
+      expect([get(big)?.root, statSync(written).uid]).toEqual([tree.root, 0]);
+    }
+  });
+
+  test("is not read through a link, nor waited for, and what the link leads to is not written to", async () => {
+    await saved([big, tree]);
+    for (const written of [path(), layerOf(tree)]) {
+      renameSync(written, join(folder, "precious"));
+      const before = readFileSync(join(folder, "precious"));
+      symlinkSync(join(folder, "precious"), written);
+      expect(get(big)).toBeUndefined();
+      await saved([big, tree]);
+      expect(lstatSync(written).isFile()).toBe(true);
+      expect(readFileSync(join(folder, "precious")).equals(before)).toBe(true);
+      unlinkSync(written);
+      Bun.spawnSync(["mkfifo", written]);
+      expect(get(big)).toBeUndefined();
+      await saved([big, tree]);
+      expect(get(big)).toEqual(tree);
+    }
+  });
+
+  test("is not read when it is far too long", async () => {
+    await saved([big, tree]);
+    for (const written of [path(), layerOf(tree)]) {
+      truncateSync(written, 100 * MiB);
+      expect(get(big)).toBeUndefined();
+      await saved([big, tree]);
+    }
   });
 });
