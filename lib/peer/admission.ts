@@ -10,7 +10,7 @@ import type { Standing } from "./session.ts";
 /** An FT/1 downloader that the tracker knows is served for this long before the tracker is asked again. Milliseconds. */
 const YES_KEPT_MS = 30_000;
 /** One that the tracker does not know is refused for this long before the tracker is asked again. Milliseconds. */
-const NO_KEPT_MS = 5_000;
+const NO_KEPT_MS = 2_000;
 /** Answers that are remembered. */
 const ANSWERS_KEPT = 1024;
 /** Questions to the tracker. It takes 50 requests a second of a peer, and most of them are for this peer's own user. */

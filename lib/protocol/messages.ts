@@ -116,8 +116,9 @@
 //
 // DOWNLOAD without length goes to the end. If the part is not verified here yet, the answer is ERROR not-here. BUSY: all upload slots are
 // taken, and position is the place in the queue. A downloader that asks again every second or so keeps its place, and gets a slot when
-// one is free. While others wait, a slot goes to the next after ten seconds. A holder that cannot go on inside a body closes: the
-// downloader learns it from the short body.
+// one is free. While others wait, a slot goes to the next after ten seconds, or after two seconds with few bytes. While other addresses
+// are served too, one address gets one slot, so that any number of ids brings it no more. A holder that cannot go on inside a body
+// closes: the downloader learns it from the short body.
 //
 // Connect-back, for a holder behind a firewall. The downloader makes up a token, and sends its tracker CONNECT with the holder's address
 // and port. The tracker sends the holder CONNECT with the address that it sees of the downloader and the port of the downloader's

@@ -216,7 +216,7 @@ export class Downloader {
     return async () => {
       const layer = await this.#shared.layers.get(this.#host, root, known, step);
       this.#say({ verb: "TREE", count: layer.length / HASH });
-      await this.#sending(this.#uploader.sendBytes(layer));
+      await this.#sending(this.#uploader.sendHashes(layer));
     };
   }
 
@@ -225,7 +225,7 @@ export class Downloader {
     if (known === undefined) return undefined;
     const bits = known.have?.toBytes() ?? new Uint8Array(Math.ceil(pieceCountOf(known.size) / 8)).fill(255);
     this.#say({ verb: "HAVE", length: bits.length });
-    return () => this.#sending(this.#uploader.sendBytes(bits));
+    return () => this.#sending(this.#uploader.sendHashes(bits));
   }
 
   #giveRange({ root, name, offset, length }: Extract<ToHolder, { verb: "DOWNLOAD"; profile: 2 }>): Rest {

@@ -4,7 +4,7 @@
 
 import type { Clock } from "../../clock.ts";
 
-/** A host counts as served until it got nothing for this long: between two requests it is. Milliseconds. */
+/** A host, or a connection, counts as served until it got nothing for this long: between two requests it is. Milliseconds. */
 const LINGER_MS = 500;
 /** The speed of a host is measured over this time. Milliseconds. */
 const MEASURE_MS = 250;
@@ -13,10 +13,14 @@ const SHARE = 0.5;
 /** It gets this at least, because the others may be slow for reasons of their own. Bytes a second. */
 const LEAST = 1024 * 1024;
 
+/** Hashes and bit fields for one host, which need no slot. Bytes a second. */
+const HASHES = 4 * 1024 * 1024;
+/** After a pause it gets those of this time at once, which is enough for the largest files. Milliseconds. */
+const HASHES_AT_ONCE_MS = 5_000;
+
 interface HostFlows {
-  /** Connections on which bytes are being sent. */
-  count: number;
-  cancelLeave: () => void;
+  /** When each of its connections was sent bytes last; infinite while it is. By any object that stands for the connection. */
+  readonly connections: Map<object, number>;
   /** When the measurement began, and the bytes since. */
   since: number;
   bytes: number;
@@ -36,37 +40,60 @@ export class Flows {
 
   /** Whether other hosts than this one are served now. */
   isShared(host: string): boolean {
-    return this.#hosts.size > (this.#hosts.has(host) ? 1 : 0);
+    for (const [other, flows] of this.#hosts) if (other !== host && this.#countOf(other, flows) > 0) return true;
+    return false;
   }
 
-  /** Bytes begin to be sent on a connection. Gives a function to call when they end. */
-  begin(host: string): () => void {
+  /** Bytes begin to be sent on a connection of a host. */
+  begin(host: string, connection: object): void {
     const since = this.#clock.elapsed();
-    const flows = this.#hosts.get(host) ?? { count: 0, cancelLeave: () => {}, since, bytes: 0, rate: 0, nextAt: 0 };
+    const flows = this.#hosts.get(host) ?? { connections: new Map(), since, bytes: 0, rate: 0, nextAt: 0 };
     this.#hosts.set(host, flows);
-    flows.cancelLeave();
-    flows.count += 1;
-    return () => {
-      flows.count -= 1;
-      if (flows.count === 0) flows.cancelLeave = this.#clock.after(LINGER_MS, () => this.#hosts.delete(host));
-    };
+    flows.connections.set(connection, Number.POSITIVE_INFINITY);
   }
 
-  /** Counts bytes that were sent to a host. Gives the milliseconds to wait before more may be sent on that connection. */
+  end(host: string, connection: object): void {
+    this.#hosts.get(host)?.connections.set(connection, this.#clock.elapsed());
+  }
+
+  /** Counts bytes of files that were sent to a host. Gives the milliseconds to wait before more may be sent on that connection. */
   spend(host: string, bytes: number): number {
+    return this.#spend(host, bytes, Number.POSITIVE_INFINITY, 0);
+  }
+
+  /** The same for hashes and bit fields. */
+  spendHashes(host: string, bytes: number): number {
+    return this.#spend(host, bytes, HASHES, HASHES_AT_ONCE_MS);
+  }
+
+  #spend(host: string, bytes: number, most: number, atOnce: number): number {
     const own = this.#hosts.get(host);
     if (own === undefined) return 0;
     const now = this.#clock.elapsed();
     measure(own, now);
     own.bytes += bytes;
-    if (own.count < 2 || !this.isShared(host)) return 0;
+    const rate = Math.min(most, this.#rateFor(host, own, now));
+    if (rate === Number.POSITIVE_INFINITY) return 0;
+    own.nextAt = Math.max(now - atOnce, own.nextAt) + (bytes / rate) * 1000;
+    return own.nextAt - now;
+  }
+
+  #rateFor(host: string, own: HostFlows, now: number): number {
+    if (!this.isShared(host) || this.#countOf(host, own) < 2) return Number.POSITIVE_INFINITY;
     let quickest = 0;
     for (const [name, other] of this.#hosts) {
       measure(other, now);
       if (name !== host) quickest = Math.max(quickest, other.rate);
     }
-    own.nextAt = Math.max(now, own.nextAt) + (bytes / Math.max(LEAST, SHARE * quickest)) * 1000;
-    return own.nextAt - now;
+    return Math.max(LEAST, SHARE * quickest);
+  }
+
+  /** The connections on which a host is served now. */
+  #countOf(host: string, { connections }: HostFlows): number {
+    const before = this.#clock.elapsed() - LINGER_MS;
+    for (const [connection, at] of connections) if (at <= before) connections.delete(connection);
+    if (connections.size === 0) this.#hosts.delete(host);
+    return connections.size;
   }
 }
 

@@ -57,22 +57,29 @@ export class Uploader {
       upload.sent += bytes;
       upload.seconds = Math.max(0, this.#clock.at() - upload.since) / 1000;
     };
-    await this.#sendAll(count, read, sent);
+    await this.#sendAll(count, read, (bytes) => this.#shared.flows.spend(this.#host, bytes), sent);
     if (!this.#closed) this.quietFromNow();
   }
 
-  /** Sends bytes that are not a file's. */
-  async sendBytes(bytes: Uint8Array): Promise<void> {
-    await this.#sendAll(bytes.length, async (at) => bytes.subarray(at, at + this.#block));
+  /** Sends hashes or a bit field. */
+  async sendHashes(bytes: Uint8Array): Promise<void> {
+    const read = async (at: number) => bytes.subarray(at, at + this.#block);
+    await this.#sendAll(bytes.length, read, (count) => this.#shared.flows.spendHashes(this.#host, count));
   }
 
   get #block(): number {
     return Math.min(READ_BLOCK, this.#options.limit?.step ?? READ_BLOCK);
   }
 
-  async #sendAll(count: number, read: (at: number) => Promise<Uint8Array>, sent?: (bytes: number) => void): Promise<void> {
+  /** `spend` counts the bytes of each block, and gives the milliseconds to wait after it. */
+  async #sendAll(
+    count: number,
+    read: (at: number) => Promise<Uint8Array>,
+    spend: (bytes: number) => number,
+    sent?: (bytes: number) => void,
+  ): Promise<void> {
     const { flows } = this.#shared;
-    const end = flows.begin(this.#host);
+    flows.begin(this.#host, this);
     this.#pace = { since: this.#clock.elapsed(), taken: 0 };
     try {
       let sinceYield = 0;
@@ -80,7 +87,7 @@ export class Uploader {
         const block = await read(at);
         await this.#wait(this.#options.limit?.spend(block.length) ?? 0);
         if (!(await this.#offer(block, sent))) return;
-        await this.#wait(flows.spend(this.#host, block.length));
+        await this.#wait(spend(block.length));
         at += block.length;
         sinceYield += block.length;
         if (sinceYield >= YIELD_EVERY) {
@@ -89,7 +96,7 @@ export class Uploader {
         }
       }
     } finally {
-      end();
+      flows.end(this.#host, this);
     }
   }
 
