@@ -14,6 +14,7 @@ import {
   statSync,
   symlinkSync,
   unlinkSync,
+  utimesSync,
   writeFileSync,
   writeSync,
 } from "node:fs";
@@ -70,6 +71,43 @@ describe("a fetcher that is killed with -9", () => {
     const last = await sentBy(quick);
     expect(last).toBeLessThan(content.length);
     expect(sent + last).toBeLessThanOrEqual(allowed);
+  });
+});
+
+describe("a holder whose file changes without another content", () => {
+  test.each<[string, (path: string) => void]>([
+    ["other permissions", (path) => chmodSync(path, 0o600)],
+    ["a second name", (path) => linkSync(path, `${path}.link`)],
+    ["another date", (path) => utimesSync(path, new Date(), new Date(2020, 1, 1))],
+  ])("gives the rest after %s", async (_what, change) => {
+    const { address } = await stage.tracker();
+    const content = randomBytes(8_000_000);
+    const folder = stage.folderWith({ "film.mkv": content });
+    await stage.sharing(address, folder, 1, "--limit", "2MB");
+    const inbox = stage.folder();
+    const fetching = stage.get(address, "film.mkv", inbox);
+    await waitForProgress(fetching, 1_000_000);
+    change(join(folder, "film.mkv"));
+    await done(fetching);
+    expectOnly(inbox, "film.mkv", content);
+  });
+});
+
+describe("a fetcher that is stopped", () => {
+  test("and continued blames nobody, and goes on", async () => {
+    const { address } = await stage.tracker();
+    const content = randomBytes(8_000_000);
+    await stage.sharing(address, stage.folderWith({ "film.mkv": content }), 1, "--limit", "2MB");
+    const inbox = stage.folder();
+    const fetching = stage.get(address, "film.mkv", inbox);
+    await waitForProgress(fetching, 1_000_000);
+    fetching.kill("SIGSTOP");
+    // Longer than a holder may be silent.
+    await Bun.sleep(7_000);
+    fetching.kill("SIGCONT");
+    await done(fetching);
+    expect(events(fetching, "holder-failed")).toEqual([]);
+    expectOnly(inbox, "film.mkv", content);
   });
 });
 

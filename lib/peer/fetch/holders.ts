@@ -229,7 +229,10 @@ export class Holders {
     const measured = this.open.filter((holder) => holder.openFor(now) >= EXCHANGE_MS);
     for (const holder of measured) holder.measure(now);
     // A holder that was not asked for anything is not slow.
-    const asked = measured.filter(({ requests, source }) => requests.length > 0 || (!hasHashes && source?.pending !== 0));
+    const asked = measured.filter(({ requests, source, has, position, restUntil }) => {
+      const refuses = position === 0 && now < restUntil;
+      return requests.length > 0 || has === undefined || refuses || (!hasHashes && source?.pending !== 0);
+    });
     // While holders must not send, or have nothing to send, they are not slow.
     if (paused || (hasHashes && !ready)) return;
     const starved = this.open.filter((holder) => holder.starved);

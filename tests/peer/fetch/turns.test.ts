@@ -139,6 +139,21 @@ describe("Holders: a crowd of invented holders", () => {
     }).expectWithin(ms);
   });
 
+  test.each(CROWDS)(
+    "%s that says it has all pieces, and then that it does not have them yet, does not either",
+    async (...one) => {
+      const [, addressOf, ms] = one;
+      const crowd = new Crowd(addressOf, (holder) => {
+        holder.instead = (far, { verb }) => {
+          if (verb === "DOWNLOAD") far.say("ERROR not-here Not yet.\n");
+          return verb === "DOWNLOAD";
+        };
+      });
+      for (const record of crowd.invented) record.part = true;
+      await crowd.expectWithin(ms);
+    },
+  );
+
   test.each(CROWDS)("%s that says nothing at all does not either", async (_what, addressOf, ms) => {
     await new Crowd(addressOf, (holder) => {
       holder.instead = () => true;
