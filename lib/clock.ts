@@ -33,12 +33,12 @@ export const quietClock: Clock = {
   },
 };
 
-/** The time does not go on by more than this between two looks at it, unless the program was stopped or the machine slept. Milliseconds. */
+/** If two calls of `now` are further apart than this, the program was stopped or the machine slept. Milliseconds. */
 const STOPPED_MS = 2_000;
 
 /**
- * The time in which the program ran. While it was stopped (SIGSTOP, a sleeping machine) it could hear nobody, so deadlines leave that
- * time out. `now` has to be called at least once a second.
+ * The time in which the program ran. While it was stopped (SIGSTOP, a sleeping machine) it received nothing, so deadlines leave that
+ * time out. The caller must call `now` at least once per second.
  */
 export class RunningTime {
   readonly #clock: Clock;

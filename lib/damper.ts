@@ -5,13 +5,13 @@ import type { Clock } from "./clock.ts";
 
 /** The limits below hold for a period of this length, which begins with its first line. Milliseconds. */
 const PERIOD_MS = 10_000;
-/** Lines of one kind from one address that are told one by one. */
+/** The most lines in a period, of one kind from one address, that are told one by one. */
 const OF_ONE_KIND = 10;
-/** Lines from one address that are told one by one. */
+/** The most lines in a period from one address that are told one by one. */
 const FROM_ONE_ADDRESS = 20;
-/** Lines in all that are told one by one. Together with the numbers these are ten a second. */
+/** The most lines in a period that are told one by one, of all kinds and addresses. Together with the numbers about ten per second. */
 const IN_ALL = 80;
-/** Numbers that are told of single addresses. Further addresses share one number for each kind. */
+/** The most addresses that get a number of their own at the end of a period. Further addresses share one number for each kind. */
 const NUMBERS = 10;
 
 /** The lines that were not told one by one; `several`: not all of them came from the address of the line that stands for them. */

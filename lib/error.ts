@@ -11,7 +11,7 @@ export class FtError extends Error {
   }
 }
 
-/** The other side broke the grammar or a limit. `code` is the one of an `ERROR` line. */
+/** The other side broke the grammar or a limit. `code` is the first word of an `ERROR` line. */
 export class ProtocolError extends FtError {}
 
 /** The command line asks for something that does not exist, or that is not clear; exit code 2. */

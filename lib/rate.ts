@@ -1,8 +1,8 @@
-// A limit on what may happen in a second. It only says whether it may happen now. It does not wait itself.
+// Limits how often something may happen per second. It only says whether it may happen now. It does not wait itself.
 
 import type { Clock } from "./clock.ts";
 
-/** A limit on requests a second. After a pause, `burst` requests may come at once. */
+/** A limit on requests per second. After a pause, `burst` requests may come at once. */
 export class Allowance {
   readonly #rate: number;
   readonly #burst: number;
@@ -18,7 +18,7 @@ export class Allowance {
     this.#at = clock.elapsed();
   }
 
-  /** Counts requests, whether they are allowed or not. `left` stays false until the ones above the limit are earned. */
+  /** Counts requests that were already made, even above the limit. `left` stays false until enough time has passed for them. */
   spend(count = 1): void {
     this.#tokens -= count;
   }

@@ -1,4 +1,4 @@
-// Sizes, rates, dates, and the safe display of other people's names. Pure: text in, text out.
+// Formats sizes, rates and dates, and makes other people's names safe to show. Pure: text in, text out.
 
 /**
  * Characters that can mislead a terminal, a log or a reader:
@@ -62,7 +62,7 @@ export function formatSize(bytes: number): string {
   return `${unit > 0 && value < 9.95 ? value.toFixed(1) : Math.round(value)} ${SIZE_UNITS[unit]}`;
 }
 
-/** Bytes a second for a person: `112 MB/s`. */
+/** Bytes per second for a person: `112 MB/s`. */
 export function formatRate(bytesPerSecond: number): string {
   return `${formatSize(bytesPerSecond)}/s`;
 }

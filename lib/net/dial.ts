@@ -1,11 +1,11 @@
-// TCP, outgoing: connects within a time limit. Bun has no such limit.
+// Opens TCP connections within a time limit. Bun has no such limit.
 
 import { type Clock, systemClock } from "../clock.ts";
 import { codeOf, FtError } from "../error.ts";
 import type { Channel } from "./channel.ts";
 import { formatSeconds, socketEvents, TcpChannel } from "./tcp.ts";
 
-/** Connecting may take this long unless the caller says otherwise. Milliseconds. */
+/** A dial fails after this time unless the caller gives another one. Milliseconds. */
 const CONNECT_MS = 5_000;
 /** A real refusal comes within this time. A later one means that there was no answer. Milliseconds. */
 const REFUSED_WITHIN_MS = 900;

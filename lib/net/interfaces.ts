@@ -1,4 +1,4 @@
-// This machine's network interfaces and their addresses: which ones others can use, when they change, which zone they need.
+// Lists this machine's network addresses, ranks them by use to others, watches their changes, and adds the zones that they need.
 
 import { networkInterfaces } from "node:os";
 import { quietClock } from "../clock.ts";
@@ -106,7 +106,7 @@ function likelihoodRank(
 ): number {
   if (linkLocal) return 7;
   // A VPN can have the default route, but the LAN does not reach this machine through it. A bridge of virtual machines that has the
-  // default route is the LAN: Hyper-V puts its switch before the network card.
+  // default route is the LAN's interface: Hyper-V puts its switch before the network card.
   const isMain = main.includes(address) && !network.tunnel;
   if (isMain && (family === 4 || main[0] === undefined)) return 0;
   if (family === 6) return network.virtual ? 6 : isMain ? 4 : 5;
@@ -142,7 +142,7 @@ export function zoneFor({ name, addresses }: Interface, platform: string = proce
   return String(addresses.find(({ scope }) => scope !== 0)?.scope ?? "");
 }
 
-/** A look that is late by more than this means that the machine slept, or that its clock was set. Milliseconds. */
+/** When the regular look is late by more than this, the machine slept, or somebody set its clock. Milliseconds. */
 const JUMP_MS = 5_000;
 
 /** Calls `changed` when this machine gets or loses an address, and when it woke up. Gives a function that stops this. */

@@ -1,4 +1,4 @@
-// TCP, incoming: accepts connections up to the caps, an address's and the listener's. What becomes of the others is in refusals.ts.
+// Accepts TCP connections up to two limits, one per host and one for the listener. refusals.ts ends the other connections.
 
 import { readFileSync } from "node:fs";
 import type { Socket } from "bun";
@@ -9,16 +9,16 @@ import type { Channel } from "./channel.ts";
 import { Refusals } from "./refusals.ts";
 import { canonicalAddress, socketEvents, TcpChannel } from "./tcp.ts";
 
-/** This many descriptors are kept free for files, workers and the terminal. */
+/** File descriptors that the listener leaves free for files, workers and the terminal. */
 const DESCRIPTORS_KEPT = 128;
-/** This share of the places is kept for hosts that have no connection yet. */
+/** The part of the places that is kept for hosts that have no connection yet. 0.1 is one tenth. */
 const KEPT_FOR_NEW_HOSTS = 0.1;
 
-/** A listener accepts this many connections, however few descriptors there are. */
+/** Connections that a listener accepts even when the system allows few descriptors. */
 const CONNECTIONS_LEAST = 8;
-/** What a system without `/proc` is taken to allow: macOS gives a process this many at most. */
+/** The descriptor limit that we assume on a system without `/proc`. macOS gives a process at most this number. */
 const DESCRIPTORS_ELSEWHERE = 10_240;
-/** What counts as no limit on descriptors. */
+/** The number that stands for "unlimited" descriptors. */
 const DESCRIPTORS_UNLIMITED = 65_536;
 
 export interface ListenOptions {
@@ -31,7 +31,7 @@ export interface ListenOptions {
   maxPerAddress?: number;
   clock?: Clock;
   onConnection(channel: Channel): void;
-  /** What a refused connection is told before it is closed. */
+  /** Gives the words that a refused client gets before the listener closes its connection; "" for none. */
   onRefused?(code: RefusalCode, remote: Endpoint): string;
 }
 
@@ -47,7 +47,7 @@ export interface Listener {
 }
 
 /**
- * Listens for TCP connections: at most `maxPerAddress` from one address, and in all so few that 128 descriptors stay free.
+ * Listens for TCP connections. Accepts at most `maxPerAddress` from one host, and stops when only DESCRIPTORS_KEPT descriptors are free.
  * Throws a sentence when the port is taken or the address is not this machine's.
  */
 export function listen(options: ListenOptions): Listener {
@@ -124,7 +124,7 @@ class Entrance {
   }
 }
 
-/** The places for connections, and how many each host has of them. */
+/** Counts the open connections of each host and of all hosts. */
 export class Places {
   taken = 0;
   readonly #most: number;
@@ -181,7 +181,7 @@ function listenError(error: unknown, { host = "::", port }: ListenOptions): FtEr
   return new FtError("bad-host", `Cannot listen on "${where}": this machine has no such address. Check --host.`);
 }
 
-/** How many descriptors this process may open. Bun has raised the soft limit to the hard one already. */
+/** The number of descriptors that this process may open. Bun has raised the soft limit to the hard one already. */
 export function descriptorLimit(): number {
   try {
     const [, limit] = /^Max open files\s+(\d+|unlimited)/m.exec(readFileSync("/proc/self/limits", "utf8")) ?? [];

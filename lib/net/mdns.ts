@@ -26,14 +26,14 @@ const GROUP = { 4: "224.0.0.251", 6: "ff02::fb" } as const;
 const PACKET_LIMIT = 9000;
 /** A packet that announces more questions and records than this is not decoded. */
 const RECORD_LIMIT = 256;
-/** Sockets at once: a machine with many containers has hundreds of interfaces. */
+/** The most sockets at once: a machine with many containers has hundreds of interfaces. */
 const LINK_LIMIT = 32;
 /** The longest label of a domain name. Bytes. */
 export const LABEL_LIMIT = 63;
-/** Addresses of one tracker that are told and kept. */
+/** The most addresses of one tracker that are announced, and that a search keeps. */
 export const ADDRESS_LIMIT = 8;
 
-/** What the package makes of a packet. */
+/** A packet after the package has decoded it. */
 export interface Packet {
   type: string;
   questions: { name: string; type: string }[];
@@ -48,7 +48,7 @@ interface Mdns extends EventEmitter<{ packet: [Packet, RemoteInfo]; error: [Erro
   destroy(): void;
 }
 
-/** What a link is opened for: one interface and one family of addresses on it. */
+/** One interface, and one family of addresses on it, for which to open a link. */
 export interface LinkPlan {
   network: Interface;
   family: 4 | 6;
@@ -237,7 +237,7 @@ function bitsOf(address: Address): number {
 }
 
 /**
- * Which links to open, real interfaces first. `host` is where a tracker listens (`::` and `0.0.0.0` are everywhere): links by which
+ * Which links to open, real interfaces first. `host` is where a tracker listens (`::` and `0.0.0.0` mean every address): links by which
  * it cannot be reached are left out, and addresses too.
  */
 export function planLinks(all: Interface[], host = "::"): LinkPlan[] {
@@ -268,7 +268,7 @@ export function planLinks(all: Interface[], host = "::"): LinkPlan[] {
   return plans.slice(0, LINK_LIMIT);
 }
 
-/** The beginning of a text that has at most this many bytes of UTF-8. No character is cut in two. */
+/** The beginning of a text, at most `limit` bytes of UTF-8. No character is cut in two. */
 export function cutTo(text: string, bytes: number): string {
   let kept = "";
   for (const { segment } of new Intl.Segmenter().segment(text)) {

@@ -1,10 +1,10 @@
-// The queue of one connection: bytes and texts that wait to be sent. Small pieces are joined, so that many small answers are one write.
+// Queues the bytes and texts that one connection has to send. It joins small pieces, so that many small answers are one write.
 
-/** Pieces are joined up to this size. Bytes. */
+/** The most bytes of joined pieces in one write. Bytes. */
 export const JOINED_LIMIT = 256 * 1024;
 /** A piece of this length is not joined with others: copying it would cost more than a write. Bytes. */
 const ALONE = 64 * 1024;
-/** The most that one unit of a string's `length` takes in UTF-8. Bytes. */
+/** The most bytes that one unit of a string's `length` takes in UTF-8. */
 const UTF8_MOST = 3;
 /** Where small pieces are joined. The system copies them at once, so one buffer is enough for all connections. */
 const joined = Buffer.allocUnsafeSlow(JOINED_LIMIT);

@@ -1,27 +1,27 @@
-// Connections that a listener refuses: some are told why, the others are closed without a word.
+// Ends the connections that a listener refuses: tells some of them the reason, and closes the others without a word.
 //
 // Bun accepts connections until none waits, and does nothing else meanwhile. A client whose connection is closed at once can connect
-// again before that, again and again. So in a flood refused clients are not told why, and their connections are closed later, a few at
-// a time.
+// again before that, again and again. So in a flood the listener tells refused clients nothing, and closes their connections later, a
+// few at a time.
 
 import type { Socket } from "bun";
 import type { Clock } from "../clock.ts";
 import { Allowance } from "../rate.ts";
 import { TcpChannel } from "./tcp.ts";
 
-/** At most this many refused connections are being told why at once, and this many can be told after a pause. */
+/** The most refused connections that get the reason at the same time. It is also the burst of TOLD_PER_S. */
 const TOLD_AT_ONCE = 256;
-/** This many refused connections a second are told why. */
+/** The most refused connections that get the reason in the long run. Connections per second. */
 const TOLD_PER_S = 64;
-/** A refused connection is closed after this long, whether it has read why or not. Milliseconds. */
+/** A connection that gets the reason is closed after this time, whether the client has read it or not. Milliseconds. */
 const TOLD_WITHIN_MS = 2_000;
-/** This many connections may wait for their close, however full the listener is. */
+/** Refused connections that may wait for their close even when the listener is full. */
 const LINGERING_LEAST = 32;
-/** More than this many never wait for their close. */
+/** The most refused connections that wait for their close. Above it, the listener closes a refused connection at once. */
 const LINGERING_MOST = 2048;
-/** This share of the waiting connections is closed at a time, the oldest first. */
+/** Each time, the listener closes this part of the waiting connections, the oldest first. 0.1 is one tenth. */
 const CLOSED_SHARE = 0.1;
-/** The time between two of those closes. Milliseconds. */
+/** The listener closes some of the waiting connections each time this time has passed. Milliseconds. */
 const CLOSE_EVERY_MS = 10;
 
 export class Refusals {
@@ -32,7 +32,7 @@ export class Refusals {
   #telling = 0;
   #waits = false;
 
-  /** `descriptors` is how many this process may open. */
+  /** `descriptors`: the most file descriptors that this process may open. */
   constructor(descriptors: number, clock: Clock) {
     this.#clock = clock;
     this.#toldAtOnce = Math.min(TOLD_AT_ONCE, descriptors / 8);
@@ -44,7 +44,7 @@ export class Refusals {
     return this.#lingering.size;
   }
 
-  /** `words` are what the connection is told, or "". `room` is how many more descriptors may be open. */
+  /** `words`: the reason for the client, or "". `room`: the number of further descriptors that may be open. */
   refuse(socket: Socket<TcpChannel>, words: string, room: number): void {
     if (words !== "" && this.#telling < this.#toldAtOnce && this.#tellings.take()) this.#tell(socket, words);
     else if (this.lingering < Math.min(LINGERING_MOST, Math.max(LINGERING_LEAST, room))) this.#linger(socket);

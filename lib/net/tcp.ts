@@ -1,7 +1,7 @@
 // A channel on a TCP socket of Bun. Sockets are opened in listen.ts and dial.ts.
 //
-// Bun's `write` is one non-blocking send that queues nothing, so every channel has a bounded queue. `end` and `close` can lose bytes
-// that were taken, so a channel says its end and waits for the other side's. Bun's timeouts close nothing, so deadlines.ts does.
+// Bun's `write` is one non-blocking send that queues nothing, so every channel has a bounded queue. Bun's `end` and `close` can lose
+// bytes that it has taken, so a channel sends its FIN and waits for the other side's. Bun's timeouts close nothing, so deadlines.ts does.
 
 import type { Socket } from "bun";
 import { concatBytes } from "../bytes.ts";
@@ -16,13 +16,13 @@ import { JOINED_LIMIT, Outgoing } from "./outgoing.ts";
 const KEEP_ALIVE_MS = 15_000;
 /** After `finish` the other side may take this long to read the last bytes. Milliseconds. */
 const FINISH_MS = 30_000;
-/** The usual stall limit. Milliseconds. */
+/** The channel closes after this time with bytes to send and none taken, unless `limit` sets another time. Milliseconds. */
 const USUAL_STALL_MS = 30_000;
-/** The usual limit on what waits to be sent. Bytes. */
+/** The channel closes when more than this waits to be sent, unless `limit` sets another number. Bytes. */
 const USUAL_BACKLOG = 1024 * 1024;
-/** A channel receives no more than about this before `start` is called. Bytes. */
+/** Before `start` is called, a channel stops receiving when it holds this amount. Bytes. */
 const EARLY = 64 * 1024;
-/** A limit that does not hold. */
+/** The value of a limit that is not set. */
 const NEVER = Number.POSITIVE_INFINITY;
 
 export class TcpChannel implements Channel {
@@ -52,14 +52,14 @@ export class TcpChannel implements Channel {
 
   /** The other side has ended, and the handlers have not been told yet. */
   #endDue = false;
-  /** Nothing more is accepted for sending. After the queue the other side is told our end. */
+  /** The channel takes nothing more to send. After the queue it sends its FIN. */
   #shutting = false;
-  /** The other side is told our end. */
+  /** The channel has sent its FIN. */
   #shut = false;
   #finishing = false;
-  /** By `pause`. */
+  /** `pause` was called, and `resume` was not called since. */
   #paused = false;
-  /** The socket does not receive: during a pause, or because much came before `start` was called. */
+  /** The socket does not receive: during a pause, or because EARLY bytes came before `start` was called. */
   #held = false;
   /** A handler runs. Bytes that it sends are written when it returns. */
   #corked = false;
@@ -226,7 +226,7 @@ export class TcpChannel implements Channel {
     this.#holdOrReceive();
   }
 
-  /** After `finish` bytes are still read, or else the last answer could be lost. `excess` limits how many. */
+  /** After `finish` the channel still reads, because otherwise the last answer could be lost. `excess` limits the number of bytes. */
   #throwAway(length: number): void {
     const left = this.#excess;
     this.#excess -= length;
@@ -292,7 +292,7 @@ export class TcpChannel implements Channel {
 
   // -------------------------------------------------------------- closing
 
-  /** Our end is told. If the other side has ended too, the channel closes. After `finish` the other side has a while to do so. */
+  /** Called after our FIN. Closes if the other side has ended too. After `finish` the other side has FINISH_MS to do so. */
   #part(): void {
     if (this.ended) this.#socket.end();
     else if (this.#finishing) this.limit({ deadline: Math.min(FINISH_MS, this.#deadlineAt - this.#now()) });

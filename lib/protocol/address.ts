@@ -1,4 +1,4 @@
-// Addresses, ports and whole numbers, parsed from strangers' text.
+// Parses addresses, ports and whole numbers from strangers' text.
 
 /** An IP address in its one canonical form: IPv4 dotted, IPv6 by RFC 5952, IPv4-mapped IPv6 as IPv4. */
 export type Address = string & { readonly [address]: true };
@@ -49,7 +49,7 @@ export function isIPv6(of: Address): boolean {
 }
 
 /**
- * What counts as one host: an IPv4 address, or the IPv6 network of 64 bits in which a host chooses its address. Limits and bans are
+ * The host of an address: the IPv4 address itself, or the IPv6 network of 64 bits in which a host chooses its address. Limits and bans are
  * for hosts: else one host would have the limits of thousands.
  */
 export function hostOf(of: string): string {

@@ -1,4 +1,4 @@
-// FT/1, the basic profile: every message of it, written and read. FT/2 is in write.ts and read.ts. The prose is in messages.ts.
+// Writes and reads every message of FT/1, the basic profile. FT/2 is in write.ts and read.ts. The prose is in messages.ts.
 //
 // FT/1 has no line ends and no lengths. A message ends at a newline, at the end of the stream, or after a short silence.
 
@@ -20,13 +20,13 @@ import {
 export const SILENCE_MS = 50;
 // ---------------------------------------------------------------- writing
 
-/** Refuses a text that would end a message early: FT/1 has no escapes, so the rest would be a message of its own to whoever reads it. */
+/** Refuses a text that would end a message early: FT/1 has no escapes, so the receiver would read the rest as another message. */
 function onOneLine(text: string): string {
   if (!/\p{Cc}/u.test(text)) return text;
   throw new ProtocolError("basic-name", "its name has control characters, which the basic protocol cannot carry");
 }
 
-/** Everything that a peer or a tracker says, ready to send. */
+/** Every message of a peer or a tracker, ready to send. */
 export const basic = {
   hello: "HELLO",
   hi: "HI",
@@ -161,15 +161,15 @@ export function parseBasicDownload(text: string): ToHolder {
 
 /** Limits that a tracker's operator may set. The others are the protocol's. */
 export interface ReadLimits {
-  /** Files of one peer. */
+  /** The most files of one peer. */
   files: number;
-  /** Bytes of a file name. */
+  /** The longest file name. Bytes. */
   name: number;
-  /** Bytes of a line with its end. */
+  /** The longest line with its end. Bytes. */
   line: number;
-  /** Records in an answer, unless a request says how many. */
+  /** Records in an answer, unless the request gives a number. */
   results: number;
-  /** Records in an answer at most. */
+  /** The most records in an answer. */
   mostResults: number;
 }
 
@@ -247,12 +247,12 @@ export class BasicRequests {
   #nextText(ending: MessageEnd): string | undefined {
     const start = this.#frame.start().trimStart();
     if (!OPENINGS.some((opening) => start.startsWith(opening) || opening.startsWith(start))) throw foreignMessage();
-    // Half a word is no message, however long the silence behind it.
+    // The beginning of a verb is no message, even after a long silence.
     const isHalf = start !== "" && OPENINGS.some((word) => word !== start && word.startsWith(start));
     return isHalf && ending !== "end" ? undefined : takeBasicMessage(this.#frame, ending, this.#limits.line);
   }
 
-  /** One record too many refuses the whole list. */
+  /** Adds records to the list. Throws for the whole list when it gets longer than the limit. */
   #lengthenList(text: string): void {
     for (const tuple of text.split(/(?<=>)\s*(?=<)/)) {
       this.#records.push(checkNameLength(parseBasicRecord(tuple), this.#limits.name));

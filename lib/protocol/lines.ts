@@ -43,7 +43,7 @@ export class Frame {
     this.#start = 0;
   }
 
-  /** How many bytes wait. */
+  /** The number of bytes that wait. */
   get length(): number {
     return this.#bytes.length - this.#start;
   }
@@ -82,7 +82,7 @@ export class Frame {
     return line.subarray(0, line.length - cut);
   }
 
-  /** What the next line means if `lines` knows it, which uses the line up. */
+  /** The message of the next line if the cache `lines` has it; the line is then consumed. Otherwise undefined, and the line stays. */
   recent<Meaning>(lines: RecentLines<Meaning>): Meaning | undefined {
     const meaning = lines.find(this.#bytes, this.#start);
     if (meaning !== undefined) this.#skipTo(this.#start + lines.length);

@@ -24,17 +24,17 @@
 //     peer → peer      DOWNLOAD:name,type,size        peer → peer      FILE: + the bytes, then the end of the stream
 //     peer → peer      DOWNLOAD name                  peer → peer      FILE: + one space + the bytes
 //
-// A list of records is one list however it arrives: later records make it longer, and one record too many refuses all of it. An FT/1
+// A list may arrive in several parts, which the tracker joins. It refuses the whole list when that gets longer than the limit. An FT/1
 // peer holds no connection, so the tracker tries its port by connecting and closing: first after 30 s, then every minute. Two failures
 // in a row remove the peer. SEARCH is answered, and DOWNLOAD is served, if the tracker knows the source address as that of an accepted
 // peer of either profile; the holder asks its tracker with KNOWN, and may remember a YES for 30 s. A holder that does not have the file
 // says NOT FOUND; one that does not serve the downloader closes.
 //
-// Our peer meets an FT/1 tracker: HELLO FT/2 is not answered within 1 s, a second connection with the bare HELLO is answered HI, and HELLO
-// FT/2 is not answered within 4 s either. It says HELLO FT/2 again later. A tracker that announced itself or has spoken FT/2 before is never
-// taken for one of FT/1. FT/1 has no escapes, so a name with control characters in it is never sent. An old
-// tracker forgets a whole list that has a name in it with other characters than letters, `.`, `_`, `-` and space, so such files are left
-// out. Our peer meets an FT/1 holder, whose record has no v=2: it sends DOWNLOAD:, and checks the size, as there is no hash.
+// ft-peer takes a tracker for one of FT/1 when the tracker does not answer HELLO FT/2 within 1 s, then answers HI to the bare HELLO on a
+// second connection, and still has not answered HELLO FT/2 after 4 s. ft-peer says HELLO FT/2 again later. A tracker that announced itself
+// or has spoken FT/2 before is never taken for one of FT/1. FT/1 has no escapes, so a name with control characters in it is never sent. An
+// old tracker forgets a whole list that has a name in it with other characters than letters, `.`, `_`, `-` and space, so such files are
+// left out. Our peer meets an FT/1 holder, whose record has no v=2: it sends DOWNLOAD:, and checks the size, as there is no hash.
 //
 // FT/2
 //
@@ -134,7 +134,7 @@ import type { FileName, FileRecord } from "./record.ts";
 /** A SHA-256 hash. Bytes. */
 export const HASH = 32;
 export const DEFAULT_TRACKER_PORT = 1234;
-/** Files that a peer may share, unless the operator says otherwise. */
+/** The most files of one peer, unless the operator sets another number. */
 export const DEFAULT_MAX_FILES = 5;
 /** A tracker that does not answer `HELLO FT/2` for this long may be of FT/1. Milliseconds. */
 export const PROFILE_WAIT_MS = 1000;
@@ -142,9 +142,9 @@ export const PROFILE_WAIT_MS = 1000;
 export const PING_MS = 45_000;
 /** A pass is good for this long after it was issued. Seconds. */
 export const PASS_LIFETIME_S = 3600;
-/** Records in an answer, unless the request says otherwise. */
+/** Records in an answer, unless the request gives another number. */
 export const RESULTS_DEFAULT = 200;
-/** Records in an answer at most. */
+/** The most records in an answer, whatever the request says. */
 export const RESULTS_LIMIT = 2000;
 
 export type Profile = 1 | 2;
@@ -155,7 +155,7 @@ export interface Page {
   limit: number;
 }
 
-/** What FIND asks for. Words and filters must all fit. How words are matched is in the tracker's words.ts. */
+/** The words and filters of FIND. All of them must fit. The tracker's words.ts compares words with names. */
 export interface Wish extends Page {
   words: string[];
   /** Extensions without the dot. One of them must fit. */
@@ -218,7 +218,7 @@ export type ToTracker =
   | { verb: "UNKNOWN"; word: string };
 
 export type FromTracker =
-  /** `announced`: it can be found by DNS-SD. `results`: records in an answer at most. Undefined: the tracker does not say. */
+  /** `announced`: it can be found by DNS-SD. `results`: the most records in an answer. Undefined: the tracker does not say. */
   | {
       verb: "HI";
       name: string;
@@ -232,7 +232,7 @@ export type FromTracker =
     }
   | { verb: "WELCOME"; id: string; pass: string; session?: string | undefined; peers: number; files: number }
   | { verb: "OK" }
-  /** `total`: how many fit in all. The records may be a page of them. */
+  /** `total`: the number of all records that fit. The records may be a page of them. */
   | { verb: "FOUND"; records: FileRecord[]; total?: number | undefined }
   | { verb: "NOT FOUND" }
   | { verb: "PEERS"; peers: PeerLine[] }

@@ -3,7 +3,7 @@
 import { createPublicKey, generateKeyPairSync, type KeyObject, sign, verify } from "node:crypto";
 import { type Address, parseAddress, parseWhole } from "./address.ts";
 
-/** What a pass says. `expires` is in seconds since 1970, by the tracker's clock. */
+/** The content of a pass. `expires` is in seconds since 1970, by the tracker's clock. */
 export interface Pass {
   id: string;
   address: Address;
@@ -61,7 +61,7 @@ function isSigned(payload: Buffer, signature64: string, key: string): boolean {
   }
 }
 
-/** What a pass says, if `key` signed it, or undefined. The caller checks the expiry and the address. */
+/** The content of a pass if `key` signed it, or undefined. The caller checks the expiry and the address. */
 export function readPass(pass: string, key: string): Pass | undefined {
   const [payload64, signature64, more] = pass.split(".");
   if (payload64 === undefined || signature64 === undefined || more !== undefined || pass.length > 1024) return undefined;

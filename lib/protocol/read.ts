@@ -1,5 +1,5 @@
-// FT/2, read: bytes in, messages out, a reader for each direction. FT/1 is in basic.ts; the readers of requests find out which of the
-// two a connection speaks.
+// Reads FT/2: bytes in, messages out, a reader for each direction. FT/1 is in basic.ts. The readers of requests find out which of the
+// two profiles a connection speaks.
 
 import { ProtocolError } from "../error.ts";
 import { parseAddress, parsePort, parseWhole } from "./address.ts";
@@ -29,12 +29,12 @@ import { RecentLines } from "./recent.ts";
 import { checkFileCount, checkNameLength, type FileRecord, parseFileName, parseRecord, unescapeField } from "./record.ts";
 import { cutVerb, dayValue, endpointOf, optional, rootValue, textValue, valuesOf, wholeValue, yesValue } from "./values.ts";
 
-/** A token reaches a third peer as it is, so it has no character that means something in a line. */
+/** The tracker copies a token into a line to another peer, so a token has no special characters. */
 const TOKEN = /^[\w-]{1,64}$/;
 /** A longer agent is cut, because every line of WHO repeats it. Characters. */
 const AGENT_LIMIT = 64;
 
-/** What every reader does: bytes and events go in, `next` gives messages until it has none. */
+/** A reader: `push`, `silence` and `end` tell it what arrived; `next` gives messages until it has none. */
 abstract class Inbox<Message> {
   protected readonly frame = new Frame();
   /** FT/1 only: whether something has ended the message that waits. */
@@ -56,7 +56,7 @@ abstract class Inbox<Message> {
     this.ending = "end";
   }
 
-  /** How many bytes are not read yet. */
+  /** The number of bytes that are not read yet. */
   get waiting(): number {
     return this.frame.length;
   }
@@ -65,7 +65,7 @@ abstract class Inbox<Message> {
   abstract next(): Message | undefined;
 }
 
-/** Requests that mean the same on every connection, and come often. */
+/** A cache of parsed requests that come often and mean the same on every connection, such as PING and SEARCH. */
 const recentRequests = new RecentLines<ToTracker>();
 
 /** Peer → tracker: reads both profiles, and finds out which one this connection speaks. */
@@ -91,12 +91,12 @@ export class TrackerInbox extends Inbox<ToTracker> {
     return this.#basic.begun ? 1 : undefined;
   }
 
-  /** Whether it is like a new inbox of FT/2: HELLO is read, and nothing of another request has come. */
+  /** Whether another FT/2 connection can use this inbox: HELLO is read, and no part of another request has come. */
   get isEmpty(): boolean {
     return this.profile === 2 && !this.#awaitsHello && this.frame.length === 0 && this.#files === undefined;
   }
 
-  /** Whether silence would make a message of what has come: FT/1 only. */
+  /** Whether the waiting bytes become a message after a silence: FT/1 only. */
   get listensForSilence(): boolean {
     return this.profile !== 2 && this.frame.length > 0;
   }
@@ -337,7 +337,7 @@ export class HolderInbox extends Inbox<ToHolder> {
 export class DownloadInbox extends Inbox<FromHolder> {
   #body = 0;
 
-  /** How many raw bytes are still to come before the next line. */
+  /** The number of raw bytes that are still to come before the next line. */
   get body(): number {
     return this.#body;
   }

@@ -1,4 +1,4 @@
-// A record, its parts and its escapes: every text from a stranger becomes a record or a file name here, or is refused.
+// Parses and formats records, file names and their escapes. A stranger's text becomes a record or a file name here, or is refused.
 
 import { ProtocolError } from "../error.ts";
 import { type Endpoint, parseAddress, parsePort, parseWhole } from "./address.ts";
@@ -8,10 +8,10 @@ export type FileName = string & { readonly [fileName]: true };
 
 declare const fileName: unique symbol;
 
-/** What a peer says of one file. `root` is its content id (64 hex digits), absent until it is computed. */
+/** A peer's description of one file. `root` is its content id (64 hex digits), absent until it is computed. */
 export interface FileRecord extends Endpoint {
   name: FileName;
-  /** MIME type; old programs write `data` for what they do not know. */
+  /** MIME type; old programs write `data` when they do not know it. */
   type: string;
   /** Bytes. */
   size: number;
@@ -26,7 +26,7 @@ export interface FileRecord extends Endpoint {
   part?: true;
   /** The tracker could not connect to its holder: a firewall may stand before it. */
   unreachable?: true;
-  /** The record stands for all records of its content: this many peers have the whole of it. */
+  /** The record stands for all records of its content. The number of peers that have the whole of it. */
   holders?: number;
 }
 

@@ -1,4 +1,4 @@
-// The words of an FT/2 line: its verb, and `key=value` words with their values checked. It knows no message.
+// Splits an FT/2 line into its verb and its `key=value` words, and checks the values. It knows no message.
 
 import { ProtocolError } from "../error.ts";
 import { type Endpoint, parseAddress, parsePort, parseWhole } from "./address.ts";
@@ -58,7 +58,7 @@ export function dayValue(values: Map<string, string>, key: string): string {
   return day;
 }
 
-/** `address=` and `port=`. The words are what a refusal says. */
+/** Reads `address=` and `port=`. `badAddress` and `badPort` are the words of a refusal. */
 export function endpointOf(values: Map<string, string>, badAddress: string, badPort: string): Endpoint {
   const address = parseAddress(textValue(values, "address"));
   const port = parsePort(textValue(values, "port"));

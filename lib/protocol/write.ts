@@ -1,4 +1,4 @@
-// FT/2, written: every message as text. FT/1 is in basic.ts.
+// Writes every FT/2 message as text. FT/1 is in basic.ts.
 
 import type { CallBack, FromHolder, FromTracker, Page, PeerLine, ToHolder, ToTracker, Wish } from "./messages.ts";
 import { escapeField, escapeValue, formatRecord } from "./record.ts";
