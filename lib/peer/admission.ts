@@ -1,4 +1,4 @@
-// Which downloaders this peer serves: those with a pass that its tracker signed, and FT/1 downloaders that its tracker knows.
+// Decides which downloaders this peer serves: those with a pass that its tracker signed, and FT/1 downloaders that its tracker knows.
 
 import type { Clock } from "../clock.ts";
 import { type Address, hostOf, isLoopback } from "../protocol/address.ts";
@@ -7,19 +7,21 @@ import { Allowance } from "../rate.ts";
 import { isSameHost } from "./own-address.ts";
 import type { Standing } from "./session.ts";
 
-/** An FT/1 downloader that the tracker knows is served for this long before the tracker is asked again. Milliseconds. */
+/** An FT/1 downloader that the tracker knows is served for this long before this peer asks the tracker again. Milliseconds. */
 const YES_KEPT_MS = 30_000;
-/** One that the tracker does not know is refused for this long before the tracker is asked again. Milliseconds. */
+/** An FT/1 downloader that the tracker does not know is refused for this long before this peer asks again. Milliseconds. */
 const NO_KEPT_MS = 2_000;
-/** Answers that are remembered. */
+/** The most answers of the tracker that this peer remembers. */
 const ANSWERS_KEPT = 1024;
-/** Questions to the tracker. It takes 50 requests a second of a peer, and most of them are for this peer's own user. */
+/** The most questions per second to the tracker. It takes 50 requests per second, and most are for this peer's own user. */
 const ASKED_PER_S = 5;
+/** The most questions to the tracker at once, after a pause. */
 const ASKED_AT_ONCE = 20;
-/** The same for one host, which may have several addresses. */
+/** The most questions per second about one host, which may have several addresses. */
 const ASKED_PER_S_OF_HOST = 0.5;
+/** The most questions about one host at once, after a pause. */
 const ASKED_AT_ONCE_OF_HOST = 4;
-/** Questions without an answer. An address that comes when there are more is refused. */
+/** The most questions without an answer. At this number, this peer refuses an address that it does not know. */
 const MOST_PENDING = 8;
 
 export interface AdmissionTools {

@@ -1,5 +1,5 @@
-// What a peer says to a tracker of the basic protocol (FT/1), and how it finds out that a tracker speaks it. Each message has a
-// connection of its own, except the list of files, which follows the HELLO. Remembers nothing.
+// Speaks the basic protocol (FT/1) with a tracker, and finds out whether a tracker speaks it. Each message has a connection of its own,
+// except the list of files, which follows the HELLO. Remembers nothing.
 
 import { concatBytes } from "../bytes.ts";
 import { type Clock, sleep } from "../clock.ts";
@@ -13,7 +13,7 @@ import { REPLY_MS, type Reply } from "./tracker-connection.ts";
 
 /** A basic tracker says HI within this time. Milliseconds. */
 const HI_MS = 3_000;
-/** Leaving waits for the tracker this long. Milliseconds. */
+/** A peer that leaves waits this long for the tracker to take its BYE. Milliseconds. */
 export const BYE_MS = 1_000;
 /** A longer answer of a basic tracker is cut off. Bytes. */
 const BASIC_ANSWER_LIMIT = 4 * 1024 * 1024;
@@ -158,7 +158,7 @@ export class BasicTracker {
   }
 }
 
-/** An old tracker reads no more of a list than this. Bytes. */
+/** The most that an old tracker reads of a list. Bytes. */
 const OLD_TRACKER_READS = 1024;
 
 /**

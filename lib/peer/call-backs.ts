@@ -1,26 +1,26 @@
-// Which connections back a peer makes. Its tracker could name any address and port, and so have it and a thousand others try all the
-// doors of a network: so only some addresses may be named, and an address at which no peer shows its pass is dialled rarely.
+// Decides which connections back a peer makes. A tracker could name any address and port, and make a thousand peers scan the ports of
+// a network. So a peer dials only some addresses, and rarely dials an address at which no peer shows its pass.
 
 import type { Clock } from "../clock.ts";
 import { type Address, type Endpoint, hostOf, isLinkLocal, withoutZone } from "../protocol/address.ts";
 import type { PeerLine } from "../protocol/messages.ts";
 import { Allowance } from "../rate.ts";
 
-/** This peer connects back this often at most, whoever asks. Connections a second. */
+/** The most connections back that this peer opens, for all other peers together. Connections per second. */
 const CALL_BACKS_PER_SECOND = 8;
-/** After a pause it connects back to this number of peers at once. Connections. */
+/** The most connections back that this peer opens at once, after a pause. */
 const CALL_BACKS_BURST = 32;
-/** Connections back that may be dialled at the same time. */
+/** The most connections back that this peer dials at the same time. */
 const MAX_DIALLING = 16;
-/** Of these, to one host. */
+/** The most connections back that this peer dials at the same time to one host. */
 const MAX_DIALLING_TO_HOST = 4;
-/** Connections back to a host, after a pause, until a peer there shows a good pass. */
+/** The most connections back to one host after a pause, while no peer there shows a good pass. */
 const TRIES = 8;
 /** A host at which no peer has shown a good pass is dialled again after this time. Milliseconds. */
 const TRY_AGAIN_MS = 60_000;
 /** A host is remembered this long after the last connection back to it. Then it has all its tries again. Milliseconds. */
 const REMEMBERED_MS = TRIES * TRY_AGAIN_MS;
-/** Hosts that are remembered, at most. Until one of them is forgotten, no further one is dialled. */
+/** The most hosts that this peer remembers. Until it forgets one, it dials no further host. */
 const MAX_HOSTS = 64;
 /** Ports below this belong to services of the system. A peer that serves there is looked up at the tracker first. */
 const FIRST_FREE_PORT = 1024;
@@ -32,7 +32,7 @@ interface Host {
   at: number;
 }
 
-/** How often this peer connects back: in all, and to each host. */
+/** Limits the connections back of this peer, in all and to each host. */
 export class CallBackLimits {
   readonly #clock: Clock;
   readonly #all: Allowance;

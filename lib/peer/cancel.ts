@@ -1,4 +1,4 @@
-// Waiting that a signal ends.
+// Waits for a promise until a signal ends the wait.
 
 import { CancelledError } from "../error.ts";
 

@@ -1,5 +1,5 @@
-// Connects a downloader to a holder: dials it and, if that takes long, asks it through the tracker to connect back. The network,
-// the tracker and chance are handed in.
+// Connects a downloader to a holder: dials it and, if that takes long, asks it through the tracker to connect back. The caller hands in
+// the network, the tracker and chance.
 
 import type { Clock } from "../clock.ts";
 import { FtError, sentenceOf } from "../error.ts";
@@ -78,7 +78,7 @@ export class Connector {
       const direct = sameKind
         ? sentenceOf(first)
         : "it is online by another kind of address (IPv4, IPv6, link-local) than this peer";
-      // That the tracker does not know the holder is of no use to a person.
+      // A person gets the reason of the failed dial, because "the tracker does not know the holder" would not help.
       const indirect = error.errors.at(-1);
       const why = indirect instanceof NotAskedError ? "" : `, and ${sentenceOf(indirect)}`;
       throw new FtError("unreachable", `${direct}${why}`, { cause: first });

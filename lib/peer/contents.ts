@@ -1,12 +1,12 @@
-// Which contents a name means, and which of them is the best. A record is what its holder says, so nothing that is free for a liar
-// counts: not the number of ids at one address, and no date in the future.
+// Divides the records of a name into contents, and ranks these. A holder can write anything into a record, so nothing counts that costs
+// a liar nothing: not the number of ids at one address, and no date in the future.
 
 import { type Clock, sleep } from "../clock.ts";
 import { UsageError } from "../error.ts";
 import { hostOf } from "../protocol/address.ts";
 import { type FileRecord, modifiedOf } from "../protocol/record.ts";
 
-/** A date that is later than this machine's clock by more than this does not count. Milliseconds. */
+/** A date does not count if it is ahead of this machine's clock by more than this. Milliseconds. */
 const DATE_TOLERANCE_MS = 24 * 60 * 60 * 1000;
 
 /** One of the contents that a name means. */
@@ -96,14 +96,14 @@ export class SeveralContentsError extends UsageError {
 
 /** A holder that still computes its content id is asked again after this time. Milliseconds. */
 const ROOT_RETRY_MS = 300;
-/** A holder hashes at least this fast. Bytes a second. */
+/** We expect a holder to hash at least at this speed. Bytes per second. */
 const HASH_SPEED = 200_000_000;
-/** A content id is waited for no longer than this. Milliseconds. */
+/** The longest wait for a content id. Milliseconds. */
 const ROOT_PATIENCE_MS = 8_000;
 
 /**
- * The contents of what `look` finds and `fits` accepts, the best first: other peers' before this peer's own. Without its content id a
- * file cannot be verified, so one that is about to be computed is waited for.
+ * The contents of the records that `look` finds and `fits` accepts, the best first. This peer's own records count only if there are no
+ * others. Waits for a content id that a holder still computes, because a file without one cannot be verified.
  */
 export async function waitForContents(tools: {
   look(): Promise<FileRecord[]>;

@@ -40,7 +40,7 @@ export interface DownloadTools {
   pass(): string;
   /** Whether the network or the tracker is away. */
   away(): boolean;
-  /** Whether it was away until a moment ago: other peers may not be online yet. */
+  /** Whether the network or the tracker has just come back: other peers may not be online yet. */
   unsettled(): boolean;
   /** The records of a content now. */
   look(root: string): Promise<FileRecord[]>;
@@ -56,7 +56,7 @@ export interface DownloadTools {
   finished(file: Pick<Published, "path" | "entry">, root: string, pieces: Uint8Array): void;
 }
 
-/** A file is fetched this many times, at most, when another program changes what arrived. */
+/** The most times that a file is fetched when another program changes the bytes that arrived. */
 const MOST_ROUNDS = 3;
 
 /** The part of a download that has arrived and is verified. */
@@ -164,7 +164,7 @@ export class Downloads {
     }
   }
 
-  /** Fetches until the part file is what was proven: after another program has changed it, its bytes are checked again. */
+  /** Fetches until the part file has the proven bytes. If another program has changed it, checks its bytes again. */
   async #fetchUntilProven(incoming: Incoming, holders: FileRecord[], options: DownloadOptions): Promise<Fetched> {
     const [{ root, size } = {}] = holders;
     for (let round = 1; ; round++) {

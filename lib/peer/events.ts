@@ -1,4 +1,4 @@
-// What happens to a peer while it is online, for the screen to show, and a limit on what a flood may show.
+// Defines the events of an online peer that the screen shows, and limits how many of them a flood may show.
 
 import type { Clock } from "../clock.ts";
 import { Damper, type More } from "../damper.ts";
@@ -16,13 +16,13 @@ type OwnEvent =
 /** An event that the tracker or a downloader causes. Each of them can be a flood. */
 type OthersEvent = SessionEvent | ServeEvent;
 
-/** `more`: the event stands for this number of its kind; `several`: some of these came from other addresses. */
+/** `more`: the number of events of its kind that this one stands for; `several`: some of these came from other addresses. */
 export type PeerEvent = OwnEvent | (OthersEvent & { more?: number; several?: boolean });
 
 /** A longer NOTICE of the tracker is cut. Characters. */
 const LONGEST_NOTICE = 400;
 
-/** Passes events on. Of a flood it passes on the first few and then their number. */
+/** Passes events on. In a flood it passes on the first few, and then the number of those that it left out. */
 export class EventDamper {
   readonly #report: (event: PeerEvent) => void;
   readonly #damper: Damper<OthersEvent>;
@@ -41,7 +41,7 @@ export class EventDamper {
     else this.#damper.tell(event.event, whoseHost(event), event);
   }
 
-  /** Tells the numbers of those that were not passed on. */
+  /** Passes on the numbers of the events that were left out. */
   flush(): void {
     this.#damper.flush();
   }

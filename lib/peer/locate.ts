@@ -13,7 +13,7 @@ import type { TrackerPlace } from "./session.ts";
 /** A longer tracker name in the file of last time is cut. Characters. */
 const NAME_SHOWN = 63;
 
-/** Trackers that are remembered, at most. */
+/** The most trackers that are remembered. */
 const REMEMBERED = 32;
 /** A longer file of remembered trackers is not read. Bytes. */
 const FILE_LIMIT = 64 * 1024;
@@ -23,7 +23,7 @@ export interface Located extends TrackerPlace {
   name: string;
 }
 
-/** A tracker that was used before. `key` is what it is known by; "" in a file of an earlier version. */
+/** A tracker that was used before. `key`: the public key that identifies it; "" in a file of an earlier version. */
 export interface KnownTracker extends Located {
   key: string;
 }

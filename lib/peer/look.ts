@@ -21,15 +21,15 @@ import { type Address, isHostAddress, isLinkLocal, isLoopback, parseAddress, wit
 const SEARCH_MS = 2_000;
 /** After the first tracker it waits this long for others. Milliseconds. */
 const FURTHER_MS = 300;
-/** Records of one packet that are looked at. */
+/** The most records of one packet that a search reads. */
 const RELEVANT_LIMIT = 64;
-/** Trackers that are believed of one machine, so that it cannot hide the others behind made-up names. */
+/** The most trackers of one machine in a result, so that it cannot hide the others behind made-up names. */
 const SOURCE_LIMIT = 8;
 /** The question is repeated at these times, because a packet can be lost. Milliseconds from the start. */
 const ASK_AT_MS = [250, 750, 1_500];
-/** Trackers in one result. */
+/** The most trackers in one result. */
 const TRACKER_LIMIT = 32;
-/** After this many names on one link, a search listens no more on it. */
+/** The most names that a search hears on one link. Then it stops listening there. */
 const HEARD_LIMIT = 2 * TRACKER_LIMIT;
 
 /** A tracker that announces itself. A stranger wrote all of it. */
@@ -53,10 +53,10 @@ export interface Found {
   echo: boolean;
 }
 
-/** What a packet says of a tracker. */
+/** The description of a tracker in one packet. */
 export type Sighting = Pick<Service, "fqdn" | "port"> & { addresses?: string[]; txt?: unknown };
 
-/** What was heard of trackers. Each is kept once, however many interfaces it was heard by. */
+/** The trackers that a search has heard, each once, even if it was heard on several interfaces. */
 export class Sightings {
   readonly #own: Set<Address>;
   readonly #trackers = new Map<string, { name: string; version: string; port: number; sources: Address[]; hints: Address[] }>();
@@ -203,7 +203,7 @@ function browse(link: Link, hear: (service: Service, zone: string) => void): Bro
   return browser;
 }
 
-/** Leaves in a packet only the records that can tell of a tracker. */
+/** Removes from a packet all records that cannot tell of a tracker. */
 function keepRelevant(packet: Packet): void {
   packet.questions = [];
   packet.answers = relevantRecords(packet.answers);

@@ -1,4 +1,4 @@
-// The command line of ft-peer: its table of options and commands, its help, and what a command line asks for.
+// Reads the command line of ft-peer: the table of its options and commands, and its help.
 
 import { sentenceOf, UsageError } from "../error.ts";
 import { zonesFor } from "../net/interfaces.ts";
@@ -57,7 +57,7 @@ const HOLDER: Kind<Endpoint> = {
   },
 };
 
-/** A slower rate is a mistake in the unit. Bytes a second. */
+/** The lowest rate that an option takes; a lower one is a mistake in the unit. Bytes per second. */
 const LEAST_RATE = 1000;
 /** Bytes a second, such as 10MB. */
 const RATE: Kind<number> = {
@@ -200,7 +200,7 @@ function onAnyLink(place: TrackerPlace): TrackerPlace {
 
 type Filters = Pick<Values<typeof OPTIONS>, "ext" | "type" | "min" | "max" | "after" | "before">;
 
-/** What find looks for. Several words may come in one argument. */
+/** The words and filters of the find command. Several words may come in one argument. */
 function wishOf(typed: string[], { ext: extensions, ...filters }: Filters): Omit<Wish, keyof Page> {
   const all = typed.flatMap((one) => one.split(/\s+/)).filter((one) => one !== "");
   const roots = all.flatMap((one) => rootArgument(one) ?? []);

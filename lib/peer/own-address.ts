@@ -1,4 +1,4 @@
-// Which addresses mean this machine, or can be dialled from it, as far as the connection to the tracker shows. Pure.
+// Tells from the connection to the tracker which addresses are this machine's, and which this machine can dial. Pure.
 
 import { type Address, type Endpoint, isHostAddress, isLoopback } from "../protocol/address.ts";
 

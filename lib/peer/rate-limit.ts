@@ -1,14 +1,14 @@
-// A limit on bytes a second. It only says how long to wait. It does not wait itself.
+// Limits bytes per second. It only says how long to wait. It does not wait itself.
 
 import type { Clock } from "../clock.ts";
 
-/** What may be sent at once after a pause. Seconds of the rate. */
+/** The burst: after a pause, the bytes of this time may move at once. Seconds. */
 const BURST_S = 0.1;
 
 /** The smallest piece worth sending, however low the rate is. Bytes. */
 const SMALLEST_STEP = 1024;
 
-/** A limit on bytes a second, which several transfers may share. */
+/** A limit on bytes per second, which several transfers may share. */
 export class RateLimit {
   readonly #rate: number;
   readonly #clock: Clock;

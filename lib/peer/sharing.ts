@@ -1,5 +1,5 @@
-// The shared files while this peer is online: computes their content ids, and tells the tracker when a file changes, goes or
-// comes back. Does not watch the disk; disk/watch.ts does.
+// Looks after the shared files while this peer is online: computes their content ids, and tells the tracker when a file changes,
+// disappears or comes back. Does not watch the disk; disk/watch.ts does.
 
 import { type Clock, sleep } from "../clock.ts";
 import type { Endpoint } from "../protocol/address.ts";
@@ -40,7 +40,7 @@ export class Sharing {
     for (const file of tools.share.files) Object.assign(file, tools.cache.get(file));
   }
 
-  /** The records of the shared files, with this address and port. One that was downloaded when the list was full is a part. */
+  /** The records of the shared files, with this address and port. A file that was downloaded when the list was full is a part. */
   records(own: Endpoint): FileRecord[] {
     return this.#tools.share.files.map((file) => recordOf(file, own));
   }
@@ -97,8 +97,8 @@ export class Sharing {
   }
 
   /**
-   * Shares a finished download; beyond the tracker's limit as an unfinished file, which does not count. What is shared is the file
-   * that was published. If another one is at its path by now, that one is not shared without a look at it.
+   * Shares a finished download; beyond the tracker's limit as an unfinished file, which does not count. It shares the file that
+   * was published. If another file is at its path by now, it looks at that file before it shares it.
    */
   addDownloaded({ path, entry }: Pick<Published, "path" | "entry">, root: string, pieces: Uint8Array): void {
     const { share, session, cache } = this.#tools;

@@ -1,4 +1,4 @@
-// One connection to an FT/2 tracker: sends requests and gives each its reply. Says nothing by itself, and never reconnects.
+// Sends requests on one connection to an FT/2 tracker, and gives each its reply. Says nothing by itself, and never reconnects.
 
 import type { Clock } from "../clock.ts";
 import { FtError, ProtocolError } from "../error.ts";
@@ -9,7 +9,7 @@ import { SessionInbox } from "../protocol/read.ts";
 /** A tracker that does not reply to a request within this time is away. Milliseconds. */
 export const REPLY_MS = 15_000;
 
-/** What a tracker says when it is asked. */
+/** A tracker's answer to a request. */
 export type Reply = Exclude<FromTracker, Push | { verb: "UNKNOWN" }>;
 
 export interface TrackerConnectionHandlers {

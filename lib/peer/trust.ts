@@ -1,5 +1,5 @@
-// Whether a peer gives its files to a tracker. An address that a person typed is trusted. A tracker that only announced itself could be
-// anybody: it is trusted when it proves that it has the key of a tracker that was used before, or when a person says yes.
+// Decides whether a peer tells its files to a tracker. It trusts an address that a person typed. A tracker that only announced itself
+// could be anybody: it must prove that it has the key of a tracker that was used before, or a person must say yes.
 
 import { UsageError } from "../error.ts";
 import { describePlace, type KnownTracker, type KnownTrackers, typed } from "./locate.ts";
@@ -42,7 +42,7 @@ export class UntrustedTracker extends UsageError {
   }
 }
 
-/** What a peer believes of trackers while it runs, and remembers for the next time. */
+/** The trackers that a peer trusts while it runs. It remembers them for the next time. */
 export class Trust {
   readonly #memory: Pick<KnownTrackers, "remember">;
   readonly #known: KnownTracker[];

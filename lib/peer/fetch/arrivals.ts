@@ -1,5 +1,5 @@
-// What becomes of the bytes that holders send: gathered, proven piece by piece, written. Holders have to stop sending while the disk
-// or the limit needs a moment.
+// Gathers the bytes that holders send, proves them piece by piece, and writes them. Stops the holders while the disk or the limit needs
+// a moment.
 
 import { HASH } from "../../protocol/messages.ts";
 import type { Holder, PieceRequest } from "./holder.ts";
@@ -49,7 +49,7 @@ export class Arrivals {
     return this.#paused;
   }
 
-  /** Bytes that are here: those of proven pieces, and those that are still arriving. */
+  /** Bytes of proven pieces, and of pieces that are still arriving. */
   get received(): number {
     const { have } = this.#requests;
     const { file, pieceSize } = this.#job;
@@ -118,7 +118,7 @@ export class Arrivals {
     this.#turnTaps();
   }
 
-  /** Which pieces of a request are right and still missing, as ranges. `layer` has the hashes of what came. */
+  /** Which pieces of a request are right and still missing, as ranges. `layer` has the hashes of the bytes that came. */
   #judge(request: PieceRequest, layer: Uint8Array): Range[] {
     const { file, pieceSize } = this.#job;
     const ranges: Range[] = [];

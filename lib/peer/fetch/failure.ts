@@ -1,4 +1,4 @@
-// What a person is told when a file could not be fetched.
+// Writes the sentence for a person about a file that could not be fetched.
 
 import { formatEndpoint } from "../../protocol/address.ts";
 import type { FileRecord } from "../../protocol/record.ts";
@@ -16,7 +16,7 @@ export function failureSentence({ name, size }: WantedFile, why: string, receive
   return `${what}, after ${formatSize(received)} of ${formatSize(size)}${next}`;
 }
 
-/** Why holders failed, as one clause. Holders with the same reason are named together; of many, only the first are named. */
+/** The reasons why holders failed, as one clause. It names holders with the same reason together, and of many only the first. */
 export function reasonsClause(holders: Iterable<{ record: FileRecord; reason: string }>): string {
   const byReason = new Map<string, string[]>();
   for (const { record, reason } of holders) {

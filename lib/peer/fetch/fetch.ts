@@ -1,4 +1,4 @@
-// Fetching one file from all peers that have it. Network, disk and time are handed in.
+// Fetches one file from all peers that have it. The caller hands in network, disk and time.
 //
 // First a holder gives the hashes of all pieces, which must fit the content id; then each piece is proven by its hash. The work is
 // divided: holders.ts connects, requests.ts chooses pieces, arrivals.ts proves and writes them, giving-up.ts ends a hopeless fetch.
@@ -18,7 +18,7 @@ import type { SourceEvents } from "./source.ts";
 import type { Fetched, FetchState, FetchTools, PieceJob, WantedFile } from "./types.ts";
 import { fetchWhole } from "./whole.ts";
 
-/** Connections are looked after this often. Milliseconds. */
+/** The fetch looks after its connections each time this time has passed. Milliseconds. */
 const TICK_MS = 200;
 
 /**
@@ -139,7 +139,7 @@ class PieceFetch implements FetchState, HolderEvents {
     this.#cancelTick = this.#job.clock.after(TICK_MS, () => this.#tick());
   }
 
-  // -------------------------------------------------------------- where the fetch stands
+  // -------------------------------------------------------------- progress
 
   get over(): boolean {
     return this.#over;
@@ -165,7 +165,7 @@ class PieceFetch implements FetchState, HolderEvents {
     return this.#arrivals.settled();
   }
 
-  // -------------------------------------------------------------- what holders answer
+  // -------------------------------------------------------------- answers of holders
 
   opened(holder: Holder): void {
     const { source, record } = holder;
@@ -320,7 +320,7 @@ class PieceFetch implements FetchState, HolderEvents {
     }
   }
 
-  // -------------------------------------------------------------- what is reported
+  // -------------------------------------------------------------- reports
 
   #reportProgress(): void {
     if (!this.ready) return;

@@ -1,5 +1,5 @@
-// When a fetch is over without the whole file: no holder is left, and the tracker names no other one; or nothing has come for too
-// long. While this machine is off the network, or the last holder is silent, the fetch waits first.
+// Ends a fetch that cannot get the whole file: no holder is left and the tracker names no other, or nothing has come for too long.
+// While this machine is off the network, or the last holder is silent, the fetch waits first.
 
 import { FtError } from "../../error.ts";
 import type { FileRecord } from "../../protocol/record.ts";
@@ -10,7 +10,7 @@ import type { FetchState, PieceJob } from "./types.ts";
 
 /** A fetch that can ask no holder for anything for this long is given up. Milliseconds. */
 const STUCK_MS = 30_000;
-/** How long the fetch waits for the last holder when that has fallen silent. Milliseconds. */
+/** How long the fetch waits for the last holder when that sends nothing any more. Milliseconds. */
 const SILENT_MS = 60_000;
 /** How long the fetch waits while this machine is off the network. Milliseconds. */
 const AWAY_MS = 90_000;
@@ -56,7 +56,7 @@ export class GivingUp {
     this.#movedAt = this.#job.time.now();
   }
 
-  /** A piece was proven: the next absence is waited for anew. */
+  /** A piece was proven: the next wait for the network or a holder gets its full time again. */
   proved(): void {
     this.#waitsSince = undefined;
   }

@@ -1,4 +1,4 @@
-// One holder of a file that is being fetched: its pieces, its unanswered requests, its speed and its failures. It sends nothing itself.
+// Keeps the state of one holder during a fetch: its pieces, unanswered requests, speed and failures. It sends nothing itself.
 
 import type { FileRecord } from "../../protocol/record.ts";
 import type { PieceSet } from "../content/pieces.ts";
@@ -7,13 +7,13 @@ import type { PieceRange } from "./picker.ts";
 import { QUEUE_MS, QueuePlace } from "./queue.ts";
 import type { Range, Source } from "./source.ts";
 
-/** A request asks for the bytes that the holder gives in this time, between the bounds below; for a piece at least. Seconds. */
+/** The length of a request is the bytes that the holder sends in this time; at least one piece, at most LONGEST_REQUEST. Seconds. */
 const REQUEST_S = 0.2;
 /** The length of the first request, and of others while the speed is unknown. Bytes. */
 const FIRST_REQUEST = 256 * 1024;
-/** Bytes. */
+/** The longest request, unless one piece is longer. Bytes. */
 const LONGEST_REQUEST = 4 * 1024 * 1024;
-/** Requests are sent ahead for the bytes that the holder gives in this time. Seconds. */
+/** We send requests ahead for the bytes that the holder sends in this time. Seconds. */
 const AHEAD_S = 0.5;
 /** The fewest requests that are sent ahead. */
 const FEWEST_AHEAD = 2;
@@ -21,21 +21,21 @@ const FEWEST_AHEAD = 2;
 const MOST_AHEAD = 4;
 /** A holder that has requests to answer and sends nothing for this long has failed. Milliseconds. */
 export const HOLDER_STALL_MS = 5_000;
-/** A holder that sends fewer bytes than this has failed if there are others. Bytes a second. */
+/** A holder that sends fewer bytes than this has failed if there are others. Bytes per second. */
 export const SLOWEST = 1024;
-/** A holder that sends so little for this long has failed, even when there is no other. Milliseconds. */
+/** A holder that sends fewer bytes per second than SLOWEST for this long has failed, even when there is no other. Milliseconds. */
 export const SLOW_MS = 600_000;
-/** What fails within this time after the program was stopped is no holder's fault. Milliseconds. */
+/** A failure within this time after the program was stopped is no holder's fault. Milliseconds. */
 export const AWAKE_MS = 5_000;
-/** A holder is given up after this many failures without a right piece in between. */
+/** The fetch gives a holder up after this number of failures without a right piece in between. */
 export const TRIES = 4;
 /** The pause after the first failure. Each further failure doubles it. Milliseconds. */
 const FIRST_PAUSE_MS = 250;
-/** A holder is given up after this many connections, even if it gave pieces in between. */
+/** The fetch gives a holder up after this number of connections, even if it gave pieces in between. */
 const MOST_TRIES = 100;
-/** A holder has failed when it has refused pieces that it says it has more often than this, without a right piece in between. */
+/** A holder has failed after more refusals than this of pieces that it announced, with no right piece in between. */
 const MOST_LACKS = 6;
-/** A request that takes this many times the expected time is late. */
+/** A request is late when it takes the expected time multiplied by this. */
 const LATE = 1.5;
 /** A request counts as served in no less than this time, because clocks are not exact. Seconds. */
 const SHORTEST_S = 0.000_5;
@@ -119,7 +119,7 @@ export class Holder {
     this.has = has;
   }
 
-  /** It sent wrong bytes, or refused for good: it is not asked again. */
+  /** It sent wrong bytes, or gave a final refusal: the fetch does not ask it again. */
   get outcast(): boolean {
     return this.#failures === Number.POSITIVE_INFINITY;
   }

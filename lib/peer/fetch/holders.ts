@@ -1,5 +1,5 @@
-// The holders of one file that is being fetched: which are known, and their connections. This file decides when a holder is connected,
-// given up, or makes room for another. It does not decide which pieces are asked for (requests.ts).
+// Keeps the known holders of one fetch and their connections. Decides when to connect a holder, when to give it up, and when to
+// disconnect it for another one. It does not decide which pieces are asked for (requests.ts).
 
 import { codeOf, sentenceOf } from "../../error.ts";
 import type { Channel } from "../../net/channel.ts";
@@ -17,11 +17,11 @@ const MOST_CONNECTIONS = 16;
 const MOST_HOLDERS = 4_000;
 /** The most holders of one host that are remembered. */
 const MOST_OF_HOST = 250;
-/** The slowest holders make room for untried ones this often. Milliseconds. */
+/** The fetch replaces its slowest holders with untried ones each time this time has passed. Milliseconds. */
 const EXCHANGE_MS = 2_000;
-/** A holder whose file is not complete is asked this often which pieces it has. Milliseconds. */
+/** The fetch asks a holder with an unfinished file which pieces it has each time this time has passed. Milliseconds. */
 const HAVE_MS = 400;
-/** A failed connection counts as this many failures when the holder has never answered. */
+/** The number of failures that a failed connection counts as, if the holder has never answered. */
 const NEVER_ANSWERED = 2;
 /** A holder that refused a pass only because it is not back at the tracker yet is asked again after this time. Milliseconds. */
 const EXCUSED_PAUSE_MS = 1_500;
@@ -32,7 +32,7 @@ const REFUSED_WITHIN_MS = 900;
 export interface HolderEvents {
   /** The connection is open, and nothing is asked yet. */
   opened(holder: Holder): void;
-  /** What is to be done with the answers of this holder. */
+  /** The handlers for the answers of this holder. */
   answers(holder: Holder): Omit<SourceEvents, "failed">;
   /** Its connection is gone. Its requests are still listed. */
   lost(holder: Holder): void;
@@ -91,7 +91,7 @@ export class Holders {
     }
   }
 
-  /** Whether one more holder can be remembered. Those that were given up make place. */
+  /** Whether another holder can be remembered. It may replace a holder that was given up. */
   #hasPlaceFor({ address }: FileRecord): boolean {
     if (this.#byEndpoint.size < MOST_OF_HOST) return true;
     const host = hostOf(address);
@@ -156,7 +156,7 @@ export class Holders {
       if (this.#state.over) return;
       const silent = [codeOf(error), codeOf(error instanceof Error ? error.cause : undefined)].includes("no-answer");
       holder.silent = silent || time.now() - from > REFUSED_WITHIN_MS;
-      // Waiting for an answer takes long. A holder that never answered gets fewer tries than one that was there a moment ago.
+      // Waiting for an answer takes long. A holder that never answered gets fewer tries than one that answered before.
       this.#lose(holder, sentenceOf(error), silent && !holder.met ? NEVER_ANSWERED : 1);
     }
   }
@@ -184,7 +184,7 @@ export class Holders {
     const { time } = this.#job;
     // The same reason after the next try is not reported again.
     if (reason !== holder.reason) this.#job.tools.report({ event: "holder-failed", holder: holder.record, reason });
-    // A holder may hang up while this machine looks at the bytes of an earlier run: that is no failure.
+    // A holder may close the connection while this machine looks at the bytes of an earlier run: that is no failure.
     const checking = this.#state.hasHashes && !this.#state.ready;
     // And while this program was stopped, it answered nobody.
     const excused = checking ? failures === 1 : Number.isFinite(failures) && !holder.gone && time.sinceStopped() < AWAKE_MS;
@@ -192,7 +192,7 @@ export class Holders {
     this.#on.lost(holder);
   }
 
-  /** Fails a holder that sends nothing, or next to nothing; asks one whose file is not complete which pieces it has by now. */
+  /** Fails a holder that sends nothing, or almost nothing. Asks a holder with an unfinished file which pieces it has by now. */
   #watch(holder: Holder, now: number): void {
     const { source, record, has, haveDue, haveAskedAt } = holder;
     if (source === undefined) return;
@@ -209,7 +209,7 @@ export class Holders {
     else if (record.part && has?.complete !== true && !haveDue && now - haveAskedAt >= HAVE_MS) this.askHave(holder);
   }
 
-  /** All connections are taken: those that have nothing to give make room for holders that wait for a connection. */
+  /** All connections are taken: disconnects holders that have nothing to give, for holders that wait for a connection. */
   #makeRoom(waiting: Holder[], now: number): void {
     const untried = waiting.filter(({ tried }) => !tried).length;
     if (!this.#state.ready || waiting.length === 0) return;
@@ -221,7 +221,7 @@ export class Holders {
     for (const holder of spare.slice(0, Math.max(1, untried))) this.#dismiss(holder, now);
   }
 
-  /** The slowest holders make room for those that wait for a connection, or for memory. */
+  /** Disconnects the slowest holders for those that wait for a connection, or for memory. */
   #exchange(waiting: Holder[], now: number): void {
     const { paused, hasHashes, ready } = this.#state;
     if (now - this.#exchangedAt < EXCHANGE_MS) return;

@@ -1,5 +1,5 @@
-// The way of received bytes to the disk: they are gathered in shared memory, hashed there off the main thread, and written if they are
-// right. Whether they are right is decided by the caller.
+// Brings received bytes to the disk: gathers them in shared memory, has them hashed there off the main thread, and writes them if they
+// are right. The caller decides whether they are right.
 //
 // Simple code would make new memory for each range. The runtime frees it so late that a fetcher had 230 MB instead of 100. Therefore
 // the memory is used again.
@@ -8,9 +8,9 @@ import type { Clock } from "../../clock.ts";
 import type { RateLimit } from "../rate-limit.ts";
 import type { Range } from "./source.ts";
 
-/** With this many bytes being hashed and written, senders have to wait. */
+/** While more than this is being hashed and written, senders have to wait. Bytes. */
 const UNDER_WAY = 12 * 1024 * 1024;
-/** The smallest memory. Bytes. */
+/** The smallest memory for a range. Bytes. */
 const SMALLEST = 256 * 1024;
 /** Free memory that is kept to be used again. Bytes. */
 const KEPT = 20 * 1024 * 1024;
@@ -19,7 +19,7 @@ const KEPT = 20 * 1024 * 1024;
 export interface RangeBuffer {
   readonly range: Range;
   readonly memory: SharedArrayBuffer;
-  /** How many of its bytes have come. */
+  /** The number of its bytes that have come. */
   filled: number;
 }
 

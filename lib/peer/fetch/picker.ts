@@ -1,4 +1,4 @@
-// Which pieces to ask a holder for next. Knows which pieces are here, asked for and common; knows no time and no network.
+// Picks the pieces to ask a holder for next. Knows which pieces are here, asked for and common; knows no time and no network.
 
 import type { PieceSet } from "../content/pieces.ts";
 
@@ -13,9 +13,9 @@ export class Picker {
   /** The pieces that are here and proven. */
   readonly have: PieceSet;
   readonly #random: () => number;
-  /** In how many requests each piece is. */
+  /** For each piece, the number of requests that have it. */
   readonly #claims: Uint8Array;
-  /** How many holders have each piece. Undefined while all holders have the whole file. */
+  /** For each piece, the number of holders that have it. Undefined while all holders have the whole file. */
   #spread: Uint16Array | undefined;
   /** All pieces before this one are here. */
   #frontier = 0;
@@ -73,7 +73,7 @@ export class Picker {
     return false;
   }
 
-  /** Whether pieces that up to `most` other holders are asked for may be asked of this one, too: if none of them is here. */
+  /** Whether these pieces may be requested from this holder too: none is here, and each is in at most `most` requests. */
   canRepeat({ first, count }: PieceRange, has: PieceSet, most = 1): boolean {
     for (let i = first; i < first + count; i++) {
       if ((this.#claims[i] ?? 0) > most || this.have.has(i) || !has.has(i)) return false;

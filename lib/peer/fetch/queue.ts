@@ -1,4 +1,4 @@
-// Our place in a holder's queue, and for how long waiting there is of use.
+// Follows our place in a holder's queue, and says for how long waiting there is of use.
 
 /** A holder that has put us into its queue is asked again after this time. Milliseconds. */
 export const QUEUE_MS = 1_000;

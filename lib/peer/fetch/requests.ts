@@ -1,4 +1,4 @@
-// Which pieces are asked of which holder next, and how many at once. It does not know what becomes of the bytes (arrivals.ts).
+// Decides which pieces to request from which holder next, and how many at once. It does not see the bytes (arrivals.ts does).
 
 import { PieceSet } from "../content/pieces.ts";
 import type { Holder, PieceRequest } from "./holder.ts";
@@ -8,9 +8,9 @@ import type { PieceJob } from "./types.ts";
 
 /** The most memory for requests that are not complete, of all holders together. Bytes. */
 const MOST_MEMORY = 32 * 1024 * 1024;
-/** At the end a request is repeated at another holder that gives it this many times faster. */
+/** At the end of a fetch, a request is repeated at another holder if that one is faster by this factor. */
 const WORTH_IT = 2;
-/** A holder that gave right pieces is asked again for pieces that this many others were asked for. */
+/** The most other holders that may have a request for a piece when it is repeated at a holder that gave right pieces. */
 const MOST_REPEATS = 3;
 
 /** Asks holders for pieces, and remembers which pieces are here or asked for. */
@@ -58,7 +58,7 @@ export class Requests {
     for (const holder of this.#holders.inAnyOrder()) if (holder.state === "open") this.ask(holder);
   }
 
-  /** Asks a holder for what it can give within a moment. */
+  /** Asks a holder for the pieces that it can send within a short time. */
   ask(holder: Holder): void {
     if (!this.#ready) return;
     const { time, file, pieceSize } = this.#job;
@@ -124,7 +124,7 @@ export class Requests {
       }
     }
     const open = late.filter(({ request }) => {
-      // Several holders that send next to nothing must not keep a good one from any piece.
+      // Several holders that send almost nothing must not keep a good one from any piece.
       const others = holder.contributed ? late.filter((other) => overlap(other.request, request)).length : 1;
       return this.#picker.canRepeat(request, has, Math.min(others, MOST_REPEATS));
     });

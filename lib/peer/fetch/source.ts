@@ -1,4 +1,4 @@
-// A connection to a holder, in FT/2: requests go out, and the answers to them come back in the same order. It decides nothing.
+// Sends requests to a holder on an FT/2 connection, and reads the answers, which come in the same order. It decides nothing.
 
 import { release } from "../../bytes.ts";
 import { ProtocolError } from "../../error.ts";
@@ -38,7 +38,7 @@ export interface SourceEvents {
   failed(reason: string, final: boolean, unless?: Unless): void;
 }
 
-/** `new-pass`: the pass was refused, and another one may be accepted. `back`: the file is gone, and may come back after a moment. */
+/** `new-pass`: the pass was refused, and another one may be accepted. `back`: the file is gone, and may soon come back. */
 export type Unless = "new-pass" | "back";
 
 /** A request without an answer. */

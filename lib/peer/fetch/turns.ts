@@ -1,15 +1,15 @@
-// Which holders are connected when there are more of them than connections. It connects nobody itself.
+// Chooses the holders to connect when there are more holders than connections. It connects none itself.
 //
-// Anybody can invent a hundred holders that send next to nothing. Therefore the slow ones make room as long as somebody is untried, and
-// the holders of one host (an address, or an IPv6 network of 64 bits) do not come before those of another one.
+// Anybody can invent a hundred holders that send next to nothing. Therefore slow holders lose their connections to untried ones, and the
+// holders of one host (an address, or an IPv6 network of 64 bits) do not come before those of another one.
 
 import { hostOf } from "../../protocol/address.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import type { Holder } from "./holder.ts";
 
-/** A holder that is slower than this makes room for an untried one, and the slowest one always does. Bytes a second. */
+/** A holder that is slower than this loses its connection to an untried one. The slowest one always does. Bytes per second. */
 const SLOW = 64 * 1024;
-/** A holder makes room for one that was tried before if that one was this many times faster. */
+/** A holder loses its connection to one that was tried before if that one was faster by this factor. */
 export const WORTH_IT = 2;
 
 /** A holder as far as its turn is concerned. */
@@ -17,7 +17,7 @@ export interface InLine {
   readonly record: FileRecord;
   /** It was asked for a connection at least once. */
   readonly tried: boolean;
-  /** The bytes a second that it sent when it was measured last. */
+  /** The bytes per second that it sent when it was measured last. */
   readonly lately: number;
 }
 

@@ -1,4 +1,4 @@
-// The types that both ways of fetching a file share.
+// Defines the types that both ways of fetching a file share.
 
 import type { Clock, RunningTime } from "../../clock.ts";
 import type { Channel } from "../../net/channel.ts";
@@ -11,7 +11,7 @@ import type { RateLimit } from "../rate-limit.ts";
 export interface Target {
   /** Writes at a position; fails with a sentence. */
   write(offset: number, bytes: Uint8Array): Promise<void>;
-  /** Throws away what was written. */
+  /** Throws away the bytes that were written. */
   restart(): Promise<void>;
 }
 
@@ -43,7 +43,7 @@ export interface FetchTools {
   look?(): Promise<FileRecord[]>;
   /** Whether this machine is off the network now and tries to come back: then a failure is no holder's fault. */
   away?(): boolean;
-  /** Whether this peer or its tracker came back a moment ago: older passes are not valid, and some holders have no new key yet. */
+  /** Whether this peer or its tracker has just come back: older passes are not valid, and some holders have no new key yet. */
   unsettled?(): boolean;
   /** The limit on all downloads together. */
   limit?: RateLimit | undefined;
@@ -53,12 +53,12 @@ export interface FetchTools {
   random?: () => number;
 }
 
-/** What the parts of a fetch by pieces share. */
+/** The values that the parts of a fetch by pieces share. */
 export interface PieceJob {
   readonly file: WantedFile & { root: string };
   readonly tools: FetchTools;
   readonly clock: Clock;
-  /** The time for everything that a holder may be blamed for. */
+  /** The clock for everything that may be a holder's fault. */
   readonly time: RunningTime;
   readonly random: () => number;
   /** Bytes. The last piece may be shorter. */
@@ -66,7 +66,7 @@ export interface PieceJob {
   readonly pieceCount: number;
 }
 
-/** Where a fetch by pieces stands. */
+/** The progress of a fetch by pieces. */
 export interface FetchState {
   readonly over: boolean;
   /** Holders must not send, because the disk or the limit needs a moment. */

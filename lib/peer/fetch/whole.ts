@@ -1,6 +1,6 @@
-// Fetching a file whose pieces cannot be proven one by one: its record has no content id, or its holders speak FT/1.
+// Fetches a file whose pieces cannot be proven one by one: its record has no content id, or its holders speak FT/1.
 //
-// Holders are asked one after the other; the next one goes on where the last one stopped. A slow or busy one makes room for the others.
+// Holders are asked one after the other; the next one goes on where the last one stopped. A slow or busy one is left for the others.
 // If there is a content id, the whole file is compared with it at the end.
 
 import { concatBytes } from "../../bytes.ts";
@@ -20,7 +20,7 @@ import { Source } from "./source.ts";
 import { type InLine, inTurn, WORTH_IT } from "./turns.ts";
 import type { Fetched, FetchTools, WantedFile } from "./types.ts";
 
-/** Bytes of a request; a piece if that is longer. */
+/** The length of a request, unless one piece is longer. Bytes. */
 const REQUEST = 4 * 1024 * 1024;
 /** The most requests without an answer. */
 const MOST_REQUESTS = 4;
@@ -28,17 +28,17 @@ const MOST_REQUESTS = 4;
 const STALL_WHOLE_MS = 8_000;
 /** The speed of a holder is measured over this time. Milliseconds. */
 const PACE_WHOLE_MS = 4_000;
-/** A holder that is slower than this makes room for an untried one. Bytes a second. */
+/** A holder that is slower than this is left for an untried one. Bytes per second. */
 const SLOW_WHOLE = 256 * 1024;
-/** No holder is left for one that was itself left this often. An FT/1 holder begins at the start again each time. */
+/** After it was left this number of times, a holder is no rival for another one. An FT/1 holder begins at the start each time. */
 const MOST_LEFT = 3;
-/** The holder under way is looked after this often. Milliseconds. */
+/** The fetch looks after its current holder each time this time has passed. Milliseconds. */
 const TICK_WHOLE_MS = 200;
-/** A holder is given up after this many failures. */
+/** The fetch gives a holder up after this number of failures. */
 const TRIES_A_HOLDER = 3;
 /** The pause after the first round in which all holders failed. Each further round doubles it. Milliseconds. */
 const FIRST_BACKOFF_MS = 250;
-/** Milliseconds. */
+/** The longest pause after a round in which all holders failed. Milliseconds. */
 const LONGEST_BACKOFF_MS = 2_000;
 
 /**
@@ -115,7 +115,7 @@ class Candidate implements InLine {
 
 /** A holder could not give the file. */
 class HolderError extends FtError {
-  /** How many of its `TRIES_A_HOLDER` are gone; none when it is only busy or slow, and there are other holders to ask. */
+  /** The number of its `TRIES_A_HOLDER` that this costs; 0 when it is only busy or slow, and there are other holders to ask. */
   readonly weight: number;
 
   constructor(reason: string, weight: number) {
@@ -230,7 +230,7 @@ class WholeFetch {
     });
   }
 
-  /** Measures the holder's speed. It is let go when it is too slow, and for another one that may be faster. */
+  /** Measures the holder's speed. Leaves it when it is too slow, and for another one that may be faster. */
   #paceWatch(holder: Candidate, rivals: Candidate[]): () => void {
     let from = this.time.now();
     let before = this.received;
