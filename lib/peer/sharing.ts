@@ -1,5 +1,5 @@
-// Looks after the shared files while this peer is online: computes their content ids, and tells the tracker when a file changes,
-// disappears or comes back. Does not watch the disk; disk/watch.ts does.
+// Looks after the shared files while this peer is online: computes their content ids, and tells the tracker when a file changes, disappears
+// or comes back. Does not watch the disk; disk/watch.ts does.
 
 import { type Clock, sleep } from "../clock.ts";
 import type { Endpoint } from "../protocol/address.ts";

@@ -1,13 +1,13 @@
-// Hashing off the main thread: a pool of workers, at most one for each core. The hashing itself is in hasher.ts.
+// Hashes off the main thread with a pool of workers, at most one for each core. The hashing itself is in hasher.ts.
 
 import { concatBytes } from "../../bytes.ts";
 import { FtError } from "../../error.ts";
 import type { HashInput, HashJob, HashResult } from "./hasher.ts";
 import { pieceSizeOf, rootOf, type Sha256, type Tree } from "./merkle.ts";
 
-/** The length of a job, in bytes: long enough that messages cost little, short enough that all workers share a file. */
+/** The length of a job: long enough that messages cost little, short enough that all workers share a file. Bytes. */
 export const HASH_JOB = 4 * 1024 * 1024;
-/** When all workers have this many jobs, another worker is started. */
+/** When every worker has this number of jobs, the pool starts another worker. */
 const JOBS_A_WORKER = 2;
 
 /** SHA-256 by the runtime, for the few hashes above the pieces. */
@@ -27,7 +27,7 @@ interface HashWorker {
 }
 
 export interface HashingOptions {
-  /** Hashes only this many bytes from the start. */
+  /** Hashes only the first `length` bytes. */
   length?: number;
   onHashed?: ((bytes: number) => void) | undefined;
   signal?: AbortSignal | undefined;

@@ -1,4 +1,4 @@
-// The hashing worker: computes the hashes of pieces, of an open file or in shared memory. It runs off the main thread.
+// Computes the hashes of pieces, of an open file or in shared memory, as a worker off the main thread.
 
 import { readSync } from "node:fs";
 import { HASH } from "../../protocol/messages.ts";

@@ -1,5 +1,5 @@
-// Content ids: the SHA-256 Merkle tree over 16 KiB blocks that BitTorrent v2 calls "pieces root" (BEP 52).
-// Pure: the hash function is handed in. A hash is 32 bytes; a layer is its hashes one after the other.
+// Computes content ids: the SHA-256 Merkle tree over 16 KiB blocks that BitTorrent v2 calls "pieces root" (BEP 52).
+// Pure: the caller hands in the hash function. A hash is 32 bytes; a layer is its hashes one after the other.
 
 import { HASH } from "../../protocol/messages.ts";
 
@@ -12,14 +12,14 @@ export interface Tree {
   pieces: Uint8Array;
 }
 
-/** The bytes that a leaf of the tree stands for. */
+/** The length of the block that a leaf of the tree stands for. Bytes. */
 export const BLOCK = 16 * 1024;
 
-/** Bytes. */
+/** The length of a piece of a small file. Bytes. */
 const SMALLEST_PIECE = 64 * 1024;
-/** Bytes. */
+/** The longest piece, also of a very large file. Bytes. */
 export const LARGEST_PIECE = 4 * 1024 * 1024;
-/** A file gets larger pieces rather than more pieces than this. */
+/** The most pieces of a file, unless its pieces are LARGEST_PIECE long. A larger file gets larger pieces. */
 const PIECES_WANTED = 4096;
 /** A layer is computed in steps of this length. Bytes of the layer below. */
 const PAUSE_AFTER = 256 * HASH;

@@ -1,4 +1,4 @@
-// Which pieces of a file are here: a bit field, as HAVE carries it. Pure.
+// Keeps a set of a file's pieces as a bit field, as HAVE carries it. Pure.
 
 import { ProtocolError } from "../../error.ts";
 

@@ -1,4 +1,4 @@
-// Content ids and piece hashes remembered between runs, so that a file is hashed once.
+// Remembers content ids and piece hashes between runs, so that a file is hashed once.
 
 import { mkdir, readdir, stat, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -9,7 +9,7 @@ import { pieceCountOf, type Tree } from "./merkle.ts";
 
 /** The most content ids that are kept. */
 const ENTRIES = 2000;
-/** A longer file of content ids is not read. Bytes; an entry has a path of 4,096 at most. */
+/** A longer file of content ids is not read. Bytes; the path in an entry has at most 4,096. */
 const ROOTS_BYTES = ENTRIES * 8 * 1024;
 /** The most bytes of piece hashes that are kept. The oldest are removed first. */
 const LAYERS_BYTES = 64 * 1024 * 1024;

@@ -1,5 +1,5 @@
-// Which folders are never shared without being named. A person who starts a command in their home folder, or in a folder of the system,
-// hardly means to give its first files away.
+// Refuses to share certain folders that the person did not name. A person who starts a command in their home folder, or in a folder of
+// the system, hardly means to give its first files away.
 
 import { realpathSync } from "node:fs";
 import { homedir, tmpdir, userInfo } from "node:os";
@@ -17,7 +17,7 @@ const SYSTEM_FOLDERS = {
 /** Folders that hold other folders of the system or of its users: these alone. */
 const SHELVES = "/home /mnt /media /opt /run /srv /var /Users /Volumes /private /private/var";
 
-/** What the rule looks at: the system, and who runs the program. Tests hand it in. */
+/** The system and the user, as the rule needs them. Tests hand it in. */
 export interface Place {
   platform: string;
   env: Record<string, string | undefined>;
@@ -37,7 +37,7 @@ export function checkDefaultFolder(folder: string, place: Place = here()): void 
   );
 }
 
-/** What kind of folder this is, if it is none to share from. The path is absolute and has no links in it. */
+/** The kind of a folder that is not shared without its name; undefined for others. The path is absolute and has no links in it. */
 export function unsharedBecause(folder: string, { platform, env, homes, temporary }: Place): string | undefined {
   const isWindows = platform === "win32";
   // Windows and macOS tell no capital letters from small ones.

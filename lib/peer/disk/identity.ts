@@ -1,4 +1,4 @@
-// Which file a path leads to: its identity, without following links, and whether another user can put another file there.
+// Identifies the file at a path without following links, and finds out whether another user can put another file there.
 
 import { type BigIntStats, constants, fstatSync, lstatSync, readlinkSync, statSync } from "node:fs";
 import { dirname } from "node:path";
@@ -56,7 +56,7 @@ function plainName(path: string): string {
   return path.normalize("NFC").toLowerCase();
 }
 
-/** What is known of a shared file since it was chosen. */
+/** The identity of a shared file when it was chosen. */
 export interface FirstChoice {
   readonly owner: number;
   /** Device, inode and time of birth. */

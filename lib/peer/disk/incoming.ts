@@ -1,5 +1,5 @@
-// One file that is fetched into a folder: it is written into a part file, and gets its name when it is whole, without harm to another
-// file. The name is given by a hard link, which cannot replace another file.
+// Writes one fetched file into a folder: first into a part file, which gets the file's name when it is whole. It gives the name by a
+// hard link, which cannot replace another file.
 
 import {
   type BigIntStats,
@@ -179,7 +179,7 @@ export class Incoming {
     return this.#changed || this.#left !== this.#identity;
   }
 
-  /** The bytes in the part file are checked from now on: what changed before does not matter any more. */
+  /** From now on the bytes in the part file count as checked: earlier changes do not matter any more. */
   trust(): void {
     this.#changed = false;
     this.#left = this.#identity;
@@ -311,7 +311,7 @@ export class Incoming {
       const path = join(this.#options.folder, count === 0 ? local : `${stem} (${count})${extension}`);
       if (await linkUnlessTaken(this.part, path)) {
         if (this.#isAt(path)) return { path, outcome: "new" };
-        // Another user has swapped the part file a moment ago: what got the name is not what was fetched.
+        // Another user has just swapped the part file: the file that got the name is not the fetched one.
         removeIfThere(path);
         throw this.#lostError();
       }
@@ -374,12 +374,12 @@ export function partKeyOf(...words: (string | number)[]): string {
   return Bun.SHA256.hash(words.join("\n"), "hex").slice(0, 32);
 }
 
-/** What Linux calls a FAT disk. */
+/** The number by which Linux names the file system of a FAT disk. */
 const FAT = 0x4d44;
 /** The longest file on a FAT disk. Bytes. */
 const FAT_LONGEST = 2 ** 32 - 1;
 
-/** Throws where files of this length are not allowed. Makes the file as long as it will be for a moment, to see that. */
+/** Throws where files of this length are not allowed. To see that, makes the file for a short time as long as it will be. */
 async function tryLength(fd: number, { folder, size }: IncomingOptions): Promise<void> {
   const before = fstatSync(fd).size;
   if (size <= before) return;

@@ -1,11 +1,11 @@
-// The lock file beside a part file. It says that this process writes the part file, so that a second process does not damage it.
+// Keeps the lock file beside a part file. It says that this process writes the part file, so that a second process does not damage it.
 
 import { randomBytes } from "node:crypto";
 import { linkSync, lstatSync, lutimesSync, renameSync, unlinkSync, writeFileSync } from "node:fs";
 import { codeOf } from "../../error.ts";
 import { readPlainFile } from "../../files.ts";
 
-/** The lock is touched this often. Milliseconds. */
+/** The owner touches the lock each time this time has passed. Milliseconds. */
 const BEAT_MS = 5_000;
 /** A lock that was not touched for this long is not valid. Milliseconds. */
 const STALE_MS = 30_000;

@@ -1,4 +1,4 @@
-// The mark of files that came from the network, by which the system asks before it opens one.
+// Marks files that came from the network, so that the system asks before it opens one.
 
 import { randomBytes } from "node:crypto";
 import { unlink, writeFile } from "node:fs/promises";

@@ -1,5 +1,4 @@
-// Where a file is written while it is fetched: `.ft-KEY.part` in the download folder with a lock beside it, made and used by this user
-// only.
+// Opens the part file of a fetch: `.ft-KEY.part` in the download folder, with a lock beside it. Only this user makes and uses it.
 //
 // The name can be foreseen, so another user may have prepared it, or may be fetching the same file. What belongs to another user is
 // never used, touched or waited for: then the part file gets another name, `.ft-KEY-12345678.part`.
@@ -24,10 +23,10 @@ import { removeIfThere } from "./lock.ts";
 /** Rights to write for others than the owner. */
 const OTHERS_WRITE = 0o022n;
 
-/** What a new file of this user gets in one folder. Some file systems keep neither owners nor rights. */
+/** The owner and rights that a new file gets in one folder. Some file systems keep neither. */
 export type OwnMarks = Pick<BigIntStats, "uid" | "mode">;
 
-/** Makes a file in the folder and removes it again. Gives what a new file gets there. Throws the system's error. */
+/** Makes a file in the folder and removes it again. Gives its owner and rights. Throws the system's error. */
 export function tryNewFile(folder: string): OwnMarks {
   const path = join(folder, `.ft-${randomBytes(8).toString("hex")}.try`);
   const fd = openSync(path, "wx", 0o600);

@@ -1,5 +1,5 @@
-// Shared files: chooses the files to share, opens and reads them, and notices when one has changed. A file is recognised by its
-// identity, never by its path alone: another user may put another file there.
+// Chooses the files to share, opens and reads them, and notices when one has changed. It recognises a file by its identity, never by
+// its path alone: another user may put another file there.
 
 import {
   type BigIntStats,

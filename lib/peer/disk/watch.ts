@@ -4,9 +4,9 @@ import { type FSWatcher, watch } from "node:fs";
 import { dirname } from "node:path";
 import type { Share, SharedFile } from "./share.ts";
 
-/** Changes are looked at when none came for this long. A file that is being replaced is there again by then. Milliseconds. */
+/** The watch looks at changes when none came for this long. A file that is being replaced is there again by then. Milliseconds. */
 const SETTLE_MS = 300;
-/** All files are looked at this often, because some file systems report no changes. Milliseconds. */
+/** The watch looks at all files each time this time has passed, because some file systems report no changes. Milliseconds. */
 const LOOK_AGAIN_MS = 5_000;
 
 export interface WatchEvents {

@@ -1,5 +1,5 @@
-// Gathers the bytes that holders send, proves them piece by piece, and writes them. Stops the holders while the disk or the limit needs
-// a moment.
+// Gathers the bytes that holders send, proves them piece by piece, and writes them. Stops the holders while the disk or the limit needs a
+// moment.
 
 import { HASH } from "../../protocol/messages.ts";
 import type { Holder, PieceRequest } from "./holder.ts";

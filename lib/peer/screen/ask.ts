@@ -22,15 +22,15 @@ export interface Terminal {
 
 /** Columns that the package needs beside our text: its own marks, and the colours of lists, which it counts as columns. */
 const MARK_COLUMNS = 15;
-/** A line has this width at least, in a terminal that is narrower too. Columns. */
+/** The smallest width of a line, also in a terminal that is narrower. Columns. */
 const LEAST_COLUMNS = 20;
-/** A name in a heading has this width at least. Columns. */
+/** The smallest width of a name in a heading. Columns. */
 const LEAST_NAME = 12;
 /** The last line of a list: the person goes back. */
 const BACK = { value: -1, label: "Back" };
-/** Files that are named, at most, when the person is asked whether to share them. */
+/** The most files that the question whether to share them names. */
 const FILES_NAMED = 5;
-/** Files that are named, at most, when they cannot be shared. */
+/** The most files that the list of files which cannot be shared names. */
 const UNFIT_SHOWN = 5;
 /** The tracker is asked when the person has not typed for this long. Milliseconds. */
 const TYPING_MS = 120;

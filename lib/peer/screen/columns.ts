@@ -1,6 +1,6 @@
-// Text in the columns of a terminal: cut, broken into lines, laid out in tables. It prints nothing.
+// Fits text into the columns of a terminal: cuts it, breaks it into lines, lays it out in tables. It prints nothing.
 
-/** How many columns a text takes in a terminal. */
+/** The number of columns that a text takes in a terminal. */
 export function columnsOf(text: string): number {
   return Bun.stringWidth(text);
 }

@@ -1,4 +1,4 @@
-// The doctor command: checks what can stand between this machine and the others, and says what is wrong and what to do.
+// Runs the doctor command: checks each thing that can stand between this machine and the others, and says what to do about it.
 
 import { statfsSync } from "node:fs";
 import { CancelledError, codeOf, FtError, sentenceOf } from "../../error.ts";
@@ -16,15 +16,15 @@ import { type Session, type TrackerPlace, UNTRUSTED } from "../session.ts";
 import { wrap } from "./columns.ts";
 import { colours, howToOpen } from "./view.ts";
 
-/** The tracker says within this time whether it can connect to this peer's port. Milliseconds. */
+/** The longest wait for the tracker to say whether it can connect to this peer's port. Milliseconds. */
 const REACH_MS = 6_000;
 /** A program that is no tracker shows it within this time. Milliseconds. */
 const KNOCK_MS = 1_500;
-/** A clock that differs from the tracker's by more is a warning. Milliseconds. */
+/** A clock that differs from the tracker's by more than this is a warning. Milliseconds. */
 const SKEW_MS = 120_000;
-/** Less free space is a warning. Bytes. */
+/** Less free space than this is a warning. Bytes. */
 const LITTLE_SPACE = 1_000_000_000;
-/** Less free space is a fault. Bytes. */
+/** Less free space than this is a fault. Bytes. */
 const NO_SPACE = 1_000_000;
 
 /** The result of one check. `detail` and `advice` are sentences; `data` is for a bug report. */
@@ -146,7 +146,7 @@ async function join(tools: DoctorTools, place: TrackerPlace, files: SharedFile[]
 }
 
 /**
- * Says HELLO to a tracker and hangs up. Fails with a clause when nobody answers the connection, or something else than a tracker
+ * Says HELLO to a tracker and closes the connection. Fails with a clause when nothing answers, or another program than a tracker
  * answers. A tracker of the basic protocol keeps silent.
  */
 async function knock(place: TrackerPlace, signal: AbortSignal): Promise<void> {

@@ -1,4 +1,4 @@
-// The guided prompts from the first question to goodbye: decides what to ask next. ask.ts shows the questions.
+// Decides what the guided prompts ask next, from the first question to goodbye. ask.ts shows the questions.
 
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
@@ -21,9 +21,9 @@ import { fitName } from "./columns.ts";
 import { progressReporter, Screen } from "./screen.ts";
 import { describeEvent, describeRenaming, notFoundSentence, peerTable } from "./view.ts";
 
-/** Files of a folder that are offered, at most. */
+/** The most files of a folder that the prompts offer. */
 const OFFERED = 500;
-/** Contents that are shown while the person types, at most. */
+/** The most contents that the prompts show while the person types. */
 const FOUND_SHOWN = 100;
 
 type Choice = "search" | "find" | "browse" | "who" | "mine";

@@ -107,7 +107,7 @@ export function choiceObjects(contents: Content[], tracker: string) {
   });
 }
 
-/** Contents of one name that a person without a terminal is told of, at most. */
+/** The most contents of one name that a person without a terminal sees. */
 const CHOICES_SHOWN = 10;
 
 /** The choice for a person without a terminal: the table, with a command below each line. */
@@ -166,14 +166,14 @@ export function peerTable(peers: PeerLine[], self: string, width?: number): stri
   return table(columns, rows, width);
 }
 
-/** A rate is of this time, up to now. Milliseconds. */
+/** A rate is the average over this time, up to now. Milliseconds. */
 const PACE_MS = 3_000;
 
 /** The rate of a transfer over the last few seconds. */
 export class Pace {
   readonly #samples: { at: number; bytes: number }[] = [];
 
-  /** Bytes a second; `at` is the time now in milliseconds, `bytes` all bytes so far. */
+  /** Bytes per second; `at` is the time now in milliseconds, `bytes` all bytes so far. */
   rate(at: number, bytes: number): number {
     // A download that starts again has a new rate.
     if (bytes < (this.#samples.at(-1)?.bytes ?? 0)) this.#samples.length = 0;
@@ -230,7 +230,7 @@ export function notFoundSentence(name: string): string {
   return `Nobody who is online shares "${printable(name)}".`;
 }
 
-/** Files that are named, at most, before "and more". */
+/** The most files that are named before "and more". */
 const LEFT_SHOWN = 5;
 
 /** The files that are not shared, by reason, each as a sentence. */

@@ -1,4 +1,4 @@
-// A connection of a downloader: its requests are read, and answered one after the other. Bytes of files are sent in upload.ts.
+// Answers the requests of one downloader's connection, one after the other. upload.ts sends the bytes of files.
 
 import { type Clock, sleep, systemClock } from "../../clock.ts";
 import { ProtocolError } from "../../error.ts";
@@ -14,13 +14,13 @@ import type { SlotClaim } from "./slots.ts";
 import type { Known, Opened, ServeOptions } from "./types.ts";
 import { Uploader } from "./upload.ts";
 
-/** A downloader has to be accepted, or ask for a file in FT/1, within this time. Milliseconds. */
+/** A connection closes if its downloader is not accepted, and asks for no file in FT/1, within this time. Milliseconds. */
 const FIRST_REQUEST_MS = 10_000;
 /** A connection without a request for this long is closed. Milliseconds. */
 const REQUEST_IDLE_MS = 60_000;
-/** With this many requests unanswered, no more are read. */
+/** The most unanswered requests. At this number the connection reads no further ones. */
 const MOST_WAITING_REQUESTS = 64;
-/** An FT/1 downloader that waits for a slot is looked after this often. Milliseconds. */
+/** A waiting FT/1 downloader asks for its slot again each time this time has passed. Milliseconds. */
 const QUEUE_LOOK_MS = 500;
 
 /** The part of an answer that takes a while, such as the bytes of a file. */
@@ -36,7 +36,7 @@ export class Downloader {
   readonly #uploader: Uploader;
   readonly #inbox = new HolderInbox();
   readonly #requests: (ToHolder | ProtocolError)[] = [];
-  /** Bytes that arrive are thrown away: after a refused request, and after the one request of FT/1. */
+  /** Ignores all further bytes: after a refused request, and after the one request of FT/1. */
   #deaf = false;
   #busy = false;
   #over = false;
@@ -116,7 +116,7 @@ export class Downloader {
         this.#channel.destroy();
         return;
       }
-      // The connection may belong to the downloading side by now.
+      // `#handOver` may have given the connection to the downloading side meanwhile.
       if (this.#over) return;
       if (this.#requests.length === 0) {
         this.#channel.resume();
@@ -188,15 +188,15 @@ export class Downloader {
     } else this.#refuse("not-accepted", "Nobody here has asked for this connection.");
   }
 
-  /** The slot claim of an accepted downloader. Any other is refused here, and undefined is given. */
+  /** The slot claim of an accepted downloader. Refuses any other downloader, and then gives undefined. */
   #acceptedClaim(): SlotClaim | undefined {
     if (this.#claim === undefined) this.#refuse("not-accepted", "Say HELLO with a pass first.");
     return this.#claim;
   }
 
-  // -------------------------------------------------------------- what is given
+  // -------------------------------------------------------------- answers
 
-  /** What is known of the content that is asked about. When it is not given, the answer is sent here. */
+  /** Looks up a content. If the downloader is not accepted, or the content not served, sends the answer and gives undefined. */
   #look(root: string): Known | undefined {
     if (this.#acceptedClaim() === undefined) return undefined;
     const known = this.#options.look(root);
@@ -246,7 +246,7 @@ export class Downloader {
     return undefined;
   }
 
-  /** Whether a range is sent now. When it is not, the downloader is told why. */
+  /** Whether to send a range now. If not, sends the downloader the reason. */
   #mayHave({ file }: Opened, offset: number, count: number, claim: SlotClaim): boolean {
     if (offset > file.size) {
       this.#say({ verb: "ERROR", code: "bad-range", words: "The file is shorter than that." });
@@ -284,9 +284,9 @@ export class Downloader {
     if (!this.#over) this.#channel.limit({ idle: REQUEST_IDLE_MS });
   }
 
-  // -------------------------------------------------------------- FT/1: one request a connection, without a pass
+  // -------------------------------------------------------------- FT/1: one request per connection, without a pass
 
-  /** An FT/1 request may have no end that can be seen: it ends when nothing arrives for `SILENCE_MS`. */
+  /** An FT/1 request may have no end mark: then it ends when nothing arrives for `SILENCE_MS`. */
   #awaitSilence(): void {
     this.#cancelSilence();
     if (this.#inbox.profile === 2 || this.#inbox.waiting === 0) return;
@@ -319,7 +319,7 @@ export class Downloader {
     await this.#send(found, 0, found.file.size, claim);
   }
 
-  // -------------------------------------------------------------- how it ends
+  // -------------------------------------------------------------- the end
 
   #say(message: Parameters<typeof encodeFromHolder>[0]): void {
     this.#channel.send(encodeFromHolder(message));

@@ -1,6 +1,6 @@
-// Bytes for downloaders, shared by host. The network divides a link that is too narrow between connections, so that a host with eight
-// connections would get eight times the bytes of a host with one. Therefore, while others are served too, a host that is sent bytes on
-// several connections gets less than they do. Nothing has to be known of the speed of a link.
+// Divides the bytes for downloaders between hosts. The network divides a link that is too narrow between connections, so that a host with
+// eight connections would get eight times the bytes of a host with one. Therefore, while others are served too, a host that is sent bytes
+// on several connections gets less than they do. Nothing has to be known of the speed of a link.
 
 import type { Clock } from "../../clock.ts";
 
@@ -8,14 +8,14 @@ import type { Clock } from "../../clock.ts";
 const LINGER_MS = 500;
 /** The speed of a host is measured over this time. Milliseconds. */
 const MEASURE_MS = 250;
-/** A host with several connections gets this share of the bytes of the quickest other host. */
+/** The part of the quickest other host's speed that a host with several connections gets. 0.5 is one half. */
 const SHARE = 0.5;
-/** It gets this at least, because the others may be slow for reasons of their own. Bytes a second. */
+/** A host with several connections gets at least this, because the others may be slow for their own reasons. Bytes per second. */
 const LEAST = 1024 * 1024;
 
-/** Hashes and bit fields for one host, which need no slot. Bytes a second. */
+/** The most hashes and bit fields that one host gets; they need no slot. Bytes per second. */
 const HASHES = 4 * 1024 * 1024;
-/** After a pause it gets those of this time at once, which is enough for the largest files. Milliseconds. */
+/** The burst of HASHES: after a pause a host gets those of this time at once, enough for the largest files. Milliseconds. */
 const HASHES_AT_ONCE_MS = 5_000;
 
 interface HostFlows {
@@ -24,7 +24,7 @@ interface HostFlows {
   /** When the measurement began, and the bytes since. */
   since: number;
   bytes: number;
-  /** Bytes a second in the last measurement. */
+  /** Bytes per second in the last measurement. */
   rate: number;
   /** While it has to be slow: when it may go on. */
   nextAt: number;
@@ -61,7 +61,7 @@ export class Flows {
     return this.#spend(host, bytes, Number.POSITIVE_INFINITY, 0);
   }
 
-  /** The same for hashes and bit fields. */
+  /** Counts bytes of hashes and bit fields that were sent to a host. Gives the milliseconds to wait, like `spend`. */
   spendHashes(host: string, bytes: number): number {
     return this.#spend(host, bytes, HASHES, HASHES_AT_ONCE_MS);
   }

@@ -1,16 +1,16 @@
-// The layers of hashes that downloaders ask for: computed once, and kept for the next one that asks.
+// Computes the layers of hashes that downloaders ask for, and keeps them for the next downloader.
 
 import { layerAbove, type Sha256 } from "../content/merkle.ts";
 import type { Known } from "./types.ts";
 import type { Work } from "./work.ts";
 
-/** Layers are kept up to this size in all. A file of 1 TiB has 8 MiB of them. Bytes. */
+/** The most bytes of layers that are kept, all together. A file of 1 TiB has 8 MiB of layers. */
 const KEPT = 16 * 1024 * 1024;
 
 export class Layers {
   readonly #work: Work;
   readonly #sha256: Sha256;
-  /** By content id and step; the one that was used last is last. One that is being computed has no size yet. */
+  /** By content id and step; the one that was used last is last. A layer that is still being computed has no size yet. */
   readonly #layers = new Map<string, { layer: Promise<Uint8Array>; size: number }>();
 
   constructor(work: Work, sha256: Sha256) {

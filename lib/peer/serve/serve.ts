@@ -1,6 +1,5 @@
-// Serving files to other peers. This file keeps what all downloaders share: the list of uploads, the upload slots, and the shares of
-// each host in time and bytes. A connection is answered in downloader.ts, bytes are sent in upload.ts. Disk, passes and time are
-// handed in.
+// Serves files to other peers. Keeps the state that all downloaders share: the list of uploads, the upload slots, and the shares of each
+// host in time and bytes. downloader.ts answers a connection, upload.ts sends bytes. The caller hands in disk, passes and time.
 
 import { systemClock } from "../../clock.ts";
 import type { Channel } from "../../net/channel.ts";
@@ -13,7 +12,7 @@ import { Work } from "./work.ts";
 
 export type * from "./types.ts";
 
-/** What the connections of all downloaders share. */
+/** The state that the connections of all downloaders share. */
 export interface Shared {
   /** The files that are being sent now. */
   readonly uploads: Set<Upload>;

@@ -1,6 +1,6 @@
-// Fairness between downloaders: upload slots, and the queue for them. It decides which connection may have bytes now and which is next;
-// it knows no channel and no file. Hosts come before ids, because everybody can have any number of ids. The limit on bytes a second is
-// in upload.ts.
+// Gives upload slots to downloaders, and keeps the queue for slots. Decides which connection may have bytes now and which is next. It knows
+// no channel and no file. It divides slots by host first, then by id, because one host can invent any number of ids. upload.ts limits the
+// bytes per second.
 
 import type { Clock } from "../../clock.ts";
 
@@ -8,13 +8,13 @@ import type { Clock } from "../../clock.ts";
 export const DEFAULT_SLOTS = 8;
 /** While others wait, a claim has to give its slot back after this time. Milliseconds. */
 export const TURN_MS = 10_000;
-/** A slot with which fewer than `EARNING` bytes are sent in this time is given to a waiting claim. Milliseconds. */
+/** A claim loses its slot to a waiting claim if fewer than `EARNING` bytes were sent with the slot in this time. Milliseconds. */
 const SLOT_IDLE_MS = 2_000;
-/** Bytes. */
+/** A claim keeps its slot if this amount was sent with it in SLOT_IDLE_MS. Bytes. */
 const EARNING = 32 * 1024;
 /** A claim that gave its slot back takes no slot from others for this long. Milliseconds. */
 const AGAIN_MS = 1_000;
-/** A place in the queue is lost when its claim does not ask for this long. Milliseconds. */
+/** A claim that does not ask for this long loses its place in the queue. Milliseconds. */
 const FORGOTTEN_MS = 10_000;
 
 /** One connection's claim to a slot. */
@@ -86,7 +86,7 @@ export class UploadSlots {
     return 0;
   }
 
-  /** Bytes begin being sent for this claim, or stop after this number of them. */
+  /** Bytes begin to be sent for this claim (`busy`), or stop; `bytes` were sent since then. */
   use(claim: SlotClaim, busy: boolean, bytes = 0): void {
     const state = this.#holding.get(claim);
     if (state === undefined) return;
@@ -97,7 +97,7 @@ export class UploadSlots {
     state.earnedAt = this.#clock.at();
   }
 
-  /** The connection is over. */
+  /** The connection has ended. */
   leave(claim: SlotClaim): void {
     this.#holding.delete(claim);
     this.#waiting.delete(claim);
@@ -131,9 +131,9 @@ export class UploadSlots {
   }
 
   /**
-   * Whether a claim has had its slot for a turn, and a waiting claim takes it: one whose host or downloader has fewer slots, or one of
-   * a host that may use no second slot. A claim that has given a slot back a moment ago does not take one: else two claims would take
-   * the same slot from each other again and again.
+   * Whether a claim must give its slot back: after TURN_MS, when a waiting claim takes it. That claim's host or downloader must have
+   * fewer slots, or this claim's host may use no second slot. `isDue` keeps two claims from taking one slot from each other again and
+   * again.
    */
   #isTurnOver(claim: SlotClaim, { since }: ClaimState, now: number): boolean {
     const isShared = this.#isShared(claim, now);
@@ -188,7 +188,7 @@ function newState(now: number, served: boolean): ClaimState {
   return { since: now, askedAt: now, earnedAt: now, bytes: 0, busy: false, served };
 }
 
-/** Whether a waiting claim may take the slot of another: not when it gave its own back a moment ago. */
+/** Whether a waiting claim may take the slot of another. It may not for AGAIN_MS after it gave its own back. */
 function isDue({ served, since }: ClaimState, now: number): boolean {
   return !served || now - since >= AGAIN_MS;
 }

@@ -1,4 +1,4 @@
-// The types of serving: what is handed in to it, and what it reports.
+// Defines the types of serving: its tools, its options, and the uploads that it reports.
 
 import type { Clock } from "../../clock.ts";
 import type { Channel } from "../../net/channel.ts";
@@ -26,7 +26,7 @@ export interface Opened {
   file: Served;
 }
 
-/** What this peer knows of a content that it serves. */
+/** A content that this peer serves: its size, hashes and pieces. */
 export interface Known {
   size: number;
   /** The hashes of its pieces. */
@@ -45,7 +45,7 @@ export interface FileAsked {
 export interface ServeOptions {
   /** Opens the file of the list that fits everything that is asked for; undefined when there is none. */
   open(asked: FileAsked): Opened | undefined;
-  /** Gives what is known of a content id; undefined when its file is not served. */
+  /** Looks up a content id; undefined when its file is not served. */
   look(root: string): Known | undefined;
   sha256: Sha256;
   /** The most uploads at once; other downloaders wait in a queue. */
@@ -78,7 +78,7 @@ export interface Upload {
   readonly root: string | undefined;
   /** Bytes that were asked for so far. */
   wanted: number;
-  /** How many of them are sent. */
+  /** The bytes of these that are sent. */
   sent: number;
   /** Milliseconds since 1970. */
   readonly since: number;

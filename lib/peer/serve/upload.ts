@@ -1,4 +1,4 @@
-// Sending ranges of files on one connection: read, limited, sent, and counted as uploads. It knows no requests and no slots.
+// Sends ranges of files on one connection: reads, limits, sends, and counts them as uploads. It knows no requests and no slots.
 
 import { type Clock, sleep } from "../../clock.ts";
 import type { Channel } from "../../net/channel.ts";
@@ -7,11 +7,11 @@ import type { Opened, ServeOptions, Upload } from "./types.ts";
 
 /** Files are read and sent in blocks of this size; smaller under a low limit. Bytes. */
 const READ_BLOCK = 256 * 1024;
-/** After this many bytes without a pause, other connections get their turn. */
+/** After this amount without a pause, other connections get their turn. Bytes. */
 const YIELD_EVERY = 1024 * 1024;
-/** A downloader that reads fewer bytes than this is disconnected. Bytes a second, over `SLOWEST_READER_MS`. */
+/** A peer disconnects a downloader that reads fewer bytes than this. Bytes per second, over `SLOWEST_READER_MS`. */
 const SLOWEST_READER = 1024;
-/** Milliseconds. */
+/** The speed of a reader is measured over this time. Milliseconds. */
 const SLOWEST_READER_MS = 30_000;
 /** An upload ends when the downloader asks for nothing more for this long. Milliseconds. */
 const UPLOAD_IDLE_MS = 10_000;

@@ -1,27 +1,27 @@
-// Time for the requests of downloaders, shared by host: a request is answered here, a long computation in steps, and a host that has
-// used more than its share waits. It knows no requests.
+// Divides computing time between hosts: runs the jobs of downloaders, long ones in steps. A host that has used more than its share waits.
+// It knows no requests.
 
 import type { Clock } from "../../clock.ts";
 
-/** After this much work, timers and connections get their turn. Milliseconds. */
+/** After work of this time, timers and connections get their turn. Milliseconds. */
 const TURN_MS = 3;
 /** A computation is done in steps of this length. Milliseconds. */
 const STEP_MS = 1;
-/** The share of the time that one host may use while others are served. */
+/** The part of the time that one host may use while others are served. 0.25 is one quarter. */
 const SHARE = 0.25;
-/** After a pause, a host may use this at once. Milliseconds. */
+/** The burst: after a pause, a host may use this time at once. Milliseconds. */
 const BURST_MS = 250;
 /** A host that worked while it was alone owes no more than this when others come. Milliseconds. */
 const MOST_DEBT_MS = 1_000;
-/** What a request costs besides the time that can be measured here. Milliseconds. */
+/** The cost of a request besides the time that is measured here. Milliseconds. */
 const REQUEST_MS = 0.1;
 /** A host that has used its share is looked at again after this time. Milliseconds. */
 const LOOK_AGAIN_MS = 10;
-/** With more hosts than this, those without work and debt are forgotten. */
+/** Above this number of hosts, the hosts without work and debt are forgotten. */
 const HOSTS_KEPT = 256;
 
 interface HostWork {
-  /** Time that was used and not earned yet, at the time `at`. Milliseconds. */
+  /** Time that the host has used above its share, at the time `at`. Milliseconds. */
   debt: number;
   at: number;
   readonly jobs: (() => void)[];
