@@ -81,9 +81,9 @@ import { DEFAULT_MAX_FILES } from "./lib/protocol/messages.ts";
 import { isProven } from "./lib/protocol/pass.ts";
 import { plural, printable } from "./lib/text.ts";
 
-/** The port on which a peer serves, if no other program has it. */
+/** The port on which a peer serves, unless another program has it. */
 const DEFAULT_PORT = 1235;
-/** Connections from one address at once. */
+/** The most connections from one address at once. */
 const MAX_PER_ADDRESS = 32;
 /** After Ctrl-C the program ends within this time, even if something hangs. Milliseconds. */
 const LEAVING_MS = 4_000;
@@ -101,7 +101,7 @@ export interface PeerOptions {
   port?: number | undefined;
   /** The file in which content ids are remembered between runs. */
   cachePath: string;
-  /** Bytes a second at most, up and down each. */
+  /** The most bytes per second, up and down each. */
   limit?: number | undefined;
   report(event: PeerEvent): void;
 }
@@ -310,7 +310,7 @@ async function runCommand(line: CommandLine, command: Exclude<PeerCommand, "doct
 
 /**
  * Starts a peer at a tracker that was typed or found, and remembers that tracker for the next time. `consent`: a person has chosen
- * these files for whatever tracker that is. Otherwise a tracker that is not known is asked about on a terminal.
+ * these files for any tracker. Otherwise a person on a terminal is asked about a tracker that is not known.
  */
 async function startAt(
   line: CommandLine,
@@ -485,8 +485,8 @@ async function findContents(peer: Peer, { argument = "", from }: CommandLine, si
 }
 
 /**
- * The content to fetch. Where a name means several, a person chooses one; without a terminal that is an error, except with --any. For a
- * content id it is all that claim to be it, in the order in which they are tried: those that differ in size lie.
+ * The contents to try, in this order. Where a name means several, a person chooses one; without a terminal that is an error, except with
+ * --any. For a content id these are all contents that claim it: if they differ in size, only one of them can be right.
  */
 async function chooseContent(contents: Content[], line: CommandLine, screen: Screen, signal: AbortSignal): Promise<Content[]> {
   const { argument = "", any, json, quiet, tracker } = line;
@@ -512,7 +512,7 @@ async function chooseContent(contents: Content[], line: CommandLine, screen: Scr
   throw new SeveralContentsError(words, choiceObjects(contents, at), choiceLines(contents, at));
 }
 
-/** Checks this machine and its network, and says what stands between it and the others; false when something does. */
+/** Checks this machine and its network, and says what keeps it from the other peers; false when something does. */
 async function runDoctor(line: CommandLine, signal: AbortSignal): Promise<boolean> {
   const screen = new Screen(line);
   if (screen.json) screen.object({ event: "doctor", version: VERSION, platform: process.platform, arch: process.arch });

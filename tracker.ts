@@ -62,7 +62,7 @@ export interface Tracker {
   readonly address: string;
   readonly port: number;
   readonly catalog: Catalog;
-  /** What it does at the moment, for its operator. */
+  /** The present state of the tracker, for its operator. */
   summary(): Summary;
   /** Carries out an operator's order. */
   obey(order: Order): OrderResult;
@@ -129,7 +129,7 @@ export function startTracker(options: TrackerOptions): Tracker {
   };
 }
 
-/** Why a connection is refused before its first byte. */
+/** The reason to refuse a connection before its first byte. */
 function whyNoRoom(code: RefusalCode, address: string, { perAddress }: Limits): string {
   if (code === "tracker-full") return "The tracker has no room for more connections; try again later.";
   return `There are ${perAddress} connections from ${hostOf(address)} already; close one first.`;

@@ -1,4 +1,4 @@
-// What the programs share as command-line programs: texts that an option asks for, output, exit codes, how a program ends.
+// Does for both programs what a command-line program needs: texts that an option asks for, output, exit codes, the end of a program.
 
 import { version } from "../../package.json";
 import { CancelledError, sentenceOf, UsageError } from "../error.ts";

@@ -1,4 +1,4 @@
-// Completions of a program for four shells, made from its table of options and commands.
+// Writes the completions of a program for four shells from its table of options and commands.
 
 import type { Completes, Option, ProgramTable, Shell } from "./options.ts";
 
@@ -79,7 +79,7 @@ complete -F _${self} ${program}
 
 // ---------------------------------------------------------------- zsh
 
-/** Nothing else makes sense beside these. */
+/** The options that stand alone on a command line. */
 const ANSWERED_ALONE: readonly string[] = ["help", "version", "completions"];
 
 function zsh(table: ProgramTable): string {

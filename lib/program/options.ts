@@ -1,4 +1,4 @@
-// A program's options as one table. Reading a command line, `--help` and the completions all come from the same rows.
+// Reads a command line and writes `--help` from one table of a program's options. The completions use the same table.
 // It knows no program: the rows are in lib/tracker/options.ts and lib/peer/options.ts.
 
 import { type ParseArgsConfig, parseArgs } from "node:util";
@@ -31,7 +31,7 @@ export interface Option {
   label?: string;
   /** As `--help` says it. Plain ASCII, because shells read it. */
   about: string;
-  /** The text that is read when the option is not given. */
+  /** The default: the text that is read when the option is not given. */
   standard?: string;
   /** The only command that takes the option. Without one, every command takes it. */
   command?: string;
@@ -51,12 +51,12 @@ export interface ProgramTable {
   options: readonly Option[];
 }
 
-/** The texts that were given, by option: for one that is repeatable all of them, for a flag `true`. */
+/** The given texts by option: a list for a repeatable option, `true` for a flag. */
 export type Given = Partial<Record<string, string | boolean | (string | boolean)[]>>;
 
 type Single<O extends Option> = ReturnType<O["kind"]["read"]>;
 
-/** The values of a table's options, each of its kind; `undefined` for one that was not given and has no standard. */
+/** The values of a table's options, each with the type of its `Kind`; `undefined` for an option that was not given and has no default. */
 export type Values<Table extends readonly Option[]> = {
   [O in Table[number] as O["name"]]: O["kind"] extends { repeatable: true }
     ? Single<O>[]
@@ -153,7 +153,7 @@ export function misplacedOption(options: readonly Option[], given: Given, comman
 
 // ---------------------------------------------------------------- --help
 
-/** The rows of commands in `--help`: what is typed, padded to `width`, and what it means. A longer one has a line of its own. */
+/** The rows of commands in `--help`: the typed text, padded to `width`, and its meaning, on the next line if the text is longer. */
 export function commandRows(commands: readonly Command[], width: number): string {
   const rows = commands.map(({ name, label, about }) => {
     const typed = label === undefined ? name : `${name} ${label}`;

@@ -20,25 +20,25 @@ import { Allowance } from "../rate.ts";
 
 /** Others forget a tracker this long after its last announcement, for example when it was killed. Seconds. */
 const TTL_S = 120;
-/** The tracker asks this many times whether its name is free (RFC 6762, section 8.1). */
+/** The number of times that the tracker asks whether its name is free (RFC 6762, section 8.1). */
 const PROBES = 3;
-/** The time between two of those questions. Milliseconds. */
+/** The time between two questions whether the name is free. Milliseconds. */
 const PROBE_MS = 250;
 /** The pauses before further announcements (section 8.3). A new address cannot be used for a second or two. Milliseconds. */
 const REPEAT_MS = [1_000, 2_000];
 /** A name that is taken gets a number, up to `NAME (9)`. After that it gets the tracker's id, which no other tracker has. */
 const NUMBER_LIMIT = 9;
-/** The tracker gives this many answers a second on one link. Every answer reaches all machines there. */
+/** The most answers per second on one link. Every answer reaches all machines there. */
 const ANSWERS = 20;
-/** After a pause it may give this many at once. */
+/** The most answers at once on one link, after a pause. */
 const ANSWERS_BURST = 40;
-/** Saying goodbye may take this long. Milliseconds. */
+/** The longest time for saying goodbye. Milliseconds. */
 const GOODBYE_MS = 500;
 
 export interface AnnounceOptions {
   name: string;
   port: number;
-  /** The address at which the tracker listens: `::` and `0.0.0.0` are all. */
+  /** The address at which the tracker listens: `::` and `0.0.0.0` mean every address. */
   host: string;
   version: string;
   /** Called when the tracker is announced on a link under this name. From then on others can find it. */
@@ -74,7 +74,7 @@ export function announce(options: AnnounceOptions) {
   const unwatch = watchInterfaces(follow);
   const announced = () => [...notices.values()].filter((notice) => notice.announced);
   return {
-    /** What others see: the tracker's name, with a number where another tracker had it first. */
+    /** The name that others see: the tracker's name, with a number where another tracker had it first. */
     names: () => [...new Set(announced().map(({ name }) => name))],
     /** The links on which it is announced now, such as `eth0 (IPv4)`. */
     announcedOn: () => announced().map(({ link }) => link.label),
@@ -174,7 +174,7 @@ class Notice {
     say(REPEAT_MS);
   }
 
-  /** Leaves in a query only the questions that we answer, each once, and not more than the limit on answers allows. */
+  /** Removes from a query all questions that we do not answer, repeated ones, and those above the limit on answers. */
   #admit(packet: Packet): void {
     const names = new Set([SERVICE, ALL_SERVICES, this.#fullName, this.#hostName].map((name) => name.toLowerCase()));
     const questions = new Map(
@@ -185,7 +185,7 @@ class Notice {
     packet.questions = [...questions.values()].filter(() => this.#answers.take());
   }
 
-  /** Takes another name if another tracker has ours. If both took it at the same time, the one with the higher id does. */
+  /** Takes another name if another tracker has ours. If both took it at once, the tracker with the higher id does. */
   #compare({ answers, additionals }: Packet): void {
     const ours = this.#fullName.toLowerCase();
     const claims = [...answers, ...additionals].filter(

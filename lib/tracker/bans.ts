@@ -1,4 +1,4 @@
-// The addresses that a tracker refuses. Bans are kept in a file that a person can read and change; a kick holds for a minute.
+// Keeps the addresses that a tracker refuses. Bans are in a file that a person can read and change; a kick is valid for a minute.
 
 import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
@@ -14,7 +14,7 @@ const KICK_MS = 60_000;
 
 export interface Ban {
   address: Address;
-  /** Milliseconds since 1970. Undefined: for good. */
+  /** Milliseconds since 1970. Undefined: the ban has no end. */
   until: number | undefined;
   reason: string;
 }
@@ -40,13 +40,13 @@ export class Bans {
     }
   }
 
-  /** The bans that hold now, in the order of their addresses. */
+  /** The bans that are valid now, in the order of their addresses. */
   get list(): Ban[] {
     const bans = [...this.#bans.values()].filter((ban) => !this.#isOver(ban));
     return bans.sort((a, b) => (a.address < b.address ? -1 : 1));
   }
 
-  /** The ban that holds for an address now. */
+  /** The ban of an address, if one is valid now. */
   of(address: Address): Ban | undefined {
     const ban = this.#bans.get(address);
     return ban === undefined || this.#isOver(ban) ? undefined : ban;
@@ -97,7 +97,7 @@ export class Bans {
   }
 }
 
-/** The end of a ban for a sentence, after a space; "" for good. */
+/** The end of a ban for a sentence, after a space; "" when it has no end. */
 export function untilWhen({ until }: Ban): string {
   return until === undefined ? "" : ` until ${new Date(until).toISOString()}`;
 }

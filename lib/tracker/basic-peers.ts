@@ -1,4 +1,4 @@
-// FT/1 at the tracker: peers that come for one exchange at a time and hold no connection. A list makes a peer of each port in it;
+// Answers FT/1 peers, which come for one exchange at a time and hold no connection. A list makes a peer of each port in it;
 // a search or BYE counts for all FT/1 peers of its address.
 
 import { ProtocolError } from "../error.ts";

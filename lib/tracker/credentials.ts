@@ -1,4 +1,4 @@
-// What a tracker gives a peer as proof of its identity: an id, a pass for other peers, and a session for its next connection here.
+// Gives a peer the proofs of its identity: an id, a pass for other peers, and a session for its next connection to the tracker.
 // The secret of the sessions lives as long as the tracker.
 
 import { createHmac, type KeyObject, randomBytes } from "node:crypto";

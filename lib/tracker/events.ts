@@ -1,5 +1,5 @@
-// What happens to a tracker, as events: their types, a line for a person, and a limit on what a flood may log.
-// The events are printed by tracker.ts.
+// Defines the events of a tracker, writes each as a line for a person, and limits how many of them a flood may log.
+// tracker.ts prints the events.
 
 import type { Clock } from "../clock.ts";
 import { Damper, type More } from "../damper.ts";
@@ -10,14 +10,14 @@ import { plural, printable } from "../text.ts";
 /** An event of the tracker itself. There are few. */
 type OwnEvent =
   | { event: "listening"; address: string; port: number }
-  /** What peers can type; `announced`: whether they can also find the tracker by DNS-SD. */
+  /** The addresses that peers can type; `announced`: whether they can also find the tracker by DNS-SD. */
   | { event: "addresses"; addresses: string[]; announced: boolean }
   /** DNS-SD shows the tracker under this name from now on. */
   | { event: "announced"; name: string }
   | { event: "operator"; order: string; words: string }
   | { event: "stopped" };
 
-/** An event of a peer, or of somebody who is none. Each of them can be a flood. */
+/** An event of a peer or of another program. Each of these events can come in a flood. */
 type PeerEvent = { address: string } & (
   | { event: "joined"; id: string; port: number; files: number; agent: string; profile: string; peers: number }
   | { event: "updated"; id: string; port: number; files: number }
@@ -26,10 +26,10 @@ type PeerEvent = { address: string } & (
   | { event: "refused"; code: string; reason: string }
 );
 
-/** `more`: the event stands for this number of its kind; `several`: some of these came from other addresses. */
+/** `more`: the number of events of its kind that this one stands for; `several`: some of these came from other addresses. */
 export type TrackerEvent = OwnEvent | (PeerEvent & { more?: number; several?: boolean });
 
-/** Passes events on. Of a flood it passes on the first few and then their number. */
+/** Passes events on. In a flood it passes on the first few, and then the number of those that it left out. */
 export class EventDamper {
   readonly #report: (event: TrackerEvent) => void;
   readonly #damper: Damper<PeerEvent>;

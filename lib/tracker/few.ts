@@ -1,4 +1,4 @@
-// Sets that mostly have one member, and take no memory of their own until they have two.
+// Keeps sets that mostly have one member, and need no memory of their own until they have two.
 //
 // A Set or Map each would be simpler. Most names have one record and most contents one name, and a Set or Map with one member
 // takes 264 bytes: together they would be more than half of what a record takes.
@@ -6,13 +6,13 @@
 /** One object, or several in the order in which they came. */
 export type Few<One extends object> = One | Set<One>;
 
-/** The set with one member more. */
+/** The set with the member `one` added. */
 export function withOne<One extends object>(few: Few<One> | undefined, one: One): Few<One> {
   if (few === undefined) return one;
   return (few instanceof Set ? few : new Set([few])).add(one);
 }
 
-/** The set without one of its members; undefined when it has no other. */
+/** The set without the member `one`; undefined if it was the only member. */
 export function withoutOne<One extends object>(few: Few<One> | undefined, one: One): Few<One> | undefined {
   if (!(few instanceof Set)) return few === one ? undefined : few;
   few.delete(one);
@@ -33,19 +33,19 @@ interface Named {
 /** One object, or several by their names. */
 export type FewNamed<One extends Named> = One | Map<string, One>;
 
-/** The member of a name. */
+/** The member with this name. */
 export function named<One extends Named>(few: FewNamed<One> | undefined, name: string): One | undefined {
   if (few instanceof Map) return few.get(name);
   return few?.name === name ? few : undefined;
 }
 
-/** The members with one more, whose name no other has. */
+/** The set with the member `one` added. It replaces a member with the same name. */
 export function withNamed<One extends Named>(few: FewNamed<One> | undefined, one: One): FewNamed<One> {
   if (few === undefined) return one;
   return (few instanceof Map ? few : new Map([[few.name, few]])).set(one.name, one);
 }
 
-/** The members without the one of a name; undefined when there is no other. */
+/** The set without the member called `name`; undefined if it was the only member. */
 export function withoutNamed<One extends Named>(few: FewNamed<One> | undefined, name: string): FewNamed<One> | undefined {
   if (!(few instanceof Map)) return few?.name === name ? undefined : few;
   few.delete(name);

@@ -1,10 +1,10 @@
-// Every limit that a tracker sets to its peers, a row each: its option, its meaning, its default and its bounds.
+// Lists every limit that a tracker sets to its peers, one row each: its option, meaning, default and bounds.
 
 import { LINE_LIMIT } from "../protocol/lines.ts";
 import { DEFAULT_MAX_FILES, RESULTS_DEFAULT, RESULTS_LIMIT } from "../protocol/messages.ts";
 import { NAME_LIMIT } from "../protocol/record.ts";
 
-/** More than any system allows: then the tracker itself sets no limit. */
+/** The value of a limit that the tracker does not set: more than any system allows. */
 const UNLIMITED = 1_000_000;
 
 /** A row is: option, its value in `--help`, its meaning in `--help`, default, least, most. */
@@ -13,11 +13,11 @@ export const LIMIT_TABLE = {
   peers: limit("max-peers", "N", "peers online at once", UNLIMITED, 1, UNLIMITED),
   perAddress: limit("max-per-address", "N", "connections from one address", 32, 1, UNLIMITED),
   connections: limit("max-connections", "N", "connections in all", UNLIMITED, 1, UNLIMITED),
-  /** Its end included. */
+  /** The longest line, with its end. Bytes. */
   line: limit("max-line", "BYTES", "a line of the protocol", LINE_LIMIT, 256, 65_536),
-  /** In UTF-8. */
+  /** The longest file name. Bytes of UTF-8. */
   name: limit("max-name", "BYTES", "a file's name", NAME_LIMIT, 1, NAME_LIMIT),
-  /** Up to the end of the first request of an FT/1 program. */
+  /** For an FT/1 program, the time until the end of its first request. Seconds. */
   acceptance: limit("accept-within", "S", "seconds from connecting to being accepted", 10, 1, 3600),
   rate: limit("rate", "N", "requests a second of one peer", 50, 1, UNLIMITED),
   burst: limit("burst", "N", "requests at once after a pause", 200, 1, UNLIMITED),

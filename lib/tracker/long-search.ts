@@ -1,13 +1,13 @@
-// A search by words that goes on while others have their turns.
+// Runs a search by words in steps, while others have their turns between the steps.
 
 import type { Clock } from "../clock.ts";
 import type { Host } from "./hosts.ts";
 import type { TrackerReply } from "./state.ts";
 
-/** A search that has taken this much time of its own ends without a result. Milliseconds. */
+/** The longest time that a search may take, without the turns of others. Then it ends without a result. Milliseconds. */
 const MOST_MS = 500;
 
-/** The answer to a search, in steps. Whoever does not go on to its end calls `return`. */
+/** The answer to a search, in steps. A caller that does not go on to its end must call `return`. */
 export type Steps = Generator<undefined, TrackerReply>;
 
 export class LongSearch {

@@ -1,8 +1,8 @@
-// How often one kind of event happens: its total, and its rate a second over the last minute.
+// Counts one kind of event: its total, and its rate per second over the last minute.
 
 import type { Clock } from "../clock.ts";
 
-/** A rate is over this time. Seconds. */
+/** The rate is the average over this time. Seconds. */
 const SECONDS = 60;
 
 export class Meter {
@@ -25,7 +25,7 @@ export class Meter {
     this.total += 1;
   }
 
-  /** A second, over the last minute, or over the time since this meter was made if that is shorter. */
+  /** Events per second, over the last minute, or over the time since this meter was made if that is shorter. */
   get rate(): number {
     const now = Math.floor(this.#clock.at() / 1000);
     let sum = 0;

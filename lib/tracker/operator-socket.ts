@@ -1,5 +1,5 @@
-// The local socket by which the operator's commands reach a running tracker: a file that only this user can open.
-// Nothing of it is on the network. What the commands do is in operator.ts.
+// Takes the operator's commands to a running tracker by a local socket: a file that only this user can open, not on the network.
+// operator.ts carries the commands out.
 
 import { chmodSync, mkdirSync, unlinkSync } from "node:fs";
 import { createConnection, createServer, type Socket } from "node:net";
@@ -20,8 +20,8 @@ function socketPath(port: number): string {
 }
 
 /**
- * Listens for this user's orders. Gives a function that stops that. Never throws: a tracker works without this socket, too. `failed`
- * is told why there is none.
+ * Listens for this user's orders. Gives a function that stops that. Never throws: a tracker works without this socket, too. It then
+ * calls `failed` with the reason.
  */
 export function openOperatorSocket(
   port: number,

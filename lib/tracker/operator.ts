@@ -1,4 +1,4 @@
-// What the operator of a running tracker can order: status, kick, ban, unban, bans, notice. operator-socket.ts receives the orders.
+// Carries out the orders of a running tracker's operator: status, kick, ban, unban, bans, notice. operator-socket.ts receives them.
 
 import { VERSION } from "../program/cli.ts";
 import { type Address, formatEndpoint, parseAddress, withoutZone } from "../protocol/address.ts";
@@ -13,19 +13,19 @@ const NOTICE_LIMIT = 1000;
 export interface Order {
   order: "status" | "kick" | "ban" | "unban" | "bans" | "notice";
   address?: string;
-  /** How long a ban holds; without it, for good. */
+  /** How long a ban is valid; without it, the ban has no end. */
   seconds?: number;
   words?: string;
 }
 
-/** What an order has done: lines for a person, and the same for a script. */
+/** The result of an order: lines for a person, and the same for a script. */
 export interface OrderResult {
   done: boolean;
   lines: string[];
   data?: unknown;
 }
 
-/** What a tracker does at the moment. */
+/** The present state of a tracker. */
 export type Summary = ReturnType<Operator["summary"]>;
 
 export class Operator {
@@ -48,7 +48,7 @@ export class Operator {
     return result;
   }
 
-  /** What the tracker does at the moment: seconds since it was started, bytes of files, refusals by code, resident bytes. */
+  /** The present state of the tracker: seconds since it was started, bytes of files, refusals by code, resident bytes. */
   summary() {
     const { setup, clock, catalog, connections, activity, refusals } = this.#state;
     const { requests, searches, joins, refused } = activity;

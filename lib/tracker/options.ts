@@ -1,4 +1,4 @@
-// The command line of ft-tracker: its table of options and commands, its help, and what a command line asks for.
+// Reads the command line of ft-tracker: the table of its options and commands, and its help.
 
 import { hostname } from "node:os";
 import { join } from "node:path";
@@ -117,7 +117,7 @@ export interface TrackerCommandLine {
     host: Address | undefined;
     port: number;
     name: string;
-    /** Only those that were given. */
+    /** The limits that were given. */
     limits: Partial<Limits>;
     bans: string;
     announce: boolean;

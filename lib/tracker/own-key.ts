@@ -1,5 +1,5 @@
-// The key by which peers know this tracker again, in a file of this user. It stays when the tracker is restarted: else every restart
-// would look to every peer like another tracker of the same name.
+// Keeps the key by which peers recognise this tracker, in a file of this user. A restarted tracker has the same key: otherwise each
+// restart would look to every peer like another tracker of the same name.
 
 import { createPrivateKey, type KeyObject } from "node:crypto";
 import { mkdirSync, type Stats, writeFileSync } from "node:fs";
@@ -7,7 +7,7 @@ import { dirname } from "node:path";
 import { readPlainFile } from "../files.ts";
 import { newKey } from "../protocol/pass.ts";
 
-/** No key is longer. Bytes. */
+/** The longest key file that is read. Bytes. */
 const LONGEST = 4096;
 
 /** The key in the file, or a new one, which the file has from now on. Where neither is possible, the key ends with the program. */

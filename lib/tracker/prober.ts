@@ -1,15 +1,15 @@
-// Whether a port can be connected to: a connection that is closed at once. It is made once for an FT/2 peer, and again and again
-// for an FT/1 peer, which holds no connection that could tell when it goes. The network and the time are handed in.
+// Tries whether a port takes a connection, and closes that at once. Tries the port of an FT/2 peer once, and that of an FT/1 peer again and
+// again, because an FT/1 peer holds no connection that could tell when it goes. The caller hands in network and time.
 
 import type { Clock } from "../clock.ts";
 import { codeOf, sentenceOf } from "../error.ts";
 import type { Dial } from "../net/channel.ts";
 
-/** Tries that run at the same time. Each costs a descriptor, and thousands of peers may join at once after a restart. */
+/** The most tries at the same time. Each costs a descriptor, and thousands of peers may join at once after a restart. */
 const TRIES_AT_ONCE = 64;
 /** A try fails after this time. Milliseconds. */
 const TIMEOUT_MS = 3_000;
-/** The connection is given up when the other side sends more than this. Bytes. */
+/** The most bytes that a try reads. Above it, the connection is closed. Bytes. */
 const EXCESS = 4096;
 /** The port of an FT/1 peer is tried for the first time after this time. Milliseconds. */
 const FIRST_TRY_MS = 30_000;

@@ -3,11 +3,11 @@
 import { PING_MS } from "../protocol/messages.ts";
 import type { TrackerState } from "./state.ts";
 
-/** Memory is given back after this number of joins, leaves and tries of a port, as soon as little happens. */
+/** After this number of joins, leaves and tries of a port, the tracker gives memory back as soon as it is quiet. */
 const TIDY_AFTER = 1000;
-/** After this number of them memory is given back in any case: a socket holds more memory than the runtime counts. */
+/** After this number of joins, leaves and tries, it gives memory back even while busy: the runtime does not count all memory of sockets. */
 const TIDY_AT_LAST = 20_000;
-/** Little happens when a second has at most this number of requests and changes, beside twice the pings of the peers. */
+/** The most requests and changes in one second, beside twice the pings of the peers, at which the tracker is quiet. */
 const QUIET = 100;
 
 /** Looks every second whether to give memory back. Returns a function that stops that. */

@@ -1,4 +1,4 @@
-// The words of a search: how names and words are compared, and whether a name fits a word. Knows no records and no index.
+// Reads the words of a search, and decides whether a name fits a word. Knows no records and no index.
 //
 // A plain word stands anywhere in a name. A word with wildcards at both ends, or only inside, does too: `a*e` fits "parent".
 // A wildcard at one end alone ties the other end: `*.pdf` fits names that end in ".pdf", `report*` fits names in which a word
@@ -7,10 +7,10 @@
 import { ProtocolError } from "../error.ts";
 import { byteLength, NAME_LIMIT } from "../protocol/record.ts";
 
-/** Words in one search. */
+/** The most words in one search. */
 const MAX_WORDS = 16;
 
-/** Wildcards in one word. */
+/** The most wildcards in one word. */
 const MAX_WILDCARDS = 8;
 
 const ASCII = /^[\0-\x7f]*$/;
@@ -47,9 +47,9 @@ export interface Word {
   readonly excludes: boolean;
   /** It has wildcards. */
   readonly isWild: boolean;
-  /** What a whole name is like that fits it: `*word*` for "word", `*a*e*` for "a*e", `*?e` for "?e". */
+  /** The pattern of a whole name that fits it: `*word*` for "word", `*a*e*` for "a*e", `*?e` for "?e". */
   readonly pattern: string;
-  /** What follows the first `*` of the pattern stands where a word of the name begins. */
+  /** The part after the first `*` of the pattern must stand where a word of the name begins. */
   readonly begins: boolean;
   /** The longest part without a wildcard: names without it do not fit. Empty for words like `*` and `??`. */
   readonly needle: string;
@@ -89,12 +89,12 @@ const STAR = 0x2a;
 const QUESTION = 0x3f;
 
 /**
- * Whether the folded name from `start` to `end` in a text fits a word. The part after a `*` is laid as far left as it goes, so
- * only the last `*` is ever tried again. (A regular expression for each part is shorter, and takes four times as long.)
+ * Whether the folded name from `start` to `end` in a text fits a word. Puts the part after a `*` at its first position, so only
+ * the last `*` is ever tried again. (A regular expression for each part is shorter, and takes four times as long.)
  */
 export function fits(text: string, start: number, end: number, { pattern, begins }: Word): boolean {
   const { length } = pattern;
-  // Where the part after the last `*` begins in the pattern, and where in the name it is laid now.
+  // Where the part after the last `*` begins in the pattern, and (`laid`) its present position in the name.
   let part = 0;
   let laid = start;
   let i = 0;
