@@ -48,6 +48,20 @@ export function isIPv6(of: Address): boolean {
   return of.includes(":");
 }
 
+/**
+ * What counts as one host: an IPv4 address, or the IPv6 network of 64 bits in which a host chooses its address. Limits and bans are
+ * for hosts: else one host would have the limits of thousands.
+ */
+export function hostOf(of: string): string {
+  if (!of.includes(":")) return of;
+  const [before = "", after = ""] = of.split("::");
+  const groups = [before, after].map((part) => (part === "" ? [] : part.split(":")));
+  const [start = [], end = []] = groups;
+  // "::" stands for the groups that are not written.
+  const zeros = Array<string>(8 - start.length - end.length).fill("0");
+  return `${[...start, ...zeros, ...end].slice(0, 4).join(":")}::/64`;
+}
+
 /** Whether an address works on one link only (RFC 4291). Connecting to it needs a zone. */
 export function isLinkLocal(of: Address): boolean {
   return /^fe[89ab][0-9a-f]:/.test(of);

@@ -1,60 +1,51 @@
-// What happens to a tracker, as events: their types, a line for a person, and a limit on how many refusals a flood may log.
+// What happens to a tracker, as events: their types, a line for a person, and a limit on what a flood may log.
 // The events are printed by tracker.ts.
 
 import type { Clock } from "../clock.ts";
+import { Damper, type More } from "../damper.ts";
 import { VERSION } from "../program/cli.ts";
-import { formatEndpoint } from "../protocol/address.ts";
+import { formatEndpoint, hostOf } from "../protocol/address.ts";
 import { plural, printable } from "../text.ts";
 
-export type TrackerEvent =
+/** An event of the tracker itself. There are few. */
+type OwnEvent =
   | { event: "listening"; address: string; port: number }
   /** What peers can type; `announced`: whether they can also find the tracker by DNS-SD. */
   | { event: "addresses"; addresses: string[]; announced: boolean }
   /** DNS-SD shows the tracker under this name from now on. */
   | { event: "announced"; name: string }
-  | { event: "joined"; id: string; address: string; port: number; files: number; agent: string; profile: string; peers: number }
-  | { event: "updated"; id: string; address: string; port: number; files: number }
-  | { event: "unreachable"; id: string; address: string; port: number; reason: string }
-  | { event: "left"; id: string; address: string; port: number; reason: string; peers: number }
-  /** `more`: the number of refusals of the same kind that were not reported one by one. */
-  | { event: "refused"; address: string; code: string; reason: string; more?: number }
   | { event: "operator"; order: string; words: string }
   | { event: "stopped" };
 
-/** Refusals of one kind (code and address) that are reported one by one within `DAMPED_MS`. */
-const REPORTED_ONE_BY_ONE = 10;
-/** After this time the refusals that were not reported are reported as a number. Milliseconds. */
-const DAMPED_MS = 10_000;
+/** An event of a peer, or of somebody who is none. Each of them can be a flood. */
+type PeerEvent = { address: string } & (
+  | { event: "joined"; id: string; port: number; files: number; agent: string; profile: string; peers: number }
+  | { event: "updated"; id: string; port: number; files: number }
+  | { event: "unreachable"; id: string; port: number; reason: string }
+  | { event: "left"; id: string; port: number; reason: string; peers: number }
+  | { event: "refused"; code: string; reason: string }
+);
 
-/** Passes events on. Of a flood of refusals it passes on the first few and then their number. */
+/** `more`: the event stands for this number of its kind; `several`: some of these came from other addresses. */
+export type TrackerEvent = OwnEvent | (PeerEvent & { more?: number; several?: boolean });
+
+/** Passes events on. Of a flood it passes on the first few and then their number. */
 export class EventDamper {
   readonly #report: (event: TrackerEvent) => void;
-  readonly #clock: Clock;
-  readonly #kinds = new Map<string, { last: Extract<TrackerEvent, { event: "refused" }>; count: number }>();
-  #since = 0;
+  readonly #damper: Damper<PeerEvent>;
 
   constructor(report: (event: TrackerEvent) => void, clock: Clock) {
     this.#report = report;
-    this.#clock = clock;
+    const tell = (event: PeerEvent, more?: More) => {
+      report(more === undefined ? event : { ...event, more: more.count, ...(more.several ? { several: true } : {}) });
+    };
+    this.#damper = new Damper(tell, clock);
   }
 
   report(event: TrackerEvent): void {
-    if (this.#clock.at() - this.#since >= DAMPED_MS || event.event === "stopped") this.#reportNumbers();
-    if (event.event === "refused") {
-      const key = `${event.address} ${event.code}`;
-      const count = (this.#kinds.get(key)?.count ?? 0) + 1;
-      this.#kinds.set(key, { last: event, count });
-      if (count > REPORTED_ONE_BY_ONE) return;
-    }
-    this.#report(event);
-  }
-
-  #reportNumbers(): void {
-    for (const { last, count } of this.#kinds.values()) {
-      if (count > REPORTED_ONE_BY_ONE) this.#report({ ...last, more: count - REPORTED_ONE_BY_ONE });
-    }
-    this.#kinds.clear();
-    this.#since = this.#clock.at();
+    if (event.event === "stopped") this.#damper.flush();
+    if (!("address" in event) || event.event === "listening") this.#report(event);
+    else this.#damper.tell(event.event === "refused" ? `refused ${event.code}` : event.event, hostOf(event.address), event);
   }
 }
 
@@ -65,6 +56,12 @@ export function withTime<Event extends object>(event: Event): Event & { time: st
 
 /** An event as a line for a person. */
 export function describeTrackerEvent(event: TrackerEvent): string {
+  if (!("more" in event)) return describe(event);
+  const whose = event.several ? ", from several addresses" : "";
+  return `${describe(event)} (one of ${event.more} such lines${whose})`;
+}
+
+function describe(event: TrackerEvent): string {
   const time = new Date().toTimeString().slice(0, 8);
   switch (event.event) {
     case "listening":
@@ -82,9 +79,7 @@ export function describeTrackerEvent(event: TrackerEvent): string {
     case "left":
       return `${time}  left     ${formatEndpoint(event)}: ${printable(event.reason)} (${plural(event.peers, "peer")} online)`;
     case "refused":
-      return event.more === undefined
-        ? `${time}  refused  ${event.address}: ${printable(event.reason)}`
-        : `${time}  refused  ${event.address}, ${event.more} times more: ${printable(event.reason)}`;
+      return `${time}  refused  ${event.address}: ${printable(event.reason)}`;
     case "operator":
       return `${time}  operator ${printable(event.words)}`;
     case "stopped":

@@ -5,6 +5,7 @@ import { localNameOf, splitExtension } from "../../lib/peer/disk/local-name.ts";
 import {
   type Address,
   formatEndpoint,
+  hostOf,
   isHostAddress,
   isIPv6,
   isLinkLocal,
@@ -194,6 +195,22 @@ describe("addresses", () => {
     }
     for (const text of ["1.0.0.1", "127.0.0.1", "192.168.1.7", "223.255.255.254", "::1", "fe80::1", "fd00::7", "2001:db8::1"]) {
       expect([text, isHostAddress(addressOf(text))]).toEqual([text, true]);
+    }
+  });
+
+  test("one host is an IPv4 address or an IPv6 network of 64 bits", () => {
+    for (const [text, host] of [
+      ["10.0.0.1", "10.0.0.1"],
+      ["2001:db8:0:1:2:3:4:5", "2001:db8:0:1::/64"],
+      ["2001:db8:0:1::5", "2001:db8:0:1::/64"],
+      ["2001:db8:0:1:ffff:ffff:ffff:ffff", "2001:db8:0:1::/64"],
+      ["2001:db8::5", "2001:db8:0:0::/64"],
+      ["2001:0:0:1::", "2001:0:0:1::/64"],
+      ["::1:0:0:0:5", "0:0:0:1::/64"],
+      ["::1", "0:0:0:0::/64"],
+      ["fe80::1", "fe80:0:0:0::/64"],
+    ] as const) {
+      expect([text, hostOf(addressOf(text))]).toEqual([text, host]);
     }
   });
 
