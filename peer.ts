@@ -36,8 +36,16 @@ import {
   nobodyFound,
   severalFound,
 } from "./lib/peer/locate.ts";
-import { type CommandLine, PEER_COMMANDS, type PeerCommand, parsePeerArguments, rootArgument } from "./lib/peer/options.ts";
+import {
+  type CommandLine,
+  nameArgument,
+  PEER_COMMANDS,
+  type PeerCommand,
+  parsePeerArguments,
+  rootArgument,
+} from "./lib/peer/options.ts";
 import { isDialable, isOwnEndpoint, isTrackerHere } from "./lib/peer/own-address.ts";
+import { RateLimit } from "./lib/peer/rate-limit.ts";
 import { Prompts } from "./lib/peer/screen/ask.ts";
 import { type Check, checkLines, examine } from "./lib/peer/screen/doctor.ts";
 import { type GuidedPeer, guide } from "./lib/peer/screen/guide.ts";
@@ -57,11 +65,10 @@ import {
 import { type Served, Server } from "./lib/peer/serve/serve.ts";
 import { Session, type TrackerPlace } from "./lib/peer/session.ts";
 import { Sharing } from "./lib/peer/sharing.ts";
-import { EXIT, exitCodeFor, hangUp, nameArgument, orCancelled, out, runProgram, VERSION } from "./lib/program/cli.ts";
+import { EXIT, exitCodeFor, hangUp, orCancelled, out, runProgram, VERSION } from "./lib/program/cli.ts";
 import { type Endpoint, formatEndpoint, parseAddress, withoutZone } from "./lib/protocol/address.ts";
 import { DEFAULT_MAX_FILES } from "./lib/protocol/messages.ts";
 import type { FileRecord } from "./lib/protocol/record.ts";
-import { RateLimit } from "./lib/rate.ts";
 import { plural, printable } from "./lib/text.ts";
 
 /** The port on which a peer serves, if no other program has it. */

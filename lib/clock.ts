@@ -28,8 +28,7 @@ export const systemClock: Clock = {
 export const quietClock: Clock = {
   ...systemClock,
   after: (ms, act) => {
-    const timer = setTimeout(act, ms);
-    timer.unref();
+    const timer = setTimeout(act, ms).unref();
     return () => clearTimeout(timer);
   },
 };

@@ -3,21 +3,19 @@
 import { read } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { promisify } from "node:util";
+
+const readAt = promisify(read);
 
 /** Fills `into` from a position of an open file. Gives the number of bytes read; it is smaller only at the file's end. */
-export function readFully(fd: number, into: Uint8Array, at: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    let have = 0;
-    const step = () => {
-      read(fd, into, have, into.length - have, at + have, (error, got) => {
-        if (error !== null) return reject(error);
-        have += got;
-        if (got === 0 || have === into.length) return resolve(have);
-        step();
-      });
-    };
-    step();
-  });
+export async function readFully(fd: number, into: Uint8Array, at: number): Promise<number> {
+  let have = 0;
+  while (have < into.length) {
+    const { bytesRead } = await readAt(fd, into, have, into.length - have, at + have);
+    if (bytesRead === 0) break;
+    have += bytesRead;
+  }
+  return have;
 }
 
 /** This user's folder for files that can be made anew (`cache`) or that must outlive the program (`state`). It may not exist yet. */

@@ -7,7 +7,6 @@ import { formatSeconds, socketEvents, TcpChannel } from "./tcp.ts";
 
 /** Connecting may take this long unless the caller says otherwise. Milliseconds. */
 const CONNECT_MS = 5_000;
-
 /** A real refusal comes within this time. A later one means that there was no answer. Milliseconds. */
 const REFUSED_WITHIN_MS = 900;
 

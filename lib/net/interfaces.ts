@@ -1,6 +1,5 @@
 // This machine's network interfaces and their addresses: which ones others can use, when they change, which zone they need.
 
-import { createSocket } from "node:dgram";
 import { networkInterfaces } from "node:os";
 import { type Clock, quietClock } from "../clock.ts";
 import { type Address, isHostAddress, isLinkLocal, isLoopback, parseAddress, withoutZone } from "../protocol/address.ts";
@@ -80,24 +79,15 @@ export function interfaces(raw: () => RawInterfaces = networkInterfaces): Interf
  * The addresses that a person on the LAN can type to reach this machine, the most likely first. Loopback is left out. fe80::/10 is
  * left out too, because it needs a zone, and every machine has other zones.
  */
-export async function likelyAddresses({
-  networks = interfaces,
-  routed = routedAddress,
-}: {
-  networks?: () => Interface[];
-  routed?: (family: 4 | 6) => Promise<Address | undefined>;
-} = {}): Promise<Address[]> {
+export async function likelyAddresses(networks = interfaces, routed = routedAddress): Promise<Address[]> {
   const main = await Promise.all([routed(4), routed(6)]);
-  const ranked: { address: Address; rank: number }[] = [];
-  for (const network of networks()) {
-    if (network.loopback) continue;
-    for (const one of network.addresses) {
-      if (isLinkLocal(one.address) || isLoopback(one.address)) continue;
-      ranked.push({ address: one.address, rank: likelihoodRank(one, network, main) });
-    }
-  }
+  const ranked = networks()
+    .filter(({ loopback }) => !loopback)
+    .flatMap((network) => network.addresses.map((one) => ({ ...one, rank: likelihoodRank(one, network, main) })))
+    .filter(({ address }) => !isLinkLocal(address) && !isLoopback(address))
+    .sort((a, b) => a.rank - b.rank);
   // Two interfaces can have the same address.
-  return [...new Set(ranked.sort((a, b) => a.rank - b.rank).map(({ address }) => address))];
+  return [...new Set(ranked.map(({ address }) => address))];
 }
 
 /** A lower rank is more likely. `main` are the addresses that packets to the internet would carry. */
@@ -125,32 +115,17 @@ function isPrivate(address: Address): boolean {
 const DOCUMENTATION_ADDRESSES = { 4: "203.0.113.1", 6: "2001:db8::1" } as const;
 
 /** The address of this machine that packets to the internet would carry; undefined without a default route. Sends nothing. */
-export function routedAddress(family: 4 | 6): Promise<Address | undefined> {
-  return new Promise((resolve) => {
-    try {
-      const socket = createSocket(family === 4 ? "udp4" : "udp6");
-      const end = (address?: Address) => {
-        resolve(address);
-        try {
-          socket.close();
-        } catch {
-          // The socket failed before it was open.
-        }
-      };
-      socket.on("error", () => end());
-      socket.connect(9, DOCUMENTATION_ADDRESSES[family], () => {
-        try {
-          const address = parseAddress(socket.address().address);
-          // Without a route, Bun reports success for a socket that is not connected.
-          end(address !== undefined && isHostAddress(address) ? withoutZone(address) : undefined);
-        } catch {
-          end();
-        }
-      });
-    } catch {
-      resolve(undefined);
-    }
-  });
+export async function routedAddress(family: 4 | 6): Promise<Address | undefined> {
+  try {
+    const connect = { hostname: DOCUMENTATION_ADDRESSES[family], port: 9 };
+    const socket = await Bun.udpSocket({ hostname: family === 4 ? "0.0.0.0" : "::", connect });
+    const address = parseAddress(socket.address.address);
+    socket.close();
+    return address !== undefined && isHostAddress(address) ? withoutZone(address) : undefined;
+  } catch {
+    // There is no route.
+    return undefined;
+  }
 }
 
 /** The zone of an interface: the text behind `%` in its link-local addresses on this machine. */

@@ -11,13 +11,10 @@ import { canonicalAddress, socketEvents, TcpChannel } from "./tcp.ts";
 
 /** This many descriptors are kept free for files, workers and the terminal. */
 const DESCRIPTORS_KEPT = 128;
-
 /** A listener accepts this many connections, however few descriptors there are. */
 const CONNECTIONS_LEAST = 8;
-
 /** What a system without `/proc` is taken to allow: macOS gives a process this many at most. */
 const DESCRIPTORS_ELSEWHERE = 10_240;
-
 /** What counts as no limit on descriptors. */
 const DESCRIPTORS_UNLIMITED = 65_536;
 

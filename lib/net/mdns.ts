@@ -16,29 +16,20 @@ import { type Interface, type InterfaceAddress, zoneFor } from "./interfaces.ts"
 
 /** The name of our service among those of all programs (RFC 6763, section 7). */
 export const SERVICE_TYPE = "filetracker";
-
 /** A tracker's full name is its own name before this: `Lab 3._filetracker._tcp.local`. */
 export const SERVICE = `_${SERVICE_TYPE}._tcp.local`;
-
 /** Browsers that list all kinds of services ask for this name (RFC 6763, section 9). */
 export const ALL_SERVICES = "_services._dns-sd._udp.local";
-
 const MDNS_PORT = 5353;
-
 const GROUP = { 4: "224.0.0.251", 6: "ff02::fb" } as const;
-
 /** Longer packets are not read (RFC 6762, section 17). Bytes. */
 const PACKET_LIMIT = 9000;
-
 /** A packet that announces more questions and records than this is not decoded. */
 const RECORD_LIMIT = 256;
-
 /** Sockets at once: a machine with many containers has hundreds of interfaces. */
 const LINK_LIMIT = 32;
-
 /** The longest label of a domain name. Bytes. */
 export const LABEL_LIMIT = 63;
-
 /** Addresses of one tracker that are told and kept. */
 export const ADDRESS_LIMIT = 8;
 

@@ -2,13 +2,10 @@
 
 /** Pieces are joined up to this size. Bytes. */
 export const JOINED_LIMIT = 256 * 1024;
-
 /** A piece of this length is not joined with others: copying it would cost more than a write. Bytes. */
 const ALONE = 64 * 1024;
-
 /** The most that one unit of a string's `length` takes in UTF-8. Bytes. */
 const UTF8_MOST = 3;
-
 /** Where small pieces are joined. The system copies them at once, so one buffer is enough for all connections. */
 const joined = Buffer.allocUnsafeSlow(JOINED_LIMIT);
 

@@ -11,22 +11,16 @@ import { TcpChannel } from "./tcp.ts";
 
 /** At most this many refused connections are being told why at once, and this many can be told after a pause. */
 const TOLD_AT_ONCE = 256;
-
 /** This many refused connections a second are told why. */
 const TOLD_PER_S = 64;
-
 /** A refused connection is closed after this long, whether it has read why or not. Milliseconds. */
 const TOLD_WITHIN_MS = 2_000;
-
 /** This many connections may wait for their close, however full the listener is. */
 const LINGERING_LEAST = 32;
-
 /** More than this many never wait for their close. */
 const LINGERING_MOST = 2048;
-
 /** This share of the waiting connections is closed at a time, the oldest first. */
 const CLOSED_SHARE = 0.1;
-
 /** The time between two of those closes. Milliseconds. */
 const CLOSE_EVERY_MS = 10;
 

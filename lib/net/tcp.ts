@@ -14,19 +14,14 @@ import { JOINED_LIMIT, Outgoing } from "./outgoing.ts";
 
 /** The system sends the first keep-alive probe after a silence of this length. Milliseconds. */
 const KEEP_ALIVE_MS = 15_000;
-
 /** After `finish` the other side may take this long to read the last bytes. Milliseconds. */
 const FINISH_MS = 30_000;
-
 /** The usual stall limit. Milliseconds. */
 const USUAL_STALL_MS = 30_000;
-
 /** The usual limit on what waits to be sent. Bytes. */
 const USUAL_BACKLOG = 1024 * 1024;
-
 /** A channel receives no more than about this before `start` is called. Bytes. */
 const EARLY = 64 * 1024;
-
 /** A limit that does not hold. */
 const NEVER = Number.POSITIVE_INFINITY;
 
@@ -336,8 +331,7 @@ export function formatSeconds(ms: number): string {
 
 /** One form for keys and limits: an IPv4 address that came by an IPv6 socket is IPv4, and a zone means nothing to others. */
 export function canonicalAddress(text = ""): Address {
-  const dotted = text.startsWith("::ffff:") ? text.slice("::ffff:".length) : text;
-  return withoutZone(parseAddress(dotted) ?? parseAddress(text) ?? ("0.0.0.0" as Address));
+  return withoutZone(parseAddress(text) ?? ("0.0.0.0" as Address));
 }
 
 /** The handlers of every socket. The channel is the socket's `data`, which a refused connection does not have. */

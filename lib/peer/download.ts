@@ -4,7 +4,6 @@ import { FtError } from "../error.ts";
 import { type Endpoint, formatEndpoint } from "../protocol/address.ts";
 import { HASH } from "../protocol/messages.ts";
 import type { FileName, FileRecord } from "../protocol/record.ts";
-import type { RateLimit } from "../rate.ts";
 import { printable } from "../text.ts";
 import { type HashingOptions, type HashPool, sha256 } from "./content/hash.ts";
 import { pieceSizeOf } from "./content/merkle.ts";
@@ -12,6 +11,7 @@ import { PieceSet } from "./content/pieces.ts";
 import { checkFolder, Incoming, lookForTarget, openForHashing, partKeyOf } from "./disk/incoming.ts";
 import { fetchFile } from "./fetch/fetch.ts";
 import type { FetchEvent, OpenHolder } from "./fetch/types.ts";
+import type { RateLimit } from "./rate-limit.ts";
 import type { Known, Served } from "./serve/serve.ts";
 
 export interface DownloadOptions {

@@ -3,8 +3,7 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, unlinkSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { FtError, UsageError } from "../error.ts";
-import { parseTracker } from "../program/cli.ts";
-import { formatEndpoint } from "../protocol/address.ts";
+import { formatEndpoint, parseAddress, parsePort } from "../protocol/address.ts";
 import { DEFAULT_TRACKER_PORT } from "../protocol/messages.ts";
 import { printable } from "../text.ts";
 import { type Found, findTrackers } from "./look.ts";
@@ -107,4 +106,20 @@ export function severalFound(trackers: Located[]): UsageError {
   return new UsageError(
     `${trackers.length} trackers announce themselves: ${list}. Name one by its address, such as: ft-peer ${example}`,
   );
+}
+
+/** A tracker's address as typed: `ADDRESS`, `ADDRESS:PORT`, `[IPv6]:PORT`, or a host's name. */
+export function parseTracker(text: string): { address: string; port: number } {
+  const wrong = new UsageError(
+    `"${printable(text)}" is not a tracker's address. Give one like 192.168.1.5, lab.local:1234 or [fe80::1]:1234.`,
+  );
+  const bare = text.includes(":") ? parseAddress(text) : undefined;
+  if (bare !== undefined) return { address: bare, port: DEFAULT_TRACKER_PORT };
+  const match = /^(?:\[([^\]]+)\]|([^:[\]]+))(?::(\d+))?$/.exec(text);
+  const host = match?.[1] ?? match?.[2] ?? "";
+  const port = match?.[3] === undefined ? DEFAULT_TRACKER_PORT : parsePort(match[3]);
+  const address = parseAddress(host);
+  const isName = match?.[1] === undefined && /^(?=.*[a-z])[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$/i.test(host);
+  if (port === undefined || (address === undefined && !isName)) throw wrong;
+  return { address: address ?? host, port };
 }

@@ -1,12 +1,11 @@
 // The command line of ft-peer: its table of options and commands, its help, and what a command line asks for.
 
-import { UsageError } from "../error.ts";
+import { sentenceOf, UsageError } from "../error.ts";
 import { zonesFor } from "../net/interfaces.ts";
-import { parseTracker, textAskedFor } from "../program/cli.ts";
+import { textAskedFor } from "../program/cli.ts";
 import {
   type Command,
   commandRows,
-  DAY,
   FILES,
   FLAG,
   FOLDER,
@@ -15,7 +14,6 @@ import {
   type Option,
   optionRows,
   type ProgramTable,
-  RATE,
   readValues,
   refuse,
   SHELL,
@@ -28,8 +26,10 @@ import {
 } from "../program/options.ts";
 import { type Endpoint, isLinkLocal, parseAddress, withoutZone } from "../protocol/address.ts";
 import { DEFAULT_MAX_FILES, type Page, type Wish } from "../protocol/messages.ts";
-import { parseRoot } from "../protocol/record.ts";
-import { printable } from "../text.ts";
+import { type FileName, parseFileName, parseRoot } from "../protocol/record.ts";
+import { parseSize, printable } from "../text.ts";
+import { parseTracker } from "./locate.ts";
+import { fit } from "./screen/columns.ts";
 import type { TrackerPlace } from "./session.ts";
 
 const COMMANDS = [
@@ -54,6 +54,27 @@ const HOLDER: Kind<Endpoint> = {
     const parsed = parseAddress(address);
     if (parsed !== undefined && /^(?:\[[^\]]*\]|[^:]*):\d+$/.test(text)) return { address: withoutZone(parsed), port };
     return refuse(option, "a holder's address with its port, such as 192.168.1.7:1235", text);
+  },
+};
+
+/** A slower rate is a mistake in the unit. Bytes a second. */
+const LEAST_RATE = 1000;
+/** Bytes a second, such as 10MB. */
+const RATE: Kind<number> = {
+  completes: "nothing",
+  read: (text, option) => {
+    const rate = parseSize(text);
+    if (rate !== undefined && rate >= LEAST_RATE) return rate;
+    return refuse(option, "bytes a second, at least 1kB, such as 500kB or 10MB", text);
+  },
+};
+
+/** A day, `YYYY-MM-DD`. */
+const DAY: Kind<string> = {
+  completes: "nothing",
+  read: (text, option) => {
+    if (/^\d{4}-\d\d-\d\d$/.test(text) && !Number.isNaN(Date.parse(text))) return text;
+    return refuse(option, "a day, such as 2026-11-22", text);
   },
 };
 
@@ -202,4 +223,13 @@ export function rootArgument(typed: string): string | undefined {
 
 function isCommand(word: string): word is PeerCommand {
   return (PEER_COMMANDS as readonly string[]).includes(word);
+}
+
+/** A file's name as typed, in the form that records have: "e" and a combining accent become "é". Throws a `UsageError`. */
+export function nameArgument(text: string): FileName {
+  try {
+    return parseFileName(text.normalize("NFC"));
+  } catch (error) {
+    throw new UsageError(`"${fit(printable(text), 60)}" cannot be a file's name. ${sentenceOf(error)}`);
+  }
 }

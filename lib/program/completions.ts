@@ -9,13 +9,9 @@ export function completionScript(shell: Shell, table: ProgramTable): string {
 
 /** The program's name as a shell's function can have it. */
 const functionName = (program: string) => program.replace("-", "_");
-
 const commandNames = ({ commands }: ProgramTable) => commands.map(({ name }) => name);
-
 const optionNames = (options: readonly Option[]) => options.map(({ name }) => `--${name}`);
-
 const takingValues = ({ options }: ProgramTable) => options.filter(({ kind }) => kind.completes !== "none");
-
 const isWords = (completes: Completes): completes is readonly string[] => typeof completes === "object";
 
 // ---------------------------------------------------------------- bash 4 and later

@@ -69,43 +69,16 @@ export type Values<Table extends readonly Option[]> = {
 
 /** An option without a value. */
 export const FLAG: Kind<boolean> & { completes: "none" } = { completes: "none", read: () => true };
-
 export const TEXT: Kind<string> = { completes: "nothing", read: (text) => text };
-
 export const TEXTS = { ...TEXT, repeatable: true } as const;
-
 export const FILE: Kind<string> = { ...TEXT, completes: "file" };
-
 export const FILES = { ...FILE, repeatable: true } as const;
-
 export const FOLDER: Kind<string> = { ...TEXT, completes: "folder" };
 
 /** Bytes, such as 500kB. */
 export const SIZE: Kind<number> = {
   completes: "nothing",
   read: (text, option) => parseSize(text) ?? refuse(option, "a size, such as 500kB or 10MB", text),
-};
-
-/** A slower rate is a mistake in the unit. Bytes a second. */
-const LEAST_RATE = 1000;
-
-/** Bytes a second, such as 10MB. */
-export const RATE: Kind<number> = {
-  completes: "nothing",
-  read: (text, option) => {
-    const rate = parseSize(text);
-    if (rate !== undefined && rate >= LEAST_RATE) return rate;
-    return refuse(option, "bytes a second, at least 1kB, such as 500kB or 10MB", text);
-  },
-};
-
-/** A day, `YYYY-MM-DD`. */
-export const DAY: Kind<string> = {
-  completes: "nothing",
-  read: (text, option) => {
-    if (/^\d{4}-\d\d-\d\d$/.test(text) && !Number.isNaN(Date.parse(text))) return text;
-    return refuse(option, "a day, such as 2026-11-22", text);
-  },
 };
 
 /** Seconds, given such as 30m. */
@@ -180,23 +153,17 @@ export function misplacedOption(options: readonly Option[], given: Given, comman
 
 // ---------------------------------------------------------------- --help
 
-/** Rows of `--help`: what is typed, padded to `width`, and what it means. A longer one has a line of its own. */
-export function helpRows(rows: readonly { typed: string; about: string }[], width: number): string {
-  return rows
-    .map(({ typed, about }) => {
-      const gap = typed.length > width ? `\n${" ".repeat(width + 4)}` : `${" ".repeat(width - typed.length)}  `;
-      return `  ${typed}${gap}${about}`;
-    })
-    .join("\n");
-}
-
+/** The rows of commands in `--help`: what is typed, padded to `width`, and what it means. A longer one has a line of its own. */
 export function commandRows(commands: readonly Command[], width: number): string {
-  return helpRows(
-    commands.map(({ name, label, about }) => ({ typed: label === undefined ? name : `${name} ${label}`, about })),
-    width,
-  );
+  const rows = commands.map(({ name, label, about }) => {
+    const typed = label === undefined ? name : `${name} ${label}`;
+    const gap = typed.length > width ? `\n${" ".repeat(width + 4)}` : `${" ".repeat(width - typed.length)}  `;
+    return `  ${typed}${gap}${about}`;
+  });
+  return rows.join("\n");
 }
 
+/** The rows of options in `--help`, like those of commands. */
 export function optionRows(options: readonly Option[], width: number): string {
   return commandRows(
     options.map((option) => ({ ...option, name: `--${option.name}` })),

@@ -18,7 +18,6 @@ import {
 
 /** A silence of this length ends a message. Milliseconds. */
 export const SILENCE_MS = 50;
-
 /** An old tracker reads no more of a list than this. Bytes. */
 const OLD_TRACKER_READS = 1024;
 
@@ -139,7 +138,6 @@ export function foreignMessage(): ProtocolError {
 }
 
 const LESS_THAN = 60;
-
 const GREATER_THAN = 62;
 
 /** The next message as text, or undefined. A list of records is whole only after its last `>`. */
@@ -173,11 +171,18 @@ export function parseBasicDownload(text: string): ToHolder {
   return { verb: "DOWNLOAD", profile: 1, name: parts.slice(0, -2).join(","), size, spaced: false };
 }
 
-/** What a tracker accepts: files a peer, bytes of a name, bytes of a line. */
-export interface RecordLimits {
+/** Limits that a tracker's operator may set. The others are the protocol's. */
+export interface ReadLimits {
+  /** Files of one peer. */
   files: number;
+  /** Bytes of a file name. */
   name: number;
+  /** Bytes of a line with its end. */
   line: number;
+  /** Records in an answer, unless a request says how many. */
+  results: number;
+  /** Records in an answer at most. */
+  mostResults: number;
 }
 
 /** How a request to a tracker can begin. `<` begins a list of records. */
@@ -190,7 +195,7 @@ export class BasicRequests {
   /** A message of FT/1 has come. */
   begun = false;
   readonly #frame: Frame;
-  readonly #limits: RecordLimits;
+  readonly #limits: ReadLimits;
   #awaitsHello = true;
   #greeted = false;
   readonly #records: FileRecord[] = [];
@@ -198,7 +203,7 @@ export class BasicRequests {
   /** A request that came right behind a list. The list goes first. */
   #held: ToTracker | undefined;
 
-  constructor(frame: Frame, limits: RecordLimits) {
+  constructor(frame: Frame, limits: ReadLimits) {
     this.#frame = frame;
     this.#limits = limits;
   }

@@ -6,18 +6,12 @@ import type { RecentLines } from "./recent.ts";
 
 /** The longest line, with its end. Bytes. */
 export const LINE_LIMIT = 4096;
-
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
-
 /** The longest start by which a message is recognised: `HELLO FT/2` with its CR LF. Bytes. */
 const START_LENGTH = 12;
-
 const LF = 10;
-
 const CR = 13;
-
 const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-
 const EMPTY = new Uint8Array(0);
 
 /** Bytes as text. Throws when they are not UTF-8. */

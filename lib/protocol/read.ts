@@ -8,10 +8,10 @@ import {
   foreignMessage,
   type MessageEnd,
   parseBasicDownload,
-  type RecordLimits,
+  type ReadLimits,
   takeBasicMessage,
 } from "./basic.ts";
-import { Frame, LINE_LIMIT } from "./lines.ts";
+import { Frame } from "./lines.ts";
 import {
   type CallBack,
   type FromHolder,
@@ -20,27 +20,17 @@ import {
   type Page,
   type PeerLine,
   type Profile,
-  RESULTS_DEFAULT,
   RESULTS_LIMIT,
   type ToHolder,
   type ToTracker,
   type Wish,
 } from "./messages.ts";
 import { RecentLines } from "./recent.ts";
-import {
-  checkFileCount,
-  checkNameLength,
-  type FileRecord,
-  NAME_LIMIT,
-  parseFileName,
-  parseRecord,
-  unescapeField,
-} from "./record.ts";
+import { checkFileCount, checkNameLength, type FileRecord, parseFileName, parseRecord, unescapeField } from "./record.ts";
 import { cutVerb, dayValue, endpointOf, optional, rootValue, textValue, valuesOf, wholeValue, yesValue } from "./values.ts";
 
 /** A token reaches a third peer as it is, so it has no character that means something in a line. */
 const TOKEN = /^[\w-]{1,64}$/;
-
 /** A longer agent is cut, because every line of WHO repeats it. Characters. */
 const AGENT_LIMIT = 64;
 
@@ -75,24 +65,12 @@ abstract class Inbox<Message> {
   abstract next(): Message | undefined;
 }
 
-/** Limits that a tracker's operator may set. The others are the protocol's. */
-interface ReadLimits {
-  /** Bytes of a line with its end. */
-  line?: number;
-  /** Bytes of a file name. */
-  name?: number;
-  /** Records in an answer, unless a request says how many. */
-  results?: number;
-  /** Records in an answer at most. */
-  mostResults?: number;
-}
-
 /** Requests that mean the same on every connection, and come often. */
 const recentRequests = new RecentLines<ToTracker>();
 
 /** Peer → tracker: reads both profiles, and finds out which one this connection speaks. */
 export class TrackerInbox extends Inbox<ToTracker> {
-  readonly #limits: RecordLimits & { results: number; mostResults: number };
+  readonly #limits: ReadLimits;
   /** Until the first line turns out to be FT/2. */
   #basic: BasicRequests | undefined;
   #awaitsHello: boolean;
@@ -100,12 +78,11 @@ export class TrackerInbox extends Inbox<ToTracker> {
   #files: { port: number; count: number; records: FileRecord[] } | undefined;
 
   /** `profile` is given for a connection whose HELLO was read before. */
-  constructor(maxFiles: number, limits: ReadLimits = {}, profile?: 2) {
+  constructor(limits: ReadLimits, profile?: 2) {
     super();
-    const { line = LINE_LIMIT, name = NAME_LIMIT, results = RESULTS_DEFAULT, mostResults = RESULTS_LIMIT } = limits;
-    this.#limits = { files: maxFiles, line, name, results, mostResults };
+    this.#limits = limits;
     this.#awaitsHello = profile === undefined;
-    if (profile === undefined) this.#basic = new BasicRequests(this.frame, this.#limits);
+    if (profile === undefined) this.#basic = new BasicRequests(this.frame, limits);
   }
 
   /** The connection's profile once it is known: FT/2 by its first line, else FT/1. */
@@ -214,10 +191,8 @@ export class TrackerInbox extends Inbox<ToTracker> {
 
 /** Tracker → peer, FT/2. */
 export class SessionInbox extends Inbox<FromTracker> {
-  #list:
-    | { kind: "FOUND"; count: number; items: FileRecord[]; total: number | undefined }
-    | { kind: "PEERS"; count: number; items: PeerLine[] }
-    | undefined;
+  /** The list whose lines have not all come, as a message that `read` makes longer. */
+  #list: { left: number; read(line: string): void; message: FromTracker } | undefined;
 
   override next(): FromTracker | undefined {
     for (;;) {
@@ -229,12 +204,11 @@ export class SessionInbox extends Inbox<FromTracker> {
         if (message !== undefined) return message;
         continue;
       }
-      if (list.kind === "FOUND") list.items.push(parseRecord(line));
-      else list.items.push(parsePeerLine(line));
-      if (list.items.length < list.count) continue;
+      list.read(line);
+      list.left -= 1;
+      if (list.left > 0) continue;
       this.#list = undefined;
-      if (list.kind === "PEERS") return { verb: "PEERS", peers: list.items };
-      return { verb: "FOUND", records: list.items, total: list.total };
+      return list.message;
     }
   }
 
@@ -276,8 +250,13 @@ export class SessionInbox extends Inbox<FromTracker> {
           throw new ProtocolError("bad-number", "The tracker announces an answer of impossible length.");
         }
         const total = optional(valuesOf(rest), "total", wholeValue);
-        if (count === 0) return verb === "FOUND:" ? { verb: "FOUND", records: [] } : { verb: "PEERS", peers: [] };
-        this.#list = verb === "FOUND:" ? { kind: "FOUND", count, items: [], total } : { kind: "PEERS", count, items: [] };
+        const records: FileRecord[] = [];
+        const peers: PeerLine[] = [];
+        if (count === 0) return verb === "FOUND:" ? { verb: "FOUND", records } : { verb: "PEERS", peers };
+        this.#list =
+          verb === "FOUND:"
+            ? { left: count, read: (text) => records.push(parseRecord(text)), message: { verb: "FOUND", records, total } }
+            : { left: count, read: (text) => peers.push(parsePeerLine(text)), message: { verb: "PEERS", peers } };
         return undefined;
       }
       case "OK":

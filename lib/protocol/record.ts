@@ -32,7 +32,6 @@ export interface FileRecord extends Endpoint {
 
 /** The longest file name. Bytes of UTF-8. */
 export const NAME_LIMIT = 255;
-
 const encoder = new TextEncoder();
 
 /** The length of a text in UTF-8. Bytes. */
@@ -56,7 +55,6 @@ export function parseRoot(text: string): string | undefined {
 }
 
 const FIELD_SPECIAL = /[%,;<>\u0000-\u001f\u007f-\u009f]/g;
-
 const VALUE_SPECIAL = /[%,;<> \u0000-\u001f\u007f-\u009f]/g;
 
 /** A text as a record field or the rest of a line: the grammar's own characters become `%XX`. `a,b` becomes `a%2Cb`. */

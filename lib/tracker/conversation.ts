@@ -66,7 +66,7 @@ export class Conversation implements ChannelHandlers, Connection {
     this.channel = channel;
     this.address = channel.remote.address;
     this.via = channel.local.address;
-    this.#inbox = new TrackerInbox(limits.files, limits);
+    this.#inbox = new TrackerInbox(limits);
     this.#turns = new Turns(limits, state.clock);
     state.connections.add(this);
   }
@@ -141,7 +141,7 @@ export class Conversation implements ChannelHandlers, Connection {
 
   #reading(): TrackerInbox {
     const { limits, spareInboxes } = this.#state;
-    this.#inbox ??= spareInboxes.pop() ?? new TrackerInbox(limits.files, limits, 2);
+    this.#inbox ??= spareInboxes.pop() ?? new TrackerInbox(limits, 2);
     return this.#inbox;
   }
 

@@ -7,6 +7,7 @@ import { LINE_LIMIT } from "../../lib/protocol/lines.ts";
 import type { FromHolder, FromTracker, ToHolder, ToTracker } from "../../lib/protocol/messages.ts";
 import { DownloadInbox, HolderInbox, SessionInbox, TrackerInbox } from "../../lib/protocol/read.ts";
 import { type FileRecord, formatRecord, parseFileName, parseRecord } from "../../lib/protocol/record.ts";
+import { LIMITS } from "../../lib/tracker/limits.ts";
 
 const MAX_FILES = 5;
 const utf8 = new TextEncoder();
@@ -424,13 +425,13 @@ function basicAnswer(random: Random): { said: number; refused: boolean } {
 }
 
 export const TRIALS: readonly Trial[] = [
-  listening("peer → tracker", 1, 0.3, TO_TRACKER, () => new TrackerInbox(MAX_FILES)),
+  listening("peer → tracker", 1, 0.3, TO_TRACKER, () => new TrackerInbox(LIMITS)),
   listening("tracker → peer", 2, 0.2, FROM_TRACKER, () => new SessionInbox()),
   listening("downloader → holder", 3, 0.2, TO_HOLDER, () => new HolderInbox()),
   listening("holder → downloader", 4, 0.14, FROM_HOLDER, downloadReader),
   listening("holder → downloader, FT/1", 5, 0.05, BASIC_ANSWERS, basicDownloadReader),
   { what: "tracker → peer, FT/1", kind: 6, share: 0.05, leastSaid: 20, leastRefused: 10, run: basicAnswer },
-  cutting("peer → tracker", 7, TO_TRACKER, TO_TRACKER[0] ?? "", () => new TrackerInbox(MAX_FILES)),
+  cutting("peer → tracker", 7, TO_TRACKER, TO_TRACKER[0] ?? "", () => new TrackerInbox(LIMITS)),
   cutting("tracker → peer", 8, FROM_TRACKER, "", () => new SessionInbox()),
   cutting("downloader → holder", 9, TO_HOLDER, TO_HOLDER[0] ?? "", () => new HolderInbox()),
 ];

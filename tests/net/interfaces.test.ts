@@ -60,7 +60,7 @@ const of = (raw: RawInterfaces) => () => interfaces(() => raw);
 function typed(raw: RawInterfaces, ...main: string[]): Promise<string[]> {
   const routed = async (family: 4 | 6): Promise<Address | undefined> =>
     main.map(addressOf).find((address) => address.includes(":") === (family === 6));
-  return likelyAddresses({ networks: of(raw), routed });
+  return likelyAddresses(of(raw), routed);
 }
 
 describe("the interfaces", () => {

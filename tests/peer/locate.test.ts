@@ -6,10 +6,17 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { PassThrough } from "node:stream";
 import { CancelledError, UsageError } from "../../lib/error.ts";
-import { describePlace, LastTracker, type Located, nobodyFound, severalFound, typed } from "../../lib/peer/locate.ts";
+import {
+  describePlace,
+  LastTracker,
+  type Located,
+  nobodyFound,
+  parseTracker,
+  severalFound,
+  typed,
+} from "../../lib/peer/locate.ts";
 import type { Found } from "../../lib/peer/look.ts";
 import { Prompts } from "../../lib/peer/screen/ask.ts";
-import { parseTracker } from "../../lib/program/cli.ts";
 import { Lan } from "../helpers/lan.ts";
 
 setDefaultTimeout(20_000);

@@ -8,10 +8,10 @@ import type { FromHolder, FromTracker, ToHolder, ToTracker } from "../../lib/pro
 import { DownloadInbox, HolderInbox, SessionInbox, TrackerInbox } from "../../lib/protocol/read.ts";
 import { byteLength, type FileRecord, formatRecord, parseFileName } from "../../lib/protocol/record.ts";
 import { encodeFromHolder, encodeFromTracker, encodeToHolder, encodeToTracker } from "../../lib/protocol/write.ts";
+import { LIMITS } from "../../lib/tracker/limits.ts";
 
 /** Fixed, so that a run can be repeated; what is looked for does not depend on luck. */
 const SEED = 20_261_122;
-const MAX_FILES = 5;
 const utf8 = new TextEncoder();
 
 // ---------------------------------------------------------------- how the tests read
@@ -51,7 +51,7 @@ function bodyOf(bytes: Uint8Array): Body | undefined {
   return bytes.length === 0 ? undefined : { verb: "BODY", hex: bytes.toHex() };
 }
 
-const trackerReader = (): Reader => new TrackerInbox(MAX_FILES);
+const trackerReader = (): Reader => new TrackerInbox(LIMITS);
 const sessionReader = (): Reader => new SessionInbox();
 const holderReader = (): Reader => new HolderInbox();
 
@@ -708,7 +708,7 @@ describe("FT/1, however it is cut", () => {
   });
 
   test("bytes that follow a silence that was not read yet belong to the same message", () => {
-    const inbox = new TrackerInbox(MAX_FILES);
+    const inbox = new TrackerInbox(LIMITS);
     inbox.push(utf8.encode("SEARCH: my no"));
     inbox.silence();
     inbox.push(utf8.encode("tes.txt"));
@@ -718,7 +718,7 @@ describe("FT/1, however it is cut", () => {
   });
 
   test("a pause inside a record does not end it, and a list goes on after a pause", () => {
-    const inbox = new TrackerInbox(MAX_FILES);
+    const inbox = new TrackerInbox(LIMITS);
     const said: Said[] = [];
     for (const piece of [BASIC_NOTES.slice(0, 9), BASIC_NOTES.slice(9), `\n${BASIC_DATA.slice(0, 4)}`, BASIC_DATA.slice(4)]) {
       inbox.push(utf8.encode(piece));
@@ -732,7 +732,7 @@ describe("FT/1, however it is cut", () => {
   });
 
   test("a list is handed over when all that has arrived is whole, once", () => {
-    const inbox = new TrackerInbox(MAX_FILES);
+    const inbox = new TrackerInbox(LIMITS);
     inbox.push(utf8.encode(`${BASIC_NOTES}\n${BASIC_DATA}`));
     expect(drain(inbox)).toEqual([]);
     expect(inbox.listensForSilence).toBe(true);
@@ -745,7 +745,7 @@ describe("FT/1, however it is cut", () => {
   });
 
   test("a list does not grow after it was handed over", () => {
-    const inbox = new TrackerInbox(MAX_FILES);
+    const inbox = new TrackerInbox(LIMITS);
     inbox.push(utf8.encode(`${BASIC_NOTES}\n`));
     const [first] = drain(inbox);
     inbox.push(utf8.encode(`${BASIC_DATA}\n`));
@@ -778,7 +778,7 @@ describe("FT/1, however it is cut", () => {
   });
 
   test("silence before the first byte decides nothing", () => {
-    const inbox = new TrackerInbox(MAX_FILES);
+    const inbox = new TrackerInbox(LIMITS);
     inbox.silence();
     expect(inbox.next()).toBeUndefined();
     inbox.push(utf8.encode(HELLO_TRACKER));
@@ -793,7 +793,7 @@ describe("FT/1, however it is cut", () => {
   });
 
   test("a long list is read when the operator allows it", () => {
-    const reader = () => new TrackerInbox(20_000);
+    const reader = () => new TrackerInbox({ ...LIMITS, files: 20_000 });
     const said = settled(read(reader, [`${BASIC_NOTES}\n`.repeat(20_000)], "end"));
     expect(said).toMatchObject([{ verb: "FILES", records: { length: 20_000 } }]);
   });
@@ -824,7 +824,7 @@ describe("FT/1, however it is cut", () => {
 
 describe("HELLO, which both profiles begin with", () => {
   test("is answered at its fifth byte when no more follows", () => {
-    const inbox = new TrackerInbox(MAX_FILES);
+    const inbox = new TrackerInbox(LIMITS);
     inbox.push(utf8.encode("HELL"));
     expect([inbox.next(), inbox.profile]).toEqual([undefined, undefined]);
     inbox.push(utf8.encode("O"));
@@ -840,7 +840,7 @@ describe("HELLO, which both profiles begin with", () => {
   });
 
   test("answered, and then ' FT/2 …' following, completes its line", () => {
-    const inbox = new TrackerInbox(MAX_FILES);
+    const inbox = new TrackerInbox(LIMITS);
     inbox.push(utf8.encode("HELLO"));
     expect([inbox.next(), inbox.profile]).toEqual([{ verb: "HELLO", profile: 1 }, 1]);
     inbox.push(utf8.encode(" FT/2 agent=ft-peer/1.0.0\nPING\n"));
@@ -859,7 +859,7 @@ describe("HELLO, which both profiles begin with", () => {
   test("answered, with silence anywhere in ' FT/2 …', still completes its line", () => {
     const rest = utf8.encode(" FT/2 agent=ft-peer/1.0.0\n");
     for (let cut = 0; cut < rest.length; cut++) {
-      const inbox = new TrackerInbox(MAX_FILES);
+      const inbox = new TrackerInbox(LIMITS);
       const said: Said[] = [];
       for (const piece of [utf8.encode("HELLO"), rest.subarray(0, cut), rest.subarray(cut)]) {
         inbox.push(piece);
@@ -1323,7 +1323,7 @@ describe("endless input", () => {
   });
 
   test("of empty lines to a tracker leaves nothing behind", () => {
-    const inbox = new TrackerInbox(MAX_FILES);
+    const inbox = new TrackerInbox(LIMITS);
     for (let i = 0; i < 100; i++) {
       inbox.push(utf8.encode("\n\r\n  \n".repeat(1000)));
       expect(inbox.next()).toBeUndefined();
@@ -1540,7 +1540,7 @@ describe("FIND", () => {
   } as const;
 
   function readRequest(text: string) {
-    const inbox = new TrackerInbox(5);
+    const inbox = new TrackerInbox(LIMITS);
     inbox.push(new TextEncoder().encode(`HELLO FT/2 agent=x\n${text}`));
     inbox.next();
     return inbox.next();

@@ -7,6 +7,7 @@ import { SessionInbox, TrackerInbox } from "../../lib/protocol/read.ts";
 import { type FileRecord, parseFileName, parseRecord } from "../../lib/protocol/record.ts";
 import { encodeFromTracker } from "../../lib/protocol/write.ts";
 import { Catalog, type Member, type Seer } from "../../lib/tracker/catalog.ts";
+import { LIMITS } from "../../lib/tracker/limits.ts";
 
 const utf8 = new TextEncoder();
 const ALL = { offset: 0, limit: 2000 };
@@ -788,7 +789,7 @@ describe("who is online", () => {
   test.each(["x".repeat(4050), ";".repeat(3000)])(
     "can be read by the others even if one peer calls itself something endless",
     (agent) => {
-      const inbox = new TrackerInbox(5);
+      const inbox = new TrackerInbox(LIMITS);
       inbox.push(utf8.encode(`HELLO FT/2 agent=${agent}\n`));
       let said = "";
       try {

@@ -5,7 +5,7 @@
 // the memory is used again.
 
 import type { Clock } from "../../clock.ts";
-import type { RateLimit } from "../../rate.ts";
+import type { RateLimit } from "../rate-limit.ts";
 import type { Range } from "./source.ts";
 
 /** With this many bytes being hashed and written, senders have to wait. */

@@ -3,9 +3,9 @@
 import type { Clock } from "../../clock.ts";
 import type { Channel } from "../../net/channel.ts";
 import type { FileName, FileRecord } from "../../protocol/record.ts";
-import type { RateLimit } from "../../rate.ts";
 import type { Sha256 } from "../content/merkle.ts";
 import type { PieceSet } from "../content/pieces.ts";
+import type { RateLimit } from "../rate-limit.ts";
 
 /** The part file that bytes are written to. */
 export interface Target {

@@ -3,11 +3,12 @@
 
 import { autocomplete, intro, isCancel, log, multiselect, note, outro, select, text } from "@clack/prompts";
 import { CancelledError, sentenceOf } from "../../error.ts";
-import { measure, orCancelled } from "../../program/cli.ts";
+import { orCancelled } from "../../program/cli.ts";
 import type { FileRecord } from "../../protocol/record.ts";
-import { fit, formatSize, plural, printable, wrap } from "../../text.ts";
+import { formatSize, plural, printable } from "../../text.ts";
 import type { LeftOut, SharedFile } from "../disk/share.ts";
 import { describePlace, isSameTracker, type Located } from "../locate.ts";
+import { columnsOf, fit, wrap } from "./columns.ts";
 import { contentTable, holderTable, recordTable } from "./view.ts";
 
 /** The terminal of the prompts, and the signal that ends them. */
@@ -56,7 +57,7 @@ export class Prompts {
 
   /** Shows lines in a frame. They must be printable. */
   show(lines: string[], title: string): void {
-    note(lines.map((line) => fit(line, this.width, measure)).join("\n"), this.#short(title), {
+    note(lines.map((line) => fit(line, this.width)).join("\n"), this.#short(title), {
       ...this.#terminal,
       format: (line) => line,
     });
@@ -124,7 +125,7 @@ export class Prompts {
   /** Asks for one holder of a file; undefined to go back. */
   async chooseHolder(name: string, records: FileRecord[]): Promise<FileRecord | undefined> {
     const [title, options] = pickList(holderTable(records, this.width));
-    this.say(fit(`${plural(records.length, "holder")} of ${printable(name)}`, this.width, measure));
+    this.say(fit(`${plural(records.length, "holder")} of ${printable(name)}`, this.width));
     return records[await this.choose(`  ${title}`, options)];
   }
 
@@ -208,7 +209,7 @@ export class Prompts {
 
   #fileLabel(file: SharedFile): string {
     const size = formatSize(file.size);
-    return `${fit(printable(file.name), this.width - measure(size) - 2, measure)}  ${size}`;
+    return `${fit(printable(file.name), this.width - columnsOf(size) - 2)}  ${size}`;
   }
 
   /** A prompt's answer. Ctrl-C and the signal are a `CancelledError`, also when the terminal is gone. */
@@ -219,11 +220,11 @@ export class Prompts {
   }
 
   #wrapped(words: string): string {
-    return wrap(printable(words), this.width, measure).join("\n");
+    return wrap(printable(words), this.width).join("\n");
   }
 
   #short(words: string): string {
-    return fit(printable(words), this.width, measure);
+    return fit(printable(words), this.width);
   }
 }
 

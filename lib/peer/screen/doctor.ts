@@ -4,14 +4,15 @@ import { statfsSync } from "node:fs";
 import { CancelledError, codeOf, FtError, sentenceOf } from "../../error.ts";
 import { dial } from "../../net/dial.ts";
 import { interfaces } from "../../net/interfaces.ts";
-import { measure, VERSION } from "../../program/cli.ts";
+import { VERSION } from "../../program/cli.ts";
 import { formatEndpoint, isLoopback, withoutZone } from "../../protocol/address.ts";
 import { encodeToTracker } from "../../protocol/write.ts";
-import { formatDuration, formatSize, plural, printable, wrap } from "../../text.ts";
+import { formatDuration, formatSize, plural, printable } from "../../text.ts";
 import { tryFolder } from "../disk/incoming.ts";
 import type { LeftOut, SharedFile } from "../disk/share.ts";
 import { type Located, lookAround, nobodyFound, typed } from "../locate.ts";
 import type { Session, TrackerPlace } from "../session.ts";
+import { wrap } from "./columns.ts";
 import { colours, howToOpen } from "./view.ts";
 
 /** The tracker says within this time whether it can connect to this peer's port. Milliseconds. */
@@ -71,7 +72,7 @@ const CHECK_INDENT = 17;
 export function checkLines({ check, status, detail, advice }: Check, width = 100): string[] {
   const colour = { ok: colours.green, warning: colours.yellow, fault: colours.red, skipped: colours.dim }[status];
   const sentences = advice === undefined ? [detail] : [detail, `→ ${advice}`];
-  const lines = sentences.flatMap((words) => wrap(printable(words), Math.max(20, width - CHECK_INDENT), measure));
+  const lines = sentences.flatMap((words) => wrap(printable(words), Math.max(20, width - CHECK_INDENT)));
   const title = `${colour(STATUS_WORDS[status].padEnd(5))}  ${check.padEnd(9)} `;
   return lines.map((line, index) => (index === 0 ? title : " ".repeat(CHECK_INDENT)) + line);
 }

@@ -3,19 +3,21 @@
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { CancelledError, sentenceOf } from "../../error.ts";
-import { measure, nameArgument, orCancelled, parseTracker } from "../../program/cli.ts";
+import { orCancelled } from "../../program/cli.ts";
 import { formatEndpoint } from "../../protocol/address.ts";
 import { DEFAULT_MAX_FILES } from "../../protocol/messages.ts";
 import type { FileRecord } from "../../protocol/record.ts";
-import { fit, formatDuration, formatSize, plural, printable } from "../../text.ts";
+import { formatDuration, formatSize, plural, printable } from "../../text.ts";
 import { chooseFiles, type Share, type SharedFile } from "../disk/share.ts";
 import type { Downloaded, DownloadOptions } from "../download.ts";
 import type { PeerEvent } from "../events.ts";
 import type { FetchEvent } from "../fetch/types.ts";
-import { describePlace, type Located, lookAround, nobodyFound, typed } from "../locate.ts";
+import { describePlace, type Located, lookAround, nobodyFound, parseTracker, typed } from "../locate.ts";
+import { nameArgument } from "../options.ts";
 import type { Upload } from "../serve/serve.ts";
 import type { Session, TrackerPlace } from "../session.ts";
 import type { Prompts } from "./ask.ts";
+import { fit } from "./columns.ts";
 import { progressReporter, Screen } from "./screen.ts";
 import { describeEvent, notFoundSentence, peerTable } from "./view.ts";
 
@@ -237,7 +239,7 @@ async function guidedDownload(peer: GuidedPeer, how: GuideOptions, chosen: FileR
 }
 
 function describeShare(peer: GuidedPeer, width: number): string[] {
-  const lines = peer.share.files.map((file) => `${fit(printable(file.name), width - 12, measure)}  ${formatSize(file.size)}`);
+  const lines = peer.share.files.map((file) => `${fit(printable(file.name), width - 12)}  ${formatSize(file.size)}`);
   const { uploads, waiting } = peer.server;
   lines.push("", uploads.size === 0 ? "Nobody is downloading now." : "Downloading now:");
   for (const { to, name, sent } of uploads) lines.push(`${formatEndpoint(to)}  ${formatSize(sent)} sent  ${printable(name)}`);

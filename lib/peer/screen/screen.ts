@@ -1,9 +1,10 @@
 // Writes the results, remarks and progress of a command, for a person or for a script.
 
-import { err, measure, out } from "../../program/cli.ts";
+import { err, out } from "../../program/cli.ts";
 import { formatEndpoint } from "../../protocol/address.ts";
-import { fit, formatSize, jsonLine, printable } from "../../text.ts";
+import { formatSize, jsonLine, printable } from "../../text.ts";
 import type { FetchEvent } from "../fetch/types.ts";
+import { fit } from "./columns.ts";
 import { fetchEventObject, Pace, progressLine } from "./view.ts";
 
 /** Standard output and error of one command; with `json` for a script, with `quiet` results and errors only. */
@@ -56,7 +57,7 @@ export class Screen {
   /** A line that the next one overwrites; only on a terminal. */
   progress(words: string): void {
     if (!this.#live) return;
-    process.stdout.write(`\r\x1b[2K${fit(words, (process.stdout.columns ?? 80) - 1, measure)}`);
+    process.stdout.write(`\r\x1b[2K${fit(words, (process.stdout.columns ?? 80) - 1)}`);
     this.#progressShown = true;
   }
 

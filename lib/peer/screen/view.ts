@@ -2,16 +2,16 @@
 
 import { basename } from "node:path";
 import pc from "picocolors";
-import { measure } from "../../program/cli.ts";
 import { formatEndpoint } from "../../protocol/address.ts";
 import type { PeerLine } from "../../protocol/messages.ts";
 import { type FileRecord, modifiedOf } from "../../protocol/record.ts";
-import { type Column, formatDuration, formatRate, formatSize, plural, printable, table } from "../../text.ts";
+import { formatDuration, formatRate, formatSize, plural, printable } from "../../text.ts";
 import { groupByContent, wholeHolders } from "../contents.ts";
 import type { LeftOut } from "../disk/share.ts";
 import type { Downloaded } from "../download.ts";
 import type { PeerEvent } from "../events.ts";
 import type { FetchEvent } from "../fetch/types.ts";
+import { type Column, table } from "./columns.ts";
 
 /** Colours for a terminal only; picocolors alone would also colour the logs of build servers. */
 export const colours = pc.createColors(pc.isColorSupported && process.stdout.isTTY === true);
@@ -42,7 +42,7 @@ function fileTable(records: FileRecord[], lastCell: (record: FileRecord) => stri
     const { name, size, type, date } = record;
     return [printable(name), formatSize(size), printable(type), date, lastCell(record)];
   });
-  return table(columns, rows, measure, width);
+  return table(columns, rows, width);
 }
 
 /** The holders of one file as a table of type, size, date and address. */
@@ -54,7 +54,7 @@ export function holderTable(records: FileRecord[], width?: number): string[] {
     { title: "WHO" },
   ];
   const rows = records.map((record) => [printable(record.type), formatSize(record.size), record.date, holderCell(record)]);
-  return table(columns, rows, measure, width);
+  return table(columns, rows, width);
 }
 
 /** The address of a record's holder, and whether it has only a part of the file. */
@@ -99,7 +99,7 @@ export function peerTable(peers: PeerLine[], self: string, width?: number): stri
     formatSize(peer.bytes),
     ...[peer.agent, peer.since.slice(11, 16), peer.id].map(printable),
   ]);
-  return table(columns, rows, measure, width);
+  return table(columns, rows, width);
 }
 
 /** A rate is of this time, up to now. Milliseconds. */

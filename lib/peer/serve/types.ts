@@ -3,9 +3,9 @@
 import type { Clock } from "../../clock.ts";
 import type { Channel } from "../../net/channel.ts";
 import type { Address, Endpoint } from "../../protocol/address.ts";
-import type { RateLimit } from "../../rate.ts";
 import type { Sha256 } from "../content/merkle.ts";
 import type { PieceSet } from "../content/pieces.ts";
+import type { RateLimit } from "../rate-limit.ts";
 
 /** An open file that is served. */
 export interface Served {

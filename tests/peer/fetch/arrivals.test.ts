@@ -3,7 +3,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { getEventListeners } from "node:events";
 import { FtError } from "../../../lib/error.ts";
-import { RateLimit } from "../../../lib/rate.ts";
+import { RateLimit } from "../../../lib/peer/rate-limit.ts";
 import { settle } from "../../helpers/channel.ts";
 import { A, B, bytesOf, checkFields, Field, failure, KiB, MiB, PIECE, SIZE, stateOf } from "../../helpers/fetching.ts";
 

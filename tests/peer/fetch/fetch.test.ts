@@ -4,7 +4,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { getEventListeners } from "node:events";
 import { CancelledError, FtError } from "../../../lib/error.ts";
 import { PieceSet } from "../../../lib/peer/content/pieces.ts";
-import { RateLimit } from "../../../lib/rate.ts";
+import { RateLimit } from "../../../lib/peer/rate-limit.ts";
 import { formatSize } from "../../../lib/text.ts";
 import { type Far, REFUSED, settle } from "../../helpers/channel.ts";
 import {

@@ -1,7 +1,7 @@
 // Sending files: limits, files that fail or change, slow readers, and what is reported of uploads.
 
 import { describe, expect, test } from "bun:test";
-import { RateLimit } from "../../../lib/rate.ts";
+import { RateLimit } from "../../../lib/peer/rate-limit.ts";
 import { addressOf, type Far, type Side, settle } from "../../helpers/channel.ts";
 import { bytesOf, DOWNLOADER, Hall, KiB, MiB } from "../../helpers/serving.ts";
 

@@ -1,0 +1,96 @@
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { columnsOf, fit, table } from "../../../lib/peer/screen/columns.ts";
+import { printable } from "../../../lib/text.ts";
+
+/** Fixed, so that a run can be repeated; what is looked for does not depend on luck. */
+const SEED = 20_261_122;
+
+describe("fit", () => {
+  test("leaves what has room and cuts the rest with an ellipsis", () => {
+    expect(fit("notes.txt", 9)).toBe("notes.txt");
+    expect(fit("notes.txt", 8)).toBe("notes.t…");
+    expect(fit("notes.txt", 1)).toBe("…");
+    expect(fit("notes.txt", 0)).toBe("");
+    expect(fit("", 0)).toBe("");
+  });
+
+  test("counts columns, not characters, and never tears one apart", () => {
+    expect(fit("報告書報告書", 6)).toBe("報告…");
+    expect(fit("報告書報告書", 5)).toBe("報告…");
+    expect(fit("e\u0301e\u0301e\u0301e\u0301", 3)).toBe("e\u0301e\u0301…");
+    expect(fit("👍🏽👍🏽👍🏽", 4)).toBe("👍🏽…");
+  });
+
+  test("never takes more columns than it is given", () => {
+    fc.assert(
+      fc.property(fc.string({ unit: "grapheme", maxLength: 60 }), fc.integer({ min: 0, max: 40 }), (text, width) => {
+        const shown = fit(printable(text), width);
+        expect(columnsOf(shown)).toBeLessThanOrEqual(width);
+      }),
+      { seed: SEED, numRuns: 500 },
+    );
+  });
+});
+
+describe("table", () => {
+  const layout = [{ title: "name", shrinksTo: 12 }, { title: "size", align: "right" as const }, { title: "holder" }];
+
+  test("aligns its columns under their titles", () => {
+    const rows = [
+      ["notes.txt", "1.2 kB", "192.168.1.7"],
+      ["報告.pdf", "48 MB", "192.168.1.17"],
+    ];
+    expect(table(layout, rows)).toEqual([
+      "name         size  holder",
+      "notes.txt  1.2 kB  192.168.1.7",
+      "報告.pdf    48 MB  192.168.1.17",
+    ]);
+  });
+
+  test("without rows there is the title line only", () => {
+    expect(table(layout, [])).toEqual(["name  size  holder"]);
+  });
+
+  test("a cell that is missing is empty", () => {
+    expect(table(layout, [["a"]])).toEqual(["name  size  holder", "a"]);
+  });
+
+  test("a 255-byte wide name in 40 columns is cut, and the size stays visible", () => {
+    const rows = [
+      ["漢".repeat(85), "4.7 GB", "10.0.0.1"],
+      ["short", "3 B", "192.168.100.200"],
+    ];
+    const lines = table(layout, rows, 40);
+    for (const line of lines) expect(columnsOf(line)).toBeLessThanOrEqual(40);
+    expect(lines[1]).toMatch(/^漢+… +4\.7 GB {2}10\.0\.0\.1$/);
+    expect(lines[2]).toMatch(/^short +3 B {2}192\.168\.100\.200$/);
+  });
+
+  test("only columns that may shrink give way, and not below eight", () => {
+    const lines = table(layout, [["a-very-long-name.tar.gz", "999 MB", "192.168.100.200"]], 20);
+    expect(lines[1]).toBe("a-very-…  999 MB  192.168.100.200");
+  });
+
+  test("spared columns shrink first, then are left out, the highest rank first", () => {
+    const spared = [
+      { title: "name", shrinksTo: 12 },
+      { title: "type", shrinksTo: 6, spare: 2 },
+      { title: "date", spare: 1 },
+    ];
+    const rows = [["a-very-long-name.tar.gz", "application/gzip", "22/11/26"]];
+    const lineAt = (width: number) => table(spared, rows, width)[1];
+    expect(lineAt(51)).toBe("a-very-long-name.tar.gz  application/gzip  22/11/26");
+    expect(lineAt(45)).toBe("a-very-long-name.tar.gz  applicati…  22/11/26");
+    expect(lineAt(35)).toBe("a-very-long-name…  appli…  22/11/26");
+    expect(lineAt(24)).toBe("a-very-long-n…  22/11/26");
+    expect(lineAt(16)).toBe("a-very-long-nam…");
+  });
+
+  test("lays out a long list", () => {
+    const rows = Array.from({ length: 20_000 }, (_, i) => [`file ${i}`, `${i} B`, "10.0.0.1"]);
+    const lines = table(layout, rows, 80);
+    expect(lines).toHaveLength(20_001);
+    expect(lines[20_000]).toBe("file 19999  19999 B  10.0.0.1");
+  });
+});
