@@ -14,9 +14,10 @@ import { systemClock } from "./lib/clock.ts";
 import { CancelledError, codeOf, FtError, UsageError } from "./lib/error.ts";
 import { userFolder } from "./lib/files.ts";
 import { dial } from "./lib/net/dial.ts";
-import { dialableFrom, interfaces, watchInterfaces } from "./lib/net/interfaces.ts";
+import { dialableFrom, interfaces, isOnNetwork, watchInterfaces } from "./lib/net/interfaces.ts";
 import { type Listener, listen } from "./lib/net/listen.ts";
 import { Admission } from "./lib/peer/admission.ts";
+import { mayCallBack } from "./lib/peer/call-backs.ts";
 import { Connector } from "./lib/peer/connect.ts";
 import { HashPool, sha256 } from "./lib/peer/content/hash.ts";
 import { TreeCache } from "./lib/peer/content/tree-cache.ts";
@@ -66,7 +67,7 @@ import { type Served, Server } from "./lib/peer/serve/serve.ts";
 import { Session, type TrackerPlace } from "./lib/peer/session.ts";
 import { Sharing } from "./lib/peer/sharing.ts";
 import { EXIT, exitCodeFor, hangUp, orCancelled, out, runProgram, VERSION } from "./lib/program/cli.ts";
-import { type Endpoint, formatEndpoint, parseAddress, withoutZone } from "./lib/protocol/address.ts";
+import { type Address, type Endpoint, formatEndpoint, parseAddress, withoutZone } from "./lib/protocol/address.ts";
 import { DEFAULT_MAX_FILES } from "./lib/protocol/messages.ts";
 import type { FileRecord } from "./lib/protocol/record.ts";
 import { plural, printable } from "./lib/text.ts";
@@ -114,14 +115,18 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
   const admission = new Admission({
     standing: () => session.standing,
     askKnown: (address) => session.requests.known(address),
-    isOfThisMachine: (address) => interfaces().some(({ addresses }) => addresses.some((own) => own.address === address)),
+    isOfThisMachine,
     clock,
   });
   const server = new Server({
     open: (wanted) => openShared(wanted),
     look: (root) => sharing.look(root) ?? downloads.look(root),
     changed: () => watch.nudge(),
-    readPass: (pass, from) => admission.checkPass(pass, from),
+    readPass: (pass, from) => {
+      const checked = admission.checkPass(pass, from);
+      if ("id" in checked) connector.proven(from);
+      return checked;
+    },
     arrived: (token, channel) => connector.arrived(token, channel),
     known: (from) => admission.isKnown(from),
     sha256,
@@ -146,8 +151,16 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     ask: (call) => session.requests.connect(call),
     serve: (channel) => server.accept(channel),
     isDialable: (at) => isDialable(at, session.standing),
+    mayCallBack: (to) =>
+      mayCallBack(to, {
+        isTrackerHere: isTrackerHere(session.standing),
+        isOfThisMachine,
+        isOnNetwork: (address) => isOnNetwork(address, interfaces()),
+        known: (address) => session.requests.known(address),
+        who: () => session.requests.who(),
+      }),
     // On the tracker's own machine a pass is good from every address of that machine.
-    you: () => (isTrackerHere(session.standing) ? undefined : session.standing?.you),
+    local: () => (isTrackerHere(session.standing) ? undefined : session.standing?.local),
     closed: () =>
       session.standing?.reach === false ? `nobody can connect to port ${listener.port} of this machine either` : "",
     token: () => randomBytes(18).toString("base64url"),
@@ -229,6 +242,11 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     throw error;
   }
   return peer;
+}
+
+/** Whether an interface of this machine has the address. */
+function isOfThisMachine(address: Address): boolean {
+  return interfaces().some(({ addresses }) => addresses.some((own) => own.address === address));
 }
 
 /** Listens on the given port; without one on 1235, or on a free port when that is taken. */

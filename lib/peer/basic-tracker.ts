@@ -3,12 +3,12 @@
 
 import { concatBytes } from "../bytes.ts";
 import { type Clock, sleep } from "../clock.ts";
-import { CancelledError, FtError } from "../error.ts";
+import { CancelledError, FtError, sentenceOf } from "../error.ts";
 import type { Channel } from "../net/channel.ts";
 import { basic, forOldTracker, parseBasicFound } from "../protocol/basic.ts";
 import { DEFAULT_MAX_FILES, PROFILE_WAIT_MS, type Profile } from "../protocol/messages.ts";
 import type { FileName, FileRecord } from "../protocol/record.ts";
-import { plural } from "../text.ts";
+import { plural, printable } from "../text.ts";
 import { REPLY_MS, type Reply } from "./tracker-connection.ts";
 
 /** A basic tracker says HI within this time. Milliseconds. */
@@ -91,8 +91,17 @@ export class BasicTracker {
 
   /** Records for an exact file name. */
   async search(name: FileName): Promise<FileRecord[]> {
+    let request: string;
+    try {
+      request = basic.search(name);
+    } catch (error) {
+      throw new FtError(
+        "basic-name",
+        `Cannot ask the tracker for "${printable(name)}": ${sentenceOf(error)}. Give another name.`,
+      );
+    }
     const channel = await this.#tools.dial(undefined);
-    const answer = await this.#ask(channel, basic.search(name));
+    const answer = await this.#ask(channel, request);
     channel.destroy();
     return parseBasicFound(answer, name);
   }
@@ -116,13 +125,16 @@ export class BasicTracker {
     return new Promise((resolve) => {
       const chunks: Uint8Array[] = [];
       let size = 0;
+      let settled = false;
       const settle = () => {
+        settled = true;
         cancel();
         resolve(concatBytes(chunks));
       };
       const cancel = this.#tools.clock.after(within, settle);
       channel.start({
         data: (chunk) => {
+          if (settled) return;
           chunks.push(chunk);
           size += chunk.length;
           if (size > BASIC_ANSWER_LIMIT || isWhole(concatBytes(chunks))) settle();

@@ -122,6 +122,7 @@ export class Session {
       pageSize: () => Math.max(1, Math.min(RESULTS_LIMIT, this.#standing?.results ?? RESULTS_LIMIT)),
       where: () => this.#where,
       searchBasic: (name) => this.#basic.search(name),
+      clock: this.#clock,
     });
   }
 

@@ -52,7 +52,7 @@
 //     holders    said by trackers alone, with group=1: how many peers have the whole of this content
 //
 //     peer → tracker, one connection for as long as the peer is online
-//       HELLO FT/2 agent=… extras=1 session=…   → HI FT/2 name=… max=… key=… you=… announced=yes|no results=…
+//       HELLO FT/2 agent=… extras=1 session=… challenge=…   → HI FT/2 name=… max=… key=… you=… announced=yes|no results=… proof=…
 //       FILES n port=p, n records     → WELCOME id=… pass=… peers=… files=… session=…   (later again: a new list, a new pass)
 //                                       n = 0 is not answered; n > max is ERROR too-many-files. p is the port of all its records.
 //       ADD <record>  ·  DROP name    → OK  ·  NOT FOUND (no such record)  ·  ERROR last-file (the last file stays)
@@ -99,6 +99,10 @@
 // peer id, address and expiry (seconds since 1970), a space between. Peers check it with the key from HI. It is good only from the
 // address in it, by the tracker's clock; a loopback address in it stands for the tracker's machine. It lives one hour, and a peer gets a
 // new one by FILES before that. What a peer sends first to an address from a record is constant up to the pass.
+//
+// A peer knows a tracker again by its key. Anybody can say the key of another, so a peer that found the tracker by its announcement makes
+// up a challenge of 16 to 64 letters, digits, `-` and `_`, and the tracker proves that it has the private key: proof= is the base64url
+// signature of the word `challenge`, a space, and the challenge. A tracker keeps its key when it is restarted.
 //
 // root is the SHA-256 Merkle root over blocks of 16 KiB that BitTorrent v2 calls pieces root (BEP 52). The hashes of the blocks are the
 // leaves; 32 zero bytes pad the tree to a power of two; an empty file has the SHA-256 of nothing. Two files with one root are one
@@ -185,8 +189,15 @@ export interface CallBack extends Endpoint {
 
 export type ToTracker =
   | { verb: "HELLO"; profile: 1 }
-  /** `extras`: the peer knows the additions of later versions. `session`: from its earlier WELCOME. */
-  | { verb: "HELLO"; profile: 2; agent: string; extras?: boolean | undefined; session?: string | undefined }
+  /** `extras`: the peer knows the additions of later versions. `session`: from its earlier WELCOME. `challenge`: to be signed. */
+  | {
+      verb: "HELLO";
+      profile: 2;
+      agent: string;
+      extras?: boolean | undefined;
+      session?: string | undefined;
+      challenge?: string | undefined;
+    }
   | { verb: "FILES"; profile: 1; records: FileRecord[] }
   | { verb: "FILES"; profile: 2; port: number; records: FileRecord[] }
   | { verb: "ADD"; record: FileRecord }
@@ -211,6 +222,8 @@ export type FromTracker =
       you: Address;
       announced?: boolean | undefined;
       results?: number | undefined;
+      /** The signature of the peer's challenge, base64url. */
+      proof?: string | undefined;
     }
   | { verb: "WELCOME"; id: string; pass: string; session?: string | undefined; peers: number; files: number }
   | { verb: "OK" }

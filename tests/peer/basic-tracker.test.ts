@@ -161,6 +161,16 @@ describe("an old tracker", () => {
     expect(far.closed).toBe(true);
   });
 
+  test("a name with a line end in it is refused before anybody is dialled", async () => {
+    const { session, net } = await basicRoom();
+    const before = net.dialled.length;
+    const { message } = await failure(session.requests.search(nameOf("x\r\nBYE\r\n")));
+    expect(message).toBe(
+      'Cannot ask the tracker for "x\\r\\nBYE\\r\\n": its name has control characters, which the basic protocol cannot carry. Give another name.',
+    );
+    expect(net.dialled).toHaveLength(before);
+  });
+
   test("NOT FOUND is no record", async () => {
     const { session, net } = await basicRoom();
     const searching = session.requests.search(nameOf("nobody.has"));

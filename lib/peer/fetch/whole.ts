@@ -94,6 +94,15 @@ class HolderError extends FtError {
   }
 }
 
+/** The request to an FT/1 holder. A record whose name cannot be sent fails here, before anybody is dialled. */
+function requestOf(holder: FileRecord): string {
+  try {
+    return basic.download(holder);
+  } catch (error) {
+    throw new HolderError(sentenceOf(error), TRIES_A_HOLDER);
+  }
+}
+
 /** One file under way, as a whole. */
 class WholeFetch {
   /** The holders whose bytes are in the file. */
@@ -138,6 +147,7 @@ class WholeFetch {
   /** Receives the missing bytes from this holder. A slow one fails only if there are others. */
   async askHolder(holder: FileRecord, others: boolean): Promise<void> {
     const { dial, signal } = this.#tools;
+    const request = holder.v2 ? "" : requestOf(holder);
     let channel: Channel;
     try {
       channel = await dial(holder, signal === undefined ? {} : { signal });
@@ -175,7 +185,7 @@ class WholeFetch {
       this.#onRoom = () => channel.resume();
       if (this.#failed !== undefined) this.#abortHolder(this.#failed);
       else if (holder.v2) this.#receive(channel, holder, others, settle);
-      else this.#receiveBasic(channel, holder, settle);
+      else this.#receiveBasic(channel, holder, request, settle);
     });
   }
 
@@ -225,7 +235,7 @@ class WholeFetch {
   }
 
   /** FT/1: the file is sent until the end of the stream. Only its size shows whether it is whole. */
-  #receiveBasic(channel: Channel, holder: FileRecord, settle: (error?: Error) => void): void {
+  #receiveBasic(channel: Channel, holder: FileRecord, request: string, settle: (error?: Error) => void): void {
     const { size } = this.#wanted;
     const inbox = new BasicDownloadInbox();
     const fail = (reason: string, final: boolean) => {
@@ -253,7 +263,7 @@ class WholeFetch {
       },
       close: (reason) => settle(new HolderError(reason === "" ? "it left" : reason, 1)),
     });
-    channel.send(basic.download(holder));
+    channel.send(request);
     channel.halfClose();
   }
 

@@ -921,6 +921,15 @@ describe("fetchWhole: an old holder", () => {
     expect(field.passes).toBe(0);
   });
 
+  test("a record whose name would be a second request is refused before anybody is dialled", async () => {
+    const field = basicField(HELLO, () => undefined);
+    const wanted = wantedFrom(field);
+    for (const holder of wanted.holders) holder.name = nameOf("x\r\nFLUSHALL\r\n");
+    const { message } = await failure(field.fetch(wanted));
+    expect(message).toContain(`${A}:5000: its name has control characters, which the basic protocol cannot carry`);
+    expect(field.asked()).toEqual([]);
+  });
+
   test.each([0, 1, 65_536, 9 * MiB + 1])("%d bytes in pieces", async (size) => {
     const bytes = bytesOf(size);
     const field = basicField(bytes, (far) => {
