@@ -15,6 +15,7 @@ import type { Credentials } from "./credentials.ts";
 import type { TrackerEvent } from "./events.ts";
 import type { Limits } from "./limits.ts";
 import { Meter } from "./meter.ts";
+import { isIn, type Network } from "./networks.ts";
 import { PortProber, type Reach } from "./prober.ts";
 import { SearchTimes } from "./turns.ts";
 
@@ -127,9 +128,9 @@ export class TrackerState {
     return reach;
   }
 
-  /** Ends all conversations, or those with one address. Gives their number. */
-  dismiss(words: string, address?: Address): number {
-    const chosen = [...this.connections].filter((connection) => address === undefined || connection.address === address);
+  /** Ends all conversations, or those with one network. Gives their number. */
+  dismiss(words: string, from?: Network): number {
+    const chosen = [...this.connections].filter(({ address }) => from === undefined || isIn(address, from));
     for (const connection of chosen) connection.dismiss(words);
     return chosen.length;
   }
