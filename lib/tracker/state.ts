@@ -51,7 +51,7 @@ export class TrackerState {
   readonly setup: TrackerSetup;
   readonly limits: Limits;
   readonly clock: Clock;
-  readonly catalog = new Catalog();
+  readonly catalog: Catalog;
   readonly connections = new Set<Connection>();
   /** Empty inboxes of FT/2. Most peers are silent most of the time, so a few inboxes serve all of them. */
   readonly spareInboxes: TrackerInbox[] = [];
@@ -69,6 +69,7 @@ export class TrackerState {
     this.setup = setup;
     this.limits = limits;
     this.clock = clock;
+    this.catalog = new Catalog(() => clock.at());
     this.searchTimes = new SearchTimes(limits.findTime, clock);
     const meter = () => new Meter(clock);
     this.activity = { requests: meter(), searches: meter(), joins: meter(), refused: meter() };
