@@ -479,7 +479,7 @@ function tellEvent(screen: Screen, event: PeerEvent, all: boolean): void {
   const words = describeEvent(event);
   if (all) screen.event(words);
   else if (event.event === "joined" && (event.profile === 1 || event.left.length > 0)) screen.note(words);
-  else if (event.event === "away" || event.event === "notice") screen.note(words);
+  else if (event.event === "away" || event.event === "notice" || event.event === "unread") screen.note(words);
 }
 
 /** Whether there is a terminal, so that a person can be asked. */

@@ -39,6 +39,8 @@ export type SessionEvent =
   | { event: "joined"; profile: Profile; name: string; peers: number; files: number; left: FileRecord[] }
   | { event: "away"; reason: string }
   | { event: "notice"; words: string }
+  /** Entries of the tracker's answer that could not be read. They are left out. */
+  | { event: "unread"; count: number }
   /** Whether the tracker could connect to this peer's port. */
   | { event: "reach"; reachable: boolean; reason: string; port: number };
 
@@ -122,6 +124,7 @@ export class Session {
       pageSize: () => Math.max(1, Math.min(RESULTS_LIMIT, this.#standing?.results ?? RESULTS_LIMIT)),
       where: () => this.#where,
       searchBasic: (name) => this.#basic.search(name),
+      unread: (count) => this.#options.report({ event: "unread", count }),
       clock: this.#clock,
     });
   }

@@ -89,7 +89,8 @@
 // after a pause 200 at once; the others wait. A peer whose FINDs take long waits longer for its next answer. An answer has 200 records
 // unless the request says otherwise, and never more than 2000. A tracker that answered `HELLO` with `HI`, and then sees ` FT/2 …` follow,
 // completes its line: the bytes are the same however they were cut. A peer that loses its tracker goes on with its transfers, and comes
-// back with the same list: first within 1 s, then at growing random intervals of at most 30 s.
+// back with the same list: first within 1 s, then at growing random intervals of at most 30 s. In an answer with records or peers, a peer
+// leaves out and counts a line that it cannot read: it is another peer's. A line that breaks the grammar of lines ends the connection.
 //
 // A tracker publishes only addresses that it saw: a record's address is the source address of its peer's connection, without a zone. A
 // peer that is told a link-local address uses the zone of its own interface. If the source is loopback, a peer on another machine is told
@@ -227,10 +228,10 @@ export type FromTracker =
     }
   | { verb: "WELCOME"; id: string; pass: string; session?: string | undefined; peers: number; files: number }
   | { verb: "OK" }
-  /** `total`: how many fit in all. The records may be a page of them. */
-  | { verb: "FOUND"; records: FileRecord[]; total?: number | undefined }
+  /** `total`: how many fit in all. The records may be a page of them. `unread`: lines that could not be read, and were left out. */
+  | { verb: "FOUND"; records: FileRecord[]; total?: number | undefined; unread?: number }
   | { verb: "NOT FOUND" }
-  | { verb: "PEERS"; peers: PeerLine[] }
+  | { verb: "PEERS"; peers: PeerLine[]; unread?: number }
   | { verb: "YES" }
   | { verb: "NO" }
   | { verb: "PONG" }

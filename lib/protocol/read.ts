@@ -193,7 +193,7 @@ export class TrackerInbox extends Inbox<ToTracker> {
 /** Tracker → peer, FT/2. */
 export class SessionInbox extends Inbox<FromTracker> {
   /** The list whose lines have not all come, as a message that `read` makes longer. */
-  #list: { left: number; read(line: string): void; message: FromTracker } | undefined;
+  #list: { left: number; read(line: string): void; message: Extract<FromTracker, { unread?: number }> } | undefined;
 
   override next(): FromTracker | undefined {
     for (;;) {
@@ -205,7 +205,13 @@ export class SessionInbox extends Inbox<FromTracker> {
         if (message !== undefined) return message;
         continue;
       }
-      list.read(line);
+      try {
+        list.read(line);
+      } catch (error) {
+        // The line is another peer's: what is wrong with it is not the tracker's fault, and this peer goes on without it.
+        if (!(error instanceof ProtocolError)) throw error;
+        list.message.unread = (list.message.unread ?? 0) + 1;
+      }
       list.left -= 1;
       if (list.left > 0) continue;
       this.#list = undefined;

@@ -53,7 +53,10 @@ function encodePage({ offset, limit }: Page): string {
 
 /** FT/2, tracker → peer. The records of an answer are lines already, from `formatRecord`. */
 export function encodeFromTracker(
-  message: Exclude<FromTracker, { verb: "UNKNOWN" | "FOUND" }> | { verb: "FOUND"; lines: string[]; total?: number },
+  message:
+    | Exclude<FromTracker, { verb: "UNKNOWN" | "FOUND" | "PEERS" }>
+    | { verb: "FOUND"; lines: string[]; total?: number }
+    | { verb: "PEERS"; peers: PeerLine[] },
 ): string {
   switch (message.verb) {
     case "HI":

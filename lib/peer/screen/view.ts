@@ -177,6 +177,8 @@ export function describeEvent(event: PeerEvent): string {
       return `The tracker is away (${event.reason}); coming back by itself.`;
     case "notice":
       return `The tracker says: ${event.words}`;
+    case "unread":
+      return `${event.count === 1 ? "1 entry" : `${event.count} entries`} of the tracker's answer could not be read.`;
     case "reach":
       return event.reachable
         ? `Others can connect to this machine: port ${event.port} is open.`

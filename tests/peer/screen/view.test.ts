@@ -314,6 +314,7 @@ describe("events", () => {
       /says: Stopping at 18:00\./,
       { event: "notice", words: "Stopping at 18:00." },
     ],
+    [{ event: "unread", count: 1 }, /^1 entry of the tracker's answer could not be read\.$/, { event: "unread", count: 1 }],
     [
       { event: "root", name: "a.txt", size: 3, root: ROOT },
       new RegExp(`"a\\.txt": ${ROOT}`),
