@@ -69,6 +69,7 @@ import { Sharing } from "./lib/peer/sharing.ts";
 import { EXIT, exitCodeFor, hangUp, orCancelled, out, runProgram, VERSION } from "./lib/program/cli.ts";
 import { type Address, type Endpoint, formatEndpoint, parseAddress, withoutZone } from "./lib/protocol/address.ts";
 import { DEFAULT_MAX_FILES } from "./lib/protocol/messages.ts";
+import { SessionKey } from "./lib/protocol/pass.ts";
 import type { FileRecord } from "./lib/protocol/record.ts";
 import { plural, printable } from "./lib/text.ts";
 
@@ -127,6 +128,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
       if ("id" in checked) connector.proven(from);
       return checked;
     },
+    whenRevoked: (id, act) => admission.whenRevoked(id, act),
     arrived: (token, channel) => connector.arrived(token, channel),
     known: (from) => admission.isKnown(from),
     sha256,
@@ -141,6 +143,8 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     agent: `ft-peer/${VERSION}`,
     port: listener.port,
     records: (own) => [...sharing.records(own), ...downloads.records(own)],
+    sessionKey: new SessionKey(),
+    revoked: (ids) => admission.revoke(ids),
     callBack: (to) => void connector.callBack(to),
     report,
     clock,

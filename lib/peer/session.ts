@@ -8,6 +8,7 @@ import { type Address, type Endpoint, formatEndpoint, isLoopback } from "../prot
 import {
   type CallBack,
   DEFAULT_MAX_FILES,
+  OLD_PASS_LIFETIME_S,
   PASS_LIFETIME_S,
   PING_MS,
   type Profile,
@@ -61,6 +62,10 @@ export interface SessionOptions {
   port: number;
   /** The records of this peer, with this address and port. The list holds whole files; each `part` is added by a request of its own. */
   records(own: Endpoint): FileRecord[];
+  /** The key of this run: with it this peer proves that its session is its own. */
+  sessionKey?: { readonly key: string; prove(nonce: string, session: string): string };
+  /** The operator of the tracker has disconnected these peers. */
+  revoked?(ids: string[]): void;
   /** Another peer cannot connect to this one and asks this one to connect to it. */
   callBack?(to: CallBack): void;
   report(event: SessionEvent): void;
@@ -78,6 +83,8 @@ export interface Standing extends TrackerEnds {
   id: string;
   /** The tracker's clock minus ours, computed from the expiry of our pass. Milliseconds. */
   skew: number;
+  /** A new pass is good for this time. Seconds. */
+  lifetime: number;
   /** Whether the tracker could connect to this peer's port; undefined until it has said so. */
   reach?: boolean;
   /** Whether the tracker announces itself on the network (DNS-SD); undefined when it does not say. */
@@ -252,7 +259,14 @@ export class Session {
       },
     });
     const { agent } = this.#options;
-    const hello = encodeToTracker({ verb: "HELLO", profile: 2, agent, extras: true, session: this.#secret });
+    const hello = encodeToTracker({
+      verb: "HELLO",
+      profile: 2,
+      agent,
+      extras: true,
+      session: this.#secret,
+      key: this.#options.sessionKey?.key,
+    });
     const reply = this.#ask(hello).catch((error: unknown) => {
       if (codeOf(error) === "tracker-gone") return undefined;
       throw error;
@@ -281,10 +295,12 @@ export class Session {
   }
 
   /** Sends the list after an FT/2 HI; after the WELCOME this peer is online. */
-  async #accept(channel: Channel, { you, max, key, announced, results, name }: Extract<Reply, { verb: "HI" }>): Promise<void> {
+  async #accept(channel: Channel, hi: Extract<Reply, { verb: "HI" }>): Promise<void> {
+    const { you, max, key, announced, results, name, nonce } = hi;
     const standing = standingOn(channel, { profile: 2, you, max, key, announced, results });
     const list = this.#list(channel);
-    const { session, peers, files } = await this.#sendList(list, standing);
+    const proof = nonce && this.#secret ? this.#options.sessionKey?.prove(nonce, this.#secret) : undefined;
+    const { session, peers, files } = await this.#sendList(list, standing, proof);
     this.#secret = session;
     if (this.#standing !== undefined) this.#returnedAt = this.#clock.elapsed();
     this.#standing = standing;
@@ -296,23 +312,25 @@ export class Session {
   }
 
   /** Sends the list, up to the tracker's limit, and keeps the new pass. */
-  async #sendList(list: FileRecord[], standing: Standing): Promise<Extract<Reply, { verb: "WELCOME" }>> {
+  async #sendList(list: FileRecord[], standing: Standing, proof?: string): Promise<Extract<Reply, { verb: "WELCOME" }>> {
     const records = list.slice(0, standing.max);
-    const reply = await this.#ask(encodeToTracker({ verb: "FILES", profile: 2, port: this.#options.port, records }));
+    const reply = await this.#ask(encodeToTracker({ verb: "FILES", profile: 2, port: this.#options.port, records, proof }));
     if (reply.verb !== "WELCOME") return unexpected(reply);
-    const { id, pass } = reply;
-    Object.assign(standing, { id, pass, skew: skewOf(pass, this.#clock.at()) });
+    const { id, pass, now } = reply;
+    Object.assign(standing, { id, pass, skew: skewOf(pass, now, this.#clock.at()) });
+    standing.lifetime = now === undefined ? OLD_PASS_LIFETIME_S : PASS_LIFETIME_S;
     return reply;
   }
 
   /**
-   * Adds the records of parts, because a list replaces all earlier records. At half the life of the pass it is renewed: by sending
-   * the list again, and then the parts.
+   * Adds the records of parts, because a list replaces all earlier records. At about half the life of the pass it is renewed: by
+   * sending the list again, and then the parts. Peers that joined together renew at different times.
    */
   #addParts(channel: Channel, standing: Standing): void {
     for (const record of this.#records(channel)) if (record.part) this.requests.add(record).catch(() => undefined);
     this.#cancelRenewal();
-    this.#cancelRenewal = this.#clock.after((PASS_LIFETIME_S * 1000) / 2, () => {
+    const wait = standing.lifetime * 1000 * (0.4 + 0.2 * this.#options.random());
+    this.#cancelRenewal = this.#clock.after(wait, () => {
       // A lost connection is no error here: reconnecting brings a new pass.
       const renewed = this.#sendList(this.#list(channel), standing).then(() => this.#addParts(channel, standing));
       renewed.catch(() => undefined);
@@ -339,6 +357,7 @@ export class Session {
 
   #hear(message: Push): void {
     if (message.verb === "NOTICE") this.#options.report({ event: "notice", words: message.words });
+    if (message.verb === "REVOKED") this.#options.revoked?.(message.ids);
     if (message.verb === "CONNECT" && this.#online) this.#options.callBack?.(message);
     if (message.verb !== "REACH") return;
     // It may come in one piece with the WELCOME before it: then it waits until this peer is online.
@@ -427,16 +446,20 @@ export class Session {
 }
 
 /** What a peer knows at first on a connection to its tracker: it has no pass yet. */
-function standingOn({ local, remote }: Channel, hi: Omit<Standing, "tracker" | "local" | "pass" | "id" | "skew">): Standing {
-  return { ...hi, tracker: remote.address, local: local.address, pass: "", id: "", skew: 0 };
+function standingOn(
+  { local, remote }: Channel,
+  hi: Omit<Standing, "tracker" | "local" | "pass" | "id" | "skew" | "lifetime">,
+): Standing {
+  return { ...hi, tracker: remote.address, local: local.address, pass: "", id: "", skew: 0, lifetime: PASS_LIFETIME_S };
 }
 
-/** The tracker's clock minus ours in milliseconds: a new pass expires a known time after the tracker made it. */
-function skewOf(pass: string, at: number): number {
+/** The tracker's clock minus ours in milliseconds. An old tracker does not say it: its new pass expires a known time after it was made. */
+function skewOf(pass: string, now: number | undefined, at: number): number {
+  if (now !== undefined) return now * 1000 - at;
   const [payload = ""] = pass.split(".");
   try {
     const expires = Number(atob(payload.replaceAll("-", "+").replaceAll("_", "/")).split(" ")[2]);
-    return Number.isFinite(expires) ? (expires - PASS_LIFETIME_S) * 1000 - at : 0;
+    return Number.isFinite(expires) ? (expires - OLD_PASS_LIFETIME_S) * 1000 - at : 0;
   } catch {
     return 0;
   }

@@ -27,10 +27,20 @@ export interface Member {
 export interface Presence extends Seer {
   /** Asks the peer to connect to another one; false when it is asked too often. */
   ask(call: CallBack): boolean;
-  /** Whether the tracker told the peer this as its session. */
-  isSession(session: string): boolean;
+  /** Whether the claim shows that it is the same peer, on another connection. */
+  isBack(claim: SessionClaim): boolean;
   /** Ends this connection without a trace, because the peer has a new one. */
   replace(): void;
+}
+
+/** A new peer that says the session of an earlier one. Everybody on the network may have overheard that. */
+export interface SessionClaim {
+  session: string;
+  address: Address;
+  /** Its session key; "" when it has none. */
+  key: string;
+  /** Whether it has the private half, too. */
+  isProven(): boolean;
 }
 
 /**

@@ -28,6 +28,33 @@ describe("Operator.obey", () => {
     expect((await house.join()).welcome.get("peers")).toBe("2");
   });
 
+  test("kick and ban tell the peers whose passes are good no more: those that said key=, and for as long as such a pass lives", async () => {
+    await using house = new MemoryTracker();
+    const { tracker } = house;
+    const port = { port: house.door().port };
+    const more = "extras=1 key=x";
+    const young = await house.join([NOTES], { ...port, from: "10.0.0.1", more });
+    const old = await house.join([NOTES], { ...port, from: "10.0.0.2", more: "extras=1" });
+    const ids = [];
+    for (const from of ["10.0.1.1", "10.0.1.2", "10.0.1.2"]) ids.push((await house.join([REPORT], { ...port, from, more })).id);
+    const kept = await house.join([REPORT], { ...port, from: "10.0.2.1" });
+    tracker.obey({ order: "ban", address: "10.0.1.0/24" });
+    expect(await young.raw.push()).toBe("REACH yes");
+    expect(await young.raw.push()).toBe(`REVOKED ${ids.join(",")}`);
+    tracker.obey({ order: "kick", address: "10.0.2.1" });
+    expect(await young.raw.push()).toBe(`REVOKED ${kept.id}`);
+    expect(await old.ask("PING")).toBe("PONG");
+    expect(old.raw.pushes.some((line) => line.startsWith("REVOKED"))).toBe(false);
+    const late = await house.join([NOTES], { ...port, from: "10.0.0.3", more });
+    expect(await late.raw.push()).toBe(`REVOKED ${[...ids, kept.id].join(",")}`);
+    for (let second = 0; second < 600; second += 60) {
+      await house.pass(60_000);
+      expect(await old.ask("PING")).toBe("PONG");
+    }
+    const later = await house.join([NOTES], { ...port, from: "10.0.0.4", more });
+    expect(await later.raw.push()).toBe("REACH yes");
+  });
+
   test("kick of an address from which nobody came has not been done", async () => {
     await using house = new MemoryTracker();
     expect(house.tracker.obey({ order: "kick", address: OTHER })).toEqual({

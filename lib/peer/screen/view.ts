@@ -178,7 +178,7 @@ export function describeEvent(event: PeerEvent): string {
     case "notice":
       return `The tracker says: ${event.words}`;
     case "unread":
-      return `${event.count === 1 ? "1 entry" : `${event.count} entries`} of the tracker's answer could not be read.`;
+      return `Could not read ${event.count === 1 ? "1 entry" : `${event.count} entries`} of the tracker's answer; left out.`;
     case "reach":
       return event.reachable
         ? `Others can connect to this machine: port ${event.port} is open.`
