@@ -17,7 +17,7 @@ import { dial } from "./lib/net/dial.ts";
 import { dialableFrom, likelyAddresses } from "./lib/net/interfaces.ts";
 import { type Listener, type ListenOptions, listen, type RefusalCode } from "./lib/net/listen.ts";
 import { EXIT, err, exitCodeFor, out, runProgram, VERSION } from "./lib/program/cli.ts";
-import { formatEndpoint, isIPv6 } from "./lib/protocol/address.ts";
+import { formatEndpoint, hostOf, isIPv6 } from "./lib/protocol/address.ts";
 import { DEFAULT_TRACKER_PORT } from "./lib/protocol/messages.ts";
 import { encodeFromTracker } from "./lib/protocol/write.ts";
 import { jsonLine, printable } from "./lib/text.ts";
@@ -132,7 +132,7 @@ export function startTracker(options: TrackerOptions): Tracker {
 /** Why a connection is refused before its first byte. */
 function whyNoRoom(code: RefusalCode, address: string, { perAddress }: Limits): string {
   if (code === "tracker-full") return "The tracker has no room for more connections; try again later.";
-  return `There are ${perAddress} connections from ${address} already; close one first.`;
+  return `There are ${perAddress} connections from ${hostOf(address)} already; close one first.`;
 }
 
 /** Reports the addresses that peers can type. A tracker on every interface has to look them up first. */

@@ -1,74 +1,55 @@
-// Files: reading at a position, and where this user's programs keep things.
+// The small files that this user's programs keep.
 
+import { randomBytes } from "node:crypto";
 import {
   closeSync,
   constants,
   fstatSync,
-  mkdirSync,
   openSync,
-  read,
-  readFileSync,
+  readSync,
   renameSync,
+  type Stats,
   unlinkSync,
   writeFileSync,
 } from "node:fs";
 import { homedir } from "node:os";
-import { dirname, join } from "node:path";
-import { promisify } from "node:util";
+import { join } from "node:path";
 
-const readAt = promisify(read);
-
-/** Fills `into` from a position of an open file. Gives the number of bytes read; it is smaller only at the file's end. */
-export async function readFully(fd: number, into: Uint8Array, at: number): Promise<number> {
-  let have = 0;
-  while (have < into.length) {
-    const { bytesRead } = await readAt(fd, into, have, into.length - have, at + have);
-    if (bytesRead === 0) break;
-    have += bytesRead;
-  }
-  return have;
-}
-
-/**
- * The text of a file that this user alone could have written; undefined when there is none. Another user could have put a file, a link
- * or a second name of a file there. With `secret` others must not be able to read it either. A longer file than `limit` bytes is not read.
- */
-export function readOwnFile(path: string, limit: number, { secret = false } = {}): string | undefined {
-  let fd: number | undefined;
+/** Reads a small plain file, at most `limit` bytes; a link is not followed, a pipe not waited for. Throws when it is anything else. */
+export function readPlainFile(path: string, limit: number, isFit: (entry: Stats) => boolean = () => true): Buffer {
+  const fd = openSync(path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0));
   try {
-    // A link is not followed, and opening a pipe does not wait. Windows has neither flag.
-    fd = openSync(path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0));
-    const file = fstatSync(fd);
-    const isOurs =
-      process.getuid === undefined || (file.uid === process.getuid() && (file.mode & (secret ? 0o077 : 0o022)) === 0);
-    return isOurs && file.isFile() && file.nlink === 1 && file.size <= limit ? readFileSync(fd, "utf8") : undefined;
-  } catch {
-    // There is none, or it cannot be read.
-    return undefined;
+    const entry = fstatSync(fd);
+    if (!entry.isFile() || entry.size > limit || !isFit(entry)) throw new Error(`"${path}" is not a file to be read here`);
+    const bytes = Buffer.alloc(entry.size);
+    let have = 0;
+    for (let got = -1; have < bytes.length && got !== 0; have += got)
+      got = readSync(fd, bytes, have, bytes.length - have, have);
+    return bytes.subarray(0, have);
   } finally {
-    if (fd !== undefined) closeSync(fd);
+    closeSync(fd);
   }
 }
 
-/** Writes a file of this user that others cannot read, in one step; replaces an earlier one if `over`. False when it could not. */
-export function writeOwnFile(path: string, text: string, { over }: { over: boolean }): boolean {
-  const part = over ? `${path}.${process.pid}-${Math.random().toString(36).slice(2)}` : path;
-  let begun = false;
+/** Reads a file that this program keeps. Throws, too, when it is another user's, or one that others may write to. */
+export function readOwnFile(path: string, limit: number): Buffer {
+  const self = process.getuid?.();
+  return readPlainFile(path, limit, ({ uid, mode }) => self === undefined || (uid === self && (mode & 0o022) === 0));
+}
+
+/** Writes a file that only this user may read. A reader never sees half of it, because it is written aside and renamed. */
+export function replaceOwnFile(path: string, content: string | Uint8Array): void {
+  const aside = `${path}.${randomBytes(6).toString("hex")}`;
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-    // `wx`: nothing that is there already is written to.
-    const fd = openSync(part, "wx", 0o600);
-    begun = true;
+    writeFileSync(aside, content, { flag: "wx", mode: 0o600 });
+    renameSync(aside, path);
+  } catch (error) {
     try {
-      writeFileSync(fd, text);
-    } finally {
-      closeSync(fd);
+      unlinkSync(aside);
+    } catch {
+      // It was not made.
     }
-    if (over) renameSync(part, path);
-    return true;
-  } catch {
-    if (begun) unlinkSync(part);
-    return false;
+    throw error;
   }
 }
 

@@ -1,7 +1,7 @@
 // This machine's network interfaces and their addresses: which ones others can use, when they change, which zone they need.
 
 import { networkInterfaces } from "node:os";
-import { type Clock, quietClock } from "../clock.ts";
+import { quietClock } from "../clock.ts";
 import {
   type Address,
   isHostAddress,
@@ -148,11 +148,7 @@ const JUMP_MS = 5_000;
 /** Calls `changed` when this machine gets or loses an address, and when it woke up. Gives a function that stops this. */
 export function watchInterfaces(
   changed: (now: Interface[]) => void,
-  {
-    everyMs = 2_000,
-    clock = quietClock,
-    networks = interfaces,
-  }: { everyMs?: number; clock?: Clock; networks?: () => Interface[] } = {},
+  { everyMs = 2_000, clock = quietClock, networks = interfaces } = {},
 ): () => void {
   let known = fingerprint(networks());
   let stopped = false;
@@ -218,7 +214,7 @@ function fingerprint(networks: Interface[]): string {
 export function dialableFrom(
   local: Address,
   address: Address,
-  { networks = interfaces, platform = process.platform }: { networks?: () => Interface[]; platform?: string } = {},
+  { networks = interfaces, platform = process.platform } = {},
 ): string {
   if (!isLinkLocal(address) || address.includes("%")) return address;
   const bare = withoutZone(local);

@@ -4,13 +4,16 @@ import { readFileSync } from "node:fs";
 import type { Socket } from "bun";
 import { type Clock, systemClock } from "../clock.ts";
 import { codeOf, FtError } from "../error.ts";
-import { type Address, type Endpoint, formatEndpoint } from "../protocol/address.ts";
+import { type Address, type Endpoint, formatEndpoint, hostOf } from "../protocol/address.ts";
 import type { Channel } from "./channel.ts";
 import { Refusals } from "./refusals.ts";
 import { canonicalAddress, socketEvents, TcpChannel } from "./tcp.ts";
 
 /** This many descriptors are kept free for files, workers and the terminal. */
 const DESCRIPTORS_KEPT = 128;
+/** This share of the places is kept for hosts that have no connection yet. */
+const KEPT_FOR_NEW_HOSTS = 0.1;
+
 /** A listener accepts this many connections, however few descriptors there are. */
 const CONNECTIONS_LEAST = 8;
 /** What a system without `/proc` is taken to allow: macOS gives a process this many at most. */
@@ -24,6 +27,7 @@ export interface ListenOptions {
   /** 0 takes a free one. */
   port: number;
   maxConnections?: number;
+  /** All addresses of one IPv6 network of 64 bits count as one. */
   maxPerAddress?: number;
   clock?: Clock;
   onConnection(channel: Channel): void;
@@ -78,21 +82,25 @@ export function listen(options: ListenOptions): Listener {
   }
 }
 
-/** Counts a listener's connections, and accepts or refuses each new one. */
+/** Accepts or refuses each new connection of a listener. */
 class Entrance {
   readonly refusals: Refusals;
-  /** Connections that are open. */
-  open = 0;
-  readonly #openFrom = new Map<Address, number>();
   readonly #options: ListenOptions & { clock: Clock };
   /** Connections for which there are descriptors, refused ones included. */
-  readonly #places: number;
+  readonly #most: number;
+  readonly #places: Places;
 
   constructor(options: ListenOptions) {
     const descriptors = descriptorLimit();
     this.#options = { ...options, clock: options.clock ?? systemClock };
-    this.#places = Math.max(CONNECTIONS_LEAST, descriptors - DESCRIPTORS_KEPT);
+    this.#most = Math.max(CONNECTIONS_LEAST, descriptors - DESCRIPTORS_KEPT);
+    this.#places = new Places(Math.min(options.maxConnections ?? this.#most, this.#most), options.maxPerAddress);
     this.refusals = new Refusals(descriptors, this.#options.clock);
+  }
+
+  /** Connections that are open. */
+  get open(): number {
+    return this.#places.taken;
   }
 
   admit(socket: Socket<TcpChannel>): void {
@@ -104,33 +112,50 @@ class Entrance {
     }
     const address = canonicalAddress(from);
     const { clock, onConnection, onRefused } = this.#options;
-    const code = this.#whyNot(address);
+    const isFull = this.open + this.refusals.lingering >= this.#most;
+    const code = this.#places.whyNot(address) ?? (isFull ? "tracker-full" : undefined);
     if (code !== undefined) {
       const words = onRefused?.(code, { address, port: socket.remotePort }) ?? "";
-      this.refusals.refuse(socket, words, this.#places - this.open);
+      this.refusals.refuse(socket, words, this.#most - this.open);
       return;
     }
-    this.open += 1;
-    this.#openFrom.set(address, this.#from(address) + 1);
-    onConnection(new TcpChannel(socket, clock, () => this.#left(address)));
+    this.#places.take(address);
+    onConnection(new TcpChannel(socket, clock, () => this.#places.leave(address)));
+  }
+}
+
+/** The places for connections, and how many each host has of them. */
+export class Places {
+  taken = 0;
+  readonly #most: number;
+  readonly #mostOfHost: number;
+  readonly #takenBy = new Map<string, number>();
+
+  constructor(most: number, mostOfHost = Number.POSITIVE_INFINITY) {
+    this.#most = most;
+    this.#mostOfHost = mostOfHost;
   }
 
-  #whyNot(address: Address): RefusalCode | undefined {
-    const { maxPerAddress = Number.POSITIVE_INFINITY, maxConnections = Number.POSITIVE_INFINITY } = this.#options;
-    if (this.#from(address) >= maxPerAddress) return "too-many-connections";
-    const isFull = this.open >= maxConnections || this.open + this.refusals.lingering >= this.#places;
-    return isFull ? "tracker-full" : undefined;
+  whyNot(address: Address): RefusalCode | undefined {
+    const taken = this.#takenBy.get(hostOf(address)) ?? 0;
+    if (taken >= this.#mostOfHost) return "too-many-connections";
+    const kept = taken === 0 ? 0 : Math.floor(this.#most * KEPT_FOR_NEW_HOSTS);
+    return this.taken >= this.#most - kept ? "tracker-full" : undefined;
   }
 
-  #from(address: Address): number {
-    return this.#openFrom.get(address) ?? 0;
+  take(address: Address): void {
+    this.#add(hostOf(address), 1);
   }
 
-  #left(address: Address): void {
-    this.open -= 1;
-    const left = this.#from(address) - 1;
-    if (left > 0) this.#openFrom.set(address, left);
-    else this.#openFrom.delete(address);
+  leave(address: Address): void {
+    this.#add(hostOf(address), -1);
+  }
+
+  #add(host: string, count: 1 | -1): void {
+    this.taken += count;
+    const taken = (this.#takenBy.get(host) ?? 0) + count;
+    if (taken > 0) this.#takenBy.set(host, taken);
+    else this.#takenBy.delete(host);
   }
 }
 

@@ -1,4 +1,4 @@
-// What the programs share as command-line programs: the texts that end them at once, standard output, stopping, exit codes.
+// What the programs share as command-line programs: texts that an option asks for, output, exit codes, how a program ends.
 
 import { version } from "../../package.json";
 import { CancelledError, sentenceOf, UsageError } from "../error.ts";
@@ -14,22 +14,6 @@ export function textAskedFor({ help, completions, version }: Given, table: Progr
   if (help) return helpText;
   if (completions !== undefined) return completionScript(SHELL.read(String(completions), "--completions"), table);
   return version ? `${table.program} ${VERSION}` : undefined;
-}
-
-/** Waits for a promise, but throws a `CancelledError` as soon as the signal aborts. The promise's result is then ignored. */
-export async function orCancelled<Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> {
-  let cancel = () => {};
-  const cancelled = new Promise<never>((_, reject) => {
-    cancel = () => reject(new CancelledError());
-  });
-  if (signal.aborted) cancel();
-  signal.addEventListener("abort", cancel);
-  promise.catch(() => undefined);
-  try {
-    return await Promise.race([cancelled, promise]);
-  } finally {
-    signal.removeEventListener("abort", cancel);
-  }
 }
 
 /** Gives an error's sentence and its stable code to `say`. Gives the program's exit code. */

@@ -18,9 +18,6 @@ import {
 
 /** A silence of this length ends a message. Milliseconds. */
 export const SILENCE_MS = 50;
-/** An old tracker reads no more of a list than this. Bytes. */
-const OLD_TRACKER_READS = 1024;
-
 // ---------------------------------------------------------------- writing
 
 /** Refuses a text that would end a message early: FT/1 has no escapes, so the rest would be a message of its own to whoever reads it. */
@@ -56,23 +53,6 @@ export function formatBasicRecord(record: FileRecord): string {
 /** A record of a `FOUND` answer. It has no name. */
 export function formatFoundRecord(record: FileRecord): string {
   return `<${record.type},${record.size},${record.date},${record.address},${record.port}>`;
-}
-
-/**
- * Which of these records an old tracker can take. It knows only names of letters, `.`, `_`, `-` and space, and forgets a whole list
- * with another name in it. It refuses types with digits in them, so they become `data`. It reads at most 1024 bytes.
- */
-export function forOldTracker(records: FileRecord[]): { taken: FileRecord[]; left: FileRecord[] } {
-  const taken: FileRecord[] = [];
-  const left: FileRecord[] = [];
-  for (const record of records) {
-    const plain = { ...record, type: /^[A-Za-z/-]{3,70}$/.test(record.type) ? record.type : "data" };
-    const fits = basic.records([...taken, plain]).length <= OLD_TRACKER_READS;
-    const known = /^[._A-Za-z -]+$/.test(plain.name) && plain.name.trim() === plain.name && !plain.address.includes(":");
-    if (known && fits) taken.push(plain);
-    else left.push(record);
-  }
-  return { taken, left };
 }
 
 // ---------------------------------------------------------------- reading records and answers

@@ -30,7 +30,9 @@
 // peer of either profile; the holder asks its tracker with KNOWN, and may remember a YES for 30 s. A holder that does not have the file
 // says NOT FOUND; one that does not serve the downloader closes.
 //
-// Our peer meets an FT/1 tracker: HELLO FT/2 is not answered within 1 s, a second connection with the bare HELLO is answered HI. An old
+// Our peer meets an FT/1 tracker: HELLO FT/2 is not answered within 1 s, a second connection with the bare HELLO is answered HI, and HELLO
+// FT/2 is not answered within 4 s either. It says HELLO FT/2 again later. A tracker that announced itself or has spoken FT/2 before is never
+// taken for one of FT/1. FT/1 has no escapes, so a name with control characters in it is never sent. An old
 // tracker forgets a whole list that has a name in it with other characters than letters, `.`, `_`, `-` and space, so such files are left
 // out. Our peer meets an FT/1 holder, whose record has no v=2: it sends DOWNLOAD:, and checks the size, as there is no hash.
 //
@@ -90,9 +92,11 @@
 // only from the same address; from another one it joins as a new peer.
 //
 // The connection is the peer's presence. A peer pings after 45 s of silence; the tracker removes a peer after 90 s without a byte. A peer
-// must be accepted within 10 s of connecting. Requests before FILES are not answered. A tracker takes 50 requests a second of a peer,
-// after a pause 200 at once; the others wait. A peer whose FINDs take long waits longer for its next answer. An answer has 200 records
-// unless the request says otherwise, and never more than 2000. A tracker that answered `HELLO` with `HI`, and then sees ` FT/2 …` follow,
+// must be accepted within 10 s of connecting. Requests before FILES are not answered, and the eleventh is ERROR not-accepted, close. A
+// tracker takes 50 requests a second of a peer, after a pause 200 at once; the others wait. It works for one host as for eight such
+// peers: a request counts there by the length of its answer and by the records that it makes the tracker read or change. A host is an
+// IPv4 address or an IPv6 network of 64 bits. A host whose FINDs take long waits longer for the next one, and a FIND of more than 500 ms
+// is ERROR bad-find. An answer has 200 records unless the request says otherwise, and never more than 2000. A tracker that answered `HELLO` with `HI`, and then sees ` FT/2 …` follow,
 // completes its line: the bytes are the same however they were cut. A peer that loses its tracker goes on with its transfers, and comes
 // back with the same list: first within 1 s, then at growing random intervals of at most 30 s. In an answer with records or peers, a peer
 // leaves out and counts a line that it cannot read: it is another peer's. A line that breaks the grammar of lines ends the connection.
@@ -119,14 +123,15 @@
 //
 // DOWNLOAD without length goes to the end. If the part is not verified here yet, the answer is ERROR not-here. BUSY: all upload slots are
 // taken, and position is the place in the queue. A downloader that asks again every second or so keeps its place, and gets a slot when
-// one is free. While others wait, a slot goes to the next after ten seconds. A holder that cannot go on inside a body closes: the
-// downloader learns it from the short body.
+// one is free. While others wait, a slot goes to the next after ten seconds, or after two seconds with few bytes. While other addresses
+// are served too, one address gets one slot, so that any number of ids brings it no more. A holder that cannot go on inside a body
+// closes: the downloader learns it from the short body.
 //
 // Connect-back, for a holder behind a firewall. The downloader makes up a token, and sends its tracker CONNECT with the holder's address
 // and port. The tracker sends the holder CONNECT with the address that it sees of the downloader and the port of the downloader's
 // records. The holder dials there and says HELLO FT/2 token=…. From then on it is as if the downloader had dialled: it says
 // HELLO FT/2 pass=…, and asks. A token has 1 to 64 letters, digits, `-` and `_`. It is good once, for a few seconds, with the peer that
-// made it up.
+// made it up. A holder dials only its own networks and peers that its tracker lists.
 //
 // A tracker announces itself by DNS-SD as _filetracker._tcp, with version= and id= in its TXT record (tracker/announce.ts).
 

@@ -6,15 +6,14 @@ import type { Address } from "../protocol/address.ts";
 import type { CallBack, ToTracker, Wish } from "../protocol/messages.ts";
 import type { FileName, FileRecord } from "../protocol/record.ts";
 import { encodeFromTracker } from "../protocol/write.ts";
-import { Allowance } from "../rate.ts";
 import { plural, printable } from "../text.ts";
 import { addressFor, type Member, type Presence, type SessionClaim } from "./catalog.ts";
+import { Account, CONNECTS_OF_HOST } from "./hosts.ts";
+import type { Steps } from "./long-search.ts";
 import type { Connection, TrackerReply, TrackerState } from "./state.ts";
 
-/** Connect requests a second that a peer may make, and that it may get. */
-const CONNECTS_PER_S = 8;
-/** Connect requests at once after a pause. */
-const CONNECTS_BURST = 64;
+/** Connect requests that a peer gets. One host that asks has at most half of them, so others can ask as well. */
+const CONNECTS = { perSecond: 2 * CONNECTS_OF_HOST.perSecond, burst: 2 * CONNECTS_OF_HOST.burst };
 
 /** The requests that only an accepted peer may make. */
 export type PeerRequest = Exclude<ToTracker, { verb: "HELLO" | "FILES" | "BYE" }>;
@@ -40,9 +39,8 @@ export class AcceptedPeer implements Presence {
   readonly #key: string;
   #member: Member | undefined;
   #trying = false;
-  /** The connect requests that it makes, and that it gets. Most peers have neither. */
-  #made: Allowance | undefined;
-  #got: Allowance | undefined;
+  /** The connect requests that it gets. Most peers get none. */
+  #got: Account | undefined;
 
   constructor(id: string, key: string, connection: Connection, state: TrackerState) {
     this.id = id;
@@ -113,7 +111,7 @@ export class AcceptedPeer implements Presence {
   }
 
   /** The reply to a request. `ended`: the peer has sent its last byte. Throws the refusal that ends the connection. */
-  answer(request: PeerRequest, ended: boolean): TrackerReply | Uint8Array {
+  answer(request: Exclude<PeerRequest, { verb: "FIND" }>, ended: boolean): TrackerReply | Uint8Array {
     const { catalog, limits } = this.#state;
     switch (request.verb) {
       case "ADD":
@@ -125,8 +123,6 @@ export class AcceptedPeer implements Presence {
       case "LIST":
         if (request.root === undefined) return found(catalog.list(request.id, request, this));
         return found(catalog.holders(request.root, request, this));
-      case "FIND":
-        return this.#find(request);
       case "WHO":
         return { verb: "PEERS", peers: catalog.who(request, this) };
       case "KNOWN":
@@ -156,10 +152,10 @@ export class AcceptedPeer implements Presence {
     return { verb: outcome === "dropped" ? "OK" : "NOT FOUND" };
   }
 
-  /** A peer that has not said `extras=1` gets no total. */
-  #find(wish: Wish): TrackerReply {
+  /** The reply to FIND, in steps between which others have their turn. A peer that has not said `extras=1` gets no total. */
+  *find(wish: Wish): Steps {
     try {
-      const { lines, total } = this.#state.catalog.find(wish, this);
+      const { lines, total } = yield* this.#state.catalog.find(wish, this);
       return found(lines, this.extras ? total : undefined);
     } catch (failure) {
       // The person may be in the middle of typing the words: the connection goes on.
@@ -170,8 +166,8 @@ export class AcceptedPeer implements Presence {
 
   /** Asks the peer to connect to another one; false when it gets too many such requests. */
   ask(call: CallBack): boolean {
-    this.#got ??= new Allowance(CONNECTS_PER_S, CONNECTS_BURST, this.#state.clock);
-    if (!this.#got.take()) return false;
+    this.#got ??= new Account(CONNECTS);
+    if (!this.#got.take(this.#state.clock.elapsed())) return false;
     this.#connection.reply({ verb: "CONNECT", ...call });
     return true;
   }
@@ -180,10 +176,11 @@ export class AcceptedPeer implements Presence {
   #callBack({ address, port, token }: CallBack): TrackerReply {
     const holder = this.#state.catalog.at({ address, port }, this)?.presence;
     if (holder === undefined || holder === this || this.#member === undefined || !this.isPresent) return { verb: "NOT FOUND" };
-    this.#made ??= new Allowance(CONNECTS_PER_S, CONNECTS_BURST, this.#state.clock);
     const self = { address: addressFor(this.#member, holder), port: this.#member.port };
-    if (this.#made.take() && holder.ask({ ...self, token })) return { verb: "OK" };
-    return error("too-many-connects", `More than ${CONNECTS_PER_S} connections a second are asked for; try again later.`);
+    const isAllowed = this.#connection.host.connects.take(this.#state.clock.elapsed());
+    if (isAllowed && holder.ask({ ...self, token })) return { verb: "OK" };
+    const { perSecond } = CONNECTS_OF_HOST;
+    return error("too-many-connects", `More than ${perSecond} connections a second are asked for; try again later.`);
   }
 }
 

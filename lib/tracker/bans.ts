@@ -1,21 +1,10 @@
 // The addresses and networks that a tracker refuses. Bans are kept in a file that a person can read and change; a kick holds for a
 // minute. A file that is not understood whole is neither used nor written: else a slip of the pen would let everybody in.
 
-import { randomBytes } from "node:crypto";
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  mkdirSync,
-  openSync,
-  readSync,
-  renameSync,
-  type Stats,
-  unlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { closeSync, constants, fstatSync, mkdirSync, openSync, readSync, type Stats } from "node:fs";
 import { dirname } from "node:path";
 import { codeOf, FtError, sentenceOf } from "../error.ts";
+import { replaceOwnFile } from "../files.ts";
 import type { Address } from "../protocol/address.ts";
 import { formatSize, printable } from "../text.ts";
 import { type Network, NetworkTable, parseNetwork } from "./networks.ts";
@@ -123,7 +112,8 @@ export class Bans {
       const before = readLines(this.#path);
       const lines = this.#unsaved.reduce((all, one) => one(all), before.length === 0 ? HEAD : before);
       this.#use(lines.filter(({ ban }) => ban === undefined || !this.#isOver(ban)));
-      replaceFile(this.#path, this.#lines.map(({ text }) => `${text}\n`).join(""));
+      mkdirSync(dirname(this.#path), { recursive: true, mode: 0o700 });
+      replaceOwnFile(this.#path, this.#lines.map(({ text }) => `${text}\n`).join(""));
       this.#unsaved = [];
       return undefined;
     } catch (error) {
@@ -223,17 +213,4 @@ function faultOf(file: Stats): string | undefined {
 function unreadable(path: string, why: string): FtError {
   const words = `Cannot read the bans in "${printable(path)}": ${why}. Mend that, or name another file with --bans.`;
   return new FtError("bad-bans", words);
-}
-
-/** Writes a file that only this user may read, and puts it in the place of the old one. */
-function replaceFile(path: string, text: string): void {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  const part = `${path}.${randomBytes(6).toString("hex")}`;
-  writeFileSync(part, text, { flag: "wx", mode: 0o600 });
-  try {
-    renameSync(part, path);
-  } catch (error) {
-    unlinkSync(part);
-    throw error;
-  }
 }

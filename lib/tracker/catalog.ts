@@ -85,6 +85,9 @@ const ANSWERS_KEPT = 1024;
 /** A longer answer is not kept. Bytes. */
 const ANSWER_LIMIT = 4096;
 
+/** Lines of an answer to FIND that are written before others may have their turn. */
+const LINES_AT_ONCE = 64;
+
 /** Unfinished files that a peer may announce. */
 const MAX_PARTS = 32;
 
@@ -278,14 +281,21 @@ export class Catalog {
     return linesOf(fairly(this.#byRoot.get(root)), page, seer);
   }
 
-  /** A page of what fits words and filters, best first; records of one content together, or one for each content. */
-  find(wish: Wish, seer: Seer): { lines: string[]; total: number } {
+  /**
+   * A page of what fits words and filters, best first; records of one content together, or one for each content. It is found in
+   * steps. A caller that does not go on to the end calls `return`.
+   */
+  *find(wish: Wish, seer: Seer): Generator<undefined, { lines: string[]; total: number }> {
     const among = wish.root === undefined ? undefined : eachOf(this.#byRoot.get(wish.root));
-    const { contents, total } = this.#index.find(wish, among);
-    const lines = contents.flatMap(({ items, holders }) => {
-      const each = items.map((file) => lineOf(file, seer));
-      return wish.group ? each.map((line) => `${line.slice(0, -1)};holders=${holders}>`) : each;
-    });
+    const { contents, total } = yield* this.#index.steps(wish, among);
+    const lines: string[] = [];
+    for (const { items, holders } of contents) {
+      for (const file of items) {
+        if (lines.length % LINES_AT_ONCE === 0) yield;
+        const line = lineOf(file, seer);
+        lines.push(wish.group ? `${line.slice(0, -1)};holders=${holders}>` : line);
+      }
+    }
     return { lines, total };
   }
 

@@ -12,6 +12,8 @@ import type { FileName } from "../protocol/record.ts";
 import { encodeFromTracker } from "../protocol/write.ts";
 import { AcceptedPeer, type PeerRequest, TOO_LATE } from "./accepted.ts";
 import { registerBasic, removeBasic, searchBasic } from "./basic-peers.ts";
+import { type Host, SLICE_MS } from "./hosts.ts";
+import { LongSearch } from "./long-search.ts";
 import type { Connection, TrackerReply, TrackerState } from "./state.ts";
 import { Turns } from "./turns.ts";
 
@@ -27,6 +29,8 @@ const IDLE_MS = 2 * PING_MS;
 const SPARE_INBOXES = 64;
 /** A peer whose requests wait for their turn may have sent this amount of them. Bytes. */
 const WAITING_LIMIT = 64 * 1024;
+/** A guest may make this number of requests beside its list. */
+const GUEST_REQUESTS = 10;
 
 /** What is known of a connection before it is an accepted FT/2 peer. An FT/1 program stays a guest. */
 class Guest {
@@ -34,6 +38,8 @@ class Guest {
   heard = false;
   /** It was answered `HI` as an FT/1 program. */
   greeted = false;
+  /** Its requests, without lists. */
+  requests = 0;
   /** A request got no answer, and the operator was told. */
   ignored = false;
   agent = "";
@@ -54,6 +60,7 @@ export class Conversation implements ChannelHandlers, Connection {
   readonly channel: Channel;
   readonly address: Address;
   readonly via: Address;
+  readonly host: Host;
   /** It has said `extras=1`. */
   extras = false;
   /** It has said `key=`. */
@@ -61,6 +68,10 @@ export class Conversation implements ChannelHandlers, Connection {
   /** An accepted peer whose requests are all answered has none. It takes a spare one for the next request. */
   #inbox: TrackerInbox | undefined;
   readonly #turns: Turns;
+  /** The search by words that is being answered. */
+  #search: LongSearch | undefined;
+  /** What was sent since the last request. Bytes, or nearly so. */
+  #sent = 0;
   /** Undefined once there is a peer. */
   #guest: Guest | undefined = new Guest();
   #peer: AcceptedPeer | undefined;
@@ -74,7 +85,8 @@ export class Conversation implements ChannelHandlers, Connection {
     this.address = channel.remote.address;
     this.via = channel.local.address;
     this.#inbox = new TrackerInbox(limits);
-    this.#turns = new Turns(limits, state.clock);
+    this.host = state.hosts.enter(this.address);
+    this.#turns = new Turns(state.hosts, this.host);
     state.connections.add(this);
   }
 
@@ -101,34 +113,29 @@ export class Conversation implements ChannelHandlers, Connection {
     if (this.#over) return;
     const inbox = this.#reading();
     inbox.push(chunk);
-    this.#readOn();
+    this.#takeTurn();
     const guest = this.#guest;
-    if (guest === undefined) {
-      this.#rest();
-      return;
-    }
+    if (guest === undefined) return;
     guest.heard = true;
     guest.cancelSilence();
     if (!inbox.listensForSilence) return;
     guest.cancelSilence = this.#state.clock.after(SILENCE_MS, () => {
       inbox.silence();
-      this.#readOn();
+      this.#takeTurn();
     });
   }
 
   end(): void {
-    // Nobody sends anything more, so all that has come is answered now, as far as the rate allows.
-    if (this.#turns.gaveWay) this.#turns.cancel();
     this.#reading().end();
-    this.#readOn();
+    this.#takeTurn();
     this.#peer?.leave("closed its connection");
-    if (!this.#turns.waiting) this.#finish();
   }
 
   close(reason: string): void {
     const guest = this.#guest;
     guest?.cancelSilence();
     this.#turns.cancel();
+    this.#endSearch();
     if (this.#inbox?.profile === 1 && !this.#over) {
       // An FT/1 program may close before its list is read. The list counts all the same.
       this.#inbox.end();
@@ -143,6 +150,7 @@ export class Conversation implements ChannelHandlers, Connection {
     }
     // The requests that still wait are not answered: a list among them would bring the peer back.
     this.#over = true;
+    this.#state.hosts.leave(this.address, this.host);
     this.#state.closed(this);
   }
 
@@ -181,57 +189,81 @@ export class Conversation implements ChannelHandlers, Connection {
   }
 
   reply(message: TrackerReply | Uint8Array): void {
-    this.channel.send(message instanceof Uint8Array ? message : encodeFromTracker(message));
+    this.#send(message instanceof Uint8Array ? message : encodeFromTracker(message));
+  }
+
+  #send(bytes: Uint8Array | string): void {
+    this.#sent += bytes.length;
+    this.channel.send(bytes);
   }
 
   // -------------------------------------------------------------- requests
 
-  /** Answers the requests that have come, as far as the peer's rate allows and for as long as the others can wait. */
+  /** Answers the requests that have come, now or when it is this connection's turn. */
+  #takeTurn(): void {
+    if (this.#turns.waiting) return;
+    if (this.#turns.mustQueue && this.#hasMore) this.#wait("others");
+    else this.#readOn();
+  }
+
+  /** The same now, as far as the rate allows and for as long as the others can wait. */
   #readOn(): void {
-    const turns = this.#turns;
     const inbox = this.#reading();
-    const now = turns.begin();
     try {
-      while (!this.#over && this.#mayAnswer(inbox, now)) {
-        const message = inbox.next();
-        if (message === undefined) return;
-        turns.charge(message.verb, now);
-        this.#state.activity.requests.count(now);
-        this.#answer(message, now);
-        // A guest gets no answer that takes long. A peer that has sent its last request is answered without a pause.
-        const mayWait = this.#guest === undefined && inbox.waiting > 0 && !this.channel.ended;
-        if (!turns.isOver(now) || !mayWait) continue;
-        this.channel.pause();
-        turns.wait("others", () => {
-          this.channel.resume();
-          this.#takeTurn();
-        });
-      }
-      if (inbox.waiting > WAITING_LIMIT && !turns.gaveWay) {
+      this.#answerAll(inbox, this.#turns.begin());
+      if (inbox.waiting > WAITING_LIMIT && this.#guest === undefined && !this.#turns.gaveWay) {
         throw new ProtocolError("too-fast", `More than ${this.#state.limits.rate} requests a second.`);
       }
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       this.#refuse(error.code, error.message);
     }
-  }
-
-  /** Whether the next request may be answered now. If not, it is answered when its turn comes. */
-  #mayAnswer(inbox: TrackerInbox, now: number): boolean {
-    if (this.#turns.waiting) return false;
-    if (this.#peer === undefined || inbox.waiting === 0 || this.#turns.mayAnswer(now)) return true;
-    this.#turns.wait("rate", () => this.#takeTurn());
-    return false;
-  }
-
-  #takeTurn(): void {
-    this.#readOn();
     if (this.channel.ended && !this.#turns.waiting) this.#finish();
     else if (this.#guest === undefined) this.#rest();
   }
 
+  #answerAll(inbox: TrackerInbox, since: number): void {
+    const turns = this.#turns;
+    const now = this.#state.clock.at();
+    while (!this.#over && !turns.waiting) {
+      const search = this.#search;
+      const may = search?.begun || !this.#hasMore || (search === undefined ? turns.mayAnswer(since) : turns.maySearch(since));
+      if (!may) {
+        this.#wait("rate");
+        return;
+      }
+      this.#sent = 0;
+      if (search !== undefined) this.#searchOn(search, since);
+      else {
+        const message = inbox.next();
+        if (message === undefined) return;
+        this.#state.activity.requests.count(now);
+        this.#answer(message, now);
+        turns.charge(message, this.#sent, since);
+      }
+      if (turns.isOver(since) && this.#hasMore) this.#wait("others");
+    }
+  }
+
+  get #hasMore(): boolean {
+    return !this.#over && !this.channel.closed && (this.#search !== undefined || (this.#inbox?.waiting ?? 0) > 0);
+  }
+
+  /** Until the next turn nothing more is read. Only a peer that sends more than its rate is heard, and refused when that is too much. */
+  #wait(why: "rate" | "others"): void {
+    if (why === "others" || this.#guest !== undefined) this.channel.pause();
+    this.#turns.wait(why, () => {
+      this.channel.resume();
+      this.#readOn();
+    });
+  }
+
   /** FT/1 searches are judged by their address, so a guest may send them. */
   #answer(message: ToTracker, now: number): void {
+    const guest = this.#guest;
+    if (guest !== undefined && message.verb !== "FILES" && ++guest.requests > GUEST_REQUESTS) {
+      throw new ProtocolError("not-accepted", "These are too many requests before the first file is shared; send FILES first.");
+    }
     if (message.verb === "HELLO") this.#greet(message);
     else if (message.verb === "FILES") this.#share(message);
     else if (message.verb === "BYE") this.#bye();
@@ -241,12 +273,25 @@ export class Conversation implements ChannelHandlers, Connection {
   }
 
   #answerPeer(request: PeerRequest, peer: AcceptedPeer, now: number): void {
-    const { activity, clock, searchTimes } = this.#state;
-    const isFind = request.verb === "FIND";
-    if (isFind || request.verb === "SEARCH") activity.searches.count(now);
-    const from = isFind ? clock.at() : 0;
-    this.reply(peer.answer(request, this.channel.ended));
-    if (isFind) this.#turns.chargeSearch(clock.at() - from, this.address, searchTimes);
+    const { activity, clock } = this.#state;
+    if (request.verb === "FIND" || request.verb === "SEARCH") activity.searches.count(now);
+    if (request.verb === "FIND") this.#search = new LongSearch(peer.find(request), this.host, clock);
+    else this.reply(peer.answer(request, this.channel.ended));
+  }
+
+  /** Goes on with a search by words. Its answer is sent when it comes to its end. */
+  #searchOn(search: LongSearch, since: number): void {
+    const { took, answer } = search.goOn(SLICE_MS);
+    if (answer !== undefined) {
+      this.#search = undefined;
+      this.reply(answer);
+    }
+    this.#turns.chargeSearch(took, this.#sent, since);
+  }
+
+  #endSearch(): void {
+    this.#search?.end();
+    this.#search = undefined;
   }
 
   /** A guest's request gets no answer. The operator is told once. */
@@ -261,7 +306,7 @@ export class Conversation implements ChannelHandlers, Connection {
     const guest = this.#guest;
     if (hello.profile === 1) {
       if (guest !== undefined) guest.greeted = true;
-      this.channel.send(basic.hi);
+      this.#send(basic.hi);
       return;
     }
     if (guest !== undefined) Object.assign(guest, { agent: hello.agent, session: hello.session ?? "", key: hello.key ?? "" });
@@ -277,7 +322,7 @@ export class Conversation implements ChannelHandlers, Connection {
     if (guest !== undefined) guest.nonce = nonce ?? "";
     const hi = encodeFromTracker({ verb: "HI", ...about, proof, nonce });
     // The first line may come in two pieces, "HELLO" and " FT/2 …": then the first piece has its "HI" already.
-    this.channel.send(guest?.greeted ? hi.slice(basic.hi.length) : hi);
+    this.#send(guest?.greeted ? hi.slice(basic.hi.length) : hi);
   }
 
   /** The guest becomes a peer, or the peer has another list. */
@@ -318,7 +363,7 @@ export class Conversation implements ChannelHandlers, Connection {
   #searchBasic(name: FileName, now: number): void {
     this.#state.activity.searches.count(now);
     const answer = searchBasic(name, this, this.#state);
-    if (answer !== undefined) this.channel.send(answer);
+    if (answer !== undefined) this.#send(answer);
     this.#finish();
   }
 
@@ -331,6 +376,7 @@ export class Conversation implements ChannelHandlers, Connection {
 
   #finish(): void {
     this.#over = true;
+    this.#endSearch();
     this.channel.finish();
   }
 

@@ -81,7 +81,7 @@ const BLOCK = 1024;
 const SEPARATOR = "\n";
 
 /** Contents that are put in exact order. The others follow in the order in which they are read. */
-const ORDERED = 5000;
+const ORDERED = 2500;
 
 /** A content's score is its hosts times this, plus the seconds of its newest time. */
 const HOST = 2 ** 33;
@@ -107,6 +107,13 @@ const MOST_WORK = 1_000_000_000;
 /** What a character of a name costs that is compared with a word, and what each character of the word adds to that. */
 const COMPARE_COST = 4;
 const COMPARE_COST_EACH = 3;
+
+/** What a title costs that fits. */
+const TAKE_COST = 200;
+
+/** A step of a search: the work after which others may have their turn, and the hits of a page that take as long. */
+const STEP_WORK = 500_000;
+const STEP_HITS = 64;
 
 /** In place of a score: the title has no records, and its place waits to be filled. */
 const GONE = -2;
@@ -210,28 +217,17 @@ export class FindIndex<Item extends Findable<Item>> {
     return seconds > now + FAST_CLOCK_S ? 0 : Math.min(seconds, now);
   }
 
-  /** A page of what fits; `among`: only of these records. Throws a `ProtocolError` when the search would take too long. */
-  find(wish: Wish, among?: Iterable<Item>): FoundPage<Item> {
-    const steps = this.steps(wish, among);
-    for (;;) {
-      const { done, value } = steps.next();
-      if (done) return value;
-    }
-  }
-
   /**
-   * The same, a block at a time. Records may come and go between two steps: each that stays is found once, one that comes may be
-   * found, and the total may count a content twice that gets a second name. A caller that does not go on must call `return`.
+   * A page of what fits, found in steps of about a millisecond; `among`: only of these records. Throws a `ProtocolError` when the search would take
+   * too long. Records may come and go between two steps: each that stays is found once, one that comes may be found, and the total may
+   * count a content twice that gets a second name. A caller that does not go on must call `return`.
    */
   *steps(wish: Wish, among?: Iterable<Item>): Generator<undefined, FoundPage<Item>> {
     const search = new Search<Item>(wish);
     this.#searches += 1;
     try {
-      for (const block of among === undefined ? this.#blocks : [blockOf(among)]) {
-        search.read(block);
-        yield;
-      }
-      return search.page();
+      for (const block of among === undefined ? this.#blocks : [blockOf(among)]) yield* search.read(block);
+      return yield* search.page();
     } finally {
       this.#searches -= 1;
       if (this.#searches === 0) for (const title of this.#gone.splice(0)) this.#fill(title);
@@ -343,6 +339,8 @@ class Search<Item extends Findable<Item>> {
   readonly #endings: string[] | undefined;
   readonly #passes: ((item: Item) => boolean) | undefined;
   #work = 0;
+  /** The work after which this step ends. */
+  #stepEnd = STEP_WORK;
   /** Where the needle stands next in the block. Below the beginning of the title that is looked at: not known yet. */
   #place = -1;
   /** How many contents the page reaches down to, and how many of these are put in exact order. */
@@ -376,12 +374,16 @@ class Search<Item extends Findable<Item>> {
     this.#most = Math.min(this.#needed, ORDERED);
   }
 
-  /** Takes in what fits in one block. */
-  read(block: Block<Item>): void {
+  /** Takes in what fits in one block. Titles may come between two steps, behind all others. */
+  *read(block: Block<Item>): Generator<undefined, void> {
     const { titles, text, starts } = block;
     this.#spend(titles.length + text.length);
     this.#place = -1;
     for (let at = this.#next(block, 0); at < titles.length; at = this.#next(block, at + 1)) {
+      if (this.#work >= this.#stepEnd) {
+        this.#stepEnd = this.#work + STEP_WORK;
+        yield;
+      }
       const start = starts[at] ?? 0;
       const end = (starts[at + 1] ?? 0) - SEPARATOR.length;
       if (this.#endings !== undefined && !endsWithOne(text, end, this.#endings)) continue;
@@ -406,6 +408,7 @@ class Search<Item extends Findable<Item>> {
     const title = titles[at];
     const score = scores[at] ?? GONE;
     if (title === undefined || score === GONE) return;
+    this.#spend(TAKE_COST);
     const count = this.#passes !== undefined ? this.#countOf(title) : group ? 1 : title.count;
     if (count === 0) return;
     if (score === SEVERAL) {
@@ -424,30 +427,35 @@ class Search<Item extends Findable<Item>> {
   }
 
   /** What fits in the blocks that were read. */
-  page(): FoundPage<Item> {
+  *page(): Generator<undefined, FoundPage<Item>> {
     const { offset, limit, group } = this.#wish;
     if (group) this.#total += this.#several.size;
-    for (const [content, hits] of this.#several) {
-      const [best, ...others] = hits.sort(compareHits);
+    let hits = 0;
+    for (const [content, titles] of this.#several) {
+      if (++hits % STEP_HITS === 0) yield;
+      const [best, ...others] = titles.sort(compareHits);
       if (best === undefined) continue;
       this.#offer({ ...best, key: best.key * RANK + scoreOf(content), others: others.map(({ title }) => title) });
     }
     this.#cut();
-    const ordered = new Set(this.#best);
+    yield;
     const seen = new Set<Content<Item>>();
     const contents: FoundPage<Item>["contents"] = [];
     let skip = offset;
     let room = limit;
-    for (const hit of [...this.#best, ...this.#read.filter((one) => !ordered.has(one))]) {
-      if (room <= 0) break;
-      // A content that got a second name since its first one was read is here twice.
-      if (seen.has(hit.title.content)) continue;
-      seen.add(hit.title.content);
-      const all = this.#itemsOf([hit.title, ...hit.others]).slice(0, group ? 1 : undefined);
-      const items = all.slice(skip, skip + room);
-      skip = Math.max(0, skip - all.length);
-      room -= items.length;
-      if (items.length > 0) contents.push({ items, holders: hit.title.content.holders });
+    for (const list of [this.#best, this.#read]) {
+      for (const { title, others } of list) {
+        if (room <= 0) break;
+        if (++hits % STEP_HITS === 0) yield;
+        // The best are among those that were read. And a content that got a second name since its first one was read is here twice.
+        if (seen.has(title.content)) continue;
+        seen.add(title.content);
+        const all = this.#itemsOf([title, ...others]).slice(0, group ? 1 : undefined);
+        const items = all.slice(skip, skip + room);
+        skip = Math.max(0, skip - all.length);
+        room -= items.length;
+        if (items.length > 0) contents.push({ items, holders: title.content.holders });
+      }
     }
     return { contents, total: this.#total };
   }

@@ -14,11 +14,11 @@ import type { Bans } from "./bans.ts";
 import { Catalog, type Member, type Seer } from "./catalog.ts";
 import type { Credentials } from "./credentials.ts";
 import type { TrackerEvent } from "./events.ts";
+import { type Host, Hosts } from "./hosts.ts";
 import type { Limits } from "./limits.ts";
 import { Meter } from "./meter.ts";
 import { isIn, type Network } from "./networks.ts";
 import { PortProber, type Reach } from "./prober.ts";
-import { SearchTimes } from "./turns.ts";
 
 /** Ids in a line of REVOKED: the line is shorter than 4096 bytes. */
 const REVOKED_IN_LINE = 200;
@@ -29,6 +29,7 @@ export type TrackerReply = Parameters<typeof encodeFromTracker>[0];
 /** A conversation as its peer, the operator and the tracker see it. */
 export interface Connection extends Seer {
   readonly channel: Channel;
+  readonly host: Host;
   /** It is with an FT/2 peer that is online. */
   readonly isPresent: boolean;
   /** The id of that peer. */
@@ -63,7 +64,7 @@ export class TrackerState {
   readonly connections = new Set<Connection>();
   /** Empty inboxes of FT/2. Most peers are silent most of the time, so a few inboxes serve all of them. */
   readonly spareInboxes: TrackerInbox[] = [];
-  readonly searchTimes: SearchTimes;
+  readonly hosts: Hosts;
   readonly activity: { readonly [Kind in "requests" | "searches" | "joins" | "refused"]: Meter };
   /** The number of refusals of each code. */
   readonly refusals = new Map<string, number>();
@@ -80,7 +81,7 @@ export class TrackerState {
     this.limits = limits;
     this.clock = clock;
     this.catalog = new Catalog(() => clock.at());
-    this.searchTimes = new SearchTimes(limits.findTime, clock);
+    this.hosts = new Hosts(limits, clock);
     const meter = () => new Meter(clock);
     this.activity = { requests: meter(), searches: meter(), joins: meter(), refused: meter() };
     this.#prober = new PortProber(clock, setup.dial);

@@ -49,7 +49,15 @@ export class Finder {
 
   find(wish: Wish): { contents: Content[]; total: number } {
     const among = wish.root === undefined ? undefined : [...this.#shared.values()].filter(({ root }) => root === wish.root);
-    const { contents, total } = this.#index.find(wish, among);
+    const { contents, total } = toEnd(this.#index.steps(wish, among));
     return { contents: contents.map(({ items, holders }) => ({ items: items.map(({ item }) => item), holders })), total };
+  }
+}
+
+/** What steps come to, without the turns of others between them. */
+export function toEnd<Result>(steps: Generator<undefined, Result>): Result {
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) return value;
   }
 }

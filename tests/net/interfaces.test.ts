@@ -226,7 +226,7 @@ describe("the zone of a link-local address", () => {
   });
 
   test("is nothing where no interface has the near end, for other addresses, and where there is one already", () => {
-    const asked = { networks: of(LINUX), platform: "linux" };
+    const asked = { networks: of(LINUX), platform: "linux" as const };
     for (const local of ["fe80::99", "2001:db8::99", "10.99.0.5"]) expect(dialableFrom(addressOf(local), FAR, asked)).toBe(FAR);
     for (const address of ["fd00::5", "10.0.0.5", "169.254.7.7", "::1", "127.0.0.1", "fe80::77%wlan0"]) {
       expect(dialableFrom(addressOf("fe80::5"), addressOf(address), asked)).toBe(address);

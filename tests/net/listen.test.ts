@@ -3,10 +3,46 @@
 import { describe, expect, test } from "bun:test";
 import { closeSync, openSync } from "node:fs";
 import { dial } from "../../lib/net/dial.ts";
-import { descriptorLimit, listen } from "../../lib/net/listen.ts";
+import { descriptorLimit, listen, Places } from "../../lib/net/listen.ts";
 import type { Address } from "../../lib/protocol/address.ts";
-import { HandClock } from "../helpers/channel.ts";
+import { addressOf, HandClock } from "../helpers/channel.ts";
 import { type Bare, breath, eventually, failure, hasIPv6, LOOPBACK, Room, Tape } from "../helpers/sockets.ts";
+
+describe("Places", () => {
+  const fill = (places: Places, addressOfOne: (i: number) => string, count: number) => {
+    const refusals: string[] = [];
+    for (let i = 0; i < count; i++) {
+      const code = places.whyNot(addressOf(addressOfOne(i)));
+      if (code === undefined) places.take(addressOf(addressOfOne(i)));
+      else refusals.push(code);
+    }
+    return refusals;
+  };
+
+  test("all addresses of one IPv6 network of 64 bits have the places of one host", () => {
+    const places = new Places(1000, 32);
+    const six = (i: number) => `2001:db8:0:1:${(i * 7).toString(16)}::${i.toString(16)}`;
+    expect(fill(places, six, 600)).toEqual(Array(568).fill("too-many-connections"));
+    expect(places.taken).toBe(32);
+    expect(fill(places, (i) => `2001:db8:0:2::${i + 1}`, 1)).toEqual([]);
+    places.leave(addressOf(six(5)));
+    expect(fill(places, six, 2)).toEqual(["too-many-connections"]);
+  });
+
+  test("the last tenth is for hosts that have none yet", () => {
+    const places = new Places(100, 1000);
+    expect(fill(places, () => "10.0.0.1", 1000)).toEqual(Array(910).fill("tracker-full"));
+    expect(fill(places, (i) => `10.0.1.${i}`, 11)).toEqual(["tracker-full"]);
+    expect(places.taken).toBe(100);
+    for (let i = 0; i < 90; i++) places.leave(addressOf("10.0.0.1"));
+    expect(fill(places, () => "10.0.1.1", 100)).toHaveLength(20);
+  });
+
+  test("are given away to the last one where there are few", () => {
+    const places = new Places(3);
+    expect(fill(places, () => "10.0.0.1", 4)).toEqual(["tracker-full"]);
+  });
+});
 
 describe("the caps", () => {
   const words = (code: string) => `ERROR ${code} try later\n`;
@@ -258,8 +294,8 @@ describe("the caps", () => {
       return guest;
     };
     const guests = await Promise.all(Array.from({ length: 300 }, visit));
-    // 128 are kept free.
-    expect(guests.filter((guest) => guest?.text === "opened").length).toBe(72);
+    // 128 are kept free, and a tenth of the rest is kept for other hosts.
+    expect(guests.filter((guest) => guest?.text === "opened").length).toBe(65);
     expect(guests.filter((guest) => guest?.text === "ERROR tracker-full\n").length).toBeGreaterThan(0);
     for (const guest of guests) guest?.socket.terminate();
     // The program sees them leave one by one, so the first who come may still be refused, but soon nobody is.

@@ -578,6 +578,14 @@ describe("a holder that is online by another kind of address", () => {
     expect([wanter.dialled.length, wanter.asked]).toEqual([1, []]);
   });
 
+  test("a peer whose address is translated on the way to its tracker dials: its own end is the same for both", async () => {
+    const world = new World();
+    const [wanter, holder] = [world.host("192.168.7.2"), world.host("10.9.0.9")];
+    wanter.local = addressOf("192.168.7.2");
+    const channel = await world.during(wanter.connector.open(holder.record()));
+    expect([String(channel.local.address), wanter.asked]).toEqual(["192.168.7.2", []]);
+  });
+
   test("a peer that does not know its own address yet dials", async () => {
     const world = new World();
     const [wanter, holder] = [world.host("192.168.1.17"), world.host("2001:db8::31")];

@@ -511,29 +511,59 @@ describe("FT/2: asking a holder to connect", () => {
     await using house = new MemoryTracker();
     const holder = await house.join([NOTES], { port: 4001 });
     const other = await house.join([NOTES], { port: 4009 });
-    const askers = await Promise.all([4002, 4003, 4004].map((port) => house.join([REPORT], { port })));
+    const askers = await Promise.all(
+      [4002, 4003, 4004].map((port, i) => house.join([REPORT], { port, from: `10.0.0.${i + 1}` })),
+    );
     for (const peer of [holder, other]) expect(await peer.raw.push()).toStartWith("REACH ");
     const answers = await Promise.all(
       askers.map(async ({ raw }) => {
-        raw.send("CONNECT address=127.0.0.1 port=4001 token=t\n".repeat(40));
-        return await replies(raw, 40);
+        raw.send("CONNECT address=127.0.0.1 port=4001 token=t\n".repeat(50));
+        return await replies(raw, 50);
       }),
     );
-    expect(answers.flat().filter((answer) => answer === "OK")).toHaveLength(64);
-    expect(answers.flat().filter((answer) => answer.startsWith("ERROR too-many-connects "))).toHaveLength(56);
-    const call = expect.stringMatching(/^CONNECT address=127\.0\.0\.1 port=400[234] token=t$/);
-    expect(await pushes(holder.raw, 64)).toEqual(Array(64).fill(call));
+    expect(answers.flat().filter((answer) => answer === "OK")).toHaveLength(128);
+    expect(answers.flat().filter((answer) => answer.startsWith("ERROR too-many-connects "))).toHaveLength(22);
+    const call = expect.stringMatching(/^CONNECT address=10\.0\.0\.[123] port=400[234] token=t$/);
+    expect(await pushes(holder.raw, 128)).toEqual(Array(128).fill(call));
     for (const asker of askers) expect(await asker.ask("CONNECT address=127.0.0.1 port=4009 token=t")).toBe("OK");
     expect(await pushes(other.raw, 3)).toEqual(Array(3).fill(call));
     expect(await holder.ask("PING")).toBe("PONG");
     expect(holder.raw.pushes).toEqual([]);
   });
 
+  test("is bounded for a host, however many ids it has: the holder can still be asked by others", async () => {
+    await using house = new MemoryTracker();
+    const holder = await house.join([NOTES], { port: 4001 });
+    const from = (i: number) => (i % 2 === 0 ? "10.0.0.1" : `2001:db8:0:1::${i}`);
+    const joins = [...Array(20).keys()].map((i) => house.join([REPORT], { port: 5000 + i, from: from(i) }));
+    const ids = await Promise.all(joins);
+    const answers = await Promise.all(
+      ids.map(async ({ raw }) => {
+        raw.send("CONNECT address=127.0.0.1 port=4001 token=t\n".repeat(20));
+        return await replies(raw, 20);
+      }),
+    );
+    for (const host of [0, 1]) {
+      expect(
+        answers
+          .filter((_, i) => i % 2 === host)
+          .flat()
+          .filter((answer) => answer === "OK"),
+      ).toHaveLength(64);
+    }
+    const one = await house.join([REPORT], { port: 6000, from: "10.0.0.1" });
+    expect(await one.ask("CONNECT address=127.0.0.1 port=4001 token=t")).toStartWith("ERROR too-many-connects ");
+    await house.pass(1000);
+    const other = await house.join([REPORT], { port: 6000, from: "10.0.0.3" });
+    expect(await other.ask("CONNECT address=127.0.0.1 port=4001 token=t")).toBe("OK");
+    expect(await holder.ask("PING")).toBe("PONG");
+  });
+
   test("does not take from a holder, by being asked, the right to ask somebody itself", async () => {
     await using house = new MemoryTracker();
     const holder = await house.join([NOTES], { port: 4001 });
     const other = await house.join([NOTES], { port: 4009 });
-    const asker = await house.join([REPORT], { port: 4002 });
+    const asker = await house.join([REPORT], { port: 4002, from: "10.0.0.1" });
     asker.raw.send("CONNECT address=127.0.0.1 port=4001 token=t\n".repeat(64));
     expect(await replies(asker.raw, 64)).toEqual(Array(64).fill("OK"));
     expect(await holder.ask("CONNECT address=127.0.0.1 port=4009 token=mine")).toBe("OK");

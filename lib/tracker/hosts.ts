@@ -1,0 +1,165 @@
+// What all connections of one host share: the work that the tracker does for it, the time of its searches, and its turns. A host is an
+// IPv4 address or an IPv6 network of 64 bits.
+
+import type { Clock } from "../clock.ts";
+import { type Address, hostOf } from "../protocol/address.ts";
+import type { Limits } from "./limits.ts";
+
+/** A host may cause the work of small requests at the full rate of this share of its connections. */
+const SHARE = 1 / 4;
+/** After a pause a host may use the search time of this many seconds at once. */
+const SEARCH_BURST_S = 4;
+/** Connect requests that a host may make. */
+export const CONNECTS_OF_HOST = { perSecond: 8, burst: 64 };
+/** Hosts without a connection are looked through when there are this many hosts, and then each time when there are twice as many. */
+const HOSTS = 1024;
+/** Hosts without a connection that are remembered although they owe something. */
+const DEBTORS = 16_384;
+/** The tracker works for one host for about this long, then it is the turn of others. Milliseconds. */
+export const SLICE_MS = 2;
+
+/** Work that is paid for by the time that passes. After a pause, `burst` of it may be done at once. */
+export interface Budget {
+  readonly perSecond: number;
+  readonly burst: number;
+}
+
+/** What somebody owes of one budget. All times are of one clock, in milliseconds. */
+export class Account {
+  readonly #budget: Budget;
+  /** Work moves this on. A time that is a whole burst ahead of the clock stops the work. */
+  paidUntil = 0;
+
+  constructor(budget: Budget) {
+    this.#budget = budget;
+  }
+
+  /** Counts work, however much is owed already. */
+  charge(work: number, now: number): void {
+    this.paidUntil = Math.max(this.paidUntil, now) + (work * 1000) / this.#budget.perSecond;
+  }
+
+  /** Whether more work may be done. */
+  mayWork(now: number): boolean {
+    return this.paidUntil - now <= ((this.#budget.burst - 1) * 1000) / this.#budget.perSecond;
+  }
+
+  /** Counts one unit of work if it may be done. Says whether it may. */
+  take(now: number): boolean {
+    if (!this.mayWork(now)) return false;
+    this.charge(1, now);
+    return true;
+  }
+}
+
+export class Host {
+  /** What its requests cost, in small requests such as PING. */
+  readonly work: Account;
+  /** Milliseconds of searches by words. */
+  readonly searches: Account;
+  /** Connect requests. */
+  readonly connects: Account;
+  /** What its connections do when it is their turn. */
+  readonly waiting = new Set<() => void>();
+  connections = 0;
+  /** A search of one of its connections goes on. The others wait, so that their memory is that of one search. */
+  isSearching = false;
+
+  constructor(work: Budget, searches: Budget) {
+    this.work = new Account(work);
+    this.searches = new Account(searches);
+    this.connects = new Account(CONNECTS_OF_HOST);
+  }
+
+  /** When it owes nothing any more. */
+  get paidUntil(): number {
+    return Math.max(this.work.paidUntil, this.searches.paidUntil, this.connects.paidUntil);
+  }
+}
+
+/** All hosts that are connected or owe something. */
+export class Hosts {
+  readonly clock: Clock;
+  /** The requests of one connection. */
+  readonly own: Budget;
+  readonly #work: Budget;
+  readonly #searches: Budget;
+  readonly #hosts = new Map<string, Host>();
+  #tidyAt = HOSTS;
+  /** The hosts of which connections wait, in the order of their turns. */
+  readonly #waiting = new Set<Host>();
+  #turnIsDue = false;
+
+  constructor({ rate, burst, perAddress, findTime }: Pick<Limits, "rate" | "burst" | "perAddress" | "findTime">, clock: Clock) {
+    const share = Math.max(1, perAddress * SHARE);
+    this.clock = clock;
+    this.own = { perSecond: rate, burst };
+    this.#work = { perSecond: rate * share, burst: burst * share };
+    this.#searches = { perSecond: findTime, burst: findTime * SEARCH_BURST_S };
+  }
+
+  /** Hosts that are remembered. */
+  get size(): number {
+    return this.#hosts.size;
+  }
+
+  /** A connection of an address is open. */
+  enter(address: Address): Host {
+    if (this.#hosts.size >= this.#tidyAt) this.#tidy();
+    const key = hostOf(address);
+    const host = this.#hosts.get(key) ?? new Host(this.#work, this.#searches);
+    this.#hosts.set(key, host);
+    host.connections += 1;
+    return host;
+  }
+
+  /** A connection is closed. A host that owes something is not forgotten with it. */
+  leave(address: Address, host: Host): void {
+    host.connections -= 1;
+    if (host.connections === 0 && host.paidUntil <= this.clock.elapsed()) this.#hosts.delete(hostOf(address));
+  }
+
+  /** Calls `act` when it is this host's turn, and its connection's turn among those of the host. Gives a function that cancels it. */
+  queue(host: Host, act: () => void): () => void {
+    this.#waiting.add(host);
+    host.waiting.add(act);
+    this.#goOn();
+    return () => host.waiting.delete(act);
+  }
+
+  #goOn(): void {
+    if (this.#turnIsDue || this.#waiting.size === 0) return;
+    this.#turnIsDue = true;
+    this.clock.soon(() => {
+      this.#nextTurns();
+      this.#turnIsDue = false;
+      this.#goOn();
+    });
+  }
+
+  /** One turn, or several that are short together. Then everything else that happens has its turn. */
+  #nextTurns(): void {
+    const since = this.clock.elapsed();
+    for (const host of this.#waiting) {
+      const [act] = host.waiting;
+      // The host goes to the end of the queue if more of its connections wait.
+      this.#waiting.delete(host);
+      if (act === undefined) continue;
+      host.waiting.delete(act);
+      if (host.waiting.size > 0) this.#waiting.add(host);
+      act();
+      if (this.clock.elapsed() - since >= SLICE_MS) break;
+    }
+  }
+
+  /** Forgets hosts without a connection: those that owe nothing, and if the others are too many, those that owe the least. */
+  #tidy(): void {
+    const now = this.clock.elapsed();
+    const gone = [...this.#hosts].filter(([, { connections }]) => connections === 0);
+    gone.sort(([, a], [, b]) => a.paidUntil - b.paidUntil);
+    for (const [i, [key, { paidUntil }]] of gone.entries()) {
+      if (paidUntil <= now || gone.length - i > DEBTORS) this.#hosts.delete(key);
+    }
+    this.#tidyAt = Math.max(HOSTS, 2 * this.#hosts.size);
+  }
+}
