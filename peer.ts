@@ -11,32 +11,35 @@
 
 import { randomBytes } from "node:crypto";
 import { join, resolve } from "node:path";
-import { systemClock } from "./lib/clock.ts";
-import { CancelledError, codeOf, FtError, UsageError } from "./lib/error.ts";
+import { quietClock, systemClock } from "./lib/clock.ts";
+import { CancelledError, codeOf, FtError, sentenceOf, UsageError } from "./lib/error.ts";
 import { userFolder } from "./lib/files.ts";
 import { dial } from "./lib/net/dial.ts";
-import { dialableFrom, interfaces, watchInterfaces } from "./lib/net/interfaces.ts";
+import { dialableFrom, interfaces, isOnNetwork, watchInterfaces } from "./lib/net/interfaces.ts";
 import { type Listener, listen } from "./lib/net/listen.ts";
 import { Admission } from "./lib/peer/admission.ts";
+import { mayCallBack } from "./lib/peer/call-backs.ts";
 import { orCancelled } from "./lib/peer/cancel.ts";
 import { Connector } from "./lib/peer/connect.ts";
 import { HashPool, sha256 } from "./lib/peer/content/hash.ts";
 import { TreeCache } from "./lib/peer/content/tree-cache.ts";
-import { waitForContent } from "./lib/peer/contents.ts";
+import { type Content, SeveralContentsError, waitForContents } from "./lib/peer/contents.ts";
+import { checkDefaultFolder } from "./lib/peer/disk/default-folder.ts";
 import { checkFolder } from "./lib/peer/disk/incoming.ts";
 import { chooseFiles, Share, type SharedFile } from "./lib/peer/disk/share.ts";
 import { ShareWatch } from "./lib/peer/disk/watch.ts";
-import { Downloads } from "./lib/peer/download.ts";
-import type { PeerEvent } from "./lib/peer/events.ts";
+import { type DownloadOptions, Downloads } from "./lib/peer/download.ts";
+import { EventDamper, type PeerEvent } from "./lib/peer/events.ts";
 import type { FetchEvent } from "./lib/peer/fetch/types.ts";
 import {
   describePlace,
   findAgain,
-  LastTracker,
+  KnownTrackers,
   type Located,
   lookAround,
   nobodyFound,
   severalFound,
+  typed,
 } from "./lib/peer/locate.ts";
 import {
   type CommandLine,
@@ -53,10 +56,14 @@ import { type Check, checkLines, examine } from "./lib/peer/screen/doctor.ts";
 import { type GuidedPeer, guide } from "./lib/peer/screen/guide.ts";
 import { progressReporter, Screen } from "./lib/peer/screen/screen.ts";
 import {
+  choiceLines,
+  choiceObjects,
+  choiceTable,
   contentTable,
   describeDownload,
   describeEvent,
   describeLeft,
+  describeRenaming,
   downloadObject,
   eventObject,
   notFoundSentence,
@@ -64,13 +71,14 @@ import {
   recordObjects,
   recordTable,
 } from "./lib/peer/screen/view.ts";
-import { type Served, Server } from "./lib/peer/serve/serve.ts";
-import { Session, type TrackerPlace } from "./lib/peer/session.ts";
+import { type FileAsked, type Opened, Server } from "./lib/peer/serve/serve.ts";
+import { type Introduced, Session, type TrackerPlace } from "./lib/peer/session.ts";
 import { Sharing } from "./lib/peer/sharing.ts";
+import { Trust, UntrustedTracker } from "./lib/peer/trust.ts";
 import { EXIT, exitCodeFor, hangUp, out, runProgram, VERSION } from "./lib/program/cli.ts";
-import { type Endpoint, formatEndpoint, parseAddress, withoutZone } from "./lib/protocol/address.ts";
+import { type Address, type Endpoint, formatEndpoint, parseAddress, withoutZone } from "./lib/protocol/address.ts";
 import { DEFAULT_MAX_FILES } from "./lib/protocol/messages.ts";
-import type { FileRecord } from "./lib/protocol/record.ts";
+import { isProven } from "./lib/protocol/pass.ts";
 import { plural, printable } from "./lib/text.ts";
 
 /** The port on which a peer serves, if no other program has it. */
@@ -86,6 +94,8 @@ export interface PeerOptions {
   tracker: TrackerPlace;
   /** Looks for the tracker at another address, when it cannot be reached any more. */
   find?: () => Promise<TrackerPlace | undefined>;
+  /** Throws a sentence when this peer's files may not be told to the tracker. */
+  approve?: (tracker: Introduced) => void;
   files: SharedFile[];
   /** The port to serve on; undefined takes 1235, or a free port when that is taken. */
   port?: number | undefined;
@@ -105,8 +115,9 @@ export interface Peer extends GuidedPeer {
 
 /** Starts serving and joins the tracker. Throws a sentence when it cannot. */
 export async function startPeer(options: PeerOptions, signal?: AbortSignal): Promise<Peer> {
-  const { report } = options;
   const clock = systemClock;
+  const events = new EventDamper(options.report, quietClock);
+  const report = (event: PeerEvent) => events.report(event);
   const share = new Share(options.files);
   const pool = new HashPool(new URL("./lib/peer/content/hasher.ts", import.meta.url));
   const cache = new TreeCache(options.cachePath);
@@ -116,14 +127,18 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
   const admission = new Admission({
     standing: () => session.standing,
     askKnown: (address) => session.requests.known(address),
-    isOfThisMachine: (address) => interfaces().some(({ addresses }) => addresses.some((own) => own.address === address)),
+    isOfThisMachine,
     clock,
   });
   const server = new Server({
     open: (wanted) => openShared(wanted),
     look: (root) => sharing.look(root) ?? downloads.look(root),
     changed: () => watch.nudge(),
-    readPass: (pass, from) => admission.checkPass(pass, from),
+    readPass: (pass, from) => {
+      const checked = admission.checkPass(pass, from);
+      if ("id" in checked) connector.proven(from);
+      return checked;
+    },
     arrived: (token, channel) => connector.arrived(token, channel),
     known: (from) => admission.isKnown(from),
     sha256,
@@ -135,6 +150,9 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     dial,
     tracker: options.tracker,
     ...(options.find === undefined ? {} : { find: options.find }),
+    ...(options.approve === undefined ? {} : { approve: options.approve }),
+    isProven,
+    challenge: secret,
     agent: `ft-peer/${VERSION}`,
     port: listener.port,
     records: (own) => [...sharing.records(own), ...downloads.records(own)],
@@ -148,11 +166,19 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     ask: (call) => session.requests.connect(call),
     serve: (channel) => server.accept(channel),
     isDialable: (at) => isDialable(at, session.standing),
+    mayCallBack: (to) =>
+      mayCallBack(to, {
+        isTrackerHere: isTrackerHere(session.standing),
+        isOfThisMachine,
+        isOnNetwork: (address) => isOnNetwork(address, interfaces()),
+        known: (address) => session.requests.known(address),
+        who: () => session.requests.who(),
+      }),
     // On the tracker's own machine a pass is good from every address of that machine.
-    you: () => (isTrackerHere(session.standing) ? undefined : session.standing?.you),
+    local: () => (isTrackerHere(session.standing) ? undefined : session.standing?.local),
     closed: () =>
       session.standing?.reach === false ? `nobody can connect to port ${listener.port} of this machine either` : "",
-    token: () => randomBytes(18).toString("base64url"),
+    token: secret,
     clock,
   });
   const isOwn = (record: Endpoint) => isOwnEndpoint(record, listener.port, session.standing);
@@ -178,7 +204,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     isOwn,
     announce: (record) => sharing.announcePart(record),
     withdraw: (record) => sharing.withdrawPart(record),
-    finished: (path, root, pieces) => sharing.addDownloaded(path, root, pieces),
+    finished: (file, root, pieces) => sharing.addDownloaded(file, root, pieces),
   });
   const watch = new ShareWatch(share, {
     changed: (file) => void sharing.changed(file),
@@ -190,12 +216,16 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
   });
 
   /** A shared file, or the part of a download that has arrived. */
-  function openShared(wanted: { name?: string; root?: string; size?: number }): { name: string; file: Served } | undefined {
+  function openShared(wanted: FileAsked): Opened | undefined {
     const found = share.find(wanted);
-    if (found === undefined) return wanted.root === undefined ? undefined : downloads.open(wanted.root);
+    const { root } = wanted;
+    if (found === undefined) {
+      const part = root === undefined ? undefined : downloads.open(root);
+      return part && { ...part, root };
+    }
     const file = share.open(found);
     if (file === undefined) watch.nudge();
-    return file === undefined ? undefined : { name: found.name, file };
+    return file && { name: found.name, root: found.root, file };
   }
 
   /** A link-local address is good on one link: a peer with such an address is on the link to the tracker. */
@@ -221,6 +251,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
       listener.stop();
       await Promise.all([session.leave(), downloads.settled()]);
       pool.close();
+      events.flush();
       await cache.save();
     },
   };
@@ -231,6 +262,16 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     throw error;
   }
   return peer;
+}
+
+/** A text that nobody can guess, of letters, digits, `-` and `_`. */
+function secret(): string {
+  return randomBytes(18).toString("base64url");
+}
+
+/** Whether an interface of this machine has the address. */
+function isOfThisMachine(address: Address): boolean {
+  return interfaces().some(({ addresses }) => addresses.some((own) => own.address === address));
 }
 
 /** Listens on the given port; without one on 1235, or on a free port when that is taken. */
@@ -254,7 +295,7 @@ async function runCommand(line: CommandLine, command: Exclude<PeerCommand, "doct
   if (command === "get") checkFolder(resolve(line.to));
   const place = line.tracker ?? (await findTracker(line, screen, signal));
   const report = (event: PeerEvent) => tellEvent(screen, event, command === "share");
-  const peer = await startAt(line, place, files, report, signal);
+  const peer = await startAt(line, place, files, report, signal, { consent: line.share.length > 0 });
   try {
     if (command === "share") await stayOnline(peer, screen, signal);
     else if (command === "get") await get(peer, line, screen, signal);
@@ -267,43 +308,54 @@ async function runCommand(line: CommandLine, command: Exclude<PeerCommand, "doct
   }
 }
 
-/** Starts a peer at a tracker that was typed or found, and remembers that tracker for the next time. */
+/**
+ * Starts a peer at a tracker that was typed or found, and remembers that tracker for the next time. `consent`: a person has chosen
+ * these files for whatever tracker that is. Otherwise a tracker that is not known is asked about on a terminal.
+ */
 async function startAt(
   line: CommandLine,
   place: TrackerPlace | Located,
   files: SharedFile[],
   report: (event: PeerEvent) => void,
   signal: AbortSignal,
+  { consent }: { consent: boolean },
 ): Promise<Peer> {
-  let name = "name" in place ? place.name : "";
-  return await startPeer(
-    {
-      tracker: place,
-      // A tracker whose address was typed may move too: after joining, its name is known.
-      find: async () => (name === "" ? undefined : await findAgain({ ...place, name })),
-      files,
-      port: line.port,
-      cachePath: join(userFolder("cache"), "roots.json"),
-      limit: line.limit,
-      report: (event) => {
-        if (event.event === "joined" && event.profile === 2) {
-          name = event.name;
-          lastTracker().write({ ...place, name });
-        }
-        report(event);
+  const trust = new Trust(knownTrackers(), consent);
+  const start = () =>
+    startPeer(
+      {
+        tracker: { ...place, full: trust.isFull(place) },
+        // A tracker whose address was typed may move too: after joining, its name is known.
+        find: async () => (trust.name === undefined ? undefined : await findAgain({ ...place, name: trust.name })),
+        approve: (tracker) => trust.approve(tracker),
+        files,
+        port: line.port,
+        cachePath: join(userFolder("cache"), "roots.json"),
+        limit: line.limit,
+        report: (event) => {
+          if (event.event === "joined" && event.profile === 2) trust.joined();
+          report(event);
+        },
       },
-    },
-    signal,
-  );
+      signal,
+    );
+  try {
+    return await start();
+  } catch (error) {
+    if (!(error instanceof UntrustedTracker) || line.json || !hasTerminal()) throw error;
+    await promptsOn(signal).agreeToShare(error, files);
+    trust.agree(error);
+    return await start();
+  }
 }
 
-function lastTracker(): LastTracker {
-  return new LastTracker(join(userFolder("cache"), "tracker.json"));
+function knownTrackers(): KnownTrackers {
+  return new KnownTrackers(join(userFolder("cache"), "tracker.json"));
 }
 
 /** Finds the tracker that announces itself; of several, the person chooses one. */
 async function findTracker({ json }: CommandLine, screen: Screen, signal: AbortSignal): Promise<Located> {
-  const last = lastTracker().read();
+  const last = knownTrackers().last;
   screen.progress("looking for a tracker…");
   const { trackers, found } = await lookAround(last, signal);
   screen.clearProgress();
@@ -318,9 +370,15 @@ async function findTracker({ json }: CommandLine, screen: Screen, signal: AbortS
   return await promptsOn(signal).chooseTracker(trackers, last);
 }
 
+/** The files that --share names; without it the first ones of this folder, unless that is a folder from which nobody shares. */
+function namedOrDefault({ share }: CommandLine): ReturnType<typeof chooseFiles> {
+  if (share.length === 0) checkDefaultFolder(process.cwd());
+  return chooseFiles(share.length === 0 ? ["."] : share, DEFAULT_MAX_FILES);
+}
+
 /** Chooses the files to share and names them. Throws a `UsageError` when there are none. */
 function filesToShare(line: CommandLine, say: (words: string) => void): SharedFile[] {
-  const { taken, left } = chooseFiles(line.share.length === 0 ? ["."] : line.share, DEFAULT_MAX_FILES);
+  const { taken, left } = namedOrDefault(line);
   if (taken.length === 0) {
     const where = line.share.length === 0 ? `the folder "${printable(process.cwd())}"` : "what --share names";
     const why = left[0] === undefined ? "" : ` ("${printable(left[0].path)}": ${left[0].reason})`;
@@ -377,8 +435,7 @@ async function who(peer: Peer, screen: Screen): Promise<void> {
 }
 
 async function get(peer: Peer, line: CommandLine, screen: Screen, signal: AbortSignal): Promise<void> {
-  const typed = line.argument ?? "";
-  const records = await findContent(peer, typed, line.from, signal);
+  const contents = await chooseContent(await findContents(peer, line, signal), line, screen, signal);
   const progress = progressReporter(screen);
   const started = performance.now();
   let received = 0;
@@ -387,35 +444,72 @@ async function get(peer: Peer, line: CommandLine, screen: Screen, signal: AbortS
     progress(event);
   };
   const how = { folder: resolve(line.to), overwrite: line.overwrite, only: line.from !== undefined, signal, report };
-  const done = await peer.download(records, how).catch((error: unknown) => {
+  const { record, done } = await downloadFirst(peer, contents, how, screen).catch((error: unknown) => {
     if (signal.aborted && received > 0) screen.note("Stopped; what arrived is kept. Run the same command to go on.");
     throw error;
   });
   const seconds = (performance.now() - started) / 1000;
-  screen.results(screen.json ? [downloadObject(records[0].name, done, seconds)] : [describeDownload(done, seconds)]);
+  screen.results(screen.json ? [downloadObject(record, done, seconds)] : [describeDownload(done, seconds)]);
+  const renamed = describeRenaming(record.name, done);
+  if (renamed !== undefined) screen.note(renamed);
 }
 
-/** The holders of a file name or a content id; where a name means several contents, of the one with the most holders. */
-async function findContent(
-  peer: Peer,
-  typed: string,
-  from: Endpoint | undefined,
-  signal: AbortSignal,
-): Promise<[FileRecord, ...FileRecord[]]> {
-  const root = rootArgument(typed);
+/** Downloads the first of these contents that can be fetched. Throws the sentence of the last one. */
+async function downloadFirst(peer: Peer, [content, ...others]: Content[], how: DownloadOptions, screen: Screen) {
+  if (content === undefined) throw new FtError("no-holder", "There is no holder to fetch from.");
+  try {
+    return { record: content.records[0], done: await peer.download(content.records, how) };
+  } catch (error) {
+    if (others.length === 0 || how.signal.aborted) throw error;
+    screen.note(sentenceOf(error));
+    return await downloadFirst(peer, others, how, screen);
+  }
+}
+
+/** The contents that a file's name or a content id means, the best first. Throws a sentence when nobody has one. */
+async function findContents(peer: Peer, { argument = "", from }: CommandLine, signal: AbortSignal): Promise<Content[]> {
+  const root = rootArgument(argument);
   const { requests } = peer.session;
-  const found = await waitForContent({
-    look: () => orCancelled(root === undefined ? requests.search(nameArgument(typed)) : requests.holders(root), signal),
+  const contents = await waitForContents({
+    look: () => orCancelled(root === undefined ? requests.search(nameArgument(argument)) : requests.holders(root), signal),
     fits: (record) =>
       (root === undefined || record.root === root) &&
       (from === undefined || (record.address === from.address && record.port === from.port)),
     isOwn: peer.isOwn,
     clock: systemClock,
   });
-  if (found !== undefined) return found;
+  if (contents.length > 0) return contents;
   const words =
-    from === undefined ? notFoundSentence(typed) : `Nobody at ${formatEndpoint(from)} shares "${printable(typed)}".`;
+    from === undefined ? notFoundSentence(argument) : `Nobody at ${formatEndpoint(from)} shares "${printable(argument)}".`;
   throw new FtError("not-found", words);
+}
+
+/**
+ * The content to fetch. Where a name means several, a person chooses one; without a terminal that is an error, except with --any. For a
+ * content id it is all that claim to be it, in the order in which they are tried: those that differ in size lie.
+ */
+async function chooseContent(contents: Content[], line: CommandLine, screen: Screen, signal: AbortSignal): Promise<Content[]> {
+  const { argument = "", any, json, quiet, tracker } = line;
+  const [best, second] = contents;
+  if (best === undefined || rootArgument(argument) !== undefined) return contents;
+  const name = printable(argument);
+  if (second === undefined) {
+    const { hosts, unproven, records } = best;
+    if (records[0].root !== undefined && unproven > hosts) {
+      const where = unproven === 1 ? "1 host has" : `${unproven} hosts have`;
+      screen.note(`${where} a "${name}" of the same size without a content id; it may be another file.`);
+    }
+    return [best];
+  }
+  const count = `${contents.length} different files are called "${name}"`;
+  if (any) {
+    for (const words of [`${count}. Taking this one:`, ...choiceTable([best])]) screen.note(words);
+    return [best];
+  }
+  if (!json && !quiet && hasTerminal()) return [await promptsOn(signal).chooseContent(argument, contents)];
+  const at = tracker === undefined ? "" : typed(tracker);
+  const words = `${count}. Fetch one of them by its content id, or give --any for the first of this list.`;
+  throw new SeveralContentsError(words, choiceObjects(contents, at), choiceLines(contents, at));
 }
 
 /** Checks this machine and its network, and says what stands between it and the others; false when something does. */
@@ -424,8 +518,8 @@ async function runDoctor(line: CommandLine, signal: AbortSignal): Promise<boolea
   if (screen.json) screen.object({ event: "doctor", version: VERSION, platform: process.platform, arch: process.arch });
   const checks = await examine({
     tracker: line.tracker,
-    last: lastTracker().read(),
-    choose: () => chooseFiles(line.share.length === 0 ? ["."] : line.share, DEFAULT_MAX_FILES),
+    last: knownTrackers().last,
+    choose: () => namedOrDefault(line),
     to: resolve(line.to),
     usualPort: line.port ?? DEFAULT_PORT,
     signal,
@@ -435,7 +529,8 @@ async function runDoctor(line: CommandLine, signal: AbortSignal): Promise<boolea
     start: async (place, files, anyPort) => {
       const reached = Promise.withResolvers<{ reachable: boolean; reason: string }>();
       const report = (event: PeerEvent) => event.event === "reach" && reached.resolve(event);
-      const peer = await startAt(anyPort ? { ...line, port: 0 } : line, place, files, report, signal);
+      const how = { consent: line.share.length > 0 };
+      const peer = await startAt(anyPort ? { ...line, port: 0 } : line, place, files, report, signal, how);
       return { port: peer.port, session: peer.session, reached: reached.promise, stop: () => peer.stop() };
     },
   });
@@ -486,7 +581,7 @@ async function runGuided(line: CommandLine, signal: AbortSignal): Promise<void> 
   }
   const prompts = promptsOn(signal);
   prompts.greet(`ft-peer ${VERSION}`);
-  const last = lastTracker().read();
+  const last = knownTrackers().last;
   await guide({
     prompts,
     tracker: line.tracker,
@@ -495,7 +590,7 @@ async function runGuided(line: CommandLine, signal: AbortSignal): Promise<void> 
     to: resolve(line.to),
     overwrite: line.overwrite,
     signal,
-    start: (tracker, files, report) => startAt(line, tracker, files, report, signal),
+    start: (tracker, files, report) => startAt(line, tracker, files, report, signal, { consent: true }),
   });
 }
 
@@ -527,7 +622,8 @@ async function main(argv: string[]): Promise<number> {
     return cancel.signal.aborted ? EXIT.interrupted : EXIT.done;
   } catch (error) {
     const cancelled = cancel.signal.aborted ? new CancelledError() : error;
-    return exitCodeFor(cancelled, (message, code) => new Screen({ json, quiet: false }).error(message, code));
+    const choice = cancelled instanceof SeveralContentsError ? cancelled : undefined;
+    return exitCodeFor(cancelled, (message, code) => new Screen({ json, quiet: false }).error(message, code, choice));
   }
 }
 

@@ -5,9 +5,13 @@
 //     ft-tracker COMMAND           gives an order to the tracker that runs on this machine
 //
 // Each TCP connection is one conversation. An FT/2 peer stays connected for as long as it is online; an FT/1 program connects for
-// one exchange at a time. The index holds what the online peers say. Only bans are written to disk.
+// one exchange at a time. The index holds what the online peers say. Only bans and the tracker's own
+// key are written to disk.
 
+import type { KeyObject } from "node:crypto";
+import { join } from "node:path";
 import { type Clock, sleep, systemClock } from "./lib/clock.ts";
+import { userFolder } from "./lib/files.ts";
 import type { Dial } from "./lib/net/channel.ts";
 import { dial } from "./lib/net/dial.ts";
 import { dialableFrom, likelyAddresses } from "./lib/net/interfaces.ts";
@@ -27,6 +31,7 @@ import { LIMITS, type Limits } from "./lib/tracker/limits.ts";
 import { describeSummary, Operator, type Order, type OrderResult, type Summary } from "./lib/tracker/operator.ts";
 import { giveOrder, openOperatorSocket } from "./lib/tracker/operator-socket.ts";
 import { parseTrackerArguments } from "./lib/tracker/options.ts";
+import { ownKey } from "./lib/tracker/own-key.ts";
 import { TrackerState } from "./lib/tracker/state.ts";
 import { tidyMemory } from "./lib/tracker/tidy.ts";
 
@@ -41,6 +46,8 @@ export interface TrackerOptions {
   announce?: boolean;
   /** The file in which bans are kept. Without it they end with the tracker. */
   bans?: string | undefined;
+  /** The key by which peers know the tracker again. Without it the tracker makes a new one. */
+  key?: KeyObject;
   /** Called with everything that happens. */
   report(event: TrackerEvent): void;
   /** Tests hand in a clock and a network of their own. */
@@ -75,7 +82,7 @@ export function startTracker(options: TrackerOptions): Tracker {
     limits,
     clock,
     bans: new Bans(options.bans, () => clock.at()),
-    credentials: new Credentials(clock),
+    credentials: new Credentials(clock, options.key),
     dial: network.dial,
     dialable: dialableFrom,
     report: (event) => damper.report(event),
@@ -167,7 +174,9 @@ async function serve(options: Omit<TrackerOptions, "report">, json: boolean, qui
   const report = (event: TrackerEvent) => {
     if (!quiet) out(json ? jsonLine(withTime(event)) : describeTrackerEvent(event));
   };
-  const tracker = startTracker({ ...options, report });
+  // A tracker on any free port is another one each time.
+  const key = options.port === 0 ? {} : { key: ownKey(join(userFolder("state"), `key-${options.port}.pem`)) };
+  const tracker = startTracker({ ...options, ...key, report });
   const closeSocket = openOperatorSocket(tracker.port, tracker.obey, (reason) => {
     if (!quiet) err(`Commands such as "ft-tracker status" do not reach this tracker: ${printable(reason)}.`);
   });

@@ -33,6 +33,43 @@ export const quietClock: Clock = {
   },
 };
 
+/** The time does not go on by more than this between two looks at it, unless the program was stopped or the machine slept. Milliseconds. */
+const STOPPED_MS = 2_000;
+
+/**
+ * The time in which the program ran. While it was stopped (SIGSTOP, a sleeping machine) it could hear nobody, so deadlines leave that
+ * time out. `now` has to be called at least once a second.
+ */
+export class RunningTime {
+  readonly #clock: Clock;
+  #seen: number;
+  #stopped = 0;
+  /** When the program went on after it was stopped. */
+  #resumedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#seen = clock.elapsed();
+  }
+
+  /** Milliseconds since some fixed moment. */
+  now(): number {
+    const elapsed = this.#clock.elapsed();
+    const step = elapsed - this.#seen;
+    this.#seen = elapsed;
+    if (step > STOPPED_MS) {
+      this.#stopped += step;
+      this.#resumedAt = elapsed - this.#stopped;
+    }
+    return elapsed - this.#stopped;
+  }
+
+  /** How long the program has run since it was stopped; infinite when it never was. Milliseconds. */
+  sinceStopped(): number {
+    return this.now() - this.#resumedAt;
+  }
+}
+
 /** Resolves after `ms` milliseconds of this clock. */
 export function sleep(clock: Clock, ms: number): Promise<void> {
   return new Promise((resolve) => {

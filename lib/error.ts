@@ -14,10 +14,10 @@ export class FtError extends Error {
 /** The other side broke the grammar or a limit. `code` is the one of an `ERROR` line. */
 export class ProtocolError extends FtError {}
 
-/** The command line asks for something that does not exist; exit code 2. */
+/** The command line asks for something that does not exist, or that is not clear; exit code 2. */
 export class UsageError extends FtError {
-  constructor(message: string) {
-    super("usage", message);
+  constructor(message: string, code = "usage") {
+    super(code, message);
   }
 }
 

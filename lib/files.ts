@@ -1,7 +1,57 @@
-// Where this user's programs keep their files.
+// The small files that this user's programs keep.
 
+import { randomBytes } from "node:crypto";
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  openSync,
+  readSync,
+  renameSync,
+  type Stats,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
+
+/** Reads a small plain file, at most `limit` bytes; a link is not followed, a pipe not waited for. Throws when it is anything else. */
+export function readPlainFile(path: string, limit: number, isFit: (entry: Stats) => boolean = () => true): Buffer {
+  const fd = openSync(path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0));
+  try {
+    const entry = fstatSync(fd);
+    if (!entry.isFile() || entry.size > limit || !isFit(entry)) throw new Error(`"${path}" is not a file to be read here`);
+    const bytes = Buffer.alloc(entry.size);
+    let have = 0;
+    for (let got = -1; have < bytes.length && got !== 0; have += got)
+      got = readSync(fd, bytes, have, bytes.length - have, have);
+    return bytes.subarray(0, have);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Reads a file that this program keeps. Throws, too, when it is another user's, or one that others may write to. */
+export function readOwnFile(path: string, limit: number): Buffer {
+  const self = process.getuid?.();
+  return readPlainFile(path, limit, ({ uid, mode }) => self === undefined || (uid === self && (mode & 0o022) === 0));
+}
+
+/** Writes a file that only this user may read. A reader never sees half of it, because it is written aside and renamed. */
+export function replaceOwnFile(path: string, content: string | Uint8Array): void {
+  const aside = `${path}.${randomBytes(6).toString("hex")}`;
+  try {
+    writeFileSync(aside, content, { flag: "wx", mode: 0o600 });
+    renameSync(aside, path);
+  } catch (error) {
+    try {
+      unlinkSync(aside);
+    } catch {
+      // It was not made.
+    }
+    throw error;
+  }
+}
 
 /** This user's folder for files that can be made anew (`cache`) or that must outlive the program (`state`). It may not exist yet. */
 export function userFolder(kind: "cache" | "state"): string {

@@ -1,25 +1,43 @@
 // Sizes, rates, dates, and the safe display of other people's names. Pure: text in, text out.
 
-/** Characters that can mislead a terminal, a log or a reader: C0, DEL, C1, zero-width, bidi controls, tags. */
+/**
+ * Characters that can mislead a terminal, a log or a reader:
+ * - control characters, half characters, and all that Unicode draws as nothing (zero-width, bidi controls, fillers, tags);
+ * - blank characters that are no spaces (an empty Braille pattern, a placeholder for an object);
+ * - a variation selector, except where it makes a character an emoji: behind "❤", and in a keycap such as "1️⃣";
+ * - an accent without a letter before it, and each accent after the fourth on one letter.
+ */
 const MISLEADING =
-  /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]|[\u{e0000}-\u{e007f}]|\p{Surrogate}/gu;
+  /[\p{Cc}\p{Surrogate}\u2028\u2029\u2800\ufff9-\ufffc\u{13430}-\u{1343f}\u{16fe4}\u{1d159}]|(?!\ufe0f)\p{Default_Ignorable_Code_Point}|(?<!(?![\0-\x7f]|\p{Emoji_Presentation})\p{Emoji})(?<![0-9#*](?=\ufe0f\u20e3))\ufe0f|(?<=^|\p{M}{4})\p{M}/gu;
+
+/** Replaces each character that can mislead. */
+export function replaceMisleading(text: string, replacement: (character: string) => string): string {
+  return text.replace(MISLEADING, replacement);
+}
 
 const NAMED_ESCAPES: Record<string, string> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 
 /** Text from outside, made safe to print: control, bidi and invisible characters become visible escapes. */
 export function printable(text: string): string {
-  return text.replace(MISLEADING, (character) => {
-    const named = NAMED_ESCAPES[character];
-    if (named !== undefined) return named;
-    const code = character.codePointAt(0) ?? 0;
-    if (code > 0xffff) return `\\u{${code.toString(16)}}`;
-    return code < 0x100 ? `\\x${hex(code, 2)}` : `\\u${hex(code, 4)}`;
-  });
+  return replaceMisleading(text, visibleEscape);
+}
+
+/** A file's name, made safe to print. Blanks at its ends are visible escapes too: `"a.txt "` is not `"a.txt"`. */
+export function printableName(name: string): string {
+  return printable(name).replace(/^\p{Zs}+|\p{Zs}+$/gu, (blanks) => Array.from(blanks, visibleEscape).join(""));
+}
+
+function visibleEscape(character: string): string {
+  const named = NAMED_ESCAPES[character];
+  if (named !== undefined) return named;
+  const code = character.codePointAt(0) ?? 0;
+  if (code > 0xffff) return `\\u{${code.toString(16)}}`;
+  return code < 0x100 ? `\\x${hex(code, 2)}` : `\\u${hex(code, 4)}`;
 }
 
 /** A value as JSON on one line. Characters that can mislead are JSON escapes, so parsing gives the exact text back. */
 export function jsonLine(value: unknown): string {
-  return JSON.stringify(value).replace(MISLEADING, (character) =>
+  return replaceMisleading(JSON.stringify(value), (character) =>
     character
       .split("")
       .map((unit) => `\\u${hex(unit.charCodeAt(0), 4)}`)

@@ -1,6 +1,16 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { formatDate, formatDuration, formatRate, formatSize, jsonLine, parseSize, plural, printable } from "../lib/text.ts";
+import {
+  formatDate,
+  formatDuration,
+  formatRate,
+  formatSize,
+  jsonLine,
+  parseSize,
+  plural,
+  printable,
+  printableName,
+} from "../lib/text.ts";
 
 /** Fixed, so that a run can be repeated; what is looked for does not depend on luck. */
 const SEED = 20_261_122;
@@ -46,6 +56,46 @@ describe("printable", () => {
     expect(printable("tag \u{e0041}")).toBe("tag \\u{e0041}");
   });
 
+  test("shows everything that Unicode draws as nothing, and every blank that is no space, as a visible escape", () => {
+    for (const [character, shown] of [
+      ["\u3164", "\\u3164"],
+      ["\u2800", "\\u2800"],
+      ["\u115f", "\\u115f"],
+      ["\u1160", "\\u1160"],
+      ["\uffa0", "\\uffa0"],
+      ["\ufe0f", "\\ufe0f"],
+      ["\u034f", "\\u034f"],
+      ["\u180b", "\\u180b"],
+      ["\ufffc", "\\ufffc"],
+      ["\u{e0101}", "\\u{e0101}"],
+      ["\u{1d159}", "\\u{1d159}"],
+    ]) {
+      expect(printable(`a${character}b.pdf`)).toBe(`a${shown}b.pdf`);
+      expect(printable(`${character}`)).toBe(`${shown}`);
+    }
+    for (let code = 0; code <= 0x10ffff; code++) {
+      const character = String.fromCodePoint(code);
+      if (/\p{Default_Ignorable_Code_Point}/u.test(character)) expect(printable(`a${character}`)).toMatch(/^a\\[ux]/);
+    }
+  });
+
+  test("leaves a variation selector only where it makes an emoji of a character", () => {
+    for (const name of ["I ❤\ufe0f you.txt", "1\ufe0f\u20e3.pdf", "©\ufe0f"]) expect(printable(name)).toBe(name);
+    expect(printable("1\ufe0f.pdf")).toBe("1\\ufe0f.pdf");
+    expect(printable("❤\ufe0f\ufe0f")).toBe("❤\ufe0f\\ufe0f");
+    expect(printable("🎉\ufe0f")).toBe("🎉\\ufe0f");
+    expect(printable("❤\ufe0e")).toBe("❤\\ufe0e");
+    expect(printable("report\ufe0f.pdf")).toBe("report\\ufe0f.pdf");
+  });
+
+  test("leaves four accents on a letter, and shows the others as escapes; an accent needs a letter", () => {
+    const accents = (count: number) => "\u0301".repeat(count);
+    expect(printable(`a${accents(4)}b${accents(4)}`)).toBe(`a${accents(4)}b${accents(4)}`);
+    expect(printable(`a${accents(6)}b`)).toBe(`a${accents(4)}\\u0301\\u0301b`);
+    expect(printable(`${accents(1)}a`)).toBe("\\u0301a");
+    expect(printable(`a${"\u20dd".repeat(5)}`)).toBe(`a${"\u20dd".repeat(4)}\\u20dd`);
+  });
+
   test("leaves the names of every language alone", () => {
     for (const name of [
       "",
@@ -56,6 +106,11 @@ describe("printable", () => {
       "報告書.pdf",
       "تقرير.pdf",
       "🎉 party 🇰🇿.mp4",
+      "báo cáo thường niên.pdf".normalize("NFD"),
+      "보고서.hwp".normalize("NFD"),
+      "กำลังทำ.txt",
+      "प्रतिवेदन.pdf",
+      "בְּרֵאשִׁית.txt",
       "50 % off",
     ]) {
       expect(printable(name)).toBe(name);
@@ -76,6 +131,12 @@ describe("printable", () => {
       { seed: SEED, numRuns: 200 },
     );
   });
+});
+
+test("printableName shows blanks at its ends, and a name of nothing else, as escapes", () => {
+  expect(printableName("a b.txt")).toBe("a b.txt");
+  expect(printableName(" a.txt \u3000")).toBe("\\x20a.txt\\x20\\u3000");
+  expect(printableName("\u00a0\u2003")).toBe("\\xa0\\u2003");
 });
 
 describe("jsonLine", () => {

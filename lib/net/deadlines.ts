@@ -1,22 +1,29 @@
 // One timer for the deadlines of all connections. Bun's own socket timeout fires once, on a grid of four seconds, and closes nothing.
 
-import type { Clock } from "../clock.ts";
+import { type Clock, RunningTime } from "../clock.ts";
 
 /** How often every connection is looked at. Milliseconds. */
 const CHECK_EVERY_MS = 200;
 
 export interface HasDeadlines {
-  /** Called at every turn. `now` is the clock's elapsed time. */
+  /** Called at every turn. `now` is that of `Deadlines`. */
   check(now: number): void;
 }
 
 export class Deadlines {
-  readonly clock: Clock;
+  readonly #clock: Clock;
+  readonly #time: RunningTime;
   readonly #watched = new Set<HasDeadlines>();
   #cancel: (() => void) | undefined;
 
   constructor(clock: Clock) {
-    this.clock = clock;
+    this.#clock = clock;
+    this.#time = new RunningTime(clock);
+  }
+
+  /** Milliseconds in which this program ran. The other side is not blamed for the time in which it was stopped. */
+  now(): number {
+    return this.#time.now();
   }
 
   watch(one: HasDeadlines): void {
@@ -32,9 +39,9 @@ export class Deadlines {
   }
 
   #wait(): void {
-    this.#cancel ??= this.clock.after(CHECK_EVERY_MS, () => {
+    this.#cancel ??= this.#clock.after(CHECK_EVERY_MS, () => {
       this.#cancel = undefined;
-      const now = this.clock.elapsed();
+      const now = this.now();
       for (const one of this.#watched) one.check(now);
       if (this.#watched.size > 0) this.#wait();
     });

@@ -72,7 +72,7 @@ export class TcpChannel implements Channel {
     this.#onClosed = onClosed;
     this.local = { address: canonicalAddress(socket.localAddress), port: socket.localPort };
     this.remote = { address: canonicalAddress(socket.remoteAddress), port: socket.remotePort };
-    this.#receivedAt = clock.elapsed();
+    this.#receivedAt = this.#now();
     socket.data = this;
     socket.setNoDelay(true);
     socket.setKeepAlive(true, KEEP_ALIVE_MS);
@@ -320,7 +320,7 @@ export class TcpChannel implements Channel {
   }
 
   #now(): number {
-    return this.#deadlines.clock.elapsed();
+    return this.#deadlines.now();
   }
 }
 

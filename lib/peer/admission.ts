@@ -1,13 +1,26 @@
 // Which downloaders this peer serves: those with a pass that its tracker signed, and FT/1 downloaders that its tracker knows.
 
 import type { Clock } from "../clock.ts";
-import { type Address, isLoopback } from "../protocol/address.ts";
+import { type Address, hostOf, isLoopback } from "../protocol/address.ts";
 import { readPass } from "../protocol/pass.ts";
+import { Allowance } from "../rate.ts";
 import { isSameHost } from "./own-address.ts";
 import type { Standing } from "./session.ts";
 
 /** An FT/1 downloader that the tracker knows is served for this long before the tracker is asked again. Milliseconds. */
-const KNOWN_CACHE_MS = 30_000;
+const YES_KEPT_MS = 30_000;
+/** One that the tracker does not know is refused for this long before the tracker is asked again. Milliseconds. */
+const NO_KEPT_MS = 2_000;
+/** Answers that are remembered. */
+const ANSWERS_KEPT = 1024;
+/** Questions to the tracker. It takes 50 requests a second of a peer, and most of them are for this peer's own user. */
+const ASKED_PER_S = 5;
+const ASKED_AT_ONCE = 20;
+/** The same for one host, which may have several addresses. */
+const ASKED_PER_S_OF_HOST = 0.5;
+const ASKED_AT_ONCE_OF_HOST = 4;
+/** Questions without an answer. An address that comes when there are more is refused. */
+const MOST_PENDING = 8;
 
 export interface AdmissionTools {
   /** What this peer knows of its tracker; undefined before it has joined. */
@@ -21,11 +34,15 @@ export interface AdmissionTools {
 
 export class Admission {
   readonly #tools: AdmissionTools;
-  /** Addresses that the tracker knows, and until when that counts. */
-  readonly #knownUntil = new Map<Address, number>();
+  /** What the tracker said of an address, and until when that counts. */
+  readonly #answers = new Map<Address, { known: boolean; until: number }>();
+  readonly #pending = new Map<Address, Promise<boolean>>();
+  readonly #questions: Allowance;
+  readonly #questionsOf = new Map<string, Allowance>();
 
   constructor(tools: AdmissionTools) {
     this.#tools = tools;
+    this.#questions = new Allowance(ASKED_PER_S, ASKED_AT_ONCE, tools.clock);
   }
 
   /** The id of the peer whose pass this is, or why the pass is not good from this address. The time is the tracker's. */
@@ -40,14 +57,45 @@ export class Admission {
     return { refusal: `The pass is for another address than ${from}.` };
   }
 
-  /** Whether an FT/1 downloader, which has no pass, is served. A basic tracker cannot say: then it is. */
+  /**
+   * Whether an FT/1 downloader, which has no pass, is served. A basic tracker cannot say: then it is. The tracker is asked on the
+   * connection that this peer needs for itself, and so few times that a flood of downloaders takes nothing from it.
+   */
   async isKnown(from: Address): Promise<boolean> {
-    const { clock } = this.#tools;
-    if ((this.#knownUntil.get(from) ?? 0) > clock.elapsed()) return true;
-    // The tracker sees a downloader on this machine by the address by which it sees this peer.
-    const asked = isLoopback(from) ? (this.#tools.standing()?.you ?? from) : from;
-    const answer = (await this.#tools.askKnown(asked)) ?? true;
-    if (answer) this.#knownUntil.set(from, clock.elapsed() + KNOWN_CACHE_MS);
-    return answer;
+    const answer = this.#answers.get(from);
+    if (answer !== undefined && answer.until > this.#tools.clock.elapsed()) return answer.known;
+    const pending = this.#pending.get(from);
+    if (pending !== undefined) return pending;
+    if (this.#pending.size >= MOST_PENDING || !this.#mayAsk(hostOf(from))) return false;
+    const asking = this.#ask(from).finally(() => this.#pending.delete(from));
+    this.#pending.set(from, asking);
+    return asking;
   }
+
+  async #ask(from: Address): Promise<boolean> {
+    const { standing, askKnown, clock } = this.#tools;
+    // The tracker sees a downloader on this machine by the address by which it sees this peer.
+    const asked = isLoopback(from) ? (standing()?.you ?? from) : from;
+    const known = (await askKnown(asked)) ?? true;
+    this.#answers.delete(from);
+    keepRoom(this.#answers, ANSWERS_KEPT);
+    this.#answers.set(from, { known, until: clock.elapsed() + (known ? YES_KEPT_MS : NO_KEPT_MS) });
+    return known;
+  }
+
+  #mayAsk(host: string): boolean {
+    const known = this.#questionsOf.get(host);
+    const own = known ?? new Allowance(ASKED_PER_S_OF_HOST, ASKED_AT_ONCE_OF_HOST, this.#tools.clock);
+    if (known === undefined) {
+      keepRoom(this.#questionsOf, ANSWERS_KEPT);
+      this.#questionsOf.set(host, own);
+    }
+    return own.left && this.#questions.take() && own.take();
+  }
+}
+
+/** Takes the oldest entry out of a full map. */
+function keepRoom<Key>(map: Map<Key, unknown>, most: number): void {
+  const [oldest] = map.keys();
+  if (map.size >= most && oldest !== undefined) map.delete(oldest);
 }

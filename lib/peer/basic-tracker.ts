@@ -3,12 +3,12 @@
 
 import { concatBytes } from "../bytes.ts";
 import { type Clock, sleep } from "../clock.ts";
-import { CancelledError, FtError } from "../error.ts";
+import { CancelledError, FtError, sentenceOf } from "../error.ts";
 import type { Channel } from "../net/channel.ts";
 import { basic, parseBasicFound } from "../protocol/basic.ts";
-import { DEFAULT_MAX_FILES, PROFILE_WAIT_MS, type Profile } from "../protocol/messages.ts";
+import { DEFAULT_MAX_FILES, PROFILE_WAIT_MS } from "../protocol/messages.ts";
 import type { FileName, FileRecord } from "../protocol/record.ts";
-import { plural } from "../text.ts";
+import { plural, printable } from "../text.ts";
 import { REPLY_MS, type Reply } from "./tracker-connection.ts";
 
 /** A basic tracker says HI within this time. Milliseconds. */
@@ -18,10 +18,10 @@ export const BYE_MS = 1_000;
 /** A longer answer of a basic tracker is cut off. Bytes. */
 const BASIC_ANSWER_LIMIT = 4 * 1024 * 1024;
 /**
- * The time in which a tracker that spoke FT/2 before has to say HI again, before the peer tries FT/1. It is longer than for a
- * new one, because after a restart all peers ask at once. Milliseconds.
+ * A tracker is taken for a basic one only when it has not answered HELLO FT/2 for this long, although it says HI: on a network that
+ * loses packets the answer may be late. Milliseconds.
  */
-const KNOWN_PROFILE_WAIT_MS = 10_000;
+const PATIENCE_MS = 4_000;
 
 export interface BasicTrackerTools {
   /** Connects to the tracker. Fails with a sentence. */
@@ -41,11 +41,19 @@ export class BasicTracker {
   /**
    * Gives the reply to HELLO FT/2, or the connection to an FT/1 tracker. A basic tracker does not answer HELLO FT/2, but neither
    * does a busy one at once: so a late reply wins against the bare HELLO on a second connection. The reply is undefined when its
-   * connection has ended. `before` is the profile that this tracker spoke last time.
+   * connection has ended.
    */
-  async greetUnless(reply: Promise<Reply | undefined>, before: Profile | undefined, signal: AbortSignal | undefined) {
-    const patience = sleep(this.#tools.clock, before === 2 ? KNOWN_PROFILE_WAIT_MS : PROFILE_WAIT_MS);
-    const early = await Promise.race([reply, patience]);
+  async greetUnless(reply: Promise<Reply | undefined>, signal: AbortSignal | undefined) {
+    const { clock } = this.#tools;
+    let ended = false;
+    reply.then(
+      () => {
+        ended = true;
+      },
+      () => undefined,
+    );
+    const patience = sleep(clock, PATIENCE_MS);
+    const early = await Promise.race([reply, sleep(clock, PROFILE_WAIT_MS)]);
     if (signal?.aborted) throw new CancelledError();
     if (early !== undefined) return early;
     const second = this.#greet(signal);
@@ -54,6 +62,9 @@ export class BasicTracker {
     let chosen: Reply | Channel | undefined;
     try {
       chosen = await Promise.race([late, second]);
+      if ("verb" in chosen || ended) return chosen;
+      chosen = (await Promise.race([late, patience])) ?? chosen;
+      if (signal?.aborted) throw new CancelledError();
       return chosen;
     } finally {
       second.then((channel) => channel !== chosen && channel.destroy()).catch(() => undefined);
@@ -91,8 +102,17 @@ export class BasicTracker {
 
   /** Records for an exact file name. */
   async search(name: FileName): Promise<FileRecord[]> {
+    let request: string;
+    try {
+      request = basic.search(name);
+    } catch (error) {
+      throw new FtError(
+        "basic-name",
+        `Cannot ask the tracker for "${printable(name)}": ${sentenceOf(error)}. Give another name.`,
+      );
+    }
     const channel = await this.#tools.dial(undefined);
-    const answer = await this.#ask(channel, basic.search(name));
+    const answer = await this.#ask(channel, request);
     channel.destroy();
     return parseBasicFound(answer, name);
   }
@@ -116,13 +136,16 @@ export class BasicTracker {
     return new Promise((resolve) => {
       const chunks: Uint8Array[] = [];
       let size = 0;
+      let settled = false;
       const settle = () => {
+        settled = true;
         cancel();
         resolve(concatBytes(chunks));
       };
       const cancel = this.#tools.clock.after(within, settle);
       channel.start({
         data: (chunk) => {
+          if (settled) return;
           chunks.push(chunk);
           size += chunk.length;
           if (size > BASIC_ANSWER_LIMIT || isWhole(concatBytes(chunks))) settle();

@@ -8,20 +8,13 @@ import { type Address, type Endpoint, isHostAddress, isIPv6, isLinkLocal, isLoop
 import type { CallBack } from "../protocol/messages.ts";
 import type { FileRecord } from "../protocol/record.ts";
 import { encodeToHolder } from "../protocol/write.ts";
-import { Allowance } from "../rate.ts";
+import { CallBackLimits } from "./call-backs.ts";
 import { firstToOpen } from "./happy-eyeballs.ts";
 
 /** A holder that was asked to connect back does so within this time. Milliseconds. */
 const CALL_BACK_MS = 5_000;
 /** Dialling has this time to succeed before the holder is asked to connect back. Milliseconds. */
 const DIAL_ALONE_MS = 300;
-/** This peer connects back this often at most, whoever asks. Connections a second. */
-const CALL_BACKS_PER_SECOND = 8;
-/** After a pause it connects back to this number of peers at once. Connections. */
-const CALL_BACKS_BURST = 32;
-/** Connections back that may be dialled at the same time. */
-const MAX_DIALLING = 16;
-
 export interface ConnectTools {
   dial: Dial;
   /** Asks a holder, through the tracker, to connect to this peer; false when the tracker cannot. */
@@ -30,8 +23,13 @@ export interface ConnectTools {
   serve(channel: Channel): void;
   /** Whether an address that a tracker gives can be dialled. */
   isDialable(at: Endpoint): boolean;
-  /** This peer's address in its pass; undefined when the pass is good from every address. */
-  you(): Address | undefined;
+  /** Whether this peer may connect back there. The tracker may be asked. */
+  mayCallBack(to: Endpoint): Promise<boolean>;
+  /**
+   * This peer's own end of its connection to the tracker: the pass is good from there. Where an address is translated on the way, the
+   * pass names another one, but the holder sees that one too. Undefined when the pass is good from every address.
+   */
+  local(): Address | undefined;
   /** Why other peers cannot connect to this one either, as a clause; "" when they can, or when it is not known. */
   closed(): string;
   /** A secret that nobody can guess, of letters, digits, `-` and `_`. */
@@ -43,35 +41,34 @@ export interface ConnectTools {
 export class Connector {
   readonly #tools: ConnectTools;
   readonly #clock: Clock;
-  readonly #calls: Allowance;
+  readonly #limits: CallBackLimits;
   /** Holders that were asked to connect back, by the token with which they will say HELLO. */
   readonly #expected = new Map<string, (channel: Channel) => void>();
   /** Tokens of holders whose connection is not needed any more, but may still come. */
   readonly #late = new Set<string>();
-  #dialling = 0;
 
   constructor(tools: ConnectTools) {
     this.#tools = tools;
     this.#clock = tools.clock;
-    this.#calls = new Allowance(CALL_BACKS_PER_SECOND, CALL_BACKS_BURST, this.#clock);
+    this.#limits = new CallBackLimits(this.#clock);
   }
 
   /** Connects to a record's holder in the way that is faster. Fails with a clause for a person. */
   async open(record: FileRecord, { signal }: { signal?: AbortSignal } = {}): Promise<Channel> {
-    const you = this.#tools.you();
+    const local = this.#tools.local();
     const straight = async (lost: AbortSignal) => {
       const channel = await this.#tools.dial(record, { signal: lost });
       const { address } = channel.local;
-      if (you === undefined || !record.v2 || address === you || isLoopback(you) || isLoopback(address)) return channel;
+      if (local === undefined || !record.v2 || address === local || isLoopback(address)) return channel;
       // A machine on several networks may reach the holder from another address than the one in its pass.
       channel.finish();
-      throw new FtError("other-address", `this machine reaches it from ${address} and its tracker from ${you}`);
+      throw new FtError("other-address", `this machine reaches it from ${address} and its tracker from ${local}`);
     };
     // An FT/1 holder cannot connect back.
     if (!record.v2) return await straight(signal ?? new AbortController().signal);
     const back = (lost: AbortSignal) => this.#askBack(record, lost);
     // A pass is for one kind of address, so this peer does not dial another kind. A holder that has both kinds can connect back.
-    const sameKind = you === undefined || isLoopback(you) || addressKind(you) === addressKind(record.address);
+    const sameKind = local === undefined || addressKind(local) === addressKind(record.address);
     const headStartMs = record.unreachable ? 0 : DIAL_ALONE_MS;
     try {
       return await firstToOpen(sameKind ? [straight, back] : [back], { headStartMs, signal, clock: this.#clock });
@@ -105,18 +102,22 @@ export class Connector {
 
   /** Another peer asks, through the tracker, that this one connect back to it. */
   async callBack(to: CallBack): Promise<void> {
-    if (!isHostAddress(to.address) || !this.#tools.isDialable(to)) return;
-    if (this.#dialling >= MAX_DIALLING || !this.#calls.take()) return;
-    this.#dialling += 1;
+    if (!isHostAddress(to.address) || !this.#tools.isDialable(to) || !this.#limits.begin(to.address)) return;
     try {
+      if (!(await this.#tools.mayCallBack(to))) return;
       const channel = await this.#tools.dial(to);
       channel.send(encodeToHolder({ verb: "HELLO", pass: "", token: to.token }));
       this.#tools.serve(channel);
     } catch {
       // The other peer notices that no connection comes.
     } finally {
-      this.#dialling -= 1;
+      this.#limits.end(to.address);
     }
+  }
+
+  /** A peer at this address has shown a good pass. */
+  proven(address: Address): void {
+    this.#limits.proven(address);
   }
 
   /** Asks a holder to connect back, and waits for its connection. */

@@ -1,22 +1,97 @@
-// Which records are of the same content, and which content a name means.
+// Which contents a name means, and which of them is the best. A record is what its holder says, so nothing that is free for a liar
+// counts: not the number of ids at one address, and no date in the future.
 
 import { type Clock, sleep } from "../clock.ts";
-import { formatEndpoint } from "../protocol/address.ts";
+import { UsageError } from "../error.ts";
+import { hostOf } from "../protocol/address.ts";
 import { type FileRecord, modifiedOf } from "../protocol/record.ts";
 
-/** Groups records by content id; a record without one is a group of its own. The group with the most whole holders comes first. */
-export function groupByContent(records: FileRecord[]): [FileRecord, ...FileRecord[]][] {
-  const groups = Map.groupBy(records, (record) =>
-    record.root === undefined ? formatEndpoint(record) + record.name : `${record.root} ${record.size}`,
-  ) as Map<string, [FileRecord, ...FileRecord[]]>;
-  return [...groups.values()].sort(
-    (a, b) => wholeHolders(b) - wholeHolders(a) || b.length - a.length || modifiedOf(b[0]).localeCompare(modifiedOf(a[0])),
+/** A date that is later than this machine's clock by more than this does not count. Milliseconds. */
+const DATE_TOLERANCE_MS = 24 * 60 * 60 * 1000;
+
+/** One of the contents that a name means. */
+export interface Content {
+  /** Those to fetch from. Without a content id it is one: two files of one size need not be the same. */
+  records: [FileRecord, ...FileRecord[]];
+  /** The number of hosts that have the whole of it. */
+  hosts: number;
+  /** The number of hosts with a file of this size without a content id: it may be this one, or another. */
+  unproven: number;
+  /** The latest date of its records that can be believed, ISO 8601 and as people read it (`DD/MM/YY`); or undefined. */
+  modified: { iso: string; date: string } | undefined;
+}
+
+/**
+ * Divides the records of one name by content: those with the same content id and size. A record without a content id may be of any
+ * content of its size. So it is left out where there is one with an id, and else counts as the same content as others of its size.
+ */
+export function divideByContent(records: FileRecord[]): [FileRecord, ...FileRecord[]][] {
+  const proven = records.filter(({ root }) => root !== undefined);
+  const sizes = new Set(proven.map(({ size }) => size));
+  const others = records.filter(({ root, size }) => root === undefined && !sizes.has(size));
+  const groups = [Map.groupBy(proven, ({ root, size }) => `${root} ${size}`), Map.groupBy(others, ({ size }) => `${size}`)];
+  return groups.flatMap((group) => [...group.values()]) as [FileRecord, ...FileRecord[]][];
+}
+
+/**
+ * The contents that these records of one name are of. The best comes first: with a content id before without one, then the one that
+ * more hosts have, then the newer one. `now` is the time of this machine, in milliseconds since 1970.
+ */
+export function rankContents(records: FileRecord[], now: number): Content[] {
+  const latest = new Date(now + DATE_TOLERANCE_MS).toISOString();
+  const unproven = Map.groupBy(
+    records.filter(({ root }) => root === undefined),
+    ({ size }) => size,
+  );
+  const ranked = divideByContent(records).map((group) => {
+    const dated = group
+      .map((record) => ({ record, iso: modifiedOf(record), date: record.date }))
+      .filter(({ iso, date }) => iso <= latest && modifiedOf({ date }) <= latest)
+      .sort((a, b) => b.iso.localeCompare(a.iso));
+    const [newest] = dated;
+    return {
+      records: group[0].root === undefined ? ([newest?.record ?? group[0]] as Content["records"]) : group,
+      hosts: hostsOf(group.filter(({ part }) => !part)),
+      unproven: hostsOf(unproven.get(group[0].size) ?? []),
+      modified: newest === undefined ? undefined : { iso: newest.iso, date: newest.date },
+      parts: hostsOf(group),
+    };
+  });
+  return ranked.sort(
+    (a, b) =>
+      Number(b.records[0].root !== undefined) - Number(a.records[0].root !== undefined) ||
+      b.hosts - a.hosts ||
+      b.parts - a.parts ||
+      (b.modified?.iso ?? "").localeCompare(a.modified?.iso ?? ""),
   );
 }
 
-/** The number of these records that are of the whole file. */
-export function wholeHolders(records: FileRecord[]): number {
-  return records.filter(({ part }) => !part).length;
+/** The number of hosts that these records are of. */
+function hostsOf(records: FileRecord[]): number {
+  return new Set(records.map(({ address }) => hostOf(address))).size;
+}
+
+/** Digits of a content id that people are shown. */
+const SHORT_ID = 8;
+
+/** The start of each content id, by content id; longer when two of them start alike. */
+export function shortIds(roots: Iterable<string>): Map<string, string> {
+  const all = [...new Set(roots)];
+  let length = SHORT_ID;
+  while (new Set(all.map((root) => root.slice(0, length))).size < all.length) length += SHORT_ID;
+  return new Map(all.map((root) => [root, root.slice(0, length)]));
+}
+
+/** One name means several contents, and nobody can be asked. `choices` are for a script, `lines` for a person. */
+export class SeveralContentsError extends UsageError {
+  readonly choices: object[];
+  readonly lines: string[];
+
+  constructor(message: string, choices: object[], lines: string[]) {
+    super(message, "ambiguous");
+    this.choices = choices;
+    this.lines = lines;
+  }
 }
 
 /** A holder that still computes its content id is asked again after this time. Milliseconds. */
@@ -27,24 +102,27 @@ const HASH_SPEED = 200_000_000;
 const ROOT_PATIENCE_MS = 8_000;
 
 /**
- * The holders of what `look` finds and `fits` accepts: of the content that most have, other peers' before this peer's own.
- * Undefined when there is none. Without its content id a file cannot be verified, so one that is about to be computed is waited for.
+ * The contents of what `look` finds and `fits` accepts, the best first: other peers' before this peer's own. Without its content id a
+ * file cannot be verified, so one that is about to be computed is waited for.
  */
-export async function waitForContent(tools: {
+export async function waitForContents(tools: {
   look(): Promise<FileRecord[]>;
   fits(record: FileRecord): boolean;
   isOwn(record: FileRecord): boolean;
   clock: Clock;
-}): Promise<[FileRecord, ...FileRecord[]] | undefined> {
+}): Promise<Content[]> {
   const { look, fits, isOwn, clock } = tools;
   const started = clock.elapsed();
   for (;;) {
     const fitting = (await look()).filter(fits);
     const others = fitting.filter((record) => !isOwn(record));
-    const [best] = groupByContent(others.length === 0 ? fitting : others);
-    if (best === undefined || best[0].root !== undefined || !best[0].v2) return best;
-    const patience = Math.min(ROOT_PATIENCE_MS, 1000 + (best[0].size / HASH_SPEED) * 1000);
-    if (clock.elapsed() - started > patience) return best;
+    const contents = rankContents(others.length === 0 ? fitting : others, clock.at());
+    const [best] = contents;
+    if (best === undefined || best.records[0].root !== undefined) return contents;
+    const coming = contents.find(({ records: [{ v2 }] }) => v2)?.records[0];
+    if (coming === undefined) return contents;
+    const patience = Math.min(ROOT_PATIENCE_MS, 1000 + (coming.size / HASH_SPEED) * 1000);
+    if (clock.elapsed() - started > patience) return contents;
     await sleep(clock, ROOT_RETRY_MS);
   }
 }

@@ -1,6 +1,7 @@
 // Downloads files: looks into the folder, fetches into a part file, publishes it. Meanwhile other peers may read the part.
 
-import { FtError } from "../error.ts";
+import { concatBytes } from "../bytes.ts";
+import { codeOf, FtError } from "../error.ts";
 import { type Endpoint, formatEndpoint } from "../protocol/address.ts";
 import { HASH } from "../protocol/messages.ts";
 import type { FileName, FileRecord } from "../protocol/record.ts";
@@ -8,9 +9,9 @@ import { printable } from "../text.ts";
 import { type HashingOptions, type HashPool, sha256 } from "./content/hash.ts";
 import { pieceSizeOf } from "./content/merkle.ts";
 import { PieceSet } from "./content/pieces.ts";
-import { checkFolder, Incoming, lookForTarget, openForHashing, partKeyOf } from "./disk/incoming.ts";
+import { checkFolder, Incoming, lookForTargets, openForHashing, type Published, partKeyOf } from "./disk/incoming.ts";
 import { fetchFile } from "./fetch/fetch.ts";
-import type { FetchEvent, OpenHolder } from "./fetch/types.ts";
+import type { FetchEvent, Fetched, OpenHolder } from "./fetch/types.ts";
 import type { RateLimit } from "./rate-limit.ts";
 import type { Known, Served } from "./serve/serve.ts";
 
@@ -52,8 +53,11 @@ export interface DownloadTools {
   /** A part cannot be served any more. */
   withdraw(record: FileRecord): void;
   /** A download is finished: this is the file, and the hashes of its pieces. */
-  finished(path: string, root: string, pieces: Uint8Array): void;
+  finished(file: Pick<Published, "path" | "entry">, root: string, pieces: Uint8Array): void;
 }
+
+/** A file is fetched this many times, at most, when another program changes what arrived. */
+const MOST_ROUNDS = 3;
 
 /** The part of a download that has arrived and is verified. */
 interface Part {
@@ -144,17 +148,13 @@ export class Downloads {
       throw new FtError("no-holder", `Cannot fetch "${printable(name)}": ${why}.`);
     }
     const key = root?.slice(0, 32) ?? partKeyOf(name, size, formatEndpoint(records[0]));
-    const incoming = await Incoming.open({ folder, name, size, key, resume: root !== undefined });
+    const incoming = await Incoming.open({ folder, name, size, key, resume: root !== undefined, overwrite });
+    if (incoming.foreign !== undefined) options.report({ event: "foreign-part", path: incoming.foreign });
     try {
-      let fetched = await this.#fetch(incoming, holders, options);
-      if (root !== undefined && !incoming.looksWhole) {
-        // Another program has cut the part file: it is checked again, and the missing pieces are fetched.
-        this.#endPart(root, incoming);
-        fetched = await this.#fetch(incoming, holders, options);
-      }
+      const fetched = await this.#fetchUntilProven(incoming, holders, options);
       const { pieces } = (root === undefined ? undefined : this.#parts.get(root)) ?? {};
-      const published = await incoming.publish(overwrite);
-      if (root !== undefined && pieces !== undefined) this.#tools.finished(published.path, root, pieces);
+      const { entry, ...published } = await incoming.publish(overwrite, originOf(fetched.holders[0] ?? holders[0], root));
+      if (root !== undefined && pieces !== undefined) this.#tools.finished({ path: published.path, entry }, root, pieces);
       return { ...published, size, ...fetched };
     } catch (error) {
       await incoming.keep();
@@ -162,6 +162,27 @@ export class Downloads {
     } finally {
       if (root !== undefined) this.#endPart(root, incoming);
     }
+  }
+
+  /** Fetches until the part file is what was proven: after another program has changed it, its bytes are checked again. */
+  async #fetchUntilProven(incoming: Incoming, holders: FileRecord[], options: DownloadOptions): Promise<Fetched> {
+    const [{ root, size } = {}] = holders;
+    for (let round = 1; ; round++) {
+      const fetched = await this.#fetch(incoming, holders, options);
+      // Some file systems change a file's times when they write it to the disk.
+      await incoming.flush();
+      if (!incoming.changedByOthers && incoming.looksWhole) return fetched;
+      incoming.trust();
+      if (root === undefined ? incoming.present === size : await this.#isProven(incoming, root, options.signal)) return fetched;
+      if (round === MOST_ROUNDS) throw incoming.changedError();
+      if (root !== undefined) this.#endPart(root, incoming);
+    }
+  }
+
+  /** Whether the bytes of the part file are the content, and nobody has changed them meanwhile. */
+  async #isProven(incoming: Incoming, root: string, signal: AbortSignal): Promise<boolean> {
+    const tree = await this.#tools.pool.tree(incoming.fd, incoming.present, { signal });
+    return tree.root === root && !incoming.changedByOthers;
   }
 
   #fetch(incoming: Incoming, holders: FileRecord[], { only, signal, report }: DownloadOptions) {
@@ -200,10 +221,14 @@ export class Downloads {
   async #check(incoming: Incoming, size: number, pieces: Uint8Array, options: HashingOptions): Promise<PieceSet> {
     const have = new PieceSet(pieces.length / HASH);
     const pieceSize = pieceSizeOf(size);
+    incoming.trust();
     const present = incoming.present;
     const length = present >= size ? size : present - (present % pieceSize);
     if (length === 0) return have;
-    const found = await this.#tools.pool.pieces(incoming.fd, size, { ...options, length });
+    const found = await this.#tools.pool.pieces(incoming.fd, size, { ...options, length }).catch((error: unknown) => {
+      if (codeOf(error) !== "EIO") throw error;
+      return this.#readablePieces(incoming.fd, size, length, options.signal);
+    });
     for (let i = 0; i < found.length / HASH; i++) {
       const [start, end] = [i * HASH, (i + 1) * HASH];
       if (Buffer.compare(found.subarray(start, end), pieces.subarray(start, end)) === 0) have.add(i);
@@ -211,24 +236,41 @@ export class Downloads {
     return have;
   }
 
-  /** The path of a file with this name and content id that is in the folder already. */
+  /** The hashes of the pieces that can be read, and zeros for those on a bad place of the disk: they are fetched again. */
+  async #readablePieces(fd: number, fileSize: number, end: number, signal: AbortSignal | undefined): Promise<Uint8Array> {
+    const step = pieceSizeOf(fileSize);
+    const hashes: Uint8Array[] = [];
+    for (let offset = 0; offset < end; offset += step) {
+      signal?.throwIfAborted();
+      const layer = this.#tools.pool.layer({ fd, offset, length: Math.min(step, end - offset), fileSize });
+      hashes.push(await layer.catch(() => new Uint8Array(HASH)));
+    }
+    return concatBytes(hashes);
+  }
+
+  /** The path of a file with this content id that is in the folder already, with this name or a number behind it. */
   async #alreadyHere(options: DownloadOptions, { name, size, root }: FileRecord): Promise<string | undefined> {
-    const { folder, signal, report } = options;
-    const there = lookForTarget(folder, name);
-    if (root === undefined || there === undefined || there.size !== size) return undefined;
-    const file = openForHashing(there.path);
-    if (file === undefined) return undefined;
+    if (root === undefined) return undefined;
     let checked = 0;
     const onHashed = (bytes: number) => {
       checked += bytes;
-      report({ event: "checking", checked, size });
+      options.report({ event: "checking", checked, size });
     };
-    try {
-      const tree = await this.#tools.pool.tree(file.fd, file.size, { onHashed, signal });
-      return tree.root === root ? there.path : undefined;
-    } finally {
-      file.close();
+    for (const path of lookForTargets(options.folder, name, size)) {
+      const file = openForHashing(path);
+      if (file === undefined) continue;
+      checked = 0;
+      try {
+        const tree = await this.#tools.pool.tree(file.fd, file.size, { onHashed, signal: options.signal });
+        if (tree.root === root) return path;
+      } catch (error) {
+        // A file that cannot be read, or becomes shorter meanwhile, is another one.
+        if (codeOf(error) !== "EIO" && codeOf(error) !== "unreadable") throw error;
+      } finally {
+        file.close();
+      }
     }
+    return undefined;
   }
 
   #endPart(root: string, incoming: Incoming): void {
@@ -238,4 +280,9 @@ export class Downloads {
     this.#giveBack(part);
     this.#tools.withdraw(part.record);
   }
+}
+
+/** Where a file came from, for the system's mark of files from the network. */
+function originOf(holder: FileRecord | undefined, root: string | undefined): string | undefined {
+  return holder && root && `ft://${formatEndpoint(holder)}/${root}`;
 }

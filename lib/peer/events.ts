@@ -1,12 +1,57 @@
-// What happens to a peer while it is online, for the screen to show.
+// What happens to a peer while it is online, for the screen to show, and a limit on what a flood may show.
 
+import type { Clock } from "../clock.ts";
+import { Damper, type More } from "../damper.ts";
+import { hostOf } from "../protocol/address.ts";
 import type { ServeEvent } from "./serve/serve.ts";
 import type { SessionEvent } from "./session.ts";
 
-export type PeerEvent =
-  | SessionEvent
-  | ServeEvent
+/** An event of this peer's own files. */
+type OwnEvent =
   /** The content id of a shared file is computed. */
   | { event: "root"; name: string; size: number; root: string }
   | { event: "changed"; name: string; size: number }
   | { event: "withdrawn"; name: string; reason: string };
+
+/** An event that the tracker or a downloader causes. Each of them can be a flood. */
+type OthersEvent = SessionEvent | ServeEvent;
+
+/** `more`: the event stands for this number of its kind; `several`: some of these came from other addresses. */
+export type PeerEvent = OwnEvent | (OthersEvent & { more?: number; several?: boolean });
+
+/** A longer NOTICE of the tracker is cut. Characters. */
+const LONGEST_NOTICE = 400;
+
+/** Passes events on. Of a flood it passes on the first few and then their number. */
+export class EventDamper {
+  readonly #report: (event: PeerEvent) => void;
+  readonly #damper: Damper<OthersEvent>;
+
+  constructor(report: (event: PeerEvent) => void, clock: Clock) {
+    this.#report = report;
+    const tell = (event: OthersEvent, more?: More) => {
+      report(more === undefined ? event : { ...event, more: more.count, ...(more.several ? { several: true } : {}) });
+    };
+    this.#damper = new Damper(tell, clock);
+  }
+
+  report(event: PeerEvent): void {
+    if (event.event === "root" || event.event === "changed" || event.event === "withdrawn") this.#report(event);
+    else if (event.event === "notice") this.#damper.tell("notice", "", { event: "notice", words: cut(event.words) });
+    else this.#damper.tell(event.event, whoseHost(event), event);
+  }
+
+  /** Tells the numbers of those that were not passed on. */
+  flush(): void {
+    this.#damper.flush();
+  }
+}
+
+function whoseHost(event: OthersEvent): string {
+  if (event.event === "download-refused") return hostOf(event.address);
+  return "upload" in event ? hostOf(event.upload.to.address) : "";
+}
+
+function cut(words: string): string {
+  return words.length > LONGEST_NOTICE ? `${words.slice(0, LONGEST_NOTICE)}…` : words;
+}

@@ -1,8 +1,9 @@
-// Finds the tracker to join: those that announce themselves on the network, and the one of last time, which a file remembers.
+// Finds the tracker to join: those that announce themselves on the network, and those that were used before, which a file remembers.
 
-import { existsSync, mkdirSync, readFileSync, renameSync, unlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { FtError, UsageError } from "../error.ts";
+import { readOwnFile, replaceOwnFile } from "../files.ts";
 import { formatEndpoint, parseAddress, parsePort } from "../protocol/address.ts";
 import { DEFAULT_TRACKER_PORT } from "../protocol/messages.ts";
 import { printable } from "../text.ts";
@@ -12,43 +13,74 @@ import type { TrackerPlace } from "./session.ts";
 /** A longer tracker name in the file of last time is cut. Characters. */
 const NAME_SHOWN = 63;
 
+/** Trackers that are remembered, at most. */
+const REMEMBERED = 32;
+/** A longer file of remembered trackers is not read. Bytes. */
+const FILE_LIMIT = 64 * 1024;
+
 /** A tracker that was found, or used before. Its `name` may hold any characters. */
 export interface Located extends TrackerPlace {
   name: string;
 }
 
-/** Remembers which tracker was used last, in a file of its own. */
-export class LastTracker {
+/** A tracker that was used before. `key` is what it is known by; "" in a file of an earlier version. */
+export interface KnownTracker extends Located {
+  key: string;
+}
+
+/** Remembers which trackers were used, the last one first, in a file of its own. Only a file that this user wrote is believed. */
+export class KnownTrackers {
   readonly #path: string;
 
   constructor(path: string) {
     this.#path = path;
   }
 
-  read(): Located | undefined {
+  all(): KnownTracker[] {
     try {
-      const { name, address, port } = JSON.parse(readFileSync(this.#path, "utf8")) as Record<string, unknown>;
-      const place = parseTracker(formatEndpoint({ address: String(address), port: Number(port) }));
-      return typeof name === "string" && typeof address === "string"
-        ? { name: name.slice(0, NAME_SHOWN), ...place }
-        : undefined;
+      const kept: unknown = JSON.parse(readOwnFile(this.#path, FILE_LIMIT).toString());
+      const { trackers } = kept as { trackers?: unknown };
+      return (Array.isArray(trackers) ? trackers : [kept]).slice(0, REMEMBERED).flatMap((one) => knownTrackerOf(one) ?? []);
     } catch {
-      // There is no such file yet, or it holds something else.
-      return undefined;
+      // There is no such file yet, it holds something else, or others could have written it.
+      return [];
     }
   }
 
-  /** Remembers a tracker; does nothing where that is not possible. */
-  write({ name, address, port }: Located): void {
-    const part = `${this.#path}.${process.pid}`;
+  get last(): KnownTracker | undefined {
+    return this.all()[0];
+  }
+
+  /** Remembers a tracker as the last one; does nothing where that is not possible. */
+  remember({ name, address, port, key }: KnownTracker): void {
+    const others = this.all().filter((one) => one.key !== key && one.key !== "");
+    const trackers = [{ name: name.slice(0, NAME_SHOWN), address, port, key }, ...others].slice(0, REMEMBERED);
     try {
-      mkdirSync(dirname(this.#path), { recursive: true });
-      writeFileSync(part, JSON.stringify({ name, address, port }));
-      renameSync(part, this.#path);
+      mkdirSync(dirname(this.#path), { recursive: true, mode: 0o700 });
+      replaceOwnFile(this.#path, JSON.stringify({ trackers }));
     } catch {
-      // The person chooses the tracker again next time.
-      if (existsSync(part)) unlinkSync(part);
+      // The person is asked again next time.
     }
+  }
+}
+
+/** A remembered place that nobody has typed now: the tracker there has to prove that it is still the same one. */
+export function asRemembered(place: Located): Located {
+  return { ...place, announced: true };
+}
+
+function knownTrackerOf(value: unknown): KnownTracker | undefined {
+  const { name, address, port, key = "" } = value as Record<string, unknown>;
+  if (typeof name !== "string" || typeof address !== "string" || typeof key !== "string") return undefined;
+  const place = placeOf(address, Number(port));
+  return place === undefined ? undefined : { name: name.slice(0, NAME_SHOWN), ...place, key };
+}
+
+function placeOf(address: string, port: number): TrackerPlace | undefined {
+  try {
+    return parseTracker(formatEndpoint({ address, port }));
+  } catch {
+    return undefined;
   }
 }
 
@@ -56,7 +88,7 @@ export class LastTracker {
 export async function lookAround(last: Located | undefined, signal?: AbortSignal) {
   const found = await findTrackers({ signal });
   const trackers = found.trackers.map(({ name, port, addresses: [address = "", ...others] }): Located => {
-    return { name, address, port, others };
+    return { name, address, port, others, announced: true };
   });
   const rank = (one: Located) => Number(!isSameTracker(one, last));
   trackers.sort((a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name));

@@ -93,6 +93,7 @@ const OPTIONS = [
     about: "where this peer serves (default 1235, else a free port)",
   },
   { name: "from", kind: HOLDER, label: "ADDR:PORT", about: "fetch from this holder only" },
+  { name: "any", kind: FLAG, about: "get: when several files have the name, take the best", command: "get" },
   { name: "overwrite", kind: FLAG, about: "let a fetched file replace one of the same name" },
   { name: "ext", kind: TEXTS, label: "EXT", about: "find: only these extensions, such as pdf or pdf,odt", command: "find" },
   { name: "type", kind: TEXT, label: "TYPE", about: "find: only types that begin so, such as video/", command: "find" },
@@ -144,6 +145,8 @@ export interface CommandLine {
   to: string;
   port: number | undefined;
   from: Endpoint | undefined;
+  /** Of several contents of a name, get takes the best. */
+  any: boolean;
   overwrite: boolean;
   /** Bytes a second, up and down each. */
   limit: number | undefined;
@@ -163,9 +166,13 @@ export function parsePeerArguments(argv: string[]): { text: string } | CommandLi
       `"${printable(command)}" is not a command; there are ${PEER_COMMANDS.join(", ")}. Try: ft-peer --help`,
     );
   }
-  const misplaced = misplacedOption(OPTIONS, given, command)?.name;
+  const misplaced = misplacedOption(OPTIONS, given, command);
   if (misplaced !== undefined) {
-    throw new UsageError(`--${misplaced} belongs to find. Try: ft-peer find WORD --${misplaced} ...`);
+    const example = misplaced.command === "get" ? "get NAME" : "find WORD";
+    const value = "label" in misplaced ? " ..." : "";
+    throw new UsageError(
+      `--${misplaced.name} belongs to ${misplaced.command}. Try: ft-peer ${example} --${misplaced.name}${value}`,
+    );
   }
   const argument = command === "find" ? undefined : argumentOf(command, words);
   const { ext, type, min, max, after, before, help, version, completions, ...values } = readValues(OPTIONS, given);

@@ -2,16 +2,19 @@
 
 import { type Address, type Endpoint, isHostAddress, isLoopback } from "../protocol/address.ts";
 
-/** The ends of the connection to the tracker: its address, our own end, and our address as the tracker sees it. */
+/**
+ * The ends of the connection to the tracker: its address, and our own end. Both are what this machine sees. `you` is our address as
+ * the tracker says that it sees it: where this peer believes it, a lie must do no harm.
+ */
 export interface TrackerEnds {
   tracker: Address;
   local: Address;
   you: Address;
 }
 
-/** Whether the tracker runs on this machine. */
+/** Whether the tracker runs on this machine. The ends of the connection alone say so, because a tracker could lie about the rest. */
 export function isTrackerHere(ends: TrackerEnds | undefined): boolean {
-  return ends !== undefined && (isLoopback(ends.tracker) || ends.tracker === ends.you || ends.tracker === ends.local);
+  return ends !== undefined && (isLoopback(ends.tracker) || ends.tracker === ends.local);
 }
 
 /** Whether a record's address can be dialled: one host's address, and loopback only where the tracker is on this machine too. */
@@ -21,7 +24,8 @@ export function isDialable({ address }: Endpoint, ends: TrackerEnds | undefined)
 
 /** Whether a record is of the peer that serves at `port` of this machine. */
 export function isOwnEndpoint({ address, port }: Endpoint, ownPort: number, ends: TrackerEnds | undefined): boolean {
-  return port === ownPort && (address === ends?.you || (isLoopback(address) && isTrackerHere(ends)));
+  if (port !== ownPort || ends === undefined) return false;
+  return address === ends.local || address === ends.you || (isLoopback(address) && isTrackerHere(ends));
 }
 
 /**

@@ -1,11 +1,17 @@
 // What a peer asks its tracker: searches, lists, and changes of its own records. Asks page by page where an answer is long.
 
+import type { Clock } from "../clock.ts";
 import { FtError } from "../error.ts";
 import { type Address, formatEndpoint } from "../protocol/address.ts";
 import type { CallBack, Page, PeerLine, Profile, Wish } from "../protocol/messages.ts";
 import type { FileName, FileRecord } from "../protocol/record.ts";
 import { encodeToTracker } from "../protocol/write.ts";
 import { type Reply, unexpected } from "./tracker-connection.ts";
+
+/** A tracker's list of more entries is not read to its end. Files or peers. */
+const LONGEST_LIST = 100_000;
+/** A list that takes longer is not read to its end. Milliseconds. */
+const LONGEST_LIST_MS = 60_000;
 
 export interface RequestTools {
   /** The profile that the tracker speaks. Waits a moment for a tracker that is away, and then fails with a sentence. */
@@ -20,6 +26,7 @@ export interface RequestTools {
   where(): string;
   /** Asks an FT/1 tracker for an exact file name. */
   searchBasic(name: FileName): Promise<FileRecord[]>;
+  clock: Clock;
 }
 
 export class TrackerRequests {
@@ -48,17 +55,25 @@ export class TrackerRequests {
 
   /** One page of the records that fit words and filters, best first, and how many fit in all. */
   async find(wish: Wish): Promise<{ records: FileRecord[]; total: number }> {
+    const { records, total } = await this.#findPage(wish);
+    return { records, total: total ?? wish.offset + records.length };
+  }
+
+  /** The total is undefined when the tracker does not say it. */
+  async #findPage(wish: Wish): Promise<{ records: FileRecord[]; total: number | undefined }> {
     await this.#needFull("find files by words");
     const limit = Math.min(wish.limit, this.#tools.pageSize());
     const reply = await this.#tools.ask(encodeToTracker({ verb: "FIND", ...wish, limit }));
-    const records = recordsOf(reply);
-    const total = reply.verb === "FOUND" ? reply.total : undefined;
-    return { records, total: total ?? wish.offset + records.length };
+    return { records: recordsOf(reply), total: totalOf(reply) };
   }
 
   /** All records that fit words and filters. */
   findAll(wish: Omit<Wish, keyof Page>): Promise<FileRecord[]> {
-    return this.#allPages(async (page) => (await this.find({ ...wish, ...page })).records, recordKey);
+    const ask = async (page: Page) => {
+      const { records, total } = await this.#findPage({ ...wish, ...page });
+      return { items: records, total };
+    };
+    return this.#allPages(ask, recordKey);
   }
 
   /** Everybody online. */
@@ -66,7 +81,7 @@ export class TrackerRequests {
     await this.#needFull("say who is online");
     const page = async (at: Page) => {
       const reply = await this.#tools.ask(encodeToTracker({ verb: "WHO", ...at }));
-      return reply.verb === "PEERS" ? reply.peers : unexpected(reply);
+      return reply.verb === "PEERS" ? { items: reply.peers } : unexpected(reply);
     };
     return this.#allPages(page, ({ id }) => id);
   }
@@ -99,22 +114,38 @@ export class TrackerRequests {
 
   async #listAll(what: { id?: string; root?: string }): Promise<FileRecord[]> {
     await this.#needFull("list files");
-    const page = async (at: Page) => recordsOf(await this.#tools.ask(encodeToTracker({ verb: "LIST", ...what, ...at })));
+    const page = async (at: Page) => {
+      const reply = await this.#tools.ask(encodeToTracker({ verb: "LIST", ...what, ...at }));
+      return { items: recordsOf(reply), total: totalOf(reply) };
+    };
     return this.#allPages(page, recordKey);
   }
 
-  /** Asks until a page is not full. A page that only repeats earlier items ends it too: the tracker would go on for ever. */
-  async #allPages<Item>(ask: (page: Page) => Promise<Item[]>, key: (item: Item) => string): Promise<Item[]> {
-    const all: Item[] = [];
-    const seen = new Set<string>();
-    for (;;) {
+  /**
+   * Asks until a page is not full, or the tracker's total is reached. A page that only repeats earlier items ends it too: the tracker
+   * would go on for ever. Fails where the list has more items, or takes longer, than any list of a building.
+   */
+  async #allPages<Item>(
+    ask: (page: Page) => Promise<{ items: Item[]; total?: number | undefined }>,
+    key: (item: Item) => string,
+  ): Promise<Item[]> {
+    const all = new Map<string, Item>();
+    const until = this.#tools.clock.elapsed() + LONGEST_LIST_MS;
+    for (let offset = 0; ; ) {
       const limit = this.#tools.pageSize();
-      const items = await ask({ offset: all.length, limit });
-      const before = seen.size;
-      for (const item of items) seen.add(key(item));
-      all.push(...items);
-      if (items.length !== limit || seen.size === before) return all;
+      const { items, total = Number.POSITIVE_INFINITY } = await ask({ offset, limit });
+      const before = all.size;
+      for (const item of items) if (!all.has(key(item))) all.set(key(item), item);
+      offset += items.length;
+      if (items.length !== limit || offset >= total || all.size === before) return [...all.values()];
+      if (offset >= LONGEST_LIST) throw this.#tooLong(`has more than ${LONGEST_LIST} entries`);
+      if (this.#tools.clock.elapsed() >= until) throw this.#tooLong(`has no end after ${LONGEST_LIST_MS / 1000} s`);
     }
+  }
+
+  #tooLong(how: string): FtError {
+    const words = `The list of the tracker at "${this.#tools.where()}" ${how}. Ask for less: find with words, or search for an exact name.`;
+    return new FtError("too-long", words);
   }
 
   async #needFull(what: string): Promise<void> {
@@ -124,8 +155,13 @@ export class TrackerRequests {
   }
 }
 
+/** How many records there are in all, if the tracker says so. */
+function totalOf(reply: Reply): number | undefined {
+  return reply.verb === "FOUND" ? reply.total : undefined;
+}
+
 function recordKey(record: FileRecord): string {
-  return `${formatEndpoint(record)} ${record.name}`;
+  return `${formatEndpoint(record)} ${record.root ?? ""} ${record.name}`;
 }
 
 function recordsOf(reply: Reply): FileRecord[] {

@@ -32,6 +32,10 @@ const RETRIES_BEFORE_LOOKING = 2;
 const FIRST_RETRY_MS = 1_000;
 /** The longest wait before a retry. Milliseconds. */
 const LONGEST_RETRY_MS = 25_000;
+/** A tracker that was taken for a basic one is tried with FT/2 again after this time; each time it stays silent doubles it. Milliseconds. */
+const TRY_FULL_MS = 30_000;
+/** The longest wait before it is tried again. Milliseconds. */
+const LONGEST_TRY_FULL_MS = 600_000;
 /** After a restart of the tracker, other peers may take this long to reconnect. Milliseconds. */
 const SETTLING_MS = LONGEST_RETRY_MS + 10_000;
 
@@ -42,11 +46,29 @@ export type SessionEvent =
   /** Whether the tracker could connect to this peer's port. */
   | { event: "reach"; reachable: boolean; reason: string; port: number };
 
+/** The code of the error with which `approve` refuses a tracker. */
+export const UNTRUSTED = "untrusted";
+
 /** The addresses of a tracker, and its port. The first one that answers is used. */
 export interface TrackerPlace {
   address: string;
   port: number;
   others?: string[];
+  /** The name that it announces; undefined for an address that was typed. */
+  name?: string;
+  /** Nobody typed this address: a program announced it on the network. */
+  announced?: true;
+  /** It has spoken FT/2 before. Then its silence never makes it a basic tracker. */
+  full?: boolean;
+}
+
+/** A tracker's HI: who it says that it is. */
+export interface Introduced {
+  place: TrackerPlace;
+  name: string;
+  key: string;
+  /** It has the private key, too. Only a tracker that announced itself is asked to prove that. */
+  proven: boolean;
 }
 
 export interface SessionOptions {
@@ -59,6 +81,12 @@ export interface SessionOptions {
   port: number;
   /** The records of this peer, with this address and port. The list holds whole files; each `part` is added by a request of its own. */
   records(own: Endpoint): FileRecord[];
+  /** Throws a sentence when this peer's list may not be sent to the tracker. */
+  approve?(tracker: Introduced): void;
+  /** Whether a tracker that was challenged has the private key to its key. */
+  isProven?(key: string, challenge: string, proof: string): boolean;
+  /** A text that nobody can guess, of letters, digits, `-` and `_`. */
+  challenge?(): string;
   /** Another peer cannot connect to this one and asks this one to connect to it. */
   callBack?(to: CallBack): void;
   report(event: SessionEvent): void;
@@ -122,6 +150,7 @@ export class Session {
       pageSize: () => Math.max(1, Math.min(RESULTS_LIMIT, this.#standing?.results ?? RESULTS_LIMIT)),
       where: () => this.#where,
       searchBasic: (name) => this.#basic.search(name),
+      clock: this.#clock,
     });
   }
 
@@ -240,23 +269,23 @@ export class Session {
   /** Greets the tracker and sends it the list, in the protocol that it speaks. */
   async #introduce(channel: Channel, signal: AbortSignal | undefined): Promise<void> {
     this.#reach = undefined;
-    this.#connection = new TrackerConnection(channel, this.#clock, {
-      push: (message) => this.#hear(message),
-      lost: (reason) => {
-        this.#lost(channel, reason);
-        return this.#gone(reason);
-      },
-    });
-    const { agent } = this.#options;
-    const hello = encodeToTracker({ verb: "HELLO", profile: 2, agent, extras: true, session: this.#secret });
-    const reply = this.#ask(hello).catch((error: unknown) => {
-      if (codeOf(error) === "tracker-gone") return undefined;
-      throw error;
-    });
-    const found = await this.#basic.greetUnless(reply, this.#standing?.profile, signal);
+    this.#connection = this.#connect(channel);
+    const { hello, challenge } = this.#hello();
+    const reply = this.#ask(hello);
+    // A tracker of FT/2 that is silent is busy, or its answer was lost: it is no basic one, which would have this peer serve everybody.
+    const isFull = this.#tracker.announced || this.#tracker.full || this.#standing?.profile === 2;
+    const found = isFull ? await reply : await this.#basic.greetUnless(reply.catch(goneIsUndefined), signal);
     if (!("verb" in found)) this.#acceptBasic(channel, found);
-    else if (found.verb === "HI") await this.#accept(channel, found);
+    else if (found.verb === "HI") await this.#accept(channel, found, challenge);
     else unexpected(found);
+  }
+
+  /** The HELLO. A tracker that announced itself gets a challenge, because anybody can say the key of another. */
+  #hello(): { hello: string; challenge: string | undefined } {
+    const { agent } = this.#options;
+    const challenge = this.#tracker.announced ? this.#options.challenge?.() : undefined;
+    const session = this.#secret;
+    return { hello: encodeToTracker({ verb: "HELLO", profile: 2, agent, extras: true, session, challenge }), challenge };
   }
 
   /** Sends the list to a basic tracker; after that this peer is online, and no connection stays open. */
@@ -274,10 +303,54 @@ export class Session {
     this.#standing = standingOn(channel, { profile: 1, you: channel.local.address, max: DEFAULT_MAX_FILES, key: "" });
     this.#online = true;
     this.#options.report({ event: "joined", profile: 1, name: "", peers: 0, files: 0, left });
+    this.#tryFullLater(TRY_FULL_MS);
+  }
+
+  /** A tracker of FT/2 that was very busy may have been taken for a basic one. */
+  #tryFullLater(wait: number): void {
+    this.#cancelRenewal();
+    this.#cancelRenewal = this.#clock.after(wait, () => {
+      this.#tryFull().catch(() => {
+        const isBasic = this.#online && !this.#leaving && this.#standing?.profile === 1;
+        if (isBasic) this.#tryFullLater(Math.min(LONGEST_TRY_FULL_MS, 2 * wait));
+      });
+    });
+  }
+
+  /** Says HELLO FT/2 to a tracker that was taken for a basic one. When it answers, this peer joins it anew. */
+  async #tryFull(): Promise<void> {
+    const attempt = this.#attempt;
+    const channel = await this.#dial("", undefined);
+    try {
+      const connection = this.#connect(channel);
+      const { hello, challenge } = this.#hello();
+      const reply = await connection.ask(hello);
+      if (reply.verb !== "HI" || attempt !== this.#attempt || this.#leaving) throw new CancelledError();
+      await this.#basic.leave();
+      this.#connection = connection;
+      await this.#accept(channel, reply, challenge);
+    } catch (error) {
+      channel.destroy();
+      throw error;
+    }
+  }
+
+  /** Speaks FT/2 on a channel. The loss of the connection counts only while it is the one of this session. */
+  #connect(channel: Channel): TrackerConnection {
+    return new TrackerConnection(channel, this.#clock, {
+      push: (message) => this.#hear(message),
+      lost: (reason) => {
+        this.#lost(channel, reason);
+        return this.#gone(reason);
+      },
+    });
   }
 
   /** Sends the list after an FT/2 HI; after the WELCOME this peer is online. */
-  async #accept(channel: Channel, { you, max, key, announced, results, name }: Extract<Reply, { verb: "HI" }>): Promise<void> {
+  async #accept(channel: Channel, hi: Extract<Reply, { verb: "HI" }>, challenge: string | undefined): Promise<void> {
+    const { you, max, key, announced, results, name, proof = "" } = hi;
+    const proven = challenge !== undefined && this.#options.isProven?.(key, challenge, proof) === true;
+    this.#options.approve?.({ place: this.#tracker, name, key, proven });
     const standing = standingOn(channel, { profile: 2, you, max, key, announced, results });
     const list = this.#list(channel);
     const { session, peers, files } = await this.#sendList(list, standing);
@@ -406,9 +479,22 @@ export class Session {
       const found = await this.#options.find?.().catch(() => undefined);
       // The session was left meanwhile; if it came back since then, that is another attempt.
       if (attempt !== this.#attempt) return;
-      if (found !== undefined) this.#tracker = found;
+      if (found !== undefined) return await this.#rejoinAt(found, attempt);
     }
     await this.join();
+  }
+
+  /** Another tracker of the same name may announce itself: when this one is refused, the place where the tracker was is tried again. */
+  async #rejoinAt(found: TrackerPlace, attempt: number): Promise<void> {
+    const before = this.#tracker;
+    this.#tracker = found;
+    try {
+      await this.join();
+    } catch (error) {
+      if (codeOf(error) !== UNTRUSTED || attempt !== this.#attempt) throw error;
+      this.#tracker = before;
+      await this.join();
+    }
   }
 
   /** The profile that the tracker speaks. A tracker that is away has a moment to come back. */
@@ -420,6 +506,11 @@ export class Session {
     if (!this.#online || this.#standing === undefined) throw this.#gone("it cannot be reached");
     return this.#standing.profile;
   }
+}
+
+/** A tracker that hangs up on HELLO FT/2 may be a basic one. */
+function goneIsUndefined(error: unknown): undefined {
+  if (codeOf(error) !== "tracker-gone") throw error;
 }
 
 /** What a peer knows at first on a connection to its tracker: it has no pass yet. */

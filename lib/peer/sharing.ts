@@ -6,7 +6,8 @@ import type { Endpoint } from "../protocol/address.ts";
 import type { FileRecord } from "../protocol/record.ts";
 import type { HashPool } from "./content/hash.ts";
 import type { TreeCache } from "./content/tree-cache.ts";
-import { chooseFiles, computeTree, recordOf, type Share, type SharedFile } from "./disk/share.ts";
+import type { Published } from "./disk/incoming.ts";
+import { computeTree, describeFile, recordOf, type Share, type SharedFile } from "./disk/share.ts";
 import type { PeerEvent } from "./events.ts";
 import type { TrackerRequests } from "./requests.ts";
 import type { Known } from "./serve/serve.ts";
@@ -79,8 +80,9 @@ export class Sharing {
   /** A shared file cannot be read any more. A peer without any file leaves the tracker, unless it is downloading. */
   async gone(file: SharedFile): Promise<void> {
     const { share, session, report, isDownloading } = this.#tools;
+    const reason = share.refusalOf(file) ?? "it cannot be read any more";
     share.remove(file);
-    report({ event: "withdrawn", name: file.name, reason: "it cannot be read any more" });
+    report({ event: "withdrawn", name: file.name, reason });
     const dropped = await session.requests.drop(file.name).catch(() => true);
     if (!dropped && !isDownloading()) await session.leave();
   }
@@ -94,12 +96,15 @@ export class Sharing {
     session.comeBack();
   }
 
-  /** Shares a finished download; beyond the tracker's limit as an unfinished file, which does not count. */
-  addDownloaded(path: string, root: string, pieces: Uint8Array): void {
+  /**
+   * Shares a finished download; beyond the tracker's limit as an unfinished file, which does not count. What is shared is the file
+   * that was published. If another one is at its path by now, that one is not shared without a look at it.
+   */
+  addDownloaded({ path, entry }: Pick<Published, "path" | "entry">, root: string, pieces: Uint8Array): void {
     const { share, session, cache } = this.#tools;
     if (share.find({ root }) !== undefined) return;
-    const [file] = chooseFiles([path], 1).taken;
-    if (file === undefined || share.find({ name: file.name }) !== undefined) return;
+    const file = describeFile(path, entry);
+    if (share.find({ name: file.name }) !== undefined) return;
     const counted = share.files.filter(({ beyond }) => !beyond).length;
     Object.assign(file, { root, pieces }, counted < (session.standing?.max ?? 0) ? {} : { beyond: true });
     cache.set(file, { root, pieces });

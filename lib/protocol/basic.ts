@@ -20,6 +20,12 @@ import {
 export const SILENCE_MS = 50;
 // ---------------------------------------------------------------- writing
 
+/** Refuses a text that would end a message early: FT/1 has no escapes, so the rest would be a message of its own to whoever reads it. */
+function onOneLine(text: string): string {
+  if (!/\p{Cc}/u.test(text)) return text;
+  throw new ProtocolError("basic-name", "its name has control characters, which the basic protocol cannot carry");
+}
+
 /** Everything that a peer or a tracker says, ready to send. */
 export const basic = {
   hello: "HELLO",
@@ -30,11 +36,13 @@ export const basic = {
   fileSpaced: "FILE: ",
   /** A peer's list. An old tracker reads it in one piece. */
   records: (records: FileRecord[]): string => records.map(formatBasicRecord).join("\n"),
-  search: (name: FileName): string => `SEARCH: ${name}`,
+  /** Throws a clause for a name that cannot be sent. */
+  search: (name: FileName): string => `SEARCH: ${onOneLine(name)}`,
   /** `lines` are records without their names, from `formatFoundRecord`. */
   found: (lines: string[]): string => `FOUND: ${lines.join("\n")}\n`,
-  /** An old peer looks for a file that has all three. */
-  download: ({ name, type, size }: Pick<FileRecord, "name" | "type" | "size">): string => `DOWNLOAD:${name},${type},${size}`,
+  /** An old peer looks for a file that has all three. A name may have commas: the last two commas count. Throws a clause, like `search`. */
+  download: ({ name, type, size }: Pick<FileRecord, "name" | "type" | "size">): string =>
+    onOneLine(`DOWNLOAD:${name},${type},${size}`),
 };
 
 /** A record as a peer registers it. The name is not escaped. */

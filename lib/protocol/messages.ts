@@ -30,7 +30,9 @@
 // peer of either profile; the holder asks its tracker with KNOWN, and may remember a YES for 30 s. A holder that does not have the file
 // says NOT FOUND; one that does not serve the downloader closes.
 //
-// Our peer meets an FT/1 tracker: HELLO FT/2 is not answered within 1 s, a second connection with the bare HELLO is answered HI. An old
+// Our peer meets an FT/1 tracker: HELLO FT/2 is not answered within 1 s, a second connection with the bare HELLO is answered HI, and HELLO
+// FT/2 is not answered within 4 s either. It says HELLO FT/2 again later. A tracker that announced itself or has spoken FT/2 before is never
+// taken for one of FT/1. FT/1 has no escapes, so a name with control characters in it is never sent. An old
 // tracker forgets a whole list that has a name in it with other characters than letters, `.`, `_`, `-` and space, so such files are left
 // out. Our peer meets an FT/1 holder, whose record has no v=2: it sends DOWNLOAD:, and checks the size, as there is no hash.
 //
@@ -52,7 +54,7 @@
 //     holders    said by trackers alone, with group=1: how many peers have the whole of this content
 //
 //     peer → tracker, one connection for as long as the peer is online
-//       HELLO FT/2 agent=… extras=1 session=…   → HI FT/2 name=… max=… key=… you=… announced=yes|no results=…
+//       HELLO FT/2 agent=… extras=1 session=… challenge=…   → HI FT/2 name=… max=… key=… you=… announced=yes|no results=… proof=…
 //       FILES n port=p, n records     → WELCOME id=… pass=… peers=… files=… session=…   (later again: a new list, a new pass)
 //                                       n = 0 is not answered; n > max is ERROR too-many-files. p is the port of all its records.
 //       ADD <record>  ·  DROP name    → OK  ·  NOT FOUND (no such record)  ·  ERROR last-file (the last file stays)
@@ -102,6 +104,10 @@
 // address in it, by the tracker's clock; a loopback address in it stands for the tracker's machine. It lives one hour, and a peer gets a
 // new one by FILES before that. What a peer sends first to an address from a record is constant up to the pass.
 //
+// A peer knows a tracker again by its key. Anybody can say the key of another, so a peer that found the tracker by its announcement makes
+// up a challenge of 16 to 64 letters, digits, `-` and `_`, and the tracker proves that it has the private key: proof= is the base64url
+// signature of the word `challenge`, a space, and the challenge. A tracker keeps its key when it is restarted.
+//
 // root is the SHA-256 Merkle root over blocks of 16 KiB that BitTorrent v2 calls pieces root (BEP 52). The hashes of the blocks are the
 // leaves; 32 zero bytes pad the tree to a power of two; an empty file has the SHA-256 of nothing. Two files with one root are one
 // content, whatever their names. A piece is a power of two of blocks, from 64 KiB to 4 MiB, so that a file has about 4096 pieces at most
@@ -110,14 +116,15 @@
 //
 // DOWNLOAD without length goes to the end. If the part is not verified here yet, the answer is ERROR not-here. BUSY: all upload slots are
 // taken, and position is the place in the queue. A downloader that asks again every second or so keeps its place, and gets a slot when
-// one is free. While others wait, a slot goes to the next after ten seconds. A holder that cannot go on inside a body closes: the
-// downloader learns it from the short body.
+// one is free. While others wait, a slot goes to the next after ten seconds, or after two seconds with few bytes. While other addresses
+// are served too, one address gets one slot, so that any number of ids brings it no more. A holder that cannot go on inside a body
+// closes: the downloader learns it from the short body.
 //
 // Connect-back, for a holder behind a firewall. The downloader makes up a token, and sends its tracker CONNECT with the holder's address
 // and port. The tracker sends the holder CONNECT with the address that it sees of the downloader and the port of the downloader's
 // records. The holder dials there and says HELLO FT/2 token=…. From then on it is as if the downloader had dialled: it says
 // HELLO FT/2 pass=…, and asks. A token has 1 to 64 letters, digits, `-` and `_`. It is good once, for a few seconds, with the peer that
-// made it up.
+// made it up. A holder dials only its own networks and peers that its tracker lists.
 //
 // A tracker announces itself by DNS-SD as _filetracker._tcp, with version= and id= in its TXT record (tracker/announce.ts).
 
@@ -187,8 +194,15 @@ export interface CallBack extends Endpoint {
 
 export type ToTracker =
   | { verb: "HELLO"; profile: 1 }
-  /** `extras`: the peer knows the additions of later versions. `session`: from its earlier WELCOME. */
-  | { verb: "HELLO"; profile: 2; agent: string; extras?: boolean | undefined; session?: string | undefined }
+  /** `extras`: the peer knows the additions of later versions. `session`: from its earlier WELCOME. `challenge`: to be signed. */
+  | {
+      verb: "HELLO";
+      profile: 2;
+      agent: string;
+      extras?: boolean | undefined;
+      session?: string | undefined;
+      challenge?: string | undefined;
+    }
   | { verb: "FILES"; profile: 1; records: FileRecord[] }
   | { verb: "FILES"; profile: 2; port: number; records: FileRecord[] }
   | { verb: "ADD"; record: FileRecord }
@@ -213,6 +227,8 @@ export type FromTracker =
       you: Address;
       announced?: boolean | undefined;
       results?: number | undefined;
+      /** The signature of the peer's challenge, base64url. */
+      proof?: string | undefined;
     }
   | { verb: "WELCOME"; id: string; pass: string; session?: string | undefined; peers: number; files: number }
   | { verb: "OK" }

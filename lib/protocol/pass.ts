@@ -10,16 +10,25 @@ export interface Pass {
   expires: number;
 }
 
-/** Signs passes. The keys live as long as the tracker. After a restart every peer gets a new pass. */
+/** A new private key of a tracker. */
+export function newKey(): KeyObject {
+  return generateKeyPairSync("ed25519").privateKey;
+}
+
+/** Signs passes, and proves that it has the key. */
 export class PassOffice {
   readonly #privateKey: KeyObject;
   /** The public key as `HI` carries it, base64url. */
   readonly key: string;
 
-  constructor() {
-    const { privateKey, publicKey } = generateKeyPairSync("ed25519");
+  constructor(privateKey: KeyObject = newKey()) {
     this.#privateKey = privateKey;
-    this.key = String(publicKey.export({ format: "jwk" }).x);
+    this.key = String(createPublicKey(privateKey).export({ format: "jwk" }).x);
+  }
+
+  /** The answer to a peer's challenge, base64url; none to a text that is no challenge. */
+  prove(challenge: string): string | undefined {
+    return CHALLENGE.test(challenge) ? sign(null, proofText(challenge), this.#privateKey).toString("base64url") : undefined;
   }
 
   /** `base64url(payload).base64url(signature)`; the payload is the id, the address and the expiry, a space between. */
@@ -29,18 +38,35 @@ export class PassOffice {
   }
 }
 
+/** A peer's challenge to a tracker: letters, digits, `-` and `_`. With a space in it, its proof could be a pass. */
+const CHALLENGE = /^[\w-]{16,64}$/;
+
+/** A pass has three words. This text has two, so that no proof is a pass. */
+function proofText(challenge: string): Buffer {
+  return Buffer.from(`challenge ${challenge}`);
+}
+
+/** Whether the tracker that answered the challenge has the private key to `key`. */
+export function isProven(key: string, challenge: string, proof: string): boolean {
+  return proof.length <= 256 && isSigned(proofText(challenge), proof, key);
+}
+
+function isSigned(payload: Buffer, signature64: string, key: string): boolean {
+  try {
+    const publicKey = createPublicKey({ key: { kty: "OKP", crv: "Ed25519", x: key }, format: "jwk" });
+    return verify(null, payload, publicKey, Buffer.from(signature64, "base64url"));
+  } catch {
+    // This text is no key.
+    return false;
+  }
+}
+
 /** What a pass says, if `key` signed it, or undefined. The caller checks the expiry and the address. */
 export function readPass(pass: string, key: string): Pass | undefined {
   const [payload64, signature64, more] = pass.split(".");
   if (payload64 === undefined || signature64 === undefined || more !== undefined || pass.length > 1024) return undefined;
   const payload = Buffer.from(payload64, "base64url");
-  try {
-    const publicKey = createPublicKey({ key: { kty: "OKP", crv: "Ed25519", x: key }, format: "jwk" });
-    if (!verify(null, payload, publicKey, Buffer.from(signature64, "base64url"))) return undefined;
-  } catch {
-    // This text is no key.
-    return undefined;
-  }
+  if (!isSigned(payload, signature64, key)) return undefined;
   const [id, addressText, expiresText, rest] = payload.toString("utf8").split(" ");
   const address = parseAddress(addressText ?? "");
   const expires = parseWhole(expiresText ?? "");

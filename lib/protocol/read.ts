@@ -136,7 +136,8 @@ export class TrackerInbox extends Inbox<ToTracker> {
         this.#awaitsHello = false;
         const values = valuesOf(rest);
         const agent = (values.get("agent") ?? "").slice(0, AGENT_LIMIT);
-        return { verb, profile: 2, agent, extras: values.get("extras") === "1" || undefined, session: values.get("session") };
+        const [session, challenge] = [values.get("session"), values.get("challenge")];
+        return { verb, profile: 2, agent, extras: values.get("extras") === "1" || undefined, session, challenge };
       }
       case "FILES": {
         const count = parseWhole(rest.split(" ")[0] ?? "");
@@ -229,6 +230,7 @@ export class SessionInbox extends Inbox<FromTracker> {
           you,
           announced: optional(values, "announced", yesValue),
           results: optional(values, "results", wholeValue),
+          proof: values.get("proof"),
         };
       }
       case "WELCOME": {

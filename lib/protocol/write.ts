@@ -7,7 +7,7 @@ import { escapeField, escapeValue, formatRecord } from "./record.ts";
 export function encodeToTracker(message: Exclude<ToTracker, { profile: 1 } | { verb: "UNKNOWN" }>): string {
   switch (message.verb) {
     case "HELLO":
-      return `HELLO FT/2 agent=${escapeValue(message.agent)}${message.extras ? " extras=1" : ""}${valueIf("session", message.session)}\n`;
+      return `HELLO FT/2 agent=${escapeValue(message.agent)}${message.extras ? " extras=1" : ""}${valueIf("session", message.session)}${valueIf("challenge", message.challenge)}\n`;
     case "FILES": {
       const lines = message.records.map((record) => `${formatRecord(record)}\n`);
       return `FILES ${message.records.length} port=${message.port}\n${lines.join("")}`;
@@ -57,7 +57,7 @@ export function encodeFromTracker(
 ): string {
   switch (message.verb) {
     case "HI":
-      return `HI FT/2 name=${escapeValue(message.name)} max=${message.max} key=${message.key} you=${escapeValue(message.you)}${valueIf("announced", message.announced)}${valueIf("results", message.results)}\n`;
+      return `HI FT/2 name=${escapeValue(message.name)} max=${message.max} key=${message.key} you=${escapeValue(message.you)}${valueIf("announced", message.announced)}${valueIf("results", message.results)}${valueIf("proof", message.proof)}\n`;
     case "WELCOME":
       return `WELCOME id=${message.id} pass=${message.pass} peers=${message.peers} files=${message.files}${valueIf("session", message.session)}\n`;
     case "FOUND":

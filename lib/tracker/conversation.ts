@@ -304,7 +304,8 @@ export class Conversation implements ChannelHandlers, Connection {
     const results = limits.mostResults === RESULTS_LIMIT ? {} : { results: limits.mostResults };
     const extras = this.extras ? { announced, ...results } : {};
     const about = { name, max: limits.files, key: credentials.key, you: this.address, ...extras };
-    const hi = encodeFromTracker({ verb: "HI", ...about });
+    const proof = hello.challenge === undefined ? undefined : credentials.prove(hello.challenge);
+    const hi = encodeFromTracker({ verb: "HI", ...about, proof });
     // The first line may come in two pieces, "HELLO" and " FT/2 …": then the first piece has its "HI" already.
     this.#send(guest?.greeted ? hi.slice(basic.hi.length) : hi);
   }

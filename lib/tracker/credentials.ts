@@ -1,7 +1,7 @@
 // What a tracker gives a peer as proof of its identity: an id, a pass for other peers, and a session for its next connection here.
-// The keys live as long as the tracker.
+// The secret of the sessions lives as long as the tracker.
 
-import { createHmac, randomBytes } from "node:crypto";
+import { createHmac, type KeyObject, randomBytes } from "node:crypto";
 import type { Clock } from "../clock.ts";
 import type { Channel } from "../net/channel.ts";
 import { type Address, isIPv6, isLoopback } from "../protocol/address.ts";
@@ -16,8 +16,8 @@ export class Credentials extends PassOffice {
   /** Signs sessions. A program that knew it could take the place of any peer. */
   readonly #secret = randomBytes(32);
 
-  constructor(clock: Clock) {
-    super();
+  constructor(clock: Clock, key?: KeyObject) {
+    super(key);
     this.#clock = clock;
   }
 

@@ -401,6 +401,9 @@ const cases: Record<string, () => Promise<void>> = {
       holderLink: NARROW,
     }),
   tiny: () => againstDownload("tiny", { attack: "tiny", orders: { name: "big.bin", connections: 32 } }),
+  small: () => againstDownload("small", { attack: "small", orders: { name: "big.bin", connections: 31 } }),
+  "small-narrow": () =>
+    againstDownload("small-narrow", { attack: "small", orders: { name: "big.bin", connections: 31 }, holderLink: NARROW }),
   callback: () => againstDownload("callback", { attack: "callback", firewall: true }),
   "holder-rubbish": () => againstDownload("holder-rubbish", { attack: "rubbish" }),
   trickle: () => againstDownload("trickle", { attack: "trickle", orders: { name: "some.bin" }, invented: true }),

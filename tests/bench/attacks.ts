@@ -305,6 +305,35 @@ async function basic(): Promise<void> {
   });
 }
 
+/** Pours requests for next to nothing, by every id on a connection of its own, and for all hashes of the pieces. */
+async function small(): Promise<void> {
+  const { connections = 31, name = "" } = orders;
+  const root = await rootOf(name);
+  const own = await passes(Math.min(connections, 31));
+  const nobody = root.replaceAll(/[0-9]/g, "a");
+  const kinds = [
+    `DOWNLOAD root=${root} offset=0 length=0\n`,
+    `HAVE root=${root}\n`,
+    `DOWNLOAD root=${nobody} offset=0\n`,
+    `TREE root=${root} piece=${2 ** 16}\n`,
+    `TREE root=${root} piece=${2 ** 20}\n`,
+    "DOWNLOAD name=..%2fsecret\n",
+    `DOWNLOAD root=${root} offset=65536 length=70000\n`,
+    "WHAT\n",
+  ];
+  await lanes(connections, async (index, until) => {
+    const conn = await atHolder(own[index % own.length] ?? "");
+    if (conn === undefined) return;
+    conn.deaf();
+    await pour(
+      conn,
+      forever((round) => kinds.join("").repeat(4 + (round % 4))),
+      until,
+    );
+    conn.reset();
+  });
+}
+
 /** Ids of one address that download, the whole file or a byte at a time, and ask again at once. */
 async function ids(length: number | undefined, pause: number): Promise<void> {
   const { connections = 32, name = "" } = orders;
@@ -461,6 +490,7 @@ export const ATTACKS = {
   basic,
   ids: () => ids(undefined, 0),
   tiny: () => ids(1, 200),
+  small,
   callback,
   trickle: () => holders(false),
   busy: () => holders(true),

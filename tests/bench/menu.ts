@@ -36,7 +36,7 @@ try {
 
   const waits: number[] = [];
   for (let i = 0; i < KEYS && downloaders.exitCode === null; i++) {
-    const wanted = i % 2 === 0 ? /● Browse/ : /● Search/;
+    const wanted = i % 2 === 0 ? /● Find/ : /● Search/;
     const from = performance.now();
     screen.press(i % 2 === 0 ? KEY.down : KEY.up);
     await screen.waitFor(wanted);

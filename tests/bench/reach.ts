@@ -19,7 +19,7 @@ try {
   await Bun.sleep(4000);
 
   const joins: number[] = [];
-  for (let i = 0; i < JOINS; i++) joins.push(await lan.timed(fetcher, PEER, "who", "--json"));
+  for (let i = 0; i < JOINS; i++) joins.push(await lan.timed(fetcher, PEER, "who", "--share", "mine.txt", "--json"));
   const slowest = Math.max(...joins);
   console.log(`find, join, ask, leave: ${median(joins).toFixed(2)} s (median of ${JOINS}, longest ${slowest.toFixed(2)} s)`);
 
@@ -29,7 +29,7 @@ try {
     [closed, "closed.bin"],
   ] as const) {
     makeFile(join(host.folder, name), SIZE);
-    await lan.startUntil(host, /"event":"root"/, PEER, "share", "--json");
+    await lan.startUntil(host, /"event":"root"/, PEER, "share", "--share", name, "--json");
   }
   // By now the tracker has found out whom it cannot reach.
   await Bun.sleep(4000);

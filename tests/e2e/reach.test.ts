@@ -39,7 +39,7 @@ describe("reaching a holder", () => {
     const tracker = await house.track(a);
     b.drop({ protocol: "tcp", port: PORT });
     const folder = house.folderWith("mine.txt", "mine");
-    const sharing = house.start(b, PEER, ["share"], folder);
+    const sharing = house.start(b, PEER, ["share", "--share", folder], folder);
     const [words] = await sharing.waitFor(/Others cannot connect to this machine: port 1235[^\n]*\n/);
     expect(words).toContain("sudo ufw allow 1235/tcp");
     expect(words).toContain("sudo firewall-cmd --add-port=1235/tcp");

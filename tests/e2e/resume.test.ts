@@ -4,14 +4,19 @@ import { beforeEach, describe, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import {
   chmodSync,
+  closeSync,
   linkSync,
   lstatSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
   statSync,
   symlinkSync,
+  unlinkSync,
+  utimesSync,
   writeFileSync,
+  writeSync,
 } from "node:fs";
 import { join } from "node:path";
 import { contentId, noise, startHolder } from "../helpers/holder.ts";
@@ -66,6 +71,43 @@ describe("a fetcher that is killed with -9", () => {
     const last = await sentBy(quick);
     expect(last).toBeLessThan(content.length);
     expect(sent + last).toBeLessThanOrEqual(allowed);
+  });
+});
+
+describe("a holder whose file changes without another content", () => {
+  test.each<[string, (path: string) => void]>([
+    ["other permissions", (path) => chmodSync(path, 0o600)],
+    ["a second name", (path) => linkSync(path, `${path}.link`)],
+    ["another date", (path) => utimesSync(path, new Date(), new Date(2020, 1, 1))],
+  ])("gives the rest after %s", async (_what, change) => {
+    const { address } = await stage.tracker();
+    const content = randomBytes(8_000_000);
+    const folder = stage.folderWith({ "film.mkv": content });
+    await stage.sharing(address, folder, 1, "--limit", "2MB");
+    const inbox = stage.folder();
+    const fetching = stage.get(address, "film.mkv", inbox);
+    await waitForProgress(fetching, 1_000_000);
+    change(join(folder, "film.mkv"));
+    await done(fetching);
+    expectOnly(inbox, "film.mkv", content);
+  });
+});
+
+describe("a fetcher that is stopped", () => {
+  test("and continued blames nobody, and goes on", async () => {
+    const { address } = await stage.tracker();
+    const content = randomBytes(8_000_000);
+    await stage.sharing(address, stage.folderWith({ "film.mkv": content }), 1, "--limit", "2MB");
+    const inbox = stage.folder();
+    const fetching = stage.get(address, "film.mkv", inbox);
+    await waitForProgress(fetching, 1_000_000);
+    fetching.kill("SIGSTOP");
+    // Longer than a holder may be silent.
+    await Bun.sleep(7_000);
+    fetching.kill("SIGCONT");
+    await done(fetching);
+    expect(events(fetching, "holder-failed")).toEqual([]);
+    expectOnly(inbox, "film.mkv", content);
   });
 });
 
@@ -138,6 +180,7 @@ describe("a part file", () => {
 
   test.each(damages)("that %s is believed as far as it is right", async (_, bytes, most) => {
     const inbox = stage.folderWith({ [part]: bytes });
+    chmodSync(join(inbox, part), 0o600);
     await done(stage.get(address, NAME, inbox));
     expectOnly(inbox, NAME, content);
     expect(await sentBy(holder)).toBeLessThanOrEqual(most);
@@ -174,6 +217,37 @@ describe("a part file", () => {
     expect(message).toEndWith(".");
     expect(readdirSync(inbox)).toEqual([part]);
     expect(readFileSync(join(inbox, part, "precious.txt"), "utf8")).toBe("precious");
+  });
+});
+
+describe("a part file that another program writes to", () => {
+  const content = noise(6_000_000, 21);
+
+  test("while it is fetched: the file that gets the name is right", async () => {
+    const { address } = await stage.tracker();
+    await stage.sharing(address, stage.folderWith({ "film.mkv": content }), 1, "--limit", "3MB");
+    const inbox = stage.folder();
+    const program = stage.get(address, "film.mkv", inbox);
+    await waitForProgress(program, 1_500_000);
+    const [part = ""] = readdirSync(inbox).filter((name) => name.endsWith(".part"));
+    const file = openSync(join(inbox, part), "r+");
+    writeSync(file, "rubbish", 0);
+    closeSync(file);
+    await done(program);
+    expectOnly(inbox, "film.mkv", content);
+  });
+
+  test("or removes: the download ends at once with a sentence", async () => {
+    const { address } = await stage.tracker();
+    await stage.sharing(address, stage.folderWith({ "film.mkv": content }), 1, "--limit", "3MB");
+    const inbox = stage.folder();
+    const program = stage.get(address, "film.mkv", inbox);
+    await waitForProgress(program, 1_000_000);
+    for (const name of readdirSync(inbox)) unlinkSync(join(inbox, name));
+    expect(await failed(program)).toBe(`Cannot save "film.mkv": its part file in "${inbox}" is gone.`);
+    const received = Math.max(...events(program, "progress").map((event) => Number(event.received)));
+    expect(received).toBeLessThan(content.length);
+    expect(readdirSync(inbox)).toEqual([]);
   });
 });
 

@@ -164,6 +164,8 @@ describe("search, list and who", () => {
       "right\u202eleft",
       "zero\u200bwidth",
       "c1\u009b31m",
+      "filler\u3164\u2800\u115f\uffa0",
+      "selector\ufe0f\u{e0101}\u034f\u180b",
       "a,b;c<d>%.txt",
     ];
     const lines = names.map((name, i) => record(name, i, 40_000));

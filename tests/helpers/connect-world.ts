@@ -33,7 +33,7 @@ export class Host {
   readonly accepted: Side[] = [];
   readonly tokens: string[] = [];
   readonly asked: CallBack[] = [];
-  you: Address | undefined;
+  local: Address | undefined;
   closed = "";
   pass: string;
   readonly server: Server;
@@ -41,7 +41,7 @@ export class Host {
 
   constructor(world: World, address: string, port: number) {
     this.at = { address: addressOf(address), port };
-    this.you = this.at.address;
+    this.local = this.at.address;
     this.pass = world.passFor(address);
     this.server = new Server({
       open: (wanted) =>
@@ -80,7 +80,8 @@ export class Host {
       },
       serve: (channel) => this.server.accept(channel),
       isDialable: ({ address }) => !isLoopback(address),
-      you: () => this.you,
+      mayCallBack: async () => true,
+      local: () => this.local,
       closed: () => this.closed,
       token: () => {
         const token = `secret-${address.replace(/\W/g, "-")}-${this.tokens.length}`;

@@ -72,14 +72,16 @@ export class House implements AsyncDisposable {
   }
 
   async share(host: Host, folder: string, ...args: string[]): Promise<Program> {
-    const program = this.start(host, PEER, [...args, "share", "--json"], folder);
+    const program = this.start(host, PEER, [...args, "share", "--json", "--share", folder], folder);
     await program.waitFor(/"event":"root"/);
     return program;
   }
 
   /** Runs a command to its end, in a folder with something to share. */
   async peer(host: Host, args: string[], cwd = this.folderWith("mine.txt", "mine")): Promise<Outcome> {
-    const program = this.start(host, PEER, args, cwd);
+    // A tracker that was found gets only files that are named.
+    const named = args.includes("--share") ? args : [...args, "--share", cwd];
+    const program = this.start(host, PEER, named, cwd);
     const code = await program.exited;
     return { code, out: program.out, err: program.err };
   }

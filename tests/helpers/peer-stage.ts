@@ -20,7 +20,7 @@ export interface Outcome {
 export const INSIDE = /bunfs|node:|^\s+at |Error:|undefined|\[object/m;
 
 /** Characters that a terminal, a log or a reader could be misled by; line ends are the program's own. */
-export const DECEIVING = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/;
+export const DECEIVING = /(?!\n)\p{Cc}|\p{Default_Ignorable_Code_Point}|[\u2028\u2029\u2800]/u;
 
 /** The folders, programs and connections of one test after another: each test ends with none of them left. */
 export class PeerStage extends Stage {

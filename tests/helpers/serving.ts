@@ -2,9 +2,17 @@
 
 import { expect } from "bun:test";
 import { sha256 } from "../../lib/peer/content/hash.ts";
-import { blockLayer, pieceHash, pieceSizeOf } from "../../lib/peer/content/merkle.ts";
+import { blockLayer, layerAbove, pieceHash, pieceSizeOf } from "../../lib/peer/content/merkle.ts";
 import type { PieceSet } from "../../lib/peer/content/pieces.ts";
-import { type Known, type Served, type ServeEvent, type ServeOptions, Server } from "../../lib/peer/serve/serve.ts";
+import {
+  type FileAsked,
+  type Known,
+  type Opened,
+  type Served,
+  type ServeEvent,
+  type ServeOptions,
+  Server,
+} from "../../lib/peer/serve/serve.ts";
 import type { Address, Endpoint } from "../../lib/protocol/address.ts";
 import { addressOf, connection, type Far, HandClock, type Side, settle } from "./channel.ts";
 
@@ -63,7 +71,7 @@ export class Disk {
     return { size: bytes.length, pieces, ...(have === undefined ? {} : { have }) };
   }
 
-  open(wanted: { name?: string; root?: string; size?: number }): { name: string; file: Served } | undefined {
+  open(wanted: FileAsked): Opened | undefined {
     this.asked.push(wanted);
     for (const [name, { bytes, root, have }] of this.files) {
       if (wanted.name !== undefined && wanted.name !== name) continue;
@@ -94,9 +102,18 @@ export class Disk {
           this.closed += 1;
         },
       };
-      return { name, file };
+      return { name, root, file };
     }
     return undefined;
+  }
+}
+
+/** The layer in which `step` pieces are one hash. */
+export function layerOf(pieces: Uint8Array, size: number, step: number): Uint8Array {
+  const steps = layerAbove(pieces, size, step, sha256);
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) return value;
   }
 }
 

@@ -9,7 +9,9 @@ import { addressOf, HandClock } from "../helpers/channel.ts";
 const office = new PassOffice();
 const DOWNLOADER = addressOf("192.168.1.30");
 
-function admission(more: Partial<Standing> = {}, known: boolean | undefined = true) {
+type Answer = boolean | undefined | ((address: string) => Promise<boolean>);
+
+function admission(more: Partial<Standing> = {}, known: Answer = true) {
   const clock = new HandClock();
   const standing: Standing = {
     profile: 2,
@@ -28,7 +30,7 @@ function admission(more: Partial<Standing> = {}, known: boolean | undefined = tr
     standing: () => standing,
     askKnown: async (address) => {
       asked.push(address);
-      return known;
+      return typeof known === "function" ? known(address) : known;
     },
     isOfThisMachine: () => false,
     clock,
@@ -76,10 +78,59 @@ describe("Admission.isKnown", () => {
     expect(asked).toEqual([DOWNLOADER, DOWNLOADER]);
   });
 
-  test("does not remember a no", async () => {
-    const { admission: one, asked } = admission({}, false);
-    expect([await one.isKnown(DOWNLOADER), await one.isKnown(DOWNLOADER)]).toEqual([false, false]);
+  test("remembers a no for 2 s", async () => {
+    const { admission: one, asked, clock } = admission({}, false);
+    for (let i = 0; i < 1500; i++) expect(await one.isKnown(DOWNLOADER)).toBe(false);
+    await clock.pass(1_999);
+    expect(await one.isKnown(DOWNLOADER)).toBe(false);
+    expect(asked).toHaveLength(1);
+    await clock.pass(1);
+    expect(await one.isKnown(DOWNLOADER)).toBe(false);
     expect(asked).toHaveLength(2);
+  });
+
+  test("asks once for connections of one address that come at the same time", async () => {
+    const { admission: one, asked } = admission();
+    expect(await Promise.all(Array.from({ length: 100 }, () => one.isKnown(DOWNLOADER)))).toEqual(Array(100).fill(true));
+    expect(asked).toHaveLength(1);
+  });
+
+  test("a failed question is no yes, and is not remembered", async () => {
+    let fails = true;
+    const { admission: one } = admission({}, () => (fails ? Promise.reject(new Error("away")) : Promise.resolve(true)));
+    expect(await one.isKnown(DOWNLOADER).catch(() => false)).toBe(false);
+    fails = false;
+    expect(await one.isKnown(DOWNLOADER)).toBe(true);
+  });
+
+  test("a host with thousands of addresses has few questions, and another host is still asked about", async () => {
+    const { admission: one, asked, clock } = admission({}, (address) => Promise.resolve(address === DOWNLOADER));
+    for (let second = 0; second < 60; second++) {
+      for (let i = 0; i < 50; i++) await one.isKnown(addressOf(`2001:db8::${second}:${i + 1}`));
+      await clock.pass(1000);
+    }
+    expect(asked.length).toBeLessThanOrEqual(34);
+    expect(await one.isKnown(DOWNLOADER)).toBe(true);
+  });
+
+  test("all hosts together ask five times a second, so that the session is left to this peer itself", async () => {
+    const { admission: one, asked, clock } = admission({}, false);
+    for (let second = 0; second < 60; second++) {
+      for (let i = 0; i < 50; i++) await one.isKnown(addressOf(`10.1.${second}.${i + 1}`));
+      await clock.pass(1000);
+    }
+    expect(asked.length).toBeLessThanOrEqual(20 + 5 * 60);
+  });
+
+  test("few questions wait at a tracker that does not answer; an address beyond them is refused at once", async () => {
+    const never = Promise.withResolvers<boolean>();
+    const { admission: one, asked } = admission({}, () => never.promise);
+    const waiting = Array.from({ length: 8 }, (_, i) => one.isKnown(addressOf(`10.0.0.${i + 1}`)));
+    expect(await one.isKnown(DOWNLOADER)).toBe(false);
+    never.resolve(true);
+    expect(await Promise.all(waiting)).toEqual(Array(8).fill(true));
+    expect(asked).toHaveLength(8);
+    expect(await one.isKnown(DOWNLOADER)).toBe(true);
   });
 
   test("is true where the tracker cannot say", async () => {

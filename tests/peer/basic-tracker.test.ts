@@ -43,7 +43,7 @@ describe("an old tracker", () => {
     await clock.pass(10);
     expect(second.writes).toEqual(["HELLO"]);
     second.say("I");
-    await clock.pass(0);
+    await clock.pass(3000);
     await joining;
     expect(session.standing?.profile).toBe(1);
   });
@@ -81,6 +81,64 @@ describe("an old tracker", () => {
     expect(second.closed).toBe(true);
     expect(second.writes).toEqual(["HELLO"]);
     expect(room.events).toEqual([]);
+  });
+
+  test("one that is of FT/2 is not taken for it when its answer is late, although it says HI", async () => {
+    const room = new SessionRoom();
+    const joining = room.session.join();
+    const first = await room.net.next();
+    await room.clock.pass(1000);
+    const second = await room.net.next();
+    second.say("HI");
+    await room.clock.pass(2900);
+    expect(second.writes).toEqual(["HELLO"]);
+    await room.accept(first);
+    await joining;
+    expect(room.session.standing?.profile).toBe(2);
+    expect(second.over).toBe(true);
+  });
+
+  test("one that is of FT/2 and was taken for it is joined anew when it answers", async () => {
+    const room = new SessionRoom();
+    await room.onlineBasic();
+    await room.clock.pass(29_999);
+    expect(room.net.untaken).toBe(0);
+    await room.clock.pass(1);
+    const silent = await room.net.next();
+    expect(await silent.line()).toBe(HELLO);
+    await room.clock.pass(15_000);
+    expect([silent.over, room.session.online]).toEqual([true, true]);
+    await room.clock.pass(60_000);
+    const again = await room.net.next();
+    expect(await again.line()).toBe(HELLO);
+    again.say(HI);
+    const bye = await room.net.next();
+    await bye.until(() => bye.ended);
+    expect(bye.waiting.toString()).toBe("BYE");
+    bye.close();
+    await again.lines(3);
+    room.welcome(again);
+    await settle();
+    expect(room.session.standing?.profile).toBe(2);
+    expect(room.events.map((event) => ("profile" in event ? event.profile : event.event))).toEqual([1, 2]);
+    const asked = room.session.requests.known(addressOf("192.168.1.9"));
+    expect(await again.line()).toBe("KNOWN 192.168.1.9");
+    again.say("NO\n");
+    expect(await asked).toBe(false);
+  });
+
+  test.each([
+    ["announced itself", { announced: true as const }],
+    ["has spoken FT/2 before", { full: true }],
+  ])("one that %s is never taken for it, however long it is silent", async (_what, more) => {
+    const room = new SessionRoom(undefined, { tracker: { address: "192.168.1.2", port: 1234, ...more } });
+    const failed = failure(room.session.join());
+    const far = await room.net.next();
+    await room.clock.pass(14_999);
+    expect([far.over, room.net.dialled.length]).toEqual([false, 1]);
+    await room.clock.pass(1);
+    expect((await failed).message).toBe(`The tracker at "${WHERE}" is away (it does not answer).`);
+    expect(room.net.dialled).toHaveLength(1);
   });
 
   test("one that hangs up on HELLO FT/2 is not waited for", async () => {
@@ -159,6 +217,16 @@ describe("an old tracker", () => {
     ]);
     await settle();
     expect(far.closed).toBe(true);
+  });
+
+  test("a name with a line end in it is refused before anybody is dialled", async () => {
+    const { session, net } = await basicRoom();
+    const before = net.dialled.length;
+    const { message } = await failure(session.requests.search(nameOf("x\r\nBYE\r\n")));
+    expect(message).toBe(
+      'Cannot ask the tracker for "x\\r\\nBYE\\r\\n": its name has control characters, which the basic protocol cannot carry. Give another name.',
+    );
+    expect(net.dialled).toHaveLength(before);
   });
 
   test("NOT FOUND is no record", async () => {

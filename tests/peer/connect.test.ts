@@ -218,43 +218,101 @@ describe("somebody asks to be connected to", () => {
     await settle();
     expect(host.dialled).toEqual([]);
     // What was not dialled counts against nobody.
-    for (const _half of [1, 2]) {
-      ask("192.168.1.17", 16);
-      await settle();
-    }
-    expect(host.dialled).toHaveLength(32);
+    ask("192.168.1.17", 4);
+    await settle();
+    expect(host.dialled).toHaveLength(4);
   });
 
-  test("sixteen are under way at once at the most; one that ends makes room for another", async () => {
+  test("sixteen are under way at once at the most, four to one address; one that ends makes room for another", async () => {
     const { world, host, ask } = asked();
     const gates = Array.from({ length: 40 }, () => Promise.withResolvers<void>());
     world.fate = () => gates[host.dialled.length - 1]?.promise;
     ask("192.168.1.17", 20);
     await settle();
+    expect(host.dialled).toHaveLength(4);
+    for (const last of [18, 19, 20, 21]) ask(`192.168.1.${last}`, 20);
+    await settle();
     expect(host.dialled).toHaveLength(16);
     gates[3]?.resolve();
     gates[7]?.reject(REFUSED);
     await settle();
-    ask("192.168.1.17", 5);
+    ask("192.168.1.21", 5);
     await settle();
     expect(host.dialled).toHaveLength(18);
     for (const gate of gates) gate.resolve();
+  });
+
+  test("twenty at one address with a silent port take four dials, and one at another address is dialled at once", async () => {
+    const { world, host, ask } = asked();
+    world.fate = (_from, { address }) => (address === "192.168.1.66" ? "silence" : REFUSED);
+    ask("192.168.1.66", 20);
+    await settle();
+    ask("192.168.1.17");
+    await settle();
+    expect(host.dialled).toEqual([...Array(4).fill("192.168.1.66:1235"), "192.168.1.17:1235"]);
   });
 
   test("thirty-two at once, then eight a second, and none is made up for later", async () => {
     const { world, host, ask } = asked();
     world.fate = () => REFUSED;
     const dialled: number[] = [];
-    for (const pause of [0, 1000, 0, 500, 60_000]) {
+    for (const pause of [0, 1000, 0, 500]) {
       await world.clock.pass(pause);
       const before = host.dialled.length;
-      for (let i = 0; i < 100; i++) {
-        ask("192.168.1.17");
+      for (let last = 1; last <= 20; last++) {
+        ask(`192.168.1.${last}`);
+        ask(`192.168.1.${last}`);
         await settle();
       }
       dialled.push(host.dialled.length - before);
     }
-    expect(dialled).toEqual([32, 8, 0, 4, 32]);
+    expect(dialled).toEqual([32, 8, 0, 4]);
+  });
+
+  test("an address where nobody shows a pass is dialled eight times, then once a minute, whatever the ports", async () => {
+    const { world, host } = asked();
+    world.fate = () => REFUSED;
+    const ask = async (seconds: number) => {
+      for (let i = 0; i < seconds; i++) {
+        void host.connector.callBack({ address: addressOf("192.168.1.17"), port: 2000 + host.dialled.length, token: "t" });
+        await world.clock.pass(1000);
+      }
+      return host.dialled.length;
+    };
+    expect(await ask(59)).toBe(8);
+    expect(await ask(600)).toBe(18);
+  });
+
+  test("an address where a peer shows its pass has all its tries again", async () => {
+    const { world, host, ask } = asked();
+    world.fate = () => REFUSED;
+    for (let i = 0; i < 20; i++) {
+      ask("192.168.1.17");
+      await settle();
+      host.connector.proven(addressOf("192.168.1.17"));
+      await world.clock.pass(125);
+    }
+    expect(host.dialled).toHaveLength(20);
+  });
+
+  test("at hundreds of addresses in turn: sixty-four are dialled, and others after four minutes a host", async () => {
+    const { world, host, ask } = asked();
+    world.fate = () => REFUSED;
+    for (let i = 0; i < 400; i++) {
+      ask(`10.0.${i >> 8}.${i & 255}`);
+      await world.clock.pass(200);
+    }
+    expect(host.dialled).toHaveLength(64);
+  });
+
+  test("one IPv6 network counts as one host", async () => {
+    const { world, host, ask } = asked();
+    world.fate = () => REFUSED;
+    for (let i = 1; i <= 32; i++) {
+      ask(`2001:db8::${i}`);
+      await settle();
+    }
+    expect(host.dialled).toHaveLength(8);
   });
 
   test("and is not there: nothing is said, and nothing is left", async () => {
@@ -310,7 +368,8 @@ describe("somebody asks to be connected to", () => {
       ask: async () => false,
       serve: (channel) => server.accept(channel),
       isDialable: () => true,
-      you: () => holder.at.address,
+      mayCallBack: async () => true,
+      local: () => holder.at.address,
       closed: () => "",
       token: () => "t",
       clock: world.clock,
@@ -387,7 +446,8 @@ describe("both ways succeed", () => {
         ask: async () => true,
         serve: () => undefined,
         isDialable: () => true,
-        you: () => wanter.at.address,
+        mayCallBack: async () => true,
+        local: () => wanter.at.address,
         closed: () => "",
         token: () => "t",
         clock: world.clock,
@@ -518,10 +578,18 @@ describe("a holder that is online by another kind of address", () => {
     expect([wanter.dialled.length, wanter.asked]).toEqual([1, []]);
   });
 
+  test("a peer whose address is translated on the way to its tracker dials: its own end is the same for both", async () => {
+    const world = new World();
+    const [wanter, holder] = [world.host("192.168.7.2"), world.host("10.9.0.9")];
+    wanter.local = addressOf("192.168.7.2");
+    const channel = await world.during(wanter.connector.open(holder.record()));
+    expect([String(channel.local.address), wanter.asked]).toEqual(["192.168.7.2", []]);
+  });
+
   test("a peer that does not know its own address yet dials", async () => {
     const world = new World();
     const [wanter, holder] = [world.host("192.168.1.17"), world.host("2001:db8::31")];
-    wanter.you = undefined;
+    wanter.local = undefined;
     await world.during(wanter.connector.open(holder.record()));
     expect(wanter.dialled).toEqual(["2001:db8::31:1235"]);
   });
@@ -574,7 +642,8 @@ describe("on the real network", () => {
     if (wanterAt === undefined || holderAt === undefined) throw new Error("they should listen");
     const tools = {
       isDialable: () => true,
-      you: () => wanterAt.address,
+      mayCallBack: async () => true,
+      local: () => wanterAt.address,
       closed: () => "",
       token: () => "a-real-token",
       clock: systemClock,

@@ -3,16 +3,21 @@
 
 import { afterAll, afterEach, beforeEach, describe, expect, test } from "bun:test";
 import {
+  closeSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   readlinkSync,
   realpathSync,
   rmSync,
+  statSync,
   truncateSync,
+  unlinkSync,
   writeFileSync,
+  writeSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -21,6 +26,7 @@ import type { Dial } from "../../lib/net/channel.ts";
 import { dial } from "../../lib/net/dial.ts";
 import { type Listener, listen } from "../../lib/net/listen.ts";
 import { HashPool, rootHex, sha256 } from "../../lib/peer/content/hash.ts";
+import type { HashInput } from "../../lib/peer/content/hasher.ts";
 import { blockLayer, pieceHash, pieceSizeOf } from "../../lib/peer/content/merkle.ts";
 import { PieceSet } from "../../lib/peer/content/pieces.ts";
 import { type Downloaded, type DownloadOptions, Downloads, type DownloadTools } from "../../lib/peer/download.ts";
@@ -168,7 +174,7 @@ class Peer {
       isOwn: () => false,
       announce: ({ name, part }) => this.#say(`announce ${name} ${part}`),
       withdraw: ({ name }) => this.#say(`withdraw ${name}`),
-      finished: (path, root, pieces) => {
+      finished: ({ path }, root, pieces) => {
         this.finished.push({ path, root, pieces });
         this.#say("finished");
       },
@@ -256,6 +262,66 @@ function expectSame(path: string, { bytes }: Content): void {
   expect(Buffer.compare(readFileSync(path), bytes)).toBe(0);
 }
 
+describe("a part file that another program changes", () => {
+  const content = new Content(2 * MiB + 5);
+  const part = (peer: Peer) => join(peer.folder, partOf(content));
+
+  /** Writes rubbish over the beginning, so that the file's times differ from before. */
+  function spoil(path: string): void {
+    const timesOf = () => statSync(path, { bigint: true }).ctimeNs;
+    const fd = openSync(path, "r+");
+    for (const before = timesOf(); timesOf() === before; ) writeSync(fd, "rubbish", 0);
+    closeSync(fd);
+  }
+
+  test("while it is fetched: the wrong pieces are fetched again, and what is published is right", async () => {
+    const holder = new Holder(content, MiB);
+    const peer = new Peer();
+    const download = peer.start([holder.record]);
+    await peer.until(() => peer.have(content) === 16);
+    spoil(part(peer));
+    holder.raise();
+    expect(await download).toMatchObject({ outcome: "new", verified: true });
+    expectSame(join(peer.folder, "big.bin"), content);
+    expect(listing(peer.folder)).toEqual(["big.bin"]);
+  });
+
+  test("when all has arrived: the same", async () => {
+    const holder = new Holder(content);
+    const peer = new Peer();
+    let spoilt = 0;
+    const report = ({ event }: FetchEvent) => {
+      if (event === "verifying" && spoilt++ === 0) spoil(part(peer));
+    };
+    expect(await peer.start([holder.record], { report })).toMatchObject({ outcome: "new", verified: true });
+    expect(spoilt).toBe(2);
+    expectSame(join(peer.folder, "big.bin"), content);
+  });
+
+  test("again and again: nothing gets the name, and it says why", async () => {
+    const holder = new Holder(content);
+    const peer = new Peer();
+    const report = ({ event }: FetchEvent) => event === "verifying" && spoil(part(peer));
+    const { code, message } = await failure(peer.start([holder.record], { report }));
+    expect([code, message]).toEqual([
+      "part-changed",
+      expect.stringContaining(`"big.bin": another program changes its part file`),
+    ]);
+    expect(listing(peer.folder)).toEqual([partOf(content)]);
+  });
+
+  test("that is removed meanwhile ends the download at the next write", async () => {
+    const holder = new Holder(content, MiB);
+    const peer = new Peer();
+    const download = peer.start([holder.record]);
+    await peer.until(() => peer.have(content) >= 8);
+    unlinkSync(part(peer));
+    holder.raise();
+    expect((await failure(download)).code).toBe("part-gone");
+    expect(listing(peer.folder)).toEqual([]);
+  });
+});
+
 describe("a download", () => {
   test.each([0, 1, PIECE, PIECE + 1, 2 * MiB + 5])(
     "of %d bytes: announced, published, handed on and withdrawn, each once and in this order",
@@ -299,6 +365,25 @@ describe("a download", () => {
     });
     expect([peer.dialled, peer.said, listing(peer.folder)]).toEqual([0, [], ["big.bin"]]);
     expect(peer.events).toContainEqual({ event: "checking", checked: 300_000, size: 300_000 });
+  });
+
+  test("whose file is here already with a number behind its name asks nobody", async () => {
+    const content = new Content(300_000);
+    const peer = new Peer();
+    writeFileSync(join(peer.folder, "big.bin"), bytesOf(300_000, 99));
+    writeFileSync(join(peer.folder, "big (1).bin"), bytesOf(300_000, 98));
+    writeFileSync(join(peer.folder, "big (2).bin"), content.bytes);
+    const done = await peer.start([content.record(1)]);
+    expect(done).toMatchObject({ path: join(peer.folder, "big (2).bin"), outcome: "already here" });
+    expect(peer.dialled).toBe(0);
+  });
+
+  test("that is to replace a folder is refused before anybody is asked", async () => {
+    const content = new Content(300_000);
+    const peer = new Peer();
+    mkdirSync(join(peer.folder, "big.bin"));
+    const { code } = await failure(peer.start([new Holder(content).record], { overwrite: true }));
+    expect([code, peer.dialled, listing(peer.folder)]).toEqual(["is-folder", 0, ["big.bin"]]);
   });
 
   test("does not take a file of the same name and size for the same one, and leaves it as it is", async () => {
@@ -422,6 +507,24 @@ describe("a download that was stopped", () => {
     expect(holder.given).toBe(content.bytes.length - (kept - 2) * PIECE);
   });
 
+  test("with a part on a bad place of the disk: only the pieces that cannot be read are fetched again", async () => {
+    class BadDisk extends HashPool {
+      override async layer(input: HashInput): Promise<Uint8Array> {
+        const bad = "fd" in input && input.offset <= 5 * PIECE && input.offset + input.length > 5 * PIECE;
+        if (bad) throw new FtError("EIO", "EIO: i/o error, read");
+        return await super.layer(input);
+      }
+    }
+    const bad = new BadDisk(new URL("../../lib/peer/content/hasher.ts", import.meta.url), 1);
+    ends.push(() => bad.close());
+    const { kept, peer } = await interrupted("to");
+    const holder = new Holder(content);
+    const again = new Peer("to", { pool: bad });
+    await again.start([holder.record]);
+    expectSame(join(peer.folder, "big.bin"), content);
+    expect(holder.given).toBe(content.bytes.length - (kept - 1) * PIECE);
+  });
+
   test.each<[string, (part: string) => void]>([
     ["longer than the file", (part) => writeFileSync(part, Buffer.concat([readFileSync(part), Buffer.alloc(5 * MiB, 7)]))],
     ["rubbish", (part) => writeFileSync(part, Buffer.alloc(2 * MiB, 7))],
@@ -431,7 +534,7 @@ describe("a download that was stopped", () => {
   ])("with a part that is %s: the file is right at the end", async (what, damage) => {
     const peer = new Peer();
     const part = join(peer.folder, partOf(content));
-    writeFileSync(part, content.bytes.subarray(0, 10 * PIECE));
+    writeFileSync(part, content.bytes.subarray(0, 10 * PIECE), { mode: 0o600 });
     damage(part);
     const holder = new Holder(content);
     expect(await peer.start([holder.record])).toMatchObject({ outcome: "new", verified: true });
@@ -555,7 +658,7 @@ describe("what others can have of an unfinished file", () => {
     const put = (peer: Peer, from: number, to: number) => {
       const part = Buffer.alloc(content.bytes.length);
       part.set(content.bytes.subarray(from, to), from);
-      writeFileSync(join(peer.folder, partOf(content)), part);
+      writeFileSync(join(peer.folder, partOf(content)), part, { mode: 0o600 });
     };
     put(left, 0, half);
     put(right, half, content.bytes.length);

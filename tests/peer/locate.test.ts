@@ -1,14 +1,28 @@
 // Which tracker: what is remembered of the last one, whatever became of the memory, and what is said when there is none, or several.
 
 import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { PassThrough } from "node:stream";
 import { CancelledError, UsageError } from "../../lib/error.ts";
 import {
   describePlace,
-  LastTracker,
+  type KnownTracker,
+  KnownTrackers,
   type Located,
   nobodyFound,
   parseTracker,
@@ -22,7 +36,7 @@ import { Lan } from "../helpers/lan.ts";
 setDefaultTimeout(20_000);
 
 const LIB = join(import.meta.dir, "..", "..", "lib");
-const LAB: Located = { name: "Lab 3", address: "192.168.1.5", port: 1234 };
+const LAB: KnownTracker = { name: "Lab 3", address: "192.168.1.5", port: 1234, key: "a" };
 const HOSTILE = "a\u001b[2J\u0007\u202egnp.exe\u200b\nb";
 const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u200b\u202e]/;
 
@@ -48,18 +62,22 @@ function found(more: Partial<Found> = {}): Found {
 
 describe("the last tracker", () => {
   test("is remembered, in a folder that is made for it", () => {
-    const last = new LastTracker(path);
-    expect(last.read()).toBeUndefined();
-    last.write({ ...LAB, others: ["10.0.0.5"] });
-    expect(new LastTracker(path).read()).toEqual(LAB);
+    const last = new KnownTrackers(path);
+    expect(last.last).toBeUndefined();
+    last.remember({ ...LAB, others: ["10.0.0.5"] });
+    expect(new KnownTrackers(path).last).toEqual(LAB);
     expect(readdirSync(dirname(path))).toEqual(["tracker.json"]);
   });
 
   test("is the one that was written last, in whatever folder", () => {
-    const last = new LastTracker(path);
-    for (const one of [LAB, { name: "", address: "fe80::1%eth0", port: 1 }, { name: "漢字", address: "::1", port: 65_535 }]) {
-      last.write(one);
-      expect(last.read()).toEqual(one);
+    const last = new KnownTrackers(path);
+    for (const one of [
+      LAB,
+      { name: "", address: "fe80::1%eth0", port: 1, key: "b" },
+      { name: "漢字", address: "::1", port: 65_535, key: "c" },
+    ]) {
+      last.remember(one);
+      expect(last.last).toEqual(one);
     }
     expect(readdirSync(dirname(path))).toEqual(["tracker.json"]);
   });
@@ -89,51 +107,110 @@ describe("the last tracker", () => {
     "is nobody when there is %s in its file, and the next one is remembered",
     (_what, content) => {
       put(content);
-      const last = new LastTracker(path);
-      expect(last.read()).toBeUndefined();
-      last.write(LAB);
-      expect(last.read()).toEqual(LAB);
+      const last = new KnownTrackers(path);
+      expect(last.last).toBeUndefined();
+      last.remember(LAB);
+      expect(last.last).toEqual(LAB);
     },
   );
 
   test("has a name of a bearable length, whatever is in its file", () => {
+    put(JSON.stringify({ ...LAB, name: "x".repeat(5_000) }));
+    expect(new KnownTrackers(path).last?.name.length).toBe(63);
     put(JSON.stringify({ ...LAB, name: "x".repeat(5_000_000) }));
-    expect(new LastTracker(path).read()?.name.length).toBeLessThanOrEqual(63);
+    expect(new KnownTrackers(path).last).toBeUndefined();
   });
 
   test("of a hostile name is what it is, and safe where it is shown", () => {
-    new LastTracker(path).write({ ...LAB, name: HOSTILE });
-    const last = new LastTracker(path).read();
+    new KnownTrackers(path).remember({ ...LAB, name: HOSTILE });
+    const last = new KnownTrackers(path).last;
     expect(last?.name).toBe(HOSTILE);
     expect(last === undefined ? HOSTILE : describePlace(last)).not.toMatch(UNSAFE);
   });
 
+  test("of an earlier version's file has no key", () => {
+    put('{"name":"Lab 3","address":"192.168.1.5","port":1234}');
+    const trackers = new KnownTrackers(path);
+    expect(trackers.all()).toEqual([{ ...LAB, key: "" }]);
+    trackers.remember(LAB);
+    expect(trackers.all()).toEqual([LAB]);
+  });
+
+  test("comes first, before the thirty-one that were used before; one that moved is remembered once", () => {
+    const trackers = new KnownTrackers(path);
+    for (let i = 0; i < 40; i++) trackers.remember({ ...LAB, address: `10.0.0.${i}`, key: `k${i}` });
+    trackers.remember({ ...LAB, address: "10.9.9.9", key: "k20" });
+    const keys = trackers.all().map(({ key }) => key);
+    expect(keys).toHaveLength(32);
+    expect(keys.slice(0, 3)).toEqual(["k20", "k39", "k38"]);
+    expect(keys.filter((key) => key === "k20")).toHaveLength(1);
+    expect(trackers.last?.address).toBe("10.9.9.9");
+  });
+
+  const OTHERS = process.platform === "win32" ? test.skip : test;
+  OTHERS.each([
+    ["may be written by everybody", () => chmodSync(path, 0o666)],
+    ["may be written by the group", () => chmodSync(path, 0o620)],
+    [
+      "is a link",
+      () => {
+        renameSync(path, `${path}.other`);
+        symlinkSync(`${path}.other`, path);
+      },
+    ],
+    [
+      "is a folder",
+      () => {
+        rmSync(path);
+        mkdirSync(path);
+      },
+    ],
+    [
+      "is another user's",
+      () => {
+        if (process.getuid?.() === 0) chownSync(path, 12_345, 12_345);
+        else rmSync(path);
+      },
+    ],
+  ])("is not believed from a file that %s", (_what, spoil) => {
+    const trackers = new KnownTrackers(path);
+    trackers.remember(LAB);
+    expect(trackers.last).toEqual(LAB);
+    spoil();
+    expect(trackers.last).toBeUndefined();
+  });
+
+  test("is in a file that only this user reads", () => {
+    new KnownTrackers(path).remember(LAB);
+    if (process.platform !== "win32") expect(statSync(path).mode & 0o777).toBe(0o600);
+  });
+
   test("that stands where a folder is cannot be remembered, and nothing is left behind", () => {
     mkdirSync(path, { recursive: true });
-    const last = new LastTracker(path);
-    expect(last.read()).toBeUndefined();
-    last.write(LAB);
-    expect(last.read()).toBeUndefined();
+    const last = new KnownTrackers(path);
+    expect(last.last).toBeUndefined();
+    last.remember(LAB);
+    expect(last.last).toBeUndefined();
     expect(readdirSync(dirname(path))).toEqual(["tracker.json"]);
   });
 
   test("below a file that should be a folder is no failure either", () => {
     mkdirSync(dirname(dirname(path)), { recursive: true });
     writeFileSync(dirname(path), "a file");
-    const last = new LastTracker(path);
-    last.write(LAB);
-    expect(last.read()).toBeUndefined();
+    const last = new KnownTrackers(path);
+    last.remember(LAB);
+    expect(last.last).toBeUndefined();
     expect(readFileSync(dirname(path), "utf8")).toBe("a file");
   });
 
   test("is at no moment half written: who reads sees one or the other", async () => {
-    const long: Located = { name: "x".repeat(63), address: "2001:db8:1234:5678:9abc:def0:1234:5678", port: 65_535 };
+    const long = { name: "x".repeat(63), address: "2001:db8:1234:5678:9abc:def0:1234:5678", port: 65_535, key: "long" };
     const script = `
-      const { LastTracker } = await import(${JSON.stringify(join(LIB, "peer", "locate.ts"))});
-      const last = new LastTracker(process.argv[1]);
-      for (let i = 0; i < 300; i++) for (const one of ${JSON.stringify([LAB, long])}) last.write(one);
+      const { KnownTrackers } = await import(${JSON.stringify(join(LIB, "peer", "locate.ts"))});
+      const last = new KnownTrackers(process.argv[1]);
+      for (let i = 0; i < 300; i++) for (const one of ${JSON.stringify([LAB, long])}) last.remember(one);
     `;
-    new LastTracker(path).write(LAB);
+    new KnownTrackers(path).remember(LAB);
     const writers = [1, 2].map(() =>
       Bun.spawn([process.execPath, "-e", script, path], { stdout: "ignore", stderr: "inherit" }),
     );
@@ -144,7 +221,7 @@ describe("the last tracker", () => {
     });
     const seen = new Set<string>();
     while (!over) {
-      for (let i = 0; i < 50; i++) seen.add(JSON.stringify(new LastTracker(path).read() ?? "nothing"));
+      for (let i = 0; i < 50; i++) seen.add(JSON.stringify(new KnownTrackers(path).last ?? "nothing"));
       await new Promise((resolve) => setImmediate(resolve));
     }
     expect(await running).toEqual([0, 0]);
@@ -157,7 +234,7 @@ describe("the last tracker", () => {
     chmodSync(dirname(path), 0o555);
     const asRoot = process.getuid?.() === 0 || process.platform === "win32";
     if (asRoot) console.log("every folder may be written by root, and on Windows: only that nothing fails is looked at");
-    expect(() => new LastTracker(path).write(LAB)).not.toThrow();
+    expect(() => new KnownTrackers(path).remember(LAB)).not.toThrow();
     expect(existsSync(path)).toBe(asRoot);
     chmodSync(dirname(path), 0o755);
   });

@@ -27,6 +27,7 @@ Without a command, on a terminal: guided prompts.
   --to DIR          where fetched files go (default: this folder)
   --port N          where this peer serves (default 1235, else a free port)
   --from ADDR:PORT  fetch from this holder only
+  --any             get: when several files have the name, take the best
   --overwrite       let a fetched file replace one of the same name
   --ext EXT         find: only these extensions, such as pdf or pdf,odt
   --type TYPE       find: only types that begin so, such as video/
@@ -58,6 +59,7 @@ describe("parsePeerArguments", () => {
       to: ".",
       port: undefined,
       from: undefined,
+      any: false,
       overwrite: false,
       limit: undefined,
       json: false,
@@ -67,7 +69,7 @@ describe("parsePeerArguments", () => {
 
   test("takes every option of a download", () => {
     const line =
-      "192.168.1.5:4321 get notes.txt --share a --share b --to c --port 0 --from [fd00::7%eth0]:1235 --overwrite --limit 1.5MB --json --quiet";
+      "192.168.1.5:4321 get notes.txt --share a --share b --to c --port 0 --from [fd00::7%eth0]:1235 --any --overwrite --limit 1.5MB --json --quiet";
     expect(parsePeerArguments(line.split(" "))).toEqual({
       tracker: { address: "192.168.1.5", port: 4321 },
       command: "get",
@@ -77,6 +79,7 @@ describe("parsePeerArguments", () => {
       to: "c",
       port: 0,
       from: { address: "fd00::7" as Address, port: 1235 },
+      any: true,
       overwrite: true,
       limit: 1_500_000,
       json: true,
@@ -130,6 +133,8 @@ describe("parsePeerArguments", () => {
     ["find --min big", '--min needs a size, such as 500kB or 10MB, not "big".'],
     ["find --after 2026-02-31x", '--after needs a day, such as 2026-11-22, not "2026-02-31x".'],
     ["list --max 5MB", "--max belongs to find. Try: ft-peer find WORD --max ..."],
+    ["search a --any", "--any belongs to get. Try: ft-peer get NAME --any"],
+    ["--any", "--any belongs to get. Try: ft-peer get NAME --any"],
     ["get a --ext pdf", "--ext belongs to find. Try: ft-peer find WORD --ext ..."],
     ["share --limit 10", '--limit needs bytes a second, at least 1kB, such as 500kB or 10MB, not "10".'],
     ["share --port 65536", '--port needs a whole number from 0 to 65535, not "65536".'],

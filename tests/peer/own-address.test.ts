@@ -22,7 +22,8 @@ describe("isTrackerHere", () => {
     ["with a tracker elsewhere", ELSEWHERE, false],
     ["over loopback", BY_LOOPBACK, true],
     ["over this machine's own address", BY_OWN_ADDRESS, true],
-    ["with the tracker at the address that it sees of this peer", ends("10.0.0.7", "192.168.1.17", "10.0.0.7"), true],
+    ["with a tracker that says that this peer has the tracker's address", ends("10.0.0.7", "192.168.1.17", "10.0.0.7"), false],
+    ["with a tracker that says that this peer has a loopback address", ends("10.0.0.7", "192.168.1.17", "127.0.0.1"), false],
   ])("%s", (_when, standing, here) => {
     expect(isTrackerHere(standing)).toBe(here);
   });
@@ -33,6 +34,8 @@ describe("isDialable", () => {
     ["192.168.1.30", ELSEWHERE, true],
     ["192.168.1.30", undefined, true],
     ["127.0.0.1", ELSEWHERE, false],
+    ["127.0.0.1", ends("192.168.1.2", "192.168.1.17", "192.168.1.2"), false],
+    ["::1", ends("192.168.1.2", "192.168.1.17", "::1"), false],
     ["127.0.0.1", undefined, false],
     ["::1", BY_LOOPBACK, true],
     ["127.0.0.1", BY_OWN_ADDRESS, true],
@@ -51,6 +54,9 @@ describe("isOwnEndpoint", () => {
     ["127.0.0.1", 1235, ELSEWHERE, false],
     ["127.0.0.1", 1235, BY_OWN_ADDRESS, true],
     ["192.168.1.17", 1235, undefined, false],
+    // Behind a translation of addresses: as it sees itself, and as the tracker sees it.
+    ["192.168.7.2", 1235, ends("10.9.0.1", "192.168.7.2", "10.9.0.9"), true],
+    ["10.9.0.9", 1235, ends("10.9.0.1", "192.168.7.2", "10.9.0.9"), true],
   ])("%s:%d with tracker %o: %s", (address, port, standing, own) => {
     expect(isOwnEndpoint(at(address, port), 1235, standing)).toBe(own);
   });

@@ -139,7 +139,7 @@ describe("when the tracker goes away", () => {
     const silent = await room.nextTry();
     expect(await silent.line()).toBe(HELLO);
     room.net.fate = () => REFUSED;
-    await room.clock.pass(10_000);
+    await room.clock.pass(15_000);
     expect(silent.over).toBe(true);
     room.net.fate = () => undefined;
     await room.accept(await room.nextTry());
@@ -490,7 +490,7 @@ describe("when the machine's network changes", () => {
     const { untilNext } = room.clock;
     for (const addresses of [MOVED, STILL]) room.session.networkChanged(addresses);
     expect(room.clock.untilNext).toBe(untilNext);
-    await room.clock.pass(60_000);
+    await room.clock.pass(20_000);
     expect([room.session.online, room.net.dialled.length]).toEqual([true, dialled]);
   });
 });

@@ -97,6 +97,63 @@ describe("asking", () => {
     expect((await list).map(({ name }) => String(name)).slice(-4)).toEqual(["f1999", "f2000", "f2001", "f2002"]);
   });
 
+  describe("a list without end", () => {
+    /** A tracker that gives a full page for each request: its lines are `line` of their number. */
+    async function endless(line: (i: number) => string, { total = "", pauseMs = 0 } = {}) {
+      const room = new SessionRoom();
+      const far = await room.online();
+      const heard: string[] = [];
+      play(far, heard, (request) => {
+        const verb = request.startsWith("WHO") ? "PEERS" : "FOUND";
+        const from = Number(/offset=(\d+)/.exec(request)?.[1]);
+        room.clock.spend(pauseMs);
+        return `${verb}: 2000${total}\n${Array.from({ length: 2000 }, (_, i) => `${line(from + i)}\n`).join("")}`;
+      });
+      return { requests: room.session.requests, heard };
+    }
+    const file = (i: number) => `<f${i},data,1,01/01/26,10.0.0.9,5001;v=2;root=${ROOT}>`;
+    const peer = (i: number) => `id=p${i} address=10.0.0.9 port=5001 files=1 bytes=1 agent=x since=2026-11-22T09:00:00Z`;
+
+    test.each(["list", "find", "who", "holders"] as const)("%s ends with a sentence after 100,000 entries", async (what) => {
+      const { requests, heard } = await endless(what === "who" ? peer : file);
+      const asking = {
+        list: () => requests.list(),
+        find: () => requests.findAll({ words: ["f"], group: true }),
+        who: () => requests.who(),
+        holders: () => requests.holders(ROOT),
+      }[what]();
+      const { code, message } = await failure(asking);
+      expect([code, heard.length]).toEqual(["too-long", 50]);
+      expect(message).toBe(
+        `The list of the tracker at "${WHERE}" has more than 100000 entries. Ask for less: find with words, or search for an exact name.`,
+      );
+    });
+
+    test("pages that are slow end with a sentence after a minute", async () => {
+      const { requests, heard } = await endless(file, { pauseMs: 10_000 });
+      expect((await failure(requests.list())).message).toContain("has no end after 60 s");
+      expect(heard.length).toBeLessThanOrEqual(7);
+    });
+
+    test("the tracker's own total ends it", async () => {
+      const { requests, heard } = await endless(file, { total: " total=4000" });
+      expect(await requests.findAll({ words: ["f"], group: true })).toHaveLength(4000);
+      expect(heard).toHaveLength(2);
+    });
+
+    test("a page that brings nothing new ends it, and nothing is kept twice", async () => {
+      const { requests, heard } = await endless((i) => file(i % 1000));
+      expect(await requests.list()).toHaveLength(1000);
+      expect(heard).toHaveLength(2);
+    });
+
+    test("pages with one new entry each end with a sentence too", async () => {
+      const { requests, heard } = await endless((i) => file(i % 2000 === 0 ? i : 1));
+      expect((await failure(requests.list())).code).toBe("too-long");
+      expect(heard).toHaveLength(50);
+    });
+  });
+
   test("records are added and dropped; the last one is not", async () => {
     const room = new SessionRoom();
     const far = await room.online();

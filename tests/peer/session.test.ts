@@ -2,8 +2,9 @@
 
 import { describe, expect, test } from "bun:test";
 import { type Clock, systemClock } from "../../lib/clock.ts";
+import { UsageError } from "../../lib/error.ts";
 import { dial } from "../../lib/net/dial.ts";
-import { Session, type SessionEvent } from "../../lib/peer/session.ts";
+import { type Introduced, Session, type SessionEvent, type SessionOptions, UNTRUSTED } from "../../lib/peer/session.ts";
 import type { FileRecord } from "../../lib/protocol/record.ts";
 import { startTracker } from "../../tracker.ts";
 import { addressOf, type Far, nameOf, REFUSED, settle } from "../helpers/channel.ts";
@@ -494,24 +495,80 @@ describe("leaving", () => {
   });
 });
 
-describe("leaving, in the middle of coming back to a tracker that became an old one,", () => {
-  test("gives it no list", async () => {
+describe("a tracker of FT/2 that is silent when the peer comes back", () => {
+  test("is not taken for an old one", async () => {
     const room = new SessionRoom();
     const far = await room.online();
     far.reset();
     await room.clock.pass(1000);
-    await room.net.next();
-    await room.clock.pass(10_000);
-    const bare = await room.net.next();
-    await settle();
-    expect(bare.writes).toEqual(["HELLO"]);
+    const silent = await room.net.next();
+    await room.clock.pass(14_000);
+    expect(room.net.untaken).toBe(0);
+    expect(silent.writes).toEqual([`${HELLO}\n`]);
     await room.session.leave();
-    await room.sayHi(bare);
-    await room.clock.pass(1000);
-    expect(bare.writes).toEqual(["HELLO"]);
-    expect(bare.over).toBe(true);
-    expect(room.session.online).toBe(false);
     expect(room.named("joined")).toHaveLength(1);
+  });
+});
+
+describe("a tracker that announced itself", () => {
+  const PLACE = { address: "192.168.1.2", port: 1234, announced: true } as const;
+
+  /** A session whose tracker is challenged, and what is made of its HI. */
+  function challenged(refuse = false, more: Partial<SessionOptions> = {}) {
+    const met: Introduced[] = [];
+    const approve = (tracker: Introduced) => {
+      met.push(tracker);
+      if (refuse && tracker.place.announced) throw new UsageError("Not this one.", UNTRUSTED);
+    };
+    const isProven = (key: string, challenge: string, proof: string) => proof === `${key.slice(0, 3)}-${challenge}`;
+    const options = { tracker: PLACE, challenge: () => "a-challenge", approve, isProven, ...more };
+    return { room: new SessionRoom(undefined, options), met };
+  }
+
+  test.each([
+    ["its proof is good", " proof=11q-a-challenge", true],
+    ["its proof is not good", " proof=11q-other", false],
+    ["it has none", "", false],
+  ])("gets a challenge, and is approved before it gets the list: %s", async (_what, proof, proven) => {
+    const { room, met } = challenged();
+    const joining = room.session.join();
+    const far = await room.net.next();
+    expect(await far.line()).toBe(`${HELLO} challenge=a-challenge`);
+    far.say(HI.replace("\n", `${proof}\n`));
+    await far.lines(3);
+    room.welcome(far);
+    await joining;
+    expect(met).toMatchObject([{ place: PLACE, name: "Lab 3", proven }]);
+  });
+
+  test("and is refused gets nothing", async () => {
+    const { room } = challenged(true);
+    const failed = failure(room.session.join());
+    const far = await room.net.next();
+    await far.line();
+    far.say(HI);
+    expect((await failed).message).toBe("Not this one.");
+    await settle();
+    expect([far.total, far.over]).toEqual([`${HELLO} challenge=a-challenge\n`.length, true]);
+  });
+
+  test("and is refused when the peer looks for its tracker: the place where it was is tried again at once", async () => {
+    const tracker = { address: "192.168.1.2", port: 1234 };
+    const find = async () => ({ ...PLACE, address: "192.168.1.66" });
+    const { room } = challenged(true, { tracker, find });
+    const far = await room.online();
+    room.net.fate = () => REFUSED;
+    far.reset();
+    await room.clock.pass(3500);
+    room.net.fate = () => undefined;
+    let other = await room.nextTry();
+    for (; other.to.address !== "192.168.1.66"; other = await room.nextTry()) other.close();
+    await other.line();
+    other.say(HI);
+    await settle();
+    await room.accept(await room.net.next());
+    expect([room.session.online, other.over]).toEqual([true, true]);
+    expect(room.net.dialled.at(-1)?.address).toBe("192.168.1.2");
   });
 });
 

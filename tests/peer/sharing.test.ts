@@ -1,7 +1,17 @@
 // What the tracker is told when shared files change, go, come back or are new: real files, a tracker that only listens.
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { appendFileSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { HashPool } from "../../lib/peer/content/hash.ts";
@@ -64,6 +74,12 @@ function scene(names: string[], { max = 5, downloading = false } = {}) {
     while (!holds()) await new Promise((go) => setImmediate(go));
   };
   return { sharing, share, said, events, clock, file, until };
+}
+
+/** A file in the folder as a download has left it. */
+function published(name: string) {
+  const path = join(folder, name);
+  return { path, entry: lstatSync(path, { bigint: true }) };
 }
 
 describe("Sharing", () => {
@@ -130,7 +146,7 @@ describe("Sharing", () => {
     const { sharing, said } = scene(["a.txt"], { max: 2 });
     for (const name of ["b.txt", "c.txt"]) {
       writeFileSync(join(folder, name), name);
-      sharing.addDownloaded(join(folder, name), name.charAt(0).repeat(64), new Uint8Array(32));
+      sharing.addDownloaded(published(name), name.charAt(0).repeat(64), new Uint8Array(32));
     }
     expect(said).toEqual(["add b.txt 5 root", "add c.txt 5 root part"]);
   });
@@ -138,10 +154,49 @@ describe("Sharing", () => {
   test("addDownloaded leaves a shared file of the same content or the same name alone", async () => {
     const { sharing, said } = scene(["a.txt"]);
     await sharing.computeRoots();
-    sharing.addDownloaded(join(folder, "a.txt"), "b".repeat(64), new Uint8Array(32));
+    sharing.addDownloaded(published("a.txt"), "b".repeat(64), new Uint8Array(32));
     writeFileSync(join(folder, "b.txt"), "same");
-    sharing.addDownloaded(join(folder, "b.txt"), "5".padStart(64, "0"), new Uint8Array(32));
+    sharing.addDownloaded(published("b.txt"), "5".padStart(64, "0"), new Uint8Array(32));
     expect(said).toEqual(["add a.txt 5 root"]);
+  });
+
+  test("addDownloaded shares the file that was published; what took its place meanwhile is not read", () => {
+    const { sharing, share } = scene([]);
+    writeFileSync(join(folder, "private"), "secret!");
+    for (const [name, swap] of [
+      ["link", (path: string) => symlinkSync(join(folder, "private"), path)],
+      ["hard", (path: string) => linkSync(join(folder, "private"), path)],
+      ["other", (path: string) => writeFileSync(path, "another")],
+    ] as const) {
+      writeFileSync(join(folder, name), "fetched");
+      const fetched = published(name);
+      rmSync(fetched.path);
+      swap(fetched.path);
+      sharing.addDownloaded(fetched, name.charAt(0).repeat(64), new Uint8Array(32));
+      const file = share.find({ name });
+      if (file === undefined) throw new Error(`"${name}" is not on the list`);
+      expect([file.path, share.open(file), share.hasChanged(file)]).toEqual([fetched.path, undefined, true]);
+      if (name === "link") expect([share.renew(file), share.refusalOf(file)]).toEqual([false, "it is a link"]);
+    }
+  });
+
+  test("addDownloaded does nothing when the folder is gone by then, and withdraws the file", async () => {
+    const { sharing, share, said, file } = scene([]);
+    mkdirSync(join(folder, "in"));
+    writeFileSync(join(folder, "in", "a.txt"), "fetched");
+    const fetched = published(join("in", "a.txt"));
+    rmSync(join(folder, "in"), { recursive: true });
+    sharing.addDownloaded(fetched, "a".repeat(64), new Uint8Array(32));
+    await sharing.gone(file("a.txt"));
+    expect([share.files, said]).toEqual([[], ["add a.txt 7 root", "drop a.txt", "leave"]]);
+  });
+
+  test("gone says why", async () => {
+    const { sharing, events, file } = scene(["a.txt", "b.txt"]);
+    rmSync(join(folder, "a.txt"));
+    symlinkSync(join(folder, "b.txt"), join(folder, "a.txt"));
+    await sharing.gone(file("a.txt"));
+    expect(events).toMatchObject([{ event: "withdrawn", name: "a.txt", reason: "it is a link" }]);
   });
 
   test("a part with the name of a shared file is neither announced nor withdrawn", async () => {

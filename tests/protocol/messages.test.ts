@@ -7,7 +7,7 @@ import { BasicDownloadInbox, basic, formatFoundRecord, parseBasicFound } from ".
 import { LINE_LIMIT } from "../../lib/protocol/lines.ts";
 import type { FromHolder, FromTracker, ToHolder, ToTracker } from "../../lib/protocol/messages.ts";
 import { DownloadInbox, HolderInbox, SessionInbox, TrackerInbox } from "../../lib/protocol/read.ts";
-import { byteLength, type FileRecord, formatRecord, parseFileName } from "../../lib/protocol/record.ts";
+import { byteLength, type FileName, type FileRecord, formatRecord, parseFileName } from "../../lib/protocol/record.ts";
 import { encodeFromHolder, encodeFromTracker, encodeToHolder, encodeToTracker } from "../../lib/protocol/write.ts";
 import { LIMITS } from "../../lib/tracker/limits.ts";
 
@@ -500,9 +500,20 @@ describe("writing", () => {
     expect(basic.records([basicNotes, basicData])).toBe(`${BASIC_NOTES}\n${BASIC_DATA}`);
     expect(basic.search(basicNotes.name)).toBe("SEARCH: my notes.txt");
     expect(basic.download(basicNotes)).toBe("DOWNLOAD:my notes.txt,text/plain,120");
+    expect(basic.download({ ...basicNotes, name: parseFileName("a, b.txt") })).toBe("DOWNLOAD:a, b.txt,text/plain,120");
     const found = [basicNotes, basicData].map(formatFoundRecord);
     expect(basic.found(found)).toBe("FOUND: <text/plain,120,01/02/25,192.168.1.17,1235>\n<data,0,31/12/99,10.0.0.1,65535>\n");
   });
+
+  test.each(["x\r\nFLUSHALL\r\n", "x\n", "\rx", "x\u0000y", "x\u001b[2J", "x\u007f", "x\u0085y", "x\ty"])(
+    "a request of the basic protocol never carries control characters: %j",
+    (name) => {
+      const refused = "its name has control characters, which the basic protocol cannot carry";
+      expect(() => basic.search(name as FileName)).toThrow(refused);
+      expect(() => basic.download({ ...basicNotes, name: name as FileName })).toThrow(refused);
+      expect(() => basic.download({ ...basicNotes, type: name })).toThrow(refused);
+    },
+  );
 
   test("words for a person stay one line and come back as they were, but for control characters", () => {
     const words = fc.string({ unit: fc.constantFrom("a", " ", "%", ",", ";", "<", "\n", "\r", "\x1b", "\x9b", "é", '"', "=") });

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { PassOffice, readPass } from "../../lib/protocol/pass.ts";
+import { isProven, PassOffice, readPass } from "../../lib/protocol/pass.ts";
 import { addressOf } from "../helpers/channel.ts";
 
 // The first key of RFC 8032, section 7.1, and passes signed with it elsewhere. Ed25519 signatures are the same every time.
@@ -149,5 +149,32 @@ describe("what is no pass", () => {
       }),
       { numRuns: 60 },
     );
+  });
+});
+
+describe("a challenge", () => {
+  const CHALLENGE = "0123456789abcdef_-ABC";
+
+  test("is answered with a proof that is good for the key and the challenge alone", () => {
+    const office = new PassOffice();
+    const proof = office.prove(CHALLENGE) ?? "";
+    expect(isProven(office.key, CHALLENGE, proof)).toBe(true);
+    expect(isProven(new PassOffice().key, CHALLENGE, proof)).toBe(false);
+    expect(isProven(office.key, `${CHALLENGE}x`, proof)).toBe(false);
+    expect(isProven(office.key, CHALLENGE, "")).toBe(false);
+    expect(isProven("no key", CHALLENGE, proof)).toBe(false);
+  });
+
+  test.each(["", "short", "x".repeat(65), "10.0.0.9 9999999999 0", "0123456789abcde\n0"])(
+    "that could be something else is not signed: %j",
+    (challenge) => {
+      expect(new PassOffice().prove(challenge)).toBeUndefined();
+    },
+  );
+
+  test("never makes a pass", () => {
+    const office = new PassOffice();
+    const payload = Buffer.from(`challenge ${CHALLENGE}`).toString("base64url");
+    expect(readPass(`${payload}.${office.prove(CHALLENGE)}`, office.key)).toBeUndefined();
   });
 });

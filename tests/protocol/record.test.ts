@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { ProtocolError } from "../../lib/error.ts";
-import { localNameOf, splitExtension } from "../../lib/peer/disk/local-name.ts";
+import { localNameOf, splitExtension, whyRenamed } from "../../lib/peer/disk/local-name.ts";
 import {
   type Address,
   formatEndpoint,
@@ -734,6 +734,59 @@ describe("localNameOf", () => {
     for (const name of [`a${"\u0301".repeat(127)}`, `a${"\u0301".repeat(120)}.txt`, `x${"\u0489".repeat(126)}.pdf`]) {
       expect([name, surprise(localNameOf(name))]).toEqual([name, ""]);
     }
+  });
+
+  test("no invisible character and no tower of accents is in a stored name, and it is never empty", () => {
+    const renamed: [string, string][] = [
+      ["\u3164", "file"],
+      ["\u3164\u2800\u115f.pdf", "___.pdf"],
+      ["a\u{e0101}\u034f\u180b\uffa0\ufe0f.pdf", "a_____.pdf"],
+      ["❤\ufe0f.txt", "❤\ufe0f.txt"],
+      [`a${"\u0302".repeat(90)}.txt`, `â${"\u0302".repeat(4)}.txt`],
+      ["\u0302\u0302.txt", "_.txt"],
+      ["desktop.ini\u3164", "desktop.ini_"],
+    ];
+    for (const [name, local] of renamed) expect([name, localNameOf(name)]).toEqual([name, local]);
+    for (let code = 0; code <= 0x10ffff; code++) {
+      const character = String.fromCodePoint(code);
+      if (/\p{Default_Ignorable_Code_Point}/u.test(character)) expect(localNameOf(`a${character}b`)).toBe("a_b");
+    }
+  });
+
+  test("a file that a system acts upon by itself gets a harmless extension, on every system, and the reason is told", () => {
+    const acted = [
+      "desktop.ini",
+      "DESKTOP.INI",
+      "de\u017fktop.ini",
+      "autorun.inf",
+      "Thumbs.db",
+      "ehthumbs.db",
+      "report.lnk",
+      "report.pdf.LNK",
+      "site.url",
+      "x.scf",
+      "x.library-ms",
+      "x.search-ms",
+      "x.searchConnector-ms",
+      "x.desktop",
+      "x.command",
+      "x.webloc",
+      "x.{ED7BA470-8E54-465E-825C-99712043E01C}",
+    ];
+    for (const name of acted) {
+      expect(localNameOf(name)).toBe(`${name}.download`);
+      for (const end of [" ", ".", ". ."]) expect(localNameOf(name + end)).toBe(`${name}.download`);
+      expect(localNameOf(`${name}.download`)).toBe(`${name}.download`);
+      expect(whyRenamed(name)).toBe("a computer may act by itself on a file of that name");
+    }
+    const long = localNameOf(`${"x".repeat(300)}.lnk`);
+    expect([byteLength(long), surprise(long)]).toEqual([239, ""]);
+    expect(long).toEndWith("x.lnk.download");
+    for (const name of ["my desktop.ini", "desktop.ini.txt", "url", "lnk.txt", "commands.txt", "setup.exe", "run.sh"]) {
+      expect([localNameOf(name), whyRenamed(name)]).toEqual([name, undefined]);
+    }
+    expect(whyRenamed("a:b.txt")).toBe("that name is not safe on every computer");
+    expect(whyRenamed("e\u0301.txt")).toBeUndefined();
   });
 
   test("no device appears where a long name is cut", () => {

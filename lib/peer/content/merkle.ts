@@ -21,6 +21,8 @@ const SMALLEST_PIECE = 64 * 1024;
 export const LARGEST_PIECE = 4 * 1024 * 1024;
 /** A file gets larger pieces rather than more pieces than this. */
 const PIECES_WANTED = 4096;
+/** A layer is computed in steps of this length. Bytes of the layer below. */
+const PAUSE_AFTER = 256 * HASH;
 
 /** The piece size in bytes for a file of `size` bytes: a power of two from 64 KiB to 4 MiB, about 4096 pieces at most. */
 export function pieceSizeOf(size: number): number {
@@ -64,19 +66,13 @@ export function rootOf(pieces: Uint8Array, fileSize: number, sha256: Sha256): Ui
 }
 
 /**
- * The layer of larger pieces above a file's own: `step` (a power of two) of its pieces make one. The last one is padded as the
- * tree is.
+ * Computes the layer of larger pieces above a file's own: `step` (a power of two) of its pieces make one. The last one is padded as
+ * the tree is. Every few hashes the caller gets a turn to do something else.
  */
-export function layerAbove(pieces: Uint8Array, fileSize: number, step: number, sha256: Sha256): Uint8Array {
+export function* layerAbove(pieces: Uint8Array, fileSize: number, step: number, sha256: Sha256): Generator<void, Uint8Array> {
   const count = pieces.length / HASH;
   if (step === 1 || count === 0) return pieces;
-  if (step >= count) return rootOf(pieces, fileSize, sha256);
-  const padding = pieceOfNothing(fileSize, sha256);
-  const above = new Uint8Array(Math.ceil(count / step) * HASH);
-  for (let i = 0; i < count; i += step) {
-    above.set(foldLayer(pieces.subarray(i * HASH, (i + step) * HASH), step, padding, sha256), (i / step) * HASH);
-  }
-  return above;
+  return yield* fold(pieces, Math.min(step, powerOfTwoFrom(count)), pieceOfNothing(fileSize, sha256), sha256);
 }
 
 /** The hash that pads the tree at the level of pieces. */
@@ -88,11 +84,21 @@ function pieceOfNothing(fileSize: number, sha256: Sha256): Uint8Array {
 
 /** Folds a layer up to one hash, padded on the right with `padding` to `width` hashes (a power of two). */
 function foldLayer(layer: Uint8Array, width: number, padding: Uint8Array, sha256: Sha256): Uint8Array {
+  const steps = fold(layer, width, padding, sha256);
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) return value;
+  }
+}
+
+/** Folds `width` hashes (a power of two) to one, then the next ones. Padded on the right with `padding`. Pauses every few hashes. */
+function* fold(layer: Uint8Array, width: number, padding: Uint8Array, sha256: Sha256): Generator<void, Uint8Array> {
   let nodes = layer;
   let filler = padding;
   for (let wide = width; wide > 1; wide /= 2) {
     const above = new Uint8Array(Math.ceil(nodes.length / HASH / 2) * HASH);
     for (let at = 0; at < nodes.length; at += 2 * HASH) {
+      if (at > 0 && at % PAUSE_AFTER === 0) yield;
       const right = at + HASH < nodes.length ? nodes.subarray(at + HASH, at + 2 * HASH) : filler;
       above.set(parent(nodes.subarray(at, at + HASH), right, sha256), at / 2);
     }

@@ -1,14 +1,16 @@
 // Content ids and piece hashes remembered between runs, so that a file is hashed once.
 
-import { readFileSync } from "node:fs";
-import { mkdir, readdir, rename, stat, unlink, writeFile } from "node:fs/promises";
+import { mkdir, readdir, stat, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { readOwnFile, replaceOwnFile } from "../../files.ts";
 import { HASH } from "../../protocol/messages.ts";
 import { rootHex } from "./hash.ts";
 import { pieceCountOf, type Tree } from "./merkle.ts";
 
 /** The most content ids that are kept. */
 const ENTRIES = 2000;
+/** A longer file of content ids is not read. Bytes; an entry has a path of 4,096 at most. */
+const ROOTS_BYTES = ENTRIES * 8 * 1024;
 /** The most bytes of piece hashes that are kept. The oldest are removed first. */
 const LAYERS_BYTES = 64 * 1024 * 1024;
 /** A file that changed more recently than this is not remembered: it could change again without a new time. Milliseconds. */
@@ -39,7 +41,7 @@ export class TreeCache {
     this.#path = path;
     this.#layers = join(dirname(path), "trees");
     try {
-      const saved: unknown = JSON.parse(readFileSync(path, "utf8"));
+      const saved: unknown = JSON.parse(readOwnFile(path, ROOTS_BYTES).toString());
       if (typeof saved !== "object" || saved === null) return;
       for (const [key, root] of Object.entries(saved)) {
         if (typeof root === "string" && /^[0-9a-f]{64}$/.test(root)) this.#roots.set(key, root);
@@ -65,7 +67,7 @@ export class TreeCache {
   #piecesOf(root: string, size: number): Uint8Array {
     // A file of one piece needs no tree: the hash of its only piece is the content id.
     if (pieceCountOf(size) <= 1) return size === 0 ? new Uint8Array(0) : Uint8Array.fromHex(root);
-    return this.#unsaved.get(root) ?? new Uint8Array(readFileSync(join(this.#layers, root)));
+    return this.#unsaved.get(root) ?? new Uint8Array(readOwnFile(join(this.#layers, root), pieceCountOf(size) * HASH));
   }
 
   set(file: Identified, { root, pieces }: Tree): void {
@@ -81,17 +83,17 @@ export class TreeCache {
     }
   }
 
-  /** Writes new trees to the disk. A reader never sees half of a file, because each is written aside and renamed. */
+  /** Writes new trees to the disk. */
   async save(): Promise<void> {
     if (!this.#changed) return;
     this.#changed = false;
     try {
-      await mkdir(this.#unsaved.size > 0 ? this.#layers : dirname(this.#path), { recursive: true });
+      await mkdir(this.#unsaved.size > 0 ? this.#layers : dirname(this.#path), { recursive: true, mode: 0o700 });
       for (const [root, pieces] of this.#unsaved) {
-        await replaceFile(join(this.#layers, root), pieces);
+        replaceOwnFile(join(this.#layers, root), pieces);
         this.#unsaved.delete(root);
       }
-      await replaceFile(this.#path, JSON.stringify(Object.fromEntries(this.#roots)));
+      replaceOwnFile(this.#path, JSON.stringify(Object.fromEntries(this.#roots)));
       await this.#prune();
     } catch {
       // Without a cache the next run hashes again.
@@ -108,12 +110,6 @@ export class TreeCache {
       if (kept > LAYERS_BYTES) await unlink(join(this.#layers, name));
     }
   }
-}
-
-async function replaceFile(path: string, content: string | Uint8Array): Promise<void> {
-  const aside = `${path}.${process.pid}`;
-  await writeFile(aside, content, { mode: 0o600 });
-  await rename(aside, path);
 }
 
 function cacheKeyOf({ identity, path }: Identified): string {

@@ -1,9 +1,6 @@
-// Part files: where a file is written while it is fetched, and how it gets its name when it is whole, without harm to another file.
-//
-// The part file is `.ft-KEY.part` in the download folder, with a lock beside it; KEY is the content id. The name is given by a hard
-// link, which cannot replace another file.
+// One file that is fetched into a folder: it is written into a part file, and gets its name when it is whole, without harm to another
+// file. The name is given by a hard link, which cannot replace another file.
 
-import { randomBytes } from "node:crypto";
 import {
   type BigIntStats,
   closeSync,
@@ -11,13 +8,11 @@ import {
   fstatSync,
   fsync,
   ftruncate,
-  ftruncateSync,
-  lstatSync,
   open,
   openSync,
+  readdirSync,
   realpathSync,
   statSync,
-  unlinkSync,
   write,
 } from "node:fs";
 import { link, rename, statfs } from "node:fs/promises";
@@ -25,14 +20,17 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { codeOf, FtError } from "../../error.ts";
 import { formatSize, printable } from "../../text.ts";
+import { entryOf, identityOf, inodeOf, PLAIN_ONLY } from "./identity.ts";
 import { localNameOf, splitExtension } from "./local-name.ts";
 import { Lock, removeIfThere } from "./lock.ts";
+import { markOrigin } from "./origin.ts";
+import { choosePart, createPart, giveUsualRights, type OwnMarks, reopenPart, tryNewFile } from "./part-file.ts";
 import { readFully } from "./read-fully.ts";
 
-/** A symbolic link is not followed, and opening a pipe does not wait. Windows has neither flag. */
-const PLAIN_ONLY = (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
 /** Two files are compared in blocks of this size. Bytes. */
 const COMPARE = 1024 * 1024;
+/** The most files with a number behind the name that are compared with the one to fetch. */
+const MOST_COMPARED = 20;
 /** The most names that are tried for a file: `a.txt`, `a (1).txt` … */
 const MOST_NAMES = 1000;
 
@@ -45,13 +43,20 @@ export interface IncomingOptions {
   key: string;
   /** Keeps the bytes of an earlier run. Without it, the part file is begun again. */
   resume?: boolean;
+  /** The file will replace the one that has its name. */
+  overwrite?: boolean;
 }
 
 /** How a finished file got its name. */
 export interface Published {
   path: string;
   outcome: "new" | "already here" | "replaced";
+  /** The file that has the name now. */
+  entry: BigIntStats;
 }
+
+/** A published file. The entry is known only if it is another file than the part file. */
+type Named = Omit<Published, "entry"> & { entry?: BigIntStats };
 
 /** Throws a sentence when the folder is not there. */
 export function checkFolder(folder: string): void {
@@ -68,12 +73,10 @@ export function checkFolder(folder: string): void {
 }
 
 /** Throws a sentence when no file can be saved into the folder. It makes a file to see that: rights are not the only reason. */
-export function tryFolder(folder: string): void {
+export function tryFolder(folder: string): OwnMarks {
   checkFolder(folder);
-  const path = join(folder, `.ft-${randomBytes(8).toString("hex")}.try`);
   try {
-    closeSync(openSync(path, "wx", 0o600));
-    unlinkSync(path);
+    return tryNewFile(folder);
   } catch (error) {
     const code = codeOf(error);
     throw new FtError(
@@ -84,9 +87,17 @@ export function tryFolder(folder: string): void {
   }
 }
 
+/** Throws a sentence when a file cannot replace what has its name. */
+function checkTarget({ folder, name }: IncomingOptions): void {
+  const path = join(folder, localNameOf(name));
+  if (entryOf(path)?.isDirectory()) throw new FtError("is-folder", `Cannot replace "${printable(path)}": it is a folder.`);
+}
+
 /** Throws a sentence when the disk has no room for the file. The room of its part file counts as free. */
 async function checkSpace({ folder, name, size }: IncomingOptions, part: string): Promise<void> {
-  const { bavail, bsize } = await statfs(folder);
+  // Some file systems do not say how much is free.
+  const { blocks, bavail, bsize } = await statfs(folder).catch(() => ({ blocks: 0, bavail: 0, bsize: 0 }));
+  if (blocks === 0) return;
   const free = bavail * bsize + Number(entryOf(part)?.blocks ?? 0) * 512;
   if (size <= free) return;
   throw new FtError(
@@ -95,31 +106,29 @@ async function checkSpace({ folder, name, size }: IncomingOptions, part: string)
   );
 }
 
-/** The entry at a path, or an open file; a link is not followed. Undefined when there is none. */
-function entryOf(file: string | number): BigIntStats | undefined {
-  try {
-    return typeof file === "number" ? fstatSync(file, { bigint: true }) : lstatSync(file, { bigint: true });
-  } catch {
-    return undefined;
-  }
-}
-
 /** One file that is being fetched. */
 export class Incoming {
   readonly fd: number;
   readonly part: string;
+  /** The file of another user that has the usual name of the part file, or of its lock. */
+  readonly foreign: string | undefined;
   readonly #options: IncomingOptions;
   readonly #lock: Lock;
+  /** The part file as this process left it. When it differs, another program has written to it. */
+  #left: string;
+  #changed = false;
   #writing = 0;
   #ended = false;
   #failed: FtError | undefined;
   #settled: (() => void)[] = [];
 
-  private constructor(options: IncomingOptions, part: string, fd: number, lock: Lock) {
+  private constructor(options: IncomingOptions, part: string, fd: number, lock: Lock, foreign: string | undefined) {
     this.#options = options;
     this.part = part;
     this.fd = fd;
     this.#lock = lock;
+    this.foreign = foreign;
+    this.#left = this.#identity;
   }
 
   /** Opens or makes the part file. Throws a sentence when the folder or its space will not do, or the file is being fetched already. */
@@ -127,17 +136,31 @@ export class Incoming {
     checkFolder(asked.folder);
     // One folder may have several names. The lock needs the same one each time.
     const options = { ...asked, folder: realpathSync(asked.folder) };
-    const { folder, name, key, size, resume } = options;
-    const part = join(folder, `.ft-${key}.part`);
+    const { folder, key, size, resume } = options;
+    const own = tryFolder(folder);
+    if (options.overwrite) checkTarget(options);
+    const { stem, foreign } = choosePart(folder, key, own);
+    const part = `${stem}.part`;
     await checkSpace(options, part);
-    const lock = takeLock(join(folder, `.ft-${key}.lock`), options);
+    const lock = takeLock(`${stem}.lock`, options);
+    let fd: number | undefined;
     try {
-      const fd = (resume ? reopenPart(part, size) : undefined) ?? createPart(part);
-      return new Incoming(options, part, fd, lock);
+      fd = (resume ? reopenPart(part, size, own) : undefined) ?? createPart(part);
+      await tryLength(fd, options);
+      return new Incoming(options, part, fd, lock, foreign);
     } catch (error) {
+      if (fd !== undefined) {
+        if (fstatSync(fd).size === 0) removeIfThere(part);
+        closeSync(fd);
+      }
       lock.release();
-      throw writeError(error, { ...options, name });
+      throw writeError(error, options);
     }
+  }
+
+  get #identity(): string {
+    const entry = entryOf(this.fd);
+    return entry === undefined ? "" : identityOf(entry);
   }
 
   /** The length of the part file in bytes. Whether the bytes of an earlier run are right is not known. */
@@ -149,6 +172,17 @@ export class Incoming {
   get looksWhole(): boolean {
     const { size, blocks } = fstatSync(this.fd);
     return size === this.#options.size && blocks * 512 >= size;
+  }
+
+  /** Whether another program has changed the part file since `trust`: then its bytes have to be checked again. */
+  get changedByOthers(): boolean {
+    return this.#changed || this.#left !== this.#identity;
+  }
+
+  /** The bytes in the part file are checked from now on: what changed before does not matter any more. */
+  trust(): void {
+    this.#changed = false;
+    this.#left = this.#identity;
   }
 
   /** Opens the part file for reading. The reader can go on after the file got its name. Throws a sentence. */
@@ -168,6 +202,8 @@ export class Incoming {
   /** Writes all bytes at a position. Throws a sentence that names the folder and the space that is needed. */
   async write(offset: number, bytes: Uint8Array): Promise<void> {
     if (this.#failed !== undefined) throw this.#failed;
+    if (!this.#isOwn()) throw this.#fail(this.#lostError());
+    if (this.#writing === 0) this.#changed = this.changedByOthers;
     this.#writing += 1;
     try {
       for (let at = 0; at < bytes.length; ) {
@@ -179,7 +215,10 @@ export class Incoming {
       throw this.#fail(error);
     } finally {
       this.#writing -= 1;
-      if (this.#writing === 0) for (const settle of this.#settled.splice(0)) settle();
+      if (this.#writing === 0) {
+        this.#left = this.#identity;
+        for (const settle of this.#settled.splice(0)) settle();
+      }
     }
   }
 
@@ -189,32 +228,53 @@ export class Incoming {
     if (this.#failed !== undefined) throw this.#failed;
   }
 
+  /** Writes everything to the disk, where the file system can. Throws the sentence of a write that failed. */
+  async flush(): Promise<void> {
+    await this.settled();
+    await sync(this.fd).catch((error: unknown) => {
+      throw this.#fail(error);
+    });
+  }
+
   /** Empties the part file, to begin again. */
   async restart(): Promise<void> {
     await this.settled();
     await promisify(ftruncate)(this.fd, 0);
+    this.trust();
   }
 
   /**
    * Gives the finished file its name: it is synced to the disk, then linked under the first free name (`a.txt`, `a (1).txt` …).
    * If a file of the same content has the name, that one stays instead. With `overwrite` the file replaces the one that has the name.
+   * `from` is the address that it came from, for the system's mark of files from the network.
    */
-  async publish(overwrite: boolean): Promise<Published> {
+  async publish(overwrite: boolean, from?: string): Promise<Published> {
     const { folder, name } = this.#options;
     try {
-      await this.settled();
-      await promisify(fsync)(this.fd);
-      this.#checkOwn();
+      await this.flush();
+      if (!this.#isOwn()) throw this.#lostError();
+      if (this.changedByOthers) throw this.changedError();
+      await markOrigin(this.part, from);
+      giveUsualRights(this.fd);
       const local = localNameOf(name);
-      const published = overwrite ? await this.#replace(join(folder, local)) : await this.#linkUnderFreeName(local);
-      removeIfThere(this.part);
+      const named = overwrite ? await this.#replace(join(folder, local)) : await this.#linkUnderFreeName(local);
+      if (this.#isOwn()) removeIfThere(this.part);
       await syncFolder(folder);
-      return published;
+      return { ...named, entry: named.entry ?? fstatSync(this.fd, { bigint: true }) };
     } catch (error) {
       throw error instanceof FtError ? error : writeError(error, this.#options);
     } finally {
       this.#end();
     }
+  }
+
+  /** The error for a part file that another program writes to. */
+  changedError(): FtError {
+    const { name, folder } = this.#options;
+    return new FtError(
+      "part-changed",
+      `Cannot save "${printable(name)}": another program changes its part file in "${printable(folder)}". End that program and run the same command again.`,
+    );
   }
 
   /** Stops, and keeps the part file. */
@@ -224,39 +284,49 @@ export class Incoming {
   }
 
   #fail(error: unknown): FtError {
-    this.#failed ??= writeError(error, this.#options);
+    this.#failed ??= error instanceof FtError ? error : writeError(error, this.#options);
     return this.#failed;
   }
 
-  /** While this process was stopped for long, another one may have taken over the lock and the part file. */
-  #checkOwn(): void {
-    if (this.#isOwn()) return;
+  /** Whether the part file still has its name. While this process was stopped for long, another one may have taken it over. */
+  #isOwn(): boolean {
+    return this.#isAt(this.part);
+  }
+
+  #isAt(path: string): boolean {
+    const [named, open] = [entryOf(path), entryOf(this.fd)];
+    return named !== undefined && open !== undefined && inodeOf(named) === inodeOf(open);
+  }
+
+  #lostError(): FtError {
     const { name, folder } = this.#options;
-    throw entryOf(this.part) === undefined
+    return entryOf(this.part) === undefined
       ? new FtError("part-gone", `Cannot save "${printable(name)}": its part file in "${printable(folder)}" is gone.`)
       : new FtError("taken-over", `"${printable(name)}" is being fetched by another ft-peer now; wait for that one.`);
   }
 
-  #isOwn(): boolean {
-    const [named, open] = [entryOf(this.part), entryOf(this.fd)];
-    return named?.dev === open?.dev && named?.ino === open?.ino;
-  }
-
-  async #linkUnderFreeName(local: string): Promise<Published> {
+  async #linkUnderFreeName(local: string): Promise<Named> {
     const [stem, extension] = splitExtension(local);
     for (let count = 0; count < MOST_NAMES; count++) {
       const path = join(this.#options.folder, count === 0 ? local : `${stem} (${count})${extension}`);
-      if (await linkUnlessTaken(this.part, path)) return { path, outcome: "new" };
+      if (await linkUnlessTaken(this.part, path)) {
+        if (this.#isAt(path)) return { path, outcome: "new" };
+        // Another user has swapped the part file a moment ago: what got the name is not what was fetched.
+        removeIfThere(path);
+        throw this.#lostError();
+      }
       // A file that cannot be read counts as another one.
-      if (await sameContent(this.part, path).catch(() => false)) return { path, outcome: "already here" };
+      const entry = await sameContent(this.fd, path).catch(() => undefined);
+      if (entry !== undefined) return { path, outcome: "already here", entry };
     }
     throw new FtError("no-name", `Cannot save "${printable(local)}": ${MOST_NAMES} files of that name are there already.`);
   }
 
-  async #replace(path: string): Promise<Published> {
+  async #replace(path: string): Promise<Named> {
+    checkTarget(this.#options);
     const there = entryOf(path);
-    if (there?.isDirectory()) throw new FtError("is-folder", `Cannot replace "${printable(path)}": it is a folder.`);
     await rename(this.part, path);
+    if (!this.#isAt(path)) throw this.#lostError();
     return { path, outcome: there === undefined ? "new" : "replaced" };
   }
 
@@ -268,11 +338,25 @@ export class Incoming {
   }
 }
 
-/** The plain file that has this name in the folder already, with its size; undefined when there is none. */
-export function lookForTarget(folder: string, name: string): { path: string; size: number } | undefined {
-  const path = join(folder, localNameOf(name));
-  const entry = entryOf(path);
-  return entry?.isFile() ? { path, size: Number(entry.size) } : undefined;
+/** The plain files of this size in the folder that have the name, or the name with a number, such as `a (1).txt`. */
+export function lookForTargets(folder: string, name: string, size: number): string[] {
+  const local = localNameOf(name);
+  const [stem, extension] = splitExtension(local);
+  const isNumbered = (one: string) =>
+    one.startsWith(`${stem} (`) &&
+    one.endsWith(`)${extension}`) &&
+    /^[0-9]+$/.test(one.slice(stem.length + 2, -extension.length - 1));
+  let numbered: string[] = [];
+  try {
+    numbered = readdirSync(folder).filter(isNumbered).sort().slice(0, MOST_COMPARED);
+  } catch {
+    // The folder may be written, but not read.
+  }
+  const paths = [local, ...numbered].map((one) => join(folder, one));
+  return paths.filter((path) => {
+    const entry = entryOf(path);
+    return entry?.isFile() && entry.size === BigInt(size);
+  });
 }
 
 /** Opens a file to hash it; a link is not followed. Undefined when it cannot be read. */
@@ -290,29 +374,23 @@ export function partKeyOf(...words: (string | number)[]): string {
   return Bun.SHA256.hash(words.join("\n"), "hex").slice(0, 32);
 }
 
-/** Opens the part file of an earlier run; undefined when there is none, or something else has its name. */
-function reopenPart(part: string, size: number): number | undefined {
-  let fd: number;
-  try {
-    fd = openSync(part, constants.O_RDWR | PLAIN_ONLY);
-  } catch (error) {
-    // If it is missing, a link or a pipe, a new part file takes its place. Anything else that cannot be opened is left alone.
-    if (codeOf(error) === "ENOENT" || codeOf(error) === "ELOOP" || codeOf(error) === "ENXIO") return undefined;
-    throw error;
-  }
-  const stat = fstatSync(fd);
-  // The file has a second name: writing would change that file, too.
-  if (!stat.isFile() || stat.nlink > 1) {
-    closeSync(fd);
-    return undefined;
-  }
-  if (stat.size > size) ftruncateSync(fd, size);
-  return fd;
-}
+/** What Linux calls a FAT disk. */
+const FAT = 0x4d44;
+/** The longest file on a FAT disk. Bytes. */
+const FAT_LONGEST = 2 ** 32 - 1;
 
-function createPart(part: string): number {
-  removeIfThere(part);
-  return openSync(part, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | PLAIN_ONLY, 0o666);
+/** Throws where files of this length are not allowed. Makes the file as long as it will be for a moment, to see that. */
+async function tryLength(fd: number, { folder, size }: IncomingOptions): Promise<void> {
+  const before = fstatSync(fd).size;
+  if (size <= before) return;
+  // There, zeros would be written up to the length.
+  if (size <= FAT_LONGEST && (await statfs(folder).catch(() => ({ type: FAT }))).type === FAT) return;
+  try {
+    await promisify(ftruncate)(fd, size);
+  } catch (error) {
+    if (codeOf(error) === "EFBIG") throw error;
+  }
+  await promisify(ftruncate)(fd, before);
 }
 
 function takeLock(path: string, options: IncomingOptions): Lock {
@@ -339,7 +417,7 @@ async function linkUnlessTaken(part: string, path: string): Promise<boolean> {
     if (!["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK", "EINVAL", "UNKNOWN"].includes(codeOf(error))) throw error;
   }
   try {
-    closeSync(openSync(path, "wx"));
+    closeSync(openSync(path, "wx", 0o600));
   } catch (error) {
     if (codeOf(error) === "EEXIST") return false;
     throw error;
@@ -348,16 +426,33 @@ async function linkUnlessTaken(part: string, path: string): Promise<boolean> {
   return true;
 }
 
-/** Whether two files are the same, byte by byte. */
-async function sameContent(part: string, path: string): Promise<boolean> {
-  if (!entryOf(path)?.isFile()) return false;
-  const [ours, theirs] = [Bun.file(part), Bun.file(path)];
-  if (ours.size !== theirs.size) return false;
-  for (let at = 0; at < ours.size; at += COMPARE) {
-    const [a, b] = await Promise.all([ours.slice(at, at + COMPARE).bytes(), theirs.slice(at, at + COMPARE).bytes()]);
-    if (Buffer.compare(a, b) !== 0) return false;
+/** The entry of the file at a path when its bytes are those of the open file. A link is not followed. */
+async function sameContent(fd: number, path: string): Promise<BigIntStats | undefined> {
+  const other = openSync(path, constants.O_RDONLY | PLAIN_ONLY);
+  try {
+    const entry = fstatSync(other, { bigint: true });
+    const size = fstatSync(fd).size;
+    if (!entry.isFile() || entry.size !== BigInt(size)) return undefined;
+    const [ours, theirs] = [new Uint8Array(Math.min(size, COMPARE)), new Uint8Array(Math.min(size, COMPARE))];
+    for (let at = 0; at < size; at += COMPARE) {
+      const length = Math.min(size - at, COMPARE);
+      const [a, b] = [ours.subarray(0, length), theirs.subarray(0, length)];
+      const read = await Promise.all([readFully(fd, a, at), readFully(other, b, at)]);
+      if (read.some((got) => got < length) || Buffer.compare(a, b) !== 0) return undefined;
+    }
+    return identityOf(entry) === identityOf(fstatSync(other, { bigint: true })) ? entry : undefined;
+  } finally {
+    closeSync(other);
   }
-  return true;
+}
+
+/** Syncs a file to the disk, where the file system can. */
+async function sync(fd: number): Promise<void> {
+  try {
+    await promisify(fsync)(fd);
+  } catch (error) {
+    if (!["EINVAL", "ENOSYS", "ENOTSUP", "EOPNOTSUPP"].includes(codeOf(error))) throw error;
+  }
 }
 
 /** Syncs the folder, so that the new name is on the disk. */

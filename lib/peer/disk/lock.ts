@@ -1,12 +1,16 @@
 // The lock file beside a part file. It says that this process writes the part file, so that a second process does not damage it.
 
-import { linkSync, lstatSync, readFileSync, renameSync, unlinkSync, utimesSync, writeFileSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import { linkSync, lstatSync, lutimesSync, renameSync, unlinkSync, writeFileSync } from "node:fs";
 import { codeOf } from "../../error.ts";
+import { readPlainFile } from "../../files.ts";
 
 /** The lock is touched this often. Milliseconds. */
 const BEAT_MS = 5_000;
 /** A lock that was not touched for this long is not valid. Milliseconds. */
 const STALE_MS = 30_000;
+/** A longer file is no lock. Bytes. */
+const LONGEST = 64;
 
 /** The lock of one part file. */
 export class Lock {
@@ -20,7 +24,7 @@ export class Lock {
     this.#beat = setInterval(() => {
       const now = new Date();
       try {
-        utimesSync(path, now, now);
+        lutimesSync(path, now, now);
       } catch {
         // The lock was removed. Then only a second fetch of the same file is not prevented.
       }
@@ -32,9 +36,8 @@ export class Lock {
   static take(path: string): Lock | undefined {
     if (Lock.#mine.has(path) || isHeld(path)) return undefined;
     // It is written aside and linked, so that no process sees a lock without its owner.
-    const own = `${path}.${process.pid}`;
-    removeIfThere(own);
-    writeFileSync(own, String(process.pid), { flag: "wx" });
+    const own = asideOf(path);
+    writeFileSync(own, String(process.pid), { flag: "wx", mode: 0o600 });
     try {
       return clearStale(path) && linkLock(own, path) ? new Lock(path) : undefined;
     } finally {
@@ -49,9 +52,14 @@ export class Lock {
   }
 }
 
+/** A name beside a lock that nobody else can have prepared. */
+function asideOf(path: string): string {
+  return `${path}.${randomBytes(6).toString("hex")}`;
+}
+
 /** Moves a lock that is not valid out of the way. False when another process has taken the lock meanwhile. */
 function clearStale(path: string): boolean {
-  const aside = `${path}.${process.pid}.stale`;
+  const aside = asideOf(path);
   try {
     // A folder of that name is not moved: unlinking it fails.
     if (lstatSync(path).isDirectory()) unlinkSync(path);
@@ -75,7 +83,7 @@ function linkLock(own: string, path: string): boolean {
     if (codeOf(error) === "EEXIST") return false;
   }
   try {
-    writeFileSync(path, readFileSync(own), { flag: "wx" });
+    writeFileSync(path, String(lockOwner(own)), { flag: "wx", mode: 0o600 });
     return true;
   } catch (error) {
     if (codeOf(error) === "EEXIST") return false;
@@ -108,7 +116,7 @@ function isHeld(path: string): boolean {
 /** The process that a lock names; undefined when the file is no lock. */
 function lockOwner(path: string): number | undefined {
   try {
-    const pid = lstatSync(path).isFile() ? Number(readFileSync(path, "utf8")) : 0;
+    const pid = Number(readPlainFile(path, LONGEST));
     return Number.isInteger(pid) && pid > 0 ? pid : undefined;
   } catch {
     return undefined;

@@ -1,7 +1,18 @@
 // Shared files: chooses the files to share, opens and reads them, and notices when one has changed. A file is recognised by its
-// identity: device, inode, size and times (`identify`).
+// identity, never by its path alone: another user may put another file there.
 
-import { close, closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, realpathSync, statSync } from "node:fs";
+import {
+  type BigIntStats,
+  close,
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  realpathSync,
+  statSync,
+} from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { codeOf, UsageError } from "../../error.ts";
 import type { Endpoint } from "../../protocol/address.ts";
@@ -10,19 +21,28 @@ import { formatDate, printable } from "../../text.ts";
 import type { HashPool } from "../content/hash.ts";
 import type { TreeCache } from "../content/tree-cache.ts";
 import type { Served } from "../serve/types.ts";
+import {
+  entryOf,
+  type FirstChoice,
+  folderOf,
+  identityOf,
+  isAtItsPath,
+  originalOf,
+  PLAIN_ONLY,
+  refuseInPlaceOf,
+} from "./identity.ts";
 import { readFully } from "./read-fully.ts";
 
-/** A symbolic link is not followed, and opening a pipe does not wait. Windows has neither flag. */
-const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
+const OPEN_FLAGS = constants.O_RDONLY | PLAIN_ONLY;
 
 /** A shared file as it was when it was last looked at. */
-export interface SharedFile {
+export interface SharedFile extends FirstChoice {
   readonly name: FileName;
   readonly path: string;
   readonly type: string;
   size: number;
   modified: Date;
-  /** Device, inode, size and times. While it is the same, the file has not changed. */
+  /** While it is the same, the file has not changed. */
   identity: string;
   /** The content id, once it is computed. */
   root?: string | undefined;
@@ -89,8 +109,11 @@ function filesIn(folder: string, left: LeftOut[]): string[] {
   return paths;
 }
 
-/** Looks whether a path can be shared. It follows no link and does not wait for a pipe. */
-function lookAt(path: string): SharedFile | LeftOut {
+/**
+ * Looks whether a path can be shared, or can be shared again after the file that was chosen there has changed. It follows no link
+ * and does not wait for a pipe.
+ */
+function lookAt(path: string, first?: FirstChoice): SharedFile | LeftOut {
   const name = basename(path).normalize("NFC");
   if (name.includes("\ufffd")) return { path, reason: "its name is not valid UTF-8" };
   if (Buffer.byteLength(name) > NAME_LIMIT) return { path, reason: `its name is longer than ${NAME_LIMIT} bytes` };
@@ -103,17 +126,32 @@ function lookAt(path: string): SharedFile | LeftOut {
     if (isOwnOutput(kind)) return { path, reason: "what this program prints goes there" };
     const fd = openSync(path, OPEN_FLAGS);
     try {
-      const { stat, identity } = identify(fd);
-      if (!stat.isFile()) return { path, reason: "it is not a plain file" };
-      const type = Bun.file(path).type.split(";")[0] || "application/octet-stream";
-      const modified = new Date(Number(stat.mtimeMs));
-      return { name: parseFileName(name), path, type, size: Number(stat.size), modified, identity };
+      const entry = fstatSync(fd, { bigint: true });
+      if (!entry.isFile()) return { path, reason: "it is not a plain file" };
+      if (!isAtItsPath(fd, path)) return { path, reason: "its folder is a link now" };
+      const reason = first && refuseInPlaceOf(first, path, entry);
+      return reason === undefined ? describeFile(path, entry) : { path, reason };
     } finally {
       closeSync(fd);
     }
   } catch (error) {
     return { path, reason: unreadableReason(error) };
   }
+}
+
+/** A file with this entry, as it is shared. */
+export function describeFile(path: string, entry: BigIntStats): SharedFile {
+  return {
+    name: parseFileName(basename(path).normalize("NFC")),
+    path,
+    type: Bun.file(path).type.split(";")[0] || "application/octet-stream",
+    size: Number(entry.size),
+    modified: new Date(Number(entry.mtimeMs)),
+    identity: identityOf(entry),
+    owner: Number(entry.uid),
+    original: originalOf(entry),
+    folder: folderOf(path),
+  };
 }
 
 /** Whether our standard output or error goes into this file. If it were shared, each line about its change would change it again. */
@@ -141,11 +179,10 @@ function unreadableReason(error: unknown): string {
   return clause[codeOf(error)] ?? `it cannot be read (${codeOf(error) || "unknown error"})`;
 }
 
-/** Device, inode, size and times of a path or an open file, and what else its system says of it. A link is not followed. */
-function identify(file: string | number) {
-  const stat = typeof file === "number" ? fstatSync(file, { bigint: true }) : lstatSync(file, { bigint: true });
-  const { dev, ino, size, mtimeNs, ctimeNs } = stat;
-  return { stat, identity: `${dev} ${ino} ${size} ${mtimeNs} ${ctimeNs}` };
+/** The identity of a path, or an open file; undefined when there is none. A link is not followed. */
+function identify(file: string | number): string | undefined {
+  const entry = entryOf(file);
+  return entry && identityOf(entry);
 }
 
 /** One descriptor of a file, for all its readers. */
@@ -196,7 +233,7 @@ export class Share {
     const handle = this.#take(file, announced);
     if (handle === undefined) return undefined;
     const { fd } = handle;
-    const unchanged = () => file.identity === announced && identify(fd).identity === announced;
+    const unchanged = () => file.identity === announced && identify(fd) === announced;
     let open = true;
     return {
       size: file.size,
@@ -220,7 +257,7 @@ export class Share {
       this.#handles.set(file, handle);
     }
     handle.users += 1;
-    if (identify(handle.fd).identity === announced) return handle;
+    if (identify(handle.fd) === announced) return handle;
     this.#giveBack(file, handle);
     return undefined;
   }
@@ -234,24 +271,21 @@ export class Share {
 
   /** Whether the file at the path of a shared file is another one, or has changed. */
   hasChanged(file: SharedFile): boolean {
-    try {
-      return identify(file.path).identity !== file.identity;
-    } catch {
-      return true;
-    }
+    return identify(file.path) !== file.identity;
   }
 
-  /** Whether there is a file at this path that could be shared. */
-  canBeRead(file: SharedFile): boolean {
-    return "name" in lookAt(file.path);
+  /** Why a changed file cannot be shared any more, as a clause; undefined when it can. */
+  refusalOf(file: SharedFile): string | undefined {
+    const looked = lookAt(file.path, file);
+    return "reason" in looked ? looked.reason : undefined;
   }
 
   /** Looks at a changed file again: true when it can still be shared. Its content id is unknown then. */
   renew(file: SharedFile): boolean {
-    const looked = lookAt(file.path);
-    if (!("name" in looked)) return false;
-    const { size, modified, identity } = looked;
-    Object.assign(file, { size, modified, identity, root: undefined, pieces: undefined });
+    const looked = lookAt(file.path, file);
+    if ("reason" in looked) return false;
+    const { size, modified, identity, original, folder } = looked;
+    Object.assign(file, { size, modified, identity, original, folder, root: undefined, pieces: undefined });
     return true;
   }
 }
@@ -292,9 +326,9 @@ export async function computeTree(
   let fd: number | undefined;
   try {
     fd = openSync(file.path, OPEN_FLAGS);
-    if (identify(fd).identity !== identity) return false;
+    if (identify(fd) !== identity) return false;
     const tree = await pool.tree(fd, file.size, options);
-    if (identify(fd).identity !== identity || file.identity !== identity) return false;
+    if (identify(fd) !== identity || file.identity !== identity) return false;
     Object.assign(file, tree);
     cache.set(file, tree);
     return true;

@@ -12,7 +12,7 @@ const LOOK_AGAIN_MS = 5_000;
 export interface WatchEvents {
   /** A file is not what its record says. */
   changed(file: SharedFile): void;
-  /** A file cannot be read any more. */
+  /** A file cannot be read any more, or another one that is not shared is in its place. */
   gone(file: SharedFile): void;
   /** A file that was gone can be read again. */
   back(file: SharedFile): void;
@@ -71,7 +71,7 @@ export class ShareWatch {
     this.#follow();
     for (const file of [...this.#share.files]) {
       if (!this.#share.hasChanged(file)) this.#missing.delete(file);
-      else if (this.#share.canBeRead(file)) {
+      else if (this.#share.refusalOf(file) === undefined) {
         this.#missing.delete(file);
         this.#on.changed(file);
       } else if (this.#missing.has(file)) {
@@ -85,7 +85,7 @@ export class ShareWatch {
       }
     }
     for (const file of this.#withdrawn) {
-      if (!this.#share.canBeRead(file)) continue;
+      if (this.#share.refusalOf(file) !== undefined) continue;
       this.#withdrawn.delete(file);
       this.#on.back(file);
     }

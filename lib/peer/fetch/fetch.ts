@@ -3,7 +3,7 @@
 // First a holder gives the hashes of all pieces, which must fit the content id; then each piece is proven by its hash. The work is
 // divided: holders.ts connects, requests.ts chooses pieces, arrivals.ts proves and writes them, giving-up.ts ends a hopeless fetch.
 
-import { systemClock } from "../../clock.ts";
+import { RunningTime, systemClock } from "../../clock.ts";
 import { CancelledError, codeOf, FtError } from "../../error.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import { printable } from "../../text.ts";
@@ -18,8 +18,6 @@ import type { SourceEvents } from "./source.ts";
 import type { Fetched, FetchState, FetchTools, PieceJob, WantedFile } from "./types.ts";
 import { fetchWhole } from "./whole.ts";
 
-/** A holder that has put us into its queue is asked again after this time. Milliseconds. */
-const QUEUE_MS = 1_000;
 /** Connections are looked after this often. Milliseconds. */
 const TICK_MS = 200;
 
@@ -32,10 +30,12 @@ export async function fetchFile(wanted: WantedFile, tools: FetchTools): Promise<
   const proven = holders.filter(({ v2 }) => v2);
   if (root === undefined || proven.length === 0) return fetchWholeAnew(wanted, tools);
   const { size } = wanted;
+  const clock = tools.clock ?? systemClock;
   const fetch = new PieceFetch({
     file: { ...wanted, root, holders: proven },
     tools,
-    clock: tools.clock ?? systemClock,
+    clock,
+    time: new RunningTime(clock),
     random: tools.random ?? Math.random,
     pieceSize: pieceSizeOf(size),
     pieceCount: pieceCountOf(size),
@@ -128,7 +128,7 @@ class PieceFetch implements FetchState, HolderEvents {
 
   #tick(): void {
     if (this.#over) return;
-    const now = this.#job.clock.at();
+    const now = this.#job.time.now();
     this.#givingUp.tick(now);
     this.#holders.tick(now);
     this.#askAll();
@@ -186,7 +186,7 @@ class PieceFetch implements FetchState, HolderEvents {
   answers(holder: Holder): Omit<SourceEvents, "failed"> {
     return {
       tree: (hashes) => this.#tree(holder, hashes),
-      gathered: () => holder.heard(0, this.#job.clock.at()),
+      gathered: (bytes) => holder.heard(bytes, this.#job.time.now()),
       have: (bits) => this.#have(holder, bits),
       bytes: (_at, bytes) => this.#bytes(holder, bytes),
       served: () => this.#served(holder),
@@ -208,7 +208,7 @@ class PieceFetch implements FetchState, HolderEvents {
 
   #have(holder: Holder, bits: Uint8Array | undefined): void {
     holder.haveDue = false;
-    holder.heard(0, this.#job.clock.at());
+    holder.heard(0, this.#job.time.now());
     if (bits === undefined) holder.source?.fail("it does not say which pieces it has", true);
     else {
       holder.has = PieceSet.parse(bits, this.#job.pieceCount);
@@ -219,7 +219,7 @@ class PieceFetch implements FetchState, HolderEvents {
 
   #bytes(holder: Holder, bytes: Uint8Array): void {
     this.#givingUp.moved();
-    holder.heard(bytes.length, this.#job.clock.at());
+    holder.heard(bytes.length, this.#job.time.now());
     holder.position = 0;
     const request = holder.requests[0];
     if (request === undefined) return;
@@ -228,7 +228,7 @@ class PieceFetch implements FetchState, HolderEvents {
   }
 
   #served(holder: Holder): void {
-    const request = holder.served(this.#job.clock.at());
+    const request = holder.served(this.#job.time.now());
     if (request === undefined) return;
     this.#arrivals.finish(request);
     this.#ask(holder);
@@ -237,9 +237,9 @@ class PieceFetch implements FetchState, HolderEvents {
   #busy(holder: Holder, position: number): void {
     const request = holder.requests.shift();
     if (request !== undefined) this.#requests.drop(request);
-    const now = this.#job.clock.at();
+    const now = this.#job.time.now();
     holder.heard(0, now);
-    Object.assign(holder, { position, restUntil: now + QUEUE_MS });
+    holder.queued(position, now);
     this.#askAll();
   }
 
@@ -252,7 +252,7 @@ class PieceFetch implements FetchState, HolderEvents {
       return;
     }
     for (let i = request.first; i < request.first + request.count; i++) holder.has?.delete(i);
-    const now = this.#job.clock.at();
+    const now = this.#job.time.now();
     holder.heard(0, now);
     if (holder.lacked(now)) holder.source?.fail("it says that it has pieces which it does not give", true);
     this.#requests.recount();
@@ -313,7 +313,7 @@ class PieceFetch implements FetchState, HolderEvents {
   }
 
   #pause(paused: boolean): void {
-    const now = this.#job.clock.at();
+    const now = this.#job.time.now();
     for (const holder of this.#holders.all) {
       holder.restart(now);
       if (holder.source !== undefined) holder.source.paused = paused;

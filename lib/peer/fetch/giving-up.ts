@@ -4,7 +4,7 @@
 import { FtError } from "../../error.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import { failureSentence, reasonsClause } from "./failure.ts";
-import type { Holder } from "./holder.ts";
+import { HOLDER_STALL_MS, type Holder } from "./holder.ts";
 import type { Holders } from "./holders.ts";
 import type { FetchState, PieceJob } from "./types.ts";
 
@@ -14,6 +14,10 @@ const STUCK_MS = 30_000;
 const SILENT_MS = 60_000;
 /** How long the fetch waits while this machine is off the network. Milliseconds. */
 const AWAY_MS = 90_000;
+/** How long the fetch waits for the last holder when that said that it does not have the file any more. Milliseconds. */
+const GONE_MS = 10_000;
+/** A holder that was connected for longer than this was not silent. Milliseconds. */
+const ANSWERS_MS = 2 * HOLDER_STALL_MS;
 /** While the fetch waits, all holders are tried again after this time. Milliseconds. */
 const AWAY_PAUSE_MS = 1_000;
 /** The pauses between questions to the tracker for new holders. The last one repeats. Milliseconds. */
@@ -37,7 +41,7 @@ export class GivingUp {
     this.#job = job;
     this.#holders = holders;
     this.#state = state;
-    this.#movedAt = job.clock.at();
+    this.#movedAt = job.time.now();
     this.#lookAt = this.#movedAt + (TRACKER_PAUSES_MS[0] ?? 0);
   }
 
@@ -49,7 +53,7 @@ export class GivingUp {
 
   /** Bytes came. */
   moved(): void {
-    this.#movedAt = this.#job.clock.at();
+    this.#movedAt = this.#job.time.now();
   }
 
   /** A piece was proven: the next absence is waited for anew. */
@@ -59,7 +63,8 @@ export class GivingUp {
 
   /** Asks the tracker for new holders when that is due. To be called regularly, before holders are connected. */
   tick(now: number): void {
-    if (this.#holders.open.length > 0 && this.#job.tools.away?.() !== true) this.#waitsSince = undefined;
+    const answers = this.#holders.open.some((holder) => holder.openFor(now) > ANSWERS_MS);
+    if (answers && this.#job.tools.away?.() !== true) this.#waitsSince = undefined;
     if (now < this.#lookAt) return;
     this.#looks += 1;
     this.#lookAt = now + (TRACKER_PAUSES_MS[Math.min(this.#looks, TRACKER_PAUSES_MS.length - 1)] ?? 0);
@@ -103,21 +108,23 @@ export class GivingUp {
 
   /** Whether the network, or a holder that fell silent, may come back. All holders are tried again then. */
   #waits(): boolean {
-    const { tools, clock } = this.#job;
-    const now = clock.at();
+    const { tools, clock, time } = this.#job;
+    const now = time.now();
     const pass = tools.pass();
     const hopeful = this.#holders.all.filter(({ outcast, denied }) => !outcast || denied);
     // A holder can still be asked for the whole file.
     if (hopeful.length === 0 || this.withoutTree.length > 0) return false;
     const away = tools.away?.() === true;
     const silent = hopeful.find((holder) => holder.silent && holder.contributed);
-    const waits = away || silent !== undefined;
+    // A holder takes a file off its list for a moment when anything about it changes.
+    const gone = hopeful.some((holder) => holder.gone);
+    const waits = away || gone || silent !== undefined;
     if (!waits && this.#waitsSince === undefined) return false;
-    if (this.#waitsSince === undefined) {
+    if (this.#waitsSince === undefined && (away || !gone)) {
       tools.report(away || silent === undefined ? { event: "away" } : { event: "silent", holder: silent.record });
     }
     this.#waitsSince ??= now;
-    if (now - this.#waitsSince > (away ? AWAY_MS : SILENT_MS)) return false;
+    if (now - this.#waitsSince > (away ? AWAY_MS : silent === undefined ? GONE_MS : SILENT_MS)) return false;
     // The network is back, or the holder answered: all holders get a last try.
     if (!waits) this.#waitsSince = undefined;
     for (const holder of hopeful) if (!holder.denied || holder.shown !== pass) holder.forgive(now + AWAY_PAUSE_MS);

@@ -4,6 +4,7 @@ import type { FileRecord } from "../../protocol/record.ts";
 import type { PieceSet } from "../content/pieces.ts";
 import type { RangeBuffer } from "./landing.ts";
 import type { PieceRange } from "./picker.ts";
+import { QUEUE_MS, QueuePlace } from "./queue.ts";
 import type { Range, Source } from "./source.ts";
 
 /** A request asks for the bytes that the holder gives in this time, between the bounds below; for a piece at least. Seconds. */
@@ -20,10 +21,14 @@ const FEWEST_AHEAD = 2;
 const MOST_AHEAD = 4;
 /** A holder that has requests to answer and sends nothing for this long has failed. Milliseconds. */
 export const HOLDER_STALL_MS = 5_000;
-/** A holder that sends fewer bytes than this has failed if there are others. Bytes a second, over `HOLDER_STALL_MS`. */
-const SLOWEST = 1024;
+/** A holder that sends fewer bytes than this has failed if there are others. Bytes a second. */
+export const SLOWEST = 1024;
+/** A holder that sends so little for this long has failed, even when there is no other. Milliseconds. */
+export const SLOW_MS = 600_000;
+/** What fails within this time after the program was stopped is no holder's fault. Milliseconds. */
+export const AWAKE_MS = 5_000;
 /** A holder is given up after this many failures without a right piece in between. */
-const TRIES = 4;
+export const TRIES = 4;
 /** The pause after the first failure. Each further failure doubles it. Milliseconds. */
 const FIRST_PAUSE_MS = 250;
 /** A holder is given up after this many connections, even if it gave pieces in between. */
@@ -43,7 +48,7 @@ export interface PieceRequest extends PieceRange {
   buffer?: RangeBuffer;
 }
 
-/** Times are the clock's, in milliseconds. */
+/** Times are those of `RunningTime`, in milliseconds. */
 export class Holder {
   readonly record: FileRecord;
   /** `out`: given up. `idle`: not connected. */
@@ -69,6 +74,16 @@ export class Holder {
   shown = "";
   /** It refused that pass. */
   denied = false;
+  /** It said that it does not have the file any more. */
+  gone = false;
+  /** It was asked for a connection at least once. */
+  tried = false;
+  /** It has pieces that are missing here, as far as is known. When all of them are asked of others, it waits. */
+  useful = true;
+  /** It would be asked for pieces if there were memory for them. */
+  starved = false;
+  /** The bytes a second that it sent when it was measured last. */
+  lately = 0;
   /** Its last failure was silence: it did not answer, or sent nothing. */
   silent = false;
   /** A connection to it was open at least once. */
@@ -91,6 +106,13 @@ export class Holder {
   /** Bytes since `#pacedAt`. */
   #heard = 0;
   #pacedAt = 0;
+  /** Since when it sends too few bytes. */
+  #slowSince: number | undefined;
+  #openedAt = 0;
+  /** Bytes since `#measuredAt`. */
+  #measured = 0;
+  #measuredAt = 0;
+  readonly #queue = new QueuePlace();
 
   constructor(record: FileRecord, has: PieceSet | undefined) {
     this.record = record;
@@ -137,7 +159,8 @@ export class Holder {
 
   dialled(): void {
     this.state = "dialling";
-    this.denied = false;
+    this.tried = true;
+    this.denied = this.gone = false;
     this.#tries += 1;
   }
 
@@ -146,14 +169,27 @@ export class Holder {
     this.met = true;
     this.source = source;
     this.position = 0;
-    this.haveDue = false;
-    this.#servedAt = now;
+    this.haveDue = this.starved = false;
+    this.#servedAt = this.#openedAt = this.#measuredAt = now;
+    this.#measured = this.lately = 0;
+    this.#queue.begin();
     this.restart(now);
+  }
+
+  /** For how long it is connected. Milliseconds. */
+  openFor(now: number): number {
+    return now - this.#openedAt;
   }
 
   /** Its silence and its slowness count from now on. */
   restart(now: number): void {
-    this.#heardAt = this.#pacedAt = now;
+    this.#heardAt = now;
+    this.#beginPace(now);
+    this.#slowSince = undefined;
+  }
+
+  #beginPace(now: number): void {
+    this.#pacedAt = now;
     this.#heard = 0;
   }
 
@@ -161,6 +197,31 @@ export class Holder {
   heard(bytes: number, now: number): void {
     this.#heardAt = now;
     this.#heard += bytes;
+    this.#measured += bytes;
+  }
+
+  /** Sets `lately`, from the bytes since this was called last. */
+  measure(now: number): void {
+    this.lately = (this.#measured * 1000) / Math.max(1, now - this.#measuredAt);
+    this.#measured = 0;
+    this.#measuredAt = now;
+  }
+
+  /** It has put us into its queue. */
+  queued(position: number, now: number): void {
+    this.position = position;
+    this.restUntil = now + QUEUE_MS;
+    this.#queue.take(position, now);
+  }
+
+  /** We wait in its queue, which has not moved for a while. */
+  isDull(now: number): boolean {
+    return this.position > 0 && this.#queue.isDull(now);
+  }
+
+  /** Why waiting in its queue is of no use, as a clause; undefined when it is. */
+  inVain(now: number): string | undefined {
+    return this.position > 0 ? this.#queue.inVain(now) : undefined;
   }
 
   /** Its first request is answered: takes it off the list and gives it. */
@@ -181,18 +242,35 @@ export class Holder {
     return now - this.#heardAt > HOLDER_STALL_MS;
   }
 
-  /** Whether it sent too few bytes since this was last asked. Always false when that is less than `HOLDER_STALL_MS` ago. */
-  isTrickling(now: number): boolean {
-    if (now - this.#pacedAt < HOLDER_STALL_MS) return false;
-    const slow = this.requests.length > 0 && this.#heard < (SLOWEST * HOLDER_STALL_MS) / 1000;
-    this.#pacedAt = now;
-    this.#heard = 0;
-    return slow;
+  /**
+   * For how long it has sent too few bytes while it owed some. It is 0 for the first `HOLDER_STALL_MS`. Milliseconds. To be called
+   * regularly.
+   */
+  slowFor(now: number, owes: boolean): number {
+    if (!owes) {
+      this.#beginPace(now);
+      this.#slowSince = undefined;
+    } else if (now - this.#pacedAt >= HOLDER_STALL_MS) {
+      const slow = this.#heard < (SLOWEST * HOLDER_STALL_MS) / 1000;
+      this.#slowSince = slow ? (this.#slowSince ?? this.#pacedAt) : undefined;
+      this.#beginPace(now);
+    }
+    return this.#slowSince === undefined ? 0 : now - this.#slowSince;
+  }
+
+  /** It makes room for another holder, through no fault of its own. */
+  dismissed(restUntil: number): void {
+    this.state = "idle";
+    this.source = undefined;
+    this.starved = false;
+    this.position = 0;
+    this.restUntil = restUntil;
   }
 
   /** Its connection is gone, which counts as `failures` failures: it is tried again later, or given up. */
   lost(reason: string, failures: number, now: number): void {
     this.source = undefined;
+    this.starved = false;
     this.reason = reason;
     this.#failures += failures;
     this.restUntil = now + FIRST_PAUSE_MS * 2 ** Math.min(this.#failures - 1, 5);
@@ -209,6 +287,7 @@ export class Holder {
   /** It gave a right piece: earlier failures do not count any more. */
   proved(): void {
     this.#lacks = 0;
+    this.#queue.leave();
     this.contributed = true;
     if (!this.outcast) this.#failures = 0;
     if (this.state === "out" && !this.outcast && this.#tries < MOST_TRIES) this.state = "idle";
@@ -217,9 +296,10 @@ export class Holder {
   /** Its failures were not its fault: from this time on it is tried like a new holder. */
   forgive(from: number): void {
     if (this.outcast && !this.denied) return;
-    this.denied = false;
+    this.denied = this.gone = false;
     this.#failures = 0;
     this.#tries = 0;
+    this.#queue.leave();
     this.restUntil = from;
     if (this.state === "out") this.state = "idle";
   }

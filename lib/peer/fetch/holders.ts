@@ -3,15 +3,22 @@
 
 import { codeOf, sentenceOf } from "../../error.ts";
 import type { Channel } from "../../net/channel.ts";
-import { formatEndpoint } from "../../protocol/address.ts";
+import { formatEndpoint, hostOf } from "../../protocol/address.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import { PieceSet } from "../content/pieces.ts";
-import { HOLDER_STALL_MS, Holder } from "./holder.ts";
+import { AWAKE_MS, HOLDER_STALL_MS, Holder, SLOW_MS, TRIES } from "./holder.ts";
 import { Source, type SourceEvents } from "./source.ts";
+import { inTurn, tooSlow } from "./turns.ts";
 import type { FetchState, PieceJob } from "./types.ts";
 
 /** The most connections at once. */
 const MOST_CONNECTIONS = 16;
+/** The most holders that are remembered. */
+const MOST_HOLDERS = 4_000;
+/** The most holders of one host that are remembered. */
+const MOST_OF_HOST = 250;
+/** The slowest holders make room for untried ones this often. Milliseconds. */
+const EXCHANGE_MS = 2_000;
 /** A holder whose file is not complete is asked this often which pieces it has. Milliseconds. */
 const HAVE_MS = 400;
 /** A failed connection counts as this many failures when the holder has never answered. */
@@ -37,6 +44,7 @@ export class Holders {
   readonly #state: FetchState;
   readonly #on: HolderEvents;
   readonly #byEndpoint = new Map<string, Holder>();
+  #exchangedAt = 0;
 
   constructor(job: PieceJob, state: FetchState, on: HolderEvents) {
     this.#job = job;
@@ -77,30 +85,42 @@ export class Holders {
     const key = formatEndpoint(record);
     const known = this.#byEndpoint.get(key);
     if (known !== undefined) known.revive();
-    else {
+    else if (this.#hasPlaceFor(record)) {
       const has = record.part ? undefined : PieceSet.whole(this.#job.pieceCount);
       this.#byEndpoint.set(key, new Holder(record, has));
     }
   }
 
+  /** Whether one more holder can be remembered. Those that were given up make place. */
+  #hasPlaceFor({ address }: FileRecord): boolean {
+    if (this.#byEndpoint.size < MOST_OF_HOST) return true;
+    const host = hostOf(address);
+    const ofHost = this.all.filter(({ record }) => hostOf(record.address) === host);
+    if (ofHost.length < MOST_OF_HOST && this.#byEndpoint.size < MOST_HOLDERS) return true;
+    const from = ofHost.length < MOST_OF_HOST ? this.all : ofHost;
+    const useless = from.find(({ state, contributed }) => state === "out" && !contributed);
+    return useless !== undefined && this.#byEndpoint.delete(formatEndpoint(useless.record));
+  }
+
   /** Connects holders that are due, and looks after those that are connected. To be called regularly. */
   tick(now: number): void {
-    let taken = this.all.filter(({ state }) => state === "open" || state === "dialling").length;
+    const due: Holder[] = [];
     for (const holder of this.inAnyOrder()) {
       // A peer that has moved gets a new pass; the old one was not good from where it is now.
       if (holder.denied && holder.shown !== this.#job.tools.pass()) holder.forgive(now);
       if (holder.state === "open") this.#watch(holder, now);
-      else if (holder.state === "idle" && now >= holder.restUntil && taken < MOST_CONNECTIONS) {
-        taken += 1;
-        void this.#connect(holder);
-      }
+      else if (holder.state === "idle" && now >= holder.restUntil) due.push(holder);
     }
-    if (taken >= MOST_CONNECTIONS) this.#makeRoom(now);
+    const taken = this.all.filter(({ state }) => state === "open" || state === "dialling").length;
+    const waiting = inTurn(due, this.all);
+    for (const holder of waiting.splice(0, MOST_CONNECTIONS - taken)) void this.#connect(holder);
+    this.#makeRoom(waiting, now);
+    this.#exchange(waiting, now);
   }
 
   askHave(holder: Holder): void {
     holder.haveDue = true;
-    holder.haveAskedAt = this.#job.clock.at();
+    holder.haveAskedAt = this.#job.time.now();
     holder.source?.askHave(this.#job.file.root, this.#job.pieceCount);
   }
 
@@ -118,16 +138,16 @@ export class Holders {
   }
 
   async #connect(holder: Holder): Promise<void> {
-    const { clock } = this.#job;
+    const { time } = this.#job;
     const { dial, signal, report, pass } = this.#job.tools;
     holder.dialled();
-    const from = clock.at();
+    const from = time.now();
     report({ event: "asking", holder: holder.record });
     try {
       const channel = await dial(holder.record, signal === undefined ? {} : { signal });
       if (this.#state.over) return channel.destroy();
       const source = this.#converse(holder, channel);
-      holder.opened(source, clock.at());
+      holder.opened(source, time.now());
       holder.shown = pass();
       source.start(holder.shown);
       source.paused = this.#state.paused;
@@ -135,22 +155,25 @@ export class Holders {
     } catch (error) {
       if (this.#state.over) return;
       const silent = [codeOf(error), codeOf(error instanceof Error ? error.cause : undefined)].includes("no-answer");
-      holder.silent = silent || clock.at() - from > REFUSED_WITHIN_MS;
+      holder.silent = silent || time.now() - from > REFUSED_WITHIN_MS;
       // Waiting for an answer takes long. A holder that never answered gets fewer tries than one that was there a moment ago.
       this.#lose(holder, sentenceOf(error), silent && !holder.met ? NEVER_ANSWERED : 1);
     }
   }
 
   #converse(holder: Holder, channel: Channel): Source {
-    const { file, tools, clock } = this.#job;
+    const { file, tools, time } = this.#job;
     return new Source(channel, { root: file.root }, file.size, {
       ...this.#on.answers(holder),
-      failed: (reason, final, denied) => {
+      failed: (reason, final, unless) => {
+        const denied = unless === "new-pass";
         // Until all peers are back at a restarted tracker, a refused pass says nothing.
-        const excused = denied === true && tools.unsettled?.() === true;
-        holder.denied = denied === true && !excused;
-        this.#lose(holder, reason, excused ? 0 : final ? Number.POSITIVE_INFINITY : 1);
-        if (excused) holder.restUntil = clock.at() + EXCUSED_PAUSE_MS;
+        const excused = denied && tools.unsettled?.() === true;
+        holder.denied = denied && !excused;
+        holder.gone = unless === "back";
+        const failures = holder.gone ? TRIES : final ? Number.POSITIVE_INFINITY : 1;
+        this.#lose(holder, reason, excused ? 0 : failures);
+        if (excused) holder.restUntil = time.now() + EXCUSED_PAUSE_MS;
       },
     });
   }
@@ -158,11 +181,14 @@ export class Holders {
   /** A holder failed. The failures are infinite when asking it again is of no use. */
   #lose(holder: Holder, reason: string, failures: number): void {
     if (this.#state.over) return;
+    const { time } = this.#job;
     // The same reason after the next try is not reported again.
     if (reason !== holder.reason) this.#job.tools.report({ event: "holder-failed", holder: holder.record, reason });
     // A holder may hang up while this machine looks at the bytes of an earlier run: that is no failure.
     const checking = this.#state.hasHashes && !this.#state.ready;
-    holder.lost(reason, checking && failures === 1 ? 0 : failures, this.#job.clock.at());
+    // And while this program was stopped, it answered nobody.
+    const excused = checking ? failures === 1 : Number.isFinite(failures) && !holder.gone && time.sinceStopped() < AWAKE_MS;
+    holder.lost(reason, excused ? 0 : failures, time.now());
     this.#on.lost(holder);
   }
 
@@ -171,21 +197,51 @@ export class Holders {
     const { source, record, has, haveDue, haveAskedAt } = holder;
     if (source === undefined) return;
     if (this.#state.paused || source.pending === 0) holder.restart(now);
+    const slowFor = holder.slowFor(now, holder.requests.length > 0 || !this.#state.hasHashes || has === undefined);
+    const inVain = holder.inVain(now);
     if (holder.isSilent(now)) {
       source.fail(`it was silent for ${HOLDER_STALL_MS / 1000} s`, false);
       holder.silent = true;
-    } else if (holder.isTrickling(now) && this.open.some((other) => other !== holder && other.position === 0)) {
+    } else if (slowFor > 0 && this.open.some((other) => other !== holder && other.position === 0)) {
       source.fail("it sends too slowly", false);
-    } else if (record.part && has?.complete !== true && !haveDue && now - haveAskedAt >= HAVE_MS) this.askHave(holder);
+    } else if (slowFor > SLOW_MS) source.fail(`it sent next to nothing for ${SLOW_MS / 60_000} minutes`, true);
+    else if (inVain !== undefined) source.fail(inVain, true);
+    else if (record.part && has?.complete !== true && !haveDue && now - haveAskedAt >= HAVE_MS) this.askHave(holder);
   }
 
-  /** All connections are taken: one that has nothing to give makes room for a holder that waits for a connection. */
-  #makeRoom(now: number): void {
-    if (!this.#state.ready || !this.all.some(({ state, restUntil }) => state === "idle" && now >= restUntil)) return;
-    const spare = this.open.find(({ requests }) => requests.length === 0);
-    if (spare === undefined) return;
-    spare.source?.leave();
-    Object.assign(spare, { state: "idle", source: undefined, restUntil: now + HOLDER_STALL_MS });
-    this.#on.lost(spare);
+  /** All connections are taken: those that have nothing to give make room for holders that wait for a connection. */
+  #makeRoom(waiting: Holder[], now: number): void {
+    const untried = waiting.filter(({ tried }) => !tried).length;
+    if (!this.#state.ready || waiting.length === 0) return;
+    const spare = this.open.filter((holder) => {
+      if (holder.requests.length > 0) return false;
+      // A place in a queue is worth keeping, unless somebody else may have a free slot.
+      return holder.position > 0 ? untried > 0 || holder.isDull(now) : !holder.useful;
+    });
+    for (const holder of spare.slice(0, Math.max(1, untried))) this.#dismiss(holder, now);
+  }
+
+  /** The slowest holders make room for those that wait for a connection, or for memory. */
+  #exchange(waiting: Holder[], now: number): void {
+    const { paused, hasHashes, ready } = this.#state;
+    if (now - this.#exchangedAt < EXCHANGE_MS) return;
+    this.#exchangedAt = now;
+    const measured = this.open.filter((holder) => holder.openFor(now) >= EXCHANGE_MS);
+    for (const holder of measured) holder.measure(now);
+    // A holder that was not asked for anything is not slow.
+    const asked = measured.filter(({ requests, source, has, position, restUntil }) => {
+      const refuses = position === 0 && now < restUntil;
+      return requests.length > 0 || has === undefined || refuses || (!hasHashes && source?.pending !== 0);
+    });
+    // While holders must not send, or have nothing to send, they are not slow.
+    if (paused || (hasHashes && !ready)) return;
+    const starved = this.open.filter((holder) => holder.starved);
+    for (const holder of tooSlow(asked, [...starved, ...waiting])) this.#dismiss(holder, now);
+  }
+
+  #dismiss(holder: Holder, now: number): void {
+    holder.source?.leave();
+    holder.dismissed(now + HOLDER_STALL_MS);
+    this.#on.lost(holder);
   }
 }

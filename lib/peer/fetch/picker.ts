@@ -66,10 +66,17 @@ export class Picker {
     return { first, count: end - first };
   }
 
-  /** Whether pieces that another holder is asked for may be asked of this one, too: once, and if none of them is here. */
-  canRepeat({ first, count }: PieceRange, has: PieceSet): boolean {
+  /** Whether this holder has a piece that is not here. */
+  isUseful(has: PieceSet): boolean {
+    if (has.complete) return true;
+    for (let i = this.#frontier; i < this.have.total; i++) if (has.has(i) && !this.have.has(i)) return true;
+    return false;
+  }
+
+  /** Whether pieces that up to `most` other holders are asked for may be asked of this one, too: if none of them is here. */
+  canRepeat({ first, count }: PieceRange, has: PieceSet, most = 1): boolean {
     for (let i = first; i < first + count; i++) {
-      if ((this.#claims[i] ?? 0) > 1 || this.have.has(i) || !has.has(i)) return false;
+      if ((this.#claims[i] ?? 0) > most || this.have.has(i) || !has.has(i)) return false;
     }
     return true;
   }

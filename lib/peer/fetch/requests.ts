@@ -10,6 +10,8 @@ import type { PieceJob } from "./types.ts";
 const MOST_MEMORY = 32 * 1024 * 1024;
 /** At the end a request is repeated at another holder that gives it this many times faster. */
 const WORTH_IT = 2;
+/** A holder that gave right pieces is asked again for pieces that this many others were asked for. */
+const MOST_REPEATS = 3;
 
 /** Asks holders for pieces, and remembers which pieces are here or asked for. */
 export class Requests {
@@ -59,12 +61,19 @@ export class Requests {
   /** Asks a holder for what it can give within a moment. */
   ask(holder: Holder): void {
     if (!this.#ready) return;
-    const { clock, file, pieceSize } = this.#job;
-    const now = clock.at();
-    while (holder.wantsMore(now) && holder.has !== undefined && this.#hasMemory(holder)) {
+    const { time, file, pieceSize } = this.#job;
+    const now = time.now();
+    holder.starved = false;
+    while (holder.wantsMore(now) && holder.has !== undefined) {
+      holder.starved = !this.#hasMemory(holder);
+      if (holder.starved) return;
       const most = Math.max(1, Math.floor(this.#requestLength(holder) / pieceSize));
       const pieces = this.#picker.pick(holder.has, holder.next, most) ?? this.#pickAgain(holder, holder.has, now);
-      if (pieces === undefined) return;
+      if (pieces === undefined) {
+        holder.useful = this.#picker.isUseful(holder.has);
+        return;
+      }
+      holder.useful = true;
       const { first, count } = pieces;
       const offset = first * pieceSize;
       const range = { offset, length: Math.min(count * pieceSize, file.size - offset) };
@@ -98,10 +107,9 @@ export class Requests {
     return Math.min(length, left / (2 * active));
   }
 
-  /** All missing pieces are asked for: gives those that a much slower holder has not sent yet. */
+  /** All missing pieces are asked for: gives those that much slower holders have not sent yet. */
   #pickAgain(holder: Holder, has: PieceSet, now: number): PieceRange | undefined {
-    let best: PieceRange | undefined;
-    let longest = 0;
+    const late: { request: PieceRequest; theirs: number }[] = [];
     for (const other of this.#holders.all) {
       if (other === holder) continue;
       let owed = 0;
@@ -111,12 +119,21 @@ export class Requests {
         const theirs = pace === 0 ? Number.POSITIVE_INFINITY : owed / pace;
         const ours = holder.secondsFor(request.range.length);
         const waited = (now - request.askedAt) / 1000;
-        const late = theirs === Number.POSITIVE_INFINITY ? waited > ours * WORTH_IT + 0.3 : theirs > ours * WORTH_IT + 0.1;
-        if (!late || theirs < longest || !this.#picker.canRepeat(request, has)) continue;
-        best = request;
-        longest = theirs;
+        const isLate = theirs === Number.POSITIVE_INFINITY ? waited > ours * WORTH_IT + 0.3 : theirs > ours * WORTH_IT + 0.1;
+        if (isLate) late.push({ request, theirs });
       }
     }
-    return best === undefined ? undefined : { first: best.first, count: best.count };
+    const open = late.filter(({ request }) => {
+      // Several holders that send next to nothing must not keep a good one from any piece.
+      const others = holder.contributed ? late.filter((other) => overlap(other.request, request)).length : 1;
+      return this.#picker.canRepeat(request, has, Math.min(others, MOST_REPEATS));
+    });
+    if (open.length === 0) return undefined;
+    const { first, count } = open.reduce((best, one) => (one.theirs >= best.theirs ? one : best)).request;
+    return { first, count };
   }
+}
+
+function overlap(a: PieceRange, b: PieceRange): boolean {
+  return a.first < b.first + b.count && b.first < a.first + a.count;
 }

@@ -8,6 +8,9 @@ import { DownloadInbox } from "../../protocol/read.ts";
 import type { FileName } from "../../protocol/record.ts";
 import { encodeToHolder } from "../../protocol/write.ts";
 
+/** A holder's own words are cut to this length. Characters. */
+const MOST_WORDS = 200;
+
 /** A range of a file, in bytes. */
 export interface Range {
   offset: number;
@@ -17,8 +20,8 @@ export interface Range {
 export interface SourceEvents {
   /** The hashes of the pieces; undefined when this holder cannot give them. */
   tree?(pieces: Uint8Array | undefined): void;
-  /** A part of the hashes, or of the bit field, has come. */
-  gathered?(): void;
+  /** Some bytes of the hashes, or of the bit field, have come. */
+  gathered?(bytes: number): void;
   /** The bit field of its pieces; undefined when this holder cannot give it. */
   have?(bits: Uint8Array | undefined): void;
   /** Bytes of the first unanswered range. They are valid only during the call. */
@@ -30,11 +33,13 @@ export interface SourceEvents {
   /** A range is not given now: this holder does not have it yet. */
   lacks(range: Range): void;
   /**
-   * The connection ended, and not by `leave`. The reason is a clause. `final`: asking again is of no use. `denied`: the pass was
-   * refused, and another one may be accepted.
+   * The connection ended, and not by `leave`. The reason is a clause. `final`: asking again is of no use, unless `unless` comes true.
    */
-  failed(reason: string, final: boolean, denied?: boolean): void;
+  failed(reason: string, final: boolean, unless?: Unless): void;
 }
+
+/** `new-pass`: the pass was refused, and another one may be accepted. `back`: the file is gone, and may come back after a moment. */
+export type Unless = "new-pass" | "back";
 
 /** A request without an answer. */
 type AskedOfHolder = { verb: "HELLO" } | { verb: "DOWNLOAD"; range: Range } | { verb: "TREE" | "HAVE"; bytes: number };
@@ -112,11 +117,11 @@ export class Source {
   }
 
   /** Ends the connection, and reports it as failed. */
-  fail(reason: string, final: boolean, denied = false): void {
+  fail(reason: string, final: boolean, unless?: Unless): void {
     if (this.#over) return;
     this.#over = true;
     this.#channel.destroy();
-    this.#on.failed(reason, final, denied);
+    this.#on.failed(reason, final, unless);
   }
 
   #hear(chunk: Uint8Array): void {
@@ -142,7 +147,7 @@ export class Source {
   }
 
   #answer(message: FromHolder, asked: AskedOfHolder): void {
-    if (message.verb === "NOT FOUND") this.fail("it does not have the file any more", true);
+    if (message.verb === "NOT FOUND") this.fail("it does not have the file any more", true, "back");
     else if (message.verb === "ERROR") this.#refused(message, asked);
     else if (message.verb === "HI" && asked.verb === "HELLO") this.#asked.shift();
     else if (message.verb === "BUSY" && asked.verb === "DOWNLOAD") {
@@ -164,7 +169,12 @@ export class Source {
     } else if ((asked.verb === "TREE" || asked.verb === "HAVE") && code !== "not-accepted") {
       this.#asked.shift();
       this.#on[asked.verb === "TREE" ? "tree" : "have"]?.(undefined);
-    } else this.fail(`it refused: ${words.replace(/\.$/, "")}`, code === "not-accepted", code === "not-accepted");
+    } else {
+      const denied = code === "not-accepted";
+      // A reason is printed in a sentence, and kept for each holder.
+      const reason = words.slice(0, MOST_WORDS).replace(/\.$/, "");
+      this.fail(`it refused: ${reason}`, denied, denied ? "new-pass" : undefined);
+    }
   }
 
   #gather(length: number, expected: number): void {
@@ -190,7 +200,7 @@ export class Source {
     if (asked?.verb === "DOWNLOAD") this.#on.bytes(asked.range.offset + at, bytes);
     else {
       this.#gathered.set(bytes, at);
-      this.#on.gathered?.();
+      this.#on.gathered?.(bytes.length);
     }
     if (this.#inbox.body === 0 && !this.#over) this.#finishBody();
     return true;

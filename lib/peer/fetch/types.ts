@@ -1,6 +1,6 @@
 // The types that both ways of fetching a file share.
 
-import type { Clock } from "../../clock.ts";
+import type { Clock, RunningTime } from "../../clock.ts";
 import type { Channel } from "../../net/channel.ts";
 import type { FileName, FileRecord } from "../../protocol/record.ts";
 import type { Sha256 } from "../content/merkle.ts";
@@ -58,6 +58,8 @@ export interface PieceJob {
   readonly file: WantedFile & { root: string };
   readonly tools: FetchTools;
   readonly clock: Clock;
+  /** The time for everything that a holder may be blamed for. */
+  readonly time: RunningTime;
   readonly random: () => number;
   /** Bytes. The last piece may be shorter. */
   readonly pieceSize: number;
@@ -82,6 +84,8 @@ export interface FetchState {
 }
 
 export type FetchEvent =
+  /** Another user's file has the usual name of the part file: another name was taken. */
+  | { event: "foreign-part"; path: string }
   | { event: "asking"; holder: FileRecord }
   /** The bytes of an earlier run are being looked at. */
   | { event: "checking"; checked: number; size: number }

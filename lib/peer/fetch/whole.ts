@@ -1,10 +1,10 @@
 // Fetching a file whose pieces cannot be proven one by one: its record has no content id, or its holders speak FT/1.
 //
-// Holders are asked one after the other; the next one goes on where the last one stopped. If there is a content id, the whole file
-// is compared with it at the end.
+// Holders are asked one after the other; the next one goes on where the last one stopped. A slow or busy one makes room for the others.
+// If there is a content id, the whole file is compared with it at the end.
 
 import { concatBytes } from "../../bytes.ts";
-import { type Clock, sleep, systemClock } from "../../clock.ts";
+import { type Clock, RunningTime, sleep, systemClock } from "../../clock.ts";
 import { CancelledError, codeOf, FtError, ProtocolError, sentenceOf } from "../../error.ts";
 import type { Channel } from "../../net/channel.ts";
 import { formatEndpoint } from "../../protocol/address.ts";
@@ -13,8 +13,11 @@ import type { FileRecord } from "../../protocol/record.ts";
 import { formatSize } from "../../text.ts";
 import { pieceSizeOf, rootOf } from "../content/merkle.ts";
 import { failureSentence } from "./failure.ts";
+import { AWAKE_MS, SLOW_MS, SLOWEST } from "./holder.ts";
 import { Landing, type RangeBuffer } from "./landing.ts";
+import { QUEUE_MS, QueuePlace } from "./queue.ts";
 import { Source } from "./source.ts";
+import { type InLine, inTurn, WORTH_IT } from "./turns.ts";
 import type { Fetched, FetchTools, WantedFile } from "./types.ts";
 
 /** Bytes of a request; a piece if that is longer. */
@@ -23,16 +26,20 @@ const REQUEST = 4 * 1024 * 1024;
 const MOST_REQUESTS = 4;
 /** A holder that sends nothing for this long has failed. Milliseconds. */
 const STALL_WHOLE_MS = 8_000;
-/** A holder that sends fewer bytes than this has failed if there are others. Bytes a second, over `STALL_WHOLE_MS`. */
-const SLOWEST_WHOLE = 1024;
+/** The speed of a holder is measured over this time. Milliseconds. */
+const PACE_WHOLE_MS = 4_000;
+/** A holder that is slower than this makes room for an untried one. Bytes a second. */
+const SLOW_WHOLE = 256 * 1024;
+/** No holder is left for one that was itself left this often. An FT/1 holder begins at the start again each time. */
+const MOST_LEFT = 3;
+/** The holder under way is looked after this often. Milliseconds. */
+const TICK_WHOLE_MS = 200;
 /** A holder is given up after this many failures. */
 const TRIES_A_HOLDER = 3;
 /** The pause after the first round in which all holders failed. Each further round doubles it. Milliseconds. */
 const FIRST_BACKOFF_MS = 250;
 /** Milliseconds. */
 const LONGEST_BACKOFF_MS = 2_000;
-/** A holder that has put us into its queue is asked again after this time. Milliseconds. */
-const QUEUE_WHOLE_MS = 1_000;
 
 /**
  * Fetches into the target, from the start, until the file is whole. Throws `CancelledError`, the target's own error, or a sentence
@@ -43,54 +50,86 @@ export async function fetchWhole(wanted: WantedFile, tools: FetchTools): Promise
   const fetch = new WholeFetch(wanted, tools, clock);
   const stop = () => fetch.fail(new CancelledError());
   tools.signal?.addEventListener("abort", stop);
+  fetch.tick();
   try {
     return await askInTurn(wanted, tools, fetch, clock);
   } finally {
+    fetch.end();
     tools.signal?.removeEventListener("abort", stop);
   }
 }
 
 async function askInTurn(wanted: WantedFile, tools: FetchTools, fetch: WholeFetch, clock: Clock): Promise<Fetched> {
-  const failures = new Map<FileRecord, number>();
   const reasons: string[] = [];
-  let candidates = [...wanted.holders];
+  let candidates = wanted.holders.map((record) => new Candidate(record));
   for (let round = 0; candidates.length > 0; round++) {
-    for (const holder of candidates) {
+    for (const holder of inTurn(candidates, candidates)) {
       if (tools.signal?.aborted) throw new CancelledError();
-      tools.report({ event: "asking", holder });
+      tools.report({ event: "asking", holder: holder.record });
+      const rivals = candidates.filter((other) => other !== holder && other.failures < TRIES_A_HOLDER);
       try {
-        await fetch.askHolder(holder, candidates.length > 1);
+        await fetch.askHolder(holder, rivals);
         const suspects = await fetch.verify();
         if (suspects === undefined) return { verified: wanted.root !== undefined, holders: [...fetch.contributors] };
         // When several holders gave the bytes, one of them is enough to spoil the file. From now on each gives the whole file by itself.
         const weight = suspects.length > 1 ? 1 : TRIES_A_HOLDER;
-        for (const suspect of suspects) blame(suspect, "what it sent is not the file it announced", weight);
+        for (const suspect of candidates) {
+          if (suspects.includes(suspect.record)) blame(suspect, "what it sent is not the file it announced", weight);
+        }
       } catch (error) {
         if (!(error instanceof HolderError)) throw error;
         if (error.weight > 0) blame(holder, error.message, error.weight);
       }
     }
-    candidates = candidates.filter((holder) => (failures.get(holder) ?? 0) < TRIES_A_HOLDER);
+    candidates = candidates.filter(({ failures }) => failures < TRIES_A_HOLDER);
     if (candidates.length > 0) await sleep(clock, Math.min(LONGEST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** round));
   }
   throw new FtError("no-holder", failureSentence(wanted, reasons.join("; "), fetch.received, false));
 
-  function blame(holder: FileRecord, reason: string, weight: number): void {
-    failures.set(holder, (failures.get(holder) ?? 0) + weight);
-    tools.report({ event: "holder-failed", holder, reason });
-    const clause = `${formatEndpoint(holder)}: ${reason}`;
+  function blame(holder: Candidate, reason: string, weight: number): void {
+    // While this program was stopped, it answered nobody.
+    if (weight < TRIES_A_HOLDER && fetch.time.sinceStopped() < AWAKE_MS) return;
+    holder.failures += weight;
+    tools.report({ event: "holder-failed", holder: holder.record, reason });
+    const clause = `${formatEndpoint(holder.record)}: ${reason}`;
     if (!reasons.includes(clause)) reasons.push(clause);
+  }
+}
+
+/** A holder that can be asked. */
+class Candidate implements InLine {
+  readonly record: FileRecord;
+  readonly queue = new QueuePlace();
+  tried = false;
+  lately = 0;
+  failures = 0;
+  /** How often it was left for another one, because it was slow. */
+  left = 0;
+  /** Its last answer was that it is busy. */
+  busy = false;
+
+  constructor(record: FileRecord) {
+    this.record = record;
   }
 }
 
 /** A holder could not give the file. */
 class HolderError extends FtError {
-  /** How many of its `TRIES_A_HOLDER` are gone; none when it is only busy, and there are other holders to ask. */
+  /** How many of its `TRIES_A_HOLDER` are gone; none when it is only busy or slow, and there are other holders to ask. */
   readonly weight: number;
 
   constructor(reason: string, weight: number) {
     super("holder-failed", reason);
     this.weight = weight;
+  }
+}
+
+/** The request to an FT/1 holder. A record whose name cannot be sent fails here, before anybody is dialled. */
+function requestOf(holder: FileRecord): string {
+  try {
+    return basic.download(holder);
+  } catch (error) {
+    throw new HolderError(sentenceOf(error), TRIES_A_HOLDER);
   }
 }
 
@@ -111,11 +150,16 @@ class WholeFetch {
   #filling: RangeBuffer | undefined;
   #layers: Uint8Array[] = [];
   #failed: Error | undefined;
+  readonly time: RunningTime;
   #abortHolder: ((error: Error) => void) | undefined;
+  /** Looks after the holder under way. */
+  #watch: (() => void) | undefined;
+  #cancelTick = () => {};
   #onRoom: (() => void) | undefined;
 
   constructor(wanted: WantedFile, tools: FetchTools, clock: Clock) {
     this.#clock = clock;
+    this.time = new RunningTime(clock);
     this.#wanted = wanted;
     this.#tools = tools;
     this.#step = Math.max(REQUEST, pieceSizeOf(wanted.size));
@@ -135,28 +179,42 @@ class WholeFetch {
     this.#abortHolder?.(error);
   }
 
-  /** Receives the missing bytes from this holder. A slow one fails only if there are others. */
-  async askHolder(holder: FileRecord, others: boolean): Promise<void> {
+  /** To be called once. Looks after the holder under way until `end`. */
+  tick(): void {
+    this.time.now();
+    this.#watch?.();
+    this.#cancelTick = this.#clock.after(TICK_WHOLE_MS, () => this.tick());
+  }
+
+  end(): void {
+    this.#cancelTick();
+  }
+
+  /** Receives the missing bytes from this holder. `rivals` are the others that can be asked. */
+  async askHolder(holder: Candidate, rivals: Candidate[]): Promise<void> {
     const { dial, signal } = this.#tools;
+    const { record } = holder;
+    const request = record.v2 ? "" : requestOf(record);
+    holder.tried = true;
     let channel: Channel;
     try {
-      channel = await dial(holder, signal === undefined ? {} : { signal });
+      channel = await dial(record, signal === undefined ? {} : { signal });
     } catch (error) {
       if (codeOf(error) === "cancelled") throw new CancelledError();
       throw new HolderError(sentenceOf(error), 1);
     }
-    const alone = !holder.v2 || (this.#apart && !this.contributors.has(holder));
+    const alone = !record.v2 || (this.#apart && !this.contributors.has(record));
     if (alone && this.received > 0) await this.#restart();
     channel.limit({ idle: STALL_WHOLE_MS });
+    holder.busy = false;
+    holder.queue.begin();
     await new Promise<void>((resolve, reject) => {
       let settled = false;
       const settle = (error?: Error) => {
         // A connection may end after the next one has begun: that must not end the next one.
         if (settled) return;
         settled = true;
-        cancelPace();
-        this.#abortHolder = undefined;
-        this.#onRoom = undefined;
+        this.#abortHolder = this.#watch = this.#onRoom = undefined;
         if (error === undefined) resolve();
         else reject(error);
       };
@@ -164,24 +222,46 @@ class WholeFetch {
         settle(error);
         channel.destroy();
       };
-      let before = this.received;
-      const checkPace = () => {
-        cancelPace = this.#clock.after(STALL_WHOLE_MS, checkPace);
-        const slow = this.received - before < (SLOWEST_WHOLE * STALL_WHOLE_MS) / 1000 && !this.#landing.full;
-        before = this.received;
-        if (slow && others) this.#abortHolder?.(new HolderError("it sends too slowly", 1));
-      };
-      let cancelPace = this.#clock.after(STALL_WHOLE_MS, checkPace);
       this.#onRoom = () => channel.resume();
+      this.#watch = this.#paceWatch(holder, rivals);
       if (this.#failed !== undefined) this.#abortHolder(this.#failed);
-      else if (holder.v2) this.#receive(channel, holder, others, settle);
-      else this.#receiveBasic(channel, holder, settle);
+      else if (record.v2) this.#receive(channel, holder, rivals, settle);
+      else this.#receiveBasic(channel, record, request, settle);
     });
   }
 
+  /** Measures the holder's speed. It is let go when it is too slow, and for another one that may be faster. */
+  #paceWatch(holder: Candidate, rivals: Candidate[]): () => void {
+    let from = this.time.now();
+    let before = this.received;
+    let slowSince = from;
+    return () => {
+      const now = this.time.now();
+      if (this.#landing.full || holder.busy) {
+        from = slowSince = now;
+        before = this.received;
+      }
+      if (now - from < PACE_WHOLE_MS) return;
+      holder.lately = ((this.received - before) * 1000) / (now - from);
+      from = now;
+      before = this.received;
+      if (holder.lately >= SLOWEST) slowSince = now;
+      const others = rivals.filter(({ busy }) => !busy);
+      const better = (rival: Candidate) => !rival.tried || (rival.left < MOST_LEFT && rival.lately > holder.lately * WORTH_IT);
+      if (now - slowSince > SLOW_MS) {
+        this.fail(new HolderError(`it sent next to nothing for ${SLOW_MS / 60_000} minutes`, TRIES_A_HOLDER));
+      } else if (holder.lately < SLOWEST && others.length > 0) this.fail(new HolderError("it sends too slowly", 1));
+      else if (holder.lately < SLOW_WHOLE && others.some(better)) {
+        holder.left += 1;
+        this.fail(new HolderError("it is slow", 0));
+      }
+    };
+  }
+
   /** FT/2: requests are pipelined, so that the holder never waits for the next one. */
-  #receive(channel: Channel, holder: FileRecord, others: boolean, settle: (error?: Error) => void): void {
+  #receive(channel: Channel, holder: Candidate, rivals: Candidate[], settle: (error?: Error) => void): void {
     const { size, root } = this.#wanted;
+    const { record, queue } = holder;
     let next = this.received;
     let refused = false;
     const ask = () => {
@@ -193,15 +273,20 @@ class WholeFetch {
       }
     };
     const askAgain = () => {
-      void sleep(this.#clock, QUEUE_WHOLE_MS).then(() => {
+      void sleep(this.#clock, QUEUE_MS).then(() => {
         refused = false;
         next = this.received;
         ask();
       });
     };
-    const source = new Source(channel, root === undefined ? { name: holder.name } : { root }, size, {
+    const source = new Source(channel, root === undefined ? { name: record.name } : { root }, size, {
       // Behind a request that was refused, later ranges may still come. They are asked for again with the refused one.
-      bytes: (at, bytes) => at === this.received && this.#keep(channel, holder, bytes),
+      bytes: (at, bytes) => {
+        if (at !== this.received) return;
+        holder.busy = false;
+        queue.leave();
+        this.#keep(channel, record, bytes);
+      },
       served: () => {
         if (!refused && next < size) ask();
         if (source.pending > 0) return;
@@ -210,9 +295,15 @@ class WholeFetch {
         source.leave();
       },
       busy: (_range, position) => {
-        this.#tools.report({ event: "waiting", holder, position });
-        refused = true;
-        if (others) {
+        this.#tools.report({ event: "waiting", holder: record, position });
+        refused = holder.busy = true;
+        const now = this.time.now();
+        queue.take(position, now);
+        const inVain = queue.inVain(now);
+        // A place in a queue is worth keeping while all others are busy, too.
+        const isElsewhereBetter = rivals.length > 0 && (queue.isDull(now) || rivals.some(({ busy }) => !busy));
+        if (inVain !== undefined) source.fail(inVain, true);
+        else if (isElsewhereBetter) {
           settle(new HolderError("it is busy", 0));
           source.leave();
         } else if (source.pending === 0) askAgain();
@@ -225,7 +316,7 @@ class WholeFetch {
   }
 
   /** FT/1: the file is sent until the end of the stream. Only its size shows whether it is whole. */
-  #receiveBasic(channel: Channel, holder: FileRecord, settle: (error?: Error) => void): void {
+  #receiveBasic(channel: Channel, holder: FileRecord, request: string, settle: (error?: Error) => void): void {
     const { size } = this.#wanted;
     const inbox = new BasicDownloadInbox();
     const fail = (reason: string, final: boolean) => {
@@ -253,7 +344,7 @@ class WholeFetch {
       },
       close: (reason) => settle(new HolderError(reason === "" ? "it left" : reason, 1)),
     });
-    channel.send(basic.download(holder));
+    channel.send(request);
     channel.halfClose();
   }
 

@@ -2,14 +2,16 @@
 // @clack/prompts.
 
 import { autocomplete, intro, isCancel, log, multiselect, note, outro, select, text } from "@clack/prompts";
-import { CancelledError, sentenceOf } from "../../error.ts";
+import { CancelledError, FtError, sentenceOf } from "../../error.ts";
 import type { FileRecord } from "../../protocol/record.ts";
-import { formatSize, plural, printable } from "../../text.ts";
+import { formatSize, plural, printable, printableName } from "../../text.ts";
 import { orCancelled } from "../cancel.ts";
+import { type Content, divideByContent } from "../contents.ts";
 import type { LeftOut, SharedFile } from "../disk/share.ts";
 import { describePlace, isSameTracker, type Located } from "../locate.ts";
-import { columnsOf, fit, wrap } from "./columns.ts";
-import { contentTable, holderTable, recordTable } from "./view.ts";
+import type { UntrustedTracker } from "../trust.ts";
+import { columnsOf, fit, fitName, wrap } from "./columns.ts";
+import { choiceTable, contentTable, holderTable, recordTable } from "./view.ts";
 
 /** The terminal of the prompts, and the signal that ends them. */
 export interface Terminal {
@@ -22,8 +24,12 @@ export interface Terminal {
 const MARK_COLUMNS = 15;
 /** A line has this width at least, in a terminal that is narrower too. Columns. */
 const LEAST_COLUMNS = 20;
+/** A name in a heading has this width at least. Columns. */
+const LEAST_NAME = 12;
 /** The last line of a list: the person goes back. */
 const BACK = { value: -1, label: "Back" };
+/** Files that are named, at most, when the person is asked whether to share them. */
+const FILES_NAMED = 5;
 /** Files that are named, at most, when they cannot be shared. */
 const UNFIT_SHOWN = 5;
 /** The tracker is asked when the person has not typed for this long. Milliseconds. */
@@ -85,8 +91,16 @@ export class Prompts {
     return this.#answer(select<Value>({ ...this.#terminal, message: this.#short(message), options: shown, maxItems: 12 }));
   }
 
-  /** Asks which files of a folder to share; the first `most` are preselected. Undefined when the person wants another folder. */
-  async chooseShared(folder: string, files: SharedFile[], left: LeftOut[], most: number): Promise<SharedFile[] | undefined> {
+  /**
+   * Asks which files of a folder to share; the first `most` are preselected. `where` names a tracker that nobody typed. Undefined when
+   * the person wants another folder.
+   */
+  async chooseShared(
+    folder: string,
+    { taken: files, left }: { taken: SharedFile[]; left: LeftOut[] },
+    most: number,
+    where: string | undefined,
+  ): Promise<SharedFile[] | undefined> {
     const unfit = left.filter(({ surplus }) => surplus === undefined);
     for (const { path, reason } of unfit.slice(0, UNFIT_SHOWN)) this.warn(`Cannot share "${path}": ${reason}.`);
     if (unfit.length > UNFIT_SHOWN) this.warn(`Nor ${unfit.length - UNFIT_SHOWN} more.`);
@@ -101,7 +115,7 @@ export class Prompts {
       const chosen = await this.#answer(
         multiselect<number>({
           ...this.#terminal,
-          message: `Which to share? Up to ${most}.`,
+          message: `Which to share${where === undefined ? "" : ` with ${where}`}? Up to ${most}.`,
           options: files.map((file, value) => ({ value, label: this.#fileLabel(file) })),
           initialValues: files.slice(0, most).map((_, index) => index),
           required: true,
@@ -111,6 +125,24 @@ export class Prompts {
       if (chosen.length <= most) return files.filter((_, index) => chosen.includes(index));
       this.warn(`${chosen.length} files are too many: the tracker takes ${most}.`);
     }
+  }
+
+  /** Asks whether these files may be given to a tracker that is not known. A no is an `FtError`. */
+  async agreeToShare({ where, verdict }: UntrustedTracker, files: SharedFile[]): Promise<void> {
+    this.warn(
+      verdict === "new"
+        ? `The tracker ${where} only announced itself, and was not used from here before. Anybody on the network can announce one.`
+        : `The tracker ${where} is not the one of this name that was used before: its key is another one, or not proven. It may be another computer, or be set up anew.`,
+    );
+    const names = files.slice(0, FILES_NAMED).map(({ name }) => `"${printable(name)}"`);
+    const more = files.length > FILES_NAMED ? ` and ${files.length - FILES_NAMED} more` : "";
+    this.say(`It and those who use it would get: ${names.join(", ")}${more}.`);
+    const yes = { value: "yes" as const, label: "Yes, share them" };
+    const no = { value: "no" as const, label: "No" };
+    const question = `Share with ${where}?`;
+    const answer = await this.choose(question, verdict === "new" ? [yes, no] : [no, yes]);
+    if (answer === "yes") return;
+    throw new FtError("not-shared", "Nothing was shared. Type the address of the tracker that you mean: ft-peer ADDRESS");
   }
 
   /** Asks for one of several trackers. */
@@ -124,9 +156,23 @@ export class Prompts {
 
   /** Asks for one holder of a file; undefined to go back. */
   async chooseHolder(name: string, records: FileRecord[]): Promise<FileRecord | undefined> {
-    const [title, options] = pickList(holderTable(records, this.width));
-    this.say(fit(`${plural(records.length, "holder")} of ${printable(name)}`, this.width));
-    return records[await this.choose(`  ${title}`, options)];
+    const contents = divideByContent(records).length;
+    const several = contents < 2 ? "" : `: ${contents} different files`;
+    const holders = `${plural(records.length, "holder")} of `;
+    const room = this.width - columnsOf(holders + several);
+    this.say(holders + fitName(printableName(name), Math.max(LEAST_NAME, room)) + several);
+    const byContent = records.toSorted((a, b) => (a.root ?? "").localeCompare(b.root ?? ""));
+    const [title, options] = pickList(holderTable(byContent, this.width));
+    return byContent[await this.choose(`  ${title}`, options)];
+  }
+
+  /** Asks which of several contents a name means. */
+  async chooseContent(name: string, contents: Content[]): Promise<Content> {
+    this.say(`${contents.length} different files are called "${name}". Which one?`);
+    const [title, options] = pickList(choiceTable(contents, this.width));
+    const chosen = contents[await this.choose(`  ${title}`, options)];
+    if (chosen === undefined) throw new CancelledError();
+    return chosen;
   }
 
   /** Lists files that fit the text while the person types it, and asks for one; undefined to go back. `look` gives one record a content. */
@@ -209,7 +255,7 @@ export class Prompts {
 
   #fileLabel(file: SharedFile): string {
     const size = formatSize(file.size);
-    return `${fit(printable(file.name), this.width - columnsOf(size) - 2)}  ${size}`;
+    return `${fitName(printableName(file.name), this.width - columnsOf(size) - 2)}  ${size}`;
   }
 
   /** A prompt's answer. Ctrl-C and the signal are a `CancelledError`, also when the terminal is gone. */

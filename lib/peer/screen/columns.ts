@@ -8,16 +8,32 @@ export function columnsOf(text: string): number {
 /** Cuts a text to at most `width` columns. `…` stands for the part that is left out. */
 export function fit(text: string, width: number): string {
   if (columnsOf(text) <= width) return text;
+  return width < 1 ? "" : `${firstOf(graphemesOf(text), width - 1).join("")}…`;
+}
+
+/** Cuts a file's name to at most `width` columns, in the middle, because its end says what kind of file it is: `annual rep…ool.pdf`. */
+export function fitName(name: string, width: number): string {
+  if (columnsOf(name) <= width) return name;
   if (width < 1) return "";
-  let kept = "";
+  const graphemes = graphemesOf(name);
+  const end = firstOf(graphemes.toReversed(), Math.floor((width - 1) / 2))
+    .reverse()
+    .join("");
+  return `${firstOf(graphemes, width - 1 - columnsOf(end)).join("")}…${end}`;
+}
+
+function graphemesOf(text: string): string[] {
+  return Array.from(new Intl.Segmenter().segment(text), ({ segment }) => segment);
+}
+
+/** The first graphemes, up to `width` columns. */
+function firstOf(graphemes: string[], width: number): string[] {
   let used = 0;
-  for (const { segment } of new Intl.Segmenter().segment(text)) {
-    const columns = columnsOf(segment);
-    if (used + columns > width - 1) break;
-    kept += segment;
-    used += columns;
-  }
-  return `${kept}…`;
+  const end = graphemes.findIndex((one) => {
+    used += columnsOf(one);
+    return used > width;
+  });
+  return end < 0 ? graphemes : graphemes.slice(0, end);
 }
 
 /** Breaks a text between words into lines of at most `width` columns. A longer word is broken, too. */
@@ -49,6 +65,8 @@ const NARROWEST = 8;
 export interface Column {
   title: string;
   align?: "left" | "right";
+  /** Cells that are too long are cut in the middle, as names of files are. */
+  names?: true;
   /** When the lines are too long, this column shrinks to this width, and below it only when no column can be left out. */
   shrinksTo?: number;
   /** Columns with a rank shrink first. If that is not enough they are left out, the highest rank first. */
@@ -83,7 +101,7 @@ export function table(columns: Column[], rows: string[][], width = Number.POSITI
   return lines.map((line) =>
     columns
       .map((column, i) => {
-        const cell = fit(line[i] ?? "", widths[i] ?? 0);
+        const cell = (column.names ? fitName : fit)(line[i] ?? "", widths[i] ?? 0);
         const pad = " ".repeat(Math.max(0, (widths[i] ?? 0) - columnsOf(cell)));
         return column.align === "right" ? pad + cell : cell + pad;
       })

@@ -9,9 +9,10 @@ import { formatEndpoint, isLoopback, withoutZone } from "../../protocol/address.
 import { encodeToTracker } from "../../protocol/write.ts";
 import { formatDuration, formatSize, plural, printable } from "../../text.ts";
 import { tryFolder } from "../disk/incoming.ts";
+import { tryMark } from "../disk/origin.ts";
 import type { LeftOut, SharedFile } from "../disk/share.ts";
-import { type Located, lookAround, nobodyFound, typed } from "../locate.ts";
-import type { Session, TrackerPlace } from "../session.ts";
+import { asRemembered, type Located, lookAround, nobodyFound, typed } from "../locate.ts";
+import { type Session, type TrackerPlace, UNTRUSTED } from "../session.ts";
 import { wrap } from "./columns.ts";
 import { colours, howToOpen } from "./view.ts";
 
@@ -98,7 +99,7 @@ export async function examine(tools: DoctorTools): Promise<Check[]> {
     await patient?.stop();
   }
   tell("share", share.result);
-  tell("receive", checkReceive(tools.to));
+  tell("receive", await checkReceive(tools.to));
   tell("clock", checkClock(patient));
   return checks;
 }
@@ -115,7 +116,7 @@ async function tryTracker(tools: DoctorTools, files: SharedFile[]) {
   const seconds = (performance.now() - from) / 1000;
   const [found] = around.trackers;
   // A tracker that does not announce itself may still be where it was last time.
-  const place = tools.tracker ?? found ?? tools.last;
+  const place = tools.tracker ?? found ?? (tools.last && asRemembered(tools.last));
   const unnamed = found === undefined ? "used last time" : "found by its announcement";
   const how = tools.tracker === undefined ? unnamed : "named on the command line";
   let joined = place === undefined ? undefined : await join(tools, place, files, false);
@@ -195,6 +196,7 @@ function checkTracker({ place, how, patient, failed }: Findings): Result {
     const advice = "Start ft-tracker on a machine of this network, or give its address: ft-peer ADDRESS doctor";
     return { status: "fault", detail: "No tracker was found, and none was named.", advice };
   }
+  if (failed?.code === UNTRUSTED) return { status: "warning", detail: failed.message, data: { code: failed.code, how } };
   if (failed !== undefined) {
     const advice =
       failed.code === "no-tracker"
@@ -288,18 +290,21 @@ function checkShare({ choose }: DoctorTools): { files: SharedFile[]; result: Res
   }
 }
 
-function checkReceive(folder: string): Result {
+async function checkReceive(folder: string): Promise<Result> {
   try {
     tryFolder(folder);
   } catch (error) {
     const advice = "Give a folder that this program may write to: --to FOLDER";
     return { status: "fault", detail: sentenceOf(error), advice, data: { folder } };
   }
-  const { bavail, bsize } = statfsSync(folder);
+  const { blocks, bavail, bsize } = statfsSync(folder);
   const free = bavail * bsize;
-  const detail = `"${printable(folder)}" can be written to, with ${formatSize(free)} free.`;
-  const data = { folder, free };
-  if (free >= LITTLE_SPACE) return { status: "ok", detail, data };
+  const room = blocks === 0 ? "its file system does not say how much is free" : `with ${formatSize(free)} free`;
+  const marked = await tryMark(folder);
+  const mark = marked ? "" : " The system's mark of files from the network cannot be set there.";
+  const detail = `"${printable(folder)}" can be written to, ${room}.${mark}`;
+  const data = { folder, free, marked };
+  if (free >= LITTLE_SPACE || blocks === 0) return { status: "ok", detail, data };
   const advice = "Make room, or give another folder: --to FOLDER";
   return { status: free < NO_SPACE ? "fault" : "warning", detail, advice, data };
 }

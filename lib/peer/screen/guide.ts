@@ -6,20 +6,20 @@ import { CancelledError, sentenceOf } from "../../error.ts";
 import { formatEndpoint } from "../../protocol/address.ts";
 import { DEFAULT_MAX_FILES } from "../../protocol/messages.ts";
 import type { FileRecord } from "../../protocol/record.ts";
-import { formatDuration, formatSize, plural, printable } from "../../text.ts";
+import { formatDuration, formatSize, plural, printableName } from "../../text.ts";
 import { orCancelled } from "../cancel.ts";
 import { chooseFiles, type Share, type SharedFile } from "../disk/share.ts";
 import type { Downloaded, DownloadOptions } from "../download.ts";
 import type { PeerEvent } from "../events.ts";
 import type { FetchEvent } from "../fetch/types.ts";
-import { describePlace, type Located, lookAround, nobodyFound, parseTracker, typed } from "../locate.ts";
+import { asRemembered, describePlace, type Located, lookAround, nobodyFound, parseTracker, typed } from "../locate.ts";
 import { nameArgument } from "../options.ts";
 import type { Upload } from "../serve/serve.ts";
 import type { Session, TrackerPlace } from "../session.ts";
 import type { Prompts } from "./ask.ts";
-import { fit } from "./columns.ts";
+import { fitName } from "./columns.ts";
 import { progressReporter, Screen } from "./screen.ts";
-import { describeEvent, notFoundSentence, peerTable } from "./view.ts";
+import { describeEvent, describeRenaming, notFoundSentence, peerTable } from "./view.ts";
 
 /** Files of a folder that are offered, at most. */
 const OFFERED = 500;
@@ -82,7 +82,7 @@ export async function guide(options: GuideOptions): Promise<void> {
 async function connect(options: GuideOptions, report: (event: PeerEvent) => void): Promise<GuidedPeer> {
   const { prompts } = options;
   let tracker = options.tracker ?? (await askForTracker(options));
-  const files = options.files ?? (await askFiles(options));
+  const files = options.files ?? (await askFiles(options, tracker));
   for (;;) {
     try {
       return await options.start(tracker, files, report);
@@ -114,14 +114,15 @@ async function askAddress({ prompts, last }: GuideOptions): Promise<TrackerPlace
   const answer = await prompts.line("Tracker's address?", hint, (text) => {
     return text === "" && last !== undefined ? undefined : refusalOf(() => parseTracker(text));
   });
-  return answer === "" && last !== undefined ? last : parseTracker(answer);
+  return answer === "" && last !== undefined ? asRemembered(last) : parseTracker(answer);
 }
 
-async function askFiles({ prompts }: GuideOptions): Promise<SharedFile[]> {
+async function askFiles({ prompts }: GuideOptions, tracker: TrackerPlace): Promise<SharedFile[]> {
+  // A person who chooses files for a tracker that only announced itself says yes to that tracker.
+  const where = tracker.announced ? describePlace({ ...tracker, name: tracker.name ?? "" }) : undefined;
   let folder = process.cwd();
   for (;;) {
-    const { taken, left } = chooseFiles([folder], OFFERED);
-    const chosen = await prompts.chooseShared(folder, taken, left, DEFAULT_MAX_FILES);
+    const chosen = await prompts.chooseShared(folder, chooseFiles([folder], OFFERED), DEFAULT_MAX_FILES, where);
     if (chosen !== undefined) return chosen;
     const typed = await prompts.line("Which folder?", `empty: ${folder}`, (answer) => {
       return answer === "" ? undefined : refusalOf(() => chooseFiles([resolve(folder, expandHome(answer))], 1));
@@ -233,16 +234,21 @@ async function guidedDownload(peer: GuidedPeer, how: GuideOptions, chosen: FileR
     const seconds = (performance.now() - started) / 1000;
     const taken = done.outcome === "already here" ? "already here" : `in ${formatDuration(seconds)}`;
     prompts.done(`${done.path}: ${formatSize(done.size)}, ${taken}, ${done.verified ? "verified" : "not verified"}`);
+    const renamed = describeRenaming(chosen.name, done);
+    if (renamed !== undefined) prompts.say(renamed);
   } finally {
     screen.clearProgress();
   }
 }
 
 function describeShare(peer: GuidedPeer, width: number): string[] {
-  const lines = peer.share.files.map((file) => `${fit(printable(file.name), width - 12)}  ${formatSize(file.size)}`);
+  const lines = peer.share.files.map((file) => `${fitName(printableName(file.name), width - 12)}  ${formatSize(file.size)}`);
   const { uploads, waiting } = peer.server;
   lines.push("", uploads.size === 0 ? "Nobody is downloading now." : "Downloading now:");
-  for (const { to, name, sent } of uploads) lines.push(`${formatEndpoint(to)}  ${formatSize(sent)} sent  ${printable(name)}`);
+  for (const { to, name, sent } of uploads) {
+    const start = `${formatEndpoint(to)}  ${formatSize(sent)} sent  `;
+    lines.push(start + fitName(printableName(name), width - start.length));
+  }
   if (waiting > 0) lines.push(`${plural(waiting, "downloader")} waiting for a free slot.`);
   return lines;
 }

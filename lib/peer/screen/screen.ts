@@ -48,10 +48,11 @@ export class Screen {
     err(printable(words));
   }
 
-  error(message: string, code: string): void {
+  /** An error. `more`, if there is more to say, is objects for a script and printable lines for a person. */
+  error(message: string, code: string, more?: { choices: object[]; lines: string[] }): void {
     this.clearProgress();
-    if (this.json) this.object({ event: "error", code, message });
-    else err(message);
+    if (this.json) this.object({ event: "error", code, message, ...(more && { choices: more.choices }) });
+    else for (const line of [message, ...(more?.lines ?? [])]) err(line);
   }
 
   /** A line that the next one overwrites; only on a terminal. */
@@ -82,12 +83,14 @@ export function progressReporter(screen: Screen): (event: FetchEvent) => void {
     const due = event.event !== lastEvent || now - last >= every || (whole && !wasWhole);
     wasWhole = whole;
     if (!due && event.event !== "holder-failed") return;
-    if (event.event !== "asking") lastEvent = event.event;
+    if (event.event !== "asking" && event.event !== "foreign-part") lastEvent = event.event;
     last = now;
     const rate = event.event === "progress" ? pace.rate(now, event.received) : 0;
     if (screen.json) return screen.object(fetchEventObject(event, rate));
     const holder = "holder" in event ? formatEndpoint(event.holder) : "";
     switch (event.event) {
+      case "foreign-part":
+        return screen.note(`"${event.path}" belongs to another user and is not used: the part file has another name.`);
       case "asking":
         return lastEvent === "" ? screen.progress(`asking ${holder}`) : undefined;
       case "checking":

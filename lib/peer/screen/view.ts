@@ -5,8 +5,9 @@ import pc from "picocolors";
 import { formatEndpoint } from "../../protocol/address.ts";
 import type { PeerLine } from "../../protocol/messages.ts";
 import { type FileRecord, modifiedOf } from "../../protocol/record.ts";
-import { formatDuration, formatRate, formatSize, plural, printable } from "../../text.ts";
-import { groupByContent, wholeHolders } from "../contents.ts";
+import { formatDuration, formatRate, formatSize, plural, printable, printableName } from "../../text.ts";
+import { type Content, divideByContent, shortIds } from "../contents.ts";
+import { whyRenamed } from "../disk/local-name.ts";
 import type { LeftOut } from "../disk/share.ts";
 import type { Downloaded } from "../download.ts";
 import type { PeerEvent } from "../events.ts";
@@ -32,29 +33,90 @@ export function contentTable(records: FileRecord[], width?: number): string[] {
 
 function fileTable(records: FileRecord[], lastCell: (record: FileRecord) => string, width: number | undefined): string[] {
   const columns: Column[] = [
-    { title: "NAME", shrinksTo: 20 },
+    { title: "NAME", shrinksTo: 20, names: true },
     { title: "SIZE", align: "right" },
-    { title: "TYPE", shrinksTo: 8, spare: 3 },
-    { title: "DATE", spare: 2 },
+    { title: "TYPE", shrinksTo: 8, spare: 4 },
+    { title: "DATE", spare: 3 },
     { title: "WHO", spare: 1 },
   ];
   const rows = records.map((record) => {
     const { name, size, type, date } = record;
-    return [printable(name), formatSize(size), printable(type), date, lastCell(record)];
+    return [printableName(name), formatSize(size), printable(type), date, lastCell(record)];
   });
-  return table(columns, rows, width);
+  return tableWithContents(records, columns, rows, width);
 }
 
 /** The holders of one file as a table of type, size, date and address. */
 export function holderTable(records: FileRecord[], width?: number): string[] {
   const columns: Column[] = [
-    { title: "TYPE", shrinksTo: 8, spare: 2 },
+    { title: "TYPE", shrinksTo: 8, spare: 3 },
     { title: "SIZE", align: "right" },
-    { title: "DATE", spare: 1 },
+    { title: "DATE", spare: 2 },
     { title: "WHO" },
   ];
   const rows = records.map((record) => [printable(record.type), formatSize(record.size), record.date, holderCell(record)]);
+  return tableWithContents(records, columns, rows, width);
+}
+
+/** The table, with a column for the start of the content id where one name means several contents. */
+function tableWithContents(records: FileRecord[], columns: Column[], rows: string[][], width: number | undefined): string[] {
+  const cells = new Map<FileRecord, string>();
+  for (const same of Map.groupBy(records, ({ name }) => name).values()) {
+    if (same.length < 2 || divideByContent(same).length < 2) continue;
+    const ids = shortIds(same.flatMap(({ root = [] }) => root));
+    if (ids.size === 0) continue;
+    for (const record of same) cells.set(record, ids.get(record.root ?? "") ?? NO_ID);
+  }
+  if (cells.size === 0) return table(columns, rows, width);
+  const more = rows.map((row, i) => [...row, cells.get(records[i] as FileRecord) ?? ""]);
+  return table([...columns, { title: "CONTENT", spare: 2 }], more, width);
+}
+
+/** Shown instead of a content id that is not known. */
+const NO_ID = "no id";
+
+/** The contents that one name means, as a table. */
+export function choiceTable(contents: Content[], width?: number): string[] {
+  const columns: Column[] = [
+    { title: "SIZE", align: "right" },
+    { title: "DATE" },
+    { title: "HOLDERS", align: "right" },
+    { title: "CONTENT" },
+    { title: "TYPE", shrinksTo: 8, spare: 1 },
+  ];
+  const ids = shortIds(contents.flatMap(({ records: [{ root = [] }] }) => root));
+  const rows = contents.map(({ records: [{ size, root = "", type }], hosts, modified }) => [
+    formatSize(size),
+    modified?.date ?? "?",
+    hosts === 0 ? "unfinished" : String(hosts),
+    ids.get(root) ?? NO_ID,
+    printable(type),
+  ]);
   return table(columns, rows, width);
+}
+
+/** The contents that one name means, as objects for a script. `tracker` is its address as typed, or "". */
+export function choiceObjects(contents: Content[], tracker: string) {
+  return contents.map(({ records: [record], hosts, modified }) => {
+    const { name, root, type, size, address, port } = record;
+    const twice = contents.some(({ records: [other] }) => other !== record && other.root === root);
+    const from = root === undefined || twice ? ` --from ${formatEndpoint(record)}` : "";
+    const what = root === undefined ? `-- '${printable(name).replaceAll("'", "'\\''")}'` : `root:${root}`;
+    const command = `ft-peer ${tracker === "" ? "" : `${tracker} `}get${from} ${what}`;
+    return { name, root: root ?? null, type, size, modified: modified?.iso ?? null, holders: hosts, address, port, command };
+  });
+}
+
+/** Contents of one name that a person without a terminal is told of, at most. */
+const CHOICES_SHOWN = 10;
+
+/** The choice for a person without a terminal: the table, with a command below each line. */
+export function choiceLines(contents: Content[], tracker: string): string[] {
+  const shown = contents.slice(0, CHOICES_SHOWN);
+  const commands = choiceObjects(shown, tracker).map(({ command }) => command);
+  const [title = "", ...lines] = choiceTable(shown);
+  const more = contents.length - shown.length;
+  return [title, ...lines.flatMap((line, i) => [line, `    ${commands[i]}`]), ...(more > 0 ? [`… and ${more} more`] : [])];
 }
 
 /** The address of a record's holder, and whether it has only a part of the file. */
@@ -64,8 +126,10 @@ function holderCell(record: FileRecord): string {
 
 /** Records as objects for a script. `holders` is the number of these records that are of the whole of the same content. */
 export function recordObjects(records: FileRecord[]): object[] {
+  const groups = Map.groupBy(records, (record) => (record.root === undefined ? record : `${record.root} ${record.size}`));
   const holders = new Map<FileRecord, number>();
-  for (const group of groupByContent(records)) for (const record of group) holders.set(record, wholeHolders(group));
+  for (const group of groups.values())
+    for (const record of group) holders.set(record, group.filter(({ part }) => !part).length);
   return records.map((record) => {
     const { name, type, size, address, port, root = null } = record;
     const whole = record.holders ?? holders.get(record) ?? 1;
@@ -135,10 +199,30 @@ export function describeDownload({ path, size, verified, outcome }: Downloaded, 
   return `${printable(path)}  ${formatSize(size)}  ${how}  ${checked}`;
 }
 
-/** A finished download as an object for a script. */
-export function downloadObject(name: string, { path, size, verified, outcome, holders }: Downloaded, seconds: number): object {
-  const rounded = Number(seconds.toFixed(3));
-  return { event: "done", name, path, size, seconds: rounded, verified, holders: holders.length, outcome };
+/** A finished download as an object for a script. `record` is one of the records that it was fetched by. */
+export function downloadObject({ name, root }: FileRecord, done: Downloaded, seconds: number): object {
+  const { path, size, verified, outcome, holders } = done;
+  const renamed = whyRenamed(name);
+  return {
+    event: "done",
+    name,
+    path,
+    size,
+    seconds: Number(seconds.toFixed(3)),
+    verified,
+    holders: holders.length,
+    outcome,
+    root: root ?? null,
+    ...(renamed !== undefined && { renamed }),
+  };
+}
+
+/** The sentence for a file that is not stored under the name under which it is shared; undefined for any other. */
+export function describeRenaming(name: string, { path }: Downloaded): string | undefined {
+  const why = whyRenamed(name);
+  return why === undefined
+    ? undefined
+    : `"${printableName(name)}" is stored as "${printable(basename(path))}", because ${why}.`;
 }
 
 /** The sentence for a search that found nothing. */
@@ -163,6 +247,11 @@ export function describeLeft(left: LeftOut[]): string {
 
 /** An event as a sentence for a person. */
 export function describeEvent(event: PeerEvent): string {
+  if (!("more" in event)) return describe(event);
+  return `${describe(event)} (one of ${event.more} such events${event.several ? ", from several addresses" : ""})`;
+}
+
+function describe(event: PeerEvent): string {
   switch (event.event) {
     case "joined": {
       const names = event.left.map(({ name }) => `"${name}"`).join(", ");
@@ -190,9 +279,10 @@ export function describeEvent(event: PeerEvent): string {
     case "upload-started":
       return `${formatEndpoint(event.upload.to)} downloads "${event.upload.name}".`;
     case "upload-ended": {
-      const { to, name, sent, wanted } = event.upload;
+      const { to, id, name, sent, wanted, seconds } = event.upload;
       const how = event.complete ? `got ${formatSize(sent)}` : `stopped after ${formatSize(sent)} of ${formatSize(wanted)}`;
-      return `${formatEndpoint(to)} ${how} of "${name}"${event.reason === "" ? "" : ` (${event.reason})`}.`;
+      const who = id === undefined ? formatEndpoint(to) : `${formatEndpoint(to)} (peer ${id})`;
+      return `${who} ${how} of "${name}" in ${seconds.toFixed(1)} s${event.reason === "" ? "" : ` (${event.reason})`}.`;
     }
     case "download-refused":
       return `Refused ${event.address}: ${event.reason}`;
@@ -218,9 +308,10 @@ export function eventObject(event: PeerEvent): object {
       return { ...event, left: event.left.map(({ name }) => name) };
     case "upload-started":
     case "upload-ended": {
-      const { to, name, sent, wanted } = event.upload;
-      const end = event.event === "upload-ended" ? { complete: event.complete, reason: event.reason } : {};
-      return { event: event.event, address: to.address, port: to.port, name, sent, wanted, ...end };
+      const { upload, ...rest } = event;
+      const { to, id, name, root, sent, wanted, seconds } = upload;
+      const end = event.event === "upload-ended" ? { seconds: Number(seconds.toFixed(3)) } : {};
+      return { ...rest, address: to.address, port: to.port, id, name, root, sent, wanted, ...end };
     }
     default:
       return event;

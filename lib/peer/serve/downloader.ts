@@ -3,33 +3,36 @@
 import { type Clock, sleep, systemClock } from "../../clock.ts";
 import { ProtocolError } from "../../error.ts";
 import type { Channel } from "../../net/channel.ts";
+import { hostOf } from "../../protocol/address.ts";
 import { basic, SILENCE_MS } from "../../protocol/basic.ts";
 import { HASH, type ToHolder } from "../../protocol/messages.ts";
 import { HolderInbox } from "../../protocol/read.ts";
 import { encodeFromHolder } from "../../protocol/write.ts";
-import { layerAbove, pieceCountOf, pieceSizeOf } from "../content/merkle.ts";
-import { PieceSet } from "../content/pieces.ts";
-import type { SlotClaim, UploadSlots } from "./slots.ts";
-import type { Known, Served, ServeOptions, Upload } from "./types.ts";
+import { pieceCountOf, pieceSizeOf } from "../content/merkle.ts";
+import type { Shared } from "./serve.ts";
+import type { SlotClaim } from "./slots.ts";
+import type { Known, Opened, ServeOptions } from "./types.ts";
 import { Uploader } from "./upload.ts";
 
 /** A downloader has to be accepted, or ask for a file in FT/1, within this time. Milliseconds. */
 const FIRST_REQUEST_MS = 10_000;
 /** A connection without a request for this long is closed. Milliseconds. */
 const REQUEST_IDLE_MS = 60_000;
-/** The usual limit on bytes that are sent and not read yet. Only the hashes of a huge file need more. Bytes. */
-const USUAL_BACKLOG = 1024 * 1024;
 /** With this many requests unanswered, no more are read. */
 const MOST_WAITING_REQUESTS = 64;
 /** An FT/1 downloader that waits for a slot is looked after this often. Milliseconds. */
 const QUEUE_LOOK_MS = 500;
 
+/** The part of an answer that takes a while, such as the bytes of a file. */
+type Rest = (() => Promise<void>) | undefined;
+
 /** One connection of a downloader. */
 export class Downloader {
   readonly #channel: Channel;
   readonly #options: ServeOptions;
-  readonly #slots: UploadSlots;
+  readonly #shared: Shared;
   readonly #clock: Clock;
+  readonly #host: string;
   readonly #uploader: Uploader;
   readonly #inbox = new HolderInbox();
   readonly #requests: (ToHolder | ProtocolError)[] = [];
@@ -41,12 +44,13 @@ export class Downloader {
   #claim: SlotClaim | undefined;
   #cancelSilence = () => {};
 
-  constructor(channel: Channel, options: ServeOptions, uploads: Set<Upload>, slots: UploadSlots) {
+  constructor(channel: Channel, options: ServeOptions, shared: Shared) {
     this.#channel = channel;
     this.#options = options;
-    this.#slots = slots;
+    this.#shared = shared;
     this.#clock = options.clock ?? systemClock;
-    this.#uploader = new Uploader(channel, options, uploads, this.#clock);
+    this.#host = hostOf(channel.remote.address);
+    this.#uploader = new Uploader(channel, this.#host, options, shared, this.#clock);
   }
 
   start(): void {
@@ -122,33 +126,39 @@ export class Downloader {
   }
 
   async #answer(request: ToHolder | ProtocolError): Promise<void> {
+    const rest = await this.#inTurn(() => (this.#over ? undefined : this.#begin(request)));
+    await rest?.();
+  }
+
+  /** Does a job in the time of this connection's host. */
+  #inTurn<Result>(job: () => Result): Promise<Result> {
+    return this.#shared.work.do(this.#host, job);
+  }
+
+  #begin(request: ToHolder | ProtocolError): Rest {
     if (request instanceof ProtocolError) {
       this.#refuse(request.code, request.message);
-      return;
+      return undefined;
     }
     switch (request.verb) {
       case "HELLO":
         if (request.token === undefined) this.#greet(request.pass);
         else this.#handOver(request.token);
-        break;
+        return undefined;
       case "DOWNLOAD":
-        if (request.profile === 1) await this.#giveWhole(request);
-        else await this.#giveRange(request);
-        break;
+        return request.profile === 1 ? () => this.#giveWhole(request) : this.#giveRange(request);
       case "TREE":
-        this.#giveTree(request.root, request.piece);
-        break;
+        return this.#giveTree(request.root, request.piece);
       case "HAVE":
-        this.#giveHave(request.root);
-        break;
+        return this.#giveHave(request.root);
       case "BYE":
         this.#finish();
-        break;
+        return undefined;
       case "UNKNOWN":
         this.#say({ verb: "ERROR", code: "unknown-verb", words: "This peer does not know that request." });
-        break;
+        return undefined;
       default:
-        request satisfies never;
+        return request satisfies never;
     }
   }
 
@@ -160,7 +170,7 @@ export class Downloader {
       this.#refuse("not-accepted", read.refusal);
       return;
     }
-    this.#claim = { downloader: read.id };
+    this.#claim = { host: this.#host, downloader: read.id };
     this.#channel.limit({ deadline: undefined, idle: REQUEST_IDLE_MS });
     this.#say({ verb: "HI" });
   }
@@ -194,68 +204,84 @@ export class Downloader {
     return known;
   }
 
-  #giveTree(root: string, piece: number): void {
+  #giveTree(root: string, piece: number): Rest {
     const known = this.#look(root);
-    if (known === undefined) return;
+    if (known === undefined) return undefined;
     const own = pieceSizeOf(known.size);
     const step = piece / own;
     if (step < 1 || 2 ** Math.round(Math.log2(step)) !== step) {
       this.#say({ verb: "ERROR", code: "bad-piece", words: `The pieces of this file have ${own} bytes.` });
-      return;
+      return undefined;
     }
-    const layer = layerAbove(known.pieces, known.size, step, this.#options.sha256);
-    if (layer.length > USUAL_BACKLOG / 2) this.#channel.limit({ backlog: 2 * layer.length });
-    this.#say({ verb: "TREE", count: layer.length / HASH });
-    this.#channel.send(layer);
+    return async () => {
+      const layer = await this.#shared.layers.get(this.#host, root, known, step);
+      this.#say({ verb: "TREE", count: layer.length / HASH });
+      await this.#sending(this.#uploader.sendHashes(layer));
+    };
   }
 
-  #giveHave(root: string): void {
+  #giveHave(root: string): Rest {
     const known = this.#look(root);
-    if (known === undefined) return;
-    const bits = (known.have ?? PieceSet.whole(pieceCountOf(known.size))).toBytes();
+    if (known === undefined) return undefined;
+    const bits = known.have?.toBytes() ?? new Uint8Array(Math.ceil(pieceCountOf(known.size) / 8)).fill(255);
     this.#say({ verb: "HAVE", length: bits.length });
-    this.#channel.send(bits);
+    return () => this.#sending(this.#uploader.sendHashes(bits));
   }
 
-  async #giveRange({ root, name, offset, length }: Extract<ToHolder, { verb: "DOWNLOAD"; profile: 2 }>): Promise<void> {
+  #giveRange({ root, name, offset, length }: Extract<ToHolder, { verb: "DOWNLOAD"; profile: 2 }>): Rest {
     const claim = this.#acceptedClaim();
-    if (claim === undefined) return;
+    if (claim === undefined) return undefined;
     const found = this.#options.open({ ...(root === undefined ? {} : { root }), ...(name === undefined ? {} : { name }) });
     if (found === undefined) {
       this.#say({ verb: "NOT FOUND" });
-      return;
+      return undefined;
     }
     const { file } = found;
-    try {
-      if (offset > file.size) {
-        this.#say({ verb: "ERROR", code: "bad-range", words: "The file is shorter than that." });
-        return;
-      }
-      const count = Math.min(length ?? file.size, file.size - offset);
-      if (file.has?.(offset, count) === false) {
-        this.#say({ verb: "ERROR", code: "not-here", words: "That part of the file has not arrived here yet." });
-        return;
-      }
-      const position = this.#slots.ask(claim);
-      if (position > 0) {
-        this.#uploader.end("it waits for its next turn");
-        this.#say({ verb: "BUSY", position });
-        return;
-      }
+    const count = Math.min(length ?? file.size, file.size - offset);
+    if (this.#mayHave(found, offset, count, claim)) {
       this.#say({ verb: "FILE", length: count, size: file.size });
-      await this.#send(found, offset, count, claim);
+      return () => this.#send(found, offset, count, claim);
+    }
+    file.close();
+    return undefined;
+  }
+
+  /** Whether a range is sent now. When it is not, the downloader is told why. */
+  #mayHave({ file }: Opened, offset: number, count: number, claim: SlotClaim): boolean {
+    if (offset > file.size) {
+      this.#say({ verb: "ERROR", code: "bad-range", words: "The file is shorter than that." });
+      return false;
+    }
+    if (file.has?.(offset, count) === false) {
+      this.#say({ verb: "ERROR", code: "not-here", words: "That part of the file has not arrived here yet." });
+      return false;
+    }
+    const position = this.#shared.slots.ask(claim);
+    if (position === 0) return true;
+    this.#uploader.quietFromNow();
+    this.#say({ verb: "BUSY", position });
+    return false;
+  }
+
+  /** Sends bytes of a file for a claim that has a slot, and closes the file. */
+  async #send(found: Opened, offset: number, count: number, claim: SlotClaim): Promise<void> {
+    const { slots } = this.#shared;
+    try {
+      if (this.#over) return;
+      slots.use(claim, true);
+      const id = this.#inbox.profile === 2 ? claim.downloader : undefined;
+      await this.#sending(this.#uploader.send(found, id, offset, count));
+      if (!this.#over) slots.use(claim, false, count);
     } finally {
-      file.close();
+      found.file.close();
     }
   }
 
-  async #send(found: { name: string; file: Served }, offset: number, count: number, claim: SlotClaim): Promise<void> {
+  /** While bytes are sent, a downloader may be silent. */
+  async #sending(bytes: Promise<void>): Promise<void> {
     this.#channel.limit({ idle: undefined });
-    this.#slots.use(claim, true);
-    await this.#uploader.send(found, offset, count);
-    if (this.#over) return;
-    this.#slots.use(claim, false);
-    this.#channel.limit({ idle: REQUEST_IDLE_MS });
+    await bytes;
+    if (!this.#over) this.#channel.limit({ idle: REQUEST_IDLE_MS });
   }
 
   // -------------------------------------------------------------- FT/1: one request a connection, without a pass
@@ -275,24 +301,22 @@ export class Downloader {
     const from = this.#channel.remote.address;
     const known = await this.#options.known(from).catch(() => false);
     if (this.#over) return;
-    if (!known) this.#options.report({ event: "download-refused", address: from, reason: "the tracker does not know it" });
-    const found = known ? this.#options.open({ name, ...(size === undefined ? {} : { size }) }) : undefined;
-    if (known && found === undefined) this.#channel.send(basic.notFound);
-    if (found !== undefined) {
-      try {
-        this.#channel.limit({ deadline: undefined });
-        const claim = { downloader: from };
-        this.#claim = claim;
-        // FT/1 has no word for a queue: the downloader waits without an answer.
-        while (!this.#over && this.#slots.ask(claim) > 0) await sleep(this.#clock, QUEUE_LOOK_MS);
-        if (this.#over) return;
-        this.#channel.send(spaced ? basic.fileSpaced : basic.file);
-        await this.#send(found, 0, found.file.size, claim);
-      } finally {
-        found.file.close();
-      }
-    }
+    if (known) {
+      const found = await this.#inTurn(() => this.#options.open({ name, ...(size === undefined ? {} : { size }) }));
+      if (found === undefined) this.#channel.send(basic.notFound);
+      else await this.#sendWhole(found, spaced ? basic.fileSpaced : basic.file);
+    } else this.#options.report({ event: "download-refused", address: from, reason: "the tracker does not know it" });
     this.#finish();
+  }
+
+  /** FT/1 has no word for a queue: the downloader waits without an answer. */
+  async #sendWhole(found: Opened, head: string): Promise<void> {
+    const claim = { host: this.#host, downloader: this.#channel.remote.address };
+    this.#claim = claim;
+    this.#channel.limit({ deadline: undefined });
+    while (!this.#over && this.#shared.slots.ask(claim) > 0) await sleep(this.#clock, QUEUE_LOOK_MS);
+    if (!this.#over) this.#channel.send(head);
+    await this.#send(found, 0, found.file.size, claim);
   }
 
   // -------------------------------------------------------------- how it ends
@@ -308,7 +332,7 @@ export class Downloader {
   }
 
   #leaveSlot(): void {
-    if (this.#claim !== undefined) this.#slots.leave(this.#claim);
+    if (this.#claim !== undefined) this.#shared.slots.leave(this.#claim);
   }
 
   #finish(): void {

@@ -1,5 +1,6 @@
 // Fairness between downloaders: upload slots, and the queue for them. It decides which connection may have bytes now and which is next;
-// it knows no channel and no file. The limit on bytes a second is in upload.ts.
+// it knows no channel and no file. Hosts come before ids, because everybody can have any number of ids. The limit on bytes a second is
+// in upload.ts.
 
 import type { Clock } from "../../clock.ts";
 
@@ -7,8 +8,10 @@ import type { Clock } from "../../clock.ts";
 export const DEFAULT_SLOTS = 8;
 /** While others wait, a claim has to give its slot back after this time. Milliseconds. */
 export const TURN_MS = 10_000;
-/** A slot that is not used for this long is given to a waiting claim. Milliseconds. */
+/** A slot with which fewer than `EARNING` bytes are sent in this time is given to a waiting claim. Milliseconds. */
 const SLOT_IDLE_MS = 2_000;
+/** Bytes. */
+const EARNING = 32 * 1024;
 /** A claim that gave its slot back takes no slot from others for this long. Milliseconds. */
 const AGAIN_MS = 1_000;
 /** A place in the queue is lost when its claim does not ask for this long. Milliseconds. */
@@ -16,7 +19,9 @@ const FORGOTTEN_MS = 10_000;
 
 /** One connection's claim to a slot. */
 export interface SlotClaim {
-  /** The id of the downloader. Its claims without a slot wait behind those of downloaders that have fewer slots. */
+  /** The host of the downloader. While other hosts use slots too, it may use one. */
+  readonly host: string;
+  /** The id of the downloader. At one host, ids with fewer slots come first. */
   readonly downloader: string;
 }
 
@@ -25,6 +30,10 @@ interface ClaimState {
   /** Since when it has its slot, or waits. */
   since: number;
   askedAt: number;
+  /** When it got its slot, or had sent enough bytes to keep it. */
+  earnedAt: number;
+  /** Bytes that it sent since then. */
+  bytes: number;
   /** Bytes are being sent: it cannot be idle. */
   busy: boolean;
   /** It has had a turn. */
@@ -56,31 +65,36 @@ export class UploadSlots {
     }
     const held = this.#holding.get(claim);
     if (held !== undefined) {
-      held.askedAt = now;
       if (!this.#isTurnOver(claim, held, now)) return 0;
       this.#holding.delete(claim);
     }
-    const queued = this.#waiting.get(claim) ?? { since: now, askedAt: now, busy: false, served: held !== undefined };
+    const queued = this.#waiting.get(claim) ?? newState(now, held !== undefined);
     queued.askedAt = now;
     this.#waiting.set(claim, queued);
-    const position = this.#inOrder().indexOf(claim) + 1;
+    const order = this.#inOrder();
+    const position = order.indexOf(claim) + 1;
+    const isFirstOfHost = order.find(({ host }) => host === claim.host) === claim;
+    if (this.#isShared(claim, now) && (!isFirstOfHost || this.#isHostServed(claim, now))) return position;
     if (position > this.#free) {
       const unused = this.#unused(claim, queued, now);
       const [first] = unused;
-      if (first === undefined || position > this.#free + unused.length) return position;
-      this.#holding.delete(first);
+      if (first !== undefined && position <= this.#free + unused.length) this.#holding.delete(first);
+      else if (!this.#isOneMore(claim)) return position;
     }
     this.#waiting.delete(claim);
-    this.#holding.set(claim, { since: now, askedAt: now, busy: false, served: true });
+    this.#holding.set(claim, newState(now, true));
     return 0;
   }
 
-  /** Bytes begin, or stop, being sent for this claim. */
-  use(claim: SlotClaim, busy: boolean): void {
+  /** Bytes begin being sent for this claim, or stop after this number of them. */
+  use(claim: SlotClaim, busy: boolean, bytes = 0): void {
     const state = this.#holding.get(claim);
     if (state === undefined) return;
     state.busy = busy;
-    state.askedAt = this.#clock.at();
+    state.bytes += bytes;
+    if (state.bytes < EARNING) return;
+    state.bytes = 0;
+    state.earnedAt = this.#clock.at();
   }
 
   /** The connection is over. */
@@ -90,51 +104,88 @@ export class UploadSlots {
   }
 
   get #free(): number {
-    return this.#count - this.#holding.size;
+    return Math.max(0, this.#count - this.#holding.size);
+  }
+
+  /** Whether other hosts use slots too. Then each host may use one. */
+  #isShared({ host }: SlotClaim, now: number): boolean {
+    for (const [other, state] of this.#holding) if (other.host !== host && isUsed(state, now)) return true;
+    return false;
+  }
+
+  /** Whether another claim of the host uses a slot. */
+  #isHostServed(claim: SlotClaim, now: number): boolean {
+    for (const [other, state] of this.#holding) {
+      if (other !== claim && other.host === claim.host && isUsed(state, now)) return true;
+    }
+    return false;
   }
 
   /**
-   * Whether a claim has had its slot for a turn, and a waiting claim takes it: one whose downloader has fewer slots, and that has not
-   * given a slot back a moment ago. Without the last condition two claims would take the same slot from each other again and again.
+   * A host that has no slot gets one at once while there are fewer hosts than slots. Another host has several then, and gives all but
+   * one back at its next requests: until it does, there are more slots than usual, but never twice the number.
    */
-  #isTurnOver({ downloader }: SlotClaim, { since }: ClaimState, now: number): boolean {
+  #isOneMore({ host }: SlotClaim): boolean {
+    const hosts = this.#slotsOf("host");
+    return this.#holding.size >= this.#count && hosts.size < this.#count && !hosts.has(host);
+  }
+
+  /**
+   * Whether a claim has had its slot for a turn, and a waiting claim takes it: one whose host or downloader has fewer slots, or one of
+   * a host that may use no second slot. A claim that has given a slot back a moment ago does not take one: else two claims would take
+   * the same slot from each other again and again.
+   */
+  #isTurnOver(claim: SlotClaim, { since }: ClaimState, now: number): boolean {
+    const isShared = this.#isShared(claim, now);
+    if (isShared && this.#isHostServed(claim, now)) return true;
     if (now - since < TURN_MS) return false;
-    const slots = this.#slotsOf();
-    const own = slots.get(downloader) ?? 0;
+    const hasMore = this.#compare();
     let takers = 0;
     for (const [other, state] of this.#waiting) {
-      if (isDue(state, now) && (slots.get(other.downloader) ?? 0) < own) takers += 1;
+      if (!isDue(state, now)) continue;
+      if (isShared && other.host === claim.host) return true;
+      if (hasMore(claim, other) > 0) takers += 1;
     }
     return takers > this.#free;
   }
 
   /** The claims that lose their slot to this one: idle ones, and those between two requests whose turn is over. */
   #unused(claim: SlotClaim, state: ClaimState, now: number): SlotClaim[] {
-    const slots = this.#slotsOf();
-    const own = slots.get(claim.downloader) ?? 0;
+    const hasMore = this.#compare();
     const due = isDue(state, now);
-    return [...this.#holding].flatMap(([other, { since, askedAt, busy }]) => {
-      const over = due && now - since >= TURN_MS && (slots.get(other.downloader) ?? 0) > own;
-      return !busy && (over || now - askedAt >= SLOT_IDLE_MS) ? [other] : [];
+    return [...this.#holding].flatMap(([other, holder]) => {
+      const over = due && now - holder.since >= TURN_MS && hasMore(other, claim) > 0;
+      return !isUsed(holder, now) || (over && !holder.busy) ? [other] : [];
     });
   }
 
-  #slotsOf(): Map<string, number> {
+  #slotsOf(whose: "host" | "downloader"): Map<string, number> {
     const slots = new Map<string, number>();
-    for (const { downloader } of this.#holding.keys()) slots.set(downloader, (slots.get(downloader) ?? 0) + 1);
+    for (const claim of this.#holding.keys()) slots.set(claim[whose], (slots.get(claim[whose]) ?? 0) + 1);
     return slots;
   }
 
-  /** The claims of downloaders with the fewest slots first; among those, the claims that wait longest. */
-  #inOrder(): SlotClaim[] {
-    const slots = this.#slotsOf();
-    return [...this.#waiting]
-      .sort(
-        ([a, stateA], [b, stateB]) =>
-          (slots.get(a.downloader) ?? 0) - (slots.get(b.downloader) ?? 0) || stateA.since - stateB.since,
-      )
-      .map(([claim]) => claim);
+  /** Compares two claims by the slots of their hosts, and then by those of their downloaders. */
+  #compare(): (a: SlotClaim, b: SlotClaim) => number {
+    const [hosts, downloaders] = [this.#slotsOf("host"), this.#slotsOf("downloader")];
+    const difference = (slots: Map<string, number>, a: string, b: string) => (slots.get(a) ?? 0) - (slots.get(b) ?? 0);
+    return (a, b) => difference(hosts, a.host, b.host) || difference(downloaders, a.downloader, b.downloader);
   }
+
+  /** The claims of hosts and downloaders with the fewest slots first; among those, the claims that wait longest. */
+  #inOrder(): SlotClaim[] {
+    const compare = this.#compare();
+    const waiting = [...this.#waiting].sort(([a, stateA], [b, stateB]) => compare(a, b) || stateA.since - stateB.since);
+    return waiting.map(([claim]) => claim);
+  }
+}
+
+function isUsed({ busy, earnedAt }: ClaimState, now: number): boolean {
+  return busy || now - earnedAt < SLOT_IDLE_MS;
+}
+
+function newState(now: number, served: boolean): ClaimState {
+  return { since: now, askedAt: now, earnedAt: now, bytes: 0, busy: false, served };
 }
 
 /** Whether a waiting claim may take the slot of another: not when it gave its own back a moment ago. */

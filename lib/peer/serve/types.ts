@@ -19,6 +19,13 @@ export interface Served {
   close(): void;
 }
 
+/** A file that was opened for a downloader, with its content id where it is known. */
+export interface Opened {
+  name: string;
+  root?: string | undefined;
+  file: Served;
+}
+
 /** What this peer knows of a content that it serves. */
 export interface Known {
   size: number;
@@ -37,7 +44,7 @@ export interface FileAsked {
 
 export interface ServeOptions {
   /** Opens the file of the list that fits everything that is asked for; undefined when there is none. */
-  open(asked: FileAsked): { name: string; file: Served } | undefined;
+  open(asked: FileAsked): Opened | undefined;
   /** Gives what is known of a content id; undefined when its file is not served. */
   look(root: string): Known | undefined;
   sha256: Sha256;
@@ -62,14 +69,19 @@ export type ServeEvent =
   | { event: "upload-ended"; upload: Upload; complete: boolean; reason: string }
   | { event: "download-refused"; address: Address; reason: string };
 
-/** A file on its way to a downloader. */
+/** One downloader's transfer of one content: all its requests, until it asked for nothing more for a while or left. */
 export interface Upload {
   readonly to: Endpoint;
+  /** The peer's id; undefined for an FT/1 downloader, which has none. */
+  readonly id: string | undefined;
   readonly name: string;
-  /** Bytes that were asked for on this connection so far. */
+  readonly root: string | undefined;
+  /** Bytes that were asked for so far. */
   wanted: number;
   /** How many of them are sent. */
   sent: number;
   /** Milliseconds since 1970. */
   readonly since: number;
+  /** From the first request to the last byte. */
+  seconds: number;
 }

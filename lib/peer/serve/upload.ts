@@ -2,7 +2,8 @@
 
 import { type Clock, sleep } from "../../clock.ts";
 import type { Channel } from "../../net/channel.ts";
-import type { Served, ServeOptions, Upload } from "./types.ts";
+import type { Shared } from "./serve.ts";
+import type { Opened, ServeOptions, Upload } from "./types.ts";
 
 /** Files are read and sent in blocks of this size; smaller under a low limit. Bytes. */
 const READ_BLOCK = 256 * 1024;
@@ -13,13 +14,14 @@ const SLOWEST_READER = 1024;
 /** Milliseconds. */
 const SLOWEST_READER_MS = 30_000;
 /** An upload ends when the downloader asks for nothing more for this long. Milliseconds. */
-const UPLOAD_IDLE_MS = 1_000;
+const UPLOAD_IDLE_MS = 10_000;
 
 /** Sends files to one downloader. */
 export class Uploader {
   readonly #channel: Channel;
+  readonly #host: string;
   readonly #options: ServeOptions;
-  readonly #uploads: Set<Upload>;
+  readonly #shared: Shared;
   readonly #clock: Clock;
   #upload: Upload | undefined;
   /** Each block is read into it, and sent from it. */
@@ -30,45 +32,79 @@ export class Uploader {
   /** The reader's speed is measured since this time, with the bytes that it has taken since. */
   #pace = { since: 0, taken: 0 };
 
-  /** `uploads` gets the upload that is under way. */
-  constructor(channel: Channel, options: ServeOptions, uploads: Set<Upload>, clock: Clock) {
+  /** `host` is the one that the connection comes from. */
+  constructor(channel: Channel, host: string, options: ServeOptions, shared: Shared, clock: Clock) {
     this.#channel = channel;
+    this.#host = host;
     this.#options = options;
-    this.#uploads = uploads;
+    this.#shared = shared;
     this.#clock = clock;
   }
 
   /** Sends a range of a file. Fails when the file cannot be read, or has changed. Resolves when all is sent, or the connection has ended. */
-  async send({ name, file }: { name: string; file: Served }, offset: number, count: number): Promise<void> {
-    const upload = this.#begin(name, count);
-    const { limit } = this.#options;
-    const end = offset + count;
-    this.#buffer ??= new Uint8Array(Math.min(READ_BLOCK, limit?.step ?? READ_BLOCK));
-    const buffer = this.#buffer;
-    this.#pace = { since: this.#clock.elapsed(), taken: 0 };
-    let sinceYield = 0;
-    for (let at = offset; at < end; ) {
-      const got = await file.read(buffer.subarray(0, end - at), at);
+  async send(found: Opened, id: string | undefined, offset: number, count: number): Promise<void> {
+    const { name, file } = found;
+    const upload = this.#begin(found, id, count);
+    const read = async (at: number) => {
+      this.#buffer ??= new Uint8Array(this.#block);
+      const got = await file.read(this.#buffer.subarray(0, count - at), offset + at);
       // The file is looked at after reading: bytes that were read before a change are still those of the record.
-      if (got === 0 || !file.unchanged()) {
-        this.#options.changed(name);
-        throw new Error("changed");
+      if (got > 0 && file.unchanged()) return this.#buffer.subarray(0, got);
+      this.#options.changed(name);
+      throw new Error("changed");
+    };
+    const sent = (bytes: number) => {
+      upload.sent += bytes;
+      upload.seconds = Math.max(0, this.#clock.at() - upload.since) / 1000;
+    };
+    await this.#sendAll(count, read, (bytes) => this.#shared.flows.spend(this.#host, bytes), sent);
+    if (!this.#closed) this.quietFromNow();
+  }
+
+  /** Sends hashes or a bit field. */
+  async sendHashes(bytes: Uint8Array): Promise<void> {
+    const read = async (at: number) => bytes.subarray(at, at + this.#block);
+    await this.#sendAll(bytes.length, read, (count) => this.#shared.flows.spendHashes(this.#host, count));
+  }
+
+  get #block(): number {
+    return Math.min(READ_BLOCK, this.#options.limit?.step ?? READ_BLOCK);
+  }
+
+  /** `spend` counts the bytes of each block, and gives the milliseconds to wait after it. */
+  async #sendAll(
+    count: number,
+    read: (at: number) => Promise<Uint8Array>,
+    spend: (bytes: number) => number,
+    sent?: (bytes: number) => void,
+  ): Promise<void> {
+    const { flows } = this.#shared;
+    flows.begin(this.#host, this);
+    this.#pace = { since: this.#clock.elapsed(), taken: 0 };
+    try {
+      let sinceYield = 0;
+      for (let at = 0; at < count; ) {
+        const block = await read(at);
+        await this.#wait(this.#options.limit?.spend(block.length) ?? 0);
+        if (!(await this.#offer(block, sent))) return;
+        await this.#wait(spend(block.length));
+        at += block.length;
+        sinceYield += block.length;
+        if (sinceYield >= YIELD_EVERY) {
+          sinceYield = 0;
+          await new Promise<void>((resolve) => this.#clock.soon(resolve));
+        }
       }
-      const wait = limit?.spend(got) ?? 0;
-      if (wait > 0) {
-        await sleep(this.#clock, wait);
-        this.#pace.since += wait;
-      }
-      if (!(await this.#offer(buffer.subarray(0, got), upload))) return;
-      at += got;
-      sinceYield += got;
-      if (sinceYield >= YIELD_EVERY) {
-        sinceYield = 0;
-        await new Promise<void>((resolve) => this.#clock.soon(resolve));
-      }
+    } finally {
+      flows.end(this.#host, this);
     }
-    this.#cancelEnd();
-    this.#cancelEnd = this.#clock.after(UPLOAD_IDLE_MS, () => this.end(""));
+  }
+
+  /** Waits, which does not count as slowness of the reader. */
+  async #wait(ms: number): Promise<void> {
+    if (ms <= 0) return;
+    await sleep(this.#clock, ms);
+    this.#pace.since += ms;
   }
 
   /** The channel takes bytes again. */
@@ -83,24 +119,30 @@ export class Uploader {
     this.#onDrain?.();
   }
 
+  /** The upload under way ends when it goes on being quiet. */
+  quietFromNow(): void {
+    this.#cancelEnd();
+    this.#cancelEnd = this.#clock.after(UPLOAD_IDLE_MS, () => this.end(""));
+  }
+
   /** Ends the upload under way. A reason, if there is one, is a clause. */
   end(reason: string): void {
     this.#cancelEnd();
     const upload = this.#upload;
     if (upload === undefined) return;
     this.#upload = undefined;
-    this.#uploads.delete(upload);
+    this.#shared.uploads.delete(upload);
     this.#options.report({ event: "upload-ended", upload, complete: upload.sent === upload.wanted, reason });
   }
 
   /** Sends a block, as fast as the downloader takes it. False when the connection has ended. */
-  async #offer(block: Uint8Array, upload: Upload): Promise<boolean> {
-    for (let sent = 0; sent < block.length; ) {
-      const took = this.#channel.offer(block.subarray(sent));
-      sent += took;
-      upload.sent += took;
+  async #offer(block: Uint8Array, sent?: (bytes: number) => void): Promise<boolean> {
+    for (let at = 0; at < block.length; ) {
+      const took = this.#channel.offer(block.subarray(at));
+      at += took;
+      sent?.(took);
       this.#pace.taken += took;
-      if (sent < block.length && !this.#closed) {
+      if (at < block.length && !this.#closed) {
         await new Promise<void>((resolve) => {
           this.#onDrain = resolve;
         });
@@ -120,16 +162,17 @@ export class Uploader {
   }
 
   /** Several requests for the same file count as one upload. */
-  #begin(name: string, count: number): Upload {
+  #begin({ name, root }: Opened, id: string | undefined, count: number): Upload {
     this.#cancelEnd();
-    if (this.#upload !== undefined && this.#upload.name === name) {
+    if (this.#upload !== undefined && this.#upload.name === name && this.#upload.root === root) {
       this.#upload.wanted += count;
       return this.#upload;
     }
     this.end("");
-    const upload: Upload = { to: this.#channel.remote, name, wanted: count, sent: 0, since: this.#clock.at() };
+    const to = this.#channel.remote;
+    const upload: Upload = { to, id, name, root, wanted: count, sent: 0, since: this.#clock.at(), seconds: 0 };
     this.#upload = upload;
-    this.#uploads.add(upload);
+    this.#shared.uploads.add(upload);
     this.#options.report({ event: "upload-started", upload });
     return upload;
   }

@@ -10,6 +10,7 @@ import {
   type Sha256,
 } from "../../../lib/peer/content/merkle.ts";
 import { HASH } from "../../../lib/protocol/messages.ts";
+import { layerOf } from "../../helpers/serving.ts";
 
 const pieceCountOf = (size: number) => Math.ceil(size / pieceSizeOf(size));
 
@@ -211,8 +212,8 @@ describe("merkle: the layers above the pieces", () => {
         const leaves = naiveLeaves(file);
         const pieces = joined(piecesOf(file));
         for (let step = 1; step < count; step *= 2) {
-          const layer = layerAbove(pieces, file.length, step, sha256);
-          expect([count, short, step, hex(layer)]).toEqual([count, short, step, hex(joined(naiveLayer(leaves, step * 4)))]);
+          const above = layerOf(pieces, file.length, step);
+          expect([count, short, step, hex(above)]).toEqual([count, short, step, hex(joined(naiveLayer(leaves, step * 4)))]);
         }
       }
     }
@@ -223,7 +224,7 @@ describe("merkle: the layers above the pieces", () => {
       const file = fileOf(count * 64 * KiB - 7);
       const pieces = joined(piecesOf(file));
       const root = hex(rootOf(pieces, file.length, sha256));
-      for (const step of [8, 16, 1024, 2 ** 40]) expect(hex(layerAbove(pieces, file.length, step, sha256))).toBe(root);
+      for (const step of [8, 16, 1024, 2 ** 40]) expect(hex(layerOf(pieces, file.length, step))).toBe(root);
     }
   });
 
@@ -235,7 +236,7 @@ describe("merkle: the layers above the pieces", () => {
         const before = hex(pieces);
         const step = 2 ** power;
         const naive = pieces.length / HASH <= step ? [naiveRoot(naiveLeaves(file))] : naiveLayer(naiveLeaves(file), step * 4);
-        expect(hex(layerAbove(pieces, size, step, sha256))).toBe(hex(joined(naive)));
+        expect(hex(layerOf(pieces, size, step))).toBe(hex(joined(naive)));
         expect(hex(pieces)).toBe(before);
       }),
       { seed: 20_261_122, numRuns: 25 },
@@ -249,10 +250,25 @@ describe("merkle: the layers above the pieces", () => {
     const pieces = fileOf(2049 * HASH);
     let nothing = new Uint8Array(HASH);
     for (let wide = BLOCK; wide < 128 * KiB; wide *= 2) nothing = new Uint8Array(hashOf(nothing, nothing));
-    const layer = layerAbove(pieces, size, 2, sha256);
-    expect(layer.length / HASH).toBe(1025);
-    expect(hex(layer.subarray(0, HASH))).toBe(hex(hashOf(pieces.subarray(0, 2 * HASH))));
-    expect(hex(layer.subarray(-HASH))).toBe(hex(hashOf(pieces.subarray(-HASH), nothing)));
+    const above = layerOf(pieces, size, 2);
+    expect(above.length / HASH).toBe(1025);
+    expect(hex(above.subarray(0, HASH))).toBe(hex(hashOf(pieces.subarray(0, 2 * HASH))));
+    expect(hex(above.subarray(-HASH))).toBe(hex(hashOf(pieces.subarray(-HASH), nothing)));
+  });
+});
+
+describe("layerAbove: steps", () => {
+  test("are a few hundred hashes long at most, so that others get their turn", () => {
+    let hashes = 0;
+    const counting: Sha256 = (data, out) => {
+      hashes += 1;
+      sha256(data, out);
+    };
+    const steps = layerAbove(fileOf(4096 * HASH), 4096 * 64 * KiB, 4096, counting);
+    for (let step = steps.next(); !step.done; step = steps.next()) {
+      expect(hashes).toBeLessThanOrEqual(300);
+      hashes = 0;
+    }
   });
 });
 

@@ -2,24 +2,31 @@
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import {
+  chmodSync,
+  chownSync,
   copyFileSync,
   existsSync,
+  lstatSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
+  symlinkSync,
   truncateSync,
+  unlinkSync,
   utimesSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { rootHex, sha256 } from "../../../lib/peer/content/hash.ts";
-import { layerAbove, pieceCountOf, type Tree } from "../../../lib/peer/content/merkle.ts";
+import { pieceCountOf, type Tree } from "../../../lib/peer/content/merkle.ts";
 import { type Identified, TreeCache } from "../../../lib/peer/content/tree-cache.ts";
 import { HASH } from "../../../lib/protocol/messages.ts";
+import { hasOtherUser, OTHER } from "../../helpers/other-user.ts";
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
@@ -42,6 +49,14 @@ function fileOf(name: string, size: number, more: Partial<Identified> = {}): Ide
 }
 
 /** Hashes that could be those of a file of this size. */
+/** The hashes of pieces of twice the size, whose number is even. */
+function parents(pieces: Uint8Array): Uint8Array {
+  const above = new Uint8Array(pieces.length / 2);
+  for (let at = 0; at < above.length; at += HASH)
+    sha256(pieces.subarray(2 * at, 2 * at + 2 * HASH), above.subarray(at, at + HASH));
+  return above;
+}
+
 function treeOf(size: number, salt = 1): Tree {
   const pieces = new Uint8Array(pieceCountOf(size) * HASH);
   for (let i = 0; i < pieces.length; i++) pieces[i] = (i * 7 + salt * 13 + (i >> 8)) & 255;
@@ -151,10 +166,7 @@ describe("TreeCache: damaged", () => {
         ),
     ],
     ["another file's", (layer) => writeFileSync(layer, treeOf(MiB, 9).pieces)],
-    [
-      "that of larger pieces, which folds up to the same root",
-      (layer) => writeFileSync(layer, layerAbove(tree.pieces, MiB, 2, sha256)),
-    ],
+    ["that of larger pieces, which folds up to the same root", (layer) => writeFileSync(layer, parents(tree.pieces))],
     ["the root alone", (layer) => writeFileSync(layer, Buffer.from(tree.root, "hex"))],
     [
       "a folder",
@@ -256,5 +268,64 @@ describe("TreeCache: bounded", () => {
     const left = readdirSync(layers()).sort();
     expect(left).toEqual(["2".repeat(64), "3".repeat(64), "4".repeat(64), treeOf(MiB, 1).root, treeOf(MiB, 2).root].sort());
     expect([get(fileOf("a", MiB)), get(fileOf("b", MiB))]).toEqual([treeOf(MiB, 1), treeOf(MiB, 2)]);
+  });
+});
+
+describe("TreeCache: a cache that another user could have written", () => {
+  const big = fileOf("big", 10 * MiB);
+  const tree = treeOf(big.size);
+
+  test("is written for this user only", async () => {
+    await saved([big, tree]);
+    for (const written of [path(), layerOf(tree)]) expect(statSync(written).mode & 0o777).toBe(0o600);
+    expect(readdirSync(join(folder, "cache")).sort()).toEqual(["roots.json", "trees"]);
+  });
+
+  test.skipIf(process.platform === "win32")("is not read when others may write to it", async () => {
+    await saved([big, tree]);
+    expect(get(big)).toEqual(tree);
+    for (const written of [path(), layerOf(tree)]) {
+      chmodSync(written, 0o666);
+      expect(get(big)).toBeUndefined();
+      chmodSync(written, 0o600);
+    }
+    expect(get(big)).toEqual(tree);
+  });
+
+  test.skipIf(!hasOtherUser)("is not read when it belongs to another user, and is replaced by an own one", async () => {
+    await saved([big, tree]);
+    for (const written of [path(), layerOf(tree)]) {
+      chownSync(written, OTHER, OTHER);
+      expect(get(big)).toBeUndefined();
+      await saved([big, tree]);
+      expect([get(big)?.root, statSync(written).uid]).toEqual([tree.root, 0]);
+    }
+  });
+
+  test("is not read through a link, nor waited for, and what the link leads to is not written to", async () => {
+    await saved([big, tree]);
+    for (const written of [path(), layerOf(tree)]) {
+      renameSync(written, join(folder, "precious"));
+      const before = readFileSync(join(folder, "precious"));
+      symlinkSync(join(folder, "precious"), written);
+      expect(get(big)).toBeUndefined();
+      await saved([big, tree]);
+      expect(lstatSync(written).isFile()).toBe(true);
+      expect(readFileSync(join(folder, "precious")).equals(before)).toBe(true);
+      unlinkSync(written);
+      Bun.spawnSync(["mkfifo", written]);
+      expect(get(big)).toBeUndefined();
+      await saved([big, tree]);
+      expect(get(big)).toEqual(tree);
+    }
+  });
+
+  test("is not read when it is far too long", async () => {
+    await saved([big, tree]);
+    for (const written of [path(), layerOf(tree)]) {
+      truncateSync(written, 100 * MiB);
+      expect(get(big)).toBeUndefined();
+      await saved([big, tree]);
+    }
   });
 });

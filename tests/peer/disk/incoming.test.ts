@@ -2,13 +2,17 @@
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import {
+  appendFileSync,
   chmodSync,
+  chownSync,
+  closeSync,
   existsSync,
   fstatSync,
   linkSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   readlinkSync,
@@ -17,9 +21,11 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  truncateSync,
   unlinkSync,
   utimesSync,
   writeFileSync,
+  writeSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
@@ -27,12 +33,13 @@ import { FtError } from "../../../lib/error.ts";
 import {
   checkFolder,
   Incoming,
-  lookForTarget,
+  lookForTargets,
   openForHashing,
   type Published,
   partKeyOf,
   tryFolder,
 } from "../../../lib/peer/disk/incoming.ts";
+import { asOther, hasOtherUser, OTHER, otherRunsSources, scriptAsOther } from "../../helpers/other-user.ts";
 
 const STORE = join(import.meta.dir, "..", "..", "..", "lib", "peer", "disk", "incoming.ts");
 const KEY = "0123456789abcdef0123456789abcdef";
@@ -79,6 +86,17 @@ async function failure(promise: Promise<unknown>): Promise<FtError> {
   return outcome;
 }
 
+/** Waits until the file system's clock has moved on, so that a change made now can be told from one made before. */
+async function nextTick(): Promise<void> {
+  const probe = join(tmpdir(), `.ft-tick-${process.pid}`);
+  const now = () => {
+    writeFileSync(probe, "");
+    return statSync(probe, { bigint: true }).ctimeNs;
+  };
+  for (const before = now(); now() - before < 10_000_000n; ) await Bun.sleep(1);
+  unlinkSync(probe);
+}
+
 function listing(path = folder): string[] {
   return readdirSync(path).sort();
 }
@@ -91,14 +109,14 @@ describe("Incoming: on the way in", () => {
     await incoming.settled();
     expect(listing().every((name) => name.startsWith(".ft-"))).toBe(true);
     const published = await incoming.publish(false);
-    expect(published).toEqual({ path: at("report.pdf"), outcome: "new" });
+    expect(published).toMatchObject({ path: at("report.pdf"), outcome: "new" });
     expect(readFileSync(at("report.pdf"), "utf8")).toBe("0123456789");
     expect(listing()).toEqual(["report.pdf"]);
   });
 
   test("an empty file", async () => {
     const incoming = await Incoming.open({ folder, name: "nothing", size: 0, key: KEY });
-    expect(await incoming.publish(false)).toEqual({ path: at("nothing"), outcome: "new" });
+    expect(await incoming.publish(false)).toMatchObject({ path: at("nothing"), outcome: "new" });
     expect(statSync(at("nothing")).size).toBe(0);
   });
 
@@ -259,7 +277,7 @@ describe("Incoming: when the name is taken", () => {
     writeFileSync(at("a.txt"), "same");
     const before = statSync(at("a.txt"));
     const published = await receive("a.txt", "same");
-    expect(published).toEqual({ path: at("a.txt"), outcome: "already here" });
+    expect(published).toMatchObject({ path: at("a.txt"), outcome: "already here" });
     const after = statSync(at("a.txt"));
     expect([after.ino, after.mtimeMs]).toEqual([before.ino, before.mtimeMs]);
     expect(listing()).toEqual(["a.txt"]);
@@ -267,11 +285,11 @@ describe("Incoming: when the name is taken", () => {
 
   test("another content gets the next free number, and the old one is untouched", async () => {
     writeFileSync(at("a.txt"), "mine");
-    expect(await receive("a.txt", "theirs")).toEqual({ path: at("a (1).txt"), outcome: "new" });
-    expect(await receive("a.txt", "other!")).toEqual({ path: at("a (2).txt"), outcome: "new" });
+    expect(await receive("a.txt", "theirs")).toMatchObject({ path: at("a (1).txt"), outcome: "new" });
+    expect(await receive("a.txt", "other!")).toMatchObject({ path: at("a (2).txt"), outcome: "new" });
     // The same once more is found under its number.
-    expect(await receive("a.txt", "theirs")).toEqual({ path: at("a (1).txt"), outcome: "already here" });
-    expect(await receive("a.txt", "mine")).toEqual({ path: at("a.txt"), outcome: "already here" });
+    expect(await receive("a.txt", "theirs")).toMatchObject({ path: at("a (1).txt"), outcome: "already here" });
+    expect(await receive("a.txt", "mine")).toMatchObject({ path: at("a.txt"), outcome: "already here" });
     expect(listing().map((name) => [name, readFileSync(at(name), "utf8")])).toEqual([
       ["a (1).txt", "theirs"],
       ["a (2).txt", "other!"],
@@ -327,7 +345,7 @@ describe("Incoming: when the name is taken", () => {
   test.each(TAKEN)("%s is neither followed nor harmed nor waited for", async (_what, take) => {
     take();
     const before = lstatSync(at("a.txt"));
-    expect(await receive("a.txt", "theirs")).toEqual({ path: at("a (1).txt"), outcome: "new" });
+    expect(await receive("a.txt", "theirs")).toMatchObject({ path: at("a (1).txt"), outcome: "new" });
     const after = lstatSync(at("a.txt"));
     expect([after.ino, after.mode, after.mtimeMs]).toEqual([before.ino, before.mode, before.mtimeMs]);
     expect(existsSync(at("victim"))).toBe(false);
@@ -358,14 +376,14 @@ describe("Incoming: when the name is taken", () => {
     test("a file is replaced, all at once; another name of the old one keeps it", async () => {
       writeFileSync(at("a.txt"), "old");
       linkSync(at("a.txt"), at("backup"));
-      expect(await receive("a.txt", "new content", { overwrite })).toEqual({ path: at("a.txt"), outcome: "replaced" });
+      expect(await receive("a.txt", "new content", { overwrite })).toMatchObject({ path: at("a.txt"), outcome: "replaced" });
       expect(readFileSync(at("a.txt"), "utf8")).toBe("new content");
       expect(readFileSync(at("backup"), "utf8")).toBe("old");
       expect(listing()).toEqual(["a.txt", "backup"]);
     });
 
     test("a free name is simply taken", async () => {
-      expect(await receive("a.txt", "x", { overwrite })).toEqual({ path: at("a.txt"), outcome: "new" });
+      expect(await receive("a.txt", "x", { overwrite })).toMatchObject({ path: at("a.txt"), outcome: "new" });
     });
 
     test("a link is replaced, not what it points to", async () => {
@@ -441,7 +459,7 @@ describe("Incoming: going on from an earlier run", () => {
     const second = await Incoming.open(options());
     expect([second.part, second.present, fstatSync(second.fd).ino]).toEqual([part, 3, ino]);
     await second.write(3, bytesOf("irs"));
-    expect(await second.publish(false)).toEqual({ path: at("a.txt"), outcome: "new" });
+    expect(await second.publish(false)).toMatchObject({ path: at("a.txt"), outcome: "new" });
     expect(readFileSync(at("a.txt"), "utf8")).toBe("theirs");
     expect(listing()).toEqual(["a.txt"]);
   });
@@ -552,6 +570,221 @@ describe("Incoming: going on from an earlier run", () => {
     await leaveBehind("the");
     expect((await failure(Incoming.open(options({ size: 2 ** 50 })))).code).toBe("no-space");
     expect(readFileSync(at(PART), "utf8")).toBe("the");
+  });
+});
+
+describe.skipIf(process.platform === "win32")("Incoming: a part file that others could have made, or could change", () => {
+  const PART = `.ft-${KEY}.part`;
+  const LOCK = `.ft-${KEY}.lock`;
+  const options = (more: { resume?: boolean; size?: number; overwrite?: boolean } = {}) => {
+    return { folder, name: "a.txt", size: 6, key: KEY, resume: true, ...more };
+  };
+
+  test("while it is fetched, only this user may read and write it; the finished file has the usual rights", async () => {
+    const umask = process.umask();
+    const incoming = await Incoming.open(options());
+    expect(statSync(incoming.part).mode & 0o777).toBe(0o600);
+    await incoming.write(0, bytesOf("theirs"));
+    const { path } = await incoming.publish(false);
+    expect(statSync(path).mode & 0o777).toBe(0o666 & ~umask);
+  });
+
+  test("one that others may write to is not used, and neither is what others had open", async () => {
+    for (const mode of [0o666, 0o620, 0o602]) {
+      writeFileSync(at(PART), "theirs");
+      chmodSync(at(PART), mode);
+      const open = openSync(at(PART), "r+");
+      const incoming = await Incoming.open(options());
+      expect([mode, incoming.present, statSync(incoming.part).mode & 0o777]).toEqual([mode, 0, 0o600]);
+      await incoming.write(0, bytesOf("theirs"));
+      writeSync(open, "XXXXXX", 0);
+      closeSync(open);
+      const { path } = await incoming.publish(false);
+      expect(readFileSync(path, "utf8")).toBe("theirs");
+      rmSync(path);
+    }
+  });
+
+  test.skipIf(!hasOtherUser)("another user's is neither used nor touched: another name is taken, and found again", async () => {
+    chmodSync(folder, 0o1777);
+    asOther('printf theirs > "$1"; chmod 666 "$1"', at(PART));
+    const { ino } = statSync(at(PART));
+    const first = await Incoming.open(options());
+    expect([first.foreign, first.part, first.present]).toEqual([at(PART), expect.not.stringContaining(PART), 0]);
+    await first.write(0, bytesOf("the"));
+    expect((await failure(Incoming.open(options()))).code).toBe("already-fetching");
+    await first.keep();
+    const second = await Incoming.open(options());
+    expect([second.part, second.present]).toEqual([first.part, 3]);
+    await second.write(3, bytesOf("irs"));
+    const { path } = await second.publish(false);
+    expect([statSync(path).uid, readFileSync(path, "utf8")]).toEqual([0, "theirs"]);
+    expect([statSync(at(PART)).ino, readFileSync(at(PART), "utf8")]).toEqual([ino, "theirs"]);
+    expect(listing()).toEqual([PART, "a.txt"]);
+  });
+
+  test.skipIf(!hasOtherUser)("another user's lock, link, folder or pipe of the name blocks nobody", async () => {
+    chmodSync(folder, 0o1777);
+    writeFileSync(at("precious"), "precious");
+    const prepared = [
+      ['echo $PPID > "$1"', LOCK],
+      ['ln -s "$2" "$1"', PART],
+      ['ln -s "$2" "$1"', LOCK],
+      ['mkdir "$1"', PART],
+      ['mkdir "$1"', LOCK],
+      ['mkfifo "$1"', PART],
+      ['mkfifo "$1"', LOCK],
+    ] as const;
+    for (const [command, name] of prepared) {
+      asOther(command, at(name), at("precious"));
+      const incoming = await Incoming.open(options());
+      expect(incoming.foreign).toBe(at(name));
+      await incoming.write(0, bytesOf("theirs"));
+      const { path } = await incoming.publish(false);
+      expect(readFileSync(path, "utf8")).toBe("theirs");
+      expect(listing()).toEqual([name, "a.txt", "precious"]);
+      rmSync(path);
+      rmSync(at(name), { recursive: true });
+    }
+    expect(readFileSync(at("precious"), "utf8")).toBe("precious");
+  });
+
+  test.skipIf(!otherRunsSources)(
+    "two users fetch the same file into one folder at once, each into a part of its own",
+    async () => {
+      chmodSync(folder, 0o1777);
+      const ours = await Incoming.open(options());
+      await ours.write(0, bytesOf("the"));
+      const script = `
+      const { Incoming } = await import(${JSON.stringify(STORE)});
+      const incoming = await Incoming.open(${JSON.stringify({ ...options(), name: "b.txt" })});
+      await incoming.write(0, new TextEncoder().encode("theirs"));
+      await incoming.publish(false);`;
+      scriptAsOther(script);
+      expect([statSync(at("b.txt")).uid, readFileSync(at("b.txt"), "utf8")]).toEqual([OTHER, "theirs"]);
+      await ours.write(3, bytesOf("irs"));
+      await ours.publish(false);
+      expect(listing()).toEqual(["a.txt", "b.txt"]);
+    },
+  );
+
+  test("written to by another program: it is noticed, and what is not proven gets no name", async () => {
+    const changes: ((path: string) => void)[] = [
+      (path) => writeFileSync(path, "XXXXXX"),
+      (path) => appendFileSync(path, "X"),
+      (path) => truncateSync(path, 3),
+      (path) => {
+        const { atime, mtime } = statSync(path);
+        writeFileSync(path, "XXXXXX");
+        utimesSync(path, atime, mtime);
+      },
+    ];
+    for (const change of changes) {
+      const incoming = await Incoming.open(options());
+      await incoming.write(0, bytesOf("theirs"));
+      expect(incoming.changedByOthers).toBe(false);
+      await nextTick();
+      change(incoming.part);
+      expect(incoming.changedByOthers).toBe(true);
+      expect((await failure(incoming.publish(false))).code).toBe("part-changed");
+      expect(listing()).toEqual([PART]);
+    }
+  });
+
+  test("written to between two of our writes: it is noticed, until its bytes are checked again", async () => {
+    const incoming = await Incoming.open(options());
+    await incoming.write(0, bytesOf("the"));
+    await nextTick();
+    writeFileSync(incoming.part, "XXX");
+    await incoming.write(3, bytesOf("irs"));
+    expect(incoming.changedByOthers).toBe(true);
+    incoming.trust();
+    expect(incoming.changedByOthers).toBe(false);
+    await discard(incoming);
+  });
+
+  test("removed, or replaced, or gone with its folder: the next write says so", async () => {
+    const replace = (path: string, put: () => void) => {
+      renameSync(path, at("moved"));
+      put();
+    };
+    const lost: [string, (path: string) => void][] = [
+      ["part-gone", (path) => unlinkSync(path)],
+      ["part-gone", (path) => rmSync(dirname(path), { recursive: true })],
+      ["taken-over", (path) => replace(path, () => writeFileSync(path, ""))],
+      ["taken-over", (path) => replace(path, () => symlinkSync(at("moved"), path))],
+    ];
+    for (const [code, lose] of lost) {
+      mkdirSync(at("in"), { recursive: true });
+      const incoming = await Incoming.open({ ...options(), folder: at("in") });
+      await incoming.write(0, bytesOf("the"));
+      lose(incoming.part);
+      expect((await failure(incoming.write(3, bytesOf("irs")))).code).toBe(code);
+      await incoming.keep();
+      rmSync(at("in"), { recursive: true, force: true });
+    }
+  });
+
+  test("swapped for another file at the end: that one does not get the name", async () => {
+    writeFileSync(at("precious"), "precious");
+    for (const overwrite of [false, true]) {
+      const incoming = await Incoming.open(options({ overwrite }));
+      await incoming.write(0, bytesOf("theirs"));
+      renameSync(incoming.part, at("moved"));
+      linkSync(at("precious"), incoming.part);
+      expect((await failure(incoming.publish(overwrite))).code).toBe("taken-over");
+      expect(existsSync(at("a.txt"))).toBe(false);
+    }
+  });
+
+  test("what was published is told by the entry of that very file", async () => {
+    for (const [overwrite, outcome] of [
+      [false, "new"],
+      [false, "already here"],
+      [true, "replaced"],
+    ] as const) {
+      const incoming = await Incoming.open(options({ resume: false }));
+      await incoming.write(0, bytesOf("theirs"));
+      const published = await incoming.publish(overwrite);
+      expect(published.outcome).toBe(outcome);
+      const { dev, ino, size, mtimeNs, ctimeNs } = lstatSync(published.path, { bigint: true });
+      expect(published.entry).toMatchObject({ dev, ino, size, mtimeNs, ctimeNs });
+    }
+  });
+});
+
+describe("Incoming: what a folder does not take is said before the first byte", () => {
+  test("a folder of the file's name, when it is to be replaced", async () => {
+    mkdirSync(at("a.txt"));
+    const asked = { folder, name: "a.txt", size: 3, key: KEY };
+    const { code, message } = await failure(Incoming.open({ ...asked, overwrite: true }));
+    expect([code, message]).toEqual(["is-folder", `Cannot replace "${at("a.txt")}": it is a folder.`]);
+    expect(listing()).toEqual(["a.txt"]);
+    await discard(await Incoming.open(asked));
+  });
+
+  test.skipIf(process.platform === "win32")("a file above the limit on the size of files", async () => {
+    const script = `
+      const { Incoming } = await import(${JSON.stringify(STORE)});
+      for (const size of [400_000, 600_000]) {
+        await Incoming.open({ folder: process.argv.at(-1), name: "a.txt", size, key: "k" + size }).then(
+          (incoming) => (console.log("it opened", incoming.present), incoming.keep()),
+          (error) => console.log(error.code, error.message),
+        );
+      }`;
+    // 1,000 blocks of 512 bytes.
+    mkdirSync(at("in"));
+    const { stdout } = Bun.spawnSync([
+      "sh",
+      "-c",
+      'ulimit -f 1000; exec "$0" -e "$1" "$2"',
+      process.execPath,
+      script,
+      at("in"),
+    ]);
+    const words = `Cannot fetch "a.txt": files of 600 kB are not allowed in "${at("in")}".`;
+    expect(stdout.toString()).toBe(`it opened 0\nEFBIG ${words}\n`);
+    expect(listing(at("in"))).toEqual([".ft-k400000.part"]);
   });
 });
 
@@ -684,7 +917,7 @@ describe("Incoming: the same file twice at once", () => {
     for (const name of listing()) utimesSync(at(name), long, long);
     const other = await another();
     try {
-      await sleeper.write(0, bytesOf("theirs"));
+      expect((await failure(sleeper.write(0, bytesOf("theirs")))).code).toBe("taken-over");
       const published: Published | FtError = await sleeper.publish(false).catch((error: FtError) => error);
       const whole = listing().filter((name) => !name.startsWith("."));
       expect(whole.map((name) => readFileSync(at(name), "utf8"))).toEqual(published instanceof FtError ? [] : ["theirs"]);
@@ -702,7 +935,7 @@ describe("Incoming: the same file twice at once", () => {
       const other = await another();
       try {
         const before = listing();
-        await sleeper.write(0, bytesOf("theirs"));
+        expect((await failure(sleeper.write(0, bytesOf("theirs")))).code).toBe("taken-over");
         await (how === "publish" ? sleeper.publish(false) : sleeper[how]()).catch(() => undefined);
         expect(listing()).toEqual(before);
         expect(readFileSync(sleeper.part, "utf8")).toBe("XX");
@@ -833,6 +1066,7 @@ describe("Incoming: folders that will not do", () => {
       const part = at("open", `.ft-${KEY}.part`);
       writeFileSync(part, "precious");
       chmodSync(part, 0o444);
+      if (isRoot) chownSync(part, 65_534, 65_534);
       const script = `${importStore}
       const options = ${JSON.stringify({ folder: at("open"), name: "a.txt", size: 3, key: KEY, resume: true })};
       await Incoming.open(options).then(() => console.log("it opened"), (error) => console.log(error.message));`;
@@ -1029,9 +1263,19 @@ describe("Incoming: what is here already", () => {
     writeFileSync(at("_hidden"), "1");
     symlinkSync(at("a.txt"), at("link"));
     mkdirSync(at("folder"));
-    expect(lookForTarget(folder, "a.txt")).toEqual({ path: at("a.txt"), size: 5 });
-    expect(lookForTarget(folder, ".hidden")).toEqual({ path: at("_hidden"), size: 1 });
-    for (const name of ["link", "folder", "none", "../a.txt"]) expect(lookForTarget(folder, name)).toBeUndefined();
+    expect(lookForTargets(folder, "a.txt", 5)).toEqual([at("a.txt")]);
+    expect(lookForTargets(folder, ".hidden", 1)).toEqual([at("_hidden")]);
+    for (const name of ["link", "folder", "none", "../a.txt"]) expect(lookForTargets(folder, name, 5)).toEqual([]);
+  });
+
+  test("a file of that size with a number behind the name counts, too", () => {
+    for (const name of ["a (1).txt", "a (x).txt", "a (1).bin", "a (12).txt", "b (1).txt", "a"])
+      writeFileSync(at(name), "12345");
+    writeFileSync(at("a (2).txt"), "123");
+    symlinkSync(at("a"), at("a (3).txt"));
+    expect(lookForTargets(folder, "a.txt", 5)).toEqual([at("a (1).txt"), at("a (12).txt")]);
+    writeFileSync(at("a (1)"), "12345");
+    expect(lookForTargets(folder, "a", 5)).toEqual([at("a"), at("a (1)")]);
   });
 
   test("a file is opened to be hashed; a link is not, and a pipe is not waited for", () => {

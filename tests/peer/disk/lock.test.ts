@@ -6,11 +6,13 @@ import {
   lstatSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   readlinkSync,
   rmSync,
   statSync,
   symlinkSync,
+  truncateSync,
   utimesSync,
   writeFileSync,
 } from "node:fs";
@@ -100,6 +102,18 @@ describe("Lock: a lock", () => {
 
   test.each(["", "rubbish", "-1", "0", "1.5", "\u0000", "9".repeat(400)])("that says %j is none", (text) => {
     writeFileSync(at("l"), text);
+    expect(take(at("l"))).toBeDefined();
+  });
+
+  test("is a file that only this user may write to", () => {
+    take(at("l"));
+    expect(lstatSync(at("l")).mode & 0o777).toBe(0o600);
+    expect(readdirSync(folder)).toEqual(["l"]);
+  });
+
+  test("that is long is none, and is not read whole", () => {
+    writeFileSync(at("l"), "");
+    truncateSync(at("l"), 2 ** 40);
     expect(take(at("l"))).toBeDefined();
   });
 

@@ -30,6 +30,7 @@ import { TreeCache } from "../../../lib/peer/content/tree-cache.ts";
 import { chooseFiles, computeTree, recordOf, Share, type SharedFile } from "../../../lib/peer/disk/share.ts";
 import { formatRecord, parseRecord } from "../../../lib/protocol/record.ts";
 import { addressOf } from "../../helpers/channel.ts";
+import { asOther, hasOtherUser } from "../../helpers/other-user.ts";
 
 const LIB = join(import.meta.dir, "..", "..", "..", "lib", "peer", "disk");
 const OWN = { address: addressOf("192.168.1.17"), port: 40_123 };
@@ -481,6 +482,80 @@ describe("Share: an open file", () => {
     if (share.renew(file)) expect(await readAll(share, file)).not.toBe("secret");
   });
 
+  test("a file that an editor saves by a rename is shared as what it is now", async () => {
+    const { share, file } = sharing(put("a.txt", "content"));
+    for (const mode of [0o644, 0o600]) {
+      await nextTick();
+      chmodSync(put("a.new", `saved with ${mode}`), mode);
+      renameSync(at("a.new"), at("a.txt"));
+      expect([share.refusalOf(file), share.renew(file)]).toEqual([undefined, true]);
+      expect(await readAll(share, file)).toBe(`saved with ${mode}`);
+    }
+  });
+
+  test("in a folder that others may write to, a private file that got its name is not shared", async () => {
+    const { share, file } = sharing(put("a.txt", "content"));
+    chmodSync(folder, 0o777);
+    chmodSync(put("private.txt", "secret"), 0o600);
+    renameSync(at("private.txt"), at("a.txt"));
+    expect([share.renew(file), share.refusalOf(file)]).toEqual([false, expect.stringMatching(/may be private/)]);
+    expect(await readAll(share, file)).toBeUndefined();
+    // A file that all may read is no secret: its owner has saved it.
+    chmodSync(put("a.new", "saved"), 0o644);
+    renameSync(at("a.new"), at("a.txt"));
+    expect(share.renew(file)).toBe(true);
+    expect(await readAll(share, file)).toBe("saved");
+  });
+
+  test.skipIf(!hasOtherUser)(
+    "another user's file that got its name is not shared, nor what another user's link leads to",
+    async () => {
+      const { share, file } = sharing(put("a.txt", "content"));
+      put("private.txt", "secret");
+      chmodSync(folder, 0o777);
+      for (const swap of ['rm "$1"; echo theirs > "$1"', 'rm "$1"; ln -s "$2" "$1"']) {
+        asOther(swap, at("a.txt"), at("private.txt"));
+        expect([share.refusalOf(file) === undefined, share.renew(file), await readAll(share, file)]).toEqual([
+          false,
+          false,
+          undefined,
+        ]);
+      }
+    },
+  );
+
+  test("a folder on the way that is swapped for a link and back, again and again: never one byte of the other folder", async () => {
+    mkdirSync(at("private"));
+    put(join("private", "a.txt"), "secret");
+    mkdirSync(at("shared"));
+    const { share, file } = sharing(put(join("shared", "a.txt"), "shared"));
+    const script = `
+      const { renameSync, symlinkSync, unlinkSync } = require("node:fs");
+      const [folder, other] = process.argv.slice(-2);
+      for (let i = 0; i < 5_000; i++) {
+        renameSync(folder, folder + ".aside"); symlinkSync(other, folder);
+        unlinkSync(folder); renameSync(folder + ".aside", folder);
+      }
+    `;
+    const swapper = Bun.spawn([process.execPath, "-e", script, at("shared"), at("private")], { stderr: "inherit" });
+    let running = true;
+    void swapper.exited.then(() => {
+      running = false;
+    });
+    const seen = new Set<string | undefined>();
+    while (running) {
+      for (let i = 0; i < 50; i++) {
+        share.renew(file);
+        seen.add(await readAll(share, file));
+      }
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(await swapper.exited).toBe(0);
+    expect(seen.has("secret")).toBe(false);
+    share.renew(file);
+    expect(await readAll(share, file)).toBe("shared");
+  });
+
   test("thousands of swaps against a link to the outside: never one byte of it", async () => {
     mkdirSync(at("shared"));
     const inside = "inside".repeat(50);
@@ -648,20 +723,20 @@ describe("Share: one file, many readers", () => {
 describe("Share: a list that changes", () => {
   test("whether a file has changed, and whether it can be read, is told by its path", async () => {
     const { share, file } = sharing(put("a.txt", "content"));
-    expect([share.hasChanged(file), share.canBeRead(file)]).toEqual([false, true]);
+    expect([share.hasChanged(file), share.refusalOf(file) === undefined]).toEqual([false, true]);
     await nextTick();
     put("a.txt", "CONTENT");
-    expect([share.hasChanged(file), share.canBeRead(file)]).toEqual([true, true]);
+    expect([share.hasChanged(file), share.refusalOf(file) === undefined]).toEqual([true, true]);
     share.renew(file);
     expect(share.hasChanged(file)).toBe(false);
     unlinkSync(file.path);
-    expect([share.hasChanged(file), share.canBeRead(file)]).toEqual([true, false]);
+    expect([share.hasChanged(file), share.refusalOf(file) === undefined]).toEqual([true, false]);
     put("secret");
     symlinkSync(at("secret"), file.path);
-    expect([share.hasChanged(file), share.canBeRead(file)]).toEqual([true, false]);
+    expect([share.hasChanged(file), share.refusalOf(file) === undefined]).toEqual([true, false]);
     unlinkSync(file.path);
     mkdirSync(file.path);
-    expect([share.hasChanged(file), share.canBeRead(file)]).toEqual([true, false]);
+    expect([share.hasChanged(file), share.refusalOf(file) === undefined]).toEqual([true, false]);
   });
 
   test("a renewed file has no content id and no piece hashes until they are computed again", async () => {

@@ -22,7 +22,7 @@ const shown = ({ offset, length }: Range) => `${offset}+${length}`;
 function talk(what: ConstructorParameters<typeof Source>[1] = { root: ROOT }, size = SIZE): Talk {
   const { near, far } = connection({ address: addressOf("192.168.1.31"), port: 5000 });
   const told: string[] = [];
-  const denied: (boolean | undefined)[] = [];
+  const denied: boolean[] = [];
   const source = new Source(near, what, size, {
     tree: (pieces) => told.push(`tree ${pieces === undefined ? "unknown" : Buffer.from(pieces).toString("latin1")}`),
     have: (bits) => told.push(`have ${bits?.toHex() ?? "unknown"}`),
@@ -30,9 +30,9 @@ function talk(what: ConstructorParameters<typeof Source>[1] = { root: ROOT }, si
     served: (range) => told.push(`served ${shown(range)}`),
     busy: (range, position) => told.push(`busy ${shown(range)} ${position}`),
     lacks: (range) => told.push(`lacks ${shown(range)}`),
-    failed: (reason, final, another) => {
+    failed: (reason, final, unless) => {
       told.push(`failed ${final ? "for good" : "for now"}: ${reason}`);
-      denied.push(another);
+      denied.push(unless === "new-pass");
     },
   });
   return { source, near, far, told, denied };
@@ -181,6 +181,7 @@ describe("Source: a holder that fails", () => {
     ["NOT FOUND", "DOWNLOAD", "NOT FOUND\n", /for good: it does not have the file any more$/],
     ["not accepted", "DOWNLOAD", "ERROR not-accepted Who are you?\n", /for good: it refused: Who are you\?$/],
     ["another error", "DOWNLOAD", "ERROR disk-failed The disk is on fire.\n", /for now: it refused: The disk is on fire$/],
+    ["a long tale", "DOWNLOAD", `ERROR disk-failed ${"y".repeat(4000)}\n`, /for now: it refused: y{200}$/],
     ["a second greeting", "DOWNLOAD", "HI FT/2\n", /for good: it broke the protocol/],
     ["a tree", "DOWNLOAD", "TREE: 0\n", /for good: it broke the protocol/],
     ["BUSY without a place", "DOWNLOAD", "BUSY\n", /for good: it broke the protocol/],

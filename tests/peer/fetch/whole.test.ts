@@ -140,13 +140,13 @@ class Field {
   readonly bytes: Uint8Array;
   readonly part: Part;
   passes = 0;
-  /** Pauses are noted and over at once. Only the time of a silent or slow holder waits for `clock`. */
+  /** Pauses are noted and over at once. Only looking after a holder waits for `clock`. */
   readonly #pauses: Clock = {
     at: () => this.clock.at(),
     elapsed: () => this.clock.elapsed(),
     soon: (act) => this.clock.soon(act),
     after: (ms, act) => {
-      if (ms >= 8_000) return this.clock.after(ms, act);
+      if (ms === 200) return this.clock.after(ms, act);
       this.sleeps.push(ms);
       void settle().then(act);
       return () => {};
@@ -735,6 +735,114 @@ describe("fetchWhole: a busy holder", () => {
   });
 });
 
+describe("fetchWhole: patience", () => {
+  const SIZE = 9 * MiB;
+  const MINUTE = 60_000;
+
+  /** Sends next to nothing for as long as it is listened to. */
+  function trickles(field: Field, address: string, perSecond: number): void {
+    field.add(address).instead = (far, { offset, length }, count) => {
+      if (count > 0) return true;
+      far.say(`FILE: length=${length} size=${field.bytes.length}\n`);
+      let at = offset;
+      const more = () => {
+        if (far.closed) return;
+        far.say(field.bytes.subarray(at, at + perSecond));
+        at += perSecond;
+        field.clock.after(1000, more);
+      };
+      more();
+      return true;
+    };
+  }
+
+  async function finish(field: Field, fetching: Promise<Fetched>, withinMs: number): Promise<Fetched> {
+    fetching.catch(() => undefined);
+    for (let ms = 0; (await stateOf(fetching)) === "waiting"; ms += 1000) {
+      if (ms >= withinMs) throw new Error(`it should have been over within ${withinMs} ms`);
+      await field.clock.pass(1000);
+    }
+    return fetching;
+  }
+
+  test.each([
+    ["three addresses", (i: number) => `10.0.0.${1 + (i % 3)}`],
+    ["one IPv6 network", (i: number) => `2001:db8:0:1::${(i + 1).toString(16)}`],
+  ])("96 invented holders of %s that trickle do not hold a download up", async (_what, addressAt) => {
+    const field = new Field(bytesOf(SIZE));
+    const invented = Array.from({ length: 96 }, (_, i) => addressAt(i));
+    for (const address of new Set(invented)) trickles(field, address, 1_400);
+    field.add(A);
+    const fetching = field.fetch(field.wanted([...invented, A], undefined));
+    await finish(field, fetching, 20_000);
+    expect(Buffer.compare(field.part.bytes, field.bytes)).toBe(0);
+  });
+
+  test("a slow holder is left for an untried one, and the faster of two slow ones gives the rest", async () => {
+    const field = new Field(bytesOf(MiB));
+    trickles(field, A, 3_000);
+    trickles(field, B, 60_000);
+    const { holders } = await finish(field, field.fetch(field.wanted([A, B])), MINUTE);
+    expect(holders.map(({ address }) => String(address))).toEqual([A, B]);
+    expect(field.asked()).toEqual([A, B]);
+    expect(field.failures).toEqual([]);
+  });
+
+  test("one that trickles and is alone: ten minutes, then a sentence", async () => {
+    const field = new Field(bytesOf(SIZE));
+    trickles(field, A, 10);
+    const { message } = await failure(finish(field, field.fetch(field.wanted([A])), 12 * MINUTE));
+    expect(message).toContain("it sent next to nothing for 10 minutes");
+  });
+
+  test("one that says BUSY for ever and is alone: ten minutes, then a sentence", async () => {
+    const field = new Field(bytesOf(SIZE));
+    field.add(A).instead = (far) => {
+      far.say("BUSY position=2\n");
+      return true;
+    };
+    const { message } = await failure(finish(field, field.fetch(field.wanted([A])), 12 * MINUTE));
+    expect(message).toContain("its queue did not move for 10 minutes");
+    expect(field.asked()).toEqual([A]);
+  });
+
+  test("while all are busy a place in a queue is kept as long as it moves", async () => {
+    const field = new Field(bytesOf(100));
+    let moved = 100;
+    for (const address of [A, B]) {
+      field.add(address).instead = (far) => {
+        if (moved <= 0) return false;
+        if (address === B) moved -= 1;
+        far.say(`BUSY position=${address === B ? moved + 1 : 7}\n`);
+        return true;
+      };
+    }
+    await field.expectWhole(finish(field, field.fetch(field.wanted([A, B])), MINUTE), [B]);
+    expect(field.asked()).toEqual([A, B]);
+  });
+
+  test("an old holder that takes a request and says nothing: an end", async () => {
+    const field = new Field(bytesOf(100));
+    field.holders.set(A, { meet: () => undefined });
+    const wanted = { ...field.wanted([A], undefined), holders: [field.record(A, { v2: false })] };
+    const { message } = await failure(finish(field, field.fetch(wanted), MINUTE));
+    expect(message).toContain("silent");
+  });
+
+  test("the time in which this program was stopped is no holder's fault", async () => {
+    const field = new Field(bytesOf(MiB));
+    trickles(field, A, 60_000);
+    trickles(field, B, 60_000);
+    const fetching = field.fetch(field.wanted([A, B]));
+    await field.clock.pass(2_000);
+    field.clock.spend(80_000);
+    await field.clock.pass(1_000);
+    expect(field.asked()).toEqual([A]);
+    await finish(field, fetching, MINUTE);
+    expect(field.failures).toEqual([]);
+  });
+});
+
 describe("fetchWhole: a lying holder", () => {
   const SIZE = 5 * MiB + 3;
 
@@ -919,6 +1027,15 @@ describe("fetchWhole: an old holder", () => {
     expect(holders.map(({ address }) => String(address))).toEqual([A]);
     expect(Buffer.from(field.part.bytes).toString()).toBe(" Hello, world");
     expect(field.passes).toBe(0);
+  });
+
+  test("a record whose name would be a second request is refused before anybody is dialled", async () => {
+    const field = basicField(HELLO, () => undefined);
+    const wanted = wantedFrom(field);
+    for (const holder of wanted.holders) holder.name = nameOf("x\r\nFLUSHALL\r\n");
+    const { message } = await failure(field.fetch(wanted));
+    expect(message).toContain(`${A}:5000: its name has control characters, which the basic protocol cannot carry`);
+    expect(field.asked()).toEqual([]);
   });
 
   test.each([0, 1, 65_536, 9 * MiB + 1])("%d bytes in pieces", async (size) => {

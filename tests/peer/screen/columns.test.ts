@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { columnsOf, fit, table } from "../../../lib/peer/screen/columns.ts";
+import { columnsOf, fit, fitName, table } from "../../../lib/peer/screen/columns.ts";
 import { printable } from "../../../lib/text.ts";
 
 /** Fixed, so that a run can be repeated; what is looked for does not depend on luck. */
@@ -27,6 +27,28 @@ describe("fit", () => {
       fc.property(fc.string({ unit: "grapheme", maxLength: 60 }), fc.integer({ min: 0, max: 40 }), (text, width) => {
         const shown = fit(printable(text), width);
         expect(columnsOf(shown)).toBeLessThanOrEqual(width);
+      }),
+      { seed: SEED, numRuns: 500 },
+    );
+  });
+});
+
+describe("fitName", () => {
+  test("leaves what has room, and cuts the rest in the middle: the end says what kind of file it is", () => {
+    expect(fitName("notes.txt", 9)).toBe("notes.txt");
+    expect(fitName("annual report of the school.pdf", 18)).toBe("annual re…hool.pdf");
+    expect(fitName("invoice.pdf                    .exe", 13)).toBe("invoic…  .exe");
+    expect(fitName("notes.txt", 2)).toBe("n…");
+    expect(fitName("notes.txt", 1)).toBe("…");
+    expect(fitName("notes.txt", 0)).toBe("");
+  });
+
+  test("counts columns, never tears a character apart, and never takes more columns than it is given", () => {
+    expect(fitName("報告書報告書.pdf", 12)).toBe("報告書….pdf");
+    expect(fitName("👍🏽👍🏽👍🏽👍🏽", 6)).toBe("👍🏽…👍🏽");
+    fc.assert(
+      fc.property(fc.string({ unit: "grapheme", maxLength: 60 }), fc.integer({ min: 0, max: 40 }), (text, width) => {
+        expect(columnsOf(fitName(printable(text), width))).toBeLessThanOrEqual(width);
       }),
       { seed: SEED, numRuns: 500 },
     );
@@ -92,5 +114,10 @@ describe("table", () => {
     const lines = table(layout, rows, 80);
     expect(lines).toHaveLength(20_001);
     expect(lines[20_000]).toBe("file 19999  19999 B  10.0.0.1");
+  });
+
+  test("a column of names is cut in the middle", () => {
+    const names = [{ title: "name", shrinksTo: 12, names: true as const }, { title: "size" }];
+    expect(table(names, [["a-very-long-name.tar.gz", "1 B"]], 17)[1]).toBe("a-ver…ar.gz  1 B");
   });
 });

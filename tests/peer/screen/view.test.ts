@@ -2,11 +2,18 @@
 
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
+import type { Content } from "../../../lib/peer/contents.ts";
 import type { PeerEvent } from "../../../lib/peer/events.ts";
 import {
+  choiceLines,
+  choiceObjects,
+  choiceTable,
+  contentTable,
   describeDownload,
   describeEvent,
   describeLeft,
+  describeRenaming,
+  downloadObject,
   eventObject,
   holderTable,
   howToOpen,
@@ -136,6 +143,103 @@ describe("tables", () => {
   });
 });
 
+describe("one name, several contents", () => {
+  const OTHER = "00".repeat(32);
+  const named = (root: string | undefined, more: Partial<FileRecord> = {}) =>
+    record("report.pdf", root === undefined ? more : { root, ...more });
+
+  test("tables show the start of the content id, for that name only", () => {
+    const records = [
+      named(ROOT),
+      named(OTHER, { size: 12 }),
+      named(undefined, { size: 5 }),
+      record("notes.txt", { root: ROOT }),
+    ];
+    const last = (lines: string[]) => lines.map((line) => line.split(/ {2,}/).slice(4).join(" "));
+    const expected = [
+      "WHO CONTENT",
+      "192.168.1.17:40123 9f86d081",
+      "192.168.1.17:40123 00000000",
+      "192.168.1.17:40123 no id",
+      "192.168.1.17:40123",
+    ];
+    expect(last(recordTable(records))).toEqual(expected);
+    expect(last(contentTable(records))).toEqual(expected);
+    expect(holderTable(records.slice(0, 2)).map((line) => line.split(/ {2,}/).at(-1))).toEqual([
+      "CONTENT",
+      "9f86d081",
+      "00000000",
+    ]);
+  });
+
+  test("tables show no content id where a name means one content, with or without its id", () => {
+    for (const records of [
+      [named(ROOT), named(ROOT)],
+      [named(ROOT), named(undefined)],
+      [named(undefined), named(undefined)],
+    ]) {
+      for (const show of [recordTable, contentTable, holderTable]) expect(show(records)[0]).toEndWith("WHO");
+    }
+  });
+
+  const contents = [
+    { records: [named(ROOT)], hosts: 3, unproven: 0, modified: { iso: "2026-11-22T10:04:05Z", date: "22/11/26" } },
+    { records: [named(OTHER, { size: 12 })], hosts: 0, unproven: 0, modified: undefined },
+    { records: [record("it's.pdf", { size: 5 })], hosts: 1, unproven: 1, modified: { iso: "2026-01-01", date: "01/01/26" } },
+  ] satisfies Content[];
+
+  test("the choice shows size, date, holders and id of each", () => {
+    expect(choiceTable(contents)).toEqual([
+      " SIZE  DATE         HOLDERS  CONTENT   TYPE",
+      "48 kB  22/11/26           3  9f86d081  application/pdf",
+      " 12 B  ?         unfinished  00000000  application/pdf",
+      "  5 B  01/01/26           1  no id     application/pdf",
+    ]);
+  });
+
+  test("the choice has a command for each: its content id, or the holder where there is no id", () => {
+    const commands = [
+      `ft-peer get root:${ROOT}`,
+      `ft-peer get root:${OTHER}`,
+      "ft-peer get --from 192.168.1.17:40123 -- 'it'\\''s.pdf'",
+    ];
+    expect(choiceObjects(contents, "").map(({ command }) => command)).toEqual(commands);
+    expect(choiceLines(contents, "").filter((line) => line.startsWith("    "))).toEqual(commands.map((one) => `    ${one}`));
+    const objects: object[] = choiceObjects(contents, "10.0.0.1:99");
+    expect(objects[0]).toEqual({
+      name: "report.pdf",
+      root: ROOT,
+      type: "application/pdf",
+      size: 48_213,
+      modified: "2026-11-22T10:04:05Z",
+      holders: 3,
+      address: "192.168.1.17",
+      port: 40_123,
+      command: `ft-peer 10.0.0.1:99 get root:${ROOT}`,
+    });
+    expect(choiceObjects(contents, "")[1]).toMatchObject({ modified: null, holders: 0 });
+    const many = Array.from(
+      { length: 200 },
+      (_, i) => ({ ...contents[2], records: [named(undefined, { size: i })] }) as Content,
+    );
+    expect(choiceLines(many, "")).toHaveLength(22);
+    expect(choiceLines(many, "").at(-1)).toBe("… and 190 more");
+  });
+
+  test("the command names a holder too where one content id comes with two sizes", () => {
+    const twice = [contents[0], { ...contents[0], records: [named(ROOT, { size: 7, port: 7 })] }] as Content[];
+    expect(choiceObjects(twice, "").map(({ command }) => command)).toEqual([
+      `ft-peer get --from 192.168.1.17:40123 root:${ROOT}`,
+      `ft-peer get --from 192.168.1.17:7 root:${ROOT}`,
+    ]);
+  });
+
+  test("whatever strangers send, no line has a control character in it", () => {
+    const hostile = [{ ...contents[2], records: [record(HOSTILE, { type: "x\u202e/y" })] }] as Content[];
+    for (const line of choiceLines(hostile, "")) expect(line).not.toMatch(UNSAFE);
+  });
+});
+
 describe("records for a script", () => {
   test("their keys, in order", () => {
     expect(JSON.stringify(recordObjects([record("report.pdf", { root: ROOT, mtime: "2026-11-22T10:04:05.000Z" })]))).toBe(
@@ -260,6 +364,26 @@ describe("downloads, as sentences", () => {
     }
   });
 
+  test("a file that is stored under another name: which and why", () => {
+    const stored = { ...done, path: "/downloads/desktop.ini.download" };
+    expect(describeRenaming("desktop.ini", stored)).toBe(
+      '"desktop.ini" is stored as "desktop.ini.download", because a computer may act by itself on a file of that name.',
+    );
+    expect(describeRenaming("a:b\u3164", { ...done, path: "/x/a_b_ (1)" })).toBe(
+      '"a:b\\u3164" is stored as "a_b_ (1)", because that name is not safe on every computer.',
+    );
+    expect(describeRenaming("report.pdf", done)).toBeUndefined();
+    expect(describeRenaming("report.pdf", { ...done, path: "/downloads/report (1).pdf" })).toBeUndefined();
+    expect(downloadObject(record("desktop.ini"), stored, 1)).toMatchObject({
+      name: "desktop.ini",
+      path: "/downloads/desktop.ini.download",
+      root: null,
+      renamed: "a computer may act by itself on a file of that name",
+    });
+    expect(downloadObject(record("report.pdf", { root: ROOT }), done, 1)).toMatchObject({ root: ROOT });
+    expect(Object.keys(downloadObject(record("report.pdf"), done, 1))).not.toContain("renamed");
+  });
+
   test("what is not found is quoted harmlessly", () => {
     expect(notFoundSentence("a.txt")).toContain('"a.txt"');
     expect(notFoundSentence(HOSTILE)).not.toMatch(UNSAFE);
@@ -284,9 +408,12 @@ describe("events", () => {
   const upload = {
     to: { address: addressOf("192.168.1.30"), port: 51_000 },
     name: "a.txt",
+    id: "p7",
+    root: ROOT,
     wanted: 1000,
     sent: 400,
     since: 1_795_345_200_000,
+    seconds: 1.25,
   };
   const EVENTS: [PeerEvent, RegExp, object][] = [
     [
@@ -332,16 +459,28 @@ describe("events", () => {
     [
       { event: "upload-started", upload },
       /^192\.168\.1\.30:51000 downloads "a\.txt"\.$/,
-      { event: "upload-started", address: "192.168.1.30", port: 51_000, name: "a.txt", sent: 400, wanted: 1000 },
+      {
+        event: "upload-started",
+        address: "192.168.1.30",
+        port: 51_000,
+        id: "p7",
+        name: "a.txt",
+        root: ROOT,
+        sent: 400,
+        wanted: 1000,
+      },
     ],
     [
       { event: "upload-ended", upload, complete: false, reason: "it left" },
-      /stopped after 400 B of 1\.0 kB of "a\.txt" \(it left\)/,
+      /^192\.168\.1\.30:51000 \(peer p7\) stopped after 400 B of 1\.0 kB of "a\.txt" in 1\.3 s \(it left\)\.$/,
       {
         event: "upload-ended",
         address: "192.168.1.30",
         port: 51_000,
+        id: "p7",
         name: "a.txt",
+        root: ROOT,
+        seconds: 1.25,
         sent: 400,
         wanted: 1000,
         complete: false,
@@ -350,12 +489,15 @@ describe("events", () => {
     ],
     [
       { event: "upload-ended", upload: { ...upload, sent: 1000 }, complete: true, reason: "" },
-      /got 1\.0 kB of "a\.txt"\.$/,
+      /got 1\.0 kB of "a\.txt" in 1\.3 s\.$/,
       {
         event: "upload-ended",
         address: "192.168.1.30",
         port: 51_000,
+        id: "p7",
         name: "a.txt",
+        root: ROOT,
+        seconds: 1.25,
         sent: 1000,
         wanted: 1000,
         complete: true,
@@ -366,6 +508,27 @@ describe("events", () => {
       { event: "download-refused", address: addressOf("192.168.1.30"), reason: "The pass has expired." },
       /192\.168\.1\.30: The pass has expired\./,
       { event: "download-refused", address: "192.168.1.30", reason: "The pass has expired." },
+    ],
+    [
+      { event: "download-refused", address: addressOf("192.168.1.30"), reason: "The pass has expired.", more: 7 },
+      /192\.168\.1\.30: The pass has expired\. \(one of 7 such events\)$/,
+      { event: "download-refused", address: "192.168.1.30", reason: "The pass has expired.", more: 7 },
+    ],
+    [
+      { event: "upload-started", upload, more: 90, several: true },
+      /downloads "a\.txt"\. \(one of 90 such events, from several addresses\)$/,
+      {
+        event: "upload-started",
+        address: "192.168.1.30",
+        port: 51_000,
+        id: "p7",
+        name: "a.txt",
+        root: ROOT,
+        sent: 400,
+        wanted: 1000,
+        more: 90,
+        several: true,
+      },
     ],
   ];
 

@@ -1,18 +1,27 @@
 // The requests of downloaders and their answers, byte for byte: FT/2, FT/1, passes, tokens, and hostile requests.
 
 import { afterEach, describe, expect, spyOn, test } from "bun:test";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  unlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Channel } from "../../../lib/net/channel.ts";
-import { sha256 } from "../../../lib/peer/content/hash.ts";
-import { BLOCK, layerAbove } from "../../../lib/peer/content/merkle.ts";
+import { BLOCK } from "../../../lib/peer/content/merkle.ts";
 import { PieceSet } from "../../../lib/peer/content/pieces.ts";
 import { chooseFiles, Share } from "../../../lib/peer/disk/share.ts";
 import type { Address } from "../../../lib/protocol/address.ts";
 import { PassOffice, readPass } from "../../../lib/protocol/pass.ts";
 import { addressOf, connection, type Far, type Side, settle } from "../../helpers/channel.ts";
-import { bytesOf, DOWNLOADER, Hall, HELLO, KiB, MiB, OTHER_ROOT, piecesOf, ROOT } from "../../helpers/serving.ts";
+import { bytesOf, DOWNLOADER, Hall, HELLO, KiB, layerOf, MiB, OTHER_ROOT, piecesOf, ROOT } from "../../helpers/serving.ts";
 
 describe("Downloader: FT/2, byte for byte", () => {
   test("every way to ask, and nothing but the answer", async () => {
@@ -364,7 +373,7 @@ describe("Downloader: hostile requests", () => {
     "x".repeat(300),
   ];
 
-  function sharedFolder(): Hall {
+  function sharedFolder(more: { root?: string } = {}): Hall {
     folder = mkdtempSync(join(tmpdir(), "ft-serve-"));
     const shared = join(folder, "shared");
     mkdirSync(join(shared, "sub"), { recursive: true });
@@ -374,6 +383,7 @@ describe("Downloader: hostile requests", () => {
     writeFileSync(join(shared, ".env"), "hidden");
     writeFileSync(join(shared, "sub", "inner.txt"), "inner");
     const share = new Share(chooseFiles([join(shared, "report.txt")], 5).taken);
+    for (const file of share.files) Object.assign(file, more);
     const hall = new Hall();
     hall.disk.open = (wanted) => {
       const found = share.find(wanted);
@@ -397,6 +407,27 @@ describe("Downloader: hostile requests", () => {
       Object.fromEntries(NAMES.map((name) => [name, "HI FT/2\nNOT FOUND\nFILE: length=6 size=6\nreport"])),
     );
   });
+
+  test.each([
+    ["another file of the same size and time", (path: string, secret: string) => renameSync(secret, path)],
+    ["a link to another file", (path: string, secret: string) => symlinkSync(secret, path)],
+  ])(
+    "a shared file that was exchanged for %s is NOT FOUND, by name and by content id, in both protocols",
+    async (_what, put) => {
+      const hall = sharedFolder({ root: ROOT });
+      const path = join(folder ?? "", "shared", "report.txt");
+      const { atime, mtime } = statSync(path);
+      utimesSync(join(folder ?? "", "secret.txt"), atime, mtime);
+      unlinkSync(path);
+      put(path, join(folder ?? "", "secret.txt"));
+      const { far } = hall.connect();
+      far.say(`${HELLO}DOWNLOAD name=report.txt\nDOWNLOAD root=${ROOT}\nBYE\n`);
+      expect((await far.rest()).toString()).toBe("HI FT/2\nNOT FOUND\nNOT FOUND\n");
+      const { far: old } = hall.connect();
+      old.say("DOWNLOAD:report.txt,text/plain,6\n");
+      expect((await old.rest()).toString()).toBe("NOT FOUND");
+    },
+  );
 
   test("FT/1: the same", async () => {
     const hall = sharedFolder();
@@ -681,10 +712,7 @@ describe("Downloader: the pieces of a file", () => {
       far.say(`TREE root=${OTHER_ROOT} piece=${piece}\n`);
       expect(await far.line()).toBe(`TREE: ${count}`);
       const layer = await far.take(count * 32);
-      expect([piece, layer.toString("hex")]).toEqual([
-        piece,
-        Buffer.from(layerAbove(pieces, SIZE, piece / (64 * KiB), sha256)).toString("hex"),
-      ]);
+      expect([piece, layer.toHex()]).toEqual([piece, layerOf(pieces, SIZE, piece / (64 * KiB)).toHex()]);
     }
     far.say(`TREE root=${OTHER_ROOT.toUpperCase()} piece=65536\nBYE\n`);
     expect((await far.rest()).equals(Buffer.concat([Buffer.from("TREE: 6\n"), pieces]))).toBe(true);

@@ -5,8 +5,14 @@ import fc from "fast-check";
 import { DEFAULT_SLOTS, type SlotClaim, TURN_MS, UploadSlots } from "../../../lib/peer/serve/slots.ts";
 import { HandClock } from "../../helpers/channel.ts";
 
+/** A claim of an id: `a@x` is of the host x, and `a` alone of a host of its own. */
+function claim(text: string): SlotClaim {
+  const [downloader = "", host = downloader] = text.split("@");
+  return { downloader, host };
+}
+
 function claims(...downloaders: string[]): SlotClaim[] {
-  return downloaders.map((downloader) => ({ downloader }));
+  return downloaders.map(claim);
 }
 
 /** A queue, and downloaders that ask. */
@@ -22,11 +28,11 @@ class Desk {
     return seats.map((claim) => this.slots.ask(claim));
   }
 
-  /** Time passes, and these ask once a second, as who uses a slot or keeps a place does. */
+  /** Time passes, and these ask once a second and are sent bytes if they may be. */
   async pass(seconds: number, ...asking: SlotClaim[]): Promise<void> {
     for (let i = 0; i < seconds; i++) {
       await this.clock.pass(1000);
-      this.ask(...asking);
+      for (const claim of asking) if (this.slots.ask(claim) === 0) this.slots.use(claim, false, 100_000);
     }
   }
 }
@@ -71,7 +77,7 @@ describe("UploadSlots", () => {
     expect(desk.ask(c, d)).toEqual([1, 2]);
     expect(desk.slots.waiting).toBe(2);
     desk.slots.leave(b);
-    desk.slots.leave({ downloader: "nobody" });
+    desk.slots.leave(claim("nobody"));
     expect(desk.ask(a, c, d)).toEqual([0, 1, 2]);
   });
 
@@ -152,10 +158,10 @@ describe("UploadSlots", () => {
     desk.ask(a, b);
     desk.slots.use(a, true);
     await desk.pass(5, b);
-    desk.slots.use(a, false);
+    desk.slots.use(a, false, 100_000);
     await desk.clock.pass(1500);
     expect(desk.ask(b, a)).toEqual([1, 0]);
-    desk.slots.use({ downloader: "nobody" }, true);
+    desk.slots.use(claim("nobody"), true);
   });
 
   test("a place is forgotten when its owner does not ask for more than ten seconds", async () => {
@@ -184,16 +190,15 @@ describe("UploadSlots", () => {
     expect(desk.ask(c)).toEqual([0]);
   });
 
-  test("one downloader with many connections waits behind all that have no slot", async () => {
+  test("one downloader with many connections keeps one slot when another comes", async () => {
     const desk = new Desk(2);
     const greedy = claims("g", "g", "g", "g", "g", "g");
     const [h] = claims("h") as [SlotClaim];
     expect(desk.ask(...greedy)).toEqual([0, 0, 1, 2, 3, 4]);
-    expect(desk.ask(h)).toEqual([1]);
-    expect(desk.ask(...greedy.slice(2))).toEqual([2, 3, 4, 5]);
-    desk.slots.leave(pick(greedy, 0));
-    expect(desk.ask(pick(greedy, 2), h)).toEqual([2, 0]);
-    // Now both have one: who came first is first.
+    // It does not wait for either of the two, which gives one back at its next request.
+    expect(desk.ask(h)).toEqual([0]);
+    expect(desk.ask(...greedy.slice(2))).toEqual([1, 2, 3, 4]);
+    expect(desk.ask(...greedy.slice(0, 2))[0]).toBeGreaterThan(0);
     desk.slots.leave(pick(greedy, 1));
     expect(desk.ask(pick(greedy, 2))).toEqual([0]);
   });
@@ -206,7 +211,9 @@ describe("UploadSlots", () => {
     desk.ask(...greedy);
     for (let second = 0; second < 60; second++) {
       for (const claim of [...greedy, ...modest]) {
-        if (desk.slots.ask(claim) === 0) served.set(claim.downloader, (served.get(claim.downloader) ?? 0) + 1);
+        if (desk.slots.ask(claim) > 0) continue;
+        desk.slots.use(claim, false, 100_000);
+        served.set(claim.downloader, (served.get(claim.downloader) ?? 0) + 1);
       }
       await desk.clock.pass(1000);
     }
@@ -224,7 +231,7 @@ describe("UploadSlots", () => {
     await fc.assert(
       fc.asyncProperty(fc.integer({ min: 1, max: 4 }), fc.array(step, { maxLength: 60 }), async (count, steps) => {
         const desk = new Desk(count);
-        const all = Array.from({ length: 12 }, (_, i) => ({ downloader: `w${i % 5}` }));
+        const all = Array.from({ length: 12 }, (_, i) => claim(`w${i % 5}`));
         for (const { claim, act, wait } of steps) {
           const one = pick(all, claim);
           if (act === "ask") desk.slots.ask(one);
@@ -252,5 +259,72 @@ describe("UploadSlots", () => {
       }),
       { seed: 20_261_122, numRuns: 25 },
     );
+  });
+
+  test("one host with any number of ids leaves a slot to another host at once, and keeps one of its own", async () => {
+    const desk = new Desk(8);
+    const greedy = claims(...Array.from({ length: 32 }, (_, i) => `id${i}@g`));
+    expect(desk.ask(...greedy).filter((position) => position === 0)).toHaveLength(8);
+    for (const one of greedy.slice(0, 8)) desk.slots.use(one, true);
+    // The bytes under way are not cut off: for a moment there is a ninth slot, and a tenth.
+    const [h, i, h2] = claims("h", "i", "h2@h") as [SlotClaim, SlotClaim, SlotClaim];
+    expect(desk.ask(h, i)).toEqual([0, 0]);
+    desk.slots.use(h, true);
+    desk.slots.use(i, true);
+    expect(desk.ask(h2)[0]).toBeGreaterThan(0);
+    for (const one of greedy.slice(0, 8)) desk.slots.use(one, false, 100_000);
+    expect(desk.ask(...greedy).filter((position) => position === 0)).toHaveLength(1);
+    // Alone again, it may have all.
+    desk.slots.leave(h);
+    desk.slots.leave(i);
+    desk.slots.leave(h2);
+    expect(desk.ask(...greedy).filter((position) => position === 0)).toHaveLength(8);
+  });
+
+  test("there are never more than twice the slots, whatever the number of hosts", () => {
+    const desk = new Desk(4);
+    const greedy = claims(...Array.from({ length: 4 }, (_, i) => `id${i}@g`));
+    const others = claims(...Array.from({ length: 20 }, (_, i) => `h${i}`));
+    for (const one of [...greedy, ...others]) if (desk.slots.ask(one) === 0) desk.slots.use(one, true);
+    expect(desk.ask(...others).filter((position) => position === 0)).toHaveLength(3);
+  });
+
+  test("while others are served, the peers of one host take turns, and so do the connections of one peer", async () => {
+    const desk = new Desk(8);
+    const [other, a, b, a2] = claims("o", "a@h", "b@h", "a@h") as [SlotClaim, SlotClaim, SlotClaim, SlotClaim];
+    desk.ask(other, a, b, a2);
+    const served = new Map<SlotClaim, number>();
+    for (let second = 0; second < 90; second++) {
+      await desk.pass(1, other);
+      for (const one of [a, b, a2]) {
+        if (desk.slots.ask(one) > 0) continue;
+        desk.slots.use(one, false, 100_000);
+        served.set(one, (served.get(one) ?? 0) + 1);
+      }
+    }
+    for (const one of [a, b, a2]) expect(served.get(one) ?? 0).toBeGreaterThanOrEqual(20);
+  });
+
+  test("tiny requests do not keep a slot while others wait", async () => {
+    const desk = new Desk(1);
+    const [tiny, honest] = claims("t", "h") as [SlotClaim, SlotClaim];
+    for (let i = 0; i < 10; i++) {
+      expect(desk.ask(tiny)).toEqual([0]);
+      desk.slots.use(tiny, true);
+      desk.slots.use(tiny, false, 1);
+      await desk.clock.pass(200);
+    }
+    expect(desk.ask(honest, tiny)).toEqual([0, 1]);
+  });
+
+  test("a slot is kept by 32 KiB in two seconds, in one request or in many", async () => {
+    const desk = new Desk(1);
+    const [a, b] = claims("a", "b") as [SlotClaim, SlotClaim];
+    desk.ask(a, b);
+    for (let i = 0; i < 8; i++) {
+      await desk.clock.pass(500);
+      desk.slots.use(a, false, 10_000);
+      expect(desk.ask(b, a)).toEqual([1, 0]);
+    }
   });
 });

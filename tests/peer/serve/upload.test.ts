@@ -3,7 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import { RateLimit } from "../../../lib/peer/rate-limit.ts";
 import { addressOf, type Far, type Side, settle } from "../../helpers/channel.ts";
-import { bytesOf, DOWNLOADER, Hall, KiB, MiB } from "../../helpers/serving.ts";
+import { bytesOf, DOWNLOADER, Hall, KiB, MiB, OTHER_ROOT, ROOT } from "../../helpers/serving.ts";
 
 describe("Uploader: a limit on uploads", () => {
   const RATE = 100_000;
@@ -33,7 +33,7 @@ describe("Uploader: a limit on uploads", () => {
         await far.line();
         expect((await far.take(bytes.length)).equals(bytes)).toBe(true);
       }
-      await hall.clock.pass(2000);
+      await hall.clock.pass(10_000);
       await hall.expectTidy();
     }
   });
@@ -300,7 +300,7 @@ describe("Uploader: what is reported", () => {
 });
 
 describe("Uploader: when an upload is over", () => {
-  test("a second without a request ends it; a request before that goes on with it", async () => {
+  test("ten seconds without a request end it; a request before that goes on with it", async () => {
     const hall = new Hall();
     const { far } = await hall.welcome();
     const ask = async () => {
@@ -310,9 +310,9 @@ describe("Uploader: when an upload is over", () => {
       await settle();
     };
     await ask();
-    await hall.clock.pass(900);
+    await hall.clock.pass(9_900);
     await ask();
-    await hall.clock.pass(900);
+    await hall.clock.pass(9_900);
     expect(hall.server.uploads.size).toBe(1);
     await hall.clock.pass(100);
     expect(hall.server.uploads.size).toBe(0);
@@ -322,27 +322,52 @@ describe("Uploader: when an upload is over", () => {
     await hall.clock.pass(5000);
     expect(hall.events).toMatchObject([
       { event: "upload-started" },
-      { event: "upload-ended", upload: { wanted: 2, sent: 2 }, complete: true, reason: "" },
+      { event: "upload-ended", upload: { wanted: 2, sent: 2, seconds: 9.9 }, complete: true, reason: "" },
       { event: "upload-started" },
       { event: "upload-ended", upload: { wanted: 1, sent: 1 }, complete: true, reason: "" },
     ]);
   });
 
-  test("the end of a turn ends it, too", async () => {
+  test("all turns of a downloader for one content are one upload, with its id, content id, bytes and seconds", async () => {
     const hall = new Hall(() => ({ slots: 1 }));
+    hall.disk.files.set("big", { bytes: bytesOf(400_000), root: OTHER_ROOT });
     const { far } = await hall.welcome();
     const { far: next } = await hall.welcome({ address: addressOf("192.168.1.31"), port: 1 });
-    far.say("DOWNLOAD name=hello.txt\n");
-    await far.line();
-    next.say("DOWNLOAD name=hello.txt\n");
-    await next.line();
-    for (let i = 0; i < 20; i++) {
-      await hall.clock.pass(500);
-      far.say("DOWNLOAD name=hello.txt length=0\n");
-      next.say("DOWNLOAD name=hello.txt length=0\n");
-      await settle();
+    const left = new Map([far, next].map((one) => [one, 0]));
+    let turns = 0;
+    let lastServed: Far | undefined;
+    for (let i = 0; i < 400 && Math.min(...left.values()) < 10; i++) {
+      for (const one of [far, next]) {
+        const at = left.get(one) ?? 0;
+        if (at === 10) continue;
+        one.say(`DOWNLOAD root=${OTHER_ROOT} offset=${at * 40_000} length=40000\n`);
+        if ((await one.line()).startsWith("BUSY")) continue;
+        await one.take(40_000);
+        left.set(one, at + 1);
+        if (one !== lastServed) turns += 1;
+        lastServed = one;
+      }
+      await hall.clock.pass(1500);
     }
-    const ended = hall.events.filter(({ event }) => event === "upload-ended");
-    expect(ended[0]).toMatchObject({ upload: { to: DOWNLOADER }, complete: true, reason: expect.stringMatching(/turn/) });
+    expect(turns).toBeGreaterThan(2);
+    far.say("BYE\n");
+    next.say("BYE\n");
+    await Promise.all([far.rest(), next.rest()]);
+    const ended = hall.events.flatMap((event) => (event.event === "upload-ended" ? [event] : []));
+    const whole = { name: "big", root: OTHER_ROOT, wanted: 400_000, sent: 400_000 };
+    expect(ended).toMatchObject([
+      { upload: { ...whole, to: DOWNLOADER, id: DOWNLOADER.address }, complete: true, reason: "" },
+      { upload: { ...whole, id: "192.168.1.31" }, complete: true, reason: "" },
+    ]);
+    for (const { upload } of ended) expect(upload.seconds).toBeGreaterThan(13);
+    expect(hall.events.filter(({ event }) => event === "upload-started")).toHaveLength(2);
+  });
+
+  test("an FT/1 downloader has no id, and its upload ends with the connection", async () => {
+    const hall = new Hall();
+    const { far } = hall.connect();
+    far.say("DOWNLOAD hello.txt\n");
+    await far.rest();
+    expect(hall.events.at(-1)).toMatchObject({ event: "upload-ended", upload: { id: undefined, root: ROOT, sent: 12 } });
   });
 });

@@ -1,0 +1,103 @@
+// Where a file is written while it is fetched: `.ft-KEY.part` in the download folder with a lock beside it, made and used by this user
+// only.
+//
+// The name can be foreseen, so another user may have prepared it, or may be fetching the same file. What belongs to another user is
+// never used, touched or waited for: then the part file gets another name, `.ft-KEY-12345678.part`.
+
+import { randomBytes } from "node:crypto";
+import {
+  type BigIntStats,
+  closeSync,
+  constants,
+  fchmodSync,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  readdirSync,
+  unlinkSync,
+} from "node:fs";
+import { join } from "node:path";
+import { codeOf } from "../../error.ts";
+import { entryOf, PLAIN_ONLY } from "./identity.ts";
+import { removeIfThere } from "./lock.ts";
+
+/** Rights to write for others than the owner. */
+const OTHERS_WRITE = 0o022n;
+
+/** What a new file of this user gets in one folder. Some file systems keep neither owners nor rights. */
+export type OwnMarks = Pick<BigIntStats, "uid" | "mode">;
+
+/** Makes a file in the folder and removes it again. Gives what a new file gets there. Throws the system's error. */
+export function tryNewFile(folder: string): OwnMarks {
+  const path = join(folder, `.ft-${randomBytes(8).toString("hex")}.try`);
+  const fd = openSync(path, "wx", 0o600);
+  try {
+    return fstatSync(fd, { bigint: true });
+  } finally {
+    closeSync(fd);
+    unlinkSync(path);
+  }
+}
+
+/** The part file for a key, without its extension; and the file of another user that has the usual name. */
+export function choosePart(folder: string, key: string, own: OwnMarks): { stem: string; foreign?: string } {
+  const usual = join(folder, `.ft-${key}`);
+  const foreign = foreignAt(usual, own);
+  if (foreign === undefined) return { stem: usual };
+  const earlier = earlierParts(folder, `.ft-${key}-`).find((stem) => foreignAt(stem, own) === undefined);
+  return { stem: earlier ?? `${usual}-${randomBytes(4).toString("hex")}`, foreign };
+}
+
+/** A file of another user that has the name of this part or of its lock. */
+function foreignAt(stem: string, own: OwnMarks): string | undefined {
+  return [`${stem}.part`, `${stem}.lock`].find((path) => (entryOf(path)?.uid ?? own.uid) !== own.uid);
+}
+
+function earlierParts(folder: string, start: string): string[] {
+  try {
+    const names = readdirSync(folder).filter((name) => name.startsWith(start) && name.endsWith(".part"));
+    return names.map((name) => join(folder, name.slice(0, -".part".length)));
+  } catch {
+    // The folder may be written, but not read.
+    return [];
+  }
+}
+
+/**
+ * Opens the part file of an earlier run, cut to `size`. Undefined when there is none, or it is not safe: a link, not a plain file, with
+ * a second name, of another user, or one that others may write to.
+ */
+export function reopenPart(path: string, size: number, own: OwnMarks): number | undefined {
+  let fd: number;
+  try {
+    fd = openSync(path, constants.O_RDWR | PLAIN_ONLY);
+  } catch (error) {
+    // If it is missing, a link or a pipe, a new part file takes its place. Anything else that cannot be opened is left alone.
+    if (["ENOENT", "ELOOP", "ENXIO"].includes(codeOf(error))) return undefined;
+    throw error;
+  }
+  const entry = fstatSync(fd, { bigint: true });
+  // With a second name, writing would change that file, too. Others who may write to it may have it open.
+  const isSafe = entry.isFile() && entry.nlink <= 1n && entry.uid === own.uid && (entry.mode & OTHERS_WRITE & ~own.mode) === 0n;
+  if (!isSafe) {
+    closeSync(fd);
+    return undefined;
+  }
+  if (entry.size > size) ftruncateSync(fd, size);
+  return fd;
+}
+
+/** Makes an empty part file. */
+export function createPart(path: string): number {
+  removeIfThere(path);
+  return openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | PLAIN_ONLY, 0o600);
+}
+
+/** Gives a finished file the rights that any new file of this user has. It still cannot be run. */
+export function giveUsualRights(fd: number): void {
+  try {
+    fchmodSync(fd, 0o666 & ~process.umask());
+  } catch {
+    // This file system keeps no rights.
+  }
+}

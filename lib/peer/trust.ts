@@ -1,0 +1,92 @@
+// Whether a peer gives its files to a tracker. An address that a person typed is trusted. A tracker that only announced itself could be
+// anybody: it is trusted when it proves that it has the key of a tracker that was used before, or when a person says yes.
+
+import { UsageError } from "../error.ts";
+import { describePlace, type KnownTracker, type KnownTrackers, typed } from "./locate.ts";
+import { type Introduced, type TrackerPlace, UNTRUSTED } from "./session.ts";
+
+/** `changed`: a tracker of this name was used before, and this one does not prove that it is that one. */
+export type Verdict = "trusted" | "new" | "changed";
+
+export function judgeTracker({ place, name, key, proven }: Introduced, known: KnownTracker[]): Verdict {
+  if (!place.announced) return "trusted";
+  if (proven && known.some((one) => one.key === key)) return "trusted";
+  const names = [name, place.name ?? ""].map(plain);
+  return known.some((one) => one.key !== "" && names.includes(plain(one.name))) ? "changed" : "new";
+}
+
+/** A name as a person reads it: `Lab 3` and `lab 3 ` are one. */
+function plain(name: string): string {
+  return name.normalize("NFKC").trim().toLowerCase();
+}
+
+/** A tracker is not trusted. As an error it tells a script what to do; on a terminal a person is asked. */
+export class UntrustedTracker extends UsageError {
+  readonly key: string;
+  readonly verdict: Exclude<Verdict, "trusted">;
+  /** The tracker's name and address. */
+  readonly where: string;
+
+  constructor({ place, name, key }: Introduced, verdict: Exclude<Verdict, "trusted">) {
+    const where = describePlace({ ...place, name: place.name ?? name });
+    const type = `type its address: ft-peer ${typed(place)}`;
+    super(
+      verdict === "new"
+        ? `The tracker ${where} only announced itself, and was not used from here before. To give it your files, name them with --share, or ${type}`
+        : `The tracker ${where} is not the one of this name that was used before: its key is another one, or not proven. If that is right, ${type}`,
+      UNTRUSTED,
+    );
+    this.key = key;
+    this.verdict = verdict;
+    this.where = where;
+  }
+}
+
+/** What a peer believes of trackers while it runs, and remembers for the next time. */
+export class Trust {
+  readonly #memory: Pick<KnownTrackers, "remember">;
+  readonly #known: KnownTracker[];
+  readonly #consent: boolean;
+  /** Keys to which a person has said yes. */
+  readonly #agreed = new Set<string>();
+  #current: Introduced | undefined;
+
+  /** `consent`: a person has chosen the files for whatever tracker announces itself. */
+  constructor(memory: Pick<KnownTrackers, "all" | "remember">, consent: boolean) {
+    this.#memory = memory;
+    this.#known = memory.all();
+    this.#consent = consent;
+  }
+
+  /** Whether a tracker at this place has spoken FT/2 before. */
+  isFull({ address, port }: TrackerPlace): boolean {
+    return this.#known.some((one) => one.address === address && one.port === port);
+  }
+
+  /** Throws an `UntrustedTracker` when this peer's files may not be told to the tracker. */
+  approve(tracker: Introduced): void {
+    const verdict = judgeTracker(tracker, this.#known);
+    const isAgreed = this.#agreed.has(tracker.key) || (verdict === "new" && this.#consent);
+    if (verdict !== "trusted" && !isAgreed) throw new UntrustedTracker(tracker, verdict);
+    this.#current = tracker;
+  }
+
+  /** A person has said yes to the tracker that was refused. */
+  agree({ key }: UntrustedTracker): void {
+    this.#agreed.add(key);
+  }
+
+  /** The name of the tracker that was approved last. */
+  get name(): string | undefined {
+    return this.#current?.place.name ?? this.#current?.name;
+  }
+
+  /** This peer has joined the tracker that was approved last: it is remembered. */
+  joined(): void {
+    if (this.#current === undefined) return;
+    const { key, name, place } = this.#current;
+    const known = { ...place, name, key };
+    if (!this.#known.some((one) => one.key === key)) this.#known.unshift(known);
+    this.#memory.remember(known);
+  }
+}

@@ -1,0 +1,39 @@
+// The key by which peers know this tracker again, in a file of this user. It stays when the tracker is restarted: else every restart
+// would look to every peer like another tracker of the same name.
+
+import { createPrivateKey, type KeyObject } from "node:crypto";
+import { mkdirSync, type Stats, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { readPlainFile } from "../files.ts";
+import { newKey } from "../protocol/pass.ts";
+
+/** No key is longer. Bytes. */
+const LONGEST = 4096;
+
+/** The key in the file, or a new one, which the file has from now on. Where neither is possible, the key ends with the program. */
+export function ownKey(path: string): KeyObject {
+  const kept = readKey(path);
+  if (kept !== undefined) return kept;
+  const key = newKey();
+  try {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    // `wx`: a file that is there already was not understood, or is another user's, and is left as it is.
+    writeFileSync(path, key.export({ format: "pem", type: "pkcs8" }), { flag: "wx", mode: 0o600 });
+  } catch {
+    // Peers ask their users again after the next start.
+  }
+  return key;
+}
+
+/** A key that others could have written, or can read, is not used. */
+function readKey(path: string): KeyObject | undefined {
+  const self = process.getuid?.();
+  const isSecret = ({ uid, mode, nlink }: Stats) => self === undefined || (uid === self && (mode & 0o077) === 0 && nlink === 1);
+  try {
+    const key = createPrivateKey(readPlainFile(path, LONGEST, isSecret));
+    return key.asymmetricKeyType === "ed25519" ? key : undefined;
+  } catch {
+    // There is no such file yet, or no key in it.
+    return undefined;
+  }
+}
