@@ -6,6 +6,7 @@ import { BROKEN, type Channel, type ChannelHandlers } from "../net/channel.ts";
 import type { Address } from "../protocol/address.ts";
 import { basic, SILENCE_MS } from "../protocol/basic.ts";
 import { PING_MS, type Profile, RESULTS_LIMIT, type ToTracker } from "../protocol/messages.ts";
+import { isSessionProven } from "../protocol/pass.ts";
 import { TrackerInbox } from "../protocol/read.ts";
 import type { FileName } from "../protocol/record.ts";
 import { encodeFromTracker } from "../protocol/write.ts";
@@ -44,6 +45,10 @@ class Guest {
   agent = "";
   /** The session that it claims to have had. */
   session = "";
+  /** The public key of its session; "" when it has none. */
+  key = "";
+  /** What it has to sign with that key. */
+  nonce = "";
   /** The FT/1 peers that this connection has registered. */
   readonly registered = new Set<string>();
   /** Stops the wait for the silence that ends an FT/1 message. */
@@ -58,6 +63,8 @@ export class Conversation implements ChannelHandlers, Connection {
   readonly host: Host;
   /** It has said `extras=1`. */
   extras = false;
+  /** It has said `key=`. */
+  hearsRevoked = false;
   /** An accepted peer whose requests are all answered has none. It takes a spare one for the next request. */
   #inbox: TrackerInbox | undefined;
   readonly #turns: Turns;
@@ -169,6 +176,10 @@ export class Conversation implements ChannelHandlers, Connection {
 
   get isPresent(): boolean {
     return this.#peer?.isPresent === true;
+  }
+
+  get peerId(): string | undefined {
+    return this.isPresent ? this.#peer?.id : undefined;
   }
 
   dismiss(words: string): void {
@@ -297,15 +308,18 @@ export class Conversation implements ChannelHandlers, Connection {
       this.#send(basic.hi);
       return;
     }
-    if (guest !== undefined) Object.assign(guest, { agent: hello.agent, session: hello.session ?? "" });
+    if (guest !== undefined) Object.assign(guest, { agent: hello.agent, session: hello.session ?? "", key: hello.key ?? "" });
     this.extras = hello.extras === true;
+    this.hearsRevoked = hello.key !== undefined;
     const { limits, setup } = this.#state;
     const { name, announced, credentials } = setup;
     const results = limits.mostResults === RESULTS_LIMIT ? {} : { results: limits.mostResults };
     const extras = this.extras ? { announced, ...results } : {};
     const about = { name, max: limits.files, key: credentials.key, you: this.address, ...extras };
     const proof = hello.challenge === undefined ? undefined : credentials.prove(hello.challenge);
-    const hi = encodeFromTracker({ verb: "HI", ...about, proof });
+    const nonce = hello.key === undefined ? undefined : credentials.newNonce();
+    if (guest !== undefined) guest.nonce = nonce ?? "";
+    const hi = encodeFromTracker({ verb: "HI", ...about, proof, nonce });
     // The first line may come in two pieces, "HELLO" and " FT/2 …": then the first piece has its "HI" already.
     this.#send(guest?.greeted ? hi.slice(basic.hi.length) : hi);
   }
@@ -325,22 +339,24 @@ export class Conversation implements ChannelHandlers, Connection {
       this.#finish();
     } else if (this.channel.ended) this.reply(TOO_LATE);
     else {
-      this.#peer ??= this.#join();
+      this.#peer ??= this.#join(list.proof ?? "");
       this.#guest = undefined;
       this.reply(this.#peer.share(list.port, records, guest?.agent ?? ""));
+      if (guest !== undefined) this.#state.tellRevoked(this);
     }
   }
 
   /** A peer whose connection broke may be back before this tracker notices: then it takes its own place, with the id that it had. */
-  #join(): AcceptedPeer {
-    const session = this.#guest?.session ?? "";
+  #join(proof: string): AcceptedPeer {
+    const { session = "", key = "", nonce = "" } = this.#guest ?? {};
     const [id = ""] = session.split(".");
     const former = this.#state.catalog.member(id)?.presence;
-    const isBack = former?.isSession(session) === true;
+    const isProven = () => isSessionProven(key, nonce, session, proof);
+    const isBack = former?.isBack({ session, address: this.address, key, isProven }) === true;
     if (isBack) former.replace();
     this.#state.requireRoom();
     this.channel.limit({ deadline: undefined, idle: IDLE_MS });
-    return new AcceptedPeer(isBack ? id : this.#state.setup.credentials.newId(), this, this.#state);
+    return new AcceptedPeer(isBack ? id : this.#state.setup.credentials.newId(), key, this, this.#state);
   }
 
   #searchBasic(name: FileName, now: number): void {
