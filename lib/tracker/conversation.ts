@@ -29,7 +29,7 @@ const IDLE_MS = 2 * PING_MS;
 const SPARE_INBOXES = 64;
 /** A peer whose requests wait for their turn may have sent this amount of them. Bytes. */
 const WAITING_LIMIT = 64 * 1024;
-/** A guest may make this number of requests beside its list. */
+/** A guest may make this number of requests beside HELLO and its list. */
 const GUEST_REQUESTS = 10;
 
 /** What is known of a connection before it is an accepted FT/2 peer. An FT/1 program stays a guest. */
@@ -38,7 +38,7 @@ class Guest {
   heard = false;
   /** It was answered `HI` as an FT/1 program. */
   greeted = false;
-  /** Its requests, without lists. */
+  /** Its requests, without HELLO and lists. */
   requests = 0;
   /** A request got no answer, and the operator was told. */
   ignored = false;
@@ -134,7 +134,7 @@ export class Conversation implements ChannelHandlers, Connection {
   close(reason: string): void {
     const guest = this.#guest;
     guest?.cancelSilence();
-    this.#turns.cancel();
+    this.#turns.end();
     this.#endSearch();
     if (this.#inbox?.profile === 1 && !this.#over) {
       // An FT/1 program may close before its list is read. The list counts all the same.
@@ -227,8 +227,9 @@ export class Conversation implements ChannelHandlers, Connection {
     const now = this.#state.clock.at();
     while (!this.#over && !turns.waiting) {
       const search = this.#search;
-      const may = search?.begun || !this.#hasMore || (search === undefined ? turns.mayAnswer(since) : turns.maySearch(since));
-      if (!may) {
+      const isGuest = this.#guest !== undefined;
+      const may = search === undefined ? () => turns.mayAnswer(since, isGuest) : () => search.begun || turns.maySearch(since);
+      if (this.#hasMore && !may()) {
         this.#wait("rate");
         return;
       }
@@ -260,13 +261,11 @@ export class Conversation implements ChannelHandlers, Connection {
 
   /** FT/1 searches are judged by their address, so a guest may send them. */
   #answer(message: ToTracker, now: number): void {
-    const guest = this.#guest;
-    if (guest !== undefined && message.verb !== "FILES" && ++guest.requests > GUEST_REQUESTS) {
-      throw new ProtocolError("not-accepted", "These are too many requests before the first file is shared; send FILES first.");
-    }
     if (message.verb === "HELLO") this.#greet(message);
     else if (message.verb === "FILES") this.#share(message);
-    else if (message.verb === "BYE") this.#bye();
+    else if (this.#guest !== undefined && ++this.#guest.requests > GUEST_REQUESTS) {
+      throw new ProtocolError("not-accepted", "These are too many requests before the first file is shared; send FILES first.");
+    } else if (message.verb === "BYE") this.#bye();
     else if (message.verb === "SEARCH" && this.#profile !== 2) this.#searchBasic(message.name, now);
     else if (this.#peer === undefined) this.#ignore(message.verb);
     else this.#answerPeer(message, this.#peer, now);
@@ -376,6 +375,7 @@ export class Conversation implements ChannelHandlers, Connection {
 
   #finish(): void {
     this.#over = true;
+    this.#turns.end();
     this.#endSearch();
     this.channel.finish();
   }
