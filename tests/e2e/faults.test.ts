@@ -747,7 +747,7 @@ describe("passes", () => {
     return verify(null, bytes, publicKey, Buffer.from(signature, "base64url")) ? bytes.toString() : undefined;
   }
 
-  test.skipIf(!linux)("are signed with the key of HI for that peer, where it came from, and about an hour", async () => {
+  test.skipIf(!linux)("are signed with the key of HI for that peer, where it came from, and ten minutes", async () => {
     await using house = await House.open();
     for (const from of [LOOPBACK, "127.0.0.7"]) {
       const peer = await house.join(2001, [NOTES], { from });
