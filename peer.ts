@@ -78,7 +78,7 @@ import { Trust, UntrustedTracker } from "./lib/peer/trust.ts";
 import { EXIT, exitCodeFor, hangUp, out, runProgram, VERSION } from "./lib/program/cli.ts";
 import { type Address, type Endpoint, formatEndpoint, parseAddress, withoutZone } from "./lib/protocol/address.ts";
 import { DEFAULT_MAX_FILES } from "./lib/protocol/messages.ts";
-import { isProven } from "./lib/protocol/pass.ts";
+import { isProven, SessionKey } from "./lib/protocol/pass.ts";
 import { plural, printable } from "./lib/text.ts";
 
 /** The port on which a peer serves, unless another program has it. */
@@ -139,6 +139,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
       if ("id" in checked) connector.proven(from);
       return checked;
     },
+    whenRevoked: (id, act) => admission.whenRevoked(id, act),
     arrived: (token, channel) => connector.arrived(token, channel),
     known: (from) => admission.isKnown(from),
     sha256,
@@ -156,6 +157,8 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     agent: `ft-peer/${VERSION}`,
     port: listener.port,
     records: (own) => [...sharing.records(own), ...downloads.records(own)],
+    sessionKey: new SessionKey(),
+    revoked: (ids) => admission.revoke(ids),
     callBack: (to) => void connector.callBack(to),
     report,
     clock,
@@ -558,7 +561,7 @@ function tellEvent(screen: Screen, event: PeerEvent, all: boolean): void {
   const words = describeEvent(event);
   if (all) screen.event(words);
   else if (event.event === "joined" && (event.profile === 1 || event.left.length > 0)) screen.note(words);
-  else if (event.event === "away" || event.event === "notice") screen.note(words);
+  else if (event.event === "away" || event.event === "notice" || event.event === "unread") screen.note(words);
 }
 
 /** Whether there is a terminal, so that a person can be asked. */

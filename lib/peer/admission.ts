@@ -24,6 +24,9 @@ const ASKED_AT_ONCE_OF_HOST = 4;
 /** The most questions without an answer. At this number, this peer refuses an address that it does not know. */
 const MOST_PENDING = 8;
 
+/** Ids whose passes are refused. The oldest are forgotten, when their passes have expired. */
+const REVOKED_KEPT = 10_000;
+
 export interface AdmissionTools {
   /** What this peer knows of its tracker; undefined before it has joined. */
   standing(): Standing | undefined;
@@ -42,9 +45,33 @@ export class Admission {
   readonly #questions: Allowance;
   readonly #questionsOf = new Map<string, Allowance>();
 
+  readonly #revoked = new Set<string>();
+  /** What is to be done when the pass of a peer is revoked. */
+  readonly #watchers = new Map<string, Set<() => void>>();
+
   constructor(tools: AdmissionTools) {
     this.#tools = tools;
     this.#questions = new Allowance(ASKED_PER_S, ASKED_AT_ONCE, tools.clock);
+  }
+
+  /** The passes of these peers are refused from now on. */
+  revoke(ids: string[]): void {
+    for (const id of ids) {
+      const [oldest] = this.#revoked;
+      if (this.#revoked.size >= REVOKED_KEPT && oldest !== undefined) this.#revoked.delete(oldest);
+      this.#revoked.add(id);
+      for (const act of this.#watchers.get(id) ?? []) act();
+    }
+  }
+
+  /** Calls `act` when the pass of this peer is revoked. Gives a function that cancels it. */
+  whenRevoked(id: string, act: () => void): () => void {
+    const watchers = this.#watchers.get(id) ?? new Set();
+    this.#watchers.set(id, watchers.add(act));
+    return () => {
+      watchers.delete(act);
+      if (watchers.size === 0) this.#watchers.delete(id);
+    };
   }
 
   /** The id of the peer whose pass this is, or why the pass is not good from this address. The time is the tracker's. */
@@ -55,6 +82,7 @@ export class Admission {
     const pass = readPass(text, standing.key);
     if (pass === undefined) return { refusal: "The pass is not from this peer's tracker." };
     if (pass.expires * 1000 < clock.at() + standing.skew) return { refusal: "The pass has expired." };
+    if (this.#revoked.has(pass.id)) return { refusal: "The operator of the tracker has disconnected this peer." };
     if (isSameHost(pass.address, from, standing, isOfThisMachine)) return { id: pass.id };
     return { refusal: `The pass is for another address than ${from}.` };
   }

@@ -26,7 +26,17 @@ export interface RequestTools {
   where(): string;
   /** Asks an FT/1 tracker for an exact file name. */
   searchBasic(name: FileName): Promise<FileRecord[]>;
+  /** A person is told that this number of entries of an answer could not be read. */
+  unread(count: number): void;
   clock: Clock;
+}
+
+/** A page of an answer; `unread`: entries of it that could not be read. */
+interface Answer<Item> {
+  items: Item[];
+  unread?: number | undefined;
+  /** How many there are in all, if the tracker says so. */
+  total?: number | undefined;
 }
 
 export class TrackerRequests {
@@ -39,7 +49,9 @@ export class TrackerRequests {
   /** Records for an exact file name. */
   async search(name: FileName): Promise<FileRecord[]> {
     if ((await this.#tools.ready()) === 1) return this.#tools.searchBasic(name);
-    return recordsOf(await this.#tools.ask(encodeToTracker({ verb: "SEARCH", name })));
+    const { items, unread = 0 } = answerOf(await this.#tools.ask(encodeToTracker({ verb: "SEARCH", name })));
+    if (unread > 0) this.#tools.unread(unread);
+    return items;
   }
 
   /** Every record, or every record of one peer. */
@@ -55,25 +67,20 @@ export class TrackerRequests {
 
   /** One page of the records that fit words and filters, best first, and how many fit in all. */
   async find(wish: Wish): Promise<{ records: FileRecord[]; total: number }> {
-    const { records, total } = await this.#findPage(wish);
-    return { records, total: total ?? wish.offset + records.length };
+    const { items, unread = 0, total } = await this.#findPage(wish);
+    if (unread > 0) this.#tools.unread(unread);
+    return { records: items, total: total ?? wish.offset + items.length };
   }
 
-  /** The total is undefined when the tracker does not say it. */
-  async #findPage(wish: Wish): Promise<{ records: FileRecord[]; total: number | undefined }> {
+  async #findPage(wish: Wish): Promise<Answer<FileRecord>> {
     await this.#needFull("find files by words");
     const limit = Math.min(wish.limit, this.#tools.pageSize());
-    const reply = await this.#tools.ask(encodeToTracker({ verb: "FIND", ...wish, limit }));
-    return { records: recordsOf(reply), total: totalOf(reply) };
+    return answerOf(await this.#tools.ask(encodeToTracker({ verb: "FIND", ...wish, limit })));
   }
 
   /** All records that fit words and filters. */
   findAll(wish: Omit<Wish, keyof Page>): Promise<FileRecord[]> {
-    const ask = async (page: Page) => {
-      const { records, total } = await this.#findPage({ ...wish, ...page });
-      return { items: records, total };
-    };
-    return this.#allPages(ask, recordKey);
+    return this.#allPages((page) => this.#findPage({ ...wish, ...page }), recordKey);
   }
 
   /** Everybody online. */
@@ -81,7 +88,7 @@ export class TrackerRequests {
     await this.#needFull("say who is online");
     const page = async (at: Page) => {
       const reply = await this.#tools.ask(encodeToTracker({ verb: "WHO", ...at }));
-      return reply.verb === "PEERS" ? { items: reply.peers } : unexpected(reply);
+      return reply.verb === "PEERS" ? { items: reply.peers, unread: reply.unread } : unexpected(reply);
     };
     return this.#allPages(page, ({ id }) => id);
   }
@@ -114,10 +121,7 @@ export class TrackerRequests {
 
   async #listAll(what: { id?: string; root?: string }): Promise<FileRecord[]> {
     await this.#needFull("list files");
-    const page = async (at: Page) => {
-      const reply = await this.#tools.ask(encodeToTracker({ verb: "LIST", ...what, ...at }));
-      return { items: recordsOf(reply), total: totalOf(reply) };
-    };
+    const page = async (at: Page) => answerOf(await this.#tools.ask(encodeToTracker({ verb: "LIST", ...what, ...at })));
     return this.#allPages(page, recordKey);
   }
 
@@ -125,19 +129,23 @@ export class TrackerRequests {
    * Asks until a page is not full, or the tracker's total is reached. A page that only repeats earlier items ends it too: the tracker
    * would go on for ever. Fails where the list has more items, or takes longer, than any list of a building.
    */
-  async #allPages<Item>(
-    ask: (page: Page) => Promise<{ items: Item[]; total?: number | undefined }>,
-    key: (item: Item) => string,
-  ): Promise<Item[]> {
+  async #allPages<Item>(ask: (page: Page) => Promise<Answer<Item>>, key: (item: Item) => string): Promise<Item[]> {
     const all = new Map<string, Item>();
+    let left = 0;
     const until = this.#tools.clock.elapsed() + LONGEST_LIST_MS;
     for (let offset = 0; ; ) {
       const limit = this.#tools.pageSize();
-      const { items, total = Number.POSITIVE_INFINITY } = await ask({ offset, limit });
+      const { items, unread = 0, total = Number.POSITIVE_INFINITY } = await ask({ offset, limit });
       const before = all.size;
       for (const item of items) if (!all.has(key(item))) all.set(key(item), item);
-      offset += items.length;
-      if (items.length !== limit || offset >= total || all.size === before) return [...all.values()];
+      const count = items.length + unread;
+      offset += count;
+      left += unread;
+      // A page of which nothing can be read may have others behind it.
+      if (count !== limit || offset >= total || (all.size === before && unread < limit)) {
+        if (left > 0) this.#tools.unread(left);
+        return [...all.values()];
+      }
       if (offset >= LONGEST_LIST) throw this.#tooLong(`has more than ${LONGEST_LIST} entries`);
       if (this.#tools.clock.elapsed() >= until) throw this.#tooLong(`has no end after ${LONGEST_LIST_MS / 1000} s`);
     }
@@ -155,16 +163,12 @@ export class TrackerRequests {
   }
 }
 
-/** How many records there are in all, if the tracker says so. */
-function totalOf(reply: Reply): number | undefined {
-  return reply.verb === "FOUND" ? reply.total : undefined;
-}
-
 function recordKey(record: FileRecord): string {
   return `${formatEndpoint(record)} ${record.root ?? ""} ${record.name}`;
 }
 
-function recordsOf(reply: Reply): FileRecord[] {
-  if (reply.verb === "NOT FOUND") return [];
-  return reply.verb === "FOUND" ? reply.records : unexpected(reply);
+function answerOf(reply: Reply): Answer<FileRecord> {
+  if (reply.verb === "NOT FOUND") return { items: [] };
+  if (reply.verb !== "FOUND") return unexpected(reply);
+  return { items: reply.records, unread: reply.unread, total: reply.total };
 }

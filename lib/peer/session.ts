@@ -8,6 +8,7 @@ import { type Address, type Endpoint, formatEndpoint, isLoopback } from "../prot
 import {
   type CallBack,
   DEFAULT_MAX_FILES,
+  OLD_PASS_LIFETIME_S,
   PASS_LIFETIME_S,
   PING_MS,
   type Profile,
@@ -43,6 +44,8 @@ export type SessionEvent =
   | { event: "joined"; profile: Profile; name: string; peers: number; files: number; left: FileRecord[] }
   | { event: "away"; reason: string }
   | { event: "notice"; words: string }
+  /** Entries of the tracker's answer that could not be read. They are left out. */
+  | { event: "unread"; count: number }
   /** Whether the tracker could connect to this peer's port. */
   | { event: "reach"; reachable: boolean; reason: string; port: number };
 
@@ -81,6 +84,10 @@ export interface SessionOptions {
   port: number;
   /** The records of this peer, with this address and port. The list holds whole files; each `part` is added by a request of its own. */
   records(own: Endpoint): FileRecord[];
+  /** The key of this run: with it this peer proves that its session is its own. */
+  sessionKey?: { readonly key: string; prove(nonce: string, session: string): string };
+  /** The operator of the tracker has disconnected these peers. */
+  revoked?(ids: string[]): void;
   /** Throws a sentence when this peer's list may not be sent to the tracker. */
   approve?(tracker: Introduced): void;
   /** Whether a tracker that was challenged has the private key to its key. */
@@ -104,6 +111,8 @@ export interface Standing extends TrackerEnds {
   id: string;
   /** The tracker's clock minus ours, computed from the expiry of our pass. Milliseconds. */
   skew: number;
+  /** A new pass is good for this time. Seconds. */
+  lifetime: number;
   /** Whether the tracker could connect to this peer's port; undefined until it has said so. */
   reach?: boolean;
   /** Whether the tracker announces itself on the network (DNS-SD); undefined when it does not say. */
@@ -150,6 +159,7 @@ export class Session {
       pageSize: () => Math.max(1, Math.min(RESULTS_LIMIT, this.#standing?.results ?? RESULTS_LIMIT)),
       where: () => this.#where,
       searchBasic: (name) => this.#basic.search(name),
+      unread: (count) => this.#options.report({ event: "unread", count }),
       clock: this.#clock,
     });
   }
@@ -285,7 +295,18 @@ export class Session {
     const { agent } = this.#options;
     const challenge = this.#tracker.announced ? this.#options.challenge?.() : undefined;
     const session = this.#secret;
-    return { hello: encodeToTracker({ verb: "HELLO", profile: 2, agent, extras: true, session, challenge }), challenge };
+    return {
+      hello: encodeToTracker({
+        verb: "HELLO",
+        profile: 2,
+        agent,
+        extras: true,
+        session,
+        challenge,
+        key: this.#options.sessionKey?.key,
+      }),
+      challenge,
+    };
   }
 
   /** Sends the list to a basic tracker; after that this peer is online, and no connection stays open. */
@@ -348,12 +369,13 @@ export class Session {
 
   /** Sends the list after an FT/2 HI; after the WELCOME this peer is online. */
   async #accept(channel: Channel, hi: Extract<Reply, { verb: "HI" }>, challenge: string | undefined): Promise<void> {
-    const { you, max, key, announced, results, name, proof = "" } = hi;
+    const { you, max, key, announced, results, name, nonce, proof = "" } = hi;
     const proven = challenge !== undefined && this.#options.isProven?.(key, challenge, proof) === true;
     this.#options.approve?.({ place: this.#tracker, name, key, proven });
     const standing = standingOn(channel, { profile: 2, you, max, key, announced, results });
     const list = this.#list(channel);
-    const { session, peers, files } = await this.#sendList(list, standing);
+    const back = nonce && this.#secret ? this.#options.sessionKey?.prove(nonce, this.#secret) : undefined;
+    const { session, peers, files } = await this.#sendList(list, standing, back);
     this.#secret = session;
     if (this.#standing !== undefined) this.#returnedAt = this.#clock.elapsed();
     this.#standing = standing;
@@ -365,23 +387,25 @@ export class Session {
   }
 
   /** Sends the list, up to the tracker's limit, and keeps the new pass. */
-  async #sendList(list: FileRecord[], standing: Standing): Promise<Extract<Reply, { verb: "WELCOME" }>> {
+  async #sendList(list: FileRecord[], standing: Standing, proof?: string): Promise<Extract<Reply, { verb: "WELCOME" }>> {
     const records = list.slice(0, standing.max);
-    const reply = await this.#ask(encodeToTracker({ verb: "FILES", profile: 2, port: this.#options.port, records }));
+    const reply = await this.#ask(encodeToTracker({ verb: "FILES", profile: 2, port: this.#options.port, records, proof }));
     if (reply.verb !== "WELCOME") return unexpected(reply);
-    const { id, pass } = reply;
-    Object.assign(standing, { id, pass, skew: skewOf(pass, this.#clock.at()) });
+    const { id, pass, now } = reply;
+    Object.assign(standing, { id, pass, skew: skewOf(pass, now, this.#clock.at()) });
+    standing.lifetime = now === undefined ? OLD_PASS_LIFETIME_S : PASS_LIFETIME_S;
     return reply;
   }
 
   /**
-   * Adds the records of parts, because a list replaces all earlier records. At half the life of the pass it is renewed: by sending
-   * the list again, and then the parts.
+   * Adds the records of parts, because a list replaces all earlier records. At about half the life of the pass it is renewed: by
+   * sending the list again, and then the parts. Peers that joined together renew at different times.
    */
   #addParts(channel: Channel, standing: Standing): void {
     for (const record of this.#records(channel)) if (record.part) this.requests.add(record).catch(() => undefined);
     this.#cancelRenewal();
-    this.#cancelRenewal = this.#clock.after((PASS_LIFETIME_S * 1000) / 2, () => {
+    const wait = standing.lifetime * 1000 * (0.4 + 0.2 * this.#options.random());
+    this.#cancelRenewal = this.#clock.after(wait, () => {
       // A lost connection is no error here: reconnecting brings a new pass.
       const renewed = this.#sendList(this.#list(channel), standing).then(() => this.#addParts(channel, standing));
       renewed.catch(() => undefined);
@@ -408,6 +432,7 @@ export class Session {
 
   #hear(message: Push): void {
     if (message.verb === "NOTICE") this.#options.report({ event: "notice", words: message.words });
+    if (message.verb === "REVOKED") this.#options.revoked?.(message.ids);
     if (message.verb === "CONNECT" && this.#online) this.#options.callBack?.(message);
     if (message.verb !== "REACH") return;
     // It may come in one piece with the WELCOME before it: then it waits until this peer is online.
@@ -514,16 +539,20 @@ function goneIsUndefined(error: unknown): undefined {
 }
 
 /** What a peer knows at first on a connection to its tracker: it has no pass yet. */
-function standingOn({ local, remote }: Channel, hi: Omit<Standing, "tracker" | "local" | "pass" | "id" | "skew">): Standing {
-  return { ...hi, tracker: remote.address, local: local.address, pass: "", id: "", skew: 0 };
+function standingOn(
+  { local, remote }: Channel,
+  hi: Omit<Standing, "tracker" | "local" | "pass" | "id" | "skew" | "lifetime">,
+): Standing {
+  return { ...hi, tracker: remote.address, local: local.address, pass: "", id: "", skew: 0, lifetime: PASS_LIFETIME_S };
 }
 
-/** The tracker's clock minus ours in milliseconds: a new pass expires a known time after the tracker made it. */
-function skewOf(pass: string, at: number): number {
+/** The tracker's clock minus ours in milliseconds. An old tracker does not say it: its new pass expires a known time after it was made. */
+function skewOf(pass: string, now: number | undefined, at: number): number {
+  if (now !== undefined) return now * 1000 - at;
   const [payload = ""] = pass.split(".");
   try {
     const expires = Number(atob(payload.replaceAll("-", "+").replaceAll("_", "/")).split(" ")[2]);
-    return Number.isFinite(expires) ? (expires - PASS_LIFETIME_S) * 1000 - at : 0;
+    return Number.isFinite(expires) ? (expires - OLD_PASS_LIFETIME_S) * 1000 - at : 0;
   } catch {
     return 0;
   }

@@ -64,7 +64,7 @@ export class TrackerConnection {
 
   #hear(message: FromTracker): void {
     const { verb } = message;
-    if (verb === "NOTICE" || verb === "REACH" || verb === "CONNECT") this.#handlers.push(message);
+    if (verb === "NOTICE" || verb === "REACH" || verb === "CONNECT" || verb === "REVOKED") this.#handlers.push(message);
     else if (verb !== "UNKNOWN") this.#pending.shift()?.resolve(message);
   }
 }

@@ -54,12 +54,15 @@ export function isIPv6(of: Address): boolean {
  */
 export function hostOf(of: string): string {
   if (!of.includes(":")) return of;
-  const [before = "", after = ""] = of.split("::");
-  const groups = [before, after].map((part) => (part === "" ? [] : part.split(":")));
-  const [start = [], end = []] = groups;
+  return `${groupsOf(of).slice(0, 4).join(":")}::/64`;
+}
+
+/** The eight groups of an IPv6 address without a zone. */
+export function groupsOf(ipv6: string): string[] {
+  const [start = [], end = []] = ipv6.split("::").map((part) => (part === "" ? [] : part.split(":")));
   // "::" stands for the groups that are not written.
   const zeros = Array<string>(8 - start.length - end.length).fill("0");
-  return `${[...start, ...zeros, ...end].slice(0, 4).join(":")}::/64`;
+  return [...start, ...zeros, ...end];
 }
 
 /** Whether an address works on one link only (RFC 4291). Connecting to it needs a zone. */

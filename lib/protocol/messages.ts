@@ -54,8 +54,9 @@
 //     holders    said by trackers alone, with group=1: how many peers have the whole of this content
 //
 //     peer → tracker, one connection for as long as the peer is online
-//       HELLO FT/2 agent=… extras=1 session=… challenge=…   → HI FT/2 name=… max=… key=… you=… announced=yes|no results=… proof=…
-//       FILES n port=p, n records     → WELCOME id=… pass=… peers=… files=… session=…   (later again: a new list, a new pass)
+//       HELLO FT/2 agent=… extras=1 session=… challenge=… key=…
+//                                     → HI FT/2 name=… max=… key=… you=… announced=yes|no results=… proof=… nonce=…
+//       FILES n port=p proof=…, n records   → WELCOME id=… pass=… peers=… files=… session=… now=…   (later again: a new list, a new pass)
 //                                       n = 0 is not answered; n > max is ERROR too-many-files. p is the port of all its records.
 //       ADD <record>  ·  DROP name    → OK  ·  NOT FOUND (no such record)  ·  ERROR last-file (the last file stays)
 //                                       A record with part=1 comes by ADD only, and does not count among the files of the peer.
@@ -75,6 +76,7 @@
 //       NOTICE words
 //       REACH yes  ·  REACH no reason=…    whether the tracker could connect to the peer's port, tried once after it joined
 //       CONNECT address=… port=… token=…   another peer asks to be connected to
+//       REVOKED id,id,…   the operator has disconnected these peers: their passes are good no more; only to a peer that said key=
 //     peer → peer
 //       HELLO FT/2 pass=…             → HI FT/2  ·  ERROR not-accepted, close
 //       DOWNLOAD root=…|name=… offset=… length=…   → FILE: length=n size=total, n raw bytes  ·  BUSY position=k  ·  NOT FOUND  ·  ERROR
@@ -83,8 +85,11 @@
 //       BYE                           → close
 //
 // Later additions go only to a peer that said extras=1: announced=, results= (the most records in an answer, if that is not 2000) and
-// session= of the tracker, total= in FOUND, reach= in records and WHO. A peer that says the session of an earlier WELCOME takes the place
-// of that connection, so that nobody is online twice.
+// session= and now= of the tracker, total= in FOUND, reach= in records and WHO. A peer that says the session of an earlier WELCOME takes the
+// place of that connection, so that nobody is online twice. Whoever overhears a session must not take that place. A peer makes an Ed25519
+// key for each run and says its public half as key= (base64url); the tracker's HI then has a nonce=, and FILES proves the session by
+// proof=, the base64url signature of the words `session`, nonce and session, a space between. A peer without a key can take its place
+// only from the same address; from another one it joins as a new peer.
 //
 // The connection is the peer's presence. A peer pings after 45 s of silence; the tracker removes a peer after 90 s without a byte. A peer
 // must be accepted within 10 s of connecting. Requests before FILES are not answered, and the eleventh is ERROR not-accepted, close. A
@@ -93,7 +98,8 @@
 // IPv4 address or an IPv6 network of 64 bits. A host whose FINDs take long waits longer for the next one, and a FIND of more than 500 ms
 // is ERROR bad-find. An answer has 200 records unless the request says otherwise, and never more than 2000. A tracker that answered `HELLO` with `HI`, and then sees ` FT/2 …` follow,
 // completes its line: the bytes are the same however they were cut. A peer that loses its tracker goes on with its transfers, and comes
-// back with the same list: first within 1 s, then at growing random intervals of at most 30 s.
+// back with the same list: first within 1 s, then at growing random intervals of at most 30 s. In an answer with records or peers, a peer
+// leaves out and counts a line that it cannot read: it is another peer's. A line that breaks the grammar of lines ends the connection.
 //
 // A tracker publishes only addresses that it saw: a record's address is the source address of its peer's connection, without a zone. A
 // peer that is told a link-local address uses the zone of its own interface. If the source is loopback, a peer on another machine is told
@@ -101,8 +107,9 @@
 //
 // A pass proves to other peers that the tracker accepted this one: base64url(payload).base64url(Ed25519 signature). The payload is
 // peer id, address and expiry (seconds since 1970), a space between. Peers check it with the key from HI. It is good only from the
-// address in it, by the tracker's clock; a loopback address in it stands for the tracker's machine. It lives one hour, and a peer gets a
-// new one by FILES before that. What a peer sends first to an address from a record is constant up to the pass.
+// address in it, by the tracker's clock; a loopback address in it stands for the tracker's machine. It lives ten minutes, and a peer gets
+// a new one by FILES before that; now= is the tracker's time (seconds since 1970). A holder refuses the passes of revoked ids, and closes
+// their connections. What a peer sends first to an address from a record is constant up to the pass.
 //
 // A peer knows a tracker again by its key. Anybody can say the key of another, so a peer that found the tracker by its announcement makes
 // up a challenge of 16 to 64 letters, digits, `-` and `_`, and the tracker proves that it has the private key: proof= is the base64url
@@ -141,7 +148,9 @@ export const PROFILE_WAIT_MS = 1000;
 /** A peer pings after a silence of this length. Its tracker removes it after twice this time. Milliseconds. */
 export const PING_MS = 45_000;
 /** A pass is good for this long after it was issued. Seconds. */
-export const PASS_LIFETIME_S = 3600;
+export const PASS_LIFETIME_S = 600;
+/** A pass of a tracker that does not say `now` is good for this long. Seconds. */
+export const OLD_PASS_LIFETIME_S = 3600;
 /** Records in an answer, unless the request gives another number. */
 export const RESULTS_DEFAULT = 200;
 /** The most records in an answer, whatever the request says. */
@@ -202,9 +211,11 @@ export type ToTracker =
       extras?: boolean | undefined;
       session?: string | undefined;
       challenge?: string | undefined;
+      /** The public key of the peer's session. */
+      key?: string | undefined;
     }
   | { verb: "FILES"; profile: 1; records: FileRecord[] }
-  | { verb: "FILES"; profile: 2; port: number; records: FileRecord[] }
+  | { verb: "FILES"; profile: 2; port: number; records: FileRecord[]; proof?: string | undefined }
   | { verb: "ADD"; record: FileRecord }
   | { verb: "DROP"; name: FileName }
   | { verb: "SEARCH"; name: FileName }
@@ -229,13 +240,24 @@ export type FromTracker =
       results?: number | undefined;
       /** The signature of the peer's challenge, base64url. */
       proof?: string | undefined;
+      /** To be signed by the peer's session key. */
+      nonce?: string | undefined;
     }
-  | { verb: "WELCOME"; id: string; pass: string; session?: string | undefined; peers: number; files: number }
+  /** `now`: the tracker's time, seconds since 1970. */
+  | {
+      verb: "WELCOME";
+      id: string;
+      pass: string;
+      session?: string | undefined;
+      peers: number;
+      files: number;
+      now?: number | undefined;
+    }
   | { verb: "OK" }
-  /** `total`: the number of all records that fit. The records may be a page of them. */
-  | { verb: "FOUND"; records: FileRecord[]; total?: number | undefined }
+  /** `total`: the number of all records that fit; `records` may be a page of these. `unread`: unreadable lines that were left out. */
+  | { verb: "FOUND"; records: FileRecord[]; total?: number | undefined; unread?: number }
   | { verb: "NOT FOUND" }
-  | { verb: "PEERS"; peers: PeerLine[] }
+  | { verb: "PEERS"; peers: PeerLine[]; unread?: number }
   | { verb: "YES" }
   | { verb: "NO" }
   | { verb: "PONG" }
@@ -244,10 +266,11 @@ export type FromTracker =
   | { verb: "NOTICE"; words: string }
   | { verb: "REACH"; reachable: boolean; reason: string }
   | ({ verb: "CONNECT" } & CallBack)
+  | { verb: "REVOKED"; ids: string[] }
   | { verb: "UNKNOWN"; word: string };
 
 /** A message that a tracker sends without a request. */
-export type Push = Extract<FromTracker, { verb: "NOTICE" | "REACH" | "CONNECT" }>;
+export type Push = Extract<FromTracker, { verb: "NOTICE" | "REACH" | "CONNECT" | "REVOKED" }>;
 
 /** A requested name may be any text: a name that is not on the holder's list is not found. */
 export type ToHolder =

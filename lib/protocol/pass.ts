@@ -51,6 +51,23 @@ export function isProven(key: string, challenge: string, proof: string): boolean
   return proof.length <= 256 && isSigned(proofText(challenge), proof, key);
 }
 
+/** The key by which a peer proves that a session is its own. A new one is made for each run. */
+export class SessionKey {
+  readonly #privateKey = newKey();
+  /** The public key as HELLO carries it, base64url. */
+  readonly key = String(createPublicKey(this.#privateKey).export({ format: "jwk" }).x);
+
+  /** The proof that FILES carries, base64url. */
+  prove(nonce: string, session: string): string {
+    return sign(null, Buffer.from(`session ${nonce} ${session}`), this.#privateKey).toString("base64url");
+  }
+}
+
+/** Whether the peer that says a session has the private key to `key`. */
+export function isSessionProven(key: string, nonce: string, session: string, proof: string): boolean {
+  return proof.length <= 256 && isSigned(Buffer.from(`session ${nonce} ${session}`), proof, key);
+}
+
 function isSigned(payload: Buffer, signature64: string, key: string): boolean {
   try {
     const publicKey = createPublicKey({ key: { kty: "OKP", crv: "Ed25519", x: key }, format: "jwk" });

@@ -75,7 +75,7 @@ export class TrackerInbox extends Inbox<ToTracker> {
   #basic: BasicRequests | undefined;
   #awaitsHello: boolean;
   /** A FILES request whose records have not all come. */
-  #files: { port: number; count: number; records: FileRecord[] } | undefined;
+  #files: { port: number; count: number; records: FileRecord[]; proof: string | undefined } | undefined;
 
   /** `profile` is given for a connection whose HELLO was read before. */
   constructor(limits: ReadLimits, profile?: 2) {
@@ -122,7 +122,8 @@ export class TrackerInbox extends Inbox<ToTracker> {
         files.records.push(this.#record(line));
         if (files.records.length < files.count) continue;
         this.#files = undefined;
-        return { verb: "FILES", profile: 2, port: files.port, records: files.records };
+        const { port, records, proof } = files;
+        return { verb: "FILES", profile: 2, port, records, proof };
       }
     }
     return undefined;
@@ -136,17 +137,18 @@ export class TrackerInbox extends Inbox<ToTracker> {
         this.#awaitsHello = false;
         const values = valuesOf(rest);
         const agent = (values.get("agent") ?? "").slice(0, AGENT_LIMIT);
-        const [session, challenge] = [values.get("session"), values.get("challenge")];
-        return { verb, profile: 2, agent, extras: values.get("extras") === "1" || undefined, session, challenge };
+        const [session, challenge, key] = ["session", "challenge", "key"].map((name) => values.get(name));
+        return { verb, profile: 2, agent, extras: values.get("extras") === "1" || undefined, session, challenge, key };
       }
       case "FILES": {
         const count = parseWhole(rest.split(" ")[0] ?? "");
         if (count === undefined) throw new ProtocolError("bad-number", "FILES needs a whole number of files.");
         checkFileCount(count, this.#limits.files);
-        const port = parsePort(valuesOf(rest).get("port") ?? "");
+        const values = valuesOf(rest);
+        const port = parsePort(values.get("port") ?? "");
         if (count === 0) return { verb, profile: 2, port: port ?? 0, records: [] };
         if (port === undefined) throw new ProtocolError("bad-port", "FILES needs port= with a port from 1 to 65535.");
-        this.#files = { port, count, records: [] };
+        this.#files = { port, count, records: [], proof: values.get("proof") };
         return undefined;
       }
       case "ADD":
@@ -193,7 +195,7 @@ export class TrackerInbox extends Inbox<ToTracker> {
 /** Tracker → peer, FT/2. */
 export class SessionInbox extends Inbox<FromTracker> {
   /** The list whose lines have not all come, as a message that `read` makes longer. */
-  #list: { left: number; read(line: string): void; message: FromTracker } | undefined;
+  #list: { left: number; read(line: string): void; message: Extract<FromTracker, { unread?: number }> } | undefined;
 
   override next(): FromTracker | undefined {
     for (;;) {
@@ -205,7 +207,13 @@ export class SessionInbox extends Inbox<FromTracker> {
         if (message !== undefined) return message;
         continue;
       }
-      list.read(line);
+      try {
+        list.read(line);
+      } catch (error) {
+        // The line is another peer's: what is wrong with it is not the tracker's fault, and this peer goes on without it.
+        if (!(error instanceof ProtocolError)) throw error;
+        list.message.unread = (list.message.unread ?? 0) + 1;
+      }
       list.left -= 1;
       if (list.left > 0) continue;
       this.#list = undefined;
@@ -231,6 +239,7 @@ export class SessionInbox extends Inbox<FromTracker> {
           announced: optional(values, "announced", yesValue),
           results: optional(values, "results", wholeValue),
           proof: values.get("proof"),
+          nonce: values.get("nonce"),
         };
       }
       case "WELCOME": {
@@ -242,6 +251,7 @@ export class SessionInbox extends Inbox<FromTracker> {
           peers: wholeValue(values, "peers"),
           files: wholeValue(values, "files"),
           session: values.get("session"),
+          now: optional(values, "now", wholeValue),
         };
       }
       case "FOUND:":
@@ -275,6 +285,8 @@ export class SessionInbox extends Inbox<FromTracker> {
         return { verb, reachable: /^yes(?: |$)/.test(rest), reason: valuesOf(rest).get("reason") ?? "" };
       case "CONNECT":
         return { verb, ...callBackOf(rest) };
+      case "REVOKED":
+        return { verb, ids: rest.split(",") };
       default:
         return { verb: "UNKNOWN", word: verb };
     }

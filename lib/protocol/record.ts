@@ -20,14 +20,14 @@ export interface FileRecord extends Endpoint {
   /** The holder speaks FT/2. */
   v2: boolean;
   /** Exact time of last modification, ISO 8601 UTC. */
-  mtime?: string;
-  root?: string;
+  mtime?: string | undefined;
+  root?: string | undefined;
   /** Its holder is still fetching it, and has some of its pieces. */
-  part?: true;
+  part?: true | undefined;
   /** The tracker could not connect to its holder: a firewall may stand before it. */
-  unreachable?: true;
+  unreachable?: true | undefined;
   /** The record stands for all records of its content. The number of peers that have the whole of it. */
-  holders?: number;
+  holders?: number | undefined;
 }
 
 /** The longest file name. Bytes of UTF-8. */

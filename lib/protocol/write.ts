@@ -7,10 +7,10 @@ import { escapeField, escapeValue, formatRecord } from "./record.ts";
 export function encodeToTracker(message: Exclude<ToTracker, { profile: 1 } | { verb: "UNKNOWN" }>): string {
   switch (message.verb) {
     case "HELLO":
-      return `HELLO FT/2 agent=${escapeValue(message.agent)}${message.extras ? " extras=1" : ""}${valueIf("session", message.session)}${valueIf("challenge", message.challenge)}\n`;
+      return `HELLO FT/2 agent=${escapeValue(message.agent)}${message.extras ? " extras=1" : ""}${valueIf("session", message.session)}${valueIf("challenge", message.challenge)}${valueIf("key", message.key)}\n`;
     case "FILES": {
       const lines = message.records.map((record) => `${formatRecord(record)}\n`);
-      return `FILES ${message.records.length} port=${message.port}\n${lines.join("")}`;
+      return `FILES ${message.records.length} port=${message.port}${valueIf("proof", message.proof)}\n${lines.join("")}`;
     }
     case "ADD":
       return `ADD ${formatRecord(message.record)}\n`;
@@ -53,13 +53,16 @@ function encodePage({ offset, limit }: Page): string {
 
 /** FT/2, tracker → peer. The records of an answer are lines already, from `formatRecord`. */
 export function encodeFromTracker(
-  message: Exclude<FromTracker, { verb: "UNKNOWN" | "FOUND" }> | { verb: "FOUND"; lines: string[]; total?: number },
+  message:
+    | Exclude<FromTracker, { verb: "UNKNOWN" | "FOUND" | "PEERS" }>
+    | { verb: "FOUND"; lines: string[]; total?: number }
+    | { verb: "PEERS"; peers: PeerLine[] },
 ): string {
   switch (message.verb) {
     case "HI":
-      return `HI FT/2 name=${escapeValue(message.name)} max=${message.max} key=${message.key} you=${escapeValue(message.you)}${valueIf("announced", message.announced)}${valueIf("results", message.results)}${valueIf("proof", message.proof)}\n`;
+      return `HI FT/2 name=${escapeValue(message.name)} max=${message.max} key=${message.key} you=${escapeValue(message.you)}${valueIf("announced", message.announced)}${valueIf("results", message.results)}${valueIf("proof", message.proof)}${valueIf("nonce", message.nonce)}\n`;
     case "WELCOME":
-      return `WELCOME id=${message.id} pass=${message.pass} peers=${message.peers} files=${message.files}${valueIf("session", message.session)}\n`;
+      return `WELCOME id=${message.id} pass=${message.pass} peers=${message.peers} files=${message.files}${valueIf("session", message.session)}${valueIf("now", message.now)}\n`;
     case "FOUND":
       return `FOUND: ${message.lines.length}${valueIf("total", message.total)}\n${message.lines.map((line) => `${line}\n`).join("")}`;
     case "PEERS":
@@ -72,6 +75,8 @@ export function encodeFromTracker(
       return message.reachable ? "REACH yes\n" : `REACH no reason=${escapeValue(message.reason)}\n`;
     case "CONNECT":
       return encodeCallBack(message);
+    case "REVOKED":
+      return `REVOKED ${message.ids.join(",")}\n`;
     case "OK":
     case "NOT FOUND":
     case "YES":

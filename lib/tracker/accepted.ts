@@ -7,7 +7,7 @@ import type { CallBack, ToTracker, Wish } from "../protocol/messages.ts";
 import type { FileName, FileRecord } from "../protocol/record.ts";
 import { encodeFromTracker } from "../protocol/write.ts";
 import { plural, printable } from "../text.ts";
-import { addressFor, type Member, type Presence } from "./catalog.ts";
+import { addressFor, type Member, type Presence, type SessionClaim } from "./catalog.ts";
 import { Account, CONNECTS_OF_HOST } from "./hosts.ts";
 import type { Steps } from "./long-search.ts";
 import type { Connection, TrackerReply, TrackerState } from "./state.ts";
@@ -35,13 +35,16 @@ export class AcceptedPeer implements Presence {
   readonly #connection: Connection;
   readonly #state: TrackerState;
   readonly #number = ++connections;
+  /** The public key of its session; "" when it has none. */
+  readonly #key: string;
   #member: Member | undefined;
   #trying = false;
   /** The connect requests that it gets. Most peers get none. */
   #got: Account | undefined;
 
-  constructor(id: string, connection: Connection, state: TrackerState) {
+  constructor(id: string, key: string, connection: Connection, state: TrackerState) {
     this.id = id;
+    this.#key = key;
     this.address = connection.address;
     this.via = connection.via;
     this.#connection = connection;
@@ -65,7 +68,7 @@ export class AcceptedPeer implements Presence {
     this.#member = this.#state.put({ id, profile: 2, address, agent, port, presence: this }, records);
     if (before !== port) void this.#tryPort(this.#member);
     const pass = setup.credentials.passFor(id, this.#connection.channel);
-    const session = this.extras ? { session: this.#session } : {};
+    const session = this.extras ? { session: this.#session, now: Math.floor(this.#state.clock.at() / 1000) } : {};
     return { verb: "WELCOME", id, pass, peers: catalog.peers, files: catalog.files, ...session };
   }
 
@@ -91,8 +94,9 @@ export class AcceptedPeer implements Presence {
     return this.#state.setup.credentials.sessionOf(this.id, this.#number);
   }
 
-  isSession(session: string): boolean {
-    return session === this.#session;
+  isBack({ session, address, key, isProven }: SessionClaim): boolean {
+    if (session !== this.#session) return false;
+    return this.#key === "" ? address === this.address : key === this.#key && isProven();
   }
 
   /** Leaves, because the same peer is back by another connection. */

@@ -1,6 +1,6 @@
 // The tracker's table: which peers are online, and a hash table from file name to records. Knows no sockets and no clock.
 
-import { type Address, type Endpoint, isIPv6, isLoopback } from "../protocol/address.ts";
+import { type Address, type Endpoint, hostOf, isIPv6, isLoopback } from "../protocol/address.ts";
 import { formatFoundRecord } from "../protocol/basic.ts";
 import type { CallBack, Page, PeerLine, Profile, Wish } from "../protocol/messages.ts";
 import { escapeField, type FileName, type FileRecord, formatRecordAround, modifiedOf } from "../protocol/record.ts";
@@ -27,10 +27,20 @@ export interface Member {
 export interface Presence extends Seer {
   /** Asks the peer to connect to another one; false when it is asked too often. */
   ask(call: CallBack): boolean;
-  /** Whether the tracker told the peer this as its session. */
-  isSession(session: string): boolean;
+  /** Whether the claim shows that it is the same peer, on another connection. */
+  isBack(claim: SessionClaim): boolean;
   /** Ends this connection without a trace, because the peer has a new one. */
   replace(): void;
+}
+
+/** A new peer that says the session of an earlier one. Everybody on the network may have overheard that. */
+export interface SessionClaim {
+  session: string;
+  address: Address;
+  /** Its session key; "" when it has none. */
+  key: string;
+  /** Whether it has the private half, too. */
+  isProven(): boolean;
 }
 
 /**
@@ -51,17 +61,21 @@ interface Shelf extends Member {
   readonly records: Map<FileName, SharedFile>;
   /** Records of files that the peer is still fetching. They do not count towards its limit. */
   parts: number;
-  /** Bytes of its whole files. */
-  bytes: number;
+  /** Bytes of its whole files. A sum of several sizes may be no exact `number`. */
+  bytes: bigint;
+  /** An IPv4 address or the network of an IPv6 address. One host can be several peers, but each host counts once. */
+  readonly host: string;
 }
 
 /** A record of a peer's list, without its endpoint. */
 interface SharedFile extends Omit<FileRecord, "address" | "port">, Findable<SharedFile> {
   readonly name: FileName;
-  readonly type: string;
-  readonly size: number;
-  root?: string;
-  part?: true;
+  type: string;
+  size: number;
+  modified: string;
+  mtime: string | undefined;
+  root: string | undefined;
+  part: true | undefined;
   readonly holder: Shelf;
 }
 
@@ -88,11 +102,16 @@ export class Catalog {
   readonly #here = new Set<Address>();
   readonly #byName = new Map<FileName, Few<SharedFile>>();
   readonly #byRoot = new Map<string, Few<SharedFile>>();
-  readonly #index = new FindIndex<SharedFile>();
+  readonly #index: FindIndex<SharedFile>;
   readonly #texts = new Map<string, string>();
   #files = 0;
   /** Answers to SEARCH as they were sent last, in bytes. */
   readonly #answers = new Map<FileName, { via: string; extras: boolean; bytes: Uint8Array }>();
+
+  /** `now`: milliseconds since 1970. Without it every date counts as it is. */
+  constructor(now: () => number = () => Number.POSITIVE_INFINITY) {
+    this.#index = new FindIndex<SharedFile>(({ holder }) => holder.host, now);
+  }
 
   /** Peers online. */
   get peers(): number {
@@ -106,9 +125,9 @@ export class Catalog {
 
   /** Bytes of whole files, each as often as it is shared. */
   get bytes(): number {
-    let sum = 0;
+    let sum = 0n;
     for (const { bytes } of this.#shelves.values()) sum += bytes;
-    return sum;
+    return Number(sum);
   }
 
   /** Different contents whose id is known. */
@@ -116,16 +135,23 @@ export class Catalog {
     return this.#index.contents;
   }
 
-  /** Accepts a peer with its list, or replaces the list and the port of a peer that is here. A name that comes twice counts once. */
+  /**
+   * Accepts a peer with its list, or replaces the list and the port of a peer that is here. A name that comes twice counts once. Records
+   * that the peer had keep their places: else the peers that renew their lists would be behind those that never do.
+   */
   put(member: Member, records: FileRecord[]): Member {
     let shelf = this.#shelves.get(member.id);
     if (shelf === undefined) {
-      shelf = { ...member, reach: undefined, records: new Map(), parts: 0, bytes: 0 };
+      const host = hostOf(member.address);
+      shelf = { ...member, host, reach: undefined, records: new Map(), parts: 0, bytes: 0n };
       this.#shelves.set(shelf.id, shelf);
       this.#byAddress.set(shelf.address, withOne(this.#byAddress.get(shelf.address), shelf));
       if (isLoopback(member.address)) this.#here.add(member.address);
     } else {
-      this.#clear(shelf);
+      const kept = new Set(records.map(({ name }) => name));
+      for (const file of shelf.records.values()) if (!kept.has(file.name)) this.#forget(shelf, file);
+      // The answers that are kept ready have the old port.
+      if (shelf.port !== member.port) for (const name of kept) this.#answers.delete(name);
       shelf.port = member.port;
     }
     for (const record of records) this.#shelve(shelf, record);
@@ -232,7 +258,7 @@ export class Catalog {
 
   /** FT/2: the answer lines for an exact file name. */
   search(name: FileName, seer: Seer, limit: number): string[] {
-    return linesOf(eachOf(this.#byName.get(name)), { offset: 0, limit }, seer);
+    return linesOf(fairly(this.#byName.get(name)), { offset: 0, limit }, seer);
   }
 
   /**
@@ -241,7 +267,7 @@ export class Catalog {
    */
   searchBasic(name: FileName, seer: Seer, limit: number): string[] {
     const lines: string[] = [];
-    for (const file of eachOf(this.#byName.get(name))) {
+    for (const file of fairly(this.#byName.get(name))) {
       if (lines.length >= limit) break;
       const address = addressFor(file.holder, seer);
       if (file.part || (isIPv6(address) && !isIPv6(seer.address))) continue;
@@ -252,7 +278,7 @@ export class Catalog {
 
   /** A page of the records of one content, whatever its holders call it. */
   holders(root: string, page: Page, seer: Seer): string[] {
-    return linesOf(eachOf(this.#byRoot.get(root)), page, seer);
+    return linesOf(fairly(this.#byRoot.get(root)), page, seer);
   }
 
   /**
@@ -298,7 +324,7 @@ export class Catalog {
         address: addressFor(shelf, seer),
         port,
         files: records.size - parts,
-        bytes: Math.min(bytes, Number.MAX_SAFE_INTEGER),
+        bytes: Math.min(Number(bytes), Number.MAX_SAFE_INTEGER),
         agent,
         since: new Date(since).toISOString(),
         ...(seer.extras ? { reach } : {}),
@@ -307,28 +333,28 @@ export class Catalog {
     return lines;
   }
 
-  /** Puts a record at the end of a list, in place of the one of the same name. */
+  /** Puts a record at the end of a list, or renews the one of the same name where it is. */
   #shelve(shelf: Shelf, record: FileRecord): void {
-    const { name, type, size, date, v2, mtime, root, part } = record;
-    const old = shelf.records.get(name);
-    if (old !== undefined) this.#forget(shelf, old);
-    const [kind, day] = [this.#shared(type), this.#shared(date)];
-    const file: SharedFile = {
-      name,
-      type: kind,
-      size,
-      date: day,
-      v2,
-      modified: modifiedOf(record),
-      holder: shelf,
-      title: undefined,
-    };
-    if (mtime !== undefined) file.mtime = mtime;
-    if (root !== undefined) file.root = root;
-    if (part) file.part = true;
-    shelf.records.set(name, file);
-    this.#byName.set(name, withOne(this.#byName.get(name), file));
-    if (root !== undefined) this.#byRoot.set(root, withOne(this.#byRoot.get(root), file));
+    const { name, size, v2, mtime, root, part } = record;
+    const [type, date] = [this.#shared(record.type), this.#shared(record.date)];
+    const about = { type, size, date, v2, modified: modifiedOf(record), mtime, root, part: part || undefined };
+    let file = shelf.records.get(name);
+    if (file === undefined) {
+      file = { name, ...about, holder: shelf, title: undefined };
+      shelf.records.set(name, file);
+      this.#byName.set(name, withOne(this.#byName.get(name), file));
+      if (root !== undefined) this.#byRoot.set(root, withOne(this.#byRoot.get(root), file));
+    } else {
+      const keys = Object.keys(about) as (keyof typeof about)[];
+      if (keys.every((key) => file?.[key] === about[key])) return;
+      this.#index.remove(file);
+      this.#count(shelf, file, -1);
+      if (file.root !== root) {
+        if (file.root !== undefined) take(this.#byRoot, file.root, file);
+        if (root !== undefined) this.#byRoot.set(root, withOne(this.#byRoot.get(root), file));
+      }
+      Object.assign(file, about);
+    }
     this.#index.add(file);
     this.#count(shelf, file, 1);
   }
@@ -361,7 +387,7 @@ export class Catalog {
     this.#answers.delete(name);
     if (part) shelf.parts += by;
     else {
-      shelf.bytes += by * size;
+      shelf.bytes += BigInt(by * size);
       this.#files += by;
     }
   }
@@ -372,6 +398,33 @@ function take<Key>(all: Map<Key, Few<SharedFile>>, key: Key, file: SharedFile): 
   const others = withoutOne(all.get(key), file);
   if (others === undefined) all.delete(key);
   else all.set(key, others);
+}
+
+/**
+ * The records of one name or content in the order in which they are given: first one of each host, then a second of each, and so on.
+ * Else one host with many peers would push the others off the page. Of one round, and of one host, the records with a content id come
+ * first, then those that came first.
+ */
+function* fairly(files: Few<SharedFile> | undefined): Generator<SharedFile, void> {
+  if (!(files instanceof Set)) {
+    if (files !== undefined) yield files;
+    return;
+  }
+  const byHost = new Map<string, SharedFile[]>();
+  for (const verified of [true, false]) {
+    for (const file of files) {
+      if ((file.root !== undefined) !== verified) continue;
+      const own = byHost.get(file.holder.host);
+      if (own === undefined) byHost.set(file.holder.host, [file]);
+      else own.push(file);
+    }
+  }
+  for (let hosts = [...byHost.values()], round = 0; hosts.length > 0; round++) {
+    hosts = hosts.filter((own) => own.length > round);
+    const next = hosts.flatMap((own) => own[round] ?? []);
+    for (const file of next) if (file.root !== undefined) yield file;
+    for (const file of next) if (file.root === undefined) yield file;
+  }
 }
 
 function pageOf<One>(all: Iterable<One>, { offset, limit }: Page): IteratorObject<One> {

@@ -6,6 +6,7 @@ import { BROKEN, type Channel, type ChannelHandlers } from "../net/channel.ts";
 import type { Address } from "../protocol/address.ts";
 import { basic, SILENCE_MS } from "../protocol/basic.ts";
 import { PING_MS, type Profile, RESULTS_LIMIT, type ToTracker } from "../protocol/messages.ts";
+import { isSessionProven } from "../protocol/pass.ts";
 import { TrackerInbox } from "../protocol/read.ts";
 import type { FileName } from "../protocol/record.ts";
 import { encodeFromTracker } from "../protocol/write.ts";
@@ -28,7 +29,7 @@ const IDLE_MS = 2 * PING_MS;
 const SPARE_INBOXES = 64;
 /** A peer whose requests wait for their turn may have sent this amount of them. Bytes. */
 const WAITING_LIMIT = 64 * 1024;
-/** A guest may make this number of requests beside its list. */
+/** A guest may make this number of requests beside HELLO and its list. */
 const GUEST_REQUESTS = 10;
 
 /** What is known of a connection before it is an accepted FT/2 peer. An FT/1 program stays a guest. */
@@ -37,13 +38,17 @@ class Guest {
   heard = false;
   /** It was answered `HI` as an FT/1 program. */
   greeted = false;
-  /** Its requests, without lists. */
+  /** Its requests, without HELLO and lists. */
   requests = 0;
   /** A request got no answer, and the operator was told. */
   ignored = false;
   agent = "";
   /** The session that it claims to have had. */
   session = "";
+  /** The public key of its session; "" when it has none. */
+  key = "";
+  /** What it has to sign with that key. */
+  nonce = "";
   /** The FT/1 peers that this connection has registered. */
   readonly registered = new Set<string>();
   /** Stops the wait for the silence that ends an FT/1 message. */
@@ -58,6 +63,8 @@ export class Conversation implements ChannelHandlers, Connection {
   readonly host: Host;
   /** It has said `extras=1`. */
   extras = false;
+  /** It has said `key=`. */
+  hearsRevoked = false;
   /** An accepted peer whose requests are all answered has none. It takes a spare one for the next request. */
   #inbox: TrackerInbox | undefined;
   readonly #turns: Turns;
@@ -127,7 +134,7 @@ export class Conversation implements ChannelHandlers, Connection {
   close(reason: string): void {
     const guest = this.#guest;
     guest?.cancelSilence();
-    this.#turns.cancel();
+    this.#turns.end();
     this.#endSearch();
     if (this.#inbox?.profile === 1 && !this.#over) {
       // An FT/1 program may close before its list is read. The list counts all the same.
@@ -169,6 +176,10 @@ export class Conversation implements ChannelHandlers, Connection {
 
   get isPresent(): boolean {
     return this.#peer?.isPresent === true;
+  }
+
+  get peerId(): string | undefined {
+    return this.isPresent ? this.#peer?.id : undefined;
   }
 
   dismiss(words: string): void {
@@ -216,8 +227,9 @@ export class Conversation implements ChannelHandlers, Connection {
     const now = this.#state.clock.at();
     while (!this.#over && !turns.waiting) {
       const search = this.#search;
-      const may = search?.begun || !this.#hasMore || (search === undefined ? turns.mayAnswer(since) : turns.maySearch(since));
-      if (!may) {
+      const isGuest = this.#guest !== undefined;
+      const may = search === undefined ? () => turns.mayAnswer(since, isGuest) : () => search.begun || turns.maySearch(since);
+      if (this.#hasMore && !may()) {
         this.#wait("rate");
         return;
       }
@@ -249,13 +261,11 @@ export class Conversation implements ChannelHandlers, Connection {
 
   /** FT/1 searches are judged by their address, so a guest may send them. */
   #answer(message: ToTracker, now: number): void {
-    const guest = this.#guest;
-    if (guest !== undefined && message.verb !== "FILES" && ++guest.requests > GUEST_REQUESTS) {
-      throw new ProtocolError("not-accepted", "These are too many requests before the first file is shared; send FILES first.");
-    }
     if (message.verb === "HELLO") this.#greet(message);
     else if (message.verb === "FILES") this.#share(message);
-    else if (message.verb === "BYE") this.#bye();
+    else if (this.#guest !== undefined && ++this.#guest.requests > GUEST_REQUESTS) {
+      throw new ProtocolError("not-accepted", "These are too many requests before the first file is shared; send FILES first.");
+    } else if (message.verb === "BYE") this.#bye();
     else if (message.verb === "SEARCH" && this.#profile !== 2) this.#searchBasic(message.name, now);
     else if (this.#peer === undefined) this.#ignore(message.verb);
     else this.#answerPeer(message, this.#peer, now);
@@ -298,15 +308,18 @@ export class Conversation implements ChannelHandlers, Connection {
       this.#send(basic.hi);
       return;
     }
-    if (guest !== undefined) Object.assign(guest, { agent: hello.agent, session: hello.session ?? "" });
+    if (guest !== undefined) Object.assign(guest, { agent: hello.agent, session: hello.session ?? "", key: hello.key ?? "" });
     this.extras = hello.extras === true;
+    this.hearsRevoked = hello.key !== undefined;
     const { limits, setup } = this.#state;
     const { name, announced, credentials } = setup;
     const results = limits.mostResults === RESULTS_LIMIT ? {} : { results: limits.mostResults };
     const extras = this.extras ? { announced, ...results } : {};
     const about = { name, max: limits.files, key: credentials.key, you: this.address, ...extras };
     const proof = hello.challenge === undefined ? undefined : credentials.prove(hello.challenge);
-    const hi = encodeFromTracker({ verb: "HI", ...about, proof });
+    const nonce = hello.key === undefined ? undefined : credentials.newNonce();
+    if (guest !== undefined) guest.nonce = nonce ?? "";
+    const hi = encodeFromTracker({ verb: "HI", ...about, proof, nonce });
     // The first line may come in two pieces, "HELLO" and " FT/2 …": then the first piece has its "HI" already.
     this.#send(guest?.greeted ? hi.slice(basic.hi.length) : hi);
   }
@@ -326,22 +339,24 @@ export class Conversation implements ChannelHandlers, Connection {
       this.#finish();
     } else if (this.channel.ended) this.reply(TOO_LATE);
     else {
-      this.#peer ??= this.#join();
+      this.#peer ??= this.#join(list.proof ?? "");
       this.#guest = undefined;
       this.reply(this.#peer.share(list.port, records, guest?.agent ?? ""));
+      if (guest !== undefined) this.#state.tellRevoked(this);
     }
   }
 
   /** A peer whose connection broke may be back before this tracker notices: then it takes its own place, with the id that it had. */
-  #join(): AcceptedPeer {
-    const session = this.#guest?.session ?? "";
+  #join(proof: string): AcceptedPeer {
+    const { session = "", key = "", nonce = "" } = this.#guest ?? {};
     const [id = ""] = session.split(".");
     const former = this.#state.catalog.member(id)?.presence;
-    const isBack = former?.isSession(session) === true;
+    const isProven = () => isSessionProven(key, nonce, session, proof);
+    const isBack = former?.isBack({ session, address: this.address, key, isProven }) === true;
     if (isBack) former.replace();
     this.#state.requireRoom();
     this.channel.limit({ deadline: undefined, idle: IDLE_MS });
-    return new AcceptedPeer(isBack ? id : this.#state.setup.credentials.newId(), this, this.#state);
+    return new AcceptedPeer(isBack ? id : this.#state.setup.credentials.newId(), key, this, this.#state);
   }
 
   #searchBasic(name: FileName, now: number): void {
@@ -360,6 +375,7 @@ export class Conversation implements ChannelHandlers, Connection {
 
   #finish(): void {
     this.#over = true;
+    this.#turns.end();
     this.#endSearch();
     this.channel.finish();
   }

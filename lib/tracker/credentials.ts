@@ -26,13 +26,18 @@ export class Credentials extends PassOffice {
   }
 
   /**
-   * A pass for a peer, good for an hour. A peer on the tracker's own machine has another address on every network that this machine
+   * A pass for a peer, good for ten minutes. A peer on the tracker's own machine has another address on every network that this machine
    * is on, so its pass says loopback.
    */
   passFor(id: string, { remote, local }: Channel): string {
     const isHere = remote.address === local.address && !isLoopback(remote.address);
     const address = isHere ? ((isIPv6(remote.address) ? "::1" : "127.0.0.1") as Address) : remote.address;
     return this.issue({ id, address, expires: Math.floor(this.#clock.at() / 1000) + PASS_LIFETIME_S });
+  }
+
+  /** A text that nobody can guess, for a peer to sign. */
+  newNonce(): string {
+    return randomBytes(16).toString("base64url");
   }
 
   /** The session of a peer on one of its connections: `ID.PROOF`. */

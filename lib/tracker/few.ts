@@ -52,3 +52,23 @@ export function withoutNamed<One extends Named>(few: FewNamed<One> | undefined, 
   const [only] = few.values();
   return few.size > 1 ? few : only;
 }
+
+/** How often each text is counted: one text once, or several by their numbers. Most contents have one holder, which needs no Map. */
+export type Tally = string | Map<string, number> | undefined;
+
+/** The tally with a text once more, or once less. */
+export function counted(tally: Tally, text: string, by: 1 | -1): Tally {
+  if (tally === undefined) return by === 1 ? text : undefined;
+  if (typeof tally === "string" && by === -1) return tally === text ? undefined : tally;
+  const counts = tally instanceof Map ? tally : new Map([[tally, 1]]);
+  const count = (counts.get(text) ?? 0) + by;
+  if (count <= 0) counts.delete(text);
+  else counts.set(text, count);
+  return counts.size === 0 ? undefined : counts;
+}
+
+/** How many different texts are counted. */
+export function countOf(tally: Tally): number {
+  if (tally instanceof Map) return tally.size;
+  return tally === undefined ? 0 : 1;
+}

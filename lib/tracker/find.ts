@@ -6,7 +6,19 @@
 
 import { ProtocolError } from "../error.ts";
 import type { Wish } from "../protocol/messages.ts";
-import { eachOf, type Few, type FewNamed, named, withNamed, withOne, withoutNamed, withoutOne } from "./few.ts";
+import {
+  counted,
+  countOf,
+  eachOf,
+  type Few,
+  type FewNamed,
+  named,
+  type Tally,
+  withNamed,
+  withOne,
+  withoutNamed,
+  withoutOne,
+} from "./few.ts";
 import { beginsAt, fits, fold, parseWords, type Word } from "./words.ts";
 
 /** What the index knows of a record. */
@@ -48,7 +60,9 @@ interface Content<Item extends object> {
   titles: FewNamed<Title<Item>> | undefined;
   /** Records of it that are whole. */
   holders: number;
-  /** The newest time of modification that a record of it had since it is here. Seconds since 1970. */
+  /** The hosts that have these. One host can invent peers, so the order goes by hosts. */
+  hosts: Tally;
+  /** The newest time of modification that a record of it had since it is here, if that was not in the future. Seconds since 1970. */
   newest: number;
 }
 
@@ -69,14 +83,20 @@ const SEPARATOR = "\n";
 /** Contents that are put in exact order. The others follow in the order in which they are read. */
 const ORDERED = 2500;
 
-/** A content's score is its holders times this, plus the seconds of its newest time. */
-const HOLDER = 2 ** 33;
+/** A content's score is its hosts times this, plus the seconds of its newest time. */
+const HOST = 2 ** 33;
 
 /** The rank of a name is worth more than any score. The sum of both is still an exact number. */
 const RANK = 2 ** 51;
 
-/** Holders above this do not count in the score. */
-const MOST_HOLDERS = RANK / HOLDER - 1;
+/** Added to the score of a content whose root is known. Nobody can say of another that it is what its name says. */
+const VERIFIED = RANK / 2;
+
+/** Hosts above this do not count in the score. */
+const MOST_HOSTS = VERIFIED / HOST - 1;
+
+/** The clocks of holders may be fast by this. A later time of modification does not count as new. Seconds. */
+const FAST_CLOCK_S = 86_400;
 
 /** In place of a score: the content has several titles, so it is judged when all of them are known. */
 const SEVERAL = -1;
@@ -143,6 +163,14 @@ export class FindIndex<Item extends Findable<Item>> {
   #searches = 0;
   /** The titles without records whose places are to be filled then. */
   readonly #gone: Title<Item>[] = [];
+  readonly #hostOf: (item: Item) => string;
+  readonly #now: () => number;
+
+  /** `hostOf`: the host of a record's holder. `now`: milliseconds since 1970. */
+  constructor(hostOf: (item: Item) => string, now: () => number) {
+    this.#hostOf = hostOf;
+    this.#now = now;
+  }
 
   /** Different contents whose root is known. */
   get contents(): number {
@@ -153,8 +181,8 @@ export class FindIndex<Item extends Findable<Item>> {
   add(item: Item): void {
     if (item.title !== undefined) return;
     const content = this.#contentOf(item);
-    content.holders += item.part ? 0 : 1;
-    content.newest = Math.max(content.newest, secondsOf(item.modified));
+    this.#count(content, item, 1);
+    content.newest = Math.max(content.newest, this.#newnessOf(item.modified));
     const name = fold(item.name);
     const title = named(content.titles, name) ?? this.#open(content, name);
     title.records = withOne(title.records, item);
@@ -171,9 +199,22 @@ export class FindIndex<Item extends Findable<Item>> {
     item.title = undefined;
     title.records = withoutOne(title.records, item);
     title.count -= 1;
-    content.holders -= item.part ? 0 : 1;
+    this.#count(content, item, -1);
     if (title.count === 0) this.#close(title);
     rate(content, title.count === 0 ? undefined : title);
+  }
+
+  #count(content: Content<Item>, item: Item, by: 1 | -1): void {
+    if (item.part) return;
+    content.holders += by;
+    content.hosts = counted(content.hosts, this.#hostOf(item), by);
+  }
+
+  /** A time of modification as it counts here. Seconds since 1970. */
+  #newnessOf(time: string): number {
+    const now = Math.floor(this.#now() / 1000);
+    const seconds = Math.min(Math.max(0, Math.floor(Date.parse(time) / 1000) || 0), HOST - 1);
+    return seconds > now + FAST_CLOCK_S ? 0 : Math.min(seconds, now);
   }
 
   /**
@@ -195,12 +236,12 @@ export class FindIndex<Item extends Findable<Item>> {
 
   /** The key of most contents is the root, which is a text that the record has anyway. Another size of a root has a longer key. */
   #contentOf({ root, size }: Item): Content<Item> {
-    if (root === undefined) return { key: undefined, size, titles: undefined, holders: 0, newest: 0 };
+    if (root === undefined) return { key: undefined, size, titles: undefined, holders: 0, hosts: undefined, newest: 0 };
     const first = this.#contents.get(root);
     const known = first?.size === size ? first : this.#contents.get(`${root} ${size}`);
     if (known !== undefined) return known;
     const key = first === undefined ? root : `${root} ${size}`;
-    const content = { key, size, titles: undefined, holders: 0, newest: 0 };
+    const content = { key, size, titles: undefined, holders: 0, hosts: undefined, newest: 0 };
     this.#contents.set(key, content);
     return content;
   }
@@ -263,12 +304,8 @@ function rate<Item extends object>(content: Content<Item>, changed: Title<Item> 
   }
 }
 
-function scoreOf({ holders, newest }: Content<object>): number {
-  return Math.min(holders, MOST_HOLDERS) * HOLDER + newest;
-}
-
-function secondsOf(time: string): number {
-  return Math.min(Math.max(0, Math.floor(Date.parse(time) / 1000) || 0), HOLDER - 1);
+function scoreOf({ key, hosts, newest }: Content<object>): number {
+  return (key === undefined ? 0 : VERIFIED) + Math.min(countOf(hosts), MOST_HOSTS) * HOST + newest;
 }
 
 /** A content that fits, by those of its titles that do. */

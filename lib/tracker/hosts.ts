@@ -7,6 +7,8 @@ import type { Limits } from "./limits.ts";
 
 /** A host may cause the work of small requests at the full rate of this share of its connections. */
 const SHARE = 1 / 4;
+/** The work that every host may cause, a second and at once, however low the limits are: it can share its files. */
+const LEAST_WORK = 10;
 /** After a pause a host may use the search time of this many seconds at once. */
 const SEARCH_BURST_S = 4;
 /** Connect requests that a host may make. */
@@ -61,6 +63,8 @@ export class Host {
   readonly connects: Account;
   /** What its connections do when it is their turn. */
   readonly waiting = new Set<() => void>();
+  /** Its connections that wait for work, the longest first. The first one has the work that is earned next. */
+  readonly line = new Set<object>();
   connections = 0;
   /** A search of one of its connections goes on. The others wait, so that their memory is that of one search. */
   isSearching = false;
@@ -91,10 +95,10 @@ export class Hosts {
   #turnIsDue = false;
 
   constructor({ rate, burst, perAddress, findTime }: Pick<Limits, "rate" | "burst" | "perAddress" | "findTime">, clock: Clock) {
-    const share = Math.max(1, perAddress * SHARE);
+    const share = perAddress * SHARE;
     this.clock = clock;
     this.own = { perSecond: rate, burst };
-    this.#work = { perSecond: rate * share, burst: burst * share };
+    this.#work = { perSecond: Math.max(LEAST_WORK, rate * share), burst: Math.max(LEAST_WORK, burst * share) };
     this.#searches = { perSecond: findTime, burst: findTime * SEARCH_BURST_S };
   }
 

@@ -1,10 +1,11 @@
 // Carries out the orders of a running tracker's operator: status, kick, ban, unban, bans, notice. operator-socket.ts receives them.
 
 import { VERSION } from "../program/cli.ts";
-import { type Address, formatEndpoint, parseAddress, withoutZone } from "../protocol/address.ts";
+import { formatEndpoint, hostOf, isIPv6, isLinkLocal, parseAddress } from "../protocol/address.ts";
 import { formatDuration, formatSize, plural, printable } from "../text.ts";
 import { untilWhen } from "./bans.ts";
 import type { Meter } from "./meter.ts";
+import { isIn, type Network, parseNetwork } from "./networks.ts";
 import type { TrackerState } from "./state.ts";
 
 /** A longer notice is cut. Characters. */
@@ -12,6 +13,7 @@ const NOTICE_LIMIT = 1000;
 
 export interface Order {
   order: "status" | "kick" | "ban" | "unban" | "bans" | "notice";
+  /** An address or a network. */
   address?: string;
   /** How long a ban is valid; without it, the ban has no end. */
   seconds?: number;
@@ -82,9 +84,12 @@ export class Operator {
       case "kick":
       case "ban":
       case "unban": {
-        const parsed = parseAddress(address);
-        if (parsed === undefined) return { done: false, lines: [`"${printable(address)}" is not an IP address.`] };
-        return this.#keepOut(order, withoutZone(parsed), seconds, words);
+        const network = parseNetwork(address);
+        if (network === undefined) {
+          return { done: false, lines: [`"${printable(address)}" is no IP address and no network such as 192.168.1.0/24.`] };
+        }
+        if (order === "kick") return this.#kick(network);
+        return order === "ban" ? this.#ban(address, network, seconds, words) : this.#unban(address, network);
       }
       default:
         order satisfies never;
@@ -92,20 +97,37 @@ export class Operator {
     }
   }
 
-  #keepOut(order: "kick" | "ban" | "unban", from: Address, seconds: number | undefined, reason: string): OrderResult {
+  #kick(network: Network): OrderResult {
+    this.#state.setup.bans.kick(network);
+    const found = this.#disconnect(network) > 0;
+    return { done: found, lines: [found ? `Disconnected ${network.text}.` : `Nobody is here from ${network.text}.`] };
+  }
+
+  #ban(typed: string, network: Network, seconds: number | undefined, reason: string): OrderResult {
     const { clock, setup } = this.#state;
-    if (order === "unban") {
-      const was = setup.bans.remove(from);
-      return { done: was, lines: [was ? `Letting ${from} in again.` : `${from} is not kept out.`] };
+    const whole = wholeHost(typed) ?? network;
+    const { ban, fault } = setup.bans.add(whole, seconds === undefined ? undefined : clock.at() + seconds * 1000, reason);
+    this.#disconnect(whole);
+    const lines = [`Keeping ${ban.address} out${untilWhen(ban)}.`];
+    if (whole !== network) {
+      lines.push(`A host can have every address of its IPv6 network. To keep out one address alone: ban ${network.text}/128`);
     }
-    if (order === "ban") {
-      const ban = setup.bans.add(from, seconds === undefined ? undefined : clock.at() + seconds * 1000, reason);
-      this.#disconnect(from);
-      return { done: true, lines: [`Keeping ${from} out${untilWhen(ban)}.`] };
-    }
-    setup.bans.kick(from);
-    const found = this.#disconnect(from) > 0;
-    return { done: found, lines: [found ? `Disconnected ${from}.` : `Nobody is here from ${from}.`] };
+    if (fault !== undefined) lines.push(`When this tracker ends, that ends too: ${fault}`);
+    return { done: fault === undefined, lines };
+  }
+
+  #unban(typed: string, network: Network): OrderResult {
+    const { bans } = this.#state.setup;
+    const whole = wholeHost(typed);
+    const first = bans.remove(network);
+    const { was, fault } = first.was || whole === undefined ? first : bans.remove(whole);
+    const { text } = first.was || whole === undefined ? network : whole;
+    if (fault !== undefined) return { done: false, lines: [`Letting ${text} in until this tracker ends: ${fault}`] };
+    if (was) return { done: true, lines: [`Letting ${text} in again.`] };
+    const address = parseAddress(typed);
+    const around = address === undefined ? undefined : bans.of(address)?.address;
+    const why = around === undefined ? "is not kept out" : `is in ${around}, which is kept out: unban that`;
+    return { done: false, lines: [`${network.text} ${why}.`] };
   }
 
   #listBans(): OrderResult {
@@ -121,13 +143,19 @@ export class Operator {
     return { done: true, lines: [`Told ${plural(present.length, "peer")}: ${printable(words)}`] };
   }
 
-  /** Closes the connections of an address and removes its FT/1 peers. Gives the number of both. */
-  #disconnect(from: Address): number {
-    const basic = this.#state.catalog.basicMembers(from);
+  /** Closes the connections of a network and removes its FT/1 peers. Gives the number of both. */
+  #disconnect(from: Network): number {
+    const basic = this.#state.catalog.basicMembers().filter(({ address }) => isIn(address, from));
     const closed = this.#state.dismiss("The tracker's operator has disconnected you.", from);
     for (const { id } of basic) this.#state.remove(id, "was dismissed");
     return closed + basic.length;
   }
+}
+
+/** The network of the host that was named by a global IPv6 address. It could come back with any other address of that network. */
+function wholeHost(typed: string): Network | undefined {
+  const address = parseAddress(typed);
+  return address === undefined || !isIPv6(address) || isLinkLocal(address) ? undefined : parseNetwork(hostOf(address));
 }
 
 /** A summary as lines for a person. */

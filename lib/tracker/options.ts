@@ -28,6 +28,7 @@ import { DEFAULT_TRACKER_PORT } from "../protocol/messages.ts";
 import { byteLength, NAME_LIMIT } from "../protocol/record.ts";
 import { printable } from "../text.ts";
 import { LIMIT_TABLE, type Limits } from "./limits.ts";
+import { parseNetwork } from "./networks.ts";
 import type { Order } from "./operator.ts";
 
 /** An address of this machine. */
@@ -46,8 +47,8 @@ const TRACKER_NAME: Kind<string> = {
 
 const COMMANDS: readonly Command[] = [
   { name: "status", about: "what it does: peers, files, rates, refused, memory (or: SIGUSR1)" },
-  { name: "kick", label: "ADDRESS", about: "disconnect an address; it may come back after a minute" },
-  { name: "ban", label: "ADDRESS", about: "disconnect it and keep it out, for good or --for a while" },
+  { name: "kick", label: "ADDRESS", about: "disconnect an address or network; it may come back after a minute" },
+  { name: "ban", label: "ADDRESS", about: "keep it out, for good or --for a while: 192.168.1.9, 10.1.0.0/16" },
   { name: "unban", label: "ADDRESS", about: "let it in again" },
   { name: "bans", about: "who is kept out, and for how long" },
   { name: "notice", label: "WORDS", about: "tell every peer" },
@@ -166,10 +167,9 @@ function orderFrom([command = "", ...rest]: string[]): Order {
     case "kick":
     case "ban":
     case "unban":
-      if (first === undefined || parseAddress(first) === undefined) {
-        throw new UsageError(
-          `${command} needs an IP address, not "${printable(first ?? "")}". Try: ft-tracker ${command} 192.168.1.7`,
-        );
+      if (first === undefined || parseNetwork(first) === undefined) {
+        const words = `${command} needs an IP address or a network such as 192.168.1.0/24, not "${printable(first ?? "")}".`;
+        throw new UsageError(`${words} Try: ft-tracker ${command} 192.168.1.7`);
       }
       return { order: command, address: first, words: rest.slice(1).join(" ") };
     case "notice":

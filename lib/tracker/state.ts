@@ -5,6 +5,7 @@ import type { Clock } from "../clock.ts";
 import { ProtocolError } from "../error.ts";
 import type { Channel, Dial } from "../net/channel.ts";
 import type { Address } from "../protocol/address.ts";
+import { PASS_LIFETIME_S } from "../protocol/messages.ts";
 import type { TrackerInbox } from "../protocol/read.ts";
 import type { FileRecord } from "../protocol/record.ts";
 import type { encodeFromTracker } from "../protocol/write.ts";
@@ -16,7 +17,11 @@ import type { TrackerEvent } from "./events.ts";
 import { type Host, Hosts } from "./hosts.ts";
 import type { Limits } from "./limits.ts";
 import { Meter } from "./meter.ts";
+import { isIn, type Network } from "./networks.ts";
 import { PortProber, type Reach } from "./prober.ts";
+
+/** Ids in a line of REVOKED: the line is shorter than 4096 bytes. */
+const REVOKED_IN_LINE = 200;
 
 /** A message to a peer. A list of records is given as lines. */
 export type TrackerReply = Parameters<typeof encodeFromTracker>[0];
@@ -27,6 +32,10 @@ export interface Connection extends Seer {
   readonly host: Host;
   /** It is with an FT/2 peer that is online. */
   readonly isPresent: boolean;
+  /** The id of that peer. */
+  readonly peerId: string | undefined;
+  /** It knows what REVOKED means. */
+  readonly hearsRevoked: boolean;
   reply(message: TrackerReply): void;
   /** Ends it; an accepted FT/2 peer is told the words. */
   dismiss(words: string): void;
@@ -51,7 +60,7 @@ export class TrackerState {
   readonly setup: TrackerSetup;
   readonly limits: Limits;
   readonly clock: Clock;
-  readonly catalog = new Catalog();
+  readonly catalog: Catalog;
   readonly connections = new Set<Connection>();
   /** Empty inboxes of FT/2. Most peers are silent most of the time, so a few inboxes serve all of them. */
   readonly spareInboxes: TrackerInbox[] = [];
@@ -62,6 +71,8 @@ export class TrackerState {
   /** Joins, tries of a port and leaves since the tracker was started. */
   changes = 0;
   readonly #prober: PortProber;
+  /** The peers whose passes are to be refused, and until when they would be good. Milliseconds since 1970. */
+  readonly #revoked = new Map<string, number>();
   #onLastClosed = () => {};
 
   constructor(setup: TrackerSetup) {
@@ -69,6 +80,7 @@ export class TrackerState {
     this.setup = setup;
     this.limits = limits;
     this.clock = clock;
+    this.catalog = new Catalog(() => clock.at());
     this.hosts = new Hosts(limits, clock);
     const meter = () => new Meter(clock);
     this.activity = { requests: meter(), searches: meter(), joins: meter(), refused: meter() };
@@ -128,11 +140,25 @@ export class TrackerState {
     return reach;
   }
 
-  /** Ends all conversations, or those with one address. Gives their number. */
-  dismiss(words: string, address?: Address): number {
-    const chosen = [...this.connections].filter((connection) => address === undefined || connection.address === address);
+  /** Ends all conversations, or those with one network, whose passes are then refused everywhere. Gives their number. */
+  dismiss(words: string, from?: Network): number {
+    const chosen = [...this.connections].filter(({ address }) => from === undefined || isIn(address, from));
+    const ids = chosen.flatMap(({ peerId }) => peerId ?? []);
     for (const connection of chosen) connection.dismiss(words);
+    if (from === undefined) return chosen.length;
+    for (const id of ids) this.#revoked.set(id, this.clock.at() + PASS_LIFETIME_S * 1000);
+    for (const connection of this.connections) if (connection.isPresent) this.tellRevoked(connection, ids);
     return chosen.length;
+  }
+
+  /** Tells a peer whose passes it must refuse: those of `ids`, or all that are still good. */
+  tellRevoked(connection: Connection, ids?: string[]): void {
+    if (!connection.hearsRevoked) return;
+    for (const [id, until] of this.#revoked) if (until <= this.clock.at()) this.#revoked.delete(id);
+    const all = ids ?? [...this.#revoked.keys()];
+    for (let at = 0; at < all.length; at += REVOKED_IN_LINE) {
+      connection.reply({ verb: "REVOKED", ids: all.slice(at, at + REVOKED_IN_LINE) });
+    }
   }
 
   /** A connection is closed. */

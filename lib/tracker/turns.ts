@@ -75,9 +75,16 @@ export class Turns {
     this.#work = WORK_BETWEEN_LOOKS;
   }
 
-  /** Whether the next request may be answered now. */
-  mayAnswer(now: number): boolean {
-    return this.#own.mayWork(now) && this.#host.work.mayWork(now);
+  /** Whether the next request may be answered now. A guest has no rate of its own. */
+  mayAnswer(now: number, isGuest = false): boolean {
+    if (!isGuest && !this.#own.mayWork(now)) return false;
+    const { line, work } = this.#host;
+    if (line.size === 0 && work.mayWork(now)) return true;
+    line.add(this);
+    const [first] = line;
+    if (first !== this || !work.mayWork(now)) return false;
+    line.delete(this);
+    return true;
   }
 
   /** Whether a search by words may begin now. */
@@ -101,6 +108,12 @@ export class Turns {
     };
     this.gaveWay = why === "others";
     this.#cancel = why === "rate" ? clock.after(1000 / own.perSecond, next) : this.#hosts.queue(this.#host, next);
+  }
+
+  /** Answers nothing more. */
+  end(): void {
+    this.cancel();
+    this.#host.line.delete(this);
   }
 
   /** Waits no more. */

@@ -97,6 +97,19 @@ describe("the operator", () => {
     expect((await who(second.address)).code).toBe(0);
   });
 
+  test("that has made a slip in the bans: the tracker does not start, says the line, and leaves the file as it is", async () => {
+    const path = join(stage.folder(), "bans.txt");
+    const text = "# kept\n10.0.0.0/8 for good\n192.168.1 for good\n";
+    writeFileSync(path, text);
+    const program = stage.run(TRACKER, ["--port", "0", "--no-announce", "--bans", path]);
+    expect(await program.exited).toBe(1);
+    expect({ out: program.out, err: program.err }).toEqual({
+      out: "",
+      err: `Line 3 of "${path}" is no ban: "192.168.1 for good". Write ADDRESS for good, or ADDRESS until 2027-01-31T12:00:00Z, or # before it.\n`,
+    });
+    expect(readFileSync(path, "utf8")).toBe(text);
+  });
+
   test("disconnects an address for a minute", async () => {
     const { program, port, address } = await track();
     const peer = await share(address);

@@ -21,14 +21,22 @@ interface Shared extends Item, Findable<Shared> {
   readonly root: string | undefined;
   readonly part: boolean;
   readonly item: Item;
+  readonly host: string;
 }
 
 export class Finder {
-  readonly #index = new FindIndex<Shared>();
+  readonly #index: FindIndex<Shared>;
+  #hosts = 0;
   readonly #shared = new Map<Item, Shared>();
 
-  add(item: Item): void {
-    const shared = this.#shared.get(item) ?? { ...item, item };
+  constructor(now = () => Number.POSITIVE_INFINITY) {
+    this.#index = new FindIndex<Shared>(({ host }) => host, now);
+  }
+
+  /** Each item is of a host of its own, unless the test says otherwise. */
+  add(item: Item, of?: string): void {
+    const host = of ?? `host ${++this.#hosts}`;
+    const shared = this.#shared.get(item) ?? { ...item, item, host };
     this.#shared.set(item, shared);
     this.#index.add(shared);
   }

@@ -23,6 +23,7 @@ function admission(more: Partial<Standing> = {}, known: Answer = true) {
     pass: "",
     id: "p1",
     skew: 0,
+    lifetime: 600,
     ...more,
   };
   const asked: string[] = [];
@@ -58,6 +59,20 @@ describe("Admission.checkPass", () => {
     expect(slow.admission.checkPass(slow.pass(60), DOWNLOADER)).toEqual({ refusal: "The pass has expired." });
     const fast = admission({ skew: -120_000 });
     expect(fast.admission.checkPass(fast.pass(-60), DOWNLOADER)).toEqual({ id: "p7" });
+  });
+
+  test("refuses the pass of a peer whose id the tracker has revoked, and tells those that watch it", () => {
+    const { admission: one, pass } = admission();
+    const told: string[] = [];
+    one.whenRevoked("p7", () => told.push("p7"));
+    one.whenRevoked("p7", () => told.push("gone"))();
+    one.whenRevoked("p8", () => told.push("p8"));
+    one.revoke(["p6", "p7"]);
+    expect(told).toEqual(["p7"]);
+    expect(one.checkPass(pass(60), DOWNLOADER)).toEqual({ refusal: expect.stringMatching(/operator/) });
+    // A tracker that revokes without end takes no memory without end.
+    one.revoke(Array.from({ length: 20_000 }, (_, i) => `q${i}`));
+    expect(one.checkPass(pass(60), DOWNLOADER)).toEqual({ id: "p7" });
   });
 
   test("refuses every pass at a basic tracker", () => {

@@ -27,6 +27,29 @@ describe("asking", () => {
     ]);
   });
 
+  test("entries that cannot be read are left out, are told as a number, and the session goes on", async () => {
+    const room = new SessionRoom();
+    const far = await room.online();
+    const { requests } = room.session;
+    const peer = (id: number, bytes: string) => `id=${id} address=10.0.0.1 port=5 files=1 bytes=${bytes} agent=a since=s\n`;
+    const who = requests.who();
+    await far.line();
+    far.say(`PEERS: 2000\n${peer(1, "-1")}${Array.from({ length: 1999 }, (_, i) => peer(i + 2, "5")).join("")}`);
+    // The page was full: the entry that could not be read counts as one of it.
+    expect(await far.line()).toBe("WHO offset=2000 limit=2000");
+    far.say(`PEERS: 2\n${peer(3000, "5")}${peer(3001, "1e3")}`);
+    expect((await who).length).toBe(2000);
+    const finding = requests.search(nameOf("a"));
+    await far.line();
+    far.say("FOUND: 2\n<a,data,9,01/01/26,10.0.0.9,5001>\n<a,data,-9,01/01/26,10.0.0.9,5001>\n");
+    expect((await finding).length).toBe(1);
+    expect(room.named("unread")).toEqual([
+      { event: "unread", count: 2 },
+      { event: "unread", count: 1 },
+    ]);
+    expect(room.session.online).toBe(true);
+  });
+
   test("an answer in single bytes is the same answer", async () => {
     const room = new SessionRoom();
     const far = await room.online();

@@ -246,6 +246,63 @@ describe("staying online", () => {
     expect(room.named("joined")).toHaveLength(1);
   });
 
+  test("a pass of ten minutes is renewed before it expires, and peers that joined together renew at different times", async () => {
+    const gaps: number[] = [];
+    for (const chance of [0, 0.99]) {
+      const room = new SessionRoom();
+      room.chance = chance;
+      const joining = room.session.join();
+      const far = await room.net.next();
+      // The clock of this tracker is an hour ahead.
+      const now = () => Math.floor(room.clock.at() / 1000) + 3600;
+      const welcome = () => far.say(`WELCOME id=p1 pass=${passOf(now() + 600)} peers=1 files=2 now=${now()}\n`);
+      await far.line();
+      far.say(HI);
+      await far.lines(3);
+      welcome();
+      await joining;
+      expect(room.session.standing?.skew).toBe(3_600_000);
+      const from = room.clock.at();
+      let renewed = false;
+      play(far, [], (line) => {
+        if (line.startsWith("FILES")) {
+          gaps.push(room.clock.at() - from);
+          renewed = true;
+        }
+        return line === "PING" ? "PONG\n" : "";
+      });
+      while (!renewed) await room.clock.pass(1000);
+    }
+    expect(gaps).toEqual([240_000, expect.closeTo(358_800, 0)]);
+  });
+
+  test("says the key of its run, and proves its session with it when it comes back", async () => {
+    const proved: string[][] = [];
+    const sessionKey = {
+      key: "KEY",
+      prove: (...what: [string, string]) => {
+        proved.push(what);
+        return "PROOF";
+      },
+    };
+    const told: string[][] = [];
+    const room = new SessionRoom(undefined, { sessionKey, revoked: (ids) => told.push(ids) });
+    const joining = room.session.join();
+    const first = await room.net.next();
+    expect(await first.line()).toBe(`${HELLO} key=KEY`);
+    first.say(HI.replace("\n", " nonce=n1\n"));
+    expect((await first.lines(3))[0]).toBe("FILES 2 port=40123");
+    first.say(`WELCOME id=p1 pass=${passOf(1)} peers=1 files=2 session=p1.secret\nREVOKED p8,p9\n`);
+    await joining;
+    first.near.destroy("it broke");
+    const second = await room.nextTry();
+    expect(await second.line()).toBe(`${HELLO} session=p1.secret key=KEY`);
+    second.say(HI.replace("\n", " nonce=n2\n"));
+    expect((await second.lines(3))[0]).toBe("FILES 2 port=40123 proof=PROOF");
+    expect(proved).toEqual([["n2", "p1.secret"]]);
+    expect(told).toEqual([["p8", "p9"]]);
+  });
+
   test("a renewal carries what is shared by then", async () => {
     const room = new SessionRoom();
     const far = await room.online();

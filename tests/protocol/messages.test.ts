@@ -115,9 +115,17 @@ function expectHoweverCut(make: () => Reader, text: string | Uint8Array, last: L
 }
 
 /** The code of the refusal, or what came instead of one. */
+/** The code of a refusal. A line of another peer in an answer is no reason to refuse the tracker: it is "left out". */
 function refusal(make: () => Reader, chunks: (string | Uint8Array)[], last: Last = ""): string {
-  return refusalOf(() => read(make, chunks, last));
+  return refusalOf(() => {
+    const all = read(make, chunks, last);
+    for (const one of all)
+      if (typeof one === "object" && one !== null && "unread" in one) throw new ProtocolError(LEFT_OUT, "");
+    return all;
+  });
 }
+
+const LEFT_OUT = "left out";
 
 function refusalOf(run: () => unknown): string {
   try {
@@ -991,7 +999,7 @@ describe("hostile numbers", () => {
   test.each(places)("%s is read strictly", (_, make, line) => {
     for (const number of HOSTILE) {
       const code = refusal(make, [line(number)]);
-      expect([number, code]).toEqual([number, expect.stringMatching(/^bad-(?:number|port|record|request)$/)]);
+      expect([number, code]).toEqual([number, expect.stringMatching(/^(?:bad-(?:number|port|record|request)|left out)$/)]);
     }
   });
 
@@ -1003,14 +1011,14 @@ describe("hostile numbers", () => {
         refusal(trackerReader, [`<a,data,1,22/11/26,10.0.0.1,${port}>\n`]),
         refusal(sessionReader, [`FOUND: 1\n<a,data,1,22/11/26,10.0.0.1,${port}>\n`]),
       ];
-      expect([port, ...code]).toEqual([port, "bad-port", "bad-port", "bad-port", "bad-port"]);
+      expect([port, ...code]).toEqual([port, "bad-port", "bad-port", "bad-port", LEFT_OUT]);
     }
   });
 
   test("a tracker cannot name a peer's port that does not exist", () => {
     for (const port of ["0", "65536", "70000"]) {
       const code = refusal(sessionReader, [`PEERS: 1\nid=a address=10.0.0.1 port=${port} files=1 bytes=1\n`]);
-      expect([port, code]).toEqual([port, expect.stringMatching(/^bad-/)]);
+      expect([port, code]).toEqual([port, LEFT_OUT]);
     }
   });
 
@@ -1045,14 +1053,16 @@ describe("hostile names", () => {
       expect(() => read(make, [line(name)])).not.toThrow();
     }
     for (const name of ["", "x".repeat(256), "é".repeat(128), "%C3%A9".repeat(128), "%F0%9F%98%80".repeat(64)]) {
-      expect([name, refusal(make, [line(name)])]).toEqual([name, "bad-name"]);
+      expect([name, refusal(make, [line(name)])]).toEqual([name, make === sessionReader ? LEFT_OUT : "bad-name"]);
     }
   });
 
   test.each(places)("in %s: NUL, halves of characters and bad escapes are refused", (_, make, line) => {
-    expect([refusal(make, [line("%00")]), refusal(make, [line("a%00.txt")])]).toEqual(["bad-name", "bad-name"]);
+    const isList = make === sessionReader;
+    const code = isList ? LEFT_OUT : "bad-name";
+    expect([refusal(make, [line("%00")]), refusal(make, [line("a%00.txt")])]).toEqual([code, code]);
     for (const name of ["%", "a%4", "%zz", "100%", "%ff", "%c0%af", "%ed%a0%80", "%ed%b0%80", "%c3", "%u0041"]) {
-      expect([name, refusal(make, [line(name)])]).toEqual([name, "bad-escape"]);
+      expect([name, refusal(make, [line(name)])]).toEqual([name, isList ? LEFT_OUT : "bad-escape"]);
     }
     for (const name of ["a\0b", "a\tb", "\x1b[2J", "a\rb", "\x7f", "\u0085", "\u009b1m"]) {
       expect([name, refusal(make, [line(name)])]).toEqual([name, "bad-line"]);
@@ -1119,6 +1129,25 @@ describe("what breaks the grammar", () => {
     for (const [line, code] of lines) expect([line, refusal(trackerReader, [HELLO_TRACKER + line])]).toEqual([line, code]);
   });
 
+  test("a line of another peer that cannot be read is left out of an answer, and counted", () => {
+    const peer = "id=b address=10.0.0.1 port=5 files=1 bytes=1 agent= since=";
+    const bad = peer.replace("bytes=1", "bytes=-1");
+    const [found, peers, pong] = read(sessionReader, [
+      `FOUND: 4 total=9\n<a>\n${REPORT}\n<%,data,1,22/11/26,10.0.0.1,5>\n${NOTES}\nPEERS: 3\n${bad}\n${peer}\n${bad}\nPONG\n`,
+    ]);
+    expect(found).toMatchObject({
+      verb: "FOUND",
+      records: [{ name: "report.pdf" }, { name: "my notes, 2.txt" }],
+      unread: 2,
+      total: 9,
+    });
+    expect(peers).toMatchObject({ verb: "PEERS", peers: [{ id: "b" }], unread: 2 });
+    expect(pong).toEqual({ verb: "PONG" });
+    expect(read(sessionReader, ["FOUND: 1\nx\n"])).toEqual([{ verb: "FOUND", records: [], unread: 1 }]);
+    expect(refusal(sessionReader, [`FOUND: 2\n${"x".repeat(4096)}\n`])).toBe("line-too-long");
+    expect(refusal(sessionReader, [Uint8Array.of(...Buffer.from("FOUND: 1\n<"), 0xff, 10)])).toBe("bad-encoding");
+  });
+
   test("replies that lack something are refused", () => {
     const lines: [string, string][] = [
       ["HI\n", "bad-line"],
@@ -1133,14 +1162,14 @@ describe("what breaks the grammar", () => {
       ["WELCOME id=a pass=b\n", "bad-line"],
       ["FOUND:\n", "bad-number"],
       [`FOUND: 1 ${REPORT}\n`, "bad-number"],
-      ["FOUND: 1\nPONG\n", "bad-record"],
-      ["PEERS: 1\nid=a\n", "bad-line"],
-      ["PEERS: 1\nid=a address=x port=1 files=1 bytes=1\n", "bad-address"],
+      ["FOUND: 1\nPONG\n", LEFT_OUT],
+      ["PEERS: 1\nid=a\n", LEFT_OUT],
+      ["PEERS: 1\nid=a address=x port=1 files=1 bytes=1\n", LEFT_OUT],
       ["WELCOME id=a pass=b peers=1 files=1 session=%\n", "bad-escape"],
       ["REACH no reason=%zz\n", "bad-escape"],
       // In the middle of a list nothing is pushed.
-      [`FOUND: 2\n${REPORT}\nREACH yes\n`, "bad-record"],
-      ["PEERS: 1\nCONNECT address=10.0.0.1 port=5 token=t\n", "bad-line"],
+      [`FOUND: 2\n${REPORT}\nREACH yes\n`, LEFT_OUT],
+      ["PEERS: 1\nCONNECT address=10.0.0.1 port=5 token=t\n", LEFT_OUT],
     ];
     for (const [line, code] of lines) expect([line, refusal(sessionReader, [line])]).toEqual([line, code]);
   });

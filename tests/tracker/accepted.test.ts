@@ -1,9 +1,9 @@
 // Accepted FT/2 peers: how they join, whether others can connect to them, requests to connect, and sessions.
 
 import { describe, expect, test } from "bun:test";
-import { readPass } from "../../lib/protocol/pass.ts";
+import { readPass, SessionKey } from "../../lib/protocol/pass.ts";
 import { HandClock, settle } from "../helpers/channel.ts";
-import { files } from "../helpers/guests.ts";
+import { files, Peer, valuesOf } from "../helpers/guests.ts";
 import {
   CLOSED,
   LOOPBACK,
@@ -30,6 +30,15 @@ describe("FT/2: joining", () => {
     const guest = await house.connect();
     guest.send("HELLO FT/2 agent=ft-peer/1.0.0\n");
     expect(await guest.line()).toMatch(/^HI FT\/2 name=Lab%203 max=7 key=[\w-]{43} you=127\.0\.0\.1$/);
+  });
+
+  test("a pass is good for ten minutes, with extras=1 and without", async () => {
+    await using house = new MemoryTracker([], new HandClock(THEN));
+    for (const more of ["", "extras=1", "extras=1 key=x"]) {
+      const { hi, welcome } = await house.join([NOTES], { more });
+      expect(readPass(welcome.get("pass") ?? "", hi.get("key") ?? "")?.expires).toBe(THEN / 1000 + 600);
+      expect([welcome.get("now"), hi.has("nonce")]).toEqual([more === "" ? undefined : `${THEN / 1000}`, more.includes("key")]);
+    }
   });
 
   test("FILES is answered with an id, a pass and how much there is", async () => {
@@ -344,7 +353,7 @@ describe("FT/2: what later versions added to the answers", () => {
     const guest = await house.connect();
     guest.send(talk("HELLO FT/2 agent=a extras=1"));
     expect(await guest.line()).toMatch(/^HI FT\/2 name=Lab%203 max=5 key=[\w-]{43} you=127\.0\.0\.1 announced=no$/);
-    expect(await guest.line()).toMatch(/^WELCOME id=(\w+) pass=\S+ peers=1 files=1 session=\1\.[\w-]{22}$/);
+    expect(await guest.line()).toMatch(/^WELCOME id=(\w+) pass=\S+ peers=1 files=1 session=\1\.[\w-]{22} now=\d{10}$/);
     expect(await guest.push()).toStartWith("REACH no ");
     guest.send("SEARCH: report.pdf\nWHO\n");
     expect(await guest.reply()).toBe(
@@ -676,15 +685,66 @@ describe("FT/2: a peer whose connection broke before the tracker noticed", () =>
     expect(await back.ask("LIST")).toStartWith("FOUND: 1\n<report.pdf,");
   });
 
-  test("may come from another address, and is known by that one alone", async () => {
+  /** Joins with a session key, and proves a session with one. */
+  async function prove(
+    house: MemoryTracker,
+    key: SessionKey,
+    prover: SessionKey,
+    session: string,
+    from: string,
+  ): Promise<Peer> {
+    const raw = await house.connect({ from });
+    raw.send(`HELLO FT/2 agent=a ${more} session=${session} key=${key.key}\n`);
+    const hi = valuesOf(await raw.line());
+    const proof = prover.prove(hi.get("nonce") ?? "", session);
+    raw.send(files(4001, NOTES).replace("\n", ` proof=${proof}\n`));
+    return new Peer(raw, hi, valuesOf(await raw.line()));
+  }
+
+  test("and that has no session key cannot take its place from another address: anybody could have overheard the session", async () => {
+    await using house = new MemoryTracker();
+    const old = await house.join([NOTES], { from: "127.0.0.2", more });
+    const thief = await house.join([REPORT], { from: "127.0.0.3", more: `${more} session=${old.session}` });
+    expect(thief.id).not.toBe(old.id);
+    expect(await old.ask("PING")).toBe("PONG");
+    const back = await house.join([NOTES], { from: "127.0.0.2", more: `${more} session=${old.session}` });
+    expect(back.id).toBe(old.id);
+  });
+
+  test("and that has a session key has to prove it, from the same address too, with the nonce of this connection", async () => {
+    await using house = new MemoryTracker();
+    const [own, other] = [new SessionKey(), new SessionKey()];
+    const old = await house.join([NOTES], { from: "127.0.0.2", more: `${more} key=${own.key}` });
+    for (const from of ["127.0.0.2", "127.0.0.3"]) {
+      const thieves = [
+        await house.join([NOTES], { from, more: `${more} session=${old.session}` }),
+        await house.join([NOTES], { from, more: `${more} session=${old.session} key=${own.key}` }),
+        await prove(house, own, other, old.session, from),
+        await prove(house, other, other, old.session, from),
+        await prove(house, other, own, old.session, from),
+      ];
+      expect(thieves.filter(({ id }) => id === old.id)).toEqual([]);
+    }
+    expect(await old.ask("PING")).toBe("PONG");
+    // A proof that was overheard is for another connection.
+    const raw = await house.connect({ from: "127.0.0.3" });
+    raw.send(`HELLO FT/2 agent=a ${more} session=${old.session} key=${own.key}\n`);
+    await raw.line();
+    raw.send(files(4001, NOTES).replace("\n", ` proof=${own.prove("another nonce", old.session)}\n`));
+    expect(valuesOf(await raw.line()).get("id")).not.toBe(old.id);
+  });
+
+  test("may come from another address with a proof, and is known by that one alone", async () => {
     await using house = new MemoryTracker();
     const watcher = await house.join([REPORT], { from: "127.0.0.9" });
-    const old = await house.join([NOTES], { from: "127.0.0.2", more });
-    const back = await house.join([NOTES], { from: "127.0.0.3", more: `${more} session=${old.session}` });
+    const own = new SessionKey();
+    const old = await house.join([NOTES], { from: "127.0.0.2", more: `${more} key=${own.key}` });
+    const back = await prove(house, own, own, old.session, "127.0.0.3");
     expect([back.id, back.hi.get("you")]).toEqual([old.id, "127.0.0.3"]);
     expect(readPass(back.welcome.get("pass") ?? "", back.hi.get("key") ?? "")?.address as string).toBe("127.0.0.3");
     expect([await watcher.ask("KNOWN 127.0.0.2"), await watcher.ask("KNOWN 127.0.0.3")]).toEqual(["NO", "YES"]);
-    expect(await watcher.ask("SEARCH: notes.txt")).toBe(`FOUND: 1\n${NOTES.replace("192.168.1.17", "127.0.0.3")}`);
+    const seen = NOTES.replace("192.168.1.17", "127.0.0.3").replace("40123", "4001");
+    expect(await watcher.ask("SEARCH: notes.txt")).toBe(`FOUND: 1\n${seen}`);
   });
 
   test("is not put out by who guesses, borrows or makes up a session", async () => {

@@ -233,9 +233,9 @@ describe("FT/1: search", () => {
     await house.register(`${OLD_REPORT.replace("5001", "5002")}\n`);
     await house.join([REPORT]);
     expect(await house.exchange("SEARCH: report.pdf")).toBe(
-      "FOUND: <application/pdf,48213,22/11/26,127.0.0.1,5001>\n" +
-        "<application/pdf,48213,22/11/26,127.0.0.1,5002>\n" +
-        "<application/pdf,48213,22/11/26,127.0.0.1,40123>\n",
+      "FOUND: <application/pdf,48213,22/11/26,127.0.0.1,40123>\n" +
+        "<application/pdf,48213,22/11/26,127.0.0.1,5001>\n" +
+        "<application/pdf,48213,22/11/26,127.0.0.1,5002>\n",
     );
   });
 

@@ -444,6 +444,53 @@ describe("too much", () => {
     expect([await peer.raw.reply(), await peer.raw.reply()]).toEqual(["YES", "NO"]);
   });
 
+  test("a guest may make ten requests before its list; the next one ends its connection with a sentence", async () => {
+    await using house = new MemoryTracker();
+    for (const request of ["PING", "WHO", "LIST limit=2000", "FIND a*b", "FROBNICATE"]) {
+      const guest = await house.connect();
+      guest.send(`HELLO FT/2 agent=x\n${`${request}\n`.repeat(10)}`);
+      await settle();
+      expect(guest.ended).toBe(false);
+      guest.send(`${request}\n`.repeat(12_000));
+      expect(await guest.replies()).toMatch(/^HI FT\/2 [^\n]+\nERROR not-accepted \S[^\n]+\n$/);
+    }
+    expect(house.all("joined")).toEqual([]);
+  });
+
+  test("all connections of a host share the work, guests too, and another host is answered at once", async () => {
+    await using house = new MemoryTracker(["--max-files", "500"]);
+    const records = Array.from({ length: 500 }, (_, i) => `<f${i},data,1,01/02/03,127.0.0.1,40123>`);
+    const six = (i: number) => ({ from: `2001:db8:0:1::${i + 1}`, port: 5000 + i });
+    const peers = await Promise.all(Array.from({ length: 20 }, (_, i) => house.join(i === 0 ? records : [NOTES], six(i))));
+    for (const { raw } of peers) raw.send("LIST limit=500\n".repeat(100));
+    await settle();
+    const answered = () => peers.reduce((sum, { raw }) => sum + raw.waiting.toString().split("FOUND").length - 1, 0);
+    // An answer is 25 kB, which counts as six requests more. The joins were about 120.
+    expect(answered()).toBeWithin(150, 300);
+    const late = await house.connect(six(99));
+    late.send(`HELLO FT/2 agent=x\n${files(5099, NOTES)}`);
+    await settle();
+    expect(late.waiting.toString()).toBe("");
+    const other = await house.join([NOTES], { from: "2001:db8:0:2::1" });
+    expect(await other.ask("LIST limit=500")).toStartWith("FOUND: 500\n");
+    const before = answered();
+    await house.pass(1000);
+    expect(answered() - before).toBeWithin(40, 100);
+    expect(await late.line()).toStartWith("HI FT/2 ");
+  });
+
+  test("a list of FT/1 counts also when its host is out of work and its connection closes at once", async () => {
+    await using house = new MemoryTracker();
+    const peers = await Promise.all(Array.from({ length: 20 }, (_, i) => house.join([NOTES], { port: 5000 + i })));
+    for (const { raw } of peers) raw.send("PING\n".repeat(200));
+    await settle();
+    const guest = await house.connect();
+    guest.send(`${OLD_REPORT}\n`);
+    guest.close();
+    await house.pass(1000);
+    expect(house.tracker.catalog.basicMembers()).toHaveLength(1);
+  });
+
   test("an agent as long as a line does not make a line of WHO too long", async () => {
     await using house = new MemoryTracker();
     const peer = await house.join([NOTES], { agent: "<".repeat(3000) });

@@ -2,7 +2,19 @@
 
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { eachOf, type Few, type FewNamed, named, withNamed, withOne, withoutNamed, withoutOne } from "../../lib/tracker/few.ts";
+import {
+  counted,
+  countOf,
+  eachOf,
+  type Few,
+  type FewNamed,
+  named,
+  type Tally,
+  withNamed,
+  withOne,
+  withoutNamed,
+  withoutOne,
+} from "../../lib/tracker/few.ts";
 
 const members = ["a", "b", "c", "d"].map((name) => ({ name }));
 type Member = (typeof members)[number];
@@ -22,6 +34,23 @@ test("few and few by name have the members that came and did not go, in the orde
         expect([...eachOf(few)]).toEqual(model);
         for (const other of members) expect(named(byName, other.name)).toBe(model.includes(other) ? other : undefined);
         expect([few instanceof Set, byName instanceof Map]).toEqual([model.length > 1, model.length > 1]);
+      }
+    }),
+    { seed: 20_261_128, numRuns: 200 },
+  );
+});
+
+test("a tally knows how many different texts it was given more often than it lost them", () => {
+  fc.assert(
+    fc.property(fc.array(fc.tuple(fc.constantFrom("a", "b", "c"), fc.boolean()), { maxLength: 30 }), (steps) => {
+      let tally: Tally;
+      const model = new Map<string, number>();
+      for (const [text, comes] of steps) {
+        const before = model.get(text) ?? 0;
+        if (!comes && before === 0) continue;
+        tally = counted(tally, text, comes ? 1 : -1);
+        model.set(text, before + (comes ? 1 : -1));
+        expect(countOf(tally)).toBe([...model.values()].filter((count) => count > 0).length);
       }
     }),
     { seed: 20_261_128, numRuns: 200 },

@@ -130,14 +130,19 @@ class Model {
       const holders = this.#holders.get(key) ?? 0;
       const newest = this.newest.get(key) ?? 0;
       const { rank, name } = best ?? { rank: 0, name: "" };
-      return { rank, name, holders, newest, items: new Set(items), wholes: items.filter(({ part }) => !part).length };
+      const verified = items[0]?.root === undefined ? 0 : 1;
+      return { rank, verified, name, holders, newest, items: new Set(items), wholes: items.filter(({ part }) => !part).length };
     });
     contents.sort(
       (a, b) =>
-        b.rank - a.rank || b.holders - a.holders || b.newest - a.newest || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0),
+        b.rank - a.rank ||
+        b.verified - a.verified ||
+        b.holders - a.holders ||
+        b.newest - a.newest ||
+        (a.name < b.name ? -1 : a.name > b.name ? 1 : 0),
     );
-    return contents.map(({ rank, name, holders, newest, items, wholes }) => ({
-      level: JSON.stringify([rank, holders, newest, name]),
+    return contents.map(({ rank, verified, name, holders, newest, items, wholes }) => ({
+      level: JSON.stringify([rank, verified, holders, newest, name]),
       holders,
       items,
       wholes,
@@ -524,6 +529,29 @@ test("an exact name comes before one that begins with it, a word that does, and 
   expect(total).toBe(8);
 });
 
+test("hosts count, not peers, and a content without an id comes after all that have one", () => {
+  const [honest = "", invented = ""] = ["a", "b"].map((digit) => digit.repeat(64));
+  const index = new Finder();
+  for (let i = 0; i < 6; i++) index.add(record("film.mkv", { root: invented }), "10.0.0.66");
+  for (const host of ["10.0.0.1", "10.0.0.2"]) index.add(record("film.mkv", { root: honest }), host);
+  for (let i = 0; i < 9; i++) index.add(record("film.mkv", { modified: "2025-01-01" }), "10.0.0.67");
+  const order = () => index.find({ ...base, words: ["film"], group: true }).contents.map(({ items }) => items[0]?.root);
+  expect(order()).toEqual([honest, invented, ...Array(9).fill(undefined)]);
+  for (const host of ["10.0.0.68", "10.0.0.69", "10.0.0.70"]) index.add(record("film.mkv", { root: invented }), host);
+  expect(order().slice(0, 2)).toEqual([invented, honest]);
+});
+
+test("a date in the future is not the newest, but a clock that is fast by some hours counts as new", () => {
+  const now = Date.UTC(2026, 10, 22, 12);
+  const index = new Finder(() => now);
+  const [future = "", fast = "", today = "", old = ""] = ["a", "b", "c", "d"].map((digit) => digit.repeat(64));
+  index.add(record("a", { root: future, modified: "9999-12-31T23:59:59Z" }));
+  index.add(record("b", { root: old, modified: "2020-01-01T00:00:00Z" }));
+  index.add(record("c", { root: today, modified: "2026-11-22T11:00:00Z" }));
+  index.add(record("d", { root: fast, modified: "2026-11-23T11:00:00Z" }));
+  expect(index.find(base).contents.map(({ items }) => items[0]?.root)).toEqual([fast, today, old, future]);
+});
+
 test("one content under several names is one, with all its holders", () => {
   const root = "f".repeat(64);
   const index = indexOf([
@@ -648,7 +676,10 @@ test("a wildcard word made to be slow is answered", () => {
 });
 
 test("FindIndex.steps finds each record that stays once while others come and go between two steps", () => {
-  const index = new FindIndex<Shared>();
+  const index = new FindIndex<Shared>(
+    ({ name }) => name,
+    () => Number.POSITIVE_INFINITY,
+  );
   const all = Array.from(
     { length: 6000 },
     (_, at): Shared => ({ name: `file ${at}`, type: "data", size: 1, modified: "2024-05-06" }),

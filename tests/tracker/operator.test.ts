@@ -28,6 +28,33 @@ describe("Operator.obey", () => {
     expect((await house.join()).welcome.get("peers")).toBe("2");
   });
 
+  test("kick and ban tell the peers whose passes are good no more: those that said key=, and for as long as such a pass lives", async () => {
+    await using house = new MemoryTracker();
+    const { tracker } = house;
+    const port = { port: house.door().port };
+    const more = "extras=1 key=x";
+    const young = await house.join([NOTES], { ...port, from: "10.0.0.1", more });
+    const old = await house.join([NOTES], { ...port, from: "10.0.0.2", more: "extras=1" });
+    const ids = [];
+    for (const from of ["10.0.1.1", "10.0.1.2", "10.0.1.2"]) ids.push((await house.join([REPORT], { ...port, from, more })).id);
+    const kept = await house.join([REPORT], { ...port, from: "10.0.2.1" });
+    tracker.obey({ order: "ban", address: "10.0.1.0/24" });
+    expect(await young.raw.push()).toBe("REACH yes");
+    expect(await young.raw.push()).toBe(`REVOKED ${ids.join(",")}`);
+    tracker.obey({ order: "kick", address: "10.0.2.1" });
+    expect(await young.raw.push()).toBe(`REVOKED ${kept.id}`);
+    expect(await old.ask("PING")).toBe("PONG");
+    expect(old.raw.pushes.some((line) => line.startsWith("REVOKED"))).toBe(false);
+    const late = await house.join([NOTES], { ...port, from: "10.0.0.3", more });
+    expect(await late.raw.push()).toBe(`REVOKED ${[...ids, kept.id].join(",")}`);
+    for (let second = 0; second < 600; second += 60) {
+      await house.pass(60_000);
+      expect(await old.ask("PING")).toBe("PONG");
+    }
+    const later = await house.join([NOTES], { ...port, from: "10.0.0.4", more });
+    expect(await later.raw.push()).toBe("REACH yes");
+  });
+
   test("kick of an address from which nobody came has not been done", async () => {
     await using house = new MemoryTracker();
     expect(house.tracker.obey({ order: "kick", address: OTHER })).toEqual({
@@ -56,6 +83,53 @@ describe("Operator.obey", () => {
     expect(tracker.obey({ order: "bans" })).toEqual({ done: true, lines: ["Nobody is kept out."], data: [] });
   });
 
+  test("ban and kick of a network concern everybody in it, FT/1 peers too, and nobody else", async () => {
+    await using house = new MemoryTracker();
+    const { tracker } = house;
+    const other = await house.join([REPORT], { from: "10.0.1.1" });
+    const all = () => Promise.all(["10.0.0.1", "10.0.0.200"].map((from) => house.join([NOTES], { from })));
+    for (const order of ["kick", "ban"] as const) {
+      await all();
+      await house.register(`${OLD_NOTES}\n`, { from: "10.0.0.77" });
+      expect(tracker.catalog.peers).toBe(4);
+      expect(tracker.obey({ order, address: "10.0.0.77/24" })).toMatchObject({ done: true });
+      expect(tracker.catalog.peers).toBe(1);
+      const next = await house.connect({ from: "10.0.0.3" });
+      expect((await next.rest()).toString()).toStartWith("ERROR banned ");
+      tracker.obey({ order: "unban", address: "10.0.0.0/24" });
+    }
+    await all();
+    expect(await other.ask("PING")).toBe("PONG");
+    tracker.obey({ order: "ban", address: "10.0.0.0/24" });
+    expect(tracker.obey({ order: "unban", address: "10.0.0.1" })).toEqual({
+      done: false,
+      lines: ["10.0.0.1 is in 10.0.0.0/24, which is kept out: unban that."],
+    });
+  });
+
+  test("ban of an IPv6 address keeps its host out, whatever address that host takes next, unless one address was meant", async () => {
+    await using house = new MemoryTracker();
+    const { tracker } = house;
+    const isOut = async (from: string) => {
+      const guest = await house.connect({ from });
+      guest.send("BYE");
+      guest.halfClose();
+      return (await guest.rest()).toString().startsWith("ERROR banned");
+    };
+    const { lines } = tracker.obey({ order: "ban", address: "2001:db8::7" });
+    expect(lines).toEqual([
+      "Keeping 2001:db8::/64 out.",
+      "A host can have every address of its IPv6 network. To keep out one address alone: ban 2001:db8::7/128",
+    ]);
+    expect([await isOut("2001:db8::8"), await isOut("2001:db8:0:1::8")]).toEqual([true, false]);
+    expect(tracker.obey({ order: "unban", address: "2001:db8::7" }).lines).toEqual(["Letting 2001:db8::/64 in again."]);
+    tracker.obey({ order: "ban", address: "2001:db8::7/128" });
+    expect([await isOut("2001:db8::7"), await isOut("2001:db8::8")]).toEqual([true, false]);
+    expect(tracker.obey({ order: "unban", address: "2001:db8::7" })).toMatchObject({ done: true });
+    expect(tracker.obey({ order: "ban", address: "fe80::7" }).lines).toEqual(["Keeping fe80::7 out."]);
+    expect([await isOut("fe80::7"), await isOut("fe80::8")]).toEqual([true, false]);
+  });
+
   test("notice is told to every FT/2 peer, and needs words", async () => {
     await using house = new MemoryTracker();
     const peers = [await house.join([NOTES]), await house.join([REPORT])];
@@ -70,7 +144,7 @@ describe("Operator.obey", () => {
     await using house = new MemoryTracker();
     expect(house.tracker.obey({ order, address: "lab\u0007" })).toEqual({
       done: false,
-      lines: ['"lab\\x07" is not an IP address.'],
+      lines: ['"lab\\x07" is no IP address and no network such as 192.168.1.0/24.'],
     });
   });
 

@@ -13,8 +13,8 @@ Usage: ft-tracker [options]
        ft-tracker COMMAND [--port N]    to one that is running on this machine
 
   status               what it does: peers, files, rates, refused, memory (or: SIGUSR1)
-  kick ADDRESS         disconnect an address; it may come back after a minute
-  ban ADDRESS          disconnect it and keep it out, for good or --for a while
+  kick ADDRESS         disconnect an address or network; it may come back after a minute
+  ban ADDRESS          keep it out, for good or --for a while: 192.168.1.9, 10.1.0.0/16
   unban ADDRESS        let it in again
   bans                 who is kept out, and for how long
   notice WORDS         tell every peer

@@ -80,12 +80,21 @@ describe("Turns.mayAnswer", () => {
     for (const address of [() => HERE, (i: number) => addressOf(`2001:db8:0:1::${(i + 1).toString(16)}`)]) {
       const { clock, turns } = stage();
       const all = Array.from({ length: 32 }, (_, i) => turns(address(i)));
-      const answered = () => all.reduce((sum, one) => sum + answerAll(one), 0);
+      const counts = all.map(() => 0);
+      const answered = () => {
+        const before = counts.reduce((sum, count) => sum + count);
+        // Each connection looks again and again whether it may go on.
+        for (let round = 0; round < 1000; round++)
+          for (const [i, one] of all.entries()) counts[i] = (counts[i] ?? 0) + answerAll(one);
+        return counts.reduce((sum, count) => sum + count) - before;
+      };
       expect(answered()).toBe(8 * 200);
       expect(answerAll(turns(addressOf("10.0.0.2")))).toBe(200);
       expect(answerAll(turns(addressOf("2001:db8:0:2::1")))).toBe(200);
       await clock.pass(1000);
       expect(answered()).toBe(8 * 50);
+      // The ones that have waited longest went on first.
+      expect(Math.min(...counts)).toBeGreaterThan(5);
     }
   });
 
@@ -93,11 +102,15 @@ describe("Turns.mayAnswer", () => {
     const { clock, hosts } = stage();
     for (let i = 0; i < 8; i++) {
       const host = hosts.enter(HERE);
-      expect(answerAll(new Turns(hosts, host))).toBe(200);
+      const one = new Turns(hosts, host);
+      expect(answerAll(one)).toBe(200);
+      one.end();
       hosts.leave(HERE, host);
     }
     const host = hosts.enter(HERE);
-    expect(answerAll(new Turns(hosts, host))).toBe(0);
+    const one = new Turns(hosts, host);
+    expect(answerAll(one)).toBe(0);
+    one.end();
     hosts.leave(HERE, host);
     await clock.pass(1000);
     expect(answerAll(new Turns(hosts, hosts.enter(HERE)))).toBe(200);

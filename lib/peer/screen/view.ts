@@ -266,6 +266,8 @@ function describe(event: PeerEvent): string {
       return `The tracker is away (${event.reason}); coming back by itself.`;
     case "notice":
       return `The tracker says: ${event.words}`;
+    case "unread":
+      return `Could not read ${event.count === 1 ? "1 entry" : `${event.count} entries`} of the tracker's answer; left out.`;
     case "reach":
       return event.reachable
         ? `Others can connect to this machine: port ${event.port} is open.`

@@ -43,6 +43,7 @@ export class Downloader {
   /** Undefined until the downloader is accepted. */
   #claim: SlotClaim | undefined;
   #cancelSilence = () => {};
+  #unwatchPass = () => {};
 
   constructor(channel: Channel, options: ServeOptions, shared: Shared) {
     this.#channel = channel;
@@ -72,6 +73,7 @@ export class Downloader {
         this.#over = true;
         this.#leaveSlot();
         this.#cancelSilence();
+        this.#unwatchPass();
         this.#uploader.closed(reason);
       },
     });
@@ -171,6 +173,9 @@ export class Downloader {
       return;
     }
     this.#claim = { host: this.#host, downloader: read.id };
+    const revoked = () => this.#channel.destroy("the operator of the tracker has disconnected it");
+    this.#unwatchPass();
+    this.#unwatchPass = this.#options.whenRevoked?.(read.id, revoked) ?? this.#unwatchPass;
     this.#channel.limit({ deadline: undefined, idle: REQUEST_IDLE_MS });
     this.#say({ verb: "HI" });
   }

@@ -57,6 +57,8 @@ export interface ServeOptions {
   changed(name: string): void;
   /** The id of the peer that shows this pass, or a sentence that says why it is not valid from this address. */
   readPass(pass: string, from: Address): { id: string } | { refusal: string };
+  /** Calls `act` when the pass of a downloader is revoked. Gives a function that cancels it. */
+  whenRevoked?(id: string, act: () => void): () => void;
   /** A connection shows a token instead of a pass. True when this peer has asked for the connection, and takes it over. */
   arrived?(token: string, channel: Channel): boolean;
   /** FT/1 has no passes: whether the tracker knows this address as that of an accepted peer. */

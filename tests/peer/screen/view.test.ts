@@ -442,6 +442,11 @@ describe("events", () => {
       { event: "notice", words: "Stopping at 18:00." },
     ],
     [
+      { event: "unread", count: 1 },
+      /^Could not read 1 entry of the tracker's answer; left out\.$/,
+      { event: "unread", count: 1 },
+    ],
+    [
       { event: "root", name: "a.txt", size: 3, root: ROOT },
       new RegExp(`"a\\.txt": ${ROOT}`),
       { event: "root", name: "a.txt", size: 3, root: ROOT },
@@ -551,7 +556,7 @@ describe("events", () => {
       expect(describeEvent(event)).toMatch(sentence);
       expect(JSON.parse(JSON.stringify(eventObject(event)))).toEqual(object);
     }
-    expect(new Set(EVENTS.map(([{ event }]) => event)).size).toBe(9);
+    expect(new Set(EVENTS.map(([{ event }]) => event)).size).toBe(10);
   });
 });
 

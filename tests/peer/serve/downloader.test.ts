@@ -23,6 +23,32 @@ import { PassOffice, readPass } from "../../../lib/protocol/pass.ts";
 import { addressOf, connection, type Far, type Side, settle } from "../../helpers/channel.ts";
 import { bytesOf, DOWNLOADER, Hall, HELLO, KiB, layerOf, MiB, OTHER_ROOT, piecesOf, ROOT } from "../../helpers/serving.ts";
 
+describe("Downloader: a pass that is revoked", () => {
+  test("ends the connection of its peer at once, in the middle of a file too, and no other", async () => {
+    const watched = new Map<string, () => void>();
+    let ended = 0;
+    const hall = new Hall(() => ({
+      whenRevoked: (id, act) => {
+        watched.set(id, act);
+        return () => {
+          ended += 1;
+        };
+      },
+    }));
+    hall.disk.files.set("big.bin", { bytes: bytesOf(8 * MiB), root: OTHER_ROOT });
+    const { near, far } = await hall.welcome();
+    const other = await hall.welcome({ ...DOWNLOADER, address: addressOf("192.168.1.99") });
+    near.capacity = 64 * KiB;
+    far.stopReading();
+    far.say(`DOWNLOAD root=${OTHER_ROOT}\n`);
+    await settle();
+    expect(hall.server.uploads.size).toBe(1);
+    watched.get(DOWNLOADER.address)?.();
+    await hall.expectTidy();
+    expect([near.closed, other.near.closed, ended]).toEqual([true, false, 1]);
+  });
+});
+
 describe("Downloader: FT/2, byte for byte", () => {
   test("every way to ask, and nothing but the answer", async () => {
     const cases: [string, string][] = [
