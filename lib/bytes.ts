@@ -1,4 +1,4 @@
-// Bytes: joins pieces, and gives memory back.
+// Joins pieces of bytes, and gives the memory of received ones back.
 
 /** Joins pieces, one after the other. A single piece is given back as it is. */
 export function concatBytes(pieces: readonly Uint8Array[]): Uint8Array {

@@ -1,4 +1,4 @@
-// A limit on the lines that a program writes to its log: during a flood the first few lines are told, then a number. Without it a
+// Limits the lines that a program writes to its log: in a flood it passes on the first few lines, then a number. Without it a
 // stranger could fill the disk, or hide one line among thousands.
 
 import type { Clock } from "./clock.ts";

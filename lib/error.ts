@@ -1,4 +1,4 @@
-// The errors of both programs, as a few classes. A message is a sentence for a person. A code is a stable word for a script.
+// Defines the errors of both programs as a few classes. A message is a sentence for a person. A code is a stable word for a script.
 
 /** Something could not be done. `message` is a whole sentence, `code` a stable kebab-case word. */
 export class FtError extends Error {

@@ -1,4 +1,4 @@
-// The small files that this user's programs keep.
+// Reads and writes the small files that this user's programs keep.
 
 import { randomBytes } from "node:crypto";
 import {

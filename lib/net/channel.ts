@@ -1,11 +1,11 @@
-// A two-way byte stream as the engines see it: the interface and its promises. The network's channels are in tcp.ts; tests make their own.
+// Defines a two-way byte stream as the engines see it, with its promises. The network's channels are in tcp.ts; tests make their own.
 
 import type { Endpoint } from "../protocol/address.ts";
 
 /** The reason that `close` gives when the connection was reset. */
 export const BROKEN = "the connection broke";
 
-/** What happens on a channel. The channel calls these synchronously. None of them may throw. */
+/** The events of a channel. The channel calls these handlers synchronously. A handler must not throw. */
 export interface ChannelHandlers {
   data(chunk: Uint8Array): void;
   /** The other side sends nothing more. It may still be reading. Called after its last bytes. */
@@ -18,15 +18,15 @@ export interface ChannelHandlers {
 
 /** When the network itself closes a channel. A limit that is undefined does not hold. */
 export interface ChannelLimits {
-  /** This long from now, whatever happens. Milliseconds. */
+  /** The time from now until the close, whatever happens. Milliseconds. */
   deadline?: number | undefined;
-  /** This long without a byte received; a pause does not count. Milliseconds. */
+  /** The longest time without a received byte; a pause does not count. Milliseconds. */
   idle?: number | undefined;
-  /** This long with bytes to send and none of them taken. Milliseconds. */
+  /** The longest time with bytes to send while the network takes none. Milliseconds. */
   stall?: number | undefined;
-  /** More than this received after `finish`. Bytes. */
+  /** The most bytes that may arrive after `finish`. */
   excess?: number | undefined;
-  /** More than this waiting to be sent. Bytes. */
+  /** The most bytes that may wait to be sent. */
   backlog?: number | undefined;
 }
 

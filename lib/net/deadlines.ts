@@ -1,8 +1,8 @@
-// One timer for the deadlines of all connections. Bun's own socket timeout fires once, on a grid of four seconds, and closes nothing.
+// Checks the deadlines of all connections with one timer. Bun's socket timeout fires once, on a grid of four seconds, and closes nothing.
 
 import { type Clock, RunningTime } from "../clock.ts";
 
-/** How often every connection is looked at. Milliseconds. */
+/** The time between two checks of every connection. Milliseconds. */
 const CHECK_EVERY_MS = 200;
 
 export interface HasDeadlines {

@@ -1,4 +1,4 @@
-// A channel on a TCP socket of Bun. Sockets are opened in listen.ts and dial.ts.
+// Makes a channel of a TCP socket of Bun. listen.ts and dial.ts open the sockets.
 //
 // Bun's `write` is one non-blocking send that queues nothing, so every channel has a bounded queue. Bun's `end` and `close` can lose
 // bytes that it has taken, so a channel sends its FIN and waits for the other side's. Bun's timeouts close nothing, so deadlines.ts does.
@@ -86,7 +86,7 @@ export class TcpChannel implements Channel {
   start(handlers: ChannelHandlers): void {
     this.#handlers = handlers;
     if (this.ended) this.#endDue = true;
-    // The handlers below may close the channel, and are told so then.
+    // The handlers below may close the channel. Then it calls their `closed`.
     const wasClosed = this.closed;
     this.#catchUp();
     if (wasClosed) handlers.close?.(this.#reason);

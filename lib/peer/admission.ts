@@ -28,7 +28,7 @@ const MOST_PENDING = 8;
 const REVOKED_KEPT = 10_000;
 
 export interface AdmissionTools {
-  /** What this peer knows of its tracker; undefined before it has joined. */
+  /** This peer's standing at its tracker; undefined before it has joined. */
   standing(): Standing | undefined;
   /** Asks the tracker whether a peer at this address is online; undefined when it cannot say. */
   askKnown(address: Address): Promise<boolean | undefined>;
@@ -39,14 +39,14 @@ export interface AdmissionTools {
 
 export class Admission {
   readonly #tools: AdmissionTools;
-  /** What the tracker said of an address, and until when that counts. */
+  /** The tracker's answer for each address, and until when that counts. */
   readonly #answers = new Map<Address, { known: boolean; until: number }>();
   readonly #pending = new Map<Address, Promise<boolean>>();
   readonly #questions: Allowance;
   readonly #questionsOf = new Map<string, Allowance>();
 
   readonly #revoked = new Set<string>();
-  /** What is to be done when the pass of a peer is revoked. */
+  /** The functions to call when the pass of a peer is revoked. */
   readonly #watchers = new Map<string, Set<() => void>>();
 
   constructor(tools: AdmissionTools) {
@@ -54,7 +54,7 @@ export class Admission {
     this.#questions = new Allowance(ASKED_PER_S, ASKED_AT_ONCE, tools.clock);
   }
 
-  /** The passes of these peers are refused from now on. */
+  /** The tracker has revoked the passes of these peers: refuses them from now on. */
   revoke(ids: string[]): void {
     for (const id of ids) {
       const [oldest] = this.#revoked;

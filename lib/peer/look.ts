@@ -19,7 +19,7 @@ import { type Address, isHostAddress, isLinkLocal, isLoopback, parseAddress, wit
 
 /** A search waits this long for the first tracker. Milliseconds. */
 const SEARCH_MS = 2_000;
-/** After the first tracker it waits this long for others. Milliseconds. */
+/** After the first tracker a search waits this long for others. Milliseconds. */
 const FURTHER_MS = 300;
 /** The most records of one packet that a search reads. */
 const RELEVANT_LIMIT = 64;

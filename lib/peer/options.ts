@@ -148,7 +148,7 @@ export interface CommandLine {
   /** Of several contents of a name, get takes the best. */
   any: boolean;
   overwrite: boolean;
-  /** Bytes a second, up and down each. */
+  /** The most bytes per second, up and down each. */
   limit: number | undefined;
   json: boolean;
   quiet: boolean;

@@ -142,7 +142,7 @@ export class Sharing {
     if (address !== undefined) await this.#tell(recordOf(file, { address, port }));
   }
 
-  /** A tracker that is away is told everything when this peer reconnects. */
+  /** Sends a record to the tracker. Does nothing while the tracker is away: a peer that reconnects sends its whole list. */
   async #tell(record: FileRecord): Promise<void> {
     await this.#tools.session.requests.add(record).catch(() => undefined);
   }

@@ -10,10 +10,10 @@ export const SHELLS = ["bash", "zsh", "fish", "powershell"] as const;
 
 export type Shell = (typeof SHELLS)[number];
 
-/** What a shell completes an option's value to. A list completes to its words; `none` is for an option without a value. */
+/** How a shell completes an option's value. A list completes to its words; `none` is for an option without a value. */
 export type Completes = "file" | "folder" | "nothing" | "none" | readonly string[];
 
-/** What kind of value an option takes. */
+/** The kind of value that an option takes. */
 export interface Kind<Value = unknown> {
   completes: Completes;
   /** The option may be given more than once; its value is then a list. */

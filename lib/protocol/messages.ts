@@ -1,5 +1,5 @@
-// The protocol: what both programs say to each other, as prose, and the type of every message. FT/1 is written and read in basic.ts,
-// FT/2 in write.ts and read.ts. Nothing in this folder knows a socket, a clock or a log: bytes in, messages out.
+// Describes the protocol of both programs in prose, and defines the type of every message. basic.ts writes and reads FT/1, write.ts and
+// read.ts do FT/2. Nothing in this folder knows a socket, a clock or a log: bytes in, messages out.
 //
 // There are two profiles on one port, by default 1234. FT/1 is the plain protocol of the programs of 2020. FT/2 is what ft-tracker and
 // ft-peer speak with each other. A connection is FT/2 when its first line is `HELLO FT/2 …`; otherwise it is FT/1.
@@ -76,7 +76,7 @@
 //       NOTICE words
 //       REACH yes  ·  REACH no reason=…    whether the tracker could connect to the peer's port, tried once after it joined
 //       CONNECT address=… port=… token=…   another peer asks to be connected to
-//       REVOKED id,id,…   the operator has disconnected these peers: their passes are good no more; only to a peer that said key=
+//       REVOKED id,id,…   the operator has disconnected these peers: their passes are not valid any more; only to a peer that said key=
 //     peer → peer
 //       HELLO FT/2 pass=…             → HI FT/2  ·  ERROR not-accepted, close
 //       DOWNLOAD root=…|name=… offset=… length=…   → FILE: length=n size=total, n raw bytes  ·  BUSY position=k  ·  NOT FOUND  ·  ERROR
@@ -86,7 +86,7 @@
 //
 // Later additions go only to a peer that said extras=1: announced=, results= (the most records in an answer, if that is not 2000) and
 // session= and now= of the tracker, total= in FOUND, reach= in records and WHO. A peer that says the session of an earlier WELCOME takes the
-// place of that connection, so that nobody is online twice. Whoever overhears a session must not take that place. A peer makes an Ed25519
+// place of that connection, so that nobody is online twice. A peer that overhears a session must not take it. A peer makes an Ed25519
 // key for each run and says its public half as key= (base64url); the tracker's HI then has a nonce=, and FILES proves the session by
 // proof=, the base64url signature of the words `session`, nonce and session, a space between. A peer without a key can take its place
 // only from the same address; from another one it joins as a new peer.
@@ -240,7 +240,7 @@ export type FromTracker =
       results?: number | undefined;
       /** The signature of the peer's challenge, base64url. */
       proof?: string | undefined;
-      /** To be signed by the peer's session key. */
+      /** A text that the peer signs with its session key. */
       nonce?: string | undefined;
     }
   /** `now`: the tracker's time, seconds since 1970. */

@@ -1,4 +1,4 @@
-// Passes: a tracker's signed statement that it has accepted a peer. Ed25519 (RFC 8032) by the runtime's own cryptography.
+// Signs and reads passes, by which a tracker states that it has accepted a peer. Ed25519 (RFC 8032) by the runtime's own cryptography.
 
 import { createPublicKey, generateKeyPairSync, type KeyObject, sign, verify } from "node:crypto";
 import { type Address, parseAddress, parseWhole } from "./address.ts";

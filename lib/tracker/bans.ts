@@ -78,7 +78,7 @@ export class Bans {
     this.#kicked.set(network, this.#now() + KICK_MS);
   }
 
-  /** Bans a network, or changes its ban. `fault`: why the file does not have it; it holds all the same until the program ends. */
+  /** Bans a network, or changes its ban. `fault`: why the file does not have it; the ban is still valid until the program ends. */
   add(network: Network, until: number | undefined, reason: string): { ban: Ban; fault: string | undefined } {
     const cut = printable(reason).slice(0, REASON_LIMIT);
     const ban = { address: network.text, until, reason: cut, network };

@@ -56,7 +56,7 @@ export function withoutNamed<One extends Named>(few: FewNamed<One> | undefined, 
 /** How often each text is counted: one text once, or several by their numbers. Most contents have one holder, which needs no Map. */
 export type Tally = string | Map<string, number> | undefined;
 
-/** The tally with a text once more, or once less. */
+/** The tally after one text was added (1) or removed (-1). */
 export function counted(tally: Tally, text: string, by: 1 | -1): Tally {
   if (tally === undefined) return by === 1 ? text : undefined;
   if (typeof tally === "string" && by === -1) return tally === text ? undefined : tally;

@@ -1,4 +1,4 @@
-// Networks as operators write them: `192.168.1.7`, `192.168.1.0/24`, `2001:db8::/64`, and a table that finds those of an address.
+// Reads networks as operators write them (`192.168.1.7`, `192.168.1.0/24`, `2001:db8::/64`), and finds those that an address is in.
 
 import { type Address, groupsOf, isIPv6, parseAddress, withoutZone } from "../protocol/address.ts";
 
@@ -24,7 +24,7 @@ export function parseNetwork(text: string): Network | undefined {
   return length < 0 || length > width ? undefined : networkOf(address, length);
 }
 
-/** The network of one address, or the one of that many first bits that the address is in. */
+/** The network that has the first `length` bits of an address; without `length`, the address alone. */
 export function networkOf(address: Address, length = isIPv6(address) ? 128 : 32): Network {
   const bits = bitsOf(address);
   const prefix = bits.slice(0, length);

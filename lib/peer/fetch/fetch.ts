@@ -54,7 +54,7 @@ async function fetchWholeAnew(wanted: WantedFile, tools: FetchTools): Promise<Fe
   return await fetchWhole(wanted, tools);
 }
 
-/** One file under way, piece by piece. */
+/** Fetches one file piece by piece. */
 class PieceFetch implements FetchState, HolderEvents {
   readonly #job: PieceJob;
   readonly #holders: Holders;

@@ -82,7 +82,7 @@ export class Holder {
   useful = true;
   /** It would be asked for pieces if there were memory for them. */
   starved = false;
-  /** The bytes a second that it sent when it was measured last. */
+  /** The bytes per second that it sent when it was measured last. */
   lately = 0;
   /** Its last failure was silence: it did not answer, or sent nothing. */
   silent = false;
@@ -92,7 +92,7 @@ export class Holder {
   treeless = false;
   /** It gave a right piece. */
   contributed = false;
-  /** Its speed in bytes a second; 0 while it is unknown. */
+  /** Its speed in bytes per second; 0 while it is unknown. */
   #rate = 0;
   /** The longest request now, in bytes. It grows. */
   #longest = FIRST_REQUEST;
@@ -129,7 +129,7 @@ export class Holder {
     return this.requests.reduce((sum, { range, buffer }) => sum + range.length - (buffer?.filled ?? 0), 0);
   }
 
-  /** Its speed now, in bytes a second. It is less than the last measured speed when the request under way is late. */
+  /** Its speed now, in bytes per second. It is less than the last measured speed when the current request is late. */
   paceNow(now: number): number {
     const [request] = this.requests;
     if (request === undefined || this.#rate === 0) return this.#rate;
@@ -258,7 +258,7 @@ export class Holder {
     return this.#slowSince === undefined ? 0 : now - this.#slowSince;
   }
 
-  /** It makes room for another holder, through no fault of its own. */
+  /** Another holder gets its connection, through no fault of its own. */
   dismissed(restUntil: number): void {
     this.state = "idle";
     this.source = undefined;

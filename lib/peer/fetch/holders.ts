@@ -28,7 +28,7 @@ const EXCUSED_PAUSE_MS = 1_500;
 /** A connection that failed after more than this time was not refused: the holder is silent. Milliseconds. */
 const REFUSED_WITHIN_MS = 900;
 
-/** What the fetch does with the holders. */
+/** The functions of the fetch that the holders call. */
 export interface HolderEvents {
   /** The connection is open, and nothing is asked yet. */
   opened(holder: Holder): void;

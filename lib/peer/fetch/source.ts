@@ -52,9 +52,9 @@ export class Source {
   readonly #on: SourceEvents;
   readonly #inbox = new DownloadInbox();
   readonly #asked: AskedOfHolder[] = [];
-  /** How many bytes of the answer under way have come. */
+  /** The bytes of the current answer that have come. */
   #received = 0;
-  /** The bytes of a TREE or HAVE under way. */
+  /** The bytes of a TREE or HAVE that is arriving. */
   #gathered = new Uint8Array(0);
   #over = false;
 

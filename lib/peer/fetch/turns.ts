@@ -1,6 +1,6 @@
 // Chooses the holders to connect when there are more holders than connections. It connects none itself.
 //
-// Anybody can invent a hundred holders that send next to nothing. Therefore slow holders lose their connections to untried ones, and the
+// Anybody can invent a hundred holders that send almost nothing. Therefore slow holders lose their connections to untried ones, and the
 // holders of one host (an address, or an IPv6 network of 64 bits) do not come before those of another one.
 
 import { hostOf } from "../../protocol/address.ts";
@@ -43,7 +43,7 @@ export function inTurn<One extends InLine>(waiting: One[], all: One[]): One[] {
 }
 
 /**
- * Those of the measured holders that make room for others, the slowest first: at most half of them, so that the others go on.
+ * The measured holders that lose their connections to others, the slowest first: at most half of all, so that the rest go on.
  * `waiting` are the holders that wait for a connection or for memory, the next one first.
  */
 export function tooSlow(measured: Holder[], waiting: Holder[]): Holder[] {

@@ -133,7 +133,7 @@ function requestOf(holder: FileRecord): string {
   }
 }
 
-/** One file under way, as a whole. */
+/** Fetches one file as a whole. */
 class WholeFetch {
   /** The holders whose bytes are in the file. */
   readonly contributors = new Set<FileRecord>();
@@ -152,7 +152,7 @@ class WholeFetch {
   #failed: Error | undefined;
   readonly time: RunningTime;
   #abortHolder: ((error: Error) => void) | undefined;
-  /** Looks after the holder under way. */
+  /** Checks the current holder; called at each tick. */
   #watch: (() => void) | undefined;
   #cancelTick = () => {};
   #onRoom: (() => void) | undefined;
@@ -174,12 +174,12 @@ class WholeFetch {
     });
   }
 
-  /** Ends the connection under way with this error. */
+  /** Ends the current connection with this error. */
   fail(error: Error): void {
     this.#abortHolder?.(error);
   }
 
-  /** To be called once. Looks after the holder under way until `end`. */
+  /** Looks after the current holder until `end`. The caller calls it once. */
   tick(): void {
     this.time.now();
     this.#watch?.();

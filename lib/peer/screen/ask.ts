@@ -32,7 +32,7 @@ const BACK = { value: -1, label: "Back" };
 const FILES_NAMED = 5;
 /** The most files that the list of files which cannot be shared names. */
 const UNFIT_SHOWN = 5;
-/** The tracker is asked when the person has not typed for this long. Milliseconds. */
+/** The prompt asks the tracker when the person has not typed for this time. Milliseconds. */
 const TYPING_MS = 120;
 
 /** The members of the package's prompt with which its list can be replaced while it is shown. */

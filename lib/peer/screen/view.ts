@@ -124,7 +124,7 @@ function holderCell(record: FileRecord): string {
   return formatEndpoint(record) + (record.part ? " (unfinished)" : "");
 }
 
-/** Records as objects for a script. `holders` is the number of these records that are of the whole of the same content. */
+/** Records as objects for a script. `holders`: the number of these records that have the same content, and the whole of it. */
 export function recordObjects(records: FileRecord[]): object[] {
   const groups = Map.groupBy(records, (record) => (record.root === undefined ? record : `${record.root} ${record.size}`));
   const holders = new Map<FileRecord, number>();
@@ -320,7 +320,7 @@ export function eventObject(event: PeerEvent): object {
   }
 }
 
-/** An event of a download as an object for a script. `rate` is in bytes a second. */
+/** An event of a download as an object for a script. `rate` is in bytes per second. */
 export function fetchEventObject(event: FetchEvent, rate: number): object {
   if (event.event === "progress") return { ...event, rate: Math.round(rate) };
   if (!("holder" in event)) return event;

@@ -80,7 +80,7 @@ export interface Upload {
   readonly root: string | undefined;
   /** Bytes that were asked for so far. */
   wanted: number;
-  /** The bytes of these that are sent. */
+  /** Bytes that were sent so far. */
   sent: number;
   /** Milliseconds since 1970. */
   readonly since: number;

@@ -119,13 +119,13 @@ export class Uploader {
     this.#onDrain?.();
   }
 
-  /** The upload under way ends when it goes on being quiet. */
+  /** The current upload ends if the downloader asks for nothing more for UPLOAD_IDLE_MS. */
   quietFromNow(): void {
     this.#cancelEnd();
     this.#cancelEnd = this.#clock.after(UPLOAD_IDLE_MS, () => this.end(""));
   }
 
-  /** Ends the upload under way. A reason, if there is one, is a clause. */
+  /** Ends the current upload. A reason, if there is one, is a clause. */
   end(reason: string): void {
     this.#cancelEnd();
     const upload = this.#upload;
