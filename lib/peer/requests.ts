@@ -1,4 +1,4 @@
-// What a peer asks its tracker: searches, lists, and changes of its own records. Asks page by page where an answer is long.
+// Makes a peer's requests to its tracker: searches, lists, and changes of its own records. Asks page by page where an answer is long.
 
 import type { Clock } from "../clock.ts";
 import { FtError } from "../error.ts";
@@ -8,9 +8,9 @@ import type { FileName, FileRecord } from "../protocol/record.ts";
 import { encodeToTracker } from "../protocol/write.ts";
 import { type Reply, unexpected } from "./tracker-connection.ts";
 
-/** A tracker's list of more entries is not read to its end. Files or peers. */
+/** The most entries that are read of a tracker's list. Files or peers. */
 const LONGEST_LIST = 100_000;
-/** A list that takes longer is not read to its end. Milliseconds. */
+/** The longest time for reading a list. Milliseconds. */
 const LONGEST_LIST_MS = 60_000;
 
 export interface RequestTools {
@@ -20,13 +20,13 @@ export interface RequestTools {
   profile(): Profile | undefined;
   /** Sends a request and gives its reply. An `ERROR` is thrown as a sentence, unless `mayRefuse`. */
   ask(request: string, how?: { mayRefuse: boolean }): Promise<Reply>;
-  /** Records that the tracker gives in one answer at most. */
+  /** The most records that the tracker gives in one answer. */
   pageSize(): number;
   /** The tracker's address, for sentences. */
   where(): string;
   /** Asks an FT/1 tracker for an exact file name. */
   searchBasic(name: FileName): Promise<FileRecord[]>;
-  /** A person is told that this number of entries of an answer could not be read. */
+  /** Tells a person that this number of entries of an answer could not be read. */
   unread(count: number): void;
   clock: Clock;
 }
@@ -35,7 +35,7 @@ export interface RequestTools {
 interface Answer<Item> {
   items: Item[];
   unread?: number | undefined;
-  /** How many there are in all, if the tracker says so. */
+  /** The number of all entries, if the tracker says it. */
   total?: number | undefined;
 }
 
@@ -59,7 +59,7 @@ export class TrackerRequests {
     return this.#listAll(id === undefined ? {} : { id });
   }
 
-  /** The records of everybody who has this content, under any name. */
+  /** All records with this content id, under any file name. */
   async holders(root: string): Promise<FileRecord[]> {
     // A tracker that does not know `root=` gives everything.
     return (await this.#listAll({ root })).filter((record) => record.root === root);
@@ -83,7 +83,7 @@ export class TrackerRequests {
     return this.#allPages((page) => this.#findPage({ ...wish, ...page }), recordKey);
   }
 
-  /** Everybody online. */
+  /** All peers online. */
   async who(): Promise<PeerLine[]> {
     await this.#needFull("say who is online");
     const page = async (at: Page) => {

@@ -1,5 +1,5 @@
-// A peer's membership at its tracker: joins, renews the pass, leaves, and reconnects when the connection is lost. What it asks
-// meanwhile is in requests.ts. The network, the clock and chance are handed in.
+// Keeps a peer online at its tracker: joins, renews the pass, leaves, and reconnects when the connection is lost. requests.ts makes
+// the requests meanwhile. The caller hands in the network, the clock and chance.
 
 import { type Clock, sleep } from "../clock.ts";
 import { CancelledError, codeOf, FtError, sentenceOf } from "../error.ts";
@@ -27,15 +27,15 @@ import { type Reply, TrackerConnection, unexpected } from "./tracker-connection.
 const AWAY_PATIENCE_MS = 1_500;
 /** After a change of the network, a tracker that does not reply within this time is away. Milliseconds. */
 const CHECK_MS = 4_000;
-/** After this many failed retries the peer looks for the tracker at another address. */
+/** After this number of failed retries the peer looks for the tracker at another address. */
 const RETRIES_BEFORE_LOOKING = 2;
-/** The first retry comes within this time, and the longest wait doubles with each one. Milliseconds. */
+/** The longest wait before the first retry. It doubles with each further retry. Milliseconds. */
 const FIRST_RETRY_MS = 1_000;
-/** The longest wait before a retry. Milliseconds. */
+/** The longest wait before any retry. Milliseconds. */
 const LONGEST_RETRY_MS = 25_000;
 /** A tracker that was taken for a basic one is tried with FT/2 again after this time; each time it stays silent doubles it. Milliseconds. */
 const TRY_FULL_MS = 30_000;
-/** The longest wait before it is tried again. Milliseconds. */
+/** The longest wait before a basic tracker is tried with FT/2 again. Milliseconds. */
 const LONGEST_TRY_FULL_MS = 600_000;
 /** After a restart of the tracker, other peers may take this long to reconnect. Milliseconds. */
 const SETTLING_MS = LONGEST_RETRY_MS + 10_000;
@@ -65,7 +65,7 @@ export interface TrackerPlace {
   full?: boolean;
 }
 
-/** A tracker's HI: who it says that it is. */
+/** The identity that a tracker gives in its HI. */
 export interface Introduced {
   place: TrackerPlace;
   name: string;
@@ -102,7 +102,7 @@ export interface SessionOptions {
   random(): number;
 }
 
-/** What a peer knows while it is online. */
+/** The facts that a peer has from its tracker while it is online. */
 export interface Standing extends TrackerEnds {
   profile: Profile;
   max: number;
@@ -117,7 +117,7 @@ export interface Standing extends TrackerEnds {
   reach?: boolean;
   /** Whether the tracker announces itself on the network (DNS-SD); undefined when it does not say. */
   announced?: boolean | undefined;
-  /** Records in one answer at most, when the tracker gives fewer than the protocol allows. */
+  /** The most records in one answer, when the tracker gives fewer than the protocol allows. */
   results?: number | undefined;
 }
 
@@ -132,7 +132,7 @@ export class Session {
   #returnedAt = Number.NEGATIVE_INFINITY;
   /** Counts the retries that began or were given up: one that finds another number stops. */
   #attempt = 0;
-  /** The tracker's word on this peer's port, until it is reported. */
+  /** The tracker's result for this peer's port, until it is reported. */
   #reach: Extract<Push, { verb: "REACH" }> | undefined;
   /** Known to this peer and its tracker only: with it, a new connection takes the place of a lost one. */
   #secret: string | undefined;
@@ -356,7 +356,7 @@ export class Session {
     }
   }
 
-  /** Speaks FT/2 on a channel. The loss of the connection counts only while it is the one of this session. */
+  /** Speaks FT/2 on a channel. The loss of the connection counts only while this session uses it. */
   #connect(channel: Channel): TrackerConnection {
     return new TrackerConnection(channel, this.#clock, {
       push: (message) => this.#hear(message),
@@ -533,12 +533,12 @@ export class Session {
   }
 }
 
-/** A tracker that hangs up on HELLO FT/2 may be a basic one. */
+/** A tracker that closes the connection after HELLO FT/2 may be a basic one. */
 function goneIsUndefined(error: unknown): undefined {
   if (codeOf(error) !== "tracker-gone") throw error;
 }
 
-/** What a peer knows at first on a connection to its tracker: it has no pass yet. */
+/** The first state of a connection to the tracker: there is no pass yet. */
 function standingOn(
   { local, remote }: Channel,
   hi: Omit<Standing, "tracker" | "local" | "pass" | "id" | "skew" | "lifetime">,

@@ -1,5 +1,5 @@
-// An accepted FT/2 peer for as long as its connection lasts: its list, whether its port can be reached, its session, and the replies
-// to its requests. When a request is answered is decided in conversation.ts.
+// Serves an accepted FT/2 peer for as long as its connection lasts: its list, the test of its port, its session, and the replies
+// to its requests. conversation.ts decides when to answer a request.
 
 import { ProtocolError } from "../error.ts";
 import type { Address } from "../protocol/address.ts";
@@ -12,7 +12,7 @@ import { Account, CONNECTS_OF_HOST } from "./hosts.ts";
 import type { Steps } from "./long-search.ts";
 import type { Connection, TrackerReply, TrackerState } from "./state.ts";
 
-/** Connect requests that a peer gets. One host that asks has at most half of them, so others can ask as well. */
+/** The most connect requests that a peer gets. One host may ask for at most half of this number, so others can ask as well. */
 const CONNECTS = { perSecond: 2 * CONNECTS_OF_HOST.perSecond, burst: 2 * CONNECTS_OF_HOST.burst };
 
 /** The requests that only an accepted peer may make. */

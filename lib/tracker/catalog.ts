@@ -1,4 +1,4 @@
-// The tracker's table: which peers are online, and a hash table from file name to records. Knows no sockets and no clock.
+// Keeps the tracker's table of online peers and their records, by file name and by content. Knows no sockets and no clock.
 
 import { type Address, type Endpoint, hostOf, isIPv6, isLoopback } from "../protocol/address.ts";
 import { formatFoundRecord } from "../protocol/basic.ts";
@@ -25,15 +25,15 @@ export interface Member {
 
 /** The connection of an FT/2 peer that is online, as the requests of other peers reach it. */
 export interface Presence extends Seer {
-  /** Asks the peer to connect to another one; false when it is asked too often. */
+  /** Asks the peer to connect to another one; false when it gets too many such requests. */
   ask(call: CallBack): boolean;
   /** Whether the claim shows that it is the same peer, on another connection. */
   isBack(claim: SessionClaim): boolean;
-  /** Ends this connection without a trace, because the peer has a new one. */
+  /** Ends this connection without removing the peer, because the peer has a new connection. */
   replace(): void;
 }
 
-/** A new peer that says the session of an earlier one. Everybody on the network may have overheard that. */
+/** A new peer that says the session of an earlier one. Anybody on the network may have overheard that session. */
 export interface SessionClaim {
   session: string;
   address: Address;
@@ -44,8 +44,8 @@ export interface SessionClaim {
 }
 
 /**
- * The receiver of an answer: its address, and the tracker's own address on that connection. Peers on the tracker's machine are
- * shown to it at the latter.
+ * The receiver of an answer: its address, and (`via`) the tracker's address on its connection. The receiver gets `via` as the address
+ * of peers that run on the tracker's machine.
  */
 export interface Seer {
   address: Address;
@@ -79,26 +79,26 @@ interface SharedFile extends Omit<FileRecord, "address" | "port">, Findable<Shar
   readonly holder: Shelf;
 }
 
-/** Answers to SEARCH that are kept ready. */
+/** The most answers to SEARCH that are kept ready. */
 const ANSWERS_KEPT = 1024;
 
-/** A longer answer is not kept. Bytes. */
+/** The longest answer to SEARCH that is kept ready. Bytes. */
 const ANSWER_LIMIT = 4096;
 
-/** Lines of an answer to FIND that are written before others may have their turn. */
+/** The number of lines of an answer to FIND after which others may have their turn. */
 const LINES_AT_ONCE = 64;
 
-/** Unfinished files that a peer may announce. */
+/** The most unfinished files that a peer may announce. */
 const MAX_PARTS = 32;
 
-/** Types and dates that are kept, so that records which have the same share one text. */
+/** The most types and dates that are kept, so that records with the same type or date share one text. */
 const TEXTS_KEPT = 4096;
 
 /** The peers online and their records. */
 export class Catalog {
   readonly #shelves = new Map<string, Shelf>();
   readonly #byAddress = new Map<Address, Few<Shelf>>();
-  /** The loopback addresses among them: the tracker's own address, as another peer sees it, may stand for one of these. */
+  /** The loopback addresses of peers. For another peer, the tracker's own address may stand for one of these. */
   readonly #here = new Set<Address>();
   readonly #byName = new Map<FileName, Few<SharedFile>>();
   readonly #byRoot = new Map<string, Few<SharedFile>>();
@@ -158,7 +158,7 @@ export class Catalog {
     return shelf;
   }
 
-  /** Adds a record to a peer's list, or renews the one of that name; false when the list is full. */
+  /** Adds a record to a peer's list, or renews the record of that name; false when the list is full. */
   add(id: string, record: FileRecord, maxFiles: number): boolean {
     const shelf = this.#shelves.get(id);
     if (shelf === undefined) return false;
@@ -212,7 +212,7 @@ export class Catalog {
     if (isToldApart) for (const name of shelf.records.keys()) this.#answers.delete(name);
   }
 
-  /** The FT/2 peer at the endpoint of a record, as a seer was shown it. */
+  /** The FT/2 peer at the endpoint of a record, as a receiver got it. */
   at({ address, port }: Endpoint, seer: Seer): Member | undefined {
     const places = address === seer.via ? [address, ...this.#here] : [address];
     for (const place of places) {
@@ -262,8 +262,8 @@ export class Catalog {
   }
 
   /**
-   * FT/1: the same, five fields a line. An FT/1 peer could not tell an unfinished file from a whole one. It does not know what an
-   * IPv6 address is unless it came from one.
+   * FT/1: the answer lines for an exact file name, five fields per line. Leaves out unfinished files, which an FT/1 peer cannot
+   * recognise, and IPv6 addresses, unless the receiver has one.
    */
   searchBasic(name: FileName, seer: Seer, limit: number): string[] {
     const lines: string[] = [];
@@ -282,8 +282,8 @@ export class Catalog {
   }
 
   /**
-   * A page of what fits words and filters, best first; records of one content together, or one for each content. It is found in
-   * steps. A caller that does not go on to the end calls `return`.
+   * Finds a page for words and filters in steps, best first; records of one content together, or one for each content. A caller that
+   * does not go on to the end must call `return`.
    */
   *find(wish: Wish, seer: Seer): Generator<undefined, { lines: string[]; total: number }> {
     const among = wish.root === undefined ? undefined : eachOf(this.#byRoot.get(wish.root));
@@ -333,7 +333,7 @@ export class Catalog {
     return lines;
   }
 
-  /** Puts a record at the end of a list, or renews the one of the same name where it is. */
+  /** Puts a record at the end of a list, or replaces the record of the same name where it is. */
   #shelve(shelf: Shelf, record: FileRecord): void {
     const { name, size, v2, mtime, root, part } = record;
     const [type, date] = [this.#shared(record.type), this.#shared(record.date)];
@@ -437,7 +437,7 @@ function linesOf(files: Iterable<SharedFile>, page: Page, seer: Seer): string[] 
     .toArray();
 }
 
-/** FT/2: a record as a seer is shown it. Whether its holder can be reached is the tracker's word alone, and comes last. */
+/** FT/2: the line of a record for this receiver. `reach=no` is last; only the tracker's own test of the port adds it. */
 function lineOf(file: SharedFile, seer: Seer): string {
   const { holder } = file;
   const [before, after] = formatRecordAround({ ...file, port: holder.port });
@@ -445,7 +445,7 @@ function lineOf(file: SharedFile, seer: Seer): string {
   return seer.extras && holder.reach === false ? `${line.slice(0, -1)};reach=no>` : line;
 }
 
-/** A member's address as a seer is shown it. */
+/** A member's address for this receiver. */
 export function addressFor(member: Pick<Member, "address">, seer: Seer): Address {
   return isLoopback(member.address) && !isLoopback(seer.address) ? seer.via : member.address;
 }

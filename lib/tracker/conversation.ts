@@ -1,4 +1,4 @@
-// One connection to the tracker, from its first byte to its last: which requests are answered and when, and how it ends. There are
+// Serves one connection to the tracker, from its first byte to its last: decides which requests to answer and when it ends. There are
 // tens of thousands at once, so each is a few small objects. The answers are in accepted.ts (FT/2) and basic-peers.ts (FT/1).
 
 import { ProtocolError } from "../error.ts";
@@ -17,22 +17,22 @@ import { LongSearch } from "./long-search.ts";
 import type { Connection, TrackerReply, TrackerState } from "./state.ts";
 import { Turns } from "./turns.ts";
 
-/** A refused guest may go on sending this amount before the connection breaks. It is read so that the guest gets the reason. Bytes. */
+/** The most that a refused guest may still send. The tracker reads it so that the guest gets the reason. Bytes. */
 const EXCESS_OF_GUEST = 256 * 1024;
-/** The same of an accepted peer, which may have sent many requests by then. Bytes. */
+/** The most that an accepted peer may still send after the tracker has refused it: many requests may be on the way. Bytes. */
 const EXCESS_OF_PEER = 4 * 1024 * 1024;
-/** A banned guest gets the reason within this time. Milliseconds. */
+/** A banned guest has this time to read the reason. Milliseconds. */
 const REFUSED_MS = 2_000;
 /** An accepted peer that is silent for this long is gone: two of its pings did not come. Milliseconds. */
 const IDLE_MS = 2 * PING_MS;
-/** Empty inboxes that are kept for the next request of any peer. */
+/** The most empty inboxes that are kept for the next request of any peer. */
 const SPARE_INBOXES = 64;
-/** A peer whose requests wait for their turn may have sent this amount of them. Bytes. */
+/** The most bytes of requests that may wait because of the rate. The tracker refuses a peer with more. */
 const WAITING_LIMIT = 64 * 1024;
-/** A guest may make this number of requests beside HELLO and its list. */
+/** The most requests of a guest, beside HELLO and its list. */
 const GUEST_REQUESTS = 10;
 
-/** What is known of a connection before it is an accepted FT/2 peer. An FT/1 program stays a guest. */
+/** The state of a connection before it is an accepted FT/2 peer. An FT/1 program stays a guest. */
 class Guest {
   /** It has sent something. */
   heard = false;
@@ -47,7 +47,7 @@ class Guest {
   session = "";
   /** The public key of its session; "" when it has none. */
   key = "";
-  /** What it has to sign with that key. */
+  /** The text that it must sign with its session key. */
   nonce = "";
   /** The FT/1 peers that this connection has registered. */
   readonly registered = new Set<string>();
@@ -70,12 +70,12 @@ export class Conversation implements ChannelHandlers, Connection {
   readonly #turns: Turns;
   /** The search by words that is being answered. */
   #search: LongSearch | undefined;
-  /** What was sent since the last request. Bytes, or nearly so. */
+  /** The bytes that were sent since the last request, or nearly that number. */
   #sent = 0;
   /** Undefined once there is a peer. */
   #guest: Guest | undefined = new Guest();
   #peer: AcceptedPeer | undefined;
-  /** Nothing more is read. What is still to be sent is sent, then the connection closes. */
+  /** The tracker reads nothing more. It sends the rest of its queue, then closes the connection. */
   #over = false;
 
   constructor(state: TrackerState, channel: Channel) {
@@ -107,7 +107,7 @@ export class Conversation implements ChannelHandlers, Connection {
     this.channel.start(this);
   }
 
-  // -------------------------------------------------------------- what the network tells
+  // -------------------------------------------------------------- events of the network
 
   data(chunk: Uint8Array): void {
     if (this.#over) return;
@@ -137,7 +137,7 @@ export class Conversation implements ChannelHandlers, Connection {
     this.#turns.end();
     this.#endSearch();
     if (this.#inbox?.profile === 1 && !this.#over) {
-      // An FT/1 program may close before its list is read. The list counts all the same.
+      // An FT/1 program may close before its list is read. The list still counts.
       this.#inbox.end();
       this.#readOn();
     }
@@ -172,7 +172,7 @@ export class Conversation implements ChannelHandlers, Connection {
     return this.#inbox === undefined ? 2 : this.#inbox.profile;
   }
 
-  // -------------------------------------------------------------- what the tracker and its peer tell
+  // -------------------------------------------------------------- events of the tracker and its peer
 
   get isPresent(): boolean {
     return this.#peer?.isPresent === true;
@@ -206,7 +206,7 @@ export class Conversation implements ChannelHandlers, Connection {
     else this.#readOn();
   }
 
-  /** The same now, as far as the rate allows and for as long as the others can wait. */
+  /** Answers requests now, as far as the rate allows and for as long as the others can wait. */
   #readOn(): void {
     const inbox = this.#reading();
     try {
@@ -250,7 +250,7 @@ export class Conversation implements ChannelHandlers, Connection {
     return !this.#over && !this.channel.closed && (this.#search !== undefined || (this.#inbox?.waiting ?? 0) > 0);
   }
 
-  /** Until the next turn nothing more is read. Only a peer that sends more than its rate is heard, and refused when that is too much. */
+  /** Waits for the next turn. Meanwhile it reads only from a peer above its rate, and refuses that when it sends too much. */
   #wait(why: "rate" | "others"): void {
     if (why === "others" || this.#guest !== undefined) this.channel.pause();
     this.#turns.wait(why, () => {

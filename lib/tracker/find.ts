@@ -1,4 +1,4 @@
-// The tracker's search index: which records fit the words and filters of a FIND, best first. Knows no peers and no protocol.
+// Indexes the tracker's records, and finds those that fit the words and filters of a FIND, best first. Knows no peers and no protocol.
 //
 // There is no index of words. The folded names lie in blocks, each with its names joined to one string, and a search reads them
 // all: one `indexOf` after the other, from hit to hit. To look into each name by itself would be simpler, and takes 110 ms for
@@ -21,7 +21,7 @@ import {
 } from "./few.ts";
 import { beginsAt, fits, fold, parseWords, type Word } from "./words.ts";
 
-/** What the index knows of a record. */
+/** A record as the index uses it. */
 export interface Findable<Item extends object> {
   readonly name: string;
   /** MIME type. */
@@ -66,30 +66,27 @@ interface Content<Item extends object> {
   newest: number;
 }
 
-/** A page of what fits: contents, each with those of its records that fit, whole ones first. */
+/** A page of a search: contents, each with its records that fit, whole ones first. */
 export interface FoundPage<Item> {
   /** `holders`: records that are the whole of it, under whatever name. */
   contents: { items: Item[]; holders: number }[];
-  /** How much fits in all: contents when grouped, else records. */
+  /** The number of all contents that fit when grouped, else of all records. */
   total: number;
 }
 
-/** Names in a block. */
+/** The most names in a block. */
 const BLOCK = 1024;
-
-/** Stands between the names of a block. A name that has one in it is found all the same. */
+/** Stands between the names of a block. A search also finds a name that has one in it. */
 const SEPARATOR = "\n";
-
-/** Contents that are put in exact order. The others follow in the order in which they are read. */
+/** The most contents that a search puts in exact order. The others follow in the order in which it reads them. */
 const ORDERED = 2500;
-
 /** A content's score is its hosts times this, plus the seconds of its newest time. */
 const HOST = 2 ** 33;
 
 /** The rank of a name is worth more than any score. The sum of both is still an exact number. */
 const RANK = 2 ** 51;
 
-/** Added to the score of a content whose root is known. Nobody can say of another that it is what its name says. */
+/** Added to the score of a content with a known root. Without a root, nobody can prove that a content is what its name says. */
 const VERIFIED = RANK / 2;
 
 /** Hosts above this do not count in the score. */
@@ -98,24 +95,24 @@ const MOST_HOSTS = VERIFIED / HOST - 1;
 /** The clocks of holders may be fast by this. A later time of modification does not count as new. Seconds. */
 const FAST_CLOCK_S = 86_400;
 
-/** In place of a score: the content has several titles, so it is judged when all of them are known. */
+/** Stands for the score of a content with several titles. The search ranks it after it has read all its titles. */
 const SEVERAL = -1;
 
-/** What one search may cost, in characters read by `indexOf`: less than a second. */
+/** The most work of one search, in characters read by `indexOf`. It takes less than a second. */
 const MOST_WORK = 1_000_000_000;
 
-/** What a character of a name costs that is compared with a word, and what each character of the word adds to that. */
+/** The work of comparing a name with a word, for each character of the name. */
 const COMPARE_COST = 4;
+/** The work that each character of the word adds to COMPARE_COST. */
 const COMPARE_COST_EACH = 3;
-
-/** What a title costs that fits. */
+/** The work of a title that fits. */
 const TAKE_COST = 200;
-
-/** A step of a search: the work after which others may have their turn, and the hits of a page that take as long. */
+/** The work of one step of a search. After it others may have their turn. */
 const STEP_WORK = 500_000;
+/** The hits of a page that take as long as one step. */
 const STEP_HITS = 64;
 
-/** In place of a score: the title has no records, and its place waits to be filled. */
+/** Stands for the score of a title without records, whose place waits for another title. */
 const GONE = -2;
 
 /** Some titles with their names in one string. */
@@ -218,8 +215,8 @@ export class FindIndex<Item extends Findable<Item>> {
   }
 
   /**
-   * A page of what fits, found in steps of about a millisecond; `among`: only of these records. Throws a `ProtocolError` when the search would take
-   * too long. Records may come and go between two steps: each that stays is found once, one that comes may be found, and the total may
+   * Finds a page in steps of about a millisecond; `among`: only of these records. Throws a `ProtocolError` when the search would
+   * take too long. Records may come and go between two steps: each that stays is found once, one that comes may be found, and the total may
    * count a content twice that gets a second name. A caller that does not go on must call `return`.
    */
   *steps(wish: Wish, among?: Iterable<Item>): Generator<undefined, FoundPage<Item>> {
@@ -294,7 +291,7 @@ function blockOf<Item extends Findable<Item>>(items: Iterable<Item>): Block<Item
   return block;
 }
 
-/** Notes the score of a content that has changed with its titles, or with the one that changed: more than two have none already. */
+/** Writes the score of a changed content beside its titles. If it has more than two, all but `changed` have SEVERAL already. */
 function rate<Item extends object>(content: Content<Item>, changed: Title<Item> | undefined): void {
   const { titles } = content;
   const several = titles instanceof Map;
@@ -308,7 +305,7 @@ function scoreOf({ key, hosts, newest }: Content<object>): number {
   return (key === undefined ? 0 : VERIFIED) + Math.min(countOf(hosts), MOST_HOSTS) * HOST + newest;
 }
 
-/** A content that fits, by those of its titles that do. */
+/** A content that fits, with its titles that fit. */
 interface Hit<Item extends object> {
   /** Its place in the order: rank and score as one number, and for equal ones the best title. */
   readonly key: number;
@@ -326,14 +323,15 @@ function compareHits({ key, title }: Hit<object>, other: Hit<object>): number {
 /** One search while it goes on. */
 class Search<Item extends Findable<Item>> {
   readonly #wish: Wish;
-  /** Only names with this are looked at. Empty: all are. */
+  /** The search reads only names that have this in them; "": all names. */
   readonly #needle: string;
-  /** The words that such a name is then compared with. */
+  /** The words that a name with the needle is compared with. */
   readonly #words: Word[];
-  /** The plain words: by the first of them names are ranked. */
+  /** The words without wildcards. The first one decides the rank of a name. */
   readonly #plain: string[];
-  /** The first unit of the first of them, or -1; and the length of a name that is the plain words. */
+  /** The first UTF-16 unit of the first plain word; -1 if there is none. */
   readonly #first: number;
+  /** The length of a name that consists of the plain words. */
   readonly #exact: number;
   /** A name ends with one of these, such as ".pdf". It is compared in the block, where it is near; records are far apart. */
   readonly #endings: string[] | undefined;
@@ -341,25 +339,26 @@ class Search<Item extends Findable<Item>> {
   #work = 0;
   /** The work after which this step ends. */
   #stepEnd = STEP_WORK;
-  /** Where the needle stands next in the block. Below the beginning of the title that is looked at: not known yet. */
+  /** The next position of the needle in the block. A position before the current title means: not searched yet. */
   #place = -1;
-  /** How many contents the page reaches down to, and how many of these are put in exact order. */
+  /** The offset of the page plus its limit. */
   readonly #needed: number;
+  /** The number of contents that the search puts in exact order. */
   readonly #most: number;
-  /** The best so far: some in order, and those that came since. What is worse than the last one of the full order is left out. */
+  /** The best hits: a sorted part, then later hits. When the sorted part is full, a hit that is worse than its last one is not added. */
   readonly #best: Hit<Item>[] = [];
   #worst: Hit<Item> | undefined;
   #floor = 0;
-  /** All in the order in which they were read, as far as the page needs them. */
+  /** The hits in the order in which they were read, as far as the page needs them. */
   readonly #read: Hit<Item>[] = [];
-  /** The contents with several titles, and those of their titles that fit. */
+  /** The contents with several titles, each with its titles that fit. */
   readonly #several = new Map<Content<Item>, Hit<Item>[]>();
   #total = 0;
 
   constructor(wish: Wish) {
     const words = parseWords(wish.words);
     const wanted = words.filter((word) => !word.excludes);
-    // A long needle is rare, as a rule.
+    // A long needle is usually in few names.
     const [longest] = wanted.toSorted((a, b) => b.needle.length - a.needle.length);
     const needle = longest?.needle ?? "";
     this.#wish = wish;
@@ -374,7 +373,7 @@ class Search<Item extends Findable<Item>> {
     this.#most = Math.min(this.#needed, ORDERED);
   }
 
-  /** Takes in what fits in one block. Titles may come between two steps, behind all others. */
+  /** Takes in the hits of one block. Titles may come between two steps, behind all others. */
   *read(block: Block<Item>): Generator<undefined, void> {
     const { titles, text, starts } = block;
     this.#spend(titles.length + text.length);
@@ -426,7 +425,7 @@ class Search<Item extends Findable<Item>> {
     this.#offer({ key: this.#rank(title.name) * RANK + score, title, others: [] });
   }
 
-  /** What fits in the blocks that were read. */
+  /** The page, from the blocks that were read. */
   *page(): Generator<undefined, FoundPage<Item>> {
     const { offset, limit, group } = this.#wish;
     if (group) this.#total += this.#several.size;

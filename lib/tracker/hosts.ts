@@ -1,21 +1,21 @@
-// What all connections of one host share: the work that the tracker does for it, the time of its searches, and its turns. A host is an
+// Divides the tracker's work between hosts: the connections of one host share its work, its search time and its turns. A host is an
 // IPv4 address or an IPv6 network of 64 bits.
 
 import type { Clock } from "../clock.ts";
 import { type Address, hostOf } from "../protocol/address.ts";
 import type { Limits } from "./limits.ts";
 
-/** A host may cause the work of small requests at the full rate of this share of its connections. */
+/** The part of a host's allowed connections that may all send small requests at the full rate. 1 / 4 is one quarter. */
 const SHARE = 1 / 4;
-/** The work that every host may cause, a second and at once, however low the limits are: it can share its files. */
+/** The work per second, and at once, that every host may cause even when the limits are lower: it can share its files. */
 const LEAST_WORK = 10;
-/** After a pause a host may use the search time of this many seconds at once. */
+/** The burst of search time: after a pause a host may search for `findTime` multiplied by this at once. Seconds. */
 const SEARCH_BURST_S = 4;
-/** Connect requests that a host may make. */
+/** The most connect requests of one host. */
 export const CONNECTS_OF_HOST = { perSecond: 8, burst: 64 };
-/** Hosts without a connection are looked through when there are this many hosts, and then each time when there are twice as many. */
+/** At this number of hosts the tracker first looks for hosts to forget; then each time their number has doubled. */
 const HOSTS = 1024;
-/** Hosts without a connection that are remembered although they owe something. */
+/** The most hosts without a connection that the tracker remembers because they owe something. */
 const DEBTORS = 16_384;
 /** The tracker works for one host for about this long, then it is the turn of others. Milliseconds. */
 export const SLICE_MS = 2;
@@ -26,7 +26,7 @@ export interface Budget {
   readonly burst: number;
 }
 
-/** What somebody owes of one budget. All times are of one clock, in milliseconds. */
+/** The debt of one host or connection in one budget. All times are of one clock, in milliseconds. */
 export class Account {
   readonly #budget: Budget;
   /** Work moves this on. A time that is a whole burst ahead of the clock stops the work. */
@@ -55,13 +55,13 @@ export class Account {
 }
 
 export class Host {
-  /** What its requests cost, in small requests such as PING. */
+  /** The work of its requests, in small requests such as PING. */
   readonly work: Account;
   /** Milliseconds of searches by words. */
   readonly searches: Account;
   /** Connect requests. */
   readonly connects: Account;
-  /** What its connections do when it is their turn. */
+  /** The functions that its connections run when it is their turn. */
   readonly waiting = new Set<() => void>();
   /** Its connections that wait for work, the longest first. The first one has the work that is earned next. */
   readonly line = new Set<object>();
@@ -75,7 +75,7 @@ export class Host {
     this.connects = new Account(CONNECTS_OF_HOST);
   }
 
-  /** When it owes nothing any more. */
+  /** The time at which it owes nothing any more. */
   get paidUntil(): number {
     return Math.max(this.work.paidUntil, this.searches.paidUntil, this.connects.paidUntil);
   }

@@ -1,5 +1,5 @@
-// What all conversations of one tracker share. Peers join, renew their lists, leave and are refused here, so that the operator is
-// told of each. What the peers share is in catalog.ts.
+// Keeps the state that all conversations of one tracker share. Peers join, renew their lists, leave and are refused here, so that each
+// of these is reported to the operator. The records of the peers are in catalog.ts.
 
 import type { Clock } from "../clock.ts";
 import { ProtocolError } from "../error.ts";
@@ -20,7 +20,7 @@ import { Meter } from "./meter.ts";
 import { isIn, type Network } from "./networks.ts";
 import { PortProber, type Reach } from "./prober.ts";
 
-/** Ids in a line of REVOKED: the line is shorter than 4096 bytes. */
+/** The most ids in a line of REVOKED, so that the line is shorter than 4096 bytes. */
 const REVOKED_IN_LINE = 200;
 
 /** A message to a peer. A list of records is given as lines. */
@@ -37,11 +37,11 @@ export interface Connection extends Seer {
   /** It knows what REVOKED means. */
   readonly hearsRevoked: boolean;
   reply(message: TrackerReply): void;
-  /** Ends it; an accepted FT/2 peer is told the words. */
+  /** Ends it; an accepted FT/2 peer gets the words. */
   dismiss(words: string): void;
 }
 
-/** What a tracker is given when it starts. */
+/** The settings and tools that a tracker gets when it starts. */
 export interface TrackerSetup {
   readonly name: string;
   /** Peers can find the tracker by DNS-SD. */
@@ -71,7 +71,7 @@ export class TrackerState {
   /** Joins, tries of a port and leaves since the tracker was started. */
   changes = 0;
   readonly #prober: PortProber;
-  /** The peers whose passes are to be refused, and until when they would be good. Milliseconds since 1970. */
+  /** The peers whose passes other peers must refuse, each with the expiry of its pass. Milliseconds since 1970. */
   readonly #revoked = new Map<string, number>();
   #onLastClosed = () => {};
 

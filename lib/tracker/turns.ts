@@ -1,23 +1,23 @@
-// When the requests of one connection are answered: at the rate that a peer has, as far as the work that its host may cause allows, and
-// with pauses in which others have their turn. What a request costs is decided here alone. Reading and answering are in conversation.ts.
+// Decides when to answer the requests of one connection: at the peer's rate, within the work that its host may cause, and with pauses
+// in which others have their turn. Only this file decides the cost of a request. conversation.ts reads and answers.
 
 import type { ToTracker } from "../protocol/messages.ts";
 import { Account, type Host, type Hosts, SLICE_MS } from "./hosts.ts";
 
 /** The clock is read after this amount of work, because reading it costs as much as a small answer. A PING is 1. */
 const WORK_BETWEEN_LOOKS = 16;
-/** An answer costs one small request more for each piece of this length: about 40 records. Bytes. */
+/** The work of an answer grows by one small request for each piece of this length: about 40 records. Bytes. */
 const ANSWER_UNIT = 4096;
-/** Records that are passed over for an answer cost one small request more for each group of this size. */
+/** The work of an answer grows by one small request for each group of this number of records before its page. */
 const OFFSET_UNIT = 4096;
-/** What a list costs beside its records, because a pass is signed for it. */
+/** The work of a list beside its records, because the tracker signs a pass for it. In small requests. */
 const LIST_WORK = 2;
-/** The records of a list cost one small request more for each group of this size: the old ones leave the index, the new ones enter. */
+/** The work of a list grows by one small request for each group of this number of records, because each changes the index. */
 const LIST_UNIT = 10;
 /** A search that takes less time is not charged. Milliseconds. */
 const QUICK_SEARCH_MS = 1;
 
-/** What a request costs, in small requests. `answered`: bytes of its answer. */
+/** The work of a request, in small requests. `answered`: bytes of its answer. */
 function workOf(request: ToTracker, answered: number): number {
   const work = 1 + Math.floor(answered / ANSWER_UNIT);
   if (request.verb === "FILES") return work + LIST_WORK + Math.floor(request.records.length / LIST_UNIT);
@@ -99,7 +99,7 @@ export class Turns {
     return this.#hosts.clock.elapsed() - since >= SLICE_MS;
   }
 
-  /** Calls `act` when another request has been earned by the rate, or when others have had their turn. */
+  /** Calls `act` when the rate allows another request, or when others have had their turn. */
   wait(why: "rate" | "others", act: () => void): void {
     const { clock, own } = this.#hosts;
     const next = () => {
