@@ -4,9 +4,8 @@
 //     ft-tracker [--port 1234]     runs a tracker until Ctrl-C
 //     ft-tracker COMMAND           gives an order to the tracker that runs on this machine
 //
-// Each TCP connection is one conversation. An FT/2 peer stays connected for as long as it is online; an FT/1 program connects for
-// one exchange at a time. The index holds what the online peers say. Only bans and the tracker's own
-// key are written to disk.
+// Each TCP connection is one conversation. An FT/2 peer stays connected for as long as it is online; an FT/1 program connects for one
+// exchange at a time. The index holds the records of the online peers. The tracker writes only bans and its own key to disk.
 
 import type { KeyObject } from "node:crypto";
 import { join } from "node:path";

@@ -38,7 +38,7 @@ export interface Channel {
   readonly ended: boolean;
   /** The queue: bytes given to `send` that the network has not taken yet. */
   readonly backlog: number;
-  /** Sets the handlers. What arrived before is handed over within the call. */
+  /** Sets the handlers. Hands over the bytes that arrived before, within the call. */
   start(handlers: ChannelHandlers): void;
   /** Replaces the limits that are named. The others stay. */
   limit(limits: ChannelLimits): void;

@@ -12,7 +12,7 @@ const REFUSED_WITHIN_MS = 900;
 
 /**
  * Connects within `timeoutMs`. Fails with an `FtError` whose message is a clause (`connection refused`). The caller makes a sentence
- * of it, with what was wanted and from whom.
+ * of it, with the request and the other side's address.
  */
 export function dial(
   { address, port }: { address: string; port: number },

@@ -34,7 +34,7 @@ export interface Interface {
   tunnel: boolean;
 }
 
-/** The part of what `os.networkInterfaces` gives that is used here. Tests hand it in. */
+/** The part of the result of `os.networkInterfaces` that this file uses. Tests hand it in. */
 export type RawInterfaces = Record<
   string,
   { address: string; family: string; internal: boolean; cidr?: string | null; scopeid?: number | undefined }[] | undefined

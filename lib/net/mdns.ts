@@ -1,4 +1,4 @@
-// Multicast DNS (RFC 6762): a socket for each interface and address family, with the package bonjour-service on it. It neither
+// Opens sockets for multicast DNS (RFC 6762), one for each interface and address family, with the package bonjour-service on it. Neither
 // announces nor looks for anything by itself: tracker/announce.ts and peer/look.ts do.
 //
 // The package decodes packets, answers and browses. Its own socket is not used: it sends on one interface only, and not at all without
@@ -41,7 +41,7 @@ export interface Packet {
   additionals: ServiceRecord[];
 }
 
-/** The part of the package that talks to the network. A handler of `packet` runs first, and may change what the package sees. */
+/** The part of the package that talks to the network. A handler of `packet` runs first, and may change the packet that the package sees. */
 interface Mdns extends EventEmitter<{ packet: [Packet, RemoteInfo]; error: [Error] }> {
   query(name: string, type: string): void;
   respond(records: ServiceRecord[], done?: () => void): void;

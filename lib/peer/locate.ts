@@ -64,7 +64,7 @@ export class KnownTrackers {
   }
 }
 
-/** A remembered place that nobody has typed now: the tracker there has to prove that it is still the same one. */
+/** The remembered address of a tracker, not a typed one: the tracker there has to prove that it is still the same one. */
 export function asRemembered(place: Located): Located {
   return { ...place, announced: true };
 }

@@ -66,7 +66,7 @@ export class Sightings {
     this.#own = new Set(own);
   }
 
-  /** Keeps what a packet said. `from` sent it, by a link with that zone. Says whether it told of a tracker. */
+  /** Keeps the trackers of a packet. `from` sent it, by a link with that zone. Says whether it told of a tracker. */
   hear({ fqdn, port, addresses = [], txt }: Sighting, from: Address, zone: string): boolean {
     if (!Number.isInteger(port) || port < 1 || port > 65535 || !isHostAddress(from)) return false;
     if (!fqdn.toLowerCase().endsWith(`.${SERVICE}`)) return false;
@@ -125,7 +125,7 @@ function txtValue(txt: unknown, key: string, form: RegExp): string {
 export interface FindOptions {
   /** How long to wait for the first tracker. Milliseconds. */
   patienceMs?: number;
-  /** Ends the search early, with what was found until then. */
+  /** Ends the search early, with the trackers that were found until then. */
   signal?: AbortSignal | undefined;
   networks?: () => Interface[];
 }

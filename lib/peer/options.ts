@@ -59,7 +59,7 @@ const HOLDER: Kind<Endpoint> = {
 
 /** The lowest rate that an option takes; a lower one is a mistake in the unit. Bytes per second. */
 const LEAST_RATE = 1000;
-/** Bytes a second, such as 10MB. */
+/** Bytes per second, such as 10MB. */
 const RATE: Kind<number> = {
   completes: "nothing",
   read: (text, option) => {
@@ -117,7 +117,7 @@ const OPTIONS = [
 
 export const PEER_TABLE: ProgramTable = { program: "ft-peer", commands: COMMANDS, options: OPTIONS };
 
-/** Columns of `--help` for what is typed. */
+/** The width of the options and commands in `--help`. Columns. */
 const TYPED_WIDTH = 16;
 
 export const PEER_HELP = `ft-peer: get a file from whoever on this network has it.

@@ -3,7 +3,7 @@
 import { type Address, type Endpoint, isHostAddress, isLoopback } from "../protocol/address.ts";
 
 /**
- * The ends of the connection to the tracker: its address, and our own end. Both are what this machine sees. `you` is our address as
+ * The ends of the connection to the tracker: its address, and our own end. This machine sees both itself. `you` is our address as
  * the tracker says that it sees it: where this peer believes it, a lie must do no harm.
  */
 export interface TrackerEnds {

@@ -15,7 +15,7 @@ export class RateLimit {
   #balance: number;
   #at: number;
 
-  /** `rate` is in bytes a second. */
+  /** `rate` is in bytes per second. */
   constructor(rate: number, clock: Clock) {
     this.#rate = rate;
     this.#clock = clock;

@@ -127,7 +127,7 @@ export class TrackerRequests {
 
   /**
    * Asks until a page is not full, or the tracker's total is reached. A page that only repeats earlier items ends it too: the tracker
-   * would go on for ever. Fails where the list has more items, or takes longer, than any list of a building.
+   * would never stop. Fails where the list has more items, or takes longer, than any list of a building.
    */
   async #allPages<Item>(ask: (page: Page) => Promise<Answer<Item>>, key: (item: Item) => string): Promise<Item[]> {
     const all = new Map<string, Item>();

@@ -1,5 +1,5 @@
-// Keeps a peer online at its tracker: joins, renews the pass, leaves, and reconnects when the connection is lost. requests.ts makes
-// the requests meanwhile. The caller hands in the network, the clock and chance.
+// Keeps a peer online at its tracker: joins, renews the pass, leaves, and reconnects when the connection is lost. requests.ts makes the
+// requests meanwhile. The caller hands in the network, the clock and chance.
 
 import { type Clock, sleep } from "../clock.ts";
 import { CancelledError, codeOf, FtError, sentenceOf } from "../error.ts";

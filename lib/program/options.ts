@@ -104,7 +104,7 @@ export function wholeNumber(least: number, most: number): Kind<number> {
   };
 }
 
-/** Throws the sentence about a value that an option cannot take. `needs` says what it takes, with an example. */
+/** Throws the sentence about a value that an option cannot take. `needs` describes the values that it takes, with an example. */
 export function refuse(option: string, needs: string, text: string): never {
   throw new UsageError(`${option} needs ${needs}, not "${printable(text)}".`);
 }

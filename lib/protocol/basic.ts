@@ -64,7 +64,7 @@ export function parseBasicRecord(text: string): FileRecord {
   return parseFields([name, ...parts.slice(-5)]);
 }
 
-/** A record of a `FOUND` answer, `<type,size,date,address,port>`. `name` is what was searched for. */
+/** A record of a `FOUND` answer, `<type,size,date,address,port>`. `name` is the name in the search. */
 export function parseFoundRecord(text: string, name: FileName): FileRecord {
   return parseFields([name, ...tupleOf(text).split(",")]);
 }
@@ -86,7 +86,7 @@ export function parseBasicFound(answer: Uint8Array, name: FileName): FileRecord[
   return records;
 }
 
-/** Reads what a holder sends to a downloader: `FILE:`, then the file until the end of the stream. */
+/** Reads a holder's answer to a downloader: `FILE:`, then the file until the end of the stream. */
 export class BasicDownloadInbox {
   readonly #frame = new Frame();
   #begun = false;
@@ -176,7 +176,7 @@ export interface ReadLimits {
 /** How a request to a tracker can begin. `<` begins a list of records. */
 const OPENINGS = ["<", "SEARCH", "BYE"];
 
-/** Reads what an FT/1 peer says to a tracker. It starts before the connection's profile is known. */
+/** Reads the requests of an FT/1 peer to a tracker. It starts before the connection's profile is known. */
 export class BasicRequests {
   /** The first line is the HELLO of FT/2. It still waits in the frame, and nothing more of it is read here. */
   isVersion2 = false;
@@ -196,7 +196,7 @@ export class BasicRequests {
     this.#limits = limits;
   }
 
-  /** The next message, or undefined. A list is given when all that has arrived is whole; what comes later makes it longer. */
+  /** The next message, or undefined. Gives a list when all records that have arrived are whole; later records make it longer. */
   next(ending: MessageEnd): ToTracker | undefined {
     if (this.#held !== undefined) return this.#takeHeld();
     if (this.#awaitsHello) {

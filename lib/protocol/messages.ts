@@ -109,7 +109,7 @@
 // peer id, address and expiry (seconds since 1970), a space between. Peers check it with the key from HI. It is good only from the
 // address in it, by the tracker's clock; a loopback address in it stands for the tracker's machine. It lives ten minutes, and a peer gets
 // a new one by FILES before that; now= is the tracker's time (seconds since 1970). A holder refuses the passes of revoked ids, and closes
-// their connections. What a peer sends first to an address from a record is constant up to the pass.
+// their connections. The first bytes that a peer sends to an address from a record are constant up to the pass.
 //
 // A peer knows a tracker again by its key. Anybody can say the key of another, so a peer that found the tracker by its announcement makes
 // up a challenge of 16 to 64 letters, digits, `-` and `_`, and the tracker proves that it has the private key: proof= is the base64url

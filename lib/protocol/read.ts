@@ -210,7 +210,7 @@ export class SessionInbox extends Inbox<FromTracker> {
       try {
         list.read(line);
       } catch (error) {
-        // The line is another peer's: what is wrong with it is not the tracker's fault, and this peer goes on without it.
+        // The line comes from another peer: an error in it is not the tracker's fault, and this peer goes on without it.
         if (!(error instanceof ProtocolError)) throw error;
         list.message.unread = (list.message.unread ?? 0) + 1;
       }

@@ -1,5 +1,5 @@
-// Serves an accepted FT/2 peer for as long as its connection lasts: its list, the test of its port, its session, and the replies
-// to its requests. conversation.ts decides when to answer a request.
+// Serves an accepted FT/2 peer for as long as its connection lasts: its list, the test of its port, its session, and the replies to its
+// requests. conversation.ts decides when to answer a request.
 
 import { ProtocolError } from "../error.ts";
 import type { Address } from "../protocol/address.ts";

@@ -1,5 +1,5 @@
-// Serves one connection to the tracker, from its first byte to its last: decides which requests to answer and when it ends. There are
-// tens of thousands at once, so each is a few small objects. The answers are in accepted.ts (FT/2) and basic-peers.ts (FT/1).
+// Serves one connection to the tracker, from its first byte to its last: decides which requests to answer and when it ends. There are tens
+// of thousands at once, so each is a few small objects. The answers are in accepted.ts (FT/2) and basic-peers.ts (FT/1).
 
 import { ProtocolError } from "../error.ts";
 import { BROKEN, type Channel, type ChannelHandlers } from "../net/channel.ts";

@@ -1,7 +1,7 @@
 // Keeps sets that mostly have one member, and need no memory of their own until they have two.
 //
 // A Set or Map each would be simpler. Most names have one record and most contents one name, and a Set or Map with one member
-// takes 264 bytes: together they would be more than half of what a record takes.
+// takes 264 bytes: together they would be more than half of the memory of a record.
 
 /** One object, or several in the order in which they came. */
 export type Few<One extends object> = One | Set<One>;

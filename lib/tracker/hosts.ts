@@ -1,5 +1,5 @@
-// Divides the tracker's work between hosts: the connections of one host share its work, its search time and its turns. A host is an
-// IPv4 address or an IPv6 network of 64 bits.
+// Divides the tracker's work between hosts: the connections of one host share its work, its search time and its turns. A host is an IPv4
+// address or an IPv6 network of 64 bits.
 
 import type { Clock } from "../clock.ts";
 import { type Address, hostOf } from "../protocol/address.ts";

@@ -93,7 +93,7 @@ export const TRACKER_TABLE: ProgramTable = {
   options: [...GENERAL, ...LIMIT_ROWS],
 };
 
-/** Columns of `--help` for what is typed. */
+/** The width of the options and commands in `--help`. Columns. */
 const TYPED_WIDTH = 19;
 
 export const TRACKER_HELP = `ft-tracker: knows which peer on this network has which file.

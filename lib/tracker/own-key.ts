@@ -1,5 +1,5 @@
-// Keeps the key by which peers recognise this tracker, in a file of this user. A restarted tracker has the same key: otherwise each
-// restart would look to every peer like another tracker of the same name.
+// Keeps the key by which peers recognise this tracker, in a file of this user. A restarted tracker has the same key: otherwise each restart
+// would look to every peer like another tracker of the same name.
 
 import { createPrivateKey, type KeyObject } from "node:crypto";
 import { mkdirSync, type Stats, writeFileSync } from "node:fs";

@@ -1,5 +1,5 @@
-// Tries whether a port takes a connection, and closes that at once. Tries the port of an FT/2 peer once, and that of an FT/1 peer again and
-// again, because an FT/1 peer holds no connection that could tell when it goes. The caller hands in network and time.
+// Tries whether a port takes a connection, and closes that at once. Tries the port of an FT/2 peer once, and that of an FT/1 peer
+// regularly, because an FT/1 peer holds no connection that could tell when it goes. The caller hands in network and time.
 
 import type { Clock } from "../clock.ts";
 import { codeOf, sentenceOf } from "../error.ts";

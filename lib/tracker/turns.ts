@@ -1,5 +1,5 @@
-// Decides when to answer the requests of one connection: at the peer's rate, within the work that its host may cause, and with pauses
-// in which others have their turn. Only this file decides the cost of a request. conversation.ts reads and answers.
+// Decides when to answer the requests of one connection: at the peer's rate, within the work that its host may cause, and with pauses in
+// which others have their turn. Only this file decides the cost of a request. conversation.ts reads and answers.
 
 import type { ToTracker } from "../protocol/messages.ts";
 import { Account, type Host, type Hosts, SLICE_MS } from "./hosts.ts";

@@ -87,7 +87,7 @@ export function tryFolder(folder: string): OwnMarks {
   }
 }
 
-/** Throws a sentence when a file cannot replace what has its name. */
+/** Throws a sentence when a file cannot replace the entry that has its name. */
 function checkTarget({ folder, name }: IncomingOptions): void {
   const path = join(folder, localNameOf(name));
   if (entryOf(path)?.isDirectory()) throw new FtError("is-folder", `Cannot replace "${printable(path)}": it is a folder.`);

@@ -1,7 +1,7 @@
 // Opens the part file of a fetch: `.ft-KEY.part` in the download folder, with a lock beside it. Only this user makes and uses it.
 //
-// The name can be foreseen, so another user may have prepared it, or may be fetching the same file. What belongs to another user is
-// never used, touched or waited for: then the part file gets another name, `.ft-KEY-12345678.part`.
+// The name can be foreseen, so another user may have prepared it, or may be fetching the same file. This program never uses,
+// changes or waits for another user's file: then the part file gets another name, `.ft-KEY-12345678.part`.
 
 import { randomBytes } from "node:crypto";
 import {

@@ -10,7 +10,7 @@ const SETTLE_MS = 300;
 const LOOK_AGAIN_MS = 5_000;
 
 export interface WatchEvents {
-  /** A file is not what its record says. */
+  /** A file does not fit its record any more. */
   changed(file: SharedFile): void;
   /** A file cannot be read any more, or another one that is not shared is in its place. */
   gone(file: SharedFile): void;

@@ -1,5 +1,5 @@
-// Keeps the known holders of one fetch and their connections. Decides when to connect a holder, when to give it up, and when to
-// disconnect it for another one. It does not decide which pieces are asked for (requests.ts).
+// Keeps the known holders of one fetch and their connections. Decides when to connect a holder, when to give it up, and when to disconnect
+// it for another one. It does not decide which pieces are asked for (requests.ts).
 
 import { codeOf, sentenceOf } from "../../error.ts";
 import type { Channel } from "../../net/channel.ts";

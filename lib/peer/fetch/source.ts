@@ -98,7 +98,7 @@ export class Source {
     this.#channel.send(encodeToHolder({ verb: "DOWNLOAD", profile: 2, ...this.#what, ...range }));
   }
 
-  /** Stops reading what it sends, or goes on. */
+  /** Stops reading from the holder, or goes on. */
   set paused(paused: boolean) {
     if (paused) this.#channel.pause();
     else this.#channel.resume();

@@ -22,7 +22,7 @@ export interface InLine {
 }
 
 /**
- * Those that wait for a connection, the next one first: the untried ones, the first of each host before the second of any; then the
+ * The holders that wait for a connection, the next one first: untried ones, the first of each host before the second of any; then the
  * others, the fastest first.
  */
 export function inTurn<One extends InLine>(waiting: One[], all: One[]): One[] {

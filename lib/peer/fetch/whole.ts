@@ -124,7 +124,7 @@ class HolderError extends FtError {
   }
 }
 
-/** The request to an FT/1 holder. A record whose name cannot be sent fails here, before anybody is dialled. */
+/** The request to an FT/1 holder. A record whose name cannot be sent fails here, before the peer dials. */
 function requestOf(holder: FileRecord): string {
   try {
     return basic.download(holder);

@@ -171,7 +171,7 @@ async function menu(peer: GuidedPeer, options: GuideOptions, reach: () => PeerEv
   }
 }
 
-/** Does what the person chose in the menu. */
+/** Carries out the person's choice in the menu. */
 async function act(choice: Choice, peer: GuidedPeer, options: GuideOptions, reach: () => PeerEvent | undefined) {
   const { prompts } = options;
   const { session } = peer;

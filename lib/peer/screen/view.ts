@@ -17,12 +17,12 @@ import { type Column, table } from "./columns.ts";
 /** Colours for a terminal only; picocolors alone would also colour the logs of build servers. */
 export const colours = pc.createColors(pc.isColorSupported && process.stdout.isTTY === true);
 
-/** Records as a table, a line each, at most `width` columns wide. */
+/** Records as a table, one line per record, at most `width` columns wide. */
 export function recordTable(records: FileRecord[], width?: number): string[] {
   return fileTable(records, holderCell, width);
 }
 
-/** Contents as a table, a line each: one record stands for all holders of a content. */
+/** Contents as a table, one line per content: one record stands for all its holders. */
 export function contentTable(records: FileRecord[], width?: number): string[] {
   const holdersCell = (record: FileRecord) => {
     const { holders = 1 } = record;

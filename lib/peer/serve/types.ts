@@ -12,7 +12,7 @@ export interface Served {
   readonly size: number;
   /** Reads into the buffer from a position. Gives how many bytes it read; 0 at the end of the file. */
   read(into: Uint8Array, at: number): Promise<number>;
-  /** Whether the file is still what the record says. */
+  /** Whether the file still fits its record. */
   unchanged(): boolean;
   /** Only for a file that is still being fetched: whether all of this range is here and proven. */
   has?(offset: number, length: number): boolean;
@@ -53,7 +53,7 @@ export interface ServeOptions {
   /** The limit on all uploads together. */
   limit?: RateLimit | undefined;
   clock?: Clock;
-  /** A file is not what its record says any more. */
+  /** A file does not fit its record any more. */
   changed(name: string): void;
   /** The id of the peer that shows this pass, or a sentence that says why it is not valid from this address. */
   readPass(pass: string, from: Address): { id: string } | { refusal: string };
