@@ -90,9 +90,10 @@ describe("IPv4 and IPv6 on one listener", () => {
 
   test("says first where it listens, then what can be typed", async () => {
     await using house = new LoopbackTracker([], everywhere);
-    const { port } = house.tracker;
-    const address = hasIPv6 ? "::" : "0.0.0.0";
+    const { port, address } = house.tracker;
     expect(house.events).toEqual([{ event: "listening", address, port }]);
+    // Where IPv6 is only switched off, a listener on `::` is still possible.
+    expect(hasIPv6 ? ["::"] : ["::", "0.0.0.0"]).toContain(address);
     const { addresses } = await house.event("addresses");
     expect(house.events).toHaveLength(2);
     for (const typed of addresses)
