@@ -22,6 +22,8 @@ export interface FileRecord extends Endpoint {
   /** Exact time of last modification, ISO 8601 UTC. */
   mtime?: string | undefined;
   root?: string | undefined;
+  /** Only for a folder: how many files are in it. Its `root` is the content id of its list. */
+  files?: number | undefined;
   /** Its holder is still fetching it, and has some of its pieces. */
   part?: true | undefined;
   /** The tracker could not connect to its holder: a firewall may stand before it. */
@@ -105,12 +107,12 @@ export function parseRecord(text: string): FileRecord {
       case "reach":
         if (value === "no") record.unreachable = true;
         break;
-      case "holders": {
-        const holders = parseWhole(value);
-        if (holders === undefined) throw new ProtocolError("bad-record", "The record's holders are not a whole number.");
-        record.holders = holders;
+      case "holders":
+        record.holders = countOf(value, "holders");
         break;
-      }
+      case "files":
+        record.files = countOf(value, "files");
+        break;
       case "root": {
         const root = parseRoot(value);
         if (root === undefined) throw new ProtocolError("bad-record", "The record's root is not 64 hex digits.");
@@ -119,6 +121,12 @@ export function parseRecord(text: string): FileRecord {
     }
   }
   return record;
+}
+
+function countOf(value: string, what: string): number {
+  const count = parseWhole(value);
+  if (count === undefined) throw new ProtocolError("bad-record", `The record's ${what} are not a whole number.`);
+  return count;
 }
 
 /** The text between a record's `<` and `>`. */
@@ -155,6 +163,7 @@ export function formatRecordAround(record: Omit<FileRecord, "address">): [before
     record.v2 ? ";v=2" : "",
     record.mtime === undefined ? "" : `;mtime=${record.mtime}`,
     record.root === undefined ? "" : `;root=${record.root}`,
+    record.files === undefined ? "" : `;files=${record.files}`,
     record.part ? ";part=1" : "",
     record.unreachable ? ";reach=no" : "",
     record.holders === undefined ? "" : `;holders=${record.holders}`,

@@ -44,10 +44,13 @@ export type Unless = "new-pass" | "back";
 /** A request without an answer. */
 type AskedOfHolder = { verb: "HELLO" } | { verb: "DOWNLOAD"; range: Range } | { verb: "TREE" | "HAVE"; bytes: number };
 
-/** A connection about one file: `what` names it by its content id or, without one, by its name. */
+/** The file that a connection is about: by its content id, by its name, or the bytes of a folder by the content id of its list. */
+export type Asked = { root: string } | { name: FileName } | { folder: string };
+
+/** A connection about one file, or one folder. */
 export class Source {
   readonly #channel: Channel;
-  readonly #what: { root: string } | { name: FileName };
+  readonly #what: Asked;
   readonly #size: number;
   readonly #on: SourceEvents;
   readonly #inbox = new DownloadInbox();
@@ -58,7 +61,7 @@ export class Source {
   #gathered = new Uint8Array(0);
   #over = false;
 
-  constructor(channel: Channel, what: { root: string } | { name: FileName }, size: number, on: SourceEvents) {
+  constructor(channel: Channel, what: Asked, size: number, on: SourceEvents) {
     this.#channel = channel;
     this.#what = what;
     this.#size = size;
@@ -81,16 +84,18 @@ export class Source {
     this.#channel.send(encodeToHolder({ verb: "HELLO", pass }));
   }
 
-  /** Asks for the hashes of all `count` pieces of this size. */
-  askTree(root: string, piece: number, count: number): void {
+  /** Asks for the hashes of all `count` pieces; those of a file have this size. */
+  askTree(piece: number, count: number): void {
+    if ("name" in this.#what) return;
     this.#asked.push({ verb: "TREE", bytes: count * HASH });
-    this.#channel.send(encodeToHolder({ verb: "TREE", root, piece }));
+    this.#channel.send(encodeToHolder({ verb: "TREE", ...this.#what, piece }));
   }
 
-  /** Asks which of the file's `count` pieces it has. */
-  askHave(root: string, count: number): void {
+  /** Asks which of the `count` pieces it has. */
+  askHave(count: number): void {
+    if ("name" in this.#what) return;
     this.#asked.push({ verb: "HAVE", bytes: Math.ceil(count / 8) });
-    this.#channel.send(encodeToHolder({ verb: "HAVE", root }));
+    this.#channel.send(encodeToHolder({ verb: "HAVE", ...this.#what }));
   }
 
   ask(range: Range): void {

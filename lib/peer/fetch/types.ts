@@ -4,6 +4,7 @@ import type { Clock, RunningTime } from "../../clock.ts";
 import type { Channel } from "../../net/channel.ts";
 import type { FileName, FileRecord } from "../../protocol/record.ts";
 import type { Cut } from "../content/cut.ts";
+import type { FolderCut } from "../content/folder-cut.ts";
 import type { Sha256 } from "../content/merkle.ts";
 import type { PieceSet } from "../content/pieces.ts";
 import type { RateLimit } from "../rate-limit.ts";
@@ -21,6 +22,8 @@ export interface WantedFile {
   name: FileName;
   size: number;
   root?: string | undefined;
+  /** Set when the bytes of a folder are wanted: how they are cut. The `root` is then that of the folder's list. */
+  folder?: FolderCut | undefined;
   holders: FileRecord[];
 }
 
@@ -32,8 +35,8 @@ export interface FetchTools {
   target: Target;
   /** The pass to show to other peers. It is asked for at each connection, because the tracker renews it. */
   pass(): string;
-  /** The hashes of the pieces in this memory, computed off the main thread. */
-  layer(memory: SharedArrayBuffer, length: number): Promise<Uint8Array>;
+  /** The hashes of the pieces in this memory, computed off the main thread. The first one begins at `offset`. */
+  layer(memory: SharedArrayBuffer, length: number, offset: number): Promise<Uint8Array>;
   sha256: Sha256;
   report(event: FetchEvent): void;
   /** Which pieces an earlier run has left, by their hashes. Calls `onChecked` for bytes that it has looked at. */
