@@ -68,10 +68,18 @@ function isSurrogate(unit: number): boolean {
   return unit >= 0xd800 && unit <= 0xdfff;
 }
 
+/** Entries in the order in which they stand in a list. */
+export function sortEntries(entries: readonly FolderEntry[]): FolderEntry[] {
+  return entries.toSorted((a, b) => comparePaths(a.path, b.path));
+}
+
 /** The list of these entries, which may come in any order. Their paths must be fit for a list, and each must be there once. */
 export function formatFolderList(entries: readonly FolderEntry[]): Uint8Array {
-  const sorted = entries.toSorted((a, b) => comparePaths(a.path, b.path));
-  return encoder.encode(sorted.map(({ size, root, path }) => `${size} ${root} ${path}\n`).join(""));
+  return encoder.encode(
+    sortEntries(entries)
+      .map(({ size, root, path }) => `${size} ${root} ${path}\n`)
+      .join(""),
+  );
 }
 
 /**

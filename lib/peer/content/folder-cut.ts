@@ -34,7 +34,7 @@ export interface FileSlice {
 export type HashUnit = { files: number[] } | { length: number; fileSize: number; pieceSize: number };
 
 /** The length of the pieces of a file in a folder. Bytes. */
-function pieceLengthOf(fileSize: number): number {
+export function pieceLengthOf(fileSize: number): number {
   return Math.max(SMALL, pieceSizeOf(fileSize));
 }
 
@@ -113,13 +113,17 @@ export class FolderCut implements Cut {
     });
   }
 
-  /** The hashes of all pieces, if the list tells them: when no file has more than one piece. */
-  hashes(sha256: Sha256): Uint8Array | undefined {
+  /**
+   * The hashes of all pieces. `layers` has those of the pieces of larger files, by path. Undefined when a file of several pieces is
+   * not in it.
+   */
+  hashes(sha256: Sha256, layers: ReadonlyMap<string, Uint8Array> = new Map()): Uint8Array | undefined {
     const hashes = new Uint8Array(this.count * HASH);
-    for (let piece = 0; piece < this.count; piece++) {
-      const hash = this.#hashOf(piece, sha256);
-      if (hash === undefined) return undefined;
-      hashes.set(hash, piece * HASH);
+    for (let piece = 0; piece < this.count; ) {
+      const known = this.#hashOf(piece, sha256) ?? layers.get(this.#filesOf(piece)[0]?.path ?? "");
+      if (known === undefined) return undefined;
+      hashes.set(known, piece * HASH);
+      piece += known.length / HASH;
     }
     return hashes;
   }
