@@ -86,7 +86,7 @@ export class Holders {
     const known = this.#byEndpoint.get(key);
     if (known !== undefined) known.revive();
     else if (this.#hasPlaceFor(record)) {
-      const has = record.part ? undefined : PieceSet.whole(this.#job.pieceCount);
+      const has = record.part ? undefined : PieceSet.whole(this.#job.cut.count);
       this.#byEndpoint.set(key, new Holder(record, has));
     }
   }
@@ -121,7 +121,7 @@ export class Holders {
   askHave(holder: Holder): void {
     holder.haveDue = true;
     holder.haveAskedAt = this.#job.time.now();
-    holder.source?.askHave(this.#job.file.root, this.#job.pieceCount);
+    holder.source?.askHave(this.#job.file.root, this.#job.cut.count);
   }
 
   /** This holder sent wrong bytes: it is not asked again. */

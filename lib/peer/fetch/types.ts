@@ -3,6 +3,7 @@
 import type { Clock, RunningTime } from "../../clock.ts";
 import type { Channel } from "../../net/channel.ts";
 import type { FileName, FileRecord } from "../../protocol/record.ts";
+import type { Cut } from "../content/cut.ts";
 import type { Sha256 } from "../content/merkle.ts";
 import type { PieceSet } from "../content/pieces.ts";
 import type { RateLimit } from "../rate-limit.ts";
@@ -61,9 +62,8 @@ export interface PieceJob {
   /** The clock for everything that may be a holder's fault. */
   readonly time: RunningTime;
   readonly random: () => number;
-  /** Bytes. The last piece may be shorter. */
-  readonly pieceSize: number;
-  readonly pieceCount: number;
+  /** The pieces that are asked for and proven, one by one. */
+  readonly cut: Cut;
 }
 
 /** The progress of a fetch by pieces. */
