@@ -80,6 +80,8 @@ export interface SessionOptions {
   /** Looks for the tracker at another address, when it cannot be reached any more. */
   find?(): Promise<TrackerPlace | undefined>;
   agent: string;
+  /** The name by which people know this peer, or "" for none. The tracker may put a number behind it. */
+  name?: string | undefined;
   /** The port on which this peer serves. */
   port: number;
   /** The records of this peer, with this address and port. The list holds whole files; each `part` is added by a request of its own. */
@@ -109,6 +111,8 @@ export interface Standing extends TrackerEnds {
   key: string;
   pass: string;
   id: string;
+  /** This peer's own name, as the tracker tells it to others. */
+  name?: string | undefined;
   /** The time in the tracker's passes minus `elapsed` of our clock, so that setting either clock changes nothing. Milliseconds. */
   ahead: number;
   /** A new pass is good for this time. Seconds. */
@@ -309,6 +313,7 @@ export class Session {
         session,
         challenge,
         key: this.#options.sessionKey?.key,
+        name: this.#options.name,
       }),
       challenge,
     };
@@ -396,8 +401,8 @@ export class Session {
     const records = list.slice(0, standing.max);
     const reply = await this.#ask(encodeToTracker({ verb: "FILES", profile: 2, port: this.#options.port, records, proof }));
     if (reply.verb !== "WELCOME") return unexpected(reply);
-    const { id, pass, now } = reply;
-    Object.assign(standing, { id, pass, ahead: aheadOf(pass, now, this.#clock.elapsed()) });
+    const { id, pass, now, name } = reply;
+    Object.assign(standing, { id, pass, name, ahead: aheadOf(pass, now, this.#clock.elapsed()) });
     standing.lifetime = now === undefined ? OLD_PASS_LIFETIME_S : PASS_LIFETIME_S;
     return reply;
   }
