@@ -7,8 +7,9 @@
 // its path ends in `/`, its size is 0, and its root that of an empty file. There are no dates, owners and rights in a list.
 
 import { ProtocolError } from "../error.ts";
+import { byteLength } from "../text.ts";
 import { parseWhole } from "./address.ts";
-import { byteLength, NAME_LIMIT, parseRoot } from "./record.ts";
+import { NAME_LIMIT, parseRoot } from "./record.ts";
 
 /** The MIME type of a folder's record. */
 export const FOLDER_TYPE = "inode/directory";
