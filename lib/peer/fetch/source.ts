@@ -11,6 +11,9 @@ import { encodeToHolder } from "../../protocol/write.ts";
 /** A holder's own words are cut to this length. Characters. */
 const MOST_WORDS = 200;
 
+/** Longer dates of a folder are not read. Bytes. */
+const LONGEST_DATES = 32 * 1024 * 1024;
+
 /** A range of a file, in bytes. */
 export interface Range {
   offset: number;
@@ -24,6 +27,8 @@ export interface SourceEvents {
   gathered?(bytes: number): void;
   /** The bit field of its pieces; undefined when this holder cannot give it. */
   have?(bits: Uint8Array | undefined): void;
+  /** The dates of a folder's entries, as DATES carries them; undefined when this holder cannot give them. */
+  dates?(bytes: Uint8Array | undefined): void;
   /** Bytes of the first unanswered range. They are valid only during the call. */
   bytes(at: number, bytes: Uint8Array): void;
   /** All of a range has come. */
@@ -42,7 +47,11 @@ export interface SourceEvents {
 export type Unless = "new-pass" | "back";
 
 /** A request without an answer. */
-type AskedOfHolder = { verb: "HELLO" } | { verb: "DOWNLOAD"; range: Range } | { verb: "TREE" | "HAVE"; bytes: number };
+type AskedOfHolder =
+  | { verb: "HELLO" }
+  | { verb: "DOWNLOAD"; range: Range }
+  | { verb: "TREE" | "HAVE"; bytes: number }
+  | { verb: "DATES" };
 
 /** The file that a connection is about: by its content id, by its name, or the bytes of a folder by the content id of its list. */
 export type Asked = { root: string } | { name: FileName } | { folder: string };
@@ -96,6 +105,13 @@ export class Source {
     if ("name" in this.#what) return;
     this.#asked.push({ verb: "HAVE", bytes: Math.ceil(count / 8) });
     this.#channel.send(encodeToHolder({ verb: "HAVE", ...this.#what }));
+  }
+
+  /** Asks for the dates of a folder's entries. */
+  askDates(): void {
+    if (!("folder" in this.#what)) return;
+    this.#asked.push({ verb: "DATES" });
+    this.#channel.send(encodeToHolder({ verb: "DATES", ...this.#what }));
   }
 
   ask(range: Range): void {
@@ -164,6 +180,8 @@ export class Source {
       else this.#begin(message.length);
     } else if (message.verb === "TREE" && asked.verb === "TREE") this.#gather(message.count * HASH, asked.bytes);
     else if (message.verb === "HAVE" && asked.verb === "HAVE") this.#gather(message.length, asked.bytes);
+    else if (message.verb === "DATES" && asked.verb === "DATES")
+      this.#gather(message.length, Math.min(message.length, LONGEST_DATES));
     else throw new ProtocolError("unexpected", `it answered ${asked.verb} with ${message.verb}.`);
   }
 
@@ -171,9 +189,9 @@ export class Source {
     if (code === "not-here" && asked.verb === "DOWNLOAD") {
       this.#asked.shift();
       this.#on.lacks(asked.range);
-    } else if ((asked.verb === "TREE" || asked.verb === "HAVE") && code !== "not-accepted") {
+    } else if ((asked.verb === "TREE" || asked.verb === "HAVE" || asked.verb === "DATES") && code !== "not-accepted") {
       this.#asked.shift();
-      this.#on[asked.verb === "TREE" ? "tree" : "have"]?.(undefined);
+      this.#on[({ TREE: "tree", HAVE: "have", DATES: "dates" } as const)[asked.verb]]?.(undefined);
     } else {
       const denied = code === "not-accepted";
       // A reason is printed in a sentence, and kept for each holder.
@@ -216,5 +234,6 @@ export class Source {
     if (asked?.verb === "DOWNLOAD") this.#on.served(asked.range);
     else if (asked?.verb === "TREE") this.#on.tree?.(this.#gathered);
     else if (asked?.verb === "HAVE") this.#on.have?.(this.#gathered);
+    else if (asked?.verb === "DATES") this.#on.dates?.(this.#gathered);
   }
 }

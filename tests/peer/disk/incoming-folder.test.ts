@@ -1,6 +1,6 @@
 // A folder that is fetched: how its files come to the disk, what an earlier run leaves, and what happens to files that are there.
 
-import { afterAll, beforeEach, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, beforeEach, describe, expect, test } from "bun:test";
 import {
   chmodSync,
   existsSync,
@@ -26,6 +26,7 @@ let top = "";
 beforeEach(() => {
   top = mkdtempSync(join(tmpdir(), "ft-in-folder-"));
 });
+afterEach(() => rmSync(top, { recursive: true }));
 afterAll(() => pool.close());
 
 /** A folder to fetch: its files by path; a path that ends in `/` is an empty folder. */

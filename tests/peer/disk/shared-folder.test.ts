@@ -1,6 +1,6 @@
 // A folder that is shared as one: what is in it, its list, its bytes, and what happens when it changes.
 
-import { afterAll, beforeEach, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -22,6 +22,7 @@ beforeEach(() => {
   cache = new FolderCache(join(top, "cache"));
   mkdirSync(folder);
 });
+afterEach(() => rmSync(top, { recursive: true }));
 afterAll(() => pool.close());
 
 /** Writes a file that was last changed an hour ago. */
