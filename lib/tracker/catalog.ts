@@ -2,6 +2,7 @@
 
 import { type Address, type Endpoint, hostOf, isIPv6, isLoopback } from "../protocol/address.ts";
 import { formatFoundRecord } from "../protocol/basic.ts";
+import { FOLDER_TYPE } from "../protocol/folder.ts";
 import type { CallBack, Page, PeerLine, Profile, Wish } from "../protocol/messages.ts";
 import {
   escapeField,
@@ -88,6 +89,8 @@ interface SharedFile extends Omit<FileRecord, "address" | "port">, Findable<Shar
   modified: string;
   mtime: string | undefined;
   root: string | undefined;
+  files: number | undefined;
+  list: number | undefined;
   part: true | undefined;
   readonly holder: Shelf;
 }
@@ -278,15 +281,15 @@ export class Catalog {
   }
 
   /**
-   * FT/1: the answer lines for an exact file name, five fields per line. Leaves out unfinished files, which an FT/1 peer cannot
-   * recognise, and IPv6 addresses, unless the receiver has one.
+   * FT/1: the answer lines for an exact file name, five fields per line. Leaves out unfinished files and folders, which an FT/1 peer
+   * cannot recognise, and IPv6 addresses, unless the receiver has one.
    */
   searchBasic(name: FileName, seer: Seer, limit: number): string[] {
     const lines: string[] = [];
     for (const file of fairly(this.#byName.get(name))) {
       if (lines.length >= limit) break;
       const address = addressFor(file.holder, seer);
-      if (file.part || (isIPv6(address) && !isIPv6(seer.address))) continue;
+      if (file.part || file.type === FOLDER_TYPE || (isIPv6(address) && !isIPv6(seer.address))) continue;
       lines.push(formatFoundRecord({ ...file, address, port: file.holder.port }));
     }
     return lines;
@@ -351,9 +354,9 @@ export class Catalog {
 
   /** Puts a record at the end of a list, or replaces the record of the same name where it is. */
   #shelve(shelf: Shelf, record: FileRecord): void {
-    const { name, size, v2, mtime, root, part } = record;
+    const { name, size, v2, mtime, root, files, list, part } = record;
     const [type, date] = [this.#shared(record.type), this.#shared(record.date)];
-    const about = { type, size, date, v2, modified: modifiedOf(record), mtime, root, part: part || undefined };
+    const about = { type, size, date, v2, modified: modifiedOf(record), mtime, root, files, list, part: part || undefined };
     let file = shelf.records.get(name);
     if (file === undefined) {
       file = { name, ...about, holder: shelf, title: undefined };
