@@ -31,6 +31,7 @@ import { ShareWatch } from "./lib/peer/disk/watch.ts";
 import { type DownloadOptions, Downloads } from "./lib/peer/download.ts";
 import { EventDamper, type PeerEvent } from "./lib/peer/events.ts";
 import type { FetchEvent } from "./lib/peer/fetch/types.ts";
+import { findPeer, typedEndpoint } from "./lib/peer/find-peer.ts";
 import {
   describePlace,
   findAgain,
@@ -43,6 +44,7 @@ import {
 } from "./lib/peer/locate.ts";
 import {
   type CommandLine,
+  defaultPeerName,
   nameArgument,
   PEER_COMMANDS,
   type PeerCommand,
@@ -76,7 +78,7 @@ import { type Introduced, Session, type TrackerPlace } from "./lib/peer/session.
 import { Sharing } from "./lib/peer/sharing.ts";
 import { Trust, UntrustedTracker } from "./lib/peer/trust.ts";
 import { EXIT, exitCodeFor, hangUp, out, runProgram, VERSION } from "./lib/program/cli.ts";
-import { type Address, type Endpoint, formatEndpoint, parseAddress, withoutZone } from "./lib/protocol/address.ts";
+import { type Address, type Endpoint, parseAddress } from "./lib/protocol/address.ts";
 import { DEFAULT_MAX_FILES } from "./lib/protocol/messages.ts";
 import { isProven, SessionKey } from "./lib/protocol/pass.ts";
 import { plural, printable } from "./lib/text.ts";
@@ -99,6 +101,8 @@ export interface PeerOptions {
   files: SharedFile[];
   /** The port to serve on; undefined takes 1235, or a free port when that is taken. */
   port?: number | undefined;
+  /** The name by which people know this peer; "" for none. */
+  name: string;
   /** The file in which content ids are remembered between runs. */
   cachePath: string;
   /** The most bytes per second, up and down each. */
@@ -155,6 +159,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     isProven,
     challenge: secret,
     agent: `ft-peer/${VERSION}`,
+    name: options.name,
     port: listener.port,
     records: (own) => [...sharing.records(own), ...downloads.records(own)],
     sessionKey: new SessionKey(),
@@ -333,6 +338,7 @@ async function startAt(
         approve: (tracker) => trust.approve(tracker),
         files,
         port: line.port,
+        name: line.name ?? defaultPeerName(),
         cachePath: join(userFolder("cache"), "roots.json"),
         limit: line.limit,
         report: (event) => {
@@ -397,7 +403,9 @@ async function search(peer: Peer, { argument }: CommandLine, command: "search" |
   const records =
     command === "search"
       ? await peer.session.requests.search(nameArgument(argument ?? ""))
-      : await peer.session.requests.list(argument === undefined ? undefined : await peerId(peer, argument));
+      : await peer.session.requests.list(
+          argument === undefined ? undefined : findPeer(argument, await peer.session.requests.who()).id,
+        );
   if (records.length === 0) throw new FtError("not-found", notFoundSentence(argument ?? ""));
   screen.results(screen.json ? recordObjects(records) : recordTable(records, screen.width));
 }
@@ -406,29 +414,6 @@ async function find(peer: Peer, { wish }: CommandLine, screen: Screen): Promise<
   const records = await peer.session.requests.findAll(wish);
   if (records.length === 0) throw new FtError("not-found", "Nobody who is online shares a file that fits.");
   screen.results(screen.json ? recordObjects(records) : contentTable(records, screen.width));
-}
-
-/** An endpoint as records write it, such as `[fd00::7]:1235`; other text stays as it is. */
-function canonicalEndpoint(typed: string): string {
-  const [, host = "", port = ""] = /^\[([^\]]*)\]:(\d+)$/.exec(typed) ?? [];
-  const address = parseAddress(host);
-  return address === undefined ? typed : formatEndpoint({ address: withoutZone(address), port: Number(port) });
-}
-
-/** The id of a peer that was typed as an id, an address, or an address and port. */
-async function peerId(peer: Peer, typed: string): Promise<string> {
-  const at = parseAddress(typed.replace(/^\[([^\]]*)\]$/, "$1"));
-  const wanted = at === undefined ? canonicalEndpoint(typed) : withoutZone(at);
-  const found = (await peer.session.requests.who()).filter((one) =>
-    [one.id, one.address, formatEndpoint(one)].includes(wanted),
-  );
-  if (found.length > 1) {
-    const choices = found.map((one) => formatEndpoint(one)).join(", ");
-    throw new FtError("ambiguous", `${found.length} peers are at "${printable(typed)}": ${choices}. Name one of these.`);
-  }
-  if (found[0] === undefined)
-    throw new FtError("not-found", `No peer "${printable(typed)}" is online. Try: ft-peer ADDRESS who`);
-  return found[0].id;
 }
 
 async function who(peer: Peer, screen: Screen): Promise<void> {
@@ -470,9 +455,14 @@ async function downloadFirst(peer: Peer, [content, ...others]: Content[], how: D
 }
 
 /** The contents that a file's name or a content id means, the best first. Throws a sentence when nobody has one. */
-async function findContents(peer: Peer, { argument = "", from }: CommandLine, signal: AbortSignal): Promise<Content[]> {
+async function findContents(peer: Peer, line: CommandLine, signal: AbortSignal): Promise<Content[]> {
+  const { argument = "" } = line;
   const root = rootArgument(argument);
   const { requests } = peer.session;
+  const from =
+    line.from === undefined
+      ? undefined
+      : (typedEndpoint(line.from) ?? findPeer(line.from, await orCancelled(requests.who(), signal)));
   const contents = await waitForContents({
     look: () => orCancelled(root === undefined ? requests.search(nameArgument(argument)) : requests.holders(root), signal),
     fits: (record) =>
@@ -483,7 +473,9 @@ async function findContents(peer: Peer, { argument = "", from }: CommandLine, si
   });
   if (contents.length > 0) return contents;
   const words =
-    from === undefined ? notFoundSentence(argument) : `Nobody at ${formatEndpoint(from)} shares "${printable(argument)}".`;
+    from === undefined
+      ? notFoundSentence(argument)
+      : `"${printable(line.from ?? "")}" does not share "${printable(argument)}".`;
   throw new FtError("not-found", words);
 }
 

@@ -41,7 +41,16 @@ const LONGEST_TRY_FULL_MS = 600_000;
 const SETTLING_MS = LONGEST_RETRY_MS + 10_000;
 
 export type SessionEvent =
-  | { event: "joined"; profile: Profile; name: string; peers: number; files: number; left: FileRecord[] }
+  /** `name`: the tracker's; `you`: the name that this peer got. */
+  | {
+      event: "joined";
+      profile: Profile;
+      name: string;
+      you?: string | undefined;
+      peers: number;
+      files: number;
+      left: FileRecord[];
+    }
   | { event: "away"; reason: string }
   | { event: "notice"; words: string }
   /** Entries of the tracker's answer that could not be read. They are left out. */
@@ -387,7 +396,8 @@ export class Session {
     this.#online = true;
     this.#pingLater();
     this.#addParts(channel, standing);
-    this.#options.report({ event: "joined", profile: 2, name, peers, files, left: list.slice(max) });
+    const left = list.slice(max);
+    this.#options.report({ event: "joined", profile: 2, name, you: standing.name, peers, files, left });
     this.#tellReach();
   }
 
