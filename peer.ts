@@ -78,6 +78,7 @@ import { type Introduced, Session, type TrackerPlace } from "./lib/peer/session.
 import { Sharing } from "./lib/peer/sharing.ts";
 import { Trust, UntrustedTracker } from "./lib/peer/trust.ts";
 import { EXIT, exitCodeFor, hangUp, out, runProgram, VERSION } from "./lib/program/cli.ts";
+import { endingSignals } from "./lib/program/signals.ts";
 import { type Address, type Endpoint, parseAddress } from "./lib/protocol/address.ts";
 import { DEFAULT_MAX_FILES } from "./lib/protocol/messages.ts";
 import { isProven, SessionKey } from "./lib/protocol/pass.ts";
@@ -603,7 +604,7 @@ function leaveSoon(cancel: AbortController, signal: NodeJS.Signals): void {
 async function main(argv: string[]): Promise<number> {
   let json = argv.includes("--json");
   const cancel = new AbortController();
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => leaveSoon(cancel, signal));
+  for (const signal of endingSignals()) process.on(signal, () => leaveSoon(cancel, signal));
   try {
     const line = parsePeerArguments(argv);
     if ("text" in line) {

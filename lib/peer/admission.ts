@@ -81,7 +81,7 @@ export class Admission {
     if (standing === undefined || standing.profile === 1) return { refusal: "This peer's tracker gives no passes." };
     const pass = readPass(text, standing.key);
     if (pass === undefined) return { refusal: "The pass is not from this peer's tracker." };
-    if (pass.expires * 1000 < clock.at() + standing.skew) return { refusal: "The pass has expired." };
+    if (pass.expires * 1000 < clock.elapsed() + standing.ahead) return { refusal: "The pass has expired." };
     if (this.#revoked.has(pass.id)) return { refusal: "The operator of the tracker has disconnected this peer." };
     if (isSameHost(pass.address, from, standing, isOfThisMachine)) return { id: pass.id };
     return { refusal: `The pass is for another address than ${from}.` };

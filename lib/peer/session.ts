@@ -122,8 +122,8 @@ export interface Standing extends TrackerEnds {
   id: string;
   /** This peer's own name, as the tracker tells it to others. */
   name?: string | undefined;
-  /** The tracker's clock minus ours, computed from the expiry of our pass. Milliseconds. */
-  skew: number;
+  /** The time in the tracker's passes minus `elapsed` of our clock, so that setting either clock changes nothing. Milliseconds. */
+  ahead: number;
   /** A new pass is good for this time. Seconds. */
   lifetime: number;
   /** Whether the tracker could connect to this peer's port; undefined until it has said so. */
@@ -241,7 +241,12 @@ export class Session {
       return;
     }
     const cancel = this.#clock.after(CHECK_MS, () => channel.destroy("it does not answer"));
-    this.#ask(encodeToTracker({ verb: "PING" })).then(cancel, cancel);
+    const answered = () => {
+      cancel();
+      // If this machine slept, its clock may have stood still: the new pass comes with the tracker's time.
+      this.#renew(channel);
+    };
+    this.#ask(encodeToTracker({ verb: "PING" })).then(answered, cancel);
   }
 
   /** Says BYE and ends the session. */
@@ -407,7 +412,7 @@ export class Session {
     const reply = await this.#ask(encodeToTracker({ verb: "FILES", profile: 2, port: this.#options.port, records, proof }));
     if (reply.verb !== "WELCOME") return unexpected(reply);
     const { id, pass, now, name } = reply;
-    Object.assign(standing, { id, pass, name, skew: skewOf(pass, now, this.#clock.at()) });
+    Object.assign(standing, { id, pass, name, ahead: aheadOf(pass, now, this.#clock.elapsed()) });
     standing.lifetime = now === undefined ? OLD_PASS_LIFETIME_S : PASS_LIFETIME_S;
     return reply;
   }
@@ -420,11 +425,16 @@ export class Session {
     for (const record of this.#records(channel)) if (record.part) this.requests.add(record).catch(() => undefined);
     this.#cancelRenewal();
     const wait = standing.lifetime * 1000 * (0.4 + 0.2 * this.#options.random());
-    this.#cancelRenewal = this.#clock.after(wait, () => {
-      // A lost connection is no error here: reconnecting brings a new pass.
-      const renewed = this.#sendList(this.#list(channel), standing).then(() => this.#addParts(channel, standing));
-      renewed.catch(() => undefined);
-    });
+    this.#cancelRenewal = this.#clock.after(wait, () => this.#renew(channel));
+  }
+
+  /** Sends the list again, for a new pass. */
+  #renew(channel: Channel): void {
+    const standing = this.#standing;
+    if (!this.#online || standing === undefined || channel !== this.#connection?.channel) return;
+    const renewed = this.#sendList(this.#list(channel), standing).then(() => this.#addParts(channel, standing));
+    // A lost connection is no error here: reconnecting brings a new pass.
+    renewed.catch(() => undefined);
   }
 
   /** This peer's records, with the address that this end of the connection has. */
@@ -556,18 +566,18 @@ function goneIsUndefined(error: unknown): undefined {
 /** The first state of a connection to the tracker: there is no pass yet. */
 function standingOn(
   { local, remote }: Channel,
-  hi: Omit<Standing, "tracker" | "local" | "pass" | "id" | "skew" | "lifetime">,
+  hi: Omit<Standing, "tracker" | "local" | "pass" | "id" | "ahead" | "lifetime">,
 ): Standing {
-  return { ...hi, tracker: remote.address, local: local.address, pass: "", id: "", skew: 0, lifetime: PASS_LIFETIME_S };
+  return { ...hi, tracker: remote.address, local: local.address, pass: "", id: "", ahead: 0, lifetime: PASS_LIFETIME_S };
 }
 
-/** The tracker's clock minus ours in milliseconds. An old tracker does not say it: its new pass expires a known time after it was made. */
-function skewOf(pass: string, now: number | undefined, at: number): number {
-  if (now !== undefined) return now * 1000 - at;
+/** The tracker's time minus `elapsed`, in milliseconds. An old tracker does not say it: its new pass expires a known time after it was made. */
+function aheadOf(pass: string, now: number | undefined, elapsed: number): number {
+  if (now !== undefined) return now * 1000 - elapsed;
   const [payload = ""] = pass.split(".");
   try {
     const expires = Number(atob(payload.replaceAll("-", "+").replaceAll("_", "/")).split(" ")[2]);
-    return Number.isFinite(expires) ? (expires - OLD_PASS_LIFETIME_S) * 1000 - at : 0;
+    return Number.isFinite(expires) ? (expires - OLD_PASS_LIFETIME_S) * 1000 - elapsed : 0;
   } catch {
     return 0;
   }

@@ -231,7 +231,7 @@ export class Conversation implements ChannelHandlers, Connection {
 
   #answerAll(inbox: TrackerInbox, since: number): void {
     const turns = this.#turns;
-    const now = this.#state.clock.at();
+    const now = this.#state.clock.elapsed();
     while (!this.#over && !turns.waiting) {
       const search = this.#search;
       const isGuest = this.#guest !== undefined;

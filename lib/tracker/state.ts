@@ -73,7 +73,7 @@ export class TrackerState {
   /** Joins, tries of a port and leaves since the tracker was started. */
   changes = 0;
   readonly #prober: PortProber;
-  /** The peers whose passes other peers must refuse, each with the expiry of its pass. Milliseconds since 1970. */
+  /** The peers whose passes other peers must refuse, each with the expiry of its pass. Milliseconds of the clock's `elapsed`. */
   readonly #revoked = new Map<string, number>();
   #onLastClosed = () => {};
 
@@ -150,7 +150,7 @@ export class TrackerState {
     const ids = chosen.flatMap(({ peerId }) => peerId ?? []);
     for (const connection of chosen) connection.dismiss(words);
     if (from === undefined) return chosen.length;
-    for (const id of ids) this.#revoked.set(id, this.clock.at() + PASS_LIFETIME_S * 1000);
+    for (const id of ids) this.#revoked.set(id, this.clock.elapsed() + PASS_LIFETIME_S * 1000);
     for (const connection of this.connections) if (connection.isPresent) this.tellRevoked(connection, ids);
     return chosen.length;
   }
@@ -158,7 +158,7 @@ export class TrackerState {
   /** Tells a peer whose passes it must refuse: those of `ids`, or all that are still good. */
   tellRevoked(connection: Connection, ids?: string[]): void {
     if (!connection.hearsRevoked) return;
-    for (const [id, until] of this.#revoked) if (until <= this.clock.at()) this.#revoked.delete(id);
+    for (const [id, until] of this.#revoked) if (until <= this.clock.elapsed()) this.#revoked.delete(id);
     const all = ids ?? [...this.#revoked.keys()];
     for (let at = 0; at < all.length; at += REVOKED_IN_LINE) {
       connection.reply({ verb: "REVOKED", ids: all.slice(at, at + REVOKED_IN_LINE) });

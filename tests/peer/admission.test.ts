@@ -22,7 +22,7 @@ function admission(more: Partial<Standing> = {}, known: Answer = true) {
     key: office.key,
     pass: "",
     id: "p1",
-    skew: 0,
+    ahead: 0,
     lifetime: 600,
     ...more,
   };
@@ -42,6 +42,17 @@ function admission(more: Partial<Standing> = {}, known: Answer = true) {
 }
 
 describe("Admission.checkPass", () => {
+  test("is not changed by setting this machine's clock", () => {
+    for (const day of [86_400_000, -86_400_000]) {
+      const { admission: one, clock, pass } = admission();
+      const good = pass(60);
+      clock.step(day);
+      expect(one.checkPass(good, DOWNLOADER)).toEqual({ id: "p7" });
+      clock.spend(61_000);
+      expect(one.checkPass(good, DOWNLOADER)).toEqual({ refusal: "The pass has expired." });
+    }
+  });
+
   test("gives the id of a good pass", () => {
     const { admission: one, pass } = admission();
     expect(one.checkPass(pass(60), DOWNLOADER)).toEqual({ id: "p7" });
@@ -55,9 +66,9 @@ describe("Admission.checkPass", () => {
   });
 
   test("counts a pass's time by the tracker's clock", () => {
-    const slow = admission({ skew: 120_000 });
+    const slow = admission({ ahead: 120_000 });
     expect(slow.admission.checkPass(slow.pass(60), DOWNLOADER)).toEqual({ refusal: "The pass has expired." });
-    const fast = admission({ skew: -120_000 });
+    const fast = admission({ ahead: -120_000 });
     expect(fast.admission.checkPass(fast.pass(-60), DOWNLOADER)).toEqual({ id: "p7" });
   });
 

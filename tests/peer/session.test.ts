@@ -86,7 +86,7 @@ describe("joining", () => {
     const ahead = 90;
     far.say(`WELCOME id=p1 pass=${passOf(room.clock.at() / 1000 + 3600 + ahead)} peers=1 files=2\n`);
     await joining;
-    expect(room.session.standing?.skew).toBe(ahead * 1000);
+    expect(room.session.standing?.ahead).toBe(ahead * 1000);
   });
 
   test("a tracker that cannot be reached is a sentence with its address and what to do", async () => {
@@ -261,7 +261,7 @@ describe("staying online", () => {
       await far.lines(3);
       welcome();
       await joining;
-      expect(room.session.standing?.skew).toBe(3_600_000);
+      expect(room.session.standing?.ahead).toBe(3_600_000);
       const from = room.clock.at();
       let renewed = false;
       play(far, [], (line) => {
