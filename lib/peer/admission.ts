@@ -5,7 +5,7 @@ import { type Address, hostOf, isLoopback } from "../protocol/address.ts";
 import { readPass } from "../protocol/pass.ts";
 import { Allowance } from "../rate.ts";
 import { isSameHost } from "./own-address.ts";
-import type { Standing } from "./session.ts";
+import type { Standing } from "./standing.ts";
 
 /** An FT/1 downloader that the tracker knows is served for this long before this peer asks the tracker again. Milliseconds. */
 const YES_KEPT_MS = 30_000;

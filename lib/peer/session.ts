@@ -19,8 +19,8 @@ import type { FileRecord } from "../protocol/record.ts";
 import { encodeToTracker } from "../protocol/write.ts";
 import { BasicTracker, BYE_MS } from "./basic-tracker.ts";
 import { firstToOpen, mainReason } from "./happy-eyeballs.ts";
-import type { TrackerEnds } from "./own-address.ts";
 import { TrackerRequests } from "./requests.ts";
+import { aheadOf, type Standing, standingOn } from "./standing.ts";
 import { type Reply, TrackerConnection, unexpected } from "./tracker-connection.ts";
 
 /** A request that is made while the tracker is away waits this long for it to come back. Milliseconds. */
@@ -100,25 +100,6 @@ export interface SessionOptions {
   clock: Clock;
   /** From 0 to 1. */
   random(): number;
-}
-
-/** The facts that a peer has from its tracker while it is online. */
-export interface Standing extends TrackerEnds {
-  profile: Profile;
-  max: number;
-  key: string;
-  pass: string;
-  id: string;
-  /** The time in the tracker's passes minus `elapsed` of our clock, so that setting either clock changes nothing. Milliseconds. */
-  ahead: number;
-  /** A new pass is good for this time. Seconds. */
-  lifetime: number;
-  /** Whether the tracker could connect to this peer's port; undefined until it has said so. */
-  reach?: boolean;
-  /** Whether the tracker announces itself on the network (DNS-SD); undefined when it does not say. */
-  announced?: boolean | undefined;
-  /** The most records in one answer, when the tracker gives fewer than the protocol allows. */
-  results?: number | undefined;
 }
 
 /** One peer's session. `join` is called once; after that the session reconnects by itself until `leave`. */
@@ -546,24 +527,4 @@ export class Session {
 /** A tracker that closes the connection after HELLO FT/2 may be a basic one. */
 function goneIsUndefined(error: unknown): undefined {
   if (codeOf(error) !== "tracker-gone") throw error;
-}
-
-/** The first state of a connection to the tracker: there is no pass yet. */
-function standingOn(
-  { local, remote }: Channel,
-  hi: Omit<Standing, "tracker" | "local" | "pass" | "id" | "ahead" | "lifetime">,
-): Standing {
-  return { ...hi, tracker: remote.address, local: local.address, pass: "", id: "", ahead: 0, lifetime: PASS_LIFETIME_S };
-}
-
-/** The tracker's time minus `elapsed`, in milliseconds. An old tracker does not say it: its new pass expires a known time after it was made. */
-function aheadOf(pass: string, now: number | undefined, elapsed: number): number {
-  if (now !== undefined) return now * 1000 - elapsed;
-  const [payload = ""] = pass.split(".");
-  try {
-    const expires = Number(atob(payload.replaceAll("-", "+").replaceAll("_", "/")).split(" ")[2]);
-    return Number.isFinite(expires) ? (expires - OLD_PASS_LIFETIME_S) * 1000 - elapsed : 0;
-  } catch {
-    return 0;
-  }
 }

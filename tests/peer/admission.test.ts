@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { Admission } from "../../lib/peer/admission.ts";
-import type { Standing } from "../../lib/peer/session.ts";
+import type { Standing } from "../../lib/peer/standing.ts";
 import { PassOffice } from "../../lib/protocol/pass.ts";
 import { addressOf, HandClock } from "../helpers/channel.ts";
 
