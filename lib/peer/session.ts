@@ -27,6 +27,8 @@ import { type Reply, TrackerConnection, unexpected } from "./tracker-connection.
 const AWAY_PATIENCE_MS = 1_500;
 /** After a change of the network, a tracker that does not reply within this time is away. Milliseconds. */
 const CHECK_MS = 4_000;
+/** If the time of day jumps by more than this, the machine may have slept. Milliseconds. */
+const CLOCK_JUMP_MS = 2_000;
 /** After this number of failed retries the peer looks for the tracker at another address. */
 const RETRIES_BEFORE_LOOKING = 2;
 /** The longest wait before the first retry. It doubles with each further retry. Milliseconds. */
@@ -125,6 +127,8 @@ export class Session {
   #cancelRetry = () => {};
   #cancelPing = () => {};
   #cancelRenewal = () => {};
+  /** `#timeOfDayAtZero` when this peer learnt the tracker's time last. */
+  #learntAtZero = 0;
   /** Called when this peer is online again, or has left. */
   #waitingForReturn: (() => void)[] = [];
 
@@ -147,6 +151,11 @@ export class Session {
 
   get #where(): string {
     return formatEndpoint(this.#tracker);
+  }
+
+  /** The time of day when `elapsed` was 0. It changes when somebody sets the clock, or the machine sleeps. Milliseconds. */
+  get #timeOfDayAtZero(): number {
+    return this.#clock.at() - this.#clock.elapsed();
   }
 
   get online(): boolean {
@@ -211,8 +220,8 @@ export class Session {
     const cancel = this.#clock.after(CHECK_MS, () => channel.destroy("it does not answer"));
     const answered = () => {
       cancel();
-      // If this machine slept, its clock may have stood still: the new pass comes with the tracker's time.
-      this.#renew(channel);
+      // If this machine slept, `elapsed` may have stood still: the new pass comes with the tracker's time.
+      if (Math.abs(this.#timeOfDayAtZero - this.#learntAtZero) > CLOCK_JUMP_MS) this.#renew(channel);
     };
     this.#ask(encodeToTracker({ verb: "PING" })).then(answered, cancel);
   }
@@ -377,8 +386,9 @@ export class Session {
     const records = list.slice(0, standing.max);
     const reply = await this.#ask(encodeToTracker({ verb: "FILES", profile: 2, port: this.#options.port, records, proof }));
     if (reply.verb !== "WELCOME") return unexpected(reply);
-    const { id, pass, now } = reply;
-    Object.assign(standing, { id, pass, ahead: aheadOf(pass, now, this.#clock.elapsed()) });
+    const { id, pass, keyed = "", now } = reply;
+    this.#learntAtZero = this.#timeOfDayAtZero;
+    Object.assign(standing, { id, pass, keyed, ahead: aheadOf(pass, now, this.#clock.elapsed()) });
     standing.lifetime = now === undefined ? OLD_PASS_LIFETIME_S : PASS_LIFETIME_S;
     return reply;
   }

@@ -10,6 +10,8 @@ export interface Standing extends TrackerEnds {
   max: number;
   key: string;
   pass: string;
+  /** The pass that is good from every address; "" when the tracker gives none. */
+  keyed: string;
   id: string;
   /** The time in the tracker's passes minus `elapsed` of our clock, so that setting either clock changes nothing. Milliseconds. */
   ahead: number;
@@ -26,9 +28,18 @@ export interface Standing extends TrackerEnds {
 /** The first state of a connection to the tracker: there is no pass yet. */
 export function standingOn(
   { local, remote }: Channel,
-  hi: Omit<Standing, "tracker" | "local" | "pass" | "id" | "ahead" | "lifetime">,
+  hi: Omit<Standing, "tracker" | "local" | "pass" | "keyed" | "id" | "ahead" | "lifetime">,
 ): Standing {
-  return { ...hi, tracker: remote.address, local: local.address, pass: "", id: "", ahead: 0, lifetime: PASS_LIFETIME_S };
+  return {
+    ...hi,
+    tracker: remote.address,
+    local: local.address,
+    pass: "",
+    keyed: "",
+    id: "",
+    ahead: 0,
+    lifetime: PASS_LIFETIME_S,
+  };
 }
 
 /** The tracker's time minus `elapsed`, in milliseconds. An old tracker does not say it: its new pass expires a known time after it was made. */

@@ -68,7 +68,9 @@ export class AcceptedPeer implements Presence {
     this.#member = this.#state.put({ id, profile: 2, address, agent, port, presence: this }, records);
     if (before !== port) void this.#tryPort(this.#member);
     const pass = setup.credentials.passFor(id, this.#connection.channel);
-    const session = this.extras ? { session: this.#session, now: setup.credentials.now } : {};
+    const session = this.extras
+      ? { session: this.#session, now: setup.credentials.now, keyed: setup.credentials.keyedPassFor(id, this.#key) }
+      : {};
     return { verb: "WELCOME", id, pass, peers: catalog.peers, files: catalog.files, ...session };
   }
 
