@@ -82,6 +82,8 @@ export interface SessionOptions {
   /** Looks for the tracker at another address, when it cannot be reached any more. */
   find?(): Promise<TrackerPlace | undefined>;
   agent: string;
+  /** The name by which people know this peer, or "" for none. The tracker may put a number behind it. */
+  name?: string | undefined;
   /** The port on which this peer serves. */
   port: number;
   /** The records of this peer, with this address and port. The list holds whole files; each `part` is added by a request of its own. */
@@ -299,6 +301,7 @@ export class Session {
         session,
         challenge,
         key: this.#options.sessionKey?.key,
+        name: this.#options.name,
       }),
       challenge,
     };
@@ -386,9 +389,9 @@ export class Session {
     const records = list.slice(0, standing.max);
     const reply = await this.#ask(encodeToTracker({ verb: "FILES", profile: 2, port: this.#options.port, records, proof }));
     if (reply.verb !== "WELCOME") return unexpected(reply);
-    const { id, pass, keyed = "", now } = reply;
+    const { id, pass, keyed = "", now, name } = reply;
     this.#learntAtZero = this.#timeOfDayAtZero;
-    Object.assign(standing, { id, pass, keyed, ahead: aheadOf(pass, now, this.#clock.elapsed()) });
+    Object.assign(standing, { id, pass, keyed, name, ahead: aheadOf(pass, now, this.#clock.elapsed()) });
     standing.lifetime = now === undefined ? OLD_PASS_LIFETIME_S : PASS_LIFETIME_S;
     return reply;
   }

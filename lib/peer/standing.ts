@@ -13,6 +13,8 @@ export interface Standing extends TrackerEnds {
   /** The pass that is good from every address; "" when the tracker gives none. */
   keyed: string;
   id: string;
+  /** This peer's own name, as the tracker tells it to others. */
+  name?: string | undefined;
   /** The time in the tracker's passes minus `elapsed` of our clock, so that setting either clock changes nothing. Milliseconds. */
   ahead: number;
   /** A new pass is good for this time. Seconds. */

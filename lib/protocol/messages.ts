@@ -45,18 +45,19 @@
 // ERROR code words, and a close. The words of ERROR and NOTICE are the rest of the line, for a person; only control characters in them
 // are escaped.
 //
-// A record is <name,type,size,DD/MM/YY,address,port;v=2;mtime=…;root=…;part=1;reach=no;holders=…>. Everything behind the port is optional:
+// A record is <name,type,size,DD/MM/YY,address,port;v=2;mtime=…;root=…;part=1;reach=no;holders=…;by=…>. Everything behind the port is optional:
 //     v=2        the holder speaks FT/2
 //     mtime      exact time of last modification, ISO 8601 UTC
 //     root       the content id, 64 hex digits; absent until it is computed
 //     part=1     the holder is still fetching the file, and serves the pieces that it has
 //     reach=no   said by trackers alone: the tracker could not connect to the holder
 //     holders    said by trackers alone, with group=1: how many peers have the whole of this content
+//     by         said by trackers alone: the name of the holder
 //
 //     peer → tracker, one connection for as long as the peer is online
-//       HELLO FT/2 agent=… extras=1 session=… challenge=… key=…
+//       HELLO FT/2 agent=… extras=1 session=… challenge=… key=… name=…
 //                                     → HI FT/2 name=… max=… key=… you=… announced=yes|no results=… proof=… nonce=…
-//       FILES n port=p proof=…, n records   → WELCOME id=… pass=… peers=… files=… session=… now=… keyed=…   (later again: a new list, new passes)
+//       FILES n port=p proof=…, n records   → WELCOME id=… pass=… peers=… files=… session=… now=… keyed=… name=…   (later again: a new list, new passes)
 //                                       n = 0 is not answered; n > max is ERROR too-many-files. p is the port of all its records.
 //       ADD <record>  ·  DROP name    → OK  ·  NOT FOUND (no such record)  ·  ERROR last-file (the last file stays)
 //                                       A record with part=1 comes by ADD only, and does not count among the files of the peer.
@@ -67,7 +68,7 @@
 //                                       Best first, records of one content together; with group=1 one record for each content. A `=`
 //                                       in a word is written %3D. Words and filters must all fit. A word is found anywhere in a name,
 //                                       whatever its case and accents; `*` and `?` are wildcards, `-word` excludes.
-//       WHO offset=… limit=…          → PEERS: n, n lines id=… address=… port=… files=… bytes=… agent=… since=… reach=yes|no
+//       WHO offset=… limit=…          → PEERS: n, n lines id=… address=… port=… files=… bytes=… agent=… since=… reach=yes|no name=…
 //       KNOWN address                 → YES  ·  NO   (whether an accepted peer has this address)
 //       CONNECT address=… port=… token=…   → OK  ·  NOT FOUND (no such peer)  ·  ERROR too-many-connects
 //       PING                          → PONG
@@ -91,6 +92,12 @@
 // key for each run and says its public half as key= (base64url); the tracker's HI then has a nonce=, and FILES proves the session by
 // proof=, the base64url signature of the words `session`, nonce and session, a space between. A peer without a key can take its place
 // only from the same address; from another one it joins as a new peer.
+//
+// A peer may have a name, which a person chose. It is a label: it proves nothing, and anybody may have it tomorrow. A peer asks for one by
+// name= in its HELLO. The tracker makes it one line of at most 64 bytes without invisible characters; a text that reads as an address is no
+// name. Of the peers online no two have one name, in whatever case: the second `Ben` becomes `Ben (2)`. The WELCOME says the name that the
+// peer got; while it is online it keeps that name, and a peer that takes the place of its own lost connection keeps it, too. name= in
+// WELCOME and WHO and by= in records go only to a peer that said name=, which may be empty. A receiver makes the names harmless again.
 //
 // The connection is the peer's presence. A peer pings after 45 s of silence; the tracker removes a peer after 90 s without a byte. A peer
 // must be accepted within 10 s of connecting. Requests before FILES are not answered, and the eleventh is ERROR not-accepted, close. A
@@ -203,6 +210,8 @@ export interface PeerLine {
   since: string;
   /** Whether the tracker could connect to its port; undefined until that is known. */
   reach?: boolean | undefined;
+  /** A label that a person chose. No two peers online have the same. */
+  name?: string | undefined;
 }
 
 /** A peer to connect to, and the token to say there. */
@@ -222,6 +231,8 @@ export type ToTracker =
       challenge?: string | undefined;
       /** The public key of the peer's session. */
       key?: string | undefined;
+      /** The name that the peer asks for; "" asks for none. A peer that says it knows the names of others. */
+      name?: string | undefined;
     }
   | { verb: "FILES"; profile: 1; records: FileRecord[] }
   | { verb: "FILES"; profile: 2; port: number; records: FileRecord[]; proof?: string | undefined }
@@ -252,7 +263,7 @@ export type FromTracker =
       /** A text that the peer signs with its session key. */
       nonce?: string | undefined;
     }
-  /** `now`: the tracker's time, seconds since 1970. */
+  /** `now`: the tracker's time, seconds since 1970. `name`: the name that the peer got. */
   | {
       verb: "WELCOME";
       id: string;
@@ -263,6 +274,7 @@ export type FromTracker =
       now?: number | undefined;
       /** A pass that is good from every address, for the peer that has the private half of its session key. */
       keyed?: string | undefined;
+      name?: string | undefined;
     }
   | { verb: "OK" }
   /** `total`: the number of all records that fit; `records` may be a page of these. `unread`: unreadable lines that were left out. */

@@ -17,6 +17,7 @@ import type { TrackerEvent } from "./events.ts";
 import { type Host, Hosts } from "./hosts.ts";
 import type { Limits } from "./limits.ts";
 import { Meter } from "./meter.ts";
+import { PeerNames } from "./names.ts";
 import { isIn, type Network } from "./networks.ts";
 import { PortProber, type Reach } from "./prober.ts";
 
@@ -61,6 +62,7 @@ export class TrackerState {
   readonly limits: Limits;
   readonly clock: Clock;
   readonly catalog: Catalog;
+  readonly names = new PeerNames();
   readonly connections = new Set<Connection>();
   /** Empty inboxes of FT/2. Most peers are silent most of the time, so a few inboxes serve all of them. */
   readonly spareInboxes: TrackerInbox[] = [];
@@ -98,14 +100,15 @@ export class TrackerState {
   put(peer: Omit<Member, "since">, records: FileRecord[]): Member {
     const { catalog, setup } = this;
     const renewed = catalog.member(peer.id) !== undefined;
-    const member = catalog.put({ ...peer, since: this.clock.at() }, records);
-    const { id, address, port, agent, profile } = member;
-    const files = records.length;
-    if (renewed) setup.report({ event: "updated", id, address, port, files });
+    const named = renewed ? {} : { name: this.names.take(peer.name, peer.id) };
+    const member = catalog.put({ ...peer, ...named, since: this.clock.at() }, records);
+    const { id, name, address, port, agent, profile } = member;
+    const who = { id, name, address, port, files: records.length };
+    if (renewed) setup.report({ event: "updated", ...who });
     else {
       this.activity.joins.count();
       this.changes += 1;
-      setup.report({ event: "joined", id, address, port, files, agent, profile: `FT/${profile}`, peers: catalog.peers });
+      setup.report({ event: "joined", ...who, agent, profile: `FT/${profile}`, peers: catalog.peers });
     }
     return member;
   }
@@ -116,8 +119,9 @@ export class TrackerState {
     const member = this.catalog.leave(id);
     if (member === undefined) return;
     this.changes += 1;
-    const { address, port } = member;
-    this.setup.report({ event: "left", id, address, port, reason, peers: this.catalog.peers });
+    const { name, address, port } = member;
+    this.names.free(name);
+    this.setup.report({ event: "left", id, name, address, port, reason, peers: this.catalog.peers });
   }
 
   /** Counts a request or a connection that gets nothing, and tells the operator. */

@@ -7,8 +7,9 @@ import { BasicDownloadInbox, basic, formatFoundRecord, parseBasicFound } from ".
 import { LINE_LIMIT } from "../../lib/protocol/lines.ts";
 import type { FromHolder, FromTracker, ToHolder, ToTracker } from "../../lib/protocol/messages.ts";
 import { DownloadInbox, HolderInbox, SessionInbox, TrackerInbox } from "../../lib/protocol/read.ts";
-import { byteLength, type FileName, type FileRecord, formatRecord, parseFileName } from "../../lib/protocol/record.ts";
+import { type FileName, type FileRecord, formatRecord, parseFileName } from "../../lib/protocol/record.ts";
 import { encodeFromHolder, encodeFromTracker, encodeToHolder, encodeToTracker } from "../../lib/protocol/write.ts";
+import { byteLength } from "../../lib/text.ts";
 import { LIMITS } from "../../lib/tracker/limits.ts";
 
 /** Fixed, so that a run can be repeated; what is looked for does not depend on luck. */

@@ -131,7 +131,7 @@ export function recordObjects(records: FileRecord[]): object[] {
   for (const group of groups.values())
     for (const record of group) holders.set(record, group.filter(({ part }) => !part).length);
   return records.map((record) => {
-    const { name, type, size, address, port, root = null } = record;
+    const { name, type, size, address, port, by, root = null } = record;
     const whole = record.holders ?? holders.get(record) ?? 1;
     return {
       name,
@@ -140,6 +140,7 @@ export function recordObjects(records: FileRecord[]): object[] {
       modified: modifiedOf(record),
       address,
       port,
+      ...(by !== undefined && { by }),
       root,
       holders: whole,
       ...(record.part && { part: true }),
