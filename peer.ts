@@ -129,19 +129,22 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
   const stopped = new AbortController();
   const rateLimit = () => (options.limit === undefined ? undefined : new RateLimit(options.limit, clock));
 
+  const sessionKey = new SessionKey();
   const admission = new Admission({
     standing: () => session.standing,
     askKnown: (address) => session.requests.known(address),
     isOfThisMachine,
+    port: () => listener.port,
+    nonce: secret,
     clock,
   });
   const server = new Server({
     open: (wanted) => openShared(wanted),
     look: (root) => sharing.look(root) ?? downloads.look(root),
     changed: () => watch.nudge(),
-    readPass: (pass, from) => {
-      const checked = admission.checkPass(pass, from);
-      if ("id" in checked) connector.proven(from);
+    readPass: (pass, from, keyed) => {
+      const checked = admission.checkPass(pass, from, keyed);
+      if ("id" in checked && !("nonce" in checked)) connector.proven(from);
       return checked;
     },
     whenRevoked: (id, act) => admission.whenRevoked(id, act),
@@ -163,7 +166,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     name: options.name,
     port: listener.port,
     records: (own) => [...sharing.records(own), ...downloads.records(own)],
-    sessionKey: new SessionKey(),
+    sessionKey,
     revoked: (ids) => admission.revoke(ids),
     callBack: (to) => void connector.callBack(to),
     report,
@@ -183,8 +186,8 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
         known: (address) => session.requests.known(address),
         who: () => session.requests.who(),
       }),
-    // On the tracker's own machine a pass is good from every address of that machine.
-    local: () => (isTrackerHere(session.standing) ? undefined : session.standing?.local),
+    // A keyed pass is good from every address, and on the tracker's own machine every pass from every address of that machine.
+    local: () => (session.standing?.keyed || isTrackerHere(session.standing) ? undefined : session.standing?.local),
     closed: () =>
       session.standing?.reach === false ? `nobody can connect to port ${listener.port} of this machine either` : "",
     token: secret,
@@ -206,6 +209,10 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     pool,
     limit: rateLimit(),
     pass: () => session.standing?.pass ?? "",
+    keyed: () => {
+      const text = session.standing?.keyed ?? "";
+      return text === "" ? undefined : { text, prove: (nonce, at) => sessionKey.provePass(nonce, at) };
+    },
     away: () => session.away,
     unsettled: () => session.unsettled,
     look: (root) => session.requests.holders(root),
