@@ -35,6 +35,9 @@ import { parseTracker } from "./locate.ts";
 import { fit } from "./screen/columns.ts";
 import type { TrackerPlace } from "./session.ts";
 
+/** The port on which a peer serves, unless another program has it. */
+export const DEFAULT_PORT = 1235;
+
 const COMMANDS = [
   { name: "search", label: "NAME", about: "who has the file of exactly this name" },
   { name: "find", label: "WORD...", about: "who has files with all these words in their names, or a content: root:HEX" },
