@@ -10,6 +10,8 @@ import type { SessionEvent } from "./session.ts";
 type OwnEvent =
   /** The content id of a shared file is computed. */
   | { event: "root"; name: string; size: number; root: string }
+  /** A folder is hashed. `left`: how many entries are not shared, by reason. */
+  | { event: "folder"; name: string; files: number; size: number; root: string; left: Record<string, number> }
   | { event: "changed"; name: string; size: number }
   | { event: "withdrawn"; name: string; reason: string };
 
@@ -36,7 +38,7 @@ export class EventDamper {
   }
 
   report(event: PeerEvent): void {
-    if (event.event === "root" || event.event === "changed" || event.event === "withdrawn") this.#report(event);
+    if (isOwn(event)) this.#report(event);
     else if (event.event === "notice") this.#damper.tell("notice", "", { event: "notice", words: cut(event.words) });
     else this.#damper.tell(event.event, whoseHost(event), event);
   }
@@ -45,6 +47,10 @@ export class EventDamper {
   flush(): void {
     this.#damper.flush();
   }
+}
+
+function isOwn(event: PeerEvent): event is OwnEvent {
+  return ["root", "folder", "changed", "withdrawn"].includes(event.event);
 }
 
 function whoseHost(event: OthersEvent): string {

@@ -21,16 +21,13 @@ import type { Known, KnownFolder, Opened } from "./serve/types.ts";
 /** The number of complete files is counted again when this time has passed. Milliseconds. */
 const COUNT_MS = 250;
 
-/** Progress of a folder: as of a file, and how many of its files are complete. */
-export type FolderFetchEvent = FetchEvent & { files?: { done: number; total: number } };
-
 export interface FolderDownloadOptions {
   folder: string;
   /** The file or folder inside that is wanted; empty for the whole folder. */
   inside: string;
   only?: boolean;
   signal: AbortSignal;
-  report(event: FolderFetchEvent): void;
+  report(event: FetchEvent): void;
 }
 
 /** A finished download of a folder. */
@@ -43,7 +40,7 @@ export interface DownloadedFolder extends PublishedFolder {
 
 export type FolderDownloadTools = Pick<
   DownloadTools,
-  "dial" | "pool" | "limit" | "pass" | "away" | "unsettled" | "look" | "isFetchable" | "announce" | "withdraw"
+  "dial" | "pool" | "limit" | "pass" | "keyed" | "away" | "unsettled" | "look" | "isFetchable" | "announce" | "withdraw"
 > & {
   /** The whole folder is at this path. It may be served from the download until this resolves. */
   finished(path: string): Promise<void>;
@@ -90,13 +87,14 @@ export async function fetchFolderList(
 
 /** The tools of the engine that do not depend on what is fetched. */
 function engineTools(
-  { dial, limit, pass, away, unsettled, look, isFetchable }: FolderDownloadTools,
+  { dial, limit, pass, keyed, away, unsettled, look, isFetchable }: FolderDownloadTools,
   { signal, only }: Pick<FolderDownloadOptions, "signal" | "only">,
   root: string,
 ): Omit<FetchTools, "target" | "layer" | "report"> {
   return {
     dial,
     pass,
+    ...(keyed === undefined ? {} : { keyed }),
     away,
     unsettled,
     sha256,
@@ -179,8 +177,8 @@ export class FolderDownloads {
   }
 
   async #download(records: [FileRecord, ...FileRecord[]], options: FolderDownloadOptions): Promise<DownloadedFolder> {
-    const { folder: into, inside, signal, only } = options;
-    const { dial, pass, isFetchable, pool } = this.#tools;
+    const { folder: into, inside } = options;
+    const { isFetchable, pool } = this.#tools;
     const [record] = records;
     const [first, ...others] = records.filter(isFetchable);
     const shown = printable(record.name);
@@ -192,7 +190,7 @@ export class FolderDownloads {
     }
     const root = record.root ?? "";
     const cut = new FolderCut(entries);
-    const dates = await fetchDates(root, holders, { dial, pass, signal, clock: systemClock });
+    const dates = await fetchDates(root, holders, { ...engineTools(this.#tools, options, root), clock: systemClock });
     const incoming = IncomingFolder.open({ into, name: record.name, entries, cut, inside, dates });
     const progress = new FolderProgress(incoming, cut, options.report);
     let served: Part | undefined;
@@ -200,7 +198,7 @@ export class FolderDownloads {
       const fetched: Fetched = await fetchFile(
         { name: record.name, size: cut.size, root, holders, folder: cut },
         {
-          ...engineTools(this.#tools, { signal, ...(only === undefined ? {} : { only }) }, root),
+          ...engineTools(this.#tools, options, root),
           target: incoming,
           layer: (memory, length, offset) => pool.layer({ memory, units: cut.unitsOf(...piecesIn(cut, offset, length)) }),
           present: (hashes, onChecked) => incoming.present(hashes, pool, onChecked),
@@ -251,12 +249,12 @@ function piecesIn(cut: FolderCut, offset: number, length: number): [first: numbe
 /** Adds the number of complete files to the progress, and takes off the bytes that are not wanted. */
 class FolderProgress {
   readonly #incoming: IncomingFolder;
-  readonly #report: (event: FolderFetchEvent) => void;
+  readonly #report: (event: FetchEvent) => void;
   readonly #unwanted: number;
   #have: PieceSet | undefined;
   #counted = { at: Number.NEGATIVE_INFINITY, pieces: -1, done: 0 };
 
-  constructor(incoming: IncomingFolder, cut: FolderCut, report: (event: FolderFetchEvent) => void) {
+  constructor(incoming: IncomingFolder, cut: FolderCut, report: (event: FetchEvent) => void) {
     this.#incoming = incoming;
     this.#report = report;
     let unwanted = 0;

@@ -12,7 +12,7 @@ const MOST_ASKED = 3;
 /** A date further away from 1970 is left out: no file system keeps it. Milliseconds; the year 9999. */
 const FURTHEST = 253_402_300_799_000;
 
-type DateTools = Pick<FetchTools, "dial" | "pass" | "signal"> & { clock: Clock };
+type DateTools = Pick<FetchTools, "dial" | "pass" | "keyed" | "signal"> & { clock: Clock };
 
 /** The dates by path, in milliseconds since 1970. Empty when no holder gives them. */
 export async function fetchDates(root: string, holders: readonly FileRecord[], tools: DateTools): Promise<Map<string, number>> {
@@ -26,7 +26,7 @@ export async function fetchDates(root: string, holders: readonly FileRecord[], t
 async function datesOf(
   root: string,
   holder: FileRecord,
-  { dial, pass, signal, clock }: DateTools,
+  { dial, pass, keyed, signal, clock }: DateTools,
 ): Promise<Uint8Array | undefined> {
   const channel = await dial(holder, signal === undefined ? {} : { signal });
   const answer = Promise.withResolvers<Uint8Array | undefined>();
@@ -42,7 +42,7 @@ async function datesOf(
   const cancel = clock.after(PATIENCE_MS, stop);
   signal?.addEventListener("abort", stop);
   try {
-    source.start(pass());
+    source.start(pass(), holder, keyed?.());
     source.askDates();
     return await answer.promise;
   } finally {

@@ -2,6 +2,7 @@
 
 import type { Clock, RunningTime } from "../../clock.ts";
 import type { Channel } from "../../net/channel.ts";
+import type { Endpoint } from "../../protocol/address.ts";
 import type { FileName, FileRecord } from "../../protocol/record.ts";
 import type { Cut } from "../content/cut.ts";
 import type { FolderCut } from "../content/folder-cut.ts";
@@ -30,11 +31,20 @@ export interface WantedFile {
 /** Connects to the holder of a record. Fails with a clause when it cannot in time. */
 export type OpenHolder = (record: FileRecord, options?: { signal?: AbortSignal }) => Promise<Channel>;
 
+/** A pass that is good from every address, with the proof that it is this peer's own. */
+export interface KeyedPass {
+  text: string;
+  /** The proof for the holder whose record has this address and port; undefined to a nonce that is none. */
+  prove(nonce: string, at: Endpoint): string | undefined;
+}
+
 export interface FetchTools {
   dial: OpenHolder;
   target: Target;
   /** The pass to show to other peers. It is asked for at each connection, because the tracker renews it. */
   pass(): string;
+  /** The keyed pass to show with it; undefined where the tracker gives none. */
+  keyed?(): KeyedPass | undefined;
   /** The hashes of the pieces in this memory, computed off the main thread. The first one begins at `offset`. */
   layer(memory: SharedArrayBuffer, length: number, offset: number): Promise<Uint8Array>;
   sha256: Sha256;
@@ -92,7 +102,15 @@ export type FetchEvent =
   | { event: "asking"; holder: FileRecord }
   /** The bytes of an earlier run are being looked at. */
   | { event: "checking"; checked: number; size: number }
-  | { event: "progress"; received: number; size: number /** How many holders send bytes now. */; holders: number }
+  | {
+      event: "progress";
+      received: number;
+      size: number;
+      /** How many holders send bytes now. */
+      holders: number;
+      /** Only of a folder: how many of its files are complete. */
+      files?: { done: number; total: number };
+    }
   /** No bytes come. The best place in a queue is that of this holder. */
   | { event: "waiting"; holder: FileRecord; position: number }
   /** The only holder that has the rest sends nothing any more. The fetch waits for it. */
