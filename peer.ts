@@ -10,7 +10,7 @@
 // peer serves its files; at the end it says BYE.
 
 import { randomBytes } from "node:crypto";
-import { resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { quietClock, systemClock } from "./lib/clock.ts";
 import { CancelledError, codeOf, FtError, UsageError } from "./lib/error.ts";
 import { dial } from "./lib/net/dial.ts";
@@ -29,12 +29,16 @@ import { Connector } from "./lib/peer/connect.ts";
 import { HashPool, sha256 } from "./lib/peer/content/hash.ts";
 import { TreeCache } from "./lib/peer/content/tree-cache.ts";
 import { SeveralContentsError } from "./lib/peer/contents.ts";
+import { FolderCache } from "./lib/peer/disk/folder-cache.ts";
+import { watchFolder } from "./lib/peer/disk/folder-watch.ts";
 import { checkFolder } from "./lib/peer/disk/incoming.ts";
 import { Share } from "./lib/peer/disk/share.ts";
 import { ShareWatch } from "./lib/peer/disk/watch.ts";
-import { Downloads } from "./lib/peer/download.ts";
+import { Downloads, type DownloadTools } from "./lib/peer/download.ts";
 import { EventDamper, type PeerEvent } from "./lib/peer/events.ts";
 import { findPeer } from "./lib/peer/find-peer.ts";
+import { FolderDownloads } from "./lib/peer/folder-downloads.ts";
+import { FolderSharing } from "./lib/peer/folder-sharing.ts";
 import {
   type CommandLine,
   DEFAULT_PORT,
@@ -63,6 +67,7 @@ import { Sharing } from "./lib/peer/sharing.ts";
 import { EXIT, exitCodeFor, out, runProgram, VERSION } from "./lib/program/cli.ts";
 import { endingSignals } from "./lib/program/signals.ts";
 import { type Address, type Endpoint, parseAddress } from "./lib/protocol/address.ts";
+import { FOLDER_TYPE } from "./lib/protocol/folder.ts";
 import { isProven, SessionKey } from "./lib/protocol/pass.ts";
 
 /** The most connections from one address at once. */
@@ -94,7 +99,8 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
   });
   const server = new Server({
     open: (wanted) => openShared(wanted),
-    look: (root) => sharing.look(root) ?? downloads.look(root),
+    look: (root) => sharing.look(root) ?? downloads.look(root) ?? folders.look(root) ?? folderDownloads.look(root),
+    lookFolder: (root) => folders.lookFolder(root) ?? folderDownloads.lookFolder(root),
     changed: () => watch.nudge(),
     readPass: (pass, from, keyed) => {
       const checked = admission.checkPass(pass, from, keyed);
@@ -119,7 +125,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     agent: `ft-peer/${VERSION}`,
     name: options.name,
     port: listener.port,
-    records: (own) => [...sharing.records(own), ...downloads.records(own)],
+    records: (own) => [sharing, folders, downloads, folderDownloads].flatMap((some) => some.records(own)),
     sessionKey,
     revoked: (ids) => admission.revoke(ids),
     callBack: (to) => void connector.callBack(to),
@@ -154,11 +160,20 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     cache,
     session,
     port: listener.port,
-    isDownloading: () => downloads.running,
+    isDownloading: () => downloads.running || folderDownloads.running,
     report,
     clock,
   });
-  const downloads = new Downloads({
+  const folders = new FolderSharing(options.folders ?? [], {
+    pool,
+    cache: new FolderCache(join(dirname(options.cachePath), "folders")),
+    watch: watchFolder,
+    tell: (recordFor) => sharing.tellAbout(recordFor),
+    drop: (name) => sharing.dropRecord(name),
+    report,
+    clock,
+  });
+  const downloadTools: Omit<DownloadTools, "finished"> = {
     dial: (record, how) => connector.open(record, how),
     pool,
     limit: rateLimit(),
@@ -174,8 +189,12 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     isOwn,
     announce: (record) => sharing.announcePart(record),
     withdraw: (record) => sharing.withdrawPart(record),
+  };
+  const downloads = new Downloads({
+    ...downloadTools,
     finished: (file, root, pieces) => sharing.addDownloaded(file, root, pieces),
   });
+  const folderDownloads = new FolderDownloads({ ...downloadTools, finished: (path) => folders.add(path) });
   const watch = new ShareWatch(share, {
     changed: (file) => void sharing.changed(file),
     gone: (file) => void sharing.gone(file),
@@ -187,11 +206,11 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
 
   /** A shared file, or the part of a download that has arrived. */
   function openShared(wanted: FileAsked): Opened | undefined {
-    const found = share.find(wanted);
+    const found = wanted.folder === undefined ? share.find(wanted) : undefined;
     const { root } = wanted;
     if (found === undefined) {
       const part = root === undefined ? undefined : downloads.open(root);
-      return part && { ...part, root };
+      return part === undefined ? (folders.open(wanted) ?? folderDownloads.open(wanted)) : { ...part, root };
     }
     const file = share.open(found);
     if (file === undefined) watch.nudge();
@@ -210,16 +229,20 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     session,
     share,
     server,
-    computeRoots: () => void sharing.computeRoots(),
+    computeRoots: () => void sharing.computeRoots().then(() => folders.compute()),
     isOwn,
-    download: (records, how) => downloads.start(records, { ...how, signal: AbortSignal.any([how.signal, stopped.signal]) }),
+    download: (records, how) => {
+      const engine = records[0].type === FOLDER_TYPE ? folderDownloads : downloads;
+      return engine.start(records, { ...how, signal: AbortSignal.any([how.signal, stopped.signal]) });
+    },
     stop: async () => {
       stopped.abort();
       sharing.stop();
+      folders.stop();
       watch.stop();
       stopWatchingNetwork();
       listener.stop();
-      await Promise.all([session.leave(), downloads.settled()]);
+      await Promise.all([session.leave(), downloads.settled(), folderDownloads.settled()]);
       pool.close();
       events.flush();
       await cache.save();

@@ -10,9 +10,8 @@ import { printable } from "../text.ts";
 import { FolderCut } from "./content/folder-cut.ts";
 import { sha256, treeOfBytes } from "./content/hash.ts";
 import type { PieceSet } from "./content/pieces.ts";
-import type { PublishedFolder } from "./disk/folder-publish.ts";
-import { type FailedFile, IncomingFolder } from "./disk/incoming-folder.ts";
-import type { DownloadTools } from "./download.ts";
+import { IncomingFolder } from "./disk/incoming-folder.ts";
+import type { Downloaded, DownloadOptions, DownloadTools } from "./download.ts";
 import { fetchDates } from "./fetch/dates.ts";
 import { fetchFile } from "./fetch/fetch.ts";
 import type { FetchEvent, Fetched, FetchTools } from "./fetch/types.ts";
@@ -20,23 +19,6 @@ import type { Known, KnownFolder, Opened } from "./serve/types.ts";
 
 /** The number of complete files is counted again when this time has passed. Milliseconds. */
 const COUNT_MS = 250;
-
-export interface FolderDownloadOptions {
-  folder: string;
-  /** The file or folder inside that is wanted; empty for the whole folder. */
-  inside: string;
-  only?: boolean;
-  signal: AbortSignal;
-  report(event: FetchEvent): void;
-}
-
-/** A finished download of a folder. */
-export interface DownloadedFolder extends PublishedFolder {
-  files: number;
-  size: number;
-  failed: FailedFile[];
-  holders: FileRecord[];
-}
 
 export type FolderDownloadTools = Pick<
   DownloadTools,
@@ -61,7 +43,7 @@ interface Part {
 export async function fetchFolderList(
   records: [FileRecord, ...FileRecord[]],
   tools: FolderDownloadTools,
-  how: Pick<FolderDownloadOptions, "signal" | "only"> & { report?(event: FetchEvent): void },
+  how: Pick<DownloadOptions, "signal" | "only"> & { report?(event: FetchEvent): void },
 ): Promise<{ bytes: Uint8Array; entries: FolderEntry[] }> {
   const [{ name, root, list }] = records;
   const shown = printable(name);
@@ -88,7 +70,7 @@ export async function fetchFolderList(
 /** The tools of the engine that do not depend on what is fetched. */
 function engineTools(
   { dial, limit, pass, keyed, away, unsettled, look, isFetchable }: FolderDownloadTools,
-  { signal, only }: Pick<FolderDownloadOptions, "signal" | "only">,
+  { signal, only }: Pick<DownloadOptions, "signal" | "only">,
   root: string,
 ): Omit<FetchTools, "target" | "layer" | "report"> {
   return {
@@ -115,7 +97,7 @@ export class FolderDownloads {
   }
 
   /** Fetches one folder; the records are its holders. Throws a sentence. */
-  start(records: [FileRecord, ...FileRecord[]], options: FolderDownloadOptions): Promise<DownloadedFolder> {
+  start(records: [FileRecord, ...FileRecord[]], options: DownloadOptions): Promise<Downloaded> {
     const running = this.#download(records, options);
     this.#running.add(running);
     const ended = () => this.#running.delete(running);
@@ -176,8 +158,8 @@ export class FolderDownloads {
     };
   }
 
-  async #download(records: [FileRecord, ...FileRecord[]], options: FolderDownloadOptions): Promise<DownloadedFolder> {
-    const { folder: into, inside } = options;
+  async #download(records: [FileRecord, ...FileRecord[]], options: DownloadOptions): Promise<Downloaded> {
+    const { folder: into, inside = "" } = options;
     const { isFetchable, pool } = this.#tools;
     const [record] = records;
     const [first, ...others] = records.filter(isFetchable);
@@ -212,14 +194,21 @@ export class FolderDownloads {
       );
       const published = await incoming.publish();
       const isWhole = inside === "" && incoming.failed.length === 0 && published.numbered.length === 0;
-      if (isWhole) await this.#tools.finished(published.path);
-      return { ...published, files: incoming.files, size: incoming.size, failed: incoming.failed, holders: fetched.holders };
+      if (isWhole) this.#handOver(served, published.path);
+      else this.#endPart(served);
+      const { files, size, failed } = incoming;
+      const { path, outcome, numbered } = published;
+      return { path, size, verified: true, outcome, holders: fetched.holders, inFolder: { files, failed, numbered } };
     } catch (error) {
       incoming.keep();
+      this.#endPart(served);
       throw error;
-    } finally {
-      if (served !== undefined) this.#endPart(served);
     }
+  }
+
+  /** The whole folder is shared from now on. Until it is hashed there, it is served like a part. */
+  #handOver(served: Part | undefined, path: string): void {
+    void this.#tools.finished(path).finally(() => this.#endPart(served));
   }
 
   #serve(part: Part): Part | undefined {
@@ -232,7 +221,8 @@ export class FolderDownloads {
     return served;
   }
 
-  #endPart(part: Part): void {
+  #endPart(part: Part | undefined): void {
+    if (part === undefined) return;
     this.#parts.delete(part.record.root ?? "");
     this.#tools.withdraw(part.record);
   }

@@ -7,7 +7,7 @@ import { dirname, join } from "node:path";
 import { codeOf, FtError } from "../../error.ts";
 import { type FolderEntry, isFolderEntry } from "../../protocol/folder.ts";
 import { printable } from "../../text.ts";
-import type { FolderLayout } from "./folder-layout.ts";
+import type { FolderLayout, Renamed } from "./folder-layout.ts";
 import { entryOf, PLAIN_ONLY } from "./identity.ts";
 import { linkUnlessTaken, sameContent, syncFolder } from "./incoming.ts";
 import { splitExtension } from "./local-name.ts";
@@ -36,7 +36,7 @@ export interface PublishedFolder {
   path: string;
   outcome: "new" | "merged" | "already here";
   /** Files that have another name than in the list, because another file has theirs: paths from the folder. */
-  numbered: { path: string; local: string }[];
+  numbered: Renamed[];
 }
 
 /** Syncs the part folder's files, gives them their places, and sets the dates of the folders. Throws the system's errors. */

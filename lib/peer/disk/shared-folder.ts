@@ -100,13 +100,10 @@ export class SharedFolder {
   open(root: string): Served | undefined {
     const { state } = this;
     if (state?.tree.root !== root) return undefined;
-    const reader = new FolderReader(state);
-    return {
-      size: state.cut.size,
-      read: (into, at) => reader.read(into, at),
-      unchanged: () => this.state === state,
-      close: () => reader.close(),
-    };
+    const unchanged = () => this.state?.tree.root === root;
+    // The folder may be looked at again meanwhile: then its files have the same bytes, but perhaps other times.
+    const reader = new FolderReader(() => (unchanged() ? this.state : undefined) ?? state);
+    return { size: state.cut.size, read: (into, at) => reader.read(into, at), unchanged, close: () => reader.close() };
   }
 
   /** Opens the list, which is served like a file. */
@@ -121,7 +118,7 @@ export class SharedFolder {
         into.set(bytes);
         return bytes.length;
       },
-      unchanged: () => this.state === state,
+      unchanged: () => this.state?.tree.root === root,
       close: () => undefined,
     };
   }
@@ -136,17 +133,17 @@ export class SharedFolder {
 
 /** Reads the bytes of a folder. A file that is not as it was when it was hashed is not read. */
 class FolderReader {
-  readonly #state: FolderState;
+  readonly #state: () => FolderState;
   /** The large file that was read last. */
   #open: { file: number; fd: number } | undefined;
 
-  constructor(state: FolderState) {
+  constructor(state: () => FolderState) {
     this.#state = state;
   }
 
   async read(into: Uint8Array, at: number): Promise<number> {
     let have = 0;
-    for (const slice of this.#state.cut.slices(at, into.length)) {
+    for (const slice of this.#state().cut.slices(at, into.length)) {
       const part = into.subarray(have, have + slice.length);
       const got = await this.#readSlice(slice, part);
       if (got < part.length) throw new Error("a file of the folder became shorter");
@@ -156,7 +153,7 @@ class FolderReader {
   }
 
   async #readSlice({ file, from }: FileSlice, into: Uint8Array): Promise<number> {
-    const place = this.#state.places[file];
+    const place = this.#state().places[file];
     if (place === undefined) throw new Error("there is no such file in the folder");
     if (place.size >= LARGE) return await readFully(this.#keepOpen(file, place), into, from);
     // A small file is opened, read and closed at once: waiting for each of these would take longer.

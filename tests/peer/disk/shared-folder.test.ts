@@ -155,6 +155,19 @@ describe("SharedFolder", () => {
     expect(await one.refresh(pool, cache, signal)).toBe(false);
   });
 
+  test("a transfer goes on when the folder is looked at again, also when a file was touched", async () => {
+    put("a", "one");
+    put("b", "two");
+    const one = await shared();
+    const open = one.open(one.state?.tree.root ?? "");
+    utimesSync(join(folder, "b"), 77, 77);
+    expect(await one.refresh(pool, cache, signal)).toBe(false);
+    expect(open?.unchanged()).toBe(true);
+    const bytes = new Uint8Array(6);
+    expect(await open?.read(bytes, 0)).toBe(6);
+    expect(Buffer.from(bytes).toString()).toBe("onetwo");
+  });
+
   test("unchanged files are not hashed again, also in the next run", async () => {
     put("a", "one");
     put("large", new Uint8Array(2_500_000).fill(3));
