@@ -235,7 +235,7 @@ describe("IncomingFolder", () => {
     const into = new Uint8Array(1000);
     expect(await incoming.read(into, 1)).toBe(1000);
     expect(Buffer.compare(into, source.bytes.subarray(1, 1001))).toBe(0);
-    expect(incoming.read(into, source.cut.startOf(2))).rejects.toThrow();
+    await expect(incoming.read(into, source.cut.startOf(2))).rejects.toThrow();
     incoming.keep();
   });
 
@@ -277,7 +277,7 @@ describe("IncomingFolder", () => {
     const incoming = source.open();
     const [part = ""] = readdirSync(top).filter((name) => name.endsWith(".part"));
     rmSync(join(top, part), { recursive: true });
-    expect(source.fill(incoming)).rejects.toThrow("its part folder in");
+    await expect(source.fill(incoming)).rejects.toThrow("its part folder in");
     incoming.keep();
   });
 });

@@ -91,8 +91,10 @@ describe("walkFolder", () => {
     expect([...left.values()].reduce((sum, count) => sum + count, 0)).toBe(1);
   });
 
-  test("a folder that is not there is a sentence", () => {
-    expect(walkFolder(join(top, "nothing"))).rejects.toThrow(/Cannot share the folder ".*nothing": there is no such folder\./);
+  test("a folder that is not there is a sentence", async () => {
+    await expect(walkFolder(join(top, "nothing"))).rejects.toThrow(
+      /Cannot share the folder ".*nothing": there is no such folder\./,
+    );
   });
 });
 
@@ -125,11 +127,11 @@ describe("SharedFolder", () => {
     put("b", "bee");
     const one = await shared();
     writeFileSync(join(folder, "a"), "new");
-    expect(bytesOf(one)).rejects.toThrow("has changed");
+    await expect(bytesOf(one)).rejects.toThrow("has changed");
     writeFileSync(join(top, "secret"), "old");
     rmSync(join(folder, "a"));
     symlinkSync(join(top, "secret"), join(folder, "a"));
-    expect(bytesOf(one)).rejects.toThrow();
+    await expect(bytesOf(one)).rejects.toThrow();
   });
 
   test("a folder on the way that was swapped for a link leads to no file outside", async () => {
@@ -139,7 +141,7 @@ describe("SharedFolder", () => {
     writeFileSync(join(top, "other", "a"), "mine");
     renameSync(join(folder, "in"), join(top, "away"));
     symlinkSync(join(top, "other"), join(folder, "in"));
-    expect(bytesOf(one)).rejects.toThrow("has changed");
+    await expect(bytesOf(one)).rejects.toThrow("has changed");
   });
 
   test("after a change the list is another one, and the old one is not served any more", async () => {
