@@ -629,12 +629,10 @@ test("what asks for too much is refused with a reason", () => {
 });
 
 test("words for which almost all names must be read are answered one by one, and refused when they are many", () => {
-  const name = (at: number) => `${"аб вг_".repeat(20)}${at}`;
-  const index = indexOf(Array.from({ length: 20_000 }, (_, at) => record(name(at))));
-  const words = [..."абвг"].flatMap((one) => [..."абвг"].map((other) => `-?${one}?${other}?б?`));
-  const some = words.slice(3, 6);
-  const totals = some.map((word) => index.find({ ...base, words: [word], limit: 1 }).total);
-  expect(totals).toEqual(some.map((word) => (patternOf(word.slice(1)).test(fold(name(7))) ? 0 : 20_000)));
+  const index = indexOf(Array.from({ length: 5000 }, (_, at) => record(`${"a".repeat(240)}${at}`)));
+  // Each name is compared from each of its letters on, up to the word's last letter.
+  const words = [..."bcdefghijklmnopq"].map((last) => `-${"a?".repeat(7)}${last}`);
+  expect(index.find({ ...base, words: words.slice(0, 1), limit: 1 }).total).toBe(5000);
   const error = (() => {
     try {
       index.find({ ...base, words });
@@ -645,7 +643,7 @@ test("words for which almost all names must be read are answered one by one, and
   expect(error).toBeInstanceOf(ProtocolError);
   expect(error).toMatchObject({ code: "bad-find", message: expect.stringContaining("Too many names") });
   // What it had read does not count for the next one.
-  expect(index.find({ ...base, words: words.slice(0, 4), limit: 1 }).total).toBe(20_000);
+  expect(index.find({ ...base, words: words.slice(0, 2), limit: 1 }).total).toBe(5000);
 });
 
 test("strange words, filters and records are answered, not followed", () => {
