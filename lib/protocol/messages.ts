@@ -104,7 +104,7 @@
 // tracker takes 50 requests a second of a peer, after a pause 200 at once; the others wait. It works for one host as for eight such
 // peers: a request counts there by the length of its answer and by the records that it makes the tracker read or change. A host is an
 // IPv4 address or an IPv6 network of 64 bits. A host whose FINDs take long waits longer for the next one, and a FIND of more than 500 ms
-// is ERROR bad-find. An answer has 200 records unless the request says otherwise, and never more than 2000. A tracker that answered `HELLO` with `HI`, and then sees ` FT/2 …` follow,
+// is ERROR bad-find; the tracker counts that time by the names that it reads, so that it is the same on a busy computer. An answer has 200 records unless the request says otherwise, and never more than 2000. A tracker that answered `HELLO` with `HI`, and then sees ` FT/2 …` follow,
 // completes its line: the bytes are the same however they were cut. A peer that loses its tracker goes on with its transfers, and comes
 // back with the same list: first within 1 s, then at growing random intervals of at most 30 s. In an answer with records or peers, a peer
 // leaves out and counts a line that it cannot read: it is another peer's. A line that breaks the grammar of lines ends the connection.

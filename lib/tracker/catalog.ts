@@ -98,8 +98,8 @@ const ANSWERS_KEPT = 1024;
 /** The longest answer to SEARCH that is kept ready. Bytes. */
 const ANSWER_LIMIT = 4096;
 
-/** The number of lines of an answer to FIND after which others may have their turn. */
-const LINES_AT_ONCE = 64;
+/** The lines of an answer to FIND that take as long as one step of a search: about a millisecond. */
+const LINES_A_STEP = 250;
 
 /** The most unfinished files that a peer may announce. */
 const MAX_PARTS = 32;
@@ -307,8 +307,8 @@ export class Catalog {
     const lines: string[] = [];
     for (const { items, holders } of contents) {
       for (const file of items) {
-        if (lines.length % LINES_AT_ONCE === 0) yield;
         lines.push(lineOf(file, seer, wish.group ? holders : undefined));
+        if (lines.length % LINES_A_STEP === 0) yield;
       }
     }
     return { lines, total };

@@ -287,12 +287,12 @@ export class Conversation implements ChannelHandlers, Connection {
 
   /** Goes on with a search by words. Its answer is sent when it comes to its end. */
   #searchOn(search: LongSearch, since: number): void {
-    const { took, answer } = search.goOn(SLICE_MS);
+    const { work, answer } = search.goOn(SLICE_MS);
     if (answer !== undefined) {
       this.#search = undefined;
       this.reply(answer);
     }
-    this.#turns.chargeSearch(took, this.#sent, since);
+    this.#turns.chargeSearch(work, this.#sent, since);
   }
 
   #endSearch(): void {
