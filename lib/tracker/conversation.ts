@@ -233,14 +233,12 @@ export class Conversation implements ChannelHandlers, Connection {
     const turns = this.#turns;
     const now = this.#state.clock.elapsed();
     while (!this.#over && !turns.waiting) {
-      const search = this.#search;
-      const isGuest = this.#guest !== undefined;
-      const may = search === undefined ? () => turns.mayAnswer(since, isGuest) : () => search.begun || turns.maySearch(since);
-      if (this.#hasMore && !may()) {
+      if (this.#hasMore && !this.#mayGoOn(since)) {
         this.#wait("rate");
         return;
       }
       this.#sent = 0;
+      const search = this.#search;
       if (search !== undefined) this.#searchOn(search, since);
       else {
         const message = inbox.next();
@@ -251,6 +249,13 @@ export class Conversation implements ChannelHandlers, Connection {
       }
       if (turns.isOver(since) && this.#hasMore) this.#wait("others");
     }
+  }
+
+  /** Whether the next request, or the search that waits, may be answered now. */
+  #mayGoOn(since: number): boolean {
+    const search = this.#search;
+    if (search === undefined) return this.#turns.mayAnswer(since, this.#guest !== undefined);
+    return search.begun || this.#turns.maySearch(since);
   }
 
   get #hasMore(): boolean {
