@@ -319,7 +319,7 @@ function tellEvent(screen: Screen, event: PeerEvent, all: boolean): void {
   const words = describeEvent(event);
   if (all) screen.event(words);
   else if (event.event === "joined" && (event.profile === 1 || event.left.length > 0)) screen.note(words);
-  else if (event.event === "away" || event.event === "notice" || event.event === "unread") screen.note(words);
+  else if (["away", "dismissed", "offline", "notice", "unread"].includes(event.event)) screen.note(words);
 }
 
 // ---------------------------------------------------------------- guided prompts

@@ -9,6 +9,7 @@ import type { TreeCache } from "./content/tree-cache.ts";
 import type { Published } from "./disk/incoming.ts";
 import { computeTree, describeFile, recordOf, type Share, type SharedFile } from "./disk/share.ts";
 import type { PeerEvent } from "./events.ts";
+import { withoutFiles } from "./exclusion.ts";
 import type { TrackerRequests } from "./requests.ts";
 import type { Known } from "./serve/serve.ts";
 import type { Session } from "./session.ts";
@@ -84,7 +85,9 @@ export class Sharing {
     share.remove(file);
     report({ event: "withdrawn", name: file.name, reason });
     const dropped = await session.requests.drop(file.name).catch(() => true);
-    if (!dropped && !isDownloading()) await session.leave();
+    if (dropped || isDownloading()) return;
+    report({ event: "offline", reason: "no-files" });
+    await session.leave(withoutFiles());
   }
 
   /** A file that was gone can be read again. */

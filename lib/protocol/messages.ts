@@ -77,6 +77,9 @@
 //       NOTICE words
 //       REACH yes  ·  REACH no reason=…    whether the tracker could connect to the peer's port, tried once after it joined
 //       CONNECT address=… port=… token=…   another peer asks to be connected to
+//       DISMISSED kicked|banned|stopping until=…   the tracker closes this connection. The operator has disconnected the peer, or keeps it out,
+//                         until that time (ISO 8601 UTC; absent: for good), or the tracker is stopping. Only to a peer that said name=;
+//                         others get a NOTICE.
 //       REVOKED id,id,…   the operator has disconnected these peers: their passes are not valid any more; only to a peer that said key=
 //     peer → peer
 //       HELLO FT/2 pass=… keyed=…     → HI FT/2  ·  PROVE nonce=…  ·  ERROR not-accepted, close
@@ -98,6 +101,9 @@
 // name. Of the peers online no two have one name, in whatever case: the second `Ben` becomes `Ben (2)`. The WELCOME says the name that the
 // peer got; while it is online it keeps that name, and a peer that takes the place of its own lost connection keeps it, too. name= in
 // WELCOME and WHO and by= in records go only to a peer that said name=, which may be empty. A receiver makes the names harmless again.
+//
+// A tracker refuses an address that its operator keeps out before it reads a byte: ERROR banned, or ERROR kicked for the minute after a
+// kick. The words of both have the end in them, ISO 8601 UTC, if there is one. A peer waits for it before it comes back.
 //
 // The connection is the peer's presence. A peer pings after 45 s of silence; the tracker removes a peer after 90 s without a byte. A peer
 // must be accepted within 10 s of connecting. Requests before FILES are not answered, and the eleventh is ERROR not-accepted, close. A
@@ -290,10 +296,17 @@ export type FromTracker =
   | { verb: "REACH"; reachable: boolean; reason: string }
   | ({ verb: "CONNECT" } & CallBack)
   | { verb: "REVOKED"; ids: string[] }
+  | ({ verb: "DISMISSED" } & Dismissal)
   | { verb: "UNKNOWN"; word: string };
 
+/** Why a tracker closes the connection of a peer. `until`: it takes the peer back then. Milliseconds since 1970. */
+export interface Dismissal {
+  code: "kicked" | "banned" | "stopping";
+  until?: number | undefined;
+}
+
 /** A message that a tracker sends without a request. */
-export type Push = Extract<FromTracker, { verb: "NOTICE" | "REACH" | "CONNECT" | "REVOKED" }>;
+export type Push = Extract<FromTracker, { verb: "NOTICE" | "REACH" | "CONNECT" | "REVOKED" | "DISMISSED" }>;
 
 /** A requested name may be any text: a name that is not on the holder's list is not found. */
 export type ToHolder =
