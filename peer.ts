@@ -94,7 +94,7 @@ const LEAVING_MS = 4_000;
 export interface PeerOptions {
   tracker: TrackerPlace;
   /** Looks for the tracker at another address, when it cannot be reached any more. */
-  find?: () => Promise<TrackerPlace | undefined>;
+  find?: () => Promise<TrackerPlace[]>;
   /** Throws a sentence when this peer's files may not be told to the tracker. */
   approve?: (tracker: Introduced) => void;
   files: SharedFile[];
@@ -336,8 +336,8 @@ async function startAt(
     startPeer(
       {
         tracker: { ...place, full: trust.isFull(place) },
-        // A tracker whose address was typed may move too: after joining, its name is known.
-        find: async () => (trust.name === undefined ? undefined : await findAgain({ ...place, name: trust.name })),
+        // A tracker whose address was typed may move too: after joining, its name and key are known.
+        find: async () => (trust.current === undefined ? [] : await findAgain({ ...place, ...trust.current })),
         approve: (tracker) => trust.approve(tracker),
         files,
         port: line.port,
