@@ -76,6 +76,8 @@ export interface TrackerPlace {
   name?: string;
   /** Nobody typed this address: a program announced it on the network. */
   announced?: true;
+  /** The key that the tracker there has to have: another one is another tracker. */
+  key?: string;
   /** It has spoken FT/2 before. Then its silence never makes it a basic tracker. */
   full?: boolean;
 }
@@ -92,8 +94,8 @@ export interface Introduced {
 export interface SessionOptions {
   dial: Dial;
   tracker: TrackerPlace;
-  /** Looks for the tracker at another address, when it cannot be reached any more. */
-  find?(): Promise<TrackerPlace | undefined>;
+  /** The places where the tracker may be now, when it cannot be reached any more. */
+  find?(): Promise<TrackerPlace[]>;
   agent: string;
   /** The name by which people know this peer, or "" for none. The tracker may put a number behind it. */
   name?: string | undefined;
@@ -398,6 +400,9 @@ export class Session {
   async #accept(channel: Channel, hi: Extract<Reply, { verb: "HI" }>, challenge: string | undefined): Promise<void> {
     const { you, max, key, announced, results, name, nonce, proof = "" } = hi;
     const proven = challenge !== undefined && this.#options.isProven?.(key, challenge, proof) === true;
+    if ((this.#tracker.key ?? key) !== key) {
+      throw new FtError(UNTRUSTED, `The tracker at "${this.#where}" is another one than was looked for: it has another key.`);
+    }
     this.#options.approve?.({ place: this.#tracker, name, key, proven });
     const standing = standingOn(channel, { profile: 2, you, max, key, announced, results });
     const list = this.#list(channel);
@@ -557,24 +562,27 @@ export class Session {
   async #rejoin(attempt: number): Promise<void> {
     this.#joining = true;
     if (this.#retries > RETRIES_BEFORE_LOOKING) {
-      const found = await this.#options.find?.().catch(() => undefined);
+      const found = (await this.#options.find?.().catch(() => undefined)) ?? [];
       // The session was left meanwhile; if it came back since then, that is another attempt.
       if (attempt !== this.#attempt) return;
-      if (found !== undefined) return await this.#rejoinAt(found, attempt);
+      for (const place of found) if (await this.#isAt(place, attempt)) return;
     }
     await this.join();
   }
 
-  /** Another tracker of the same name may announce itself: when this one is refused, the place where the tracker was is tried again. */
-  async #rejoinAt(found: TrackerPlace, attempt: number): Promise<void> {
+  /** Joins the tracker where it may be now. False when it is not there: another one may announce itself by the same name. */
+  async #isAt(place: TrackerPlace, attempt: number): Promise<boolean> {
     const before = this.#tracker;
-    this.#tracker = found;
+    const key = this.#standing?.key ?? "";
+    this.#tracker = key === "" ? place : { ...place, key };
     try {
       await this.join();
+      return true;
     } catch (error) {
-      if (codeOf(error) !== UNTRUSTED || attempt !== this.#attempt) throw error;
+      if (attempt !== this.#attempt) throw error;
+      this.#joining = true;
       this.#tracker = before;
-      await this.join();
+      return false;
     }
   }
 

@@ -155,7 +155,8 @@
 // HELLO FT/2 pass=…, and asks. A token has 1 to 64 letters, digits, `-` and `_`. It is good once, for a few seconds, with the peer that
 // made it up. A holder dials only its own networks and peers that its tracker lists.
 //
-// A tracker announces itself by DNS-SD as _filetracker._tcp, with version= and id= in its TXT record (tracker/announce.ts).
+// A tracker announces itself by DNS-SD as _filetracker._tcp, with version=, id= and key= in its TXT record (tracker/announce.ts). By the key a
+// peer finds a tracker that has moved; only its proof shows that it is the same one.
 
 import type { Address, Endpoint } from "./address.ts";
 import type { FileName, FileRecord } from "./record.ts";
