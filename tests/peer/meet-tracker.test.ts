@@ -27,7 +27,7 @@ describe("meetTracker", () => {
   test("takes a silent tracker, and one that closes, for a basic one, which takes five files", async () => {
     const { clock, net, tools } = room();
     const silent = meetTracker(TRACKER, tools);
-    await net.next();
+    expect(await (await net.next()).line()).toBe(HELLO);
     await clock.pass(1000);
     expect(await silent).toEqual({ name: "", max: 5 });
     const closing = meetTracker(TRACKER, tools);
