@@ -15,7 +15,7 @@ import {
   type Push,
   RESULTS_LIMIT,
 } from "../protocol/messages.ts";
-import type { FileRecord } from "../protocol/record.ts";
+import { type FileRecord, isCounted } from "../protocol/record.ts";
 import { encodeToTracker } from "../protocol/write.ts";
 import { BasicTracker, BYE_MS } from "./basic-tracker.ts";
 import { type Addresses, dialTracker } from "./dial-tracker.ts";
@@ -399,7 +399,7 @@ export class Session {
    * sending the list again, and then the parts. Peers that joined together renew at different times.
    */
   #addParts(channel: Channel, standing: Standing): void {
-    for (const record of this.#records(channel)) if (record.part) this.requests.add(record).catch(() => undefined);
+    for (const record of this.#records(channel)) if (!isCounted(record)) this.requests.add(record).catch(() => undefined);
     this.#cancelRenewal();
     const wait = standing.lifetime * 1000 * (0.4 + 0.2 * this.#options.random());
     this.#cancelRenewal = this.#clock.after(wait, () => this.#renew(channel));
@@ -420,7 +420,7 @@ export class Session {
   }
 
   #list(channel: Channel): FileRecord[] {
-    return this.#records(channel).filter(({ part }) => !part);
+    return this.#records(channel).filter(isCounted);
   }
 
   #pingLater(): void {

@@ -31,7 +31,9 @@ describe("meetTracker", () => {
     await clock.pass(1000);
     expect(await silent).toEqual({ name: "", max: 5 });
     const closing = meetTracker(TRACKER, tools);
-    (await net.next()).close();
+    const far = await net.next();
+    await far.line();
+    far.close();
     expect(await closing).toEqual({ name: "", max: 5 });
   });
 

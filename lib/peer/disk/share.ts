@@ -48,7 +48,7 @@ export interface SharedFile extends FirstChoice {
   root?: string | undefined;
   /** The hashes of the pieces, once they are computed. */
   pieces?: Uint8Array | undefined;
-  /** It was fetched when the list was full. It is announced like an unfinished file, because those do not count. */
+  /** It was fetched when the list was full: it does not count among this peer's files. */
   beyond?: true;
 }
 
@@ -308,7 +308,7 @@ export function recordOf(file: SharedFile, { address, port }: Endpoint): FileRec
     v2: true,
     mtime: file.modified.toISOString(),
     ...(file.root === undefined ? {} : { root: file.root }),
-    ...(file.beyond ? { part: true } : {}),
+    ...(file.beyond ? { beyond: true } : {}),
   };
 }
 
