@@ -23,7 +23,6 @@ import { runDoctor } from "./lib/peer/commands/doctor.ts";
 import { describeSharing, filesToShare, fillUp } from "./lib/peer/commands/files.ts";
 import { get } from "./lib/peer/commands/get.ts";
 import { findTracker, joinTracker, knownTrackers } from "./lib/peer/commands/join.ts";
-import { peerId } from "./lib/peer/commands/peer-id.ts";
 import type { Peer, PeerOptions } from "./lib/peer/commands/types.ts";
 import { Connector } from "./lib/peer/connect.ts";
 import { HashPool, sha256 } from "./lib/peer/content/hash.ts";
@@ -34,6 +33,7 @@ import { Share } from "./lib/peer/disk/share.ts";
 import { ShareWatch } from "./lib/peer/disk/watch.ts";
 import { Downloads } from "./lib/peer/download.ts";
 import { EventDamper, type PeerEvent } from "./lib/peer/events.ts";
+import { findPeer } from "./lib/peer/find-peer.ts";
 import { meetTracker } from "./lib/peer/meet-tracker.ts";
 import {
   type CommandLine,
@@ -83,19 +83,22 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
   const stopped = new AbortController();
   const rateLimit = () => (options.limit === undefined ? undefined : new RateLimit(options.limit, clock));
 
+  const sessionKey = new SessionKey();
   const admission = new Admission({
     standing: () => session.standing,
     askKnown: (address) => session.requests.known(address),
     isOfThisMachine,
+    port: () => listener.port,
+    nonce: secret,
     clock,
   });
   const server = new Server({
     open: (wanted) => openShared(wanted),
     look: (root) => sharing.look(root) ?? downloads.look(root),
     changed: () => watch.nudge(),
-    readPass: (pass, from) => {
-      const checked = admission.checkPass(pass, from);
-      if ("id" in checked) connector.proven(from);
+    readPass: (pass, from, keyed) => {
+      const checked = admission.checkPass(pass, from, keyed);
+      if ("id" in checked && !("nonce" in checked)) connector.proven(from);
       return checked;
     },
     whenRevoked: (id, act) => admission.whenRevoked(id, act),
@@ -114,9 +117,10 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     isProven,
     challenge: secret,
     agent: `ft-peer/${VERSION}`,
+    name: options.name,
     port: listener.port,
     records: (own) => [...sharing.records(own), ...downloads.records(own)],
-    sessionKey: new SessionKey(),
+    sessionKey,
     revoked: (ids) => admission.revoke(ids),
     callBack: (to) => void connector.callBack(to),
     report,
@@ -136,8 +140,8 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
         known: (address) => session.requests.known(address),
         who: () => session.requests.who(),
       }),
-    // On the tracker's own machine a pass is good from every address of that machine.
-    local: () => (isTrackerHere(session.standing) ? undefined : session.standing?.local),
+    // A keyed pass is good from every address, and on the tracker's own machine every pass from every address of that machine.
+    local: () => (session.standing?.keyed || isTrackerHere(session.standing) ? undefined : session.standing?.local),
     closed: () =>
       session.standing?.reach === false ? `nobody can connect to port ${listener.port} of this machine either` : "",
     token: secret,
@@ -159,6 +163,10 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     pool,
     limit: rateLimit(),
     pass: () => session.standing?.pass ?? "",
+    keyed: () => {
+      const text = session.standing?.keyed ?? "";
+      return text === "" ? undefined : { text, prove: (nonce, at) => sessionKey.provePass(nonce, at) };
+    },
     away: () => session.away,
     unsettled: () => session.unsettled,
     look: (root) => session.requests.holders(root),
@@ -279,7 +287,9 @@ async function search(peer: Peer, { argument }: CommandLine, command: "search" |
   const records =
     command === "search"
       ? await peer.session.requests.search(nameArgument(argument ?? ""))
-      : await peer.session.requests.list(argument === undefined ? undefined : await peerId(peer, argument));
+      : await peer.session.requests.list(
+          argument === undefined ? undefined : findPeer(argument, await peer.session.requests.who()).id,
+        );
   if (records.length === 0) throw new FtError("not-found", notFoundSentence(argument ?? ""));
   screen.results(screen.json ? recordObjects(records) : recordTable(records, screen.width));
 }

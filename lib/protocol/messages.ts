@@ -58,7 +58,7 @@
 //     peer → tracker, one connection for as long as the peer is online
 //       HELLO FT/2 agent=… extras=1 session=… challenge=… key=… name=…
 //                                     → HI FT/2 name=… max=… key=… you=… announced=yes|no results=… proof=… nonce=…
-//       FILES n port=p proof=…, n records   → WELCOME id=… pass=… peers=… files=… session=… now=… name=…   (later again: a new list, a new pass)
+//       FILES n port=p proof=…, n records   → WELCOME id=… pass=… peers=… files=… session=… now=… keyed=… name=…   (later again: a new list, new passes)
 //                                       n = 0 is not answered; n > max is ERROR too-many-files. p is the port of all its records.
 //       ADD <record>  ·  DROP name    → OK  ·  NOT FOUND (no such record)  ·  ERROR last-file (the last file stays)
 //                                       A record with part=1, and with whole=1 too, comes by ADD only. It does not count among the files of the peer.
@@ -80,7 +80,8 @@
 //       CONNECT address=… port=… token=…   another peer asks to be connected to
 //       REVOKED id,id,…   the operator has disconnected these peers: their passes are not valid any more; only to a peer that said key=
 //     peer → peer
-//       HELLO FT/2 pass=…             → HI FT/2  ·  ERROR not-accepted, close
+//       HELLO FT/2 pass=… keyed=…     → HI FT/2  ·  PROVE nonce=…  ·  ERROR not-accepted, close
+//       PROOF address=… port=… proof=…   → HI FT/2  ·  ERROR not-accepted, close   (only after PROVE)
 //       DOWNLOAD root=…|name=… offset=… length=…   → FILE: length=n size=total, n raw bytes  ·  BUSY position=k  ·  NOT FOUND  ·  ERROR
 //       TREE root=… piece=bytes       → TREE: n, n × 32 raw bytes  ·  NOT FOUND  ·  ERROR
 //       HAVE root=…                   → HAVE: n, n raw bytes  ·  NOT FOUND
@@ -118,6 +119,14 @@
 // address in it, by the tracker's clock; a loopback address in it stands for the tracker's machine. It lives ten minutes, and a peer gets
 // a new one by FILES before that; now= is the tracker's time (seconds since 1970). A holder refuses the passes of revoked ids, and closes
 // their connections. The first bytes that a peer sends to an address from a record are constant up to the pass.
+//
+// A holder may see another address than the tracker: behind a router or a virtual machine that translates addresses, on a machine with
+// several networks, or by IPv6 where the tracker is reached by IPv4. So a peer that said extras=1 and key= gets a keyed pass, too: keyed=
+// in the WELCOME has the peer's public key in place of the address. A peer shows both passes. A holder to which the address is not the
+// one in the pass answers HELLO with PROVE and a nonce of 16 to 64 letters, digits, `-` and `_`. The peer answers with PROOF: the address
+// and port of the holder's record, and the base64url signature, by its session key, of the words `pass`, the nonce and `address:port` (IPv6 in
+// brackets), a space between. The holder accepts it if the address and port are its own, so that one holder cannot use the proof at
+// another. Requests that come before the PROOF are answered after it. A holder that does not know keyed= refuses as before.
 //
 // A peer knows a tracker again by its key. Anybody can say the key of another, so a peer that found the tracker by its announcement makes
 // up a challenge of 16 to 64 letters, digits, `-` and `_`, and the tracker proves that it has the private key: proof= is the base64url
@@ -264,6 +273,8 @@ export type FromTracker =
       peers: number;
       files: number;
       now?: number | undefined;
+      /** A pass that is good from every address, for the peer that has the private half of its session key. */
+      keyed?: string | undefined;
       name?: string | undefined;
     }
   | { verb: "OK" }
@@ -288,7 +299,9 @@ export type Push = Extract<FromTracker, { verb: "NOTICE" | "REACH" | "CONNECT" |
 /** A requested name may be any text: a name that is not on the holder's list is not found. */
 export type ToHolder =
   /** From a downloader with a pass. From a holder that was asked to connect back, with a token. */
-  | { verb: "HELLO"; pass: string; token?: string | undefined }
+  | { verb: "HELLO"; pass: string; keyed?: string | undefined; token?: string | undefined }
+  /** The answer to PROVE: the address and port of the holder's record, and the signature. */
+  | ({ verb: "PROOF"; proof: string } & Endpoint)
   | { verb: "DOWNLOAD"; profile: 1; name: string; size?: number; spaced: boolean }
   | {
       verb: "DOWNLOAD";
@@ -305,6 +318,8 @@ export type ToHolder =
 
 export type FromHolder =
   | { verb: "HI" }
+  /** The downloader must sign this text with its session key before it is accepted. */
+  | { verb: "PROVE"; nonce: string }
   /** `length` raw bytes follow; the whole file has `size`. */
   | { verb: "FILE"; length: number; size: number }
   | { verb: "BUSY"; position: number }

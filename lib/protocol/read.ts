@@ -264,6 +264,7 @@ export class SessionInbox extends Inbox<FromTracker> {
           files: wholeValue(values, "files"),
           session: values.get("session"),
           now: optional(values, "now", wholeValue),
+          keyed: values.get("keyed"),
           name: optional(values, "name", nameValue) || undefined,
         };
       }
@@ -338,7 +339,13 @@ export class HolderInbox extends Inbox<ToHolder> {
       case "HELLO":
         if (!this.#awaitsHello) throw new ProtocolError("unexpected", "HELLO comes once, at the start.");
         this.#awaitsHello = false;
-        return { verb, pass: values.get("pass") ?? "", token: values.get("token") };
+        return { verb, pass: values.get("pass") ?? "", keyed: values.get("keyed"), token: values.get("token") };
+      case "PROOF":
+        return {
+          verb,
+          ...endpointOf(values, "PROOF needs an IP address.", "PROOF needs a port from 1 to 65535."),
+          proof: textValue(values, "proof"),
+        };
       case "DOWNLOAD": {
         const root = optional(values, "root", rootValue);
         const name = values.get("name");
@@ -383,6 +390,8 @@ export class DownloadInbox extends Inbox<FromHolder> {
     switch (verb) {
       case "HI":
         return { verb };
+      case "PROVE":
+        return { verb, nonce: textValue(valuesOf(rest), "nonce") };
       case "FILE:": {
         const values = valuesOf(rest);
         const length = wholeValue(values, "length");

@@ -72,7 +72,9 @@ export class AcceptedPeer implements Presence {
     this.#member = this.#state.put({ id, profile: 2, address, agent, name, port, presence: this }, records);
     if (before !== port) void this.#tryPort(this.#member);
     const pass = setup.credentials.passFor(id, this.#connection.channel);
-    const session = this.extras ? { session: this.#session, now: setup.credentials.now } : {};
+    const session = this.extras
+      ? { session: this.#session, now: setup.credentials.now, keyed: setup.credentials.keyedPassFor(id, this.#key) }
+      : {};
     const named = this.knowsNames ? { name: this.#member.name ?? "" } : {};
     return { verb: "WELCOME", id, pass, peers: catalog.peers, files: catalog.files, ...session, ...named };
   }

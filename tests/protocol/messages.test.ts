@@ -247,6 +247,10 @@ const FROM_TRACKER: [bytes: string, message: Exclude<FromTracker, { verb: "FOUND
     `WELCOME id=k3J_x pass=${PASS} peers=14 files=52 session=${SESSION}\n`,
     { verb: "WELCOME", id: "k3J_x", pass: PASS, peers: 14, files: 52, session: SESSION },
   ],
+  [
+    `WELCOME id=k3J_x pass=${PASS} peers=14 files=52 now=1795000000 keyed=key.ed\n`,
+    { verb: "WELCOME", id: "k3J_x", pass: PASS, peers: 14, files: 52, now: 1_795_000_000, keyed: "key.ed" },
+  ],
   ["REACH yes\n", { verb: "REACH", reachable: true, reason: "" }],
   [
     "REACH no reason=nothing%20listens%20there%20(connection%20refused)\n",
@@ -384,6 +388,7 @@ const TO_HOLDER_READ: [bytes: string, message: ToHolder][] = [
 /** FT/2, holder → downloader; a body follows where the line says so. */
 const FROM_HOLDER: [bytes: string, message: FromHolder, body?: string][] = [
   ["HI FT/2\n", { verb: "HI" }],
+  ["PROVE nonce=k3J-x_\n", { verb: "PROVE", nonce: "k3J-x_" }],
   ["FILE: length=12 size=48213\n", { verb: "FILE", length: 12, size: 48_213 }, "PING\nBYE\r\n\0\n"],
   ["FILE: length=0 size=0\n", { verb: "FILE", length: 0, size: 0 }],
   ["BUSY position=3\n", { verb: "BUSY", position: 3 }],

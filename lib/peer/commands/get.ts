@@ -3,12 +3,12 @@
 import { resolve } from "node:path";
 import { systemClock } from "../../clock.ts";
 import { FtError, sentenceOf } from "../../error.ts";
-import { formatEndpoint } from "../../protocol/address.ts";
 import { printable } from "../../text.ts";
 import { orCancelled } from "../cancel.ts";
 import { type Content, SeveralContentsError, waitForContents } from "../contents.ts";
 import type { DownloadOptions } from "../download.ts";
 import type { FetchEvent } from "../fetch/types.ts";
+import { findPeer, typedEndpoint } from "../find-peer.ts";
 import { typed } from "../locate.ts";
 import { type CommandLine, nameArgument, rootArgument } from "../options.ts";
 import { progressReporter, type Screen } from "../screen/screen.ts";
@@ -58,9 +58,14 @@ async function downloadFirst(peer: Peer, [content, ...others]: Content[], how: D
 }
 
 /** The contents that a file's name or a content id means, the best first. Throws a sentence when nobody has one. */
-async function findContents(peer: Peer, { argument = "", from }: CommandLine, signal: AbortSignal): Promise<Content[]> {
+async function findContents(peer: Peer, line: CommandLine, signal: AbortSignal): Promise<Content[]> {
+  const { argument = "" } = line;
   const root = rootArgument(argument);
   const { requests } = peer.session;
+  const from =
+    line.from === undefined
+      ? undefined
+      : (typedEndpoint(line.from) ?? findPeer(line.from, await orCancelled(requests.who(), signal)));
   const contents = await waitForContents({
     look: () => orCancelled(root === undefined ? requests.search(nameArgument(argument)) : requests.holders(root), signal),
     fits: (record) =>
@@ -71,7 +76,9 @@ async function findContents(peer: Peer, { argument = "", from }: CommandLine, si
   });
   if (contents.length > 0) return contents;
   const words =
-    from === undefined ? notFoundSentence(argument) : `Nobody at ${formatEndpoint(from)} shares "${printable(argument)}".`;
+    from === undefined
+      ? notFoundSentence(argument)
+      : `"${printable(line.from ?? "")}" does not share "${printable(argument)}".`;
   throw new FtError("not-found", words);
 }
 

@@ -6,7 +6,7 @@ import { userFolder } from "../../files.ts";
 import type { SharedFile } from "../disk/share.ts";
 import type { PeerEvent } from "../events.ts";
 import { describePlace, findAgain, KnownTrackers, type Located, lookAround, nobodyFound, severalFound } from "../locate.ts";
-import type { CommandLine } from "../options.ts";
+import { type CommandLine, defaultPeerName } from "../options.ts";
 import type { Screen } from "../screen/screen.ts";
 import { hasTerminal, promptsOn } from "../screen/terminal.ts";
 import type { TrackerPlace } from "../session.ts";
@@ -39,6 +39,7 @@ export async function joinTracker(joining: Joining): Promise<Peer> {
         approve: (tracker) => trust.approve(tracker),
         files,
         port: line.port,
+        name: line.name ?? defaultPeerName(),
         cachePath: join(userFolder("cache"), "roots.json"),
         limit: line.limit,
         report: (event) => {

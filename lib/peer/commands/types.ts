@@ -15,6 +15,8 @@ export interface PeerOptions {
   files: SharedFile[];
   /** The port to serve on; undefined takes 1235, or a free port when that is taken. */
   port?: number | undefined;
+  /** The name by which people know this peer; "" for none. */
+  name: string;
   /** The file in which content ids are remembered between runs. */
   cachePath: string;
   /** The most bytes per second, up and down each. */

@@ -139,7 +139,7 @@ export class Holders {
 
   async #connect(holder: Holder): Promise<void> {
     const { time } = this.#job;
-    const { dial, signal, report, pass } = this.#job.tools;
+    const { dial, signal, report, pass, keyed } = this.#job.tools;
     holder.dialled();
     const from = time.now();
     report({ event: "asking", holder: holder.record });
@@ -149,7 +149,7 @@ export class Holders {
       const source = this.#converse(holder, channel);
       holder.opened(source, time.now());
       holder.shown = pass();
-      source.start(holder.shown);
+      source.start(holder.shown, holder.record, keyed?.());
       source.paused = this.#state.paused;
       this.#on.opened(holder);
     } catch (error) {

@@ -261,7 +261,8 @@ function describe(event: PeerEvent): string {
         return `Online. This tracker speaks the basic protocol: exact search, downloads without verification, and everybody is served.${left}`;
       }
       const left = event.left.length === 0 ? "" : ` It takes no more files of one peer; left out: ${names}.`;
-      return `Online at "${event.name}": ${plural(event.peers, "peer")}, ${plural(event.files, "file")}.${left}`;
+      const you = !event.you ? "" : ` You are "${event.you}".`;
+      return `Online at "${event.name}": ${plural(event.peers, "peer")}, ${plural(event.files, "file")}.${you}${left}`;
     }
     case "away":
       return `The tracker is away (${event.reason}); coming back by itself.`;
