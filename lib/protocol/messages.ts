@@ -45,11 +45,12 @@
 // ERROR code words, and a close. The words of ERROR and NOTICE are the rest of the line, for a person; only control characters in them
 // are escaped.
 //
-// A record is <name,type,size,DD/MM/YY,address,port;v=2;mtime=…;root=…;part=1;reach=no;holders=…;by=…>. Everything behind the port is optional:
+// A record is <name,type,size,DD/MM/YY,address,port;v=2;mtime=…;root=…;part=1;whole=1;reach=no;holders=…;by=…>. Everything behind the port is optional:
 //     v=2        the holder speaks FT/2
 //     mtime      exact time of last modification, ISO 8601 UTC
 //     root       the content id, 64 hex digits; absent until it is computed
 //     part=1     the holder is still fetching the file, and serves the pieces that it has
+//     whole=1    only with part=1: the holder has all pieces. It fetched the file when its list was full, so that the file does not count
 //     reach=no   said by trackers alone: the tracker could not connect to the holder
 //     holders    said by trackers alone, with group=1: how many peers have the whole of this content
 //     by         said by trackers alone: the name of the holder
@@ -60,7 +61,7 @@
 //       FILES n port=p proof=…, n records   → WELCOME id=… pass=… peers=… files=… session=… now=… keyed=… name=…   (later again: a new list, new passes)
 //                                       n = 0 is not answered; n > max is ERROR too-many-files. p is the port of all its records.
 //       ADD <record>  ·  DROP name    → OK  ·  NOT FOUND (no such record)  ·  ERROR last-file (the last file stays)
-//                                       A record with part=1 comes by ADD only, and does not count among the files of the peer.
+//                                       A record with part=1, and with whole=1 too, comes by ADD only. It does not count among the files of the peer.
 //       SEARCH: name                  → FOUND: n, n records  ·  NOT FOUND
 //       LIST id=… root=… offset=… limit=…  → the same; of one peer, of one content, or everything
 //       FIND word… ext=… type=… min=… max=… after=YYYY-MM-DD before=YYYY-MM-DD root=… offset=… limit=… group=1
