@@ -20,10 +20,9 @@ import { Admission } from "./lib/peer/admission.ts";
 import { mayCallBack } from "./lib/peer/call-backs.ts";
 import { orCancelled } from "./lib/peer/cancel.ts";
 import { runDoctor } from "./lib/peer/commands/doctor.ts";
-import { filesToShare } from "./lib/peer/commands/files.ts";
+import { describeSharing, filesToShare, fillUp } from "./lib/peer/commands/files.ts";
 import { get } from "./lib/peer/commands/get.ts";
 import { findTracker, joinTracker, knownTrackers } from "./lib/peer/commands/join.ts";
-
 import type { Peer, PeerOptions } from "./lib/peer/commands/types.ts";
 import { Connector } from "./lib/peer/connect.ts";
 import { HashPool, sha256 } from "./lib/peer/content/hash.ts";
@@ -39,6 +38,7 @@ import { EventDamper, type PeerEvent } from "./lib/peer/events.ts";
 import { findPeer } from "./lib/peer/find-peer.ts";
 import { FolderDownloads } from "./lib/peer/folder-downloads.ts";
 import { FolderSharing } from "./lib/peer/folder-sharing.ts";
+import { meetTracker } from "./lib/peer/meet-tracker.ts";
 import {
   type CommandLine,
   DEFAULT_PORT,
@@ -284,9 +284,14 @@ function listenFrom(port: number | undefined, onConnection: Parameters<typeof li
 /** Joins the tracker, runs one command, and leaves. */
 async function runCommand(line: CommandLine, command: Exclude<PeerCommand, "doctor">, signal: AbortSignal): Promise<void> {
   const screen = new Screen(line);
-  const files = filesToShare(line, (words) => screen.note(words));
+  const chosen = filesToShare(line);
   if (command === "get") checkFolder(resolve(line.to));
   const place = line.tracker ?? (await findTracker(line, screen, signal));
+  const agent = `ft-peer/${VERSION}`;
+  const askLimit = async () => (await meetTracker(place, { dial, clock: systemClock, agent, signal })).max;
+  const shared = await fillUp(line, chosen, askLimit);
+  screen.note(describeSharing(shared));
+  const files = shared.taken;
   const report = (event: PeerEvent) => tellEvent(screen, event, command === "share");
   const peer = await joinTracker({ line, startPeer, place, files, report, signal, consent: line.share.length > 0 });
   try {
@@ -342,7 +347,7 @@ function tellEvent(screen: Screen, event: PeerEvent, all: boolean): void {
   const words = describeEvent(event);
   if (all) screen.event(words);
   else if (event.event === "joined" && (event.profile === 1 || event.left.length > 0)) screen.note(words);
-  else if (event.event === "away" || event.event === "notice" || event.event === "unread") screen.note(words);
+  else if (["away", "dismissed", "offline", "notice", "unread"].includes(event.event)) screen.note(words);
 }
 
 // ---------------------------------------------------------------- guided prompts
@@ -356,11 +361,13 @@ async function runGuided(line: CommandLine, signal: AbortSignal): Promise<void> 
   const prompts = promptsOn(signal);
   prompts.greet(`ft-peer ${VERSION}`);
   const last = knownTrackers().last;
+  const named = line.share.length === 0 ? undefined : filesToShare(line);
+  if (named !== undefined) prompts.say(describeSharing(named));
   await guide({
     prompts,
     tracker: line.tracker,
     last,
-    files: line.share.length === 0 ? undefined : filesToShare(line, (words) => prompts.say(words)),
+    files: named?.taken,
     to: resolve(line.to),
     overwrite: line.overwrite,
     signal,

@@ -13,7 +13,9 @@ type OwnEvent =
   /** A folder is hashed. `left`: how many entries are not shared, by reason. */
   | { event: "folder"; name: string; files: number; size: number; root: string; left: Record<string, number> }
   | { event: "changed"; name: string; size: number }
-  | { event: "withdrawn"; name: string; reason: string };
+  | { event: "withdrawn"; name: string; reason: string }
+  /** This peer has left its tracker: it shares no file any more. */
+  | { event: "offline"; reason: "no-files" };
 
 /** An event that the tracker or a downloader causes. Each of them can be a flood. */
 type OthersEvent = SessionEvent | ServeEvent;
@@ -50,7 +52,7 @@ export class EventDamper {
 }
 
 function isOwn(event: PeerEvent): event is OwnEvent {
-  return ["root", "folder", "changed", "withdrawn"].includes(event.event);
+  return ["root", "folder", "changed", "withdrawn", "offline"].includes(event.event);
 }
 
 function whoseHost(event: OthersEvent): string {

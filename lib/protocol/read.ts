@@ -35,6 +35,7 @@ import {
   optional,
   rootValue,
   textValue,
+  timeIn,
   valuesOf,
   wholeValue,
   yesValue,
@@ -299,6 +300,8 @@ export class SessionInbox extends Inbox<FromTracker> {
         return { verb, reachable: /^yes(?: |$)/.test(rest), reason: valuesOf(rest).get("reason") ?? "" };
       case "CONNECT":
         return { verb, ...callBackOf(rest) };
+      case "DISMISSED":
+        return dismissalOf(line, rest);
       case "REVOKED":
         return { verb, ids: rest.split(",") };
       default:
@@ -453,6 +456,13 @@ function callBackOf(rest: string): CallBack {
   const token = textValue(values, "token");
   if (!TOKEN.test(token)) throw new ProtocolError("bad-token", "CONNECT needs a token of 1 to 64 letters, digits, - and _.");
   return { ...endpoint, token };
+}
+
+/** Why the tracker closes the connection. A reason of a later version is not known here. */
+function dismissalOf(line: string, rest: string): FromTracker {
+  const [code] = cutVerb(rest);
+  if (code !== "kicked" && code !== "banned" && code !== "stopping") return { verb: "UNKNOWN", word: line };
+  return { verb: "DISMISSED", code, until: timeIn(valuesOf(rest).get("until") ?? "") };
 }
 
 function errorOf(rest: string): { verb: "ERROR"; code: string; words: string } {

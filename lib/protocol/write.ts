@@ -75,6 +75,10 @@ export function encodeFromTracker(
       return message.reachable ? "REACH yes\n" : `REACH no reason=${escapeValue(message.reason)}\n`;
     case "CONNECT":
       return encodeCallBack(message);
+    case "DISMISSED": {
+      const { code, until } = message;
+      return `DISMISSED ${code}${valueIf("until", until === undefined ? undefined : new Date(until).toISOString())}\n`;
+    }
     case "REVOKED":
       return `REVOKED ${message.ids.join(",")}\n`;
     case "OK":

@@ -3,12 +3,13 @@
 import { resolve } from "node:path";
 import { systemClock } from "../../clock.ts";
 import { FtError, sentenceOf } from "../../error.ts";
+import { parseEndpoint } from "../../protocol/address.ts";
 import { printable } from "../../text.ts";
 import { orCancelled } from "../cancel.ts";
 import { type Content, SeveralContentsError, waitForContents } from "../contents.ts";
 import type { DownloadOptions } from "../download.ts";
 import type { FetchEvent } from "../fetch/types.ts";
-import { findPeer, typedEndpoint } from "../find-peer.ts";
+import { findPeer } from "../find-peer.ts";
 import { typed } from "../locate.ts";
 import { type CommandLine, nameArgument, rootArgument } from "../options.ts";
 import { progressReporter, type Screen } from "../screen/screen.ts";
@@ -65,7 +66,7 @@ async function findContents(peer: Peer, line: CommandLine, signal: AbortSignal):
   const from =
     line.from === undefined
       ? undefined
-      : (typedEndpoint(line.from) ?? findPeer(line.from, await orCancelled(requests.who(), signal)));
+      : (parseEndpoint(line.from) ?? findPeer(line.from, await orCancelled(requests.who(), signal)));
   const contents = await waitForContents({
     look: () => orCancelled(root === undefined ? requests.search(nameArgument(argument)) : requests.holders(root), signal),
     fits: (record) =>

@@ -11,6 +11,7 @@ import { whyRenamed } from "../disk/local-name.ts";
 import type { LeftOut } from "../disk/share.ts";
 import type { Downloaded } from "../download.ts";
 import type { PeerEvent } from "../events.ts";
+import { describeExclusion, describeWait, withoutFiles } from "../exclusion.ts";
 import type { FetchEvent } from "../fetch/types.ts";
 import { type Column, table } from "./columns.ts";
 
@@ -266,6 +267,12 @@ function describe(event: PeerEvent): string {
     }
     case "away":
       return `The tracker is away (${event.reason}); coming back by itself.`;
+    case "dismissed": {
+      const exclusion = { code: event.code, until: event.until === undefined ? undefined : Date.parse(event.until) };
+      return `${describeExclusion(exclusion, Date.now())} ${describeWait(exclusion, Date.now())}`;
+    }
+    case "offline":
+      return withoutFiles().message;
     case "notice":
       return `The tracker says: ${event.words}`;
     case "unread":
