@@ -432,13 +432,13 @@ function take<Key>(all: Map<Key, Few<SharedFile>>, key: Key, file: SharedFile): 
  * first, then those that came first.
  */
 function* fairly(files: Few<SharedFile> | undefined): Generator<SharedFile, void> {
-  if (!(files instanceof Set)) {
+  if (!(files instanceof Map)) {
     if (files !== undefined) yield files;
     return;
   }
   const byHost = new Map<string, SharedFile[]>();
   for (const verified of [true, false]) {
-    for (const file of files) {
+    for (const file of files.values()) {
       if ((file.root !== undefined) !== verified) continue;
       const own = byHost.get(file.holder.host);
       if (own === undefined) byHost.set(file.holder.host, [file]);
