@@ -16,6 +16,7 @@ import { dial } from "./lib/net/dial.ts";
 import { dialableFrom, likelyAddresses } from "./lib/net/interfaces.ts";
 import { type Listener, type ListenOptions, listen, type RefusalCode } from "./lib/net/listen.ts";
 import { EXIT, err, exitCodeFor, out, runProgram, VERSION } from "./lib/program/cli.ts";
+import { endingSignals } from "./lib/program/signals.ts";
 import { formatEndpoint, hostOf, isIPv6 } from "./lib/protocol/address.ts";
 import { DEFAULT_TRACKER_PORT } from "./lib/protocol/messages.ts";
 import { encodeFromTracker } from "./lib/protocol/write.ts";
@@ -186,7 +187,7 @@ async function serve(options: Omit<TrackerOptions, "report">, json: boolean, qui
     });
   }
   await new Promise<void>((resolve) => {
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve());
+    for (const signal of endingSignals()) process.once(signal, () => resolve());
   });
   closeSocket();
   await tracker.stop();

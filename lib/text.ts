@@ -49,6 +49,25 @@ function hex(code: number, digits: number): string {
   return code.toString(16).padStart(digits, "0");
 }
 
+const encoder = new TextEncoder();
+
+/** The length of a text in UTF-8. Bytes. */
+export function byteLength(text: string): number {
+  return encoder.encode(text).length;
+}
+
+/** The beginning of a text, at most `limit` bytes of UTF-8. No character is cut in two. */
+export function cutTo(text: string, limit: number): string {
+  let kept = "";
+  let used = 0;
+  for (const { segment } of new Intl.Segmenter().segment(text)) {
+    used += byteLength(segment);
+    if (used > limit) break;
+    kept += segment;
+  }
+  return kept;
+}
+
 const SIZE_UNITS = ["B", "kB", "MB", "GB", "TB", "PB"];
 
 /** Bytes for a person, in powers of ten: `999 B`, `1.2 kB`, `48 MB`. */

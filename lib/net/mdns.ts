@@ -11,7 +11,6 @@ import { Server } from "bonjour-service/dist/lib/mdns-server.js";
 import type { ServiceConfig, ServiceRecord } from "bonjour-service/dist/lib/service.js";
 import { codeOf, sentenceOf } from "../error.ts";
 import { type Address, isLinkLocal, isLoopback, parseAddress, withoutZone } from "../protocol/address.ts";
-import { byteLength } from "../protocol/record.ts";
 import { type Interface, type InterfaceAddress, zoneFor } from "./interfaces.ts";
 
 /** The name of our service among those of all programs (RFC 6763, section 7). */
@@ -266,14 +265,4 @@ export function planLinks(all: Interface[], host = "::"): LinkPlan[] {
     for (const family of [...families].sort()) plans.push({ network, family, addresses: addresses.slice(0, ADDRESS_LIMIT) });
   }
   return plans.slice(0, LINK_LIMIT);
-}
-
-/** The beginning of a text, at most `limit` bytes of UTF-8. No character is cut in two. */
-export function cutTo(text: string, bytes: number): string {
-  let kept = "";
-  for (const { segment } of new Intl.Segmenter().segment(text)) {
-    if (byteLength(kept + segment) > bytes) break;
-    kept += segment;
-  }
-  return kept;
 }

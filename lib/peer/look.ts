@@ -4,18 +4,9 @@ import { Browser } from "bonjour-service/dist/lib/browser.js";
 import type { Service, ServiceRecord } from "bonjour-service/dist/lib/service.js";
 import { systemClock } from "../clock.ts";
 import { type Interface, interfaces } from "../net/interfaces.ts";
-import {
-  ADDRESS_LIMIT,
-  cutTo,
-  LABEL_LIMIT,
-  Link,
-  type LinkPlan,
-  type Packet,
-  planLinks,
-  SERVICE,
-  SERVICE_TYPE,
-} from "../net/mdns.ts";
+import { ADDRESS_LIMIT, LABEL_LIMIT, Link, type LinkPlan, type Packet, planLinks, SERVICE, SERVICE_TYPE } from "../net/mdns.ts";
 import { type Address, isHostAddress, isLinkLocal, isLoopback, parseAddress, withoutZone } from "../protocol/address.ts";
+import { cutTo } from "../text.ts";
 
 /** A search waits this long for the first tracker. Milliseconds. */
 const SEARCH_MS = 2_000;

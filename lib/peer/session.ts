@@ -19,14 +19,16 @@ import type { FileRecord } from "../protocol/record.ts";
 import { encodeToTracker } from "../protocol/write.ts";
 import { BasicTracker, BYE_MS } from "./basic-tracker.ts";
 import { firstToOpen, mainReason } from "./happy-eyeballs.ts";
-import type { TrackerEnds } from "./own-address.ts";
 import { TrackerRequests } from "./requests.ts";
+import { aheadOf, type Standing, standingOn } from "./standing.ts";
 import { type Reply, TrackerConnection, unexpected } from "./tracker-connection.ts";
 
 /** A request that is made while the tracker is away waits this long for it to come back. Milliseconds. */
 const AWAY_PATIENCE_MS = 1_500;
 /** After a change of the network, a tracker that does not reply within this time is away. Milliseconds. */
 const CHECK_MS = 4_000;
+/** If the time of day jumps by more than this, the machine may have slept. Milliseconds. */
+const CLOCK_JUMP_MS = 2_000;
 /** After this number of failed retries the peer looks for the tracker at another address. */
 const RETRIES_BEFORE_LOOKING = 2;
 /** The longest wait before the first retry. It doubles with each further retry. Milliseconds. */
@@ -41,7 +43,16 @@ const LONGEST_TRY_FULL_MS = 600_000;
 const SETTLING_MS = LONGEST_RETRY_MS + 10_000;
 
 export type SessionEvent =
-  | { event: "joined"; profile: Profile; name: string; peers: number; files: number; left: FileRecord[] }
+  /** `name`: the tracker's; `you`: the name that this peer got. */
+  | {
+      event: "joined";
+      profile: Profile;
+      name: string;
+      you?: string | undefined;
+      peers: number;
+      files: number;
+      left: FileRecord[];
+    }
   | { event: "away"; reason: string }
   | { event: "notice"; words: string }
   /** Entries of the tracker's answer that could not be read. They are left out. */
@@ -80,6 +91,8 @@ export interface SessionOptions {
   /** Looks for the tracker at another address, when it cannot be reached any more. */
   find?(): Promise<TrackerPlace | undefined>;
   agent: string;
+  /** The name by which people know this peer, or "" for none. The tracker may put a number behind it. */
+  name?: string | undefined;
   /** The port on which this peer serves. */
   port: number;
   /** The records of this peer, with this address and port. The list holds whole files; each `part` is added by a request of its own. */
@@ -100,25 +113,6 @@ export interface SessionOptions {
   clock: Clock;
   /** From 0 to 1. */
   random(): number;
-}
-
-/** The facts that a peer has from its tracker while it is online. */
-export interface Standing extends TrackerEnds {
-  profile: Profile;
-  max: number;
-  key: string;
-  pass: string;
-  id: string;
-  /** The tracker's clock minus ours, computed from the expiry of our pass. Milliseconds. */
-  skew: number;
-  /** A new pass is good for this time. Seconds. */
-  lifetime: number;
-  /** Whether the tracker could connect to this peer's port; undefined until it has said so. */
-  reach?: boolean;
-  /** Whether the tracker announces itself on the network (DNS-SD); undefined when it does not say. */
-  announced?: boolean | undefined;
-  /** The most records in one answer, when the tracker gives fewer than the protocol allows. */
-  results?: number | undefined;
 }
 
 /** One peer's session. `join` is called once; after that the session reconnects by itself until `leave`. */
@@ -144,6 +138,8 @@ export class Session {
   #cancelRetry = () => {};
   #cancelPing = () => {};
   #cancelRenewal = () => {};
+  /** `#timeOfDayAtZero` when this peer learnt the tracker's time last. */
+  #learntAtZero = 0;
   /** Called when this peer is online again, or has left. */
   #waitingForReturn: (() => void)[] = [];
 
@@ -166,6 +162,11 @@ export class Session {
 
   get #where(): string {
     return formatEndpoint(this.#tracker);
+  }
+
+  /** The time of day when `elapsed` was 0. It changes when somebody sets the clock, or the machine sleeps. Milliseconds. */
+  get #timeOfDayAtZero(): number {
+    return this.#clock.at() - this.#clock.elapsed();
   }
 
   get online(): boolean {
@@ -228,7 +229,12 @@ export class Session {
       return;
     }
     const cancel = this.#clock.after(CHECK_MS, () => channel.destroy("it does not answer"));
-    this.#ask(encodeToTracker({ verb: "PING" })).then(cancel, cancel);
+    const answered = () => {
+      cancel();
+      // If this machine slept, `elapsed` may have stood still: the new pass comes with the tracker's time.
+      if (Math.abs(this.#timeOfDayAtZero - this.#learntAtZero) > CLOCK_JUMP_MS) this.#renew(channel);
+    };
+    this.#ask(encodeToTracker({ verb: "PING" })).then(answered, cancel);
   }
 
   /** Says BYE and ends the session. */
@@ -304,6 +310,7 @@ export class Session {
         session,
         challenge,
         key: this.#options.sessionKey?.key,
+        name: this.#options.name,
       }),
       challenge,
     };
@@ -382,7 +389,8 @@ export class Session {
     this.#online = true;
     this.#pingLater();
     this.#addParts(channel, standing);
-    this.#options.report({ event: "joined", profile: 2, name, peers, files, left: list.slice(max) });
+    const left = list.slice(max);
+    this.#options.report({ event: "joined", profile: 2, name, you: standing.name, peers, files, left });
     this.#tellReach();
   }
 
@@ -391,8 +399,9 @@ export class Session {
     const records = list.slice(0, standing.max);
     const reply = await this.#ask(encodeToTracker({ verb: "FILES", profile: 2, port: this.#options.port, records, proof }));
     if (reply.verb !== "WELCOME") return unexpected(reply);
-    const { id, pass, now } = reply;
-    Object.assign(standing, { id, pass, skew: skewOf(pass, now, this.#clock.at()) });
+    const { id, pass, keyed = "", now, name } = reply;
+    this.#learntAtZero = this.#timeOfDayAtZero;
+    Object.assign(standing, { id, pass, keyed, name, ahead: aheadOf(pass, now, this.#clock.elapsed()) });
     standing.lifetime = now === undefined ? OLD_PASS_LIFETIME_S : PASS_LIFETIME_S;
     return reply;
   }
@@ -405,11 +414,16 @@ export class Session {
     for (const record of this.#records(channel)) if (record.part) this.requests.add(record).catch(() => undefined);
     this.#cancelRenewal();
     const wait = standing.lifetime * 1000 * (0.4 + 0.2 * this.#options.random());
-    this.#cancelRenewal = this.#clock.after(wait, () => {
-      // A lost connection is no error here: reconnecting brings a new pass.
-      const renewed = this.#sendList(this.#list(channel), standing).then(() => this.#addParts(channel, standing));
-      renewed.catch(() => undefined);
-    });
+    this.#cancelRenewal = this.#clock.after(wait, () => this.#renew(channel));
+  }
+
+  /** Sends the list again, for a new pass. */
+  #renew(channel: Channel): void {
+    const standing = this.#standing;
+    if (!this.#online || standing === undefined || channel !== this.#connection?.channel) return;
+    const renewed = this.#sendList(this.#list(channel), standing).then(() => this.#addParts(channel, standing));
+    // A lost connection is no error here: reconnecting brings a new pass.
+    renewed.catch(() => undefined);
   }
 
   /** This peer's records, with the address that this end of the connection has. */
@@ -536,24 +550,4 @@ export class Session {
 /** A tracker that closes the connection after HELLO FT/2 may be a basic one. */
 function goneIsUndefined(error: unknown): undefined {
   if (codeOf(error) !== "tracker-gone") throw error;
-}
-
-/** The first state of a connection to the tracker: there is no pass yet. */
-function standingOn(
-  { local, remote }: Channel,
-  hi: Omit<Standing, "tracker" | "local" | "pass" | "id" | "skew" | "lifetime">,
-): Standing {
-  return { ...hi, tracker: remote.address, local: local.address, pass: "", id: "", skew: 0, lifetime: PASS_LIFETIME_S };
-}
-
-/** The tracker's clock minus ours in milliseconds. An old tracker does not say it: its new pass expires a known time after it was made. */
-function skewOf(pass: string, now: number | undefined, at: number): number {
-  if (now !== undefined) return now * 1000 - at;
-  const [payload = ""] = pass.split(".");
-  try {
-    const expires = Number(atob(payload.replaceAll("-", "+").replaceAll("_", "/")).split(" ")[2]);
-    return Number.isFinite(expires) ? (expires - OLD_PASS_LIFETIME_S) * 1000 - at : 0;
-  } catch {
-    return 0;
-  }
 }

@@ -27,7 +27,18 @@ import {
 } from "./messages.ts";
 import { RecentLines } from "./recent.ts";
 import { checkFileCount, checkNameLength, type FileRecord, parseFileName, parseRecord, unescapeField } from "./record.ts";
-import { cutVerb, dayValue, endpointOf, optional, rootValue, textValue, valuesOf, wholeValue, yesValue } from "./values.ts";
+import {
+  cutVerb,
+  dayValue,
+  endpointOf,
+  nameValue,
+  optional,
+  rootValue,
+  textValue,
+  valuesOf,
+  wholeValue,
+  yesValue,
+} from "./values.ts";
 
 /** The tracker copies a token into a line to another peer, so a token has no special characters. */
 const TOKEN = /^[\w-]{1,64}$/;
@@ -138,7 +149,8 @@ export class TrackerInbox extends Inbox<ToTracker> {
         const values = valuesOf(rest);
         const agent = (values.get("agent") ?? "").slice(0, AGENT_LIMIT);
         const [session, challenge, key] = ["session", "challenge", "key"].map((name) => values.get(name));
-        return { verb, profile: 2, agent, extras: values.get("extras") === "1" || undefined, session, challenge, key };
+        const extras = values.get("extras") === "1" || undefined;
+        return { verb, profile: 2, agent, extras, session, challenge, key, name: optional(values, "name", nameValue) };
       }
       case "FILES": {
         const count = parseWhole(rest.split(" ")[0] ?? "");
@@ -252,6 +264,8 @@ export class SessionInbox extends Inbox<FromTracker> {
           files: wholeValue(values, "files"),
           session: values.get("session"),
           now: optional(values, "now", wholeValue),
+          keyed: values.get("keyed"),
+          name: optional(values, "name", nameValue) || undefined,
         };
       }
       case "FOUND:":
@@ -325,7 +339,13 @@ export class HolderInbox extends Inbox<ToHolder> {
       case "HELLO":
         if (!this.#awaitsHello) throw new ProtocolError("unexpected", "HELLO comes once, at the start.");
         this.#awaitsHello = false;
-        return { verb, pass: values.get("pass") ?? "", token: values.get("token") };
+        return { verb, pass: values.get("pass") ?? "", keyed: values.get("keyed"), token: values.get("token") };
+      case "PROOF":
+        return {
+          verb,
+          ...endpointOf(values, "PROOF needs an IP address.", "PROOF needs a port from 1 to 65535."),
+          proof: textValue(values, "proof"),
+        };
       case "DOWNLOAD": {
         const root = optional(values, "root", rootValue);
         const name = values.get("name");
@@ -370,6 +390,8 @@ export class DownloadInbox extends Inbox<FromHolder> {
     switch (verb) {
       case "HI":
         return { verb };
+      case "PROVE":
+        return { verb, nonce: textValue(valuesOf(rest), "nonce") };
       case "FILE:": {
         const values = valuesOf(rest);
         const length = wholeValue(values, "length");
@@ -438,5 +460,6 @@ function parsePeerLine(line: string): PeerLine {
     agent: values.get("agent") ?? "",
     since: values.get("since") ?? "",
     reach: optional(values, "reach", yesValue),
+    name: optional(values, "name", nameValue) || undefined,
   };
 }

@@ -1,7 +1,9 @@
 // Parses and formats records, file names and their escapes. A stranger's text becomes a record or a file name here, or is refused.
 
 import { ProtocolError } from "../error.ts";
+import { byteLength } from "../text.ts";
 import { type Endpoint, parseAddress, parsePort, parseWhole } from "./address.ts";
+import { peerName } from "./peer-name.ts";
 
 /** A shared file's name as the protocol carries it: 1 to 255 bytes of UTF-8, no NUL. It is not safe as a name on disk: see `localNameOf`. */
 export type FileName = string & { readonly [fileName]: true };
@@ -28,16 +30,13 @@ export interface FileRecord extends Endpoint {
   unreachable?: true | undefined;
   /** The record stands for all records of its content. The number of peers that have the whole of it. */
   holders?: number | undefined;
+  /** The name of its holder: a label that a person chose. */
+  by?: string | undefined;
 }
 
 /** The longest file name. Bytes of UTF-8. */
 export const NAME_LIMIT = 255;
-const encoder = new TextEncoder();
-
-/** The length of a text in UTF-8. Bytes. */
-export function byteLength(text: string): number {
-  return encoder.encode(text).length;
-}
+const utf8 = new TextEncoder();
 
 /** A stranger's text as a file name. Throws when it is empty, longer than 255 bytes, or has a NUL or half a character in it. */
 export function parseFileName(text: string): FileName {
@@ -68,7 +67,7 @@ export function escapeValue(text: string): string {
 }
 
 function percent(character: string): string {
-  return Array.from(encoder.encode(character), (byte) => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`).join("");
+  return Array.from(utf8.encode(character), (byte) => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`).join("");
 }
 
 /** Undoes both escapes. Throws when a `%` stands alone, or when the bytes are not UTF-8. */
@@ -111,6 +110,9 @@ export function parseRecord(text: string): FileRecord {
         record.holders = holders;
         break;
       }
+      case "by":
+        record.by = peerName(value) || undefined;
+        break;
       case "root": {
         const root = parseRoot(value);
         if (root === undefined) throw new ProtocolError("bad-record", "The record's root is not 64 hex digits.");

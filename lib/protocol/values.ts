@@ -2,6 +2,7 @@
 
 import { ProtocolError } from "../error.ts";
 import { type Endpoint, parseAddress, parsePort, parseWhole } from "./address.ts";
+import { peerName } from "./peer-name.ts";
 import { parseRoot, unescapeField } from "./record.ts";
 
 export function cutVerb(line: string): [verb: string, rest: string] {
@@ -48,6 +49,11 @@ export function rootValue(values: Map<string, string>, key: string): string {
   const root = parseRoot(textValue(values, key));
   if (root === undefined) throw new ProtocolError("bad-request", `${key}= needs 64 hex digits.`);
   return root;
+}
+
+/** A peer's name, made harmless; "" when nothing of it can be a name. */
+export function nameValue(values: Map<string, string>, key: string): string {
+  return peerName(textValue(values, key));
 }
 
 export function dayValue(values: Map<string, string>, key: string): string {

@@ -55,21 +55,28 @@ export class AcceptedPeer implements Presence {
     return this.#connection.extras === true;
   }
 
+  get knowsNames(): boolean {
+    return this.#connection.knowsNames === true;
+  }
+
   /** It is online, by this connection. */
   get isPresent(): boolean {
     return this.#member !== undefined && this.#state.catalog.member(this.id) === this.#member;
   }
 
   /** Puts its first list, or another one, in the catalog. Gives the reply. */
-  share(port: number, records: FileRecord[], agent: string): TrackerReply {
+  share(port: number, records: FileRecord[], { agent, name }: Pick<Member, "agent" | "name">): TrackerReply {
     const { catalog, setup } = this.#state;
     const { id, address } = this;
     const before = this.#member?.port;
-    this.#member = this.#state.put({ id, profile: 2, address, agent, port, presence: this }, records);
+    this.#member = this.#state.put({ id, profile: 2, address, agent, name, port, presence: this }, records);
     if (before !== port) void this.#tryPort(this.#member);
     const pass = setup.credentials.passFor(id, this.#connection.channel);
-    const session = this.extras ? { session: this.#session, now: Math.floor(this.#state.clock.at() / 1000) } : {};
-    return { verb: "WELCOME", id, pass, peers: catalog.peers, files: catalog.files, ...session };
+    const session = this.extras
+      ? { session: this.#session, now: setup.credentials.now, keyed: setup.credentials.keyedPassFor(id, this.#key) }
+      : {};
+    const named = this.knowsNames ? { name: this.#member.name ?? "" } : {};
+    return { verb: "WELCOME", id, pass, peers: catalog.peers, files: catalog.files, ...session, ...named };
   }
 
   /** Tries the port of its records and tells it the result. One port is tried at a time: the last one that it has named. */

@@ -4,19 +4,9 @@ import { randomBytes } from "node:crypto";
 import type { ServiceRecord } from "bonjour-service/dist/lib/service.js";
 import { quietClock, sleep, systemClock } from "../clock.ts";
 import { type Interface, interfaces, watchInterfaces } from "../net/interfaces.ts";
-import {
-  ALL_SERVICES,
-  cutTo,
-  LABEL_LIMIT,
-  Link,
-  type LinkPlan,
-  type Packet,
-  planLinks,
-  SERVICE,
-  SERVICE_TYPE,
-} from "../net/mdns.ts";
-import { byteLength } from "../protocol/record.ts";
+import { ALL_SERVICES, LABEL_LIMIT, Link, type LinkPlan, type Packet, planLinks, SERVICE, SERVICE_TYPE } from "../net/mdns.ts";
 import { Allowance } from "../rate.ts";
+import { byteLength, cutTo } from "../text.ts";
 
 /** Others forget a tracker this long after its last announcement, for example when it was killed. Seconds. */
 const TTL_S = 120;

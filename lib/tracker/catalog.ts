@@ -3,7 +3,14 @@
 import { type Address, type Endpoint, hostOf, isIPv6, isLoopback } from "../protocol/address.ts";
 import { formatFoundRecord } from "../protocol/basic.ts";
 import type { CallBack, Page, PeerLine, Profile, Wish } from "../protocol/messages.ts";
-import { escapeField, type FileName, type FileRecord, formatRecordAround, modifiedOf } from "../protocol/record.ts";
+import {
+  escapeField,
+  escapeValue,
+  type FileName,
+  type FileRecord,
+  formatRecordAround,
+  modifiedOf,
+} from "../protocol/record.ts";
 import { eachOf, type Few, withOne, withoutOne } from "./few.ts";
 import { type Findable, FindIndex } from "./find.ts";
 
@@ -13,6 +20,8 @@ export interface Member {
   readonly profile: Profile;
   readonly address: Address;
   readonly agent: string;
+  /** No other peer online has it. Not every peer has one. */
+  readonly name?: string | undefined;
   /** Milliseconds since 1970. */
   readonly since: number;
   /** The port of all its records. */
@@ -52,6 +61,8 @@ export interface Seer {
   via: Address;
   /** It knows what `reach` means. */
   extras?: boolean;
+  /** It knows that peers have names. */
+  knowsNames?: boolean;
 }
 
 /** A member and its records by name, in the order in which they came. */
@@ -63,6 +74,8 @@ interface Shelf extends Member {
   parts: number;
   /** Bytes of its whole files. A sum of several sizes may be no exact `number`. */
   bytes: bigint;
+  /** The end of its records for a receiver that knows names: `;by=Ben>`, or `>`. */
+  readonly end: string;
   /** An IPv4 address or the network of an IPv6 address. One host can be several peers, but each host counts once. */
   readonly host: string;
 }
@@ -106,7 +119,7 @@ export class Catalog {
   readonly #texts = new Map<string, string>();
   #files = 0;
   /** Answers to SEARCH as they were sent last, in bytes. */
-  readonly #answers = new Map<FileName, { via: string; extras: boolean; bytes: Uint8Array }>();
+  readonly #answers = new Map<FileName, { via: string; extras: boolean; knowsNames: boolean; bytes: Uint8Array }>();
 
   /** `now`: milliseconds since 1970. Without it every date counts as it is. */
   constructor(now: () => number = () => Number.POSITIVE_INFINITY) {
@@ -143,7 +156,8 @@ export class Catalog {
     let shelf = this.#shelves.get(member.id);
     if (shelf === undefined) {
       const host = hostOf(member.address);
-      shelf = { ...member, host, reach: undefined, records: new Map(), parts: 0, bytes: 0n };
+      const end = member.name === undefined ? ">" : `;by=${escapeValue(member.name)}>`;
+      shelf = { ...member, host, end, reach: undefined, records: new Map(), parts: 0, bytes: 0n };
       this.#shelves.set(shelf.id, shelf);
       this.#byAddress.set(shelf.address, withOne(this.#byAddress.get(shelf.address), shelf));
       if (isLoopback(member.address)) this.#here.add(member.address);
@@ -193,14 +207,14 @@ export class Catalog {
     if (shelf === undefined) return undefined;
     this.#clear(shelf);
     this.#shelves.delete(id);
-    const { profile, address, agent, since, port } = shelf;
+    const { profile, address, agent, name, since, port } = shelf;
     const others = withoutOne(this.#byAddress.get(address), shelf);
     if (others !== undefined) this.#byAddress.set(address, others);
     else {
       this.#byAddress.delete(address);
       this.#here.delete(address);
     }
-    return { id, profile, address, agent, since, port };
+    return { id, profile, address, agent, name, since, port };
   }
 
   /** Notes whether the tracker can connect to a peer's port; undefined when it does not know any more. */
@@ -244,14 +258,16 @@ export class Catalog {
   answer(name: FileName, seer: Seer, limit: number, encode: (lines: string[]) => Uint8Array): Uint8Array {
     // The answer is the same for all seers that are shown the tracker's own machine at the same address.
     const via = isLoopback(seer.address) ? "" : seer.via;
-    const extras = seer.extras === true;
+    const { extras = false, knowsNames = false } = seer;
     const ready = this.#answers.get(name);
-    if (ready !== undefined && ready.via === via && ready.extras === extras) return ready.bytes;
+    if (ready !== undefined && ready.via === via && ready.extras === extras && ready.knowsNames === knowsNames) {
+      return ready.bytes;
+    }
     const lines = this.search(name, seer, limit);
     const bytes = encode(lines);
     if (lines.length > 0 && bytes.length <= ANSWER_LIMIT) {
       if (this.#answers.size >= ANSWERS_KEPT) this.#answers.clear();
-      this.#answers.set(name, { via, extras, bytes });
+      this.#answers.set(name, { via, extras, knowsNames, bytes });
     }
     return bytes;
   }
@@ -292,8 +308,7 @@ export class Catalog {
     for (const { items, holders } of contents) {
       for (const file of items) {
         if (lines.length % LINES_AT_ONCE === 0) yield;
-        const line = lineOf(file, seer);
-        lines.push(wish.group ? `${line.slice(0, -1)};holders=${holders}>` : line);
+        lines.push(lineOf(file, seer, wish.group ? holders : undefined));
       }
     }
     return { lines, total };
@@ -318,7 +333,7 @@ export class Catalog {
   who({ offset, limit }: Page, seer: Seer): PeerLine[] {
     const lines: PeerLine[] = [];
     for (const shelf of pageOf(this.#shelves.values(), { offset, limit })) {
-      const { id, port, agent, since, reach, records, parts, bytes } = shelf;
+      const { id, port, agent, since, reach, records, parts, bytes, name } = shelf;
       lines.push({
         id,
         address: addressFor(shelf, seer),
@@ -328,6 +343,7 @@ export class Catalog {
         agent,
         since: new Date(since).toISOString(),
         ...(seer.extras ? { reach } : {}),
+        ...(seer.knowsNames ? { name } : {}),
       });
     }
     return lines;
@@ -437,12 +453,14 @@ function linesOf(files: Iterable<SharedFile>, page: Page, seer: Seer): string[] 
     .toArray();
 }
 
-/** FT/2: the line of a record for this receiver. `reach=no` is last; only the tracker's own test of the port adds it. */
-function lineOf(file: SharedFile, seer: Seer): string {
+/** FT/2: the line of a record for this receiver. `holders`: the record stands for all records of its content. */
+function lineOf(file: SharedFile, seer: Seer, holders?: number): string {
   const { holder } = file;
   const [before, after] = formatRecordAround({ ...file, port: holder.port });
-  const line = before + escapeField(addressFor(holder, seer)) + after;
-  return seer.extras && holder.reach === false ? `${line.slice(0, -1)};reach=no>` : line;
+  const line = before + escapeField(addressFor(holder, seer)) + after.slice(0, -1);
+  const reach = seer.extras && holder.reach === false ? ";reach=no" : "";
+  const group = holders === undefined ? "" : `;holders=${holders}`;
+  return line + reach + group + (seer.knowsNames ? holder.end : ">");
 }
 
 /** A member's address for this receiver. */

@@ -43,6 +43,8 @@ class Guest {
   /** A request got no answer, and the operator was told. */
   ignored = false;
   agent = "";
+  /** The name that it asks for. */
+  name: string | undefined;
   /** The session that it claims to have had. */
   session = "";
   /** The public key of its session; "" when it has none. */
@@ -55,6 +57,9 @@ class Guest {
   cancelSilence = () => {};
 }
 
+/** A peer that sends another list keeps what its HELLO said. */
+const UNCHANGED = { agent: "", name: undefined };
+
 export class Conversation implements ChannelHandlers, Connection {
   readonly #state: TrackerState;
   readonly channel: Channel;
@@ -63,6 +68,8 @@ export class Conversation implements ChannelHandlers, Connection {
   readonly host: Host;
   /** It has said `extras=1`. */
   extras = false;
+  /** It has said `name=`. */
+  knowsNames = false;
   /** It has said `key=`. */
   hearsRevoked = false;
   /** An accepted peer whose requests are all answered has none. It takes a spare one for the next request. */
@@ -224,7 +231,7 @@ export class Conversation implements ChannelHandlers, Connection {
 
   #answerAll(inbox: TrackerInbox, since: number): void {
     const turns = this.#turns;
-    const now = this.#state.clock.at();
+    const now = this.#state.clock.elapsed();
     while (!this.#over && !turns.waiting) {
       if (this.#hasMore && !this.#mayGoOn(since)) {
         this.#wait("rate");
@@ -313,8 +320,10 @@ export class Conversation implements ChannelHandlers, Connection {
       this.#send(basic.hi);
       return;
     }
-    if (guest !== undefined) Object.assign(guest, { agent: hello.agent, session: hello.session ?? "", key: hello.key ?? "" });
+    const { agent, session = "", key = "" } = hello;
+    if (guest !== undefined) Object.assign(guest, { agent, name: hello.name || undefined, session, key });
     this.extras = hello.extras === true;
+    this.knowsNames = hello.name !== undefined;
     this.hearsRevoked = hello.key !== undefined;
     const { limits, setup } = this.#state;
     const { name, announced, credentials } = setup;
@@ -346,7 +355,7 @@ export class Conversation implements ChannelHandlers, Connection {
     else {
       this.#peer ??= this.#join(list.proof ?? "");
       this.#guest = undefined;
-      this.reply(this.#peer.share(list.port, records, guest?.agent ?? ""));
+      this.reply(this.#peer.share(list.port, records, guest ?? UNCHANGED));
       if (guest !== undefined) this.#state.tellRevoked(this);
     }
   }
@@ -355,9 +364,11 @@ export class Conversation implements ChannelHandlers, Connection {
   #join(proof: string): AcceptedPeer {
     const { session = "", key = "", nonce = "" } = this.#guest ?? {};
     const [id = ""] = session.split(".");
-    const former = this.#state.catalog.member(id)?.presence;
+    const member = this.#state.catalog.member(id);
+    const former = member?.presence;
     const isProven = () => isSessionProven(key, nonce, session, proof);
     const isBack = former?.isBack({ session, address: this.address, key, isProven }) === true;
+    if (isBack && this.#guest !== undefined) this.#guest.name = member?.name;
     if (isBack) former.replace();
     this.#state.requireRoom();
     this.channel.limit({ deadline: undefined, idle: IDLE_MS });

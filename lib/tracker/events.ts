@@ -19,12 +19,15 @@ type OwnEvent =
 
 /** An event of a peer or of another program. Each of these events can come in a flood. */
 type PeerEvent = { address: string } & (
-  | { event: "joined"; id: string; port: number; files: number; agent: string; profile: string; peers: number }
-  | { event: "updated"; id: string; port: number; files: number }
-  | { event: "unreachable"; id: string; port: number; reason: string }
-  | { event: "left"; id: string; port: number; reason: string; peers: number }
+  | ({ event: "joined"; files: number; agent: string; profile: string; peers: number } & Who)
+  | ({ event: "updated"; files: number } & Who)
+  | ({ event: "unreachable"; reason: string } & Who)
+  | ({ event: "left"; reason: string; peers: number } & Who)
   | { event: "refused"; code: string; reason: string }
 );
+
+/** The peer of an event; a peer without a name has no `name`. */
+type Who = { id: string; name?: string | undefined; port: number };
 
 /** `more`: the number of events of its kind that this one stands for; `several`: some of these came from other addresses. */
 export type TrackerEvent = OwnEvent | (PeerEvent & { more?: number; several?: boolean });

@@ -39,7 +39,7 @@ export class Operator {
   constructor(state: TrackerState, at: { address: string; port: number }) {
     this.#state = state;
     this.#at = at;
-    this.#startedAt = state.clock.at();
+    this.#startedAt = state.clock.elapsed();
   }
 
   obey(order: Order): OrderResult {
@@ -60,7 +60,7 @@ export class Operator {
       name: setup.name,
       version: VERSION,
       ...this.#at,
-      seconds: Math.floor((clock.at() - this.#startedAt) / 1000),
+      seconds: Math.floor((clock.elapsed() - this.#startedAt) / 1000),
       peers,
       files,
       contents,

@@ -25,8 +25,8 @@ import {
 } from "../program/options.ts";
 import { type Address, parseAddress } from "../protocol/address.ts";
 import { DEFAULT_TRACKER_PORT } from "../protocol/messages.ts";
-import { byteLength, NAME_LIMIT } from "../protocol/record.ts";
-import { printable } from "../text.ts";
+import { NAME_LIMIT } from "../protocol/record.ts";
+import { byteLength, printable } from "../text.ts";
 import { LIMIT_TABLE, type Limits } from "./limits.ts";
 import { parseNetwork } from "./networks.ts";
 import type { Order } from "./operator.ts";

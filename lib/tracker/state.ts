@@ -17,6 +17,7 @@ import type { TrackerEvent } from "./events.ts";
 import { type Host, Hosts } from "./hosts.ts";
 import type { Limits } from "./limits.ts";
 import { Meter } from "./meter.ts";
+import { PeerNames } from "./names.ts";
 import { isIn, type Network } from "./networks.ts";
 import { PortProber, type Reach } from "./prober.ts";
 
@@ -61,6 +62,7 @@ export class TrackerState {
   readonly limits: Limits;
   readonly clock: Clock;
   readonly catalog: Catalog;
+  readonly names = new PeerNames();
   readonly connections = new Set<Connection>();
   /** Empty inboxes of FT/2. Most peers are silent most of the time, so a few inboxes serve all of them. */
   readonly spareInboxes: TrackerInbox[] = [];
@@ -71,7 +73,7 @@ export class TrackerState {
   /** Joins, tries of a port and leaves since the tracker was started. */
   changes = 0;
   readonly #prober: PortProber;
-  /** The peers whose passes other peers must refuse, each with the expiry of its pass. Milliseconds since 1970. */
+  /** The peers whose passes other peers must refuse, each with the expiry of its pass. Milliseconds of the clock's `elapsed`. */
   readonly #revoked = new Map<string, number>();
   #onLastClosed = () => {};
 
@@ -98,14 +100,15 @@ export class TrackerState {
   put(peer: Omit<Member, "since">, records: FileRecord[]): Member {
     const { catalog, setup } = this;
     const renewed = catalog.member(peer.id) !== undefined;
-    const member = catalog.put({ ...peer, since: this.clock.at() }, records);
-    const { id, address, port, agent, profile } = member;
-    const files = records.length;
-    if (renewed) setup.report({ event: "updated", id, address, port, files });
+    const named = renewed ? {} : { name: this.names.take(peer.name, peer.id) };
+    const member = catalog.put({ ...peer, ...named, since: this.clock.at() }, records);
+    const { id, name, address, port, agent, profile } = member;
+    const who = { id, name, address, port, files: records.length };
+    if (renewed) setup.report({ event: "updated", ...who });
     else {
       this.activity.joins.count();
       this.changes += 1;
-      setup.report({ event: "joined", id, address, port, files, agent, profile: `FT/${profile}`, peers: catalog.peers });
+      setup.report({ event: "joined", ...who, agent, profile: `FT/${profile}`, peers: catalog.peers });
     }
     return member;
   }
@@ -116,8 +119,9 @@ export class TrackerState {
     const member = this.catalog.leave(id);
     if (member === undefined) return;
     this.changes += 1;
-    const { address, port } = member;
-    this.setup.report({ event: "left", id, address, port, reason, peers: this.catalog.peers });
+    const { name, address, port } = member;
+    this.names.free(name);
+    this.setup.report({ event: "left", id, name, address, port, reason, peers: this.catalog.peers });
   }
 
   /** Counts a request or a connection that gets nothing, and tells the operator. */
@@ -146,7 +150,7 @@ export class TrackerState {
     const ids = chosen.flatMap(({ peerId }) => peerId ?? []);
     for (const connection of chosen) connection.dismiss(words);
     if (from === undefined) return chosen.length;
-    for (const id of ids) this.#revoked.set(id, this.clock.at() + PASS_LIFETIME_S * 1000);
+    for (const id of ids) this.#revoked.set(id, this.clock.elapsed() + PASS_LIFETIME_S * 1000);
     for (const connection of this.connections) if (connection.isPresent) this.tellRevoked(connection, ids);
     return chosen.length;
   }
@@ -154,7 +158,7 @@ export class TrackerState {
   /** Tells a peer whose passes it must refuse: those of `ids`, or all that are still good. */
   tellRevoked(connection: Connection, ids?: string[]): void {
     if (!connection.hearsRevoked) return;
-    for (const [id, until] of this.#revoked) if (until <= this.clock.at()) this.#revoked.delete(id);
+    for (const [id, until] of this.#revoked) if (until <= this.clock.elapsed()) this.#revoked.delete(id);
     const all = ids ?? [...this.#revoked.keys()];
     for (let at = 0; at < all.length; at += REVOKED_IN_LINE) {
       connection.reply({ verb: "REVOKED", ids: all.slice(at, at + REVOKED_IN_LINE) });

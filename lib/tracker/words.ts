@@ -5,7 +5,8 @@
 // begins with "report".
 
 import { ProtocolError } from "../error.ts";
-import { byteLength, NAME_LIMIT } from "../protocol/record.ts";
+import { NAME_LIMIT } from "../protocol/record.ts";
+import { byteLength } from "../text.ts";
 
 /** The most words in one search. */
 const MAX_WORDS = 16;

@@ -314,6 +314,21 @@ describe("when the machine's network changes", () => {
     expect(room.net.dialled).toHaveLength(1);
   });
 
+  test("after the clock has jumped, as in a sleep, the list is sent again for a new pass and the tracker's time", async () => {
+    const room = new SessionRoom();
+    const far = await room.online();
+    room.clock.step(3_600_000);
+    room.session.networkChanged(STILL);
+    expect(await far.line()).toBe("PING");
+    far.say("PONG\n");
+    expect(await far.line()).toBe("FILES 2 port=40123");
+    await far.lines(2);
+    const now = room.clock.elapsed() / 1000 + 90;
+    far.say(`WELCOME id=p1 pass=new.pass peers=1 files=2 now=${now}\n`);
+    await room.clock.pass(0);
+    expect(room.session.standing).toMatchObject({ pass: "new.pass", ahead: 90_000 });
+  });
+
   test("one that does not answer within four seconds is gone, and the peer comes back", async () => {
     const room = new SessionRoom();
     const far = await room.online();

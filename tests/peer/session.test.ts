@@ -86,7 +86,7 @@ describe("joining", () => {
     const ahead = 90;
     far.say(`WELCOME id=p1 pass=${passOf(room.clock.at() / 1000 + 3600 + ahead)} peers=1 files=2\n`);
     await joining;
-    expect(room.session.standing?.skew).toBe(ahead * 1000);
+    expect(room.session.standing?.ahead).toBe(ahead * 1000);
   });
 
   test("a tracker that cannot be reached is a sentence with its address and what to do", async () => {
@@ -261,7 +261,7 @@ describe("staying online", () => {
       await far.lines(3);
       welcome();
       await joining;
-      expect(room.session.standing?.skew).toBe(3_600_000);
+      expect(room.session.standing?.ahead).toBe(3_600_000);
       const from = room.clock.at();
       let renewed = false;
       play(far, [], (line) => {
@@ -274,6 +274,27 @@ describe("staying online", () => {
       while (!renewed) await room.clock.pass(1000);
     }
     expect(gaps).toEqual([240_000, expect.closeTo(358_800, 0)]);
+  });
+
+  test("asks for its name, and learns the name that the tracker gives it, each time it joins", async () => {
+    const room = new SessionRoom(undefined, { name: "Ben S." });
+    const joining = room.session.join();
+    const first = await room.net.next();
+    expect(await first.line()).toBe(`${HELLO} name=Ben%20S.`);
+    first.say(HI);
+    await first.lines(3);
+    first.say(`WELCOME id=p1 pass=${passOf(1)} peers=2 files=2 name=Ben%20S.%20(2)\n`);
+    await joining;
+    expect(room.session.standing?.name).toBe("Ben S. (2)");
+    expect(room.named("joined")).toMatchObject([{ name: "Lab 3", you: "Ben S. (2)" }]);
+    first.near.destroy("it broke");
+    const second = await room.nextTry();
+    expect(await second.line()).toBe(`${HELLO} name=Ben%20S.`);
+    second.say(HI);
+    await second.lines(3);
+    second.say(`WELCOME id=p2 pass=${passOf(1)} peers=1 files=2 name=%1B[2J\n`);
+    await settle();
+    expect(room.session.standing?.name).toBe("[2J");
   });
 
   test("says the key of its run, and proves its session with it when it comes back", async () => {

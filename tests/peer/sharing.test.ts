@@ -18,8 +18,8 @@ import type { HashPool } from "../../lib/peer/content/hash.ts";
 import { TreeCache } from "../../lib/peer/content/tree-cache.ts";
 import { chooseFiles, Share, type SharedFile } from "../../lib/peer/disk/share.ts";
 import type { PeerEvent } from "../../lib/peer/events.ts";
-import type { Standing } from "../../lib/peer/session.ts";
 import { Sharing } from "../../lib/peer/sharing.ts";
+import type { Standing } from "../../lib/peer/standing.ts";
 import { addressOf, HandClock } from "../helpers/channel.ts";
 
 const YOU = addressOf("192.168.1.17");

@@ -18,7 +18,6 @@ import {
 import { formatBasicRecord, parseBasicRecord, parseFoundRecord } from "../../lib/protocol/basic.ts";
 import { LINE_LIMIT } from "../../lib/protocol/lines.ts";
 import {
-  byteLength,
   escapeField,
   escapeValue,
   type FileRecord,
@@ -29,6 +28,7 @@ import {
   parseRoot,
   unescapeField,
 } from "../../lib/protocol/record.ts";
+import { byteLength } from "../../lib/text.ts";
 
 /** Fixed, so that a run can be repeated; what is looked for does not depend on luck. */
 const SEED = 20_261_122;

@@ -131,7 +131,7 @@ export function recordObjects(records: FileRecord[]): object[] {
   for (const group of groups.values())
     for (const record of group) holders.set(record, group.filter(({ part }) => !part).length);
   return records.map((record) => {
-    const { name, type, size, address, port, root = null } = record;
+    const { name, type, size, address, port, by, root = null } = record;
     const whole = record.holders ?? holders.get(record) ?? 1;
     return {
       name,
@@ -140,6 +140,7 @@ export function recordObjects(records: FileRecord[]): object[] {
       modified: modifiedOf(record),
       address,
       port,
+      ...(by !== undefined && { by }),
       root,
       holders: whole,
       ...(record.part && { part: true }),
@@ -260,7 +261,8 @@ function describe(event: PeerEvent): string {
         return `Online. This tracker speaks the basic protocol: exact search, downloads without verification, and everybody is served.${left}`;
       }
       const left = event.left.length === 0 ? "" : ` It takes no more files of one peer; left out: ${names}.`;
-      return `Online at "${event.name}": ${plural(event.peers, "peer")}, ${plural(event.files, "file")}.${left}`;
+      const you = !event.you ? "" : ` You are "${event.you}".`;
+      return `Online at "${event.name}": ${plural(event.peers, "peer")}, ${plural(event.files, "file")}.${you}${left}`;
     }
     case "away":
       return `The tracker is away (${event.reason}); coming back by itself.`;

@@ -422,6 +422,11 @@ describe("events", () => {
       { event: "joined", profile: 2, name: "Lab 3", peers: 1, files: 52, left: [] },
     ],
     [
+      { event: "joined", profile: 2, name: "Lab 3", you: "Ben (2)", peers: 2, files: 52, left: [] },
+      /^Online at "Lab 3": 2 peers, 52 files\. You are "Ben \(2\)"\.$/,
+      { event: "joined", profile: 2, name: "Lab 3", you: "Ben (2)", peers: 2, files: 52, left: [] },
+    ],
+    [
       { event: "joined", profile: 2, name: "Lab 3", peers: 14, files: 1, left: [record("b.txt")] },
       /14 peers, 1 file\..*"b\.txt"/,
       { event: "joined", profile: 2, name: "Lab 3", peers: 14, files: 1, left: ["b.txt"] },
