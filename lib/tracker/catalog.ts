@@ -13,6 +13,7 @@ import {
 } from "../protocol/record.ts";
 import { eachOf, type Few, withOne, withoutOne } from "./few.ts";
 import { type Findable, FindIndex } from "./find.ts";
+import { NamedList } from "./named-list.ts";
 
 /** An accepted peer. Its address is the one that the tracker saw, whatever the peer wrote. */
 export interface Member {
@@ -69,7 +70,7 @@ export interface Seer {
 interface Shelf extends Member {
   port: number;
   reach: boolean | undefined;
-  readonly records: Map<FileName, SharedFile>;
+  readonly records: NamedList<SharedFile>;
   /** Records of files that the peer is still fetching. They do not count towards its limit. */
   parts: number;
   /** Bytes of its whole files. A sum of several sizes may be no exact `number`. */
@@ -106,6 +107,9 @@ const MAX_PARTS = 32;
 
 /** The most types and dates that are kept, so that records with the same type or date share one text. */
 const TEXTS_KEPT = 4096;
+
+const utf8 = new TextDecoder();
+const utf8Bytes = new TextEncoder();
 
 /** The peers online and their records. */
 export class Catalog {
@@ -157,7 +161,7 @@ export class Catalog {
     if (shelf === undefined) {
       const host = hostOf(member.address);
       const end = member.name === undefined ? ">" : `;by=${escapeValue(member.name)}>`;
-      shelf = { ...member, host, end, reach: undefined, records: new Map(), parts: 0, bytes: 0n };
+      shelf = { ...member, host, end, reach: undefined, records: new NamedList(), parts: 0, bytes: 0n };
       this.#shelves.set(shelf.id, shelf);
       this.#byAddress.set(shelf.address, withOne(this.#byAddress.get(shelf.address), shelf));
       if (isLoopback(member.address)) this.#here.add(member.address);
@@ -223,7 +227,7 @@ export class Catalog {
     if (shelf === undefined || shelf.reach === reach) return;
     const isToldApart = shelf.reach === false || reach === false;
     shelf.reach = reach;
-    if (isToldApart) for (const name of shelf.records.keys()) this.#answers.delete(name);
+    if (isToldApart) for (const { name } of shelf.records.values()) this.#answers.delete(name);
   }
 
   /** The FT/2 peer at the endpoint of a record, as a receiver got it. */
@@ -351,13 +355,14 @@ export class Catalog {
 
   /** Puts a record at the end of a list, or replaces the record of the same name where it is. */
   #shelve(shelf: Shelf, record: FileRecord): void {
-    const { name, size, v2, mtime, root, part } = record;
+    const { size, v2, part } = record;
+    const [name, mtime, root] = [detached(record.name), detached(record.mtime), detached(record.root)];
     const [type, date] = [this.#shared(record.type), this.#shared(record.date)];
-    const about = { type, size, date, v2, modified: modifiedOf(record), mtime, root, part: part || undefined };
+    const about = { type, size, date, v2, modified: mtime ?? modifiedOf(record), mtime, root, part: part || undefined };
     let file = shelf.records.get(name);
     if (file === undefined) {
       file = { name, ...about, holder: shelf, title: undefined };
-      shelf.records.set(name, file);
+      shelf.records.add(file);
       this.#byName.set(name, withOne(this.#byName.get(name), file));
       if (root !== undefined) this.#byRoot.set(root, withOne(this.#byRoot.get(root), file));
     } else {
@@ -407,6 +412,11 @@ export class Catalog {
       this.#files += by;
     }
   }
+}
+
+/** The same text, in memory of its own. A part of a line keeps the whole line in memory. */
+function detached<Text extends string | undefined>(text: Text): Text {
+  return (text === undefined ? undefined : utf8.decode(utf8Bytes.encode(text))) as Text;
 }
 
 /** Takes a record from those of a key, and the key with its last record. */
