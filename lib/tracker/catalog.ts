@@ -15,6 +15,7 @@ import {
 } from "../protocol/record.ts";
 import { eachOf, type Few, withOne, withoutOne } from "./few.ts";
 import { type Findable, FindIndex } from "./find.ts";
+import { NamedList } from "./named-list.ts";
 
 /** An accepted peer. Its address is the one that the tracker saw, whatever the peer wrote. */
 export interface Member {
@@ -71,7 +72,7 @@ export interface Seer {
 interface Shelf extends Member {
   port: number;
   reach: boolean | undefined;
-  readonly records: Map<FileName, SharedFile>;
+  readonly records: NamedList<SharedFile>;
   /** Records of files that the peer is still fetching. */
   parts: number;
   /** Records that do not count towards its limit: of unfinished files, and of whole ones beyond the limit. */
@@ -113,6 +114,9 @@ const MAX_UNCOUNTED = 32;
 
 /** The most types and dates that are kept, so that records with the same type or date share one text. */
 const TEXTS_KEPT = 4096;
+
+const utf8 = new TextDecoder();
+const utf8Bytes = new TextEncoder();
 
 /** The peers online and their records. */
 export class Catalog {
@@ -164,7 +168,7 @@ export class Catalog {
     if (shelf === undefined) {
       const host = hostOf(member.address);
       const end = member.name === undefined ? ">" : `;by=${escapeValue(member.name)}>`;
-      shelf = { ...member, host, end, reach: undefined, records: new Map(), parts: 0, uncounted: 0, bytes: 0n };
+      shelf = { ...member, host, end, reach: undefined, records: new NamedList(), parts: 0, uncounted: 0, bytes: 0n };
       this.#shelves.set(shelf.id, shelf);
       this.#byAddress.set(shelf.address, withOne(this.#byAddress.get(shelf.address), shelf));
       if (isLoopback(member.address)) this.#here.add(member.address);
@@ -230,7 +234,7 @@ export class Catalog {
     if (shelf === undefined || shelf.reach === reach) return;
     const isToldApart = shelf.reach === false || reach === false;
     shelf.reach = reach;
-    if (isToldApart) for (const name of shelf.records.keys()) this.#answers.delete(name);
+    if (isToldApart) for (const { name } of shelf.records.values()) this.#answers.delete(name);
   }
 
   /** The FT/2 peer at the endpoint of a record, as a receiver got it. */
@@ -358,14 +362,15 @@ export class Catalog {
 
   /** Puts a record at the end of a list, or replaces the record of the same name where it is. */
   #shelve(shelf: Shelf, record: FileRecord): void {
-    const { name, size, v2, mtime, root, files, list, part, beyond } = record;
+    const { size, v2, files, list, part, beyond } = record;
+    const [name, mtime, root] = [detached(record.name), detached(record.mtime), detached(record.root)];
     const [type, date] = [this.#shared(record.type), this.#shared(record.date)];
-    const modified = modifiedOf(record);
+    const modified = mtime ?? modifiedOf(record);
     const about = { type, size, date, v2, modified, mtime, root, files, list, part: part || undefined, beyond };
     let file = shelf.records.get(name);
     if (file === undefined) {
       file = { name, ...about, holder: shelf, title: undefined };
-      shelf.records.set(name, file);
+      shelf.records.add(file);
       this.#byName.set(name, withOne(this.#byName.get(name), file));
       if (root !== undefined) this.#byRoot.set(root, withOne(this.#byRoot.get(root), file));
     } else {
@@ -417,6 +422,11 @@ export class Catalog {
       this.#files += by;
     }
   }
+}
+
+/** The same text, in memory of its own. A part of a line keeps the whole line in memory. */
+function detached<Text extends string | undefined>(text: Text): Text {
+  return (text === undefined ? undefined : utf8.decode(utf8Bytes.encode(text))) as Text;
 }
 
 /** Takes a record from those of a key, and the key with its last record. */
