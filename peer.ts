@@ -41,6 +41,7 @@ import {
   severalFound,
   typed,
 } from "./lib/peer/locate.ts";
+import { type Met, meetTracker } from "./lib/peer/meet.ts";
 import {
   type CommandLine,
   nameArgument,
@@ -54,6 +55,7 @@ import { RateLimit } from "./lib/peer/rate-limit.ts";
 import { Prompts } from "./lib/peer/screen/ask.ts";
 import { type Check, checkLines, examine } from "./lib/peer/screen/doctor.ts";
 import { type GuidedPeer, guide } from "./lib/peer/screen/guide.ts";
+import { Remembered } from "./lib/peer/screen/remembered.ts";
 import { progressReporter, Screen } from "./lib/peer/screen/screen.ts";
 import {
   choiceLines,
@@ -244,6 +246,11 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     share,
     server,
     computeRoots: () => void sharing.computeRoots(),
+    shareInstead: async (files) => {
+      share.replace(files);
+      await session.sendAgain();
+      void sharing.computeRoots();
+    },
     isOwn,
     download: (records, how) => downloads.start(records, { ...how, signal: AbortSignal.any([how.signal, stopped.signal]) }),
     stop: async () => {
@@ -294,9 +301,13 @@ function listenFrom(port: number | undefined, onConnection: Parameters<typeof li
 /** Joins the tracker, runs one command, and leaves. */
 async function runCommand(line: CommandLine, command: Exclude<PeerCommand, "doctor">, signal: AbortSignal): Promise<void> {
   const screen = new Screen(line);
-  const files = filesToShare(line, (words) => screen.note(words));
+  // With more files than usual, the tracker's limit decides: it is asked first.
+  const surplus = namedOrDefault(line).left.some((one) => one.surplus);
+  const say = (words: string) => screen.note(words);
+  let files = surplus ? [] : filesToShare(line, say);
   if (command === "get") checkFolder(resolve(line.to));
   const place = line.tracker ?? (await findTracker(line, screen, signal));
+  if (surplus) files = filesToShare(line, say, (await meet(place, signal)).max);
   const report = (event: PeerEvent) => tellEvent(screen, event, command === "share");
   const peer = await startAt(line, place, files, report, signal, { consent: line.share.length > 0 });
   try {
@@ -373,15 +384,18 @@ async function findTracker({ json }: CommandLine, screen: Screen, signal: AbortS
   return await promptsOn(signal).chooseTracker(trackers, last);
 }
 
-/** The files that --share names; without it the first ones of this folder, unless that is a folder from which nobody shares. */
-function namedOrDefault({ share }: CommandLine): ReturnType<typeof chooseFiles> {
+/**
+ * The files that --share names; without it the first ones of this folder, unless that is a folder from which nobody shares. Of folders
+ * at most `max`.
+ */
+function namedOrDefault({ share }: CommandLine, max = DEFAULT_MAX_FILES): ReturnType<typeof chooseFiles> {
   if (share.length === 0) checkDefaultFolder(process.cwd());
-  return chooseFiles(share.length === 0 ? ["."] : share, DEFAULT_MAX_FILES);
+  return chooseFiles(share.length === 0 ? ["."] : share, max);
 }
 
 /** Chooses the files to share and names them. Throws a `UsageError` when there are none. */
-function filesToShare(line: CommandLine, say: (words: string) => void): SharedFile[] {
-  const { taken, left } = namedOrDefault(line);
+function filesToShare(line: CommandLine, say: (words: string) => void, max?: number): SharedFile[] {
+  const { taken, left } = namedOrDefault(line, max);
   if (taken.length === 0) {
     const where = line.share.length === 0 ? `the folder "${printable(process.cwd())}"` : "what --share names";
     const why = left[0] === undefined ? "" : ` ("${printable(left[0].path)}": ${left[0].reason})`;
@@ -569,9 +583,14 @@ function hasTerminal(): boolean {
   return process.stdin.isTTY === true && process.stdout.isTTY === true && process.env.TERM !== "dumb";
 }
 
+/** The prompts on the terminal of this process, which has one. */
+let theTerminal: Prompts | undefined;
+
 function promptsOn(signal: AbortSignal): Prompts {
+  if (theTerminal !== undefined) return theTerminal;
   process.stdin.on("error", hangUp);
-  return new Prompts({ input: process.stdin, output: process.stdout, signal });
+  theTerminal = new Prompts({ input: process.stdin, output: process.stdout, signal });
+  return theTerminal;
 }
 
 // ---------------------------------------------------------------- guided prompts
@@ -583,18 +602,35 @@ async function runGuided(line: CommandLine, signal: AbortSignal): Promise<void> 
     );
   }
   const prompts = promptsOn(signal);
-  prompts.greet(`ft-peer ${VERSION}`);
-  const last = knownTrackers().last;
-  await guide({
-    prompts,
-    tracker: line.tracker,
-    last,
-    files: line.share.length === 0 ? undefined : filesToShare(line, (words) => prompts.say(words)),
-    to: resolve(line.to),
-    overwrite: line.overwrite,
-    signal,
-    start: (tracker, files, report) => startAt(line, tracker, files, report, signal, { consent: true }),
-  });
+  const state = userFolder("state");
+  // In raw mode Ctrl-C is a key.
+  prompts.hold(() => process.kill(process.pid, "SIGINT"));
+  try {
+    prompts.greet(`ft-peer ${VERSION}`);
+    await guide({
+      prompts,
+      tracker: line.tracker,
+      last: knownTrackers().last,
+      named: line.share.length === 0 ? undefined : (max) => filesToShare(line, (words) => prompts.say(words), max),
+      to: line.to === "." ? undefined : resolve(line.to),
+      cwd: process.cwd(),
+      remembered: new Remembered(join(state, "prompts.json"), process.cwd()),
+      overwrite: line.overwrite,
+      signal,
+      trackerLog: join(state, "tracker.log"),
+      meet: (place) => meet(place, signal),
+      start: (tracker, files, report, consent) => startAt(line, tracker, files, report, signal, { consent }),
+    });
+    prompts.goodbye("Bye.");
+  } finally {
+    prompts.release();
+  }
+}
+
+/** Asks a tracker for its limit before this peer joins it. */
+function meet(place: TrackerPlace, signal: AbortSignal): Promise<Met> {
+  const full = new Trust(knownTrackers(), false).isFull(place);
+  return meetTracker({ ...place, full }, { dial, agent: `ft-peer/${VERSION}`, clock: systemClock, signal });
 }
 
 // ---------------------------------------------------------------- main

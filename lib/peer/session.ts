@@ -231,6 +231,19 @@ export class Session {
     this.#ask(encodeToTracker({ verb: "PING" })).then(cancel, cancel);
   }
 
+  /** Sends the whole list again, because other files are shared now. While the tracker is away that is done when it is back. */
+  async sendAgain(): Promise<void> {
+    const channel = this.#connection?.channel;
+    if (!this.#online || this.#standing === undefined) return;
+    if (channel === undefined) {
+      await this.leave();
+      this.comeBack();
+      return;
+    }
+    await this.#sendList(this.#list(channel), this.#standing);
+    this.#addParts(channel, this.#standing);
+  }
+
   /** Says BYE and ends the session. */
   async leave(): Promise<void> {
     if (this.#leaving) return;
