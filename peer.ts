@@ -13,6 +13,7 @@ import { randomBytes } from "node:crypto";
 import { dirname, join, resolve } from "node:path";
 import { quietClock, systemClock } from "./lib/clock.ts";
 import { CancelledError, codeOf, FtError, UsageError } from "./lib/error.ts";
+import { userFolder } from "./lib/files.ts";
 import { dial } from "./lib/net/dial.ts";
 import { dialableFrom, interfaces, isOnNetwork, watchInterfaces } from "./lib/net/interfaces.ts";
 import { type Listener, listen } from "./lib/net/listen.ts";
@@ -20,7 +21,7 @@ import { Admission } from "./lib/peer/admission.ts";
 import { mayCallBack } from "./lib/peer/call-backs.ts";
 import { orCancelled } from "./lib/peer/cancel.ts";
 import { runDoctor } from "./lib/peer/commands/doctor.ts";
-import { describeSharing, filesToShare, fillUp } from "./lib/peer/commands/files.ts";
+import { describeSharing, filesToShare, fillUp, shareNamed } from "./lib/peer/commands/files.ts";
 import { get } from "./lib/peer/commands/get.ts";
 import { findTracker, joinTracker, knownTrackers } from "./lib/peer/commands/join.ts";
 import type { Peer, PeerOptions } from "./lib/peer/commands/types.ts";
@@ -50,6 +51,7 @@ import {
 import { isDialable, isOwnEndpoint, isTrackerHere } from "./lib/peer/own-address.ts";
 import { RateLimit } from "./lib/peer/rate-limit.ts";
 import { guide } from "./lib/peer/screen/guide.ts";
+import { Remembered } from "./lib/peer/screen/remembered.ts";
 import { Screen } from "./lib/peer/screen/screen.ts";
 import { hasTerminal, promptsOn } from "./lib/peer/screen/terminal.ts";
 import {
@@ -204,6 +206,11 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     session.networkChanged(new Set(now.flatMap(({ addresses }) => addresses.map(({ address }) => address))));
   });
 
+  async function computeRoots(): Promise<void> {
+    await sharing.computeRoots();
+    await folders.compute();
+  }
+
   /** A shared file, or the part of a download that has arrived. */
   function openShared(wanted: FileAsked): Opened | undefined {
     const found = wanted.folder === undefined ? share.find(wanted) : undefined;
@@ -229,7 +236,12 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     session,
     share,
     server,
-    computeRoots: () => void sharing.computeRoots().then(() => folders.compute()),
+    computeRoots: () => void computeRoots(),
+    shareInstead: async (files) => {
+      share.replace(files);
+      await session.sendAgain();
+      void computeRoots();
+    },
     isOwn,
     download: (records, how) => {
       const engine = records[0].type === FOLDER_TYPE ? folderDownloads : downloads;
@@ -359,20 +371,29 @@ async function runGuided(line: CommandLine, signal: AbortSignal): Promise<void> 
     );
   }
   const prompts = promptsOn(signal);
-  prompts.greet(`ft-peer ${VERSION}`);
-  const last = knownTrackers().last;
-  const named = line.share.length === 0 ? undefined : filesToShare(line);
-  if (named !== undefined) prompts.say(describeSharing(named));
-  await guide({
-    prompts,
-    tracker: line.tracker,
-    last,
-    files: named?.taken,
-    to: resolve(line.to),
-    overwrite: line.overwrite,
-    signal,
-    start: (tracker, files, report) => joinTracker({ line, startPeer, place: tracker, files, report, signal, consent: true }),
-  });
+  const state = userFolder("state");
+  // In raw mode Ctrl-C is a key.
+  prompts.hold(() => process.kill(process.pid, "SIGINT"));
+  try {
+    prompts.greet(`ft-peer ${VERSION}`);
+    await guide({
+      prompts,
+      tracker: line.tracker,
+      last: knownTrackers().last,
+      named: line.share.length === 0 ? undefined : (max) => shareNamed(line, max, (words) => prompts.say(words)),
+      to: line.to === "." ? undefined : resolve(line.to),
+      cwd: process.cwd(),
+      remembered: new Remembered(join(state, "prompts.json"), process.cwd()),
+      overwrite: line.overwrite,
+      signal,
+      trackerLog: join(state, "tracker.log"),
+      meet: (place) => meetTracker(place, { dial, clock: systemClock, agent: `ft-peer/${VERSION}`, signal }),
+      start: (place, files, report, consent) => joinTracker({ line, startPeer, place, files, report, signal, consent }),
+    });
+    prompts.goodbye("Bye.");
+  } finally {
+    prompts.release();
+  }
 }
 
 // ---------------------------------------------------------------- main

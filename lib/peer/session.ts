@@ -253,6 +253,19 @@ export class Session {
     this.#ask(encodeToTracker({ verb: "PING" })).then(answered, cancel);
   }
 
+  /** Sends the whole list again, because other files are shared now. While the tracker is away that is done when it is back. */
+  async sendAgain(): Promise<void> {
+    const channel = this.#connection?.channel;
+    if (!this.#online || this.#standing === undefined) return;
+    if (channel === undefined) {
+      await this.leave();
+      this.comeBack();
+      return;
+    }
+    await this.#sendList(this.#list(channel), this.#standing);
+    this.#addParts(channel, this.#standing);
+  }
+
   /** Says BYE and ends the session. `because`: the error of requests after that, for a person who did not ask to leave. */
   async leave(because?: FtError): Promise<void> {
     if (this.#leaving) return;
