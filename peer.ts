@@ -20,10 +20,9 @@ import { Admission } from "./lib/peer/admission.ts";
 import { mayCallBack } from "./lib/peer/call-backs.ts";
 import { orCancelled } from "./lib/peer/cancel.ts";
 import { runDoctor } from "./lib/peer/commands/doctor.ts";
-import { filesToShare } from "./lib/peer/commands/files.ts";
+import { describeSharing, filesToShare, fillUp } from "./lib/peer/commands/files.ts";
 import { get } from "./lib/peer/commands/get.ts";
 import { findTracker, joinTracker, knownTrackers } from "./lib/peer/commands/join.ts";
-
 import type { Peer, PeerOptions } from "./lib/peer/commands/types.ts";
 import { Connector } from "./lib/peer/connect.ts";
 import { HashPool, sha256 } from "./lib/peer/content/hash.ts";
@@ -35,6 +34,7 @@ import { ShareWatch } from "./lib/peer/disk/watch.ts";
 import { Downloads } from "./lib/peer/download.ts";
 import { EventDamper, type PeerEvent } from "./lib/peer/events.ts";
 import { findPeer } from "./lib/peer/find-peer.ts";
+import { meetTracker } from "./lib/peer/meet-tracker.ts";
 import {
   type CommandLine,
   DEFAULT_PORT,
@@ -261,9 +261,14 @@ function listenFrom(port: number | undefined, onConnection: Parameters<typeof li
 /** Joins the tracker, runs one command, and leaves. */
 async function runCommand(line: CommandLine, command: Exclude<PeerCommand, "doctor">, signal: AbortSignal): Promise<void> {
   const screen = new Screen(line);
-  const files = filesToShare(line, (words) => screen.note(words));
+  const chosen = filesToShare(line);
   if (command === "get") checkFolder(resolve(line.to));
   const place = line.tracker ?? (await findTracker(line, screen, signal));
+  const agent = `ft-peer/${VERSION}`;
+  const askLimit = async () => (await meetTracker(place, { dial, clock: systemClock, agent, signal })).max;
+  const shared = await fillUp(line, chosen, askLimit);
+  screen.note(describeSharing(shared));
+  const files = shared.taken;
   const report = (event: PeerEvent) => tellEvent(screen, event, command === "share");
   const peer = await joinTracker({ line, startPeer, place, files, report, signal, consent: line.share.length > 0 });
   try {
@@ -333,11 +338,13 @@ async function runGuided(line: CommandLine, signal: AbortSignal): Promise<void> 
   const prompts = promptsOn(signal);
   prompts.greet(`ft-peer ${VERSION}`);
   const last = knownTrackers().last;
+  const named = line.share.length === 0 ? undefined : filesToShare(line);
+  if (named !== undefined) prompts.say(describeSharing(named));
   await guide({
     prompts,
     tracker: line.tracker,
     last,
-    files: line.share.length === 0 ? undefined : filesToShare(line, (words) => prompts.say(words)),
+    files: named?.taken,
     to: resolve(line.to),
     overwrite: line.overwrite,
     signal,

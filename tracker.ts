@@ -108,7 +108,7 @@ export function startTracker(options: TrackerOptions): Tracker {
   const operator = new Operator(state, { address, port });
   report({ event: "listening", address, port });
   reportAddresses(host, port, announced, reportUntilStop);
-  const announcement = announced ? announceAs(name, listener, reportUntilStop) : undefined;
+  const announcement = announced ? announceAs(name, listener, state.setup.credentials.key, reportUntilStop) : undefined;
   const stopTidying = tidyMemory(state);
 
   return {
@@ -152,13 +152,18 @@ function reportAddresses(
 }
 
 /** Announces the tracker by DNS-SD, and reports each name under which it is shown. */
-function announceAs(name: string, { address, port }: Listener, report: (event: TrackerEvent) => void): Announcement {
+function announceAs(
+  name: string,
+  { address, port }: Listener,
+  key: string,
+  report: (event: TrackerEvent) => void,
+): Announcement {
   const reported = new Set<string>();
   const announced = (shown: string) => {
     if (!reported.has(shown)) report({ event: "announced", name: shown });
     reported.add(shown);
   };
-  return announce({ name, port, version: VERSION, host: address, announced });
+  return announce({ name, port, version: VERSION, host: address, key, announced });
 }
 
 /** Gives an order to the tracker of this user on this machine. */

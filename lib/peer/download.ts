@@ -207,9 +207,9 @@ export class Downloads {
         present: (pieces, onHashed) => this.#check(incoming, size, pieces, { onHashed, signal }),
         begun: (pieces, have) => {
           if (root === undefined) return;
-          const { part: _, ...whole } = record;
+          const { beyond: _, ...rest } = record;
           const reader = incoming.openForReading();
-          const part: Part = { record: { ...whole, part: true }, pieces, have, incoming, reader, users: 1 };
+          const part: Part = { record: { ...rest, part: true }, pieces, have, incoming, reader, users: 1 };
           this.#parts.set(root, part);
           this.#tools.announce(part.record);
         },

@@ -2,7 +2,7 @@
 // requests meanwhile. The caller hands in the network, the clock and chance.
 
 import { type Clock, sleep } from "../clock.ts";
-import { CancelledError, codeOf, FtError, sentenceOf } from "../error.ts";
+import { CancelledError, codeOf, FtError } from "../error.ts";
 import type { Channel, Dial } from "../net/channel.ts";
 import { type Address, type Endpoint, formatEndpoint, isLoopback } from "../protocol/address.ts";
 import {
@@ -16,11 +16,11 @@ import {
   type Push,
   RESULTS_LIMIT,
 } from "../protocol/messages.ts";
-import type { FileRecord } from "../protocol/record.ts";
+import { type FileRecord, isCounted } from "../protocol/record.ts";
 import { encodeToTracker } from "../protocol/write.ts";
 import { BasicTracker, BYE_MS } from "./basic-tracker.ts";
+import { type Addresses, dialTracker } from "./dial-tracker.ts";
 import { ExcludedError, type Exclusion, exclusionIn, waitFor } from "./exclusion.ts";
-import { firstToOpen, mainReason } from "./happy-eyeballs.ts";
 import { TrackerRequests } from "./requests.ts";
 import { aheadOf, type Standing, standingOn } from "./standing.ts";
 import { type Reply, TrackerConnection, unexpected } from "./tracker-connection.ts";
@@ -67,15 +67,14 @@ export type SessionEvent =
 /** The code of the error with which `approve` refuses a tracker. */
 export const UNTRUSTED = "untrusted";
 
-/** The addresses of a tracker, and its port. The first one that answers is used. */
-export interface TrackerPlace {
-  address: string;
-  port: number;
-  others?: string[];
+/** A tracker, and what is known about it before joining. */
+export interface TrackerPlace extends Addresses {
   /** The name that it announces; undefined for an address that was typed. */
   name?: string;
   /** Nobody typed this address: a program announced it on the network. */
   announced?: true;
+  /** The key that the tracker there has to have: another one is another tracker. */
+  key?: string;
   /** It has spoken FT/2 before. Then its silence never makes it a basic tracker. */
   full?: boolean;
 }
@@ -92,8 +91,8 @@ export interface Introduced {
 export interface SessionOptions {
   dial: Dial;
   tracker: TrackerPlace;
-  /** Looks for the tracker at another address, when it cannot be reached any more. */
-  find?(): Promise<TrackerPlace | undefined>;
+  /** The places where the tracker may be now, when it cannot be reached any more. */
+  find?(): Promise<TrackerPlace[]>;
   agent: string;
   /** The name by which people know this peer, or "" for none. The tracker may put a number behind it. */
   name?: string | undefined;
@@ -287,18 +286,8 @@ export class Session {
 
   // -------------------------------------------------------------- joining
 
-  /** Connects to the first of the tracker's addresses that answers. Fails with a sentence, to which it adds the hint. */
-  async #dial(hint: string, signal: AbortSignal | undefined): Promise<Channel> {
-    const { port, address, others = [] } = this.#tracker;
-    const dialOne = (one: string) => (signal?: AbortSignal) => this.#options.dial({ address: one, port }, signal && { signal });
-    try {
-      if (others.length === 0) return await dialOne(address)(signal);
-      return await firstToOpen([address, ...others].map(dialOne), { signal, clock: this.#clock });
-    } catch (error) {
-      if (codeOf(error) === "cancelled") throw new CancelledError();
-      const reason = mainReason(error);
-      throw new FtError(codeOf(reason), `Cannot reach the tracker at "${this.#where}": ${sentenceOf(reason)}.${hint}`);
-    }
+  #dial(hint: string, signal: AbortSignal | undefined): Promise<Channel> {
+    return dialTracker(this.#tracker, { dial: this.#options.dial, clock: this.#clock, signal, hint });
   }
 
   /** Greets the tracker and sends it the list, in the protocol that it speaks. */
@@ -398,6 +387,9 @@ export class Session {
   async #accept(channel: Channel, hi: Extract<Reply, { verb: "HI" }>, challenge: string | undefined): Promise<void> {
     const { you, max, key, announced, results, name, nonce, proof = "" } = hi;
     const proven = challenge !== undefined && this.#options.isProven?.(key, challenge, proof) === true;
+    if ((this.#tracker.key ?? key) !== key) {
+      throw new FtError(UNTRUSTED, `The tracker at "${this.#where}" is another one than was looked for: it has another key.`);
+    }
     this.#options.approve?.({ place: this.#tracker, name, key, proven });
     const standing = standingOn(channel, { profile: 2, you, max, key, announced, results });
     const list = this.#list(channel);
@@ -432,7 +424,7 @@ export class Session {
    * sending the list again, and then the parts. Peers that joined together renew at different times.
    */
   #addParts(channel: Channel, standing: Standing): void {
-    for (const record of this.#records(channel)) if (record.part) this.requests.add(record).catch(() => undefined);
+    for (const record of this.#records(channel)) if (!isCounted(record)) this.requests.add(record).catch(() => undefined);
     this.#cancelRenewal();
     const wait = standing.lifetime * 1000 * (0.4 + 0.2 * this.#options.random());
     this.#cancelRenewal = this.#clock.after(wait, () => this.#renew(channel));
@@ -453,7 +445,7 @@ export class Session {
   }
 
   #list(channel: Channel): FileRecord[] {
-    return this.#records(channel).filter(({ part }) => !part);
+    return this.#records(channel).filter(isCounted);
   }
 
   #pingLater(): void {
@@ -557,24 +549,27 @@ export class Session {
   async #rejoin(attempt: number): Promise<void> {
     this.#joining = true;
     if (this.#retries > RETRIES_BEFORE_LOOKING) {
-      const found = await this.#options.find?.().catch(() => undefined);
+      const found = (await this.#options.find?.().catch(() => undefined)) ?? [];
       // The session was left meanwhile; if it came back since then, that is another attempt.
       if (attempt !== this.#attempt) return;
-      if (found !== undefined) return await this.#rejoinAt(found, attempt);
+      for (const place of found) if (await this.#isAt(place, attempt)) return;
     }
     await this.join();
   }
 
-  /** Another tracker of the same name may announce itself: when this one is refused, the place where the tracker was is tried again. */
-  async #rejoinAt(found: TrackerPlace, attempt: number): Promise<void> {
+  /** Joins the tracker where it may be now. False when it is not there: another one may announce itself by the same name. */
+  async #isAt(place: TrackerPlace, attempt: number): Promise<boolean> {
     const before = this.#tracker;
-    this.#tracker = found;
+    const key = this.#standing?.key ?? "";
+    this.#tracker = key === "" ? place : { ...place, key };
     try {
       await this.join();
+      return true;
     } catch (error) {
-      if (codeOf(error) !== UNTRUSTED || attempt !== this.#attempt) throw error;
+      if (attempt !== this.#attempt) throw error;
+      this.#joining = true;
       this.#tracker = before;
-      await this.join();
+      return false;
     }
   }
 

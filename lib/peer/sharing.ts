@@ -41,7 +41,7 @@ export class Sharing {
     for (const file of tools.share.files) Object.assign(file, tools.cache.get(file));
   }
 
-  /** The records of the shared files, with this address and port. A file that was downloaded when the list was full is a part. */
+  /** The records of the shared files, with this address and port. A file that was fetched when the list was full does not count. */
   records(own: Endpoint): FileRecord[] {
     return this.#tools.share.files.map((file) => recordOf(file, own));
   }
@@ -84,7 +84,15 @@ export class Sharing {
     const reason = share.refusalOf(file) ?? "it cannot be read any more";
     share.remove(file);
     report({ event: "withdrawn", name: file.name, reason });
-    const dropped = await session.requests.drop(file.name).catch(() => true);
+    // A fetched file that did not count takes its place.
+    const next = file.beyond ? undefined : share.files.find(({ beyond }) => beyond);
+    delete next?.beyond;
+    let dropped = await session.requests.drop(file.name).catch(() => true);
+    if (next !== undefined) {
+      await this.#publish(next);
+      // The last file on the list stays until there is another one.
+      if (!dropped) dropped = await session.requests.drop(file.name).catch(() => true);
+    }
     if (dropped || isDownloading()) return;
     report({ event: "offline", reason: "no-files" });
     await session.leave(withoutFiles());
@@ -100,7 +108,7 @@ export class Sharing {
   }
 
   /**
-   * Shares a finished download; beyond the tracker's limit as an unfinished file, which does not count. It shares the file that
+   * Shares a finished download; beyond the tracker's limit as a file that does not count. It shares the file that
    * was published. If another file is at its path by now, it looks at that file before it shares it.
    */
   addDownloaded({ path, entry }: Pick<Published, "path" | "entry">, root: string, pieces: Uint8Array): void {

@@ -45,11 +45,12 @@
 // ERROR code words, and a close. The words of ERROR and NOTICE are the rest of the line, for a person; only control characters in them
 // are escaped.
 //
-// A record is <name,type,size,DD/MM/YY,address,port;v=2;mtime=…;root=…;part=1;reach=no;holders=…;by=…>. Everything behind the port is optional:
+// A record is <name,type,size,DD/MM/YY,address,port;v=2;mtime=…;root=…;part=1;whole=1;reach=no;holders=…;by=…>. Everything behind the port is optional:
 //     v=2        the holder speaks FT/2
 //     mtime      exact time of last modification, ISO 8601 UTC
 //     root       the content id, 64 hex digits; absent until it is computed
 //     part=1     the holder is still fetching the file, and serves the pieces that it has
+//     whole=1    only with part=1: the holder has all pieces. It fetched the file when its list was full, so that the file does not count
 //     reach=no   said by trackers alone: the tracker could not connect to the holder
 //     holders    said by trackers alone, with group=1: how many peers have the whole of this content
 //     by         said by trackers alone: the name of the holder
@@ -60,7 +61,7 @@
 //       FILES n port=p proof=…, n records   → WELCOME id=… pass=… peers=… files=… session=… now=… keyed=… name=…   (later again: a new list, new passes)
 //                                       n = 0 is not answered; n > max is ERROR too-many-files. p is the port of all its records.
 //       ADD <record>  ·  DROP name    → OK  ·  NOT FOUND (no such record)  ·  ERROR last-file (the last file stays)
-//                                       A record with part=1 comes by ADD only, and does not count among the files of the peer.
+//                                       A record with part=1, and with whole=1 too, comes by ADD only. It does not count among the files of the peer.
 //       SEARCH: name                  → FOUND: n, n records  ·  NOT FOUND
 //       LIST id=… root=… offset=… limit=…  → the same; of one peer, of one content, or everything
 //       FIND word… ext=… type=… min=… max=… after=YYYY-MM-DD before=YYYY-MM-DD root=… offset=… limit=… group=1
@@ -110,7 +111,7 @@
 // tracker takes 50 requests a second of a peer, after a pause 200 at once; the others wait. It works for one host as for eight such
 // peers: a request counts there by the length of its answer and by the records that it makes the tracker read or change. A host is an
 // IPv4 address or an IPv6 network of 64 bits. A host whose FINDs take long waits longer for the next one, and a FIND of more than 500 ms
-// is ERROR bad-find. An answer has 200 records unless the request says otherwise, and never more than 2000. A tracker that answered `HELLO` with `HI`, and then sees ` FT/2 …` follow,
+// is ERROR bad-find; the tracker counts that time by the names that it reads, so that it is the same on a busy computer. An answer has 200 records unless the request says otherwise, and never more than 2000. A tracker that answered `HELLO` with `HI`, and then sees ` FT/2 …` follow,
 // completes its line: the bytes are the same however they were cut. A peer that loses its tracker goes on with its transfers, and comes
 // back with the same list: first within 1 s, then at growing random intervals of at most 30 s. In an answer with records or peers, a peer
 // leaves out and counts a line that it cannot read: it is another peer's. A line that breaks the grammar of lines ends the connection.
@@ -155,7 +156,8 @@
 // HELLO FT/2 pass=…, and asks. A token has 1 to 64 letters, digits, `-` and `_`. It is good once, for a few seconds, with the peer that
 // made it up. A holder dials only its own networks and peers that its tracker lists.
 //
-// A tracker announces itself by DNS-SD as _filetracker._tcp, with version= and id= in its TXT record (tracker/announce.ts).
+// A tracker announces itself by DNS-SD as _filetracker._tcp, with version=, id= and key= in its TXT record (tracker/announce.ts). By the key a
+// peer finds a tracker that has moved; only its proof shows that it is the same one.
 
 import type { Address, Endpoint } from "./address.ts";
 import type { FileName, FileRecord } from "./record.ts";

@@ -26,6 +26,8 @@ export interface FileRecord extends Endpoint {
   root?: string | undefined;
   /** Its holder is still fetching it, and has some of its pieces. */
   part?: true | undefined;
+  /** Its holder has the whole of it, and it does not count among the files of that peer: it was fetched when the list was full. */
+  beyond?: true | undefined;
   /** The tracker could not connect to its holder: a firewall may stand before it. */
   unreachable?: true | undefined;
   /** The record stands for all records of its content. The number of peers that have the whole of it. */
@@ -85,6 +87,7 @@ export function parseRecord(text: string): FileRecord {
   const [tuple = "", ...attributes] = tupleOf(text).split(";");
   const fields = tuple.split(",").map(unescapeField);
   const record = parseFields(fields);
+  let whole = false;
   for (const attribute of attributes) {
     const equals = attribute.indexOf("=");
     const value = unescapeField(attribute.slice(equals + 1));
@@ -100,6 +103,9 @@ export function parseRecord(text: string): FileRecord {
         break;
       case "part":
         if (value === "1") record.part = true;
+        break;
+      case "whole":
+        whole = value === "1";
         break;
       case "reach":
         if (value === "no") record.unreachable = true;
@@ -119,6 +125,10 @@ export function parseRecord(text: string): FileRecord {
         record.root = root;
       }
     }
+  }
+  if (record.part && whole) {
+    delete record.part;
+    record.beyond = true;
   }
   return record;
 }
@@ -158,6 +168,8 @@ export function formatRecordAround(record: Omit<FileRecord, "address">): [before
     record.mtime === undefined ? "" : `;mtime=${record.mtime}`,
     record.root === undefined ? "" : `;root=${record.root}`,
     record.part ? ";part=1" : "",
+    // Programs that do not know "whole" take it for an unfinished file, and ask its holder for the pieces that it has: all of them.
+    record.beyond ? ";part=1;whole=1" : "",
     record.unreachable ? ";reach=no" : "",
     record.holders === undefined ? "" : `;holders=${record.holders}`,
   ].join("");
@@ -171,6 +183,11 @@ export function formatRecordAround(record: Omit<FileRecord, "address">): [before
 export function formatRecord(record: FileRecord): string {
   const [before, after] = formatRecordAround(record);
   return before + escapeField(record.address) + after;
+}
+
+/** Whether a record counts among the files of its peer. */
+export function isCounted({ part, beyond }: Pick<FileRecord, "part" | "beyond">): boolean {
+  return !part && !beyond;
 }
 
 /** A tracker's own limit on names, in bytes. Gives the record back. */

@@ -8,7 +8,7 @@ import { basic, SILENCE_MS } from "../protocol/basic.ts";
 import { type Dismissal, PING_MS, type Profile, RESULTS_LIMIT, type ToTracker } from "../protocol/messages.ts";
 import { isSessionProven } from "../protocol/pass.ts";
 import { TrackerInbox } from "../protocol/read.ts";
-import type { FileName } from "../protocol/record.ts";
+import { type FileName, isCounted } from "../protocol/record.ts";
 import { encodeFromTracker } from "../protocol/write.ts";
 import { AcceptedPeer, type PeerRequest, TOO_LATE } from "./accepted.ts";
 import { registerBasic, removeBasic, searchBasic } from "./basic-peers.ts";
@@ -236,14 +236,12 @@ export class Conversation implements ChannelHandlers, Connection {
     const turns = this.#turns;
     const now = this.#state.clock.elapsed();
     while (!this.#over && !turns.waiting) {
-      const search = this.#search;
-      const isGuest = this.#guest !== undefined;
-      const may = search === undefined ? () => turns.mayAnswer(since, isGuest) : () => search.begun || turns.maySearch(since);
-      if (this.#hasMore && !may()) {
+      if (this.#hasMore && !this.#mayGoOn(since)) {
         this.#wait("rate");
         return;
       }
       this.#sent = 0;
+      const search = this.#search;
       if (search !== undefined) this.#searchOn(search, since);
       else {
         const message = inbox.next();
@@ -254,6 +252,13 @@ export class Conversation implements ChannelHandlers, Connection {
       }
       if (turns.isOver(since) && this.#hasMore) this.#wait("others");
     }
+  }
+
+  /** Whether the next request, or the search that waits, may be answered now. */
+  #mayGoOn(since: number): boolean {
+    const search = this.#search;
+    if (search === undefined) return this.#turns.mayAnswer(since, this.#guest !== undefined);
+    return search.begun || this.#turns.maySearch(since);
   }
 
   get #hasMore(): boolean {
@@ -290,12 +295,12 @@ export class Conversation implements ChannelHandlers, Connection {
 
   /** Goes on with a search by words. Its answer is sent when it comes to its end. */
   #searchOn(search: LongSearch, since: number): void {
-    const { took, answer } = search.goOn(SLICE_MS);
+    const { work, answer } = search.goOn(SLICE_MS);
     if (answer !== undefined) {
       this.#search = undefined;
       this.reply(answer);
     }
-    this.#turns.chargeSearch(took, this.#sent, since);
+    this.#turns.chargeSearch(work, this.#sent, since);
   }
 
   #endSearch(): void {
@@ -343,8 +348,8 @@ export class Conversation implements ChannelHandlers, Connection {
       if (guest !== undefined) registerBasic(list.records, this, guest.registered, this.#state);
       return;
     }
-    // Unfinished files come by ADD only.
-    const records = list.records.filter(({ part }) => !part);
+    // Unfinished files, and those beyond the limit, come by ADD only.
+    const records = list.records.filter(isCounted);
     if (records.length === 0) {
       this.#state.refused(this.address, "no-files", "It shares nothing.");
       this.#peer?.leave("stopped sharing");

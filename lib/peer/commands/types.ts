@@ -9,7 +9,7 @@ import type { Introduced, TrackerPlace } from "../session.ts";
 export interface PeerOptions {
   tracker: TrackerPlace;
   /** Looks for the tracker at another address, when it cannot be reached any more. */
-  find?: () => Promise<TrackerPlace | undefined>;
+  find?: () => Promise<TrackerPlace[]>;
   /** Throws a sentence when this peer's files may not be told to the tracker. */
   approve?: (tracker: Introduced) => void;
   files: SharedFile[];

@@ -434,7 +434,7 @@ describe("downloads, as sentences", () => {
     );
     const many = left(
       Array.from({ length: 5000 }, (_, i) => `f${i}`),
-      "5 files are the most",
+      "the limit is 5 files",
     );
     expect(describeLeft(many).length).toBeLessThan(200);
     expect(describeLeft(many)).toContain("4995 more");
