@@ -97,6 +97,8 @@ export interface PeerOptions {
   find?: () => Promise<TrackerPlace[]>;
   /** Throws a sentence when this peer's files may not be told to the tracker. */
   approve?: (tracker: Introduced) => void;
+  /** Whether the tracker that was reached at this address has spoken FT/2 before. */
+  wasFull?: (at: Endpoint) => boolean;
   files: SharedFile[];
   /** The port to serve on; undefined takes 1235, or a free port when that is taken. */
   port?: number | undefined;
@@ -156,6 +158,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     tracker: options.tracker,
     ...(options.find === undefined ? {} : { find: options.find }),
     ...(options.approve === undefined ? {} : { approve: options.approve }),
+    ...(options.wasFull === undefined ? {} : { wasFull: options.wasFull }),
     isProven,
     challenge: secret,
     agent: `ft-peer/${VERSION}`,
@@ -339,6 +342,7 @@ async function startAt(
         // A tracker whose address was typed may move too: after joining, its name and key are known.
         find: async () => (trust.current === undefined ? [] : await findAgain({ ...place, ...trust.current })),
         approve: (tracker) => trust.approve(tracker),
+        wasFull: (at) => trust.isFull(at),
         files,
         port: line.port,
         cachePath: join(userFolder("cache"), "roots.json"),
