@@ -27,6 +27,7 @@ import { type Content, SeveralContentsError, waitForContents } from "./lib/peer/
 import { checkDefaultFolder } from "./lib/peer/disk/default-folder.ts";
 import { checkFolder } from "./lib/peer/disk/incoming.ts";
 import { chooseFiles, Share, type SharedFile } from "./lib/peer/disk/share.ts";
+import { checkSpelling } from "./lib/peer/disk/spelling.ts";
 import { ShareWatch } from "./lib/peer/disk/watch.ts";
 import { type DownloadOptions, Downloads } from "./lib/peer/download.ts";
 import { EventDamper, type PeerEvent } from "./lib/peer/events.ts";
@@ -631,6 +632,8 @@ async function main(argv: string[]): Promise<number> {
       return EXIT.done;
     }
     json = line.json;
+    const receives = line.command === undefined || line.command === "get";
+    checkSpelling([...line.share, ...(receives ? [line.to] : [])]);
     if (line.command === undefined) await runGuided(line, cancel.signal);
     else if (line.command === "doctor") return (await runDoctor(line, cancel.signal)) ? EXIT.done : EXIT.failed;
     else await runCommand(line, line.command, cancel.signal);

@@ -153,6 +153,9 @@ export function severalFound(trackers: Located[]): UsageError {
   );
 }
 
+/** A name that the system may know: `lab.local`, `my_pc`, `bücher.lan`, `lab.example.com.`. It has a letter in it. */
+const HOST_NAME = /^(?=.*\p{L})[\p{L}\p{N}_](?:[\p{L}\p{M}\p{N}._-]{0,251}[\p{L}\p{M}\p{N}_])?\.?$/u;
+
 /** A tracker's address as typed: `ADDRESS`, `ADDRESS:PORT`, `[IPv6]:PORT`, or a host's name. */
 export function parseTracker(text: string): { address: string; port: number } {
   const wrong = new UsageError(
@@ -164,7 +167,7 @@ export function parseTracker(text: string): { address: string; port: number } {
   const host = match?.[1] ?? match?.[2] ?? "";
   const port = match?.[3] === undefined ? DEFAULT_TRACKER_PORT : parsePort(match[3]);
   const address = parseAddress(host);
-  const isName = match?.[1] === undefined && /^(?=.*[a-z])[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$/i.test(host);
+  const isName = match?.[1] === undefined && HOST_NAME.test(host);
   if (port === undefined || (address === undefined && !isName)) throw wrong;
   return { address: address ?? host, port };
 }
