@@ -33,6 +33,7 @@ import { FolderCache } from "./lib/peer/disk/folder-cache.ts";
 import { watchFolder } from "./lib/peer/disk/folder-watch.ts";
 import { checkFolder } from "./lib/peer/disk/incoming.ts";
 import { Share } from "./lib/peer/disk/share.ts";
+import { checkSpelling } from "./lib/peer/disk/spelling.ts";
 import { ShareWatch } from "./lib/peer/disk/watch.ts";
 import { Downloads, type DownloadTools } from "./lib/peer/download.ts";
 import { EventDamper, type PeerEvent } from "./lib/peer/events.ts";
@@ -122,6 +123,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     tracker: options.tracker,
     ...(options.find === undefined ? {} : { find: options.find }),
     ...(options.approve === undefined ? {} : { approve: options.approve }),
+    ...(options.wasFull === undefined ? {} : { wasFull: options.wasFull }),
     isProven,
     challenge: secret,
     agent: `ft-peer/${VERSION}`,
@@ -418,6 +420,8 @@ async function main(argv: string[]): Promise<number> {
       return EXIT.done;
     }
     json = line.json;
+    const receives = line.command === undefined || line.command === "get";
+    checkSpelling([...line.share, ...(receives ? [line.to] : [])]);
     if (line.command === undefined) await runGuided(line, cancel.signal);
     else if (line.command === "doctor") return (await runDoctor(line, startPeer, cancel.signal)) ? EXIT.done : EXIT.failed;
     else await runCommand(line, line.command, cancel.signal);

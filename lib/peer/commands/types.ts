@@ -13,6 +13,8 @@ export interface PeerOptions {
   find?: () => Promise<TrackerPlace[]>;
   /** Throws a sentence when this peer's files may not be told to the tracker. */
   approve?: (tracker: Introduced) => void;
+  /** Whether the tracker that was reached at this address has spoken FT/2 before. */
+  wasFull?: (at: Endpoint) => boolean;
   files: SharedFile[];
   /** The folders that are shared as one. They were looked at. */
   folders?: SharedFolder[];
