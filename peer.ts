@@ -21,14 +21,13 @@ import { mayCallBack } from "./lib/peer/call-backs.ts";
 import { orCancelled } from "./lib/peer/cancel.ts";
 import { runDoctor } from "./lib/peer/commands/doctor.ts";
 import { describeSharing, filesToShare, fillUp } from "./lib/peer/commands/files.ts";
-import { get } from "./lib/peer/commands/get.ts";
+import { checkWhere, get } from "./lib/peer/commands/get.ts";
 import { findTracker, joinTracker, knownTrackers } from "./lib/peer/commands/join.ts";
 import type { Peer, PeerOptions } from "./lib/peer/commands/types.ts";
 import { Connector } from "./lib/peer/connect.ts";
 import { HashPool, sha256 } from "./lib/peer/content/hash.ts";
 import { TreeCache } from "./lib/peer/content/tree-cache.ts";
 import { SeveralContentsError } from "./lib/peer/contents.ts";
-import { checkFolder } from "./lib/peer/disk/incoming.ts";
 import { Share } from "./lib/peer/disk/share.ts";
 import { ShareWatch } from "./lib/peer/disk/watch.ts";
 import { Downloads } from "./lib/peer/download.ts";
@@ -212,6 +211,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     server,
     computeRoots: () => void sharing.computeRoots(),
     isOwn,
+    openPart: (root) => downloads.open(root)?.file,
     download: (records, how) => downloads.start(records, { ...how, signal: AbortSignal.any([how.signal, stopped.signal]) }),
     stop: async () => {
       stopped.abort();
@@ -262,7 +262,7 @@ function listenFrom(port: number | undefined, onConnection: Parameters<typeof li
 async function runCommand(line: CommandLine, command: Exclude<PeerCommand, "doctor">, signal: AbortSignal): Promise<void> {
   const screen = new Screen(line);
   const chosen = filesToShare(line);
-  if (command === "get") checkFolder(resolve(line.to));
+  if (command === "get") checkWhere(line);
   const place = line.tracker ?? (await findTracker(line, screen, signal));
   const agent = `ft-peer/${VERSION}`;
   const askLimit = async () => (await meetTracker(place, { dial, clock: systemClock, agent, signal })).max;
