@@ -63,6 +63,7 @@ import { EXIT, exitCodeFor, out, runProgram, VERSION } from "./lib/program/cli.t
 import { endingSignals } from "./lib/program/signals.ts";
 import { type Address, type Endpoint, parseAddress } from "./lib/protocol/address.ts";
 import { isProven, SessionKey } from "./lib/protocol/pass.ts";
+import type { FileRecord } from "./lib/protocol/record.ts";
 
 /** The most connections from one address at once. */
 const MAX_PER_ADDRESS = 32;
@@ -295,8 +296,11 @@ async function search(peer: Peer, { argument }: CommandLine, command: "search" |
 }
 
 async function find(peer: Peer, { wish }: CommandLine, screen: Screen): Promise<void> {
-  const records = await peer.session.requests.findAll(wish);
-  if (records.length === 0) throw new FtError("not-found", "Nobody who is online shares a file that fits.");
+  const found = await peer.session.requests.findAll(wish);
+  // This peer's own copy may have no content id yet. It is not shown as another file beside the one that it is a copy of.
+  const isCopy = (own: FileRecord) => found.some(({ root, name, size }) => root && name === own.name && size === own.size);
+  const records = found.filter((record) => record.root !== undefined || !peer.isOwn(record) || !isCopy(record));
+  if (records.length === 0) throw new FtError("not-found", "No matching files.");
   screen.results(screen.json ? recordObjects(records) : contentTable(records, screen.width));
 }
 

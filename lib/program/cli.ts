@@ -84,12 +84,12 @@ function whyNotWritten(code: string): string {
  * error, or goes on and says so once. A closed pipe means that its reader has what it wanted: then the program ends without a message.
  */
 export async function runProgram(main: (argv: string[]) => Promise<number>): Promise<void> {
-  let lost = false;
+  let lost = "no" as "no" | "pipe" | "error";
   process.stdout.on("error", ({ code = "" }: NodeJS.ErrnoException) => {
     if (code === "EIO" && process.stdout.isTTY) hangUp();
-    if (lost || goesOn === "as the writer says") return;
+    if (lost !== "no" || goesOn === "as the writer says") return;
     if (code === "EPIPE" && goesOn !== "always") process.exit(EXIT.done);
-    lost = true;
+    lost = code === "EPIPE" ? "pipe" : "error";
     const goes = goesOn === "never" ? "" : " Going on without it.";
     err(`Cannot write the output: ${whyNotWritten(code)}.${goes}`);
     if (goesOn === "never") process.exit(EXIT.failed);
@@ -99,16 +99,17 @@ export async function runProgram(main: (argv: string[]) => Promise<number>): Pro
     if (code === "EPIPE" && goesOn !== "always") process.exit(EXIT.done);
     if (code === "EIO" && process.stderr.isTTY) hangUp();
   });
-  process.exitCode = await main(process.argv.slice(2));
+  const code = await main(process.argv.slice(2));
   // A pipe may still hold lines that its reader has not read. Nothing else keeps the process running.
   for (const stream of [process.stdout, process.stderr]) {
     if (stream.isTTY) continue;
     await new Promise<void>((done) => {
       // After an error a stream never says that it has ended.
-      if (stream.destroyed || stream.errored) return done();
+      if (stream.destroyed || stream.errored || (stream === process.stdout && lost !== "no")) return done();
       stream.once("error", () => done());
       stream.end(() => done());
     });
   }
-  process.exit();
+  // Output that is lost to a full disk is an error, too. A reader that has closed its pipe has what it wanted.
+  process.exit(code === EXIT.done && lost === "error" ? EXIT.failed : code);
 }

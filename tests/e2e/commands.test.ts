@@ -1,7 +1,7 @@
 // get of several files, of similar names and to standard output, on the compiled programs.
 
 import { describe, expect, test } from "bun:test";
-import { existsSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { noise } from "../helpers/holder.ts";
 import { ended, expectSentence, MODIFIED, peerStage, seenIn } from "../helpers/peer-stage.ts";
@@ -73,9 +73,7 @@ test("a name that nobody shares brings similar ones: typos, case, accents, parts
 
 describe("a fetched file", () => {
   test("keeps its date, unless that is in the future", async () => {
-    const { address, folder } = await library({ "now.txt": "now" });
-    writeFileSync(join(folder, "now.txt"), "now!");
-    expect(existsSync(folder)).toBe(true);
+    const { address } = await stage.tracker();
     const dated = stage.folderWith({ "old.txt": "old", "future.txt": "future" });
     utimesSync(join(dated, "old.txt"), MODIFIED, MODIFIED);
     const ahead = new Date("2093-01-02T03:04:05Z");
@@ -116,7 +114,11 @@ describe("standard output", () => {
         cwd: stage.visitorFolder(),
         env: { TMPDIR: temporary, OUT: join(outbox, name) },
       });
-      expect({ name, code: (await ended(program)).code, err: program.err.includes("Cannot") }).toEqual({ name, code: 0, err: false });
+      expect({ name, code: (await ended(program)).code, err: program.err.includes("Cannot") }).toEqual({
+        name,
+        code: 0,
+        err: false,
+      });
       expect(readFileSync(join(outbox, name)).equals(content)).toBe(true);
     }
     expect(readdirSync(temporary)).toEqual([]);
@@ -140,33 +142,42 @@ describe("standard output", () => {
     expect(readFileSync(join(folder, "big.bin")).equals(BIG)).toBe(true);
   });
 
-  test.skipIf(!existsSync("/dev/full"))("a full or limited disk ends a command with an error, and get keeps its file", async () => {
-    const { address } = await library({ "a.txt": "one" });
-    const full = await ended(stage.shell(`"$@" > /dev/full`, stage.visitorFolder(), PEER, address, "list", "--port", "0"));
-    expect(full.code).toBe(1);
-    expect(full.err).toContain("Cannot write the output: the disk is full.");
-    const folder = stage.visitorFolder();
-    const got = await ended(stage.shell(`"$@" > /dev/full`, folder, PEER, address, "get", "a.txt", "--port", "0"));
-    expect(got.err).toContain("Cannot write the output: the disk is full. Going on without it.");
-    expect(readFileSync(join(folder, "a.txt"), "utf8")).toBe("one");
-    const limited = `trap '' XFSZ; ulimit -f 0; "$@" > out.txt`;
-    const { code, err } = await ended(stage.shell(limited, stage.visitorFolder(), PEER, address, "list", "--port", "0"));
-    expect(code).toBe(1);
-    expect(err).toContain("Cannot write the output");
-  });
+  test.skipIf(!existsSync("/dev/full"))(
+    "a full or limited disk ends a command with an error, and get keeps its file",
+    async () => {
+      const { address } = await library({ "a.txt": "one" });
+      const full = await ended(stage.shell(`"$@" > /dev/full`, stage.visitorFolder(), PEER, address, "list", "--port", "0"));
+      expect(full.code).toBe(1);
+      expect(full.err).toContain("Cannot write the output: the disk is full.");
+      const folder = stage.visitorFolder();
+      const got = await ended(stage.shell(`"$@" > /dev/full`, folder, PEER, address, "get", "a.txt", "--port", "0"));
+      expect(got.code).toBe(1);
+      expect(got.err).toContain("Cannot write the output: the disk is full. Going on without it.");
+      expect(readFileSync(join(folder, "a.txt"), "utf8")).toBe("one");
+      const limited = `trap '' XFSZ; ulimit -f 0; "$@" > out.txt`;
+      const { code, err } = await ended(stage.shell(limited, stage.visitorFolder(), PEER, address, "list", "--port", "0"));
+      expect(code).toBe(1);
+      expect(err).toContain("Cannot write the output");
+    },
+  );
 });
 
-test("a complete copy beyond the limit of files is a holder", async () => {
-  const { address, program } = await stage.tracker();
-  void program;
+test("a complete copy beyond the limit of files is a holder, also when its owner is gone", async () => {
+  const { address } = await library({ "slow.bin": BIG });
   const owner = await stage.sharing(address, stage.folderWith({ "report.pdf": "pdf" }), 1);
-  const five = Object.fromEntries([1, 2, 3, 4, 5].map((i) => [`own ${i}.txt`, `own ${i}`]));
-  const collector = stage.folderWith(five);
-  const fetched = await stage.ft(collector, address, "get", "report.pdf");
-  expect(fetched.code).toBe(0);
-  // The sixth file of its owner: fetched, then shared with the others.
+  const collector = stage.folderWith(Object.fromEntries([1, 2, 3, 4, 5].map((i) => [`own ${i}.txt`, `own ${i}`])));
+  const args = [address, "get", "report.pdf", "slow.bin", "--limit", "100kB", "--json", "--port", "0"];
+  const collecting = stage.run(PEER, args, { cwd: collector });
+  await collecting.waitFor(/"event":"done","name":"report.pdf"/);
+  // It fetches the second file now, and serves the first one meanwhile.
+  await collecting.waitFor(/"event":"progress"[^\n]*"name":"slow.bin"/);
   owner.program.kill("SIGINT");
   await owner.program.exited;
-  const share = await stage.sharing(address, collector, 5);
-  void share;
+  const found = await stage.ft(stage.visitorFolder(), address, "find", "report", "--json");
+  expect(found.program.objects()).toMatchObject([{ name: "report.pdf", holders: 1 }]);
+  expect(found.out).not.toContain('"part"');
+  const { out } = await stage.ft(stage.visitorFolder(), address, "search", "report.pdf");
+  expect(out).not.toContain("unfinished");
+  const fetched = await stage.ft(stage.visitorFolder(), address, "get", "report.pdf");
+  expect(fetched.out).toContain("verified");
 });
