@@ -21,9 +21,10 @@ import { Admission } from "./lib/peer/admission.ts";
 import { mayCallBack } from "./lib/peer/call-backs.ts";
 import { orCancelled } from "./lib/peer/cancel.ts";
 import { runDoctor } from "./lib/peer/commands/doctor.ts";
-import { describeSharing, filesToShare, fillUp, shareNamed } from "./lib/peer/commands/files.ts";
+import { describeFolder, describeSharing, filesToShare, fillUp, pathsToShare, shareNamed } from "./lib/peer/commands/files.ts";
 import { checkWhere, get } from "./lib/peer/commands/get.ts";
 import { findTracker, joinTracker, knownTrackers } from "./lib/peer/commands/join.ts";
+import { listFolder } from "./lib/peer/commands/list-folder.ts";
 import type { Peer, PeerOptions } from "./lib/peer/commands/types.ts";
 import { Connector } from "./lib/peer/connect.ts";
 import { HashPool, sha256 } from "./lib/peer/content/hash.ts";
@@ -37,7 +38,7 @@ import { ShareWatch } from "./lib/peer/disk/watch.ts";
 import { Downloads, type DownloadTools } from "./lib/peer/download.ts";
 import { EventDamper, type PeerEvent } from "./lib/peer/events.ts";
 import { findPeer } from "./lib/peer/find-peer.ts";
-import { FolderDownloads } from "./lib/peer/folder-downloads.ts";
+import { FolderDownloads, fetchFolderList } from "./lib/peer/folder-downloads.ts";
 import { FolderSharing } from "./lib/peer/folder-sharing.ts";
 import { meetTracker } from "./lib/peer/meet-tracker.ts";
 import {
@@ -198,7 +199,8 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     ...downloadTools,
     finished: (file, root, pieces) => sharing.addDownloaded(file, root, pieces),
   });
-  const folderDownloads = new FolderDownloads({ ...downloadTools, finished: (path) => folders.add(path) });
+  const folderTools = { ...downloadTools, finished: (path: string) => folders.add(path) };
+  const folderDownloads = new FolderDownloads(folderTools);
   const watch = new ShareWatch(share, {
     changed: (file) => void sharing.changed(file),
     gone: (file) => void sharing.gone(file),
@@ -250,6 +252,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
       const engine = records[0].type === FOLDER_TYPE ? folderDownloads : downloads;
       return engine.start(records, { ...how, signal: AbortSignal.any([how.signal, stopped.signal]) });
     },
+    listOf: async (records, how) => (await fetchFolderList(records, folderTools, how)).entries,
     stop: async () => {
       stopped.abort();
       sharing.stop();
@@ -299,21 +302,28 @@ function listenFrom(port: number | undefined, onConnection: Parameters<typeof li
 /** Joins the tracker, runs one command, and leaves. */
 async function runCommand(line: CommandLine, command: Exclude<PeerCommand, "doctor">, signal: AbortSignal): Promise<void> {
   const screen = new Screen(line);
-  const chosen = filesToShare(line);
+  const { folders, share } = pathsToShare(line);
+  const named = { ...line, share };
+  const chosen = folders.length > 0 && share.length === 0 ? { taken: [], left: [] } : filesToShare(named);
   if (command === "get") checkWhere(line);
   const place = line.tracker ?? (await findTracker(line, screen, signal));
   const agent = `ft-peer/${VERSION}`;
   const askLimit = async () => (await meetTracker(place, { dial, clock: systemClock, agent, signal })).max;
-  const shared = await fillUp(line, chosen, askLimit);
-  screen.note(describeSharing(shared));
-  const files = shared.taken;
+  const { taken: files, left } = await fillUp(named, chosen, askLimit);
+  if (files.length > 0) screen.note(describeSharing({ taken: files, left }));
+  for (const folder of folders) {
+    await folder.look(signal);
+    screen.note(describeFolder(folder));
+  }
   const report = (event: PeerEvent) => tellEvent(screen, event, command === "share");
-  const peer = await joinTracker({ line, startPeer, place, files, report, signal, consent: line.share.length > 0 });
+  const consent = share.length > 0 || folders.length > 0;
+  const peer = await joinTracker({ line, startPeer, place, files, folders, report, signal, consent });
   try {
     if (command === "share") await stayOnline(peer, screen, signal);
     else if (command === "get") await get(peer, line, screen, signal);
     else if (command === "who") await orCancelled(who(peer, screen), signal);
     else if (command === "find") await orCancelled(find(peer, line, screen), signal);
+    else if (command === "list" && line.argument?.includes("/")) await listFolder(peer, line.argument, screen, signal);
     else await orCancelled(search(peer, line, command, screen), signal);
   } finally {
     screen.clearProgress();
@@ -321,7 +331,8 @@ async function runCommand(line: CommandLine, command: Exclude<PeerCommand, "doct
   }
 }
 
-async function search(peer: Peer, { argument }: CommandLine, command: "search" | "list", screen: Screen): Promise<void> {
+async function search(peer: Peer, line: CommandLine, command: "search" | "list", screen: Screen): Promise<void> {
+  const { argument } = line;
   const records =
     command === "search"
       ? await peer.session.requests.search(nameArgument(argument ?? ""))
@@ -363,7 +374,8 @@ function tellEvent(screen: Screen, event: PeerEvent, all: boolean): void {
     return;
   }
   const words = describeEvent(event);
-  if (all) screen.event(words);
+  if (event.event === "hashing") screen.progress(words);
+  else if (all) screen.event(words);
   else if (event.event === "joined" && (event.profile === 1 || event.left.length > 0)) screen.note(words);
   else if (["away", "dismissed", "offline", "notice", "unread"].includes(event.event)) screen.note(words);
 }

@@ -6,6 +6,7 @@ import { type Clock, sleep } from "../clock.ts";
 import { CancelledError, codeOf, FtError, sentenceOf } from "../error.ts";
 import type { Channel } from "../net/channel.ts";
 import { basic, parseBasicFound } from "../protocol/basic.ts";
+import { FOLDER_TYPE } from "../protocol/folder.ts";
 import { DEFAULT_MAX_FILES, PROFILE_WAIT_MS } from "../protocol/messages.ts";
 import type { FileName, FileRecord } from "../protocol/record.ts";
 import { plural, printable } from "../text.ts";
@@ -174,7 +175,8 @@ const OLD_TRACKER_READS = 1024;
 export function forOldTracker(records: FileRecord[]): { taken: FileRecord[]; left: FileRecord[] } {
   const taken: FileRecord[] = [];
   const left: FileRecord[] = [];
-  for (const record of records) {
+  // This profile has no folders.
+  for (const record of records.filter(({ type }) => type !== FOLDER_TYPE)) {
     const plain = { ...record, type: /^[A-Za-z/-]{3,70}$/.test(record.type) ? record.type : "data" };
     const fits = basic.records([...taken, plain]).length <= OLD_TRACKER_READS;
     const known = /^[._A-Za-z -]+$/.test(plain.name) && plain.name.trim() === plain.name && !plain.address.includes(":");

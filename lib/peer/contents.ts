@@ -98,8 +98,12 @@ export class SeveralContentsError extends UsageError {
 const ROOT_RETRY_MS = 300;
 /** We expect a holder to hash at least at this speed. Bytes per second. */
 const HASH_SPEED = 200_000_000;
+/** The time that we expect for each file of a folder. Milliseconds. */
+const FILE_MS = 1;
 /** The longest wait for a content id. Milliseconds. */
 const ROOT_PATIENCE_MS = 8_000;
+/** The longest wait for the content id of a folder, which is of no use without it. Milliseconds. */
+const FOLDER_PATIENCE_MS = 60_000;
 
 /**
  * The contents of the records that `look` finds and `fits` accepts, the best first. This peer's own records count only if there are no
@@ -121,7 +125,8 @@ export async function waitForContents(tools: {
     if (best === undefined || best.records[0].root !== undefined) return contents;
     const coming = contents.find(({ records: [{ v2 }] }) => v2)?.records[0];
     if (coming === undefined) return contents;
-    const patience = Math.min(ROOT_PATIENCE_MS, 1000 + (coming.size / HASH_SPEED) * 1000);
+    const reading = (coming.size / HASH_SPEED) * 1000 + (coming.files ?? 0) * FILE_MS;
+    const patience = Math.min(coming.files === undefined ? ROOT_PATIENCE_MS : FOLDER_PATIENCE_MS, 1000 + reading);
     if (clock.elapsed() - started > patience) return contents;
     await sleep(clock, ROOT_RETRY_MS);
   }

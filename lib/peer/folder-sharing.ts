@@ -16,6 +16,9 @@ import type { FileAsked, Known, KnownFolder, Opened } from "./serve/types.ts";
 /** A changed folder is hashed when nothing in it has changed for this long. Milliseconds. */
 const QUIET_MS = 2_000;
 
+/** The progress of hashing is reported each time this time has passed. Milliseconds. */
+const HASHING_MS = 500;
+
 export interface FolderSharingTools {
   pool: HashPool;
   cache: FolderCache;
@@ -98,6 +101,18 @@ export class FolderSharing {
     }
   }
 
+  /** Reports the progress of hashing every now and then. */
+  #hashingOf(folder: SharedFolder): () => void {
+    const { report, clock } = this.#tools;
+    let last = clock.elapsed();
+    return () => {
+      const now = clock.elapsed();
+      if (now - last < HASHING_MS) return;
+      last = now;
+      report({ event: "hashing", name: folder.name, done: folder.hashed, total: folder.files });
+    };
+  }
+
   #find(root: string): SharedFolder | undefined {
     return this.folders.find(({ state }) => state?.tree.root === root);
   }
@@ -116,7 +131,7 @@ export class FolderSharing {
     if (one.busy) return;
     one.busy = true;
     try {
-      const isNew = await folder.refresh(pool, cache, this.#stopped.signal);
+      const isNew = await folder.refresh(pool, cache, this.#stopped.signal, this.#hashingOf(folder));
       if (isNew) {
         const { files, size, name, left } = folder;
         report({ event: "folder", name, files, size, root: folder.state?.tree.root ?? "", left: Object.fromEntries(left) });

@@ -43,10 +43,10 @@ export const DEFAULT_PORT = 1235;
 const COMMANDS = [
   { name: "search", label: "NAME", about: "who has the file of exactly this name" },
   { name: "find", label: "WORD...", about: "who has files with all these words in their names, or a content: root:HEX" },
-  { name: "get", label: "NAME...", about: "fetch these files (or: get root:HEX, one exact file by its content id)" },
-  { name: "list", label: "[PEER]", about: "every file online, or those of one peer (name, address, id)" },
+  { name: "get", label: "NAME...", about: "fetch files or folders, by name or by content id (root:HEX)" },
+  { name: "list", label: "[PEER]", about: "every file online, or those of a peer, or those in PEER/FOLDER" },
   { name: "who", about: "the peers online" },
-  { name: "share", label: "[PATH...]", about: "stay online and serve these files and folders until Ctrl-C" },
+  { name: "share", label: "[PATH...]", about: "serve files, and folders as one each, until Ctrl-C" },
   { name: "doctor", about: "check the network, the firewall and the tracker" },
 ] as const satisfies Command[];
 
@@ -191,6 +191,8 @@ export interface CommandLine {
   names: string[];
   wish: Omit<Wish, keyof Page>;
   share: string[];
+  /** The paths behind "share": files, and folders that are shared as one. */
+  paths: string[];
   /** The folder for fetched files; "-" is standard output. */
   to: string;
   /** The path under which get saves its one file. */
@@ -234,10 +236,9 @@ export function parsePeerArguments(argv: string[]): { text: string } | CommandLi
   if (command === "who" || command === "doctor") refuseMore(words);
   const { ext, type, min, max, after, before, help, version, completions, ...values } = readValues(OPTIONS, given);
   const wish = command === "find" ? wishOf(words, { ext, type, min, max, after, before }) : { words: [], group: true };
-  // The paths behind "share" mean the same as those of --share.
-  if (command === "share") values.share.push(...words);
+  const paths = command === "share" ? words : [];
   if (command === "get") checkOutput(values, names);
-  return { tracker, command, argument, names, wish, ...values };
+  return { tracker, command, argument, names, wish, paths, ...values };
 }
 
 /** The one argument of search and list. */

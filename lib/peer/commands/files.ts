@@ -1,12 +1,14 @@
 // Chooses the files that a command shares.
 
+import { realpathSync } from "node:fs";
 import { UsageError } from "../../error.ts";
 import { DEFAULT_MAX_FILES } from "../../protocol/messages.ts";
-import { printable } from "../../text.ts";
+import { formatSize, plural, printable } from "../../text.ts";
 import { checkDefaultFolder } from "../disk/default-folder.ts";
-import { type ChosenFiles, chooseFiles, type LeftOut, type SharedFile } from "../disk/share.ts";
+import { type ChosenFiles, chooseFiles, isFolder, type LeftOut, type SharedFile } from "../disk/share.ts";
+import { SharedFolder } from "../disk/shared-folder.ts";
 import type { CommandLine } from "../options.ts";
-import { describeLeft } from "../screen/view.ts";
+import { describeLeft, leftInFolder } from "../screen/view.ts";
 
 /**
  * The files that --share names; without it the first ones of this folder, unless that is a folder from which nobody shares. `limit` is
@@ -15,6 +17,30 @@ import { describeLeft } from "../screen/view.ts";
 export function namedOrDefault({ share }: Pick<CommandLine, "share">, limit: number): ChosenFiles {
   if (share.length === 0) checkDefaultFolder(process.cwd());
   return chooseFiles(share.length === 0 ? ["."] : share, limit);
+}
+
+/** The paths behind "share": the files among them, with those of --share, and the folders, each shared as one. */
+export function pathsToShare({ share, paths }: Pick<CommandLine, "share" | "paths">): {
+  share: string[];
+  folders: SharedFolder[];
+} {
+  const files: string[] = [];
+  const folders: SharedFolder[] = [];
+  for (const path of paths) {
+    if (isFolder(path)) folders.push(new SharedFolder(realpathSync(path)));
+    else files.push(path);
+  }
+  for (const [i, { name }] of folders.entries()) {
+    if (folders.findIndex((other) => other.name === name) === i) continue;
+    throw new UsageError(`Cannot share two folders of the name "${printable(name)}". Rename one of them.`);
+  }
+  return { share: [...share, ...files], folders };
+}
+
+/** The sentence about a folder that is shared as one. */
+export function describeFolder({ name, files, size, left }: SharedFolder): string {
+  const words = `Sharing the folder "${printable(name)}" as one: ${plural(files, "file")}, ${formatSize(size)}.`;
+  return words + leftInFolder(Object.fromEntries(left));
 }
 
 /** The files that --share names, up to the tracker's limit. `say` gets the sentence about them. Throws when there are none. */

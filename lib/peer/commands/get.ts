@@ -5,11 +5,13 @@ import { systemClock } from "../../clock.ts";
 import { CancelledError, codeOf, FtError, sentenceOf, UsageError } from "../../error.ts";
 import { goOnWithoutOutput } from "../../program/cli.ts";
 import { parseEndpoint } from "../../protocol/address.ts";
+import { FOLDER_TYPE } from "../../protocol/folder.ts";
+import type { FileRecord } from "../../protocol/record.ts";
 import { formatDuration, formatSize, plural, printable } from "../../text.ts";
 import { orCancelled } from "../cancel.ts";
 import { type Content, SeveralContentsError, waitForContents } from "../contents.ts";
 import { checkFolder } from "../disk/incoming.ts";
-import type { DownloadOptions } from "../download.ts";
+import type { Downloaded, DownloadOptions } from "../download.ts";
 import type { FetchEvent } from "../fetch/types.ts";
 import { findPeer } from "../find-peer.ts";
 import { typed } from "../locate.ts";
@@ -98,7 +100,8 @@ async function getSeveral(all: Omit<Getting, "name">): Promise<void> {
 
 async function getOne(getting: Getting): Promise<Arrived> {
   const { peer, line, screen, signal, name } = getting;
-  const contents = await chooseContent(await findContents(getting), getting);
+  const { contents: found, inside } = await findInside(getting);
+  const contents = await chooseContent(found, getting);
   const progress = progressReporter(screen, line.names.length > 1 ? { name } : {});
   const started = performance.now();
   let received = 0;
@@ -107,7 +110,7 @@ async function getOne(getting: Getting): Promise<Arrived> {
     progress(event);
   };
   const where = line.output === undefined ? { folder: resolve(line.to) } : placeOf(line.output);
-  const how = { ...where, overwrite: line.overwrite, only: line.from !== undefined, signal, report };
+  const how = { ...where, inside, overwrite: line.overwrite, only: line.from !== undefined, signal, report };
   const { record, done } = await firstOf(contents, how, screen, (content) => peer.download(content.records, how)).catch(
     (error: unknown) => {
       if (signal.aborted && received > 0) screen.note("Stopped. Progress saved; run the same command to resume.");
@@ -118,6 +121,7 @@ async function getOne(getting: Getting): Promise<Arrived> {
   screen.results(screen.json ? [downloadObject(record, done, seconds)] : [describeDownload(done, seconds)]);
   const renamed = line.output === undefined ? describeRenaming(record.name, done) : undefined;
   if (renamed !== undefined) screen.note(renamed);
+  tellFolder(done, screen);
   return { bytes: done.size, seconds };
 }
 
@@ -158,8 +162,48 @@ async function firstOf<Done>(
   }
 }
 
+/** The most files of a folder that are named one by one. */
+const MOST_NAMED = 20;
+
+/** Says which files of a folder have another name, and which are missing. Throws when there are any of these. */
+function tellFolder({ inFolder }: Downloaded, screen: Screen): void {
+  if (inFolder === undefined) return;
+  const { failed, numbered, files } = inFolder;
+  for (const { path, local } of numbered.slice(0, MOST_NAMED)) {
+    screen.note(`Another file is at "${printable(path)}": the fetched one is "${printable(local)}".`);
+  }
+  if (numbered.length > MOST_NAMED) screen.note(`And ${numbered.length - MOST_NAMED} more.`);
+  if (failed.length === 0) return;
+  for (const { path, reason } of failed.slice(0, screen.json ? failed.length : MOST_NAMED)) {
+    if (screen.json) screen.object({ event: "file", path, error: reason });
+    else screen.note(`Not saved: "${printable(path)}" (${reason}).`);
+  }
+  const words = `${failed.length} of ${plural(files, "file")} could not be saved. Run the same command to fetch only these.`;
+  throw new FtError("incomplete", words);
+}
+
+/**
+ * The contents that a name means. `FOLDER/path` means something inside of a folder, unless there is a file of this whole name: then
+ * `inside` is the path in the folder.
+ */
+async function findInside(getting: Getting): Promise<{ contents: Content[]; inside: string }> {
+  const { name } = getting;
+  const slash = rootArgument(name) === undefined ? name.indexOf("/") : -1;
+  if (slash <= 0) return { contents: await findContents(getting), inside: "" };
+  const folder = { ...getting, name: name.slice(0, slash) };
+  const contents = await findContents(folder, ({ type }) => type === FOLDER_TYPE).catch((error: unknown) => error);
+  if (!Array.isArray(contents)) return { contents: await findContents(getting), inside: "" };
+  return {
+    contents,
+    inside: name
+      .slice(slash + 1)
+      .replace(/\/+$/, "")
+      .normalize("NFC"),
+  };
+}
+
 /** The contents that a file's name or a content id means, the best first. Throws a sentence when nobody has one. */
-async function findContents(getting: Getting): Promise<Content[]> {
+async function findContents(getting: Getting, isMeant = (_: FileRecord) => true): Promise<Content[]> {
   const { peer, line, signal, name } = getting;
   const root = rootArgument(name);
   const { requests } = peer.session;
@@ -170,6 +214,7 @@ async function findContents(getting: Getting): Promise<Content[]> {
   const contents = await waitForContents({
     look: () => orCancelled(root === undefined ? requests.search(nameArgument(name)) : requests.holders(root), signal),
     fits: (record) =>
+      isMeant(record) &&
       (root === undefined || record.root === root) &&
       (from === undefined || (record.address === from.address && record.port === from.port)),
     isOwn: peer.isOwn,

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { CancelledError } from "../../error.ts";
 import { userFolder } from "../../files.ts";
 import type { SharedFile } from "../disk/share.ts";
+import type { SharedFolder } from "../disk/shared-folder.ts";
 import type { PeerEvent } from "../events.ts";
 import { describePlace, findAgain, KnownTrackers, type Located, lookAround, nobodyFound, severalFound } from "../locate.ts";
 import { type CommandLine, defaultPeerName } from "../options.ts";
@@ -20,6 +21,7 @@ export interface Joining {
   /** The tracker that was typed or found. */
   place: TrackerPlace | Located;
   files: SharedFile[];
+  folders?: SharedFolder[];
   report(event: PeerEvent): void;
   signal: AbortSignal;
   /** A person has chosen these files for any tracker. Otherwise a person on a terminal is asked about a tracker that is not known. */
@@ -28,7 +30,7 @@ export interface Joining {
 
 /** Starts a peer at a tracker, and remembers that tracker for the next time. */
 export async function joinTracker(joining: Joining): Promise<Peer> {
-  const { line, startPeer, place, files, report, signal, consent } = joining;
+  const { line, startPeer, place, files, folders = [], report, signal, consent } = joining;
   const trust = new Trust(knownTrackers(), consent);
   const start = () =>
     startPeer(
@@ -39,6 +41,7 @@ export async function joinTracker(joining: Joining): Promise<Peer> {
         approve: (tracker) => trust.approve(tracker),
         wasFull: (at) => trust.isFull(at),
         files,
+        folders,
         port: line.port,
         name: line.name ?? defaultPeerName(),
         cachePath: join(userFolder("cache"), "roots.json"),

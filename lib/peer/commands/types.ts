@@ -1,6 +1,8 @@
 // Defines an online peer as the commands use it.
 
 import type { Endpoint } from "../../protocol/address.ts";
+import type { FolderEntry } from "../../protocol/folder.ts";
+import type { FileRecord } from "../../protocol/record.ts";
 import type { SharedFile } from "../disk/share.ts";
 import type { SharedFolder } from "../disk/shared-folder.ts";
 import type { PeerEvent } from "../events.ts";
@@ -35,6 +37,8 @@ export interface Peer extends GuidedPeer {
   readonly port: number;
   /** The part of a download that has arrived. The caller closes it. */
   openPart(root: string): Served | undefined;
+  /** The list of a folder; the records are its holders. Throws a sentence. */
+  listOf(records: [FileRecord, ...FileRecord[]], how: { signal: AbortSignal }): Promise<FolderEntry[]>;
   /** Whether a record is this peer's own. */
   isOwn(record: Endpoint): boolean;
 }

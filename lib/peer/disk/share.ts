@@ -109,7 +109,8 @@ export function chooseFiles(paths: string[], limit: number): ChosenFiles {
   return { taken, left };
 }
 
-function isFolder(path: string): boolean {
+/** Whether a path is that of a folder. Throws a `UsageError` when there is nothing. */
+export function isFolder(path: string): boolean {
   try {
     return statSync(path).isDirectory();
   } catch (error) {

@@ -69,10 +69,10 @@ export class SharedFolder {
   }
 
   /**
-   * Hashes what the cache does not know, and makes the list. False when the folder is as it was. Files that cannot be read, or change
+   * Hashes what the cache does not know, and makes the list. Calls `onHashed` after each file. False when the folder is as it was. Files that cannot be read, or change
    * meanwhile, are left out.
    */
-  async refresh(pool: HashPool, cache: FolderCache, signal: AbortSignal): Promise<boolean> {
+  async refresh(pool: HashPool, cache: FolderCache, signal: AbortSignal, onHashed = () => {}): Promise<boolean> {
     const walk = await this.look(signal);
     const known = cache.load(this.path);
     const hashes = new Map<string, HashedFile>();
@@ -85,6 +85,7 @@ export class SharedFolder {
         if (hashed === undefined) continue;
         hashes.set(file.path, hashed);
         this.hashed += 1;
+        onHashed();
       }
     };
     await Promise.all(Array.from({ length: HASHED_AT_ONCE }, run));

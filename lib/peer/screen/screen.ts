@@ -107,7 +107,7 @@ export function progressReporter(screen: Screen, about: object = {}): (event: Fe
       case "checking":
         return screen.progress(`checking what is already here: ${formatSize(event.checked)} of ${formatSize(event.size)}`);
       case "progress":
-        return screen.progress(progressLine(event.received, event.size, rate, event.holders));
+        return screen.progress(progressLine(event.received, event.size, rate, event.holders, event.files));
       case "waiting":
         return screen.progress(`${holder} is busy: waiting at position ${event.position} of its queue`);
       case "away":

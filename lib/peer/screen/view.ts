@@ -210,18 +210,29 @@ export class Pace {
 }
 
 /** One line of progress: ` 42 %  431 MB of 1.0 GB  890 MB/s  0.7 s left  from 3 holders`. */
-export function progressLine(done: number, size: number, rate: number, holders = 1): string {
+export function progressLine(
+  done: number,
+  size: number,
+  rate: number,
+  holders = 1,
+  files?: { done: number; total: number },
+): string {
   const percent = size === 0 ? 100 : Math.floor((done / size) * 100);
   const left = rate > 0 ? `  ${formatDuration((size - done) / rate)} left` : "";
   const from = holders > 1 ? `  from ${plural(holders, "holder")}` : "";
+  if (files !== undefined) {
+    const complete = `${files.done.toLocaleString("en")} of ${files.total.toLocaleString("en")} files`;
+    return `${complete} · ${formatSize(done)} of ${formatSize(size)} · ${formatRate(rate)}${from}${left}`;
+  }
   return `${String(percent).padStart(3)} %  ${formatSize(done)} of ${formatSize(size)}  ${formatRate(rate)}${left}${from}`;
 }
 
 /** A finished download for a person: path, size, rate, and whether it is verified. */
-export function describeDownload({ path, size, verified, outcome }: Downloaded, seconds: number): string {
+export function describeDownload({ path, size, verified, outcome, inFolder }: Downloaded, seconds: number): string {
+  const files = inFolder === undefined ? "" : `${plural(inFolder.files, "file")}  `;
   const how = outcome === "already here" ? "already here" : formatRate(size / Math.max(seconds, 0.001));
   const checked = verified ? colours.green("verified") : colours.yellow("not verified");
-  return `${printable(path)}  ${formatSize(size)}  ${how}  ${checked}`;
+  return `${printable(path)}  ${files}${formatSize(size)}  ${how}  ${checked}`;
 }
 
 /** A finished download as an object for a script. `record` is one of the records that it was fetched by. */
@@ -306,6 +317,8 @@ function describe(event: PeerEvent): string {
         : `Others cannot connect to this machine: port ${event.port} does not let them in (${event.reason}). They still get your files, because this peer connects to them instead, but only as long as their own firewalls allow that. ${howToOpen(event.port)}`;
     case "root":
       return `Content id of "${event.name}": ${event.root}`;
+    case "hashing":
+      return `Reading "${event.name}": ${event.done} of ${plural(event.total, "file")}.`;
     case "folder":
       return `The folder "${event.name}" is ready: ${plural(event.files, "file")}, ${formatSize(event.size)}.${leftInFolder(event.left)}`;
     case "changed":
