@@ -9,9 +9,11 @@ import { printable } from "../text.ts";
 import { type HashingOptions, type HashPool, sha256 } from "./content/hash.ts";
 import { pieceSizeOf } from "./content/merkle.ts";
 import { PieceSet } from "./content/pieces.ts";
+import type { Renamed } from "./disk/folder-layout.ts";
 import { checkFolder, Incoming, lookForTargets, openForHashing, type Published, partKeyOf } from "./disk/incoming.ts";
+import type { FailedFile } from "./disk/incoming-folder.ts";
 import { fetchFile } from "./fetch/fetch.ts";
-import type { FetchEvent, Fetched, OpenHolder } from "./fetch/types.ts";
+import type { FetchEvent, Fetched, KeyedPass, OpenHolder } from "./fetch/types.ts";
 import type { RateLimit } from "./rate-limit.ts";
 import type { Known, Served } from "./serve/serve.ts";
 
@@ -20,6 +22,8 @@ export interface DownloadOptions {
   overwrite: boolean;
   /** Fetches from the given holders only, not from others that come online meanwhile. */
   only?: boolean;
+  /** Only for a folder: the path of the file or folder inside that is wanted. */
+  inside?: string;
   signal: AbortSignal;
   report(event: FetchEvent): void;
 }
@@ -29,8 +33,11 @@ export interface Downloaded {
   path: string;
   size: number;
   verified: boolean;
-  outcome: "new" | "already here" | "replaced";
+  /** `merged`: the files of a folder went into a folder that was there. */
+  outcome: "new" | "already here" | "replaced" | "merged";
   holders: FileRecord[];
+  /** Only of a folder: its files, those that could not be saved, and those that have another name because theirs was taken. */
+  inFolder?: { files: number; failed: FailedFile[]; numbered: Renamed[] };
 }
 
 export interface DownloadTools {
@@ -38,6 +45,8 @@ export interface DownloadTools {
   pool: HashPool;
   limit: RateLimit | undefined;
   pass(): string;
+  /** The pass that is good from every address, and its proof. */
+  keyed?(): KeyedPass | undefined;
   /** Whether the network or the tracker is away. */
   away(): boolean;
   /** Whether the network or the tracker has just come back: other peers may not be online yet. */
@@ -186,7 +195,7 @@ export class Downloads {
   }
 
   #fetch(incoming: Incoming, holders: FileRecord[], { only, signal, report }: DownloadOptions) {
-    const { dial, pool, limit, pass, away, unsettled, look, isFetchable } = this.#tools;
+    const { dial, pool, limit, pass, keyed, away, unsettled, look, isFetchable } = this.#tools;
     const [record] = holders;
     if (record === undefined) throw new FtError("no-holder", "There is no holder to fetch from.");
     const { name, size, root } = record;
@@ -196,6 +205,7 @@ export class Downloads {
         dial,
         target: incoming,
         pass,
+        ...(keyed === undefined ? {} : { keyed }),
         away,
         unsettled,
         layer: (memory, length) => pool.layer({ memory, length, fileSize: size }),
@@ -204,9 +214,9 @@ export class Downloads {
         present: (pieces, onHashed) => this.#check(incoming, size, pieces, { onHashed, signal }),
         begun: (pieces, have) => {
           if (root === undefined) return;
-          const { part: _, ...whole } = record;
+          const { beyond: _, ...rest } = record;
           const reader = incoming.openForReading();
-          const part: Part = { record: { ...whole, part: true }, pieces, have, incoming, reader, users: 1 };
+          const part: Part = { record: { ...rest, part: true }, pieces, have, incoming, reader, users: 1 };
           this.#parts.set(root, part);
           this.#tools.announce(part.record);
         },

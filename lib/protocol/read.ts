@@ -35,6 +35,7 @@ import {
   optional,
   rootValue,
   textValue,
+  timeIn,
   valuesOf,
   wholeValue,
   yesValue,
@@ -264,6 +265,7 @@ export class SessionInbox extends Inbox<FromTracker> {
           files: wholeValue(values, "files"),
           session: values.get("session"),
           now: optional(values, "now", wholeValue),
+          keyed: values.get("keyed"),
           name: optional(values, "name", nameValue) || undefined,
         };
       }
@@ -298,6 +300,8 @@ export class SessionInbox extends Inbox<FromTracker> {
         return { verb, reachable: /^yes(?: |$)/.test(rest), reason: valuesOf(rest).get("reason") ?? "" };
       case "CONNECT":
         return { verb, ...callBackOf(rest) };
+      case "DISMISSED":
+        return dismissalOf(line, rest);
       case "REVOKED":
         return { verb, ids: rest.split(",") };
       default:
@@ -338,18 +342,32 @@ export class HolderInbox extends Inbox<ToHolder> {
       case "HELLO":
         if (!this.#awaitsHello) throw new ProtocolError("unexpected", "HELLO comes once, at the start.");
         this.#awaitsHello = false;
-        return { verb, pass: values.get("pass") ?? "", token: values.get("token") };
+        return { verb, pass: values.get("pass") ?? "", keyed: values.get("keyed"), token: values.get("token") };
+      case "PROOF":
+        return {
+          verb,
+          ...endpointOf(values, "PROOF needs an IP address.", "PROOF needs a port from 1 to 65535."),
+          proof: textValue(values, "proof"),
+        };
       case "DOWNLOAD": {
         const root = optional(values, "root", rootValue);
+        const folder = optional(values, "folder", rootValue);
         const name = values.get("name");
-        if (root === undefined && name === undefined) throw new ProtocolError("bad-request", "DOWNLOAD needs root= or name=.");
+        if (root === undefined && folder === undefined && name === undefined) {
+          throw new ProtocolError("bad-request", "DOWNLOAD needs root= or name=.");
+        }
         const offset = optional(values, "offset", wholeValue) ?? 0;
-        return { verb, profile: 2, root, name, offset, length: optional(values, "length", wholeValue) };
+        const length = optional(values, "length", wholeValue);
+        return { verb, profile: 2, root, ...(folder === undefined ? {} : { folder }), name, offset, length };
       }
       case "TREE":
+        if (values.has("folder")) return { verb, folder: rootValue(values, "folder") };
         return { verb, root: rootValue(values, "root"), piece: wholeValue(values, "piece") };
       case "HAVE":
+        if (values.has("folder")) return { verb, folder: rootValue(values, "folder") };
         return { verb, root: rootValue(values, "root") };
+      case "DATES":
+        return { verb, folder: rootValue(values, "folder") };
       case "BYE":
         return { verb };
       default:
@@ -383,6 +401,8 @@ export class DownloadInbox extends Inbox<FromHolder> {
     switch (verb) {
       case "HI":
         return { verb };
+      case "PROVE":
+        return { verb, nonce: textValue(valuesOf(rest), "nonce") };
       case "FILE:": {
         const values = valuesOf(rest);
         const length = wholeValue(values, "length");
@@ -392,11 +412,13 @@ export class DownloadInbox extends Inbox<FromHolder> {
       case "BUSY":
         return { verb, position: wholeValue(valuesOf(rest), "position") };
       case "TREE:":
-      case "HAVE:": {
+      case "HAVE:":
+      case "DATES:": {
         const count = parseWhole(rest);
         if (count === undefined) throw new ProtocolError("bad-number", `${verb} needs a whole number.`);
         this.#body = verb === "TREE:" ? count * HASH : count;
-        return verb === "TREE:" ? { verb: "TREE", count } : { verb: "HAVE", length: count };
+        if (verb === "TREE:") return { verb: "TREE", count };
+        return { verb: verb === "HAVE:" ? "HAVE" : "DATES", length: count };
       }
       case "ERROR":
         return errorOf(rest);
@@ -434,6 +456,13 @@ function callBackOf(rest: string): CallBack {
   const token = textValue(values, "token");
   if (!TOKEN.test(token)) throw new ProtocolError("bad-token", "CONNECT needs a token of 1 to 64 letters, digits, - and _.");
   return { ...endpoint, token };
+}
+
+/** Why the tracker closes the connection. A reason of a later version is not known here. */
+function dismissalOf(line: string, rest: string): FromTracker {
+  const [code] = cutVerb(rest);
+  if (code !== "kicked" && code !== "banned" && code !== "stopping") return { verb: "UNKNOWN", word: line };
+  return { verb: "DISMISSED", code, until: timeIn(valuesOf(rest).get("until") ?? "") };
 }
 
 function errorOf(rest: string): { verb: "ERROR"; code: string; words: string } {

@@ -62,7 +62,7 @@ export function encodeFromTracker(
     case "HI":
       return `HI FT/2 name=${escapeValue(message.name)} max=${message.max} key=${message.key} you=${escapeValue(message.you)}${valueIf("announced", message.announced)}${valueIf("results", message.results)}${valueIf("proof", message.proof)}${valueIf("nonce", message.nonce)}\n`;
     case "WELCOME":
-      return `WELCOME id=${message.id} pass=${message.pass} peers=${message.peers} files=${message.files}${valueIf("session", message.session)}${valueIf("now", message.now)}${valueIf("name", message.name)}\n`;
+      return `WELCOME id=${message.id} pass=${message.pass} peers=${message.peers} files=${message.files}${valueIf("session", message.session)}${valueIf("now", message.now)}${valueIf("keyed", message.keyed)}${valueIf("name", message.name)}\n`;
     case "FOUND":
       return `FOUND: ${message.lines.length}${valueIf("total", message.total)}\n${message.lines.map((line) => `${line}\n`).join("")}`;
     case "PEERS":
@@ -75,6 +75,10 @@ export function encodeFromTracker(
       return message.reachable ? "REACH yes\n" : `REACH no reason=${escapeValue(message.reason)}\n`;
     case "CONNECT":
       return encodeCallBack(message);
+    case "DISMISSED": {
+      const { code, until } = message;
+      return `DISMISSED ${code}${valueIf("until", until === undefined ? undefined : new Date(until).toISOString())}\n`;
+    }
     case "REVOKED":
       return `REVOKED ${message.ids.join(",")}\n`;
     case "OK":
@@ -109,15 +113,20 @@ function valueIf(key: string, value: string | number | boolean | undefined): str
 export function encodeToHolder(message: Exclude<ToHolder, { profile: 1 } | { verb: "UNKNOWN" }>): string {
   switch (message.verb) {
     case "HELLO":
-      return `HELLO FT/2${message.token === undefined ? ` pass=${escapeValue(message.pass)}` : valueIf("token", message.token)}\n`;
+      if (message.token !== undefined) return `HELLO FT/2${valueIf("token", message.token)}\n`;
+      return `HELLO FT/2 pass=${escapeValue(message.pass)}${valueIf("keyed", message.keyed)}\n`;
+    case "PROOF":
+      return `PROOF address=${escapeValue(message.address)} port=${message.port} proof=${escapeValue(message.proof)}\n`;
     case "DOWNLOAD": {
-      const { root, name, offset, length } = message;
-      return `DOWNLOAD${valueIf("root", root)}${valueIf("name", name)} offset=${offset}${valueIf("length", length)}\n`;
+      const { root, folder, name, offset, length } = message;
+      return `DOWNLOAD${valueIf("root", root)}${valueIf("folder", folder)}${valueIf("name", name)} offset=${offset}${valueIf("length", length)}\n`;
     }
     case "TREE":
-      return `TREE root=${message.root} piece=${message.piece}\n`;
+      return "folder" in message ? `TREE folder=${message.folder}\n` : `TREE root=${message.root} piece=${message.piece}\n`;
     case "HAVE":
-      return `HAVE root=${message.root}\n`;
+      return "folder" in message ? `HAVE folder=${message.folder}\n` : `HAVE root=${message.root}\n`;
+    case "DATES":
+      return `DATES folder=${message.folder}\n`;
     case "BYE":
       return "BYE\n";
     default:
@@ -130,6 +139,8 @@ export function encodeFromHolder(message: FromHolder): string {
   switch (message.verb) {
     case "HI":
       return "HI FT/2\n";
+    case "PROVE":
+      return `PROVE nonce=${message.nonce}\n`;
     case "FILE":
       return `FILE: length=${message.length} size=${message.size}\n`;
     case "BUSY":
@@ -137,7 +148,8 @@ export function encodeFromHolder(message: FromHolder): string {
     case "TREE":
       return `TREE: ${message.count}\n`;
     case "HAVE":
-      return `HAVE: ${message.length}\n`;
+    case "DATES":
+      return `${message.verb}: ${message.length}\n`;
     case "NOT FOUND":
       return "NOT FOUND\n";
     case "ERROR":

@@ -46,6 +46,11 @@ export class Credentials extends PassOffice {
     return this.issue({ id, address, expires: this.now + PASS_LIFETIME_S });
   }
 
+  /** A pass for the peer that has the private half of this key, good for ten minutes from every address; undefined without a key. */
+  keyedPassFor(id: string, key: string): string | undefined {
+    return this.issueKeyed({ id, key, expires: this.now + PASS_LIFETIME_S });
+  }
+
   /** A text that nobody can guess, for a peer to sign. */
   newNonce(): string {
     return randomBytes(16).toString("base64url");

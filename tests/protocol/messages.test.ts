@@ -247,6 +247,10 @@ const FROM_TRACKER: [bytes: string, message: Exclude<FromTracker, { verb: "FOUND
     `WELCOME id=k3J_x pass=${PASS} peers=14 files=52 session=${SESSION}\n`,
     { verb: "WELCOME", id: "k3J_x", pass: PASS, peers: 14, files: 52, session: SESSION },
   ],
+  [
+    `WELCOME id=k3J_x pass=${PASS} peers=14 files=52 now=1795000000 keyed=key.ed\n`,
+    { verb: "WELCOME", id: "k3J_x", pass: PASS, peers: 14, files: 52, now: 1_795_000_000, keyed: "key.ed" },
+  ],
   ["REACH yes\n", { verb: "REACH", reachable: true, reason: "" }],
   [
     "REACH no reason=nothing%20listens%20there%20(connection%20refused)\n",
@@ -360,6 +364,10 @@ const TO_HOLDER: [bytes: string, message: Written<ToHolder>][] = [
   [`TREE root=${ROOT} piece=65536\n`, { verb: "TREE", root: ROOT, piece: 65_536 }],
   [`TREE root=${ROOT} piece=0\n`, { verb: "TREE", root: ROOT, piece: 0 }],
   [`HAVE root=${ROOT}\n`, { verb: "HAVE", root: ROOT }],
+  [`DOWNLOAD folder=${ROOT} offset=5 length=7\n`, { verb: "DOWNLOAD", profile: 2, folder: ROOT, offset: 5, length: 7 }],
+  [`TREE folder=${ROOT}\n`, { verb: "TREE", folder: ROOT }],
+  [`HAVE folder=${ROOT}\n`, { verb: "HAVE", folder: ROOT }],
+  [`DATES folder=${ROOT}\n`, { verb: "DATES", folder: ROOT }],
   ["BYE\n", { verb: "BYE" }],
 ];
 const HELLO_HOLDER = `HELLO FT/2 pass=${PASS}\n`;
@@ -384,6 +392,7 @@ const TO_HOLDER_READ: [bytes: string, message: ToHolder][] = [
 /** FT/2, holder → downloader; a body follows where the line says so. */
 const FROM_HOLDER: [bytes: string, message: FromHolder, body?: string][] = [
   ["HI FT/2\n", { verb: "HI" }],
+  ["PROVE nonce=k3J-x_\n", { verb: "PROVE", nonce: "k3J-x_" }],
   ["FILE: length=12 size=48213\n", { verb: "FILE", length: 12, size: 48_213 }, "PING\nBYE\r\n\0\n"],
   ["FILE: length=0 size=0\n", { verb: "FILE", length: 0, size: 0 }],
   ["BUSY position=3\n", { verb: "BUSY", position: 3 }],
@@ -391,6 +400,7 @@ const FROM_HOLDER: [bytes: string, message: FromHolder, body?: string][] = [
   ["TREE: 0\n", { verb: "TREE", count: 0 }],
   ["HAVE: 3\n", { verb: "HAVE", length: 3 }, "\n\0B"],
   ["HAVE: 0\n", { verb: "HAVE", length: 0 }],
+  ["DATES: 4\n", { verb: "DATES", length: 4 }, "1 a\n"],
   ["NOT FOUND\n", { verb: "NOT FOUND" }],
   ["ERROR not-accepted Your pass has expired.\n", { verb: "ERROR", code: "not-accepted", words: "Your pass has expired." }],
 ];

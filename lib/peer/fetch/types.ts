@@ -2,8 +2,10 @@
 
 import type { Clock, RunningTime } from "../../clock.ts";
 import type { Channel } from "../../net/channel.ts";
+import type { Endpoint } from "../../protocol/address.ts";
 import type { FileName, FileRecord } from "../../protocol/record.ts";
 import type { Cut } from "../content/cut.ts";
+import type { FolderCut } from "../content/folder-cut.ts";
 import type { Sha256 } from "../content/merkle.ts";
 import type { PieceSet } from "../content/pieces.ts";
 import type { RateLimit } from "../rate-limit.ts";
@@ -21,19 +23,30 @@ export interface WantedFile {
   name: FileName;
   size: number;
   root?: string | undefined;
+  /** Set when the bytes of a folder are wanted: how they are cut. The `root` is then that of the folder's list. */
+  folder?: FolderCut | undefined;
   holders: FileRecord[];
 }
 
 /** Connects to the holder of a record. Fails with a clause when it cannot in time. */
 export type OpenHolder = (record: FileRecord, options?: { signal?: AbortSignal }) => Promise<Channel>;
 
+/** A pass that is good from every address, with the proof that it is this peer's own. */
+export interface KeyedPass {
+  text: string;
+  /** The proof for the holder whose record has this address and port; undefined to a nonce that is none. */
+  prove(nonce: string, at: Endpoint): string | undefined;
+}
+
 export interface FetchTools {
   dial: OpenHolder;
   target: Target;
   /** The pass to show to other peers. It is asked for at each connection, because the tracker renews it. */
   pass(): string;
-  /** The hashes of the pieces in this memory, computed off the main thread. */
-  layer(memory: SharedArrayBuffer, length: number): Promise<Uint8Array>;
+  /** The keyed pass to show with it; undefined where the tracker gives none. */
+  keyed?(): KeyedPass | undefined;
+  /** The hashes of the pieces in this memory, computed off the main thread. The first one begins at `offset`. */
+  layer(memory: SharedArrayBuffer, length: number, offset: number): Promise<Uint8Array>;
   sha256: Sha256;
   report(event: FetchEvent): void;
   /** Which pieces an earlier run has left, by their hashes. Calls `onChecked` for bytes that it has looked at. */
@@ -89,7 +102,15 @@ export type FetchEvent =
   | { event: "asking"; holder: FileRecord }
   /** The bytes of an earlier run are being looked at. */
   | { event: "checking"; checked: number; size: number }
-  | { event: "progress"; received: number; size: number /** How many holders send bytes now. */; holders: number }
+  | {
+      event: "progress";
+      received: number;
+      size: number;
+      /** How many holders send bytes now. */
+      holders: number;
+      /** Only of a folder: how many of its files are complete. */
+      files?: { done: number; total: number };
+    }
   /** No bytes come. The best place in a queue is that of this holder. */
   | { event: "waiting"; holder: FileRecord; position: number }
   /** The only holder that has the rest sends nothing any more. The fetch waits for it. */

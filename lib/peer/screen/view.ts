@@ -11,6 +11,7 @@ import { whyRenamed } from "../disk/local-name.ts";
 import type { LeftOut } from "../disk/share.ts";
 import type { Downloaded } from "../download.ts";
 import type { PeerEvent } from "../events.ts";
+import { describeExclusion, describeWait, withoutFiles } from "../exclusion.ts";
 import type { FetchEvent } from "../fetch/types.ts";
 import { type Column, table } from "./columns.ts";
 
@@ -261,10 +262,17 @@ function describe(event: PeerEvent): string {
         return `Online. This tracker speaks the basic protocol: exact search, downloads without verification, and everybody is served.${left}`;
       }
       const left = event.left.length === 0 ? "" : ` It takes no more files of one peer; left out: ${names}.`;
-      return `Online at "${event.name}": ${plural(event.peers, "peer")}, ${plural(event.files, "file")}.${left}`;
+      const you = !event.you ? "" : ` You are "${event.you}".`;
+      return `Online at "${event.name}": ${plural(event.peers, "peer")}, ${plural(event.files, "file")}.${you}${left}`;
     }
     case "away":
       return `The tracker is away (${event.reason}); coming back by itself.`;
+    case "dismissed": {
+      const exclusion = { code: event.code, until: event.until === undefined ? undefined : Date.parse(event.until) };
+      return `${describeExclusion(exclusion, Date.now())} ${describeWait(exclusion, Date.now())}`;
+    }
+    case "offline":
+      return withoutFiles().message;
     case "notice":
       return `The tracker says: ${event.words}`;
     case "unread":
@@ -275,6 +283,8 @@ function describe(event: PeerEvent): string {
         : `Others cannot connect to this machine: port ${event.port} does not let them in (${event.reason}). They still get your files, because this peer connects to them instead, but only as long as their own firewalls allow that. ${howToOpen(event.port)}`;
     case "root":
       return `Content id of "${event.name}": ${event.root}`;
+    case "folder":
+      return `The folder "${event.name}" is ready: ${plural(event.files, "file")}, ${formatSize(event.size)}.${leftInFolder(event.left)}`;
     case "changed":
       return `"${event.name}" has changed: ${formatSize(event.size)} now.`;
     case "withdrawn":
@@ -292,6 +302,12 @@ function describe(event: PeerEvent): string {
     default:
       return event satisfies never;
   }
+}
+
+/** How many entries of a folder are not shared, as a sentence, with a space before it; "" when there are none. */
+export function leftInFolder(left: Record<string, number>): string {
+  const parts = Object.entries(left).map(([reason, count]) => `${count} (${reason})`);
+  return parts.length === 0 ? "" : ` Left out: ${parts.join(", ")}.`;
 }
 
 /** How to open a port in this system's firewall, as sentences. */

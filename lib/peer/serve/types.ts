@@ -35,11 +35,34 @@ export interface Known {
   have?: PieceSet;
 }
 
-/** A request for a file, by any of its name, content id and size. */
+/** A folder whose files this peer serves. */
+export interface KnownFolder {
+  /** The hashes of all packs and pieces. */
+  hashes: Uint8Array;
+  /** Only for a folder that is still being fetched: the pieces that are here. */
+  have?: PieceSet;
+  /** The dates of its files and folders, as DATES carries them. */
+  dates(): Uint8Array;
+}
+
+/** A request for a file, by any of its name, content id and size; or for the bytes of a folder, by the content id of its list. */
 export interface FileAsked {
   name?: string;
   root?: string;
+  folder?: string;
   size?: number;
+}
+
+/** The id of the peer that shows a pass, or a sentence that says why it is not accepted, or the proof that it has to give first. */
+export type PassCheck = { id: string } | { refusal: string } | ProofWanted;
+
+/** The pass is good for a peer that proves that it is its own. */
+export interface ProofWanted {
+  readonly id: string;
+  /** The text to sign. */
+  readonly nonce: string;
+  /** Whether this is the proof. `at`: the holder that the downloader means. */
+  accepts(at: Endpoint, proof: string): boolean;
 }
 
 export interface ServeOptions {
@@ -47,6 +70,8 @@ export interface ServeOptions {
   open(asked: FileAsked): Opened | undefined;
   /** Looks up a content id; undefined when its file is not served. */
   look(root: string): Known | undefined;
+  /** Looks up a folder by the content id of its list; undefined when it is not served. */
+  lookFolder?(root: string): KnownFolder | undefined;
   sha256: Sha256;
   /** The most uploads at once; other downloaders wait in a queue. */
   slots?: number;
@@ -55,8 +80,8 @@ export interface ServeOptions {
   clock?: Clock;
   /** A file does not fit its record any more. */
   changed(name: string): void;
-  /** The id of the peer that shows this pass, or a sentence that says why it is not valid from this address. */
-  readPass(pass: string, from: Address): { id: string } | { refusal: string };
+  /** Whether a downloader at this address is accepted with these passes. */
+  readPass(pass: string, from: Address, keyed: string): PassCheck;
   /** Calls `act` when the pass of a downloader is revoked. Gives a function that cancels it. */
   whenRevoked?(id: string, act: () => void): () => void;
   /** A connection shows a token instead of a pass. True when this peer has asked for the connection, and takes it over. */

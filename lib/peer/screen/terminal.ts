@@ -1,0 +1,14 @@
+// The terminal of this process, in which a person can be asked.
+
+import { hangUp } from "../../program/cli.ts";
+import { Prompts } from "./ask.ts";
+
+/** Whether there is a terminal, so that a person can be asked. */
+export function hasTerminal(): boolean {
+  return process.stdin.isTTY === true && process.stdout.isTTY === true && process.env.TERM !== "dumb";
+}
+
+export function promptsOn(signal: AbortSignal): Prompts {
+  process.stdin.on("error", hangUp);
+  return new Prompts({ input: process.stdin, output: process.stdout, signal });
+}
