@@ -81,9 +81,9 @@ const STEP_WORK = 1_000_000;
 const MOST_WORK = 500 * STEP_WORK;
 /** The work of comparing one character with a word that has wildcards. */
 const COMPARE_WORK = 4;
-/** The work of one `indexOf` from hit to hit, or of a name that fits. */
+/** The work of one `indexOf` from hit to hit, or of a name that fits. To put a name into a sheet is twice this. */
 const NAME_WORK = 60;
-/** The work of reading one record, of a content that may be among the best, or of one in a new sheet. */
+/** The work of reading one record, or of a content that may be among the best. */
 const RECORD_WORK = 400;
 /** The work of putting a content on the page. */
 const PAGE_WORK = 5000;
@@ -222,8 +222,10 @@ export class FindIndex<Item extends Findable<Item>> {
     const contents = among && new Set([...among].flatMap(({ title }) => title?.content ?? []));
     const blocks = contents === undefined ? this.#blocks : [{ contents, sheet: undefined }];
     for (const block of blocks) {
-      if (block.sheet === undefined) search.spend(block.contents.size * RECORD_WORK);
-      block.sheet ??= sheetOf(block.contents);
+      if (block.sheet === undefined) {
+        block.sheet = sheetOf(block.contents);
+        search.spend(block.sheet.titles.length * 2 * NAME_WORK);
+      }
       yield* search.read(block.sheet);
     }
     return yield* search.page();
