@@ -81,7 +81,7 @@ const STEP_WORK = 1_000_000;
 const MOST_WORK = 500 * STEP_WORK;
 /** The work of comparing one character with a word that has wildcards. */
 const COMPARE_WORK = 4;
-/** The work of one `indexOf` from hit to hit, or of a name that fits. To put a name into a sheet is twice this. */
+/** The work of one `indexOf` from hit to hit, or of a name that fits. A name of a new sheet is twice this. */
 const NAME_WORK = 60;
 /** The work of reading one record, or of a content that may be among the best. */
 const RECORD_WORK = 400;
@@ -286,6 +286,8 @@ class Search<Item extends Findable<Item>> {
   /** The best hits: a sorted part, then later hits. When the sorted part is full, a hit that is no better than its last one is not added. */
   readonly #best: Hit<Item>[] = [];
   #worst: Hit<Item> | undefined;
+  /** A hit with a lower key is not among the best. */
+  #floor = 0;
   /** All hits in the order in which they were read, as far as the page needs them. */
   readonly #read: Hit<Item>[] = [];
   #total = 0;
@@ -425,16 +427,12 @@ class Search<Item extends Findable<Item>> {
     if (this.#best.length > 2 * this.#most) this.#cut();
   }
 
-  /** A hit with a lower key is not among the best. */
-  get #floor(): number {
-    return this.#worst?.key ?? 0;
-  }
-
   /** Puts the best in order and forgets the others. */
   #cut(): void {
     const best = this.#best.sort(compareHits);
     best.length = Math.min(best.length, this.#most);
     if (best.length === this.#most) this.#worst = best.at(-1);
+    this.#floor = this.#worst?.key ?? 0;
   }
 
   /** The page, from what was read. */
@@ -495,19 +493,12 @@ class Search<Item extends Findable<Item>> {
 function filterOf<Item extends Findable<Item>>({ type, min, max, after, before }: Wish): ((item: Item) => boolean) | undefined {
   // Times compare as texts. All times of the last day are before its text with a "~": "2026-11-22T10:04" < "2026-11-22~".
   const last = `${before}~`;
-  const kind = type?.toLowerCase() ?? "";
-  // There are few different types.
-  const kinds = new Map<string, boolean>();
-  const isOfKind = (type: string) => {
-    const known = kinds.get(type) ?? type.toLowerCase().startsWith(kind);
-    kinds.set(type, known);
-    return known;
-  };
+  const kind = type?.toLowerCase();
   if ([type, min, max, after, before].every((one) => one === undefined)) return undefined;
   return (item) =>
     (min === undefined || item.size >= min) &&
     (max === undefined || item.size <= max) &&
-    (kind === "" || isOfKind(item.type)) &&
+    (kind === undefined || item.type.toLowerCase().startsWith(kind)) &&
     (after === undefined || item.modified >= after) &&
     (before === undefined || item.modified <= last);
 }
