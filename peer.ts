@@ -13,6 +13,7 @@ import { randomBytes } from "node:crypto";
 import { dirname, join, resolve } from "node:path";
 import { quietClock, systemClock } from "./lib/clock.ts";
 import { CancelledError, codeOf, FtError, UsageError } from "./lib/error.ts";
+import { userFolder } from "./lib/files.ts";
 import { dial } from "./lib/net/dial.ts";
 import { dialableFrom, interfaces, isOnNetwork, watchInterfaces } from "./lib/net/interfaces.ts";
 import { type Listener, listen } from "./lib/net/listen.ts";
@@ -20,8 +21,8 @@ import { Admission } from "./lib/peer/admission.ts";
 import { mayCallBack } from "./lib/peer/call-backs.ts";
 import { orCancelled } from "./lib/peer/cancel.ts";
 import { runDoctor } from "./lib/peer/commands/doctor.ts";
-import { describeSharing, filesToShare, fillUp } from "./lib/peer/commands/files.ts";
-import { get } from "./lib/peer/commands/get.ts";
+import { describeSharing, filesToShare, fillUp, shareNamed } from "./lib/peer/commands/files.ts";
+import { checkWhere, get } from "./lib/peer/commands/get.ts";
 import { findTracker, joinTracker, knownTrackers } from "./lib/peer/commands/join.ts";
 import type { Peer, PeerOptions } from "./lib/peer/commands/types.ts";
 import { Connector } from "./lib/peer/connect.ts";
@@ -30,8 +31,8 @@ import { TreeCache } from "./lib/peer/content/tree-cache.ts";
 import { SeveralContentsError } from "./lib/peer/contents.ts";
 import { FolderCache } from "./lib/peer/disk/folder-cache.ts";
 import { watchFolder } from "./lib/peer/disk/folder-watch.ts";
-import { checkFolder } from "./lib/peer/disk/incoming.ts";
 import { Share } from "./lib/peer/disk/share.ts";
+import { checkSpelling } from "./lib/peer/disk/spelling.ts";
 import { ShareWatch } from "./lib/peer/disk/watch.ts";
 import { Downloads, type DownloadTools } from "./lib/peer/download.ts";
 import { EventDamper, type PeerEvent } from "./lib/peer/events.ts";
@@ -50,6 +51,7 @@ import {
 import { isDialable, isOwnEndpoint, isTrackerHere } from "./lib/peer/own-address.ts";
 import { RateLimit } from "./lib/peer/rate-limit.ts";
 import { guide } from "./lib/peer/screen/guide.ts";
+import { Remembered } from "./lib/peer/screen/remembered.ts";
 import { Screen } from "./lib/peer/screen/screen.ts";
 import { hasTerminal, promptsOn } from "./lib/peer/screen/terminal.ts";
 import {
@@ -69,6 +71,7 @@ import { endingSignals } from "./lib/program/signals.ts";
 import { type Address, type Endpoint, parseAddress } from "./lib/protocol/address.ts";
 import { FOLDER_TYPE } from "./lib/protocol/folder.ts";
 import { isProven, SessionKey } from "./lib/protocol/pass.ts";
+import type { FileRecord } from "./lib/protocol/record.ts";
 
 /** The most connections from one address at once. */
 const MAX_PER_ADDRESS = 32;
@@ -120,6 +123,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     tracker: options.tracker,
     ...(options.find === undefined ? {} : { find: options.find }),
     ...(options.approve === undefined ? {} : { approve: options.approve }),
+    ...(options.wasFull === undefined ? {} : { wasFull: options.wasFull }),
     isProven,
     challenge: secret,
     agent: `ft-peer/${VERSION}`,
@@ -204,6 +208,11 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     session.networkChanged(new Set(now.flatMap(({ addresses }) => addresses.map(({ address }) => address))));
   });
 
+  async function computeRoots(): Promise<void> {
+    await sharing.computeRoots();
+    await folders.compute();
+  }
+
   /** A shared file, or the part of a download that has arrived. */
   function openShared(wanted: FileAsked): Opened | undefined {
     const found = wanted.folder === undefined ? share.find(wanted) : undefined;
@@ -229,8 +238,14 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     session,
     share,
     server,
-    computeRoots: () => void sharing.computeRoots().then(() => folders.compute()),
+    computeRoots: () => void computeRoots(),
+    shareInstead: async (files) => {
+      share.replace(files);
+      await session.sendAgain();
+      void computeRoots();
+    },
     isOwn,
+    openPart: (root) => downloads.open(root)?.file,
     download: (records, how) => {
       const engine = records[0].type === FOLDER_TYPE ? folderDownloads : downloads;
       return engine.start(records, { ...how, signal: AbortSignal.any([how.signal, stopped.signal]) });
@@ -285,7 +300,7 @@ function listenFrom(port: number | undefined, onConnection: Parameters<typeof li
 async function runCommand(line: CommandLine, command: Exclude<PeerCommand, "doctor">, signal: AbortSignal): Promise<void> {
   const screen = new Screen(line);
   const chosen = filesToShare(line);
-  if (command === "get") checkFolder(resolve(line.to));
+  if (command === "get") checkWhere(line);
   const place = line.tracker ?? (await findTracker(line, screen, signal));
   const agent = `ft-peer/${VERSION}`;
   const askLimit = async () => (await meetTracker(place, { dial, clock: systemClock, agent, signal })).max;
@@ -318,8 +333,11 @@ async function search(peer: Peer, { argument }: CommandLine, command: "search" |
 }
 
 async function find(peer: Peer, { wish }: CommandLine, screen: Screen): Promise<void> {
-  const records = await peer.session.requests.findAll(wish);
-  if (records.length === 0) throw new FtError("not-found", "Nobody who is online shares a file that fits.");
+  const found = await peer.session.requests.findAll(wish);
+  // This peer's own copy may have no content id yet. It is not shown as another file beside the one that it is a copy of.
+  const isCopy = (own: FileRecord) => found.some(({ root, name, size }) => root && name === own.name && size === own.size);
+  const records = found.filter((record) => record.root !== undefined || !peer.isOwn(record) || !isCopy(record));
+  if (records.length === 0) throw new FtError("not-found", "No matching files.");
   screen.results(screen.json ? recordObjects(records) : contentTable(records, screen.width));
 }
 
@@ -359,20 +377,29 @@ async function runGuided(line: CommandLine, signal: AbortSignal): Promise<void> 
     );
   }
   const prompts = promptsOn(signal);
-  prompts.greet(`ft-peer ${VERSION}`);
-  const last = knownTrackers().last;
-  const named = line.share.length === 0 ? undefined : filesToShare(line);
-  if (named !== undefined) prompts.say(describeSharing(named));
-  await guide({
-    prompts,
-    tracker: line.tracker,
-    last,
-    files: named?.taken,
-    to: resolve(line.to),
-    overwrite: line.overwrite,
-    signal,
-    start: (tracker, files, report) => joinTracker({ line, startPeer, place: tracker, files, report, signal, consent: true }),
-  });
+  const state = userFolder("state");
+  // In raw mode Ctrl-C is a key.
+  prompts.hold(() => process.kill(process.pid, "SIGINT"));
+  try {
+    prompts.greet(`ft-peer ${VERSION}`);
+    await guide({
+      prompts,
+      tracker: line.tracker,
+      last: knownTrackers().last,
+      named: line.share.length === 0 ? undefined : (max) => shareNamed(line, max, (words) => prompts.say(words)),
+      to: line.to === "." ? undefined : resolve(line.to),
+      cwd: process.cwd(),
+      remembered: new Remembered(join(state, "prompts.json"), process.cwd()),
+      overwrite: line.overwrite,
+      signal,
+      trackerLog: join(state, "tracker.log"),
+      meet: (place) => meetTracker(place, { dial, clock: systemClock, agent: `ft-peer/${VERSION}`, signal }),
+      start: (place, files, report, consent) => joinTracker({ line, startPeer, place, files, report, signal, consent }),
+    });
+    prompts.goodbye("Bye.");
+  } finally {
+    prompts.release();
+  }
 }
 
 // ---------------------------------------------------------------- main
@@ -397,6 +424,8 @@ async function main(argv: string[]): Promise<number> {
       return EXIT.done;
     }
     json = line.json;
+    const receives = line.command === undefined || line.command === "get";
+    checkSpelling([...line.share, ...(receives ? [line.to] : [])]);
     if (line.command === undefined) await runGuided(line, cancel.signal);
     else if (line.command === "doctor") return (await runDoctor(line, startPeer, cancel.signal)) ? EXIT.done : EXIT.failed;
     else await runCommand(line, line.command, cancel.signal);
