@@ -81,9 +81,9 @@ const STEP_WORK = 1_000_000;
 const MOST_WORK = 500 * STEP_WORK;
 /** The work of comparing one character with a word that has wildcards. */
 const COMPARE_WORK = 4;
-/** The work of one `indexOf` from hit to hit, or of a name that fits. */
+/** The work of one `indexOf` from hit to hit, or of a name that fits. A name of a new sheet is twice this. */
 const NAME_WORK = 60;
-/** The work of reading one record, of a content that may be among the best, or of one in a new sheet. */
+/** The work of reading one record, or of a content that may be among the best. */
 const RECORD_WORK = 400;
 /** The work of putting a content on the page. */
 const PAGE_WORK = 5000;
@@ -128,8 +128,8 @@ function scoreOf({ key, hosts, newest }: Content<object>): number {
 }
 
 /** Some contents. They stay in their block, so that a search finds each once while others come and go. */
-class Block<Item extends object> {
-  readonly contents = new Set<Content<Item>>();
+interface Block<Item extends object> {
+  readonly contents: Set<Content<Item>>;
   /** Made by the first search after a change, because many records may come and go between two searches. */
   sheet: Sheet<Item> | undefined;
 }
@@ -196,7 +196,7 @@ export class FindIndex<Item extends Findable<Item>> {
   }
 
   #open(key: string | undefined): Content<Item> {
-    const [block = new Block<Item>()] = this.#roomy;
+    const [block = { contents: new Set<Content<Item>>(), sheet: undefined }] = this.#roomy;
     const content = { key, block, titles: undefined, holders: 0, hosts: undefined, newest: 0 };
     block.contents.add(content);
     this.#blocks.add(block);
@@ -219,13 +219,14 @@ export class FindIndex<Item extends Findable<Item>> {
    */
   *steps(wish: Wish, among?: Iterable<Item>): Generator<undefined, FoundPage<Item>> {
     const search = new Search<Item>(wish);
-    if (among !== undefined) yield* search.read(sheetOf(contentsOf(among)));
-    else {
-      for (const block of this.#blocks) {
-        if (block.sheet === undefined) search.spend(block.contents.size * RECORD_WORK);
-        block.sheet ??= sheetOf(block.contents);
-        yield* search.read(block.sheet);
+    const contents = among && new Set([...among].flatMap(({ title }) => title?.content ?? []));
+    const blocks = contents === undefined ? this.#blocks : [{ contents, sheet: undefined }];
+    for (const block of blocks) {
+      if (block.sheet === undefined) {
+        block.sheet = sheetOf(block.contents);
+        search.spend(block.sheet.titles.length * 2 * NAME_WORK);
       }
+      yield* search.read(block.sheet);
     }
     return yield* search.page();
   }
@@ -235,18 +236,14 @@ function nameOf({ name }: Title<object>): string {
   return name;
 }
 
-function contentsOf<Item extends Findable<Item>>(items: Iterable<Item>): Set<Content<Item>> {
-  return new Set(Array.from(items, ({ title }) => title?.content).filter((content) => content !== undefined));
-}
-
 /** A content that fits. */
 interface Hit<Item extends object> {
   /** Its place in the order: rank and score as one number. Of equal ones, the best title decides. */
-  readonly key: number;
+  key: number;
   /** Its best title. */
-  readonly title: Title<Item>;
+  title: Title<Item>;
   /** Its records that fit; 1 when grouped. */
-  readonly count: number;
+  count: number;
 }
 
 function compareHits(one: Hit<object>, other: Hit<object>): number {
@@ -260,13 +257,11 @@ interface Scan extends Word {
   place: number;
 }
 
-/** Where a search is in a sheet, and the hit of the content that it reads there. */
+/** Where a search is in a sheet, and the content that it reads there. */
 interface Reader<Item extends object> {
   at: number;
   owner: number;
-  best: Title<Item> | undefined;
-  key: number;
-  count: number;
+  hit: Hit<Item> | undefined;
 }
 
 /** One search while it goes on. */
@@ -291,6 +286,8 @@ class Search<Item extends Findable<Item>> {
   /** The best hits: a sorted part, then later hits. When the sorted part is full, a hit that is no better than its last one is not added. */
   readonly #best: Hit<Item>[] = [];
   #worst: Hit<Item> | undefined;
+  /** A hit with a lower key is not among the best. */
+  #floor = 0;
   /** All hits in the order in which they were read, as far as the page needs them. */
   readonly #read: Hit<Item>[] = [];
   #total = 0;
@@ -318,13 +315,13 @@ class Search<Item extends Findable<Item>> {
 
   /** Takes in the contents of a sheet that fit. */
   *read(sheet: Sheet<Item>): Generator<undefined, void> {
-    const reader: Reader<Item> = { at: 0, owner: -1, best: undefined, key: 0, count: 0 };
+    const reader: Reader<Item> = { at: 0, owner: -1, hit: undefined };
     for (const scan of this.#scans) scan.place = -1;
     while (!this.#readOn(sheet, reader)) {
       yield;
       this.#stepEnd = this.#work + STEP_WORK;
     }
-    this.#take(reader);
+    this.#take(reader.hit);
   }
 
   /** Reads to the end of this step, or of the sheet: then it says true. Not part of `read`, because generators are slow. */
@@ -338,19 +335,15 @@ class Search<Item extends Findable<Item>> {
       reader.at = Math.max(next, at + 1);
       const count = next === at && title !== undefined ? this.#countOf(title) : 0;
       if (title === undefined || count === 0) continue;
+      const hit = { key: this.#keyOf(sheet, at, scores[at] ?? 0), title, count };
       const owner = owners[at] ?? -1;
-      const key = this.#keyOf(sheet, at, scores[at] ?? 0);
-      if (owner !== reader.owner) {
-        this.#take(reader);
-        reader.owner = owner;
-        reader.best = undefined;
-        reader.count = 0;
+      if (owner !== reader.owner) this.#take(reader.hit);
+      else if (reader.hit !== undefined) {
+        hit.count = this.#wish.group ? 1 : reader.hit.count + count;
+        if (compareHits(reader.hit, hit) < 0) Object.assign(hit, { key: reader.hit.key, title: reader.hit.title });
       }
-      reader.count = this.#wish.group ? 1 : reader.count + count;
-      const { best } = reader;
-      if (best !== undefined && (key < reader.key || (key === reader.key && best.name < title.name))) continue;
-      reader.best = title;
-      reader.key = key;
+      reader.owner = owner;
+      reader.hit = hit;
     }
     return true;
   }
@@ -422,22 +415,16 @@ class Search<Item extends Findable<Item>> {
   }
 
   /** Takes in a content whose names have been read. */
-  #take({ best, key, count }: Reader<Item>): void {
-    if (best === undefined) return;
-    this.#total += count;
+  #take(hit: Hit<Item> | undefined): void {
+    if (hit === undefined) return;
+    this.#total += hit.count;
     const isRead = this.#needed > this.#most && this.#read.length < this.#needed + ORDERED;
-    if (!isRead && key < this.#floor) return;
+    if (!isRead && hit.key < this.#floor) return;
     this.spend(RECORD_WORK);
-    const hit = { key, title: best, count };
     if (isRead) this.#read.push(hit);
     if (this.#worst !== undefined && compareHits(hit, this.#worst) >= 0) return;
     this.#best.push(hit);
     if (this.#best.length > 2 * this.#most) this.#cut();
-  }
-
-  /** A hit with a lower key is not among the best. */
-  get #floor(): number {
-    return this.#worst?.key ?? 0;
   }
 
   /** Puts the best in order and forgets the others. */
@@ -445,6 +432,7 @@ class Search<Item extends Findable<Item>> {
     const best = this.#best.sort(compareHits);
     best.length = Math.min(best.length, this.#most);
     if (best.length === this.#most) this.#worst = best.at(-1);
+    this.#floor = this.#worst?.key ?? 0;
   }
 
   /** The page, from what was read. */
@@ -479,19 +467,9 @@ class Search<Item extends Findable<Item>> {
 
   /** The records of a content that fit: whole ones first, and those of the best title before others. */
   #itemsOf(best: Title<Item>): Item[] {
-    const sheet = sheetOf([best.content]);
-    for (const scan of this.#scans) scan.place = -1;
-    const titles: Title<Item>[] = [];
-    for (let at = 0; at < sheet.titles.length; ) {
-      const next = this.#fitting(sheet, at);
-      const title = sheet.titles[at];
-      if (next === at && title !== undefined) titles.push(title);
-      at = Math.max(next, at + 1);
-    }
-    titles.sort((a, b) => Number(b === best) - Number(a === best));
     const wholes: Item[] = [];
     const parts: Item[] = [];
-    for (const { records } of titles) {
+    for (const { records } of [best, ...this.#othersOf(best)]) {
       for (const item of eachOf(records)) {
         if (this.#passes?.(item) === false) continue;
         if (item.part) parts.push(item);
@@ -501,25 +479,26 @@ class Search<Item extends Findable<Item>> {
     }
     return [...wholes, ...parts];
   }
+
+  /** The other titles of a content that fit. Most contents have only one. */
+  #othersOf(best: Title<Item>): Title<Item>[] {
+    if (sizeOf(best.content.titles) < 2) return [];
+    const sheet = sheetOf([best.content]);
+    for (const scan of this.#scans) scan.place = -1;
+    return sheet.titles.filter((title, at) => title !== best && this.#fitting(sheet, at) === at);
+  }
 }
 
 /** Tells whether a record passes the filters but that on extensions; undefined when there are none. */
 function filterOf<Item extends Findable<Item>>({ type, min, max, after, before }: Wish): ((item: Item) => boolean) | undefined {
   // Times compare as texts. All times of the last day are before its text with a "~": "2026-11-22T10:04" < "2026-11-22~".
   const last = `${before}~`;
-  const kind = type?.toLowerCase() ?? "";
-  // There are few different types.
-  const kinds = new Map<string, boolean>();
-  const isOfKind = (type: string) => {
-    const known = kinds.get(type) ?? type.toLowerCase().startsWith(kind);
-    kinds.set(type, known);
-    return known;
-  };
+  const kind = type?.toLowerCase();
   if ([type, min, max, after, before].every((one) => one === undefined)) return undefined;
   return (item) =>
     (min === undefined || item.size >= min) &&
     (max === undefined || item.size <= max) &&
-    (kind === "" || isOfKind(item.type)) &&
+    (kind === undefined || item.type.toLowerCase().startsWith(kind)) &&
     (after === undefined || item.modified >= after) &&
     (before === undefined || item.modified <= last);
 }

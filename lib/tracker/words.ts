@@ -108,27 +108,30 @@ export function fits(text: string, start: number, end: number, word: Word): bool
   let at = start;
   let compared = 0;
   let does = false;
-  while (!does) {
+  for (;;) {
     compared += 1;
-    const wanted = pattern.charCodeAt(i);
-    if (wanted === STAR) {
-      i += 1;
-      part = i;
-      laid = at;
-      does = i === length;
-      continue;
-    }
     if (i === length) {
       does = at === end;
-      if (does) continue;
-    } else if (at < end) {
-      const unit = text.charCodeAt(at);
-      const isFree = !begins || i > 1 || at === start || !isLetter(text.charCodeAt(at - 1));
-      if (isFree && (unit === wanted || wanted === QUESTION)) {
-        // A "?" is a whole character, which may be two units.
-        at += wanted === QUESTION && unit >= 0xd800 && unit <= 0xdbff ? 2 : 1;
+      if (does) break;
+    } else {
+      const wanted = pattern.charCodeAt(i);
+      if (wanted === STAR) {
         i += 1;
+        does = i === length;
+        if (does) break;
+        part = i;
+        laid = at;
         continue;
+      }
+      if (at < end) {
+        const unit = text.charCodeAt(at);
+        const isFree = !begins || i > 1 || at === start || !isLetter(text.charCodeAt(at - 1));
+        if (isFree && (unit === wanted || wanted === QUESTION)) {
+          // A "?" is a whole character, which may be two units.
+          at += wanted === QUESTION && unit >= 0xd800 && unit <= 0xdbff ? 2 : 1;
+          i += 1;
+          continue;
+        }
       }
     }
     if (laid >= end) break;

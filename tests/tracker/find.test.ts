@@ -582,6 +582,8 @@ test("one content under several names is one, with all its holders", () => {
   ]);
   const { contents, total } = index.find({ ...base, words: ["urlaub"], group: true });
   expect([total, contents[0]?.items.length, contents[0]?.holders]).toEqual([1, 1, 2]);
+  // It is shown under the name that fits best.
+  expect(contents[0]?.items[0]?.name).toBe("Urlaub.mp4");
   expect(index.find({ ...base, words: ["mp4"], group: true }).total).toBe(2);
   expect(index.find({ ...base, words: ["mp4"] }).total).toBe(3);
 });
