@@ -234,7 +234,6 @@ export class Conversation implements ChannelHandlers, Connection {
 
   #answerAll(inbox: TrackerInbox, since: number): void {
     const turns = this.#turns;
-    const now = this.#state.clock.elapsed();
     while (!this.#over && !turns.waiting) {
       if (this.#hasMore && !this.#mayGoOn(since)) {
         this.#wait("rate");
@@ -246,8 +245,8 @@ export class Conversation implements ChannelHandlers, Connection {
       else {
         const message = inbox.next();
         if (message === undefined) return;
-        this.#state.activity.requests.count(now);
-        this.#answer(message, now);
+        this.#state.activity.requests.count(since);
+        this.#answer(message, since);
         turns.charge(message, this.#sent, since);
       }
       if (turns.isOver(since) && this.#hasMore) this.#wait("others");

@@ -13,7 +13,7 @@ export interface Target {
   count: number;
   /** Undefined: they say nothing at first (not FT/2 peers). */
   peer?: PeerKind;
-  /** Where connections come from: these last bytes of 127.0.0.x, in turn. */
+  /** Where connections come from: these addresses of 127.0.0.0/8, by their numbers from 0, in turn. */
   sources?: number[];
   /** Connections that are on their way at once. */
   atOnce?: number;
@@ -274,7 +274,9 @@ function greeted(client: Client, chunk: Uint8Array): void {
 
 /** Bun binds the local address too, though its types do not say so. */
 function sourceOf(sources: number[] | undefined, index: number): { localAddress?: string } {
-  return sources === undefined ? {} : { localAddress: `127.0.0.${sources[index % sources.length]}` };
+  const source = sources?.[index % sources.length];
+  if (source === undefined) return {};
+  return { localAddress: `127.${source >> 16}.${(source >> 8) & 255}.${source & 255}` };
 }
 
 function connect(target: Target, client: Client): Promise<void> {

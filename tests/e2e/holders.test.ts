@@ -7,7 +7,6 @@ import { join } from "node:path";
 import { type Answers, contentId, type Holder, noise } from "../helpers/holder.ts";
 import {
   BIG,
-  closedPort,
   DECEIVING,
   expectSentence,
   type Outcome,
@@ -161,29 +160,6 @@ describe("holders", () => {
     expect(asked.length).toBeGreaterThan(0);
     // 120,000 bytes are one piece and the beginning of another.
     for (const line of asked) expect(Number(/ offset=(\d+) /.exec(line)?.[1])).toBeGreaterThanOrEqual(65_536);
-  });
-
-  test("when all holders are gone it says how far it came, and no file has the name", async () => {
-    const vanishing = await stage.holder(content, {
-      download: ({ offset, length }, connection) => {
-        connection.send(`FILE: length=${length} size=${content.length}\n`);
-        connection.send(content.subarray(offset, Math.max(offset, 70_000)));
-        connection.halfClose();
-      },
-    });
-    const nobody = await closedPort();
-    const { code, program, inbox } = await fetchFrom(vanishing, { port: nobody });
-    expect(code).toBe(1);
-    const message = String(program.objects().at(-1)?.message);
-    expect(message).toContain(`127.0.0.1:${vanishing.port}`);
-    expect(message).toContain(`127.0.0.1:${nobody}`);
-    // One piece is here and is not fetched again.
-    expect(message).toContain("after 66 kB of 200 kB");
-    expect(message).toContain("Run the same command to go on.");
-    expect(seenIn(inbox)).toEqual([]);
-    expect(readdirSync(inbox)).toEqual([expect.stringMatching(/^\.ft-.+\.part$/)]);
-    // Tried a bounded number of times.
-    expect(vanishing.asked.filter((line) => line.startsWith("DOWNLOAD")).length).toBeWithin(1, 11);
   });
 
   test("what a peer says first to an address from a record is constant up to the pass", async () => {
