@@ -2,6 +2,7 @@
 
 import type { Endpoint } from "../../protocol/address.ts";
 import type { SharedFile } from "../disk/share.ts";
+import type { SharedFolder } from "../disk/shared-folder.ts";
 import type { PeerEvent } from "../events.ts";
 import type { GuidedPeer } from "../screen/guide.ts";
 import type { Introduced, TrackerPlace } from "../session.ts";
@@ -12,7 +13,11 @@ export interface PeerOptions {
   find?: () => Promise<TrackerPlace[]>;
   /** Throws a sentence when this peer's files may not be told to the tracker. */
   approve?: (tracker: Introduced) => void;
+  /** Whether the tracker that was reached at this address has spoken FT/2 before. */
+  wasFull?: (at: Endpoint) => boolean;
   files: SharedFile[];
+  /** The folders that are shared as one. They were looked at. */
+  folders?: SharedFolder[];
   /** The port to serve on; undefined takes 1235, or a free port when that is taken. */
   port?: number | undefined;
   /** The name by which people know this peer; "" for none. */

@@ -307,6 +307,8 @@ function describe(event: PeerEvent): string {
         : `Others cannot connect to this machine: port ${event.port} does not let them in (${event.reason}). They still get your files, because this peer connects to them instead, but only as long as their own firewalls allow that. ${howToOpen(event.port)}`;
     case "root":
       return `Content id of "${event.name}": ${event.root}`;
+    case "folder":
+      return `The folder "${event.name}" is ready: ${plural(event.files, "file")}, ${formatSize(event.size)}.${leftInFolder(event.left)}`;
     case "changed":
       return `"${event.name}" has changed: ${formatSize(event.size)} now.`;
     case "withdrawn":
@@ -329,6 +331,12 @@ function describe(event: PeerEvent): string {
 function downloader({ to, id, by }: Upload): string {
   if (by !== undefined) return by;
   return id === undefined ? formatEndpoint(to) : `${formatEndpoint(to)} (peer ${id})`;
+}
+
+/** How many entries of a folder are not shared, as a sentence, with a space before it; "" when there are none. */
+export function leftInFolder(left: Record<string, number>): string {
+  const parts = Object.entries(left).map(([reason, count]) => `${count} (${reason})`);
+  return parts.length === 0 ? "" : ` Left out: ${parts.join(", ")}.`;
 }
 
 /** How to open a port in this system's firewall, as sentences. */
