@@ -22,7 +22,7 @@ import { mayCallBack } from "./lib/peer/call-backs.ts";
 import { orCancelled } from "./lib/peer/cancel.ts";
 import { runDoctor } from "./lib/peer/commands/doctor.ts";
 import { describeSharing, filesToShare, fillUp, shareNamed } from "./lib/peer/commands/files.ts";
-import { get } from "./lib/peer/commands/get.ts";
+import { checkWhere, get } from "./lib/peer/commands/get.ts";
 import { findTracker, joinTracker, knownTrackers } from "./lib/peer/commands/join.ts";
 import type { Peer, PeerOptions } from "./lib/peer/commands/types.ts";
 import { Connector } from "./lib/peer/connect.ts";
@@ -31,7 +31,6 @@ import { TreeCache } from "./lib/peer/content/tree-cache.ts";
 import { SeveralContentsError } from "./lib/peer/contents.ts";
 import { FolderCache } from "./lib/peer/disk/folder-cache.ts";
 import { watchFolder } from "./lib/peer/disk/folder-watch.ts";
-import { checkFolder } from "./lib/peer/disk/incoming.ts";
 import { Share } from "./lib/peer/disk/share.ts";
 import { checkSpelling } from "./lib/peer/disk/spelling.ts";
 import { ShareWatch } from "./lib/peer/disk/watch.ts";
@@ -73,6 +72,7 @@ import { endingSignals } from "./lib/program/signals.ts";
 import { type Address, type Endpoint, parseAddress } from "./lib/protocol/address.ts";
 import { FOLDER_TYPE } from "./lib/protocol/folder.ts";
 import { isProven, SessionKey } from "./lib/protocol/pass.ts";
+import type { FileRecord } from "./lib/protocol/record.ts";
 
 /** The most connections from one address at once. */
 const MAX_PER_ADDRESS = 32;
@@ -247,6 +247,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
       void computeRoots();
     },
     isOwn,
+    openPart: (root) => downloads.open(root)?.file,
     download: (records, how) => {
       const engine = records[0].type === FOLDER_TYPE ? folderDownloads : downloads;
       return engine.start(records, { ...how, signal: AbortSignal.any([how.signal, stopped.signal]) });
@@ -302,7 +303,7 @@ function listenFrom(port: number | undefined, onConnection: Parameters<typeof li
 async function runCommand(line: CommandLine, command: Exclude<PeerCommand, "doctor">, signal: AbortSignal): Promise<void> {
   const screen = new Screen(line);
   const chosen = filesToShare(line);
-  if (command === "get") checkFolder(resolve(line.to));
+  if (command === "get") checkWhere(line);
   const place = line.tracker ?? (await findTracker(line, screen, signal));
   const agent = `ft-peer/${VERSION}`;
   const askLimit = async () => (await meetTracker(place, { dial, clock: systemClock, agent, signal })).max;
@@ -335,8 +336,11 @@ async function search(peer: Peer, { argument }: CommandLine, command: "search" |
 }
 
 async function find(peer: Peer, { wish }: CommandLine, screen: Screen): Promise<void> {
-  const records = await peer.session.requests.findAll(wish);
-  if (records.length === 0) throw new FtError("not-found", "Nobody who is online shares a file that fits.");
+  const found = await peer.session.requests.findAll(wish);
+  // This peer's own copy may have no content id yet. It is not shown as another file beside the one that it is a copy of.
+  const isCopy = (own: FileRecord) => found.some(({ root, name, size }) => root && name === own.name && size === own.size);
+  const records = found.filter((record) => record.root !== undefined || !peer.isOwn(record) || !isCopy(record));
+  if (records.length === 0) throw new FtError("not-found", "No matching files.");
   screen.results(screen.json ? recordObjects(records) : contentTable(records, screen.width));
 }
 

@@ -20,6 +20,8 @@ import type { Known, Served } from "./serve/serve.ts";
 export interface DownloadOptions {
   folder: string;
   overwrite: boolean;
+  /** The name under which the file is saved, if that is not its own. */
+  as?: string | undefined;
   /** Fetches from the given holders only, not from others that come online meanwhile. */
   only?: boolean;
   /** Only for a folder: the path of the file or folder inside that is wanted. */
@@ -157,7 +159,8 @@ export class Downloads {
       throw new FtError("no-holder", `Cannot fetch "${printable(name)}": ${why}.`);
     }
     const key = root?.slice(0, 32) ?? partKeyOf(name, size, formatEndpoint(records[0]));
-    const incoming = await Incoming.open({ folder, name, size, key, resume: root !== undefined, overwrite });
+    const saved = { folder, name: options.as ?? name, size, key, resume: root !== undefined, overwrite };
+    const incoming = await Incoming.open({ ...saved, modified: exactDateOf(records[0]) });
     if (incoming.foreign !== undefined) options.report({ event: "foreign-part", path: incoming.foreign });
     try {
       const fetched = await this.#fetchUntilProven(incoming, holders, options);
@@ -266,7 +269,7 @@ export class Downloads {
       checked += bytes;
       options.report({ event: "checking", checked, size });
     };
-    for (const path of lookForTargets(options.folder, name, size)) {
+    for (const path of lookForTargets(options.folder, options.as ?? name, size)) {
       const file = openForHashing(path);
       if (file === undefined) continue;
       checked = 0;
@@ -290,6 +293,11 @@ export class Downloads {
     this.#giveBack(part);
     this.#tools.withdraw(part.record);
   }
+}
+
+/** The date that the fetched file keeps. A basic record has only a day, and not its time zone: then the time of arrival is truer. */
+function exactDateOf({ mtime }: FileRecord): Date | undefined {
+  return mtime === undefined ? undefined : new Date(mtime);
 }
 
 /** Where a file came from, for the system's mark of files from the network. */

@@ -5,6 +5,7 @@ import type { SharedFile } from "../disk/share.ts";
 import type { SharedFolder } from "../disk/shared-folder.ts";
 import type { PeerEvent } from "../events.ts";
 import type { GuidedPeer } from "../screen/guide.ts";
+import type { Served } from "../serve/serve.ts";
 import type { Introduced, TrackerPlace } from "../session.ts";
 
 export interface PeerOptions {
@@ -32,6 +33,8 @@ export interface PeerOptions {
 /** A peer that is online. */
 export interface Peer extends GuidedPeer {
   readonly port: number;
+  /** The part of a download that has arrived. The caller closes it. */
+  openPart(root: string): Served | undefined;
   /** Whether a record is this peer's own. */
   isOwn(record: Endpoint): boolean;
 }

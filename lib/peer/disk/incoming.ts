@@ -8,6 +8,7 @@ import {
   fstatSync,
   fsync,
   ftruncate,
+  futimesSync,
   open,
   openSync,
   readdirSync,
@@ -45,6 +46,8 @@ export interface IncomingOptions {
   resume?: boolean;
   /** The file will replace the one that has its name. */
   overwrite?: boolean;
+  /** When the file was last modified where it comes from; undefined when that is not known exactly. */
+  modified?: Date | undefined;
 }
 
 /** How a finished file got its name. */
@@ -256,6 +259,7 @@ export class Incoming {
       if (this.changedByOthers) throw this.changedError();
       await markOrigin(this.part, from);
       giveUsualRights(this.fd);
+      keepDate(this.fd, this.#options.modified);
       const local = localNameOf(name);
       const named = overwrite ? await this.#replace(join(folder, local)) : await this.#linkUnderFreeName(local);
       if (this.#isOwn()) removeIfThere(this.part);
@@ -335,6 +339,16 @@ export class Incoming {
     this.#ended = true;
     closeSync(this.fd);
     this.#lock.release();
+  }
+}
+
+/** Gives a file its date. A date of before 1970 becomes 1970. One in the future is a wrong clock's: the time of arrival stays. */
+function keepDate(fd: number, modified: Date | undefined): void {
+  if (modified === undefined || !(modified.getTime() <= Date.now())) return;
+  try {
+    futimesSync(fd, new Date(), new Date(Math.max(0, modified.getTime())));
+  } catch {
+    // This file system keeps no such date.
   }
 }
 
