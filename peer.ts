@@ -36,6 +36,7 @@ import { Share } from "./lib/peer/disk/share.ts";
 import { checkSpelling } from "./lib/peer/disk/spelling.ts";
 import { ShareWatch } from "./lib/peer/disk/watch.ts";
 import { Downloads, type DownloadTools } from "./lib/peer/download.ts";
+import { DownloaderNames } from "./lib/peer/downloader-names.ts";
 import { EventDamper, type PeerEvent } from "./lib/peer/events.ts";
 import { findPeer } from "./lib/peer/find-peer.ts";
 import { FolderDownloads, fetchFolderList } from "./lib/peer/folder-downloads.ts";
@@ -84,7 +85,8 @@ const LEAVING_MS = 4_000;
 /** Starts serving and joins the tracker. Throws a sentence when it cannot. */
 export async function startPeer(options: PeerOptions, signal?: AbortSignal): Promise<Peer> {
   const clock = systemClock;
-  const events = new EventDamper(options.report, quietClock);
+  const names = new DownloaderNames({ ask: (id) => session.requests.nameOf(id), report: options.report, clock: quietClock });
+  const events = new EventDamper((event) => names.report(event), quietClock);
   const report = (event: PeerEvent) => events.report(event);
   const share = new Share(options.files);
   const pool = new HashPool(new URL("./lib/peer/content/hasher.ts", import.meta.url));
@@ -263,6 +265,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
       await Promise.all([session.leave(), downloads.settled(), folderDownloads.settled()]);
       pool.close();
       events.flush();
+      await names.settled();
       await cache.save();
     },
   };

@@ -59,6 +59,13 @@ export class TrackerRequests {
     return this.#listAll(id === undefined ? {} : { id });
   }
 
+  /** The name of the peer with this id; undefined when it has none, or while the tracker is away. */
+  async nameOf(id: string): Promise<string | undefined> {
+    if (this.#tools.profile() !== 2) return undefined;
+    const { items } = answerOf(await this.#tools.ask(encodeToTracker({ verb: "LIST", id, offset: 0, limit: 1 })));
+    return items[0]?.by;
+  }
+
   /** All records with this content id, under any file name. */
   async holders(root: string): Promise<FileRecord[]> {
     // A tracker that does not know `root=` gives everything.

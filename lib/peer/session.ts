@@ -222,9 +222,9 @@ export class Session {
     return this.away || this.#clock.elapsed() - this.#returnedAt < SETTLING_MS;
   }
 
-  /** The sentence why this peer is not online, for its person; undefined while it is. */
+  /** The sentence why this peer is offline although its tracker may be there; undefined when that is not so. */
   get whyOffline(): string | undefined {
-    return this.#online ? undefined : this.#gone("it cannot be reached").message;
+    return this.#online ? undefined : this.#kept?.message;
   }
 
   /** Whether this peer was online and is reconnecting. */
@@ -511,10 +511,16 @@ export class Session {
     return reply;
   }
 
+  /** The error of requests of a peer that is kept out, or has no file left. */
+  get #kept(): FtError | undefined {
+    if (this.#leftBecause !== undefined || this.#exclusion === undefined) return this.#leftBecause;
+    return new ExcludedError(this.#exclusion, this.#clock.at());
+  }
+
   /** The error of a request without a reply. `reason` is a clause. */
   #gone(reason: string): FtError {
-    if (this.#leftBecause !== undefined) return this.#leftBecause;
-    if (this.#exclusion !== undefined) return new ExcludedError(this.#exclusion, this.#clock.at());
+    const kept = this.#kept;
+    if (kept !== undefined) return kept;
     // Only a peer that was online reconnects; a first join that fails ends the program.
     const then = this.#standing === undefined ? "." : "; this peer comes back by itself.";
     return new FtError("tracker-gone", `The tracker at "${this.#where}" is away (${reason})${then}`);

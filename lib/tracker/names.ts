@@ -1,7 +1,7 @@
 // Gives each peer that is online a name that no other one has.
 
 import { foldPeerName, PEER_NAME_LIMIT } from "../protocol/peer-name.ts";
-import { cutTo } from "../text.ts";
+import { byteLength, cutTo } from "../text.ts";
 
 /** A name that is taken gets a number, up to `NAME (99)`. After that it gets the peer's id, which no other peer has. */
 const NUMBER_LIMIT = 99;
@@ -34,7 +34,9 @@ export class PeerNames {
     const bare = asked.replace(/ \(\d{1,2}\)$/, "");
     const short = shortened(bare, ` (${NUMBER_LIMIT})`);
     const folded = foldPeerName(short);
-    for (let number = 2; number <= NUMBER_LIMIT; number++) {
+    // Where the last number is taken the others mostly are, too: a flood of one name is not to cost a hundred looks each.
+    const isFull = this.#ids.has(`${folded} (${NUMBER_LIMIT})`);
+    for (let number = 2; !isFull && number <= NUMBER_LIMIT; number++) {
       if (!this.#ids.has(`${folded} (${number})`)) return `${short} (${number})`;
     }
     return `${shortened(bare, ` (${id})`)} (${id})`;
@@ -43,5 +45,6 @@ export class PeerNames {
 
 /** A name that leaves room for the text behind it. */
 function shortened(name: string, behind: string): string {
-  return cutTo(name, PEER_NAME_LIMIT - behind.length).trim();
+  const limit = PEER_NAME_LIMIT - behind.length;
+  return byteLength(name) <= limit ? name : cutTo(name, limit).trim();
 }

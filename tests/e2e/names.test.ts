@@ -44,6 +44,18 @@ describe("--name", () => {
     expect(people.program.objects().map(({ name }) => name)).toEqual(["Ben", "ben (2)", "Ana"]);
   });
 
+  test("stands in the log of the person whose file is downloaded", async () => {
+    const { address, second } = await twoBens();
+    for (const name of ["Ana", ""]) {
+      const args = ["get", "a.txt", "--from", "ben (2)", "--to", stage.folder(), "--name", name];
+      expect((await stage.ft(stage.visitorFolder(), address, ...args)).code).toBe(0);
+    }
+    const [named] = await second.program.waitFor(/\{"event":"upload-ended"[^\n]*\n/);
+    expect(JSON.parse(named)).toMatchObject({ by: "Ana", name: "a.txt", sent: 14 });
+    const [nameless] = await second.program.waitFor(/\{"event":"upload-ended"[^\n]*\n/);
+    expect(JSON.parse(nameless)).not.toHaveProperty("by");
+  });
+
   test("chooses the holder: --from and list take it, in whatever case", async () => {
     const { address } = await twoBens();
     for (const [from, text] of [

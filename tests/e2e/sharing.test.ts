@@ -157,7 +157,7 @@ describe("sharing", () => {
     await program.waitFor(/notes\.txt[^\n]*\n/);
     const { port } = await waitForJoined(tracker);
     expect((await stage.ft(stage.visitorFolder(), address, "get", "notes.txt")).code).toBe(0);
-    await program.waitFor(/downloads "notes\.txt"[^\n]*\n/);
+    await program.waitFor(/started downloading "notes\.txt"[^\n]*\n/);
     await program.waitFor(/got 12 B of "notes\.txt"[^\n]*\n/);
     program.kill("SIGINT");
     expect(await program.exited).toBe(130);
@@ -196,6 +196,7 @@ describe("sharing", () => {
       address: "127.0.0.1",
       port: expect.any(Number),
       id: expect.stringMatching(/./),
+      by: expect.stringMatching(/./),
       name: "notes.txt",
       root: contentId("twelve bytes"),
       sent: 12,

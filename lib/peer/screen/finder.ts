@@ -33,9 +33,10 @@ export interface Found {
 }
 
 /** The requests that a finder makes. */
-export type FinderSession = Pick<Session, "online" | "standing"> & {
-  readonly requests: Pick<Session["requests"], "find" | "search">;
-};
+export type FinderSession = Pick<Session, "online" | "standing"> &
+  Partial<Pick<Session, "whyOffline">> & {
+    readonly requests: Pick<Session["requests"], "find" | "search">;
+  };
 
 export interface FinderTools {
   session: FinderSession;
@@ -79,7 +80,8 @@ export class Finder {
   }
 
   #list() {
-    const away = this.#tools.session.online ? "" : "The tracker is unreachable; trying again.";
+    const { online, whyOffline = "The tracker is unreachable; trying again." } = this.#tools.session;
+    const away = online ? "" : whyOffline;
     return { rows: this.#rows, remark: this.#remark || away };
   }
 

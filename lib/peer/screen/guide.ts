@@ -254,7 +254,7 @@ class Guide {
     const { prompts, signal } = this.#options;
     const { session } = peer;
     if (letter === "o") {
-      if (!session.online) prompts.say("Waiting for the tracker…");
+      if (!session.online && session.whyOffline === undefined) prompts.say("Waiting for the tracker…");
       const peers = await orCancelled(session.requests.who(), signal);
       prompts.show(peerTable(peers, session.standing?.id ?? "", prompts.width - 2), "Online");
     } else if (letter === "s") {

@@ -3,6 +3,7 @@
 import { formatEndpoint } from "../../protocol/address.ts";
 import { formatSize, plural, printable, printableName } from "../../text.ts";
 import type { PeerEvent } from "../events.ts";
+import type { Upload } from "../serve/types.ts";
 import { describeEvent } from "./view.ts";
 
 /** The most events that are shown. */
@@ -28,6 +29,8 @@ export class News {
       this.#away = undefined;
     } else if (event.event === "away") {
       this.#away = `Lost the tracker (${event.reason}). Reconnecting…`;
+    } else if (event.event === "dismissed" || event.event === "offline") {
+      this.#away = describeEvent(event);
     } else {
       const words = wordsOf(event);
       if (words !== undefined) this.add(words);
@@ -69,8 +72,8 @@ function wordsOf(event: PeerEvent): string | undefined {
   }
 }
 
-function whoOf(upload: { to: { address: string; port: number } }): string {
-  return printable(formatEndpoint(upload.to as Parameters<typeof formatEndpoint>[0]));
+function whoOf({ to, by }: Upload): string {
+  return printable(by ?? formatEndpoint(to));
 }
 
 function withMore({ more }: { more?: number }, words: string): string {

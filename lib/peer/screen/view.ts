@@ -13,6 +13,7 @@ import type { Downloaded } from "../download.ts";
 import type { PeerEvent } from "../events.ts";
 import { describeExclusion, describeWait, withoutFiles } from "../exclusion.ts";
 import type { FetchEvent } from "../fetch/types.ts";
+import type { Upload } from "../serve/types.ts";
 import { type Column, table } from "./columns.ts";
 import { peerLabels } from "./who.ts";
 
@@ -326,18 +327,23 @@ function describe(event: PeerEvent): string {
     case "withdrawn":
       return `"${event.name}" is not shared any more: ${event.reason}.`;
     case "upload-started":
-      return `${formatEndpoint(event.upload.to)} downloads "${event.upload.name}".`;
+      return `${downloader(event.upload)} started downloading "${event.upload.name}".`;
     case "upload-ended": {
-      const { to, id, name, sent, wanted, seconds } = event.upload;
+      const { name, sent, wanted, seconds } = event.upload;
       const how = event.complete ? `got ${formatSize(sent)}` : `stopped after ${formatSize(sent)} of ${formatSize(wanted)}`;
-      const who = id === undefined ? formatEndpoint(to) : `${formatEndpoint(to)} (peer ${id})`;
-      return `${who} ${how} of "${name}" in ${seconds.toFixed(1)} s${event.reason === "" ? "" : ` (${event.reason})`}.`;
+      return `${downloader(event.upload)} ${how} of "${name}" in ${seconds.toFixed(1)} s${event.reason === "" ? "" : ` (${event.reason})`}.`;
     }
     case "download-refused":
       return `Refused ${event.address}: ${event.reason}`;
     default:
       return event satisfies never;
   }
+}
+
+/** A downloader by its name, else by its address and its id, by which it can be kicked. */
+function downloader({ to, id, by }: Upload): string {
+  if (by !== undefined) return by;
+  return id === undefined ? formatEndpoint(to) : `${formatEndpoint(to)} (peer ${id})`;
 }
 
 /** How many entries of a folder are not shared, as a sentence, with a space before it; "" when there are none. */
@@ -364,9 +370,9 @@ export function eventObject(event: PeerEvent): object {
     case "upload-started":
     case "upload-ended": {
       const { upload, ...rest } = event;
-      const { to, id, name, root, sent, wanted, seconds } = upload;
+      const { to, id, by, name, root, sent, wanted, seconds } = upload;
       const end = event.event === "upload-ended" ? { seconds: Number(seconds.toFixed(3)) } : {};
-      return { ...rest, address: to.address, port: to.port, id, name, root, sent, wanted, ...end };
+      return { ...rest, address: to.address, port: to.port, id, by, name, root, sent, wanted, ...end };
     }
     default:
       return event;

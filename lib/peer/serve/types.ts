@@ -101,6 +101,8 @@ export interface Upload {
   readonly to: Endpoint;
   /** The peer's id; undefined for an FT/1 downloader, which has none. */
   readonly id: string | undefined;
+  /** The peer's name at the tracker, where it is known. */
+  readonly by?: string | undefined;
   readonly name: string;
   readonly root: string | undefined;
   /** Bytes that were asked for so far. */

@@ -505,7 +505,7 @@ describe("events", () => {
     ],
     [
       { event: "upload-started", upload },
-      /^192\.168\.1\.30:51000 downloads "a\.txt"\.$/,
+      /^192\.168\.1\.30:51000 \(peer p7\) started downloading "a\.txt"\.$/,
       {
         event: "upload-started",
         address: "192.168.1.30",
@@ -516,6 +516,34 @@ describe("events", () => {
         sent: 400,
         wanted: 1000,
       },
+    ],
+    [
+      { event: "upload-ended", upload: { ...upload, by: "Ben (2)" }, complete: true, reason: "" },
+      /^Ben \(2\) got 400 B of "a\.txt" in 1\.3 s\.$/,
+      {
+        event: "upload-ended",
+        address: "192.168.1.30",
+        port: 51_000,
+        id: "p7",
+        by: "Ben (2)",
+        name: "a.txt",
+        root: ROOT,
+        seconds: 1.25,
+        sent: 400,
+        wanted: 1000,
+        complete: true,
+        reason: "",
+      },
+    ],
+    [
+      { event: "dismissed", code: "kicked", until: "2026-11-22T10:04:05.000Z" },
+      /^The tracker's operator has disconnected you until \S+ \d\d:\d\d\. This computer comes back by itself then\.$/,
+      { event: "dismissed", code: "kicked", until: "2026-11-22T10:04:05.000Z" },
+    ],
+    [
+      { event: "offline", reason: "no-files" },
+      /^You share no file any more, so you are offline\. Share one\.$/,
+      { event: "offline", reason: "no-files" },
     ],
     [
       { event: "upload-ended", upload, complete: false, reason: "it left" },
@@ -563,7 +591,7 @@ describe("events", () => {
     ],
     [
       { event: "upload-started", upload, more: 90, several: true },
-      /downloads "a\.txt"\. \(one of 90 such events, from several addresses\)$/,
+      /started downloading "a\.txt"\. \(one of 90 such events, from several addresses\)$/,
       {
         event: "upload-started",
         address: "192.168.1.30",
@@ -598,7 +626,7 @@ describe("events", () => {
       expect(describeEvent(event)).toMatch(sentence);
       expect(JSON.parse(JSON.stringify(eventObject(event)))).toEqual(object);
     }
-    expect(new Set(EVENTS.map(([{ event }]) => event)).size).toBe(10);
+    expect(new Set(EVENTS.map(([{ event }]) => event)).size).toBe(12);
   });
 });
 
