@@ -50,7 +50,7 @@ import {
   parsePeerArguments,
   rootArgument,
 } from "./lib/peer/options.ts";
-import { isDialable, isOwnEndpoint, isTrackerHere } from "./lib/peer/own-address.ts";
+import { type Holding, isDialable, isOwnRecord, isTrackerHere } from "./lib/peer/own-address.ts";
 import { RateLimit } from "./lib/peer/rate-limit.ts";
 import { Prompts } from "./lib/peer/screen/ask.ts";
 import { type Check, checkLines, examine } from "./lib/peer/screen/doctor.ts";
@@ -114,7 +114,7 @@ export interface PeerOptions {
 export interface Peer extends GuidedPeer {
   readonly port: number;
   /** Whether a record is this peer's own. */
-  isOwn(record: Endpoint): boolean;
+  isOwn(record: Holding): boolean;
 }
 
 /** Starts serving and joins the tracker. Throws a sentence when it cannot. */
@@ -174,7 +174,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
   });
   const connector = new Connector({
     dial: ({ address, port }, how) => dial({ address: onTrackersLink(address), port }, how),
-    ask: (call) => session.requests.connect(call),
+    ask: (call, id) => session.requests.connect(call, id),
     serve: (channel) => server.accept(channel),
     isDialable: (at) => isDialable(at, session.standing),
     mayCallBack: (to) =>
@@ -192,7 +192,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     token: secret,
     clock,
   });
-  const isOwn = (record: Endpoint) => isOwnEndpoint(record, listener.port, session.standing);
+  const isOwn = (record: Holding) => isOwnRecord(record, listener.port, session.standing);
   const sharing = new Sharing({
     share,
     pool,
@@ -632,8 +632,9 @@ async function main(argv: string[]): Promise<number> {
       return EXIT.done;
     }
     json = line.json;
+    const shared = line.share.length > 0 || line.command === "doctor" ? line.share : ["."];
     const receives = line.command === undefined || line.command === "get";
-    checkSpelling([...line.share, ...(receives ? [line.to] : [])]);
+    checkSpelling([...shared, ...(receives ? [line.to] : [])]);
     if (line.command === undefined) await runGuided(line, cancel.signal);
     else if (line.command === "doctor") return (await runDoctor(line, cancel.signal)) ? EXIT.done : EXIT.failed;
     else await runCommand(line, line.command, cancel.signal);
