@@ -129,18 +129,22 @@ export function describePlace(place: Located): string {
   return `"${printable(place.name).replaceAll('"', "'")}" at ${printable(typed(place))}`;
 }
 
-/** The error for no tracker at all: says why and what to do. */
-export function nobodyFound({ asked, problems, echo }: Found, last: Located | undefined): FtError {
-  const before = last === undefined ? "" : ` The last one was ${describePlace(last)}.`;
-  const then = `Type the address that ft-tracker prints when it starts: ft-peer ADDRESS.${before}`;
-  if (asked.length === 0 || (problems[0] !== undefined && !echo)) {
-    const why = problems.at(-1)?.replace(/\.$/, "") ?? "this machine has no network";
-    return new FtError("no-tracker", `No tracker announces itself on this network, as far as one can hear: ${why}. ${then}`);
-  }
-  const why = echo
+/** Why no tracker was found, as a clause. */
+export function whyNobody({ asked, problems, echo }: Found): string {
+  if (asked.length === 0 || (problems[0] !== undefined && !echo))
+    return problems.at(-1)?.replace(/\.$/, "") ?? "this machine has no network";
+  return echo
     ? "either none is running, or multicast (UDP port 5353) is blocked between it and this machine, as in some wireless networks"
     : "a firewall on this machine seems to block multicast (UDP port 5353), or no tracker is running";
-  return new FtError("no-tracker", `No tracker announces itself on this network: ${why}. ${then}`);
+}
+
+/** The error for no tracker at all: says why and what to do. */
+export function nobodyFound(found: Found, last: Located | undefined): FtError {
+  const before = last === undefined ? "" : ` The last one was ${describePlace(last)}.`;
+  const then = `Type the address that ft-tracker prints when it starts: ft-peer ADDRESS.${before}`;
+  const { asked, problems, echo } = found;
+  const heard = asked.length === 0 || (problems[0] !== undefined && !echo) ? ", as far as one can hear" : "";
+  return new FtError("no-tracker", `No tracker announces itself on this network${heard}: ${whyNobody(found)}. ${then}`);
 }
 
 /** The error for several trackers, where no person can choose. */

@@ -341,7 +341,7 @@ describe("several announce themselves", () => {
     const drawn = Promise.withResolvers<void>();
     output.on("data", (chunk: Buffer) => {
       shown += chunk.toString();
-      if (shown.includes("Which one?")) drawn.resolve();
+      if (shown.includes("confirm")) drawn.resolve();
     });
     const stop = new AbortController();
     const prompts = new Prompts({
@@ -358,7 +358,7 @@ describe("several announce themselves", () => {
 
   test("a person chooses: the one used last is marked as such", async () => {
     const { shown, answer } = await asked([LAB, second], { ...second, address: "fd00::1" }, "\r");
-    expect(shown).toContain("2 trackers announce themselves. Which one?");
+    expect(shown).toContain("Found 2 trackers. Which one do you want to join?");
     expect(shown).toContain('"Room 5" at [fd00::9]:4321, used last');
     expect(shown.match(/used last/g)).toHaveLength(1);
     expect(answer).toEqual(LAB);

@@ -283,6 +283,27 @@ describe("staying online", () => {
     expect(gaps).toEqual([240_000, expect.closeTo(358_800, 0)]);
   });
 
+  test("asks for its name, and learns the name that the tracker gives it, each time it joins", async () => {
+    const room = new SessionRoom(undefined, { name: "Ben S." });
+    const joining = room.session.join();
+    const first = await room.net.next();
+    expect(await first.line()).toBe(`${HELLO} name=Ben%20S.`);
+    first.say(HI);
+    await first.lines(3);
+    first.say(`WELCOME id=p1 pass=${passOf(1)} peers=2 files=2 name=Ben%20S.%20(2)\n`);
+    await joining;
+    expect(room.session.standing?.name).toBe("Ben S. (2)");
+    expect(room.named("joined")).toMatchObject([{ name: "Lab 3", you: "Ben S. (2)" }]);
+    first.near.destroy("it broke");
+    const second = await room.nextTry();
+    expect(await second.line()).toBe(`${HELLO} name=Ben%20S.`);
+    second.say(HI);
+    await second.lines(3);
+    second.say(`WELCOME id=p2 pass=${passOf(1)} peers=1 files=2 name=%1B[2J\n`);
+    await settle();
+    expect(room.session.standing?.name).toBe("[2J");
+  });
+
   test("says the key of its run, and proves its session with it when it comes back", async () => {
     const proved: string[][] = [];
     const sessionKey = {
