@@ -50,7 +50,7 @@ import {
   type PeerCommand,
   parsePeerArguments,
 } from "./lib/peer/options.ts";
-import { isDialable, isOwnEndpoint, isTrackerHere } from "./lib/peer/own-address.ts";
+import { type Holding, isDialable, isOwnRecord, isTrackerHere } from "./lib/peer/own-address.ts";
 import { RateLimit } from "./lib/peer/rate-limit.ts";
 import { guide } from "./lib/peer/screen/guide.ts";
 import { Remembered } from "./lib/peer/screen/remembered.ts";
@@ -70,7 +70,7 @@ import { Session } from "./lib/peer/session.ts";
 import { Sharing } from "./lib/peer/sharing.ts";
 import { EXIT, exitCodeFor, out, runProgram, VERSION } from "./lib/program/cli.ts";
 import { endingSignals } from "./lib/program/signals.ts";
-import { type Address, type Endpoint, parseAddress } from "./lib/protocol/address.ts";
+import { type Address, parseAddress } from "./lib/protocol/address.ts";
 import { FOLDER_TYPE } from "./lib/protocol/folder.ts";
 import { isProven, SessionKey } from "./lib/protocol/pass.ts";
 import type { FileRecord } from "./lib/protocol/record.ts";
@@ -142,7 +142,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
   });
   const connector = new Connector({
     dial: ({ address, port }, how) => dial({ address: onTrackersLink(address), port }, how),
-    ask: (call) => session.requests.connect(call),
+    ask: (call, id) => session.requests.connect(call, id),
     serve: (channel) => server.accept(channel),
     isDialable: (at) => isDialable(at, session.standing),
     mayCallBack: (to) =>
@@ -160,7 +160,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     token: secret,
     clock,
   });
-  const isOwn = (record: Endpoint) => isOwnEndpoint(record, listener.port, session.standing);
+  const isOwn = (record: Holding) => isOwnRecord(record, listener.port, session.standing);
   const sharing = new Sharing({
     share,
     pool,
@@ -439,8 +439,10 @@ async function main(argv: string[]): Promise<number> {
       return EXIT.done;
     }
     json = line.json;
+    const needsFiles = line.command !== undefined && line.command !== "doctor";
+    const shared = line.share.length === 0 && needsFiles ? ["."] : line.share;
     const receives = line.command === undefined || line.command === "get";
-    checkSpelling([...line.share, ...(receives ? [line.to] : [])]);
+    checkSpelling([...shared, ...(receives ? [line.to] : [])]);
     if (line.command === undefined) await runGuided(line, cancel.signal);
     else if (line.command === "doctor") return (await runDoctor(line, startPeer, cancel.signal)) ? EXIT.done : EXIT.failed;
     else await runCommand(line, line.command, cancel.signal);

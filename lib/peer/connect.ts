@@ -18,7 +18,7 @@ const DIAL_ALONE_MS = 300;
 export interface ConnectTools {
   dial: Dial;
   /** Asks a holder, through the tracker, to connect to this peer; false when the tracker cannot. */
-  ask(call: CallBack): Promise<boolean>;
+  ask(call: CallBack, id: string | undefined): Promise<boolean>;
   /** Serves a connection that another peer asked for, like any other. */
   serve(channel: Channel): void;
   /** Whether an address that a tracker gives can be dialled. */
@@ -70,14 +70,20 @@ export class Connector {
     // A pass is for one kind of address, so this peer does not dial another kind. A holder that has both kinds can connect back.
     const sameKind = local === undefined || addressKind(local) === addressKind(record.address);
     const headStartMs = record.unreachable ? 0 : DIAL_ALONE_MS;
+    // Several peers behind one router have this address and port: dialling reaches any of them, so the holder is asked by its id.
+    const isAlone = record.peer === undefined;
+    const ways = isAlone && sameKind ? [straight, back] : [back];
     try {
-      return await firstToOpen(sameKind ? [straight, back] : [back], { headStartMs, signal, clock: this.#clock });
+      return await firstToOpen(ways, { headStartMs, signal, clock: this.#clock });
     } catch (error) {
       if (!(error instanceof AggregateError)) throw error;
       const [first] = error.errors;
-      const direct = sameKind
-        ? sentenceOf(first)
-        : "it is online by another kind of address (IPv4, IPv6, link-local) than this peer";
+      const otherKind = "it is online by another kind of address (IPv4, IPv6, link-local) than this peer";
+      const direct = !isAlone
+        ? "several peers behind one router have this address and port"
+        : sameKind
+          ? sentenceOf(first)
+          : otherKind;
       // A person gets the reason of the failed dial, because "the tracker does not know the holder" would not help.
       const indirect = error.errors.at(-1);
       const why = indirect instanceof NotAskedError ? "" : `, and ${sentenceOf(indirect)}`;
@@ -121,7 +127,7 @@ export class Connector {
   }
 
   /** Asks a holder to connect back, and waits for its connection. */
-  #askBack({ address, port }: FileRecord, lost: AbortSignal): Promise<Channel> {
+  #askBack({ address, port, peer }: FileRecord, lost: AbortSignal): Promise<Channel> {
     const token = this.#tools.token();
     const coming = Promise.withResolvers<Channel>();
     const cannotAsk = () => coming.reject(new NotAskedError());
@@ -138,7 +144,7 @@ export class Connector {
       }
       cannotAsk();
     });
-    this.#tools.ask({ address, port, token }).then((asked) => asked || cannotAsk(), cannotAsk);
+    this.#tools.ask({ address, port, token }, peer).then((asked) => asked || cannotAsk(), cannotAsk);
     return coming.promise.finally(() => {
       cancel();
       this.#expected.delete(token);

@@ -22,9 +22,19 @@ export function isDialable({ address }: Endpoint, ends: TrackerEnds | undefined)
   return isHostAddress(address) && (!isLoopback(address) || isTrackerHere(ends));
 }
 
-/** Whether a record is of the peer that serves at `port` of this machine. */
-export function isOwnEndpoint({ address, port }: Endpoint, ownPort: number, ends: TrackerEnds | undefined): boolean {
+/** The holder of a record: its endpoint, and its id where several peers have that endpoint. */
+export interface Holding extends Endpoint {
+  peer?: string | undefined;
+}
+
+/** Whether a record is of this peer, which serves at `ownPort` of this machine. Behind one router, others have the same address and port. */
+export function isOwnRecord(
+  { address, port, peer }: Holding,
+  ownPort: number,
+  ends: (TrackerEnds & { id: string }) | undefined,
+): boolean {
   if (port !== ownPort || ends === undefined) return false;
+  if (peer !== undefined) return peer === ends.id;
   return address === ends.local || address === ends.you || (isLoopback(address) && isTrackerHere(ends));
 }
 

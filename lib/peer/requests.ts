@@ -120,9 +120,9 @@ export class TrackerRequests {
   }
 
   /** Asks for a connection from a holder. False when the tracker does not know the holder, or cannot pass this on. */
-  async connect({ address, port, token }: CallBack): Promise<boolean> {
+  async connect({ address, port, token }: CallBack, id?: string): Promise<boolean> {
     if (this.#tools.profile() !== 2) return false;
-    const request = encodeToTracker({ verb: "CONNECT", address, port, token });
+    const request = encodeToTracker({ verb: "CONNECT", address, port, token, id });
     return (await this.#tools.ask(request, { mayRefuse: true })).verb === "OK";
   }
 

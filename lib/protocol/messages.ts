@@ -45,7 +45,7 @@
 // ERROR code words, and a close. The words of ERROR and NOTICE are the rest of the line, for a person; only control characters in them
 // are escaped.
 //
-// A record is <name,type,size,DD/MM/YY,address,port;v=2;mtime=…;root=…;files=…;list=…;part=1;whole=1;reach=no;holders=…;by=…>. Everything
+// A record is <name,type,size,DD/MM/YY,address,port;v=2;mtime=…;root=…;files=…;list=…;part=1;whole=1;reach=no;holders=…;id=…;by=…>. Everything
 // behind the port is optional:
 //     v=2        the holder speaks FT/2
 //     mtime      exact time of last modification, ISO 8601 UTC
@@ -57,6 +57,7 @@
 //     reach=no   said by trackers alone: the tracker could not connect to the holder
 //     holders    said by trackers alone, with group=1: how many peers have the whole of this content
 //     by         said by trackers alone: the name of the holder
+//     id         said by trackers alone, where several peers have this address and port: the id of the holder
 //
 //     peer → tracker, one connection for as long as the peer is online
 //       HELLO FT/2 agent=… extras=1 session=… challenge=… key=… name=…
@@ -74,7 +75,7 @@
 //                                       whatever its case and accents; `*` and `?` are wildcards, `-word` excludes.
 //       WHO offset=… limit=…          → PEERS: n, n lines id=… address=… port=… files=… bytes=… agent=… since=… reach=yes|no name=…
 //       KNOWN address                 → YES  ·  NO   (whether an accepted peer has this address)
-//       CONNECT address=… port=… token=…   → OK  ·  NOT FOUND (no such peer)  ·  ERROR too-many-connects
+//       CONNECT address=… port=… token=… id=…   → OK  ·  NOT FOUND (no such peer)  ·  ERROR too-many-connects
 //       PING                          → PONG
 //       BYE                           → BYE, close
 //     tracker → peer, between replies (a peer ignores lines that it does not know there: they are for later versions)
@@ -167,7 +168,9 @@
 // Connect-back, for a holder behind a firewall. The downloader makes up a token, and sends its tracker CONNECT with the holder's address
 // and port. The tracker sends the holder CONNECT with the address that it sees of the downloader and the port of the downloader's
 // records. The holder dials there and says HELLO FT/2 token=…. From then on it is as if the downloader had dialled: it says
-// HELLO FT/2 pass=…, and asks. A token has 1 to 64 letters, digits, `-` and `_`. It is good once, for a few seconds, with the peer that
+// HELLO FT/2 pass=…, and asks. A token has 1 to 64 letters, digits, `-` and `_`. Where several peers have one
+// address and port, as behind a router, a connection to it reaches any of them or none: then the records have id=, CONNECT names the holder
+// by it, and the downloader does not dial. A token is good once, for a few seconds, with the peer that
 // made it up. A holder dials only its own networks and peers that its tracker lists.
 //
 // A tracker announces itself by DNS-SD as _filetracker._tcp, with version=, id= and key= in its TXT record (tracker/announce.ts). By the key a
@@ -265,7 +268,8 @@ export type ToTracker =
   | ({ verb: "FIND" } & Wish)
   | ({ verb: "WHO" } & Page)
   | { verb: "KNOWN"; address: Address }
-  | ({ verb: "CONNECT" } & CallBack)
+  /** `id`: that of the holder, where several peers have its address and port. */
+  | ({ verb: "CONNECT"; id?: string | undefined } & CallBack)
   | { verb: "PING" }
   | { verb: "BYE" }
   | { verb: "UNKNOWN"; word: string };

@@ -185,7 +185,7 @@ export class TrackerInbox extends Inbox<ToTracker> {
         return { verb, address };
       }
       case "CONNECT":
-        return { verb, ...callBackOf(rest) };
+        return { verb, ...callBackOf(rest), id: valuesOf(rest).get("id") };
       case "PING":
       case "BYE":
         return { verb };

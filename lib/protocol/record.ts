@@ -38,6 +38,8 @@ export interface FileRecord extends Endpoint {
   holders?: number | undefined;
   /** The name of its holder: a label that a person chose. */
   by?: string | undefined;
+  /** The id of its holder, where several peers have this address and port. */
+  peer?: string | undefined;
 }
 
 /** The longest file name. Bytes of UTF-8. */
@@ -122,6 +124,9 @@ export function parseRecord(text: string): FileRecord {
         break;
       case "list":
         record.list = countOf(value, "list");
+        break;
+      case "id":
+        if (/^[\w-]{1,64}$/.test(value)) record.peer = value;
         break;
       case "by":
         record.by = peerName(value) || undefined;

@@ -27,7 +27,7 @@ export function encodeToTracker(message: Exclude<ToTracker, { profile: 1 } | { v
     case "KNOWN":
       return `KNOWN ${escapeField(message.address)}\n`;
     case "CONNECT":
-      return encodeCallBack(message);
+      return encodeCallBack(message, message.id);
     case "PING":
     case "BYE":
       return `${message.verb}\n`;
@@ -43,8 +43,8 @@ function encodeWish({ words, ext, type, min, max, after, before, root, group, ..
   return `FIND ${said}${encodePage(page)}${asked.join("")}${group ? " group=1" : ""}\n`;
 }
 
-function encodeCallBack({ address, port, token }: CallBack): string {
-  return `CONNECT address=${escapeValue(address)} port=${port} token=${token}\n`;
+function encodeCallBack({ address, port, token }: CallBack, id?: string): string {
+  return `CONNECT address=${escapeValue(address)} port=${port} token=${token}${valueIf("id", id)}\n`;
 }
 
 function encodePage({ offset, limit }: Page): string {

@@ -180,8 +180,8 @@ export class AcceptedPeer implements Presence {
   }
 
   /** Asks the holder at an address, as this peer sees it, to connect to this peer. */
-  #callBack({ address, port, token }: CallBack): TrackerReply {
-    const holder = this.#state.catalog.at({ address, port }, this)?.presence;
+  #callBack({ address, port, token, id }: CallBack & { id?: string | undefined }): TrackerReply {
+    const holder = this.#state.catalog.at({ address, port }, this, id)?.presence;
     if (holder === undefined || holder === this || this.#member === undefined || !this.isPresent) return { verb: "NOT FOUND" };
     const self = { address: addressFor(this.#member, holder), port: this.#member.port };
     const isAllowed = this.#connection.host.connects.take(this.#state.clock.elapsed());

@@ -1,6 +1,6 @@
 // Keeps the tracker's table of online peers and their records, by file name and by content. Knows no sockets and no clock.
 
-import { type Address, type Endpoint, hostOf, isIPv6, isLoopback } from "../protocol/address.ts";
+import { type Address, type Endpoint, formatEndpoint, hostOf, isIPv6, isLoopback } from "../protocol/address.ts";
 import { formatFoundRecord } from "../protocol/basic.ts";
 import { FOLDER_TYPE } from "../protocol/folder.ts";
 import type { CallBack, Page, PeerLine, Profile, Wish } from "../protocol/messages.ts";
@@ -81,6 +81,8 @@ interface Shelf extends Member {
   bytes: bigint;
   /** The end of its records for a receiver that knows names: `;by=Ben>`, or `>`. */
   readonly end: string;
+  /** Another FT/2 peer has the same address and port: both are behind one router. */
+  isTwin: boolean;
   /** An IPv4 address or the network of an IPv6 address. One host can be several peers, but each host counts once. */
   readonly host: string;
 }
@@ -124,6 +126,8 @@ export class Catalog {
   readonly #byAddress = new Map<Address, Few<Shelf>>();
   /** The loopback addresses of peers. For another peer, the tracker's own address may stand for one of these. */
   readonly #here = new Set<Address>();
+  /** The FT/2 peers at each address and port, so that peers behind one router are told apart. */
+  readonly #byEndpoint = new Map<string, Few<Shelf>>();
   readonly #byName = new Map<FileName, Few<SharedFile>>();
   readonly #byRoot = new Map<string, Few<SharedFile>>();
   readonly #index: FindIndex<SharedFile>;
@@ -168,16 +172,31 @@ export class Catalog {
     if (shelf === undefined) {
       const host = hostOf(member.address);
       const end = member.name === undefined ? ">" : `;by=${escapeValue(member.name)}>`;
-      shelf = { ...member, host, end, reach: undefined, records: new NamedList(), parts: 0, uncounted: 0, bytes: 0n };
+      shelf = {
+        ...member,
+        host,
+        end,
+        reach: undefined,
+        isTwin: false,
+        records: new NamedList(),
+        parts: 0,
+        uncounted: 0,
+        bytes: 0n,
+      };
       this.#shelves.set(shelf.id, shelf);
       this.#byAddress.set(shelf.address, withOne(this.#byAddress.get(shelf.address), shelf));
       if (isLoopback(member.address)) this.#here.add(member.address);
+      this.#settle(shelf);
     } else {
       const kept = new Set(records.map(({ name }) => name));
       for (const file of shelf.records.values()) if (!kept.has(file.name)) this.#forget(shelf, file);
       // The answers that are kept ready have the old port.
       if (shelf.port !== member.port) for (const name of kept) this.#answers.delete(name);
-      shelf.port = member.port;
+      if (shelf.port !== member.port) {
+        this.#unsettle(shelf);
+        shelf.port = member.port;
+        this.#settle(shelf);
+      }
     }
     for (const record of records) this.#shelve(shelf, record);
     return shelf;
@@ -218,6 +237,7 @@ export class Catalog {
     if (shelf === undefined) return undefined;
     this.#clear(shelf);
     this.#shelves.delete(id);
+    this.#unsettle(shelf);
     const { profile, address, agent, name, since, port } = shelf;
     const others = withoutOne(this.#byAddress.get(address), shelf);
     if (others !== undefined) this.#byAddress.set(address, others);
@@ -237,11 +257,13 @@ export class Catalog {
     if (isToldApart) for (const { name } of shelf.records.values()) this.#answers.delete(name);
   }
 
-  /** The FT/2 peer at the endpoint of a record, as a receiver got it. */
-  at({ address, port }: Endpoint, seer: Seer): Member | undefined {
+  /** The FT/2 peer at the endpoint of a record, as a receiver got it. `id` names one where several have that endpoint. */
+  at({ address, port }: Endpoint, seer: Seer, id?: string): Member | undefined {
     const places = address === seer.via ? [address, ...this.#here] : [address];
     for (const place of places) {
-      for (const shelf of eachOf(this.#byAddress.get(place))) if (shelf.profile === 2 && shelf.port === port) return shelf;
+      for (const shelf of eachOf(this.#byAddress.get(place))) {
+        if (shelf.profile === 2 && shelf.port === port && (id ?? shelf.id) === shelf.id) return shelf;
+      }
     }
     return undefined;
   }
@@ -358,6 +380,33 @@ export class Catalog {
       });
     }
     return lines;
+  }
+
+  /** Notes that a peer is at its address and port. */
+  #settle(shelf: Shelf): void {
+    if (shelf.profile === 1) return;
+    const key = formatEndpoint(shelf);
+    this.#byEndpoint.set(key, withOne(this.#byEndpoint.get(key), shelf));
+    this.#markTwins(key);
+  }
+
+  #unsettle(shelf: Shelf): void {
+    if (shelf.profile === 1) return;
+    const key = formatEndpoint(shelf);
+    const others = withoutOne(this.#byEndpoint.get(key), shelf);
+    if (others === undefined) this.#byEndpoint.delete(key);
+    else this.#byEndpoint.set(key, others);
+    shelf.isTwin = false;
+    this.#markTwins(key);
+  }
+
+  #markTwins(key: string): void {
+    const there = [...eachOf(this.#byEndpoint.get(key))];
+    for (const shelf of there) {
+      if (shelf.isTwin === there.length > 1) continue;
+      shelf.isTwin = there.length > 1;
+      for (const { name } of shelf.records.values()) this.#answers.delete(name);
+    }
   }
 
   /** Puts a record at the end of a list, or replaces the record of the same name where it is. */
@@ -480,7 +529,8 @@ function lineOf(file: SharedFile, seer: Seer, holders?: number): string {
   const line = before + escapeField(addressFor(holder, seer)) + after.slice(0, -1);
   const reach = seer.extras && holder.reach === false ? ";reach=no" : "";
   const group = holders === undefined ? "" : `;holders=${holders}`;
-  return line + reach + group + (seer.knowsNames ? holder.end : ">");
+  const id = seer.extras && holder.isTwin ? `;id=${holder.id}` : "";
+  return line + reach + group + id + (seer.knowsNames ? holder.end : ">");
 }
 
 /** A member's address for this receiver. */

@@ -250,3 +250,23 @@ describe("without a terminal", () => {
     expect(screen.raw).not.toContain("\x1b");
   });
 });
+
+describe.skipIf(process.platform === "win32")("SIGHUP", () => {
+  test("is ignored by programs that were started with it ignored, as nohup does; else ft-tracker says goodbye", async () => {
+    const started = ["-c", 'trap "" HUP; exec "$0" "$@"'];
+    const tracker = stage.run("sh", [...started, TRACKER, "--port", "0", "--host", "127.0.0.1", "--no-announce", "--json"]);
+    const [, port] = await tracker.waitFor(/"event":"listening".*?"port":(\d+)/);
+    const folder = stage.folderWith({ "one.txt": "1" });
+    const peer = stage.run("sh", [...started, PEER, `127.0.0.1:${port}`, "share", "--port", "0", "--json", "--share", folder]);
+    await peer.waitFor(/"event":"joined"/);
+    for (const program of [tracker, peer]) program.kill("SIGHUP");
+    const other = stage.run(PEER, [`127.0.0.1:${port}`, "share", "--port", "0", "--json", "--share", folder]);
+    await other.waitFor(/"event":"joined"[^\n]*"peers":2/);
+    peer.kill("SIGTERM");
+    expect(await peer.exited).toBe(130);
+    const usual = await stage.tracker();
+    await stage.sharing(usual.address, folder, 1);
+    usual.program.kill("SIGHUP");
+    expect(await usual.program.exited).toBe(0);
+  });
+});

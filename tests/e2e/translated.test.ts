@@ -48,6 +48,27 @@ describe("a peer that fetches", () => {
     await house.fetchNotes(guest, "10.77.0.1");
   });
 
+  behindFirewall(
+    "from two peers behind one router, with one address and port: each file comes from its own holder",
+    async () => {
+      await using house = new House();
+      const [a, b, router] = house.hosts();
+      const inside = house.lan.switch();
+      router.plug("eth1", { to: inside, addresses: ["192.168.7.1/24"] });
+      router.translate("eth0");
+      await house.track(a, "--no-announce");
+      for (const n of [2, 3]) {
+        const plug = { to: inside, addresses: [`192.168.7.${n}/24`] };
+        const guest = house.lan.host({ eth0: plug }, { gateway: "192.168.7.1" });
+        await house.share(guest, house.folderWith(`file${n}.txt`, `of ${n}`), "10.77.0.1");
+      }
+      for (const n of [2, 3]) {
+        const { code, err } = await house.peer(b, ["10.77.0.1", "get", `file${n}.txt`]);
+        expect({ code, err: code === 0 ? "" : err }).toEqual({ code: 0, err: "" });
+      }
+    },
+  );
+
   onLanWithIPv6("that joined by IPv4, from a holder that has only IPv6, and the other way round", async () => {
     await using house = new House();
     const [a, b, c] = house.hosts();

@@ -25,6 +25,16 @@ describe("a file from a holder", () => {
     expect([wanter.dialled, holder.dialled, wanter.asked]).toEqual([["192.168.1.31:1235"], [], []]);
   });
 
+  test("that has its address and port with others, behind one router: it is asked by its id, and nobody is dialled there", async () => {
+    const world = new World();
+    const { wanter, holder } = world.pair();
+    expect(await world.fetch(wanter, holder.record({ peer: "p7" }))).toBe("Hello, world");
+    expect([wanter.dialled, holder.dialled]).toEqual([[], ["192.168.1.17:1235"]]);
+    world.tracker = async () => false;
+    const { message } = await world.failure(wanter.connector.open(holder.record({ peer: "p7" })));
+    expect(message).toBe("several peers behind one router have this address and port");
+  });
+
   test.each([
     ["silently drops", "silence" as const],
     ["refuses", REFUSED],

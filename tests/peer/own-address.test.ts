@@ -1,7 +1,7 @@
 // Which addresses mean this machine, with the tracker elsewhere and with the tracker here.
 
 import { describe, expect, test } from "bun:test";
-import { isDialable, isOwnEndpoint, isSameHost, isTrackerHere, type TrackerEnds } from "../../lib/peer/own-address.ts";
+import { isDialable, isOwnRecord, isSameHost, isTrackerHere, type TrackerEnds } from "../../lib/peer/own-address.ts";
 import { addressOf } from "../helpers/channel.ts";
 
 function ends(tracker: string, local: string, you = local): TrackerEnds {
@@ -46,7 +46,7 @@ describe("isDialable", () => {
   });
 });
 
-describe("isOwnEndpoint", () => {
+describe("isOwnRecord", () => {
   test.each([
     ["192.168.1.17", 1235, ELSEWHERE, true],
     ["192.168.1.17", 1236, ELSEWHERE, false],
@@ -58,7 +58,13 @@ describe("isOwnEndpoint", () => {
     ["192.168.7.2", 1235, ends("10.9.0.1", "192.168.7.2", "10.9.0.9"), true],
     ["10.9.0.9", 1235, ends("10.9.0.1", "192.168.7.2", "10.9.0.9"), true],
   ])("%s:%d with tracker %o: %s", (address, port, standing, own) => {
-    expect(isOwnEndpoint(at(address, port), 1235, standing)).toBe(own);
+    expect(isOwnRecord(at(address, port), 1235, standing && { ...standing, id: "p1" })).toBe(own);
+  });
+
+  test("behind a router, where others have this address and port, the id tells", () => {
+    const standing = { ...ends("10.9.0.1", "192.168.7.2", "10.9.0.9"), id: "p1" };
+    const own = ["p1", "p2"].map((peer) => isOwnRecord({ ...at("10.9.0.9", 1235), peer }, 1235, standing));
+    expect(own).toEqual([true, false]);
   });
 });
 

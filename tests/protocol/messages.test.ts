@@ -202,6 +202,7 @@ const TO_TRACKER: [bytes: string, message: Written<ToTracker>][] = [
   ["KNOWN 192.168.1.7\n", { verb: "KNOWN", address: addressOf("192.168.1.7") }],
   ["KNOWN 2001:db8::7\n", { verb: "KNOWN", address: addressOf("2001:db8::7") }],
   ["CONNECT address=192.168.1.7 port=40123 token=k3J-x_\n", { verb: "CONNECT", ...caller }],
+  ["CONNECT address=192.168.1.7 port=40123 token=k3J-x_ id=p7\n", { verb: "CONNECT", ...caller, id: "p7" }],
   [
     `CONNECT address=2001:db8::7 port=1 token=${"t".repeat(64)}\n`,
     { verb: "CONNECT", address: addressOf("2001:db8::7"), port: 1, token: "t".repeat(64) },

@@ -1045,3 +1045,26 @@ describe("an answer that is kept ready", () => {
     );
   });
 });
+
+describe("peers with one address and port, behind one router", () => {
+  test("are told apart by id=, only while they are several, and only for those that know extras", () => {
+    const catalog = new Catalog();
+    const [a, b] = [recordOf("a.txt"), recordOf("b.txt")];
+    const seer = { ...anyone, extras: true };
+    const encode = (lines: string[]) => utf8.encode(lines.join("\n"));
+    const found = (name: FileRecord, by: Seer = seer) =>
+      parseRecord(new TextDecoder().decode(catalog.answer(name.name, by, 10, encode))).peer;
+    catalog.put(memberOf("p1", "10.9.0.9", 1235), [a]);
+    expect(found(a)).toBeUndefined();
+    catalog.put(memberOf("p2", "10.9.0.9", 1235), [b]);
+    expect([found(a), found(b), found(a, anyone)]).toEqual(["p1", "p2", undefined]);
+    const at = { address: addressOf("10.9.0.9"), port: 1235 };
+    expect(["p1", "p2", "p3"].map((id) => catalog.at(at, seer, id)?.id)).toEqual(["p1", "p2", undefined]);
+    catalog.put(memberOf("p2", "10.9.0.9", 1236), [b]);
+    expect([found(a), found(b)]).toEqual([undefined, undefined]);
+    catalog.put(memberOf("p3", "10.9.0.9", 1236), [recordOf("c.txt")]);
+    expect(found(b)).toBe("p2");
+    catalog.leave("p3");
+    expect(found(b)).toBeUndefined();
+  });
+});

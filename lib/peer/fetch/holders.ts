@@ -38,7 +38,12 @@ export interface HolderEvents {
   lost(holder: Holder): void;
 }
 
-/** All holders of the file, each at its own address and port. */
+/** A holder's own key: several behind one router have one address and port, and are told apart by their ids. */
+function keyOf({ address, port, peer = "" }: FileRecord): string {
+  return `${formatEndpoint({ address, port })} ${peer}`;
+}
+
+/** All holders of the file. */
 export class Holders {
   readonly #job: PieceJob;
   readonly #state: FetchState;
@@ -82,7 +87,7 @@ export class Holders {
 
   /** Adds the holder of a record. One that was given up is tried again. */
   meet(record: FileRecord): void {
-    const key = formatEndpoint(record);
+    const key = keyOf(record);
     const known = this.#byEndpoint.get(key);
     if (known !== undefined) known.revive();
     else if (this.#hasPlaceFor(record)) {
@@ -99,7 +104,7 @@ export class Holders {
     if (ofHost.length < MOST_OF_HOST && this.#byEndpoint.size < MOST_HOLDERS) return true;
     const from = ofHost.length < MOST_OF_HOST ? this.all : ofHost;
     const useless = from.find(({ state, contributed }) => state === "out" && !contributed);
-    return useless !== undefined && this.#byEndpoint.delete(formatEndpoint(useless.record));
+    return useless !== undefined && this.#byEndpoint.delete(keyOf(useless.record));
   }
 
   /** Connects holders that are due, and looks after those that are connected. To be called regularly. */
