@@ -258,13 +258,22 @@ export class Incoming {
       giveUsualRights(this.fd);
       const local = localNameOf(name);
       const named = overwrite ? await this.#replace(join(folder, local)) : await this.#linkUnderFreeName(local);
-      if (this.#isOwn()) removeIfThere(this.part);
+      this.#removePart();
       await syncFolder(folder);
       return { ...named, entry: named.entry ?? fstatSync(this.fd, { bigint: true }) };
     } catch (error) {
       throw error instanceof FtError ? error : writeError(error, this.#options);
     } finally {
       this.#end();
+    }
+  }
+
+  /** Removes the part file after the file got its name. */
+  #removePart(): void {
+    try {
+      if (this.#isOwn()) removeIfThere(this.part);
+    } catch {
+      // Another program has it open, as virus scanners on Windows do. The file has its name all the same.
     }
   }
 
@@ -407,14 +416,16 @@ function takeLock(path: string, options: IncomingOptions): Lock {
   );
 }
 
-/** Links without replacing; false when the name is taken. On a disk without hard links, an empty file reserves the name first. */
+/**
+ * Links without replacing; false when the name is taken. Systems have many different errors for a disk without hard links: after any
+ * of them an empty file reserves the name, and the part file is renamed to it.
+ */
 async function linkUnlessTaken(part: string, path: string): Promise<boolean> {
   try {
     await link(part, path);
     return true;
   } catch (error) {
     if (codeOf(error) === "EEXIST") return false;
-    if (!["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK", "EINVAL", "UNKNOWN"].includes(codeOf(error))) throw error;
   }
   try {
     closeSync(openSync(path, "wx", 0o600));

@@ -1,6 +1,6 @@
 // Files on their way in, on a real disk: nobody else's file is ever harmed, and a name is given only to what is whole.
 
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { afterEach, beforeEach, describe, expect, mock, test } from "bun:test";
 import {
   appendFileSync,
   chmodSync,
@@ -1301,5 +1301,25 @@ describe("Incoming: what is here already", () => {
     expect(new Set(keys).size).toBe(4);
     expect(partKeyOf("a", 1, "1.2.3.4:5")).toBe(keys[0] ?? "");
     for (const key of keys) expect(key).toMatch(/^[0-9a-f]{32}$/);
+  });
+});
+
+describe("Incoming: a disk without hard links", () => {
+  // Windows says EISDIR of exFAT and FAT, other systems and network drives have other codes.
+  test.each(["EPERM", "EISDIR", "ENOTSUP", "EIO", "EACCES", "EXDEV"])("which says %s: the file gets its name", async (code) => {
+    const real = { ...(await import("node:fs/promises")) };
+    const link = () => Promise.reject(Object.assign(new Error(code), { code }));
+    await mock.module("node:fs/promises", () => ({ ...real, link }));
+    try {
+      writeFileSync(at("a.txt"), "precious");
+      const incoming = await Incoming.open({ folder, name: "a.txt", size: 3, key: KEY });
+      await incoming.write(0, Buffer.from("new"));
+      expect(await incoming.publish(false)).toMatchObject({ path: at("a (1).txt"), outcome: "new" });
+    } finally {
+      await mock.module("node:fs/promises", () => real);
+    }
+    expect(readFileSync(at("a.txt"), "utf8")).toBe("precious");
+    expect(readFileSync(at("a (1).txt"), "utf8")).toBe("new");
+    expect(listing(folder)).toEqual(["a (1).txt", "a.txt"]);
   });
 });
