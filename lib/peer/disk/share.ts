@@ -17,7 +17,7 @@ import { basename, dirname, join } from "node:path";
 import { codeOf, UsageError } from "../../error.ts";
 import type { Endpoint } from "../../protocol/address.ts";
 import { type FileName, type FileRecord, NAME_LIMIT, parseFileName } from "../../protocol/record.ts";
-import { formatDate, formatSize, printable } from "../../text.ts";
+import { formatDate, formatSize, plural, printable } from "../../text.ts";
 import type { HashPool } from "../content/hash.ts";
 import type { TreeCache } from "../content/tree-cache.ts";
 import type { Served } from "../serve/types.ts";
@@ -32,6 +32,7 @@ import {
   PLAIN_ONLY,
   refuseInPlaceOf,
 } from "./identity.ts";
+import { isOwnProgram } from "./own-program.ts";
 import { readFully } from "./read-fully.ts";
 
 const OPEN_FLAGS = constants.O_RDONLY | PLAIN_ONLY;
@@ -55,7 +56,7 @@ export interface SharedFile extends FirstChoice {
   root?: string | undefined;
   /** The hashes of the pieces, once they are computed. */
   pieces?: Uint8Array | undefined;
-  /** It was fetched when the list was full. It is announced like an unfinished file, because those do not count. */
+  /** It was fetched when the list was full: it does not count among this peer's files. */
   beyond?: true;
 }
 
@@ -67,11 +68,20 @@ export interface LeftOut {
   surplus?: true;
 }
 
+/** The files of some paths that are shared, and those that are not. */
+export interface ChosenFiles {
+  taken: SharedFile[];
+  left: LeftOut[];
+}
+
+/** The reason for a program of this project in a folder. */
+export const OWN_PROGRAM = "it is a program of FileTracker; name the file to share it";
+
 /**
  * Chooses the files to share: first the named files, then the plain files of each named folder in the order of their names, without
- * hidden ones, until there are `limit`. Named files are always taken. Throws a `UsageError` for a path that does not exist.
+ * hidden ones and this project's programs, until there are `limit`. Named files are always taken. Throws a `UsageError` for a path that does not exist.
  */
-export function chooseFiles(paths: string[], limit: number): { taken: SharedFile[]; left: LeftOut[] } {
+export function chooseFiles(paths: string[], limit: number): ChosenFiles {
   const taken: SharedFile[] = [];
   const left: LeftOut[] = [];
   const named: string[] = [];
@@ -80,7 +90,7 @@ export function chooseFiles(paths: string[], limit: number): { taken: SharedFile
 
   const take = (path: string, atMost: number) => {
     if (taken.length >= atMost) {
-      left.push({ path, reason: `${limit} files are the most`, surplus: true });
+      left.push({ path, reason: `the limit is ${plural(limit, "file")}`, surplus: true });
       return;
     }
     const looked = lookAt(path);
@@ -90,7 +100,12 @@ export function chooseFiles(paths: string[], limit: number): { taken: SharedFile
   };
   // A named link stands for the file that it points to. Links inside folders are not followed.
   for (const path of named) take(realpathSync(path), Number.POSITIVE_INFINITY);
-  for (const folder of folders) for (const path of filesIn(folder, left)) take(path, limit);
+  for (const folder of folders) {
+    for (const path of filesIn(folder, left)) {
+      if (isOwnProgram(path)) left.push({ path, reason: OWN_PROGRAM });
+      else take(path, limit);
+    }
+  }
   return { taken, left };
 }
 
@@ -229,6 +244,12 @@ export class Share {
     else this.files[index] = file;
   }
 
+  /** Puts these files on the list instead of those that are there. A file that stays keeps what is known of it. */
+  replace(files: SharedFile[]): void {
+    const kept = new Map(this.files.map((file) => [file.path, file]));
+    this.files.splice(0, this.files.length, ...files.map((file) => kept.get(file.path) ?? file));
+  }
+
   /**
    * Opens a file of the list; undefined when it is not what its record says any more. Several readers share its descriptor; each reads
    * at its own positions.
@@ -307,7 +328,7 @@ export function recordOf(file: SharedFile, { address, port }: Endpoint): FileRec
     v2: true,
     mtime: file.modified.toISOString(),
     ...(file.root === undefined ? {} : { root: file.root }),
-    ...(file.beyond ? { part: true } : {}),
+    ...(file.beyond ? { beyond: true } : {}),
   };
 }
 
