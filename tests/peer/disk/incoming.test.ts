@@ -1323,6 +1323,28 @@ describe("Incoming: what is here already", () => {
   });
 });
 
+describe("Incoming: a bad place on the disk", () => {
+  test("a write or a sync that failed: a part file elsewhere keeps what is right, and goes on", async () => {
+    const real = { ...(await import("node:fs")) };
+    const broken = (...words: unknown[]) =>
+      (words.at(-1) as (error: Error) => void)(Object.assign(new Error("EIO"), { code: "EIO" }));
+    for (const call of ["write", "fsync"]) {
+      const incoming = await Incoming.open({ folder, name: `${call}.txt`, size: 6, key: KEY });
+      await incoming.write(0, Buffer.from("abc"));
+      await mock.module("node:fs", () => ({ ...real, [call]: broken }));
+      const failed = call === "write" ? incoming.write(3, Buffer.from("def")) : incoming.flush();
+      const error = await failed.catch((reason: unknown) => reason);
+      await mock.module("node:fs", () => real);
+      expect(error).toMatchObject({ code: "EIO" });
+      await incoming.moveElsewhere();
+      await incoming.write(3, Buffer.from("def"));
+      await incoming.publish(false);
+      expect(readFileSync(at(`${call}.txt`), "utf8")).toBe("abcdef");
+    }
+    expect(listing(folder)).toEqual(["fsync.txt", "write.txt"]);
+  });
+});
+
 describe("Incoming: a disk without hard links", () => {
   // Windows says EISDIR of exFAT and FAT, other systems and network drives have other codes.
   test.each(["EPERM", "EISDIR", "ENOTSUP", "EIO", "EACCES", "EXDEV"])("which says %s: the file gets its name", async (code) => {
