@@ -495,14 +495,18 @@ export async function sameContent(fd: number, path: string): Promise<BigIntStats
   }
 }
 
-/** Copies the blocks that can be read. The others become holes. */
+/** Copies the blocks that can be read and written. The others become holes. Throws for any error but EIO. */
 async function copyReadable(from: number, to: number): Promise<void> {
   const { size } = fstatSync(from);
   const block = new Uint8Array(COPIED);
   for (let at = 0; at < size; at += COPIED) {
-    const got = await readFully(from, block, at).catch(() => 0);
-    for (let done = 0; done < got; ) {
-      done += (await promisify(write)(to, block, done, got - done, at + done)).bytesWritten;
+    try {
+      const got = await readFully(from, block, at);
+      for (let done = 0; done < got; ) {
+        done += (await promisify(write)(to, block, done, got - done, at + done)).bytesWritten;
+      }
+    } catch (error) {
+      if (codeOf(error) !== "EIO") throw error;
     }
   }
 }
