@@ -180,9 +180,17 @@ export class Downloads {
   async #fetchUntilProven(incoming: Incoming, holders: FileRecord[], options: DownloadOptions): Promise<Fetched> {
     const [{ root, size } = {}] = holders;
     for (let round = 1; ; round++) {
-      const fetched = await this.#fetch(incoming, holders, options);
-      // Some file systems change a file's times when they write it to the disk.
-      await incoming.flush();
+      let fetched: Fetched;
+      try {
+        fetched = await this.#fetch(incoming, holders, options);
+        // Some file systems change a file's times when they write it to the disk.
+        await incoming.flush();
+      } catch (error) {
+        if (codeOf(error) !== "EIO" || root === undefined || round === MOST_ROUNDS) throw error;
+        this.#endPart(root, incoming);
+        await incoming.moveElsewhere();
+        continue;
+      }
       if (!incoming.changedByOthers && incoming.looksWhole) return fetched;
       incoming.trust();
       if (root === undefined ? incoming.present === size : await this.#isProven(incoming, root, options.signal)) return fetched;

@@ -66,6 +66,8 @@
 //                                       n = 0 is not answered; n > max is ERROR too-many-files. p is the port of all its records.
 //       ADD <record>  ·  DROP name    → OK  ·  NOT FOUND (no such record)  ·  ERROR last-file (the last file stays)
 //                                       A record with part=1, and with whole=1 too, comes by ADD only. It does not count among the files of the peer.
+//                                       A record with a value that the tracker does not take (date, size, name …) is left out of
+//                                       FILES, with a NOTICE; ADD of one is answered with ERROR. The connection goes on.
 //       SEARCH: name                  → FOUND: n, n records  ·  NOT FOUND
 //       LIST id=… root=… offset=… limit=…  → the same; of one peer, of one content, or everything
 //       FIND word… ext=… type=… min=… max=… after=YYYY-MM-DD before=YYYY-MM-DD root=… offset=… limit=… group=1
@@ -244,6 +246,12 @@ export interface CallBack extends Endpoint {
   token: string;
 }
 
+/** Why a record is not taken. The words are for a person. */
+export interface Unfit {
+  code: string;
+  words: string;
+}
+
 export type ToTracker =
   | { verb: "HELLO"; profile: 1 }
   /** `extras`: the peer knows the additions of later versions. `session`: from its earlier WELCOME. `challenge`: to be signed. */
@@ -260,8 +268,11 @@ export type ToTracker =
       name?: string | undefined;
     }
   | { verb: "FILES"; profile: 1; records: FileRecord[] }
-  | { verb: "FILES"; profile: 2; port: number; records: FileRecord[]; proof?: string | undefined }
+  /** `unfit`: why one of its records was left out. */
+  | { verb: "FILES"; profile: 2; port: number; records: FileRecord[]; proof?: string | undefined; unfit?: Unfit | undefined }
   | { verb: "ADD"; record: FileRecord }
+  /** An ADD whose record cannot be read. */
+  | ({ verb: "UNFIT" } & Unfit)
   | { verb: "DROP"; name: FileName }
   | { verb: "SEARCH"; name: FileName }
   | ({ verb: "LIST"; id?: string | undefined; root?: string | undefined } & Page)

@@ -23,10 +23,19 @@ import {
   RESULTS_LIMIT,
   type ToHolder,
   type ToTracker,
+  type Unfit,
   type Wish,
 } from "./messages.ts";
 import { RecentLines } from "./recent.ts";
-import { checkFileCount, checkNameLength, type FileRecord, parseFileName, parseRecord, unescapeField } from "./record.ts";
+import {
+  checkFileCount,
+  checkNameLength,
+  type FileRecord,
+  parseFileName,
+  parseRecord,
+  tupleOf,
+  unescapeField,
+} from "./record.ts";
 import {
   cutVerb,
   dayValue,
@@ -87,7 +96,9 @@ export class TrackerInbox extends Inbox<ToTracker> {
   #basic: BasicRequests | undefined;
   #awaitsHello: boolean;
   /** A FILES request whose records have not all come. */
-  #files: { port: number; count: number; records: FileRecord[]; proof: string | undefined } | undefined;
+  #files:
+    | { port: number; left: number; records: FileRecord[]; proof: string | undefined; unfit?: Unfit | undefined }
+    | undefined;
 
   /** `profile` is given for a connection whose HELLO was read before. */
   constructor(limits: ReadLimits, profile?: 2) {
@@ -131,11 +142,15 @@ export class TrackerInbox extends Inbox<ToTracker> {
         if (message?.verb === "SEARCH" || message?.verb === "PING") recentRequests.keep(Object.freeze(message));
         if (message !== undefined) return message;
       } else {
-        files.records.push(this.#record(line));
-        if (files.records.length < files.count) continue;
+        const record = this.#record(line);
+        if ("words" in record) files.unfit ??= record;
+        else files.records.push(record);
+        files.left -= 1;
+        if (files.left > 0) continue;
         this.#files = undefined;
-        const { port, records, proof } = files;
-        return { verb: "FILES", profile: 2, port, records, proof };
+        const { port, records, proof, unfit } = files;
+        if (records.length === 0 && unfit !== undefined) throw new ProtocolError(unfit.code, unfit.words);
+        return { verb: "FILES", profile: 2, port, records, proof, unfit };
       }
     }
     return undefined;
@@ -161,11 +176,13 @@ export class TrackerInbox extends Inbox<ToTracker> {
         const port = parsePort(values.get("port") ?? "");
         if (count === 0) return { verb, profile: 2, port: port ?? 0, records: [] };
         if (port === undefined) throw new ProtocolError("bad-port", "FILES needs port= with a port from 1 to 65535.");
-        this.#files = { port, count, records: [], proof: values.get("proof") };
+        this.#files = { port, left: count, records: [], proof: values.get("proof") };
         return undefined;
       }
-      case "ADD":
-        return { verb, record: this.#record(rest) };
+      case "ADD": {
+        const record = this.#record(rest);
+        return "words" in record ? { verb: "UNFIT", ...record } : { verb, record };
+      }
       case "DROP":
         return { verb, name: parseFileName(unescapeField(rest)) };
       case "SEARCH:":
@@ -194,8 +211,15 @@ export class TrackerInbox extends Inbox<ToTracker> {
     }
   }
 
-  #record(text: string): FileRecord {
-    return checkNameLength(parseRecord(text), this.#limits.name);
+  /** The record; or, when one of its values is not taken, the reason. Throws when it is no record at all. */
+  #record(text: string): FileRecord | Unfit {
+    tupleOf(text);
+    try {
+      return checkNameLength(parseRecord(text), this.#limits.name);
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      return { code: error.code, words: error.message };
+    }
   }
 
   #pageOf(values: Map<string, string>): Page {

@@ -4,7 +4,7 @@ import type { CallBack, FromHolder, FromTracker, Page, PeerLine, ToHolder, ToTra
 import { escapeField, escapeValue, formatRecord } from "./record.ts";
 
 /** FT/2, peer → tracker. */
-export function encodeToTracker(message: Exclude<ToTracker, { profile: 1 } | { verb: "UNKNOWN" }>): string {
+export function encodeToTracker(message: Exclude<ToTracker, { profile: 1 } | { verb: "UNKNOWN" | "UNFIT" }>): string {
   switch (message.verb) {
     case "HELLO":
       return `HELLO FT/2 agent=${escapeValue(message.agent)}${message.extras ? " extras=1" : ""}${valueIf("session", message.session)}${valueIf("challenge", message.challenge)}${valueIf("key", message.key)}${valueIf("name", message.name)}\n`;

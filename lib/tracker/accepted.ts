@@ -138,6 +138,8 @@ export class AcceptedPeer implements Presence {
         return this.#callBack(request);
       case "PING":
         return { verb: "PONG" };
+      case "UNFIT":
+        return error(request.code, request.words);
       case "UNKNOWN":
         return error("unknown-verb", `This tracker does not know "${printable(request.word.slice(0, 40))}".`);
       default:

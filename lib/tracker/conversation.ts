@@ -358,6 +358,8 @@ export class Conversation implements ChannelHandlers, Connection {
       this.#peer ??= this.#join(list.proof ?? "");
       this.#guest = undefined;
       this.reply(this.#peer.share(list.port, records, guest ?? UNCHANGED));
+      const { words } = list.unfit ?? {};
+      if (words !== undefined) this.reply({ verb: "NOTICE", words: `The tracker leaves a file of yours out. ${words}` });
       if (guest !== undefined) this.#state.tellRevoked(this);
     }
   }

@@ -115,13 +115,15 @@ function expectHoweverCut(make: () => Reader, text: string | Uint8Array, last: L
   expect(settled([...drain(reader), ...read(() => reader, [], last)])).toEqual(expected);
 }
 
-/** The code of the refusal, or what came instead of one. */
-/** The code of a refusal. A line of another peer in an answer is no reason to refuse the tracker: it is "left out". */
+/** The code of a refusal, of the connection or of a record alone; or what came instead. A line of another peer in an answer is no reason to refuse the tracker: it is "left out". */
 function refusal(make: () => Reader, chunks: (string | Uint8Array)[], last: Last = ""): string {
   return refusalOf(() => {
     const all = read(make, chunks, last);
-    for (const one of all)
-      if (typeof one === "object" && one !== null && "unread" in one) throw new ProtocolError(LEFT_OUT, "");
+    for (const one of all) {
+      if (typeof one !== "object" || one === null) continue;
+      if ("unread" in one) throw new ProtocolError(LEFT_OUT, "");
+      if ("verb" in one && one.verb === "UNFIT" && "code" in one) throw new ProtocolError(String(one.code), "");
+    }
     return all;
   });
 }
@@ -172,7 +174,7 @@ const notes: FileRecord = {
   v2: true,
 };
 
-type Written<M> = M extends { profile: 1 } | { verb: "UNKNOWN" } ? never : M;
+type Written<M> = M extends { profile: 1 } | { verb: "UNKNOWN" | "UNFIT" } ? never : M;
 
 /** A file that its holder is still fetching. */
 const PART = REPORT.replace(">", ";part=1>");
@@ -1118,6 +1120,21 @@ describe("what breaks the grammar", () => {
     for (const root of ["", "x", ROOT.slice(1), `${ROOT}0`, ROOT.replace("9", "g")]) {
       expect([root, refusal(trackerReader, [`${HELLO_TRACKER}LIST root=${root}\n`])]).toEqual([root, "bad-request"]);
     }
+  });
+
+  test("a record with a value that is not taken is left out; the others, and the connection, go on", () => {
+    const bad = REPORT.replace("<report.pdf", `<${"x".repeat(256)}`);
+    const lists = `FILES 3 port=5\n${bad}\n${REPORT}\n${NOTES}\nADD ${bad}\nFILES 1 port=5\n${REPORT}\nPING\n`;
+    const [, files, unfit, again, ping] = read(trackerReader, [HELLO_TRACKER + lists]);
+    expect(files).toMatchObject({
+      verb: "FILES",
+      records: [{ name: "report.pdf" }, { name: "my notes, 2.txt" }],
+      unfit: { code: "bad-name" },
+    });
+    expect(unfit).toMatchObject({ verb: "UNFIT", code: "bad-name", words: "The file name is longer than 255 bytes." });
+    expect(again).toMatchObject({ verb: "FILES", records: [{ name: "report.pdf" }] });
+    expect(ping).toEqual({ verb: "PING" });
+    expect(refusal(trackerReader, [`${HELLO_TRACKER}FILES 1 port=5\n${bad}\n`])).toBe("bad-name");
   });
 
   test("requests that lack something are refused", () => {

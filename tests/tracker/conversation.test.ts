@@ -252,15 +252,7 @@ describe("a line that breaks the grammar or a limit is told why, then the connec
     ["port 70000", `FILES 1 port=70000\n${NOTES}\n`, "bad-port"],
     ["a negative port", `FILES 1 port=-1\n${NOTES}\n`, "bad-port"],
     ["a record with port 0", "FILES 1 port=1\n<a,data,1,01/02/03,10.0.0.1,0>\n", "bad-port"],
-    ["a record with a negative size", "ADD <a,data,-1,01/02/03,10.0.0.1,1>\n", "bad-record"],
-    ["a record with a fraction of a byte", "ADD <a,data,1.5,01/02/03,10.0.0.1,1>\n", "bad-record"],
-    ["a record with an exponent", "ADD <a,data,1e9,01/02/03,10.0.0.1,1>\n", "bad-record"],
-    ["a record with a leading zero", "ADD <a,data,010,01/02/03,10.0.0.1,1>\n", "bad-record"],
-    ["a record above 2^53", "ADD <a,data,9007199254740993,01/02/03,10.0.0.1,1>\n", "bad-record"],
-    ["a record with seven fields", "ADD <a,b,data,1,01/02/03,10.0.0.1,1>\n", "bad-record"],
     ["a record without brackets", "ADD a,data,1,01/02/03,10.0.0.1,1\n", "bad-record"],
-    ["a root that is none", "ADD <a,data,1,01/02/03,10.0.0.1,1;root=abc>\n", "bad-record"],
-    ["an mtime that is none", "ADD <a,data,1,01/02/03,10.0.0.1,1;mtime=yesterday>\n", "bad-record"],
     ["a line of another kind among the records", `FILES 2 port=1\n${NOTES}\nPING\n`, "bad-record"],
     ["an escape that is none", "SEARCH: 100%\n", "bad-escape"],
     ["an escape that is not UTF-8", "SEARCH: %ff%fe\n", "bad-escape"],
@@ -322,6 +314,29 @@ describe("a line that breaks the grammar or a limit is told why, then the connec
     const peer = await house.join([`<${name},data,9007199254740991,01/02/03,10.0.0.1,65535>`], { port: 65535 });
     expect(await peer.ask(`WHO x=${"y".repeat(4089)}`)).toStartWith("PEERS: 1\n");
     expect(await peer.ask(`SEARCH: ${name}`)).toBe(`FOUND: 1\n<${name},data,9007199254740991,01/02/03,127.0.0.1,65535>`);
+  });
+});
+
+describe("a record with a value that the tracker does not take is refused alone", () => {
+  const unfit: [string, string, string][] = [
+    ["a record with a negative size", "ADD <a,data,-1,01/02/03,10.0.0.1,1>\n", "bad-record"],
+    ["a record with a fraction of a byte", "ADD <a,data,1.5,01/02/03,10.0.0.1,1>\n", "bad-record"],
+    ["a record with an exponent", "ADD <a,data,1e9,01/02/03,10.0.0.1,1>\n", "bad-record"],
+    ["a record with a leading zero", "ADD <a,data,010,01/02/03,10.0.0.1,1>\n", "bad-record"],
+    ["a record above 2^53", "ADD <a,data,9007199254740993,01/02/03,10.0.0.1,1>\n", "bad-record"],
+    ["a record with seven fields", "ADD <a,b,data,1,01/02/03,10.0.0.1,1>\n", "bad-record"],
+    ["a root that is none", "ADD <a,data,1,01/02/03,10.0.0.1,1;root=abc>\n", "bad-record"],
+    ["an mtime that is none", "ADD <a,data,1,01/02/03,10.0.0.1,1;mtime=yesterday>\n", "bad-record"],
+    ["a name of 256 bytes", `ADD <${"x".repeat(256)},data,1,01/02/03,10.0.0.1,1>\n`, "bad-name"],
+  ];
+  test.each(unfit)("%s: the connection and the other files go on", async (_, bytes, code) => {
+    await using house = new MemoryTracker();
+    const other = await house.join([REPORT]);
+    const peer = await house.join([NOTES]);
+    expect(await peer.ask(bytes.trimEnd())).toStartWith(`ERROR ${code} `);
+    expect(await peer.ask("PING")).toBe("PONG");
+    expect(await other.ask("SEARCH: notes.txt")).toStartWith("FOUND: 1\n");
+    expect(house.all("left")).toEqual([]);
   });
 });
 

@@ -1,6 +1,7 @@
 // Writes one fetched file into a folder: first into a part file, which gets the file's name when it is whole. It gives the name by a
 // hard link, which cannot replace another file.
 
+import { randomBytes } from "node:crypto";
 import {
   type BigIntStats,
   closeSync,
@@ -30,6 +31,8 @@ import { readFully } from "./read-fully.ts";
 
 /** Two files are compared in blocks of this size. Bytes. */
 const COMPARE = 1024 * 1024;
+/** A part file on a bad disk is copied in blocks of this size. Bytes; the smallest piece of a file. */
+const COPIED = 64 * 1024;
 /** The most files with a number behind the name that are compared with the one to fetch. */
 const MOST_COMPARED = 20;
 /** The most names that are tried for a file: `a.txt`, `a (1).txt` … */
@@ -111,7 +114,8 @@ async function checkSpace({ folder, name, size }: IncomingOptions, part: string)
 
 /** One file that is being fetched. */
 export class Incoming {
-  readonly fd: number;
+  /** The part file. It is another one after `moveElsewhere`. */
+  fd: number;
   readonly part: string;
   /** The file of another user that has the usual name of the part file, or of its lock. */
   readonly foreign: string | undefined;
@@ -239,6 +243,26 @@ export class Incoming {
     });
   }
 
+  /** Copies everything that can be read into a new part file: it gets another place on a disk that has a bad one. Throws a sentence. */
+  async moveElsewhere(): Promise<void> {
+    await this.settled().catch(() => undefined);
+    if (!this.#isOwn()) throw this.#lostError();
+    const aside = `${this.part.slice(0, -".part".length)}-${randomBytes(4).toString("hex")}.part`;
+    const fd = createPart(aside);
+    try {
+      await copyReadable(this.fd, fd);
+      await rename(aside, this.part);
+    } catch (error) {
+      closeSync(fd);
+      removeIfThere(aside);
+      throw writeError(error, this.#options);
+    }
+    closeSync(this.fd);
+    this.fd = fd;
+    this.#failed = undefined;
+    this.trust();
+  }
+
   /** Empties the part file, to begin again. */
   async restart(): Promise<void> {
     await this.settled();
@@ -262,13 +286,22 @@ export class Incoming {
       keepDate(this.fd, this.#options.modified);
       const local = localNameOf(name);
       const named = overwrite ? await this.#replace(join(folder, local)) : await this.#linkUnderFreeName(local);
-      if (this.#isOwn()) removeIfThere(this.part);
+      this.#removePart();
       await syncFolder(folder);
       return { ...named, entry: named.entry ?? fstatSync(this.fd, { bigint: true }) };
     } catch (error) {
       throw error instanceof FtError ? error : writeError(error, this.#options);
     } finally {
       this.#end();
+    }
+  }
+
+  /** Removes the part file after the file got its name. */
+  #removePart(): void {
+    try {
+      if (this.#isOwn()) removeIfThere(this.part);
+    } catch {
+      // Another program has it open, as virus scanners on Windows do. The file has its name all the same.
     }
   }
 
@@ -421,14 +454,16 @@ function takeLock(path: string, options: IncomingOptions): Lock {
   );
 }
 
-/** Links without replacing; false when the name is taken. On a disk without hard links, an empty file reserves the name first. */
+/**
+ * Links without replacing; false when the name is taken. Systems have many different errors for a disk without hard links: after any
+ * of them an empty file reserves the name, and the part file is renamed to it.
+ */
 export async function linkUnlessTaken(part: string, path: string): Promise<boolean> {
   try {
     await link(part, path);
     return true;
   } catch (error) {
     if (codeOf(error) === "EEXIST") return false;
-    if (!["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK", "EINVAL", "UNKNOWN"].includes(codeOf(error))) throw error;
   }
   try {
     closeSync(openSync(path, "wx", 0o600));
@@ -457,6 +492,22 @@ export async function sameContent(fd: number, path: string): Promise<BigIntStats
     return identityOf(entry) === identityOf(fstatSync(other, { bigint: true })) ? entry : undefined;
   } finally {
     closeSync(other);
+  }
+}
+
+/** Copies the blocks that can be read and written. The others become holes. Throws for any error but EIO. */
+async function copyReadable(from: number, to: number): Promise<void> {
+  const { size } = fstatSync(from);
+  const block = new Uint8Array(COPIED);
+  for (let at = 0; at < size; at += COPIED) {
+    try {
+      const got = await readFully(from, block, at);
+      for (let done = 0; done < got; ) {
+        done += (await promisify(write)(to, block, done, got - done, at + done)).bytesWritten;
+      }
+    } catch (error) {
+      if (codeOf(error) !== "EIO") throw error;
+    }
   }
 }
 

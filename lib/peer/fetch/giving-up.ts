@@ -16,6 +16,10 @@ const SILENT_MS = 60_000;
 const AWAY_MS = 90_000;
 /** How long the fetch waits for the last holder when that said that it does not have the file any more. Milliseconds. */
 const GONE_MS = 10_000;
+/** A holder computes the content id again when anything about its file changes. We expect at least this speed. Bytes per millisecond. */
+const HASH_SPEED = 200_000;
+/** The longest wait for that. Milliseconds. */
+const LONGEST_HASHING_MS = 120_000;
 /** A holder that was connected for longer than this was not silent. Milliseconds. */
 const ANSWERS_MS = 2 * HOLDER_STALL_MS;
 /** While the fetch waits, all holders are tried again after this time. Milliseconds. */
@@ -118,13 +122,14 @@ export class GivingUp {
     const silent = hopeful.find((holder) => holder.silent && holder.contributed);
     // A holder takes a file off its list for a moment when anything about it changes.
     const gone = hopeful.some((holder) => holder.gone);
+    const goneMs = GONE_MS + Math.min(LONGEST_HASHING_MS, this.#job.file.size / HASH_SPEED);
     const waits = away || gone || silent !== undefined;
     if (!waits && this.#waitsSince === undefined) return false;
     if (this.#waitsSince === undefined && (away || !gone)) {
       tools.report(away || silent === undefined ? { event: "away" } : { event: "silent", holder: silent.record });
     }
     this.#waitsSince ??= now;
-    if (now - this.#waitsSince > (away ? AWAY_MS : silent === undefined ? GONE_MS : SILENT_MS)) return false;
+    if (now - this.#waitsSince > (away ? AWAY_MS : silent === undefined ? goneMs : SILENT_MS)) return false;
     // The network is back, or the holder answered: all holders get a last try.
     if (!waits) this.#waitsSince = undefined;
     for (const holder of hopeful) if (!holder.denied || holder.shown !== pass) holder.forgive(now + AWAY_PAUSE_MS);

@@ -1,6 +1,6 @@
 // Files on their way in, on a real disk: nobody else's file is ever harmed, and a name is given only to what is whole.
 
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { afterEach, beforeEach, describe, expect, mock, test } from "bun:test";
 import {
   appendFileSync,
   chmodSync,
@@ -1320,5 +1320,47 @@ describe("Incoming: what is here already", () => {
     expect(new Set(keys).size).toBe(4);
     expect(partKeyOf("a", 1, "1.2.3.4:5")).toBe(keys[0] ?? "");
     for (const key of keys) expect(key).toMatch(/^[0-9a-f]{32}$/);
+  });
+});
+
+describe("Incoming: a bad place on the disk", () => {
+  test("a write or a sync that failed: a part file elsewhere keeps what is right, and goes on", async () => {
+    const real = { ...(await import("node:fs")) };
+    const broken = (...words: unknown[]) =>
+      (words.at(-1) as (error: Error) => void)(Object.assign(new Error("EIO"), { code: "EIO" }));
+    for (const call of ["write", "fsync"]) {
+      const incoming = await Incoming.open({ folder, name: `${call}.txt`, size: 6, key: KEY });
+      await incoming.write(0, Buffer.from("abc"));
+      await mock.module("node:fs", () => ({ ...real, [call]: broken }));
+      const failed = call === "write" ? incoming.write(3, Buffer.from("def")) : incoming.flush();
+      const error = await failed.catch((reason: unknown) => reason);
+      await mock.module("node:fs", () => real);
+      expect(error).toMatchObject({ code: "EIO" });
+      await incoming.moveElsewhere();
+      await incoming.write(3, Buffer.from("def"));
+      await incoming.publish(false);
+      expect(readFileSync(at(`${call}.txt`), "utf8")).toBe("abcdef");
+    }
+    expect(listing(folder)).toEqual(["fsync.txt", "write.txt"]);
+  });
+});
+
+describe("Incoming: a disk without hard links", () => {
+  // Windows says EISDIR of exFAT and FAT, other systems and network drives have other codes.
+  test.each(["EPERM", "EISDIR", "ENOTSUP", "EIO", "EACCES", "EXDEV"])("which says %s: the file gets its name", async (code) => {
+    const real = { ...(await import("node:fs/promises")) };
+    const link = () => Promise.reject(Object.assign(new Error(code), { code }));
+    await mock.module("node:fs/promises", () => ({ ...real, link }));
+    try {
+      writeFileSync(at("a.txt"), "precious");
+      const incoming = await Incoming.open({ folder, name: "a.txt", size: 3, key: KEY });
+      await incoming.write(0, Buffer.from("new"));
+      expect(await incoming.publish(false)).toMatchObject({ path: at("a (1).txt"), outcome: "new" });
+    } finally {
+      await mock.module("node:fs/promises", () => real);
+    }
+    expect(readFileSync(at("a.txt"), "utf8")).toBe("precious");
+    expect(readFileSync(at("a (1).txt"), "utf8")).toBe("new");
+    expect(listing(folder)).toEqual(["a (1).txt", "a.txt"]);
   });
 });
