@@ -52,6 +52,7 @@ import {
   contentTable,
   describeEvent,
   eventObject,
+  groupByContent,
   notFoundSentence,
   peerTable,
   recordObjects,
@@ -64,6 +65,7 @@ import { EXIT, exitCodeFor, out, runProgram, VERSION } from "./lib/program/cli.t
 import { endingSignals } from "./lib/program/signals.ts";
 import { type Address, type Endpoint, parseAddress } from "./lib/protocol/address.ts";
 import { isProven, SessionKey } from "./lib/protocol/pass.ts";
+import type { FileRecord } from "./lib/protocol/record.ts";
 
 /** The most connections from one address at once. */
 const MAX_PER_ADDRESS = 32;
@@ -286,13 +288,18 @@ async function search(peer: Peer, { argument }: CommandLine, command: "search" |
           argument === undefined ? undefined : findPeer(argument, await peer.session.requests.who()).id,
         );
   if (records.length === 0) throw new FtError("not-found", notFoundSentence(argument ?? ""));
-  screen.results(screen.json ? recordObjects(records) : recordTable(records, screen.width));
+  const look = { isMine: peer.isOwn };
+  if (screen.json) screen.results(recordObjects(records));
+  else if (command === "list") screen.results(contentTable(groupByContent(records, peer.isOwn), screen.width, look));
+  else screen.results(recordTable(records, screen.width, look));
 }
 
 async function find(peer: Peer, { wish }: CommandLine, screen: Screen): Promise<void> {
   const records = await peer.session.requests.findAll(wish);
-  if (records.length === 0) throw new FtError("not-found", "Nobody who is online shares a file that fits.");
-  screen.results(screen.json ? recordObjects(records) : contentTable(records, screen.width));
+  const mine = new Set(peer.share.files.flatMap(({ root = [] }) => root));
+  const isMine = (record: FileRecord) => peer.isOwn(record) || (record.root !== undefined && mine.has(record.root));
+  if (records.length === 0) throw new FtError("not-found", "No matching files.");
+  screen.results(screen.json ? recordObjects(records) : contentTable(records, screen.width, { isMine }));
 }
 
 async function who(peer: Peer, screen: Screen): Promise<void> {

@@ -129,12 +129,12 @@ export function nobodyFound({ asked, problems, echo }: Found, last: Located | un
   const then = `Type the address that ft-tracker prints when it starts: ft-peer ADDRESS.${before}`;
   if (asked.length === 0 || (problems[0] !== undefined && !echo)) {
     const why = problems.at(-1)?.replace(/\.$/, "") ?? "this machine has no network";
-    return new FtError("no-tracker", `No tracker announces itself on this network, as far as one can hear: ${why}. ${then}`);
+    return new FtError("no-tracker", `No tracker found on this network: ${why}. ${then}`);
   }
   const why = echo
     ? "either none is running, or multicast (UDP port 5353) is blocked between it and this machine, as in some wireless networks"
     : "a firewall on this machine seems to block multicast (UDP port 5353), or no tracker is running";
-  return new FtError("no-tracker", `No tracker announces itself on this network: ${why}. ${then}`);
+  return new FtError("no-tracker", `No tracker found on this network: ${why}. ${then}`);
 }
 
 /** The error for several trackers, where no person can choose. */
@@ -142,9 +142,7 @@ export function severalFound(trackers: Located[]): UsageError {
   const list = trackers.map((place) => describePlace(place)).join(", ");
   const [first] = trackers;
   const example = first === undefined ? "ADDRESS" : printable(typed(first));
-  return new UsageError(
-    `${trackers.length} trackers announce themselves: ${list}. Name one by its address, such as: ft-peer ${example}`,
-  );
+  return new UsageError(`Found ${trackers.length} trackers: ${list}. Choose one by its address: ft-peer ${example}`);
 }
 
 /** A tracker's address as typed: `ADDRESS`, `ADDRESS:PORT`, `[IPv6]:PORT`, or a host's name. */

@@ -70,7 +70,7 @@ describe("leaving", () => {
         await screen.choose("Search");
         await screen.waitFor("File name?");
         screen.press("mine.txt", KEY.enter);
-        await screen.waitFor(/TYPE.*confirm/s);
+        await screen.waitFor(/SIZE.*confirm/s);
         return screen;
       },
     },

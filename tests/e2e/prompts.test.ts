@@ -117,7 +117,7 @@ describe("choosing what to share", () => {
     const { program, address } = await stage.tracker("--json");
     const cwd = stage.folderWith(SEVEN);
     const screen = stage.guided(address, { cwd }, "--share", cwd);
-    await screen.waitFor(/Sharing "a\.txt", "b\.txt", "c\.txt", "d\.txt", "e\.txt"\..*Left out.*g\.txt/s);
+    await screen.waitFor(/Sharing "a\.txt", "b\.txt", "c\.txt", "d\.txt", "e\.txt"\..*Not shared.*g\.txt/s);
     await screen.waitFor(MENU);
     expect(screen.text).not.toContain("Which to share?");
     expect((await program.waitFor(/"event":"joined".*"files":(\d+)/))[1]).toBe("5");
@@ -143,7 +143,7 @@ describe("the menu", () => {
       await screen.choose("Search");
       await screen.waitFor("File name?");
       screen.press(name, KEY.enter);
-      await screen.waitFor(`Nobody who is online shares "${name}".`);
+      await screen.waitFor(`Nobody online is sharing a file called "${name}".`);
       await screen.waitFor(MENU);
     }
   });
@@ -156,7 +156,7 @@ describe("the menu", () => {
     screen.press("n".repeat(256), KEY.enter);
     await screen.waitFor(/longer than\s+255\s+bytes/);
     screen.press("\x15", "short", KEY.enter);
-    await screen.waitFor('Nobody who is online shares "short".');
+    await screen.waitFor('Nobody online is sharing a file called "short".');
   });
 
   test("a holder is chosen from a table of type, size, date and address, and its file arrives byte for byte", async () => {
@@ -175,7 +175,7 @@ describe("the menu", () => {
     await screen.waitFor("File name?");
     screen.press("report.pdf", KEY.enter);
     await screen.waitFor("2 holders of report.pdf: 2 different files");
-    await screen.waitFor(/TYPE +SIZE +DATE +WHO +CONTENT/);
+    await screen.waitFor(/SIZE +DATE +WHO.*CONTENT/);
     const rows = screen.unread;
     const line = await screen.choose(`application/pdf  8.0 MB  30/11/25  127.0.0.1:${secondPort}`);
     expect(rows + line).toMatch(/application\/pdf {2}8\.0 MB {2}30\/11\/25 {2}127\.0\.0\.1:/);
@@ -223,7 +223,7 @@ describe("the menu", () => {
     const to = stage.folder();
     const screen = await stage.atMenu(address, {}, "--to", to);
     await screen.choose("Browse");
-    await screen.waitFor(/NAME +SIZE +TYPE +DATE +WHO/);
+    await screen.waitFor(/NAME +SIZE .*DATE +WHO/);
     const [all] = await screen.waitFor(/.*Back/s);
     for (const name of ["apple", "pear", "plum", "mine"]) expect(all).toContain(name);
     screen.press("pea");
@@ -261,7 +261,7 @@ describe("the menu", () => {
     const screen = await stage.atMenu(address, { cwd: stage.folderWith({ "3.txt": "" }) });
     await screen.choose("Browse");
     const [list] = await screen.waitFor(/NAME.*confirm/s);
-    const rowsOf = (shown: string) => shown.split("\n").filter((line) => /[●○] .*\d\d\/\d\d\/\d\d/.test(line));
+    const rowsOf = (shown: string) => shown.split("\n").filter((line) => /[●○] .*(?:\d{4}-\d\d-\d\d|today)/.test(line));
     expect(rowsOf(list)).toHaveLength(5);
     screen.press("3");
     const [narrowed] = await screen.waitFor(/\(\d+ match.*confirm/s);

@@ -43,7 +43,7 @@ describe("sharing", () => {
     const { program: list } = await stage.ft(stage.visitorFolder(), address, "list", "--json");
     const names = list.objects().map(({ name }) => String(name));
     expect(names.sort()).toEqual(["a.txt", "b.txt", "c.txt", "d.txt", "e.txt", "visitor.txt"]);
-    const [taken = "", left = ""] = program.err.split("Left out");
+    const [taken = "", left = ""] = program.err.split("Not shared");
     for (const name of ["a.txt", "b.txt", "c.txt", "d.txt", "e.txt"]) expect(taken).toContain(`"${name}"`);
     for (const name of ["f.txt", "g.txt"]) {
       expect(taken).not.toContain(name);
@@ -140,7 +140,7 @@ describe("sharing", () => {
     await program.waitFor(/notes\.txt[^\n]*\n/);
     const { port } = await waitForJoined(tracker);
     expect((await stage.ft(stage.visitorFolder(), address, "get", "notes.txt")).code).toBe(0);
-    await program.waitFor(/downloads "notes\.txt"[^\n]*\n/);
+    await program.waitFor(/started downloading "notes\.txt"[^\n]*\n/);
     await program.waitFor(/got 12 B of "notes\.txt"[^\n]*\n/);
     program.kill("SIGINT");
     expect(await program.exited).toBe(130);

@@ -259,7 +259,7 @@ describe("nobody announces a tracker", () => {
   const sentence = (one: Found, last?: Located) => {
     const { code, message } = nobodyFound(one, last);
     expect(code).toBe("no-tracker");
-    expect(message).toMatch(/^No tracker announces itself on this network.*\. Type the address .*ft-peer ADDRESS\./);
+    expect(message).toMatch(/^No tracker found on this network.*\. Type the address .*ft-peer ADDRESS\./);
     expect(message).not.toMatch(/\.\.|\.:/);
     return message;
   };
@@ -303,7 +303,7 @@ describe("several announce themselves", () => {
     const error = severalFound([LAB, second]);
     expect(error).toBeInstanceOf(UsageError);
     expect(error.message).toBe(
-      '2 trackers announce themselves: "Lab 3" at 192.168.1.5, "Room 5" at [fd00::9]:4321. Name one by its address, such as: ft-peer 192.168.1.5',
+      'Found 2 trackers: "Lab 3" at 192.168.1.5, "Room 5" at [fd00::9]:4321. Choose one by its address: ft-peer 192.168.1.5',
     );
   });
 
@@ -329,7 +329,7 @@ describe("several announce themselves", () => {
     const drawn = Promise.withResolvers<void>();
     output.on("data", (chunk: Buffer) => {
       shown += chunk.toString();
-      if (shown.includes("Which one?")) drawn.resolve();
+      if (shown.includes("Which one")) drawn.resolve();
     });
     const stop = new AbortController();
     const prompts = new Prompts({
@@ -346,7 +346,7 @@ describe("several announce themselves", () => {
 
   test("a person chooses: the one used last is marked as such", async () => {
     const { shown, answer } = await asked([LAB, second], { ...second, address: "fd00::1" }, "\r");
-    expect(shown).toContain("2 trackers announce themselves. Which one?");
+    expect(shown).toContain("2 trackers. Which one do you want to join?");
     expect(shown).toContain('"Room 5" at [fd00::9]:4321, used last');
     expect(shown.match(/used last/g)).toHaveLength(1);
     expect(answer).toEqual(LAB);

@@ -17,7 +17,7 @@ import { basename, dirname, join } from "node:path";
 import { codeOf, UsageError } from "../../error.ts";
 import type { Endpoint } from "../../protocol/address.ts";
 import { type FileName, type FileRecord, NAME_LIMIT, parseFileName } from "../../protocol/record.ts";
-import { formatDate, printable } from "../../text.ts";
+import { formatDate, plural, printable } from "../../text.ts";
 import type { HashPool } from "../content/hash.ts";
 import type { TreeCache } from "../content/tree-cache.ts";
 import type { Served } from "../serve/types.ts";
@@ -73,7 +73,7 @@ export function chooseFiles(paths: string[], limit: number): { taken: SharedFile
 
   const take = (path: string, atMost: number) => {
     if (taken.length >= atMost) {
-      left.push({ path, reason: `${limit} files are the most`, surplus: true });
+      left.push({ path, reason: `limit of ${plural(limit, "file")}`, surplus: true });
       return;
     }
     const looked = lookAt(path);

@@ -149,7 +149,7 @@ export class Prompts {
   async chooseTracker(trackers: Located[], last: Located | undefined): Promise<Located> {
     const label = (one: Located) => describePlace(one) + (isSameTracker(one, last) ? ", used last" : "");
     const options = trackers.map((one, value) => ({ value, label: label(one) }));
-    const chosen = trackers[await this.choose(`${trackers.length} trackers announce themselves. Which one?`, options)];
+    const chosen = trackers[await this.choose(`Found ${trackers.length} trackers. Which one do you want to join?`, options)];
     if (chosen === undefined) throw new CancelledError();
     return chosen;
   }

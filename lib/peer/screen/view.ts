@@ -5,8 +5,17 @@ import pc from "picocolors";
 import { formatEndpoint } from "../../protocol/address.ts";
 import type { PeerLine } from "../../protocol/messages.ts";
 import { type FileRecord, modifiedOf } from "../../protocol/record.ts";
-import { formatDuration, formatRate, formatSize, plural, printable, printableName } from "../../text.ts";
-import { type Content, divideByContent, shortIds } from "../contents.ts";
+import {
+  formatDuration,
+  formatModified,
+  formatRate,
+  formatSize,
+  localDay,
+  plural,
+  printable,
+  printableName,
+} from "../../text.ts";
+import { type Content, divideByContent, SHORT_ID, shortIds } from "../contents.ts";
 import { whyRenamed } from "../disk/local-name.ts";
 import type { LeftOut } from "../disk/share.ts";
 import type { Downloaded } from "../download.ts";
@@ -14,48 +23,122 @@ import type { PeerEvent } from "../events.ts";
 import { describeExclusion, describeWait, withoutFiles } from "../exclusion.ts";
 import type { FetchEvent } from "../fetch/types.ts";
 import { type Column, table } from "./columns.ts";
+import { peerLabels } from "./who.ts";
 
 /** Colours for a terminal only; picocolors alone would also colour the logs of build servers. */
 export const colours = pc.createColors(pc.isColorSupported && process.stdout.isTTY === true);
 
-/** Records as a table, one line per record, at most `width` columns wide. */
-export function recordTable(records: FileRecord[], width?: number): string[] {
-  return fileTable(records, holderCell, width);
+/** How a table of files is shown. Every table without a width goes into a pipe or a file: tabs, nothing cut, no title. */
+export interface TableLook {
+  /** Whether this peer has the file of a record. */
+  isMine?: (record: FileRecord) => boolean;
+  /** The time now, in milliseconds since 1970. */
+  now?: number;
+}
+
+/** Records as a table, one line per record. */
+export function recordTable(records: FileRecord[], width?: number, look: TableLook = {}): string[] {
+  const label = holderCells(records);
+  const { isMine = () => false } = look;
+  return fileTable(records, (record) => label(record) + (isMine(record) ? " (you)" : ""), width, look);
 }
 
 /** Contents as a table, one line per content: one record stands for all its holders. */
-export function contentTable(records: FileRecord[], width?: number): string[] {
+export function contentTable(records: FileRecord[], width?: number, look: TableLook = {}): string[] {
+  const label = labelsOf(records);
+  const { isMine = () => false } = look;
   const holdersCell = (record: FileRecord) => {
     const { holders = 1 } = record;
-    return holders === 0 ? "unfinished" : holders === 1 ? formatEndpoint(record) : plural(holders, "holder");
+    const mine = isMine(record);
+    if (holders === 0) return mine ? "you (unfinished)" : "unfinished";
+    if (holders === 1) return mine ? "you" : label(record);
+    return mine ? `you and ${holders - 1} ${holders === 2 ? "other" : "others"}` : `${holders} people`;
   };
-  return fileTable(records, holdersCell, width);
+  return fileTable(records, holdersCell, width, look);
 }
 
-function fileTable(records: FileRecord[], lastCell: (record: FileRecord) => string, width: number | undefined): string[] {
+/**
+ * One record for each content among these, with the number of peers that have the whole of it. A record without a content id counts as the
+ * content of its name and size. A record for which `isMine` holds stands for its content.
+ */
+export function groupByContent(records: FileRecord[], isMine: (record: FileRecord) => boolean = () => false): FileRecord[] {
+  const byName = ({ name, size }: FileRecord) => `${size} ${name}`;
+  const proven = new Map(records.flatMap((one) => (one.root === undefined ? [] : [[byName(one), `${one.root} ${one.size}`]])));
+  const contentOf = (one: FileRecord) => (one.root === undefined ? proven.get(byName(one)) : `${one.root} ${one.size}`);
+  const groups = Map.groupBy(records, (one) => contentOf(one) ?? byName(one));
+  return [...groups.values()].flatMap((group) => {
+    const whole = group.filter(({ part }) => !part);
+    const shown = group.find(isMine) ?? whole[0] ?? group[0];
+    if (shown === undefined) return [];
+    const root = shown.root ?? group.find((one) => one.root !== undefined)?.root;
+    return [{ ...shown, root, holders: new Set(whole.map((one) => formatEndpoint(one))).size }];
+  });
+}
+
+/** A name is never shown wider than this, whatever the terminal's width. Columns. */
+const NAME_WIDTH = 60;
+/** A name shrinks to this width before another column is left out. Columns. */
+const NAME_LEAST = 24;
+/** The name of a peer or its address is never shown wider than this. Columns. */
+const WHO_WIDTH = 48;
+/** A type is never shown wider than this. Columns. */
+const TYPE_WIDTH = 30;
+
+const TYPE_COLUMN: Column = { title: "TYPE", most: TYPE_WIDTH, dispensable: true };
+
+function fileTable(
+  records: FileRecord[],
+  lastCell: (record: FileRecord) => string,
+  width: number | undefined,
+  { now = Date.now() }: TableLook,
+): string[] {
+  if (width === undefined) return tabbed(records.map((record) => pipeCells(record, lastCell(record))));
   const columns: Column[] = [
-    { title: "NAME", shrinksTo: 20, names: true },
+    { title: "NAME", most: NAME_WIDTH, shrinksTo: NAME_LEAST, names: true },
     { title: "SIZE", align: "right" },
-    { title: "TYPE", shrinksTo: 8, spare: 4 },
+    TYPE_COLUMN,
     { title: "DATE", spare: 3 },
-    { title: "WHO", spare: 1 },
+    { title: "WHO", most: WHO_WIDTH, spare: 1 },
   ];
   const rows = records.map((record) => {
-    const { name, size, type, date } = record;
+    const { name, size, type } = record;
+    const date = formatModified(modifiedOf(record), now);
     return [printableName(name), formatSize(size), printable(type), date, lastCell(record)];
   });
   return tableWithContents(records, columns, rows, width);
 }
 
-/** The holders of one file as a table of type, size, date and address. */
-export function holderTable(records: FileRecord[], width?: number): string[] {
+/**
+ * The fields of one file in a pipe or a file. Their order and number stay the same in every version: name, size, type, day, holder,
+ * content id ("" where it is not known).
+ */
+function pipeCells(record: FileRecord, who: string): string[] {
+  const { name, size, type, root = "" } = record;
+  const modified = modifiedOf(record);
+  const day = modified.length === 10 ? modified : localDay(new Date(modified));
+  return [printableName(name), formatSize(size), printable(type), day, who, root];
+}
+
+/** Lines for another program, such as `cut -f1`. No cell has a tab in it: `printable` has made that visible. */
+function tabbed(rows: string[][]): string[] {
+  return rows.map((row) => row.join("\t"));
+}
+
+/** The holders of one file as a table of size, date and address. */
+export function holderTable(records: FileRecord[], width?: number, now = Date.now()): string[] {
   const columns: Column[] = [
-    { title: "TYPE", shrinksTo: 8, spare: 3 },
     { title: "SIZE", align: "right" },
     { title: "DATE", spare: 2 },
-    { title: "WHO" },
+    { title: "WHO", most: WHO_WIDTH },
+    TYPE_COLUMN,
   ];
-  const rows = records.map((record) => [printable(record.type), formatSize(record.size), record.date, holderCell(record)]);
+  const label = holderCells(records);
+  const rows = records.map((record) => [
+    formatSize(record.size),
+    formatModified(modifiedOf(record), now),
+    label(record),
+    printable(record.type),
+  ]);
   return tableWithContents(records, columns, rows, width);
 }
 
@@ -77,18 +160,18 @@ function tableWithContents(records: FileRecord[], columns: Column[], rows: strin
 const NO_ID = "no id";
 
 /** The contents that one name means, as a table. */
-export function choiceTable(contents: Content[], width?: number): string[] {
+export function choiceTable(contents: Content[], width?: number, now = Date.now()): string[] {
   const columns: Column[] = [
     { title: "SIZE", align: "right" },
     { title: "DATE" },
     { title: "HOLDERS", align: "right" },
     { title: "CONTENT" },
-    { title: "TYPE", shrinksTo: 8, spare: 1 },
+    TYPE_COLUMN,
   ];
   const ids = shortIds(contents.flatMap(({ records: [{ root = [] }] }) => root));
   const rows = contents.map(({ records: [{ size, root = "", type }], hosts, modified }) => [
     formatSize(size),
-    modified?.date ?? "?",
+    modified === undefined ? "?" : formatModified(modified.iso, now),
     hosts === 0 ? "unfinished" : String(hosts),
     ids.get(root) ?? NO_ID,
     printable(type),
@@ -120,9 +203,17 @@ export function choiceLines(contents: Content[], tracker: string): string[] {
   return [title, ...lines.flatMap((line, i) => [line, `    ${commands[i]}`]), ...(more > 0 ? [`… and ${more} more`] : [])];
 }
 
-/** The address of a record's holder, and whether it has only a part of the file. */
-function holderCell(record: FileRecord): string {
-  return formatEndpoint(record) + (record.part ? " (unfinished)" : "");
+/** Gives the name or the address of a record's holder. */
+function labelsOf(records: FileRecord[]): (record: FileRecord) => string {
+  const named = ({ by: name, address, port }: FileRecord) => ({ name, address, port });
+  const label = peerLabels(records.map(named));
+  return (record) => label(named(record));
+}
+
+/** The same, and whether the holder has only a part of the file. */
+function holderCells(records: FileRecord[]): (record: FileRecord) => string {
+  const label = labelsOf(records);
+  return (record) => label(record) + (record.part ? " (unfinished)" : "");
 }
 
 /** Records as objects for a script. `holders`: the number of these records that have the same content, and the whole of it. */
@@ -149,23 +240,36 @@ export function recordObjects(records: FileRecord[]): object[] {
   });
 }
 
-/** The peers online as a table; `self` is marked. */
-export function peerTable(peers: PeerLine[], self: string, width?: number): string[] {
+/** The peers online as a table; `self` is marked. On a terminal there is no column of addresses where no peer has a name. */
+export function peerTable(peers: PeerLine[], self: string, width?: number, now = Date.now()): string[] {
+  const showsAddress = width === undefined || peers.some(({ name }) => name !== undefined);
   const columns: Column[] = [
-    { title: "WHO" },
+    { title: "WHO", most: WHO_WIDTH },
+    ...(showsAddress ? [{ title: "ADDRESS", spare: 1 }] : []),
     { title: "FILES", align: "right", spare: 1 },
     { title: "SIZE", align: "right", spare: 2 },
-    { title: "PROGRAM", spare: 3 },
-    { title: "SINCE (UTC)", spare: 4 },
+    { title: "PROGRAM", most: TYPE_WIDTH, spare: 3 },
+    { title: "SINCE", spare: 4 },
     { title: "ID", spare: 5 },
   ];
+  const label = (peer: PeerLine) => (peer.name === undefined ? formatEndpoint(peer) : printable(peer.name));
+  const since = (peer: PeerLine) => (width === undefined ? peer.since : sinceWhen(peer.since, now));
   const rows = peers.map((peer) => [
-    formatEndpoint(peer) + (peer.id === self ? " (you)" : "") + (peer.reach === false ? " (firewalled)" : ""),
+    label(peer) + (peer.id === self ? " (you)" : "") + (peer.reach === false ? " (firewalled)" : ""),
+    ...(showsAddress ? [formatEndpoint(peer)] : []),
     String(peer.files),
     formatSize(peer.bytes),
-    ...[peer.agent, peer.since.slice(11, 16), peer.id].map(printable),
+    ...[peer.agent, since(peer), peer.id].map(printable),
   ]);
-  return table(columns, rows, width);
+  return width === undefined ? tabbed(rows) : table(columns, rows, width);
+}
+
+/** Since when a peer is online, in local time: `17:40`, and since another day `2026-11-27 17:40`. */
+function sinceWhen(since: string, now: number): string {
+  const time = new Date(since);
+  if (Number.isNaN(time.getTime())) return "?";
+  const clock = time.toTimeString().slice(0, 5);
+  return localDay(time) === localDay(new Date(now)) ? clock : `${localDay(time)} ${clock}`;
 }
 
 /** A rate is the average over this time, up to now. Milliseconds. */
@@ -229,7 +333,7 @@ export function describeRenaming(name: string, { path }: Downloaded): string | u
 
 /** The sentence for a search that found nothing. */
 export function notFoundSentence(name: string): string {
-  return `Nobody who is online shares "${printable(name)}".`;
+  return `Nobody online is sharing a file called "${printable(name)}".`;
 }
 
 /** The most files that are named before "and more". */
@@ -242,7 +346,7 @@ export function describeLeft(left: LeftOut[]): string {
     .map(([reason, files]) => {
       const names = files.map(({ path }) => `"${basename(path)}"`);
       const more = names.length > LEFT_SHOWN ? ` and ${names.length - LEFT_SHOWN} more` : "";
-      return ` Left out, because ${reason}: ${names.slice(0, LEFT_SHOWN).join(", ")}${more}.`;
+      return ` Not shared (${reason}): ${names.slice(0, LEFT_SHOWN).join(", ")}${more}.`;
     })
     .join("");
 }
@@ -261,12 +365,12 @@ function describe(event: PeerEvent): string {
         const left = event.left.length === 0 ? "" : ` It does not take ${names}.`;
         return `Online. This tracker speaks the basic protocol: exact search, downloads without verification, and everybody is served.${left}`;
       }
-      const left = event.left.length === 0 ? "" : ` It takes no more files of one peer; left out: ${names}.`;
+      const left = event.left.length === 0 ? "" : ` This tracker takes no more files from one person; not shared: ${names}.`;
       const you = !event.you ? "" : ` You are "${event.you}".`;
       return `Online at "${event.name}": ${plural(event.peers, "peer")}, ${plural(event.files, "file")}.${you}${left}`;
     }
     case "away":
-      return `The tracker is away (${event.reason}); coming back by itself.`;
+      return `Lost the tracker (${event.reason}). Reconnecting…`;
     case "dismissed": {
       const exclusion = { code: event.code, until: event.until === undefined ? undefined : Date.parse(event.until) };
       return `${describeExclusion(exclusion, Date.now())} ${describeWait(exclusion, Date.now())}`;
@@ -276,19 +380,19 @@ function describe(event: PeerEvent): string {
     case "notice":
       return `The tracker says: ${event.words}`;
     case "unread":
-      return `Could not read ${event.count === 1 ? "1 entry" : `${event.count} entries`} of the tracker's answer; left out.`;
+      return `Could not read ${event.count === 1 ? "1 entry" : `${event.count} entries`} of the tracker's answer, so it may be incomplete.`;
     case "reach":
       return event.reachable
         ? `Others can connect to this machine: port ${event.port} is open.`
-        : `Others cannot connect to this machine: port ${event.port} does not let them in (${event.reason}). They still get your files, because this peer connects to them instead, but only as long as their own firewalls allow that. ${howToOpen(event.port)}`;
+        : `Others cannot connect to this machine: port ${event.port} is blocked (${event.reason}). They can still get your files because this computer connects to them, unless their firewall blocks that too. ${howToOpen(event.port)}`;
     case "root":
-      return `Content id of "${event.name}": ${event.root}`;
+      return `"${event.name}" is ready (${event.root.slice(0, SHORT_ID)}…).`;
     case "changed":
       return `"${event.name}" has changed: ${formatSize(event.size)} now.`;
     case "withdrawn":
       return `"${event.name}" is not shared any more: ${event.reason}.`;
     case "upload-started":
-      return `${formatEndpoint(event.upload.to)} downloads "${event.upload.name}".`;
+      return `${formatEndpoint(event.upload.to)} started downloading "${event.upload.name}".`;
     case "upload-ended": {
       const { to, id, name, sent, wanted, seconds } = event.upload;
       const how = event.complete ? `got ${formatSize(sent)}` : `stopped after ${formatSize(sent)} of ${formatSize(wanted)}`;
