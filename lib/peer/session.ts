@@ -2,7 +2,7 @@
 // requests meanwhile. The caller hands in the network, the clock and chance.
 
 import { type Clock, sleep } from "../clock.ts";
-import { CancelledError, codeOf, FtError, sentenceOf } from "../error.ts";
+import { CancelledError, codeOf, FtError } from "../error.ts";
 import type { Channel, Dial } from "../net/channel.ts";
 import { type Address, type Endpoint, formatEndpoint, isLoopback } from "../protocol/address.ts";
 import {
@@ -16,11 +16,11 @@ import {
   type Push,
   RESULTS_LIMIT,
 } from "../protocol/messages.ts";
-import type { FileRecord } from "../protocol/record.ts";
+import { type FileRecord, isCounted } from "../protocol/record.ts";
 import { encodeToTracker } from "../protocol/write.ts";
 import { BasicTracker, BYE_MS } from "./basic-tracker.ts";
+import { type Addresses, dialTracker } from "./dial-tracker.ts";
 import { ExcludedError, type Exclusion, exclusionIn, waitFor } from "./exclusion.ts";
-import { firstToOpen, mainReason } from "./happy-eyeballs.ts";
 import { TrackerRequests } from "./requests.ts";
 import { aheadOf, type Standing, standingOn } from "./standing.ts";
 import { type Reply, TrackerConnection, unexpected } from "./tracker-connection.ts";
@@ -37,8 +37,11 @@ const RETRIES_BEFORE_LOOKING = 2;
 const FIRST_RETRY_MS = 1_000;
 /** The longest wait before any retry. Milliseconds. */
 const LONGEST_RETRY_MS = 25_000;
-/** A tracker that was taken for a basic one is tried with FT/2 again after this time; each time it stays silent doubles it. Milliseconds. */
-const TRY_FULL_MS = 30_000;
+/**
+ * A tracker that was taken for a basic one is tried with FT/2 again after this time, and each further time after four times as long. On
+ * FT/1 a peer serves everybody, so a mistake must end soon. Milliseconds.
+ */
+const TRY_FULL_MS = 1_000;
 /** The longest wait before a basic tracker is tried with FT/2 again. Milliseconds. */
 const LONGEST_TRY_FULL_MS = 600_000;
 /** After a restart of the tracker, other peers may take this long to reconnect. Milliseconds. */
@@ -67,11 +70,8 @@ export type SessionEvent =
 /** The code of the error with which `approve` refuses a tracker. */
 export const UNTRUSTED = "untrusted";
 
-/** The addresses of a tracker, and its port. The first one that answers is used. */
-export interface TrackerPlace {
-  address: string;
-  port: number;
-  others?: string[];
+/** A tracker, and what is known about it before joining. */
+export interface TrackerPlace extends Addresses {
   /** The name that it announces; undefined for an address that was typed. */
   name?: string;
   /** Nobody typed this address: a program announced it on the network. */
@@ -85,6 +85,8 @@ export interface TrackerPlace {
 /** The identity that a tracker gives in its HI. */
 export interface Introduced {
   place: TrackerPlace;
+  /** The address at which it was reached. The place may have a host's name. */
+  at: Address;
   name: string;
   key: string;
   /** It has the private key, too. Only a tracker that announced itself is asked to prove that. */
@@ -111,6 +113,8 @@ export interface SessionOptions {
   approve?(tracker: Introduced): void;
   /** Whether a tracker that was challenged has the private key to its key. */
   isProven?(key: string, challenge: string, proof: string): boolean;
+  /** Whether the tracker that was reached at this address has spoken FT/2 before, perhaps under a name. */
+  wasFull?(at: Endpoint): boolean;
   /** A text that nobody can guess, of letters, digits, `-` and `_`. */
   challenge?(): string;
   /** Another peer cannot connect to this one and asks this one to connect to it. */
@@ -256,6 +260,19 @@ export class Session {
     this.#ask(encodeToTracker({ verb: "PING" })).then(answered, cancel);
   }
 
+  /** Sends the whole list again, because other files are shared now. While the tracker is away that is done when it is back. */
+  async sendAgain(): Promise<void> {
+    const channel = this.#connection?.channel;
+    if (!this.#online || this.#standing === undefined) return;
+    if (channel === undefined) {
+      await this.leave();
+      this.comeBack();
+      return;
+    }
+    await this.#sendList(this.#list(channel), this.#standing);
+    this.#addParts(channel, this.#standing);
+  }
+
   /** Says BYE and ends the session. `because`: the error of requests after that, for a person who did not ask to leave. */
   async leave(because?: FtError): Promise<void> {
     if (this.#leaving) return;
@@ -289,18 +306,8 @@ export class Session {
 
   // -------------------------------------------------------------- joining
 
-  /** Connects to the first of the tracker's addresses that answers. Fails with a sentence, to which it adds the hint. */
-  async #dial(hint: string, signal: AbortSignal | undefined): Promise<Channel> {
-    const { port, address, others = [] } = this.#tracker;
-    const dialOne = (one: string) => (signal?: AbortSignal) => this.#options.dial({ address: one, port }, signal && { signal });
-    try {
-      if (others.length === 0) return await dialOne(address)(signal);
-      return await firstToOpen([address, ...others].map(dialOne), { signal, clock: this.#clock });
-    } catch (error) {
-      if (codeOf(error) === "cancelled") throw new CancelledError();
-      const reason = mainReason(error);
-      throw new FtError(codeOf(reason), `Cannot reach the tracker at "${this.#where}": ${sentenceOf(reason)}.${hint}`);
-    }
+  #dial(hint: string, signal: AbortSignal | undefined): Promise<Channel> {
+    return dialTracker(this.#tracker, { dial: this.#options.dial, clock: this.#clock, signal, hint });
   }
 
   /** Greets the tracker and sends it the list, in the protocol that it speaks. */
@@ -311,7 +318,8 @@ export class Session {
     const { hello, challenge } = this.#hello();
     const reply = this.#ask(hello);
     // A tracker of FT/2 that is silent is busy, or its answer was lost: it is no basic one, which would have this peer serve everybody.
-    const isFull = this.#tracker.announced || this.#tracker.full || this.#standing?.profile === 2;
+    const wasFull = this.#tracker.full || this.#options.wasFull?.(channel.remote) === true;
+    const isFull = this.#tracker.announced || wasFull || this.#standing?.profile === 2;
     const found = isFull ? await reply : await this.#basic.greetUnless(reply.catch(goneIsUndefined), signal);
     if (!("verb" in found)) this.#acceptBasic(channel, found);
     else if (found.verb === "HI") await this.#accept(channel, found, challenge);
@@ -362,7 +370,7 @@ export class Session {
     this.#cancelRenewal = this.#clock.after(wait, () => {
       this.#tryFull().catch(() => {
         const isBasic = this.#online && !this.#leaving && this.#standing?.profile === 1;
-        if (isBasic) this.#tryFullLater(Math.min(LONGEST_TRY_FULL_MS, 2 * wait));
+        if (isBasic) this.#tryFullLater(Math.min(LONGEST_TRY_FULL_MS, 4 * wait));
       });
     });
   }
@@ -403,7 +411,7 @@ export class Session {
     if ((this.#tracker.key ?? key) !== key) {
       throw new FtError(UNTRUSTED, `The tracker at "${this.#where}" is another one than was looked for: it has another key.`);
     }
-    this.#options.approve?.({ place: this.#tracker, name, key, proven });
+    this.#options.approve?.({ place: this.#tracker, at: channel.remote.address, name, key, proven });
     const standing = standingOn(channel, { profile: 2, you, max, key, announced, results });
     const list = this.#list(channel);
     const back = nonce && this.#secret ? this.#options.sessionKey?.prove(nonce, this.#secret) : undefined;
@@ -437,7 +445,7 @@ export class Session {
    * sending the list again, and then the parts. Peers that joined together renew at different times.
    */
   #addParts(channel: Channel, standing: Standing): void {
-    for (const record of this.#records(channel)) if (record.part) this.requests.add(record).catch(() => undefined);
+    for (const record of this.#records(channel)) if (!isCounted(record)) this.requests.add(record).catch(() => undefined);
     this.#cancelRenewal();
     const wait = standing.lifetime * 1000 * (0.4 + 0.2 * this.#options.random());
     this.#cancelRenewal = this.#clock.after(wait, () => this.#renew(channel));
@@ -458,7 +466,7 @@ export class Session {
   }
 
   #list(channel: Channel): FileRecord[] {
-    return this.#records(channel).filter(({ part }) => !part);
+    return this.#records(channel).filter(isCounted);
   }
 
   #pingLater(): void {

@@ -24,8 +24,14 @@ export interface FileRecord extends Endpoint {
   /** Exact time of last modification, ISO 8601 UTC. */
   mtime?: string | undefined;
   root?: string | undefined;
+  /** Only for a folder: how many files are in it. Its `root` is the content id of its list. */
+  files?: number | undefined;
+  /** Only for a folder: the length of its list. Bytes. */
+  list?: number | undefined;
   /** Its holder is still fetching it, and has some of its pieces. */
   part?: true | undefined;
+  /** Its holder has the whole of it, and it does not count among the files of that peer: it was fetched when the list was full. */
+  beyond?: true | undefined;
   /** The tracker could not connect to its holder: a firewall may stand before it. */
   unreachable?: true | undefined;
   /** The record stands for all records of its content. The number of peers that have the whole of it. */
@@ -85,6 +91,7 @@ export function parseRecord(text: string): FileRecord {
   const [tuple = "", ...attributes] = tupleOf(text).split(";");
   const fields = tuple.split(",").map(unescapeField);
   const record = parseFields(fields);
+  let whole = false;
   for (const attribute of attributes) {
     const equals = attribute.indexOf("=");
     const value = unescapeField(attribute.slice(equals + 1));
@@ -101,15 +108,21 @@ export function parseRecord(text: string): FileRecord {
       case "part":
         if (value === "1") record.part = true;
         break;
+      case "whole":
+        whole = value === "1";
+        break;
       case "reach":
         if (value === "no") record.unreachable = true;
         break;
-      case "holders": {
-        const holders = parseWhole(value);
-        if (holders === undefined) throw new ProtocolError("bad-record", "The record's holders are not a whole number.");
-        record.holders = holders;
+      case "holders":
+        record.holders = countOf(value, "holders");
         break;
-      }
+      case "files":
+        record.files = countOf(value, "files");
+        break;
+      case "list":
+        record.list = countOf(value, "list");
+        break;
       case "by":
         record.by = peerName(value) || undefined;
         break;
@@ -120,7 +133,17 @@ export function parseRecord(text: string): FileRecord {
       }
     }
   }
+  if (record.part && whole) {
+    delete record.part;
+    record.beyond = true;
+  }
   return record;
+}
+
+function countOf(value: string, what: string): number {
+  const count = parseWhole(value);
+  if (count === undefined) throw new ProtocolError("bad-record", `The record's ${what} are not a whole number.`);
+  return count;
 }
 
 /** The text between a record's `<` and `>`. */
@@ -157,7 +180,11 @@ export function formatRecordAround(record: Omit<FileRecord, "address">): [before
     record.v2 ? ";v=2" : "",
     record.mtime === undefined ? "" : `;mtime=${record.mtime}`,
     record.root === undefined ? "" : `;root=${record.root}`,
+    record.files === undefined ? "" : `;files=${record.files}`,
+    record.list === undefined ? "" : `;list=${record.list}`,
     record.part ? ";part=1" : "",
+    // Programs that do not know "whole" take it for an unfinished file, and ask its holder for the pieces that it has: all of them.
+    record.beyond ? ";part=1;whole=1" : "",
     record.unreachable ? ";reach=no" : "",
     record.holders === undefined ? "" : `;holders=${record.holders}`,
   ].join("");
@@ -171,6 +198,11 @@ export function formatRecordAround(record: Omit<FileRecord, "address">): [before
 export function formatRecord(record: FileRecord): string {
   const [before, after] = formatRecordAround(record);
   return before + escapeField(record.address) + after;
+}
+
+/** Whether a record counts among the files of its peer. */
+export function isCounted({ part, beyond }: Pick<FileRecord, "part" | "beyond">): boolean {
+  return !part && !beyond;
 }
 
 /** A tracker's own limit on names, in bytes. Gives the record back. */

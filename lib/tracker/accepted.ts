@@ -4,7 +4,7 @@
 import { ProtocolError } from "../error.ts";
 import type { Address } from "../protocol/address.ts";
 import type { CallBack, ToTracker, Wish } from "../protocol/messages.ts";
-import type { FileName, FileRecord } from "../protocol/record.ts";
+import { type FileName, type FileRecord, isCounted } from "../protocol/record.ts";
 import { encodeFromTracker } from "../protocol/write.ts";
 import { plural, printable } from "../text.ts";
 import { addressFor, type Member, type Presence, type SessionClaim } from "./catalog.ts";
@@ -147,9 +147,9 @@ export class AcceptedPeer implements Presence {
 
   #add(record: FileRecord): TrackerReply {
     const { catalog, limits } = this.#state;
-    if (record.part && catalog.isLast(this.id, record.name)) return LAST_FILE;
+    if (!isCounted(record) && catalog.isLast(this.id, record.name)) return LAST_FILE;
     if (catalog.add(this.id, record, limits.files)) return { verb: "OK" };
-    if (record.part) return error("too-many-parts", "These are too many unfinished files.");
+    if (!isCounted(record)) return error("too-many-parts", "These are too many files beside the list of the peer.");
     throw new ProtocolError("too-many-files", `This tracker takes ${plural(limits.files, "file")} a peer.`);
   }
 

@@ -2,6 +2,7 @@
 
 import { type Address, type Endpoint, hostOf, isIPv6, isLoopback } from "../protocol/address.ts";
 import { formatFoundRecord } from "../protocol/basic.ts";
+import { FOLDER_TYPE } from "../protocol/folder.ts";
 import type { CallBack, Page, PeerLine, Profile, Wish } from "../protocol/messages.ts";
 import {
   escapeField,
@@ -9,10 +10,12 @@ import {
   type FileName,
   type FileRecord,
   formatRecordAround,
+  isCounted,
   modifiedOf,
 } from "../protocol/record.ts";
 import { eachOf, type Few, withOne, withoutOne } from "./few.ts";
 import { type Findable, FindIndex } from "./find.ts";
+import { NamedList } from "./named-list.ts";
 
 /** An accepted peer. Its address is the one that the tracker saw, whatever the peer wrote. */
 export interface Member {
@@ -69,9 +72,11 @@ export interface Seer {
 interface Shelf extends Member {
   port: number;
   reach: boolean | undefined;
-  readonly records: Map<FileName, SharedFile>;
-  /** Records of files that the peer is still fetching. They do not count towards its limit. */
+  readonly records: NamedList<SharedFile>;
+  /** Records of files that the peer is still fetching. */
   parts: number;
+  /** Records that do not count towards its limit: of unfinished files, and of whole ones beyond the limit. */
+  uncounted: number;
   /** Bytes of its whole files. A sum of several sizes may be no exact `number`. */
   bytes: bigint;
   /** The end of its records for a receiver that knows names: `;by=Ben>`, or `>`. */
@@ -88,7 +93,10 @@ interface SharedFile extends Omit<FileRecord, "address" | "port">, Findable<Shar
   modified: string;
   mtime: string | undefined;
   root: string | undefined;
+  files: number | undefined;
+  list: number | undefined;
   part: true | undefined;
+  beyond: true | undefined;
   readonly holder: Shelf;
 }
 
@@ -101,11 +109,14 @@ const ANSWER_LIMIT = 4096;
 /** The lines of an answer to FIND that take as long as one step of a search: about a millisecond. */
 const LINES_A_STEP = 250;
 
-/** The most unfinished files that a peer may announce. */
-const MAX_PARTS = 32;
+/** The most records of a peer that do not count: of unfinished files, and of whole ones beyond its limit. */
+const MAX_UNCOUNTED = 32;
 
 /** The most types and dates that are kept, so that records with the same type or date share one text. */
 const TEXTS_KEPT = 4096;
+
+const utf8 = new TextDecoder();
+const utf8Bytes = new TextEncoder();
 
 /** The peers online and their records. */
 export class Catalog {
@@ -157,7 +168,7 @@ export class Catalog {
     if (shelf === undefined) {
       const host = hostOf(member.address);
       const end = member.name === undefined ? ">" : `;by=${escapeValue(member.name)}>`;
-      shelf = { ...member, host, end, reach: undefined, records: new Map(), parts: 0, bytes: 0n };
+      shelf = { ...member, host, end, reach: undefined, records: new NamedList(), parts: 0, uncounted: 0, bytes: 0n };
       this.#shelves.set(shelf.id, shelf);
       this.#byAddress.set(shelf.address, withOne(this.#byAddress.get(shelf.address), shelf));
       if (isLoopback(member.address)) this.#here.add(member.address);
@@ -177,21 +188,21 @@ export class Catalog {
     const shelf = this.#shelves.get(id);
     if (shelf === undefined) return false;
     const old = shelf.records.get(record.name);
-    const parts = shelf.parts - (old?.part ? 1 : 0);
-    const files = shelf.records.size - (old === undefined ? 0 : 1) - parts;
-    if (record.part ? parts >= MAX_PARTS || this.isLast(id, record.name) : files >= maxFiles) return false;
+    const uncounted = shelf.uncounted - (old === undefined || isCounted(old) ? 0 : 1);
+    const files = shelf.records.size - (old === undefined ? 0 : 1) - uncounted;
+    if (isCounted(record) ? files >= maxFiles : uncounted >= MAX_UNCOUNTED || this.isLast(id, record.name)) return false;
     this.#shelve(shelf, record);
     return true;
   }
 
-  /** Whether this is the only whole file of a peer. */
+  /** Whether this is the only file of a peer that counts. */
   isLast(id: string, name: FileName): boolean {
     const shelf = this.#shelves.get(id);
     const file = shelf?.records.get(name);
-    return shelf !== undefined && file !== undefined && !file.part && shelf.records.size - shelf.parts === 1;
+    return shelf !== undefined && file !== undefined && isCounted(file) && shelf.records.size - shelf.uncounted === 1;
   }
 
-  /** Takes a record off a peer's list. The last whole one stays. */
+  /** Takes a record off a peer's list. The last one that counts stays. */
   drop(id: string, name: FileName): "dropped" | "missing" | "last" {
     const shelf = this.#shelves.get(id);
     const file = shelf?.records.get(name);
@@ -223,7 +234,7 @@ export class Catalog {
     if (shelf === undefined || shelf.reach === reach) return;
     const isToldApart = shelf.reach === false || reach === false;
     shelf.reach = reach;
-    if (isToldApart) for (const name of shelf.records.keys()) this.#answers.delete(name);
+    if (isToldApart) for (const { name } of shelf.records.values()) this.#answers.delete(name);
   }
 
   /** The FT/2 peer at the endpoint of a record, as a receiver got it. */
@@ -278,15 +289,15 @@ export class Catalog {
   }
 
   /**
-   * FT/1: the answer lines for an exact file name, five fields per line. Leaves out unfinished files, which an FT/1 peer cannot
-   * recognise, and IPv6 addresses, unless the receiver has one.
+   * FT/1: the answer lines for an exact file name, five fields per line. Leaves out unfinished files and folders, which an FT/1 peer
+   * cannot recognise, and IPv6 addresses, unless the receiver has one.
    */
   searchBasic(name: FileName, seer: Seer, limit: number): string[] {
     const lines: string[] = [];
     for (const file of fairly(this.#byName.get(name))) {
       if (lines.length >= limit) break;
       const address = addressFor(file.holder, seer);
-      if (file.part || (isIPv6(address) && !isIPv6(seer.address))) continue;
+      if (file.part || file.type === FOLDER_TYPE || (isIPv6(address) && !isIPv6(seer.address))) continue;
       lines.push(formatFoundRecord({ ...file, address, port: file.holder.port }));
     }
     return lines;
@@ -351,13 +362,15 @@ export class Catalog {
 
   /** Puts a record at the end of a list, or replaces the record of the same name where it is. */
   #shelve(shelf: Shelf, record: FileRecord): void {
-    const { name, size, v2, mtime, root, part } = record;
+    const { size, v2, files, list, part, beyond } = record;
+    const [name, mtime, root] = [detached(record.name), detached(record.mtime), detached(record.root)];
     const [type, date] = [this.#shared(record.type), this.#shared(record.date)];
-    const about = { type, size, date, v2, modified: modifiedOf(record), mtime, root, part: part || undefined };
+    const modified = mtime ?? modifiedOf(record);
+    const about = { type, size, date, v2, modified, mtime, root, files, list, part: part || undefined, beyond };
     let file = shelf.records.get(name);
     if (file === undefined) {
       file = { name, ...about, holder: shelf, title: undefined };
-      shelf.records.set(name, file);
+      shelf.records.add(file);
       this.#byName.set(name, withOne(this.#byName.get(name), file));
       if (root !== undefined) this.#byRoot.set(root, withOne(this.#byRoot.get(root), file));
     } else {
@@ -399,14 +412,21 @@ export class Catalog {
   }
 
   /** Notes that a list has a record more or less. */
-  #count(shelf: Shelf, { name, size, part }: SharedFile, by: 1 | -1): void {
+  #count(shelf: Shelf, file: SharedFile, by: 1 | -1): void {
+    const { name, size, part } = file;
     this.#answers.delete(name);
+    if (!isCounted(file)) shelf.uncounted += by;
     if (part) shelf.parts += by;
     else {
       shelf.bytes += BigInt(by * size);
       this.#files += by;
     }
   }
+}
+
+/** The same text, in memory of its own. A part of a line keeps the whole line in memory. */
+function detached<Text extends string | undefined>(text: Text): Text {
+  return (text === undefined ? undefined : utf8.decode(utf8Bytes.encode(text))) as Text;
 }
 
 /** Takes a record from those of a key, and the key with its last record. */
@@ -422,13 +442,13 @@ function take<Key>(all: Map<Key, Few<SharedFile>>, key: Key, file: SharedFile): 
  * first, then those that came first.
  */
 function* fairly(files: Few<SharedFile> | undefined): Generator<SharedFile, void> {
-  if (!(files instanceof Set)) {
+  if (!(files instanceof Map)) {
     if (files !== undefined) yield files;
     return;
   }
   const byHost = new Map<string, SharedFile[]>();
   for (const verified of [true, false]) {
-    for (const file of files) {
+    for (const file of files.values()) {
       if ((file.root !== undefined) !== verified) continue;
       const own = byHost.get(file.holder.host);
       if (own === undefined) byHost.set(file.holder.host, [file]);

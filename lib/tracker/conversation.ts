@@ -8,7 +8,7 @@ import { basic, SILENCE_MS } from "../protocol/basic.ts";
 import { type Dismissal, PING_MS, type Profile, RESULTS_LIMIT, type ToTracker } from "../protocol/messages.ts";
 import { isSessionProven } from "../protocol/pass.ts";
 import { TrackerInbox } from "../protocol/read.ts";
-import type { FileName } from "../protocol/record.ts";
+import { type FileName, isCounted } from "../protocol/record.ts";
 import { encodeFromTracker } from "../protocol/write.ts";
 import { AcceptedPeer, type PeerRequest, TOO_LATE } from "./accepted.ts";
 import { registerBasic, removeBasic, searchBasic } from "./basic-peers.ts";
@@ -348,8 +348,8 @@ export class Conversation implements ChannelHandlers, Connection {
       if (guest !== undefined) registerBasic(list.records, this, guest.registered, this.#state);
       return;
     }
-    // Unfinished files come by ADD only.
-    const records = list.records.filter(({ part }) => !part);
+    // Unfinished files, and those beyond the limit, come by ADD only.
+    const records = list.records.filter(isCounted);
     if (records.length === 0) {
       this.#state.refused(this.address, "no-files", "It shares nothing.");
       this.#peer?.leave("stopped sharing");

@@ -249,10 +249,22 @@ describe("a tracker as somebody would type it", () => {
     ["fe80::5%eth0", 1234, "fe80::5%eth0"],
     ["fe80::5%eth0", 4321, "[fe80::5%eth0]:4321"],
     ["lab.local", 4321, "lab.local:4321"],
+    ["lab.local.", 4321, "lab.local.:4321"],
+    ["my_pc", 1234, "my_pc"],
+    ["_x", 1234, "_x"],
+    ["bücher.lan", 1234, "bücher.lan"],
+    ["部屋3", 4321, "部屋3:4321"],
   ])("%s, port %d: is %s, and is understood", (address, port, text) => {
     expect(typed({ address, port })).toBe(text);
     expect(parseTracker(text)).toEqual({ address, port });
   });
+
+  test.each(["", ".", "-x", "a b", "a/b", "x@lab", "lab?", "lab\n", "12.34", "[lab]", "lab:0", "a..", "\u202elab"])(
+    "%j is none",
+    (text) => {
+      expect(() => parseTracker(text)).toThrow("is not a tracker's address");
+    },
+  );
 });
 
 describe("nobody announces a tracker", () => {
@@ -329,7 +341,7 @@ describe("several announce themselves", () => {
     const drawn = Promise.withResolvers<void>();
     output.on("data", (chunk: Buffer) => {
       shown += chunk.toString();
-      if (shown.includes("Which one")) drawn.resolve();
+      if (shown.includes("confirm")) drawn.resolve();
     });
     const stop = new AbortController();
     const prompts = new Prompts({
@@ -346,7 +358,7 @@ describe("several announce themselves", () => {
 
   test("a person chooses: the one used last is marked as such", async () => {
     const { shown, answer } = await asked([LAB, second], { ...second, address: "fd00::1" }, "\r");
-    expect(shown).toContain("2 trackers. Which one do you want to join?");
+    expect(shown).toContain("Found 2 trackers. Which one do you want to join?");
     expect(shown).toContain('"Room 5" at [fd00::9]:4321, used last');
     expect(shown.match(/used last/g)).toHaveLength(1);
     expect(answer).toEqual(LAB);

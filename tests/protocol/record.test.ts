@@ -407,6 +407,18 @@ describe("FT/2 records", () => {
     }
   });
 
+  test("part=1;whole=1, in either order, says that the holder has all of a file that does not count", () => {
+    const beyond = `<a,data,1,22/11/26,10.0.0.1,5;v=2;root=${ROOT};part=1;whole=1>`;
+    for (const text of [beyond, beyond.replace(";part=1;whole=1", ";whole=1;part=1")]) {
+      expect(parseRecord(text)).toMatchObject({ beyond: true });
+      expect(parseRecord(text).part).toBeUndefined();
+      expect(formatRecord(parseRecord(text))).toBe(beyond);
+    }
+    for (const attributes of [";whole=1", ";part=1;whole=0", ";part=1;whole", ""]) {
+      expect(parseRecord(`<a,data,1,22/11/26,10.0.0.1,5${attributes}>`).beyond).toBeUndefined();
+    }
+  });
+
   test("part=1, and nothing else, says that the holder is still fetching the file", () => {
     const unfinished = `<a,data,1,22/11/26,10.0.0.1,5;v=2;mtime=2026-11-22T10:04:05.123Z;root=${ROOT};part=1>`;
     const read = parseRecord(unfinished);

@@ -276,6 +276,22 @@ describe("adding and dropping", () => {
   });
 });
 
+describe("folders", () => {
+  test("are found by FT/2 with the number of their files and the length of their list, and never shown to FT/1", () => {
+    const catalog = new Catalog();
+    const folder = recordOf("Lesson 7", 9000, { type: "inode/directory", root: ROOT, files: 12, list: 1234 });
+    catalog.put(memberOf("a", "10.0.0.1", 7), [folder]);
+    catalog.put(memberOf("b", "10.0.0.2", 8), [recordOf("Lesson 7", 5)]);
+    const name = parseFileName("Lesson 7");
+    expect(catalog.search(name, anyone, 200)).toContain(
+      `<Lesson 7,inode/directory,9000,22/11/26,10.0.0.1,7;v=2;root=${ROOT};files=12;list=1234>`,
+    );
+    expect(catalog.searchBasic(name, anyone, 1)).toEqual(["<text/plain,5,22/11/26,10.0.0.2,8>"]);
+    catalog.add("a", { ...folder, files: 13 }, 5);
+    expect(catalog.search(name, anyone, 1)).toEqual([expect.stringContaining(";files=13;")]);
+  });
+});
+
 describe("unfinished files", () => {
   const partOf = (name: string, size = 100) => recordOf(name, size, { root: ROOT, part: true });
 
@@ -306,6 +322,23 @@ describe("unfinished files", () => {
     expect(catalog.add("a", recordOf("3", 30), 2)).toBeFalse();
     expect(catalog.add("a", recordOf("3", 30), 3)).toBeTrue();
     expect(namesIn(catalog.list("a", ALL, anyone))).toEqual(["1", "2", "p0", "p1", "p2", "3"]);
+  });
+
+  test("a whole file beyond the limit is a holder like any other, also for FT/1, and takes no place on the list", () => {
+    const catalog = new Catalog();
+    catalog.put(memberOf("a", "10.0.0.1", 7), [recordOf("own.txt", 10)]);
+    expect(catalog.add("a", recordOf("big.iso", 9, { root: ROOT, beyond: true }), 1)).toBeTrue();
+    const name = parseFileName("big.iso");
+    expect(catalog.search(name, anyone, 200)).toEqual([
+      `<big.iso,text/plain,9,22/11/26,10.0.0.1,7;v=2;root=${ROOT};part=1;whole=1>`,
+    ]);
+    expect(catalog.searchBasic(name, anyone, 200)).toEqual(["<text/plain,9,22/11/26,10.0.0.1,7>"]);
+    expect(catalog.who(ALL, anyone)).toMatchObject([{ files: 2, bytes: 19 }]);
+    expect(catalog.add("a", recordOf("3", 30), 1)).toBeFalse();
+    expect(catalog.add("a", recordOf("own.txt", 10, { beyond: true }), 1)).toBeFalse();
+    expect(catalog.drop("a", parseFileName("own.txt"))).toBe("last");
+    for (let i = 1; i < 32; i++) expect(catalog.add("a", recordOf(`b${i}`, 1, { beyond: true }), 1)).toBeTrue();
+    expect(catalog.add("a", partOf("one too many"), 1)).toBeFalse();
   });
 
   test("when whole, count; and the other way round", () => {

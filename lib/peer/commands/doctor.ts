@@ -2,6 +2,7 @@
 
 import { resolve } from "node:path";
 import { VERSION } from "../../program/cli.ts";
+import { DEFAULT_MAX_FILES } from "../../protocol/messages.ts";
 import { plural } from "../../text.ts";
 import type { PeerEvent } from "../events.ts";
 import { type CommandLine, DEFAULT_PORT } from "../options.ts";
@@ -18,7 +19,7 @@ export async function runDoctor(line: CommandLine, startPeer: StartPeer, signal:
   const checks = await examine({
     tracker: line.tracker,
     last: knownTrackers().last,
-    choose: () => namedOrDefault(line),
+    choose: () => namedOrDefault(line, DEFAULT_MAX_FILES),
     to: resolve(line.to),
     usualPort: line.port ?? DEFAULT_PORT,
     signal,

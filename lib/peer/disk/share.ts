@@ -17,7 +17,7 @@ import { basename, dirname, join } from "node:path";
 import { codeOf, UsageError } from "../../error.ts";
 import type { Endpoint } from "../../protocol/address.ts";
 import { type FileName, type FileRecord, NAME_LIMIT, parseFileName } from "../../protocol/record.ts";
-import { formatDate, plural, printable } from "../../text.ts";
+import { formatDate, formatSize, plural, printable } from "../../text.ts";
 import type { HashPool } from "../content/hash.ts";
 import type { TreeCache } from "../content/tree-cache.ts";
 import type { Served } from "../serve/types.ts";
@@ -26,14 +26,22 @@ import {
   type FirstChoice,
   folderOf,
   identityOf,
+  inodeOf,
   isAtItsPath,
   originalOf,
   PLAIN_ONLY,
   refuseInPlaceOf,
 } from "./identity.ts";
+import { isOwnProgram } from "./own-program.ts";
 import { readFully } from "./read-fully.ts";
 
 const OPEN_FLAGS = constants.O_RDONLY | PLAIN_ONLY;
+/** The largest file that a record can describe. Bytes. */
+const LARGEST = BigInt(Number.MAX_SAFE_INTEGER);
+/** The earliest time of a file that a record can carry. Milliseconds since 1970. */
+const EARLIEST_MS = Date.parse("0001-01-02T00:00:00Z");
+/** The latest time of a file that a record can carry: its year has four digits in every time zone. Milliseconds since 1970. */
+const LATEST_MS = Date.parse("9999-12-30T00:00:00Z");
 
 /** A shared file as it was when it was last looked at. */
 export interface SharedFile extends FirstChoice {
@@ -48,7 +56,7 @@ export interface SharedFile extends FirstChoice {
   root?: string | undefined;
   /** The hashes of the pieces, once they are computed. */
   pieces?: Uint8Array | undefined;
-  /** It was fetched when the list was full. It is announced like an unfinished file, because those do not count. */
+  /** It was fetched when the list was full: it does not count among this peer's files. */
   beyond?: true;
 }
 
@@ -60,11 +68,20 @@ export interface LeftOut {
   surplus?: true;
 }
 
+/** The files of some paths that are shared, and those that are not. */
+export interface ChosenFiles {
+  taken: SharedFile[];
+  left: LeftOut[];
+}
+
+/** The reason for a program of this project in a folder. */
+export const OWN_PROGRAM = "it is a program of FileTracker; name the file to share it";
+
 /**
  * Chooses the files to share: first the named files, then the plain files of each named folder in the order of their names, without
- * hidden ones, until there are `limit`. Named files are always taken. Throws a `UsageError` for a path that does not exist.
+ * hidden ones and this project's programs, until there are `limit`. Named files are always taken. Throws a `UsageError` for a path that does not exist.
  */
-export function chooseFiles(paths: string[], limit: number): { taken: SharedFile[]; left: LeftOut[] } {
+export function chooseFiles(paths: string[], limit: number): ChosenFiles {
   const taken: SharedFile[] = [];
   const left: LeftOut[] = [];
   const named: string[] = [];
@@ -73,7 +90,7 @@ export function chooseFiles(paths: string[], limit: number): { taken: SharedFile
 
   const take = (path: string, atMost: number) => {
     if (taken.length >= atMost) {
-      left.push({ path, reason: `limit of ${plural(limit, "file")}`, surplus: true });
+      left.push({ path, reason: `the limit is ${plural(limit, "file")}`, surplus: true });
       return;
     }
     const looked = lookAt(path);
@@ -83,7 +100,12 @@ export function chooseFiles(paths: string[], limit: number): { taken: SharedFile
   };
   // A named link stands for the file that it points to. Links inside folders are not followed.
   for (const path of named) take(realpathSync(path), Number.POSITIVE_INFINITY);
-  for (const folder of folders) for (const path of filesIn(folder, left)) take(path, limit);
+  for (const folder of folders) {
+    for (const path of filesIn(folder, left)) {
+      if (isOwnProgram(path)) left.push({ path, reason: OWN_PROGRAM });
+      else take(path, limit);
+    }
+  }
   return { taken, left };
 }
 
@@ -115,12 +137,12 @@ function filesIn(folder: string, left: LeftOut[]): string[] {
  */
 function lookAt(path: string, first?: FirstChoice): SharedFile | LeftOut {
   const name = basename(path).normalize("NFC");
-  if (name.includes("\ufffd")) return { path, reason: "its name is not valid UTF-8" };
+  if (name.includes("\ufffd") || !name.isWellFormed()) return { path, reason: "its name is not valid UTF-8" };
   if (Buffer.byteLength(name) > NAME_LIMIT) return { path, reason: `its name is longer than ${NAME_LIMIT} bytes` };
   try {
     // The path had no links when it was chosen. If a folder on the way is a link now, it leads somewhere else.
     if (realpathSync(dirname(path)) !== dirname(path)) return { path, reason: "its folder is a link now" };
-    const kind = lstatSync(path);
+    const kind = lstatSync(path, { bigint: true });
     if (kind.isSymbolicLink()) return { path, reason: "it is a link" };
     if (!kind.isFile()) return { path, reason: "it is not a plain file" };
     if (isOwnOutput(kind)) return { path, reason: "what this program prints goes there" };
@@ -129,6 +151,7 @@ function lookAt(path: string, first?: FirstChoice): SharedFile | LeftOut {
       const entry = fstatSync(fd, { bigint: true });
       if (!entry.isFile()) return { path, reason: "it is not a plain file" };
       if (!isAtItsPath(fd, path)) return { path, reason: "its folder is a link now" };
+      if (entry.size > LARGEST) return { path, reason: `it is larger than ${formatSize(Number(LARGEST))}` };
       const reason = first && refuseInPlaceOf(first, path, entry);
       return reason === undefined ? describeFile(path, entry) : { path, reason };
     } finally {
@@ -146,7 +169,7 @@ export function describeFile(path: string, entry: BigIntStats): SharedFile {
     path,
     type: Bun.file(path).type.split(";")[0] || "application/octet-stream",
     size: Number(entry.size),
-    modified: new Date(Number(entry.mtimeMs)),
+    modified: timeOf(entry),
     identity: identityOf(entry),
     owner: Number(entry.uid),
     original: originalOf(entry),
@@ -154,17 +177,14 @@ export function describeFile(path: string, entry: BigIntStats): SharedFile {
   };
 }
 
+/** The time of last modification, or the nearest one that a record can carry. */
+function timeOf({ mtimeMs }: BigIntStats): Date {
+  return new Date(Math.min(Math.max(Number(mtimeMs), EARLIEST_MS), LATEST_MS));
+}
+
 /** Whether our standard output or error goes into this file. If it were shared, each line about its change would change it again. */
-function isOwnOutput({ dev, ino }: { dev: number; ino: number }): boolean {
-  return [1, 2].some((fd) => {
-    try {
-      const output = fstatSync(fd);
-      return output.isFile() && output.dev === dev && output.ino === ino;
-    } catch {
-      // It is closed.
-      return false;
-    }
-  });
+function isOwnOutput(entry: BigIntStats): boolean {
+  return [1, 2].map(entryOf).some((output) => output?.isFile() && inodeOf(output) === inodeOf(entry));
 }
 
 function unreadableReason(error: unknown): string {
@@ -222,6 +242,12 @@ export class Share {
     const index = this.files.findIndex(({ name }) => name === file.name);
     if (index < 0) this.files.push(file);
     else this.files[index] = file;
+  }
+
+  /** Puts these files on the list instead of those that are there. A file that stays keeps what is known of it. */
+  replace(files: SharedFile[]): void {
+    const kept = new Map(this.files.map((file) => [file.path, file]));
+    this.files.splice(0, this.files.length, ...files.map((file) => kept.get(file.path) ?? file));
   }
 
   /**
@@ -302,7 +328,7 @@ export function recordOf(file: SharedFile, { address, port }: Endpoint): FileRec
     v2: true,
     mtime: file.modified.toISOString(),
     ...(file.root === undefined ? {} : { root: file.root }),
-    ...(file.beyond ? { part: true } : {}),
+    ...(file.beyond ? { beyond: true } : {}),
   };
 }
 

@@ -124,24 +124,6 @@ function tabbed(rows: string[][]): string[] {
   return rows.map((row) => row.join("\t"));
 }
 
-/** The holders of one file as a table of size, date and address. */
-export function holderTable(records: FileRecord[], width?: number, now = Date.now()): string[] {
-  const columns: Column[] = [
-    { title: "SIZE", align: "right" },
-    { title: "DATE", spare: 2 },
-    { title: "WHO", most: WHO_WIDTH },
-    TYPE_COLUMN,
-  ];
-  const label = holderCells(records);
-  const rows = records.map((record) => [
-    formatSize(record.size),
-    formatModified(modifiedOf(record), now),
-    label(record),
-    printable(record.type),
-  ]);
-  return tableWithContents(records, columns, rows, width);
-}
-
 /** The table, with a column for the start of the content id where one name means several contents. */
 function tableWithContents(records: FileRecord[], columns: Column[], rows: string[][], width: number | undefined): string[] {
   const cells = new Map<FileRecord, string>();
@@ -387,6 +369,8 @@ function describe(event: PeerEvent): string {
         : `Others cannot connect to this machine: port ${event.port} is blocked (${event.reason}). They can still get your files because this computer connects to them, unless their firewall blocks that too. ${howToOpen(event.port)}`;
     case "root":
       return `"${event.name}" is ready (${event.root.slice(0, SHORT_ID)}…).`;
+    case "folder":
+      return `The folder "${event.name}" is ready: ${plural(event.files, "file")}, ${formatSize(event.size)}.${leftInFolder(event.left)}`;
     case "changed":
       return `"${event.name}" has changed: ${formatSize(event.size)} now.`;
     case "withdrawn":
@@ -404,6 +388,12 @@ function describe(event: PeerEvent): string {
     default:
       return event satisfies never;
   }
+}
+
+/** How many entries of a folder are not shared, as a sentence, with a space before it; "" when there are none. */
+export function leftInFolder(left: Record<string, number>): string {
+  const parts = Object.entries(left).map(([reason, count]) => `${count} (${reason})`);
+  return parts.length === 0 ? "" : ` Left out: ${parts.join(", ")}.`;
 }
 
 /** How to open a port in this system's firewall, as sentences. */

@@ -16,7 +16,6 @@ import {
   downloadObject,
   eventObject,
   groupByContent,
-  holderTable,
   howToOpen,
   notFoundSentence,
   Pace,
@@ -147,16 +146,6 @@ describe("tables", () => {
   test("no records are a title on a terminal, and nothing in a pipe", () => {
     expect(recordTable([], WIDE)).toHaveLength(1);
     expect(recordTable([])).toEqual([]);
-    expect(holderTable([])).toHaveLength(1);
-  });
-
-  test("the holders of one file", () => {
-    const lines = holderTable([record("x"), record("x", { address: addressOf("2001:db8::1"), port: 5 })]);
-    expect(lines).toEqual([
-      " SIZE  DATE        WHO                 TYPE",
-      "48 kB  2026-11-22  192.168.1.17:40123  application/pdf",
-      "48 kB  2026-11-22  [2001:db8::1]:5     application/pdf",
-    ]);
   });
 
   test("peers, and which one is oneself", () => {
@@ -174,6 +163,34 @@ describe("tables", () => {
       "Ben             192.168.1.17:40123      2  48 kB  ft-peer/1.0.0  10:04  7f",
       "192.168.1.17:5  192.168.1.17:5          2  48 kB  ft-peer/1.0.0  10:04  7f",
     ]);
+  });
+
+  test("peers with names, each with its address", () => {
+    const lines = peerTable([peer({ name: "Ben" }), peer({ id: "80", port: 5, name: "李雷" }), peer({ port: 6 })], "80", 60);
+    expect(lines.map((line) => line.split(/ {2,}/).slice(0, 2))).toEqual([
+      ["WHO", "ADDRESS"],
+      ["Ben", "192.168.1.17:40123"],
+      ["李雷 (you)", "192.168.1.17:5"],
+      ["192.168.1.17:6", "192.168.1.17:6"],
+    ]);
+  });
+
+  test("holders by their names; where rows repeat a name for another peer, the address stands behind it", () => {
+    const ben = record("a.pdf", { by: "Ben" });
+    const other = record("a.pdf", { by: "BEN", address: addressOf("192.168.1.9") });
+    const zoe = record("b.pdf", { by: "Zoë", part: true });
+    const who = (lines: string[]) => lines.slice(1).map((line) => line.split(/ {2,}/).at(-1));
+    expect(who(recordTable([ben, ben, zoe, record("c.pdf")], WIDE))).toEqual([
+      "Ben",
+      "Ben",
+      "Zoë (unfinished)",
+      "192.168.1.17:40123",
+    ]);
+    for (const show of [recordTable, contentTable]) {
+      expect(who(show([ben, other], WIDE))).toEqual(["Ben, 192.168.1.17:40123", "BEN, 192.168.1.9:40123"]);
+    }
+    expect(who(contentTable([record("a.pdf", { by: "Ben", holders: 3 }), ben], WIDE))).toEqual(["3 people", "Ben"]);
+    expect(recordObjects([ben, record("c.pdf")]).map((one) => ("by" in one ? one.by : "none"))).toEqual(["Ben", "none"]);
   });
 
   test("peers that nobody can connect to are marked; of which it is not known are not", () => {
@@ -194,8 +211,7 @@ describe("tables", () => {
   test("whatever strangers send, no line has a control character in it", () => {
     const lines = [
       ...recordTable([record(HOSTILE, { type: "x\u202e/y", by: HOSTILE })], WIDE),
-      ...holderTable([record("x", { type: "x\u202e/y" })]),
-      ...peerTable([peer({ agent: HOSTILE, id: HOSTILE, since: "2026-11-22T\u001b[2J\u0007" })], "", WIDE),
+      ...peerTable([peer({ agent: HOSTILE, id: HOSTILE, name: HOSTILE, since: "2026-11-22T\u001b[2J\u0007" })], "", WIDE),
     ];
     for (const line of lines) expect(line).not.toMatch(UNSAFE);
     expect(lines.join("\n")).toContain("\\x1b[2J");
@@ -247,11 +263,6 @@ describe("one name, several contents", () => {
     ];
     expect(last(recordTable(records, WIDE))).toEqual(expected);
     expect(last(contentTable(records, WIDE))).toEqual(expected);
-    expect(holderTable(records.slice(0, 2)).map((line) => line.split(/ {2,}/).at(-1))).toEqual([
-      "CONTENT",
-      "9f86d081",
-      "00000000",
-    ]);
   });
 
   test("tables show no content id where a name means one content, with or without its id", () => {
@@ -260,7 +271,7 @@ describe("one name, several contents", () => {
       [named(ROOT), named(undefined)],
       [named(undefined), named(undefined)],
     ]) {
-      for (const show of [recordTable, contentTable, holderTable]) expect(show(records, WIDE)[0]).not.toContain("CONTENT");
+      for (const show of [recordTable, contentTable]) expect(show(records, WIDE)[0]).not.toContain("CONTENT");
     }
   });
 
@@ -365,11 +376,6 @@ describe("records for a script", () => {
     ]);
     expect(objects.map((one) => "part" in one)).toEqual([false, true, false, true]);
     expect(recordTable([record("b.pdf", parts)], WIDE).at(-1)).toEndWith("192.168.1.17:40123 (unfinished)");
-    expect(holderTable([record("b.pdf", parts), record("b.pdf")]).map((line) => line.includes("(unfinished)"))).toEqual([
-      false,
-      true,
-      false,
-    ]);
   });
 
   test("names are what they are", () => {
@@ -479,7 +485,7 @@ describe("downloads, as sentences", () => {
     );
     const many = left(
       Array.from({ length: 5000 }, (_, i) => `f${i}`),
-      "limit of 5 files",
+      "the limit is 5 files",
     );
     expect(describeLeft(many).length).toBeLessThan(200);
     expect(describeLeft(many)).toContain("4995 more");
