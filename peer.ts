@@ -67,12 +67,14 @@ import {
 import { type FileAsked, type Opened, Server } from "./lib/peer/serve/serve.ts";
 import { Session } from "./lib/peer/session.ts";
 import { Sharing } from "./lib/peer/sharing.ts";
-import { EXIT, exitCodeFor, out, runProgram, VERSION } from "./lib/program/cli.ts";
+import { EXIT, err, exitCodeFor, out, runProgram, VERSION } from "./lib/program/cli.ts";
+import { outsideOf } from "./lib/program/settings.ts";
 import { endingSignals } from "./lib/program/signals.ts";
 import { type Address, type Endpoint, parseAddress } from "./lib/protocol/address.ts";
 import { FOLDER_TYPE } from "./lib/protocol/folder.ts";
 import { isProven, SessionKey } from "./lib/protocol/pass.ts";
 import type { FileRecord } from "./lib/protocol/record.ts";
+import { printable } from "./lib/text.ts";
 
 /** The most connections from one address at once. */
 const MAX_PER_ADDRESS = 32;
@@ -424,7 +426,9 @@ async function main(argv: string[]): Promise<number> {
   const cancel = new AbortController();
   for (const signal of endingSignals()) process.on(signal, () => leaveSoon(cancel, signal));
   try {
-    const line = parsePeerArguments(argv);
+    const outside = outsideOf("ft-peer");
+    const line = parsePeerArguments(argv, outside);
+    if (outside.remark !== undefined) err(printable(outside.remark));
     if ("text" in line) {
       out(line.text);
       return EXIT.done;

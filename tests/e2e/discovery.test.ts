@@ -40,7 +40,7 @@ describe("joining without an address", () => {
       await screen.waitFor("Found 2 trackers. Which one do you want to join?");
       screen.press(KEY.enter);
       await screen.waitFor("Online at");
-      await screen.waitFor("What next?");
+      await screen.waitFor("What are you looking for?");
       screen.press(KEY.ctrlC);
       expect(await screen.exited).toBe(130);
     } finally {

@@ -177,7 +177,7 @@ describe("search, list and who", () => {
     await stage.enlist(port, 40_000, lines);
     const table = await stage.ft(stage.visitorFolder(), address, "list");
     expect(table.out.replaceAll("\t", " ")).not.toMatch(DECEIVING);
-    expect(table.out.trimEnd().split("\n").length).toBe(names.length + 2);
+    expect(table.out.trimEnd().split("\n").length).toBe(names.length + 1);
     const json = await stage.ft(stage.visitorFolder(), address, "list", "--json");
     expect(json.out).not.toMatch(DECEIVING);
     expect(json.program.objects().map(({ name }) => name)).toEqual([...names, "visitor.txt"]);
