@@ -85,7 +85,7 @@ describe("the command", () => {
     await share(["another song.mp3"]);
     const { out } = await find("song");
     expect(out).toMatch(/song\.mp3\t.*\t2 people\t[0-9a-f]{64}\n/);
-    expect(out.trim().split("\n")).toHaveLength(3);
+    expect(out.trim().split("\n")).toHaveLength(2);
     const [first] = (await find("song", "--json")).out.split("\n");
     expect(JSON.parse(first ?? "")).toMatchObject({ holders: 2, root: expect.stringMatching(/^[0-9a-f]{64}$/) });
   });
