@@ -60,6 +60,7 @@ import {
   contentTable,
   describeEvent,
   eventObject,
+  groupByContent,
   notFoundSentence,
   peerTable,
   recordObjects,
@@ -68,12 +69,14 @@ import {
 import { type FileAsked, type Opened, Server } from "./lib/peer/serve/serve.ts";
 import { Session } from "./lib/peer/session.ts";
 import { Sharing } from "./lib/peer/sharing.ts";
-import { EXIT, exitCodeFor, out, runProgram, VERSION } from "./lib/program/cli.ts";
+import { EXIT, err, exitCodeFor, out, runProgram, VERSION } from "./lib/program/cli.ts";
+import { outsideOf } from "./lib/program/settings.ts";
 import { endingSignals } from "./lib/program/signals.ts";
 import { type Address, parseAddress } from "./lib/protocol/address.ts";
 import { FOLDER_TYPE } from "./lib/protocol/folder.ts";
 import { isProven, SessionKey } from "./lib/protocol/pass.ts";
 import type { FileRecord } from "./lib/protocol/record.ts";
+import { printable } from "./lib/text.ts";
 
 /** The most connections from one address at once. */
 const MAX_PER_ADDRESS = 32;
@@ -343,7 +346,10 @@ async function search(peer: Peer, line: CommandLine, command: "search" | "list",
           argument === undefined ? undefined : findPeer(argument, await peer.session.requests.who()).id,
         );
   if (records.length === 0) throw new FtError("not-found", notFoundSentence(argument ?? ""));
-  screen.results(screen.json ? recordObjects(records) : recordTable(records, screen.width));
+  const look = { isMine: peer.isOwn };
+  if (screen.json) screen.results(recordObjects(records));
+  else if (command === "list") screen.results(contentTable(groupByContent(records, peer.isOwn), screen.width, look));
+  else screen.results(recordTable(records, screen.width, look));
 }
 
 async function find(peer: Peer, { wish }: CommandLine, screen: Screen): Promise<void> {
@@ -352,7 +358,9 @@ async function find(peer: Peer, { wish }: CommandLine, screen: Screen): Promise<
   const isCopy = (own: FileRecord) => found.some(({ root, name, size }) => root && name === own.name && size === own.size);
   const records = found.filter((record) => record.root !== undefined || !peer.isOwn(record) || !isCopy(record));
   if (records.length === 0) throw new FtError("not-found", "No matching files.");
-  screen.results(screen.json ? recordObjects(records) : contentTable(records, screen.width));
+  const mine = new Set(peer.share.files.flatMap(({ root = [] }) => root));
+  const isMine = (record: FileRecord) => peer.isOwn(record) || (record.root !== undefined && mine.has(record.root));
+  screen.results(screen.json ? recordObjects(records) : contentTable(records, screen.width, { isMine }));
 }
 
 async function who(peer: Peer, screen: Screen): Promise<void> {
@@ -433,7 +441,9 @@ async function main(argv: string[]): Promise<number> {
   const cancel = new AbortController();
   for (const signal of endingSignals()) process.on(signal, () => leaveSoon(cancel, signal));
   try {
-    const line = parsePeerArguments(argv);
+    const outside = outsideOf("ft-peer");
+    const line = parsePeerArguments(argv, outside);
+    if (outside.remark !== undefined) err(printable(outside.remark));
     if ("text" in line) {
       out(line.text);
       return EXIT.done;

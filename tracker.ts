@@ -16,6 +16,7 @@ import { dial } from "./lib/net/dial.ts";
 import { dialableFrom, likelyAddresses } from "./lib/net/interfaces.ts";
 import { type Listener, type ListenOptions, listen, type RefusalCode } from "./lib/net/listen.ts";
 import { colours, EXIT, err, exitCodeFor, goOnWithoutOutput, out, runProgram, VERSION } from "./lib/program/cli.ts";
+import { outsideOf } from "./lib/program/settings.ts";
 import { endingSignals } from "./lib/program/signals.ts";
 import { formatEndpoint, hostOf, isIPv6 } from "./lib/protocol/address.ts";
 import { DEFAULT_TRACKER_PORT } from "./lib/protocol/messages.ts";
@@ -207,7 +208,9 @@ async function serve(options: Omit<TrackerOptions, "report">, json: boolean, qui
 async function main(argv: string[]): Promise<number> {
   let json = argv.includes("--json");
   try {
-    const parsed = parseTrackerArguments(argv);
+    const outside = outsideOf("ft-tracker");
+    const parsed = parseTrackerArguments(argv, outside);
+    if (outside.remark !== undefined) err(printable(outside.remark));
     if ("text" in parsed) {
       out(parsed.text);
       return EXIT.done;

@@ -13,7 +13,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { posix, win32 } from "node:path";
 
 /** Reads a small plain file, at most `limit` bytes; a link is not followed, a pipe not waited for. Throws when it is anything else. */
 export function readPlainFile(path: string, limit: number, isFit: (entry: Stats) => boolean = () => true): Buffer {
@@ -53,18 +53,28 @@ export function replaceOwnFile(path: string, content: string | Uint8Array): void
   }
 }
 
-/** This user's folder for files that can be made anew (`cache`) or that must outlive the program (`state`). It may not exist yet. */
-export function userFolder(kind: "cache" | "state"): string {
-  const home = homedir();
-  const usual = {
-    win32: { cache: localAppData(home), state: localAppData(home) },
-    darwin: { cache: join(home, "Library", "Caches"), state: join(home, "Library", "Application Support") },
-    other: { cache: join(home, ".cache"), state: join(home, ".local", "state") },
-  }[process.platform === "win32" || process.platform === "darwin" ? process.platform : "other"];
-  const chosen = kind === "cache" ? process.env.XDG_CACHE_HOME : process.env.XDG_STATE_HOME;
-  return join(chosen || usual[kind], "filetracker");
+/** The system and the user whose folders are looked up. */
+interface Place {
+  platform: NodeJS.Platform;
+  environment: Record<string, string | undefined>;
+  home: string;
 }
 
-function localAppData(home: string): string {
-  return process.env.LOCALAPPDATA || join(home, "AppData", "Local");
+/**
+ * This user's folder for files that can be made anew (`cache`), that must outlive the program (`state`), or in which the person writes
+ * settings (`config`). It may not exist yet.
+ */
+export function userFolder(
+  kind: "cache" | "state" | "config",
+  { platform, environment, home }: Place = { platform: process.platform, environment: process.env, home: homedir() },
+): string {
+  const { join } = platform === "win32" ? win32 : posix;
+  const local = environment.LOCALAPPDATA || join(home, "AppData", "Local");
+  const support = join(home, "Library", "Application Support");
+  const usual = {
+    win32: { cache: local, state: local, config: environment.APPDATA || join(home, "AppData", "Roaming") },
+    darwin: { cache: join(home, "Library", "Caches"), state: support, config: support },
+    other: { cache: join(home, ".cache"), state: join(home, ".local", "state"), config: join(home, ".config") },
+  }[platform === "win32" || platform === "darwin" ? platform : "other"];
+  return join(environment[`XDG_${kind.toUpperCase()}_HOME`] || usual[kind], "filetracker");
 }

@@ -120,6 +120,18 @@ export function localDay(time: Date): string {
   return `${String(time.getFullYear()).padStart(4, "0")}-${two(time.getMonth() + 1)}-${two(time.getDate())}`;
 }
 
+/**
+ * A file's date for a person, in local time: `today 17:40`, or the day, `2026-11-28`. `iso` is ISO 8601; where it is a day only, that is
+ * a day of the holder's. `now` is in milliseconds since 1970.
+ */
+export function formatModified(iso: string, now: number): string {
+  const today = localDay(new Date(now));
+  if (/^\d{4}-\d\d-\d\d$/.test(iso)) return iso === today ? "today" : iso;
+  const time = new Date(iso);
+  const day = localDay(time);
+  return day === today ? `today ${time.toTimeString().slice(0, 5)}` : day;
+}
+
 /** `count` with its noun: `1 file`, `3 files`. */
 export function plural(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? "" : "s"}`;

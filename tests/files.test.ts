@@ -15,7 +15,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { readOwnFile, readPlainFile, replaceOwnFile } from "../lib/files.ts";
+import { readOwnFile, readPlainFile, replaceOwnFile, userFolder } from "../lib/files.ts";
 import { hasOtherUser, OTHER } from "./helpers/other-user.ts";
 
 let folder = "";
@@ -83,5 +83,26 @@ describe("replaceOwnFile", () => {
     mkdirSync(at("a"));
     expect(() => replaceOwnFile(at("a"), "new")).toThrow();
     expect(readdirSync(folder)).toEqual(["a"]);
+  });
+});
+
+describe("userFolder", () => {
+  test.each([
+    ["linux", { HOME: "/home/ann" }, "/home/ann", "/home/ann/.config/filetracker"],
+    ["linux", { XDG_CONFIG_HOME: "/cfg" }, "/home/ann", "/cfg/filetracker"],
+    ["freebsd", { XDG_CONFIG_HOME: "" }, "/home/ann", "/home/ann/.config/filetracker"],
+    ["darwin", {}, "/Users/ann", "/Users/ann/Library/Application Support/filetracker"],
+    ["win32", { APPDATA: "D:\\Roaming" }, "C:\\Users\\ann", "D:\\Roaming\\filetracker"],
+    ["win32", {}, "C:\\Users\\ann", "C:\\Users\\ann\\AppData\\Roaming\\filetracker"],
+  ] as const)("settings on %s with %j in %s", (platform, environment, home, folder) => {
+    expect(userFolder("config", { platform, environment, home })).toBe(folder);
+  });
+
+  test("caches and state stay where they were", () => {
+    const linux = { platform: "linux", environment: {}, home: "/home/ann" } as const;
+    expect(userFolder("cache", linux)).toBe("/home/ann/.cache/filetracker");
+    expect(userFolder("state", linux)).toBe("/home/ann/.local/state/filetracker");
+    const windows = { platform: "win32", environment: { LOCALAPPDATA: "D:\\Local" }, home: "C:\\Users\\ann" } as const;
+    for (const kind of ["cache", "state"] as const) expect(userFolder(kind, windows)).toBe("D:\\Local\\filetracker");
   });
 });

@@ -72,7 +72,7 @@ function hostsOf(records: FileRecord[]): number {
 }
 
 /** Digits of a content id that people are shown. */
-const SHORT_ID = 8;
+export const SHORT_ID = 8;
 
 /** The start of each content id, by content id; longer when two of them start alike. */
 export function shortIds(roots: Iterable<string>): Map<string, string> {

@@ -142,9 +142,7 @@ export function whyNobody({ asked, problems, echo }: Found): string {
 export function nobodyFound(found: Found, last: Located | undefined): FtError {
   const before = last === undefined ? "" : ` The last one was ${describePlace(last)}.`;
   const then = `Type the address that ft-tracker prints when it starts: ft-peer ADDRESS.${before}`;
-  const { asked, problems, echo } = found;
-  const heard = asked.length === 0 || (problems[0] !== undefined && !echo) ? ", as far as one can hear" : "";
-  return new FtError("no-tracker", `No tracker announces itself on this network${heard}: ${whyNobody(found)}. ${then}`);
+  return new FtError("no-tracker", `No tracker found on this network: ${whyNobody(found)}. ${then}`);
 }
 
 /** The error for several trackers, where no person can choose. */
@@ -152,9 +150,7 @@ export function severalFound(trackers: Located[]): UsageError {
   const list = trackers.map((place) => describePlace(place)).join(", ");
   const [first] = trackers;
   const example = first === undefined ? "ADDRESS" : printable(typed(first));
-  return new UsageError(
-    `${trackers.length} trackers announce themselves: ${list}. Name one by its address, such as: ft-peer ${example}`,
-  );
+  return new UsageError(`Found ${trackers.length} trackers: ${list}. Choose one by its address: ft-peer ${example}`);
 }
 
 /** A name that the system may know: `lab.local`, `my_pc`, `bücher.lan`, `lab.example.com.`. It has a letter in it. */

@@ -27,6 +27,7 @@ import {
   type Values,
   wholeNumber,
 } from "../program/options.ts";
+import { describeSettings, NOTHING_OUTSIDE, type Outside, settingsFrom } from "../program/settings.ts";
 import { isLinkLocal, parseAddress, parseEndpoint } from "../protocol/address.ts";
 import { DEFAULT_MAX_FILES, DEFAULT_TRACKER_PORT, type Page, type Wish } from "../protocol/messages.ts";
 import { peerName } from "../protocol/peer-name.ts";
@@ -47,12 +48,14 @@ const COMMANDS = [
   { name: "list", label: "[PEER]", about: "every file online, or those of a peer, or those in PEER/FOLDER" },
   { name: "who", about: "the peers online" },
   { name: "share", label: "[PATH...]", about: "serve files, and folders as one each, until Ctrl-C" },
+  { name: "config", about: "print each setting and where it comes from" },
   { name: "doctor", about: "check the network, the firewall and the tracker" },
 ] as const satisfies Command[];
 
-export type PeerCommand = (typeof COMMANDS)[number]["name"];
+/** The commands that join a tracker. */
+export type PeerCommand = Exclude<(typeof COMMANDS)[number]["name"], "config">;
 
-export const PEER_COMMANDS = COMMANDS.map(({ name }) => name);
+export const PEER_COMMANDS = COMMANDS.map(({ name }) => name).filter((name) => name !== "config");
 
 /** A holder as it is printed: `address:port`, a name, or an id. Which peer that is turns out online. */
 const HOLDER: Kind<string> = {
@@ -107,12 +110,14 @@ const DAY: Kind<string> = {
 const OPTIONS = [
   {
     name: "share",
+    setting: true,
     kind: FILES,
     label: "PATH",
     about: `a file or folder to share; repeatable (default: this folder's first ${DEFAULT_MAX_FILES} files)`,
   },
   {
     name: "to",
+    setting: true,
     kind: FOLDER,
     label: "DIR",
     about: "where fetched files go (default: this folder); - is standard output",
@@ -128,11 +133,18 @@ const OPTIONS = [
   },
   {
     name: "port",
+    setting: true,
     kind: wholeNumber(0, 65_535),
     label: "N",
     about: "where this peer serves (default 1235, else a free port)",
   },
-  { name: "name", kind: PEER_NAME, label: "NAME", about: "your name, as others see it (default: this computer's name)" },
+  {
+    name: "name",
+    setting: true,
+    kind: PEER_NAME,
+    label: "NAME",
+    about: "your name, as others see it (default: this computer's name)",
+  },
   {
     name: "from",
     kind: HOLDER,
@@ -140,7 +152,7 @@ const OPTIONS = [
     about: "fetch from this holder only: its name or address:port",
   },
   { name: "any", kind: FLAG, about: "get: when several files have the name, take the best", command: "get" },
-  { name: "overwrite", kind: FLAG, about: "let a fetched file replace one of the same name" },
+  { name: "overwrite", setting: true, kind: FLAG, about: "let a fetched file replace one of the same name" },
   { name: "ext", kind: TEXTS, label: "EXT", about: "find: only these extensions, such as pdf or pdf,odt", command: "find" },
   { name: "type", kind: TEXT, label: "TYPE", about: "find: only this kind of file, such as video/", command: "find" },
   { name: "min", kind: SIZE, label: "SIZE", about: "find: at least this big, such as 10MB", command: "find" },
@@ -153,9 +165,9 @@ const OPTIONS = [
     command: "find",
   },
   { name: "before", kind: DAY, label: "DATE", about: "find: last changed on this day or earlier", command: "find" },
-  { name: "limit", kind: RATE, label: "RATE", about: "most bytes per second, such as 10MB (up and down each)" },
-  { name: "json", kind: FLAG, about: "one JSON object a line" },
-  { name: "quiet", short: "q", kind: FLAG, about: "print results and errors only" },
+  { name: "limit", setting: true, kind: RATE, label: "RATE", about: "most bytes per second, such as 10MB (up and down each)" },
+  { name: "json", setting: true, kind: FLAG, about: "one JSON object a line" },
+  { name: "quiet", setting: true, short: "q", kind: FLAG, about: "print results and errors only" },
   { name: "help", short: "h", kind: FLAG, about: "this text" },
   { name: "completions", kind: SHELL, label: "SHELL", about: "completions for bash, zsh, fish or powershell" },
   { name: "version", short: "V", kind: FLAG, about: "the version" },
@@ -170,7 +182,8 @@ export const PEER_HELP = `ft-peer: get a file from whoever on this network has i
 
 Usage: ft-peer [ADDRESS[:PORT]] [command] [options]
 
-ADDRESS is the tracker's; without it, the one that announces itself on the network.
+ADDRESS is the tracker's; without it, the one that announces itself on the
+network.
 Without a command, on a terminal: guided prompts.
 
 ${commandRows(COMMANDS, TYPED_WIDTH)}
@@ -212,13 +225,19 @@ export interface CommandLine {
 }
 
 /** Reads a command line of ft-peer. Throws a `UsageError`. Gives a text when only that was asked for. */
-export function parsePeerArguments(argv: string[]): { text: string } | CommandLine {
+export function parsePeerArguments(argv: string[], outside: Outside = NOTHING_OUTSIDE): { text: string } | CommandLine {
   const typed = splitArguments(argv, PEER_TABLE);
   const { given, words } = typed;
   const text = textAskedFor(typed, PEER_TABLE, PEER_HELP);
   if (text !== undefined) return { text };
-  const tracker = words[0] === undefined || isCommand(words[0]) ? undefined : trackerArgument(words.shift() ?? "");
+  const tracker =
+    words[0] === undefined || isCommand(words[0]) || words[0] === "config" ? undefined : trackerArgument(words.shift() ?? "");
   const command = words.shift();
+  if (command === "config") {
+    refuseMore(words);
+    const settings = settingsFrom(PEER_TABLE, given, outside);
+    return { text: describeSettings(PEER_TABLE, settings, outside, settings.given.json === true) };
+  }
   if (command !== undefined && !isCommand(command)) {
     const meant = didYouMean(command, PEER_COMMANDS) || ` There are ${PEER_COMMANDS.join(", ")}.`;
     throw new UsageError(`"${printable(command)}" is not a command.${meant} Try: ft-peer --help`);
@@ -231,10 +250,15 @@ export function parsePeerArguments(argv: string[]): { text: string } | CommandLi
       `--${misplaced.name} only works with ${misplaced.command}. Try: ft-peer ${example} --${misplaced.name}${value}`,
     );
   }
+  // Paths behind "share" come before the files in the settings.
+  if (command === "share" && words.length > 0) given.share ??= [];
+  // A file to save as, on the command line, comes before a folder in the settings.
+  if (given.output !== undefined) given.to ??= ".";
+  const { given: all, called } = settingsFrom(PEER_TABLE, given, outside);
   const argument = command === "search" || command === "list" ? argumentOf(command, words) : undefined;
   const names = command === "get" ? namesOf(words) : [];
   if (command === "who" || command === "doctor") refuseMore(words);
-  const { ext, type, min, max, after, before, help, version, completions, ...values } = readValues(OPTIONS, given);
+  const { ext, type, min, max, after, before, help, version, completions, ...values } = readValues(OPTIONS, all, called);
   const wish = command === "find" ? wishOf(words, { ext, type, min, max, after, before }) : { words: [], group: true };
   const paths = command === "share" ? words : [];
   if (command === "get") checkOutput(values, names);

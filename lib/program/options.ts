@@ -36,6 +36,8 @@ export interface Option {
   about: string;
   /** The default: the text that is read when the option is not given. */
   standard?: string;
+  /** The name is also a key in the file of settings, and a variable in the environment: `FT_MAX_FILES` for `max-files`. */
+  setting?: true;
   /** The only command that takes the option. Without one, every command takes it. */
   command?: string;
 }
@@ -71,7 +73,7 @@ export type Values<Table extends readonly Option[]> = {
 // ---------------------------------------------------------------- kinds of values
 
 /** An option without a value. */
-export const FLAG: Kind<boolean> & { completes: "none" } = { completes: "none", read: () => true };
+export const FLAG: Kind<boolean> & { completes: "none" } = { completes: "none", read: (text) => text !== "false" };
 export const TEXT: Kind<string> = { completes: "nothing", read: (text) => text };
 export const TEXTS = { ...TEXT, repeatable: true } as const;
 export const FILE: Kind<string> = { ...TEXT, completes: "file" };
@@ -142,11 +144,15 @@ export function splitArguments(argv: string[], { program, options }: ProgramTabl
 
 /**
  * Turns given texts into values. Throws a `UsageError` about the first text that its option cannot take.
- * Whatever else will give options (a file, the environment) gives them here.
+ * `called` is an option's name in that sentence, which tells where the text comes from.
  */
-export function readValues<const Table extends readonly Option[]>(options: Table, given: Given): Values<Table> {
+export function readValues<const Table extends readonly Option[]>(
+  options: Table,
+  given: Given,
+  called = (name: string) => `--${name}`,
+): Values<Table> {
   const values = options.map(({ name, kind, standard }) => {
-    const one = (text: string | boolean) => kind.read(String(text), `--${name}`);
+    const one = (text: string | boolean) => kind.read(String(text), called(name));
     const texts = given[name] ?? standard;
     if (kind.repeatable) return [name, [texts ?? []].flat().map(one)];
     if (texts === undefined) return [name, kind.completes === "none" ? false : undefined];
@@ -162,14 +168,23 @@ export function misplacedOption(options: readonly Option[], given: Given, comman
 
 // ---------------------------------------------------------------- --help
 
+/** The width of `--help`, which every terminal has. Columns. */
+const HELP_WIDTH = 80;
+
 /** The rows of commands in `--help`: the typed text, padded to `width`, and its meaning, on the next line if the text is longer. */
 export function commandRows(commands: readonly Command[], width: number): string {
+  const indent = `\n${" ".repeat(width + 4)}`;
   const rows = commands.map(({ name, label, about }) => {
     const typed = label === undefined ? name : `${name} ${label}`;
-    const gap = typed.length > width ? `\n${" ".repeat(width + 4)}` : `${" ".repeat(width - typed.length)}  `;
-    return `  ${typed}${gap}${about}`;
+    const gap = typed.length > width ? indent : `${" ".repeat(width - typed.length)}  `;
+    return `  ${typed}${gap}${brokenAt(about, HELP_WIDTH - width - 4).join(indent)}`;
   });
   return rows.join("\n");
+}
+
+/** Plain ASCII as lines of at most `width` characters, where its words allow that. */
+function brokenAt(text: string, width: number): string[] {
+  return text.match(new RegExp(`(?:.{1,${width}}|\\S+)(?= |$)`, "g"))?.map((line) => line.trim()) ?? [];
 }
 
 /** The rows of options in `--help`, like those of commands. */

@@ -198,7 +198,7 @@ export function describeSummary(summary: Summary): string[] {
   return [
     `"${printable(summary.name)}", ft-tracker ${summary.version} on ${formatEndpoint(summary)}, for ${formatDuration(summary.seconds)}`,
     `peers        ${summary.peers} online, ${plural(summary.connections, "connection")}`,
-    `files        ${summary.files} of ${formatSize(summary.bytes)}, ${plural(summary.contents, "content")}`,
+    `files        ${summary.files} (${formatSize(summary.bytes)}), ${plural(summary.contents, "content")}`,
     `requests     ${often(rates.requests)}`,
     `searches     ${often(rates.searches)}`,
     `joined       ${often(rates.joins)}`,

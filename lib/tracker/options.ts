@@ -24,6 +24,7 @@ import {
   TEXT,
   wholeNumber,
 } from "../program/options.ts";
+import { describeSettings, NOTHING_OUTSIDE, type Outside, settingsFrom } from "../program/settings.ts";
 import { type Address, parseAddress } from "../protocol/address.ts";
 import { DEFAULT_TRACKER_PORT } from "../protocol/messages.ts";
 import { NAME_LIMIT } from "../protocol/record.ts";
@@ -52,39 +53,44 @@ const COMMANDS: readonly Command[] = [
   { name: "unban", label: "PEER", about: "let it in again" },
   { name: "bans", about: "which addresses are banned, and for how long" },
   { name: "notice", label: "WORDS", about: "tell every peer" },
+  { name: "config", about: "print each setting and where it comes from" },
 ];
 
 const GENERAL = [
   {
     name: "port",
+    setting: true,
     kind: wholeNumber(0, 65_535),
     label: "N",
     about: `port to listen on (default ${DEFAULT_TRACKER_PORT}; 0 takes a free one)`,
     standard: String(DEFAULT_TRACKER_PORT),
   },
-  { name: "host", kind: HOST, label: "ADDRESS", about: "address to listen on (default: all of this machine)" },
+  { name: "host", setting: true, kind: HOST, label: "ADDRESS", about: "address to listen on (default: all of this machine)" },
   {
     name: "name",
+    setting: true,
     kind: TRACKER_NAME,
     label: "NAME",
     about: "this tracker's name (default: the host's name)",
     standard: hostname(),
   },
-  { name: "no-announce", kind: FLAG, about: "do not announce the tracker on the network" },
+  { name: "no-announce", setting: true, kind: FLAG, about: "do not announce the tracker on the network" },
   { name: "for", kind: DURATION, label: "DURATION", about: "how long a ban holds, such as 30m, 2h or 7d", command: "ban" },
-  { name: "bans", kind: FILE, label: "FILE", about: "where bans are kept (default: in the state folder)" },
-  { name: "json", kind: FLAG, about: "one JSON object a line for each event" },
-  { name: "quiet", short: "q", kind: FLAG, about: "print errors only" },
+  { name: "bans", setting: true, kind: FILE, label: "FILE", about: "where bans are kept (default: in the state folder)" },
+  { name: "json", setting: true, kind: FLAG, about: "one JSON object a line for each event" },
+  { name: "quiet", setting: true, short: "q", kind: FLAG, about: "print errors only" },
   { name: "completions", kind: SHELL, label: "SHELL", about: "completions for bash, zsh, fish or powershell" },
   { name: "help", short: "h", kind: FLAG, about: "this text" },
   { name: "version", short: "V", kind: FLAG, about: "the version" },
 ] as const satisfies Option[];
 
-const LIMIT_ROWS: Option[] = Object.values(LIMIT_TABLE).map(({ option, label, about, least, most }) => ({
+const LIMIT_ROWS: Option[] = Object.values(LIMIT_TABLE).map(({ option, label, about, standard, least, most }) => ({
   name: option,
+  setting: true,
   kind: wholeNumber(least, most),
   label,
   about,
+  standard: String(standard),
 }));
 
 export const TRACKER_TABLE: ProgramTable = {
@@ -131,18 +137,26 @@ export interface TrackerCommandLine {
 }
 
 /** Reads a command line of ft-tracker. Throws a `UsageError`. Gives a text when only that was asked for. */
-export function parseTrackerArguments(argv: string[]): { text: string } | TrackerCommandLine {
+export function parseTrackerArguments(
+  argv: string[],
+  outside: Outside = NOTHING_OUTSIDE,
+): { text: string } | TrackerCommandLine {
   const typed = splitArguments(argv, TRACKER_TABLE);
   const { given, words } = typed;
   const text = textAskedFor(typed, TRACKER_TABLE, TRACKER_HELP);
   if (text !== undefined) return { text };
+  const settings = settingsFrom(TRACKER_TABLE, given, outside);
+  if (words[0] === "config") {
+    if (words[1] !== undefined) throw new UsageError(`"config" takes no arguments. Try: ft-tracker config`);
+    return { text: describeSettings(TRACKER_TABLE, settings, outside, settings.given.json === true) };
+  }
   const order = words[0] === undefined ? undefined : orderFrom(words);
   if (misplacedOption(GENERAL, given, order?.order) !== undefined)
     throw new UsageError("--for only works with ban. Try: ft-tracker ban 192.168.1.7 --for 2h");
-  const values = readValues(GENERAL, given);
-  const limitValues: Record<string, unknown> = readValues(LIMIT_ROWS, given);
+  const values = readValues(GENERAL, settings.given, settings.called);
+  const limitValues: Record<string, unknown> = readValues(LIMIT_ROWS, settings.given, settings.called);
   const limits = Object.entries(LIMIT_TABLE).flatMap(([limit, { option }]) =>
-    limitValues[option] === undefined ? [] : [[limit, limitValues[option]]],
+    settings.given[option] === undefined ? [] : [[limit, limitValues[option]]],
   );
   return {
     options: {

@@ -26,7 +26,7 @@ describe("joining without an address", () => {
     await house.track(b, "--name", "\u001b[31mRed\u0007");
     const { code, out, err } = await house.peer(c, ["who"]);
     expect({ code, out }).toEqual({ code: 2, out: "" });
-    expect(err).toContain("2 trackers announce themselves:");
+    expect(err).toContain("Found 2 trackers:");
     expect(err).toMatch(/"Lab 3" at 10\.77\.0\.1/);
     // Another tracker's name is a stranger's text.
     expect(err).not.toContain("\u001b");
@@ -37,10 +37,10 @@ describe("joining without an address", () => {
     const folder = house.folderWith("mine.txt", "mine");
     const screen = new Screen([command, ...words], { cwd: folder, env: { XDG_CACHE_HOME: house.stage.folder() } });
     try {
-      await screen.waitFor("2 trackers announce themselves. Which one?");
+      await screen.waitFor("Found 2 trackers. Which one do you want to join?");
       screen.press(KEY.enter);
       await screen.waitFor("Online at");
-      await screen.waitFor("What next?");
+      await screen.waitFor("What are you looking for?");
       screen.press(KEY.ctrlC);
       expect(await screen.exited).toBe(130);
     } finally {
@@ -55,7 +55,7 @@ describe("joining without an address", () => {
     await quiet.waitFor(/"event":"addresses"/);
     const { code, out, err } = await house.peer(b, ["who"]);
     expect({ code, out }).toEqual({ code: 1, out: "" });
-    expect(err).toMatch(/No tracker announces itself.*multicast.*ft-peer ADDRESS/);
+    expect(err).toMatch(/No tracker found.*multicast.*ft-peer ADDRESS/);
     expect((await house.peer(b, ["10.77.0.1", "who"])).code).toBe(0);
     // The address of last time is offered, never taken by itself.
     const again = await house.peer(b, ["who"]);

@@ -411,7 +411,7 @@ describe("our peer at an old tracker", () => {
     };
 
     expect(outcome("table").code).toBe(0);
-    expect(outcome("table").out).toMatch(/^NAME .*\nstory\.txt +45 B +text\/plain +21\/04\/20 +127\.0\.0\.1:\d+\n$/);
+    expect(outcome("table").out).toMatch(/^story\.txt\t45 B\ttext\/plain\t2020-04-21\t127\.0\.0\.1:\d+\t\n$/);
     expect(outcome("table").err).toContain("basic protocol");
     expect(outcome("json").program.objects()).toMatchObject([
       {

@@ -46,7 +46,7 @@ describe("the operator", () => {
     expect(out.split("\n").length).toBeLessThan(24);
     expect(out).toMatch(/"Lab 3", ft-tracker \S+ on 127\.0\.0\.1:\d+/);
     expect(out).toMatch(/^peers +1 online, 1 connection$/m);
-    expect(out).toMatch(/^files +1 of 12 B, 1 content$/m);
+    expect(out).toMatch(/^files +1 \(12 B\), 1 content$/m);
     expect(out).toMatch(/^requests +\d+/m);
     expect(out).toMatch(/^memory +\d+ MB$/m);
     const json = await order(port, "status", "--json");

@@ -9,16 +9,17 @@ const stage = peerStage();
 const library = startLibrary();
 
 const two = (n: number) => String(n).padStart(2, "0");
-const MODIFIED_DAY = `${two(MODIFIED.getDate())}/${two(MODIFIED.getMonth() + 1)}/${two(MODIFIED.getFullYear() % 100)}`;
+const MODIFIED_DAY = `${MODIFIED.getFullYear()}-${two(MODIFIED.getMonth() + 1)}-${two(MODIFIED.getDate())}`;
 
 describe("search, list and who", () => {
-  test("search prints a table of the holders of the file of exactly this name", async () => {
+  test("search prints the holders of the file of exactly this name; into a pipe, fields with tabs between them", async () => {
     const { address } = library.tracker;
     const { code, out } = await stage.ft(stage.visitorFolder(), address, "search", "notes.txt");
-    const [title = "", row = "", ...more] = out.trimEnd().split("\n");
-    expect(title).toMatch(/^NAME +SIZE +TYPE +DATE +WHO$/);
-    expect(row.split(/ {2,}/)).toEqual(["notes.txt", "12 B", "text/plain", MODIFIED_DAY, expect.any(String)]);
-    expect(more).toEqual([]);
+    const rows = out.trimEnd().split("\n");
+    const id = contentId("twelve bytes");
+    expect(rows.map((row) => row.split("\t"))).toEqual([
+      ["notes.txt", "12 B", "text/plain", MODIFIED_DAY, expect.any(String), id],
+    ]);
     expect(code).toBe(0);
     const { code: other, out: nothing } = await stage.ft(stage.visitorFolder(), address, "search", "notes");
     expect({ other, nothing }).toEqual({ other: 1, nothing: "" });
@@ -87,7 +88,7 @@ describe("search, list and who", () => {
     expect(await names(`127.0.0.1:${port}`)).toEqual(["a.txt", "b.txt"]);
     expect(await names(id)).toEqual(["a.txt", "b.txt"]);
     const table = await stage.ft(stage.visitorFolder(), address, "list", id);
-    expect(table.out).toMatch(/^NAME .*\na\.txt .*\nb\.txt .*\n$/);
+    expect(table.out).toMatch(/^a\.txt\t.*\nb\.txt\t.*\n$/);
     first.program.kill("SIGTERM");
     await first.program.exited;
     expect(await names()).toEqual(["c.txt", "visitor.txt"]);
@@ -113,11 +114,14 @@ describe("search, list and who", () => {
     const { port, id } = await waitForJoined(tracker);
     const table = await stage.ft(stage.visitorFolder(), address, "who");
     expect(table.code).toBe(0);
-    const [title, ...rows] = table.out.trimEnd().split("\n");
-    expect(title).toStartWith("WHO ");
+    const rows = table.out
+      .trimEnd()
+      .split("\n")
+      .map((row) => row.split("\t"));
     expect(rows.length).toBe(2);
-    expect(title).toMatch(/^WHO +ADDRESS /);
-    expect(rows[0]).toMatch(new RegExp(`  127\\.0\\.0\\.1:${port} +2 +10 B +ft-peer/`));
+    const [name, ...fields] = rows[0] ?? [];
+    expect(name).not.toBe("");
+    expect(fields).toEqual([`127.0.0.1:${port}`, "2", "10 B", expect.stringMatching(/^ft-peer\//), expect.any(String), id]);
     const json = await stage.ft(stage.visitorFolder(), address, "who", "--json");
     expect(json.code).toBe(0);
     const [one, other, ...more] = json.program.objects();
@@ -153,7 +157,7 @@ describe("search, list and who", () => {
     const { address } = library.tracker;
     const { code, out, err } = await stage.ft(stage.visitorFolder(), address, "search", "notes.txt", "--quiet");
     expect({ code, err }).toEqual({ code: 0, err: "" });
-    expect(out).toContain("notes.txt ");
+    expect(out).toContain("notes.txt\t");
   });
 
   test("hostile names are shown as visible escapes in tables and come back exactly from --json", async () => {
@@ -172,8 +176,8 @@ describe("search, list and who", () => {
     const lines = names.map((name, i) => record(name, i, 40_000));
     await stage.enlist(port, 40_000, lines);
     const table = await stage.ft(stage.visitorFolder(), address, "list");
-    expect(table.out).not.toMatch(DECEIVING);
-    expect(table.out.trimEnd().split("\n").length).toBe(names.length + 2);
+    expect(table.out.replaceAll("\t", " ")).not.toMatch(DECEIVING);
+    expect(table.out.trimEnd().split("\n").length).toBe(names.length + 1);
     const json = await stage.ft(stage.visitorFolder(), address, "list", "--json");
     expect(json.out).not.toMatch(DECEIVING);
     expect(json.program.objects().map(({ name }) => name)).toEqual([...names, "visitor.txt"]);

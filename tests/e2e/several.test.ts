@@ -148,10 +148,7 @@ test("search and find show which contents there are, where a name has several", 
   const address = await fooled();
   for (const command of ["search", "find"]) {
     const { out } = await stage.ft(stage.visitorFolder(), address, command, "report.pdf");
-    expect(out).toMatch(/^NAME +SIZE +TYPE +DATE +WHO +CONTENT\n/);
-    for (const content of [HONEST, LIE]) expect(out).toContain(`  ${contentId(content).slice(0, 8)}\n`);
-    const other = await stage.ft(stage.visitorFolder(), address, command, "visitor.txt");
-    expect(other.out).toMatch(/^NAME +SIZE +TYPE +DATE +WHO\n/);
+    for (const content of [HONEST, LIE]) expect(out).toContain(`\t${contentId(content)}\n`);
   }
 });
 

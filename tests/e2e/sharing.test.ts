@@ -43,7 +43,7 @@ describe("sharing", () => {
     const { program: list } = await stage.ft(stage.visitorFolder(), address, "list", "--json");
     const names = list.objects().map(({ name }) => String(name));
     expect(names.sort()).toEqual(["a.txt", "b.txt", "c.txt", "d.txt", "e.txt", "visitor.txt"]);
-    const [taken = "", left = ""] = program.err.split("Left out");
+    const [taken = "", left = ""] = program.err.split("Not shared");
     for (const name of ["a.txt", "b.txt", "c.txt", "d.txt", "e.txt"]) expect(taken).toContain(`"${name}"`);
     for (const name of ["f.txt", "g.txt"]) {
       expect(taken).not.toContain(name);
@@ -77,10 +77,10 @@ describe("sharing", () => {
     const names = Array.from({ length: 9 }, (_, i) => `file ${i}.txt`);
     const folder = stage.folderWith(Object.fromEntries(names.map((name) => [name, name])));
     const { program } = await stage.sharing(address, stage.visitorFolder(), 8, "--share", folder);
-    const [taken = "", left = ""] = program.err.split("Left out");
+    const [taken = "", left = ""] = program.err.split("Not shared");
     for (const name of names.slice(0, 8)) expect(taken).toContain(`"${name}"`);
     expect(left).toBe(
-      ', because the limit is 8 files: "file 8.txt". Pack them into one file, or have ft-tracker started with --max-files N.\n',
+      ' (the limit is 8 files): "file 8.txt". Pack them into one file, or have ft-tracker started with --max-files N.\n',
     );
     const { program: list } = await stage.ft(stage.visitorFolder(), address, "list", "--json");
     expect(list.objects()).toHaveLength(9);

@@ -24,7 +24,7 @@ export class GuidedStage extends PeerStage {
   onTerminal(command: string[], { cwd = this.folder(), env = {}, ...size }: TerminalPlace): Screen {
     const screen = new Screen(command, {
       cwd,
-      env: { XDG_CACHE_HOME: this.folder(), XDG_STATE_HOME: this.folder(), ...env },
+      env: { XDG_CACHE_HOME: this.folder(), XDG_STATE_HOME: this.folder(), XDG_CONFIG_HOME: this.folder(), ...env },
       ...size,
     });
     this.atEnd(() => screen.close());

@@ -30,6 +30,7 @@ export class Stage {
     const program = new Program(binary, args, cwd ?? this.folder(), {
       XDG_CACHE_HOME: this.#cache,
       XDG_STATE_HOME: this.#cache,
+      XDG_CONFIG_HOME: this.#cache,
       ...env,
     });
     this.#programs.push(program);

@@ -271,7 +271,7 @@ describe("nobody announces a tracker", () => {
   const sentence = (one: Found, last?: Located) => {
     const { code, message } = nobodyFound(one, last);
     expect(code).toBe("no-tracker");
-    expect(message).toMatch(/^No tracker announces itself on this network.*\. Type the address .*ft-peer ADDRESS\./);
+    expect(message).toMatch(/^No tracker found on this network.*\. Type the address .*ft-peer ADDRESS\./);
     expect(message).not.toMatch(/\.\.|\.:/);
     return message;
   };
@@ -315,7 +315,7 @@ describe("several announce themselves", () => {
     const error = severalFound([LAB, second]);
     expect(error).toBeInstanceOf(UsageError);
     expect(error.message).toBe(
-      '2 trackers announce themselves: "Lab 3" at 192.168.1.5, "Room 5" at [fd00::9]:4321. Name one by its address, such as: ft-peer 192.168.1.5',
+      'Found 2 trackers: "Lab 3" at 192.168.1.5, "Room 5" at [fd00::9]:4321. Choose one by its address: ft-peer 192.168.1.5',
     );
   });
 

@@ -11,19 +11,25 @@ test("PEER_HELP is this text", () => {
 
 Usage: ft-peer [ADDRESS[:PORT]] [command] [options]
 
-ADDRESS is the tracker's; without it, the one that announces itself on the network.
+ADDRESS is the tracker's; without it, the one that announces itself on the
+network.
 Without a command, on a terminal: guided prompts.
 
   search NAME        who has the file of exactly this name
-  find WORD...       who has files with all these words in their names, or a content: root:HEX
-  get NAME...        fetch these files (or: get root:HEX, one exact file by its content id)
+  find WORD...       who has files with all these words in their names, or a
+                     content: root:HEX
+  get NAME...        fetch these files (or: get root:HEX, one exact file by its
+                     content id)
   list [PEER]        every file online, or those of one peer (name, address, id)
   who                the peers online
   share [PATH...]    stay online and serve these files and folders until Ctrl-C
+  config             print each setting and where it comes from
   doctor             check the network, the firewall and the tracker
 
-  --share PATH       a file or folder to share; repeatable (default: this folder's first 5 files)
-  --to DIR           where fetched files go (default: this folder); - is standard output
+  --share PATH       a file or folder to share; repeatable (default: this
+                     folder's first 5 files)
+  --to DIR           where fetched files go (default: this folder); - is
+                     standard output
   -o, --output FILE  get: save the one file as this; - is standard output
   --port N           where this peer serves (default 1235, else a free port)
   --name NAME        your name, as others see it (default: this computer's name)

@@ -256,7 +256,7 @@ describe("Operator.obey", () => {
     expect(Object.values(summary().refused)).toEqual([1]);
     expect(describeSummary(summary()).slice(1, 5)).toEqual([
       "peers        1 online, 1 connection",
-      expect.stringMatching(/^files {8}2 of .+, 1 content$/),
+      expect.stringMatching(/^files {8}2 \(.+\), 1 content$/),
       "requests     3, 0.3 a second",
       "searches     1, 0.1 a second",
     ]);

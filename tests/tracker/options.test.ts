@@ -18,6 +18,7 @@ Usage: ft-tracker [options]
   unban PEER           let it in again
   bans                 which addresses are banned, and for how long
   notice WORDS         tell every peer
+  config               print each setting and where it comes from
 
   --port N             port to listen on (default 1234; 0 takes a free one)
   --host ADDRESS       address to listen on (default: all of this machine)

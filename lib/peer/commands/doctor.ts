@@ -35,7 +35,7 @@ export async function runDoctor(line: CommandLine, startPeer: StartPeer, signal:
     },
   });
   const faults = checks.filter(({ status }) => status === "fault").length;
-  const words = faults === 0 ? "Nothing stands in the way." : `${plural(faults, "fault")}.`;
+  const words = faults === 0 ? "Everything looks fine." : `${plural(faults, "problem")} found.`;
   screen.results(screen.json ? [{ event: "done", faults }] : [words]);
   return faults === 0;
 }

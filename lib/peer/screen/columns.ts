@@ -11,14 +11,21 @@ export function fit(text: string, width: number): string {
   return width < 1 ? "" : `${firstOf(graphemesOf(text), width - 1).join("")}…`;
 }
 
-/** Cuts a file's name to at most `width` columns, in the middle, because its end says what kind of file it is: `annual rep…ool.pdf`. */
+/** A longer extension is none: it is the end of a sentence with a dot in it. Columns. */
+const EXTENSION_WIDTH = 10;
+
+/**
+ * Cuts a file's name to at most `width` columns, in the middle: its extension stays whole where there is room for it, because it says
+ * what kind of file this is. `annual rep…ool.pdf`, `IMG_2…1.tar.gz`.
+ */
 export function fitName(name: string, width: number): string {
   if (columnsOf(name) <= width) return name;
   if (width < 1) return "";
   const graphemes = graphemesOf(name);
-  const end = firstOf(graphemes.toReversed(), Math.floor((width - 1) / 2))
-    .reverse()
-    .join("");
+  const extension = /(?:\.[\p{L}\p{N}_-]+){1,2}$/u.exec(name)?.[0] ?? "";
+  const longest = columnsOf(extension) > EXTENSION_WIDTH ? 0 : columnsOf(extension);
+  const room = Math.min(width - 2, Math.max(longest, Math.floor((width - 1) / 2)));
+  const end = firstOf(graphemes.toReversed(), Math.max(room, 0)).reverse().join("");
   return `${firstOf(graphemes, width - 1 - columnsOf(end)).join("")}…${end}`;
 }
 
@@ -35,6 +42,9 @@ function firstOf(graphemes: string[], width: number): string[] {
   });
   return end < 0 ? graphemes : graphemes.slice(0, end);
 }
+
+/** Where a line may be broken: at a space, but not between a number and its unit, as in `48 MB` or `0.5 s`. */
+const BREAKABLE = /(?<!\d) | (?!(?:%|B|[kMGTP]B|s|min|h)(?![\p{L}\p{N}]))/u;
 
 /** Breaks a text between words into lines of at most `width` columns. A longer word is broken, too. */
 export function wrap(text: string, width: number): string[] {
@@ -55,7 +65,7 @@ export function wrap(text: string, width: number): string[] {
       line += segment;
     }
   };
-  for (const word of text.split(" ")) push(word);
+  for (const word of text.split(BREAKABLE)) push(word);
   return [...lines, line];
 }
 
@@ -67,37 +77,48 @@ export interface Column {
   align?: "left" | "right";
   /** Cells that are too long are cut in the middle, as names of files are. */
   names?: true;
+  /** The column is never wider than this. Terminal columns. */
+  most?: number;
   /** When the lines are too long, this column shrinks to this width, and below it only when no column can be left out. */
   shrinksTo?: number;
-  /** Columns with a rank shrink first. If that is not enough they are left out, the highest rank first. */
+  /** If shrinking is not enough, columns with a rank are left out, the highest rank first. */
   spare?: number;
+  /** The column is left out before any other shrinks, because it says little. */
+  dispensable?: true;
 }
+
+/** The gap between two columns. Terminal columns. */
+const GAP = 2;
 
 /**
  * Lays out cells in aligned columns, at most `width` columns wide when that is given.
  * Cells must be printable already. Gives the lines, the title line first.
  */
 export function table(columns: Column[], rows: string[][], width = Number.POSITIVE_INFINITY): string[] {
-  const gap = 2;
   const lines = [columns.map((column) => column.title), ...rows];
-  const widths = columns.map((_, i) => lines.reduce((most, line) => Math.max(most, columnsOf(line[i] ?? "")), 0));
-  const total = widths.reduce((sum, w) => sum + w, gap * (columns.length - 1));
-  let excess = Math.max(0, total - width);
+  const widths = columns.map(({ most = Number.POSITIVE_INFINITY }, i) =>
+    Math.min(
+      most,
+      lines.reduce((widest, line) => Math.max(widest, columnsOf(line[i] ?? "")), 0),
+    ),
+  );
+  let excess = Math.max(0, widths.reduce((sum, w) => sum + w, GAP * (columns.length - 1)) - width);
+  const without = (left: number) => {
+    const keep = <Item>(items: Item[]) => items.filter((_, i) => i !== left);
+    return table(keep(columns), rows.map(keep), width);
+  };
+  const dispensable = columns.findIndex((column) => column.dispensable);
+  if (excess > 0 && dispensable >= 0) return without(dispensable);
   const ranks = columns.map((column) => column.spare ?? 0);
-  const inOrder = columns.map((_, i) => i).sort((a, b) => (ranks[b] ?? 0) - (ranks[a] ?? 0));
-  const last = inOrder[0] ?? 0;
+  const last = ranks.indexOf(Math.max(...ranks));
   const canLeaveOut = (ranks[last] ?? 0) > 0;
-  for (const i of inOrder) {
-    const least = columns[i]?.shrinksTo;
+  for (const [i, { shrinksTo: least }] of columns.entries()) {
     if (least === undefined) continue;
     const before = widths[i] ?? 0;
     widths[i] = Math.min(before, Math.max(canLeaveOut ? least : Math.min(least, NARROWEST), before - excess));
     excess -= before - (widths[i] ?? 0);
   }
-  if (excess > 0 && canLeaveOut) {
-    const keep = <Item>(items: Item[]) => items.filter((_, i) => i !== last);
-    return table(keep(columns), rows.map(keep), width);
-  }
+  if (excess > 0 && canLeaveOut) return without(last);
   return lines.map((line) =>
     columns
       .map((column, i) => {
@@ -105,7 +126,7 @@ export function table(columns: Column[], rows: string[][], width = Number.POSITI
         const pad = " ".repeat(Math.max(0, (widths[i] ?? 0) - columnsOf(cell)));
         return column.align === "right" ? pad + cell : cell + pad;
       })
-      .join(" ".repeat(gap))
+      .join(" ".repeat(GAP))
       .trimEnd(),
   );
 }

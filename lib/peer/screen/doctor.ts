@@ -221,8 +221,8 @@ function checkTracker({ place, how, patient, failed }: Findings): Result {
 async function checkPort({ closed, files, patient }: Findings, usualPort: number): Promise<Result> {
   if (closed !== undefined) return { status: "fault", detail: closed.message, data: { code: closed.code } };
   if (patient === undefined) {
-    const why = files.length === 0 ? "A peer that shares nothing" : "Without a tracker, this peer";
-    return { status: "skipped", detail: `${why} is not tried by anybody.` };
+    const why = files.length === 0 ? "you are not sharing any files" : "there is no tracker to test it";
+    return { status: "skipped", detail: `Not tested: ${why}.` };
   }
   const { port, session } = patient;
   if (session.standing?.profile === 1) {
@@ -247,7 +247,7 @@ async function checkPort({ closed, files, patient }: Findings, usualPort: number
 function checkClock(patient: Patient | undefined): Result {
   const standing = patient?.session.standing;
   if (standing === undefined || standing.profile === 1) {
-    const detail = `It is ${new Date().toISOString()} here; there is no tracker's clock to hold it against.`;
+    const detail = `It is ${new Date().toISOString()} here; there is no tracker to compare with.`;
     return { status: "skipped", detail };
   }
   const skewMs = Math.round(standing.ahead + systemClock.elapsed() - systemClock.at());

@@ -5,8 +5,17 @@ import pc from "picocolors";
 import { formatEndpoint } from "../../protocol/address.ts";
 import type { PeerLine } from "../../protocol/messages.ts";
 import { type FileRecord, modifiedOf } from "../../protocol/record.ts";
-import { formatDuration, formatRate, formatSize, localDay, plural, printable, printableName } from "../../text.ts";
-import { type Content, divideByContent, shortIds } from "../contents.ts";
+import {
+  formatDuration,
+  formatModified,
+  formatRate,
+  formatSize,
+  localDay,
+  plural,
+  printable,
+  printableName,
+} from "../../text.ts";
+import { type Content, divideByContent, SHORT_ID, shortIds } from "../contents.ts";
 import { whyRenamed } from "../disk/local-name.ts";
 import type { LeftOut } from "../disk/share.ts";
 import type { Downloaded } from "../download.ts";
@@ -20,47 +29,100 @@ import { peerLabels } from "./who.ts";
 /** Colours for a terminal only; picocolors alone would also colour the logs of build servers. */
 export const colours = pc.createColors(pc.isColorSupported && process.stdout.isTTY === true);
 
-/** Records as a table, one line per record, at most `width` columns wide. */
-export function recordTable(records: FileRecord[], width?: number): string[] {
-  return fileTable(records, holderCells(records), width);
+/** How a table of files is shown. Every table without a width goes into a pipe or a file: tabs, nothing cut, no title. */
+export interface TableLook {
+  /** Whether this peer has the file of a record. */
+  isMine?: (record: FileRecord) => boolean;
+  /** The time now, in milliseconds since 1970. */
+  now?: number;
+}
+
+/** Records as a table, one line per record. */
+export function recordTable(records: FileRecord[], width?: number, look: TableLook = {}): string[] {
+  const label = holderCells(records);
+  const { isMine = () => false } = look;
+  return fileTable(records, (record) => label(record) + (isMine(record) ? " (you)" : ""), width, look);
 }
 
 /** Contents as a table, one line per content: one record stands for all its holders. */
-export function contentTable(records: FileRecord[], width?: number): string[] {
+export function contentTable(records: FileRecord[], width?: number, look: TableLook = {}): string[] {
   const label = labelsOf(records);
+  const { isMine = () => false } = look;
   const holdersCell = (record: FileRecord) => {
     const { holders = 1 } = record;
-    return holders === 0 ? "unfinished" : holders === 1 ? label(record) : plural(holders, "holder");
+    const mine = isMine(record);
+    if (holders === 0) return mine ? "you (unfinished)" : "unfinished";
+    if (holders === 1) return mine ? "you" : label(record);
+    return mine ? `you and ${holders - 1} ${holders === 2 ? "other" : "others"}` : `${holders} people`;
   };
-  return fileTable(records, holdersCell, width);
+  return fileTable(records, holdersCell, width, look);
 }
 
-function fileTable(records: FileRecord[], lastCell: (record: FileRecord) => string, width: number | undefined): string[] {
+/**
+ * One record for each content among these, with the number of peers that have the whole of it. A record without a content id counts as the
+ * content of its name and size. A record for which `isMine` holds stands for its content.
+ */
+export function groupByContent(records: FileRecord[], isMine: (record: FileRecord) => boolean = () => false): FileRecord[] {
+  const byName = ({ name, size }: FileRecord) => `${size} ${name}`;
+  const proven = new Map(records.flatMap((one) => (one.root === undefined ? [] : [[byName(one), `${one.root} ${one.size}`]])));
+  const contentOf = (one: FileRecord) => (one.root === undefined ? proven.get(byName(one)) : `${one.root} ${one.size}`);
+  const groups = Map.groupBy(records, (one) => contentOf(one) ?? byName(one));
+  return [...groups.values()].flatMap((group) => {
+    const whole = group.filter(({ part }) => !part);
+    const shown = group.find(isMine) ?? whole[0] ?? group[0];
+    if (shown === undefined) return [];
+    const root = shown.root ?? group.find((one) => one.root !== undefined)?.root;
+    return [{ ...shown, root, holders: new Set(whole.map((one) => formatEndpoint(one))).size }];
+  });
+}
+
+/** A name is never shown wider than this, whatever the terminal's width. Columns. */
+const NAME_WIDTH = 60;
+/** A name shrinks to this width before another column is left out. Columns. */
+const NAME_LEAST = 24;
+/** The name of a peer or its address is never shown wider than this. Columns. */
+const WHO_WIDTH = 48;
+/** A type is never shown wider than this. Columns. */
+const TYPE_WIDTH = 30;
+
+const TYPE_COLUMN: Column = { title: "TYPE", most: TYPE_WIDTH, dispensable: true };
+
+function fileTable(
+  records: FileRecord[],
+  lastCell: (record: FileRecord) => string,
+  width: number | undefined,
+  { now = Date.now() }: TableLook,
+): string[] {
+  if (width === undefined) return tabbed(records.map((record) => pipeCells(record, lastCell(record))));
   const columns: Column[] = [
-    { title: "NAME", shrinksTo: 20, names: true },
+    { title: "NAME", most: NAME_WIDTH, shrinksTo: NAME_LEAST, names: true },
     { title: "SIZE", align: "right" },
-    { title: "TYPE", shrinksTo: 8, spare: 4 },
+    TYPE_COLUMN,
     { title: "DATE", spare: 3 },
-    { title: "WHO", spare: 1 },
+    { title: "WHO", most: WHO_WIDTH, spare: 1 },
   ];
   const rows = records.map((record) => {
-    const { name, size, type, date } = record;
+    const { name, size, type } = record;
+    const date = formatModified(modifiedOf(record), now);
     return [printableName(name), formatSize(size), printable(type), date, lastCell(record)];
   });
   return tableWithContents(records, columns, rows, width);
 }
 
-/** The holders of one file as a table of type, size, date and address. */
-export function holderTable(records: FileRecord[], width?: number): string[] {
-  const columns: Column[] = [
-    { title: "TYPE", shrinksTo: 8, spare: 3 },
-    { title: "SIZE", align: "right" },
-    { title: "DATE", spare: 2 },
-    { title: "WHO" },
-  ];
-  const holderCell = holderCells(records);
-  const rows = records.map((record) => [printable(record.type), formatSize(record.size), record.date, holderCell(record)]);
-  return tableWithContents(records, columns, rows, width);
+/**
+ * The fields of one file in a pipe or a file. Their order and number stay the same in every version: name, size, type, day, holder,
+ * content id ("" where it is not known).
+ */
+function pipeCells(record: FileRecord, who: string): string[] {
+  const { name, size, type, root = "" } = record;
+  const modified = modifiedOf(record);
+  const day = modified.length === 10 ? modified : localDay(new Date(modified));
+  return [printableName(name), formatSize(size), printable(type), day, who, root];
+}
+
+/** Lines for another program, such as `cut -f1`. No cell has a tab in it: `printable` has made that visible. */
+function tabbed(rows: string[][]): string[] {
+  return rows.map((row) => row.join("\t"));
 }
 
 /** The table, with a column for the start of the content id where one name means several contents. */
@@ -81,18 +143,18 @@ function tableWithContents(records: FileRecord[], columns: Column[], rows: strin
 const NO_ID = "no id";
 
 /** The contents that one name means, as a table. */
-export function choiceTable(contents: Content[], width?: number): string[] {
+export function choiceTable(contents: Content[], width?: number, now = Date.now()): string[] {
   const columns: Column[] = [
     { title: "SIZE", align: "right" },
     { title: "DATE" },
     { title: "HOLDERS", align: "right" },
     { title: "CONTENT" },
-    { title: "TYPE", shrinksTo: 8, spare: 1 },
+    TYPE_COLUMN,
   ];
   const ids = shortIds(contents.flatMap(({ records: [{ root = [] }] }) => root));
   const rows = contents.map(({ records: [{ size, root = "", type }], hosts, modified }) => [
     formatSize(size),
-    modified?.date ?? "?",
+    modified === undefined ? "?" : formatModified(modified.iso, now),
     hosts === 0 ? "unfinished" : String(hosts),
     ids.get(root) ?? NO_ID,
     printable(type),
@@ -161,35 +223,36 @@ export function recordObjects(records: FileRecord[]): object[] {
   });
 }
 
-/** The peers online as a table; `self` is marked. Where no peer has a name there is no column of addresses: they are the names. */
-export function peerTable(peers: PeerLine[], self: string, width?: number): string[] {
-  const hasNames = peers.some(({ name }) => name !== undefined);
+/** The peers online as a table; `self` is marked. On a terminal there is no column of addresses where no peer has a name. */
+export function peerTable(peers: PeerLine[], self: string, width?: number, now = Date.now()): string[] {
+  const showsAddress = width === undefined || peers.some(({ name }) => name !== undefined);
   const columns: Column[] = [
-    { title: "WHO" },
-    ...(hasNames ? [{ title: "ADDRESS", spare: 1 }] : []),
+    { title: "WHO", most: WHO_WIDTH },
+    ...(showsAddress ? [{ title: "ADDRESS", spare: 1 }] : []),
     { title: "FILES", align: "right", spare: 1 },
     { title: "SIZE", align: "right", spare: 2 },
-    { title: "PROGRAM", spare: 3 },
+    { title: "PROGRAM", most: TYPE_WIDTH, spare: 3 },
     { title: "SINCE", spare: 4 },
     { title: "ID", spare: 5 },
   ];
   const label = (peer: PeerLine) => (peer.name === undefined ? formatEndpoint(peer) : printable(peer.name));
+  const since = (peer: PeerLine) => (width === undefined ? peer.since : sinceWhen(peer.since, now));
   const rows = peers.map((peer) => [
     label(peer) + (peer.id === self ? " (you)" : "") + (peer.reach === false ? " (firewalled)" : ""),
-    ...(hasNames ? [formatEndpoint(peer)] : []),
+    ...(showsAddress ? [formatEndpoint(peer)] : []),
     String(peer.files),
     formatSize(peer.bytes),
-    ...[peer.agent, sinceWhen(peer.since), peer.id].map(printable),
+    ...[peer.agent, since(peer), peer.id].map(printable),
   ]);
-  return table(columns, rows, width);
+  return width === undefined ? tabbed(rows) : table(columns, rows, width);
 }
 
 /** Since when a peer is online, in local time: `17:40`, and since another day `2026-11-27 17:40`. */
-function sinceWhen(since: string): string {
+function sinceWhen(since: string, now: number): string {
   const time = new Date(since);
   if (Number.isNaN(time.getTime())) return "?";
   const clock = time.toTimeString().slice(0, 5);
-  return localDay(time) === localDay(new Date()) ? clock : `${localDay(time)} ${clock}`;
+  return localDay(time) === localDay(new Date(now)) ? clock : `${localDay(time)} ${clock}`;
 }
 
 /** A rate is the average over this time, up to now. Milliseconds. */
@@ -264,7 +327,7 @@ export function describeRenaming(name: string, { path }: Downloaded): string | u
 
 /** The sentence for a search that found nothing. */
 export function notFoundSentence(name: string): string {
-  return `Nobody who is online shares "${printable(name)}".`;
+  return `Nobody online is sharing a file called "${printable(name)}".`;
 }
 
 /** The most files that are named before "and more". */
@@ -277,7 +340,7 @@ export function describeLeft(left: LeftOut[]): string {
     .map(([reason, files]) => {
       const names = files.map(({ path }) => `"${basename(path)}"`);
       const more = names.length > LEFT_SHOWN ? ` and ${names.length - LEFT_SHOWN} more` : "";
-      return ` Left out, because ${reason}: ${names.slice(0, LEFT_SHOWN).join(", ")}${more}.`;
+      return ` Not shared (${reason}): ${names.slice(0, LEFT_SHOWN).join(", ")}${more}.`;
     })
     .join("");
 }
@@ -296,12 +359,12 @@ function describe(event: PeerEvent): string {
         const left = event.left.length === 0 ? "" : ` It does not take ${names}.`;
         return `Online. This tracker speaks the basic protocol: exact search, downloads without verification, and everybody is served.${left}`;
       }
-      const left = event.left.length === 0 ? "" : ` It takes no more files of one peer; left out: ${names}.`;
+      const left = event.left.length === 0 ? "" : ` This tracker takes no more files from one person; not shared: ${names}.`;
       const you = !event.you ? "" : ` You are "${event.you}".`;
       return `Online at "${event.name}": ${plural(event.peers, "peer")}, ${plural(event.files, "file")}.${you}${left}`;
     }
     case "away":
-      return `The tracker is away (${event.reason}); coming back by itself.`;
+      return `Lost the tracker (${event.reason}). Reconnecting…`;
     case "dismissed": {
       const exclusion = { code: event.code, until: event.until === undefined ? undefined : Date.parse(event.until) };
       return `${describeExclusion(exclusion, Date.now())} ${describeWait(exclusion, Date.now())}`;
@@ -311,13 +374,13 @@ function describe(event: PeerEvent): string {
     case "notice":
       return `The tracker says: ${event.words}`;
     case "unread":
-      return `Could not read ${event.count === 1 ? "1 entry" : `${event.count} entries`} of the tracker's answer; left out.`;
+      return `Could not read ${event.count === 1 ? "1 entry" : `${event.count} entries`} of the tracker's answer, so it may be incomplete.`;
     case "reach":
       return event.reachable
         ? `Others can connect to this machine: port ${event.port} is open.`
-        : `Others cannot connect to this machine: port ${event.port} does not let them in (${event.reason}). They still get your files, because this peer connects to them instead, but only as long as their own firewalls allow that. ${howToOpen(event.port)}`;
+        : `Others cannot connect to this machine: port ${event.port} is blocked (${event.reason}). They can still get your files because this computer connects to them, unless their firewall blocks that too. ${howToOpen(event.port)}`;
     case "root":
-      return `Content id of "${event.name}": ${event.root}`;
+      return `"${event.name}" is ready (${event.root.slice(0, SHORT_ID)}…).`;
     case "hashing":
       return `Reading "${event.name}": ${event.done} of ${plural(event.total, "file")}.`;
     case "folder":

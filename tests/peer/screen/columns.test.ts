@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { columnsOf, fit, fitName, table } from "../../../lib/peer/screen/columns.ts";
+import { columnsOf, fit, fitName, table, wrap } from "../../../lib/peer/screen/columns.ts";
 import { printable } from "../../../lib/text.ts";
 
 /** Fixed, so that a run can be repeated; what is looked for does not depend on luck. */
@@ -55,6 +55,31 @@ describe("fitName", () => {
   });
 });
 
+describe("fitName and extensions", () => {
+  test("the extension stays whole where there is room for it", () => {
+    expect(fitName("Physics lecture, chapter one.docx", 10)).toBe("Phys….docx");
+    expect(fitName("backup.tar.gz", 10)).toBe("ba….tar.gz");
+    expect(fitName("漢字漢字漢字漢字.jpeg", 10)).toBe("漢字….jpeg");
+    expect(fitName("👩‍👩‍👧‍👦👩‍👩‍👧‍👦👩‍👩‍👧‍👦👩‍👩‍👧‍👦.mp4", 8)).toBe("👩‍👩‍👧‍👦….mp4");
+    expect(fitName("a.b-very-long-thing-that-is-no-extension", 11)).toBe("a.b-v…nsion");
+  });
+});
+
+describe("wrap", () => {
+  test("never breaks between a number and its unit, at any width", () => {
+    const words = "It got 48 MB of 1.2 GB in 0.5 s, and 3 min 05 s are left (42 %). Sizes are fine";
+    for (let width = 8; width < 60; width++) {
+      for (const line of wrap(words, width)) {
+        expect(line).not.toMatch(/\d$(?<!^\d+$)/);
+        expect(line).not.toMatch(/^(?:MB|GB|s|min|%)(?!\p{L})/u);
+        expect(columnsOf(line)).toBeLessThanOrEqual(width);
+      }
+      expect(wrap(words, width).join(" ")).toBe(words);
+    }
+    expect(wrap("chapter 3 starts here", 10)).toEqual(["chapter 3", "starts", "here"]);
+  });
+});
+
 describe("table", () => {
   const layout = [{ title: "name", shrinksTo: 12 }, { title: "size", align: "right" as const }, { title: "holder" }];
 
@@ -94,19 +119,23 @@ describe("table", () => {
     expect(lines[1]).toBe("a-very-…  999 MB  192.168.100.200");
   });
 
-  test("spared columns shrink first, then are left out, the highest rank first", () => {
+  test("a dispensable column goes before anything is cut; spare ones go when cutting is not enough, the highest rank first", () => {
     const spared = [
       { title: "name", shrinksTo: 12 },
-      { title: "type", shrinksTo: 6, spare: 2 },
+      { title: "type", dispensable: true as const },
       { title: "date", spare: 1 },
     ];
     const rows = [["a-very-long-name.tar.gz", "application/gzip", "22/11/26"]];
     const lineAt = (width: number) => table(spared, rows, width)[1];
     expect(lineAt(51)).toBe("a-very-long-name.tar.gz  application/gzip  22/11/26");
-    expect(lineAt(45)).toBe("a-very-long-name.tar.gz  applicati…  22/11/26");
-    expect(lineAt(35)).toBe("a-very-long-name…  appli…  22/11/26");
+    expect(lineAt(50)).toBe("a-very-long-name.tar.gz  22/11/26");
     expect(lineAt(24)).toBe("a-very-long-n…  22/11/26");
     expect(lineAt(16)).toBe("a-very-long-nam…");
+  });
+
+  test("a column is never wider than its most, however wide the terminal is", () => {
+    const columns = [{ title: "name", most: 10, names: true as const }, { title: "size" }];
+    expect(table(columns, [["a-very-long-name.pdf", "1 B"]], 200)[1]).toBe("a-ver….pdf  1 B");
   });
 
   test("lays out a long list", () => {
@@ -118,6 +147,6 @@ describe("table", () => {
 
   test("a column of names is cut in the middle", () => {
     const names = [{ title: "name", shrinksTo: 12, names: true as const }, { title: "size" }];
-    expect(table(names, [["a-very-long-name.tar.gz", "1 B"]], 17)[1]).toBe("a-ver…ar.gz  1 B");
+    expect(table(names, [["a-very-long-name.tar.gz", "1 B"]], 17)[1]).toBe("a-v….tar.gz  1 B");
   });
 });

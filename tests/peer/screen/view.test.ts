@@ -15,7 +15,7 @@ import {
   describeRenaming,
   downloadObject,
   eventObject,
-  holderTable,
+  groupByContent,
   howToOpen,
   notFoundSentence,
   Pace,
@@ -31,6 +31,8 @@ import { addressOf, nameOf } from "../../helpers/channel.ts";
 const ROOT = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
 const measure = (text: string) => Bun.stringWidth(text);
 const HOSTILE = "a\u001b[2J\u0007\u202egnp.exe\u200b\nb";
+/** A terminal in which every column has room. */
+const WIDE = 300;
 const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u200b\u202e]/;
 
 function record(name: string, more: Partial<FileRecord> = {}): FileRecord {
@@ -59,14 +61,6 @@ function peer(more: Partial<PeerLine> = {}): PeerLine {
   };
 }
 
-/** The time of a table, on another day than today. */
-function localTime(iso: string): string {
-  const time = new Date(iso);
-  const two = (n: number) => String(n).padStart(2, "0");
-  const day = `${time.getFullYear()}-${two(time.getMonth() + 1)}-${two(time.getDate())}`;
-  return `${day} ${two(time.getHours())}:${two(time.getMinutes())}`;
-}
-
 /** Without the colours that a terminal is given. */
 function plain(text: string): string {
   return Bun.stripANSI(text);
@@ -74,33 +68,100 @@ function plain(text: string): string {
 
 describe("tables", () => {
   test("records, a line each, columns aligned", () => {
-    expect(recordTable([record("report.pdf"), record("notes.txt", { type: "text/plain", size: 12 })])).toEqual([
-      "NAME         SIZE  TYPE             DATE      WHO",
-      "report.pdf  48 kB  application/pdf  22/11/26  192.168.1.17:40123",
-      "notes.txt    12 B  text/plain       22/11/26  192.168.1.17:40123",
+    expect(recordTable([record("report.pdf"), record("notes.txt", { type: "text/plain", size: 12 })], WIDE)).toEqual([
+      "NAME         SIZE  TYPE             DATE        WHO",
+      "report.pdf  48 kB  application/pdf  2026-11-22  192.168.1.17:40123",
+      "notes.txt    12 B  text/plain       2026-11-22  192.168.1.17:40123",
     ]);
   });
 
-  test("no records are a title", () => {
-    expect(recordTable([])).toHaveLength(1);
-    expect(holderTable([])).toHaveLength(1);
+  test("in a pipe: six fields with tabs between them, nothing cut or padded, no title", () => {
+    const long = `${"x".repeat(200)}.pdf`;
+    const records = [record(long, { root: ROOT, by: "Ben" }), record("tab\there", { type: "text/plain", size: 12 })];
+    const expected = [
+      [long, "48 kB", "application/pdf", "2026-11-22", "Ben", ROOT],
+      ["tab\\there", "12 B", "text/plain", "2026-11-22", "192.168.1.17:40123", ""],
+    ];
+    for (const show of [recordTable, contentTable]) expect(show(records).map((line) => line.split("\t"))).toEqual(expected);
+    const [line] = peerTable([peer({ name: "Ben" })], "7f");
+    const fields = ["Ben (you)", "192.168.1.17:40123", "2", "48 kB", "ft-peer/1.0.0", "2026-11-22T10:04:05Z", "7f"];
+    expect(line?.split("\t")).toEqual(fields);
   });
 
-  test("the holders of one file", () => {
-    const lines = holderTable([record("x"), record("x", { address: addressOf("2001:db8::1"), port: 5 })]);
-    expect(lines).toEqual([
-      "TYPE              SIZE  DATE      WHO",
-      "application/pdf  48 kB  22/11/26  192.168.1.17:40123",
-      "application/pdf  48 kB  22/11/26  [2001:db8::1]:5",
+  test("the type is left out before a name is cut, and a name keeps its extension", () => {
+    const records = [record("IMG_20240112_183001_of_the_trip_to_the_sea.jpeg", { type: "image/jpeg" })];
+    expect(recordTable(records, 110)[0]).toBe(`${"NAME".padEnd(49)} SIZE  TYPE        DATE        WHO`);
+    expect(recordTable(records, 80)).toEqual([
+      `${"NAME".padEnd(43)} SIZE  DATE        WHO`,
+      "IMG_20240112_183001_…trip_to_the_sea.jpeg  48 kB  2026-11-22  192.168.1.17:40123",
     ]);
+  });
+
+  test("a long name does not push the other columns away in a wide terminal", () => {
+    const [title = ""] = recordTable([record(`${"x".repeat(198)}.pdf`)], 200);
+    expect(title.indexOf("SIZE")).toBeLessThan(65);
+  });
+
+  test("today's files show their time, others their day, in local time; old programs tell the day only", () => {
+    const now = new Date(2026, 10, 28, 18, 0).getTime();
+    const at = (day: number) => ({ mtime: new Date(2026, 10, day, 17, 40).toISOString() });
+    const records = [record("a", at(28)), record("b", at(27)), record("c", { date: "28/11/26" }), record("d")];
+    const dates = recordTable(records, WIDE, { now }).map((line) => line.split(/ {2,}/)[3]);
+    expect(dates).toEqual(["DATE", "today 17:40", "2026-11-27", "today", "2026-11-22"]);
+  });
+
+  test("own files are marked", () => {
+    const isMine = ({ port }: FileRecord) => port === 7;
+    const mine = record("a", { port: 7 });
+    const last = (lines: string[]) => lines.slice(1).map((line) => line.split(/ {2,}/).at(-1));
+    expect(last(recordTable([mine, record("a")], WIDE, { isMine }))).toEqual(["192.168.1.17:7 (you)", "192.168.1.17:40123"]);
+    const rows = [0, 1, 2, 30].map((holders) => ({ ...mine, holders }));
+    expect(last(contentTable(rows, WIDE, { isMine }))).toEqual([
+      "you (unfinished)",
+      "you",
+      "you and 1 other",
+      "you and 29 others",
+    ]);
+    expect(last(contentTable(rows, WIDE))).toEqual(["unfinished", "192.168.1.17:7", "2 people", "30 people"]);
+  });
+
+  test("thirty copies are one row, whatever they are called; a copy without an id yet belongs to its name and size", () => {
+    const copies = Array.from({ length: 30 }, (_, i) =>
+      record(i === 3 ? "copy.pdf" : "report.pdf", { root: ROOT, port: i + 1 }),
+    );
+    const others = [
+      record("report.pdf", { port: 99 }),
+      record("report.pdf", { root: ROOT, port: 98, part: true }),
+      record("other.pdf", { port: 1 }),
+    ];
+    const grouped = groupByContent([...copies, ...others]);
+    expect(grouped.map(({ name, holders }) => [String(name), holders])).toEqual([
+      ["report.pdf", 31],
+      ["other.pdf", 1],
+    ]);
+    const own = groupByContent([...copies, ...others], ({ port }) => port === 99);
+    expect(own[0]).toMatchObject({ port: 99, root: ROOT, holders: 31 });
+  });
+
+  test("no records are a title on a terminal, and nothing in a pipe", () => {
+    expect(recordTable([], WIDE)).toHaveLength(1);
+    expect(recordTable([])).toEqual([]);
   });
 
   test("peers, and which one is oneself", () => {
-    const since = localTime("2026-11-22T10:04:05Z");
-    expect(peerTable([peer(), peer({ id: "80", port: 5, files: 1, bytes: 0 })], "80")).toEqual([
-      `WHO                   FILES   SIZE  PROGRAM        ${"SINCE".padEnd(since.length)}  ID`,
-      `192.168.1.17:40123        2  48 kB  ft-peer/1.0.0  ${since}  7f`,
-      `192.168.1.17:5 (you)      1    0 B  ft-peer/1.0.0  ${since}  80`,
+    const since = new Date(2026, 10, 28, 10, 4).toISOString();
+    const earlier = new Date(2026, 10, 27, 10, 4).toISOString();
+    const now = new Date(2026, 10, 28, 18, 0).getTime();
+    const peers = [peer({ since }), peer({ id: "80", port: 5, files: 1, bytes: 0, since: earlier })];
+    expect(peerTable(peers, "80", WIDE, now)).toEqual([
+      "WHO                   FILES   SIZE  PROGRAM        SINCE             ID",
+      "192.168.1.17:40123        2  48 kB  ft-peer/1.0.0  10:04             7f",
+      "192.168.1.17:5 (you)      1    0 B  ft-peer/1.0.0  2026-11-27 10:04  80",
+    ]);
+    expect(peerTable([peer({ since, name: "Ben" }), peer({ since, port: 5 })], "", WIDE, now)).toEqual([
+      "WHO             ADDRESS             FILES   SIZE  PROGRAM        SINCE  ID",
+      "Ben             192.168.1.17:40123      2  48 kB  ft-peer/1.0.0  10:04  7f",
+      "192.168.1.17:5  192.168.1.17:5          2  48 kB  ft-peer/1.0.0  10:04  7f",
     ]);
   });
 
@@ -119,16 +180,16 @@ describe("tables", () => {
     const other = record("a.pdf", { by: "BEN", address: addressOf("192.168.1.9") });
     const zoe = record("b.pdf", { by: "Zoë", part: true });
     const who = (lines: string[]) => lines.slice(1).map((line) => line.split(/ {2,}/).at(-1));
-    expect(who(recordTable([ben, ben, zoe, record("c.pdf")]))).toEqual([
+    expect(who(recordTable([ben, ben, zoe, record("c.pdf")], WIDE))).toEqual([
       "Ben",
       "Ben",
       "Zoë (unfinished)",
       "192.168.1.17:40123",
     ]);
-    for (const show of [recordTable, holderTable, contentTable]) {
-      expect(who(show([ben, other]))).toEqual(["Ben, 192.168.1.17:40123", "BEN, 192.168.1.9:40123"]);
+    for (const show of [recordTable, contentTable]) {
+      expect(who(show([ben, other], WIDE))).toEqual(["Ben, 192.168.1.17:40123", "BEN, 192.168.1.9:40123"]);
     }
-    expect(who(contentTable([record("a.pdf", { by: "Ben", holders: 3 }), ben]))).toEqual(["3 holders", "Ben"]);
+    expect(who(contentTable([record("a.pdf", { by: "Ben", holders: 3 }), ben], WIDE))).toEqual(["3 people", "Ben"]);
     expect(recordObjects([ben, record("c.pdf")]).map((one) => ("by" in one ? one.by : "none"))).toEqual(["Ben", "none"]);
   });
 
@@ -136,6 +197,7 @@ describe("tables", () => {
     const lines = peerTable(
       [peer({ reach: true }), peer({ id: "80", port: 5, reach: false }), peer({ id: "81", port: 6, reach: false }), peer()],
       "80",
+      WIDE,
     );
     expect(lines.map((line) => line.split(/ {2,}/)[0])).toEqual([
       "WHO",
@@ -148,9 +210,8 @@ describe("tables", () => {
 
   test("whatever strangers send, no line has a control character in it", () => {
     const lines = [
-      ...recordTable([record(HOSTILE, { type: "x\u202e/y" })]),
-      ...holderTable([record("x", { type: "x\u202e/y" })]),
-      ...peerTable([peer({ agent: HOSTILE, id: HOSTILE, name: HOSTILE, since: "2026-11-22T\u001b[2J\u0007" })], ""),
+      ...recordTable([record(HOSTILE, { type: "x\u202e/y", by: HOSTILE })], WIDE),
+      ...peerTable([peer({ agent: HOSTILE, id: HOSTILE, name: HOSTILE, since: "2026-11-22T\u001b[2J\u0007" })], "", WIDE),
     ];
     for (const line of lines) expect(line).not.toMatch(UNSAFE);
     expect(lines.join("\n")).toContain("\\x1b[2J");
@@ -171,7 +232,7 @@ describe("tables", () => {
   });
 
   test("a name that fits is not cut", () => {
-    expect(recordTable([record("report.pdf")], 80)[1]).toContain("report.pdf  48 kB  application/pdf");
+    expect(recordTable([record("report.pdf")], 80)[1]).toContain("report.pdf  48 kB  application/pdf  2026-11-22");
   });
 
   test("a hundred thousand records are no problem", () => {
@@ -200,13 +261,8 @@ describe("one name, several contents", () => {
       "192.168.1.17:40123 no id",
       "192.168.1.17:40123",
     ];
-    expect(last(recordTable(records))).toEqual(expected);
-    expect(last(contentTable(records))).toEqual(expected);
-    expect(holderTable(records.slice(0, 2)).map((line) => line.split(/ {2,}/).at(-1))).toEqual([
-      "CONTENT",
-      "9f86d081",
-      "00000000",
-    ]);
+    expect(last(recordTable(records, WIDE))).toEqual(expected);
+    expect(last(contentTable(records, WIDE))).toEqual(expected);
   });
 
   test("tables show no content id where a name means one content, with or without its id", () => {
@@ -215,7 +271,7 @@ describe("one name, several contents", () => {
       [named(ROOT), named(undefined)],
       [named(undefined), named(undefined)],
     ]) {
-      for (const show of [recordTable, contentTable, holderTable]) expect(show(records)[0]).toEndWith("WHO");
+      for (const show of [recordTable, contentTable]) expect(show(records, WIDE)[0]).not.toContain("CONTENT");
     }
   });
 
@@ -227,10 +283,10 @@ describe("one name, several contents", () => {
 
   test("the choice shows size, date, holders and id of each", () => {
     expect(choiceTable(contents)).toEqual([
-      " SIZE  DATE         HOLDERS  CONTENT   TYPE",
-      "48 kB  22/11/26           3  9f86d081  application/pdf",
-      " 12 B  ?         unfinished  00000000  application/pdf",
-      "  5 B  01/01/26           1  no id     application/pdf",
+      " SIZE  DATE           HOLDERS  CONTENT   TYPE",
+      "48 kB  2026-11-22           3  9f86d081  application/pdf",
+      " 12 B  ?           unfinished  00000000  application/pdf",
+      "  5 B  2026-01-01           1  no id     application/pdf",
     ]);
   });
 
@@ -319,12 +375,7 @@ describe("records for a script", () => {
       { name: "only.pdf", holders: 0, part: true },
     ]);
     expect(objects.map((one) => "part" in one)).toEqual([false, true, false, true]);
-    expect(recordTable([record("b.pdf", parts)]).at(-1)).toEndWith("192.168.1.17:40123 (unfinished)");
-    expect(holderTable([record("b.pdf", parts), record("b.pdf")]).map((line) => line.includes("(unfinished)"))).toEqual([
-      false,
-      true,
-      false,
-    ]);
+    expect(recordTable([record("b.pdf", parts)], WIDE).at(-1)).toEndWith("192.168.1.17:40123 (unfinished)");
   });
 
   test("names are what they are", () => {
@@ -430,7 +481,7 @@ describe("downloads, as sentences", () => {
     expect(describeLeft([])).toBe("");
     const left = (names: string[], reason: string) => names.map((name) => ({ path: `/shared/${name}`, reason }));
     expect(describeLeft([...left(["a", "b"], "it is a link"), ...left(["c"], "it may not be read")])).toBe(
-      ' Left out, because it is a link: "a", "b". Left out, because it may not be read: "c".',
+      ' Not shared (it is a link): "a", "b". Not shared (it may not be read): "c".',
     );
     const many = left(
       Array.from({ length: 5000 }, (_, i) => `f${i}`),
@@ -475,7 +526,7 @@ describe("events", () => {
     ],
     [
       { event: "away", reason: "it closed the connection" },
-      /away \(it closed the connection\)/,
+      /^Lost the tracker \(it closed the connection\)\. Reconnecting…$/,
       { event: "away", reason: "it closed the connection" },
     ],
     [
@@ -485,12 +536,12 @@ describe("events", () => {
     ],
     [
       { event: "unread", count: 1 },
-      /^Could not read 1 entry of the tracker's answer; left out\.$/,
+      /^Could not read 1 entry of the tracker's answer, so it may be incomplete\.$/,
       { event: "unread", count: 1 },
     ],
     [
       { event: "root", name: "a.txt", size: 3, root: ROOT },
-      new RegExp(`"a\\.txt": ${ROOT}`),
+      /^"a\.txt" is ready \(9f86d081…\)\.$/,
       { event: "root", name: "a.txt", size: 3, root: ROOT },
     ],
     [
@@ -615,8 +666,8 @@ describe("events", () => {
   test("whether others can connect is told with the port, why not, what that means, and what to do", () => {
     const [open, shut] = REACH.map(describeEvent);
     expect(open).toBe("Others can connect to this machine: port 1235 is open.");
-    expect(shut).toStartWith("Others cannot connect to this machine: port 1235 does not let them in (no answer within 5 s). ");
-    expect(shut).toContain("They still get your files");
+    expect(shut).toStartWith("Others cannot connect to this machine: port 1235 is blocked (no answer within 5 s). ");
+    expect(shut).toContain("They can still get your files");
     expect(shut).toEndWith(howToOpen(1235));
     for (const event of REACH) expect(eventObject(event)).toEqual(event);
   });
