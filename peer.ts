@@ -10,9 +10,10 @@
 // peer serves its files; at the end it says BYE.
 
 import { randomBytes } from "node:crypto";
-import { resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { quietClock, systemClock } from "./lib/clock.ts";
 import { CancelledError, codeOf, FtError, UsageError } from "./lib/error.ts";
+import { userFolder } from "./lib/files.ts";
 import { dial } from "./lib/net/dial.ts";
 import { dialableFrom, interfaces, isOnNetwork, watchInterfaces } from "./lib/net/interfaces.ts";
 import { type Listener, listen } from "./lib/net/listen.ts";
@@ -20,7 +21,7 @@ import { Admission } from "./lib/peer/admission.ts";
 import { mayCallBack } from "./lib/peer/call-backs.ts";
 import { orCancelled } from "./lib/peer/cancel.ts";
 import { runDoctor } from "./lib/peer/commands/doctor.ts";
-import { describeSharing, filesToShare, fillUp } from "./lib/peer/commands/files.ts";
+import { describeSharing, filesToShare, fillUp, shareNamed } from "./lib/peer/commands/files.ts";
 import { checkWhere, get } from "./lib/peer/commands/get.ts";
 import { findTracker, joinTracker, knownTrackers } from "./lib/peer/commands/join.ts";
 import type { Peer, PeerOptions } from "./lib/peer/commands/types.ts";
@@ -28,11 +29,16 @@ import { Connector } from "./lib/peer/connect.ts";
 import { HashPool, sha256 } from "./lib/peer/content/hash.ts";
 import { TreeCache } from "./lib/peer/content/tree-cache.ts";
 import { SeveralContentsError } from "./lib/peer/contents.ts";
+import { FolderCache } from "./lib/peer/disk/folder-cache.ts";
+import { watchFolder } from "./lib/peer/disk/folder-watch.ts";
 import { Share } from "./lib/peer/disk/share.ts";
+import { checkSpelling } from "./lib/peer/disk/spelling.ts";
 import { ShareWatch } from "./lib/peer/disk/watch.ts";
-import { Downloads } from "./lib/peer/download.ts";
+import { Downloads, type DownloadTools } from "./lib/peer/download.ts";
 import { EventDamper, type PeerEvent } from "./lib/peer/events.ts";
 import { findPeer } from "./lib/peer/find-peer.ts";
+import { FolderDownloads } from "./lib/peer/folder-downloads.ts";
+import { FolderSharing } from "./lib/peer/folder-sharing.ts";
 import { meetTracker } from "./lib/peer/meet-tracker.ts";
 import {
   type CommandLine,
@@ -45,6 +51,7 @@ import {
 import { isDialable, isOwnEndpoint, isTrackerHere } from "./lib/peer/own-address.ts";
 import { RateLimit } from "./lib/peer/rate-limit.ts";
 import { guide } from "./lib/peer/screen/guide.ts";
+import { Remembered } from "./lib/peer/screen/remembered.ts";
 import { Screen } from "./lib/peer/screen/screen.ts";
 import { hasTerminal, promptsOn } from "./lib/peer/screen/terminal.ts";
 import {
@@ -62,6 +69,7 @@ import { Sharing } from "./lib/peer/sharing.ts";
 import { EXIT, exitCodeFor, out, runProgram, VERSION } from "./lib/program/cli.ts";
 import { endingSignals } from "./lib/program/signals.ts";
 import { type Address, type Endpoint, parseAddress } from "./lib/protocol/address.ts";
+import { FOLDER_TYPE } from "./lib/protocol/folder.ts";
 import { isProven, SessionKey } from "./lib/protocol/pass.ts";
 import type { FileRecord } from "./lib/protocol/record.ts";
 
@@ -94,7 +102,8 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
   });
   const server = new Server({
     open: (wanted) => openShared(wanted),
-    look: (root) => sharing.look(root) ?? downloads.look(root),
+    look: (root) => sharing.look(root) ?? downloads.look(root) ?? folders.look(root) ?? folderDownloads.look(root),
+    lookFolder: (root) => folders.lookFolder(root) ?? folderDownloads.lookFolder(root),
     changed: () => watch.nudge(),
     readPass: (pass, from, keyed) => {
       const checked = admission.checkPass(pass, from, keyed);
@@ -114,12 +123,13 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     tracker: options.tracker,
     ...(options.find === undefined ? {} : { find: options.find }),
     ...(options.approve === undefined ? {} : { approve: options.approve }),
+    ...(options.wasFull === undefined ? {} : { wasFull: options.wasFull }),
     isProven,
     challenge: secret,
     agent: `ft-peer/${VERSION}`,
     name: options.name,
     port: listener.port,
-    records: (own) => [...sharing.records(own), ...downloads.records(own)],
+    records: (own) => [sharing, folders, downloads, folderDownloads].flatMap((some) => some.records(own)),
     sessionKey,
     revoked: (ids) => admission.revoke(ids),
     callBack: (to) => void connector.callBack(to),
@@ -154,11 +164,20 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     cache,
     session,
     port: listener.port,
-    isDownloading: () => downloads.running,
+    isDownloading: () => downloads.running || folderDownloads.running,
     report,
     clock,
   });
-  const downloads = new Downloads({
+  const folders = new FolderSharing(options.folders ?? [], {
+    pool,
+    cache: new FolderCache(join(dirname(options.cachePath), "folders")),
+    watch: watchFolder,
+    tell: (recordFor) => sharing.tellAbout(recordFor),
+    drop: (name) => sharing.dropRecord(name),
+    report,
+    clock,
+  });
+  const downloadTools: Omit<DownloadTools, "finished"> = {
     dial: (record, how) => connector.open(record, how),
     pool,
     limit: rateLimit(),
@@ -174,8 +193,12 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     isOwn,
     announce: (record) => sharing.announcePart(record),
     withdraw: (record) => sharing.withdrawPart(record),
+  };
+  const downloads = new Downloads({
+    ...downloadTools,
     finished: (file, root, pieces) => sharing.addDownloaded(file, root, pieces),
   });
+  const folderDownloads = new FolderDownloads({ ...downloadTools, finished: (path) => folders.add(path) });
   const watch = new ShareWatch(share, {
     changed: (file) => void sharing.changed(file),
     gone: (file) => void sharing.gone(file),
@@ -185,13 +208,18 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     session.networkChanged(new Set(now.flatMap(({ addresses }) => addresses.map(({ address }) => address))));
   });
 
+  async function computeRoots(): Promise<void> {
+    await sharing.computeRoots();
+    await folders.compute();
+  }
+
   /** A shared file, or the part of a download that has arrived. */
   function openShared(wanted: FileAsked): Opened | undefined {
-    const found = share.find(wanted);
+    const found = wanted.folder === undefined ? share.find(wanted) : undefined;
     const { root } = wanted;
     if (found === undefined) {
       const part = root === undefined ? undefined : downloads.open(root);
-      return part && { ...part, root };
+      return part === undefined ? (folders.open(wanted) ?? folderDownloads.open(wanted)) : { ...part, root };
     }
     const file = share.open(found);
     if (file === undefined) watch.nudge();
@@ -210,17 +238,26 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     session,
     share,
     server,
-    computeRoots: () => void sharing.computeRoots(),
+    computeRoots: () => void computeRoots(),
+    shareInstead: async (files) => {
+      share.replace(files);
+      await session.sendAgain();
+      void computeRoots();
+    },
     isOwn,
     openPart: (root) => downloads.open(root)?.file,
-    download: (records, how) => downloads.start(records, { ...how, signal: AbortSignal.any([how.signal, stopped.signal]) }),
+    download: (records, how) => {
+      const engine = records[0].type === FOLDER_TYPE ? folderDownloads : downloads;
+      return engine.start(records, { ...how, signal: AbortSignal.any([how.signal, stopped.signal]) });
+    },
     stop: async () => {
       stopped.abort();
       sharing.stop();
+      folders.stop();
       watch.stop();
       stopWatchingNetwork();
       listener.stop();
-      await Promise.all([session.leave(), downloads.settled()]);
+      await Promise.all([session.leave(), downloads.settled(), folderDownloads.settled()]);
       pool.close();
       events.flush();
       await cache.save();
@@ -328,7 +365,7 @@ function tellEvent(screen: Screen, event: PeerEvent, all: boolean): void {
   const words = describeEvent(event);
   if (all) screen.event(words);
   else if (event.event === "joined" && (event.profile === 1 || event.left.length > 0)) screen.note(words);
-  else if (event.event === "away" || event.event === "notice" || event.event === "unread") screen.note(words);
+  else if (["away", "dismissed", "offline", "notice", "unread"].includes(event.event)) screen.note(words);
 }
 
 // ---------------------------------------------------------------- guided prompts
@@ -340,20 +377,29 @@ async function runGuided(line: CommandLine, signal: AbortSignal): Promise<void> 
     );
   }
   const prompts = promptsOn(signal);
-  prompts.greet(`ft-peer ${VERSION}`);
-  const last = knownTrackers().last;
-  const named = line.share.length === 0 ? undefined : filesToShare(line);
-  if (named !== undefined) prompts.say(describeSharing(named));
-  await guide({
-    prompts,
-    tracker: line.tracker,
-    last,
-    files: named?.taken,
-    to: resolve(line.to),
-    overwrite: line.overwrite,
-    signal,
-    start: (tracker, files, report) => joinTracker({ line, startPeer, place: tracker, files, report, signal, consent: true }),
-  });
+  const state = userFolder("state");
+  // In raw mode Ctrl-C is a key.
+  prompts.hold(() => process.kill(process.pid, "SIGINT"));
+  try {
+    prompts.greet(`ft-peer ${VERSION}`);
+    await guide({
+      prompts,
+      tracker: line.tracker,
+      last: knownTrackers().last,
+      named: line.share.length === 0 ? undefined : (max) => shareNamed(line, max, (words) => prompts.say(words)),
+      to: line.to === "." ? undefined : resolve(line.to),
+      cwd: process.cwd(),
+      remembered: new Remembered(join(state, "prompts.json"), process.cwd()),
+      overwrite: line.overwrite,
+      signal,
+      trackerLog: join(state, "tracker.log"),
+      meet: (place) => meetTracker(place, { dial, clock: systemClock, agent: `ft-peer/${VERSION}`, signal }),
+      start: (place, files, report, consent) => joinTracker({ line, startPeer, place, files, report, signal, consent }),
+    });
+    prompts.goodbye("Bye.");
+  } finally {
+    prompts.release();
+  }
 }
 
 // ---------------------------------------------------------------- main
@@ -378,6 +424,8 @@ async function main(argv: string[]): Promise<number> {
       return EXIT.done;
     }
     json = line.json;
+    const receives = line.command === undefined || line.command === "get";
+    checkSpelling([...line.share, ...(receives ? [line.to] : [])]);
     if (line.command === undefined) await runGuided(line, cancel.signal);
     else if (line.command === "doctor") return (await runDoctor(line, startPeer, cancel.signal)) ? EXIT.done : EXIT.failed;
     else await runCommand(line, line.command, cancel.signal);

@@ -103,6 +103,23 @@ export function formatDate(time: Date): string {
   return `${two(time.getDate())}/${two(time.getMonth() + 1)}/${two(time.getFullYear() % 100)}`;
 }
 
+/**
+ * The end of a time for a person, behind "until": `17:52` in local time, and on another day than `now` `2026-11-29 17:52`. Rounded up, so
+ * that it has not passed. Milliseconds since 1970.
+ */
+export function formatUntil(end: number, now: number): string {
+  const time = new Date(Math.ceil(end / 60_000) * 60_000);
+  const day = localDay(time);
+  const clock = time.toTimeString().slice(0, 5);
+  return day === localDay(new Date(now)) ? clock : `${day} ${clock}`;
+}
+
+/** The day of a time, `YYYY-MM-DD`, in local time. */
+export function localDay(time: Date): string {
+  const two = (n: number) => String(n).padStart(2, "0");
+  return `${String(time.getFullYear()).padStart(4, "0")}-${two(time.getMonth() + 1)}-${two(time.getDate())}`;
+}
+
 /** `count` with its noun: `1 file`, `3 files`. */
 export function plural(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? "" : "s"}`;

@@ -9,7 +9,9 @@ import { printable } from "../text.ts";
 import { type HashingOptions, type HashPool, sha256 } from "./content/hash.ts";
 import { pieceSizeOf } from "./content/merkle.ts";
 import { PieceSet } from "./content/pieces.ts";
+import type { Renamed } from "./disk/folder-layout.ts";
 import { checkFolder, Incoming, lookForTargets, openForHashing, type Published, partKeyOf } from "./disk/incoming.ts";
+import type { FailedFile } from "./disk/incoming-folder.ts";
 import { fetchFile } from "./fetch/fetch.ts";
 import type { FetchEvent, Fetched, KeyedPass, OpenHolder } from "./fetch/types.ts";
 import type { RateLimit } from "./rate-limit.ts";
@@ -22,6 +24,8 @@ export interface DownloadOptions {
   as?: string | undefined;
   /** Fetches from the given holders only, not from others that come online meanwhile. */
   only?: boolean;
+  /** Only for a folder: the path of the file or folder inside that is wanted. */
+  inside?: string;
   signal: AbortSignal;
   report(event: FetchEvent): void;
 }
@@ -31,8 +35,11 @@ export interface Downloaded {
   path: string;
   size: number;
   verified: boolean;
-  outcome: "new" | "already here" | "replaced";
+  /** `merged`: the files of a folder went into a folder that was there. */
+  outcome: "new" | "already here" | "replaced" | "merged";
   holders: FileRecord[];
+  /** Only of a folder: its files, those that could not be saved, and those that have another name because theirs was taken. */
+  inFolder?: { files: number; failed: FailedFile[]; numbered: Renamed[] };
 }
 
 export interface DownloadTools {

@@ -1,18 +1,10 @@
 // Finds the peer that a person means by what is printed of it: its id, its address with or without the port, or its name.
 
 import { FtError } from "../error.ts";
-import { type Address, type Endpoint, formatEndpoint, parseAddress, parsePort, withoutZone } from "../protocol/address.ts";
+import { type Address, formatEndpoint, parseAddress, parseEndpoint, withoutZone } from "../protocol/address.ts";
 import type { PeerLine } from "../protocol/messages.ts";
 import { foldPeerName } from "../protocol/peer-name.ts";
 import { printable } from "../text.ts";
-
-/** An address and a port as typed, IPv6 in brackets; undefined for other text. The zone is left out: records have none. */
-export function typedEndpoint(text: string): Endpoint | undefined {
-  const [, bracketed, bare = "", portText = ""] = /^(?:\[([^\]]*)\]|([^:]*)):(\d+)$/.exec(text) ?? [];
-  const address = parseAddress(bracketed ?? bare);
-  const port = parsePort(portText);
-  return address === undefined || port === undefined ? undefined : { address: withoutZone(address), port };
-}
 
 /** An address as typed, with brackets or without. */
 export function typedAddress(text: string): Address | undefined {
@@ -37,7 +29,7 @@ export function findPeer(typed: string, peers: PeerLine[]): PeerLine {
 function peersMeant(typed: string, peers: PeerLine[]): PeerLine[] {
   const byId = peers.filter(({ id }) => id === typed);
   if (byId.length > 0) return byId;
-  const at = typedEndpoint(typed);
+  const at = parseEndpoint(typed);
   if (at !== undefined) return peers.filter(({ address, port }) => address === at.address && port === at.port);
   const address = typedAddress(typed);
   if (address !== undefined) return peers.filter((one) => one.address === address);

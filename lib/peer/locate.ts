@@ -4,7 +4,8 @@ import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { FtError, UsageError } from "../error.ts";
 import { readOwnFile, replaceOwnFile } from "../files.ts";
-import { formatEndpoint, parseAddress, parsePort } from "../protocol/address.ts";
+import { instanceName } from "../net/mdns.ts";
+import { type Address, formatEndpoint, parseAddress, parsePort } from "../protocol/address.ts";
 import { DEFAULT_TRACKER_PORT } from "../protocol/messages.ts";
 import { printable } from "../text.ts";
 import { type Found, findTrackers } from "./look.ts";
@@ -26,6 +27,8 @@ export interface Located extends TrackerPlace {
 /** A tracker that was used before. `key`: the public key that identifies it; "" in a file of an earlier version. */
 export interface KnownTracker extends Located {
   key: string;
+  /** The address at which it was reached last, if it is not the one above: that may be a host's name. */
+  at?: Address | undefined;
 }
 
 /** Remembers which trackers were used, the last one first, in a file of its own. Only a file that this user wrote is believed. */
@@ -52,9 +55,12 @@ export class KnownTrackers {
   }
 
   /** Remembers a tracker as the last one; does nothing where that is not possible. */
-  remember({ name, address, port, key }: KnownTracker): void {
+  remember({ name, address, port, key, at }: KnownTracker): void {
     const others = this.all().filter((one) => one.key !== key && one.key !== "");
-    const trackers = [{ name: name.slice(0, NAME_SHOWN), address, port, key }, ...others].slice(0, REMEMBERED);
+    const trackers = [
+      { name: name.slice(0, NAME_SHOWN), address, port, key, ...(at === address ? {} : { at }) },
+      ...others,
+    ].slice(0, REMEMBERED);
     try {
       mkdirSync(dirname(this.#path), { recursive: true, mode: 0o700 });
       replaceOwnFile(this.#path, JSON.stringify({ trackers }));
@@ -65,7 +71,7 @@ export class KnownTrackers {
 }
 
 /** The remembered address of a tracker, not a typed one: the tracker there has to prove that it is still the same one. */
-export function asRemembered(place: Located): Located {
+export function asRemembered({ key: _, ...place }: Located): Located {
   return { ...place, announced: true };
 }
 
@@ -73,7 +79,8 @@ function knownTrackerOf(value: unknown): KnownTracker | undefined {
   const { name, address, port, key = "" } = value as Record<string, unknown>;
   if (typeof name !== "string" || typeof address !== "string" || typeof key !== "string") return undefined;
   const place = placeOf(address, Number(port));
-  return place === undefined ? undefined : { name: name.slice(0, NAME_SHOWN), ...place, key };
+  const at = parseAddress(String((value as Record<string, unknown>).at));
+  return place && { name: name.slice(0, NAME_SHOWN), ...place, key, ...(at === undefined ? {} : { at }) };
 }
 
 function placeOf(address: string, port: number): TrackerPlace | undefined {
@@ -87,23 +94,29 @@ function placeOf(address: string, port: number): TrackerPlace | undefined {
 /** Looks for trackers that announce themselves; the one of last time comes first. */
 export async function lookAround(last: Located | undefined, signal?: AbortSignal) {
   const found = await findTrackers({ signal });
-  const trackers = found.trackers.map(({ name, port, addresses: [address = "", ...others] }): Located => {
-    return { name, address, port, others, announced: true };
+  const trackers = found.trackers.map(({ name, port, key, addresses: [address = "", ...others] }): Located => {
+    return { name, address, port, others, announced: true, ...(key === "" ? {} : { key }) };
   });
   const rank = (one: Located) => Number(!isSameTracker(one, last));
   trackers.sort((a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name));
   return { trackers, found };
 }
 
-/** Whether two trackers are one, which may have moved to another address. */
-export function isSameTracker({ name, port }: Located, other: Located | undefined): boolean {
-  return name === other?.name && port === other.port;
+/** Whether two trackers are one, which may have moved to another address. Its key tells; an old tracker does not announce one. */
+export function isSameTracker(one: Located, other: Located | undefined): boolean {
+  if (one.key && other?.key) return one.key === other.key;
+  return other !== undefined && instanceName(one.name) === instanceName(other.name) && one.port === other.port;
 }
 
-/** The addresses at which a tracker announces itself now; undefined when it does not. */
-export async function findAgain(place: Located): Promise<TrackerPlace | undefined> {
+/**
+ * The places at which a tracker may announce itself now, the most likely first. One that announces its key is found by it, whatever
+ * its name. Old trackers announce none: then each of them may be the one, first those of its name.
+ */
+export async function findAgain(place: Located): Promise<TrackerPlace[]> {
   const { trackers } = await lookAround(place);
-  return trackers.find(({ name }) => name === place.name);
+  const isNamedSo = ({ name }: Located) => instanceName(name) === instanceName(place.name);
+  const rank = (one: Located) => (one.key !== undefined && one.key === place.key ? 0 : isNamedSo(one) ? 1 : 2);
+  return trackers.filter(({ key }) => !key || !place.key || key === place.key).sort((a, b) => rank(a) - rank(b));
 }
 
 /** A tracker's address as a person types it: without the usual port. */
@@ -116,18 +129,22 @@ export function describePlace(place: Located): string {
   return `"${printable(place.name).replaceAll('"', "'")}" at ${printable(typed(place))}`;
 }
 
-/** The error for no tracker at all: says why and what to do. */
-export function nobodyFound({ asked, problems, echo }: Found, last: Located | undefined): FtError {
-  const before = last === undefined ? "" : ` The last one was ${describePlace(last)}.`;
-  const then = `Type the address that ft-tracker prints when it starts: ft-peer ADDRESS.${before}`;
-  if (asked.length === 0 || (problems[0] !== undefined && !echo)) {
-    const why = problems.at(-1)?.replace(/\.$/, "") ?? "this machine has no network";
-    return new FtError("no-tracker", `No tracker announces itself on this network, as far as one can hear: ${why}. ${then}`);
-  }
-  const why = echo
+/** Why no tracker was found, as a clause. */
+export function whyNobody({ asked, problems, echo }: Found): string {
+  if (asked.length === 0 || (problems[0] !== undefined && !echo))
+    return problems.at(-1)?.replace(/\.$/, "") ?? "this machine has no network";
+  return echo
     ? "either none is running, or multicast (UDP port 5353) is blocked between it and this machine, as in some wireless networks"
     : "a firewall on this machine seems to block multicast (UDP port 5353), or no tracker is running";
-  return new FtError("no-tracker", `No tracker announces itself on this network: ${why}. ${then}`);
+}
+
+/** The error for no tracker at all: says why and what to do. */
+export function nobodyFound(found: Found, last: Located | undefined): FtError {
+  const before = last === undefined ? "" : ` The last one was ${describePlace(last)}.`;
+  const then = `Type the address that ft-tracker prints when it starts: ft-peer ADDRESS.${before}`;
+  const { asked, problems, echo } = found;
+  const heard = asked.length === 0 || (problems[0] !== undefined && !echo) ? ", as far as one can hear" : "";
+  return new FtError("no-tracker", `No tracker announces itself on this network${heard}: ${whyNobody(found)}. ${then}`);
 }
 
 /** The error for several trackers, where no person can choose. */
@@ -140,6 +157,9 @@ export function severalFound(trackers: Located[]): UsageError {
   );
 }
 
+/** A name that the system may know: `lab.local`, `my_pc`, `bücher.lan`, `lab.example.com.`. It has a letter in it. */
+const HOST_NAME = /^(?=.*\p{L})[\p{L}\p{N}_](?:[\p{L}\p{M}\p{N}._-]{0,251}[\p{L}\p{M}\p{N}_])?\.?$/u;
+
 /** A tracker's address as typed: `ADDRESS`, `ADDRESS:PORT`, `[IPv6]:PORT`, or a host's name. */
 export function parseTracker(text: string): { address: string; port: number } {
   const wrong = new UsageError(
@@ -151,7 +171,7 @@ export function parseTracker(text: string): { address: string; port: number } {
   const host = match?.[1] ?? match?.[2] ?? "";
   const port = match?.[3] === undefined ? DEFAULT_TRACKER_PORT : parsePort(match[3]);
   const address = parseAddress(host);
-  const isName = match?.[1] === undefined && /^(?=.*[a-z])[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$/i.test(host);
+  const isName = match?.[1] === undefined && HOST_NAME.test(host);
   if (port === undefined || (address === undefined && !isName)) throw wrong;
   return { address: address ?? host, port };
 }

@@ -27,12 +27,12 @@ import {
   type Values,
   wholeNumber,
 } from "../program/options.ts";
-import { isLinkLocal, parseAddress } from "../protocol/address.ts";
+import { isLinkLocal, parseAddress, parseEndpoint } from "../protocol/address.ts";
 import { DEFAULT_MAX_FILES, DEFAULT_TRACKER_PORT, type Page, type Wish } from "../protocol/messages.ts";
 import { peerName } from "../protocol/peer-name.ts";
 import { type FileName, parseFileName, parseRoot } from "../protocol/record.ts";
 import { parseSize, printable } from "../text.ts";
-import { typedAddress, typedEndpoint } from "./find-peer.ts";
+import { typedAddress } from "./find-peer.ts";
 import { parseTracker } from "./locate.ts";
 import { fit } from "./screen/columns.ts";
 import type { TrackerPlace } from "./session.ts";
@@ -59,7 +59,7 @@ const HOLDER: Kind<string> = {
   completes: "nothing",
   read: (text, option) => {
     const isAddress = peerName(text) === "";
-    if (!isAddress || typedEndpoint(text) !== undefined || (typedAddress(text) !== undefined && !isOpenIPv6(text))) return text;
+    if (!isAddress || parseEndpoint(text) !== undefined || (typedAddress(text) !== undefined && !isOpenIPv6(text))) return text;
     return refuse(option, "a holder as it is listed, such as 192.168.1.7:1235, [fd00::7]:1235 or Ben", text);
   },
 };

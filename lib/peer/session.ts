@@ -8,6 +8,7 @@ import { type Address, type Endpoint, formatEndpoint, isLoopback } from "../prot
 import {
   type CallBack,
   DEFAULT_MAX_FILES,
+  type Dismissal,
   OLD_PASS_LIFETIME_S,
   PASS_LIFETIME_S,
   PING_MS,
@@ -19,6 +20,7 @@ import { type FileRecord, isCounted } from "../protocol/record.ts";
 import { encodeToTracker } from "../protocol/write.ts";
 import { BasicTracker, BYE_MS } from "./basic-tracker.ts";
 import { type Addresses, dialTracker } from "./dial-tracker.ts";
+import { ExcludedError, type Exclusion, exclusionIn, waitFor } from "./exclusion.ts";
 import { TrackerRequests } from "./requests.ts";
 import { aheadOf, type Standing, standingOn } from "./standing.ts";
 import { type Reply, TrackerConnection, unexpected } from "./tracker-connection.ts";
@@ -35,8 +37,11 @@ const RETRIES_BEFORE_LOOKING = 2;
 const FIRST_RETRY_MS = 1_000;
 /** The longest wait before any retry. Milliseconds. */
 const LONGEST_RETRY_MS = 25_000;
-/** A tracker that was taken for a basic one is tried with FT/2 again after this time; each time it stays silent doubles it. Milliseconds. */
-const TRY_FULL_MS = 30_000;
+/**
+ * A tracker that was taken for a basic one is tried with FT/2 again after this time, and each further time after four times as long. On
+ * FT/1 a peer serves everybody, so a mistake must end soon. Milliseconds.
+ */
+const TRY_FULL_MS = 1_000;
 /** The longest wait before a basic tracker is tried with FT/2 again. Milliseconds. */
 const LONGEST_TRY_FULL_MS = 600_000;
 /** After a restart of the tracker, other peers may take this long to reconnect. Milliseconds. */
@@ -54,6 +59,8 @@ export type SessionEvent =
       left: FileRecord[];
     }
   | { event: "away"; reason: string }
+  /** The tracker's operator keeps this peer out; `until`: ISO 8601 UTC. */
+  | { event: "dismissed"; code: Exclusion["code"]; until?: string | undefined }
   | { event: "notice"; words: string }
   /** Entries of the tracker's answer that could not be read. They are left out. */
   | { event: "unread"; count: number }
@@ -69,6 +76,8 @@ export interface TrackerPlace extends Addresses {
   name?: string;
   /** Nobody typed this address: a program announced it on the network. */
   announced?: true;
+  /** The key that the tracker there has to have: another one is another tracker. */
+  key?: string;
   /** It has spoken FT/2 before. Then its silence never makes it a basic tracker. */
   full?: boolean;
 }
@@ -76,6 +85,8 @@ export interface TrackerPlace extends Addresses {
 /** The identity that a tracker gives in its HI. */
 export interface Introduced {
   place: TrackerPlace;
+  /** The address at which it was reached. The place may have a host's name. */
+  at: Address;
   name: string;
   key: string;
   /** It has the private key, too. Only a tracker that announced itself is asked to prove that. */
@@ -85,8 +96,8 @@ export interface Introduced {
 export interface SessionOptions {
   dial: Dial;
   tracker: TrackerPlace;
-  /** Looks for the tracker at another address, when it cannot be reached any more. */
-  find?(): Promise<TrackerPlace | undefined>;
+  /** The places where the tracker may be now, when it cannot be reached any more. */
+  find?(): Promise<TrackerPlace[]>;
   agent: string;
   /** The name by which people know this peer, or "" for none. The tracker may put a number behind it. */
   name?: string | undefined;
@@ -102,6 +113,8 @@ export interface SessionOptions {
   approve?(tracker: Introduced): void;
   /** Whether a tracker that was challenged has the private key to its key. */
   isProven?(key: string, challenge: string, proof: string): boolean;
+  /** Whether the tracker that was reached at this address has spoken FT/2 before, perhaps under a name. */
+  wasFull?(at: Endpoint): boolean;
   /** A text that nobody can guess, of letters, digits, `-` and `_`. */
   challenge?(): string;
   /** Another peer cannot connect to this one and asks this one to connect to it. */
@@ -125,6 +138,12 @@ export class Session {
   #attempt = 0;
   /** The tracker's result for this peer's port, until it is reported. */
   #reach: Extract<Push, { verb: "REACH" }> | undefined;
+  /** The tracker closes the connection for this reason. */
+  #dismissal: Dismissal | undefined;
+  /** The operator keeps this peer out. */
+  #exclusion: Exclusion | undefined;
+  /** The reason why this peer has left, when its person did not ask for that. */
+  #leftBecause: FtError | undefined;
   /** Known to this peer and its tracker only: with it, a new connection takes the place of a lost one. */
   #secret: string | undefined;
   #connection: TrackerConnection | undefined;
@@ -203,6 +222,11 @@ export class Session {
     return this.away || this.#clock.elapsed() - this.#returnedAt < SETTLING_MS;
   }
 
+  /** The sentence why this peer is not online, for its person; undefined while it is. */
+  get whyOffline(): string | undefined {
+    return this.#online ? undefined : this.#gone("it cannot be reached").message;
+  }
+
   /** Whether this peer was online and is reconnecting. */
   get away(): boolean {
     return !this.#online && !this.#leaving && this.#standing !== undefined;
@@ -217,6 +241,8 @@ export class Session {
     if (this.#leaving || this.#standing === undefined || this.#standing.profile === 1) return;
     if (!this.#online || channel === undefined) {
       this.#retries = 0;
+      // On another network the tracker may be another one, or see this peer at another address.
+      this.#exclusion = undefined;
       if (!this.#joining) this.#retryLater();
       return;
     }
@@ -234,10 +260,24 @@ export class Session {
     this.#ask(encodeToTracker({ verb: "PING" })).then(answered, cancel);
   }
 
-  /** Says BYE and ends the session. */
-  async leave(): Promise<void> {
+  /** Sends the whole list again, because other files are shared now. While the tracker is away that is done when it is back. */
+  async sendAgain(): Promise<void> {
+    const channel = this.#connection?.channel;
+    if (!this.#online || this.#standing === undefined) return;
+    if (channel === undefined) {
+      await this.leave();
+      this.comeBack();
+      return;
+    }
+    await this.#sendList(this.#list(channel), this.#standing);
+    this.#addParts(channel, this.#standing);
+  }
+
+  /** Says BYE and ends the session. `because`: the error of requests after that, for a person who did not ask to leave. */
+  async leave(because?: FtError): Promise<void> {
     if (this.#leaving) return;
     this.#leaving = true;
+    this.#leftBecause = because;
     this.#attempt += 1;
     this.#joining = false;
     this.#cancelRetry();
@@ -259,6 +299,7 @@ export class Session {
   comeBack(): void {
     if (!this.#leaving) return;
     this.#leaving = false;
+    this.#leftBecause = undefined;
     this.#retries = 0;
     this.#retryLater();
   }
@@ -272,11 +313,13 @@ export class Session {
   /** Greets the tracker and sends it the list, in the protocol that it speaks. */
   async #introduce(channel: Channel, signal: AbortSignal | undefined): Promise<void> {
     this.#reach = undefined;
+    this.#dismissal = undefined;
     this.#connection = this.#connect(channel);
     const { hello, challenge } = this.#hello();
     const reply = this.#ask(hello);
     // A tracker of FT/2 that is silent is busy, or its answer was lost: it is no basic one, which would have this peer serve everybody.
-    const isFull = this.#tracker.announced || this.#tracker.full || this.#standing?.profile === 2;
+    const wasFull = this.#tracker.full || this.#options.wasFull?.(channel.remote) === true;
+    const isFull = this.#tracker.announced || wasFull || this.#standing?.profile === 2;
     const found = isFull ? await reply : await this.#basic.greetUnless(reply.catch(goneIsUndefined), signal);
     if (!("verb" in found)) this.#acceptBasic(channel, found);
     else if (found.verb === "HI") await this.#accept(channel, found, challenge);
@@ -327,7 +370,7 @@ export class Session {
     this.#cancelRenewal = this.#clock.after(wait, () => {
       this.#tryFull().catch(() => {
         const isBasic = this.#online && !this.#leaving && this.#standing?.profile === 1;
-        if (isBasic) this.#tryFullLater(Math.min(LONGEST_TRY_FULL_MS, 2 * wait));
+        if (isBasic) this.#tryFullLater(Math.min(LONGEST_TRY_FULL_MS, 4 * wait));
       });
     });
   }
@@ -365,7 +408,10 @@ export class Session {
   async #accept(channel: Channel, hi: Extract<Reply, { verb: "HI" }>, challenge: string | undefined): Promise<void> {
     const { you, max, key, announced, results, name, nonce, proof = "" } = hi;
     const proven = challenge !== undefined && this.#options.isProven?.(key, challenge, proof) === true;
-    this.#options.approve?.({ place: this.#tracker, name, key, proven });
+    if ((this.#tracker.key ?? key) !== key) {
+      throw new FtError(UNTRUSTED, `The tracker at "${this.#where}" is another one than was looked for: it has another key.`);
+    }
+    this.#options.approve?.({ place: this.#tracker, at: channel.remote.address, name, key, proven });
     const standing = standingOn(channel, { profile: 2, you, max, key, announced, results });
     const list = this.#list(channel);
     const back = nonce && this.#secret ? this.#options.sessionKey?.prove(nonce, this.#secret) : undefined;
@@ -374,6 +420,7 @@ export class Session {
     if (this.#standing !== undefined) this.#returnedAt = this.#clock.elapsed();
     this.#standing = standing;
     this.#online = true;
+    this.#exclusion = undefined;
     this.#pingLater();
     this.#addParts(channel, standing);
     const left = list.slice(max);
@@ -433,6 +480,7 @@ export class Session {
 
   #hear(message: Push): void {
     if (message.verb === "NOTICE") this.#options.report({ event: "notice", words: message.words });
+    if (message.verb === "DISMISSED") this.#dismissal = message;
     if (message.verb === "REVOKED") this.#options.revoked?.(message.ids);
     if (message.verb === "CONNECT" && this.#online) this.#options.callBack?.(message);
     if (message.verb !== "REACH") return;
@@ -456,6 +504,8 @@ export class Session {
     const reply = await connection.ask(request);
     if (this.#online) this.#pingLater();
     if (reply.verb === "ERROR" && !mayRefuse) {
+      const exclusion = exclusionIn(reply);
+      if (exclusion !== undefined) throw new ExcludedError(exclusion, this.#clock.at());
       throw new FtError(reply.code || "refused", `The tracker at "${this.#where}" refused: ${reply.words}`);
     }
     return reply;
@@ -463,6 +513,8 @@ export class Session {
 
   /** The error of a request without a reply. `reason` is a clause. */
   #gone(reason: string): FtError {
+    if (this.#leftBecause !== undefined) return this.#leftBecause;
+    if (this.#exclusion !== undefined) return new ExcludedError(this.#exclusion, this.#clock.at());
     // Only a peer that was online reconnects; a first join that fails ends the program.
     const then = this.#standing === undefined ? "." : "; this peer comes back by itself.";
     return new FtError("tracker-gone", `The tracker at "${this.#where}" is away (${reason})${then}`);
@@ -475,8 +527,22 @@ export class Session {
     this.#cancelRenewal();
     if (!this.#online || this.#leaving) return;
     this.#online = false;
-    this.#options.report({ event: "away", reason });
+    const { code, until } = this.#dismissal ?? {};
+    if (code === "kicked" || code === "banned") this.#exclude({ code, until });
+    else this.#options.report({ event: "away", reason: code === undefined ? reason : "it was stopped" });
     this.#retryLater();
+  }
+
+  /** The operator keeps this peer out. Its person is told once. */
+  #exclude(exclusion: Exclusion): void {
+    const before = this.#exclusion;
+    this.#exclusion = exclusion;
+    const { code, until } = exclusion;
+    // The end is told to the second in one message and to the millisecond in the other.
+    const isKnown = before?.code === code && Math.abs((before.until ?? 0) - (until ?? 0)) <= 1000;
+    if (isKnown) return;
+    const end = until === undefined ? {} : { until: new Date(until).toISOString() };
+    this.#options.report({ event: "dismissed", code, ...end });
   }
 
   // -------------------------------------------------------------- coming back
@@ -485,12 +551,14 @@ export class Session {
   #retryLater(): void {
     this.#cancelRetry();
     const longest = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#retries);
-    const wait = this.#retries === 0 ? longest * this.#options.random() : longest * (0.5 + this.#options.random() / 2);
+    const jitter = this.#retries === 0 ? longest * this.#options.random() : longest * (0.5 + this.#options.random() / 2);
+    const wait = jitter + (this.#exclusion === undefined ? 0 : waitFor(this.#exclusion, this.#clock.at()));
     this.#retries += 1;
     this.#cancelRetry = this.#clock.after(wait, () => {
       const attempt = ++this.#attempt;
-      this.#rejoin(attempt).catch(() => {
+      this.#rejoin(attempt).catch((error: unknown) => {
         if (attempt !== this.#attempt) return;
+        if (error instanceof ExcludedError) this.#exclude(error.exclusion);
         const channel = this.#connection?.channel;
         this.#connection = undefined;
         channel?.destroy();
@@ -502,30 +570,33 @@ export class Session {
   async #rejoin(attempt: number): Promise<void> {
     this.#joining = true;
     if (this.#retries > RETRIES_BEFORE_LOOKING) {
-      const found = await this.#options.find?.().catch(() => undefined);
+      const found = (await this.#options.find?.().catch(() => undefined)) ?? [];
       // The session was left meanwhile; if it came back since then, that is another attempt.
       if (attempt !== this.#attempt) return;
-      if (found !== undefined) return await this.#rejoinAt(found, attempt);
+      for (const place of found) if (await this.#isAt(place, attempt)) return;
     }
     await this.join();
   }
 
-  /** Another tracker of the same name may announce itself: when this one is refused, the place where the tracker was is tried again. */
-  async #rejoinAt(found: TrackerPlace, attempt: number): Promise<void> {
+  /** Joins the tracker where it may be now. False when it is not there: another one may announce itself by the same name. */
+  async #isAt(place: TrackerPlace, attempt: number): Promise<boolean> {
     const before = this.#tracker;
-    this.#tracker = found;
+    const key = this.#standing?.key ?? "";
+    this.#tracker = key === "" ? place : { ...place, key };
     try {
       await this.join();
+      return true;
     } catch (error) {
-      if (codeOf(error) !== UNTRUSTED || attempt !== this.#attempt) throw error;
+      if (attempt !== this.#attempt) throw error;
+      this.#joining = true;
       this.#tracker = before;
-      await this.join();
+      return false;
     }
   }
 
   /** The profile that the tracker speaks. A tracker that is away has a moment to come back. */
   async #ready(): Promise<Profile> {
-    if (!this.#online && !this.#leaving) {
+    if (!this.#online && !this.#leaving && this.#exclusion === undefined) {
       const returned = new Promise<void>((resolve) => this.#waitingForReturn.push(resolve));
       await Promise.race([returned, sleep(this.#clock, AWAY_PATIENCE_MS)]);
     }

@@ -59,8 +59,8 @@ export class Trust {
   }
 
   /** Whether a tracker at this place has spoken FT/2 before. */
-  isFull({ address, port }: TrackerPlace): boolean {
-    return this.#known.some((one) => one.address === address && one.port === port);
+  isFull({ address, port }: Pick<TrackerPlace, "address" | "port">): boolean {
+    return this.#known.some((one) => [one.address, one.at].includes(address) && one.port === port);
   }
 
   /** Throws an `UntrustedTracker` when this peer's files may not be told to the tracker. */
@@ -76,16 +76,16 @@ export class Trust {
     this.#agreed.add(key);
   }
 
-  /** The name of the tracker that was approved last. */
-  get name(): string | undefined {
-    return this.#current?.place.name ?? this.#current?.name;
+  /** The name and the key of the tracker that was approved last. */
+  get current(): { name: string; key: string } | undefined {
+    return this.#current && { name: this.#current.place.name ?? this.#current.name, key: this.#current.key };
   }
 
   /** This peer has joined the tracker that was approved last: it is remembered. */
   joined(): void {
     if (this.#current === undefined) return;
-    const { key, name, place } = this.#current;
-    const known = { ...place, name, key };
+    const { key, name, place, at } = this.#current;
+    const known = { ...place, name, key, at };
     if (!this.#known.some((one) => one.key === key)) this.#known.unshift(known);
     this.#memory.remember(known);
   }

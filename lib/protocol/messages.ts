@@ -45,10 +45,13 @@
 // ERROR code words, and a close. The words of ERROR and NOTICE are the rest of the line, for a person; only control characters in them
 // are escaped.
 //
-// A record is <name,type,size,DD/MM/YY,address,port;v=2;mtime=…;root=…;part=1;whole=1;reach=no;holders=…;by=…>. Everything behind the port is optional:
+// A record is <name,type,size,DD/MM/YY,address,port;v=2;mtime=…;root=…;files=…;list=…;part=1;whole=1;reach=no;holders=…;by=…>. Everything
+// behind the port is optional:
 //     v=2        the holder speaks FT/2
 //     mtime      exact time of last modification, ISO 8601 UTC
 //     root       the content id, 64 hex digits; absent until it is computed
+//     files      of a folder: how many files are in it
+//     list       of a folder: the length of its list in bytes; absent until its root is computed
 //     part=1     the holder is still fetching the file, and serves the pieces that it has
 //     whole=1    only with part=1: the holder has all pieces. It fetched the file when its list was full, so that the file does not count
 //     reach=no   said by trackers alone: the tracker could not connect to the holder
@@ -78,6 +81,9 @@
 //       NOTICE words
 //       REACH yes  ·  REACH no reason=…    whether the tracker could connect to the peer's port, tried once after it joined
 //       CONNECT address=… port=… token=…   another peer asks to be connected to
+//       DISMISSED kicked|banned|stopping until=…   the tracker closes this connection. The operator has disconnected the peer, or keeps it out,
+//                         until that time (ISO 8601 UTC; absent: for good), or the tracker is stopping. Only to a peer that said name=;
+//                         others get a NOTICE.
 //       REVOKED id,id,…   the operator has disconnected these peers: their passes are not valid any more; only to a peer that said key=
 //     peer → peer
 //       HELLO FT/2 pass=… keyed=…     → HI FT/2  ·  PROVE nonce=…  ·  ERROR not-accepted, close
@@ -85,6 +91,8 @@
 //       DOWNLOAD root=…|name=… offset=… length=…   → FILE: length=n size=total, n raw bytes  ·  BUSY position=k  ·  NOT FOUND  ·  ERROR
 //       TREE root=… piece=bytes       → TREE: n, n × 32 raw bytes  ·  NOT FOUND  ·  ERROR
 //       HAVE root=…                   → HAVE: n, n raw bytes  ·  NOT FOUND
+//       DOWNLOAD folder=… offset=… length=… · TREE folder=… · HAVE folder=…   → the same of a folder's bytes
+//       DATES folder=…                → DATES: n, n raw bytes  ·  NOT FOUND
 //       BYE                           → close
 //
 // Later additions go only to a peer that said extras=1: announced=, results= (the most records in an answer, if that is not 2000) and
@@ -100,12 +108,15 @@
 // peer got; while it is online it keeps that name, and a peer that takes the place of its own lost connection keeps it, too. name= in
 // WELCOME and WHO and by= in records go only to a peer that said name=, which may be empty. A receiver makes the names harmless again.
 //
+// A tracker refuses an address that its operator keeps out before it reads a byte: ERROR banned, or ERROR kicked for the minute after a
+// kick. The words of both have the end in them, ISO 8601 UTC, if there is one. A peer waits for it before it comes back.
+//
 // The connection is the peer's presence. A peer pings after 45 s of silence; the tracker removes a peer after 90 s without a byte. A peer
 // must be accepted within 10 s of connecting. Requests before FILES are not answered, and the eleventh is ERROR not-accepted, close. A
 // tracker takes 50 requests a second of a peer, after a pause 200 at once; the others wait. It works for one host as for eight such
 // peers: a request counts there by the length of its answer and by the records that it makes the tracker read or change. A host is an
 // IPv4 address or an IPv6 network of 64 bits. A host whose FINDs take long waits longer for the next one, and a FIND of more than 500 ms
-// is ERROR bad-find. An answer has 200 records unless the request says otherwise, and never more than 2000. A tracker that answered `HELLO` with `HI`, and then sees ` FT/2 …` follow,
+// is ERROR bad-find; the tracker counts that time by the names that it reads, so that it is the same on a busy computer. An answer has 200 records unless the request says otherwise, and never more than 2000. A tracker that answered `HELLO` with `HI`, and then sees ` FT/2 …` follow,
 // completes its line: the bytes are the same however they were cut. A peer that loses its tracker goes on with its transfers, and comes
 // back with the same list: first within 1 s, then at growing random intervals of at most 30 s. In an answer with records or peers, a peer
 // leaves out and counts a line that it cannot read: it is another peer's. A line that breaks the grammar of lines ends the connection.
@@ -144,13 +155,23 @@
 // are served too, one address gets one slot, so that any number of ids brings it no more. A holder that cannot go on inside a body
 // closes: the downloader learns it from the short body.
 //
+// Folders. The record of a folder has the type inode/directory, the size of all its files, files= (how many they are), and as its root the
+// content id of its list, which is fetched like a file (folder.ts has its grammar). FT/1 peers see no such record. folder= in a request
+// names the list, and means the bytes of the folder's files, one behind the other: first the files below 1 MiB, then the others, both in
+// the order of the list. Small files are joined into packs: a pack takes the next file while it has at most 4 MiB with it. Other files
+// are cut into pieces of 1 MiB, or of `pieceSizeOf` if that is more. The hash of a pack is the SHA-256 of the content ids of its files,
+// each 32 bytes; that of a piece is its hash in the tree of its file. TREE folder= gives the hashes of all packs and pieces, HAVE folder=
+// a bit for each. DATES gives lines of the milliseconds since 1970, a space, and a path, for files and folders (which end in `/`; the
+// folder itself is `/`). They are only a hint: a line that cannot be read is left out.
+//
 // Connect-back, for a holder behind a firewall. The downloader makes up a token, and sends its tracker CONNECT with the holder's address
 // and port. The tracker sends the holder CONNECT with the address that it sees of the downloader and the port of the downloader's
 // records. The holder dials there and says HELLO FT/2 token=…. From then on it is as if the downloader had dialled: it says
 // HELLO FT/2 pass=…, and asks. A token has 1 to 64 letters, digits, `-` and `_`. It is good once, for a few seconds, with the peer that
 // made it up. A holder dials only its own networks and peers that its tracker lists.
 //
-// A tracker announces itself by DNS-SD as _filetracker._tcp, with version= and id= in its TXT record (tracker/announce.ts).
+// A tracker announces itself by DNS-SD as _filetracker._tcp, with version=, id= and key= in its TXT record (tracker/announce.ts). By the key a
+// peer finds a tracker that has moved; only its proof shows that it is the same one.
 
 import type { Address, Endpoint } from "./address.ts";
 import type { FileName, FileRecord } from "./record.ts";
@@ -291,10 +312,17 @@ export type FromTracker =
   | { verb: "REACH"; reachable: boolean; reason: string }
   | ({ verb: "CONNECT" } & CallBack)
   | { verb: "REVOKED"; ids: string[] }
+  | ({ verb: "DISMISSED" } & Dismissal)
   | { verb: "UNKNOWN"; word: string };
 
+/** Why a tracker closes the connection of a peer. `until`: it takes the peer back then. Milliseconds since 1970. */
+export interface Dismissal {
+  code: "kicked" | "banned" | "stopping";
+  until?: number | undefined;
+}
+
 /** A message that a tracker sends without a request. */
-export type Push = Extract<FromTracker, { verb: "NOTICE" | "REACH" | "CONNECT" | "REVOKED" }>;
+export type Push = Extract<FromTracker, { verb: "NOTICE" | "REACH" | "CONNECT" | "REVOKED" | "DISMISSED" }>;
 
 /** A requested name may be any text: a name that is not on the holder's list is not found. */
 export type ToHolder =
@@ -307,11 +335,14 @@ export type ToHolder =
       verb: "DOWNLOAD";
       profile: 2;
       root?: string | undefined;
+      /** The content id of a folder's list: the bytes of the folder's files are asked for, not those of the list. */
+      folder?: string | undefined;
       name?: string | undefined;
       offset: number;
       length?: number | undefined;
     }
   | { verb: "TREE"; root: string; piece: number }
+  | { verb: "TREE" | "HAVE" | "DATES"; folder: string }
   | { verb: "HAVE"; root: string }
   | { verb: "BYE" }
   | { verb: "UNKNOWN"; word: string };
@@ -326,6 +357,6 @@ export type FromHolder =
   /** `count` hashes of 32 raw bytes follow. */
   | { verb: "TREE"; count: number }
   /** `length` raw bytes follow. */
-  | { verb: "HAVE"; length: number }
+  | { verb: "HAVE" | "DATES"; length: number }
   | { verb: "NOT FOUND" }
   | { verb: "ERROR"; code: string; words: string };

@@ -35,6 +35,7 @@ import {
   optional,
   rootValue,
   textValue,
+  timeIn,
   valuesOf,
   wholeValue,
   yesValue,
@@ -299,6 +300,8 @@ export class SessionInbox extends Inbox<FromTracker> {
         return { verb, reachable: /^yes(?: |$)/.test(rest), reason: valuesOf(rest).get("reason") ?? "" };
       case "CONNECT":
         return { verb, ...callBackOf(rest) };
+      case "DISMISSED":
+        return dismissalOf(line, rest);
       case "REVOKED":
         return { verb, ids: rest.split(",") };
       default:
@@ -348,15 +351,23 @@ export class HolderInbox extends Inbox<ToHolder> {
         };
       case "DOWNLOAD": {
         const root = optional(values, "root", rootValue);
+        const folder = optional(values, "folder", rootValue);
         const name = values.get("name");
-        if (root === undefined && name === undefined) throw new ProtocolError("bad-request", "DOWNLOAD needs root= or name=.");
+        if (root === undefined && folder === undefined && name === undefined) {
+          throw new ProtocolError("bad-request", "DOWNLOAD needs root= or name=.");
+        }
         const offset = optional(values, "offset", wholeValue) ?? 0;
-        return { verb, profile: 2, root, name, offset, length: optional(values, "length", wholeValue) };
+        const length = optional(values, "length", wholeValue);
+        return { verb, profile: 2, root, ...(folder === undefined ? {} : { folder }), name, offset, length };
       }
       case "TREE":
+        if (values.has("folder")) return { verb, folder: rootValue(values, "folder") };
         return { verb, root: rootValue(values, "root"), piece: wholeValue(values, "piece") };
       case "HAVE":
+        if (values.has("folder")) return { verb, folder: rootValue(values, "folder") };
         return { verb, root: rootValue(values, "root") };
+      case "DATES":
+        return { verb, folder: rootValue(values, "folder") };
       case "BYE":
         return { verb };
       default:
@@ -401,11 +412,13 @@ export class DownloadInbox extends Inbox<FromHolder> {
       case "BUSY":
         return { verb, position: wholeValue(valuesOf(rest), "position") };
       case "TREE:":
-      case "HAVE:": {
+      case "HAVE:":
+      case "DATES:": {
         const count = parseWhole(rest);
         if (count === undefined) throw new ProtocolError("bad-number", `${verb} needs a whole number.`);
         this.#body = verb === "TREE:" ? count * HASH : count;
-        return verb === "TREE:" ? { verb: "TREE", count } : { verb: "HAVE", length: count };
+        if (verb === "TREE:") return { verb: "TREE", count };
+        return { verb: verb === "HAVE:" ? "HAVE" : "DATES", length: count };
       }
       case "ERROR":
         return errorOf(rest);
@@ -443,6 +456,13 @@ function callBackOf(rest: string): CallBack {
   const token = textValue(values, "token");
   if (!TOKEN.test(token)) throw new ProtocolError("bad-token", "CONNECT needs a token of 1 to 64 letters, digits, - and _.");
   return { ...endpoint, token };
+}
+
+/** Why the tracker closes the connection. A reason of a later version is not known here. */
+function dismissalOf(line: string, rest: string): FromTracker {
+  const [code] = cutVerb(rest);
+  if (code !== "kicked" && code !== "banned" && code !== "stopping") return { verb: "UNKNOWN", word: line };
+  return { verb: "DISMISSED", code, until: timeIn(valuesOf(rest).get("until") ?? "") };
 }
 
 function errorOf(rest: string): { verb: "ERROR"; code: string; words: string } {

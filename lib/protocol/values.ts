@@ -64,6 +64,12 @@ export function dayValue(values: Map<string, string>, key: string): string {
   return day;
 }
 
+/** The first time, ISO 8601 UTC, in a text. Milliseconds since 1970; undefined when there is none. */
+export function timeIn(text: string): number | undefined {
+  const time = Date.parse(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z/.exec(text)?.[0] ?? "");
+  return Number.isNaN(time) ? undefined : time;
+}
+
 /** Reads `address=` and `port=`. `badAddress` and `badPort` are the words of a refusal. */
 export function endpointOf(values: Map<string, string>, badAddress: string, badPort: string): Endpoint {
   const address = parseAddress(textValue(values, "address"));

@@ -108,7 +108,7 @@ export class AcceptedPeer implements Presence {
 
   /** Leaves, because the same peer is back by another connection. */
   replace(): void {
-    this.leave("is back by another connection");
+    this.leave("reconnected");
     this.#connection.channel.destroy();
   }
 

@@ -5,16 +5,17 @@ import { ProtocolError } from "../error.ts";
 import { BROKEN, type Channel, type ChannelHandlers } from "../net/channel.ts";
 import type { Address } from "../protocol/address.ts";
 import { basic, SILENCE_MS } from "../protocol/basic.ts";
-import { PING_MS, type Profile, RESULTS_LIMIT, type ToTracker } from "../protocol/messages.ts";
+import { type Dismissal, PING_MS, type Profile, RESULTS_LIMIT, type ToTracker } from "../protocol/messages.ts";
 import { isSessionProven } from "../protocol/pass.ts";
 import { TrackerInbox } from "../protocol/read.ts";
 import { type FileName, isCounted } from "../protocol/record.ts";
 import { encodeFromTracker } from "../protocol/write.ts";
 import { AcceptedPeer, type PeerRequest, TOO_LATE } from "./accepted.ts";
 import { registerBasic, removeBasic, searchBasic } from "./basic-peers.ts";
+import { SAID_BYE } from "./events.ts";
 import { type Host, SLICE_MS } from "./hosts.ts";
 import { LongSearch } from "./long-search.ts";
-import type { Connection, TrackerReply, TrackerState } from "./state.ts";
+import { type Connection, DISMISSED, type TrackerReply, type TrackerState } from "./state.ts";
 import { Turns } from "./turns.ts";
 
 /** The most that a refused guest may still send. The tracker reads it so that the guest gets the reason. Bytes. */
@@ -104,8 +105,8 @@ export class Conversation implements ChannelHandlers, Connection {
     if (refused !== undefined) {
       this.#over = true;
       this.channel.start(this);
-      this.#state.refused(this.address, "banned", refused);
-      this.reply({ verb: "ERROR", code: "banned", words: refused });
+      this.#state.refused(this.address, refused.code, refused.words);
+      this.reply({ verb: "ERROR", ...refused });
       this.channel.limit({ deadline: REFUSED_MS, excess: EXCESS_OF_GUEST });
       this.#finish();
       return;
@@ -189,9 +190,11 @@ export class Conversation implements ChannelHandlers, Connection {
     return this.isPresent ? this.#peer?.id : undefined;
   }
 
-  dismiss(words: string): void {
-    if (this.#peer !== undefined) this.reply({ verb: "NOTICE", words });
-    this.#peer?.leave("was dismissed");
+  dismiss(why: Dismissal): void {
+    const { notice, log } = DISMISSED[why.code];
+    if (this.#peer !== undefined)
+      this.reply(this.knowsNames ? { verb: "DISMISSED", ...why } : { verb: "NOTICE", words: notice });
+    this.#peer?.leave(log);
     this.#finish();
   }
 
@@ -233,14 +236,12 @@ export class Conversation implements ChannelHandlers, Connection {
     const turns = this.#turns;
     const now = this.#state.clock.elapsed();
     while (!this.#over && !turns.waiting) {
-      const search = this.#search;
-      const isGuest = this.#guest !== undefined;
-      const may = search === undefined ? () => turns.mayAnswer(since, isGuest) : () => search.begun || turns.maySearch(since);
-      if (this.#hasMore && !may()) {
+      if (this.#hasMore && !this.#mayGoOn(since)) {
         this.#wait("rate");
         return;
       }
       this.#sent = 0;
+      const search = this.#search;
       if (search !== undefined) this.#searchOn(search, since);
       else {
         const message = inbox.next();
@@ -251,6 +252,13 @@ export class Conversation implements ChannelHandlers, Connection {
       }
       if (turns.isOver(since) && this.#hasMore) this.#wait("others");
     }
+  }
+
+  /** Whether the next request, or the search that waits, may be answered now. */
+  #mayGoOn(since: number): boolean {
+    const search = this.#search;
+    if (search === undefined) return this.#turns.mayAnswer(since, this.#guest !== undefined);
+    return search.begun || this.#turns.maySearch(since);
   }
 
   get #hasMore(): boolean {
@@ -287,12 +295,12 @@ export class Conversation implements ChannelHandlers, Connection {
 
   /** Goes on with a search by words. Its answer is sent when it comes to its end. */
   #searchOn(search: LongSearch, since: number): void {
-    const { took, answer } = search.goOn(SLICE_MS);
+    const { work, answer } = search.goOn(SLICE_MS);
     if (answer !== undefined) {
       this.#search = undefined;
       this.reply(answer);
     }
-    this.#turns.chargeSearch(took, this.#sent, since);
+    this.#turns.chargeSearch(work, this.#sent, since);
   }
 
   #endSearch(): void {
@@ -344,7 +352,7 @@ export class Conversation implements ChannelHandlers, Connection {
     const records = list.records.filter(isCounted);
     if (records.length === 0) {
       this.#state.refused(this.address, "no-files", "It shares nothing.");
-      this.#peer?.leave("shares nothing any more");
+      this.#peer?.leave("stopped sharing");
       this.#finish();
     } else if (this.channel.ended) this.reply(TOO_LATE);
     else {
@@ -380,7 +388,7 @@ export class Conversation implements ChannelHandlers, Connection {
   #bye(): void {
     if (this.#profile !== 2) removeBasic(this.address, this.#state);
     else if (this.#peer !== undefined) this.reply({ verb: "BYE" });
-    this.#peer?.leave("said BYE");
+    this.#peer?.leave(SAID_BYE);
     this.#finish();
   }
 

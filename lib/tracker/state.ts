@@ -5,7 +5,7 @@ import type { Clock } from "../clock.ts";
 import { ProtocolError } from "../error.ts";
 import type { Channel, Dial } from "../net/channel.ts";
 import type { Address } from "../protocol/address.ts";
-import { PASS_LIFETIME_S } from "../protocol/messages.ts";
+import { type Dismissal, PASS_LIFETIME_S } from "../protocol/messages.ts";
 import type { TrackerInbox } from "../protocol/read.ts";
 import type { FileRecord } from "../protocol/record.ts";
 import type { encodeFromTracker } from "../protocol/write.ts";
@@ -18,7 +18,6 @@ import { type Host, Hosts } from "./hosts.ts";
 import type { Limits } from "./limits.ts";
 import { Meter } from "./meter.ts";
 import { PeerNames } from "./names.ts";
-import { isIn, type Network } from "./networks.ts";
 import { PortProber, type Reach } from "./prober.ts";
 
 /** The most ids in a line of REVOKED, so that the line is shorter than 4096 bytes. */
@@ -38,9 +37,16 @@ export interface Connection extends Seer {
   /** It knows what REVOKED means. */
   readonly hearsRevoked: boolean;
   reply(message: TrackerReply): void;
-  /** Ends it; an accepted FT/2 peer gets the words. */
-  dismiss(words: string): void;
+  /** Ends it; an accepted FT/2 peer is told why. */
+  dismiss(why: Dismissal): void;
 }
+
+/** Why a peer is dismissed: for the person of a peer that does not know DISMISSED, and as a clause for the operator. */
+export const DISMISSED = {
+  kicked: { notice: "The tracker's operator has disconnected you.", log: "disconnected by the operator" },
+  banned: { notice: "The tracker's operator has banned you.", log: "banned by the operator" },
+  stopping: { notice: "The tracker stops.", log: "the tracker is stopping" },
+} as const satisfies Record<Dismissal["code"], { notice: string; log: string }>;
 
 /** The settings and tools that a tracker gets when it starts. */
 export interface TrackerSetup {
@@ -93,7 +99,7 @@ export class TrackerState {
   requireRoom(): void {
     const { peers } = this.limits;
     if (this.catalog.peers < peers) return;
-    throw new ProtocolError("tracker-full", `The tracker takes ${plural(peers, "peer")}; try again later.`);
+    throw new ProtocolError("tracker-full", `The tracker is full (${plural(peers, "peer")}). Try again later.`);
   }
 
   /** Accepts a peer with its list, or replaces the list of a peer that is online. */
@@ -144,12 +150,11 @@ export class TrackerState {
     return reach;
   }
 
-  /** Ends all conversations, or those with one network, whose passes are then refused everywhere. Gives their number. */
-  dismiss(words: string, from?: Network): number {
-    const chosen = [...this.connections].filter(({ address }) => from === undefined || isIn(address, from));
+  /** Ends the conversations that the operator has chosen. Their passes are then refused everywhere. Gives their number. */
+  dismiss(why: Dismissal, isMeant: (connection: Connection) => boolean): number {
+    const chosen = [...this.connections].filter(isMeant);
     const ids = chosen.flatMap(({ peerId }) => peerId ?? []);
-    for (const connection of chosen) connection.dismiss(words);
-    if (from === undefined) return chosen.length;
+    for (const connection of chosen) connection.dismiss(why);
     for (const id of ids) this.#revoked.set(id, this.clock.elapsed() + PASS_LIFETIME_S * 1000);
     for (const connection of this.connections) if (connection.isPresent) this.tellRevoked(connection, ids);
     return chosen.length;
@@ -172,9 +177,9 @@ export class TrackerState {
   }
 
   /** Tries no ports any more, and ends all conversations. Resolves when their connections are closed. */
-  async stop(words: string): Promise<void> {
+  async stop(): Promise<void> {
     this.#prober.stop();
-    this.dismiss(words);
+    for (const connection of [...this.connections]) connection.dismiss({ code: "stopping" });
     if (this.connections.size === 0) return;
     await new Promise<void>((resolve) => {
       this.#onLastClosed = resolve;

@@ -1,9 +1,8 @@
 // Leaving the guided prompts of the compiled ft-peer in every way, a tracker that leaves, and prompts without a terminal.
 
 import { describe, expect, test } from "bun:test";
-import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
-import { expectBye, expectLeft, guidedStage } from "../helpers/guided-stage.ts";
+import { readdirSync } from "node:fs";
+import { atFiles, expectBye, expectLeft, fetchFound, guidedStage, SEARCH } from "../helpers/guided-stage.ts";
 import { Alone } from "../helpers/lan.ts";
 import { PEER, TRACKER } from "../helpers/programs.ts";
 import { rawServer } from "../helpers/raw.ts";
@@ -18,11 +17,11 @@ const hearingNobody = test.skipIf(notAlone !== undefined);
 describe("leaving", () => {
   /** Each prompt: how to get there, and whether the peer is online by then. */
   const PROMPTS: Record<string, { online: boolean; reach(address: string): Promise<Screen> }> = {
-    "the folder": {
+    "the files": {
       online: false,
       reach: async (address) => {
         const screen = stage.guided(address, { cwd: stage.folderWith({ "one.txt": "1" }) });
-        await screen.waitFor("confirm");
+        await atFiles(screen);
         return screen;
       },
     },
@@ -30,65 +29,46 @@ describe("leaving", () => {
       online: false,
       reach: async (address) => {
         const screen = stage.guided(address, { cwd: stage.folderWith({ "one.txt": "1" }) });
-        await screen.choose("Choose a different folder");
+        await atFiles(screen);
+        screen.press(KEY.otherFolder);
         await screen.waitFor(/Which folder\?.*└/s);
         return screen;
       },
     },
-    "the files": {
-      online: false,
+    "the search line": { online: true, reach: (address) => stage.atSearch(address) },
+    "half a name": {
+      online: true,
       reach: async (address) => {
-        const screen = stage.guided(address, { cwd: stage.folderWith({ "one.txt": "1" }) });
-        await screen.choose("Choose from these");
-        await screen.waitFor(/Which to share\?.*confirm/s);
+        const screen = await stage.atSearch(address);
+        screen.press("half a na");
+        await screen.waitFor("half a na");
         return screen;
       },
     },
     "the menu": {
       online: true,
       reach: async (address) => {
-        const screen = await stage.atMenu(address);
-        await screen.waitFor("confirm");
+        const screen = await stage.atSearch(address);
+        screen.press(KEY.escape);
+        await screen.waitFor(/Menu.*confirm/s);
         return screen;
       },
     },
-    "the file's name": {
+    "the settings": {
       online: true,
       reach: async (address) => {
-        const screen = await stage.atMenu(address);
-        await screen.choose("Search");
-        await screen.waitFor(/File name\?.*└/s);
-        screen.press("half a na");
-        await screen.waitFor("half a na");
-        return screen;
-      },
-    },
-    "the holders": {
-      online: true,
-      reach: async (address) => {
-        const screen = await stage.atMenu(address);
-        await screen.choose("Search");
-        await screen.waitFor("File name?");
-        screen.press("mine.txt", KEY.enter);
-        await screen.waitFor(/TYPE.*confirm/s);
-        return screen;
-      },
-    },
-    "everything online": {
-      online: true,
-      reach: async (address) => {
-        const screen = await stage.atMenu(address);
-        await screen.choose("Browse");
-        await screen.waitFor(/NAME.*confirm/s);
+        const screen = await stage.atSearch(address);
+        screen.press(KEY.settings);
+        await screen.waitFor(/Settings.*confirm/s);
         return screen;
       },
     },
   };
 
-  hearingNobody("Ctrl-C at the tracker's address leaves with 130 and the terminal as it was", async () => {
+  hearingNobody("Ctrl-C where no tracker is found leaves with 130 and the terminal as it was", async () => {
     using alone = await Alone.make();
     const screen = stage.onTerminal(alone.command(PEER), { cwd: stage.folderWith({ "one.txt": "1" }) });
-    await screen.waitFor(/Tracker's address\?.*└/s);
+    await screen.waitFor(/No tracker found.*confirm/s);
     expect(screen.cooked).toBe(false);
     expect(screen.cursorShown).toBe(false);
     screen.press(KEY.ctrlC);
@@ -108,10 +88,10 @@ describe("leaving", () => {
     });
   }
 
-  for (const prompt of ["the files", "the menu", "the file's name"]) {
+  for (const prompt of ["the files", "the search line", "half a name"]) {
     test(`SIGTERM at ${prompt} leaves with 130, a BYE, and the terminal as it was`, async () => {
       const { program, address } = await stage.tracker("--json");
-      const { online = false, reach = (at: string) => stage.atMenu(at) } = PROMPTS[prompt] ?? {};
+      const { online = false, reach = (at: string) => stage.atSearch(at) } = PROMPTS[prompt] ?? {};
       const screen = await reach(address);
       screen.kill("SIGTERM");
       await expectLeft(screen, 130);
@@ -119,85 +99,42 @@ describe("leaving", () => {
     });
   }
 
-  for (const prompt of ["the folder", "the menu", "the holders"]) {
-    test(`Escape at ${prompt} either goes back or leaves as Ctrl-C does`, async () => {
+  for (const [prompt, { online, reach }] of Object.entries(PROMPTS)) {
+    test(`Escape at ${prompt} is a step back and leaves nothing`, async () => {
       const { program, address } = await stage.tracker("--json");
-      const { online = false, reach = (at: string) => stage.atMenu(at) } = PROMPTS[prompt] ?? {};
       const screen = await reach(address);
       screen.press(KEY.escape);
-      const back = screen.waitFor(/◆ {2}What next/).then(() => "back" as const);
-      const outcome = await Promise.race([back.catch(() => screen.exited), screen.exited]);
-      if (outcome === "back") {
-        await screen.choose("Leave");
-        await expectLeft(screen, 0);
-      } else {
-        await expectLeft(screen, 130);
-      }
+      if (prompt === "half a name") await screen.waitFor("Esc menu");
+      else if (online) await screen.waitFor(prompt === "the search line" ? /Menu.*confirm/s : SEARCH);
+      else await screen.waitFor(prompt === "the files" ? /Leave\?.*confirm/s : /Which files.*other folder/s);
+      screen.press(KEY.ctrlC);
+      await expectLeft(screen, 130);
       if (online) await expectBye(program);
     });
   }
 
   test("closing the terminal's window ends the peer, with a BYE", async () => {
     const { program, address } = await stage.tracker("--json");
-    const screen = await stage.atMenu(address);
-    await screen.waitFor("confirm");
+    const screen = await stage.atSearch(address);
     screen.hangUp();
     expect(await screen.exited).toBeNumber();
     await expectBye(program);
   });
 
-  for (const [how, stop] of [
-    ["Ctrl-C", (screen: Screen) => screen.press(KEY.ctrlC)],
-    ["SIGTERM", (screen: Screen) => screen.kill("SIGTERM")],
-  ] as const) {
-    test(`${how} during a transfer leaves with 130, a BYE, the terminal as it was, and no file under its name`, async () => {
-      const { program, port, address } = await stage.tracker("--json");
-      const size = 50_000_000;
-      await stage.rawPeer(port, await stage.slowHolder(size), [`big.iso,application/x-iso9660-image,${size},01/01/26`]);
-      const to = stage.folder();
-      const screen = await stage.atMenu(address, {}, "--to", to);
-      await screen.choose("Search");
-      await screen.waitFor("File name?");
-      screen.press("big.iso", KEY.enter);
-      await screen.choose("application");
-      await screen.waitFor(/ of 50 MB/);
-      stop(screen);
-      await expectLeft(screen, 130);
-      await expectBye(program);
-      // The part file stays, to go on from; nothing that looks finished does.
-      // No lock stays either: it would keep the same person from going on.
-      expect(readdirSync(to)).toEqual([expect.stringMatching(/^\..*\.part$/)]);
-    });
-  }
-
-  test("keys pressed during a transfer do no harm: nothing is chosen, Escape included, until the menu is there", async () => {
-    const { port, address } = await stage.tracker();
-    const size = 300_000;
-    let release = () => {};
-    const holder = await stage.rawHolder((connection, { length }) => {
-      connection.send(`FILE: length=${length} size=${size}\n${"x".repeat(100_000)}`);
-      release = () => connection.send("x".repeat(200_000));
-    });
-    await stage.rawPeer(port, holder, [`slow.txt,text/plain,${size},01/01/26`]);
+  test("SIGTERM during a transfer leaves with 130, a BYE, the terminal as it was, and no file under its name", async () => {
+    const { program, port, address } = await stage.tracker("--json");
+    const size = 50_000_000;
+    await stage.rawPeer(port, await stage.slowHolder(size), [`big.iso,application/x-iso9660-image,${size},01/01/26`]);
     const to = stage.folder();
-    const screen = await stage.atMenu(address, {}, "--to", to);
-    await screen.choose("Search");
-    await screen.waitFor("File name?");
-    screen.press("slow.txt", KEY.enter);
-    await screen.choose("text/plain");
-    await screen.waitFor(/ of 300 kB/);
-    screen.press("impatient", KEY.enter);
-    // The terminal has them.
-    await screen.waitFor("impatient");
-    release();
-    await screen.waitFor("slow.txt: 300 kB");
-    await screen.waitFor(/What next\?.*confirm/s);
-    expect(readFileSync(join(to, "slow.txt"), "utf8")).toBe("x".repeat(size));
-    screen.press(KEY.up);
-    await screen.waitFor("● Leave");
-    expect(screen.unread).not.toContain("File name?");
-    screen.press(KEY.enter);
-    await expectLeft(screen, 0);
+    const screen = await stage.atSearch(address, {}, "--to", to);
+    await fetchFound(screen, "big");
+    await screen.waitFor(/big\.iso.* 0 %/);
+    screen.kill("SIGTERM");
+    await expectLeft(screen, 130);
+    await expectBye(program);
+    // The part file stays, to go on from; nothing that looks finished does.
+    // No lock stays either: it would keep the same person from going on.
+    expect(readdirSync(to)).toEqual([expect.stringMatching(/^\..*\.part$/)]);
   });
 
   test("Ctrl-C while the tracker's address does not answer leaves at once", async () => {
@@ -211,9 +148,6 @@ describe("leaving", () => {
     );
     stage.atEnd(() => silent.close());
     const screen = stage.guided(`127.0.0.1:${silent.port}`, { cwd: stage.folderWith({ "one.txt": "1" }) });
-    await screen.choose("Choose from these");
-    await screen.waitFor(/Which to share\?.*confirm/s);
-    screen.press(KEY.enter);
     await asked.promise;
     screen.press(KEY.ctrlC);
     await expectLeft(screen, 130);
@@ -227,6 +161,7 @@ describe("leaving", () => {
           const line = await connection.line();
           if (line.startsWith("HELLO")) connection.send(`HI FT/2 name=mute max=5 key=${"A".repeat(43)} you=127.0.0.1\n`);
           if (line.startsWith("FILES 1")) connection.send("WELCOME id=me pass=a.b peers=1 files=1\n");
+          if (line.startsWith("FIND")) connection.send("NOT FOUND\n");
           if (line.startsWith("WHO")) asked.resolve();
         }
       } catch {
@@ -234,8 +169,8 @@ describe("leaving", () => {
       }
     });
     stage.atEnd(() => server.close());
-    const screen = await stage.atMenu(`127.0.0.1:${server.port}`);
-    await screen.choose("Who is online");
+    const screen = await stage.atSearch(`127.0.0.1:${server.port}`);
+    screen.press(KEY.online);
     await asked.promise;
     screen.press(KEY.ctrlC);
     await expectLeft(screen, 130);
@@ -243,58 +178,39 @@ describe("leaving", () => {
 });
 
 describe("a tracker that goes away", () => {
-  /** Uses the menu, which answers at once all the time, until it says that the tracker is away, or does not say so any more. */
-  async function noticed(screen: Screen, { away }: { away: boolean }): Promise<void> {
-    for (;;) {
-      await screen.choose("What I share");
-      const [, words = ""] = await screen.waitFor(/What next\?([^\n]*)\n/);
-      if (words.includes("away") === away) return;
-    }
-  }
-
-  test("is said in the menu, which still answers; when it is back on the same port, everything works again", async () => {
+  test("is said at once, the prompts still answer, and when it is back on the same port everything works again", async () => {
     const { program, port, address } = await stage.tracker();
-    const screen = await stage.atMenu(address);
+    const screen = await stage.atSearch(address);
     program.kill();
     await program.exited;
-    await noticed(screen, { away: true });
-    await screen.choose("What I share");
-    await screen.waitFor("mine.txt  4 B");
-    await screen.waitFor(/What next\? \(the tracker is away/);
+    await screen.waitFor("Lost the tracker");
+    screen.press(KEY.shared);
+    await screen.waitFor("4 B  mine.txt");
+    await screen.waitFor(SEARCH);
+    screen.press(KEY.online);
+    await screen.waitFor(/▲ {2}The tracker/);
+    await screen.waitFor(SEARCH);
 
     const again = stage.run(TRACKER, ["--port", String(port), "--host", "127.0.0.1", "--no-announce", "--json"]);
     await again.waitFor(/"event":"joined".*"files":1/);
-    await noticed(screen, { away: false });
-    await screen.choose("Who is online");
+    await screen.waitFor("Back at the tracker.");
+    screen.press(KEY.online);
     await screen.waitFor("(you)");
-    await screen.waitFor(/What next\?\n/);
-    await screen.choose("Search");
-    await screen.waitFor("File name?");
-    screen.press("mine.txt", KEY.enter);
-    await screen.waitFor("1 holder of mine.txt");
-    await screen.choose("Back");
-    await screen.choose("Leave");
+    await screen.waitFor(SEARCH);
+    screen.press("mine");
+    await screen.waitFor(/[●○] mine\.txt/);
+    screen.press(KEY.leave);
     await expectLeft(screen, 0);
     await expectBye(again);
   });
 
-  test("is said at once when it is asked something", async () => {
-    const { program, address } = await stage.tracker();
-    const screen = await stage.atMenu(address);
-    program.kill();
-    await program.exited;
-    await noticed(screen, { away: true });
-    await screen.choose("Who is online");
-    await screen.waitFor(/▲ {2}The tracker.*?away/s);
-  });
-
   test("does not keep a person from leaving", async () => {
     const { program, address } = await stage.tracker();
-    const screen = await stage.atMenu(address);
+    const screen = await stage.atSearch(address);
     program.kill();
     await program.exited;
-    await noticed(screen, { away: true });
-    await screen.choose("Leave");
+    await screen.waitFor("Lost the tracker");
+    screen.press(KEY.leave);
     await expectLeft(screen, 0);
   });
 });

@@ -4,11 +4,10 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { chmodSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { GuidedStage, MENU, VERIFIED } from "../helpers/guided-stage.ts";
+import { fetchFound, GuidedStage, SEARCH, VERIFIED } from "../helpers/guided-stage.ts";
 import { contentId, noise } from "../helpers/holder.ts";
 import { asOther, BECOME, hasOtherUser, otherRunsSources } from "../helpers/other-user.ts";
 import { PEER } from "../helpers/programs.ts";
-import { KEY } from "../helpers/terminal.ts";
 import { done, events, sentBy, transferStage } from "../helpers/transfer-stage.ts";
 
 const SECRET = "a private letter of this user";
@@ -36,14 +35,10 @@ describe("a fetched file that is swapped", () => {
   async function fetched(address: string, to: string) {
     const content = noise(300_000, 5);
     const { program: holder } = await guided.sharing(address, guided.folderWith({ "film.mkv": content }), 1);
-    const screen = await guided.atMenu(address, {}, "--to", to);
-    await screen.choose("Search");
-    await screen.waitFor("File name?");
-    screen.press("film.mkv", KEY.enter);
-    await screen.waitFor(/TYPE +SIZE +DATE +WHO/);
-    screen.press(KEY.enter);
+    const screen = await guided.atSearch(address, {}, "--to", to);
+    await fetchFound(screen, "film.mkv");
     await screen.waitFor(VERIFIED);
-    await screen.waitFor(MENU);
+    await screen.waitFor(SEARCH);
     holder.kill("SIGINT");
     await holder.exited;
     return { screen, content };

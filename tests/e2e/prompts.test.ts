@@ -1,325 +1,204 @@
-// The guided prompts of the compiled ft-peer on a pseudo-terminal, as a person uses them for the first time.
+// The search line of the compiled ft-peer on a pseudo-terminal, and the downloads that are begun from it.
 
 import { describe, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import { join } from "node:path";
-import { expectBye, expectLeft, guidedStage, MENU, servingPort, VERIFIED } from "../helpers/guided-stage.ts";
-import { Alone } from "../helpers/lan.ts";
-import { PEER, TRACKER } from "../helpers/programs.ts";
+import { atFiles, expectLeft, fetchFound, guidedStage, SEARCH, servingPort, VERIFIED } from "../helpers/guided-stage.ts";
 import { Raw, rawServer } from "../helpers/raw.ts";
 import { KEY, type Screen } from "../helpers/terminal.ts";
 
 const stage = guidedStage();
-const notAlone = Alone.possible();
-if (notAlone !== undefined) console.warn(`Not tried: a peer that hears no tracker at all, because ${notAlone}.`);
-/** Tests of what is asked when no tracker announces itself, which others may do on the network of this machine. */
-const hearingNobody = test.skipIf(notAlone !== undefined);
 
-describe("choosing what to share", () => {
-  const SEVEN = { "a.txt": "a", "b.txt": "bb", "c.txt": "ccc", "d.txt": "dddd", "e.txt": "eeeee", "f.txt": "6", "g.txt": "7" };
-
-  test("the first five files are chosen already, and shared with one key", async () => {
-    const { program, address } = await stage.tracker("--json", "--name", "Lab 3");
-    const cwd = stage.folderWith({ ...SEVEN, ".hidden": "never" });
-    const screen = stage.guided(address, { cwd });
-    await screen.waitFor(`7 files in ${cwd}`);
-    await screen.choose("Choose from these");
-    await screen.waitFor("Which to share? Up to 5.");
-    const [list] = await screen.waitFor(/.*confirm/s);
-    expect(list.match(/◼ \S+/g)).toEqual(["◼ a.txt", "◼ b.txt", "◼ c.txt", "◼ d.txt", "◼ e.txt"]);
-    expect(list.match(/◻ \S+/g)).toEqual(["◻ f.txt", "◻ g.txt"]);
-    expect(list).toContain("e.txt  5 B");
-    expect(list).not.toContain(".hidden");
-    screen.press(KEY.enter);
-    await screen.waitFor('Online at "Lab 3": 1 peer, 5 files.');
-    expect((await program.waitFor(/"event":"joined".*"files":(\d+)/))[1]).toBe("5");
-    await screen.waitFor(MENU);
-    await screen.choose("Leave");
-    await screen.waitFor("Bye.");
-    await expectLeft(screen, 0);
-    await expectBye(program);
-  });
-
-  test("more than five are refused with a sentence, and another choice is shared", async () => {
-    const { program, address } = await stage.tracker("--json");
-    const screen = stage.guided(address, { cwd: stage.folderWith(SEVEN) });
-    await screen.choose("Choose from these");
-    await screen.waitFor(/Which to share\?.*confirm/s);
-    screen.press(KEY.up, KEY.space);
-    await screen.waitFor("◼ g.txt");
-    screen.press(KEY.enter);
-    await screen.waitFor(/6 files are too many: the tracker takes 5\./);
-    await screen.waitFor(/Which to share\?.*confirm/s);
-    screen.press(KEY.space, KEY.up, KEY.space);
-    await screen.waitFor("◼ g.txt");
-    screen.press(KEY.enter);
-    await screen.waitFor(MENU);
-    await screen.choose("What I share");
-    const [mine] = await screen.waitFor(/What I share ─.*Nobody/s);
-    expect(mine.match(/[a-g]\.txt/g)).toEqual(["b.txt", "c.txt", "d.txt", "e.txt", "g.txt"]);
-    expect((await program.waitFor(/"event":"joined".*"files":(\d+)/))[1]).toBe("5");
-  });
-
-  test("nothing chosen is refused with a sentence, because a peer shares at least one", async () => {
+describe("the search line", () => {
+  test("finds while the person types: letters and one Enter bring a file", async () => {
     const { address } = await stage.tracker();
-    const screen = stage.guided(address, { cwd: stage.folderWith({ "only.txt": "1" }) });
-    await screen.choose("Choose from these");
-    await screen.waitFor(/Which to share\?.*confirm/s);
-    screen.press(KEY.space);
-    await screen.waitFor("◻ only.txt");
-    screen.press(KEY.enter);
-    await screen.waitFor(/select at least one/i);
-    screen.press(KEY.space, KEY.enter);
-    await screen.waitFor(MENU);
-  });
-
-  test("an empty folder leads to another one; a folder that does not exist is refused with a sentence; ~ is home", async () => {
-    const { address } = await stage.tracker();
-    const home = stage.folder();
-    mkdirSync(join(home, "papers"));
-    writeFileSync(join(home, "papers", "from home.txt"), "home");
-    const screen = stage.guided(address, { env: { HOME: home } });
-    await screen.waitFor(/0 files in /);
-    expect(await screen.choose("Choose")).toBe("Choose a different folder");
-    await screen.waitFor("Which folder?");
-    screen.press("~/nowhere", KEY.enter);
-    await screen.waitFor(new RegExp(`Cannot share "${home}/nowhere.*there is no such`, "s"));
-    screen.press("\x15", "~/papers", KEY.enter);
-    await screen.waitFor("papers");
-    await screen.waitFor(`1 file in ${join(home, "papers")}`);
-    await screen.choose("Choose from these");
-    await screen.waitFor("from home.txt");
-    await screen.waitFor("confirm");
-    screen.press(KEY.enter);
-    await screen.waitFor("Online");
-    await screen.waitFor(MENU);
-  });
-
-  hearingNobody("the address of the tracker is asked for when none announces itself, and a wrong one is refused", async () => {
-    using alone = await Alone.make();
-    const [command = "", ...args] = alone.command(TRACKER, "--no-announce", "--json");
-    await stage.run(command, args).waitFor(/"event":"listening"/);
-    const screen = stage.onTerminal(alone.command(PEER), { cwd: stage.folderWith({ "one.txt": "1" }) });
-    await screen.waitFor("Tracker's address?");
-    screen.press("not an address", KEY.enter);
-    await screen.waitFor(/"not an address" is not a tracker's address/);
-    screen.press("\x15", "127.0.0.1", KEY.enter);
-    await screen.waitFor(/1 file in /);
-    await screen.choose("Choose from these");
-    await screen.waitFor(/Which to share\?.*confirm/s);
-    screen.press(KEY.enter);
-    await screen.waitFor("Online");
-  });
-
-  test("what is named with --share is not asked about, and what is left out is said", async () => {
-    const { program, address } = await stage.tracker("--json");
-    const cwd = stage.folderWith(SEVEN);
-    const screen = stage.guided(address, { cwd }, "--share", cwd);
-    await screen.waitFor(/Sharing "a\.txt", "b\.txt", "c\.txt", "d\.txt", "e\.txt"\..*Left out.*g\.txt/s);
-    await screen.waitFor(MENU);
-    expect(screen.text).not.toContain("Which to share?");
-    expect((await program.waitFor(/"event":"joined".*"files":(\d+)/))[1]).toBe("5");
-  });
-
-  test("a tracker that cannot be reached is said in a sentence", async () => {
-    const gone = await rawServer(() => {});
-    gone.close();
-    const screen = stage.guided(`127.0.0.1:${gone.port}`, { cwd: stage.folderWith({ "one.txt": "1" }) });
-    await screen.choose("Choose from these");
-    await screen.waitFor(/Which to share\?.*confirm/s);
-    screen.press(KEY.enter);
-    await screen.waitFor(new RegExp(`Cannot reach the tracker at "127.0.0.1:${gone.port}"`));
-    await expectLeft(screen, 1);
-  });
-});
-
-describe("the menu", () => {
-  test("a name that nobody has is said, and the menu comes back", async () => {
-    const { address } = await stage.tracker();
-    const screen = await stage.atMenu(address);
-    for (const name of ["nobody has this.txt", "-dash", "名前"]) {
-      await screen.choose("Search");
-      await screen.waitFor("File name?");
-      screen.press(name, KEY.enter);
-      await screen.waitFor(`Nobody who is online shares "${name}".`);
-      await screen.waitFor(MENU);
+    const files = { "apple.txt": "apple pie", "pear.txt": "pear cake", "minutes of the meeting in May.txt": "we met" };
+    await stage.sharing(address, stage.folderWith(files), 3);
+    const to = stage.folder();
+    const screen = await stage.atSearch(address, {}, "--to", to);
+    for (const [typed, name] of [
+      ["pear", "pear.txt"],
+      ["MEETING min", "minutes of the meeting in May.txt"],
+    ] as const) {
+      screen.press(typed);
+      await screen.take(name.slice(0, 7));
+      await screen.waitFor(`${join(to, name)}: ${Buffer.byteLength(Object(files)[name])} B`);
+      await screen.waitFor(VERIFIED);
+      await screen.waitFor(SEARCH);
+      expect(readFileSync(join(to, name), "utf8")).toBe(Object(files)[name]);
     }
   });
 
-  test("a name longer than 255 bytes is refused in the prompt", async () => {
+  test("shows everything while nothing is typed: each content once, the newest first, own files last", async () => {
     const { address } = await stage.tracker();
-    const screen = await stage.atMenu(address);
-    await screen.choose("Search");
-    await screen.waitFor("File name?");
-    screen.press("n".repeat(256), KEY.enter);
-    await screen.waitFor(/longer than\s+255\s+bytes/);
-    screen.press("\x15", "short", KEY.enter);
-    await screen.waitFor('Nobody who is online shares "short".');
+    const files = { "old.txt": "the same", "new.txt": "something else" };
+    const [one, two] = [stage.folderWith(files), stage.folderWith({ "old.txt": "the same" })];
+    for (const folder of [one, two]) utimesSync(join(folder, "old.txt"), new Date(2024, 4, 3), new Date(2024, 4, 3));
+    await stage.sharing(address, one, 2);
+    await stage.sharing(address, two, 1);
+    const screen = stage.guided(address, { cwd: stage.folderWith({ "mine.txt": "mine" }) }, "--to", stage.folder());
+    await atFiles(screen);
+    screen.press(KEY.enter);
+    const [shown] = await screen.waitFor(/What are you looking for.*yours.*\^X leave/s);
+    expect(shown.match(/[●○] \S+/g)).toEqual(["● new.txt", "○ old.txt", "○ mine.txt"]);
+    expect(shown).toMatch(/old\.txt .*2 \w/);
   });
 
-  test("a holder is chosen from a table of type, size, date and address, and its file arrives byte for byte", async () => {
-    const { program, address } = await stage.tracker("--json");
-    const older = stage.folderWith({ "report.pdf": randomBytes(3_000_000) });
-    const newer = stage.folderWith({ "report.pdf": randomBytes(8_000_000) });
-    utimesSync(join(older, "report.pdf"), new Date(2024, 4, 3), new Date(2024, 4, 3));
-    utimesSync(join(newer, "report.pdf"), new Date(2025, 10, 30), new Date(2025, 10, 30));
-    const { program: first } = await stage.sharing(address, older, 1);
-    const firstPort = await servingPort(program);
-    const { program: second } = await stage.sharing(address, newer, 1);
-    const secondPort = await servingPort(program);
+  test("says when nothing fits, and goes on; Esc takes the text away", async () => {
+    const { address } = await stage.tracker();
+    const screen = await stage.atSearch(address);
+    for (const name of ["nobody has this.txt", "名前", "n".repeat(300)]) {
+      screen.press(name);
+      await screen.waitFor("No matches.");
+      screen.press(KEY.enter);
+      await screen.waitFor("There is nothing to fetch.");
+      screen.press(KEY.escape);
+      await screen.waitFor(/[●○] mine\.txt/);
+    }
+  });
+
+  test("several contents of one name are shown with size and short id, and the chosen one is fetched", async () => {
+    const { address } = await stage.tracker();
+    const [older, newer] = [randomBytes(3_000_000), randomBytes(8_000_000)];
+    await stage.sharing(address, stage.folderWith({ "report.pdf": older }), 1);
+    await stage.sharing(address, stage.folderWith({ "report.pdf": newer }), 1);
     const to = stage.folder();
-    const screen = await stage.atMenu(address, {}, "--to", to);
-    await screen.choose("Search");
-    await screen.waitFor("File name?");
-    screen.press("report.pdf", KEY.enter);
-    await screen.waitFor("2 holders of report.pdf: 2 different files");
-    await screen.waitFor(/TYPE +SIZE +DATE +WHO +CONTENT/);
-    const rows = screen.unread;
-    const line = await screen.choose(`application/pdf  8.0 MB  30/11/25  127.0.0.1:${secondPort}`);
-    expect(rows + line).toMatch(/application\/pdf {2}8\.0 MB {2}30\/11\/25 {2}127\.0\.0\.1:/);
-    // Progress is a line that is written over: how far, of how much, how fast.
-    await screen.waitFor(/\d % {2}\S+ [kM]?B of 8\.0 MB/);
-    await screen.waitFor(`${join(to, "report.pdf")}: 8.0 MB`);
+    const screen = await stage.atSearch(address, { columns: 120 }, "--to", to);
+    screen.press("report");
+    const [rows] = await screen.waitFor(/CONTENT.*?(?:[●○] report\.pdf[^\n]*\n[^\n]*){2}/s);
+    expect(rows).toMatch(/8\.0 MB.* [0-9a-f]{8}/);
+    expect(rows).toMatch(/3\.0 MB.* [0-9a-f]{8}/);
+    if (!/● report\.pdf +3\.0 MB/.test(rows)) {
+      screen.press(KEY.down);
+      await screen.waitFor(/● report\.pdf +3\.0 MB/);
+    }
+    screen.press(KEY.enter);
+    await screen.waitFor(`${join(to, "report.pdf")}: 3.0 MB`);
     await screen.waitFor(VERIFIED);
-    await screen.waitFor(MENU);
-    expect(Bun.hash(readFileSync(join(to, "report.pdf")))).toBe(Bun.hash(readFileSync(join(newer, "report.pdf"))));
-    expect(readdirSync(to)).toEqual(["report.pdf"]);
-    await second.waitFor(/"event":"upload-ended"/);
-    expect(first.out).not.toContain("upload-started");
-
-    // The other one is another file: both stay.
-    await screen.choose("Search");
-    await screen.waitFor("File name?");
-    screen.press("report.pdf", KEY.enter);
-    await screen.choose(`application/pdf  3.0 MB  03/05/24  127.0.0.1:${firstPort}`);
-    await screen.waitFor(`${join(to, "report (1).pdf")}: 3.0 MB`);
-    await screen.waitFor(MENU);
-    expect(Bun.hash(readFileSync(join(to, "report (1).pdf")))).toBe(Bun.hash(readFileSync(join(older, "report.pdf"))));
-    expect(readdirSync(to).sort()).toEqual(["report (1).pdf", "report.pdf"]);
+    expect(Bun.hash(readFileSync(join(to, "report.pdf")))).toBe(Bun.hash(older));
   });
 
-  test("going back from the holders fetches nothing", async () => {
+  test("Space in the list marks several; they come with a bar each and a total", async () => {
     const { address } = await stage.tracker();
-    await stage.sharing(address, stage.folderWith({ "song.txt": "la" }), 1);
+    const files = { "a.bin": randomBytes(2_000_000), "b.bin": randomBytes(2_000_000), "c.bin": randomBytes(2_000_000) };
+    await stage.sharing(address, stage.folderWith(files), 3, "--limit", "2MB");
     const to = stage.folder();
-    const screen = await stage.atMenu(address, {}, "--to", to);
-    await screen.choose("Search");
-    await screen.waitFor("File name?");
-    screen.press("song.txt", KEY.enter);
-    await screen.choose("Back");
-    await screen.waitFor(MENU);
+    const screen = await stage.atSearch(address, {}, "--to", to);
+    screen.press(".bin");
+    await screen.waitFor(/● [abc]\.bin/);
+    screen.press("\t", KEY.down, KEY.space, KEY.down, KEY.space);
+    await screen.waitFor(/(?:◼ [abc]\.bin.*){3}/s);
+    screen.press(KEY.enter);
+    await screen.waitFor("Fetching 3 files into");
+    await screen.waitFor(/[abc]\.bin {2}[█░]+ +\d+ %.*of 3 files[^\n]*%[^\n]*of 6\.0 MB/s);
+    for (let done = 0; done < 3; done += 1) await screen.waitFor(VERIFIED);
+    await screen.waitFor(SEARCH);
+    expect(readdirSync(to).sort()).toEqual(["a.bin", "b.bin", "c.bin"]);
+  });
+
+  test("Space is a letter while the person types, and marks when nothing is typed", async () => {
+    const { address } = await stage.tracker();
+    await stage.sharing(address, stage.folderWith({ "annual report.pdf": "a", "report.pdf": "b" }), 2);
+    const screen = await stage.atSearch(address);
+    screen.press(KEY.space);
+    await screen.waitFor(/● ◼/);
+    screen.press(KEY.space);
+    await screen.waitFor(/● (?=\w)/);
+    for (const key of "report ann") screen.press(key);
+    await screen.waitFor("report ann");
+    await screen.waitFor(/● annual report\.pdf/);
+  });
+
+  test("own files are not fetched again", async () => {
+    const { address } = await stage.tracker();
+    const to = stage.folder();
+    const screen = await stage.atSearch(address, {}, "--to", to);
+    await fetchFound(screen, "mine", "mine.txt");
+    await screen.waitFor('You share "mine.txt" yourself.');
+    await screen.waitFor(SEARCH);
     expect(readdirSync(to)).toEqual([]);
   });
 
-  test("everything online can be browsed, narrowed down by typing, and fetched", async () => {
-    const { address } = await stage.tracker();
-    await stage.sharing(
-      address,
-      stage.folderWith({ "apple.txt": "apple pie", "pear.txt": "pear cake", "plum.txt": "plum jam" }),
-      3,
-    );
-    const to = stage.folder();
-    const screen = await stage.atMenu(address, {}, "--to", to);
-    await screen.choose("Browse");
-    await screen.waitFor(/NAME +SIZE +TYPE +DATE +WHO/);
-    const [all] = await screen.waitFor(/.*Back/s);
-    for (const name of ["apple", "pear", "plum", "mine"]) expect(all).toContain(name);
-    screen.press("pea");
-    await screen.waitFor(/Search: pea\S? \(/);
-    await screen.take("pear");
-    await screen.waitFor("pear.txt: 9 B");
-    await screen.waitFor(VERIFIED);
-    await screen.waitFor(MENU);
-    expect(readFileSync(join(to, "pear.txt"), "utf8")).toBe("pear cake");
-    expect(readdirSync(to)).toEqual(["pear.txt"]);
-  });
-
-  test("browsing finds a file by its whole name, in a terminal of 80 columns too", async () => {
-    const { address } = await stage.tracker();
-    await stage.sharing(address, stage.folderWith({ "debian.iso": "iso", "minutes of the meeting in May.txt": "we met" }), 2);
-    const to = stage.folder();
-    const screen = await stage.atMenu(address, {}, "--to", to);
-    await screen.choose("Browse");
-    await screen.waitFor(/NAME.*confirm/s);
-    screen.press("minutes of the meeting in May.txt");
-    await screen.waitFor(/Search: minutes of the meeting in May\.txt\S? \(/);
-    await screen.take("minutes");
-    await screen.waitFor("May.txt: 6 B");
-    await screen.waitFor(VERIFIED);
-    expect(readFileSync(join(to, "minutes of the meeting in May.txt"), "utf8")).toBe("we met");
-  });
-
-  test("browsing narrows down by what is on the screen, not by a place in the list", async () => {
-    const { port, address } = await stage.tracker();
-    await stage.rawPeer(
-      port,
-      61_111,
-      ["a", "b", "c", "d"].map((name) => `${name},text/plain,6,06/06/26`),
-    );
-    const screen = await stage.atMenu(address, { cwd: stage.folderWith({ "3.txt": "" }) });
-    await screen.choose("Browse");
-    const [list] = await screen.waitFor(/NAME.*confirm/s);
-    const rowsOf = (shown: string) => shown.split("\n").filter((line) => /[●○] .*\d\d\/\d\d\/\d\d/.test(line));
-    expect(rowsOf(list)).toHaveLength(5);
-    screen.press("3");
-    const [narrowed] = await screen.waitFor(/\(\d+ match.*confirm/s);
-    expect(rowsOf(narrowed).some((row) => row.includes(" 3.txt "))).toBe(true);
-    for (const row of rowsOf(narrowed)) expect(row).toContain("3");
-  });
-
-  test("a file that only this peer shares is not fetched from itself, and the menu goes on", async () => {
-    const { address } = await stage.tracker();
-    const cwd = stage.folderWith({ "mine.txt": "mine" });
-    const screen = await stage.atMenu(address, { cwd }, "--to", stage.folder());
-    await screen.choose("Search");
-    await screen.waitFor("File name?");
-    screen.press("mine.txt", KEY.enter);
-    await screen.choose("text/plain");
-    await screen.waitFor('Cannot fetch "mine.txt": only you share it.');
-    await screen.waitFor(MENU);
-  });
-
-  test("a holder that has left is named in a sentence, and the menu goes on", async () => {
+  test("a holder that has left is named in a sentence, and the search goes on", async () => {
     const { port, address } = await stage.tracker();
     const gone = await rawServer(() => {});
     gone.close();
     await stage.rawPeer(port, gone.port, ["ghost.txt,text/plain,5,01/01/26"]);
     const to = stage.folder();
-    const screen = await stage.atMenu(address, {}, "--to", to);
-    await screen.choose("Search");
-    await screen.waitFor("File name?");
-    screen.press("ghost.txt", KEY.enter);
-    await screen.choose("text/plain");
+    const screen = await stage.atSearch(address, {}, "--to", to);
+    await fetchFound(screen, "ghost");
     await screen.waitFor(new RegExp(`Cannot fetch "ghost.txt": 127.0.0.1:${gone.port}: `));
-    await screen.waitFor(MENU);
+    await screen.waitFor(SEARCH);
     expect(existsSync(join(to, "ghost.txt"))).toBe(false);
+    expect(screen.text).not.toMatch(/--[a-z]+|same command/);
   });
 
-  test("the table of the peers online marks this peer", async () => {
+  test("Esc and Ctrl-C stop a download, keep what arrived, and lead back to the list", async () => {
+    const { port, address } = await stage.tracker();
+    const size = 50_000_000;
+    await stage.rawPeer(port, await stage.slowHolder(size), [`big.iso,application/x-iso9660-image,${size},01/01/26`]);
+    const to = stage.folder();
+    const screen = await stage.atSearch(address, {}, "--to", to);
+    screen.press("big");
+    for (const key of [KEY.escape, KEY.ctrlC]) {
+      await screen.take("big.iso");
+      await screen.waitFor(/big\.iso.* 0 %/);
+      screen.press(key);
+      await screen.waitFor("Stopped. Progress saved; choose the file again to go on.");
+      await screen.waitFor(SEARCH);
+      expect(readdirSync(to)).toEqual([expect.stringMatching(/^\..*\.part$/)]);
+    }
+    screen.press(KEY.leave);
+    await expectLeft(screen, 0);
+  });
+
+  test("keys pressed during a download do no harm", async () => {
+    const { port, address } = await stage.tracker();
+    const size = 300_000;
+    let release = () => {};
+    const holder = await stage.rawHolder((connection, { length }) => {
+      connection.send(`FILE: length=${length} size=${size}\n${"x".repeat(100_000)}`);
+      release = () => connection.send("x".repeat(200_000));
+    });
+    await stage.rawPeer(port, holder, [`slow.txt,text/plain,${size},01/01/26`]);
+    const to = stage.folder();
+    const screen = await stage.atSearch(address, {}, "--to", to);
+    await fetchFound(screen, "slow");
+    await screen.waitFor(/slow\.txt.*33 %/);
+    screen.press("impatient", KEY.enter, KEY.down);
+    release();
+    await screen.waitFor("slow.txt: 300 kB");
+    const [shown] = await screen.waitFor(SEARCH);
+    expect(shown).not.toContain("impatient");
+    expect(readFileSync(join(to, "slow.txt"), "utf8")).toBe("x".repeat(size));
+  });
+});
+
+describe("the keys below the search line", () => {
+  test("who is online: a table in which this peer is marked", async () => {
     const { program, port, address } = await stage.tracker("--json");
     await stage.rawPeer(port, 61_234, ["a.txt,text/plain,1000,01/01/26", "b.txt,text/plain,1500,01/01/26"]);
-    const screen = await stage.atMenu(address);
+    const screen = await stage.atSearch(address, { columns: 120 });
     const own = await servingPort(program);
-    await screen.choose("Who is online");
-    const [online] = await screen.waitFor(/WHO +FILES +SIZE.*╯/s);
-    expect(online).toMatch(/127\.0\.0\.1:61234 \(firewalled\) +2 +2\.5 kB +by-hand/);
-    expect(online).toMatch(new RegExp(`127\\.0\\.0\\.1:${own} \\(you\\) +1 +4 B`));
-    await screen.waitFor(MENU);
+    screen.press(KEY.online);
+    const [online] = await screen.waitFor(/Online ─.*FILES.*╯/s);
+    expect(online).toMatch(/127\.0\.0\.1:61234 .*2 +2\.5 kB/);
+    expect(online).toMatch(new RegExp(`127\\.0\\.0\\.1:${own} .*1 +4 B`));
+    await screen.waitFor(SEARCH);
   });
 
-  test("the files that it shares, and their downloaders, can be looked at while a slow download goes on", async () => {
+  test("what I share, and who downloads it while a slow download goes on", async () => {
     const { program, port, address } = await stage.tracker("--json");
     const cwd = stage.folderWith({ "film.mkv": "", "notes.txt": "12345" });
     truncateSync(join(cwd, "film.mkv"), 64_000_000);
-    const screen = await stage.atMenu(address, { cwd });
+    const screen = await stage.atSearch(address, { cwd });
     const serving = await servingPort(program);
-    await screen.choose("What I share");
+    screen.press(KEY.shared);
     const [idle] = await screen.waitFor(/What I share ─.*╯/s);
-    expect(idle).toContain("film.mkv  64 MB");
-    expect(idle).toContain("notes.txt  5 B");
-    expect(idle).toContain("Nobody is downloading now.");
+    expect(idle).toMatch(/64 MB {2}film\.mkv.* {2}5 B {2}notes\.txt.*Nobody is downloading now\./s);
+    await screen.waitFor(SEARCH);
 
     const { pass } = await stage.rawPeer(port, 61_234, ["x.txt,text/plain,1,01/01/26"]);
     const slow = await Raw.connect(serving);
@@ -328,20 +207,94 @@ describe("the menu", () => {
     expect(await slow.line()).toBe("HI FT/2");
     expect(await slow.line()).toBe("FILE: length=64000000 size=64000000");
     slow.socket.pause();
-    await screen.waitFor(MENU);
-    await screen.choose("What I share");
-    const [busy] = await screen.waitFor(/What I share ─.*╯/s);
     const where = `127.0.0.1:${slow.socket.localPort}`;
+    // It is said above the open search line.
+    await screen.waitFor(`${where} started downloading "film.mkv".`);
+    screen.press(KEY.shared);
+    const [busy] = await screen.waitFor(/What I share ─.*╯/s);
     expect(busy).toMatch(new RegExp(`Downloading now:.*${where}  \\d[\\d.]* [kM]?B sent  film\\.mkv`, "s"));
+    await screen.waitFor(SEARCH);
 
+    // Leaving would end it: it is asked first.
+    screen.press(KEY.leave);
+    await screen.waitFor("1 person is still downloading from you");
+    await screen.choose("Stay");
+    await screen.waitFor(SEARCH);
+    screen.press(KEY.ctrlC);
+    await screen.choose("Wait until they have finished");
+    await screen.waitFor("Leaving when the others have finished");
     slow.close();
-    await screen.waitFor(MENU);
-    for (;;) {
-      await screen.choose("What I share");
-      const [after] = await screen.waitFor(/What I share ─.*╯/s);
-      await screen.waitFor(MENU);
-      if (after.includes("Nobody is downloading now.")) break;
-    }
+    await expectLeft(screen, 130);
+  });
+
+  test("Esc opens a menu with the same, and Esc closes it", async () => {
+    const { address } = await stage.tracker();
+    const screen = await stage.atSearch(address);
+    screen.press(KEY.escape);
+    await screen.waitFor(/Menu.*Who is online.*What I share.*Settings.*Leave/s);
+    screen.press(KEY.escape);
+    await screen.waitFor(SEARCH);
+    screen.press(KEY.escape);
+    await screen.choose("Leave");
+    await screen.waitFor("Bye.");
+    await expectLeft(screen, 0);
+  });
+
+  test("settings: the folder for downloads is chosen with Tab, checked at once, and remembered", async () => {
+    const { address } = await stage.tracker();
+    await stage.sharing(address, stage.folderWith({ "apple.txt": "apple pie" }), 1);
+    const [cwd, home, state] = [stage.folderWith({ "mine.txt": "mine" }), stage.folder(), stage.folder()];
+    mkdirSync(join(home, "Downloads from the lab"));
+    writeFileSync(join(home, "a file"), "");
+    const place = { cwd, env: { XDG_STATE_HOME: state } };
+    const screen = await stage.atSearch(address, place);
+    screen.press(KEY.settings);
+    await screen.choose("Folder for downloads");
+    await screen.waitFor("Where do downloads go?");
+    screen.press(join(home, "a file"), KEY.enter);
+    await screen.waitFor("it is not a folder.");
+    screen.press("\x15", join(home, "nowhere"), KEY.enter);
+    await screen.waitFor("there is no such folder.");
+    screen.press("\x15", join(home, "Down"), "\t");
+    await screen.waitFor("Downloads from the lab");
+    screen.press(KEY.enter);
+    await screen.choose("Back");
+    await screen.waitFor(SEARCH);
+    await fetchFound(screen, "apple");
+    await screen.waitFor(join(home, "Downloads from the lab", "apple.txt"));
+    await screen.waitFor(SEARCH);
+    expect(screen.text).not.toMatch(/--to/);
+    screen.press(KEY.leave);
+    await expectLeft(screen, 0);
+
+    // Next time nothing is asked.
+    const again = stage.guided(address, place);
+    await again.waitFor("Sharing 1 file as last time: mine.txt.");
+    await again.waitFor(`Downloads go to ${join(home, "Downloads from the lab")}`);
+    await again.waitFor(SEARCH);
+  });
+
+  test("settings: other files are shared at once", async () => {
+    const { program, address } = await stage.tracker("--json");
+    const screen = await stage.atSearch(address, { cwd: stage.folderWith({ "a.txt": "a", "b.txt": "bb", "c.txt": "ccc" }) });
+    await program.waitFor(/"event":"joined".*"files":3/);
+    screen.press(KEY.settings);
+    await screen.choose("Folder");
+    await screen.waitFor("Where do downloads go?");
+    screen.press(KEY.escape);
+    await screen.choose("Files that I share: 3 files");
+    await atFiles(screen);
+    screen.press(KEY.space);
+    await screen.waitFor("◻ a.txt");
+    screen.press(KEY.enter);
+    await screen.waitFor("Sharing 2 files now.");
+    const visitor = await stage.ft(stage.visitorFolder(), address, "list", "--json");
+    expect(
+      visitor.program
+        .objects()
+        .map(({ name }) => name)
+        .sort(),
+    ).toEqual(["b.txt", "c.txt", "visitor.txt"]);
   });
 });
 
@@ -370,24 +323,17 @@ describe("other people's names", () => {
     const records = Object.values(HOSTILE).map(({ field }) => `${field},text/\u202eplain,${content.length},01/01/26`);
     await stage.rawPeer(port, holder, records, "%1B]0%3Bx%07\u200b");
     const to = stage.folder();
-    const screen = await stage.atMenu(address, { columns: 160 }, "--to", to);
+    const screen = await stage.atSearch(address, { columns: 160 }, "--to", to);
     expect(screen.text).toContain('Online at "\\x1b[3Jlab\\x07\\u202e"');
-    await screen.choose("Browse");
-    const [list] = await screen.waitFor(/.*Back/s);
-    for (const { shown } of Object.values(HOSTILE)) expect(list).toContain(shown);
-    screen.press("clear");
-    await screen.waitFor(/Search: clear\S? \(/);
-    await screen.take("clear");
+    for (const { shown } of Object.values(HOSTILE)) expect(screen.text).toContain(shown);
+    await fetchFound(screen, "clear");
     await screen.waitFor(": 8 B");
     await screen.waitFor("not verified");
-    await screen.waitFor(MENU);
-    await screen.choose("Who is online");
+    await screen.waitFor(SEARCH);
+    screen.press(KEY.online);
     await screen.waitFor("╯");
-    await screen.choose("Search");
-    await screen.waitFor("File name?");
-    screen.press("gpj\u202etxt.exe".replace("\u202e", ""), KEY.enter);
-    await screen.waitFor("Nobody");
-    await screen.choose("Leave");
+    await screen.waitFor(SEARCH);
+    screen.press(KEY.leave);
     await screen.exited;
     expectHarmless(screen);
     const [fetched = "", ...others] = readdirSync(to);
@@ -400,13 +346,10 @@ describe("other people's names", () => {
     const { port, address } = await stage.tracker();
     const holder = await stage.rawHolder((connection) => connection.send("ERROR not-accepted go \u202eaway\u200b\n"));
     await stage.rawPeer(port, holder, ["locked.txt,text/plain,5,01/01/26"]);
-    const screen = await stage.atMenu(address, { columns: 200 }, "--to", stage.folder());
-    await screen.choose("Search");
-    await screen.waitFor("File name?");
-    screen.press("locked.txt", KEY.enter);
-    await screen.choose("text/plain");
+    const screen = await stage.atSearch(address, { columns: 200 }, "--to", stage.folder());
+    await fetchFound(screen, "locked");
     await screen.waitFor(/Cannot fetch "locked\.txt": .*go\s.*\\u202eaway\\u200b/s);
-    await screen.waitFor(MENU);
+    await screen.waitFor(SEARCH);
     expectHarmless(screen);
   });
 
@@ -416,21 +359,21 @@ describe("other people's names", () => {
     mkdirSync(cwd);
     writeFileSync(join(cwd, "own\x1b]0;title\x07.txt"), "own");
     const screen = stage.guided(address, { cwd, columns: 160 });
-    await screen.waitFor("folder\\x1b[2J\\u202e");
-    await screen.choose("Choose a different folder");
+    const asked = await atFiles(screen);
+    expect(asked).toContain("folder\\x1b[2J\\u202e");
+    expect(asked).toContain("own\\x1b]0;title\\x07.txt");
+    screen.press(KEY.otherFolder);
     await screen.waitFor("Which folder?");
     screen.press("nowhere", KEY.enter);
-    await screen.waitFor("there is no such");
+    await screen.waitFor("There is no folder");
     screen.press("\x15", ".", KEY.enter);
-    await screen.waitFor("1 file in ");
-    await screen.choose("Choose from these");
-    await screen.waitFor("own\\x1b]0;title\\x07.txt");
-    await screen.waitFor("confirm");
+    await atFiles(screen);
     screen.press(KEY.enter);
-    await screen.waitFor(MENU);
-    await screen.choose("What I share");
+    await screen.waitFor(SEARCH);
+    screen.press(KEY.shared);
     await screen.waitFor("own\\x1b]0;title\\x07.txt");
-    await screen.choose("Leave");
+    await screen.waitFor(SEARCH);
+    screen.press(KEY.leave);
     await screen.exited;
     expectHarmless(screen);
   });
@@ -441,93 +384,55 @@ describe("a narrow terminal", () => {
 
   test("a name of 255 bytes in 40 columns is cut; its size is still there; no line is wider than the terminal", async () => {
     expect(Buffer.byteLength(WIDE)).toBe(255);
-    const { address } = await stage.tracker();
+    const { program, address } = await stage.tracker();
     await stage.sharing(address, stage.folderWith({ [WIDE]: randomBytes(1_234_000) }), 1);
     const cwd = stage.folderWith({ [`自${WIDE.slice(1)}`]: "x".repeat(4321) });
-    const screen = stage.guided(address, { cwd, columns: 40, rows: 20 });
-    await screen.choose("Choose from these");
-    const [files] = await screen.waitFor(/Which to share\?.*confirm/s);
-    expect(files).toMatch(/自文+…文*大\.td +4\.3 kB/);
+    const to = stage.folder();
+    const screen = stage.guided(address, { cwd, columns: 40, rows: 20 }, "--to", to);
+    expect(await atFiles(screen)).toMatch(/自文+…文*大\.td +4\.3 kB/);
     screen.press(KEY.enter);
-    await screen.waitFor(MENU);
-    await screen.choose("Browse");
-    await screen.waitFor(/NAME(?=.*confirm)/s);
-    expect(screen.unread).toMatch(/文+…文*大\.td +1\.2 MB/);
-    await screen.choose("Back");
-    await screen.waitFor(MENU);
-    await screen.choose("What I share");
-    const [mine] = await screen.waitFor(/What I share.*╯/s);
-    expect(mine).toMatch(/自文+…文*大\.td +4\.3 kB/);
-    await screen.choose("Search");
-    await screen.waitFor("File name?");
-    screen.press(WIDE, KEY.enter);
-    await screen.waitFor(/1 holder of 文+…(?=.*confirm)/s);
-    expect(screen.unread).toContain("1.2 MB");
-    await screen.choose("Back");
-    await screen.waitFor(MENU);
-    await screen.choose("Leave");
+    const [list] = await screen.waitFor(SEARCH);
+    expect(list).toMatch(/文+…文*大\.td +1\.2 MB/);
+    screen.press(KEY.shared);
+    await screen.waitFor(/4\.3 kB +自文+…文*大\.td.*╯/s);
+    await screen.waitFor(SEARCH);
+    await fetchFound(screen, "文", "文");
+    await screen.waitFor(/1\.2.MB/);
+    await screen.waitFor(SEARCH);
+    expect(readdirSync(to)).toHaveLength(1);
+    program.kill();
+    await program.exited;
+    await screen.waitFor("Lost the tracker");
+    screen.press(KEY.leave);
     await expectLeft(screen, 0);
     expect(screen.widest).toBeLessThanOrEqual(40);
-  });
-
-  test("holders can be told apart in 40 columns: the type gives way before the address does", async () => {
-    const { port, address } = await stage.tracker();
-    await stage.rawPeer(port, 61_234, ["a.bin,application/octet-stream,123000000,01/01/26"]);
-    await stage.rawPeer(port, 61_235, ["a.bin,application/octet-stream,123000000,01/01/26"]);
-    const screen = await stage.atMenu(address, { columns: 40, rows: 20 });
-    await screen.choose("Search");
-    await screen.waitFor("File name?");
-    screen.press("a.bin", KEY.enter);
-    const [holders] = await screen.waitFor(/2 holders of a\.bin.*Back/s);
-    expect(holders).toContain(":61234");
-    expect(holders).toContain(":61235");
   });
 
   test("a number in the table of the peers online is whole or left out in 40 columns, never cut", async () => {
     const { port, address } = await stage.tracker();
     await stage.rawPeer(port, 61_234, ["a.bin,application/octet-stream,123000000,01/01/26"]);
-    const screen = await stage.atMenu(address, { columns: 40, rows: 20 });
-    await screen.choose("Who is online");
-    const [online] = await screen.waitFor(/WHO.*╯/s);
+    const screen = await stage.atSearch(address, { columns: 40, rows: 20 });
+    screen.press(KEY.online);
+    const [online] = await screen.waitFor(/Online ─.*╯/s);
     expect(online).toMatch(/:61234 \(firewal(?:led\)|…)(?: +1(?: +123 MB.*)?)? +│/);
-  });
-
-  test("what was fetched, and what went wrong, is said within 40 columns", async () => {
-    const { program, address } = await stage.tracker();
-    await stage.sharing(address, stage.folderWith({ [WIDE]: randomBytes(1_234_000) }), 1);
-    const to = stage.folder();
-    const screen = await stage.atMenu(address, { columns: 40, rows: 20 }, "--to", to);
-    await screen.choose("Search");
-    await screen.waitFor("File name?");
-    screen.press(WIDE, KEY.enter);
-    // The one holder there is, whichever column comes first.
-    await screen.choose("");
-    const [done] = await screen.waitFor(/◆ {2}.*?What next/s);
-    expect(done.replace(/\n│? */g, "")).toMatch(/1\.2 MB/);
-    expect(readdirSync(to)).toHaveLength(1);
-    program.kill();
-    await program.exited;
-    await screen.choose("Who is online");
-    await screen.waitFor(/▲ {2}The tracker.*?away/s);
-    expect(screen.widest).toBeLessThanOrEqual(40);
   });
 });
 
-describe("the menu under load", () => {
+describe("the prompts under load", () => {
   const DOWNLOADS = 10;
   /** More of them queue. */
   const AT_ONCE = 8;
 
-  test("ten download from this peer while the menu is used: it answers, eight are served at once, and all ten are right", async () => {
+  test("ten download from this peer while the prompts are used: it answers, eight are served at once, and all ten are right", async () => {
     const { program, port, address } = await stage.tracker("--json");
     const content = randomBytes(24_000_000);
-    const screen = await stage.atMenu(address, { cwd: stage.folderWith({ "film.mkv": content }), rows: 40 });
+    const screen = await stage.atSearch(address, { cwd: stage.folderWith({ "film.mkv": content }), rows: 40 });
     const serving = await servingPort(program);
     const { pass } = await stage.rawPeer(port, 61_234, ["x.txt,text/plain,1,01/01/26"]);
     const downloads = await Promise.all(Array.from({ length: DOWNLOADS }, () => download(serving, pass, "film.mkv")));
     expect(downloads.map(({ position }) => position).sort()).toEqual([...Array<number>(AT_ONCE).fill(0), 1, 2]);
 
-    await screen.choose("What I share");
+    screen.press(KEY.shared);
     const [busy] = await screen.waitFor(/What I share ─.*╯/s);
     expect(busy.match(/127\.0\.0\.1:\d+ {2}.* sent {2}film\.mkv/g)).toHaveLength(AT_ONCE);
     expect(busy).toContain("2 downloaders waiting for a free slot.");
@@ -537,18 +442,18 @@ describe("the menu under load", () => {
     for (const { goOn } of downloads) goOn();
     let answers = 0;
     do {
-      await screen.waitFor(MENU);
-      await screen.choose("Who is online");
+      await screen.waitFor(SEARCH);
+      screen.press(KEY.online);
       await screen.waitFor("(you)");
-      await screen.waitFor(MENU);
-      await screen.choose("What I share");
-      await screen.waitFor("film.mkv  24 MB");
+      await screen.waitFor(SEARCH);
+      screen.press(KEY.shared);
+      await screen.waitFor("24 MB  film.mkv");
       answers += 1;
     } while (running > 0 && answers < 200);
     const expected = Bun.hash(content);
     for (const { whole } of downloads) expect(Bun.hash(await whole)).toBe(expected);
-    await screen.waitFor(MENU);
-    await screen.choose("Leave");
+    await screen.waitFor(SEARCH);
+    screen.press(KEY.leave);
     await expectLeft(screen, 0);
   });
 

@@ -4,6 +4,7 @@ import { describe, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import { readdirSync, renameSync, truncateSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { atFiles, fetchFound, SEARCH, VERIFIED } from "../helpers/guided-stage.ts";
 import { type Answers, contentId, giveBytes, noise, pieceLayer, startHolder } from "../helpers/holder.ts";
 import { PEER } from "../helpers/programs.ts";
 import { Raw } from "../helpers/raw.ts";
@@ -210,19 +211,15 @@ describe("what has arrived of a file", () => {
       const to = stage.folder();
       const screen = new Screen([PEER, address, "--port", "0", "--to", to], {
         cwd: stage.folderWith(files),
-        env: { XDG_CACHE_HOME: stage.folder() },
+        env: { XDG_CACHE_HOME: stage.folder(), XDG_STATE_HOME: stage.folder() },
       });
       stage.atEnd(() => screen.close());
-      await screen.choose("Choose from these");
-      await screen.waitFor(/Which to share\?.*confirm/s);
+      await atFiles(screen);
       screen.press(KEY.enter);
-      await screen.waitFor("What next?");
-      await screen.choose("Search");
-      await screen.waitFor("File name?");
-      screen.press("film.mkv", KEY.enter);
-      await screen.choose("");
-      await screen.waitFor(", verified");
-      await screen.waitFor("What next?");
+      await screen.waitFor(SEARCH);
+      await fetchFound(screen, "film.mkv");
+      await screen.waitFor(VERIFIED);
+      await screen.waitFor(SEARCH);
       first.kill();
       await first.exited;
       const inbox = stage.folder();

@@ -6,8 +6,8 @@ import { PEER, type Program } from "./programs.ts";
 import { Raw, rawServer } from "./raw.ts";
 import { KEY, Screen } from "./terminal.ts";
 
-/** The menu's question. */
-export const MENU = "What next?";
+/** The search line, with all its keys. */
+export const SEARCH = /What are you looking for\?.*?\^X leave/s;
 /** What is said of a download whose content id was right; not to be taken for "not verified". */
 export const VERIFIED = ", verified";
 
@@ -22,7 +22,11 @@ export interface TerminalPlace {
 export class GuidedStage extends PeerStage {
   /** Any command on a terminal. */
   onTerminal(command: string[], { cwd = this.folder(), env = {}, ...size }: TerminalPlace): Screen {
-    const screen = new Screen(command, { cwd, env: { XDG_CACHE_HOME: this.folder(), ...env }, ...size });
+    const screen = new Screen(command, {
+      cwd,
+      env: { XDG_CACHE_HOME: this.folder(), XDG_STATE_HOME: this.folder(), ...env },
+      ...size,
+    });
     this.atEnd(() => screen.close());
     return screen;
   }
@@ -32,14 +36,12 @@ export class GuidedStage extends PeerStage {
     return this.onTerminal([PEER, address, "--port", "0", ...args], place);
   }
 
-  /** The same, taken through the first prompts to the menu: it shares the files that are chosen already. */
-  async atMenu(address: string, place: TerminalPlace = {}, ...args: string[]): Promise<Screen> {
+  /** The same, taken through the first question to the search line: it shares the files that are marked already. */
+  async atSearch(address: string, place: TerminalPlace = {}, ...args: string[]): Promise<Screen> {
     const screen = this.guided(address, { cwd: place.cwd ?? this.folderWith({ "mine.txt": "mine" }), ...place }, ...args);
-    await screen.choose("Choose from these");
-    await screen.waitFor("Which to share?");
-    await screen.waitFor(/confirm/);
+    await atFiles(screen);
     screen.press(KEY.enter);
-    await screen.waitFor(MENU);
+    await screen.waitFor(SEARCH);
     return screen;
   }
 
@@ -88,6 +90,18 @@ export function guidedStage(): GuidedStage {
   return stage;
 }
 
+/** Waits for the question which files to share, and gives what can be read of it. */
+export async function atFiles(screen: Screen): Promise<string> {
+  const [shown] = await screen.waitFor(/Which files do you want to share.*?other folder/s);
+  return shown;
+}
+
+/** Types what to look for, and fetches the entry that begins so. */
+export async function fetchFound(screen: Screen, typed: string, label = typed): Promise<void> {
+  screen.press(typed);
+  await screen.take(label);
+}
+
 /** Everything is as a shell expects it afterwards. */
 export async function expectLeft(screen: Screen, code: number): Promise<void> {
   expect(await screen.exited).toBe(code);
@@ -96,10 +110,10 @@ export async function expectLeft(screen: Screen, code: number): Promise<void> {
   expect(screen.cooked).toBe(true);
 }
 
-/** The next peer that left at the tracker said BYE. */
+/** The next peer that left at the tracker left as its person wished. */
 export async function expectBye(tracker: Program): Promise<void> {
   const [, reason] = await tracker.waitFor(/"event":"left".*"reason":"([^"]*)"/);
-  expect(reason).toBe("said BYE");
+  expect(reason).toBe("left");
 }
 
 /** The port where the peer that shares this file serves. */

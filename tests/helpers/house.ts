@@ -53,14 +53,15 @@ export class House implements AsyncDisposable {
     return [host(1), host(2), host(3)];
   }
 
-  start(host: Host, binary: string, args: string[], cwd = this.stage.folder()): Program {
+  start(host: Host, binary: string, args: string[], cwd = this.stage.folder(), env: Record<string, string> = {}): Program {
     const [command, words] = host.command(binary, ...args);
-    return this.stage.run(command, words, { cwd });
+    return this.stage.run(command, words, { cwd, env });
   }
 
   /** A tracker that can be found. */
   async track(host: Host, ...args: string[]): Promise<Program> {
-    const program = this.start(host, TRACKER, ["--json", "--name", "Lab 3", ...args]);
+    const name = args.includes("--name") ? [] : ["--name", "Lab 3"];
+    const program = this.start(host, TRACKER, ["--json", ...name, ...args]);
     await program.waitFor(/"event":"addresses"/);
     if (!args.includes("--no-announce")) await program.waitFor(/"event":"announced"/);
     return program;

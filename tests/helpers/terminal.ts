@@ -10,6 +10,13 @@ export const KEY = {
   space: " ",
   escape: "\x1b",
   ctrlC: "\x03",
+  ctrlZ: "\x1a",
+  /** The keys of the guided prompts. */
+  online: "\x0f",
+  shared: "\x13",
+  settings: "\x14",
+  leave: "\x18",
+  otherFolder: "\x0f",
 } as const;
 
 /** The bits of a terminal's local flags that raw mode takes away. */
@@ -95,6 +102,11 @@ export class Screen {
   /** Whether the cursor is shown. */
   get cursorShown(): boolean {
     return this.raw.lastIndexOf("\x1b[?25l") <= this.raw.lastIndexOf("\x1b[?25h");
+  }
+
+  /** The window gets another size. */
+  resize(columns: number, rows: number): void {
+    this.#child.terminal?.resize(columns, rows);
   }
 
   press(...keys: string[]): void {

@@ -1,7 +1,7 @@
 // Finding the peer that a person means by what is printed of it.
 
 import { describe, expect, test } from "bun:test";
-import { findPeer, typedEndpoint } from "../../lib/peer/find-peer.ts";
+import { findPeer } from "../../lib/peer/find-peer.ts";
 import type { PeerLine } from "../../lib/protocol/messages.ts";
 import { addressOf } from "../helpers/channel.ts";
 
@@ -45,10 +45,3 @@ describe("findPeer", () => {
     expect(() => findPeer(typed, PEERS)).toThrow(/^No peer "[^\u001b]*" is online\. See who is: ft-peer who$/);
   });
 });
-
-test.each(["192.168.1.7", "192.168.1.7:0", "192.168.1.7:65536", "::1:1235", "Ben:1235", "[::1]"])(
-  "%p is no endpoint",
-  (typed) => {
-    expect(typedEndpoint(typed)).toBeUndefined();
-  },
-);

@@ -4,7 +4,14 @@ import { describe, expect, test } from "bun:test";
 import { type Clock, systemClock } from "../../lib/clock.ts";
 import { UsageError } from "../../lib/error.ts";
 import { dial } from "../../lib/net/dial.ts";
-import { type Introduced, Session, type SessionEvent, type SessionOptions, UNTRUSTED } from "../../lib/peer/session.ts";
+import {
+  type Introduced,
+  Session,
+  type SessionEvent,
+  type SessionOptions,
+  type TrackerPlace,
+  UNTRUSTED,
+} from "../../lib/peer/session.ts";
 import type { FileRecord } from "../../lib/protocol/record.ts";
 import { startTracker } from "../../tracker.ts";
 import { addressOf, type Far, nameOf, REFUSED, settle } from "../helpers/channel.ts";
@@ -632,7 +639,7 @@ describe("a tracker that announced itself", () => {
 
   test("and is refused when the peer looks for its tracker: the place where it was is tried again at once", async () => {
     const tracker = { address: "192.168.1.2", port: 1234 };
-    const find = async () => ({ ...PLACE, address: "192.168.1.66" });
+    const find = async () => [{ ...PLACE, address: "192.168.1.66" }];
     const { room } = challenged(true, { tracker, find });
     const far = await room.online();
     room.net.fate = () => REFUSED;
@@ -647,6 +654,25 @@ describe("a tracker that announced itself", () => {
     await room.accept(await room.net.next());
     expect([room.session.online, other.over]).toEqual([true, true]);
     expect(room.net.dialled.at(-1)?.address).toBe("192.168.1.2");
+  });
+});
+
+describe("a tracker that is looked for", () => {
+  test("is the one with the same key: others that announce themselves are passed by", async () => {
+    const at = (address: string): TrackerPlace => ({ address, port: 1234, name: "Lab 3", announced: true });
+    const find = async () => [at("192.168.1.66"), at("192.168.1.77"), at("192.168.1.88")];
+    const room = new SessionRoom(undefined, { find });
+    const far = await room.online();
+    room.net.fate = ({ address }) => (["192.168.1.2", "192.168.1.66"].includes(address) ? REFUSED : undefined);
+    far.reset();
+    const other = await room.nextTry();
+    expect([other.to.address, await other.line()]).toEqual(["192.168.1.77", HELLO]);
+    other.say(HI.replace("key=11q", "key=22q"));
+    const same = await room.nextTry();
+    expect(same.to.address).toBe("192.168.1.88");
+    await room.accept(same);
+    await settle();
+    expect([room.session.online, other.over, other.total]).toEqual([true, true, HELLO.length + 1]);
   });
 });
 

@@ -4,13 +4,15 @@ import { basename, dirname, resolve } from "node:path";
 import { systemClock } from "../../clock.ts";
 import { CancelledError, codeOf, FtError, sentenceOf, UsageError } from "../../error.ts";
 import { goOnWithoutOutput } from "../../program/cli.ts";
+import { parseEndpoint } from "../../protocol/address.ts";
+import { FOLDER_TYPE } from "../../protocol/folder.ts";
 import { formatDuration, formatSize, plural, printable } from "../../text.ts";
 import { orCancelled } from "../cancel.ts";
 import { type Content, SeveralContentsError, waitForContents } from "../contents.ts";
 import { checkFolder } from "../disk/incoming.ts";
 import type { DownloadOptions } from "../download.ts";
 import type { FetchEvent } from "../fetch/types.ts";
-import { findPeer, typedEndpoint } from "../find-peer.ts";
+import { findPeer } from "../find-peer.ts";
 import { typed } from "../locate.ts";
 import { type CommandLine, nameArgument, rootArgument } from "../options.ts";
 import { progressReporter, type Screen } from "../screen/screen.ts";
@@ -129,6 +131,9 @@ async function getToOutput(getting: Getting): Promise<void> {
     if (event.event === "away" || event.event === "silent" || event.event === "holder-failed") notes(event);
   };
   const [content] = contents;
+  if (content?.records[0].type === FOLDER_TYPE) {
+    throw new UsageError(`"${printable(name)}" is a folder. Only one file can go to standard output; give --to DIR.`);
+  }
   if (content === undefined) throw new FtError("no-holder", `There is nobody to fetch "${printable(name)}" from.`);
   await pour(peer, content.records, { only: line.from !== undefined, signal, report });
 }
@@ -165,7 +170,7 @@ async function findContents(getting: Getting): Promise<Content[]> {
   const from =
     line.from === undefined
       ? undefined
-      : (typedEndpoint(line.from) ?? findPeer(line.from, await orCancelled(requests.who(), signal)));
+      : (parseEndpoint(line.from) ?? findPeer(line.from, await orCancelled(requests.who(), signal)));
   const contents = await waitForContents({
     look: () => orCancelled(root === undefined ? requests.search(nameArgument(name)) : requests.holders(root), signal),
     fits: (record) =>

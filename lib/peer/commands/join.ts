@@ -34,9 +34,10 @@ export async function joinTracker(joining: Joining): Promise<Peer> {
     startPeer(
       {
         tracker: { ...place, full: trust.isFull(place) },
-        // A tracker whose address was typed may move too: after joining, its name is known.
-        find: async () => (trust.name === undefined ? undefined : await findAgain({ ...place, name: trust.name })),
+        // A tracker whose address was typed may move too: after joining, its name and key are known.
+        find: async () => (trust.current === undefined ? [] : await findAgain({ ...place, ...trust.current })),
         approve: (tracker) => trust.approve(tracker),
+        wasFull: (at) => trust.isFull(at),
         files,
         port: line.port,
         name: line.name ?? defaultPeerName(),

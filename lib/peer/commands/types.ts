@@ -2,6 +2,7 @@
 
 import type { Endpoint } from "../../protocol/address.ts";
 import type { SharedFile } from "../disk/share.ts";
+import type { SharedFolder } from "../disk/shared-folder.ts";
 import type { PeerEvent } from "../events.ts";
 import type { GuidedPeer } from "../screen/guide.ts";
 import type { Served } from "../serve/serve.ts";
@@ -10,10 +11,14 @@ import type { Introduced, TrackerPlace } from "../session.ts";
 export interface PeerOptions {
   tracker: TrackerPlace;
   /** Looks for the tracker at another address, when it cannot be reached any more. */
-  find?: () => Promise<TrackerPlace | undefined>;
+  find?: () => Promise<TrackerPlace[]>;
   /** Throws a sentence when this peer's files may not be told to the tracker. */
   approve?: (tracker: Introduced) => void;
+  /** Whether the tracker that was reached at this address has spoken FT/2 before. */
+  wasFull?: (at: Endpoint) => boolean;
   files: SharedFile[];
+  /** The folders that are shared as one. They were looked at. */
+  folders?: SharedFolder[];
   /** The port to serve on; undefined takes 1235, or a free port when that is taken. */
   port?: number | undefined;
   /** The name by which people know this peer; "" for none. */

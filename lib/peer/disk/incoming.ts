@@ -422,7 +422,7 @@ function takeLock(path: string, options: IncomingOptions): Lock {
 }
 
 /** Links without replacing; false when the name is taken. On a disk without hard links, an empty file reserves the name first. */
-async function linkUnlessTaken(part: string, path: string): Promise<boolean> {
+export async function linkUnlessTaken(part: string, path: string): Promise<boolean> {
   try {
     await link(part, path);
     return true;
@@ -441,7 +441,7 @@ async function linkUnlessTaken(part: string, path: string): Promise<boolean> {
 }
 
 /** The entry of the file at a path when its bytes are those of the open file. A link is not followed. */
-async function sameContent(fd: number, path: string): Promise<BigIntStats | undefined> {
+export async function sameContent(fd: number, path: string): Promise<BigIntStats | undefined> {
   const other = openSync(path, constants.O_RDONLY | PLAIN_ONLY);
   try {
     const entry = fstatSync(other, { bigint: true });
@@ -470,7 +470,7 @@ async function sync(fd: number): Promise<void> {
 }
 
 /** Syncs the folder, so that the new name is on the disk. */
-async function syncFolder(folder: string): Promise<void> {
+export async function syncFolder(folder: string): Promise<void> {
   try {
     const fd = await promisify(open)(folder, constants.O_RDONLY, 0);
     await promisify(fsync)(fd).finally(() => closeSync(fd));
@@ -479,7 +479,7 @@ async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-function writeError(error: unknown, { folder, name, size }: IncomingOptions): FtError {
+export function writeError(error: unknown, { folder, name, size }: Pick<IncomingOptions, "folder" | "name" | "size">): FtError {
   const file = printable(name);
   const where = printable(folder);
   const code = codeOf(error);

@@ -31,6 +31,7 @@ import {
   PLAIN_ONLY,
   refuseInPlaceOf,
 } from "./identity.ts";
+import { isOwnProgram } from "./own-program.ts";
 import { readFully } from "./read-fully.ts";
 
 const OPEN_FLAGS = constants.O_RDONLY | PLAIN_ONLY;
@@ -66,9 +67,12 @@ export interface ChosenFiles {
   left: LeftOut[];
 }
 
+/** The reason for a program of this project in a folder. */
+export const OWN_PROGRAM = "it is a program of FileTracker; name the file to share it";
+
 /**
  * Chooses the files to share: first the named files, then the plain files of each named folder in the order of their names, without
- * hidden ones, until there are `limit`. Named files are always taken. Throws a `UsageError` for a path that does not exist.
+ * hidden ones and this project's programs, until there are `limit`. Named files are always taken. Throws a `UsageError` for a path that does not exist.
  */
 export function chooseFiles(paths: string[], limit: number): ChosenFiles {
   const taken: SharedFile[] = [];
@@ -89,7 +93,12 @@ export function chooseFiles(paths: string[], limit: number): ChosenFiles {
   };
   // A named link stands for the file that it points to. Links inside folders are not followed.
   for (const path of named) take(realpathSync(path), Number.POSITIVE_INFINITY);
-  for (const folder of folders) for (const path of filesIn(folder, left)) take(path, limit);
+  for (const folder of folders) {
+    for (const path of filesIn(folder, left)) {
+      if (isOwnProgram(path)) left.push({ path, reason: OWN_PROGRAM });
+      else take(path, limit);
+    }
+  }
   return { taken, left };
 }
 
@@ -228,6 +237,12 @@ export class Share {
     const index = this.files.findIndex(({ name }) => name === file.name);
     if (index < 0) this.files.push(file);
     else this.files[index] = file;
+  }
+
+  /** Puts these files on the list instead of those that are there. A file that stays keeps what is known of it. */
+  replace(files: SharedFile[]): void {
+    const kept = new Map(this.files.map((file) => [file.path, file]));
+    this.files.splice(0, this.files.length, ...files.map((file) => kept.get(file.path) ?? file));
   }
 
   /**

@@ -1,17 +1,19 @@
-// Shows the guided prompts in a terminal, and makes all text from other machines printable. The only file that imports
-// @clack/prompts.
+// Asks a person in a terminal, and makes all text from other machines printable. It owns the terminal: a prompt, a line that appears above
+// it, and the progress of downloads never write over each other.
 
-import { autocomplete, intro, isCancel, log, multiselect, note, outro, select, text } from "@clack/prompts";
-import { CancelledError, FtError, sentenceOf } from "../../error.ts";
-import type { FileRecord } from "../../protocol/record.ts";
-import { formatSize, plural, printable, printableName } from "../../text.ts";
+import { intro, isCancel, log, note, outro, S_BAR, S_BAR_END, S_STEP_ACTIVE, select } from "@clack/prompts";
+import { CancelledError, FtError } from "../../error.ts";
+import { plural, printable } from "../../text.ts";
 import { orCancelled } from "../cancel.ts";
-import { type Content, divideByContent } from "../contents.ts";
-import type { LeftOut, SharedFile } from "../disk/share.ts";
+import type { Content } from "../contents.ts";
+import type { SharedFile } from "../disk/share.ts";
 import { describePlace, isSameTracker, type Located } from "../locate.ts";
 import type { UntrustedTracker } from "../trust.ts";
-import { columnsOf, fit, fitName, wrap } from "./columns.ts";
-import { choiceTable, contentTable, holderTable, recordTable } from "./view.ts";
+import { fit, wrap } from "./columns.ts";
+import { Keyboard, type Special } from "./keyboard.ts";
+import { type Answer, type ListOptions, ListPrompt } from "./list-prompt.ts";
+import { Surface } from "./surface.ts";
+import { choiceTable, colours } from "./view.ts";
 
 /** The terminal of the prompts, and the signal that ends them. */
 export interface Terminal {
@@ -24,108 +26,206 @@ export interface Terminal {
 const MARK_COLUMNS = 15;
 /** The smallest width of a line, also in a terminal that is narrower. Columns. */
 const LEAST_COLUMNS = 20;
-/** The smallest width of a name in a heading. Columns. */
-const LEAST_NAME = 12;
-/** The last line of a list: the person goes back. */
-const BACK = { value: -1, label: "Back" };
+/** The rows of a terminal that does not say them. */
+const USUAL_ROWS = 24;
 /** The most files that the question whether to share them names. */
 const FILES_NAMED = 5;
-/** The most files that the list of files which cannot be shared names. */
-const UNFIT_SHOWN = 5;
-/** The prompt asks the tracker when the person has not typed for this time. Milliseconds. */
-const TYPING_MS = 120;
+/** The progress of downloads is drawn again after this time. Milliseconds. */
+const FRAME_MS = 100;
+/** For a reader of the screen, progress is a line of its own after this time. Milliseconds. */
+const SPOKEN_MS = 5_000;
 
-/** The members of the package's prompt with which its list can be replaced while it is shown. */
-interface Refreshable {
-  readonly userInput: string;
-  focusedValue: number | undefined;
-  emit(event: "userInput", text: string): void;
-}
-
-/** One method for each question. */
+/** Asks questions, one at a time. A method gives undefined when the person goes back (Esc). Ctrl-C is a `CancelledError`. */
 export class Prompts {
   readonly #terminal: Terminal;
+  readonly #surface: Surface;
+  readonly #keyboard: Keyboard;
+  /** How many hold the terminal: the session, and the prompt that is open. */
+  #holds = 0;
+  #interrupt: () => void = () => {};
+  readonly #continued = () => this.#goOn();
 
   constructor(terminal: Terminal) {
     this.#terminal = terminal;
+    const { input, output } = terminal;
+    this.#surface = new Surface(output);
+    this.#keyboard = new Keyboard({ input, output, special: (what) => this.#special(what) });
+  }
+
+  /** Takes the terminal until `release` is called once for each `hold`. `interrupt` is called for Ctrl-C where no prompt is open. */
+  hold(interrupt?: () => void): void {
+    if (interrupt !== undefined) this.#interrupt = interrupt;
+    this.#holds += 1;
+    if (this.#holds > 1) return;
+    process.on("SIGCONT", this.#continued);
+    this.#keyboard.open();
+    this.#surface.open();
+  }
+
+  release(): void {
+    this.#holds -= 1;
+    if (this.#holds > 0) return;
+    process.off("SIGCONT", this.#continued);
+    this.#surface.close();
+    this.#keyboard.close();
   }
 
   /** The width of a line in a prompt. Columns. */
   get width(): number {
-    return Math.max(LEAST_COLUMNS, (this.#terminal.output.columns ?? 80) - MARK_COLUMNS);
+    return Math.max(LEAST_COLUMNS, this.#surface.columns - MARK_COLUMNS);
   }
 
-  readonly greet = (title: string) => intro(this.#short(title), this.#terminal);
-  readonly goodbye = (words: string) => outro(this.#short(words), this.#terminal);
-  readonly say = (words: string) => log.message(this.#wrapped(words), this.#terminal);
-  readonly done = (words: string) => log.success(this.#wrapped(words), this.#terminal);
-  readonly warn = (words: string) => log.warn(this.#wrapped(words), this.#terminal);
+  /** The rows of the terminal. */
+  get rows(): number {
+    return this.#terminal.output.rows || USUAL_ROWS;
+  }
+
+  greet(title: string): void {
+    intro(this.#short(title), this.#output);
+  }
+
+  goodbye(words: string): void {
+    outro(this.#short(words), this.#output);
+  }
+
+  say(words: string): void {
+    log.message(this.#wrapped(words), this.#output);
+  }
+
+  done(words: string): void {
+    log.success(this.#wrapped(words), this.#output);
+  }
+
+  warn(words: string): void {
+    log.warn(this.#wrapped(words), this.#output);
+  }
 
   /** Shows lines in a frame. They must be printable. */
   show(lines: string[], title: string): void {
     note(lines.map((line) => fit(line, this.width)).join("\n"), this.#short(title), {
-      ...this.#terminal,
+      ...this.#output,
       format: (line) => line,
     });
   }
 
-  /** Asks for a line of text. `check` gives the sentence that refuses an answer. */
-  async line(message: string, placeholder: string, check: (answer: string) => string | undefined): Promise<string> {
-    const answer = text({
-      ...this.#terminal,
-      message: this.#short(message),
-      placeholder: this.#short(placeholder),
-      validate: (value) => {
-        const refusal = check((value ?? "").trim());
-        return refusal === undefined ? undefined : this.#wrapped(refusal).replaceAll("\n", "\n│  ");
-      },
-    });
-    return (await this.#answer(answer)).trim();
+  /** Says something of importance at once, above a prompt that is open, with a bell. */
+  ring(words: string): void {
+    const [first = "", ...more] = this.#wrapped(words).split("\n");
+    const bar = colours.gray(S_BAR);
+    this.#surface.print([bar, `${colours.yellow("▲")}  ${first}`, ...more.map((line) => `${bar}  ${line}`)], true);
   }
 
-  async choose<Value extends string | number>(message: string, options: { value: Value; label: string }[]): Promise<Value> {
+  /** Shows these lines above the prompt, in place of the last ones. */
+  set live(lines: string[]) {
+    const width = this.#surface.columns - 3;
+    this.#surface.live = lines.map((line) => `${colours.gray(S_BAR)}  ${colours.dim(fit(printable(line), width))}`);
+  }
+
+  /** Asks for one of some things. */
+  async choose<Value extends string | number>(
+    message: string,
+    options: { value: Value; label: string }[],
+    initialValue?: Value,
+  ): Promise<Value | undefined> {
     // The package's type of options depends on the type of the value; this list has the right shape for both types.
     const shown = options.map(({ value, label }) => ({ value, label: this.#short(label) })) as Parameters<
       typeof select<Value>
     >[0]["options"];
-    return this.#answer(select<Value>({ ...this.#terminal, message: this.#short(message), options: shown, maxItems: 12 }));
+    const { signal } = this.#terminal;
+    const output = {
+      input: this.#keyboard,
+      output: this.#surface,
+      signal,
+      ...(initialValue !== undefined && { initialValue }),
+    };
+    const [title = "", ...more] = wrap(printable(message), this.width);
+    return await this.#answer(() =>
+      select<Value>({ ...output, message: [title, ...more].join("\n"), options: shown, maxItems: 12 }),
+    );
+  }
+
+  /** Asks with a line to type in, and a list. `refresh` is given a way to draw the list again. */
+  async list<Row>(options: ListOptions<Row>, refresh?: (draw: () => void) => void): Promise<Answer<Row> | undefined> {
+    const terminal = { surface: this.#surface, keyboard: this.#keyboard, signal: this.#terminal.signal };
+    const prompt = new ListPrompt<Row>(options, terminal);
+    refresh?.(() => prompt.refresh());
+    const answer = await this.#answer(
+      () => prompt.prompt(),
+      () => prompt.stepBack(),
+    );
+    return answer as Answer<Row> | undefined;
+  }
+
+  /** Asks for a line of text. `check` gives the sentence that refuses an answer. */
+  async line(message: string, hint: string, check: (answer: string) => string | undefined): Promise<string | undefined> {
+    const answer = await this.list<never>({
+      message: this.#short(message),
+      hint: printable(hint),
+      look: () => ({ rows: [] }),
+      lay: () => ({ title: "", lines: [] }),
+      keyOf: () => "",
+      enter: "confirm",
+      escape: "back",
+      check: ({ typed }) => {
+        const refusal = check(typed);
+        return refusal === undefined ? undefined : printable(refusal);
+      },
+      sum: ({ typed }) => printable(typed),
+    });
+    return answer?.typed;
   }
 
   /**
-   * Asks which files of a folder to share; the first `most` are preselected. `where` names a tracker that nobody typed. Undefined when
-   * the person wants another folder.
+   * Shows what `lines` gives until the task is over. Esc and Ctrl-C abort the signal of the task, which ends as it likes. Aborts it, too,
+   * when the program is to end.
    */
-  async chooseShared(
-    folder: string,
-    { taken: files, left }: { taken: SharedFile[]; left: LeftOut[] },
-    most: number,
-    where: string | undefined,
-  ): Promise<SharedFile[] | undefined> {
-    const unfit = left.filter(({ surplus }) => surplus === undefined);
-    for (const { path, reason } of unfit.slice(0, UNFIT_SHOWN)) this.warn(`Cannot share "${path}": ${reason}.`);
-    if (unfit.length > UNFIT_SHOWN) this.warn(`Nor ${unfit.length - UNFIT_SHOWN} more.`);
-    const surplus = left.length - unfit.length;
-    if (surplus > 0) this.say(`The first ${files.length} of ${files.length + surplus} files are offered.`);
-    const other = "Choose a different folder";
-    const title = `${plural(files.length, "file")} in ${folder}`;
-    const use = files.length === 0 ? [] : [{ value: "use" as const, label: "Choose from these" }];
-    const first = await this.choose(title, [...use, { value: "other" as const, label: other }]);
-    if (first === "other") return undefined;
-    for (;;) {
-      const chosen = await this.#answer(
-        multiselect<number>({
-          ...this.#terminal,
-          message: `Which to share${where === undefined ? "" : ` with ${where}`}? Up to ${most}.`,
-          options: files.map((file, value) => ({ value, label: this.#fileLabel(file) })),
-          initialValues: files.slice(0, most).map((_, index) => index),
-          required: true,
-          maxItems: 12,
-        }),
-      );
-      if (chosen.length <= most) return files.filter((_, index) => chosen.includes(index));
-      this.warn(`${chosen.length} files are too many: the tracker takes ${most}.`);
+  async during<Result>(
+    title: string,
+    lines: (width: number, rows: number) => string[],
+    task: (stop: AbortSignal) => Promise<Result>,
+  ): Promise<Result> {
+    const stop = new AbortController();
+    const signal = AbortSignal.any([stop.signal, this.#terminal.signal]);
+    const draw = () => {
+      this.#surface.frame = this.#progress(title, lines, signal.aborted);
+    };
+    const isSpoken = isForReader();
+    const speak = () => {
+      const words = lines(this.width, Number.POSITIVE_INFINITY).join("\n");
+      if (words !== "") this.say(words);
+    };
+    this.hold();
+    this.#keyboard.watcher = (name) => {
+      if (name === "interrupt" || name === "escape") stop.abort();
+      if (!isSpoken) draw();
+    };
+    if (isSpoken) this.say(title);
+    else draw();
+    const timer = setInterval(isSpoken ? speak : draw, isSpoken ? SPOKEN_MS : FRAME_MS);
+    try {
+      return await task(signal);
+    } finally {
+      clearInterval(timer);
+      this.#keyboard.watcher = undefined;
+      this.#surface.frame = [];
+      this.release();
     }
   }
+
+  #progress(title: string, lines: (width: number, rows: number) => string[], stopping: boolean): string[] {
+    const width = this.#surface.columns - 3;
+    const side = `${colours.cyan(S_BAR)}  `;
+    const keys = stopping ? "Stopping…" : "Esc or Ctrl-C: stop";
+    return [
+      colours.gray(S_BAR),
+      `${colours.cyan(S_STEP_ACTIVE)}  ${fit(printable(title), width)}`,
+      ...lines(width, this.#surface.rows - 5).map((line) => side + line),
+      `${side}${colours.dim(fit(keys, width))}`,
+      colours.cyan(S_BAR_END),
+    ];
+  }
+
+  // -------------------------------------------------------------- questions that commands ask, too
 
   /** Asks whether these files may be given to a tracker that is not known. A no is an `FtError`. */
   async agreeToShare({ where, verdict }: UntrustedTracker, files: SharedFile[]): Promise<void> {
@@ -142,131 +242,82 @@ export class Prompts {
     const question = `Share with ${where}?`;
     const answer = await this.choose(question, verdict === "new" ? [yes, no] : [no, yes]);
     if (answer === "yes") return;
-    throw new FtError("not-shared", "Nothing was shared. Type the address of the tracker that you mean: ft-peer ADDRESS");
+    throw new FtError("not-shared", "Nothing was shared. Start again with the address of the tracker that you mean.");
   }
 
   /** Asks for one of several trackers. */
   async chooseTracker(trackers: Located[], last: Located | undefined): Promise<Located> {
     const label = (one: Located) => describePlace(one) + (isSameTracker(one, last) ? ", used last" : "");
     const options = trackers.map((one, value) => ({ value, label: label(one) }));
-    const chosen = trackers[await this.choose(`${trackers.length} trackers announce themselves. Which one?`, options)];
+    const question = `Found ${plural(trackers.length, "tracker")}. Which one do you want to join?`;
+    const chosen = trackers[(await this.choose(question, options)) ?? -1];
     if (chosen === undefined) throw new CancelledError();
     return chosen;
-  }
-
-  /** Asks for one holder of a file; undefined to go back. */
-  async chooseHolder(name: string, records: FileRecord[]): Promise<FileRecord | undefined> {
-    const contents = divideByContent(records).length;
-    const several = contents < 2 ? "" : `: ${contents} different files`;
-    const holders = `${plural(records.length, "holder")} of `;
-    const room = this.width - columnsOf(holders + several);
-    this.say(holders + fitName(printableName(name), Math.max(LEAST_NAME, room)) + several);
-    const byContent = records.toSorted((a, b) => (a.root ?? "").localeCompare(b.root ?? ""));
-    const [title, options] = pickList(holderTable(byContent, this.width));
-    return byContent[await this.choose(`  ${title}`, options)];
   }
 
   /** Asks which of several contents a name means. */
   async chooseContent(name: string, contents: Content[]): Promise<Content> {
     this.say(`${contents.length} different files are called "${name}". Which one?`);
-    const [title, options] = pickList(choiceTable(contents, this.width));
-    const chosen = contents[await this.choose(`  ${title}`, options)];
+    const [title = "", ...lines] = choiceTable(contents, this.width);
+    const options = lines.map((label, value) => ({ value, label }));
+    const chosen = contents[(await this.choose(`  ${title}`, options)) ?? -1];
     if (chosen === undefined) throw new CancelledError();
     return chosen;
   }
 
-  /** Lists files that fit the text while the person types it, and asks for one; undefined to go back. `look` gives one record a content. */
-  async findAsYouType(
-    look: (typed: string) => Promise<{ records: FileRecord[]; total: number }>,
-  ): Promise<FileRecord | undefined> {
-    const { input } = this.#terminal;
-    let records: FileRecord[] = [];
-    let remark = "";
-    let asked = "";
-    let prompt: Refreshable | undefined;
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const ask = async (typed: string) => {
-      const found = await look(typed).catch((error: unknown) => ({ records: [], total: 0, failed: sentenceOf(error) }));
-      // The person typed more meanwhile: this answer is old.
-      if (typed !== asked) return;
-      records = found.records;
-      const more = found.total - records.length;
-      remark =
-        "failed" in found ? found.failed : records.length === 0 ? "Nobody has that." : more > 0 ? `… and ${more} more` : "";
-      // The prompt cannot be told that its list is old: it gets another text and back, and then a key press without a key.
-      if (prompt !== undefined) {
-        prompt.focusedValue = 0;
-        prompt.emit("userInput", "\0");
-        prompt.emit("userInput", prompt.userInput);
-      }
-      input.emit("keypress", undefined, {});
+  // -------------------------------------------------------------- the terminal
+
+  get #output() {
+    return { output: this.#surface };
+  }
+
+  /** A prompt's answer; undefined for Esc, which leaves nothing on the screen. Ctrl-C and the signal are a `CancelledError`. */
+  async #answer<Answer>(ask: () => Promise<Answer>, stepBack = () => false): Promise<Exclude<Answer, symbol> | undefined> {
+    const { signal } = this.#terminal;
+    if (signal.aborted) throw new CancelledError();
+    this.#keyboard.interrupted = false;
+    this.#keyboard.escape = () => {
+      if (stepBack()) return true;
+      this.#surface.leaveNothing();
+      return false;
     };
-    const width = this.width;
-    const short = (words: string) => this.#short(words);
-    function options(this: Refreshable) {
-      prompt = this;
-      const typed = this.userInput.trim();
-      if (typed !== asked) {
-        asked = typed;
-        clearTimeout(timer);
-        timer = setTimeout(() => void ask(typed), TYPING_MS);
-      }
-      const lines = records.length === 0 ? [] : contentTable(records, width).slice(1);
-      return [
-        ...lines.map((label, value) => ({ value, label })),
-        ...(remark === "" ? [] : [{ value: -2, label: short(remark), disabled: true }]),
-        BACK,
-      ];
-    }
+    this.hold();
     try {
-      const chosen = await this.#answer(
-        autocomplete<number>({
-          ...this.#terminal,
-          message: "Part of a name?",
-          placeholder: short("several words, * and ? for any letters, -word to leave out"),
-          options: options as never,
-          filter: () => true,
-          maxItems: 12,
-        }),
-      );
-      return records[chosen];
+      const answer = await orCancelled(ask(), signal);
+      if (!isCancel(answer)) return answer as Exclude<Answer, symbol>;
+      if (this.#keyboard.interrupted || signal.aborted) throw new CancelledError();
+      return undefined;
     } finally {
-      asked = "";
-      clearTimeout(timer);
+      this.#keyboard.escape = undefined;
+      this.release();
     }
   }
 
-  /** Asks for one of all records, which the person narrows down by typing; undefined to go back. */
-  async chooseRecord(records: FileRecord[]): Promise<FileRecord | undefined> {
-    const [title, options] = pickList(recordTable(records, this.width));
-    const chosen = await this.#answer(
-      autocomplete<number>({
-        ...this.#terminal,
-        message: `${plural(records.length, "file")} online; type to narrow down\n│    ${title}`,
-        options,
-        // Compared with the line on the screen, and with the whole name, of which the line may show only the start.
-        filter: (typed, { value, label }) =>
-          value === -1 || `${label ?? ""} ${records[value]?.name ?? ""}`.toLowerCase().includes(typed.trim().toLowerCase()),
-        maxItems: 12,
-      }),
-    );
-    return records[chosen];
+  #special(what: Special): void {
+    if (what === "interrupt") this.#interrupt();
+    else if (what === "redraw") this.#surface.redraw();
+    else if (process.platform !== "win32") this.#suspend();
   }
 
-  #fileLabel(file: SharedFile): string {
-    const size = formatSize(file.size);
-    return `${fitName(printableName(file.name), this.width - columnsOf(size) - 2)}  ${size}`;
+  /** Ctrl-Z: the shell gets the terminal as it was. */
+  #suspend(): void {
+    this.#surface.erase();
+    this.#keyboard.close();
+    process.kill(process.pid, "SIGTSTP");
   }
 
-  /** A prompt's answer. Ctrl-C and the signal are a `CancelledError`, also when the terminal is gone. */
-  async #answer<Answer>(prompt: Promise<Answer>): Promise<Exclude<Answer, symbol>> {
-    const answer = await orCancelled(prompt, this.#terminal.signal);
-    if (isCancel(answer)) throw new CancelledError();
-    return answer as Exclude<Answer, symbol>;
+  /** This program goes on after it was stopped. */
+  #goOn(): void {
+    this.#keyboard.open();
+    this.#keyboard.reopen();
+    this.#surface.redraw();
   }
 
   #wrapped(words: string): string {
-    return wrap(printable(words), this.width).join("\n");
+    return words
+      .split("\n")
+      .flatMap((line) => wrap(printable(line), this.width))
+      .join("\n");
   }
 
   #short(words: string): string {
@@ -274,7 +325,7 @@ export class Prompts {
   }
 }
 
-/** The title of a table, and its lines as a list to choose from. A line's value is its place in the table. */
-function pickList([title = "", ...lines]: string[]): [string, { value: number; label: string }[]] {
-  return [title, [...lines.map((label, value) => ({ value, label })), BACK]];
+/** Whether a program reads the screen to the person, so that nothing may move on it. The package has the same rule. */
+function isForReader(): boolean {
+  return !["", "0", "false"].includes(process.env.ACCESSIBLE ?? "");
 }

@@ -1,248 +1,345 @@
-// Decides what the guided prompts ask next, from the first question to goodbye. ask.ts shows the questions.
+// Leads a person through the program while the peer is online: the search line, downloads, the menu, and goodbye.
 
-import { homedir } from "node:os";
-import { join, resolve } from "node:path";
 import { CancelledError, sentenceOf } from "../../error.ts";
 import { formatEndpoint } from "../../protocol/address.ts";
-import { DEFAULT_MAX_FILES } from "../../protocol/messages.ts";
 import type { FileRecord } from "../../protocol/record.ts";
-import { formatDuration, formatSize, plural, printableName } from "../../text.ts";
+import { formatSize, plural, printable, printableName } from "../../text.ts";
 import { orCancelled } from "../cancel.ts";
-import { chooseFiles, type Share, type SharedFile } from "../disk/share.ts";
+import type { Share, SharedFile } from "../disk/share.ts";
 import type { Downloaded, DownloadOptions } from "../download.ts";
 import type { PeerEvent } from "../events.ts";
-import type { FetchEvent } from "../fetch/types.ts";
-import { asRemembered, describePlace, type Located, lookAround, nobodyFound, parseTracker, typed } from "../locate.ts";
-import { nameArgument } from "../options.ts";
+import type { Located } from "../locate.ts";
 import type { Upload } from "../serve/serve.ts";
 import type { Session, TrackerPlace } from "../session.ts";
-import type { Prompts } from "./ask.ts";
+import type { Telling } from "./asking.ts";
+import { askFiles, askFolder, refuseTarget } from "./choosing.ts";
 import { fitName } from "./columns.ts";
-import { progressReporter, Screen } from "./screen.ts";
-import { describeEvent, describeRenaming, notFoundSentence, peerTable } from "./view.ts";
+import { fetchAll } from "./fetching.ts";
+import { Finder, type Found, keyOfFound, layFound } from "./finder.ts";
+import { Joining, type JoiningOptions, usableFolder } from "./joining.ts";
+import { mayLeave } from "./leaving.ts";
+import { News } from "./news.ts";
+import { describeEvent, peerTable } from "./view.ts";
+import { withoutCommands } from "./words.ts";
 
-/** The most files of a folder that the prompts offer. */
-const OFFERED = 500;
-/** The most contents that the prompts show while the person types. */
-const FOUND_SHOWN = 100;
-
-type Choice = "search" | "find" | "browse" | "who" | "mine";
+/** The list of the first search is waited for so long before the line is shown without it. Milliseconds. */
+const FIRST_LIST_MS = 400;
+/** The keys of the search line: Ctrl with these letters. */
+const SHORTCUTS = [
+  { letter: "o", label: "online" },
+  { letter: "s", label: "shared" },
+  { letter: "t", label: "settings" },
+  { letter: "x", label: "leave" },
+];
 
 /** A peer, as far as the prompts use it. */
 export interface GuidedPeer {
   readonly session: Session;
   readonly share: Share;
   readonly server: { readonly uploads: ReadonlySet<Upload>; readonly waiting: number };
+  /** Whether a record is this peer's own. */
+  isOwn(record: FileRecord): boolean;
   /** Computes the content ids of the shared files, in the background. */
   computeRoots(): void;
+  /** Shares these files instead of those that a person chose before. */
+  shareInstead(files: SharedFile[]): Promise<void>;
   /** Fetches one content; the records are its holders. Throws a sentence. */
   download(records: [FileRecord, ...FileRecord[]], options: DownloadOptions): Promise<Downloaded>;
   /** Says BYE and stops serving. */
   stop(): Promise<void>;
 }
 
-export interface GuideOptions {
-  prompts: Prompts;
-  /** The tracker on the command line; undefined when there was none. */
-  tracker: TrackerPlace | undefined;
-  /** The tracker that was used last. */
-  last: Located | undefined;
-  /** The files that --share names; undefined when there was no --share. */
-  files: SharedFile[] | undefined;
-  /** The folder for fetched files. */
-  to: string;
+export interface GuideOptions extends JoiningOptions {
+  prompts: JoiningOptions["prompts"] & Telling;
+  /** The folder for fetched files on the command line. */
+  to: string | undefined;
   overwrite: boolean;
-  signal: AbortSignal;
-  start(tracker: TrackerPlace | Located, files: SharedFile[], report: (event: PeerEvent) => void): Promise<GuidedPeer>;
+  /** `consent`: a person has chosen these files for this tracker just now. */
+  start(
+    tracker: TrackerPlace | Located,
+    files: SharedFile[],
+    report: (event: PeerEvent) => void,
+    consent: boolean,
+  ): Promise<GuidedPeer>;
 }
 
-/** The guided prompts: choose files, connect, then a menu until the person leaves. Ctrl-C is a `CancelledError`. */
+/** The guided prompts, until the person leaves. Ctrl-C is a `CancelledError`. */
 export async function guide(options: GuideOptions): Promise<void> {
-  const { prompts } = options;
-  let joined = false;
-  // Whether others can connect to this machine: it is shown when the person asks for it.
-  let reach: PeerEvent | undefined;
-  const peer = await connect(options, (event) => {
-    if (event.event === "reach") reach = event;
-    // Later the menu is on the screen, and no event may be written over it.
-    if (event.event !== "joined" || joined) return;
-    joined = true;
-    prompts.done(describeEvent(event));
-  });
-  try {
-    peer.computeRoots();
-    await menu(peer, options, () => reach);
-    prompts.goodbye("Bye.");
-  } finally {
-    await peer.stop();
-  }
+  await new Guide(options).run();
 }
 
-/** Joins a tracker. When an address that was typed here does not answer, the person types another. */
-async function connect(options: GuideOptions, report: (event: PeerEvent) => void): Promise<GuidedPeer> {
-  const { prompts } = options;
-  let tracker = options.tracker ?? (await askForTracker(options));
-  const files = options.files ?? (await askFiles(options, tracker));
-  for (;;) {
+class Guide {
+  readonly #options: GuideOptions;
+  readonly #joining: Joining;
+  readonly #news = new News(() => new Date());
+  readonly #marks = new Map<string, Found>();
+  #to: string;
+  #joined = false;
+  /** Whether others can connect to this machine: it is shown when the person asks for it. */
+  #reach: PeerEvent | undefined;
+  /** What is typed in the search line, and the place of the cursor. */
+  #typed = "";
+  #at: string | undefined;
+
+  constructor(options: GuideOptions) {
+    this.#options = options;
+    this.#joining = new Joining(options);
+    const { to, cwd, remembered } = options;
+    this.#to = to ?? remembered.choices.to ?? cwd;
+  }
+
+  async run(): Promise<void> {
+    const peer = await this.#join();
     try {
-      return await options.start(tracker, files, report);
-    } catch (error) {
-      if (options.tracker !== undefined || error instanceof CancelledError) throw error;
-      prompts.warn(sentenceOf(error));
-      tracker = await askAddress(options);
+      peer.computeRoots();
+      await this.#untilLeft(peer);
+    } finally {
+      await peer.stop();
+      this.#options.prompts.live = [];
     }
   }
-}
 
-/** The tracker that announces itself; of several, the person chooses one; of none, the person types an address. */
-async function askForTracker(options: GuideOptions): Promise<TrackerPlace | Located> {
-  const { prompts, last, signal } = options;
-  const { trackers, found } = await lookAround(last, signal);
-  if (signal.aborted) throw new CancelledError();
-  const [first, second] = trackers;
-  if (first === undefined) {
-    prompts.warn(nobodyFound(found, undefined).message);
-    return await askAddress(options);
+  async #join(): Promise<GuidedPeer> {
+    const { prompts, remembered, start, tracker: given } = this.#options;
+    for (;;) {
+      const chosen = await this.#joining.choose();
+      try {
+        const peer = await start(chosen.tracker, chosen.files, (event) => this.#hear(event), chosen.consent);
+        if (chosen.from !== undefined) remembered.remember({ files: chosen.files.map(({ path }) => path), from: chosen.from });
+        await this.#checkTarget();
+        return peer;
+      } catch (error) {
+        if (given !== undefined || error instanceof CancelledError) throw error;
+        prompts.warn(withoutCommands(sentenceOf(error)));
+      }
+    }
   }
-  if (second !== undefined) return await prompts.chooseTracker(trackers, last);
-  prompts.done(`Found the tracker ${describePlace(first)}.`);
-  return first;
-}
 
-async function askAddress({ prompts, last }: GuideOptions): Promise<TrackerPlace> {
-  const hint = last === undefined ? "such as 192.168.1.5; ft-tracker prints it" : `empty: ${typed(last)}, as last time`;
-  const answer = await prompts.line("Tracker's address?", hint, (text) => {
-    return text === "" && last !== undefined ? undefined : refusalOf(() => parseTracker(text));
-  });
-  return answer === "" && last !== undefined ? asRemembered(last) : parseTracker(answer);
-}
+  // -------------------------------------------------------------- the search line
 
-async function askFiles({ prompts }: GuideOptions, tracker: TrackerPlace): Promise<SharedFile[]> {
-  // A person who chooses files for a tracker that only announced itself says yes to that tracker.
-  const where = tracker.announced ? describePlace({ ...tracker, name: tracker.name ?? "" }) : undefined;
-  let folder = process.cwd();
-  for (;;) {
-    const chosen = await prompts.chooseShared(folder, chooseFiles([folder], OFFERED), DEFAULT_MAX_FILES, where);
-    if (chosen !== undefined) return chosen;
-    const typed = await prompts.line("Which folder?", `empty: ${folder}`, (answer) => {
-      return answer === "" ? undefined : refusalOf(() => chooseFiles([resolve(folder, expandHome(answer))], 1));
-    });
-    folder = resolve(folder, expandHome(typed));
+  async #untilLeft(peer: GuidedPeer): Promise<void> {
+    const { prompts, signal } = this.#options;
+    for (;;) {
+      try {
+        if (await this.#searchOnce(peer)) return;
+      } catch (error) {
+        if (signal.aborted) throw error;
+        if (!(error instanceof CancelledError)) prompts.warn(withoutCommands(sentenceOf(error)));
+        else if (await this.#mayLeave(peer)) throw error;
+      }
+    }
   }
-}
 
-/** The sentence with which `check` refuses an answer; undefined when it does not. */
-function refusalOf(check: () => unknown): string | undefined {
-  try {
-    check();
-    return undefined;
-  } catch (error) {
-    return sentenceOf(error);
+  async #mayLeave({ server, share }: GuidedPeer): Promise<boolean> {
+    const { prompts } = this.#options;
+    const tools = {
+      uploads: () => server.uploads,
+      waiting: () => server.waiting,
+      sizeOf: ({ name, root }: Upload) => share.find(root === undefined ? { name } : { root })?.size,
+      sleep: Bun.sleep,
+      now: Date.now,
+    };
+    return (await mayLeave(prompts, tools)) && (await this.#mayLeaveTracker());
   }
-}
 
-function expandHome(path: string): string {
-  return path === "~" || path.startsWith("~/") ? join(homedir(), path.slice(1)) : path;
-}
-
-async function menu(peer: GuidedPeer, options: GuideOptions, reach: () => PeerEvent | undefined): Promise<void> {
-  const { prompts } = options;
-  const { session } = peer;
-  for (;;) {
-    const blocked = session.standing?.reach === false ? ' (others cannot connect to you: see "What I share")' : "";
-    const state = session.online ? blocked : " (the tracker is away; coming back by itself)";
-    const choice = await prompts.choose<Choice | "leave">(`What next?${state}`, [
-      { value: "search", label: "Search for a file" },
-      ...(session.standing?.profile === 1 ? [] : [{ value: "find" as const, label: "Find as you type" }]),
-      { value: "browse", label: "Browse everything" },
-      { value: "who", label: "Who is online" },
-      { value: "mine", label: "What I share" },
-      { value: "leave", label: "Leave" },
+  /** Asks whether a tracker that was started here is to go on. */
+  async #mayLeaveTracker(): Promise<boolean> {
+    const { prompts } = this.#options;
+    const { trackerHere } = this.#joining;
+    if (trackerHere === undefined) return true;
+    const answer = await prompts.choose("You have started a tracker on this computer. The others need it to find each other.", [
+      { value: "keep" as const, label: "Leave, and let it run" },
+      { value: "stop" as const, label: "Leave, and stop it" },
+      { value: "stay" as const, label: "Stay" },
     ]);
-    if (choice === "leave") return;
-    if (!session.online) prompts.say("Asking the tracker, which is away…");
+    if (answer === "stop") trackerHere.stop();
+    return answer === "keep" || answer === "stop";
+  }
+
+  /** Shows the search line once, and does what the person wants. True when that is to leave. */
+  async #searchOnce(peer: GuidedPeer): Promise<boolean> {
+    const answer = await this.#askSearch(peer);
+    if (answer === undefined) return await this.#menu(peer);
+    if (typeof answer === "string") return await this.#act(answer, peer);
+    const left = await fetchAll(answer, this.#fetching(peer));
+    const keys = new Set(left.map(keyOfFound));
+    for (const key of [...this.#marks.keys()]) if (!keys.has(key)) this.#marks.delete(key);
+    // After a download that went well the line is empty for the next one.
+    if (left.length === 0) this.#typed = "";
+    this.#at = left[0] && keyOfFound(left[0]);
+    return false;
+  }
+
+  /** What to fetch, the letter of a key, or undefined for Esc. */
+  async #askSearch({ session, isOwn, share }: GuidedPeer): Promise<Found[] | string | undefined> {
+    const { prompts } = this.#options;
+    let draw = () => {};
+    const finder = new Finder({
+      session,
+      isOwn: (record) => isOwn(record) || (record.root !== undefined && share.find({ root: record.root }) !== undefined),
+      changed: () => draw(),
+      after: (ms, act) => {
+        const timer = setTimeout(act, ms);
+        return () => clearTimeout(timer);
+      },
+      now: Date.now,
+    });
+    if (!finder.exact) await Promise.race([finder.ask(this.#typed), Bun.sleep(FIRST_LIST_MS)]);
     try {
-      // Ctrl-C ends a choice at once, whatever it waits for.
-      await orCancelled(act(choice, peer, options, reach), options.signal);
-    } catch (error) {
-      if (error instanceof CancelledError) throw error;
-      prompts.warn(sentenceOf(error));
+      const answer = await prompts.list<Found>(
+        {
+          message: "What are you looking for?",
+          hint: finder.exact ? "the exact name of a file" : "words, * and ? for any letters, -word to leave out",
+          text: this.#typed,
+          at: this.#at,
+          look: (typed) => finder.look(typed),
+          lay: layFound,
+          keyOf: keyOfFound,
+          marks: this.#marks,
+          enter: finder.exact ? "search, fetch" : "fetch",
+          onEnter: (typed) => finder.enter(typed),
+          escape: "menu",
+          shortcuts: SHORTCUTS,
+          check: ({ row, marked }) => (row === undefined && marked.length === 0 ? "There is nothing to fetch." : undefined),
+          sum: ({ row, marked, shortcut, typed }) =>
+            shortcut !== undefined
+              ? printable(typed)
+              : (marked.length > 0 ? marked : row === undefined ? [] : [row])
+                  .map(({ record }) => printableName(record.name))
+                  .join(", "),
+        },
+        (refresh) => {
+          draw = refresh;
+        },
+      );
+      if (answer === undefined) return undefined;
+      this.#typed = answer.typed;
+      this.#at = answer.moved && answer.row !== undefined ? keyOfFound(answer.row) : undefined;
+      if (answer.shortcut !== undefined) return answer.shortcut;
+      return answer.marked.length > 0 ? answer.marked : answer.row === undefined ? [] : [answer.row];
+    } finally {
+      draw = () => {};
+      finder.stop();
     }
   }
-}
 
-/** Carries out the person's choice in the menu. */
-async function act(choice: Choice, peer: GuidedPeer, options: GuideOptions, reach: () => PeerEvent | undefined) {
-  const { prompts } = options;
-  const { session } = peer;
-  if (choice === "who") {
-    const self = session.standing?.id ?? "";
-    prompts.show(peerTable(await session.requests.who(), self, prompts.width - 2), "Online");
-  } else if (choice === "mine") {
-    prompts.show(describeShare(peer, prompts.width - 2), "What I share");
-    const event = reach();
-    if (event !== undefined) prompts.say(describeEvent(event));
-  } else {
-    const { holder, records } = await CHOOSERS[choice](prompts, session);
-    if (holder !== undefined) await guidedDownload(peer, options, holder, records);
+  #fetching(peer: GuidedPeer) {
+    const { prompts, overwrite } = this.#options;
+    return {
+      prompts,
+      session: peer.session,
+      download: (records: [FileRecord, ...FileRecord[]], how: DownloadOptions) => peer.download(records, how),
+      folder: this.#to,
+      overwrite,
+      elapsed: () => performance.now(),
+      now: Date.now,
+    };
   }
-}
 
-/** A holder to fetch from, or undefined to go back; and records among which are the other holders of the same content. */
-type Chosen = { holder: FileRecord | undefined; records: FileRecord[] };
+  // -------------------------------------------------------------- the menu
 
-const CHOOSERS = { search: chooseByName, find: chooseByWords, browse: chooseFromAll };
+  async #menu(peer: GuidedPeer): Promise<boolean> {
+    const answer = await this.#options.prompts.choose("Menu", [
+      { value: "search", label: "Back to the search" },
+      { value: "o", label: "Who is online" },
+      { value: "s", label: "What I share" },
+      { value: "t", label: "Settings" },
+      { value: "x", label: "Leave" },
+    ]);
+    return answer === undefined || answer === "search" ? false : await this.#act(answer, peer);
+  }
 
-async function chooseByName(prompts: Prompts, { requests }: Session): Promise<Chosen> {
-  const typed = await prompts.line("File name?", "exactly as it is shared; empty: back", (answer) => {
-    return answer === "" ? undefined : refusalOf(() => nameArgument(answer));
-  });
-  const records = typed === "" ? [] : await requests.search(nameArgument(typed));
-  if (typed !== "" && records.length === 0) prompts.warn(notFoundSentence(typed));
-  return { holder: records.length === 0 ? undefined : await prompts.chooseHolder(typed, records), records };
-}
+  /** Does what a key stands for. True when the person has left. */
+  async #act(letter: string, peer: GuidedPeer): Promise<boolean> {
+    const { prompts, signal } = this.#options;
+    const { session } = peer;
+    if (letter === "o") {
+      if (!session.online) prompts.say("Waiting for the tracker…");
+      const peers = await orCancelled(session.requests.who(), signal);
+      prompts.show(peerTable(peers, session.standing?.id ?? "", prompts.width - 2), "Online");
+    } else if (letter === "s") {
+      prompts.show(describeShare(peer, prompts.width - 2), "What I share");
+      if (this.#reach !== undefined) prompts.say(describeEvent(this.#reach));
+    } else if (letter === "t") await this.#settings(peer);
+    else if (letter === "x" && (await this.#mayLeave(peer))) return true;
+    return false;
+  }
 
-async function chooseByWords(prompts: Prompts, { requests }: Session): Promise<Chosen> {
-  const content = await prompts.findAsYouType(async (typed) => {
-    const words = typed.split(/\s+/).filter((word) => word !== "");
-    if (words.length === 0) return { records: [], total: 0 };
-    return await requests.find({ words, group: true, offset: 0, limit: FOUND_SHOWN });
-  });
-  if (content === undefined) return { holder: undefined, records: [] };
-  const { root, name } = content;
-  const records = root === undefined ? [content] : await requests.holders(root);
-  return { holder: await prompts.chooseHolder(name, records.length === 0 ? [content] : records), records };
-}
+  async #settings(peer: GuidedPeer): Promise<void> {
+    const { prompts } = this.#options;
+    for (let at: "to" | "files" | "back" = "to"; ; ) {
+      const shared = plural(peer.share.files.length, "file");
+      const answer: "to" | "files" | "back" | undefined = await prompts.choose<"to" | "files" | "back">(
+        "Settings",
+        [
+          { value: "to" as const, label: `Folder for downloads: ${this.#to}` },
+          { value: "files" as const, label: `Files that I share: ${shared}` },
+          { value: "back" as const, label: "Back" },
+        ],
+        at,
+      );
+      if (answer === undefined || answer === "back") return;
+      at = answer;
+      if (answer === "to") await this.#askTarget();
+      else await this.#changeFiles(peer);
+    }
+  }
 
-async function chooseFromAll(prompts: Prompts, { requests }: Session): Promise<Chosen> {
-  const records = await requests.list();
-  return { holder: await prompts.chooseRecord(records), records };
-}
+  async #askTarget(): Promise<void> {
+    const { prompts, remembered } = this.#options;
+    const folder = await askFolder(prompts, "Where do downloads go?", this.#to, refuseTarget);
+    if (folder === undefined) return;
+    this.#to = folder;
+    remembered.remember({ to: folder });
+  }
 
-/** Fetches from the chosen holder, and from the other holders of the same content. */
-async function guidedDownload(peer: GuidedPeer, how: GuideOptions, chosen: FileRecord, records: FileRecord[]): Promise<void> {
-  const same = records.filter((record) => record !== chosen && record.root !== undefined && record.root === chosen.root);
-  const { prompts, to: folder, overwrite, signal } = how;
-  const screen = new Screen({ json: false, quiet: false });
-  const started = performance.now();
-  const progress = progressReporter(screen);
-  // The sentence at the end says why a holder failed; the prompts have no place for it here.
-  const report = (event: FetchEvent) => event.event !== "holder-failed" && progress(event);
-  try {
-    const done = await peer.download([chosen, ...same], { folder, overwrite, signal, report });
-    screen.clearProgress();
-    const seconds = (performance.now() - started) / 1000;
-    const taken = done.outcome === "already here" ? "already here" : `in ${formatDuration(seconds)}`;
-    prompts.done(`${done.path}: ${formatSize(done.size)}, ${taken}, ${done.verified ? "verified" : "not verified"}`);
-    const renamed = describeRenaming(chosen.name, done);
-    if (renamed !== undefined) prompts.say(renamed);
-  } finally {
-    screen.clearProgress();
+  /** Says where downloads go; when nothing can be saved there, another folder is chosen now, not after a download. */
+  async #checkTarget(): Promise<void> {
+    const { prompts } = this.#options;
+    const refusal = refuseTarget(this.#to);
+    if (refusal === undefined) {
+      prompts.say(`Downloads go to ${printable(this.#to)}`);
+      return;
+    }
+    prompts.warn(refusal);
+    await this.#askTarget();
+  }
+
+  async #changeFiles(peer: GuidedPeer): Promise<void> {
+    const { prompts, remembered, cwd } = this.#options;
+    const { session, share } = peer;
+    const marked = share.files.map(({ path }) => path);
+    const folder = usableFolder(remembered.choices.from) ?? cwd;
+    const chosen = await askFiles(prompts, folder, { max: session.standing?.max ?? 0, where: undefined, marked });
+    if (chosen === undefined) return;
+    await peer.shareInstead(chosen.files);
+    remembered.remember({ files: chosen.files.map(({ path }) => path), from: chosen.from });
+    prompts.done(`Sharing ${plural(chosen.files.length, "file")} now.`);
+  }
+
+  // -------------------------------------------------------------- events
+
+  #hear(event: PeerEvent): void {
+    const { prompts } = this.#options;
+    if (event.event === "reach") this.#reach = event;
+    if (event.event === "joined" && !this.#joined) {
+      this.#joined = true;
+      prompts.done(describeEvent(event));
+      return;
+    }
+    const loud = this.#news.hear(event);
+    if (loud !== undefined) prompts.ring(loud);
+    prompts.live = this.#news.lines(prompts.rows);
   }
 }
 
 function describeShare(peer: GuidedPeer, width: number): string[] {
-  const lines = peer.share.files.map((file) => `${fitName(printableName(file.name), width - 12)}  ${formatSize(file.size)}`);
+  const { files } = peer.share;
+  const sizes = files.map(({ size }) => formatSize(size));
+  const widest = Math.max(0, ...sizes.map((size) => size.length));
+  const lines = files.map(
+    ({ name }, i) => `${(sizes[i] ?? "").padStart(widest)}  ${fitName(printableName(name), width - widest - 2)}`,
+  );
   const { uploads, waiting } = peer.server;
   lines.push("", uploads.size === 0 ? "Nobody is downloading now." : "Downloading now:");
   for (const { to, name, sent } of uploads) {

@@ -1,0 +1,218 @@
+// Asks a person which files to share and where fetched files go.
+
+import { readdirSync, statSync } from "node:fs";
+import { homedir } from "node:os";
+import { basename, dirname, join, resolve, sep } from "node:path";
+import { sentenceOf } from "../../error.ts";
+import { formatSize, plural, printable, printableName } from "../../text.ts";
+import { checkDefaultFolder } from "../disk/default-folder.ts";
+import { tryFolder } from "../disk/incoming.ts";
+import { chooseFiles, type LeftOut, OWN_PROGRAM, type SharedFile } from "../disk/share.ts";
+import type { Asking } from "./asking.ts";
+import { columnsOf, fit, fitName } from "./columns.ts";
+import { withoutCommands } from "./words.ts";
+
+/** The most files of a folder that are offered. */
+const OFFERED = 2_000;
+/** The most files that cannot be shared which are named. */
+const UNFIT_SHOWN = 3;
+/** The most folders that are offered while a path is typed. */
+const FOLDERS_SHOWN = 5;
+
+/** The key for another folder: Ctrl with this letter. */
+const OTHER_FOLDER = "o";
+
+/** What a person has chosen to share, and the folder it was chosen from. */
+export interface ChosenFiles {
+  files: SharedFile[];
+  from: string;
+}
+
+export interface ChoosingOptions {
+  /** The most files that the tracker takes. */
+  max: number;
+  /** A tracker that nobody typed: a person who chooses files says yes to it. */
+  where: string | undefined;
+  /** Files that are marked at first, by their paths. */
+  marked?: string[];
+}
+
+/** Asks which files to share; undefined when the person goes back. */
+export async function askFiles(
+  prompts: Asking,
+  folder: string,
+  { max, where, marked }: ChoosingOptions,
+): Promise<ChosenFiles | undefined> {
+  for (let from = folder; ; ) {
+    const { taken, left } = chooseFiles([from], OFFERED);
+    if (taken.length === 0) {
+      sayUnfit(prompts, left);
+      prompts.say(`There are no files in ${printable(from)}${subfoldersOf(from)}.`);
+      const other = await askFolder(prompts, "Which folder has the files that you want to share?", from, refuseEmptyFolder);
+      if (other === undefined) return undefined;
+      from = other;
+      continue;
+    }
+    sayUnfit(prompts, left);
+    const marks = new Map(preselected(taken, from, max, marked).map((file) => [file.path, file]));
+    const to = where === undefined ? "" : ` with ${where}`;
+    const tooMany = `Up to ${plural(max, "file")}: this is the tracker's limit for one person. Unmark one first, or pack several into one archive.`;
+    const answer = await prompts.list<SharedFile>({
+      message: `Which files do you want to share${to}? (up to ${max})`,
+      hint: `${plural(taken.length, "file")} in ${printable(from)}${subfoldersOf(from)}`,
+      look: (typed) => {
+        const rows = taken.filter(({ name }) => fitsTyped(name, typed));
+        return { rows, remark: rows.length === 0 ? "No matches." : `${marks.size} of at most ${max} marked` };
+      },
+      lay: layFiles,
+      keyOf: ({ path }) => path,
+      marks,
+      refuseMark: () => (marks.size >= max ? tooMany : undefined),
+      all: () => taken,
+      enter: "share them",
+      escape: "back",
+      shortcuts: [{ letter: OTHER_FOLDER, label: "other folder" }],
+      check: () => (marks.size === 0 ? "Mark at least one file with Space: only people who share are let in." : undefined),
+      sum: ({ marked, shortcut }) =>
+        shortcut === undefined ? marked.map(({ name }) => printableName(name)).join(", ") : "another folder",
+    });
+    if (answer === undefined) return undefined;
+    if (answer.shortcut === undefined) return { files: taken.filter(({ path }) => marks.has(path)), from };
+    from = (await askFolder(prompts, "Which folder?", from, refuseUnreadable)) ?? from;
+  }
+}
+
+/** The files that are marked at first: those of last time, or the first ones of a folder from which people share. */
+function preselected(taken: SharedFile[], folder: string, max: number, marked: string[] | undefined): SharedFile[] {
+  const before = taken.filter(({ path }) => marked?.includes(path));
+  if (before.length > 0) return before.slice(0, max);
+  try {
+    checkDefaultFolder(folder);
+  } catch {
+    return [];
+  }
+  return taken.slice(0, max);
+}
+
+/** Asks for a folder, with Tab for the rest of its name; undefined when the person goes back. `refuse` gives a sentence. */
+export async function askFolder(
+  prompts: Asking,
+  message: string,
+  now: string,
+  refuse: (folder: string) => string | undefined,
+): Promise<string | undefined> {
+  const pathOf = (typed: string) => resolve(now, expandHome(typed));
+  const chosen = ({ typed, row, moved }: { typed: string; row?: string | undefined; moved: boolean }) =>
+    moved && row !== undefined ? row : typed === "" ? now : pathOf(typed);
+  const answer = await prompts.list<string>({
+    message,
+    hint: `Enter keeps ${printable(now)}`,
+    look: (typed) => ({ rows: typed === "" ? [] : foldersAt(pathOf(typed), /[\\/]$/.test(typed)).slice(0, FOLDERS_SHOWN) }),
+    lay: (rows, width) => ({ title: "", lines: rows.map((path) => fitName(printable(path), width)) }),
+    keyOf: (path) => path,
+    enter: "confirm",
+    escape: "back",
+    complete: (typed) => completed(typed, foldersAt(pathOf(typed), /[\\/]$/.test(typed) || typed === "")),
+    check: (answer) => refuse(chosen(answer)),
+    sum: (answer) => printable(chosen(answer)),
+  });
+  return answer && chosen(answer);
+}
+
+/** The folders whose paths begin so. */
+function foldersAt(path: string, isWhole: boolean): string[] {
+  const [folder, start] = isWhole ? [path, ""] : [dirname(path), basename(path)];
+  try {
+    return readdirSync(folder, { withFileTypes: true })
+      .filter((one) => one.name.startsWith(start) && (start.startsWith(".") || !one.name.startsWith(".")))
+      .filter((one) => one.isDirectory() || (one.isSymbolicLink() && isFolder(join(folder, one.name))))
+      .map(({ name }) => join(folder, name))
+      .sort();
+  } catch {
+    return [];
+  }
+}
+
+function isFolder(path: string): boolean {
+  try {
+    return statSync(path).isDirectory();
+  } catch {
+    return false;
+  }
+}
+
+/** The text, with what all folders that it can mean have in common; `~` and a relative path stay as they were typed. */
+function completed(typed: string, folders: string[]): string {
+  const [first, ...others] = folders.map((path) => basename(path));
+  if (first === undefined) return typed;
+  let common = first;
+  for (const name of others) while (!name.startsWith(common)) common = common.slice(0, -1);
+  const typedFolder = typed.slice(0, Math.max(typed.lastIndexOf("/"), typed.lastIndexOf("\\")) + 1);
+  const kept = typed === "~" ? `~${sep}` : typedFolder;
+  return `${kept}${common}${others.length === 0 ? sep : ""}`;
+}
+
+/** A sentence when no file can be saved into the folder. */
+export function refuseTarget(folder: string): string | undefined {
+  try {
+    tryFolder(folder);
+    return undefined;
+  } catch (error) {
+    return withoutCommands(sentenceOf(error)).replace(" Choose another one in the settings.", " Choose another folder.");
+  }
+}
+
+function refuseUnreadable(folder: string): string | undefined {
+  try {
+    if (!statSync(folder).isDirectory()) return `"${printable(folder)}" is not a folder.`;
+    readdirSync(folder);
+    return undefined;
+  } catch {
+    return `There is no folder "${printable(folder)}" that can be read.`;
+  }
+}
+
+function refuseEmptyFolder(folder: string): string | undefined {
+  const unreadable = refuseUnreadable(folder);
+  if (unreadable !== undefined) return unreadable;
+  if (chooseFiles([folder], 1).taken.length > 0) return undefined;
+  return `There are no files to share in "${printable(folder)}"${subfoldersOf(folder)}.`;
+}
+
+function expandHome(path: string): string {
+  return path === "~" || path.startsWith("~/") || path.startsWith("~\\") ? join(homedir(), path.slice(1)) : path;
+}
+
+/** The words for the folders in a folder, whose files are not offered. */
+function subfoldersOf(folder: string): string {
+  const count = foldersAt(folder, true).length;
+  return count === 0 ? "" : ` (and ${plural(count, "folder")}, whose files are not listed here)`;
+}
+
+/** Says which files cannot be shared. */
+function sayUnfit(prompts: Asking, left: LeftOut[]): void {
+  const unfit = left.filter(({ surplus, reason }) => surplus === undefined && reason !== OWN_PROGRAM);
+  for (const { path, reason } of unfit.slice(0, UNFIT_SHOWN)) prompts.warn(`Cannot share "${path}": ${reason}.`);
+  const more = unfit.length - UNFIT_SHOWN;
+  if (more > 0) prompts.warn(`${plural(more, "more file")} cannot be shared.`);
+}
+
+function layFiles(files: SharedFile[], width: number): { title: string; lines: string[] } {
+  const sizes = files.map(({ size }) => formatSize(size));
+  const widest = Math.max(...sizes.map(columnsOf));
+  const names = files.map(({ name }) => fitName(printableName(name), Math.max(8, width - widest - 2)));
+  const nameWidth = Math.max(...names.map(columnsOf));
+  const lines = names.map((name, i) => {
+    const pad = " ".repeat(nameWidth - columnsOf(name) + 2 + widest - columnsOf(sizes[i] ?? ""));
+    return fit(`${name}${pad}${sizes[i]}`, width);
+  });
+  return { title: "", lines };
+}
+
+/** Whether a name has all the typed words in it, whatever their case. */
+function fitsTyped(name: string, typed: string): boolean {
+  const plain = (text: string) => text.normalize("NFKC").toLowerCase();
+  return plain(typed)
+    .split(/\s+/)
+    .every((word) => plain(name).includes(word));
+}

@@ -1,0 +1,100 @@
+// Fetches the files that a person has chosen in the prompts, and shows how far each of them is.
+
+import { codeOf, sentenceOf } from "../../error.ts";
+import type { FileRecord } from "../../protocol/record.ts";
+import { formatDuration, formatSize, plural, printable, printableName } from "../../text.ts";
+import { rankContents } from "../contents.ts";
+import type { Downloaded, DownloadOptions } from "../download.ts";
+import type { Session } from "../session.ts";
+import type { Asking } from "./asking.ts";
+import type { Found } from "./finder.ts";
+import { Transfer, transferLines, unbroken } from "./progress.ts";
+import { describeRenaming } from "./view.ts";
+import { withoutCommands } from "./words.ts";
+
+/** The most files that are fetched at the same time. */
+const AT_ONCE = 3;
+
+export interface Fetching {
+  prompts: Asking;
+  session: { readonly requests: Pick<Session["requests"], "holders" | "search"> };
+  download(records: [FileRecord, ...FileRecord[]], options: DownloadOptions): Promise<Downloaded>;
+  /** The folder for fetched files. */
+  folder: string;
+  overwrite: boolean;
+  /** Milliseconds since some fixed moment, and since 1970. */
+  elapsed(): number;
+  now(): number;
+}
+
+/** Fetches all of them, and says of each how it ended. Gives those that did not arrive. */
+export async function fetchAll(found: Found[], how: Fetching): Promise<Found[]> {
+  const { prompts } = how;
+  const [own, wanted] = [found.filter((one) => one.own), found.filter((one) => !one.own)];
+  for (const { record } of own) prompts.say(`You share "${printableName(record.name)}" yourself.`);
+  if (wanted.length === 0) return [];
+  const waiting = wanted.map((one) => ({ one, transfer: new Transfer(one.record.name, one.record.size) }));
+  const transfers = waiting.map(({ transfer }) => transfer);
+  const left = new Set(wanted);
+  const title = `Fetching ${wanted.length === 1 ? "a file" : plural(wanted.length, "file")} into ${how.folder}`;
+  const stopped = await prompts.during(
+    title,
+    (width, rows) => transferLines(transfers, width, rows),
+    async (stop) => {
+      const next = async (): Promise<void> => {
+        const job = stop.aborted ? undefined : waiting.shift();
+        if (job === undefined) return;
+        if (await fetchOne(job.one, job.transfer, how, stop)) left.delete(job.one);
+        await next();
+      };
+      await Promise.all(Array.from({ length: AT_ONCE }, next));
+      return stop.aborted;
+    },
+  );
+  if (stopped && left.size > 0) prompts.say("Stopped. Progress saved; choose the file again to go on.");
+  return [...left];
+}
+
+/** Fetches one file and says how it ended; false when it did not arrive. */
+async function fetchOne({ record }: Found, transfer: Transfer, how: Fetching, stop: AbortSignal): Promise<boolean> {
+  const { prompts, session, folder, overwrite, elapsed } = how;
+  const started = elapsed();
+  const report = (event: Parameters<Transfer["hear"]>[0]) => transfer.hear(event, elapsed());
+  transfer.phase = "asking";
+  try {
+    const records = await recordsOf(record, session, how.now());
+    const done = await how.download(records, { folder, overwrite, signal: stop, report });
+    const taken =
+      done.outcome === "already here" ? "already here" : `in ${unbroken(formatDuration((elapsed() - started) / 1000))}`;
+    transfer.over = done.outcome === "already here" ? "already here" : "done";
+    prompts.done(
+      `${printable(done.path)}: ${unbroken(formatSize(done.size))}, ${taken}, ${done.verified ? "verified" : "not verified"}`,
+    );
+    const renamed = describeRenaming(record.name, done);
+    if (renamed !== undefined) prompts.say(renamed);
+    return true;
+  } catch (error) {
+    transfer.over = stop.aborted ? "stopped" : "failed";
+    if (!stop.aborted && codeOf(error) !== "cancelled") prompts.warn(withoutCommands(sentenceOf(error)));
+    return false;
+  }
+}
+
+/** The records of all holders of a content. Without a content id, those of its name and size. */
+async function recordsOf(
+  record: FileRecord,
+  { requests }: Fetching["session"],
+  now: number,
+): Promise<[FileRecord, ...FileRecord[]]> {
+  const { root, name, size } = record;
+  if (root !== undefined) {
+    const holders = (await requests.holders(root)).filter((one) => one.size === size);
+    const others = holders.filter((one) => one.address !== record.address || one.port !== record.port);
+    const first = holders.find((one) => !others.includes(one)) ?? record;
+    // The same content may be shared under other names. It is stored under the chosen one.
+    return [{ ...first, name }, ...others];
+  }
+  // Its holder may have computed the content id meanwhile.
+  const contents = rankContents(await requests.search(name), now).filter(({ records: [first] }) => first.size === size);
+  return contents[0]?.records ?? [record];
+}

@@ -1,0 +1,213 @@
+// Finds out with a person which tracker to join and which files to share, before this peer is online.
+
+import { CancelledError, sentenceOf } from "../../error.ts";
+import { plural, printableName } from "../../text.ts";
+import { chooseFiles, type SharedFile } from "../disk/share.ts";
+import { asRemembered, describePlace, type Located, lookAround, parseTracker, typed, whyNobody } from "../locate.ts";
+import type { Met } from "../meet-tracker.ts";
+import type { TrackerPlace } from "../session.ts";
+import type { Asking } from "./asking.ts";
+import { askFiles } from "./choosing.ts";
+import type { Remembered } from "./remembered.ts";
+import { findTrackerProgram, startTrackerHere, type TrackerHere } from "./tracker-here.ts";
+import { withoutCommands } from "./words.ts";
+
+/** A tracker that was started here answers within this time. Milliseconds. */
+const TRACKER_START_MS = 5_000;
+/** A tracker that was started here is asked again after this time. Milliseconds. */
+const TRACKER_RETRY_MS = 100;
+/** The most files that one line names. */
+const NAMED = 5;
+
+export interface JoiningOptions {
+  prompts: Asking & { chooseTracker(trackers: Located[], last: Located | undefined): Promise<Located> };
+  /** The tracker on the command line; undefined when there was none. */
+  tracker: TrackerPlace | undefined;
+  /** The tracker that was used last. */
+  last: Located | undefined;
+  /** Gives the files that are named on the command line, at most so many; undefined when none are named. */
+  named: ((max: number) => SharedFile[]) | undefined;
+  /** The folder in which the program was started. */
+  cwd: string;
+  remembered: Remembered;
+  signal: AbortSignal;
+  /** The file that gets what a tracker prints that is started here. */
+  trackerLog: string;
+  meet(tracker: TrackerPlace): Promise<Met>;
+}
+
+/** What was chosen. */
+export interface Chosen {
+  tracker: TrackerPlace | Located;
+  files: SharedFile[];
+  /** The folder from which they were chosen now; undefined when they were not. */
+  from: string | undefined;
+  /** The person has chosen these files for this tracker. */
+  consent: boolean;
+}
+
+export class Joining {
+  readonly #options: JoiningOptions;
+  /** The tracker that the person has started on this computer. */
+  trackerHere: TrackerHere | undefined;
+
+  constructor(options: JoiningOptions) {
+    this.#options = options;
+  }
+
+  /** The tracker and the files to share. Esc leads from the files back to the tracker. */
+  async choose(): Promise<Chosen> {
+    const { named, remembered, cwd, prompts, tracker: given } = this.#options;
+    for (;;) {
+      const { tracker, met } = await this.#findTracker();
+      if (named !== undefined) return { tracker, files: named(met.max), from: undefined, consent: true };
+      const before = this.#filesOfLastTime(met.max);
+      if (before.length > 0) {
+        prompts.say(`Sharing ${plural(before.length, "file")} as last time: ${namesOf(before)}`);
+        return { tracker, files: before, from: undefined, consent: false };
+      }
+      // A person who chooses files for a tracker that only announced itself says yes to that tracker.
+      const where = tracker.announced ? describePlace({ ...tracker, name: tracker.name ?? "" }) : undefined;
+      const folder = usableFolder(remembered.choices.from) ?? cwd;
+      const chosen = await askFiles(prompts, folder, { max: met.max, where });
+      if (chosen !== undefined) return { tracker, ...chosen, consent: true };
+      if (given !== undefined) await this.#mayEnd();
+    }
+  }
+
+  /** Going back from the first question would end the program: it is asked once more. */
+  async #mayEnd(): Promise<void> {
+    const answer = await this.#options.prompts.choose("Leave?", [
+      { value: "stay" as const, label: "No, go on" },
+      { value: "leave" as const, label: "Yes, leave" },
+    ]);
+    if (answer === "leave") throw new CancelledError();
+  }
+
+  /** The files that were chosen here last time and are still there. */
+  #filesOfLastTime(max: number): SharedFile[] {
+    const files = this.#options.remembered.choices.files ?? [];
+    const found = files.flatMap((path) => {
+      try {
+        return chooseFiles([path], 0).taken;
+      } catch {
+        return [];
+      }
+    });
+    return found.filter(({ name }, i) => found.findIndex((one) => one.name === name) === i).slice(0, max);
+  }
+
+  /** A tracker that answers. The one of the command line must; of others another one can be named. */
+  async #findTracker(): Promise<{ tracker: TrackerPlace | Located; met: Met }> {
+    const { prompts, tracker: given, meet } = this.#options;
+    for (let failed = false; ; failed = true) {
+      const tracker = given ?? (await this.#chooseTracker(failed));
+      if (tracker === undefined) continue;
+      try {
+        const met = await meet(tracker);
+        return { tracker, met };
+      } catch (error) {
+        if (given !== undefined || error instanceof CancelledError) throw error;
+        prompts.warn(withoutCommands(sentenceOf(error)));
+      }
+    }
+  }
+
+  /** The tracker that announces itself; of several, the person chooses one. Undefined: look again. */
+  async #chooseTracker(failed: boolean): Promise<TrackerPlace | Located | undefined> {
+    const { prompts, last, signal } = this.#options;
+    if (failed) return await this.#withoutTracker("What now?");
+    const { trackers, found } = await lookAround(last, signal);
+    if (signal.aborted) throw new CancelledError();
+    const [first, second] = trackers;
+    if (first === undefined) return await this.#withoutTracker(`No tracker found on this network: ${whyNobody(found)}.`);
+    if (second !== undefined) return await prompts.chooseTracker(trackers, last);
+    prompts.done(`Found the tracker ${describePlace(first)}.`);
+    return first;
+  }
+
+  async #withoutTracker(message: string): Promise<TrackerPlace | Located | undefined> {
+    const { prompts, last } = this.#options;
+    const lastTime = last === undefined ? [] : [{ value: "last" as const, label: `Try ${describePlace(last)}, used last` }];
+    const answer = await prompts.choose(message, [
+      { value: "again" as const, label: "Look again" },
+      ...lastTime,
+      { value: "type" as const, label: "Type the address of a tracker" },
+      { value: "here" as const, label: "Start a tracker on this computer" },
+      { value: "leave" as const, label: "Leave" },
+    ]);
+    if (answer === "leave") throw new CancelledError();
+    if (answer === "last" && last !== undefined) return asRemembered(last);
+    if (answer === "type") return await this.#askAddress();
+    if (answer === "here") return await this.#startTracker();
+    const { trackers } = await lookAround(last, this.#options.signal);
+    if (trackers.length > 1) return await prompts.chooseTracker(trackers, last);
+    if (trackers[0] !== undefined) return trackers[0];
+    return await this.#withoutTracker("Still no tracker found.");
+  }
+
+  async #askAddress(): Promise<TrackerPlace | undefined> {
+    const { prompts, last } = this.#options;
+    const hint =
+      last === undefined ? "such as 192.168.1.5; the tracker shows it" : `Enter takes ${typed(last)} (used last time)`;
+    const answer = await prompts.line("Tracker's address?", hint, (text) => {
+      if (text === "" && last !== undefined) return undefined;
+      try {
+        parseTracker(text);
+        return undefined;
+      } catch (error) {
+        return sentenceOf(error);
+      }
+    });
+    if (answer === undefined) return await this.#withoutTracker("What now?");
+    return answer === "" && last !== undefined ? asRemembered(last) : parseTracker(answer);
+  }
+
+  async #startTracker(): Promise<TrackerPlace | undefined> {
+    const { prompts, trackerLog, meet } = this.#options;
+    const program = findTrackerProgram();
+    if (program === undefined) {
+      prompts.warn(
+        "The program ft-tracker is not on this computer. It comes in the same archive as this program: put it into the same folder, and look again.",
+      );
+      return await this.#withoutTracker("What now?");
+    }
+    try {
+      this.trackerHere = await startTrackerHere(program, trackerLog);
+    } catch (error) {
+      prompts.warn(withoutCommands(sentenceOf(error)));
+      return await this.#withoutTracker("What now?");
+    }
+    const here = { address: "127.0.0.1", port: parseTracker("127.0.0.1").port };
+    const until = performance.now() + TRACKER_START_MS;
+    for (;;) {
+      try {
+        await meet(here);
+        break;
+      } catch (error) {
+        if (error instanceof CancelledError || performance.now() > until) throw error;
+        await Bun.sleep(TRACKER_RETRY_MS);
+      }
+    }
+    const { pid } = this.trackerHere;
+    const end = process.platform === "win32" ? `taskkill /pid ${pid}` : `kill ${pid}`;
+    prompts.done("Started a tracker on this computer. The others find it by themselves.");
+    prompts.say(`It runs until you end it or turn this computer off. You are asked when you leave; later this ends it: ${end}`);
+    return here;
+  }
+}
+
+/** The folder, if there are files to share in it. */
+export function usableFolder(folder: string | undefined): string | undefined {
+  try {
+    return folder !== undefined && chooseFiles([folder], 1).taken.length > 0 ? folder : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function namesOf(files: SharedFile[]): string {
+  const names = files.slice(0, NAMED).map(({ name }) => printableName(name));
+  const more = files.length - NAMED;
+  return `${names.join(", ")}${more > 0 ? ` and ${more} more` : ""}.`;
+}

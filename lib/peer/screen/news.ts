@@ -1,0 +1,78 @@
+// Keeps the last events of a peer as the lines that the prompts show above the question.
+
+import { formatEndpoint } from "../../protocol/address.ts";
+import { formatSize, plural, printable, printableName } from "../../text.ts";
+import type { PeerEvent } from "../events.ts";
+import { describeEvent } from "./view.ts";
+
+/** The most events that are shown. */
+const SHOWN = 2;
+/** In a terminal of fewer rows one event is shown. */
+const LOW_ROWS = 22;
+
+export class News {
+  readonly #clock: () => Date;
+  #last: string[] = [];
+  #away: string | undefined;
+
+  /** `clock` gives the time of day. */
+  constructor(clock: () => Date) {
+    this.#clock = clock;
+  }
+
+  /** Takes in an event. Gives a sentence that must not be missed, or undefined. */
+  hear(event: PeerEvent): string | undefined {
+    if (event.event === "notice") return describeEvent(event);
+    if (event.event === "joined") {
+      if (this.#away !== undefined) this.add("Back at the tracker.");
+      this.#away = undefined;
+    } else if (event.event === "away") {
+      this.#away = `Lost the tracker (${event.reason}). Reconnecting…`;
+    } else {
+      const words = wordsOf(event);
+      if (words !== undefined) this.add(words);
+    }
+    return undefined;
+  }
+
+  /** Adds a line with the time of day. */
+  add(words: string): void {
+    const time = this.#clock().toTimeString().slice(0, 5);
+    this.#last = [...this.#last, `${time}  ${words}`].slice(-SHOWN);
+  }
+
+  /** The lines to show in a terminal of so many rows. */
+  lines(rows: number): string[] {
+    const last = this.#last.slice(rows < LOW_ROWS ? -1 : -SHOWN);
+    return [...(this.#away === undefined ? [] : [this.#away]), ...last];
+  }
+}
+
+/** An event as one short line; undefined for those that people need not see at once. */
+function wordsOf(event: PeerEvent): string | undefined {
+  switch (event.event) {
+    case "root":
+      return undefined;
+    case "upload-started":
+      return withMore(event, `${whoOf(event.upload)} started downloading "${printableName(event.upload.name)}".`);
+    case "upload-ended": {
+      const { name, sent } = event.upload;
+      const how = event.complete ? `got ${formatSize(sent)}` : `stopped after ${formatSize(sent)}`;
+      return withMore(event, `${whoOf(event.upload)} ${how} of "${printableName(name)}".`);
+    }
+    case "reach":
+      return event.reachable
+        ? undefined
+        : `Others cannot connect to this computer: port ${event.port} is blocked. "What I share" says more.`;
+    default:
+      return describeEvent(event);
+  }
+}
+
+function whoOf(upload: { to: { address: string; port: number } }): string {
+  return printable(formatEndpoint(upload.to as Parameters<typeof formatEndpoint>[0]));
+}
+
+function withMore({ more }: { more?: number }, words: string): string {
+  return more === undefined ? words : `${words} (${plural(more, "event")} like this)`;
+}

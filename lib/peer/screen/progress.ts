@@ -1,0 +1,159 @@
+// Lays out the progress of downloads as lines: a bar for each, and a total for several. Writes nothing itself.
+
+import { formatEndpoint } from "../../protocol/address.ts";
+import { formatDuration, formatRate, formatSize, plural, printableName } from "../../text.ts";
+import type { FetchEvent } from "../fetch/types.ts";
+import { columnsOf, fit, fitName } from "./columns.ts";
+import { Pace } from "./view.ts";
+
+/** The widest and the narrowest bar. Columns. */
+const BAR = { most: 30, least: 8 };
+/** The widest and the narrowest name beside a bar. Columns. */
+const NAME = { most: 40, least: 8 };
+
+/** One download, as its events tell of it. */
+export class Transfer {
+  readonly name: string;
+  readonly size: number;
+  readonly #pace = new Pace();
+  received = 0;
+  rate = 0;
+  holders = 0;
+  /** What it does while no bytes come, as words; "" while they come. */
+  phase = "waiting for its turn";
+  /** It is over: how, as words. */
+  over: string | undefined;
+
+  constructor(name: string, size: number) {
+    this.name = name;
+    this.size = size;
+  }
+
+  /** `now` is in milliseconds. */
+  hear(event: FetchEvent, now: number): void {
+    if (event.event === "progress") {
+      Object.assign(this, { received: event.received, holders: event.holders, rate: this.#pace.rate(now, event.received) });
+      this.phase = "";
+    } else {
+      this.phase = phaseOf(event) ?? this.phase;
+      if (event.event === "away" || event.event === "silent" || event.event === "waiting") this.rate = 0;
+    }
+  }
+
+  get secondsLeft(): number {
+    return this.rate > 0 ? (this.size - this.received) / this.rate : Number.POSITIVE_INFINITY;
+  }
+}
+
+function phaseOf(event: FetchEvent): string | undefined {
+  switch (event.event) {
+    case "asking":
+      return `asking ${formatEndpoint(event.holder)}`;
+    case "checking":
+      return `checking what is already here: ${formatSize(event.checked)} of ${formatSize(event.size)}`;
+    case "waiting":
+      return `${formatEndpoint(event.holder)} is busy; you are number ${event.position} in its queue`;
+    case "away":
+      return "lost the network; waiting for it to come back";
+    case "silent":
+      return `${formatEndpoint(event.holder)} is the only one with the rest and has stopped responding; waiting`;
+    case "verifying":
+      return "verified; saving…";
+    default:
+      return undefined;
+  }
+}
+
+/** The words of an amount, such as `0.5 s`, which stay on one line. */
+export function unbroken(words: string): string {
+  return words.replaceAll(" ", "\u00a0");
+}
+
+/**
+ * The parts of a line that fit, in their order. The first of `dropped` goes first; the others stay, cut if they must.
+ */
+export function fitParts(parts: [name: string, words: string][], dropped: string[], width: number): string {
+  const line = (left: typeof parts) =>
+    left
+      .map(([, words]) => words)
+      .filter((words) => words !== "")
+      .join("  ");
+  let left = parts;
+  for (const name of dropped) {
+    if (columnsOf(line(left)) <= width) break;
+    left = left.filter(([one]) => one !== name);
+  }
+  return fit(line(left), width);
+}
+
+/** A bar of this width, filled to this part of it. */
+export function bar(part: number, width: number): string {
+  const filled = Math.round(Math.min(1, Math.max(0, part)) * width);
+  return "█".repeat(filled) + "░".repeat(width - filled);
+}
+
+/** One line of a download: name, bar, percent, rate, time left, and from how many. The time left is the last to go. */
+export function transferLine(transfer: Transfer, width: number): string {
+  const { name, size, received, rate, holders, phase, over, secondsLeft } = transfer;
+  const percent = size === 0 ? 100 : Math.floor((received / size) * 100);
+  const part = size === 0 ? 1 : received / size;
+  const left = Number.isFinite(secondsLeft) ? `${formatDuration(secondsLeft)} left` : "";
+  const words: [string, string][] =
+    over !== undefined
+      ? [["state", over]]
+      : phase !== ""
+        ? [
+            ["percent", received > 0 ? `${percent} %` : ""],
+            ["state", phase],
+          ]
+        : [
+            ["percent", `${String(percent).padStart(3)} %`],
+            ["rate", formatRate(rate)],
+            ["left", left],
+            ["from", holders > 1 ? `from ${holders}` : ""],
+          ];
+  const least = BAR.least + NAME.least + 4;
+  const state = fitParts(
+    words,
+    ["from", "rate"],
+    Math.max(12, width - (over === undefined && phase === "" ? least : NAME.least + 2)),
+  );
+  const room = width - columnsOf(state) - 2;
+  const shown = printableName(name);
+  const wide = phase === "" && over === undefined;
+  const nameWidth = Math.max(
+    0,
+    Math.min(NAME.most, columnsOf(shown), wide ? Math.max(NAME.least, room - BAR.least - 2) : room),
+  );
+  const barWidth = wide ? Math.min(BAR.most, room - nameWidth - 2) : 0;
+  const cells = [fitName(shown, nameWidth), ...(barWidth >= BAR.least ? [bar(part, barWidth)] : []), state];
+  return fit(cells.filter((cell) => cell !== "").join("  "), width);
+}
+
+/** The lines of several downloads, and of all together. At most `rows` lines. */
+export function transferLines(transfers: Transfer[], width: number, rows: number): string[] {
+  if (transfers.length < 2) return transfers.map((one) => transferLine(one, width));
+  const running = transfers.filter(({ over }) => over === undefined);
+  const shown = [...running, ...transfers.filter(({ over }) => over !== undefined).reverse()].slice(0, Math.max(1, rows - 1));
+  return [
+    ...transfers.filter((one) => shown.includes(one)).map((one) => transferLine(one, width)),
+    totalLine(transfers, width),
+  ];
+}
+
+function totalLine(transfers: Transfer[], width: number): string {
+  const sum = (of: (one: Transfer) => number) => transfers.reduce((all, one) => all + of(one), 0);
+  const size = sum((one) => one.size);
+  const received = sum((one) => (one.over === undefined ? one.received : one.size));
+  const rate = sum((one) => (one.over === undefined ? one.rate : 0));
+  const done = transfers.filter(({ over }) => over !== undefined).length;
+  const percent = size === 0 ? 100 : Math.floor((received / size) * 100);
+  const parts: [string, string][] = [
+    ["count", `${done} of ${plural(transfers.length, "file")}`],
+    ["percent", `${percent} %`],
+    ["bytes", `${formatSize(received)} of ${formatSize(size)}`],
+    ["rate", formatRate(rate)],
+    ["left", rate > 0 ? `${formatDuration((size - received) / rate)} left` : ""],
+  ];
+  return fitParts(parts, ["bytes", "rate", "count"], width);
+}
