@@ -52,9 +52,9 @@ export class Sharing {
     return file?.pieces === undefined ? undefined : { size: file.size, pieces: file.pieces };
   }
 
-  /** Computes the content ids that are missing, file after file, and remembers them. */
+  /** Computes the content ids that are missing, file after file, and remembers them. A small file does not wait for a large one. */
   async computeRoots(): Promise<void> {
-    for (const file of [...this.#tools.share.files]) {
+    for (const file of this.#tools.share.files.toSorted((a, b) => a.size - b.size)) {
       if (this.#stopped.signal.aborted) return;
       if (file.root === undefined) await this.#computeRoot(file, this.#stopped.signal);
     }
