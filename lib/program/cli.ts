@@ -89,6 +89,7 @@ function whyNotWritten(code: string): string {
 export async function runProgram(main: (argv: string[]) => Promise<number>): Promise<void> {
   let lost = "no" as "no" | "pipe" | "error";
   process.stdout.on("error", ({ code = "" }: NodeJS.ErrnoException) => {
+    // The terminal is gone.
     if (code === "EIO" && process.stdout.isTTY) return hangUp();
     if (lost !== "no" || goesOn === "as the writer says") return;
     if (code === "EPIPE" && goesOn !== "always") process.exit(EXIT.done);
@@ -100,7 +101,7 @@ export async function runProgram(main: (argv: string[]) => Promise<number>): Pro
   // Without standard error there is nowhere to complain.
   process.stderr.on("error", ({ code }: NodeJS.ErrnoException) => {
     if (code === "EPIPE" && goesOn !== "always") process.exit(EXIT.done);
-    if (code === "EIO" && process.stderr.isTTY) hangUp();
+    if (code === "EIO") hangUp();
   });
   const code = await main(process.argv.slice(2));
   // A pipe may still hold lines that its reader has not read. Nothing else keeps the process running.

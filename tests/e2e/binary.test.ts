@@ -91,7 +91,7 @@ describe.each(programs)("%s", (name, binary) => {
           ]
         : ["--share", "--to", "--port", "--from", "--overwrite", "--json", "--quiet", "--"];
     for (const option of [...options, "--help", "--version"])
-      expect(out).toMatch(new RegExp(`^  ${option}(?: [A-Z:]+)?  +\\S`, "m"));
+      expect(out).toMatch(new RegExp(`^  (?:-\\w, )?${option}(?: [A-Z:]+)?  +\\S`, "m"));
   });
 
   test("--version prints the version of the package", async () => {

@@ -181,3 +181,10 @@ test("a complete copy beyond the limit of files is a holder, also when its owner
   const fetched = await stage.ft(stage.visitorFolder(), address, "get", "report.pdf");
   expect(fetched.out).toContain("verified");
 });
+
+test("doctor names the unfinished downloads of a folder and what to do with them", async () => {
+  const { address } = await stage.tracker();
+  const inbox = stage.folderWith({ [`.ft-${"a".repeat(32)}.part`]: noise(100_000) });
+  const { out } = await stage.ft(stage.visitorFolder(), address, "doctor", "--to", inbox, "--json");
+  expect(out).toMatch(/1 unfinished download \([^)]+\): get the same file again to resume, or delete/);
+});

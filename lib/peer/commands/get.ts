@@ -134,6 +134,9 @@ async function getToOutput(getting: Getting): Promise<void> {
     if (event.event === "away" || event.event === "silent" || event.event === "holder-failed") notes(event);
   };
   const [content] = contents;
+  if (content?.records[0].type === FOLDER_TYPE) {
+    throw new UsageError(`"${printable(name)}" is a folder. Only one file can go to standard output; give --to DIR.`);
+  }
   if (content === undefined) throw new FtError("no-holder", `There is nobody to fetch "${printable(name)}" from.`);
   await pour(peer, content.records, { only: line.from !== undefined, signal, report });
 }

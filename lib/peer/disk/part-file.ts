@@ -62,6 +62,13 @@ function earlierParts(folder: string, start: string): string[] {
   }
 }
 
+/** The part files of unfinished downloads in a folder, and the bytes of all of them on the disk. */
+export function unfinishedIn(folder: string): { count: number; bytes: number } {
+  const stems = earlierParts(folder, ".ft-");
+  const bytes = stems.reduce((sum, stem) => sum + Number(entryOf(`${stem}.part`)?.blocks ?? 0) * 512, 0);
+  return { count: stems.length, bytes };
+}
+
 /**
  * Opens the part file of an earlier run, cut to `size`. Undefined when there is none, or it is not safe: a link, not a plain file, with
  * a second name, of another user, or one that others may write to.
