@@ -12,7 +12,7 @@
 import { randomBytes } from "node:crypto";
 import { join, resolve } from "node:path";
 import { quietClock, systemClock } from "./lib/clock.ts";
-import { CancelledError, codeOf, FtError, sentenceOf, UsageError } from "./lib/error.ts";
+import { CancelledError, codeOf, FtError, UsageError } from "./lib/error.ts";
 import { userFolder } from "./lib/files.ts";
 import { dial } from "./lib/net/dial.ts";
 import { dialableFrom, interfaces, isOnNetwork, watchInterfaces } from "./lib/net/interfaces.ts";
@@ -20,53 +20,39 @@ import { type Listener, listen } from "./lib/net/listen.ts";
 import { Admission } from "./lib/peer/admission.ts";
 import { mayCallBack } from "./lib/peer/call-backs.ts";
 import { orCancelled } from "./lib/peer/cancel.ts";
+import { runDoctor } from "./lib/peer/commands/doctor.ts";
+import { describeSharing, filesToShare, fillUp } from "./lib/peer/commands/files.ts";
+import { get } from "./lib/peer/commands/get.ts";
+import { findTracker, joinTracker, knownTrackers } from "./lib/peer/commands/join.ts";
+import type { Peer, PeerOptions } from "./lib/peer/commands/types.ts";
 import { Connector } from "./lib/peer/connect.ts";
 import { HashPool, sha256 } from "./lib/peer/content/hash.ts";
 import { TreeCache } from "./lib/peer/content/tree-cache.ts";
-import { type Content, SeveralContentsError, waitForContents } from "./lib/peer/contents.ts";
-import { checkDefaultFolder } from "./lib/peer/disk/default-folder.ts";
+import { SeveralContentsError } from "./lib/peer/contents.ts";
 import { checkFolder } from "./lib/peer/disk/incoming.ts";
-import { chooseFiles, Share, type SharedFile } from "./lib/peer/disk/share.ts";
+import { Share, type SharedFile } from "./lib/peer/disk/share.ts";
 import { ShareWatch } from "./lib/peer/disk/watch.ts";
-import { type DownloadOptions, Downloads } from "./lib/peer/download.ts";
+import { Downloads } from "./lib/peer/download.ts";
 import { EventDamper, type PeerEvent } from "./lib/peer/events.ts";
-import type { FetchEvent } from "./lib/peer/fetch/types.ts";
-import {
-  describePlace,
-  findAgain,
-  KnownTrackers,
-  type Located,
-  lookAround,
-  nobodyFound,
-  severalFound,
-  typed,
-} from "./lib/peer/locate.ts";
-import { type Met, meetTracker } from "./lib/peer/meet.ts";
+import { findPeer } from "./lib/peer/find-peer.ts";
+import { meetTracker } from "./lib/peer/meet-tracker.ts";
 import {
   type CommandLine,
+  DEFAULT_PORT,
   nameArgument,
   PEER_COMMANDS,
   type PeerCommand,
   parsePeerArguments,
-  rootArgument,
 } from "./lib/peer/options.ts";
 import { isDialable, isOwnEndpoint, isTrackerHere } from "./lib/peer/own-address.ts";
 import { RateLimit } from "./lib/peer/rate-limit.ts";
-import { Prompts } from "./lib/peer/screen/ask.ts";
-import { type Check, checkLines, examine } from "./lib/peer/screen/doctor.ts";
-import { type GuidedPeer, guide } from "./lib/peer/screen/guide.ts";
+import { guide } from "./lib/peer/screen/guide.ts";
 import { Remembered } from "./lib/peer/screen/remembered.ts";
-import { progressReporter, Screen } from "./lib/peer/screen/screen.ts";
+import { Screen } from "./lib/peer/screen/screen.ts";
+import { hasTerminal, promptsOn } from "./lib/peer/screen/terminal.ts";
 import {
-  choiceLines,
-  choiceObjects,
-  choiceTable,
   contentTable,
-  describeDownload,
   describeEvent,
-  describeLeft,
-  describeRenaming,
-  downloadObject,
   eventObject,
   notFoundSentence,
   peerTable,
@@ -74,46 +60,19 @@ import {
   recordTable,
 } from "./lib/peer/screen/view.ts";
 import { type FileAsked, type Opened, Server } from "./lib/peer/serve/serve.ts";
-import { type Introduced, Session, type TrackerPlace } from "./lib/peer/session.ts";
+import { Session } from "./lib/peer/session.ts";
 import { Sharing } from "./lib/peer/sharing.ts";
-import { Trust, UntrustedTracker } from "./lib/peer/trust.ts";
-import { EXIT, exitCodeFor, hangUp, out, runProgram, VERSION } from "./lib/program/cli.ts";
-import { type Address, type Endpoint, formatEndpoint, parseAddress, withoutZone } from "./lib/protocol/address.ts";
-import { DEFAULT_MAX_FILES } from "./lib/protocol/messages.ts";
+import { EXIT, exitCodeFor, out, runProgram, VERSION } from "./lib/program/cli.ts";
+import { endingSignals } from "./lib/program/signals.ts";
+import { type Address, type Endpoint, parseAddress } from "./lib/protocol/address.ts";
 import { isProven, SessionKey } from "./lib/protocol/pass.ts";
-import { plural, printable } from "./lib/text.ts";
 
-/** The port on which a peer serves, unless another program has it. */
-const DEFAULT_PORT = 1235;
 /** The most connections from one address at once. */
 const MAX_PER_ADDRESS = 32;
 /** After Ctrl-C the program ends within this time, even if something hangs. Milliseconds. */
 const LEAVING_MS = 4_000;
 
 // ---------------------------------------------------------------- the peer
-
-export interface PeerOptions {
-  tracker: TrackerPlace;
-  /** Looks for the tracker at another address, when it cannot be reached any more. */
-  find?: () => Promise<TrackerPlace | undefined>;
-  /** Throws a sentence when this peer's files may not be told to the tracker. */
-  approve?: (tracker: Introduced) => void;
-  files: SharedFile[];
-  /** The port to serve on; undefined takes 1235, or a free port when that is taken. */
-  port?: number | undefined;
-  /** The file in which content ids are remembered between runs. */
-  cachePath: string;
-  /** The most bytes per second, up and down each. */
-  limit?: number | undefined;
-  report(event: PeerEvent): void;
-}
-
-/** A peer that is online. */
-export interface Peer extends GuidedPeer {
-  readonly port: number;
-  /** Whether a record is this peer's own. */
-  isOwn(record: Endpoint): boolean;
-}
 
 /** Starts serving and joins the tracker. Throws a sentence when it cannot. */
 export async function startPeer(options: PeerOptions, signal?: AbortSignal): Promise<Peer> {
@@ -126,19 +85,22 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
   const stopped = new AbortController();
   const rateLimit = () => (options.limit === undefined ? undefined : new RateLimit(options.limit, clock));
 
+  const sessionKey = new SessionKey();
   const admission = new Admission({
     standing: () => session.standing,
     askKnown: (address) => session.requests.known(address),
     isOfThisMachine,
+    port: () => listener.port,
+    nonce: secret,
     clock,
   });
   const server = new Server({
     open: (wanted) => openShared(wanted),
     look: (root) => sharing.look(root) ?? downloads.look(root),
     changed: () => watch.nudge(),
-    readPass: (pass, from) => {
-      const checked = admission.checkPass(pass, from);
-      if ("id" in checked) connector.proven(from);
+    readPass: (pass, from, keyed) => {
+      const checked = admission.checkPass(pass, from, keyed);
+      if ("id" in checked && !("nonce" in checked)) connector.proven(from);
       return checked;
     },
     whenRevoked: (id, act) => admission.whenRevoked(id, act),
@@ -157,9 +119,10 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     isProven,
     challenge: secret,
     agent: `ft-peer/${VERSION}`,
+    name: options.name,
     port: listener.port,
     records: (own) => [...sharing.records(own), ...downloads.records(own)],
-    sessionKey: new SessionKey(),
+    sessionKey,
     revoked: (ids) => admission.revoke(ids),
     callBack: (to) => void connector.callBack(to),
     report,
@@ -179,8 +142,8 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
         known: (address) => session.requests.known(address),
         who: () => session.requests.who(),
       }),
-    // On the tracker's own machine a pass is good from every address of that machine.
-    local: () => (isTrackerHere(session.standing) ? undefined : session.standing?.local),
+    // A keyed pass is good from every address, and on the tracker's own machine every pass from every address of that machine.
+    local: () => (session.standing?.keyed || isTrackerHere(session.standing) ? undefined : session.standing?.local),
     closed: () =>
       session.standing?.reach === false ? `nobody can connect to port ${listener.port} of this machine either` : "",
     token: secret,
@@ -202,6 +165,10 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     pool,
     limit: rateLimit(),
     pass: () => session.standing?.pass ?? "",
+    keyed: () => {
+      const text = session.standing?.keyed ?? "";
+      return text === "" ? undefined : { text, prove: (nonce, at) => sessionKey.provePass(nonce, at) };
+    },
     away: () => session.away,
     unsettled: () => session.unsettled,
     look: (root) => session.requests.holders(root),
@@ -301,15 +268,16 @@ function listenFrom(port: number | undefined, onConnection: Parameters<typeof li
 /** Joins the tracker, runs one command, and leaves. */
 async function runCommand(line: CommandLine, command: Exclude<PeerCommand, "doctor">, signal: AbortSignal): Promise<void> {
   const screen = new Screen(line);
-  // With more files than usual, the tracker's limit decides: it is asked first.
-  const surplus = namedOrDefault(line).left.some((one) => one.surplus);
-  const say = (words: string) => screen.note(words);
-  let files = surplus ? [] : filesToShare(line, say);
+  const chosen = filesToShare(line);
   if (command === "get") checkFolder(resolve(line.to));
   const place = line.tracker ?? (await findTracker(line, screen, signal));
-  if (surplus) files = filesToShare(line, say, (await meet(place, signal)).max);
+  const agent = `ft-peer/${VERSION}`;
+  const askLimit = async () => (await meetTracker(place, { dial, clock: systemClock, agent, signal })).max;
+  const shared = await fillUp(line, chosen, askLimit);
+  screen.note(describeSharing(shared));
+  const files = shared.taken;
   const report = (event: PeerEvent) => tellEvent(screen, event, command === "share");
-  const peer = await startAt(line, place, files, report, signal, { consent: line.share.length > 0 });
+  const peer = await joinTracker({ line, startPeer, place, files, report, signal, consent: line.share.length > 0 });
   try {
     if (command === "share") await stayOnline(peer, screen, signal);
     else if (command === "get") await get(peer, line, screen, signal);
@@ -322,96 +290,13 @@ async function runCommand(line: CommandLine, command: Exclude<PeerCommand, "doct
   }
 }
 
-/**
- * Starts a peer at a tracker that was typed or found, and remembers that tracker for the next time. `consent`: a person has chosen
- * these files for any tracker. Otherwise a person on a terminal is asked about a tracker that is not known.
- */
-async function startAt(
-  line: CommandLine,
-  place: TrackerPlace | Located,
-  files: SharedFile[],
-  report: (event: PeerEvent) => void,
-  signal: AbortSignal,
-  { consent }: { consent: boolean },
-): Promise<Peer> {
-  const trust = new Trust(knownTrackers(), consent);
-  const start = () =>
-    startPeer(
-      {
-        tracker: { ...place, full: trust.isFull(place) },
-        // A tracker whose address was typed may move too: after joining, its name is known.
-        find: async () => (trust.name === undefined ? undefined : await findAgain({ ...place, name: trust.name })),
-        approve: (tracker) => trust.approve(tracker),
-        files,
-        port: line.port,
-        cachePath: join(userFolder("cache"), "roots.json"),
-        limit: line.limit,
-        report: (event) => {
-          if (event.event === "joined" && event.profile === 2) trust.joined();
-          report(event);
-        },
-      },
-      signal,
-    );
-  try {
-    return await start();
-  } catch (error) {
-    if (!(error instanceof UntrustedTracker) || line.json || !hasTerminal()) throw error;
-    await promptsOn(signal).agreeToShare(error, files);
-    trust.agree(error);
-    return await start();
-  }
-}
-
-function knownTrackers(): KnownTrackers {
-  return new KnownTrackers(join(userFolder("cache"), "tracker.json"));
-}
-
-/** Finds the tracker that announces itself; of several, the person chooses one. */
-async function findTracker({ json }: CommandLine, screen: Screen, signal: AbortSignal): Promise<Located> {
-  const last = knownTrackers().last;
-  screen.progress("looking for a tracker…");
-  const { trackers, found } = await lookAround(last, signal);
-  screen.clearProgress();
-  if (signal.aborted) throw new CancelledError();
-  const [first, second] = trackers;
-  if (first === undefined) throw nobodyFound(found, last);
-  if (second === undefined) {
-    screen.note(`Using the tracker ${describePlace(first)}.`);
-    return first;
-  }
-  if (json || !hasTerminal()) throw severalFound(trackers);
-  return await promptsOn(signal).chooseTracker(trackers, last);
-}
-
-/**
- * The files that --share names; without it the first ones of this folder, unless that is a folder from which nobody shares. Of folders
- * at most `max`.
- */
-function namedOrDefault({ share }: CommandLine, max = DEFAULT_MAX_FILES): ReturnType<typeof chooseFiles> {
-  if (share.length === 0) checkDefaultFolder(process.cwd());
-  return chooseFiles(share.length === 0 ? ["."] : share, max);
-}
-
-/** Chooses the files to share and names them. Throws a `UsageError` when there are none. */
-function filesToShare(line: CommandLine, say: (words: string) => void, max?: number): SharedFile[] {
-  const { taken, left } = namedOrDefault(line, max);
-  if (taken.length === 0) {
-    const where = line.share.length === 0 ? `the folder "${printable(process.cwd())}"` : "what --share names";
-    const why = left[0] === undefined ? "" : ` ("${printable(left[0].path)}": ${left[0].reason})`;
-    throw new UsageError(
-      `There is no file to share in ${where}${why}. A peer shares at least one: give --share FILE or --share FOLDER.`,
-    );
-  }
-  say(`Sharing ${taken.map((file) => `"${file.name}"`).join(", ")}.${describeLeft(left)}`);
-  return taken;
-}
-
 async function search(peer: Peer, { argument }: CommandLine, command: "search" | "list", screen: Screen): Promise<void> {
   const records =
     command === "search"
       ? await peer.session.requests.search(nameArgument(argument ?? ""))
-      : await peer.session.requests.list(argument === undefined ? undefined : await peerId(peer, argument));
+      : await peer.session.requests.list(
+          argument === undefined ? undefined : findPeer(argument, await peer.session.requests.who()).id,
+        );
   if (records.length === 0) throw new FtError("not-found", notFoundSentence(argument ?? ""));
   screen.results(screen.json ? recordObjects(records) : recordTable(records, screen.width));
 }
@@ -422,139 +307,10 @@ async function find(peer: Peer, { wish }: CommandLine, screen: Screen): Promise<
   screen.results(screen.json ? recordObjects(records) : contentTable(records, screen.width));
 }
 
-/** An endpoint as records write it, such as `[fd00::7]:1235`; other text stays as it is. */
-function canonicalEndpoint(typed: string): string {
-  const [, host = "", port = ""] = /^\[([^\]]*)\]:(\d+)$/.exec(typed) ?? [];
-  const address = parseAddress(host);
-  return address === undefined ? typed : formatEndpoint({ address: withoutZone(address), port: Number(port) });
-}
-
-/** The id of a peer that was typed as an id, an address, or an address and port. */
-async function peerId(peer: Peer, typed: string): Promise<string> {
-  const at = parseAddress(typed.replace(/^\[([^\]]*)\]$/, "$1"));
-  const wanted = at === undefined ? canonicalEndpoint(typed) : withoutZone(at);
-  const found = (await peer.session.requests.who()).filter((one) =>
-    [one.id, one.address, formatEndpoint(one)].includes(wanted),
-  );
-  if (found.length > 1) {
-    const choices = found.map((one) => formatEndpoint(one)).join(", ");
-    throw new FtError("ambiguous", `${found.length} peers are at "${printable(typed)}": ${choices}. Name one of these.`);
-  }
-  if (found[0] === undefined)
-    throw new FtError("not-found", `No peer "${printable(typed)}" is online. Try: ft-peer ADDRESS who`);
-  return found[0].id;
-}
-
 async function who(peer: Peer, screen: Screen): Promise<void> {
   const peers = await peer.session.requests.who();
   const self = peer.session.standing?.id ?? "";
   screen.results(screen.json ? peers : peerTable(peers, self, screen.width));
-}
-
-async function get(peer: Peer, line: CommandLine, screen: Screen, signal: AbortSignal): Promise<void> {
-  const contents = await chooseContent(await findContents(peer, line, signal), line, screen, signal);
-  const progress = progressReporter(screen);
-  const started = performance.now();
-  let received = 0;
-  const report = (event: FetchEvent) => {
-    if (event.event === "progress") received = event.received;
-    progress(event);
-  };
-  const how = { folder: resolve(line.to), overwrite: line.overwrite, only: line.from !== undefined, signal, report };
-  const { record, done } = await downloadFirst(peer, contents, how, screen).catch((error: unknown) => {
-    if (signal.aborted && received > 0) screen.note("Stopped; what arrived is kept. Run the same command to go on.");
-    throw error;
-  });
-  const seconds = (performance.now() - started) / 1000;
-  screen.results(screen.json ? [downloadObject(record, done, seconds)] : [describeDownload(done, seconds)]);
-  const renamed = describeRenaming(record.name, done);
-  if (renamed !== undefined) screen.note(renamed);
-}
-
-/** Downloads the first of these contents that can be fetched. Throws the sentence of the last one. */
-async function downloadFirst(peer: Peer, [content, ...others]: Content[], how: DownloadOptions, screen: Screen) {
-  if (content === undefined) throw new FtError("no-holder", "There is no holder to fetch from.");
-  try {
-    return { record: content.records[0], done: await peer.download(content.records, how) };
-  } catch (error) {
-    if (others.length === 0 || how.signal.aborted) throw error;
-    screen.note(sentenceOf(error));
-    return await downloadFirst(peer, others, how, screen);
-  }
-}
-
-/** The contents that a file's name or a content id means, the best first. Throws a sentence when nobody has one. */
-async function findContents(peer: Peer, { argument = "", from }: CommandLine, signal: AbortSignal): Promise<Content[]> {
-  const root = rootArgument(argument);
-  const { requests } = peer.session;
-  const contents = await waitForContents({
-    look: () => orCancelled(root === undefined ? requests.search(nameArgument(argument)) : requests.holders(root), signal),
-    fits: (record) =>
-      (root === undefined || record.root === root) &&
-      (from === undefined || (record.address === from.address && record.port === from.port)),
-    isOwn: peer.isOwn,
-    clock: systemClock,
-  });
-  if (contents.length > 0) return contents;
-  const words =
-    from === undefined ? notFoundSentence(argument) : `Nobody at ${formatEndpoint(from)} shares "${printable(argument)}".`;
-  throw new FtError("not-found", words);
-}
-
-/**
- * The contents to try, in this order. Where a name means several, a person chooses one; without a terminal that is an error, except with
- * --any. For a content id these are all contents that claim it: if they differ in size, only one of them can be right.
- */
-async function chooseContent(contents: Content[], line: CommandLine, screen: Screen, signal: AbortSignal): Promise<Content[]> {
-  const { argument = "", any, json, quiet, tracker } = line;
-  const [best, second] = contents;
-  if (best === undefined || rootArgument(argument) !== undefined) return contents;
-  const name = printable(argument);
-  if (second === undefined) {
-    const { hosts, unproven, records } = best;
-    if (records[0].root !== undefined && unproven > hosts) {
-      const where = unproven === 1 ? "1 host has" : `${unproven} hosts have`;
-      screen.note(`${where} a "${name}" of the same size without a content id; it may be another file.`);
-    }
-    return [best];
-  }
-  const count = `${contents.length} different files are called "${name}"`;
-  if (any) {
-    for (const words of [`${count}. Taking this one:`, ...choiceTable([best])]) screen.note(words);
-    return [best];
-  }
-  if (!json && !quiet && hasTerminal()) return [await promptsOn(signal).chooseContent(argument, contents)];
-  const at = tracker === undefined ? "" : typed(tracker);
-  const words = `${count}. Fetch one of them by its content id, or give --any for the first of this list.`;
-  throw new SeveralContentsError(words, choiceObjects(contents, at), choiceLines(contents, at));
-}
-
-/** Checks this machine and its network, and says what keeps it from the other peers; false when something does. */
-async function runDoctor(line: CommandLine, signal: AbortSignal): Promise<boolean> {
-  const screen = new Screen(line);
-  if (screen.json) screen.object({ event: "doctor", version: VERSION, platform: process.platform, arch: process.arch });
-  const checks = await examine({
-    tracker: line.tracker,
-    last: knownTrackers().last,
-    choose: () => namedOrDefault(line),
-    to: resolve(line.to),
-    usualPort: line.port ?? DEFAULT_PORT,
-    signal,
-    report: (check: Check) => {
-      screen.results(screen.json ? [{ event: "check", ...check }] : checkLines(check, screen.width));
-    },
-    start: async (place, files, anyPort) => {
-      const reached = Promise.withResolvers<{ reachable: boolean; reason: string }>();
-      const report = (event: PeerEvent) => event.event === "reach" && reached.resolve(event);
-      const how = { consent: line.share.length > 0 };
-      const peer = await startAt(anyPort ? { ...line, port: 0 } : line, place, files, report, signal, how);
-      return { port: peer.port, session: peer.session, reached: reached.promise, stop: () => peer.stop() };
-    },
-  });
-  const faults = checks.filter(({ status }) => status === "fault").length;
-  const words = faults === 0 ? "Nothing stands in the way." : `${plural(faults, "fault")}.`;
-  screen.results(screen.json ? [{ event: "done", faults }] : [words]);
-  return faults === 0;
 }
 
 async function stayOnline(peer: Peer, screen: Screen, signal: AbortSignal): Promise<void> {
@@ -575,22 +331,7 @@ function tellEvent(screen: Screen, event: PeerEvent, all: boolean): void {
   const words = describeEvent(event);
   if (all) screen.event(words);
   else if (event.event === "joined" && (event.profile === 1 || event.left.length > 0)) screen.note(words);
-  else if (event.event === "away" || event.event === "notice" || event.event === "unread") screen.note(words);
-}
-
-/** Whether there is a terminal, so that a person can be asked. */
-function hasTerminal(): boolean {
-  return process.stdin.isTTY === true && process.stdout.isTTY === true && process.env.TERM !== "dumb";
-}
-
-/** The prompts on the terminal of this process, which has one. */
-let theTerminal: Prompts | undefined;
-
-function promptsOn(signal: AbortSignal): Prompts {
-  if (theTerminal !== undefined) return theTerminal;
-  process.stdin.on("error", hangUp);
-  theTerminal = new Prompts({ input: process.stdin, output: process.stdout, signal });
-  return theTerminal;
+  else if (["away", "dismissed", "offline", "notice", "unread"].includes(event.event)) screen.note(words);
 }
 
 // ---------------------------------------------------------------- guided prompts
@@ -603,6 +344,7 @@ async function runGuided(line: CommandLine, signal: AbortSignal): Promise<void> 
   }
   const prompts = promptsOn(signal);
   const state = userFolder("state");
+  const agent = `ft-peer/${VERSION}`;
   // In raw mode Ctrl-C is a key.
   prompts.hold(() => process.kill(process.pid, "SIGINT"));
   try {
@@ -611,15 +353,15 @@ async function runGuided(line: CommandLine, signal: AbortSignal): Promise<void> 
       prompts,
       tracker: line.tracker,
       last: knownTrackers().last,
-      named: line.share.length === 0 ? undefined : (max) => filesToShare(line, (words) => prompts.say(words), max),
+      named: line.share.length === 0 ? undefined : (max) => namedFiles(line, max, (words) => prompts.say(words)),
       to: line.to === "." ? undefined : resolve(line.to),
       cwd: process.cwd(),
       remembered: new Remembered(join(state, "prompts.json"), process.cwd()),
       overwrite: line.overwrite,
       signal,
       trackerLog: join(state, "tracker.log"),
-      meet: (place) => meet(place, signal),
-      start: (tracker, files, report, consent) => startAt(line, tracker, files, report, signal, { consent }),
+      meet: (place) => meetTracker(place, { dial, clock: systemClock, agent, signal }),
+      start: (place, files, report, consent) => joinTracker({ line, startPeer, place, files, report, signal, consent }),
     });
     prompts.goodbye("Bye.");
   } finally {
@@ -627,10 +369,11 @@ async function runGuided(line: CommandLine, signal: AbortSignal): Promise<void> 
   }
 }
 
-/** Asks a tracker for its limit before this peer joins it. */
-function meet(place: TrackerPlace, signal: AbortSignal): Promise<Met> {
-  const full = new Trust(knownTrackers(), false).isFull(place);
-  return meetTracker({ ...place, full }, { dial, agent: `ft-peer/${VERSION}`, clock: systemClock, signal });
+/** The files that --share names, at most so many of folders; says which ones. */
+async function namedFiles(line: CommandLine, max: number, say: (words: string) => void): Promise<SharedFile[]> {
+  const shared = await fillUp(line, filesToShare(line), async () => max);
+  say(describeSharing(shared));
+  return shared.taken;
 }
 
 // ---------------------------------------------------------------- main
@@ -647,7 +390,7 @@ function leaveSoon(cancel: AbortController, signal: NodeJS.Signals): void {
 async function main(argv: string[]): Promise<number> {
   let json = argv.includes("--json");
   const cancel = new AbortController();
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => leaveSoon(cancel, signal));
+  for (const signal of endingSignals()) process.on(signal, () => leaveSoon(cancel, signal));
   try {
     const line = parsePeerArguments(argv);
     if ("text" in line) {
@@ -656,7 +399,7 @@ async function main(argv: string[]): Promise<number> {
     }
     json = line.json;
     if (line.command === undefined) await runGuided(line, cancel.signal);
-    else if (line.command === "doctor") return (await runDoctor(line, cancel.signal)) ? EXIT.done : EXIT.failed;
+    else if (line.command === "doctor") return (await runDoctor(line, startPeer, cancel.signal)) ? EXIT.done : EXIT.failed;
     else await runCommand(line, line.command, cancel.signal);
     return cancel.signal.aborted ? EXIT.interrupted : EXIT.done;
   } catch (error) {

@@ -15,7 +15,8 @@ import type { Dial } from "./lib/net/channel.ts";
 import { dial } from "./lib/net/dial.ts";
 import { dialableFrom, likelyAddresses } from "./lib/net/interfaces.ts";
 import { type Listener, type ListenOptions, listen, type RefusalCode } from "./lib/net/listen.ts";
-import { EXIT, err, exitCodeFor, out, runProgram, VERSION } from "./lib/program/cli.ts";
+import { colours, EXIT, err, exitCodeFor, out, runProgram, VERSION } from "./lib/program/cli.ts";
+import { endingSignals } from "./lib/program/signals.ts";
 import { formatEndpoint, hostOf, isIPv6 } from "./lib/protocol/address.ts";
 import { DEFAULT_TRACKER_PORT } from "./lib/protocol/messages.ts";
 import { encodeFromTracker } from "./lib/protocol/write.ts";
@@ -25,7 +26,7 @@ import { Bans } from "./lib/tracker/bans.ts";
 import type { Catalog } from "./lib/tracker/catalog.ts";
 import { Conversation } from "./lib/tracker/conversation.ts";
 import { Credentials } from "./lib/tracker/credentials.ts";
-import { describeTrackerEvent, EventDamper, type TrackerEvent, withTime } from "./lib/tracker/events.ts";
+import { EventDamper, type TrackerEvent, TrackerLog, withTime } from "./lib/tracker/events.ts";
 import { LIMITS, type Limits } from "./lib/tracker/limits.ts";
 import { describeSummary, Operator, type Order, type OrderResult, type Summary } from "./lib/tracker/operator.ts";
 import { giveOrder, openOperatorSocket } from "./lib/tracker/operator-socket.ts";
@@ -107,7 +108,7 @@ export function startTracker(options: TrackerOptions): Tracker {
   const operator = new Operator(state, { address, port });
   report({ event: "listening", address, port });
   reportAddresses(host, port, announced, reportUntilStop);
-  const announcement = announced ? announceAs(name, listener, reportUntilStop) : undefined;
+  const announcement = announced ? announceAs(name, listener, state.setup.credentials.key, reportUntilStop) : undefined;
   const stopTidying = tidyMemory(state);
 
   return {
@@ -120,7 +121,7 @@ export function startTracker(options: TrackerOptions): Tracker {
       stopping = true;
       stopTidying();
       listener.stop();
-      const goodbyes = Promise.all([state.stop("The tracker stops."), announcement?.stop()]);
+      const goodbyes = Promise.all([state.stop(), announcement?.stop()]);
       await Promise.race([goodbyes, sleep(clock, FAREWELL_MS)]);
       for (const { channel } of [...state.connections]) channel.destroy();
       report({ event: "stopped" });
@@ -130,8 +131,8 @@ export function startTracker(options: TrackerOptions): Tracker {
 
 /** The reason to refuse a connection before its first byte. */
 function whyNoRoom(code: RefusalCode, address: string, { perAddress }: Limits): string {
-  if (code === "tracker-full") return "The tracker has no room for more connections; try again later.";
-  return `There are ${perAddress} connections from ${hostOf(address)} already; close one first.`;
+  if (code === "tracker-full") return "The tracker has no room for more connections. Try again later.";
+  return `Too many connections from ${hostOf(address)} (limit ${perAddress}).`;
 }
 
 /** Reports the addresses that peers can type. A tracker on every interface has to look them up first. */
@@ -151,13 +152,18 @@ function reportAddresses(
 }
 
 /** Announces the tracker by DNS-SD, and reports each name under which it is shown. */
-function announceAs(name: string, { address, port }: Listener, report: (event: TrackerEvent) => void): Announcement {
+function announceAs(
+  name: string,
+  { address, port }: Listener,
+  key: string,
+  report: (event: TrackerEvent) => void,
+): Announcement {
   const reported = new Set<string>();
   const announced = (shown: string) => {
     if (!reported.has(shown)) report({ event: "announced", name: shown });
     reported.add(shown);
   };
-  return announce({ name, port, version: VERSION, host: address, announced });
+  return announce({ name, port, version: VERSION, host: address, key, announced });
 }
 
 /** Gives an order to the tracker of this user on this machine. */
@@ -170,8 +176,10 @@ async function order(port: number, order: Order, json: boolean): Promise<number>
 
 /** Runs a tracker until a signal stops it. */
 async function serve(options: Omit<TrackerOptions, "report">, json: boolean, quiet: boolean): Promise<number> {
+  const log = new TrackerLog(colours);
   const report = (event: TrackerEvent) => {
-    if (!quiet) out(json ? jsonLine(withTime(event)) : describeTrackerEvent(event));
+    if (quiet) return;
+    for (const line of json ? [jsonLine(withTime(event))] : log.lines(event, new Date())) out(line);
   };
   // A tracker on any free port is another one each time.
   const key = options.port === 0 ? {} : { key: ownKey(join(userFolder("state"), `key-${options.port}.pem`)) };
@@ -186,7 +194,8 @@ async function serve(options: Omit<TrackerOptions, "report">, json: boolean, qui
     });
   }
   await new Promise<void>((resolve) => {
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve());
+    // A closed terminal window sends SIGHUP more than once: the second one must not end the program before its goodbye.
+    for (const signal of endingSignals()) process.on(signal, () => resolve());
   });
   closeSocket();
   await tracker.stop();

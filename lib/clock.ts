@@ -15,10 +15,7 @@ export interface Clock {
 export const systemClock: Clock = {
   at: Date.now,
   elapsed: () => performance.now(),
-  after: (ms, act) => {
-    const timer = setTimeout(act, ms);
-    return () => clearTimeout(timer);
-  },
+  after: (ms, act) => startTimer(ms, act, (timer) => timer),
   soon: (act) => {
     setImmediate(act);
   },
@@ -27,14 +24,28 @@ export const systemClock: Clock = {
 /** The system's time. A timer that waits does not keep the program running. */
 export const quietClock: Clock = {
   ...systemClock,
-  after: (ms, act) => {
-    const timer = setTimeout(act, ms).unref();
-    return () => clearTimeout(timer);
-  },
+  after: (ms, act) => startTimer(ms, act, (timer) => timer.unref()),
 };
 
-/** If two calls of `now` are further apart than this, the program was stopped or the machine slept. Milliseconds. */
+/** If a timer is later than this, or two calls of `RunningTime.now` are further apart, the program was stopped or the machine slept. Milliseconds. */
 const STOPPED_MS = 2_000;
+/** The longest further wait of a timer that is late because the program was stopped. Milliseconds. */
+const AFTER_STOP_MS = 2_000;
+
+/**
+ * A timer. When the program was stopped (SIGSTOP, a sleeping machine), it waits a little longer: the answers that came meanwhile are
+ * read first, so a deadline does not blame the other side for the time in which this program did not run.
+ */
+function startTimer(ms: number, act: () => void, keep: (timer: NodeJS.Timeout) => NodeJS.Timeout): () => void {
+  const due = performance.now() + ms;
+  let timer = keep(
+    setTimeout(() => {
+      if (performance.now() - due <= STOPPED_MS) act();
+      else timer = keep(setTimeout(act, Math.min(ms, AFTER_STOP_MS)));
+    }, ms),
+  );
+  return () => clearTimeout(timer);
+}
 
 /**
  * The time in which the program ran. While it was stopped (SIGSTOP, a sleeping machine) it received nothing, so deadlines leave that

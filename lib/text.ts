@@ -49,6 +49,25 @@ function hex(code: number, digits: number): string {
   return code.toString(16).padStart(digits, "0");
 }
 
+const encoder = new TextEncoder();
+
+/** The length of a text in UTF-8. Bytes. */
+export function byteLength(text: string): number {
+  return encoder.encode(text).length;
+}
+
+/** The beginning of a text, at most `limit` bytes of UTF-8. No character is cut in two. */
+export function cutTo(text: string, limit: number): string {
+  let kept = "";
+  let used = 0;
+  for (const { segment } of new Intl.Segmenter().segment(text)) {
+    used += byteLength(segment);
+    if (used > limit) break;
+    kept += segment;
+  }
+  return kept;
+}
+
 const SIZE_UNITS = ["B", "kB", "MB", "GB", "TB", "PB"];
 
 /** Bytes for a person, in powers of ten: `999 B`, `1.2 kB`, `48 MB`. */
@@ -82,6 +101,23 @@ export function formatDuration(seconds: number): string {
 export function formatDate(time: Date): string {
   const two = (n: number) => String(n).padStart(2, "0");
   return `${two(time.getDate())}/${two(time.getMonth() + 1)}/${two(time.getFullYear() % 100)}`;
+}
+
+/**
+ * The end of a time for a person, behind "until": `17:52` in local time, and on another day than `now` `2026-11-29 17:52`. Rounded up, so
+ * that it has not passed. Milliseconds since 1970.
+ */
+export function formatUntil(end: number, now: number): string {
+  const time = new Date(Math.ceil(end / 60_000) * 60_000);
+  const day = localDay(time);
+  const clock = time.toTimeString().slice(0, 5);
+  return day === localDay(new Date(now)) ? clock : `${day} ${clock}`;
+}
+
+/** The day of a time, `YYYY-MM-DD`, in local time. */
+export function localDay(time: Date): string {
+  const two = (n: number) => String(n).padStart(2, "0");
+  return `${String(time.getFullYear()).padStart(4, "0")}-${two(time.getMonth() + 1)}-${two(time.getDate())}`;
 }
 
 /** `count` with its noun: `1 file`, `3 files`. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { RunningTime } from "../lib/clock.ts";
+import { RunningTime, systemClock } from "../lib/clock.ts";
 import { HandClock } from "./helpers/channel.ts";
 
 describe("RunningTime", () => {
@@ -25,5 +25,42 @@ describe("RunningTime", () => {
     }
     clock.spend(1_000);
     expect([time.now() - from, time.sinceStopped()]).toEqual([1_000, 1_000]);
+  });
+});
+
+describe("systemClock.after", () => {
+  test("when the program was stopped beyond the end of the time, what came meanwhile is read first", async () => {
+    const echo = Bun.spawn([process.execPath, "-e", "process.stdin.pipe(process.stdout)"], { stdin: "pipe", stdout: "pipe" });
+    const reader = echo.stdout.getReader();
+    echo.stdin.write("first");
+    echo.stdin.flush();
+    await reader.read();
+    const order: string[] = [];
+    const over = new Promise<void>((resolve) => {
+      systemClock.after(300, () => {
+        order.push("deadline");
+        resolve();
+      });
+    });
+    const answered = reader.read().then(() => order.push("answer"));
+    echo.stdin.write("second");
+    echo.stdin.flush();
+    // The program does not run meanwhile, as after SIGSTOP.
+    Bun.sleepSync(2_500);
+    await Promise.all([over, answered]);
+    expect(order).toEqual(["answer", "deadline"]);
+    echo.kill();
+  });
+
+  test("a late timer can still be cancelled", async () => {
+    let rang = false;
+    const cancel = systemClock.after(1_000, () => {
+      rang = true;
+    });
+    Bun.sleepSync(3_200);
+    await new Promise<void>((resolve) => setTimeout(resolve, 50));
+    cancel();
+    await new Promise<void>((resolve) => setTimeout(resolve, 1_200));
+    expect(rang).toBe(false);
   });
 });

@@ -130,7 +130,7 @@ try {
 
   peers[2].program.kill("SIGINT");
   check((await peers[2].program.exited) === 130, "Chloe presses Ctrl-C: exit code 130");
-  await tracker.program.waitFor(/"event":"left".*"reason":"said BYE"/);
+  await tracker.program.waitFor(/"event":"left".*"reason":"left"/);
   const list = await command(tracker.address, dora, "list", "--share", "hello.txt");
   const left = list.program.objects().map((record) => record.name);
   check(!left.includes("ft-peer") && left.includes("notes.txt"), "and her file is gone from the index at once");

@@ -35,9 +35,12 @@ async function until(holds: () => boolean): Promise<void> {
 function makeSearchesTake(ms: number, { tracker, clock }: MemoryTracker): void {
   const { catalog } = tracker;
   const find = catalog.find.bind(catalog);
-  catalog.find = (wish, seer) => {
-    clock.spend(ms);
-    return find(wish, seer);
+  catalog.find = function* (wish, seer) {
+    for (let step = 0; step < ms; step += 1) {
+      clock.spend(1);
+      yield;
+    }
+    return yield* find(wish, seer);
   };
 }
 

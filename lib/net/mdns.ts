@@ -11,7 +11,7 @@ import { Server } from "bonjour-service/dist/lib/mdns-server.js";
 import type { ServiceConfig, ServiceRecord } from "bonjour-service/dist/lib/service.js";
 import { codeOf, sentenceOf } from "../error.ts";
 import { type Address, isLinkLocal, isLoopback, parseAddress, withoutZone } from "../protocol/address.ts";
-import { byteLength } from "../protocol/record.ts";
+import { byteLength, cutTo } from "../text.ts";
 import { type Interface, type InterfaceAddress, zoneFor } from "./interfaces.ts";
 
 /** The name of our service among those of all programs (RFC 6763, section 7). */
@@ -268,12 +268,16 @@ export function planLinks(all: Interface[], host = "::"): LinkPlan[] {
   return plans.slice(0, LINK_LIMIT);
 }
 
-/** The beginning of a text, at most `limit` bytes of UTF-8. No character is cut in two. */
-export function cutTo(text: string, bytes: number): string {
-  let kept = "";
-  for (const { segment } of new Intl.Segmenter().segment(text)) {
-    if (byteLength(kept + segment) > bytes) break;
-    kept += segment;
-  }
-  return kept;
+/**
+ * A tracker's name as an instance name (RFC 6763, section 4.1.1): NFC, at most 63 bytes, no control characters. The package cannot
+ * write a dot in a name, so it becomes `-`.
+ */
+export function instanceName(name: string, suffix = ""): string {
+  const clean = name
+    .toWellFormed()
+    .normalize("NFC")
+    .replace(/[\u0000-\u001f\u007f]+/g, " ")
+    .replaceAll(".", "-")
+    .trim();
+  return (cutTo(clean, LABEL_LIMIT - byteLength(suffix)).trim() || "tracker") + suffix;
 }

@@ -1,11 +1,12 @@
 // Decides which downloaders this peer serves: those with a pass that its tracker signed, and FT/1 downloaders that its tracker knows.
 
 import type { Clock } from "../clock.ts";
-import { type Address, hostOf, isLoopback } from "../protocol/address.ts";
-import { readPass } from "../protocol/pass.ts";
+import { type Address, type Endpoint, hostOf, isLoopback } from "../protocol/address.ts";
+import { isPassProven, readKeyedPass, readPass } from "../protocol/pass.ts";
 import { Allowance } from "../rate.ts";
 import { isSameHost } from "./own-address.ts";
-import type { Standing } from "./session.ts";
+import type { PassCheck } from "./serve/types.ts";
+import type { Standing } from "./standing.ts";
 
 /** An FT/1 downloader that the tracker knows is served for this long before this peer asks the tracker again. Milliseconds. */
 const YES_KEPT_MS = 30_000;
@@ -34,6 +35,10 @@ export interface AdmissionTools {
   askKnown(address: Address): Promise<boolean | undefined>;
   /** Whether an interface of this machine has the address. */
   isOfThisMachine(address: Address): boolean;
+  /** The port on which this peer serves. */
+  port(): number;
+  /** A secret that nobody can guess, of letters, digits, `-` and `_`. */
+  nonce(): string;
   clock: Clock;
 }
 
@@ -74,17 +79,39 @@ export class Admission {
     };
   }
 
-  /** The id of the peer whose pass this is, or why the pass is not good from this address. The time is the tracker's. */
-  checkPass(text: string, from: Address): { id: string } | { refusal: string } {
-    const { clock, isOfThisMachine } = this.#tools;
+  /**
+   * The id of the peer whose pass this is, or why the pass is not good. The time is the tracker's. A pass is overheard easily, so it is
+   * good only from its own address; from another one the peer has to prove that it has the key in its keyed pass.
+   */
+  checkPass(text: string, from: Address, keyedText = ""): PassCheck {
+    const { isOfThisMachine, nonce } = this.#tools;
     const standing = this.#tools.standing();
     if (standing === undefined || standing.profile === 1) return { refusal: "This peer's tracker gives no passes." };
     const pass = readPass(text, standing.key);
     if (pass === undefined) return { refusal: "The pass is not from this peer's tracker." };
-    if (pass.expires * 1000 < clock.at() + standing.skew) return { refusal: "The pass has expired." };
-    if (this.#revoked.has(pass.id)) return { refusal: "The operator of the tracker has disconnected this peer." };
+    const refusal = this.#whyRefused(pass, standing);
+    if (refusal !== undefined) return { refusal };
     if (isSameHost(pass.address, from, standing, isOfThisMachine)) return { id: pass.id };
-    return { refusal: `The pass is for another address than ${from}.` };
+    const keyed = readKeyedPass(keyedText, standing.key);
+    if (keyed === undefined || keyed.id !== pass.id || this.#whyRefused(keyed, standing) !== undefined) {
+      return { refusal: `The pass is for another address than ${from}.` };
+    }
+    const challenge = { id: keyed.id, nonce: nonce() };
+    return {
+      ...challenge,
+      accepts: (at, proof) => this.#isThisPeer(at, standing) && isPassProven(keyed.key, challenge.nonce, at, proof),
+    };
+  }
+
+  #whyRefused({ id, expires }: { id: string; expires: number }, { ahead }: Standing): string | undefined {
+    if (expires * 1000 < this.#tools.clock.elapsed() + ahead) return "The pass has expired.";
+    return this.#revoked.has(id) ? "The operator of the tracker has disconnected this peer." : undefined;
+  }
+
+  /** Whether a record with this address and port is about this peer. A proof for another holder was not made for this one. */
+  #isThisPeer({ address, port }: Endpoint, { you, local }: Standing): boolean {
+    if (port !== this.#tools.port()) return false;
+    return address === you || address === local || isLoopback(address) || this.#tools.isOfThisMachine(address);
   }
 
   /**

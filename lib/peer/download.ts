@@ -11,7 +11,7 @@ import { pieceSizeOf } from "./content/merkle.ts";
 import { PieceSet } from "./content/pieces.ts";
 import { checkFolder, Incoming, lookForTargets, openForHashing, type Published, partKeyOf } from "./disk/incoming.ts";
 import { fetchFile } from "./fetch/fetch.ts";
-import type { FetchEvent, Fetched, OpenHolder } from "./fetch/types.ts";
+import type { FetchEvent, Fetched, KeyedPass, OpenHolder } from "./fetch/types.ts";
 import type { RateLimit } from "./rate-limit.ts";
 import type { Known, Served } from "./serve/serve.ts";
 
@@ -38,6 +38,8 @@ export interface DownloadTools {
   pool: HashPool;
   limit: RateLimit | undefined;
   pass(): string;
+  /** The pass that is good from every address, and its proof. */
+  keyed?(): KeyedPass | undefined;
   /** Whether the network or the tracker is away. */
   away(): boolean;
   /** Whether the network or the tracker has just come back: other peers may not be online yet. */
@@ -186,7 +188,7 @@ export class Downloads {
   }
 
   #fetch(incoming: Incoming, holders: FileRecord[], { only, signal, report }: DownloadOptions) {
-    const { dial, pool, limit, pass, away, unsettled, look, isFetchable } = this.#tools;
+    const { dial, pool, limit, pass, keyed, away, unsettled, look, isFetchable } = this.#tools;
     const [record] = holders;
     if (record === undefined) throw new FtError("no-holder", "There is no holder to fetch from.");
     const { name, size, root } = record;
@@ -196,6 +198,7 @@ export class Downloads {
         dial,
         target: incoming,
         pass,
+        ...(keyed === undefined ? {} : { keyed }),
         away,
         unsettled,
         layer: (memory, length) => pool.layer({ memory, length, fileSize: size }),
@@ -204,9 +207,9 @@ export class Downloads {
         present: (pieces, onHashed) => this.#check(incoming, size, pieces, { onHashed, signal }),
         begun: (pieces, have) => {
           if (root === undefined) return;
-          const { part: _, ...whole } = record;
+          const { beyond: _, ...rest } = record;
           const reader = incoming.openForReading();
-          const part: Part = { record: { ...whole, part: true }, pieces, have, incoming, reader, users: 1 };
+          const part: Part = { record: { ...rest, part: true }, pieces, have, incoming, reader, users: 1 };
           this.#parts.set(root, part);
           this.#tools.announce(part.record);
         },

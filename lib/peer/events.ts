@@ -11,7 +11,9 @@ type OwnEvent =
   /** The content id of a shared file is computed. */
   | { event: "root"; name: string; size: number; root: string }
   | { event: "changed"; name: string; size: number }
-  | { event: "withdrawn"; name: string; reason: string };
+  | { event: "withdrawn"; name: string; reason: string }
+  /** This peer has left its tracker: it shares no file any more. */
+  | { event: "offline"; reason: "no-files" };
 
 /** An event that the tracker or a downloader causes. Each of them can be a flood. */
 type OthersEvent = SessionEvent | ServeEvent;
@@ -36,7 +38,7 @@ export class EventDamper {
   }
 
   report(event: PeerEvent): void {
-    if (event.event === "root" || event.event === "changed" || event.event === "withdrawn") this.#report(event);
+    if (isOwn(event)) this.#report(event);
     else if (event.event === "notice") this.#damper.tell("notice", "", { event: "notice", words: cut(event.words) });
     else this.#damper.tell(event.event, whoseHost(event), event);
   }
@@ -45,6 +47,10 @@ export class EventDamper {
   flush(): void {
     this.#damper.flush();
   }
+}
+
+function isOwn(event: PeerEvent): event is OwnEvent {
+  return ["root", "changed", "withdrawn", "offline"].includes(event.event);
 }
 
 function whoseHost(event: OthersEvent): string {

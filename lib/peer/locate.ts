@@ -4,6 +4,7 @@ import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { FtError, UsageError } from "../error.ts";
 import { readOwnFile, replaceOwnFile } from "../files.ts";
+import { instanceName } from "../net/mdns.ts";
 import { formatEndpoint, parseAddress, parsePort } from "../protocol/address.ts";
 import { DEFAULT_TRACKER_PORT } from "../protocol/messages.ts";
 import { printable } from "../text.ts";
@@ -65,7 +66,7 @@ export class KnownTrackers {
 }
 
 /** The remembered address of a tracker, not a typed one: the tracker there has to prove that it is still the same one. */
-export function asRemembered(place: Located): Located {
+export function asRemembered({ key: _, ...place }: Located): Located {
   return { ...place, announced: true };
 }
 
@@ -87,23 +88,29 @@ function placeOf(address: string, port: number): TrackerPlace | undefined {
 /** Looks for trackers that announce themselves; the one of last time comes first. */
 export async function lookAround(last: Located | undefined, signal?: AbortSignal) {
   const found = await findTrackers({ signal });
-  const trackers = found.trackers.map(({ name, port, addresses: [address = "", ...others] }): Located => {
-    return { name, address, port, others, announced: true };
+  const trackers = found.trackers.map(({ name, port, key, addresses: [address = "", ...others] }): Located => {
+    return { name, address, port, others, announced: true, ...(key === "" ? {} : { key }) };
   });
   const rank = (one: Located) => Number(!isSameTracker(one, last));
   trackers.sort((a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name));
   return { trackers, found };
 }
 
-/** Whether two trackers are one, which may have moved to another address. */
-export function isSameTracker({ name, port }: Located, other: Located | undefined): boolean {
-  return name === other?.name && port === other.port;
+/** Whether two trackers are one, which may have moved to another address. Its key tells; an old tracker does not announce one. */
+export function isSameTracker(one: Located, other: Located | undefined): boolean {
+  if (one.key && other?.key) return one.key === other.key;
+  return other !== undefined && instanceName(one.name) === instanceName(other.name) && one.port === other.port;
 }
 
-/** The addresses at which a tracker announces itself now; undefined when it does not. */
-export async function findAgain(place: Located): Promise<TrackerPlace | undefined> {
+/**
+ * The places at which a tracker may announce itself now, the most likely first. One that announces its key is found by it, whatever
+ * its name. Old trackers announce none: then each of them may be the one, first those of its name.
+ */
+export async function findAgain(place: Located): Promise<TrackerPlace[]> {
   const { trackers } = await lookAround(place);
-  return trackers.find(({ name }) => name === place.name);
+  const isNamedSo = ({ name }: Located) => instanceName(name) === instanceName(place.name);
+  const rank = (one: Located) => (one.key !== undefined && one.key === place.key ? 0 : isNamedSo(one) ? 1 : 2);
+  return trackers.filter(({ key }) => !key || !place.key || key === place.key).sort((a, b) => rank(a) - rank(b));
 }
 
 /** A tracker's address as a person types it: without the usual port. */

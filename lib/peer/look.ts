@@ -4,18 +4,9 @@ import { Browser } from "bonjour-service/dist/lib/browser.js";
 import type { Service, ServiceRecord } from "bonjour-service/dist/lib/service.js";
 import { systemClock } from "../clock.ts";
 import { type Interface, interfaces } from "../net/interfaces.ts";
-import {
-  ADDRESS_LIMIT,
-  cutTo,
-  LABEL_LIMIT,
-  Link,
-  type LinkPlan,
-  type Packet,
-  planLinks,
-  SERVICE,
-  SERVICE_TYPE,
-} from "../net/mdns.ts";
+import { ADDRESS_LIMIT, LABEL_LIMIT, Link, type LinkPlan, type Packet, planLinks, SERVICE, SERVICE_TYPE } from "../net/mdns.ts";
 import { type Address, isHostAddress, isLinkLocal, isLoopback, parseAddress, withoutZone } from "../protocol/address.ts";
+import { cutTo } from "../text.ts";
 
 /** A search waits this long for the first tracker. Milliseconds. */
 const SEARCH_MS = 2_000;
@@ -38,6 +29,8 @@ export interface Announced {
   name: string;
   /** "" if it does not say. */
   version: string;
+  /** The public key that it says; "" if it says none. Only its HI proves that it has the key. */
+  key: string;
   port: number;
   /** In the order in which to try them. Link-local ones have the zone to use on this machine. */
   addresses: Address[];
@@ -59,7 +52,10 @@ export type Sighting = Pick<Service, "fqdn" | "port"> & { addresses?: string[]; 
 /** The trackers that a search has heard, each once, even if it was heard on several interfaces. */
 export class Sightings {
   readonly #own: Set<Address>;
-  readonly #trackers = new Map<string, { name: string; version: string; port: number; sources: Address[]; hints: Address[] }>();
+  readonly #trackers = new Map<
+    string,
+    { name: string; version: string; key: string; port: number; sources: Address[]; hints: Address[] }
+  >();
 
   /** `own` are this machine's addresses. */
   constructor(own: Iterable<Address> = []) {
@@ -77,7 +73,8 @@ export class Sightings {
     if (known === undefined) {
       const fromThere = [...this.#trackers.values()].filter(({ sources }) => withoutZone(sources[0] ?? from) === from).length;
       if (this.#trackers.size === TRACKER_LIMIT || fromThere >= SOURCE_LIMIT) return false;
-      known = { name, version: txtValue(txt, "version", /^[\w.+-]{1,32}$/), port, sources: [], hints: [] };
+      const version = txtValue(txt, "version", /^[\w.+-]{1,32}$/);
+      known = { name, version, key: txtValue(txt, "key", /^[\w-]{43}$/), port, sources: [], hints: [] };
       this.#trackers.set(key, known);
     }
     const isOurs = this.#own.has(from) || isLoopback(from);
@@ -101,10 +98,10 @@ export class Sightings {
       const late = isHint && kind === 0 && !isLoopback(address) ? 3 : 0;
       return (isLoopback(address) ? 8 : 0) + late + kind + (isHint ? 0.5 : 0);
     };
-    return [...this.#trackers.values()].map(({ name, version, port, sources, hints }) => {
+    return [...this.#trackers.values()].map(({ name, version, key, port, sources, hints }) => {
       const by = (address: Address) => rank(address, !sources.includes(address));
       const sorted = [...new Set([...sources, ...hints])].sort((a, b) => by(a) - by(b));
-      return { name, version, port, addresses: sorted.slice(0, ADDRESS_LIMIT) };
+      return { name, version, key, port, addresses: sorted.slice(0, ADDRESS_LIMIT) };
     });
   }
 }

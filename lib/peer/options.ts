@@ -1,5 +1,6 @@
 // Reads the command line of ft-peer: the table of its options and commands, and its help.
 
+import { hostname } from "node:os";
 import { sentenceOf, UsageError } from "../error.ts";
 import { zonesFor } from "../net/interfaces.ts";
 import { textAskedFor } from "../program/cli.ts";
@@ -24,19 +25,24 @@ import {
   type Values,
   wholeNumber,
 } from "../program/options.ts";
-import { type Endpoint, isLinkLocal, parseAddress, withoutZone } from "../protocol/address.ts";
+import { isLinkLocal, parseAddress, parseEndpoint } from "../protocol/address.ts";
 import { DEFAULT_MAX_FILES, type Page, type Wish } from "../protocol/messages.ts";
+import { peerName } from "../protocol/peer-name.ts";
 import { type FileName, parseFileName, parseRoot } from "../protocol/record.ts";
 import { parseSize, printable } from "../text.ts";
+import { typedAddress } from "./find-peer.ts";
 import { parseTracker } from "./locate.ts";
 import { fit } from "./screen/columns.ts";
 import type { TrackerPlace } from "./session.ts";
+
+/** The port on which a peer serves, unless another program has it. */
+export const DEFAULT_PORT = 1235;
 
 const COMMANDS = [
   { name: "search", label: "NAME", about: "who has the file of exactly this name" },
   { name: "find", label: "WORD...", about: "who has files with all these words in their names, or a content: root:HEX" },
   { name: "get", label: "NAME", about: "fetch it (or: get root:HEX, by its content id)" },
-  { name: "list", label: "[PEER]", about: "every file online, or those of one peer (id or address)" },
+  { name: "list", label: "[PEER]", about: "every file online, or those of one peer (name, address, id)" },
   { name: "who", about: "the peers online" },
   { name: "share", about: "stay online and serve until Ctrl-C" },
   { name: "doctor", about: "what stands between this machine and the others" },
@@ -46,16 +52,34 @@ export type PeerCommand = (typeof COMMANDS)[number]["name"];
 
 export const PEER_COMMANDS = COMMANDS.map(({ name }) => name);
 
-/** A holder's address with its port. */
-const HOLDER: Kind<Endpoint> = {
+/** A holder as it is printed: `address:port`, a name, or an id. Which peer that is turns out online. */
+const HOLDER: Kind<string> = {
   completes: "nothing",
   read: (text, option) => {
-    const { address, port } = parseTracker(text);
-    const parsed = parseAddress(address);
-    if (parsed !== undefined && /^(?:\[[^\]]*\]|[^:]*):\d+$/.test(text)) return { address: withoutZone(parsed), port };
-    return refuse(option, "a holder's address with its port, such as 192.168.1.7:1235", text);
+    const isAddress = peerName(text) === "";
+    if (!isAddress || parseEndpoint(text) !== undefined || (typedAddress(text) !== undefined && !isOpenIPv6(text))) return text;
+    return refuse(option, "a holder as it is listed, such as 192.168.1.7:1235, [fd00::7]:1235 or Ben", text);
   },
 };
+
+/** Whether this is an IPv6 address without brackets: the last group could be meant as a port. */
+function isOpenIPv6(text: string): boolean {
+  return text.includes(":") && !text.startsWith("[");
+}
+
+/** The name by which others see this peer. An empty text asks for none. */
+const PEER_NAME: Kind<string> = {
+  completes: "nothing",
+  read: (text, option) => {
+    const name = peerName(text);
+    return name !== "" || text.trim() === "" ? name : refuse(option, "a name that people can read, such as Ben", text);
+  },
+};
+
+/** The name of a peer whose person has given none: the host's name without its domain. */
+export function defaultPeerName(host = hostname()): string {
+  return peerName(/^[^.]+/.exec(host)?.[0] ?? "");
+}
 
 /** The lowest rate that an option takes; a lower one is a mistake in the unit. Bytes per second. */
 const LEAST_RATE = 1000;
@@ -92,7 +116,13 @@ const OPTIONS = [
     label: "N",
     about: "where this peer serves (default 1235, else a free port)",
   },
-  { name: "from", kind: HOLDER, label: "ADDR:PORT", about: "fetch from this holder only" },
+  { name: "name", kind: PEER_NAME, label: "NAME", about: "your name, as others see it (default: this computer's name)" },
+  {
+    name: "from",
+    kind: HOLDER,
+    label: "PEER",
+    about: "fetch from this holder only: its name or address:port",
+  },
   { name: "any", kind: FLAG, about: "get: when several files have the name, take the best", command: "get" },
   { name: "overwrite", kind: FLAG, about: "let a fetched file replace one of the same name" },
   { name: "ext", kind: TEXTS, label: "EXT", about: "find: only these extensions, such as pdf or pdf,odt", command: "find" },
@@ -144,7 +174,10 @@ export interface CommandLine {
   share: string[];
   to: string;
   port: number | undefined;
-  from: Endpoint | undefined;
+  /** The name that was given; "" asks for none. */
+  name: string | undefined;
+  /** The holder, as typed. */
+  from: string | undefined;
   /** Of several contents of a name, get takes the best. */
   any: boolean;
   overwrite: boolean;

@@ -2,12 +2,13 @@
 // requests meanwhile. The caller hands in the network, the clock and chance.
 
 import { type Clock, sleep } from "../clock.ts";
-import { CancelledError, codeOf, FtError, sentenceOf } from "../error.ts";
+import { CancelledError, codeOf, FtError } from "../error.ts";
 import type { Channel, Dial } from "../net/channel.ts";
 import { type Address, type Endpoint, formatEndpoint, isLoopback } from "../protocol/address.ts";
 import {
   type CallBack,
   DEFAULT_MAX_FILES,
+  type Dismissal,
   OLD_PASS_LIFETIME_S,
   PASS_LIFETIME_S,
   PING_MS,
@@ -15,18 +16,21 @@ import {
   type Push,
   RESULTS_LIMIT,
 } from "../protocol/messages.ts";
-import type { FileRecord } from "../protocol/record.ts";
+import { type FileRecord, isCounted } from "../protocol/record.ts";
 import { encodeToTracker } from "../protocol/write.ts";
 import { BasicTracker, BYE_MS } from "./basic-tracker.ts";
-import { firstToOpen, mainReason } from "./happy-eyeballs.ts";
-import type { TrackerEnds } from "./own-address.ts";
+import { type Addresses, dialTracker } from "./dial-tracker.ts";
+import { ExcludedError, type Exclusion, exclusionIn, waitFor } from "./exclusion.ts";
 import { TrackerRequests } from "./requests.ts";
+import { aheadOf, type Standing, standingOn } from "./standing.ts";
 import { type Reply, TrackerConnection, unexpected } from "./tracker-connection.ts";
 
 /** A request that is made while the tracker is away waits this long for it to come back. Milliseconds. */
 const AWAY_PATIENCE_MS = 1_500;
 /** After a change of the network, a tracker that does not reply within this time is away. Milliseconds. */
 const CHECK_MS = 4_000;
+/** If the time of day jumps by more than this, the machine may have slept. Milliseconds. */
+const CLOCK_JUMP_MS = 2_000;
 /** After this number of failed retries the peer looks for the tracker at another address. */
 const RETRIES_BEFORE_LOOKING = 2;
 /** The longest wait before the first retry. It doubles with each further retry. Milliseconds. */
@@ -41,8 +45,19 @@ const LONGEST_TRY_FULL_MS = 600_000;
 const SETTLING_MS = LONGEST_RETRY_MS + 10_000;
 
 export type SessionEvent =
-  | { event: "joined"; profile: Profile; name: string; peers: number; files: number; left: FileRecord[] }
+  /** `name`: the tracker's; `you`: the name that this peer got. */
+  | {
+      event: "joined";
+      profile: Profile;
+      name: string;
+      you?: string | undefined;
+      peers: number;
+      files: number;
+      left: FileRecord[];
+    }
   | { event: "away"; reason: string }
+  /** The tracker's operator keeps this peer out; `until`: ISO 8601 UTC. */
+  | { event: "dismissed"; code: Exclusion["code"]; until?: string | undefined }
   | { event: "notice"; words: string }
   /** Entries of the tracker's answer that could not be read. They are left out. */
   | { event: "unread"; count: number }
@@ -52,15 +67,14 @@ export type SessionEvent =
 /** The code of the error with which `approve` refuses a tracker. */
 export const UNTRUSTED = "untrusted";
 
-/** The addresses of a tracker, and its port. The first one that answers is used. */
-export interface TrackerPlace {
-  address: string;
-  port: number;
-  others?: string[];
+/** A tracker, and what is known about it before joining. */
+export interface TrackerPlace extends Addresses {
   /** The name that it announces; undefined for an address that was typed. */
   name?: string;
   /** Nobody typed this address: a program announced it on the network. */
   announced?: true;
+  /** The key that the tracker there has to have: another one is another tracker. */
+  key?: string;
   /** It has spoken FT/2 before. Then its silence never makes it a basic tracker. */
   full?: boolean;
 }
@@ -77,9 +91,11 @@ export interface Introduced {
 export interface SessionOptions {
   dial: Dial;
   tracker: TrackerPlace;
-  /** Looks for the tracker at another address, when it cannot be reached any more. */
-  find?(): Promise<TrackerPlace | undefined>;
+  /** The places where the tracker may be now, when it cannot be reached any more. */
+  find?(): Promise<TrackerPlace[]>;
   agent: string;
+  /** The name by which people know this peer, or "" for none. The tracker may put a number behind it. */
+  name?: string | undefined;
   /** The port on which this peer serves. */
   port: number;
   /** The records of this peer, with this address and port. The list holds whole files; each `part` is added by a request of its own. */
@@ -102,25 +118,6 @@ export interface SessionOptions {
   random(): number;
 }
 
-/** The facts that a peer has from its tracker while it is online. */
-export interface Standing extends TrackerEnds {
-  profile: Profile;
-  max: number;
-  key: string;
-  pass: string;
-  id: string;
-  /** The tracker's clock minus ours, computed from the expiry of our pass. Milliseconds. */
-  skew: number;
-  /** A new pass is good for this time. Seconds. */
-  lifetime: number;
-  /** Whether the tracker could connect to this peer's port; undefined until it has said so. */
-  reach?: boolean;
-  /** Whether the tracker announces itself on the network (DNS-SD); undefined when it does not say. */
-  announced?: boolean | undefined;
-  /** The most records in one answer, when the tracker gives fewer than the protocol allows. */
-  results?: number | undefined;
-}
-
 /** One peer's session. `join` is called once; after that the session reconnects by itself until `leave`. */
 export class Session {
   readonly requests: TrackerRequests;
@@ -134,6 +131,12 @@ export class Session {
   #attempt = 0;
   /** The tracker's result for this peer's port, until it is reported. */
   #reach: Extract<Push, { verb: "REACH" }> | undefined;
+  /** The tracker closes the connection for this reason. */
+  #dismissal: Dismissal | undefined;
+  /** The operator keeps this peer out. */
+  #exclusion: Exclusion | undefined;
+  /** The reason why this peer has left, when its person did not ask for that. */
+  #leftBecause: FtError | undefined;
   /** Known to this peer and its tracker only: with it, a new connection takes the place of a lost one. */
   #secret: string | undefined;
   #connection: TrackerConnection | undefined;
@@ -144,6 +147,8 @@ export class Session {
   #cancelRetry = () => {};
   #cancelPing = () => {};
   #cancelRenewal = () => {};
+  /** `#timeOfDayAtZero` when this peer learnt the tracker's time last. */
+  #learntAtZero = 0;
   /** Called when this peer is online again, or has left. */
   #waitingForReturn: (() => void)[] = [];
 
@@ -166,6 +171,11 @@ export class Session {
 
   get #where(): string {
     return formatEndpoint(this.#tracker);
+  }
+
+  /** The time of day when `elapsed` was 0. It changes when somebody sets the clock, or the machine sleeps. Milliseconds. */
+  get #timeOfDayAtZero(): number {
+    return this.#clock.at() - this.#clock.elapsed();
   }
 
   get online(): boolean {
@@ -205,6 +215,11 @@ export class Session {
     return this.away || this.#clock.elapsed() - this.#returnedAt < SETTLING_MS;
   }
 
+  /** The sentence why this peer is not online, for its person; undefined while it is. */
+  get whyOffline(): string | undefined {
+    return this.#online ? undefined : this.#gone("it cannot be reached").message;
+  }
+
   /** Whether this peer was online and is reconnecting. */
   get away(): boolean {
     return !this.#online && !this.#leaving && this.#standing !== undefined;
@@ -219,6 +234,8 @@ export class Session {
     if (this.#leaving || this.#standing === undefined || this.#standing.profile === 1) return;
     if (!this.#online || channel === undefined) {
       this.#retries = 0;
+      // On another network the tracker may be another one, or see this peer at another address.
+      this.#exclusion = undefined;
       if (!this.#joining) this.#retryLater();
       return;
     }
@@ -228,7 +245,12 @@ export class Session {
       return;
     }
     const cancel = this.#clock.after(CHECK_MS, () => channel.destroy("it does not answer"));
-    this.#ask(encodeToTracker({ verb: "PING" })).then(cancel, cancel);
+    const answered = () => {
+      cancel();
+      // If this machine slept, `elapsed` may have stood still: the new pass comes with the tracker's time.
+      if (Math.abs(this.#timeOfDayAtZero - this.#learntAtZero) > CLOCK_JUMP_MS) this.#renew(channel);
+    };
+    this.#ask(encodeToTracker({ verb: "PING" })).then(answered, cancel);
   }
 
   /** Sends the whole list again, because other files are shared now. While the tracker is away that is done when it is back. */
@@ -244,10 +266,11 @@ export class Session {
     this.#addParts(channel, this.#standing);
   }
 
-  /** Says BYE and ends the session. */
-  async leave(): Promise<void> {
+  /** Says BYE and ends the session. `because`: the error of requests after that, for a person who did not ask to leave. */
+  async leave(because?: FtError): Promise<void> {
     if (this.#leaving) return;
     this.#leaving = true;
+    this.#leftBecause = because;
     this.#attempt += 1;
     this.#joining = false;
     this.#cancelRetry();
@@ -269,29 +292,21 @@ export class Session {
   comeBack(): void {
     if (!this.#leaving) return;
     this.#leaving = false;
+    this.#leftBecause = undefined;
     this.#retries = 0;
     this.#retryLater();
   }
 
   // -------------------------------------------------------------- joining
 
-  /** Connects to the first of the tracker's addresses that answers. Fails with a sentence, to which it adds the hint. */
-  async #dial(hint: string, signal: AbortSignal | undefined): Promise<Channel> {
-    const { port, address, others = [] } = this.#tracker;
-    const dialOne = (one: string) => (signal?: AbortSignal) => this.#options.dial({ address: one, port }, signal && { signal });
-    try {
-      if (others.length === 0) return await dialOne(address)(signal);
-      return await firstToOpen([address, ...others].map(dialOne), { signal, clock: this.#clock });
-    } catch (error) {
-      if (codeOf(error) === "cancelled") throw new CancelledError();
-      const reason = mainReason(error);
-      throw new FtError(codeOf(reason), `Cannot reach the tracker at "${this.#where}": ${sentenceOf(reason)}.${hint}`);
-    }
+  #dial(hint: string, signal: AbortSignal | undefined): Promise<Channel> {
+    return dialTracker(this.#tracker, { dial: this.#options.dial, clock: this.#clock, signal, hint });
   }
 
   /** Greets the tracker and sends it the list, in the protocol that it speaks. */
   async #introduce(channel: Channel, signal: AbortSignal | undefined): Promise<void> {
     this.#reach = undefined;
+    this.#dismissal = undefined;
     this.#connection = this.#connect(channel);
     const { hello, challenge } = this.#hello();
     const reply = this.#ask(hello);
@@ -317,6 +332,7 @@ export class Session {
         session,
         challenge,
         key: this.#options.sessionKey?.key,
+        name: this.#options.name,
       }),
       challenge,
     };
@@ -384,6 +400,9 @@ export class Session {
   async #accept(channel: Channel, hi: Extract<Reply, { verb: "HI" }>, challenge: string | undefined): Promise<void> {
     const { you, max, key, announced, results, name, nonce, proof = "" } = hi;
     const proven = challenge !== undefined && this.#options.isProven?.(key, challenge, proof) === true;
+    if ((this.#tracker.key ?? key) !== key) {
+      throw new FtError(UNTRUSTED, `The tracker at "${this.#where}" is another one than was looked for: it has another key.`);
+    }
     this.#options.approve?.({ place: this.#tracker, name, key, proven });
     const standing = standingOn(channel, { profile: 2, you, max, key, announced, results });
     const list = this.#list(channel);
@@ -393,9 +412,11 @@ export class Session {
     if (this.#standing !== undefined) this.#returnedAt = this.#clock.elapsed();
     this.#standing = standing;
     this.#online = true;
+    this.#exclusion = undefined;
     this.#pingLater();
     this.#addParts(channel, standing);
-    this.#options.report({ event: "joined", profile: 2, name, peers, files, left: list.slice(max) });
+    const left = list.slice(max);
+    this.#options.report({ event: "joined", profile: 2, name, you: standing.name, peers, files, left });
     this.#tellReach();
   }
 
@@ -404,8 +425,9 @@ export class Session {
     const records = list.slice(0, standing.max);
     const reply = await this.#ask(encodeToTracker({ verb: "FILES", profile: 2, port: this.#options.port, records, proof }));
     if (reply.verb !== "WELCOME") return unexpected(reply);
-    const { id, pass, now } = reply;
-    Object.assign(standing, { id, pass, skew: skewOf(pass, now, this.#clock.at()) });
+    const { id, pass, keyed = "", now, name } = reply;
+    this.#learntAtZero = this.#timeOfDayAtZero;
+    Object.assign(standing, { id, pass, keyed, name, ahead: aheadOf(pass, now, this.#clock.elapsed()) });
     standing.lifetime = now === undefined ? OLD_PASS_LIFETIME_S : PASS_LIFETIME_S;
     return reply;
   }
@@ -415,14 +437,19 @@ export class Session {
    * sending the list again, and then the parts. Peers that joined together renew at different times.
    */
   #addParts(channel: Channel, standing: Standing): void {
-    for (const record of this.#records(channel)) if (record.part) this.requests.add(record).catch(() => undefined);
+    for (const record of this.#records(channel)) if (!isCounted(record)) this.requests.add(record).catch(() => undefined);
     this.#cancelRenewal();
     const wait = standing.lifetime * 1000 * (0.4 + 0.2 * this.#options.random());
-    this.#cancelRenewal = this.#clock.after(wait, () => {
-      // A lost connection is no error here: reconnecting brings a new pass.
-      const renewed = this.#sendList(this.#list(channel), standing).then(() => this.#addParts(channel, standing));
-      renewed.catch(() => undefined);
-    });
+    this.#cancelRenewal = this.#clock.after(wait, () => this.#renew(channel));
+  }
+
+  /** Sends the list again, for a new pass. */
+  #renew(channel: Channel): void {
+    const standing = this.#standing;
+    if (!this.#online || standing === undefined || channel !== this.#connection?.channel) return;
+    const renewed = this.#sendList(this.#list(channel), standing).then(() => this.#addParts(channel, standing));
+    // A lost connection is no error here: reconnecting brings a new pass.
+    renewed.catch(() => undefined);
   }
 
   /** This peer's records, with the address that this end of the connection has. */
@@ -431,7 +458,7 @@ export class Session {
   }
 
   #list(channel: Channel): FileRecord[] {
-    return this.#records(channel).filter(({ part }) => !part);
+    return this.#records(channel).filter(isCounted);
   }
 
   #pingLater(): void {
@@ -445,6 +472,7 @@ export class Session {
 
   #hear(message: Push): void {
     if (message.verb === "NOTICE") this.#options.report({ event: "notice", words: message.words });
+    if (message.verb === "DISMISSED") this.#dismissal = message;
     if (message.verb === "REVOKED") this.#options.revoked?.(message.ids);
     if (message.verb === "CONNECT" && this.#online) this.#options.callBack?.(message);
     if (message.verb !== "REACH") return;
@@ -468,6 +496,8 @@ export class Session {
     const reply = await connection.ask(request);
     if (this.#online) this.#pingLater();
     if (reply.verb === "ERROR" && !mayRefuse) {
+      const exclusion = exclusionIn(reply);
+      if (exclusion !== undefined) throw new ExcludedError(exclusion, this.#clock.at());
       throw new FtError(reply.code || "refused", `The tracker at "${this.#where}" refused: ${reply.words}`);
     }
     return reply;
@@ -475,6 +505,8 @@ export class Session {
 
   /** The error of a request without a reply. `reason` is a clause. */
   #gone(reason: string): FtError {
+    if (this.#leftBecause !== undefined) return this.#leftBecause;
+    if (this.#exclusion !== undefined) return new ExcludedError(this.#exclusion, this.#clock.at());
     // Only a peer that was online reconnects; a first join that fails ends the program.
     const then = this.#standing === undefined ? "." : "; this peer comes back by itself.";
     return new FtError("tracker-gone", `The tracker at "${this.#where}" is away (${reason})${then}`);
@@ -487,8 +519,22 @@ export class Session {
     this.#cancelRenewal();
     if (!this.#online || this.#leaving) return;
     this.#online = false;
-    this.#options.report({ event: "away", reason });
+    const { code, until } = this.#dismissal ?? {};
+    if (code === "kicked" || code === "banned") this.#exclude({ code, until });
+    else this.#options.report({ event: "away", reason: code === undefined ? reason : "it was stopped" });
     this.#retryLater();
+  }
+
+  /** The operator keeps this peer out. Its person is told once. */
+  #exclude(exclusion: Exclusion): void {
+    const before = this.#exclusion;
+    this.#exclusion = exclusion;
+    const { code, until } = exclusion;
+    // The end is told to the second in one message and to the millisecond in the other.
+    const isKnown = before?.code === code && Math.abs((before.until ?? 0) - (until ?? 0)) <= 1000;
+    if (isKnown) return;
+    const end = until === undefined ? {} : { until: new Date(until).toISOString() };
+    this.#options.report({ event: "dismissed", code, ...end });
   }
 
   // -------------------------------------------------------------- coming back
@@ -497,12 +543,14 @@ export class Session {
   #retryLater(): void {
     this.#cancelRetry();
     const longest = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#retries);
-    const wait = this.#retries === 0 ? longest * this.#options.random() : longest * (0.5 + this.#options.random() / 2);
+    const jitter = this.#retries === 0 ? longest * this.#options.random() : longest * (0.5 + this.#options.random() / 2);
+    const wait = jitter + (this.#exclusion === undefined ? 0 : waitFor(this.#exclusion, this.#clock.at()));
     this.#retries += 1;
     this.#cancelRetry = this.#clock.after(wait, () => {
       const attempt = ++this.#attempt;
-      this.#rejoin(attempt).catch(() => {
+      this.#rejoin(attempt).catch((error: unknown) => {
         if (attempt !== this.#attempt) return;
+        if (error instanceof ExcludedError) this.#exclude(error.exclusion);
         const channel = this.#connection?.channel;
         this.#connection = undefined;
         channel?.destroy();
@@ -514,30 +562,33 @@ export class Session {
   async #rejoin(attempt: number): Promise<void> {
     this.#joining = true;
     if (this.#retries > RETRIES_BEFORE_LOOKING) {
-      const found = await this.#options.find?.().catch(() => undefined);
+      const found = (await this.#options.find?.().catch(() => undefined)) ?? [];
       // The session was left meanwhile; if it came back since then, that is another attempt.
       if (attempt !== this.#attempt) return;
-      if (found !== undefined) return await this.#rejoinAt(found, attempt);
+      for (const place of found) if (await this.#isAt(place, attempt)) return;
     }
     await this.join();
   }
 
-  /** Another tracker of the same name may announce itself: when this one is refused, the place where the tracker was is tried again. */
-  async #rejoinAt(found: TrackerPlace, attempt: number): Promise<void> {
+  /** Joins the tracker where it may be now. False when it is not there: another one may announce itself by the same name. */
+  async #isAt(place: TrackerPlace, attempt: number): Promise<boolean> {
     const before = this.#tracker;
-    this.#tracker = found;
+    const key = this.#standing?.key ?? "";
+    this.#tracker = key === "" ? place : { ...place, key };
     try {
       await this.join();
+      return true;
     } catch (error) {
-      if (codeOf(error) !== UNTRUSTED || attempt !== this.#attempt) throw error;
+      if (attempt !== this.#attempt) throw error;
+      this.#joining = true;
       this.#tracker = before;
-      await this.join();
+      return false;
     }
   }
 
   /** The profile that the tracker speaks. A tracker that is away has a moment to come back. */
   async #ready(): Promise<Profile> {
-    if (!this.#online && !this.#leaving) {
+    if (!this.#online && !this.#leaving && this.#exclusion === undefined) {
       const returned = new Promise<void>((resolve) => this.#waitingForReturn.push(resolve));
       await Promise.race([returned, sleep(this.#clock, AWAY_PATIENCE_MS)]);
     }
@@ -549,24 +600,4 @@ export class Session {
 /** A tracker that closes the connection after HELLO FT/2 may be a basic one. */
 function goneIsUndefined(error: unknown): undefined {
   if (codeOf(error) !== "tracker-gone") throw error;
-}
-
-/** The first state of a connection to the tracker: there is no pass yet. */
-function standingOn(
-  { local, remote }: Channel,
-  hi: Omit<Standing, "tracker" | "local" | "pass" | "id" | "skew" | "lifetime">,
-): Standing {
-  return { ...hi, tracker: remote.address, local: local.address, pass: "", id: "", skew: 0, lifetime: PASS_LIFETIME_S };
-}
-
-/** The tracker's clock minus ours in milliseconds. An old tracker does not say it: its new pass expires a known time after it was made. */
-function skewOf(pass: string, now: number | undefined, at: number): number {
-  if (now !== undefined) return now * 1000 - at;
-  const [payload = ""] = pass.split(".");
-  try {
-    const expires = Number(atob(payload.replaceAll("-", "+").replaceAll("_", "/")).split(" ")[2]);
-    return Number.isFinite(expires) ? (expires - OLD_PASS_LIFETIME_S) * 1000 - at : 0;
-  } catch {
-    return 0;
-  }
 }

@@ -9,6 +9,7 @@ import type { TreeCache } from "./content/tree-cache.ts";
 import type { Published } from "./disk/incoming.ts";
 import { computeTree, describeFile, recordOf, type Share, type SharedFile } from "./disk/share.ts";
 import type { PeerEvent } from "./events.ts";
+import { withoutFiles } from "./exclusion.ts";
 import type { TrackerRequests } from "./requests.ts";
 import type { Known } from "./serve/serve.ts";
 import type { Session } from "./session.ts";
@@ -40,7 +41,7 @@ export class Sharing {
     for (const file of tools.share.files) Object.assign(file, tools.cache.get(file));
   }
 
-  /** The records of the shared files, with this address and port. A file that was downloaded when the list was full is a part. */
+  /** The records of the shared files, with this address and port. A file that was fetched when the list was full does not count. */
   records(own: Endpoint): FileRecord[] {
     return this.#tools.share.files.map((file) => recordOf(file, own));
   }
@@ -83,8 +84,18 @@ export class Sharing {
     const reason = share.refusalOf(file) ?? "it cannot be read any more";
     share.remove(file);
     report({ event: "withdrawn", name: file.name, reason });
-    const dropped = await session.requests.drop(file.name).catch(() => true);
-    if (!dropped && !isDownloading()) await session.leave();
+    // A fetched file that did not count takes its place.
+    const next = file.beyond ? undefined : share.files.find(({ beyond }) => beyond);
+    delete next?.beyond;
+    let dropped = await session.requests.drop(file.name).catch(() => true);
+    if (next !== undefined) {
+      await this.#publish(next);
+      // The last file on the list stays until there is another one.
+      if (!dropped) dropped = await session.requests.drop(file.name).catch(() => true);
+    }
+    if (dropped || isDownloading()) return;
+    report({ event: "offline", reason: "no-files" });
+    await session.leave(withoutFiles());
   }
 
   /** A file that was gone can be read again. */
@@ -97,7 +108,7 @@ export class Sharing {
   }
 
   /**
-   * Shares a finished download; beyond the tracker's limit as an unfinished file, which does not count. It shares the file that
+   * Shares a finished download; beyond the tracker's limit as a file that does not count. It shares the file that
    * was published. If another file is at its path by now, it looks at that file before it shares it.
    */
   addDownloaded({ path, entry }: Pick<Published, "path" | "entry">, root: string, pieces: Uint8Array): void {

@@ -64,8 +64,9 @@ export class TrackerConnection {
 
   #hear(message: FromTracker): void {
     const { verb } = message;
-    if (verb === "NOTICE" || verb === "REACH" || verb === "CONNECT" || verb === "REVOKED") this.#handlers.push(message);
-    else if (verb !== "UNKNOWN") this.#pending.shift()?.resolve(message);
+    if (verb === "NOTICE" || verb === "REACH" || verb === "CONNECT" || verb === "REVOKED" || verb === "DISMISSED") {
+      this.#handlers.push(message);
+    } else if (verb !== "UNKNOWN") this.#pending.shift()?.resolve(message);
   }
 }
 

@@ -76,9 +76,9 @@ export class Trust {
     this.#agreed.add(key);
   }
 
-  /** The name of the tracker that was approved last. */
-  get name(): string | undefined {
-    return this.#current?.place.name ?? this.#current?.name;
+  /** The name and the key of the tracker that was approved last. */
+  get current(): { name: string; key: string } | undefined {
+    return this.#current && { name: this.#current.place.name ?? this.#current.name, key: this.#current.key };
   }
 
   /** This peer has joined the tracker that was approved last: it is remembered. */

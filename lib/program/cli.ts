@@ -1,5 +1,6 @@
 // Does for both programs what a command-line program needs: texts that an option asks for, output, exit codes, the end of a program.
 
+import pc from "picocolors";
 import { version } from "../../package.json";
 import { CancelledError, sentenceOf, UsageError } from "../error.ts";
 import { printable } from "../text.ts";
@@ -7,6 +8,8 @@ import { completionScript } from "./completions.ts";
 import { type Given, type ProgramTable, SHELL } from "./options.ts";
 
 export const VERSION: string = version;
+/** Colours for a terminal only; picocolors alone would also colour the logs of build servers. */
+export const colours = pc.createColors(pc.isColorSupported && process.stdout.isTTY === true);
 export const EXIT = { done: 0, failed: 1, usage: 2, interrupted: 130 } as const;
 
 /** The text that `--help`, `--completions` or `--version` ask for; undefined when none of them was given. */

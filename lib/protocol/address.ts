@@ -87,6 +87,14 @@ export function formatEndpoint({ address, port }: { address: string; port: numbe
   return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
+/** `address:port` as a person types it, IPv6 in brackets; undefined for other text. The zone is left out: records have none. */
+export function parseEndpoint(text: string): Endpoint | undefined {
+  const [, bracketed, bare = "", portText = ""] = /^(?:\[([^\]]*)\]|([^:]*)):(\d+)$/.exec(text) ?? [];
+  const address = parseAddress(bracketed ?? bare);
+  const port = parsePort(portText);
+  return address === undefined || port === undefined ? undefined : { address: withoutZone(address), port };
+}
+
 /** A whole number as the protocol writes it: no sign, fraction, exponent or leading zero, at most 2^53 − 1; or undefined. */
 export function parseWhole(text: string): number | undefined {
   if (!/^(?:0|[1-9]\d{0,15})$/.test(text)) return undefined;

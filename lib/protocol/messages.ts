@@ -45,21 +45,23 @@
 // ERROR code words, and a close. The words of ERROR and NOTICE are the rest of the line, for a person; only control characters in them
 // are escaped.
 //
-// A record is <name,type,size,DD/MM/YY,address,port;v=2;mtime=…;root=…;part=1;reach=no;holders=…>. Everything behind the port is optional:
+// A record is <name,type,size,DD/MM/YY,address,port;v=2;mtime=…;root=…;part=1;whole=1;reach=no;holders=…;by=…>. Everything behind the port is optional:
 //     v=2        the holder speaks FT/2
 //     mtime      exact time of last modification, ISO 8601 UTC
 //     root       the content id, 64 hex digits; absent until it is computed
 //     part=1     the holder is still fetching the file, and serves the pieces that it has
+//     whole=1    only with part=1: the holder has all pieces. It fetched the file when its list was full, so that the file does not count
 //     reach=no   said by trackers alone: the tracker could not connect to the holder
 //     holders    said by trackers alone, with group=1: how many peers have the whole of this content
+//     by         said by trackers alone: the name of the holder
 //
 //     peer → tracker, one connection for as long as the peer is online
-//       HELLO FT/2 agent=… extras=1 session=… challenge=… key=…
+//       HELLO FT/2 agent=… extras=1 session=… challenge=… key=… name=…
 //                                     → HI FT/2 name=… max=… key=… you=… announced=yes|no results=… proof=… nonce=…
-//       FILES n port=p proof=…, n records   → WELCOME id=… pass=… peers=… files=… session=… now=…   (later again: a new list, a new pass)
+//       FILES n port=p proof=…, n records   → WELCOME id=… pass=… peers=… files=… session=… now=… keyed=… name=…   (later again: a new list, new passes)
 //                                       n = 0 is not answered; n > max is ERROR too-many-files. p is the port of all its records.
 //       ADD <record>  ·  DROP name    → OK  ·  NOT FOUND (no such record)  ·  ERROR last-file (the last file stays)
-//                                       A record with part=1 comes by ADD only, and does not count among the files of the peer.
+//                                       A record with part=1, and with whole=1 too, comes by ADD only. It does not count among the files of the peer.
 //       SEARCH: name                  → FOUND: n, n records  ·  NOT FOUND
 //       LIST id=… root=… offset=… limit=…  → the same; of one peer, of one content, or everything
 //       FIND word… ext=… type=… min=… max=… after=YYYY-MM-DD before=YYYY-MM-DD root=… offset=… limit=… group=1
@@ -67,7 +69,7 @@
 //                                       Best first, records of one content together; with group=1 one record for each content. A `=`
 //                                       in a word is written %3D. Words and filters must all fit. A word is found anywhere in a name,
 //                                       whatever its case and accents; `*` and `?` are wildcards, `-word` excludes.
-//       WHO offset=… limit=…          → PEERS: n, n lines id=… address=… port=… files=… bytes=… agent=… since=… reach=yes|no
+//       WHO offset=… limit=…          → PEERS: n, n lines id=… address=… port=… files=… bytes=… agent=… since=… reach=yes|no name=…
 //       KNOWN address                 → YES  ·  NO   (whether an accepted peer has this address)
 //       CONNECT address=… port=… token=…   → OK  ·  NOT FOUND (no such peer)  ·  ERROR too-many-connects
 //       PING                          → PONG
@@ -76,9 +78,13 @@
 //       NOTICE words
 //       REACH yes  ·  REACH no reason=…    whether the tracker could connect to the peer's port, tried once after it joined
 //       CONNECT address=… port=… token=…   another peer asks to be connected to
+//       DISMISSED kicked|banned|stopping until=…   the tracker closes this connection. The operator has disconnected the peer, or keeps it out,
+//                         until that time (ISO 8601 UTC; absent: for good), or the tracker is stopping. Only to a peer that said name=;
+//                         others get a NOTICE.
 //       REVOKED id,id,…   the operator has disconnected these peers: their passes are not valid any more; only to a peer that said key=
 //     peer → peer
-//       HELLO FT/2 pass=…             → HI FT/2  ·  ERROR not-accepted, close
+//       HELLO FT/2 pass=… keyed=…     → HI FT/2  ·  PROVE nonce=…  ·  ERROR not-accepted, close
+//       PROOF address=… port=… proof=…   → HI FT/2  ·  ERROR not-accepted, close   (only after PROVE)
 //       DOWNLOAD root=…|name=… offset=… length=…   → FILE: length=n size=total, n raw bytes  ·  BUSY position=k  ·  NOT FOUND  ·  ERROR
 //       TREE root=… piece=bytes       → TREE: n, n × 32 raw bytes  ·  NOT FOUND  ·  ERROR
 //       HAVE root=…                   → HAVE: n, n raw bytes  ·  NOT FOUND
@@ -91,12 +97,21 @@
 // proof=, the base64url signature of the words `session`, nonce and session, a space between. A peer without a key can take its place
 // only from the same address; from another one it joins as a new peer.
 //
+// A peer may have a name, which a person chose. It is a label: it proves nothing, and anybody may have it tomorrow. A peer asks for one by
+// name= in its HELLO. The tracker makes it one line of at most 64 bytes without invisible characters; a text that reads as an address is no
+// name. Of the peers online no two have one name, in whatever case: the second `Ben` becomes `Ben (2)`. The WELCOME says the name that the
+// peer got; while it is online it keeps that name, and a peer that takes the place of its own lost connection keeps it, too. name= in
+// WELCOME and WHO and by= in records go only to a peer that said name=, which may be empty. A receiver makes the names harmless again.
+//
+// A tracker refuses an address that its operator keeps out before it reads a byte: ERROR banned, or ERROR kicked for the minute after a
+// kick. The words of both have the end in them, ISO 8601 UTC, if there is one. A peer waits for it before it comes back.
+//
 // The connection is the peer's presence. A peer pings after 45 s of silence; the tracker removes a peer after 90 s without a byte. A peer
 // must be accepted within 10 s of connecting. Requests before FILES are not answered, and the eleventh is ERROR not-accepted, close. A
 // tracker takes 50 requests a second of a peer, after a pause 200 at once; the others wait. It works for one host as for eight such
 // peers: a request counts there by the length of its answer and by the records that it makes the tracker read or change. A host is an
 // IPv4 address or an IPv6 network of 64 bits. A host whose FINDs take long waits longer for the next one, and a FIND of more than 500 ms
-// is ERROR bad-find. An answer has 200 records unless the request says otherwise, and never more than 2000. A tracker that answered `HELLO` with `HI`, and then sees ` FT/2 …` follow,
+// is ERROR bad-find; the tracker counts that time by the names that it reads, so that it is the same on a busy computer. An answer has 200 records unless the request says otherwise, and never more than 2000. A tracker that answered `HELLO` with `HI`, and then sees ` FT/2 …` follow,
 // completes its line: the bytes are the same however they were cut. A peer that loses its tracker goes on with its transfers, and comes
 // back with the same list: first within 1 s, then at growing random intervals of at most 30 s. In an answer with records or peers, a peer
 // leaves out and counts a line that it cannot read: it is another peer's. A line that breaks the grammar of lines ends the connection.
@@ -110,6 +125,14 @@
 // address in it, by the tracker's clock; a loopback address in it stands for the tracker's machine. It lives ten minutes, and a peer gets
 // a new one by FILES before that; now= is the tracker's time (seconds since 1970). A holder refuses the passes of revoked ids, and closes
 // their connections. The first bytes that a peer sends to an address from a record are constant up to the pass.
+//
+// A holder may see another address than the tracker: behind a router or a virtual machine that translates addresses, on a machine with
+// several networks, or by IPv6 where the tracker is reached by IPv4. So a peer that said extras=1 and key= gets a keyed pass, too: keyed=
+// in the WELCOME has the peer's public key in place of the address. A peer shows both passes. A holder to which the address is not the
+// one in the pass answers HELLO with PROVE and a nonce of 16 to 64 letters, digits, `-` and `_`. The peer answers with PROOF: the address
+// and port of the holder's record, and the base64url signature, by its session key, of the words `pass`, the nonce and `address:port` (IPv6 in
+// brackets), a space between. The holder accepts it if the address and port are its own, so that one holder cannot use the proof at
+// another. Requests that come before the PROOF are answered after it. A holder that does not know keyed= refuses as before.
 //
 // A peer knows a tracker again by its key. Anybody can say the key of another, so a peer that found the tracker by its announcement makes
 // up a challenge of 16 to 64 letters, digits, `-` and `_`, and the tracker proves that it has the private key: proof= is the base64url
@@ -133,7 +156,8 @@
 // HELLO FT/2 pass=…, and asks. A token has 1 to 64 letters, digits, `-` and `_`. It is good once, for a few seconds, with the peer that
 // made it up. A holder dials only its own networks and peers that its tracker lists.
 //
-// A tracker announces itself by DNS-SD as _filetracker._tcp, with version= and id= in its TXT record (tracker/announce.ts).
+// A tracker announces itself by DNS-SD as _filetracker._tcp, with version=, id= and key= in its TXT record (tracker/announce.ts). By the key a
+// peer finds a tracker that has moved; only its proof shows that it is the same one.
 
 import type { Address, Endpoint } from "./address.ts";
 import type { FileName, FileRecord } from "./record.ts";
@@ -194,6 +218,8 @@ export interface PeerLine {
   since: string;
   /** Whether the tracker could connect to its port; undefined until that is known. */
   reach?: boolean | undefined;
+  /** A label that a person chose. No two peers online have the same. */
+  name?: string | undefined;
 }
 
 /** A peer to connect to, and the token to say there. */
@@ -213,6 +239,8 @@ export type ToTracker =
       challenge?: string | undefined;
       /** The public key of the peer's session. */
       key?: string | undefined;
+      /** The name that the peer asks for; "" asks for none. A peer that says it knows the names of others. */
+      name?: string | undefined;
     }
   | { verb: "FILES"; profile: 1; records: FileRecord[] }
   | { verb: "FILES"; profile: 2; port: number; records: FileRecord[]; proof?: string | undefined }
@@ -243,7 +271,7 @@ export type FromTracker =
       /** A text that the peer signs with its session key. */
       nonce?: string | undefined;
     }
-  /** `now`: the tracker's time, seconds since 1970. */
+  /** `now`: the tracker's time, seconds since 1970. `name`: the name that the peer got. */
   | {
       verb: "WELCOME";
       id: string;
@@ -252,6 +280,9 @@ export type FromTracker =
       peers: number;
       files: number;
       now?: number | undefined;
+      /** A pass that is good from every address, for the peer that has the private half of its session key. */
+      keyed?: string | undefined;
+      name?: string | undefined;
     }
   | { verb: "OK" }
   /** `total`: the number of all records that fit; `records` may be a page of these. `unread`: unreadable lines that were left out. */
@@ -267,15 +298,24 @@ export type FromTracker =
   | { verb: "REACH"; reachable: boolean; reason: string }
   | ({ verb: "CONNECT" } & CallBack)
   | { verb: "REVOKED"; ids: string[] }
+  | ({ verb: "DISMISSED" } & Dismissal)
   | { verb: "UNKNOWN"; word: string };
 
+/** Why a tracker closes the connection of a peer. `until`: it takes the peer back then. Milliseconds since 1970. */
+export interface Dismissal {
+  code: "kicked" | "banned" | "stopping";
+  until?: number | undefined;
+}
+
 /** A message that a tracker sends without a request. */
-export type Push = Extract<FromTracker, { verb: "NOTICE" | "REACH" | "CONNECT" | "REVOKED" }>;
+export type Push = Extract<FromTracker, { verb: "NOTICE" | "REACH" | "CONNECT" | "REVOKED" | "DISMISSED" }>;
 
 /** A requested name may be any text: a name that is not on the holder's list is not found. */
 export type ToHolder =
   /** From a downloader with a pass. From a holder that was asked to connect back, with a token. */
-  | { verb: "HELLO"; pass: string; token?: string | undefined }
+  | { verb: "HELLO"; pass: string; keyed?: string | undefined; token?: string | undefined }
+  /** The answer to PROVE: the address and port of the holder's record, and the signature. */
+  | ({ verb: "PROOF"; proof: string } & Endpoint)
   | { verb: "DOWNLOAD"; profile: 1; name: string; size?: number; spaced: boolean }
   | {
       verb: "DOWNLOAD";
@@ -292,6 +332,8 @@ export type ToHolder =
 
 export type FromHolder =
   | { verb: "HI" }
+  /** The downloader must sign this text with its session key before it is accepted. */
+  | { verb: "PROVE"; nonce: string }
   /** `length` raw bytes follow; the whole file has `size`. */
   | { verb: "FILE"; length: number; size: number }
   | { verb: "BUSY"; position: number }

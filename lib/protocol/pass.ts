@@ -1,13 +1,19 @@
 // Signs and reads passes, by which a tracker states that it has accepted a peer. Ed25519 (RFC 8032) by the runtime's own cryptography.
 
 import { createPublicKey, generateKeyPairSync, type KeyObject, sign, verify } from "node:crypto";
-import { type Address, parseAddress, parseWhole } from "./address.ts";
+import { type Address, type Endpoint, formatEndpoint, parseAddress, parseWhole } from "./address.ts";
 
 /** The content of a pass. `expires` is in seconds since 1970, by the tracker's clock. */
 export interface Pass {
   id: string;
   address: Address;
   expires: number;
+}
+
+/** The content of a keyed pass: good from every address, for the peer that has the private half of the key. */
+export interface KeyedPass extends Omit<Pass, "address"> {
+  /** The public key of the peer's session. */
+  key: string;
 }
 
 /** A new private key of a tracker. */
@@ -33,13 +39,25 @@ export class PassOffice {
 
   /** `base64url(payload).base64url(signature)`; the payload is the id, the address and the expiry, a space between. */
   issue({ id, address, expires }: Pass): string {
-    const payload = Buffer.from(`${id} ${address} ${expires}`);
+    return this.#signed(`${id} ${address} ${expires}`);
+  }
+
+  /** The same with the key of a peer's session in place of the address; undefined for a text that is no key. */
+  issueKeyed({ id, key, expires }: KeyedPass): string | undefined {
+    return KEY.test(key) ? this.#signed(`${id} ${key} ${expires}`) : undefined;
+  }
+
+  #signed(text: string): string {
+    const payload = Buffer.from(text);
     return `${payload.toString("base64url")}.${sign(null, payload, this.#privateKey).toString("base64url")}`;
   }
 }
 
 /** A peer's challenge to a tracker: letters, digits, `-` and `_`. With a space in it, its proof could be a pass. */
 const CHALLENGE = /^[\w-]{16,64}$/;
+
+/** An Ed25519 public key in base64url. No address looks like one. */
+const KEY = /^[\w-]{43}$/;
 
 /** A pass has three words. This text has two, so that no proof is a pass. */
 function proofText(challenge: string): Buffer {
@@ -61,6 +79,24 @@ export class SessionKey {
   prove(nonce: string, session: string): string {
     return sign(null, Buffer.from(`session ${nonce} ${session}`), this.#privateKey).toString("base64url");
   }
+
+  /** The proof that a keyed pass is this peer's own, for the holder whose record has this address and port; none to a text that is no nonce. */
+  provePass(nonce: string, at: Endpoint): string | undefined {
+    return CHALLENGE.test(nonce) ? sign(null, passProofText(nonce, at), this.#privateKey).toString("base64url") : undefined;
+  }
+}
+
+/**
+ * The holder's address and port are in the text, so that one holder cannot use the proof at another. The first word tells it from
+ * the proof of a session.
+ */
+function passProofText(nonce: string, at: Endpoint): Buffer {
+  return Buffer.from(`pass ${nonce} ${formatEndpoint(at)}`);
+}
+
+/** Whether the peer that shows a keyed pass has the private key to `key`. */
+export function isPassProven(key: string, nonce: string, at: Endpoint, proof: string): boolean {
+  return proof.length <= 256 && isSigned(passProofText(nonce, at), proof, key);
 }
 
 /** Whether the peer that says a session has the private key to `key`. */
@@ -80,13 +116,25 @@ function isSigned(payload: Buffer, signature64: string, key: string): boolean {
 
 /** The content of a pass if `key` signed it, or undefined. The caller checks the expiry and the address. */
 export function readPass(pass: string, key: string): Pass | undefined {
+  const { id, second, expires } = readSigned(pass, key) ?? {};
+  const address = parseAddress(second ?? "");
+  if (id === undefined || address === undefined || expires === undefined) return undefined;
+  return { id, address, expires };
+}
+
+/** The content of a keyed pass if the tracker with the key `signer` signed it, or undefined. The caller checks the expiry and the proof. */
+export function readKeyedPass(pass: string, signer: string): KeyedPass | undefined {
+  const { id, second: key = "", expires } = readSigned(pass, signer) ?? {};
+  return id === undefined || expires === undefined || !KEY.test(key) ? undefined : { id, key, expires };
+}
+
+function readSigned(pass: string, key: string): { id: string; second: string; expires: number } | undefined {
   const [payload64, signature64, more] = pass.split(".");
   if (payload64 === undefined || signature64 === undefined || more !== undefined || pass.length > 1024) return undefined;
   const payload = Buffer.from(payload64, "base64url");
   if (!isSigned(payload, signature64, key)) return undefined;
-  const [id, addressText, expiresText, rest] = payload.toString("utf8").split(" ");
-  const address = parseAddress(addressText ?? "");
+  const [id, second, expiresText, rest] = payload.toString("utf8").split(" ");
   const expires = parseWhole(expiresText ?? "");
-  if (!id || address === undefined || expires === undefined || rest !== undefined) return undefined;
-  return { id, address, expires };
+  if (!id || second === undefined || expires === undefined || rest !== undefined) return undefined;
+  return { id, second, expires };
 }

@@ -27,7 +27,19 @@ import {
 } from "./messages.ts";
 import { RecentLines } from "./recent.ts";
 import { checkFileCount, checkNameLength, type FileRecord, parseFileName, parseRecord, unescapeField } from "./record.ts";
-import { cutVerb, dayValue, endpointOf, optional, rootValue, textValue, valuesOf, wholeValue, yesValue } from "./values.ts";
+import {
+  cutVerb,
+  dayValue,
+  endpointOf,
+  nameValue,
+  optional,
+  rootValue,
+  textValue,
+  timeIn,
+  valuesOf,
+  wholeValue,
+  yesValue,
+} from "./values.ts";
 
 /** The tracker copies a token into a line to another peer, so a token has no special characters. */
 const TOKEN = /^[\w-]{1,64}$/;
@@ -138,7 +150,8 @@ export class TrackerInbox extends Inbox<ToTracker> {
         const values = valuesOf(rest);
         const agent = (values.get("agent") ?? "").slice(0, AGENT_LIMIT);
         const [session, challenge, key] = ["session", "challenge", "key"].map((name) => values.get(name));
-        return { verb, profile: 2, agent, extras: values.get("extras") === "1" || undefined, session, challenge, key };
+        const extras = values.get("extras") === "1" || undefined;
+        return { verb, profile: 2, agent, extras, session, challenge, key, name: optional(values, "name", nameValue) };
       }
       case "FILES": {
         const count = parseWhole(rest.split(" ")[0] ?? "");
@@ -252,6 +265,8 @@ export class SessionInbox extends Inbox<FromTracker> {
           files: wholeValue(values, "files"),
           session: values.get("session"),
           now: optional(values, "now", wholeValue),
+          keyed: values.get("keyed"),
+          name: optional(values, "name", nameValue) || undefined,
         };
       }
       case "FOUND:":
@@ -285,6 +300,8 @@ export class SessionInbox extends Inbox<FromTracker> {
         return { verb, reachable: /^yes(?: |$)/.test(rest), reason: valuesOf(rest).get("reason") ?? "" };
       case "CONNECT":
         return { verb, ...callBackOf(rest) };
+      case "DISMISSED":
+        return dismissalOf(line, rest);
       case "REVOKED":
         return { verb, ids: rest.split(",") };
       default:
@@ -325,7 +342,13 @@ export class HolderInbox extends Inbox<ToHolder> {
       case "HELLO":
         if (!this.#awaitsHello) throw new ProtocolError("unexpected", "HELLO comes once, at the start.");
         this.#awaitsHello = false;
-        return { verb, pass: values.get("pass") ?? "", token: values.get("token") };
+        return { verb, pass: values.get("pass") ?? "", keyed: values.get("keyed"), token: values.get("token") };
+      case "PROOF":
+        return {
+          verb,
+          ...endpointOf(values, "PROOF needs an IP address.", "PROOF needs a port from 1 to 65535."),
+          proof: textValue(values, "proof"),
+        };
       case "DOWNLOAD": {
         const root = optional(values, "root", rootValue);
         const name = values.get("name");
@@ -370,6 +393,8 @@ export class DownloadInbox extends Inbox<FromHolder> {
     switch (verb) {
       case "HI":
         return { verb };
+      case "PROVE":
+        return { verb, nonce: textValue(valuesOf(rest), "nonce") };
       case "FILE:": {
         const values = valuesOf(rest);
         const length = wholeValue(values, "length");
@@ -423,6 +448,13 @@ function callBackOf(rest: string): CallBack {
   return { ...endpoint, token };
 }
 
+/** Why the tracker closes the connection. A reason of a later version is not known here. */
+function dismissalOf(line: string, rest: string): FromTracker {
+  const [code] = cutVerb(rest);
+  if (code !== "kicked" && code !== "banned" && code !== "stopping") return { verb: "UNKNOWN", word: line };
+  return { verb: "DISMISSED", code, until: timeIn(valuesOf(rest).get("until") ?? "") };
+}
+
 function errorOf(rest: string): { verb: "ERROR"; code: string; words: string } {
   const [code, words] = cutVerb(rest);
   return { verb: "ERROR", code, words };
@@ -438,5 +470,6 @@ function parsePeerLine(line: string): PeerLine {
     agent: values.get("agent") ?? "",
     since: values.get("since") ?? "",
     reach: optional(values, "reach", yesValue),
+    name: optional(values, "name", nameValue) || undefined,
   };
 }

@@ -1,7 +1,9 @@
 // Parses and formats records, file names and their escapes. A stranger's text becomes a record or a file name here, or is refused.
 
 import { ProtocolError } from "../error.ts";
+import { byteLength } from "../text.ts";
 import { type Endpoint, parseAddress, parsePort, parseWhole } from "./address.ts";
+import { peerName } from "./peer-name.ts";
 
 /** A shared file's name as the protocol carries it: 1 to 255 bytes of UTF-8, no NUL. It is not safe as a name on disk: see `localNameOf`. */
 export type FileName = string & { readonly [fileName]: true };
@@ -24,20 +26,19 @@ export interface FileRecord extends Endpoint {
   root?: string | undefined;
   /** Its holder is still fetching it, and has some of its pieces. */
   part?: true | undefined;
+  /** Its holder has the whole of it, and it does not count among the files of that peer: it was fetched when the list was full. */
+  beyond?: true | undefined;
   /** The tracker could not connect to its holder: a firewall may stand before it. */
   unreachable?: true | undefined;
   /** The record stands for all records of its content. The number of peers that have the whole of it. */
   holders?: number | undefined;
+  /** The name of its holder: a label that a person chose. */
+  by?: string | undefined;
 }
 
 /** The longest file name. Bytes of UTF-8. */
 export const NAME_LIMIT = 255;
-const encoder = new TextEncoder();
-
-/** The length of a text in UTF-8. Bytes. */
-export function byteLength(text: string): number {
-  return encoder.encode(text).length;
-}
+const utf8 = new TextEncoder();
 
 /** A stranger's text as a file name. Throws when it is empty, longer than 255 bytes, or has a NUL or half a character in it. */
 export function parseFileName(text: string): FileName {
@@ -68,7 +69,7 @@ export function escapeValue(text: string): string {
 }
 
 function percent(character: string): string {
-  return Array.from(encoder.encode(character), (byte) => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`).join("");
+  return Array.from(utf8.encode(character), (byte) => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`).join("");
 }
 
 /** Undoes both escapes. Throws when a `%` stands alone, or when the bytes are not UTF-8. */
@@ -86,6 +87,7 @@ export function parseRecord(text: string): FileRecord {
   const [tuple = "", ...attributes] = tupleOf(text).split(";");
   const fields = tuple.split(",").map(unescapeField);
   const record = parseFields(fields);
+  let whole = false;
   for (const attribute of attributes) {
     const equals = attribute.indexOf("=");
     const value = unescapeField(attribute.slice(equals + 1));
@@ -102,6 +104,9 @@ export function parseRecord(text: string): FileRecord {
       case "part":
         if (value === "1") record.part = true;
         break;
+      case "whole":
+        whole = value === "1";
+        break;
       case "reach":
         if (value === "no") record.unreachable = true;
         break;
@@ -111,12 +116,19 @@ export function parseRecord(text: string): FileRecord {
         record.holders = holders;
         break;
       }
+      case "by":
+        record.by = peerName(value) || undefined;
+        break;
       case "root": {
         const root = parseRoot(value);
         if (root === undefined) throw new ProtocolError("bad-record", "The record's root is not 64 hex digits.");
         record.root = root;
       }
     }
+  }
+  if (record.part && whole) {
+    delete record.part;
+    record.beyond = true;
   }
   return record;
 }
@@ -156,6 +168,8 @@ export function formatRecordAround(record: Omit<FileRecord, "address">): [before
     record.mtime === undefined ? "" : `;mtime=${record.mtime}`,
     record.root === undefined ? "" : `;root=${record.root}`,
     record.part ? ";part=1" : "",
+    // Programs that do not know "whole" take it for an unfinished file, and ask its holder for the pieces that it has: all of them.
+    record.beyond ? ";part=1;whole=1" : "",
     record.unreachable ? ";reach=no" : "",
     record.holders === undefined ? "" : `;holders=${record.holders}`,
   ].join("");
@@ -169,6 +183,11 @@ export function formatRecordAround(record: Omit<FileRecord, "address">): [before
 export function formatRecord(record: FileRecord): string {
   const [before, after] = formatRecordAround(record);
   return before + escapeField(record.address) + after;
+}
+
+/** Whether a record counts among the files of its peer. */
+export function isCounted({ part, beyond }: Pick<FileRecord, "part" | "beyond">): boolean {
+  return !part && !beyond;
 }
 
 /** A tracker's own limit on names, in bytes. Gives the record back. */

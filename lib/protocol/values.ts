@@ -2,6 +2,7 @@
 
 import { ProtocolError } from "../error.ts";
 import { type Endpoint, parseAddress, parsePort, parseWhole } from "./address.ts";
+import { peerName } from "./peer-name.ts";
 import { parseRoot, unescapeField } from "./record.ts";
 
 export function cutVerb(line: string): [verb: string, rest: string] {
@@ -50,12 +51,23 @@ export function rootValue(values: Map<string, string>, key: string): string {
   return root;
 }
 
+/** A peer's name, made harmless; "" when nothing of it can be a name. */
+export function nameValue(values: Map<string, string>, key: string): string {
+  return peerName(textValue(values, key));
+}
+
 export function dayValue(values: Map<string, string>, key: string): string {
   const day = textValue(values, key);
   if (!/^\d{4}-\d\d-\d\d$/.test(day) || Number.isNaN(Date.parse(day))) {
     throw new ProtocolError("bad-find", `${key}= needs a day such as 2026-11-22.`);
   }
   return day;
+}
+
+/** The first time, ISO 8601 UTC, in a text. Milliseconds since 1970; undefined when there is none. */
+export function timeIn(text: string): number | undefined {
+  const time = Date.parse(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z/.exec(text)?.[0] ?? "");
+  return Number.isNaN(time) ? undefined : time;
 }
 
 /** Reads `address=` and `port=`. `badAddress` and `badPort` are the words of a refusal. */

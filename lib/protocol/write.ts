@@ -7,7 +7,7 @@ import { escapeField, escapeValue, formatRecord } from "./record.ts";
 export function encodeToTracker(message: Exclude<ToTracker, { profile: 1 } | { verb: "UNKNOWN" }>): string {
   switch (message.verb) {
     case "HELLO":
-      return `HELLO FT/2 agent=${escapeValue(message.agent)}${message.extras ? " extras=1" : ""}${valueIf("session", message.session)}${valueIf("challenge", message.challenge)}${valueIf("key", message.key)}\n`;
+      return `HELLO FT/2 agent=${escapeValue(message.agent)}${message.extras ? " extras=1" : ""}${valueIf("session", message.session)}${valueIf("challenge", message.challenge)}${valueIf("key", message.key)}${valueIf("name", message.name)}\n`;
     case "FILES": {
       const lines = message.records.map((record) => `${formatRecord(record)}\n`);
       return `FILES ${message.records.length} port=${message.port}${valueIf("proof", message.proof)}\n${lines.join("")}`;
@@ -62,7 +62,7 @@ export function encodeFromTracker(
     case "HI":
       return `HI FT/2 name=${escapeValue(message.name)} max=${message.max} key=${message.key} you=${escapeValue(message.you)}${valueIf("announced", message.announced)}${valueIf("results", message.results)}${valueIf("proof", message.proof)}${valueIf("nonce", message.nonce)}\n`;
     case "WELCOME":
-      return `WELCOME id=${message.id} pass=${message.pass} peers=${message.peers} files=${message.files}${valueIf("session", message.session)}${valueIf("now", message.now)}\n`;
+      return `WELCOME id=${message.id} pass=${message.pass} peers=${message.peers} files=${message.files}${valueIf("session", message.session)}${valueIf("now", message.now)}${valueIf("keyed", message.keyed)}${valueIf("name", message.name)}\n`;
     case "FOUND":
       return `FOUND: ${message.lines.length}${valueIf("total", message.total)}\n${message.lines.map((line) => `${line}\n`).join("")}`;
     case "PEERS":
@@ -75,6 +75,10 @@ export function encodeFromTracker(
       return message.reachable ? "REACH yes\n" : `REACH no reason=${escapeValue(message.reason)}\n`;
     case "CONNECT":
       return encodeCallBack(message);
+    case "DISMISSED": {
+      const { code, until } = message;
+      return `DISMISSED ${code}${valueIf("until", until === undefined ? undefined : new Date(until).toISOString())}\n`;
+    }
     case "REVOKED":
       return `REVOKED ${message.ids.join(",")}\n`;
     case "OK":
@@ -95,7 +99,7 @@ function oneLine(words: string): string {
 }
 
 function encodePeerLine(peer: PeerLine): string {
-  return `id=${peer.id} address=${escapeValue(peer.address)} port=${peer.port} files=${peer.files} bytes=${peer.bytes} agent=${escapeValue(peer.agent)} since=${peer.since}${valueIf("reach", peer.reach)}\n`;
+  return `id=${peer.id} address=${escapeValue(peer.address)} port=${peer.port} files=${peer.files} bytes=${peer.bytes} agent=${escapeValue(peer.agent)} since=${peer.since}${valueIf("reach", peer.reach)}${valueIf("name", peer.name)}\n`;
 }
 
 /** ` key=value`, or "" without a value. */
@@ -109,7 +113,10 @@ function valueIf(key: string, value: string | number | boolean | undefined): str
 export function encodeToHolder(message: Exclude<ToHolder, { profile: 1 } | { verb: "UNKNOWN" }>): string {
   switch (message.verb) {
     case "HELLO":
-      return `HELLO FT/2${message.token === undefined ? ` pass=${escapeValue(message.pass)}` : valueIf("token", message.token)}\n`;
+      if (message.token !== undefined) return `HELLO FT/2${valueIf("token", message.token)}\n`;
+      return `HELLO FT/2 pass=${escapeValue(message.pass)}${valueIf("keyed", message.keyed)}\n`;
+    case "PROOF":
+      return `PROOF address=${escapeValue(message.address)} port=${message.port} proof=${escapeValue(message.proof)}\n`;
     case "DOWNLOAD": {
       const { root, name, offset, length } = message;
       return `DOWNLOAD${valueIf("root", root)}${valueIf("name", name)} offset=${offset}${valueIf("length", length)}\n`;
@@ -130,6 +137,8 @@ export function encodeFromHolder(message: FromHolder): string {
   switch (message.verb) {
     case "HI":
       return "HI FT/2\n";
+    case "PROVE":
+      return `PROVE nonce=${message.nonce}\n`;
     case "FILE":
       return `FILE: length=${message.length} size=${message.size}\n`;
     case "BUSY":

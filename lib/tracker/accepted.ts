@@ -4,7 +4,7 @@
 import { ProtocolError } from "../error.ts";
 import type { Address } from "../protocol/address.ts";
 import type { CallBack, ToTracker, Wish } from "../protocol/messages.ts";
-import type { FileName, FileRecord } from "../protocol/record.ts";
+import { type FileName, type FileRecord, isCounted } from "../protocol/record.ts";
 import { encodeFromTracker } from "../protocol/write.ts";
 import { plural, printable } from "../text.ts";
 import { addressFor, type Member, type Presence, type SessionClaim } from "./catalog.ts";
@@ -55,21 +55,28 @@ export class AcceptedPeer implements Presence {
     return this.#connection.extras === true;
   }
 
+  get knowsNames(): boolean {
+    return this.#connection.knowsNames === true;
+  }
+
   /** It is online, by this connection. */
   get isPresent(): boolean {
     return this.#member !== undefined && this.#state.catalog.member(this.id) === this.#member;
   }
 
   /** Puts its first list, or another one, in the catalog. Gives the reply. */
-  share(port: number, records: FileRecord[], agent: string): TrackerReply {
+  share(port: number, records: FileRecord[], { agent, name }: Pick<Member, "agent" | "name">): TrackerReply {
     const { catalog, setup } = this.#state;
     const { id, address } = this;
     const before = this.#member?.port;
-    this.#member = this.#state.put({ id, profile: 2, address, agent, port, presence: this }, records);
+    this.#member = this.#state.put({ id, profile: 2, address, agent, name, port, presence: this }, records);
     if (before !== port) void this.#tryPort(this.#member);
     const pass = setup.credentials.passFor(id, this.#connection.channel);
-    const session = this.extras ? { session: this.#session, now: Math.floor(this.#state.clock.at() / 1000) } : {};
-    return { verb: "WELCOME", id, pass, peers: catalog.peers, files: catalog.files, ...session };
+    const session = this.extras
+      ? { session: this.#session, now: setup.credentials.now, keyed: setup.credentials.keyedPassFor(id, this.#key) }
+      : {};
+    const named = this.knowsNames ? { name: this.#member.name ?? "" } : {};
+    return { verb: "WELCOME", id, pass, peers: catalog.peers, files: catalog.files, ...session, ...named };
   }
 
   /** Tries the port of its records and tells it the result. One port is tried at a time: the last one that it has named. */
@@ -101,7 +108,7 @@ export class AcceptedPeer implements Presence {
 
   /** Leaves, because the same peer is back by another connection. */
   replace(): void {
-    this.leave("is back by another connection");
+    this.leave("reconnected");
     this.#connection.channel.destroy();
   }
 
@@ -140,9 +147,9 @@ export class AcceptedPeer implements Presence {
 
   #add(record: FileRecord): TrackerReply {
     const { catalog, limits } = this.#state;
-    if (record.part && catalog.isLast(this.id, record.name)) return LAST_FILE;
+    if (!isCounted(record) && catalog.isLast(this.id, record.name)) return LAST_FILE;
     if (catalog.add(this.id, record, limits.files)) return { verb: "OK" };
-    if (record.part) return error("too-many-parts", "These are too many unfinished files.");
+    if (!isCounted(record)) return error("too-many-parts", "These are too many files beside the list of the peer.");
     throw new ProtocolError("too-many-files", `This tracker takes ${plural(limits.files, "file")} a peer.`);
   }
 

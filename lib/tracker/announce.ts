@@ -4,18 +4,7 @@ import { randomBytes } from "node:crypto";
 import type { ServiceRecord } from "bonjour-service/dist/lib/service.js";
 import { quietClock, sleep, systemClock } from "../clock.ts";
 import { type Interface, interfaces, watchInterfaces } from "../net/interfaces.ts";
-import {
-  ALL_SERVICES,
-  cutTo,
-  LABEL_LIMIT,
-  Link,
-  type LinkPlan,
-  type Packet,
-  planLinks,
-  SERVICE,
-  SERVICE_TYPE,
-} from "../net/mdns.ts";
-import { byteLength } from "../protocol/record.ts";
+import { ALL_SERVICES, instanceName, Link, type LinkPlan, type Packet, planLinks, SERVICE, SERVICE_TYPE } from "../net/mdns.ts";
 import { Allowance } from "../rate.ts";
 
 /** Others forget a tracker this long after its last announcement, for example when it was killed. Seconds. */
@@ -41,6 +30,8 @@ export interface AnnounceOptions {
   /** The address at which the tracker listens: `::` and `0.0.0.0` mean every address. */
   host: string;
   version: string;
+  /** The tracker's public key, by which peers find it again under any name and address. They let it prove that it has the key. */
+  key?: string;
   /** Called when the tracker is announced on a link under this name. From then on others can find it. */
   announced?: (name: string) => void;
 }
@@ -147,13 +138,17 @@ class Notice {
   }
 
   #publish(): void {
-    const { port, version } = this.#options;
+    const { port, version, key } = this.#options;
     const name = this.#fullName;
     const record = (of: string, type: ServiceRecord["type"], data: unknown) => ({ name: of, type, ttl: TTL_S, data });
     this.#records = [
       record(SERVICE, "PTR", name),
       record(name, "SRV", { port, target: this.#hostName }),
-      record(name, "TXT", [Buffer.from(`version=${version}`.slice(0, 64)), Buffer.from(`id=${this.#id}`)]),
+      record(name, "TXT", [
+        Buffer.from(`version=${version}`.slice(0, 64)),
+        Buffer.from(`id=${this.#id}`),
+        ...(key === undefined ? [] : [Buffer.from(`key=${key}`)]),
+      ]),
       record(ALL_SERVICES, "PTR", SERVICE),
       ...this.link.plan.addresses.map((address) => record(this.#hostName, address.includes(":") ? "AAAA" : "A", address)),
     ];
@@ -219,18 +214,4 @@ class Notice {
 function idOf(data: unknown): string[] {
   const texts = Array.isArray(data) ? data.slice(0, 16) : [];
   return texts.map(String).flatMap((text) => (text.startsWith("id=") ? text.slice(3) : []));
-}
-
-/**
- * A tracker's name as an instance name (RFC 6763, section 4.1.1): NFC, at most 63 bytes, no control characters. The package cannot
- * write a dot in a name, so it becomes `-`.
- */
-function instanceName(name: string, suffix: string): string {
-  const clean = name
-    .toWellFormed()
-    .normalize("NFC")
-    .replace(/[\u0000-\u001f\u007f]+/g, " ")
-    .replaceAll(".", "-")
-    .trim();
-  return (cutTo(clean, LABEL_LIMIT - byteLength(suffix)).trim() || "tracker") + suffix;
 }

@@ -65,17 +65,20 @@ export class Bans {
     return this.#bans.of(address).find((ban) => !this.#isOver(ban));
   }
 
-  /** Why an address is refused, as a sentence; undefined if it is not. */
-  whyRefused(from: Address): string | undefined {
+  /** Why an address is refused: the code, and a sentence for its person; undefined if it is not refused. */
+  whyRefused(from: Address): { code: "banned" | "kicked"; words: string } | undefined {
     const ban = this.of(from);
-    if (ban !== undefined) return `This tracker's operator keeps ${ban.address} out${untilWhen(ban)}.`;
-    if (!this.#kicked.of(from).some((until) => until > this.#now())) return undefined;
-    return `This tracker's operator has disconnected ${from}; try again in a minute.`;
+    if (ban !== undefined) return { code: "banned", words: `You are banned from this tracker${untilUTC(ban.until)}.` };
+    const end = Math.max(...this.#kicked.of(from));
+    if (end <= this.#now()) return undefined;
+    return { code: "kicked", words: `This tracker's operator has disconnected ${from}${untilUTC(end)}.` };
   }
 
-  /** Refuses a network for a minute. No file keeps that. */
-  kick(network: Network): void {
-    this.#kicked.set(network, this.#now() + KICK_MS);
+  /** Refuses a network for a minute. No file keeps that. Gives the end of that time. */
+  kick(network: Network): number {
+    const until = this.#now() + KICK_MS;
+    this.#kicked.set(network, until);
+    return until;
   }
 
   /** Bans a network, or changes its ban. `fault`: why the file does not have it; the ban is still valid until the program ends. */
@@ -122,9 +125,9 @@ export class Bans {
   }
 }
 
-/** The end of a ban for a sentence, after a space; "" when it has no end. */
-export function untilWhen({ until }: Ban): string {
-  return until === undefined ? "" : ` until ${new Date(until).toISOString()}`;
+/** The end of a ban for the person of another machine, which may be in another time zone; "" when it has no end. */
+function untilUTC(until: number | undefined): string {
+  return until === undefined ? "" : ` until ${new Date(Math.ceil(until / 1000) * 1000).toISOString().replace(".000Z", "Z")}`;
 }
 
 function plain({ address, until, reason }: Ban): Ban {

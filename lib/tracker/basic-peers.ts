@@ -6,6 +6,7 @@ import type { Address } from "../protocol/address.ts";
 import { basic } from "../protocol/basic.ts";
 import type { FileName, FileRecord } from "../protocol/record.ts";
 import type { Seer } from "./catalog.ts";
+import { SAID_BYE } from "./events.ts";
 import type { TrackerState } from "./state.ts";
 
 /** Accepts a list; the ids of its peers are added to `registered`. Throws the refusal when there are too many peers. */
@@ -40,5 +41,5 @@ export function searchBasic(name: FileName, seer: Seer, state: TrackerState): st
 
 /** BYE: removes all FT/1 peers of an address. */
 export function removeBasic(address: Address, state: TrackerState): void {
-  for (const { id } of state.catalog.basicMembers(address)) state.remove(id, "said BYE");
+  for (const { id } of state.catalog.basicMembers(address)) state.remove(id, SAID_BYE);
 }

@@ -3,7 +3,15 @@
 import { type Address, type Endpoint, hostOf, isIPv6, isLoopback } from "../protocol/address.ts";
 import { formatFoundRecord } from "../protocol/basic.ts";
 import type { CallBack, Page, PeerLine, Profile, Wish } from "../protocol/messages.ts";
-import { escapeField, type FileName, type FileRecord, formatRecordAround, modifiedOf } from "../protocol/record.ts";
+import {
+  escapeField,
+  escapeValue,
+  type FileName,
+  type FileRecord,
+  formatRecordAround,
+  isCounted,
+  modifiedOf,
+} from "../protocol/record.ts";
 import { eachOf, type Few, withOne, withoutOne } from "./few.ts";
 import { type Findable, FindIndex } from "./find.ts";
 
@@ -13,6 +21,8 @@ export interface Member {
   readonly profile: Profile;
   readonly address: Address;
   readonly agent: string;
+  /** No other peer online has it. Not every peer has one. */
+  readonly name?: string | undefined;
   /** Milliseconds since 1970. */
   readonly since: number;
   /** The port of all its records. */
@@ -52,6 +62,8 @@ export interface Seer {
   via: Address;
   /** It knows what `reach` means. */
   extras?: boolean;
+  /** It knows that peers have names. */
+  knowsNames?: boolean;
 }
 
 /** A member and its records by name, in the order in which they came. */
@@ -59,10 +71,14 @@ interface Shelf extends Member {
   port: number;
   reach: boolean | undefined;
   readonly records: Map<FileName, SharedFile>;
-  /** Records of files that the peer is still fetching. They do not count towards its limit. */
+  /** Records of files that the peer is still fetching. */
   parts: number;
+  /** Records that do not count towards its limit: of unfinished files, and of whole ones beyond the limit. */
+  uncounted: number;
   /** Bytes of its whole files. A sum of several sizes may be no exact `number`. */
   bytes: bigint;
+  /** The end of its records for a receiver that knows names: `;by=Ben>`, or `>`. */
+  readonly end: string;
   /** An IPv4 address or the network of an IPv6 address. One host can be several peers, but each host counts once. */
   readonly host: string;
 }
@@ -76,6 +92,7 @@ interface SharedFile extends Omit<FileRecord, "address" | "port">, Findable<Shar
   mtime: string | undefined;
   root: string | undefined;
   part: true | undefined;
+  beyond: true | undefined;
   readonly holder: Shelf;
 }
 
@@ -85,11 +102,11 @@ const ANSWERS_KEPT = 1024;
 /** The longest answer to SEARCH that is kept ready. Bytes. */
 const ANSWER_LIMIT = 4096;
 
-/** The number of lines of an answer to FIND after which others may have their turn. */
-const LINES_AT_ONCE = 64;
+/** The lines of an answer to FIND that take as long as one step of a search: about a millisecond. */
+const LINES_A_STEP = 250;
 
-/** The most unfinished files that a peer may announce. */
-const MAX_PARTS = 32;
+/** The most records of a peer that do not count: of unfinished files, and of whole ones beyond its limit. */
+const MAX_UNCOUNTED = 32;
 
 /** The most types and dates that are kept, so that records with the same type or date share one text. */
 const TEXTS_KEPT = 4096;
@@ -106,7 +123,7 @@ export class Catalog {
   readonly #texts = new Map<string, string>();
   #files = 0;
   /** Answers to SEARCH as they were sent last, in bytes. */
-  readonly #answers = new Map<FileName, { via: string; extras: boolean; bytes: Uint8Array }>();
+  readonly #answers = new Map<FileName, { via: string; extras: boolean; knowsNames: boolean; bytes: Uint8Array }>();
 
   /** `now`: milliseconds since 1970. Without it every date counts as it is. */
   constructor(now: () => number = () => Number.POSITIVE_INFINITY) {
@@ -143,7 +160,8 @@ export class Catalog {
     let shelf = this.#shelves.get(member.id);
     if (shelf === undefined) {
       const host = hostOf(member.address);
-      shelf = { ...member, host, reach: undefined, records: new Map(), parts: 0, bytes: 0n };
+      const end = member.name === undefined ? ">" : `;by=${escapeValue(member.name)}>`;
+      shelf = { ...member, host, end, reach: undefined, records: new Map(), parts: 0, uncounted: 0, bytes: 0n };
       this.#shelves.set(shelf.id, shelf);
       this.#byAddress.set(shelf.address, withOne(this.#byAddress.get(shelf.address), shelf));
       if (isLoopback(member.address)) this.#here.add(member.address);
@@ -163,21 +181,21 @@ export class Catalog {
     const shelf = this.#shelves.get(id);
     if (shelf === undefined) return false;
     const old = shelf.records.get(record.name);
-    const parts = shelf.parts - (old?.part ? 1 : 0);
-    const files = shelf.records.size - (old === undefined ? 0 : 1) - parts;
-    if (record.part ? parts >= MAX_PARTS || this.isLast(id, record.name) : files >= maxFiles) return false;
+    const uncounted = shelf.uncounted - (old === undefined || isCounted(old) ? 0 : 1);
+    const files = shelf.records.size - (old === undefined ? 0 : 1) - uncounted;
+    if (isCounted(record) ? files >= maxFiles : uncounted >= MAX_UNCOUNTED || this.isLast(id, record.name)) return false;
     this.#shelve(shelf, record);
     return true;
   }
 
-  /** Whether this is the only whole file of a peer. */
+  /** Whether this is the only file of a peer that counts. */
   isLast(id: string, name: FileName): boolean {
     const shelf = this.#shelves.get(id);
     const file = shelf?.records.get(name);
-    return shelf !== undefined && file !== undefined && !file.part && shelf.records.size - shelf.parts === 1;
+    return shelf !== undefined && file !== undefined && isCounted(file) && shelf.records.size - shelf.uncounted === 1;
   }
 
-  /** Takes a record off a peer's list. The last whole one stays. */
+  /** Takes a record off a peer's list. The last one that counts stays. */
   drop(id: string, name: FileName): "dropped" | "missing" | "last" {
     const shelf = this.#shelves.get(id);
     const file = shelf?.records.get(name);
@@ -193,14 +211,14 @@ export class Catalog {
     if (shelf === undefined) return undefined;
     this.#clear(shelf);
     this.#shelves.delete(id);
-    const { profile, address, agent, since, port } = shelf;
+    const { profile, address, agent, name, since, port } = shelf;
     const others = withoutOne(this.#byAddress.get(address), shelf);
     if (others !== undefined) this.#byAddress.set(address, others);
     else {
       this.#byAddress.delete(address);
       this.#here.delete(address);
     }
-    return { id, profile, address, agent, since, port };
+    return { id, profile, address, agent, name, since, port };
   }
 
   /** Notes whether the tracker can connect to a peer's port; undefined when it does not know any more. */
@@ -244,14 +262,16 @@ export class Catalog {
   answer(name: FileName, seer: Seer, limit: number, encode: (lines: string[]) => Uint8Array): Uint8Array {
     // The answer is the same for all seers that are shown the tracker's own machine at the same address.
     const via = isLoopback(seer.address) ? "" : seer.via;
-    const extras = seer.extras === true;
+    const { extras = false, knowsNames = false } = seer;
     const ready = this.#answers.get(name);
-    if (ready !== undefined && ready.via === via && ready.extras === extras) return ready.bytes;
+    if (ready !== undefined && ready.via === via && ready.extras === extras && ready.knowsNames === knowsNames) {
+      return ready.bytes;
+    }
     const lines = this.search(name, seer, limit);
     const bytes = encode(lines);
     if (lines.length > 0 && bytes.length <= ANSWER_LIMIT) {
       if (this.#answers.size >= ANSWERS_KEPT) this.#answers.clear();
-      this.#answers.set(name, { via, extras, bytes });
+      this.#answers.set(name, { via, extras, knowsNames, bytes });
     }
     return bytes;
   }
@@ -291,9 +311,8 @@ export class Catalog {
     const lines: string[] = [];
     for (const { items, holders } of contents) {
       for (const file of items) {
-        if (lines.length % LINES_AT_ONCE === 0) yield;
-        const line = lineOf(file, seer);
-        lines.push(wish.group ? `${line.slice(0, -1)};holders=${holders}>` : line);
+        lines.push(lineOf(file, seer, wish.group ? holders : undefined));
+        if (lines.length % LINES_A_STEP === 0) yield;
       }
     }
     return { lines, total };
@@ -318,7 +337,7 @@ export class Catalog {
   who({ offset, limit }: Page, seer: Seer): PeerLine[] {
     const lines: PeerLine[] = [];
     for (const shelf of pageOf(this.#shelves.values(), { offset, limit })) {
-      const { id, port, agent, since, reach, records, parts, bytes } = shelf;
+      const { id, port, agent, since, reach, records, parts, bytes, name } = shelf;
       lines.push({
         id,
         address: addressFor(shelf, seer),
@@ -328,6 +347,7 @@ export class Catalog {
         agent,
         since: new Date(since).toISOString(),
         ...(seer.extras ? { reach } : {}),
+        ...(seer.knowsNames ? { name } : {}),
       });
     }
     return lines;
@@ -335,9 +355,9 @@ export class Catalog {
 
   /** Puts a record at the end of a list, or replaces the record of the same name where it is. */
   #shelve(shelf: Shelf, record: FileRecord): void {
-    const { name, size, v2, mtime, root, part } = record;
+    const { name, size, v2, mtime, root, part, beyond } = record;
     const [type, date] = [this.#shared(record.type), this.#shared(record.date)];
-    const about = { type, size, date, v2, modified: modifiedOf(record), mtime, root, part: part || undefined };
+    const about = { type, size, date, v2, modified: modifiedOf(record), mtime, root, part: part || undefined, beyond };
     let file = shelf.records.get(name);
     if (file === undefined) {
       file = { name, ...about, holder: shelf, title: undefined };
@@ -383,8 +403,10 @@ export class Catalog {
   }
 
   /** Notes that a list has a record more or less. */
-  #count(shelf: Shelf, { name, size, part }: SharedFile, by: 1 | -1): void {
+  #count(shelf: Shelf, file: SharedFile, by: 1 | -1): void {
+    const { name, size, part } = file;
     this.#answers.delete(name);
+    if (!isCounted(file)) shelf.uncounted += by;
     if (part) shelf.parts += by;
     else {
       shelf.bytes += BigInt(by * size);
@@ -437,12 +459,14 @@ function linesOf(files: Iterable<SharedFile>, page: Page, seer: Seer): string[] 
     .toArray();
 }
 
-/** FT/2: the line of a record for this receiver. `reach=no` is last; only the tracker's own test of the port adds it. */
-function lineOf(file: SharedFile, seer: Seer): string {
+/** FT/2: the line of a record for this receiver. `holders`: the record stands for all records of its content. */
+function lineOf(file: SharedFile, seer: Seer, holders?: number): string {
   const { holder } = file;
   const [before, after] = formatRecordAround({ ...file, port: holder.port });
-  const line = before + escapeField(addressFor(holder, seer)) + after;
-  return seer.extras && holder.reach === false ? `${line.slice(0, -1)};reach=no>` : line;
+  const line = before + escapeField(addressFor(holder, seer)) + after.slice(0, -1);
+  const reach = seer.extras && holder.reach === false ? ";reach=no" : "";
+  const group = holders === undefined ? "" : `;holders=${holders}`;
+  return line + reach + group + (seer.knowsNames ? holder.end : ">");
 }
 
 /** A member's address for this receiver. */

@@ -5,16 +5,17 @@ import { ProtocolError } from "../error.ts";
 import { BROKEN, type Channel, type ChannelHandlers } from "../net/channel.ts";
 import type { Address } from "../protocol/address.ts";
 import { basic, SILENCE_MS } from "../protocol/basic.ts";
-import { PING_MS, type Profile, RESULTS_LIMIT, type ToTracker } from "../protocol/messages.ts";
+import { type Dismissal, PING_MS, type Profile, RESULTS_LIMIT, type ToTracker } from "../protocol/messages.ts";
 import { isSessionProven } from "../protocol/pass.ts";
 import { TrackerInbox } from "../protocol/read.ts";
-import type { FileName } from "../protocol/record.ts";
+import { type FileName, isCounted } from "../protocol/record.ts";
 import { encodeFromTracker } from "../protocol/write.ts";
 import { AcceptedPeer, type PeerRequest, TOO_LATE } from "./accepted.ts";
 import { registerBasic, removeBasic, searchBasic } from "./basic-peers.ts";
+import { SAID_BYE } from "./events.ts";
 import { type Host, SLICE_MS } from "./hosts.ts";
 import { LongSearch } from "./long-search.ts";
-import type { Connection, TrackerReply, TrackerState } from "./state.ts";
+import { type Connection, DISMISSED, type TrackerReply, type TrackerState } from "./state.ts";
 import { Turns } from "./turns.ts";
 
 /** The most that a refused guest may still send. The tracker reads it so that the guest gets the reason. Bytes. */
@@ -43,6 +44,8 @@ class Guest {
   /** A request got no answer, and the operator was told. */
   ignored = false;
   agent = "";
+  /** The name that it asks for. */
+  name: string | undefined;
   /** The session that it claims to have had. */
   session = "";
   /** The public key of its session; "" when it has none. */
@@ -55,6 +58,9 @@ class Guest {
   cancelSilence = () => {};
 }
 
+/** A peer that sends another list keeps what its HELLO said. */
+const UNCHANGED = { agent: "", name: undefined };
+
 export class Conversation implements ChannelHandlers, Connection {
   readonly #state: TrackerState;
   readonly channel: Channel;
@@ -63,6 +69,8 @@ export class Conversation implements ChannelHandlers, Connection {
   readonly host: Host;
   /** It has said `extras=1`. */
   extras = false;
+  /** It has said `name=`. */
+  knowsNames = false;
   /** It has said `key=`. */
   hearsRevoked = false;
   /** An accepted peer whose requests are all answered has none. It takes a spare one for the next request. */
@@ -97,8 +105,8 @@ export class Conversation implements ChannelHandlers, Connection {
     if (refused !== undefined) {
       this.#over = true;
       this.channel.start(this);
-      this.#state.refused(this.address, "banned", refused);
-      this.reply({ verb: "ERROR", code: "banned", words: refused });
+      this.#state.refused(this.address, refused.code, refused.words);
+      this.reply({ verb: "ERROR", ...refused });
       this.channel.limit({ deadline: REFUSED_MS, excess: EXCESS_OF_GUEST });
       this.#finish();
       return;
@@ -182,9 +190,11 @@ export class Conversation implements ChannelHandlers, Connection {
     return this.isPresent ? this.#peer?.id : undefined;
   }
 
-  dismiss(words: string): void {
-    if (this.#peer !== undefined) this.reply({ verb: "NOTICE", words });
-    this.#peer?.leave("was dismissed");
+  dismiss(why: Dismissal): void {
+    const { notice, log } = DISMISSED[why.code];
+    if (this.#peer !== undefined)
+      this.reply(this.knowsNames ? { verb: "DISMISSED", ...why } : { verb: "NOTICE", words: notice });
+    this.#peer?.leave(log);
     this.#finish();
   }
 
@@ -224,16 +234,14 @@ export class Conversation implements ChannelHandlers, Connection {
 
   #answerAll(inbox: TrackerInbox, since: number): void {
     const turns = this.#turns;
-    const now = this.#state.clock.at();
+    const now = this.#state.clock.elapsed();
     while (!this.#over && !turns.waiting) {
-      const search = this.#search;
-      const isGuest = this.#guest !== undefined;
-      const may = search === undefined ? () => turns.mayAnswer(since, isGuest) : () => search.begun || turns.maySearch(since);
-      if (this.#hasMore && !may()) {
+      if (this.#hasMore && !this.#mayGoOn(since)) {
         this.#wait("rate");
         return;
       }
       this.#sent = 0;
+      const search = this.#search;
       if (search !== undefined) this.#searchOn(search, since);
       else {
         const message = inbox.next();
@@ -244,6 +252,13 @@ export class Conversation implements ChannelHandlers, Connection {
       }
       if (turns.isOver(since) && this.#hasMore) this.#wait("others");
     }
+  }
+
+  /** Whether the next request, or the search that waits, may be answered now. */
+  #mayGoOn(since: number): boolean {
+    const search = this.#search;
+    if (search === undefined) return this.#turns.mayAnswer(since, this.#guest !== undefined);
+    return search.begun || this.#turns.maySearch(since);
   }
 
   get #hasMore(): boolean {
@@ -280,12 +295,12 @@ export class Conversation implements ChannelHandlers, Connection {
 
   /** Goes on with a search by words. Its answer is sent when it comes to its end. */
   #searchOn(search: LongSearch, since: number): void {
-    const { took, answer } = search.goOn(SLICE_MS);
+    const { work, answer } = search.goOn(SLICE_MS);
     if (answer !== undefined) {
       this.#search = undefined;
       this.reply(answer);
     }
-    this.#turns.chargeSearch(took, this.#sent, since);
+    this.#turns.chargeSearch(work, this.#sent, since);
   }
 
   #endSearch(): void {
@@ -308,8 +323,10 @@ export class Conversation implements ChannelHandlers, Connection {
       this.#send(basic.hi);
       return;
     }
-    if (guest !== undefined) Object.assign(guest, { agent: hello.agent, session: hello.session ?? "", key: hello.key ?? "" });
+    const { agent, session = "", key = "" } = hello;
+    if (guest !== undefined) Object.assign(guest, { agent, name: hello.name || undefined, session, key });
     this.extras = hello.extras === true;
+    this.knowsNames = hello.name !== undefined;
     this.hearsRevoked = hello.key !== undefined;
     const { limits, setup } = this.#state;
     const { name, announced, credentials } = setup;
@@ -331,17 +348,17 @@ export class Conversation implements ChannelHandlers, Connection {
       if (guest !== undefined) registerBasic(list.records, this, guest.registered, this.#state);
       return;
     }
-    // Unfinished files come by ADD only.
-    const records = list.records.filter(({ part }) => !part);
+    // Unfinished files, and those beyond the limit, come by ADD only.
+    const records = list.records.filter(isCounted);
     if (records.length === 0) {
       this.#state.refused(this.address, "no-files", "It shares nothing.");
-      this.#peer?.leave("shares nothing any more");
+      this.#peer?.leave("stopped sharing");
       this.#finish();
     } else if (this.channel.ended) this.reply(TOO_LATE);
     else {
       this.#peer ??= this.#join(list.proof ?? "");
       this.#guest = undefined;
-      this.reply(this.#peer.share(list.port, records, guest?.agent ?? ""));
+      this.reply(this.#peer.share(list.port, records, guest ?? UNCHANGED));
       if (guest !== undefined) this.#state.tellRevoked(this);
     }
   }
@@ -350,9 +367,11 @@ export class Conversation implements ChannelHandlers, Connection {
   #join(proof: string): AcceptedPeer {
     const { session = "", key = "", nonce = "" } = this.#guest ?? {};
     const [id = ""] = session.split(".");
-    const former = this.#state.catalog.member(id)?.presence;
+    const member = this.#state.catalog.member(id);
+    const former = member?.presence;
     const isProven = () => isSessionProven(key, nonce, session, proof);
     const isBack = former?.isBack({ session, address: this.address, key, isProven }) === true;
+    if (isBack && this.#guest !== undefined) this.#guest.name = member?.name;
     if (isBack) former.replace();
     this.#state.requireRoom();
     this.channel.limit({ deadline: undefined, idle: IDLE_MS });
@@ -369,7 +388,7 @@ export class Conversation implements ChannelHandlers, Connection {
   #bye(): void {
     if (this.#profile !== 2) removeBasic(this.address, this.#state);
     else if (this.#peer !== undefined) this.reply({ verb: "BYE" });
-    this.#peer?.leave("said BYE");
+    this.#peer?.leave(SAID_BYE);
     this.#finish();
   }
 

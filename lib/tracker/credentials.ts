@@ -13,12 +13,23 @@ const PROOF_LENGTH = 22;
 
 export class Credentials extends PassOffice {
   readonly #clock: Clock;
+  /** The time of day minus the clock's `elapsed`, when the tracker was started. Milliseconds. */
+  readonly #offset: number;
   /** Signs sessions. A program that knew it could take the place of any peer. */
   readonly #secret = randomBytes(32);
 
   constructor(clock: Clock, key?: KeyObject) {
     super(key);
     this.#clock = clock;
+    this.#offset = clock.at() - clock.elapsed();
+  }
+
+  /**
+   * The time in passes: the time of day when the tracker was started, and what has passed since. It does not jump when somebody sets
+   * the computer's clock, because then all passes would have expired. Seconds since 1970.
+   */
+  get now(): number {
+    return Math.floor((this.#offset + this.#clock.elapsed()) / 1000);
   }
 
   newId(): string {
@@ -32,7 +43,12 @@ export class Credentials extends PassOffice {
   passFor(id: string, { remote, local }: Channel): string {
     const isHere = remote.address === local.address && !isLoopback(remote.address);
     const address = isHere ? ((isIPv6(remote.address) ? "::1" : "127.0.0.1") as Address) : remote.address;
-    return this.issue({ id, address, expires: Math.floor(this.#clock.at() / 1000) + PASS_LIFETIME_S });
+    return this.issue({ id, address, expires: this.now + PASS_LIFETIME_S });
+  }
+
+  /** A pass for the peer that has the private half of this key, good for ten minutes from every address; undefined without a key. */
+  keyedPassFor(id: string, key: string): string | undefined {
+    return this.issueKeyed({ id, key, expires: this.now + PASS_LIFETIME_S });
   }
 
   /** A text that nobody can guess, for a peer to sign. */

@@ -5,7 +5,10 @@ import type { Clock } from "../clock.ts";
 import { Damper, type More } from "../damper.ts";
 import { VERSION } from "../program/cli.ts";
 import { formatEndpoint, hostOf } from "../protocol/address.ts";
-import { plural, printable } from "../text.ts";
+import { localDay, plural, printable } from "../text.ts";
+
+/** The reason of a peer that left as its person wished. Its line in the log has no reason: it says "left" already. */
+export const SAID_BYE = "left";
 
 /** An event of the tracker itself. There are few. */
 type OwnEvent =
@@ -19,12 +22,15 @@ type OwnEvent =
 
 /** An event of a peer or of another program. Each of these events can come in a flood. */
 type PeerEvent = { address: string } & (
-  | { event: "joined"; id: string; port: number; files: number; agent: string; profile: string; peers: number }
-  | { event: "updated"; id: string; port: number; files: number }
-  | { event: "unreachable"; id: string; port: number; reason: string }
-  | { event: "left"; id: string; port: number; reason: string; peers: number }
+  | ({ event: "joined"; files: number; agent: string; profile: string; peers: number } & Who)
+  | ({ event: "updated"; files: number } & Who)
+  | ({ event: "unreachable"; reason: string } & Who)
+  | ({ event: "left"; reason: string; peers: number } & Who)
   | { event: "refused"; code: string; reason: string }
 );
+
+/** The peer of an event; a peer without a name has no `name`. */
+type Who = { id: string; name?: string | undefined; port: number };
 
 /** `more`: the number of events of its kind that this one stands for; `several`: some of these came from other addresses. */
 export type TrackerEvent = OwnEvent | (PeerEvent & { more?: number; several?: boolean });
@@ -54,44 +60,96 @@ export function withTime<Event extends object>(event: Event): Event & { time: st
   return { ...event, time: new Date().toISOString() };
 }
 
-/** An event as a line for a person. */
-export function describeTrackerEvent(event: TrackerEvent): string {
-  if (!("more" in event)) return describe(event);
-  const whose = event.several ? ", from several addresses" : "";
-  return `${describe(event)} (one of ${event.more} such lines${whose})`;
+/** Colours for a terminal. Each gives a text as it is where there are none. */
+type Colour = "dim" | "bold" | "green" | "yellow" | "red" | "cyan";
+export type Colours = { readonly [Name in Colour]: (text: string) => string };
+
+const plain = (text: string) => text;
+const NO_COLOURS: Colours = { dim: plain, bold: plain, green: plain, yellow: plain, red: plain, cyan: plain };
+
+/** Writes events as lines for a person. A new day begins with a line of its date. */
+export class TrackerLog {
+  readonly #colours: Colours;
+  #day = "";
+
+  constructor(colours: Colours = NO_COLOURS) {
+    this.#colours = colours;
+  }
+
+  /** The lines of an event that happens at this time. */
+  lines(event: TrackerEvent, at: Date): string[] {
+    if (event.event === "listening") return [this.#colours.bold(`ft-tracker ${VERSION} listening on ${formatEndpoint(event)}`)];
+    if (event.event === "addresses") return this.#addresses(event);
+    const day = localDay(at);
+    const date = day === this.#day ? [] : [this.#colours.dim(day)];
+    this.#day = day;
+    const [verb, colour, words] = describe(event);
+    const time = this.#colours.dim(at.toTimeString().slice(0, 8));
+    const line = words === "" ? this.#colours[colour](verb) : `${this.#colours[colour](verb.padEnd(8))} ${words}`;
+    return [...date, `${time}  ${line}${moreOf(event)}`];
+  }
+
+  /** An address a line: a line that a narrow terminal breaks would show half an address. */
+  #addresses({ addresses, announced }: Extract<TrackerEvent, { event: "addresses" }>): string[] {
+    const { bold } = this.#colours;
+    const typed = addresses.map((address) => `    ${bold(`ft-peer ${address}`)}`);
+    if (typed.length === 0) {
+      return [
+        "This computer has no network address now. On this computer, run:",
+        `    ${bold(announced ? "ft-peer" : "ft-peer 127.0.0.1")}`,
+      ];
+    }
+    if (!announced) return ["Other computers: run", ...typed];
+    return ["Other computers: run", `    ${bold("ft-peer")}`, "If they can't find it:", ...typed];
+  }
 }
 
-function describe(event: TrackerEvent): string {
-  const time = new Date().toTimeString().slice(0, 8);
+/** The number of events that a line stands for. */
+function moreOf(event: TrackerEvent): string {
+  if (!("more" in event)) return "";
+  return ` (one of ${event.more} such lines${event.several ? ", from several addresses" : ""})`;
+}
+
+/** The word for an event, its colour, and what is to be said of it. */
+function describe(
+  event: Exclude<TrackerEvent, { event: "listening" | "addresses" }>,
+): [verb: string, colour: Colour, words: string] {
   switch (event.event) {
-    case "listening":
-      return `ft-tracker ${VERSION} listening on ${formatEndpoint(event)}`;
-    case "addresses":
-      return describeAddresses(event);
     case "announced":
-      return `${time}  announced as "${printable(event.name)}"`;
-    case "unreachable":
-      return `${time}  blocked  ${formatEndpoint(event)}: its port does not let others in (${printable(event.reason)}); it will connect to them instead`;
+      return ["announced", "cyan", `as "${printable(event.name)}"`];
+    case "unreachable": {
+      const why = `its port does not let others in (${printable(event.reason)}); it will connect to them instead`;
+      return ["blocked", "yellow", `${describePeer(event)}: ${why}`];
+    }
     case "joined":
-      return `${time}  joined   ${formatEndpoint(event)}, ${plural(event.files, "file")}, ${printable(event.agent)} (${plural(event.peers, "peer")} online)`;
+      return [
+        "joined",
+        "green",
+        `${describePeer(event)}, ${plural(event.files, "file")}, ${printable(event.agent)} ${online(event)}`,
+      ];
     case "updated":
-      return `${time}  updated  ${formatEndpoint(event)}, ${plural(event.files, "file")}`;
-    case "left":
-      return `${time}  left     ${formatEndpoint(event)}: ${printable(event.reason)} (${plural(event.peers, "peer")} online)`;
+      return ["updated", "dim", `${describePeer(event)}, ${plural(event.files, "file")}`];
+    case "left": {
+      const why = event.reason === SAID_BYE ? "" : `: ${printable(event.reason)}`;
+      return ["left", "dim", `${describePeer(event)}${why} ${online(event)}`];
+    }
     case "refused":
-      return `${time}  refused  ${event.address}: ${printable(event.reason)}`;
+      return ["refused", "red", `${event.address}: ${printable(event.reason)}`];
     case "operator":
-      return `${time}  operator ${printable(event.words)}`;
+      return ["operator", "cyan", printable(event.words)];
     case "stopped":
-      return `${time}  stopped`;
+      return ["stopped", "bold", ""];
     default:
       return event satisfies never;
   }
 }
 
-function describeAddresses({ addresses, announced }: Extract<TrackerEvent, { event: "addresses" }>): string {
-  const plain = announced ? "ft-peer   or, with the address: " : "";
-  const typed = addresses.map((address) => `ft-peer ${address}`).join("   or: ");
-  if (typed !== "") return `Peers on this network can run: ${plain}${typed}`;
-  return `This machine has no network address now; peers on it can run: ${plain}ft-peer 127.0.0.1`;
+function online({ peers }: { peers: number }): string {
+  return `(${plural(peers, "peer")} online)`;
+}
+
+/** A peer as the operator reads it: `"Ben" at 10.0.0.7:1235`. */
+export function describePeer({ name, address, port }: { name?: string | undefined; address: string; port: number }): string {
+  const at = formatEndpoint({ address, port });
+  return name === undefined ? at : `"${printable(name)}" at ${at}`;
 }

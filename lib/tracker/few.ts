@@ -21,9 +21,9 @@ export function withoutOne<One extends object>(few: Few<One> | undefined, one: O
 }
 
 /** The members, in the order in which they came. */
-export function eachOf<One extends object>(few: Few<One> | undefined): Iterable<One> {
+export function eachOf<One extends object>(few: Few<One> | Map<string, One> | undefined): Iterable<One> {
   if (few === undefined) return [];
-  return few instanceof Set ? few : [few];
+  return few instanceof Set || few instanceof Map ? few.values() : [few];
 }
 
 interface Named {
@@ -67,8 +67,8 @@ export function counted(tally: Tally, text: string, by: 1 | -1): Tally {
   return counts.size === 0 ? undefined : counts;
 }
 
-/** How many different texts are counted. */
-export function countOf(tally: Tally): number {
-  if (tally instanceof Map) return tally.size;
-  return tally === undefined ? 0 : 1;
+/** The number of members. */
+export function sizeOf(few: Few<object> | FewNamed<Named> | Tally): number {
+  if (few instanceof Set || few instanceof Map) return few.size;
+  return few === undefined ? 0 : 1;
 }

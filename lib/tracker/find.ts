@@ -1,18 +1,18 @@
 // Indexes the tracker's records, and finds those that fit the words and filters of a FIND, best first. Knows no peers and no protocol.
 //
-// There is no index of words. The folded names lie in blocks, each with its names joined to one string, and a search reads them
-// all: one `indexOf` after the other, from hit to hit. To look into each name by itself would be simpler, and takes 110 ms for
+// There is no index of words. The folded names lie in blocks, each with its names joined to one text, and a search reads all texts:
+// one `indexOf` after the other, from hit to hit. To look into each name by itself would be simpler, and takes 110 ms for
 // 600,000 names, which are those of a million records. Joined, they take 4 ms for a word in none of them and 25 ms for one in all.
 
 import { ProtocolError } from "../error.ts";
 import type { Wish } from "../protocol/messages.ts";
 import {
   counted,
-  countOf,
   eachOf,
   type Few,
   type FewNamed,
   named,
+  sizeOf,
   type Tally,
   withNamed,
   withOne,
@@ -38,25 +38,18 @@ export interface Findable<Item extends object> {
   title?: Title<Item> | undefined;
 }
 
-/** One content under one folded name, with the records of it. */
+/** One content under one folded name. */
 interface Title<Item extends object> {
   readonly name: string;
   readonly content: Content<Item>;
-  /** Titles that came later have higher numbers. */
-  readonly number: number;
   records: Few<Item> | undefined;
-  /** How many records it has. */
-  count: number;
-  /** The block that has its name, and the place there. */
-  block: Block<Item>;
-  at: number;
 }
 
 /** The records of one root and size, or one record whose root is not known. */
 interface Content<Item extends object> {
-  /** Its key among the contents; undefined when its root is not known. */
+  /** Root and size; undefined when the root is not known. */
   readonly key: string | undefined;
-  readonly size: number;
+  readonly block: Block<Item>;
   titles: FewNamed<Title<Item>> | undefined;
   /** Records of it that are whole. */
   holders: number;
@@ -74,92 +67,93 @@ export interface FoundPage<Item> {
   total: number;
 }
 
-/** The most names in a block. */
+/** The most contents in a block. */
 const BLOCK = 1024;
-/** Stands between the names of a block. A search also finds a name that has one in it. */
-const SEPARATOR = "\n";
+/** Stands between the names of a block. No folded name or word has a capital letter. */
+const SEPARATOR = "A";
 /** The most contents that a search puts in exact order. The others follow in the order in which it reads them. */
 const ORDERED = 2500;
 /** A content's score is its hosts times this, plus the seconds of its newest time. */
 const HOST = 2 ** 33;
-
 /** The rank of a name is worth more than any score. The sum of both is still an exact number. */
 const RANK = 2 ** 51;
-
 /** Added to the score of a content with a known root. Without a root, nobody can prove that a content is what its name says. */
 const VERIFIED = RANK / 2;
-
 /** Hosts above this do not count in the score. */
 const MOST_HOSTS = VERIFIED / HOST - 1;
-
 /** The clocks of holders may be fast by this. A later time of modification does not count as new. Seconds. */
 const FAST_CLOCK_S = 86_400;
 
-/** Stands for the score of a content with several titles. The search ranks it after it has read all its titles. */
-const SEVERAL = -1;
+/** The work of one step of a search: about a millisecond. Work is in nanoseconds of an ordinary computer. It is counted, not
+ * measured, so that a search comes to the same end on a slow computer, and on one that has much else to do. */
+const STEP_WORK = 1_000_000;
+/** The most work of one search. */
+const MOST_WORK = 500 * STEP_WORK;
+/** The work of one `indexOf`. It reads UNITS_READ UTF-16 units in a nanosecond. */
+const SCAN_WORK = 60;
+const UNITS_READ = 4;
+/** The work of one comparison of a character with a wildcard word. */
+const COMPARE_WORK = 4;
+/** The work of a name that fits. */
+const NAME_WORK = 60;
+/** The work of putting a content among the best. */
+const HIT_WORK = 300;
+/** The work of looking at one record, or of putting one name into the text of a block. */
+const RECORD_WORK = 400;
+/** The work of putting a content on the page. */
+const PAGE_WORK = 5000;
 
-/** The most work of one search, in characters read by `indexOf`. It takes less than a second. */
-const MOST_WORK = 1_000_000_000;
-
-/** The work of comparing a name with a word, for each character of the name. */
-const COMPARE_COST = 4;
-/** The work that each character of the word adds to COMPARE_COST. */
-const COMPARE_COST_EACH = 3;
-/** The work of a title that fits. */
-const TAKE_COST = 200;
-/** The work of one step of a search. After it others may have their turn. */
-const STEP_WORK = 500_000;
-/** The hits of a page that take as long as one step. */
-const STEP_HITS = 64;
-
-/** Stands for the score of a title without records, whose place waits for another title. */
-const GONE = -2;
-
-/** Some titles with their names in one string. */
-class Block<Item extends object> {
-  readonly titles: Title<Item>[] = [];
-  /** The score of each title's content, or SEVERAL. It is here because contents are far apart in memory. */
-  readonly scores: number[] = [];
+/** The names of some contents as a search reads them. The names of one content are neighbours. */
+interface Sheet<Item extends object> {
+  /** All names, joined. */
+  readonly text: string;
   /** Where each name begins in the text, and where the one after the last would. */
-  readonly starts: number[] = [];
-  #text: string | undefined;
+  readonly starts: number[];
+  readonly titles: Title<Item>[];
+  /** The number and the score of each title's content. They are here because contents are far apart in memory. */
+  readonly owners: number[];
+  readonly scores: number[];
+}
 
-  /** All names, joined. It is made when somebody asks, because many names may come and go between two searches. */
-  get text(): string {
-    if (this.#text !== undefined) return this.#text;
-    let start = 0;
-    this.starts.length = 0;
-    for (const { name } of this.titles) {
-      this.starts.push(start);
-      start += name.length + SEPARATOR.length;
+function sheetOf<Item extends object>(contents: Iterable<Content<Item>>): Sheet<Item> {
+  const titles: Title<Item>[] = [];
+  const starts = [0];
+  const owners: number[] = [];
+  const scores: number[] = [];
+  let owner = 0;
+  let end = 0;
+  for (const content of contents) {
+    const score = scoreOf(content);
+    for (const title of eachOf(content.titles)) {
+      titles.push(title);
+      owners.push(owner);
+      scores.push(score);
+      end += title.name.length + SEPARATOR.length;
+      starts.push(end);
     }
-    this.starts.push(start);
-    this.#text = this.titles.map(({ name }) => name).join(SEPARATOR);
-    return this.#text;
+    owner += 1;
   }
+  return { text: titles.map(({ name }) => name).join(SEPARATOR), starts, titles, owners, scores };
+}
 
-  set(at: number, title: Title<Item>): void {
-    this.titles[at] = title;
-    this.#text = undefined;
-  }
+function scoreOf({ key, hosts, newest }: Content<object>): number {
+  return (key === undefined ? 0 : VERIFIED) + Math.min(sizeOf(hosts), MOST_HOSTS) * HOST + newest;
+}
 
-  pop(): Title<Item> | undefined {
-    this.#text = undefined;
-    return this.titles.pop();
-  }
+/** Some contents. They stay in their block, so that a search finds each once while others come and go. */
+class Block<Item extends object> {
+  readonly contents = new Set<Content<Item>>();
+  /** Made by the first search after a change, because many records may come and go between two searches. */
+  sheet: Sheet<Item> | undefined;
 }
 
 /** The index: records come, go, and are found. */
 export class FindIndex<Item extends Findable<Item>> {
-  /** Only the last block may have room. */
-  readonly #blocks: Block<Item>[] = [];
-  /** The contents whose root is known. */
+  readonly #blocks = new Set<Block<Item>>();
+  /** The blocks that have room. */
+  readonly #roomy = new Set<Block<Item>>();
+  /** The contents whose root is known, by their keys. */
   readonly #contents = new Map<string, Content<Item>>();
-  #titles = 0;
-  /** Searches between two of their steps. While there are any, titles keep their places. */
-  #searches = 0;
-  /** The titles without records whose places are to be filled then. */
-  readonly #gone: Title<Item>[] = [];
   readonly #hostOf: (item: Item) => string;
   readonly #now: () => number;
 
@@ -177,15 +171,15 @@ export class FindIndex<Item extends Findable<Item>> {
   /** Adds a record, unless it is here. */
   add(item: Item): void {
     if (item.title !== undefined) return;
-    const content = this.#contentOf(item);
-    this.#count(content, item, 1);
-    content.newest = Math.max(content.newest, this.#newnessOf(item.modified));
+    const key = item.root === undefined ? undefined : `${item.root} ${item.size}`;
+    const content = this.#contents.get(key ?? "") ?? this.#open(key);
     const name = fold(item.name);
-    const title = named(content.titles, name) ?? this.#open(content, name);
+    const title = named(content.titles, name) ?? { name, content, records: undefined };
+    if (title.records === undefined) content.titles = withNamed(content.titles, title);
     title.records = withOne(title.records, item);
-    title.count += 1;
     item.title = title;
-    rate(content, title);
+    content.newest = Math.max(content.newest, this.#newnessOf(item.modified));
+    this.#count(content, item, 1);
   }
 
   /** Takes a record out, if it is here. */
@@ -195,13 +189,13 @@ export class FindIndex<Item extends Findable<Item>> {
     const { content } = title;
     item.title = undefined;
     title.records = withoutOne(title.records, item);
-    title.count -= 1;
+    if (title.records === undefined) content.titles = withoutNamed(content.titles, title.name);
     this.#count(content, item, -1);
-    if (title.count === 0) this.#close(title);
-    rate(content, title.count === 0 ? undefined : title);
+    if (content.titles === undefined) this.#close(content);
   }
 
   #count(content: Content<Item>, item: Item, by: 1 | -1): void {
+    content.block.sheet = undefined;
     if (item.part) return;
     content.holders += by;
     content.hosts = counted(content.hosts, this.#hostOf(item), by);
@@ -214,281 +208,245 @@ export class FindIndex<Item extends Findable<Item>> {
     return seconds > now + FAST_CLOCK_S ? 0 : Math.min(seconds, now);
   }
 
-  /**
-   * Finds a page in steps of about a millisecond; `among`: only of these records. Throws a `ProtocolError` when the search would
-   * take too long. Records may come and go between two steps: each that stays is found once, one that comes may be found, and the total may
-   * count a content twice that gets a second name. A caller that does not go on must call `return`.
-   */
-  *steps(wish: Wish, among?: Iterable<Item>): Generator<undefined, FoundPage<Item>> {
-    const search = new Search<Item>(wish);
-    this.#searches += 1;
-    try {
-      for (const block of among === undefined ? this.#blocks : [blockOf(among)]) yield* search.read(block);
-      return yield* search.page();
-    } finally {
-      this.#searches -= 1;
-      if (this.#searches === 0) for (const title of this.#gone.splice(0)) this.#fill(title);
-    }
-  }
-
-  /** The key of most contents is the root, which is a text that the record has anyway. Another size of a root has a longer key. */
-  #contentOf({ root, size }: Item): Content<Item> {
-    if (root === undefined) return { key: undefined, size, titles: undefined, holders: 0, hosts: undefined, newest: 0 };
-    const first = this.#contents.get(root);
-    const known = first?.size === size ? first : this.#contents.get(`${root} ${size}`);
-    if (known !== undefined) return known;
-    const key = first === undefined ? root : `${root} ${size}`;
-    const content = { key, size, titles: undefined, holders: 0, hosts: undefined, newest: 0 };
-    this.#contents.set(key, content);
+  #open(key: string | undefined): Content<Item> {
+    const [block = new Block<Item>()] = this.#roomy;
+    const content = { key, block, titles: undefined, holders: 0, hosts: undefined, newest: 0 };
+    block.contents.add(content);
+    this.#blocks.add(block);
+    if (block.contents.size < BLOCK) this.#roomy.add(block);
+    else this.#roomy.delete(block);
+    if (key !== undefined) this.#contents.set(key, content);
     return content;
   }
 
-  /** Makes a title for a name that is new in its content, in the last block. */
-  #open(content: Content<Item>, name: string): Title<Item> {
-    let block = this.#blocks.at(-1);
-    if (block === undefined || block.titles.length === BLOCK) {
-      block = new Block();
-      this.#blocks.push(block);
+  #close(content: Content<Item>): void {
+    const { key, block } = content;
+    block.contents.delete(content);
+    this.#roomy.add(block);
+    if (key !== undefined) this.#contents.delete(key);
+  }
+
+  /**
+   * Finds a page in steps of about a millisecond; `among`: only of these records. Throws a `ProtocolError` when the search would
+   * take too long. Records may come and go between two steps: each that stays is found once, one that comes may be found.
+   */
+  *steps(wish: Wish, among?: Iterable<Item>): Generator<undefined, FoundPage<Item>> {
+    const search = new Search<Item>(wish);
+    if (among !== undefined) yield* search.read(sheetOf(contentsOf(among)));
+    else {
+      for (const block of this.#blocks) {
+        if (block.sheet === undefined) search.spend(block.contents.size * RECORD_WORK);
+        block.sheet ??= sheetOf(block.contents);
+        yield* search.read(block.sheet);
+      }
     }
-    const at = block.titles.length;
-    const title = { name, content, number: this.#titles++, records: undefined, count: 0, block, at };
-    content.titles = withNamed(content.titles, title);
-    block.set(at, title);
-    return title;
-  }
-
-  /** Takes a title out that has no records. */
-  #close(title: Title<Item>): void {
-    const { name, content, block, at } = title;
-    content.titles = withoutNamed(content.titles, name);
-    if (content.titles === undefined && content.key !== undefined) this.#contents.delete(content.key);
-    block.scores[at] = GONE;
-    if (this.#searches > 0) this.#gone.push(title);
-    else this.#fill(title);
-  }
-
-  /** Moves the last title of all to the place of one without records, so that no block has a hole. */
-  #fill({ block, at }: Title<Item>): void {
-    const last = this.#blocks.at(-1);
-    const moved = last?.pop();
-    if (last?.titles.length === 0) this.#blocks.pop();
-    if (moved === undefined || (moved.block === block && moved.at === at)) return;
-    block.scores[at] = moved.block.scores[moved.at] ?? GONE;
-    moved.block = block;
-    moved.at = at;
-    block.set(at, moved);
+    return yield* search.page();
   }
 }
 
-/** The titles of some records. */
-function blockOf<Item extends Findable<Item>>(items: Iterable<Item>): Block<Item> {
-  const block = new Block<Item>();
-  for (const title of new Set(Array.from(items, (item) => item.title))) {
-    if (title === undefined) continue;
-    block.scores.push(title.block.scores[title.at] ?? SEVERAL);
-    block.set(block.titles.length, title);
-  }
-  return block;
+function contentsOf<Item extends Findable<Item>>(items: Iterable<Item>): Set<Content<Item>> {
+  return new Set(Array.from(items, ({ title }) => title?.content).filter((content) => content !== undefined));
 }
 
-/** Writes the score of a changed content beside its titles. If it has more than two, all but `changed` have SEVERAL already. */
-function rate<Item extends object>(content: Content<Item>, changed: Title<Item> | undefined): void {
-  const { titles } = content;
-  const several = titles instanceof Map;
-  const score = several ? SEVERAL : scoreOf(content);
-  for (const title of !several ? [titles] : titles.size > 2 ? [changed] : titles.values()) {
-    if (title !== undefined) title.block.scores[title.at] = score;
-  }
-}
-
-function scoreOf({ key, hosts, newest }: Content<object>): number {
-  return (key === undefined ? 0 : VERIFIED) + Math.min(countOf(hosts), MOST_HOSTS) * HOST + newest;
-}
-
-/** A content that fits, with its titles that fit. */
+/** A content that fits. */
 interface Hit<Item extends object> {
-  /** Its place in the order: rank and score as one number, and for equal ones the best title. */
+  /** Its place in the order: rank and score as one number. Of equal ones, the best title decides. */
   readonly key: number;
+  /** Its best title. */
   readonly title: Title<Item>;
-  /** The titles after the best one. */
-  readonly others: Title<Item>[];
+  /** Its records that fit; 1 when grouped. */
+  readonly count: number;
 }
 
-function compareHits({ key, title }: Hit<object>, other: Hit<object>): number {
-  if (key !== other.key) return other.key - key;
-  if (title.name !== other.title.name) return title.name < other.title.name ? -1 : 1;
-  return title.number - other.title.number;
+function compareHits(one: Hit<object>, other: Hit<object>): number {
+  if (one.key !== other.key) return other.key - one.key;
+  if (one.title.name === other.title.name) return 0;
+  return one.title.name < other.title.name ? -1 : 1;
+}
+
+/** A word, and the first place of its needle that is not before the name that the search reads. */
+interface Scan extends Word {
+  place: number;
+}
+
+/** Where a search is in a sheet, and the hit of the content that it reads there. */
+interface Reader<Item extends object> {
+  at: number;
+  owner: number;
+  best: Title<Item> | undefined;
+  key: number;
+  count: number;
 }
 
 /** One search while it goes on. */
 class Search<Item extends Findable<Item>> {
   readonly #wish: Wish;
-  /** The search reads only names that have this in them; "": all names. */
-  readonly #needle: string;
-  /** The words that a name with the needle is compared with. */
-  readonly #words: Word[];
-  /** The words without wildcards. The first one decides the rank of a name. */
-  readonly #plain: string[];
-  /** The first UTF-16 unit of the first plain word; -1 if there is none. */
-  readonly #first: number;
-  /** The length of a name that consists of the plain words. */
-  readonly #exact: number;
-  /** A name ends with one of these, such as ".pdf". It is compared in the block, where it is near; records are far apart. */
+  /** The words. Those that are usually in few names come first. */
+  readonly #scans: Scan[];
+  /** The first word without wildcards. It decides the rank of a name. */
+  readonly #lead: Scan | undefined;
+  /** All words without wildcards, joined. */
+  readonly #plain: string;
+  /** A name ends with one of these, such as ".pdf". */
   readonly #endings: string[] | undefined;
   readonly #passes: ((item: Item) => boolean) | undefined;
   #work = 0;
   /** The work after which this step ends. */
   #stepEnd = STEP_WORK;
-  /** The next position of the needle in the block. A position before the current title means: not searched yet. */
-  #place = -1;
   /** The offset of the page plus its limit. */
   readonly #needed: number;
   /** The number of contents that the search puts in exact order. */
   readonly #most: number;
-  /** The best hits: a sorted part, then later hits. When the sorted part is full, a hit that is worse than its last one is not added. */
+  /** The best hits: a sorted part, then later hits. When the sorted part is full, a hit that is no better than its last one is not added. */
   readonly #best: Hit<Item>[] = [];
   #worst: Hit<Item> | undefined;
-  #floor = 0;
-  /** The hits in the order in which they were read, as far as the page needs them. */
+  /** All hits in the order in which they were read, as far as the page needs them. */
   readonly #read: Hit<Item>[] = [];
-  /** The contents with several titles, each with its titles that fit. */
-  readonly #several = new Map<Content<Item>, Hit<Item>[]>();
   #total = 0;
 
   constructor(wish: Wish) {
-    const words = parseWords(wish.words);
-    const wanted = words.filter((word) => !word.excludes);
-    // A long needle is usually in few names.
-    const [longest] = wanted.toSorted((a, b) => b.needle.length - a.needle.length);
-    const needle = longest?.needle ?? "";
+    const scans = parseWords(wish.words).map((word) => ({ ...word, place: -1 }));
+    const plain = scans.filter(({ isWild, excludes }) => !isWild && !excludes);
+    const use = ({ excludes, needle }: Word) => (excludes ? -1 : needle.length);
     this.#wish = wish;
-    this.#needle = needle.includes(SEPARATOR) ? "" : needle;
-    this.#words = words.filter((word) => word !== longest || word.isWild || this.#needle === "");
-    this.#plain = wanted.filter(({ isWild }) => !isWild).map(({ text }) => text);
-    this.#first = this.#plain[0]?.charCodeAt(0) ?? -1;
-    this.#exact = this.#plain.join(" ").length;
+    this.#scans = scans.toSorted((a, b) => use(b) - use(a));
+    this.#lead = plain[0];
+    this.#plain = plain.map(({ text }) => text).join(" ");
     this.#endings = wish.ext?.filter((one) => !one.includes(".")).map((one) => `.${fold(one)}`);
     this.#passes = filterOf(wish);
     this.#needed = wish.offset + wish.limit;
     this.#most = Math.min(this.#needed, ORDERED);
   }
 
-  /** Takes in the hits of one block. Titles may come between two steps, behind all others. */
-  *read(block: Block<Item>): Generator<undefined, void> {
-    const { titles, text, starts } = block;
-    this.#spend(titles.length + text.length);
-    this.#place = -1;
-    for (let at = this.#next(block, 0); at < titles.length; at = this.#next(block, at + 1)) {
-      if (this.#work >= this.#stepEnd) {
-        this.#stepEnd = this.#work + STEP_WORK;
-        yield;
-      }
-      const start = starts[at] ?? 0;
-      const end = (starts[at + 1] ?? 0) - SEPARATOR.length;
-      if (this.#endings !== undefined && !endsWithOne(text, end, this.#endings)) continue;
-      if (this.#words.length === 0 || this.#fits(text, start, end)) this.#take(block, at, start, end);
-    }
-  }
-
-  /** The first title from a place on whose name has the needle; behind the last when there is none. */
-  #next({ titles, text, starts }: Block<Item>, from: number): number {
-    if (this.#needle === "" || from >= titles.length) return from;
-    let at = from;
-    if (this.#place < (starts[at] ?? 0)) this.#place = text.indexOf(this.#needle, starts[at]);
-    const place = this.#place;
-    if (place < 0) return titles.length;
-    while ((starts[at + 1] ?? 0) <= place) at += 1;
-    return at;
-  }
-
-  /** Takes in a title whose name fits, as far as its records do. */
-  #take({ titles, scores, text }: Block<Item>, at: number, start: number, end: number): void {
-    const { group } = this.#wish;
-    const title = titles[at];
-    const score = scores[at] ?? GONE;
-    if (title === undefined || score === GONE) return;
-    this.#spend(TAKE_COST);
-    const count = this.#passes !== undefined ? this.#countOf(title) : group ? 1 : title.count;
-    if (count === 0) return;
-    if (score === SEVERAL) {
-      const hits = this.#several.get(title.content) ?? [];
-      hits.push({ key: this.#rank(title.name), title, others: [] });
-      this.#several.set(title.content, hits);
-      if (!group) this.#total += count;
-      return;
-    }
-    this.#total += group ? 1 : count;
-    // The score alone may tell that this is not among the best; the rank takes longer to find out.
-    const first = this.#first;
-    const mostRank = first < 0 ? 0 : text.charCodeAt(start) !== first ? 1 : end - start === this.#exact ? 3 : 2;
-    if (this.#needed === this.#most && mostRank * RANK + score < this.#floor) return;
-    this.#offer({ key: this.#rank(title.name) * RANK + score, title, others: [] });
-  }
-
-  /** The page, from the blocks that were read. */
-  *page(): Generator<undefined, FoundPage<Item>> {
-    const { offset, limit, group } = this.#wish;
-    if (group) this.#total += this.#several.size;
-    let hits = 0;
-    for (const [content, titles] of this.#several) {
-      if (++hits % STEP_HITS === 0) yield;
-      const [best, ...others] = titles.sort(compareHits);
-      if (best === undefined) continue;
-      this.#offer({ ...best, key: best.key * RANK + scoreOf(content), others: others.map(({ title }) => title) });
-    }
-    this.#cut();
-    yield;
-    const seen = new Set<Content<Item>>();
-    const contents: FoundPage<Item>["contents"] = [];
-    let skip = offset;
-    let room = limit;
-    for (const list of [this.#best, this.#read]) {
-      for (const { title, others } of list) {
-        if (room <= 0) break;
-        if (++hits % STEP_HITS === 0) yield;
-        // The best are among those that were read. And a content that got a second name since its first one was read is here twice.
-        if (seen.has(title.content)) continue;
-        seen.add(title.content);
-        const all = this.#itemsOf([title, ...others]).slice(0, group ? 1 : undefined);
-        const items = all.slice(skip, skip + room);
-        skip = Math.max(0, skip - all.length);
-        room -= items.length;
-        if (items.length > 0) contents.push({ items, holders: title.content.holders });
-      }
-    }
-    return { contents, total: this.#total };
-  }
-
-  /** Whether the name from `start` to `end` fits the words that it is to be compared with. */
-  #fits(text: string, start: number, end: number): boolean {
-    for (const word of this.#words) {
-      this.#spend((end - start) * (COMPARE_COST + word.pattern.length * COMPARE_COST_EACH));
-      if (fits(text, start, end, word) === word.excludes) return false;
-    }
-    return true;
-  }
-
-  #spend(work: number): void {
+  /** Counts work. A search may do a limited amount of it. */
+  spend(work: number): void {
     this.#work += work;
     if (this.#work <= MOST_WORK) return;
     throw new ProtocolError("bad-find", "Too many names would have to be read; use longer words, or fewer wildcards.");
   }
 
-  /** 3: the name is the plain words; 2: it begins with the first of them; 1: a word of it does; 0: it is somewhere. */
-  #rank(name: string): number {
-    const [lead] = this.#plain;
-    if (lead === undefined) return 0;
-    if (name.startsWith(lead)) return name === this.#plain.join(" ") ? 3 : 2;
-    let place = name.indexOf(lead);
-    while (place >= 0 && !beginsAt(name, place)) place = name.indexOf(lead, place + 1);
-    return place < 0 ? 0 : 1;
+  /** Takes in the contents of a sheet that fit. */
+  *read(sheet: Sheet<Item>): Generator<undefined, void> {
+    const reader: Reader<Item> = { at: 0, owner: -1, best: undefined, key: 0, count: 0 };
+    for (const scan of this.#scans) scan.place = -1;
+    while (!this.#readOn(sheet, reader)) {
+      yield;
+      this.#stepEnd = this.#work + STEP_WORK;
+    }
+    this.#take(reader);
   }
 
-  #offer(hit: Hit<Item>): void {
-    if (this.#needed > this.#most && this.#read.length < this.#needed + ORDERED) this.#read.push(hit);
-    if (this.#worst !== undefined && compareHits(hit, this.#worst) > 0) return;
+  /** Reads to the end of this step, or of the sheet: then it says true. Not part of `read`, because generators are slow. */
+  #readOn(sheet: Sheet<Item>, reader: Reader<Item>): boolean {
+    const { titles, owners, scores } = sheet;
+    while (reader.at < titles.length) {
+      if (this.#work >= this.#stepEnd) return false;
+      const { at } = reader;
+      const next = this.#fitting(sheet, at);
+      const title = titles[at];
+      reader.at = Math.max(next, at + 1);
+      const count = next === at && title !== undefined ? this.#countOf(title) : 0;
+      if (title === undefined || count === 0) continue;
+      const owner = owners[at] ?? -1;
+      const key = this.#keyOf(sheet, at, scores[at] ?? 0);
+      if (owner !== reader.owner) {
+        this.#take(reader);
+        reader.owner = owner;
+        reader.best = undefined;
+        reader.count = 0;
+      }
+      reader.count = this.#wish.group ? 1 : reader.count + count;
+      const { best } = reader;
+      if (best !== undefined && (key < reader.key || (key === reader.key && best.name < title.name))) continue;
+      reader.best = title;
+      reader.key = key;
+    }
+    return true;
+  }
+
+  /** The place of a name if that fits; else a place behind it, before which no other name fits. */
+  #fitting({ text, starts }: Sheet<Item>, at: number): number {
+    const start = starts[at] ?? 0;
+    const end = (starts[at + 1] ?? 0) - SEPARATOR.length;
+    for (const scan of this.#scans) {
+      if (scan.place < start) this.#scan(scan, text, start);
+      const has = scan.place < end;
+      if (!has && !scan.excludes) {
+        let next = at + 1;
+        while ((starts[next + 1] ?? Number.POSITIVE_INFINITY) <= scan.place) next += 1;
+        return next;
+      }
+      if (has && (!scan.isWild || this.#fits(scan, text, start, end)) === scan.excludes) return at + 1;
+    }
+    const ends = this.#endings === undefined || this.#endings.some((ending) => text.endsWith(ending, end));
+    return ends ? at : at + 1;
+  }
+
+  /** Finds the next place of a word's needle; behind the text when there is none. */
+  #scan(scan: Scan, text: string, from: number): void {
+    const place = text.indexOf(scan.needle, from);
+    scan.place = place < 0 ? text.length : place;
+    this.spend(SCAN_WORK + (scan.place - from) / UNITS_READ);
+  }
+
+  #fits(scan: Scan, text: string, start: number, end: number): boolean {
+    const before = scan.compared;
+    const does = fits(text, start, end, scan);
+    this.spend((scan.compared - before) * COMPARE_WORK);
+    return does;
+  }
+
+  /** How many records of a title pass the filters; 1 stands for any number when grouped. */
+  #countOf(title: Title<Item>): number {
+    const passes = this.#passes;
+    const { group } = this.#wish;
+    this.spend(NAME_WORK);
+    // Titles are far apart in memory, so they are not read in vain.
+    if (passes === undefined) return group ? 1 : sizeOf(title.records);
+    let count = 0;
+    for (const item of eachOf(title.records)) {
+      this.spend(RECORD_WORK);
+      if (passes(item)) count += 1;
+      if (count > 0 && group) break;
+    }
+    return count;
+  }
+
+  /**
+   * The rank of a name, with the score. 3: the name is the plain words; 2: it begins with the first of them; 1: a word of it does;
+   * 0: it is somewhere.
+   */
+  #keyOf({ text, starts }: Sheet<Item>, at: number, score: number): number {
+    if (this.#lead === undefined) return score;
+    let { place } = this.#lead;
+    const start = starts[at] ?? 0;
+    const end = (starts[at + 1] ?? 0) - SEPARATOR.length;
+    if (place === start)
+      return score + (end - start === this.#plain.length && text.startsWith(this.#plain, start) ? 3 : 2) * RANK;
+    // To find the exact rank takes longer.
+    if (score + RANK < this.#floor) return score;
+    const { needle } = this.#lead;
+    while (place >= 0 && place < end && !beginsAt(text, place)) place = text.indexOf(needle, place + 1);
+    return place >= 0 && place < end ? score + RANK : score;
+  }
+
+  /** Takes in a content whose names have been read. */
+  #take({ best, key, count }: Reader<Item>): void {
+    if (best === undefined) return;
+    this.#total += count;
+    const isRead = this.#needed > this.#most && this.#read.length < this.#needed + ORDERED;
+    if (!isRead && key < this.#floor) return;
+    this.spend(HIT_WORK);
+    const hit = { key, title: best, count };
+    if (isRead) this.#read.push(hit);
+    if (this.#worst !== undefined && compareHits(hit, this.#worst) >= 0) return;
     this.#best.push(hit);
     if (this.#best.length > 2 * this.#most) this.#cut();
+  }
+
+  /** A hit with a lower key is not among the best. */
+  get #floor(): number {
+    return this.#worst?.key ?? 0;
   }
 
   /** Puts the best in order and forgets the others. */
@@ -496,25 +454,61 @@ class Search<Item extends Findable<Item>> {
     const best = this.#best.sort(compareHits);
     best.length = Math.min(best.length, this.#most);
     if (best.length === this.#most) this.#worst = best.at(-1);
-    this.#floor = this.#worst?.key ?? 0;
   }
 
-  /** How many records of a title pass the filters. */
-  #countOf({ records }: Title<Item>): number {
-    const passes = this.#passes;
-    if (passes === undefined || records === undefined) return 0;
-    if (!(records instanceof Set)) return passes(records) ? 1 : 0;
-    let count = 0;
-    for (const item of records) if (passes(item)) count += 1;
-    return count;
+  /** The page, from what was read. */
+  *page(): Generator<undefined, FoundPage<Item>> {
+    const { offset, limit, group } = this.#wish;
+    this.#cut();
+    const best = new Set(this.#best);
+    const contents: FoundPage<Item>["contents"] = [];
+    let skip = offset;
+    let room = limit;
+    for (const hits of [best, this.#read]) {
+      for (const hit of hits) {
+        if (room <= 0) break;
+        if (hits !== best && best.has(hit)) continue;
+        if (skip >= hit.count) {
+          skip -= hit.count;
+          continue;
+        }
+        this.spend(PAGE_WORK);
+        if (this.#work >= this.#stepEnd) {
+          this.#stepEnd = this.#work + STEP_WORK;
+          yield;
+        }
+        const items = this.#itemsOf(hit.title).slice(skip, group ? skip + 1 : skip + room);
+        skip = 0;
+        room -= items.length;
+        if (items.length > 0) contents.push({ items, holders: hit.title.content.holders });
+      }
+    }
+    return { contents, total: this.#total };
   }
 
-  /** The records of titles that pass the filters, whole ones first. */
-  #itemsOf(titles: Title<Item>[]): Item[] {
-    const items = titles.flatMap(({ records }) => [...eachOf(records)]);
-    const passing = this.#passes === undefined ? items : items.filter(this.#passes);
-    if (!passing.some(({ part }) => part)) return passing;
-    return [...passing.filter(({ part }) => !part), ...passing.filter(({ part }) => part)];
+  /** The records of a content that fit: whole ones first, and those of the best title before others. */
+  #itemsOf(best: Title<Item>): Item[] {
+    const sheet = sheetOf([best.content]);
+    for (const scan of this.#scans) scan.place = -1;
+    const titles: Title<Item>[] = [];
+    for (let at = 0; at < sheet.titles.length; ) {
+      const next = this.#fitting(sheet, at);
+      const title = sheet.titles[at];
+      if (next === at && title !== undefined) titles.push(title);
+      at = Math.max(next, at + 1);
+    }
+    titles.sort((a, b) => Number(b === best) - Number(a === best));
+    const wholes: Item[] = [];
+    const parts: Item[] = [];
+    for (const { records } of titles) {
+      for (const item of eachOf(records)) {
+        if (this.#passes?.(item) === false) continue;
+        if (item.part) parts.push(item);
+        else wholes.push(item);
+        if (this.#wish.group && !item.part) return wholes;
+      }
+    }
+    return [...wholes, ...parts];
   }
 }
 
@@ -523,15 +517,10 @@ function filterOf<Item extends Findable<Item>>(wish: Wish): ((item: Item) => boo
   const { type, min = 0, max = Number.POSITIVE_INFINITY, after = "", before = "" } = wish;
   if (type === undefined && min === 0 && wish.max === undefined && after + before === "") return undefined;
   const kind = type?.toLowerCase() ?? "";
+  // Times compare as texts. All times of the last day are before its text with a "~": "2026-11-22T10:04" < "2026-11-22~".
   const last = before === "" ? "~" : `${before}~`;
   return ({ type, size, modified }) => {
-    if (size < min || size > max || (kind !== "" && !type.toLowerCase().startsWith(kind))) return false;
-    // Times compare as texts. All times of the last day are before its text with a "~": "2026-11-22T10:04" < "2026-11-22~".
-    return modified >= after && modified <= last;
+    if (size < min || size > max || modified < after || modified > last) return false;
+    return kind === "" || type.toLowerCase().startsWith(kind);
   };
-}
-
-/** Whether the text before a place ends with one of some texts. */
-function endsWithOne(text: string, end: number, endings: string[]): boolean {
-  return endings.some((ending) => text.endsWith(ending, end));
 }

@@ -57,7 +57,7 @@ export class Account {
 export class Host {
   /** The work of its requests, in small requests such as PING. */
   readonly work: Account;
-  /** Milliseconds of searches by words. */
+  /** The counted work of searches by words. Milliseconds of an ordinary computer. */
   readonly searches: Account;
   /** Connect requests. */
   readonly connects: Account;

@@ -18,15 +18,15 @@ export const LIMIT_TABLE = {
   /** The longest file name. Bytes of UTF-8. */
   name: limit("max-name", "BYTES", "a file's name", NAME_LIMIT, 1, NAME_LIMIT),
   /** For an FT/1 program, the time until the end of its first request. Seconds. */
-  acceptance: limit("accept-within", "S", "seconds from connecting to being accepted", 10, 1, 3600),
-  rate: limit("rate", "N", "requests a second of one peer", 50, 1, UNLIMITED),
+  acceptance: limit("accept-within", "S", "seconds to send the first list", 10, 1, 3600),
+  rate: limit("rate", "N", "requests per second and peer", 50, 1, UNLIMITED),
   burst: limit("burst", "N", "requests at once after a pause", 200, 1, UNLIMITED),
-  findTime: limit("find-time", "MS", "milliseconds a second that one address's FINDs take", 250, 1, 1000),
-  results: limit("results", "N", "records in an answer unless asked", RESULTS_DEFAULT, 1, RESULTS_LIMIT),
-  mostResults: limit("max-results", "N", "records in an answer at most", RESULTS_LIMIT, 1, RESULTS_LIMIT),
-  unsent: limit("max-unsent", "BYTES", "answers that wait to be read", 1024 * 1024, 4096, 1024 ** 3),
+  findTime: limit("find-time", "MS", "search time of one address, ms per second", 250, 1, 1000),
+  results: limit("results", "N", "results per reply, unless asked for more", RESULTS_DEFAULT, 1, RESULTS_LIMIT),
+  mostResults: limit("max-results", "N", "most results per reply", RESULTS_LIMIT, 1, RESULTS_LIMIT),
+  unsent: limit("max-unsent", "BYTES", "unread reply data allowed per peer", 1024 * 1024, 4096, 1024 ** 3),
   /** Seconds for which a peer may leave its answers unread. */
-  stall: limit("stall", "S", "seconds in which none of them is read", 30, 1, 3600),
+  stall: limit("stall", "S", "drop a peer that reads nothing for this long", 30, 1, 3600),
 };
 
 export type Limits = Record<keyof typeof LIMIT_TABLE, number>;
@@ -37,6 +37,6 @@ export const LIMITS = Object.fromEntries(
 ) as Limits;
 
 function limit(option: string, label: string, meaning: string, standard: number, least: number, most: number) {
-  const shown = standard === UNLIMITED ? "as many as the system allows" : standard;
+  const shown = standard === UNLIMITED ? "no limit" : standard;
   return { option, label, about: `${meaning} (default ${shown})`, standard, least, most };
 }

@@ -5,32 +5,47 @@ import type { Clock } from "../clock.ts";
 /** The rate is the average over this time. Seconds. */
 const SECONDS = 60;
 
+/** The events of one second. */
+interface Count {
+  readonly second: number;
+  events: number;
+}
+
 export class Meter {
   readonly #clock: Clock;
   readonly #from: number;
-  /** The count of each second in which something happened, of the last 60 such seconds. The keys are seconds since 1970. */
-  readonly #counts = new Map<number, number>();
+  /** The count of each second in which something happened, of the last 60 such seconds. The keys are seconds of the clock's `elapsed`. */
+  readonly #counts = new Map<number, Count>();
+  /** The count of the second in which something happened last. Most events come in the second of the event before. */
+  #latest: Count = { second: Number.NaN, events: 0 };
   total = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
-    this.#from = clock.at();
+    this.#from = clock.elapsed();
   }
 
-  /** Counts one event. `now`: the time, for a caller that knows it already. Milliseconds since 1970. */
-  count(now = this.#clock.at()): void {
+  /** Counts one event. `now`: the time, for a caller that knows it already. Milliseconds of the clock's `elapsed`. */
+  count(now = this.#clock.elapsed()): void {
     const second = Math.floor(now / 1000);
-    this.#counts.set(second, (this.#counts.get(second) ?? 0) + 1);
-    if (this.#counts.size > SECONDS) this.#counts.delete(this.#counts.keys().next().value ?? 0);
+    if (this.#latest.second !== second) this.#latest = this.#countOf(second);
+    this.#latest.events += 1;
     this.total += 1;
+  }
+
+  #countOf(second: number): Count {
+    const count = this.#counts.get(second) ?? { second, events: 0 };
+    this.#counts.set(second, count);
+    if (this.#counts.size > SECONDS) this.#counts.delete(this.#counts.keys().next().value ?? 0);
+    return count;
   }
 
   /** Events per second, over the last minute, or over the time since this meter was made if that is shorter. */
   get rate(): number {
-    const now = Math.floor(this.#clock.at() / 1000);
+    const now = Math.floor(this.#clock.elapsed() / 1000);
     let sum = 0;
-    for (const [second, count] of this.#counts) if (now - second < SECONDS) sum += count;
-    const over = Math.min(SECONDS, Math.max(1, (this.#clock.at() - this.#from) / 1000));
+    for (const { second, events } of this.#counts.values()) if (now - second < SECONDS) sum += events;
+    const over = Math.min(SECONDS, Math.max(1, (this.#clock.elapsed() - this.#from) / 1000));
     return sum / over;
   }
 }

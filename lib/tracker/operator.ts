@@ -1,19 +1,21 @@
 // Carries out the orders of a running tracker's operator: status, kick, ban, unban, bans, notice. operator-socket.ts receives them.
 
 import { VERSION } from "../program/cli.ts";
-import { formatEndpoint, hostOf, isIPv6, isLinkLocal, parseAddress } from "../protocol/address.ts";
-import { formatDuration, formatSize, plural, printable } from "../text.ts";
-import { untilWhen } from "./bans.ts";
+import { type Address, formatEndpoint, hostOf, isIPv6, isLinkLocal, parseAddress, parseEndpoint } from "../protocol/address.ts";
+import type { Dismissal } from "../protocol/messages.ts";
+import { formatDuration, formatSize, formatUntil, plural, printable } from "../text.ts";
+import { describePeer } from "./events.ts";
+import { bansOf, type Meant, reasonFor, whoIsMeant } from "./meant.ts";
 import type { Meter } from "./meter.ts";
 import { isIn, type Network, parseNetwork } from "./networks.ts";
-import type { TrackerState } from "./state.ts";
+import { DISMISSED, type TrackerState } from "./state.ts";
 
 /** A longer notice is cut. Characters. */
 const NOTICE_LIMIT = 1000;
 
 export interface Order {
   order: "status" | "kick" | "ban" | "unban" | "bans" | "notice";
-  /** An address or a network. */
+  /** An address, a network, or a peer that is online: its `address:port`, name or id. */
   address?: string;
   /** How long a ban is valid; without it, the ban has no end. */
   seconds?: number;
@@ -39,7 +41,7 @@ export class Operator {
   constructor(state: TrackerState, at: { address: string; port: number }) {
     this.#state = state;
     this.#at = at;
-    this.#startedAt = state.clock.at();
+    this.#startedAt = state.clock.elapsed();
   }
 
   obey(order: Order): OrderResult {
@@ -60,7 +62,7 @@ export class Operator {
       name: setup.name,
       version: VERSION,
       ...this.#at,
-      seconds: Math.floor((clock.at() - this.#startedAt) / 1000),
+      seconds: Math.floor((clock.elapsed() - this.#startedAt) / 1000),
       peers,
       files,
       contents,
@@ -82,72 +84,102 @@ export class Operator {
       case "notice":
         return this.#notify(words);
       case "kick":
+        return this.#kick(address);
       case "ban":
-      case "unban": {
-        const network = parseNetwork(address);
-        if (network === undefined) {
-          return { done: false, lines: [`"${printable(address)}" is no IP address and no network such as 192.168.1.0/24.`] };
-        }
-        if (order === "kick") return this.#kick(network);
-        return order === "ban" ? this.#ban(address, network, seconds, words) : this.#unban(address, network);
-      }
+        return this.#ban(address, seconds, words);
+      case "unban":
+        return this.#unban(address);
       default:
         order satisfies never;
         return { done: false, lines: [`"${printable(String(order))}" is no order.`] };
     }
   }
 
-  #kick(network: Network): OrderResult {
-    this.#state.setup.bans.kick(network);
-    const found = this.#disconnect(network) > 0;
-    return { done: found, lines: [found ? `Disconnected ${network.text}.` : `Nobody is here from ${network.text}.`] };
+  #kick(typed: string): OrderResult {
+    const meant = whoIsMeant(typed, this.#state);
+    if (typeof meant === "string") return { done: false, lines: [meant] };
+    const { bans } = this.#state.setup;
+    const until = bans.kick(meant.network);
+    const shown = meant.peer === undefined ? meant.network.text : describePeer(meant.peer);
+    if (this.#disconnect({ code: "kicked", until }, meant) > 0)
+      return this.#done(`Disconnected ${shown}${this.#until(until)}.`);
+    return { done: false, lines: [`No peer connected from ${shown}.`] };
   }
 
-  #ban(typed: string, network: Network, seconds: number | undefined, reason: string): OrderResult {
+  #ban(typed: string, seconds: number | undefined, words: string): OrderResult {
+    const meant = whoIsMeant(typed, this.#state);
+    if (typeof meant === "string") return { done: false, lines: [meant] };
     const { clock, setup } = this.#state;
-    const whole = wholeHost(typed) ?? network;
-    const { ban, fault } = setup.bans.add(whole, seconds === undefined ? undefined : clock.at() + seconds * 1000, reason);
-    this.#disconnect(whole);
-    const lines = [`Keeping ${ban.address} out${untilWhen(ban)}.`];
-    if (whole !== network) {
-      lines.push(`A host can have every address of its IPv6 network. To keep out one address alone: ban ${network.text}/128`);
+    const { peer } = meant;
+    const network = wholeHost(peer?.address ?? typed) ?? meant.network;
+    const until = seconds === undefined ? undefined : clock.at() + seconds * 1000;
+    const { ban, fault } = setup.bans.add(network, until, reasonFor(meant, words));
+    this.#disconnect({ code: "banned", until }, { network });
+    const whose = peer?.name === undefined ? "" : ` ("${printable(peer.name)}")`;
+    const lines = [`Banned ${ban.address}${whose}${this.#until(until)}.`];
+    if (network !== meant.network) {
+      lines.push(`A host can have every address of its IPv6 network. To ban one address alone: ban ${meant.network.text}/128`);
     }
     if (fault !== undefined) lines.push(`When this tracker ends, that ends too: ${fault}`);
     return { done: fault === undefined, lines };
   }
 
-  #unban(typed: string, network: Network): OrderResult {
+  #unban(typed: string): OrderResult {
     const { bans } = this.#state.setup;
-    const whole = wholeHost(typed);
+    const address = parseEndpoint(typed)?.address ?? typed;
+    const network = parseNetwork(address);
+    if (network === undefined) return this.#unbanName(typed);
+    const whole = wholeHost(address);
     const first = bans.remove(network);
     const { was, fault } = first.was || whole === undefined ? first : bans.remove(whole);
     const { text } = first.was || whole === undefined ? network : whole;
-    if (fault !== undefined) return { done: false, lines: [`Letting ${text} in until this tracker ends: ${fault}`] };
-    if (was) return { done: true, lines: [`Letting ${text} in again.`] };
-    const address = parseAddress(typed);
-    const around = address === undefined ? undefined : bans.of(address)?.address;
-    const why = around === undefined ? "is not kept out" : `is in ${around}, which is kept out: unban that`;
+    if (fault !== undefined) return { done: false, lines: [`Unbanned ${text} until this tracker ends: ${fault}`] };
+    if (was) return this.#done(`Unbanned ${text}.`);
+    const parsed = parseAddress(address);
+    const around = parsed === undefined ? undefined : bans.of(parsed)?.address;
+    const why = around === undefined ? "is not banned" : `is in ${around}, which is banned: unban that`;
     return { done: false, lines: [`${network.text} ${why}.`] };
+  }
+
+  /** The peer is not online: its name is in the reason of its ban. */
+  #unbanName(name: string): OrderResult {
+    const [ban, second] = bansOf(name, this.#state.setup.bans.list);
+    if (ban !== undefined && second === undefined) return this.#unban(ban.address);
+    const why = ban === undefined ? "No ban has" : "Several bans have";
+    return { done: false, lines: [`${why} the name "${printable(name)}". Unban an address of this list: ft-tracker bans`] };
   }
 
   #listBans(): OrderResult {
     const { list } = this.#state.setup.bans;
-    const lines = list.map((ban) => `${ban.address}${untilWhen(ban)}${ban.reason === "" ? "" : `: ${ban.reason}`}`);
-    return { done: true, lines: lines.length === 0 ? ["Nobody is kept out."] : lines, data: list };
+    const lines = list.map(
+      ({ address, until, reason }) => `${address}${this.#until(until)}${reason === "" ? "" : `: ${reason}`}`,
+    );
+    return { done: true, lines: lines.length === 0 ? ["No bans."] : lines, data: list };
   }
 
   #notify(words: string): OrderResult {
-    if (words.trim() === "") return { done: false, lines: ["A notice needs words."] };
+    if (words.trim() === "") return { done: false, lines: ["A notice needs a message."] };
     const present = [...this.#state.connections].filter(({ isPresent }) => isPresent);
     for (const connection of present) connection.reply({ verb: "NOTICE", words: words.slice(0, NOTICE_LIMIT) });
-    return { done: true, lines: [`Told ${plural(present.length, "peer")}: ${printable(words)}`] };
+    return this.#done(`Told ${plural(present.length, "peer")}: ${printable(words)}`);
   }
 
-  /** Closes the connections of a network and removes its FT/1 peers. Gives the number of both. */
-  #disconnect(from: Network): number {
-    const basic = this.#state.catalog.basicMembers().filter(({ address }) => isIn(address, from));
-    const closed = this.#state.dismiss("The tracker's operator has disconnected you.", from);
-    for (const { id } of basic) this.#state.remove(id, "was dismissed");
+  #done(line: string): OrderResult {
+    return { done: true, lines: [line] };
+  }
+
+  /** The end of a ban or a kick, after a space; "" when it has no end. */
+  #until(end: number | undefined): string {
+    return end === undefined ? "" : ` until ${formatUntil(end, this.#state.clock.at())}`;
+  }
+
+  /** Closes the connections that are meant, and removes such FT/1 peers. Gives the number of both. */
+  #disconnect(why: Dismissal, { network, peer }: Meant): number {
+    const isMeant = (id: string | undefined, address: Address) =>
+      peer === undefined ? isIn(address, network) : id === peer.id;
+    const basic = this.#state.catalog.basicMembers().filter(({ id, address }) => isMeant(id, address));
+    const closed = this.#state.dismiss(why, ({ peerId, address }) => isMeant(peerId, address));
+    for (const { id } of basic) this.#state.remove(id, DISMISSED[why.code].log);
     return closed + basic.length;
   }
 }
@@ -171,7 +203,7 @@ export function describeSummary(summary: Summary): string[] {
     `searches     ${often(rates.searches)}`,
     `joined       ${often(rates.joins)}`,
     `refused      ${often(rates.refused)}${codes.length === 0 ? "" : ` (${codes.join(", ")})`}`,
-    `kept out     ${summary.bans === 1 ? "1 address" : `${summary.bans} addresses`}`,
+    `banned       ${summary.bans === 1 ? "1 address" : `${summary.bans} addresses`}`,
     `memory       ${formatSize(summary.memory)}`,
   ];
 }

@@ -25,10 +25,9 @@ import {
 } from "../program/options.ts";
 import { type Address, parseAddress } from "../protocol/address.ts";
 import { DEFAULT_TRACKER_PORT } from "../protocol/messages.ts";
-import { byteLength, NAME_LIMIT } from "../protocol/record.ts";
-import { printable } from "../text.ts";
+import { NAME_LIMIT } from "../protocol/record.ts";
+import { byteLength, printable } from "../text.ts";
 import { LIMIT_TABLE, type Limits } from "./limits.ts";
-import { parseNetwork } from "./networks.ts";
 import type { Order } from "./operator.ts";
 
 /** An address of this machine. */
@@ -46,11 +45,11 @@ const TRACKER_NAME: Kind<string> = {
 };
 
 const COMMANDS: readonly Command[] = [
-  { name: "status", about: "what it does: peers, files, rates, refused, memory (or: SIGUSR1)" },
-  { name: "kick", label: "ADDRESS", about: "disconnect an address or network; it may come back after a minute" },
-  { name: "ban", label: "ADDRESS", about: "keep it out, for good or --for a while: 192.168.1.9, 10.1.0.0/16" },
-  { name: "unban", label: "ADDRESS", about: "let it in again" },
-  { name: "bans", about: "who is kept out, and for how long" },
+  { name: "status", about: "peers, files, rates, refusals, memory (or: SIGUSR1)" },
+  { name: "kick", label: "PEER", about: "disconnect it for a minute: a name, 10.1.0.9, 10.1.0.0/16" },
+  { name: "ban", label: "PEER [REASON]", about: "keep its address out, for good or --for a while" },
+  { name: "unban", label: "PEER", about: "let it in again" },
+  { name: "bans", about: "which addresses are banned, and for how long" },
   { name: "notice", label: "WORDS", about: "tell every peer" },
 ];
 
@@ -62,17 +61,17 @@ const GENERAL = [
     about: `port to listen on (default ${DEFAULT_TRACKER_PORT}; 0 takes a free one)`,
     standard: String(DEFAULT_TRACKER_PORT),
   },
-  { name: "host", kind: HOST, label: "ADDRESS", about: "address to listen on (default: every interface, IPv4 and IPv6)" },
+  { name: "host", kind: HOST, label: "ADDRESS", about: "address to listen on (default: all of this machine)" },
   {
     name: "name",
     kind: TRACKER_NAME,
     label: "NAME",
-    about: "what peers see as this tracker's name (default: the host's name)",
+    about: "this tracker's name (default: the host's name)",
     standard: hostname(),
   },
   { name: "no-announce", kind: FLAG, about: "do not announce the tracker on the network" },
   { name: "for", kind: DURATION, label: "DURATION", about: "how long a ban holds, such as 30m, 2h or 7d", command: "ban" },
-  { name: "bans", kind: FILE, label: "FILE", about: "where bans are kept (default: bans.txt in this user's state folder)" },
+  { name: "bans", kind: FILE, label: "FILE", about: "where bans are kept (default: in the state folder)" },
   { name: "json", kind: FLAG, about: "one JSON object a line for each event" },
   { name: "quiet", kind: FLAG, about: "print errors only" },
   { name: "completions", kind: SHELL, label: "SHELL", about: "completions for bash, zsh, fish or powershell" },
@@ -109,9 +108,10 @@ Limits:
 
 ${optionRows(LIMIT_ROWS, TYPED_WIDTH)}
 
-Peers then run:  ft-peer   or, where announcements do not get through, ft-peer ADDRESS
+Peers then run:  ft-peer   or, if they cannot find the tracker:  ft-peer ADDRESS
 with one of the addresses printed at the start.
-Ctrl-C stops it; the peers come back by themselves when it is started again.`;
+Ctrl-C stops it; the peers come back by themselves when it is started again.
+To run it in the background: nohup ft-tracker > tracker.log &`;
 
 export interface TrackerCommandLine {
   options: {
@@ -135,7 +135,8 @@ export function parseTrackerArguments(argv: string[]): { text: string } | Tracke
   const text = textAskedFor(given, TRACKER_TABLE, TRACKER_HELP);
   if (text !== undefined) return { text };
   const order = words[0] === undefined ? undefined : orderFrom(words);
-  if (misplacedOption(GENERAL, given, order?.order) !== undefined) throw new UsageError("--for belongs to ban ADDRESS.");
+  if (misplacedOption(GENERAL, given, order?.order) !== undefined)
+    throw new UsageError("--for only works with ban. Try: ft-tracker ban 192.168.1.7 --for 2h");
   const values = readValues(GENERAL, given);
   const limitValues: Record<string, unknown> = readValues(LIMIT_ROWS, given);
   const limits = Object.entries(LIMIT_TABLE).flatMap(([limit, { option }]) =>
@@ -162,20 +163,28 @@ function orderFrom([command = "", ...rest]: string[]): Order {
   switch (command) {
     case "status":
     case "bans":
-      if (first !== undefined) throw new UsageError(`"${printable(first)}" is too much behind ${command}.`);
+      if (first !== undefined) throw new UsageError(`"${command}" takes no arguments. Try: ft-tracker ${command}`);
       return { order: command };
     case "kick":
-    case "ban":
     case "unban":
-      if (first === undefined || parseNetwork(first) === undefined) {
-        const words = `${command} needs an IP address or a network such as 192.168.1.0/24, not "${printable(first ?? "")}".`;
-        throw new UsageError(`${words} Try: ft-tracker ${command} 192.168.1.7`);
+      if (rest[1] !== undefined) {
+        throw new UsageError(`Unexpected "${printable(rest[1])}". If a name contains spaces, put it in quotes.`);
       }
-      return { order: command, address: first, words: rest.slice(1).join(" ") };
+      return { order: command, address: peerArgument(command, first) };
+    case "ban":
+      return { order: command, address: peerArgument(command, first), words: rest.slice(1).join(" ") };
     case "notice":
-      if (first === undefined) throw new UsageError("notice needs words. Try: ft-tracker notice The tracker moves at noon");
+      if (first === undefined) {
+        throw new UsageError('notice needs a message. Example: ft-tracker notice "Class ends in 5 minutes"');
+      }
       return { order: command, words: rest.join(" ") };
     default:
       throw new UsageError(`"${printable(command)}" is not an option or a command. Try: ft-tracker --help`);
   }
+}
+
+/** A peer or a network as typed. Only the running tracker knows which peers are online. */
+function peerArgument(command: string, typed: string | undefined): string {
+  if (typed !== undefined && typed.trim() !== "") return typed;
+  throw new UsageError(`${command} needs a peer's name or address. Try: ft-tracker ${command} 192.168.1.7`);
 }

@@ -5,7 +5,7 @@ import type { Clock } from "../clock.ts";
 import { ProtocolError } from "../error.ts";
 import type { Channel, Dial } from "../net/channel.ts";
 import type { Address } from "../protocol/address.ts";
-import { PASS_LIFETIME_S } from "../protocol/messages.ts";
+import { type Dismissal, PASS_LIFETIME_S } from "../protocol/messages.ts";
 import type { TrackerInbox } from "../protocol/read.ts";
 import type { FileRecord } from "../protocol/record.ts";
 import type { encodeFromTracker } from "../protocol/write.ts";
@@ -17,7 +17,7 @@ import type { TrackerEvent } from "./events.ts";
 import { type Host, Hosts } from "./hosts.ts";
 import type { Limits } from "./limits.ts";
 import { Meter } from "./meter.ts";
-import { isIn, type Network } from "./networks.ts";
+import { PeerNames } from "./names.ts";
 import { PortProber, type Reach } from "./prober.ts";
 
 /** The most ids in a line of REVOKED, so that the line is shorter than 4096 bytes. */
@@ -37,9 +37,16 @@ export interface Connection extends Seer {
   /** It knows what REVOKED means. */
   readonly hearsRevoked: boolean;
   reply(message: TrackerReply): void;
-  /** Ends it; an accepted FT/2 peer gets the words. */
-  dismiss(words: string): void;
+  /** Ends it; an accepted FT/2 peer is told why. */
+  dismiss(why: Dismissal): void;
 }
+
+/** Why a peer is dismissed: for the person of a peer that does not know DISMISSED, and as a clause for the operator. */
+export const DISMISSED = {
+  kicked: { notice: "The tracker's operator has disconnected you.", log: "disconnected by the operator" },
+  banned: { notice: "The tracker's operator has banned you.", log: "banned by the operator" },
+  stopping: { notice: "The tracker stops.", log: "the tracker is stopping" },
+} as const satisfies Record<Dismissal["code"], { notice: string; log: string }>;
 
 /** The settings and tools that a tracker gets when it starts. */
 export interface TrackerSetup {
@@ -61,6 +68,7 @@ export class TrackerState {
   readonly limits: Limits;
   readonly clock: Clock;
   readonly catalog: Catalog;
+  readonly names = new PeerNames();
   readonly connections = new Set<Connection>();
   /** Empty inboxes of FT/2. Most peers are silent most of the time, so a few inboxes serve all of them. */
   readonly spareInboxes: TrackerInbox[] = [];
@@ -71,7 +79,7 @@ export class TrackerState {
   /** Joins, tries of a port and leaves since the tracker was started. */
   changes = 0;
   readonly #prober: PortProber;
-  /** The peers whose passes other peers must refuse, each with the expiry of its pass. Milliseconds since 1970. */
+  /** The peers whose passes other peers must refuse, each with the expiry of its pass. Milliseconds of the clock's `elapsed`. */
   readonly #revoked = new Map<string, number>();
   #onLastClosed = () => {};
 
@@ -91,21 +99,22 @@ export class TrackerState {
   requireRoom(): void {
     const { peers } = this.limits;
     if (this.catalog.peers < peers) return;
-    throw new ProtocolError("tracker-full", `The tracker takes ${plural(peers, "peer")}; try again later.`);
+    throw new ProtocolError("tracker-full", `The tracker is full (${plural(peers, "peer")}). Try again later.`);
   }
 
   /** Accepts a peer with its list, or replaces the list of a peer that is online. */
   put(peer: Omit<Member, "since">, records: FileRecord[]): Member {
     const { catalog, setup } = this;
     const renewed = catalog.member(peer.id) !== undefined;
-    const member = catalog.put({ ...peer, since: this.clock.at() }, records);
-    const { id, address, port, agent, profile } = member;
-    const files = records.length;
-    if (renewed) setup.report({ event: "updated", id, address, port, files });
+    const named = renewed ? {} : { name: this.names.take(peer.name, peer.id) };
+    const member = catalog.put({ ...peer, ...named, since: this.clock.at() }, records);
+    const { id, name, address, port, agent, profile } = member;
+    const who = { id, name, address, port, files: records.length };
+    if (renewed) setup.report({ event: "updated", ...who });
     else {
       this.activity.joins.count();
       this.changes += 1;
-      setup.report({ event: "joined", id, address, port, files, agent, profile: `FT/${profile}`, peers: catalog.peers });
+      setup.report({ event: "joined", ...who, agent, profile: `FT/${profile}`, peers: catalog.peers });
     }
     return member;
   }
@@ -116,8 +125,9 @@ export class TrackerState {
     const member = this.catalog.leave(id);
     if (member === undefined) return;
     this.changes += 1;
-    const { address, port } = member;
-    this.setup.report({ event: "left", id, address, port, reason, peers: this.catalog.peers });
+    const { name, address, port } = member;
+    this.names.free(name);
+    this.setup.report({ event: "left", id, name, address, port, reason, peers: this.catalog.peers });
   }
 
   /** Counts a request or a connection that gets nothing, and tells the operator. */
@@ -140,13 +150,12 @@ export class TrackerState {
     return reach;
   }
 
-  /** Ends all conversations, or those with one network, whose passes are then refused everywhere. Gives their number. */
-  dismiss(words: string, from?: Network): number {
-    const chosen = [...this.connections].filter(({ address }) => from === undefined || isIn(address, from));
+  /** Ends the conversations that the operator has chosen. Their passes are then refused everywhere. Gives their number. */
+  dismiss(why: Dismissal, isMeant: (connection: Connection) => boolean): number {
+    const chosen = [...this.connections].filter(isMeant);
     const ids = chosen.flatMap(({ peerId }) => peerId ?? []);
-    for (const connection of chosen) connection.dismiss(words);
-    if (from === undefined) return chosen.length;
-    for (const id of ids) this.#revoked.set(id, this.clock.at() + PASS_LIFETIME_S * 1000);
+    for (const connection of chosen) connection.dismiss(why);
+    for (const id of ids) this.#revoked.set(id, this.clock.elapsed() + PASS_LIFETIME_S * 1000);
     for (const connection of this.connections) if (connection.isPresent) this.tellRevoked(connection, ids);
     return chosen.length;
   }
@@ -154,7 +163,7 @@ export class TrackerState {
   /** Tells a peer whose passes it must refuse: those of `ids`, or all that are still good. */
   tellRevoked(connection: Connection, ids?: string[]): void {
     if (!connection.hearsRevoked) return;
-    for (const [id, until] of this.#revoked) if (until <= this.clock.at()) this.#revoked.delete(id);
+    for (const [id, until] of this.#revoked) if (until <= this.clock.elapsed()) this.#revoked.delete(id);
     const all = ids ?? [...this.#revoked.keys()];
     for (let at = 0; at < all.length; at += REVOKED_IN_LINE) {
       connection.reply({ verb: "REVOKED", ids: all.slice(at, at + REVOKED_IN_LINE) });
@@ -168,9 +177,9 @@ export class TrackerState {
   }
 
   /** Tries no ports any more, and ends all conversations. Resolves when their connections are closed. */
-  async stop(words: string): Promise<void> {
+  async stop(): Promise<void> {
     this.#prober.stop();
-    this.dismiss(words);
+    for (const connection of [...this.connections]) connection.dismiss({ code: "stopping" });
     if (this.connections.size === 0) return;
     await new Promise<void>((resolve) => {
       this.#onLastClosed = resolve;

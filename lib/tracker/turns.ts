@@ -14,8 +14,6 @@ const OFFSET_UNIT = 4096;
 const LIST_WORK = 2;
 /** The work of a list grows by one small request for each group of this number of records, because each changes the index. */
 const LIST_UNIT = 10;
-/** A search that takes less time is not charged. Milliseconds. */
-const QUICK_SEARCH_MS = 1;
 
 /** The work of a request, in small requests. `answered`: bytes of its answer. */
 function workOf(request: ToTracker, answered: number): number {
@@ -68,9 +66,9 @@ export class Turns {
     this.#work += work;
   }
 
-  /** Counts the time that a search by words took, and the bytes of its answer. */
+  /** Counts the work of a search by words, in milliseconds of an ordinary computer, and the bytes of its answer. A quick one has no work. */
   chargeSearch(ms: number, answered: number, now: number): void {
-    if (ms >= QUICK_SEARCH_MS) this.#host.searches.charge(ms, now);
+    this.#host.searches.charge(ms, now);
     this.#host.work.charge(Math.floor(answered / ANSWER_UNIT), now);
     this.#work = WORK_BETWEEN_LOOKS;
   }

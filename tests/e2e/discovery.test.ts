@@ -16,7 +16,7 @@ describe("joining without an address", () => {
     await house.fetchNotes(b);
     await house.fetchNotes(c);
     holder.kill("SIGINT");
-    await tracker.waitFor(/"event":"left".*"port":1235,"reason":"said BYE"/);
+    await tracker.waitFor(/"event":"left".*"port":1235,"reason":"left"/);
   });
 
   onLan("of two trackers one has to be chosen: by address in scripts, from a list on a terminal", async () => {

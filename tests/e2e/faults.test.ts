@@ -792,11 +792,11 @@ describe("passes", () => {
 
 describe("presence", () => {
   const ENDINGS: [what: string, end: (peer: Peer) => void, reason: RegExp][] = [
-    ["says BYE", ({ raw }) => raw.send("BYE\n"), /said BYE/],
+    ["says BYE", ({ raw }) => raw.send("BYE\n"), /^left$/],
     ["closes", ({ raw }) => raw.close(), /closed|broke/],
     ["half-closes", ({ raw }) => raw.halfClose(), /closed/],
     ["resets", ({ raw }) => void raw.socket.resetAndDestroy(), /\S/],
-    ["shares nothing any more", ({ raw }) => raw.send("FILES 0 port=1\n"), /shares nothing/],
+    ["shares nothing any more", ({ raw }) => raw.send("FILES 0 port=1\n"), /stopped sharing/],
     ["breaks the grammar", ({ raw }) => raw.send("\0\n"), /refused/],
   ];
   test.each(ENDINGS)("a peer that %s is gone, with all of its records", async (_, end, reason) => {

@@ -187,7 +187,7 @@ describe("an old client at our tracker", () => {
     expect(await say(port, "SEARCH: notes")).toBe("NOT FOUND");
     expect(await say(port, "SEARCH: __proto__")).toBe("NOT FOUND");
     expect(await say(port, "BYE")).toBe("");
-    await program.waitFor(/"event":"left"[^\n]*"port":40404[^\n]*BYE/);
+    await program.waitFor(/"event":"left"[^\n]*"port":40404[^\n]*"reason":"left"/);
     // Nobody's address any more: no answer.
     expect(await say(port, "SEARCH: notes.txt")).toBe("");
   });

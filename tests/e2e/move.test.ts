@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { House, type Outcome, onLan } from "../helpers/house.ts";
 import { type Host, Lan } from "../helpers/lan.ts";
-import { PEER } from "../helpers/programs.ts";
+import { PEER, TRACKER } from "../helpers/programs.ts";
 
 /** The tracker, as far as it goes away and comes back. */
 interface Restart {
@@ -69,5 +69,25 @@ describe("a move in the middle of a download", () => {
       fetcher.link("eth0", "up");
     });
     expect({ code, right, out: code === 0 ? "" : out }).toEqual({ code: 0, right: true, out: "" });
+  });
+});
+
+describe("a tracker that moves to another address", () => {
+  onLan("is found by its key, whatever its name, and not another one that has its name", async () => {
+    await using house = new House();
+    const [a, b, c] = house.hosts();
+    const name = `lab.example.com ${"ü".repeat(40)}`;
+    const tracker = await house.track(a, "--name", name);
+    const holder = await house.shareNotes(b, "10.77.0.1");
+    // Another tracker with that name, and with a key of its own.
+    const other = house.start(c, TRACKER, ["--json", "--name", name], undefined, { XDG_STATE_HOME: house.stage.folder() });
+    await other.waitFor(/"event":"announced"/);
+    tracker.kill();
+    await holder.waitFor(/"event":"away"/);
+    const elsewhere = house.lan.host({ eth0: { to: house.outside, addresses: ["10.77.0.9/24"] } });
+    const moved = await house.track(elsewhere, "--name", name);
+    await moved.waitFor(/"event":"joined"[^\n]*"address":"10\.77\.0\.2"/);
+    await house.fetchNotes(a, "10.77.0.9");
+    expect(other.out).not.toContain('"event":"joined"');
   });
 });

@@ -1,7 +1,7 @@
 // The operator's view of a running tracker, with the compiled programs.
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { PEER, Stage, TRACKER } from "../helpers/programs.ts";
 
@@ -71,12 +71,12 @@ describe("the operator", () => {
   test("keeps an address out for a while, also after a restart, and lets it in again", async () => {
     const first = await track();
     const peer = await share(first.address);
-    expect((await order(first.port, "bans")).out).toBe("Nobody is kept out.\n");
+    expect((await order(first.port, "bans")).out).toBe("No bans.\n");
     const { code, out } = await order(first.port, "ban", "127.0.0.1", "too", "loud", "--for", "2h");
     expect(code).toBe(0);
-    expect(out).toMatch(/^Keeping 127\.0\.0\.1 out until \d{4}-\d\d-\d\dT[\d:.]+Z\.\n$/);
+    expect(out).toMatch(/^Banned 127\.0\.0\.1 until (?:\d{4}-\d\d-\d\d )?\d\d:\d\d\.\n$/);
     await first.program.waitFor(/"event":"left"/);
-    await peer.waitFor(/"event":"away"/);
+    await peer.waitFor(/\{"event":"dismissed","code":"banned","until":"[^"]*Z"\}/);
     peer.kill();
     const folder = stage.folder();
     writeFileSync(join(folder, "mine.txt"), "mine");
@@ -84,7 +84,10 @@ describe("the operator", () => {
       const program = stage.run(PEER, [address, "who"], { cwd: folder });
       return { code: await program.exited, err: program.err };
     };
-    expect(await who(first.address)).toMatchObject({ code: 1, err: expect.stringContaining("keeps 127.0.0.1 out until") });
+    expect(await who(first.address)).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/^You are banned from this tracker until (?:\S+ )?\d\d:\d\d\.$/m),
+    });
     await first.program.waitFor(/"event":"refused","address":"127\.0\.0\.1","code":"banned"/);
     const path = join(state, "filetracker", "bans.txt");
     expect(readFileSync(path, "utf8")).toMatch(/^127\.0\.0\.1 {2}until \S+ {2}too loud$/m);
@@ -110,15 +113,62 @@ describe("the operator", () => {
     expect(readFileSync(path, "utf8")).toBe(text);
   });
 
-  test("disconnects an address for a minute", async () => {
+  test("disconnects an address for a minute, and its person is told that and until when", async () => {
     const { program, port, address } = await track();
     const peer = await share(address);
-    expect((await order(port, "kick", "127.0.0.1")).out).toBe("Disconnected 127.0.0.1.\n");
-    await program.waitFor(/"event":"left"/);
-    const [line] = await peer.waitFor(/\{"event":"notice"[^\n]*\n/);
-    expect(line).toContain("operator");
-    await program.waitFor(/"code":"banned"/);
+    expect((await order(port, "kick", "127.0.0.1")).out).toMatch(/^Disconnected 127\.0\.0\.1 until (?:\S+ )?\d\d:\d\d\.\n$/);
+    const [, reason] = await program.waitFor(/"event":"left"[^\n]*"reason":"([^"]*)"/);
+    expect(reason).toBe("disconnected by the operator");
+    await peer.waitFor(/\{"event":"dismissed","code":"kicked","until":"[^"]*Z"\}/);
+    expect(peer.out).not.toContain('"event":"away"');
     expect((await order(port, "kick", "10.0.0.1")).code).toBe(1);
+  });
+
+  test("kicks, bans and unbans the peer that is called or listed so", async () => {
+    const { program, port, address } = await track();
+    const folder = stage.folder();
+    writeFileSync(join(folder, "notes.txt"), "twelve bytes");
+    await stage.sharing(address, folder, 1, "--name", "Ben");
+    const ben = await stage.sharing(address, folder, 1, "--name", "Ben");
+    const joined = await program.waitFor(/"event":"joined"[^\n]*"name":"Ben \(2\)"[^\n]*"port":(\d+)/);
+    const named = await order(port, "kick", "ben (2)");
+    expect(named.out).toStartWith(`Disconnected "Ben (2)" at 127.0.0.1:${joined[1]} until `);
+    await ben.program.waitFor(/"event":"dismissed","code":"kicked"/);
+    expect((await order(port, "status")).out).toMatch(/^peers +1 online/m);
+    expect((await order(port, "kick", "nobody")).code).toBe(1);
+    expect((await order(port, "ban", "Ben", "too", "loud")).out).toBe('Banned 127.0.0.1 ("Ben").\n');
+    expect((await order(port, "bans")).out).toBe("127.0.0.1: Ben: too loud\n");
+    expect((await order(port, "unban", "ben")).out).toBe("Unbanned 127.0.0.1.\n");
+  });
+
+  test.skipIf(process.platform === "win32")(
+    "closes the terminal's window: the peers are told, and the socket is removed",
+    async () => {
+      const { program, port, address } = await track();
+      const peer = await share(address);
+      const door = join(state, "filetracker", `tracker-${port}.sock`);
+      expect(existsSync(door)).toBe(true);
+      // A terminal sends it to the whole group, and the shell once more to its jobs.
+      program.kill("SIGHUP");
+      program.kill("SIGHUP");
+      expect(await program.exited).toBe(0);
+      expect(existsSync(door)).toBe(false);
+      expect(program.objects().at(-1)).toMatchObject({ event: "stopped" });
+      expect(program.objects().find(({ event }) => event === "left")).toMatchObject({ reason: "the tracker is stopping" });
+      const [line] = await peer.waitFor(/\{"event":"away"[^\n]*\n/);
+      expect(JSON.parse(line)).toEqual({ event: "away", reason: "it was stopped" });
+    },
+  );
+
+  test.skipIf(process.platform !== "linux")("has a tracker that nohup keeps when the window is closed", async () => {
+    const args = ["--port", "0", "--host", "127.0.0.1", "--no-announce", "--json"];
+    const program = stage.run("nohup", [TRACKER, ...args], { env: { XDG_STATE_HOME: state } });
+    const [, port = ""] = await program.waitFor(/"event":"listening"[^\n]*"port":(\d+)/);
+    await program.waitFor(/"event":"addresses"/);
+    program.kill("SIGHUP");
+    expect((await order(port, "status")).code).toBe(0);
+    program.kill("SIGTERM");
+    expect(await program.exited).toBe(0);
   });
 
   test("is this user alone", async () => {
@@ -132,7 +182,8 @@ describe("the operator", () => {
   test.each([
     [["status", "x"], 2],
     [["kick"], 2],
-    [["ban", "nobody"], 2],
+    [["ban", ""], 2],
+    [["kick", "Ben", "Smith"], 2],
     [["ban", "10.0.0.1", "--for", "soon"], 2],
     [["status", "--for", "2h"], 2],
     [["notice"], 2],
@@ -146,7 +197,7 @@ describe("the operator", () => {
   test("is told when no tracker of theirs listens there", async () => {
     const { code, err } = await order("1", "status");
     expect(code).toBe(1);
-    expect(err).toBe("No tracker of yours listens on port 1 of this machine. Name its port with --port.\n");
+    expect(err).toBe("You have no tracker running on port 1. If it uses another port, add --port.\n");
   });
 });
 

@@ -56,10 +56,10 @@ describe("wrong usage", () => {
     ["127.0.0.1:1", "who", "-x"],
     ["127.0.0.1:1", "who", "--json=yes"],
     ["127.0.0.1:1", "who", "\u001b[2J"],
-    ["127.0.0.1:1", "get", "x", "--from", "nonsense"],
-    ["127.0.0.1:1", "get", "x", "--from", "127.0.0.1"],
+    ["127.0.0.1:1", "get", "x", "--from", ""],
     ["127.0.0.1:1", "get", "x", "--from", "127.0.0.1:0"],
-    ["127.0.0.1:1", "get", "x", "--from", "[::1]"],
+    ["127.0.0.1:1", "get", "x", "--from", "[::1]:0"],
+    ["127.0.0.1:1", "who", "--name", "\u202e"],
   ];
 
   test("each of many wrong command lines is one sentence and exit code 2", async () => {
@@ -247,7 +247,7 @@ describe("presence", () => {
       expect(readdirSync(inbox).length).toBeGreaterThan(0);
       expect(new Set(program.objects().map(({ event }) => event))).toEqual(new Set(["asking", "progress"]));
       expect(program.err).not.toMatch(INSIDE);
-      expect(await waitForLog(tracker, "left", own)).toMatchObject({ reason: expect.stringContaining("BYE") });
+      expect(await waitForLog(tracker, "left", own)).toMatchObject({ reason: "left" });
     },
   );
 
@@ -264,7 +264,7 @@ describe("presence", () => {
     ]) {
       await stage.ft(stage.visitorFolder(), address, ...command);
       const { port } = await waitForJoined(tracker);
-      expect(await waitForLog(tracker, "left", port)).toMatchObject({ reason: expect.stringContaining("BYE") });
+      expect(await waitForLog(tracker, "left", port)).toMatchObject({ reason: "left" });
     }
   });
 

@@ -136,14 +136,6 @@ describe("choosing what to share", () => {
     expect(err).not.toMatch(/Sharing [^.]*ft-tracker/);
   });
 
-  test("a folder of more than five files is shared up to the tracker's limit, also without prompts", async () => {
-    const { program, address } = await stage.tracker("--json", "--max-files", "6");
-    const { code, err } = await stage.ft(stage.folderWith(SEVEN), address, "who");
-    expect(code).toBe(0);
-    expect((await program.waitFor(/"event":"joined".*"files":(\d+)/))[1]).toBe("6");
-    expect(err).toContain('"f.txt"');
-  });
-
   test("what is named with --share is not asked about, and what is left out is said", async () => {
     const { program, address } = await stage.tracker("--json");
     const cwd = stage.folderWith(SEVEN);

@@ -192,13 +192,14 @@ describe("what it prints", () => {
     expect(await ask(peer, "BYE")).toBe("BYE");
     await program.waitFor(/left.*\n/);
     const lines = program.out.trimEnd().split("\n");
-    expect(lines).toHaveLength(6);
+    expect(lines).toHaveLength(8);
     expect(lines[0]).toContain(`listening on 127.0.0.1:${port}`);
-    expect(lines[1]).toContain(`127.0.0.1:${port}`);
-    expect(lines[2]).toMatch(/joined .*127\.0\.0\.1:1,.*1 file.*evil\\x1b\]0;x\\x07\\nline\\u202e/);
-    expect(lines[3]).toMatch(/blocked .*127\.0\.0\.1:1: .*refused/);
-    expect(lines[4]).toMatch(/refused .*127\.0\.0\.1: \S/);
-    expect(lines[5]).toMatch(/left .*127\.0\.0\.1:1: \S/);
+    expect(lines.slice(1, 3)).toEqual(["Other computers: run", `    ft-peer 127.0.0.1:${port}`]);
+    expect(lines[3]).toMatch(/^\d{4}-\d\d-\d\d$/);
+    expect(lines[4]).toMatch(/joined .*127\.0\.0\.1:1,.*1 file.*evil\\x1b\]0;x\\x07\\nline\\u202e/);
+    expect(lines[5]).toMatch(/blocked .*127\.0\.0\.1:1: .*refused/);
+    expect(lines[6]).toMatch(/refused .*127\.0\.0\.1: \S/);
+    expect(lines[7]).toMatch(/left .*127\.0\.0\.1:1 \(0 peers online\)$/);
     expect(program.out).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/);
     expect(program.err).toBe("");
   });
@@ -278,9 +279,8 @@ describe("what it prints", () => {
     await using house = new House();
     const program = house.stage.run(TRACKER, ["--port", "0", "--no-announce"]);
     const port = (await program.waitFor(/listening on (?:\[::\]|0\.0\.0\.0):(\d+)\n/))[1];
-    const line = (await program.waitFor(/.*\n/))[0];
-    expect(line).toContain(`ft-peer ${lan}:${port}`);
-    expect(line).not.toContain(LOOPBACK);
+    await program.waitFor(new RegExp(`^    ft-peer ${lan}:${port}$`, "m"));
+    expect(program.out).not.toContain(`ft-peer ${LOOPBACK}`);
     // By that address, and on this machine, it is reached.
     for (const host of [lan ?? "", LOOPBACK]) {
       const guest = await Raw.connect(Number(port), host);

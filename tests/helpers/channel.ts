@@ -39,6 +39,8 @@ interface Timer {
 /** Time that stands still until `pass` moves it. */
 export class HandClock implements Clock {
   #now: number;
+  /** The time of day minus `elapsed`. */
+  #set = 0;
   readonly #timers = new Set<Timer>();
 
   constructor(start = Date.UTC(2026, 10, 22, 10, 0, 0)) {
@@ -46,7 +48,12 @@ export class HandClock implements Clock {
   }
 
   at(): number {
-    return this.#now;
+    return this.#now + this.#set;
+  }
+
+  /** Somebody sets the clock: the time of day jumps. Milliseconds. */
+  step(ms: number): void {
+    this.#set += ms;
   }
 
   elapsed(): number {

@@ -110,10 +110,10 @@ export async function expectLeft(screen: Screen, code: number): Promise<void> {
   expect(screen.cooked).toBe(true);
 }
 
-/** The next peer that left at the tracker said BYE. */
+/** The next peer that left at the tracker left as its person wished. */
 export async function expectBye(tracker: Program): Promise<void> {
   const [, reason] = await tracker.waitFor(/"event":"left".*"reason":"([^"]*)"/);
-  expect(reason).toBe("said BYE");
+  expect(reason).toBe("left");
 }
 
 /** The port where the peer that shares this file serves. */

@@ -3,7 +3,7 @@
 import { expect, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Host, Lan } from "./lan.ts";
+import { type Host, Lan, type Switch } from "./lan.ts";
 import { PEER, type Program, Stage, TRACKER } from "./programs.ts";
 
 const noLan = Lan.possible();
@@ -32,28 +32,36 @@ export interface Outcome {
 export class House implements AsyncDisposable {
   readonly lan = new Lan();
   readonly stage = new Stage();
+  #outside: Switch | undefined;
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stage.close();
     this.lan.close();
   }
 
+  /** The switch of the three hosts. */
+  get outside(): Switch {
+    this.#outside ??= this.lan.switch();
+    return this.#outside;
+  }
+
   /** Three hosts on one switch, 10.77.0.1 to .3, and where there is IPv6 fd77::1 to ::3. */
   hosts(): [Host, Host, Host] {
-    const to = this.lan.switch();
+    const to = this.outside;
     const six = (n: number) => (noIPv6 === undefined ? [`fd77::${n}/64`] : []);
     const host = (n: number) => this.lan.host({ eth0: { to, addresses: [`10.77.0.${n}/24`, ...six(n)] } });
     return [host(1), host(2), host(3)];
   }
 
-  start(host: Host, binary: string, args: string[], cwd = this.stage.folder()): Program {
+  start(host: Host, binary: string, args: string[], cwd = this.stage.folder(), env: Record<string, string> = {}): Program {
     const [command, words] = host.command(binary, ...args);
-    return this.stage.run(command, words, { cwd });
+    return this.stage.run(command, words, { cwd, env });
   }
 
   /** A tracker that can be found. */
   async track(host: Host, ...args: string[]): Promise<Program> {
-    const program = this.start(host, TRACKER, ["--json", "--name", "Lab 3", ...args]);
+    const name = args.includes("--name") ? [] : ["--name", "Lab 3"];
+    const program = this.start(host, TRACKER, ["--json", ...name, ...args]);
     await program.waitFor(/"event":"addresses"/);
     if (!args.includes("--no-announce")) await program.waitFor(/"event":"announced"/);
     return program;

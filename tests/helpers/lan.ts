@@ -236,6 +236,14 @@ export class Host {
     run("ip", "-n", this.name, "link", "set", of, state);
   }
 
+  /** Forwards what comes from its other networks, as a router for IPv4 does, with its own address on this interface. */
+  translate(out: string): void {
+    set(this.name, "ipv4/ip_forward", 1);
+    this.run("nft", "add table ip nat");
+    this.run("nft", "add chain ip nat out { type nat hook postrouting priority 100; }");
+    this.run("nft", `add rule ip nat out oifname ${out} masquerade`);
+  }
+
   /** Has the host's firewall drop these packets silently from now on. */
   drop(...drops: Drop[]): void {
     if (!this.#filtered) {

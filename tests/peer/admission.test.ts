@@ -2,12 +2,17 @@
 
 import { describe, expect, test } from "bun:test";
 import { Admission } from "../../lib/peer/admission.ts";
-import type { Standing } from "../../lib/peer/session.ts";
-import { PassOffice } from "../../lib/protocol/pass.ts";
+import type { PassCheck } from "../../lib/peer/serve/types.ts";
+import type { Standing } from "../../lib/peer/standing.ts";
+import { PassOffice, SessionKey } from "../../lib/protocol/pass.ts";
 import { addressOf, HandClock } from "../helpers/channel.ts";
 
 const office = new PassOffice();
 const DOWNLOADER = addressOf("192.168.1.30");
+
+const NONCE = "nobody-can-guess-this";
+/** Where this peer's record says that it serves. */
+const HERE = { address: addressOf("192.168.1.17"), port: 1235 };
 
 type Answer = boolean | undefined | ((address: string) => Promise<boolean>);
 
@@ -21,8 +26,9 @@ function admission(more: Partial<Standing> = {}, known: Answer = true) {
     max: 5,
     key: office.key,
     pass: "",
+    keyed: "",
     id: "p1",
-    skew: 0,
+    ahead: 0,
     lifetime: 600,
     ...more,
   };
@@ -34,6 +40,8 @@ function admission(more: Partial<Standing> = {}, known: Answer = true) {
       return typeof known === "function" ? known(address) : known;
     },
     isOfThisMachine: () => false,
+    port: () => 1235,
+    nonce: () => NONCE,
     clock,
   });
   const pass = (secondsLeft: number, from: PassOffice = office) =>
@@ -41,7 +49,69 @@ function admission(more: Partial<Standing> = {}, known: Answer = true) {
   return { admission: one, asked, clock, pass };
 }
 
+describe("Admission.checkPass, from another address than the tracker sees", () => {
+  const session = new SessionKey();
+  const TRANSLATED = addressOf("10.9.0.1");
+
+  function shown(
+    keyed: { id?: string; key?: string; secondsLeft?: number; from?: PassOffice } = {},
+    more: Partial<Standing> = {},
+  ) {
+    const { admission: one, clock, pass } = admission(more);
+    const { id = "p7", key = session.key, secondsLeft = 60, from = office } = keyed;
+    const text = from.issueKeyed({ id, key, expires: Math.floor(clock.at() / 1000) + secondsLeft }) ?? "";
+    return { one, check: one.checkPass(pass(60), TRANSLATED, text) };
+  }
+
+  function accepts(check: PassCheck, at = HERE, key = session, nonce = NONCE): boolean {
+    if (!("nonce" in check)) throw new Error("it wants no proof");
+    return check.accepts(at, key.provePass(nonce, at) ?? "");
+  }
+
+  test("a peer that proves that it has the key in its keyed pass is accepted", () => {
+    const { check } = shown();
+    expect(check).toMatchObject({ id: "p7", nonce: NONCE });
+    expect(accepts(check)).toBe(true);
+  });
+
+  test("a peer that has overheard both passes is not: it lacks the key, or has an earlier proof", () => {
+    const { check } = shown();
+    expect(accepts(check, HERE, new SessionKey())).toBe(false);
+    expect(accepts(check, HERE, session, "an-earlier-nonce-of-this")).toBe(false);
+    if ("nonce" in check) expect(check.accepts(HERE, "")).toBe(false);
+  });
+
+  test("a proof that was made for another holder is none here", () => {
+    const { check } = shown();
+    expect(accepts(check, { ...HERE, port: 1236 })).toBe(false);
+    expect(accepts(check, { ...HERE, address: addressOf("192.168.1.66") })).toBe(false);
+  });
+
+  test("a holder behind an address translation goes by the address that its tracker sees", () => {
+    const outside = addressOf("10.9.0.9");
+    expect(accepts(shown({}, { you: outside }).check, { address: outside, port: 1235 })).toBe(true);
+  });
+
+  test("a keyed pass of another tracker, of another peer, or that has expired, changes nothing", () => {
+    const refusal = expect.stringMatching(/another address than 10\.9\.0\.1/);
+    for (const keyed of [{ from: new PassOffice() }, { id: "p8" }, { secondsLeft: -1 }, { key: "no key" }]) {
+      expect(shown(keyed).check).toEqual({ refusal });
+    }
+  });
+});
+
 describe("Admission.checkPass", () => {
+  test("is not changed by setting this machine's clock", () => {
+    for (const day of [86_400_000, -86_400_000]) {
+      const { admission: one, clock, pass } = admission();
+      const good = pass(60);
+      clock.step(day);
+      expect(one.checkPass(good, DOWNLOADER)).toEqual({ id: "p7" });
+      clock.spend(61_000);
+      expect(one.checkPass(good, DOWNLOADER)).toEqual({ refusal: "The pass has expired." });
+    }
+  });
+
   test("gives the id of a good pass", () => {
     const { admission: one, pass } = admission();
     expect(one.checkPass(pass(60), DOWNLOADER)).toEqual({ id: "p7" });
@@ -55,9 +125,9 @@ describe("Admission.checkPass", () => {
   });
 
   test("counts a pass's time by the tracker's clock", () => {
-    const slow = admission({ skew: 120_000 });
+    const slow = admission({ ahead: 120_000 });
     expect(slow.admission.checkPass(slow.pass(60), DOWNLOADER)).toEqual({ refusal: "The pass has expired." });
-    const fast = admission({ skew: -120_000 });
+    const fast = admission({ ahead: -120_000 });
     expect(fast.admission.checkPass(fast.pass(-60), DOWNLOADER)).toEqual({ id: "p7" });
   });
 

@@ -353,7 +353,7 @@ describe("several announce themselves", () => {
   });
 
   test("none is marked when none of them was; hostile names are shown harmlessly", async () => {
-    const { shown, answer } = await asked([LAB, { ...second, name: HOSTILE }], { ...LAB, name: "Other" }, "j\r");
+    const { shown, answer } = await asked([LAB, { ...second, name: HOSTILE }], { ...LAB, name: "Other", key: "other" }, "j\r");
     expect(shown).not.toContain("used last");
     expect(shown.replaceAll(/[\r\n]/g, "")).not.toMatch(/[\u0007\u200b\u202e]/);
     expect(shown).toContain("\\x1b[2J");
@@ -376,8 +376,9 @@ describe.skipIf(why !== undefined)("looking around on a network", () => {
     const script = `
       const { announce } = await import(${JSON.stringify(join(LIB, "tracker", "announce.ts"))});
       const { findAgain, lookAround } = await import(${JSON.stringify(join(LIB, "peer", "locate.ts"))});
-      const names = ["beta", "alpha", "gamma", "delta"];
-      const all = names.map((name, i) => announce({ name, port: 2000 + i, host: "0.0.0.0", version: "1.0.0" }));
+      const names = ["beta", "alpha", "gamma", "delta", "lab.example.com"];
+      const keyOf = (name) => name.padEnd(43, "k").replaceAll(".", "-");
+      const all = names.map((name, i) => announce({ name, port: 2000 + i, host: "0.0.0.0", version: "1.0.0", key: keyOf(name) }));
       while (!all.every(({ names, announcedOn }) => names().length > 0 && announcedOn().length > 0)) await Bun.sleep(20);
       // On a busy machine an answer may come after the program stopped listening: then it looks again.
       const until = async (look, complete) => {
@@ -390,7 +391,7 @@ describe.skipIf(why !== undefined)("looking around on a network", () => {
         const { trackers } = await until(() => lookAround(last), ({ trackers }) => trackers.length >= names.length);
         return trackers.map(({ name, port }) => name + " " + port).join();
       };
-      const again = (place) => until(() => findAgain(place), (found) => found !== undefined);
+      const again = async (place) => (await until(() => findAgain(place), (found) => found.length > 0))[0];
       const gamma = { name: "gamma", address: "10.9.9.9", port: 2002 };
       const result = {
         nobody: await shown(undefined),
@@ -398,10 +399,12 @@ describe.skipIf(why !== undefined)("looking around on a network", () => {
         otherPort: await shown({ ...gamma, port: 2003 }),
         again: await again(gamma),
         moved: await again({ ...gamma, port: 4000 }),
-        never: await findAgain({ ...gamma, name: "omega" }),
+        renamed: await again({ ...gamma, name: "omega", key: keyOf("gamma") }),
+        dotted: await again({ ...gamma, name: "lab.example.com" }),
+        never: await findAgain({ ...gamma, key: keyOf("omega") }),
       };
       await Promise.all(all.map((one) => one.stop()));
-      console.log(JSON.stringify({ ...result, never: result.never ?? "nobody" }));
+      console.log(JSON.stringify({ ...result, never: result.never[0] ?? "nobody" }));
       process.exit(0);
     `;
     const [command, args] = host.command(process.execPath, "-e", script);
@@ -410,11 +413,13 @@ describe.skipIf(why !== undefined)("looking around on a network", () => {
     expect([err, await program.exited]).toEqual(["", 0]);
     const gamma = { name: "gamma", address: "127.0.0.1", port: 2002 };
     expect(JSON.parse(out)).toMatchObject({
-      nobody: "alpha 2001,beta 2000,delta 2003,gamma 2002",
-      last: "gamma 2002,alpha 2001,beta 2000,delta 2003",
-      otherPort: "alpha 2001,beta 2000,delta 2003,gamma 2002",
+      nobody: "alpha 2001,beta 2000,delta 2003,gamma 2002,lab-example-com 2004",
+      last: "gamma 2002,alpha 2001,beta 2000,delta 2003,lab-example-com 2004",
+      otherPort: "alpha 2001,beta 2000,delta 2003,gamma 2002,lab-example-com 2004",
       again: gamma,
       moved: gamma,
+      renamed: gamma,
+      dotted: { name: "lab-example-com", port: 2004 },
       never: "nobody",
     });
   });

@@ -2,17 +2,18 @@
 
 import { describe, expect, test } from "bun:test";
 import { type Announced, findTrackers, type Sighting, Sightings } from "../../lib/peer/look.ts";
-import { byteLength } from "../../lib/protocol/record.ts";
+import { byteLength } from "../../lib/text.ts";
 import { addressOf } from "../helpers/channel.ts";
 import { DiscoveryLan, impossible, LIAR, NOTHING_MS, one, PATIENCE_MS, unfiltered } from "../helpers/discovery.ts";
 
 describe("what is heard of trackers", () => {
   const SERVICE = "_filetracker._tcp.local";
+  const KEY = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
   const sighting = (more: Partial<Sighting> = {}): Sighting => ({
     fqdn: `lab.${SERVICE}`,
     port: 1234,
     addresses: [],
-    txt: { id: "a1", version: "1.0.0" },
+    txt: { id: "a1", version: "1.0.0", key: KEY },
     ...more,
   });
   const heard = (sightings: Sightings): Announced[] => sightings.trackers;
@@ -27,6 +28,7 @@ describe("what is heard of trackers", () => {
       {
         name: "lab",
         version: "1.0.0",
+        key: KEY,
         port: 1234,
         addresses: ["10.0.0.7", "192.168.1.7", "fd00::7", "fe80::7%eth0", "10.9.9.9"].map(addressOf),
       },

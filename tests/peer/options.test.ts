@@ -2,8 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { UsageError } from "../../lib/error.ts";
-import { PEER_HELP, parsePeerArguments, rootArgument } from "../../lib/peer/options.ts";
-import type { Address } from "../../lib/protocol/address.ts";
+import { defaultPeerName, PEER_HELP, parsePeerArguments, rootArgument } from "../../lib/peer/options.ts";
 
 const ROOT = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
 
@@ -18,7 +17,7 @@ Without a command, on a terminal: guided prompts.
   search NAME       who has the file of exactly this name
   find WORD...      who has files with all these words in their names, or a content: root:HEX
   get NAME          fetch it (or: get root:HEX, by its content id)
-  list [PEER]       every file online, or those of one peer (id or address)
+  list [PEER]       every file online, or those of one peer (name, address, id)
   who               the peers online
   share             stay online and serve until Ctrl-C
   doctor            what stands between this machine and the others
@@ -26,7 +25,8 @@ Without a command, on a terminal: guided prompts.
   --share PATH      a file or folder to share; repeatable (default: this folder's first 5 files)
   --to DIR          where fetched files go (default: this folder)
   --port N          where this peer serves (default 1235, else a free port)
-  --from ADDR:PORT  fetch from this holder only
+  --name NAME       your name, as others see it (default: this computer's name)
+  --from PEER       fetch from this holder only: its name or address:port
   --any             get: when several files have the name, take the best
   --overwrite       let a fetched file replace one of the same name
   --ext EXT         find: only these extensions, such as pdf or pdf,odt
@@ -58,6 +58,7 @@ describe("parsePeerArguments", () => {
       share: [],
       to: ".",
       port: undefined,
+      name: undefined,
       from: undefined,
       any: false,
       overwrite: false,
@@ -69,7 +70,7 @@ describe("parsePeerArguments", () => {
 
   test("takes every option of a download", () => {
     const line =
-      "192.168.1.5:4321 get notes.txt --share a --share b --to c --port 0 --from [fd00::7%eth0]:1235 --any --overwrite --limit 1.5MB --json --quiet";
+      "192.168.1.5:4321 get notes.txt --share a --share b --to c --port 0 --name Ben --from [fd00::7%eth0]:1235 --any --overwrite --limit 1.5MB --json --quiet";
     expect(parsePeerArguments(line.split(" "))).toEqual({
       tracker: { address: "192.168.1.5", port: 4321 },
       command: "get",
@@ -78,7 +79,8 @@ describe("parsePeerArguments", () => {
       share: ["a", "b"],
       to: "c",
       port: 0,
-      from: { address: "fd00::7" as Address, port: 1235 },
+      name: "Ben",
+      from: "[fd00::7%eth0]:1235",
       any: true,
       overwrite: true,
       limit: 1_500_000,
@@ -139,8 +141,8 @@ describe("parsePeerArguments", () => {
     ["share --limit 10", '--limit needs bytes a second, at least 1kB, such as 500kB or 10MB, not "10".'],
     ["share --port 65536", '--port needs a whole number from 0 to 65535, not "65536".'],
     [
-      "get a --from 192.168.1.7",
-      '--from needs a holder\'s address with its port, such as 192.168.1.7:1235, not "192.168.1.7".',
+      "get a --from 192.168.1.7:0",
+      '--from needs a holder as it is listed, such as 192.168.1.7:1235, [fd00::7]:1235 or Ben, not "192.168.1.7:0".',
     ],
     ["--completions tcsh", '--completions needs one of bash, zsh, fish, powershell, not "tcsh".'],
     ["--to", '"--to" needs a value. Try: ft-peer --help'],
@@ -149,6 +151,31 @@ describe("parsePeerArguments", () => {
   ];
   test.each(refused)("refuses %p in one sentence", (line, sentence) => {
     expect(() => parsePeerArguments(line.split(" "))).toThrow(new UsageError(sentence));
+  });
+});
+
+describe("--name", () => {
+  test.each([
+    ["Ben", "Ben"],
+    ["  Zoe\u0308 \n Smith\u202e ", "Zoë Smith"],
+    ["n".repeat(5_000), "n".repeat(64)],
+    ["", ""],
+  ])("%j is %j", (text, name) => {
+    expect(parsePeerArguments(["who", "--name", text])).toMatchObject({ name });
+  });
+
+  test.each(["10.0.0.7", "\u200b\u202e", "\0"])("%j is refused, because nothing of it is a name", (text) => {
+    expect(() => parsePeerArguments(["who", "--name", text])).toThrow("--name needs a name that people can read, such as Ben");
+  });
+
+  test.each([
+    ["Bens-MacBook.local", "Bens-MacBook"],
+    ["pc-12", "pc-12"],
+    ["lab.school.example", "lab"],
+    ["fe80::1", ""],
+    ["", ""],
+  ])("by default it is the host's name without its domain: of %j it is %j", (host, name) => {
+    expect(defaultPeerName(host)).toBe(name);
   });
 });
 

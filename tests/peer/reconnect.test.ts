@@ -314,6 +314,21 @@ describe("when the machine's network changes", () => {
     expect(room.net.dialled).toHaveLength(1);
   });
 
+  test("after the clock has jumped, as in a sleep, the list is sent again for a new pass and the tracker's time", async () => {
+    const room = new SessionRoom();
+    const far = await room.online();
+    room.clock.step(3_600_000);
+    room.session.networkChanged(STILL);
+    expect(await far.line()).toBe("PING");
+    far.say("PONG\n");
+    expect(await far.line()).toBe("FILES 2 port=40123");
+    await far.lines(2);
+    const now = room.clock.elapsed() / 1000 + 90;
+    far.say(`WELCOME id=p1 pass=new.pass peers=1 files=2 now=${now}\n`);
+    await room.clock.pass(0);
+    expect(room.session.standing).toMatchObject({ pass: "new.pass", ahead: 90_000 });
+  });
+
   test("one that does not answer within four seconds is gone, and the peer comes back", async () => {
     const room = new SessionRoom();
     const far = await room.online();
@@ -520,7 +535,7 @@ describe("a tracker that may have moved", () => {
   const MOVED_TO: TrackerPlace = { address: "192.168.1.99", port: 4321 };
 
   /** One that is lost; `find` gives what the test says. */
-  async function lost(find: () => Promise<TrackerPlace | undefined>): Promise<{ room: SessionRoom; asked: () => number }> {
+  async function lost(find: () => Promise<TrackerPlace[]>): Promise<{ room: SessionRoom; asked: () => number }> {
     let asked = 0;
     const counted = () => {
       asked += 1;
@@ -535,7 +550,7 @@ describe("a tracker that may have moved", () => {
   }
 
   test("is looked for after two tries in vain, and joined where it is now", async () => {
-    const { room, asked } = await lost(async () => MOVED_TO);
+    const { room, asked } = await lost(async () => [MOVED_TO]);
     const at: [number, number][] = [];
     for (let i = 0; i < 100 && room.net.untaken === 0; i++) {
       await room.clock.pass(100);
@@ -561,7 +576,7 @@ describe("a tracker that may have moved", () => {
   });
 
   test.each([
-    ["finds nobody", async () => undefined],
+    ["finds nobody", async () => []],
     ["fails", async () => Promise.reject(new Error("no network"))],
   ])("looking that %s changes nothing: it is tried where it was, and looked for again", async (_what, find) => {
     const { room, asked } = await lost(find);
@@ -579,7 +594,7 @@ describe("a tracker that may have moved", () => {
     let asked = 0;
     const find = async () => {
       asked += 1;
-      return MOVED_TO;
+      return [MOVED_TO];
     };
     const refused = new SessionRoom(undefined, { find });
     refused.net.fate = () => REFUSED;
@@ -593,13 +608,13 @@ describe("a tracker that may have moved", () => {
   });
 
   test("leaving while it is looked for ends it: nobody is dialled any more", async () => {
-    const found = Promise.withResolvers<TrackerPlace>();
+    const found = Promise.withResolvers<TrackerPlace[]>();
     const { room, asked } = await lost(() => found.promise);
     await room.clock.pass(10_000);
     expect(asked()).toBe(1);
     const dialled = room.net.dialled.length;
     await room.session.leave();
-    found.resolve(MOVED_TO);
+    found.resolve([MOVED_TO]);
     await room.clock.pass(60_000);
     expect([room.net.dialled.length, room.session.online]).toEqual([dialled, false]);
   });
@@ -614,7 +629,7 @@ describe("a tracker that may have moved", () => {
       },
     ],
   ])("%s while it is looked for: there are never two joins at the same time", async (_what, act) => {
-    const found = Promise.withResolvers<TrackerPlace>();
+    const found = Promise.withResolvers<TrackerPlace[]>();
     const { room, asked } = await lost(() => found.promise);
     await room.clock.pass(10_000);
     expect(asked()).toBe(1);
@@ -622,7 +637,7 @@ describe("a tracker that may have moved", () => {
     room.net.fate = () => undefined;
     act(room);
     await room.clock.pass(1_000);
-    found.resolve(MOVED_TO);
+    found.resolve([MOVED_TO]);
     await room.clock.pass(2_000);
     // Whichever it was, it is one.
     expect(room.net.dialled.length - before).toBe(1);

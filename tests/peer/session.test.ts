@@ -4,7 +4,14 @@ import { describe, expect, test } from "bun:test";
 import { type Clock, systemClock } from "../../lib/clock.ts";
 import { UsageError } from "../../lib/error.ts";
 import { dial } from "../../lib/net/dial.ts";
-import { type Introduced, Session, type SessionEvent, type SessionOptions, UNTRUSTED } from "../../lib/peer/session.ts";
+import {
+  type Introduced,
+  Session,
+  type SessionEvent,
+  type SessionOptions,
+  type TrackerPlace,
+  UNTRUSTED,
+} from "../../lib/peer/session.ts";
 import type { FileRecord } from "../../lib/protocol/record.ts";
 import { startTracker } from "../../tracker.ts";
 import { addressOf, type Far, nameOf, REFUSED, settle } from "../helpers/channel.ts";
@@ -86,7 +93,7 @@ describe("joining", () => {
     const ahead = 90;
     far.say(`WELCOME id=p1 pass=${passOf(room.clock.at() / 1000 + 3600 + ahead)} peers=1 files=2\n`);
     await joining;
-    expect(room.session.standing?.skew).toBe(ahead * 1000);
+    expect(room.session.standing?.ahead).toBe(ahead * 1000);
   });
 
   test("a tracker that cannot be reached is a sentence with its address and what to do", async () => {
@@ -261,7 +268,7 @@ describe("staying online", () => {
       await far.lines(3);
       welcome();
       await joining;
-      expect(room.session.standing?.skew).toBe(3_600_000);
+      expect(room.session.standing?.ahead).toBe(3_600_000);
       const from = room.clock.at();
       let renewed = false;
       play(far, [], (line) => {
@@ -274,6 +281,27 @@ describe("staying online", () => {
       while (!renewed) await room.clock.pass(1000);
     }
     expect(gaps).toEqual([240_000, expect.closeTo(358_800, 0)]);
+  });
+
+  test("asks for its name, and learns the name that the tracker gives it, each time it joins", async () => {
+    const room = new SessionRoom(undefined, { name: "Ben S." });
+    const joining = room.session.join();
+    const first = await room.net.next();
+    expect(await first.line()).toBe(`${HELLO} name=Ben%20S.`);
+    first.say(HI);
+    await first.lines(3);
+    first.say(`WELCOME id=p1 pass=${passOf(1)} peers=2 files=2 name=Ben%20S.%20(2)\n`);
+    await joining;
+    expect(room.session.standing?.name).toBe("Ben S. (2)");
+    expect(room.named("joined")).toMatchObject([{ name: "Lab 3", you: "Ben S. (2)" }]);
+    first.near.destroy("it broke");
+    const second = await room.nextTry();
+    expect(await second.line()).toBe(`${HELLO} name=Ben%20S.`);
+    second.say(HI);
+    await second.lines(3);
+    second.say(`WELCOME id=p2 pass=${passOf(1)} peers=1 files=2 name=%1B[2J\n`);
+    await settle();
+    expect(room.session.standing?.name).toBe("[2J");
   });
 
   test("says the key of its run, and proves its session with it when it comes back", async () => {
@@ -611,7 +639,7 @@ describe("a tracker that announced itself", () => {
 
   test("and is refused when the peer looks for its tracker: the place where it was is tried again at once", async () => {
     const tracker = { address: "192.168.1.2", port: 1234 };
-    const find = async () => ({ ...PLACE, address: "192.168.1.66" });
+    const find = async () => [{ ...PLACE, address: "192.168.1.66" }];
     const { room } = challenged(true, { tracker, find });
     const far = await room.online();
     room.net.fate = () => REFUSED;
@@ -626,6 +654,25 @@ describe("a tracker that announced itself", () => {
     await room.accept(await room.net.next());
     expect([room.session.online, other.over]).toEqual([true, true]);
     expect(room.net.dialled.at(-1)?.address).toBe("192.168.1.2");
+  });
+});
+
+describe("a tracker that is looked for", () => {
+  test("is the one with the same key: others that announce themselves are passed by", async () => {
+    const at = (address: string): TrackerPlace => ({ address, port: 1234, name: "Lab 3", announced: true });
+    const find = async () => [at("192.168.1.66"), at("192.168.1.77"), at("192.168.1.88")];
+    const room = new SessionRoom(undefined, { find });
+    const far = await room.online();
+    room.net.fate = ({ address }) => (["192.168.1.2", "192.168.1.66"].includes(address) ? REFUSED : undefined);
+    far.reset();
+    const other = await room.nextTry();
+    expect([other.to.address, await other.line()]).toEqual(["192.168.1.77", HELLO]);
+    other.say(HI.replace("key=11q", "key=22q"));
+    const same = await room.nextTry();
+    expect(same.to.address).toBe("192.168.1.88");
+    await room.accept(same);
+    await settle();
+    expect([room.session.online, other.over, other.total]).toEqual([true, true, HELLO.length + 1]);
   });
 });
 

@@ -18,8 +18,8 @@ import type { HashPool } from "../../lib/peer/content/hash.ts";
 import { TreeCache } from "../../lib/peer/content/tree-cache.ts";
 import { chooseFiles, Share, type SharedFile } from "../../lib/peer/disk/share.ts";
 import type { PeerEvent } from "../../lib/peer/events.ts";
-import type { Standing } from "../../lib/peer/session.ts";
 import { Sharing } from "../../lib/peer/sharing.ts";
+import type { Standing } from "../../lib/peer/standing.ts";
 import { addressOf, HandClock } from "../helpers/channel.ts";
 
 const YOU = addressOf("192.168.1.17");
@@ -51,8 +51,10 @@ function scene(names: string[], { max = 5, downloading = false } = {}) {
       leave: async () => void said.push("leave"),
       comeBack: () => void said.push("come back"),
       requests: {
-        add: async ({ name, size, root, part }) =>
-          void said.push(`add ${name} ${size}${root === undefined ? "" : " root"}${part ? " part" : ""}`),
+        add: async ({ name, size, root, part, beyond }) =>
+          void said.push(
+            `add ${name} ${size}${root === undefined ? "" : " root"}${part ? " part" : ""}${beyond ? " beyond" : ""}`,
+          ),
         drop: async (name) => {
           said.push(`drop ${name}`);
           return share.files.length > 0;
@@ -142,13 +144,22 @@ describe("Sharing", () => {
     expect(said).toEqual(["drop a.txt", "leave", "add a.txt 5", "add a.txt 5 root", "come back"]);
   });
 
-  test("addDownloaded shares a finished download; above the tracker's limit as a part", async () => {
+  test("addDownloaded shares a finished download; above the tracker's limit as a whole file that does not count", async () => {
     const { sharing, said } = scene(["a.txt"], { max: 2 });
     for (const name of ["b.txt", "c.txt"]) {
       writeFileSync(join(folder, name), name);
       sharing.addDownloaded(published(name), name.charAt(0).repeat(64), new Uint8Array(32));
     }
-    expect(said).toEqual(["add b.txt 5 root", "add c.txt 5 root part"]);
+    expect(said).toEqual(["add b.txt 5 root", "add c.txt 5 root beyond"]);
+  });
+
+  test("a file that did not count takes the place of one that is gone", async () => {
+    const { sharing, share, said, file } = scene(["a.txt"], { max: 1 });
+    writeFileSync(join(folder, "b.txt"), "b.txt");
+    sharing.addDownloaded(published("b.txt"), "b".repeat(64), new Uint8Array(32));
+    await sharing.gone(file("a.txt"));
+    expect(said).toEqual(["add b.txt 5 root beyond", "drop a.txt", "add b.txt 5 root"]);
+    expect(share.files.map(({ name }) => String(name))).toEqual(["b.txt"]);
   });
 
   test("addDownloaded leaves a shared file of the same content or the same name alone", async () => {

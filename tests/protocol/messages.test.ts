@@ -7,8 +7,9 @@ import { BasicDownloadInbox, basic, formatFoundRecord, parseBasicFound } from ".
 import { LINE_LIMIT } from "../../lib/protocol/lines.ts";
 import type { FromHolder, FromTracker, ToHolder, ToTracker } from "../../lib/protocol/messages.ts";
 import { DownloadInbox, HolderInbox, SessionInbox, TrackerInbox } from "../../lib/protocol/read.ts";
-import { byteLength, type FileName, type FileRecord, formatRecord, parseFileName } from "../../lib/protocol/record.ts";
+import { type FileName, type FileRecord, formatRecord, parseFileName } from "../../lib/protocol/record.ts";
 import { encodeFromHolder, encodeFromTracker, encodeToHolder, encodeToTracker } from "../../lib/protocol/write.ts";
+import { byteLength } from "../../lib/text.ts";
 import { LIMITS } from "../../lib/tracker/limits.ts";
 
 /** Fixed, so that a run can be repeated; what is looked for does not depend on luck. */
@@ -246,6 +247,10 @@ const FROM_TRACKER: [bytes: string, message: Exclude<FromTracker, { verb: "FOUND
     `WELCOME id=k3J_x pass=${PASS} peers=14 files=52 session=${SESSION}\n`,
     { verb: "WELCOME", id: "k3J_x", pass: PASS, peers: 14, files: 52, session: SESSION },
   ],
+  [
+    `WELCOME id=k3J_x pass=${PASS} peers=14 files=52 now=1795000000 keyed=key.ed\n`,
+    { verb: "WELCOME", id: "k3J_x", pass: PASS, peers: 14, files: 52, now: 1_795_000_000, keyed: "key.ed" },
+  ],
   ["REACH yes\n", { verb: "REACH", reachable: true, reason: "" }],
   [
     "REACH no reason=nothing%20listens%20there%20(connection%20refused)\n",
@@ -383,6 +388,7 @@ const TO_HOLDER_READ: [bytes: string, message: ToHolder][] = [
 /** FT/2, holder → downloader; a body follows where the line says so. */
 const FROM_HOLDER: [bytes: string, message: FromHolder, body?: string][] = [
   ["HI FT/2\n", { verb: "HI" }],
+  ["PROVE nonce=k3J-x_\n", { verb: "PROVE", nonce: "k3J-x_" }],
   ["FILE: length=12 size=48213\n", { verb: "FILE", length: 12, size: 48_213 }, "PING\nBYE\r\n\0\n"],
   ["FILE: length=0 size=0\n", { verb: "FILE", length: 0, size: 0 }],
   ["BUSY position=3\n", { verb: "BUSY", position: 3 }],

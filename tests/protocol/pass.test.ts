@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { isProven, PassOffice, readPass } from "../../lib/protocol/pass.ts";
+import { isPassProven, isProven, PassOffice, readKeyedPass, readPass, SessionKey } from "../../lib/protocol/pass.ts";
 import { addressOf } from "../helpers/channel.ts";
 
 // The first key of RFC 8032, section 7.1, and passes signed with it elsewhere. Ed25519 signatures are the same every time.
@@ -176,5 +176,31 @@ describe("a challenge", () => {
     const office = new PassOffice();
     const payload = Buffer.from(`challenge ${CHALLENGE}`).toString("base64url");
     expect(readPass(`${payload}.${office.prove(CHALLENGE)}`, office.key)).toBeUndefined();
+  });
+});
+
+describe("a keyed pass", () => {
+  const office = new PassOffice();
+  const session = new SessionKey();
+  const NONCE = "0123456789abcdef_-ABC";
+  const AT = { address: addressOf("192.168.1.31"), port: 1235 };
+
+  test("is read with its id, key and expiry, and is never a pass for an address, nor the other way round", () => {
+    const keyed = { id: "p7", key: session.key, expires: 1_795_000_000 };
+    const text = office.issueKeyed(keyed) ?? "";
+    expect(readKeyedPass(text, office.key)).toEqual(keyed);
+    expect(readKeyedPass(text, new PassOffice().key)).toBeUndefined();
+    expect(readPass(text, office.key)).toBeUndefined();
+    expect(readKeyedPass(office.issue(PASS), office.key)).toBeUndefined();
+    for (const key of ["", "x", "10.0.0.9", `${session.key} 1`]) expect(office.issueKeyed({ ...keyed, key })).toBeUndefined();
+  });
+
+  test("is proven with its key, for one nonce and one holder", () => {
+    const proof = session.provePass(NONCE, AT) ?? "";
+    expect(isPassProven(session.key, NONCE, AT, proof)).toBe(true);
+    expect(isPassProven(new SessionKey().key, NONCE, AT, proof)).toBe(false);
+    expect(isPassProven(session.key, `${NONCE}x`, AT, proof)).toBe(false);
+    expect(isPassProven(session.key, NONCE, { ...AT, port: 1236 }, proof)).toBe(false);
+    for (const text of ["", "short", "two words of a nonce"]) expect(session.provePass(text, AT)).toBeUndefined();
   });
 });

@@ -18,7 +18,6 @@ import {
 import { formatBasicRecord, parseBasicRecord, parseFoundRecord } from "../../lib/protocol/basic.ts";
 import { LINE_LIMIT } from "../../lib/protocol/lines.ts";
 import {
-  byteLength,
   escapeField,
   escapeValue,
   type FileRecord,
@@ -29,6 +28,7 @@ import {
   parseRoot,
   unescapeField,
 } from "../../lib/protocol/record.ts";
+import { byteLength } from "../../lib/text.ts";
 
 /** Fixed, so that a run can be repeated; what is looked for does not depend on luck. */
 const SEED = 20_261_122;
@@ -404,6 +404,18 @@ describe("FT/2 records", () => {
   test("only v=2 says that the holder speaks FT/2", () => {
     for (const version of ["1", "3", "22", "2.0", ""]) {
       expect([version, parseRecord(`<a,data,1,22/11/26,10.0.0.1,5;v=${version}>`).v2]).toEqual([version, false]);
+    }
+  });
+
+  test("part=1;whole=1, in either order, says that the holder has all of a file that does not count", () => {
+    const beyond = `<a,data,1,22/11/26,10.0.0.1,5;v=2;root=${ROOT};part=1;whole=1>`;
+    for (const text of [beyond, beyond.replace(";part=1;whole=1", ";whole=1;part=1")]) {
+      expect(parseRecord(text)).toMatchObject({ beyond: true });
+      expect(parseRecord(text).part).toBeUndefined();
+      expect(formatRecord(parseRecord(text))).toBe(beyond);
+    }
+    for (const attributes of [";whole=1", ";part=1;whole=0", ";part=1;whole", ""]) {
+      expect(parseRecord(`<a,data,1,22/11/26,10.0.0.1,5${attributes}>`).beyond).toBeUndefined();
     }
   });
 

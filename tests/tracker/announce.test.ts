@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import type { Found } from "../../lib/peer/look.ts";
-import { byteLength } from "../../lib/protocol/record.ts";
+import { byteLength } from "../../lib/text.ts";
 import { addressOf } from "../helpers/channel.ts";
 import {
   ANNOUNCE,

@@ -75,7 +75,7 @@ describe("a ban", () => {
       "10.255.0.1",
       "2001:db8::77",
     ]);
-    expect(bans.whyRefused(addressOf("10.0.0.1"))).toContain("keeps 10.0.0.0/8 out");
+    expect(bans.whyRefused(addressOf("10.0.0.1"))).toEqual({ code: "banned", words: "You are banned from this tracker." });
   });
 
   test("ends once when it is taken back", () => {
@@ -129,7 +129,8 @@ describe("a kick", () => {
     const path = file();
     const bans = new Bans(path, () => now);
     bans.kick(network("10.0.0.0/24"));
-    expect(bans.whyRefused(addressOf("10.0.0.7"))).toContain("try again in a minute");
+    const words = "This tracker's operator has disconnected 10.0.0.7 until 2026-11-22T12:01:00Z.";
+    expect(bans.whyRefused(addressOf("10.0.0.7"))).toEqual({ code: "kicked", words });
     now += 60_000;
     expect(bans.whyRefused(addressOf("10.0.0.7"))).toBeUndefined();
     bans.kick(network("10.0.0.7"));

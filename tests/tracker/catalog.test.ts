@@ -308,6 +308,23 @@ describe("unfinished files", () => {
     expect(namesIn(catalog.list("a", ALL, anyone))).toEqual(["1", "2", "p0", "p1", "p2", "3"]);
   });
 
+  test("a whole file beyond the limit is a holder like any other, also for FT/1, and takes no place on the list", () => {
+    const catalog = new Catalog();
+    catalog.put(memberOf("a", "10.0.0.1", 7), [recordOf("own.txt", 10)]);
+    expect(catalog.add("a", recordOf("big.iso", 9, { root: ROOT, beyond: true }), 1)).toBeTrue();
+    const name = parseFileName("big.iso");
+    expect(catalog.search(name, anyone, 200)).toEqual([
+      `<big.iso,text/plain,9,22/11/26,10.0.0.1,7;v=2;root=${ROOT};part=1;whole=1>`,
+    ]);
+    expect(catalog.searchBasic(name, anyone, 200)).toEqual(["<text/plain,9,22/11/26,10.0.0.1,7>"]);
+    expect(catalog.who(ALL, anyone)).toMatchObject([{ files: 2, bytes: 19 }]);
+    expect(catalog.add("a", recordOf("3", 30), 1)).toBeFalse();
+    expect(catalog.add("a", recordOf("own.txt", 10, { beyond: true }), 1)).toBeFalse();
+    expect(catalog.drop("a", parseFileName("own.txt"))).toBe("last");
+    for (let i = 1; i < 32; i++) expect(catalog.add("a", recordOf(`b${i}`, 1, { beyond: true }), 1)).toBeTrue();
+    expect(catalog.add("a", partOf("one too many"), 1)).toBeFalse();
+  });
+
   test("when whole, count; and the other way round", () => {
     const catalog = new Catalog();
     catalog.put(memberOf("a", "10.0.0.1"), [recordOf("1", 10)]);

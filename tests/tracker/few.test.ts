@@ -4,11 +4,11 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 import {
   counted,
-  countOf,
   eachOf,
   type Few,
   type FewNamed,
   named,
+  sizeOf,
   type Tally,
   withNamed,
   withOne,
@@ -50,7 +50,7 @@ test("a tally knows how many different texts it was given more often than it los
         if (!comes && before === 0) continue;
         tally = counted(tally, text, comes ? 1 : -1);
         model.set(text, before + (comes ? 1 : -1));
-        expect(countOf(tally)).toBe([...model.values()].filter((count) => count > 0).length);
+        expect(sizeOf(tally)).toBe([...model.values()].filter((count) => count > 0).length);
       }
     }),
     { seed: 20_261_128, numRuns: 200 },

@@ -1,26 +1,33 @@
 import { describe, expect, test } from "bun:test";
+import { formatUntil } from "../../lib/text.ts";
 import { describeSummary } from "../../lib/tracker/operator.ts";
-import { LOOPBACK, MemoryTracker, NOTES, OLD_NOTES, REPORT } from "../helpers/tracker.ts";
+import { HandClock } from "../helpers/channel.ts";
+import { LOOPBACK, MemoryTracker, NOTES, OLD_NOTES, REPORT, THEN } from "../helpers/tracker.ts";
 
 const OTHER = "127.0.0.2";
 
+/** The end of a time as the operator reads it: the local time of day, rounded up to a minute. The tests' clock stays on one day or says it. */
+function clockAt(end: number): string {
+  return formatUntil(end, THEN);
+}
+
 describe("Operator.obey", () => {
   test("kick ends the connections and FT/1 peers of an address, which is refused for a minute", async () => {
-    await using house = new MemoryTracker();
+    await using house = new MemoryTracker([], new HandClock(THEN));
     const peer = await house.join([NOTES]);
     const other = await house.join([REPORT], { from: OTHER });
     await house.register(`${OLD_NOTES}\n`);
-    expect(house.tracker.obey({ order: "kick", address: LOOPBACK })).toEqual({
-      done: true,
-      lines: ["Disconnected 127.0.0.1."],
-    });
+    const words = `Disconnected 127.0.0.1 until ${clockAt(THEN + 60_000)}.`;
+    expect(house.tracker.obey({ order: "kick", address: LOOPBACK })).toEqual({ done: true, lines: [words] });
     expect(await peer.raw.replies()).toBe("");
     expect(peer.raw.pushes.at(-1)).toMatch(/^NOTICE \S.+$/);
     expect(await other.ask("WHO")).toStartWith("PEERS: 1\n");
-    expect(house.all("operator")).toEqual([{ event: "operator", order: "kick", words: "Disconnected 127.0.0.1." }]);
+    expect(house.all("operator")).toEqual([{ event: "operator", order: "kick", words }]);
     const early = await house.connect();
-    expect((await early.rest()).toString()).toMatch(/^ERROR banned .* try again in a minute\.\n$/);
-    expect(house.all("refused")).toMatchObject([{ code: "banned", address: LOOPBACK }]);
+    expect((await early.rest()).toString()).toMatch(
+      /^ERROR kicked .* has disconnected 127\.0\.0\.1 until 2023-11-14T22:14:20Z\.\n$/,
+    );
+    expect(house.all("refused")).toMatchObject([{ code: "kicked", address: LOOPBACK }]);
     for (let second = 0; second < 60; second += 30) {
       await house.pass(30_000);
       expect(await other.ask("PING")).toBe("PONG");
@@ -59,28 +66,28 @@ describe("Operator.obey", () => {
     await using house = new MemoryTracker();
     expect(house.tracker.obey({ order: "kick", address: OTHER })).toEqual({
       done: false,
-      lines: ["Nobody is here from 127.0.0.2."],
+      lines: ["No peer connected from 127.0.0.2."],
     });
     expect(house.all("operator")).toEqual([]);
   });
 
   test("ban holds for its time, unban ends it, and bans lists it", async () => {
-    await using house = new MemoryTracker();
+    await using house = new MemoryTracker([], new HandClock(THEN));
     const { tracker } = house;
     await house.join([NOTES]);
     const { lines } = tracker.obey({ order: "ban", address: LOOPBACK, seconds: 3600, words: "too loud" });
-    expect(lines).toEqual([expect.stringMatching(/^Keeping 127\.0\.0\.1 out until \S+Z\.$/)]);
+    expect(lines).toEqual([`Banned 127.0.0.1 until ${clockAt(THEN + 3_600_000)}.`]);
     expect(tracker.catalog.peers).toBe(0);
     const out = await house.connect();
-    expect((await out.rest()).toString()).toMatch(/^ERROR banned \S.+\n$/);
-    expect(tracker.obey({ order: "bans" }).lines).toEqual([expect.stringMatching(/^127\.0\.0\.1 until \S+Z: too loud$/)]);
+    expect((await out.rest()).toString()).toBe("ERROR banned You are banned from this tracker until 2023-11-14T23:13:20Z.\n");
+    expect(tracker.obey({ order: "bans" }).lines).toEqual([`127.0.0.1 until ${clockAt(THEN + 3_600_000)}: too loud`]);
     await house.pass(3_600_000);
     await house.join([NOTES]);
     expect(tracker.obey({ order: "unban", address: LOOPBACK })).toMatchObject({ done: false });
     tracker.obey({ order: "ban", address: "::ffff:127.0.0.1" });
-    expect(tracker.obey({ order: "unban", address: LOOPBACK })).toEqual({ done: true, lines: ["Letting 127.0.0.1 in again."] });
+    expect(tracker.obey({ order: "unban", address: LOOPBACK })).toEqual({ done: true, lines: ["Unbanned 127.0.0.1."] });
     await house.join([NOTES]);
-    expect(tracker.obey({ order: "bans" })).toEqual({ done: true, lines: ["Nobody is kept out."], data: [] });
+    expect(tracker.obey({ order: "bans" })).toEqual({ done: true, lines: ["No bans."], data: [] });
   });
 
   test("ban and kick of a network concern everybody in it, FT/1 peers too, and nobody else", async () => {
@@ -95,7 +102,7 @@ describe("Operator.obey", () => {
       expect(tracker.obey({ order, address: "10.0.0.77/24" })).toMatchObject({ done: true });
       expect(tracker.catalog.peers).toBe(1);
       const next = await house.connect({ from: "10.0.0.3" });
-      expect((await next.rest()).toString()).toStartWith("ERROR banned ");
+      expect((await next.rest()).toString()).toStartWith(`ERROR ${order === "kick" ? "kicked" : "banned"} `);
       tracker.obey({ order: "unban", address: "10.0.0.0/24" });
     }
     await all();
@@ -103,7 +110,7 @@ describe("Operator.obey", () => {
     tracker.obey({ order: "ban", address: "10.0.0.0/24" });
     expect(tracker.obey({ order: "unban", address: "10.0.0.1" })).toEqual({
       done: false,
-      lines: ["10.0.0.1 is in 10.0.0.0/24, which is kept out: unban that."],
+      lines: ["10.0.0.1 is in 10.0.0.0/24, which is banned: unban that."],
     });
   });
 
@@ -118,15 +125,15 @@ describe("Operator.obey", () => {
     };
     const { lines } = tracker.obey({ order: "ban", address: "2001:db8::7" });
     expect(lines).toEqual([
-      "Keeping 2001:db8::/64 out.",
-      "A host can have every address of its IPv6 network. To keep out one address alone: ban 2001:db8::7/128",
+      "Banned 2001:db8::/64.",
+      "A host can have every address of its IPv6 network. To ban one address alone: ban 2001:db8::7/128",
     ]);
     expect([await isOut("2001:db8::8"), await isOut("2001:db8:0:1::8")]).toEqual([true, false]);
-    expect(tracker.obey({ order: "unban", address: "2001:db8::7" }).lines).toEqual(["Letting 2001:db8::/64 in again."]);
+    expect(tracker.obey({ order: "unban", address: "2001:db8::7" }).lines).toEqual(["Unbanned 2001:db8::/64."]);
     tracker.obey({ order: "ban", address: "2001:db8::7/128" });
     expect([await isOut("2001:db8::7"), await isOut("2001:db8::8")]).toEqual([true, false]);
     expect(tracker.obey({ order: "unban", address: "2001:db8::7" })).toMatchObject({ done: true });
-    expect(tracker.obey({ order: "ban", address: "fe80::7" }).lines).toEqual(["Keeping fe80::7 out."]);
+    expect(tracker.obey({ order: "ban", address: "fe80::7" }).lines).toEqual(["Banned fe80::7."]);
     expect([await isOut("fe80::7"), await isOut("fe80::8")]).toEqual([true, false]);
   });
 
@@ -137,15 +144,89 @@ describe("Operator.obey", () => {
     for (const peer of peers) expect(await peer.raw.push()).toStartWith("REACH ");
     expect(house.tracker.obey({ order: "notice", words: "We move\nat noon" })).toMatchObject({ done: true });
     for (const peer of peers) expect(await peer.raw.push()).toBe("NOTICE We move%0Aat noon");
-    expect(house.tracker.obey({ order: "notice", words: " " })).toEqual({ done: false, lines: ["A notice needs words."] });
+    expect(house.tracker.obey({ order: "notice", words: " " })).toEqual({ done: false, lines: ["A notice needs a message."] });
   });
 
-  test.each(["kick", "ban", "unban"] as const)("%s of something that is no address has not been done", async (order) => {
+  test.each(["kick", "ban"] as const)("%s of something that is no address and no peer has not been done", async (order) => {
     await using house = new MemoryTracker();
-    expect(house.tracker.obey({ order, address: "lab\u0007" })).toEqual({
+    await house.join([NOTES], { more: "name=Ben" });
+    const words =
+      "is neither the name of a peer that is online, nor an address such as 192.168.1.7, 192.168.1.7:1235 or 192.168.1.0/24.";
+    expect(house.tracker.obey({ order, address: "lab\u0007" })).toEqual({ done: false, lines: [`"lab\\x07" ${words}`] });
+    expect(house.tracker.obey({ order, address: "Be" })).toEqual({ done: false, lines: [`"Be" ${words}`] });
+    expect(house.tracker.obey({ order, address: "127.0.0.1:9" })).toEqual({
       done: false,
-      lines: ['"lab\\x07" is no IP address and no network such as 192.168.1.0/24.'],
+      lines: ["No peer is at 127.0.0.1:9. Everybody there is meant by the address alone: 127.0.0.1"],
     });
+    expect(house.tracker.obey({ order, address: "10.0.0.1:9" })).toEqual({ done: false, lines: ["No peer is at 10.0.0.1:9."] });
+    expect(house.tracker.catalog.peers).toBe(1);
+  });
+
+  test.each(["ben (2)", "10.0.0.1:40124", "ID"])(
+    "kick of %p disconnects this peer alone, and says until when",
+    async (typed) => {
+      await using house = new MemoryTracker([], new HandClock(THEN));
+      const ben = await house.join([NOTES], { from: "10.0.0.1", more: "name=Ben" });
+      const other = await house.join([NOTES], { from: "10.0.0.1", port: 40124, more: "name=Ben" });
+      expect(house.tracker.obey({ order: "kick", address: typed === "ID" ? other.id : typed })).toEqual({
+        done: true,
+        lines: [`Disconnected "Ben (2)" at 10.0.0.1:40124 until ${clockAt(THEN + 60_000)}.`],
+      });
+      expect(await other.raw.replies()).toBe("");
+      expect(other.raw.pushes.at(-1)).toBe("DISMISSED kicked until=2023-11-14T22:14:20.000Z");
+      expect(await ben.ask("PING")).toBe("PONG");
+      expect(house.all("left")).toMatchObject([{ name: "Ben (2)", reason: "disconnected by the operator" }]);
+      const again = await house.connect({ from: "10.0.0.1" });
+      expect((await again.rest()).toString()).toStartWith("ERROR kicked ");
+    },
+  );
+
+  test("kick of a name or address that peers see finds a peer on the tracker's own machine", async () => {
+    await using house = new MemoryTracker();
+    await house.join([NOTES], { more: "name=Teacher" });
+    await house.join([REPORT], { from: "192.168.1.9", to: "192.168.1.2" });
+    expect(house.tracker.obey({ order: "kick", address: "192.168.1.9:40124" })).toMatchObject({ done: false });
+    expect(house.tracker.obey({ order: "kick", address: "192.168.1.7:40123" })).toMatchObject({ done: false });
+    expect(house.tracker.obey({ order: "kick", address: "192.168.1.2:40123" })).toMatchObject({ done: true });
+    expect(house.all("left")).toMatchObject([{ name: "Teacher" }]);
+  });
+
+  test("an FT/1 peer is kicked by its address and port", async () => {
+    await using house = new MemoryTracker();
+    await house.register(`${OLD_NOTES}\n`);
+    await house.join([NOTES]);
+    expect(house.tracker.obey({ order: "kick", address: "127.0.0.1:5001" })).toMatchObject({ done: true });
+    expect(house.all("left")).toMatchObject([{ id: "ft1-127.0.0.1-5001", reason: "disconnected by the operator" }]);
+    expect(house.tracker.catalog.peers).toBe(1);
+  });
+
+  test("ban of a name bans the address of that peer; unban knows the name when the peer is gone", async () => {
+    await using house = new MemoryTracker([], new HandClock(THEN));
+    const { tracker } = house;
+    const ben = await house.join([NOTES], { from: "10.0.0.1", more: "name=Ben%20S." });
+    expect(tracker.obey({ order: "ban", address: "ben s.", words: "too loud" })).toEqual({
+      done: true,
+      lines: ['Banned 10.0.0.1 ("Ben S.").'],
+    });
+    await ben.raw.replies();
+    expect(ben.raw.pushes.at(-1)).toBe("DISMISSED banned");
+    expect(tracker.obey({ order: "bans" }).lines).toEqual(["10.0.0.1: Ben S.: too loud"]);
+    expect(tracker.obey({ order: "unban", address: "Ben" })).toEqual({
+      done: false,
+      lines: ['No ban has the name "Ben". Unban an address of this list: ft-tracker bans'],
+    });
+    expect(tracker.obey({ order: "unban", address: "BEN S." })).toEqual({ done: true, lines: ["Unbanned 10.0.0.1."] });
+    await house.join([NOTES], { from: "10.0.0.1", more: "name=Ben%20S." });
+    expect(tracker.obey({ order: "ban", address: "10.0.0.1:40123" }).lines).toEqual(['Banned 10.0.0.1 ("Ben S.").']);
+    expect(tracker.obey({ order: "unban", address: "10.0.0.1:40123" }).lines).toEqual(["Unbanned 10.0.0.1."]);
+  });
+
+  test("of two bans with one name neither is ended by the name", async () => {
+    await using house = new MemoryTracker();
+    const { tracker } = house;
+    for (const address of ["10.0.0.1", "10.0.0.2"]) tracker.obey({ order: "ban", address, words: "Ben" });
+    expect(tracker.obey({ order: "unban", address: "Ben" })).toMatchObject({ done: false });
+    expect(tracker.obey({ order: "bans" }).lines).toHaveLength(2);
   });
 
   test("an order that there is not has not been done", async () => {

@@ -12,19 +12,19 @@ test("TRACKER_HELP is this text", () => {
 Usage: ft-tracker [options]
        ft-tracker COMMAND [--port N]    to one that is running on this machine
 
-  status               what it does: peers, files, rates, refused, memory (or: SIGUSR1)
-  kick ADDRESS         disconnect an address or network; it may come back after a minute
-  ban ADDRESS          keep it out, for good or --for a while: 192.168.1.9, 10.1.0.0/16
-  unban ADDRESS        let it in again
-  bans                 who is kept out, and for how long
+  status               peers, files, rates, refusals, memory (or: SIGUSR1)
+  kick PEER            disconnect it for a minute: a name, 10.1.0.9, 10.1.0.0/16
+  ban PEER [REASON]    keep its address out, for good or --for a while
+  unban PEER           let it in again
+  bans                 which addresses are banned, and for how long
   notice WORDS         tell every peer
 
   --port N             port to listen on (default 1234; 0 takes a free one)
-  --host ADDRESS       address to listen on (default: every interface, IPv4 and IPv6)
-  --name NAME          what peers see as this tracker's name (default: the host's name)
+  --host ADDRESS       address to listen on (default: all of this machine)
+  --name NAME          this tracker's name (default: the host's name)
   --no-announce        do not announce the tracker on the network
   --for DURATION       how long a ban holds, such as 30m, 2h or 7d
-  --bans FILE          where bans are kept (default: bans.txt in this user's state folder)
+  --bans FILE          where bans are kept (default: in the state folder)
   --json               one JSON object a line for each event
   --quiet              print errors only
   --completions SHELL  completions for bash, zsh, fish or powershell
@@ -34,23 +34,28 @@ Usage: ft-tracker [options]
 Limits:
 
   --max-files N        files a peer may share (default 5)
-  --max-peers N        peers online at once (default as many as the system allows)
+  --max-peers N        peers online at once (default no limit)
   --max-per-address N  connections from one address (default 32)
-  --max-connections N  connections in all (default as many as the system allows)
+  --max-connections N  connections in all (default no limit)
   --max-line BYTES     a line of the protocol (default 4096)
   --max-name BYTES     a file's name (default 255)
-  --accept-within S    seconds from connecting to being accepted (default 10)
-  --rate N             requests a second of one peer (default 50)
+  --accept-within S    seconds to send the first list (default 10)
+  --rate N             requests per second and peer (default 50)
   --burst N            requests at once after a pause (default 200)
-  --find-time MS       milliseconds a second that one address's FINDs take (default 250)
-  --results N          records in an answer unless asked (default 200)
-  --max-results N      records in an answer at most (default 2000)
-  --max-unsent BYTES   answers that wait to be read (default 1048576)
-  --stall S            seconds in which none of them is read (default 30)
+  --find-time MS       search time of one address, ms per second (default 250)
+  --results N          results per reply, unless asked for more (default 200)
+  --max-results N      most results per reply (default 2000)
+  --max-unsent BYTES   unread reply data allowed per peer (default 1048576)
+  --stall S            drop a peer that reads nothing for this long (default 30)
 
-Peers then run:  ft-peer   or, where announcements do not get through, ft-peer ADDRESS
+Peers then run:  ft-peer   or, if they cannot find the tracker:  ft-peer ADDRESS
 with one of the addresses printed at the start.
-Ctrl-C stops it; the peers come back by themselves when it is started again.`);
+Ctrl-C stops it; the peers come back by themselves when it is started again.
+To run it in the background: nohup ft-tracker > tracker.log &`);
+});
+
+test("no line of TRACKER_HELP is wider than 80 columns", () => {
+  expect(TRACKER_HELP.split("\n").filter((line) => line.length > 80)).toEqual([]);
 });
 
 describe("the options of ft-tracker", () => {
@@ -101,12 +106,30 @@ describe("the options of ft-tracker", () => {
     expect(parseTrackerArguments("ban 10.0.0.9 too loud --for 2h".split(" "))).toMatchObject({
       order: { order: "ban", address: "10.0.0.9", words: "too loud", seconds: 7200 },
     });
-    const misplaced = "--for belongs to ban ADDRESS.";
+    const misplaced = "--for only works with ban. Try: ft-tracker ban 192.168.1.7 --for 2h";
     expect(() => parseTrackerArguments(["--for", "2h"])).toThrow(misplaced);
     expect(() => parseTrackerArguments(["kick", "10.0.0.9", "--for", "2h"])).toThrow(misplaced);
     expect(() => parseTrackerArguments(["ban", "10.0.0.9", "--for", "long"])).toThrow(
       '--for needs a duration such as 30m, 2h or 7d, not "long".',
     );
+  });
+
+  test("the orders take a peer as it is printed: its name, address and port, address or network", () => {
+    for (const order of ["kick", "ban", "unban"] as const) {
+      for (const address of ["Ben (2)", "10.0.0.9:1235", "[fd00::7]:1235", "10.0.0.9", "10.0.0.0/8", "a1b2c3d4e5f60718"]) {
+        expect(parseTrackerArguments([order, address])).toMatchObject({ order: { order, address } });
+      }
+    }
+  });
+
+  test.each([
+    ["kick", "kick needs a peer's name or address. Try: ft-tracker kick 192.168.1.7"],
+    ["kick Ben Smith", 'Unexpected "Smith". If a name contains spaces, put it in quotes.'],
+    ["status now", '"status" takes no arguments. Try: ft-tracker status'],
+    ["bans now", '"bans" takes no arguments. Try: ft-tracker bans'],
+    ["notice", 'notice needs a message. Example: ft-tracker notice "Class ends in 5 minutes"'],
+  ])("%p is refused in one sentence", (line, sentence) => {
+    expect(() => parseTrackerArguments(line.split(" "))).toThrow(new UsageError(sentence));
   });
 
   const wrong: [string[], string][] = [

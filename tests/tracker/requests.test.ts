@@ -86,6 +86,17 @@ describe("FT/2: requests", () => {
     expect(await other.ask("DROP notes.txt")).toMatch(/^ERROR last-file /);
   });
 
+  test("a whole file beyond the limit is counted by FIND as a holder", async () => {
+    await using house = new MemoryTracker();
+    const peer = await house.join();
+    for (let i = 0; i < 4; i++) expect(await peer.ask(`ADD <w${i},data,1,01/02/03,127.0.0.1,40123>`)).toBe("OK");
+    const sixth = `<big.iso,data,9,01/02/03,127.0.0.1,40123;v=2;root=${ROOT};part=1;whole=1>`;
+    expect(await peer.ask(`ADD ${sixth}`)).toBe("OK");
+    expect(await peer.ask("SEARCH: big.iso")).toBe(`FOUND: 1\n${sixth}`);
+    expect(await peer.ask("FIND big group=1")).toMatch(/^FOUND: 1[^\n]*\n<big\.iso,.*;part=1;whole=1;holders=1[;>]/);
+    expect(await house.exchange("SEARCH: big.iso")).toBe("FOUND: <data,9,01/02/03,127.0.0.1,40123>\n");
+  });
+
   test("the 33rd unfinished file is refused, and the session goes on", async () => {
     await using house = new MemoryTracker();
     const part = (i: number) => `<p${i},data,9,01/02/03,127.0.0.1,40123;v=2;root=${ROOT};part=1>`;

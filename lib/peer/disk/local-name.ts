@@ -1,7 +1,6 @@
 // Turns a file name from another peer into a safe name for this disk.
 
-import { byteLength } from "../../protocol/record.ts";
-import { replaceMisleading } from "../../text.ts";
+import { byteLength, cutTo, replaceMisleading } from "../../text.ts";
 
 const DEVICE_NAMES = /^(?:con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])$/i;
 const SEPARATORS = /[/\\:*?"<>|]/g;
@@ -52,7 +51,7 @@ export function whyRenamed(name: string): string | undefined {
 function cutName(name: string, limit: number): string {
   if (byteLength(name) <= limit) return name;
   const [base, extension] = splitExtension(name);
-  return (cutToBytes(base, limit - 1 - byteLength(extension)).replace(/[\s.]+$/, "") || "file") + extension;
+  return (cutTo(base, limit - 1 - byteLength(extension)).replace(/[\s.]+$/, "") || "file") + extension;
 }
 
 /** A name as stem and extension (`.ext`, at most 16 bytes; or nothing). */
@@ -60,15 +59,4 @@ export function splitExtension(name: string): [stem: string, extension: string] 
   const dot = name.lastIndexOf(".");
   const extension = dot > 0 ? name.slice(dot) : "";
   return extension === "" || byteLength(extension) > 16 ? [name, ""] : [name.slice(0, dot), extension];
-}
-
-function cutToBytes(text: string, limit: number): string {
-  let kept = "";
-  let used = 0;
-  for (const { segment } of new Intl.Segmenter().segment(text)) {
-    used += byteLength(segment);
-    if (used > limit) break;
-    kept += segment;
-  }
-  return kept;
 }

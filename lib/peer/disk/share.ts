@@ -17,7 +17,7 @@ import { basename, dirname, join } from "node:path";
 import { codeOf, UsageError } from "../../error.ts";
 import type { Endpoint } from "../../protocol/address.ts";
 import { type FileName, type FileRecord, NAME_LIMIT, parseFileName } from "../../protocol/record.ts";
-import { formatDate, printable } from "../../text.ts";
+import { formatDate, plural, printable } from "../../text.ts";
 import type { HashPool } from "../content/hash.ts";
 import type { TreeCache } from "../content/tree-cache.ts";
 import type { Served } from "../serve/types.ts";
@@ -49,7 +49,7 @@ export interface SharedFile extends FirstChoice {
   root?: string | undefined;
   /** The hashes of the pieces, once they are computed. */
   pieces?: Uint8Array | undefined;
-  /** It was fetched when the list was full. It is announced like an unfinished file, because those do not count. */
+  /** It was fetched when the list was full: it does not count among this peer's files. */
   beyond?: true;
 }
 
@@ -64,11 +64,17 @@ export interface LeftOut {
 /** The reason for a program of this project in a folder. */
 export const OWN_PROGRAM = "it is a program of FileTracker; name the file to share it";
 
+/** The files of some paths that are shared, and those that are not. */
+export interface ChosenFiles {
+  taken: SharedFile[];
+  left: LeftOut[];
+}
+
 /**
  * Chooses the files to share: first the named files, then the plain files of each named folder in the order of their names, without
  * hidden ones and this project's programs, until there are `limit`. Named files are always taken. Throws a `UsageError` for a path that does not exist.
  */
-export function chooseFiles(paths: string[], limit: number): { taken: SharedFile[]; left: LeftOut[] } {
+export function chooseFiles(paths: string[], limit: number): ChosenFiles {
   const taken: SharedFile[] = [];
   const left: LeftOut[] = [];
   const named: string[] = [];
@@ -77,7 +83,7 @@ export function chooseFiles(paths: string[], limit: number): { taken: SharedFile
 
   const take = (path: string, atMost: number) => {
     if (taken.length >= atMost) {
-      left.push({ path, reason: `${limit} files are the most`, surplus: true });
+      left.push({ path, reason: `the limit is ${plural(limit, "file")}`, surplus: true });
       return;
     }
     const looked = lookAt(path);
@@ -317,7 +323,7 @@ export function recordOf(file: SharedFile, { address, port }: Endpoint): FileRec
     v2: true,
     mtime: file.modified.toISOString(),
     ...(file.root === undefined ? {} : { root: file.root }),
-    ...(file.beyond ? { part: true } : {}),
+    ...(file.beyond ? { beyond: true } : {}),
   };
 }
 

@@ -51,10 +51,7 @@ export class Arrivals {
 
   /** Bytes of proven pieces, and of pieces that are still arriving. */
   get received(): number {
-    const { have } = this.#requests;
-    const { file, pieceSize } = this.#job;
-    const lastShort = have.total > 0 && have.has(have.total - 1) ? have.total * pieceSize - file.size : 0;
-    return Math.min(file.size, have.count * pieceSize - lastShort + this.#arriving);
+    return Math.min(this.#job.cut.size, this.#requests.kept + this.#arriving);
   }
 
   /** Bytes of a request have come, in order. */
@@ -77,7 +74,7 @@ export class Arrivals {
   /** A connection ended in the middle of a request. The whole pieces that have come are still used. */
   salvage(request: PieceRequest): void {
     const { buffer } = request;
-    const whole = buffer === undefined ? 0 : buffer.filled - (buffer.filled % this.#job.pieceSize);
+    const whole = buffer === undefined ? 0 : this.#wholePieces(request, buffer.filled);
     if (whole > 0) {
       this.#land(request, whole);
       return;
@@ -100,28 +97,33 @@ export class Arrivals {
 
   #land(request: PieceRequest, length: number): void {
     const { buffer, holder } = request;
-    const { pieceSize } = this.#job;
     if (buffer === undefined) return;
-    const written = (ranges: Range[]) => {
+    let right: number[] = [];
+    const judge = (layer: Uint8Array) => {
+      right = this.#judge(request, layer);
+      return this.#rangesOf(right);
+    };
+    const written = () => {
       this.#arriving -= buffer.filled;
       this.#requests.drop(request);
-      let pieces = 0;
-      for (const { offset, length } of ranges) {
-        const first = offset / pieceSize;
-        const end = first + Math.ceil(length / pieceSize);
-        for (let i = first; i < end; i++) this.#requests.have.add(i);
-        pieces += end - first;
-      }
-      this.#on.landed(holder, pieces);
+      for (const piece of right) this.#requests.keep(piece);
+      this.#on.landed(holder, right.length);
     };
-    this.#landing.land(buffer, length, (layer) => this.#judge(request, layer), written);
+    this.#landing.land(buffer, length, judge, written);
     this.#turnTaps();
   }
 
-  /** Which pieces of a request are right and still missing, as ranges. `layer` has the hashes of the bytes that came. */
-  #judge(request: PieceRequest, layer: Uint8Array): Range[] {
-    const { file, pieceSize } = this.#job;
-    const ranges: Range[] = [];
+  /** The length of the whole pieces among the first `filled` bytes of a request. */
+  #wholePieces({ first, count, range }: PieceRequest, filled: number): number {
+    const { cut } = this.#job;
+    let end = first;
+    while (end < first + count && cut.startOf(end + 1) <= range.offset + filled) end += 1;
+    return cut.startOf(end) - range.offset;
+  }
+
+  /** Which pieces of a request are right and still missing. `layer` has the hashes of the bytes that came. */
+  #judge(request: PieceRequest, layer: Uint8Array): number[] {
+    const right: number[] = [];
     let wrong = false;
     for (let i = 0; i < layer.length / HASH; i++) {
       const piece = request.first + i;
@@ -129,14 +131,23 @@ export class Arrivals {
         wrong = true;
         continue;
       }
-      if (this.#requests.have.has(piece)) continue;
-      const offset = piece * pieceSize;
-      const length = Math.min(pieceSize, file.size - offset);
+      if (!this.#requests.have.has(piece)) right.push(piece);
+    }
+    if (wrong) this.#on.wrong(request.holder);
+    return right;
+  }
+
+  /** The ranges of some pieces, in the order of the pieces. Pieces in a row make one range. */
+  #rangesOf(pieces: number[]): Range[] {
+    const { cut } = this.#job;
+    const ranges: Range[] = [];
+    for (const piece of pieces) {
+      const offset = cut.startOf(piece);
+      const length = cut.startOf(piece + 1) - offset;
       const last = ranges.at(-1);
       if (last !== undefined && last.offset + last.length === offset) last.length += length;
       else ranges.push({ offset, length });
     }
-    if (wrong) this.#on.wrong(request.holder);
     return ranges;
   }
 

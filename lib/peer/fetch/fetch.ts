@@ -7,7 +7,8 @@ import { RunningTime, systemClock } from "../../clock.ts";
 import { CancelledError, codeOf, FtError } from "../../error.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import { printable } from "../../text.ts";
-import { pieceCountOf, pieceSizeOf, rootOf } from "../content/merkle.ts";
+import { cutOfFile } from "../content/cut.ts";
+import { rootOf } from "../content/merkle.ts";
 import { PieceSet } from "../content/pieces.ts";
 import { Arrivals } from "./arrivals.ts";
 import { GivingUp } from "./giving-up.ts";
@@ -37,8 +38,7 @@ export async function fetchFile(wanted: WantedFile, tools: FetchTools): Promise<
     clock,
     time: new RunningTime(clock),
     random: tools.random ?? Math.random,
-    pieceSize: pieceSizeOf(size),
-    pieceCount: pieceCountOf(size),
+    cut: cutOfFile(size),
   });
   try {
     return await fetch.run();
@@ -101,7 +101,7 @@ class PieceFetch implements FetchState, HolderEvents {
 
   #begin(): void {
     const { name, size, root, holders } = this.#job.file;
-    if (this.#job.pieceCount <= 1) {
+    if (this.#job.cut.count <= 1) {
       // A file of one piece needs no tree: the hash of its only piece is the content id.
       const hashes = size === 0 ? new Uint8Array(0) : Uint8Array.fromHex(root);
       if (this.#isRight(hashes)) void this.#learn(hashes);
@@ -158,7 +158,7 @@ class PieceFetch implements FetchState, HolderEvents {
   }
 
   get kept(): number {
-    return Math.min(this.#job.file.size, this.#requests.have.count * this.#job.pieceSize);
+    return this.#requests.kept;
   }
 
   settled(): Promise<void> {
@@ -169,8 +169,8 @@ class PieceFetch implements FetchState, HolderEvents {
 
   opened(holder: Holder): void {
     const { source, record } = holder;
-    const { file, pieceSize, pieceCount } = this.#job;
-    if (!this.hasHashes) source?.askTree(file.root, pieceSize, pieceCount);
+    const { file, cut } = this.#job;
+    if (!this.hasHashes) source?.askTree(file.root, cut.longest, cut.count);
     if (record.part) this.#holders.askHave(holder);
     this.#requests.recount();
     this.#ask(holder);
@@ -211,7 +211,7 @@ class PieceFetch implements FetchState, HolderEvents {
     holder.heard(0, this.#job.time.now());
     if (bits === undefined) holder.source?.fail("it does not say which pieces it has", true);
     else {
-      holder.has = PieceSet.parse(bits, this.#job.pieceCount);
+      holder.has = PieceSet.parse(bits, this.#job.cut.count);
       this.#requests.recount();
       this.#ask(holder);
     }

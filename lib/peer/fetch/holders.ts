@@ -86,7 +86,7 @@ export class Holders {
     const known = this.#byEndpoint.get(key);
     if (known !== undefined) known.revive();
     else if (this.#hasPlaceFor(record)) {
-      const has = record.part ? undefined : PieceSet.whole(this.#job.pieceCount);
+      const has = record.part ? undefined : PieceSet.whole(this.#job.cut.count);
       this.#byEndpoint.set(key, new Holder(record, has));
     }
   }
@@ -121,7 +121,7 @@ export class Holders {
   askHave(holder: Holder): void {
     holder.haveDue = true;
     holder.haveAskedAt = this.#job.time.now();
-    holder.source?.askHave(this.#job.file.root, this.#job.pieceCount);
+    holder.source?.askHave(this.#job.file.root, this.#job.cut.count);
   }
 
   /** This holder sent wrong bytes: it is not asked again. */
@@ -139,7 +139,7 @@ export class Holders {
 
   async #connect(holder: Holder): Promise<void> {
     const { time } = this.#job;
-    const { dial, signal, report, pass } = this.#job.tools;
+    const { dial, signal, report, pass, keyed } = this.#job.tools;
     holder.dialled();
     const from = time.now();
     report({ event: "asking", holder: holder.record });
@@ -149,7 +149,7 @@ export class Holders {
       const source = this.#converse(holder, channel);
       holder.opened(source, time.now());
       holder.shown = pass();
-      source.start(holder.shown);
+      source.start(holder.shown, holder.record, keyed?.());
       source.paused = this.#state.paused;
       this.#on.opened(holder);
     } catch (error) {

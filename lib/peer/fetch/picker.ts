@@ -53,16 +53,17 @@ export class Picker {
   }
 
   /**
-   * Up to `most` pieces in a row that this holder has and that no holder is asked for: the first ones, or some of the rarest. `next`
-   * is the piece after those of the last request to this holder: going on there makes long ranges.
+   * Pieces in a row that this holder has and that no holder is asked for: the first ones, or some of the rarest. There is one at least,
+   * and there are more while `fits` allows the pieces from `first` up to (not including) `end`. `next` is the piece after those of
+   * the last request to this holder: going on there makes long ranges.
    */
-  pick(has: PieceSet, next: number, most: number): PieceRange | undefined {
+  pick(has: PieceSet, next: number, fits: (first: number, end: number) => boolean): PieceRange | undefined {
     const spread = this.#spread;
     const first = spread === undefined ? this.#lowest(has) : this.#rarest(has, next, spread);
     if (first === undefined) return undefined;
     const rarity = spread?.[first] ?? 0;
     let end = first + 1;
-    while (end < first + most && this.#isFree(end, has) && (spread?.[end] ?? 0) <= rarity) end += 1;
+    while (this.#isFree(end, has) && fits(first, end + 1) && (spread?.[end] ?? 0) <= rarity) end += 1;
     return { first, count: end - first };
   }
 

@@ -19,11 +19,12 @@ export class Requests {
   readonly #holders: Holders;
   #picker: Picker;
   #ready = false;
+  #kept = 0;
 
   constructor(job: PieceJob, holders: Holders) {
     this.#job = job;
     this.#holders = holders;
-    this.#picker = new Picker(new PieceSet(job.pieceCount), job.random);
+    this.#picker = new Picker(new PieceSet(job.cut.count), job.random);
   }
 
   /** Pieces may be asked for. */
@@ -36,9 +37,29 @@ export class Requests {
     return this.#picker.have;
   }
 
+  /** Bytes of the pieces that are here. */
+  get kept(): number {
+    return this.#kept;
+  }
+
+  /** A piece is proven and written. */
+  keep(piece: number): void {
+    if (!this.have.has(piece)) this.#kept += this.#lengthOf(piece);
+    this.have.add(piece);
+  }
+
+  #lengthOf(piece: number): number {
+    const { cut } = this.#job;
+    return cut.startOf(piece + 1) - cut.startOf(piece);
+  }
+
   /** From now on pieces may be asked for. An earlier run has left the pieces in `have`. */
   begin(have: PieceSet | undefined): void {
-    if (have !== undefined) this.#picker = new Picker(have, this.#job.random);
+    if (have !== undefined) {
+      this.#picker = new Picker(have, this.#job.random);
+      this.#kept = 0;
+      for (let piece = 0; piece < have.total; piece++) if (have.has(piece)) this.#kept += this.#lengthOf(piece);
+    }
     this.#ready = true;
     this.recount();
   }
@@ -61,22 +82,23 @@ export class Requests {
   /** Asks a holder for the pieces that it can send within a short time. */
   ask(holder: Holder): void {
     if (!this.#ready) return;
-    const { time, file, pieceSize } = this.#job;
+    const { time, cut } = this.#job;
     const now = time.now();
     holder.starved = false;
     while (holder.wantsMore(now) && holder.has !== undefined) {
       holder.starved = !this.#hasMemory(holder);
       if (holder.starved) return;
-      const most = Math.max(1, Math.floor(this.#requestLength(holder) / pieceSize));
-      const pieces = this.#picker.pick(holder.has, holder.next, most) ?? this.#pickAgain(holder, holder.has, now);
+      const most = this.#requestLength(holder);
+      const fits = (first: number, end: number) => cut.startOf(end) - cut.startOf(first) <= most;
+      const pieces = this.#picker.pick(holder.has, holder.next, fits) ?? this.#pickAgain(holder, holder.has, now);
       if (pieces === undefined) {
         holder.useful = this.#picker.isUseful(holder.has);
         return;
       }
       holder.useful = true;
       const { first, count } = pieces;
-      const offset = first * pieceSize;
-      const range = { offset, length: Math.min(count * pieceSize, file.size - offset) };
+      const offset = cut.startOf(first);
+      const range = { offset, length: cut.startOf(first + count) - offset };
       this.#picker.claim(pieces);
       holder.requests.push({ holder, first, count, range, askedAt: now });
       holder.next = first + count;
@@ -95,7 +117,7 @@ export class Requests {
 
   /** With the largest pieces, only a few holders at a time are asked. */
   #hasMemory(holder: Holder): boolean {
-    return holder.requests.length > 0 || this.#holders.active * this.#job.pieceSize < MOST_MEMORY;
+    return holder.requests.length > 0 || this.#holders.active * this.#job.cut.longest < MOST_MEMORY;
   }
 
   #requestLength(holder: Holder): number {
@@ -103,7 +125,7 @@ export class Requests {
     const length = Math.min(holder.requestLength, MOST_MEMORY / Math.max(1, active));
     if (active <= 1) return length;
     // Towards the end requests become smaller, so that all holders are done at the same time.
-    const left = (this.have.total - this.have.count) * this.#job.pieceSize;
+    const left = this.#job.cut.size - this.#kept;
     return Math.min(length, left / (2 * active));
   }
 

@@ -3,10 +3,12 @@
 import { release } from "../../bytes.ts";
 import { ProtocolError } from "../../error.ts";
 import type { Channel } from "../../net/channel.ts";
+import type { Endpoint } from "../../protocol/address.ts";
 import { type FromHolder, HASH } from "../../protocol/messages.ts";
 import { DownloadInbox } from "../../protocol/read.ts";
 import type { FileName } from "../../protocol/record.ts";
 import { encodeToHolder } from "../../protocol/write.ts";
+import type { KeyedPass } from "./types.ts";
 
 /** A holder's own words are cut to this length. Characters. */
 const MOST_WORDS = 200;
@@ -56,6 +58,8 @@ export class Source {
   #received = 0;
   /** The bytes of a TREE or HAVE that is arriving. */
   #gathered = new Uint8Array(0);
+  /** The keyed pass that was shown, and the holder's endpoint in its record. */
+  #shown: { keyed: KeyedPass; at: Endpoint } | undefined;
   #over = false;
 
   constructor(channel: Channel, what: { root: string } | { name: FileName }, size: number, on: SourceEvents) {
@@ -70,15 +74,16 @@ export class Source {
     return this.#asked.length;
   }
 
-  /** Says HELLO. */
-  start(pass: string): void {
+  /** Says HELLO to the holder whose record has the address and port `at`. */
+  start(pass: string, at?: Endpoint, keyed?: KeyedPass): void {
+    if (at !== undefined && keyed !== undefined) this.#shown = { keyed, at };
     this.#asked.push({ verb: "HELLO" });
     this.#channel.start({
       data: (chunk) => this.#hear(chunk),
       end: () => this.fail("it left", false),
       close: (reason) => this.fail(reason === "" ? "it left" : reason, false),
     });
-    this.#channel.send(encodeToHolder({ verb: "HELLO", pass }));
+    this.#channel.send(encodeToHolder({ verb: "HELLO", pass, keyed: keyed?.text }));
   }
 
   /** Asks for the hashes of all `count` pieces of this size. */
@@ -150,6 +155,8 @@ export class Source {
     if (message.verb === "NOT FOUND") this.fail("it does not have the file any more", true, "back");
     else if (message.verb === "ERROR") this.#refused(message, asked);
     else if (message.verb === "HI" && asked.verb === "HELLO") this.#asked.shift();
+    else if (message.verb === "PROVE" && asked.verb === "HELLO" && this.#shown !== undefined)
+      this.#prove(message.nonce, this.#shown);
     else if (message.verb === "BUSY" && asked.verb === "DOWNLOAD") {
       this.#asked.shift();
       this.#on.busy(asked.range, message.position);
@@ -160,6 +167,14 @@ export class Source {
     } else if (message.verb === "TREE" && asked.verb === "TREE") this.#gather(message.count * HASH, asked.bytes);
     else if (message.verb === "HAVE" && asked.verb === "HAVE") this.#gather(message.length, asked.bytes);
     else throw new ProtocolError("unexpected", `it answered ${asked.verb} with ${message.verb}.`);
+  }
+
+  /** The holder sees another address than the tracker: this peer proves that the keyed pass is its own, once. */
+  #prove(nonce: string, { keyed, at }: { keyed: KeyedPass; at: Endpoint }): void {
+    this.#shown = undefined;
+    const proof = keyed.prove(nonce, at);
+    if (proof === undefined) throw new ProtocolError("bad-nonce", "its PROVE has no nonce.");
+    this.#channel.send(encodeToHolder({ verb: "PROOF", address: at.address, port: at.port, proof }));
   }
 
   #refused({ code, words }: Extract<FromHolder, { verb: "ERROR" }>, asked: AskedOfHolder): void {

@@ -2,7 +2,9 @@
 
 import type { Clock, RunningTime } from "../../clock.ts";
 import type { Channel } from "../../net/channel.ts";
+import type { Endpoint } from "../../protocol/address.ts";
 import type { FileName, FileRecord } from "../../protocol/record.ts";
+import type { Cut } from "../content/cut.ts";
 import type { Sha256 } from "../content/merkle.ts";
 import type { PieceSet } from "../content/pieces.ts";
 import type { RateLimit } from "../rate-limit.ts";
@@ -26,11 +28,20 @@ export interface WantedFile {
 /** Connects to the holder of a record. Fails with a clause when it cannot in time. */
 export type OpenHolder = (record: FileRecord, options?: { signal?: AbortSignal }) => Promise<Channel>;
 
+/** A pass that is good from every address, with the proof that it is this peer's own. */
+export interface KeyedPass {
+  text: string;
+  /** The proof for the holder whose record has this address and port; undefined to a nonce that is none. */
+  prove(nonce: string, at: Endpoint): string | undefined;
+}
+
 export interface FetchTools {
   dial: OpenHolder;
   target: Target;
   /** The pass to show to other peers. It is asked for at each connection, because the tracker renews it. */
   pass(): string;
+  /** The keyed pass to show with it; undefined where the tracker gives none. */
+  keyed?(): KeyedPass | undefined;
   /** The hashes of the pieces in this memory, computed off the main thread. */
   layer(memory: SharedArrayBuffer, length: number): Promise<Uint8Array>;
   sha256: Sha256;
@@ -61,9 +72,8 @@ export interface PieceJob {
   /** The clock for everything that may be a holder's fault. */
   readonly time: RunningTime;
   readonly random: () => number;
-  /** Bytes. The last piece may be shorter. */
-  readonly pieceSize: number;
-  readonly pieceCount: number;
+  /** The pieces that are asked for and proven, one by one. */
+  readonly cut: Cut;
 }
 
 /** The progress of a fetch by pieces. */

@@ -311,7 +311,7 @@ class WholeFetch {
       lacks: () => source.fail("it does not have all of the file", false),
       failed: (reason, final) => settle(new HolderError(reason, final ? TRIES_A_HOLDER : 1)),
     });
-    source.start(this.#tools.pass());
+    source.start(this.#tools.pass(), holder.record, this.#tools.keyed?.());
     ask();
   }
 

@@ -1,6 +1,7 @@
 // Runs the doctor command: checks each thing that can stand between this machine and the others, and says what to do about it.
 
 import { statfsSync } from "node:fs";
+import { systemClock } from "../../clock.ts";
 import { CancelledError, codeOf, FtError, sentenceOf } from "../../error.ts";
 import { dial } from "../../net/dial.ts";
 import { interfaces } from "../../net/interfaces.ts";
@@ -249,7 +250,7 @@ function checkClock(patient: Patient | undefined): Result {
     const detail = `It is ${new Date().toISOString()} here; there is no tracker's clock to hold it against.`;
     return { status: "skipped", detail };
   }
-  const skewMs = Math.round(standing.skew);
+  const skewMs = Math.round(standing.ahead + systemClock.elapsed() - systemClock.at());
   const data = { skewMs };
   if (Math.abs(skewMs) <= SKEW_MS) return { status: "ok", detail: "The clock agrees with the tracker's.", data };
   const which = skewMs > 0 ? "behind" : "ahead of";

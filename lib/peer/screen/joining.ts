@@ -4,7 +4,7 @@ import { CancelledError, sentenceOf } from "../../error.ts";
 import { plural, printableName } from "../../text.ts";
 import { chooseFiles, type SharedFile } from "../disk/share.ts";
 import { asRemembered, describePlace, type Located, lookAround, parseTracker, typed, whyNobody } from "../locate.ts";
-import type { Met } from "../meet.ts";
+import type { Met } from "../meet-tracker.ts";
 import type { TrackerPlace } from "../session.ts";
 import type { Asking } from "./asking.ts";
 import { askFiles } from "./choosing.ts";
@@ -26,7 +26,7 @@ export interface JoiningOptions {
   /** The tracker that was used last. */
   last: Located | undefined;
   /** Gives the files that are named on the command line, at most so many; undefined when none are named. */
-  named: ((max: number) => SharedFile[]) | undefined;
+  named: ((max: number) => Promise<SharedFile[]>) | undefined;
   /** The folder in which the program was started. */
   cwd: string;
   remembered: Remembered;
@@ -60,7 +60,7 @@ export class Joining {
     const { named, remembered, cwd, prompts, tracker: given } = this.#options;
     for (;;) {
       const { tracker, met } = await this.#findTracker();
-      if (named !== undefined) return { tracker, files: named(met.max), from: undefined, consent: true };
+      if (named !== undefined) return { tracker, files: await named(met.max), from: undefined, consent: true };
       const before = this.#filesOfLastTime(met.max);
       if (before.length > 0) {
         prompts.say(`Sharing ${plural(before.length, "file")} as last time: ${namesOf(before)}`);

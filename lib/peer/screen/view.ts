@@ -11,6 +11,7 @@ import { whyRenamed } from "../disk/local-name.ts";
 import type { LeftOut } from "../disk/share.ts";
 import type { Downloaded } from "../download.ts";
 import type { PeerEvent } from "../events.ts";
+import { describeExclusion, describeWait, withoutFiles } from "../exclusion.ts";
 import type { FetchEvent } from "../fetch/types.ts";
 import { type Column, table } from "./columns.ts";
 
@@ -131,7 +132,7 @@ export function recordObjects(records: FileRecord[]): object[] {
   for (const group of groups.values())
     for (const record of group) holders.set(record, group.filter(({ part }) => !part).length);
   return records.map((record) => {
-    const { name, type, size, address, port, root = null } = record;
+    const { name, type, size, address, port, by, root = null } = record;
     const whole = record.holders ?? holders.get(record) ?? 1;
     return {
       name,
@@ -140,6 +141,7 @@ export function recordObjects(records: FileRecord[]): object[] {
       modified: modifiedOf(record),
       address,
       port,
+      ...(by !== undefined && { by }),
       root,
       holders: whole,
       ...(record.part && { part: true }),
@@ -260,10 +262,17 @@ function describe(event: PeerEvent): string {
         return `Online. This tracker speaks the basic protocol: exact search, downloads without verification, and everybody is served.${left}`;
       }
       const left = event.left.length === 0 ? "" : ` It takes no more files of one peer; left out: ${names}.`;
-      return `Online at "${event.name}": ${plural(event.peers, "peer")}, ${plural(event.files, "file")}.${left}`;
+      const you = !event.you ? "" : ` You are "${event.you}".`;
+      return `Online at "${event.name}": ${plural(event.peers, "peer")}, ${plural(event.files, "file")}.${you}${left}`;
     }
     case "away":
       return `The tracker is away (${event.reason}); coming back by itself.`;
+    case "dismissed": {
+      const exclusion = { code: event.code, until: event.until === undefined ? undefined : Date.parse(event.until) };
+      return `${describeExclusion(exclusion, Date.now())} ${describeWait(exclusion, Date.now())}`;
+    }
+    case "offline":
+      return withoutFiles().message;
     case "notice":
       return `The tracker says: ${event.words}`;
     case "unread":

@@ -3,7 +3,7 @@
 import { type Clock, sleep, systemClock } from "../../clock.ts";
 import { ProtocolError } from "../../error.ts";
 import type { Channel } from "../../net/channel.ts";
-import { hostOf } from "../../protocol/address.ts";
+import { type Endpoint, hostOf } from "../../protocol/address.ts";
 import { basic, SILENCE_MS } from "../../protocol/basic.ts";
 import { HASH, type ToHolder } from "../../protocol/messages.ts";
 import { HolderInbox } from "../../protocol/read.ts";
@@ -11,7 +11,7 @@ import { encodeFromHolder } from "../../protocol/write.ts";
 import { pieceCountOf, pieceSizeOf } from "../content/merkle.ts";
 import type { Shared } from "./serve.ts";
 import type { SlotClaim } from "./slots.ts";
-import type { Known, Opened, ServeOptions } from "./types.ts";
+import type { Known, Opened, ProofWanted, ServeOptions } from "./types.ts";
 import { Uploader } from "./upload.ts";
 
 /** A connection closes if its downloader is not accepted, and asks for no file in FT/1, within this time. Milliseconds. */
@@ -40,6 +40,8 @@ export class Downloader {
   #deaf = false;
   #busy = false;
   #over = false;
+  /** The downloader has to prove that its pass is its own. Its other requests wait for that. */
+  #wanted: ProofWanted | undefined;
   /** Undefined until the downloader is accepted. */
   #claim: SlotClaim | undefined;
   #cancelSilence = () => {};
@@ -98,17 +100,28 @@ export class Downloader {
   }
 
   #work(): void {
-    if (this.#busy || this.#over || this.#requests.length === 0) return;
+    if (this.#busy || this.#over || this.#nextAt < 0) return;
     this.#busy = true;
     void this.#answerAll().finally(() => {
       this.#busy = false;
-      if (this.#requests.length > 0) this.#work();
+      if (this.#nextAt >= 0) this.#work();
       else if (this.#channel.ended) this.#finish();
     });
   }
 
+  /** The place of the request to answer next; -1 when there is none. */
+  get #nextAt(): number {
+    if (this.#wanted === undefined) return this.#requests.length > 0 ? 0 : -1;
+    return this.#requests.findIndex((request) => request instanceof ProtocolError || request.verb === "PROOF");
+  }
+
+  #takeNext(): ToHolder | ProtocolError | undefined {
+    const at = this.#nextAt;
+    return at < 0 ? undefined : this.#requests.splice(at, 1)[0];
+  }
+
   async #answerAll(): Promise<void> {
-    for (let request = this.#requests.shift(); request !== undefined; request = this.#requests.shift()) {
+    for (let request = this.#takeNext(); request !== undefined; request = this.#takeNext()) {
       if (this.#over) return;
       try {
         await this.#answer(request);
@@ -144,8 +157,11 @@ export class Downloader {
     }
     switch (request.verb) {
       case "HELLO":
-        if (request.token === undefined) this.#greet(request.pass);
+        if (request.token === undefined) this.#greet(request.pass, request.keyed ?? "");
         else this.#handOver(request.token);
+        return undefined;
+      case "PROOF":
+        this.#prove(request, request.proof);
         return undefined;
       case "DOWNLOAD":
         return request.profile === 1 ? () => this.#giveWhole(request) : this.#giveRange(request);
@@ -166,16 +182,27 @@ export class Downloader {
 
   // -------------------------------------------------------------- passes and tokens
 
-  #greet(pass: string): void {
-    const read = this.#options.readPass(pass, this.#channel.remote.address);
-    if ("refusal" in read) {
-      this.#refuse("not-accepted", read.refusal);
-      return;
-    }
-    this.#claim = { host: this.#host, downloader: read.id };
+  #greet(pass: string, keyed: string): void {
+    const read = this.#options.readPass(pass, this.#channel.remote.address, keyed);
+    if ("refusal" in read) this.#refuse("not-accepted", read.refusal);
+    else if ("nonce" in read) {
+      this.#wanted = read;
+      this.#say({ verb: "PROVE", nonce: read.nonce });
+    } else this.#accept(read.id);
+  }
+
+  #prove(at: Endpoint, proof: string): void {
+    const wanted = this.#wanted;
+    this.#wanted = undefined;
+    if (wanted?.accepts(at, proof) === true) this.#accept(wanted.id);
+    else this.#refuse("not-accepted", "This is no proof that the pass is this peer's own.");
+  }
+
+  #accept(id: string): void {
+    this.#claim = { host: this.#host, downloader: id };
     const revoked = () => this.#channel.destroy("the operator of the tracker has disconnected it");
     this.#unwatchPass();
-    this.#unwatchPass = this.#options.whenRevoked?.(read.id, revoked) ?? this.#unwatchPass;
+    this.#unwatchPass = this.#options.whenRevoked?.(id, revoked) ?? this.#unwatchPass;
     this.#channel.limit({ deadline: undefined, idle: REQUEST_IDLE_MS });
     this.#say({ verb: "HI" });
   }

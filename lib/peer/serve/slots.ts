@@ -59,7 +59,7 @@ export class UploadSlots {
 
   /** 0 when the claim has a slot now; else its position in the queue, from 1. To be asked before each request. */
   ask(claim: SlotClaim): number {
-    const now = this.#clock.at();
+    const now = this.#clock.elapsed();
     for (const [other, { askedAt }] of this.#waiting) {
       if (other !== claim && now - askedAt > FORGOTTEN_MS) this.#waiting.delete(other);
     }
@@ -94,7 +94,7 @@ export class UploadSlots {
     state.bytes += bytes;
     if (state.bytes < EARNING) return;
     state.bytes = 0;
-    state.earnedAt = this.#clock.at();
+    state.earnedAt = this.#clock.elapsed();
   }
 
   /** The connection has ended. */

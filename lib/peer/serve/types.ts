@@ -42,6 +42,18 @@ export interface FileAsked {
   size?: number;
 }
 
+/** The id of the peer that shows a pass, or a sentence that says why it is not accepted, or the proof that it has to give first. */
+export type PassCheck = { id: string } | { refusal: string } | ProofWanted;
+
+/** The pass is good for a peer that proves that it is its own. */
+export interface ProofWanted {
+  readonly id: string;
+  /** The text to sign. */
+  readonly nonce: string;
+  /** Whether this is the proof. `at`: the holder that the downloader means. */
+  accepts(at: Endpoint, proof: string): boolean;
+}
+
 export interface ServeOptions {
   /** Opens the file of the list that fits everything that is asked for; undefined when there is none. */
   open(asked: FileAsked): Opened | undefined;
@@ -55,8 +67,8 @@ export interface ServeOptions {
   clock?: Clock;
   /** A file does not fit its record any more. */
   changed(name: string): void;
-  /** The id of the peer that shows this pass, or a sentence that says why it is not valid from this address. */
-  readPass(pass: string, from: Address): { id: string } | { refusal: string };
+  /** Whether a downloader at this address is accepted with these passes. */
+  readPass(pass: string, from: Address, keyed: string): PassCheck;
   /** Calls `act` when the pass of a downloader is revoked. Gives a function that cancels it. */
   whenRevoked?(id: string, act: () => void): () => void;
   /** A connection shows a token instead of a pass. True when this peer has asked for the connection, and takes it over. */

@@ -31,6 +31,8 @@ export class Uploader {
   #cancelEnd = () => {};
   /** The reader's speed is measured since this time, with the bytes that it has taken since. */
   #pace = { since: 0, taken: 0 };
+  /** When the upload began. Milliseconds of the clock's `elapsed`. */
+  #begunAt = 0;
 
   /** `host` is the one that the connection comes from. */
   constructor(channel: Channel, host: string, options: ServeOptions, shared: Shared, clock: Clock) {
@@ -55,7 +57,7 @@ export class Uploader {
     };
     const sent = (bytes: number) => {
       upload.sent += bytes;
-      upload.seconds = Math.max(0, this.#clock.at() - upload.since) / 1000;
+      upload.seconds = (this.#clock.elapsed() - this.#begunAt) / 1000;
     };
     await this.#sendAll(count, read, (bytes) => this.#shared.flows.spend(this.#host, bytes), sent);
     if (!this.#closed) this.quietFromNow();
@@ -171,6 +173,7 @@ export class Uploader {
     this.end("");
     const to = this.#channel.remote;
     const upload: Upload = { to, id, name, root, wanted: count, sent: 0, since: this.#clock.at(), seconds: 0 };
+    this.#begunAt = this.#clock.elapsed();
     this.#upload = upload;
     this.#shared.uploads.add(upload);
     this.#options.report({ event: "upload-started", upload });

@@ -758,12 +758,12 @@ describe("Share: a list that changes", () => {
     expect(share.files.map(({ path }) => path)).toEqual([at("sub", "a.txt"), at("b.txt"), at("sub", "c.txt")]);
   });
 
-  test("what was fetched beyond the limit is announced as a part, which does not count", () => {
+  test("what was fetched beyond the limit is announced as whole, and does not count", () => {
     const { file } = sharing(put("a.txt"));
     file.root = "ab".repeat(32);
     expect(formatRecord(recordOf(file, OWN))).toEndWith(`;root=${file.root}>`);
     file.beyond = true;
-    expect(formatRecord(recordOf(file, OWN))).toEndWith(`;root=${file.root};part=1>`);
+    expect(formatRecord(recordOf(file, OWN))).toEndWith(`;root=${file.root};part=1;whole=1>`);
   });
 });
 

@@ -13,6 +13,9 @@ function setOf(total: number, pieces: Iterable<number>): PieceSet {
 
 const always = (value: number) => () => value;
 
+/** At most this number of pieces in a row. */
+const upTo = (most: number) => (first: number, end: number) => end - first <= most;
+
 function numbersOf({ first, count }: PieceRange): number[] {
   return Array.from({ length: count }, (_, i) => first + i);
 }
@@ -20,26 +23,26 @@ function numbersOf({ first, count }: PieceRange): number[] {
 describe("Picker: in order", () => {
   test("the lowest missing pieces come first, as many in a row as are wanted", () => {
     const picker = new Picker(setOf(10, [0, 1]), always(0));
-    expect(picker.pick(PieceSet.whole(10), 0, 3)).toEqual({ first: 2, count: 3 });
-    expect(picker.pick(PieceSet.whole(10), 7, 100)).toEqual({ first: 2, count: 8 });
-    expect(picker.pick(PieceSet.whole(10), 0, 1)).toEqual({ first: 2, count: 1 });
+    expect(picker.pick(PieceSet.whole(10), 0, upTo(3))).toEqual({ first: 2, count: 3 });
+    expect(picker.pick(PieceSet.whole(10), 7, upTo(100))).toEqual({ first: 2, count: 8 });
+    expect(picker.pick(PieceSet.whole(10), 0, upTo(1))).toEqual({ first: 2, count: 1 });
   });
 
   test("a run ends before a piece that is here, that somebody is asked for, or that the holder does not have", () => {
     const picker = new Picker(setOf(12, [3]), always(0));
-    expect(picker.pick(PieceSet.whole(12), 0, 12)).toEqual({ first: 0, count: 3 });
+    expect(picker.pick(PieceSet.whole(12), 0, upTo(12))).toEqual({ first: 0, count: 3 });
     picker.claim({ first: 6, count: 1 });
     picker.claim({ first: 0, count: 3 });
-    expect(picker.pick(PieceSet.whole(12), 0, 12)).toEqual({ first: 4, count: 2 });
-    expect(picker.pick(setOf(12, [8, 9, 11]), 0, 12)).toEqual({ first: 8, count: 2 });
+    expect(picker.pick(PieceSet.whole(12), 0, upTo(12))).toEqual({ first: 4, count: 2 });
+    expect(picker.pick(setOf(12, [8, 9, 11]), 0, upTo(12))).toEqual({ first: 8, count: 2 });
   });
 
   test("what was claimed and did not come is picked again", () => {
     const picker = new Picker(new PieceSet(4), always(0));
     picker.claim({ first: 0, count: 4 });
-    expect(picker.pick(PieceSet.whole(4), 0, 4)).toBeUndefined();
+    expect(picker.pick(PieceSet.whole(4), 0, upTo(4))).toBeUndefined();
     picker.unclaim({ first: 1, count: 2 });
-    expect(picker.pick(PieceSet.whole(4), 0, 4)).toEqual({ first: 1, count: 2 });
+    expect(picker.pick(PieceSet.whole(4), 0, upTo(4))).toEqual({ first: 1, count: 2 });
   });
 
   test("a piece asked for twice is free only when both requests are over", () => {
@@ -48,14 +51,14 @@ describe("Picker: in order", () => {
     picker.claim(run);
     picker.claim(run);
     picker.unclaim(run);
-    expect(picker.pick(PieceSet.whole(1), 0, 1)).toBeUndefined();
+    expect(picker.pick(PieceSet.whole(1), 0, upTo(1))).toBeUndefined();
     picker.unclaim(run);
-    expect(picker.pick(PieceSet.whole(1), 0, 1)).toEqual(run);
+    expect(picker.pick(PieceSet.whole(1), 0, upTo(1))).toEqual(run);
   });
 
   test("there is nothing to pick when all is here, or of a file without pieces", () => {
-    expect(new Picker(PieceSet.whole(3), always(0)).pick(PieceSet.whole(3), 0, 1)).toBeUndefined();
-    expect(new Picker(new PieceSet(0), always(0)).pick(new PieceSet(0), 0, 1)).toBeUndefined();
+    expect(new Picker(PieceSet.whole(3), always(0)).pick(PieceSet.whole(3), 0, upTo(1))).toBeUndefined();
+    expect(new Picker(new PieceSet(0), always(0)).pick(new PieceSet(0), 0, upTo(1))).toBeUndefined();
   });
 });
 
@@ -70,7 +73,7 @@ describe("Picker: rarest first", () => {
       picker.count([some, more, all]);
       const taken: number[][] = [];
       for (let i = 0; i < 30; i++) {
-        const run = picker.pick(all, total, 2);
+        const run = picker.pick(all, total, upTo(2));
         if (run === undefined) break;
         picker.claim(run);
         taken.push(numbersOf(run));
@@ -93,7 +96,7 @@ describe("Picker: rarest first", () => {
         const picker = new Picker(new PieceSet(total), always(random));
         const others = [...Array(total).keys()].filter((piece) => piece !== rare);
         picker.count([all, setOf(total, others)]);
-        expect(picker.pick(all, next, 1)).toEqual({ first: rare, count: 1 });
+        expect(picker.pick(all, next, upTo(1))).toEqual({ first: rare, count: 1 });
       }
     }
   });
@@ -101,18 +104,18 @@ describe("Picker: rarest first", () => {
   test("a run never goes on into pieces that more have", () => {
     const picker = new Picker(new PieceSet(total), always(0));
     picker.count([setOf(total, [3, 4, 5, 6, 7]), all]);
-    const run = picker.pick(all, 1, 8);
+    const run = picker.pick(all, 1, upTo(8));
     expect(run).toEqual({ first: 1, count: 2 });
   });
 
   test("among the equally rare it goes on where the last request ended; else any, as the dice fall", () => {
     const picker = new Picker(new PieceSet(total), always(0));
     picker.count([all]);
-    expect(picker.pick(all, 5, 1)?.first).toBe(5);
+    expect(picker.pick(all, 5, upTo(1))?.first).toBe(5);
     const firsts = [0, 0.999_999].map((random) => {
       const other = new Picker(new PieceSet(total), always(random));
       other.count([all]);
-      return other.pick(all, total, 1)?.first;
+      return other.pick(all, total, upTo(1))?.first;
     });
     expect(new Set(firsts).size).toBe(2);
   });
@@ -169,7 +172,7 @@ describe("Picker: whatever happens", () => {
           const next = [0, 0, 0, 0];
           const pick = (who: number, most: number): boolean => {
             const has = holders[who] ?? new PieceSet(total);
-            const run = picker.pick(has, next[who] ?? 0, most);
+            const run = picker.pick(has, next[who] ?? 0, upTo(most));
             const free = [...Array(total).keys()].filter((i) => has.has(i) && !picker.have.has(i) && !claimed.has(i));
             if (run === undefined) {
               expect(free).toEqual([]);

@@ -64,6 +64,38 @@ describe("Source: what is said", () => {
     expect(source.pending).toBe(4);
   });
 
+  test("a keyed pass is shown behind the pass, and proven once, for the holder of the record", async () => {
+    const { source, far, told } = talk();
+    const at = { address: addressOf("192.168.1.31"), port: 1235 };
+    const keyed = { text: "keyed.sig", prove: (nonce: string) => (nonce === "a-nonce-of-the-holder" ? "signed" : undefined) };
+    source.start("payload.sig", at, keyed);
+    source.askHave(ROOT, 4);
+    far.say("PROVE nonce=a-nonce-of-the-holder\n");
+    await settle();
+    expect(far.writes.join("")).toBe(
+      `HELLO FT/2 pass=payload.sig keyed=keyed.sig\nHAVE root=${ROOT}\nPROOF address=192.168.1.31 port=1235 proof=signed\n`,
+    );
+    far.say("HI FT/2\n");
+    await settle();
+    expect([source.pending, told]).toEqual([1, []]);
+  });
+
+  test("a PROVE that was not expected, or comes twice, or has no nonce, breaks the protocol", async () => {
+    const at = { address: addressOf("192.168.1.31"), port: 1235 };
+    const keyed = { text: "keyed.sig", prove: (nonce: string) => (nonce === "right" ? "signed" : undefined) };
+    for (const [said, shown] of [
+      ["PROVE nonce=right\n", undefined],
+      ["PROVE nonce=right\n".repeat(2), keyed],
+      ["PROVE nonce=wrong\n", keyed],
+    ] as const) {
+      const { source, far, told } = talk();
+      source.start("payload.sig", at, shown);
+      far.say(said);
+      await settle();
+      expect(told).toEqual([expect.stringMatching(/^failed for good: it broke the protocol/)]);
+    }
+  });
+
   test("without a content id the name is asked for, escaped", async () => {
     const { source, far } = talk({ name: nameOf("a b%,;.txt") });
     source.start("p.s");

@@ -397,7 +397,7 @@ describe("downloads, as sentences", () => {
     );
     const many = left(
       Array.from({ length: 5000 }, (_, i) => `f${i}`),
-      "5 files are the most",
+      "the limit is 5 files",
     );
     expect(describeLeft(many).length).toBeLessThan(200);
     expect(describeLeft(many)).toContain("4995 more");
@@ -420,6 +420,11 @@ describe("events", () => {
       { event: "joined", profile: 2, name: "Lab 3", peers: 1, files: 52, left: [] },
       /^Online at "Lab 3": 1 peer, 52 files\.$/,
       { event: "joined", profile: 2, name: "Lab 3", peers: 1, files: 52, left: [] },
+    ],
+    [
+      { event: "joined", profile: 2, name: "Lab 3", you: "Ben (2)", peers: 2, files: 52, left: [] },
+      /^Online at "Lab 3": 2 peers, 52 files\. You are "Ben \(2\)"\.$/,
+      { event: "joined", profile: 2, name: "Lab 3", you: "Ben (2)", peers: 2, files: 52, left: [] },
     ],
     [
       { event: "joined", profile: 2, name: "Lab 3", peers: 14, files: 1, left: [record("b.txt")] },

@@ -21,7 +21,19 @@ import { chooseFiles, Share } from "../../../lib/peer/disk/share.ts";
 import type { Address } from "../../../lib/protocol/address.ts";
 import { PassOffice, readPass } from "../../../lib/protocol/pass.ts";
 import { addressOf, connection, type Far, type Side, settle } from "../../helpers/channel.ts";
-import { bytesOf, DOWNLOADER, Hall, HELLO, KiB, layerOf, MiB, OTHER_ROOT, piecesOf, ROOT } from "../../helpers/serving.ts";
+import {
+  bytesOf,
+  DOWNLOADER,
+  Hall,
+  HELLO,
+  KiB,
+  layerOf,
+  MiB,
+  OTHER_ROOT,
+  PASS,
+  piecesOf,
+  ROOT,
+} from "../../helpers/serving.ts";
 
 describe("Downloader: a pass that is revoked", () => {
   test("ends the connection of its peer at once, in the middle of a file too, and no other", async () => {
@@ -882,5 +894,58 @@ describe("Downloader: the pieces of a file", () => {
     await far.take(1);
     expect(await far.line()).toMatch(/^ERROR bad-range /);
     await hall.expectTidy();
+  });
+});
+
+describe("a downloader whose address is not the one in its pass", () => {
+  const PROOF = "PROOF address=192.168.1.31 port=1235 proof=right\n";
+
+  function proving(): Hall {
+    return new Hall(() => ({
+      readPass: (_pass, _from, keyed) => ({
+        id: "p7",
+        nonce: "sign-this-and-no-other",
+        accepts: ({ address, port }, proof) => `${address}:${port} ${proof} ${keyed}` === "192.168.1.31:1235 right keyed.pass",
+      }),
+    }));
+  }
+
+  test("gets a nonce; after its proof it is accepted, and the requests that came before it are answered in their order", async () => {
+    const { far } = proving().connect();
+    far.say(`HELLO FT/2 pass=${PASS} keyed=keyed.pass\nHAVE root=${ROOT}\nDOWNLOAD root=${ROOT} offset=0 length=5\n`);
+    expect(await far.line()).toBe("PROVE nonce=sign-this-and-no-other");
+    await settle();
+    expect(far.waiting.toString()).toBe("");
+    far.say(PROOF);
+    expect(await far.line()).toBe("HI FT/2");
+    expect(await far.line()).toBe("HAVE: 1");
+    await far.take(1);
+    expect(await far.line()).toBe("FILE: length=5 size=12");
+    expect((await far.take(5)).toString()).toBe("Hello");
+  });
+
+  test("with a wrong proof, or a proof that nobody asked for, is refused before any byte of a file", async () => {
+    const hall = proving();
+    const wrong = hall.connect().far;
+    wrong.say(
+      `HELLO FT/2 pass=${PASS} keyed=keyed.pass\nDOWNLOAD root=${ROOT} offset=0 length=5\nPROOF address=192.168.1.31 port=1235 proof=wrong\n`,
+    );
+    expect(await wrong.line()).toStartWith("PROVE ");
+    expect((await wrong.rest()).toString()).toMatch(/^ERROR not-accepted [^\n]+\n$/);
+    const early = hall.connect().far;
+    early.say(`HELLO FT/2 pass=${PASS}\n`);
+    await early.line();
+    early.say(PROOF);
+    expect((await early.rest()).toString()).toMatch(/^ERROR not-accepted [^\n]+\n$/);
+    expect(hall.disk.opened).toBe(0);
+  });
+
+  test("that never proves anything is closed at the deadline of its first request", async () => {
+    const hall = proving();
+    const { far, near } = hall.connect();
+    far.say(`HELLO FT/2 pass=${PASS} keyed=keyed.pass\n${`HAVE root=${ROOT}\n`.repeat(200)}`);
+    expect(await far.line()).toStartWith("PROVE ");
+    await settle();
+    expect([hall.disk.opened, near.limits.deadline]).toEqual([0, 10_000]);
   });
 });

@@ -1,0 +1,41 @@
+// Runs the doctor command: hands the checks of screen/doctor.ts what they need, and shows their results.
+
+import { resolve } from "node:path";
+import { VERSION } from "../../program/cli.ts";
+import { DEFAULT_MAX_FILES } from "../../protocol/messages.ts";
+import { plural } from "../../text.ts";
+import type { PeerEvent } from "../events.ts";
+import { type CommandLine, DEFAULT_PORT } from "../options.ts";
+import { type Check, checkLines, examine } from "../screen/doctor.ts";
+import { Screen } from "../screen/screen.ts";
+import { namedOrDefault } from "./files.ts";
+import { joinTracker, knownTrackers } from "./join.ts";
+import type { StartPeer } from "./types.ts";
+
+/** Checks this machine and its network, and says what keeps it from the other peers; false when something does. */
+export async function runDoctor(line: CommandLine, startPeer: StartPeer, signal: AbortSignal): Promise<boolean> {
+  const screen = new Screen(line);
+  if (screen.json) screen.object({ event: "doctor", version: VERSION, platform: process.platform, arch: process.arch });
+  const checks = await examine({
+    tracker: line.tracker,
+    last: knownTrackers().last,
+    choose: () => namedOrDefault(line, DEFAULT_MAX_FILES),
+    to: resolve(line.to),
+    usualPort: line.port ?? DEFAULT_PORT,
+    signal,
+    report: (check: Check) => {
+      screen.results(screen.json ? [{ event: "check", ...check }] : checkLines(check, screen.width));
+    },
+    start: async (place, files, anyPort) => {
+      const reached = Promise.withResolvers<{ reachable: boolean; reason: string }>();
+      const report = (event: PeerEvent) => event.event === "reach" && reached.resolve(event);
+      const own = anyPort ? { ...line, port: 0 } : line;
+      const peer = await joinTracker({ line: own, startPeer, place, files, report, signal, consent: line.share.length > 0 });
+      return { port: peer.port, session: peer.session, reached: reached.promise, stop: () => peer.stop() };
+    },
+  });
+  const faults = checks.filter(({ status }) => status === "fault").length;
+  const words = faults === 0 ? "Nothing stands in the way." : `${plural(faults, "fault")}.`;
+  screen.results(screen.json ? [{ event: "done", faults }] : [words]);
+  return faults === 0;
+}

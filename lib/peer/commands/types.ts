@@ -1,0 +1,35 @@
+// Defines an online peer as the commands use it.
+
+import type { Endpoint } from "../../protocol/address.ts";
+import type { SharedFile } from "../disk/share.ts";
+import type { PeerEvent } from "../events.ts";
+import type { GuidedPeer } from "../screen/guide.ts";
+import type { Introduced, TrackerPlace } from "../session.ts";
+
+export interface PeerOptions {
+  tracker: TrackerPlace;
+  /** Looks for the tracker at another address, when it cannot be reached any more. */
+  find?: () => Promise<TrackerPlace[]>;
+  /** Throws a sentence when this peer's files may not be told to the tracker. */
+  approve?: (tracker: Introduced) => void;
+  files: SharedFile[];
+  /** The port to serve on; undefined takes 1235, or a free port when that is taken. */
+  port?: number | undefined;
+  /** The name by which people know this peer; "" for none. */
+  name: string;
+  /** The file in which content ids are remembered between runs. */
+  cachePath: string;
+  /** The most bytes per second, up and down each. */
+  limit?: number | undefined;
+  report(event: PeerEvent): void;
+}
+
+/** A peer that is online. */
+export interface Peer extends GuidedPeer {
+  readonly port: number;
+  /** Whether a record is this peer's own. */
+  isOwn(record: Endpoint): boolean;
+}
+
+/** Starts serving and joins the tracker. Throws a sentence when it cannot. */
+export type StartPeer = (options: PeerOptions, signal?: AbortSignal) => Promise<Peer>;
