@@ -259,7 +259,7 @@ export class Prompts {
   async chooseContent(name: string, contents: Content[]): Promise<Content> {
     this.say(`${contents.length} different files are called "${name}". Which one?`);
     const [title = "", ...lines] = choiceTable(contents, this.width);
-    const options = lines.map((label, value) => ({ value, label }));
+    const options = [...lines.map((label, value) => ({ value, label })), { value: -1, label: "Back" }];
     const chosen = contents[(await this.choose(`  ${title}`, options)) ?? -1];
     if (chosen === undefined) throw new CancelledError();
     return chosen;
