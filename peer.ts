@@ -10,7 +10,7 @@
 // peer serves its files; at the end it says BYE.
 
 import { randomBytes } from "node:crypto";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { quietClock, systemClock } from "./lib/clock.ts";
 import { CancelledError, codeOf, FtError, UsageError } from "./lib/error.ts";
 import { userFolder } from "./lib/files.ts";
@@ -21,20 +21,24 @@ import { Admission } from "./lib/peer/admission.ts";
 import { mayCallBack } from "./lib/peer/call-backs.ts";
 import { orCancelled } from "./lib/peer/cancel.ts";
 import { runDoctor } from "./lib/peer/commands/doctor.ts";
-import { describeSharing, filesToShare, fillUp } from "./lib/peer/commands/files.ts";
-import { get } from "./lib/peer/commands/get.ts";
+import { describeSharing, filesToShare, fillUp, shareNamed } from "./lib/peer/commands/files.ts";
+import { checkWhere, get } from "./lib/peer/commands/get.ts";
 import { findTracker, joinTracker, knownTrackers } from "./lib/peer/commands/join.ts";
 import type { Peer, PeerOptions } from "./lib/peer/commands/types.ts";
 import { Connector } from "./lib/peer/connect.ts";
 import { HashPool, sha256 } from "./lib/peer/content/hash.ts";
 import { TreeCache } from "./lib/peer/content/tree-cache.ts";
 import { SeveralContentsError } from "./lib/peer/contents.ts";
-import { checkFolder } from "./lib/peer/disk/incoming.ts";
-import { Share, type SharedFile } from "./lib/peer/disk/share.ts";
+import { FolderCache } from "./lib/peer/disk/folder-cache.ts";
+import { watchFolder } from "./lib/peer/disk/folder-watch.ts";
+import { Share } from "./lib/peer/disk/share.ts";
+import { checkSpelling } from "./lib/peer/disk/spelling.ts";
 import { ShareWatch } from "./lib/peer/disk/watch.ts";
-import { Downloads } from "./lib/peer/download.ts";
+import { Downloads, type DownloadTools } from "./lib/peer/download.ts";
 import { EventDamper, type PeerEvent } from "./lib/peer/events.ts";
 import { findPeer } from "./lib/peer/find-peer.ts";
+import { FolderDownloads } from "./lib/peer/folder-downloads.ts";
+import { FolderSharing } from "./lib/peer/folder-sharing.ts";
 import { meetTracker } from "./lib/peer/meet-tracker.ts";
 import {
   type CommandLine,
@@ -65,7 +69,9 @@ import { Sharing } from "./lib/peer/sharing.ts";
 import { EXIT, exitCodeFor, out, runProgram, VERSION } from "./lib/program/cli.ts";
 import { endingSignals } from "./lib/program/signals.ts";
 import { type Address, type Endpoint, parseAddress } from "./lib/protocol/address.ts";
+import { FOLDER_TYPE } from "./lib/protocol/folder.ts";
 import { isProven, SessionKey } from "./lib/protocol/pass.ts";
+import type { FileRecord } from "./lib/protocol/record.ts";
 
 /** The most connections from one address at once. */
 const MAX_PER_ADDRESS = 32;
@@ -96,7 +102,8 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
   });
   const server = new Server({
     open: (wanted) => openShared(wanted),
-    look: (root) => sharing.look(root) ?? downloads.look(root),
+    look: (root) => sharing.look(root) ?? downloads.look(root) ?? folders.look(root) ?? folderDownloads.look(root),
+    lookFolder: (root) => folders.lookFolder(root) ?? folderDownloads.lookFolder(root),
     changed: () => watch.nudge(),
     readPass: (pass, from, keyed) => {
       const checked = admission.checkPass(pass, from, keyed);
@@ -116,12 +123,13 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     tracker: options.tracker,
     ...(options.find === undefined ? {} : { find: options.find }),
     ...(options.approve === undefined ? {} : { approve: options.approve }),
+    ...(options.wasFull === undefined ? {} : { wasFull: options.wasFull }),
     isProven,
     challenge: secret,
     agent: `ft-peer/${VERSION}`,
     name: options.name,
     port: listener.port,
-    records: (own) => [...sharing.records(own), ...downloads.records(own)],
+    records: (own) => [sharing, folders, downloads, folderDownloads].flatMap((some) => some.records(own)),
     sessionKey,
     revoked: (ids) => admission.revoke(ids),
     callBack: (to) => void connector.callBack(to),
@@ -156,11 +164,20 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     cache,
     session,
     port: listener.port,
-    isDownloading: () => downloads.running,
+    isDownloading: () => downloads.running || folderDownloads.running,
     report,
     clock,
   });
-  const downloads = new Downloads({
+  const folders = new FolderSharing(options.folders ?? [], {
+    pool,
+    cache: new FolderCache(join(dirname(options.cachePath), "folders")),
+    watch: watchFolder,
+    tell: (recordFor) => sharing.tellAbout(recordFor),
+    drop: (name) => sharing.dropRecord(name),
+    report,
+    clock,
+  });
+  const downloadTools: Omit<DownloadTools, "finished"> = {
     dial: (record, how) => connector.open(record, how),
     pool,
     limit: rateLimit(),
@@ -176,8 +193,12 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     isOwn,
     announce: (record) => sharing.announcePart(record),
     withdraw: (record) => sharing.withdrawPart(record),
+  };
+  const downloads = new Downloads({
+    ...downloadTools,
     finished: (file, root, pieces) => sharing.addDownloaded(file, root, pieces),
   });
+  const folderDownloads = new FolderDownloads({ ...downloadTools, finished: (path) => folders.add(path) });
   const watch = new ShareWatch(share, {
     changed: (file) => void sharing.changed(file),
     gone: (file) => void sharing.gone(file),
@@ -187,13 +208,18 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     session.networkChanged(new Set(now.flatMap(({ addresses }) => addresses.map(({ address }) => address))));
   });
 
+  async function computeRoots(): Promise<void> {
+    await sharing.computeRoots();
+    await folders.compute();
+  }
+
   /** A shared file, or the part of a download that has arrived. */
   function openShared(wanted: FileAsked): Opened | undefined {
-    const found = share.find(wanted);
+    const found = wanted.folder === undefined ? share.find(wanted) : undefined;
     const { root } = wanted;
     if (found === undefined) {
       const part = root === undefined ? undefined : downloads.open(root);
-      return part && { ...part, root };
+      return part === undefined ? (folders.open(wanted) ?? folderDownloads.open(wanted)) : { ...part, root };
     }
     const file = share.open(found);
     if (file === undefined) watch.nudge();
@@ -212,21 +238,26 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     session,
     share,
     server,
-    computeRoots: () => void sharing.computeRoots(),
+    computeRoots: () => void computeRoots(),
     shareInstead: async (files) => {
       share.replace(files);
       await session.sendAgain();
-      void sharing.computeRoots();
+      void computeRoots();
     },
     isOwn,
-    download: (records, how) => downloads.start(records, { ...how, signal: AbortSignal.any([how.signal, stopped.signal]) }),
+    openPart: (root) => downloads.open(root)?.file,
+    download: (records, how) => {
+      const engine = records[0].type === FOLDER_TYPE ? folderDownloads : downloads;
+      return engine.start(records, { ...how, signal: AbortSignal.any([how.signal, stopped.signal]) });
+    },
     stop: async () => {
       stopped.abort();
       sharing.stop();
+      folders.stop();
       watch.stop();
       stopWatchingNetwork();
       listener.stop();
-      await Promise.all([session.leave(), downloads.settled()]);
+      await Promise.all([session.leave(), downloads.settled(), folderDownloads.settled()]);
       pool.close();
       events.flush();
       await cache.save();
@@ -269,7 +300,7 @@ function listenFrom(port: number | undefined, onConnection: Parameters<typeof li
 async function runCommand(line: CommandLine, command: Exclude<PeerCommand, "doctor">, signal: AbortSignal): Promise<void> {
   const screen = new Screen(line);
   const chosen = filesToShare(line);
-  if (command === "get") checkFolder(resolve(line.to));
+  if (command === "get") checkWhere(line);
   const place = line.tracker ?? (await findTracker(line, screen, signal));
   const agent = `ft-peer/${VERSION}`;
   const askLimit = async () => (await meetTracker(place, { dial, clock: systemClock, agent, signal })).max;
@@ -302,8 +333,11 @@ async function search(peer: Peer, { argument }: CommandLine, command: "search" |
 }
 
 async function find(peer: Peer, { wish }: CommandLine, screen: Screen): Promise<void> {
-  const records = await peer.session.requests.findAll(wish);
-  if (records.length === 0) throw new FtError("not-found", "Nobody who is online shares a file that fits.");
+  const found = await peer.session.requests.findAll(wish);
+  // This peer's own copy may have no content id yet. It is not shown as another file beside the one that it is a copy of.
+  const isCopy = (own: FileRecord) => found.some(({ root, name, size }) => root && name === own.name && size === own.size);
+  const records = found.filter((record) => record.root !== undefined || !peer.isOwn(record) || !isCopy(record));
+  if (records.length === 0) throw new FtError("not-found", "No matching files.");
   screen.results(screen.json ? recordObjects(records) : contentTable(records, screen.width));
 }
 
@@ -344,7 +378,6 @@ async function runGuided(line: CommandLine, signal: AbortSignal): Promise<void> 
   }
   const prompts = promptsOn(signal);
   const state = userFolder("state");
-  const agent = `ft-peer/${VERSION}`;
   // In raw mode Ctrl-C is a key.
   prompts.hold(() => process.kill(process.pid, "SIGINT"));
   try {
@@ -353,27 +386,20 @@ async function runGuided(line: CommandLine, signal: AbortSignal): Promise<void> 
       prompts,
       tracker: line.tracker,
       last: knownTrackers().last,
-      named: line.share.length === 0 ? undefined : (max) => namedFiles(line, max, (words) => prompts.say(words)),
+      named: line.share.length === 0 ? undefined : (max) => shareNamed(line, max, (words) => prompts.say(words)),
       to: line.to === "." ? undefined : resolve(line.to),
       cwd: process.cwd(),
       remembered: new Remembered(join(state, "prompts.json"), process.cwd()),
       overwrite: line.overwrite,
       signal,
       trackerLog: join(state, "tracker.log"),
-      meet: (place) => meetTracker(place, { dial, clock: systemClock, agent, signal }),
+      meet: (place) => meetTracker(place, { dial, clock: systemClock, agent: `ft-peer/${VERSION}`, signal }),
       start: (place, files, report, consent) => joinTracker({ line, startPeer, place, files, report, signal, consent }),
     });
     prompts.goodbye("Bye.");
   } finally {
     prompts.release();
   }
-}
-
-/** The files that --share names, at most so many of folders; says which ones. */
-async function namedFiles(line: CommandLine, max: number, say: (words: string) => void): Promise<SharedFile[]> {
-  const shared = await fillUp(line, filesToShare(line), async () => max);
-  say(describeSharing(shared));
-  return shared.taken;
 }
 
 // ---------------------------------------------------------------- main
@@ -398,6 +424,8 @@ async function main(argv: string[]): Promise<number> {
       return EXIT.done;
     }
     json = line.json;
+    const receives = line.command === undefined || line.command === "get";
+    checkSpelling([...line.share, ...(receives ? [line.to] : [])]);
     if (line.command === undefined) await runGuided(line, cancel.signal);
     else if (line.command === "doctor") return (await runDoctor(line, startPeer, cancel.signal)) ? EXIT.done : EXIT.failed;
     else await runCommand(line, line.command, cancel.signal);

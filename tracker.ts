@@ -15,7 +15,7 @@ import type { Dial } from "./lib/net/channel.ts";
 import { dial } from "./lib/net/dial.ts";
 import { dialableFrom, likelyAddresses } from "./lib/net/interfaces.ts";
 import { type Listener, type ListenOptions, listen, type RefusalCode } from "./lib/net/listen.ts";
-import { colours, EXIT, err, exitCodeFor, out, runProgram, VERSION } from "./lib/program/cli.ts";
+import { colours, EXIT, err, exitCodeFor, goOnWithoutOutput, out, runProgram, VERSION } from "./lib/program/cli.ts";
 import { endingSignals } from "./lib/program/signals.ts";
 import { formatEndpoint, hostOf, isIPv6 } from "./lib/protocol/address.ts";
 import { DEFAULT_TRACKER_PORT } from "./lib/protocol/messages.ts";
@@ -181,6 +181,8 @@ async function serve(options: Omit<TrackerOptions, "report">, json: boolean, qui
     if (quiet) return;
     for (const line of json ? [jsonLine(withTime(event))] : log.lines(event, new Date())) out(line);
   };
+  // Peers need the tracker more than anybody needs its log.
+  goOnWithoutOutput("with a full disk");
   // A tracker on any free port is another one each time.
   const key = options.port === 0 ? {} : { key: ownKey(join(userFolder("state"), `key-${options.port}.pem`)) };
   const tracker = startTracker({ ...options, ...key, report });

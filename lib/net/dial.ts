@@ -1,5 +1,6 @@
 // Opens TCP connections within a time limit. Bun has no such limit.
 
+import { domainToASCII } from "node:url";
 import { type Clock, systemClock } from "../clock.ts";
 import { codeOf, FtError } from "../error.ts";
 import type { Channel } from "./channel.ts";
@@ -30,6 +31,32 @@ export function dial(
     };
     const fail = (error: FtError) => settle(() => reject(error));
     const failed = (error: unknown) => fail(connectError(error, clock.elapsed() - from));
+    const connect = ([hostname = "", ...others]: string[]) => {
+      let over = false;
+      const ended = (error: unknown) => {
+        // Bun tells some failures twice.
+        if (over) return;
+        over = true;
+        if (others.length > 0 && !settled && isUnknownName(error)) connect(others);
+        else failed(error);
+      };
+      // `Promise.try`, because Bun throws, and does not reject, when a port or an address is impossible.
+      Promise.try(() =>
+        Bun.connect<TcpChannel>({
+          hostname,
+          port,
+          allowHalfOpen: true,
+          socket: {
+            ...socketEvents,
+            open: (socket) => {
+              if (settled) socket.terminate();
+              else settle(() => resolve(new TcpChannel(socket, clock)));
+            },
+            connectError: (_socket, error) => ended(error),
+          },
+        }),
+      ).catch(ended);
+    };
     const abort = () => fail(new FtError("cancelled", "stopped"));
     const cancelTimeout = clock.after(timeoutMs, () => {
       fail(new FtError("no-answer", `no answer within ${formatSeconds(timeoutMs)}`));
@@ -39,23 +66,23 @@ export function dial(
       return;
     }
     signal?.addEventListener("abort", abort);
-    // `Promise.try`, because Bun throws, and does not reject, when a port or an address is impossible.
-    Promise.try(() =>
-      Bun.connect<TcpChannel>({
-        hostname: address,
-        port,
-        allowHalfOpen: true,
-        socket: {
-          ...socketEvents,
-          open: (socket) => {
-            if (settled) socket.terminate();
-            else settle(() => resolve(new TcpChannel(socket, clock)));
-          },
-          connectError: (_socket, error) => failed(error),
-        },
-      }),
-    ).catch(failed);
+    connect(spellingsOf(address));
   });
+}
+
+/**
+ * The spellings under which this system may know a host's name. The system does not translate `bücher.lan` for DNS (xn--bcher-kva.lan), but
+ * multicast DNS knows it as it is; and a dot at the end, as DNS writes a full name, is unknown to a file of hosts.
+ */
+export function spellingsOf(host: string): string[] {
+  if (host.includes(":")) return [host];
+  const bare = host.replace(/\.$/, "").normalize("NFC");
+  return [...new Set([host, bare, domainToASCII(bare)])].filter((name) => name !== "");
+}
+
+function isUnknownName(error: unknown): boolean {
+  const code = codeOf(error);
+  return code.startsWith("DNS") || ["ENOTFOUND", "EAI_NONAME", "EAI_AGAIN"].includes(code);
 }
 
 /** `took` is in milliseconds. */

@@ -89,6 +89,8 @@ class Entrance {
   /** Connections for which there are descriptors, refused ones included. */
   readonly #most: number;
   readonly #places: Places;
+  /** One function for all channels, because there may be tens of thousands. */
+  readonly #onClosed = ({ remote }: Channel) => this.#places.leave(remote.address);
 
   constructor(options: ListenOptions) {
     const descriptors = descriptorLimit();
@@ -120,7 +122,7 @@ class Entrance {
       return;
     }
     this.#places.take(address);
-    onConnection(new TcpChannel(socket, clock, () => this.#places.leave(address)));
+    onConnection(new TcpChannel(socket, clock, this.#onClosed));
   }
 }
 

@@ -70,7 +70,7 @@ export class TcpChannel implements Channel {
     this.#socket = socket;
     this.#deadlines = deadlinesOf(clock);
     this.#onClosed = onClosed;
-    this.local = { address: canonicalAddress(socket.localAddress), port: socket.localPort };
+    this.local = localEndpoint(socket);
     this.remote = { address: canonicalAddress(socket.remoteAddress), port: socket.remotePort };
     this.#receivedAt = this.#now();
     socket.data = this;
@@ -327,6 +327,15 @@ export class TcpChannel implements Channel {
 /** Milliseconds for a person: `0.3 s`, `30 s`. */
 export function formatSeconds(ms: number): string {
   return `${Math.round(ms / 100) / 10} s`;
+}
+
+/** The last one that was made. Most connections of a listener have the same, and share it. */
+let latest: Endpoint = { address: canonicalAddress(), port: 0 };
+
+function localEndpoint({ localAddress, localPort }: Socket<TcpChannel>): Endpoint {
+  const address = canonicalAddress(localAddress);
+  if (latest.address !== address || latest.port !== localPort) latest = { address, port: localPort };
+  return latest;
 }
 
 /** One form for keys and limits: an IPv4 address that came by an IPv6 socket is IPv4, and a zone means nothing to others. */

@@ -3,7 +3,7 @@
 
 import { concatBytes } from "../bytes.ts";
 import { type Clock, sleep } from "../clock.ts";
-import { CancelledError, FtError, sentenceOf } from "../error.ts";
+import { CancelledError, codeOf, FtError, sentenceOf } from "../error.ts";
 import type { Channel } from "../net/channel.ts";
 import { basic, parseBasicFound } from "../protocol/basic.ts";
 import { DEFAULT_MAX_FILES, PROFILE_WAIT_MS } from "../protocol/messages.ts";
@@ -12,16 +12,16 @@ import { plural, printable } from "../text.ts";
 import { REPLY_MS, type Reply } from "./tracker-connection.ts";
 
 /** A basic tracker says HI within this time. Milliseconds. */
-const HI_MS = 3_000;
+const HI_MS = 10_000;
 /** A peer that leaves waits this long for the tracker to take its BYE. Milliseconds. */
 export const BYE_MS = 1_000;
 /** A longer answer of a basic tracker is cut off. Bytes. */
 const BASIC_ANSWER_LIMIT = 4 * 1024 * 1024;
 /**
  * A tracker is taken for a basic one only when it has not answered HELLO FT/2 for this long, although it says HI: on a network that
- * loses packets the answer may be late. Milliseconds.
+ * loses packets the answer may be late. A packet that is lost five times in a row comes after 6.2 s. Milliseconds.
  */
-const PATIENCE_MS = 4_000;
+const PATIENCE_MS = 6_500;
 
 export interface BasicTrackerTools {
   /** Connects to the tracker. Fails with a sentence. */
@@ -56,7 +56,11 @@ export class BasicTracker {
     const early = await Promise.race([reply, sleep(clock, PROFILE_WAIT_MS)]);
     if (signal?.aborted) throw new CancelledError();
     if (early !== undefined) return early;
-    const second = this.#greet(signal);
+    const second = this.#greet(signal).catch(async (error: unknown) => {
+      // When the tracker is slow in everything, or the second connection fails, the reply may still come.
+      if (codeOf(error) !== "no-tracker") await reply.catch(() => undefined);
+      throw error;
+    });
     // When the first connection ends without a reply, only the second one can still bring one.
     const late = reply.then((late) => late ?? new Promise<never>(() => {}));
     let chosen: Reply | Channel | undefined;
@@ -77,7 +81,9 @@ export class BasicTracker {
     signal?.addEventListener("abort", () => channel.destroy(), { once: true });
     const hi = await this.#ask(channel, basic.hello, { isWhole: (bytes) => bytes.length >= basic.hi.length, within: HI_MS });
     if (new TextDecoder().decode(hi).startsWith(basic.hi)) return channel;
+    const isSilent = hi.length === 0 && !channel.ended && !channel.closed;
     channel.destroy();
+    if (isSilent) throw new FtError("no-answer", `The tracker at "${this.#tools.where()}" does not answer. Try again later.`);
     const words = `The program that answers at "${this.#tools.where()}" is not a FileTracker tracker. Check the address and port.`;
     throw new FtError("no-tracker", words);
   }

@@ -9,7 +9,9 @@ import { printable } from "../text.ts";
 import { type HashingOptions, type HashPool, sha256 } from "./content/hash.ts";
 import { pieceSizeOf } from "./content/merkle.ts";
 import { PieceSet } from "./content/pieces.ts";
+import type { Renamed } from "./disk/folder-layout.ts";
 import { checkFolder, Incoming, lookForTargets, openForHashing, type Published, partKeyOf } from "./disk/incoming.ts";
+import type { FailedFile } from "./disk/incoming-folder.ts";
 import { fetchFile } from "./fetch/fetch.ts";
 import type { FetchEvent, Fetched, KeyedPass, OpenHolder } from "./fetch/types.ts";
 import type { RateLimit } from "./rate-limit.ts";
@@ -18,8 +20,12 @@ import type { Known, Served } from "./serve/serve.ts";
 export interface DownloadOptions {
   folder: string;
   overwrite: boolean;
+  /** The name under which the file is saved, if that is not its own. */
+  as?: string | undefined;
   /** Fetches from the given holders only, not from others that come online meanwhile. */
   only?: boolean;
+  /** Only for a folder: the path of the file or folder inside that is wanted. */
+  inside?: string;
   signal: AbortSignal;
   report(event: FetchEvent): void;
 }
@@ -29,8 +35,11 @@ export interface Downloaded {
   path: string;
   size: number;
   verified: boolean;
-  outcome: "new" | "already here" | "replaced";
+  /** `merged`: the files of a folder went into a folder that was there. */
+  outcome: "new" | "already here" | "replaced" | "merged";
   holders: FileRecord[];
+  /** Only of a folder: its files, those that could not be saved, and those that have another name because theirs was taken. */
+  inFolder?: { files: number; failed: FailedFile[]; numbered: Renamed[] };
 }
 
 export interface DownloadTools {
@@ -150,7 +159,8 @@ export class Downloads {
       throw new FtError("no-holder", `Cannot fetch "${printable(name)}": ${why}.`);
     }
     const key = root?.slice(0, 32) ?? partKeyOf(name, size, formatEndpoint(records[0]));
-    const incoming = await Incoming.open({ folder, name, size, key, resume: root !== undefined, overwrite });
+    const saved = { folder, name: options.as ?? name, size, key, resume: root !== undefined, overwrite };
+    const incoming = await Incoming.open({ ...saved, modified: exactDateOf(records[0]) });
     if (incoming.foreign !== undefined) options.report({ event: "foreign-part", path: incoming.foreign });
     try {
       const fetched = await this.#fetchUntilProven(incoming, holders, options);
@@ -259,7 +269,7 @@ export class Downloads {
       checked += bytes;
       options.report({ event: "checking", checked, size });
     };
-    for (const path of lookForTargets(options.folder, name, size)) {
+    for (const path of lookForTargets(options.folder, options.as ?? name, size)) {
       const file = openForHashing(path);
       if (file === undefined) continue;
       checked = 0;
@@ -283,6 +293,11 @@ export class Downloads {
     this.#giveBack(part);
     this.#tools.withdraw(part.record);
   }
+}
+
+/** The date that the fetched file keeps. A basic record has only a day, and not its time zone: then the time of arrival is truer. */
+function exactDateOf({ mtime }: FileRecord): Date | undefined {
+  return mtime === undefined ? undefined : new Date(mtime);
 }
 
 /** Where a file came from, for the system's mark of files from the network. */

@@ -10,6 +10,8 @@ import type { SessionEvent } from "./session.ts";
 type OwnEvent =
   /** The content id of a shared file is computed. */
   | { event: "root"; name: string; size: number; root: string }
+  /** A folder is hashed. `left`: how many entries are not shared, by reason. */
+  | { event: "folder"; name: string; files: number; size: number; root: string; left: Record<string, number> }
   | { event: "changed"; name: string; size: number }
   | { event: "withdrawn"; name: string; reason: string }
   /** This peer has left its tracker: it shares no file any more. */
@@ -50,7 +52,7 @@ export class EventDamper {
 }
 
 function isOwn(event: PeerEvent): event is OwnEvent {
-  return ["root", "changed", "withdrawn", "offline"].includes(event.event);
+  return ["root", "folder", "changed", "withdrawn", "offline"].includes(event.event);
 }
 
 function whoseHost(event: OthersEvent): string {

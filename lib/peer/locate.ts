@@ -5,7 +5,7 @@ import { dirname } from "node:path";
 import { FtError, UsageError } from "../error.ts";
 import { readOwnFile, replaceOwnFile } from "../files.ts";
 import { instanceName } from "../net/mdns.ts";
-import { formatEndpoint, parseAddress, parsePort } from "../protocol/address.ts";
+import { type Address, formatEndpoint, parseAddress, parsePort } from "../protocol/address.ts";
 import { DEFAULT_TRACKER_PORT } from "../protocol/messages.ts";
 import { printable } from "../text.ts";
 import { type Found, findTrackers } from "./look.ts";
@@ -27,6 +27,8 @@ export interface Located extends TrackerPlace {
 /** A tracker that was used before. `key`: the public key that identifies it; "" in a file of an earlier version. */
 export interface KnownTracker extends Located {
   key: string;
+  /** The address at which it was reached last, if it is not the one above: that may be a host's name. */
+  at?: Address | undefined;
 }
 
 /** Remembers which trackers were used, the last one first, in a file of its own. Only a file that this user wrote is believed. */
@@ -53,9 +55,12 @@ export class KnownTrackers {
   }
 
   /** Remembers a tracker as the last one; does nothing where that is not possible. */
-  remember({ name, address, port, key }: KnownTracker): void {
+  remember({ name, address, port, key, at }: KnownTracker): void {
     const others = this.all().filter((one) => one.key !== key && one.key !== "");
-    const trackers = [{ name: name.slice(0, NAME_SHOWN), address, port, key }, ...others].slice(0, REMEMBERED);
+    const trackers = [
+      { name: name.slice(0, NAME_SHOWN), address, port, key, ...(at === address ? {} : { at }) },
+      ...others,
+    ].slice(0, REMEMBERED);
     try {
       mkdirSync(dirname(this.#path), { recursive: true, mode: 0o700 });
       replaceOwnFile(this.#path, JSON.stringify({ trackers }));
@@ -74,7 +79,8 @@ function knownTrackerOf(value: unknown): KnownTracker | undefined {
   const { name, address, port, key = "" } = value as Record<string, unknown>;
   if (typeof name !== "string" || typeof address !== "string" || typeof key !== "string") return undefined;
   const place = placeOf(address, Number(port));
-  return place === undefined ? undefined : { name: name.slice(0, NAME_SHOWN), ...place, key };
+  const at = parseAddress(String((value as Record<string, unknown>).at));
+  return place && { name: name.slice(0, NAME_SHOWN), ...place, key, ...(at === undefined ? {} : { at }) };
 }
 
 function placeOf(address: string, port: number): TrackerPlace | undefined {
@@ -151,6 +157,9 @@ export function severalFound(trackers: Located[]): UsageError {
   );
 }
 
+/** A name that the system may know: `lab.local`, `my_pc`, `bücher.lan`, `lab.example.com.`. It has a letter in it. */
+const HOST_NAME = /^(?=.*\p{L})[\p{L}\p{N}_](?:[\p{L}\p{M}\p{N}._-]{0,251}[\p{L}\p{M}\p{N}_])?\.?$/u;
+
 /** A tracker's address as typed: `ADDRESS`, `ADDRESS:PORT`, `[IPv6]:PORT`, or a host's name. */
 export function parseTracker(text: string): { address: string; port: number } {
   const wrong = new UsageError(
@@ -162,7 +171,7 @@ export function parseTracker(text: string): { address: string; port: number } {
   const host = match?.[1] ?? match?.[2] ?? "";
   const port = match?.[3] === undefined ? DEFAULT_TRACKER_PORT : parsePort(match[3]);
   const address = parseAddress(host);
-  const isName = match?.[1] === undefined && /^(?=.*[a-z])[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$/i.test(host);
+  const isName = match?.[1] === undefined && HOST_NAME.test(host);
   if (port === undefined || (address === undefined && !isName)) throw wrong;
   return { address: address ?? host, port };
 }

@@ -2,11 +2,13 @@
 
 import { hostname } from "node:os";
 import { sentenceOf, UsageError } from "../error.ts";
+import { didYouMean } from "../nearest.ts";
 import { zonesFor } from "../net/interfaces.ts";
 import { textAskedFor } from "../program/cli.ts";
 import {
   type Command,
   commandRows,
+  FILE,
   FILES,
   FLAG,
   FOLDER,
@@ -26,7 +28,7 @@ import {
   wholeNumber,
 } from "../program/options.ts";
 import { isLinkLocal, parseAddress, parseEndpoint } from "../protocol/address.ts";
-import { DEFAULT_MAX_FILES, type Page, type Wish } from "../protocol/messages.ts";
+import { DEFAULT_MAX_FILES, DEFAULT_TRACKER_PORT, type Page, type Wish } from "../protocol/messages.ts";
 import { peerName } from "../protocol/peer-name.ts";
 import { type FileName, parseFileName, parseRoot } from "../protocol/record.ts";
 import { parseSize, printable } from "../text.ts";
@@ -41,11 +43,11 @@ export const DEFAULT_PORT = 1235;
 const COMMANDS = [
   { name: "search", label: "NAME", about: "who has the file of exactly this name" },
   { name: "find", label: "WORD...", about: "who has files with all these words in their names, or a content: root:HEX" },
-  { name: "get", label: "NAME", about: "fetch it (or: get root:HEX, by its content id)" },
+  { name: "get", label: "NAME...", about: "fetch these files (or: get root:HEX, one exact file by its content id)" },
   { name: "list", label: "[PEER]", about: "every file online, or those of one peer (name, address, id)" },
   { name: "who", about: "the peers online" },
-  { name: "share", about: "stay online and serve until Ctrl-C" },
-  { name: "doctor", about: "what stands between this machine and the others" },
+  { name: "share", label: "[PATH...]", about: "stay online and serve these files and folders until Ctrl-C" },
+  { name: "doctor", about: "check the network, the firewall and the tracker" },
 ] as const satisfies Command[];
 
 export type PeerCommand = (typeof COMMANDS)[number]["name"];
@@ -89,7 +91,7 @@ const RATE: Kind<number> = {
   read: (text, option) => {
     const rate = parseSize(text);
     if (rate !== undefined && rate >= LEAST_RATE) return rate;
-    return refuse(option, "bytes a second, at least 1kB, such as 500kB or 10MB", text);
+    return refuse(option, "bytes per second, at least 1kB, such as 500kB or 10MB", text);
   },
 };
 
@@ -109,7 +111,21 @@ const OPTIONS = [
     label: "PATH",
     about: `a file or folder to share; repeatable (default: this folder's first ${DEFAULT_MAX_FILES} files)`,
   },
-  { name: "to", kind: FOLDER, label: "DIR", about: "where fetched files go (default: this folder)", standard: "." },
+  {
+    name: "to",
+    kind: FOLDER,
+    label: "DIR",
+    about: "where fetched files go (default: this folder); - is standard output",
+    standard: ".",
+  },
+  {
+    name: "output",
+    short: "o",
+    kind: FILE,
+    label: "FILE",
+    about: "get: save the one file as this; - is standard output",
+    command: "get",
+  },
   {
     name: "port",
     kind: wholeNumber(0, 65_535),
@@ -126,7 +142,7 @@ const OPTIONS = [
   { name: "any", kind: FLAG, about: "get: when several files have the name, take the best", command: "get" },
   { name: "overwrite", kind: FLAG, about: "let a fetched file replace one of the same name" },
   { name: "ext", kind: TEXTS, label: "EXT", about: "find: only these extensions, such as pdf or pdf,odt", command: "find" },
-  { name: "type", kind: TEXT, label: "TYPE", about: "find: only types that begin so, such as video/", command: "find" },
+  { name: "type", kind: TEXT, label: "TYPE", about: "find: only this kind of file, such as video/", command: "find" },
   { name: "min", kind: SIZE, label: "SIZE", about: "find: at least this big, such as 10MB", command: "find" },
   { name: "max", kind: SIZE, label: "SIZE", about: "find: at most this big", command: "find" },
   {
@@ -137,18 +153,18 @@ const OPTIONS = [
     command: "find",
   },
   { name: "before", kind: DAY, label: "DATE", about: "find: last changed on this day or earlier", command: "find" },
-  { name: "limit", kind: RATE, label: "RATE", about: "bytes a second at most, such as 10MB; up and down each" },
+  { name: "limit", kind: RATE, label: "RATE", about: "most bytes per second, such as 10MB (up and down each)" },
   { name: "json", kind: FLAG, about: "one JSON object a line" },
-  { name: "quiet", kind: FLAG, about: "print results and errors only" },
-  { name: "help", kind: FLAG, about: "this text" },
+  { name: "quiet", short: "q", kind: FLAG, about: "print results and errors only" },
+  { name: "help", short: "h", kind: FLAG, about: "this text" },
   { name: "completions", kind: SHELL, label: "SHELL", about: "completions for bash, zsh, fish or powershell" },
-  { name: "version", kind: FLAG, about: "the version" },
+  { name: "version", short: "V", kind: FLAG, about: "the version" },
 ] as const satisfies Option[];
 
 export const PEER_TABLE: ProgramTable = { program: "ft-peer", commands: COMMANDS, options: OPTIONS };
 
 /** The width of the options and commands in `--help`. Columns. */
-const TYPED_WIDTH = 16;
+const TYPED_WIDTH = 17;
 
 export const PEER_HELP = `ft-peer: get a file from whoever on this network has it.
 
@@ -169,10 +185,16 @@ export interface CommandLine {
   tracker: TrackerPlace | undefined;
   /** Without one, the prompts guide the person. */
   command: PeerCommand | undefined;
+  /** The name of search, or the peer of list. */
   argument: string | undefined;
+  /** The names and content ids of get, each once. */
+  names: string[];
   wish: Omit<Wish, keyof Page>;
   share: string[];
+  /** The folder for fetched files; "-" is standard output. */
   to: string;
+  /** The path under which get saves its one file. */
+  output: string | undefined;
   port: number | undefined;
   /** The name that was given; "" asks for none. */
   name: string | undefined;
@@ -189,38 +211,80 @@ export interface CommandLine {
 
 /** Reads a command line of ft-peer. Throws a `UsageError`. Gives a text when only that was asked for. */
 export function parsePeerArguments(argv: string[]): { text: string } | CommandLine {
-  const { given, words } = splitArguments(argv, PEER_TABLE);
-  const text = textAskedFor(given, PEER_TABLE, PEER_HELP);
+  const typed = splitArguments(argv, PEER_TABLE);
+  const { given, words } = typed;
+  const text = textAskedFor(typed, PEER_TABLE, PEER_HELP);
   if (text !== undefined) return { text };
-  const tracker = words[0] === undefined || isCommand(words[0]) ? undefined : onAnyLink(parseTracker(words.shift() ?? ""));
+  const tracker = words[0] === undefined || isCommand(words[0]) ? undefined : trackerArgument(words.shift() ?? "");
   const command = words.shift();
   if (command !== undefined && !isCommand(command)) {
-    throw new UsageError(
-      `"${printable(command)}" is not a command; there are ${PEER_COMMANDS.join(", ")}. Try: ft-peer --help`,
-    );
+    const meant = didYouMean(command, PEER_COMMANDS) || ` There are ${PEER_COMMANDS.join(", ")}.`;
+    throw new UsageError(`"${printable(command)}" is not a command.${meant} Try: ft-peer --help`);
   }
   const misplaced = misplacedOption(OPTIONS, given, command);
   if (misplaced !== undefined) {
     const example = misplaced.command === "get" ? "get NAME" : "find WORD";
     const value = "label" in misplaced ? " ..." : "";
     throw new UsageError(
-      `--${misplaced.name} belongs to ${misplaced.command}. Try: ft-peer ${example} --${misplaced.name}${value}`,
+      `--${misplaced.name} only works with ${misplaced.command}. Try: ft-peer ${example} --${misplaced.name}${value}`,
     );
   }
-  const argument = command === "find" ? undefined : argumentOf(command, words);
+  const argument = command === "search" || command === "list" ? argumentOf(command, words) : undefined;
+  const names = command === "get" ? namesOf(words) : [];
+  if (command === "who" || command === "doctor") refuseMore(words);
   const { ext, type, min, max, after, before, help, version, completions, ...values } = readValues(OPTIONS, given);
   const wish = command === "find" ? wishOf(words, { ext, type, min, max, after, before }) : { words: [], group: true };
-  return { tracker, command, argument, wish, ...values };
+  // The paths behind "share" mean the same as those of --share.
+  if (command === "share") values.share.push(...words);
+  if (command === "get") checkOutput(values, names);
+  return { tracker, command, argument, names, wish, ...values };
 }
 
-/** The one argument of a command other than find. */
-function argumentOf(command: PeerCommand | undefined, [argument, extra]: string[]): string | undefined {
-  if ((command === "search" || command === "get") && !argument) {
-    throw new UsageError(`${command} needs a file's name. Try: ft-peer ADDRESS ${command} NAME`);
+/** The one argument of search and list. */
+function argumentOf(command: "search" | "list", [argument, ...more]: string[]): string | undefined {
+  if (command === "search" && !argument) {
+    throw new UsageError("search needs a file's name. Try: ft-peer search NAME");
   }
-  const surplus = command === "who" || command === "share" || command === "doctor" ? argument : extra;
-  if (surplus === undefined) return argument;
-  throw new UsageError(`"${printable(extra ?? surplus)}" is too much; put a name with spaces in quotes.`);
+  refuseMore(more);
+  return argument;
+}
+
+function refuseMore([extra]: string[]): void {
+  if (extra === undefined) return;
+  throw new UsageError(`Unexpected "${printable(extra)}". If a name contains spaces, put it in quotes.`);
+}
+
+/** The names and content ids that get fetches, each once. */
+function namesOf(words: string[]): string[] {
+  const names = [...new Set(words.filter((word) => word !== ""))];
+  if (names.length === 0) throw new UsageError("get needs a file's name. Try: ft-peer get NAME");
+  return names;
+}
+
+/** Refuses what cannot go to standard output, or into one file. */
+function checkOutput({ to, output, json }: Pick<CommandLine, "to" | "output" | "json">, names: string[]): void {
+  if (output !== undefined && output !== "-" && to !== ".") {
+    throw new UsageError("--output names the whole path. Give either --output FILE or --to DIR.");
+  }
+  const option = output === undefined ? "--to -" : `--output ${printable(output)}`;
+  if (output !== undefined && names.length > 1) throw new UsageError(`${option} takes one file. Give --to DIR for several.`);
+  if (to !== "-" && output !== "-") return;
+  if (names.length > 1) throw new UsageError(`${option} writes one file. Give --to DIR for several.`);
+  if (json) throw new UsageError(`${option} and --json both write to standard output. Leave one of them out.`);
+}
+
+/**
+ * The tracker's address as the first word. A word of letters alone is hardly one: more often it is a mistyped command, and a person who
+ * means a host says so with a port.
+ */
+function trackerArgument(word: string): TrackerPlace {
+  if (/[.:\d]/.test(word) || word === "localhost") return onAnyLink(parseTracker(word));
+  const meant = didYouMean(word, [...PEER_COMMANDS, "help"]);
+  const shown = printable(word);
+  const isName = /^[a-z-]+$/i.test(word);
+  const host = isName ? ` If a tracker's host has this name, add the port: ft-peer ${shown}:${DEFAULT_TRACKER_PORT}` : "";
+  const help = meant === "" && host === "" ? " Try: ft-peer --help" : "";
+  throw new UsageError(`"${shown}" is not a command.${meant}${host}${help}`);
 }
 
 /** A link-local address without its zone is tried on every link. */

@@ -37,8 +37,11 @@ const RETRIES_BEFORE_LOOKING = 2;
 const FIRST_RETRY_MS = 1_000;
 /** The longest wait before any retry. Milliseconds. */
 const LONGEST_RETRY_MS = 25_000;
-/** A tracker that was taken for a basic one is tried with FT/2 again after this time; each time it stays silent doubles it. Milliseconds. */
-const TRY_FULL_MS = 30_000;
+/**
+ * A tracker that was taken for a basic one is tried with FT/2 again after this time, and each further time after four times as long. On
+ * FT/1 a peer serves everybody, so a mistake must end soon. Milliseconds.
+ */
+const TRY_FULL_MS = 1_000;
 /** The longest wait before a basic tracker is tried with FT/2 again. Milliseconds. */
 const LONGEST_TRY_FULL_MS = 600_000;
 /** After a restart of the tracker, other peers may take this long to reconnect. Milliseconds. */
@@ -82,6 +85,8 @@ export interface TrackerPlace extends Addresses {
 /** The identity that a tracker gives in its HI. */
 export interface Introduced {
   place: TrackerPlace;
+  /** The address at which it was reached. The place may have a host's name. */
+  at: Address;
   name: string;
   key: string;
   /** It has the private key, too. Only a tracker that announced itself is asked to prove that. */
@@ -108,6 +113,8 @@ export interface SessionOptions {
   approve?(tracker: Introduced): void;
   /** Whether a tracker that was challenged has the private key to its key. */
   isProven?(key: string, challenge: string, proof: string): boolean;
+  /** Whether the tracker that was reached at this address has spoken FT/2 before, perhaps under a name. */
+  wasFull?(at: Endpoint): boolean;
   /** A text that nobody can guess, of letters, digits, `-` and `_`. */
   challenge?(): string;
   /** Another peer cannot connect to this one and asks this one to connect to it. */
@@ -311,7 +318,8 @@ export class Session {
     const { hello, challenge } = this.#hello();
     const reply = this.#ask(hello);
     // A tracker of FT/2 that is silent is busy, or its answer was lost: it is no basic one, which would have this peer serve everybody.
-    const isFull = this.#tracker.announced || this.#tracker.full || this.#standing?.profile === 2;
+    const wasFull = this.#tracker.full || this.#options.wasFull?.(channel.remote) === true;
+    const isFull = this.#tracker.announced || wasFull || this.#standing?.profile === 2;
     const found = isFull ? await reply : await this.#basic.greetUnless(reply.catch(goneIsUndefined), signal);
     if (!("verb" in found)) this.#acceptBasic(channel, found);
     else if (found.verb === "HI") await this.#accept(channel, found, challenge);
@@ -362,7 +370,7 @@ export class Session {
     this.#cancelRenewal = this.#clock.after(wait, () => {
       this.#tryFull().catch(() => {
         const isBasic = this.#online && !this.#leaving && this.#standing?.profile === 1;
-        if (isBasic) this.#tryFullLater(Math.min(LONGEST_TRY_FULL_MS, 2 * wait));
+        if (isBasic) this.#tryFullLater(Math.min(LONGEST_TRY_FULL_MS, 4 * wait));
       });
     });
   }
@@ -403,7 +411,7 @@ export class Session {
     if ((this.#tracker.key ?? key) !== key) {
       throw new FtError(UNTRUSTED, `The tracker at "${this.#where}" is another one than was looked for: it has another key.`);
     }
-    this.#options.approve?.({ place: this.#tracker, name, key, proven });
+    this.#options.approve?.({ place: this.#tracker, at: channel.remote.address, name, key, proven });
     const standing = standingOn(channel, { profile: 2, you, max, key, announced, results });
     const list = this.#list(channel);
     const back = nonce && this.#secret ? this.#options.sessionKey?.prove(nonce, this.#secret) : undefined;

@@ -3,7 +3,7 @@
 
 import { type Clock, sleep } from "../clock.ts";
 import type { Endpoint } from "../protocol/address.ts";
-import type { FileRecord } from "../protocol/record.ts";
+import type { FileName, FileRecord } from "../protocol/record.ts";
 import type { HashPool } from "./content/hash.ts";
 import type { TreeCache } from "./content/tree-cache.ts";
 import type { Published } from "./disk/incoming.ts";
@@ -52,9 +52,9 @@ export class Sharing {
     return file?.pieces === undefined ? undefined : { size: file.size, pieces: file.pieces };
   }
 
-  /** Computes the content ids that are missing, file after file, and remembers them. */
+  /** Computes the content ids that are missing, file after file, and remembers them. A small file does not wait for a large one. */
   async computeRoots(): Promise<void> {
-    for (const file of [...this.#tools.share.files]) {
+    for (const file of this.#tools.share.files.toSorted((a, b) => a.size - b.size)) {
       if (this.#stopped.signal.aborted) return;
       if (file.root === undefined) await this.#computeRoot(file, this.#stopped.signal);
     }
@@ -80,7 +80,7 @@ export class Sharing {
 
   /** A shared file cannot be read any more. A peer without any file leaves the tracker, unless it is downloading. */
   async gone(file: SharedFile): Promise<void> {
-    const { share, session, report, isDownloading } = this.#tools;
+    const { share, session, report } = this.#tools;
     const reason = share.refusalOf(file) ?? "it cannot be read any more";
     share.remove(file);
     report({ event: "withdrawn", name: file.name, reason });
@@ -93,7 +93,13 @@ export class Sharing {
       // The last file on the list stays until there is another one.
       if (!dropped) dropped = await session.requests.drop(file.name).catch(() => true);
     }
-    if (dropped || isDownloading()) return;
+    if (!dropped) await this.#leaveUnlessBusy();
+  }
+
+  /** The last record cannot be taken off the list: a peer without any file leaves its tracker, unless it is downloading. */
+  async #leaveUnlessBusy(): Promise<void> {
+    const { session, report, isDownloading } = this.#tools;
+    if (isDownloading()) return;
     report({ event: "offline", reason: "no-files" });
     await session.leave(withoutFiles());
   }
@@ -134,6 +140,18 @@ export class Sharing {
     if (share.find({ name }) === undefined) session.requests.drop(name).catch(() => undefined);
   }
 
+  /** Tells the tracker of a record of this peer, if the tracker is there. */
+  async tellAbout(recordFor: (own: Endpoint) => FileRecord): Promise<void> {
+    const { session, port } = this.#tools;
+    const address = session.standing?.you;
+    if (address !== undefined) await this.#tell(recordFor({ address, port }));
+  }
+
+  /** Takes a record off the list at the tracker. A peer without any file leaves the tracker, unless it is downloading. */
+  async dropRecord(name: FileName): Promise<void> {
+    if (!(await this.#tools.session.requests.drop(name).catch(() => true))) await this.#leaveUnlessBusy();
+  }
+
   /** Stops hashing. */
   stop(): void {
     this.#stopped.abort();
@@ -148,9 +166,7 @@ export class Sharing {
   }
 
   async #publish(file: SharedFile): Promise<void> {
-    const { session, port } = this.#tools;
-    const address = session.standing?.you;
-    if (address !== undefined) await this.#tell(recordOf(file, { address, port }));
+    await this.tellAbout((own) => recordOf(file, own));
   }
 
   /** Sends a record to the tracker. Does nothing while the tracker is away: a peer that reconnects sends its whole list. */

@@ -59,8 +59,8 @@ export class Trust {
   }
 
   /** Whether a tracker at this place has spoken FT/2 before. */
-  isFull({ address, port }: TrackerPlace): boolean {
-    return this.#known.some((one) => one.address === address && one.port === port);
+  isFull({ address, port }: Pick<TrackerPlace, "address" | "port">): boolean {
+    return this.#known.some((one) => [one.address, one.at].includes(address) && one.port === port);
   }
 
   /** Throws an `UntrustedTracker` when this peer's files may not be told to the tracker. */
@@ -84,8 +84,8 @@ export class Trust {
   /** This peer has joined the tracker that was approved last: it is remembered. */
   joined(): void {
     if (this.#current === undefined) return;
-    const { key, name, place } = this.#current;
-    const known = { ...place, name, key };
+    const { key, name, place, at } = this.#current;
+    const known = { ...place, name, key, at };
     if (!this.#known.some((one) => one.key === key)) this.#known.unshift(known);
     this.#memory.remember(known);
   }

@@ -2,7 +2,7 @@
 
 import pc from "picocolors";
 import { version } from "../../package.json";
-import { CancelledError, sentenceOf, UsageError } from "../error.ts";
+import { CancelledError, codeOf, FtError, sentenceOf, UsageError } from "../error.ts";
 import { printable } from "../text.ts";
 import { completionScript } from "./completions.ts";
 import { type Given, type ProgramTable, SHELL } from "./options.ts";
@@ -12,9 +12,13 @@ export const VERSION: string = version;
 export const colours = pc.createColors(pc.isColorSupported && process.stdout.isTTY === true);
 export const EXIT = { done: 0, failed: 1, usage: 2, interrupted: 130 } as const;
 
-/** The text that `--help`, `--completions` or `--version` ask for; undefined when none of them was given. */
-export function textAskedFor({ help, completions, version }: Given, table: ProgramTable, helpText: string): string | undefined {
-  if (help) return helpText;
+/** The text that `--help`, `help`, `--completions` or `--version` ask for; undefined when none of them was given. */
+export function textAskedFor(
+  { given: { help, completions, version }, words }: { given: Given; words: string[] },
+  table: ProgramTable,
+  helpText: string,
+): string | undefined {
+  if (help || words[0] === "help") return helpText;
   if (completions !== undefined) return completionScript(SHELL.read(String(completions), "--completions"), table);
   return version ? `${table.program} ${VERSION}` : undefined;
 }
@@ -37,24 +41,78 @@ export function err(line: string): void {
   process.stderr.write(`${line}\n`);
 }
 
+/** What the program does when standard output cannot be written: it may leave that to the caller of `writeOut`. */
+let goesOn: "always" | "with a full disk" | "never" | "as the writer says" = "never";
+
+/** Bytes to standard output. Resolves when the system has taken them. Throws a sentence when it cannot. */
+export function writeOut(bytes: Uint8Array): Promise<void> {
+  goesOn = "as the writer says";
+  return new Promise((resolve, reject) => {
+    const fail = (error: unknown) => {
+      reject(new FtError("output-lost", `Cannot write the output: ${whyNotWritten(codeOf(error))}.`));
+    };
+    if (process.stdout.destroyed || process.stdout.errored) return fail(process.stdout.errored);
+    process.stdout.once("error", fail);
+    process.stdout.write(bytes, (error) => {
+      process.stdout.off("error", fail);
+      if (error) fail(error);
+      else resolve();
+    });
+  });
+}
+
+/** From now on the program does its work even if nobody reads its output: "with a full disk" it still ends when its pipe is closed. */
+export function goOnWithoutOutput(when: "always" | "with a full disk" = "always"): void {
+  goesOn = when;
+}
+
 /** Ends the program as SIGHUP does. The system does not send that signal to every program whose terminal was closed. */
 export function hangUp(): void {
   process.kill(process.pid, "SIGHUP");
 }
 
-/** Runs a program's `main` and ends the process with its exit code. A closed pipe behind its output ends it without a message. */
+/** The clause for an output that cannot be written. */
+function whyNotWritten(code: string): string {
+  const clause: Record<string, string> = {
+    ENOSPC: "the disk is full",
+    EDQUOT: "this user's share of the disk is full",
+    EFBIG: "the file has reached its largest size",
+    EPIPE: "the program that reads it has ended",
+  };
+  return clause[code] ?? (code || "unknown error");
+}
+
+/**
+ * Runs a program's `main` and ends the process with its exit code. When standard output cannot be written, the program ends with an
+ * error, or goes on and says so once. A closed pipe means that its reader has what it wanted: then the program ends without a message.
+ */
 export async function runProgram(main: (argv: string[]) => Promise<number>): Promise<void> {
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on("error", ({ code }: NodeJS.ErrnoException) => {
-      if (code === "EPIPE") process.exit(EXIT.done);
-      if (code === "ENOSPC") process.exit(EXIT.failed);
-      if (code === "EIO") hangUp();
-    });
-  }
-  process.exitCode = await main(process.argv.slice(2));
+  let lost = "no" as "no" | "pipe" | "error";
+  process.stdout.on("error", ({ code = "" }: NodeJS.ErrnoException) => {
+    if (code === "EIO" && process.stdout.isTTY) hangUp();
+    if (lost !== "no" || goesOn === "as the writer says") return;
+    if (code === "EPIPE" && goesOn !== "always") process.exit(EXIT.done);
+    lost = code === "EPIPE" ? "pipe" : "error";
+    const goes = goesOn === "never" ? "" : " Going on without it.";
+    err(`Cannot write the output: ${whyNotWritten(code)}.${goes}`);
+    if (goesOn === "never") process.exit(EXIT.failed);
+  });
+  // Without standard error there is nowhere to complain.
+  process.stderr.on("error", ({ code }: NodeJS.ErrnoException) => {
+    if (code === "EPIPE" && goesOn !== "always") process.exit(EXIT.done);
+    if (code === "EIO" && process.stderr.isTTY) hangUp();
+  });
+  const code = await main(process.argv.slice(2));
   // A pipe may still hold lines that its reader has not read. Nothing else keeps the process running.
   for (const stream of [process.stdout, process.stderr]) {
-    if (!stream.isTTY) await new Promise<void>((done) => stream.end(() => done()));
+    if (stream.isTTY) continue;
+    await new Promise<void>((done) => {
+      // After an error a stream never says that it has ended.
+      if (stream.destroyed || stream.errored || (stream === process.stdout && lost !== "no")) return done();
+      stream.once("error", () => done());
+      stream.end(() => done());
+    });
   }
-  process.exit();
+  // Output that is lost to a full disk is an error, too. A reader that has closed its pipe has what it wanted.
+  process.exit(code === EXIT.done && lost === "error" ? EXIT.failed : code);
 }

@@ -3,6 +3,7 @@
 
 import { type ParseArgsConfig, parseArgs } from "node:util";
 import { sentenceOf, UsageError } from "../error.ts";
+import { didYouMean } from "../nearest.ts";
 import { parseDuration, parseSize, printable } from "../text.ts";
 
 /** The shells that there are completions for. */
@@ -26,6 +27,8 @@ export interface Kind<Value = unknown> {
 export interface Option {
   /** Without its dashes. */
   name: string;
+  /** One letter, typed with one dash. */
+  short?: string;
   kind: Kind;
   /** The option's value as `--help` calls it, such as `PATH`. Only an option that takes a value has one. */
   label?: string;
@@ -114,20 +117,26 @@ export function refuse(option: string, needs: string, text: string): never {
 /** Splits a command line into options and words. Throws a `UsageError` about an option that the table does not have. */
 export function splitArguments(argv: string[], { program, options }: ProgramTable): { given: Given; words: string[] } {
   const config: NonNullable<ParseArgsConfig["options"]> = Object.fromEntries(
-    options.map(({ name, kind }) => [
+    options.map(({ name, short, kind }) => [
       name,
-      { type: kind.completes === "none" ? "boolean" : "string", multiple: kind.repeatable === true },
+      {
+        type: kind.completes === "none" ? "boolean" : "string",
+        multiple: kind.repeatable === true,
+        ...(short === undefined ? {} : { short }),
+      },
     ]),
   );
   try {
     const { values, positionals } = parseArgs({ args: argv, options: config, allowPositionals: true, strict: true });
     return { given: { ...values }, words: positionals };
   } catch (error) {
-    const option = /'(-[^']*?)(?:,? |<|')/.exec(sentenceOf(error))?.[1] ?? "";
+    const option = /'(?:-\w, )?(-[^']*?)(?:,? |<|')/.exec(sentenceOf(error))?.[1] ?? "";
     const missing = /argument missing|ambiguous/.test(sentenceOf(error));
     const unwanted = /does not take an argument/.test(sentenceOf(error));
     const what = missing ? "needs a value" : unwanted ? "takes no value" : "is not an option";
-    throw new UsageError(`"${printable(option)}" ${what}. Try: ${program} --help`);
+    const names = options.map(({ name }) => `--${name}`);
+    const meant = missing || unwanted || !option.startsWith("--") ? "" : didYouMean(option, names);
+    throw new UsageError(`"${printable(option)}" ${what}.${meant} Try: ${program} --help`);
   }
 }
 
@@ -166,7 +175,7 @@ export function commandRows(commands: readonly Command[], width: number): string
 /** The rows of options in `--help`, like those of commands. */
 export function optionRows(options: readonly Option[], width: number): string {
   return commandRows(
-    options.map((option) => ({ ...option, name: `--${option.name}` })),
+    options.map((option) => ({ ...option, name: `${option.short === undefined ? "" : `-${option.short}, `}--${option.name}` })),
     width,
   );
 }

@@ -45,10 +45,13 @@
 // ERROR code words, and a close. The words of ERROR and NOTICE are the rest of the line, for a person; only control characters in them
 // are escaped.
 //
-// A record is <name,type,size,DD/MM/YY,address,port;v=2;mtime=…;root=…;part=1;whole=1;reach=no;holders=…;by=…>. Everything behind the port is optional:
+// A record is <name,type,size,DD/MM/YY,address,port;v=2;mtime=…;root=…;files=…;list=…;part=1;whole=1;reach=no;holders=…;by=…>. Everything
+// behind the port is optional:
 //     v=2        the holder speaks FT/2
 //     mtime      exact time of last modification, ISO 8601 UTC
 //     root       the content id, 64 hex digits; absent until it is computed
+//     files      of a folder: how many files are in it
+//     list       of a folder: the length of its list in bytes; absent until its root is computed
 //     part=1     the holder is still fetching the file, and serves the pieces that it has
 //     whole=1    only with part=1: the holder has all pieces. It fetched the file when its list was full, so that the file does not count
 //     reach=no   said by trackers alone: the tracker could not connect to the holder
@@ -88,6 +91,8 @@
 //       DOWNLOAD root=…|name=… offset=… length=…   → FILE: length=n size=total, n raw bytes  ·  BUSY position=k  ·  NOT FOUND  ·  ERROR
 //       TREE root=… piece=bytes       → TREE: n, n × 32 raw bytes  ·  NOT FOUND  ·  ERROR
 //       HAVE root=…                   → HAVE: n, n raw bytes  ·  NOT FOUND
+//       DOWNLOAD folder=… offset=… length=… · TREE folder=… · HAVE folder=…   → the same of a folder's bytes
+//       DATES folder=…                → DATES: n, n raw bytes  ·  NOT FOUND
 //       BYE                           → close
 //
 // Later additions go only to a peer that said extras=1: announced=, results= (the most records in an answer, if that is not 2000) and
@@ -149,6 +154,15 @@
 // one is free. While others wait, a slot goes to the next after ten seconds, or after two seconds with few bytes. While other addresses
 // are served too, one address gets one slot, so that any number of ids brings it no more. A holder that cannot go on inside a body
 // closes: the downloader learns it from the short body.
+//
+// Folders. The record of a folder has the type inode/directory, the size of all its files, files= (how many they are), and as its root the
+// content id of its list, which is fetched like a file (folder.ts has its grammar). FT/1 peers see no such record. folder= in a request
+// names the list, and means the bytes of the folder's files, one behind the other: first the files below 1 MiB, then the others, both in
+// the order of the list. Small files are joined into packs: a pack takes the next file while it has at most 4 MiB with it. Other files
+// are cut into pieces of 1 MiB, or of `pieceSizeOf` if that is more. The hash of a pack is the SHA-256 of the content ids of its files,
+// each 32 bytes; that of a piece is its hash in the tree of its file. TREE folder= gives the hashes of all packs and pieces, HAVE folder=
+// a bit for each. DATES gives lines of the milliseconds since 1970, a space, and a path, for files and folders (which end in `/`; the
+// folder itself is `/`). They are only a hint: a line that cannot be read is left out.
 //
 // Connect-back, for a holder behind a firewall. The downloader makes up a token, and sends its tracker CONNECT with the holder's address
 // and port. The tracker sends the holder CONNECT with the address that it sees of the downloader and the port of the downloader's
@@ -321,11 +335,14 @@ export type ToHolder =
       verb: "DOWNLOAD";
       profile: 2;
       root?: string | undefined;
+      /** The content id of a folder's list: the bytes of the folder's files are asked for, not those of the list. */
+      folder?: string | undefined;
       name?: string | undefined;
       offset: number;
       length?: number | undefined;
     }
   | { verb: "TREE"; root: string; piece: number }
+  | { verb: "TREE" | "HAVE" | "DATES"; folder: string }
   | { verb: "HAVE"; root: string }
   | { verb: "BYE" }
   | { verb: "UNKNOWN"; word: string };
@@ -340,6 +357,6 @@ export type FromHolder =
   /** `count` hashes of 32 raw bytes follow. */
   | { verb: "TREE"; count: number }
   /** `length` raw bytes follow. */
-  | { verb: "HAVE"; length: number }
+  | { verb: "HAVE" | "DATES"; length: number }
   | { verb: "NOT FOUND" }
   | { verb: "ERROR"; code: string; words: string };

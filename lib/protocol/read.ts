@@ -351,15 +351,23 @@ export class HolderInbox extends Inbox<ToHolder> {
         };
       case "DOWNLOAD": {
         const root = optional(values, "root", rootValue);
+        const folder = optional(values, "folder", rootValue);
         const name = values.get("name");
-        if (root === undefined && name === undefined) throw new ProtocolError("bad-request", "DOWNLOAD needs root= or name=.");
+        if (root === undefined && folder === undefined && name === undefined) {
+          throw new ProtocolError("bad-request", "DOWNLOAD needs root= or name=.");
+        }
         const offset = optional(values, "offset", wholeValue) ?? 0;
-        return { verb, profile: 2, root, name, offset, length: optional(values, "length", wholeValue) };
+        const length = optional(values, "length", wholeValue);
+        return { verb, profile: 2, root, ...(folder === undefined ? {} : { folder }), name, offset, length };
       }
       case "TREE":
+        if (values.has("folder")) return { verb, folder: rootValue(values, "folder") };
         return { verb, root: rootValue(values, "root"), piece: wholeValue(values, "piece") };
       case "HAVE":
+        if (values.has("folder")) return { verb, folder: rootValue(values, "folder") };
         return { verb, root: rootValue(values, "root") };
+      case "DATES":
+        return { verb, folder: rootValue(values, "folder") };
       case "BYE":
         return { verb };
       default:
@@ -404,11 +412,13 @@ export class DownloadInbox extends Inbox<FromHolder> {
       case "BUSY":
         return { verb, position: wholeValue(valuesOf(rest), "position") };
       case "TREE:":
-      case "HAVE:": {
+      case "HAVE:":
+      case "DATES:": {
         const count = parseWhole(rest);
         if (count === undefined) throw new ProtocolError("bad-number", `${verb} needs a whole number.`);
         this.#body = verb === "TREE:" ? count * HASH : count;
-        return verb === "TREE:" ? { verb: "TREE", count } : { verb: "HAVE", length: count };
+        if (verb === "TREE:") return { verb: "TREE", count };
+        return { verb: verb === "HAVE:" ? "HAVE" : "DATES", length: count };
       }
       case "ERROR":
         return errorOf(rest);

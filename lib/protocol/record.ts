@@ -24,6 +24,10 @@ export interface FileRecord extends Endpoint {
   /** Exact time of last modification, ISO 8601 UTC. */
   mtime?: string | undefined;
   root?: string | undefined;
+  /** Only for a folder: how many files are in it. Its `root` is the content id of its list. */
+  files?: number | undefined;
+  /** Only for a folder: the length of its list. Bytes. */
+  list?: number | undefined;
   /** Its holder is still fetching it, and has some of its pieces. */
   part?: true | undefined;
   /** Its holder has the whole of it, and it does not count among the files of that peer: it was fetched when the list was full. */
@@ -110,12 +114,15 @@ export function parseRecord(text: string): FileRecord {
       case "reach":
         if (value === "no") record.unreachable = true;
         break;
-      case "holders": {
-        const holders = parseWhole(value);
-        if (holders === undefined) throw new ProtocolError("bad-record", "The record's holders are not a whole number.");
-        record.holders = holders;
+      case "holders":
+        record.holders = countOf(value, "holders");
         break;
-      }
+      case "files":
+        record.files = countOf(value, "files");
+        break;
+      case "list":
+        record.list = countOf(value, "list");
+        break;
       case "by":
         record.by = peerName(value) || undefined;
         break;
@@ -131,6 +138,12 @@ export function parseRecord(text: string): FileRecord {
     record.beyond = true;
   }
   return record;
+}
+
+function countOf(value: string, what: string): number {
+  const count = parseWhole(value);
+  if (count === undefined) throw new ProtocolError("bad-record", `The record's ${what} are not a whole number.`);
+  return count;
 }
 
 /** The text between a record's `<` and `>`. */
@@ -167,6 +180,8 @@ export function formatRecordAround(record: Omit<FileRecord, "address">): [before
     record.v2 ? ";v=2" : "",
     record.mtime === undefined ? "" : `;mtime=${record.mtime}`,
     record.root === undefined ? "" : `;root=${record.root}`,
+    record.files === undefined ? "" : `;files=${record.files}`,
+    record.list === undefined ? "" : `;list=${record.list}`,
     record.part ? ";part=1" : "",
     // Programs that do not know "whole" take it for an unfinished file, and ask its holder for the pieces that it has: all of them.
     record.beyond ? ";part=1;whole=1" : "",

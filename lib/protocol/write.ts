@@ -118,13 +118,15 @@ export function encodeToHolder(message: Exclude<ToHolder, { profile: 1 } | { ver
     case "PROOF":
       return `PROOF address=${escapeValue(message.address)} port=${message.port} proof=${escapeValue(message.proof)}\n`;
     case "DOWNLOAD": {
-      const { root, name, offset, length } = message;
-      return `DOWNLOAD${valueIf("root", root)}${valueIf("name", name)} offset=${offset}${valueIf("length", length)}\n`;
+      const { root, folder, name, offset, length } = message;
+      return `DOWNLOAD${valueIf("root", root)}${valueIf("folder", folder)}${valueIf("name", name)} offset=${offset}${valueIf("length", length)}\n`;
     }
     case "TREE":
-      return `TREE root=${message.root} piece=${message.piece}\n`;
+      return "folder" in message ? `TREE folder=${message.folder}\n` : `TREE root=${message.root} piece=${message.piece}\n`;
     case "HAVE":
-      return `HAVE root=${message.root}\n`;
+      return "folder" in message ? `HAVE folder=${message.folder}\n` : `HAVE root=${message.root}\n`;
+    case "DATES":
+      return `DATES folder=${message.folder}\n`;
     case "BYE":
       return "BYE\n";
     default:
@@ -146,7 +148,8 @@ export function encodeFromHolder(message: FromHolder): string {
     case "TREE":
       return `TREE: ${message.count}\n`;
     case "HAVE":
-      return `HAVE: ${message.length}\n`;
+    case "DATES":
+      return `${message.verb}: ${message.length}\n`;
     case "NOT FOUND":
       return "NOT FOUND\n";
     case "ERROR":

@@ -2,6 +2,7 @@
 
 import { type Address, type Endpoint, hostOf, isIPv6, isLoopback } from "../protocol/address.ts";
 import { formatFoundRecord } from "../protocol/basic.ts";
+import { FOLDER_TYPE } from "../protocol/folder.ts";
 import type { CallBack, Page, PeerLine, Profile, Wish } from "../protocol/messages.ts";
 import {
   escapeField,
@@ -14,6 +15,7 @@ import {
 } from "../protocol/record.ts";
 import { eachOf, type Few, withOne, withoutOne } from "./few.ts";
 import { type Findable, FindIndex } from "./find.ts";
+import { NamedList } from "./named-list.ts";
 
 /** An accepted peer. Its address is the one that the tracker saw, whatever the peer wrote. */
 export interface Member {
@@ -70,7 +72,7 @@ export interface Seer {
 interface Shelf extends Member {
   port: number;
   reach: boolean | undefined;
-  readonly records: Map<FileName, SharedFile>;
+  readonly records: NamedList<SharedFile>;
   /** Records of files that the peer is still fetching. */
   parts: number;
   /** Records that do not count towards its limit: of unfinished files, and of whole ones beyond the limit. */
@@ -91,6 +93,8 @@ interface SharedFile extends Omit<FileRecord, "address" | "port">, Findable<Shar
   modified: string;
   mtime: string | undefined;
   root: string | undefined;
+  files: number | undefined;
+  list: number | undefined;
   part: true | undefined;
   beyond: true | undefined;
   readonly holder: Shelf;
@@ -110,6 +114,9 @@ const MAX_UNCOUNTED = 32;
 
 /** The most types and dates that are kept, so that records with the same type or date share one text. */
 const TEXTS_KEPT = 4096;
+
+const utf8 = new TextDecoder();
+const utf8Bytes = new TextEncoder();
 
 /** The peers online and their records. */
 export class Catalog {
@@ -161,7 +168,7 @@ export class Catalog {
     if (shelf === undefined) {
       const host = hostOf(member.address);
       const end = member.name === undefined ? ">" : `;by=${escapeValue(member.name)}>`;
-      shelf = { ...member, host, end, reach: undefined, records: new Map(), parts: 0, uncounted: 0, bytes: 0n };
+      shelf = { ...member, host, end, reach: undefined, records: new NamedList(), parts: 0, uncounted: 0, bytes: 0n };
       this.#shelves.set(shelf.id, shelf);
       this.#byAddress.set(shelf.address, withOne(this.#byAddress.get(shelf.address), shelf));
       if (isLoopback(member.address)) this.#here.add(member.address);
@@ -227,7 +234,7 @@ export class Catalog {
     if (shelf === undefined || shelf.reach === reach) return;
     const isToldApart = shelf.reach === false || reach === false;
     shelf.reach = reach;
-    if (isToldApart) for (const name of shelf.records.keys()) this.#answers.delete(name);
+    if (isToldApart) for (const { name } of shelf.records.values()) this.#answers.delete(name);
   }
 
   /** The FT/2 peer at the endpoint of a record, as a receiver got it. */
@@ -282,15 +289,15 @@ export class Catalog {
   }
 
   /**
-   * FT/1: the answer lines for an exact file name, five fields per line. Leaves out unfinished files, which an FT/1 peer cannot
-   * recognise, and IPv6 addresses, unless the receiver has one.
+   * FT/1: the answer lines for an exact file name, five fields per line. Leaves out unfinished files and folders, which an FT/1 peer
+   * cannot recognise, and IPv6 addresses, unless the receiver has one.
    */
   searchBasic(name: FileName, seer: Seer, limit: number): string[] {
     const lines: string[] = [];
     for (const file of fairly(this.#byName.get(name))) {
       if (lines.length >= limit) break;
       const address = addressFor(file.holder, seer);
-      if (file.part || (isIPv6(address) && !isIPv6(seer.address))) continue;
+      if (file.part || file.type === FOLDER_TYPE || (isIPv6(address) && !isIPv6(seer.address))) continue;
       lines.push(formatFoundRecord({ ...file, address, port: file.holder.port }));
     }
     return lines;
@@ -355,13 +362,15 @@ export class Catalog {
 
   /** Puts a record at the end of a list, or replaces the record of the same name where it is. */
   #shelve(shelf: Shelf, record: FileRecord): void {
-    const { name, size, v2, mtime, root, part, beyond } = record;
+    const { size, v2, files, list, part, beyond } = record;
+    const [name, mtime, root] = [detached(record.name), detached(record.mtime), detached(record.root)];
     const [type, date] = [this.#shared(record.type), this.#shared(record.date)];
-    const about = { type, size, date, v2, modified: modifiedOf(record), mtime, root, part: part || undefined, beyond };
+    const modified = mtime ?? modifiedOf(record);
+    const about = { type, size, date, v2, modified, mtime, root, files, list, part: part || undefined, beyond };
     let file = shelf.records.get(name);
     if (file === undefined) {
       file = { name, ...about, holder: shelf, title: undefined };
-      shelf.records.set(name, file);
+      shelf.records.add(file);
       this.#byName.set(name, withOne(this.#byName.get(name), file));
       if (root !== undefined) this.#byRoot.set(root, withOne(this.#byRoot.get(root), file));
     } else {
@@ -415,6 +424,11 @@ export class Catalog {
   }
 }
 
+/** The same text, in memory of its own. A part of a line keeps the whole line in memory. */
+function detached<Text extends string | undefined>(text: Text): Text {
+  return (text === undefined ? undefined : utf8.decode(utf8Bytes.encode(text))) as Text;
+}
+
 /** Takes a record from those of a key, and the key with its last record. */
 function take<Key>(all: Map<Key, Few<SharedFile>>, key: Key, file: SharedFile): void {
   const others = withoutOne(all.get(key), file);
@@ -428,13 +442,13 @@ function take<Key>(all: Map<Key, Few<SharedFile>>, key: Key, file: SharedFile): 
  * first, then those that came first.
  */
 function* fairly(files: Few<SharedFile> | undefined): Generator<SharedFile, void> {
-  if (!(files instanceof Set)) {
+  if (!(files instanceof Map)) {
     if (files !== undefined) yield files;
     return;
   }
   const byHost = new Map<string, SharedFile[]>();
   for (const verified of [true, false]) {
-    for (const file of files) {
+    for (const file of files.values()) {
       if ((file.root !== undefined) !== verified) continue;
       const own = byHost.get(file.holder.host);
       if (own === undefined) byHost.set(file.holder.host, [file]);

@@ -3,54 +3,50 @@
 // A Set or Map each would be simpler. Most names have one record and most contents one name, and a Set or Map with one member
 // takes 264 bytes: together they would be more than half of the memory of a record.
 
-/** One object, or several in the order in which they came. */
-export type Few<One extends object> = One | Set<One>;
+/** One object, or several by their keys, in the order in which they came. */
+export type Few<One extends object> = One | Map<unknown, One>;
 
-/** The set with the member `one` added. */
-export function withOne<One extends object>(few: Few<One> | undefined, one: One): Few<One> {
+/** The key of a member. Without one, the member is its own key. */
+type KeyOf<One> = (one: One) => unknown;
+
+/** The set with the member `one` added. It replaces a member with the same key. */
+export function withOne<One extends object>(few: Few<One> | undefined, one: One, keyOf: KeyOf<One> = itself): Few<One> {
   if (few === undefined) return one;
-  return (few instanceof Set ? few : new Set([few])).add(one);
+  return (few instanceof Map ? few : new Map([[keyOf(few), few]])).set(keyOf(one), one);
 }
 
 /** The set without the member `one`; undefined if it was the only member. */
-export function withoutOne<One extends object>(few: Few<One> | undefined, one: One): Few<One> | undefined {
-  if (!(few instanceof Set)) return few === one ? undefined : few;
-  few.delete(one);
-  const [only] = few;
+export function withoutOne<One extends object>(
+  few: Few<One> | undefined,
+  one: One,
+  keyOf: KeyOf<One> = itself,
+): Few<One> | undefined {
+  if (!(few instanceof Map)) return few !== undefined && keyOf(few) === keyOf(one) ? undefined : few;
+  few.delete(keyOf(one));
+  const [only] = few.values();
   return few.size > 1 ? few : only;
+}
+
+/** The member with this key. */
+export function oneOf<One extends object>(few: Few<One> | undefined, key: unknown, keyOf: KeyOf<One>): One | undefined {
+  if (few instanceof Map) return few.get(key);
+  return few !== undefined && keyOf(few) === key ? few : undefined;
 }
 
 /** The members, in the order in which they came. */
-export function eachOf<One extends object>(few: Few<One> | Map<string, One> | undefined): Iterable<One> {
+export function eachOf<One extends object>(few: Few<One> | undefined): Iterable<One> {
   if (few === undefined) return [];
-  return few instanceof Set || few instanceof Map ? few.values() : [few];
+  return few instanceof Map ? few.values() : [few];
 }
 
-interface Named {
-  readonly name: string;
+/** The number of members. */
+export function sizeOf(few: Few<object> | Tally): number {
+  if (few instanceof Map) return few.size;
+  return few === undefined ? 0 : 1;
 }
 
-/** One object, or several by their names. */
-export type FewNamed<One extends Named> = One | Map<string, One>;
-
-/** The member with this name. */
-export function named<One extends Named>(few: FewNamed<One> | undefined, name: string): One | undefined {
-  if (few instanceof Map) return few.get(name);
-  return few?.name === name ? few : undefined;
-}
-
-/** The set with the member `one` added. It replaces a member with the same name. */
-export function withNamed<One extends Named>(few: FewNamed<One> | undefined, one: One): FewNamed<One> {
-  if (few === undefined) return one;
-  return (few instanceof Map ? few : new Map([[few.name, few]])).set(one.name, one);
-}
-
-/** The set without the member called `name`; undefined if it was the only member. */
-export function withoutNamed<One extends Named>(few: FewNamed<One> | undefined, name: string): FewNamed<One> | undefined {
-  if (!(few instanceof Map)) return few?.name === name ? undefined : few;
-  few.delete(name);
-  const [only] = few.values();
-  return few.size > 1 ? few : only;
+function itself<One>(one: One): unknown {
+  return one;
 }
 
 /** How often each text is counted: one text once, or several by their numbers. Most contents have one holder, which needs no Map. */
@@ -65,10 +61,4 @@ export function counted(tally: Tally, text: string, by: 1 | -1): Tally {
   if (count <= 0) counts.delete(text);
   else counts.set(text, count);
   return counts.size === 0 ? undefined : counts;
-}
-
-/** The number of members. */
-export function sizeOf(few: Few<object> | FewNamed<Named> | Tally): number {
-  if (few instanceof Set || few instanceof Map) return few.size;
-  return few === undefined ? 0 : 1;
 }

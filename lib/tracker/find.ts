@@ -6,19 +6,7 @@
 
 import { ProtocolError } from "../error.ts";
 import type { Wish } from "../protocol/messages.ts";
-import {
-  counted,
-  eachOf,
-  type Few,
-  type FewNamed,
-  named,
-  sizeOf,
-  type Tally,
-  withNamed,
-  withOne,
-  withoutNamed,
-  withoutOne,
-} from "./few.ts";
+import { counted, eachOf, type Few, oneOf, sizeOf, type Tally, withOne, withoutOne } from "./few.ts";
 import { beginsAt, fits, fold, parseWords, type Word } from "./words.ts";
 
 /** A record as the index uses it. */
@@ -50,7 +38,7 @@ interface Content<Item extends object> {
   /** Root and size; undefined when the root is not known. */
   readonly key: string | undefined;
   readonly block: Block<Item>;
-  titles: FewNamed<Title<Item>> | undefined;
+  titles: Few<Title<Item>> | undefined;
   /** Records of it that are whole. */
   holders: number;
   /** The hosts that have these. One host can invent peers, so the order goes by hosts. */
@@ -84,24 +72,23 @@ const MOST_HOSTS = VERIFIED / HOST - 1;
 /** The clocks of holders may be fast by this. A later time of modification does not count as new. Seconds. */
 const FAST_CLOCK_S = 86_400;
 
-/** The work of one step of a search: about a millisecond. Work is in nanoseconds of an ordinary computer. It is counted, not
- * measured, so that a search comes to the same end on a slow computer, and on one that has much else to do. */
+/**
+ * The work of one step of a search: about a millisecond. Work is in nanoseconds of an ordinary computer. It is counted, not measured,
+ * so that a search costs the same, and comes to the same end, on a slow computer and on one that has much else to do.
+ */
 const STEP_WORK = 1_000_000;
 /** The most work of one search. */
 const MOST_WORK = 500 * STEP_WORK;
-/** The work of one `indexOf`. It reads UNITS_READ UTF-16 units in a nanosecond. */
-const SCAN_WORK = 60;
-const UNITS_READ = 4;
-/** The work of one comparison of a character with a wildcard word. */
+/** The work of comparing one character with a word that has wildcards. */
 const COMPARE_WORK = 4;
-/** The work of a name that fits. */
+/** The work of one `indexOf` from hit to hit, or of a name that fits. */
 const NAME_WORK = 60;
-/** The work of putting a content among the best. */
-const HIT_WORK = 300;
-/** The work of looking at one record, or of putting one name into the text of a block. */
+/** The work of reading one record, of a content that may be among the best, or of one in a new sheet. */
 const RECORD_WORK = 400;
 /** The work of putting a content on the page. */
 const PAGE_WORK = 5000;
+/** The UTF-16 units that `indexOf` reads in a nanosecond. */
+const UNITS_READ = 4;
 
 /** The names of some contents as a search reads them. The names of one content are neighbours. */
 interface Sheet<Item extends object> {
@@ -174,8 +161,8 @@ export class FindIndex<Item extends Findable<Item>> {
     const key = item.root === undefined ? undefined : `${item.root} ${item.size}`;
     const content = this.#contents.get(key ?? "") ?? this.#open(key);
     const name = fold(item.name);
-    const title = named(content.titles, name) ?? { name, content, records: undefined };
-    if (title.records === undefined) content.titles = withNamed(content.titles, title);
+    const title = oneOf(content.titles, name, nameOf) ?? { name, content, records: undefined };
+    if (title.records === undefined) content.titles = withOne(content.titles, title, nameOf);
     title.records = withOne(title.records, item);
     item.title = title;
     content.newest = Math.max(content.newest, this.#newnessOf(item.modified));
@@ -189,7 +176,7 @@ export class FindIndex<Item extends Findable<Item>> {
     const { content } = title;
     item.title = undefined;
     title.records = withoutOne(title.records, item);
-    if (title.records === undefined) content.titles = withoutNamed(content.titles, title.name);
+    if (title.records === undefined) content.titles = withoutOne(content.titles, title, nameOf);
     this.#count(content, item, -1);
     if (content.titles === undefined) this.#close(content);
   }
@@ -242,6 +229,10 @@ export class FindIndex<Item extends Findable<Item>> {
     }
     return yield* search.page();
   }
+}
+
+function nameOf({ name }: Title<object>): string {
+  return name;
 }
 
 function contentsOf<Item extends Findable<Item>>(items: Iterable<Item>): Set<Content<Item>> {
@@ -386,7 +377,7 @@ class Search<Item extends Findable<Item>> {
   #scan(scan: Scan, text: string, from: number): void {
     const place = text.indexOf(scan.needle, from);
     scan.place = place < 0 ? text.length : place;
-    this.spend(SCAN_WORK + (scan.place - from) / UNITS_READ);
+    this.spend(NAME_WORK + (scan.place - from) / UNITS_READ);
   }
 
   #fits(scan: Scan, text: string, start: number, end: number): boolean {
@@ -436,7 +427,7 @@ class Search<Item extends Findable<Item>> {
     this.#total += count;
     const isRead = this.#needed > this.#most && this.#read.length < this.#needed + ORDERED;
     if (!isRead && key < this.#floor) return;
-    this.spend(HIT_WORK);
+    this.spend(RECORD_WORK);
     const hit = { key, title: best, count };
     if (isRead) this.#read.push(hit);
     if (this.#worst !== undefined && compareHits(hit, this.#worst) >= 0) return;
@@ -513,14 +504,22 @@ class Search<Item extends Findable<Item>> {
 }
 
 /** Tells whether a record passes the filters but that on extensions; undefined when there are none. */
-function filterOf<Item extends Findable<Item>>(wish: Wish): ((item: Item) => boolean) | undefined {
-  const { type, min = 0, max = Number.POSITIVE_INFINITY, after = "", before = "" } = wish;
-  if (type === undefined && min === 0 && wish.max === undefined && after + before === "") return undefined;
-  const kind = type?.toLowerCase() ?? "";
+function filterOf<Item extends Findable<Item>>({ type, min, max, after, before }: Wish): ((item: Item) => boolean) | undefined {
   // Times compare as texts. All times of the last day are before its text with a "~": "2026-11-22T10:04" < "2026-11-22~".
-  const last = before === "" ? "~" : `${before}~`;
-  return ({ type, size, modified }) => {
-    if (size < min || size > max || modified < after || modified > last) return false;
-    return kind === "" || type.toLowerCase().startsWith(kind);
+  const last = `${before}~`;
+  const kind = type?.toLowerCase() ?? "";
+  // There are few different types.
+  const kinds = new Map<string, boolean>();
+  const isOfKind = (type: string) => {
+    const known = kinds.get(type) ?? type.toLowerCase().startsWith(kind);
+    kinds.set(type, known);
+    return known;
   };
+  if ([type, min, max, after, before].every((one) => one === undefined)) return undefined;
+  return (item) =>
+    (min === undefined || item.size >= min) &&
+    (max === undefined || item.size <= max) &&
+    (kind === "" || isOfKind(item.type)) &&
+    (after === undefined || item.modified >= after) &&
+    (before === undefined || item.modified <= last);
 }

@@ -4,6 +4,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { UsageError } from "../error.ts";
 import { userFolder } from "../files.ts";
+import { didYouMean } from "../nearest.ts";
 import { textAskedFor } from "../program/cli.ts";
 import {
   type Command,
@@ -73,10 +74,10 @@ const GENERAL = [
   { name: "for", kind: DURATION, label: "DURATION", about: "how long a ban holds, such as 30m, 2h or 7d", command: "ban" },
   { name: "bans", kind: FILE, label: "FILE", about: "where bans are kept (default: in the state folder)" },
   { name: "json", kind: FLAG, about: "one JSON object a line for each event" },
-  { name: "quiet", kind: FLAG, about: "print errors only" },
+  { name: "quiet", short: "q", kind: FLAG, about: "print errors only" },
   { name: "completions", kind: SHELL, label: "SHELL", about: "completions for bash, zsh, fish or powershell" },
-  { name: "help", kind: FLAG, about: "this text" },
-  { name: "version", kind: FLAG, about: "the version" },
+  { name: "help", short: "h", kind: FLAG, about: "this text" },
+  { name: "version", short: "V", kind: FLAG, about: "the version" },
 ] as const satisfies Option[];
 
 const LIMIT_ROWS: Option[] = Object.values(LIMIT_TABLE).map(({ option, label, about, least, most }) => ({
@@ -131,8 +132,9 @@ export interface TrackerCommandLine {
 
 /** Reads a command line of ft-tracker. Throws a `UsageError`. Gives a text when only that was asked for. */
 export function parseTrackerArguments(argv: string[]): { text: string } | TrackerCommandLine {
-  const { given, words } = splitArguments(argv, TRACKER_TABLE);
-  const text = textAskedFor(given, TRACKER_TABLE, TRACKER_HELP);
+  const typed = splitArguments(argv, TRACKER_TABLE);
+  const { given, words } = typed;
+  const text = textAskedFor(typed, TRACKER_TABLE, TRACKER_HELP);
   if (text !== undefined) return { text };
   const order = words[0] === undefined ? undefined : orderFrom(words);
   if (misplacedOption(GENERAL, given, order?.order) !== undefined)
@@ -179,7 +181,9 @@ function orderFrom([command = "", ...rest]: string[]): Order {
       }
       return { order: command, words: rest.join(" ") };
     default:
-      throw new UsageError(`"${printable(command)}" is not an option or a command. Try: ft-tracker --help`);
+      throw new UsageError(
+        `"${printable(command)}" is not a command.${didYouMean(command, [...COMMANDS.map(({ name }) => name), "help"])} Try: ft-tracker --help`,
+      );
   }
 }
 

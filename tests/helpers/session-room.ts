@@ -106,10 +106,10 @@ export class SessionRoom {
     return this.net.next();
   }
 
-  /** The tracker says HI. For three seconds more its answer to HELLO FT/2 may only be late. */
+  /** The tracker says HI. For some seconds more its answer to HELLO FT/2 may only be late. */
   async sayHi(second: Far): Promise<void> {
     second.say("HI");
-    await this.clock.pass(3000);
+    await this.clock.pass(5_500);
   }
 
   /** Joins an FT/1 tracker. */

@@ -1,7 +1,7 @@
 // Connecting: within a time limit, given up by a signal, or impossible.
 
 import { describe, expect, test } from "bun:test";
-import { dial } from "../../lib/net/dial.ts";
+import { dial, spellingsOf } from "../../lib/net/dial.ts";
 import { HandClock } from "../helpers/channel.ts";
 import { breath, failure, LOOPBACK, Room, Tape } from "../helpers/sockets.ts";
 
@@ -87,5 +87,18 @@ describe("dial", () => {
     await tape.until(() => tape.text === "hello");
     channel.destroy();
     await tape.closed();
+  });
+});
+
+describe("spellingsOf", () => {
+  test.each([
+    ["10.0.0.7", ["10.0.0.7"]],
+    ["fe80::7%eth0", ["fe80::7%eth0"]],
+    ["my_pc", ["my_pc"]],
+    ["lab.local.", ["lab.local.", "lab.local"]],
+    ["bücher.lan", ["bücher.lan", "xn--bcher-kva.lan"]],
+    ["bu\u0308cher.lan.", ["bu\u0308cher.lan.", "bücher.lan", "xn--bcher-kva.lan"]],
+  ])("of %s: as it was typed first", (host, spellings) => {
+    expect(spellingsOf(host)).toEqual(spellings);
   });
 });

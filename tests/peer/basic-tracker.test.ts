@@ -1,7 +1,8 @@
 // A peer and a tracker of the basic protocol (FT/1), and an FT/2 tracker that is so busy that it looks like one.
 
 import { describe, expect, test } from "bun:test";
-import { addressOf, nameOf, REFUSED, settle } from "../helpers/channel.ts";
+import type { Dial } from "../../lib/net/channel.ts";
+import { addressOf, Net, nameOf, REFUSED, settle } from "../helpers/channel.ts";
 import { failure, HELLO, HI, record, report, SessionRoom, stateOf, WHERE } from "../helpers/session-room.ts";
 
 describe("an old tracker", () => {
@@ -43,7 +44,7 @@ describe("an old tracker", () => {
     await clock.pass(10);
     expect(second.writes).toEqual(["HELLO"]);
     second.say("I");
-    await clock.pass(3000);
+    await clock.pass(5_490);
     await joining;
     expect(session.standing?.profile).toBe(1);
   });
@@ -101,14 +102,14 @@ describe("an old tracker", () => {
   test("one that is of FT/2 and was taken for it is joined anew when it answers", async () => {
     const room = new SessionRoom();
     await room.onlineBasic();
-    await room.clock.pass(29_999);
+    await room.clock.pass(999);
     expect(room.net.untaken).toBe(0);
     await room.clock.pass(1);
     const silent = await room.net.next();
     expect(await silent.line()).toBe(HELLO);
     await room.clock.pass(15_000);
     expect([silent.over, room.session.online]).toEqual([true, true]);
-    await room.clock.pass(60_000);
+    await room.clock.pass(4_000);
     const again = await room.net.next();
     expect(await again.line()).toBe(HELLO);
     again.say(HI);
@@ -125,6 +126,43 @@ describe("an old tracker", () => {
     expect(await again.line()).toBe("KNOWN 192.168.1.9");
     again.say("NO\n");
     expect(await asked).toBe(false);
+  });
+
+  test("a tracker that is slow in everything is of FT/2, if its reply comes at last", async () => {
+    const room = new SessionRoom();
+    const joining = room.session.join();
+    const first = await room.net.next();
+    await first.line();
+    await room.clock.pass(1_000);
+    const second = await room.net.next();
+    await room.clock.pass(11_000);
+    expect([second.closed, await stateOf(joining)]).toEqual([true, "waiting"]);
+    first.say(HI);
+    await first.lines(3);
+    room.welcome(first);
+    await joining;
+    expect(room.session.standing?.profile).toBe(2);
+  });
+
+  test("one that says nothing at all does not answer, which is another sentence than for a program that is no tracker", async () => {
+    const room = new SessionRoom();
+    const failed = failure(room.session.join());
+    await room.clock.pass(20_000);
+    expect((await failed).message).toBe(`The tracker at "${WHERE}" does not answer. Try again later.`);
+  });
+
+  test("one that was reached at this address before, under a host's name, is never taken for it", async () => {
+    const tracker = { address: "lab.local", port: 1234 };
+    const wasFull = (at: { address: string; port: number }) => at.address === "192.168.1.2" && at.port === 1234;
+    const net = new Net();
+    const dial: Dial = (to, how) => net.dial({ ...to, address: "192.168.1.2" }, how);
+    const room = new SessionRoom(undefined, { tracker, wasFull, dial });
+    const failed = failure(room.session.join());
+    const far = await net.next();
+    await room.clock.pass(14_999);
+    expect([far.over, net.dialled.length]).toEqual([false, 1]);
+    await room.clock.pass(1);
+    expect((await failed).message).toContain("is away (it does not answer)");
   });
 
   test.each([

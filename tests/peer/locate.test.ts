@@ -249,10 +249,22 @@ describe("a tracker as somebody would type it", () => {
     ["fe80::5%eth0", 1234, "fe80::5%eth0"],
     ["fe80::5%eth0", 4321, "[fe80::5%eth0]:4321"],
     ["lab.local", 4321, "lab.local:4321"],
+    ["lab.local.", 4321, "lab.local.:4321"],
+    ["my_pc", 1234, "my_pc"],
+    ["_x", 1234, "_x"],
+    ["bücher.lan", 1234, "bücher.lan"],
+    ["部屋3", 4321, "部屋3:4321"],
   ])("%s, port %d: is %s, and is understood", (address, port, text) => {
     expect(typed({ address, port })).toBe(text);
     expect(parseTracker(text)).toEqual({ address, port });
   });
+
+  test.each(["", ".", "-x", "a b", "a/b", "x@lab", "lab?", "lab\n", "12.34", "[lab]", "lab:0", "a..", "\u202elab"])(
+    "%j is none",
+    (text) => {
+      expect(() => parseTracker(text)).toThrow("is not a tracker's address");
+    },
+  );
 });
 
 describe("nobody announces a tracker", () => {

@@ -14,35 +14,36 @@ Usage: ft-peer [ADDRESS[:PORT]] [command] [options]
 ADDRESS is the tracker's; without it, the one that announces itself on the network.
 Without a command, on a terminal: guided prompts.
 
-  search NAME       who has the file of exactly this name
-  find WORD...      who has files with all these words in their names, or a content: root:HEX
-  get NAME          fetch it (or: get root:HEX, by its content id)
-  list [PEER]       every file online, or those of one peer (name, address, id)
-  who               the peers online
-  share             stay online and serve until Ctrl-C
-  doctor            what stands between this machine and the others
+  search NAME        who has the file of exactly this name
+  find WORD...       who has files with all these words in their names, or a content: root:HEX
+  get NAME...        fetch these files (or: get root:HEX, one exact file by its content id)
+  list [PEER]        every file online, or those of one peer (name, address, id)
+  who                the peers online
+  share [PATH...]    stay online and serve these files and folders until Ctrl-C
+  doctor             check the network, the firewall and the tracker
 
-  --share PATH      a file or folder to share; repeatable (default: this folder's first 5 files)
-  --to DIR          where fetched files go (default: this folder)
-  --port N          where this peer serves (default 1235, else a free port)
-  --name NAME       your name, as others see it (default: this computer's name)
-  --from PEER       fetch from this holder only: its name or address:port
-  --any             get: when several files have the name, take the best
-  --overwrite       let a fetched file replace one of the same name
-  --ext EXT         find: only these extensions, such as pdf or pdf,odt
-  --type TYPE       find: only types that begin so, such as video/
-  --min SIZE        find: at least this big, such as 10MB
-  --max SIZE        find: at most this big
-  --after DATE      find: last changed on this day or later, such as 2026-11-22
-  --before DATE     find: last changed on this day or earlier
-  --limit RATE      bytes a second at most, such as 10MB; up and down each
-  --json            one JSON object a line
-  --quiet           print results and errors only
-  --help            this text
+  --share PATH       a file or folder to share; repeatable (default: this folder's first 5 files)
+  --to DIR           where fetched files go (default: this folder); - is standard output
+  -o, --output FILE  get: save the one file as this; - is standard output
+  --port N           where this peer serves (default 1235, else a free port)
+  --name NAME        your name, as others see it (default: this computer's name)
+  --from PEER        fetch from this holder only: its name or address:port
+  --any              get: when several files have the name, take the best
+  --overwrite        let a fetched file replace one of the same name
+  --ext EXT          find: only these extensions, such as pdf or pdf,odt
+  --type TYPE        find: only this kind of file, such as video/
+  --min SIZE         find: at least this big, such as 10MB
+  --max SIZE         find: at most this big
+  --after DATE       find: last changed on this day or later, such as 2026-11-22
+  --before DATE      find: last changed on this day or earlier
+  --limit RATE       most bytes per second, such as 10MB (up and down each)
+  --json             one JSON object a line
+  -q, --quiet        print results and errors only
+  -h, --help         this text
   --completions SHELL
-                    completions for bash, zsh, fish or powershell
-  --version         the version
-  --                ends the options
+                     completions for bash, zsh, fish or powershell
+  -V, --version      the version
+  --                 ends the options
 
 A peer shares at least one file, or the tracker does not accept it.
 Exit codes: 0 done, 1 could not, 2 wrong usage, 130 interrupted.`);
@@ -54,9 +55,11 @@ describe("parsePeerArguments", () => {
       tracker: undefined,
       command: undefined,
       argument: undefined,
+      names: [],
       wish: { words: [], group: true },
       share: [],
       to: ".",
+      output: undefined,
       port: undefined,
       name: undefined,
       from: undefined,
@@ -74,10 +77,12 @@ describe("parsePeerArguments", () => {
     expect(parsePeerArguments(line.split(" "))).toEqual({
       tracker: { address: "192.168.1.5", port: 4321 },
       command: "get",
-      argument: "notes.txt",
+      argument: undefined,
+      names: ["notes.txt"],
       wish: { words: [], group: true },
       share: ["a", "b"],
       to: "c",
+      output: undefined,
       port: 0,
       name: "Ben",
       from: "[fd00::7%eth0]:1235",
@@ -107,7 +112,7 @@ describe("parsePeerArguments", () => {
       },
     });
     expect(parsePeerArguments(["find", " red  green "])).toMatchObject({ wish: { words: ["red", "green"], group: true } });
-    expect(parsePeerArguments(["lab", "find", "red", "--", "-draft"])).toMatchObject({
+    expect(parsePeerArguments(["lab:1234", "find", "red", "--", "-draft"])).toMatchObject({
       tracker: { address: "lab", port: 1234 },
       wish: { words: ["red", "-draft"] },
     });
@@ -121,24 +126,51 @@ describe("parsePeerArguments", () => {
     expect(parsePeerArguments(["who", "who", "--version"])).toEqual({ text: expect.stringMatching(/^ft-peer \d+\.\d+\.\d+$/) });
   });
 
+  test("takes several names, each once, for get, and paths for share", () => {
+    expect(parsePeerArguments(["get", "a.txt", `root:${ROOT}`, "a.txt"])).toMatchObject({ names: ["a.txt", `root:${ROOT}`] });
+    expect(parsePeerArguments(["share", "a", "b", "--share", "c"])).toMatchObject({ command: "share", share: ["c", "a", "b"] });
+    expect(parsePeerArguments(["get", "a", "-q", "-o", "b/c.txt"])).toMatchObject({ quiet: true, output: "b/c.txt" });
+    expect(parsePeerArguments(["get", "a", "--to", "-"])).toMatchObject({ to: "-" });
+    expect(parsePeerArguments(["localhost", "who"])).toMatchObject({ tracker: { address: "localhost", port: 1234 } });
+  });
+
+  test("help, -h and -V are asked for like --help and --version", () => {
+    for (const argv of [["help"], ["-h"], ["get", "-h"]]) expect(parsePeerArguments(argv)).toEqual({ text: PEER_HELP });
+    expect(parsePeerArguments(["-V"])).toEqual({ text: expect.stringMatching(/^ft-peer \d/) });
+  });
+
   const refused: [string, string][] = [
-    ["lab frob", '"frob" is not a command; there are search, find, get, list, who, share, doctor. Try: ft-peer --help'],
+    ["lab:1234 frob", '"frob" is not a command. There are search, find, get, list, who, share, doctor. Try: ft-peer --help'],
+    ["10.0.0.1 serch x", '"serch" is not a command. Did you mean "search"? Try: ft-peer --help'],
+    [
+      "serch report.pdf",
+      '"serch" is not a command. Did you mean "search"? If a tracker\'s host has this name, add the port: ft-peer serch:1234',
+    ],
+    ["gte", '"gte" is not a command. Did you mean "get"? If a tracker\'s host has this name, add the port: ft-peer gte:1234'],
+    ["library", '"library" is not a command. If a tracker\'s host has this name, add the port: ft-peer library:1234'],
+    ["sérch", '"sérch" is not a command. Did you mean "search"?'],
+    ["été", '"été" is not a command. Try: ft-peer --help'],
+    ["list --jsn", '"--jsn" is not an option. Did you mean "--json"? Try: ft-peer --help'],
+    ["get a b -o c", "--output c takes one file. Give --to DIR for several."],
+    ["get a b --to -", "--to - writes one file. Give --to DIR for several."],
+    ["get a --to - --json", "--to - and --json both write to standard output. Leave one of them out."],
+    ["get a -o b --to c", "--output names the whole path. Give either --output FILE or --to DIR."],
     ["a:b who", '"a:b" is not a tracker\'s address. Give one like 192.168.1.5, lab.local:1234 or [fe80::1]:1234.'],
-    ["get", "get needs a file's name. Try: ft-peer ADDRESS get NAME"],
-    ["search", "search needs a file's name. Try: ft-peer ADDRESS search NAME"],
-    ["get my notes", '"notes" is too much; put a name with spaces in quotes.'],
-    ["who me", '"me" is too much; put a name with spaces in quotes.'],
-    ["doctor my cat", '"cat" is too much; put a name with spaces in quotes.'],
+    ["get", "get needs a file's name. Try: ft-peer get NAME"],
+    ["search", "search needs a file's name. Try: ft-peer search NAME"],
+    ["search my notes", 'Unexpected "notes". If a name contains spaces, put it in quotes.'],
+    ["who me", 'Unexpected "me". If a name contains spaces, put it in quotes.'],
+    ["doctor my cat", 'Unexpected "my". If a name contains spaces, put it in quotes.'],
     ["find", "find needs a word, or a filter such as --ext pdf. Try: ft-peer find report"],
     [`find root:${ROOT} root:${ROOT}`, "find takes one content id at a time."],
     ["find root:12", '"root:12" is not a content id: root: is followed by 64 hex digits.'],
     ["find --min big", '--min needs a size, such as 500kB or 10MB, not "big".'],
     ["find --after 2026-02-31x", '--after needs a day, such as 2026-11-22, not "2026-02-31x".'],
-    ["list --max 5MB", "--max belongs to find. Try: ft-peer find WORD --max ..."],
-    ["search a --any", "--any belongs to get. Try: ft-peer get NAME --any"],
-    ["--any", "--any belongs to get. Try: ft-peer get NAME --any"],
-    ["get a --ext pdf", "--ext belongs to find. Try: ft-peer find WORD --ext ..."],
-    ["share --limit 10", '--limit needs bytes a second, at least 1kB, such as 500kB or 10MB, not "10".'],
+    ["list --max 5MB", "--max only works with find. Try: ft-peer find WORD --max ..."],
+    ["search a --any", "--any only works with get. Try: ft-peer get NAME --any"],
+    ["--any", "--any only works with get. Try: ft-peer get NAME --any"],
+    ["get a --ext pdf", "--ext only works with find. Try: ft-peer find WORD --ext ..."],
+    ["share --limit 10", '--limit needs bytes per second, at least 1kB, such as 500kB or 10MB, not "10".'],
     ["share --port 65536", '--port needs a whole number from 0 to 65535, not "65536".'],
     [
       "get a --from 192.168.1.7:0",

@@ -95,6 +95,12 @@ describe("Sharing", () => {
     ]);
   });
 
+  test("computeRoots takes the small files first", async () => {
+    const { sharing, said } = scene(["a-long-name.txt", "b.txt", "even-longer-name.txt", "z"]);
+    await sharing.computeRoots();
+    expect(said.map((line) => line.split(" ")[1])).toEqual(["z", "b.txt", "a-long-name.txt", "even-longer-name.txt"]);
+  });
+
   test("stop ends computeRoots", async () => {
     const { sharing, said } = scene(["a.txt"]);
     sharing.stop();

@@ -5,13 +5,14 @@ import { UsageError } from "../../lib/error.ts";
 import type { KnownTracker } from "../../lib/peer/locate.ts";
 import type { Introduced } from "../../lib/peer/session.ts";
 import { judgeTracker, Trust, UntrustedTracker } from "../../lib/peer/trust.ts";
+import { addressOf } from "../helpers/channel.ts";
 
 const LAB: KnownTracker = { name: "Lab 3", address: "192.168.1.5", port: 1234, key: "lab" };
 
 /** A tracker that announced itself. */
 function found(more: Partial<Introduced> = {}, name = "Lab 3"): Introduced {
   const place = { address: "192.168.1.9", port: 1234, name, announced: true } as const;
-  return { place, name, key: "other", proven: true, ...more };
+  return { place, at: addressOf("192.168.1.9"), name, key: "other", proven: true, ...more };
 }
 
 function trustOf({ known = [] as KnownTracker[], consent = false } = {}): { trust: Trust; kept: KnownTracker[] } {

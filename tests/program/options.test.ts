@@ -45,7 +45,10 @@ describe("readValues", () => {
 });
 
 test("splitArguments refuses an option that the table does not have, and names the program", () => {
-  expect(() => splitArguments(["--sizes", "1"], TABLE)).toThrow('"--sizes" is not an option. Try: ft-test --help');
+  expect(() => splitArguments(["--sizes", "1"], TABLE)).toThrow(
+    '"--sizes" is not an option. Did you mean "--size"? Try: ft-test --help',
+  );
+  expect(() => splitArguments(["--colour"], TABLE)).toThrow('"--colour" is not an option. Try: ft-test --help');
   expect(() => splitArguments(["--size"], TABLE)).toThrow('"--size" needs a value. Try: ft-test --help');
   expect(() => splitArguments(["--dry=1"], TABLE)).toThrow('"--dry" takes no value. Try: ft-test --help');
 });

@@ -364,6 +364,10 @@ const TO_HOLDER: [bytes: string, message: Written<ToHolder>][] = [
   [`TREE root=${ROOT} piece=65536\n`, { verb: "TREE", root: ROOT, piece: 65_536 }],
   [`TREE root=${ROOT} piece=0\n`, { verb: "TREE", root: ROOT, piece: 0 }],
   [`HAVE root=${ROOT}\n`, { verb: "HAVE", root: ROOT }],
+  [`DOWNLOAD folder=${ROOT} offset=5 length=7\n`, { verb: "DOWNLOAD", profile: 2, folder: ROOT, offset: 5, length: 7 }],
+  [`TREE folder=${ROOT}\n`, { verb: "TREE", folder: ROOT }],
+  [`HAVE folder=${ROOT}\n`, { verb: "HAVE", folder: ROOT }],
+  [`DATES folder=${ROOT}\n`, { verb: "DATES", folder: ROOT }],
   ["BYE\n", { verb: "BYE" }],
 ];
 const HELLO_HOLDER = `HELLO FT/2 pass=${PASS}\n`;
@@ -396,6 +400,7 @@ const FROM_HOLDER: [bytes: string, message: FromHolder, body?: string][] = [
   ["TREE: 0\n", { verb: "TREE", count: 0 }],
   ["HAVE: 3\n", { verb: "HAVE", length: 3 }, "\n\0B"],
   ["HAVE: 0\n", { verb: "HAVE", length: 0 }],
+  ["DATES: 4\n", { verb: "DATES", length: 4 }, "1 a\n"],
   ["NOT FOUND\n", { verb: "NOT FOUND" }],
   ["ERROR not-accepted Your pass has expired.\n", { verb: "ERROR", code: "not-accepted", words: "Your pass has expired." }],
 ];

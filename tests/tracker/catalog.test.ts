@@ -276,6 +276,22 @@ describe("adding and dropping", () => {
   });
 });
 
+describe("folders", () => {
+  test("are found by FT/2 with the number of their files and the length of their list, and never shown to FT/1", () => {
+    const catalog = new Catalog();
+    const folder = recordOf("Lesson 7", 9000, { type: "inode/directory", root: ROOT, files: 12, list: 1234 });
+    catalog.put(memberOf("a", "10.0.0.1", 7), [folder]);
+    catalog.put(memberOf("b", "10.0.0.2", 8), [recordOf("Lesson 7", 5)]);
+    const name = parseFileName("Lesson 7");
+    expect(catalog.search(name, anyone, 200)).toContain(
+      `<Lesson 7,inode/directory,9000,22/11/26,10.0.0.1,7;v=2;root=${ROOT};files=12;list=1234>`,
+    );
+    expect(catalog.searchBasic(name, anyone, 1)).toEqual(["<text/plain,5,22/11/26,10.0.0.2,8>"]);
+    catalog.add("a", { ...folder, files: 13 }, 5);
+    expect(catalog.search(name, anyone, 1)).toEqual([expect.stringContaining(";files=13;")]);
+  });
+});
+
 describe("unfinished files", () => {
   const partOf = (name: string, size = 100) => recordOf(name, size, { root: ROOT, part: true });
 

@@ -2,38 +2,29 @@
 
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import {
-  counted,
-  eachOf,
-  type Few,
-  type FewNamed,
-  named,
-  sizeOf,
-  type Tally,
-  withNamed,
-  withOne,
-  withoutNamed,
-  withoutOne,
-} from "../../lib/tracker/few.ts";
+import { counted, eachOf, type Few, oneOf, sizeOf, type Tally, withOne, withoutOne } from "../../lib/tracker/few.ts";
 
 const members = ["a", "b", "c", "d"].map((name) => ({ name }));
 type Member = (typeof members)[number];
 
-test("few and few by name have the members that came and did not go, in the order in which they came", () => {
+test("few and few by a key have the members that came and did not go, in the order in which they came", () => {
   fc.assert(
     fc.property(fc.array(fc.constantFrom(...members), { maxLength: 30 }), (steps) => {
       let few: Few<Member> | undefined;
-      let byName: FewNamed<Member> | undefined;
+      let byName: Few<Member> | undefined;
+      const nameOf = ({ name }: Member) => name;
       const model: Member[] = [];
       for (const one of steps) {
         const at = model.indexOf(one);
         few = at < 0 ? withOne(few, one) : withoutOne(few, one);
-        byName = at < 0 ? withNamed(byName, one) : withoutNamed(byName, one.name);
+        byName = at < 0 ? withOne(byName, { ...one }, nameOf) : withoutOne(byName, one, nameOf);
         if (at < 0) model.push(one);
         else model.splice(at, 1);
         expect([...eachOf(few)]).toEqual(model);
-        for (const other of members) expect(named(byName, other.name)).toBe(model.includes(other) ? other : undefined);
-        expect([few instanceof Set, byName instanceof Map]).toEqual([model.length > 1, model.length > 1]);
+        expect([sizeOf(few), sizeOf(byName)]).toEqual([model.length, model.length]);
+        for (const other of members)
+          expect(oneOf(byName, other.name, nameOf)).toEqual(model.includes(other) ? other : undefined);
+        expect([few instanceof Map, byName instanceof Map]).toEqual([model.length > 1, model.length > 1]);
       }
     }),
     { seed: 20_261_128, numRuns: 200 },

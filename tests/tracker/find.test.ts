@@ -374,7 +374,7 @@ test("finds the same among many records, also after most of them were replaced",
   const roll = dice();
   const index = new Finder();
   // More contents than a search puts in exact order, and several blocks.
-  let records = manyRecords(4500, roll);
+  let records = manyRecords(3400, roll);
   const model = new Model();
   for (const one of records) {
     index.add(one);
@@ -398,17 +398,17 @@ test("finds the same among many records, also after most of them were replaced",
       }
     }
     if (round === 0) {
-      const gone = records.slice(0, 3000);
+      const gone = records.slice(0, 2400);
       for (const one of gone) {
         index.remove(one);
         model.remove(one);
       }
-      const come = manyRecords(2000, roll);
+      const come = manyRecords(2400, roll);
       for (const one of come) {
         index.add(one);
         model.add(one);
       }
-      records = [...records.slice(3000), ...come];
+      records = [...records.slice(2400), ...come];
     }
   }
   for (const one of records) index.remove(one);
@@ -492,7 +492,7 @@ test("a word may be longer than it was typed, among however many names", () => {
 
 test("pages are complete, without repetition, and the order of the first ones is exact", () => {
   const roll = dice();
-  const index = indexOf(manyRecords(6000, roll));
+  const index = indexOf(manyRecords(4000, roll));
   for (const words of [["e"], [], ["report"], ["mp3", "-2024"]]) {
     for (const group of [false, true]) {
       const whole = index.find({ ...base, words, group, limit: 1_000_000 });
@@ -629,10 +629,10 @@ test("what asks for too much is refused with a reason", () => {
 });
 
 test("words for which almost all names must be read are answered one by one, and refused when they are many", () => {
-  const index = indexOf(Array.from({ length: 5000 }, (_, at) => record(`${"a".repeat(240)}${at}`)));
+  const index = indexOf(Array.from({ length: 2500 }, (_, at) => record(`${"a".repeat(240)}${at}`)));
   // Each name is compared from each of its letters on, up to the word's last letter.
   const words = [..."bcdefghijklmnopq"].map((last) => `-${"a?".repeat(7)}${last}`);
-  expect(index.find({ ...base, words: words.slice(0, 1), limit: 1 }).total).toBe(5000);
+  expect(index.find({ ...base, words: words.slice(0, 1), limit: 1 }).total).toBe(2500);
   const error = (() => {
     try {
       index.find({ ...base, words });
@@ -643,7 +643,7 @@ test("words for which almost all names must be read are answered one by one, and
   expect(error).toBeInstanceOf(ProtocolError);
   expect(error).toMatchObject({ code: "bad-find", message: expect.stringContaining("Too many names") });
   // What it had read does not count for the next one.
-  expect(index.find({ ...base, words: words.slice(0, 2), limit: 1 }).total).toBe(5000);
+  expect(index.find({ ...base, words: words.slice(0, 2), limit: 1 }).total).toBe(2500);
 });
 
 test("strange words, filters and records are answered, not followed", () => {

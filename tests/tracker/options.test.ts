@@ -26,10 +26,10 @@ Usage: ft-tracker [options]
   --for DURATION       how long a ban holds, such as 30m, 2h or 7d
   --bans FILE          where bans are kept (default: in the state folder)
   --json               one JSON object a line for each event
-  --quiet              print errors only
+  -q, --quiet          print errors only
   --completions SHELL  completions for bash, zsh, fish or powershell
-  --help               this text
-  --version            the version
+  -h, --help           this text
+  -V, --version        the version
 
 Limits:
 
@@ -174,4 +174,16 @@ describe("the options of ft-tracker", () => {
       expect(said.message).toMatch(/^[^\u0000-\u001f]+(?:\.|--help)$/);
     });
   }
+});
+
+test("a mistyped command or option of ft-tracker brings the nearest one; help, -h and -V work", () => {
+  const refused: [string[], string][] = [
+    [["kcik", "10.0.0.9"], '"kcik" is not a command. Did you mean "kick"? Try: ft-tracker --help'],
+    [["frobnicate"], '"frobnicate" is not a command. Try: ft-tracker --help'],
+    [["--jsn"], '"--jsn" is not an option. Did you mean "--json"? Try: ft-tracker --help'],
+    [["--max-file", "3"], '"--max-file" is not an option. Did you mean "--max-files"? Try: ft-tracker --help'],
+  ];
+  for (const [argv, words] of refused) expect(() => parseTrackerArguments(argv)).toThrow(new UsageError(words));
+  for (const argv of [["help"], ["-h"]]) expect(parseTrackerArguments(argv)).toEqual({ text: TRACKER_HELP });
+  expect(parseTrackerArguments(["-V"])).toEqual({ text: expect.stringMatching(/^ft-tracker \d/) });
 });

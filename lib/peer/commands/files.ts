@@ -4,7 +4,7 @@ import { UsageError } from "../../error.ts";
 import { DEFAULT_MAX_FILES } from "../../protocol/messages.ts";
 import { printable } from "../../text.ts";
 import { checkDefaultFolder } from "../disk/default-folder.ts";
-import { type ChosenFiles, chooseFiles, type LeftOut } from "../disk/share.ts";
+import { type ChosenFiles, chooseFiles, type LeftOut, type SharedFile } from "../disk/share.ts";
 import type { CommandLine } from "../options.ts";
 import { describeLeft } from "../screen/view.ts";
 
@@ -15,6 +15,14 @@ import { describeLeft } from "../screen/view.ts";
 export function namedOrDefault({ share }: Pick<CommandLine, "share">, limit: number): ChosenFiles {
   if (share.length === 0) checkDefaultFolder(process.cwd());
   return chooseFiles(share.length === 0 ? ["."] : share, limit);
+}
+
+/** The files that --share names, up to the tracker's limit. `say` gets the sentence about them. Throws when there are none. */
+export function shareNamed(line: Pick<CommandLine, "share">, max: number, say: (words: string) => void): SharedFile[] {
+  const chosen = namedOrDefault(line, max);
+  if (chosen.taken.length === 0) throw nothingToShare(line, chosen.left);
+  say(describeSharing(chosen));
+  return chosen.taken;
 }
 
 /** The files that a command shares, before a tracker is asked for its limit. Throws a `UsageError` when there are none. */

@@ -1,12 +1,14 @@
-// Runs the get command: finds the contents that a name means, lets a person choose one, and fetches it.
+// Runs the get command: finds the contents that each name means, lets a person choose, and fetches them one after another.
 
-import { resolve } from "node:path";
+import { basename, dirname, resolve } from "node:path";
 import { systemClock } from "../../clock.ts";
-import { FtError, sentenceOf } from "../../error.ts";
+import { CancelledError, codeOf, FtError, sentenceOf, UsageError } from "../../error.ts";
+import { goOnWithoutOutput } from "../../program/cli.ts";
 import { parseEndpoint } from "../../protocol/address.ts";
-import { printable } from "../../text.ts";
+import { formatDuration, formatSize, plural, printable } from "../../text.ts";
 import { orCancelled } from "../cancel.ts";
 import { type Content, SeveralContentsError, waitForContents } from "../contents.ts";
+import { checkFolder } from "../disk/incoming.ts";
 import type { DownloadOptions } from "../download.ts";
 import type { FetchEvent } from "../fetch/types.ts";
 import { findPeer } from "../find-peer.ts";
@@ -23,52 +25,150 @@ import {
   downloadObject,
   notFoundSentence,
 } from "../screen/view.ts";
+import { findSimilar } from "../similar.ts";
+import { pour } from "./pour.ts";
 import type { Peer } from "./types.ts";
 
-/** Fetches the file that the line names. Throws a sentence. */
+/** One run of get, and the name that it fetches now. */
+interface Getting {
+  peer: Peer;
+  line: CommandLine;
+  screen: Screen;
+  signal: AbortSignal;
+  /** A file's name, or root: and a content id. */
+  name: string;
+}
+
+/** A file that has arrived. Its time is in seconds. */
+interface Arrived {
+  bytes: number;
+  seconds: number;
+}
+
+/** Checks that files can be saved where the line says. Throws a sentence. */
+export function checkWhere({ to, output }: CommandLine): void {
+  if (to === "-" || output === "-") return;
+  checkFolder(output === undefined ? resolve(to) : dirname(resolve(output)));
+}
+
+/** Fetches the files that the line names. Throws a sentence; for one of several files only at the end. */
 export async function get(peer: Peer, line: CommandLine, screen: Screen, signal: AbortSignal): Promise<void> {
-  const contents = await chooseContent(await findContents(peer, line, signal), line, screen, signal);
-  const progress = progressReporter(screen);
+  const { names, to, output } = line;
+  const [name = ""] = names;
+  if (to === "-" || output === "-") return await getToOutput({ peer, line, screen, signal, name });
+  // The file matters more than the lines about it.
+  goOnWithoutOutput();
+  if (names.length === 1) await getOne({ peer, line, screen, signal, name });
+  else await getSeveral({ peer, line, screen, signal });
+}
+
+/** Fetches several files one after another. One that fails does not keep the others from coming. */
+async function getSeveral(all: Omit<Getting, "name">): Promise<void> {
+  const { screen, signal, line } = all;
+  const { names } = line;
+  const arrived: Arrived[] = [];
+  const failed: string[] = [];
+  for (const [i, name] of names.entries()) {
+    if (signal.aborted) throw new CancelledError();
+    screen.note(`${i + 1} of ${names.length}: ${printable(name)}`);
+    try {
+      arrived.push(await getOne({ ...all, name }));
+    } catch (error) {
+      if (signal.aborted) throw error;
+      failed.push(name);
+      const choice = error instanceof SeveralContentsError ? error : undefined;
+      const about = { name };
+      screen.error(printable(sentenceOf(error)), codeOf(error) || "failed", {
+        choices: choice?.choices,
+        lines: choice?.lines,
+        about,
+      });
+    }
+  }
+  const bytes = arrived.reduce((sum, one) => sum + one.bytes, 0);
+  const seconds = arrived.reduce((sum, one) => sum + one.seconds, 0);
+  if (screen.json)
+    screen.object({ event: "total", files: arrived.length, size: bytes, seconds: Number(seconds.toFixed(3)), failed });
+  else screen.event(`${arrived.length} of ${plural(names.length, "file")}  ${formatSize(bytes)}  ${formatDuration(seconds)}`);
+  if (failed.length === 0) return;
+  const quoted = failed.map((name) => `"${printable(name)}"`).join(", ");
+  const spaces = failed.length === names.length ? " If this is one name with spaces, put it in quotes." : "";
+  throw new FtError("incomplete", `Not fetched: ${quoted}.${spaces}`);
+}
+
+async function getOne(getting: Getting): Promise<Arrived> {
+  const { peer, line, screen, signal, name } = getting;
+  const contents = await chooseContent(await findContents(getting), getting);
+  const progress = progressReporter(screen, line.names.length > 1 ? { name } : {});
   const started = performance.now();
   let received = 0;
   const report = (event: FetchEvent) => {
     if (event.event === "progress") received = event.received;
     progress(event);
   };
-  const how = { folder: resolve(line.to), overwrite: line.overwrite, only: line.from !== undefined, signal, report };
-  const { record, done } = await downloadFirst(peer, contents, how, screen).catch((error: unknown) => {
-    if (signal.aborted && received > 0) screen.note("Stopped; what arrived is kept. Run the same command to go on.");
-    throw error;
-  });
+  const where = line.output === undefined ? { folder: resolve(line.to) } : placeOf(line.output);
+  const how = { ...where, overwrite: line.overwrite, only: line.from !== undefined, signal, report };
+  const { record, done } = await firstOf(contents, how, screen, (content) => peer.download(content.records, how)).catch(
+    (error: unknown) => {
+      if (signal.aborted && received > 0) screen.note("Stopped. Progress saved; run the same command to resume.");
+      throw error;
+    },
+  );
   const seconds = (performance.now() - started) / 1000;
   screen.results(screen.json ? [downloadObject(record, done, seconds)] : [describeDownload(done, seconds)]);
-  const renamed = describeRenaming(record.name, done);
+  const renamed = line.output === undefined ? describeRenaming(record.name, done) : undefined;
   if (renamed !== undefined) screen.note(renamed);
+  return { bytes: done.size, seconds };
 }
 
-/** Downloads the first of these contents that can be fetched. Throws the sentence of the last one. */
-async function downloadFirst(peer: Peer, [content, ...others]: Content[], how: DownloadOptions, screen: Screen) {
+/** Writes one file to standard output, where nothing else is written then. */
+async function getToOutput(getting: Getting): Promise<void> {
+  const { peer, line, screen, signal, name } = getting;
+  const contents = await chooseContent(await findContents(getting), getting);
+  const notes = progressReporter(screen);
+  const report = (event: FetchEvent) => {
+    if (event.event === "away" || event.event === "silent" || event.event === "holder-failed") notes(event);
+  };
+  const [content] = contents;
+  if (content === undefined) throw new FtError("no-holder", `There is nobody to fetch "${printable(name)}" from.`);
+  await pour(peer, content.records, { only: line.from !== undefined, signal, report });
+}
+
+/** The folder and the name of a path that a person typed for a file. */
+function placeOf(path: string): { folder: string; as: string } {
+  const whole = resolve(path);
+  if (/[\\/]$/.test(path)) throw new UsageError(`"${printable(path)}" is a folder. To save into it, give --to.`);
+  return { folder: dirname(whole), as: basename(whole) };
+}
+
+/** Fetches the first of these contents that can be fetched. Throws the sentence of the last one. */
+async function firstOf<Done>(
+  [content, ...others]: Content[],
+  how: Pick<DownloadOptions, "signal">,
+  screen: Screen,
+  fetch: (content: Content) => Promise<Done>,
+) {
   if (content === undefined) throw new FtError("no-holder", "There is no holder to fetch from.");
   try {
-    return { record: content.records[0], done: await peer.download(content.records, how) };
+    return { record: content.records[0], done: await fetch(content) };
   } catch (error) {
     if (others.length === 0 || how.signal.aborted) throw error;
     screen.note(sentenceOf(error));
-    return await downloadFirst(peer, others, how, screen);
+    return await firstOf(others, how, screen, fetch);
   }
 }
 
 /** The contents that a file's name or a content id means, the best first. Throws a sentence when nobody has one. */
-async function findContents(peer: Peer, line: CommandLine, signal: AbortSignal): Promise<Content[]> {
-  const { argument = "" } = line;
-  const root = rootArgument(argument);
+async function findContents(getting: Getting): Promise<Content[]> {
+  const { peer, line, signal, name } = getting;
+  const root = rootArgument(name);
   const { requests } = peer.session;
   const from =
     line.from === undefined
       ? undefined
       : (parseEndpoint(line.from) ?? findPeer(line.from, await orCancelled(requests.who(), signal)));
   const contents = await waitForContents({
-    look: () => orCancelled(root === undefined ? requests.search(nameArgument(argument)) : requests.holders(root), signal),
+    look: () => orCancelled(root === undefined ? requests.search(nameArgument(name)) : requests.holders(root), signal),
     fits: (record) =>
       (root === undefined || record.root === root) &&
       (from === undefined || (record.address === from.address && record.port === from.port)),
@@ -76,22 +176,57 @@ async function findContents(peer: Peer, line: CommandLine, signal: AbortSignal):
     clock: systemClock,
   });
   if (contents.length > 0) return contents;
-  const words =
-    from === undefined
-      ? notFoundSentence(argument)
-      : `"${printable(line.from ?? "")}" does not share "${printable(argument)}".`;
-  throw new FtError("not-found", words);
+  if (line.from !== undefined) {
+    throw new FtError("not-found", `"${printable(line.from)}" does not share "${printable(name)}".`);
+  }
+  if (root !== undefined) throw new FtError("not-found", notFoundSentence(name));
+  return await askForSimilar(getting);
+}
+
+/** Nobody shares a file of exactly this name: offers a similar one to a person, or names similar ones in the error. */
+async function askForSimilar(getting: Getting): Promise<Content[]> {
+  const { peer, line, screen, signal, name } = getting;
+  const { requests, standing } = peer.session;
+  const isFull = standing?.profile === 2;
+  const similar = isFull
+    ? await orCancelled(
+        findSimilar(name, (wish) => requests.find(wish)),
+        signal,
+      ).catch(() => [])
+    : [];
+  if (signal.aborted) throw new CancelledError();
+  const [best, second] = similar;
+  if (best === undefined) throw new FtError("not-found", notFoundSentence(name));
+  if (second === undefined && !screen.json && !line.quiet && hasTerminal()) {
+    const answer = await promptsOn(signal).choose(`Nobody shares "${printable(name)}". Fetch "${printable(best.name)}"?`, [
+      { value: "yes", label: "Yes" },
+      { value: "no", label: "No" },
+    ]);
+    if (answer === "yes") return await findContents({ ...getting, name: best.name });
+  }
+  throw new FtError("not-found", similarSentence(similar, line));
+}
+
+/** `No exact match. Similar: "report.pdf" (1.3 MB, 2 people). Try: ft-peer get report.pdf` */
+function similarSentence(similar: { name: string; size: number; holders?: number | undefined }[], line: CommandLine): string {
+  const list = similar.map(({ name, size, holders = 1 }) => {
+    return `"${printable(name)}" (${formatSize(size)}, ${holders === 1 ? "1 person" : `${holders} people`})`;
+  });
+  const shown = printable(similar[0]?.name ?? "");
+  const name = /^[\p{L}\p{N}._][\p{L}\p{N}._-]*$/u.test(shown) ? shown : `-- '${shown.replaceAll("'", "'\\''")}'`;
+  const at = line.tracker === undefined ? "" : `${typed(line.tracker)} `;
+  return `No exact match. Similar: ${list.join(", ")}. Try: ft-peer ${at}get ${name}`;
 }
 
 /**
  * The contents to try, in this order. Where a name means several, a person chooses one; without a terminal that is an error, except with
  * --any. For a content id these are all contents that claim it: if they differ in size, only one of them can be right.
  */
-async function chooseContent(contents: Content[], line: CommandLine, screen: Screen, signal: AbortSignal): Promise<Content[]> {
-  const { argument = "", any, json, quiet, tracker } = line;
+async function chooseContent(contents: Content[], { line, screen, signal, name: wanted }: Getting): Promise<Content[]> {
+  const { any, json, quiet, tracker } = line;
   const [best, second] = contents;
-  if (best === undefined || rootArgument(argument) !== undefined) return contents;
-  const name = printable(argument);
+  if (best === undefined || rootArgument(wanted) !== undefined) return contents;
+  const name = printable(best.records[0].name);
   if (second === undefined) {
     const { hosts, unproven, records } = best;
     if (records[0].root !== undefined && unproven > hosts) {
@@ -105,7 +240,7 @@ async function chooseContent(contents: Content[], line: CommandLine, screen: Scr
     for (const words of [`${count}. Taking this one:`, ...choiceTable([best])]) screen.note(words);
     return [best];
   }
-  if (!json && !quiet && hasTerminal()) return [await promptsOn(signal).chooseContent(argument, contents)];
+  if (!json && !quiet && hasTerminal()) return [await promptsOn(signal).chooseContent(best.records[0].name, contents)];
   const at = tracker === undefined ? "" : typed(tracker);
   const words = `${count}. Fetch one of them by its content id, or give --any for the first of this list.`;
   throw new SeveralContentsError(words, choiceObjects(contents, at), choiceLines(contents, at));

@@ -37,6 +37,7 @@ export async function joinTracker(joining: Joining): Promise<Peer> {
         // A tracker whose address was typed may move too: after joining, its name and key are known.
         find: async () => (trust.current === undefined ? [] : await findAgain({ ...place, ...trust.current })),
         approve: (tracker) => trust.approve(tracker),
+        wasFull: (at) => trust.isFull(at),
         files,
         port: line.port,
         name: line.name ?? defaultPeerName(),

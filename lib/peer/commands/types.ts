@@ -2,8 +2,10 @@
 
 import type { Endpoint } from "../../protocol/address.ts";
 import type { SharedFile } from "../disk/share.ts";
+import type { SharedFolder } from "../disk/shared-folder.ts";
 import type { PeerEvent } from "../events.ts";
 import type { GuidedPeer } from "../screen/guide.ts";
+import type { Served } from "../serve/serve.ts";
 import type { Introduced, TrackerPlace } from "../session.ts";
 
 export interface PeerOptions {
@@ -12,7 +14,11 @@ export interface PeerOptions {
   find?: () => Promise<TrackerPlace[]>;
   /** Throws a sentence when this peer's files may not be told to the tracker. */
   approve?: (tracker: Introduced) => void;
+  /** Whether the tracker that was reached at this address has spoken FT/2 before. */
+  wasFull?: (at: Endpoint) => boolean;
   files: SharedFile[];
+  /** The folders that are shared as one. They were looked at. */
+  folders?: SharedFolder[];
   /** The port to serve on; undefined takes 1235, or a free port when that is taken. */
   port?: number | undefined;
   /** The name by which people know this peer; "" for none. */
@@ -27,6 +33,8 @@ export interface PeerOptions {
 /** A peer that is online. */
 export interface Peer extends GuidedPeer {
   readonly port: number;
+  /** The part of a download that has arrived. The caller closes it. */
+  openPart(root: string): Served | undefined;
   /** Whether a record is this peer's own. */
   isOwn(record: Endpoint): boolean;
 }

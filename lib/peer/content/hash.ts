@@ -2,8 +2,9 @@
 
 import { concatBytes } from "../../bytes.ts";
 import { FtError } from "../../error.ts";
+import { HASH } from "../../protocol/messages.ts";
 import type { HashInput, HashJob, HashResult } from "./hasher.ts";
-import { pieceSizeOf, rootOf, type Sha256, type Tree } from "./merkle.ts";
+import { blockLayer, pieceHash, pieceSizeOf, rootOf, type Sha256, type Tree } from "./merkle.ts";
 
 /** The length of a job: long enough that messages cost little, short enough that all workers share a file. Bytes. */
 export const HASH_JOB = 4 * 1024 * 1024;
@@ -18,6 +19,17 @@ export const sha256: Sha256 = (data, out) => {
 /** The content id of a file as 64 hex digits, from its pieces' hashes. */
 export function rootHex(pieces: Uint8Array, fileSize: number): string {
   return rootOf(pieces, fileSize, sha256).toHex();
+}
+
+/** The tree of a file that is in memory. */
+export function treeOfBytes(bytes: Uint8Array): Tree {
+  const step = pieceSizeOf(bytes.length);
+  const pieces = new Uint8Array(Math.ceil(bytes.length / step) * HASH);
+  for (let at = 0; at < bytes.length; at += step) {
+    const blocks = blockLayer(bytes.subarray(at, at + step), sha256);
+    pieces.set(pieceHash(blocks, bytes.length, sha256), (at / step) * HASH);
+  }
+  return { root: rootHex(pieces, bytes.length), pieces };
 }
 
 interface HashWorker {

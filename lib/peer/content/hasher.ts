@@ -2,13 +2,16 @@
 
 import { readSync } from "node:fs";
 import { HASH } from "../../protocol/messages.ts";
-import { blockLayer, LARGEST_PIECE, pieceHash, pieceSizeOf, type Sha256 } from "./merkle.ts";
+import { type HashUnit, packHash } from "./folder-cut.ts";
+import { BLOCK, blockLayer, LARGEST_PIECE, pieceHash, pieceSizeOf, rootOf, type Sha256 } from "./merkle.ts";
 
-/** Bytes to hash: whole pieces of a file of `fileSize` bytes; only its last piece may be short. */
-export type HashInput = { length: number; fileSize: number } & (
-  | { /** An open file. */ fd: number /** Where its bytes begin. */; offset: number }
-  | { /** The bytes. */ memory: SharedArrayBuffer }
-);
+/** Bytes to hash: whole pieces of a file of `fileSize` bytes, only its last piece may be short; or pieces of a folder, in memory. */
+export type HashInput =
+  | ({ length: number; fileSize: number } & (
+      | { /** An open file. */ fd: number /** Where its bytes begin. */; offset: number }
+      | { /** The bytes. */ memory: SharedArrayBuffer }
+    ))
+  | { memory: SharedArrayBuffer; units: HashUnit[] };
 
 export type HashJob = HashInput & { id: number };
 
@@ -26,14 +29,38 @@ const sha256: Sha256 = (data, out) => {
 
 self.onmessage = ({ data: job }: MessageEvent<HashJob>) => {
   try {
-    postMessage({ id: job.id, layer: hashPieces(job) } satisfies HashResult);
+    postMessage({ id: job.id, layer: "units" in job ? hashUnits(job) : hashPieces(job) } satisfies HashResult);
   } catch (error) {
     const code = error instanceof Error && "code" in error ? String(error.code) : "";
     postMessage({ id: job.id, failed: error instanceof Error ? error.message : String(error), code } satisfies HashResult);
   }
 };
 
-function hashPieces(job: HashJob): Uint8Array {
+/** The hash of each piece of a folder. Its bytes stand one behind the other. */
+function hashUnits({ memory, units }: Extract<HashJob, { units: HashUnit[] }>): Uint8Array {
+  const hashes = new Uint8Array(units.length * HASH);
+  let at = 0;
+  const take = (length: number) => {
+    at += length;
+    return new Uint8Array(memory, at - length, length);
+  };
+  units.forEach((unit, i) => {
+    if ("files" in unit) {
+      const roots = unit.files.map((size) => contentId(take(size)));
+      hashes.set(packHash(roots, sha256), i * HASH);
+    } else {
+      hashes.set(pieceHash(blockLayer(take(unit.length), sha256), unit.fileSize, sha256, unit.pieceSize), i * HASH);
+    }
+  });
+  return hashes;
+}
+
+/** The content id of a file with these bytes, as 32 bytes. */
+function contentId(bytes: Uint8Array): Uint8Array {
+  return rootOf(blockLayer(bytes, sha256), bytes.length, sha256, BLOCK);
+}
+
+function hashPieces(job: Exclude<HashJob, { units: HashUnit[] }>): Uint8Array {
   const { length, fileSize } = job;
   const pieceSize = pieceSizeOf(fileSize);
   const pieces = new Uint8Array(Math.ceil(length / pieceSize) * HASH);
@@ -45,7 +72,7 @@ function hashPieces(job: HashJob): Uint8Array {
 }
 
 /** Some of the bytes. The next call overwrites those of a file. */
-function bytesOf(job: HashJob, at: number, length: number): Uint8Array {
+function bytesOf(job: Exclude<HashJob, { units: HashUnit[] }>, at: number, length: number): Uint8Array {
   if ("memory" in job) return new Uint8Array(job.memory, at, length);
   for (let have = 0; have < length; ) {
     const got = readSync(job.fd, buffer, have, length - have, job.offset + at + have);

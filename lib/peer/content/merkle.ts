@@ -49,20 +49,32 @@ export function blockLayer(data: Uint8Array, sha256: Sha256): Uint8Array {
  * The hash of one piece from its block layer. In a file of several pieces every piece is a whole subtree of `pieceSize`,
  * so a short last piece is padded with zero leaves; the only piece of a small file is padded to the next power of two.
  */
-export function pieceHash(blocks: Uint8Array, fileSize: number, sha256: Sha256): Uint8Array {
-  const pieceSize = pieceSizeOf(fileSize);
+export function pieceHash(
+  blocks: Uint8Array,
+  fileSize: number,
+  sha256: Sha256,
+  pieceSize: number = pieceSizeOf(fileSize),
+): Uint8Array {
   const leaves = fileSize > pieceSize ? pieceSize / BLOCK : powerOfTwoFrom(blocks.length / HASH);
   return foldLayer(blocks, leaves, new Uint8Array(HASH), sha256);
 }
 
-/** The content id of a file of `fileSize` bytes from the hashes of its pieces, in order; for no piece, SHA-256 of nothing. */
-export function rootOf(pieces: Uint8Array, fileSize: number, sha256: Sha256): Uint8Array {
+/**
+ * The content id of a file of `fileSize` bytes from the hashes of its pieces, in order; for no piece, SHA-256 of nothing. The pieces
+ * may be longer than those of `pieceSizeOf`; a file of one piece only has its content id as the hash of this piece.
+ */
+export function rootOf(
+  pieces: Uint8Array,
+  fileSize: number,
+  sha256: Sha256,
+  pieceSize: number = pieceSizeOf(fileSize),
+): Uint8Array {
   if (fileSize === 0) {
     const root = new Uint8Array(HASH);
     sha256(new Uint8Array(0), root);
     return root;
   }
-  return foldLayer(pieces, powerOfTwoFrom(pieces.length / HASH), pieceOfNothing(fileSize, sha256), sha256);
+  return foldLayer(pieces, powerOfTwoFrom(pieces.length / HASH), pieceOfNothing(pieceSize, sha256), sha256);
 }
 
 /**
@@ -72,13 +84,13 @@ export function rootOf(pieces: Uint8Array, fileSize: number, sha256: Sha256): Ui
 export function* layerAbove(pieces: Uint8Array, fileSize: number, step: number, sha256: Sha256): Generator<void, Uint8Array> {
   const count = pieces.length / HASH;
   if (step === 1 || count === 0) return pieces;
-  return yield* fold(pieces, Math.min(step, powerOfTwoFrom(count)), pieceOfNothing(fileSize, sha256), sha256);
+  return yield* fold(pieces, Math.min(step, powerOfTwoFrom(count)), pieceOfNothing(pieceSizeOf(fileSize), sha256), sha256);
 }
 
-/** The hash that pads the tree at the level of pieces. */
-function pieceOfNothing(fileSize: number, sha256: Sha256): Uint8Array {
+/** The hash that pads the tree at the level of pieces of this size. */
+function pieceOfNothing(pieceSize: number, sha256: Sha256): Uint8Array {
   let padding = new Uint8Array(HASH);
-  for (let size = BLOCK; size < pieceSizeOf(fileSize); size *= 2) padding = parent(padding, padding, sha256);
+  for (let size = BLOCK; size < pieceSize; size *= 2) padding = parent(padding, padding, sha256);
   return padding;
 }
 

@@ -8,6 +8,7 @@ import {
   fstatSync,
   fsync,
   ftruncate,
+  futimesSync,
   open,
   openSync,
   readdirSync,
@@ -45,6 +46,8 @@ export interface IncomingOptions {
   resume?: boolean;
   /** The file will replace the one that has its name. */
   overwrite?: boolean;
+  /** When the file was last modified where it comes from; undefined when that is not known exactly. */
+  modified?: Date | undefined;
 }
 
 /** How a finished file got its name. */
@@ -256,6 +259,7 @@ export class Incoming {
       if (this.changedByOthers) throw this.changedError();
       await markOrigin(this.part, from);
       giveUsualRights(this.fd);
+      keepDate(this.fd, this.#options.modified);
       const local = localNameOf(name);
       const named = overwrite ? await this.#replace(join(folder, local)) : await this.#linkUnderFreeName(local);
       if (this.#isOwn()) removeIfThere(this.part);
@@ -338,6 +342,16 @@ export class Incoming {
   }
 }
 
+/** Gives a file its date. A date of before 1970 becomes 1970. One in the future is a wrong clock's: the time of arrival stays. */
+function keepDate(fd: number, modified: Date | undefined): void {
+  if (modified === undefined || !(modified.getTime() <= Date.now())) return;
+  try {
+    futimesSync(fd, new Date(), new Date(Math.max(0, modified.getTime())));
+  } catch {
+    // This file system keeps no such date.
+  }
+}
+
 /** The plain files of this size in the folder that have the name, or the name with a number, such as `a (1).txt`. */
 export function lookForTargets(folder: string, name: string, size: number): string[] {
   const local = localNameOf(name);
@@ -408,7 +422,7 @@ function takeLock(path: string, options: IncomingOptions): Lock {
 }
 
 /** Links without replacing; false when the name is taken. On a disk without hard links, an empty file reserves the name first. */
-async function linkUnlessTaken(part: string, path: string): Promise<boolean> {
+export async function linkUnlessTaken(part: string, path: string): Promise<boolean> {
   try {
     await link(part, path);
     return true;
@@ -427,7 +441,7 @@ async function linkUnlessTaken(part: string, path: string): Promise<boolean> {
 }
 
 /** The entry of the file at a path when its bytes are those of the open file. A link is not followed. */
-async function sameContent(fd: number, path: string): Promise<BigIntStats | undefined> {
+export async function sameContent(fd: number, path: string): Promise<BigIntStats | undefined> {
   const other = openSync(path, constants.O_RDONLY | PLAIN_ONLY);
   try {
     const entry = fstatSync(other, { bigint: true });
@@ -456,7 +470,7 @@ async function sync(fd: number): Promise<void> {
 }
 
 /** Syncs the folder, so that the new name is on the disk. */
-async function syncFolder(folder: string): Promise<void> {
+export async function syncFolder(folder: string): Promise<void> {
   try {
     const fd = await promisify(open)(folder, constants.O_RDONLY, 0);
     await promisify(fsync)(fd).finally(() => closeSync(fd));
@@ -465,7 +479,7 @@ async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-function writeError(error: unknown, { folder, name, size }: IncomingOptions): FtError {
+export function writeError(error: unknown, { folder, name, size }: Pick<IncomingOptions, "folder" | "name" | "size">): FtError {
   const file = printable(name);
   const where = printable(folder);
   const code = codeOf(error);

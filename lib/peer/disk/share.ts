@@ -17,7 +17,7 @@ import { basename, dirname, join } from "node:path";
 import { codeOf, UsageError } from "../../error.ts";
 import type { Endpoint } from "../../protocol/address.ts";
 import { type FileName, type FileRecord, NAME_LIMIT, parseFileName } from "../../protocol/record.ts";
-import { formatDate, plural, printable } from "../../text.ts";
+import { formatDate, formatSize, plural, printable } from "../../text.ts";
 import type { HashPool } from "../content/hash.ts";
 import type { TreeCache } from "../content/tree-cache.ts";
 import type { Served } from "../serve/types.ts";
@@ -26,6 +26,7 @@ import {
   type FirstChoice,
   folderOf,
   identityOf,
+  inodeOf,
   isAtItsPath,
   originalOf,
   PLAIN_ONLY,
@@ -35,6 +36,12 @@ import { isOwnProgram } from "./own-program.ts";
 import { readFully } from "./read-fully.ts";
 
 const OPEN_FLAGS = constants.O_RDONLY | PLAIN_ONLY;
+/** The largest file that a record can describe. Bytes. */
+const LARGEST = BigInt(Number.MAX_SAFE_INTEGER);
+/** The earliest time of a file that a record can carry. Milliseconds since 1970. */
+const EARLIEST_MS = Date.parse("0001-01-02T00:00:00Z");
+/** The latest time of a file that a record can carry: its year has four digits in every time zone. Milliseconds since 1970. */
+const LATEST_MS = Date.parse("9999-12-30T00:00:00Z");
 
 /** A shared file as it was when it was last looked at. */
 export interface SharedFile extends FirstChoice {
@@ -61,14 +68,14 @@ export interface LeftOut {
   surplus?: true;
 }
 
-/** The reason for a program of this project in a folder. */
-export const OWN_PROGRAM = "it is a program of FileTracker; name the file to share it";
-
 /** The files of some paths that are shared, and those that are not. */
 export interface ChosenFiles {
   taken: SharedFile[];
   left: LeftOut[];
 }
+
+/** The reason for a program of this project in a folder. */
+export const OWN_PROGRAM = "it is a program of FileTracker; name the file to share it";
 
 /**
  * Chooses the files to share: first the named files, then the plain files of each named folder in the order of their names, without
@@ -130,12 +137,12 @@ function filesIn(folder: string, left: LeftOut[]): string[] {
  */
 function lookAt(path: string, first?: FirstChoice): SharedFile | LeftOut {
   const name = basename(path).normalize("NFC");
-  if (name.includes("\ufffd")) return { path, reason: "its name is not valid UTF-8" };
+  if (name.includes("\ufffd") || !name.isWellFormed()) return { path, reason: "its name is not valid UTF-8" };
   if (Buffer.byteLength(name) > NAME_LIMIT) return { path, reason: `its name is longer than ${NAME_LIMIT} bytes` };
   try {
     // The path had no links when it was chosen. If a folder on the way is a link now, it leads somewhere else.
     if (realpathSync(dirname(path)) !== dirname(path)) return { path, reason: "its folder is a link now" };
-    const kind = lstatSync(path);
+    const kind = lstatSync(path, { bigint: true });
     if (kind.isSymbolicLink()) return { path, reason: "it is a link" };
     if (!kind.isFile()) return { path, reason: "it is not a plain file" };
     if (isOwnOutput(kind)) return { path, reason: "what this program prints goes there" };
@@ -144,6 +151,7 @@ function lookAt(path: string, first?: FirstChoice): SharedFile | LeftOut {
       const entry = fstatSync(fd, { bigint: true });
       if (!entry.isFile()) return { path, reason: "it is not a plain file" };
       if (!isAtItsPath(fd, path)) return { path, reason: "its folder is a link now" };
+      if (entry.size > LARGEST) return { path, reason: `it is larger than ${formatSize(Number(LARGEST))}` };
       const reason = first && refuseInPlaceOf(first, path, entry);
       return reason === undefined ? describeFile(path, entry) : { path, reason };
     } finally {
@@ -161,7 +169,7 @@ export function describeFile(path: string, entry: BigIntStats): SharedFile {
     path,
     type: Bun.file(path).type.split(";")[0] || "application/octet-stream",
     size: Number(entry.size),
-    modified: new Date(Number(entry.mtimeMs)),
+    modified: timeOf(entry),
     identity: identityOf(entry),
     owner: Number(entry.uid),
     original: originalOf(entry),
@@ -169,17 +177,14 @@ export function describeFile(path: string, entry: BigIntStats): SharedFile {
   };
 }
 
+/** The time of last modification, or the nearest one that a record can carry. */
+function timeOf({ mtimeMs }: BigIntStats): Date {
+  return new Date(Math.min(Math.max(Number(mtimeMs), EARLIEST_MS), LATEST_MS));
+}
+
 /** Whether our standard output or error goes into this file. If it were shared, each line about its change would change it again. */
-function isOwnOutput({ dev, ino }: { dev: number; ino: number }): boolean {
-  return [1, 2].some((fd) => {
-    try {
-      const output = fstatSync(fd);
-      return output.isFile() && output.dev === dev && output.ino === ino;
-    } catch {
-      // It is closed.
-      return false;
-    }
-  });
+function isOwnOutput(entry: BigIntStats): boolean {
+  return [1, 2].map(entryOf).some((output) => output?.isFile() && inodeOf(output) === inodeOf(entry));
 }
 
 function unreadableReason(error: unknown): string {

@@ -29,8 +29,8 @@ const TICK_MS = 200;
 export async function fetchFile(wanted: WantedFile, tools: FetchTools): Promise<Fetched> {
   const { root, holders } = wanted;
   const proven = holders.filter(({ v2 }) => v2);
-  if (root === undefined || proven.length === 0) return fetchWholeAnew(wanted, tools);
-  const { size } = wanted;
+  if (root === undefined || (proven.length === 0 && wanted.folder === undefined)) return fetchWholeAnew(wanted, tools);
+  const { size, folder } = wanted;
   const clock = tools.clock ?? systemClock;
   const fetch = new PieceFetch({
     file: { ...wanted, root, holders: proven },
@@ -38,13 +38,13 @@ export async function fetchFile(wanted: WantedFile, tools: FetchTools): Promise<
     clock,
     time: new RunningTime(clock),
     random: tools.random ?? Math.random,
-    cut: cutOfFile(size),
+    cut: folder ?? cutOfFile(size),
   });
   try {
     return await fetch.run();
   } catch (error) {
     // No holder can prove pieces: the file is fetched as a whole and proven at the end.
-    if (fetch.withoutTree.length === 0 || codeOf(error) !== "no-holder") throw error;
+    if (folder !== undefined || fetch.withoutTree.length === 0 || codeOf(error) !== "no-holder") throw error;
     return await fetchWholeAnew({ ...wanted, holders: fetch.withoutTree }, tools);
   }
 }
@@ -100,10 +100,9 @@ class PieceFetch implements FetchState, HolderEvents {
   }
 
   #begin(): void {
-    const { name, size, root, holders } = this.#job.file;
-    if (this.#job.cut.count <= 1) {
-      // A file of one piece needs no tree: the hash of its only piece is the content id.
-      const hashes = size === 0 ? new Uint8Array(0) : Uint8Array.fromHex(root);
+    const { name, holders } = this.#job.file;
+    const hashes = this.#knownHashes();
+    if (hashes !== undefined) {
       if (this.#isRight(hashes)) void this.#learn(hashes);
       else {
         const sentence = `Cannot fetch "${printable(name)}": its content id is not that of an empty file.`;
@@ -169,8 +168,8 @@ class PieceFetch implements FetchState, HolderEvents {
 
   opened(holder: Holder): void {
     const { source, record } = holder;
-    const { file, cut } = this.#job;
-    if (!this.hasHashes) source?.askTree(file.root, cut.longest, cut.count);
+    const { cut } = this.#job;
+    if (!this.hasHashes) source?.askTree(cut.longest, cut.count);
     if (record.part) this.#holders.askHave(holder);
     this.#requests.recount();
     this.#ask(holder);
@@ -261,8 +260,18 @@ class PieceFetch implements FetchState, HolderEvents {
 
   // -------------------------------------------------------------- the pieces
 
+  /** The hashes of all pieces, as far as they follow from the content id of a file, or from the list of a folder. */
+  #knownHashes(): Uint8Array | undefined {
+    const { file, cut, tools } = this.#job;
+    if (file.folder !== undefined) return file.folder.hashes(tools.sha256);
+    // A file of one piece needs no tree: the hash of its only piece is the content id.
+    if (cut.count > 1) return undefined;
+    return file.size === 0 ? new Uint8Array(0) : Uint8Array.fromHex(file.root);
+  }
+
   #isRight(hashes: Uint8Array): boolean {
     const { file, tools } = this.#job;
+    if (file.folder !== undefined) return file.folder.isRight(hashes, tools.sha256);
     return rootOf(hashes, file.size, tools.sha256).toHex() === file.root;
   }
 

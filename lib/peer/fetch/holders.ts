@@ -121,7 +121,7 @@ export class Holders {
   askHave(holder: Holder): void {
     holder.haveDue = true;
     holder.haveAskedAt = this.#job.time.now();
-    holder.source?.askHave(this.#job.file.root, this.#job.cut.count);
+    holder.source?.askHave(this.#job.cut.count);
   }
 
   /** This holder sent wrong bytes: it is not asked again. */
@@ -163,7 +163,8 @@ export class Holders {
 
   #converse(holder: Holder, channel: Channel): Source {
     const { file, tools, time } = this.#job;
-    return new Source(channel, { root: file.root }, file.size, {
+    const asked = file.folder === undefined ? { root: file.root } : { folder: file.root };
+    return new Source(channel, asked, file.size, {
       ...this.#on.answers(holder),
       failed: (reason, final, unless) => {
         const denied = unless === "new-pass";

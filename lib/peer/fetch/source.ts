@@ -13,6 +13,9 @@ import type { KeyedPass } from "./types.ts";
 /** A holder's own words are cut to this length. Characters. */
 const MOST_WORDS = 200;
 
+/** Longer dates of a folder are not read. Bytes. */
+const LONGEST_DATES = 32 * 1024 * 1024;
+
 /** A range of a file, in bytes. */
 export interface Range {
   offset: number;
@@ -26,6 +29,8 @@ export interface SourceEvents {
   gathered?(bytes: number): void;
   /** The bit field of its pieces; undefined when this holder cannot give it. */
   have?(bits: Uint8Array | undefined): void;
+  /** The dates of a folder's entries, as DATES carries them; undefined when this holder cannot give them. */
+  dates?(bytes: Uint8Array | undefined): void;
   /** Bytes of the first unanswered range. They are valid only during the call. */
   bytes(at: number, bytes: Uint8Array): void;
   /** All of a range has come. */
@@ -44,12 +49,19 @@ export interface SourceEvents {
 export type Unless = "new-pass" | "back";
 
 /** A request without an answer. */
-type AskedOfHolder = { verb: "HELLO" } | { verb: "DOWNLOAD"; range: Range } | { verb: "TREE" | "HAVE"; bytes: number };
+type AskedOfHolder =
+  | { verb: "HELLO" }
+  | { verb: "DOWNLOAD"; range: Range }
+  | { verb: "TREE" | "HAVE"; bytes: number }
+  | { verb: "DATES" };
 
-/** A connection about one file: `what` names it by its content id or, without one, by its name. */
+/** The file that a connection is about: by its content id, by its name, or the bytes of a folder by the content id of its list. */
+export type Asked = { root: string } | { name: FileName } | { folder: string };
+
+/** A connection about one file, or one folder. */
 export class Source {
   readonly #channel: Channel;
-  readonly #what: { root: string } | { name: FileName };
+  readonly #what: Asked;
   readonly #size: number;
   readonly #on: SourceEvents;
   readonly #inbox = new DownloadInbox();
@@ -62,7 +74,7 @@ export class Source {
   #shown: { keyed: KeyedPass; at: Endpoint } | undefined;
   #over = false;
 
-  constructor(channel: Channel, what: { root: string } | { name: FileName }, size: number, on: SourceEvents) {
+  constructor(channel: Channel, what: Asked, size: number, on: SourceEvents) {
     this.#channel = channel;
     this.#what = what;
     this.#size = size;
@@ -86,16 +98,25 @@ export class Source {
     this.#channel.send(encodeToHolder({ verb: "HELLO", pass, keyed: keyed?.text }));
   }
 
-  /** Asks for the hashes of all `count` pieces of this size. */
-  askTree(root: string, piece: number, count: number): void {
+  /** Asks for the hashes of all `count` pieces; those of a file have this size. */
+  askTree(piece: number, count: number): void {
+    if ("name" in this.#what) return;
     this.#asked.push({ verb: "TREE", bytes: count * HASH });
-    this.#channel.send(encodeToHolder({ verb: "TREE", root, piece }));
+    this.#channel.send(encodeToHolder({ verb: "TREE", ...this.#what, piece }));
   }
 
-  /** Asks which of the file's `count` pieces it has. */
-  askHave(root: string, count: number): void {
+  /** Asks which of the `count` pieces it has. */
+  askHave(count: number): void {
+    if ("name" in this.#what) return;
     this.#asked.push({ verb: "HAVE", bytes: Math.ceil(count / 8) });
-    this.#channel.send(encodeToHolder({ verb: "HAVE", root }));
+    this.#channel.send(encodeToHolder({ verb: "HAVE", ...this.#what }));
+  }
+
+  /** Asks for the dates of a folder's entries. */
+  askDates(): void {
+    if (!("folder" in this.#what)) return;
+    this.#asked.push({ verb: "DATES" });
+    this.#channel.send(encodeToHolder({ verb: "DATES", ...this.#what }));
   }
 
   ask(range: Range): void {
@@ -166,6 +187,8 @@ export class Source {
       else this.#begin(message.length);
     } else if (message.verb === "TREE" && asked.verb === "TREE") this.#gather(message.count * HASH, asked.bytes);
     else if (message.verb === "HAVE" && asked.verb === "HAVE") this.#gather(message.length, asked.bytes);
+    else if (message.verb === "DATES" && asked.verb === "DATES")
+      this.#gather(message.length, Math.min(message.length, LONGEST_DATES));
     else throw new ProtocolError("unexpected", `it answered ${asked.verb} with ${message.verb}.`);
   }
 
@@ -181,9 +204,9 @@ export class Source {
     if (code === "not-here" && asked.verb === "DOWNLOAD") {
       this.#asked.shift();
       this.#on.lacks(asked.range);
-    } else if ((asked.verb === "TREE" || asked.verb === "HAVE") && code !== "not-accepted") {
+    } else if ((asked.verb === "TREE" || asked.verb === "HAVE" || asked.verb === "DATES") && code !== "not-accepted") {
       this.#asked.shift();
-      this.#on[asked.verb === "TREE" ? "tree" : "have"]?.(undefined);
+      this.#on[({ TREE: "tree", HAVE: "have", DATES: "dates" } as const)[asked.verb]]?.(undefined);
     } else {
       const denied = code === "not-accepted";
       // A reason is printed in a sentence, and kept for each holder.
@@ -226,5 +249,6 @@ export class Source {
     if (asked?.verb === "DOWNLOAD") this.#on.served(asked.range);
     else if (asked?.verb === "TREE") this.#on.tree?.(this.#gathered);
     else if (asked?.verb === "HAVE") this.#on.have?.(this.#gathered);
+    else if (asked?.verb === "DATES") this.#on.dates?.(this.#gathered);
   }
 }

@@ -5,6 +5,7 @@ import type { Channel } from "../../net/channel.ts";
 import type { Endpoint } from "../../protocol/address.ts";
 import type { FileName, FileRecord } from "../../protocol/record.ts";
 import type { Cut } from "../content/cut.ts";
+import type { FolderCut } from "../content/folder-cut.ts";
 import type { Sha256 } from "../content/merkle.ts";
 import type { PieceSet } from "../content/pieces.ts";
 import type { RateLimit } from "../rate-limit.ts";
@@ -22,6 +23,8 @@ export interface WantedFile {
   name: FileName;
   size: number;
   root?: string | undefined;
+  /** Set when the bytes of a folder are wanted: how they are cut. The `root` is then that of the folder's list. */
+  folder?: FolderCut | undefined;
   holders: FileRecord[];
 }
 
@@ -42,8 +45,8 @@ export interface FetchTools {
   pass(): string;
   /** The keyed pass to show with it; undefined where the tracker gives none. */
   keyed?(): KeyedPass | undefined;
-  /** The hashes of the pieces in this memory, computed off the main thread. */
-  layer(memory: SharedArrayBuffer, length: number): Promise<Uint8Array>;
+  /** The hashes of the pieces in this memory, computed off the main thread. The first one begins at `offset`. */
+  layer(memory: SharedArrayBuffer, length: number, offset: number): Promise<Uint8Array>;
   sha256: Sha256;
   report(event: FetchEvent): void;
   /** Which pieces an earlier run has left, by their hashes. Calls `onChecked` for bytes that it has looked at. */
@@ -99,7 +102,15 @@ export type FetchEvent =
   | { event: "asking"; holder: FileRecord }
   /** The bytes of an earlier run are being looked at. */
   | { event: "checking"; checked: number; size: number }
-  | { event: "progress"; received: number; size: number /** How many holders send bytes now. */; holders: number }
+  | {
+      event: "progress";
+      received: number;
+      size: number;
+      /** How many holders send bytes now. */
+      holders: number;
+      /** Only of a folder: how many of its files are complete. */
+      files?: { done: number; total: number };
+    }
   /** No bytes come. The best place in a queue is that of this holder. */
   | { event: "waiting"; holder: FileRecord; position: number }
   /** The only holder that has the rest sends nothing any more. The fetch waits for it. */

@@ -24,6 +24,8 @@ export interface Terminal {
 
 /** Columns that the package needs beside our text: its own marks, and the colours of lists, which it counts as columns. */
 const MARK_COLUMNS = 15;
+/** Columns of the frame beside a sentence. */
+const FRAME_COLUMNS = 4;
 /** The smallest width of a line, also in a terminal that is narrower. Columns. */
 const LEAST_COLUMNS = 20;
 /** The rows of a terminal that does not say them. */
@@ -316,7 +318,7 @@ export class Prompts {
   #wrapped(words: string): string {
     return words
       .split("\n")
-      .flatMap((line) => wrap(printable(line), this.width))
+      .flatMap((line) => wrap(printable(line), Math.max(LEAST_COLUMNS, this.#surface.columns - FRAME_COLUMNS)))
       .join("\n");
   }
 

@@ -212,7 +212,12 @@ class Guide {
           draw = refresh;
         },
       );
-      if (answer === undefined) return undefined;
+      if (answer === undefined) {
+        // Esc has taken the text away before.
+        this.#typed = "";
+        this.#at = undefined;
+        return undefined;
+      }
       this.#typed = answer.typed;
       this.#at = answer.moved && answer.row !== undefined ? keyOfFound(answer.row) : undefined;
       if (answer.shortcut !== undefined) return answer.shortcut;

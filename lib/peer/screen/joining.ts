@@ -26,7 +26,7 @@ export interface JoiningOptions {
   /** The tracker that was used last. */
   last: Located | undefined;
   /** Gives the files that are named on the command line, at most so many; undefined when none are named. */
-  named: ((max: number) => Promise<SharedFile[]>) | undefined;
+  named: ((max: number) => SharedFile[]) | undefined;
   /** The folder in which the program was started. */
   cwd: string;
   remembered: Remembered;
@@ -60,7 +60,7 @@ export class Joining {
     const { named, remembered, cwd, prompts, tracker: given } = this.#options;
     for (;;) {
       const { tracker, met } = await this.#findTracker();
-      if (named !== undefined) return { tracker, files: await named(met.max), from: undefined, consent: true };
+      if (named !== undefined) return { tracker, files: named(met.max), from: undefined, consent: true };
       const before = this.#filesOfLastTime(met.max);
       if (before.length > 0) {
         prompts.say(`Sharing ${plural(before.length, "file")} as last time: ${namesOf(before)}`);

@@ -255,7 +255,8 @@ export class ListPrompt<Row> extends Prompt<Answer<Row>> {
     const { message, sum } = this.#options;
     const width = this.#surface.columns - FRAME;
     const bar = colours.gray(S_BAR);
-    const head = [bar, `${symbol(this.state)}  ${fit(message, width)}`];
+    const [title = "", ...more] = wrap(message, width);
+    const head = [bar, `${symbol(this.state)}  ${title}`, ...more.map((line) => `${bar}  ${line}`)];
     if (this.state === "submit") return [...head, `${bar}  ${colours.dim(fit(sum(this.value ?? this.#answer()), width))}`];
     if (this.state === "cancel") return [...head, bar];
     const colour = this.state === "error" ? colours.yellow : colours.cyan;

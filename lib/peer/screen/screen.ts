@@ -7,6 +7,13 @@ import type { FetchEvent } from "../fetch/types.ts";
 import { columnsOf, fit } from "./columns.ts";
 import { fetchEventObject, Pace, progressLine } from "./view.ts";
 
+/** What an error says beside its sentence: to choose from, as objects and as printable lines, and the file that it is about. */
+interface MoreOfError {
+  choices?: object[] | undefined;
+  lines?: string[] | undefined;
+  about?: object;
+}
+
 /** Standard output and error of one command; with `json` for a script, with `quiet` results and errors only. */
 export class Screen {
   readonly json: boolean;
@@ -48,10 +55,11 @@ export class Screen {
     err(printable(words));
   }
 
-  /** An error. `more`, if there is more to say, is objects for a script and printable lines for a person. */
-  error(message: string, code: string, more?: { choices: object[]; lines: string[] }): void {
+  /** An error. */
+  error(message: string, code: string, more?: MoreOfError): void {
     this.clearProgress();
-    if (this.json) this.object({ event: "error", code, message, ...(more && { choices: more.choices }) });
+    const { choices, about } = more ?? {};
+    if (this.json) this.object({ event: "error", ...about, code, message, ...(choices && { choices }) });
     else for (const line of [message, ...(more?.lines ?? [])]) err(line);
   }
 
@@ -79,8 +87,11 @@ export function narrowed(line: string, width: number): string {
   return fit(short, width);
 }
 
-/** Shows a download's events: to a person as a line that changes 10 times a second at most, to a script as an object every 500 ms. */
-export function progressReporter(screen: Screen): (event: FetchEvent) => void {
+/**
+ * Shows a download's events: to a person as a line that changes 10 times a second at most, to a script as an object every 500 ms, to which
+ * `about` is added.
+ */
+export function progressReporter(screen: Screen, about: object = {}): (event: FetchEvent) => void {
   const pace = new Pace();
   const every = screen.json ? 500 : 100;
   let last = Number.NEGATIVE_INFINITY;
@@ -96,7 +107,7 @@ export function progressReporter(screen: Screen): (event: FetchEvent) => void {
     if (event.event !== "asking" && event.event !== "foreign-part") lastEvent = event.event;
     last = now;
     const rate = event.event === "progress" ? pace.rate(now, event.received) : 0;
-    if (screen.json) return screen.object(fetchEventObject(event, rate));
+    if (screen.json) return screen.object({ ...fetchEventObject(event, rate), ...about });
     const holder = "holder" in event ? formatEndpoint(event.holder) : "";
     switch (event.event) {
       case "foreign-part":

@@ -9,12 +9,12 @@ export function hasTerminal(): boolean {
 }
 
 /** The prompts on the terminal of this process, which has one. */
-let prompts: Prompts | undefined;
+let theTerminal: Prompts | undefined;
 
-/** The prompts of this process: one, because it has one terminal. */
+/** The prompts on this terminal. */
 export function promptsOn(signal: AbortSignal): Prompts {
-  if (prompts !== undefined) return prompts;
+  if (theTerminal !== undefined) return theTerminal;
   process.stdin.on("error", hangUp);
-  prompts = new Prompts({ input: process.stdin, output: process.stdout, signal });
-  return prompts;
+  theTerminal = new Prompts({ input: process.stdin, output: process.stdout, signal });
+  return theTerminal;
 }

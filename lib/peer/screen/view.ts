@@ -5,7 +5,7 @@ import pc from "picocolors";
 import { formatEndpoint } from "../../protocol/address.ts";
 import type { PeerLine } from "../../protocol/messages.ts";
 import { type FileRecord, modifiedOf } from "../../protocol/record.ts";
-import { formatDuration, formatRate, formatSize, plural, printable, printableName } from "../../text.ts";
+import { formatDuration, formatRate, formatSize, localDay, plural, printable, printableName } from "../../text.ts";
 import { type Content, divideByContent, shortIds } from "../contents.ts";
 import { whyRenamed } from "../disk/local-name.ts";
 import type { LeftOut } from "../disk/share.ts";
@@ -14,20 +14,22 @@ import type { PeerEvent } from "../events.ts";
 import { describeExclusion, describeWait, withoutFiles } from "../exclusion.ts";
 import type { FetchEvent } from "../fetch/types.ts";
 import { type Column, table } from "./columns.ts";
+import { peerLabels } from "./who.ts";
 
 /** Colours for a terminal only; picocolors alone would also colour the logs of build servers. */
 export const colours = pc.createColors(pc.isColorSupported && process.stdout.isTTY === true);
 
 /** Records as a table, one line per record, at most `width` columns wide. */
 export function recordTable(records: FileRecord[], width?: number): string[] {
-  return fileTable(records, holderCell, width);
+  return fileTable(records, holderCells(records), width);
 }
 
 /** Contents as a table, one line per content: one record stands for all its holders. */
 export function contentTable(records: FileRecord[], width?: number): string[] {
+  const label = labelsOf(records);
   const holdersCell = (record: FileRecord) => {
     const { holders = 1 } = record;
-    return holders === 0 ? "unfinished" : holders === 1 ? formatEndpoint(record) : plural(holders, "holder");
+    return holders === 0 ? "unfinished" : holders === 1 ? label(record) : plural(holders, "holder");
   };
   return fileTable(records, holdersCell, width);
 }
@@ -55,6 +57,7 @@ export function holderTable(records: FileRecord[], width?: number): string[] {
     { title: "DATE", spare: 2 },
     { title: "WHO" },
   ];
+  const holderCell = holderCells(records);
   const rows = records.map((record) => [printable(record.type), formatSize(record.size), record.date, holderCell(record)]);
   return tableWithContents(records, columns, rows, width);
 }
@@ -120,9 +123,17 @@ export function choiceLines(contents: Content[], tracker: string): string[] {
   return [title, ...lines.flatMap((line, i) => [line, `    ${commands[i]}`]), ...(more > 0 ? [`… and ${more} more`] : [])];
 }
 
-/** The address of a record's holder, and whether it has only a part of the file. */
-function holderCell(record: FileRecord): string {
-  return formatEndpoint(record) + (record.part ? " (unfinished)" : "");
+/** Gives the name or the address of a record's holder. */
+function labelsOf(records: FileRecord[]): (record: FileRecord) => string {
+  const named = ({ by: name, address, port }: FileRecord) => ({ name, address, port });
+  const label = peerLabels(records.map(named));
+  return (record) => label(named(record));
+}
+
+/** The same, and whether the holder has only a part of the file. */
+function holderCells(records: FileRecord[]): (record: FileRecord) => string {
+  const label = labelsOf(records);
+  return (record) => label(record) + (record.part ? " (unfinished)" : "");
 }
 
 /** Records as objects for a script. `holders`: the number of these records that have the same content, and the whole of it. */
@@ -149,23 +160,35 @@ export function recordObjects(records: FileRecord[]): object[] {
   });
 }
 
-/** The peers online as a table; `self` is marked. */
+/** The peers online as a table; `self` is marked. Where no peer has a name there is no column of addresses: they are the names. */
 export function peerTable(peers: PeerLine[], self: string, width?: number): string[] {
+  const hasNames = peers.some(({ name }) => name !== undefined);
   const columns: Column[] = [
     { title: "WHO" },
+    ...(hasNames ? [{ title: "ADDRESS", spare: 1 }] : []),
     { title: "FILES", align: "right", spare: 1 },
     { title: "SIZE", align: "right", spare: 2 },
     { title: "PROGRAM", spare: 3 },
-    { title: "SINCE (UTC)", spare: 4 },
+    { title: "SINCE", spare: 4 },
     { title: "ID", spare: 5 },
   ];
+  const label = (peer: PeerLine) => (peer.name === undefined ? formatEndpoint(peer) : printable(peer.name));
   const rows = peers.map((peer) => [
-    formatEndpoint(peer) + (peer.id === self ? " (you)" : "") + (peer.reach === false ? " (firewalled)" : ""),
+    label(peer) + (peer.id === self ? " (you)" : "") + (peer.reach === false ? " (firewalled)" : ""),
+    ...(hasNames ? [formatEndpoint(peer)] : []),
     String(peer.files),
     formatSize(peer.bytes),
-    ...[peer.agent, peer.since.slice(11, 16), peer.id].map(printable),
+    ...[peer.agent, sinceWhen(peer.since), peer.id].map(printable),
   ]);
   return table(columns, rows, width);
+}
+
+/** Since when a peer is online, in local time: `17:40`, and since another day `2026-11-27 17:40`. */
+function sinceWhen(since: string): string {
+  const time = new Date(since);
+  if (Number.isNaN(time.getTime())) return "?";
+  const clock = time.toTimeString().slice(0, 5);
+  return localDay(time) === localDay(new Date()) ? clock : `${localDay(time)} ${clock}`;
 }
 
 /** A rate is the average over this time, up to now. Milliseconds. */
@@ -283,6 +306,8 @@ function describe(event: PeerEvent): string {
         : `Others cannot connect to this machine: port ${event.port} does not let them in (${event.reason}). They still get your files, because this peer connects to them instead, but only as long as their own firewalls allow that. ${howToOpen(event.port)}`;
     case "root":
       return `Content id of "${event.name}": ${event.root}`;
+    case "folder":
+      return `The folder "${event.name}" is ready: ${plural(event.files, "file")}, ${formatSize(event.size)}.${leftInFolder(event.left)}`;
     case "changed":
       return `"${event.name}" has changed: ${formatSize(event.size)} now.`;
     case "withdrawn":
@@ -300,6 +325,12 @@ function describe(event: PeerEvent): string {
     default:
       return event satisfies never;
   }
+}
+
+/** How many entries of a folder are not shared, as a sentence, with a space before it; "" when there are none. */
+export function leftInFolder(left: Record<string, number>): string {
+  const parts = Object.entries(left).map(([reason, count]) => `${count} (${reason})`);
+  return parts.length === 0 ? "" : ` Left out: ${parts.join(", ")}.`;
 }
 
 /** How to open a port in this system's firewall, as sentences. */

@@ -166,9 +166,11 @@ export class Downloader {
       case "DOWNLOAD":
         return request.profile === 1 ? () => this.#giveWhole(request) : this.#giveRange(request);
       case "TREE":
-        return this.#giveTree(request.root, request.piece);
+        return "folder" in request ? this.#giveFolder(request) : this.#giveTree(request.root, request.piece);
       case "HAVE":
-        return this.#giveHave(request.root);
+        return "folder" in request ? this.#giveFolder(request) : this.#giveHave(request.root);
+      case "DATES":
+        return this.#giveFolder(request);
       case "BYE":
         this.#finish();
         return undefined;
@@ -260,10 +262,31 @@ export class Downloader {
     return () => this.#sending(this.#uploader.sendHashes(bits));
   }
 
-  #giveRange({ root, name, offset, length }: Extract<ToHolder, { verb: "DOWNLOAD"; profile: 2 }>): Rest {
+  /** Says something about a folder: the hashes of its pieces, which ones are here, or its dates. */
+  #giveFolder({ verb, folder }: Extract<ToHolder, { folder: string }>): Rest {
+    if (this.#acceptedClaim() === undefined) return undefined;
+    const known = this.#options.lookFolder?.(folder);
+    if (known === undefined) {
+      this.#say({ verb: "NOT FOUND" });
+      return undefined;
+    }
+    const { hashes, have } = known;
+    const count = hashes.length / HASH;
+    if (verb === "TREE") this.#say({ verb, count });
+    const bits = () => have?.toBytes() ?? new Uint8Array(Math.ceil(count / 8)).fill(255);
+    const bytes = verb === "TREE" ? hashes : verb === "HAVE" ? bits() : known.dates();
+    if (verb !== "TREE") this.#say({ verb, length: bytes.length });
+    return () => this.#sending(this.#uploader.sendHashes(bytes));
+  }
+
+  #giveRange({ root, folder, name, offset, length }: Extract<ToHolder, { verb: "DOWNLOAD"; profile: 2 }>): Rest {
     const claim = this.#acceptedClaim();
     if (claim === undefined) return undefined;
-    const found = this.#options.open({ ...(root === undefined ? {} : { root }), ...(name === undefined ? {} : { name }) });
+    const found = this.#options.open({
+      ...(root === undefined ? {} : { root }),
+      ...(folder === undefined ? {} : { folder }),
+      ...(name === undefined ? {} : { name }),
+    });
     if (found === undefined) {
       this.#say({ verb: "NOT FOUND" });
       return undefined;

@@ -35,10 +35,21 @@ export interface Known {
   have?: PieceSet;
 }
 
-/** A request for a file, by any of its name, content id and size. */
+/** A folder whose files this peer serves. */
+export interface KnownFolder {
+  /** The hashes of all packs and pieces. */
+  hashes: Uint8Array;
+  /** Only for a folder that is still being fetched: the pieces that are here. */
+  have?: PieceSet;
+  /** The dates of its files and folders, as DATES carries them. */
+  dates(): Uint8Array;
+}
+
+/** A request for a file, by any of its name, content id and size; or for the bytes of a folder, by the content id of its list. */
 export interface FileAsked {
   name?: string;
   root?: string;
+  folder?: string;
   size?: number;
 }
 
@@ -59,6 +70,8 @@ export interface ServeOptions {
   open(asked: FileAsked): Opened | undefined;
   /** Looks up a content id; undefined when its file is not served. */
   look(root: string): Known | undefined;
+  /** Looks up a folder by the content id of its list; undefined when it is not served. */
+  lookFolder?(root: string): KnownFolder | undefined;
   sha256: Sha256;
   /** The most uploads at once; other downloaders wait in a queue. */
   slots?: number;

@@ -114,6 +114,25 @@ describe("Incoming: on the way in", () => {
     expect(listing()).toEqual(["report.pdf"]);
   });
 
+  test("it keeps the date that it was modified at; an odd one is 1970, and one of a wrong clock is not kept", async () => {
+    const dates: [string, string | undefined][] = [
+      ["2026-11-22T10:04:05.000Z", "2026-11-22T10:04:05.000Z"],
+      ["0001-01-01T00:00:00.000Z", "1970-01-01T00:00:00.000Z"],
+      ["9999-12-31T23:59:59.000Z", undefined],
+      ["not a date", undefined],
+    ];
+    for (const [i, [modified, kept]] of dates.entries()) {
+      const from = Date.now();
+      const incoming = await Incoming.open({ folder, name: `dated ${i}`, size: 1, key: KEY, modified: new Date(modified) });
+      await incoming.write(0, bytesOf("x"));
+      const { path, entry } = await incoming.publish(false);
+      const { mtime, mtimeMs } = statSync(path);
+      if (kept === undefined) expect(mtimeMs).toBeGreaterThan(Math.min(from, Date.now()) - 60_000);
+      else expect(mtime.toISOString()).toBe(kept);
+      expect(BigInt(Math.floor(mtimeMs))).toBe(entry.mtimeMs);
+    }
+  });
+
   test("an empty file", async () => {
     const incoming = await Incoming.open({ folder, name: "nothing", size: 0, key: KEY });
     expect(await incoming.publish(false)).toMatchObject({ path: at("nothing"), outcome: "new" });

@@ -27,7 +27,7 @@ import { join } from "node:path";
 import { UsageError } from "../../../lib/error.ts";
 import { HashPool } from "../../../lib/peer/content/hash.ts";
 import { TreeCache } from "../../../lib/peer/content/tree-cache.ts";
-import { chooseFiles, computeTree, recordOf, Share, type SharedFile } from "../../../lib/peer/disk/share.ts";
+import { chooseFiles, computeTree, describeFile, recordOf, Share, type SharedFile } from "../../../lib/peer/disk/share.ts";
 import { formatRecord, parseRecord } from "../../../lib/protocol/record.ts";
 import { addressOf } from "../../helpers/channel.ts";
 import { asOther, hasOtherUser } from "../../helpers/other-user.ts";
@@ -257,6 +257,30 @@ describe("Share: choosing files", () => {
       expect(line).not.toMatch(/[\u0000-\u001f\u007f-\u009f]/);
       expect(parseRecord(line)).toEqual(recordOf(file, OWN));
     }
+  });
+
+  test.each([
+    ["year 10000", 253_402_300_800_000n, "9999-12-30T00:00:00.000Z"],
+    ["a time that no Date can have", 9_000_000_000_000_000_000n, "9999-12-30T00:00:00.000Z"],
+    ["before the year 1", -99_999_999_999_999n, "0001-01-02T00:00:00.000Z"],
+    ["before 1970", -1_000n, "1969-12-31T23:59:59.000Z"],
+  ])("a file of %s has the nearest time that a record can carry", (_, mtimeMs, iso) => {
+    const entry = statSync(put("odd.txt"), { bigint: true });
+    const record = recordOf(describeFile(at("odd.txt"), Object.assign(entry, { mtimeMs })), OWN);
+    expect(record.mtime).toBe(iso);
+    expect(parseRecord(formatRecord(record))).toEqual(record);
+  });
+
+  test("a file that is too large for a record is left out, the others are taken", () => {
+    put("fine.txt");
+    put("vast.bin");
+    if (!Bun.spawnSync(["truncate", "-s", "9007199254740993", at("vast.bin")]).success) {
+      console.log("skipped: a file above 2^53 bytes; the file system of the temporary folder has none");
+      return;
+    }
+    const { taken, left } = chooseFiles([folder], 5);
+    expect(namesOf(taken)).toEqual(["fine.txt"]);
+    expect(left).toEqual([{ path: at("vast.bin"), reason: "it is larger than 9.0 PB" }]);
   });
 
   test("a record says type, size and time", () => {

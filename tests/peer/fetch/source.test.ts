@@ -43,8 +43,8 @@ async function asked(request: "DOWNLOAD" | "TREE" | "HAVE" | "nothing"): Promise
   const all = talk();
   all.source.start("pass.sig");
   if (request === "DOWNLOAD") all.source.ask({ offset: 10, length: 5 });
-  if (request === "TREE") all.source.askTree(ROOT, 65_536, 2);
-  if (request === "HAVE") all.source.askHave(ROOT, 9);
+  if (request === "TREE") all.source.askTree(65_536, 2);
+  if (request === "HAVE") all.source.askHave(9);
   all.far.say("HI FT/2\n");
   await settle();
   return all;
@@ -54,8 +54,8 @@ describe("Source: what is said", () => {
   test("every request, byte for byte, and the first bytes are constant up to the pass", async () => {
     const { source, far } = talk();
     source.start("payload.sig");
-    source.askTree(ROOT, 65_536, 4);
-    source.askHave(ROOT, 4);
+    source.askTree(65_536, 4);
+    source.askHave(4);
     source.ask({ offset: 65_536, length: 131_072 });
     await settle();
     expect(far.writes.join("")).toBe(
@@ -64,12 +64,23 @@ describe("Source: what is said", () => {
     expect(source.pending).toBe(4);
   });
 
+  test("about a folder, every request names its list", async () => {
+    const { source, far } = talk({ folder: ROOT });
+    source.start("p.s");
+    source.askTree(1, 4);
+    source.askHave(4);
+    source.ask({ offset: 5, length: 7 });
+    await settle();
+    const requests = `TREE folder=${ROOT}\nHAVE folder=${ROOT}\nDOWNLOAD folder=${ROOT} offset=5 length=7\n`;
+    expect(far.writes.join("")).toBe(`HELLO FT/2 pass=p.s\n${requests}`);
+  });
+
   test("a keyed pass is shown behind the pass, and proven once, for the holder of the record", async () => {
     const { source, far, told } = talk();
     const at = { address: addressOf("192.168.1.31"), port: 1235 };
     const keyed = { text: "keyed.sig", prove: (nonce: string) => (nonce === "a-nonce-of-the-holder" ? "signed" : undefined) };
     source.start("payload.sig", at, keyed);
-    source.askHave(ROOT, 4);
+    source.askHave(4);
     far.say("PROVE nonce=a-nonce-of-the-holder\n");
     await settle();
     expect(far.writes.join("")).toBe(
@@ -127,8 +138,8 @@ describe("Source: what is heard", () => {
   async function hear(say: (far: Far) => void): Promise<string[]> {
     const { source, far, told } = talk();
     source.start("p.s");
-    source.askTree(ROOT, 65_536, 2);
-    source.askHave(ROOT, 9);
+    source.askTree(65_536, 2);
+    source.askHave(9);
     for (const range of [
       { offset: 10, length: 5 },
       { offset: 15, length: 1 },
@@ -171,8 +182,8 @@ describe("Source: what is heard", () => {
   test("answers without bytes: of an empty file, its tree and its bit field", async () => {
     const { source, far, told } = talk({ root: ROOT }, 0);
     source.start("p.s");
-    source.askTree(ROOT, 65_536, 0);
-    source.askHave(ROOT, 0);
+    source.askTree(65_536, 0);
+    source.askHave(0);
     source.ask({ offset: 0, length: 0 });
     far.say("HI FT/2\nTREE: 0\nHAVE: 0\nFILE: length=0 size=0\n");
     await settle();

@@ -194,7 +194,7 @@ class Field {
       dial: this.net.dial,
       target: this.part,
       pass: () => `pass${++this.passes}.sig`,
-      layer: (memory, length) => this.layer(memory, length),
+      layer: (memory, length, offset) => this.layer(memory, length, offset),
       sha256,
       report: (event) => this.events.push(event),
       signal: this.stop.signal,

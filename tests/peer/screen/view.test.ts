@@ -59,6 +59,14 @@ function peer(more: Partial<PeerLine> = {}): PeerLine {
   };
 }
 
+/** The time of a table, on another day than today. */
+function localTime(iso: string): string {
+  const time = new Date(iso);
+  const two = (n: number) => String(n).padStart(2, "0");
+  const day = `${time.getFullYear()}-${two(time.getMonth() + 1)}-${two(time.getDate())}`;
+  return `${day} ${two(time.getHours())}:${two(time.getMinutes())}`;
+}
+
 /** Without the colours that a terminal is given. */
 function plain(text: string): string {
   return Bun.stripANSI(text);
@@ -88,11 +96,40 @@ describe("tables", () => {
   });
 
   test("peers, and which one is oneself", () => {
+    const since = localTime("2026-11-22T10:04:05Z");
     expect(peerTable([peer(), peer({ id: "80", port: 5, files: 1, bytes: 0 })], "80")).toEqual([
-      "WHO                   FILES   SIZE  PROGRAM        SINCE (UTC)  ID",
-      "192.168.1.17:40123        2  48 kB  ft-peer/1.0.0  10:04        7f",
-      "192.168.1.17:5 (you)      1    0 B  ft-peer/1.0.0  10:04        80",
+      `WHO                   FILES   SIZE  PROGRAM        ${"SINCE".padEnd(since.length)}  ID`,
+      `192.168.1.17:40123        2  48 kB  ft-peer/1.0.0  ${since}  7f`,
+      `192.168.1.17:5 (you)      1    0 B  ft-peer/1.0.0  ${since}  80`,
     ]);
+  });
+
+  test("peers with names, each with its address", () => {
+    const lines = peerTable([peer({ name: "Ben" }), peer({ id: "80", port: 5, name: "李雷" }), peer({ port: 6 })], "80", 60);
+    expect(lines.map((line) => line.split(/ {2,}/).slice(0, 2))).toEqual([
+      ["WHO", "ADDRESS"],
+      ["Ben", "192.168.1.17:40123"],
+      ["李雷 (you)", "192.168.1.17:5"],
+      ["192.168.1.17:6", "192.168.1.17:6"],
+    ]);
+  });
+
+  test("holders by their names; where rows repeat a name for another peer, the address stands behind it", () => {
+    const ben = record("a.pdf", { by: "Ben" });
+    const other = record("a.pdf", { by: "BEN", address: addressOf("192.168.1.9") });
+    const zoe = record("b.pdf", { by: "Zoë", part: true });
+    const who = (lines: string[]) => lines.slice(1).map((line) => line.split(/ {2,}/).at(-1));
+    expect(who(recordTable([ben, ben, zoe, record("c.pdf")]))).toEqual([
+      "Ben",
+      "Ben",
+      "Zoë (unfinished)",
+      "192.168.1.17:40123",
+    ]);
+    for (const show of [recordTable, holderTable, contentTable]) {
+      expect(who(show([ben, other]))).toEqual(["Ben, 192.168.1.17:40123", "BEN, 192.168.1.9:40123"]);
+    }
+    expect(who(contentTable([record("a.pdf", { by: "Ben", holders: 3 }), ben]))).toEqual(["3 holders", "Ben"]);
+    expect(recordObjects([ben, record("c.pdf")]).map((one) => ("by" in one ? one.by : "none"))).toEqual(["Ben", "none"]);
   });
 
   test("peers that nobody can connect to are marked; of which it is not known are not", () => {
@@ -113,7 +150,7 @@ describe("tables", () => {
     const lines = [
       ...recordTable([record(HOSTILE, { type: "x\u202e/y" })]),
       ...holderTable([record("x", { type: "x\u202e/y" })]),
-      ...peerTable([peer({ agent: HOSTILE, id: HOSTILE, since: "2026-11-22T\u001b[2J\u0007" })], ""),
+      ...peerTable([peer({ agent: HOSTILE, id: HOSTILE, name: HOSTILE, since: "2026-11-22T\u001b[2J\u0007" })], ""),
     ];
     for (const line of lines) expect(line).not.toMatch(UNSAFE);
     expect(lines.join("\n")).toContain("\\x1b[2J");

@@ -1,0 +1,80 @@
+// Says under which names the entries of a fetched folder lie on this disk. Pure: it touches no disk.
+
+import type { FolderEntry } from "../../protocol/folder.ts";
+import { localNameOf, splitExtension } from "./local-name.ts";
+
+/** An entry that has another name here than in the list. Both are paths from the folder. */
+export interface Renamed {
+  path: string;
+  local: string;
+}
+
+interface Level {
+  /** The folder's path on this disk, which ends in `/`, or is empty. */
+  readonly local: string;
+  /** The names that are taken in it. */
+  readonly taken: Set<string>;
+}
+
+/** The places of a folder's entries, from the folder; the parts stand between `/`. Each has a place of its own. */
+export class FolderLayout {
+  /** The entries that have another name here. */
+  readonly renamed: Renamed[] = [];
+  readonly #places = new Map<string, string>();
+  readonly #levels = new Map<string, Level>([["", { local: "", taken: new Set() }]]);
+  readonly #isOneName: (name: string) => string;
+
+  /** `tellsCase`: whether `A` and `a` are two names on this disk. The entries must be in the order of the list. */
+  constructor(entries: readonly FolderEntry[], tellsCase: boolean) {
+    this.#isOneName = tellsCase ? (name) => name : (name) => name.normalize("NFC").toLowerCase();
+    for (const { path } of entries) {
+      const local = path.endsWith("/") ? this.#level(path).local : this.#fileAt(path);
+      this.#places.set(path, local);
+      if (local !== path) this.renamed.push({ path, local });
+    }
+  }
+
+  /** Where an entry lies. That of an empty folder ends in `/`. */
+  placeOf({ path }: Pick<FolderEntry, "path">): string {
+    return this.#places.get(path) ?? "";
+  }
+
+  /** Where a folder lies: a path of the list that ends in `/`. Undefined when no entry is in it. */
+  folderAt(path: string): string | undefined {
+    return this.#levels.get(path)?.local;
+  }
+
+  /** The places of all folders, an outer one before those in it. */
+  get folders(): string[] {
+    return [...this.#levels.values()].map(({ local }) => local).filter((local) => local !== "");
+  }
+
+  #fileAt(path: string): string {
+    const level = this.#level(path.slice(0, path.lastIndexOf("/") + 1));
+    return level.local + this.#freeName(level, path.slice(path.lastIndexOf("/") + 1));
+  }
+
+  /** The folder of this path, which ends in `/`. */
+  #level(path: string): Level {
+    const known = this.#levels.get(path);
+    if (known !== undefined) return known;
+    const parts = path.slice(0, -1).split("/");
+    const name = parts.pop() ?? "";
+    const outer = this.#level(parts.length === 0 ? "" : `${parts.join("/")}/`);
+    const level = { local: `${outer.local}${this.#freeName(outer, name)}/`, taken: new Set<string>() };
+    this.#levels.set(path, level);
+    return level;
+  }
+
+  /** A safe name that is still free: `a.txt`, or `a (1).txt` when that is taken. */
+  #freeName({ taken }: Level, name: string): string {
+    const safe = localNameOf(name);
+    const [stem, extension] = splitExtension(safe);
+    for (let count = 0; ; count++) {
+      const free = count === 0 ? safe : `${stem} (${count})${extension}`;
+      if (taken.has(this.#isOneName(free))) continue;
+      taken.add(this.#isOneName(free));
+      return free;
+    }
+  }
+}

@@ -1,0 +1,182 @@
+// Gives a fetched folder its name. If a folder of that name is there, the files go into it: a file that is there already stays, and one
+// with other bytes keeps its name, so the fetched one gets a number. Nothing is replaced.
+
+import { chmodSync, closeSync, constants, mkdirSync, openSync, rmSync, utimesSync } from "node:fs";
+import { rename } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { codeOf, FtError } from "../../error.ts";
+import { type FolderEntry, isFolderEntry } from "../../protocol/folder.ts";
+import { printable } from "../../text.ts";
+import type { FolderLayout, Renamed } from "./folder-layout.ts";
+import { entryOf, PLAIN_ONLY } from "./identity.ts";
+import { linkUnlessTaken, sameContent, syncFolder } from "./incoming.ts";
+import { splitExtension } from "./local-name.ts";
+import { removeIfThere } from "./lock.ts";
+import { syncAll } from "./sync-all.ts";
+
+/** The most names that are tried: `a`, `a (1)` … */
+const MOST_NAMES = 1000;
+
+export interface PublishOptions {
+  /** The part folder, with all files in it that are not in the destination already. */
+  part: string;
+  /** The place of the finished folder. */
+  destination: string;
+  /** One file is fetched: the destination is the folder that it goes into. */
+  isFile: boolean;
+  layout: FolderLayout;
+  /** Files and empty folders, with their paths from the fetched folder. */
+  entries: readonly FolderEntry[];
+  /** The date of a folder by its path, which ends in `/`; that of the fetched folder by "". Milliseconds since 1970. */
+  dateOf(path: string): number | undefined;
+}
+
+export interface PublishedFolder {
+  /** The finished folder, or the one file. */
+  path: string;
+  outcome: "new" | "merged" | "already here";
+  /** Files that have another name than in the list, because another file has theirs: paths from the folder. */
+  numbered: Renamed[];
+}
+
+/** Syncs the part folder's files, gives them their places, and sets the dates of the folders. Throws the system's errors. */
+export async function publishFolder(options: PublishOptions): Promise<PublishedFolder> {
+  const { part, layout, entries, destination, isFile } = options;
+  const files = entries.filter((entry) => !isFolderEntry(entry)).map((entry) => ({ entry, local: layout.placeOf(entry) }));
+  const arrived = files.filter(({ local }) => entryOf(join(part, local)) !== undefined);
+  await syncAll(arrived.map(({ local }) => join(part, local)));
+  if (!isFile && entryOf(destination) === undefined && (await renamed(options))) {
+    return { path: destination, outcome: "new", numbered: [] };
+  }
+  const merge = new Merge(options);
+  for (const { entry, local } of arrived) await merge.place(entry, local);
+  merge.finish();
+  await syncFolder(merge.path);
+  const outcome = merge.added === 0 && merge.numbered.length === 0 ? "already here" : isFile ? "new" : "merged";
+  return { path: isFile ? merge.lastFile : merge.path, outcome, numbered: merge.numbered };
+}
+
+/** Gives the whole part folder its name at once. False when something has the name by now. */
+async function renamed({ part, destination, layout, dateOf, entries }: PublishOptions): Promise<boolean> {
+  setFolderDates(part, layout, entries, dateOf);
+  chmodSync(part, 0o777 & ~process.umask());
+  try {
+    await rename(part, destination);
+  } catch (error) {
+    if (!["EEXIST", "ENOTEMPTY", "ENOTDIR", "EPERM", "EACCES", "EBUSY"].includes(codeOf(error))) throw error;
+    return false;
+  }
+  setDate(destination, dateOf(""));
+  await syncFolder(dirname(destination));
+  return true;
+}
+
+/** Sets the dates of all folders inside, the inner ones first: making an entry changes the date of its folder. */
+function setFolderDates(
+  top: string,
+  layout: FolderLayout,
+  entries: readonly FolderEntry[],
+  dateOf: PublishOptions["dateOf"],
+): void {
+  const paths = new Set<string>();
+  for (const { path } of entries) {
+    for (let slash = path.indexOf("/"); slash >= 0; slash = path.indexOf("/", slash + 1)) paths.add(path.slice(0, slash + 1));
+  }
+  for (const path of [...paths].sort((a, b) => b.length - a.length)) {
+    const local = layout.folderAt(path);
+    if (local !== undefined) setDate(join(top, local), dateOf(path));
+  }
+}
+
+function setDate(path: string, date: number | undefined): void {
+  if (date === undefined) return;
+  try {
+    utimesSync(path, date / 1000, date / 1000);
+  } catch {
+    // Dates are only a hint.
+  }
+}
+
+/** Brings the files of a part folder into a folder that is there. */
+class Merge {
+  readonly path: string;
+  readonly numbered: PublishedFolder["numbered"] = [];
+  added = 0;
+  /** The place of the file that was placed last. */
+  lastFile = "";
+  readonly #options: PublishOptions;
+  /** The places of folders that are there, by their places in the layout. */
+  readonly #folders = new Map<string, string>();
+
+  constructor(options: PublishOptions) {
+    this.#options = options;
+    this.path = ensureFolder(options.destination);
+    this.lastFile = this.path;
+    this.#folders.set("", this.path);
+    for (const local of options.layout.folders) this.#folder(local);
+  }
+
+  /** Gives one file its place. */
+  async place(entry: FolderEntry, local: string): Promise<void> {
+    const from = join(this.#options.part, local);
+    const slash = local.lastIndexOf("/") + 1;
+    const folder = this.#folder(local.slice(0, slash));
+    const [stem, extension] = splitExtension(local.slice(slash));
+    for (let count = 0; count < MOST_NAMES; count++) {
+      const name = count === 0 ? local.slice(slash) : `${stem} (${count})${extension}`;
+      this.lastFile = join(folder, name);
+      if (await linkUnlessTaken(from, this.lastFile)) {
+        this.added += 1;
+        if (count > 0) this.numbered.push({ path: entry.path, local: `${local.slice(0, slash)}${name}` });
+        return;
+      }
+      if (await isSameFile(from, this.lastFile)) return;
+    }
+    throw new FtError("no-name", `Cannot save "${printable(local)}": ${MOST_NAMES} files of that name are there already.`);
+  }
+
+  /** Removes the part folder, and sets the dates of the folders. */
+  finish(): void {
+    const { part, isFile, layout, entries, dateOf } = this.#options;
+    rmSync(part, { recursive: true, force: true });
+    if (isFile) return;
+    setFolderDates(this.path, layout, entries, dateOf);
+    setDate(this.path, dateOf(""));
+  }
+
+  #folder(local: string): string {
+    const known = this.#folders.get(local);
+    if (known !== undefined) return known;
+    const slash = local.lastIndexOf("/", local.length - 2) + 1;
+    const path = ensureFolder(join(this.#folder(local.slice(0, slash)), local.slice(slash, -1)));
+    this.#folders.set(local, path);
+    return path;
+  }
+}
+
+/** Makes a folder, unless there is one. A link or a file that has the name stays; then the folder gets a number. */
+function ensureFolder(path: string): string {
+  for (let count = 0; count < MOST_NAMES; count++) {
+    const tried = count === 0 ? path : `${path} (${count})`;
+    if (entryOf(tried)?.isDirectory() === true) return tried;
+    try {
+      mkdirSync(tried);
+      return tried;
+    } catch (error) {
+      if (codeOf(error) !== "EEXIST") throw error;
+    }
+  }
+  throw new FtError("no-name", `Cannot save "${printable(path)}": ${MOST_NAMES} entries of that name are there already.`);
+}
+
+/** Whether two files have the same bytes. The first one is removed then. */
+async function isSameFile(from: string, path: string): Promise<boolean> {
+  const fd = openSync(from, constants.O_RDONLY | PLAIN_ONLY);
+  try {
+    if ((await sameContent(fd, path).catch(() => undefined)) === undefined) return false;
+  } finally {
+    closeSync(fd);
+  }
+  removeIfThere(from);
+  return true;
+}

@@ -1,0 +1,115 @@
+// Looks through a folder that is shared as one: which files and folders are in it, and what is left out. It reads no file, and follows no
+// link.
+
+import { lstatSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { codeOf, FtError } from "../../error.ts";
+import { DEEPEST_PATH, MOST_ENTRIES, refusalOfPath } from "../../protocol/folder.ts";
+import { printable } from "../../text.ts";
+import { identityOf } from "./identity.ts";
+
+/** After this number of entries, other work of the program gets its turn. */
+const ENTRIES_AT_ONCE = 256;
+
+/** A file in a shared folder. */
+export interface WalkedFile {
+  /** Its path in the list of the folder. */
+  readonly path: string;
+  /** Its path on this disk. */
+  readonly local: string;
+  /** Bytes. */
+  readonly size: number;
+  /** Milliseconds since 1970. */
+  readonly modified: number;
+  /** Device, inode, size and times. While it is the same, the file has not changed. */
+  readonly identity: string;
+}
+
+/** What is in a folder. */
+export interface Walk {
+  files: WalkedFile[];
+  /** All folders, with the one that was walked: its path is `/`, those of the others end in `/`. */
+  folders: { path: string; modified: number }[];
+  /** The paths of the folders that have nothing in them; they end in `/`. */
+  empty: string[];
+  /** How many entries are left out, by the reason: a clause. */
+  left: Map<string, number>;
+}
+
+/**
+ * Walks a folder. Hidden entries, links, and everything that is neither a file nor a folder are left out and counted. Throws a
+ * sentence when the folder cannot be read, or has more entries than a list can have.
+ */
+export async function walkFolder(folder: string, signal?: AbortSignal): Promise<Walk> {
+  const walk: Walk = { files: [], folders: [], empty: [], left: new Map() };
+  const leave = (reason: string) => walk.left.set(reason, (walk.left.get(reason) ?? 0) + 1);
+  const taken = new Set<string>();
+  const waiting = [{ local: folder, path: "", depth: 0 }];
+  let seen = 0;
+  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+    const { local, path, depth } = next;
+    let entries: string[];
+    try {
+      entries = readdirSync(local);
+      walk.folders.push({ path: path === "" ? "/" : path, modified: Number(lstatSync(local, { bigint: true }).mtimeMs) });
+    } catch (error) {
+      if (path === "")
+        throw new FtError("unreadable", `Cannot share the folder "${printable(folder)}": ${whyUnreadable(error)}.`);
+      leave(whyUnreadable(error));
+      continue;
+    }
+    let kept = 0;
+    for (const name of entries) {
+      if (++seen % ENTRIES_AT_ONCE === 0) await new Promise((resolve) => setImmediate(resolve));
+      signal?.throwIfAborted();
+      const own = path + name.normalize("NFC");
+      const reason = name.startsWith(".") ? "hidden" : depth + 1 > DEEPEST_PATH ? "too deep" : refusalOfPath(own);
+      const found = reason === undefined ? look(join(local, name)) : { reason };
+      if ("reason" in found) leave(found.reason);
+      else if (taken.has(own)) leave("another entry has the same name");
+      else {
+        taken.add(own);
+        kept += 1;
+        if (found.isFolder) waiting.push({ local: join(local, name), path: `${own}/`, depth: depth + 1 });
+        else walk.files.push({ path: own, local: join(local, name), ...found.file });
+      }
+      if (walk.files.length + walk.folders.length + waiting.length > MOST_ENTRIES) throw tooMany(folder);
+    }
+    if (kept === 0 && path !== "") walk.empty.push(path);
+  }
+  return walk;
+}
+
+type Found = { reason: string } | { isFolder: true } | { isFolder: false; file: Omit<WalkedFile, "path" | "local"> };
+
+function look(local: string): Found {
+  try {
+    const entry = lstatSync(local, { bigint: true });
+    if (entry.isSymbolicLink()) return { reason: "links" };
+    if (entry.isDirectory()) return { isFolder: true };
+    if (!entry.isFile()) return { reason: "neither files nor folders" };
+    if (entry.size > BigInt(Number.MAX_SAFE_INTEGER)) return { reason: "too large" };
+    const file = { size: Number(entry.size), modified: Number(entry.mtimeMs), identity: identityOf(entry) };
+    return { isFolder: false, file };
+  } catch (error) {
+    return { reason: whyUnreadable(error) };
+  }
+}
+
+function whyUnreadable(error: unknown): string {
+  const clause: Record<string, string> = {
+    ENOENT: "there is no such folder",
+    ENOTDIR: "it is not a folder",
+    EACCES: "permission denied",
+    EPERM: "permission denied",
+  };
+  return clause[codeOf(error)] ?? `it cannot be read (${codeOf(error) || "unknown error"})`;
+}
+
+function tooMany(folder: string): FtError {
+  const most = MOST_ENTRIES.toLocaleString("en");
+  return new FtError(
+    "too-many-entries",
+    `The folder "${printable(folder)}" has more than ${most} entries. Share a part of it.`,
+  );
+}

@@ -1,0 +1,245 @@
+// A folder that is shared as one: hashes its files, makes its list, and reads its bytes for downloaders. It does not watch the folder.
+
+import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { basename } from "node:path";
+import { EMPTY_ROOT, type FolderEntry, formatFolderList, sortEntries } from "../../protocol/folder.ts";
+import { type FileName, parseFileName } from "../../protocol/record.ts";
+import { type FileSlice, FolderCut, pieceLengthOf } from "../content/folder-cut.ts";
+import { type HashPool, sha256, treeOfBytes } from "../content/hash.ts";
+import { layerAbove, pieceSizeOf, type Tree } from "../content/merkle.ts";
+import type { Served } from "../serve/types.ts";
+import type { FolderCache } from "./folder-cache.ts";
+import { type Walk, type WalkedFile, walkFolder } from "./folder-walk.ts";
+import { identityOf, isAtItsPath, PLAIN_ONLY } from "./identity.ts";
+import { readFully } from "./read-fully.ts";
+
+const OPEN_FLAGS = constants.O_RDONLY | PLAIN_ONLY;
+/** The number of files that are hashed at once. */
+const HASHED_AT_ONCE = 16;
+/** A file of at least this size is read without stopping the rest of the program, and stays open for the next read. Bytes. */
+const LARGE = 1024 * 1024;
+
+/** A folder as it was when it was last looked at, with everything hashed. */
+export interface FolderState {
+  readonly list: Uint8Array;
+  /** The tree of the list, which is fetched like a file. Its root stands for the folder. */
+  readonly tree: Tree;
+  readonly cut: FolderCut;
+  /** The hashes of all packs and pieces. */
+  readonly hashes: Uint8Array;
+  /** Where the files are that the cut names, in its order. */
+  readonly places: readonly WalkedFile[];
+  readonly walk: Walk;
+}
+
+/** The hash of a file: its content id, and the hashes of its pieces as the folder is cut, if there are several. */
+export interface HashedFile {
+  root: string;
+  pieces?: Uint8Array | undefined;
+}
+
+export class SharedFolder {
+  readonly path: string;
+  readonly name: FileName;
+  /** Undefined until everything is hashed. */
+  state: FolderState | undefined;
+  /** Its files and their bytes, as they were when the folder was last walked. */
+  files = 0;
+  size = 0;
+  /** The number of files that are hashed, while the folder is being hashed. */
+  hashed = 0;
+  /** Milliseconds since 1970. */
+  modified = Date.now();
+  /** What the last walk left out, by reason. */
+  left: ReadonlyMap<string, number> = new Map();
+
+  constructor(path: string) {
+    this.path = path;
+    this.name = parseFileName(basename(path).normalize("NFC"));
+  }
+
+  /** Counts the files, so that the folder has a record at once. Throws a sentence when it cannot be shared. */
+  async look(signal?: AbortSignal): Promise<Walk> {
+    const walk = await walkFolder(this.path, signal);
+    this.files = walk.files.length;
+    this.size = walk.files.reduce((sum, { size }) => sum + size, 0);
+    this.modified = walk.folders[0]?.modified ?? this.modified;
+    this.left = walk.left;
+    return walk;
+  }
+
+  /**
+   * Hashes what the cache does not know, and makes the list. False when the folder is as it was. Files that cannot be read, or change
+   * meanwhile, are left out.
+   */
+  async refresh(pool: HashPool, cache: FolderCache, signal: AbortSignal): Promise<boolean> {
+    const walk = await this.look(signal);
+    const known = cache.load(this.path);
+    const hashes = new Map<string, HashedFile>();
+    const queue = walk.files.values();
+    this.hashed = 0;
+    const run = async () => {
+      for (const file of queue) {
+        signal.throwIfAborted();
+        const hashed = known.get(file) ?? (await hashFile(file, pool, signal));
+        if (hashed === undefined) continue;
+        hashes.set(file.path, hashed);
+        this.hashed += 1;
+      }
+    };
+    await Promise.all(Array.from({ length: HASHED_AT_ONCE }, run));
+    const files = walk.files.filter(({ path }) => hashes.has(path));
+    cache.save(this.path, files, hashes);
+    const before = this.state?.tree.root;
+    this.state = stateOf({ ...walk, files }, hashes);
+    this.left = walk.left;
+    return this.state.tree.root !== before;
+  }
+
+  /** Opens the bytes of the folder; undefined when this is not its list any more. */
+  open(root: string): Served | undefined {
+    const { state } = this;
+    if (state?.tree.root !== root) return undefined;
+    const unchanged = () => this.state?.tree.root === root;
+    // The folder may be looked at again meanwhile: then its files have the same bytes, but perhaps other times.
+    const reader = new FolderReader(() => (unchanged() ? this.state : undefined) ?? state);
+    return { size: state.cut.size, read: (into, at) => reader.read(into, at), unchanged, close: () => reader.close() };
+  }
+
+  /** Opens the list, which is served like a file. */
+  openList(root: string): Served | undefined {
+    const { state } = this;
+    if (state?.tree.root !== root) return undefined;
+    const { list } = state;
+    return {
+      size: list.length,
+      read: async (into, at) => {
+        const bytes = list.subarray(at, at + into.length);
+        into.set(bytes);
+        return bytes.length;
+      },
+      unchanged: () => this.state?.tree.root === root,
+      close: () => undefined,
+    };
+  }
+
+  /** The dates of the files and folders, as DATES carries them. */
+  dates(): Uint8Array {
+    const { walk } = this.state ?? {};
+    const lines = [...(walk?.files ?? []), ...(walk?.folders ?? [])].map(({ modified, path }) => `${modified} ${path}\n`);
+    return new TextEncoder().encode(lines.join(""));
+  }
+}
+
+/** Reads the bytes of a folder. A file that is not as it was when it was hashed is not read. */
+class FolderReader {
+  readonly #state: () => FolderState;
+  /** The large file that was read last. */
+  #open: { file: number; fd: number } | undefined;
+
+  constructor(state: () => FolderState) {
+    this.#state = state;
+  }
+
+  async read(into: Uint8Array, at: number): Promise<number> {
+    let have = 0;
+    for (const slice of this.#state().cut.slices(at, into.length)) {
+      const part = into.subarray(have, have + slice.length);
+      const got = await this.#readSlice(slice, part);
+      if (got < part.length) throw new Error("a file of the folder became shorter");
+      have += got;
+    }
+    return have;
+  }
+
+  async #readSlice({ file, from }: FileSlice, into: Uint8Array): Promise<number> {
+    const place = this.#state().places[file];
+    if (place === undefined) throw new Error("there is no such file in the folder");
+    if (place.size >= LARGE) return await readFully(this.#keepOpen(file, place), into, from);
+    // A small file is opened, read and closed at once: waiting for each of these would take longer.
+    const fd = openUnchanged(place);
+    try {
+      return readAll(fd, into, from);
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  #keepOpen(file: number, place: WalkedFile): number {
+    if (this.#open?.file === file) return this.#open.fd;
+    this.close();
+    const fd = openUnchanged(place);
+    this.#open = { file, fd };
+    return fd;
+  }
+
+  close(): void {
+    if (this.#open !== undefined) closeSync(this.#open.fd);
+    this.#open = undefined;
+  }
+}
+
+/** Opens a file if it is still the one that was seen. Throws otherwise. */
+function openUnchanged({ local, identity }: WalkedFile): number {
+  const fd = openSync(local, OPEN_FLAGS);
+  if (identityOf(fstatSync(fd, { bigint: true })) === identity) return fd;
+  closeSync(fd);
+  throw new Error("a file of the folder has changed");
+}
+
+function readAll(fd: number, into: Uint8Array, from: number): number {
+  let have = 0;
+  while (have < into.length) {
+    const got = readSync(fd, into, have, into.length - have, from + have);
+    if (got === 0) break;
+    have += got;
+  }
+  return have;
+}
+
+/** The hash of a file; undefined when it cannot be read, or changes meanwhile. */
+async function hashFile(file: WalkedFile, pool: HashPool, signal: AbortSignal): Promise<HashedFile | undefined> {
+  if (file.size === 0) return { root: EMPTY_ROOT };
+  let fd: number | undefined;
+  try {
+    fd = openUnchanged(file);
+    // A folder on the way may have been swapped for a link: then this is a file outside of the shared folder.
+    if (!isAtItsPath(fd, file.local)) return undefined;
+    const { root, pieces } = await pool.tree(fd, file.size, { signal });
+    if (identityOf(fstatSync(fd, { bigint: true })) !== file.identity) return undefined;
+    return file.size > pieceLengthOf(file.size) ? { root, pieces: joinPieces(pieces, file.size) } : { root };
+  } catch (error) {
+    if (signal.aborted) throw error;
+    return undefined;
+  } finally {
+    if (fd !== undefined) closeSync(fd);
+  }
+}
+
+/** The hashes of a file's pieces as the folder is cut, from those of its own tree. */
+function joinPieces(pieces: Uint8Array, size: number): Uint8Array {
+  const steps = layerAbove(pieces, size, pieceLengthOf(size) / pieceSizeOf(size), sha256);
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) return value;
+  }
+}
+
+/** Makes the list of a folder and everything that follows from it. Each file has its hash. */
+function stateOf(walk: Walk, hashes: ReadonlyMap<string, HashedFile>): FolderState {
+  const files = walk.files.map(({ path, size }): FolderEntry => ({ path, size, root: hashes.get(path)?.root ?? EMPTY_ROOT }));
+  const entries = sortEntries([...files, ...walk.empty.map((path) => ({ path, size: 0, root: EMPTY_ROOT }))]);
+  const list = formatFolderList(entries);
+  const cut = new FolderCut(entries);
+  const byPath = new Map(walk.files.map((file) => [file.path, file]));
+  const layers = new Map<string, Uint8Array>();
+  for (const [path, { pieces }] of hashes) if (pieces !== undefined) layers.set(path, pieces);
+  return {
+    list,
+    tree: treeOfBytes(list),
+    cut,
+    hashes: cut.hashes(sha256, layers) ?? new Uint8Array(0),
+    places: cut.files.flatMap(({ path }) => byPath.get(path) ?? []),
+    walk,
+  };
+}

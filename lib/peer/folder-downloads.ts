@@ -1,0 +1,281 @@
+// Downloads folders: fetches the list of one, then its bytes with the same engine as a file's, and publishes it. Meanwhile other peers may
+// be served from what has arrived.
+
+import { systemClock } from "../clock.ts";
+import { FtError } from "../error.ts";
+import type { Endpoint } from "../protocol/address.ts";
+import { type FolderEntry, LONGEST_LIST, parseFolderList } from "../protocol/folder.ts";
+import type { FileRecord } from "../protocol/record.ts";
+import { printable } from "../text.ts";
+import { FolderCut } from "./content/folder-cut.ts";
+import { sha256, treeOfBytes } from "./content/hash.ts";
+import type { PieceSet } from "./content/pieces.ts";
+import { IncomingFolder } from "./disk/incoming-folder.ts";
+import type { Downloaded, DownloadOptions, DownloadTools } from "./download.ts";
+import { fetchDates } from "./fetch/dates.ts";
+import { fetchFile } from "./fetch/fetch.ts";
+import type { FetchEvent, Fetched, FetchTools } from "./fetch/types.ts";
+import type { Known, KnownFolder, Opened } from "./serve/types.ts";
+
+/** The number of complete files is counted again when this time has passed. Milliseconds. */
+const COUNT_MS = 250;
+
+export type FolderDownloadTools = Pick<
+  DownloadTools,
+  "dial" | "pool" | "limit" | "pass" | "keyed" | "away" | "unsettled" | "look" | "isFetchable" | "announce" | "withdraw"
+> & {
+  /** The whole folder is at this path. It may be served from the download until this resolves. */
+  finished(path: string): Promise<void>;
+};
+
+/** The part of a folder that has arrived and is verified. */
+interface Part {
+  readonly record: FileRecord;
+  readonly list: Uint8Array;
+  readonly cut: FolderCut;
+  readonly hashes: Uint8Array;
+  readonly have: PieceSet;
+  readonly incoming: IncomingFolder;
+  readonly dates: ReadonlyMap<string, number>;
+}
+
+/** The list of a folder, from its holders. Throws a sentence when it cannot be fetched, or used. */
+export async function fetchFolderList(
+  records: [FileRecord, ...FileRecord[]],
+  tools: FolderDownloadTools,
+  how: Pick<DownloadOptions, "signal" | "only"> & { report?(event: FetchEvent): void },
+): Promise<{ bytes: Uint8Array; entries: FolderEntry[] }> {
+  const [{ name, root, list }] = records;
+  const shown = printable(name);
+  if (root === undefined || list === undefined) {
+    throw new FtError(
+      "no-list",
+      `Cannot fetch the folder "${shown}" yet: its holder is still reading its files. Try again soon.`,
+    );
+  }
+  if (list > LONGEST_LIST) throw new FtError("bad-list", `Cannot fetch the folder "${shown}": its list is too long.`);
+  const bytes = new Uint8Array(list);
+  await fetchFile(
+    { name, size: list, root, holders: records },
+    {
+      ...engineTools(tools, how, root),
+      target: { write: async (offset, part) => bytes.set(part, offset), restart: async () => undefined },
+      layer: (memory, length) => tools.pool.layer({ memory, length, fileSize: list }),
+      report: (event) => event.event !== "progress" && event.event !== "verifying" && how.report?.(event),
+    },
+  );
+  return { bytes, entries: parseFolderList(bytes) };
+}
+
+/** The tools of the engine that do not depend on what is fetched. */
+function engineTools(
+  { dial, limit, pass, keyed, away, unsettled, look, isFetchable }: FolderDownloadTools,
+  { signal, only }: Pick<DownloadOptions, "signal" | "only">,
+  root: string,
+): Omit<FetchTools, "target" | "layer" | "report"> {
+  return {
+    dial,
+    pass,
+    ...(keyed === undefined ? {} : { keyed }),
+    away,
+    unsettled,
+    sha256,
+    limit,
+    signal,
+    ...(only ? {} : { look: async () => (await look(root)).filter(isFetchable) }),
+  };
+}
+
+/** The folders that are being fetched, and what has arrived of them. */
+export class FolderDownloads {
+  readonly #tools: FolderDownloadTools;
+  readonly #parts = new Map<string, Part>();
+  readonly #running = new Set<Promise<unknown>>();
+
+  constructor(tools: FolderDownloadTools) {
+    this.#tools = tools;
+  }
+
+  /** Fetches one folder; the records are its holders. Throws a sentence. */
+  start(records: [FileRecord, ...FileRecord[]], options: DownloadOptions): Promise<Downloaded> {
+    const running = this.#download(records, options);
+    this.#running.add(running);
+    const ended = () => this.#running.delete(running);
+    running.then(ended, ended);
+    return running;
+  }
+
+  /** Whether a download is running. */
+  get running(): boolean {
+    return this.#running.size > 0;
+  }
+
+  /** Resolves when all downloads have ended. */
+  async settled(): Promise<void> {
+    await Promise.allSettled(this.#running);
+  }
+
+  /** The records of the parts, for the tracker. */
+  records({ address, port }: Endpoint): FileRecord[] {
+    return [...this.#parts.values()].map(({ record }) => ({ ...record, address, port }));
+  }
+
+  /** The list of a folder that is being fetched, which is served like a file. */
+  look(root: string): Known | undefined {
+    const part = this.#parts.get(root);
+    return part === undefined ? undefined : { size: part.list.length, pieces: treeOfBytes(part.list).pieces };
+  }
+
+  lookFolder(root: string): KnownFolder | undefined {
+    const part = this.#parts.get(root);
+    if (part === undefined) return undefined;
+    const lines = [...part.dates].map(([path, date]) => `${date} ${path}\n`);
+    return { hashes: part.hashes, have: part.have, dates: () => new TextEncoder().encode(lines.join("")) };
+  }
+
+  /** Opens the bytes of a folder, or its list. Only verified pieces may be read. */
+  open({ root, folder }: { root?: string | undefined; folder?: string | undefined }): Opened | undefined {
+    const part = this.#parts.get(folder ?? root ?? "");
+    if (part === undefined) return undefined;
+    const { record, list, cut, have, incoming } = part;
+    const always = { unchanged: () => true, close: () => undefined };
+    if (folder === undefined) {
+      const read = async (into: Uint8Array, at: number) => {
+        const bytes = list.subarray(at, at + into.length);
+        into.set(bytes);
+        return bytes.length;
+      };
+      return { name: record.name, root, file: { size: list.length, read, ...always } };
+    }
+    const has = (offset: number, length: number) => {
+      for (let piece = cut.pieceAt(offset); cut.startOf(piece) < offset + length; piece++) if (!have.has(piece)) return false;
+      return true;
+    };
+    return {
+      name: record.name,
+      root: folder,
+      file: { size: cut.size, read: (into, at) => incoming.read(into, at), has, ...always },
+    };
+  }
+
+  async #download(records: [FileRecord, ...FileRecord[]], options: DownloadOptions): Promise<Downloaded> {
+    const { folder: into, inside = "" } = options;
+    const { isFetchable, pool } = this.#tools;
+    const [record] = records;
+    const [first, ...others] = records.filter(isFetchable);
+    const shown = printable(record.name);
+    if (first === undefined) throw new FtError("no-holder", `Cannot fetch the folder "${shown}": only you share it.`);
+    const holders: [FileRecord, ...FileRecord[]] = [first, ...others];
+    const { bytes: list, entries } = await fetchFolderList(holders, this.#tools, options);
+    if (inside !== "" && !entries.some(({ path }) => path === inside || path.startsWith(`${inside}/`))) {
+      throw new FtError("not-found", `There is no "${printable(inside)}" in the folder "${shown}".`);
+    }
+    const root = record.root ?? "";
+    const cut = new FolderCut(entries);
+    const dates = await fetchDates(root, holders, { ...engineTools(this.#tools, options, root), clock: systemClock });
+    const incoming = IncomingFolder.open({ into, name: record.name, entries, cut, inside, dates });
+    const progress = new FolderProgress(incoming, cut, options.report);
+    let served: Part | undefined;
+    try {
+      const fetched: Fetched = await fetchFile(
+        { name: record.name, size: cut.size, root, holders, folder: cut },
+        {
+          ...engineTools(this.#tools, options, root),
+          target: incoming,
+          layer: (memory, length, offset) => pool.layer({ memory, units: cut.unitsOf(...piecesIn(cut, offset, length)) }),
+          present: (hashes, onChecked) => incoming.present(hashes, pool, onChecked),
+          begun: (hashes, have) => {
+            progress.begin(have);
+            if (inside !== "") return;
+            served = this.#serve({ record, list, cut, hashes, have, incoming, dates });
+          },
+          report: (event) => progress.report(event),
+        },
+      );
+      const published = await incoming.publish();
+      const isWhole = inside === "" && incoming.failed.length === 0 && published.numbered.length === 0;
+      if (isWhole) this.#handOver(served, published.path);
+      else this.#endPart(served);
+      const { files, size, failed } = incoming;
+      const { path, outcome, numbered } = published;
+      return { path, size, verified: true, outcome, holders: fetched.holders, inFolder: { files, failed, numbered } };
+    } catch (error) {
+      incoming.keep();
+      this.#endPart(served);
+      throw error;
+    }
+  }
+
+  /** The whole folder is shared from now on. Until it is hashed there, it is served like a part. */
+  #handOver(served: Part | undefined, path: string): void {
+    void this.#tools.finished(path).finally(() => this.#endPart(served));
+  }
+
+  #serve(part: Part): Part | undefined {
+    const { root } = part.record;
+    if (root === undefined || this.#parts.has(root)) return undefined;
+    const { by: _, part: __, ...record } = part.record;
+    const served = { ...part, record: { ...record, part: true as const } };
+    this.#parts.set(root, served);
+    this.#tools.announce(served.record);
+    return served;
+  }
+
+  #endPart(part: Part | undefined): void {
+    if (part === undefined) return;
+    this.#parts.delete(part.record.root ?? "");
+    this.#tools.withdraw(part.record);
+  }
+}
+
+/** The first piece of a range that begins with a piece, and how many whole pieces are in it. */
+function piecesIn(cut: FolderCut, offset: number, length: number): [first: number, count: number] {
+  const first = cut.pieceAt(offset);
+  let end = first;
+  while (end < cut.count && cut.startOf(end + 1) <= offset + length) end += 1;
+  return [first, end - first];
+}
+
+/** Adds the number of complete files to the progress, and takes off the bytes that are not wanted. */
+class FolderProgress {
+  readonly #incoming: IncomingFolder;
+  readonly #report: (event: FetchEvent) => void;
+  readonly #unwanted: number;
+  #have: PieceSet | undefined;
+  #counted = { at: Number.NEGATIVE_INFINITY, pieces: -1, done: 0 };
+
+  constructor(incoming: IncomingFolder, cut: FolderCut, report: (event: FetchEvent) => void) {
+    this.#incoming = incoming;
+    this.#report = report;
+    let unwanted = 0;
+    for (let piece = 0; piece < cut.count; piece++) {
+      if (incoming.isUnwanted(piece)) unwanted += cut.startOf(piece + 1) - cut.startOf(piece);
+    }
+    this.#unwanted = unwanted;
+  }
+
+  begin(have: PieceSet): void {
+    this.#have = have;
+  }
+
+  report(event: FetchEvent): void {
+    if (event.event !== "progress") {
+      this.#report(event);
+      return;
+    }
+    const { received, size } = event;
+    const files = { done: this.#complete(), total: this.#incoming.files };
+    this.#report({ ...event, received: Math.max(0, received - this.#unwanted), size: size - this.#unwanted, files });
+  }
+
+  #complete(): number {
+    const have = this.#have;
+    if (have === undefined) return 0;
+    const now = systemClock.elapsed();
+    const { at, pieces } = this.#counted;
+    if (pieces !== have.count && (now - at >= COUNT_MS || have.complete)) {
+      this.#counted = { at: now, pieces: have.count, done: this.#incoming.filesIn(have) };
+    }
+    return this.#counted.done;
+  }
+}

@@ -1,0 +1,48 @@
+// Under which names the entries of a fetched folder lie on this disk.
+
+import { describe, expect, test } from "bun:test";
+import { FolderLayout } from "../../../lib/peer/disk/folder-layout.ts";
+import type { FolderEntry } from "../../../lib/protocol/folder.ts";
+
+const entriesOf = (...paths: string[]): FolderEntry[] => paths.map((path) => ({ path, size: 1, root: "a".repeat(64) }));
+
+function placesOf(paths: string[], tellsCase = true): string[] {
+  const entries = entriesOf(...paths);
+  const layout = new FolderLayout(entries, tellsCase);
+  return entries.map((entry) => layout.placeOf(entry));
+}
+
+describe("FolderLayout", () => {
+  test("safe names stay, with all folders on the way", () => {
+    const paths = ["a.txt", "b/c/d.txt", "b/c/e/", "f/g.txt"];
+    expect(placesOf(paths)).toEqual(paths);
+    const layout = new FolderLayout(entriesOf(...paths), true);
+    expect(layout.folders).toEqual(["b/", "b/c/", "b/c/e/", "f/"]);
+    expect(layout.renamed).toEqual([]);
+    expect(layout.folderAt("b/c/")).toBe("b/c/");
+    expect(layout.folderAt("x/")).toBeUndefined();
+  });
+
+  test("a name that is not safe is changed, and told", () => {
+    const layout = new FolderLayout(entriesOf("CON/a:b.txt", "desktop.ini"), true);
+    expect(layout.renamed).toEqual([
+      { path: "CON/a:b.txt", local: "_CON/a_b.txt" },
+      { path: "desktop.ini", local: "desktop.ini.download" },
+    ]);
+  });
+
+  test("names that become one get numbers, so that no entry replaces another", () => {
+    expect(placesOf(["a:b.txt", "a?b.txt", "a_b.txt"])).toEqual(["a_b.txt", "a_b (1).txt", "a_b (2).txt"]);
+    expect(placesOf(["x:/1", "x?/1"])).toEqual(["x_/1", "x_ (1)/1"]);
+  });
+
+  test("names that differ in case only get numbers where the disk does not tell them apart", () => {
+    const paths = ["Docs/A.txt", "Makefile", "docs/a.txt", "makefile"];
+    expect(placesOf(paths, true)).toEqual(paths);
+    expect(placesOf(paths, false)).toEqual(["Docs/A.txt", "Makefile", "docs (1)/a.txt", "makefile (1)"]);
+  });
+
+  test("a file and a folder that become one name are two", () => {
+    expect(placesOf(["a:", "a?/b"])).toEqual(["a_", "a_ (1)/b"]);
+  });
+});

@@ -1,0 +1,283 @@
+// A folder that is fetched: how its files come to the disk, what an earlier run leaves, and what happens to files that are there.
+
+import { afterAll, afterEach, beforeEach, describe, expect, test } from "bun:test";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { FolderCut } from "../../../lib/peer/content/folder-cut.ts";
+import { HashPool, treeOfBytes } from "../../../lib/peer/content/hash.ts";
+import { PieceSet } from "../../../lib/peer/content/pieces.ts";
+import { IncomingFolder, type IncomingFolderOptions } from "../../../lib/peer/disk/incoming-folder.ts";
+import { EMPTY_ROOT, type FolderEntry, sortEntries } from "../../../lib/protocol/folder.ts";
+
+const pool = new HashPool(new URL("../../../lib/peer/content/hasher.ts", import.meta.url), 2);
+let top = "";
+beforeEach(() => {
+  top = mkdtempSync(join(tmpdir(), "ft-in-folder-"));
+});
+afterEach(() => rmSync(top, { recursive: true }));
+afterAll(() => pool.close());
+
+/** A folder to fetch: its files by path; a path that ends in `/` is an empty folder. */
+class Source {
+  readonly entries: FolderEntry[];
+  readonly cut: FolderCut;
+  readonly hashes: Promise<Uint8Array>;
+  readonly bytes: Uint8Array;
+
+  constructor(files: Record<string, string | Uint8Array>) {
+    const contents = new Map(Object.entries(files).map(([path, content]) => [path, new Uint8Array(Buffer.from(content))]));
+    this.entries = sortEntries(
+      [...contents].map(([path, bytes]) => ({
+        path,
+        size: bytes.length,
+        root: bytes.length === 0 ? EMPTY_ROOT : treeOfBytes(bytes).root,
+      })),
+    );
+    this.cut = new FolderCut(this.entries);
+    this.bytes = new Uint8Array(new SharedArrayBuffer(this.cut.size));
+    for (const { file, offset } of this.cut.slices(0, this.cut.size)) {
+      this.bytes.set(contents.get(this.cut.files[file]?.path ?? "") ?? new Uint8Array(0), offset);
+    }
+    const memory = this.bytes.buffer as unknown as SharedArrayBuffer;
+    this.hashes = pool.layer({ memory, units: this.cut.unitsOf(0, this.cut.count) });
+  }
+
+  open(options: Partial<IncomingFolderOptions> = {}): IncomingFolder {
+    const { entries, cut } = this;
+    return IncomingFolder.open({ into: top, name: "Lesson", entries, cut, inside: "", dates: new Map(), ...options });
+  }
+
+  /** Fetches everything that is not there. Gives the number of pieces that were fetched. */
+  async fill(incoming: IncomingFolder): Promise<number> {
+    const have = await incoming.present(await this.hashes, pool, () => undefined);
+    let fetched = 0;
+    for (let piece = 0; piece < this.cut.count; piece++) {
+      if (have.has(piece)) continue;
+      fetched += 1;
+      const [start, end] = [this.cut.startOf(piece), this.cut.startOf(piece + 1)];
+      await incoming.write(start, this.bytes.subarray(start, end));
+    }
+    return fetched;
+  }
+
+  async fetch(options: Partial<IncomingFolderOptions> = {}) {
+    const incoming = this.open(options);
+    const fetched = await this.fill(incoming);
+    return { fetched, failed: incoming.failed, ...(await incoming.publish()) };
+  }
+}
+
+function put(path: string, content: string): void {
+  mkdirSync(dirname(join(top, path)), { recursive: true });
+  writeFileSync(join(top, path), content);
+}
+
+const read = (path: string) => readFileSync(join(top, path), "utf8");
+
+/** All paths under the folder for downloads, with the text of small files. */
+function tree(folder = top, start = ""): Record<string, string> {
+  const found: Record<string, string> = {};
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) Object.assign(found, { [`${start}${entry.name}/`]: "" }, tree(path, `${start}${entry.name}/`));
+    else
+      found[start + entry.name] =
+        entry.isFile() && statSync(path).size < 100 ? readFileSync(path, "utf8") : `${statSync(path).size}`;
+  }
+  return found;
+}
+
+const LARGE = new Uint8Array(2_700_000).map((_, i) => i * 7 + (i >> 9));
+
+describe("IncomingFolder", () => {
+  test("the whole folder arrives under its name, with empty files and folders, and nothing else stays", async () => {
+    const source = new Source({ "a.txt": "one", "b/c.txt": "two", "b/nothing": "", "empty/": "", "large.bin": LARGE });
+    const done = await source.fetch();
+    expect(done).toMatchObject({ path: join(top, "Lesson"), outcome: "new", numbered: [], failed: [], fetched: 4 });
+    expect(tree()).toEqual({
+      "Lesson/": "",
+      "Lesson/a.txt": "one",
+      "Lesson/b/": "",
+      "Lesson/b/c.txt": "two",
+      "Lesson/b/nothing": "",
+      "Lesson/empty/": "",
+      "Lesson/large.bin": "2700000",
+    });
+    expect(Buffer.compare(readFileSync(join(top, "Lesson/large.bin")), LARGE)).toBe(0);
+  });
+
+  test("files and folders get their dates, also when they are made before others in the same folder", async () => {
+    const source = new Source({ "a.txt": "one", "b/c/d.txt": "two", "large.bin": LARGE, "b/empty/": "" });
+    const paths = ["a.txt", "b/c/d.txt", "large.bin", "/", "b/", "b/c/", "b/empty/"];
+    await source.fetch({ dates: new Map(paths.map((path, i) => [path, 1_000_000_000_000 + i * 1000])) });
+    const dates = paths.map((path) => statSync(join(top, "Lesson", path)).mtimeMs);
+    expect(dates).toEqual(paths.map((_, i) => 1_000_000_000_000 + i * 1000));
+  });
+
+  test("nothing of it can be run", async () => {
+    await new Source({ "a.sh": "#!/bin/sh" }).fetch();
+    expect(statSync(join(top, "Lesson/a.sh")).mode & 0o111).toBe(0);
+  });
+
+  test("after a break only the missing pieces are fetched", async () => {
+    const source = new Source({ "a.txt": "one", "b.bin": LARGE });
+    const first = source.open();
+    await first.write(0, source.bytes.subarray(0, source.cut.startOf(2)));
+    first.keep();
+    expect(readdirSync(top)).toEqual([expect.stringMatching(/^\.ft-[0-9a-f]{32}\.part$/)]);
+    expect(await source.fetch()).toMatchObject({ fetched: 2, outcome: "new" });
+    expect(Buffer.compare(readFileSync(join(top, "Lesson/b.bin")), LARGE)).toBe(0);
+  });
+
+  test("a file that is wrong after a break is fetched again", async () => {
+    const source = new Source({ "a.txt": "one", "b.txt": "two" });
+    const first = source.open();
+    await source.fill(first);
+    first.keep();
+    const [part = ""] = readdirSync(top);
+    writeFileSync(join(top, part, "b.txt"), "bad");
+    expect(await source.fetch()).toMatchObject({ fetched: 1 });
+    expect(read("Lesson/b.txt")).toBe("two");
+  });
+
+  test("a folder that has changed meanwhile uses what is the same", async () => {
+    const before = new Source({ "large.bin": LARGE, "b.txt": "two" });
+    const open = before.open();
+    await before.fill(open);
+    open.keep();
+    const after = new Source({ "large.bin": LARGE, "b.txt": "changed", "c.txt": "new" });
+    expect(await after.fetch()).toMatchObject({ fetched: 1, outcome: "new" });
+    expect(tree()).toMatchObject({ "Lesson/b.txt": "changed", "Lesson/c.txt": "new", "Lesson/large.bin": "2700000" });
+  });
+
+  test("a folder that is there completely is not fetched again", async () => {
+    const source = new Source({ "a.txt": "one", "b/c.bin": LARGE, "d/": "" });
+    await source.fetch();
+    expect(await source.fetch()).toMatchObject({ fetched: 0, outcome: "already here", numbered: [] });
+    expect(readdirSync(top)).toEqual(["Lesson"]);
+  });
+
+  test("files that are there stay: the same ones are not fetched, another one keeps its name", async () => {
+    put("Lesson/b/c.txt", "mine");
+    put("Lesson/own.txt", "untouched");
+    const source = new Source({ "a.txt": "one", "b/c.txt": "theirs" });
+    const done = await source.fetch();
+    expect(done).toMatchObject({ outcome: "merged", numbered: [{ path: "b/c.txt", local: "b/c (1).txt" }] });
+    expect(tree()).toEqual({
+      "Lesson/": "",
+      "Lesson/a.txt": "one",
+      "Lesson/b/": "",
+      "Lesson/b/c (1).txt": "theirs",
+      "Lesson/b/c.txt": "mine",
+      "Lesson/own.txt": "untouched",
+    });
+    expect(await source.fetch()).toMatchObject({ outcome: "already here" });
+    expect(Object.keys(tree())).toHaveLength(6);
+  });
+
+  test("a file that has the folder's name stays, and so does a link: nothing is written through it", async () => {
+    put("Lesson", "a file");
+    const source = new Source({ "in/a.txt": "one" });
+    expect(await source.fetch()).toMatchObject({ path: join(top, "Lesson (1)") });
+    mkdirSync(join(top, "elsewhere"));
+    rmSync(join(top, "Lesson"));
+    rmSync(join(top, "Lesson (1)"), { recursive: true });
+    mkdirSync(join(top, "Lesson"));
+    symlinkSync(join(top, "elsewhere"), join(top, "Lesson", "in"));
+    await source.fetch();
+    expect(readdirSync(join(top, "elsewhere"))).toEqual([]);
+    expect(read("Lesson/in (1)/a.txt")).toBe("one");
+  });
+
+  test("names that are not safe here are changed", async () => {
+    await new Source({ "..x/CON": "one", "a:b": "two" }).fetch();
+    expect(Object.keys(tree())).toEqual(expect.arrayContaining(["Lesson/_x/_CON", "Lesson/a_b"]));
+  });
+
+  test("one file inside goes into the folder that was named, a folder inside becomes a folder there", async () => {
+    const source = new Source({ "a.txt": "one", "b/c.txt": "two", "b/d/e.txt": "three", "z.bin": LARGE });
+    expect(await source.fetch({ inside: "b/c.txt" })).toMatchObject({ path: join(top, "c.txt"), outcome: "new", fetched: 1 });
+    expect(tree()).toEqual({ "c.txt": "two" });
+    expect(await source.fetch({ inside: "b" })).toMatchObject({ path: join(top, "b") });
+    expect(tree()).toMatchObject({ "b/c.txt": "two", "b/d/e.txt": "three" });
+    expect(existsSync(join(top, "z.bin"))).toBe(false);
+  });
+
+  test("a file that cannot be saved is named, and the others arrive", async () => {
+    const source = new Source({ "a.txt": "one", "b/c.txt": "two", "d.txt": "three" });
+    const incoming = source.open();
+    const [part = ""] = readdirSync(top).filter((name) => name.endsWith(".part"));
+    // Something that cannot be replaced has the file's place.
+    mkdirSync(join(top, part, "a.txt", "inner"), { recursive: true });
+    await source.fill(incoming);
+    expect(incoming.failed).toEqual([{ path: "a.txt", reason: expect.any(String) }]);
+    rmSync(join(top, part, "a.txt"), { recursive: true });
+    await incoming.publish();
+    expect(tree()).toEqual({ "Lesson/": "", "Lesson/b/": "", "Lesson/b/c.txt": "two", "Lesson/d.txt": "three" });
+  });
+
+  test("what has come can be read again for others, the rest cannot", async () => {
+    const source = new Source({ "a.txt": "one", "b.bin": LARGE });
+    const incoming = source.open();
+    await incoming.write(0, source.bytes.subarray(0, source.cut.startOf(2)));
+    const into = new Uint8Array(1000);
+    expect(await incoming.read(into, 1)).toBe(1000);
+    expect(Buffer.compare(into, source.bytes.subarray(1, 1001))).toBe(0);
+    await expect(incoming.read(into, source.cut.startOf(2))).rejects.toThrow();
+    incoming.keep();
+  });
+
+  test("how many files are complete, and how many there are", async () => {
+    const source = new Source({ "a.txt": "one", "b.txt": "two", "c.bin": LARGE, "d.txt": "" });
+    const incoming = source.open();
+    expect(incoming).toMatchObject({ files: 4, size: LARGE.length + 6 });
+    const have = new PieceSet(source.cut.count);
+    expect(incoming.filesIn(have)).toBe(1);
+    have.add(0);
+    expect(incoming.filesIn(have)).toBe(3);
+    for (let piece = 0; piece < source.cut.count; piece++) have.add(piece);
+    expect(incoming.filesIn(have)).toBe(4);
+    incoming.keep();
+  });
+
+  test("a second fetch of the same folder into the same place is refused, of another one is not", () => {
+    const source = new Source({ "a.txt": "one" });
+    const first = source.open();
+    expect(() => source.open()).toThrow('The folder "Lesson" is being fetched into this folder already');
+    source.open({ name: "Other" }).keep();
+    first.keep();
+    source.open().keep();
+    expect(readdirSync(top)).toEqual([]);
+  });
+
+  test("a part folder that others may write to is not used", () => {
+    const source = new Source({ "a.txt": "one" });
+    const first = source.open();
+    const [part = ""] = readdirSync(top).filter((name) => name.endsWith(".part"));
+    writeFileSync(join(top, part, "x"), "");
+    first.keep();
+    chmodSync(join(top, part), 0o777);
+    expect(() => source.open()).toThrow("is in the way");
+  });
+
+  test("a part folder that was removed meanwhile is a sentence", async () => {
+    const source = new Source({ "a.txt": "one", "b/c.txt": "two" });
+    const incoming = source.open();
+    const [part = ""] = readdirSync(top).filter((name) => name.endsWith(".part"));
+    rmSync(join(top, part), { recursive: true });
+    await expect(source.fill(incoming)).rejects.toThrow("its part folder in");
+    incoming.keep();
+  });
+});

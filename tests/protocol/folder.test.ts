@@ -1,0 +1,145 @@
+// The list of a shared folder: its bytes, and everything that a hostile list may have in it.
+
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import {
+  comparePaths,
+  DEEPEST_PATH,
+  EMPTY_ROOT,
+  type FolderEntry,
+  formatFolderList,
+  isFolderEntry,
+  LONGEST_LIST,
+  MOST_ENTRIES,
+  parseFolderList,
+} from "../../lib/protocol/folder.ts";
+
+const A = "a".repeat(64);
+const B = "b".repeat(64);
+const bytesOf = (text: string) => new TextEncoder().encode(text);
+const parse = (text: string) => parseFolderList(bytesOf(text));
+/** Expects that a list is refused for this reason. */
+function expectRefusal(list: string | Uint8Array, why: string): void {
+  expect(() => parseFolderList(typeof list === "string" ? bytesOf(list) : list)).toThrow(why);
+}
+
+describe("formatFolderList", () => {
+  test("one line an entry, in the order of the bytes", () => {
+    const entries = [
+      { path: "notes/2.txt", size: 7, root: B },
+      { path: "empty/", size: 0, root: EMPTY_ROOT },
+      { path: "notes.txt", size: 3, root: A },
+    ];
+    const list = new TextDecoder().decode(formatFolderList(entries));
+    expect(list).toBe(`0 ${EMPTY_ROOT} empty/\n3 ${A} notes.txt\n7 ${B} notes/2.txt\n`);
+  });
+
+  test("a folder without entries has an empty list", () => {
+    expect(formatFolderList([])).toEqual(new Uint8Array(0));
+    expect(parse("")).toEqual([]);
+  });
+
+  test("what it writes is read again, whatever the order of the entries", () => {
+    const part = fc.string({ unit: "binary", minLength: 1, maxLength: 20 }).filter((text) => {
+      return (
+        /^[^/\u0000-\u001f\u007f\ufffd]+$/.test(text) &&
+        text.isWellFormed() &&
+        text.normalize("NFC") === text &&
+        !/^\.\.?$/.test(text)
+      );
+    });
+    const entry = fc.record({
+      path: part,
+      size: fc.nat({ max: 2 ** 40 }).map((size) => size + 1),
+      root: fc.constantFrom(A, B),
+    });
+    fc.assert(
+      fc.property(fc.uniqueArray(entry, { selector: ({ path }) => path, maxLength: 20 }), (entries) => {
+        const read = parseFolderList(formatFolderList(entries));
+        expect(read).toEqual(entries.toSorted((a, b) => Buffer.compare(Buffer.from(a.path), Buffer.from(b.path))));
+      }),
+    );
+  });
+});
+
+describe("comparePaths", () => {
+  test("orders like the bytes of UTF-8, also beyond U+FFFF", () => {
+    fc.assert(
+      fc.property(fc.string({ unit: "binary" }), fc.string({ unit: "binary" }), (a, b) => {
+        expect(Math.sign(comparePaths(a, b))).toBe(Buffer.compare(Buffer.from(a), Buffer.from(b)));
+      }),
+    );
+    expect(comparePaths("\u{1F600}", "\uFF21")).toBeGreaterThan(0);
+  });
+});
+
+describe("parseFolderList", () => {
+  test("files and empty folders, as they stand", () => {
+    const entries: FolderEntry[] = parse(`0 ${EMPTY_ROOT} a/\n0 ${EMPTY_ROOT} b\n12 ${A} c d/e.txt\n`);
+    expect(entries).toEqual([
+      { path: "a/", size: 0, root: EMPTY_ROOT },
+      { path: "b", size: 0, root: EMPTY_ROOT },
+      { path: "c d/e.txt", size: 12, root: A },
+    ]);
+    expect(entries.map(isFolderEntry)).toEqual([true, false, false]);
+  });
+
+  const lines: [what: string, list: string | Uint8Array, why: string][] = [
+    ["a way up", `1 ${A} ../x\n`, "made of dots"],
+    ["a way up in the middle", `1 ${A} a/../../x\n`, "made of dots"],
+    ["a dot", `1 ${A} ./x\n`, "made of dots"],
+    ["an absolute path", `1 ${A} /etc/passwd\n`, "empty"],
+    ["an empty part", `1 ${A} a//b\n`, "empty"],
+    ["two slashes at the end", `0 ${EMPTY_ROOT} a//\n`, "empty"],
+    ["only a slash", `0 ${EMPTY_ROOT} /\n`, "empty"],
+    ["a NUL", `1 ${A} a\0b\n`, "control character"],
+    ["a carriage return", `1 ${A} a\r\n`, "control character"],
+    ["a name that is not normalised", `1 ${A} cafe\u0301\n`, "not normalised"],
+    ["a replacement character", `1 ${A} a\ufffd\n`, "UTF-8"],
+    ["bytes that are not UTF-8", new Uint8Array([0x31, 0x20, 0xff, 0x0a]), "UTF-8"],
+    ["a byte order mark", `\ufeff1 ${A} a\n`, "size, root and path"],
+    ["a long name", `1 ${A} ${"n".repeat(256)}\n`, "255 bytes"],
+    ["a long path", `1 ${A} ${Array(17).fill("n".repeat(250)).join("/")}\n`, "4096 bytes"],
+    [
+      "a deep path",
+      `1 ${A} ${Array(DEEPEST_PATH + 1)
+        .fill("d")
+        .join("/")}\n`,
+      "64 folders",
+    ],
+    ["a path twice", `1 ${A} a\n1 ${A} a\n`, "twice"],
+    ["another order", `1 ${A} b\n1 ${A} a\n`, "in order"],
+    ["a file that is a folder, too", `1 ${A} a\n1 ${A} a/b\n`, "both a file and a folder"],
+    ["a file that is a folder, with others between", `1 ${A} a\n1 ${A} a.b\n1 ${A} a/b\n`, "both a file and a folder"],
+    ["a file that is an empty folder, too", `1 ${A} a\n0 ${EMPTY_ROOT} a/\n`, "both a file and a folder"],
+    ["an empty folder with a file", `0 ${EMPTY_ROOT} a/\n1 ${A} a/b\n`, "both a file and a folder"],
+    ["an empty folder with bytes", `1 ${A} a/\n`, "has bytes"],
+    ["an empty file with the id of another", `0 ${A} a\n`, "has bytes"],
+    ["a size with zeros", `01 ${A} a\n`, "size, root and path"],
+    ["a size below zero", `-1 ${A} a\n`, "size, root and path"],
+    ["a size beyond all disks", `9007199254740993 ${A} a\n`, "size, root and path"],
+    ["sizes that add up to more", `9007199254740991 ${A} a\n1 ${A} b\n`, "too large"],
+    ["a root in capitals", `1 ${A.toUpperCase()} a\n`, "size, root and path"],
+    ["a short root", `1 ${A.slice(1)} a\n`, "size, root and path"],
+    ["two spaces", `1  ${A} a\n`, "size, root and path"],
+    ["no path", `1 ${A} \n`, "size, root and path"],
+    ["an empty line", `1 ${A} a\n\n`, "size, root and path"],
+    ["a last line without an end", `1 ${A} a`, "does not end"],
+  ];
+  test.each(lines)("%s is refused", (_what, list, why) => {
+    expectRefusal(list, why);
+  });
+
+  test("the limits of length and number hold", () => {
+    const most = Array.from({ length: MOST_ENTRIES }, (_, i) => `1 ${A} ${String(i).padStart(6, "0")}\n`);
+    expect(parse(most.join(""))).toHaveLength(MOST_ENTRIES);
+    expectRefusal([...most, `1 ${A} 1000000\n`].join(""), "more than 100000 entries");
+    expectRefusal(new Uint8Array(LONGEST_LIST + 1).fill(0x31), "longer than 16777216 bytes");
+  });
+
+  test("deep and long paths that fit are read", () => {
+    const deep = Array(DEEPEST_PATH).fill("d").join("/");
+    const long = Array(16).fill("n".repeat(255)).join("/").slice(0, 4095);
+    expect(parse(`1 ${A} ${deep}\n1 ${A} ${long}\n`).map(({ path }) => path)).toEqual([deep, long]);
+  });
+});
