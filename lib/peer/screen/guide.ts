@@ -16,7 +16,7 @@ import { askFiles, askFolder, refuseTarget } from "./choosing.ts";
 import { fitName } from "./columns.ts";
 import { fetchAll } from "./fetching.ts";
 import { Finder, type Found, keyOfFound, layFound } from "./finder.ts";
-import { Joining, type JoiningOptions, usableFolder } from "./joining.ts";
+import { askName, Joining, type JoiningOptions, usableFolder } from "./joining.ts";
 import { mayLeave } from "./leaving.ts";
 import { News } from "./news.ts";
 import { describeEvent, peerTable } from "./view.ts";
@@ -31,6 +31,8 @@ const SHORTCUTS = [
   { letter: "t", label: "settings" },
   { letter: "x", label: "leave" },
 ];
+
+type Setting = "to" | "files" | "name" | "back";
 
 /** A peer, as far as the prompts use it. */
 export interface GuidedPeer {
@@ -59,7 +61,7 @@ export interface GuideOptions extends JoiningOptions {
     tracker: TrackerPlace | Located,
     files: SharedFile[],
     report: (event: PeerEvent) => void,
-    consent: boolean,
+    how: { consent: boolean; name: string },
   ): Promise<GuidedPeer>;
 }
 
@@ -104,7 +106,10 @@ class Guide {
     for (;;) {
       const chosen = await this.#joining.choose();
       try {
-        const peer = await start(chosen.tracker, chosen.files, (event) => this.#hear(event), chosen.consent);
+        const peer = await start(chosen.tracker, chosen.files, (event) => this.#hear(event), {
+          consent: chosen.consent,
+          name: this.#joining.name,
+        });
         if (chosen.from !== undefined) remembered.remember({ files: chosen.files.map(({ path }) => path), from: chosen.from });
         await this.#checkTarget();
         return peer;
@@ -272,13 +277,14 @@ class Guide {
 
   async #settings(peer: GuidedPeer): Promise<void> {
     const { prompts } = this.#options;
-    for (let at: "to" | "files" | "back" = "to"; ; ) {
+    for (let at: Setting = "to"; ; ) {
       const shared = plural(peer.share.files.length, "file");
-      const answer: "to" | "files" | "back" | undefined = await prompts.choose<"to" | "files" | "back">(
+      const answer: Setting | undefined = await prompts.choose<Setting>(
         "Settings",
         [
           { value: "to" as const, label: `Folder for downloads: ${this.#to}` },
           { value: "files" as const, label: `Files that I share: ${shared}` },
+          { value: "name" as const, label: `My name: ${this.#joining.name}` },
           { value: "back" as const, label: "Back" },
         ],
         at,
@@ -286,7 +292,8 @@ class Guide {
       if (answer === undefined || answer === "back") return;
       at = answer;
       if (answer === "to") await this.#askTarget();
-      else await this.#changeFiles(peer);
+      else if (answer === "files") await this.#changeFiles(peer);
+      else await this.#changeName();
     }
   }
 
@@ -308,6 +315,15 @@ class Guide {
     }
     prompts.warn(refusal);
     await this.#askTarget();
+  }
+
+  async #changeName(): Promise<void> {
+    const { prompts, remembered } = this.#options;
+    const name = await askName(prompts, this.#joining.name);
+    if (name === undefined || name === this.#joining.name) return;
+    this.#joining.name = name;
+    remembered.remember({ name });
+    prompts.done("Others see your new name when you start this program again.");
   }
 
   async #changeFiles(peer: GuidedPeer): Promise<void> {
