@@ -103,8 +103,8 @@ class Guide {
 
   async #join(): Promise<GuidedPeer> {
     const { prompts, remembered, start, tracker: given } = this.#options;
-    for (;;) {
-      const chosen = await this.#joining.choose();
+    for (let again = false; ; again = true) {
+      const chosen = await this.#joining.choose(again);
       try {
         const peer = await start(chosen.tracker, chosen.files, (event) => this.#hear(event), {
           consent: chosen.consent,

@@ -70,18 +70,18 @@ export class Joining {
     this.#options = options;
   }
 
-  /** The tracker, the files to share, and the name. */
-  async choose(): Promise<Chosen> {
-    const chosen = await this.#chooseFiles();
+  /** The tracker, the files to share, and the name. `again`: the tracker that was chosen before would not do. */
+  async choose(again: boolean): Promise<Chosen> {
+    const chosen = await this.#chooseFiles(again);
     this.name = await nameFor(this.#options);
     return chosen;
   }
 
   /** The tracker and the files to share. Esc leads from the files back to the tracker. */
-  async #chooseFiles(): Promise<Chosen> {
+  async #chooseFiles(again: boolean): Promise<Chosen> {
     const { named, remembered, cwd, prompts, tracker: given } = this.#options;
     for (;;) {
-      const { tracker, met } = await this.#findTracker();
+      const { tracker, met } = await this.#findTracker(again);
       if (named !== undefined) return { tracker, files: named(met.max), from: undefined, consent: true };
       const before = this.#filesOfLastTime(met.max);
       if (before.length > 0) {
@@ -120,9 +120,9 @@ export class Joining {
   }
 
   /** A tracker that answers. The one of the command line must; of others another one can be named. */
-  async #findTracker(): Promise<{ tracker: TrackerPlace | Located; met: Met }> {
+  async #findTracker(again: boolean): Promise<{ tracker: TrackerPlace | Located; met: Met }> {
     const { prompts, tracker: given, meet } = this.#options;
-    for (let failed = false; ; failed = true) {
+    for (let failed = again; ; failed = true) {
       const tracker = given ?? (await this.#chooseTracker(failed));
       if (tracker === undefined) continue;
       try {
