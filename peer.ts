@@ -45,6 +45,7 @@ import { meetTracker } from "./lib/peer/meet-tracker.ts";
 import {
   type CommandLine,
   DEFAULT_PORT,
+  defaultPeerName,
   nameArgument,
   PEER_COMMANDS,
   type PeerCommand,
@@ -417,7 +418,11 @@ async function runGuided(line: CommandLine, signal: AbortSignal): Promise<void> 
       signal,
       trackerLog: join(state, "tracker.log"),
       meet: (place) => meetTracker(place, { dial, clock: systemClock, agent: `ft-peer/${VERSION}`, signal }),
-      start: (place, files, report, consent) => joinTracker({ line, startPeer, place, files, report, signal, consent }),
+      name: line.name,
+      usualName: defaultPeerName(),
+      start: (place, files, report, { consent, name }) => {
+        return joinTracker({ line: { ...line, name }, startPeer, place, files, report, signal, consent });
+      },
     });
     prompts.goodbye("Bye.");
   } finally {

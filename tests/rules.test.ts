@@ -30,7 +30,7 @@ const PURE = "lib/protocol/ is pure: no runtime, no packages, only the ground an
 const SOCKETS = "Sockets are opened in lib/net/ only.";
 const SHARED = "What both programs share imports neither of them.";
 const ENGINE = "Engines name no runtime, timer, file or socket: these are handed in.";
-const PROMPTS = "Only lib/peer/screen/ask.ts imports the prompts' package.";
+const PROMPTS = "Only lib/peer/screen/ask.ts and list-prompt.ts import the packages of the prompts.";
 
 describe("the linter refuses", () => {
   test.each([

@@ -89,7 +89,7 @@ function whyNotWritten(code: string): string {
 export async function runProgram(main: (argv: string[]) => Promise<number>): Promise<void> {
   let lost = "no" as "no" | "pipe" | "error";
   process.stdout.on("error", ({ code = "" }: NodeJS.ErrnoException) => {
-    // The terminal is gone.
+    // The terminal is gone: the program ends in order, as after SIGHUP.
     if (code === "EIO" && process.stdout.isTTY) return hangUp();
     if (lost !== "no" || goesOn === "as the writer says") return;
     if (code === "EPIPE" && goesOn !== "always") process.exit(EXIT.done);

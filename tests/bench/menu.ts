@@ -22,8 +22,13 @@ try {
   const { program, port, address } = await stage.tracker("--json");
   const folder = stage.folder();
   writeFileSync(join(folder, "film.mkv"), Buffer.alloc(SIZE, "film"));
-  screen = new Screen([PEER, address, "--share", "film.mkv", "--port", "0"], { cwd: folder, env: { XDG_CACHE_HOME: folder } });
-  await screen.waitFor("What next?");
+  screen = new Screen([PEER, address, "--share", "film.mkv", "--port", "0", "--name", "Bench"], {
+    cwd: folder,
+    env: { XDG_CACHE_HOME: folder, XDG_STATE_HOME: folder },
+  });
+  await screen.waitFor(/\^X leave/);
+  screen.press(KEY.escape);
+  await screen.waitFor("Menu");
   const [, serving] = await program.waitFor(/"event":"joined".*?"port":(\d+)/);
 
   const session = await Raw.connect(port);
@@ -36,7 +41,7 @@ try {
 
   const waits: number[] = [];
   for (let i = 0; i < KEYS && downloaders.exitCode === null; i++) {
-    const wanted = i % 2 === 0 ? /● Find/ : /● Search/;
+    const wanted = i % 2 === 0 ? /● Who/ : /● Back/;
     const from = performance.now();
     screen.press(i % 2 === 0 ? KEY.down : KEY.up);
     await screen.waitFor(wanted);

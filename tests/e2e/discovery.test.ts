@@ -1,6 +1,7 @@
 // Joining without an address: the compiled programs on LANs of several hosts.
 
 import { describe, expect } from "bun:test";
+import { SEARCH } from "../helpers/guided-stage.ts";
 import { behindFirewall, House, onLan } from "../helpers/house.ts";
 import { PEER, TRACKER } from "../helpers/programs.ts";
 import { KEY, Screen } from "../helpers/terminal.ts";
@@ -33,14 +34,17 @@ describe("joining without an address", () => {
     expect(err).not.toContain("\u0007");
     expect((await house.peer(c, ["10.77.0.2", "who"])).code).toBe(0);
 
-    const [command, words] = c.command(PEER, "--share", "mine.txt");
+    const [command, words] = c.command(PEER, "--share", "mine.txt", "--name", "Tester");
     const folder = house.folderWith("mine.txt", "mine");
-    const screen = new Screen([command, ...words], { cwd: folder, env: { XDG_CACHE_HOME: house.stage.folder() } });
+    const screen = new Screen([command, ...words], {
+      cwd: folder,
+      env: { XDG_CACHE_HOME: house.stage.folder(), XDG_STATE_HOME: folder },
+    });
     try {
       await screen.waitFor("Found 2 trackers. Which one do you want to join?");
       screen.press(KEY.enter);
       await screen.waitFor("Online at");
-      await screen.waitFor("What are you looking for?");
+      await screen.waitFor(SEARCH);
       screen.press(KEY.ctrlC);
       expect(await screen.exited).toBe(130);
     } finally {

@@ -136,14 +136,6 @@ describe("choosing what to share", () => {
     expect(err).not.toMatch(/Sharing [^.]*ft-tracker/);
   });
 
-  test("a folder of more than five files is shared up to the tracker's limit, also without prompts", async () => {
-    const { program, address } = await stage.tracker("--json", "--max-files", "6");
-    const { code, err } = await stage.ft(stage.folderWith(SEVEN), address, "who");
-    expect(code).toBe(0);
-    expect((await program.waitFor(/"event":"joined".*"files":(\d+)/))[1]).toBe("6");
-    expect(err).toContain('"f.txt"');
-  });
-
   test("what is named with --share is not asked about, and what is left out is said", async () => {
     const { program, address } = await stage.tracker("--json");
     const cwd = stage.folderWith(SEVEN);
@@ -157,7 +149,7 @@ describe("choosing what to share", () => {
   test("what was chosen is remembered for the folder, without those that are gone", async () => {
     const { address } = await stage.tracker();
     const cwd = stage.folderWith({ "a.txt": "a", "b.txt": "bb", "c.txt": "ccc" });
-    const env = { XDG_STATE_HOME: stage.folder() };
+    const env = { XDG_STATE_HOME: stage.knownPerson() };
     const screen = stage.guided(address, { cwd, env });
     await atFiles(screen);
     screen.press(KEY.space, KEY.enter);
@@ -175,6 +167,24 @@ describe("choosing what to share", () => {
     writeFileSync(join(env.XDG_STATE_HOME, "filetracker", "prompts.json"), '{"folders":[{"folder":7},null');
     const damaged = stage.guided(address, { cwd, env });
     expect(await atFiles(damaged)).toContain("◼ a.txt");
+  });
+
+  test("the name is asked for once, offered, and seen by others; then nothing is asked any more", async () => {
+    const { address } = await stage.tracker();
+    const place = { cwd: stage.folderWith({ "one.txt": "1" }), env: { XDG_STATE_HOME: stage.folder() } };
+    const screen = stage.guided(address, place);
+    await atFiles(screen);
+    screen.press(KEY.enter);
+    await screen.waitFor(/What is your name.*Enter takes/s);
+    screen.press("Ben \u202e Smith", KEY.enter);
+    await screen.waitFor('You are "Ben Smith".');
+    await screen.waitFor(SEARCH);
+    screen.press(KEY.leave);
+    await expectLeft(screen, 0);
+    const again = stage.guided(address, place);
+    await again.waitFor('You are "Ben Smith".');
+    await again.waitFor(SEARCH);
+    expect(again.text).not.toContain("What is your name");
   });
 
   test("a folder for downloads that will not do is said before anything is fetched, and another one chosen", async () => {

@@ -243,7 +243,7 @@ describe("the keys below the search line", () => {
   test("settings: the folder for downloads is chosen with Tab, checked at once, and remembered", async () => {
     const { address } = await stage.tracker();
     await stage.sharing(address, stage.folderWith({ "apple.txt": "apple pie" }), 1);
-    const [cwd, home, state] = [stage.folderWith({ "mine.txt": "mine" }), stage.folder(), stage.folder()];
+    const [cwd, home, state] = [stage.folderWith({ "mine.txt": "mine" }), stage.folder(), stage.knownPerson()];
     mkdirSync(join(home, "Downloads from the lab"));
     writeFileSync(join(home, "a file"), "");
     const place = { cwd, env: { XDG_STATE_HOME: state } };

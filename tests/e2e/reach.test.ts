@@ -2,6 +2,7 @@
 // LANs of several hosts.
 
 import { describe, expect } from "bun:test";
+import { SEARCH } from "../helpers/guided-stage.ts";
 import { behindFirewall, end, House, onLan, onLanWithIPv6, PORT } from "../helpers/house.ts";
 import { PEER } from "../helpers/programs.ts";
 import { KEY, Screen } from "../helpers/terminal.ts";
@@ -45,13 +46,16 @@ describe("reaching a holder", () => {
     expect(words).toContain("sudo firewall-cmd --add-port=1235/tcp");
     await end(sharing);
     await tracker.waitFor(/"event":"unreachable"[^\n]*\n/);
-    const [command, args] = b.command(PEER, "--share", "mine.txt");
-    const screen = new Screen([command, ...args], { cwd: folder, env: { XDG_CACHE_HOME: house.stage.folder() } });
+    const [command, args] = b.command(PEER, "--share", "mine.txt", "--name", "Tester");
+    const screen = new Screen([command, ...args], {
+      cwd: folder,
+      env: { XDG_CACHE_HOME: house.stage.folder(), XDG_STATE_HOME: folder },
+    });
     try {
-      await screen.waitFor("What next?");
+      await screen.waitFor(SEARCH);
       // The tracker's try takes three seconds; what it found is there at the next question.
       await tracker.waitFor(/"event":"unreachable"[^\n]*\n/);
-      await screen.choose("What I share");
+      screen.press(KEY.shared);
       await screen.waitFor("Others cannot connect to this machine: port 1235");
       screen.press(KEY.ctrlC);
       await screen.exited;

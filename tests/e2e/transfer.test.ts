@@ -209,7 +209,7 @@ describe("what has arrived of a file", () => {
       const { program: first } = await stage.sharing(address, stage.folderWith({ "film.mkv": content }), 1);
       const files = Object.fromEntries(Array.from({ length: own }, (_, i) => [`mine ${i}.txt`, `mine ${i}`]));
       const to = stage.folder();
-      const screen = new Screen([PEER, address, "--port", "0", "--to", to], {
+      const screen = new Screen([PEER, address, "--port", "0", "--to", to, "--name", "Tester"], {
         cwd: stage.folderWith(files),
         env: { XDG_CACHE_HOME: stage.folder(), XDG_STATE_HOME: stage.folder() },
       });

@@ -99,12 +99,11 @@ describe("a tracker that announced itself", () => {
     const [a, b] = house.hosts();
     await track(house, a);
     const [command, words] = b.command(PEER);
-    const place = { cwd: house.folderWith("mine.txt", "mine"), env: { XDG_CACHE_HOME: house.stage.folder() } };
-    const screen = new Screen([command, ...words], place);
+    const env = { XDG_CACHE_HOME: house.stage.folder(), XDG_STATE_HOME: house.stage.folder() };
+    const screen = new Screen([command, ...words, "--name", "Tester"], { cwd: house.folderWith("mine.txt", "mine"), env });
     try {
-      await screen.choose("Choose from these");
-      await screen.waitFor('Which to share with "Lab 3" at 10.77.0.1? Up to 5.');
-      await screen.waitFor("confirm");
+      await screen.waitFor('Which files do you want to share with "Lab 3" at 10.77.0.1? (up to 5)');
+      await screen.waitFor("other folder");
       screen.press(KEY.enter);
       await screen.waitFor("Online at");
     } finally {

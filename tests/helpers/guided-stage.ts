@@ -1,6 +1,8 @@
 // What the tests of the guided prompts are made of: ft-peer on a pseudo-terminal, and peers that speak bytes.
 
 import { afterEach, expect } from "bun:test";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { PeerStage } from "./peer-stage.ts";
 import { PEER, type Program } from "./programs.ts";
 import { Raw, rawServer } from "./raw.ts";
@@ -24,11 +26,20 @@ export class GuidedStage extends PeerStage {
   onTerminal(command: string[], { cwd = this.folder(), env = {}, ...size }: TerminalPlace): Screen {
     const screen = new Screen(command, {
       cwd,
-      env: { XDG_CACHE_HOME: this.folder(), XDG_STATE_HOME: this.folder(), XDG_CONFIG_HOME: this.folder(), ...env },
+      env: { XDG_CACHE_HOME: this.folder(), XDG_STATE_HOME: this.knownPerson(), XDG_CONFIG_HOME: this.folder(), ...env },
       ...size,
     });
     this.atEnd(() => screen.close());
     return screen;
+  }
+
+  /** A state folder in which the person's name is remembered, so that it is not asked for. */
+  knownPerson(): string {
+    const folder = this.folder();
+    mkdirSync(join(folder, "filetracker"), { mode: 0o700 });
+    const content = JSON.stringify({ folders: [{ folder: "/", name: "Tester" }] });
+    writeFileSync(join(folder, "filetracker", "prompts.json"), content, { mode: 0o600 });
+    return folder;
   }
 
   /** ft-peer without a command, on a terminal, serving on a free port. */

@@ -24,6 +24,8 @@ export interface Terminal {
 
 /** Columns that the package needs beside our text: its own marks, and the colours of lists, which it counts as columns. */
 const MARK_COLUMNS = 15;
+/** Columns of the frame beside a sentence. */
+const FRAME_COLUMNS = 4;
 /** The smallest width of a line, also in a terminal that is narrower. Columns. */
 const LEAST_COLUMNS = 20;
 /** The rows of a terminal that does not say them. */
@@ -259,7 +261,7 @@ export class Prompts {
   async chooseContent(name: string, contents: Content[]): Promise<Content> {
     this.say(`${contents.length} different files are called "${name}". Which one?`);
     const [title = "", ...lines] = choiceTable(contents, this.width);
-    const options = lines.map((label, value) => ({ value, label }));
+    const options = [...lines.map((label, value) => ({ value, label })), { value: -1, label: "Back" }];
     const chosen = contents[(await this.choose(`  ${title}`, options)) ?? -1];
     if (chosen === undefined) throw new CancelledError();
     return chosen;
@@ -316,7 +318,7 @@ export class Prompts {
   #wrapped(words: string): string {
     return words
       .split("\n")
-      .flatMap((line) => wrap(printable(line), this.width))
+      .flatMap((line) => wrap(printable(line), Math.max(LEAST_COLUMNS, this.#surface.columns - FRAME_COLUMNS)))
       .join("\n");
   }
 

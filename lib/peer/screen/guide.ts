@@ -16,7 +16,7 @@ import { askFiles, askFolder, refuseTarget } from "./choosing.ts";
 import { fitName } from "./columns.ts";
 import { fetchAll } from "./fetching.ts";
 import { Finder, type Found, keyOfFound, layFound } from "./finder.ts";
-import { Joining, type JoiningOptions, usableFolder } from "./joining.ts";
+import { askName, Joining, type JoiningOptions, usableFolder } from "./joining.ts";
 import { mayLeave } from "./leaving.ts";
 import { News } from "./news.ts";
 import { describeEvent, peerTable } from "./view.ts";
@@ -31,6 +31,8 @@ const SHORTCUTS = [
   { letter: "t", label: "settings" },
   { letter: "x", label: "leave" },
 ];
+
+type Setting = "to" | "files" | "name" | "back";
 
 /** A peer, as far as the prompts use it. */
 export interface GuidedPeer {
@@ -59,7 +61,7 @@ export interface GuideOptions extends JoiningOptions {
     tracker: TrackerPlace | Located,
     files: SharedFile[],
     report: (event: PeerEvent) => void,
-    consent: boolean,
+    how: { consent: boolean; name: string },
   ): Promise<GuidedPeer>;
 }
 
@@ -101,10 +103,13 @@ class Guide {
 
   async #join(): Promise<GuidedPeer> {
     const { prompts, remembered, start, tracker: given } = this.#options;
-    for (;;) {
-      const chosen = await this.#joining.choose();
+    for (let again = false; ; again = true) {
+      const chosen = await this.#joining.choose(again);
       try {
-        const peer = await start(chosen.tracker, chosen.files, (event) => this.#hear(event), chosen.consent);
+        const peer = await start(chosen.tracker, chosen.files, (event) => this.#hear(event), {
+          consent: chosen.consent,
+          name: this.#joining.name,
+        });
         if (chosen.from !== undefined) remembered.remember({ files: chosen.files.map(({ path }) => path), from: chosen.from });
         await this.#checkTarget();
         return peer;
@@ -212,7 +217,12 @@ class Guide {
           draw = refresh;
         },
       );
-      if (answer === undefined) return undefined;
+      if (answer === undefined) {
+        // Esc has taken the text away before.
+        this.#typed = "";
+        this.#at = undefined;
+        return undefined;
+      }
       this.#typed = answer.typed;
       this.#at = answer.moved && answer.row !== undefined ? keyOfFound(answer.row) : undefined;
       if (answer.shortcut !== undefined) return answer.shortcut;
@@ -267,13 +277,14 @@ class Guide {
 
   async #settings(peer: GuidedPeer): Promise<void> {
     const { prompts } = this.#options;
-    for (let at: "to" | "files" | "back" = "to"; ; ) {
+    for (let at: Setting = "to"; ; ) {
       const shared = plural(peer.share.files.length, "file");
-      const answer: "to" | "files" | "back" | undefined = await prompts.choose<"to" | "files" | "back">(
+      const answer: Setting | undefined = await prompts.choose<Setting>(
         "Settings",
         [
           { value: "to" as const, label: `Folder for downloads: ${this.#to}` },
           { value: "files" as const, label: `Files that I share: ${shared}` },
+          { value: "name" as const, label: `My name: ${this.#joining.name}` },
           { value: "back" as const, label: "Back" },
         ],
         at,
@@ -281,7 +292,8 @@ class Guide {
       if (answer === undefined || answer === "back") return;
       at = answer;
       if (answer === "to") await this.#askTarget();
-      else await this.#changeFiles(peer);
+      else if (answer === "files") await this.#changeFiles(peer);
+      else await this.#changeName();
     }
   }
 
@@ -303,6 +315,15 @@ class Guide {
     }
     prompts.warn(refusal);
     await this.#askTarget();
+  }
+
+  async #changeName(): Promise<void> {
+    const { prompts, remembered } = this.#options;
+    const name = await askName(prompts, this.#joining.name);
+    if (name === undefined || name === this.#joining.name) return;
+    this.#joining.name = name;
+    remembered.remember({ name });
+    prompts.done("Others see your new name when you start this program again.");
   }
 
   async #changeFiles(peer: GuidedPeer): Promise<void> {

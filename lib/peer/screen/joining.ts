@@ -1,6 +1,7 @@
 // Finds out with a person which tracker to join and which files to share, before this peer is online.
 
 import { CancelledError, sentenceOf } from "../../error.ts";
+import { peerName } from "../../protocol/peer-name.ts";
 import { plural, printableName } from "../../text.ts";
 import { chooseFiles, type SharedFile } from "../disk/share.ts";
 import { asRemembered, describePlace, type Located, lookAround, parseTracker, typed, whyNobody } from "../locate.ts";
@@ -27,6 +28,9 @@ export interface JoiningOptions {
   last: Located | undefined;
   /** Gives the files that are named on the command line, at most so many; undefined when none are named. */
   named: ((max: number) => SharedFile[]) | undefined;
+  /** The name on the command line by which others know this peer; and the one to offer. */
+  name: string | undefined;
+  usualName: string;
   /** The folder in which the program was started. */
   cwd: string;
   remembered: Remembered;
@@ -46,8 +50,19 @@ export interface Chosen {
   consent: boolean;
 }
 
+/** A name is asked for once, and then remembered. */
+async function nameFor({ name, remembered, prompts, usualName }: JoiningOptions): Promise<string> {
+  const known = name ?? remembered.name;
+  if (known !== undefined) return known;
+  const chosen = (await askName(prompts, usualName)) ?? usualName;
+  remembered.remember({ name: chosen });
+  return chosen;
+}
+
 export class Joining {
   readonly #options: JoiningOptions;
+  /** The name by which others know this peer; "" while it is not known. */
+  name = "";
   /** The tracker that the person has started on this computer. */
   trackerHere: TrackerHere | undefined;
 
@@ -55,11 +70,18 @@ export class Joining {
     this.#options = options;
   }
 
+  /** The tracker, the files to share, and the name. `again`: the tracker that was chosen before would not do. */
+  async choose(again: boolean): Promise<Chosen> {
+    const chosen = await this.#chooseFiles(again);
+    this.name = await nameFor(this.#options);
+    return chosen;
+  }
+
   /** The tracker and the files to share. Esc leads from the files back to the tracker. */
-  async choose(): Promise<Chosen> {
+  async #chooseFiles(again: boolean): Promise<Chosen> {
     const { named, remembered, cwd, prompts, tracker: given } = this.#options;
     for (;;) {
-      const { tracker, met } = await this.#findTracker();
+      const { tracker, met } = await this.#findTracker(again);
       if (named !== undefined) return { tracker, files: named(met.max), from: undefined, consent: true };
       const before = this.#filesOfLastTime(met.max);
       if (before.length > 0) {
@@ -98,9 +120,9 @@ export class Joining {
   }
 
   /** A tracker that answers. The one of the command line must; of others another one can be named. */
-  async #findTracker(): Promise<{ tracker: TrackerPlace | Located; met: Met }> {
+  async #findTracker(again: boolean): Promise<{ tracker: TrackerPlace | Located; met: Met }> {
     const { prompts, tracker: given, meet } = this.#options;
-    for (let failed = false; ; failed = true) {
+    for (let failed = again; ; failed = true) {
       const tracker = given ?? (await this.#chooseTracker(failed));
       if (tracker === undefined) continue;
       try {
@@ -195,6 +217,14 @@ export class Joining {
     prompts.say(`It runs until you end it or turn this computer off. You are asked when you leave; later this ends it: ${end}`);
     return here;
   }
+}
+
+/** Asks how others are to know this peer; undefined when the person goes back. */
+export async function askName(prompts: Asking, usual: string): Promise<string | undefined> {
+  const answer = await prompts.line("What is your name, as others see it?", `Enter takes ${usual}`, (typed) =>
+    typed !== "" && peerName(typed) === "" ? "That is no name that can be shown. Type another one." : undefined,
+  );
+  return answer === undefined ? undefined : peerName(answer === "" ? usual : answer);
 }
 
 /** The folder, if there are files to share in it. */

@@ -20,6 +20,8 @@ import { colours } from "./view.ts";
 
 /** Page up and page down go so far. Entries. */
 const PAGE = 10;
+/** If the keys leave fewer rows than this, only their first line is shown. */
+const LOW_ROWS = 8;
 /** Columns of the frame at the left. */
 const FRAME = 3;
 /** Columns of the mark before an entry. */
@@ -253,15 +255,18 @@ export class ListPrompt<Row> extends Prompt<Answer<Row>> {
     const { message, sum } = this.#options;
     const width = this.#surface.columns - FRAME;
     const bar = colours.gray(S_BAR);
-    const head = [bar, `${symbol(this.state)}  ${fit(message, width)}`];
+    const [title = "", ...more] = wrap(message, width);
+    const head = [bar, `${symbol(this.state)}  ${title}`, ...more.map((line) => `${bar}  ${line}`)];
     if (this.state === "submit") return [...head, `${bar}  ${colours.dim(fit(sum(this.value ?? this.#answer()), width))}`];
     if (this.state === "cancel") return [...head, bar];
     const colour = this.state === "error" ? colours.yellow : colours.cyan;
     const side = `${colour(S_BAR)}  `;
     const refusal = this.state === "error" ? this.error : this.#refusal;
+    const keys = this.#keyLines(width);
+    const isLow = this.#surface.rows - keys.length < LOW_ROWS;
     const below = [
       ...(refusal === "" ? [] : wrap(refusal, width).map((line) => colours.yellow(line))),
-      ...this.#keyLines(width).map((line) => colours.dim(line)),
+      ...(isLow ? keys.slice(0, 1) : keys).map((line) => colours.dim(line)),
     ];
     const room = this.#surface.rows - head.length - 1 - below.length - 1;
     const body = [this.#typed(width), ...this.#list(width, room), ...below];

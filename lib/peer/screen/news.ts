@@ -55,6 +55,7 @@ export class News {
 function wordsOf(event: PeerEvent): string | undefined {
   switch (event.event) {
     case "root":
+    case "hashing":
       return undefined;
     case "upload-started":
       return withMore(event, `${whoOf(event.upload)} started downloading "${printableName(event.upload.name)}".`);

@@ -69,10 +69,8 @@ export function unbroken(words: string): string {
   return words.replaceAll(" ", "\u00a0");
 }
 
-/**
- * The parts of a line that fit, in their order. The first of `dropped` goes first; the others stay, cut if they must.
- */
-export function fitParts(parts: [name: string, words: string][], dropped: string[], width: number): string {
+/** The parts of a line that fit, in their order. The first of `dropped` goes first; the others stay, cut if they are wider than `most`. */
+export function fitParts(parts: [name: string, words: string][], dropped: string[], width: number, most = width): string {
   const line = (left: typeof parts) =>
     left
       .map(([, words]) => words)
@@ -83,7 +81,7 @@ export function fitParts(parts: [name: string, words: string][], dropped: string
     if (columnsOf(line(left)) <= width) break;
     left = left.filter(([one]) => one !== name);
   }
-  return fit(line(left), width);
+  return fit(line(left), most);
 }
 
 /** A bar of this width, filled to this part of it. */
@@ -112,19 +110,13 @@ export function transferLine(transfer: Transfer, width: number): string {
             ["left", left],
             ["from", holders > 1 ? `from ${holders}` : ""],
           ];
-  const least = BAR.least + NAME.least + 4;
-  const state = fitParts(
-    words,
-    ["from", "rate"],
-    Math.max(12, width - (over === undefined && phase === "" ? least : NAME.least + 2)),
-  );
+  const wide = phase === "" && over === undefined;
+  const beside = wide ? BAR.least + NAME.least + 4 : NAME.least + 2;
+  const state = fitParts(words, ["from", "rate"], width - beside, width);
   const room = width - columnsOf(state) - 2;
   const shown = printableName(name);
-  const wide = phase === "" && over === undefined;
-  const nameWidth = Math.max(
-    0,
-    Math.min(NAME.most, columnsOf(shown), wide ? Math.max(NAME.least, room - BAR.least - 2) : room),
-  );
+  const most = wide ? Math.max(NAME.least, room - BAR.least - 2) : room;
+  const nameWidth = Math.max(0, Math.min(NAME.most, columnsOf(shown), most, room));
   const barWidth = wide ? Math.min(BAR.most, room - nameWidth - 2) : 0;
   const cells = [fitName(shown, nameWidth), ...(barWidth >= BAR.least ? [bar(part, barWidth)] : []), state];
   return fit(cells.filter((cell) => cell !== "").join("  "), width);

@@ -45,6 +45,11 @@ export class Remembered {
     return choices;
   }
 
+  /** The name that was chosen last, in whatever folder. */
+  get name(): string | undefined {
+    return this.choices.name ?? this.#all().find(({ name }) => name !== undefined)?.name;
+  }
+
   /** Remembers these choices besides the others of this folder; does nothing where that is not possible. */
   remember(choices: Choices): void {
     const all = this.#all();

@@ -4,7 +4,7 @@ import { err, out } from "../../program/cli.ts";
 import { formatEndpoint } from "../../protocol/address.ts";
 import { formatSize, jsonLine, printable } from "../../text.ts";
 import type { FetchEvent } from "../fetch/types.ts";
-import { fit } from "./columns.ts";
+import { columnsOf, fit } from "./columns.ts";
 import { fetchEventObject, Pace, progressLine } from "./view.ts";
 
 /** What an error says beside its sentence: to choose from, as objects and as printable lines, and the file that it is about. */
@@ -66,7 +66,7 @@ export class Screen {
   /** A line that the next one overwrites; only on a terminal. */
   progress(words: string): void {
     if (!this.#live) return;
-    process.stdout.write(`\r\x1b[2K${fit(words, (process.stdout.columns ?? 80) - 1)}`);
+    process.stdout.write(`\r\x1b[2K${narrowed(words, (process.stdout.columns ?? 80) - 1)}`);
     this.#progressShown = true;
   }
 
@@ -75,6 +75,16 @@ export class Screen {
     process.stdout.write("\r\x1b[2K");
     this.#progressShown = false;
   }
+}
+
+/** The parts of a line of progress that go first where it is too wide: from how many, the rate, the bytes. The time left stays. */
+const SPARE_PARTS = [/ {2}from [^ ]+ holders$/, / {2}[\d.]+ [kMGTP]?B\/s/, / {2}[\d.]+ [kMGTP]?B of [\d.]+ [kMGTP]?B/];
+
+/** A line of progress that fits: without its spare parts, and cut only if that is not enough. */
+export function narrowed(line: string, width: number): string {
+  let short = line;
+  for (const part of SPARE_PARTS) if (columnsOf(short) > width) short = short.replace(part, "");
+  return fit(short, width);
 }
 
 /**
@@ -109,13 +119,13 @@ export function progressReporter(screen: Screen, about: object = {}): (event: Fe
       case "progress":
         return screen.progress(progressLine(event.received, event.size, rate, event.holders, event.files));
       case "waiting":
-        return screen.progress(`${holder} is busy: waiting at position ${event.position} of its queue`);
+        return screen.progress(`${holder} is busy; you are number ${event.position} in its queue`);
       case "away":
-        return screen.note("The network or the tracker is away, and nobody answers; waiting for it to come back.");
+        return screen.note("Lost the network; waiting for it to come back.");
       case "silent":
-        return screen.note(`${holder} has the rest and does not answer any more; waiting for it.`);
+        return screen.note(`${holder} has stopped responding and is the only one with the rest. Waiting…`);
       case "verifying":
-        return screen.progress("verified; writing the last of it to the disk");
+        return screen.progress("Verified. Saving…");
       case "holder-failed":
         return screen.note(`${holder} failed: ${event.reason}.`);
       default:

@@ -729,7 +729,7 @@ describe("while everybody is away", () => {
   test("a person is told what is waited for, as a remark", () => {
     expect(written({ json: false, quiet: false })).toEqual({
       out: "",
-      err: "The network or the tracker is away, and nobody answers; waiting for it to come back.\n",
+      err: "Lost the network; waiting for it to come back.\n",
     });
   });
 
