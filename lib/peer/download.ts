@@ -155,7 +155,7 @@ export class Downloads {
     if (here !== undefined) return { path: here, size, verified: true, outcome: "already here", holders: [] };
     if (holders.length === 0) {
       const own = records.some((record) => this.#tools.isOwn(record));
-      const why = own ? "only you share it" : "no host can have the address in its record";
+      const why = own ? "only you share it" : "its address is not reachable from here";
       throw new FtError("no-holder", `Cannot fetch "${printable(name)}": ${why}.`);
     }
     const key = root?.slice(0, 32) ?? partKeyOf(name, size, formatEndpoint(records[0]));

@@ -1,7 +1,7 @@
 // Parses and formats records, file names and their escapes. A stranger's text becomes a record or a file name here, or is refused.
 
 import { ProtocolError } from "../error.ts";
-import { byteLength } from "../text.ts";
+import { byteLength, plural } from "../text.ts";
 import { type Endpoint, parseAddress, parsePort, parseWhole } from "./address.ts";
 import { peerName } from "./peer-name.ts";
 
@@ -219,7 +219,7 @@ export function checkNameLength(record: FileRecord, most: number): FileRecord {
 /** A tracker's limit on the files of one peer. */
 export function checkFileCount(count: number, most: number): void {
   if (count <= most) return;
-  throw new ProtocolError("too-many-files", `${count} files are too many: this tracker takes ${most} a peer.`);
+  throw new ProtocolError("too-many-files", `This tracker allows ${plural(most, "file")} per person, and these are ${count}.`);
 }
 
 /** The time of last modification if it is known, else the day. ISO 8601. */

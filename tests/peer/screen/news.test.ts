@@ -87,8 +87,8 @@ test("sentences lose the options and commands that nobody can type in a prompt",
     'Cannot save into "/x": there is no such folder. Make it, or choose another with --to.',
     'Cannot save into "/x": it is read-only. Choose another folder with --to.',
     'Cannot share "x": there is no such file. Check the path after --share.',
-    'Cannot fetch "x": it left, after 1 B; what arrived is kept. Run the same command to go on.',
-    'Cannot fetch "x": it left. Run the same command again.',
+    'Cannot fetch "x": it disconnected. Your progress is saved; run the same command to resume.',
+    'Cannot fetch "x": it disconnected. Run the same command again.',
   ])
     expect(withoutCommands(sentence)).not.toMatch(/--|command/);
 });

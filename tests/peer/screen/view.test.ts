@@ -480,8 +480,8 @@ describe("downloads, as sentences", () => {
   test("what was left out, by reason, a screenful at most", () => {
     expect(describeLeft([])).toBe("");
     const left = (names: string[], reason: string) => names.map((name) => ({ path: `/shared/${name}`, reason }));
-    expect(describeLeft([...left(["a", "b"], "it is a link"), ...left(["c"], "it may not be read")])).toBe(
-      ' Not shared (it is a link): "a", "b". Not shared (it may not be read): "c".',
+    expect(describeLeft([...left(["a", "b"], "it is a link"), ...left(["c"], "permission denied")])).toBe(
+      ' Not shared (it is a link): "a", "b". Not shared (permission denied): "c".',
     );
     const many = left(
       Array.from({ length: 5000 }, (_, i) => `f${i}`),
@@ -715,12 +715,12 @@ describe("while everybody is away", () => {
   const MODULE = JSON.stringify(join(import.meta.dir, "..", "..", "..", "lib", "peer", "screen", "screen.ts"));
 
   /** What a command writes when a download tells these events. */
-  function written(options: { json: boolean; quiet: boolean }): { out: string; err: string } {
+  function written(options: { json: boolean; quiet: boolean }, event = '{ event: "away" }'): { out: string; err: string } {
     const script = `
       const { Screen, progressReporter } = await import(${MODULE});
       const report = progressReporter(new Screen(${JSON.stringify(options)}));
       report({ event: "progress", received: 1, size: 2, holders: 1 });
-      report({ event: "away" });
+      report(${event});
     `;
     const { stdout, stderr } = Bun.spawnSync([process.execPath, "-e", script]);
     return { out: stdout.toString(), err: stderr.toString() };
@@ -731,6 +731,13 @@ describe("while everybody is away", () => {
       out: "",
       err: "Lost the network; waiting for it to come back.\n",
     });
+  });
+
+  test("a person is told about a holder that has stopped responding", () => {
+    const event = `{ event: "silent", holder: { address: "10.77.0.12", port: 1235 } }`;
+    expect(written({ json: false, quiet: false }, event).err).toBe(
+      "10.77.0.12:1235 has stopped responding and is the only one with the rest. Waiting…\n",
+    );
   });
 
   test("a script gets an object, and who wants only results gets nothing", () => {
