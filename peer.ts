@@ -209,6 +209,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
   const folderDownloads = new FolderDownloads(folderTools);
   const watch = new ShareWatch(share, {
     changed: (file) => void sharing.changed(file),
+    renamed: (file, was) => void sharing.renamed(file, was),
     gone: (file) => void sharing.gone(file),
     back: (file) => void sharing.back(file),
   });
