@@ -196,6 +196,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     away: () => session.away,
     unsettled: () => session.unsettled,
     look: (root) => session.requests.holders(root),
+    held: (record) => session.requests.ofHolder(record),
     isFetchable: (record) => isDialable(record, session.standing) && !isOwn(record),
     isOwn,
     announce: (record) => sharing.announcePart(record),
