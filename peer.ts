@@ -196,6 +196,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     away: () => session.away,
     unsettled: () => session.unsettled,
     look: (root) => session.requests.holders(root),
+    held: (record) => session.requests.ofHolder(record),
     isFetchable: (record) => isDialable(record, session.standing) && !isOwn(record),
     isOwn,
     announce: (record) => sharing.announcePart(record),
@@ -209,6 +210,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
   const folderDownloads = new FolderDownloads(folderTools);
   const watch = new ShareWatch(share, {
     changed: (file) => void sharing.changed(file),
+    renamed: (file, was) => void sharing.renamed(file, was),
     gone: (file) => void sharing.gone(file),
     back: (file) => void sharing.back(file),
   });

@@ -448,7 +448,7 @@ describe("files", () => {
     expect(Bun.file(path).size).toBe(0);
   });
 
-  test("wx and link never overwrite, and a folder can be synced; publishing in lib/peer/disk/incoming.ts leans on it", () => {
+  test("wx and link never overwrite, and a folder can be synced; publishing in lib/peer/disk/naming.ts leans on it", () => {
     using folder = new Folder();
     const part = folder.file("part");
     const taken = folder.file("taken");

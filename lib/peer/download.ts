@@ -9,9 +9,11 @@ import { printable } from "../text.ts";
 import { type HashingOptions, type HashPool, sha256 } from "./content/hash.ts";
 import { pieceSizeOf } from "./content/merkle.ts";
 import { PieceSet } from "./content/pieces.ts";
+import { lookForTargets, openForHashing } from "./disk/already-here.ts";
 import type { Renamed } from "./disk/folder-layout.ts";
-import { checkFolder, Incoming, lookForTargets, openForHashing, type Published, partKeyOf } from "./disk/incoming.ts";
+import { Incoming, type Published, partKeyOf } from "./disk/incoming.ts";
 import type { FailedFile } from "./disk/incoming-folder.ts";
+import { checkFolder } from "./disk/target-folder.ts";
 import { fetchFile } from "./fetch/fetch.ts";
 import type { FetchEvent, Fetched, KeyedPass, OpenHolder } from "./fetch/types.ts";
 import type { RateLimit } from "./rate-limit.ts";
@@ -55,6 +57,8 @@ export interface DownloadTools {
   unsettled(): boolean;
   /** The records of a content now. */
   look(root: string): Promise<FileRecord[]>;
+  /** The records of a record's holder now. None when it is not online, or the tracker cannot say. */
+  held(record: FileRecord): Promise<FileRecord[]>;
   /** Whether a record's holder can be asked: another peer, at an address that can be dialled. */
   isFetchable(record: FileRecord): boolean;
   /** Whether a record is this peer's own. */
@@ -206,7 +210,7 @@ export class Downloads {
   }
 
   #fetch(incoming: Incoming, holders: FileRecord[], { only, signal, report }: DownloadOptions) {
-    const { dial, pool, limit, pass, keyed, away, unsettled, look, isFetchable } = this.#tools;
+    const { dial, pool, limit, pass, keyed, away, unsettled, look, held, isFetchable } = this.#tools;
     const [record] = holders;
     if (record === undefined) throw new FtError("no-holder", "There is no holder to fetch from.");
     const { name, size, root } = record;
@@ -231,6 +235,7 @@ export class Downloads {
           this.#parts.set(root, part);
           this.#tools.announce(part.record);
         },
+        rereads: async (holder) => (await held(holder)).some((one) => one.v2 && one.root === undefined && one.size === size),
         ...(root === undefined || only ? {} : { look: async () => (await look(root)).filter(isFetchable) }),
         limit,
         signal,

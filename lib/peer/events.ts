@@ -15,6 +15,8 @@ type OwnEvent =
   /** A folder is hashed. `left`: how many entries are not shared, by reason. */
   | { event: "folder"; name: string; files: number; size: number; root: string; left: Record<string, number> }
   | { event: "changed"; name: string; size: number }
+  /** A shared file was renamed: its record has the new name. */
+  | { event: "renamed"; name: string; was: string }
   | { event: "withdrawn"; name: string; reason: string }
   /** This peer has left its tracker: it shares no file any more. */
   | { event: "offline"; reason: "no-files" };
@@ -54,7 +56,7 @@ export class EventDamper {
 }
 
 function isOwn(event: PeerEvent): event is OwnEvent {
-  return ["root", "hashing", "folder", "changed", "withdrawn", "offline"].includes(event.event);
+  return ["root", "hashing", "folder", "changed", "renamed", "withdrawn", "offline"].includes(event.event);
 }
 
 function whoseHost(event: OthersEvent): string {

@@ -22,7 +22,18 @@ const COUNT_MS = 250;
 
 export type FolderDownloadTools = Pick<
   DownloadTools,
-  "dial" | "pool" | "limit" | "pass" | "keyed" | "away" | "unsettled" | "look" | "isFetchable" | "announce" | "withdraw"
+  | "dial"
+  | "pool"
+  | "limit"
+  | "pass"
+  | "keyed"
+  | "away"
+  | "unsettled"
+  | "look"
+  | "held"
+  | "isFetchable"
+  | "announce"
+  | "withdraw"
 > & {
   /** The whole folder is at this path. It may be served from the download until this resolves. */
   finished(path: string): Promise<void>;
@@ -69,7 +80,7 @@ export async function fetchFolderList(
 
 /** The tools of the engine that do not depend on what is fetched. */
 function engineTools(
-  { dial, limit, pass, keyed, away, unsettled, look, isFetchable }: FolderDownloadTools,
+  { dial, limit, pass, keyed, away, unsettled, look, held, isFetchable }: FolderDownloadTools,
   { signal, only }: Pick<DownloadOptions, "signal" | "only">,
   root: string,
 ): Omit<FetchTools, "target" | "layer" | "report"> {
@@ -82,6 +93,9 @@ function engineTools(
     sha256,
     limit,
     signal,
+    // A changed folder keeps its record until it is read again.
+    rereads: async (holder) =>
+      (await held(holder)).some((one) => one.name === holder.name && (one.root === undefined || one.root === root)),
     ...(only ? {} : { look: async () => (await look(root)).filter(isFetchable) }),
   };
 }

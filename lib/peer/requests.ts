@@ -59,6 +59,14 @@ export class TrackerRequests {
     return this.#listAll(id === undefined ? {} : { id });
   }
 
+  /** The records of the holder of a record. */
+  async ofHolder({ address, port, peer }: Pick<FileRecord, "address" | "port" | "peer">): Promise<FileRecord[]> {
+    const ids = (await this.who()).filter((one) =>
+      peer === undefined ? one.address === address && one.port === port : one.id === peer,
+    );
+    return (await Promise.all(ids.map(({ id }) => this.list(id)))).flat();
+  }
+
   /** The name of the peer with this id; undefined when it has none, or while the tracker is away. */
   async nameOf(id: string): Promise<string | undefined> {
     if (this.#tools.profile() !== 2) return undefined;

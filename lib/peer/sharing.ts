@@ -63,14 +63,35 @@ export class Sharing {
 
   /** A shared file has changed: its record is replaced, and gets its new content id as soon as there is one. */
   async changed(file: SharedFile): Promise<void> {
-    const { share, report, clock, cache } = this.#tools;
+    const { share, report } = this.#tools;
     if (!share.renew(file)) return;
     report({ event: "changed", name: file.name, size: file.size });
+    await this.#publishAnew(file);
+  }
+
+  /** A shared file has another name now: so has its record. Its bytes are hashed again, because the rename has changed its times. */
+  async renamed(file: SharedFile, was: FileName): Promise<void> {
+    const { share, session, report } = this.#tools;
+    if (!share.renew(file)) return;
+    report({ event: "renamed", name: file.name, was });
+    const drop = () => session.requests.drop(was).catch(() => true);
+    const isReplaced = () => share.find({ name: was }) !== undefined;
+    // The last record on the list stays until there is another one.
+    const dropped = isReplaced() || (await drop());
+    await this.#publishAnew(file, async () => {
+      if (!dropped && !isReplaced()) await drop();
+    });
+  }
+
+  /** Replaces the record of a changed file, and then adds the content id. `then` is called between. */
+  async #publishAnew(file: SharedFile, then?: () => Promise<void>): Promise<void> {
+    const { clock, cache } = this.#tools;
     // A file that is being written changes again and again; only its last state is hashed.
     this.#rehashing.get(file)?.abort();
     const latest = new AbortController();
     this.#rehashing.set(file, latest);
     await this.#publish(file);
+    await then?.();
     await sleep(clock, UNCHANGED_MS);
     const signal = AbortSignal.any([latest.signal, this.#stopped.signal]);
     if (signal.aborted || !(await this.#computeRoot(file, signal))) return;

@@ -169,6 +169,7 @@ class Peer {
       pass: () => "any.pass",
       away: () => false,
       unsettled: () => false,
+      held: async () => [],
       look: async () => [],
       isFetchable: () => true,
       isOwn: () => false,

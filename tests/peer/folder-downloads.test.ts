@@ -159,6 +159,7 @@ class Fetching {
       pass: () => "a.b",
       away: () => false,
       unsettled: () => false,
+      held: async () => [],
       look: async () => [],
       isFetchable: () => true,
       announce: (record) => this.announced.push(record),

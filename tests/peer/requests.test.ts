@@ -50,6 +50,25 @@ describe("asking", () => {
     expect(room.session.online).toBe(true);
   });
 
+  test("the records of a holder are those of the peer at its address, or of its id", async () => {
+    const room = new SessionRoom();
+    const far = await room.online();
+    const line = (id: string) => `id=${id} address=10.0.0.9 port=5001 files=1 bytes=1 agent=a since=s\n`;
+    for (const [peer, ids] of [
+      [undefined, ["p1", "p2"]],
+      ["p2", ["p2"]],
+    ] as const) {
+      const asked = room.session.requests.ofHolder({ address: addressOf("10.0.0.9"), port: 5001, ...(peer && { peer }) });
+      expect(await far.line()).toStartWith("WHO");
+      far.say(`PEERS: 3\n${line("p1")}${line("p2")}id=p3 address=10.0.0.8 port=5001 files=1 bytes=1 agent=a since=s\n`);
+      for (const id of ids) {
+        expect(await far.line()).toContain(`id=${id}`);
+        far.say(`FOUND: 1\n${REPORT}\n`);
+      }
+      expect(await asked).toHaveLength(ids.length);
+    }
+  });
+
   test("an answer in single bytes is the same answer", async () => {
     const room = new SessionRoom();
     const far = await room.online();

@@ -8,6 +8,7 @@ import {
   mkdirSync,
   mkdtempSync,
   realpathSync,
+  renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -123,6 +124,21 @@ describe("Sharing", () => {
     await second;
     expect(said.at(-1)).toBe("add a.txt 7 root");
     expect(events.map(({ event }) => event)).toEqual(["changed", "changed", "root"]);
+  });
+
+  test("renamed replaces the record by one of the new name, and hashes the file again", async () => {
+    const { sharing, share, said, events, clock, file, until } = scene(["a.txt", "b.txt"]);
+    const renamed = file("a.txt");
+    renameSync(join(folder, "a.txt"), join(folder, "c.txt"));
+    const was = share.follow(renamed);
+    if (was === undefined) throw new Error("the file was not found");
+    const done = sharing.renamed(renamed, was);
+    await until(() => said.length === 2);
+    await clock.pass(500);
+    await done;
+    expect(said).toEqual(["drop a.txt", "add c.txt 5", "add c.txt 5 root"]);
+    expect(events.map(({ event }) => event)).toEqual(["renamed", "root"]);
+    expect(events[0]).toMatchObject({ name: "c.txt", was: "a.txt" });
   });
 
   test("gone drops the record; with the last file this peer leaves", async () => {

@@ -10,7 +10,7 @@ import type { FileRecord } from "../../protocol/record.ts";
 import { formatDuration, formatSize, plural, printable } from "../../text.ts";
 import { orCancelled } from "../cancel.ts";
 import { type Content, SeveralContentsError, waitForContents } from "../contents.ts";
-import { checkFolder } from "../disk/incoming.ts";
+import { checkFolder } from "../disk/target-folder.ts";
 import type { Downloaded, DownloadOptions } from "../download.ts";
 import type { FetchEvent } from "../fetch/types.ts";
 import { findPeer } from "../find-peer.ts";

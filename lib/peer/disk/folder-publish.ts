@@ -9,9 +9,9 @@ import { type FolderEntry, isFolderEntry } from "../../protocol/folder.ts";
 import { printable } from "../../text.ts";
 import type { FolderLayout, Renamed } from "./folder-layout.ts";
 import { entryOf, PLAIN_ONLY } from "./identity.ts";
-import { linkUnlessTaken, sameContent, syncFolder } from "./incoming.ts";
 import { splitExtension } from "./local-name.ts";
 import { removeIfThere } from "./lock.ts";
+import { linkUnlessTaken, sameContent, syncFolder } from "./naming.ts";
 import { syncAll } from "./sync-all.ts";
 
 /** The most names that are tried: `a`, `a (1)` … */

@@ -29,10 +29,11 @@ import { PieceSet } from "../content/pieces.ts";
 import { FolderLayout } from "./folder-layout.ts";
 import { type PublishedFolder, publishFolder } from "./folder-publish.ts";
 import { entryOf, PLAIN_ONLY } from "./identity.ts";
-import { checkFolder, partKeyOf, tryFolder, writeError } from "./incoming.ts";
+import { partKeyOf } from "./incoming.ts";
 import { localNameOf } from "./local-name.ts";
 import { Lock } from "./lock.ts";
 import { choosePart } from "./part-file.ts";
+import { checkFolder, tryFolder, writeError } from "./target-folder.ts";
 
 /** Smaller files are written at once, as one whole. Bytes. */
 const LARGE = 1024 * 1024;

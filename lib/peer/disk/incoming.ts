@@ -2,39 +2,23 @@
 // hard link, which cannot replace another file.
 
 import { randomBytes } from "node:crypto";
-import {
-  type BigIntStats,
-  closeSync,
-  constants,
-  fstatSync,
-  fsync,
-  ftruncate,
-  futimesSync,
-  open,
-  openSync,
-  readdirSync,
-  realpathSync,
-  statSync,
-  write,
-} from "node:fs";
-import { link, rename, statfs } from "node:fs/promises";
+import { type BigIntStats, closeSync, constants, fstatSync, ftruncate, openSync, realpathSync, write } from "node:fs";
+import { rename } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { codeOf, FtError } from "../../error.ts";
-import { formatSize, printable } from "../../text.ts";
+import { FtError } from "../../error.ts";
+import { printable } from "../../text.ts";
+import { copyReadable } from "./copying.ts";
 import { entryOf, identityOf, inodeOf, PLAIN_ONLY } from "./identity.ts";
 import { localNameOf, splitExtension } from "./local-name.ts";
 import { Lock, removeIfThere } from "./lock.ts";
+import { keepDate, linkUnlessTaken, sameContent, syncFolder } from "./naming.ts";
 import { markOrigin } from "./origin.ts";
-import { choosePart, createPart, giveUsualRights, type OwnMarks, reopenPart, tryNewFile } from "./part-file.ts";
+import { choosePart, createPart, giveUsualRights, reopenPart } from "./part-file.ts";
 import { readFully } from "./read-fully.ts";
+import { sync } from "./sync-all.ts";
+import { checkFolder, checkSpace, checkTarget, tryFolder, tryLength, writeError } from "./target-folder.ts";
 
-/** Two files are compared in blocks of this size. Bytes. */
-const COMPARE = 1024 * 1024;
-/** A part file on a bad disk is copied in blocks of this size. Bytes; the smallest piece of a file. */
-const COPIED = 64 * 1024;
-/** The most files with a number behind the name that are compared with the one to fetch. */
-const MOST_COMPARED = 20;
 /** The most names that are tried for a file: `a.txt`, `a (1).txt` … */
 const MOST_NAMES = 1000;
 
@@ -63,54 +47,6 @@ export interface Published {
 
 /** A published file. The entry is known only if it is another file than the part file. */
 type Named = Omit<Published, "entry"> & { entry?: BigIntStats };
-
-/** Throws a sentence when the folder is not there. */
-export function checkFolder(folder: string): void {
-  const shown = printable(folder);
-  try {
-    if (!statSync(folder).isDirectory()) throw new FtError("no-folder", `Cannot save into "${shown}": it is not a folder.`);
-  } catch (error) {
-    if (error instanceof FtError) throw error;
-    throw new FtError(
-      "no-folder",
-      `Cannot save into "${shown}": there is no such folder. Make it, or choose another with --to.`,
-    );
-  }
-}
-
-/** Throws a sentence when no file can be saved into the folder. It makes a file to see that: rights are not the only reason. */
-export function tryFolder(folder: string): OwnMarks {
-  checkFolder(folder);
-  try {
-    return tryNewFile(folder);
-  } catch (error) {
-    const code = codeOf(error);
-    throw new FtError(
-      code || "write-failed",
-      folderSentence(code, printable(folder)) ?? `Cannot save into "${printable(folder)}": ${code || String(error)}.`,
-      { cause: error },
-    );
-  }
-}
-
-/** Throws a sentence when a file cannot replace the entry that has its name. */
-function checkTarget({ folder, name }: IncomingOptions): void {
-  const path = join(folder, localNameOf(name));
-  if (entryOf(path)?.isDirectory()) throw new FtError("is-folder", `Cannot replace "${printable(path)}": it is a folder.`);
-}
-
-/** Throws a sentence when the disk has no room for the file. The room of its part file counts as free. */
-async function checkSpace({ folder, name, size }: IncomingOptions, part: string): Promise<void> {
-  // Some file systems do not say how much is free.
-  const { blocks, bavail, bsize } = await statfs(folder).catch(() => ({ blocks: 0, bavail: 0, bsize: 0 }));
-  if (blocks === 0) return;
-  const free = bavail * bsize + Number(entryOf(part)?.blocks ?? 0) * 512;
-  if (size <= free) return;
-  throw new FtError(
-    "no-space",
-    `Cannot fetch "${printable(name)}": it needs ${formatSize(size)}, and "${printable(folder)}" has ${formatSize(free)} free.`,
-  );
-}
 
 /** One file that is being fetched. */
 export class Incoming {
@@ -375,69 +311,9 @@ export class Incoming {
   }
 }
 
-/** Gives a file its date. A date of before 1970 becomes 1970. One in the future is a wrong clock's: the time of arrival stays. */
-function keepDate(fd: number, modified: Date | undefined): void {
-  if (modified === undefined || !(modified.getTime() <= Date.now())) return;
-  try {
-    futimesSync(fd, new Date(), new Date(Math.max(0, modified.getTime())));
-  } catch {
-    // This file system keeps no such date.
-  }
-}
-
-/** The plain files of this size in the folder that have the name, or the name with a number, such as `a (1).txt`. */
-export function lookForTargets(folder: string, name: string, size: number): string[] {
-  const local = localNameOf(name);
-  const [stem, extension] = splitExtension(local);
-  const isNumbered = (one: string) =>
-    one.startsWith(`${stem} (`) &&
-    one.endsWith(`)${extension}`) &&
-    /^[0-9]+$/.test(one.slice(stem.length + 2, -extension.length - 1));
-  let numbered: string[] = [];
-  try {
-    numbered = readdirSync(folder).filter(isNumbered).sort().slice(0, MOST_COMPARED);
-  } catch {
-    // The folder may be written, but not read.
-  }
-  const paths = [local, ...numbered].map((one) => join(folder, one));
-  return paths.filter((path) => {
-    const entry = entryOf(path);
-    return entry?.isFile() && entry.size === BigInt(size);
-  });
-}
-
-/** Opens a file to hash it; a link is not followed. Undefined when it cannot be read. */
-export function openForHashing(path: string): { fd: number; size: number; close(): void } | undefined {
-  try {
-    const fd = openSync(path, constants.O_RDONLY | PLAIN_ONLY);
-    return { fd, size: fstatSync(fd).size, close: () => closeSync(fd) };
-  } catch {
-    return undefined;
-  }
-}
-
 /** The key of the part file for a file without a content id. */
 export function partKeyOf(...words: (string | number)[]): string {
   return Bun.SHA256.hash(words.join("\n"), "hex").slice(0, 32);
-}
-
-/** The number by which Linux names the file system of a FAT disk. */
-const FAT = 0x4d44;
-/** The longest file on a FAT disk. Bytes. */
-const FAT_LONGEST = 2 ** 32 - 1;
-
-/** Throws where files of this length are not allowed. To see that, makes the file for a short time as long as it will be. */
-async function tryLength(fd: number, { folder, size }: IncomingOptions): Promise<void> {
-  const before = fstatSync(fd).size;
-  if (size <= before) return;
-  // There, zeros would be written up to the length.
-  if (size <= FAT_LONGEST && (await statfs(folder).catch(() => ({ type: FAT }))).type === FAT) return;
-  try {
-    await promisify(ftruncate)(fd, size);
-  } catch (error) {
-    if (codeOf(error) === "EFBIG") throw error;
-  }
-  await promisify(ftruncate)(fd, before);
 }
 
 function takeLock(path: string, options: IncomingOptions): Lock {
@@ -452,103 +328,4 @@ function takeLock(path: string, options: IncomingOptions): Lock {
     "already-fetching",
     `"${printable(options.name)}" is being fetched into this folder already; wait for that one.`,
   );
-}
-
-/**
- * Links without replacing; false when the name is taken. Systems have many different errors for a disk without hard links: after any
- * of them an empty file reserves the name, and the part file is renamed to it.
- */
-export async function linkUnlessTaken(part: string, path: string): Promise<boolean> {
-  try {
-    await link(part, path);
-    return true;
-  } catch (error) {
-    if (codeOf(error) === "EEXIST") return false;
-  }
-  try {
-    closeSync(openSync(path, "wx", 0o600));
-  } catch (error) {
-    if (codeOf(error) === "EEXIST") return false;
-    throw error;
-  }
-  await rename(part, path);
-  return true;
-}
-
-/** The entry of the file at a path when its bytes are those of the open file. A link is not followed. */
-export async function sameContent(fd: number, path: string): Promise<BigIntStats | undefined> {
-  const other = openSync(path, constants.O_RDONLY | PLAIN_ONLY);
-  try {
-    const entry = fstatSync(other, { bigint: true });
-    const size = fstatSync(fd).size;
-    if (!entry.isFile() || entry.size !== BigInt(size)) return undefined;
-    const [ours, theirs] = [new Uint8Array(Math.min(size, COMPARE)), new Uint8Array(Math.min(size, COMPARE))];
-    for (let at = 0; at < size; at += COMPARE) {
-      const length = Math.min(size - at, COMPARE);
-      const [a, b] = [ours.subarray(0, length), theirs.subarray(0, length)];
-      const read = await Promise.all([readFully(fd, a, at), readFully(other, b, at)]);
-      if (read.some((got) => got < length) || Buffer.compare(a, b) !== 0) return undefined;
-    }
-    return identityOf(entry) === identityOf(fstatSync(other, { bigint: true })) ? entry : undefined;
-  } finally {
-    closeSync(other);
-  }
-}
-
-/** Copies the blocks that can be read and written. The others become holes. Throws for any error but EIO. */
-async function copyReadable(from: number, to: number): Promise<void> {
-  const { size } = fstatSync(from);
-  const block = new Uint8Array(COPIED);
-  for (let at = 0; at < size; at += COPIED) {
-    try {
-      const got = await readFully(from, block, at);
-      for (let done = 0; done < got; ) {
-        done += (await promisify(write)(to, block, done, got - done, at + done)).bytesWritten;
-      }
-    } catch (error) {
-      if (codeOf(error) !== "EIO") throw error;
-    }
-  }
-}
-
-/** Syncs a file to the disk, where the file system can. */
-async function sync(fd: number): Promise<void> {
-  try {
-    await promisify(fsync)(fd);
-  } catch (error) {
-    if (!["EINVAL", "ENOSYS", "ENOTSUP", "EOPNOTSUPP"].includes(codeOf(error))) throw error;
-  }
-}
-
-/** Syncs the folder, so that the new name is on the disk. */
-export async function syncFolder(folder: string): Promise<void> {
-  try {
-    const fd = await promisify(open)(folder, constants.O_RDONLY, 0);
-    await promisify(fsync)(fd).finally(() => closeSync(fd));
-  } catch {
-    // Windows cannot open a folder.
-  }
-}
-
-export function writeError(error: unknown, { folder, name, size }: Pick<IncomingOptions, "folder" | "name" | "size">): FtError {
-  const file = printable(name);
-  const where = printable(folder);
-  const code = codeOf(error);
-  const sentence: Record<string, string> = {
-    ENOSPC: `Cannot fetch "${file}": the disk of "${where}" is full; ${formatSize(size)} are needed. Your progress is saved.`,
-    EDQUOT: `Cannot fetch "${file}": your quota in "${where}" is used up; ${formatSize(size)} are needed. Your progress is saved.`,
-    EFBIG: `Cannot fetch "${file}": files of ${formatSize(size)} are not allowed in "${where}".`,
-  };
-  return new FtError(
-    code || "write-failed",
-    folderSentence(code, where) ?? sentence[code] ?? `Cannot write "${file}" in "${where}": ${code || String(error)}.`,
-    { cause: error },
-  );
-}
-
-/** The sentence for a folder that may not be written; undefined for any other error. */
-function folderSentence(code: string, where: string): string | undefined {
-  if (code === "EROFS") return `Cannot save into "${where}": it is read-only. Choose another folder with --to.`;
-  if (code !== "EACCES" && code !== "EPERM") return undefined;
-  return `Cannot save into "${where}": you may not write there. Choose another folder with --to.`;
 }

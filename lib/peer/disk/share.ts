@@ -45,9 +45,9 @@ const LATEST_MS = Date.parse("9999-12-30T00:00:00Z");
 
 /** A shared file as it was when it was last looked at. */
 export interface SharedFile extends FirstChoice {
-  readonly name: FileName;
-  readonly path: string;
-  readonly type: string;
+  name: FileName;
+  path: string;
+  type: string;
   size: number;
   modified: Date;
   /** While it is the same, the file has not changed. */
@@ -120,16 +120,18 @@ export function isFolder(path: string): boolean {
 
 /** The paths of the visible entries of a folder that are no folders, sorted by name. */
 function filesIn(folder: string, left: LeftOut[]): string[] {
-  const real = realpathSync(folder);
-  const paths: string[] = [];
   try {
-    const entries = readdirSync(real, { withFileTypes: true }).filter(({ name }) => !name.startsWith("."));
-    entries.sort((a, b) => (a.name < b.name ? -1 : 1));
-    for (const entry of entries) if (!entry.isDirectory()) paths.push(join(real, entry.name));
+    return visibleFilesIn(realpathSync(folder));
   } catch (error) {
     left.push({ path: folder, reason: unreadableReason(error) });
+    return [];
   }
-  return paths;
+}
+
+function visibleFilesIn(folder: string): string[] {
+  const entries = readdirSync(folder, { withFileTypes: true }).filter(({ name }) => !name.startsWith("."));
+  entries.sort((a, b) => (a.name < b.name ? -1 : 1));
+  return entries.filter((entry) => !entry.isDirectory()).map(({ name }) => join(folder, name));
 }
 
 /**
@@ -168,7 +170,7 @@ export function describeFile(path: string, entry: BigIntStats): SharedFile {
   return {
     name: parseFileName(basename(path).normalize("NFC")),
     path,
-    type: Bun.file(path).type.split(";")[0] || "application/octet-stream",
+    type: typeOf(path),
     size: Number(entry.size),
     modified: timeOf(entry),
     identity: identityOf(entry),
@@ -176,6 +178,11 @@ export function describeFile(path: string, entry: BigIntStats): SharedFile {
     original: originalOf(entry),
     folder: folderOf(path),
   };
+}
+
+/** The media type of a file, by its name. */
+function typeOf(path: string): string {
+  return Bun.file(path).type.split(";")[0] || "application/octet-stream";
 }
 
 /** The time of last modification, or the nearest one that a record can carry. */
@@ -307,6 +314,20 @@ export class Share {
     return "reason" in looked ? looked.reason : undefined;
   }
 
+  /**
+   * Looks for a missing file under another name in its folder: a file that was renamed is shared under its new name. Gives the name that
+   * it had; undefined when it is not there, or the new name is on the list already.
+   */
+  follow(file: SharedFile): FileName | undefined {
+    const was = file.name;
+    const path = renamedPathOf(file);
+    if (path === undefined) return undefined;
+    const name = parseFileName(basename(path).normalize("NFC"));
+    if (this.files.some((other) => other !== file && other.name === name)) return undefined;
+    Object.assign(file, { name, path, type: typeOf(path) });
+    return was;
+  }
+
   /** Looks at a changed file again: true when it can still be shared. Its content id is unknown then. */
   renew(file: SharedFile): boolean {
     const looked = lookAt(file.path, file);
@@ -315,6 +336,22 @@ export class Share {
     Object.assign(file, { size, modified, identity, original, folder, root: undefined, pieces: undefined });
     return true;
   }
+}
+
+/** The path that a shared file has now, if it was renamed inside its folder, and under which it can be shared. */
+function renamedPathOf(file: SharedFile): string | undefined {
+  if (folderOf(file.path) !== file.folder || entryOf(file.path) !== undefined) return undefined;
+  const isSame = (path: string) => {
+    const entry = entryOf(path);
+    return entry !== undefined && originalOf(entry) === file.original;
+  };
+  let path: string | undefined;
+  try {
+    path = visibleFilesIn(dirname(file.path)).find(isSame);
+  } catch {
+    // The folder may not be read.
+  }
+  return path === undefined || "reason" in lookAt(path, file) ? undefined : path;
 }
 
 /** The record of a file. The tracker replaces the address by that from which it sees this peer. */

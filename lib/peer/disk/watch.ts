@@ -2,6 +2,7 @@
 
 import { type FSWatcher, watch } from "node:fs";
 import { dirname } from "node:path";
+import type { FileName } from "../../protocol/record.ts";
 import type { Share, SharedFile } from "./share.ts";
 
 /** The watch looks at changes when none came for this long. A file that is being replaced is there again by then. Milliseconds. */
@@ -12,6 +13,8 @@ const LOOK_AGAIN_MS = 5_000;
 export interface WatchEvents {
   /** A file does not fit its record any more. */
   changed(file: SharedFile): void;
+  /** A file has another name in the same folder. It was `was`. */
+  renamed(file: SharedFile, was: FileName): void;
   /** A file cannot be read any more, or another one that is not shared is in its place. */
   gone(file: SharedFile): void;
   /** A file that was gone can be read again. */
@@ -76,8 +79,11 @@ export class ShareWatch {
         this.#on.changed(file);
       } else if (this.#missing.has(file)) {
         this.#missing.delete(file);
-        this.#withdrawn.add(file);
-        this.#on.gone(file);
+        const was = this.#share.follow(file);
+        if (was === undefined) {
+          this.#withdrawn.add(file);
+          this.#on.gone(file);
+        } else this.#on.renamed(file, was);
       } else {
         // A program that saves a file may be about to put the new one in its place.
         this.#missing.add(file);

@@ -2,6 +2,7 @@
 // While this machine is off the network, or the last holder is silent, the fetch waits first.
 
 import { FtError } from "../../error.ts";
+import { formatEndpoint } from "../../protocol/address.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import { failureSentence, reasonsClause } from "./failure.ts";
 import { HOLDER_STALL_MS, type Holder } from "./holder.ts";
@@ -17,9 +18,9 @@ const AWAY_MS = 90_000;
 /** How long the fetch waits for the last holder when that said that it does not have the file any more. Milliseconds. */
 const GONE_MS = 10_000;
 /** A holder computes the content id again when anything about its file changes. We expect at least this speed. Bytes per millisecond. */
-const HASH_SPEED = 200_000;
+const HASH_SPEED = 50_000;
 /** The longest wait for that. Milliseconds. */
-const LONGEST_HASHING_MS = 120_000;
+const LONGEST_HASHING_MS = 600_000;
 /** A holder that was connected for longer than this was not silent. Milliseconds. */
 const ANSWERS_MS = 2 * HOLDER_STALL_MS;
 /** While the fetch waits, all holders are tried again after this time. Milliseconds. */
@@ -36,6 +37,8 @@ export class GivingUp {
   #movedAt: number;
   /** Since when the fetch waits for the network or for a silent holder. */
   #waitsSince: number | undefined;
+  /** What was said last of a holder that does not have the file any more. */
+  #saidGone = "";
   #looks = 0;
   #lookAt: number;
   #looking: Promise<void> | undefined;
@@ -102,16 +105,32 @@ export class GivingUp {
   #endIfStillAlone(): void {
     if (!this.#isAlone) return;
     const known = this.#holders.all;
-    void this.#look().then(() => {
+    void Promise.all([this.#rereads(), this.#look()]).then(([rereads]) => {
       const foundMore = this.#holders.all.length > known.length;
-      if (this.#state.over || (!foundMore && this.#waits())) return;
+      if (this.#state.over || (!foundMore && this.#waits(rereads))) return;
       for (const holder of known) if (holder.state === "idle") holder.state = "out";
       if (!foundMore) this.#end(reasonsClause(this.#holders.all));
     });
   }
 
-  /** Whether the network, or a holder that fell silent, may come back. All holders are tried again then. */
-  #waits(): boolean {
+  /** Whether a holder that does not have the file now reads one of this size again: it may be the same. False when nobody can say. */
+  async #rereads(): Promise<boolean> {
+    const gone = this.#holders.all.filter((holder) => holder.gone && (!holder.outcast || holder.denied));
+    const asked = gone.map(({ record }) => this.#job.tools.rereads?.(record).catch(() => false));
+    return (await Promise.all(asked)).includes(true);
+  }
+
+  #reportGone(holder: FileRecord, rereads: boolean): void {
+    const said = `${formatEndpoint(holder)} ${rereads}`;
+    if (said !== this.#saidGone) this.#job.tools.report({ event: "gone", holder, rereads });
+    this.#saidGone = said;
+  }
+
+  /**
+   * Whether the network, or a holder that fell silent, may come back. All holders are tried again then. `rereads`: a holder computes
+   * the content id of its file again.
+   */
+  #waits(rereads: boolean): boolean {
     const { tools, clock, time } = this.#job;
     const now = time.now();
     const pass = tools.pass();
@@ -121,11 +140,12 @@ export class GivingUp {
     const away = tools.away?.() === true;
     const silent = hopeful.find((holder) => holder.silent && holder.contributed);
     // A holder takes a file off its list for a moment when anything about it changes.
-    const gone = hopeful.some((holder) => holder.gone);
-    const goneMs = GONE_MS + Math.min(LONGEST_HASHING_MS, this.#job.file.size / HASH_SPEED);
-    const waits = away || gone || silent !== undefined;
+    const gone = hopeful.find((holder) => holder.gone);
+    const goneMs = GONE_MS + (rereads ? Math.min(LONGEST_HASHING_MS, this.#job.file.size / HASH_SPEED) : 0);
+    const waits = away || gone !== undefined || silent !== undefined;
     if (!waits && this.#waitsSince === undefined) return false;
-    if (this.#waitsSince === undefined && (away || !gone)) {
+    if (gone !== undefined && !away) this.#reportGone(gone.record, rereads);
+    else if (this.#waitsSince === undefined) {
       tools.report(away || silent === undefined ? { event: "away" } : { event: "silent", holder: silent.record });
     }
     this.#waitsSince ??= now;

@@ -55,6 +55,8 @@ export interface FetchTools {
   begun?(pieces: Uint8Array, have: PieceSet): void;
   /** The records of the peers that have this content now. */
   look?(): Promise<FileRecord[]>;
+  /** Whether the holder of a record is online, and reads a file of this size to compute its content id. */
+  rereads?(record: FileRecord): Promise<boolean>;
   /** Whether this machine is off the network now and tries to come back: then a failure is no holder's fault. */
   away?(): boolean;
   /** Whether this peer or its tracker has just come back: older passes are not valid, and some holders have no new key yet. */
@@ -115,6 +117,8 @@ export type FetchEvent =
   | { event: "waiting"; holder: FileRecord; position: number }
   /** The only holder that has the rest sends nothing any more. The fetch waits for it. */
   | { event: "silent"; holder: FileRecord }
+  /** The only holder that has the rest does not have the file now. The fetch waits. `rereads`: it computes the content id again. */
+  | { event: "gone"; holder: FileRecord; rereads: boolean }
   /** No holder can be asked, because the network or the tracker is gone now. The fetch waits. */
   | { event: "away" }
   | { event: "verifying" }

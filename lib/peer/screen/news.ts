@@ -44,7 +44,7 @@ export class News {
     this.#last = [...this.#last, `${time}  ${words}`].slice(-SHOWN);
   }
 
-  /** The lines to show in a terminal of so many rows. */
+  /** The lines to show in a terminal with this number of rows. */
   lines(rows: number): string[] {
     const last = this.#last.slice(rows < LOW_ROWS ? -1 : -SHOWN);
     return [...(this.#away === undefined ? [] : [this.#away]), ...last];

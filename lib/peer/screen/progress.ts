@@ -36,7 +36,8 @@ export class Transfer {
       this.phase = "";
     } else {
       this.phase = phaseOf(event) ?? this.phase;
-      if (event.event === "away" || event.event === "silent" || event.event === "waiting") this.rate = 0;
+      if (event.event === "away" || event.event === "silent" || event.event === "gone" || event.event === "waiting")
+        this.rate = 0;
     }
   }
 
@@ -57,6 +58,8 @@ function phaseOf(event: FetchEvent): string | undefined {
       return "lost the network; waiting for it to come back";
     case "silent":
       return `${formatEndpoint(event.holder)} is the only one with the rest and has stopped responding; waiting`;
+    case "gone":
+      return `${formatEndpoint(event.holder)} ${event.rereads ? "reads its file again, because it was changed; waiting" : "does not have the file any more; waiting if it comes back"}`;
     case "verifying":
       return "verified; saving…";
     default:

@@ -124,6 +124,12 @@ export function progressReporter(screen: Screen, about: object = {}): (event: Fe
         return screen.note("Lost the network; waiting for it to come back.");
       case "silent":
         return screen.note(`${holder} has stopped responding and is the only one with the rest. Waiting…`);
+      case "gone":
+        return screen.note(
+          event.rereads
+            ? `${holder} reads its file again, because something about it has changed. Waiting…`
+            : `${holder} does not have the file now, and nobody else has the rest. Waiting some seconds…`,
+        );
       case "verifying":
         return screen.progress("Verified. Saving…");
       case "holder-failed":

@@ -387,6 +387,8 @@ function describe(event: PeerEvent): string {
       return `The folder "${event.name}" is ready: ${plural(event.files, "file")}, ${formatSize(event.size)}.${leftInFolder(event.left)}`;
     case "changed":
       return `"${event.name}" has changed: ${formatSize(event.size)} now.`;
+    case "renamed":
+      return `"${event.was}" is shared as "${event.name}" now: it was renamed.`;
     case "withdrawn":
       return `"${event.name}" is not shared any more: ${event.reason}.`;
     case "upload-started":

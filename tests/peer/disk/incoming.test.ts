@@ -30,18 +30,13 @@ import {
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { FtError } from "../../../lib/error.ts";
-import {
-  checkFolder,
-  Incoming,
-  lookForTargets,
-  openForHashing,
-  type Published,
-  partKeyOf,
-  tryFolder,
-} from "../../../lib/peer/disk/incoming.ts";
+import { lookForTargets, openForHashing } from "../../../lib/peer/disk/already-here.ts";
+import { Incoming, type Published, partKeyOf } from "../../../lib/peer/disk/incoming.ts";
+import { checkFolder, tryFolder } from "../../../lib/peer/disk/target-folder.ts";
 import { asOther, hasOtherUser, OTHER, otherRunsSources, scriptAsOther } from "../../helpers/other-user.ts";
 
 const STORE = join(import.meta.dir, "..", "..", "..", "lib", "peer", "disk", "incoming.ts");
+const TARGET = join(import.meta.dir, "..", "..", "..", "lib", "peer", "disk", "target-folder.ts");
 const KEY = "0123456789abcdef0123456789abcdef";
 
 let folder = "";
@@ -1057,7 +1052,7 @@ describe("Incoming: folders that will not do", () => {
 
   const asNobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
   const isRoot = process.getuid?.() === 0;
-  const importStore = `const { Incoming, checkFolder } = await import(${JSON.stringify(STORE)});`;
+  const importStore = `const { Incoming } = await import(${JSON.stringify(STORE)}); const { checkFolder } = await import(${JSON.stringify(TARGET)});`;
   const canDrop =
     !isRoot || (Bun.which("setpriv") !== null && Bun.spawnSync([...asNobody, process.execPath, "-e", importStore]).success);
   if (!canDrop) console.log("skipped: a folder that may not be written; this is root and cannot become somebody else");
@@ -1241,7 +1236,7 @@ describe("Incoming: trying whether a folder can be saved into", () => {
 
   const asNobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
   const isRoot = process.getuid?.() === 0;
-  const importStore = `const { tryFolder } = await import(${JSON.stringify(STORE)});`;
+  const importStore = `const { tryFolder } = await import(${JSON.stringify(TARGET)});`;
   const canDrop =
     !isRoot || (Bun.which("setpriv") !== null && Bun.spawnSync([...asNobody, process.execPath, "-e", importStore]).success);
   if (!canDrop) console.log("skipped: trying a folder that may not be written; this is root and cannot become somebody else");

@@ -44,6 +44,7 @@ class House implements Disposable {
     };
     this.watch = new ShareWatch(this.share, {
       changed: note("changed", (file) => this.share.renew(file)),
+      renamed: note("renamed", (file) => this.share.renew(file)),
       gone: note("gone", (file) => this.share.remove(file)),
       back: note("back", (file) => {
         this.share.add(file);
@@ -80,6 +81,29 @@ describe.concurrent("ShareWatch: a shared file", () => {
     await one.hear("changed a");
     expect(one.share.find({ name: "a" })?.size).toBe(16);
     expect(one.said).toEqual(["changed a"]);
+  });
+
+  test("that is renamed in its folder is shared under its new name", async () => {
+    using one = new House("a.txt", "b");
+    renameSync(one.at("a.txt"), one.at("c.html"));
+    await one.hear("renamed c.html");
+    expect(one.share.find({ name: "c.html" })).toMatchObject({ path: one.at("c.html"), type: "text/html", size: 11 });
+    expect([one.share.find({ name: "a.txt" }), one.said]).toEqual([undefined, ["renamed c.html"]]);
+    renameSync(one.at("c.html"), one.at("d"));
+    await one.hear("renamed d");
+    expect(one.share.files.map(({ name }) => String(name))).toEqual(["d", "b"]);
+  });
+
+  test("that is renamed to a hidden name, into another folder, or to a name that is shared, is gone", async () => {
+    using one = new House("a", "b", "c", "d", "in/d2");
+    renameSync(one.at("a"), one.at(".a"));
+    renameSync(one.at("b"), one.at("in/b"));
+    await one.hear("gone a");
+    await one.hear("gone b");
+    expect(one.said.toSorted()).toEqual(["gone a", "gone b"]);
+    renameSync(one.at("c"), one.at("d"));
+    await one.hear("gone c");
+    expect(one.share.files.map(({ name }) => String(name))).toEqual(["d", "d2"]);
   });
 
   test("that is touched, with the same size, has changed", async () => {

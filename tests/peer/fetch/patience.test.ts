@@ -133,6 +133,27 @@ describe("fetchFile: a holder that loses the file for a moment", () => {
     await field.expectGone();
   });
 
+  test("is waited for while it reads its file again, which is said once", async () => {
+    let reads = true;
+    const field = losing(({ elapsed }) => elapsed > 1_000 && reads);
+    field.more.rereads = async ({ address }) => address === A && reads;
+    const fetching = field.fetch([A]);
+    await field.clock.pass(9_000);
+    expect(await stateOf(fetching)).toBe("waiting");
+    reads = false;
+    field.expectWhole(await field.finish(fetching), [A]);
+    expect(field.events.filter(({ event }) => event === "gone")).toMatchObject([{ rereads: true }]);
+  });
+
+  test("is waited for only some seconds when it has no such file any more, however large the file was", async () => {
+    const field = losing(({ elapsed }) => elapsed > 1_000);
+    field.more.rereads = async () => false;
+    const { message } = await failure(field.finish(field.fetch([A])));
+    expect(message).toContain("it does not have the file any more");
+    expect(field.elapsed).toBeLessThan(16_000);
+    expect(field.events.filter(({ event }) => event === "gone")).toMatchObject([{ rereads: false }]);
+  });
+
   test("is not waited for while another holder gives the file", async () => {
     const field = losing(() => true);
     field.add(B);

@@ -550,6 +550,11 @@ describe("events", () => {
       { event: "changed", name: "a.txt", size: 48_213 },
     ],
     [
+      { event: "renamed", name: "b.txt", was: "a.txt" },
+      /^"a\.txt" is shared as "b\.txt" now: it was renamed\.$/,
+      { event: "renamed", name: "b.txt", was: "a.txt" },
+    ],
+    [
       { event: "withdrawn", name: "a.txt", reason: "it cannot be read any more" },
       /"a\.txt".*cannot be read any more/,
       { event: "withdrawn", name: "a.txt", reason: "it cannot be read any more" },
@@ -677,7 +682,7 @@ describe("events", () => {
       expect(describeEvent(event)).toMatch(sentence);
       expect(JSON.parse(JSON.stringify(eventObject(event)))).toEqual(object);
     }
-    expect(new Set(EVENTS.map(([{ event }]) => event)).size).toBe(12);
+    expect(new Set(EVENTS.map(([{ event }]) => event)).size).toBe(13);
   });
 });
 
