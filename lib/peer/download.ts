@@ -171,7 +171,7 @@ export class Downloads {
       const { pieces } = (root === undefined ? undefined : this.#parts.get(root)) ?? {};
       const { entry, ...published } = await incoming.publish(overwrite, originOf(fetched.holders[0] ?? holders[0], root));
       if (root !== undefined && pieces !== undefined) this.#tools.finished({ path: published.path, entry }, root, pieces);
-      return { ...published, size, ...fetched };
+      return { ...published, size, verified: fetched.verified, holders: fetched.holders };
     } catch (error) {
       await incoming.keep();
       throw error;
@@ -182,11 +182,11 @@ export class Downloads {
 
   /** Fetches until the part file has the proven bytes. If another program has changed it, checks its bytes again. */
   async #fetchUntilProven(incoming: Incoming, holders: FileRecord[], options: DownloadOptions): Promise<Fetched> {
-    const [{ root, size } = {}] = holders;
+    const [{ root } = {}] = holders;
     for (let round = 1; ; round++) {
       let fetched: Fetched;
       try {
-        fetched = await this.#fetch(incoming, holders, options);
+        fetched = await this.#fetchWatched(incoming, holders, options);
         // Some file systems change a file's times when they write it to the disk.
         await incoming.flush();
       } catch (error) {
@@ -197,7 +197,8 @@ export class Downloads {
       }
       if (!incoming.changedByOthers && incoming.looksWhole) return fetched;
       incoming.trust();
-      if (root === undefined ? incoming.present === size : await this.#isProven(incoming, root, options.signal)) return fetched;
+      const proven = root ?? fetched.arrived;
+      if (proven !== undefined && (await this.#isProven(incoming, proven, options.signal))) return fetched;
       if (round === MOST_ROUNDS) throw incoming.changedError();
       if (root !== undefined) this.#endPart(root, incoming);
     }
@@ -207,6 +208,19 @@ export class Downloads {
   async #isProven(incoming: Incoming, root: string, signal: AbortSignal): Promise<boolean> {
     const tree = await this.#tools.pool.tree(incoming.fd, incoming.present, { signal });
     return tree.root === root && !incoming.changedByOthers;
+  }
+
+  /** Fetches, and ends as soon as the part file is gone, even while nothing arrives. */
+  async #fetchWatched(incoming: Incoming, holders: FileRecord[], options: DownloadOptions): Promise<Fetched> {
+    const lost = new AbortController();
+    const stopWatching = incoming.watch((error) => lost.abort(error));
+    try {
+      return await this.#fetch(incoming, holders, { ...options, signal: AbortSignal.any([options.signal, lost.signal]) });
+    } catch (error) {
+      throw lost.signal.aborted && !options.signal.aborted ? lost.signal.reason : error;
+    } finally {
+      stopWatching();
+    }
   }
 
   #fetch(incoming: Incoming, holders: FileRecord[], { only, signal, report }: DownloadOptions) {

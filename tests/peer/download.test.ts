@@ -12,6 +12,7 @@ import {
   readFileSync,
   readlinkSync,
   realpathSync,
+  renameSync,
   rmSync,
   statSync,
   truncateSync,
@@ -20,7 +21,7 @@ import {
   writeSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { CancelledError, FtError } from "../../lib/error.ts";
 import type { Dial } from "../../lib/net/channel.ts";
 import { dial } from "../../lib/net/dial.ts";
@@ -493,6 +494,48 @@ describe("a download that was stopped", () => {
     late.push(new Holder(content).record);
     expect(await running).toMatchObject({ verified: true, outcome: "new" });
     expectSame(join(peer.folder, "big.bin"), content);
+  });
+
+  test.each<[string, RegExp, (part: string) => void]>([
+    ["removed", /part file in .* is gone/, (part) => unlinkSync(part)],
+    ["renamed", /part file in .* is gone/, (part) => renameSync(part, `${part}.old`)],
+    ["in a folder that is removed", /part file in .* is gone/, (part) => rmSync(dirname(part), { recursive: true })],
+    ["in a folder that is renamed", /part file in .* is gone/, (part) => renameSync(dirname(part), at("moved"))],
+    [
+      "replaced",
+      /is being fetched by another/,
+      (part) => {
+        unlinkSync(part);
+        writeFileSync(part, "other");
+      },
+    ],
+  ])("whose part is %s ends with a sentence, even while nothing arrives", async (_what, sentence, damage) => {
+    const peer = new Peer();
+    const running = peer.start([new Holder(content, MiB).record]);
+    await peer.until(() => peer.have(content) >= 8);
+    damage(join(peer.folder, partOf(content)));
+    expect((await failure(running)).message).toMatch(sentence);
+  });
+
+  test("without a content id, whose part is changed while it arrives, is fetched again", async () => {
+    const large = new Content(9 * MiB);
+    const holder = new Holder(large, 8 * MiB + 1);
+    const { root: _, ...record } = holder.record;
+    const peer = new Peer();
+    const running = peer.start([record]);
+    const part = () => listing(peer.folder).find((name) => name.endsWith(".part")) ?? "";
+    const turn = () => new Promise((go) => setImmediate(go));
+    while (part() === "" || statSync(join(peer.folder, part())).size < 8 * MiB) await turn();
+    const fd = openSync(join(peer.folder, part()), "r+");
+    for (let i = 0; i < 50; i++) {
+      writeSync(fd, `rubbish ${i}`, 1000);
+      await turn();
+    }
+    closeSync(fd);
+    holder.raise();
+    expect(await running).toMatchObject({ verified: false });
+    expectSame(join(peer.folder, "big.bin"), large);
+    expect(holder.given).toBeGreaterThan(9 * MiB);
   });
 
   test("with its part tampered with: the bad pieces are fetched again, and only those", async () => {
