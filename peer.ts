@@ -12,11 +12,11 @@
 import { randomBytes } from "node:crypto";
 import { dirname, join, resolve } from "node:path";
 import { quietClock, systemClock } from "./lib/clock.ts";
-import { CancelledError, codeOf, FtError, UsageError } from "./lib/error.ts";
+import { CancelledError, FtError, UsageError } from "./lib/error.ts";
 import { userFolder } from "./lib/files.ts";
 import { dial } from "./lib/net/dial.ts";
 import { dialableFrom, interfaces, isOnNetwork, watchInterfaces } from "./lib/net/interfaces.ts";
-import { type Listener, listen } from "./lib/net/listen.ts";
+import { type Listener, listen, listenNear } from "./lib/net/listen.ts";
 import { Admission } from "./lib/peer/admission.ts";
 import { mayCallBack } from "./lib/peer/call-backs.ts";
 import { orCancelled } from "./lib/peer/cancel.ts";
@@ -294,16 +294,10 @@ function isOfThisMachine(address: Address): boolean {
   return interfaces().some(({ addresses }) => addresses.some((own) => own.address === address));
 }
 
-/** Listens on the given port; without one on 1235, or on a free port when that is taken. */
+/** Listens on the given port; without one on 1235, or on a free port when that cannot be had. */
 function listenFrom(port: number | undefined, onConnection: Parameters<typeof listen>[0]["onConnection"]): Listener {
   const options = { maxPerAddress: MAX_PER_ADDRESS, onConnection };
-  if (port !== undefined) return listen({ ...options, port });
-  try {
-    return listen({ ...options, port: DEFAULT_PORT });
-  } catch (error) {
-    if (codeOf(error) !== "port-in-use") throw error;
-    return listen({ ...options, port: 0 });
-  }
+  return port === undefined ? listenNear({ ...options, port: DEFAULT_PORT }) : listen({ ...options, port });
 }
 
 // ---------------------------------------------------------------- one command

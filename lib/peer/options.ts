@@ -28,6 +28,7 @@ import {
   wholeNumber,
 } from "../program/options.ts";
 import { describeSettings, NOTHING_OUTSIDE, type Outside, settingsFrom } from "../program/settings.ts";
+import { meantPath } from "../program/typed-path.ts";
 import { isLinkLocal, parseAddress, parseEndpoint } from "../protocol/address.ts";
 import { DEFAULT_MAX_FILES, DEFAULT_TRACKER_PORT, type Page, type Wish } from "../protocol/messages.ts";
 import { peerName } from "../protocol/peer-name.ts";
@@ -260,7 +261,7 @@ export function parsePeerArguments(argv: string[], outside: Outside = NOTHING_OU
   if (command === "who" || command === "doctor") refuseMore(words);
   const { ext, type, min, max, after, before, help, version, completions, ...values } = readValues(OPTIONS, all, called);
   const wish = command === "find" ? wishOf(words, { ext, type, min, max, after, before }) : { words: [], group: true };
-  const paths = command === "share" ? words : [];
+  const paths = command === "share" ? words.map((word) => meantPath(word)) : [];
   if (command === "get") checkOutput(values, names);
   return { tracker, command, argument, names, wish, paths, ...values };
 }

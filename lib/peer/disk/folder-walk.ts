@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { codeOf, FtError } from "../../error.ts";
 import { DEEPEST_PATH, MOST_ENTRIES, refusalOfPath } from "../../protocol/folder.ts";
 import { printable } from "../../text.ts";
+import { isHidden } from "./hidden.ts";
 import { identityOf } from "./identity.ts";
 
 /** After this number of entries, other work of the program gets its turn. */
@@ -63,7 +64,7 @@ export async function walkFolder(folder: string, signal?: AbortSignal): Promise<
       if (++seen % ENTRIES_AT_ONCE === 0) await new Promise((resolve) => setImmediate(resolve));
       signal?.throwIfAborted();
       const own = path + name.normalize("NFC");
-      const reason = name.startsWith(".") ? "hidden" : depth + 1 > DEEPEST_PATH ? "too deep" : refusalOfPath(own);
+      const reason = isHidden(name) ? "hidden" : depth + 1 > DEEPEST_PATH ? "too deep" : refusalOfPath(own);
       const found = reason === undefined ? look(join(local, name)) : { reason };
       if ("reason" in found) leave(found.reason);
       else if (taken.has(own)) leave("another entry has the same name");

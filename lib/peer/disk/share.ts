@@ -21,6 +21,7 @@ import { formatDate, formatSize, plural, printable } from "../../text.ts";
 import type { HashPool } from "../content/hash.ts";
 import type { TreeCache } from "../content/tree-cache.ts";
 import type { Served } from "../serve/types.ts";
+import { isHidden } from "./hidden.ts";
 import {
   entryOf,
   type FirstChoice,
@@ -129,7 +130,7 @@ function filesIn(folder: string, left: LeftOut[]): string[] {
 }
 
 function visibleFilesIn(folder: string): string[] {
-  const entries = readdirSync(folder, { withFileTypes: true }).filter(({ name }) => !name.startsWith("."));
+  const entries = readdirSync(folder, { withFileTypes: true }).filter(({ name }) => !isHidden(name));
   entries.sort((a, b) => (a.name < b.name ? -1 : 1));
   return entries.filter((entry) => !entry.isDirectory()).map(({ name }) => join(folder, name));
 }

@@ -133,6 +133,19 @@ describe("Share: choosing files", () => {
     expect(left.map(({ reason }) => reason)).toEqual(["another file has the same name", "another file has the same name"]);
   });
 
+  test("files that systems and office programs make for themselves are not taken from a folder, but are when they are named", () => {
+    const own = [
+      ..."desktop.ini Desktop.INI Thumbs.db ehthumbs.db ehthumbs_vista.db NTUSER.DAT ntuser.dat.LOG1 ~$report.docx".split(" "),
+      "$RECYCLE.BIN",
+      "Icon\r",
+    ];
+    for (const name of [...own, "report.docx", "My desktop.ini.txt", "thumbs.db.zip"]) put(name);
+    const { taken, left } = chooseFiles([folder], 20);
+    expect(namesOf(taken)).toEqual(["My desktop.ini.txt", "report.docx", "thumbs.db.zip"]);
+    expect(left).toEqual([]);
+    expect(namesOf(chooseFiles([at("Thumbs.db")], 5).taken)).toEqual(["Thumbs.db"]);
+  });
+
   test("hidden files and folders inside are not taken", () => {
     put("a.txt");
     put(".env");
