@@ -610,7 +610,7 @@ describe("what others can have of an unfinished file", () => {
   test("is said by its record, with this peer's address and part=1", async () => {
     const { holder, peer, running } = await halfway();
     const own = { address: addressOf("192.168.1.17"), port: 40_123 };
-    expect(peer.downloads.records(own)).toEqual([{ ...holder.record, ...own, part: true }]);
+    expect(peer.downloads.records(own)).toEqual([{ ...holder.record, ...own, part: true, have: 0 }]);
     expect(peer.downloads.look(content.root)).toMatchObject({ size: content.bytes.length, pieces: content.pieces });
     expect(peer.downloads.look("0".repeat(64))).toBeUndefined();
     expect(peer.downloads.open("0".repeat(64))).toBeUndefined();

@@ -561,7 +561,7 @@ describe("events", () => {
     ],
     [
       { event: "upload-started", upload },
-      /^192\.168\.1\.30:51000 \(peer p7\) started downloading "a\.txt"\.$/,
+      /^$/,
       {
         event: "upload-started",
         address: "192.168.1.30",
@@ -575,7 +575,7 @@ describe("events", () => {
     ],
     [
       { event: "upload-ended", upload: { ...upload, by: "Ben (2)" }, complete: true, reason: "" },
-      /^Ben \(2\) got 400 B of "a\.txt" in 1\.3 s\.$/,
+      /^$/,
       {
         event: "upload-ended",
         address: "192.168.1.30",
@@ -592,6 +592,26 @@ describe("events", () => {
       },
     ],
     [
+      { event: "has-all", upload: { ...upload, by: "Ben (2)" }, has: 14, online: 30 },
+      /^Ben \(2\) has all of "a\.txt" \(14 of 30\)\.$/,
+      {
+        event: "has-all",
+        address: "192.168.1.30",
+        port: 51_000,
+        id: "p7",
+        by: "Ben (2)",
+        name: "a.txt",
+        root: ROOT,
+        has: 14,
+        online: 30,
+      },
+    ],
+    [
+      { event: "has-all", upload },
+      /^192\.168\.1\.30:51000 \(peer p7\) has all of "a\.txt"\.$/,
+      { event: "has-all", address: "192.168.1.30", port: 51_000, id: "p7", name: "a.txt", root: ROOT },
+    ],
+    [
       { event: "dismissed", code: "kicked", until: "2026-11-22T10:04:05.000Z" },
       /^The tracker's operator has disconnected you until \S+ \d\d:\d\d\. This computer comes back by itself then\.$/,
       { event: "dismissed", code: "kicked", until: "2026-11-22T10:04:05.000Z" },
@@ -603,7 +623,7 @@ describe("events", () => {
     ],
     [
       { event: "upload-ended", upload, complete: false, reason: "it left" },
-      /^192\.168\.1\.30:51000 \(peer p7\) stopped after 400 B of 1\.0 kB of "a\.txt" in 1\.3 s \(it left\)\.$/,
+      /^$/,
       {
         event: "upload-ended",
         address: "192.168.1.30",
@@ -620,7 +640,7 @@ describe("events", () => {
     ],
     [
       { event: "upload-ended", upload: { ...upload, sent: 1000 }, complete: true, reason: "" },
-      /got 1\.0 kB of "a\.txt" in 1\.3 s\.$/,
+      /^$/,
       {
         event: "upload-ended",
         address: "192.168.1.30",
@@ -647,7 +667,7 @@ describe("events", () => {
     ],
     [
       { event: "upload-started", upload, more: 90, several: true },
-      /started downloading "a\.txt"\. \(one of 90 such events, from several addresses\)$/,
+      /^$/,
       {
         event: "upload-started",
         address: "192.168.1.30",
@@ -682,7 +702,7 @@ describe("events", () => {
       expect(describeEvent(event)).toMatch(sentence);
       expect(JSON.parse(JSON.stringify(eventObject(event)))).toEqual(object);
     }
-    expect(new Set(EVENTS.map(([{ event }]) => event)).size).toBe(13);
+    expect(new Set(EVENTS.map(([{ event }]) => event)).size).toBe(14);
   });
 });
 
