@@ -74,13 +74,14 @@ try {
   writeFileSync(join(anna, "empty.dat"), "");
   writeFileSync(join(ben, odd), "one file name, three alphabets\n");
   copyFileSync(join(anna, "sunset.png"), join(ben, "sunset.png"));
+  // A program of FileTracker is shared only when it is named.
   copyFileSync(PEER, join(chloe, "ft-peer"));
   writeFileSync(join(dora, "hello.txt"), "a peer shares at least one file\n");
 
   const peers = [
     { name: "Anna", folder: anna, ...(await stage.sharing(tracker.address, anna, 3)) },
     { name: "Ben", folder: ben, ...(await stage.sharing(tracker.address, ben, 2)) },
-    { name: "Chloe", folder: chloe, ...(await stage.sharing(tracker.address, chloe, 1)) },
+    { name: "Chloe", folder: chloe, ...(await stage.sharing(tracker.address, chloe, 1, "--share", "ft-peer")) },
   ] as const;
   for (const { name, folder } of peers) say(`${name} shares ${readdirSync(folder).join(", ")}`);
 
