@@ -4,7 +4,7 @@ import { type BigIntStats, closeSync, constants, fstatSync, fsync, futimesSync, 
 import { link, rename } from "node:fs/promises";
 import { promisify } from "node:util";
 import { codeOf } from "../../error.ts";
-import { identityOf, PLAIN_ONLY } from "./identity.ts";
+import { PLAIN_ONLY, stateOf } from "./identity.ts";
 import { readFully } from "./read-fully.ts";
 
 /** Two files are compared in blocks of this size. Bytes. */
@@ -45,7 +45,7 @@ export async function sameContent(fd: number, path: string): Promise<BigIntStats
       const read = await Promise.all([readFully(fd, a, at), readFully(other, b, at)]);
       if (read.some((got) => got < length) || Buffer.compare(a, b) !== 0) return undefined;
     }
-    return identityOf(entry) === identityOf(fstatSync(other, { bigint: true })) ? entry : undefined;
+    return stateOf(entry) === stateOf(fstatSync(other, { bigint: true })) ? entry : undefined;
   } finally {
     closeSync(other);
   }
