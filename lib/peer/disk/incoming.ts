@@ -283,7 +283,9 @@ export class Incoming {
 
   #isAt(path: string): boolean {
     const [named, open] = [entryOf(path), entryOf(this.fd)];
-    return named !== undefined && open !== undefined && isSameEntry(named, open);
+    if (named === undefined || open === undefined) return false;
+    // While this process writes, the times differ from one look to the next. Before the file gets its name, it looks again.
+    return isSameEntry(named, open) || (this.#writing > 0 && named.dev === open.dev && named.uid === open.uid);
   }
 
   #lostError(): FtError {

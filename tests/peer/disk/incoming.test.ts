@@ -6,6 +6,7 @@ import {
   chmodSync,
   chownSync,
   closeSync,
+  constants,
   existsSync,
   fstatSync,
   linkSync,
@@ -1357,5 +1358,49 @@ describe("Incoming: a disk without hard links", () => {
     expect(readFileSync(at("a.txt"), "utf8")).toBe("precious");
     expect(readFileSync(at("a (1).txt"), "utf8")).toBe("new");
     expect(listing(folder)).toEqual(["a (1).txt", "a.txt"]);
+  });
+});
+
+describe("Incoming: a file system with unusual answers", () => {
+  /** Runs this with other answers of the system. */
+  async function withDisk(changed: object, act: () => Promise<void>): Promise<void> {
+    const real = { ...(await import("node:fs/promises")) };
+    await mock.module("node:fs/promises", () => ({ ...real, ...changed }));
+    try {
+      await act();
+    } finally {
+      await mock.module("node:fs/promises", () => real);
+    }
+  }
+  const disk = (type: number) => ({ statfs: async () => ({ type, blocks: 0, bavail: 0, bsize: 0 }) });
+
+  test("on a FAT disk a file above 4 GiB is refused before the first byte", async () => {
+    await withDisk(disk(0x4d44), async () => {
+      const { code, message } = await failure(Incoming.open({ folder, name: "a.iso", size: 2 ** 32, key: KEY }));
+      expect([code, message]).toEqual(["EFBIG", `Cannot fetch "a.iso": files of 4.3 GB are not allowed in "${folder}".`]);
+      await discard(await Incoming.open({ folder, name: "a.iso", size: 2 ** 32 - 1, key: KEY }));
+    });
+  });
+
+  test("where a longer file is filled with zeros, it is not made longer", async () => {
+    // FUSE, exFAT, FAT, SMB, and one that does not say what it is.
+    for (const type of [0x65735546, 0x2011bab0, 0x4d44, 0xfe534d42, 99]) {
+      await withDisk(disk(type), async () => {
+        const incoming = await Incoming.open({ folder, name: "a.iso", size: 2 ** 30, key: KEY });
+        await incoming.write(0, Buffer.from("first"));
+        expect(incoming.present).toBe(5);
+        await discard(incoming);
+      });
+    }
+  });
+
+  test("a link with another inode number is the same file when its bytes are", async () => {
+    const { copyFile } = await import("node:fs/promises");
+    await withDisk({ link: (from: string, to: string) => copyFile(from, to, constants.COPYFILE_EXCL) }, async () => {
+      const incoming = await Incoming.open({ folder, name: "a.txt", size: 3, key: KEY });
+      await incoming.write(0, Buffer.from("new"));
+      expect(await incoming.publish(false)).toMatchObject({ path: at("a.txt"), outcome: "new" });
+    });
+    expect(listing(folder)).toEqual(["a.txt"]);
   });
 });
