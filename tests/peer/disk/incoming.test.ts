@@ -31,7 +31,7 @@ import {
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { FtError } from "../../../lib/error.ts";
-import { lookForTargets, openForHashing } from "../../../lib/peer/disk/already-here.ts";
+import { lookForRenamed, lookForTargets, openForHashing } from "../../../lib/peer/disk/already-here.ts";
 import { Incoming, type Published, partKeyOf } from "../../../lib/peer/disk/incoming.ts";
 import { checkFolder, tryFolder } from "../../../lib/peer/disk/target-folder.ts";
 import { asOther, hasOtherUser, OTHER, otherRunsSources, scriptAsOther } from "../../helpers/other-user.ts";
@@ -1291,6 +1291,21 @@ describe("Incoming: what is here already", () => {
     expect(lookForTargets(folder, "a.txt", 5)).toEqual([at("a (1).txt"), at("a (12).txt")]);
     writeFileSync(at("a (1)"), "12345");
     expect(lookForTargets(folder, "a", 5)).toEqual([at("a"), at("a (1)")]);
+  });
+
+  test("files of that size with any other name count: all with the date of the record, and a few others", () => {
+    const modified = new Date("2026-11-20T10:00:00Z");
+    for (const name of ["b", "c", "d", "e", "f", "z"]) writeFileSync(at(name), "12345");
+    for (const name of ["a.txt", "a (1).txt", ".hidden"]) writeFileSync(at(name), "12345");
+    writeFileSync(at("longer"), "123456");
+    symlinkSync(at("b"), at("link"));
+    utimesSync(at("z"), modified, modified);
+    const others = lookForRenamed(folder, "a.txt", 5, modified);
+    expect([others[0], others.length]).toEqual([at("z"), 5]);
+    expect(others.every((path) => ["b", "c", "d", "e", "f", "z"].includes(basename(path)))).toBe(true);
+    expect(lookForRenamed(folder, "a.txt", 5, undefined)).toHaveLength(4);
+    writeFileSync(at("empty"), "");
+    expect(lookForRenamed(folder, "a.txt", 0, undefined)).toEqual([]);
   });
 
   test("a file is opened to be hashed; a link is not, and a pipe is not waited for", () => {
