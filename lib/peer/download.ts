@@ -190,8 +190,8 @@ export class Downloads {
         // Some file systems change a file's times when they write it to the disk.
         await incoming.flush();
       } catch (error) {
-        if (codeOf(error) !== "EIO" || root === undefined || round === MOST_ROUNDS) throw error;
-        this.#endPart(root, incoming);
+        if (codeOf(error) !== "EIO" || round === MOST_ROUNDS) throw error;
+        if (root !== undefined) this.#endPart(root, incoming);
         await incoming.moveElsewhere();
         continue;
       }

@@ -12,7 +12,7 @@ import { copyReadable } from "./copying.ts";
 import { entryOf, isSameEntry, PLAIN_ONLY, realOf, stateOf } from "./identity.ts";
 import { localNameOf, splitExtension } from "./local-name.ts";
 import { Lock, removeIfThere, tryRemove } from "./lock.ts";
-import { keepDate, linkUnlessTaken, sameContent, syncFolder } from "./naming.ts";
+import { keepDate, linkUnlessTaken, renamePatiently, sameContent, syncFolder } from "./naming.ts";
 import { markOrigin } from "./origin.ts";
 import { choosePart, createPart, giveUsualRights, looksWhole, reopenPart } from "./part-file.ts";
 import { readFully } from "./read-fully.ts";
@@ -323,7 +323,7 @@ export class Incoming {
   async #replace(path: string): Promise<Named> {
     checkTarget(this.#options);
     const there = entryOf(path);
-    await rename(this.part, path);
+    await renamePatiently(this.part, path);
     if (!this.#isAt(path)) throw this.#lostError();
     return { path, outcome: there === undefined ? "new" : "replaced" };
   }

@@ -1409,6 +1409,34 @@ describe("Incoming: a file system with unusual answers", () => {
     }
   });
 
+  test("a disk that can neither link nor rename leaves no empty file of the name", async () => {
+    const refuse = () => Promise.reject(Object.assign(new Error("EROFS"), { code: "EROFS" }));
+    await withDisk({ link: refuse, rename: refuse }, async () => {
+      const incoming = await Incoming.open({ folder, name: "a.txt", size: 3, key: KEY });
+      await incoming.write(0, Buffer.from("new"));
+      expect((await failure(incoming.publish(false))).code).toBe("EROFS");
+    });
+    expect(listing(folder)).toEqual([`.ft-${KEY}.part`]);
+  });
+
+  test.each([false, true])(
+    "a rename that another program prevents for a moment is tried again (overwrite: %p)",
+    async (overwrite) => {
+      const { rename } = await import("node:fs/promises");
+      const refuse = () => Promise.reject(Object.assign(new Error("EBUSY"), { code: "EBUSY" }));
+      let tries = 0;
+      await withDisk(
+        { link: refuse, rename: (from: string, to: string) => (++tries < 3 ? refuse() : rename(from, to)) },
+        async () => {
+          const incoming = await Incoming.open({ folder, name: "a.txt", size: 3, key: KEY });
+          await incoming.write(0, Buffer.from("new"));
+          expect(await incoming.publish(overwrite)).toMatchObject({ path: at("a.txt"), outcome: "new" });
+        },
+      );
+      expect([tries, listing(folder)]).toEqual([3, ["a.txt"]]);
+    },
+  );
+
   test("a link with another inode number is the same file when its bytes are", async () => {
     const { copyFile } = await import("node:fs/promises");
     await withDisk({ link: (from: string, to: string) => copyFile(from, to, constants.COPYFILE_EXCL) }, async () => {
