@@ -13,6 +13,7 @@ import { codeOf, sentenceOf } from "../error.ts";
 import { type Address, isLinkLocal, isLoopback, parseAddress, withoutZone } from "../protocol/address.ts";
 import { byteLength, cutTo } from "../text.ts";
 import { type Interface, type InterfaceAddress, zoneFor } from "./interfaces.ts";
+import { LOCAL_NETWORK } from "./permission.ts";
 
 /** The name of our service among those of all programs (RFC 6763, section 7). */
 export const SERVICE_TYPE = "filetracker";
@@ -200,20 +201,23 @@ export class Link {
   }
 }
 
+const NO_MULTICAST = "it carries no multicast now";
+
 /** Why multicast does not work, as a clause. */
-function multicastReason(error: unknown): string {
+export function multicastReason(error: unknown, platform: string = process.platform): string {
   switch (codeOf(error)) {
     case "EADDRINUSE":
       return `another program keeps UDP port ${MDNS_PORT} to itself`;
     case "EPERM":
     case "EACCES":
       return `this system refuses UDP port ${MDNS_PORT}; allow it in its firewall`;
-    case "ENETUNREACH":
     case "EHOSTUNREACH":
+      return platform === "darwin" ? `macOS keeps this program from the network; ${LOCAL_NETWORK}` : NO_MULTICAST;
+    case "ENETUNREACH":
     case "ENETDOWN":
     case "EADDRNOTAVAIL":
     case "ENODEV":
-      return "it carries no multicast now";
+      return NO_MULTICAST;
     default:
       return sentenceOf(error);
   }

@@ -518,12 +518,13 @@ export class Session {
   }
 
   /** The error of a request without a reply. `reason` is a clause. */
-  #gone(reason: string): FtError {
+  #gone(reason = ""): FtError {
     const kept = this.#kept;
     if (kept !== undefined) return kept;
     // Only a peer that was online reconnects; a first join that fails ends the program.
-    const then = this.#standing === undefined ? "." : "; this peer comes back by itself.";
-    return new FtError("tracker-gone", `The tracker at "${this.#where}" is away (${reason})${then}`);
+    const then = this.#standing === undefined ? "" : " Trying again in the background.";
+    const why = reason === "" ? "" : ` (${reason})`;
+    return new FtError("tracker-gone", `The tracker at "${this.#where}" is unreachable${why}.${then}`);
   }
 
   #lost(channel: Channel, reason: string): void {
@@ -606,7 +607,7 @@ export class Session {
       const returned = new Promise<void>((resolve) => this.#waitingForReturn.push(resolve));
       await Promise.race([returned, sleep(this.#clock, AWAY_PATIENCE_MS)]);
     }
-    if (!this.#online || this.#standing === undefined) throw this.#gone("it cannot be reached");
+    if (!this.#online || this.#standing === undefined) throw this.#gone();
     return this.#standing.profile;
   }
 }

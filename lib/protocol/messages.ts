@@ -45,7 +45,7 @@
 // ERROR code words, and a close. The words of ERROR and NOTICE are the rest of the line, for a person; only control characters in them
 // are escaped.
 //
-// A record is <name,type,size,DD/MM/YY,address,port;v=2;mtime=…;root=…;files=…;list=…;part=1;whole=1;reach=no;holders=…;id=…;by=…>. Everything
+// A record is <name,type,size,DD/MM/YY,address,port;v=2;mtime=…;root=…;files=…;list=…;part=1;have=…;whole=1;reach=no;holders=…;id=…;by=…>. Everything
 // behind the port is optional:
 //     v=2        the holder speaks FT/2
 //     mtime      exact time of last modification, ISO 8601 UTC
@@ -53,6 +53,7 @@
 //     files      of a folder: how many files are in it
 //     list       of a folder: the length of its list in bytes; absent until its root is computed
 //     part=1     the holder is still fetching the file, and serves the pieces that it has
+//     have       only with part=1: how much of the file the holder has, in whole per cent. It says so by ADD, every few seconds at most
 //     whole=1    only with part=1: the holder has all pieces. It fetched the file when its list was full, so that the file does not count
 //     reach=no   said by trackers alone: the tracker could not connect to the holder
 //     holders    said by trackers alone, with group=1: how many peers have the whole of this content

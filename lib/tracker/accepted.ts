@@ -152,7 +152,7 @@ export class AcceptedPeer implements Presence {
     if (!isCounted(record) && catalog.isLast(this.id, record.name)) return LAST_FILE;
     if (catalog.add(this.id, record, limits.files)) return { verb: "OK" };
     if (!isCounted(record)) return error("too-many-parts", "These are too many files beside the list of the peer.");
-    throw new ProtocolError("too-many-files", `This tracker takes ${plural(limits.files, "file")} a peer.`);
+    throw new ProtocolError("too-many-files", `This tracker allows ${plural(limits.files, "file")} per person.`);
   }
 
   #drop(name: FileName): TrackerReply {

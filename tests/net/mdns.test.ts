@@ -1,6 +1,7 @@
 // Sockets of multicast DNS: whose packets they take, and what is said when they cannot be used.
 
 import { describe, expect, test } from "bun:test";
+import { multicastReason } from "../../lib/net/mdns.ts";
 import { addressOf } from "../helpers/channel.ts";
 import { DiscoveryLan, impossible, NOTHING_MS, one, unfiltered } from "../helpers/discovery.ts";
 import type { Host } from "../helpers/lan.ts";
@@ -96,4 +97,16 @@ describe.skipIf(impossible !== undefined)("multicast DNS on a LAN", () => {
       await program.waitFor(/"problems":\[\]/);
     },
   );
+});
+
+describe("multicastReason", () => {
+  const told = (code: string, platform: string) => multicastReason(Object.assign(new Error("send"), { code }), platform);
+
+  test("names the permission of macOS, which no other system has", () => {
+    expect(told("EHOSTUNREACH", "darwin")).toBe(
+      "macOS keeps this program from the network; allow your terminal in System Settings, Privacy & Security, Local Network",
+    );
+    expect(told("EHOSTUNREACH", "linux")).toBe("it carries no multicast now");
+    expect(told("ENETUNREACH", "darwin")).toBe("it carries no multicast now");
+  });
 });

@@ -4,12 +4,12 @@ import { basename, dirname, resolve } from "node:path";
 import { systemClock } from "../../clock.ts";
 import { CancelledError, codeOf, FtError, sentenceOf, UsageError } from "../../error.ts";
 import { goOnWithoutOutput } from "../../program/cli.ts";
-import { parseEndpoint } from "../../protocol/address.ts";
+import { formatEndpoint, parseEndpoint } from "../../protocol/address.ts";
 import { FOLDER_TYPE } from "../../protocol/folder.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import { formatDuration, formatSize, plural, printable } from "../../text.ts";
 import { orCancelled } from "../cancel.ts";
-import { type Content, SeveralContentsError, waitForContents } from "../contents.ts";
+import { type Content, type ContentEvent, SeveralContentsError, waitForContents } from "../contents.ts";
 import { checkFolder } from "../disk/target-folder.ts";
 import type { Downloaded, DownloadOptions } from "../download.ts";
 import type { FetchEvent } from "../fetch/types.ts";
@@ -218,7 +218,7 @@ async function findInside(getting: Getting): Promise<{ contents: Content[]; insi
 
 /** The contents that a file's name or a content id means, the best first. Throws a sentence when nobody has one. */
 async function findContents(getting: Getting, isMeant = (_: FileRecord) => true): Promise<Content[]> {
-  const { peer, line, signal, name } = getting;
+  const { peer, line, screen, signal, name } = getting;
   const root = rootArgument(name);
   const { requests } = peer.session;
   const from =
@@ -232,6 +232,7 @@ async function findContents(getting: Getting, isMeant = (_: FileRecord) => true)
       (root === undefined || record.root === root) &&
       (from === undefined || (record.address === from.address && record.port === from.port)),
     isOwn: peer.isOwn,
+    report: (event) => tellReading(event, screen),
     clock: systemClock,
   });
   if (contents.length > 0) return contents;
@@ -240,6 +241,16 @@ async function findContents(getting: Getting, isMeant = (_: FileRecord) => true)
   }
   if (root !== undefined) throw new FtError("not-found", notFoundSentence(name));
   return await askForSimilar(getting);
+}
+
+/** Says that a holder has no content id for its file yet. */
+function tellReading({ event, record }: ContentEvent, screen: Screen): void {
+  const { name, address, port } = record;
+  const holder = formatEndpoint(record);
+  if (screen.json) screen.object({ event, name, address, port });
+  else if (event === "unproven")
+    screen.note(`${holder} has not read "${printable(name)}" to the end: what it sends cannot be verified.`);
+  else screen.note(`Waiting for ${holder} to read "${printable(name)}": it cannot be verified before. Ctrl-C stops.`);
 }
 
 /** Nobody shares a file of exactly this name: offers a similar one to a person, or names similar ones in the error. */

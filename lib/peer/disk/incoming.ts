@@ -22,6 +22,9 @@ import { checkFolder, checkSpace, checkTarget, tryFolder, tryLength, writeError 
 /** The most names that are tried for a file: `a.txt`, `a (1).txt` … */
 const MOST_NAMES = 1000;
 
+/** The part file is looked at each time this time has passed. Milliseconds. */
+const LOOK_MS = 2_000;
+
 export interface IncomingOptions {
   folder: string;
   /** The name in the record. It is made safe here. */
@@ -248,6 +251,17 @@ export class Incoming {
       "part-changed",
       `Cannot save "${printable(name)}": another program changes its part file in "${printable(folder)}". End that program and run the same command again.`,
     );
+  }
+
+  /** Looks at the part file every few seconds, and calls `lost` when it is gone or another one has its name. Gives the way to stop. */
+  watch(lost: (error: FtError) => void): () => void {
+    const look = setInterval(() => {
+      if (this.#isOwn()) return;
+      clearInterval(look);
+      lost(this.#fail(this.#lostError()));
+    }, LOOK_MS);
+    look.unref();
+    return () => clearInterval(look);
   }
 
   /** Stops, and keeps the part file. */

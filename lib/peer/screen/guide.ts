@@ -242,7 +242,6 @@ class Guide {
       folder: this.#to,
       overwrite,
       elapsed: () => performance.now(),
-      now: Date.now,
     };
   }
 

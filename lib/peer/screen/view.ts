@@ -346,7 +346,7 @@ export function downloadObject({ name, root }: FileRecord, done: Downloaded, sec
     verified,
     holders: holders.length,
     outcome,
-    root: root ?? null,
+    root: inFolder?.root ?? root ?? null,
     ...(inFolder !== undefined && { files: inFolder.files, failed: inFolder.failed.length }),
     ...(renamed !== undefined && { renamed }),
   };
@@ -380,10 +380,11 @@ export function describeLeft(left: LeftOut[]): string {
     .join("");
 }
 
-/** An event as a sentence for a person. */
+/** An event as a sentence for a person; "" for one that only a script gets: people are told of a whole file, not of each turn. */
 export function describeEvent(event: PeerEvent): string {
-  if (!("more" in event)) return describe(event);
-  return `${describe(event)} (one of ${event.more} such events${event.several ? ", from several addresses" : ""})`;
+  const words = describe(event);
+  if (!("more" in event) || words === "") return words;
+  return `${words} (one of ${event.more} such events${event.several ? ", from several addresses" : ""})`;
 }
 
 function describe(event: PeerEvent): string {
@@ -427,11 +428,11 @@ function describe(event: PeerEvent): string {
     case "withdrawn":
       return `"${event.name}" is not shared any more: ${event.reason}.`;
     case "upload-started":
-      return `${downloader(event.upload)} started downloading "${event.upload.name}".`;
-    case "upload-ended": {
-      const { name, sent, wanted, seconds } = event.upload;
-      const how = event.complete ? `got ${formatSize(sent)}` : `stopped after ${formatSize(sent)} of ${formatSize(wanted)}`;
-      return `${downloader(event.upload)} ${how} of "${name}" in ${seconds.toFixed(1)} s${event.reason === "" ? "" : ` (${event.reason})`}.`;
+    case "upload-ended":
+      return "";
+    case "has-all": {
+      const count = event.has === undefined ? "" : ` (${event.has} of ${event.online})`;
+      return `${downloader(event.upload)} has all of "${printableName(event.upload.name)}"${count}.`;
     }
     case "download-refused":
       return `Refused ${event.address}: ${event.reason}`;
@@ -452,7 +453,6 @@ export function leftInFolder(left: Record<string, number>): string {
   const parts = most.map(([reason, count]) => {
     if (reason === "hidden") return count === 1 ? "1 hidden entry" : `${count.toLocaleString("en")} hidden entries`;
     if (reason === "links") return plural(count, "link");
-    if (reason === "files of the system") return `${plural(count, "file")} of the system`;
     return `${count === 1 ? "1 entry" : `${count.toLocaleString("en")} entries`} (${reason})`;
   });
   return parts.length === 0 ? "" : ` Left out: ${parts.join(", ")}.`;
@@ -473,6 +473,11 @@ export function eventObject(event: PeerEvent): object {
   switch (event.event) {
     case "joined":
       return { ...event, left: event.left.map(({ name }) => name) };
+    case "has-all": {
+      const { upload, has, online } = event;
+      const { to, id, by, name, root } = upload;
+      return { event: event.event, address: to.address, port: to.port, id, by, name, root, has, online };
+    }
     case "upload-started":
     case "upload-ended": {
       const { upload, ...rest } = event;
