@@ -23,6 +23,7 @@ import { orCancelled } from "./lib/peer/cancel.ts";
 import { runDoctor } from "./lib/peer/commands/doctor.ts";
 import { describeFolder, describeSharing, filesToShare, fillUp, pathsToShare, shareNamed } from "./lib/peer/commands/files.ts";
 import { checkWhere, get } from "./lib/peer/commands/get.ts";
+import { holders } from "./lib/peer/commands/holders.ts";
 import { findTracker, joinTracker, knownTrackers } from "./lib/peer/commands/join.ts";
 import { listFolder } from "./lib/peer/commands/list-folder.ts";
 import type { Peer, PeerOptions } from "./lib/peer/commands/types.ts";
@@ -39,6 +40,7 @@ import { Downloads, type DownloadTools } from "./lib/peer/download.ts";
 import { DownloaderNames } from "./lib/peer/downloader-names.ts";
 import { EventDamper, type PeerEvent } from "./lib/peer/events.ts";
 import { findPeer } from "./lib/peer/find-peer.ts";
+import { Finishers } from "./lib/peer/finishers.ts";
 import { FolderDownloads, fetchFolderList } from "./lib/peer/folder-downloads.ts";
 import { FolderSharing } from "./lib/peer/folder-sharing.ts";
 import { meetTracker } from "./lib/peer/meet-tracker.ts";
@@ -122,7 +124,10 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     known: (from) => admission.isKnown(from),
     sha256,
     limit: rateLimit(),
-    report,
+    report: (event) => {
+      report(event);
+      finishers.hear(event);
+    },
   });
   const listener = listenFrom(options.port, (channel) => server.accept(channel));
   const session = new Session({
@@ -163,6 +168,12 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
       session.standing?.reach === false ? `nobody can connect to port ${listener.port} of this machine either` : "",
     token: secret,
     clock,
+  });
+  const finishers = new Finishers({
+    holders: (root) => session.requests.holders(root),
+    who: () => session.requests.who(),
+    report,
+    clock: quietClock,
   });
   const isOwn = (record: Holding) => isOwnRecord(record, listener.port, session.standing);
   const sharing = new Sharing({
@@ -264,6 +275,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     stop: async () => {
       stopped.abort();
       sharing.stop();
+      finishers.stop();
       folders.stop();
       watch.stop();
       stopWatchingNetwork();
@@ -325,6 +337,7 @@ async function runCommand(line: CommandLine, command: Exclude<PeerCommand, "doct
     if (command === "share") await stayOnline(peer, screen, signal);
     else if (command === "get") await get(peer, line, screen, signal);
     else if (command === "who") await orCancelled(who(peer, screen), signal);
+    else if (command === "holders") await orCancelled(holders(peer, line.argument ?? "", screen), signal);
     else if (command === "find") await orCancelled(find(peer, line, screen), signal);
     else if (command === "list" && line.argument?.includes("/")) await listFolder(peer, line.argument, screen, signal);
     else await orCancelled(search(peer, line, command, screen), signal);
@@ -383,7 +396,7 @@ function tellEvent(screen: Screen, event: PeerEvent, all: boolean): void {
   }
   const words = describeEvent(event);
   if (event.event === "hashing") screen.progress(words);
-  else if (all) screen.event(words);
+  else if (all && words !== "") screen.event(words);
   else if (event.event === "joined" && (event.profile === 1 || event.left.length > 0)) screen.note(words);
   else if (["away", "dismissed", "offline", "notice", "unread"].includes(event.event)) screen.note(words);
 }

@@ -98,10 +98,10 @@ export function connectError(error: unknown, took: number, platform: string = pr
   const clause: Record<string, string> = {
     ECONNREFUSED: "nothing listens there (connection refused)",
     EHOSTUNREACH: `the host cannot be reached${permission}`,
-    ENETUNREACH: "there is no network to it",
+    ENETUNREACH: "network unreachable",
     ETIMEDOUT: "no answer",
     ENOTFOUND: "no host has that name",
-    EAI_AGAIN: "no host has that name, as far as one can tell now",
+    EAI_AGAIN: "the name cannot be looked up right now",
     EAI_NONAME: "no host has that name",
     EMFILE: "this program has too many files open",
   };

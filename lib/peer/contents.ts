@@ -96,14 +96,19 @@ export class SeveralContentsError extends UsageError {
 
 /** A holder that still computes its content id is asked again after this time. Milliseconds. */
 const ROOT_RETRY_MS = 300;
-/** We expect a holder to hash at least at this speed. Bytes per second. */
-const HASH_SPEED = 200_000_000;
+/** We expect a holder to read its files at least at this speed: a slow disk, and other files before this one. Bytes per second. */
+const READ_SPEED = 25_000_000;
 /** The time that we expect for each file of a folder. Milliseconds. */
 const FILE_MS = 1;
+/** A holder gets this time for a content id in any case. Milliseconds. */
+const ROOT_MS = 5_000;
 /** The longest wait for a content id. Milliseconds. */
-const ROOT_PATIENCE_MS = 8_000;
-/** The longest wait for the content id of a folder, which is of no use without it. Milliseconds. */
-const FOLDER_PATIENCE_MS = 60_000;
+const ROOT_PATIENCE_MS = 600_000;
+/** A wait that is longer than this is reported. Milliseconds. */
+const SILENT_MS = 1_000;
+
+/** `reading`: the holder of this record still computes its content id, and is waited for. `unproven`: it took too long. */
+export type ContentEvent = { event: "reading" | "unproven"; record: FileRecord };
 
 /**
  * The contents of the records that `look` finds and `fits` accepts, the best first. This peer's own records count only if there are no
@@ -113,10 +118,12 @@ export async function waitForContents(tools: {
   look(): Promise<FileRecord[]>;
   fits(record: FileRecord): boolean;
   isOwn(record: FileRecord): boolean;
+  report?(event: ContentEvent): void;
   clock: Clock;
 }): Promise<Content[]> {
-  const { look, fits, isOwn, clock } = tools;
+  const { look, fits, isOwn, report, clock } = tools;
   const started = clock.elapsed();
+  let isTold = false;
   for (;;) {
     const fitting = (await look()).filter(fits);
     const others = fitting.filter((record) => !isOwn(record));
@@ -125,9 +132,20 @@ export async function waitForContents(tools: {
     if (best === undefined || best.records[0].root !== undefined) return contents;
     const coming = contents.find(({ records: [{ v2 }] }) => v2)?.records[0];
     if (coming === undefined) return contents;
-    const reading = (coming.size / HASH_SPEED) * 1000 + (coming.files ?? 0) * FILE_MS;
-    const patience = Math.min(coming.files === undefined ? ROOT_PATIENCE_MS : FOLDER_PATIENCE_MS, 1000 + reading);
-    if (clock.elapsed() - started > patience) return contents;
+    const waited = clock.elapsed() - started;
+    if (waited > patienceFor(coming)) {
+      report?.({ event: "unproven", record: coming });
+      return contents;
+    }
+    if (waited > SILENT_MS && !isTold) {
+      isTold = true;
+      report?.({ event: "reading", record: coming });
+    }
     await sleep(clock, ROOT_RETRY_MS);
   }
+}
+
+/** How long a holder may take to compute the content id of this record. Milliseconds. */
+function patienceFor({ size, files = 0 }: FileRecord): number {
+  return Math.min(ROOT_PATIENCE_MS, ROOT_MS + (size / READ_SPEED) * 1000 + files * FILE_MS);
 }

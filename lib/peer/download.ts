@@ -1,6 +1,7 @@
 // Downloads files: looks into the folder, fetches into a part file, publishes it. Meanwhile other peers may read the part.
 
 import { concatBytes } from "../bytes.ts";
+import { systemClock } from "../clock.ts";
 import { codeOf, FtError } from "../error.ts";
 import { type Endpoint, formatEndpoint } from "../protocol/address.ts";
 import { HASH } from "../protocol/messages.ts";
@@ -16,6 +17,7 @@ import type { FailedFile } from "./disk/incoming-folder.ts";
 import { checkFolder } from "./disk/target-folder.ts";
 import { fetchFile } from "./fetch/fetch.ts";
 import type { FetchEvent, Fetched, KeyedPass, OpenHolder } from "./fetch/types.ts";
+import { HowFar } from "./how-far.ts";
 import type { RateLimit } from "./rate-limit.ts";
 import type { Known, Served } from "./serve/serve.ts";
 
@@ -159,7 +161,7 @@ export class Downloads {
     if (here !== undefined) return { path: here, size, verified: true, outcome: "already here", holders: [] };
     if (holders.length === 0) {
       const own = records.some((record) => this.#tools.isOwn(record));
-      const why = own ? "only you share it" : "no host can have the address in its record";
+      const why = own ? "only you share it" : "its address is not reachable from here";
       throw new FtError("no-holder", `Cannot fetch "${printable(name)}": ${why}.`);
     }
     const key = root?.slice(0, 32) ?? partKeyOf(name, size, formatEndpoint(records[0]));
@@ -171,7 +173,7 @@ export class Downloads {
       const { pieces } = (root === undefined ? undefined : this.#parts.get(root)) ?? {};
       const { entry, ...published } = await incoming.publish(overwrite, originOf(fetched.holders[0] ?? holders[0], root));
       if (root !== undefined && pieces !== undefined) this.#tools.finished({ path: published.path, entry }, root, pieces);
-      return { ...published, size, ...fetched };
+      return { ...published, size, verified: fetched.verified, holders: fetched.holders };
     } catch (error) {
       await incoming.keep();
       throw error;
@@ -182,11 +184,11 @@ export class Downloads {
 
   /** Fetches until the part file has the proven bytes. If another program has changed it, checks its bytes again. */
   async #fetchUntilProven(incoming: Incoming, holders: FileRecord[], options: DownloadOptions): Promise<Fetched> {
-    const [{ root, size } = {}] = holders;
+    const [{ root } = {}] = holders;
     for (let round = 1; ; round++) {
       let fetched: Fetched;
       try {
-        fetched = await this.#fetch(incoming, holders, options);
+        fetched = await this.#fetchWatched(incoming, holders, options);
         // Some file systems change a file's times when they write it to the disk.
         await incoming.flush();
       } catch (error) {
@@ -197,7 +199,8 @@ export class Downloads {
       }
       if (!incoming.changedByOthers && incoming.looksWhole) return fetched;
       incoming.trust();
-      if (root === undefined ? incoming.present === size : await this.#isProven(incoming, root, options.signal)) return fetched;
+      const proven = root ?? fetched.arrived;
+      if (proven !== undefined && (await this.#isProven(incoming, proven, options.signal))) return fetched;
       if (round === MOST_ROUNDS) throw incoming.changedError();
       if (root !== undefined) this.#endPart(root, incoming);
     }
@@ -209,11 +212,25 @@ export class Downloads {
     return tree.root === root && !incoming.changedByOthers;
   }
 
+  /** Fetches, and ends as soon as the part file is gone, even while nothing arrives. */
+  async #fetchWatched(incoming: Incoming, holders: FileRecord[], options: DownloadOptions): Promise<Fetched> {
+    const lost = new AbortController();
+    const stopWatching = incoming.watch((error) => lost.abort(error));
+    try {
+      return await this.#fetch(incoming, holders, { ...options, signal: AbortSignal.any([options.signal, lost.signal]) });
+    } catch (error) {
+      throw lost.signal.aborted && !options.signal.aborted ? lost.signal.reason : error;
+    } finally {
+      stopWatching();
+    }
+  }
+
   #fetch(incoming: Incoming, holders: FileRecord[], { only, signal, report }: DownloadOptions) {
     const { dial, pool, limit, pass, keyed, away, unsettled, look, held, isFetchable } = this.#tools;
     const [record] = holders;
     if (record === undefined) throw new FtError("no-holder", "There is no holder to fetch from.");
     const { name, size, root } = record;
+    let howFar: HowFar | undefined;
     return fetchFile(
       { name, size, root, holders },
       {
@@ -225,7 +242,10 @@ export class Downloads {
         unsettled,
         layer: (memory, length) => pool.layer({ memory, length, fileSize: size }),
         sha256,
-        report,
+        report: (event) => {
+          if (event.event === "progress") howFar?.moved();
+          report(event);
+        },
         present: (pieces, onHashed) => this.#check(incoming, size, pieces, { onHashed, signal }),
         begun: (pieces, have) => {
           if (root === undefined) return;
@@ -233,7 +253,7 @@ export class Downloads {
           const reader = incoming.openForReading();
           const part: Part = { record: { ...rest, part: true }, pieces, have, incoming, reader, users: 1 };
           this.#parts.set(root, part);
-          this.#tools.announce(part.record);
+          howFar = new HowFar(part.record, have, this.#tools.announce, systemClock);
         },
         rereads: async (holder) => (await held(holder)).some((one) => one.v2 && one.root === undefined && one.size === size),
         ...(root === undefined || only ? {} : { look: async () => (await look(root)).filter(isFetchable) }),

@@ -208,8 +208,6 @@ describe("the keys below the search line", () => {
     expect(await slow.line()).toBe("FILE: length=64000000 size=64000000");
     slow.socket.pause();
     const where = `127.0.0.1:${slow.socket.localPort}`;
-    // It is said above the open search line.
-    await screen.waitFor(`${where} started downloading "film.mkv".`);
     screen.press(KEY.shared);
     const [busy] = await screen.waitFor(/What I share ─.*╯/s);
     expect(busy).toMatch(new RegExp(`Downloading now:.*${where}  \\d[\\d.]* [kM]?B sent  film\\.mkv`, "s"));

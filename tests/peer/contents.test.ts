@@ -1,7 +1,7 @@
 // Which contents a name means, and how long a content id is waited for.
 
 import { describe, expect, test } from "bun:test";
-import { rankContents, shortIds, waitForContents } from "../../lib/peer/contents.ts";
+import { type ContentEvent, rankContents, shortIds, waitForContents } from "../../lib/peer/contents.ts";
 import type { FileRecord } from "../../lib/protocol/record.ts";
 import { addressOf, HandClock, nameOf, settle } from "../helpers/channel.ts";
 
@@ -99,13 +99,16 @@ test("shortIds gives the first eight digits, and more when two begin alike", () 
 function wait(answers: FileRecord[][], isOwn: (record: FileRecord) => boolean = () => false) {
   const clock = new HandClock();
   let asked = 0;
+  const said: string[] = [];
+  const report = ({ event, record: { port } }: ContentEvent) => void said.push(`${event} ${port}`);
   const look = async () => answers[Math.min(asked++, answers.length - 1)] ?? [];
   let found: FileRecord[] | "waiting" | undefined = "waiting";
-  void waitForContents({ look, fits: ({ port }) => port === 1235, isOwn, clock }).then(([best]) => {
+  void waitForContents({ look, fits: ({ port }) => port === 1235, isOwn, report, clock }).then(([best]) => {
     found = best?.records;
   });
   return {
     asked: () => asked,
+    said,
     found: async (ms: number) => {
       await clock.pass(ms);
       await settle();
@@ -138,13 +141,33 @@ describe("waitForContents", () => {
     expect(waiting.asked()).toBe(3);
   });
 
-  test("gives a record without a content id after a second and the time to hash the file", async () => {
+  test("says after a second that it waits for the holder to read the file", async () => {
+    const waiting = wait([
+      [record(1)],
+      [record(1)],
+      [record(1)],
+      [record(1)],
+      [record(1)],
+      [record(1)],
+      [record(1, { root: A })],
+    ]);
+    await waiting.found(1_000);
+    expect(waiting.said).toEqual([]);
+    expect(await waiting.found(2_000)).toEqual([record(1, { root: A })]);
+    expect(waiting.said).toEqual(["reading 1235"]);
+  });
+
+  test("gives a record without a content id after the time to read the file, and says so", async () => {
     const small = wait([[record(1)]]);
-    expect(await small.found(900)).toBe("waiting");
-    expect(await small.found(300)).toEqual([record(1)]);
-    const large = wait([[record(1, { size: 10 ** 12 })]]);
-    expect(await large.found(7_900)).toBe("waiting");
-    expect(await large.found(300)).toHaveLength(1);
+    expect(await small.found(4_900)).toBe("waiting");
+    expect(await small.found(400)).toEqual([record(1)]);
+    expect(small.said).toEqual(["reading 1235", "unproven 1235"]);
+    const large = wait([[record(1, { size: 2 * 10 ** 9 })]]);
+    expect(await large.found(84_000)).toBe("waiting");
+    expect(await large.found(2_000)).toHaveLength(1);
+    const largest = wait([[record(1, { size: 10 ** 13 })]]);
+    expect(await largest.found(599_000)).toBe("waiting");
+    expect(await largest.found(2_000)).toHaveLength(1);
   });
 
   test("does not wait for an FT/1 holder, which never has one", async () => {

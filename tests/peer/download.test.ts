@@ -12,6 +12,7 @@ import {
   readFileSync,
   readlinkSync,
   realpathSync,
+  renameSync,
   rmSync,
   statSync,
   truncateSync,
@@ -20,7 +21,7 @@ import {
   writeSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { CancelledError, FtError } from "../../lib/error.ts";
 import type { Dial } from "../../lib/net/channel.ts";
 import { dial } from "../../lib/net/dial.ts";
@@ -408,7 +409,7 @@ describe("a download", () => {
     const own = new Peer("own", { isOwn: () => true, isFetchable: () => false });
     expect((await failure(own.start([content.record(1)]))).message).toContain("only you share it");
     const odd = new Peer("odd", { isFetchable: () => false });
-    expect((await failure(odd.start([content.record(1)]))).message).toContain("no host can have");
+    expect((await failure(odd.start([content.record(1)]))).message).toContain("not reachable from here");
     expect((await failure(odd.start([content.record(1)], { folder: at("nowhere") }))).code).toBe("no-folder");
     expect([own.dialled, odd.dialled, own.said, listing(own.folder), listing(odd.folder)]).toEqual([0, 0, [], [], []]);
   });
@@ -495,6 +496,51 @@ describe("a download that was stopped", () => {
     expectSame(join(peer.folder, "big.bin"), content);
   });
 
+  test.each<[string, RegExp, (part: string) => void]>([
+    ["removed", /part file in .* is gone/, (part) => unlinkSync(part)],
+    ["renamed", /part file in .* is gone/, (part) => renameSync(part, `${part}.old`)],
+    ["in a folder that is removed", /part file in .* is gone/, (part) => rmSync(dirname(part), { recursive: true })],
+    ["in a folder that is renamed", /part file in .* is gone/, (part) => renameSync(dirname(part), at("moved"))],
+    [
+      "replaced",
+      /another program has put another file in place of its part file/,
+      (part) => {
+        unlinkSync(part);
+        writeFileSync(part, "other");
+      },
+    ],
+  ])("whose part is %s ends with a sentence, even while nothing arrives", async (_what, sentence, damage) => {
+    const peer = new Peer();
+    const running = peer.start([new Holder(content, MiB).record]);
+    await peer.until(() => peer.have(content) >= 8);
+    damage(join(peer.folder, partOf(content)));
+    expect((await failure(running)).message).toMatch(sentence);
+  });
+
+  test("without a content id, whose part is changed while it arrives, is fetched again", async () => {
+    const large = new Content(9 * MiB);
+    const holder = new Holder(large, 8 * MiB + 1);
+    const { root: _, ...record } = holder.record;
+    const peer = new Peer();
+    const running = peer.start([record]);
+    const part = () => listing(peer.folder).find((name) => name.endsWith(".part")) ?? "";
+    // What has come is written when the part has not changed for a while.
+    for (let [quiet, before] = [0, ""]; quiet < 20; ) {
+      const { size = 0, mtimeMs = 0 } = part() === "" ? {} : statSync(join(peer.folder, part()));
+      const now = `${size} ${mtimeMs}`;
+      quiet = size >= 8 * MiB && now === before ? quiet + 1 : 0;
+      before = now;
+      await Bun.sleep(5);
+    }
+    const fd = openSync(join(peer.folder, part()), "r+");
+    writeSync(fd, "rubbish", 1000);
+    closeSync(fd);
+    holder.raise();
+    expect(await running).toMatchObject({ verified: false });
+    expectSame(join(peer.folder, "big.bin"), large);
+    expect(holder.given).toBeGreaterThan(9 * MiB);
+  });
+
   test("with its part tampered with: the bad pieces are fetched again, and only those", async () => {
     const { kept, peer } = await interrupted("to");
     const part = join(peer.folder, partOf(content));
@@ -567,7 +613,7 @@ describe("what others can have of an unfinished file", () => {
   test("is said by its record, with this peer's address and part=1", async () => {
     const { holder, peer, running } = await halfway();
     const own = { address: addressOf("192.168.1.17"), port: 40_123 };
-    expect(peer.downloads.records(own)).toEqual([{ ...holder.record, ...own, part: true }]);
+    expect(peer.downloads.records(own)).toEqual([{ ...holder.record, ...own, part: true, have: 0 }]);
     expect(peer.downloads.look(content.root)).toMatchObject({ size: content.bytes.length, pieces: content.pieces });
     expect(peer.downloads.look("0".repeat(64))).toBeUndefined();
     expect(peer.downloads.open("0".repeat(64))).toBeUndefined();

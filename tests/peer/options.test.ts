@@ -21,6 +21,7 @@ Without a command, on a terminal: guided prompts.
   get NAME...        fetch files or folders, by name or by content id (root:HEX)
   list [PEER]        every file online, or those of a peer, or those in
                      PEER/FOLDER
+  holders NAME       who has this file, who is fetching it, who has not
   who                the peers online
   share [PATH...]    serve files, and folders as one each, until Ctrl-C
   config             print each setting and where it comes from
@@ -152,7 +153,10 @@ describe("parsePeerArguments", () => {
   });
 
   const refused: [string, string][] = [
-    ["lab:1234 frob", '"frob" is not a command. There are search, find, get, list, who, share, doctor. Try: ft-peer --help'],
+    [
+      "lab:1234 frob",
+      '"frob" is not a command. There are search, find, get, list, holders, who, share, doctor. Try: ft-peer --help',
+    ],
     ["10.0.0.1 serch x", '"serch" is not a command. Did you mean "search"? Try: ft-peer --help'],
     [
       "serch report.pdf",

@@ -4,12 +4,12 @@ import { basename, dirname, resolve } from "node:path";
 import { systemClock } from "../../clock.ts";
 import { CancelledError, codeOf, FtError, sentenceOf, UsageError } from "../../error.ts";
 import { goOnWithoutOutput } from "../../program/cli.ts";
-import { parseEndpoint } from "../../protocol/address.ts";
+import { formatEndpoint, parseEndpoint } from "../../protocol/address.ts";
 import { FOLDER_TYPE } from "../../protocol/folder.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import { formatDuration, formatSize, plural, printable } from "../../text.ts";
 import { orCancelled } from "../cancel.ts";
-import { type Content, SeveralContentsError, waitForContents } from "../contents.ts";
+import { type Content, type ContentEvent, SeveralContentsError, waitForContents } from "../contents.ts";
 import { checkFolder } from "../disk/target-folder.ts";
 import type { Downloaded, DownloadOptions } from "../download.ts";
 import type { FetchEvent } from "../fetch/types.ts";
@@ -102,6 +102,7 @@ async function getOne(getting: Getting): Promise<Arrived> {
   const { peer, line, screen, signal, name } = getting;
   const { contents: found, inside } = await findInside(getting);
   const contents = await chooseContent(found, getting);
+  if (contents[0]?.records[0].type === FOLDER_TYPE) refusePlaceOfFolder(line, name);
   const progress = progressReporter(screen, line.names.length > 1 ? { name } : {});
   const started = performance.now();
   let received = 0;
@@ -128,17 +129,27 @@ async function getOne(getting: Getting): Promise<Arrived> {
 /** Writes one file to standard output, where nothing else is written then. */
 async function getToOutput(getting: Getting): Promise<void> {
   const { peer, line, screen, signal, name } = getting;
-  const contents = await chooseContent(await findContents(getting), getting);
+  const { contents: found, inside } = await findInside(getting);
+  if (inside !== "") refusePlaceOfFolder(line, name);
+  const contents = await chooseContent(found, getting);
   const notes = progressReporter(screen);
   const report = (event: FetchEvent) => {
     if (event.event === "away" || event.event === "silent" || event.event === "holder-failed") notes(event);
   };
   const [content] = contents;
-  if (content?.records[0].type === FOLDER_TYPE) {
-    throw new UsageError(`"${printable(name)}" is a folder. Only one file can go to standard output; give --to DIR.`);
-  }
+  if (content?.records[0].type === FOLDER_TYPE) refusePlaceOfFolder(line, name);
   if (content === undefined) throw new FtError("no-holder", `There is nobody to fetch "${printable(name)}" from.`);
   await pour(peer, content.records, { only: line.from !== undefined, signal, report });
+}
+
+/** Throws when a folder, or something in it, is to be saved as one file, or to go to standard output. */
+function refusePlaceOfFolder({ to, output }: CommandLine, name: string): void {
+  const what = name.includes("/") ? "is in a shared folder" : "is a folder";
+  if (to === "-" || output === "-") {
+    throw new UsageError(`"${printable(name)}" ${what} and cannot go to standard output. Give --to DIR.`);
+  }
+  if (output !== undefined)
+    throw new UsageError(`"${printable(name)}" ${what} and keeps its name. Give --to DIR instead of -o.`);
 }
 
 /** The folder and the name of a path that a person typed for a file. */
@@ -207,7 +218,7 @@ async function findInside(getting: Getting): Promise<{ contents: Content[]; insi
 
 /** The contents that a file's name or a content id means, the best first. Throws a sentence when nobody has one. */
 async function findContents(getting: Getting, isMeant = (_: FileRecord) => true): Promise<Content[]> {
-  const { peer, line, signal, name } = getting;
+  const { peer, line, screen, signal, name } = getting;
   const root = rootArgument(name);
   const { requests } = peer.session;
   const from =
@@ -221,6 +232,7 @@ async function findContents(getting: Getting, isMeant = (_: FileRecord) => true)
       (root === undefined || record.root === root) &&
       (from === undefined || (record.address === from.address && record.port === from.port)),
     isOwn: peer.isOwn,
+    report: (event) => tellReading(event, screen),
     clock: systemClock,
   });
   if (contents.length > 0) return contents;
@@ -229,6 +241,16 @@ async function findContents(getting: Getting, isMeant = (_: FileRecord) => true)
   }
   if (root !== undefined) throw new FtError("not-found", notFoundSentence(name));
   return await askForSimilar(getting);
+}
+
+/** Says that a holder has no content id for its file yet. */
+function tellReading({ event, record }: ContentEvent, screen: Screen): void {
+  const { name, address, port } = record;
+  const holder = formatEndpoint(record);
+  if (screen.json) screen.object({ event, name, address, port });
+  else if (event === "unproven")
+    screen.note(`${holder} has not read "${printable(name)}" to the end: what it sends cannot be verified.`);
+  else screen.note(`Waiting for ${holder} to read "${printable(name)}": it cannot be verified before. Ctrl-C stops.`);
 }
 
 /** Nobody shares a file of exactly this name: offers a similar one to a person, or names similar ones in the error. */

@@ -11,7 +11,7 @@ import { printable } from "../../text.ts";
 import { copyReadable } from "./copying.ts";
 import { entryOf, identityOf, inodeOf, PLAIN_ONLY } from "./identity.ts";
 import { localNameOf, splitExtension } from "./local-name.ts";
-import { Lock, removeIfThere } from "./lock.ts";
+import { Lock, removeIfThere, tryRemove } from "./lock.ts";
 import { keepDate, linkUnlessTaken, sameContent, syncFolder } from "./naming.ts";
 import { markOrigin } from "./origin.ts";
 import { choosePart, createPart, giveUsualRights, reopenPart } from "./part-file.ts";
@@ -21,6 +21,13 @@ import { checkFolder, checkSpace, checkTarget, tryFolder, tryLength, writeError 
 
 /** The most names that are tried for a file: `a.txt`, `a (1).txt` … */
 const MOST_NAMES = 1000;
+
+/** Another program may have the part file open for a moment: removing it is tried this number of times. */
+const REMOVAL_TRIES = 5;
+/** The pause between two tries. Milliseconds. */
+const REMOVAL_PAUSE_MS = 200;
+/** The part file is looked at each time this time has passed. Milliseconds. */
+const LOOK_MS = 2_000;
 
 export interface IncomingOptions {
   folder: string;
@@ -222,7 +229,7 @@ export class Incoming {
       keepDate(this.fd, this.#options.modified);
       const local = localNameOf(name);
       const named = overwrite ? await this.#replace(join(folder, local)) : await this.#linkUnderFreeName(local);
-      this.#removePart();
+      await this.#removePart();
       await syncFolder(folder);
       return { ...named, entry: named.entry ?? fstatSync(this.fd, { bigint: true }) };
     } catch (error) {
@@ -232,13 +239,10 @@ export class Incoming {
     }
   }
 
-  /** Removes the part file after the file got its name. */
-  #removePart(): void {
-    try {
-      if (this.#isOwn()) removeIfThere(this.part);
-    } catch {
-      // Another program has it open, as virus scanners on Windows do. The file has its name all the same.
-    }
+  /** Removes the part file after the file got its name. One that stays does no harm: the file has its name all the same. */
+  async #removePart(): Promise<void> {
+    for (let tries = 0; tries < REMOVAL_TRIES && this.#isOwn() && !tryRemove(this.part); tries++)
+      await Bun.sleep(REMOVAL_PAUSE_MS);
   }
 
   /** The error for a part file that another program writes to. */
@@ -248,6 +252,17 @@ export class Incoming {
       "part-changed",
       `Cannot save "${printable(name)}": another program changes its part file in "${printable(folder)}". End that program and run the same command again.`,
     );
+  }
+
+  /** Looks at the part file every few seconds, and calls `lost` when it is gone or another one has its name. Gives the way to stop. */
+  watch(lost: (error: FtError) => void): () => void {
+    const look = setInterval(() => {
+      if (this.#isOwn()) return;
+      clearInterval(look);
+      lost(this.#fail(this.#lostError()));
+    }, LOOK_MS);
+    look.unref();
+    return () => clearInterval(look);
   }
 
   /** Stops, and keeps the part file. */
@@ -272,10 +287,16 @@ export class Incoming {
   }
 
   #lostError(): FtError {
-    const { name, folder } = this.#options;
-    return entryOf(this.part) === undefined
-      ? new FtError("part-gone", `Cannot save "${printable(name)}": its part file in "${printable(folder)}" is gone.`)
-      : new FtError("taken-over", `"${printable(name)}" is being fetched by another ft-peer now; wait for that one.`);
+    const [name, folder] = [printable(this.#options.name), printable(this.#options.folder)];
+    if (entryOf(this.part) === undefined) {
+      const words = `its part file in "${folder}" is gone. Run the same command to fetch it again.`;
+      return new FtError("part-gone", `Cannot save "${name}": ${words}`);
+    }
+    if (this.#lock.isOurs) {
+      const words = `another program has put another file in place of its part file in "${folder}". Run the same command again.`;
+      return new FtError("part-replaced", `Cannot save "${name}": ${words}`);
+    }
+    return new FtError("taken-over", `"${name}" is being fetched by another ft-peer now; wait for that one.`);
   }
 
   async #linkUnderFreeName(local: string): Promise<Named> {

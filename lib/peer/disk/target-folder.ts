@@ -89,8 +89,8 @@ export function writeError(error: unknown, { folder, name, size }: ToSave): FtEr
   const where = printable(folder);
   const code = codeOf(error);
   const sentence: Record<string, string> = {
-    ENOSPC: `Cannot fetch "${file}": the disk of "${where}" is full; ${formatSize(size)} are needed. What arrived is kept.`,
-    EDQUOT: `Cannot fetch "${file}": your quota in "${where}" is used up; ${formatSize(size)} are needed. What arrived is kept.`,
+    ENOSPC: `Cannot fetch "${file}": the disk of "${where}" is full; ${formatSize(size)} are needed. Your progress is saved.`,
+    EDQUOT: `Cannot fetch "${file}": your quota in "${where}" is used up; ${formatSize(size)} are needed. Your progress is saved.`,
     EFBIG: `Cannot fetch "${file}": files of ${formatSize(size)} are not allowed in "${where}".`,
   };
   return new FtError(

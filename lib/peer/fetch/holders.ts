@@ -165,7 +165,12 @@ export class Holders {
       const silent = [codeOf(error), codeOf(error instanceof Error ? error.cause : undefined)].includes("no-answer");
       holder.silent = silent || time.now() - from > REFUSED_WITHIN_MS;
       // Waiting for an answer takes long. A holder that never answered gets fewer tries than one that answered before.
-      this.#lose(holder, sentenceOf(error), silent && !holder.met ? NEVER_ANSWERED : 1);
+      const clause = sentenceOf(error);
+      this.#lose(
+        holder,
+        holder.met ? `it cannot be reached any more, ${clause}` : clause,
+        silent && !holder.met ? NEVER_ANSWERED : 1,
+      );
     }
   }
 

@@ -26,8 +26,8 @@ export interface RangeBuffer {
 export interface LandingTools {
   /** Writes at a position; fails with a sentence. */
   write(offset: number, bytes: Uint8Array): Promise<void>;
-  /** The hashes of the pieces in this memory, which begin at this place. Undefined when the file has no content id, so that nothing can be proven. */
-  layer: ((memory: SharedArrayBuffer, length: number, offset: number) => Promise<Uint8Array>) | undefined;
+  /** The hashes of the pieces in this memory, which begin at this place. */
+  layer(memory: SharedArrayBuffer, length: number, offset: number): Promise<Uint8Array>;
   /** There is room again. */
   room(): void;
   /** The disk, or hashing, failed. */
@@ -119,7 +119,7 @@ export class Landing {
 
   async #land({ range, memory }: RangeBuffer, length: number, judge: (layer: Uint8Array) => Range[]): Promise<Range[]> {
     const { layer, write } = this.#tools;
-    const ranges = judge(layer === undefined ? new Uint8Array(0) : await layer(memory, length, range.offset));
+    const ranges = judge(await layer(memory, length, range.offset));
     await Promise.all(ranges.map(({ offset, length }) => write(offset, new Uint8Array(memory, offset - range.offset, length))));
     return ranges;
   }

@@ -126,6 +126,8 @@ export type FetchEvent =
 
 export interface Fetched {
   verified: boolean;
+  /** The content id of the bytes that were written, where the record has none. */
+  arrived?: string;
   /** The holders whose bytes are in the file. */
   holders: FileRecord[];
 }

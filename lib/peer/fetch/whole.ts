@@ -70,7 +70,10 @@ async function askInTurn(wanted: WantedFile, tools: FetchTools, fetch: WholeFetc
       try {
         await fetch.askHolder(holder, rivals);
         const suspects = await fetch.verify();
-        if (suspects === undefined) return { verified: wanted.root !== undefined, holders: [...fetch.contributors] };
+        if (suspects === undefined) {
+          const holders = [...fetch.contributors];
+          return wanted.root === undefined ? { verified: false, arrived: fetch.arrived, holders } : { verified: true, holders };
+        }
         // When several holders gave the bytes, one of them is enough to spoil the file. From now on each gives the whole file by itself.
         const weight = suspects.length > 1 ? 1 : TRIES_A_HOLDER;
         for (const suspect of candidates) {
@@ -165,7 +168,7 @@ class WholeFetch {
     this.#step = Math.max(REQUEST, pieceSizeOf(wanted.size));
     this.#landing = new Landing({
       write: (offset, bytes) => tools.target.write(offset, bytes),
-      layer: wanted.root === undefined ? undefined : tools.layer,
+      layer: tools.layer,
       room: () => this.#onRoom?.(),
       failed: (error) => {
         this.#failed ??= error;
@@ -332,7 +335,7 @@ class WholeFetch {
           this.#keep(channel, holder, bytes);
         } catch (error) {
           if (!(error instanceof ProtocolError)) throw error;
-          fail("it does not give the file", true);
+          fail("it does not send the file", true);
         }
       },
       end: () => {
@@ -342,7 +345,7 @@ class WholeFetch {
         settle();
         channel.finish();
       },
-      close: (reason) => settle(new HolderError(reason === "" ? "it left" : reason, 1)),
+      close: (reason) => settle(new HolderError(reason === "" ? "it disconnected" : reason, 1)),
     });
     channel.send(request);
     channel.halfClose();
@@ -379,6 +382,11 @@ class WholeFetch {
     }
   }
 
+  /** The content id of what has arrived. */
+  get arrived(): string {
+    return rootOf(concatBytes(this.#layers), this.#wanted.size, this.#tools.sha256).toHex();
+  }
+
   async #landed(): Promise<void> {
     await this.#landing.settled();
     if (this.#failed !== undefined) throw this.#failed;
@@ -386,12 +394,10 @@ class WholeFetch {
 
   /** Undefined when the file is right, or has no content id. Else the holders whose bytes are in it. */
   async verify(): Promise<FileRecord[] | undefined> {
-    const { report, sha256 } = this.#tools;
     await this.#landed();
-    const pieces = concatBytes(this.#layers);
     if (this.#wanted.root === undefined) return undefined;
-    report({ event: "verifying" });
-    if (rootOf(pieces, this.#wanted.size, sha256).toHex() === this.#wanted.root) return undefined;
+    this.#tools.report({ event: "verifying" });
+    if (this.arrived === this.#wanted.root) return undefined;
     const suspects = [...this.contributors];
     this.#apart ||= suspects.length > 1;
     await this.#restart();

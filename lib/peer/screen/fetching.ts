@@ -1,9 +1,11 @@
 // Fetches the files that a person has chosen in the prompts, and shows how far each of them is.
 
-import { codeOf, sentenceOf } from "../../error.ts";
+import { systemClock } from "../../clock.ts";
+import { CancelledError, codeOf, sentenceOf } from "../../error.ts";
+import { formatEndpoint } from "../../protocol/address.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import { formatDuration, formatSize, plural, printable, printableName } from "../../text.ts";
-import { rankContents } from "../contents.ts";
+import { waitForContents } from "../contents.ts";
 import type { Downloaded, DownloadOptions } from "../download.ts";
 import type { Session } from "../session.ts";
 import type { Asking } from "./asking.ts";
@@ -22,9 +24,8 @@ export interface Fetching {
   /** The folder for fetched files. */
   folder: string;
   overwrite: boolean;
-  /** Milliseconds since some fixed moment, and since 1970. */
+  /** Milliseconds since some fixed moment. */
   elapsed(): number;
-  now(): number;
 }
 
 /** Fetches all of them, and says of each how it ended. Gives those that did not arrive. */
@@ -62,7 +63,7 @@ async function fetchOne({ record }: Found, transfer: Transfer, how: Fetching, st
   const report = (event: Parameters<Transfer["hear"]>[0]) => transfer.hear(event, elapsed());
   transfer.phase = "asking";
   try {
-    const records = await recordsOf(record, session, how.now());
+    const records = await recordsOf(record, session, transfer, stop);
     const done = await how.download(records, { folder, overwrite, signal: stop, report });
     const taken =
       done.outcome === "already here" ? "already here" : `in ${unbroken(formatDuration((elapsed() - started) / 1000))}`;
@@ -72,7 +73,7 @@ async function fetchOne({ record }: Found, transfer: Transfer, how: Fetching, st
     );
     const renamed = describeRenaming(record.name, done);
     if (renamed !== undefined) prompts.say(renamed);
-    return true;
+    return tellFiles(done, prompts);
   } catch (error) {
     transfer.over = stop.aborted ? "stopped" : "failed";
     if (!stop.aborted && codeOf(error) !== "cancelled") prompts.warn(withoutCommands(sentenceOf(error)));
@@ -80,11 +81,29 @@ async function fetchOne({ record }: Found, transfer: Transfer, how: Fetching, st
   }
 }
 
+/** The most files of a folder that are named one by one. */
+const MOST_NAMED = 5;
+
+/** Says which files of a folder have another name, and which are missing. False when there are any missing. */
+function tellFiles({ inFolder }: Downloaded, prompts: Asking): boolean {
+  const { failed = [], numbered = [] } = inFolder ?? {};
+  for (const { path, local } of numbered.slice(0, MOST_NAMED)) {
+    prompts.say(`Another file is at "${printable(path)}": the fetched one is "${printable(local)}".`);
+  }
+  if (numbered.length > MOST_NAMED) prompts.say(`The same with ${plural(numbered.length - MOST_NAMED, "more file")}.`);
+  for (const { path, reason } of failed.slice(0, MOST_NAMED)) prompts.warn(`Not saved: "${printable(path)}" (${reason}).`);
+  if (failed.length > 0) {
+    prompts.warn(`${plural(failed.length, "file")} could not be saved. Choose the folder again to fetch only the rest.`);
+  }
+  return failed.length === 0;
+}
+
 /** The records of all holders of a content. Without a content id, those of its name and size. */
 async function recordsOf(
   record: FileRecord,
   { requests }: Fetching["session"],
-  now: number,
+  transfer: Transfer,
+  stop: AbortSignal,
 ): Promise<[FileRecord, ...FileRecord[]]> {
   const { root, name, size } = record;
   if (root !== undefined) {
@@ -94,7 +113,18 @@ async function recordsOf(
     // The same content may be shared under other names. It is stored under the chosen one.
     return [{ ...first, name }, ...others];
   }
-  // Its holder may have computed the content id meanwhile.
-  const contents = rankContents(await requests.search(name), now).filter(({ records: [first] }) => first.size === size);
+  // Its holder computes the content id now, or has computed it meanwhile.
+  const contents = await waitForContents({
+    look: () => {
+      if (stop.aborted) throw new CancelledError();
+      return requests.search(name);
+    },
+    fits: (one) => one.size === size,
+    isOwn: () => false,
+    report: ({ event, record: { address, port } }) => {
+      if (event === "reading") transfer.phase = `waiting for ${formatEndpoint({ address, port })} to read its file`;
+    },
+    clock: systemClock,
+  });
   return contents[0]?.records ?? [record];
 }

@@ -725,8 +725,8 @@ describe.skipIf(process.platform === "win32")("Incoming: a part file that others
     const lost: [string, (path: string) => void][] = [
       ["part-gone", (path) => unlinkSync(path)],
       ["part-gone", (path) => rmSync(dirname(path), { recursive: true })],
-      ["taken-over", (path) => replace(path, () => writeFileSync(path, ""))],
-      ["taken-over", (path) => replace(path, () => symlinkSync(at("moved"), path))],
+      ["part-replaced", (path) => replace(path, () => writeFileSync(path, ""))],
+      ["part-replaced", (path) => replace(path, () => symlinkSync(at("moved"), path))],
     ];
     for (const [code, lose] of lost) {
       mkdirSync(at("in"), { recursive: true });
@@ -746,7 +746,7 @@ describe.skipIf(process.platform === "win32")("Incoming: a part file that others
       await incoming.write(0, bytesOf("theirs"));
       renameSync(incoming.part, at("moved"));
       linkSync(at("precious"), incoming.part);
-      expect((await failure(incoming.publish(overwrite))).code).toBe("taken-over");
+      expect((await failure(incoming.publish(overwrite))).code).toBe("part-replaced");
       expect(existsSync(at("a.txt"))).toBe(false);
     }
   });

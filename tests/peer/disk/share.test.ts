@@ -179,8 +179,8 @@ describe("Share: choosing files", () => {
         "shared/linked-folder": "it is a link",
         "shared/loop": "it is a link",
         "shared/out.txt": "it is a link",
-        "shared/pipe": "it is not a plain file",
-        "shared/socket": "it is not a plain file",
+        "shared/pipe": "it is not a regular file",
+        "shared/socket": "it is not a regular file",
       });
     } finally {
       server.close();
@@ -191,7 +191,7 @@ describe("Share: choosing files", () => {
     pipe("pipe");
     const { taken, left } = chooseFiles([at("pipe"), "/dev/zero", "/dev/null"], 5);
     expect(taken).toEqual([]);
-    expect(left.map(({ reason }) => reason)).toEqual(Array(3).fill("it is not a plain file"));
+    expect(left.map(({ reason }) => reason)).toEqual(Array(3).fill("it is not a regular file"));
   });
 
   test("a link that somebody names is what it points to", () => {
@@ -343,7 +343,7 @@ describe("Share: choosing files", () => {
     expect(stderr.toString()).toBe("");
     const { taken, left } = JSON.parse(stdout.toString());
     expect(namesOf(taken)).toEqual(["open.txt"]);
-    expect(reasons(left)).toEqual({ "shut.txt": "it may not be read", closed: "it may not be read" });
+    expect(reasons(left)).toEqual({ "shut.txt": "permission denied", closed: "permission denied" });
   });
 });
 
