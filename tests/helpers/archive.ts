@@ -38,7 +38,7 @@ export type ArchiveKind = keyof typeof STARTS;
  * How xz packs. Both programs hold the same runtime of 100 MB, and the second one costs almost nothing when the dictionary reaches back
  * to the first. Unpacking takes as much memory as the dictionary. One thread, so that the bytes are the same on every machine.
  */
-const XZ = ["--threads=1", "--check=crc64", "--lzma2=preset=6,dict=128MiB"];
+const XZ = ["--threads=1", "--check=crc64", "--lzma2=preset=3,dict=128MiB"];
 
 /** Whether this machine can make and read a `.tar.xz`. */
 export const HAS_XZ = Bun.which("xz") !== null;
@@ -61,12 +61,20 @@ async function through(command: string[], input: Bytes): Promise<Bytes> {
   return out as Bytes;
 }
 
-/** A `.tar` with the files in this order. */
+/** A `.tar` with the files in this order. In a package, whose paths begin with `./`, each folder comes before the files in it. */
 async function packed(files: PackedFile[], when: Date): Promise<Bytes> {
-  const entries = files.map(({ path, bytes, mode }) => ({
-    header: { name: path, size: bytes.length, mode, mtime: when, uid: 0, gid: 0, uname: "", gname: "", type: "file" as const },
-    body: bytes,
-  }));
+  const common = { mtime: when, uid: 0, gid: 0, uname: "", gname: "" };
+  const known = new Set<string>();
+  const foldersOf = (path: string) => {
+    if (!path.startsWith("./")) return [];
+    const names = [...path.matchAll(/\//g)].map(({ index }) => path.slice(0, index + 1)).filter((name) => !known.has(name));
+    for (const name of names) known.add(name);
+    return names.map((name) => ({ header: { ...common, name, size: 0, mode: 0o755, type: "directory" as const } }));
+  };
+  const entries = files.flatMap(({ path, bytes, mode }) => [
+    ...foldersOf(path),
+    { header: { ...common, name: path, size: bytes.length, mode, type: "file" as const }, body: bytes },
+  ]);
   return (await packTar(entries)) as Bytes;
 }
 
