@@ -64,7 +64,7 @@ describe("walkFolder", () => {
     symlinkSync("/etc", join(folder, "folder link"));
     const walk = await walkFolder(folder);
     expect(walk.files.map(({ path }) => path)).toEqual(["a.txt"]);
-    expect(Object.fromEntries(walk.left)).toEqual({ hidden: 2, "files of the system": 3, links: 2, "its name has a control character": 1 });
+    expect(Object.fromEntries(walk.left)).toEqual({ hidden: 5, links: 2, "its name has a control character": 1 });
   });
 
   test("files that a system makes by itself are left out, in any case", async () => {
@@ -73,7 +73,7 @@ describe("walkFolder", () => {
     put("sub/thumbs.txt");
     const walk = await walkFolder(folder);
     expect(walk.files.map(({ path }) => path)).toEqual(["sub/thumbs.txt"]);
-    expect(Object.fromEntries(walk.left)).toEqual({ "files of the system": 5 });
+    expect(Object.fromEntries(walk.left)).toEqual({ hidden: 5 });
   });
 
   test("an empty folder is named, and one that has only hidden entries", async () => {
