@@ -12,17 +12,18 @@
 import { randomBytes } from "node:crypto";
 import { dirname, join, resolve } from "node:path";
 import { quietClock, systemClock } from "./lib/clock.ts";
-import { CancelledError, codeOf, FtError, UsageError } from "./lib/error.ts";
+import { CancelledError, FtError, UsageError } from "./lib/error.ts";
 import { userFolder } from "./lib/files.ts";
 import { dial } from "./lib/net/dial.ts";
 import { dialableFrom, interfaces, isOnNetwork, watchInterfaces } from "./lib/net/interfaces.ts";
-import { type Listener, listen } from "./lib/net/listen.ts";
+import { type Listener, listen, listenNear } from "./lib/net/listen.ts";
 import { Admission } from "./lib/peer/admission.ts";
 import { mayCallBack } from "./lib/peer/call-backs.ts";
 import { orCancelled } from "./lib/peer/cancel.ts";
 import { runDoctor } from "./lib/peer/commands/doctor.ts";
 import { describeFolder, describeSharing, filesToShare, fillUp, pathsToShare, shareNamed } from "./lib/peer/commands/files.ts";
 import { checkWhere, get } from "./lib/peer/commands/get.ts";
+import { holders } from "./lib/peer/commands/holders.ts";
 import { findTracker, joinTracker, knownTrackers } from "./lib/peer/commands/join.ts";
 import { listFolder } from "./lib/peer/commands/list-folder.ts";
 import type { Peer, PeerOptions } from "./lib/peer/commands/types.ts";
@@ -39,6 +40,7 @@ import { Downloads, type DownloadTools } from "./lib/peer/download.ts";
 import { DownloaderNames } from "./lib/peer/downloader-names.ts";
 import { EventDamper, type PeerEvent } from "./lib/peer/events.ts";
 import { findPeer } from "./lib/peer/find-peer.ts";
+import { Finishers } from "./lib/peer/finishers.ts";
 import { FolderDownloads, fetchFolderList } from "./lib/peer/folder-downloads.ts";
 import { FolderSharing } from "./lib/peer/folder-sharing.ts";
 import { meetTracker } from "./lib/peer/meet-tracker.ts";
@@ -122,7 +124,10 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     known: (from) => admission.isKnown(from),
     sha256,
     limit: rateLimit(),
-    report,
+    report: (event) => {
+      report(event);
+      finishers.hear(event);
+    },
   });
   const listener = listenFrom(options.port, (channel) => server.accept(channel));
   const session = new Session({
@@ -163,6 +168,12 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
       session.standing?.reach === false ? `nobody can connect to port ${listener.port} of this machine either` : "",
     token: secret,
     clock,
+  });
+  const finishers = new Finishers({
+    holders: (root) => session.requests.holders(root),
+    who: () => session.requests.who(),
+    report,
+    clock: quietClock,
   });
   const isOwn = (record: Holding) => isOwnRecord(record, listener.port, session.standing);
   const sharing = new Sharing({
@@ -264,6 +275,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     stop: async () => {
       stopped.abort();
       sharing.stop();
+      finishers.stop();
       folders.stop();
       watch.stop();
       stopWatchingNetwork();
@@ -294,16 +306,10 @@ function isOfThisMachine(address: Address): boolean {
   return interfaces().some(({ addresses }) => addresses.some((own) => own.address === address));
 }
 
-/** Listens on the given port; without one on 1235, or on a free port when that is taken. */
+/** Listens on the given port; without one on 1235, or on a free port when that cannot be had. */
 function listenFrom(port: number | undefined, onConnection: Parameters<typeof listen>[0]["onConnection"]): Listener {
   const options = { maxPerAddress: MAX_PER_ADDRESS, onConnection };
-  if (port !== undefined) return listen({ ...options, port });
-  try {
-    return listen({ ...options, port: DEFAULT_PORT });
-  } catch (error) {
-    if (codeOf(error) !== "port-in-use") throw error;
-    return listen({ ...options, port: 0 });
-  }
+  return port === undefined ? listenNear({ ...options, port: DEFAULT_PORT }) : listen({ ...options, port });
 }
 
 // ---------------------------------------------------------------- one command
@@ -331,6 +337,7 @@ async function runCommand(line: CommandLine, command: Exclude<PeerCommand, "doct
     if (command === "share") await stayOnline(peer, screen, signal);
     else if (command === "get") await get(peer, line, screen, signal);
     else if (command === "who") await orCancelled(who(peer, screen), signal);
+    else if (command === "holders") await orCancelled(holders(peer, line.argument ?? "", screen), signal);
     else if (command === "find") await orCancelled(find(peer, line, screen), signal);
     else if (command === "list" && line.argument?.includes("/")) await listFolder(peer, line.argument, screen, signal);
     else await orCancelled(search(peer, line, command, screen), signal);
@@ -389,7 +396,7 @@ function tellEvent(screen: Screen, event: PeerEvent, all: boolean): void {
   }
   const words = describeEvent(event);
   if (event.event === "hashing") screen.progress(words);
-  else if (all) screen.event(words);
+  else if (all && words !== "") screen.event(words);
   else if (event.event === "joined" && (event.profile === 1 || event.left.length > 0)) screen.note(words);
   else if (["away", "dismissed", "offline", "notice", "unread"].includes(event.event)) screen.note(words);
 }

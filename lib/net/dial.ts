@@ -4,12 +4,15 @@ import { domainToASCII } from "node:url";
 import { type Clock, systemClock } from "../clock.ts";
 import { codeOf, FtError } from "../error.ts";
 import type { Channel } from "./channel.ts";
+import { LOCAL_NETWORK } from "./permission.ts";
 import { formatSeconds, socketEvents, TcpChannel } from "./tcp.ts";
 
 /** A dial fails after this time unless the caller gives another one. Milliseconds. */
 const CONNECT_MS = 5_000;
 /** A real refusal comes within this time. A later one means that there was no answer. Milliseconds. */
 const REFUSED_WITHIN_MS = 900;
+/** The same on Windows, which asks three times before it believes a refusal: that takes 2 seconds. Milliseconds. */
+const REFUSED_WITHIN_ON_WINDOWS_MS = 2_600;
 
 /**
  * Connects within `timeoutMs`. Fails with an `FtError` whose message is a clause (`connection refused`). The caller makes a sentence
@@ -85,17 +88,20 @@ function isUnknownName(error: unknown): boolean {
   return code.startsWith("DNS") || ["ENOTFOUND", "EAI_NONAME", "EAI_AGAIN"].includes(code);
 }
 
-/** `took` is in milliseconds. */
-function connectError(error: unknown, took: number): FtError {
+/** The error for a connection that a system could not make. `took` is in milliseconds. */
+export function connectError(error: unknown, took: number, platform: string = process.platform): FtError {
   // Bun says ECONNREFUSED for a host of the same network that does not answer, too.
-  const code = codeOf(error) === "ECONNREFUSED" && took > REFUSED_WITHIN_MS ? "EHOSTUNREACH" : codeOf(error);
+  const refusedWithin = platform === "win32" ? REFUSED_WITHIN_ON_WINDOWS_MS : REFUSED_WITHIN_MS;
+  const code = codeOf(error) === "ECONNREFUSED" && took > refusedWithin ? "EHOSTUNREACH" : codeOf(error);
+  // macOS says this, too, when a person has not allowed the terminal to use the local network.
+  const permission = platform === "darwin" ? `; if it is on this network, ${LOCAL_NETWORK}` : "";
   const clause: Record<string, string> = {
     ECONNREFUSED: "nothing listens there (connection refused)",
-    EHOSTUNREACH: "the host cannot be reached",
-    ENETUNREACH: "there is no network to it",
+    EHOSTUNREACH: `the host cannot be reached${permission}`,
+    ENETUNREACH: "network unreachable",
     ETIMEDOUT: "no answer",
     ENOTFOUND: "no host has that name",
-    EAI_AGAIN: "no host has that name, as far as one can tell now",
+    EAI_AGAIN: "the name cannot be looked up right now",
     EAI_NONAME: "no host has that name",
     EMFILE: "this program has too many files open",
   };

@@ -21,6 +21,9 @@ const DESCRIPTORS_ELSEWHERE = 10_240;
 /** The number that stands for "unlimited" descriptors. */
 const DESCRIPTORS_UNLIMITED = 65_536;
 
+/** On Linux and macOS, only an administrator's programs may listen on the ports up to this one. */
+const LAST_PRIVILEGED = 1_023;
+
 export interface ListenOptions {
   /** Undefined: every interface, IPv4 and, where the machine has it, IPv6. */
   host?: string | undefined;
@@ -171,16 +174,40 @@ function bindEverywhere<Server>(bind: (hostname: string) => Server): Server {
   }
 }
 
-function listenError(error: unknown, { host = "::", port }: ListenOptions): FtError {
+/** The sentence for a port that cannot be had. */
+export function listenError(
+  error: unknown,
+  { host = "::", port }: Pick<ListenOptions, "host" | "port">,
+  platform: string = process.platform,
+): FtError {
   const where = formatEndpoint({ address: host, port });
+  const cannot = `Cannot listen on "${where}"`;
   const code = codeOf(error);
   if (code === "EADDRINUSE") {
-    return new FtError("port-in-use", `Cannot listen on "${where}": the port is in use. Choose another with --port.`);
+    return new FtError("port-in-use", `${cannot}: the port is in use. Choose another with --port.`);
   }
-  if (code === "EACCES" || code === "EPERM") {
-    return new FtError("port-forbidden", `Cannot listen on "${where}": the system forbids this port. Choose one above 1023.`);
+  if (code === "EACCES" || code === "EPERM") return new FtError("port-forbidden", `${cannot}: ${whyForbidden(port, platform)}`);
+  return new FtError("bad-host", `${cannot}: this machine has no such address. Check --host.`);
+}
+
+/** Windows forbids ports that it has reserved, for example for Hyper-V or WSL, whatever their number. The reserved ports change at each start. */
+function whyForbidden(port: number, platform: string): string {
+  if (platform === "win32") {
+    const list = '"netsh int ipv4 show excludedportrange tcp" lists the ports that Windows keeps.';
+    return `another program, or Windows itself, keeps this port. Choose another with --port; ${list}`;
   }
-  return new FtError("bad-host", `Cannot listen on "${where}": this machine has no such address. Check --host.`);
+  if (port <= LAST_PRIVILEGED) return `the system forbids this port. Choose one above ${LAST_PRIVILEGED} with --port.`;
+  return "the system keeps this port to itself. Choose another with --port.";
+}
+
+/** Listens on the usual port, or on a free one when another program or the system has that. */
+export function listenNear(options: ListenOptions, open: (options: ListenOptions) => Listener = listen): Listener {
+  try {
+    return open(options);
+  } catch (error) {
+    if (!["port-in-use", "port-forbidden"].includes(codeOf(error))) throw error;
+    return open({ ...options, port: 0 });
+  }
 }
 
 /** The number of descriptors that this process may open. Bun has raised the soft limit to the hard one already. */

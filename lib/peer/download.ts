@@ -1,6 +1,7 @@
 // Downloads files: looks into the folder, fetches into a part file, publishes it. Meanwhile other peers may read the part.
 
 import { concatBytes } from "../bytes.ts";
+import { systemClock } from "../clock.ts";
 import { codeOf, FtError } from "../error.ts";
 import { type Endpoint, formatEndpoint } from "../protocol/address.ts";
 import { HASH } from "../protocol/messages.ts";
@@ -16,6 +17,7 @@ import type { FailedFile } from "./disk/incoming-folder.ts";
 import { checkFolder } from "./disk/target-folder.ts";
 import { fetchFile } from "./fetch/fetch.ts";
 import type { FetchEvent, Fetched, KeyedPass, OpenHolder } from "./fetch/types.ts";
+import { HowFar } from "./how-far.ts";
 import type { RateLimit } from "./rate-limit.ts";
 import type { Known, Served } from "./serve/serve.ts";
 
@@ -159,7 +161,7 @@ export class Downloads {
     if (here !== undefined) return { path: here, size, verified: true, outcome: "already here", holders: [] };
     if (holders.length === 0) {
       const own = records.some((record) => this.#tools.isOwn(record));
-      const why = own ? "only you share it" : "no host can have the address in its record";
+      const why = own ? "only you share it" : "its address is not reachable from here";
       throw new FtError("no-holder", `Cannot fetch "${printable(name)}": ${why}.`);
     }
     const key = root?.slice(0, 32) ?? partKeyOf(name, size, formatEndpoint(records[0]));
@@ -228,6 +230,7 @@ export class Downloads {
     const [record] = holders;
     if (record === undefined) throw new FtError("no-holder", "There is no holder to fetch from.");
     const { name, size, root } = record;
+    let howFar: HowFar | undefined;
     return fetchFile(
       { name, size, root, holders },
       {
@@ -239,7 +242,10 @@ export class Downloads {
         unsettled,
         layer: (memory, length) => pool.layer({ memory, length, fileSize: size }),
         sha256,
-        report,
+        report: (event) => {
+          if (event.event === "progress") howFar?.moved();
+          report(event);
+        },
         present: (pieces, onHashed) => this.#check(incoming, size, pieces, { onHashed, signal }),
         begun: (pieces, have) => {
           if (root === undefined) return;
@@ -247,7 +253,7 @@ export class Downloads {
           const reader = incoming.openForReading();
           const part: Part = { record: { ...rest, part: true }, pieces, have, incoming, reader, users: 1 };
           this.#parts.set(root, part);
-          this.#tools.announce(part.record);
+          howFar = new HowFar(part.record, have, this.#tools.announce, systemClock);
         },
         rereads: async (holder) => (await held(holder)).some((one) => one.v2 && one.root === undefined && one.size === size),
         ...(root === undefined || only ? {} : { look: async () => (await look(root)).filter(isFetchable) }),

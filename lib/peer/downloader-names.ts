@@ -49,9 +49,9 @@ export class DownloaderNames {
 
   /** The event with the name; undefined when it is of no downloader that can have one. */
   #named(event: PeerEvent): Promise<PeerEvent> | undefined {
-    if (event.event !== "upload-started" && event.event !== "upload-ended") return undefined;
-    const { id } = event.upload;
-    if (id === undefined) return undefined;
+    if (!("upload" in event)) return undefined;
+    const { id, by: known } = event.upload;
+    if (id === undefined || known !== undefined) return undefined;
     // The upload goes on meanwhile.
     const upload = { ...event.upload };
     return this.#nameOf(id).then((by) => ({ ...event, upload: by === undefined ? upload : { ...upload, by } }));

@@ -4,6 +4,7 @@ import type { Clock } from "../clock.ts";
 import { Damper, type More } from "../damper.ts";
 import { hostOf } from "../protocol/address.ts";
 import type { ServeEvent } from "./serve/serve.ts";
+import type { Upload } from "./serve/types.ts";
 import type { SessionEvent } from "./session.ts";
 
 /** An event of this peer's own files. */
@@ -18,6 +19,8 @@ type OwnEvent =
   /** A shared file was renamed: its record has the new name. */
   | { event: "renamed"; name: string; was: string }
   | { event: "withdrawn"; name: string; reason: string }
+  /** A downloader has all of a file by now. `has` of the people `online` have it; neither is known when it has left. */
+  | { event: "has-all"; upload: Upload; has?: number; online?: number }
   /** This peer has left its tracker: it shares no file any more. */
   | { event: "offline"; reason: "no-files" };
 
@@ -56,7 +59,7 @@ export class EventDamper {
 }
 
 function isOwn(event: PeerEvent): event is OwnEvent {
-  return ["root", "hashing", "folder", "changed", "renamed", "withdrawn", "offline"].includes(event.event);
+  return ["root", "hashing", "folder", "changed", "renamed", "withdrawn", "has-all", "offline"].includes(event.event);
 }
 
 function whoseHost(event: OthersEvent): string {

@@ -4,6 +4,7 @@ import { FtError } from "../error.ts";
 import { type Address, formatEndpoint, parseAddress, parseEndpoint, withoutZone } from "../protocol/address.ts";
 import type { PeerLine } from "../protocol/messages.ts";
 import { foldPeerName } from "../protocol/peer-name.ts";
+import type { FileRecord } from "../protocol/record.ts";
 import { printable } from "../text.ts";
 
 /** An address as typed, with brackets or without. */
@@ -23,6 +24,11 @@ export function findPeer(typed: string, peers: PeerLine[]): PeerLine {
   const choices = found.map((one) => formatEndpoint(one) + (one.name === undefined ? "" : ` (${printable(one.name)})`));
   const words = `${found.length} peers are at "${printable(typed)}": ${choices.join(", ")}. Name one of these.`;
   throw new FtError("ambiguous", words);
+}
+
+/** Whether a record is of this peer. `id` is said only where several peers have one address and port. */
+export function isRecordOf({ address, port, peer }: Pick<FileRecord, "address" | "port" | "peer">, one: PeerLine): boolean {
+  return peer === undefined ? address === one.address && port === one.port : peer === one.id;
 }
 
 /** An id and an address come before names: everybody can choose a name. */

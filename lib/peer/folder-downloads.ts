@@ -15,6 +15,7 @@ import type { Downloaded, DownloadOptions, DownloadTools } from "./download.ts";
 import { fetchDates } from "./fetch/dates.ts";
 import { fetchFile } from "./fetch/fetch.ts";
 import type { FetchEvent, Fetched, FetchTools } from "./fetch/types.ts";
+import { HowFar } from "./how-far.ts";
 import type { Known, KnownFolder, Opened } from "./serve/types.ts";
 
 /** The number of complete files is counted again when this time has passed. Milliseconds. */
@@ -48,6 +49,7 @@ interface Part {
   readonly have: PieceSet;
   readonly incoming: IncomingFolder;
   readonly dates: ReadonlyMap<string, number>;
+  howFar?: HowFar;
 }
 
 /** The list of a folder, from its holders. Throws a sentence when it cannot be fetched, or used. */
@@ -203,7 +205,10 @@ export class FolderDownloads {
             if (inside !== "") return;
             served = this.#serve({ record, list, cut, hashes, have, incoming, dates });
           },
-          report: (event) => progress.report(event),
+          report: (event) => {
+            if (event.event === "progress") served?.howFar?.moved();
+            progress.report(event);
+          },
         },
       );
       const published = await incoming.publish();
@@ -229,9 +234,9 @@ export class FolderDownloads {
     const { root } = part.record;
     if (root === undefined || this.#parts.has(root)) return undefined;
     const { by: _, part: __, ...record } = part.record;
-    const served = { ...part, record: { ...record, part: true as const } };
+    const served: Part = { ...part, record: { ...record, part: true as const } };
     this.#parts.set(root, served);
-    this.#tools.announce(served.record);
+    served.howFar = new HowFar(served.record, part.have, this.#tools.announce, systemClock);
     return served;
   }
 

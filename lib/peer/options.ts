@@ -28,6 +28,7 @@ import {
   wholeNumber,
 } from "../program/options.ts";
 import { describeSettings, NOTHING_OUTSIDE, type Outside, settingsFrom } from "../program/settings.ts";
+import { meantPath } from "../program/typed-path.ts";
 import { isLinkLocal, parseAddress, parseEndpoint } from "../protocol/address.ts";
 import { DEFAULT_MAX_FILES, DEFAULT_TRACKER_PORT, type Page, type Wish } from "../protocol/messages.ts";
 import { peerName } from "../protocol/peer-name.ts";
@@ -46,6 +47,7 @@ const COMMANDS = [
   { name: "find", label: "WORD...", about: "who has files with all these words in their names, or a content: root:HEX" },
   { name: "get", label: "NAME...", about: "fetch files or folders, by name or by content id (root:HEX)" },
   { name: "list", label: "[PEER]", about: "every file online, or those of a peer, or those in PEER/FOLDER" },
+  { name: "holders", label: "NAME", about: "who has this file, who is fetching it, who has not" },
   { name: "who", about: "the peers online" },
   { name: "share", label: "[PATH...]", about: "serve files, and folders as one each, until Ctrl-C" },
   { name: "config", about: "print each setting and where it comes from" },
@@ -198,7 +200,7 @@ export interface CommandLine {
   tracker: TrackerPlace | undefined;
   /** Without one, the prompts guide the person. */
   command: PeerCommand | undefined;
-  /** The name of search, or the peer of list. */
+  /** The name of search and holders, or the peer of list. */
   argument: string | undefined;
   /** The names and content ids of get, each once. */
   names: string[];
@@ -255,20 +257,20 @@ export function parsePeerArguments(argv: string[], outside: Outside = NOTHING_OU
   // A file to save as, on the command line, comes before a folder in the settings.
   if (given.output !== undefined) given.to ??= ".";
   const { given: all, called } = settingsFrom(PEER_TABLE, given, outside);
-  const argument = command === "search" || command === "list" ? argumentOf(command, words) : undefined;
+  const argument = command === "search" || command === "list" || command === "holders" ? argumentOf(command, words) : undefined;
   const names = command === "get" ? namesOf(words) : [];
   if (command === "who" || command === "doctor") refuseMore(words);
   const { ext, type, min, max, after, before, help, version, completions, ...values } = readValues(OPTIONS, all, called);
   const wish = command === "find" ? wishOf(words, { ext, type, min, max, after, before }) : { words: [], group: true };
-  const paths = command === "share" ? words : [];
+  const paths = command === "share" ? words.map((word) => meantPath(word)) : [];
   if (command === "get") checkOutput(values, names);
   return { tracker, command, argument, names, wish, paths, ...values };
 }
 
-/** The one argument of search and list. */
-function argumentOf(command: "search" | "list", [argument, ...more]: string[]): string | undefined {
-  if (command === "search" && !argument) {
-    throw new UsageError("search needs a file's name. Try: ft-peer search NAME");
+/** The one argument of search, list and holders. */
+function argumentOf(command: "search" | "list" | "holders", [argument, ...more]: string[]): string | undefined {
+  if (command !== "list" && !argument) {
+    throw new UsageError(`${command} needs a file's name. Try: ft-peer ${command} NAME`);
   }
   refuseMore(more);
   return argument;

@@ -67,8 +67,27 @@ export function goOnWithoutOutput(when: "always" | "with a full disk" = "always"
 }
 
 /** Ends the program as SIGHUP does. The system does not send that signal to every program whose terminal was closed. */
-export function hangUp(): void {
-  process.kill(process.pid, "SIGHUP");
+export function hangUp(platform: string = process.platform): void {
+  // A program on Windows cannot send signals to itself, but its handlers can be called.
+  if (platform === "win32") process.emit("SIGHUP", "SIGHUP");
+  else process.kill(process.pid, "SIGHUP");
+}
+
+/**
+ * Whether the window of this program closes when it ends, before anybody could read its last sentence. Windows opens such a window for
+ * a program that is started by a double-click. It cannot be told from a program that is started by its bare name.
+ */
+export function holdsWindow(code: number, argv: string[], platform: string = process.platform): boolean {
+  return platform === "win32" && argv.length === 0 && (code === EXIT.failed || code === EXIT.usage);
+}
+
+/** Waits until a person has pressed Enter, or until the input ends. */
+export async function waitForEnter(input: NodeJS.ReadableStream, say: (line: string) => void): Promise<void> {
+  say("Press Enter to close this window.");
+  await new Promise<void>((resolve) => {
+    for (const event of ["data", "end", "error"]) input.once(event, () => resolve());
+    input.resume();
+  });
 }
 
 /** The clause for an output that cannot be written. */
@@ -103,7 +122,9 @@ export async function runProgram(main: (argv: string[]) => Promise<number>): Pro
     if (code === "EPIPE" && goesOn !== "always") process.exit(EXIT.done);
     if (code === "EIO") hangUp();
   });
-  const code = await main(process.argv.slice(2));
+  const argv = process.argv.slice(2);
+  const code = await main(argv);
+  if (holdsWindow(code, argv) && process.stdin.isTTY && process.stdout.isTTY) await waitForEnter(process.stdin, err);
   // A pipe may still hold lines that its reader has not read. Nothing else keeps the process running.
   for (const stream of [process.stdout, process.stderr]) {
     if (stream.isTTY) continue;

@@ -5,6 +5,7 @@ import { type ParseArgsConfig, parseArgs } from "node:util";
 import { sentenceOf, UsageError } from "../error.ts";
 import { didYouMean } from "../nearest.ts";
 import { parseDuration, parseSize, printable } from "../text.ts";
+import { meantPath } from "./typed-path.ts";
 
 /** The shells that there are completions for. */
 export const SHELLS = ["bash", "zsh", "fish", "powershell"] as const;
@@ -76,9 +77,11 @@ export type Values<Table extends readonly Option[]> = {
 export const FLAG: Kind<boolean> & { completes: "none" } = { completes: "none", read: (text) => text !== "false" };
 export const TEXT: Kind<string> = { completes: "nothing", read: (text) => text };
 export const TEXTS = { ...TEXT, repeatable: true } as const;
-export const FILE: Kind<string> = { ...TEXT, completes: "file" };
+/** A path, also as it is dropped or pasted into a terminal. */
+const PATH: Kind<string> = { ...TEXT, read: (text) => meantPath(text) };
+export const FILE: Kind<string> = { ...PATH, completes: "file" };
 export const FILES = { ...FILE, repeatable: true } as const;
-export const FOLDER: Kind<string> = { ...TEXT, completes: "folder" };
+export const FOLDER: Kind<string> = { ...PATH, completes: "folder" };
 
 /** Bytes, such as 500kB. */
 export const SIZE: Kind<number> = {

@@ -6,8 +6,10 @@ import { readFileSync } from "node:fs";
 const SIGHUP_BIT = 1n;
 
 /** The signals that end this program. To be called before a handler of SIGHUP is set: with a handler, it is not ignored any more. */
-export function endingSignals(isHangUpIgnored = ignoresHangUp): NodeJS.Signals[] {
-  return isHangUpIgnored() ? ["SIGINT", "SIGTERM"] : ["SIGINT", "SIGTERM", "SIGHUP"];
+export function endingSignals(isHangUpIgnored = ignoresHangUp, platform: string = process.platform): NodeJS.Signals[] {
+  const signals: NodeJS.Signals[] = isHangUpIgnored() ? ["SIGINT", "SIGTERM"] : ["SIGINT", "SIGTERM", "SIGHUP"];
+  // Ctrl-Break, which Windows alone has. A closed window is SIGHUP there, too.
+  return platform === "win32" ? [...signals, "SIGBREAK"] : signals;
 }
 
 /** Whether this program was started with SIGHUP ignored. Bun cannot tell, but the system can; false where it does not. */

@@ -1,7 +1,7 @@
 // Parses and formats records, file names and their escapes. A stranger's text becomes a record or a file name here, or is refused.
 
 import { ProtocolError } from "../error.ts";
-import { byteLength } from "../text.ts";
+import { byteLength, plural } from "../text.ts";
 import { type Endpoint, parseAddress, parsePort, parseWhole } from "./address.ts";
 import { peerName } from "./peer-name.ts";
 
@@ -30,6 +30,8 @@ export interface FileRecord extends Endpoint {
   list?: number | undefined;
   /** Its holder is still fetching it, and has some of its pieces. */
   part?: true | undefined;
+  /** Only with `part`: how much of it is there, as far as its holder has said it. Per cent. */
+  have?: number | undefined;
   /** Its holder has the whole of it, and it does not count among the files of that peer: it was fetched when the list was full. */
   beyond?: true | undefined;
   /** The tracker could not connect to its holder: a firewall may stand before it. */
@@ -113,6 +115,9 @@ export function parseRecord(text: string): FileRecord {
       case "whole":
         whole = value === "1";
         break;
+      case "have":
+        if (/^(?:\d{1,2}|100)$/.test(value)) record.have = Number(value);
+        break;
       case "reach":
         if (value === "no") record.unreachable = true;
         break;
@@ -142,6 +147,7 @@ export function parseRecord(text: string): FileRecord {
     delete record.part;
     record.beyond = true;
   }
+  if (!record.part) delete record.have;
   return record;
 }
 
@@ -188,6 +194,7 @@ export function formatRecordAround(record: Omit<FileRecord, "address">): [before
     record.files === undefined ? "" : `;files=${record.files}`,
     record.list === undefined ? "" : `;list=${record.list}`,
     record.part ? ";part=1" : "",
+    record.have === undefined ? "" : `;have=${record.have}`,
     // Programs that do not know "whole" take it for an unfinished file, and ask its holder for the pieces that it has: all of them.
     record.beyond ? ";part=1;whole=1" : "",
     record.unreachable ? ";reach=no" : "",
@@ -219,7 +226,7 @@ export function checkNameLength(record: FileRecord, most: number): FileRecord {
 /** A tracker's limit on the files of one peer. */
 export function checkFileCount(count: number, most: number): void {
   if (count <= most) return;
-  throw new ProtocolError("too-many-files", `${count} files are too many: this tracker takes ${most} a peer.`);
+  throw new ProtocolError("too-many-files", `This tracker allows ${plural(most, "file")} per person, and these are ${count}.`);
 }
 
 /** The time of last modification if it is known, else the day. ISO 8601. */

@@ -88,7 +88,7 @@ interface Shelf extends Member {
 }
 
 /** A record of a peer's list, without its endpoint. */
-interface SharedFile extends Omit<FileRecord, "address" | "port">, Findable<SharedFile> {
+export interface SharedFile extends Omit<FileRecord, "address" | "port">, Findable<SharedFile> {
   readonly name: FileName;
   type: string;
   size: number;
@@ -98,9 +98,13 @@ interface SharedFile extends Omit<FileRecord, "address" | "port">, Findable<Shar
   files: number | undefined;
   list: number | undefined;
   part: true | undefined;
+  have: number | undefined;
   beyond: true | undefined;
   readonly holder: Shelf;
 }
+
+/** A record as the operator sees it. */
+export type Listed = Readonly<Pick<SharedFile, "name" | "size" | "root" | "part" | "have">>;
 
 /** The most answers to SEARCH that are kept ready. */
 const ANSWERS_KEPT = 1024;
@@ -133,6 +137,8 @@ export class Catalog {
   readonly #index: FindIndex<SharedFile>;
   readonly #texts = new Map<string, string>();
   #files = 0;
+  /** Called with each record that is new or has changed. */
+  onRecord: ((file: SharedFile) => void) | undefined;
   /** Answers to SEARCH as they were sent last, in bytes. */
   readonly #answers = new Map<FileName, { via: string; extras: boolean; knowsNames: boolean; bytes: Uint8Array }>();
 
@@ -362,6 +368,11 @@ export class Catalog {
     return lines;
   }
 
+  /** Every peer online with its records. */
+  *everything(): Generator<{ member: Member; files: IteratorObject<Listed> }, void> {
+    for (const shelf of this.#shelves.values()) yield { member: shelf, files: Iterator.from(shelf.records.values()) };
+  }
+
   /** A page of the peers online. */
   who({ offset, limit }: Page, seer: Seer): PeerLine[] {
     const lines: PeerLine[] = [];
@@ -416,14 +427,18 @@ export class Catalog {
     const [type, date] = [this.#shared(record.type), this.#shared(record.date)];
     const modified = mtime ?? modifiedOf(record);
     const about = { type, size, date, v2, modified, mtime, root, files, list, part: part || undefined, beyond };
+    const have = part ? record.have : undefined;
     let file = shelf.records.get(name);
     if (file === undefined) {
-      file = { name, ...about, holder: shelf, title: undefined };
+      file = { name, ...about, have, holder: shelf, title: undefined };
       shelf.records.add(file);
       this.#byName.set(name, withOne(this.#byName.get(name), file));
       if (root !== undefined) this.#byRoot.set(root, withOne(this.#byRoot.get(root), file));
     } else {
       const keys = Object.keys(about) as (keyof typeof about)[];
+      if (file.have !== have) this.#answers.delete(name);
+      file.have = have;
+      // How far a download is changes every few seconds, and no search depends on it.
       if (keys.every((key) => file?.[key] === about[key])) return;
       this.#index.remove(file);
       this.#count(shelf, file, -1);
@@ -435,6 +450,7 @@ export class Catalog {
     }
     this.#index.add(file);
     this.#count(shelf, file, 1);
+    this.onRecord?.(file);
   }
 
   /** A text, as an earlier record has it. */
@@ -523,7 +539,7 @@ function linesOf(files: Iterable<SharedFile>, page: Page, seer: Seer): string[] 
 }
 
 /** FT/2: the line of a record for this receiver. `holders`: the record stands for all records of its content. */
-function lineOf(file: SharedFile, seer: Seer, holders?: number): string {
+export function lineOf(file: SharedFile, seer: Seer, holders?: number): string {
   const { holder } = file;
   const [before, after] = formatRecordAround({ ...file, port: holder.port });
   const line = before + escapeField(addressFor(holder, seer)) + after.slice(0, -1);

@@ -11,7 +11,7 @@ import type { Order, OrderResult } from "./operator.ts";
 /** A longer order is refused. Characters. */
 const ORDER_LIMIT = 4096;
 /** A longer result is refused. Characters. */
-const RESULT_LIMIT = 4 * 1024 * 1024;
+const RESULT_LIMIT = 64 * 1024 * 1024;
 /** A connection on which nothing is sent for this long is closed. Milliseconds. */
 const SILENCE_LIMIT_MS = 5_000;
 

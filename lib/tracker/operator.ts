@@ -1,4 +1,5 @@
-// Carries out the orders of a running tracker's operator: status, kick, ban, unban, bans, notice. operator-socket.ts receives them.
+// Carries out the orders of a running tracker's operator: status, peers, files, holders, kick, ban, unban, bans,
+// notice. operator-socket.ts receives them.
 
 import { VERSION } from "../program/cli.ts";
 import { type Address, formatEndpoint, hostOf, isIPv6, isLinkLocal, parseAddress, parseEndpoint } from "../protocol/address.ts";
@@ -9,18 +10,24 @@ import { bansOf, type Meant, reasonFor, whoIsMeant } from "./meant.ts";
 import type { Meter } from "./meter.ts";
 import { isIn, type Network, parseNetwork } from "./networks.ts";
 import { DISMISSED, type TrackerState } from "./state.ts";
+import { listFiles, listHolders, listPeers } from "./who-has.ts";
 
 /** A longer notice is cut. Characters. */
 const NOTICE_LIMIT = 1000;
 
 export interface Order {
-  order: "status" | "kick" | "ban" | "unban" | "bans" | "notice";
+  order: "status" | "peers" | "files" | "holders" | "kick" | "ban" | "unban" | "bans" | "notice";
   /** An address, a network, or a peer that is online: its `address:port`, name or id. */
   address?: string;
+  /** A file's name, or root: and its content id. */
+  file?: string;
   /** How long a ban is valid; without it, the ban has no end. */
   seconds?: number;
   words?: string;
 }
+
+/** The orders that only ask. They are no event. */
+const ASKING: readonly string[] = ["status", "peers", "files", "holders", "bans"] satisfies Order["order"][];
 
 /** The result of an order: lines for a person, and the same for a script. */
 export interface OrderResult {
@@ -46,7 +53,7 @@ export class Operator {
 
   obey(order: Order): OrderResult {
     const result = this.#carryOut(order);
-    if (result.done && order.order !== "status" && order.order !== "bans") {
+    if (result.done && !ASKING.includes(order.order)) {
       this.#state.setup.report({ event: "operator", order: order.order, words: result.lines.join(" ") });
     }
     return result;
@@ -75,8 +82,15 @@ export class Operator {
     };
   }
 
-  #carryOut({ order, address = "", seconds, words = "" }: Order): OrderResult {
+  #carryOut({ order, address = "", file = "", seconds, words = "" }: Order): OrderResult {
+    const { catalog } = this.#state;
     switch (order) {
+      case "peers":
+        return listPeers(catalog);
+      case "files":
+        return listFiles(catalog);
+      case "holders":
+        return listHolders(file, catalog);
       case "status":
         return { done: true, lines: describeSummary(this.summary()), data: this.summary() };
       case "bans":

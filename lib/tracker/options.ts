@@ -48,6 +48,9 @@ const TRACKER_NAME: Kind<string> = {
 
 const COMMANDS: readonly Command[] = [
   { name: "status", about: "peers, files, rates, refusals, memory (or: SIGUSR1)" },
+  { name: "peers", about: "who is online, and how many files they share" },
+  { name: "files", about: "which files are shared, and how many people have each" },
+  { name: "holders", label: "NAME", about: "who has this file, who is fetching it, who has not" },
   { name: "kick", label: "PEER", about: "disconnect it for a minute: a name, 10.1.0.9, 10.1.0.0/16" },
   { name: "ban", label: "PEER [REASON]", about: "keep its address out, for good or --for a while" },
   { name: "unban", label: "PEER", about: "let it in again" },
@@ -178,9 +181,16 @@ function orderFrom([command = "", ...rest]: string[]): Order {
   const [first] = rest;
   switch (command) {
     case "status":
+    case "peers":
+    case "files":
     case "bans":
       if (first !== undefined) throw new UsageError(`"${command}" takes no arguments. Try: ft-tracker ${command}`);
       return { order: command };
+    case "holders":
+      if (rest.length === 0 || rest.join("").trim() === "") {
+        throw new UsageError('holders needs a file\'s name. Example: ft-tracker holders "Lesson 7.pdf"');
+      }
+      return { order: command, file: rest.join(" ") };
     case "kick":
     case "unban":
       if (rest[1] !== undefined) {

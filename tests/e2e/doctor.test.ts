@@ -29,6 +29,8 @@ describe("the doctor names the fault", () => {
     expect(code).toBe(0);
     const ok = "ok" as const;
     expect(checks).toEqual({ network: ok, discovery: ok, tracker: ok, port: ok, share: ok, receive: ok, clock: ok });
+    const { out } = await house.peer(b, ["doctor"]);
+    expect(out).toContain("Everything looks fine.");
   });
 
   onLan("no tracker: nothing listens at the address, or nobody is heard", async () => {
@@ -57,7 +59,7 @@ describe("the doctor names the fault", () => {
     await using house = new House();
     const [a, b, c] = house.hosts();
     await house.track(a);
-    b.drop({ protocol: "udp", port: 5353 });
+    b.drop({ protocol: "udp", port: "all" });
     const here = await examine(house, b, ["10.77.0.1"]);
     expect(here.code).toBe(1);
     expect(here.checks).toMatchObject({ discovery: "fault", tracker: "ok", port: "ok" });
@@ -81,5 +83,6 @@ describe("the doctor names the fault", () => {
     expect(out).toContain('Cannot save into \\"/proc\\"');
     const empty = await examine(house, b, [], house.stage.folder());
     expect(empty.checks).toMatchObject({ tracker: "ok", port: "skipped", share: "fault", receive: "ok" });
+    expect(empty.out).toContain("Not tested: you are not sharing any files.");
   });
 });

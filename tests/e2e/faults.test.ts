@@ -413,10 +413,13 @@ describe("numbers, ports and names", () => {
     [`ADD ${record("a%ED%A0%80")}\n`, "bad-escape"],
   ];
 
+  const RECORDS = OFFENCES.filter(([request]) => request.startsWith("ADD "));
+  const OTHERS = OFFENCES.filter(([request]) => !request.startsWith("ADD "));
+
   test("that are not as the protocol writes them are told why, once; the peer is gone and nobody else has noticed", async () => {
     await using house = await House.open();
     const other = await house.join(2001, [REPORT], { hello: " extras=1" });
-    const wrong = await each(OFFENCES, 10, async ([request, code]) => {
+    const wrong = await each(OTHERS, 10, async ([request, code]) => {
       const peer = await house.join(2002);
       // Whatever follows is not looked at any more.
       peer.raw.send(`${request}PING\nSEARCH: report.pdf\n`);
@@ -427,7 +430,22 @@ describe("numbers, ports and names", () => {
     expect(wrong.flat()).toEqual([]);
     expect(await other.ask("WHO")).toStartWith("PEERS: 1\n");
     expect(await other.ask("LIST")).toMatch(/^FOUND: 1\n<report\.pdf,/);
-    expect(await house.joins()).toBe(1 + OFFENCES.length);
+    expect(await house.joins()).toBe(1 + OTHERS.length);
+    expect(house.program.err).toBe("");
+  });
+
+  test("in a record are refused with that record alone; the peer stays", async () => {
+    await using house = await House.open();
+    const other = await house.join(2001, [REPORT], { hello: " extras=1" });
+    const wrong = await each(RECORDS, 10, async ([request, code]) => {
+      const peer = await house.join(2002);
+      peer.raw.send(`${request}PING\nBYE\n`);
+      const answer = (await peer.raw.replies()).replace(/REACH [^\n]*\n/, "");
+      peer.raw.close();
+      return new RegExp(`^ERROR ${code} \\S[^\\n]+\\.\nPONG\nBYE\n$`).test(answer) ? [] : [{ request, answer }];
+    });
+    expect(wrong.flat()).toEqual([]);
+    expect(await other.ask("LIST")).toMatch(/^FOUND: 1\n<report\.pdf,/);
     expect(house.program.err).toBe("");
   });
 

@@ -52,7 +52,11 @@ describe("the command", () => {
     expect(await names("uber", "strasse")).toEqual(["Überblick Straße.txt"]);
     expect(await names("*.mp4")).toEqual(["holiday video.mp4"]);
     expect(await names("rep?rt-*")).toEqual(["report-draft.pdf"]);
-    expect(await find("nothing like it")).toMatchObject({ code: 1, out: "" });
+    expect(await find("nothing like it")).toMatchObject({
+      code: 1,
+      out: "",
+      err: expect.stringContaining("No matching files."),
+    });
   });
 
   test("filters by extension, type, size and day", async () => {

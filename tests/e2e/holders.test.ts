@@ -165,7 +165,7 @@ describe("holders", () => {
   test("what a peer says first to an address from a record is constant up to the pass", async () => {
     const honest = await stage.holder(content);
     expect((await fetchFrom(honest)).code).toBe(0);
-    expect(honest.asked[0]).toMatch(/^HELLO FT\/2 pass=[\w-]+\.[\w-]+$/);
+    expect(honest.asked[0]).toMatch(/^HELLO FT\/2 pass=[\w-]+\.[\w-]+ keyed=[\w-]+\.[\w-]+$/);
     expect(honest.asked[1]).toBe(`TREE root=${root} piece=65536`);
     expect(honest.asked[2]).toStartWith(`DOWNLOAD root=${root} `);
     expect(honest.asked.at(-1)).toBe("BYE");

@@ -100,12 +100,11 @@ describe("a line above an open prompt", () => {
     await screen.waitFor("Back at the tracker.");
   });
 
-  test("an upload is shown when it begins and when it ends", async () => {
+  test("a person who has got all of a file is shown", async () => {
     const { address } = await stage.tracker();
     const screen = await stage.atSearch(address, { cwd: stage.folderWith({ "song.txt": "la" }) });
     await stage.ft(stage.visitorFolder(), address, "get", "song.txt", "--to", stage.folder());
-    await screen.waitFor('started downloading "song.txt".');
-    await screen.waitFor('got 2 B of "song.txt".');
+    await screen.waitFor('has all of "song.txt".');
   });
 });
 

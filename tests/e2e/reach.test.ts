@@ -17,7 +17,7 @@ describe("reaching a holder", () => {
     const [said] = await holder.waitFor(/\{"event":"reach"[^\n]*\n/);
     expect(JSON.parse(said)).toMatchObject({ reachable: false, port: PORT, reason: expect.stringContaining("no answer") });
     await tracker.waitFor(/"event":"unreachable"/);
-    expect((await house.peer(c, ["who"])).out).toMatch(/10\.77\.0\.2:1235 \(firewalled\)/);
+    expect((await house.peer(c, ["who"])).out).toMatch(/\(firewalled\)\t10\.77\.0\.2:1235\t/);
     await house.fetchNotes(c);
     await holder.waitFor(/"event":"upload-started","address":"10\.77\.0\.3"/);
   });

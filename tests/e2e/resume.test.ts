@@ -124,10 +124,10 @@ describe("a holder that is killed with -9", () => {
     await waitForProgress(program, 4_000_000);
     first.kill();
     const message = await failed(program);
-    expect(message).toMatch(/^Cannot fetch "film\.mkv": .*127\.0\.0\.1:\d+.*after \d[\d.]* MB of 8\.0 MB/);
-    expect(message).toEndWith("Run the same command to go on.");
+    expect(message).toMatch(/^The download of "film\.mkv" stopped at \d[\d.]* MB of 8\.0 MB: .*127\.0\.0\.1:\d+/);
+    expect(message).toEndWith("Your progress is saved; run the same command to resume.");
     expectUnfinished(inbox);
-    const kept = Number(/after ([\d.]+) MB/.exec(message)?.[1]) * 1e6;
+    const kept = Number(/stopped at ([\d.]+) MB/.exec(message)?.[1]) * 1e6;
     expect(kept).toBeGreaterThan(2_000_000);
 
     const { program: second } = await stage.sharing(address, folder, 1);

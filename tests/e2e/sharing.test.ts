@@ -157,13 +157,12 @@ describe("sharing", () => {
     await program.waitFor(/notes\.txt[^\n]*\n/);
     const { port } = await waitForJoined(tracker);
     expect((await stage.ft(stage.visitorFolder(), address, "get", "notes.txt")).code).toBe(0);
-    await program.waitFor(/started downloading "notes\.txt"[^\n]*\n/);
-    await program.waitFor(/got 12 B of "notes\.txt"[^\n]*\n/);
+    await program.waitFor(/has all of "notes\.txt"[^\n]*\n/);
     program.kill("SIGINT");
     expect(await program.exited).toBe(130);
     expect(await waitForLog(tracker, "left", port)).toMatchObject({ reason: "left" });
     expect(program.out).toContain("Others can connect to this machine: port ");
-    expect(program.out.trimEnd().split("\n").length).toBe(5);
+    expect(program.out.trimEnd().split("\n").length).toBe(4);
   });
 
   test("share --quiet serves and says nothing", async () => {
@@ -180,7 +179,7 @@ describe("sharing", () => {
     const { address } = await stage.tracker("--name", "Lab 3");
     const { program } = await stage.sharing(address, stage.notesFolder(), 1);
     expect((await stage.ft(stage.visitorFolder(), address, "get", "notes.txt")).code).toBe(0);
-    await program.waitFor(/"event":"upload-ended"/);
+    await program.waitFor(/"event":"has-all"/);
     program.kill("SIGTERM");
     expect(await program.exited).toBe(130);
     const events = program.objects();
@@ -188,7 +187,7 @@ describe("sharing", () => {
     const [reach] = events.filter(({ event }) => event === "reach");
     expect(reach).toMatchObject({ reachable: true, reason: "", port: expect.any(Number) });
     const rest = events.filter(({ event }) => event !== "reach");
-    expect(rest.map(({ event }) => event)).toEqual(["joined", "root", "upload-started", "upload-ended"]);
+    expect(rest.map(({ event }) => event)).toEqual(["joined", "root", "upload-started", "upload-ended", "has-all"]);
     expect(rest[0]).toMatchObject({ profile: 2, name: "Lab 3", peers: 1, files: 1, left: [] });
     expect(rest[1]).toMatchObject({ event: "root", name: "notes.txt", size: 12, root: contentId("twelve bytes") });
     expect(rest[3]).toEqual({

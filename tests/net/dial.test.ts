@@ -1,7 +1,7 @@
 // Connecting: within a time limit, given up by a signal, or impossible.
 
 import { describe, expect, test } from "bun:test";
-import { dial, spellingsOf } from "../../lib/net/dial.ts";
+import { connectError, dial, spellingsOf } from "../../lib/net/dial.ts";
 import { HandClock } from "../helpers/channel.ts";
 import { breath, failure, LOOPBACK, Room, Tape } from "../helpers/sockets.ts";
 
@@ -100,5 +100,37 @@ describe("spellingsOf", () => {
     ["bu\u0308cher.lan.", ["bu\u0308cher.lan.", "bücher.lan", "xn--bcher-kva.lan"]],
   ])("of %s: as it was typed first", (host, spellings) => {
     expect(spellingsOf(host)).toEqual(spellings);
+  });
+});
+
+describe("connectError", () => {
+  const told = (code: string, took: number, platform: string) =>
+    connectError(Object.assign(new Error("connect"), { code }), took, platform).message;
+
+  test("tells a refusal from a host that does not answer, also on Windows, where a refusal takes 2 seconds", () => {
+    const refused = "nothing listens there (connection refused)";
+    expect(told("ECONNREFUSED", 1, "linux")).toBe(refused);
+    expect(told("ECONNREFUSED", 3_050, "linux")).toBe("the host cannot be reached");
+    expect(told("ECONNREFUSED", 2_050, "linux")).toBe("the host cannot be reached");
+    expect(told("ECONNREFUSED", 2_050, "win32")).toBe(refused);
+    expect(told("ECONNREFUSED", 3_050, "win32")).toBe("the host cannot be reached");
+  });
+
+  test("names the permission of macOS for a host that cannot be reached", () => {
+    expect(told("EHOSTUNREACH", 1, "darwin")).toBe(
+      "the host cannot be reached; if it is on this network, allow your terminal in System Settings, Privacy & Security, Local Network",
+    );
+    expect(told("ECONNREFUSED", 1, "darwin")).not.toContain("Privacy");
+    expect(told("EHOSTUNREACH", 1, "linux")).toBe("the host cannot be reached");
+  });
+
+  test.each([
+    ["ENETUNREACH", "network unreachable"],
+    ["EAI_AGAIN", "the name cannot be looked up right now"],
+    ["ENOTFOUND", "no host has that name"],
+    ["DNS_ETIMEOUT", "no host has that name"],
+    ["", "the connection could not be made"],
+  ])("has a clause for %p", (code, clause) => {
+    expect(told(code, 1, "linux")).toBe(clause);
   });
 });

@@ -3,7 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import { closeSync, openSync } from "node:fs";
 import { dial } from "../../lib/net/dial.ts";
-import { descriptorLimit, listen, Places } from "../../lib/net/listen.ts";
+import { descriptorLimit, type Listener, listen, listenError, listenNear, Places } from "../../lib/net/listen.ts";
 import type { Address } from "../../lib/protocol/address.ts";
 import { addressOf, HandClock } from "../helpers/channel.ts";
 import { type Bare, breath, eventually, failure, hasIPv6, LOOPBACK, Room, Tape } from "../helpers/sockets.ts";
@@ -447,5 +447,44 @@ describe.skipIf(process.platform !== "linux")("as the kernel sees it", () => {
     await clock.pass(1_000);
     for (const bare of bares) await bare.until(() => bare.closed);
     await eventually(() => nextDescriptor() <= before + 2);
+  });
+});
+
+describe("a port that cannot be had", () => {
+  const denied = (code = "EACCES") => Object.assign(new Error("bind"), { code });
+
+  test("is told as what it is, with the way out, on each system", () => {
+    const told = (port: number, platform: string, code = "EACCES") => listenError(denied(code), { port }, platform).message;
+    expect(told(1234, "win32")).toBe(
+      'Cannot listen on "[::]:1234": another program, or Windows itself, keeps this port. Choose another with --port; ' +
+        '"netsh int ipv4 show excludedportrange tcp" lists the ports that Windows keeps.',
+    );
+    // Windows has no ports for administrators only.
+    expect(told(80, "win32")).toBe(told(1234, "win32").replace("1234", "80"));
+    for (const platform of ["linux", "darwin"]) {
+      expect(told(80, platform)).toBe(
+        'Cannot listen on "[::]:80": the system forbids this port. Choose one above 1023 with --port.',
+      );
+      expect(told(1234, platform, "EPERM")).toBe(
+        'Cannot listen on "[::]:1234": the system keeps this port to itself. Choose another with --port.',
+      );
+    }
+    expect(told(1234, "linux", "EADDRINUSE")).toContain("the port is in use");
+    expect(told(1234, "linux", "EADDRNOTAVAIL")).toContain("no such address");
+  });
+
+  test("is replaced by a free one when it is only the usual one, whether it is taken or reserved", () => {
+    for (const code of ["EACCES", "EADDRINUSE", "EADDRNOTAVAIL"]) {
+      const tried: number[] = [];
+      const open = (options: Parameters<typeof listen>[0]): Listener => {
+        tried.push(options.port);
+        if (options.port !== 0) throw listenError(denied(code), options, "win32");
+        return { address: "::", port: 49_200, connections: 0, stop: () => undefined };
+      };
+      const near = () => listenNear({ port: 1235, onConnection: () => undefined }, open).port;
+      if (code === "EADDRNOTAVAIL") expect(near).toThrow("no such address");
+      else expect(near()).toBe(49_200);
+      expect(tried).toEqual(code === "EADDRNOTAVAIL" ? [1235] : [1235, 0]);
+    }
   });
 });

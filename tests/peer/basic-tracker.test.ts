@@ -162,7 +162,7 @@ describe("an old tracker", () => {
     await room.clock.pass(14_999);
     expect([far.over, net.dialled.length]).toEqual([false, 1]);
     await room.clock.pass(1);
-    expect((await failed).message).toContain("is away (it does not answer)");
+    expect((await failed).message).toContain("is unreachable (it does not answer)");
   });
 
   test.each([
@@ -175,7 +175,7 @@ describe("an old tracker", () => {
     await room.clock.pass(14_999);
     expect([far.over, room.net.dialled.length]).toEqual([false, 1]);
     await room.clock.pass(1);
-    expect((await failed).message).toBe(`The tracker at "${WHERE}" is away (it does not answer).`);
+    expect((await failed).message).toBe(`The tracker at "${WHERE}" is unreachable (it does not answer).`);
     expect(room.net.dialled).toHaveLength(1);
   });
 

@@ -423,7 +423,7 @@ describe("a download", () => {
     const own = new Peer("own", { isOwn: () => true, isFetchable: () => false });
     expect((await failure(own.start([content.record(1)]))).message).toContain("only you share it");
     const odd = new Peer("odd", { isFetchable: () => false });
-    expect((await failure(odd.start([content.record(1)]))).message).toContain("no host can have");
+    expect((await failure(odd.start([content.record(1)]))).message).toContain("not reachable from here");
     expect((await failure(odd.start([content.record(1)], { folder: at("nowhere") }))).code).toBe("no-folder");
     expect([own.dialled, odd.dialled, own.said, listing(own.folder), listing(odd.folder)]).toEqual([0, 0, [], [], []]);
   });
@@ -627,7 +627,7 @@ describe("what others can have of an unfinished file", () => {
   test("is said by its record, with this peer's address and part=1", async () => {
     const { holder, peer, running } = await halfway();
     const own = { address: addressOf("192.168.1.17"), port: 40_123 };
-    expect(peer.downloads.records(own)).toEqual([{ ...holder.record, ...own, part: true }]);
+    expect(peer.downloads.records(own)).toEqual([{ ...holder.record, ...own, part: true, have: 0 }]);
     expect(peer.downloads.look(content.root)).toMatchObject({ size: content.bytes.length, pieces: content.pieces });
     expect(peer.downloads.look("0".repeat(64))).toBeUndefined();
     expect(peer.downloads.open("0".repeat(64))).toBeUndefined();

@@ -191,7 +191,7 @@ describe("when it cannot be had", () => {
   test("all reasons are given in the order of the ways, whichever failed first", async () => {
     const race = new Race(3);
     await race.clock.pass(500);
-    const errors = [SILENCE, REFUSED, new FtError("unreachable", "there is no network to it")];
+    const errors = [SILENCE, REFUSED, new FtError("unreachable", "network unreachable")];
     for (const index of [2, 0, 1]) {
       expect(await race.isWaiting()).toBe(true);
       race.way(index).fail(errors[index] ?? REFUSED);
@@ -244,7 +244,7 @@ describe("when it cannot be had", () => {
 
 describe("the reason that is told", () => {
   test("of several, silence says more than a refusal; else the first way's", () => {
-    const nowhere = new FtError("unreachable", "there is no network to it");
+    const nowhere = new FtError("unreachable", "network unreachable");
     expect(mainReason(new AggregateError([REFUSED, SILENCE]))).toBe(SILENCE);
     expect(mainReason(new AggregateError([nowhere, REFUSED]))).toBe(nowhere);
     expect(mainReason(REFUSED)).toBe(REFUSED);

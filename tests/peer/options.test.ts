@@ -18,11 +18,12 @@ Without a command, on a terminal: guided prompts.
   search NAME        who has the file of exactly this name
   find WORD...       who has files with all these words in their names, or a
                      content: root:HEX
-  get NAME...        fetch these files (or: get root:HEX, one exact file by its
-                     content id)
-  list [PEER]        every file online, or those of one peer (name, address, id)
+  get NAME...        fetch files or folders, by name or by content id (root:HEX)
+  list [PEER]        every file online, or those of a peer, or those in
+                     PEER/FOLDER
+  holders NAME       who has this file, who is fetching it, who has not
   who                the peers online
-  share [PATH...]    stay online and serve these files and folders until Ctrl-C
+  share [PATH...]    serve files, and folders as one each, until Ctrl-C
   config             print each setting and where it comes from
   doctor             check the network, the firewall and the tracker
 
@@ -136,7 +137,11 @@ describe("parsePeerArguments", () => {
 
   test("takes several names, each once, for get, and paths for share", () => {
     expect(parsePeerArguments(["get", "a.txt", `root:${ROOT}`, "a.txt"])).toMatchObject({ names: ["a.txt", `root:${ROOT}`] });
-    expect(parsePeerArguments(["share", "a", "b", "--share", "c"])).toMatchObject({ command: "share", share: ["c", "a", "b"] });
+    expect(parsePeerArguments(["share", "a", "b", "--share", "c"])).toMatchObject({
+      command: "share",
+      share: ["c"],
+      paths: ["a", "b"],
+    });
     expect(parsePeerArguments(["get", "a", "-q", "-o", "b/c.txt"])).toMatchObject({ quiet: true, output: "b/c.txt" });
     expect(parsePeerArguments(["get", "a", "--to", "-"])).toMatchObject({ to: "-" });
     expect(parsePeerArguments(["localhost", "who"])).toMatchObject({ tracker: { address: "localhost", port: 1234 } });
@@ -148,7 +153,10 @@ describe("parsePeerArguments", () => {
   });
 
   const refused: [string, string][] = [
-    ["lab:1234 frob", '"frob" is not a command. There are search, find, get, list, who, share, doctor. Try: ft-peer --help'],
+    [
+      "lab:1234 frob",
+      '"frob" is not a command. There are search, find, get, list, holders, who, share, doctor. Try: ft-peer --help',
+    ],
     ["10.0.0.1 serch x", '"serch" is not a command. Did you mean "search"? Try: ft-peer --help'],
     [
       "serch report.pdf",

@@ -173,7 +173,7 @@ describe("when the tracker goes away", () => {
     await room.clock.pass(15_000);
     const { code, message } = await failed;
     expect(code).toBe("tracker-gone");
-    expect(message).toMatch(/is away/);
+    expect(message).toMatch(/is unreachable/);
   });
 
   test("records that change meanwhile are told by coming back; nobody can be vouched for", async () => {

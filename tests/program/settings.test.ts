@@ -56,7 +56,7 @@ describe("which one counts", () => {
     expect(peer(["who"], 'share = "b c.txt"')).toMatchObject({ share: ["b c.txt"] });
     expect(peer(["who"], undefined, { FT_SHARE: `~/Music${delimiter}b c.txt` })).toMatchObject({ share });
     expect(peer(["who", "--share", "x"], 'share = ["y"]')).toMatchObject({ share: ["x"] });
-    expect(peer(["share", "x"], 'share = ["y"]')).toMatchObject({ share: ["x"] });
+    expect(peer(["share", "x"], 'share = ["y"]')).toMatchObject({ share: [], paths: ["x"] });
     expect(peer(["share"], 'share = ["y"]')).toMatchObject({ share: ["y"] });
   });
 

@@ -15,6 +15,11 @@ describe("endingSignals", () => {
     expect(endingSignals(() => false)).toEqual(["SIGINT", "SIGTERM", "SIGHUP"]);
     expect(endingSignals(() => true)).toEqual(["SIGINT", "SIGTERM"]);
   });
+
+  test("has Ctrl-Break on Windows", () => {
+    expect(endingSignals(() => false, "win32")).toEqual(["SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"]);
+    expect(endingSignals(() => false, "darwin")).not.toContain("SIGBREAK");
+  });
 });
 
 describe.skipIf(process.platform === "win32")("ignoresHangUp", () => {

@@ -13,6 +13,9 @@ Usage: ft-tracker [options]
        ft-tracker COMMAND [--port N]    to one that is running on this machine
 
   status               peers, files, rates, refusals, memory (or: SIGUSR1)
+  peers                who is online, and how many files they share
+  files                which files are shared, and how many people have each
+  holders NAME         who has this file, who is fetching it, who has not
   kick PEER            disconnect it for a minute: a name, 10.1.0.9, 10.1.0.0/16
   ban PEER [REASON]    keep its address out, for good or --for a while
   unban PEER           let it in again

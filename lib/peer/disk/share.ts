@@ -10,6 +10,7 @@ import { formatDate, formatSize, plural, printable } from "../../text.ts";
 import type { HashPool } from "../content/hash.ts";
 import type { TreeCache } from "../content/tree-cache.ts";
 import type { Served } from "../serve/types.ts";
+import { isHidden } from "./hidden.ts";
 import {
   entryOf,
   type FirstChoice,
@@ -119,7 +120,7 @@ function filesIn(folder: string, left: LeftOut[]): string[] {
 }
 
 function visibleFilesIn(folder: string): string[] {
-  const entries = readdirSync(folder, { withFileTypes: true }).filter(({ name }) => !name.startsWith("."));
+  const entries = readdirSync(folder, { withFileTypes: true }).filter(({ name }) => !isHidden(name));
   entries.sort((a, b) => (a.name < b.name ? -1 : 1));
   return entries.filter((entry) => !entry.isDirectory()).map(({ name }) => join(folder, name));
 }
@@ -137,12 +138,12 @@ function lookAt(path: string, first?: FirstChoice): SharedFile | LeftOut {
     if (realOf(dirname(path)) !== dirname(path)) return { path, reason: "its folder is a link now" };
     const kind = lstatSync(path, { bigint: true });
     if (kind.isSymbolicLink()) return { path, reason: "it is a link" };
-    if (!kind.isFile()) return { path, reason: "it is not a plain file" };
-    if (isOwnOutput(kind)) return { path, reason: "what this program prints goes there" };
+    if (!kind.isFile()) return { path, reason: "it is not a regular file" };
+    if (isOwnOutput(kind)) return { path, reason: "this program's output is being written to it" };
     const fd = openSync(path, OPEN_FLAGS);
     try {
       const entry = fstatSync(fd, { bigint: true });
-      if (!entry.isFile()) return { path, reason: "it is not a plain file" };
+      if (!entry.isFile()) return { path, reason: "it is not a regular file" };
       if (!isAtItsPath(fd, path)) return { path, reason: "its folder is a link now" };
       if (entry.size > LARGEST) return { path, reason: `it is larger than ${formatSize(Number(LARGEST))}` };
       const reason = first && refuseInPlaceOf(first, path, entry);
@@ -188,10 +189,10 @@ function isOwnOutput(entry: BigIntStats): boolean {
 function unreadableReason(error: unknown): string {
   const clause: Record<string, string> = {
     ENOENT: "there is no such file",
-    EACCES: "it may not be read",
-    EPERM: "it may not be read",
+    EACCES: "permission denied",
+    EPERM: "permission denied",
     ELOOP: "it is a link",
-    ENXIO: "it is not a plain file",
+    ENXIO: "it is not a regular file",
     ENAMETOOLONG: "its name is too long",
   };
   return clause[codeOf(error)] ?? `it cannot be read (${codeOf(error) || "unknown error"})`;

@@ -10,10 +10,10 @@ const MOST_NAMED = 3;
 
 /** The sentence: what could not be fetched, why (a clause), how far it came and what to do next. `kept` says whether it can go on later. */
 export function failureSentence({ name, size }: WantedFile, why: string, received: number, kept: boolean): string {
-  const what = `Cannot fetch "${printable(name)}": ${why || "nobody who is online has it"}`;
-  if (received === 0) return `${what}. Search again to see who has it now.`;
-  const next = kept ? "; what arrived is kept. Run the same command to go on." : ". Run the same command again.";
-  return `${what}, after ${formatSize(received)} of ${formatSize(size)}${next}`;
+  const reason = why || "nobody online has it";
+  if (received === 0) return `Cannot fetch "${printable(name)}": ${reason}. Search again to see who has it now.`;
+  const next = kept ? "Your progress is saved; run the same command to resume." : "Run the same command again.";
+  return `The download of "${printable(name)}" stopped at ${formatSize(received)} of ${formatSize(size)}: ${reason}. ${next}`;
 }
 
 /** The reasons why holders failed, as one clause. It names holders with the same reason together, and of many only the first. */

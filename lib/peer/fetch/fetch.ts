@@ -198,7 +198,7 @@ class PieceFetch implements FetchState, HolderEvents {
     if (hashes === undefined) {
       // It may still give right pieces when another holder gives the hashes.
       holder.treeless = true;
-      holder.reason = "it does not give the hashes of its pieces";
+      holder.reason = "it does not send the hashes of its pieces";
       this.#givingUp.endIfAlone();
     } else if (!this.#isRight(hashes)) {
       holder.source?.fail("its piece hashes are not those of the file it announced", true);
@@ -253,7 +253,7 @@ class PieceFetch implements FetchState, HolderEvents {
     for (let i = request.first; i < request.first + request.count; i++) holder.has?.delete(i);
     const now = this.#job.time.now();
     holder.heard(0, now);
-    if (holder.lacked(now)) holder.source?.fail("it says that it has pieces which it does not give", true);
+    if (holder.lacked(now)) holder.source?.fail("it claims to have pieces but does not send them", true);
     this.#requests.recount();
     this.#askAll();
   }

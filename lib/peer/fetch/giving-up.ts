@@ -82,7 +82,7 @@ export class GivingUp {
   endIfStuck(now: number, canAsk: boolean): boolean {
     if (!canAsk || this.#holders.queued.length > 0 || this.#holders.open.length === 0) this.#movedAt = now;
     if (now - this.#movedAt <= STUCK_MS) return false;
-    this.#end("those who are online do not have the rest");
+    this.#end("nobody online has the rest");
     return true;
   }
 

@@ -25,8 +25,11 @@ const HAVE_MS = 400;
 const NEVER_ANSWERED = 2;
 /** A holder that refused a pass only because it is not back at the tracker yet is asked again after this time. Milliseconds. */
 const EXCUSED_PAUSE_MS = 1_500;
-/** A connection that failed after more than this time was not refused: the holder is silent. Milliseconds. */
-const REFUSED_WITHIN_MS = 900;
+/**
+ * A connection that failed after more than this time was not refused: the holder is silent. Windows asks three times and tells a refusal
+ * after 2 seconds; Linux gives up on a computer that is off after 3. Milliseconds.
+ */
+const REFUSED_WITHIN_MS = 2_600;
 
 /** The functions of the fetch that the holders call. */
 export interface HolderEvents {
@@ -162,7 +165,12 @@ export class Holders {
       const silent = [codeOf(error), codeOf(error instanceof Error ? error.cause : undefined)].includes("no-answer");
       holder.silent = silent || time.now() - from > REFUSED_WITHIN_MS;
       // Waiting for an answer takes long. A holder that never answered gets fewer tries than one that answered before.
-      this.#lose(holder, sentenceOf(error), silent && !holder.met ? NEVER_ANSWERED : 1);
+      const clause = sentenceOf(error);
+      this.#lose(
+        holder,
+        holder.met ? `it cannot be reached any more, ${clause}` : clause,
+        silent && !holder.met ? NEVER_ANSWERED : 1,
+      );
     }
   }
 

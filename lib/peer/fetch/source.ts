@@ -92,8 +92,8 @@ export class Source {
     this.#asked.push({ verb: "HELLO" });
     this.#channel.start({
       data: (chunk) => this.#hear(chunk),
-      end: () => this.fail("it left", false),
-      close: (reason) => this.fail(reason === "" ? "it left" : reason, false),
+      end: () => this.fail("it disconnected", false),
+      close: (reason) => this.fail(reason === "" ? "it disconnected" : reason, false),
     });
     this.#channel.send(encodeToHolder({ verb: "HELLO", pass, keyed: keyed?.text }));
   }
@@ -182,7 +182,7 @@ export class Source {
       this.#asked.shift();
       this.#on.busy(asked.range, message.position);
     } else if (message.verb === "FILE" && asked.verb === "DOWNLOAD") {
-      if (message.size !== this.#size) this.fail("its file is another one by now", true);
+      if (message.size !== this.#size) this.fail("its copy has changed", true);
       else if (message.length !== asked.range.length) this.fail("it sent another length than was asked for", true);
       else this.#begin(message.length);
     } else if (message.verb === "TREE" && asked.verb === "TREE") this.#gather(message.count * HASH, asked.bytes);
@@ -217,7 +217,7 @@ export class Source {
 
   #gather(length: number, expected: number): void {
     if (length !== expected) {
-      this.fail("what it says of the file's pieces is of another length than the file's", true);
+      this.fail("its list of pieces has another length than the file needs", true);
       return;
     }
     this.#gathered = new Uint8Array(length);

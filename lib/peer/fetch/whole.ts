@@ -335,7 +335,7 @@ class WholeFetch {
           this.#keep(channel, holder, bytes);
         } catch (error) {
           if (!(error instanceof ProtocolError)) throw error;
-          fail("it does not give the file", true);
+          fail("it does not send the file", true);
         }
       },
       end: () => {
@@ -345,7 +345,7 @@ class WholeFetch {
         settle();
         channel.finish();
       },
-      close: (reason) => settle(new HolderError(reason === "" ? "it left" : reason, 1)),
+      close: (reason) => settle(new HolderError(reason === "" ? "it disconnected" : reason, 1)),
     });
     channel.send(request);
     channel.halfClose();

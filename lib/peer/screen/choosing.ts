@@ -1,11 +1,12 @@
 // Asks a person which files to share and where fetched files go.
 
 import { readdirSync, statSync } from "node:fs";
-import { homedir } from "node:os";
-import { basename, dirname, join, resolve, sep } from "node:path";
+import { basename, dirname, join, sep } from "node:path";
 import { sentenceOf } from "../../error.ts";
+import { pathAsTyped } from "../../program/typed-path.ts";
 import { formatSize, plural, printable, printableName } from "../../text.ts";
 import { checkDefaultFolder } from "../disk/default-folder.ts";
+import { isHidden } from "../disk/hidden.ts";
 import { chooseFiles, type LeftOut, OWN_PROGRAM, type SharedFile } from "../disk/share.ts";
 import { tryFolder } from "../disk/target-folder.ts";
 import type { Asking } from "./asking.ts";
@@ -101,7 +102,7 @@ export async function askFolder(
   now: string,
   refuse: (folder: string) => string | undefined,
 ): Promise<string | undefined> {
-  const pathOf = (typed: string) => resolve(now, expandHome(typed));
+  const pathOf = (typed: string) => pathAsTyped(typed, now);
   const chosen = ({ typed, row, moved }: { typed: string; row?: string | undefined; moved: boolean }) =>
     moved && row !== undefined ? row : typed === "" ? now : pathOf(typed);
   const answer = await prompts.list<string>({
@@ -124,7 +125,7 @@ function foldersAt(path: string, isWhole: boolean): string[] {
   const [folder, start] = isWhole ? [path, ""] : [dirname(path), basename(path)];
   try {
     return readdirSync(folder, { withFileTypes: true })
-      .filter((one) => one.name.startsWith(start) && (start.startsWith(".") || !one.name.startsWith(".")))
+      .filter((one) => one.name.startsWith(start) && (start.startsWith(".") || !isHidden(one.name)))
       .filter((one) => one.isDirectory() || (one.isSymbolicLink() && isFolder(join(folder, one.name))))
       .map(({ name }) => join(folder, name))
       .sort();
@@ -177,10 +178,6 @@ function refuseEmptyFolder(folder: string): string | undefined {
   if (unreadable !== undefined) return unreadable;
   if (chooseFiles([folder], 1).taken.length > 0) return undefined;
   return `There are no files to share in "${printable(folder)}"${subfoldersOf(folder)}.`;
-}
-
-function expandHome(path: string): string {
-  return path === "~" || path.startsWith("~/") || path.startsWith("~\\") ? join(homedir(), path.slice(1)) : path;
 }
 
 /** The words for the folders in a folder, whose files are not offered. */

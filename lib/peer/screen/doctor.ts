@@ -5,6 +5,7 @@ import { systemClock } from "../../clock.ts";
 import { CancelledError, codeOf, FtError, sentenceOf } from "../../error.ts";
 import { dial } from "../../net/dial.ts";
 import { interfaces } from "../../net/interfaces.ts";
+import { LOCAL_NETWORK } from "../../net/permission.ts";
 import { VERSION } from "../../program/cli.ts";
 import { formatEndpoint, isLoopback, withoutZone } from "../../protocol/address.ts";
 import { encodeToTracker } from "../../protocol/write.ts";
@@ -315,10 +316,10 @@ async function checkReceive(folder: string): Promise<Result> {
 }
 
 /** How to let multicast DNS in through this system's firewall. */
-function howToHear(): string {
+export function howToHear(platform: string = process.platform): string {
   return {
     win32: "Set this network to private, or allow UDP port 5353 in Windows Defender Firewall.",
-    darwin: "Allow incoming connections for ft-peer in System Settings, Network, Firewall.",
+    darwin: `Allow incoming connections for ft-peer in System Settings, Network, Firewall, and ${LOCAL_NETWORK}.`,
     other: 'Allow UDP port 5353: "sudo ufw allow 5353/udp" with ufw, "sudo firewall-cmd --add-service=mdns" with firewalld.',
-  }[process.platform === "win32" || process.platform === "darwin" ? process.platform : "other"];
+  }[platform === "win32" || platform === "darwin" ? platform : "other"];
 }

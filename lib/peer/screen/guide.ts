@@ -22,7 +22,7 @@ import { News } from "./news.ts";
 import { describeEvent, peerTable } from "./view.ts";
 import { withoutCommands } from "./words.ts";
 
-/** The list of the first search is waited for so long before the line is shown without it. Milliseconds. */
+/** The list of the first search comes within this time, or the line is shown without it. Milliseconds. */
 const FIRST_LIST_MS = 400;
 /** The keys of the search line: Ctrl with these letters. */
 const SHORTCUTS = [

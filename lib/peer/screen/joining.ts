@@ -26,7 +26,7 @@ export interface JoiningOptions {
   tracker: TrackerPlace | undefined;
   /** The tracker that was used last. */
   last: Located | undefined;
-  /** Gives the files that are named on the command line, at most so many; undefined when none are named. */
+  /** Gives the files that are named on the command line, at most `max`; undefined when none are named. */
   named: ((max: number) => SharedFile[]) | undefined;
   /** The name on the command line by which others know this peer; and the one to offer. */
   name: string | undefined;

@@ -340,7 +340,7 @@ function cursorOn(character: string): string {
   return pc.isColorSupported ? colours.inverse(character) : `█${character}`;
 }
 
-/** The end of a text, at most so many columns wide. */
+/** The end of a text, at most `columns` wide. */
 function lastOf(text: string, width: number): string {
   const all = Array.from(new Intl.Segmenter().segment(text), ({ segment }) => segment);
   let used = 0;

@@ -1,9 +1,8 @@
 // Keeps the last events of a peer as the lines that the prompts show above the question.
 
 import { formatEndpoint } from "../../protocol/address.ts";
-import { formatSize, plural, printable, printableName } from "../../text.ts";
+import { printable, printableName } from "../../text.ts";
 import type { PeerEvent } from "../events.ts";
-import type { Upload } from "../serve/types.ts";
 import { describeEvent } from "./view.ts";
 
 /** The most events that are shown. */
@@ -44,7 +43,7 @@ export class News {
     this.#last = [...this.#last, `${time}  ${words}`].slice(-SHOWN);
   }
 
-  /** The lines to show in a terminal of so many rows. */
+  /** The lines to show in a terminal with this number of rows. */
   lines(rows: number): string[] {
     const last = this.#last.slice(rows < LOW_ROWS ? -1 : -SHOWN);
     return [...(this.#away === undefined ? [] : [this.#away]), ...last];
@@ -57,26 +56,16 @@ function wordsOf(event: PeerEvent): string | undefined {
     case "root":
     case "hashing":
       return undefined;
-    case "upload-started":
-      return withMore(event, `${whoOf(event.upload)} started downloading "${printableName(event.upload.name)}".`);
-    case "upload-ended": {
-      const { name, sent } = event.upload;
-      const how = event.complete ? `got ${formatSize(sent)}` : `stopped after ${formatSize(sent)}`;
-      return withMore(event, `${whoOf(event.upload)} ${how} of "${printableName(name)}".`);
+    case "has-all": {
+      const { upload, has, online } = event;
+      const count = has === undefined ? "" : ` (${has} of ${online})`;
+      return `${printable(upload.by ?? formatEndpoint(upload.to))} has all of "${printableName(upload.name)}"${count}.`;
     }
     case "reach":
       return event.reachable
         ? undefined
         : `Others cannot connect to this computer: port ${event.port} is blocked. "What I share" says more.`;
     default:
-      return describeEvent(event);
+      return describeEvent(event) || undefined;
   }
-}
-
-function whoOf({ to, by }: Upload): string {
-  return printable(by ?? formatEndpoint(to));
-}
-
-function withMore({ more }: { more?: number }, words: string): string {
-  return more === undefined ? words : `${words} (${plural(more, "event")} like this)`;
 }

@@ -6,7 +6,6 @@ const INSTEAD: [RegExp, string][] = [
   [/ Choose another folder with --to\./g, " Choose another one in the settings."],
   [/ Check the path after --share\./g, ""],
   [/,? or share another with --share\./g, ", or share another one."],
-  [/what arrived is kept\. Run the same command to go on\./gi, "progress saved. Choose the file again to go on."],
   [/your progress is saved; run the same command to resume\./gi, "Your progress is saved; choose the file again to resume."],
   [/ End that program and run the same command again\./g, " End that program and choose the file again."],
   [/ Run the same command again\./g, " Choose the file again."],

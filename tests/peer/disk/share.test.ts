@@ -133,6 +133,19 @@ describe("Share: choosing files", () => {
     expect(left.map(({ reason }) => reason)).toEqual(["another file has the same name", "another file has the same name"]);
   });
 
+  test("files that systems and office programs make for themselves are not taken from a folder, but are when they are named", () => {
+    const own = [
+      ..."desktop.ini Desktop.INI Thumbs.db ehthumbs.db ehthumbs_vista.db NTUSER.DAT ntuser.dat.LOG1 ~$report.docx".split(" "),
+      "$RECYCLE.BIN",
+      "Icon\r",
+    ];
+    for (const name of [...own, "report.docx", "My desktop.ini.txt", "thumbs.db.zip"]) put(name);
+    const { taken, left } = chooseFiles([folder], 20);
+    expect(namesOf(taken)).toEqual(["My desktop.ini.txt", "report.docx", "thumbs.db.zip"]);
+    expect(left).toEqual([]);
+    expect(namesOf(chooseFiles([at("Thumbs.db")], 5).taken)).toEqual(["Thumbs.db"]);
+  });
+
   test("hidden files and folders inside are not taken", () => {
     put("a.txt");
     put(".env");
@@ -166,8 +179,8 @@ describe("Share: choosing files", () => {
         "shared/linked-folder": "it is a link",
         "shared/loop": "it is a link",
         "shared/out.txt": "it is a link",
-        "shared/pipe": "it is not a plain file",
-        "shared/socket": "it is not a plain file",
+        "shared/pipe": "it is not a regular file",
+        "shared/socket": "it is not a regular file",
       });
     } finally {
       server.close();
@@ -178,7 +191,7 @@ describe("Share: choosing files", () => {
     pipe("pipe");
     const { taken, left } = chooseFiles([at("pipe"), "/dev/zero", "/dev/null"], 5);
     expect(taken).toEqual([]);
-    expect(left.map(({ reason }) => reason)).toEqual(Array(3).fill("it is not a plain file"));
+    expect(left.map(({ reason }) => reason)).toEqual(Array(3).fill("it is not a regular file"));
   });
 
   test("a link that somebody names is what it points to", () => {
@@ -330,7 +343,7 @@ describe("Share: choosing files", () => {
     expect(stderr.toString()).toBe("");
     const { taken, left } = JSON.parse(stdout.toString());
     expect(namesOf(taken)).toEqual(["open.txt"]);
-    expect(reasons(left)).toEqual({ "shut.txt": "it may not be read", closed: "it may not be read" });
+    expect(reasons(left)).toEqual({ "shut.txt": "permission denied", closed: "permission denied" });
   });
 });
 
@@ -953,4 +966,21 @@ describe("Share: content ids between runs", () => {
     expect(await computeRoot(file, pool, new TreeCache(at("roots.json")), undefined, stop.signal)).toBeUndefined();
     expect(existsSync(at("roots.json"))).toBe(false);
   });
+});
+
+test("a file that receives the program's own output is not shared, with that reason", () => {
+  mkdirSync(at("shared"));
+  put(join("shared", "a.txt"));
+  put(join("shared", "log.txt"));
+  const module = JSON.stringify(join(import.meta.dir, "..", "..", "..", "lib", "peer", "disk", "share.ts"));
+  const script = `
+    const { chooseFiles } = await import(${module});
+    const { taken, left } = chooseFiles([${JSON.stringify(at("shared"))}], 5);
+    console.error(JSON.stringify([taken.map(({ name }) => name), left.map(({ reason }) => reason)]));
+  `;
+  const { stderr } = Bun.spawnSync([process.execPath, "-e", script], {
+    stdout: Bun.file(at("shared", "log.txt")),
+    stderr: "pipe",
+  });
+  expect(JSON.parse(stderr.toString())).toEqual([["a.txt"], ["this program's output is being written to it"]]);
 });

@@ -57,13 +57,28 @@ describe("walkFolder", () => {
   test("hidden entries, links and everything that is no file are left out and counted", async () => {
     put("a.txt");
     put(".hidden");
+    for (const name of ["Thumbs.db", "~$report.docx", "$RECYCLE.BIN/old"]) put(name);
     put(".git/config");
     put("bad\u0001name");
     symlinkSync("/etc/passwd", join(folder, "link"));
     symlinkSync("/etc", join(folder, "folder link"));
     const walk = await walkFolder(folder);
     expect(walk.files.map(({ path }) => path)).toEqual(["a.txt"]);
-    expect(Object.fromEntries(walk.left)).toEqual({ hidden: 2, links: 2, "its name has a control character": 1 });
+    expect(Object.fromEntries(walk.left)).toEqual({
+      hidden: 2,
+      "files of the system": 3,
+      links: 2,
+      "its name has a control character": 1,
+    });
+  });
+
+  test("files that a system makes by itself are left out, in any case", async () => {
+    for (const name of ["desktop.ini", "Thumbs.db", "sub/THUMBS.DB", "$RECYCLE.BIN/x", "System Volume Information/x"])
+      put(name);
+    put("sub/thumbs.txt");
+    const walk = await walkFolder(folder);
+    expect(walk.files.map(({ path }) => path)).toEqual(["sub/thumbs.txt"]);
+    expect(Object.fromEntries(walk.left)).toEqual({ "files of the system": 5 });
   });
 
   test("an empty folder is named, and one that has only hidden entries", async () => {

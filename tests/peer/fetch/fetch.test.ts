@@ -313,7 +313,7 @@ describe("fetchFile: what an earlier run has left", () => {
       return verb === "DOWNLOAD";
     };
     const { message } = await failure(field.finish(field.fetch([A])));
-    expect(message).toContain(`after ${formatSize(3 * PIECE)} of ${formatSize(SIZE)}`);
+    expect(message).toContain(`stopped at ${formatSize(3 * PIECE)} of ${formatSize(SIZE)}`);
   });
 });
 

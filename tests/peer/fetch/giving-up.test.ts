@@ -126,7 +126,7 @@ describe("GivingUp: off the network", () => {
 
     lose(): void {
       this.away = true;
-      this.net.fate = () => new FtError("unreachable", "there is no network to it");
+      this.net.fate = () => new FtError("unreachable", "network unreachable");
       for (const { connections } of this.holders.values()) for (const far of connections) far.reset();
     }
 
@@ -227,7 +227,7 @@ describe("GivingUp: off the network", () => {
       machine.away = false;
       machine.net.fate = () => error;
       const { message } = await failure(machine.finish(fetching, most));
-      expect(message).toContain("what arrived is kept");
+      expect(message).toContain("Your progress is saved");
     }
   });
 
@@ -272,7 +272,7 @@ describe("GivingUp: off the network", () => {
     expect(waited).toBeLessThan(100_000);
     expect(code).toBe("no-holder");
     expect(message).toMatch(
-      /^Cannot fetch "report, final\.pdf": .*there is no network to it.* after .* of .*; what arrived is kept/,
+      /^The download of "report, final\.pdf" stopped at .* of .*: .*network unreachable.* Your progress is saved/,
     );
     expect([machine.aways, machine.part.restarts]).toEqual([1, 0]);
     expect(machine.received).toBeLessThanOrEqual(kept);

@@ -99,7 +99,7 @@ describe("fetchFile: patience with a holder that is alone", () => {
       }
       return request.verb === "DOWNLOAD" || holder.connections.length > 1;
     };
-    expect(await sentence(field, 5 * MINUTE)).toContain("what arrived is kept");
+    expect(await sentence(field, 5 * MINUTE)).toContain("Your progress is saved");
   });
 });
 
@@ -127,7 +127,7 @@ describe("fetchFile: a holder that loses the file for a moment", () => {
     const field = losing(({ elapsed }) => elapsed > 1_000);
     const { message } = await failure(field.finish(field.fetch([A])));
     expect(message).toContain("it does not have the file any more");
-    expect(message).toContain("what arrived is kept");
+    expect(message).toContain("Your progress is saved");
     expect(field.elapsed).toBeGreaterThan(8_000);
     expect(field.dials(A).length).toBeLessThan(20);
     await field.expectGone();

@@ -154,7 +154,7 @@ describe("Requests: holders that are still fetching", () => {
     };
     const { code, message } = await failure(field.finish(field.fetch([`~${A}`]), 60_000));
     expect(code).toBe("no-holder");
-    expect(message).toContain("pieces which it does not give");
+    expect(message).toContain("pieces but does not send them");
     expect(boaster.ranges.length).toBeLessThan(30);
   });
 
@@ -194,7 +194,7 @@ describe("Requests: holders that are still fetching", () => {
     expect(await stateOf(fetching)).toBe("failed");
     const { code, message } = await failure(fetching);
     expect(code).toBe("no-holder");
-    expect(message).toMatch(/do not have the rest, after 328 kB of .*Run the same command to go on\.$/);
+    expect(message).toMatch(/stopped at 328 kB of .*: nobody online has the rest\. Your progress is saved/);
     await field.expectGone();
 
     const other = new Field(bytesOf(SIZE));

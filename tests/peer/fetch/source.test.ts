@@ -214,7 +214,7 @@ describe("Source: a holder that fails", () => {
   const GOOD = `FILE: length=5 size=${SIZE}\n`;
   type Case = [what: string, request: Parameters<typeof asked>[0], answer: string | Uint8Array, told: RegExp];
   test.each([
-    ["another size", "DOWNLOAD", `FILE: length=5 size=${SIZE + 1}\n`, /for good: its file is another one by now$/],
+    ["another size", "DOWNLOAD", `FILE: length=5 size=${SIZE + 1}\n`, /for good: its copy has changed$/],
     ["fewer bytes", "DOWNLOAD", `FILE: length=4 size=${SIZE}\n`, /for good: it sent another length/],
     ["more bytes", "DOWNLOAD", `FILE: length=6 size=${SIZE}\n`, /for good: it sent another length/],
     ["2^53 + 1 bytes", "DOWNLOAD", `FILE: length=9007199254740993 size=${SIZE}\n`, /for good: it broke the protocol/],
@@ -298,7 +298,7 @@ describe("Source: a holder that fails", () => {
     closing.far.say(`${GOOD}Hel`);
     closing.far.close();
     await settle();
-    expect(closing.told).toEqual(["bytes 10 Hel", "failed for now: it left"]);
+    expect(closing.told).toEqual(["bytes 10 Hel", "failed for now: it disconnected"]);
     const resetting = await asked("TREE");
     resetting.far.reset();
     await settle();

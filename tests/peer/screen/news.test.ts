@@ -32,30 +32,29 @@ describe("News", () => {
     const news = new News(() => new Date(2026, 10, 28, 12));
     const to = { address: addressOf("10.0.0.7"), port: 5 };
     const upload = { to, id: "p7", name: "a.txt", root: undefined, wanted: 9, sent: 0, since: 0, seconds: 0 };
-    news.hear({ event: "upload-started", upload: { ...upload, by: "Zoë" } });
     news.hear({ event: "upload-started", upload });
-    expect(news.lines(24)).toEqual([
-      '12:00  Zoë started downloading "a.txt".',
-      '12:00  10.0.0.7:5 started downloading "a.txt".',
-    ]);
+    news.hear({ event: "has-all", upload: { ...upload, by: "Zoë" }, has: 2, online: 3 });
+    news.hear({ event: "has-all", upload });
+    expect(news.lines(24)).toEqual(['12:00  Zoë has all of "a.txt" (2 of 3).', '12:00  10.0.0.7:5 has all of "a.txt".']);
   });
 });
 
 const at = () => new Date(2026, 10, 28, 17, 40);
 const upload = { to: { address: "10.0.0.7", port: 1 }, id: "x", name: "a\x1b[2J.pdf", sent: 1000, wanted: 1000, seconds: 1 };
-const started = { event: "upload-started", upload } as unknown as PeerEvent;
+const whole = { event: "has-all", upload } as unknown as PeerEvent;
 
 describe("the lines above the prompt", () => {
   test("are the last two events with the time, or one in a low terminal", () => {
     const news = new News(at);
     for (const event of [
-      started,
+      whole,
+      whole,
       { event: "upload-ended", upload, complete: true, reason: "" } as unknown as PeerEvent,
       { event: "withdrawn", name: "b.pdf", reason: "there is no such file" } as PeerEvent,
     ])
       expect(news.hear(event)).toBeUndefined();
     expect(news.lines(40)).toEqual([
-      '17:40  10.0.0.7:1 got 1.0 kB of "a\\x1b[2J.pdf".',
+      '17:40  10.0.0.7:1 has all of "a\\x1b[2J.pdf".',
       expect.stringContaining('17:40  "b.pdf" is not shared any more'),
     ]);
     expect(news.lines(20)).toHaveLength(1);
@@ -64,8 +63,8 @@ describe("the lines above the prompt", () => {
   test("say that the tracker is lost until it is back", () => {
     const news = new News(at);
     news.hear({ event: "away", reason: "it closed the connection" });
-    news.hear(started);
-    news.hear(started);
+    news.hear(whole);
+    news.hear(whole);
     expect(news.lines(40)[0]).toBe("Lost the tracker (it closed the connection). Reconnecting…");
     expect(news.lines(40)).toHaveLength(3);
     news.hear({ event: "joined", profile: 2, name: "Lab", peers: 1, files: 1, left: [] } as PeerEvent);
@@ -87,8 +86,8 @@ test("sentences lose the options and commands that nobody can type in a prompt",
     'Cannot save into "/x": there is no such folder. Make it, or choose another with --to.',
     'Cannot save into "/x": it is read-only. Choose another folder with --to.',
     'Cannot share "x": there is no such file. Check the path after --share.',
-    'Cannot fetch "x": it left, after 1 B; what arrived is kept. Run the same command to go on.',
-    'Cannot fetch "x": it left. Run the same command again.',
+    'Cannot fetch "x": it disconnected. Your progress is saved; run the same command to resume.',
+    'Cannot fetch "x": it disconnected. Run the same command again.',
   ])
     expect(withoutCommands(sentence)).not.toMatch(/--|command/);
 });

@@ -1,0 +1,54 @@
+// Paths as people give them: dropped into a terminal, pasted from a file manager, or typed for a shell that does not read them.
+
+import { existsSync } from "node:fs";
+import { homedir } from "node:os";
+import { resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** The system that a path is typed on. Tests hand in another one. */
+export interface TypedOn {
+  platform: string;
+  home: string;
+  exists(path: string): boolean;
+}
+
+/** A path that a person typed, from `folder` on. */
+export function pathAsTyped(typed: string, folder: string): string {
+  return resolve(folder, meantPath(typed, folder));
+}
+
+/**
+ * The path that a person means; a relative one stays relative. A path that exists as it is written stays as it is.
+ *
+ * - `"C:\My Files"` → `C:\My Files`: Windows' "Copy as path"
+ * - `My\ Files ` → `My Files`: dropped into the Terminal of macOS
+ * - `file:///home/ada/a.txt` → `/home/ada/a.txt`: dropped into a terminal on Linux
+ * - `~\Documents` → `C:\Users\ada\Documents`
+ */
+export function meantPath(
+  typed: string,
+  folder = ".",
+  { platform, home, exists }: TypedOn = { platform: process.platform, home: homedir(), exists: existsSync },
+): string {
+  const isPlain = !/^[\s~&]|["'\\]|\s$|^file:/.test(typed) || typed.trim() === "";
+  if (isPlain || exists(resolve(folder, typed))) return typed;
+  // PowerShell puts `& ` before a path that is dropped into it.
+  let path = typed.trim().replace(/^& (?=["'])/, "");
+  const quoted = /^(["'])(.*)\1$/s.exec(path)?.[2];
+  if (quoted !== undefined) path = quoted;
+  // No name on Windows has a double quote. cmd reads `"C:\My Files\"` as `C:\My Files"`.
+  else if (platform === "win32") path = path.replaceAll('"', "");
+  else if (!path.startsWith("~\\")) path = path.replace(/\\(.)/g, "$1");
+  if (path.startsWith("file://")) path = pathOfUrl(path) ?? path;
+  if (!/^~(?:[\\/]|$)/.test(path)) return path;
+  const rest = path.slice(1);
+  return home + (platform === "win32" ? rest : rest.replaceAll("\\", "/"));
+}
+
+function pathOfUrl(url: string): string | undefined {
+  try {
+    return fileURLToPath(url);
+  } catch {
+    return undefined;
+  }
+}
