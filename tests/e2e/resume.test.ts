@@ -246,7 +246,9 @@ describe("a part file that another program writes to", () => {
     const program = stage.get(address, "film.mkv", inbox);
     await waitForProgress(program, 1_000_000);
     for (const name of readdirSync(inbox)) unlinkSync(join(inbox, name));
-    expect(await failed(program)).toBe(`Cannot save "film.mkv": its part file in "${inbox}" is gone.`);
+    expect(await failed(program)).toBe(
+      `Cannot save "film.mkv": its part file in "${inbox}" is gone. Run the same command to fetch it again.`,
+    );
     const received = Math.max(...events(program, "progress").map((event) => Number(event.received)));
     expect(received).toBeLessThan(content.length);
     expect(readdirSync(inbox)).toEqual([]);
