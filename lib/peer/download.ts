@@ -43,8 +43,8 @@ export interface Downloaded {
   /** `merged`: the files of a folder went into a folder that was there. */
   outcome: "new" | "already here" | "replaced" | "merged";
   holders: FileRecord[];
-  /** Only of a folder: its files, those that could not be saved, and those that have another name because theirs was taken. */
-  inFolder?: { files: number; failed: FailedFile[]; numbered: Renamed[] };
+  /** Only of a folder: the content id of its list, the number of its files, those that could not be saved, and those that have another name because theirs was taken. */
+  inFolder?: { root: string; files: number; failed: FailedFile[]; numbered: Renamed[] };
 }
 
 export interface DownloadTools {

@@ -53,7 +53,11 @@ describe("the search line", () => {
       screen.press(name);
       await screen.waitFor("No matches.");
       screen.press(KEY.enter);
-      await screen.waitFor("There is nothing to fetch.");
+      if (name.length < 256) {
+        await screen.waitFor(`Nobody shares a file for "${name}".`);
+        await screen.choose("Back to the search");
+        await screen.waitFor("No matches.");
+      } else await screen.waitFor("There is nothing to fetch.");
       screen.press(KEY.escape);
       await screen.waitFor(/[●○] mine\.txt/);
     }
@@ -503,4 +507,17 @@ describe("the prompts under load", () => {
     });
     return { position: await begun.promise, goOn: goesOn.resolve, whole: whole.promise };
   }
+});
+
+test("who finds nothing can be told when somebody has it", async () => {
+  const { address } = await stage.tracker();
+  const screen = await stage.atSearch(address);
+  screen.press("lesson 7");
+  await screen.waitFor("No matches.");
+  screen.press(KEY.enter);
+  await screen.waitFor('Nobody shares a file for "lesson 7".');
+  await screen.choose("Tell me when somebody has it");
+  await screen.waitFor(SEARCH);
+  await stage.sharing(address, stage.folderWith({ "Lesson 7.txt": "seven" }), 1, "--name", "Anna");
+  await screen.waitFor('Anna has "Lesson 7.txt" now (5 B).');
 });

@@ -113,7 +113,7 @@ export function writeError(error: unknown, { folder, name, size }: ToSave): FtEr
   const sentence: Record<string, string> = {
     ENOSPC: `Cannot fetch "${file}": the disk of "${where}" is full; ${formatSize(size)} are needed. Your progress is saved.`,
     EDQUOT: `Cannot fetch "${file}": your quota in "${where}" is used up; ${formatSize(size)} are needed. Your progress is saved.`,
-    EIO: `Cannot fetch "${file}": the disk of "${where}" reports an error (EIO). Your progress is saved. Try another folder with --to.`,
+    EIO: `Cannot fetch "${file}": the disk of "${where}" reports an error when it is written (EIO). Your progress is saved. Try another folder with --to.`,
     EFBIG: `Cannot fetch "${file}": files of ${formatSize(size)} are not allowed in "${where}".`,
   };
   return new FtError(
