@@ -14,6 +14,7 @@ import { lookForRenamed, lookForTargets, openForHashing } from "./disk/already-h
 import type { Renamed } from "./disk/folder-layout.ts";
 import { Incoming, type Published, partKeyOf } from "./disk/incoming.ts";
 import type { FailedFile } from "./disk/incoming-folder.ts";
+import { writeReach } from "./disk/part-file.ts";
 import { checkFolder } from "./disk/target-folder.ts";
 import { fetchFile } from "./fetch/fetch.ts";
 import type { FetchEvent, Fetched, KeyedPass, OpenHolder } from "./fetch/types.ts";
@@ -257,6 +258,7 @@ export class Downloads {
         },
         rereads: async (holder) => (await held(holder)).some((one) => one.v2 && one.root === undefined && one.size === size),
         ...(root === undefined || only ? {} : { look: async () => (await look(root)).filter(isFetchable) }),
+        reach: writeReach(process.platform),
         limit,
         signal,
       },

@@ -5,12 +5,14 @@ import { randomBytes } from "node:crypto";
 import {
   chmodSync,
   closeSync,
+  copyFileSync,
   linkSync,
   lstatSync,
   mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
+  renameSync,
   statSync,
   symlinkSync,
   unlinkSync,
@@ -80,6 +82,14 @@ describe("a holder whose file changes without another content", () => {
   test.each<[string, (path: string) => void]>([
     ["other permissions", (path) => chmodSync(path, 0o600)],
     ["a second name", (path) => linkSync(path, `${path}.link`)],
+    ["another name in its folder", (path) => renameSync(path, path.replace("film", "moved"))],
+    [
+      "a copy in its place",
+      (path) => {
+        copyFileSync(path, `${path}.copy`);
+        renameSync(`${path}.copy`, path);
+      },
+    ],
     ["another date", (path) => utimesSync(path, new Date(), new Date(2020, 1, 1))],
   ])("gives the rest after %s", async (_what, change) => {
     const { address } = await stage.tracker();
@@ -93,6 +103,17 @@ describe("a holder whose file changes without another content", () => {
     await done(fetching);
     expectOnly(inbox, "film.mkv", content);
   });
+});
+
+test("a holder that deletes its file while it is fetched is given up after some seconds, which is said", async () => {
+  const { address } = await stage.tracker();
+  const folder = stage.folderWith({ "film.mkv": randomBytes(8_000_000), "other.txt": "stays" });
+  await stage.sharing(address, folder, 2, "--limit", "2MB");
+  const fetching = stage.get(address, "film.mkv", stage.folder());
+  await waitForProgress(fetching, 1_000_000);
+  unlinkSync(join(folder, "film.mkv"));
+  expect(await failed(fetching)).toContain("it does not have the file any more");
+  expect(events(fetching, "gone")).toMatchObject([{ rereads: false }]);
 });
 
 describe("a fetcher that is stopped", () => {
@@ -246,7 +267,9 @@ describe("a part file that another program writes to", () => {
     const program = stage.get(address, "film.mkv", inbox);
     await waitForProgress(program, 1_000_000);
     for (const name of readdirSync(inbox)) unlinkSync(join(inbox, name));
-    expect(await failed(program)).toBe(`Cannot save "film.mkv": its part file in "${inbox}" is gone.`);
+    expect(await failed(program)).toBe(
+      `Cannot save "film.mkv": its part file in "${inbox}" is gone. Run the same command to fetch it again.`,
+    );
     const received = Math.max(...events(program, "progress").map((event) => Number(event.received)));
     expect(received).toBeLessThan(content.length);
     expect(readdirSync(inbox)).toEqual([]);

@@ -104,6 +104,14 @@ export function looksWhole({ size, blocks }: { size: number; blocks: number }, w
   return size === wanted && (platform === "win32" || blocks * 512 >= size);
 }
 
+/** Windows fills a file with zeros up to the place that is written: it must not be far behind the rest. Bytes. */
+const WINDOWS_REACH = 64 * 1024 * 1024;
+
+/** How far behind the first missing byte a part file is written, on a platform as `process.platform` names it; undefined: anywhere. */
+export function writeReach(platform: string): number | undefined {
+  return platform === "win32" ? WINDOWS_REACH : undefined;
+}
+
 /** Makes an empty part file. */
 export function createPart(path: string): number {
   removeIfThere(path);

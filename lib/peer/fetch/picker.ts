@@ -13,6 +13,7 @@ export class Picker {
   /** The pieces that are here and proven. */
   readonly have: PieceSet;
   readonly #random: () => number;
+  readonly #reach: number;
   /** For each piece, the number of requests that have it. */
   readonly #claims: Uint8Array;
   /** For each piece, the number of holders that have it. Undefined while all holders have the whole file. */
@@ -20,9 +21,11 @@ export class Picker {
   /** All pieces before this one are here. */
   #frontier = 0;
 
-  constructor(have: PieceSet, random: () => number) {
+  /** `reach`: pieces are picked at most this number behind the first missing one, while there are any. */
+  constructor(have: PieceSet, random: () => number, reach = Number.POSITIVE_INFINITY) {
     this.have = have;
     this.#random = random;
+    this.#reach = reach;
     this.#claims = new Uint8Array(have.total);
   }
 
@@ -59,7 +62,7 @@ export class Picker {
    */
   pick(has: PieceSet, next: number, fits: (first: number, end: number) => boolean): PieceRange | undefined {
     const spread = this.#spread;
-    const first = spread === undefined ? this.#lowest(has) : this.#rarest(has, next, spread);
+    const first = spread === undefined ? this.#lowest(has) : this.#rarestInReach(has, next, spread);
     if (first === undefined) return undefined;
     const rarity = spread?.[first] ?? 0;
     let end = first + 1;
@@ -87,17 +90,30 @@ export class Picker {
   }
 
   #lowest(has: PieceSet): number | undefined {
-    while (this.have.has(this.#frontier)) this.#frontier += 1;
+    this.#advance();
     for (let i = this.#frontier; i < this.have.total; i++) if (this.#isFree(i, has)) return i;
     return undefined;
   }
 
+  #rarestInReach(has: PieceSet, next: number, spread: Uint16Array): number | undefined {
+    this.#advance();
+    for (let reach = this.#reach; ; reach *= 4) {
+      const end = Math.min(this.have.total, this.#frontier + reach);
+      const found = this.#rarest(has, next, spread, end);
+      if (found !== undefined || end === this.have.total) return found;
+    }
+  }
+
+  #advance(): void {
+    while (this.have.has(this.#frontier)) this.#frontier += 1;
+  }
+
   /** Any of the rarest, chosen at random so that each peer takes another one. */
-  #rarest(has: PieceSet, next: number, spread: Uint16Array): number | undefined {
+  #rarest(has: PieceSet, next: number, spread: Uint16Array, end: number): number | undefined {
     let least = Number.POSITIVE_INFINITY;
     let found: number | undefined;
     let ties = 0;
-    for (let i = 0; i < this.have.total; i++) {
+    for (let i = this.#frontier; i < end; i++) {
       if (!this.#isFree(i, has)) continue;
       const rarity = spread[i] ?? 0;
       if (rarity > least) continue;
@@ -106,6 +122,6 @@ export class Picker {
       ties += 1;
       if (this.#random() * ties < 1) found = i;
     }
-    return this.#isFree(next, has) && (spread[next] ?? 0) <= least ? next : found;
+    return next < end && this.#isFree(next, has) && (spread[next] ?? 0) <= least ? next : found;
   }
 }

@@ -24,7 +24,7 @@ export class Requests {
   constructor(job: PieceJob, holders: Holders) {
     this.#job = job;
     this.#holders = holders;
-    this.#picker = new Picker(new PieceSet(job.cut.count), job.random);
+    this.#picker = new Picker(new PieceSet(job.cut.count), job.random, reachOf(job));
   }
 
   /** Pieces may be asked for. */
@@ -56,7 +56,7 @@ export class Requests {
   /** From now on pieces may be asked for. An earlier run has left the pieces in `have`. */
   begin(have: PieceSet | undefined): void {
     if (have !== undefined) {
-      this.#picker = new Picker(have, this.#job.random);
+      this.#picker = new Picker(have, this.#job.random, reachOf(this.#job));
       this.#kept = 0;
       for (let piece = 0; piece < have.total; piece++) if (have.has(piece)) this.#kept += this.#lengthOf(piece);
     }
@@ -158,4 +158,11 @@ export class Requests {
 
 function overlap(a: PieceRange, b: PieceRange): boolean {
   return a.first < b.first + b.count && b.first < a.first + a.count;
+}
+
+/** How far behind the first missing piece the others are picked, while there are any. Pieces. */
+function reachOf({ tools, file, cut }: PieceJob): number {
+  return tools.reach === undefined
+    ? Number.POSITIVE_INFINITY
+    : Math.max(1, Math.floor((tools.reach * cut.count) / Math.max(1, file.size)));
 }

@@ -61,6 +61,8 @@ export interface FetchTools {
   away?(): boolean;
   /** Whether this peer or its tracker has just come back: older passes are not valid, and some holders have no new key yet. */
   unsettled?(): boolean;
+  /** How far behind the first missing byte pieces are written, while there are any. Bytes; undefined: anywhere. */
+  reach?: number | undefined;
   /** The limit on all downloads together. */
   limit?: RateLimit | undefined;
   signal?: AbortSignal;

@@ -31,7 +31,7 @@ import {
   othersMayReplace,
   refuseInPlaceOf,
 } from "../../../lib/peer/disk/identity.ts";
-import { looksWhole } from "../../../lib/peer/disk/part-file.ts";
+import { looksWhole, writeReach } from "../../../lib/peer/disk/part-file.ts";
 import { hasOtherUser, OTHER } from "../../helpers/other-user.ts";
 
 let folder = "";
@@ -209,4 +209,8 @@ test("looksWhole: without holes, except on Windows, which compresses", () => {
   expect(looksWhole({ size: 5000, blocks: 16 }, 5000, "linux")).toBe(true);
   expect(looksWhole({ size: 5000, blocks: 0 }, 5000, "win32")).toBe(true);
   expect(looksWhole({ size: 4000, blocks: 16 }, 5000, "win32")).toBe(false);
+});
+
+test("writeReach: on Windows a part file is not written far behind its end", () => {
+  expect([writeReach("win32"), writeReach("linux"), writeReach("darwin")]).toEqual([64 * 1024 * 1024, undefined, undefined]);
 });

@@ -210,3 +210,30 @@ describe("Picker: whatever happens", () => {
     );
   });
 });
+
+describe("Picker: with a reach", () => {
+  test("the rarest near the first missing piece come first, and those behind only when a holder has none of these", () => {
+    const picker = new Picker(setOf(100, [0, 1]), always(0), 10);
+    const all = PieceSet.whole(100);
+    picker.count([
+      all,
+      setOf(
+        100,
+        Array.from({ length: 90 }, (_, i) => i),
+      ),
+    ]);
+    // The pieces from 90 on are rarer.
+    expect(picker.pick(all, 0, upTo(1))?.first).toBeLessThan(12);
+    expect(picker.pick(setOf(100, [95]), 0, upTo(1))).toEqual({ first: 95, count: 1 });
+    expect(picker.pick(setOf(100, [1]), 0, upTo(1))).toBeUndefined();
+    const anywhere = new Picker(setOf(100, [0, 1]), always(0));
+    anywhere.count([
+      all,
+      setOf(
+        100,
+        Array.from({ length: 90 }, (_, i) => i),
+      ),
+    ]);
+    expect(anywhere.pick(all, 0, upTo(1))?.first).toBeGreaterThanOrEqual(90);
+  });
+});
