@@ -219,6 +219,18 @@ describe("a folder that is shared as one", () => {
   });
 });
 
+test("a basic tracker has no folders: sharing nothing else is one sentence", async () => {
+  const server = await rawServer(({ socket }) => {
+    socket.on("data", (bytes) => void (String(bytes) === "HELLO" && socket.write("HI")));
+  });
+  stage.atEnd(() => server.close());
+  const { code, err } = await stage.ft(lesson(FILES), `127.0.0.1:${server.port}`, "share", "Lesson", "--quiet");
+  expect({ code, err }).toEqual({
+    code: 1,
+    err: `The tracker at "127.0.0.1:${server.port}" speaks the basic protocol, which has no folders. Share a file, too, with --share FILE.\n`,
+  });
+});
+
 /** A holder of a folder with a made-up list: honest about the list's bytes. */
 async function madeUp(trackerPort: number, list: string): Promise<void> {
   const content = Buffer.from(list);
