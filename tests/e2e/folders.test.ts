@@ -187,6 +187,23 @@ describe("a folder that is shared as one", () => {
     expect(readdirSync(to)).toEqual(["Lesson"]);
   });
 
+  test("is one content wherever it lies, and comes from all of its holders", async () => {
+    const { address } = await stage.tracker();
+    const top = lesson(FILES);
+    await shared(address, top);
+    const to = stage.folder();
+    const second = stage.run(PEER, [address, "share", "Lesson", "--name", "Bo", "--port", "0", "--json"], {
+      cwd: lesson(FILES),
+    });
+    await second.waitFor(/"event":"folder"/);
+    expect((await stage.ft(stage.visitorFolder(), address, "find", "lesson", "--json")).program.objects()).toMatchObject([
+      { name: "Lesson", holders: 2 },
+    ]);
+    const { code, program } = await stage.ft(stage.visitorFolder(), address, "get", "Lesson", "--to", to, "--json");
+    expect({ code, holders: program.objects().at(-1)?.holders }).toEqual({ code: 0, holders: expect.any(Number) });
+    expect(treeOf(join(to, "Lesson"))).toEqual(treeOf(join(top, "Lesson")));
+  });
+
   test("is invisible to a program of the basic protocol", async () => {
     const { address, port } = await stage.tracker();
     await shared(address, lesson(FILES));
@@ -199,6 +216,18 @@ describe("a folder that is shared as one", () => {
     stage.atEnd(() => asking.close());
     asking.send("SEARCH: Lesson");
     expect((await asking.rest()).toString()).toBe("NOT FOUND");
+  });
+});
+
+test("a basic tracker has no folders: sharing nothing else is one sentence", async () => {
+  const server = await rawServer(({ socket }) => {
+    socket.on("data", (bytes) => void (String(bytes) === "HELLO" && socket.write("HI")));
+  });
+  stage.atEnd(() => server.close());
+  const { code, err } = await stage.ft(lesson(FILES), `127.0.0.1:${server.port}`, "share", "Lesson", "--quiet");
+  expect({ code, err }).toEqual({
+    code: 1,
+    err: `The tracker at "127.0.0.1:${server.port}" speaks the basic protocol, which has no folders. Share a file, too, with --share FILE.\n`,
   });
 });
 

@@ -2,7 +2,8 @@
 // protocol. Pure.
 //
 // The bytes of a folder are those of its files, one behind the other: first the files below 1 MiB, then the others, both in the order of
-// the list. Small files are joined into packs: a pack takes the next file while it has no more than 4 MiB with it. A larger file is cut
+// the list. Small files are joined into packs: a pack takes the next file while it has no more than 4 MiB
+// and no more than 1024 files with it. A larger file is cut
 // into pieces of 1 MiB, or longer ones if it is so large that the pieces of its own tree are longer. The hash of a pack is the SHA-256 of
 // the content ids of its files, one behind the other; that of a piece is its hash in the tree of its file.
 
@@ -16,6 +17,8 @@ import { pieceSizeOf, rootOf, type Sha256 } from "./merkle.ts";
 const SMALL = 1024 * 1024;
 /** The longest pack. Bytes. */
 const PACK = 4 * 1024 * 1024;
+/** The most files in a pack: opening each of them takes its time, however short they are. */
+const MOST_IN_PACK = 1024;
 /** A folder with more pieces is not shared. With 1 MiB each, these are 4 TiB. */
 const MOST_PIECES = 4 * 1024 * 1024;
 
@@ -67,7 +70,8 @@ export class FolderCut implements Cut {
     this.files.forEach(({ size }, file) => {
       this.#fileStarts[file] = at;
       const length = pieceLengthOf(size);
-      const fits = size < SMALL && starts.length > 0 && at + size - (starts.at(-1) ?? 0) <= PACK;
+      const isFull = file - (firstFiles.at(-1) ?? 0) >= MOST_IN_PACK || at + size - (starts.at(-1) ?? 0) > PACK;
+      const fits = size < SMALL && starts.length > 0 && !isFull;
       for (let from = 0; !fits && from < size; from += length) {
         starts.push(at + from);
         firstFiles.push(file);

@@ -33,6 +33,13 @@ describe("FolderCut: packs and pieces", () => {
     expect(starts(new FolderCut(sizes(...Array(5).fill(MIB - 1))))).toEqual([0, 4 * (MIB - 1), 5 * (MIB - 1)]);
   });
 
+  test("a pack has at most 1024 files, however short they are", () => {
+    const many = Array.from({ length: 2_500 }, (_, i) => ({ path: `f${i}`, size: 1, root: "0".repeat(64) }));
+    const cut = new FolderCut(many);
+    expect([0, 1, 2, 3].map((piece) => cut.startOf(piece))).toEqual([0, 1024, 2048, 2500]);
+    expect(cut.count).toBe(3);
+  });
+
   test("a very large file has the pieces of its own tree", () => {
     const cut = new FolderCut(sizes(16 * 1024 * MIB));
     expect(cut).toMatchObject({ count: 4096, longest: 4 * MIB });
