@@ -369,6 +369,20 @@ describe("a download", () => {
     expect(peer.events).toContainEqual({ event: "checking", checked: 300_000, size: 300_000 });
   });
 
+  test("whose file is here already under any other name asks nobody, unless it shall have a certain name", async () => {
+    const content = new Content(300_000);
+    const peer = new Peer();
+    writeFileSync(join(peer.folder, "my film"), content.bytes);
+    writeFileSync(join(peer.folder, "another"), bytesOf(300_000, 99));
+    const holder = new Holder(content);
+    expect(await peer.start([holder.record])).toMatchObject({ path: join(peer.folder, "my film"), outcome: "already here" });
+    expect([peer.dialled, listing(peer.folder)]).toEqual([0, ["another", "my film"]]);
+    expect(await peer.start([holder.record], { as: "film" })).toMatchObject({
+      path: join(peer.folder, "film"),
+      outcome: "new",
+    });
+  });
+
   test("whose file is here already with a number behind its name asks nobody", async () => {
     const content = new Content(300_000);
     const peer = new Peer();

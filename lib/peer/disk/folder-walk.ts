@@ -38,7 +38,7 @@ export interface Walk {
 }
 
 /**
- * Walks a folder. Hidden entries, files of the system, links, and everything that is neither a file nor a folder are left out and counted. Throws a
+ * Walks a folder. Hidden entries, links, and everything that is neither a file nor a folder are left out and counted. Throws a
  * sentence when the folder cannot be read, or has more entries than a list can have.
  */
 export async function walkFolder(folder: string, signal?: AbortSignal): Promise<Walk> {
@@ -64,7 +64,7 @@ export async function walkFolder(folder: string, signal?: AbortSignal): Promise<
       if (++seen % ENTRIES_AT_ONCE === 0) await new Promise((resolve) => setImmediate(resolve));
       signal?.throwIfAborted();
       const own = path + name.normalize("NFC");
-      const reason = refusalOfEntry(name, depth) ?? refusalOfPath(own);
+      const reason = isHidden(name) ? "hidden" : depth + 1 > DEEPEST_PATH ? "too deep" : refusalOfPath(own);
       const found = reason === undefined ? look(join(local, name)) : { reason };
       if ("reason" in found) leave(found.reason);
       else if (taken.has(own)) leave("another entry has the same name");
@@ -79,12 +79,6 @@ export async function walkFolder(folder: string, signal?: AbortSignal): Promise<
     if (kept === 0 && path !== "") walk.empty.push(path);
   }
   return walk;
-}
-
-function refusalOfEntry(name: string, depth: number): string | undefined {
-  if (name.startsWith(".")) return "hidden";
-  if (isHidden(name)) return "files of the system";
-  return depth + 1 > DEEPEST_PATH ? "too deep" : undefined;
 }
 
 type Found = { reason: string } | { isFolder: true } | { isFolder: false; file: Omit<WalkedFile, "path" | "local"> };

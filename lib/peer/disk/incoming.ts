@@ -2,19 +2,19 @@
 // hard link, which cannot replace another file.
 
 import { randomBytes } from "node:crypto";
-import { type BigIntStats, closeSync, constants, fstatSync, ftruncate, openSync, realpathSync, write } from "node:fs";
+import { type BigIntStats, closeSync, constants, fstatSync, ftruncate, openSync, write } from "node:fs";
 import { rename } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { FtError } from "../../error.ts";
 import { printable } from "../../text.ts";
 import { copyReadable } from "./copying.ts";
-import { entryOf, identityOf, inodeOf, PLAIN_ONLY } from "./identity.ts";
+import { entryOf, isSameEntry, PLAIN_ONLY, realOf, stateOf } from "./identity.ts";
 import { localNameOf, splitExtension } from "./local-name.ts";
 import { Lock, removeIfThere, tryRemove } from "./lock.ts";
-import { keepDate, linkUnlessTaken, sameContent, syncFolder } from "./naming.ts";
+import { keepDate, linkUnlessTaken, renamePatiently, sameContent, syncFolder } from "./naming.ts";
 import { markOrigin } from "./origin.ts";
-import { choosePart, createPart, giveUsualRights, reopenPart } from "./part-file.ts";
+import { choosePart, createPart, giveUsualRights, looksWhole, reopenPart } from "./part-file.ts";
 import { readFully } from "./read-fully.ts";
 import { sync } from "./sync-all.ts";
 import { checkFolder, checkSpace, checkTarget, tryFolder, tryLength, writeError } from "./target-folder.ts";
@@ -78,14 +78,14 @@ export class Incoming {
     this.fd = fd;
     this.#lock = lock;
     this.foreign = foreign;
-    this.#left = this.#identity;
+    this.#left = this.#state;
   }
 
   /** Opens or makes the part file. Throws a sentence when the folder or its space will not do, or the file is being fetched already. */
   static async open(asked: IncomingOptions): Promise<Incoming> {
     checkFolder(asked.folder);
     // One folder may have several names. The lock needs the same one each time.
-    const options = { ...asked, folder: realpathSync(asked.folder) };
+    const options = { ...asked, folder: realOf(asked.folder) };
     const { folder, key, size, resume } = options;
     const own = tryFolder(folder);
     if (options.overwrite) checkTarget(options);
@@ -108,9 +108,9 @@ export class Incoming {
     }
   }
 
-  get #identity(): string {
+  get #state(): string {
     const entry = entryOf(this.fd);
-    return entry === undefined ? "" : identityOf(entry);
+    return entry === undefined ? "" : stateOf(entry);
   }
 
   /** The length of the part file in bytes. Whether the bytes of an earlier run are right is not known. */
@@ -120,19 +120,18 @@ export class Incoming {
 
   /** Whether the part file is as long as the file and has no holes. Holes are parts that have not arrived. */
   get looksWhole(): boolean {
-    const { size, blocks } = fstatSync(this.fd);
-    return size === this.#options.size && blocks * 512 >= size;
+    return looksWhole(fstatSync(this.fd), this.#options.size, process.platform);
   }
 
   /** Whether another program has changed the part file since `trust`: then its bytes have to be checked again. */
   get changedByOthers(): boolean {
-    return this.#changed || this.#left !== this.#identity;
+    return this.#changed || this.#left !== this.#state;
   }
 
   /** From now on the bytes in the part file count as checked: earlier changes do not matter any more. */
   trust(): void {
     this.#changed = false;
-    this.#left = this.#identity;
+    this.#left = this.#state;
   }
 
   /** Opens the part file for reading. The reader can go on after the file got its name. Throws a sentence. */
@@ -166,7 +165,7 @@ export class Incoming {
     } finally {
       this.#writing -= 1;
       if (this.#writing === 0) {
-        this.#left = this.#identity;
+        this.#left = this.#state;
         for (const settle of this.#settled.splice(0)) settle();
       }
     }
@@ -209,7 +208,8 @@ export class Incoming {
   /** Empties the part file, to begin again. */
   async restart(): Promise<void> {
     await this.settled();
-    await promisify(ftruncate)(this.fd, 0);
+    // Where a file cannot be made shorter, all its bytes are written again all the same.
+    await promisify(ftruncate)(this.fd, 0).catch(() => undefined);
     this.trust();
   }
 
@@ -283,7 +283,9 @@ export class Incoming {
 
   #isAt(path: string): boolean {
     const [named, open] = [entryOf(path), entryOf(this.fd)];
-    return named !== undefined && open !== undefined && inodeOf(named) === inodeOf(open);
+    if (named === undefined || open === undefined) return false;
+    // While this process writes, the times differ from one look to the next. Before the file gets its name, it looks again.
+    return isSameEntry(named, open) || (this.#writing > 0 && named.dev === open.dev && named.uid === open.uid);
   }
 
   #lostError(): FtError {
@@ -305,6 +307,8 @@ export class Incoming {
       const path = join(this.#options.folder, count === 0 ? local : `${stem} (${count})${extension}`);
       if (await linkUnlessTaken(this.part, path)) {
         if (this.#isAt(path)) return { path, outcome: "new" };
+        const copy = await sameContent(this.fd, path).catch(() => undefined);
+        if (copy !== undefined) return { path, outcome: "new", entry: copy };
         // Another user has just swapped the part file: the file that got the name is not the fetched one.
         removeIfThere(path);
         throw this.#lostError();
@@ -319,7 +323,7 @@ export class Incoming {
   async #replace(path: string): Promise<Named> {
     checkTarget(this.#options);
     const there = entryOf(path);
-    await rename(this.part, path);
+    await renamePatiently(this.part, path);
     if (!this.#isAt(path)) throw this.#lostError();
     return { path, outcome: there === undefined ? "new" : "replaced" };
   }

@@ -346,7 +346,7 @@ export function downloadObject({ name, root }: FileRecord, done: Downloaded, sec
     verified,
     holders: holders.length,
     outcome,
-    root: root ?? null,
+    root: inFolder?.root ?? root ?? null,
     ...(inFolder !== undefined && { files: inFolder.files, failed: inFolder.failed.length }),
     ...(renamed !== undefined && { renamed }),
   };
@@ -453,7 +453,6 @@ export function leftInFolder(left: Record<string, number>): string {
   const parts = most.map(([reason, count]) => {
     if (reason === "hidden") return count === 1 ? "1 hidden entry" : `${count.toLocaleString("en")} hidden entries`;
     if (reason === "links") return plural(count, "link");
-    if (reason === "files of the system") return `${plural(count, "file")} of the system`;
     return `${count === 1 ? "1 entry" : `${count.toLocaleString("en")} entries`} (${reason})`;
   });
   return parts.length === 0 ? "" : ` Left out: ${parts.join(", ")}.`;
