@@ -2,6 +2,7 @@
 //
 //     bun run release                  all targets, into dist/release
 //     bun run release linux-x64 …      only these
+//     RELEASE_URL=https://… bun run release   also the texts for Scoop, winget, Homebrew and the AUR; RELEASE_HOME is the home page
 //     MINISIGN_KEY=FILE bun run release    signs the sums with this key, which `minisign -G -W` has made
 //
 // A target is built on a runtime that is downloaded once, kept in node_modules/.cache and held against the lock file in
@@ -9,7 +10,7 @@
 
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { unpackTar } from "modern-tar";
 import { CancelledError, FtError, sentenceOf, UsageError } from "../lib/error.ts";
 import { PEER_TABLE } from "../lib/peer/options.ts";
@@ -20,8 +21,10 @@ import { TRACKER_TABLE } from "../lib/tracker/options.ts";
 import project from "../package.json";
 import { HAS_XZ, type PackedFile, packTarGz, packTarXz, packZip } from "./helpers/archive.ts";
 import { describeBinary, signed } from "./helpers/binary.ts";
+import { debianPackage } from "./helpers/debian.ts";
 import { manualPage } from "./helpers/manual.ts";
 import { readSecretKey, type SecretKey, signatureText } from "./helpers/minisign.ts";
+import { packageTexts } from "./helpers/packages.ts";
 import { windowsReadMe } from "./helpers/read-me-windows.ts";
 import { withVersion } from "./helpers/version-resource.ts";
 
@@ -33,6 +36,8 @@ const CACHE = join(ROOT, "node_modules", ".cache", "filetracker-runtimes");
 const DIST = join(ROOT, "dist");
 export const RELEASE = join(DIST, "release");
 export const SUMS = "SHA256SUMS";
+/** The folder of the texts for package managers, when RELEASE_URL says where the archives will be. */
+export const PACKAGES = "packages";
 /** The signature of the sums, when the releaser has a key. */
 export const SIGNATURE = `${SUMS}.minisig`;
 
@@ -296,8 +301,8 @@ interface Made {
   sha256: string;
 }
 
-/** Builds and packs one target into `folder`. */
-async function make(target: Target, folder: string): Promise<Made> {
+/** Builds and packs one target into `folder`: its archive, and its package where Debian runs. */
+async function make(target: Target, folder: string): Promise<Made[]> {
   const version = runtimeVersion();
   const locked = lockedRuntime(target, readFileSync(LOCK, "utf8"), version);
   const work = mkdtempSync(join(folder, "..", "work-"));
@@ -319,10 +324,56 @@ async function make(target: Target, folder: string): Promise<Made> {
   }
   rmSync(work, { recursive: true });
   const files = releaseFiles(target, project.version, programs);
-  const archive = await pack(target, files, fileTime(process.env.SOURCE_DATE_EPOCH));
-  const name = archiveName(target, project.version);
-  writeFileSync(join(folder, name), archive);
-  return { name, size: archive.length, sha256: new Bun.CryptoHasher("sha256").update(archive).digest("hex") };
+  const when = fileTime(process.env.SOURCE_DATE_EPOCH);
+  const keep = (name: string, bytes: Bytes): Made => {
+    writeFileSync(join(folder, name), bytes);
+    return { name, size: bytes.length, sha256: new Bun.CryptoHasher("sha256").update(bytes).digest("hex") };
+  };
+  const made = [keep(archiveName(target, project.version), await pack(target, files, when))];
+  const architecture = DEBIAN[target.name];
+  if (architecture === undefined) return made;
+  return [...made, keep(debName(architecture, project.version), await debOf(architecture, programs, when))];
+}
+
+/** The processors of Debian for which there is a package, by the targets. */
+const DEBIAN: Record<string, string> = { "linux-x64": "amd64", "linux-arm64": "arm64" };
+
+/** The file's name of the package for Debian. */
+export function debName(architecture: string, version: string): string {
+  return `filetracker_${version}-1_${architecture}.deb`;
+}
+
+function debOf(architecture: string, programs: Record<string, Bytes>, when: Date): Promise<Bytes> {
+  const packaged = PROGRAMS.map((name) => ({
+    name,
+    bytes: programs[name] ?? new Uint8Array(),
+    table: name === "ft-peer" ? PEER_TABLE : TRACKER_TABLE,
+    manual: manualOf(name, project.version),
+  }));
+  const [license, changes] = ["LICENSE", "CHANGELOG.md"].map((name) => readFileSync(join(ROOT, name), "utf8"));
+  const about = { version: project.version, architecture, programs: packaged, license: license ?? "", changes: changes ?? "" };
+  return debianPackage(about, when);
+}
+
+/** Writes the texts for package managers. They name every target's archive, so they need a release of all targets. */
+function writePackages(folder: string, made: Made[], place: string): void {
+  const homepage = process.env.RELEASE_HOME || place;
+  const texts = packageTexts({
+    version: project.version,
+    description: "Share, find and fetch files on a local network",
+    homepage,
+    license: project.license,
+    place,
+    sums: new Map(made.map(({ name, sha256 }) => [name, sha256])),
+    archiveOf: (name) =>
+      chooseTargets([name])
+        .map((target) => archiveName(target, project.version))
+        .join(),
+  });
+  for (const [path, text] of Object.entries(texts)) {
+    mkdirSync(dirname(join(folder, path)), { recursive: true });
+    writeFileSync(join(folder, path), text);
+  }
 }
 
 /** The version that package.json names; a release is built by no other. */
@@ -350,10 +401,11 @@ async function release(targets: Target[], key: SecretKey | undefined, signal: Ab
     const lane = async () => {
       for (let target = waiting.shift(); target !== undefined; target = waiting.shift()) {
         const started = performance.now();
-        const one = await inChild(target, folder, AbortSignal.any([signal, failed.signal]));
-        made.push(one);
+        const some = await inChild(target, folder, AbortSignal.any([signal, failed.signal]));
+        made.push(...some);
         const seconds = ((performance.now() - started) / 1000).toFixed(1);
-        console.log(`${one.name.padEnd(44)} ${formatSize(one.size).padStart(8)}  ${one.sha256.slice(0, 16)}  ${seconds} s`);
+        for (const { name, size, sha256 } of some)
+          console.log(`${name.padEnd(44)} ${formatSize(size).padStart(8)}  ${sha256.slice(0, 16)}  ${seconds} s`);
       }
     };
     const lanes = Array.from({ length: LANES }, () => lane());
@@ -363,6 +415,7 @@ async function release(targets: Target[], key: SecretKey | undefined, signal: Ab
       failed.abort();
       await Promise.allSettled(lanes);
     }
+    const place = process.env.RELEASE_URL ?? "";
     const sums = sumsText(made);
     writeFileSync(join(folder, SUMS), sums);
     if (key !== undefined) {
@@ -371,24 +424,25 @@ async function release(targets: Target[], key: SecretKey | undefined, signal: Ab
         signatureText(textBytes(sums), key, `FileTracker ${project.version} file:${SUMS} hashed`),
       );
     }
+    if (place !== "") writePackages(join(folder, PACKAGES), made, place);
     await check(folder, signal);
     if (existsSync(RELEASE)) renameSync(RELEASE, join(temporary, "before"));
     renameSync(folder, RELEASE);
-    console.log(`${made.length === 1 ? "One archive is" : `${made.length} archives are`} in dist/release.`);
+    console.log(`${made.length === 1 ? "One file is" : `${made.length} files are`} in dist/release.`);
   } finally {
     rmSync(temporary, { recursive: true, force: true });
   }
 }
 
 /** One target in a process of its own: packing blocks, and what it took of memory is given back. */
-async function inChild(target: Target, folder: string, signal: AbortSignal): Promise<Made> {
+async function inChild(target: Target, folder: string, signal: AbortSignal): Promise<Made[]> {
   if (signal.aborted) throw new CancelledError();
   const command = [process.execPath, import.meta.path, "--into", folder, target.name];
   const child = Bun.spawn(command, { cwd: ROOT, stdin: "ignore", stdout: "pipe", stderr: "pipe", signal });
   const [out, err, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
   if (signal.aborted) throw new CancelledError();
   if (code !== 0) throw new ReleaseError(err.trim() || `Making ${target.name} ended with exit code ${code}.`);
-  return JSON.parse(out) as Made;
+  return JSON.parse(out) as Made[];
 }
 
 /** Holds the finished archives against what they should be; throws a `ReleaseError` after the test has said what is wrong. */
@@ -425,6 +479,8 @@ async function main(argv: string[]): Promise<number> {
       return 0;
     }
     const targets = chooseTargets(argv);
+    if (process.env.RELEASE_URL && targets.length < TARGETS.length)
+      throw new UsageError("RELEASE_URL is for a release of all targets: the texts for package managers name their archives.");
     fileTime(process.env.SOURCE_DATE_EPOCH);
     const key = signingKey(process.env.MINISIGN_KEY);
     if (Bun.version !== runtimeVersion()) {
