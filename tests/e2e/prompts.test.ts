@@ -252,7 +252,7 @@ describe("the keys below the search line", () => {
     const screen = await stage.atSearch(address, place);
     screen.press(KEY.settings);
     await screen.choose("Folder for downloads");
-    await screen.waitFor("Where do downloads go?");
+    await screen.waitFor(/Where do downloads go\?.*Enter keeps/s);
     screen.press(join(home, "a file"), KEY.enter);
     await screen.waitFor("it is not a folder.");
     screen.press("\x15", join(home, "nowhere"), KEY.enter);
@@ -282,7 +282,7 @@ describe("the keys below the search line", () => {
     await program.waitFor(/"event":"joined".*"files":3/);
     screen.press(KEY.settings);
     await screen.choose("Folder");
-    await screen.waitFor("Where do downloads go?");
+    await screen.waitFor(/Where do downloads go\?.*Enter keeps/s);
     screen.press(KEY.escape);
     await screen.choose("Files that I share: 3 files");
     await atFiles(screen);

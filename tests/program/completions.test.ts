@@ -142,7 +142,7 @@ describe.skipIf(!has("bash", "-c", "((BASH_VERSINFO[0] >= 4))"))("bash", () => {
     expect(offered("ft-peer", "--port", "s")).toEqual([]);
     expect(offered("ft-peer", "--from", "lab", ":", "")).toEqual([]);
     expect(offered("ft-peer", "--", "--")).toEqual([]);
-    expect(offered("ft-tracker", "s")).toEqual(["status"]);
+    expect(offered("ft-tracker", "st")).toEqual(["status"]);
     expect(offered("ft-tracker", "--host", "")).toEqual([]);
   });
 
