@@ -11,6 +11,7 @@ import { FolderCut } from "./content/folder-cut.ts";
 import { sha256, treeOfBytes } from "./content/hash.ts";
 import type { PieceSet } from "./content/pieces.ts";
 import { IncomingFolder } from "./disk/incoming-folder.ts";
+import { formatDates } from "./disk/shared-folder.ts";
 import type { Downloaded, DownloadOptions, DownloadTools } from "./download.ts";
 import { fetchDates } from "./fetch/dates.ts";
 import { fetchFile } from "./fetch/fetch.ts";
@@ -52,7 +53,9 @@ interface Part {
   readonly hashes: Uint8Array;
   readonly have: PieceSet;
   readonly incoming: IncomingFolder;
-  readonly dates: ReadonlyMap<string, number>;
+  /** The hashes of the list's pieces, and the dates as DATES carries them: made once, since requests for them are short. */
+  readonly pieces: Uint8Array;
+  readonly dates: Uint8Array;
   howFar?: HowFar;
 }
 
@@ -152,14 +155,13 @@ export class FolderDownloads {
   /** The list of a folder that is being fetched, which is served like a file. */
   look(root: string): Known | undefined {
     const part = this.#parts.get(root);
-    return part === undefined ? undefined : { size: part.list.length, pieces: treeOfBytes(part.list).pieces };
+    return part === undefined ? undefined : { size: part.list.length, pieces: part.pieces };
   }
 
   lookFolder(root: string): KnownFolder | undefined {
     const part = this.#parts.get(root);
     if (part === undefined) return undefined;
-    const lines = [...part.dates].map(([path, date]) => `${date} ${path}\n`);
-    return { hashes: part.hashes, have: part.have, dates: () => new TextEncoder().encode(lines.join("")) };
+    return { hashes: part.hashes, have: part.have, dates: () => part.dates };
   }
 
   /** Opens the bytes of a folder, or its list. Only verified pieces may be read. */
@@ -183,7 +185,7 @@ export class FolderDownloads {
     return {
       name: record.name,
       root: folder,
-      file: { size: cut.size, read: (into, at) => incoming.read(into, at), has, ...always },
+      file: { size: cut.size, busyUntil: cut.smallEnd, read: (into, at) => incoming.read(into, at), has, ...always },
     };
   }
 
@@ -237,7 +239,10 @@ export class FolderDownloads {
     }
     const root = record.root ?? "";
     const cut = new FolderCut(entries);
-    const dates = await fetchDates(root, holders, { ...engineTools(this.#tools, options, root), clock: systemClock });
+    const dates = await fetchDates(root, holders, pathsOf(entries), {
+      ...engineTools(this.#tools, options, root),
+      clock: systemClock,
+    });
     const incoming = IncomingFolder.open({ into, name: record.name, entries, cut, inside, dates });
     const progress = new FolderProgress(incoming, cut, options.report);
     let served: Part | undefined;
@@ -257,7 +262,8 @@ export class FolderDownloads {
           begun: (hashes, have) => {
             progress.begin(have);
             if (inside !== "") return;
-            served = this.#serve({ record, list, cut, hashes, have, incoming, dates });
+            const made = { pieces: treeOfBytes(list).pieces, dates: formatDates(dates) };
+            served = this.#serve({ record, list, cut, hashes, have, incoming, ...made });
           },
           report: (event) => {
             if (event.event === "progress") served?.howFar?.moved();
@@ -299,6 +305,20 @@ export class FolderDownloads {
     this.#parts.delete(part.record.root ?? "");
     this.#tools.withdraw(part.record);
   }
+}
+
+/** The paths of a folder's entries and of all folders in it; that of the folder itself is `/`. */
+function pathsOf(entries: readonly FolderEntry[]): Set<string> {
+  const paths = new Set(["/"]);
+  for (const { path } of entries) {
+    paths.add(path);
+    for (let slash = path.lastIndexOf("/"); slash > 0; slash = path.lastIndexOf("/", slash - 1)) {
+      const outer = path.slice(0, slash + 1);
+      if (slash < path.length - 1 && paths.has(outer)) break;
+      paths.add(outer);
+    }
+  }
+  return paths;
 }
 
 /** The first piece of a range that begins with a piece, and how many whole pieces are in it. */

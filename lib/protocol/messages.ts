@@ -40,7 +40,8 @@
 //
 // UTF-8 lines ending in LF (CR LF is read too), with the LF at most 4096 bytes. `VERB arg … key=value …`, one space between. A file name
 // has at most 255 bytes of UTF-8. `% , ; < >` and control characters are written %XX, in values the space too. Names in SEARCH and DROP
-// are the rest of the line. Raw bytes follow a line only where this text says so. Unknown keys are ignored, unknown verbs are answered
+// are the rest of the line. A line has at most 64 words with `=`, a record at most 64 attributes. Raw bytes follow a line only where this text
+// says so. Unknown keys are ignored, unknown verbs are answered
 // with ERROR unknown-verb. Requests may be pipelined; replies come in their order. After a line that breaks the grammar or a limit comes
 // ERROR code words, and a close. The words of ERROR and NOTICE are the rest of the line, for a person; only control characters in them
 // are escaped.
@@ -128,7 +129,7 @@
 // The connection is the peer's presence. A peer pings after 45 s of silence; the tracker removes a peer after 90 s without a byte. A peer
 // must be accepted within 10 s of connecting. Requests before FILES are not answered, and the eleventh is ERROR not-accepted, close. A
 // tracker takes 50 requests a second of a peer, after a pause 200 at once; the others wait. It works for one host as for eight such
-// peers: a request counts there by the length of its answer and by the records that it makes the tracker read or change. A host is an
+// peers: a request counts there by the length of its line and of its answer, and by the records that it makes the tracker read or change. A host is an
 // IPv4 address or an IPv6 network of 64 bits. A host whose FINDs take long waits longer for the next one, and a FIND of more than 500 ms
 // is ERROR bad-find; the tracker counts that time by the names that it reads, so that it is the same on a busy computer. An answer has 200 records unless the request says otherwise, and never more than 2000. A tracker that answered `HELLO` with `HI`, and then sees ` FT/2 …` follow,
 // completes its line: the bytes are the same however they were cut. A peer that loses its tracker goes on with its transfers, and comes
@@ -286,8 +287,15 @@ export type ToTracker =
       name?: string | undefined;
     }
   | { verb: "FILES"; profile: 1; records: FileRecord[] }
-  /** `unfit`: why one of its records was left out. */
-  | { verb: "FILES"; profile: 2; port: number; records: FileRecord[]; proof?: string | undefined; unfit?: Unfit | undefined }
+  /** `unfit`: how many of its records were left out, and why the first of them. */
+  | {
+      verb: "FILES";
+      profile: 2;
+      port: number;
+      records: FileRecord[];
+      proof?: string | undefined;
+      unfit?: (Unfit & { count: number }) | undefined;
+    }
   | { verb: "ADD"; record: FileRecord }
   /** An ADD whose record cannot be read. */
   | ({ verb: "UNFIT" } & Unfit)

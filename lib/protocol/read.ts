@@ -97,7 +97,13 @@ export class TrackerInbox extends Inbox<ToTracker> {
   #awaitsHello: boolean;
   /** A FILES request whose records have not all come. */
   #files:
-    | { port: number; left: number; records: FileRecord[]; proof: string | undefined; unfit?: Unfit | undefined }
+    | {
+        port: number;
+        left: number;
+        records: FileRecord[];
+        proof: string | undefined;
+        unfit?: (Unfit & { count: number }) | undefined;
+      }
     | undefined;
 
   /** `profile` is given for a connection whose HELLO was read before. */
@@ -143,7 +149,7 @@ export class TrackerInbox extends Inbox<ToTracker> {
         if (message !== undefined) return message;
       } else {
         const record = this.#record(line);
-        if ("words" in record) files.unfit ??= record;
+        if ("words" in record) files.unfit = { ...(files.unfit ?? record), count: (files.unfit?.count ?? 0) + 1 };
         else files.records.push(record);
         files.left -= 1;
         if (files.left > 0) continue;
@@ -222,7 +228,7 @@ export class TrackerInbox extends Inbox<ToTracker> {
   #record(text: string): FileRecord | Unfit {
     tupleOf(text);
     try {
-      return checkNameLength(parseRecord(text), this.#limits.name);
+      return checkNameLength(parseRecord(text, "peer"), this.#limits.name);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       return { code: error.code, words: error.message };

@@ -92,7 +92,8 @@ function setFolderDates(
 }
 
 function setDate(path: string, date: number | undefined): void {
-  if (date === undefined) return;
+  // A link has the place of a folder only where others put it. Its target keeps its date.
+  if (date === undefined || entryOf(path)?.isDirectory() !== true) return;
   try {
     utimesSync(path, date / 1000, date / 1000);
   } catch {
