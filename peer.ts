@@ -20,6 +20,7 @@ import { type Listener, listen, listenNear } from "./lib/net/listen.ts";
 import { Admission } from "./lib/peer/admission.ts";
 import { mayCallBack } from "./lib/peer/call-backs.ts";
 import { orCancelled } from "./lib/peer/cancel.ts";
+import { collect } from "./lib/peer/commands/collect.ts";
 import { runDoctor } from "./lib/peer/commands/doctor.ts";
 import { describeFolder, describeSharing, filesToShare, fillUp, pathsToShare, shareNamed } from "./lib/peer/commands/files.ts";
 import { checkWhere, get } from "./lib/peer/commands/get.ts";
@@ -353,7 +354,8 @@ async function runCommand(line: CommandLine, command: Exclude<PeerCommand, "doct
     else if (command === "get") {
       if (line.wait !== undefined) await waitForHolders(peer, line, screen, signal);
       await get(peer, line, screen, signal);
-    } else if (command === "want") await want(peer, line, screen, signal);
+    } else if (command === "collect") await collect(peer, line, screen, signal);
+    else if (command === "want") await want(peer, line, screen, signal);
     else if (command === "who") await orCancelled(who(peer, screen), signal);
     else if (command === "holders") await orCancelled(holders(peer, line.argument ?? "", screen), signal);
     else if (command === "find") await orCancelled(find(peer, line, screen), signal);

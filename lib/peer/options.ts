@@ -48,6 +48,7 @@ const COMMANDS = [
   { name: "find", label: "WORD...", about: "who has files with all these words in their names, or a content: root:HEX" },
   { name: "get", label: "NAME...", about: "fetch files or folders, by name or by content id (root:HEX)" },
   { name: "want", label: "WORD...", about: "print each file that fits, now and when it appears, until Ctrl-C" },
+  { name: "collect", label: "WORD...", about: "fetch each file that fits, of everybody, into a folder a person" },
   { name: "list", label: "[PEER]", about: "every file online, or those of a peer, or those in PEER/FOLDER" },
   { name: "holders", label: "NAME", about: "who has this file, who is fetching it, who has not" },
   { name: "who", about: "the peers online" },
@@ -112,7 +113,7 @@ const DAY: Kind<string> = {
 };
 
 /** The commands that take words and filters. */
-const FINDING = ["find", "want"] as const;
+const FINDING = ["find", "want", "collect"] as const;
 
 const OPTIONS = [
   {
@@ -156,7 +157,7 @@ const OPTIONS = [
     name: "from",
     kind: HOLDER,
     label: "PEER",
-    about: "fetch from this holder only: its name or address:port",
+    about: "fetch from this holder only: its name or address:port; collect: Ben,Chloe",
   },
   { name: "any", kind: FLAG, about: "get: when several files have the name, take the best", command: "get" },
   { name: "overwrite", setting: true, kind: FLAG, about: "let a fetched file replace one of the same name" },
@@ -166,20 +167,20 @@ const OPTIONS = [
     name: "ext",
     kind: TEXTS,
     label: "EXT",
-    about: "find, want: only these extensions, such as pdf or pdf,odt",
+    about: "find: only these extensions, such as pdf or pdf,odt",
     command: FINDING,
   },
-  { name: "type", kind: TEXT, label: "TYPE", about: "find, want: only this kind of file, such as video/", command: FINDING },
-  { name: "min", kind: SIZE, label: "SIZE", about: "find, want: at least this big, such as 10MB", command: FINDING },
-  { name: "max", kind: SIZE, label: "SIZE", about: "find, want: at most this big", command: FINDING },
+  { name: "type", kind: TEXT, label: "TYPE", about: "find: only this kind of file, such as video/", command: FINDING },
+  { name: "min", kind: SIZE, label: "SIZE", about: "find: at least this big, such as 10MB", command: FINDING },
+  { name: "max", kind: SIZE, label: "SIZE", about: "find: at most this big", command: FINDING },
   {
     name: "after",
     kind: DAY,
     label: "DATE",
-    about: "find, want: last changed on this day or later, such as 2026-11-22",
+    about: "find: last changed on this day or later, such as 2026-11-22",
     command: FINDING,
   },
-  { name: "before", kind: DAY, label: "DATE", about: "find, want: last changed on this day or earlier", command: FINDING },
+  { name: "before", kind: DAY, label: "DATE", about: "find: last changed on this day or earlier", command: FINDING },
   { name: "limit", setting: true, kind: RATE, label: "RATE", about: "most bytes per second, such as 10MB (up and down each)" },
   { name: "json", setting: true, kind: FLAG, about: "one JSON object a line" },
   { name: "quiet", setting: true, short: "q", kind: FLAG, about: "print results and errors only" },
@@ -270,7 +271,7 @@ export function parsePeerArguments(argv: string[], outside: Outside = NOTHING_OU
     const example = only === "get" ? "get NAME" : `${only} WORD`;
     const value = "label" in misplaced ? " ..." : "";
     throw new UsageError(
-      `--${misplaced.name} only works with ${[misplaced.command].flat().join(" and ")}. Try: ft-peer ${example} --${misplaced.name}${value}`,
+      `--${misplaced.name} only works with ${[misplaced.command].flat().join(", ")}. Try: ft-peer ${example} --${misplaced.name}${value}`,
     );
   }
   // Paths behind "share" come before the files in the settings.
@@ -282,12 +283,11 @@ export function parsePeerArguments(argv: string[], outside: Outside = NOTHING_OU
   const names = command === "get" ? namesOf(words) : [];
   if (command === "who" || command === "doctor") refuseMore(words);
   const { ext, type, min, max, after, before, help, version, completions, ...values } = readValues(OPTIONS, all, called);
-  const wish =
-    command === "find" || command === "want"
-      ? wishOf(command, words, { ext, type, min, max, after, before })
-      : { words: [], group: true };
+  const filters = { ext, type, min, max, after, before };
+  const wish = isFinding(command) ? wishOf(command, words, filters) : { words: [], group: true };
   const paths = command === "share" ? words.map((word) => meantPath(word)) : [];
   if (command === "get") checkOutput(values, names);
+  if (command === "collect" && values.to === "-") throw new UsageError("collect saves files. Give --to DIR.");
   return { tracker, command, argument, names, wish, paths, ...values };
 }
 
@@ -298,6 +298,10 @@ function withWait(argv: string[]): string[] {
   return argv.map((one, at) =>
     one === "--wait" && isOption(at) && parseDuration(argv[at + 1] ?? "") === undefined ? `--wait=${LONGEST_WAIT}` : one,
   );
+}
+
+function isFinding(command: string | undefined): command is (typeof FINDING)[number] {
+  return (FINDING as readonly (string | undefined)[]).includes(command);
 }
 
 /** The one argument of search, list and holders. */
@@ -358,7 +362,11 @@ function onAnyLink(place: TrackerPlace): TrackerPlace {
 type Filters = Pick<Values<typeof OPTIONS>, "ext" | "type" | "min" | "max" | "after" | "before">;
 
 /** The words and filters of the find command. Several words may come in one argument. */
-function wishOf(command: "find" | "want", typed: string[], { ext: extensions, ...filters }: Filters): Omit<Wish, keyof Page> {
+function wishOf(
+  command: (typeof FINDING)[number],
+  typed: string[],
+  { ext: extensions, ...filters }: Filters,
+): Omit<Wish, keyof Page> {
   const all = typed.flatMap((one) => one.split(/\s+/)).filter((one) => one !== "");
   const roots = all.flatMap((one) => rootArgument(one) ?? []);
   const words = all.filter((one) => !one.startsWith("root:"));

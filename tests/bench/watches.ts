@@ -51,14 +51,20 @@ catalog.onRecord = (file) => watches.appeared(file);
 const member = { id: "sharer", profile: 2 as const, address, agent: "bench", since: 0, port: 1 };
 catalog.put(member, []);
 
+/** The time that this process has had a processor: it does not count the waits on a busy computer. Milliseconds. */
+function worked(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
+
 const times: number[] = [];
 for (let add = 0; add < ADDS; add++) {
   const name = `${word()} ${word()} ${word()} ${add}.pdf` as FileName;
   const root = add.toString(16).padStart(64, "0");
   const record = { name, type: "application/pdf", size: add, date: "01/01/26", v2: true, root, address, port: 1 };
-  const before = performance.now();
+  const before = worked();
   catalog.add("sharer", record, ADDS);
-  times.push(performance.now() - before);
+  times.push(worked() - before);
 }
 times.sort((a, b) => a - b);
 const at = (share: number) => `${(times[Math.floor(share * (times.length - 1))] ?? 0).toFixed(3)} ms`;

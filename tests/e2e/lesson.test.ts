@@ -1,7 +1,7 @@
-// A lesson with the compiled programs: who has a file, and being told when somebody has it.
+// A lesson with the compiled programs: who has a file, being told when somebody has it, and collecting.
 
 import { describe, expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { peerStage } from "../helpers/peer-stage.ts";
 import { PEER, TRACKER } from "../helpers/programs.ts";
@@ -84,5 +84,40 @@ describe("being told", () => {
     const appeared = ben.objects().filter(({ event }) => event === "appeared");
     expect(appeared.map(({ name }) => name)).toEqual(["lesson 1.txt", "lesson 2.txt"]);
     expect(readFileSync(join(to, "lesson 2.txt"), "utf8")).toBe("two");
+  });
+});
+
+describe("collect", () => {
+  test("fetches each file that fits into a folder a person, says who had none, and again only what is new", async () => {
+    const { address } = await stage.tracker();
+    const ben = stage.folderWith({ "homework.txt": "of Ben" });
+    await stage.sharing(address, ben, 1, "--name", "Ben");
+    await stage.sharing(address, stage.folderWith({ "homework.txt": "of Chloe", "other.txt": "x" }), 2, "--name", "Chloe");
+    await stage.sharing(address, stage.folderWith({ "other.txt": "x" }), 1, "--name", "Dan");
+    const to = join(stage.folder(), "work");
+    const collect = (...args: string[]) => stage.ft(stage.visitorFolder(), address, "collect", "homework", "--to", to, ...args);
+    const first = await collect();
+    expect(first.code).toBe(0);
+    expect(first.out.trimEnd().split("\n").sort()).toEqual([
+      "2 new files of 2 people, 14 B",
+      "Ben: 1 file, 6 B",
+      "Chloe: 1 file, 8 B",
+      "Nothing that fits from Dan.",
+    ]);
+    expect(readdirSync(to).sort()).toEqual(["Ben", "Chloe"]);
+    expect(readFileSync(join(to, "Chloe", "homework.txt"), "utf8")).toBe("of Chloe");
+    writeFileSync(join(to, "Ben", "homework.txt"), "older");
+    const again = await collect("--json");
+    expect(again.program.objects().filter(({ event }) => event === "collected" || event === "total")).toEqual([
+      expect.objectContaining({ event: "collected" }),
+      expect.objectContaining({ event: "collected" }),
+      { event: "total", people: 2, files: 1, size: 6, none: ["Dan"] },
+    ]);
+    expect(readdirSync(join(to, "Ben"))).toHaveLength(2);
+    expect(readdirSync(join(to, "Chloe"))).toHaveLength(1);
+    const one = await collect("--from", "chloe", "--json");
+    expect(one.program.objects().at(-1)).toEqual({ event: "total", people: 1, files: 0, size: 0, none: [] });
+    const nobody = await stage.ft(stage.visitorFolder(), address, "collect", "nothing", "--to", to, "--quiet");
+    expect(nobody).toMatchObject({ code: 1, err: "Nobody has a file that fits.\n" });
   });
 });

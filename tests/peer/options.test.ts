@@ -21,6 +21,8 @@ Without a command, on a terminal: guided prompts.
   get NAME...        fetch files or folders, by name or by content id (root:HEX)
   want WORD...       print each file that fits, now and when it appears, until
                      Ctrl-C
+  collect WORD...    fetch each file that fits, of everybody, into a folder a
+                     person
   list [PEER]        every file online, or those of a peer, or those in
                      PEER/FOLDER
   holders NAME       who has this file, who is fetching it, who has not
@@ -36,18 +38,18 @@ Without a command, on a terminal: guided prompts.
   -o, --output FILE  get: save the one file as this; - is standard output
   --port N           where this peer serves (default 1235, else a free port)
   --name NAME        your name, as others see it (default: this computer's name)
-  --from PEER        fetch from this holder only: its name or address:port
+  --from PEER        fetch from this holder only: its name or address:port;
+                     collect: Ben,Chloe
   --any              get: when several files have the name, take the best
   --overwrite        let a fetched file replace one of the same name
   --wait [DURATION]  get: wait until somebody has it, such as 2h
   --get              want: fetch each file that appears
-  --ext EXT          find, want: only these extensions, such as pdf or pdf,odt
-  --type TYPE        find, want: only this kind of file, such as video/
-  --min SIZE         find, want: at least this big, such as 10MB
-  --max SIZE         find, want: at most this big
-  --after DATE       find, want: last changed on this day or later, such as
-                     2026-11-22
-  --before DATE      find, want: last changed on this day or earlier
+  --ext EXT          find: only these extensions, such as pdf or pdf,odt
+  --type TYPE        find: only this kind of file, such as video/
+  --min SIZE         find: at least this big, such as 10MB
+  --max SIZE         find: at most this big
+  --after DATE       find: last changed on this day or later, such as 2026-11-22
+  --before DATE      find: last changed on this day or earlier
   --limit RATE       most bytes per second, such as 10MB (up and down each)
   --json             one JSON object a line
   -q, --quiet        print results and errors only
@@ -174,7 +176,7 @@ describe("parsePeerArguments", () => {
   const refused: [string, string][] = [
     [
       "lab:1234 frob",
-      '"frob" is not a command. There are search, find, get, want, list, holders, who, share, doctor. Try: ft-peer --help',
+      '"frob" is not a command. There are search, find, get, want, collect, list, holders, who, share, doctor. Try: ft-peer --help',
     ],
     ["10.0.0.1 serch x", '"serch" is not a command. Did you mean "search"? Try: ft-peer --help'],
     [
@@ -202,13 +204,15 @@ describe("parsePeerArguments", () => {
     ["find --min big", '--min needs a size, such as 500kB or 10MB, not "big".'],
     ["find --after 2026-02-31x", '--after needs a day, such as 2026-11-22, not "2026-02-31x".'],
     ["list --wait", "--wait only works with get. Try: ft-peer get NAME --wait ..."],
+    ["collect x --to -", "collect saves files. Give --to DIR."],
+    ["collect", "collect needs a word, or a filter such as --ext pdf. Try: ft-peer collect report"],
     ["find a --get", "--get only works with want. Try: ft-peer want WORD --get"],
     ["want", "want needs a word, or a filter such as --ext pdf. Try: ft-peer want report"],
     ["holders", "holders needs a file's name. Try: ft-peer holders NAME"],
-    ["list --max 5MB", "--max only works with find and want. Try: ft-peer find WORD --max ..."],
+    ["list --max 5MB", "--max only works with find, want, collect. Try: ft-peer find WORD --max ..."],
     ["search a --any", "--any only works with get. Try: ft-peer get NAME --any"],
     ["--any", "--any only works with get. Try: ft-peer get NAME --any"],
-    ["get a --ext pdf", "--ext only works with find and want. Try: ft-peer find WORD --ext ..."],
+    ["get a --ext pdf", "--ext only works with find, want, collect. Try: ft-peer find WORD --ext ..."],
     ["share --limit 10", '--limit needs bytes per second, at least 1kB, such as 500kB or 10MB, not "10".'],
     ["share --port 65536", '--port needs a whole number from 0 to 65535, not "65536".'],
     [

@@ -121,7 +121,7 @@ describe.skipIf(!has("bash", "-c", "((BASH_VERSINFO[0] >= 4))"))("bash", () => {
     const call = `source "./$0.bash"; COMP_WORDS=("$0" "$@"); COMP_CWORD=$#; _\${0/-/_}; printf '%s\\n' "\${COMPREPLY[@]}"`;
     return printed(["bash", "--norc", "--noprofile", "-c", call, program, ...words], scene());
   };
-  const commands = ["search", "find", "get", "want", "list", "holders", "who", "share", "config", "doctor"];
+  const commands = ["search", "find", "get", "want", "collect", "list", "holders", "who", "share", "config", "doctor"];
 
   test("offers commands first and behind an address, and options wherever one begins", () => {
     expect(offered("ft-peer", "").sort()).toEqual([...commands].sort());
