@@ -78,6 +78,10 @@
 //                                       in a word is written %3D. Words and filters must all fit. A word is found anywhere in a name,
 //                                       whatever its case and accents; `*` and `?` are wildcards, `-word` excludes.
 //       WHO offset=… limit=…          → PEERS: n, n lines id=… address=… port=… files=… bytes=… agent=… since=… reach=yes|no name=…
+//       WATCH watch=… name=… word… ext=… type=… min=… …   → OK  ·  ERROR too-many-watches  ·  ERROR bad-find
+//                                       Tell this peer when a file appears that fits the words and filters, as in FIND, or has this name.
+//                                       watch= is a token that the peer makes up; a token that it has used replaces that watch.
+//       UNWATCH watch=…               → OK  ·  NOT FOUND
 //       KNOWN address                 → YES  ·  NO   (whether an accepted peer has this address)
 //       CONNECT address=… port=… token=… id=…   → OK  ·  NOT FOUND (no such peer)  ·  ERROR too-many-connects
 //       PING                          → PONG
@@ -89,6 +93,7 @@
 //       DISMISSED kicked|banned|stopping until=…   the tracker closes this connection. The operator has disconnected the peer, or keeps it out,
 //                         until that time (ISO 8601 UTC; absent: for good), or the tracker is stopping. Only to a peer that said name=;
 //                         others get a NOTICE.
+//       APPEARED watch <record>  ·  APPEARED watch more=n   a record that this watch fits, or the number of records that are not said
 //       REVOKED id,id,…   the operator has disconnected these peers: their passes are not valid any more; only to a peer that said key=
 //     peer → peer
 //       HELLO FT/2 pass=… keyed=…     → HI FT/2  ·  PROVE nonce=…  ·  ERROR not-accepted, close
@@ -112,6 +117,11 @@
 // name. Of the peers online no two have one name, in whatever case: the second `Ben` becomes `Ben (2)`. The WELCOME says the name that the
 // peer got; while it is online it keeps that name, and a peer that takes the place of its own lost connection keeps it, too. name= in
 // WELCOME and WHO and by= in records go only to a peer that said name=, which may be empty. A receiver makes the names harmless again.
+//
+// A watch lives as long as the connection, so a peer that comes back asks again. It tells of a content once, when the first whole record of
+// it comes that fits, and never of the peer's own records. A record of an FT/2 holder counts as soon as it has its root. A peer has 16
+// watches at most. A watch needs a name, a root, a word with a letter in it, an extension, or a type with its `/`. A peer gets five
+// APPEARED with a record a second; then comes, a second later, one with the number of the others, and the peer asks with FIND what they are.
 //
 // A tracker refuses an address that its operator keeps out before it reads a byte: ERROR banned, or ERROR kicked for the minute after a
 // kick. The words of both have the end in them, ISO 8601 UTC, if there is one. A peer waits for it before it comes back.
@@ -227,6 +237,13 @@ export interface Wish extends Page {
   group: boolean;
 }
 
+/** What a peer watches for: the words and filters of FIND, or an exact name. */
+export interface Watch extends Omit<Wish, keyof Page> {
+  /** The peer's own token for it. */
+  watch: string;
+  name?: FileName | undefined;
+}
+
 /** One line of the answer to WHO. */
 export interface PeerLine {
   id: string;
@@ -287,6 +304,8 @@ export type ToTracker =
   | ({ verb: "LIST"; id?: string | undefined; root?: string | undefined } & Page)
   | ({ verb: "FIND" } & Wish)
   | ({ verb: "WHO" } & Page)
+  | ({ verb: "WATCH" } & Watch)
+  | { verb: "UNWATCH"; watch: string }
   | { verb: "KNOWN"; address: Address }
   /** `id`: that of the holder, where several peers have its address and port. */
   | ({ verb: "CONNECT"; id?: string | undefined } & CallBack)
@@ -336,6 +355,8 @@ export type FromTracker =
   | { verb: "REACH"; reachable: boolean; reason: string }
   | ({ verb: "CONNECT" } & CallBack)
   | { verb: "REVOKED"; ids: string[] }
+  /** `more`: this number of records is not said; then there is no record. */
+  | { verb: "APPEARED"; watch: string; record?: FileRecord; more?: number }
   | ({ verb: "DISMISSED" } & Dismissal)
   | { verb: "UNKNOWN"; word: string };
 
@@ -346,7 +367,7 @@ export interface Dismissal {
 }
 
 /** A message that a tracker sends without a request. */
-export type Push = Extract<FromTracker, { verb: "NOTICE" | "REACH" | "CONNECT" | "REVOKED" | "DISMISSED" }>;
+export type Push = Extract<FromTracker, { verb: "NOTICE" | "REACH" | "CONNECT" | "REVOKED" | "DISMISSED" | "APPEARED" }>;
 
 /** A requested name may be any text: a name that is not on the holder's list is not found. */
 export type ToHolder =

@@ -200,6 +200,13 @@ export class TrackerInbox extends Inbox<ToTracker> {
       }
       case "FIND":
         return { verb, ...wishOf(rest), ...this.#pageOf(valuesOf(rest)) };
+      case "WATCH": {
+        const values = valuesOf(rest);
+        const name = values.has("name") ? parseFileName(textValue(values, "name")) : undefined;
+        return { verb, ...wishOf(rest), watch: watchValue(values), name };
+      }
+      case "UNWATCH":
+        return { verb, watch: watchValue(valuesOf(rest)) };
       case "WHO":
         return { verb, ...this.#pageOf(valuesOf(rest)) };
       case "KNOWN": {
@@ -332,6 +339,8 @@ export class SessionInbox extends Inbox<FromTracker> {
         return { verb, ...callBackOf(rest) };
       case "DISMISSED":
         return dismissalOf(line, rest);
+      case "APPEARED":
+        return appearedOf(line, rest);
       case "REVOKED":
         return { verb, ids: rest.split(",") };
       default:
@@ -486,6 +495,26 @@ function callBackOf(rest: string): CallBack {
   const token = textValue(values, "token");
   if (!TOKEN.test(token)) throw new ProtocolError("bad-token", "CONNECT needs a token of 1 to 64 letters, digits, - and _.");
   return { ...endpoint, token };
+}
+
+function watchValue(values: Map<string, string>): string {
+  const watch = textValue(values, "watch");
+  if (!TOKEN.test(watch)) throw new ProtocolError("bad-token", "watch= needs a token of 1 to 64 letters, digits, - and _.");
+  return watch;
+}
+
+/** The record is another peer's. One that cannot be read counts as one that was not said. */
+function appearedOf(line: string, rest: string): FromTracker {
+  const [watch, what] = cutVerb(rest);
+  const more = parseWhole(/^more=(\d+)$/.exec(what)?.[1] ?? "");
+  if (more !== undefined) return { verb: "APPEARED", watch, more };
+  if (!what.startsWith("<")) return { verb: "UNKNOWN", word: line };
+  try {
+    return { verb: "APPEARED", watch, record: parseRecord(what) };
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error;
+    return { verb: "APPEARED", watch, more: 1 };
+  }
 }
 
 /** Why the tracker closes the connection. A reason of a later version is not known here. */

@@ -44,7 +44,10 @@ export async function publishFolder(options: PublishOptions): Promise<PublishedF
   const { part, layout, entries, destination, isFile } = options;
   const files = entries.filter((entry) => !isFolderEntry(entry)).map((entry) => ({ entry, local: layout.placeOf(entry) }));
   const arrived = files.filter(({ local }) => entryOf(join(part, local)) !== undefined);
-  await syncAll(arrived.map(({ local }) => join(part, local)));
+  await syncAll(
+    part,
+    arrived.map(({ local }) => join(part, local)),
+  );
   if (!isFile && entryOf(destination) === undefined && (await renamed(options))) {
     return { path: destination, outcome: "new", numbered: [] };
   }

@@ -68,6 +68,15 @@ describe("walkFolder", () => {
     expect(Object.fromEntries(walk.left)).toEqual({ hidden: 5, links: 2, "its name has a control character": 1 });
   });
 
+  test("files that a system makes by itself are left out, in any case", async () => {
+    for (const name of ["desktop.ini", "Thumbs.db", "sub/THUMBS.DB", "$RECYCLE.BIN/x", "System Volume Information/x"])
+      put(name);
+    put("sub/thumbs.txt");
+    const walk = await walkFolder(folder);
+    expect(walk.files.map(({ path }) => path)).toEqual(["sub/thumbs.txt"]);
+    expect(Object.fromEntries(walk.left)).toEqual({ hidden: 5 });
+  });
+
   test("an empty folder is named, and one that has only hidden entries", async () => {
     mkdirSync(join(folder, "empty", "inner"), { recursive: true });
     put("only/.hidden");
