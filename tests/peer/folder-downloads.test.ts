@@ -94,7 +94,9 @@ async function share(folder: string, change?: (bytes: Uint8Array, at: number) =>
     clock: new HandClock(),
   });
   sharings.push(sharing);
-  ends.push(() => sharings.splice(0).forEach((one) => one.stop()));
+  ends.push(() => {
+    for (const one of sharings.splice(0)) one.stop();
+  });
   await sharing.compute();
   const port = serve({
     look: (root) => sharing.look(root),
