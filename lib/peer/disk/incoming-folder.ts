@@ -11,7 +11,6 @@ import {
   readSync,
   realpathSync,
   rmdirSync,
-  statfsSync,
   unlinkSync,
   utimesSync,
   write,
@@ -34,7 +33,7 @@ import { localNameOf } from "./local-name.ts";
 import { Lock } from "./lock.ts";
 import { choosePart } from "./part-file.ts";
 import { READ_MS } from "./shared-folder.ts";
-import { checkFolder, tryFolder, writeError } from "./target-folder.ts";
+import { checkFolder, roomIn, tryFolder, writeError } from "./target-folder.ts";
 
 /** Smaller files are written at once, as one whole. Bytes. */
 const LARGE = 1024 * 1024;
@@ -126,7 +125,15 @@ export class IncomingFolder {
       );
     }
     try {
-      return new IncomingFolder(options, openPartFolder(`${stem}.part`), lock);
+      const part = openPartFolder(`${stem}.part`);
+      const incoming = new IncomingFolder(options, part, lock);
+      try {
+        incoming.#checkDisk();
+      } catch (error) {
+        incoming.keep();
+        throw error;
+      }
+      return incoming;
     } catch (error) {
       lock.release();
       throw error instanceof FtError ? error : writeError(error, { folder: into, name, size: options.cut.size });
@@ -231,26 +238,30 @@ export class IncomingFolder {
     // Folders need room as well. Those that are there already are few.
     const files = this.files - this.filesIn(have) + this.#layout.folders.length;
     const where = `"${printable(into)}"`;
-    let room: ReturnType<typeof statfsSync>;
-    try {
-      room = statfsSync(into);
-    } catch {
-      // This file system does not say how much is free.
-      return;
-    }
-    if (room.blocks > 0 && bytes > room.bavail * room.bsize) {
-      const free = formatSize(room.bavail * room.bsize);
-      throw new FtError(
-        "no-space",
-        `Cannot fetch the folder "${printable(name)}": it needs ${formatSize(bytes)}, and ${where} has ${free} free.`,
-      );
-    }
+    const room = roomIn(into);
+    if (room === undefined) return;
+    const free = room.bavail * room.bsize;
+    if (room.blocks > 0 && bytes > free) throw this.#tooLarge(bytes, free);
     if (room.files > 0 && files > room.ffree) {
       throw new FtError(
         "no-space",
         `Cannot fetch the folder "${printable(name)}": it has ${files} files and folders to save, and ${where} has room for ${room.ffree} more.`,
       );
     }
+  }
+
+  /** Throws a sentence when the whole disk is too small. A hostile list names any sizes, and the hashes of these would fill the memory. */
+  #checkDisk(): void {
+    const room = roomIn(this.#options.into);
+    if (room !== undefined && room.blocks > 0 && this.size > room.blocks * room.bsize) {
+      throw this.#tooLarge(this.size, room.bavail * room.bsize);
+    }
+  }
+
+  #tooLarge(bytes: number, free: number): FtError {
+    const { into, name } = this.#options;
+    const words = `it needs ${formatSize(bytes)}, and "${printable(into)}" has ${formatSize(free)} free.`;
+    return new FtError("no-space", `Cannot fetch the folder "${printable(name)}": ${words}`);
   }
 
   /** Writes bytes of the folder at a position. A file that cannot be written is remembered in `failed`; a disk that cannot, throws. */
