@@ -250,3 +250,11 @@ describe("the tracker", () => {
     expect(Number(pid)).toBeGreaterThan(1);
   });
 });
+
+test("a first word that resembles no command is asked about, and is refused after No", async () => {
+  const screen = stage.onTerminal([PEER, "library", "who"], { cwd: stage.folderWith({ "a.txt": "a" }) });
+  await screen.waitFor('"library" is not a command. Is it the name of the tracker\'s computer?');
+  screen.press(KEY.enter);
+  await screen.waitFor("add the port: ft-peer library:1234");
+  await expectLeft(screen, 2);
+});
