@@ -190,11 +190,13 @@ describe("choosing what to share", () => {
   test("a folder for downloads that will not do is said before anything is fetched, and another one chosen", async () => {
     const { address } = await stage.tracker();
     const to = stage.folder();
-    const screen = stage.guided(address, { cwd: stage.folderWith({ "one.txt": "1" }) }, "--to", join(to, "missing"));
+    const cwd = stage.folderWith({ "one.txt": "1" });
+    const screen = stage.guided(address, { cwd }, "--to", join(to, "missing"));
     await atFiles(screen);
     screen.press(KEY.enter);
     await screen.waitFor("there is no such folder.");
-    await screen.waitFor("Where do downloads go?");
+    const [question] = await screen.waitFor(/Where do downloads go\?.*Enter keeps [^\n]*/s);
+    expect(question).not.toContain("missing");
     screen.press(to, KEY.enter);
     await screen.waitFor(SEARCH);
   });
