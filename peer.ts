@@ -28,6 +28,7 @@ import { holders } from "./lib/peer/commands/holders.ts";
 import { findTracker, joinTracker, knownTrackers } from "./lib/peer/commands/join.ts";
 import { listFolder } from "./lib/peer/commands/list-folder.ts";
 import type { Peer, PeerOptions } from "./lib/peer/commands/types.ts";
+import { waitForHolders, want } from "./lib/peer/commands/want.ts";
 import { Connector } from "./lib/peer/connect.ts";
 import { HashPool, sha256 } from "./lib/peer/content/hash.ts";
 import { TreeCache } from "./lib/peer/content/tree-cache.ts";
@@ -72,6 +73,7 @@ import {
 import { type FileAsked, type Opened, Server } from "./lib/peer/serve/serve.ts";
 import { Session } from "./lib/peer/session.ts";
 import { Sharing } from "./lib/peer/sharing.ts";
+import { Wants } from "./lib/peer/wants.ts";
 import { EXIT, err, exitCodeFor, out, runProgram, VERSION } from "./lib/program/cli.ts";
 import { outsideOf } from "./lib/program/settings.ts";
 import { endingSignals } from "./lib/program/signals.ts";
@@ -145,9 +147,20 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     sessionKey,
     revoked: (ids) => admission.revoke(ids),
     callBack: (to) => void connector.callBack(to),
-    report,
+    appeared: (message) => wants.appeared(message),
+    report: (event) => {
+      report(event);
+      if (event.event === "joined") wants.joined();
+    },
     clock,
     random: Math.random,
+  });
+  const wants = new Wants({
+    watch: (watch) => session.requests.watch(watch),
+    unwatch: (token) => session.requests.unwatch(token),
+    look: (wanted) => session.requests.wanted(wanted),
+    isOwn: (record) => isOwn(record) || (record.root !== undefined && share.find({ root: record.root }) !== undefined),
+    clock: quietClock,
   });
   const connector = new Connector({
     dial: ({ address, port }, how) => dial({ address: onTrackersLink(address), port }, how),
@@ -258,6 +271,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     port: listener.port,
     session,
     share,
+    wants,
     server,
     computeRoots: () => void computeRoots(),
     shareInstead: async (files) => {
@@ -276,6 +290,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
       stopped.abort();
       sharing.stop();
       finishers.stop();
+      wants.stop();
       folders.stop();
       watch.stop();
       stopWatchingNetwork();
@@ -320,7 +335,7 @@ async function runCommand(line: CommandLine, command: Exclude<PeerCommand, "doct
   const { folders, share } = pathsToShare(line);
   const named = { ...line, share };
   const chosen = folders.length > 0 && share.length === 0 ? { taken: [], left: [] } : filesToShare(named);
-  if (command === "get") checkWhere(line);
+  if (command === "get" || line.get) checkWhere(line);
   const place = line.tracker ?? (await findTracker(line, screen, signal));
   const agent = `ft-peer/${VERSION}`;
   const askLimit = async () => (await meetTracker(place, { dial, clock: systemClock, agent, signal })).max;
@@ -335,7 +350,10 @@ async function runCommand(line: CommandLine, command: Exclude<PeerCommand, "doct
   const peer = await joinTracker({ line, startPeer, place, files, folders, report, signal, consent });
   try {
     if (command === "share") await stayOnline(peer, screen, signal);
-    else if (command === "get") await get(peer, line, screen, signal);
+    else if (command === "get") {
+      if (line.wait !== undefined) await waitForHolders(peer, line, screen, signal);
+      await get(peer, line, screen, signal);
+    } else if (command === "want") await want(peer, line, screen, signal);
     else if (command === "who") await orCancelled(who(peer, screen), signal);
     else if (command === "holders") await orCancelled(holders(peer, line.argument ?? "", screen), signal);
     else if (command === "find") await orCancelled(find(peer, line, screen), signal);
@@ -465,7 +483,7 @@ async function main(argv: string[]): Promise<number> {
     json = line.json;
     const needsFiles = line.command !== undefined && line.command !== "doctor";
     const shared = line.share.length === 0 && needsFiles ? ["."] : line.share;
-    const receives = line.command === undefined || line.command === "get";
+    const receives = line.command === undefined || line.command === "get" || line.get;
     checkSpelling([...shared, ...(receives ? [line.to] : [])]);
     if (line.command === undefined) await runGuided(line, cancel.signal);
     else if (line.command === "doctor") return (await runDoctor(line, startPeer, cancel.signal)) ? EXIT.done : EXIT.failed;

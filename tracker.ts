@@ -16,6 +16,7 @@ import { dial } from "./lib/net/dial.ts";
 import { dialableFrom, likelyAddresses } from "./lib/net/interfaces.ts";
 import { type Listener, type ListenOptions, listen, type RefusalCode } from "./lib/net/listen.ts";
 import { colours, EXIT, err, exitCodeFor, goOnWithoutOutput, out, runProgram, VERSION } from "./lib/program/cli.ts";
+import { writesToJournal } from "./lib/program/journal.ts";
 import { outsideOf } from "./lib/program/settings.ts";
 import { endingSignals } from "./lib/program/signals.ts";
 import { formatEndpoint, hostOf, isIPv6 } from "./lib/protocol/address.ts";
@@ -179,7 +180,7 @@ async function order(port: number, order: Order, json: boolean): Promise<number>
 
 /** Runs a tracker until a signal stops it. */
 async function serve(options: Omit<TrackerOptions, "report">, json: boolean, quiet: boolean): Promise<number> {
-  const log = new TrackerLog(colours);
+  const log = new TrackerLog(colours, writesToJournal());
   const report = (event: TrackerEvent) => {
     if (quiet) return;
     for (const line of json ? [jsonLine(withTime(event))] : log.lines(event, new Date())) out(line);

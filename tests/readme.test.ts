@@ -9,7 +9,7 @@ import { archiveName, TARGETS } from "./release.ts";
 const README = readFileSync(join(import.meta.dir, "..", "README.md"), "utf8");
 
 test("names the archive of every target", () => {
-  for (const target of TARGETS) expect(README).toContain(`\`${archiveName(target, version)}\``);
+  for (const target of TARGETS) expect(README).toContain(`\`${archiveName(target, version, true)}\``);
 });
 
 test("names every package with a reason", () => {

@@ -2,6 +2,7 @@
 //
 //     bun run release                  all targets, into dist/release
 //     bun run release linux-x64 …      only these
+//     MINISIGN_KEY=FILE bun run release    signs the sums with this key, which `minisign -G -W` has made
 //
 // A target is built on a runtime that is downloaded once, kept in node_modules/.cache and held against the lock file in
 // tests/runtimes every time. Nothing appears in dist/release before every archive has passed e2e/release.test.ts.
@@ -17,8 +18,12 @@ import { SHELLS, type Shell } from "../lib/program/options.ts";
 import { formatSize, printable } from "../lib/text.ts";
 import { TRACKER_TABLE } from "../lib/tracker/options.ts";
 import project from "../package.json";
-import { type PackedFile, packTarGz, packZip } from "./helpers/archive.ts";
-import { describeBinary, signatureFault, signed } from "./helpers/binary.ts";
+import { HAS_XZ, type PackedFile, packTarGz, packTarXz, packZip } from "./helpers/archive.ts";
+import { describeBinary, signed } from "./helpers/binary.ts";
+import { manualPage } from "./helpers/manual.ts";
+import { readSecretKey, type SecretKey, signatureText } from "./helpers/minisign.ts";
+import { windowsReadMe } from "./helpers/read-me-windows.ts";
+import { withVersion } from "./helpers/version-resource.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -28,6 +33,8 @@ const CACHE = join(ROOT, "node_modules", ".cache", "filetracker-runtimes");
 const DIST = join(ROOT, "dist");
 export const RELEASE = join(DIST, "release");
 export const SUMS = "SHA256SUMS";
+/** The signature of the sums, when the releaser has a key. */
+export const SIGNATURE = `${SUMS}.minisig`;
 
 export const PROGRAMS = ["ft-tracker", "ft-peer"] as const;
 export const TEXTS = ["README.md", "LICENSE", "CHANGELOG.md"] as const;
@@ -45,8 +52,8 @@ export const BUILD_FLAGS = [
 const LANES = Math.min(2, availableParallelism());
 const RUNTIME_LIMIT = 256 * 1024 * 1024;
 const DOWNLOAD_MS = 600_000;
-/** A finished archive is looked into within this time. Milliseconds. */
-const CHECK_MS = 120_000;
+/** Each test of the finished archives ends within this time: a busy machine must not cost the work of minutes. Milliseconds. */
+const CHECK_MS = 900_000;
 /** The times of files: the first that a zip archive can say, and the last. */
 const FIRST_TIME = Date.UTC(1980, 0, 1) / 1000;
 const LAST_TIME = Date.UTC(2099, 11, 31) / 1000;
@@ -92,8 +99,10 @@ export function folderName(target: Target, version: string): string {
   return `filetracker-${version}-${target.name}`;
 }
 
-export function archiveName(target: Target, version: string): string {
-  return folderName(target, version) + (isWindows(target) ? ".zip" : ".tar.gz");
+/** `isXz`: whether the machine that packs has xz. */
+export function archiveName(target: Target, version: string, isXz = HAS_XZ): string {
+  const kind = isWindows(target) ? "zip" : isXz ? "tar.xz" : "tar.gz";
+  return `${folderName(target, version)}.${kind}`;
 }
 
 /** Where each shell looks for the completions of a program, as a file's name. */
@@ -111,6 +120,25 @@ export function fileTime(epoch: string | undefined): Date {
   throw new UsageError(`SOURCE_DATE_EPOCH needs the seconds of a time from 1980 to 2099, not "${printable(epoch ?? "")}".`);
 }
 
+/** The manual of a program, as the source of a man page. */
+export function manualOf(program: (typeof PROGRAMS)[number], version: string): string {
+  const isPeer = program === "ft-peer";
+  return manualPage({
+    table: isPeer ? PEER_TABLE : TRACKER_TABLE,
+    version,
+    about: isPeer ? "share, find and fetch files on a local network" : "know which peer on a local network has which file",
+    usage: isPeer ? "[ADDRESS[:PORT]] [COMMAND] [OPTIONS]" : "[COMMAND] [OPTIONS]",
+    description: isPeer
+      ? [
+          "ADDRESS is the tracker's; without it, ft-peer takes the one that announces itself on the network. Without a command, on a terminal, it asks what to do.",
+          "A peer shares at least one file, or the tracker does not accept it.",
+        ]
+      : ["Without a command, a tracker runs until Ctrl-C. A command is for a tracker that runs on this machine."],
+  });
+}
+
+const textBytes = (text: string) => new TextEncoder().encode(text);
+
 /** The files of an archive, in their order, below its one folder. */
 export function releaseFiles(target: Target, version: string, programs: Record<string, Bytes>): PackedFile[] {
   const folder = folderName(target, version);
@@ -121,25 +149,56 @@ export function releaseFiles(target: Target, version: string, programs: Record<s
       mode: 0o755,
     })),
     ...TEXTS.map((name) => ({ path: `${folder}/${name}`, bytes: new Uint8Array(readFileSync(join(ROOT, name))), mode: 0o644 })),
+    ...(isWindows(target)
+      ? [{ path: `${folder}/README.txt`, bytes: textBytes(windowsReadMe(version)), mode: 0o644 }]
+      : PROGRAMS.map((program) => ({
+          path: `${folder}/man/${program}.1`,
+          bytes: textBytes(manualOf(program, version)),
+          mode: 0o644,
+        }))),
     ...PROGRAMS.flatMap((program) =>
       SHELLS.map((shell) => ({
         path: `${folder}/completions/${completionFile(shell, program)}`,
-        bytes: new TextEncoder().encode(completionScript(shell, program === "ft-peer" ? PEER_TABLE : TRACKER_TABLE)),
+        bytes: textBytes(completionScript(shell, program === "ft-peer" ? PEER_TABLE : TRACKER_TABLE)),
         mode: 0o644,
       })),
     ),
   ];
 }
 
-/** An archive as its target has it: a zip on Windows, a `.tar.gz` elsewhere. */
+/** An archive as its target has it: a zip on Windows, elsewhere a `.tar.xz`, or a `.tar.gz` if this machine has no xz. */
 export function pack(target: Target, files: PackedFile[], when: Date, level?: Parameters<typeof packZip>[2]): Promise<Bytes> {
-  return isWindows(target) ? Promise.resolve(packZip(files, when, level)) : packTarGz(files, when, level);
+  if (isWindows(target)) return Promise.resolve(packZip(files, when, level));
+  return HAS_XZ ? packTarXz(files, when) : packTarGz(files, when, level);
 }
 
-/** A compiled program as it goes into an archive: with a signature that macOS takes, if it is for macOS. */
+/** A compiled program as it goes into an archive: with its own name in its signature for macOS, or in its version for Windows. */
 export function finished(program: string, bytes: Bytes): Bytes {
-  const isForMac = describeBinary(bytes).startsWith("Mach-O");
-  return isForMac && signatureFault(bytes) !== undefined ? signed(bytes, program) : bytes;
+  const [format] = describeBinary(bytes).split(" ");
+  if (format === "Mach-O") return signed(bytes, program);
+  return format === "PE" ? withVersion(bytes, versionStrings(program), project.version) : bytes;
+}
+
+/** What Windows shows of a program. */
+function versionStrings(program: string): Record<string, string> {
+  return {
+    CompanyName: "FileTracker",
+    FileDescription: program === "ft-peer" ? "FileTracker peer" : "FileTracker tracker",
+    FileVersion: project.version,
+    OriginalFilename: `${program}.exe`,
+    ProductName: "FileTracker",
+    ProductVersion: project.version,
+  };
+}
+
+/** The key to sign the sums with, from the file that MINISIGN_KEY names; undefined without one. */
+function signingKey(path: string | undefined): SecretKey | undefined {
+  if (path === undefined || path === "") return undefined;
+  try {
+    return readSecretKey(readFileSync(path, "utf8"));
+  } catch (error) {
+    throw new UsageError(`Cannot sign with "${printable(path)}": ${sentenceOf(error)}`);
+  }
 }
 
 // ---------------------------------------------------------------- runtimes
@@ -279,7 +338,7 @@ export function sumsText(made: { name: string; sha256: string }[]): string {
   return lines.sort((a, b) => (a.slice(66) < b.slice(66) ? -1 : 1)).join("");
 }
 
-async function release(targets: Target[], signal: AbortSignal): Promise<void> {
+async function release(targets: Target[], key: SecretKey | undefined, signal: AbortSignal): Promise<void> {
   mkdirSync(DIST, { recursive: true });
   const temporary = mkdtempSync(join(DIST, ".release-"));
   try {
@@ -304,7 +363,14 @@ async function release(targets: Target[], signal: AbortSignal): Promise<void> {
       failed.abort();
       await Promise.allSettled(lanes);
     }
-    writeFileSync(join(folder, SUMS), sumsText(made));
+    const sums = sumsText(made);
+    writeFileSync(join(folder, SUMS), sums);
+    if (key !== undefined) {
+      writeFileSync(
+        join(folder, SIGNATURE),
+        signatureText(textBytes(sums), key, `FileTracker ${project.version} file:${SUMS} hashed`),
+      );
+    }
     await check(folder, signal);
     if (existsSync(RELEASE)) renameSync(RELEASE, join(temporary, "before"));
     renameSync(folder, RELEASE);
@@ -360,6 +426,7 @@ async function main(argv: string[]): Promise<number> {
     }
     const targets = chooseTargets(argv);
     fileTime(process.env.SOURCE_DATE_EPOCH);
+    const key = signingKey(process.env.MINISIGN_KEY);
     if (Bun.version !== runtimeVersion()) {
       throw new ReleaseError(
         `This is Bun ${Bun.version}; a release is made by ${runtimeVersion()}: npx -y bun@${runtimeVersion()} run release`,
@@ -367,7 +434,7 @@ async function main(argv: string[]): Promise<number> {
     }
     const stopped = new AbortController();
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => stopped.abort());
-    await release(targets, stopped.signal);
+    await release(targets, key, stopped.signal);
     return 0;
   } catch (error) {
     console.error(sentenceOf(error));

@@ -34,10 +34,27 @@ export const LABEL_LIMIT = 63;
 /** The most addresses of one tracker that are announced, and that a search keeps. */
 export const ADDRESS_LIMIT = 8;
 
+/** A question. Its class is QU_CLASS when the answer is to come to the program that asks, and to nobody else (RFC 6762, section 5.4). */
+export interface Question {
+  name: string;
+  type: string;
+  class?: string;
+}
+
+/** The class of such a question, as the package decodes it: IN with the highest bit. */
+const QU_CLASS = "UNKNOWN_32769";
+
+/** The sender of a packet. */
+export interface Sender {
+  address: Address;
+  port: number;
+}
+
 /** A packet after the package has decoded it. */
 export interface Packet {
+  id: number;
   type: string;
-  questions: { name: string; type: string }[];
+  questions: Question[];
   answers: ServiceRecord[];
   additionals: ServiceRecord[];
 }
@@ -45,7 +62,8 @@ export interface Packet {
 /** The part of the package that talks to the network. A handler of `packet` runs first, and may change the packet that the package sees. */
 interface Mdns extends EventEmitter<{ packet: [Packet, RemoteInfo]; error: [Error] }> {
   query(name: string, type: string): void;
-  respond(records: ServiceRecord[], done?: () => void): void;
+  respond(records: ServiceRecord[] | Partial<Packet>, done?: () => void): void;
+  respond(packet: Partial<Packet>, to: Sender): void;
   destroy(): void;
 }
 
@@ -60,10 +78,16 @@ export interface LinkPlan {
 interface LinkEvents {
   ready(link: Link): void;
   /** A packet that came by this link and is not too large. */
-  packet(packet: Packet, from: Address): void;
+  packet(packet: Packet, from: Sender): void;
   /** The link could not be opened. */
   failed(): void;
 }
+
+/**
+ * The port of a link. `mdns` is that of all programs with multicast DNS. A link on a free port hears no multicast: it asks, and hears the
+ * answers that are sent to it alone. A firewall that lets in only answers to own questions lets these in.
+ */
+export type LinkPort = "mdns" | "free";
 
 /** A socket for one interface and family, with the package on it. */
 export class Link {
@@ -78,12 +102,14 @@ export class Link {
   readonly #on: LinkEvents;
   readonly #pipe: EventEmitter;
   readonly #target: string;
+  readonly #port: LinkPort;
   #socket: Socket | undefined;
   #ready = false;
 
-  constructor(plan: LinkPlan, all: Interface[], on: LinkEvents) {
+  constructor(plan: LinkPlan, all: Interface[], on: LinkEvents, port: LinkPort = "mdns") {
     const { network, family } = plan;
     this.plan = plan;
+    this.#port = port;
     this.label = `${network.name} (IPv${family})`;
     this.zone = zoneFor(network);
     this.#all = all;
@@ -91,8 +117,8 @@ export class Link {
     this.#target = family === 6 ? `${GROUP[6]}%${this.zone}` : GROUP[4];
     // The part of a socket that the package uses when it does not bind by itself.
     this.#pipe = Object.assign(new EventEmitter(), {
-      send: (bytes: Uint8Array, _offset: number, _length: number, _port: number, _address: string, done: () => void) =>
-        this.#send(bytes, done),
+      send: (bytes: Uint8Array, _offset: number, _length: number, port: number, address: string, done: () => void) =>
+        this.#send(bytes, { port, address: this.#targetFor(address) }, done),
       close: () => this.close(),
     });
     const options = { socket: this.#pipe, bind: false, multicast: false, type: "udp4" };
@@ -102,7 +128,7 @@ export class Link {
     this.mdns.on("packet", (packet, { address, port }) => {
       // A response that comes from another port does not count (RFC 6762, section 6).
       if (packet.type === "response" && port !== MDNS_PORT) packet.type = "ignored";
-      else on.packet(packet, address as Address);
+      else on.packet(packet, { address: address as Address, port });
     });
     this.#open();
   }
@@ -119,7 +145,7 @@ export class Link {
         if (this.#socket !== socket) return;
         try {
           const own = family === 6 ? `::%${this.zone}` : (ownAddress(network)?.address ?? "");
-          socket.addMembership(GROUP[family], own);
+          if (this.#port === "mdns") socket.addMembership(GROUP[family], own);
           socket.setMulticastInterface(own);
           socket.setMulticastTTL(255);
           socket.setMulticastLoopback(true);
@@ -130,23 +156,25 @@ export class Link {
         this.#ready = true;
         this.#on.ready(this);
       });
-      // Linux gives a packet that is sent to this machine alone to one program only. Bound to the group, we take no such packet from
-      // another program. For IPv6, Linux gives a socket without a zone the packets of all interfaces. Other systems cannot bind to a
-      // group.
-      const any = family === 6 ? "::" : "0.0.0.0";
-      socket.bind({ port: MDNS_PORT, address: process.platform === "linux" ? this.#target : any });
+      socket.bind({ port: this.#port === "mdns" ? MDNS_PORT : 0, address: bindAddress(this.plan, this.#port) });
     } catch (error) {
       this.#fail(error);
     }
   }
 
-  #send(bytes: Uint8Array, done: () => void): void {
+  /** Where the package wants to send to: it knows the group of IPv4 only, and no zones. */
+  #targetFor(address: string): string {
+    if (address === GROUP[4]) return this.#target;
+    return isLinkLocal(address as Address) && address.includes(":") ? `${address}%${this.zone}` : address;
+  }
+
+  #send(bytes: Uint8Array, { port, address }: { port: number; address: string }, done: () => void): void {
     if (!this.#ready || this.#socket === undefined) {
       done();
       return;
     }
     try {
-      this.#socket.send(bytes, MDNS_PORT, this.#target, (error) => {
+      this.#socket.send(bytes, port, address, (error) => {
         if (error instanceof Error) this.#note(error);
         else this.problem = undefined;
         done();
@@ -177,6 +205,23 @@ export class Link {
     if (isOn(network, from)) return true;
     // It is of none of our networks. Two networks can share a cable (RFC 6762, section 11).
     return !network.loopback && !this.#all.some((other) => isOn(other, from));
+  }
+
+  /**
+   * Whether a question is to be answered to its sender alone: it asks for that, or it comes from another port than that of multicast DNS
+   * (RFC 6762, sections 5.4 and 6.7). Nobody on another network gets such an answer, because it is larger than its question.
+   */
+  wantsUnicast(question: Question, { address, port }: Sender): boolean {
+    if (port === MDNS_PORT && question.class !== QU_CLASS) return false;
+    return address.includes(":") ? isLinkLocal(address) : isOn(this.plan.network, address);
+  }
+
+  /** Answers the sender of a packet, and nobody else. */
+  answer({ id, questions }: Packet, answers: ServiceRecord[], additionals: ServiceRecord[], to: Sender): void {
+    // A program on another port may know nothing of multicast DNS: it gets its own question and number back, as from any DNS server.
+    const isPlain = to.port !== MDNS_PORT;
+    const asked = questions.map(({ name, type }) => ({ name, type }));
+    this.mdns.respond({ id: isPlain ? id : 0, questions: isPlain ? asked : [], answers, additionals }, to);
   }
 
   #fail(error: unknown): void {
@@ -221,6 +266,17 @@ export function multicastReason(error: unknown, platform: string = process.platf
     default:
       return sentenceOf(error);
   }
+}
+
+/** The address to bind a link's socket to, on each system. */
+export function bindAddress({ network, family }: LinkPlan, port: LinkPort, platform: string = process.platform): string {
+  const own = ownAddress(network)?.address ?? "0.0.0.0";
+  // Linux gives a packet that is sent to this machine alone to one program only. Bound to the group, we take no such packet from
+  // another program. For IPv6, Linux gives a socket without a zone the packets of all interfaces. Other systems cannot bind to a group.
+  if (port === "mdns" && platform === "linux") return family === 6 ? `${GROUP[6]}%${zoneFor(network, platform)}` : GROUP[4];
+  if (family === 6) return "::";
+  // Bun's setMulticastInterface does nothing for IPv4 on Windows. There the address of the socket says which interface it uses.
+  return port === "free" || platform === "win32" ? own : "0.0.0.0";
 }
 
 /** The IPv4 address that names an interface for multicast. */

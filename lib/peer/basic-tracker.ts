@@ -94,7 +94,15 @@ export class BasicTracker {
    * reads once for each message: HELLO went alone, and now the whole list goes in one piece.
    */
   sendList(channel: Channel, records: FileRecord[]): FileRecord[] {
-    const { taken, left } = forOldTracker(records.slice(0, DEFAULT_MAX_FILES));
+    // This profile has no folders.
+    const files = records.filter(({ type }) => type !== FOLDER_TYPE);
+    const { taken, left } = forOldTracker(files.slice(0, DEFAULT_MAX_FILES));
+    if (files.length === 0 && records.length > 0) {
+      throw new FtError(
+        "basic-folder",
+        `The tracker at "${this.#tools.where()}" speaks the basic protocol, which has no folders. Share a file, too, with --share FILE.`,
+      );
+    }
     if (taken.length === 0) {
       throw new FtError(
         "basic-names",
@@ -175,8 +183,7 @@ const OLD_TRACKER_READS = 1024;
 export function forOldTracker(records: FileRecord[]): { taken: FileRecord[]; left: FileRecord[] } {
   const taken: FileRecord[] = [];
   const left: FileRecord[] = [];
-  // This profile has no folders.
-  for (const record of records.filter(({ type }) => type !== FOLDER_TYPE)) {
+  for (const record of records) {
     const plain = { ...record, type: /^[A-Za-z/-]{3,70}$/.test(record.type) ? record.type : "data" };
     const fits = basic.records([...taken, plain]).length <= OLD_TRACKER_READS;
     const known = /^[._A-Za-z -]+$/.test(plain.name) && plain.name.trim() === plain.name && !plain.address.includes(":");

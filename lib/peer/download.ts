@@ -10,7 +10,7 @@ import { printable } from "../text.ts";
 import { type HashingOptions, type HashPool, sha256 } from "./content/hash.ts";
 import { pieceSizeOf } from "./content/merkle.ts";
 import { PieceSet } from "./content/pieces.ts";
-import { lookForTargets, openForHashing } from "./disk/already-here.ts";
+import { lookForRenamed, lookForTargets, openForHashing } from "./disk/already-here.ts";
 import type { Renamed } from "./disk/folder-layout.ts";
 import { Incoming, type Published, partKeyOf } from "./disk/incoming.ts";
 import type { FailedFile } from "./disk/incoming-folder.ts";
@@ -42,8 +42,8 @@ export interface Downloaded {
   /** `merged`: the files of a folder went into a folder that was there. */
   outcome: "new" | "already here" | "replaced" | "merged";
   holders: FileRecord[];
-  /** Only of a folder: its files, those that could not be saved, and those that have another name because theirs was taken. */
-  inFolder?: { files: number; failed: FailedFile[]; numbered: Renamed[] };
+  /** Only of a folder: the content id of its list, the number of its files, those that could not be saved, and those that have another name because theirs was taken. */
+  inFolder?: { root: string; files: number; failed: FailedFile[]; numbered: Renamed[] };
 }
 
 export interface DownloadTools {
@@ -192,8 +192,8 @@ export class Downloads {
         // Some file systems change a file's times when they write it to the disk.
         await incoming.flush();
       } catch (error) {
-        if (codeOf(error) !== "EIO" || root === undefined || round === MOST_ROUNDS) throw error;
-        this.#endPart(root, incoming);
+        if (codeOf(error) !== "EIO" || round === MOST_ROUNDS) throw error;
+        if (root !== undefined) this.#endPart(root, incoming);
         await incoming.moveElsewhere();
         continue;
       }
@@ -294,15 +294,19 @@ export class Downloads {
     return concatBytes(hashes);
   }
 
-  /** The path of a file with this content id that is in the folder already, with this name or a number behind it. */
-  async #alreadyHere(options: DownloadOptions, { name, size, root }: FileRecord): Promise<string | undefined> {
+  /** The path of a file with this content id that is in the folder already. */
+  async #alreadyHere(options: DownloadOptions, record: FileRecord): Promise<string | undefined> {
+    const { name, size, root } = record;
     if (root === undefined) return undefined;
     let checked = 0;
     const onHashed = (bytes: number) => {
       checked += bytes;
       options.report({ event: "checking", checked, size });
     };
-    for (const path of lookForTargets(options.folder, options.as ?? name, size)) {
+    const { folder, as } = options;
+    // A file that shall have a certain name is not taken for there when it has another one.
+    const renamed = as === undefined ? lookForRenamed(folder, name, size, exactDateOf(record)) : [];
+    for (const path of [...lookForTargets(folder, as ?? name, size), ...renamed]) {
       const file = openForHashing(path);
       if (file === undefined) continue;
       checked = 0;

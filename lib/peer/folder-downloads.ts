@@ -4,13 +4,14 @@
 import { systemClock } from "../clock.ts";
 import { FtError } from "../error.ts";
 import type { Endpoint } from "../protocol/address.ts";
-import { type FolderEntry, LONGEST_LIST, parseFolderList } from "../protocol/folder.ts";
+import { FOLDER_TYPE, type FolderEntry, LONGEST_LIST, parseFolderList } from "../protocol/folder.ts";
 import type { FileRecord } from "../protocol/record.ts";
 import { printable } from "../text.ts";
 import { FolderCut } from "./content/folder-cut.ts";
 import { sha256, treeOfBytes } from "./content/hash.ts";
 import type { PieceSet } from "./content/pieces.ts";
 import { IncomingFolder } from "./disk/incoming-folder.ts";
+import { formatDates } from "./disk/shared-folder.ts";
 import type { Downloaded, DownloadOptions, DownloadTools } from "./download.ts";
 import { fetchDates } from "./fetch/dates.ts";
 import { fetchFile } from "./fetch/fetch.ts";
@@ -18,6 +19,10 @@ import type { FetchEvent, Fetched, FetchTools } from "./fetch/types.ts";
 import { HowFar } from "./how-far.ts";
 import type { Known, KnownFolder, Opened } from "./serve/types.ts";
 
+/** The most holders that are asked for the new list of a folder. */
+const MOST_ASKED = 3;
+/** A folder that changes while it is fetched is followed at most this number of times. */
+const MOST_CHANGES = 3;
 /** The number of complete files is counted again when this time has passed. Milliseconds. */
 const COUNT_MS = 250;
 
@@ -48,7 +53,9 @@ interface Part {
   readonly hashes: Uint8Array;
   readonly have: PieceSet;
   readonly incoming: IncomingFolder;
-  readonly dates: ReadonlyMap<string, number>;
+  /** The hashes of the list's pieces, and the dates as DATES carries them: made once, since requests for them are short. */
+  readonly pieces: Uint8Array;
+  readonly dates: Uint8Array;
   howFar?: HowFar;
 }
 
@@ -80,6 +87,17 @@ export async function fetchFolderList(
   return { bytes, entries: parseFolderList(bytes) };
 }
 
+/** Whether the holder of a record still has the folder on its list, which stays there until the folder is read again. */
+function isReadAgain({ name }: FileRecord, root: string, held: FileRecord[]): boolean {
+  return held.some((one) => one.name === name && (one.root === undefined || one.root === root));
+}
+
+/** The record of the same folder with another list; undefined when there is none. */
+function newerOf({ name, root }: FileRecord, held: FileRecord[]): FileRecord | undefined {
+  const isSame = (one: FileRecord) => one.name === name && one.type === FOLDER_TYPE && one.root !== undefined;
+  return held.some((one) => isSame(one) && one.root === root) ? undefined : held.find(isSame);
+}
+
 /** The tools of the engine that do not depend on what is fetched. */
 function engineTools(
   { dial, limit, pass, keyed, away, unsettled, look, held, isFetchable }: FolderDownloadTools,
@@ -95,9 +113,7 @@ function engineTools(
     sha256,
     limit,
     signal,
-    // A changed folder keeps its record until it is read again.
-    rereads: async (holder) =>
-      (await held(holder)).some((one) => one.name === holder.name && (one.root === undefined || one.root === root)),
+    rereads: async (holder) => isReadAgain(holder, root, await held(holder)),
     ...(only ? {} : { look: async () => (await look(root)).filter(isFetchable) }),
   };
 }
@@ -114,7 +130,7 @@ export class FolderDownloads {
 
   /** Fetches one folder; the records are its holders. Throws a sentence. */
   start(records: [FileRecord, ...FileRecord[]], options: DownloadOptions): Promise<Downloaded> {
-    const running = this.#download(records, options);
+    const running = this.#follow(records, options);
     this.#running.add(running);
     const ended = () => this.#running.delete(running);
     running.then(ended, ended);
@@ -139,14 +155,13 @@ export class FolderDownloads {
   /** The list of a folder that is being fetched, which is served like a file. */
   look(root: string): Known | undefined {
     const part = this.#parts.get(root);
-    return part === undefined ? undefined : { size: part.list.length, pieces: treeOfBytes(part.list).pieces };
+    return part === undefined ? undefined : { size: part.list.length, pieces: part.pieces };
   }
 
   lookFolder(root: string): KnownFolder | undefined {
     const part = this.#parts.get(root);
     if (part === undefined) return undefined;
-    const lines = [...part.dates].map(([path, date]) => `${date} ${path}\n`);
-    return { hashes: part.hashes, have: part.have, dates: () => new TextEncoder().encode(lines.join("")) };
+    return { hashes: part.hashes, have: part.have, dates: () => part.dates };
   }
 
   /** Opens the bytes of a folder, or its list. Only verified pieces may be read. */
@@ -170,11 +185,47 @@ export class FolderDownloads {
     return {
       name: record.name,
       root: folder,
-      file: { size: cut.size, read: (into, at) => incoming.read(into, at), has, ...always },
+      file: { size: cut.size, busyUntil: cut.smallEnd, read: (into, at) => incoming.read(into, at), has, ...always },
     };
   }
 
-  async #download(records: [FileRecord, ...FileRecord[]], options: DownloadOptions): Promise<Downloaded> {
+  /** Fetches a folder. If it changes meanwhile, goes on with its new list: what has arrived of that stays. */
+  async #follow(records: [FileRecord, ...FileRecord[]], options: DownloadOptions): Promise<Downloaded> {
+    let now = records;
+    for (let changes = 0; ; changes++) {
+      // Ends the fetch of an old list as soon as its last holder has a new one.
+      const changed = new AbortController();
+      try {
+        return await this.#download(now, { ...options, signal: AbortSignal.any([options.signal, changed.signal]) }, changed);
+      } catch (error) {
+        const next = changes < MOST_CHANGES && !options.signal.aborted ? await this.#changed(now, options) : undefined;
+        if (next === undefined) throw error;
+        options.report({ event: "folder-changed" });
+        now = next;
+      }
+    }
+  }
+
+  /** The records of a folder as it is now; undefined when its holders have the same list as before, or no folder of its name. */
+  async #changed(
+    records: [FileRecord, ...FileRecord[]],
+    { only }: Pick<DownloadOptions, "only">,
+  ): Promise<[FileRecord, ...FileRecord[]] | undefined> {
+    const { held, look, isFetchable } = this.#tools;
+    for (const record of records.slice(0, MOST_ASKED)) {
+      const other = newerOf(record, await held(record).catch(() => []));
+      if (other?.root === undefined || !isFetchable(other)) continue;
+      const holders = only ? [] : await look(other.root).catch(() => []);
+      return [other, ...holders.filter(({ address, port }) => address !== other.address || port !== other.port)];
+    }
+    return undefined;
+  }
+
+  async #download(
+    records: [FileRecord, ...FileRecord[]],
+    options: DownloadOptions,
+    changed: AbortController,
+  ): Promise<Downloaded> {
     const { folder: into, inside = "" } = options;
     const { isFetchable, pool } = this.#tools;
     const [record] = records;
@@ -188,7 +239,10 @@ export class FolderDownloads {
     }
     const root = record.root ?? "";
     const cut = new FolderCut(entries);
-    const dates = await fetchDates(root, holders, { ...engineTools(this.#tools, options, root), clock: systemClock });
+    const dates = await fetchDates(root, holders, pathsOf(entries), {
+      ...engineTools(this.#tools, options, root),
+      clock: systemClock,
+    });
     const incoming = IncomingFolder.open({ into, name: record.name, entries, cut, inside, dates });
     const progress = new FolderProgress(incoming, cut, options.report);
     let served: Part | undefined;
@@ -197,13 +251,19 @@ export class FolderDownloads {
         { name: record.name, size: cut.size, root, holders, folder: cut },
         {
           ...engineTools(this.#tools, options, root),
+          rereads: async (holder) => {
+            const list = await this.#tools.held(holder);
+            if (newerOf({ ...holder, root }, list) !== undefined) changed.abort();
+            return isReadAgain(holder, root, list);
+          },
           target: incoming,
           layer: (memory, length, offset) => pool.layer({ memory, units: cut.unitsOf(...piecesIn(cut, offset, length)) }),
           present: (hashes, onChecked) => incoming.present(hashes, pool, onChecked),
           begun: (hashes, have) => {
             progress.begin(have);
             if (inside !== "") return;
-            served = this.#serve({ record, list, cut, hashes, have, incoming, dates });
+            const made = { pieces: treeOfBytes(list).pieces, dates: formatDates(dates) };
+            served = this.#serve({ record, list, cut, hashes, have, incoming, ...made });
           },
           report: (event) => {
             if (event.event === "progress") served?.howFar?.moved();
@@ -217,7 +277,7 @@ export class FolderDownloads {
       else this.#endPart(served);
       const { files, size, failed } = incoming;
       const { path, outcome, numbered } = published;
-      return { path, size, verified: true, outcome, holders: fetched.holders, inFolder: { files, failed, numbered } };
+      return { path, size, verified: true, outcome, holders: fetched.holders, inFolder: { root, files, failed, numbered } };
     } catch (error) {
       incoming.keep();
       this.#endPart(served);
@@ -245,6 +305,20 @@ export class FolderDownloads {
     this.#parts.delete(part.record.root ?? "");
     this.#tools.withdraw(part.record);
   }
+}
+
+/** The paths of a folder's entries and of all folders in it; that of the folder itself is `/`. */
+function pathsOf(entries: readonly FolderEntry[]): Set<string> {
+  const paths = new Set(["/"]);
+  for (const { path } of entries) {
+    paths.add(path);
+    for (let slash = path.lastIndexOf("/"); slash > 0; slash = path.lastIndexOf("/", slash - 1)) {
+      const outer = path.slice(0, slash + 1);
+      if (slash < path.length - 1 && paths.has(outer)) break;
+      paths.add(outer);
+    }
+  }
+  return paths;
 }
 
 /** The first piece of a range that begins with a piece, and how many whole pieces are in it. */

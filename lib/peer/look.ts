@@ -4,7 +4,18 @@ import { Browser } from "bonjour-service/dist/lib/browser.js";
 import type { Service, ServiceRecord } from "bonjour-service/dist/lib/service.js";
 import { systemClock } from "../clock.ts";
 import { type Interface, interfaces } from "../net/interfaces.ts";
-import { ADDRESS_LIMIT, LABEL_LIMIT, Link, type LinkPlan, type Packet, planLinks, SERVICE, SERVICE_TYPE } from "../net/mdns.ts";
+import {
+  ADDRESS_LIMIT,
+  LABEL_LIMIT,
+  Link,
+  type LinkPlan,
+  type LinkPort,
+  type Packet,
+  planLinks,
+  SERVICE,
+  SERVICE_TYPE,
+  type Sender,
+} from "../net/mdns.ts";
 import { type Address, isHostAddress, isLinkLocal, isLoopback, parseAddress, withoutZone } from "../protocol/address.ts";
 import { cutTo } from "../text.ts";
 
@@ -128,8 +139,9 @@ export interface FindOptions {
 }
 
 /**
- * Asks for trackers on every interface: by a link for each interface and family, each with a browser of the package. Never rejects.
- * Everything is closed when it resolves.
+ * Asks for trackers on every interface: by two links for each interface and family, each with a browser of the package. One hears what
+ * is told to all; the other asks from a free port, because a firewall may let in only answers to that. Never rejects. Everything is
+ * closed when it resolves.
  */
 export async function findTrackers(options: FindOptions = {}): Promise<Found> {
   const { patienceMs = SEARCH_MS, signal, networks = interfaces } = options;
@@ -138,7 +150,11 @@ export async function findTrackers(options: FindOptions = {}): Promise<Found> {
   const sightings = new Sightings(own);
   const over = Promise.withResolvers<void>();
   const plans = signal?.aborted ? [] : planLinks(all);
-  const asked: string[] = [];
+  const ports = plans.flatMap((plan): [LinkPlan, LinkPort][] => {
+    const both: LinkPort[] = plan.network.loopback ? ["mdns"] : ["mdns", "free"];
+    return both.map((port) => [plan, port]);
+  });
+  const asked = new Set<string>();
   const browsers: Browser[] = [];
   let failed = 0;
   let echo = false;
@@ -149,26 +165,27 @@ export async function findTrackers(options: FindOptions = {}): Promise<Found> {
     if (from !== undefined && sightings.hear(service, from, zone)) searchEnd ??= systemClock.after(FURTHER_MS, over.resolve);
   }
 
-  function openLink(plan: LinkPlan): Link {
+  function openLink([plan, port]: [LinkPlan, LinkPort]): Link {
     const isReal = !plan.network.loopback;
-    const link = new Link(plan, all, {
+    const on = {
       ready: () => {
-        if (isReal) asked.push(link.label);
+        if (isReal) asked.add(link.label);
         browsers.push(browse(link, hear));
       },
       failed: () => {
         failed += 1;
-        if (failed === plans.length) over.resolve();
+        if (failed === ports.length) over.resolve();
       },
-      packet: (packet, from) => {
-        if (isReal && packet.type === "query" && own.has(from)) echo ||= packet.questions.some(isForService);
+      packet: (packet: Packet, from: Sender) => {
+        if (isReal && packet.type === "query" && own.has(from.address)) echo ||= packet.questions.some(isForService);
         keepRelevant(packet);
       },
-    });
+    };
+    const link: Link = new Link(plan, all, on, port);
     return link;
   }
 
-  const links = plans.map(openLink);
+  const links = ports.map(openLink);
   if (links.length === 0) over.resolve();
   const stop = () => over.resolve();
   signal?.addEventListener("abort", stop);
@@ -180,12 +197,12 @@ export async function findTrackers(options: FindOptions = {}): Promise<Found> {
   await over.promise;
   signal?.removeEventListener("abort", stop);
   for (const cancel of [...cancels, searchEnd]) cancel?.();
-  const problems = links.flatMap(({ problem }) => problem ?? []);
+  const problems = [...new Set(links.flatMap(({ problem }) => problem ?? []))];
   for (const link of links) {
     link.mdns.destroy();
     link.close();
   }
-  return { trackers: sightings.trackers, asked, problems, echo };
+  return { trackers: sightings.trackers, asked: [...asked], problems, echo };
 }
 
 /** Tells of each service that is heard of on a link, and of its changes. */

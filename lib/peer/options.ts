@@ -8,6 +8,7 @@ import { textAskedFor } from "../program/cli.ts";
 import {
   type Command,
   commandRows,
+  DURATION,
   FILE,
   FILES,
   FLAG,
@@ -33,7 +34,7 @@ import { isLinkLocal, parseAddress, parseEndpoint } from "../protocol/address.ts
 import { DEFAULT_MAX_FILES, DEFAULT_TRACKER_PORT, type Page, type Wish } from "../protocol/messages.ts";
 import { peerName } from "../protocol/peer-name.ts";
 import { type FileName, parseFileName, parseRoot } from "../protocol/record.ts";
-import { parseSize, printable } from "../text.ts";
+import { parseDuration, parseSize, printable } from "../text.ts";
 import { typedAddress } from "./find-peer.ts";
 import { parseTracker } from "./locate.ts";
 import { fit } from "./screen/columns.ts";
@@ -46,6 +47,7 @@ const COMMANDS = [
   { name: "search", label: "NAME", about: "who has the file of exactly this name" },
   { name: "find", label: "WORD...", about: "who has files with all these words in their names, or a content: root:HEX" },
   { name: "get", label: "NAME...", about: "fetch files or folders, by name or by content id (root:HEX)" },
+  { name: "want", label: "WORD...", about: "print each file that fits, now and when it appears, until Ctrl-C" },
   { name: "list", label: "[PEER]", about: "every file online, or those of a peer, or those in PEER/FOLDER" },
   { name: "holders", label: "NAME", about: "who has this file, who is fetching it, who has not" },
   { name: "who", about: "the peers online" },
@@ -109,6 +111,9 @@ const DAY: Kind<string> = {
   },
 };
 
+/** The commands that take words and filters. */
+const FINDING = ["find", "want"] as const;
+
 const OPTIONS = [
   {
     name: "share",
@@ -155,18 +160,26 @@ const OPTIONS = [
   },
   { name: "any", kind: FLAG, about: "get: when several files have the name, take the best", command: "get" },
   { name: "overwrite", setting: true, kind: FLAG, about: "let a fetched file replace one of the same name" },
-  { name: "ext", kind: TEXTS, label: "EXT", about: "find: only these extensions, such as pdf or pdf,odt", command: "find" },
-  { name: "type", kind: TEXT, label: "TYPE", about: "find: only this kind of file, such as video/", command: "find" },
-  { name: "min", kind: SIZE, label: "SIZE", about: "find: at least this big, such as 10MB", command: "find" },
-  { name: "max", kind: SIZE, label: "SIZE", about: "find: at most this big", command: "find" },
+  { name: "wait", kind: DURATION, label: "[DURATION]", about: "get: wait until somebody has it, such as 2h", command: "get" },
+  { name: "get", kind: FLAG, about: "want: fetch each file that appears", command: "want" },
+  {
+    name: "ext",
+    kind: TEXTS,
+    label: "EXT",
+    about: "find, want: only these extensions, such as pdf or pdf,odt",
+    command: FINDING,
+  },
+  { name: "type", kind: TEXT, label: "TYPE", about: "find, want: only this kind of file, such as video/", command: FINDING },
+  { name: "min", kind: SIZE, label: "SIZE", about: "find, want: at least this big, such as 10MB", command: FINDING },
+  { name: "max", kind: SIZE, label: "SIZE", about: "find, want: at most this big", command: FINDING },
   {
     name: "after",
     kind: DAY,
     label: "DATE",
-    about: "find: last changed on this day or later, such as 2026-11-22",
-    command: "find",
+    about: "find, want: last changed on this day or later, such as 2026-11-22",
+    command: FINDING,
   },
-  { name: "before", kind: DAY, label: "DATE", about: "find: last changed on this day or earlier", command: "find" },
+  { name: "before", kind: DAY, label: "DATE", about: "find, want: last changed on this day or earlier", command: FINDING },
   { name: "limit", setting: true, kind: RATE, label: "RATE", about: "most bytes per second, such as 10MB (up and down each)" },
   { name: "json", setting: true, kind: FLAG, about: "one JSON object a line" },
   { name: "quiet", setting: true, short: "q", kind: FLAG, about: "print results and errors only" },
@@ -174,6 +187,9 @@ const OPTIONS = [
   { name: "completions", kind: SHELL, label: "SHELL", about: "completions for bash, zsh, fish or powershell" },
   { name: "version", short: "V", kind: FLAG, about: "the version" },
 ] as const satisfies Option[];
+
+/** The wait of --wait alone: about three years. */
+const LONGEST_WAIT = "999d";
 
 export const PEER_TABLE: ProgramTable = { program: "ft-peer", commands: COMMANDS, options: OPTIONS };
 
@@ -217,6 +233,10 @@ export interface CommandLine {
   name: string | undefined;
   /** The holder, as typed. */
   from: string | undefined;
+  /** get waits for this time until somebody has the file. Seconds. */
+  wait: number | undefined;
+  /** want fetches each file that appears. */
+  get: boolean;
   /** Of several contents of a name, get takes the best. */
   any: boolean;
   overwrite: boolean;
@@ -244,7 +264,7 @@ export function parsePeerArguments(
   outside: Outside = NOTHING_OUTSIDE,
   host?: string,
 ): { text: string } | CommandLine {
-  const typed = splitArguments(argv, PEER_TABLE);
+  const typed = splitArguments(withWait(argv), PEER_TABLE);
   const { given, words } = typed;
   const text = textAskedFor(typed, PEER_TABLE, PEER_HELP);
   if (text !== undefined) return { text };
@@ -264,10 +284,11 @@ export function parsePeerArguments(
   }
   const misplaced = misplacedOption(OPTIONS, given, command);
   if (misplaced !== undefined) {
-    const example = misplaced.command === "get" ? "get NAME" : "find WORD";
+    const [only = ""] = [misplaced.command].flat();
+    const example = only === "get" ? "get NAME" : `${only} WORD`;
     const value = "label" in misplaced ? " ..." : "";
     throw new UsageError(
-      `--${misplaced.name} only works with ${misplaced.command}. Try: ft-peer ${example} --${misplaced.name}${value}`,
+      `--${misplaced.name} only works with ${[misplaced.command].flat().join(" and ")}. Try: ft-peer ${example} --${misplaced.name}${value}`,
     );
   }
   // Paths behind "share" come before the files in the settings.
@@ -279,10 +300,22 @@ export function parsePeerArguments(
   const names = command === "get" ? namesOf(words) : [];
   if (command === "who" || command === "doctor") refuseMore(words);
   const { ext, type, min, max, after, before, help, version, completions, ...values } = readValues(OPTIONS, all, called);
-  const wish = command === "find" ? wishOf(words, { ext, type, min, max, after, before }) : { words: [], group: true };
+  const wish =
+    command === "find" || command === "want"
+      ? wishOf(command, words, { ext, type, min, max, after, before })
+      : { words: [], group: true };
   const paths = command === "share" ? words.map((word) => meantPath(word)) : [];
   if (command === "get") checkOutput(values, names);
   return { tracker, command, argument, names, wish, paths, ...values };
+}
+
+/** `--wait` without a duration behind it waits for as long as it takes. */
+function withWait(argv: string[]): string[] {
+  const end = argv.indexOf("--");
+  const isOption = (at: number) => end < 0 || at < end;
+  return argv.map((one, at) =>
+    one === "--wait" && isOption(at) && parseDuration(argv[at + 1] ?? "") === undefined ? `--wait=${LONGEST_WAIT}` : one,
+  );
 }
 
 /** The one argument of search, list and holders. */
@@ -344,7 +377,7 @@ function onAnyLink(place: TrackerPlace): TrackerPlace {
 type Filters = Pick<Values<typeof OPTIONS>, "ext" | "type" | "min" | "max" | "after" | "before">;
 
 /** The words and filters of the find command. Several words may come in one argument. */
-function wishOf(typed: string[], { ext: extensions, ...filters }: Filters): Omit<Wish, keyof Page> {
+function wishOf(command: "find" | "want", typed: string[], { ext: extensions, ...filters }: Filters): Omit<Wish, keyof Page> {
   const all = typed.flatMap((one) => one.split(/\s+/)).filter((one) => one !== "");
   const roots = all.flatMap((one) => rootArgument(one) ?? []);
   const words = all.filter((one) => !one.startsWith("root:"));
@@ -352,13 +385,13 @@ function wishOf(typed: string[], { ext: extensions, ...filters }: Filters): Omit
     .flatMap((one) => one.split(","))
     .map((one) => one.replace(/^\./, ""))
     .filter((one) => one !== "");
-  if (roots.length > 1) throw new UsageError("find takes one content id at a time.");
+  if (roots.length > 1) throw new UsageError(`${command} takes one content id at a time.`);
   const wish: Omit<Wish, keyof Page> = { words, group: true };
   if (roots[0] !== undefined) wish.root = roots[0];
   if (ext.length > 0) wish.ext = ext;
   Object.assign(wish, Object.fromEntries(Object.entries(filters).filter(([, value]) => value !== undefined)));
   if (Object.keys(wish).length === 2 && words.length === 0) {
-    throw new UsageError("find needs a word, or a filter such as --ext pdf. Try: ft-peer find report");
+    throw new UsageError(`${command} needs a word, or a filter such as --ext pdf. Try: ft-peer ${command} report`);
   }
   return wish;
 }

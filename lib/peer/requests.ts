@@ -3,7 +3,15 @@
 import type { Clock } from "../clock.ts";
 import { FtError } from "../error.ts";
 import { type Address, formatEndpoint } from "../protocol/address.ts";
-import type { CallBack, Page, PeerLine, Profile, Wish } from "../protocol/messages.ts";
+import {
+  type CallBack,
+  type Page,
+  type PeerLine,
+  type Profile,
+  RESULTS_DEFAULT,
+  type Watch,
+  type Wish,
+} from "../protocol/messages.ts";
 import type { FileName, FileRecord } from "../protocol/record.ts";
 import { encodeToTracker } from "../protocol/write.ts";
 import { type Reply, unexpected } from "./tracker-connection.ts";
@@ -106,6 +114,25 @@ export class TrackerRequests {
       return reply.verb === "PEERS" ? { items: reply.peers, unread: reply.unread } : unexpected(reply);
     };
     return this.#allPages(page, ({ id }) => id);
+  }
+
+  /** Asks the tracker to tell when a file appears. False when it does not know how, or speaks the basic protocol. */
+  async watch(watch: Watch): Promise<boolean> {
+    if ((await this.#tools.ready()) === 1) return false;
+    return (await this.#tools.ask(encodeToTracker({ verb: "WATCH", ...watch }), { mayRefuse: true })).verb === "OK";
+  }
+
+  /** The tracker need not tell any more. Does nothing while it is away: it forgets by itself. */
+  async unwatch(watch: string): Promise<void> {
+    if (this.#tools.profile() === 2) await this.#tools.ask(encodeToTracker({ verb: "UNWATCH", watch }), { mayRefuse: true });
+  }
+
+  /** The records that fit what is waited for: up to a page of them. */
+  async wanted({ name, root, ...wish }: Omit<Watch, "watch">): Promise<FileRecord[]> {
+    if (name !== undefined) return await this.search(name);
+    if (root !== undefined && wish.words.length === 0) return await this.holders(root);
+    const page = { offset: 0, limit: RESULTS_DEFAULT };
+    return (await this.find({ ...wish, root, group: true, ...page })).records;
   }
 
   /** Whether a peer at this address is online. A basic tracker cannot say: undefined. */

@@ -3,10 +3,9 @@
 
 import { type Clock, sleep } from "../clock.ts";
 import { CancelledError, codeOf, FtError } from "../error.ts";
-import type { Channel, Dial } from "../net/channel.ts";
-import { type Address, type Endpoint, formatEndpoint, isLoopback } from "../protocol/address.ts";
+import type { Channel } from "../net/channel.ts";
+import { type Address, formatEndpoint, isLoopback } from "../protocol/address.ts";
 import {
-  type CallBack,
   DEFAULT_MAX_FILES,
   type Dismissal,
   OLD_PASS_LIFETIME_S,
@@ -19,11 +18,14 @@ import {
 import { type FileRecord, isCounted } from "../protocol/record.ts";
 import { encodeToTracker } from "../protocol/write.ts";
 import { BasicTracker, BYE_MS } from "./basic-tracker.ts";
-import { type Addresses, dialTracker } from "./dial-tracker.ts";
+import { dialTracker } from "./dial-tracker.ts";
 import { ExcludedError, type Exclusion, exclusionIn, waitFor } from "./exclusion.ts";
 import { TrackerRequests } from "./requests.ts";
+import { type SessionOptions, type TrackerPlace, UNTRUSTED } from "./session-types.ts";
 import { aheadOf, type Standing, standingOn } from "./standing.ts";
 import { type Reply, TrackerConnection, unexpected } from "./tracker-connection.ts";
+
+export { type Introduced, type SessionEvent, type SessionOptions, type TrackerPlace, UNTRUSTED } from "./session-types.ts";
 
 /** A request that is made while the tracker is away waits this long for it to come back. Milliseconds. */
 const AWAY_PATIENCE_MS = 1_500;
@@ -46,84 +48,6 @@ const TRY_FULL_MS = 1_000;
 const LONGEST_TRY_FULL_MS = 600_000;
 /** After a restart of the tracker, other peers may take this long to reconnect. Milliseconds. */
 const SETTLING_MS = LONGEST_RETRY_MS + 10_000;
-
-export type SessionEvent =
-  /** `name`: the tracker's; `you`: the name that this peer got. */
-  | {
-      event: "joined";
-      profile: Profile;
-      name: string;
-      you?: string | undefined;
-      peers: number;
-      files: number;
-      left: FileRecord[];
-    }
-  | { event: "away"; reason: string }
-  /** The tracker's operator keeps this peer out; `until`: ISO 8601 UTC. */
-  | { event: "dismissed"; code: Exclusion["code"]; until?: string | undefined }
-  | { event: "notice"; words: string }
-  /** Entries of the tracker's answer that could not be read. They are left out. */
-  | { event: "unread"; count: number }
-  /** Whether the tracker could connect to this peer's port. */
-  | { event: "reach"; reachable: boolean; reason: string; port: number };
-
-/** The code of the error with which `approve` refuses a tracker. */
-export const UNTRUSTED = "untrusted";
-
-/** A tracker, and what is known about it before joining. */
-export interface TrackerPlace extends Addresses {
-  /** The name that it announces; undefined for an address that was typed. */
-  name?: string;
-  /** Nobody typed this address: a program announced it on the network. */
-  announced?: true;
-  /** The key that the tracker there has to have: another one is another tracker. */
-  key?: string;
-  /** It has spoken FT/2 before. Then its silence never makes it a basic tracker. */
-  full?: boolean;
-}
-
-/** The identity that a tracker gives in its HI. */
-export interface Introduced {
-  place: TrackerPlace;
-  /** The address at which it was reached. The place may have a host's name. */
-  at: Address;
-  name: string;
-  key: string;
-  /** It has the private key, too. Only a tracker that announced itself is asked to prove that. */
-  proven: boolean;
-}
-
-export interface SessionOptions {
-  dial: Dial;
-  tracker: TrackerPlace;
-  /** The places where the tracker may be now, when it cannot be reached any more. */
-  find?(): Promise<TrackerPlace[]>;
-  agent: string;
-  /** The name by which people know this peer, or "" for none. The tracker may put a number behind it. */
-  name?: string | undefined;
-  /** The port on which this peer serves. */
-  port: number;
-  /** The records of this peer, with this address and port. The list holds whole files; each `part` is added by a request of its own. */
-  records(own: Endpoint): FileRecord[];
-  /** The key of this run: with it this peer proves that its session is its own. */
-  sessionKey?: { readonly key: string; prove(nonce: string, session: string): string };
-  /** The operator of the tracker has disconnected these peers. */
-  revoked?(ids: string[]): void;
-  /** Throws a sentence when this peer's list may not be sent to the tracker. */
-  approve?(tracker: Introduced): void;
-  /** Whether a tracker that was challenged has the private key to its key. */
-  isProven?(key: string, challenge: string, proof: string): boolean;
-  /** Whether the tracker that was reached at this address has spoken FT/2 before, perhaps under a name. */
-  wasFull?(at: Endpoint): boolean;
-  /** A text that nobody can guess, of letters, digits, `-` and `_`. */
-  challenge?(): string;
-  /** Another peer cannot connect to this one and asks this one to connect to it. */
-  callBack?(to: CallBack): void;
-  report(event: SessionEvent): void;
-  clock: Clock;
-  /** From 0 to 1. */
-  random(): number;
-}
 
 /** One peer's session. `join` is called once; after that the session reconnects by itself until `leave`. */
 export class Session {
@@ -483,6 +407,7 @@ export class Session {
     if (message.verb === "DISMISSED") this.#dismissal = message;
     if (message.verb === "REVOKED") this.#options.revoked?.(message.ids);
     if (message.verb === "CONNECT" && this.#online) this.#options.callBack?.(message);
+    if (message.verb === "APPEARED") this.#options.appeared?.(message);
     if (message.verb !== "REACH") return;
     // It may come in one piece with the WELCOME before it: then it waits until this peer is online.
     this.#reach = message;

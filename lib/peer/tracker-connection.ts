@@ -63,11 +63,17 @@ export class TrackerConnection {
   }
 
   #hear(message: FromTracker): void {
-    const { verb } = message;
-    if (verb === "NOTICE" || verb === "REACH" || verb === "CONNECT" || verb === "REVOKED" || verb === "DISMISSED") {
+    if (isPush(message)) {
       this.#handlers.push(message);
-    } else if (verb !== "UNKNOWN") this.#pending.shift()?.resolve(message);
+    } else if (message.verb !== "UNKNOWN") this.#pending.shift()?.resolve(message);
   }
+}
+
+/** The messages that a tracker sends without a request. */
+const PUSHES: readonly string[] = ["NOTICE", "REACH", "CONNECT", "REVOKED", "DISMISSED", "APPEARED"] satisfies Push["verb"][];
+
+function isPush(message: FromTracker): message is Push {
+  return PUSHES.includes(message.verb);
 }
 
 /** A reply that does not belong to the request. */

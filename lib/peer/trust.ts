@@ -32,8 +32,8 @@ export class UntrustedTracker extends UsageError {
     const type = `type its address: ft-peer ${typed(place)}`;
     super(
       verdict === "new"
-        ? `The tracker ${where} only announced itself, and was not used from here before. To give it your files, name them with --share, or ${type}`
-        : `The tracker ${where} is not the one of this name that was used before: its key is another one, or not proven. If that is right, ${type}`,
+        ? `The tracker ${where} was found on this network, and was never used from here. To give it your files, name them with --share, or ${type}`
+        : `The tracker ${where} is not the one of this name that was used before: it does not prove that it is that one. If that is right, ${type}`,
       UNTRUSTED,
     );
     this.key = key;

@@ -39,8 +39,8 @@ export interface Option {
   standard?: string;
   /** The name is also a key in the file of settings, and a variable in the environment: `FT_MAX_FILES` for `max-files`. */
   setting?: true;
-  /** The only command that takes the option. Without one, every command takes it. */
-  command?: string;
+  /** The only command that takes the option, or the commands that do. Without one, every command takes it. */
+  command?: string | readonly string[];
 }
 
 export interface Command {
@@ -166,7 +166,8 @@ export function readValues<const Table extends readonly Option[]>(
 
 /** An option that was given and belongs to another command than this one. */
 export function misplacedOption(options: readonly Option[], given: Given, command: string | undefined): Option | undefined {
-  return options.find((option) => option.command !== undefined && option.command !== command && option.name in given);
+  const takes = (option: Option) => option.command === undefined || [option.command].flat().includes(command ?? "");
+  return options.find((option) => option.name in given && !takes(option));
 }
 
 // ---------------------------------------------------------------- --help

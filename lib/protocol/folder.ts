@@ -4,7 +4,8 @@
 //
 // One line for each file, in the order of the bytes of the paths. `size` is in bytes, `root` the content id of the file, `path` its way
 // from the folder, with `/` between the parts, in UTF-8 and normalised (NFC). A folder without any file or folder in it has a line, too:
-// its path ends in `/`, its size is 0, and its root that of an empty file. There are no dates, owners and rights in a list.
+// its path ends in `/`, its size is 0, and its root that of an empty file. There are no dates, owners and rights in a list. A list has at
+// most 100,000 files and folders; a folder counts once, however many entries are in it.
 
 import { ProtocolError } from "../error.ts";
 import { byteLength } from "../text.ts";
@@ -15,7 +16,7 @@ import { NAME_LIMIT, parseRoot } from "./record.ts";
 export const FOLDER_TYPE = "inode/directory";
 /** The content id of an empty file: SHA-256 of nothing. */
 export const EMPTY_ROOT = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-/** The most lines of a list. */
+/** The most files and folders of a list together. */
 export const MOST_ENTRIES = 100_000;
 /** The longest list. Bytes. */
 export const LONGEST_LIST = 16 * 1024 * 1024;
@@ -132,13 +133,19 @@ function checkOrder(before: string, path: string): void {
   if (order > 0) throw bad("its lines are not in order");
 }
 
-/** No file and no empty folder may be the folder of another entry. */
+/** No file and no empty folder may be the folder of another entry, and the folders count, too: a short list can name millions of them. */
 function checkTree(entries: readonly FolderEntry[]): void {
   const leaves = new Set(entries.map(({ path }) => (path.endsWith("/") ? path.slice(0, -1) : path)));
   if (leaves.size < entries.length) throw bad("a path is both a file and a folder");
+  const folders = new Set<string>();
   for (const { path } of entries) {
-    for (let slash = path.indexOf("/"); slash >= 0 && slash < path.length - 1; slash = path.indexOf("/", slash + 1)) {
-      if (leaves.has(path.slice(0, slash))) throw bad("a path is both a file and a folder");
+    // The inner folder first: where it was seen before, so were those around it.
+    for (let slash = path.lastIndexOf("/", path.length - 2); slash > 0; slash = path.lastIndexOf("/", slash - 1)) {
+      const folder = path.slice(0, slash);
+      if (leaves.has(folder)) throw bad("a path is both a file and a folder");
+      if (folders.has(folder)) break;
+      folders.add(folder);
+      if (entries.length + folders.size > MOST_ENTRIES) throw bad(`it has more than ${MOST_ENTRIES} entries`);
     }
   }
 }

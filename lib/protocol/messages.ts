@@ -40,7 +40,8 @@
 //
 // UTF-8 lines ending in LF (CR LF is read too), with the LF at most 4096 bytes. `VERB arg … key=value …`, one space between. A file name
 // has at most 255 bytes of UTF-8. `% , ; < >` and control characters are written %XX, in values the space too. Names in SEARCH and DROP
-// are the rest of the line. Raw bytes follow a line only where this text says so. Unknown keys are ignored, unknown verbs are answered
+// are the rest of the line. A line has at most 64 words with `=`, a record at most 64 attributes. Raw bytes follow a line only where this text
+// says so. Unknown keys are ignored, unknown verbs are answered
 // with ERROR unknown-verb. Requests may be pipelined; replies come in their order. After a line that breaks the grammar or a limit comes
 // ERROR code words, and a close. The words of ERROR and NOTICE are the rest of the line, for a person; only control characters in them
 // are escaped.
@@ -77,6 +78,10 @@
 //                                       in a word is written %3D. Words and filters must all fit. A word is found anywhere in a name,
 //                                       whatever its case and accents; `*` and `?` are wildcards, `-word` excludes.
 //       WHO offset=… limit=…          → PEERS: n, n lines id=… address=… port=… files=… bytes=… agent=… since=… reach=yes|no name=…
+//       WATCH watch=… name=… word… ext=… type=… min=… …   → OK  ·  ERROR too-many-watches  ·  ERROR bad-find
+//                                       Tell this peer when a file appears that fits the words and filters, as in FIND, or has this name.
+//                                       watch= is a token that the peer makes up; a token that it has used replaces that watch.
+//       UNWATCH watch=…               → OK  ·  NOT FOUND
 //       KNOWN address                 → YES  ·  NO   (whether an accepted peer has this address)
 //       CONNECT address=… port=… token=… id=…   → OK  ·  NOT FOUND (no such peer)  ·  ERROR too-many-connects
 //       PING                          → PONG
@@ -88,6 +93,7 @@
 //       DISMISSED kicked|banned|stopping until=…   the tracker closes this connection. The operator has disconnected the peer, or keeps it out,
 //                         until that time (ISO 8601 UTC; absent: for good), or the tracker is stopping. Only to a peer that said name=;
 //                         others get a NOTICE.
+//       APPEARED watch <record>  ·  APPEARED watch more=n   a record that this watch fits, or the number of records that are not said
 //       REVOKED id,id,…   the operator has disconnected these peers: their passes are not valid any more; only to a peer that said key=
 //     peer → peer
 //       HELLO FT/2 pass=… keyed=…     → HI FT/2  ·  PROVE nonce=…  ·  ERROR not-accepted, close
@@ -112,13 +118,18 @@
 // peer got; while it is online it keeps that name, and a peer that takes the place of its own lost connection keeps it, too. name= in
 // WELCOME and WHO and by= in records go only to a peer that said name=, which may be empty. A receiver makes the names harmless again.
 //
+// A watch lives as long as the connection, so a peer that comes back asks again. It tells of a content once, when the first whole record of
+// it comes that fits, and never of the peer's own records. A record of an FT/2 holder counts as soon as it has its root. A peer has 16
+// watches at most. A watch needs a name, a root, a word with a letter in it, an extension, or a type with its `/`. A peer gets five
+// APPEARED with a record a second; then comes, a second later, one with the number of the others, and the peer asks with FIND what they are.
+//
 // A tracker refuses an address that its operator keeps out before it reads a byte: ERROR banned, or ERROR kicked for the minute after a
 // kick. The words of both have the end in them, ISO 8601 UTC, if there is one. A peer waits for it before it comes back.
 //
 // The connection is the peer's presence. A peer pings after 45 s of silence; the tracker removes a peer after 90 s without a byte. A peer
 // must be accepted within 10 s of connecting. Requests before FILES are not answered, and the eleventh is ERROR not-accepted, close. A
 // tracker takes 50 requests a second of a peer, after a pause 200 at once; the others wait. It works for one host as for eight such
-// peers: a request counts there by the length of its answer and by the records that it makes the tracker read or change. A host is an
+// peers: a request counts there by the length of its line and of its answer, and by the records that it makes the tracker read or change. A host is an
 // IPv4 address or an IPv6 network of 64 bits. A host whose FINDs take long waits longer for the next one, and a FIND of more than 500 ms
 // is ERROR bad-find; the tracker counts that time by the names that it reads, so that it is the same on a busy computer. An answer has 200 records unless the request says otherwise, and never more than 2000. A tracker that answered `HELLO` with `HI`, and then sees ` FT/2 …` follow,
 // completes its line: the bytes are the same however they were cut. A peer that loses its tracker goes on with its transfers, and comes
@@ -226,6 +237,13 @@ export interface Wish extends Page {
   group: boolean;
 }
 
+/** What a peer watches for: the words and filters of FIND, or an exact name. */
+export interface Watch extends Omit<Wish, keyof Page> {
+  /** The peer's own token for it. */
+  watch: string;
+  name?: FileName | undefined;
+}
+
 /** One line of the answer to WHO. */
 export interface PeerLine {
   id: string;
@@ -269,8 +287,15 @@ export type ToTracker =
       name?: string | undefined;
     }
   | { verb: "FILES"; profile: 1; records: FileRecord[] }
-  /** `unfit`: why one of its records was left out. */
-  | { verb: "FILES"; profile: 2; port: number; records: FileRecord[]; proof?: string | undefined; unfit?: Unfit | undefined }
+  /** `unfit`: how many of its records were left out, and why the first of them. */
+  | {
+      verb: "FILES";
+      profile: 2;
+      port: number;
+      records: FileRecord[];
+      proof?: string | undefined;
+      unfit?: (Unfit & { count: number }) | undefined;
+    }
   | { verb: "ADD"; record: FileRecord }
   /** An ADD whose record cannot be read. */
   | ({ verb: "UNFIT" } & Unfit)
@@ -279,6 +304,8 @@ export type ToTracker =
   | ({ verb: "LIST"; id?: string | undefined; root?: string | undefined } & Page)
   | ({ verb: "FIND" } & Wish)
   | ({ verb: "WHO" } & Page)
+  | ({ verb: "WATCH" } & Watch)
+  | { verb: "UNWATCH"; watch: string }
   | { verb: "KNOWN"; address: Address }
   /** `id`: that of the holder, where several peers have its address and port. */
   | ({ verb: "CONNECT"; id?: string | undefined } & CallBack)
@@ -328,6 +355,8 @@ export type FromTracker =
   | { verb: "REACH"; reachable: boolean; reason: string }
   | ({ verb: "CONNECT" } & CallBack)
   | { verb: "REVOKED"; ids: string[] }
+  /** `more`: this number of records is not said; then there is no record. */
+  | { verb: "APPEARED"; watch: string; record?: FileRecord; more?: number }
   | ({ verb: "DISMISSED" } & Dismissal)
   | { verb: "UNKNOWN"; word: string };
 
@@ -338,7 +367,7 @@ export interface Dismissal {
 }
 
 /** A message that a tracker sends without a request. */
-export type Push = Extract<FromTracker, { verb: "NOTICE" | "REACH" | "CONNECT" | "REVOKED" | "DISMISSED" }>;
+export type Push = Extract<FromTracker, { verb: "NOTICE" | "REACH" | "CONNECT" | "REVOKED" | "DISMISSED" | "APPEARED" }>;
 
 /** A requested name may be any text: a name that is not on the holder's list is not found. */
 export type ToHolder =

@@ -8,7 +8,7 @@ export const PEER_NAME_LIMIT = 64;
 /** A text of visible ASCII with single spaces. Most names are, and need no further look at their characters. */
 const PLAIN = /^[!-~]+(?: [!-~]+)*$/;
 /** Only the beginning of a longer text is read. Characters. */
-const READ_LIMIT = 1024;
+const READ_LIMIT = 256;
 
 /**
  * A stranger's text as the name of a peer, or "" when nothing of it can be one. A name is one line of visible characters, at most 64

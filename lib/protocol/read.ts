@@ -97,7 +97,13 @@ export class TrackerInbox extends Inbox<ToTracker> {
   #awaitsHello: boolean;
   /** A FILES request whose records have not all come. */
   #files:
-    | { port: number; left: number; records: FileRecord[]; proof: string | undefined; unfit?: Unfit | undefined }
+    | {
+        port: number;
+        left: number;
+        records: FileRecord[];
+        proof: string | undefined;
+        unfit?: (Unfit & { count: number }) | undefined;
+      }
     | undefined;
 
   /** `profile` is given for a connection whose HELLO was read before. */
@@ -143,7 +149,7 @@ export class TrackerInbox extends Inbox<ToTracker> {
         if (message !== undefined) return message;
       } else {
         const record = this.#record(line);
-        if ("words" in record) files.unfit ??= record;
+        if ("words" in record) files.unfit = { ...(files.unfit ?? record), count: (files.unfit?.count ?? 0) + 1 };
         else files.records.push(record);
         files.left -= 1;
         if (files.left > 0) continue;
@@ -194,6 +200,13 @@ export class TrackerInbox extends Inbox<ToTracker> {
       }
       case "FIND":
         return { verb, ...wishOf(rest), ...this.#pageOf(valuesOf(rest)) };
+      case "WATCH": {
+        const values = valuesOf(rest);
+        const name = values.has("name") ? parseFileName(textValue(values, "name")) : undefined;
+        return { verb, ...wishOf(rest), watch: watchValue(values), name };
+      }
+      case "UNWATCH":
+        return { verb, watch: watchValue(valuesOf(rest)) };
       case "WHO":
         return { verb, ...this.#pageOf(valuesOf(rest)) };
       case "KNOWN": {
@@ -215,7 +228,7 @@ export class TrackerInbox extends Inbox<ToTracker> {
   #record(text: string): FileRecord | Unfit {
     tupleOf(text);
     try {
-      return checkNameLength(parseRecord(text), this.#limits.name);
+      return checkNameLength(parseRecord(text, "peer"), this.#limits.name);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       return { code: error.code, words: error.message };
@@ -326,6 +339,8 @@ export class SessionInbox extends Inbox<FromTracker> {
         return { verb, ...callBackOf(rest) };
       case "DISMISSED":
         return dismissalOf(line, rest);
+      case "APPEARED":
+        return appearedOf(line, rest);
       case "REVOKED":
         return { verb, ids: rest.split(",") };
       default:
@@ -480,6 +495,26 @@ function callBackOf(rest: string): CallBack {
   const token = textValue(values, "token");
   if (!TOKEN.test(token)) throw new ProtocolError("bad-token", "CONNECT needs a token of 1 to 64 letters, digits, - and _.");
   return { ...endpoint, token };
+}
+
+function watchValue(values: Map<string, string>): string {
+  const watch = textValue(values, "watch");
+  if (!TOKEN.test(watch)) throw new ProtocolError("bad-token", "watch= needs a token of 1 to 64 letters, digits, - and _.");
+  return watch;
+}
+
+/** The record is another peer's. One that cannot be read counts as one that was not said. */
+function appearedOf(line: string, rest: string): FromTracker {
+  const [watch, what] = cutVerb(rest);
+  const more = parseWhole(/^more=(\d+)$/.exec(what)?.[1] ?? "");
+  if (more !== undefined) return { verb: "APPEARED", watch, more };
+  if (!what.startsWith("<")) return { verb: "UNKNOWN", word: line };
+  try {
+    return { verb: "APPEARED", watch, record: parseRecord(what) };
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error;
+    return { verb: "APPEARED", watch, more: 1 };
+  }
 }
 
 /** Why the tracker closes the connection. A reason of a later version is not known here. */

@@ -10,12 +10,18 @@ export function cutVerb(line: string): [verb: string, rest: string] {
   return space < 0 ? [line, ""] : [line.slice(0, space), line.slice(space + 1)];
 }
 
+/** The most `key=value` words of a line. A message has a dozen; a line of very many would take long to read. */
+const MOST_VALUES = 64;
+
 /** The `key=value` words of a line, unescaped. Other words are left out. */
 export function valuesOf(rest: string): Map<string, string> {
   const values = new Map<string, string>();
+  let count = 0;
   for (const word of rest.split(" ")) {
     const equals = word.indexOf("=");
-    if (equals > 0) values.set(word.slice(0, equals), unescapeField(word.slice(equals + 1)));
+    if (equals <= 0) continue;
+    if (++count > MOST_VALUES) throw new ProtocolError("bad-line", `A line has more than ${MOST_VALUES} values.`);
+    values.set(word.slice(0, equals), unescapeField(word.slice(equals + 1)));
   }
   return values;
 }

@@ -1,6 +1,6 @@
 // Writes every FT/2 message as text. FT/1 is in basic.ts.
 
-import type { CallBack, FromHolder, FromTracker, Page, PeerLine, ToHolder, ToTracker, Wish } from "./messages.ts";
+import type { CallBack, FromHolder, FromTracker, Page, PeerLine, ToHolder, ToTracker, Watch, Wish } from "./messages.ts";
 import { escapeField, escapeValue, formatRecord } from "./record.ts";
 
 /** FT/2, peer → tracker. */
@@ -22,6 +22,10 @@ export function encodeToTracker(message: Exclude<ToTracker, { profile: 1 } | { v
       return `LIST${valueIf("id", message.id)}${valueIf("root", message.root)} ${encodePage(message)}\n`;
     case "FIND":
       return encodeWish(message);
+    case "WATCH":
+      return encodeWatch(message);
+    case "UNWATCH":
+      return `UNWATCH watch=${message.watch}\n`;
     case "WHO":
       return `WHO ${encodePage(message)}\n`;
     case "KNOWN":
@@ -36,11 +40,26 @@ export function encodeToTracker(message: Exclude<ToTracker, { profile: 1 } | { v
   }
 }
 
-function encodeWish({ words, ext, type, min, max, after, before, root, group, ...page }: Wish): string {
+function encodeWish({ offset, limit, ...wish }: Wish): string {
+  const { said, asked } = encodeFilters(wish);
+  return `FIND ${said}${encodePage({ offset, limit })}${asked}${wish.group ? " group=1" : ""}\n`;
+}
+
+function encodeWatch({ watch, name, ...wish }: Watch): string {
+  const { said, asked } = encodeFilters(wish);
+  return `WATCH ${said}watch=${watch}${valueIf("name", name)}${asked}\n`;
+}
+
+/** The words, each with a space behind it, and the filters, each with a space before it. */
+function encodeFilters({ words, ext, type, min, max, after, before, root }: Omit<Wish, keyof Page>) {
   const said = words.map((word) => `${escapeValue(word).replaceAll("=", "%3D")} `).join("");
   const filters = { ext: ext?.join(","), type, min, max, after, before, root };
-  const asked = Object.entries(filters).map(([key, value]) => valueIf(key, value));
-  return `FIND ${said}${encodePage(page)}${asked.join("")}${group ? " group=1" : ""}\n`;
+  return {
+    said,
+    asked: Object.entries(filters)
+      .map(([key, value]) => valueIf(key, value))
+      .join(""),
+  };
 }
 
 function encodeCallBack({ address, port, token }: CallBack, id?: string): string {
@@ -54,7 +73,8 @@ function encodePage({ offset, limit }: Page): string {
 /** FT/2, tracker → peer. The records of an answer are lines already, from `formatRecord`. */
 export function encodeFromTracker(
   message:
-    | Exclude<FromTracker, { verb: "UNKNOWN" | "FOUND" | "PEERS" }>
+    | Exclude<FromTracker, { verb: "UNKNOWN" | "FOUND" | "PEERS" | "APPEARED" }>
+    | { verb: "APPEARED"; watch: string; line?: string; more?: number }
     | { verb: "FOUND"; lines: string[]; total?: number }
     | { verb: "PEERS"; peers: PeerLine[] },
 ): string {
@@ -79,6 +99,8 @@ export function encodeFromTracker(
       const { code, until } = message;
       return `DISMISSED ${code}${valueIf("until", until === undefined ? undefined : new Date(until).toISOString())}\n`;
     }
+    case "APPEARED":
+      return `APPEARED ${message.watch} ${message.line ?? `more=${message.more ?? 0}`}\n`;
     case "REVOKED":
       return `REVOKED ${message.ids.join(",")}\n`;
     case "OK":

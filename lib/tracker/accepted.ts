@@ -3,7 +3,7 @@
 
 import { ProtocolError } from "../error.ts";
 import type { Address } from "../protocol/address.ts";
-import type { CallBack, ToTracker, Wish } from "../protocol/messages.ts";
+import type { CallBack, ToTracker, Watch, Wish } from "../protocol/messages.ts";
 import { type FileName, type FileRecord, isCounted } from "../protocol/record.ts";
 import { encodeFromTracker } from "../protocol/write.ts";
 import { plural, printable } from "../text.ts";
@@ -11,6 +11,7 @@ import { addressFor, type Member, type Presence, type SessionClaim } from "./cat
 import { Account, CONNECTS_OF_HOST } from "./hosts.ts";
 import type { Steps } from "./long-search.ts";
 import type { Connection, TrackerReply, TrackerState } from "./state.ts";
+import { MOST_WATCHES } from "./watches.ts";
 
 /** The most connect requests that a peer gets. One host may ask for at most half of this number, so others can ask as well. */
 const CONNECTS = { perSecond: 2 * CONNECTS_OF_HOST.perSecond, burst: 2 * CONNECTS_OF_HOST.burst };
@@ -134,6 +135,10 @@ export class AcceptedPeer implements Presence {
         return { verb: "PEERS", peers: catalog.who(request, this) };
       case "KNOWN":
         return { verb: catalog.known(request.address, this) ? "YES" : "NO" };
+      case "WATCH":
+        return ended || !this.isPresent ? TOO_LATE : this.#watch(request);
+      case "UNWATCH":
+        return { verb: this.#state.watches.remove(this.id, request.watch) ? "OK" : "NOT FOUND" };
       case "CONNECT":
         return this.#callBack(request);
       case "PING":
@@ -159,6 +164,17 @@ export class AcceptedPeer implements Presence {
     const outcome = this.#state.catalog.drop(this.id, name);
     if (outcome === "last") return LAST_FILE;
     return { verb: outcome === "dropped" ? "OK" : "NOT FOUND" };
+  }
+
+  #watch(watch: Watch): TrackerReply {
+    try {
+      const reply = (message: TrackerReply) => this.#connection.reply(message);
+      if (this.#state.watches.add({ id: this.id, seer: this, reply }, watch)) return { verb: "OK" };
+      return error("too-many-watches", `This tracker takes ${MOST_WATCHES} watches of a peer.`);
+    } catch (failure) {
+      if (!(failure instanceof ProtocolError)) throw failure;
+      return error(failure.code, failure.message);
+    }
   }
 
   /** The reply to FIND, in steps between which others have their turn. A peer that has not said `extras=1` gets no total. */

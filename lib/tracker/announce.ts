@@ -4,7 +4,18 @@ import { randomBytes } from "node:crypto";
 import type { ServiceRecord } from "bonjour-service/dist/lib/service.js";
 import { quietClock, sleep, systemClock } from "../clock.ts";
 import { type Interface, interfaces, watchInterfaces } from "../net/interfaces.ts";
-import { ALL_SERVICES, instanceName, Link, type LinkPlan, type Packet, planLinks, SERVICE, SERVICE_TYPE } from "../net/mdns.ts";
+import {
+  ALL_SERVICES,
+  instanceName,
+  Link,
+  type LinkPlan,
+  type Packet,
+  planLinks,
+  type Question,
+  SERVICE,
+  SERVICE_TYPE,
+  type Sender,
+} from "../net/mdns.ts";
 import { Allowance } from "../rate.ts";
 
 /** Others forget a tracker this long after its last announcement, for example when it was killed. Seconds. */
@@ -21,6 +32,12 @@ const NUMBER_LIMIT = 9;
 const ANSWERS = 20;
 /** The most answers at once on one link, after a pause. */
 const ANSWERS_BURST = 40;
+/** The most answers per second on one link that go to one machine alone. */
+const LONE_ANSWERS = 100;
+/** The most of them at once on one link, after a pause: a class of people that start their programs together. */
+const LONE_ANSWERS_BURST = 200;
+/** A plain DNS program keeps an answer this long at most (RFC 6762, section 6.7). Seconds. */
+const LONE_TTL_S = 10;
 /** The longest time for saying goodbye. Milliseconds. */
 const GOODBYE_MS = 500;
 
@@ -89,6 +106,7 @@ class Notice {
   readonly #options: AnnounceOptions;
   readonly #id: string;
   readonly #answers = new Allowance(ANSWERS, ANSWERS_BURST, quietClock);
+  readonly #loneAnswers = new Allowance(LONE_ANSWERS, LONE_ANSWERS_BURST, quietClock);
   #number = 1;
   #records: ServiceRecord[] = [];
   /** Stops the timer for the next question or announcement. */
@@ -102,8 +120,8 @@ class Notice {
       failed: () => {
         this.failed = true;
       },
-      packet: (packet) => {
-        if (packet.type === "query") this.#admit(packet);
+      packet: (packet, from) => {
+        if (packet.type === "query") this.#admit(packet, from);
         else if (packet.type === "response") this.#compare(packet);
       },
     });
@@ -169,15 +187,31 @@ class Notice {
     say(REPEAT_MS);
   }
 
-  /** Removes from a query all questions that we do not answer, repeated ones, and those above the limit on answers. */
-  #admit(packet: Packet): void {
+  /**
+   * Removes from a query all questions that we do not answer, repeated ones, and those above the limit on answers; and those that are to
+   * be answered to their sender alone, after doing so.
+   */
+  #admit(packet: Packet, from: Sender): void {
     const names = new Set([SERVICE, ALL_SERVICES, this.#fullName, this.#hostName].map((name) => name.toLowerCase()));
     const questions = new Map(
       packet.questions
         .filter(({ name }) => this.announced && names.has(name.toLowerCase()))
         .map((question) => [`${question.type} ${question.name.toLowerCase()}`, question]),
     );
-    packet.questions = [...questions.values()].filter(() => this.#answers.take());
+    const isLone = (question: Question) => this.link.wantsUnicast(question, from);
+    const lone = [...questions.values()].filter(isLone);
+    if (lone.length > 0 && this.#loneAnswers.take()) this.#answerAlone({ ...packet, questions: lone }, from);
+    packet.questions = [...questions.values()].filter((question) => !isLone(question) && this.#answers.take());
+  }
+
+  /** Answers these questions to their sender, with everything else that there is to say: nobody has to ask further. */
+  #answerAlone(packet: Packet, to: Sender): void {
+    const isAsked = ({ name, type }: ServiceRecord) =>
+      packet.questions.some((asked) => asked.name.toLowerCase() === name.toLowerCase() && ["ANY", type].includes(asked.type));
+    const records = this.#records.map((record) => ({ ...record, ttl: LONE_TTL_S }));
+    const answers = records.filter(isAsked);
+    const others = records.filter((record) => !isAsked(record) && record.name !== ALL_SERVICES);
+    if (answers.length > 0) this.link.answer(packet, answers, others, to);
   }
 
   /** Takes another name if another tracker has ours. If both took it at once, the tracker with the higher id does. */

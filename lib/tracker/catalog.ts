@@ -88,7 +88,7 @@ interface Shelf extends Member {
 }
 
 /** A record of a peer's list, without its endpoint. */
-interface SharedFile extends Omit<FileRecord, "address" | "port">, Findable<SharedFile> {
+export interface SharedFile extends Omit<FileRecord, "address" | "port">, Findable<SharedFile> {
   readonly name: FileName;
   type: string;
   size: number;
@@ -137,6 +137,8 @@ export class Catalog {
   readonly #index: FindIndex<SharedFile>;
   readonly #texts = new Map<string, string>();
   #files = 0;
+  /** Called with each record that is new or has changed. */
+  onRecord: ((file: SharedFile) => void) | undefined;
   /** Answers to SEARCH as they were sent last, in bytes. */
   readonly #answers = new Map<FileName, { via: string; extras: boolean; knowsNames: boolean; bytes: Uint8Array }>();
 
@@ -448,6 +450,7 @@ export class Catalog {
     }
     this.#index.add(file);
     this.#count(shelf, file, 1);
+    this.onRecord?.(file);
   }
 
   /** A text, as an earlier record has it. */
@@ -536,7 +539,7 @@ function linesOf(files: Iterable<SharedFile>, page: Page, seer: Seer): string[] 
 }
 
 /** FT/2: the line of a record for this receiver. `holders`: the record stands for all records of its content. */
-function lineOf(file: SharedFile, seer: Seer, holders?: number): string {
+export function lineOf(file: SharedFile, seer: Seer, holders?: number): string {
   const { holder } = file;
   const [before, after] = formatRecordAround({ ...file, port: holder.port });
   const line = before + escapeField(addressFor(holder, seer)) + after.slice(0, -1);

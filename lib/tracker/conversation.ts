@@ -243,11 +243,12 @@ export class Conversation implements ChannelHandlers, Connection {
       const search = this.#search;
       if (search !== undefined) this.#searchOn(search, since);
       else {
+        const { waiting } = inbox;
         const message = inbox.next();
         if (message === undefined) return;
         this.#state.activity.requests.count(since);
         this.#answer(message, since);
-        turns.charge(message, this.#sent, since);
+        turns.charge(message, this.#sent, since, waiting - inbox.waiting);
       }
       if (turns.isOver(since) && this.#hasMore) this.#wait("others");
     }

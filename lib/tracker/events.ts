@@ -67,25 +67,28 @@ export type Colours = { readonly [Name in Colour]: (text: string) => string };
 const plain = (text: string) => text;
 const NO_COLOURS: Colours = { dim: plain, bold: plain, green: plain, yellow: plain, red: plain, cyan: plain };
 
-/** Writes events as lines for a person. A new day begins with a line of its date. */
+/** Writes events as lines for a person. A new day begins with a line of its date. A journal gives each line its time by itself. */
 export class TrackerLog {
   readonly #colours: Colours;
+  readonly #isJournal: boolean;
   #day = "";
 
-  constructor(colours: Colours = NO_COLOURS) {
+  constructor(colours: Colours = NO_COLOURS, isJournal = false) {
     this.#colours = colours;
+    this.#isJournal = isJournal;
   }
 
   /** The lines of an event that happens at this time. */
   lines(event: TrackerEvent, at: Date): string[] {
     if (event.event === "listening") return [this.#colours.bold(`ft-tracker ${VERSION} listening on ${formatEndpoint(event)}`)];
     if (event.event === "addresses") return this.#addresses(event);
+    const [verb, colour, words] = describe(event);
+    const line = words === "" ? this.#colours[colour](verb) : `${this.#colours[colour](verb.padEnd(8))} ${words}`;
+    if (this.#isJournal) return [`${line}${moreOf(event)}`];
     const day = localDay(at);
     const date = day === this.#day ? [] : [this.#colours.dim(day)];
     this.#day = day;
-    const [verb, colour, words] = describe(event);
     const time = this.#colours.dim(at.toTimeString().slice(0, 8));
-    const line = words === "" ? this.#colours[colour](verb) : `${this.#colours[colour](verb.padEnd(8))} ${words}`;
     return [...date, `${time}  ${line}${moreOf(event)}`];
   }
 

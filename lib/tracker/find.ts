@@ -26,6 +26,9 @@ export interface Findable<Item extends object> {
   title?: Title<Item> | undefined;
 }
 
+/** The part of a record that filters look at. */
+export type Filtered = Pick<Findable<object>, "type" | "size" | "modified">;
+
 /** One content under one folded name. */
 interface Title<Item extends object> {
   readonly name: string;
@@ -490,7 +493,13 @@ class Search<Item extends Findable<Item>> {
 }
 
 /** Tells whether a record passes the filters but that on extensions; undefined when there are none. */
-function filterOf<Item extends Findable<Item>>({ type, min, max, after, before }: Wish): ((item: Item) => boolean) | undefined {
+export function filterOf<Item extends Filtered>({
+  type,
+  min,
+  max,
+  after,
+  before,
+}: Pick<Wish, "type" | "min" | "max" | "after" | "before">): ((item: Item) => boolean) | undefined {
   // Times compare as texts. All times of the last day are before its text with a "~": "2026-11-22T10:04" < "2026-11-22~".
   const last = `${before}~`;
   const kind = type?.toLowerCase();

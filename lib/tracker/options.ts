@@ -1,6 +1,6 @@
 // Reads the command line of ft-tracker: the table of its options and commands, and its help.
 
-import { hostname } from "node:os";
+import { homedir, hostname } from "node:os";
 import { join } from "node:path";
 import { UsageError } from "../error.ts";
 import { userFolder } from "../files.ts";
@@ -31,6 +31,7 @@ import { NAME_LIMIT } from "../protocol/record.ts";
 import { byteLength, printable } from "../text.ts";
 import { LIMIT_TABLE, type Limits } from "./limits.ts";
 import type { Order } from "./operator.ts";
+import { serviceText } from "./service.ts";
 
 /** An address of this machine. */
 const HOST: Kind<Address> = {
@@ -57,6 +58,7 @@ const COMMANDS: readonly Command[] = [
   { name: "bans", about: "which addresses are banned, and for how long" },
   { name: "notice", label: "WORDS", about: "tell every peer" },
   { name: "config", about: "print each setting and where it comes from" },
+  { name: "service", about: "print what this system needs to run it as a service" },
 ];
 
 const GENERAL = [
@@ -102,6 +104,8 @@ export const TRACKER_TABLE: ProgramTable = {
   options: [...GENERAL, ...LIMIT_ROWS],
 };
 
+const SYSTEM = { platform: process.platform, program: process.execPath, home: homedir() };
+
 /** The width of the options and commands in `--help`. Columns. */
 const TYPED_WIDTH = 19;
 
@@ -121,7 +125,8 @@ ${optionRows(LIMIT_ROWS, TYPED_WIDTH)}
 Peers then run:  ft-peer   or, if they cannot find the tracker:  ft-peer ADDRESS
 with one of the addresses printed at the start.
 Ctrl-C stops it; the peers come back by themselves when it is started again.
-To run it in the background: nohup ft-tracker > tracker.log &`;
+To run it in the background: nohup ft-tracker > tracker.log &
+To run it at each start of this machine: ft-tracker service`;
 
 export interface TrackerCommandLine {
   options: {
@@ -152,6 +157,12 @@ export function parseTrackerArguments(
   if (words[0] === "config") {
     if (words[1] !== undefined) throw new UsageError(`"config" takes no arguments. Try: ft-tracker config`);
     return { text: describeSettings(TRACKER_TABLE, settings, outside, settings.given.json === true) };
+  }
+  if (words[0] === "service") {
+    if (words[1] !== undefined) throw new UsageError(`"service" takes no arguments. Try: ft-tracker service --port 1234`);
+    // The options are looked at, so that the service does not fail because of one of them.
+    readValues([...GENERAL, ...LIMIT_ROWS], settings.given, settings.called);
+    return { text: serviceText({ ...SYSTEM, options: argv.toSpliced(argv.indexOf("service"), 1) }) };
   }
   const order = words[0] === undefined ? undefined : orderFrom(words);
   if (misplacedOption(GENERAL, given, order?.order) !== undefined)

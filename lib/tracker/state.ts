@@ -19,6 +19,7 @@ import type { Limits } from "./limits.ts";
 import { Meter } from "./meter.ts";
 import { PeerNames } from "./names.ts";
 import { PortProber, type Reach } from "./prober.ts";
+import { Watches } from "./watches.ts";
 
 /** The most ids in a line of REVOKED, so that the line is shorter than 4096 bytes. */
 const REVOKED_IN_LINE = 200;
@@ -69,6 +70,7 @@ export class TrackerState {
   readonly clock: Clock;
   readonly catalog: Catalog;
   readonly names = new PeerNames();
+  readonly watches: Watches;
   readonly connections = new Set<Connection>();
   /** Empty inboxes of FT/2. Most peers are silent most of the time, so a few inboxes serve all of them. */
   readonly spareInboxes: TrackerInbox[] = [];
@@ -89,6 +91,8 @@ export class TrackerState {
     this.limits = limits;
     this.clock = clock;
     this.catalog = new Catalog(() => clock.at());
+    this.watches = new Watches(clock);
+    this.catalog.onRecord = (file) => this.watches.appeared(file);
     this.hosts = new Hosts(limits, clock);
     const meter = () => new Meter(clock);
     this.activity = { requests: meter(), searches: meter(), joins: meter(), refused: meter() };
@@ -122,6 +126,7 @@ export class TrackerState {
   /** Removes a peer, if it is online; `reason` is a clause for the operator. */
   remove(id: string, reason: string): void {
     this.#prober.forget(id);
+    this.watches.forget(id);
     const member = this.catalog.leave(id);
     if (member === undefined) return;
     this.changes += 1;

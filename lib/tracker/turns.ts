@@ -10,15 +10,22 @@ const WORK_BETWEEN_LOOKS = 16;
 const ANSWER_UNIT = 4096;
 /** The work of an answer grows by one small request for each group of this number of records before its page. */
 const OFFSET_UNIT = 4096;
+/** The work of a request grows by one small request for each piece of its own line of this length, because reading it takes time. Bytes. */
+const LINE_UNIT = 512;
 /** The work of a list beside its records, because the tracker signs a pass for it. In small requests. */
 const LIST_WORK = 2;
 /** The work of a list grows by one small request for each group of this number of records, because each changes the index. */
 const LIST_UNIT = 10;
 
-/** The work of a request, in small requests. `answered`: bytes of its answer. */
-function workOf(request: ToTracker, answered: number): number {
-  const work = 1 + Math.floor(answered / ANSWER_UNIT);
-  if (request.verb === "FILES") return work + LIST_WORK + Math.floor(request.records.length / LIST_UNIT);
+/** The work of a request, in small requests. `answered`: bytes of its answer; `read`: bytes of its line. */
+function workOf(request: ToTracker, answered: number, read: number): number {
+  let work = 1 + Math.floor(answered / ANSWER_UNIT);
+  if (request.verb === "FILES") {
+    // A record that is left out was read, too.
+    const unfit = request.profile === 2 ? (request.unfit?.count ?? 0) : 0;
+    return work + LIST_WORK + Math.floor((request.records.length + unfit) / LIST_UNIT);
+  }
+  work += Math.floor(read / LINE_UNIT);
   // A page of everything passes over whole lists.
   const passes = request.verb === "LIST" && (request.id !== undefined || request.root !== undefined);
   return passes ? work + Math.floor(Math.min(request.offset, 1_000_000) / OFFSET_UNIT) : work;
@@ -58,9 +65,9 @@ export class Turns {
     return this.#hosts.clock.elapsed();
   }
 
-  /** Counts a request that was answered. `answered`: bytes of the answer. */
-  charge(request: ToTracker, answered: number, now: number): void {
-    const work = workOf(request, answered);
+  /** Counts a request that was answered. `answered`: bytes of the answer; `read`: bytes of the request. */
+  charge(request: ToTracker, answered: number, now: number, read = 0): void {
+    const work = workOf(request, answered, read);
     this.#own.charge(1, now);
     this.#host.work.charge(work, now);
     this.#work += work;

@@ -92,11 +92,22 @@ describe("joining without an address", () => {
     await using house = new House();
     const [a, b] = house.hosts();
     await house.track(a);
-    b.drop({ protocol: "udp", port: 5353 });
+    b.drop({ protocol: "udp", port: "all" });
     const { code, err } = await house.peer(b, ["who"]);
     expect(code).toBe(1);
     expect(err).toMatch(/firewall on this machine seems to block multicast \(UDP port 5353\)/);
     expect((await house.peer(b, ["10.77.0.1", "who"])).code).toBe(0);
+  });
+
+  behindFirewall("behind a firewall that lets in only answers to what was sent, the tracker is found", async () => {
+    await using house = new House();
+    const [a, b] = house.hosts();
+    await house.track(a);
+    b.letInAnswersOnly();
+    b.run("nft", "add rule inet ft input ct state established accept");
+    const { code, err } = await house.peer(b, ["who"]);
+    expect(err).toContain("Lab 3");
+    expect(code).toBe(0);
   });
 
   onLan("a machine without any network has its own tracker", async () => {

@@ -59,7 +59,7 @@ describe("the doctor names the fault", () => {
     await using house = new House();
     const [a, b, c] = house.hosts();
     await house.track(a);
-    b.drop({ protocol: "udp", port: 5353 });
+    b.drop({ protocol: "udp", port: "all" });
     const here = await examine(house, b, ["10.77.0.1"]);
     expect(here.code).toBe(1);
     expect(here.checks).toMatchObject({ discovery: "fault", tracker: "ok", port: "ok" });

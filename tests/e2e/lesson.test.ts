@@ -1,6 +1,8 @@
-// A lesson with the compiled programs: who has a file.
+// A lesson with the compiled programs: who has a file, and being told when somebody has it.
 
 import { describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { peerStage } from "../helpers/peer-stage.ts";
 import { PEER, TRACKER } from "../helpers/programs.ts";
 
@@ -40,5 +42,47 @@ describe("who has it", () => {
     expect(teacher.out).not.toMatch(/started downloading|got 12 B/);
     const nobody = await stage.ft(stage.visitorFolder(), address, "holders", "nothing.txt", "--quiet");
     expect(nobody).toMatchObject({ code: 1, err: 'Nobody online is sharing a file called "nothing.txt".\n' });
+  });
+});
+
+describe("being told", () => {
+  test("get --wait fetches the moment somebody has it, also after the tracker was started again", async () => {
+    const { address, port, program } = await stage.tracker();
+    const to = stage.folder();
+    const args = [address, "get", "notes.txt", "--wait", "--port", "0", "--to", to, "--name", "Ben", "--json"];
+    const ben = stage.run(PEER, args, { cwd: stage.visitorFolder() });
+    await program.waitFor(/joined[^\n]*Ben/);
+    // The tracker has answered Ben before it answers this.
+    expect((await stage.ft(stage.visitorFolder(), address, "who")).out).toContain("Ben");
+    program.kill();
+    await program.exited;
+    const again = stage.run(TRACKER, ["--port", String(port), "--host", "127.0.0.1", "--no-announce"]);
+    await again.waitFor(/joined[^\n]*Ben/);
+    await stage.sharing(address, stage.notesFolder(), 1);
+    expect(await ben.exited).toBe(0);
+    expect(readFileSync(join(to, "notes.txt"), "utf8")).toBe("twelve bytes");
+  });
+
+  test("get --wait ends with a sentence when its time is over", async () => {
+    const { address } = await stage.tracker();
+    const { code, err } = await stage.ft(stage.visitorFolder(), address, "get", "notes.txt", "--wait", "1s", "--quiet");
+    expect({ code, err }).toEqual({ code: 1, err: 'Nobody has shared "notes.txt" within 1.0 s.\n' });
+  });
+
+  test("want prints each file that fits once, there already or new, and fetches it with --get", async () => {
+    const { address } = await stage.tracker();
+    await stage.sharing(address, stage.folderWith({ "lesson 1.txt": "one" }), 1);
+    const to = stage.folder();
+    const args = [address, "want", "lesson", "--ext", "txt", "--get", "--to", to, "--port", "0", "--json"];
+    const ben = stage.run(PEER, args, { cwd: stage.visitorFolder() });
+    await ben.waitFor(/"event":"done","name":"lesson 1\.txt"/);
+    const later = stage.folderWith({ "lesson 2.txt": "two", "lesson 3.pdf": "three", "copy of lesson 1.txt": "one" });
+    await stage.sharing(address, later, 3);
+    await ben.waitFor(/"event":"done","name":"lesson 2\.txt"/);
+    ben.kill("SIGINT");
+    expect(await ben.exited).toBe(130);
+    const appeared = ben.objects().filter(({ event }) => event === "appeared");
+    expect(appeared.map(({ name }) => name)).toEqual(["lesson 1.txt", "lesson 2.txt"]);
+    expect(readFileSync(join(to, "lesson 2.txt"), "utf8")).toBe("two");
   });
 });

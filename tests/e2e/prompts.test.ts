@@ -53,7 +53,11 @@ describe("the search line", () => {
       screen.press(name);
       await screen.waitFor("No matches.");
       screen.press(KEY.enter);
-      await screen.waitFor("There is nothing to fetch.");
+      if (name.length < 256) {
+        await screen.waitFor(`Nobody shares a file for "${name}".`);
+        await screen.choose("Back to the search");
+        await screen.waitFor("No matches.");
+      } else await screen.waitFor("There is nothing to fetch.");
       screen.press(KEY.escape);
       await screen.waitFor(/[●○] mine\.txt/);
     }
@@ -248,7 +252,7 @@ describe("the keys below the search line", () => {
     const screen = await stage.atSearch(address, place);
     screen.press(KEY.settings);
     await screen.choose("Folder for downloads");
-    await screen.waitFor("Where do downloads go?");
+    await screen.waitFor(/Where do downloads go\?.*Enter keeps/s);
     screen.press(join(home, "a file"), KEY.enter);
     await screen.waitFor("it is not a folder.");
     screen.press("\x15", join(home, "nowhere"), KEY.enter);
@@ -278,7 +282,7 @@ describe("the keys below the search line", () => {
     await program.waitFor(/"event":"joined".*"files":3/);
     screen.press(KEY.settings);
     await screen.choose("Folder");
-    await screen.waitFor("Where do downloads go?");
+    await screen.waitFor(/Where do downloads go\?.*Enter keeps/s);
     screen.press(KEY.escape);
     await screen.choose("Files that I share: 3 files");
     await atFiles(screen);
@@ -503,4 +507,17 @@ describe("the prompts under load", () => {
     });
     return { position: await begun.promise, goOn: goesOn.resolve, whole: whole.promise };
   }
+});
+
+test("who finds nothing can be told when somebody has it", async () => {
+  const { address } = await stage.tracker();
+  const screen = await stage.atSearch(address);
+  screen.press("lesson 7");
+  await screen.waitFor("No matches.");
+  screen.press(KEY.enter);
+  await screen.waitFor('Nobody shares a file for "lesson 7".');
+  await screen.choose("Tell me when somebody has it");
+  await screen.waitFor(SEARCH);
+  await stage.sharing(address, stage.folderWith({ "Lesson 7.txt": "seven" }), 1, "--name", "Anna");
+  await screen.waitFor('Anna has "Lesson 7.txt" now (5 B).');
 });

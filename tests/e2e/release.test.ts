@@ -10,12 +10,16 @@ import { homedir } from "node:os";
 import { basename, join } from "node:path";
 import { packTar } from "modern-tar";
 import { sentenceOf } from "../../lib/error.ts";
+import { PEER_TABLE } from "../../lib/peer/options.ts";
 import { SHELLS } from "../../lib/program/options.ts";
 import { formatSize } from "../../lib/text.ts";
+import { TRACKER_TABLE } from "../../lib/tracker/options.ts";
 import project from "../../package.json";
-import { type Entry, type PackedFile, packTarGz, packZip, readArchive } from "../helpers/archive.ts";
-import { describeBinary, signatureFault, signed } from "../helpers/binary.ts";
+import { type Entry, kindOf, type PackedFile, packTarGz, packZip, readArchive } from "../helpers/archive.ts";
+import { describeBinary, signatureFault, signatureIdentifier, signed } from "../helpers/binary.ts";
+import { isSignedBy, publicKeyText, readSecretKey, signatureText } from "../helpers/minisign.ts";
 import { Stage } from "../helpers/programs.ts";
+import { versionText, withVersion } from "../helpers/version-resource.ts";
 import {
   archiveName,
   BUILD_FLAGS,
@@ -26,12 +30,14 @@ import {
   finished,
   folderName,
   lockedRuntime,
+  manualOf,
   PROGRAMS,
   pack,
   programFile,
   RELEASE,
   releaseFiles,
   runtimeTarball,
+  SIGNATURE,
   SUMS,
   sumsText,
   TARGETS,
@@ -78,7 +84,7 @@ async function look(
   { version, sizes, time }: Expected,
 ): Promise<{ faults: string[]; entries: Entry[] }> {
   const name = archiveName(target, version);
-  const isZip = archive[0] === 0x50;
+  const isZip = kindOf(archive) === "zip";
   if (isZip !== name.endsWith(".zip")) return { faults: [`${name} is not what its name says`], entries: [] };
   let entries: Entry[];
   try {
@@ -87,7 +93,8 @@ async function look(
     return { faults: [`${name} ${sentenceOf(error)}`], entries: [] };
   }
   const faults: string[] = [];
-  if (!isZip && archive.subarray(3, 8).some((byte) => byte !== 0)) faults.push(`${name} keeps a name or a time of its packing`);
+  if (kindOf(archive) === "tar.gz" && archive.subarray(3, 8).some((byte) => byte !== 0))
+    faults.push(`${name} keeps a name or a time of its packing`);
 
   const folder = folderName(target, version);
   const programs = PROGRAMS.map((program) => `${folder}/${programFile(target, program)}`);
@@ -95,6 +102,7 @@ async function look(
   const wanted = [
     ...programs,
     ...TEXTS.map((text) => `${folder}/${text}`),
+    ...(isZip ? [`${folder}/README.txt`] : PROGRAMS.map((program) => `${folder}/man/${program}.1`)),
     ...completions.map((file) => `${folder}/completions/${file}`),
   ];
   const paths = entries.map(({ path }) => path);
@@ -122,6 +130,13 @@ async function look(
     if (bytes.length < sizes[0] || bytes.length > sizes[1]) faults.push(`${path} takes ${formatSize(bytes.length)}`);
     const signature = is.startsWith("Mach-O") ? signatureFault(bytes) : undefined;
     if (signature !== undefined) faults.push(`${path} ${signature}`);
+    const program = basename(path, ".exe");
+    if (is.startsWith("Mach-O") && signature === undefined && signatureIdentifier(bytes) !== program)
+      faults.push(`${path} is signed as "${signatureIdentifier(bytes)}"`);
+    if (!is.startsWith("PE")) continue;
+    const shown = versionText(bytes).replaceAll("\0", " ");
+    if (!shown.includes("FileTracker") || !shown.includes(`${program}.exe`) || /oven|bun/i.test(shown))
+      faults.push(`${path} says that it is another program`);
   }
   return { faults, entries };
 }
@@ -129,7 +144,7 @@ async function look(
 /** What is wrong with the sums file of a folder. */
 function sumsFaults(folder: string): string[] {
   const faults: string[] = [];
-  const files = readdirSync(folder).filter((name) => name !== SUMS);
+  const files = readdirSync(folder).filter((name) => name !== SUMS && name !== SIGNATURE);
   const listed: string[] = [];
   const text = readFileSync(join(folder, SUMS), "utf8");
   for (const line of text.split("\n").slice(0, -1)) {
@@ -167,7 +182,7 @@ function secondOpinion(path: string): string[] | undefined {
   if (Bun.which("tar") === null) return undefined;
   // -rwxr-xr-x 0/0  108 1980-01-01 00:00 path; the system of a Mac writes "0  0  0" and the date in words.
   const row = /^(\S{10})\s+(?:0\/0|0\s+0\s+0)\s+(\d+)\s+.* (\S+)$/;
-  return listed(["tar", "-tzvf", path]).map((line) => row.exec(line)?.slice(1).join(" ") ?? line);
+  return listed(["tar", "-tvf", path]).map((line) => row.exec(line)?.slice(1).join(" ") ?? line);
 }
 
 /** Holds an archive on the disk against the check, and what is in it against another program's reading. */
@@ -206,6 +221,24 @@ function standIn(target: Target): Bytes {
     view.setUint32(0x3c, 128, true);
     bytes.set([0x50, 0x45], 128);
     view.setUint16(132, isArm ? 0xaa64 : 0x8664, true);
+    // One section, with the version resource of another program: three folders, an entry, and the text.
+    view.setUint16(134, 1, true);
+    view.setUint16(148, 112, true);
+    bytes.set(new TextEncoder().encode(".rsrc"), 264);
+    view.setUint32(276, 0x1000, true);
+    view.setUint32(284, 1024, true);
+    for (const [folder, id, below] of [
+      [1024, 16, 0x80000018],
+      [1048, 1, 0x80000030],
+      [1072, 1033, 72],
+    ] as const) {
+      view.setUint16(folder + 14, 1, true);
+      view.setUint32(folder + 16, id, true);
+      view.setUint32(folder + 20, below, true);
+    }
+    view.setUint32(1096, 0x1000 + 88, true);
+    view.setUint32(1100, 656, true);
+    bytes.set(Buffer.from("bun.exe by Oven".padEnd(328), "utf16le"), 1112);
   } else {
     view.setUint32(0, 0xfeedfacf, true);
     view.setUint32(4, isArm ? 0x0100000c : 0x01000007, true);
@@ -225,7 +258,8 @@ function standIn(target: Target): Bytes {
 }
 
 function filesOf(target: Target): PackedFile[] {
-  return releaseFiles(target, version, { "ft-tracker": standIn(target), "ft-peer": standIn(target) });
+  const programs = PROGRAMS.map((program) => [program, finished(program, standIn(target))]);
+  return releaseFiles(target, version, Object.fromEntries(programs));
 }
 
 function targetNamed(name: string): Target {
@@ -255,8 +289,11 @@ describe("archives that are packed here", () => {
       const here = TARGETS.filter(({ name, binary }) => name.startsWith(`${system}-${process.arch}`) && binary === is);
       expect(here.map(({ binary }) => binary)).toEqual([is]);
       const [target = targetNamed("linux-x64")] = here;
-      const path = join(stage.folder(), archiveName(target, version));
-      writeFileSync(path, await pack(target, releaseFiles(target, version, programs), fileTime(undefined), 0));
+      // Not packed as for a release, which takes a minute.
+      const files = releaseFiles(target, version, programs);
+      const isZip = archiveName(target, version).endsWith(".zip");
+      const path = join(stage.folder(), folderName(target, version) + (isZip ? ".zip" : ".tar.gz"));
+      writeFileSync(path, isZip ? packZip(files, fileTime(undefined), 0) : await packTarGz(files, fileTime(undefined), 0));
       const entries = await expectGood(target, path, { ...EXPECTED, sizes: REAL });
       for (const program of PROGRAMS) {
         const packed = entries.find(({ path }) => path.endsWith(`/${programFile(target, program)}`));
@@ -306,6 +343,7 @@ describe("the check", () => {
   const linux = targetNamed("linux-x64");
   const windows = targetNamed("windows-x64");
   const top = folderName(linux, version);
+  const topArchive = archiveName(linux, version);
   const when = fileTime(undefined);
 
   /** The faults of an archive whose files were changed before they were packed. */
@@ -356,7 +394,7 @@ describe("the check", () => {
     ]);
     const extra = { path: `${top}/.env`, bytes: new Uint8Array(1), mode: 0o644 };
     expect(await faultsAfter((files) => [...files, extra])).toEqual([`${top}/.env does not belong there`]);
-    expect(await faultsAfter((files) => [...files, ...files.slice(-1)])).toEqual([`${top}.tar.gz holds a file twice`]);
+    expect(await faultsAfter((files) => [...files, ...files.slice(-1)])).toEqual([`${topArchive} holds a file twice`]);
     expect(await faultsAfter(edit("README.md", () => ({ bytes: new Uint8Array() })))).toEqual([`${top}/README.md is empty`]);
     expect(await faultsAfter(edit("LICENSE", () => ({ path: "../LICENSE" })))).toEqual([
       `${top}/LICENSE is missing`,
@@ -400,19 +438,19 @@ describe("the check", () => {
     );
     const link = await packTar([{ header: { ...header, size: 0, type: "symlink", linkname: "/etc/passwd" } }]);
     expect(await faultsOf(linux, Bun.gzipSync(link), EXPECTED)).toEqual([
-      `${top}.tar.gz holds "${top}/LICENSE", which is no file but a symlink`,
+      `${topArchive} holds "${top}/LICENSE", which is no file but a symlink`,
     ]);
     const stamped = await packTarGz(filesOf(linux), when, 1);
     stamped[5] = 1;
-    expect(await faultsOf(linux, stamped, EXPECTED)).toEqual([`${top}.tar.gz keeps a name or a time of its packing`]);
+    expect(await faultsOf(linux, stamped, EXPECTED)).toEqual([`${topArchive} keeps a name or a time of its packing`]);
   });
 
   test("finds the other kind of archive, and a damaged one", async () => {
     expect(await faultsOf(linux, packZip(filesOf(linux), when, 1), EXPECTED)).toEqual([
-      `${top}.tar.gz is not what its name says`,
+      `${topArchive} is not what its name says`,
     ]);
     expect(await faultsOf(windows, await packTarGz(filesOf(windows), when, 1), EXPECTED)).toHaveLength(1);
-    expect(await faultsOf(linux, new Uint8Array(100), EXPECTED)).toEqual([`${top}.tar.gz is neither a .tar.gz nor a .zip`]);
+    expect(await faultsOf(linux, new Uint8Array(100), EXPECTED)).toEqual([`${topArchive} is no archive`]);
     for (const target of [linux, windows]) {
       const good = await pack(target, filesOf(target), when);
       expect(await faultsOf(target, good.slice(0, -40), EXPECTED)).toHaveLength(1);
@@ -438,6 +476,43 @@ describe("the check", () => {
       expect(await faultsAfter(withText("more"), target)).toEqual([`${program} does not end with its code signature`]);
       expect(await faultsAfter(change(176), target)).toEqual([`${program} has no code signature`]);
     }
+  });
+
+  test("finds a program for macOS with the name of another one in its signature, or without memory for it", async () => {
+    const target = targetNamed("darwin-arm64");
+    const program = `${folderName(target, version)}/ft-peer`;
+    expect(
+      await faultsAfter(
+        edit("ft-peer", ({ bytes }) => ({ bytes: signed(bytes, "a.out") })),
+        target,
+      ),
+    ).toEqual([`${program} is signed as "a.out"`]);
+    const small = edit("ft-peer", ({ bytes }) => {
+      const changed = bytes.slice();
+      // The memory of __LINKEDIT, the second load command.
+      new DataView(changed.buffer).setBigUint64(32 + 72 + 32, 8n, true);
+      return { bytes: changed };
+    });
+    expect(await faultsAfter(small, target)).toEqual([`${program} has no memory for its code signature`]);
+  });
+
+  test("finds a program for Windows that says that it is another one", async () => {
+    const program = `${folderName(windows, version)}/ft-peer.exe`;
+    const asBuilt = standIn(windows);
+    const expected = [`${program} says that it is another program`];
+    expect(
+      await faultsAfter(
+        edit("ft-peer.exe", () => ({ bytes: asBuilt })),
+        windows,
+      ),
+    ).toEqual(expected);
+    const tracker = finished("ft-tracker", asBuilt);
+    expect(
+      await faultsAfter(
+        edit("ft-peer.exe", () => ({ bytes: tracker })),
+        windows,
+      ),
+    ).toEqual(expected);
   });
 
   test("finds sums that are wrong, too few or too many", async () => {
@@ -539,6 +614,80 @@ describe("a runtime", () => {
   });
 });
 
+describe("the version of a program for Windows", () => {
+  const asBuilt = standIn(targetNamed("windows-x64"));
+
+  test("names the program and this project, and the numbers of the version", () => {
+    const shown = versionText(finished("ft-peer", asBuilt)).split("\0");
+    for (const text of ["FileTracker", "FileTracker peer", "ft-peer.exe", version]) expect(shown).toContain(text);
+    expect(versionText(asBuilt)).toContain("Oven");
+  });
+
+  test("is refused when it does not fit, or when the program has none", () => {
+    expect(() => withVersion(asBuilt, { FileDescription: "x".repeat(400) }, version)).toThrow("has 656 bytes for");
+    const without = asBuilt.slice();
+    without[264] = 0;
+    expect(() => withVersion(without, {}, version)).toThrow("has no version resource");
+  });
+});
+
+describe("the signature of the sums", () => {
+  /** A throw-away key as `minisign -G -W` writes one: "Ed", no password, "B2", salt and limits, the id, seed and public key, a sum. */
+  const secretKey = (protection = 0) => {
+    const bytes = Buffer.alloc(158, 7);
+    bytes.write("Ed", 0);
+    bytes.writeUInt16LE(protection, 2);
+    return `untrusted comment: minisign secret key\n${bytes.toString("base64")}\n`;
+  };
+  const sums = Buffer.from("0".repeat(64));
+
+  test("is that of the key that the releaser supplies, and of nothing else", () => {
+    const key = readSecretKey(secretKey());
+    const signature = signatureText(sums, key, "FileTracker 1.0.0");
+    expect(isSignedBy(sums, signature, publicKeyText(key))).toBe(true);
+    expect(isSignedBy(Buffer.from("other"), signature, publicKeyText(key))).toBe(false);
+    expect(isSignedBy(sums, signature.replace("1.0.0", "1.0.1"), publicKeyText(key))).toBe(false);
+    expect(signature.split("\n").map((line) => line.length)).toEqual([43, 100, 34, 88, 0]);
+    expect(publicKeyText(key)).toStartWith("untrusted comment: minisign public key 0707070707070707\nRWQH");
+  });
+
+  test("needs a key without a password", () => {
+    expect(() => readSecretKey(secretKey(0x6353))).toThrow("This key has a password");
+    expect(() => readSecretKey("hello")).toThrow("no secret key");
+  });
+
+  const minisign = Bun.which("minisign");
+  test.skipIf(minisign === null)("is one that minisign takes", () => {
+    const key = readSecretKey(secretKey());
+    const place = stage.folder();
+    writeFileSync(join(place, SUMS), sums);
+    writeFileSync(join(place, SIGNATURE), signatureText(sums, key, "FileTracker"));
+    writeFileSync(join(place, "key.pub"), publicKeyText(key));
+    const { exitCode } = Bun.spawnSync([minisign ?? "", "-V", "-p", "key.pub", "-m", SUMS], { cwd: place });
+    expect(exitCode).toBe(0);
+  });
+});
+
+describe("the manual pages", () => {
+  const man = Bun.which("man");
+  test.skipIf(man === null || process.platform !== "linux")(
+    "are rendered without a warning, and have every command and option",
+    () => {
+      for (const program of PROGRAMS) {
+        const page = join(stage.folder(), `${program}.1`);
+        writeFileSync(page, manualOf(program, version));
+        const env = { ...process.env, MANWIDTH: "200", LC_ALL: "C", MAN_KEEP_FORMATTING: "" };
+        const { stdout, stderr, exitCode } = Bun.spawnSync([man ?? "", "--warnings", "-l", page], { env });
+        expect({ exitCode, err: stderr.toString() }).toEqual({ exitCode: 0, err: "" });
+        const shown = stdout.toString().replace(/.\u0008/g, "");
+        const { commands, options } = program === "ft-peer" ? PEER_TABLE : TRACKER_TABLE;
+        for (const { name } of commands) expect(shown).toContain(`       ${name}`);
+        for (const { name } of options) expect(shown).toContain(`--${name}`);
+      }
+    },
+  );
+});
+
 describe("the release script", () => {
   test("compiles as the build scripts do", () => {
     for (const program of ["tracker", "peer"] as const) {
@@ -580,8 +729,9 @@ else {
     });
 
     test.each(names)("are right: %s", async (name) => {
-      const [, version = "", about = ""] = /^filetracker-([\w.]+)-(.+?)\.(?:tar\.gz|zip)$/.exec(name) ?? [];
+      const [, version = "", about = ""] = /^filetracker-([\w.]+)-(.+?)\.(?:tar\.gz|tar\.xz|zip)$/.exec(name) ?? [];
       if (isFresh) expect(version).toBe(project.version);
+      expect(name).toEndWith(`.${kindOf(await Bun.file(join(folder, name)).slice(0, 16).bytes())}`);
       const target = targetNamed(about);
       expect(archiveName(target, version)).toBe(name);
       const time = isFresh ? fileTime(process.env.SOURCE_DATE_EPOCH).getTime() / 1000 : undefined;

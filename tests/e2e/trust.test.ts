@@ -30,7 +30,7 @@ describe("a tracker that announced itself", () => {
     const refused = await peer(house, b, ["who"]);
     expect([refused.code, refused.out]).toEqual([2, ""]);
     expect(refused.err).toContain(
-      'The tracker "Lab 3" at 10.77.0.1 only announced itself, and was not used from here before. ' +
+      'The tracker "Lab 3" at 10.77.0.1 was found on this network, and was never used from here. ' +
         "To give it your files, name them with --share, or type its address: ft-peer 10.77.0.1",
     );
     expect(tracker.out).not.toContain('"event":"joined"');
@@ -90,7 +90,7 @@ describe("a tracker that announced itself", () => {
     const tracker = await track(house, a);
     const { code, out } = await peer(house, b, ["doctor", "--json"]);
     expect(code).toBe(0);
-    expect(out).toMatch(/"check":"tracker","status":"warning","detail":"The tracker .* only announced itself/);
+    expect(out).toMatch(/"check":"tracker","status":"warning","detail":"The tracker .* was never used from here/);
     expect(tracker.out).not.toContain('"event":"joined"');
   });
 

@@ -30,13 +30,52 @@ const LOCAL_HEADER = 30;
 const CENTRAL_HEADER = 46;
 const END_RECORD = 22;
 
+/** The first bytes of each kind of archive. */
+const STARTS = { "tar.gz": [0x1f, 0x8b], "tar.xz": [0xfd, 0x37], zip: [0x50, 0x4b] } as const;
+export type ArchiveKind = keyof typeof STARTS;
+
+/**
+ * How xz packs. Both programs hold the same runtime of 100 MB, and the second one costs almost nothing when the dictionary reaches back
+ * to the first. Unpacking takes as much memory as the dictionary. One thread, so that the bytes are the same on every machine.
+ */
+const XZ = ["--threads=1", "--check=crc64", "--lzma2=preset=3,dict=128MiB"];
+
+/** Whether this machine can make and read a `.tar.xz`. */
+export const HAS_XZ = Bun.which("xz") !== null;
+
+/** A `.tar.xz` with the files in this order. */
+export async function packTarXz(files: PackedFile[], when: Date): Promise<Bytes> {
+  return through(["xz", "--compress", "--stdout", ...XZ], await packed(files, when));
+}
+
 /** A `.tar.gz` with the files in this order. */
 export async function packTarGz(files: PackedFile[], when: Date, level: Level = RELEASE_LEVEL): Promise<Bytes> {
-  const entries = files.map(({ path, bytes, mode }) => ({
-    header: { name: path, size: bytes.length, mode, mtime: when, uid: 0, gid: 0, uname: "", gname: "", type: "file" as const },
-    body: bytes,
-  }));
-  return Bun.gzipSync(await packTar(entries), { library: "libdeflate", level });
+  return Bun.gzipSync(await packed(files, when), { library: "libdeflate", level });
+}
+
+/** Another program's output for this input. Throws a sentence's rest when it fails. */
+async function through(command: string[], input: Bytes): Promise<Bytes> {
+  const child = Bun.spawn(command, { stdin: input, stdout: "pipe", stderr: "pipe" });
+  const [out, said, code] = await Promise.all([child.stdout.bytes(), child.stderr.text(), child.exited]);
+  if (code !== 0) throw new RangeError(`is damaged: ${said.trim()}`);
+  return out as Bytes;
+}
+
+/** A `.tar` with the files in this order. In a package, whose paths begin with `./`, each folder comes before the files in it. */
+async function packed(files: PackedFile[], when: Date): Promise<Bytes> {
+  const common = { mtime: when, uid: 0, gid: 0, uname: "", gname: "" };
+  const known = new Set<string>();
+  const foldersOf = (path: string) => {
+    if (!path.startsWith("./")) return [];
+    const names = [...path.matchAll(/\//g)].map(({ index }) => path.slice(0, index + 1)).filter((name) => !known.has(name));
+    for (const name of names) known.add(name);
+    return names.map((name) => ({ header: { ...common, name, size: 0, mode: 0o755, type: "directory" as const } }));
+  };
+  const entries = files.flatMap(({ path, bytes, mode }) => [
+    ...foldersOf(path),
+    { header: { ...common, name: path, size: bytes.length, mode, type: "file" as const }, body: bytes },
+  ]);
+  return (await packTar(entries)) as Bytes;
 }
 
 /** A `.zip` with the files in this order. */
@@ -66,15 +105,28 @@ export function packZip(files: PackedFile[], when: Date, level: Level = RELEASE_
   return new Uint8Array(Buffer.concat(chunks));
 }
 
-/** The entries of an archive, told apart by its first bytes. Throws a sentence's rest if it is damaged or neither kind. */
-export async function readArchive(archive: Bytes): Promise<Entry[]> {
-  if (archive[0] === 0x1f && archive[1] === 0x8b) return readTarGz(archive);
-  if (archive[0] === 0x50 && archive[1] === 0x4b) return readZip(archive);
-  throw new RangeError("is neither a .tar.gz nor a .zip");
+/** The kind of an archive by its first bytes; undefined for anything else. */
+export function kindOf(archive: Uint8Array): ArchiveKind | undefined {
+  const kinds = Object.keys(STARTS) as ArchiveKind[];
+  return kinds.find((kind) => STARTS[kind].every((byte, i) => archive[i] === byte));
 }
 
-async function readTarGz(archive: Bytes): Promise<Entry[]> {
-  const entries = await unpackTar(Bun.gunzipSync(archive), { strict: true });
+/** The entries of an archive. Throws a sentence's rest if it is damaged or of no known kind. */
+export async function readArchive(archive: Bytes): Promise<Entry[]> {
+  switch (kindOf(archive)) {
+    case "tar.gz":
+      return readTar(Bun.gunzipSync(archive));
+    case "tar.xz":
+      return readTar(await through(["xz", "--decompress", "--stdout"], archive));
+    case "zip":
+      return readZip(archive);
+    default:
+      throw new RangeError("is no archive");
+  }
+}
+
+async function readTar(tar: Bytes): Promise<Entry[]> {
+  const entries = await unpackTar(tar, { strict: true });
   return entries.map(({ header, data = new Uint8Array() }) => {
     if (header.type !== "file") throw new RangeError(`holds "${header.name}", which is no file but a ${header.type}`);
     const names = [header.uname, header.gname].filter((name) => name);

@@ -15,6 +15,8 @@ const SHA256_BYTES = 32;
 const SHA256_TYPE = 2;
 const PAGE_BITS = 12;
 const MAIN_BINARY = 1n;
+/** The memory of a segment is a multiple of this. Bytes. */
+const MEMORY_PAGE = 16_384;
 
 const ELF_MACHINES = new Map([
   [0x3e, "x86-64"],
@@ -66,8 +68,10 @@ function describeElf(bytes: Uint8Array, view: DataView): string {
 /** Why macOS would not take the signature of a Mach-O file; undefined when it would. Held against the hash of every page. */
 export function signatureFault(bytes: Uint8Array): string | undefined {
   const view = viewOf(bytes);
-  const { signature } = loadCommands(view);
+  const { signature, linkedit } = loadCommands(view);
   if (signature === undefined) return "has no code signature";
+  // macOS ends a program whose last segment has less memory than bytes in the file.
+  if (linkedit !== undefined && linkedit.memory < linkedit.size) return "has no memory for its code signature";
   const { offset, size } = signature;
   if (offset + size !== bytes.length) return "does not end with its code signature";
   if (view.getUint32(offset) !== EMBEDDED_SIGNATURE) return "has a damaged code signature";
@@ -85,6 +89,16 @@ export function signatureFault(bytes: Uint8Array): string | undefined {
     if (!hash.equals(bytes.subarray(kept, kept + SHA256_BYTES))) return `was changed in page ${i} after it was signed`;
   }
   return undefined;
+}
+
+/** The name in the signature of a Mach-O file, by which firewalls and lists of permissions tell programs apart; undefined without one. */
+export function signatureIdentifier(bytes: Uint8Array): string | undefined {
+  const view = viewOf(bytes);
+  const { signature } = loadCommands(view);
+  if (signature === undefined) return undefined;
+  const directory = signature.offset + view.getUint32(signature.offset + 16);
+  const start = directory + view.getUint32(directory + 20);
+  return new TextDecoder().decode(bytes.subarray(start, bytes.indexOf(0, start)));
 }
 
 /**
@@ -107,7 +121,10 @@ export function signed(bytes: Uint8Array<ArrayBuffer>, identifier: string): Uint
   out.set(bytes.subarray(0, limit));
   const view = viewOf(out);
   view.setUint32(signature.command + 12, size, true);
-  view.setBigUint64(linkedit.command + 48, BigInt(limit + size - linkedit.offset), true);
+  const linkeditSize = limit + size - linkedit.offset;
+  view.setBigUint64(linkedit.command + 48, BigInt(linkeditSize), true);
+  const memory = Math.max(linkedit.memory, Math.ceil(linkeditSize / MEMORY_PAGE) * MEMORY_PAGE);
+  view.setBigUint64(linkedit.command + 32, BigInt(memory), true);
 
   const put = (at: number, ...values: number[]) => values.forEach((value, i) => void view.setUint32(at + 4 * i, value));
   put(limit, EMBEDDED_SIGNATURE, blob + length, 1, 0, blob);
@@ -134,8 +151,13 @@ interface Part {
   size: number;
 }
 
-function loadCommands(view: DataView): { signature?: Part; linkedit?: Part; text?: Part } {
-  const found: { signature?: Part; linkedit?: Part; text?: Part } = {};
+/** A part that is loaded: with the number of bytes that it has in memory. */
+interface Segment extends Part {
+  memory: number;
+}
+
+function loadCommands(view: DataView): { signature?: Part; linkedit?: Segment; text?: Segment } {
+  const found: { signature?: Part; linkedit?: Segment; text?: Segment } = {};
   let command = MACH_HEADER;
   for (let left = view.getUint32(16, true); left > 0; left--) {
     const kind = view.getUint32(command, true);
@@ -144,7 +166,8 @@ function loadCommands(view: DataView): { signature?: Part; linkedit?: Part; text
     } else if (kind === LC_SEGMENT_64) {
       const name = new TextDecoder().decode(new Uint8Array(view.buffer, view.byteOffset + command + 8, 16)).replace(/\0+$/, "");
       const [offset, size] = [view.getBigUint64(command + 40, true), view.getBigUint64(command + 48, true)];
-      const part = { command, offset: Number(offset), size: Number(size) };
+      const memory = Number(view.getBigUint64(command + 32, true));
+      const part = { command, offset: Number(offset), size: Number(size), memory };
       if (name === "__LINKEDIT") found.linkedit = part;
       if (name === "__TEXT") found.text = part;
     }

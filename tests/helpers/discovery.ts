@@ -182,6 +182,27 @@ export const ASKER = `${BY_HAND}
   process.exit();
 `;
 
+/** Asks as a plain DNS program does, and for an answer to itself alone; says what comes to each of its two sockets. */
+export const LONE_ASKER = `${BY_HAND}
+  const question = (last) => [...name(SERVICE), 0, 12, last, 1];
+  const said = (how, bytes) => console.log(how + ": id " + bytes.readUInt16BE(0) + ", questions " + bytes.readUInt16BE(4) +
+    ", lab " + bytes.includes("lab") + ", key " + bytes.includes("version=1.2.3"));
+  const plain = createSocket({ type: "udp4" });
+  plain.on("message", (bytes, { port }) => said("plain from " + port, bytes));
+  await new Promise((resolve) => plain.bind(0, own, resolve));
+  plain.setMulticastInterface(own);
+  const asked = packet(0, [question(0)], []);
+  asked.writeUInt16BE(4242, 0);
+  plain.send(asked, 5353, GROUP);
+  // It hears no multicast: what comes is for it alone.
+  const alone = createSocket({ type: "udp4", reuseAddr: true });
+  alone.on("message", (bytes, { address }) => address !== own && said("alone", bytes));
+  socket.close();
+  await new Promise((resolve) => alone.bind(5353, own, resolve));
+  alone.setMulticastInterface(own);
+  alone.send(packet(0, [question(128)], []), 5353, GROUP);
+`;
+
 /** Says of every name of a tracker that somebody asks for that it is its own. */
 export const CLAIMER = `${BY_HAND}
   socket.on("message", (bytes, { address }) => {

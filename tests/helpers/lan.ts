@@ -15,10 +15,10 @@ export interface Switch {
   readonly bridge: string;
 }
 
-/** What a firewall drops: by default everything that comes in to this port. */
+/** What a firewall drops: by default everything that comes in to this port, or to all. */
 export interface Drop {
   protocol: "tcp" | "udp";
-  port: number;
+  port: number | "all";
   way?: "in" | "out";
 }
 
@@ -254,7 +254,23 @@ export class Host {
       this.#filtered = true;
     }
     for (const { protocol, port, way = "in" } of drops)
-      this.run("nft", `add rule inet ft ${way}put ${protocol} dport ${port} drop`);
+      this.run("nft", `add rule inet ft ${way}put ${protocol} dport ${port === "all" ? "0-65535" : port} drop`);
+  }
+
+  /**
+   * Has the host's firewall let in only what comes to a port from which the host has sent, and nothing by multicast, as Windows' does for
+   * a program that nobody has allowed.
+   */
+  letInAnswersOnly(): void {
+    this.#filtered = true;
+    this.run("nft", "add table inet ft");
+    this.run("nft", "add set inet ft asked { type inet_service; flags dynamic, timeout; timeout 60s; }");
+    this.run("nft", "add chain inet ft output { type filter hook output priority 0; }");
+    this.run("nft", "add rule inet ft output meta l4proto udp add @asked { udp sport }");
+    this.run("nft", "add chain inet ft input { type filter hook input priority 0; policy drop; }");
+    this.run("nft", "add rule inet ft input meta pkttype multicast drop");
+    this.run("nft", "add rule inet ft input udp dport @asked accept");
+    this.run("nft", "add rule inet ft input meta l4proto ipv6-icmp accept");
   }
 
   /** Takes the firewall away. */

@@ -37,6 +37,8 @@ export interface Stored {
   pieces?: Uint8Array;
   /** Of a file that is still being fetched. */
   have?: PieceSet;
+  /** Reading before this place keeps the program waiting. */
+  busyUntil?: number;
 }
 
 /** The hashes of a content's pieces, one by one. */
@@ -73,13 +75,14 @@ export class Disk {
 
   open(wanted: FileAsked): Opened | undefined {
     this.asked.push(wanted);
-    for (const [name, { bytes, root, have }] of this.files) {
+    for (const [name, { bytes, root, have, busyUntil = 0 }] of this.files) {
       if (wanted.name !== undefined && wanted.name !== name) continue;
       if (wanted.root !== undefined && wanted.root !== root) continue;
       if (wanted.size !== undefined && wanted.size !== bytes.length) continue;
       this.opened += 1;
       const file: Served = {
         size: bytes.length,
+        busyUntil,
         read: async (into, at) => {
           this.reads.push(at);
           const instead = this.onRead?.(name, at);

@@ -123,4 +123,14 @@ describe("connectError", () => {
     expect(told("ECONNREFUSED", 1, "darwin")).not.toContain("Privacy");
     expect(told("EHOSTUNREACH", 1, "linux")).toBe("the host cannot be reached");
   });
+
+  test.each([
+    ["ENETUNREACH", "network unreachable"],
+    ["EAI_AGAIN", "the name cannot be looked up right now"],
+    ["ENOTFOUND", "no host has that name"],
+    ["DNS_ETIMEOUT", "no host has that name"],
+    ["", "the connection could not be made"],
+  ])("has a clause for %p", (code, clause) => {
+    expect(told(code, 1, "linux")).toBe(clause);
+  });
 });

@@ -1,7 +1,7 @@
 // Sockets of multicast DNS: whose packets they take, and what is said when they cannot be used.
 
 import { describe, expect, test } from "bun:test";
-import { multicastReason } from "../../lib/net/mdns.ts";
+import { bindAddress, multicastReason } from "../../lib/net/mdns.ts";
 import { addressOf } from "../helpers/channel.ts";
 import { DiscoveryLan, impossible, NOTHING_MS, one, unfiltered } from "../helpers/discovery.ts";
 import type { Host } from "../helpers/lan.ts";
@@ -48,7 +48,7 @@ describe.skipIf(impossible !== undefined)("multicast DNS on a LAN", () => {
     await before.waitFor(/got mail/);
   });
 
-  test("another program that keeps the port to itself is told; nothing fails, nobody waits", async () => {
+  test("another program that keeps the port to itself is told; nothing fails, and questions go out from another port", async () => {
     await using house = new DiscoveryLan();
     const { lan } = house;
     const host = lan.host({ eth0: { to: lan.switch(), addresses: ["10.1.0.1/24", "fd01::1/64"] } });
@@ -63,7 +63,8 @@ describe.skipIf(impossible !== undefined)("multicast DNS on a LAN", () => {
     const program = await house.announce(host, {}, ["eth0 (IPv6)"]);
     expect(program.out).toContain(sentence);
     const found = await house.find(host);
-    expect([found.asked, found.trackers.length]).toEqual([["eth0 (IPv6)"], 1]);
+    // From a free port it can ask all the same.
+    expect([found.asked.sort(), found.trackers.length]).toEqual([["eth0 (IPv4)", "eth0 (IPv6)"], 1]);
     expect(found.problems).toContain(sentence);
     const lone = lan.host({ eth0: { to: lan.switch(), addresses: ["10.1.0.1/24"] } });
     const other = house.script(
@@ -72,8 +73,8 @@ describe.skipIf(impossible !== undefined)("multicast DNS on a LAN", () => {
        createSocket("udp4").bind(5353, "0.0.0.0", () => console.log("holds"));`,
     );
     await other.waitFor(/holds/);
-    const nothing = await house.find(lone);
-    expect([nothing.asked, nothing.trackers, nothing.problems.length]).toEqual([[], [], 2]);
+    const nothing = await house.find(lone, NOTHING_MS);
+    expect([nothing.asked, nothing.trackers, nothing.problems.length]).toEqual([["eth0 (IPv4)"], [], 2]);
   });
 
   test.skipIf(unfiltered !== undefined)(
@@ -108,5 +109,36 @@ describe("multicastReason", () => {
     );
     expect(told("EHOSTUNREACH", "linux")).toBe("it carries no multicast now");
     expect(told("ENETUNREACH", "darwin")).toBe("it carries no multicast now");
+  });
+});
+
+describe("bindAddress", () => {
+  const network = {
+    name: "Ethernet 2",
+    virtual: false,
+    tunnel: false,
+    loopback: false,
+    addresses: [
+      { address: addressOf("169.254.7.7"), family: 4 as const, prefix: 16, linkLocal: true, scope: 0 },
+      { address: addressOf("10.1.0.7"), family: 4 as const, prefix: 24, linkLocal: false, scope: 0 },
+      { address: addressOf("fe80::7"), family: 6 as const, prefix: 64, linkLocal: true, scope: 7 },
+    ],
+  };
+  const bound = (family: 4 | 6, port: "mdns" | "free", platform: string) =>
+    bindAddress({ network, family, addresses: [] }, port, platform);
+
+  test("is the interface's own on Windows, the group on Linux, and every address elsewhere", () => {
+    expect(bound(4, "mdns", "win32")).toBe("10.1.0.7");
+    expect(bound(4, "mdns", "linux")).toBe("224.0.0.251");
+    expect(bound(4, "mdns", "darwin")).toBe("0.0.0.0");
+    expect(bound(6, "mdns", "linux")).toBe("ff02::fb%Ethernet 2");
+    expect(bound(6, "mdns", "win32")).toBe("::");
+  });
+
+  test("is the interface's own for a free port, which takes no packets of others", () => {
+    for (const platform of ["linux", "darwin", "win32"]) {
+      expect(bound(4, "free", platform)).toBe("10.1.0.7");
+      expect(bound(6, "free", platform)).toBe("::");
+    }
   });
 });

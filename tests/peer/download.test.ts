@@ -369,6 +369,20 @@ describe("a download", () => {
     expect(peer.events).toContainEqual({ event: "checking", checked: 300_000, size: 300_000 });
   });
 
+  test("whose file is here already under any other name asks nobody, unless it shall have a certain name", async () => {
+    const content = new Content(300_000);
+    const peer = new Peer();
+    writeFileSync(join(peer.folder, "my film"), content.bytes);
+    writeFileSync(join(peer.folder, "another"), bytesOf(300_000, 99));
+    const holder = new Holder(content);
+    expect(await peer.start([holder.record])).toMatchObject({ path: join(peer.folder, "my film"), outcome: "already here" });
+    expect([peer.dialled, listing(peer.folder)]).toEqual([0, ["another", "my film"]]);
+    expect(await peer.start([holder.record], { as: "film" })).toMatchObject({
+      path: join(peer.folder, "film"),
+      outcome: "new",
+    });
+  });
+
   test("whose file is here already with a number behind its name asks nobody", async () => {
     const content = new Content(300_000);
     const peer = new Peer();
@@ -503,7 +517,7 @@ describe("a download that was stopped", () => {
     ["in a folder that is renamed", /part file in .* is gone/, (part) => renameSync(dirname(part), at("moved"))],
     [
       "replaced",
-      /is being fetched by another/,
+      /another program has put another file in place of its part file/,
       (part) => {
         unlinkSync(part);
         writeFileSync(part, "other");
@@ -524,13 +538,16 @@ describe("a download that was stopped", () => {
     const peer = new Peer();
     const running = peer.start([record]);
     const part = () => listing(peer.folder).find((name) => name.endsWith(".part")) ?? "";
-    const turn = () => new Promise((go) => setImmediate(go));
-    while (part() === "" || statSync(join(peer.folder, part())).size < 8 * MiB) await turn();
-    const fd = openSync(join(peer.folder, part()), "r+");
-    for (let i = 0; i < 50; i++) {
-      writeSync(fd, `rubbish ${i}`, 1000);
-      await turn();
+    // What has come is written when the part has not changed for a while.
+    for (let [quiet, before] = [0, ""]; quiet < 20; ) {
+      const { size = 0, mtimeMs = 0 } = part() === "" ? {} : statSync(join(peer.folder, part()));
+      const now = `${size} ${mtimeMs}`;
+      quiet = size >= 8 * MiB && now === before ? quiet + 1 : 0;
+      before = now;
+      await Bun.sleep(5);
     }
+    const fd = openSync(join(peer.folder, part()), "r+");
+    writeSync(fd, "rubbish", 1000);
     closeSync(fd);
     holder.raise();
     expect(await running).toMatchObject({ verified: false });

@@ -79,8 +79,11 @@ function serve(options: Pick<ServeOptions, "open" | "look" | "lookFolder">): num
   return listener.port;
 }
 
+/** What the holders of a test share, the latest one last. */
+const sharings: FolderSharing[] = [];
+
 /** A holder of a folder. `change` may change what it sends of the folder's bytes. */
-async function share(folder: string, change?: (bytes: Uint8Array, at: number) => void): Promise<FileRecord> {
+async function share(folder: string, change?: (bytes: Uint8Array, at: number) => unknown): Promise<FileRecord> {
   const sharing = new FolderSharing([new SharedFolder(folder)], {
     pool,
     cache: new FolderCache(join(top, "cache")),
@@ -90,7 +93,10 @@ async function share(folder: string, change?: (bytes: Uint8Array, at: number) =>
     report: () => undefined,
     clock: new HandClock(),
   });
-  ends.push(() => sharing.stop());
+  sharings.push(sharing);
+  ends.push(() => {
+    for (const one of sharings.splice(0)) one.stop();
+  });
   await sharing.compute();
   const port = serve({
     look: (root) => sharing.look(root),
@@ -100,7 +106,7 @@ async function share(folder: string, change?: (bytes: Uint8Array, at: number) =>
       if (opened === undefined || asked.folder === undefined || change === undefined) return opened;
       const read = async (into: Uint8Array, at: number) => {
         const got = await opened.file.read(into, at);
-        change(into, at);
+        await change(into, at);
         return got;
       };
       return { ...opened, file: { ...opened.file, read } };
@@ -247,6 +253,29 @@ describe("FolderDownloads", () => {
     const first = fetching.events.find((event) => event.event === "progress");
     expect(first?.event === "progress" && first.received).toBeGreaterThan(0);
     expect(Buffer.compare(readFileSync(join(top, "to/Lesson/large.bin")), LARGE)).toBe(0);
+  });
+
+  test("a folder that changes meanwhile is fetched as it is now, and what is the same is not fetched again", async () => {
+    const folder = make({ "a.txt": "one", "large.bin": LARGE });
+    let changed = false;
+    const record = await share(folder, async (_, at) => {
+      if (changed || at < 1_500_000) return;
+      changed = true;
+      writeFileSync(join(folder, "a.txt"), "other");
+      writeFileSync(join(folder, "new.txt"), "new");
+      await sharings.at(-1)?.compute();
+    });
+    const fetching = new Fetching({
+      held: async (holder) => sharings.flatMap((one) => one.records(holder)),
+    });
+    const done = await fetching.start([record]);
+    expect(done.inFolder).toMatchObject({ root: sharings.at(-1)?.records(record)[0]?.root, files: 3 });
+    expect(fetching.events.filter(({ event }) => event === "folder-changed")).toHaveLength(1);
+    expect(arrived("Lesson")).toEqual(["a.txt", "large.bin", "new.txt"]);
+    expect(readFileSync(join(top, "to/Lesson/a.txt"), "utf8")).toBe("other");
+    const begun = fetching.events.slice(fetching.events.findIndex(({ event }) => event === "folder-changed"));
+    const progress = begun.find((event) => event.event === "progress");
+    expect(progress?.event === "progress" && progress.received).toBeGreaterThan(0);
   });
 
   test("one file inside, and one folder inside", async () => {

@@ -137,6 +137,30 @@ describe.skipIf(impossible !== undefined)("looking on a LAN", () => {
     expect([found.problems, found.echo, found.open]).toEqual([[], true, 0]);
   });
 
+  test.skipIf(unfiltered !== undefined)(
+    "a tracker is found behind a firewall that lets in only answers to what was sent, on each of two networks",
+    async () => {
+      await using house = new DiscoveryLan();
+      const { lan } = house;
+      const [near, far] = [lan.switch(), lan.switch()];
+      const peer = lan.host({
+        eth0: { to: near, addresses: ["10.1.0.2/24"] },
+        eth1: { to: far, addresses: ["10.2.0.2/24"] },
+      });
+      for (const [wire, address, name] of [
+        [near, "10.1.0.1", "near"],
+        [far, "10.2.0.1", "far"],
+      ] as const) {
+        const tracker = lan.host({ eth0: { to: wire, addresses: [`${address}/24`] } });
+        await house.announce(tracker, { name }, ["eth0 (IPv4)"]);
+      }
+      peer.letInAnswersOnly();
+      const found = await house.findUntil(peer, ({ trackers }) => trackers.length === 2);
+      expect(found.trackers.map(({ name, port }) => `${name} ${port}`).sort()).toEqual(["far 1234", "near 1234"]);
+      expect(found.trackers.map(({ version }) => version)).toEqual(["1.2.3", "1.2.3"]);
+    },
+  );
+
   test("a tracker is found where there is only IPv6", async () => {
     await using house = new DiscoveryLan();
     const { lan } = house;
@@ -176,7 +200,7 @@ describe.skipIf(impossible !== undefined)("looking on a LAN", () => {
       const tracker = lan.host({ eth0: { to: wire, addresses: ["10.1.0.1/24"] } });
       const peer = lan.host({ eth0: { to: wire, addresses: ["10.1.0.2/24", "fd01::2/64"] } });
       await house.announce(tracker, {}, ["eth0 (IPv4)"]);
-      peer.drop({ protocol: "udp", port: 5353 });
+      peer.drop({ protocol: "udp", port: "all" });
       const deaf = await house.find(peer, NOTHING_MS);
       expect([deaf.trackers, deaf.echo, deaf.problems]).toEqual([[], false, []]);
       peer.dropNothing();

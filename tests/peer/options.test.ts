@@ -19,6 +19,8 @@ Without a command, on a terminal: guided prompts.
   find WORD...       who has files with all these words in their names, or a
                      content: root:HEX
   get NAME...        fetch files or folders, by name or by content id (root:HEX)
+  want WORD...       print each file that fits, now and when it appears, until
+                     Ctrl-C
   list [PEER]        every file online, or those of a peer, or those in
                      PEER/FOLDER
   holders NAME       who has this file, who is fetching it, who has not
@@ -37,12 +39,15 @@ Without a command, on a terminal: guided prompts.
   --from PEER        fetch from this holder only: its name or address:port
   --any              get: when several files have the name, take the best
   --overwrite        let a fetched file replace one of the same name
-  --ext EXT          find: only these extensions, such as pdf or pdf,odt
-  --type TYPE        find: only this kind of file, such as video/
-  --min SIZE         find: at least this big, such as 10MB
-  --max SIZE         find: at most this big
-  --after DATE       find: last changed on this day or later, such as 2026-11-22
-  --before DATE      find: last changed on this day or earlier
+  --wait [DURATION]  get: wait until somebody has it, such as 2h
+  --get              want: fetch each file that appears
+  --ext EXT          find, want: only these extensions, such as pdf or pdf,odt
+  --type TYPE        find, want: only this kind of file, such as video/
+  --min SIZE         find, want: at least this big, such as 10MB
+  --max SIZE         find, want: at most this big
+  --after DATE       find, want: last changed on this day or later, such as
+                     2026-11-22
+  --before DATE      find, want: last changed on this day or earlier
   --limit RATE       most bytes per second, such as 10MB (up and down each)
   --json             one JSON object a line
   -q, --quiet        print results and errors only
@@ -57,6 +62,16 @@ Exit codes: 0 done, 1 could not, 2 wrong usage, 130 interrupted.`);
 });
 
 describe("parsePeerArguments", () => {
+  test.each([
+    [["get", "a", "--wait", "2h"], { names: ["a"], wait: 7200 }],
+    [["get", "--wait", "a b"], { names: ["a b"], wait: 999 * 86_400 }],
+    [["get", "a", "--wait"], { names: ["a"], wait: 999 * 86_400 }],
+    [["get", "--", "--wait"], { names: ["--wait"], wait: undefined }],
+    [["want", "les son", "--ext", "pdf", "--get"], { wish: { words: ["les", "son"], ext: ["pdf"] }, get: true }],
+  ])("reads how long and for what to wait in %j", (argv, expected) => {
+    expect(parsePeerArguments(argv)).toMatchObject(expected);
+  });
+
   test("gives the defaults for an empty line", () => {
     expect(parsePeerArguments([])).toEqual({
       tracker: undefined,
@@ -72,6 +87,8 @@ describe("parsePeerArguments", () => {
       name: undefined,
       from: undefined,
       any: false,
+      wait: undefined,
+      get: false,
       overwrite: false,
       limit: undefined,
       json: false,
@@ -96,6 +113,8 @@ describe("parsePeerArguments", () => {
       name: "Ben",
       from: "[fd00::7%eth0]:1235",
       any: true,
+      wait: undefined,
+      get: false,
       overwrite: true,
       limit: 1_500_000,
       json: true,
@@ -155,7 +174,7 @@ describe("parsePeerArguments", () => {
   const refused: [string, string][] = [
     [
       "lab:1234 frob",
-      '"frob" is not a command. There are search, find, get, list, holders, who, share, doctor. Try: ft-peer --help',
+      '"frob" is not a command. There are search, find, get, want, list, holders, who, share, doctor. Try: ft-peer --help',
     ],
     ["10.0.0.1 serch x", '"serch" is not a command. Did you mean "search"? Try: ft-peer --help'],
     [
@@ -182,10 +201,14 @@ describe("parsePeerArguments", () => {
     ["find root:12", '"root:12" is not a content id: root: is followed by 64 hex digits.'],
     ["find --min big", '--min needs a size, such as 500kB or 10MB, not "big".'],
     ["find --after 2026-02-31x", '--after needs a day, such as 2026-11-22, not "2026-02-31x".'],
-    ["list --max 5MB", "--max only works with find. Try: ft-peer find WORD --max ..."],
+    ["list --wait", "--wait only works with get. Try: ft-peer get NAME --wait ..."],
+    ["find a --get", "--get only works with want. Try: ft-peer want WORD --get"],
+    ["want", "want needs a word, or a filter such as --ext pdf. Try: ft-peer want report"],
+    ["holders", "holders needs a file's name. Try: ft-peer holders NAME"],
+    ["list --max 5MB", "--max only works with find and want. Try: ft-peer find WORD --max ..."],
     ["search a --any", "--any only works with get. Try: ft-peer get NAME --any"],
     ["--any", "--any only works with get. Try: ft-peer get NAME --any"],
-    ["get a --ext pdf", "--ext only works with find. Try: ft-peer find WORD --ext ..."],
+    ["get a --ext pdf", "--ext only works with find and want. Try: ft-peer find WORD --ext ..."],
     ["share --limit 10", '--limit needs bytes per second, at least 1kB, such as 500kB or 10MB, not "10".'],
     ["share --port 65536", '--port needs a whole number from 0 to 65535, not "65536".'],
     [

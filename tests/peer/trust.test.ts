@@ -54,7 +54,7 @@ describe("Trust", () => {
     const error = refusal(trustOf().trust, found());
     expect(error).toBeInstanceOf(UsageError);
     expect(error.message).toBe(
-      'The tracker "Lab 3" at 192.168.1.9 only announced itself, and was not used from here before. ' +
+      'The tracker "Lab 3" at 192.168.1.9 was found on this network, and was never used from here. ' +
         "To give it your files, name them with --share, or type its address: ft-peer 192.168.1.9",
     );
   });
@@ -62,7 +62,7 @@ describe("Trust", () => {
   test("whoever named the files has said yes to a new tracker, but not to a new key under an old name", () => {
     const { trust, kept } = trustOf({ known: [LAB], consent: true });
     expect(refusal(trust, found()).message).toBe(
-      'The tracker "Lab 3" at 192.168.1.9 is not the one of this name that was used before: its key is another one, or not proven. ' +
+      'The tracker "Lab 3" at 192.168.1.9 is not the one of this name that was used before: it does not prove that it is that one. ' +
         "If that is right, type its address: ft-peer 192.168.1.9",
     );
     trust.approve(found({}, "Cellar"));

@@ -121,7 +121,7 @@ describe.skipIf(!has("bash", "-c", "((BASH_VERSINFO[0] >= 4))"))("bash", () => {
     const call = `source "./$0.bash"; COMP_WORDS=("$0" "$@"); COMP_CWORD=$#; _\${0/-/_}; printf '%s\\n' "\${COMPREPLY[@]}"`;
     return printed(["bash", "--norc", "--noprofile", "-c", call, program, ...words], scene());
   };
-  const commands = ["search", "find", "get", "list", "holders", "who", "share", "config", "doctor"];
+  const commands = ["search", "find", "get", "want", "list", "holders", "who", "share", "config", "doctor"];
 
   test("offers commands first and behind an address, and options wherever one begins", () => {
     expect(offered("ft-peer", "").sort()).toEqual([...commands].sort());
@@ -142,7 +142,7 @@ describe.skipIf(!has("bash", "-c", "((BASH_VERSINFO[0] >= 4))"))("bash", () => {
     expect(offered("ft-peer", "--port", "s")).toEqual([]);
     expect(offered("ft-peer", "--from", "lab", ":", "")).toEqual([]);
     expect(offered("ft-peer", "--", "--")).toEqual([]);
-    expect(offered("ft-tracker", "s")).toEqual(["status"]);
+    expect(offered("ft-tracker", "st")).toEqual(["status"]);
     expect(offered("ft-tracker", "--host", "")).toEqual([]);
   });
 

@@ -134,6 +134,15 @@ describe("parseFolderList", () => {
     const most = Array.from({ length: MOST_ENTRIES }, (_, i) => `1 ${A} ${String(i).padStart(6, "0")}\n`);
     expect(parse(most.join(""))).toHaveLength(MOST_ENTRIES);
     expectRefusal([...most, `1 ${A} 1000000\n`].join(""), "more than 100000 entries");
+  });
+
+  test("a short list that names very many folders", () => {
+    const deep = "/a".repeat(DEEPEST_PATH - 2);
+    const lineOf = (_: unknown, n: number) => `1 ${A} ${String(n).padStart(5, "0")}${deep}/f\n`;
+    const folders = DEEPEST_PATH - 1;
+    const fits = Math.floor(MOST_ENTRIES / (folders + 1));
+    expect(parse(Array.from({ length: fits }, lineOf).join(""))).toHaveLength(fits);
+    expectRefusal(Array.from({ length: fits + 1 }, lineOf).join(""), "more than 100000 entries");
     expectRefusal(new Uint8Array(LONGEST_LIST + 1).fill(0x31), "longer than 16777216 bytes");
   });
 

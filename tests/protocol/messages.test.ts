@@ -1122,6 +1122,16 @@ describe("what breaks the grammar", () => {
     }
   });
 
+  test("a line of very many values is refused before it is read, by trackers and by holders", () => {
+    const [few, many] = [" a=%41".repeat(62), " a=%41".repeat(600)];
+    const { verb } = read(trackerReader, [`${HELLO_TRACKER}WHO${few}\n`])[1] as { verb: string };
+    expect(verb).toBe("WHO");
+    for (const request of ["WHO", "FIND", "LIST", `CONNECT address=10.0.0.1 port=1 token=a`]) {
+      expect([request, refusal(trackerReader, [`${HELLO_TRACKER}${request}${many}\n`])]).toEqual([request, "bad-line"]);
+    }
+    expect(refusal(holderReader, [`HELLO FT/2 pass=a.b\nRUBBISH${many}\n`])).toBe("bad-line");
+  });
+
   test("a record with a value that is not taken is left out; the others, and the connection, go on", () => {
     const bad = REPORT.replace("<report.pdf", `<${"x".repeat(256)}`);
     const lists = `FILES 3 port=5\n${bad}\n${REPORT}\n${NOTES}\nADD ${bad}\nFILES 1 port=5\n${REPORT}\nPING\n`;
@@ -1129,7 +1139,7 @@ describe("what breaks the grammar", () => {
     expect(files).toMatchObject({
       verb: "FILES",
       records: [{ name: "report.pdf" }, { name: "my notes, 2.txt" }],
-      unfit: { code: "bad-name" },
+      unfit: { code: "bad-name", count: 1 },
     });
     expect(unfit).toMatchObject({ verb: "UNFIT", code: "bad-name", words: "The file name is longer than 255 bytes." });
     expect(again).toMatchObject({ verb: "FILES", records: [{ name: "report.pdf" }] });

@@ -863,3 +863,18 @@ describe("localNameOf", () => {
     expect(splitExtension(`a.${"x".repeat(16)}`)).toEqual([`a.${"x".repeat(16)}`, ""]);
   });
 });
+
+describe("a record that takes long to read", () => {
+  const record = (more: string) => `<a,text/plain,1,01/01/26,10.0.0.1,1234;v=2${more}>`;
+
+  test("the name of a holder is read from a tracker only, and once", () => {
+    expect(parseRecord(record(";by=Ben;by=%20Eve%20"), "tracker").by).toBe("Eve");
+    expect(parseRecord(record(";by=Ben"), "peer").by).toBeUndefined();
+  });
+
+  test("has too many attributes", () => {
+    expect(parseRecord(record(";x=1".repeat(63))).v2).toBe(true);
+    expect(() => parseRecord(record(";x=1".repeat(64)))).toThrow("too many attributes");
+    expect(() => parseRecord(record(";".repeat(4000)))).toThrow("too many attributes");
+  });
+});

@@ -12,6 +12,7 @@ import {
   DiscoveryLan,
   impossible,
   LISTENER,
+  LONE_ASKER,
   LOOK,
   NOTHING_MS,
   one,
@@ -162,6 +163,19 @@ describe.skipIf(impossible !== undefined)("an announcement on a LAN", () => {
     );
     await program.waitFor(/announced/);
     expect([await program.exited, program.err]).toEqual([0, ""]);
+  });
+
+  test("a plain DNS program, and a question for a lone answer, are answered to the sender alone", async () => {
+    await using house = new DiscoveryLan();
+    const { lan } = house;
+    const wire = lan.switch();
+    const tracker = lan.host({ eth0: { to: wire, addresses: ["10.1.0.1/24"] } });
+    const asker = lan.host({ eth0: { to: wire, addresses: ["10.1.0.2/24"] } });
+    await house.announce(tracker, {}, ["eth0 (IPv4)"]);
+    const program = house.script(asker, LONE_ASKER);
+    // The plain program gets its own question and number back.
+    await program.waitFor(/plain from 5353: id 4242, questions 1, lab true, key true/);
+    await program.waitFor(/alone: id 0, questions 0, lab true, key true/);
   });
 
   test("a tracker answers a stranger that asks without end a few times a second", async () => {

@@ -98,7 +98,7 @@ describe("an answer with more records than fit", () => {
     for (const id of ["1", "2", "3", "4"]) {
       catalog.put(memberOf(id, `10.0.0.${Number(id) % 2}`), [recordOf("a", 5, Number(id) > 2 ? { root: ROOT } : {})]);
     }
-    const records = catalog.search(parseFileName("a"), anyone, 200).map(parseRecord);
+    const records = catalog.search(parseFileName("a"), anyone, 200).map((line) => parseRecord(line));
     expect(records.map(({ root }) => root !== undefined)).toEqual([true, true, false, false]);
   });
 });

@@ -22,6 +22,7 @@ Usage: ft-tracker [options]
   bans                 which addresses are banned, and for how long
   notice WORDS         tell every peer
   config               print each setting and where it comes from
+  service              print what this system needs to run it as a service
 
   --port N             port to listen on (default 1234; 0 takes a free one)
   --host ADDRESS       address to listen on (default: all of this machine)
@@ -55,7 +56,8 @@ Limits:
 Peers then run:  ft-peer   or, if they cannot find the tracker:  ft-peer ADDRESS
 with one of the addresses printed at the start.
 Ctrl-C stops it; the peers come back by themselves when it is started again.
-To run it in the background: nohup ft-tracker > tracker.log &`);
+To run it in the background: nohup ft-tracker > tracker.log &
+To run it at each start of this machine: ft-tracker service`);
 });
 
 test("no line of TRACKER_HELP is wider than 80 columns", () => {

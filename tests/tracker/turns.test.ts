@@ -57,6 +57,7 @@ describe("Turns.mayAnswer", () => {
       [{ verb: "WHO", ...page }, 172_000, 42],
       [{ verb: "FILES", profile: 2, port: 5, records: [] }, 200, 3],
       [{ verb: "FILES", profile: 2, port: 5, records }, 200, 13],
+      [{ verb: "FILES", profile: 2, port: 5, records, unfit: { code: "bad-name", words: "", count: 900 } }, 200, 103],
     ];
     for (const [request, answered, work] of costs) {
       const { clock, hosts } = stage();
@@ -64,6 +65,16 @@ describe("Turns.mayAnswer", () => {
       new Turns(hosts, host).charge(request, answered, clock.elapsed());
       expect([request.verb, host.work.paidUntil - clock.elapsed()]).toEqual([request.verb, (work * 1000) / 400]);
     }
+  });
+
+  test("counts a long line as much as it takes to read: an ordinary one is one small request", () => {
+    const cost = (read: number) => {
+      const { clock, hosts } = stage();
+      const host = hosts.enter(HERE);
+      new Turns(hosts, host).charge({ verb: "UNFIT", code: "bad-name", words: "" }, 40, clock.elapsed(), read);
+      return ((host.work.paidUntil - clock.elapsed()) * 400) / 1000;
+    };
+    expect([300, 511, 1024, 4096].map(cost)).toEqual([1, 1, 3, 9]);
   });
 
   test("a debt above a whole burst is paid in full", async () => {

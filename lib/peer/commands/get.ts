@@ -102,6 +102,7 @@ async function getOne(getting: Getting): Promise<Arrived> {
   const { peer, line, screen, signal, name } = getting;
   const { contents: found, inside } = await findInside(getting);
   const contents = await chooseContent(found, getting);
+  if (contents[0]?.records[0].type === FOLDER_TYPE) refusePlaceOfFolder(line, name);
   const progress = progressReporter(screen, line.names.length > 1 ? { name } : {});
   const started = performance.now();
   let received = 0;
@@ -128,17 +129,27 @@ async function getOne(getting: Getting): Promise<Arrived> {
 /** Writes one file to standard output, where nothing else is written then. */
 async function getToOutput(getting: Getting): Promise<void> {
   const { peer, line, screen, signal, name } = getting;
-  const contents = await chooseContent(await findContents(getting), getting);
+  const { contents: found, inside } = await findInside(getting);
+  if (inside !== "") refusePlaceOfFolder(line, name);
+  const contents = await chooseContent(found, getting);
   const notes = progressReporter(screen);
   const report = (event: FetchEvent) => {
     if (event.event === "away" || event.event === "silent" || event.event === "holder-failed") notes(event);
   };
   const [content] = contents;
-  if (content?.records[0].type === FOLDER_TYPE) {
-    throw new UsageError(`"${printable(name)}" is a folder. Only one file can go to standard output; give --to DIR.`);
-  }
+  if (content?.records[0].type === FOLDER_TYPE) refusePlaceOfFolder(line, name);
   if (content === undefined) throw new FtError("no-holder", `There is nobody to fetch "${printable(name)}" from.`);
   await pour(peer, content.records, { only: line.from !== undefined, signal, report });
+}
+
+/** Throws when a folder, or something in it, is to be saved as one file, or to go to standard output. */
+function refusePlaceOfFolder({ to, output }: CommandLine, name: string): void {
+  const what = name.includes("/") ? "is in a shared folder" : "is a folder";
+  if (to === "-" || output === "-") {
+    throw new UsageError(`"${printable(name)}" ${what} and cannot go to standard output. Give --to DIR.`);
+  }
+  if (output !== undefined)
+    throw new UsageError(`"${printable(name)}" ${what} and keeps its name. Give --to DIR instead of -o.`);
 }
 
 /** The folder and the name of a path that a person typed for a file. */

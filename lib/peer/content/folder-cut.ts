@@ -42,6 +42,8 @@ export class FolderCut implements Cut {
   readonly size: number;
   readonly count: number;
   readonly longest: number;
+  /** Where the small files end, which come first. */
+  readonly smallEnd: number;
   /** The files that have bytes, in the order of the folder's bytes. */
   readonly files: readonly FolderEntry[];
   /** Where each file begins; behind them the size of all. */
@@ -73,6 +75,7 @@ export class FolderCut implements Cut {
       at += size;
     });
     this.size = at;
+    this.smallEnd = filled.reduce((sum, { size }) => (size < SMALL ? sum + size : sum), 0);
     this.#fileStarts[this.files.length] = at;
     this.count = starts.length;
     this.#starts = Float64Array.from([...starts, at]);

@@ -14,6 +14,8 @@ interface Level {
   readonly local: string;
   /** The names that are taken in it. */
   readonly taken: Set<string>;
+  /** The number to try next for a name that was wanted before. Without it, a list of names that become one would take hours. */
+  readonly next: Map<string, number>;
 }
 
 /** The places of a folder's entries, from the folder; the parts stand between `/`. Each has a place of its own. */
@@ -21,7 +23,7 @@ export class FolderLayout {
   /** The entries that have another name here. */
   readonly renamed: Renamed[] = [];
   readonly #places = new Map<string, string>();
-  readonly #levels = new Map<string, Level>([["", { local: "", taken: new Set() }]]);
+  readonly #levels = new Map<string, Level>([["", newLevel("")]]);
   readonly #isOneName: (name: string) => string;
 
   /** `tellsCase`: whether `A` and `a` are two names on this disk. The entries must be in the order of the list. */
@@ -61,20 +63,27 @@ export class FolderLayout {
     const parts = path.slice(0, -1).split("/");
     const name = parts.pop() ?? "";
     const outer = this.#level(parts.length === 0 ? "" : `${parts.join("/")}/`);
-    const level = { local: `${outer.local}${this.#freeName(outer, name)}/`, taken: new Set<string>() };
+    const level = newLevel(`${outer.local}${this.#freeName(outer, name)}/`);
     this.#levels.set(path, level);
     return level;
   }
 
   /** A safe name that is still free: `a.txt`, or `a (1).txt` when that is taken. */
-  #freeName({ taken }: Level, name: string): string {
+  #freeName({ taken, next }: Level, name: string): string {
     const safe = localNameOf(name);
     const [stem, extension] = splitExtension(safe);
-    for (let count = 0; ; count++) {
+    const wanted = this.#isOneName(safe);
+    for (let count = next.get(wanted) ?? 0; ; count++) {
       const free = count === 0 ? safe : `${stem} (${count})${extension}`;
-      if (taken.has(this.#isOneName(free))) continue;
-      taken.add(this.#isOneName(free));
+      const one = count === 0 ? wanted : this.#isOneName(free);
+      if (taken.has(one)) continue;
+      taken.add(one);
+      if (count > 0) next.set(wanted, count + 1);
       return free;
     }
   }
+}
+
+function newLevel(local: string): Level {
+  return { local, taken: new Set(), next: new Map() };
 }

@@ -44,7 +44,10 @@ export async function publishFolder(options: PublishOptions): Promise<PublishedF
   const { part, layout, entries, destination, isFile } = options;
   const files = entries.filter((entry) => !isFolderEntry(entry)).map((entry) => ({ entry, local: layout.placeOf(entry) }));
   const arrived = files.filter(({ local }) => entryOf(join(part, local)) !== undefined);
-  await syncAll(arrived.map(({ local }) => join(part, local)));
+  await syncAll(
+    part,
+    arrived.map(({ local }) => join(part, local)),
+  );
   if (!isFile && entryOf(destination) === undefined && (await renamed(options))) {
     return { path: destination, outcome: "new", numbered: [] };
   }
@@ -89,7 +92,8 @@ function setFolderDates(
 }
 
 function setDate(path: string, date: number | undefined): void {
-  if (date === undefined) return;
+  // A link has the place of a folder only where others put it. Its target keeps its date.
+  if (date === undefined || entryOf(path)?.isDirectory() !== true) return;
   try {
     utimesSync(path, date / 1000, date / 1000);
   } catch {

@@ -5,7 +5,7 @@
  * all of them. `~$report.docx` is there while Word has report.docx open; `Icon\r` holds a folder's icon.
  */
 const HIDDEN =
-  /^(?:\.|~\$|desktop\.ini$|thumbs\.db$|ehthumbs.*\.db$|ntuser\.|\$recycle\.bin$|system volume information$|icon\r$)/i;
+  /^(?:\.|~\$|desktop\.ini$|thumbs\.db$|ehthumbs.*\.db$|ntuser\.|\$recycle\.bin$|system volume information$|icon\r$|@eadir$|lost\+found$|__macosx$)/i;
 
 /** Whether an entry of a folder is hidden. A file that a person names is shared all the same. */
 export function isHidden(name: string): boolean {

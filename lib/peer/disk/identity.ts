@@ -1,7 +1,8 @@
 // Identifies the file at a path without following links, and finds out whether another user can put another file there.
 
-import { type BigIntStats, constants, fstatSync, lstatSync, readlinkSync, statSync } from "node:fs";
-import { dirname } from "node:path";
+import { type BigIntStats, constants, fstatSync, lstatSync, readlinkSync, realpathSync, statSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import { codeOf } from "../../error.ts";
 
 /** For opening: a symbolic link is not followed, and opening a pipe does not wait. Windows has neither flag. */
 export const PLAIN_ONLY = (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
@@ -30,6 +31,31 @@ export function identityOf(entry: BigIntStats): string {
   return `${inodeOf(entry)} ${entry.size} ${entry.mtimeNs} ${entry.ctimeNs}`;
 }
 
+/** Size and times. While they are the same, an open file has not changed. Some file systems number an open file anew now and then. */
+export function stateOf({ size, mtimeNs, ctimeNs }: Pick<BigIntStats, "size" | "mtimeNs" | "ctimeNs">): string {
+  return `${size} ${mtimeNs} ${ctimeNs}`;
+}
+
+/**
+ * Whether two entries are of one file. Some file systems give each name of a file its own number, or a new one later: there, owner,
+ * size and times tell, of which nobody can choose the last one.
+ */
+export function isSameEntry(one: BigIntStats, other: BigIntStats): boolean {
+  if (inodeOf(one) === inodeOf(other)) return true;
+  return one.dev === other.dev && one.uid === other.uid && stateOf(one) === stateOf(other);
+}
+
+/** The path without links. Some virtual disks cannot tell it: then the path as it is. Throws where nothing is. */
+export function realOf(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch (error) {
+    lstatSync(path);
+    if (["EACCES", "ELOOP", "ENOENT", "ENOTDIR", "EPERM"].includes(codeOf(error))) throw error;
+    return resolve(path);
+  }
+}
+
 /** The device and inode of the folder that a file is in; nothing when it is gone. */
 export function folderOf(path: string): string {
   const entry = entryOf(dirname(path));
@@ -46,7 +72,7 @@ export function isAtItsPath(fd: number, path: string): boolean {
     real = readlinkSync(`/proc/self/fd/${fd}`);
   } catch {
     const [named, open] = [entryOf(path), entryOf(fd)];
-    return named !== undefined && open !== undefined && inodeOf(named) === inodeOf(open);
+    return named !== undefined && open !== undefined && isSameEntry(named, open);
   }
   // Some file systems do not tell "A" from "a", or two forms of one letter.
   return real === path || plainName(real) === plainName(path);

@@ -28,11 +28,12 @@ import { type HashPool, sha256 } from "../content/hash.ts";
 import { PieceSet } from "../content/pieces.ts";
 import { FolderLayout } from "./folder-layout.ts";
 import { type PublishedFolder, publishFolder } from "./folder-publish.ts";
-import { entryOf, PLAIN_ONLY } from "./identity.ts";
+import { entryOf, isAtItsPath, PLAIN_ONLY } from "./identity.ts";
 import { partKeyOf } from "./incoming.ts";
 import { localNameOf } from "./local-name.ts";
 import { Lock } from "./lock.ts";
 import { choosePart } from "./part-file.ts";
+import { READ_MS } from "./shared-folder.ts";
 import { checkFolder, tryFolder, writeError } from "./target-folder.ts";
 
 /** Smaller files are written at once, as one whole. Bytes. */
@@ -79,6 +80,7 @@ export class IncomingFolder {
   readonly files: number;
   readonly size: number;
   readonly failed: FailedFile[] = [];
+  readonly #failedPaths = new Set<string>();
   readonly #options: IncomingFolderOptions;
   readonly #part: string;
   readonly #lock: Lock;
@@ -202,7 +204,10 @@ export class IncomingFolder {
     for (const folder of [this.#part, this.#destination]) {
       let fd: number | undefined;
       try {
-        fd = openSync(join(folder, local), constants.O_RDONLY | PLAIN_ONLY);
+        const path = join(folder, local);
+        fd = openSync(path, constants.O_RDONLY | PLAIN_ONLY);
+        // A link on the way may lead to files that nobody has fetched, and publishing does not follow it.
+        if (!isAtItsPath(fd, path)) continue;
         const found = entryOf(fd);
         if (!found?.isFile() || (entry.size < LARGE && found.size !== BigInt(entry.size))) continue;
         let have = 0;
@@ -223,7 +228,8 @@ export class IncomingFolder {
     const { cut, into, name } = this.#options;
     let bytes = 0;
     for (let piece = 0; piece < cut.count; piece++) if (!have.has(piece)) bytes += cut.startOf(piece + 1) - cut.startOf(piece);
-    const files = this.files - this.filesIn(have);
+    // Folders need room as well. Those that are there already are few.
+    const files = this.files - this.filesIn(have) + this.#layout.folders.length;
     const where = `"${printable(into)}"`;
     let room: ReturnType<typeof statfsSync>;
     try {
@@ -242,7 +248,7 @@ export class IncomingFolder {
     if (room.files > 0 && files > room.ffree) {
       throw new FtError(
         "no-space",
-        `Cannot fetch the folder "${printable(name)}": it has ${files} files to save, and ${where} has room for ${room.ffree} more files.`,
+        `Cannot fetch the folder "${printable(name)}": it has ${files} files and folders to save, and ${where} has room for ${room.ffree} more.`,
       );
     }
   }
@@ -273,7 +279,8 @@ export class IncomingFolder {
     if (lost)
       throw new FtError("part-gone", `Cannot save "${printable(name)}": its part folder in "${printable(into)}" is gone.`);
     if (DISK_ERRORS.includes(codeOf(error))) throw writeError(error, { folder: into, name, size: cut.size });
-    if (this.failed.some(({ path }) => path === entry.path)) return;
+    if (this.#failedPaths.has(entry.path)) return;
+    this.#failedPaths.add(entry.path);
     this.failed.push({
       path: entry.path,
       reason: error instanceof FtError ? sentenceOf(error) : codeOf(error) || sentenceOf(error),
@@ -344,8 +351,9 @@ export class IncomingFolder {
     return path;
   }
 
-  /** The bytes of wanted files that were fetched, for downloaders. Fills `into`, or throws. */
+  /** The bytes of wanted files that were fetched, for downloaders: for a moment. Gives how many bytes it read, or throws. */
   async read(into: Uint8Array, at: number): Promise<number> {
+    const until = performance.now() + READ_MS;
     let have = 0;
     for (const { file, from, length } of this.#options.cut.slices(at, into.length)) {
       const wanted = this.#wanted[file];
@@ -353,6 +361,7 @@ export class IncomingFolder {
         throw new Error("a file of the folder is not here");
       }
       have += length;
+      if (performance.now() >= until) break;
     }
     return have;
   }
@@ -362,7 +371,9 @@ export class IncomingFolder {
     const { into, name, dates, cut } = this.#options;
     try {
       this.#closeUnused(0);
+      let made = 0;
       for (const entry of this.#entries) {
+        if (++made % FILES_AT_ONCE === 0) await new Promise((resolve) => setImmediate(resolve));
         if (entry.path.endsWith("/")) this.#placeFor(`${this.#layout.placeOf(entry)}x`);
         else if (entry.size === 0 && !this.#isThere(entry))
           this.#writeSmall({ entry, local: this.#layout.placeOf(entry) }, new Uint8Array(0));

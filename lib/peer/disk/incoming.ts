@@ -2,19 +2,19 @@
 // hard link, which cannot replace another file.
 
 import { randomBytes } from "node:crypto";
-import { type BigIntStats, closeSync, constants, fstatSync, ftruncate, openSync, realpathSync, write } from "node:fs";
+import { type BigIntStats, closeSync, constants, fstatSync, ftruncate, openSync, write } from "node:fs";
 import { rename } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { FtError } from "../../error.ts";
 import { printable } from "../../text.ts";
 import { copyReadable } from "./copying.ts";
-import { entryOf, identityOf, inodeOf, PLAIN_ONLY } from "./identity.ts";
+import { entryOf, isSameEntry, PLAIN_ONLY, realOf, stateOf } from "./identity.ts";
 import { localNameOf, splitExtension } from "./local-name.ts";
-import { Lock, removeIfThere } from "./lock.ts";
-import { keepDate, linkUnlessTaken, sameContent, syncFolder } from "./naming.ts";
+import { Lock, removeIfThere, tryRemove } from "./lock.ts";
+import { keepDate, linkUnlessTaken, renamePatiently, sameContent, syncFolder } from "./naming.ts";
 import { markOrigin } from "./origin.ts";
-import { choosePart, createPart, giveUsualRights, reopenPart } from "./part-file.ts";
+import { choosePart, createPart, giveUsualRights, looksWhole, reopenPart } from "./part-file.ts";
 import { readFully } from "./read-fully.ts";
 import { sync } from "./sync-all.ts";
 import { checkFolder, checkSpace, checkTarget, tryFolder, tryLength, writeError } from "./target-folder.ts";
@@ -22,6 +22,10 @@ import { checkFolder, checkSpace, checkTarget, tryFolder, tryLength, writeError 
 /** The most names that are tried for a file: `a.txt`, `a (1).txt` … */
 const MOST_NAMES = 1000;
 
+/** Another program may have the part file open for a moment: removing it is tried this number of times. */
+const REMOVAL_TRIES = 5;
+/** The pause between two tries. Milliseconds. */
+const REMOVAL_PAUSE_MS = 200;
 /** The part file is looked at each time this time has passed. Milliseconds. */
 const LOOK_MS = 2_000;
 
@@ -74,14 +78,14 @@ export class Incoming {
     this.fd = fd;
     this.#lock = lock;
     this.foreign = foreign;
-    this.#left = this.#identity;
+    this.#left = this.#state;
   }
 
   /** Opens or makes the part file. Throws a sentence when the folder or its space will not do, or the file is being fetched already. */
   static async open(asked: IncomingOptions): Promise<Incoming> {
     checkFolder(asked.folder);
     // One folder may have several names. The lock needs the same one each time.
-    const options = { ...asked, folder: realpathSync(asked.folder) };
+    const options = { ...asked, folder: realOf(asked.folder) };
     const { folder, key, size, resume } = options;
     const own = tryFolder(folder);
     if (options.overwrite) checkTarget(options);
@@ -104,9 +108,9 @@ export class Incoming {
     }
   }
 
-  get #identity(): string {
+  get #state(): string {
     const entry = entryOf(this.fd);
-    return entry === undefined ? "" : identityOf(entry);
+    return entry === undefined ? "" : stateOf(entry);
   }
 
   /** The length of the part file in bytes. Whether the bytes of an earlier run are right is not known. */
@@ -116,19 +120,18 @@ export class Incoming {
 
   /** Whether the part file is as long as the file and has no holes. Holes are parts that have not arrived. */
   get looksWhole(): boolean {
-    const { size, blocks } = fstatSync(this.fd);
-    return size === this.#options.size && blocks * 512 >= size;
+    return looksWhole(fstatSync(this.fd), this.#options.size, process.platform);
   }
 
   /** Whether another program has changed the part file since `trust`: then its bytes have to be checked again. */
   get changedByOthers(): boolean {
-    return this.#changed || this.#left !== this.#identity;
+    return this.#changed || this.#left !== this.#state;
   }
 
   /** From now on the bytes in the part file count as checked: earlier changes do not matter any more. */
   trust(): void {
     this.#changed = false;
-    this.#left = this.#identity;
+    this.#left = this.#state;
   }
 
   /** Opens the part file for reading. The reader can go on after the file got its name. Throws a sentence. */
@@ -162,7 +165,7 @@ export class Incoming {
     } finally {
       this.#writing -= 1;
       if (this.#writing === 0) {
-        this.#left = this.#identity;
+        this.#left = this.#state;
         for (const settle of this.#settled.splice(0)) settle();
       }
     }
@@ -205,7 +208,8 @@ export class Incoming {
   /** Empties the part file, to begin again. */
   async restart(): Promise<void> {
     await this.settled();
-    await promisify(ftruncate)(this.fd, 0);
+    // Where a file cannot be made shorter, all its bytes are written again all the same.
+    await promisify(ftruncate)(this.fd, 0).catch(() => undefined);
     this.trust();
   }
 
@@ -225,7 +229,7 @@ export class Incoming {
       keepDate(this.fd, this.#options.modified);
       const local = localNameOf(name);
       const named = overwrite ? await this.#replace(join(folder, local)) : await this.#linkUnderFreeName(local);
-      this.#removePart();
+      await this.#removePart();
       await syncFolder(folder);
       return { ...named, entry: named.entry ?? fstatSync(this.fd, { bigint: true }) };
     } catch (error) {
@@ -235,13 +239,10 @@ export class Incoming {
     }
   }
 
-  /** Removes the part file after the file got its name. */
-  #removePart(): void {
-    try {
-      if (this.#isOwn()) removeIfThere(this.part);
-    } catch {
-      // Another program has it open, as virus scanners on Windows do. The file has its name all the same.
-    }
+  /** Removes the part file after the file got its name. One that stays does no harm: the file has its name all the same. */
+  async #removePart(): Promise<void> {
+    for (let tries = 0; tries < REMOVAL_TRIES && this.#isOwn() && !tryRemove(this.part); tries++)
+      await Bun.sleep(REMOVAL_PAUSE_MS);
   }
 
   /** The error for a part file that another program writes to. */
@@ -282,14 +283,22 @@ export class Incoming {
 
   #isAt(path: string): boolean {
     const [named, open] = [entryOf(path), entryOf(this.fd)];
-    return named !== undefined && open !== undefined && inodeOf(named) === inodeOf(open);
+    if (named === undefined || open === undefined) return false;
+    // While this process writes, the times differ from one look to the next. Before the file gets its name, it looks again.
+    return isSameEntry(named, open) || (this.#writing > 0 && named.dev === open.dev && named.uid === open.uid);
   }
 
   #lostError(): FtError {
-    const { name, folder } = this.#options;
-    return entryOf(this.part) === undefined
-      ? new FtError("part-gone", `Cannot save "${printable(name)}": its part file in "${printable(folder)}" is gone.`)
-      : new FtError("taken-over", `"${printable(name)}" is being fetched by another ft-peer now; wait for that one.`);
+    const [name, folder] = [printable(this.#options.name), printable(this.#options.folder)];
+    if (entryOf(this.part) === undefined) {
+      const words = `its part file in "${folder}" is gone. Run the same command to fetch it again.`;
+      return new FtError("part-gone", `Cannot save "${name}": ${words}`);
+    }
+    if (this.#lock.isOurs) {
+      const words = `another program has put another file in place of its part file in "${folder}". Run the same command again.`;
+      return new FtError("part-replaced", `Cannot save "${name}": ${words}`);
+    }
+    return new FtError("taken-over", `"${name}" is being fetched by another ft-peer now; wait for that one.`);
   }
 
   async #linkUnderFreeName(local: string): Promise<Named> {
@@ -298,6 +307,8 @@ export class Incoming {
       const path = join(this.#options.folder, count === 0 ? local : `${stem} (${count})${extension}`);
       if (await linkUnlessTaken(this.part, path)) {
         if (this.#isAt(path)) return { path, outcome: "new" };
+        const copy = await sameContent(this.fd, path).catch(() => undefined);
+        if (copy !== undefined) return { path, outcome: "new", entry: copy };
         // Another user has just swapped the part file: the file that got the name is not the fetched one.
         removeIfThere(path);
         throw this.#lostError();
@@ -312,7 +323,7 @@ export class Incoming {
   async #replace(path: string): Promise<Named> {
     checkTarget(this.#options);
     const there = entryOf(path);
-    await rename(this.part, path);
+    await renamePatiently(this.part, path);
     if (!this.#isAt(path)) throw this.#lostError();
     return { path, outcome: there === undefined ? "new" : "replaced" };
   }

@@ -1,7 +1,7 @@
 // Keeps the lock file beside a part file. It says that this process writes the part file, so that a second process does not damage it.
 
 import { randomBytes } from "node:crypto";
-import { linkSync, lstatSync, lutimesSync, renameSync, unlinkSync, writeFileSync } from "node:fs";
+import { linkSync, lstatSync, lutimesSync, readFileSync, renameSync, unlinkSync, writeFileSync } from "node:fs";
 import { codeOf } from "../../error.ts";
 import { readPlainFile } from "../../files.ts";
 
@@ -41,14 +41,19 @@ export class Lock {
     try {
       return clearStale(path) && linkLock(own, path) ? new Lock(path) : undefined;
     } finally {
-      removeIfThere(own);
+      tryRemove(own);
     }
+  }
+
+  /** Whether the lock still names this process. Another one may have taken it while this process was stopped for long. */
+  get isOurs(): boolean {
+    return lockOwner(this.#path) === process.pid;
   }
 
   release(): void {
     clearInterval(this.#beat);
     Lock.#mine.delete(this.#path);
-    if (lockOwner(this.#path) === process.pid) removeIfThere(this.#path);
+    if (this.isOurs) tryRemove(this.#path);
   }
 }
 
@@ -70,7 +75,7 @@ function clearStale(path: string): boolean {
   }
   const fresh = isHeld(aside);
   if (fresh) linkLock(aside, path);
-  removeIfThere(aside);
+  tryRemove(aside);
   return !fresh;
 }
 
@@ -100,6 +105,16 @@ export function removeIfThere(path: string): void {
   }
 }
 
+/** Removes a file if that is possible. A file that another program has open, as virus scanners do on Windows, stays. */
+export function tryRemove(path: string): boolean {
+  try {
+    removeIfThere(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** Whether a lock is valid: its process lives and touches it. After kill -9 it is not. */
 function isHeld(path: string): boolean {
   const pid = lockOwner(path);
@@ -107,9 +122,19 @@ function isHeld(path: string): boolean {
   try {
     if (Date.now() - lstatSync(path).mtimeMs > STALE_MS) return false;
     process.kill(pid, 0);
-    return true;
+    return !hasEnded(pid);
   } catch (error) {
     return codeOf(error) === "EPERM";
+  }
+}
+
+/** Whether a process has ended, and only its parent has not asked for its exit code. Linux tells; in containers that may stay so. */
+function hasEnded(pid: number): boolean {
+  try {
+    // `1234 (name) Z 1 …`: the name may have any characters in it.
+    return /\) [ZX] [^)]*$/.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
+  } catch {
+    return false;
   }
 }
 

@@ -4,9 +4,14 @@ import { type BigIntStats, closeSync, constants, fstatSync, fsync, futimesSync, 
 import { link, rename } from "node:fs/promises";
 import { promisify } from "node:util";
 import { codeOf } from "../../error.ts";
-import { identityOf, PLAIN_ONLY } from "./identity.ts";
+import { entryOf, PLAIN_ONLY, stateOf } from "./identity.ts";
+import { tryRemove } from "./lock.ts";
 import { readFully } from "./read-fully.ts";
 
+/** A rename that another program prevents is tried this number of times. */
+const RENAME_TRIES = 4;
+/** The pause between two tries. Milliseconds. */
+const RENAME_PAUSE_MS = 200;
 /** Two files are compared in blocks of this size. Bytes. */
 const COMPARE = 1024 * 1024;
 
@@ -27,8 +32,26 @@ export async function linkUnlessTaken(part: string, path: string): Promise<boole
     if (codeOf(error) === "EEXIST") return false;
     throw error;
   }
-  await rename(part, path);
+  try {
+    await renamePatiently(part, path);
+  } catch (error) {
+    // The empty file that reserved the name.
+    if (entryOf(path)?.size === 0n && entryOf(part) !== undefined) tryRemove(path);
+    throw error;
+  }
   return true;
+}
+
+/** Renames a file, which may replace another one. While another program has one of them open, as on Windows, it tries again. */
+export async function renamePatiently(from: string, to: string): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await rename(from, to);
+    } catch (error) {
+      if (tries === RENAME_TRIES || !["EACCES", "EBUSY", "EPERM"].includes(codeOf(error))) throw error;
+      await Bun.sleep(RENAME_PAUSE_MS);
+    }
+  }
 }
 
 /** The entry of the file at a path when its bytes are those of the open file. A link is not followed. */
@@ -45,7 +68,7 @@ export async function sameContent(fd: number, path: string): Promise<BigIntStats
       const read = await Promise.all([readFully(fd, a, at), readFully(other, b, at)]);
       if (read.some((got) => got < length) || Buffer.compare(a, b) !== 0) return undefined;
     }
-    return identityOf(entry) === identityOf(fstatSync(other, { bigint: true })) ? entry : undefined;
+    return stateOf(entry) === stateOf(fstatSync(other, { bigint: true })) ? entry : undefined;
   } finally {
     closeSync(other);
   }

@@ -89,8 +89,19 @@ export function reopenPart(path: string, size: number, own: OwnMarks): number | 
     closeSync(fd);
     return undefined;
   }
-  if (entry.size > size) ftruncateSync(fd, size);
-  return fd;
+  try {
+    if (entry.size > size) ftruncateSync(fd, size);
+    return fd;
+  } catch {
+    // It cannot be made shorter.
+    closeSync(fd);
+    return undefined;
+  }
+}
+
+/** Whether a part file is as long as the file and has no holes. Windows compresses files, and stores the smallest without a block. */
+export function looksWhole({ size, blocks }: { size: number; blocks: number }, wanted: number, platform: string): boolean {
+  return size === wanted && (platform === "win32" || blocks * 512 >= size);
 }
 
 /** Makes an empty part file. */

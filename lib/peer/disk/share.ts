@@ -1,18 +1,7 @@
 // Chooses the files to share, opens and reads them, and notices when one has changed. It recognises a file by its identity, never by
 // its path alone: another user may put another file there.
 
-import {
-  type BigIntStats,
-  close,
-  closeSync,
-  constants,
-  fstatSync,
-  lstatSync,
-  openSync,
-  readdirSync,
-  realpathSync,
-  statSync,
-} from "node:fs";
+import { type BigIntStats, close, closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { codeOf, UsageError } from "../../error.ts";
 import type { Endpoint } from "../../protocol/address.ts";
@@ -31,6 +20,7 @@ import {
   isAtItsPath,
   originalOf,
   PLAIN_ONLY,
+  realOf,
   refuseInPlaceOf,
 } from "./identity.ts";
 import { isOwnProgram } from "./own-program.ts";
@@ -100,7 +90,7 @@ export function chooseFiles(paths: string[], limit: number): ChosenFiles {
     else taken.push(looked);
   };
   // A named link stands for the file that it points to. Links inside folders are not followed.
-  for (const path of named) take(realpathSync(path), Number.POSITIVE_INFINITY);
+  for (const path of named) take(realOf(path), Number.POSITIVE_INFINITY);
   for (const folder of folders) {
     for (const path of filesIn(folder, left)) {
       if (isOwnProgram(path)) left.push({ path, reason: OWN_PROGRAM });
@@ -122,7 +112,7 @@ export function isFolder(path: string): boolean {
 /** The paths of the visible entries of a folder that are no folders, sorted by name. */
 function filesIn(folder: string, left: LeftOut[]): string[] {
   try {
-    return visibleFilesIn(realpathSync(folder));
+    return visibleFilesIn(realOf(folder));
   } catch (error) {
     left.push({ path: folder, reason: unreadableReason(error) });
     return [];
@@ -145,7 +135,7 @@ function lookAt(path: string, first?: FirstChoice): SharedFile | LeftOut {
   if (Buffer.byteLength(name) > NAME_LIMIT) return { path, reason: `its name is longer than ${NAME_LIMIT} bytes` };
   try {
     // The path had no links when it was chosen. If a folder on the way is a link now, it leads somewhere else.
-    if (realpathSync(dirname(path)) !== dirname(path)) return { path, reason: "its folder is a link now" };
+    if (realOf(dirname(path)) !== dirname(path)) return { path, reason: "its folder is a link now" };
     const kind = lstatSync(path, { bigint: true });
     if (kind.isSymbolicLink()) return { path, reason: "it is a link" };
     if (!kind.isFile()) return { path, reason: "it is not a regular file" };

@@ -19,6 +19,9 @@ const HASHED_AT_ONCE = 16;
 /** A file of at least this size is read without stopping the rest of the program, and stays open for the next read. Bytes. */
 const LARGE = 1024 * 1024;
 
+/** A read of small files ends after this time, with the bytes that it has by then. Milliseconds. */
+export const READ_MS = 1;
+
 /** A folder as it was when it was last looked at, with everything hashed. */
 export interface FolderState {
   readonly list: Uint8Array;
@@ -52,6 +55,7 @@ export class SharedFolder {
   modified = Date.now();
   /** What the last walk left out, by reason. */
   left: ReadonlyMap<string, number> = new Map();
+  #dates: { walk: Walk | undefined; bytes: Uint8Array } | undefined;
 
   constructor(path: string) {
     this.path = path;
@@ -104,7 +108,8 @@ export class SharedFolder {
     const unchanged = () => this.state?.tree.root === root;
     // The folder may be looked at again meanwhile: then its files have the same bytes, but perhaps other times.
     const reader = new FolderReader(() => (unchanged() ? this.state : undefined) ?? state);
-    return { size: state.cut.size, read: (into, at) => reader.read(into, at), unchanged, close: () => reader.close() };
+    const read = (into: Uint8Array, at: number) => reader.read(into, at);
+    return { size: state.cut.size, busyUntil: state.cut.smallEnd, read, unchanged, close: () => reader.close() };
   }
 
   /** Opens the list, which is served like a file. */
@@ -124,12 +129,20 @@ export class SharedFolder {
     };
   }
 
-  /** The dates of the files and folders, as DATES carries them. */
+  /** The dates of the files and folders, as DATES carries them. They are made once: a request for them is short. */
   dates(): Uint8Array {
     const { walk } = this.state ?? {};
-    const lines = [...(walk?.files ?? []), ...(walk?.folders ?? [])].map(({ modified, path }) => `${modified} ${path}\n`);
-    return new TextEncoder().encode(lines.join(""));
+    if (this.#dates === undefined || this.#dates.walk !== walk) {
+      const entries = [...(walk?.files ?? []), ...(walk?.folders ?? [])];
+      this.#dates = { walk, bytes: formatDates(entries.map(({ path, modified }) => [path, modified])) };
+    }
+    return this.#dates.bytes;
   }
+}
+
+/** Paths and their dates as DATES carries them. Milliseconds since 1970. */
+export function formatDates(dates: Iterable<readonly [path: string, date: number]>): Uint8Array {
+  return new TextEncoder().encode(Array.from(dates, ([path, date]) => `${date} ${path}\n`).join(""));
 }
 
 /** Reads the bytes of a folder. A file that is not as it was when it was hashed is not read. */
@@ -142,22 +155,27 @@ class FolderReader {
     this.#state = state;
   }
 
+  /** Reads small files, for a moment, or a part of a large one. Gives how many bytes it read. */
   async read(into: Uint8Array, at: number): Promise<number> {
+    const until = performance.now() + READ_MS;
     let have = 0;
     for (const slice of this.#state().cut.slices(at, into.length)) {
       const part = into.subarray(have, have + slice.length);
-      const got = await this.#readSlice(slice, part);
+      const place = this.#state().places[slice.file];
+      if (place === undefined) throw new Error("there is no such file in the folder");
+      const got =
+        place.size < LARGE
+          ? this.#readSmall(place, slice, part)
+          : await readFully(this.#keepOpen(slice.file, place), part, slice.from);
       if (got < part.length) throw new Error("a file of the folder became shorter");
       have += got;
+      if (performance.now() >= until) break;
     }
     return have;
   }
 
-  async #readSlice({ file, from }: FileSlice, into: Uint8Array): Promise<number> {
-    const place = this.#state().places[file];
-    if (place === undefined) throw new Error("there is no such file in the folder");
-    if (place.size >= LARGE) return await readFully(this.#keepOpen(file, place), into, from);
-    // A small file is opened, read and closed at once: waiting for each of these would take longer.
+  /** Opens, reads and closes a small file at once: waiting for each of these would take longer. */
+  #readSmall(place: WalkedFile, { from }: FileSlice, into: Uint8Array): number {
     const fd = openUnchanged(place);
     try {
       return readAll(fd, into, from);

@@ -1,5 +1,6 @@
-// Writes many files to the disk at once. Syncing one after the other takes some 5 ms for each; with several at a time the disk joins
-// their work: 3,000 files of 4 KiB on ext4 took 0.7 s, as long as one call for the whole file system.
+// Writes many files to the disk at once. Syncing one after the other takes some 5 ms for each. The simple code would sync several at a
+// time, as is done where there is nothing better: 10,000 files of 4 KiB on ext4 take 3 to 5 s then. One call for the whole file system
+// takes 0.3 to 1.2 s, so Linux' own command for that is used where there is one.
 
 import { closeSync, fsync, openSync } from "node:fs";
 import { promisify } from "node:util";
@@ -7,10 +8,13 @@ import { codeOf } from "../../error.ts";
 
 /** The number of files that are synced at the same time. */
 const AT_ONCE = 16;
+/** From this number of files on, one call for the whole file system is quicker. */
+const MANY = 200;
 
-/** Syncs the files at these paths. Throws the system's error when the disk reports one. */
-export async function syncAll(paths: Iterable<string>): Promise<void> {
-  const queue = paths[Symbol.iterator]();
+/** Syncs the files at these paths, which lie in `folder`. Throws the system's error when the disk reports one. */
+export async function syncAll(folder: string, paths: readonly string[]): Promise<void> {
+  if (paths.length >= MANY && (await syncFileSystem(folder))) return;
+  const queue = paths.values();
   const run = async () => {
     for (let next = queue.next(); !next.done; next = queue.next()) {
       const fd = openSync(next.value, "r+");
@@ -18,6 +22,18 @@ export async function syncAll(paths: Iterable<string>): Promise<void> {
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, run));
+}
+
+/** Syncs the file system that a folder is on. False when that cannot be, or the disk reports an error. */
+async function syncFileSystem(folder: string): Promise<boolean> {
+  if (process.platform !== "linux") return false;
+  try {
+    const command = Bun.spawn(["sync", "-f", folder], { stdin: "ignore", stdout: "ignore", stderr: "ignore" });
+    return (await command.exited) === 0;
+  } catch {
+    // There is no such command here.
+    return false;
+  }
 }
 
 /** Syncs a file to the disk, where the file system can. */

@@ -1,6 +1,6 @@
 // What the folder that a file is saved into allows, and the sentences for what it does not.
 
-import { fstatSync, ftruncate, statSync } from "node:fs";
+import { fstatSync, ftruncate, readFileSync, statSync } from "node:fs";
 import { statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -69,19 +69,41 @@ export async function checkSpace({ folder, name, size }: ToSave, part: string): 
 const FAT = 0x4d44;
 /** The longest file on a FAT disk. Bytes. */
 const FAT_LONGEST = 2 ** 32 - 1;
+/**
+ * The numbers of file systems that make a file longer without writing zeros: ext4, XFS, Btrfs, tmpfs, ramfs, overlay, ZFS, F2FS, NFS,
+ * bcachefs; and 0, because Windows gives none. Others may write zeros for minutes.
+ */
+const SPARSE = new Set([
+  0xef53, 0x58465342, 0x9123683e, 0x01021994, 0x858458f6, 0x794c7630, 0x2fc12fc1, 0xf2f52010, 0x6969, 0xca451a4e, 0,
+]);
 
 /** Throws where files of this length are not allowed. To see that, makes the file for a short time as long as it will be. */
 export async function tryLength(fd: number, { folder, size }: ToSave): Promise<void> {
+  const { type } = await statfs(folder).catch(() => ({ type: -1 }));
+  if (size > ownLimit() || (type === FAT && size > FAT_LONGEST)) throw tooLong();
   const before = fstatSync(fd).size;
-  if (size <= before) return;
-  // There, zeros would be written up to the length.
-  if (size <= FAT_LONGEST && (await statfs(folder).catch(() => ({ type: FAT }))).type === FAT) return;
+  if (size <= before || !SPARSE.has(type)) return;
   try {
     await promisify(ftruncate)(fd, size);
   } catch (error) {
-    if (codeOf(error) === "EFBIG") throw error;
+    const isFat = type === 0 && size > FAT_LONGEST && ["UNKNOWN", "EINVAL"].includes(codeOf(error));
+    if (codeOf(error) === "EFBIG" || isFat) throw tooLong();
   }
-  await promisify(ftruncate)(fd, before);
+  if (fstatSync(fd).size !== before) await promisify(ftruncate)(fd, before);
+}
+
+function tooLong(): Error {
+  return Object.assign(new Error("file too large"), { code: "EFBIG" });
+}
+
+/** The length that this process may give a file, as `ulimit -f` sets it. Only Linux tells. Bytes. */
+function ownLimit(): number {
+  try {
+    const soft = /^Max file size +(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1];
+    return soft === undefined ? Number.POSITIVE_INFINITY : Number(soft);
+  } catch {
+    return Number.POSITIVE_INFINITY;
+  }
 }
 
 export function writeError(error: unknown, { folder, name, size }: ToSave): FtError {
@@ -91,6 +113,7 @@ export function writeError(error: unknown, { folder, name, size }: ToSave): FtEr
   const sentence: Record<string, string> = {
     ENOSPC: `Cannot fetch "${file}": the disk of "${where}" is full; ${formatSize(size)} are needed. Your progress is saved.`,
     EDQUOT: `Cannot fetch "${file}": your quota in "${where}" is used up; ${formatSize(size)} are needed. Your progress is saved.`,
+    EIO: `Cannot fetch "${file}": the disk of "${where}" reports an error when it is written (EIO). Your progress is saved. Try another folder with --to.`,
     EFBIG: `Cannot fetch "${file}": files of ${formatSize(size)} are not allowed in "${where}".`,
   };
   return new FtError(

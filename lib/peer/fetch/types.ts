@@ -121,6 +121,8 @@ export type FetchEvent =
   | { event: "gone"; holder: FileRecord; rereads: boolean }
   /** No holder can be asked, because the network or the tracker is gone now. The fetch waits. */
   | { event: "away" }
+  /** Only of a folder: it was changed by its holder, and the fetch goes on with the folder as it is now. */
+  | { event: "folder-changed" }
   | { event: "verifying" }
   | { event: "holder-failed"; holder: FileRecord; reason: string };
 

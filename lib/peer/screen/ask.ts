@@ -233,8 +233,8 @@ export class Prompts {
   async agreeToShare({ where, verdict }: UntrustedTracker, files: SharedFile[]): Promise<void> {
     this.warn(
       verdict === "new"
-        ? `The tracker ${where} only announced itself, and was not used from here before. Anybody on the network can announce one.`
-        : `The tracker ${where} is not the one of this name that was used before: its key is another one, or not proven. It may be another computer, or be set up anew.`,
+        ? `The tracker ${where} was found on this network, and was never used from here. Anybody on the network can announce one.`
+        : `The tracker ${where} is not the one of this name that was used before: it does not prove that it is that one. It may be another computer, or be set up anew.`,
     );
     const names = files.slice(0, FILES_NAMED).map(({ name }) => `"${printable(name)}"`);
     const more = files.length > FILES_NAMED ? ` and ${files.length - FILES_NAMED} more` : "";

@@ -73,12 +73,29 @@ async function fetchOne({ record }: Found, transfer: Transfer, how: Fetching, st
     );
     const renamed = describeRenaming(record.name, done);
     if (renamed !== undefined) prompts.say(renamed);
-    return true;
+    return tellFiles(done, prompts);
   } catch (error) {
     transfer.over = stop.aborted ? "stopped" : "failed";
     if (!stop.aborted && codeOf(error) !== "cancelled") prompts.warn(withoutCommands(sentenceOf(error)));
     return false;
   }
+}
+
+/** The most files of a folder that are named one by one. */
+const MOST_NAMED = 5;
+
+/** Says which files of a folder have another name, and which are missing. False when there are any missing. */
+function tellFiles({ inFolder }: Downloaded, prompts: Asking): boolean {
+  const { failed = [], numbered = [] } = inFolder ?? {};
+  for (const { path, local } of numbered.slice(0, MOST_NAMED)) {
+    prompts.say(`Another file is at "${printable(path)}": the fetched one is "${printable(local)}".`);
+  }
+  if (numbered.length > MOST_NAMED) prompts.say(`The same with ${plural(numbered.length - MOST_NAMED, "more file")}.`);
+  for (const { path, reason } of failed.slice(0, MOST_NAMED)) prompts.warn(`Not saved: "${printable(path)}" (${reason}).`);
+  if (failed.length > 0) {
+    prompts.warn(`${plural(failed.length, "file")} could not be saved. Choose the folder again to fetch only the rest.`);
+  }
+  return failed.length === 0;
 }
 
 /** The records of all holders of a content. Without a content id, those of its name and size. */

@@ -2,7 +2,7 @@
 
 import { sentenceOf } from "../../error.ts";
 import type { Wish } from "../../protocol/messages.ts";
-import { type FileRecord, modifiedOf } from "../../protocol/record.ts";
+import { type FileRecord, modifiedOf, NAME_LIMIT } from "../../protocol/record.ts";
 import { rankContents } from "../contents.ts";
 import { nameArgument } from "../options.ts";
 import type { Session } from "../session.ts";
@@ -90,6 +90,17 @@ export class Finder {
     if (!this.exact || typed === "" || typed === this.#shown) return false;
     void this.ask(typed);
     return true;
+  }
+
+  /** Whether it is known that nobody has what is typed, and somebody could have it. */
+  isNone(typed: string): boolean {
+    return (
+      typed.trim() !== "" &&
+      Buffer.byteLength(typed) <= NAME_LIMIT &&
+      typed === this.#shown &&
+      this.#rows.length === 0 &&
+      this.#tools.session.online
+    );
   }
 
   stop(): void {

@@ -9,8 +9,10 @@ import type { Share, SharedFile } from "../disk/share.ts";
 import type { Downloaded, DownloadOptions } from "../download.ts";
 import type { PeerEvent } from "../events.ts";
 import type { Located } from "../locate.ts";
+import { nameArgument } from "../options.ts";
 import type { Upload } from "../serve/serve.ts";
 import type { Session, TrackerPlace } from "../session.ts";
+import type { Wants } from "../wants.ts";
 import type { Telling } from "./asking.ts";
 import { askFiles, askFolder, refuseTarget } from "./choosing.ts";
 import { columnsOf, fitName } from "./columns.ts";
@@ -38,6 +40,7 @@ type Setting = "to" | "files" | "name" | "back";
 export interface GuidedPeer {
   readonly session: Session;
   readonly share: Share;
+  readonly wants: Pick<Wants, "add">;
   readonly server: { readonly uploads: ReadonlySet<Upload>; readonly waiting: number };
   /** Whether a record is this peer's own. */
   isOwn(record: FileRecord): boolean;
@@ -166,6 +169,10 @@ class Guide {
     const answer = await this.#askSearch(peer);
     if (answer === undefined) return await this.#menu(peer);
     if (typeof answer === "string") return await this.#act(answer, peer);
+    if (answer.length === 0) {
+      await this.#offerToTell(peer);
+      return false;
+    }
     const left = await fetchAll(answer, this.#fetching(peer));
     const keys = new Set(left.map(keyOfFound));
     for (const key of [...this.#marks.keys()]) if (!keys.has(key)) this.#marks.delete(key);
@@ -173,6 +180,24 @@ class Guide {
     if (left.length === 0) this.#typed = "";
     this.#at = left[0] && keyOfFound(left[0]);
     return false;
+  }
+
+  /** Nobody has what was typed: the person can be told when somebody has. */
+  async #offerToTell(peer: GuidedPeer): Promise<void> {
+    const typed = this.#typed;
+    const answer = await this.#options.prompts.choose(`Nobody shares a file for "${printable(typed)}".`, [
+      { value: "tell" as const, label: "Tell me when somebody has it" },
+      { value: "back" as const, label: "Back to the search" },
+    ]);
+    if (answer !== "tell") return;
+    const words = typed.split(/\s+/).filter((word) => word !== "");
+    this.#typed = "";
+    const want = peer.session.standing?.profile === 1 ? { name: nameArgument(typed), words: [] } : { words };
+    peer.wants.add({ ...want, group: true }, (record) => {
+      const who = record.by === undefined ? formatEndpoint(record) : printable(record.by);
+      this.#news.add(`${who} has "${printableName(record.name)}" now (${formatSize(record.size)}).`);
+      this.#options.prompts.live = this.#news.lines(this.#options.prompts.rows);
+    });
   }
 
   /** What to fetch, the letter of a key, or undefined for Esc. */
@@ -205,7 +230,8 @@ class Guide {
           onEnter: (typed) => finder.enter(typed),
           escape: "menu",
           shortcuts: SHORTCUTS,
-          check: ({ row, marked }) => (row === undefined && marked.length === 0 ? "There is nothing to fetch." : undefined),
+          check: ({ row, marked, typed }) =>
+            row === undefined && marked.length === 0 && !finder.isNone(typed) ? "There is nothing to fetch." : undefined,
           sum: ({ row, marked, shortcut, typed }) =>
             shortcut !== undefined
               ? printable(typed)

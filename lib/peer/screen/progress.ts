@@ -4,7 +4,7 @@ import { formatEndpoint } from "../../protocol/address.ts";
 import { formatDuration, formatRate, formatSize, plural, printableName } from "../../text.ts";
 import type { FetchEvent } from "../fetch/types.ts";
 import { columnsOf, fit, fitName } from "./columns.ts";
-import { Pace } from "./view.ts";
+import { folderParts, Pace } from "./view.ts";
 
 /** The widest and the narrowest bar. Columns. */
 const BAR = { most: 30, least: 8 };
@@ -19,6 +19,8 @@ export class Transfer {
   received = 0;
   rate = 0;
   holders = 0;
+  /** Only of a folder: how many of its files are complete. */
+  files: { done: number; total: number } | undefined;
   /** What it does while no bytes come, as words; "" while they come. */
   phase = "waiting for its turn";
   /** It is over: how, as words. */
@@ -32,7 +34,8 @@ export class Transfer {
   /** `now` is in milliseconds. */
   hear(event: FetchEvent, now: number): void {
     if (event.event === "progress") {
-      Object.assign(this, { received: event.received, holders: event.holders, rate: this.#pace.rate(now, event.received) });
+      const { received, holders, files } = event;
+      Object.assign(this, { received, holders, files, rate: this.#pace.rate(now, received) });
       this.phase = "";
     } else {
       this.phase = phaseOf(event) ?? this.phase;
@@ -93,9 +96,18 @@ export function bar(part: number, width: number): string {
   return "█".repeat(filled) + "░".repeat(width - filled);
 }
 
+/** One line of a folder's download: name, `3,120 of 10,000 files · 12.8 of 41 MB · from 2 · 0:12 left`. */
+function folderLine({ name, size, received, rate, holders }: Transfer, files: { done: number; total: number }, width: number) {
+  const parts = folderParts({ done: received, size, rate, holders, files });
+  while (parts.length > 1 && columnsOf(parts.join(" · ")) > width - NAME.least - 2) parts.splice(-1 - Number(rate > 0), 1);
+  const state = parts.join(" · ");
+  return fit(`${fitName(printableName(name), Math.max(NAME.least, width - columnsOf(state) - 2))}  ${state}`, width);
+}
+
 /** One line of a download: name, bar, percent, rate, time left, and from how many. The time left is the last to go. */
 export function transferLine(transfer: Transfer, width: number): string {
-  const { name, size, received, rate, holders, phase, over, secondsLeft } = transfer;
+  const { name, size, received, rate, holders, phase, over, secondsLeft, files } = transfer;
+  if (files !== undefined && phase === "" && over === undefined) return folderLine(transfer, files, width);
   const percent = size === 0 ? 100 : Math.floor((received / size) * 100);
   const part = size === 0 ? 1 : received / size;
   const left = Number.isFinite(secondsLeft) ? `${formatDuration(secondsLeft)} left` : "";

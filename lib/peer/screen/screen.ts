@@ -130,6 +130,8 @@ export function progressReporter(screen: Screen, about: object = {}): (event: Fe
             ? `${holder} reads its file again, because something about it has changed. Waiting…`
             : `${holder} does not have the file now, and nobody else has the rest. Waiting some seconds…`,
         );
+      case "folder-changed":
+        return screen.note("The folder was changed meanwhile: going on with what is in it now.");
       case "verifying":
         return screen.progress("Verified. Saving…");
       case "holder-failed":

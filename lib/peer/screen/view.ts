@@ -3,6 +3,7 @@
 import { basename } from "node:path";
 import pc from "picocolors";
 import { formatEndpoint } from "../../protocol/address.ts";
+import { FOLDER_TYPE } from "../../protocol/folder.ts";
 import type { PeerLine } from "../../protocol/messages.ts";
 import { type FileRecord, modifiedOf } from "../../protocol/record.ts";
 import {
@@ -104,9 +105,16 @@ function fileTable(
   const rows = records.map((record) => {
     const { name, size, type } = record;
     const date = formatModified(modifiedOf(record), now);
-    return [printableName(name), formatSize(size), printable(type), date, lastCell(record)];
+    const shown = printableName(name) + (type === FOLDER_TYPE ? "/" : "");
+    return [shown, formatSize(size), typeCell(record), date, lastCell(record)];
   });
   return tableWithContents(records, columns, rows, width);
+}
+
+/** The type of a file, for a person: `text/plain`, `folder of 12 files`. */
+function typeCell({ type, files }: FileRecord): string {
+  if (type !== FOLDER_TYPE) return printable(type);
+  return files === undefined ? "folder" : `folder of ${files.toLocaleString("en")} ${files === 1 ? "file" : "files"}`;
 }
 
 /**
@@ -152,12 +160,12 @@ export function choiceTable(contents: Content[], width?: number, now = Date.now(
     TYPE_COLUMN,
   ];
   const ids = shortIds(contents.flatMap(({ records: [{ root = [] }] }) => root));
-  const rows = contents.map(({ records: [{ size, root = "", type }], hosts, modified }) => [
-    formatSize(size),
+  const rows = contents.map(({ records: [record], hosts, modified }) => [
+    formatSize(record.size),
     modified === undefined ? "?" : formatModified(modified.iso, now),
     hosts === 0 ? "unfinished" : String(hosts),
-    ids.get(root) ?? NO_ID,
-    printable(type),
+    ids.get(record.root ?? "") ?? NO_ID,
+    typeCell(record),
   ]);
   return table(columns, rows, width);
 }
@@ -218,6 +226,7 @@ export function recordObjects(records: FileRecord[]): object[] {
       ...(by !== undefined && { by }),
       root,
       holders: whole,
+      ...(record.files !== undefined && { files: record.files }),
       ...(record.part && { part: true }),
     };
   });
@@ -282,13 +291,38 @@ export function progressLine(
   files?: { done: number; total: number },
 ): string {
   const percent = size === 0 ? 100 : Math.floor((done / size) * 100);
+  if (files !== undefined) return folderParts({ done, size, rate, holders, files }).join(" · ");
   const left = rate > 0 ? `  ${formatDuration((size - done) / rate)} left` : "";
   const from = holders > 1 ? `  from ${plural(holders, "holder")}` : "";
-  if (files !== undefined) {
-    const complete = `${files.done.toLocaleString("en")} of ${files.total.toLocaleString("en")} files`;
-    return `${complete} · ${formatSize(done)} of ${formatSize(size)} · ${formatRate(rate)}${from}${left}`;
-  }
   return `${String(percent).padStart(3)} %  ${formatSize(done)} of ${formatSize(size)}  ${formatRate(rate)}${left}${from}`;
+}
+
+/** The progress of a folder in parts: `3,120 of 10,000 files`, `12.8 of 41 MB`, `from 2`, `0:12 left`. */
+export function folderParts(progress: {
+  done: number;
+  size: number;
+  rate: number;
+  holders: number;
+  files: { done: number; total: number };
+}): string[] {
+  const { done, size, rate, holders, files } = progress;
+  const [number = "", unit = ""] = formatSize(done).split(" ");
+  const whole = formatSize(size);
+  const received = whole.endsWith(` ${unit}`) ? number : `${number} ${unit}`;
+  return [
+    `${files.done.toLocaleString("en")} of ${files.total.toLocaleString("en")} files`,
+    `${received} of ${whole}`,
+    ...(holders > 1 ? [`from ${holders}`] : []),
+    ...(rate > 0 ? [`${clockTime((size - done) / rate)} left`] : []),
+  ];
+}
+
+/** A time as on a clock: `0:12`, `1:05:00`. */
+function clockTime(seconds: number): string {
+  const whole = Math.ceil(seconds);
+  const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60];
+  const start = hours > 0 ? `${hours}:${String(minutes).padStart(2, "0")}` : String(minutes);
+  return `${start}:${String(whole % 60).padStart(2, "0")}`;
 }
 
 /** A finished download for a person: path, size, rate, and whether it is verified. */
@@ -301,7 +335,7 @@ export function describeDownload({ path, size, verified, outcome, inFolder }: Do
 
 /** A finished download as an object for a script. `record` is one of the records that it was fetched by. */
 export function downloadObject({ name, root }: FileRecord, done: Downloaded, seconds: number): object {
-  const { path, size, verified, outcome, holders } = done;
+  const { path, size, verified, outcome, holders, inFolder } = done;
   const renamed = whyRenamed(name);
   return {
     event: "done",
@@ -312,7 +346,8 @@ export function downloadObject({ name, root }: FileRecord, done: Downloaded, sec
     verified,
     holders: holders.length,
     outcome,
-    root: root ?? null,
+    root: inFolder?.root ?? root ?? null,
+    ...(inFolder !== undefined && { files: inFolder.files, failed: inFolder.failed.length }),
     ...(renamed !== undefined && { renamed }),
   };
 }
@@ -414,7 +449,12 @@ function downloader({ to, id, by }: Upload): string {
 
 /** How many entries of a folder are not shared, as a sentence, with a space before it; "" when there are none. */
 export function leftInFolder(left: Record<string, number>): string {
-  const parts = Object.entries(left).map(([reason, count]) => `${count} (${reason})`);
+  const most = Object.entries(left).sort(([a, m], [b, n]) => n - m || a.localeCompare(b));
+  const parts = most.map(([reason, count]) => {
+    if (reason === "hidden") return count === 1 ? "1 hidden entry" : `${count.toLocaleString("en")} hidden entries`;
+    if (reason === "links") return plural(count, "link");
+    return `${count === 1 ? "1 entry" : `${count.toLocaleString("en")} entries`} (${reason})`;
+  });
   return parts.length === 0 ? "" : ` Left out: ${parts.join(", ")}.`;
 }
 

@@ -12,6 +12,8 @@ export interface Served {
   readonly size: number;
   /** Reads into the buffer from a position. Gives how many bytes it read; 0 at the end of the file. */
   read(into: Uint8Array, at: number): Promise<number>;
+  /** Before this place, reading keeps the whole program waiting for a moment. It is done in the time of the downloader's host. */
+  readonly busyUntil?: number;
   /** Whether the file still fits its record. */
   unchanged(): boolean;
   /** Only for a file that is still being fetched: whether all of this range is here and proven. */

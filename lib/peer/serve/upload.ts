@@ -3,7 +3,7 @@
 import { type Clock, sleep } from "../../clock.ts";
 import type { Channel } from "../../net/channel.ts";
 import type { Shared } from "./serve.ts";
-import type { Opened, ServeOptions, Upload } from "./types.ts";
+import type { Opened, Served, ServeOptions, Upload } from "./types.ts";
 
 /** Files are read and sent in blocks of this size; smaller under a low limit. Bytes. */
 const READ_BLOCK = 256 * 1024;
@@ -49,7 +49,7 @@ export class Uploader {
     const upload = this.#begin(found, id, count);
     const read = async (at: number) => {
       this.#buffer ??= new Uint8Array(this.#block);
-      const got = await file.read(this.#buffer.subarray(0, count - at), offset + at);
+      const got = await this.#read(file, this.#buffer.subarray(0, count - at), offset + at);
       // The file is looked at after reading: bytes that were read before a change are still those of the record.
       if (got > 0 && file.unchanged()) return this.#buffer.subarray(0, got);
       this.#options.changed(name);
@@ -61,6 +61,11 @@ export class Uploader {
     };
     await this.#sendAll(count, read, (bytes) => this.#shared.flows.spend(this.#host, bytes), sent);
     if (!this.#closed) this.quietFromNow();
+  }
+
+  #read(file: Served, into: Uint8Array, at: number): Promise<number> {
+    const read = () => file.read(into, at);
+    return at < (file.busyUntil ?? 0) ? this.#shared.work.do(this.#host, read) : read();
   }
 
   /** Sends hashes or a bit field. */

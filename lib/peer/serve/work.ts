@@ -44,7 +44,7 @@ export class Work {
   }
 
   /** Does a short job for a host, at once if it can. */
-  do<Result>(host: string, job: () => Result): Promise<Result> {
+  do<Result>(host: string, job: () => Result | Promise<Result>): Promise<Result> {
     const { promise, resolve, reject } = Promise.withResolvers<Result>();
     this.#of(host).jobs.push(() => {
       try {

@@ -36,6 +36,15 @@ describe("FolderLayout", () => {
     expect(placesOf(["x:/1", "x?/1"])).toEqual(["x_/1", "x_ (1)/1"]);
   });
 
+  test("many names that become one are each looked for once: a hostile list does not keep the program busy", () => {
+    const characters = [":", "*", "?", "|", '"'];
+    const nameOf = (n: number) => Array.from({ length: 8 }, (_, at) => characters[Math.floor(n / 5 ** at) % 5]).join("");
+    const places = placesOf(Array.from({ length: 100_000 }, (_, n) => `${nameOf(n)}.txt`));
+    expect(places[1]).toBe("________ (1).txt");
+    expect(places.at(-1)).toBe("________ (99999).txt");
+    expect(new Set(places).size).toBe(100_000);
+  });
+
   test("names that differ in case only get numbers where the disk does not tell them apart", () => {
     const paths = ["Docs/A.txt", "Makefile", "docs/a.txt", "makefile"];
     expect(placesOf(paths, true)).toEqual(paths);

@@ -2,6 +2,7 @@
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import {
+  type BigIntStats,
   chmodSync,
   chownSync,
   closeSync,
@@ -25,10 +26,12 @@ import {
   identityOf,
   inodeOf,
   isAtItsPath,
+  isSameEntry,
   originalOf,
   othersMayReplace,
   refuseInPlaceOf,
 } from "../../../lib/peer/disk/identity.ts";
+import { looksWhole } from "../../../lib/peer/disk/part-file.ts";
 import { hasOtherUser, OTHER } from "../../helpers/other-user.ts";
 
 let folder = "";
@@ -184,4 +187,26 @@ describe.skipIf(process.platform === "win32")("refuseInPlaceOf", () => {
     renameSync(at("new"), at("a"));
     expect(refuseInPlaceOf(first, at("a"), lstatSync(at("a"), { bigint: true }))).toBeUndefined();
   });
+});
+
+describe("isSameEntry", () => {
+  const entry = { dev: 1n, ino: 2n, uid: 3n, size: 4n, mtimeNs: 5n, ctimeNs: 6n } as BigIntStats;
+
+  test("of one inode is true, whatever its times are", () => {
+    expect(isSameEntry(entry, { ...entry, size: 9n, ctimeNs: 9n } as BigIntStats)).toBe(true);
+  });
+
+  test("of two inodes is true only where the file system numbers one file twice: all else is the same", () => {
+    const other = { ...entry, ino: 7n } as BigIntStats;
+    expect(isSameEntry(entry, other)).toBe(true);
+    for (const differs of ["dev", "uid", "size", "mtimeNs", "ctimeNs"])
+      expect([differs, isSameEntry(entry, { ...other, [differs]: 9n } as BigIntStats)]).toEqual([differs, false]);
+  });
+});
+
+test("looksWhole: without holes, except on Windows, which compresses", () => {
+  expect(looksWhole({ size: 5000, blocks: 8 }, 5000, "linux")).toBe(false);
+  expect(looksWhole({ size: 5000, blocks: 16 }, 5000, "linux")).toBe(true);
+  expect(looksWhole({ size: 5000, blocks: 0 }, 5000, "win32")).toBe(true);
+  expect(looksWhole({ size: 4000, blocks: 16 }, 5000, "win32")).toBe(false);
 });

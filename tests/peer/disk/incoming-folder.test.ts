@@ -8,6 +8,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -199,6 +200,29 @@ describe("IncomingFolder", () => {
     await source.fetch();
     expect(readdirSync(join(top, "elsewhere"))).toEqual([]);
     expect(read("Lesson/in (1)/a.txt")).toBe("one");
+  });
+
+  test("a file that is there only through a link counts as missing, and is not read through it", async () => {
+    const source = new Source({ "in/a.txt": "one", "in/z.bin": LARGE });
+    await source.fetch();
+    renameSync(join(top, "Lesson", "in"), join(top, "elsewhere"));
+    symlinkSync(join(top, "elsewhere"), join(top, "Lesson", "in"));
+    const incoming = source.open();
+    expect((await incoming.present(await source.hashes, pool, () => undefined)).count).toBe(0);
+    expect(incoming.read(new Uint8Array(3), 0)).rejects.toThrow("is not here");
+    await source.fill(incoming);
+    await incoming.publish();
+    expect(read("Lesson/in (1)/a.txt")).toBe("one");
+  });
+
+  test("a read of many small files ends after a moment, with a part of the bytes", async () => {
+    const source = new Source(Object.fromEntries(Array.from({ length: 2000 }, (_, n) => [`${n}`, "x"])));
+    const incoming = source.open();
+    await source.fill(incoming);
+    const got = await incoming.read(new Uint8Array(2000), 0);
+    incoming.keep();
+    expect(got).toBeGreaterThan(0);
+    expect(got).toBeLessThan(2000);
   });
 
   test("names that are not safe here are changed", async () => {

@@ -6,6 +6,7 @@ import {
   chmodSync,
   chownSync,
   closeSync,
+  constants,
   existsSync,
   fstatSync,
   linkSync,
@@ -30,7 +31,7 @@ import {
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { FtError } from "../../../lib/error.ts";
-import { lookForTargets, openForHashing } from "../../../lib/peer/disk/already-here.ts";
+import { lookForRenamed, lookForTargets, openForHashing } from "../../../lib/peer/disk/already-here.ts";
 import { Incoming, type Published, partKeyOf } from "../../../lib/peer/disk/incoming.ts";
 import { checkFolder, tryFolder } from "../../../lib/peer/disk/target-folder.ts";
 import { asOther, hasOtherUser, OTHER, otherRunsSources, scriptAsOther } from "../../helpers/other-user.ts";
@@ -725,8 +726,8 @@ describe.skipIf(process.platform === "win32")("Incoming: a part file that others
     const lost: [string, (path: string) => void][] = [
       ["part-gone", (path) => unlinkSync(path)],
       ["part-gone", (path) => rmSync(dirname(path), { recursive: true })],
-      ["taken-over", (path) => replace(path, () => writeFileSync(path, ""))],
-      ["taken-over", (path) => replace(path, () => symlinkSync(at("moved"), path))],
+      ["part-replaced", (path) => replace(path, () => writeFileSync(path, ""))],
+      ["part-replaced", (path) => replace(path, () => symlinkSync(at("moved"), path))],
     ];
     for (const [code, lose] of lost) {
       mkdirSync(at("in"), { recursive: true });
@@ -746,7 +747,7 @@ describe.skipIf(process.platform === "win32")("Incoming: a part file that others
       await incoming.write(0, bytesOf("theirs"));
       renameSync(incoming.part, at("moved"));
       linkSync(at("precious"), incoming.part);
-      expect((await failure(incoming.publish(overwrite))).code).toBe("taken-over");
+      expect((await failure(incoming.publish(overwrite))).code).toBe("part-replaced");
       expect(existsSync(at("a.txt"))).toBe(false);
     }
   });
@@ -1292,6 +1293,21 @@ describe("Incoming: what is here already", () => {
     expect(lookForTargets(folder, "a", 5)).toEqual([at("a"), at("a (1)")]);
   });
 
+  test("files of that size with any other name count: all with the date of the record, and a few others", () => {
+    const modified = new Date("2026-11-20T10:00:00Z");
+    for (const name of ["b", "c", "d", "e", "f", "z"]) writeFileSync(at(name), "12345");
+    for (const name of ["a.txt", "a (1).txt", ".hidden"]) writeFileSync(at(name), "12345");
+    writeFileSync(at("longer"), "123456");
+    symlinkSync(at("b"), at("link"));
+    utimesSync(at("z"), modified, modified);
+    const others = lookForRenamed(folder, "a.txt", 5, modified);
+    expect([others[0], others.length]).toEqual([at("z"), 5]);
+    expect(others.every((path) => ["b", "c", "d", "e", "f", "z"].includes(basename(path)))).toBe(true);
+    expect(lookForRenamed(folder, "a.txt", 5, undefined)).toHaveLength(4);
+    writeFileSync(at("empty"), "");
+    expect(lookForRenamed(folder, "a.txt", 0, undefined)).toEqual([]);
+  });
+
   test("a file is opened to be hashed; a link is not, and a pipe is not waited for", () => {
     writeFileSync(at("a.txt"), "12345");
     symlinkSync(at("a.txt"), at("link"));
@@ -1357,5 +1373,77 @@ describe("Incoming: a disk without hard links", () => {
     expect(readFileSync(at("a.txt"), "utf8")).toBe("precious");
     expect(readFileSync(at("a (1).txt"), "utf8")).toBe("new");
     expect(listing(folder)).toEqual(["a (1).txt", "a.txt"]);
+  });
+});
+
+describe("Incoming: a file system with unusual answers", () => {
+  /** Runs this with other answers of the system. */
+  async function withDisk(changed: object, act: () => Promise<void>): Promise<void> {
+    const real = { ...(await import("node:fs/promises")) };
+    await mock.module("node:fs/promises", () => ({ ...real, ...changed }));
+    try {
+      await act();
+    } finally {
+      await mock.module("node:fs/promises", () => real);
+    }
+  }
+  const disk = (type: number) => ({ statfs: async () => ({ type, blocks: 0, bavail: 0, bsize: 0 }) });
+
+  test("on a FAT disk a file above 4 GiB is refused before the first byte", async () => {
+    await withDisk(disk(0x4d44), async () => {
+      const { code, message } = await failure(Incoming.open({ folder, name: "a.iso", size: 2 ** 32, key: KEY }));
+      expect([code, message]).toEqual(["EFBIG", `Cannot fetch "a.iso": files of 4.3 GB are not allowed in "${folder}".`]);
+      await discard(await Incoming.open({ folder, name: "a.iso", size: 2 ** 32 - 1, key: KEY }));
+    });
+  });
+
+  test("where a longer file is filled with zeros, it is not made longer", async () => {
+    // FUSE, exFAT, FAT, SMB, and one that does not say what it is.
+    for (const type of [0x65735546, 0x2011bab0, 0x4d44, 0xfe534d42, 99]) {
+      await withDisk(disk(type), async () => {
+        const incoming = await Incoming.open({ folder, name: "a.iso", size: 2 ** 30, key: KEY });
+        await incoming.write(0, Buffer.from("first"));
+        expect(incoming.present).toBe(5);
+        await discard(incoming);
+      });
+    }
+  });
+
+  test("a disk that can neither link nor rename leaves no empty file of the name", async () => {
+    const refuse = () => Promise.reject(Object.assign(new Error("EROFS"), { code: "EROFS" }));
+    await withDisk({ link: refuse, rename: refuse }, async () => {
+      const incoming = await Incoming.open({ folder, name: "a.txt", size: 3, key: KEY });
+      await incoming.write(0, Buffer.from("new"));
+      expect((await failure(incoming.publish(false))).code).toBe("EROFS");
+    });
+    expect(listing(folder)).toEqual([`.ft-${KEY}.part`]);
+  });
+
+  test.each([false, true])(
+    "a rename that another program prevents for a moment is tried again (overwrite: %p)",
+    async (overwrite) => {
+      const { rename } = await import("node:fs/promises");
+      const refuse = () => Promise.reject(Object.assign(new Error("EBUSY"), { code: "EBUSY" }));
+      let tries = 0;
+      await withDisk(
+        { link: refuse, rename: (from: string, to: string) => (++tries < 3 ? refuse() : rename(from, to)) },
+        async () => {
+          const incoming = await Incoming.open({ folder, name: "a.txt", size: 3, key: KEY });
+          await incoming.write(0, Buffer.from("new"));
+          expect(await incoming.publish(overwrite)).toMatchObject({ path: at("a.txt"), outcome: "new" });
+        },
+      );
+      expect([tries, listing(folder)]).toEqual([3, ["a.txt"]]);
+    },
+  );
+
+  test("a link with another inode number is the same file when its bytes are", async () => {
+    const { copyFile } = await import("node:fs/promises");
+    await withDisk({ link: (from: string, to: string) => copyFile(from, to, constants.COPYFILE_EXCL) }, async () => {
+      const incoming = await Incoming.open({ folder, name: "a.txt", size: 3, key: KEY });
+      await incoming.write(0, Buffer.from("new"));
+      expect(await incoming.publish(false)).toMatchObject({ path: at("a.txt"), outcome: "new" });
+    });
+    expect(listing(folder)).toEqual(["a.txt"]);
   });
 });

@@ -70,6 +70,21 @@ describe("Lock: a lock", () => {
     expect(take(at("l"))).toBeDefined();
   });
 
+  test.skipIf(process.platform !== "linux")(
+    "of a process that was killed, and whose parent does not ask for it, is taken",
+    async () => {
+      // The shell becomes `cat`, which never asks how its child has ended.
+      const parent = Bun.spawn(["sh", "-c", "sleep 0 & echo $!; exec cat"], { stdin: "pipe", stdout: "pipe" });
+      const reader = parent.stdout.getReader();
+      const pid = Number(new TextDecoder().decode((await reader.read()).value));
+      while (!/\) Z /.test(readFileSync(`/proc/${pid}/stat`, "utf8"))) await new Promise((go) => setImmediate(go));
+      writeFileSync(at("l"), String(pid));
+      expect(take(at("l"))).toBeDefined();
+      parent.stdin.end();
+      await parent.exited;
+    },
+  );
+
   test("of a process that lives and beats is respected, and not touched", async () => {
     await withLiving((pid) => {
       writeFileSync(at("l"), String(pid));

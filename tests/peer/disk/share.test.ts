@@ -967,3 +967,20 @@ describe("Share: content ids between runs", () => {
     expect(existsSync(at("roots.json"))).toBe(false);
   });
 });
+
+test("a file that receives the program's own output is not shared, with that reason", () => {
+  mkdirSync(at("shared"));
+  put(join("shared", "a.txt"));
+  put(join("shared", "log.txt"));
+  const module = JSON.stringify(join(import.meta.dir, "..", "..", "..", "lib", "peer", "disk", "share.ts"));
+  const script = `
+    const { chooseFiles } = await import(${module});
+    const { taken, left } = chooseFiles([${JSON.stringify(at("shared"))}], 5);
+    console.error(JSON.stringify([taken.map(({ name }) => name), left.map(({ reason }) => reason)]));
+  `;
+  const { stderr } = Bun.spawnSync([process.execPath, "-e", script], {
+    stdout: Bun.file(at("shared", "log.txt")),
+    stderr: "pipe",
+  });
+  expect(JSON.parse(stderr.toString())).toEqual([["a.txt"], ["this program's output is being written to it"]]);
+});

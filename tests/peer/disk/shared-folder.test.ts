@@ -46,7 +46,8 @@ async function bytesOf(one: SharedFolder): Promise<Uint8Array> {
   const served = one.open(one.state?.tree.root ?? "");
   const bytes = new Uint8Array(served?.size ?? 0);
   try {
-    for (let at = 0; at < bytes.length; at += 1000) await served?.read(bytes.subarray(at, at + 1000), at);
+    // A read may give fewer bytes than there is room for.
+    for (let at = 0; at < bytes.length; ) at += (await served?.read(bytes.subarray(at, at + 1000), at)) ?? 1000;
   } finally {
     served?.close();
   }
@@ -65,6 +66,15 @@ describe("walkFolder", () => {
     const walk = await walkFolder(folder);
     expect(walk.files.map(({ path }) => path)).toEqual(["a.txt"]);
     expect(Object.fromEntries(walk.left)).toEqual({ hidden: 5, links: 2, "its name has a control character": 1 });
+  });
+
+  test("files that a system makes by itself are left out, in any case", async () => {
+    for (const name of ["desktop.ini", "Thumbs.db", "sub/THUMBS.DB", "$RECYCLE.BIN/x", "System Volume Information/x"])
+      put(name);
+    put("sub/thumbs.txt");
+    const walk = await walkFolder(folder);
+    expect(walk.files.map(({ path }) => path)).toEqual(["sub/thumbs.txt"]);
+    expect(Object.fromEntries(walk.left)).toEqual({ hidden: 5 });
   });
 
   test("an empty folder is named, and one that has only hidden entries", async () => {
@@ -167,7 +177,7 @@ describe("SharedFolder", () => {
     expect(await one.refresh(pool, cache, signal)).toBe(false);
     expect(open?.unchanged()).toBe(true);
     const bytes = new Uint8Array(6);
-    expect(await open?.read(bytes, 0)).toBe(6);
+    for (let at = 0; at < 6; ) at += (await open?.read(bytes.subarray(at), at)) ?? 6;
     expect(Buffer.from(bytes).toString()).toBe("onetwo");
   });
 
@@ -181,6 +191,35 @@ describe("SharedFolder", () => {
     expect(again.state?.tree.root).toBe(state?.tree.root ?? "");
     expect(again.state?.hashes.toHex()).toBe(state?.hashes.toHex() ?? "");
     closed.close();
+  });
+
+  test("a read of many small files ends after a moment, with a part of the bytes: others have their turn", async () => {
+    for (let n = 0; n < 2000; n++) put(`${n}`, "x");
+    const one = await shared();
+    const served = one.open(one.state?.tree.root ?? "");
+    const got = await served?.read(new Uint8Array(2000), 0);
+    served?.close();
+    expect(got).toBeGreaterThan(0);
+    expect(got).toBeLessThan(2000);
+    expect(served?.busyUntil).toBe(2000);
+  });
+
+  test("only the small files of a folder keep the program waiting while they are read", async () => {
+    put("a", "12");
+    put("b", new Uint8Array(1024 * 1024));
+    put("c", "345");
+    const one = await shared();
+    expect(one.open(one.state?.tree.root ?? "")?.busyUntil).toBe(5);
+  });
+
+  test("the dates are made once, and again when something has changed", async () => {
+    put("a", "1");
+    const one = await shared();
+    const dates = one.dates();
+    expect(one.dates()).toBe(dates);
+    put("b", "2");
+    await one.refresh(pool, cache, signal);
+    expect(new TextDecoder().decode(one.dates())).toContain(" b\n");
   });
 
   test("the dates of files and folders, one a line", async () => {

@@ -17,6 +17,7 @@ import {
   eventObject,
   groupByContent,
   howToOpen,
+  leftInFolder,
   notFoundSentence,
   Pace,
   peerTable,
@@ -769,5 +770,24 @@ describe("while everybody is away", () => {
     const { out, err } = written({ json: true, quiet: false });
     expect([JSON.parse(out.trim().split("\n").at(-1) ?? ""), err]).toEqual([{ event: "away" }, ""]);
     expect(written({ json: false, quiet: true })).toEqual({ out: "", err: "" });
+  });
+});
+
+describe("folders", () => {
+  test("the progress counts files, and names a unit once", () => {
+    const files = { done: 3120, total: 10_000 };
+    expect(progressLine(12_800_000, 41_000_000, 2_350_000, 2, files)).toBe(
+      "3,120 of 10,000 files · 13 of 41 MB · from 2 · 0:12 left",
+    );
+    expect(progressLine(500, 41_000_000, 0, 1, files)).toBe("3,120 of 10,000 files · 500 B of 41 MB");
+    expect(progressLine(0, 8_000_000_000, 1_000_000, 1, files)).toEndWith(" · 2:13:20 left");
+  });
+
+  test("what is left out is one sentence", () => {
+    expect(leftInFolder({})).toBe("");
+    expect(leftInFolder({ hidden: 2, links: 1 })).toBe(" Left out: 2 hidden entries, 1 link.");
+    expect(leftInFolder({ hidden: 1, "permission denied": 1_200 })).toBe(
+      " Left out: 1,200 entries (permission denied), 1 hidden entry.",
+    );
   });
 });

@@ -5,6 +5,42 @@ import { RateLimit } from "../../../lib/peer/rate-limit.ts";
 import { addressOf, type Far, type Side, settle } from "../../helpers/channel.ts";
 import { bytesOf, DOWNLOADER, Hall, KiB, MiB, OTHER_ROOT, ROOT } from "../../helpers/serving.ts";
 
+describe("Uploader: reading that keeps the program waiting", () => {
+  /** One host reads a folder of small files while another host is served, too. Gives how often the disk was read. */
+  async function readsOf(busyUntil: number): Promise<{ hall: Hall; atOnce: number }> {
+    const hall = new Hall();
+    hall.disk.files.set("other", { bytes: bytesOf(MiB), root: OTHER_ROOT });
+    hall.disk.files.set("small files", { bytes: bytesOf(100_000), busyUntil });
+    const { far: other, near } = await hall.welcome({ address: addressOf("192.168.1.31"), port: 1 });
+    near.capacity = 64 * KiB;
+    other.stopReading();
+    other.say(`DOWNLOAD root=${OTHER_ROOT}\n`);
+    await settle();
+    const before = hall.disk.reads.length;
+    hall.disk.onRead = () => {
+      hall.clock.spend(2);
+      return Promise.resolve(100);
+    };
+    const { far } = await hall.welcome();
+    far.say("DOWNLOAD name=small%20files\n");
+    await settle();
+    await settle();
+    return { hall, atOnce: hall.disk.reads.length - before };
+  }
+
+  test("is done in the share of the downloader's host, and to its end", async () => {
+    const { hall, atOnce } = await readsOf(100_000);
+    expect(atOnce * 2).toBeGreaterThanOrEqual(200);
+    expect(atOnce * 2).toBeLessThan(350);
+    await hall.clock.pass(10_000);
+    expect(hall.disk.reads.length).toBeGreaterThanOrEqual(1000);
+  });
+
+  test("of large files it needs no share", async () => {
+    expect((await readsOf(0)).atOnce).toBe(1000);
+  });
+});
+
 describe("Uploader: a limit on uploads", () => {
   const RATE = 100_000;
   const limited = () => new Hall((hall) => ({ limit: new RateLimit(RATE, hall.clock) }));

@@ -1,0 +1,66 @@
+// How long an ADD takes at a tracker at which 20,000 peers have four watches each. Run by hand: bun tests/bench/watches.ts
+
+import { systemClock } from "../../lib/clock.ts";
+import type { FileName } from "../../lib/protocol/record.ts";
+import { Catalog } from "../../lib/tracker/catalog.ts";
+import { Watches } from "../../lib/tracker/watches.ts";
+import { addressOf } from "../helpers/channel.ts";
+
+const PEERS = 20_000;
+const WATCHES = 4;
+const ADDS = 5_000;
+
+const SYLLABLES = [
+  "an",
+  "be",
+  "ci",
+  "do",
+  "ek",
+  "fu",
+  "ga",
+  "hi",
+  "jo",
+  "ku",
+  "la",
+  "mi",
+  "no",
+  "pe",
+  "ra",
+  "si",
+  "to",
+  "ul",
+  "ve",
+  "wo",
+];
+let state = 1;
+function random(below: number): number {
+  state = (state * 48_271) % 2_147_483_647;
+  return state % below;
+}
+const word = () => Array.from({ length: 2 + random(3) }, () => SYLLABLES[random(SYLLABLES.length)]).join("");
+
+const watches = new Watches(systemClock);
+const catalog = new Catalog();
+const address = addressOf("10.0.0.1");
+let pushes = 0;
+for (let peer = 0; peer < PEERS; peer++) {
+  const watcher = { id: `p${peer}`, seer: { address, via: address }, reply: () => void pushes++ };
+  for (let i = 0; i < WATCHES; i++) watches.add(watcher, { watch: `w${i}`, words: [word(), word()], group: true });
+}
+catalog.onRecord = (file) => watches.appeared(file);
+const member = { id: "sharer", profile: 2 as const, address, agent: "bench", since: 0, port: 1 };
+catalog.put(member, []);
+
+const times: number[] = [];
+for (let add = 0; add < ADDS; add++) {
+  const name = `${word()} ${word()} ${word()} ${add}.pdf` as FileName;
+  const root = add.toString(16).padStart(64, "0");
+  const record = { name, type: "application/pdf", size: add, date: "01/01/26", v2: true, root, address, port: 1 };
+  const before = performance.now();
+  catalog.add("sharer", record, ADDS);
+  times.push(performance.now() - before);
+}
+times.sort((a, b) => a - b);
+const at = (share: number) => `${(times[Math.floor(share * (times.length - 1))] ?? 0).toFixed(3)} ms`;
+console.log(`ADD with ${PEERS * WATCHES} watches: median ${at(0.5)}, p99 ${at(0.99)}, most ${at(1)}; ${pushes} pushes`);
+process.exit(0);

@@ -1,0 +1,255 @@
+// Folders that are shared as one, on the compiled programs.
+
+import { describe, expect, test } from "bun:test";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
+import { guidedStage } from "../helpers/guided-stage.ts";
+import { contentId, noise } from "../helpers/holder.ts";
+import { INSIDE } from "../helpers/peer-stage.ts";
+import { PEER, type Program } from "../helpers/programs.ts";
+import { Raw, rawServer } from "../helpers/raw.ts";
+
+const stage = guidedStage();
+
+/** A time in the past, in seconds since 1970. */
+const LONG_AGO = 1_600_000_000;
+const BIG = noise(2_500_000);
+
+/** Makes a folder "Lesson" with these files and empty folders; gives the folder that it is in. */
+function lesson(files: Record<string, string | Uint8Array>, name = "Lesson"): string {
+  const top = stage.folder();
+  const folders = new Set<string>();
+  for (const [path, content] of Object.entries(files)) {
+    const full = join(top, name, path);
+    mkdirSync(path.endsWith("/") ? full : dirname(full), { recursive: true });
+    folders.add(path.endsWith("/") ? full : dirname(full));
+    if (path.endsWith("/")) continue;
+    writeFileSync(full, content);
+    utimesSync(full, LONG_AGO, LONG_AGO);
+  }
+  for (const folder of folders) utimesSync(folder, LONG_AGO, LONG_AGO);
+  return top;
+}
+
+const FILES = { "a.txt": "one", "big.bin": BIG, "sub/deep/d.txt": "deep", "sub/zero": "", "empty/": "" };
+
+/** Shares the folder "Lesson" in `top` as one, until it is ready. */
+async function shared(address: string, top: string, ...args: string[]): Promise<Program> {
+  const program = stage.run(PEER, [address, "share", "Lesson", "--name", "Anna", "--port", "0", "--json", ...args], {
+    cwd: top,
+  });
+  await program.waitFor(/"event":"folder"/);
+  return program;
+}
+
+/** All entries in a folder, with the bytes of the files. */
+function treeOf(folder: string): Record<string, string> {
+  const tree: Record<string, string> = {};
+  for (const path of readdirSync(folder, { recursive: true, encoding: "utf8" })) {
+    const full = join(folder, path);
+    tree[path] = statSync(full).isDirectory() ? "folder" : Bun.hash(readFileSync(full)).toString();
+  }
+  return tree;
+}
+
+describe("a folder that is shared as one", () => {
+  test("is one record, is found and listed, and arrives with dates and empty folders", async () => {
+    const { address } = await stage.tracker();
+    const top = lesson(FILES);
+    writeFileSync(join(top, "Lesson", ".hidden"), "");
+    writeFileSync(join(top, "Lesson", "Thumbs.db"), "");
+    symlinkSync("a.txt", join(top, "Lesson", "link"));
+    utimesSync(join(top, "Lesson"), LONG_AGO, LONG_AGO);
+    await shared(address, top);
+    expect(await stage.onlyRecord(address, "Lesson")).toMatchObject({
+      type: "inode/directory",
+      size: 3 + BIG.length + 4,
+      files: 4,
+      holders: 1,
+    });
+    const visitor = stage.visitorFolder();
+    expect((await stage.ft(visitor, address, "find", "lesso")).out).toStartWith("Lesson\t2.5 MB\tinode/directory\t");
+    const list = await stage.ft(visitor, address, "list", "Anna/Lesson", "--json");
+    expect(list.program.objects().map(({ path }) => path)).toEqual([
+      "a.txt",
+      "big.bin",
+      "empty/",
+      "sub/deep/d.txt",
+      "sub/zero",
+    ]);
+    const to = stage.folder();
+    const { code, program } = await stage.ft(visitor, address, "get", "Lesson", "--to", to, "--json");
+    expect(code).toBe(0);
+    expect(program.objects().at(-1)).toMatchObject({ event: "done", files: 4, failed: 0, verified: true, outcome: "new" });
+    expect(program.objects().filter(({ event }) => event === "file")).toEqual([]);
+    rmSync(join(top, "Lesson", ".hidden"));
+    rmSync(join(top, "Lesson", "Thumbs.db"));
+    rmSync(join(top, "Lesson", "link"));
+    expect(readdirSync(to)).toEqual(["Lesson"]);
+    expect(treeOf(join(to, "Lesson"))).toEqual(treeOf(join(top, "Lesson")));
+    for (const path of ["", "a.txt", "big.bin", "empty", "sub/deep"]) {
+      expect(statSync(join(to, "Lesson", path)).mtimeMs).toBe(LONG_AGO * 1000);
+    }
+  });
+
+  test("says what is left out, and how many files it has", async () => {
+    const { address } = await stage.tracker();
+    const top = lesson({ "a.txt": "one", ".one": "", ".two": "", "desktop.ini": "" });
+    symlinkSync("a.txt", join(top, "Lesson", "link"));
+    const program = stage.run(PEER, [address, "share", "Lesson", "--port", "0"], { cwd: top });
+    await program.waitFor(/is ready/);
+    expect(program.out + program.err).toContain(
+      'Sharing the folder "Lesson" as one: 1 file, 3 B. Left out: 3 hidden entries, 1 link.',
+    );
+  });
+
+  test("one file or folder inside of it can be fetched alone", async () => {
+    const { address } = await stage.tracker();
+    await shared(address, lesson(FILES));
+    const [to, visitor] = [stage.folder(), stage.visitorFolder()];
+    expect((await stage.ft(visitor, address, "get", "Lesson/sub/deep/d.txt", "--to", to)).code).toBe(0);
+    expect((await stage.ft(visitor, address, "get", "Lesson/sub", "--to", to)).code).toBe(0);
+    expect(Object.keys(treeOf(to)).sort()).toEqual(["d.txt", "sub", "sub/deep", "sub/deep/d.txt", "sub/zero"]);
+    const missing = await stage.ft(visitor, address, "get", "Lesson/nothing", "--to", to);
+    expect(missing).toMatchObject({ code: 1, err: expect.stringContaining('There is no "nothing" in the folder "Lesson".') });
+  });
+
+  test("goes into a folder of its name that is there: nothing is replaced, equal files stay", async () => {
+    const { address } = await stage.tracker();
+    await shared(address, lesson(FILES));
+    const to = lesson({ "a.txt": "mine", "sub/deep/d.txt": "deep", "own.txt": "own" });
+    const { code, err } = await stage.ft(stage.visitorFolder(), address, "get", "Lesson", "--to", to);
+    expect(code).toBe(0);
+    expect(err).toContain('Another file is at "a.txt": the fetched one is "a (1).txt".');
+    expect(readFileSync(join(to, "Lesson", "a.txt"), "utf8")).toBe("mine");
+    expect(readFileSync(join(to, "Lesson", "a (1).txt"), "utf8")).toBe("one");
+    expect(existsSync(join(to, "Lesson", "own.txt"))).toBe(true);
+    expect(readdirSync(to)).toEqual(["Lesson"]);
+  });
+
+  test("that changes has a new list when it was quiet, and a second fetch brings the change", async () => {
+    const { address } = await stage.tracker();
+    const top = lesson(FILES);
+    const sharing = await shared(address, top);
+    const [to, visitor] = [stage.folder(), stage.visitorFolder()];
+    expect((await stage.ft(visitor, address, "get", "Lesson", "--to", to)).code).toBe(0);
+    writeFileSync(join(top, "Lesson", "new.txt"), "new");
+    await sharing.waitFor(/"event":"folder".*"files":5/);
+    expect(await stage.onlyRecord(address, "Lesson")).toMatchObject({ files: 5 });
+    expect((await stage.ft(visitor, address, "get", "Lesson", "--to", to)).code).toBe(0);
+    expect(readFileSync(join(to, "Lesson", "new.txt"), "utf8")).toBe("new");
+  });
+
+  test("cannot go to standard output, nor get another name", async () => {
+    const { address } = await stage.tracker();
+    await shared(address, lesson(FILES));
+    const visitor = stage.visitorFolder();
+    for (const where of [
+      ["--to", "-"],
+      ["-o", "-"],
+      ["-o", "Other"],
+    ]) {
+      for (const name of ["Lesson", "Lesson/a.txt"]) {
+        const { code, out, err } = await stage.ft(visitor, address, "get", name, ...where);
+        expect({ code, out, where, name }).toEqual({ code: 2, out: "", where, name });
+        expect(err).toContain(`"${name}" is `);
+        expect(err).toContain("Give --to DIR");
+      }
+    }
+    expect(readdirSync(visitor)).toEqual(["visitor.txt"]);
+  });
+
+  test("goes on after kill -9 where it was", async () => {
+    const { address } = await stage.tracker();
+    const top = lesson({ "first.txt": "first", "big.bin": noise(6_000_000) });
+    await shared(address, top, "--limit", "2MB");
+    const [to, visitor] = [stage.folder(), stage.visitorFolder()];
+    const killed = stage.run(PEER, [address, "get", "Lesson", "--to", to, "--port", "0", "--json"], { cwd: visitor });
+    await killed.waitFor(/"received":[2-9]\d{6}/);
+    killed.kill();
+    await killed.exited;
+    expect(existsSync(join(to, "Lesson"))).toBe(false);
+    const again = await stage.ft(visitor, address, "get", "Lesson", "--to", to, "--json");
+    expect(again.code).toBe(0);
+    const [first] = again.program.objects().filter(({ event }) => event === "progress");
+    expect(first?.received).toBeGreaterThanOrEqual(1_000_000);
+    expect(treeOf(join(to, "Lesson"))).toEqual(treeOf(join(top, "Lesson")));
+    expect(readdirSync(to)).toEqual(["Lesson"]);
+  });
+
+  test("is invisible to a program of the basic protocol", async () => {
+    const { address, port } = await stage.tracker();
+    await shared(address, lesson(FILES));
+    const raw = await Raw.connect(port);
+    stage.atEnd(() => raw.close());
+    raw.send("HELLO");
+    await raw.take(2);
+    raw.send("<mine.txt,text/plain,4,01/01/20,127.0.0.1,4000>");
+    const asking = await Raw.connect(port);
+    stage.atEnd(() => asking.close());
+    asking.send("SEARCH: Lesson");
+    expect((await asking.rest()).toString()).toBe("NOT FOUND");
+  });
+});
+
+/** A holder of a folder with a made-up list: honest about the list's bytes. */
+async function madeUp(trackerPort: number, list: string): Promise<void> {
+  const content = Buffer.from(list);
+  const converse = async (connection: Raw) => {
+    for (;;) {
+      const line = await connection.line();
+      const number = (key: string) => Number(new RegExp(` ${key}=(\\d+)`).exec(line)?.[1] ?? 0);
+      if (line.startsWith("HELLO")) connection.send("HI FT/2\n");
+      else if (line.startsWith("DOWNLOAD")) {
+        const [offset, length] = [number("offset"), number("length")];
+        connection.send(`FILE: length=${length} size=${content.length}\n`);
+        connection.send(content.subarray(offset, offset + length));
+      } else connection.send("NOT FOUND\n");
+    }
+  };
+  // The end of a connection ends its script.
+  const server = await rawServer((connection) => void converse(connection).catch(() => undefined));
+  stage.atEnd(() => server.close());
+  const fields = `;v=2;root=${contentId(content)};files=1;list=${content.length}`;
+  await stage.enlist(trackerPort, server.port, [`<Lesson,inode/directory,1,28/11/26,127.0.0.1,${server.port}${fields}>`]);
+}
+
+describe("a hostile list", () => {
+  const root = contentId("x");
+  const line = (path: string) => `1 ${root} ${path}\n`;
+  test.each([
+    ["leads out", line("../evil")],
+    ["is absolute", line("/tmp/evil")],
+    ["has an empty part", line("a//b")],
+    ["has a NUL", line("a\0b")],
+    ["has a path twice", line("a") + line("a")],
+    ["has a file that is a folder", line("a") + line("a/b")],
+    ["is out of order", line("b") + line("a")],
+    ["is not normalised", line("e\u0301")],
+    ["is too deep", line(`${"d/".repeat(64)}x`)],
+    ["has a name that is too long", line("n".repeat(256))],
+    ["has a number that is too large", `99999999999999999999 ${root} a\n`],
+    ["does not end", `1 ${root} a`],
+  ])("that %s is one sentence, and nothing is written", async (_, list) => {
+    const { address, port } = await stage.tracker();
+    await madeUp(port, list);
+    const top = stage.folder();
+    const to = join(top, "to");
+    mkdirSync(to);
+    const { code, out, err } = await stage.ft(stage.visitorFolder(), address, "get", "Lesson", "--to", to, "--quiet");
+    expect({ code, out }).toEqual({ code: 1, out: "" });
+    expect(err).toMatch(/^The list of the folder cannot be used: .*\.\n$/);
+    expect(err).not.toMatch(INSIDE);
+    expect([readdirSync(top), readdirSync(to)]).toEqual([["to"], []]);
+  });
+});

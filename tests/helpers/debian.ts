@@ -1,0 +1,85 @@
+// The package for Debian and its relatives: which files it has, and what is said of it.
+
+import { completionScript } from "../../lib/program/completions.ts";
+import type { ProgramTable } from "../../lib/program/options.ts";
+import { serviceText } from "../../lib/tracker/service.ts";
+import type { PackedFile } from "./archive.ts";
+import { type DebControl, packDeb } from "./deb.ts";
+
+type Bytes = Uint8Array<ArrayBuffer>;
+
+/** A program with the texts that are made from its table. */
+export interface PackagedProgram {
+  name: string;
+  bytes: Bytes;
+  table: ProgramTable;
+  /** The source of its man page. */
+  manual: string;
+}
+
+export interface DebianPackage {
+  version: string;
+  /** As Debian names the processor, such as amd64. */
+  architecture: string;
+  programs: PackagedProgram[];
+  license: string;
+  changes: string;
+}
+
+/** Has systemd read the unit again. Without systemd there is nothing to do. */
+const RELOAD = "if [ -d /run/systemd/system ]; then systemctl daemon-reload || true; fi";
+const SCRIPTS = {
+  postinst: `#!/bin/sh\nset -e\n${RELOAD}\n`,
+  prerm: `#!/bin/sh
+set -e
+if [ "$1" = remove ] && [ -d /run/systemd/system ]; then
+  systemctl disable --now ft-tracker.service || true
+fi
+`,
+  postrm: `#!/bin/sh
+set -e
+${RELOAD}
+if [ "$1" = purge ]; then
+  rm -rf /var/lib/private/filetracker /var/lib/filetracker
+fi
+`,
+};
+
+/** The package as the bytes of a `.deb`. The tracker's service is installed, and nobody's machine runs it before a person says so. */
+export function debianPackage(about: DebianPackage, when: Date): Promise<Bytes> {
+  const control: DebControl = {
+    fields: {
+      Package: "filetracker",
+      Version: `${about.version}-1`,
+      Architecture: about.architecture,
+      Maintainer: "FileTracker <filetracker@localhost>",
+      Section: "net",
+      Priority: "optional",
+      Depends: "libc6 (>= 2.17)",
+      Description: `share, find and fetch files on a local network
+ ft-peer shares files, searches those of everybody on the network, and fetches
+ them straight from the computers that have them. ft-tracker knows who has
+ which file: one of them runs in each building.`,
+    },
+    scripts: SCRIPTS,
+  };
+  return packDeb(filesOf(about), control, when);
+}
+
+function filesOf({ programs, license, changes }: DebianPackage): PackedFile[] {
+  const text = (path: string, content: string) => ({ path, bytes: new TextEncoder().encode(content), mode: 0o644 });
+  const zipped = (path: string, content: string) => ({ path, bytes: Bun.gzipSync(content, { level: 9 }), mode: 0o644 });
+  const unit = serviceText({ platform: "linux", program: "/usr/bin/ft-tracker", options: [], home: "/" });
+  return [
+    ...programs.map(({ name, bytes }) => ({ path: `usr/bin/${name}`, bytes, mode: 0o755 })),
+    text("usr/lib/systemd/system/ft-tracker.service", `${unit.slice(unit.indexOf("[Unit]"))}\n`),
+    ...programs.flatMap(({ name, table, manual }) => [
+      zipped(`usr/share/man/man1/${name}.1.gz`, manual),
+      text(`usr/share/bash-completion/completions/${name}`, completionScript("bash", table)),
+      text(`usr/share/zsh/vendor-completions/_${name}`, completionScript("zsh", table)),
+      text(`usr/share/fish/vendor_completions.d/${name}.fish`, completionScript("fish", table)),
+    ]),
+    text("usr/share/doc/filetracker/copyright", license),
+    zipped("usr/share/doc/filetracker/changelog.gz", changes),
+  ];
+}
