@@ -21,6 +21,7 @@ import { Admission } from "./lib/peer/admission.ts";
 import { mayCallBack } from "./lib/peer/call-backs.ts";
 import { orCancelled } from "./lib/peer/cancel.ts";
 import { collect } from "./lib/peer/commands/collect.ts";
+import { readCommandLine } from "./lib/peer/commands/command-line.ts";
 import { runDoctor } from "./lib/peer/commands/doctor.ts";
 import { describeFolder, describeSharing, filesToShare, fillUp, pathsToShare, shareNamed } from "./lib/peer/commands/files.ts";
 import { checkWhere, get } from "./lib/peer/commands/get.ts";
@@ -53,7 +54,6 @@ import {
   nameArgument,
   PEER_COMMANDS,
   type PeerCommand,
-  parsePeerArguments,
 } from "./lib/peer/options.ts";
 import { type Holding, isDialable, isOwnRecord, isTrackerHere } from "./lib/peer/own-address.ts";
 import { RateLimit } from "./lib/peer/rate-limit.ts";
@@ -476,7 +476,7 @@ async function main(argv: string[]): Promise<number> {
   for (const signal of endingSignals()) process.on(signal, () => leaveSoon(cancel, signal));
   try {
     const outside = outsideOf("ft-peer");
-    const line = parsePeerArguments(argv, outside);
+    const line = await readCommandLine(argv, outside, cancel.signal);
     if (outside.remark !== undefined) err(printable(outside.remark));
     if ("text" in line) {
       out(line.text);

@@ -171,7 +171,9 @@ function announceAs(
 /** Gives an order to the tracker of this user on this machine. */
 async function order(port: number, order: Order, json: boolean): Promise<number> {
   const { done, lines, data } = await giveOrder(port, order);
-  if (json) out(jsonLine({ event: order.order, done, words: lines.join(" "), data }));
+  // A screen of several lines is for people: a program reads the same from `data`.
+  const words = lines.length === 1 ? lines[0] : undefined;
+  if (json) out(jsonLine({ event: order.order, done, words, data }));
   else for (const line of lines) (done ? out : err)(line);
   return done ? EXIT.done : EXIT.failed;
 }

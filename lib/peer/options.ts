@@ -247,14 +247,32 @@ export interface CommandLine {
   quiet: boolean;
 }
 
-/** Reads a command line of ft-peer. Throws a `UsageError`. Gives a text when only that was asked for. */
-export function parsePeerArguments(argv: string[], outside: Outside = NOTHING_OUTSIDE): { text: string } | CommandLine {
+/** The first word has only letters and resembles no command: it may be the name of the tracker's computer. */
+export class UnknownWord extends UsageError {
+  readonly word: string;
+  constructor(word: string, message: string) {
+    super(message);
+    this.word = word;
+  }
+}
+
+/**
+ * Reads a command line of ft-peer. Throws a `UsageError`. Gives a text when only that was asked for.
+ * `host`: a first word of which a person has said that it is a computer's name.
+ */
+export function parsePeerArguments(
+  argv: string[],
+  outside: Outside = NOTHING_OUTSIDE,
+  host?: string,
+): { text: string } | CommandLine {
   const typed = splitArguments(withWait(argv), PEER_TABLE);
   const { given, words } = typed;
   const text = textAskedFor(typed, PEER_TABLE, PEER_HELP);
   if (text !== undefined) return { text };
   const tracker =
-    words[0] === undefined || isCommand(words[0]) || words[0] === "config" ? undefined : trackerArgument(words.shift() ?? "");
+    words[0] === undefined || isCommand(words[0]) || words[0] === "config"
+      ? undefined
+      : trackerArgument(words.shift() ?? "", host);
   const command = words.shift();
   if (command === "config") {
     refuseMore(words);
@@ -341,14 +359,15 @@ function checkOutput({ to, output, json }: Pick<CommandLine, "to" | "output" | "
  * The tracker's address as the first word. A word of letters alone is hardly one: more often it is a mistyped command, and a person who
  * means a host says so with a port.
  */
-function trackerArgument(word: string): TrackerPlace {
-  if (/[.:\d]/.test(word) || word === "localhost") return onAnyLink(parseTracker(word));
+function trackerArgument(word: string, named?: string): TrackerPlace {
+  if (/[.:\d]/.test(word) || word === "localhost" || word === named) return onAnyLink(parseTracker(word));
   const meant = didYouMean(word, [...PEER_COMMANDS, "help"]);
   const shown = printable(word);
   const isName = /^[a-z-]+$/i.test(word);
   const host = isName ? ` If a tracker's host has this name, add the port: ft-peer ${shown}:${DEFAULT_TRACKER_PORT}` : "";
   const help = meant === "" && host === "" ? " Try: ft-peer --help" : "";
-  throw new UsageError(`"${shown}" is not a command.${meant}${host}${help}`);
+  const sentence = `"${shown}" is not a command.${meant}${host}${help}`;
+  throw isName && meant === "" ? new UnknownWord(word, sentence) : new UsageError(sentence);
 }
 
 /** A link-local address without its zone is tried on every link. */

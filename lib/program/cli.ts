@@ -110,9 +110,10 @@ export async function runProgram(main: (argv: string[]) => Promise<number>): Pro
   process.stdout.on("error", ({ code = "" }: NodeJS.ErrnoException) => {
     // The terminal is gone: the program ends in order, as after SIGHUP.
     if (code === "EIO" && process.stdout.isTTY) return hangUp();
-    if (lost !== "no" || goesOn === "as the writer says") return;
-    if (code === "EPIPE" && goesOn !== "always") process.exit(EXIT.done);
+    if (lost !== "no") return;
     lost = code === "EPIPE" ? "pipe" : "error";
+    if (goesOn === "as the writer says") return;
+    if (code === "EPIPE" && goesOn !== "always") process.exit(EXIT.done);
     const goes = goesOn === "never" ? "" : " Going on without it.";
     err(`Cannot write the output: ${whyNotWritten(code)}.${goes}`);
     if (goesOn === "never") process.exit(EXIT.failed);

@@ -154,6 +154,11 @@ describe("standard output", () => {
       expect(got.code).toBe(1);
       expect(got.err).toContain("Cannot write the output: the disk is full. Going on without it.");
       expect(readFileSync(join(folder, "a.txt"), "utf8")).toBe("one");
+      // A one-piece file, too: the error may come after the last byte was handed over.
+      const poured = stage.shell(`"$@" > /dev/full`, folder, PEER, address, "get", "a.txt", "--to", "-", "--port", "0");
+      const { code: pouredCode, err: pouredErr } = await ended(poured);
+      expect(pouredCode).toBe(1);
+      expect(pouredErr).toContain("Cannot write the output: the disk is full.");
       const limited = `trap '' XFSZ; ulimit -f 0; "$@" > out.txt`;
       const { code, err } = await ended(stage.shell(limited, stage.visitorFolder(), PEER, address, "list", "--port", "0"));
       expect(code).toBe(1);

@@ -51,6 +51,7 @@ describe("the operator", () => {
     expect(out).toMatch(/^memory +\d+ MB$/m);
     const json = await order(port, "status", "--json");
     expect(JSON.parse(json.out)).toMatchObject({ event: "status", done: true, data: { peers: 1, files: 1, bytes: 12 } });
+    expect(JSON.parse(json.out)).not.toHaveProperty("words");
     program.kill("SIGUSR1");
     const [line] = await program.waitFor(/\{"event":"status"[^\n]*\n/);
     expect(JSON.parse(line)).toMatchObject({ peers: 1, files: 1, name: "Lab 3", rates: { joins: { total: 1 } } });

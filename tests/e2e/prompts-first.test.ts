@@ -190,11 +190,13 @@ describe("choosing what to share", () => {
   test("a folder for downloads that will not do is said before anything is fetched, and another one chosen", async () => {
     const { address } = await stage.tracker();
     const to = stage.folder();
-    const screen = stage.guided(address, { cwd: stage.folderWith({ "one.txt": "1" }) }, "--to", join(to, "missing"));
+    const cwd = stage.folderWith({ "one.txt": "1" });
+    const screen = stage.guided(address, { cwd }, "--to", join(to, "missing"));
     await atFiles(screen);
     screen.press(KEY.enter);
     await screen.waitFor("there is no such folder.");
-    await screen.waitFor("Where do downloads go?");
+    const [question] = await screen.waitFor(/Where do downloads go\?.*Enter keeps [^\n]*/s);
+    expect(question).not.toContain("missing");
     screen.press(to, KEY.enter);
     await screen.waitFor(SEARCH);
   });
@@ -249,4 +251,12 @@ describe("the tracker", () => {
     await expectLeft(screen, 0);
     expect(Number(pid)).toBeGreaterThan(1);
   });
+});
+
+test("a first word that resembles no command is asked about, and is refused after No", async () => {
+  const screen = stage.onTerminal([PEER, "library", "who"], { cwd: stage.folderWith({ "a.txt": "a" }) });
+  await screen.waitFor('"library" is not a command. Is it the name of the tracker\'s computer?');
+  screen.press(KEY.enter);
+  await screen.waitFor("add the port: ft-peer library:1234");
+  await expectLeft(screen, 2);
 });

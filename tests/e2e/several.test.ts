@@ -155,7 +155,8 @@ test("search and find show which contents there are, where a name has several", 
 test("a file that a system acts upon by itself arrives under a harmless name, and the reason is told", async () => {
   const { address } = await stage.tracker();
   const folder = stage.folderWith({ "desktop.ini": "[.ShellClassInfo]", "x\u3164y.txt": "filler" });
-  await stage.sharing(address, folder, 2);
+  // Such a file is shared only by its name.
+  await stage.sharing(address, folder, 2, "--share", "desktop.ini", "--share", "x\u3164y.txt");
   const to = stage.folder();
   const { code, err } = await stage.ft(stage.visitorFolder(), address, "get", "desktop.ini", "--to", to);
   expect(code).toBe(0);

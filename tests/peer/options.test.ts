@@ -227,6 +227,11 @@ describe("parsePeerArguments", () => {
   test.each(refused)("refuses %p in one sentence", (line, sentence) => {
     expect(() => parsePeerArguments(line.split(" "))).toThrow(new UsageError(sentence));
   });
+
+  test("a word that a person has called a computer's name is the tracker's address", () => {
+    const line = parsePeerArguments(["library", "who"], undefined, "library");
+    expect(line).toMatchObject({ tracker: { address: "library", port: 1234 }, command: "who" });
+  });
 });
 
 describe("--name", () => {

@@ -15,7 +15,7 @@ import type { Session, TrackerPlace } from "../session.ts";
 import type { Wants } from "../wants.ts";
 import type { Telling } from "./asking.ts";
 import { askFiles, askFolder, refuseTarget } from "./choosing.ts";
-import { fitName } from "./columns.ts";
+import { columnsOf, fitName } from "./columns.ts";
 import { fetchAll } from "./fetching.ts";
 import { Finder, type Found, keyOfFound, layFound } from "./finder.ts";
 import { askName, Joining, type JoiningOptions, usableFolder } from "./joining.ts";
@@ -324,7 +324,9 @@ class Guide {
 
   async #askTarget(): Promise<void> {
     const { prompts, remembered } = this.#options;
-    const folder = await askFolder(prompts, "Where do downloads go?", this.#to, refuseTarget);
+    // A folder that does not work is not offered with Enter again.
+    const now = refuseTarget(this.#to) === undefined ? this.#to : this.#options.cwd;
+    const folder = await askFolder(prompts, "Where do downloads go?", now, refuseTarget);
     if (folder === undefined) return;
     this.#to = folder;
     remembered.remember({ to: folder });
@@ -388,9 +390,9 @@ function describeShare(peer: GuidedPeer, width: number): string[] {
   );
   const { uploads, waiting } = peer.server;
   lines.push("", uploads.size === 0 ? "Nobody is downloading now." : "Downloading now:");
-  for (const { to, name, sent } of uploads) {
-    const start = `${formatEndpoint(to)}  ${formatSize(sent)} sent  `;
-    lines.push(start + fitName(printableName(name), width - start.length));
+  for (const { to, by, name, sent } of uploads) {
+    const start = `${printable(by ?? formatEndpoint(to))}  ${formatSize(sent)} sent  `;
+    lines.push(start + fitName(printableName(name), width - columnsOf(start)));
   }
   if (waiting > 0) lines.push(`${plural(waiting, "downloader")} waiting for a free slot.`);
   return lines;
