@@ -61,7 +61,7 @@ function havingOf<Person>(person: Person, records: Holding[]): Having<Person> {
 }
 
 /** `"Lesson 7.pdf" (4.2 MB): 14 of 30 have it, 3 are fetching (61 %), 13 not yet` */
-export function describeWhoHas<Person>({ name, size, people }: WhoHas<Person>): string {
+function describeWhoHas<Person>({ name, size, people }: WhoHas<Person>): string {
   const count = (state: Having<Person>["state"]) => people.filter((one) => one.state === state).length;
   const fetching = count("part");
   const known = people.flatMap((one) => (one.state === "part" ? (one.percent ?? []) : []));
@@ -75,7 +75,7 @@ export function describeWhoHas<Person>({ name, size, people }: WhoHas<Person>): 
 }
 
 /** What a person has, in words of one width: `has all   Anna`, `fetching  Ben (61 %)`, `not yet   Chloe`. `label` is printable. */
-export function describeHaving(having: Having<unknown>, label: string): string {
+function describeHaving(having: Having<unknown>, label: string): string {
   if (having.state === "all") return `has all   ${label}`;
   if (having.state === "none") return `not yet   ${label}`;
   return `fetching  ${label}${having.percent === undefined ? "" : ` (${having.percent} %)`}`;

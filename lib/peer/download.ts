@@ -20,6 +20,7 @@ import { fetchFile } from "./fetch/fetch.ts";
 import type { FetchEvent, Fetched, KeyedPass, OpenHolder } from "./fetch/types.ts";
 import { HowFar } from "./how-far.ts";
 import type { RateLimit } from "./rate-limit.ts";
+import { Running } from "./running.ts";
 import type { Known, Served } from "./serve/serve.ts";
 
 export interface DownloadOptions {
@@ -92,7 +93,7 @@ interface Part {
 export class Downloads {
   readonly #tools: DownloadTools;
   readonly #parts = new Map<string, Part>();
-  readonly #running = new Set<Promise<unknown>>();
+  readonly #running = new Running();
 
   constructor(tools: DownloadTools) {
     this.#tools = tools;
@@ -100,21 +101,17 @@ export class Downloads {
 
   /** Fetches one content; the records are its holders. Throws a sentence. */
   start(records: [FileRecord, ...FileRecord[]], options: DownloadOptions): Promise<Downloaded> {
-    const running = this.#download(records, options);
-    this.#running.add(running);
-    const ended = () => this.#running.delete(running);
-    running.then(ended, ended);
-    return running;
+    return this.#running.add(this.#download(records, options));
   }
 
   /** Whether a download is running. */
   get running(): boolean {
-    return this.#running.size > 0;
+    return this.#running.any;
   }
 
   /** Resolves when all downloads have ended and closed their part files. */
-  async settled(): Promise<void> {
-    await Promise.allSettled(this.#running);
+  settled(): Promise<void> {
+    return this.#running.settled();
   }
 
   /** The records of the parts, for the tracker. */

@@ -11,12 +11,13 @@ import { FolderCut } from "./content/folder-cut.ts";
 import { sha256, treeOfBytes } from "./content/hash.ts";
 import type { PieceSet } from "./content/pieces.ts";
 import { IncomingFolder } from "./disk/incoming-folder.ts";
-import { formatDates } from "./disk/shared-folder.ts";
+import { formatDates, servedBytes } from "./disk/shared-folder.ts";
 import type { Downloaded, DownloadOptions, DownloadTools } from "./download.ts";
 import { fetchDates } from "./fetch/dates.ts";
 import { fetchFile } from "./fetch/fetch.ts";
 import type { FetchEvent, Fetched, FetchTools } from "./fetch/types.ts";
 import { HowFar } from "./how-far.ts";
+import { Running } from "./running.ts";
 import type { Known, KnownFolder, Opened } from "./serve/types.ts";
 
 /** The most holders that are asked for the new list of a folder. */
@@ -122,7 +123,7 @@ function engineTools(
 export class FolderDownloads {
   readonly #tools: FolderDownloadTools;
   readonly #parts = new Map<string, Part>();
-  readonly #running = new Set<Promise<unknown>>();
+  readonly #running = new Running();
 
   constructor(tools: FolderDownloadTools) {
     this.#tools = tools;
@@ -130,21 +131,17 @@ export class FolderDownloads {
 
   /** Fetches one folder; the records are its holders. Throws a sentence. */
   start(records: [FileRecord, ...FileRecord[]], options: DownloadOptions): Promise<Downloaded> {
-    const running = this.#follow(records, options);
-    this.#running.add(running);
-    const ended = () => this.#running.delete(running);
-    running.then(ended, ended);
-    return running;
+    return this.#running.add(this.#follow(records, options));
   }
 
   /** Whether a download is running. */
   get running(): boolean {
-    return this.#running.size > 0;
+    return this.#running.any;
   }
 
   /** Resolves when all downloads have ended. */
-  async settled(): Promise<void> {
-    await Promise.allSettled(this.#running);
+  settled(): Promise<void> {
+    return this.#running.settled();
   }
 
   /** The records of the parts, for the tracker. */
@@ -170,14 +167,7 @@ export class FolderDownloads {
     if (part === undefined) return undefined;
     const { record, list, cut, have, incoming } = part;
     const always = { unchanged: () => true, close: () => undefined };
-    if (folder === undefined) {
-      const read = async (into: Uint8Array, at: number) => {
-        const bytes = list.subarray(at, at + into.length);
-        into.set(bytes);
-        return bytes.length;
-      };
-      return { name: record.name, root, file: { size: list.length, read, ...always } };
-    }
+    if (folder === undefined) return { name: record.name, root, file: servedBytes(list, always.unchanged) };
     const has = (offset: number, length: number) => {
       for (let piece = cut.pieceAt(offset); cut.startOf(piece) < offset + length; piece++) if (!have.has(piece)) return false;
       return true;
@@ -287,7 +277,8 @@ export class FolderDownloads {
 
   /** The whole folder is shared from now on. Until it is hashed there, it is served like a part. */
   #handOver(served: Part | undefined, path: string): void {
-    void this.#tools.finished(path).finally(() => this.#endPart(served));
+    const ended = () => this.#endPart(served);
+    this.#tools.finished(path).then(ended, ended);
   }
 
   #serve(part: Part): Part | undefined {

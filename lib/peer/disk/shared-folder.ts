@@ -116,17 +116,7 @@ export class SharedFolder {
   openList(root: string): Served | undefined {
     const { state } = this;
     if (state?.tree.root !== root) return undefined;
-    const { list } = state;
-    return {
-      size: list.length,
-      read: async (into, at) => {
-        const bytes = list.subarray(at, at + into.length);
-        into.set(bytes);
-        return bytes.length;
-      },
-      unchanged: () => this.state?.tree.root === root,
-      close: () => undefined,
-    };
+    return servedBytes(state.list, () => this.state?.tree.root === root);
   }
 
   /** The dates of the files and folders, as DATES carries them. They are made once: a request for them is short. */
@@ -143,6 +133,16 @@ export class SharedFolder {
 /** Paths and their dates as DATES carries them. Milliseconds since 1970. */
 export function formatDates(dates: Iterable<readonly [path: string, date: number]>): Uint8Array {
   return new TextEncoder().encode(Array.from(dates, ([path, date]) => `${date} ${path}\n`).join(""));
+}
+
+/** Bytes in memory, such as a folder's list, as a file that is served. */
+export function servedBytes(bytes: Uint8Array, unchanged: () => boolean): Served {
+  const read = async (into: Uint8Array, at: number) => {
+    const part = bytes.subarray(at, at + into.length);
+    into.set(part);
+    return part.length;
+  };
+  return { size: bytes.length, read, unchanged, close: () => undefined };
 }
 
 /** Reads the bytes of a folder. A file that is not as it was when it was hashed is not read. */
