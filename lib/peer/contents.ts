@@ -33,12 +33,17 @@ export function divideByContent(records: FileRecord[]): [FileRecord, ...FileReco
   return groups.flatMap((group) => [...group.values()]) as [FileRecord, ...FileRecord[]][];
 }
 
+/** The latest date of a record that is believed, ISO 8601. `now` is in milliseconds since 1970. */
+export function latestDate(now: number): string {
+  return new Date(now + DATE_TOLERANCE_MS).toISOString();
+}
+
 /**
  * The contents that these records of one name are of. The best comes first: with a content id before without one, then the one that
  * more hosts have, then the newer one. `now` is the time of this machine, in milliseconds since 1970.
  */
 export function rankContents(records: FileRecord[], now: number): Content[] {
-  const latest = new Date(now + DATE_TOLERANCE_MS).toISOString();
+  const latest = latestDate(now);
   const unproven = Map.groupBy(
     records.filter(({ root }) => root === undefined),
     ({ size }) => size,

@@ -36,6 +36,11 @@ export interface FileSlice {
 /** What is hashed for one piece of a folder: whole files of these lengths, or one piece of a file of `fileSize` bytes. */
 export type HashUnit = { files: number[] } | { length: number; fileSize: number; pieceSize: number };
 
+/** Whether a file of this size goes into a pack, so that all of it comes at once. */
+export function isSmall(size: number): boolean {
+  return size < SMALL;
+}
+
 /** The length of the pieces of a file in a folder. Bytes. */
 export function pieceLengthOf(fileSize: number): number {
   return Math.max(SMALL, pieceSizeOf(fileSize));

@@ -22,7 +22,7 @@ import { codeOf, FtError, sentenceOf } from "../../error.ts";
 import type { FolderEntry } from "../../protocol/folder.ts";
 import { HASH } from "../../protocol/messages.ts";
 import { formatSize, printable } from "../../text.ts";
-import { type FolderCut, type HashUnit, packHash } from "../content/folder-cut.ts";
+import { type FolderCut, type HashUnit, isSmall, packHash } from "../content/folder-cut.ts";
 import { type HashPool, sha256 } from "../content/hash.ts";
 import { PieceSet } from "../content/pieces.ts";
 import { FolderLayout } from "./folder-layout.ts";
@@ -35,8 +35,6 @@ import { choosePart } from "./part-file.ts";
 import { READ_MS } from "./shared-folder.ts";
 import { checkFolder, roomIn, tryFolder, writeError } from "./target-folder.ts";
 
-/** Smaller files are written at once, as one whole. Bytes. */
-const LARGE = 1024 * 1024;
 /** The most large files that are open at once. */
 const MOST_OPEN = 16;
 /** After this number of small files, other work of the program gets its turn. */
@@ -216,7 +214,7 @@ export class IncomingFolder {
         // A link on the way may lead to files that nobody has fetched, and publishing does not follow it.
         if (!isAtItsPath(fd, path)) continue;
         const found = entryOf(fd);
-        if (!found?.isFile() || (entry.size < LARGE && found.size !== BigInt(entry.size))) continue;
+        if (!found?.isFile() || (isSmall(entry.size) && found.size !== BigInt(entry.size))) continue;
         let have = 0;
         for (let got = -1; have < into.length && got !== 0; have += got)
           got = readSync(fd, into, have, into.length - have, from + have);
@@ -272,7 +270,7 @@ export class IncomingFolder {
       if (wanted === undefined) continue;
       const part = bytes.subarray(at - offset, at - offset + length);
       try {
-        if (wanted.entry.size < LARGE) this.#writeSmall(wanted, part);
+        if (isSmall(wanted.entry.size)) this.#writeSmall(wanted, part);
         else await this.#writeLarge(file, wanted, part, from);
       } catch (error) {
         this.#fail(wanted.entry, error);
@@ -391,7 +389,7 @@ export class IncomingFolder {
       }
       for (const wanted of this.#wanted) {
         const date = wanted && dates.get(wanted.entry.path);
-        if (wanted === undefined || date === undefined || wanted.entry.size < LARGE) continue;
+        if (wanted === undefined || date === undefined || isSmall(wanted.entry.size)) continue;
         const path = join(this.#part, wanted.local);
         if (entryOf(path) !== undefined) utimesSync(path, date / 1000, date / 1000);
       }

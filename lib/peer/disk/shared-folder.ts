@@ -4,7 +4,7 @@ import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { basename } from "node:path";
 import { EMPTY_ROOT, type FolderEntry, formatFolderList, sortEntries } from "../../protocol/folder.ts";
 import { type FileName, parseFileName } from "../../protocol/record.ts";
-import { type FileSlice, FolderCut, pieceLengthOf } from "../content/folder-cut.ts";
+import { type FileSlice, FolderCut, isSmall, pieceLengthOf } from "../content/folder-cut.ts";
 import { type HashPool, sha256, treeOfBytes } from "../content/hash.ts";
 import { layerAbove, pieceSizeOf, type Tree } from "../content/merkle.ts";
 import type { Served } from "../serve/types.ts";
@@ -16,8 +16,6 @@ import { readFully } from "./read-fully.ts";
 const OPEN_FLAGS = constants.O_RDONLY | PLAIN_ONLY;
 /** The number of files that are hashed at once. */
 const HASHED_AT_ONCE = 16;
-/** A file of at least this size is read without stopping the rest of the program, and stays open for the next read. Bytes. */
-const LARGE = 1024 * 1024;
 
 /** A read of small files ends after this time, with the bytes that it has by then. Milliseconds. */
 export const READ_MS = 1;
@@ -163,10 +161,9 @@ class FolderReader {
       const part = into.subarray(have, have + slice.length);
       const place = this.#state().places[slice.file];
       if (place === undefined) throw new Error("there is no such file in the folder");
-      const got =
-        place.size < LARGE
-          ? this.#readSmall(place, slice, part)
-          : await readFully(this.#keepOpen(slice.file, place), part, slice.from);
+      const got = isSmall(place.size)
+        ? this.#readSmall(place, slice, part)
+        : await readFully(this.#keepOpen(slice.file, place), part, slice.from);
       if (got < part.length) throw new Error("a file of the folder became shorter");
       have += got;
       if (performance.now() >= until) break;

@@ -3,7 +3,7 @@
 import { sentenceOf } from "../../error.ts";
 import type { Wish } from "../../protocol/messages.ts";
 import { type FileRecord, modifiedOf, NAME_LIMIT } from "../../protocol/record.ts";
-import { rankContents } from "../contents.ts";
+import { latestDate, rankContents } from "../contents.ts";
 import { nameArgument } from "../options.ts";
 import type { Session } from "../session.ts";
 import { fit } from "./columns.ts";
@@ -17,10 +17,6 @@ const AGAIN_MS = 10_000;
 const SHORT_LIST = 200;
 /** The most contents that are asked for: of all, and of those that fit some words. */
 const MOST = { all: 500, found: 100 };
-/** The most text that is asked for. A name has no more bytes. */
-const LONGEST_TEXT = 255;
-/** The date of a record counts if it is not ahead of this machine's clock by more than this. Milliseconds. */
-const DATE_TOLERANCE_MS = 24 * 60 * 60 * 1000;
 /** Behind the lines of own files. */
 const OWN = "  yours";
 
@@ -138,7 +134,7 @@ export class Finder {
       const contents = rankContents(records, this.#tools.now());
       return { records: contents.map(({ records: [first], hosts }) => ({ ...first, holders: hosts })), total: contents.length };
     }
-    if (Buffer.byteLength(typed) > LONGEST_TEXT) return { records: [], total: 0 };
+    if (Buffer.byteLength(typed) > NAME_LIMIT) return { records: [], total: 0 };
     const words = typed.split(/\s+/).filter((word) => word !== "");
     const wish: Wish = { words, group: true, offset: 0, limit: words.length === 0 ? MOST.all : MOST.found };
     if (words.length > 0) return await requests.find(wish);
@@ -148,7 +144,7 @@ export class Finder {
   }
 
   #newestFirst(records: FileRecord[]): FileRecord[] {
-    const latest = new Date(this.#tools.now() + DATE_TOLERANCE_MS).toISOString();
+    const latest = latestDate(this.#tools.now());
     const date = (record: FileRecord) => (modifiedOf(record) > latest ? "" : modifiedOf(record));
     return records.toSorted((a, b) => date(b).localeCompare(date(a)));
   }
