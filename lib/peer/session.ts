@@ -193,7 +193,7 @@ export class Session {
       this.comeBack();
       return;
     }
-    await this.#sendList(this.#list(channel), this.#standing);
+    await this.#sendList(this.#list(channel, this.#standing), this.#standing);
     this.#addParts(channel, this.#standing);
   }
 
@@ -261,6 +261,7 @@ export class Session {
         profile: 2,
         agent,
         extras: true,
+        offers: this.#options.offered !== undefined,
         session,
         challenge,
         key: this.#options.sessionKey?.key,
@@ -277,7 +278,7 @@ export class Session {
     let left: FileRecord[];
     try {
       if (this.#leaving) throw new CancelledError();
-      left = this.#basic.sendList(channel, this.#list(channel));
+      left = this.#basic.sendList(channel, this.#list(channel, { offers: false }));
     } catch (error) {
       channel.destroy();
       throw error;
@@ -330,14 +331,14 @@ export class Session {
 
   /** Sends the list after an FT/2 HI; after the WELCOME this peer is online. */
   async #accept(channel: Channel, hi: Extract<Reply, { verb: "HI" }>, challenge: string | undefined): Promise<void> {
-    const { you, max, key, announced, results, name, nonce, proof = "" } = hi;
+    const { you, max, key, announced, results, offers, name, nonce, proof = "" } = hi;
     const proven = challenge !== undefined && this.#options.isProven?.(key, challenge, proof) === true;
     if ((this.#tracker.key ?? key) !== key) {
       throw new FtError(UNTRUSTED, `The tracker at "${this.#where}" is another one than was looked for: it has another key.`);
     }
     this.#options.approve?.({ place: this.#tracker, at: channel.remote.address, name, key, proven });
-    const standing = standingOn(channel, { profile: 2, you, max, key, announced, results });
-    const list = this.#list(channel);
+    const standing = standingOn(channel, { profile: 2, you, max, key, announced, results, offers });
+    const list = this.#list(channel, standing);
     const back = nonce && this.#secret ? this.#options.sessionKey?.prove(nonce, this.#secret) : undefined;
     const { session, peers, files } = await this.#sendList(list, standing, back);
     this.#secret = session;
@@ -369,7 +370,8 @@ export class Session {
    * sending the list again, and then the parts. Peers that joined together renew at different times.
    */
   #addParts(channel: Channel, standing: Standing): void {
-    for (const record of this.#records(channel)) if (!isCounted(record)) this.requests.add(record).catch(() => undefined);
+    for (const record of this.#records(channel, standing))
+      if (!isCounted(record)) this.requests.add(record).catch(() => undefined);
     this.#cancelRenewal();
     const wait = standing.lifetime * 1000 * (0.4 + 0.2 * this.#options.random());
     this.#cancelRenewal = this.#clock.after(wait, () => this.#renew(channel));
@@ -379,18 +381,31 @@ export class Session {
   #renew(channel: Channel): void {
     const standing = this.#standing;
     if (!this.#online || standing === undefined || channel !== this.#connection?.channel) return;
-    const renewed = this.#sendList(this.#list(channel), standing).then(() => this.#addParts(channel, standing));
+    const renewed = this.#sendList(this.#list(channel, standing), standing).then(() => this.#addParts(channel, standing));
     // A lost connection is no error here: reconnecting brings a new pass.
     renewed.catch(() => undefined);
   }
 
-  /** This peer's records, with the address that this end of the connection has. */
-  #records(channel: Channel): FileRecord[] {
-    return this.#options.records({ address: channel.local.address, port: this.#options.port });
+  /**
+   * This peer's records, with the address that this end of the connection has. A tracker that does not know what a token is would show
+   * such a record to everybody, so it gets none.
+   */
+  #records(channel: Channel, { offers }: Pick<Standing, "offers">): FileRecord[] {
+    const records = this.#options.records({ address: channel.local.address, port: this.#options.port });
+    return offers ? records : records.filter(({ only }) => only === undefined);
   }
 
-  #list(channel: Channel): FileRecord[] {
-    return this.#records(channel).filter(isCounted);
+  #list(channel: Channel, standing: Pick<Standing, "offers">): FileRecord[] {
+    const list = this.#records(channel, standing).filter(isCounted);
+    if (list.length > 0 || standing.offers || !this.#hasCounted(channel)) return list;
+    throw new FtError(
+      "old-tracker",
+      `The tracker at "${this.#where}" is of an older version and cannot hand out to some people only.`,
+    );
+  }
+
+  #hasCounted(channel: Channel): boolean {
+    return this.#list(channel, { offers: true }).length > 0;
   }
 
   #pingLater(): void {
@@ -407,6 +422,7 @@ export class Session {
     if (message.verb === "DISMISSED") this.#dismissal = message;
     if (message.verb === "REVOKED") this.#options.revoked?.(message.ids);
     if (message.verb === "CONNECT" && this.#online) this.#options.callBack?.(message);
+    if (message.verb === "OFFERED") this.#options.offered?.(message);
     if (message.verb === "APPEARED") this.#options.appeared?.(message);
     if (message.verb !== "REACH") return;
     // It may come in one piece with the WELCOME before it: then it waits until this peer is online.

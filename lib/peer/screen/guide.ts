@@ -18,6 +18,7 @@ import { askFiles, askFolder, refuseTarget } from "./choosing.ts";
 import { columnsOf, fitName } from "./columns.ts";
 import { fetchAll } from "./fetching.ts";
 import { Finder, type Found, keyOfFound, layFound } from "./finder.ts";
+import type { Handing } from "./handing.ts";
 import { askName, Joining, type JoiningOptions, usableFolder } from "./joining.ts";
 import { mayLeave } from "./leaving.ts";
 import { News } from "./news.ts";
@@ -42,6 +43,7 @@ export interface GuidedPeer {
   readonly share: Share;
   readonly wants: Pick<Wants, "add">;
   readonly server: { readonly uploads: ReadonlySet<Upload>; readonly waiting: number };
+  readonly handing: Handing;
   /** Whether a record is this peer's own. */
   isOwn(record: FileRecord): boolean;
   /** Computes the content ids of the shared files, in the background. */
