@@ -31,6 +31,8 @@ export interface Member {
   readonly port: number;
   /** Whether the tracker could connect to that port; undefined until it has tried. */
   readonly reach?: boolean | undefined;
+  /** It serves the guests of the web page. */
+  readonly guests?: boolean | undefined;
   /** FT/1 peers have none. */
   readonly presence?: Presence | undefined;
 }

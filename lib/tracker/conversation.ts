@@ -329,9 +329,9 @@ export class Conversation implements ChannelHandlers, Connection {
     this.knowsNames = hello.name !== undefined;
     this.hearsRevoked = hello.key !== undefined;
     const { limits, setup } = this.#state;
-    const { name, announced, credentials } = setup;
+    const { name, announced, guests, credentials } = setup;
     const results = limits.mostResults === RESULTS_LIMIT ? {} : { results: limits.mostResults };
-    const extras = this.extras ? { announced, ...results } : {};
+    const extras = this.extras ? { announced, ...results, ...(guests ? { guests } : {}) } : {};
     const about = { name, max: limits.files, key: credentials.key, you: this.address, ...extras };
     const proof = hello.challenge === undefined ? undefined : credentials.prove(hello.challenge);
     const nonce = hello.key === undefined ? undefined : credentials.newNonce();
@@ -358,7 +358,7 @@ export class Conversation implements ChannelHandlers, Connection {
     else {
       this.#peer ??= this.#join(list.proof ?? "");
       this.#guest = undefined;
-      this.reply(this.#peer.share(list.port, records, guest ?? UNCHANGED));
+      this.reply(this.#peer.share({ ...list, records }, guest ?? UNCHANGED));
       const { words } = list.unfit ?? {};
       if (words !== undefined) this.reply({ verb: "NOTICE", words: `The tracker leaves a file of yours out. ${words}` });
       if (guest !== undefined) this.#state.tellRevoked(this);

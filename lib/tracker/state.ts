@@ -54,6 +54,8 @@ export interface TrackerSetup {
   readonly name: string;
   /** Peers can find the tracker by DNS-SD. */
   readonly announced: boolean;
+  /** Its web page lets guests download. */
+  readonly guests?: boolean;
   readonly limits: Limits;
   readonly clock: Clock;
   readonly bans: Bans;

@@ -1,0 +1,149 @@
+// Serves HTTP/1.1 on channels that somebody else has accepted, so that browsers and FT programs come to one port. node:http reads the
+// requests and writes the answers. This file joins it to a channel, and closes connections that are slow or ask too much at once.
+
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { Duplex } from "node:stream";
+import type { Channel } from "./channel.ts";
+
+/** The most bytes of a request's first line and its headers. */
+const HEADERS_LIMIT = 8 * 1024;
+/** The first request of a connection must be there within this time. Milliseconds. */
+const FIRST_MS = 10_000;
+/** Each later one must be there this long after the answer before it. Milliseconds. */
+const NEXT_MS = 30_000;
+/** The most requests of one connection that wait for their answers. Browsers send the next one after the answer. */
+const MOST_WAITING = 4;
+/** The first words of the requests that are answered. */
+const METHODS = ["GET ", "HEAD "];
+
+/** A request, where its answer goes, and the channel of both. */
+export interface HttpExchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly channel: Channel;
+}
+
+/** Whether bytes are the beginning of an HTTP request; undefined while there are too few to say. */
+export function isHttp(bytes: Uint8Array): boolean | undefined {
+  const text = String.fromCharCode(...bytes.subarray(0, 5));
+  if (METHODS.some((method) => text.startsWith(method))) return true;
+  return METHODS.some((method) => method.startsWith(text)) ? undefined : false;
+}
+
+/**
+ * Looks at the first bytes of a new connection, and hands it to `http` or to `other`, which gets those bytes again. Before, the connection
+ * has `deadline` milliseconds to send them.
+ */
+export function sortByFirstWord(
+  channel: Channel,
+  deadline: number,
+  { http, other }: { http: (channel: Channel) => void; other: (channel: Channel) => void },
+): void {
+  let heard = new Uint8Array();
+  const decide = () => {
+    // Handlers that come now get what was heard, and the end if it has come.
+    const isRequest = isHttp(heard);
+    if (isRequest === undefined && !channel.ended && !channel.closed) return;
+    channel.unread(heard);
+    if (isRequest === true) http(channel);
+    else other(channel);
+  };
+  channel.limit({ deadline });
+  channel.start({
+    data: (chunk) => {
+      heard = heard.length === 0 ? chunk.slice() : Uint8Array.from([...heard, ...chunk]);
+      decide();
+    },
+    end: decide,
+  });
+}
+
+/** Answers the HTTP requests of any number of channels. */
+export class HttpServer {
+  readonly #server: Server;
+  readonly #channels = new WeakMap<object, { channel: Channel; waiting: number }>();
+
+  /** `answer` must end each response at some time. */
+  constructor(answer: (exchange: HttpExchange) => void) {
+    this.#server = createServer({ maxHeaderSize: HEADERS_LIMIT, keepAliveTimeout: NEXT_MS }, (request, response) => {
+      const connection = this.#channels.get(request.socket);
+      if (connection === undefined) return;
+      const { channel } = connection;
+      connection.waiting += 1;
+      if (connection.waiting > MOST_WAITING) {
+        channel.destroy("it sends too many requests at once");
+        return;
+      }
+      channel.limit({ deadline: undefined });
+      response.on("error", () => undefined);
+      response.once("close", () => {
+        connection.waiting -= 1;
+        if (connection.waiting === 0) channel.limit({ deadline: NEXT_MS });
+      });
+      answer({ request, response, channel });
+    });
+    this.#server.on("clientError", (_, socket) => {
+      socket.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+    });
+  }
+
+  /** Takes over a connection that has begun with an HTTP request. */
+  accept(channel: Channel): void {
+    const stream = new ChannelStream(channel);
+    this.#channels.set(stream, { channel, waiting: 0 });
+    channel.limit({ deadline: FIRST_MS });
+    this.#server.emit("connection", stream);
+    stream.start();
+  }
+}
+
+/** A channel as a stream of Node. */
+class ChannelStream extends Duplex {
+  readonly #channel: Channel;
+  /** The bytes that the channel has not taken yet, and the function to call when it has. */
+  #rest: { bytes: Uint8Array; done: () => void } | undefined;
+
+  constructor(channel: Channel) {
+    super();
+    this.#channel = channel;
+  }
+
+  start(): void {
+    this.#channel.start({
+      data: (chunk) => {
+        if (!this.push(chunk)) this.#channel.pause();
+      },
+      end: () => this.push(null),
+      drain: () => this.#writeOn(),
+      close: () => this.destroy(),
+    });
+  }
+
+  override _read(): void {
+    this.#channel.resume();
+  }
+
+  override _write(bytes: Uint8Array, _: string, done: () => void): void {
+    this.#rest = { bytes, done };
+    this.#writeOn();
+  }
+
+  override _final(done: () => void): void {
+    this.#channel.finish();
+    done();
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    this.#channel.finish();
+    done(error);
+  }
+
+  #writeOn(): void {
+    const rest = this.#rest;
+    if (rest === undefined) return;
+    rest.bytes = rest.bytes.subarray(this.#channel.offer(rest.bytes));
+    if (rest.bytes.length > 0) return;
+    this.#rest = undefined;
+    rest.done();
+  }
+}
