@@ -4,6 +4,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { Duplex } from "node:stream";
 import type { Channel } from "./channel.ts";
+import type { Body, Exchange } from "./exchange.ts";
 
 /** The most bytes of a request's first line and its headers. */
 const HEADERS_LIMIT = 8 * 1024;
@@ -15,13 +16,6 @@ const NEXT_MS = 30_000;
 const MOST_WAITING = 4;
 /** The first words of the requests that are answered. */
 const METHODS = ["GET ", "HEAD "];
-
-/** A request, where its answer goes, and the channel of both. */
-export interface HttpExchange {
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
-  readonly channel: Channel;
-}
 
 /** Whether bytes are the beginning of an HTTP request; undefined while there are too few to say. */
 export function isHttp(bytes: Uint8Array): boolean | undefined {
@@ -63,8 +57,8 @@ export class HttpServer {
   readonly #server: Server;
   readonly #channels = new WeakMap<object, { channel: Channel; waiting: number }>();
 
-  /** `answer` must end each response at some time. */
-  constructor(answer: (exchange: HttpExchange) => void) {
+  /** `answer` must answer each request at some time. */
+  constructor(answer: (exchange: Exchange) => void) {
     this.#server = createServer({ maxHeaderSize: HEADERS_LIMIT, keepAliveTimeout: NEXT_MS }, (request, response) => {
       const connection = this.#channels.get(request.socket);
       if (connection === undefined) return;
@@ -80,7 +74,7 @@ export class HttpServer {
         connection.waiting -= 1;
         if (connection.waiting === 0) channel.limit({ deadline: NEXT_MS });
       });
-      answer({ request, response, channel });
+      answer(exchangeOf(request, response, channel));
     });
     this.#server.on("clientError", (_, socket) => {
       socket.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
@@ -95,6 +89,50 @@ export class HttpServer {
     this.#server.emit("connection", stream);
     stream.start();
   }
+}
+
+function exchangeOf(request: IncomingMessage, response: ServerResponse, channel: Channel): Exchange {
+  return {
+    method: request.method === "HEAD" ? "HEAD" : "GET",
+    target: request.url ?? "/",
+    channel,
+    header: (name) => request.headers[name]?.toString(),
+    reply: (status, headers, body) => {
+      response.writeHead(status, { ...headers, "content-length": String(Buffer.byteLength(body)) });
+      response.end(body);
+    },
+    begin: (status, headers) => {
+      response.writeHead(status, headers);
+      response.flushHeaders();
+      return bodyOf(response, channel);
+    },
+  };
+}
+
+function bodyOf(response: ServerResponse, channel: Channel): Body {
+  let over = false;
+  /** The one write that waits for the connection. */
+  let goOn: ((mayGoOn: boolean) => void) | undefined;
+  response.on("drain", () => goOn?.(true));
+  response.once("close", () => {
+    over = true;
+    goOn?.(false);
+  });
+  return {
+    write: async (part) => {
+      if (over) return false;
+      if (response.write(part)) return true;
+      return new Promise((resolve) => {
+        goOn = resolve;
+      });
+    },
+    end: () => response.end(),
+    break: () => channel.destroy(),
+    whenOver: (act) => {
+      if (over) act();
+      else response.once("close", act);
+    },
+  };
 }
 
 /** A channel as a stream of Node. */

@@ -101,7 +101,8 @@ export class TrackerInbox extends Inbox<ToTracker> {
         port: number;
         left: number;
         records: FileRecord[];
-        proof: string | undefined; guests: true | undefined;
+        proof: string | undefined;
+        guests: true | undefined;
         unfit?: (Unfit & { count: number }) | undefined;
       }
     | undefined;

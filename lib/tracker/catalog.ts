@@ -139,6 +139,8 @@ export class Catalog {
   readonly #index: FindIndex<SharedFile>;
   readonly #texts = new Map<string, string>();
   #files = 0;
+  #bytes = 0n;
+  #fetching = 0;
   /** Called with each record that is new or has changed. */
   onRecord: ((file: SharedFile) => void) | undefined;
   /** Answers to SEARCH as they were sent last, in bytes. */
@@ -161,9 +163,12 @@ export class Catalog {
 
   /** Bytes of whole files, each as often as it is shared. */
   get bytes(): number {
-    let sum = 0n;
-    for (const { bytes } of this.#shelves.values()) sum += bytes;
-    return Number(sum);
+    return Number(this.#bytes);
+  }
+
+  /** Records of unfinished files. */
+  get fetching(): number {
+    return this.#fetching;
   }
 
   /** Different contents whose id is known. */
@@ -338,6 +343,15 @@ export class Catalog {
     return linesOf(fairly(this.#byRoot.get(root)), page, seer);
   }
 
+  /** Where a guest may download the whole of a content: from peers that agree and can be reached at an address of the guest's kind. */
+  forGuests(root: string, seer: Seer): Endpoint[] {
+    return [...eachOf(this.#byRoot.get(root))].flatMap(({ part, holder }) => {
+      const address = addressFor(holder, seer);
+      const mayServe = holder.guests && holder.reach !== false && !holder.isTwin && isIPv6(address) === isIPv6(seer.address);
+      return mayServe && !part ? [{ address, port: holder.port }] : [];
+    });
+  }
+
   /**
    * Finds a page for words and filters in steps, best first; records of one content together, or one for each content. A caller that
    * does not go on to the end must call `return`.
@@ -483,9 +497,12 @@ export class Catalog {
     const { name, size, part } = file;
     this.#answers.delete(name);
     if (!isCounted(file)) shelf.uncounted += by;
-    if (part) shelf.parts += by;
-    else {
+    if (part) {
+      shelf.parts += by;
+      this.#fetching += by;
+    } else {
       shelf.bytes += BigInt(by * size);
+      this.#bytes += BigInt(by * size);
       this.#files += by;
     }
   }

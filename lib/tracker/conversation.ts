@@ -246,7 +246,7 @@ export class Conversation implements ChannelHandlers, Connection {
         const { waiting } = inbox;
         const message = inbox.next();
         if (message === undefined) return;
-        this.#state.activity.requests.count(since);
+        this.#state.countRequest(message.verb, since);
         this.#answer(message, since);
         turns.charge(message, this.#sent, since, waiting - inbox.waiting);
       }
@@ -298,6 +298,7 @@ export class Conversation implements ChannelHandlers, Connection {
     const { work, answer } = search.goOn(SLICE_MS);
     if (answer !== undefined) {
       this.#search = undefined;
+      this.#state.findTimes.add(search.seconds);
       this.reply(answer);
     }
     this.#turns.chargeSearch(work, this.#sent, since);
