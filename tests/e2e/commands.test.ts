@@ -142,6 +142,26 @@ describe("standard output", () => {
     expect(readFileSync(join(folder, "big.bin")).equals(BIG)).toBe(true);
   });
 
+  test.skipIf(process.platform !== "linux")("a closed standard output is an error, and get keeps its file", async () => {
+    const { address } = await library({ "a.txt": "one" });
+    const closed = (folder: string, ...args: string[]) => ended(stage.shell(`exec "$@" >&-`, folder, PEER, ...args));
+    const list = await closed(stage.visitorFolder(), address, "list", "--port", "0");
+    expect(list).toMatchObject({ code: 1 });
+    expect(list.err).toEndWith("\nCannot write the output: standard output is closed.\n");
+    expect(await closed(stage.visitorFolder(), "--version")).toMatchObject({
+      code: 1,
+      err: "Cannot write the output: standard output is closed.\n",
+    });
+    const folder = stage.visitorFolder();
+    const got = await closed(folder, address, "get", "a.txt", "--port", "0");
+    expect(got.code).toBe(1);
+    expect(got.err).toContain("standard output is closed. Going on without it.");
+    expect(readFileSync(join(folder, "a.txt"), "utf8")).toBe("one");
+    const poured = await closed(stage.visitorFolder(), address, "get", "a.txt", "--to", "-", "--port", "0");
+    expect(poured.code).toBe(1);
+    expect(poured.err).toContain("Cannot write the output: standard output is closed.");
+  });
+
   test.skipIf(!existsSync("/dev/full"))(
     "a full or limited disk ends a command with an error, and get keeps its file",
     async () => {
