@@ -86,6 +86,13 @@ describe("a fetched file", () => {
     expect(statSync(join(inbox, "future.txt")).mtime.getTime()).toBeLessThanOrEqual(Date.now());
   });
 
+  test("goes nowhere without its folder: the sentence has the option that was typed", async () => {
+    const wrong = async (...args: string[]) => (await stage.ft(stage.visitorFolder(), "127.0.0.1:1", "get", "a", ...args)).err;
+    expect(await wrong("-o", "no/b")).toEndWith("there is no such folder. Make it, or choose another path with -o.\n");
+    expect(await wrong("--output", "no/b")).toEndWith("Make it, or choose another path with --output.\n");
+    expect(await wrong("--to", "no")).toEndWith("Make it, or choose another with --to.\n");
+  });
+
   test("gets the name of --output, and never the place of another file", async () => {
     const { address } = await library({ "a.txt": "one" });
     const inbox = stage.folderWith({ "mine.txt": "mine" });
