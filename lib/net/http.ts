@@ -52,6 +52,16 @@ export function sortByFirstWord(
   });
 }
 
+/** A function that takes over new connections: those of browsers are answered, all others go to `other`. */
+export function acceptBoth(
+  answer: (exchange: Exchange) => void,
+  other: (channel: Channel) => void,
+  deadline: number,
+): (channel: Channel) => void {
+  const server = new HttpServer(answer);
+  return (channel) => sortByFirstWord(channel, deadline, { http: (browser) => server.accept(browser), other });
+}
+
 /** Answers the HTTP requests of any number of channels. */
 export class HttpServer {
   readonly #server: Server;

@@ -3,7 +3,7 @@
 
 import { hostname } from "node:os";
 import type { Channel } from "../../net/channel.ts";
-import { HttpServer, sortByFirstWord } from "../../net/http.ts";
+import { acceptBoth } from "../../net/http.ts";
 import { Conversation } from "../conversation.ts";
 import type { TrackerState } from "../state.ts";
 import { qrPicture } from "./qr.ts";
@@ -29,15 +29,13 @@ export function openSite(state: TrackerState, tools: Pick<SiteTools, "guests" | 
     qr: qrPicture,
     random: Math.random,
   });
-  const server = new HttpServer((exchange) => void site.answer(exchange));
   const talk = (channel: Channel) => new Conversation(state, channel).start();
+  const sort = acceptBoth((exchange) => void site.answer(exchange), talk, state.limits.acceptance * 1000);
   return {
     accept: (channel) => {
       // An address that the operator keeps out is told so at once.
       if (state.setup.bans.whyRefused(channel.remote.address) !== undefined) talk(channel);
-      else {
-        sortByFirstWord(channel, state.limits.acceptance * 1000, { http: (browser) => server.accept(browser), other: talk });
-      }
+      else sort(channel);
     },
     stop: () => site.stop(),
   };

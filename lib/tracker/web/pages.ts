@@ -4,7 +4,7 @@ import type { PeerLine } from "../../protocol/messages.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import { formatModified, formatSize, plural, printableName } from "../../text.ts";
 import { SCRIPT, STYLE } from "./assets.ts";
-import { Html, html } from "./html.ts";
+import { Html, html } from "../../html.ts";
 import { curve, progress, type Sample, shares } from "./plot.ts";
 
 /** The inside of a page, which is made again when something changes. */

@@ -1,6 +1,6 @@
 // Draws the plots of the web page as inline SVG. Each has its numbers in words, too, for people who do not see it. Pure.
 
-import { type Html, html } from "./html.ts";
+import { type Html, html } from "../../html.ts";
 
 /** A number at a time. Milliseconds of any clock. */
 export interface Sample {

@@ -1,7 +1,7 @@
 // Draws the address of the web page as a QR code, for a browser and for a terminal.
 
 import { encode, renderUnicodeCompact } from "uqr";
-import { type Html, html } from "./html.ts";
+import { type Html, html } from "../../html.ts";
 
 /** The quiet zone around a code, which scanners need. Modules. */
 const QUIET = 4;

@@ -14,7 +14,7 @@ import type { Summary } from "../operator.ts";
 import type { TrackerState } from "../state.ts";
 import { HEADERS, ICON } from "./assets.ts";
 import { HISTORY_MS, History } from "./history.ts";
-import type { Html } from "./html.ts";
+import type { Html } from "../../html.ts";
 import { Live } from "./live.ts";
 import { formatMetrics, METRICS_TYPE } from "./metrics.ts";
 import { contentPage, foundPage, messagePage, peerPage, peersPage, type Share, type View, wholePage } from "./pages.ts";

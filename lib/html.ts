@@ -1,6 +1,6 @@
 // Writes HTML in which no text from outside can be anything but text. Pure.
 
-import { printable } from "../../text.ts";
+import { printable } from "./text.ts";
 
 /** A piece of HTML that is safe as it is. */
 export class Html {
