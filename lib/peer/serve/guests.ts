@@ -242,10 +242,17 @@ function headersOf({ name, tag, file }: Shipment, span: Span | undefined): Recor
     ...HEADERS,
     "content-type": "application/octet-stream",
     "content-length": String(length),
-    "content-disposition": `attachment; filename*=UTF-8''${encodeURIComponent(name).replace(/['()*]/g, (one) => `%${one.charCodeAt(0).toString(16)}`)}`,
+    "content-disposition": dispositionOf(name),
     ...(tag === undefined ? {} : { etag: `"${tag}"`, "accept-ranges": "bytes" }),
     ...(span === undefined ? {} : { "content-range": `bytes ${span.from}-${span.from + span.length - 1}/${file.size}` }),
   };
+}
+
+/** A name as RFC 6266 has it: in ASCII for old programs, and as it is. */
+function dispositionOf(name: string): string {
+  const plain = name.replace(/[^ !#-$&-.0-9;-\[\]-~]/g, "_");
+  const exact = encodeURIComponent(name).replace(/['()*]/g, (one) => `%${one.charCodeAt(0).toString(16)}`);
+  return `attachment; filename="${plain}"; filename*=UTF-8''${exact}`;
 }
 
 function pageOf(title: string, body: Html): string {

@@ -7,6 +7,7 @@ import { ProtocolError } from "../../error.ts";
 import type { Exchange } from "../../net/exchange.ts";
 import { formatEndpoint, parseAddress, parseEndpoint, parseWhole } from "../../protocol/address.ts";
 import { type FileRecord, parseRecord, parseRoot } from "../../protocol/record.ts";
+import { jsonLine } from "../../text.ts";
 import type { Seer } from "../catalog.ts";
 import { type Host, SLICE_MS } from "../hosts.ts";
 import { LongSearch, type Steps } from "../long-search.ts";
@@ -108,7 +109,7 @@ export class Site {
       return exchange.reply(
         200,
         { ...HEADERS, "content-type": "application/json" },
-        `${JSON.stringify(this.#tools.summary())}\n`,
+        `${jsonLine({ event: "status", done: true, data: this.#tools.summary() })}\n`,
       );
     }
     if (pathname === "/icon.svg") return exchange.reply(200, { ...HEADERS, "content-type": "image/svg+xml" }, ICON);
