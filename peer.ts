@@ -120,7 +120,11 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
       finishers.hear(event);
     },
   });
-  const acceptGuests = acceptBoth((exchange) => server.answer(exchange), (channel) => server.accept(channel), FIRST_WORD_MS);
+  const acceptGuests = acceptBoth(
+    (exchange) => server.answer(exchange),
+    (channel) => server.accept(channel),
+    FIRST_WORD_MS,
+  );
   const listener = listenFrom(options.port, (channel) =>
     session.standing?.guests ? acceptGuests(channel) : server.accept(channel),
   );

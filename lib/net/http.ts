@@ -62,17 +62,24 @@ export function acceptBoth(
   return (channel) => sortByFirstWord(channel, deadline, { http: (browser) => server.accept(browser), other });
 }
 
+/** A connection of a browser. `waiting`: its requests that are not answered yet. */
+interface Connection {
+  readonly channel: Channel;
+  readonly stream: ChannelStream;
+  waiting: number;
+}
+
 /** Answers the HTTP requests of any number of channels. */
 export class HttpServer {
   readonly #server: Server;
-  readonly #channels = new WeakMap<object, { channel: Channel; waiting: number }>();
+  readonly #channels = new WeakMap<object, Connection>();
 
   /** `answer` must answer each request at some time. */
   constructor(answer: (exchange: Exchange) => void) {
     this.#server = createServer({ maxHeaderSize: HEADERS_LIMIT, keepAliveTimeout: NEXT_MS }, (request, response) => {
       const connection = this.#channels.get(request.socket);
       if (connection === undefined) return;
-      const { channel } = connection;
+      const { channel, stream } = connection;
       connection.waiting += 1;
       if (connection.waiting > MOST_WAITING) {
         channel.destroy("it sends too many requests at once");
@@ -82,7 +89,9 @@ export class HttpServer {
       response.on("error", () => undefined);
       response.once("close", () => {
         connection.waiting -= 1;
-        if (connection.waiting === 0) channel.limit({ deadline: NEXT_MS });
+        if (connection.waiting > 0) return;
+        channel.limit({ deadline: NEXT_MS });
+        if (channel.ended) stream.push(null);
       });
       answer(exchangeOf(request, response, channel));
     });
@@ -94,10 +103,17 @@ export class HttpServer {
   /** Takes over a connection that has begun with an HTTP request. */
   accept(channel: Channel): void {
     const stream = new ChannelStream(channel);
-    this.#channels.set(stream, { channel, waiting: 0 });
+    const connection = { channel, stream, waiting: 0 };
+    this.#channels.set(stream, connection);
     channel.limit({ deadline: FIRST_MS });
     this.#server.emit("connection", stream);
-    stream.start();
+    // node:http drops the answer to a request whose sender has ended. So it learns of the end when all is answered. It reads the bytes
+    // before the end in a later turn than this one.
+    stream.start(() => {
+      setImmediate(() => {
+        if (connection.waiting === 0) stream.push(null);
+      });
+    });
   }
 }
 
@@ -156,12 +172,13 @@ class ChannelStream extends Duplex {
     this.#channel = channel;
   }
 
-  start(): void {
+  /** `onEnd` is called when the other side has ended. */
+  start(onEnd: () => void): void {
     this.#channel.start({
       data: (chunk) => {
         if (!this.push(chunk)) this.#channel.pause();
       },
-      end: () => this.push(null),
+      end: onEnd,
       drain: () => this.#writeOn(),
       close: () => this.destroy(),
     });

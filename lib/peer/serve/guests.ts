@@ -7,7 +7,7 @@ import { hostOf } from "../../protocol/address.ts";
 import { type FolderEntry, isFolderEntry, parseFolderList } from "../../protocol/folder.ts";
 import { parseRoot } from "../../protocol/record.ts";
 import { formatSize, plural } from "../../text.ts";
-import { placesIn, readAll, rangeOf, type Span } from "./guest-files.ts";
+import { placesIn, rangeOf, readAll, type Span } from "./guest-files.ts";
 import { zipOf } from "./guest-zip.ts";
 import type { Shared } from "./serve.ts";
 import type { SlotClaim } from "./slots.ts";
@@ -73,7 +73,8 @@ export class Guests {
   async #begin(exchange: Exchange): Promise<void> {
     const { address } = exchange.channel.remote;
     const wanted = wantedOf(exchange.target);
-    if (wanted === undefined) return this.#say(exchange, 404, "No such page", "This address is not complete. Open the tracker's page again.");
+    if (wanted === undefined)
+      return this.#say(exchange, 404, "No such page", "This address is not complete. Open the tracker's page again.");
     if (this.#options.refuseTicket === undefined) throw new Error("no guests");
     const refusal = this.#options.refuseTicket?.(wanted.ticket, wanted.root, address);
     if (refusal !== undefined) {
@@ -250,7 +251,7 @@ function headersOf({ name, tag, file }: Shipment, span: Span | undefined): Recor
 
 /** A name as RFC 6266 has it: in ASCII for old programs, and as it is. */
 function dispositionOf(name: string): string {
-  const plain = name.replace(/[^ !#-$&-.0-9;-\[\]-~]/g, "_");
+  const plain = name.replace(/[^ !#-$&-.0-9;-[\]-~]/g, "_");
   const exact = encodeURIComponent(name).replace(/['()*]/g, (one) => `%${one.charCodeAt(0).toString(16)}`);
   return `attachment; filename="${plain}"; filename*=UTF-8''${exact}`;
 }

@@ -3,8 +3,8 @@
 
 import { systemClock } from "../../clock.ts";
 import type { Channel } from "../../net/channel.ts";
-import { Downloader } from "./downloader.ts";
 import type { Exchange } from "../../net/exchange.ts";
+import { Downloader } from "./downloader.ts";
 import { Flows } from "./flows.ts";
 import { Guests } from "./guests.ts";
 import { Layers } from "./layers.ts";

@@ -1,10 +1,10 @@
 // Writes each page of the tracker's web site as HTML. Pure: records and numbers in, pages out. They work without the script.
 
+import { Html, html } from "../../html.ts";
 import type { PeerLine } from "../../protocol/messages.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import { formatModified, formatSize, plural, printableName } from "../../text.ts";
 import { SCRIPT, STYLE } from "./assets.ts";
-import { Html, html } from "../../html.ts";
 import { curve, progress, type Sample, shares } from "./plot.ts";
 
 /** The inside of a page, which is made again when something changes. */

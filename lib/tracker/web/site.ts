@@ -4,6 +4,7 @@
 
 import type { Clock } from "../../clock.ts";
 import { ProtocolError } from "../../error.ts";
+import type { Html } from "../../html.ts";
 import type { Exchange } from "../../net/exchange.ts";
 import { formatEndpoint, parseAddress, parseEndpoint, parseWhole } from "../../protocol/address.ts";
 import { type FileRecord, parseRecord, parseRoot } from "../../protocol/record.ts";
@@ -15,7 +16,6 @@ import type { Summary } from "../operator.ts";
 import type { TrackerState } from "../state.ts";
 import { HEADERS, ICON } from "./assets.ts";
 import { HISTORY_MS, History } from "./history.ts";
-import type { Html } from "../../html.ts";
 import { Live } from "./live.ts";
 import { formatMetrics, METRICS_TYPE } from "./metrics.ts";
 import { contentPage, foundPage, messagePage, peerPage, peersPage, type Share, type View, wholePage } from "./pages.ts";
@@ -128,7 +128,7 @@ export class Site {
       throw new NoPage(413, "Too much", "This page takes no data.");
     }
     try {
-      return new URL(exchange.target, "http://tracker/");
+      return new URL(exchange.target.startsWith("/") ? `http://tracker${exchange.target}` : exchange.target);
     } catch {
       throw new NoPage(400, "No such page", "The address of this page cannot be read.");
     }
@@ -163,7 +163,7 @@ export class Site {
   async #view(url: URL, seer: Seer, host: Host): Promise<View> {
     const [, kind = "", id = "", ...more] = url.pathname.split("/");
     if (more.length === 0) {
-      if (kind === "" && id === "") return this.#found(url, seer, host);
+      if (url.pathname === "/") return this.#found(url, seer, host);
       if (kind === "peers" && id === "") return this.#people(url, seer, host);
       if (kind === "peer") return this.#person(id, seer, host);
       if (kind === "content") return this.#content(id, seer, host);
