@@ -140,7 +140,8 @@ const MAX_UNCOUNTED = 32;
 /** The most types and dates that are kept, so that records with the same type or date share one text. */
 const TEXTS_KEPT = 4096;
 
-const utf8 = new TextDecoder();
+/** U+FEFF at the beginning of a name is a part of it. */
+const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
 const utf8Bytes = new TextEncoder();
 
 /** The peers online and their records. */

@@ -15,9 +15,9 @@ export interface Span {
  * The part that `Range` asks for (RFC 9110, section 14); undefined for the whole file, also when the browser has a part of another version;
  * "bad" when there is no such part. Of several parts none is given: then the whole file is sent.
  */
-export function rangeOf({ header }: Pick<Exchange, "header">, tag: string, size: number): Span | "bad" | undefined {
-  const [, first = "", last = ""] = /^bytes=(\d{0,15})-(\d{0,15})$/.exec(header("range")?.trim() ?? "") ?? [];
-  if ((first === "" && last === "") || (header("if-range") ?? tag) !== tag) return undefined;
+export function rangeOf(request: Pick<Exchange, "header">, tag: string, size: number): Span | "bad" | undefined {
+  const [, first = "", last = ""] = /^bytes=(\d{0,15})-(\d{0,15})$/.exec(request.header("range")?.trim() ?? "") ?? [];
+  if ((first === "" && last === "") || (request.header("if-range") ?? tag) !== tag) return undefined;
   if (first === "") {
     const length = Math.min(Number(last), size);
     return length === 0 ? "bad" : { from: size - length, length };
