@@ -116,7 +116,7 @@ describe.skipIf(EXECUTABLE === undefined)("the web page in Chromium", () => {
       await page.getByRole("searchbox").fill("report 19?9 -1929");
       await page.keyboard.press("Enter");
       await page.waitForURL("**/?q=*");
-      expect(await page.locator("caption").textContent()).toBe("1 to 9 of 9 contents");
+      expect(await page.locator("caption").textContent()).toBe("1 to 9 of 9");
       expect(said).toEqual([]);
       await context.close();
     }

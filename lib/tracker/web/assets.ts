@@ -26,8 +26,9 @@ td.number,th.number{text-align:right;white-space:nowrap}
 .get{display:inline-block;padding:.5rem 1rem;border:2px solid var(--mark);border-radius:.4rem;font-weight:600;text-decoration:none}
 code{overflow-wrap:anywhere}
 svg.plot{width:100%;height:auto;display:block}
-svg text{fill:var(--soft);font:13px system-ui,sans-serif}
-.have{fill:var(--have)}.part{fill:var(--part)}.none{fill:var(--none)}.curve{fill:none;stroke:var(--mark);stroke-width:2}.area{fill:var(--mark);opacity:.15}.axis{stroke:var(--line)}
+figure{margin:1rem 0}
+.scale{display:flex;justify-content:space-between;margin:0;color:var(--soft);font-size:.9rem}
+.have{fill:var(--have)}.part{fill:var(--part)}.none{fill:var(--none)}.curve{fill:none;stroke:var(--mark);stroke-width:2;vector-effect:non-scaling-stroke}.area{fill:var(--mark);opacity:.15}.axis{stroke:var(--line)}
 .plots{display:grid;grid-template-columns:1fr 1fr;gap:1rem}
 .qr{width:12rem;background:#fff;padding:1rem}
 @media(max-width:40rem){.plots{grid-template-columns:1fr}.wide{display:none}}

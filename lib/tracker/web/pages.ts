@@ -57,7 +57,7 @@ export function foundPage(found: FoundView): View {
     html`<a href="/?${new URLSearchParams({ q: query, from: String(from) }).toString()}">${text}</a> `;
   const body = html`<h1>${title}</h1>
 <p>${plural(peers, "person").replace("persons", "people")} online, ${plural(files, "file")}.</p>
-${total === 0 ? html`<p>${nothing}</p>` : contentTable(records, `${offset + 1} to ${offset + records.length} of ${plural(total, "content")}`, now)}
+${total === 0 ? html`<p>${nothing}</p>` : contentTable(records, `${offset + 1} to ${offset + records.length} of ${total}`, now)}
 <p>${offset > 0 ? more("Back", Math.max(0, offset - size)) : ""}${offset + records.length < total ? more("More", offset + size) : ""}</p>
 ${query === "" && offset === 0 ? html`<section class="plots" aria-label="The last hour">${curve("People online", plots.peers, plots.now, plots.span)}${curve("Downloads going on", plots.downloads, plots.now, plots.span)}</section>` : ""}`;
   return { title, body };

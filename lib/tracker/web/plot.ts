@@ -10,9 +10,9 @@ export interface Sample {
 
 /** Pixels of the drawing's own scale. */
 const WIDTH = 600;
-const HEIGHT = 150;
-const TOP = 18;
-const BOTTOM = 130;
+const HEIGHT = 120;
+const TOP = 5;
+const BOTTOM = 115;
 
 /** How a number has changed over `span` milliseconds, up to `now`. `title` is what is counted, such as "Peers online". */
 export function curve(title: string, samples: readonly Sample[], now: number, span: number): Html {
@@ -26,10 +26,10 @@ export function curve(title: string, samples: readonly Sample[], now: number, sp
   const area = first === undefined ? "" : `${path}L${x(seen.at(-1)?.at ?? now)} ${BOTTOM}L${x(first.at)} ${BOTTOM}Z`;
   const words = `${title}, last hour: now ${latest}, at most ${most}`;
   return html`<figure><figcaption>${title}: <strong>${latest}</strong></figcaption>
-<svg class="plot" viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${words}">
+<svg class="plot" viewBox="0 0 ${WIDTH} ${HEIGHT}" preserveAspectRatio="none" role="img" aria-label="${words}">
 <line class="axis" x1="0" y1="${TOP}" x2="${WIDTH}" y2="${TOP}"/><line class="axis" x1="0" y1="${BOTTOM}" x2="${WIDTH}" y2="${BOTTOM}"/>
-<path class="area" d="${area}"/><path class="curve" d="${path}"/>
-<text x="0" y="13">${most}</text><text x="0" y="146">1 hour ago</text><text x="${WIDTH}" y="146" text-anchor="end">now</text></svg></figure>`;
+<path class="area" d="${area}"/><path class="curve" d="${path}"/></svg>
+<p class="scale"><span>1 hour ago</span><span>at most ${most}</span><span>now</span></p></figure>`;
 }
 
 /** How many people have all of a content, a part of it, and nothing. */
