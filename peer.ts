@@ -161,7 +161,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     watch: (watch) => session.requests.watch(watch),
     unwatch: (token) => session.requests.unwatch(token),
     look: (wanted) => session.requests.wanted(wanted),
-    isOwn: (record) => isOwn(record) || (record.root !== undefined && share.find({ root: record.root }) !== undefined),
+    isOwn: (record) => isMine(record),
     clock: quietClock,
   });
   const connector = new Connector({
@@ -191,6 +191,11 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     clock: quietClock,
   });
   const isOwn = (record: Holding) => isOwnRecord(record, listener.port, session.standing);
+  /** Whether this peer shares the content of a record, whoever the record is of. */
+  const isMine = (record: FileRecord) => {
+    const { root } = record;
+    return isOwn(record) || (root !== undefined && (share.find({ root }) ?? folders.look(root)) !== undefined);
+  };
   const sharing = new Sharing({
     share,
     pool,
@@ -282,6 +287,8 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
       void computeRoots();
     },
     isOwn,
+    isMine,
+    folders,
     openPart: (root) => downloads.open(root)?.file,
     download: (records, how) => {
       const engine = records[0].type === FOLDER_TYPE ? folderDownloads : downloads;
@@ -378,7 +385,7 @@ async function search(peer: Peer, line: CommandLine, command: "search" | "list",
           argument === undefined ? undefined : findPeer(argument, await peer.session.requests.who()).id,
         );
   if (records.length === 0) throw new FtError("not-found", notFoundSentence(argument ?? ""));
-  const look = { isMine: peer.isOwn };
+  const look = { isMine: peer.isMine };
   if (screen.json) screen.results(recordObjects(records));
   else if (command === "list") screen.results(contentTable(groupByContent(records, peer.isOwn), screen.width, look));
   else screen.results(recordTable(records, screen.width, look));
@@ -390,9 +397,7 @@ async function find(peer: Peer, { wish }: CommandLine, screen: Screen): Promise<
   const isCopy = (own: FileRecord) => found.some(({ root, name, size }) => root && name === own.name && size === own.size);
   const records = found.filter((record) => record.root !== undefined || !peer.isOwn(record) || !isCopy(record));
   if (records.length === 0) throw new FtError("not-found", "No matching files.");
-  const mine = new Set(peer.share.files.flatMap(({ root = [] }) => root));
-  const isMine = (record: FileRecord) => peer.isOwn(record) || (record.root !== undefined && mine.has(record.root));
-  screen.results(screen.json ? recordObjects(records) : contentTable(records, screen.width, { isMine }));
+  screen.results(screen.json ? recordObjects(records) : contentTable(records, screen.width, { isMine: peer.isMine }));
 }
 
 async function who(peer: Peer, screen: Screen): Promise<void> {

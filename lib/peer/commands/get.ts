@@ -4,7 +4,7 @@ import { basename, dirname, resolve } from "node:path";
 import { systemClock } from "../../clock.ts";
 import { CancelledError, codeOf, FtError, sentenceOf, UsageError } from "../../error.ts";
 import { goOnWithoutOutput } from "../../program/cli.ts";
-import { formatEndpoint, parseEndpoint } from "../../protocol/address.ts";
+import { parseEndpoint } from "../../protocol/address.ts";
 import { FOLDER_TYPE } from "../../protocol/folder.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import { formatDuration, formatSize, plural, printable } from "../../text.ts";
@@ -14,6 +14,7 @@ import { checkFolder } from "../disk/target-folder.ts";
 import type { Downloaded, DownloadOptions } from "../download.ts";
 import type { FetchEvent } from "../fetch/types.ts";
 import { findPeer } from "../find-peer.ts";
+import { holderWithAddress } from "../holder-name.ts";
 import { typed } from "../locate.ts";
 import { type CommandLine, nameArgument, rootArgument } from "../options.ts";
 import { progressReporter, type Screen } from "../screen/screen.ts";
@@ -258,7 +259,7 @@ async function findContents(getting: Getting, isMeant = (_: FileRecord) => true)
 /** Says that a holder has no content id for its file yet. */
 function tellReading({ event, record }: ContentEvent, screen: Screen): void {
   const { name, address, port } = record;
-  const holder = formatEndpoint(record);
+  const holder = holderWithAddress(record);
   if (screen.json) screen.object({ event, name, address, port });
   else if (event === "unproven")
     screen.note(`${holder} has not read "${printable(name)}" to the end: what it sends cannot be verified.`);

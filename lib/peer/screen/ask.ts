@@ -158,8 +158,13 @@ export class Prompts {
     return answer as Answer<Row> | undefined;
   }
 
-  /** Asks for a line of text. `check` gives the sentence that refuses an answer. */
-  async line(message: string, hint: string, check: (answer: string) => string | undefined): Promise<string | undefined> {
+  /** Asks for a line of text. `check` gives the sentence that refuses an answer; `usual` is what an empty line stands for. */
+  async line(
+    message: string,
+    hint: string,
+    check: (answer: string) => string | undefined,
+    usual = "",
+  ): Promise<string | undefined> {
     const answer = await this.list<never>({
       message: this.#short(message),
       hint: printable(hint),
@@ -172,7 +177,7 @@ export class Prompts {
         const refusal = check(typed);
         return refusal === undefined ? undefined : printable(refusal);
       },
-      sum: ({ typed }) => printable(typed),
+      sum: ({ typed }) => printable(typed || usual),
     });
     return answer?.typed;
   }

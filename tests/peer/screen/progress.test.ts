@@ -30,6 +30,18 @@ describe("the line of a download", () => {
     expect(transferLine(transfer, 40)).not.toContain("from 3");
   });
 
+  test("says why a holder is asked again, by the name of its person", () => {
+    const transfer = new Transfer("a.txt", 100);
+    const holder = { ...HOLDER, by: "Ann" };
+    transfer.hear({ event: "asking", holder }, 0);
+    expect(transferLine(transfer, 70)).toBe("a.txt  asking Ann");
+    transfer.hear({ event: "holder-failed", holder, reason: "no answer within 5 s" }, 0);
+    transfer.hear({ event: "asking", holder }, 0);
+    expect(transferLine(transfer, 70)).toBe("a.txt  asking Ann again: no answer within 5 s");
+    transfer.hear({ event: "asking", holder: { ...holder, port: 9 } }, 0);
+    expect(transferLine(transfer, 70)).toBe("a.txt  asking Ann");
+  });
+
   test("says what it does while no bytes come", () => {
     const transfer = new Transfer("文".repeat(50), 100);
     const phases = [
