@@ -90,6 +90,11 @@ export class Finder {
     return true;
   }
 
+  /** Whether the list is the one for this text. With a tracker of FT/1 there is none before Enter. */
+  isCurrent(typed: string): boolean {
+    return this.exact || typed === this.#shown;
+  }
+
   /** Whether it is known that nobody has what is typed, and somebody could have it. */
   isNone(typed: string): boolean {
     return (

@@ -243,6 +243,8 @@ class Guide {
           marks: this.#marks,
           enter: finder.exact ? "search, fetch" : "fetch",
           onEnter: (typed) => finder.enter(typed),
+          isCurrent: (typed) => finder.isCurrent(typed),
+          hurry: (typed) => void finder.ask(typed),
           escape: "menu",
           shortcuts: SHORTCUTS,
           check: ({ row, marked, typed }) =>
