@@ -40,6 +40,8 @@ interface Getting {
   signal: AbortSignal;
   /** A file's name, or root: and a content id. */
   name: string;
+  /** The tracker is asked for this name the second time. */
+  isAgain?: boolean;
 }
 
 /** A file that has arrived. Its time is in seconds. */
@@ -253,7 +255,7 @@ async function findContents(getting: Getting, isMeant = (_: FileRecord) => true)
     throw new FtError("not-found", `"${printable(line.from)}" does not share "${printable(name)}".`);
   }
   if (root !== undefined) throw new FtError("not-found", notFoundSentence(name));
-  return await askForSimilar(getting);
+  return await askForSimilar(getting, isMeant);
 }
 
 /** Says that a holder has no content id for its file yet. */
@@ -267,7 +269,7 @@ function tellReading({ event, record }: ContentEvent, screen: Screen): void {
 }
 
 /** Nobody shares a file of exactly this name: offers a similar one to a person, or names similar ones in the error. */
-async function askForSimilar(getting: Getting): Promise<Content[]> {
+async function askForSimilar(getting: Getting, isMeant: (record: FileRecord) => boolean): Promise<Content[]> {
   const { peer, line, screen, signal, name } = getting;
   const { requests, standing } = peer.session;
   const isFull = standing?.profile === 2;
@@ -278,6 +280,10 @@ async function askForSimilar(getting: Getting): Promise<Content[]> {
       ).catch(() => [])
     : [];
   if (signal.aborted) throw new CancelledError();
+  // Its holder has joined in this moment.
+  if (!getting.isAgain && similar.some((one) => one.name === nameArgument(name))) {
+    return await findContents({ ...getting, isAgain: true }, isMeant);
+  }
   const [best, second] = similar;
   if (best === undefined) throw new FtError("not-found", notFoundSentence(name));
   if (second === undefined && !screen.json && !line.quiet && hasTerminal()) {

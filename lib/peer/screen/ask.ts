@@ -117,10 +117,14 @@ export class Prompts {
     this.#surface.print([bar, `${colours.yellow("▲")}  ${first}`, ...more.map((line) => `${bar}  ${line}`)], true);
   }
 
-  /** Shows these lines above the prompt, in place of the last ones. */
+  /** Shows these lines above the prompt, in place of the last ones. A long one takes two rows. */
   set live(lines: string[]) {
     const width = this.#surface.columns - 3;
-    this.#surface.live = lines.map((line) => `${colours.gray(S_BAR)}  ${colours.dim(fit(printable(line), width))}`);
+    const rows = lines.flatMap((line) => {
+      const [first = "", ...more] = wrap(printable(line), width);
+      return more.length === 0 ? [first] : [first, fit(more.join(" "), width)];
+    });
+    this.#surface.live = rows.map((row) => `${colours.gray(S_BAR)}  ${colours.dim(row)}`);
   }
 
   /** Asks for one of some things. */

@@ -26,6 +26,7 @@ export class Transfer {
   phase = "waiting for its turn";
   /** Why holders failed that may be asked again, by their addresses. */
   readonly #failed = new Map<string, string>();
+  #isVerified = false;
   /** It is over: how, as words. */
   over: string | undefined;
 
@@ -38,8 +39,10 @@ export class Transfer {
   hear(event: FetchEvent, now: number): void {
     if (event.event === "progress") {
       const { received, holders, files } = event;
+      if (received > this.received) this.#failed.clear();
       Object.assign(this, { received, holders, files, rate: this.#pace.rate(now, received) });
-      this.phase = "";
+      // Nobody sends anything: the line says why, not that the rate is 0.
+      if (holders > 0 || this.#failed.size === 0) this.phase = "";
     } else {
       this.phase = this.#phaseOf(event) ?? this.phase;
       if (event.event === "away" || event.event === "silent" || event.event === "gone" || event.event === "waiting")
@@ -48,7 +51,12 @@ export class Transfer {
   }
 
   #phaseOf(event: FetchEvent): string | undefined {
-    if (event.event === "holder-failed") this.#failed.set(formatEndpoint(event.holder), event.reason);
+    if (event.event === "holder-failed") {
+      this.#failed.set(formatEndpoint(event.holder), event.reason);
+      const isNews = this.holders === 0 && !this.#isVerified;
+      return !isNews ? undefined : `${holderName(event.holder)}: ${event.reason}; trying again`;
+    }
+    if (event.event === "verifying") this.#isVerified = true;
     if (event.event !== "asking") return phaseOf(event);
     const failed = this.#failed.get(formatEndpoint(event.holder));
     return `asking ${holderName(event.holder)}${failed === undefined ? "" : ` again: ${failed}`}`;
