@@ -6,7 +6,6 @@ import { plural, printableName } from "../../text.ts";
 import { chooseFiles, type SharedFile } from "../disk/share.ts";
 import { asRemembered, describePlace, type Located, lookAround, parseTracker, typed, whyNobody } from "../locate.ts";
 import type { Met } from "../meet-tracker.ts";
-import { needsOfName } from "../own-name.ts";
 import type { TrackerPlace } from "../session.ts";
 import type { Asking } from "./asking.ts";
 import { askFiles } from "./choosing.ts";
@@ -223,10 +222,9 @@ export class Joining {
 
 /** Asks how others are to know this peer; undefined when the person goes back. */
 export async function askName(prompts: Asking, usual: string): Promise<string | undefined> {
-  const check = (typed: string) => {
-    const needs = typed === "" ? undefined : needsOfName(typed);
-    return needs === undefined ? undefined : `Type ${needs}.`;
-  };
+  // A name that is shortened or made harmless is shown when this peer is online.
+  const check = (typed: string) =>
+    typed !== "" && peerName(typed) === "" ? "Type a name that people can read, such as Ben." : undefined;
   const answer = await prompts.line("What is your name, as others see it?", `Enter takes ${usual}`, check, usual);
   return answer === undefined ? undefined : peerName(answer === "" ? usual : answer);
 }

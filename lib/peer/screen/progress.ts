@@ -143,7 +143,7 @@ export function transferLine(transfer: Transfer, width: number): string {
           ];
   const wide = phase === "" && over === undefined;
   const beside = wide ? BAR.least + NAME.least + 4 : NAME.least + 2;
-  const state = fitParts(words, ["from", "rate"], width - beside, width);
+  const state = fitParts(words, ["from", "rate"], width - beside, wide ? width : width - beside);
   const room = width - columnsOf(state) - 2;
   const shown = printableName(name);
   const most = wide ? Math.max(NAME.least, room - BAR.least - 2) : room;
