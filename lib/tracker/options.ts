@@ -56,6 +56,8 @@ const COMMANDS: readonly Command[] = [
   { name: "ban", label: "PEER [REASON]", about: "keep its address out, for good or --for a while" },
   { name: "unban", label: "PEER", about: "let it in again" },
   { name: "bans", about: "which addresses are banned, and for how long" },
+  { name: "mute", label: "[PEER]", about: "pass none of its offers on; alone: who is muted" },
+  { name: "unmute", label: "PEER", about: "pass its offers on again" },
   { name: "notice", label: "WORDS", about: "tell every peer" },
   { name: "config", about: "print each setting and where it comes from" },
   { name: "service", about: "print what this system needs to run it as a service" },
@@ -203,10 +205,13 @@ function orderFrom([command = "", ...rest]: string[]): Order {
       }
       return { order: command, file: rest.join(" ") };
     case "kick":
+    case "mute":
     case "unban":
+    case "unmute":
       if (rest[1] !== undefined) {
         throw new UsageError(`Unexpected "${printable(rest[1])}". If a name contains spaces, put it in quotes.`);
       }
+      if (command === "mute" && first === undefined) return { order: command };
       return { order: command, address: peerArgument(command, first) };
     case "ban":
       refuseBareDuration(peerArgument(command, first), rest.slice(1));

@@ -20,6 +20,8 @@ Usage: ft-tracker [options]
   ban PEER [REASON]    keep its address out, for good or --for a while
   unban PEER           let it in again
   bans                 which addresses are banned, and for how long
+  mute [PEER]          pass none of its offers on; alone: who is muted
+  unmute PEER          pass its offers on again
   notice WORDS         tell every peer
   config               print each setting and where it comes from
   service              print what this system needs to run it as a service
@@ -121,7 +123,7 @@ describe("the options of ft-tracker", () => {
   });
 
   test("the orders take a peer as it is printed: its name, address and port, address or network", () => {
-    for (const order of ["kick", "ban", "unban"] as const) {
+    for (const order of ["kick", "ban", "unban", "mute", "unmute"] as const) {
       for (const address of ["Ben (2)", "10.0.0.9:1235", "[fd00::7]:1235", "10.0.0.9", "10.0.0.0/8", "a1b2c3d4e5f60718"]) {
         expect(parseTrackerArguments([order, address])).toMatchObject({ order: { order, address } });
       }

@@ -250,7 +250,7 @@ class Guide {
           check: ({ row, marked, typed }) =>
             row === undefined && marked.length === 0 && !finder.isNone(typed) ? "There is nothing to fetch." : undefined,
           sum: ({ row, marked, shortcut, typed }) =>
-            shortcut !== undefined
+            shortcut !== undefined || (marked.length === 0 && row === undefined)
               ? printable(typed)
               : (marked.length > 0 ? marked : row === undefined ? [] : [row])
                   .map(({ record }) => printableName(record.name))
