@@ -67,6 +67,7 @@ import { endingSignals } from "./lib/program/signals.ts";
 import { type Address, parseAddress } from "./lib/protocol/address.ts";
 import { FOLDER_TYPE } from "./lib/protocol/folder.ts";
 import { isProven, SessionKey } from "./lib/protocol/pass.ts";
+import type { FileRecord } from "./lib/protocol/record.ts";
 import { printable } from "./lib/text.ts";
 
 /** The most connections from one address at once. */
@@ -156,7 +157,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     watch: (watch) => session.requests.watch(watch),
     unwatch: (token) => session.requests.unwatch(token),
     look: (wanted) => session.requests.wanted(wanted),
-    isOwn: (record) => isOwn(record) || (record.root !== undefined && share.find({ root: record.root }) !== undefined),
+    isOwn: (record) => isMine(record),
     clock: quietClock,
   });
   const connector = new Connector({
@@ -186,6 +187,11 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     clock: quietClock,
   });
   const isOwn = (record: Holding) => isOwnRecord(record, listener.port, session.standing);
+  /** Whether this peer shares the content of a record, whoever the record is of. */
+  const isMine = (record: FileRecord) => {
+    const { root } = record;
+    return isOwn(record) || (root !== undefined && (share.find({ root }) ?? folders.look(root)) !== undefined);
+  };
   const sharing = new Sharing({
     share,
     pool,
@@ -277,6 +283,8 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
       void computeRoots();
     },
     isOwn,
+    isMine,
+    folders,
     openPart: (root) => downloads.open(root)?.file,
     download: (records, how) => {
       const engine = records[0].type === FOLDER_TYPE ? folderDownloads : downloads;
