@@ -15,6 +15,7 @@ import { quietClock, systemClock } from "./lib/clock.ts";
 import { CancelledError, UsageError } from "./lib/error.ts";
 import { userFolder } from "./lib/files.ts";
 import { dial } from "./lib/net/dial.ts";
+import { acceptBoth } from "./lib/net/http.ts";
 import { dialableFrom, interfaces, isOnNetwork, watchInterfaces } from "./lib/net/interfaces.ts";
 import { type Listener, listen, listenNear } from "./lib/net/listen.ts";
 import { Admission } from "./lib/peer/admission.ts";
@@ -54,6 +55,7 @@ import { meetTracker } from "./lib/peer/meet-tracker.ts";
 import { Offers } from "./lib/peer/offers.ts";
 import { type CommandLine, DEFAULT_PORT, defaultPeerName, PEER_COMMANDS, type PeerCommand } from "./lib/peer/options.ts";
 import { type Holding, isDialable, isOwnRecord, isTrackerHere } from "./lib/peer/own-address.ts";
+import { describeChangedName } from "./lib/peer/own-name.ts";
 import { RateLimit } from "./lib/peer/rate-limit.ts";
 import { guide } from "./lib/peer/screen/guide.ts";
 import { Remembered } from "./lib/peer/screen/remembered.ts";
@@ -74,6 +76,8 @@ import { printable } from "./lib/text.ts";
 
 /** The most connections from one address at once. */
 const MAX_PER_ADDRESS = 32;
+/** Where guests are served, a connection must begin with its first word within this time. Milliseconds. */
+const FIRST_WORD_MS = 10_000;
 /** After Ctrl-C the program ends within this time, even if something hangs. Milliseconds. */
 const LEAVING_MS = 4_000;
 
@@ -113,6 +117,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
       if ("id" in checked && !("nonce" in checked)) connector.proven(from);
       return checked;
     },
+    refuseTicket: (ticket, root, from) => admission.refuseTicket(ticket, root, from),
     whenRevoked: (id, act) => admission.whenRevoked(id, act),
     arrived: (token, channel) => connector.arrived(token, channel),
     known: (from) => admission.isKnown(from),
@@ -123,7 +128,14 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
       finishers.hear(event);
     },
   });
-  const listener = listenFrom(options.port, (channel) => server.accept(channel));
+  const acceptGuests = acceptBoth(
+    (exchange) => server.answer(exchange),
+    (channel) => server.accept(channel),
+    FIRST_WORD_MS,
+  );
+  const listener = listenFrom(options.port, (channel) =>
+    session.standing?.guests ? acceptGuests(channel) : server.accept(channel),
+  );
   const session = new Session({
     dial,
     tracker: options.tracker,
@@ -134,6 +146,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     challenge: secret,
     agent: `ft-peer/${VERSION}`,
     name: options.name,
+    guests: options.guests !== false,
     port: listener.port,
     records: (own) => [sharing, folders, downloads, folderDownloads].flatMap((some) => some.records(own)),
     sessionKey,
@@ -154,7 +167,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     watch: (watch) => session.requests.watch(watch),
     unwatch: (token) => session.requests.unwatch(token),
     look: (wanted) => session.requests.wanted(wanted),
-    isOwn: (record) => isOwn(record) || (record.root !== undefined && share.find({ root: record.root }) !== undefined),
+    isOwn: (record) => isMine(record),
     clock: quietClock,
   });
   const offers = new Offers({
@@ -204,6 +217,11 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     clock: quietClock,
   });
   const isOwn = (record: Holding) => isOwnRecord(record, listener.port, session.standing);
+  /** Whether this peer shares the content of a record, whoever the record is of. */
+  const isMine = (record: FileRecord) => {
+    const { root } = record;
+    return isOwn(record) || (root !== undefined && (share.find({ root }) ?? folders.look(root)) !== undefined);
+  };
   const sharing = new Sharing({
     share,
     pool,
@@ -319,6 +337,8 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
       token: secret,
     },
     isOwn,
+    isMine,
+    folders,
     openPart: (root) => downloads.open(root)?.file,
     download: (records, how) => {
       const engine = records[0].type === FOLDER_TYPE ? folderDownloads : downloads;
@@ -372,6 +392,7 @@ function listenFrom(port: number | undefined, onConnection: Parameters<typeof li
 /** Joins the tracker, runs one command, and leaves. */
 async function runCommand(line: CommandLine, command: Exclude<PeerCommand, "doctor">, signal: AbortSignal): Promise<void> {
   const screen = new Screen(line);
+  if (line.isNameChanged) screen.note(describeChangedName(line.name));
   const sending = command === "send" ? chooseToSend(line, secret) : undefined;
   const { folders, share } = sending === undefined ? pathsToShare(line) : { ...sending, share: [] };
   const named = { ...line, share };
@@ -430,6 +451,7 @@ async function runGuided(line: CommandLine, signal: AbortSignal): Promise<void> 
   prompts.hold(() => process.kill(process.pid, "SIGINT"));
   try {
     prompts.greet(`ft-peer ${VERSION}`);
+    if (line.isNameChanged) prompts.say(describeChangedName(line.name));
     await guide({
       prompts,
       tracker: line.tracker,

@@ -25,6 +25,8 @@ export interface Standing extends TrackerEnds {
   announced?: boolean | undefined;
   /** Whether the tracker passes offers on, and keeps records with a token from everybody else. */
   offers?: boolean | undefined;
+  /** The tracker's web page sends guests to this peer. */
+  guests?: boolean | undefined;
   /** The most records in one answer, when the tracker gives fewer than the protocol allows. */
   results?: number | undefined;
 }

@@ -14,6 +14,8 @@ import type { Bans } from "./bans.ts";
 import { Catalog, type Member, type Seer } from "./catalog.ts";
 import type { Credentials } from "./credentials.ts";
 import type { TrackerEvent } from "./events.ts";
+import { GonePeers } from "./gone.ts";
+import { Histogram } from "./histogram.ts";
 import { type Host, Hosts } from "./hosts.ts";
 import type { Limits } from "./limits.ts";
 import { Meter } from "./meter.ts";
@@ -25,6 +27,9 @@ import { Watches } from "./watches.ts";
 
 /** The most ids in a line of REVOKED, so that the line is shorter than 4096 bytes. */
 const REVOKED_IN_LINE = 200;
+
+/** The bounds by which the times of searches are counted. Seconds. */
+const FIND_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
 
 /** A message to a peer. A list of records is given as lines. */
 export type TrackerReply = Parameters<typeof encodeFromTracker>[0];
@@ -58,6 +63,8 @@ export interface TrackerSetup {
   readonly name: string;
   /** Peers can find the tracker by DNS-SD. */
   readonly announced: boolean;
+  /** Its web page lets guests download. */
+  readonly guests?: boolean;
   readonly limits: Limits;
   readonly clock: Clock;
   readonly bans: Bans;
@@ -74,6 +81,7 @@ export class TrackerState {
   readonly clock: Clock;
   readonly catalog: Catalog;
   readonly names = new PeerNames();
+  readonly gone: GonePeers;
   readonly watches: Watches;
   readonly offers: Offers;
   readonly mutes = new Mutes();
@@ -84,6 +92,10 @@ export class TrackerState {
   readonly activity: { readonly [Kind in "requests" | "searches" | "joins" | "refused"]: Meter };
   /** The number of refusals of each code. */
   readonly refusals = new Map<string, number>();
+  /** The number of requests of each verb. */
+  readonly requests: Record<string, number> = {};
+  /** How long searches by words took. Seconds. */
+  readonly findTimes = new Histogram(FIND_SECONDS);
   /** Joins, tries of a port and leaves since the tracker was started. */
   changes = 0;
   readonly #prober: PortProber;
@@ -97,6 +109,7 @@ export class TrackerState {
     this.limits = limits;
     this.clock = clock;
     this.catalog = new Catalog(() => clock.at());
+    this.gone = new GonePeers(clock);
     this.watches = new Watches(clock, (id, file) => this.catalog.sees(id, file));
     this.catalog.onRecord = (file) => this.watches.appeared(file);
     this.offers = new Offers(this.catalog, clock, (file) => this.watches.appeared(file));
@@ -111,6 +124,12 @@ export class TrackerState {
     const { peers } = this.limits;
     if (this.catalog.peers < peers) return;
     throw new ProtocolError("tracker-full", `The tracker is full (${plural(peers, "peer")}). Try again later.`);
+  }
+
+  /** Counts a request. `now`: milliseconds of the clock's `elapsed`. */
+  countRequest(verb: string, now: number): void {
+    this.activity.requests.count(now);
+    this.requests[verb] = (this.requests[verb] ?? 0) + 1;
   }
 
   /** Accepts a peer with its list, or replaces the list of a peer that is online. */
@@ -144,6 +163,7 @@ export class TrackerState {
     this.changes += 1;
     const { name, address, port } = member;
     this.names.free(name);
+    this.gone.add(member);
     this.setup.report({ event: "left", id, name, address, port, reason, peers: this.catalog.peers });
   }
 

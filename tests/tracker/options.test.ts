@@ -30,6 +30,7 @@ Usage: ft-tracker [options]
   --host ADDRESS       address to listen on (default: all of this machine)
   --name NAME          this tracker's name (default: the host's name)
   --no-announce        do not announce the tracker on the network
+  --web [guests]       show browsers a page; guests: they may download, too
   --for DURATION       how long a ban holds, such as 30m, 2h or 7d
   --bans FILE          where bans are kept (default: in the state folder)
   --json               one JSON object a line for each event
@@ -134,6 +135,7 @@ describe("the options of ft-tracker", () => {
     ["kick", "kick needs a peer's name or address. Try: ft-tracker kick 192.168.1.7"],
     ["kick Ben Smith", 'Unexpected "Smith". If a name contains spaces, put it in quotes.'],
     ["status now", '"status" takes no arguments. Try: ft-tracker status'],
+    ["ban Ben 10m too loud", "A ban ends after a time that is given with --for. Try: ft-tracker ban Ben --for 10m too loud"],
     ["bans now", '"bans" takes no arguments. Try: ft-tracker bans'],
     ["notice", 'notice needs a message. Example: ft-tracker notice "Class ends in 5 minutes"'],
   ])("%p is refused in one sentence", (line, sentence) => {

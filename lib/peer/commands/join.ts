@@ -48,6 +48,7 @@ export async function joinTracker(joining: Joining): Promise<Peer> {
         cachePath: join(userFolder("cache"), "roots.json"),
         limit: line.limit,
         takesOffers,
+        guests: !line["no-guests"],
         report: (event) => {
           if (event.event === "joined" && event.profile === 2) trust.joined();
           report(event);
