@@ -467,7 +467,7 @@ async function runGuided(line: CommandLine, signal: AbortSignal): Promise<void> 
       name: line.name,
       usualName: defaultPeerName(),
       start: (place, files, report, { consent, name }) => {
-        const how = { takesOffers: false, consent };
+        const how = { takesOffers: true, consent };
         return joinTracker({ line: { ...line, name }, startPeer, place, files, report, signal, ...how });
       },
     });
