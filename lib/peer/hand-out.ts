@@ -66,7 +66,9 @@ export class HandOut {
   /** The contents that each receiver was seen to have. */
   #started = false;
   readonly #had = new Map<Receiver, Set<string>>();
-  #told = new Set<Receiver>();
+  readonly #told = new Set<Receiver>();
+  /** The names that several people had at once, without their numbers. */
+  readonly #repeated = new Set<string>();
   #cancel = () => {};
   #looking = false;
   #again = false;
@@ -144,6 +146,8 @@ export class HandOut {
   /** Finds the receivers among the people online. */
   #match(people: PeerLine[]): void {
     const free = new Set(people);
+    const names = Map.groupBy(people, bareName);
+    for (const [name, those] of names) if (those.length > 1) this.#repeated.add(name);
     for (const receiver of this.receivers)
       receiver.isOnline = this.#see(
         receiver,
@@ -151,7 +155,7 @@ export class HandOut {
         free,
       );
     for (const receiver of this.receivers) {
-      if (!receiver.isOnline) receiver.isOnline = this.#see(receiver, this.#backOf(receiver, free, people), free);
+      if (!receiver.isOnline) receiver.isOnline = this.#see(receiver, this.#backOf(receiver, free), free);
     }
     if (this.isToSome) return;
     for (const person of free) this.receivers.push({ person, isOnline: true, state: stateAtFirst(person) });
@@ -165,17 +169,13 @@ export class HandOut {
   }
 
   /**
-   * A receiver that is back under another id. It has its name and place; or its name alone, where nobody else has this name with a number:
-   * after a restart of the tracker "Ben" and "Ben (2)" may be the other way round.
+   * A receiver that is back under another id. It has its name and place; or its name alone, if nobody else was ever there with this name and
+   * a number: after a restart of the tracker "Ben" and "Ben (2)" may be the other way round.
    */
-  #backOf({ person }: Receiver, free: Set<PeerLine>, people: PeerLine[]): PeerLine | undefined {
-    const atPlace = Iterator.from(free).find((one) => isAt(one, person) && bareName(one) === bareName(person));
-    if (atPlace !== undefined || person.name === undefined) return atPlace;
-    const namesakes = [...people, ...this.receivers.map((one) => one.person)].filter(
-      (one) => bareName(one) === bareName(person),
-    );
-    const isTwin = namesakes.some((one) => foldPeerName(one.name ?? "") !== foldPeerName(person.name ?? ""));
-    return isTwin ? undefined : Iterator.from(free).find((one) => bareName(one) === bareName(person));
+  #backOf({ person }: Receiver, free: Set<PeerLine>): PeerLine | undefined {
+    const name = bareName(person);
+    const same = [...free].filter((one) => bareName(one) === name);
+    return same.find((one) => isAt(one, person)) ?? (this.#repeated.has(name) ? undefined : same[0]);
   }
 
   /** Makes the offers that are not made yet, or have other receivers now. */
