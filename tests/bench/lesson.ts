@@ -37,11 +37,13 @@ try {
   }
   writeFileSync(join(teacher.folder, "own.txt"), "own");
   await lan.startUntil(hub, /listening/, TRACKER);
-  const start = async (i: number) => {
+  const start = async (i: number, isNew = true) => {
     const host = pupils[i] as Host;
     const own = ["a", "b"].map((one) => `homework-${one}-${i}.bin`);
     const words = ["share", ...own, "--accept", "Teacher", "--to", "to", "--json", "--name", `Pupil ${i}`];
-    return (await lan.startUntil(host, /"event":"root"[\s\S]*"event":"root"/, PEER, hub.address, ...words)).child;
+    // The second time the content ids are known already.
+    const ready = isNew ? /"event":"root"[\s\S]*"event":"root"/ : /"event":"joined"/;
+    return (await lan.startUntil(host, ready, PEER, hub.address, ...words)).child;
   };
 
   // One copy on one link, to a computer that is no pupil.
@@ -88,7 +90,7 @@ try {
       isKilled = true;
       await lan.stop(children[killed] as (typeof children)[number], "SIGKILL");
       console.log(`  killed pupil ${killed} after ${((performance.now() - from) / 1000).toFixed(1)} s`);
-      children[killed] = await start(killed);
+      children[killed] = await start(killed, false);
     }
     await Bun.sleep(Math.max(0, from + moment * 1000 - performance.now()));
     console.log(`  after ${((performance.now() - from) / 1000).toFixed(1)} s: ${await look()}`);
@@ -106,7 +108,7 @@ try {
     const out = new Response(child.stdout).text();
     if (round === "first") {
       await lan.stop(children[3] as (typeof children)[number], "SIGKILL");
-      children[3] = await start(3);
+      children[3] = await start(3, false);
     }
     const code = await child.exited;
     const seconds = (performance.now() - at) / 1000;
