@@ -23,7 +23,12 @@ export function fitOf(wish: Omit<Watch, "watch" | "group">): Fit {
     (wish.name === undefined || wish.name === file.name) &&
     (wish.root === undefined || wish.root === file.root) &&
     (endings === undefined || endings.some((ending) => folded.endsWith(ending))) &&
-    words.every((word) => fits(folded, 0, folded.length, word) !== word.excludes) &&
+    words.every((word) => hasWord(folded, word) !== word.excludes) &&
     passes?.(file) !== false;
   return { words, isFit };
+}
+
+/** Of a plain word the whole text stands somewhere in the name. To compare it like one with wildcards takes ten times as long. */
+function hasWord(folded: string, word: Word): boolean {
+  return folded.includes(word.needle) && (!word.isWild || fits(folded, 0, folded.length, word));
 }
