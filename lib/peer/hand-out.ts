@@ -13,6 +13,8 @@ import { isRecordOf } from "./find-peer.ts";
 const LOOK_MS = 1_000;
 /** For each further group of this number of people the tracker is asked after that time once more. */
 const PEOPLE_A_WAIT = 50;
+/** Somebody who leaves without the files may be back within this time: until then the others wait for it. Milliseconds. */
+const GRACE_MS = 30_000;
 /** The most people that an offer to some is made to: their ids are in one line. */
 export const MOST_RECEIVERS = 200;
 
@@ -28,6 +30,8 @@ export interface Receiver {
   /** As last seen. */
   person: PeerLine;
   isOnline: boolean;
+  /** When it was online last. Milliseconds of the clock's `elapsed`. */
+  seenAt: number;
   /** `cannot`: the program there takes no offers. */
   state: "has" | "fetching" | "not" | "cannot";
   /** Only while it is fetching, where it is known. Per cent. */
@@ -81,7 +85,7 @@ export class HandOut {
     this.#say = say;
     this.#tools = tools;
     this.isToSome = to !== "all";
-    if (to !== "all") this.receivers = to.map((person) => ({ person, isOnline: true, state: stateAtFirst(person) }));
+    if (to !== "all") this.receivers = to.map((person) => newReceiver(person, tools.clock));
     this.#offers = files.map((file) => ({ file, token: tools.token(), made: "" }));
   }
 
@@ -93,8 +97,9 @@ export class HandOut {
 
   /** Those of whom it is expected that they fetch the files. */
   get counted(): Receiver[] {
+    const since = this.#tools.clock.elapsed() - GRACE_MS;
     return this.receivers.filter(
-      ({ state, isOnline }) => state === "has" || (state !== "cannot" && (this.isToSome || isOnline)),
+      ({ state, seenAt }) => state === "has" || (state !== "cannot" && (this.isToSome || seenAt > since)),
     );
   }
 
@@ -158,13 +163,14 @@ export class HandOut {
       if (!receiver.isOnline) receiver.isOnline = this.#see(receiver, this.#backOf(receiver, free), free);
     }
     if (this.isToSome) return;
-    for (const person of free) this.receivers.push({ person, isOnline: true, state: stateAtFirst(person) });
+    for (const person of free) this.receivers.push(newReceiver(person, this.#tools.clock));
   }
 
   #see(receiver: Receiver, person: PeerLine | undefined, free: Set<PeerLine>): boolean {
     if (person === undefined || !free.delete(person)) return false;
     receiver.person = person;
     if (receiver.state === "cannot" || !person.offers) receiver.state = receiver.state === "has" ? "has" : stateAtFirst(person);
+    receiver.seenAt = this.#tools.clock.elapsed();
     return true;
   }
 
@@ -266,6 +272,10 @@ export class HandOuts {
 
 /** After these events of a peer the tracker is asked at once. */
 const LOOK_AFTER = ["root", "folder", "joined"];
+
+function newReceiver(person: PeerLine, clock: Clock): Receiver {
+  return { person, isOnline: true, seenAt: clock.elapsed(), state: stateAtFirst(person) };
+}
 
 function stateAtFirst({ offers }: PeerLine): Receiver["state"] {
   return offers ? "not" : "cannot";

@@ -10,7 +10,7 @@ const PUPILS = Number(process.argv[2] ?? 30);
 const SIZE = Number(process.argv[3] ?? 50) * 1_000_000;
 const MEGABITS = Number(process.argv[4] ?? 20);
 /** Each pupil's two files for the teacher. Bytes. */
-const HOMEWORK = 200_000;
+const HOMEWORK = 20_000;
 const LOOKS = 10;
 const NAME = "lesson.bin";
 

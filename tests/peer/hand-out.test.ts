@@ -61,7 +61,7 @@ test("offers to those who were named by their ids, and tells once of each who ha
   expect(said.at(-1)).toBe("end token");
 });
 
-test("for all, those who join later count, and those who have left without it do not; who had it and left still has it", async () => {
+test("for all, those who join later count, and those who have left without it count for half a minute; who had it and left still has it", async () => {
   const { clock, tracker, offers, handOut, has, states } = room("all");
   handOut.start();
   await settle();
@@ -74,7 +74,9 @@ test("for all, those who join later count, and those who have left without it do
   tracker.people = [];
   tracker.records = [];
   await clock.pass(1_000);
-  expect([states(), handOut.isDone]).toEqual([["Ben has left", "Chloe not left", "Dan cannot left"], true]);
+  expect([states(), handOut.isDone]).toEqual([["Ben has left", "Chloe not left", "Dan cannot left"], false]);
+  await clock.pass(30_000);
+  expect(handOut.isDone).toBe(true);
 });
 
 test("a receiver who is back under another id is offered it again, by its name and place", async () => {
