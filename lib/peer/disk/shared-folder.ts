@@ -10,7 +10,7 @@ import { layerAbove, pieceSizeOf, type Tree } from "../content/merkle.ts";
 import type { Served } from "../serve/types.ts";
 import type { FolderCache } from "./folder-cache.ts";
 import { type Walk, type WalkedFile, walkFolder } from "./folder-walk.ts";
-import { identityOf, isAtItsPath, PLAIN_ONLY } from "./identity.ts";
+import { identityOf, isAtItsPath, learnNumbering, PLAIN_ONLY } from "./identity.ts";
 import { readFully } from "./read-fully.ts";
 
 const OPEN_FLAGS = constants.O_RDONLY | PLAIN_ONLY;
@@ -62,6 +62,7 @@ export class SharedFolder {
 
   /** Counts the files, so that the folder has a record at once. Throws a sentence when it cannot be shared. */
   async look(signal?: AbortSignal): Promise<Walk> {
+    learnNumbering(this.path);
     const walk = await walkFolder(this.path, signal);
     this.files = walk.files.length;
     this.size = walk.files.reduce((sum, { size }) => sum + size, 0);
