@@ -15,7 +15,7 @@ import type { PieceSet } from "./content/pieces.ts";
 import { IncomingFolder } from "./disk/incoming-folder.ts";
 import { servedBytes } from "./disk/shared-folder.ts";
 import type { Downloaded, DownloadOptions, DownloadTools } from "./download.ts";
-import { fetchDates } from "./fetch/dates.ts";
+import { fetchDates, parseDates } from "./fetch/dates.ts";
 import { fetchFile } from "./fetch/fetch.ts";
 import type { FetchEvent, Fetched, FetchTools } from "./fetch/types.ts";
 import { HowFar } from "./how-far.ts";
@@ -231,17 +231,14 @@ export class FolderDownloads {
     const shown = printable(record.name);
     if (holder === undefined) throw new FtError("no-holder", `Cannot fetch the folder "${shown}": only you share it.`);
     const holders: [FileRecord, ...FileRecord[]] = [holder, ...others];
-    const list = await fetchFolderList(holders, this.#tools, options);
+    const root = record.root ?? "";
+    const tools = engineTools(this.#tools, options, root);
+    const { list, dates } = await this.#lookInto(holders, root, options);
     const [first, end] = list.rangeOf(inside);
     if (inside !== "" && first === end) {
       throw new FtError("not-found", `There is no "${printable(inside)}" in the folder "${shown}".`);
     }
-    const root = record.root ?? "";
     const cut = new FolderCut(list);
-    const dates = await fetchDates(root, holders, list, {
-      ...engineTools(this.#tools, options, root),
-      clock: systemClock,
-    });
     const incoming = IncomingFolder.open({ into, name: record.name, list, cut, inside, dates });
     const progress = new FolderProgress(incoming, cut, options.report);
     let served: Part | undefined;
@@ -249,7 +246,7 @@ export class FolderDownloads {
       const fetched: Fetched = await fetchFile(
         { name: record.name, size: cut.size, root, holders, folder: cut },
         {
-          ...engineTools(this.#tools, options, root),
+          ...tools,
           rereads: async (holder) => {
             const list = await this.#tools.held(holder);
             if (newerOf({ ...holder, root }, list) !== undefined) changed.abort();
@@ -280,6 +277,25 @@ export class FolderDownloads {
     } catch (error) {
       incoming.keep();
       this.#endPart(served);
+      throw error;
+    }
+  }
+
+  /** The list of a folder and its dates, which are asked for at the same time. */
+  async #lookInto(
+    holders: [FileRecord, ...FileRecord[]],
+    root: string,
+    options: DownloadOptions,
+  ): Promise<{ list: FolderList; dates: FolderDates }> {
+    const failed = new AbortController();
+    const signal = AbortSignal.any([options.signal, failed.signal]);
+    const tools = engineTools(this.#tools, { ...options, signal }, root);
+    const lines = fetchDates(root, holders, { ...tools, clock: systemClock });
+    try {
+      const list = await fetchFolderList(holders, this.#tools, options);
+      return { list, dates: parseDates(await lines, list) };
+    } catch (error) {
+      failed.abort();
       throw error;
     }
   }

@@ -79,8 +79,9 @@ export class FolderList implements Iterable<FolderEntry> {
     for (let entry = 0; entry < this.length; entry++) yield this.entry(entry);
   }
 
-  /** The number of the entry with this path, in UTF-8; -1 when there is none. */
-  find(path: Uint8Array): number {
+  /** The number of the entry with this path, in UTF-8; -1 when there is none. The entry `guess` is looked at first. */
+  find(path: Uint8Array, guess = this.length): number {
+    if (guess < this.length && this.#compare(guess, path) === 0) return guess;
     const at = this.#firstFrom(path);
     return at < this.length && this.#compare(at, path) === 0 ? at : -1;
   }

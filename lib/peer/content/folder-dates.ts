@@ -12,6 +12,8 @@ export class FolderDates {
   readonly #list: FolderList;
   readonly #ofEntries: Float64Array;
   readonly #ofFolders = new Map<string, number>();
+  /** The entry whose date comes next, if they come in the order of the list. */
+  #next = 0;
 
   constructor(list: FolderList) {
     this.#list = list;
@@ -20,9 +22,12 @@ export class FolderDates {
 
   /** Sets the date of a path in UTF-8. A path that is not of the folder is left out. */
   set(path: Uint8Array, date: number): void {
-    const entry = this.#list.find(path);
-    if (entry >= 0) this.#ofEntries[entry] = date;
-    else if (path.at(-1) === SLASH && this.#isFolder(path)) this.#ofFolders.set(decoder.decode(path), date);
+    const entry = this.#list.find(path, this.#next);
+    if (entry >= 0) {
+      this.#ofEntries[entry] = date;
+      this.#next = entry + 1;
+    }
+    if (entry < 0 && path.at(-1) === SLASH && this.#isFolder(path)) this.#ofFolders.set(decoder.decode(path), date);
   }
 
   /** The date of an entry of the list. */

@@ -18,9 +18,12 @@ export class FolderSelection {
   /** `inside`: the path of a file or folder, or nothing for the whole folder. */
   constructor(list: FolderList, inside: string) {
     this.#list = list;
-    [this.#first, this.#end] = list.rangeOf(inside);
-    this.isOneFile = inside !== "" && this.#end === this.#first + 1 && list.pathOf(this.#first) === inside;
+    const [first, end] = list.rangeOf(inside);
+    this.isOneFile = inside !== "" && end === first + 1 && list.pathOf(first) === inside;
     this.#around = this.isOneFile ? inside.slice(0, inside.lastIndexOf("/") + 1) : inside === "" ? "" : `${inside}/`;
+    // An empty folder that is wanted itself is no entry in its place.
+    this.#first = first < end && list.pathOf(first) === this.#around ? first + 1 : first;
+    this.#end = end;
     let [files, size] = [0, 0];
     for (const entry of this.entries()) {
       if (!list.isFolder(entry)) files += 1;
@@ -36,7 +39,7 @@ export class FolderSelection {
 
   /** The numbers of the wanted entries, without the wanted folder itself. */
   *entries(): Generator<number> {
-    for (let entry = this.#first; entry < this.#end; entry++) if (this.pathOf(entry) !== "") yield entry;
+    for (let entry = this.#first; entry < this.#end; entry++) yield entry;
   }
 
   /** The path of a wanted entry, from the place where it is saved. */

@@ -21,18 +21,13 @@ const LONGEST_DATE = 16;
 
 type DateTools = Pick<FetchTools, "dial" | "pass" | "keyed" | "signal"> & { clock: Clock };
 
-/** The dates of a folder's entries. Empty when no holder gives them. */
-export async function fetchDates(
-  root: string,
-  holders: readonly FileRecord[],
-  list: FolderList,
-  tools: DateTools,
-): Promise<FolderDates> {
+/** The dates of a folder's entries, as DATES carries them. Empty when no holder gives them. */
+export async function fetchDates(root: string, holders: readonly FileRecord[], tools: DateTools): Promise<Uint8Array> {
   for (const holder of holders.filter(({ part }) => !part).slice(0, MOST_ASKED)) {
     const bytes = await datesOf(root, holder, tools).catch(() => undefined);
-    if (bytes !== undefined) return parseDates(bytes, list);
+    if (bytes !== undefined) return bytes;
   }
-  return new FolderDates(list);
+  return new Uint8Array(0);
 }
 
 async function datesOf(
