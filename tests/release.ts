@@ -27,6 +27,7 @@ import { readSecretKey, type SecretKey, signatureText } from "./helpers/minisign
 import { packageTexts } from "./helpers/packages.ts";
 import { windowsReadMe } from "./helpers/read-me-windows.ts";
 import { withVersion } from "./helpers/version-resource.ts";
+import { withIcon } from "./helpers/windows-icon.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -42,7 +43,7 @@ export const PACKAGES = "packages";
 export const SIGNATURE = `${SUMS}.minisig`;
 
 export const PROGRAMS = ["ft-tracker", "ft-peer"] as const;
-export const TEXTS = ["README.md", "LICENSE", "CHANGELOG.md"] as const;
+export const TEXTS = ["README.md", "LICENSE", "CHANGELOG.md", "SECURITY.md"] as const;
 
 const ENTRY_FILES = { "ft-tracker": ["tracker.ts"], "ft-peer": ["peer.ts", "lib/peer/content/hasher.ts"] };
 /** How the programs are compiled for a release; the `build` scripts say the same. */
@@ -177,11 +178,11 @@ export function pack(target: Target, files: PackedFile[], when: Date, level?: Pa
   return HAS_XZ ? packTarXz(files, when) : packTarGz(files, when, level);
 }
 
-/** A compiled program as it goes into an archive: with its own name in its signature for macOS, or in its version for Windows. */
+/** A compiled program as it goes into an archive: with its own name in its signature for macOS, or in its version and icon for Windows. */
 export function finished(program: string, bytes: Bytes): Bytes {
   const [format] = describeBinary(bytes).split(" ");
   if (format === "Mach-O") return signed(bytes, program);
-  return format === "PE" ? withVersion(bytes, versionStrings(program), project.version) : bytes;
+  return format === "PE" ? withIcon(withVersion(bytes, versionStrings(program), project.version), program) : bytes;
 }
 
 /** What Windows shows of a program. */
