@@ -3,6 +3,7 @@
 //     bun run release                  all targets, into dist/release
 //     bun run release linux-x64 …      only these
 //     RELEASE_URL=https://… bun run release   also the texts for Scoop, winget, Homebrew and the AUR; RELEASE_HOME is the home page
+//     RELEASE_MAINTAINER="Name <mail address>" bun run release    names the person who makes the packages for Debian
 //     MINISIGN_KEY=FILE bun run release    signs the sums with this key, which `minisign -G -W` has made
 //
 // A target is built on a runtime that is downloaded once, kept in node_modules/.cache and held against the lock file in
@@ -21,7 +22,7 @@ import { TRACKER_TABLE } from "../lib/tracker/options.ts";
 import project from "../package.json";
 import { HAS_XZ, type PackedFile, packTarGz, packTarXz, packZip } from "./helpers/archive.ts";
 import { describeBinary, signed } from "./helpers/binary.ts";
-import { debianPackage } from "./helpers/debian.ts";
+import { debianPackage, NO_MAINTAINER } from "./helpers/debian.ts";
 import { manualPage } from "./helpers/manual.ts";
 import { readSecretKey, type SecretKey, signatureText } from "./helpers/minisign.ts";
 import { packageTexts } from "./helpers/packages.ts";
@@ -358,8 +359,8 @@ function debOf(architecture: string, programs: Record<string, Bytes>, when: Date
     manual: manualOf(name, project.version),
   }));
   const [license, changes] = ["LICENSE", "CHANGELOG.md"].map((name) => readFileSync(join(ROOT, name), "utf8"));
-  const about = { version: project.version, architecture, programs: packaged, license: license ?? "", changes: changes ?? "" };
-  return debianPackage(about, when);
+  const texts = { license: license ?? "", changes: changes ?? "", maintainer: process.env.RELEASE_MAINTAINER || NO_MAINTAINER };
+  return debianPackage({ version: project.version, architecture, programs: packaged, ...texts }, when);
 }
 
 /** Writes the texts for package managers. They name every target's archive, so they need a release of all targets. */
