@@ -15,6 +15,7 @@ import { quietClock, systemClock } from "./lib/clock.ts";
 import { CancelledError, UsageError } from "./lib/error.ts";
 import { userFolder } from "./lib/files.ts";
 import { dial } from "./lib/net/dial.ts";
+import { acceptBoth } from "./lib/net/http.ts";
 import { dialableFrom, interfaces, isOnNetwork, watchInterfaces } from "./lib/net/interfaces.ts";
 import { type Listener, listen, listenNear } from "./lib/net/listen.ts";
 import { Admission } from "./lib/peer/admission.ts";
@@ -71,6 +72,8 @@ import { printable } from "./lib/text.ts";
 
 /** The most connections from one address at once. */
 const MAX_PER_ADDRESS = 32;
+/** Where guests are served, a connection must begin with its first word within this time. Milliseconds. */
+const FIRST_WORD_MS = 10_000;
 /** After Ctrl-C the program ends within this time, even if something hangs. Milliseconds. */
 const LEAVING_MS = 4_000;
 
@@ -107,6 +110,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
       if ("id" in checked && !("nonce" in checked)) connector.proven(from);
       return checked;
     },
+    refuseTicket: (ticket, root, from) => admission.refuseTicket(ticket, root, from),
     whenRevoked: (id, act) => admission.whenRevoked(id, act),
     arrived: (token, channel) => connector.arrived(token, channel),
     known: (from) => admission.isKnown(from),
@@ -117,7 +121,14 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
       finishers.hear(event);
     },
   });
-  const listener = listenFrom(options.port, (channel) => server.accept(channel));
+  const acceptGuests = acceptBoth(
+    (exchange) => server.answer(exchange),
+    (channel) => server.accept(channel),
+    FIRST_WORD_MS,
+  );
+  const listener = listenFrom(options.port, (channel) =>
+    session.standing?.guests ? acceptGuests(channel) : server.accept(channel),
+  );
   const session = new Session({
     dial,
     tracker: options.tracker,
@@ -128,6 +139,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     challenge: secret,
     agent: `ft-peer/${VERSION}`,
     name: options.name,
+    guests: options.guests !== false,
     port: listener.port,
     records: (own) => [sharing, folders, downloads, folderDownloads].flatMap((some) => some.records(own)),
     sessionKey,
@@ -278,7 +290,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
       const engine = records[0].type === FOLDER_TYPE ? folderDownloads : downloads;
       return engine.start(records, { ...how, signal: AbortSignal.any([how.signal, stopped.signal]) });
     },
-    listOf: async (records, how) => (await fetchFolderList(records, folderTools, how)).entries,
+    listOf: async (records, how) => [...(await fetchFolderList(records, folderTools, how))],
     stop: async () => {
       stopped.abort();
       sharing.stop();

@@ -187,6 +187,7 @@ const OPTIONS = [
   },
   { name: "before", kind: DAY, label: "DATE", about: "find: last changed on this day or earlier", command: FINDING },
   { name: "limit", setting: true, kind: RATE, label: "RATE", about: "most bytes per second, such as 10MB (up and down each)" },
+  { name: "no-guests", setting: true, kind: FLAG, about: "do not serve browsers, also where the tracker's page lets them" },
   { name: "json", setting: true, kind: FLAG, about: "one JSON object a line" },
   { name: "quiet", setting: true, short: "q", kind: FLAG, about: "print results and errors only" },
   { name: "help", short: "h", kind: FLAG, about: "this text" },
@@ -251,6 +252,7 @@ export interface CommandLine {
   overwrite: boolean;
   /** The most bytes per second, up and down each. */
   limit: number | undefined;
+  "no-guests": boolean;
   json: boolean;
   quiet: boolean;
 }

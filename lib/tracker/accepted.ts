@@ -8,10 +8,11 @@ import { type FileName, type FileRecord, isCounted } from "../protocol/record.ts
 import { encodeFromTracker } from "../protocol/write.ts";
 import { Allowance } from "../rate.ts";
 import { plural, printable } from "../text.ts";
-import { addressFor, type Member, type Presence, type Push, type SessionClaim } from "./catalog.ts";
+import { addressFor } from "./answer-lines.ts";
 import { Account, CONNECTS_OF_HOST } from "./hosts.ts";
 import type { Steps } from "./long-search.ts";
 import { OFFERS } from "./offers.ts";
+import type { Member, Presence, Push, SessionClaim } from "./shelf.ts";
 import type { Connection, TrackerReply, TrackerState } from "./state.ts";
 import { MOST_WATCHES, PUSHES_A_SECOND } from "./watches.ts";
 
@@ -20,6 +21,9 @@ const CONNECTS = { perSecond: 2 * CONNECTS_OF_HOST.perSecond, burst: 2 * CONNECT
 
 /** The requests that only an accepted peer may make. */
 export type PeerRequest = Exclude<ToTracker, { verb: "HELLO" | "FILES" | "BYE" }>;
+
+/** A list of a peer, as FILES brings it. */
+type SharedList = Pick<Extract<ToTracker, { verb: "FILES"; profile: 2 }>, "port" | "records" | "guests">;
 
 /** The reply to a peer that changes its list after the end of its connection. */
 export const TOO_LATE = error("left", "This peer has ended its connection and shares nothing any more.");
@@ -85,11 +89,11 @@ export class AcceptedPeer implements Presence {
   }
 
   /** Puts its first list, or another one, in the catalog. Gives the reply. */
-  share(port: number, records: FileRecord[], { agent, name }: Pick<Member, "agent" | "name">): TrackerReply {
+  share({ port, records, guests }: SharedList, { agent, name }: Pick<Member, "agent" | "name">): TrackerReply {
     const { catalog, setup } = this.#state;
     const { id, address } = this;
     const before = this.#member?.port;
-    this.#member = this.#state.put({ id, profile: 2, address, agent, name, port, presence: this }, records);
+    this.#member = this.#state.put({ id, profile: 2, address, agent, name, port, guests, presence: this }, records);
     if (before !== port) void this.#tryPort(this.#member);
     const pass = setup.credentials.passFor(id, this.#connection.channel);
     const session = this.extras

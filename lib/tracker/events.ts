@@ -15,6 +15,8 @@ type OwnEvent =
   | { event: "listening"; address: string; port: number }
   /** The addresses that peers can type; `announced`: whether they can also find the tracker by DNS-SD. */
   | { event: "addresses"; addresses: string[]; announced: boolean }
+  /** The addresses of the web page; `guests`: whether guests may download. */
+  | { event: "web"; addresses: string[]; guests: boolean }
   /** DNS-SD shows the tracker under this name from now on. */
   | { event: "announced"; name: string }
   | { event: "operator"; order: string; words: string }
@@ -84,6 +86,10 @@ export class TrackerLog {
   lines(event: TrackerEvent, at: Date): string[] {
     if (event.event === "listening") return [this.#colours.bold(`ft-tracker ${VERSION} listening on ${formatEndpoint(event)}`)];
     if (event.event === "addresses") return this.#addresses(event);
+    if (event.event === "web") {
+      const may = event.guests ? "Browsers can see the files and download them:" : "Browsers can see what there is:";
+      return [may, ...event.addresses.map((address) => `    ${this.#colours.bold(address)}`)];
+    }
     const [verb, colour, words] = describe(event);
     const line = words === "" ? this.#colours[colour](verb) : `${this.#colours[colour](verb.padEnd(8))} ${words}`;
     if (this.#isJournal) return [`${line}${moreOf(event)}`];
@@ -117,7 +123,7 @@ function moreOf(event: TrackerEvent): string {
 
 /** The word for an event, its colour, and what is to be said of it. */
 function describe(
-  event: Exclude<TrackerEvent, { event: "listening" | "addresses" }>,
+  event: Exclude<TrackerEvent, { event: "listening" | "addresses" | "web" }>,
 ): [verb: string, colour: Colour, words: string] {
   switch (event.event) {
     case "announced":

@@ -30,6 +30,7 @@ Usage: ft-tracker [options]
   --host ADDRESS       address to listen on (default: all of this machine)
   --name NAME          this tracker's name (default: the host's name)
   --no-announce        do not announce the tracker on the network
+  --web [guests]       show browsers a page; guests: they may download, too
   --for DURATION       how long a ban holds, such as 30m, 2h or 7d
   --bans FILE          where bans are kept (default: in the state folder)
   --json               one JSON object a line for each event
