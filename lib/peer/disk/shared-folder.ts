@@ -34,6 +34,10 @@ export interface FolderState {
 export class SharedFolder {
   readonly path: string;
   readonly name: FileName;
+  /** Only those who were told this token are shown the folder. */
+  only: string | undefined;
+  /** It was fetched when the list was full: it does not count among this peer's files. */
+  beyond = false;
   /** Undefined until everything is hashed. */
   state: FolderState | undefined;
   /** Its files and their bytes, as they were when the folder was last walked. */
