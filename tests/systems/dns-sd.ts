@@ -4,7 +4,7 @@
 // dbus-daemon, and systemd-resolved that is here. Every program runs on hosts of its own, and nothing of this machine's network is used.
 
 import { afterEach, describe, expect, test } from "bun:test";
-import { writeFileSync } from "node:fs";
+import { chmodSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { House } from "../helpers/house.ts";
 import { type Host, Lan } from "../helpers/lan.ts";
@@ -48,7 +48,7 @@ const BUS = (place: string) => `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD 
 <busconfig>
   <listen>unix:path=${place}/bus</listen>
   <policy context="default">
-    <allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/><allow own="*"/>
+    <allow user="*"/><allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/><allow own="*"/>
   </policy>
 </busconfig>`;
 
@@ -70,6 +70,8 @@ async function scene(): Promise<{ house: House; there: Host; tracker: Program }>
 async function startBus(house: House, host: Host): Promise<Record<string, string>> {
   const place = house.stage.folder();
   writeFileSync(join(place, "bus.conf"), BUS(place));
+  // systemd-resolved runs as a user of its own.
+  chmodSync(place, 0o755);
   const bus = house.start(host, "dbus-daemon", [`--config-file=${place}/bus.conf`, "--nofork", "--print-address"], place);
   await bus.waitFor(/unix:path/);
   return { DBUS_SYSTEM_BUS_ADDRESS: `unix:path=${place}/bus` };
@@ -104,7 +106,7 @@ describe.skipIf(noLan !== undefined)("a tracker that announces itself is found",
   test.skipIf(!hasResolved)("by resolvectl", async () => {
     const { house, there } = await scene();
     const env = await startBus(house, there);
-    const script = `mkdir -p /run/systemd/resolve && mount -t tmpfs none /run/systemd/resolve; exec ${RESOLVED} 2>&1`;
+    const script = `mkdir -p /run/systemd/resolve && mount -t tmpfs -o mode=755,uid=systemd-resolve,gid=systemd-resolve none /run/systemd/resolve; exec ${RESOLVED} 2>&1`;
     house.start(there, "sh", ["-c", script], undefined, { ...env, SYSTEMD_LOG_TARGET: "console", SYSTEMD_LOG_LEVEL: "info" });
     for (let tries = 0; tries < 100; tries++) {
       const set = house.start(there, "resolvectl", ["mdns", "eth0", "yes"], undefined, env);
