@@ -13,6 +13,7 @@ import type { Served } from "../serve/types.ts";
 import type { FolderCache, HashedFile } from "./folder-cache.ts";
 import { type HashedFiles, hashFiles, openUnchanged, placeOf, readAll } from "./folder-hashing.ts";
 import { type Walk, type WalkedFile, walkFolder } from "./folder-walk.ts";
+import { learnNumbering } from "./identity.ts";
 import { readFully } from "./read-fully.ts";
 
 /** A read of small files ends after this time, with the bytes that it has by then. Milliseconds. */
@@ -53,6 +54,7 @@ export class SharedFolder {
 
   /** Counts the files, so that the folder has a record at once. Throws a sentence when it cannot be shared. */
   async look(signal?: AbortSignal): Promise<Walk> {
+    learnNumbering(this.path);
     const walk = await walkFolder(this.path, signal);
     this.files = walk.files.length;
     this.size = walk.files.reduce((sum, { size }) => sum + size, 0);
