@@ -1,4 +1,4 @@
-// Foreign programs for DNS-SD look at a tracker that announces itself: `bun run dns-sd`.
+// Foreign programs for DNS-SD look at a tracker that announces itself: `bun run dnssd`.
 //
 // It needs root on Linux with network namespaces, and tries each of Debian's python3-zeroconf, avahi-daemon with avahi-utils and
 // dbus-daemon, and systemd-resolved that is here. Every program runs on hosts of its own, and nothing of this machine's network is used.
