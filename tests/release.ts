@@ -479,10 +479,15 @@ export function chooseTargets(names: string[]): Target[] {
   return TARGETS.filter(({ name }) => names.includes(name));
 }
 
+/** The signals that stop a release. */
+const STOPS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
 async function main(argv: string[]): Promise<number> {
   try {
     const [option, folder, ...names] = argv;
     if (option === "--into" && folder !== undefined) {
+      // Ends xz, too.
+      for (const signal of STOPS) process.once(signal, () => process.exit(130));
       for (const target of chooseTargets(names)) console.log(JSON.stringify(await make(target, folder)));
       return 0;
     }
@@ -497,7 +502,7 @@ async function main(argv: string[]): Promise<number> {
       );
     }
     const stopped = new AbortController();
-    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => stopped.abort());
+    for (const signal of STOPS) process.once(signal, () => stopped.abort());
     await release(targets, key, stopped.signal);
     return 0;
   } catch (error) {
