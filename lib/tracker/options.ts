@@ -47,6 +47,11 @@ const TRACKER_NAME: Kind<string> = {
   },
 };
 
+/** The name of a tracker whose person has given none: the host's name without its domain, such as the "local" of macOS. */
+export function defaultTrackerName(host = hostname()): string {
+  return /^[^.]+/.exec(host)?.[0] ?? "tracker";
+}
+
 /** Whether there is a web page, and whether guests may download by it. */
 const WEB: Kind<"page" | "guests"> = {
   completes: ["guests"],
@@ -85,7 +90,7 @@ const GENERAL = [
     kind: TRACKER_NAME,
     label: "NAME",
     about: "this tracker's name (default: the host's name)",
-    standard: hostname(),
+    standard: defaultTrackerName(),
   },
   { name: "no-announce", setting: true, kind: FLAG, about: "do not announce the tracker on the network" },
   { name: "web", setting: true, kind: WEB, label: "[guests]", about: "show browsers a page; guests: they may download, too" },
