@@ -2,6 +2,7 @@
 // takes in what others offer, each once.
 
 import type { Clock } from "../clock.ts";
+import { FtError } from "../error.ts";
 import type { Offer } from "../protocol/messages.ts";
 import type { FileRecord } from "../protocol/record.ts";
 import { Allowance } from "../rate.ts";
@@ -83,4 +84,11 @@ export class Offers {
 
 function keyOf({ offer, root }: FileRecord): string {
   return `${offer} ${root}`;
+}
+
+/** The error of a peer that wants to hand out files at a tracker that cannot pass offers on. */
+export function oldTracker(): FtError {
+  const words =
+    "The tracker there is of an older version and cannot hand out files. Share them with everybody: ft-peer share PATH...";
+  return new FtError("old-tracker", words);
 }

@@ -1,10 +1,10 @@
 // Keeps this peer's list at its tracker: sends it, adds the records of parts, and sends all of it again before the pass expires.
 
-import { FtError } from "../error.ts";
 import type { Channel } from "../net/channel.ts";
 import { OLD_PASS_LIFETIME_S, PASS_LIFETIME_S } from "../protocol/messages.ts";
 import { type FileRecord, isCounted } from "../protocol/record.ts";
 import { encodeToTracker } from "../protocol/write.ts";
+import { oldTracker } from "./offers.ts";
 import type { SessionOptions } from "./session-types.ts";
 import { aheadOf, type Standing } from "./standing.ts";
 import { type Reply, unexpected } from "./tracker-connection.ts";
@@ -38,10 +38,7 @@ export class OwnList {
     const list = this.#records(channel, standing).filter(isCounted);
     const isEnclosed = list.length === 0 && this.#records(channel, { offers: true }).some(isCounted);
     if (!isEnclosed) return list;
-    throw new FtError(
-      "old-tracker",
-      "This tracker is of an older version, or of the basic protocol. Only --to all is possible there.",
-    );
+    throw oldTracker();
   }
 
   /** Sends the list, up to the tracker's limit, and keeps the new pass. */

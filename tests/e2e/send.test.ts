@@ -111,6 +111,17 @@ describe("send", () => {
     expect(ben.program.out).not.toContain("offers");
   });
 
+  test("tells an older tracker nothing of a file that is for some, and says that it cannot hand out", async () => {
+    const { address } = await stage.rawTracker();
+    for (const to of ["Ben", "all"]) {
+      const { code, err } = await stage.ft(stage.folder(), address, "send", slides(), "--to", to, "--quiet");
+      expect({ code, err }).toEqual({
+        code: 1,
+        err: "The tracker there is of an older version and cannot hand out files. Share them with everybody: ft-peer share PATH...\n",
+      });
+    }
+  });
+
   test("Ctrl-C says who has not; without --accept an offer is a line, and nothing is fetched", async () => {
     const { address } = await stage.tracker();
     const ben = await pupil(address, "Ben");
@@ -120,6 +131,20 @@ describe("send", () => {
     expect(await anna.exited).toBe(130);
     expect(anna.out).toBe("0 of 1 have it, 1 not yet. Not yet: Ben.\n");
     expect(seenIn(ben.to)).toEqual([]);
+  });
+
+  test("whose person leaves before the answer leaves nothing to fetch, and that is said", async () => {
+    const { address } = await stage.tracker();
+    const ben = await pupil(address, "Ben", "--accept", "Anna", "--limit", "1kB", "--json");
+    const anna = sending(address, [slides("x".repeat(200_000))], "--to", "Ben");
+    await ben.program.waitFor(/"event":"offer"/);
+    anna.kill();
+    await ben.program.waitFor(/"event":"error"[^\n]*"name":"slides\.txt"/);
+    expect(seenIn(ben.to)).toEqual([]);
+    // Offered again it is fetched.
+    const again = sending(address, [slides("y")], "--to", "Ben");
+    expect(await again.exited).toBe(0);
+    expect(seenIn(ben.to)).toEqual(["slides.txt"]);
   });
 
   test("goes on over a restart of the tracker, and nothing is offered twice", async () => {

@@ -11,6 +11,7 @@ import { chooseFiles, isFolder, type SharedFile } from "../disk/share.ts";
 import { SharedFolder } from "../disk/shared-folder.ts";
 import { findReceivers } from "../find-receivers.ts";
 import type { Handed, HandOut, HandOutEvent } from "../hand-out.ts";
+import { oldTracker } from "../offers.ts";
 import type { CommandLine } from "../options.ts";
 import {
   cannotSentence,
@@ -67,12 +68,7 @@ function isToAll(recipients: string[]): boolean {
 /** Hands out until all have everything, or until Ctrl-C, and says who has not. */
 export async function send(peer: Peer, line: CommandLine, { files, folders }: ToSend, screen: Screen, signal: AbortSignal) {
   const { requests, standing } = peer.session;
-  if (standing?.profile === 2 && !standing.offers) {
-    throw new FtError(
-      "old-tracker",
-      "This tracker is of an older version and cannot hand out files. Share them instead: ft-peer share",
-    );
-  }
+  if (!standing?.offers) throw oldTracker();
   const people = await orCancelled(requests.who(), signal);
   const to = isToAll(line.recipients) ? "all" : findReceivers(line.recipients, people, standing?.id);
   if (to !== "all") {
