@@ -198,10 +198,7 @@ export class Offering {
   get progress(): string[] {
     return this.#handOuts.flatMap((handOut) => {
       const missing = describeMissing(handOut);
-      return [
-        `Handed out ${describeHanded(handOut.files)}: ${describeProgress(handOut)}.`,
-        ...(missing === "" ? [] : [`  ${missing}`]),
-      ];
+      return [`${describeHanded(handOut.files)}: ${describeProgress(handOut)}.`, ...(missing === "" ? [] : [`  ${missing}`])];
     });
   }
 
