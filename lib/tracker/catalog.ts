@@ -207,7 +207,6 @@ export class Catalog {
   /** From now on a peer is shown the records with this token. */
   tell(id: string, token: string): void {
     this.#circles.tell(id, token);
-    this.#answers.clear();
   }
 
   /** Whether a record is shown to the peer with this id. */
