@@ -29,6 +29,8 @@ import type { Catalog } from "./lib/tracker/catalog.ts";
 import { Conversation } from "./lib/tracker/conversation.ts";
 import { Credentials } from "./lib/tracker/credentials.ts";
 import { EventDamper, type TrackerEvent, TrackerLog, withTime } from "./lib/tracker/events.ts";
+import { Group } from "./lib/tracker/group/group.ts";
+import { Neighbours } from "./lib/tracker/group/neighbours.ts";
 import { LIMITS, type Limits } from "./lib/tracker/limits.ts";
 import { describeSummary, Operator, type Order, type OrderResult, type Summary } from "./lib/tracker/operator.ts";
 import { giveOrder, openOperatorSocket } from "./lib/tracker/operator-socket.ts";
@@ -46,6 +48,8 @@ export interface TrackerOptions {
   limits?: Partial<Limits>;
   /** Whether peers may find the tracker by DNS-SD. */
   announce?: boolean;
+  /** The group of trackers that it belongs to. */
+  group?: string | undefined;
   /** The file in which bans are kept. Without it they end with the tracker. */
   bans?: string | undefined;
   /** The key by which peers know the tracker again. Without it the tracker makes a new one. */
@@ -78,6 +82,7 @@ export function startTracker(options: TrackerOptions): Tracker {
   const damper = new EventDamper(options.report, clock);
   const limits = { ...LIMITS, ...options.limits };
   limits.results = Math.min(limits.results, limits.mostResults);
+  const group = options.group === undefined ? undefined : new Group(options.group);
   const state = new TrackerState({
     name,
     announced,
@@ -85,6 +90,7 @@ export function startTracker(options: TrackerOptions): Tracker {
     clock,
     bans: new Bans(options.bans, () => clock.at()),
     credentials: new Credentials(clock, options.key),
+    group,
     dial: network.dial,
     dialable: dialableFrom,
     report: (event) => damper.report(event),
@@ -110,7 +116,7 @@ export function startTracker(options: TrackerOptions): Tracker {
   const operator = new Operator(state, { address, port });
   report({ event: "listening", address, port });
   reportAddresses(host, port, announced, reportUntilStop);
-  const announcement = announced ? announceAs(name, listener, state.setup.credentials.key, reportUntilStop) : undefined;
+  const announcement = announced ? announceAs(state, listener, reportUntilStop) : undefined;
   const stopTidying = tidyMemory(state);
 
   return {
@@ -153,19 +159,31 @@ function reportAddresses(
   else void likelyAddresses().then((all) => tell(all.filter((address) => host !== "0.0.0.0" || !isIPv6(address))));
 }
 
-/** Announces the tracker by DNS-SD, and reports each name under which it is shown. */
+/** Announces the tracker by DNS-SD, and reports each name under which it is shown. A tracker of a group hears the others. */
 function announceAs(
-  name: string,
+  state: TrackerState,
   { address, port }: Listener,
-  key: string,
   report: (event: TrackerEvent) => void,
-): Announcement {
+): Pick<Announcement, "stop"> {
+  const { name, group, credentials, clock } = state.setup;
+  const { key } = credentials;
   const reported = new Set<string>();
   const announced = (shown: string) => {
     if (!reported.has(shown)) report({ event: "announced", name: shown });
     reported.add(shown);
   };
-  return announce({ name, port, version: VERSION, host: address, key, announced });
+  const options = { name, port, version: VERSION, host: address, key, announced };
+  if (group === undefined) return announce(options);
+  const changed = () => group.changed(state);
+  const neighbours = new Neighbours({ group: group.name, key, clock, ask: () => announcement.ask(), changed });
+  group.add(neighbours);
+  const announcement = announce({ ...options, group: group.name, heard: (packet, from) => neighbours.hear(packet, from) });
+  return {
+    stop: () => {
+      neighbours.stop();
+      return announcement.stop();
+    },
+  };
 }
 
 /** Gives an order to the tracker of this user on this machine. */

@@ -11,6 +11,7 @@ import {
   type ReadLimits,
   takeBasicMessage,
 } from "./basic.ts";
+import { parseGroup } from "./group.ts";
 import { Frame } from "./lines.ts";
 import {
   type CallBack,
@@ -170,9 +171,10 @@ export class TrackerInbox extends Inbox<ToTracker> {
         this.#awaitsHello = false;
         const values = valuesOf(rest);
         const agent = (values.get("agent") ?? "").slice(0, AGENT_LIMIT);
-        const [session, challenge, key] = ["session", "challenge", "key"].map((name) => values.get(name));
+        const [session, challenge, key, home] = ["session", "challenge", "key", "home"].map((name) => values.get(name));
         const extras = values.get("extras") === "1" || undefined;
-        return { verb, profile: 2, agent, extras, session, challenge, key, name: optional(values, "name", nameValue) };
+        const name = optional(values, "name", nameValue);
+        return { verb, profile: 2, agent, extras, session, challenge, key, name, home };
       }
       case "FILES": {
         const count = parseWhole(rest.split(" ")[0] ?? "");
@@ -290,6 +292,7 @@ export class SessionInbox extends Inbox<FromTracker> {
           results: optional(values, "results", wholeValue),
           proof: values.get("proof"),
           nonce: values.get("nonce"),
+          group: values.get("group"),
         };
       }
       case "WELCOME": {
@@ -328,6 +331,7 @@ export class SessionInbox extends Inbox<FromTracker> {
       case "NO":
       case "PONG":
       case "BYE":
+      case "HOME":
         return { verb };
       case "ERROR":
         return errorOf(rest);
@@ -343,6 +347,8 @@ export class SessionInbox extends Inbox<FromTracker> {
         return appearedOf(line, rest);
       case "REVOKED":
         return { verb, ids: rest.split(",") };
+      case "GROUP":
+        return { verb, trackers: parseGroup(rest) };
       default:
         return { verb: "UNKNOWN", word: verb };
     }

@@ -73,6 +73,8 @@ export class Conversation implements ChannelHandlers, Connection {
   knowsNames = false;
   /** It has said `key=`. */
   hearsRevoked = false;
+  /** It has said `home=`, with the key of another tracker. */
+  home: string | undefined;
   /** An accepted peer whose requests are all answered has none. It takes a spare one for the next request. */
   #inbox: TrackerInbox | undefined;
   readonly #turns: Turns;
@@ -330,8 +332,9 @@ export class Conversation implements ChannelHandlers, Connection {
     this.hearsRevoked = hello.key !== undefined;
     const { limits, setup } = this.#state;
     const { name, announced, credentials } = setup;
+    if (hello.home !== credentials.key) this.home = hello.home;
     const results = limits.mostResults === RESULTS_LIMIT ? {} : { results: limits.mostResults };
-    const extras = this.extras ? { announced, ...results } : {};
+    const extras = this.extras ? { announced, ...results, group: setup.group?.name } : {};
     const about = { name, max: limits.files, key: credentials.key, you: this.address, ...extras };
     const proof = hello.challenge === undefined ? undefined : credentials.prove(hello.challenge);
     const nonce = hello.key === undefined ? undefined : credentials.newNonce();
@@ -361,7 +364,10 @@ export class Conversation implements ChannelHandlers, Connection {
       this.reply(this.#peer.share(list.port, records, guest ?? UNCHANGED));
       const { words } = list.unfit ?? {};
       if (words !== undefined) this.reply({ verb: "NOTICE", words: `The tracker leaves a file of yours out. ${words}` });
-      if (guest !== undefined) this.#state.tellRevoked(this);
+      if (guest !== undefined) {
+        this.#state.tellRevoked(this);
+        this.#state.setup.group?.tell(this);
+      }
     }
   }
 

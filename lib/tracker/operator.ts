@@ -1,5 +1,5 @@
 // Carries out the orders of a running tracker's operator: status, peers, files, holders, kick, ban, unban, bans,
-// notice. operator-socket.ts receives them.
+// notice, home. operator-socket.ts receives them.
 
 import { VERSION } from "../program/cli.ts";
 import { type Address, formatEndpoint, hostOf, isIPv6, isLinkLocal, parseAddress, parseEndpoint } from "../protocol/address.ts";
@@ -16,7 +16,7 @@ import { listFiles, listHolders, listPeers } from "./who-has.ts";
 const NOTICE_LIMIT = 1000;
 
 export interface Order {
-  order: "status" | "peers" | "files" | "holders" | "kick" | "ban" | "unban" | "bans" | "notice";
+  order: "status" | "peers" | "files" | "holders" | "kick" | "ban" | "unban" | "bans" | "notice" | "home";
   /** An address, a network, or a peer that is online: its `address:port`, name or id. */
   address?: string;
   /** A file's name, or root: and its content id. */
@@ -97,6 +97,8 @@ export class Operator {
         return this.#listBans();
       case "notice":
         return this.#notify(words);
+      case "home":
+        return this.#sendHome();
       case "kick":
         return this.#kick(address);
       case "ban":
@@ -176,6 +178,14 @@ export class Operator {
     const present = [...this.#state.connections].filter(({ isPresent }) => isPresent);
     for (const connection of present) connection.reply({ verb: "NOTICE", words: words.slice(0, NOTICE_LIMIT) });
     return this.#done(`Told ${plural(present.length, "peer")}: ${printable(words)}`);
+  }
+
+  /** Asks the guests to go back to the trackers that they came from. Those that cannot stay. */
+  #sendHome(): OrderResult {
+    const guests = [...this.#state.connections].filter(({ isPresent, home }) => isPresent && home !== undefined);
+    for (const connection of guests) connection.reply({ verb: "HOME" });
+    if (guests.length === 0) return this.#done("No peer of another tracker is here.");
+    return this.#done(`Asked ${plural(guests.length, "peer")} to go back to the trackers that they came from.`);
   }
 
   #done(line: string): OrderResult {

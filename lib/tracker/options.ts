@@ -26,6 +26,7 @@ import {
 } from "../program/options.ts";
 import { describeSettings, NOTHING_OUTSIDE, type Outside, settingsFrom } from "../program/settings.ts";
 import { type Address, parseAddress } from "../protocol/address.ts";
+import { GROUP_NAME_LIMIT } from "../protocol/group.ts";
 import { DEFAULT_TRACKER_PORT } from "../protocol/messages.ts";
 import { NAME_LIMIT } from "../protocol/record.ts";
 import { byteLength, printable } from "../text.ts";
@@ -47,6 +48,14 @@ const TRACKER_NAME: Kind<string> = {
   },
 };
 
+const GROUP_NAME: Kind<string> = {
+  ...TEXT,
+  read: (text, option) => {
+    const isName = text.trim() !== "" && byteLength(text) <= GROUP_NAME_LIMIT && !/[\u0000-\u001f\u007f-\u009f]/.test(text);
+    return isName ? text.trim() : refuse(option, `1 to ${GROUP_NAME_LIMIT} bytes on one line`, text);
+  },
+};
+
 const COMMANDS: readonly Command[] = [
   { name: "status", about: "peers, files, rates, refusals, memory (or: SIGUSR1)" },
   { name: "peers", about: "who is online, and how many files they share" },
@@ -57,6 +66,7 @@ const COMMANDS: readonly Command[] = [
   { name: "unban", label: "PEER", about: "let it in again" },
   { name: "bans", about: "which addresses are banned, and for how long" },
   { name: "notice", label: "WORDS", about: "tell every peer" },
+  { name: "home", about: "send the peers of other trackers of the group back" },
   { name: "config", about: "print each setting and where it comes from" },
   { name: "service", about: "print what this system needs to run it as a service" },
 ];
@@ -78,6 +88,13 @@ const GENERAL = [
     label: "NAME",
     about: "this tracker's name (default: the host's name)",
     standard: hostname(),
+  },
+  {
+    name: "group",
+    setting: true,
+    kind: GROUP_NAME,
+    label: "NAME",
+    about: "trackers of one group take over each other's peers",
   },
   { name: "no-announce", setting: true, kind: FLAG, about: "do not announce the tracker on the network" },
   { name: "for", kind: DURATION, label: "DURATION", about: "how long a ban holds, such as 30m, 2h or 7d", command: "ban" },
@@ -137,6 +154,7 @@ export interface TrackerCommandLine {
     limits: Partial<Limits>;
     bans: string;
     announce: boolean;
+    group?: string;
   };
   /** The command to a running tracker; without one, a tracker is to be started. */
   order?: Order;
@@ -180,6 +198,7 @@ export function parseTrackerArguments(
       limits: Object.fromEntries(limits),
       bans: values.bans ?? join(userFolder("state"), "bans.txt"),
       announce: !values["no-announce"],
+      ...(values.group === undefined ? {} : { group: values.group }),
     },
     ...(order === undefined ? {} : { order: values.for === undefined ? order : { ...order, seconds: values.for } }),
     json: values.json,
@@ -195,6 +214,7 @@ function orderFrom([command = "", ...rest]: string[]): Order {
     case "peers":
     case "files":
     case "bans":
+    case "home":
       if (first !== undefined) throw new UsageError(`"${command}" takes no arguments. Try: ft-tracker ${command}`);
       return { order: command };
     case "holders":

@@ -14,6 +14,7 @@ import type { Bans } from "./bans.ts";
 import { Catalog, type Member, type Seer } from "./catalog.ts";
 import type { Credentials } from "./credentials.ts";
 import type { TrackerEvent } from "./events.ts";
+import type { Group } from "./group/group.ts";
 import { type Host, Hosts } from "./hosts.ts";
 import type { Limits } from "./limits.ts";
 import { Meter } from "./meter.ts";
@@ -37,6 +38,8 @@ export interface Connection extends Seer {
   readonly peerId: string | undefined;
   /** It knows what REVOKED means. */
   readonly hearsRevoked: boolean;
+  /** The key of the tracker whose peer it is, when it is a guest here. */
+  readonly home: string | undefined;
   reply(message: TrackerReply): void;
   /** Ends it; an accepted FT/2 peer is told why. */
   dismiss(why: Dismissal): void;
@@ -58,6 +61,8 @@ export interface TrackerSetup {
   readonly clock: Clock;
   readonly bans: Bans;
   readonly credentials: Credentials;
+  /** The group of trackers that this one belongs to. */
+  readonly group?: Group | undefined;
   readonly dial: Dial;
   /** Gives an address as it has to be dialled on the network of `via`: a link-local one needs a zone. */
   dialable(via: Address, address: Address): string;

@@ -21,12 +21,14 @@ Usage: ft-tracker [options]
   unban PEER           let it in again
   bans                 which addresses are banned, and for how long
   notice WORDS         tell every peer
+  home                 send the peers of other trackers of the group back
   config               print each setting and where it comes from
   service              print what this system needs to run it as a service
 
   --port N             port to listen on (default 1234; 0 takes a free one)
   --host ADDRESS       address to listen on (default: all of this machine)
   --name NAME          this tracker's name (default: the host's name)
+  --group NAME         trackers of one group take over each other's peers
   --no-announce        do not announce the tracker on the network
   --for DURATION       how long a ban holds, such as 30m, 2h or 7d
   --bans FILE          where bans are kept (default: in the state folder)
