@@ -56,6 +56,7 @@ import {
   type PeerCommand,
 } from "./lib/peer/options.ts";
 import { type Holding, isDialable, isOwnRecord, isTrackerHere } from "./lib/peer/own-address.ts";
+import { describeChangedName } from "./lib/peer/own-name.ts";
 import { RateLimit } from "./lib/peer/rate-limit.ts";
 import { guide } from "./lib/peer/screen/guide.ts";
 import { Remembered } from "./lib/peer/screen/remembered.ts";
@@ -333,6 +334,7 @@ function listenFrom(port: number | undefined, onConnection: Parameters<typeof li
 /** Joins the tracker, runs one command, and leaves. */
 async function runCommand(line: CommandLine, command: Exclude<PeerCommand, "doctor">, signal: AbortSignal): Promise<void> {
   const screen = new Screen(line);
+  if (line.isNameChanged) screen.note(describeChangedName(line.name));
   const { folders, share } = pathsToShare(line);
   const named = { ...line, share };
   const chosen = folders.length > 0 && share.length === 0 ? { taken: [], left: [] } : filesToShare(named);
@@ -435,6 +437,7 @@ async function runGuided(line: CommandLine, signal: AbortSignal): Promise<void> 
   prompts.hold(() => process.kill(process.pid, "SIGINT"));
   try {
     prompts.greet(`ft-peer ${VERSION}`);
+    if (line.isNameChanged) prompts.say(describeChangedName(line.name));
     await guide({
       prompts,
       tracker: line.tracker,

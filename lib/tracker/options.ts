@@ -29,7 +29,7 @@ import { type Address, parseAddress } from "../protocol/address.ts";
 import { GROUP_NAME_LIMIT } from "../protocol/group.ts";
 import { DEFAULT_TRACKER_PORT } from "../protocol/messages.ts";
 import { NAME_LIMIT } from "../protocol/record.ts";
-import { byteLength, printable } from "../text.ts";
+import { byteLength, parseDuration, printable } from "../text.ts";
 import { LIMIT_TABLE, type Limits } from "./limits.ts";
 import type { Order } from "./operator.ts";
 import { serviceText } from "./service.ts";
@@ -229,6 +229,7 @@ function orderFrom([command = "", ...rest]: string[]): Order {
       }
       return { order: command, address: peerArgument(command, first) };
     case "ban":
+      refuseBareDuration(peerArgument(command, first), rest.slice(1));
       return { order: command, address: peerArgument(command, first), words: rest.slice(1).join(" ") };
     case "notice":
       if (first === undefined) {
@@ -240,6 +241,14 @@ function orderFrom([command = "", ...rest]: string[]): Order {
         `"${printable(command)}" is not a command.${didYouMean(command, [...COMMANDS.map(({ name }) => name), "help"])} Try: ft-tracker --help`,
       );
   }
+}
+
+/** Refuses `ban Ben 10m`: read as a reason, the duration would make a ban without an end. */
+function refuseBareDuration(banned: string, [second = "", ...more]: string[]): void {
+  if (parseDuration(second) === undefined) return;
+  const shown = /\s/.test(banned) ? `"${printable(banned)}"` : printable(banned);
+  const words = [shown, "--for", second, ...more.map(printable)].join(" ");
+  throw new UsageError(`A ban ends after a time that is given with --for. Try: ft-tracker ban ${words}`);
 }
 
 /** A peer or a network as typed. Only the running tracker knows which peers are online. */

@@ -15,6 +15,7 @@ import { Catalog, type Member, type Seer } from "./catalog.ts";
 import type { Credentials } from "./credentials.ts";
 import type { TrackerEvent } from "./events.ts";
 import type { Group } from "./group/group.ts";
+import { GonePeers } from "./gone.ts";
 import { type Host, Hosts } from "./hosts.ts";
 import type { Limits } from "./limits.ts";
 import { Meter } from "./meter.ts";
@@ -75,6 +76,7 @@ export class TrackerState {
   readonly clock: Clock;
   readonly catalog: Catalog;
   readonly names = new PeerNames();
+  readonly gone: GonePeers;
   readonly watches: Watches;
   readonly connections = new Set<Connection>();
   /** Empty inboxes of FT/2. Most peers are silent most of the time, so a few inboxes serve all of them. */
@@ -96,6 +98,7 @@ export class TrackerState {
     this.limits = limits;
     this.clock = clock;
     this.catalog = new Catalog(() => clock.at());
+    this.gone = new GonePeers(clock);
     this.watches = new Watches(clock);
     this.catalog.onRecord = (file) => this.watches.appeared(file);
     this.hosts = new Hosts(limits, clock);
@@ -137,6 +140,7 @@ export class TrackerState {
     this.changes += 1;
     const { name, address, port } = member;
     this.names.free(name);
+    this.gone.add(member);
     this.setup.report({ event: "left", id, name, address, port, reason, peers: this.catalog.peers });
   }
 

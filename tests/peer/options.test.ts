@@ -85,6 +85,8 @@ describe("parsePeerArguments", () => {
       paths: [],
       to: ".",
       output: undefined,
+      outputOption: "--output",
+      isNameChanged: false,
       port: undefined,
       name: undefined,
       from: undefined,
@@ -111,6 +113,8 @@ describe("parsePeerArguments", () => {
       paths: [],
       to: "c",
       output: undefined,
+      outputOption: "--output",
+      isNameChanged: false,
       port: 0,
       name: "Ben",
       from: "[fd00::7%eth0]:1235",
@@ -188,10 +192,13 @@ describe("parsePeerArguments", () => {
     ["sérch", '"sérch" is not a command. Did you mean "search"?'],
     ["été", '"été" is not a command. Try: ft-peer --help'],
     ["list --jsn", '"--jsn" is not an option. Did you mean "--json"? Try: ft-peer --help'],
-    ["get a b -o c", "--output c takes one file. Give --to DIR for several."],
+    ["get a b -o c", "-o c takes one file. Give --to DIR for several."],
+    ["get a b --output=c", "--output c takes one file. Give --to DIR for several."],
     ["get a b --to -", "--to - writes one file. Give --to DIR for several."],
     ["get a --to - --json", "--to - and --json both write to standard output. Leave one of them out."],
-    ["get a -o b --to c", "--output names the whole path. Give either --output FILE or --to DIR."],
+    ["get a -o b --to c", "-o names the whole path. Give either -o FILE or --to DIR."],
+    ["get a --output b --to c", "--output names the whole path. Give either --output FILE or --to DIR."],
+    ["find a -o b", "-o only works with get. Try: ft-peer get NAME -o ..."],
     ["a:b who", '"a:b" is not a tracker\'s address. Give one like 192.168.1.5, lab.local:1234 or [fe80::1]:1234.'],
     ["get", "get needs a file's name. Try: ft-peer get NAME"],
     ["search", "search needs a file's name. Try: ft-peer search NAME"],
@@ -236,15 +243,16 @@ describe("parsePeerArguments", () => {
 
 describe("--name", () => {
   test.each([
-    ["Ben", "Ben"],
-    ["  Zoe\u0308 \n Smith\u202e ", "Zoë Smith"],
-    ["n".repeat(5_000), "n".repeat(64)],
-    ["", ""],
-  ])("%j is %j", (text, name) => {
-    expect(parsePeerArguments(["who", "--name", text])).toMatchObject({ name });
+    ["Ben", "Ben", false],
+    ["  Zoe\u0308 \n Smith\u202e ", "Zoë Smith", true],
+    ["n".repeat(5_000), "n".repeat(64), true],
+    ["Zoe\u0308  \u00a0S. ", "Zoë S.", false],
+    ["", "", false],
+  ])("%j is %j", (text, name, isNameChanged) => {
+    expect(parsePeerArguments(["who", "--name", text])).toMatchObject({ name, isNameChanged });
   });
 
-  test.each(["10.0.0.7", "\u200b\u202e", "\0"])("%j is refused, because nothing of it is a name", (text) => {
+  test.each(["10.0.0.7", "\u200b\u202e", "\0", "   ", "\t"])("%j is refused, because nothing of it is a name", (text) => {
     expect(() => parsePeerArguments(["who", "--name", text])).toThrow("--name needs a name that people can read, such as Ben");
   });
 
