@@ -108,6 +108,11 @@ export class Session {
     return this.#standing;
   }
 
+  /** The other trackers of the group whose passes are good. */
+  get signers(): TrackerGroup["signers"] {
+    return this.#group.signers;
+  }
+
   /** Joins for the first time. Throws a sentence when the tracker cannot be reached or refuses. */
   async join(signal?: AbortSignal): Promise<void> {
     this.#joining = true;

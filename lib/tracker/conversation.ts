@@ -365,6 +365,8 @@ export class Conversation implements ChannelHandlers, Connection {
       const { words } = list.unfit ?? {};
       if (words !== undefined) this.reply({ verb: "NOTICE", words: `The tracker leaves a file of yours out. ${words}` });
       if (guest !== undefined) {
+        const { key, nonce, session } = guest;
+        this.#state.shared?.table.keyed(this.#peer.id, key, isSessionProven(key, nonce, session, list.proof ?? ""));
         this.#state.tellRevoked(this);
         this.#state.setup.group?.tell(this);
       }
@@ -381,9 +383,12 @@ export class Conversation implements ChannelHandlers, Connection {
     const isBack = former?.isBack({ session, address: this.address, key, isProven }) === true;
     if (isBack && this.#guest !== undefined) this.#guest.name = member?.name;
     if (isBack) former.replace();
+    // It may come from another tracker that shares its index.
+    const hasMoved = !isBack && this.#state.shared?.table.isBack(id, key, isProven) === true;
+    if (hasMoved && this.#guest !== undefined) this.#guest.name = member?.name;
     this.#state.requireRoom();
     this.channel.limit({ deadline: undefined, idle: IDLE_MS });
-    return new AcceptedPeer(isBack ? id : this.#state.setup.credentials.newId(), key, this, this.#state);
+    return new AcceptedPeer(isBack || hasMoved ? id : this.#state.setup.credentials.newId(), key, this, this.#state);
   }
 
   #searchBasic(name: FileName, now: number): void {

@@ -16,6 +16,7 @@ import type { Credentials } from "./credentials.ts";
 import type { TrackerEvent } from "./events.ts";
 import { GonePeers } from "./gone.ts";
 import type { Group } from "./group/group.ts";
+import type { SharedIndex } from "./group/shared-index.ts";
 import { type Host, Hosts } from "./hosts.ts";
 import type { Limits } from "./limits.ts";
 import { Meter } from "./meter.ts";
@@ -87,6 +88,8 @@ export class TrackerState {
   readonly refusals = new Map<string, number>();
   /** Joins, tries of a port and leaves since the tracker was started. */
   changes = 0;
+  /** The index that other trackers share with this one. */
+  shared: SharedIndex | undefined;
   readonly #prober: PortProber;
   /** The peers whose passes other peers must refuse, each with the expiry of its pass. Milliseconds of the clock's `elapsed`. */
   readonly #revoked = new Map<string, number>();
@@ -110,13 +113,14 @@ export class TrackerState {
   /** Throws the refusal that a new peer gets when the tracker is full. */
   requireRoom(): void {
     const { peers } = this.limits;
-    if (this.catalog.peers < peers) return;
+    if (this.catalog.peers - (this.shared?.foreign ?? 0) < peers) return;
     throw new ProtocolError("tracker-full", `The tracker is full (${plural(peers, "peer")}). Try again later.`);
   }
 
   /** Accepts a peer with its list, or replaces the list of a peer that is online. */
   put(peer: Omit<Member, "since">, records: FileRecord[]): Member {
     const { catalog, setup } = this;
+    this.shared?.table.take(peer.id);
     const renewed = catalog.member(peer.id) !== undefined;
     const named = renewed ? {} : { name: this.names.take(peer.name, peer.id) };
     const member = catalog.put({ ...peer, ...named, since: this.clock.at() }, records);
@@ -133,6 +137,11 @@ export class TrackerState {
 
   /** Removes a peer, if it is online; `reason` is a clause for the operator. */
   remove(id: string, reason: string): void {
+    const there = this.catalog.member(id);
+    if (there?.tracker !== undefined) {
+      this.shared?.send(there, { from: this.setup.name, what: "bye", id });
+      return;
+    }
     this.#prober.forget(id);
     this.watches.forget(id);
     const member = this.catalog.leave(id);
@@ -169,9 +178,15 @@ export class TrackerState {
     const chosen = [...this.connections].filter(isMeant);
     const ids = chosen.flatMap(({ peerId }) => peerId ?? []);
     for (const connection of chosen) connection.dismiss(why);
+    this.revoke(ids);
+    if (ids.length > 0) this.shared?.tell({ from: this.setup.name, what: "revoked", ids });
+    return chosen.length;
+  }
+
+  /** Has all peers refuse the passes of these. */
+  revoke(ids: string[]): void {
     for (const id of ids) this.#revoked.set(id, this.clock.elapsed() + PASS_LIFETIME_S * 1000);
     for (const connection of this.connections) if (connection.isPresent) this.tellRevoked(connection, ids);
-    return chosen.length;
   }
 
   /** Tells a peer whose passes it must refuse: those of `ids`, or all that are still good. */

@@ -29,6 +29,8 @@ Usage: ft-tracker [options]
   --host ADDRESS       address to listen on (default: all of this machine)
   --name NAME          this tracker's name (default: the host's name)
   --group NAME         trackers of one group take over each other's peers
+  --redis URL          share one index with the group, such as redis://10.0.0.5
+  --redis-file FILE    a file with that URL, because it may hold a password
   --no-announce        do not announce the tracker on the network
   --for DURATION       how long a ban holds, such as 30m, 2h or 7d
   --bans FILE          where bans are kept (default: in the state folder)
