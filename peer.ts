@@ -12,9 +12,10 @@
 import { randomBytes } from "node:crypto";
 import { dirname, join, resolve } from "node:path";
 import { quietClock, systemClock } from "./lib/clock.ts";
-import { CancelledError, FtError, UsageError } from "./lib/error.ts";
+import { CancelledError, UsageError } from "./lib/error.ts";
 import { userFolder } from "./lib/files.ts";
 import { dial } from "./lib/net/dial.ts";
+import { acceptBoth } from "./lib/net/http.ts";
 import { dialableFrom, interfaces, isOnNetwork, watchInterfaces } from "./lib/net/interfaces.ts";
 import { type Listener, listen, listenNear } from "./lib/net/listen.ts";
 import { Admission } from "./lib/peer/admission.ts";
@@ -24,10 +25,12 @@ import { collect } from "./lib/peer/commands/collect.ts";
 import { readCommandLine } from "./lib/peer/commands/command-line.ts";
 import { runDoctor } from "./lib/peer/commands/doctor.ts";
 import { describeFolder, describeSharing, filesToShare, fillUp, pathsToShare, shareNamed } from "./lib/peer/commands/files.ts";
+import { find, search, who } from "./lib/peer/commands/find.ts";
 import { checkWhere, get } from "./lib/peer/commands/get.ts";
 import { holders } from "./lib/peer/commands/holders.ts";
 import { findTracker, joinTracker, knownTrackers } from "./lib/peer/commands/join.ts";
 import { listFolder } from "./lib/peer/commands/list-folder.ts";
+import { stayOnline, tellEvent } from "./lib/peer/commands/share.ts";
 import type { Peer, PeerOptions } from "./lib/peer/commands/types.ts";
 import { waitForHolders, want } from "./lib/peer/commands/want.ts";
 import { Connector } from "./lib/peer/connect.ts";
@@ -42,19 +45,11 @@ import { ShareWatch } from "./lib/peer/disk/watch.ts";
 import { Downloads, type DownloadTools } from "./lib/peer/download.ts";
 import { DownloaderNames } from "./lib/peer/downloader-names.ts";
 import { EventDamper, type PeerEvent } from "./lib/peer/events.ts";
-import { findPeer } from "./lib/peer/find-peer.ts";
 import { Finishers } from "./lib/peer/finishers.ts";
 import { FolderDownloads, fetchFolderList } from "./lib/peer/folder-downloads.ts";
 import { FolderSharing } from "./lib/peer/folder-sharing.ts";
 import { meetTracker } from "./lib/peer/meet-tracker.ts";
-import {
-  type CommandLine,
-  DEFAULT_PORT,
-  defaultPeerName,
-  nameArgument,
-  PEER_COMMANDS,
-  type PeerCommand,
-} from "./lib/peer/options.ts";
+import { type CommandLine, DEFAULT_PORT, defaultPeerName, PEER_COMMANDS, type PeerCommand } from "./lib/peer/options.ts";
 import { type Holding, isDialable, isOwnRecord, isTrackerHere } from "./lib/peer/own-address.ts";
 import { describeChangedName } from "./lib/peer/own-name.ts";
 import { RateLimit } from "./lib/peer/rate-limit.ts";
@@ -62,16 +57,6 @@ import { guide } from "./lib/peer/screen/guide.ts";
 import { Remembered } from "./lib/peer/screen/remembered.ts";
 import { Screen } from "./lib/peer/screen/screen.ts";
 import { hasTerminal, promptsOn } from "./lib/peer/screen/terminal.ts";
-import {
-  contentTable,
-  describeEvent,
-  eventObject,
-  groupByContent,
-  notFoundSentence,
-  peerTable,
-  recordObjects,
-  recordTable,
-} from "./lib/peer/screen/view.ts";
 import { type FileAsked, type Opened, Server } from "./lib/peer/serve/serve.ts";
 import { Session } from "./lib/peer/session.ts";
 import { Sharing } from "./lib/peer/sharing.ts";
@@ -87,6 +72,8 @@ import { printable } from "./lib/text.ts";
 
 /** The most connections from one address at once. */
 const MAX_PER_ADDRESS = 32;
+/** Where guests are served, a connection must begin with its first word within this time. Milliseconds. */
+const FIRST_WORD_MS = 10_000;
 /** After Ctrl-C the program ends within this time, even if something hangs. Milliseconds. */
 const LEAVING_MS = 4_000;
 
@@ -124,6 +111,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
       if ("id" in checked && !("nonce" in checked)) connector.proven(from);
       return checked;
     },
+    refuseTicket: (ticket, root, from) => admission.refuseTicket(ticket, root, from),
     whenRevoked: (id, act) => admission.whenRevoked(id, act),
     arrived: (token, channel) => connector.arrived(token, channel),
     known: (from) => admission.isKnown(from),
@@ -134,7 +122,14 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
       finishers.hear(event);
     },
   });
-  const listener = listenFrom(options.port, (channel) => server.accept(channel));
+  const acceptGuests = acceptBoth(
+    (exchange) => server.answer(exchange),
+    (channel) => server.accept(channel),
+    FIRST_WORD_MS,
+  );
+  const listener = listenFrom(options.port, (channel) =>
+    session.standing?.guests ? acceptGuests(channel) : server.accept(channel),
+  );
   const session = new Session({
     dial,
     tracker: options.tracker,
@@ -145,6 +140,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     challenge: secret,
     agent: `ft-peer/${VERSION}`,
     name: options.name,
+    guests: options.guests !== false,
     port: listener.port,
     records: (own) => [sharing, folders, downloads, folderDownloads].flatMap((some) => some.records(own)),
     sessionKey,
@@ -162,7 +158,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     watch: (watch) => session.requests.watch(watch),
     unwatch: (token) => session.requests.unwatch(token),
     look: (wanted) => session.requests.wanted(wanted),
-    isOwn: (record) => isOwn(record) || (record.root !== undefined && share.find({ root: record.root }) !== undefined),
+    isOwn: (record) => isMine(record),
     clock: quietClock,
   });
   const connector = new Connector({
@@ -192,6 +188,11 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     clock: quietClock,
   });
   const isOwn = (record: Holding) => isOwnRecord(record, listener.port, session.standing);
+  /** Whether this peer shares the content of a record, whoever the record is of. */
+  const isMine = (record: FileRecord) => {
+    const { root } = record;
+    return isOwn(record) || (root !== undefined && (share.find({ root }) ?? folders.look(root)) !== undefined);
+  };
   const sharing = new Sharing({
     share,
     pool,
@@ -283,12 +284,14 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
       void computeRoots();
     },
     isOwn,
+    isMine,
+    folders,
     openPart: (root) => downloads.open(root)?.file,
     download: (records, how) => {
       const engine = records[0].type === FOLDER_TYPE ? folderDownloads : downloads;
       return engine.start(records, { ...how, signal: AbortSignal.any([how.signal, stopped.signal]) });
     },
-    listOf: async (records, how) => (await fetchFolderList(records, folderTools, how)).entries,
+    listOf: async (records, how) => [...(await fetchFolderList(records, folderTools, how))],
     stop: async () => {
       stopped.abort();
       sharing.stop();
@@ -368,60 +371,6 @@ async function runCommand(line: CommandLine, command: Exclude<PeerCommand, "doct
     screen.clearProgress();
     await peer.stop();
   }
-}
-
-async function search(peer: Peer, line: CommandLine, command: "search" | "list", screen: Screen): Promise<void> {
-  const { argument } = line;
-  const records =
-    command === "search"
-      ? await peer.session.requests.search(nameArgument(argument ?? ""))
-      : await peer.session.requests.list(
-          argument === undefined ? undefined : findPeer(argument, await peer.session.requests.who()).id,
-        );
-  if (records.length === 0) throw new FtError("not-found", notFoundSentence(argument ?? ""));
-  const look = { isMine: peer.isOwn };
-  if (screen.json) screen.results(recordObjects(records));
-  else if (command === "list") screen.results(contentTable(groupByContent(records, peer.isOwn), screen.width, look));
-  else screen.results(recordTable(records, screen.width, look));
-}
-
-async function find(peer: Peer, { wish }: CommandLine, screen: Screen): Promise<void> {
-  const found = await peer.session.requests.findAll(wish);
-  // This peer's own copy may have no content id yet. It is not shown as another file beside the one that it is a copy of.
-  const isCopy = (own: FileRecord) => found.some(({ root, name, size }) => root && name === own.name && size === own.size);
-  const records = found.filter((record) => record.root !== undefined || !peer.isOwn(record) || !isCopy(record));
-  if (records.length === 0) throw new FtError("not-found", "No matching files.");
-  const mine = new Set(peer.share.files.flatMap(({ root = [] }) => root));
-  const isMine = (record: FileRecord) => peer.isOwn(record) || (record.root !== undefined && mine.has(record.root));
-  screen.results(screen.json ? recordObjects(records) : contentTable(records, screen.width, { isMine }));
-}
-
-async function who(peer: Peer, screen: Screen): Promise<void> {
-  const peers = await peer.session.requests.who();
-  const self = peer.session.standing?.id ?? "";
-  screen.results(screen.json ? peers : peerTable(peers, self, screen.width));
-}
-
-async function stayOnline(peer: Peer, screen: Screen, signal: AbortSignal): Promise<void> {
-  peer.computeRoots();
-  await new Promise<void>((stop) => {
-    if (signal.aborted) stop();
-    signal.addEventListener("abort", () => stop());
-  });
-  screen.note("Leaving.");
-}
-
-/** Shows an event: every one for `share`, only important ones for other commands. */
-function tellEvent(screen: Screen, event: PeerEvent, all: boolean): void {
-  if (all && screen.json) {
-    screen.object(eventObject(event));
-    return;
-  }
-  const words = describeEvent(event);
-  if (event.event === "hashing") screen.progress(words);
-  else if (all && words !== "") screen.event(words);
-  else if (event.event === "joined" && (event.profile === 1 || event.left.length > 0)) screen.note(words);
-  else if (["away", "dismissed", "offline", "notice", "unread"].includes(event.event)) screen.note(words);
 }
 
 // ---------------------------------------------------------------- guided prompts

@@ -42,6 +42,8 @@ import { parseTrackerArguments } from "./lib/tracker/options.ts";
 import { ownKey } from "./lib/tracker/own-key.ts";
 import { TrackerState } from "./lib/tracker/state.ts";
 import { tidyMemory } from "./lib/tracker/tidy.ts";
+import { openSite } from "./lib/tracker/web/open.ts";
+import { qrLines } from "./lib/tracker/web/qr.ts";
 
 export interface TrackerOptions {
   port: number;
@@ -56,6 +58,8 @@ export interface TrackerOptions {
   group?: string | undefined;
   /** The Redis by which the trackers of the group share one index. */
   redis?: RedisPlace | undefined;
+  /** Answers browsers with a page. `guests`: they may download from peers that agree. */
+  web?: "page" | "guests" | undefined;
   /** The file in which bans are kept. Without it they end with the tracker. */
   bans?: string | undefined;
   /** The key by which peers know the tracker again. Without it the tracker makes a new one. */
@@ -100,6 +104,7 @@ export function startTracker(options: TrackerOptions): Tracker {
   const state = new TrackerState({
     name,
     announced,
+    guests: options.web === "guests",
     limits,
     clock,
     bans: new Bans(options.bans, () => clock.at()),
@@ -114,12 +119,20 @@ export function startTracker(options: TrackerOptions): Tracker {
   const reportUntilStop = (event: TrackerEvent) => {
     if (!stopping) report(event);
   };
+  const web =
+    options.web === undefined
+      ? undefined
+      : openSite(state, {
+          guests: options.web === "guests",
+          names: () => announcement?.hosts ?? [],
+          summary: () => operator.summary(),
+        });
   const listener = network.listen({
     host,
     port: options.port,
     maxPerAddress: limits.perAddress,
     maxConnections: limits.connections,
-    onConnection: (channel) => new Conversation(state, channel).start(),
+    onConnection: (channel) => (web === undefined ? new Conversation(state, channel).start() : web.accept(channel)),
     onRefused: (code, { address }) => {
       const words = whyNoRoom(code, address, limits);
       state.refused(address, code, words);
@@ -129,7 +142,7 @@ export function startTracker(options: TrackerOptions): Tracker {
   const { address, port } = listener;
   const operator = new Operator(state, { address, port });
   report({ event: "listening", address, port });
-  reportAddresses(host, port, announced, reportUntilStop);
+  reportAddresses({ host, port, announced, web: options.web }, reportUntilStop);
   const announcement = announced ? announceAs(state, listener, reportUntilStop) : undefined;
   const stopTidying = tidyMemory(state);
   const redis = options.redis && { shown: options.redis.shown, open: (network.redis ?? openRedis)(options.redis) };
@@ -144,6 +157,7 @@ export function startTracker(options: TrackerOptions): Tracker {
     stop: async () => {
       stopping = true;
       stopTidying();
+      web?.stop();
       listener.stop();
       await Promise.race([shared?.stop(), sleep(clock, FAREWELL_MS)]);
       const goodbyes = Promise.all([state.stop(), announcement?.stop()]);
@@ -167,14 +181,17 @@ function isEveryAddress(host: string | undefined): boolean {
 
 /** Reports the addresses that peers can type. A tracker on every interface has to look them up first. */
 function reportAddresses(
-  host: string | undefined,
-  port: number,
-  announced: boolean,
+  { host, port, announced, web }: { host: string | undefined; port: number; announced: boolean; web: TrackerOptions["web"] },
   report: (event: TrackerEvent) => void,
 ): void {
   const tell = (all: string[]) => {
     const addresses = all.map((address) => (port === DEFAULT_TRACKER_PORT ? address : formatEndpoint({ address, port })));
     report({ event: "addresses", addresses, announced });
+    if (web === undefined) return;
+    const pages = [...all, ...(all.length === 0 ? ["127.0.0.1"] : [])].map(
+      (address) => `http://${formatEndpoint({ address, port })}/`,
+    );
+    report({ event: "web", addresses: pages, guests: web === "guests" });
   };
   if (host !== undefined && !isEveryAddress(host)) tell([host]);
   // A tracker on 0.0.0.0 cannot be reached by IPv6.
@@ -199,7 +216,7 @@ function announceAs(
   state: TrackerState,
   { address, port }: Listener,
   report: (event: TrackerEvent) => void,
-): Pick<Announcement, "stop"> {
+): Pick<Announcement, "hosts" | "stop"> {
   const { name, group, credentials, clock } = state.setup;
   const { key } = credentials;
   const reported = new Set<string>();
@@ -214,6 +231,7 @@ function announceAs(
   group.add(neighbours);
   const announcement = announce({ ...options, group: group.name, heard: (packet, from) => neighbours.hear(packet, from) });
   return {
+    hosts: announcement.hosts,
     stop: () => {
       neighbours.stop();
       return announcement.stop();
@@ -237,6 +255,10 @@ async function serve(options: Omit<TrackerOptions, "report">, json: boolean, qui
   const report = (event: TrackerEvent) => {
     if (quiet) return;
     for (const line of json ? [jsonLine(withTime(event))] : log.lines(event, new Date())) out(line);
+    if (event.event === "web" && !json && process.stdout.isTTY) {
+      const { columns, rows } = process.stdout;
+      for (const line of qrLines(event.addresses[0] ?? "", columns, rows) ?? []) out(line);
+    }
   };
   // Peers need the tracker more than anybody needs its log.
   goOnWithoutOutput("with a full disk");

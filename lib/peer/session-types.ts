@@ -18,6 +18,8 @@ export type SessionEvent =
       peers: number;
       files: number;
       left: FileRecord[];
+      /** Browsers may download from this peer. */
+      guests?: boolean | undefined;
     }
   | { event: "away"; reason: string }
   /** The tracker's operator keeps this peer out; `until`: ISO 8601 UTC. */
@@ -60,6 +62,8 @@ export interface Introduced {
 
 export interface SessionOptions {
   dial: Dial;
+  /** This peer serves guests, if the tracker has any. */
+  guests?: boolean;
   tracker: TrackerPlace;
   /** The places where the tracker may be now, when it cannot be reached any more, and those of other trackers of its group. */
   find?(group?: string): Promise<TrackerPlace[]>;

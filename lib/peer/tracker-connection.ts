@@ -79,6 +79,7 @@ const PUSHES: readonly string[] = [
   "APPEARED",
   "GROUP",
   "HOME",
+  "OFFERED",
 ] satisfies Push["verb"][];
 
 function isPush(message: FromTracker): message is Push {

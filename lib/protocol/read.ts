@@ -2,6 +2,7 @@
 // two profiles a connection speaks.
 
 import { ProtocolError } from "../error.ts";
+import { cutTo } from "../text.ts";
 import { parseAddress, parsePort, parseWhole } from "./address.ts";
 import {
   BasicRequests,
@@ -18,6 +19,7 @@ import {
   type FromHolder,
   type FromTracker,
   HASH,
+  type Offer,
   type Page,
   type PeerLine,
   type Profile,
@@ -34,6 +36,8 @@ import {
   type FileRecord,
   parseFileName,
   parseRecord,
+  SAY_LIMIT,
+  TOKEN,
   tupleOf,
   unescapeField,
 } from "./record.ts";
@@ -51,8 +55,6 @@ import {
   yesValue,
 } from "./values.ts";
 
-/** The tracker copies a token into a line to another peer, so a token has no special characters. */
-const TOKEN = /^[\w-]{1,64}$/;
 /** A longer agent is cut, because every line of WHO repeats it. Characters. */
 const AGENT_LIMIT = 64;
 
@@ -103,6 +105,7 @@ export class TrackerInbox extends Inbox<ToTracker> {
         left: number;
         records: FileRecord[];
         proof: string | undefined;
+        guests: true | undefined;
         unfit?: (Unfit & { count: number }) | undefined;
       }
     | undefined;
@@ -155,9 +158,9 @@ export class TrackerInbox extends Inbox<ToTracker> {
         files.left -= 1;
         if (files.left > 0) continue;
         this.#files = undefined;
-        const { port, records, proof, unfit } = files;
+        const { port, records, proof, guests, unfit } = files;
         if (records.length === 0 && unfit !== undefined) throw new ProtocolError(unfit.code, unfit.words);
-        return { verb: "FILES", profile: 2, port, records, proof, unfit };
+        return { verb: "FILES", profile: 2, port, records, proof, guests, unfit };
       }
     }
     return undefined;
@@ -172,9 +175,9 @@ export class TrackerInbox extends Inbox<ToTracker> {
         const values = valuesOf(rest);
         const agent = (values.get("agent") ?? "").slice(0, AGENT_LIMIT);
         const [session, challenge, key, home] = ["session", "challenge", "key", "home"].map((name) => values.get(name));
-        const extras = values.get("extras") === "1" || undefined;
+        const [extras, offers] = ["extras", "offers"].map((name) => values.get(name) === "1" || undefined);
         const name = optional(values, "name", nameValue);
-        return { verb, profile: 2, agent, extras, session, challenge, key, name, home };
+        return { verb, profile: 2, agent, extras, offers, session, challenge, key, name, home };
       }
       case "FILES": {
         const count = parseWhole(rest.split(" ")[0] ?? "");
@@ -184,7 +187,8 @@ export class TrackerInbox extends Inbox<ToTracker> {
         const port = parsePort(values.get("port") ?? "");
         if (count === 0) return { verb, profile: 2, port: port ?? 0, records: [] };
         if (port === undefined) throw new ProtocolError("bad-port", "FILES needs port= with a port from 1 to 65535.");
-        this.#files = { port, left: count, records: [], proof: values.get("proof") };
+        const guests = values.get("guests") === "yes" || undefined;
+        this.#files = { port, left: count, records: [], proof: values.get("proof"), guests };
         return undefined;
       }
       case "ADD": {
@@ -198,7 +202,8 @@ export class TrackerInbox extends Inbox<ToTracker> {
         return { verb: "SEARCH", name: parseFileName(unescapeField(rest)) };
       case "LIST": {
         const values = valuesOf(rest);
-        return { verb, id: values.get("id"), root: optional(values, "root", rootValue), ...this.#pageOf(values) };
+        const offers = values.get("offers") === "1" || undefined;
+        return { verb, id: values.get("id"), root: optional(values, "root", rootValue), offers, ...this.#pageOf(values) };
       }
       case "FIND":
         return { verb, ...wishOf(rest), ...this.#pageOf(valuesOf(rest)) };
@@ -209,6 +214,8 @@ export class TrackerInbox extends Inbox<ToTracker> {
       }
       case "UNWATCH":
         return { verb, watch: watchValue(valuesOf(rest)) };
+      case "OFFER":
+        return { verb, ...offerOf(valuesOf(rest)) };
       case "WHO":
         return { verb, ...this.#pageOf(valuesOf(rest)) };
       case "KNOWN": {
@@ -293,6 +300,8 @@ export class SessionInbox extends Inbox<FromTracker> {
           proof: values.get("proof"),
           nonce: values.get("nonce"),
           group: values.get("group"),
+          guests: optional(values, "guests", yesValue),
+          offers: optional(values, "offers", yesValue),
         };
       }
       case "WELCOME": {
@@ -345,6 +354,8 @@ export class SessionInbox extends Inbox<FromTracker> {
         return dismissalOf(line, rest);
       case "APPEARED":
         return appearedOf(line, rest);
+      case "OFFERED":
+        return offeredOf(line, rest);
       case "REVOKED":
         return { verb, ids: rest.split(",") };
       case "GROUP":
@@ -504,9 +515,23 @@ function callBackOf(rest: string): CallBack {
 }
 
 function watchValue(values: Map<string, string>): string {
-  const watch = textValue(values, "watch");
-  if (!TOKEN.test(watch)) throw new ProtocolError("bad-token", "watch= needs a token of 1 to 64 letters, digits, - and _.");
-  return watch;
+  return tokenValue(values, "watch");
+}
+
+function tokenValue(values: Map<string, string>, key: string): string {
+  const token = textValue(values, key);
+  if (!TOKEN.test(token)) throw new ProtocolError("bad-token", `${key}= needs a token of 1 to 64 letters, digits, - and _.`);
+  return token;
+}
+
+function offerOf(values: Map<string, string>): Offer {
+  const to = textValue(values, "to");
+  return {
+    offer: tokenValue(values, "offer"),
+    root: rootValue(values, "root"),
+    to: to === "all" ? to : to.split(",").filter((id) => id !== ""),
+    say: cutTo(values.get("say") ?? "", SAY_LIMIT),
+  };
 }
 
 /** The record is another peer's. One that cannot be read counts as one that was not said. */
@@ -520,6 +545,19 @@ function appearedOf(line: string, rest: string): FromTracker {
   } catch (error) {
     if (!(error instanceof ProtocolError)) throw error;
     return { verb: "APPEARED", watch, more: 1 };
+  }
+}
+
+/** The record is another peer's, too. */
+function offeredOf(line: string, rest: string): FromTracker {
+  const more = parseWhole(/^more=(\d+)$/.exec(rest)?.[1] ?? "");
+  if (more !== undefined) return { verb: "OFFERED", more };
+  if (!rest.startsWith("<")) return { verb: "UNKNOWN", word: line };
+  try {
+    return { verb: "OFFERED", record: parseRecord(rest) };
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error;
+    return { verb: "UNKNOWN", word: line };
   }
 }
 
@@ -546,5 +584,6 @@ function parsePeerLine(line: string): PeerLine {
     since: values.get("since") ?? "",
     reach: optional(values, "reach", yesValue),
     name: optional(values, "name", nameValue) || undefined,
+    offers: optional(values, "offers", yesValue),
   };
 }

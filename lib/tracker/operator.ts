@@ -1,4 +1,4 @@
-// Carries out the orders of a running tracker's operator: status, peers, files, holders, kick, ban, unban, bans,
+// Carries out the orders of a running tracker's operator: status, peers, files, holders, kick, ban, unban, bans, mute, unmute,
 // notice, home. operator-socket.ts receives them.
 
 import { VERSION } from "../program/cli.ts";
@@ -19,7 +19,7 @@ import { listFiles, listHolders, listPeers } from "./who-has.ts";
 const NOTICE_LIMIT = 1000;
 
 export interface Order {
-  order: "status" | "peers" | "files" | "holders" | "kick" | "ban" | "unban" | "bans" | "notice" | "home";
+  order: "status" | "peers" | "files" | "holders" | "kick" | "ban" | "unban" | "bans" | "mute" | "unmute" | "notice" | "home";
   /** An address, a network, or a peer that is online: its `address:port`, name or id. */
   address?: string;
   /** A file's name, or root: and its content id. */
@@ -56,7 +56,8 @@ export class Operator {
 
   obey(order: Order): OrderResult {
     const result = this.#carryOut(order);
-    if (result.done && !ASKING.includes(order.order)) {
+    const isQuestion = ASKING.includes(order.order) || (order.order === "mute" && order.address === undefined);
+    if (result.done && !isQuestion) {
       this.#state.setup.report({ event: "operator", order: order.order, words: result.lines.join(" ") });
     }
     return result;
@@ -109,6 +110,10 @@ export class Operator {
         return this.#ban(address, seconds, words);
       case "unban":
         return this.#unban(address);
+      case "mute":
+        return address === "" ? this.#listMutes() : this.#mute(address);
+      case "unmute":
+        return this.#unmute(address);
       default:
         order satisfies never;
         return { done: false, lines: [`"${printable(String(order))}" is no order.`] };
@@ -214,6 +219,39 @@ export class Operator {
       ({ address, until, reason }) => `${address}${this.#until(until)}${reason === "" ? "" : `: ${reason}`}`,
     );
     return { done: true, lines: lines.length === 0 ? ["No bans."] : lines, data: list };
+  }
+
+  /** Nobody is told of the offers of this peer any more, nor of those that it has made. */
+  #mute(typed: string): OrderResult {
+    const meant = whoIsMeant(typed, this.#state);
+    if (typeof meant === "string") return { done: false, lines: [meant] };
+    const { catalog, mutes, offers } = this.#state;
+    const { peer } = meant;
+    const isAlone =
+      catalog
+        .members()
+        .filter(({ address }) => address === peer?.address)
+        .take(2)
+        .toArray().length === 1;
+    const muted = mutes.add(meant, isAlone);
+    for (const member of catalog.members().filter((one) => mutes.isMuted(one))) {
+      offers.forget(member.id);
+      member.presence?.push({ verb: "NOTICE", words: "The tracker's operator has muted you: nobody is told of your offers." });
+    }
+    const who = peer === undefined ? muted : describePeer(peer);
+    return this.#done(`Muted ${who}: nobody is told of its offers until this tracker ends. To end it: unmute`);
+  }
+
+  #unmute(typed: string): OrderResult {
+    const meant = whoIsMeant(typed, this.#state);
+    const ended = this.#state.mutes.remove(typed, typeof meant === "string" ? undefined : meant);
+    if (ended.length > 0) return this.#done(`Unmuted ${ended.join(", ")}.`);
+    return { done: false, lines: [`"${printable(typed)}" is not muted. See who is: ft-tracker mute`] };
+  }
+
+  #listMutes(): OrderResult {
+    const { list } = this.#state.mutes;
+    return { done: true, lines: list.length === 0 ? ["Nobody is muted."] : list, data: list };
   }
 
   #notify(words: string): OrderResult {

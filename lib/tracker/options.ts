@@ -60,6 +60,12 @@ const GROUP_NAME: Kind<string> = {
 /** The password of a URL is not repeated anywhere. */
 const REDIS_URL: Kind<RedisPlace> = { ...TEXT, read: parseRedisUrl, shown: withoutPassword };
 
+/** Whether there is a web page, and whether guests may download by it. */
+const WEB: Kind<"page" | "guests"> = {
+  completes: ["guests"],
+  read: (text, option) => (text === "page" || text === "guests" ? text : refuse(option, "page or guests", text)),
+};
+
 const COMMANDS: readonly Command[] = [
   { name: "status", about: "peers, files, rates, refusals, memory (or: SIGUSR1)" },
   { name: "peers", about: "who is online, and how many files they share" },
@@ -69,6 +75,8 @@ const COMMANDS: readonly Command[] = [
   { name: "ban", label: "PEER [REASON]", about: "keep its address out, for good or --for a while" },
   { name: "unban", label: "PEER", about: "let it in again" },
   { name: "bans", about: "which addresses are banned, and for how long" },
+  { name: "mute", label: "[PEER]", about: "pass none of its offers on; alone: who is muted" },
+  { name: "unmute", label: "PEER", about: "pass its offers on again" },
   { name: "notice", label: "WORDS", about: "tell every peer" },
   { name: "home", about: "send the peers of other trackers of the group back" },
   { name: "config", about: "print each setting and where it comes from" },
@@ -115,6 +123,7 @@ const GENERAL = [
     about: "a file with that URL, because it may hold a password",
   },
   { name: "no-announce", setting: true, kind: FLAG, about: "do not announce the tracker on the network" },
+  { name: "web", setting: true, kind: WEB, label: "[guests]", about: "show browsers a page; guests: they may download, too" },
   { name: "for", kind: DURATION, label: "DURATION", about: "how long a ban holds, such as 30m, 2h or 7d", command: "ban" },
   { name: "bans", setting: true, kind: FILE, label: "FILE", about: "where bans are kept (default: in the state folder)" },
   { name: "json", setting: true, kind: FLAG, about: "one JSON object a line for each event" },
@@ -174,6 +183,8 @@ export interface TrackerCommandLine {
     announce: boolean;
     group?: string;
     redis?: RedisPlace;
+    /** Undefined: the tracker does not answer browsers. */
+    web?: "page" | "guests";
   };
   /** The command to a running tracker; without one, a tracker is to be started. */
   order?: Order;
@@ -188,7 +199,7 @@ export function parseTrackerArguments(
   argv: string[],
   outside: Outside = NOTHING_OUTSIDE,
 ): { text: string } | TrackerCommandLine {
-  const typed = splitArguments(argv, TRACKER_TABLE);
+  const typed = splitArguments(withWeb(argv), TRACKER_TABLE);
   const { given, words } = typed;
   const text = textAskedFor(typed, TRACKER_TABLE, TRACKER_HELP);
   if (text !== undefined) return { text };
@@ -223,6 +234,7 @@ export function parseTrackerArguments(
       announce: !values["no-announce"],
       ...(values.group === undefined ? {} : { group: values.group }),
       ...(redis === undefined ? {} : { redis }),
+      ...(values.web === undefined ? {} : { web: values.web }),
     },
     ...(hasPassword(String(given.redis ?? "")) ? { remark: PASSWORD_SEEN } : {}),
     ...(order === undefined ? {} : { order: values.for === undefined ? order : { ...order, seconds: values.for } }),
@@ -250,6 +262,11 @@ function redisOf(
   return file !== undefined && isFile ? readRedisFile(file, called("redis-file")) : redis;
 }
 
+/** `--web` without `guests` behind it is a page for looking only. */
+function withWeb(argv: string[]): string[] {
+  return argv.map((one, at) => (one === "--web" && argv[at + 1] !== "guests" ? "--web=page" : one));
+}
+
 /** The operator's command with its arguments. */
 function orderFrom([command = "", ...rest]: string[]): Order {
   const [first] = rest;
@@ -267,10 +284,13 @@ function orderFrom([command = "", ...rest]: string[]): Order {
       }
       return { order: command, file: rest.join(" ") };
     case "kick":
+    case "mute":
     case "unban":
+    case "unmute":
       if (rest[1] !== undefined) {
         throw new UsageError(`Unexpected "${printable(rest[1])}". If a name contains spaces, put it in quotes.`);
       }
+      if (command === "mute" && first === undefined) return { order: command };
       return { order: command, address: peerArgument(command, first) };
     case "ban":
       refuseBareDuration(peerArgument(command, first), rest.slice(1));

@@ -17,15 +17,21 @@ import type { TrackerEvent } from "./events.ts";
 import { GonePeers } from "./gone.ts";
 import type { Group } from "./group/group.ts";
 import type { SharedIndex } from "./group/shared-index.ts";
+import { Histogram } from "./histogram.ts";
 import { type Host, Hosts } from "./hosts.ts";
 import type { Limits } from "./limits.ts";
 import { Meter } from "./meter.ts";
+import { Mutes } from "./mutes.ts";
 import { PeerNames } from "./names.ts";
+import { Offers } from "./offers.ts";
 import { PortProber, type Reach } from "./prober.ts";
 import { Watches } from "./watches.ts";
 
 /** The most ids in a line of REVOKED, so that the line is shorter than 4096 bytes. */
 const REVOKED_IN_LINE = 200;
+
+/** The bounds by which the times of searches are counted. Seconds. */
+const FIND_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
 
 /** A message to a peer. A list of records is given as lines. */
 export type TrackerReply = Parameters<typeof encodeFromTracker>[0];
@@ -38,6 +44,8 @@ export interface Connection extends Seer {
   readonly isPresent: boolean;
   /** The id of that peer. */
   readonly peerId: string | undefined;
+  /** It knows what an offer is. */
+  readonly hearsOffers: boolean;
   /** It knows what REVOKED means. */
   readonly hearsRevoked: boolean;
   /** The key of the tracker whose peer it is, when it is a guest here. */
@@ -59,6 +67,8 @@ export interface TrackerSetup {
   readonly name: string;
   /** Peers can find the tracker by DNS-SD. */
   readonly announced: boolean;
+  /** Its web page lets guests download. */
+  readonly guests?: boolean;
   readonly limits: Limits;
   readonly clock: Clock;
   readonly bans: Bans;
@@ -79,6 +89,8 @@ export class TrackerState {
   readonly names = new PeerNames();
   readonly gone: GonePeers;
   readonly watches: Watches;
+  readonly offers: Offers;
+  readonly mutes = new Mutes();
   readonly connections = new Set<Connection>();
   /** Empty inboxes of FT/2. Most peers are silent most of the time, so a few inboxes serve all of them. */
   readonly spareInboxes: TrackerInbox[] = [];
@@ -86,6 +98,10 @@ export class TrackerState {
   readonly activity: { readonly [Kind in "requests" | "searches" | "joins" | "refused"]: Meter };
   /** The number of refusals of each code. */
   readonly refusals = new Map<string, number>();
+  /** The number of requests of each verb. */
+  readonly requests: Record<string, number> = {};
+  /** How long searches by words took. Seconds. */
+  readonly findTimes = new Histogram(FIND_SECONDS);
   /** Joins, tries of a port and leaves since the tracker was started. */
   changes = 0;
   /** The index that other trackers share with this one. */
@@ -102,8 +118,9 @@ export class TrackerState {
     this.clock = clock;
     this.catalog = new Catalog(() => clock.at());
     this.gone = new GonePeers(clock);
-    this.watches = new Watches(clock);
+    this.watches = new Watches(clock, (id, file) => this.catalog.sees(id, file));
     this.catalog.onRecord = (file) => this.watches.appeared(file);
+    this.offers = new Offers(this.catalog, clock, (file) => this.watches.appeared(file));
     this.hosts = new Hosts(limits, clock);
     const meter = () => new Meter(clock);
     this.activity = { requests: meter(), searches: meter(), joins: meter(), refused: meter() };
@@ -115,6 +132,12 @@ export class TrackerState {
     const { peers } = this.limits;
     if (this.catalog.peers - (this.shared?.foreign ?? 0) < peers) return;
     throw new ProtocolError("tracker-full", `The tracker is full (${plural(peers, "peer")}). Try again later.`);
+  }
+
+  /** Counts a request. `now`: milliseconds of the clock's `elapsed`. */
+  countRequest(verb: string, now: number): void {
+    this.activity.requests.count(now);
+    this.requests[verb] = (this.requests[verb] ?? 0) + 1;
   }
 
   /** Accepts a peer with its list, or replaces the list of a peer that is online. */
@@ -131,6 +154,10 @@ export class TrackerState {
       this.activity.joins.count();
       this.changes += 1;
       setup.report({ event: "joined", ...who, agent, profile: `FT/${profile}`, peers: catalog.peers });
+      // The peer reads its WELCOME first.
+      this.clock.after(0, () => {
+        if (catalog.member(id) === member) this.offers.joined(member);
+      });
     }
     return member;
   }
@@ -144,6 +171,7 @@ export class TrackerState {
     }
     this.#prober.forget(id);
     this.watches.forget(id);
+    this.offers.left(id);
     const member = this.catalog.leave(id);
     if (member === undefined) return;
     this.changes += 1;

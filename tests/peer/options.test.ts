@@ -51,6 +51,8 @@ Without a command, on a terminal: guided prompts.
   --after DATE       find: last changed on this day or later, such as 2026-11-22
   --before DATE      find: last changed on this day or earlier
   --limit RATE       most bytes per second, such as 10MB (up and down each)
+  --no-guests        do not serve browsers, also where the tracker's page lets
+                     them
   --json             one JSON object a line
   -q, --quiet        print results and errors only
   -h, --help         this text
@@ -95,6 +97,7 @@ describe("parsePeerArguments", () => {
       get: false,
       overwrite: false,
       limit: undefined,
+      "no-guests": false,
       json: false,
       quiet: false,
     });
@@ -123,6 +126,7 @@ describe("parsePeerArguments", () => {
       get: false,
       overwrite: true,
       limit: 1_500_000,
+      "no-guests": false,
       json: true,
       quiet: true,
     });

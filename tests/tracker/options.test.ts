@@ -20,6 +20,8 @@ Usage: ft-tracker [options]
   ban PEER [REASON]    keep its address out, for good or --for a while
   unban PEER           let it in again
   bans                 which addresses are banned, and for how long
+  mute [PEER]          pass none of its offers on; alone: who is muted
+  unmute PEER          pass its offers on again
   notice WORDS         tell every peer
   home                 send the peers of other trackers of the group back
   config               print each setting and where it comes from
@@ -32,6 +34,7 @@ Usage: ft-tracker [options]
   --redis URL          share one index with the group, such as redis://10.0.0.5
   --redis-file FILE    a file with that URL, because it may hold a password
   --no-announce        do not announce the tracker on the network
+  --web [guests]       show browsers a page; guests: they may download, too
   --for DURATION       how long a ban holds, such as 30m, 2h or 7d
   --bans FILE          where bans are kept (default: in the state folder)
   --json               one JSON object a line for each event
@@ -125,7 +128,7 @@ describe("the options of ft-tracker", () => {
   });
 
   test("the orders take a peer as it is printed: its name, address and port, address or network", () => {
-    for (const order of ["kick", "ban", "unban"] as const) {
+    for (const order of ["kick", "ban", "unban", "mute", "unmute"] as const) {
       for (const address of ["Ben (2)", "10.0.0.9:1235", "[fd00::7]:1235", "10.0.0.9", "10.0.0.0/8", "a1b2c3d4e5f60718"]) {
         expect(parseTrackerArguments([order, address])).toMatchObject({ order: { order, address } });
       }

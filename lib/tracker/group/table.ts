@@ -91,7 +91,10 @@ export class SharedTable {
     if (member === undefined || member.tracker !== undefined) return "";
     if (name === undefined) return formatHeader(this.#headerOf(member));
     const [file] = this.#state.catalog.recordsOf(id, name as FileName);
-    return file === undefined ? "" : formatRecord({ ...file, address: this.addressOf(member), port: member.port });
+    // A record for a few people alone is told to nobody else.
+    return file === undefined || file.only !== undefined
+      ? ""
+      : formatRecord({ ...file, address: this.addressOf(member), port: member.port });
   }
 
   /** A peer joins here under an id that may be known from another tracker: then it is not there any more. */
