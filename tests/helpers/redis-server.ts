@@ -63,6 +63,16 @@ export class RedisServer implements AsyncDisposable {
     return answer;
   }
 
+  /** It cannot save its data any more, as on a full disk, and takes no changes therefore. */
+  async fillDisk(): Promise<void> {
+    // No file can be written there.
+    this.ask("CONFIG", "SET", "save", "1 1", "dir", "/proc/self");
+    for (const until = Date.now() + PATIENCE_MS; ; await Bun.sleep(20)) {
+      if (this.#try("SET", "other", "1").startsWith("MISCONF")) return;
+      if (Date.now() > until) throw new Error("redis-server still takes changes.");
+    }
+  }
+
   /** Has it do nothing for this time. */
   async hang(seconds: number): Promise<void> {
     const asking = Bun.spawn(["redis-cli", "-p", String(this.port), "DEBUG", "SLEEP", String(seconds)], { stdout: "ignore" });
