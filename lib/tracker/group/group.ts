@@ -3,7 +3,7 @@
 import type { GroupTracker } from "../../protocol/group.ts";
 import type { Connection, TrackerState } from "../state.ts";
 
-/** Where a group hears of its trackers. A tracker that both know is told as the first one says it. */
+/** Where a group hears of its trackers. Of a tracker that several know, it counts that its passes are good. */
 export interface GroupSource {
   readonly trackers: GroupTracker[];
 }
@@ -24,7 +24,9 @@ export class Group {
   /** The other trackers of the group. */
   get trackers(): GroupTracker[] {
     const all = new Map<string, GroupTracker>();
-    for (const { trackers } of this.#sources) for (const one of trackers) if (!all.has(one.key)) all.set(one.key, one);
+    for (const one of this.#sources.flatMap(({ trackers }) => trackers)) {
+      if (all.get(one.key)?.ahead === undefined) all.set(one.key, one);
+    }
     return [...all.values()];
   }
 

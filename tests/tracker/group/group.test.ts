@@ -33,11 +33,13 @@ test("Group tells a peer that joins, and every peer when there are other tracker
   expect(late.replies).toEqual(told);
 });
 
-test("Group: of a tracker that two sources know, the first one counts", () => {
-  const group = new Group("lab");
-  group.add({ trackers: [{ key: KEY, at, ahead: 3 }] });
-  group.add({ trackers: [{ key: KEY, at }] });
-  expect(group.trackers).toEqual([{ key: KEY, at, ahead: 3 }]);
+test("Group: of a tracker that announces itself and shares its index, it is told that its passes are good", () => {
+  for (const isFirst of [true, false]) {
+    const group = new Group("lab");
+    const sources = [{ trackers: [{ key: KEY, at, ahead: 3 }] }, { trackers: [{ key: KEY, at }] }];
+    for (const source of isFirst ? sources : sources.reverse()) group.add(source);
+    expect(group.trackers).toEqual([{ key: KEY, at, ahead: 3 }]);
+  }
 });
 
 test("HI says the group to a peer that knows extras, and to no other", async () => {
