@@ -123,7 +123,7 @@ export class Follower {
     const { others, clock, table, changed, store, keys } = this.#tools;
     if (clock.elapsed() - this.#since < GRACE_MS) return;
     if (others.delete(id)) {
-      table.clear(id);
+      void table.clear(id);
       changed();
     }
     void ask(store, "SREM", keys.trackers, id).catch(() => undefined);

@@ -244,7 +244,7 @@ export class SharedIndex {
 
   /** Redis is away for so long that the records of others say nothing any more. */
   #forgetOthers(): void {
-    for (const id of this.#others.keys()) this.table.clear(id);
+    for (const id of this.#others.keys()) void this.table.clear(id);
     this.#others.clear();
     this.#learnKeys();
     this.#tools.changed();

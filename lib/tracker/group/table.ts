@@ -24,11 +24,27 @@ interface Session {
   proven: boolean;
 }
 
-/** What came for one peer: its header, and its records that are new or gone. */
+/** What came for one peer: its header, and the names and texts of its records. */
 interface PeerChange {
   header: string | undefined;
-  records: FileRecord[];
-  gone: FileName[];
+  records: Change[];
+}
+
+/** Gives others their turn after each few peers. */
+class Turns {
+  readonly #clock: TableState["clock"];
+  #left = PEERS_A_TURN;
+
+  constructor(clock: TableState["clock"]) {
+    this.#clock = clock;
+  }
+
+  async give(): Promise<void> {
+    this.#left -= 1;
+    if (this.#left > 0) return;
+    this.#left = PEERS_A_TURN;
+    await new Promise<void>((resolve) => this.#clock.soon(resolve));
+  }
 }
 
 export class SharedTable {
@@ -165,23 +181,30 @@ export class SharedTable {
   /** Makes the peers of another tracker equal to its whole table. Others have their turn meanwhile. */
   async replace(tracker: string, fields: Iterable<Change>): Promise<void> {
     const peers = byPeer(fields);
-    for (const member of this.#membersOf(tracker)) if (peers.get(member.id)?.header === undefined) this.#drop(member);
-    let left = PEERS_A_TURN;
+    await this.#dropAll(this.#membersOf(tracker).filter(({ id }) => peers.get(id)?.header === undefined));
+    const turns = new Turns(this.#state.clock);
     for (const [id, change] of peers) {
       if (change.header === undefined) continue;
-      const names = new Set(change.records.map(({ name }) => name));
-      const gone = [...this.#state.catalog.recordsOf(id)].map(({ name }) => name).filter((name) => !names.has(name));
-      this.#applyTo(tracker, id, { ...change, gone });
-      left -= 1;
-      if (left > 0) continue;
-      left = PEERS_A_TURN;
-      await new Promise<void>((resolve) => this.#state.clock.soon(resolve));
+      const names = new Set(change.records.map(([name]) => name));
+      const there = this.#state.catalog.member(id)?.tracker === tracker ? [...this.#state.catalog.recordsOf(id)] : [];
+      const gone = there.flatMap(({ name }): Change[] => (names.has(name) ? [] : [[name, ""]]));
+      this.#applyTo(tracker, id, { header: change.header, records: [...change.records, ...gone] });
+      await turns.give();
     }
   }
 
-  /** Removes all peers of another tracker. */
-  clear(tracker: string): void {
-    for (const member of this.#membersOf(tracker)) this.#drop(member);
+  /** Removes all peers of another tracker. Others have their turn meanwhile. */
+  async clear(tracker: string): Promise<void> {
+    await this.#dropAll(this.#membersOf(tracker));
+  }
+
+  async #dropAll(members: Member[]): Promise<void> {
+    const turns = new Turns(this.#state.clock);
+    for (const member of members) {
+      // Meanwhile it may have joined elsewhere.
+      if (this.#state.catalog.member(member.id) === member) this.#drop(member);
+      await turns.give();
+    }
   }
 
   #membersOf(tracker: string): Member[] {
@@ -189,12 +212,13 @@ export class SharedTable {
     return all.flatMap(({ member }) => (member.tracker === tracker ? member : []));
   }
 
-  #applyTo(tracker: string, id: string, { header, records, gone }: PeerChange): void {
+  #applyTo(tracker: string, id: string, { header, records: changes }: PeerChange): void {
     const { catalog } = this.#state;
     const before = catalog.member(id);
     const isThere = before?.tracker === tracker;
     if (header === undefined) {
-      if (isThere) catalog.mirror(id, records, gone);
+      const { records, gone } = readRecords(isThere ? changes : []);
+      catalog.mirror(id, records, gone);
       return;
     }
     if (header === "") {
@@ -203,6 +227,7 @@ export class SharedTable {
     }
     const parsed = parseHeader(header);
     if (parsed === undefined || !this.#admits(tracker, id, parsed)) return;
+    const { records, gone } = readRecords(changes);
     this.#put(tracker, id, parsed, records, gone);
   }
 
@@ -269,18 +294,23 @@ export class SharedTable {
   }
 }
 
-/** Changes by the peers that they are of. What cannot be read is left out. */
+/** Changes by the peers that they are of. */
 function byPeer(changes: Iterable<Change>): Map<string, PeerChange> {
   const peers = new Map<string, PeerChange>();
   for (const [field, value] of changes) {
     const [id, name] = splitField(field);
-    const change = peers.get(id) ?? { header: undefined, records: [], gone: [] };
+    const change = peers.get(id) ?? { header: undefined, records: [] };
     peers.set(id, change);
     if (name === undefined) change.header = value;
-    else if (value === "") change.gone.push(name as FileName);
-    else change.records.push(...recordIn(value, name));
+    else change.records.push([name, value]);
   }
   return peers;
+}
+
+/** The records that are new, and the names of those that are gone. What cannot be read is left out. */
+function readRecords(changes: Change[]): { records: FileRecord[]; gone: FileName[] } {
+  const gone = changes.flatMap(([name, value]) => (value === "" ? (name as FileName) : []));
+  return { records: changes.flatMap(([name, value]) => (value === "" ? [] : recordIn(value, name))), gone };
 }
 
 function recordIn(value: string, name: string): FileRecord[] {
