@@ -10,6 +10,7 @@
 import { type KeyObject, randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { type Clock, sleep, systemClock } from "./lib/clock.ts";
+import { sentenceOf } from "./lib/error.ts";
 import { userFolder } from "./lib/files.ts";
 import type { Dial } from "./lib/net/channel.ts";
 import { dial } from "./lib/net/dial.ts";
@@ -39,7 +40,7 @@ import { LIMITS, type Limits } from "./lib/tracker/limits.ts";
 import { describeSummary, Operator, type Order, type OrderResult, type Summary } from "./lib/tracker/operator.ts";
 import { giveOrder, openOperatorSocket } from "./lib/tracker/operator-socket.ts";
 import { parseTrackerArguments } from "./lib/tracker/options.ts";
-import { ownKey } from "./lib/tracker/own-key.ts";
+import { keepKey, ownKey } from "./lib/tracker/own-key.ts";
 import { TrackerState } from "./lib/tracker/state.ts";
 import { tidyMemory } from "./lib/tracker/tidy.ts";
 import { openSite } from "./lib/tracker/web/open.ts";
@@ -84,6 +85,8 @@ export interface Tracker {
   summary(): Summary;
   /** Carries out an operator's order. */
   obey(order: Order): OrderResult;
+  /** Writes the bans again when their file was deleted with its folder. Throws when that cannot be. */
+  keepBans(): void;
   /** Accepts no more connections, tells the peers, and resolves when all connections are closed. */
   stop(): Promise<void>;
 }
@@ -154,6 +157,7 @@ export function startTracker(options: TrackerOptions): Tracker {
     catalog: state.catalog,
     summary: () => operator.summary(),
     obey: (order) => operator.obey(order),
+    keepBans: () => state.setup.bans.keep(),
     stop: async () => {
       stopping = true;
       stopTidying();
@@ -263,11 +267,22 @@ async function serve(options: Omit<TrackerOptions, "report">, json: boolean, qui
   // Peers need the tracker more than anybody needs its log.
   goOnWithoutOutput("with a full disk");
   // A tracker on any free port is another one each time.
-  const key = options.port === 0 ? {} : { key: ownKey(join(userFolder("state"), `key-${options.port}.pem`)) };
-  const tracker = startTracker({ ...options, ...key, report });
-  const closeSocket = openOperatorSocket(tracker.port, tracker.obey, (reason) => {
+  const keyPath = join(userFolder("state"), `key-${options.port}.pem`);
+  const key = options.port === 0 ? undefined : ownKey(keyPath);
+  const tracker = startTracker({ ...options, ...(key === undefined ? {} : { key }), report });
+  const unreachable = (reason: string) => {
     if (!quiet) err(`Commands such as "ft-tracker status" do not reach this tracker: ${printable(reason)}.`);
-  });
+  };
+  const remade = () => {
+    if (key !== undefined) keepKey(keyPath, key);
+    if (!quiet) err(`Somebody has deleted this tracker's files in "${printable(userFolder("state"))}". They were made anew.`);
+    try {
+      tracker.keepBans();
+    } catch (error) {
+      err(`The bans end with this tracker: ${printable(sentenceOf(error))}.`);
+    }
+  };
+  const closeSocket = openOperatorSocket(tracker.port, tracker.obey, unreachable, remade);
   if (process.platform !== "win32") {
     process.on("SIGUSR1", () => {
       if (json) out(jsonLine(withTime({ event: "status", ...tracker.summary() })));

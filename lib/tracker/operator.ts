@@ -5,13 +5,13 @@ import { VERSION } from "../program/cli.ts";
 import { type Address, formatEndpoint, hostOf, isIPv6, isLinkLocal, parseAddress, parseEndpoint } from "../protocol/address.ts";
 import { DEFAULT_TRACKER_PORT, type Dismissal } from "../protocol/messages.ts";
 import { formatDuration, formatSize, formatUntil, plural, printable } from "../text.ts";
-import type { Member } from "./catalog.ts";
 import { describePeer } from "./events.ts";
 import type { GonePeer } from "./gone.ts";
 import { describeGroup, summaryOf } from "./group/summary.ts";
 import { bansOf, type Meant, reasonFor, whoIsMeant } from "./meant.ts";
 import type { Meter } from "./meter.ts";
 import { isIn, type Network, parseNetwork } from "./networks.ts";
+import type { Member } from "./shelf.ts";
 import { type Connection, DISMISSED, type TrackerState } from "./state.ts";
 import { listFiles, listHolders, listPeers } from "./who-has.ts";
 

@@ -60,6 +60,11 @@ const GROUP_NAME: Kind<string> = {
 /** The password of a URL is not repeated anywhere. */
 const REDIS_URL: Kind<RedisPlace> = { ...TEXT, read: parseRedisUrl, shown: withoutPassword };
 
+/** The name of a tracker whose person has given none: the host's name without its domain, such as the "local" of macOS. */
+export function defaultTrackerName(host = hostname()): string {
+  return /^[^.]+/.exec(host)?.[0] ?? "tracker";
+}
+
 /** Whether there is a web page, and whether guests may download by it. */
 const WEB: Kind<"page" | "guests"> = {
   completes: ["guests"],
@@ -99,7 +104,7 @@ const GENERAL = [
     kind: TRACKER_NAME,
     label: "NAME",
     about: "this tracker's name (default: the host's name)",
-    standard: hostname(),
+    standard: defaultTrackerName(),
   },
   {
     name: "group",

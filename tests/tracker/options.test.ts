@@ -4,7 +4,7 @@ import { describe, expect, test } from "bun:test";
 import { UsageError } from "../../lib/error.ts";
 import type { Address } from "../../lib/protocol/address.ts";
 import { LIMITS } from "../../lib/tracker/limits.ts";
-import { parseTrackerArguments, TRACKER_HELP } from "../../lib/tracker/options.ts";
+import { defaultTrackerName, parseTrackerArguments, TRACKER_HELP } from "../../lib/tracker/options.ts";
 
 test("TRACKER_HELP is this text", () => {
   expect(TRACKER_HELP).toBe(`ft-tracker: knows which peer on this network has which file.
@@ -200,4 +200,11 @@ test("a mistyped command or option of ft-tracker brings the nearest one; help, -
   for (const [argv, words] of refused) expect(() => parseTrackerArguments(argv)).toThrow(new UsageError(words));
   for (const argv of [["help"], ["-h"]]) expect(parseTrackerArguments(argv)).toEqual({ text: TRACKER_HELP });
   expect(parseTrackerArguments(["-V"])).toEqual({ text: expect.stringMatching(/^ft-tracker \d/) });
+});
+
+test("a tracker without a name has the host's name without its domain, which macOS writes behind it", () => {
+  expect(defaultTrackerName("Mac.local")).toBe("Mac");
+  expect(defaultTrackerName("lab-pc")).toBe("lab-pc");
+  expect(defaultTrackerName("room12.school.example")).toBe("room12");
+  expect(defaultTrackerName("")).toBe("tracker");
 });

@@ -18,6 +18,7 @@ import {
   identityOf,
   inodeOf,
   isAtItsPath,
+  learnNumbering,
   originalOf,
   PLAIN_ONLY,
   realOf,
@@ -49,6 +50,8 @@ export interface SharedFile extends FirstChoice {
   pieces?: Uint8Array | undefined;
   /** It was fetched when the list was full: it does not count among this peer's files. */
   beyond?: true;
+  /** Only those who were told this token are shown the file. */
+  only?: string | undefined;
 }
 
 /** A file that is not shared, and the reason as a clause. */
@@ -142,6 +145,7 @@ function lookAt(path: string, first?: FirstChoice): SharedFile | LeftOut {
     if (isOwnOutput(kind)) return { path, reason: "this program's output is being written to it" };
     const fd = openSync(path, OPEN_FLAGS);
     try {
+      learnNumbering(fd);
       const entry = fstatSync(fd, { bigint: true });
       if (!entry.isFile()) return { path, reason: "it is not a regular file" };
       if (!isAtItsPath(fd, path)) return { path, reason: "its folder is a link now" };
@@ -358,6 +362,7 @@ export function recordOf(file: SharedFile, { address, port }: Endpoint): FileRec
     mtime: file.modified.toISOString(),
     ...(file.root === undefined ? {} : { root: file.root }),
     ...(file.beyond ? { beyond: true } : {}),
+    ...(file.only === undefined ? {} : { only: file.only }),
   };
 }
 

@@ -4,7 +4,7 @@
 import { ProtocolError } from "../../error.ts";
 import { type Address, isLoopback } from "../../protocol/address.ts";
 import { type FileName, type FileRecord, formatRecord, parseFileName, parseRecord } from "../../protocol/record.ts";
-import type { Member } from "../catalog.ts";
+import type { Member } from "../shelf.ts";
 import type { TrackerState } from "../state.ts";
 import { type Change, formatHeader, type Header, parseHeader, recordField, splitField } from "./wire.ts";
 
