@@ -182,6 +182,7 @@ export class SharedIndex {
       stores.push(store);
       const waiting = await open();
       stores.push(waiting);
+      if (this.#stopped) return;
       const alive = () => ({ name, key, at, clock: passTime() - this.table.now / 1000 });
       const failed = broken.reject;
       const tools = { store, keys, table: this.table, clock, self, epoch };
