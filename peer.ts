@@ -101,6 +101,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
   const sessionKey = new SessionKey();
   const admission = new Admission({
     standing: () => session.standing,
+    signers: () => session.signers,
     askKnown: (address) => session.requests.known(address),
     isOfThisMachine,
     port: () => listener.port,
