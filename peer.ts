@@ -362,7 +362,7 @@ async function runCommand(line: CommandLine, command: Exclude<PeerCommand, "doct
     } else if (command === "collect") await collect(peer, line, screen, signal);
     else if (command === "want") await want(peer, line, screen, signal);
     else if (command === "who") await orCancelled(who(peer, screen), signal);
-    else if (command === "holders") await orCancelled(holders(peer, line.argument ?? "", screen), signal);
+    else if (command === "holders") await orCancelled(holders(peer, line, screen), signal);
     else if (command === "find") await orCancelled(find(peer, line, screen), signal);
     else if (command === "list" && line.argument?.includes("/")) await listFolder(peer, line.argument, screen, signal);
     else await orCancelled(search(peer, line, command, screen), signal);
