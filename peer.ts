@@ -346,7 +346,7 @@ async function runCommand(line: CommandLine, command: Exclude<PeerCommand, "doct
   const agent = `ft-peer/${VERSION}`;
   const askLimit = async () => (await meetTracker(place, { dial, clock: systemClock, agent, signal })).max;
   const { taken: files, left } = await fillUp(named, chosen, askLimit);
-  if (files.length > 0) screen.note(describeSharing({ taken: files, left }));
+  if (files.length > 0) screen.note(describeSharing(named, { taken: files, left }));
   for (const folder of folders) {
     await folder.look(signal);
     screen.note(describeFolder(folder));
