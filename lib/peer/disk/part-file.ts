@@ -87,7 +87,8 @@ export function reopenPart(path: string, size: number, own: OwnMarks, plainOnly 
   const named = entryOf(path);
   const isNamed = named !== undefined && isSameEntry(named, entry);
   // With a second name, writing would change that file, too. Others who may write to it may have it open.
-  const isSafe = isNamed && entry.isFile() && entry.nlink <= 1n && entry.uid === own.uid && (entry.mode & OTHERS_WRITE & ~own.mode) === 0n;
+  const isSafe =
+    isNamed && entry.isFile() && entry.nlink <= 1n && entry.uid === own.uid && (entry.mode & OTHERS_WRITE & ~own.mode) === 0n;
   if (!isSafe) {
     closeSync(fd);
     return undefined;
