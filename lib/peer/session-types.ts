@@ -84,6 +84,8 @@ export interface SessionOptions {
   challenge?(): string;
   /** Another peer cannot connect to this one and asks this one to connect to it. */
   callBack?(to: CallBack): void;
+  /** Somebody offers this peer something. */
+  offered?(message: Extract<Push, { verb: "OFFERED" }>): void;
   /** Something that this peer watches for has appeared. */
   appeared?(message: Extract<Push, { verb: "APPEARED" }>): void;
   report(event: SessionEvent): void;

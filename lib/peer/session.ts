@@ -254,6 +254,7 @@ export class Session {
         profile: 2,
         agent,
         extras: true,
+        offers: this.#options.offered !== undefined,
         session,
         challenge,
         key: this.#options.sessionKey?.key,
@@ -270,7 +271,7 @@ export class Session {
     let left: FileRecord[];
     try {
       if (this.#leaving) throw new CancelledError();
-      left = this.#basic.sendList(channel, this.#list.on(channel));
+      left = this.#basic.sendList(channel, this.#list.on(channel, { offers: false }));
     } catch (error) {
       channel.destroy();
       throw error;
@@ -323,15 +324,15 @@ export class Session {
 
   /** Sends the list after an FT/2 HI; after the WELCOME this peer is online. */
   async #accept(channel: Channel, hi: Extract<Reply, { verb: "HI" }>, challenge: string | undefined): Promise<void> {
-    const { you, max, key, announced, results, name, nonce, proof = "" } = hi;
+    const { you, max, key, announced, results, offers, name, nonce, proof = "" } = hi;
     const guests = (hi.guests && this.#options.guests) || undefined;
     const proven = challenge !== undefined && this.#options.isProven?.(key, challenge, proof) === true;
     if ((this.#tracker.key ?? key) !== key) {
       throw new FtError(UNTRUSTED, `The tracker at "${this.#where}" is another one than was looked for: it has another key.`);
     }
     this.#options.approve?.({ place: this.#tracker, at: channel.remote.address, name, key, proven });
-    const standing = standingOn(channel, { profile: 2, you, max, key, announced, results, guests });
-    const list = this.#list.on(channel);
+    const standing = standingOn(channel, { profile: 2, you, max, key, announced, results, offers, guests });
+    const list = this.#list.on(channel, standing);
     const back = nonce && this.#secret ? this.#options.sessionKey?.prove(nonce, this.#secret) : undefined;
     const { session, peers, files } = await this.#list.send(list, standing, back);
     this.#secret = session;
@@ -360,6 +361,7 @@ export class Session {
     if (message.verb === "DISMISSED") this.#dismissal = message;
     if (message.verb === "REVOKED") this.#options.revoked?.(message.ids);
     if (message.verb === "CONNECT" && this.#online) this.#options.callBack?.(message);
+    if (message.verb === "OFFERED") this.#options.offered?.(message);
     if (message.verb === "APPEARED") this.#options.appeared?.(message);
     if (message.verb !== "REACH") return;
     // It may come in one piece with the WELCOME before it: then it waits until this peer is online.

@@ -81,7 +81,7 @@
 //                                       Best first, records of one content together; with group=1 one record for each content. A `=`
 //                                       in a word is written %3D. Words and filters must all fit. A word is found anywhere in a name,
 //                                       whatever its case and accents; `*` and `?` are wildcards, `-word` excludes.
-//       WHO offset=… limit=…          → PEERS: n, n lines id=… address=… port=… files=… bytes=… agent=… since=… reach=yes|no name=… offers=yes|no
+//       WHO offset=… limit=…          → PEERS: n, n lines id=… address=… port=… files=… bytes=… agent=… since=… reach=yes|no name=… offers=yes
 //       WATCH watch=… name=… word… ext=… type=… min=… …   → OK  ·  ERROR too-many-watches  ·  ERROR bad-find
 //                                       Tell this peer when a file appears that fits the words and filters, as in FIND, or has this name.
 //                                       watch= is a token that the peer makes up; a token that it has used replaces that watch.
@@ -113,7 +113,7 @@
 //       DATES folder=…                → DATES: n, n raw bytes  ·  NOT FOUND
 //       BYE                           → close
 //
-// Later additions go only to a peer that said extras=1: announced=, offers=, results= (the most records in an answer, if that is not 2000) and
+// Later additions go only to a peer that said extras=1: announced=, offers= in HI and WHO, results= (the most records in an answer, if that is not 2000) and
 // session= and now= of the tracker, total= in FOUND, reach= in records and WHO. A peer that says the session of an earlier WELCOME takes the
 // place of that connection, so that nobody is online twice. A peer that overhears a session must not take it. A peer makes an Ed25519
 // key for each run and says its public half as key= (base64url); the tracker's HI then has a nonce=, and FILES proves the session by
@@ -296,7 +296,7 @@ export interface PeerLine {
   reach?: boolean | undefined;
   /** A label that a person chose. No two peers online have the same. */
   name?: string | undefined;
-  /** Whether it can be told of offers. Undefined: the tracker does not say. */
+  /** It wants to be told of offers. */
   offers?: boolean | undefined;
 }
 
@@ -319,7 +319,7 @@ export type ToTracker =
       profile: 2;
       agent: string;
       extras?: boolean | undefined;
-      /** The peer knows what OFFERED is. */
+      /** The peer wants to be told of offers. */
       offers?: boolean | undefined;
       session?: string | undefined;
       challenge?: string | undefined;

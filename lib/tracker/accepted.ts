@@ -214,7 +214,7 @@ export class AcceptedPeer implements Presence {
     if (file === "too-many-offers") return error(file, `This tracker takes ${OFFERS.burst} offers a minute of a peer.`);
     const to = offer.to === "all" ? offer.to : offer.to.length;
     const what = file.only === undefined ? { file: file.name, size: file.size } : { size: file.size };
-    setup.report({ event: "offered", id, name, address, port, ...what, to });
+    if (to !== 0) setup.report({ event: "offered", id, name, address, port, ...what, to });
     return { verb: "OK" };
   }
 

@@ -346,7 +346,7 @@ export class Catalog {
         since: new Date(since).toISOString(),
         ...(seer.extras ? { reach } : {}),
         ...(seer.knowsNames ? { name } : {}),
-        ...(seer.hearsOffers ? { offers: shelf.presence?.hearsOffers === true } : {}),
+        ...(seer.extras && shelf.presence?.hearsOffers ? { offers: true } : {}),
       });
     }
     return lines;

@@ -66,7 +66,7 @@ export interface Seer {
   extras?: boolean;
   /** It knows that peers have names. */
   knowsNames?: boolean;
-  /** It knows what an offer is. */
+  /** It wants to be told of offers. */
   hearsOffers?: boolean;
   /** The id of an FT/2 peer that is online. Others are shown no record with a token. */
   id?: string;

@@ -43,7 +43,7 @@ export interface Connection extends Seer {
   readonly isPresent: boolean;
   /** The id of that peer. */
   readonly peerId: string | undefined;
-  /** It knows what an offer is. */
+  /** It wants to be told of offers. */
   readonly hearsOffers: boolean;
   /** It knows what REVOKED means. */
   readonly hearsRevoked: boolean;

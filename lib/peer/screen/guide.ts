@@ -20,9 +20,11 @@ import { askFiles, askFolder, refuseTarget } from "./choosing.ts";
 import { columnsOf, fitName } from "./columns.ts";
 import { fetchAll } from "./fetching.ts";
 import { Finder, type Found, keyOfFound, layFound } from "./finder.ts";
+import type { Handing } from "./handing.ts";
 import { askName, Joining, type JoiningOptions, usableFolder } from "./joining.ts";
 import { mayLeave } from "./leaving.ts";
 import { News } from "./news.ts";
+import { Offering } from "./offering.ts";
 import { describeEvent, peerTable } from "./view.ts";
 import { withoutCommands } from "./words.ts";
 
@@ -30,6 +32,8 @@ import { withoutCommands } from "./words.ts";
 const FIRST_LIST_MS = 400;
 /** The keys of the search line: Ctrl with these letters. */
 const SHORTCUTS = [
+  { letter: "f", label: "offers" },
+  { letter: "g", label: "send" },
   { letter: "o", label: "online" },
   { letter: "s", label: "shared" },
   { letter: "t", label: "settings" },
@@ -54,6 +58,7 @@ export interface GuidedPeer {
   readonly share: Share;
   readonly wants: Pick<Wants, "add">;
   readonly server: { readonly uploads: ReadonlySet<Upload>; readonly waiting: number };
+  readonly handing: Handing;
   readonly folders: { readonly folders: readonly SharedFolder[] };
   /** Whether this peer shares the content of a record. */
   isMine(record: FileRecord): boolean;
@@ -92,6 +97,7 @@ class Guide {
   readonly #news = new News(() => new Date());
   readonly #marks = new Map<string, Found>();
   #to: string;
+  readonly #offering: Offering;
   #joined = false;
   /** Whether others can connect to this machine: it is shown when the person asks for it. */
   #reach: PeerEvent | undefined;
@@ -106,6 +112,11 @@ class Guide {
     this.#joining = new Joining(options);
     const { to, cwd, remembered } = options;
     this.#to = to ?? remembered.choices.to ?? cwd;
+    this.#offering = new Offering(options.prompts, (words) => {
+      this.#news.add(words);
+      this.#showNews();
+    });
+    this.#news.offers = () => this.#offering.line;
   }
 
   async run(): Promise<void> {
@@ -114,6 +125,7 @@ class Guide {
       peer.computeRoots();
       await this.#untilLeft(peer);
     } finally {
+      for (const words of this.#offering.unfinished) this.#options.prompts.say(words);
       await peer.stop();
       this.#options.prompts.live = [];
     }
@@ -211,7 +223,7 @@ class Guide {
     const want = peer.session.standing?.profile === 1 ? { name: nameArgument(typed), words: [] } : { words };
     peer.wants.add({ ...want, group: true }, (record) => {
       this.#news.add(`${holderName(record)} has "${printableName(record.name)}" now (${formatSize(record.size)}).`);
-      this.#options.prompts.live = this.#news.lines(this.#options.prompts.rows);
+      this.#showNews();
     });
   }
 
@@ -294,6 +306,8 @@ class Guide {
   async #menu(peer: GuidedPeer): Promise<boolean> {
     const answer = await this.#options.prompts.choose("Menu", [
       { value: "search", label: "Back to the search" },
+      { value: "f", label: "What others offer me" },
+      { value: "g", label: "Send to…" },
       { value: "o", label: "Who is online" },
       { value: "s", label: "What I share" },
       { value: "t", label: "Settings" },
@@ -313,6 +327,13 @@ class Guide {
     } else if (letter === "s") {
       prompts.show(describeShare(peer, prompts.width - 2), "What I share");
       if (this.#reach !== undefined) prompts.say(describeEvent(this.#reach));
+      if (this.#offering.progress.length > 0) prompts.show(this.#offering.progress, "Handed out");
+    } else if (letter === "f") {
+      await this.#offering.take(peer, this.#fetching(peer));
+      this.#showNews();
+    } else if (letter === "g") {
+      const { remembered, cwd } = this.#options;
+      await this.#offering.send(peer, usableFolder(remembered.choices.from) ?? cwd);
     } else if (letter === "t") await this.#settings(peer);
     else if (letter === "x" && (await this.#mayLeave(peer))) return true;
     return false;
@@ -374,7 +395,7 @@ class Guide {
   async #changeFiles(peer: GuidedPeer): Promise<void> {
     const { prompts, remembered, cwd } = this.#options;
     const { session, share } = peer;
-    const marked = share.files.map(({ path }) => path);
+    const marked = share.files.filter(({ only }) => only === undefined).map(({ path }) => path);
     const folder = usableFolder(remembered.choices.from) ?? cwd;
     const chosen = await askFiles(prompts, folder, { max: session.standing?.max ?? 0, where: undefined, marked });
     if (chosen === undefined) return;
@@ -394,8 +415,16 @@ class Guide {
       return;
     }
     if (CHANGES_LIST.includes(event.event)) this.#refresh();
+    if (event.event === "offer") this.#offering.offered(event.record);
+    // A hand-out tells itself who has it.
+    if (event.event === "has-all" && this.#offering.hands(event.upload.root)) return;
     const loud = this.#news.hear(event);
     if (loud !== undefined) prompts.ring(loud);
+    this.#showNews();
+  }
+
+  #showNews(): void {
+    const { prompts } = this.#options;
     prompts.live = this.#news.lines(prompts.rows);
   }
 }
