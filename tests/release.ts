@@ -273,7 +273,7 @@ function integrityOf(bytes: Bytes): string {
 /** From where the package manager says that it is. What comes is not trusted. */
 async function download(locked: LockedRuntime): Promise<Bytes> {
   const name = `${locked.package}@${locked.version}`;
-  const view = Bun.spawnSync([process.execPath, "pm", "view", name, "dist.tarball"], { cwd: ROOT, timeout: 60_000 });
+  const view = Bun.spawnSync([process.execPath, "pm", "view", name, "dist.tarball"], { cwd: ROOT, timeout: DOWNLOAD_MS });
   const url = view.stdout.toString().trim();
   if (view.exitCode !== 0 || !URL.canParse(url)) {
     throw new ReleaseError(`Cannot find out where the runtime "${name}" is: ${printable(view.stderr.toString().trim())}`);
