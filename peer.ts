@@ -12,22 +12,27 @@
 import { randomBytes } from "node:crypto";
 import { dirname, join, resolve } from "node:path";
 import { quietClock, systemClock } from "./lib/clock.ts";
-import { CancelledError, FtError, UsageError } from "./lib/error.ts";
+import { CancelledError, UsageError } from "./lib/error.ts";
 import { userFolder } from "./lib/files.ts";
 import { dial } from "./lib/net/dial.ts";
+import { acceptBoth } from "./lib/net/http.ts";
 import { dialableFrom, interfaces, isOnNetwork, watchInterfaces } from "./lib/net/interfaces.ts";
 import { type Listener, listen, listenNear } from "./lib/net/listen.ts";
 import { Admission } from "./lib/peer/admission.ts";
 import { mayCallBack } from "./lib/peer/call-backs.ts";
 import { orCancelled } from "./lib/peer/cancel.ts";
+import { Accepting } from "./lib/peer/commands/accept.ts";
 import { collect } from "./lib/peer/commands/collect.ts";
 import { readCommandLine } from "./lib/peer/commands/command-line.ts";
 import { runDoctor } from "./lib/peer/commands/doctor.ts";
 import { describeFolder, describeSharing, filesToShare, fillUp, pathsToShare, shareNamed } from "./lib/peer/commands/files.ts";
+import { find, search, who } from "./lib/peer/commands/find.ts";
 import { checkWhere, get } from "./lib/peer/commands/get.ts";
 import { holders } from "./lib/peer/commands/holders.ts";
 import { findTracker, joinTracker, knownTrackers } from "./lib/peer/commands/join.ts";
 import { listFolder } from "./lib/peer/commands/list-folder.ts";
+import { chooseToSend, fitIn, send } from "./lib/peer/commands/send.ts";
+import { stayOnline, tellEvent } from "./lib/peer/commands/share.ts";
 import type { Peer, PeerOptions } from "./lib/peer/commands/types.ts";
 import { waitForHolders, want } from "./lib/peer/commands/want.ts";
 import { Connector } from "./lib/peer/connect.ts";
@@ -42,36 +47,21 @@ import { ShareWatch } from "./lib/peer/disk/watch.ts";
 import { Downloads, type DownloadTools } from "./lib/peer/download.ts";
 import { DownloaderNames } from "./lib/peer/downloader-names.ts";
 import { EventDamper, type PeerEvent } from "./lib/peer/events.ts";
-import { findPeer } from "./lib/peer/find-peer.ts";
 import { Finishers } from "./lib/peer/finishers.ts";
 import { FolderDownloads, fetchFolderList } from "./lib/peer/folder-downloads.ts";
 import { FolderSharing } from "./lib/peer/folder-sharing.ts";
+import { HandOuts } from "./lib/peer/hand-out.ts";
 import { meetTracker } from "./lib/peer/meet-tracker.ts";
-import {
-  type CommandLine,
-  DEFAULT_PORT,
-  defaultPeerName,
-  nameArgument,
-  PEER_COMMANDS,
-  type PeerCommand,
-} from "./lib/peer/options.ts";
+import { Offers } from "./lib/peer/offers.ts";
+import { type CommandLine, DEFAULT_PORT, defaultPeerName, PEER_COMMANDS, type PeerCommand } from "./lib/peer/options.ts";
 import { type Holding, isDialable, isOwnRecord, isTrackerHere } from "./lib/peer/own-address.ts";
+import { describeChangedName } from "./lib/peer/own-name.ts";
 import { RateLimit } from "./lib/peer/rate-limit.ts";
 import { guide } from "./lib/peer/screen/guide.ts";
 import { Remembered } from "./lib/peer/screen/remembered.ts";
 import { Screen } from "./lib/peer/screen/screen.ts";
 import { hasTerminal, promptsOn } from "./lib/peer/screen/terminal.ts";
-import {
-  contentTable,
-  describeEvent,
-  eventObject,
-  groupByContent,
-  notFoundSentence,
-  peerTable,
-  recordObjects,
-  recordTable,
-} from "./lib/peer/screen/view.ts";
-import { type FileAsked, type Opened, Server } from "./lib/peer/serve/serve.ts";
+import { type FileAsked, type Known, type Opened, Server } from "./lib/peer/serve/serve.ts";
 import { Session } from "./lib/peer/session.ts";
 import { Sharing } from "./lib/peer/sharing.ts";
 import { Wants } from "./lib/peer/wants.ts";
@@ -86,6 +76,8 @@ import { printable } from "./lib/text.ts";
 
 /** The most connections from one address at once. */
 const MAX_PER_ADDRESS = 32;
+/** Where guests are served, a connection must begin with its first word within this time. Milliseconds. */
+const FIRST_WORD_MS = 10_000;
 /** After Ctrl-C the program ends within this time, even if something hangs. Milliseconds. */
 const LEAVING_MS = 4_000;
 
@@ -96,7 +88,10 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
   const clock = systemClock;
   const names = new DownloaderNames({ ask: (id) => session.requests.nameOf(id), report: options.report, clock: quietClock });
   const events = new EventDamper((event) => names.report(event), quietClock);
-  const report = (event: PeerEvent) => events.report(event);
+  const report = (event: PeerEvent) => {
+    events.report(event);
+    handOuts.hear(event);
+  };
   const share = new Share(options.files);
   const pool = new HashPool(new URL("./lib/peer/content/hasher.ts", import.meta.url));
   const cache = new TreeCache(options.cachePath);
@@ -114,7 +109,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
   });
   const server = new Server({
     open: (wanted) => openShared(wanted),
-    look: (root) => sharing.look(root) ?? downloads.look(root) ?? folders.look(root) ?? folderDownloads.look(root),
+    look: (root) => lookUp(root),
     lookFolder: (root) => folders.lookFolder(root) ?? folderDownloads.lookFolder(root),
     changed: () => watch.nudge(),
     readPass: (pass, from, keyed) => {
@@ -122,6 +117,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
       if ("id" in checked && !("nonce" in checked)) connector.proven(from);
       return checked;
     },
+    refuseTicket: (ticket, root, from) => admission.refuseTicket(ticket, root, from),
     whenRevoked: (id, act) => admission.whenRevoked(id, act),
     arrived: (token, channel) => connector.arrived(token, channel),
     known: (from) => admission.isKnown(from),
@@ -132,7 +128,14 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
       finishers.hear(event);
     },
   });
-  const listener = listenFrom(options.port, (channel) => server.accept(channel));
+  const acceptGuests = acceptBoth(
+    (exchange) => server.answer(exchange),
+    (channel) => server.accept(channel),
+    FIRST_WORD_MS,
+  );
+  const listener = listenFrom(options.port, (channel) =>
+    session.standing?.guests ? acceptGuests(channel) : server.accept(channel),
+  );
   const session = new Session({
     dial,
     tracker: options.tracker,
@@ -143,15 +146,19 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     challenge: secret,
     agent: `ft-peer/${VERSION}`,
     name: options.name,
+    guests: options.guests !== false,
     port: listener.port,
     records: (own) => [sharing, folders, downloads, folderDownloads].flatMap((some) => some.records(own)),
     sessionKey,
     revoked: (ids) => admission.revoke(ids),
     callBack: (to) => void connector.callBack(to),
     appeared: (message) => wants.appeared(message),
+    ...(options.takesOffers ? { offered: (message: { record?: FileRecord }) => offers.offered(message) } : {}),
     report: (event) => {
       report(event);
-      if (event.event === "joined") wants.joined();
+      if (event.event !== "joined") return;
+      wants.joined();
+      offers.joined();
     },
     clock,
     random: Math.random,
@@ -160,7 +167,27 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     watch: (watch) => session.requests.watch(watch),
     unwatch: (token) => session.requests.unwatch(token),
     look: (wanted) => session.requests.wanted(wanted),
-    isOwn: (record) => isOwn(record) || (record.root !== undefined && share.find({ root: record.root }) !== undefined),
+    isOwn: (record) => isMine(record),
+    clock: quietClock,
+  });
+  const offers = new Offers({
+    make: (offer) => session.requests.offer(offer),
+    look: () => session.requests.offered(),
+    has: ({ root = "", only }) => {
+      sharing.showTo(root, only);
+      folders.showTo(root, only);
+      return lookUp(root) !== undefined;
+    },
+    told: (record) => report({ event: "offer", record }),
+    clock,
+  });
+  const handOuts = new HandOuts({
+    who: () => session.requests.who(),
+    holders: (root) => session.requests.holders(root),
+    offer: (offer) => offers.make(offer),
+    endOffer: (token) => offers.end(token),
+    self: () => session.standing?.id,
+    token: secret,
     clock: quietClock,
   });
   const connector = new Connector({
@@ -190,17 +217,28 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     clock: quietClock,
   });
   const isOwn = (record: Holding) => isOwnRecord(record, listener.port, session.standing);
+  /** Whether this peer shares the content of a record, whoever the record is of. */
+  const isMine = (record: FileRecord) => {
+    const { root } = record;
+    return isOwn(record) || (root !== undefined && (share.find({ root }) ?? folders.look(root)) !== undefined);
+  };
   const sharing = new Sharing({
     share,
     pool,
     cache,
     session,
     port: listener.port,
+    hasRoom,
     isDownloading: () => downloads.running || folderDownloads.running,
     report,
     clock,
   });
+  function hasRoom(): boolean {
+    const counted = [...share.files, ...folders.folders].filter(({ beyond }) => !beyond).length;
+    return counted < (session.standing?.max ?? 0);
+  }
   const folders = new FolderSharing(options.folders ?? [], {
+    hasRoom,
     pool,
     cache: new FolderCache(join(dirname(options.cachePath), "folders")),
     watch: watchFolder,
@@ -225,13 +263,16 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     isFetchable: (record) => isDialable(record, session.standing) && !isOwn(record),
     isOwn,
     announce: (record) => sharing.announcePart(record),
-    withdraw: (record) => sharing.withdrawPart(record),
+    withdraw: (record) => {
+      // A folder that was fetched is shared by now.
+      if (folders.look(record.root ?? "") === undefined) sharing.withdrawPart(record);
+    },
   };
   const downloads = new Downloads({
     ...downloadTools,
-    finished: (file, root, pieces) => sharing.addDownloaded(file, root, pieces),
+    finished: (file, about) => sharing.addDownloaded(file, about),
   });
-  const folderTools = { ...downloadTools, finished: (path: string) => folders.add(path) };
+  const folderTools = { ...downloadTools, finished: (path: string, only?: string) => folders.add(path, only) };
   const folderDownloads = new FolderDownloads(folderTools);
   const watch = new ShareWatch(share, {
     changed: (file) => void sharing.changed(file),
@@ -248,10 +289,15 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     await folders.compute();
   }
 
-  /** A shared file, or the part of a download that has arrived. */
+  function lookUp(root: string): Known | undefined {
+    return sharing.look(root) ?? downloads.look(root) ?? folders.look(root) ?? folderDownloads.look(root);
+  }
+
+  /** A shared file, or the part of a download that has arrived. A file that is only for some is not opened by its name. */
   function openShared(wanted: FileAsked): Opened | undefined {
-    const found = wanted.folder === undefined ? share.find(wanted) : undefined;
     const { root } = wanted;
+    const shared = wanted.folder === undefined ? share.find(wanted) : undefined;
+    const found = root === undefined && shared?.only !== undefined ? undefined : shared;
     if (found === undefined) {
       const part = root === undefined ? undefined : downloads.open(root);
       return part === undefined ? (folders.open(wanted) ?? folderDownloads.open(wanted)) : { ...part, root };
@@ -276,11 +322,23 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     server,
     computeRoots: () => void computeRoots(),
     shareInstead: async (files) => {
-      share.replace(files);
+      // What is handed out stays.
+      share.replace([
+        ...files,
+        ...share.files.filter((file) => handOuts.hands(file) && !files.some(({ path }) => path === file.path)),
+      ]);
       await session.sendAgain();
       void computeRoots();
     },
+    handing: {
+      offer: (files, to, say, tell) => handOuts.prepare(files, to, say, tell),
+      share: (file) => void sharing.add(file),
+      again: (record) => offers.forget(record),
+      token: secret,
+    },
     isOwn,
+    isMine,
+    folders,
     openPart: (root) => downloads.open(root)?.file,
     download: (records, how) => {
       const engine = records[0].type === FOLDER_TYPE ? folderDownloads : downloads;
@@ -292,6 +350,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
       sharing.stop();
       finishers.stop();
       wants.stop();
+      handOuts.stop();
       folders.stop();
       watch.stop();
       stopWatchingNetwork();
@@ -333,24 +392,35 @@ function listenFrom(port: number | undefined, onConnection: Parameters<typeof li
 /** Joins the tracker, runs one command, and leaves. */
 async function runCommand(line: CommandLine, command: Exclude<PeerCommand, "doctor">, signal: AbortSignal): Promise<void> {
   const screen = new Screen(line);
-  const { folders, share } = pathsToShare(line);
+  if (line.isNameChanged) screen.note(describeChangedName(line.name));
+  const sending = command === "send" ? chooseToSend(line, secret) : undefined;
+  const { folders, share } = sending === undefined ? pathsToShare(line) : { ...sending, share: [] };
   const named = { ...line, share };
-  const chosen = folders.length > 0 && share.length === 0 ? { taken: [], left: [] } : filesToShare(named);
-  if (command === "get" || line.get) checkWhere(line);
+  const hasNamed = sending !== undefined || (folders.length > 0 && share.length === 0);
+  const chosen = hasNamed ? { taken: [], left: [] } : filesToShare(named);
+  if (command === "get" || line.get || line.accept.length > 0) checkWhere(line);
   const place = line.tracker ?? (await findTracker(line, screen, signal));
   const agent = `ft-peer/${VERSION}`;
   const askLimit = async () => (await meetTracker(place, { dial, clock: systemClock, agent, signal })).max;
-  const { taken: files, left } = await fillUp(named, chosen, askLimit);
-  if (files.length > 0) screen.note(describeSharing({ taken: files, left }));
+  if (sending !== undefined) await fitIn(sending, askLimit);
+  const { taken: files, left } = sending ? { taken: sending.files, left: [] } : await fillUp(named, chosen, askLimit);
+  if (files.length > 0 && sending === undefined) screen.note(describeSharing({ taken: files, left }));
   for (const folder of folders) {
     await folder.look(signal);
-    screen.note(describeFolder(folder));
+    if (sending === undefined) screen.note(describeFolder(folder));
   }
-  const report = (event: PeerEvent) => tellEvent(screen, event, command === "share");
-  const consent = share.length > 0 || folders.length > 0;
-  const peer = await joinTracker({ line, startPeer, place, files, folders, report, signal, consent });
+  const accepting = command === "share" ? new Accepting(line, screen, signal) : undefined;
+  const report = (event: PeerEvent) => {
+    tellEvent(screen, event, command === "share");
+    accepting?.hear(event);
+  };
+  const consent = share.length > 0 || folders.length > 0 || sending !== undefined;
+  const takesOffers = accepting !== undefined;
+  const peer = await joinTracker({ line, startPeer, place, files, folders, report, signal, takesOffers, consent });
   try {
+    accepting?.start(peer);
     if (command === "share") await stayOnline(peer, screen, signal);
+    else if (command === "send") await send(peer, line, sending ?? { files, folders }, screen, signal);
     else if (command === "get") {
       if (line.wait !== undefined) await waitForHolders(peer, line, screen, signal);
       await get(peer, line, screen, signal);
@@ -367,60 +437,6 @@ async function runCommand(line: CommandLine, command: Exclude<PeerCommand, "doct
   }
 }
 
-async function search(peer: Peer, line: CommandLine, command: "search" | "list", screen: Screen): Promise<void> {
-  const { argument } = line;
-  const records =
-    command === "search"
-      ? await peer.session.requests.search(nameArgument(argument ?? ""))
-      : await peer.session.requests.list(
-          argument === undefined ? undefined : findPeer(argument, await peer.session.requests.who()).id,
-        );
-  if (records.length === 0) throw new FtError("not-found", notFoundSentence(argument ?? ""));
-  const look = { isMine: peer.isOwn };
-  if (screen.json) screen.results(recordObjects(records));
-  else if (command === "list") screen.results(contentTable(groupByContent(records, peer.isOwn), screen.width, look));
-  else screen.results(recordTable(records, screen.width, look));
-}
-
-async function find(peer: Peer, { wish }: CommandLine, screen: Screen): Promise<void> {
-  const found = await peer.session.requests.findAll(wish);
-  // This peer's own copy may have no content id yet. It is not shown as another file beside the one that it is a copy of.
-  const isCopy = (own: FileRecord) => found.some(({ root, name, size }) => root && name === own.name && size === own.size);
-  const records = found.filter((record) => record.root !== undefined || !peer.isOwn(record) || !isCopy(record));
-  if (records.length === 0) throw new FtError("not-found", "No matching files.");
-  const mine = new Set(peer.share.files.flatMap(({ root = [] }) => root));
-  const isMine = (record: FileRecord) => peer.isOwn(record) || (record.root !== undefined && mine.has(record.root));
-  screen.results(screen.json ? recordObjects(records) : contentTable(records, screen.width, { isMine }));
-}
-
-async function who(peer: Peer, screen: Screen): Promise<void> {
-  const peers = await peer.session.requests.who();
-  const self = peer.session.standing?.id ?? "";
-  screen.results(screen.json ? peers : peerTable(peers, self, screen.width));
-}
-
-async function stayOnline(peer: Peer, screen: Screen, signal: AbortSignal): Promise<void> {
-  peer.computeRoots();
-  await new Promise<void>((stop) => {
-    if (signal.aborted) stop();
-    signal.addEventListener("abort", () => stop());
-  });
-  screen.note("Leaving.");
-}
-
-/** Shows an event: every one for `share`, only important ones for other commands. */
-function tellEvent(screen: Screen, event: PeerEvent, all: boolean): void {
-  if (all && screen.json) {
-    screen.object(eventObject(event));
-    return;
-  }
-  const words = describeEvent(event);
-  if (event.event === "hashing") screen.progress(words);
-  else if (all && words !== "") screen.event(words);
-  else if (event.event === "joined" && (event.profile === 1 || event.left.length > 0)) screen.note(words);
-  else if (["away", "dismissed", "offline", "notice", "unread"].includes(event.event)) screen.note(words);
-}
-
 // ---------------------------------------------------------------- guided prompts
 
 async function runGuided(line: CommandLine, signal: AbortSignal): Promise<void> {
@@ -435,6 +451,7 @@ async function runGuided(line: CommandLine, signal: AbortSignal): Promise<void> 
   prompts.hold(() => process.kill(process.pid, "SIGINT"));
   try {
     prompts.greet(`ft-peer ${VERSION}`);
+    if (line.isNameChanged) prompts.say(describeChangedName(line.name));
     await guide({
       prompts,
       tracker: line.tracker,
@@ -450,7 +467,8 @@ async function runGuided(line: CommandLine, signal: AbortSignal): Promise<void> 
       name: line.name,
       usualName: defaultPeerName(),
       start: (place, files, report, { consent, name }) => {
-        return joinTracker({ line: { ...line, name }, startPeer, place, files, report, signal, consent });
+        const how = { takesOffers: true, consent };
+        return joinTracker({ line: { ...line, name }, startPeer, place, files, report, signal, ...how });
       },
     });
     prompts.goodbye("Bye.");
@@ -483,9 +501,9 @@ async function main(argv: string[]): Promise<number> {
       return EXIT.done;
     }
     json = line.json;
-    const needsFiles = line.command !== undefined && line.command !== "doctor";
+    const needsFiles = line.command !== undefined && line.command !== "doctor" && line.command !== "send";
     const shared = line.share.length === 0 && needsFiles ? ["."] : line.share;
-    const receives = line.command === undefined || line.command === "get" || line.get;
+    const receives = line.command === undefined || line.command === "get" || line.get || line.accept.length > 0;
     checkSpelling([...shared, ...(receives ? [line.to] : [])]);
     if (line.command === undefined) await runGuided(line, cancel.signal);
     else if (line.command === "doctor") return (await runDoctor(line, startPeer, cancel.signal)) ? EXIT.done : EXIT.failed;

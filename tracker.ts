@@ -10,6 +10,7 @@
 import type { KeyObject } from "node:crypto";
 import { join } from "node:path";
 import { type Clock, sleep, systemClock } from "./lib/clock.ts";
+import { sentenceOf } from "./lib/error.ts";
 import { userFolder } from "./lib/files.ts";
 import type { Dial } from "./lib/net/channel.ts";
 import { dial } from "./lib/net/dial.ts";
@@ -33,9 +34,11 @@ import { LIMITS, type Limits } from "./lib/tracker/limits.ts";
 import { describeSummary, Operator, type Order, type OrderResult, type Summary } from "./lib/tracker/operator.ts";
 import { giveOrder, openOperatorSocket } from "./lib/tracker/operator-socket.ts";
 import { parseTrackerArguments } from "./lib/tracker/options.ts";
-import { ownKey } from "./lib/tracker/own-key.ts";
+import { keepKey, ownKey } from "./lib/tracker/own-key.ts";
 import { TrackerState } from "./lib/tracker/state.ts";
 import { tidyMemory } from "./lib/tracker/tidy.ts";
+import { openSite } from "./lib/tracker/web/open.ts";
+import { qrLines } from "./lib/tracker/web/qr.ts";
 
 export interface TrackerOptions {
   port: number;
@@ -46,6 +49,8 @@ export interface TrackerOptions {
   limits?: Partial<Limits>;
   /** Whether peers may find the tracker by DNS-SD. */
   announce?: boolean;
+  /** Answers browsers with a page. `guests`: they may download from peers that agree. */
+  web?: "page" | "guests" | undefined;
   /** The file in which bans are kept. Without it they end with the tracker. */
   bans?: string | undefined;
   /** The key by which peers know the tracker again. Without it the tracker makes a new one. */
@@ -68,6 +73,8 @@ export interface Tracker {
   summary(): Summary;
   /** Carries out an operator's order. */
   obey(order: Order): OrderResult;
+  /** Writes the bans again when their file was deleted with its folder. Throws when that cannot be. */
+  keepBans(): void;
   /** Accepts no more connections, tells the peers, and resolves when all connections are closed. */
   stop(): Promise<void>;
 }
@@ -81,6 +88,7 @@ export function startTracker(options: TrackerOptions): Tracker {
   const state = new TrackerState({
     name,
     announced,
+    guests: options.web === "guests",
     limits,
     clock,
     bans: new Bans(options.bans, () => clock.at()),
@@ -94,12 +102,20 @@ export function startTracker(options: TrackerOptions): Tracker {
   const reportUntilStop = (event: TrackerEvent) => {
     if (!stopping) report(event);
   };
+  const web =
+    options.web === undefined
+      ? undefined
+      : openSite(state, {
+          guests: options.web === "guests",
+          names: () => announcement?.hosts ?? [],
+          summary: () => operator.summary(),
+        });
   const listener = network.listen({
     host,
     port: options.port,
     maxPerAddress: limits.perAddress,
     maxConnections: limits.connections,
-    onConnection: (channel) => new Conversation(state, channel).start(),
+    onConnection: (channel) => (web === undefined ? new Conversation(state, channel).start() : web.accept(channel)),
     onRefused: (code, { address }) => {
       const words = whyNoRoom(code, address, limits);
       state.refused(address, code, words);
@@ -109,7 +125,7 @@ export function startTracker(options: TrackerOptions): Tracker {
   const { address, port } = listener;
   const operator = new Operator(state, { address, port });
   report({ event: "listening", address, port });
-  reportAddresses(host, port, announced, reportUntilStop);
+  reportAddresses({ host, port, announced, web: options.web }, reportUntilStop);
   const announcement = announced ? announceAs(name, listener, state.setup.credentials.key, reportUntilStop) : undefined;
   const stopTidying = tidyMemory(state);
 
@@ -119,9 +135,11 @@ export function startTracker(options: TrackerOptions): Tracker {
     catalog: state.catalog,
     summary: () => operator.summary(),
     obey: (order) => operator.obey(order),
+    keepBans: () => state.setup.bans.keep(),
     stop: async () => {
       stopping = true;
       stopTidying();
+      web?.stop();
       listener.stop();
       const goodbyes = Promise.all([state.stop(), announcement?.stop()]);
       await Promise.race([goodbyes, sleep(clock, FAREWELL_MS)]);
@@ -139,14 +157,17 @@ function whyNoRoom(code: RefusalCode, address: string, { perAddress }: Limits): 
 
 /** Reports the addresses that peers can type. A tracker on every interface has to look them up first. */
 function reportAddresses(
-  host: string | undefined,
-  port: number,
-  announced: boolean,
+  { host, port, announced, web }: { host: string | undefined; port: number; announced: boolean; web: TrackerOptions["web"] },
   report: (event: TrackerEvent) => void,
 ): void {
   const tell = (all: string[]) => {
     const addresses = all.map((address) => (port === DEFAULT_TRACKER_PORT ? address : formatEndpoint({ address, port })));
     report({ event: "addresses", addresses, announced });
+    if (web === undefined) return;
+    const pages = [...all, ...(all.length === 0 ? ["127.0.0.1"] : [])].map(
+      (address) => `http://${formatEndpoint({ address, port })}/`,
+    );
+    report({ event: "web", addresses: pages, guests: web === "guests" });
   };
   if (host !== undefined && host !== "::" && host !== "0.0.0.0") tell([host]);
   // A tracker on 0.0.0.0 cannot be reached by IPv6.
@@ -184,15 +205,30 @@ async function serve(options: Omit<TrackerOptions, "report">, json: boolean, qui
   const report = (event: TrackerEvent) => {
     if (quiet) return;
     for (const line of json ? [jsonLine(withTime(event))] : log.lines(event, new Date())) out(line);
+    if (event.event === "web" && !json && process.stdout.isTTY) {
+      const { columns, rows } = process.stdout;
+      for (const line of qrLines(event.addresses[0] ?? "", columns, rows) ?? []) out(line);
+    }
   };
   // Peers need the tracker more than anybody needs its log.
   goOnWithoutOutput("with a full disk");
   // A tracker on any free port is another one each time.
-  const key = options.port === 0 ? {} : { key: ownKey(join(userFolder("state"), `key-${options.port}.pem`)) };
-  const tracker = startTracker({ ...options, ...key, report });
-  const closeSocket = openOperatorSocket(tracker.port, tracker.obey, (reason) => {
+  const keyPath = join(userFolder("state"), `key-${options.port}.pem`);
+  const key = options.port === 0 ? undefined : ownKey(keyPath);
+  const tracker = startTracker({ ...options, ...(key === undefined ? {} : { key }), report });
+  const unreachable = (reason: string) => {
     if (!quiet) err(`Commands such as "ft-tracker status" do not reach this tracker: ${printable(reason)}.`);
-  });
+  };
+  const remade = () => {
+    if (key !== undefined) keepKey(keyPath, key);
+    if (!quiet) err(`Somebody has deleted this tracker's files in "${printable(userFolder("state"))}". They were made anew.`);
+    try {
+      tracker.keepBans();
+    } catch (error) {
+      err(`The bans end with this tracker: ${printable(sentenceOf(error))}.`);
+    }
+  };
+  const closeSocket = openOperatorSocket(tracker.port, tracker.obey, unreachable, remade);
   if (process.platform !== "win32") {
     process.on("SIGUSR1", () => {
       if (json) out(jsonLine(withTime({ event: "status", ...tracker.summary() })));

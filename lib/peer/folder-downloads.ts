@@ -45,7 +45,7 @@ export type FolderDownloadTools = Pick<
   | "withdraw"
 > & {
   /** The whole folder is at this path. It may be served from the download until this resolves. */
-  finished(path: string): Promise<void>;
+  finished(path: string, only?: string): Promise<void>;
 };
 
 /** The part of a folder that has arrived and is verified. */
@@ -269,7 +269,7 @@ export class FolderDownloads {
       );
       const published = await incoming.publish();
       const isWhole = inside === "" && incoming.failed.length === 0 && published.numbered.length === 0;
-      if (isWhole) this.#handOver(served, published.path);
+      if (isWhole) this.#handOver(served, published.path, record.only);
       else this.#endPart(served);
       const { files, size, failed } = incoming;
       const { path, outcome, numbered } = published;
@@ -301,9 +301,9 @@ export class FolderDownloads {
   }
 
   /** The whole folder is shared from now on. Until it is hashed there, it is served like a part. */
-  #handOver(served: Part | undefined, path: string): void {
+  #handOver(served: Part | undefined, path: string, only: string | undefined): void {
     const ended = () => this.#endPart(served);
-    this.#tools.finished(path).then(ended, ended);
+    this.#tools.finished(path, only).then(ended, ended);
   }
 
   #serve(part: Part): Part | undefined {

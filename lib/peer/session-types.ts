@@ -18,6 +18,8 @@ export type SessionEvent =
       peers: number;
       files: number;
       left: FileRecord[];
+      /** Browsers may download from this peer. */
+      guests?: boolean | undefined;
     }
   | { event: "away"; reason: string }
   /** The tracker's operator keeps this peer out; `until`: ISO 8601 UTC. */
@@ -56,6 +58,8 @@ export interface Introduced {
 
 export interface SessionOptions {
   dial: Dial;
+  /** This peer serves guests, if the tracker has any. */
+  guests?: boolean;
   tracker: TrackerPlace;
   /** The places where the tracker may be now, when it cannot be reached any more. */
   find?(): Promise<TrackerPlace[]>;
@@ -80,6 +84,8 @@ export interface SessionOptions {
   challenge?(): string;
   /** Another peer cannot connect to this one and asks this one to connect to it. */
   callBack?(to: CallBack): void;
+  /** Somebody offers this peer something. */
+  offered?(message: Extract<Push, { verb: "OFFERED" }>): void;
   /** Something that this peer watches for has appeared. */
   appeared?(message: Extract<Push, { verb: "APPEARED" }>): void;
   report(event: SessionEvent): void;

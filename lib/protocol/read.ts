@@ -1,27 +1,19 @@
-// Reads FT/2: bytes in, messages out, a reader for each direction. FT/1 is in basic.ts. The readers of requests find out which of the
-// two profiles a connection speaks.
+// Reads what peers and trackers say to each other in FT/2: bytes in, messages out. FT/1 is in basic.ts. The reader of requests finds out
+// which of the two profiles a connection speaks.
 
 import { ProtocolError } from "../error.ts";
+import { cutTo } from "../text.ts";
 import { parseAddress, parsePort, parseWhole } from "./address.ts";
-import {
-  BasicRequests,
-  foreignMessage,
-  type MessageEnd,
-  parseBasicDownload,
-  type ReadLimits,
-  takeBasicMessage,
-} from "./basic.ts";
-import { Frame } from "./lines.ts";
+import { BasicRequests, type ReadLimits } from "./basic.ts";
+import { errorOf, Inbox } from "./inbox.ts";
 import {
   type CallBack,
-  type FromHolder,
   type FromTracker,
-  HASH,
+  type Offer,
   type Page,
   type PeerLine,
   type Profile,
   RESULTS_LIMIT,
-  type ToHolder,
   type ToTracker,
   type Unfit,
   type Wish,
@@ -33,6 +25,8 @@ import {
   type FileRecord,
   parseFileName,
   parseRecord,
+  SAY_LIMIT,
+  TOKEN,
   tupleOf,
   unescapeField,
 } from "./record.ts";
@@ -50,41 +44,8 @@ import {
   yesValue,
 } from "./values.ts";
 
-/** The tracker copies a token into a line to another peer, so a token has no special characters. */
-const TOKEN = /^[\w-]{1,64}$/;
 /** A longer agent is cut, because every line of WHO repeats it. Characters. */
 const AGENT_LIMIT = 64;
-
-/** A reader: `push`, `silence` and `end` tell it what arrived; `next` gives messages until it has none. */
-abstract class Inbox<Message> {
-  protected readonly frame = new Frame();
-  /** FT/1 only: whether something has ended the message that waits. */
-  protected ending: MessageEnd = "no";
-
-  /** Takes in bytes that arrived. */
-  push(chunk: Uint8Array): void {
-    this.frame.push(chunk);
-    this.ending = "no";
-  }
-
-  /** Nothing has arrived for `SILENCE_MS`. */
-  silence(): void {
-    if (this.ending === "no") this.ending = "silence";
-  }
-
-  /** Nothing will arrive any more. */
-  end(): void {
-    this.ending = "end";
-  }
-
-  /** The number of bytes that are not read yet. */
-  get waiting(): number {
-    return this.frame.length;
-  }
-
-  /** The next whole message, or undefined. Throws `ProtocolError`; nothing may be read after that. */
-  abstract next(): Message | undefined;
-}
 
 /** A cache of parsed requests that come often and mean the same on every connection, such as PING and SEARCH. */
 const recentRequests = new RecentLines<ToTracker>();
@@ -102,6 +63,7 @@ export class TrackerInbox extends Inbox<ToTracker> {
         left: number;
         records: FileRecord[];
         proof: string | undefined;
+        guests: true | undefined;
         unfit?: (Unfit & { count: number }) | undefined;
       }
     | undefined;
@@ -154,9 +116,9 @@ export class TrackerInbox extends Inbox<ToTracker> {
         files.left -= 1;
         if (files.left > 0) continue;
         this.#files = undefined;
-        const { port, records, proof, unfit } = files;
+        const { port, records, proof, guests, unfit } = files;
         if (records.length === 0 && unfit !== undefined) throw new ProtocolError(unfit.code, unfit.words);
-        return { verb: "FILES", profile: 2, port, records, proof, unfit };
+        return { verb: "FILES", profile: 2, port, records, proof, guests, unfit };
       }
     }
     return undefined;
@@ -171,8 +133,9 @@ export class TrackerInbox extends Inbox<ToTracker> {
         const values = valuesOf(rest);
         const agent = (values.get("agent") ?? "").slice(0, AGENT_LIMIT);
         const [session, challenge, key] = ["session", "challenge", "key"].map((name) => values.get(name));
-        const extras = values.get("extras") === "1" || undefined;
-        return { verb, profile: 2, agent, extras, session, challenge, key, name: optional(values, "name", nameValue) };
+        const [extras, offers] = ["extras", "offers"].map((name) => values.get(name) === "1" || undefined);
+        const name = optional(values, "name", nameValue);
+        return { verb, profile: 2, agent, extras, offers, session, challenge, key, name };
       }
       case "FILES": {
         const count = parseWhole(rest.split(" ")[0] ?? "");
@@ -182,7 +145,8 @@ export class TrackerInbox extends Inbox<ToTracker> {
         const port = parsePort(values.get("port") ?? "");
         if (count === 0) return { verb, profile: 2, port: port ?? 0, records: [] };
         if (port === undefined) throw new ProtocolError("bad-port", "FILES needs port= with a port from 1 to 65535.");
-        this.#files = { port, left: count, records: [], proof: values.get("proof") };
+        const guests = values.get("guests") === "yes" || undefined;
+        this.#files = { port, left: count, records: [], proof: values.get("proof"), guests };
         return undefined;
       }
       case "ADD": {
@@ -196,7 +160,8 @@ export class TrackerInbox extends Inbox<ToTracker> {
         return { verb: "SEARCH", name: parseFileName(unescapeField(rest)) };
       case "LIST": {
         const values = valuesOf(rest);
-        return { verb, id: values.get("id"), root: optional(values, "root", rootValue), ...this.#pageOf(values) };
+        const offers = values.get("offers") === "1" || undefined;
+        return { verb, id: values.get("id"), root: optional(values, "root", rootValue), offers, ...this.#pageOf(values) };
       }
       case "FIND":
         return { verb, ...wishOf(rest), ...this.#pageOf(valuesOf(rest)) };
@@ -207,6 +172,8 @@ export class TrackerInbox extends Inbox<ToTracker> {
       }
       case "UNWATCH":
         return { verb, watch: watchValue(valuesOf(rest)) };
+      case "OFFER":
+        return { verb, ...offerOf(valuesOf(rest)) };
       case "WHO":
         return { verb, ...this.#pageOf(valuesOf(rest)) };
       case "KNOWN": {
@@ -290,6 +257,8 @@ export class SessionInbox extends Inbox<FromTracker> {
           results: optional(values, "results", wholeValue),
           proof: values.get("proof"),
           nonce: values.get("nonce"),
+          guests: optional(values, "guests", yesValue),
+          offers: optional(values, "offers", yesValue),
         };
       }
       case "WELCOME": {
@@ -341,131 +310,12 @@ export class SessionInbox extends Inbox<FromTracker> {
         return dismissalOf(line, rest);
       case "APPEARED":
         return appearedOf(line, rest);
+      case "OFFERED":
+        return offeredOf(line, rest);
       case "REVOKED":
         return { verb, ids: rest.split(",") };
       default:
         return { verb: "UNKNOWN", word: verb };
-    }
-  }
-}
-
-/** Downloader → holder: reads both profiles. */
-export class HolderInbox extends Inbox<ToHolder> {
-  #profile: Profile | undefined;
-  #awaitsHello = true;
-
-  /** The connection's profile once it is known. */
-  get profile(): Profile | undefined {
-    return this.#profile;
-  }
-
-  override next(): ToHolder | undefined {
-    if (this.#profile === undefined) {
-      const start = this.frame.start();
-      if (/^HELLO FT\/2[ \r\n]/.test(start)) this.#profile = 2;
-      else if (start.startsWith("DOWNLOAD")) this.#profile = 1;
-      else if ("HELLO FT/2".startsWith(start) || "DOWNLOAD".startsWith(start)) return undefined;
-      else throw foreignMessage();
-    }
-    if (this.#profile === 2) return this.#nextLine();
-    const text = takeBasicMessage(this.frame, this.ending);
-    return text === undefined ? undefined : parseBasicDownload(text);
-  }
-
-  #nextLine(): ToHolder | undefined {
-    const line = this.frame.line();
-    if (line === undefined) return undefined;
-    const [verb, rest] = cutVerb(line);
-    const values = valuesOf(rest);
-    switch (verb) {
-      case "HELLO":
-        if (!this.#awaitsHello) throw new ProtocolError("unexpected", "HELLO comes once, at the start.");
-        this.#awaitsHello = false;
-        return { verb, pass: values.get("pass") ?? "", keyed: values.get("keyed"), token: values.get("token") };
-      case "PROOF":
-        return {
-          verb,
-          ...endpointOf(values, "PROOF needs an IP address.", "PROOF needs a port from 1 to 65535."),
-          proof: textValue(values, "proof"),
-        };
-      case "DOWNLOAD": {
-        const root = optional(values, "root", rootValue);
-        const folder = optional(values, "folder", rootValue);
-        const name = values.get("name");
-        if (root === undefined && folder === undefined && name === undefined) {
-          throw new ProtocolError("bad-request", "DOWNLOAD needs root= or name=.");
-        }
-        const offset = optional(values, "offset", wholeValue) ?? 0;
-        const length = optional(values, "length", wholeValue);
-        return { verb, profile: 2, root, ...(folder === undefined ? {} : { folder }), name, offset, length };
-      }
-      case "TREE":
-        if (values.has("folder")) return { verb, folder: rootValue(values, "folder") };
-        return { verb, root: rootValue(values, "root"), piece: wholeValue(values, "piece") };
-      case "HAVE":
-        if (values.has("folder")) return { verb, folder: rootValue(values, "folder") };
-        return { verb, root: rootValue(values, "root") };
-      case "DATES":
-        return { verb, folder: rootValue(values, "folder") };
-      case "BYE":
-        return { verb };
-      default:
-        return { verb: "UNKNOWN", word: verb };
-    }
-  }
-}
-
-/** Holder → downloader, FT/2: lines, and raw bytes where a line says so. */
-export class DownloadInbox extends Inbox<FromHolder> {
-  #body = 0;
-
-  /** The number of raw bytes that are still to come before the next line. */
-  get body(): number {
-    return this.#body;
-  }
-
-  /** The raw bytes that have arrived. Empty if there are none, or if none are due. */
-  takeBody(): Uint8Array {
-    const bytes = this.frame.take(this.#body);
-    this.#body -= bytes.length;
-    return bytes;
-  }
-
-  override next(): FromHolder | undefined {
-    if (this.#body > 0) return undefined;
-    const line = this.frame.line();
-    if (line === undefined) return undefined;
-    if (line === "NOT FOUND") return { verb: line };
-    const [verb, rest] = cutVerb(line);
-    switch (verb) {
-      case "HI":
-        return { verb };
-      case "PROVE":
-        return { verb, nonce: textValue(valuesOf(rest), "nonce") };
-      case "FILE:": {
-        const values = valuesOf(rest);
-        const length = wholeValue(values, "length");
-        this.#body = length;
-        return { verb: "FILE", length, size: wholeValue(values, "size") };
-      }
-      case "BUSY":
-        return { verb, position: wholeValue(valuesOf(rest), "position") };
-      case "TREE:":
-      case "HAVE:":
-      case "DATES:": {
-        const count = parseWhole(rest);
-        if (count === undefined) throw new ProtocolError("bad-number", `${verb} needs a whole number.`);
-        this.#body = verb === "TREE:" ? count * HASH : count;
-        if (verb === "TREE:") return { verb: "TREE", count };
-        return { verb: verb === "HAVE:" ? "HAVE" : "DATES", length: count };
-      }
-      case "ERROR":
-        return errorOf(rest);
-      default:
-        throw new ProtocolError(
-          "unknown-message",
-          `The holder's answer "${verb.slice(0, 40)}" is no message of this protocol.`,
-        );
     }
   }
 }
@@ -498,9 +348,23 @@ function callBackOf(rest: string): CallBack {
 }
 
 function watchValue(values: Map<string, string>): string {
-  const watch = textValue(values, "watch");
-  if (!TOKEN.test(watch)) throw new ProtocolError("bad-token", "watch= needs a token of 1 to 64 letters, digits, - and _.");
-  return watch;
+  return tokenValue(values, "watch");
+}
+
+function tokenValue(values: Map<string, string>, key: string): string {
+  const token = textValue(values, key);
+  if (!TOKEN.test(token)) throw new ProtocolError("bad-token", `${key}= needs a token of 1 to 64 letters, digits, - and _.`);
+  return token;
+}
+
+function offerOf(values: Map<string, string>): Offer {
+  const to = textValue(values, "to");
+  return {
+    offer: tokenValue(values, "offer"),
+    root: rootValue(values, "root"),
+    to: to === "all" ? to : to.split(",").filter((id) => id !== ""),
+    say: cutTo(values.get("say") ?? "", SAY_LIMIT),
+  };
 }
 
 /** The record is another peer's. One that cannot be read counts as one that was not said. */
@@ -517,16 +381,24 @@ function appearedOf(line: string, rest: string): FromTracker {
   }
 }
 
+/** The record is another peer's, too. */
+function offeredOf(line: string, rest: string): FromTracker {
+  const more = parseWhole(/^more=(\d+)$/.exec(rest)?.[1] ?? "");
+  if (more !== undefined) return { verb: "OFFERED", more };
+  if (!rest.startsWith("<")) return { verb: "UNKNOWN", word: line };
+  try {
+    return { verb: "OFFERED", record: parseRecord(rest) };
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error;
+    return { verb: "UNKNOWN", word: line };
+  }
+}
+
 /** Why the tracker closes the connection. A reason of a later version is not known here. */
 function dismissalOf(line: string, rest: string): FromTracker {
   const [code] = cutVerb(rest);
   if (code !== "kicked" && code !== "banned" && code !== "stopping") return { verb: "UNKNOWN", word: line };
   return { verb: "DISMISSED", code, until: timeIn(valuesOf(rest).get("until") ?? "") };
-}
-
-function errorOf(rest: string): { verb: "ERROR"; code: string; words: string } {
-  const [code, words] = cutVerb(rest);
-  return { verb: "ERROR", code, words };
 }
 
 function parsePeerLine(line: string): PeerLine {
@@ -540,5 +412,6 @@ function parsePeerLine(line: string): PeerLine {
     since: values.get("since") ?? "",
     reach: optional(values, "reach", yesValue),
     name: optional(values, "name", nameValue) || undefined,
+    offers: optional(values, "offers", yesValue),
   };
 }

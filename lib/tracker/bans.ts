@@ -1,7 +1,7 @@
 // Keeps the addresses and networks that a tracker refuses. Bans are in a file that a person can read and change; a kick is valid for a
 // minute. A file with a line that is not understood is neither used nor written, because a typing error could end all bans.
 
-import { closeSync, constants, fstatSync, mkdirSync, openSync, readSync, type Stats } from "node:fs";
+import { closeSync, constants, existsSync, fstatSync, mkdirSync, openSync, readSync, type Stats } from "node:fs";
 import { dirname } from "node:path";
 import { codeOf, FtError, sentenceOf } from "../error.ts";
 import { replaceOwnFile } from "../files.ts";
@@ -74,11 +74,14 @@ export class Bans {
     return { code: "kicked", words: `This tracker's operator has disconnected ${from}${untilUTC(end)}.` };
   }
 
-  /** Refuses a network for a minute. No file keeps that. Gives the end of that time. */
-  kick(network: Network): number {
-    const until = this.#now() + KICK_MS;
+  /** The end of a kick that is given now. Milliseconds since 1970. */
+  endOfKick(): number {
+    return this.#now() + KICK_MS;
+  }
+
+  /** Refuses a network until a time. No file keeps that. */
+  kick(network: Network, until: number): void {
     this.#kicked.set(network, until);
-    return until;
   }
 
   /** Bans a network, or changes its ban. `fault`: why the file does not have it; the ban is still valid until the program ends. */
@@ -89,11 +92,17 @@ export class Bans {
     return { ban: plain(ban), fault };
   }
 
-  /** Ends a ban, or else a kick. `was`: the network was refused. `fault`: why the file still has the ban. */
-  remove(network: Network): { was: boolean; fault: string | undefined } {
+  /** Ends a ban and a kick: `was` says what there was. `fault`: why the file still has the ban. */
+  remove(network: Network): { was: "banned" | "kicked" | undefined; fault: string | undefined } {
+    const isKicked = (this.#kicked.take(network) ?? 0) > this.#now();
     const known = this.list.some(({ address }) => address === network.text);
-    if (!known) return { was: this.#kicked.delete(network), fault: undefined };
-    return { was: true, fault: this.#change((lines) => without(lines, network)) };
+    if (known) return { was: "banned", fault: this.#change((lines) => without(lines, network)) };
+    return { was: isKicked ? "kicked" : undefined, fault: undefined };
+  }
+
+  /** Writes the file again when somebody has deleted the folder that it is in. */
+  keep(): void {
+    if (this.#path !== undefined && this.list.length > 0 && !existsSync(this.#path)) this.#write(this.#path);
   }
 
   #isOver({ until }: Ban): boolean {
@@ -115,13 +124,17 @@ export class Bans {
       const before = readLines(this.#path);
       const lines = this.#unsaved.reduce((all, one) => one(all), before.length === 0 ? HEAD : before);
       this.#use(lines.filter(({ ban }) => ban === undefined || !this.#isOver(ban)));
-      mkdirSync(dirname(this.#path), { recursive: true, mode: 0o700 });
-      replaceOwnFile(this.#path, this.#lines.map(({ text }) => `${text}\n`).join(""));
+      this.#write(this.#path);
       this.#unsaved = [];
       return undefined;
     } catch (error) {
       return error instanceof FtError ? error.message : `Cannot write "${printable(this.#path)}": ${sentenceOf(error)}.`;
     }
+  }
+
+  #write(path: string): void {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    replaceOwnFile(path, this.#lines.map(({ text }) => `${text}\n`).join(""));
   }
 }
 

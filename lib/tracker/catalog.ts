@@ -3,108 +3,14 @@
 import { type Address, type Endpoint, formatEndpoint, hostOf, isIPv6, isLoopback } from "../protocol/address.ts";
 import { formatFoundRecord } from "../protocol/basic.ts";
 import { FOLDER_TYPE } from "../protocol/folder.ts";
-import type { CallBack, Page, PeerLine, Profile, Wish } from "../protocol/messages.ts";
-import {
-  escapeField,
-  escapeValue,
-  type FileName,
-  type FileRecord,
-  formatRecordAround,
-  isCounted,
-  modifiedOf,
-} from "../protocol/record.ts";
+import type { Page, PeerLine, Wish } from "../protocol/messages.ts";
+import { escapeValue, type FileName, type FileRecord, isCounted, modifiedOf } from "../protocol/record.ts";
+import { addressFor, fairly, lineOf, linesOf, pageOf } from "./answer-lines.ts";
+import { Circles } from "./circles.ts";
 import { eachOf, type Few, withOne, withoutOne } from "./few.ts";
-import { type Findable, FindIndex } from "./find.ts";
+import { FindIndex } from "./find.ts";
 import { NamedList } from "./named-list.ts";
-
-/** An accepted peer. Its address is the one that the tracker saw, whatever the peer wrote. */
-export interface Member {
-  readonly id: string;
-  readonly profile: Profile;
-  readonly address: Address;
-  readonly agent: string;
-  /** No other peer online has it. Not every peer has one. */
-  readonly name?: string | undefined;
-  /** Milliseconds since 1970. */
-  readonly since: number;
-  /** The port of all its records. */
-  readonly port: number;
-  /** Whether the tracker could connect to that port; undefined until it has tried. */
-  readonly reach?: boolean | undefined;
-  /** FT/1 peers have none. */
-  readonly presence?: Presence | undefined;
-}
-
-/** The connection of an FT/2 peer that is online, as the requests of other peers reach it. */
-export interface Presence extends Seer {
-  /** Asks the peer to connect to another one; false when it gets too many such requests. */
-  ask(call: CallBack): boolean;
-  /** Whether the claim shows that it is the same peer, on another connection. */
-  isBack(claim: SessionClaim): boolean;
-  /** Ends this connection without removing the peer, because the peer has a new connection. */
-  replace(): void;
-}
-
-/** A new peer that says the session of an earlier one. Anybody on the network may have overheard that session. */
-export interface SessionClaim {
-  session: string;
-  address: Address;
-  /** Its session key; "" when it has none. */
-  key: string;
-  /** Whether it has the private half, too. */
-  isProven(): boolean;
-}
-
-/**
- * The receiver of an answer: its address, and (`via`) the tracker's address on its connection. The receiver gets `via` as the address
- * of peers that run on the tracker's machine.
- */
-export interface Seer {
-  address: Address;
-  via: Address;
-  /** It knows what `reach` means. */
-  extras?: boolean;
-  /** It knows that peers have names. */
-  knowsNames?: boolean;
-}
-
-/** A member and its records by name, in the order in which they came. */
-interface Shelf extends Member {
-  port: number;
-  reach: boolean | undefined;
-  readonly records: NamedList<SharedFile>;
-  /** Records of files that the peer is still fetching. */
-  parts: number;
-  /** Records that do not count towards its limit: of unfinished files, and of whole ones beyond the limit. */
-  uncounted: number;
-  /** Bytes of its whole files. A sum of several sizes may be no exact `number`. */
-  bytes: bigint;
-  /** The end of its records for a receiver that knows names: `;by=Ben>`, or `>`. */
-  readonly end: string;
-  /** Another FT/2 peer has the same address and port: both are behind one router. */
-  isTwin: boolean;
-  /** An IPv4 address or the network of an IPv6 address. One host can be several peers, but each host counts once. */
-  readonly host: string;
-}
-
-/** A record of a peer's list, without its endpoint. */
-export interface SharedFile extends Omit<FileRecord, "address" | "port">, Findable<SharedFile> {
-  readonly name: FileName;
-  type: string;
-  size: number;
-  modified: string;
-  mtime: string | undefined;
-  root: string | undefined;
-  files: number | undefined;
-  list: number | undefined;
-  part: true | undefined;
-  have: number | undefined;
-  beyond: true | undefined;
-  readonly holder: Shelf;
-}
-
-/** A record as the operator sees it. */
-export type Listed = Readonly<Pick<SharedFile, "name" | "size" | "root" | "part" | "have">>;
+import type { Listed, Member, Seer, SharedFile, Shelf } from "./shelf.ts";
 
 /** The most answers to SEARCH that are kept ready. */
 const ANSWERS_KEPT = 1024;
@@ -121,7 +27,8 @@ const MAX_UNCOUNTED = 32;
 /** The most types and dates that are kept, so that records with the same type or date share one text. */
 const TEXTS_KEPT = 4096;
 
-const utf8 = new TextDecoder();
+/** U+FEFF at the beginning of a name is a part of it. */
+const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
 const utf8Bytes = new TextEncoder();
 
 /** The peers online and their records. */
@@ -136,7 +43,10 @@ export class Catalog {
   readonly #byRoot = new Map<string, Few<SharedFile>>();
   readonly #index: FindIndex<SharedFile>;
   readonly #texts = new Map<string, string>();
+  readonly #circles = new Circles<SharedFile>();
   #files = 0;
+  #bytes = 0n;
+  #fetching = 0;
   /** Called with each record that is new or has changed. */
   onRecord: ((file: SharedFile) => void) | undefined;
   /** Answers to SEARCH as they were sent last, in bytes. */
@@ -152,16 +62,19 @@ export class Catalog {
     return this.#shelves.size;
   }
 
-  /** Records of whole files. */
+  /** Records of whole files that everybody is shown. */
   get files(): number {
     return this.#files;
   }
 
   /** Bytes of whole files, each as often as it is shared. */
   get bytes(): number {
-    let sum = 0n;
-    for (const { bytes } of this.#shelves.values()) sum += bytes;
-    return Number(sum);
+    return Number(this.#bytes);
+  }
+
+  /** Records of unfinished files. */
+  get fetching(): number {
+    return this.#fetching;
   }
 
   /** Different contents whose id is known. */
@@ -186,6 +99,7 @@ export class Catalog {
         isTwin: false,
         records: new NamedList(),
         parts: 0,
+        enclosed: 0,
         uncounted: 0,
         bytes: 0n,
       };
@@ -242,6 +156,7 @@ export class Catalog {
     const shelf = this.#shelves.get(id);
     if (shelf === undefined) return undefined;
     this.#clear(shelf);
+    this.#circles.forget(id);
     this.#shelves.delete(id);
     this.#unsettle(shelf);
     const { profile, address, agent, name, since, port } = shelf;
@@ -279,6 +194,27 @@ export class Catalog {
     return this.#shelves.get(id);
   }
 
+  /** All peers online. */
+  members(): IteratorObject<Member> {
+    return this.#shelves.values();
+  }
+
+  /** The record of a content of which a peer has the whole. */
+  wholeOf(id: string, root: string): SharedFile | undefined {
+    return Iterator.from(this.#shelves.get(id)?.records.values() ?? []).find((file) => file.root === root && !file.part);
+  }
+
+  /** From now on a peer is shown the records with this token. */
+  tell(id: string, token: string): void {
+    this.#circles.tell(id, token);
+    this.#answers.clear();
+  }
+
+  /** Whether a record is shown to the peer with this id. */
+  sees(id: string | undefined, file: SharedFile): boolean {
+    return this.#circles.sees(id, file);
+  }
+
   /** Whether an accepted peer comes from this address. To a seer, the tracker's own machine has the tracker's address. */
   known(address: Address, seer?: Seer): boolean {
     return this.#byAddress.has(address) || (address === seer?.via && this.#here.size > 0);
@@ -304,7 +240,8 @@ export class Catalog {
     }
     const lines = this.search(name, seer, limit);
     const bytes = encode(lines);
-    if (lines.length > 0 && bytes.length <= ANSWER_LIMIT) {
+    const isForAll = Iterator.from(eachOf(this.#byName.get(name))).every(({ only }) => only === undefined);
+    if (lines.length > 0 && bytes.length <= ANSWER_LIMIT && isForAll) {
       if (this.#answers.size >= ANSWERS_KEPT) this.#answers.clear();
       this.#answers.set(name, { via, extras, knowsNames, bytes });
     }
@@ -313,7 +250,7 @@ export class Catalog {
 
   /** FT/2: the answer lines for an exact file name. */
   search(name: FileName, seer: Seer, limit: number): string[] {
-    return linesOf(fairly(this.#byName.get(name)), { offset: 0, limit }, seer);
+    return linesOf(this.#seen(fairly(this.#byName.get(name)), seer), { offset: 0, limit }, seer);
   }
 
   /**
@@ -325,7 +262,8 @@ export class Catalog {
     for (const file of fairly(this.#byName.get(name))) {
       if (lines.length >= limit) break;
       const address = addressFor(file.holder, seer);
-      if (file.part || file.type === FOLDER_TYPE || (isIPv6(address) && !isIPv6(seer.address))) continue;
+      if (file.only !== undefined || file.part || file.type === FOLDER_TYPE || (isIPv6(address) && !isIPv6(seer.address)))
+        continue;
       lines.push(formatFoundRecord({ ...file, address, port: file.holder.port }));
     }
     return lines;
@@ -333,7 +271,20 @@ export class Catalog {
 
   /** A page of the records of one content, whatever its holders call it. */
   holders(root: string, page: Page, seer: Seer): string[] {
-    return linesOf(fairly(this.#byRoot.get(root)), page, seer);
+    return linesOf(this.#seen(fairly(this.#byRoot.get(root)), seer), page, seer);
+  }
+
+  #seen(files: Iterable<SharedFile>, { id }: Seer): Iterable<SharedFile> {
+    return Iterator.from(files).filter((file) => this.#circles.sees(id, file));
+  }
+
+  /** Where a guest may download the whole of a content: from peers that agree and can be reached at an address of the guest's kind. */
+  forGuests(root: string, seer: Seer): Endpoint[] {
+    return [...this.#seen(eachOf(this.#byRoot.get(root)), seer)].flatMap(({ part, holder }) => {
+      const address = addressFor(holder, seer);
+      const mayServe = holder.guests && holder.reach !== false && !holder.isTwin && isIPv6(address) === isIPv6(seer.address);
+      return mayServe && !part ? [{ address, port: holder.port }] : [];
+    });
   }
 
   /**
@@ -342,15 +293,19 @@ export class Catalog {
    */
   *find(wish: Wish, seer: Seer): Generator<undefined, { lines: string[]; total: number }> {
     const among = wish.root === undefined ? undefined : eachOf(this.#byRoot.get(wish.root));
-    const { contents, total } = yield* this.#index.steps(wish, among);
-    const lines: string[] = [];
+    const isOpen = ({ root }: SharedFile) => [...eachOf(this.#byRoot.get(root ?? ""))].some(({ only, part }) => !only && !part);
+    const enclosed = this.#circles.find(wish, seer.id).filter(({ file }) => !wish.group || !isOpen(file));
+    const first = enclosed.slice(wish.offset, wish.offset + wish.limit);
+    const page = { offset: Math.max(0, wish.offset - enclosed.length), limit: wish.limit - first.length };
+    const { contents, total } = yield* this.#index.steps({ ...wish, ...page }, among);
+    const lines = first.map(({ file, holders }) => lineOf(file, seer, wish.group ? holders : undefined));
     for (const { items, holders } of contents) {
       for (const file of items) {
         lines.push(lineOf(file, seer, wish.group ? holders : undefined));
         if (lines.length % LINES_A_STEP === 0) yield;
       }
     }
-    return { lines, total };
+    return { lines, total: total + enclosed.length };
   }
 
   /** A page of one peer's records, or of all. */
@@ -359,35 +314,39 @@ export class Catalog {
     let skip = offset;
     for (const shelf of id === undefined ? this.#shelves.values() : [this.#shelves.get(id)]) {
       if (lines.length >= limit) break;
-      const count = shelf?.records.size ?? 0;
-      if (shelf !== undefined && skip < count) {
-        lines.push(...linesOf(shelf.records.values(), { offset: skip, limit: limit - lines.length }, seer));
-      }
+      if (shelf === undefined) break;
+      const isOpen = shelf.enclosed === 0 && shelf.parts === 0;
+      const records = isOpen ? shelf.records.values() : [...this.#seen(shelf.records.values(), seer)];
+      const count = Array.isArray(records) ? records.length : shelf.records.size;
+      if (skip < count) lines.push(...linesOf(records, { offset: skip, limit: limit - lines.length }, seer));
       skip = Math.max(0, skip - count);
     }
     return lines;
   }
 
-  /** Every peer online with its records. */
+  /** Every peer online with its records that are for everybody. */
   *everything(): Generator<{ member: Member; files: IteratorObject<Listed> }, void> {
-    for (const shelf of this.#shelves.values()) yield { member: shelf, files: Iterator.from(shelf.records.values()) };
+    for (const shelf of this.#shelves.values()) {
+      yield { member: shelf, files: Iterator.from(shelf.records.values()).filter(({ only }) => only === undefined) };
+    }
   }
 
   /** A page of the peers online. */
   who({ offset, limit }: Page, seer: Seer): PeerLine[] {
     const lines: PeerLine[] = [];
     for (const shelf of pageOf(this.#shelves.values(), { offset, limit })) {
-      const { id, port, agent, since, reach, records, parts, bytes, name } = shelf;
+      const { id, port, agent, since, reach, records, parts, enclosed, bytes, name } = shelf;
       lines.push({
         id,
         address: addressFor(shelf, seer),
         port,
-        files: records.size - parts,
+        files: records.size - parts - enclosed,
         bytes: Math.min(Number(bytes), Number.MAX_SAFE_INTEGER),
         agent,
         since: new Date(since).toISOString(),
         ...(seer.extras ? { reach } : {}),
         ...(seer.knowsNames ? { name } : {}),
+        ...(seer.extras && shelf.presence?.hearsOffers ? { offers: true } : {}),
       });
     }
     return lines;
@@ -422,11 +381,24 @@ export class Catalog {
 
   /** Puts a record at the end of a list, or replaces the record of the same name where it is. */
   #shelve(shelf: Shelf, record: FileRecord): void {
-    const { size, v2, files, list, part, beyond } = record;
+    const { size, v2, files, list, part, beyond, only } = record;
     const [name, mtime, root] = [detached(record.name), detached(record.mtime), detached(record.root)];
     const [type, date] = [this.#shared(record.type), this.#shared(record.date)];
     const modified = mtime ?? modifiedOf(record);
-    const about = { type, size, date, v2, modified, mtime, root, files, list, part: part || undefined, beyond };
+    const about = {
+      type,
+      size,
+      date,
+      v2,
+      modified,
+      mtime,
+      root,
+      files,
+      list,
+      part: part || undefined,
+      beyond,
+      only: detached(only),
+    };
     const have = part ? record.have : undefined;
     let file = shelf.records.get(name);
     if (file === undefined) {
@@ -440,7 +412,7 @@ export class Catalog {
       file.have = have;
       // How far a download is changes every few seconds, and no search depends on it.
       if (keys.every((key) => file?.[key] === about[key])) return;
-      this.#index.remove(file);
+      this.#unfind(file);
       this.#count(shelf, file, -1);
       if (file.root !== root) {
         if (file.root !== undefined) take(this.#byRoot, file.root, file);
@@ -448,7 +420,8 @@ export class Catalog {
       }
       Object.assign(file, about);
     }
-    this.#index.add(file);
+    if (file.only === undefined) this.#index.add(file);
+    else this.#circles.add(file);
     this.#count(shelf, file, 1);
     this.onRecord?.(file);
   }
@@ -472,18 +445,27 @@ export class Catalog {
     shelf.records.delete(name);
     take(this.#byName, name, file);
     if (root !== undefined) take(this.#byRoot, root, file);
-    this.#index.remove(file);
+    this.#unfind(file);
     this.#count(shelf, file, -1);
+  }
+
+  #unfind(file: SharedFile): void {
+    this.#index.remove(file);
+    this.#circles.remove(file);
   }
 
   /** Notes that a list has a record more or less. */
   #count(shelf: Shelf, file: SharedFile, by: 1 | -1): void {
-    const { name, size, part } = file;
+    const { name, size, part, only } = file;
     this.#answers.delete(name);
     if (!isCounted(file)) shelf.uncounted += by;
-    if (part) shelf.parts += by;
+    if (part) {
+      shelf.parts += by;
+      this.#fetching += by;
+    } else if (only !== undefined) shelf.enclosed += by;
     else {
       shelf.bytes += BigInt(by * size);
+      this.#bytes += BigInt(by * size);
       this.#files += by;
     }
   }
@@ -499,57 +481,4 @@ function take<Key>(all: Map<Key, Few<SharedFile>>, key: Key, file: SharedFile): 
   const others = withoutOne(all.get(key), file);
   if (others === undefined) all.delete(key);
   else all.set(key, others);
-}
-
-/**
- * The records of one name or content in the order in which they are given: first one of each host, then a second of each, and so on.
- * Else one host with many peers would push the others off the page. Of one round, and of one host, the records with a content id come
- * first, then those that came first.
- */
-function* fairly(files: Few<SharedFile> | undefined): Generator<SharedFile, void> {
-  if (!(files instanceof Map)) {
-    if (files !== undefined) yield files;
-    return;
-  }
-  const byHost = new Map<string, SharedFile[]>();
-  for (const verified of [true, false]) {
-    for (const file of files.values()) {
-      if ((file.root !== undefined) !== verified) continue;
-      const own = byHost.get(file.holder.host);
-      if (own === undefined) byHost.set(file.holder.host, [file]);
-      else own.push(file);
-    }
-  }
-  for (let hosts = [...byHost.values()], round = 0; hosts.length > 0; round++) {
-    hosts = hosts.filter((own) => own.length > round);
-    const next = hosts.flatMap((own) => own[round] ?? []);
-    for (const file of next) if (file.root !== undefined) yield file;
-    for (const file of next) if (file.root === undefined) yield file;
-  }
-}
-
-function pageOf<One>(all: Iterable<One>, { offset, limit }: Page): IteratorObject<One> {
-  return Iterator.from(all).drop(Math.min(offset, Number.MAX_SAFE_INTEGER)).take(limit);
-}
-
-function linesOf(files: Iterable<SharedFile>, page: Page, seer: Seer): string[] {
-  return pageOf(files, page)
-    .map((file) => lineOf(file, seer))
-    .toArray();
-}
-
-/** FT/2: the line of a record for this receiver. `holders`: the record stands for all records of its content. */
-export function lineOf(file: SharedFile, seer: Seer, holders?: number): string {
-  const { holder } = file;
-  const [before, after] = formatRecordAround({ ...file, port: holder.port });
-  const line = before + escapeField(addressFor(holder, seer)) + after.slice(0, -1);
-  const reach = seer.extras && holder.reach === false ? ";reach=no" : "";
-  const group = holders === undefined ? "" : `;holders=${holders}`;
-  const id = seer.extras && holder.isTwin ? `;id=${holder.id}` : "";
-  return line + reach + group + id + (seer.knowsNames ? holder.end : ">");
-}
-
-/** A member's address for this receiver. */
-export function addressFor(member: Pick<Member, "address">, seer: Seer): Address {
-  return isLoopback(member.address) && !isLoopback(seer.address) ? seer.via : member.address;
 }

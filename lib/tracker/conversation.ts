@@ -71,6 +71,8 @@ export class Conversation implements ChannelHandlers, Connection {
   extras = false;
   /** It has said `name=`. */
   knowsNames = false;
+  /** It has said `offers=1`. */
+  hearsOffers = false;
   /** It has said `key=`. */
   hearsRevoked = false;
   /** An accepted peer whose requests are all answered has none. It takes a spare one for the next request. */
@@ -246,7 +248,7 @@ export class Conversation implements ChannelHandlers, Connection {
         const { waiting } = inbox;
         const message = inbox.next();
         if (message === undefined) return;
-        this.#state.activity.requests.count(since);
+        this.#state.countRequest(message.verb, since);
         this.#answer(message, since);
         turns.charge(message, this.#sent, since, waiting - inbox.waiting);
       }
@@ -298,6 +300,7 @@ export class Conversation implements ChannelHandlers, Connection {
     const { work, answer } = search.goOn(SLICE_MS);
     if (answer !== undefined) {
       this.#search = undefined;
+      this.#state.findTimes.add(search.seconds);
       this.reply(answer);
     }
     this.#turns.chargeSearch(work, this.#sent, since);
@@ -327,11 +330,12 @@ export class Conversation implements ChannelHandlers, Connection {
     if (guest !== undefined) Object.assign(guest, { agent, name: hello.name || undefined, session, key });
     this.extras = hello.extras === true;
     this.knowsNames = hello.name !== undefined;
+    this.hearsOffers = hello.offers === true;
     this.hearsRevoked = hello.key !== undefined;
     const { limits, setup } = this.#state;
-    const { name, announced, credentials } = setup;
+    const { name, announced, guests, credentials } = setup;
     const results = limits.mostResults === RESULTS_LIMIT ? {} : { results: limits.mostResults };
-    const extras = this.extras ? { announced, ...results } : {};
+    const extras = this.extras ? { announced, ...results, offers: true, ...(guests ? { guests } : {}) } : {};
     const about = { name, max: limits.files, key: credentials.key, you: this.address, ...extras };
     const proof = hello.challenge === undefined ? undefined : credentials.prove(hello.challenge);
     const nonce = hello.key === undefined ? undefined : credentials.newNonce();
@@ -358,7 +362,7 @@ export class Conversation implements ChannelHandlers, Connection {
     else {
       this.#peer ??= this.#join(list.proof ?? "");
       this.#guest = undefined;
-      this.reply(this.#peer.share(list.port, records, guest ?? UNCHANGED));
+      this.reply(this.#peer.share({ ...list, records }, guest ?? UNCHANGED));
       const { words } = list.unfit ?? {};
       if (words !== undefined) this.reply({ verb: "NOTICE", words: `The tracker leaves a file of yours out. ${words}` });
       if (guest !== undefined) this.#state.tellRevoked(this);

@@ -5,7 +5,7 @@ import type { Clock } from "../clock.ts";
 import { Damper, type More } from "../damper.ts";
 import { VERSION } from "../program/cli.ts";
 import { formatEndpoint, hostOf } from "../protocol/address.ts";
-import { localDay, plural, printable } from "../text.ts";
+import { formatSize, localDay, plural, printable, printableName } from "../text.ts";
 
 /** The reason of a peer that left as its person wished. Its line in the log has no reason: it says "left" already. */
 export const SAID_BYE = "left";
@@ -15,6 +15,8 @@ type OwnEvent =
   | { event: "listening"; address: string; port: number }
   /** The addresses that peers can type; `announced`: whether they can also find the tracker by DNS-SD. */
   | { event: "addresses"; addresses: string[]; announced: boolean }
+  /** The addresses of the web page; `guests`: whether guests may download. */
+  | { event: "web"; addresses: string[]; guests: boolean }
   /** DNS-SD shows the tracker under this name from now on. */
   | { event: "announced"; name: string }
   | { event: "operator"; order: string; words: string }
@@ -25,6 +27,8 @@ type PeerEvent = { address: string } & (
   | ({ event: "joined"; files: number; agent: string; profile: string; peers: number } & Who)
   | ({ event: "updated"; files: number } & Who)
   | ({ event: "unreachable"; reason: string } & Who)
+  /** `file`: only of one that everybody may see. `to`: everybody, or the number of receivers. */
+  | ({ event: "offered"; file?: string; size: number; to: "all" | number } & Who)
   | ({ event: "left"; reason: string; peers: number } & Who)
   | { event: "refused"; code: string; reason: string }
 );
@@ -82,6 +86,10 @@ export class TrackerLog {
   lines(event: TrackerEvent, at: Date): string[] {
     if (event.event === "listening") return [this.#colours.bold(`ft-tracker ${VERSION} listening on ${formatEndpoint(event)}`)];
     if (event.event === "addresses") return this.#addresses(event);
+    if (event.event === "web") {
+      const may = event.guests ? "Browsers can see the files and download them:" : "Browsers can see what there is:";
+      return [may, ...event.addresses.map((address) => `    ${this.#colours.bold(address)}`)];
+    }
     const [verb, colour, words] = describe(event);
     const line = words === "" ? this.#colours[colour](verb) : `${this.#colours[colour](verb.padEnd(8))} ${words}`;
     if (this.#isJournal) return [`${line}${moreOf(event)}`];
@@ -115,7 +123,7 @@ function moreOf(event: TrackerEvent): string {
 
 /** The word for an event, its colour, and what is to be said of it. */
 function describe(
-  event: Exclude<TrackerEvent, { event: "listening" | "addresses" }>,
+  event: Exclude<TrackerEvent, { event: "listening" | "addresses" | "web" }>,
 ): [verb: string, colour: Colour, words: string] {
   switch (event.event) {
     case "announced":
@@ -132,6 +140,11 @@ function describe(
       ];
     case "updated":
       return ["updated", "dim", `${describePeer(event)}, ${plural(event.files, "file")}`];
+    case "offered": {
+      const what = event.file === undefined ? "a file" : `"${printableName(event.file)}"`;
+      const to = event.to === "all" ? "everybody" : event.to === 1 ? "1 person" : `${event.to} people`;
+      return ["offered", "dim", `${describePeer(event)} offers ${what} (${formatSize(event.size)}) to ${to}`];
+    }
     case "left": {
       const why = event.reason === SAID_BYE ? "" : `: ${printable(event.reason)}`;
       return ["left", "dim", `${describePeer(event)}${why} ${online(event)}`];

@@ -28,7 +28,7 @@ import { describeSettings, NOTHING_OUTSIDE, type Outside, settingsFrom } from ".
 import { type Address, parseAddress } from "../protocol/address.ts";
 import { DEFAULT_TRACKER_PORT } from "../protocol/messages.ts";
 import { NAME_LIMIT } from "../protocol/record.ts";
-import { byteLength, printable } from "../text.ts";
+import { byteLength, parseDuration, printable } from "../text.ts";
 import { LIMIT_TABLE, type Limits } from "./limits.ts";
 import type { Order } from "./operator.ts";
 import { serviceText } from "./service.ts";
@@ -47,6 +47,17 @@ const TRACKER_NAME: Kind<string> = {
   },
 };
 
+/** The name of a tracker whose person has given none: the host's name without its domain, such as the "local" of macOS. */
+export function defaultTrackerName(host = hostname()): string {
+  return /^[^.]+/.exec(host)?.[0] ?? "tracker";
+}
+
+/** Whether there is a web page, and whether guests may download by it. */
+const WEB: Kind<"page" | "guests"> = {
+  completes: ["guests"],
+  read: (text, option) => (text === "page" || text === "guests" ? text : refuse(option, "page or guests", text)),
+};
+
 const COMMANDS: readonly Command[] = [
   { name: "status", about: "peers, files, rates, refusals, memory (or: SIGUSR1)" },
   { name: "peers", about: "who is online, and how many files they share" },
@@ -56,6 +67,8 @@ const COMMANDS: readonly Command[] = [
   { name: "ban", label: "PEER [REASON]", about: "keep its address out, for good or --for a while" },
   { name: "unban", label: "PEER", about: "let it in again" },
   { name: "bans", about: "which addresses are banned, and for how long" },
+  { name: "mute", label: "[PEER]", about: "pass none of its offers on; alone: who is muted" },
+  { name: "unmute", label: "PEER", about: "pass its offers on again" },
   { name: "notice", label: "WORDS", about: "tell every peer" },
   { name: "config", about: "print each setting and where it comes from" },
   { name: "service", about: "print what this system needs to run it as a service" },
@@ -77,9 +90,10 @@ const GENERAL = [
     kind: TRACKER_NAME,
     label: "NAME",
     about: "this tracker's name (default: the host's name)",
-    standard: hostname(),
+    standard: defaultTrackerName(),
   },
   { name: "no-announce", setting: true, kind: FLAG, about: "do not announce the tracker on the network" },
+  { name: "web", setting: true, kind: WEB, label: "[guests]", about: "show browsers a page; guests: they may download, too" },
   { name: "for", kind: DURATION, label: "DURATION", about: "how long a ban holds, such as 30m, 2h or 7d", command: "ban" },
   { name: "bans", setting: true, kind: FILE, label: "FILE", about: "where bans are kept (default: in the state folder)" },
   { name: "json", setting: true, kind: FLAG, about: "one JSON object a line for each event" },
@@ -137,6 +151,8 @@ export interface TrackerCommandLine {
     limits: Partial<Limits>;
     bans: string;
     announce: boolean;
+    /** Undefined: the tracker does not answer browsers. */
+    web?: "page" | "guests";
   };
   /** The command to a running tracker; without one, a tracker is to be started. */
   order?: Order;
@@ -149,7 +165,7 @@ export function parseTrackerArguments(
   argv: string[],
   outside: Outside = NOTHING_OUTSIDE,
 ): { text: string } | TrackerCommandLine {
-  const typed = splitArguments(argv, TRACKER_TABLE);
+  const typed = splitArguments(withWeb(argv), TRACKER_TABLE);
   const { given, words } = typed;
   const text = textAskedFor(typed, TRACKER_TABLE, TRACKER_HELP);
   if (text !== undefined) return { text };
@@ -180,11 +196,17 @@ export function parseTrackerArguments(
       limits: Object.fromEntries(limits),
       bans: values.bans ?? join(userFolder("state"), "bans.txt"),
       announce: !values["no-announce"],
+      ...(values.web === undefined ? {} : { web: values.web }),
     },
     ...(order === undefined ? {} : { order: values.for === undefined ? order : { ...order, seconds: values.for } }),
     json: values.json,
     quiet: values.quiet,
   };
+}
+
+/** `--web` without `guests` behind it is a page for looking only. */
+function withWeb(argv: string[]): string[] {
+  return argv.map((one, at) => (one === "--web" && argv[at + 1] !== "guests" ? "--web=page" : one));
 }
 
 /** The operator's command with its arguments. */
@@ -203,12 +225,16 @@ function orderFrom([command = "", ...rest]: string[]): Order {
       }
       return { order: command, file: rest.join(" ") };
     case "kick":
+    case "mute":
     case "unban":
+    case "unmute":
       if (rest[1] !== undefined) {
         throw new UsageError(`Unexpected "${printable(rest[1])}". If a name contains spaces, put it in quotes.`);
       }
+      if (command === "mute" && first === undefined) return { order: command };
       return { order: command, address: peerArgument(command, first) };
     case "ban":
+      refuseBareDuration(peerArgument(command, first), rest.slice(1));
       return { order: command, address: peerArgument(command, first), words: rest.slice(1).join(" ") };
     case "notice":
       if (first === undefined) {
@@ -220,6 +246,14 @@ function orderFrom([command = "", ...rest]: string[]): Order {
         `"${printable(command)}" is not a command.${didYouMean(command, [...COMMANDS.map(({ name }) => name), "help"])} Try: ft-tracker --help`,
       );
   }
+}
+
+/** Refuses `ban Ben 10m`: read as a reason, the duration would make a ban without an end. */
+function refuseBareDuration(banned: string, [second = "", ...more]: string[]): void {
+  if (parseDuration(second) === undefined) return;
+  const shown = /\s/.test(banned) ? `"${printable(banned)}"` : printable(banned);
+  const words = [shown, "--for", second, ...more.map(printable)].join(" ");
+  throw new UsageError(`A ban ends after a time that is given with --for. Try: ft-tracker ban ${words}`);
 }
 
 /** A peer or a network as typed. Only the running tracker knows which peers are online. */

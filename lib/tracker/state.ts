@@ -11,18 +11,26 @@ import type { FileRecord } from "../protocol/record.ts";
 import type { encodeFromTracker } from "../protocol/write.ts";
 import { plural } from "../text.ts";
 import type { Bans } from "./bans.ts";
-import { Catalog, type Member, type Seer } from "./catalog.ts";
+import { Catalog } from "./catalog.ts";
 import type { Credentials } from "./credentials.ts";
 import type { TrackerEvent } from "./events.ts";
+import { GonePeers } from "./gone.ts";
+import { Histogram } from "./histogram.ts";
 import { type Host, Hosts } from "./hosts.ts";
 import type { Limits } from "./limits.ts";
 import { Meter } from "./meter.ts";
+import { Mutes } from "./mutes.ts";
 import { PeerNames } from "./names.ts";
+import { Offers } from "./offers.ts";
 import { PortProber, type Reach } from "./prober.ts";
+import type { Member, Seer } from "./shelf.ts";
 import { Watches } from "./watches.ts";
 
 /** The most ids in a line of REVOKED, so that the line is shorter than 4096 bytes. */
 const REVOKED_IN_LINE = 200;
+
+/** The bounds by which the times of searches are counted. Seconds. */
+const FIND_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
 
 /** A message to a peer. A list of records is given as lines. */
 export type TrackerReply = Parameters<typeof encodeFromTracker>[0];
@@ -35,6 +43,8 @@ export interface Connection extends Seer {
   readonly isPresent: boolean;
   /** The id of that peer. */
   readonly peerId: string | undefined;
+  /** It wants to be told of offers. */
+  readonly hearsOffers: boolean;
   /** It knows what REVOKED means. */
   readonly hearsRevoked: boolean;
   reply(message: TrackerReply): void;
@@ -54,6 +64,8 @@ export interface TrackerSetup {
   readonly name: string;
   /** Peers can find the tracker by DNS-SD. */
   readonly announced: boolean;
+  /** Its web page lets guests download. */
+  readonly guests?: boolean;
   readonly limits: Limits;
   readonly clock: Clock;
   readonly bans: Bans;
@@ -70,7 +82,10 @@ export class TrackerState {
   readonly clock: Clock;
   readonly catalog: Catalog;
   readonly names = new PeerNames();
+  readonly gone: GonePeers;
   readonly watches: Watches;
+  readonly offers: Offers;
+  readonly mutes = new Mutes();
   readonly connections = new Set<Connection>();
   /** Empty inboxes of FT/2. Most peers are silent most of the time, so a few inboxes serve all of them. */
   readonly spareInboxes: TrackerInbox[] = [];
@@ -78,6 +93,10 @@ export class TrackerState {
   readonly activity: { readonly [Kind in "requests" | "searches" | "joins" | "refused"]: Meter };
   /** The number of refusals of each code. */
   readonly refusals = new Map<string, number>();
+  /** The number of requests of each verb. */
+  readonly requests: Record<string, number> = {};
+  /** How long searches by words took. Seconds. */
+  readonly findTimes = new Histogram(FIND_SECONDS);
   /** Joins, tries of a port and leaves since the tracker was started. */
   changes = 0;
   readonly #prober: PortProber;
@@ -91,8 +110,10 @@ export class TrackerState {
     this.limits = limits;
     this.clock = clock;
     this.catalog = new Catalog(() => clock.at());
-    this.watches = new Watches(clock);
+    this.gone = new GonePeers(clock);
+    this.watches = new Watches(clock, (id, file) => this.catalog.sees(id, file));
     this.catalog.onRecord = (file) => this.watches.appeared(file);
+    this.offers = new Offers(this.catalog, clock, (file) => this.watches.appeared(file));
     this.hosts = new Hosts(limits, clock);
     const meter = () => new Meter(clock);
     this.activity = { requests: meter(), searches: meter(), joins: meter(), refused: meter() };
@@ -104,6 +125,12 @@ export class TrackerState {
     const { peers } = this.limits;
     if (this.catalog.peers < peers) return;
     throw new ProtocolError("tracker-full", `The tracker is full (${plural(peers, "peer")}). Try again later.`);
+  }
+
+  /** Counts a request. `now`: milliseconds of the clock's `elapsed`. */
+  countRequest(verb: string, now: number): void {
+    this.activity.requests.count(now);
+    this.requests[verb] = (this.requests[verb] ?? 0) + 1;
   }
 
   /** Accepts a peer with its list, or replaces the list of a peer that is online. */
@@ -119,6 +146,10 @@ export class TrackerState {
       this.activity.joins.count();
       this.changes += 1;
       setup.report({ event: "joined", ...who, agent, profile: `FT/${profile}`, peers: catalog.peers });
+      // The peer reads its WELCOME first.
+      this.clock.after(0, () => {
+        if (catalog.member(id) === member) this.offers.joined(member);
+      });
     }
     return member;
   }
@@ -127,11 +158,13 @@ export class TrackerState {
   remove(id: string, reason: string): void {
     this.#prober.forget(id);
     this.watches.forget(id);
+    this.offers.left(id);
     const member = this.catalog.leave(id);
     if (member === undefined) return;
     this.changes += 1;
     const { name, address, port } = member;
     this.names.free(name);
+    this.gone.add(member);
     this.setup.report({ event: "left", id, name, address, port, reason, peers: this.catalog.peers });
   }
 

@@ -227,7 +227,7 @@ test("a basic tracker has no folders: sharing nothing else is one sentence", asy
   const { code, err } = await stage.ft(lesson(FILES), `127.0.0.1:${server.port}`, "share", "Lesson", "--quiet");
   expect({ code, err }).toEqual({
     code: 1,
-    err: `The tracker at "127.0.0.1:${server.port}" speaks the basic protocol, which has no folders. Share a file, too, with --share FILE.\n`,
+    err: `The tracker at "127.0.0.1:${server.port}" speaks the basic protocol, which has no folders. Share a file, too: ft-peer share FOLDER FILE\n`,
   });
 });
 
@@ -281,4 +281,16 @@ describe("a hostile list", () => {
     expect(err).not.toMatch(INSIDE);
     expect([readdirSync(top), readdirSync(to)]).toEqual([["to"], []]);
   });
+});
+
+test("in the prompts a fetched folder is marked as one's own at once, and is in the list of what is shared", async () => {
+  const { address } = await stage.tracker();
+  await shared(address, lesson(FILES));
+  const screen = await stage.atSearch(address, {}, "--to", stage.folder());
+  screen.press("Lesson");
+  await screen.take("Lesson/");
+  await screen.waitFor(", verified");
+  await screen.waitFor(/Lesson\/[^\n]*yours/);
+  screen.press("\x13");
+  await screen.waitFor(/What I share.*Lesson\//s);
 });

@@ -1,7 +1,7 @@
 // The operator's view of a running tracker, with the compiled programs.
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { PEER, Stage, TRACKER } from "../helpers/programs.ts";
 
@@ -172,6 +172,19 @@ describe("the operator", () => {
     expect(await program.exited).toBe(0);
   });
 
+  test.skipIf(process.platform === "win32")("reaches a tracker whose state folder was deleted while it runs", async () => {
+    const { program, port } = await track();
+    await order(port, "ban", "10.9.9.9", "too loud");
+    rmSync(join(state, "filetracker"), { recursive: true });
+    expect((await order(port, "status")).code).toBe(1);
+    // The socket is back when a command gets through.
+    while ((await order(port, "status")).code !== 0);
+    expect(program.err).toBe(
+      `Somebody has deleted this tracker's files in "${join(state, "filetracker")}". They were made anew.\n`,
+    );
+    expect(readFileSync(join(state, "filetracker", "bans.txt"), "utf8")).toContain("10.9.9.9  for good  too loud");
+  });
+
   test("is this user alone", async () => {
     const { port } = await track();
     expect((await order(port, "status")).code).toBe(0);
@@ -198,7 +211,7 @@ describe("the operator", () => {
   test("is told when no tracker of theirs listens there", async () => {
     const { code, err } = await order("1", "status");
     expect(code).toBe(1);
-    expect(err).toBe("You have no tracker running on port 1. If it uses another port, add --port.\n");
+    expect(err).toBe("You have no tracker running on port 1. If it uses another port, give --port N.\n");
   });
 });
 

@@ -36,7 +36,8 @@ export type ArchiveKind = keyof typeof STARTS;
 
 /**
  * How xz packs. Both programs hold the same runtime of 100 MB, and the second one costs almost nothing when the dictionary reaches back
- * to the first. Unpacking takes as much memory as the dictionary. One thread, so that the bytes are the same on every machine.
+ * to the first; each program is smaller than 128 MiB. Unpacking takes as much memory as the dictionary.
+ * One thread, so that the bytes are the same on every machine.
  */
 const XZ = ["--threads=1", "--check=crc64", "--lzma2=preset=3,dict=128MiB"];
 
@@ -53,10 +54,13 @@ export async function packTarGz(files: PackedFile[], when: Date, level: Level = 
   return Bun.gzipSync(await packed(files, when), { library: "libdeflate", level });
 }
 
-/** Another program's output for this input. Throws a sentence's rest when it fails. */
+/** Another program's output for this input. It ends with this process. Throws a sentence's rest when it fails. */
 async function through(command: string[], input: Bytes): Promise<Bytes> {
   const child = Bun.spawn(command, { stdin: input, stdout: "pipe", stderr: "pipe" });
+  const end = () => child.kill("SIGKILL");
+  process.once("exit", end);
   const [out, said, code] = await Promise.all([child.stdout.bytes(), child.stderr.text(), child.exited]);
+  process.off("exit", end);
   if (code !== 0) throw new RangeError(`is damaged: ${said.trim()}`);
   return out as Bytes;
 }

@@ -6,8 +6,9 @@ import type { FromTracker, PeerLine, Profile } from "../../lib/protocol/messages
 import { SessionInbox, TrackerInbox } from "../../lib/protocol/read.ts";
 import { type FileRecord, parseFileName, parseRecord } from "../../lib/protocol/record.ts";
 import { encodeFromTracker } from "../../lib/protocol/write.ts";
-import { Catalog, type Member, type Seer } from "../../lib/tracker/catalog.ts";
+import { Catalog } from "../../lib/tracker/catalog.ts";
 import { LIMITS } from "../../lib/tracker/limits.ts";
+import type { Member, Seer } from "../../lib/tracker/shelf.ts";
 
 const utf8 = new TextEncoder();
 const ROOT = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
@@ -1067,4 +1068,12 @@ describe("peers with one address and port, behind one router", () => {
     catalog.leave("p3");
     expect(found(b)).toBeUndefined();
   });
+});
+
+test("a name that begins with the invisible U+FEFF is kept as it is", () => {
+  const catalog = new Catalog();
+  for (const name of ["\ufeff", "\ufefflist.csv"]) catalog.put(memberOf("p1", "10.0.0.1", 1235), [recordOf(name)]);
+  expect(catalog.search(recordOf("\ufefflist.csv").name, anyone, 10).map((line) => parseRecord(line).name)).toEqual([
+    recordOf("\ufefflist.csv").name,
+  ]);
 });

@@ -4,7 +4,7 @@ import { describe, expect, test } from "bun:test";
 import { UsageError } from "../../lib/error.ts";
 import type { Address } from "../../lib/protocol/address.ts";
 import { LIMITS } from "../../lib/tracker/limits.ts";
-import { parseTrackerArguments, TRACKER_HELP } from "../../lib/tracker/options.ts";
+import { defaultTrackerName, parseTrackerArguments, TRACKER_HELP } from "../../lib/tracker/options.ts";
 
 test("TRACKER_HELP is this text", () => {
   expect(TRACKER_HELP).toBe(`ft-tracker: knows which peer on this network has which file.
@@ -20,6 +20,8 @@ Usage: ft-tracker [options]
   ban PEER [REASON]    keep its address out, for good or --for a while
   unban PEER           let it in again
   bans                 which addresses are banned, and for how long
+  mute [PEER]          pass none of its offers on; alone: who is muted
+  unmute PEER          pass its offers on again
   notice WORDS         tell every peer
   config               print each setting and where it comes from
   service              print what this system needs to run it as a service
@@ -28,6 +30,7 @@ Usage: ft-tracker [options]
   --host ADDRESS       address to listen on (default: all of this machine)
   --name NAME          this tracker's name (default: the host's name)
   --no-announce        do not announce the tracker on the network
+  --web [guests]       show browsers a page; guests: they may download, too
   --for DURATION       how long a ban holds, such as 30m, 2h or 7d
   --bans FILE          where bans are kept (default: in the state folder)
   --json               one JSON object a line for each event
@@ -121,7 +124,7 @@ describe("the options of ft-tracker", () => {
   });
 
   test("the orders take a peer as it is printed: its name, address and port, address or network", () => {
-    for (const order of ["kick", "ban", "unban"] as const) {
+    for (const order of ["kick", "ban", "unban", "mute", "unmute"] as const) {
       for (const address of ["Ben (2)", "10.0.0.9:1235", "[fd00::7]:1235", "10.0.0.9", "10.0.0.0/8", "a1b2c3d4e5f60718"]) {
         expect(parseTrackerArguments([order, address])).toMatchObject({ order: { order, address } });
       }
@@ -132,6 +135,7 @@ describe("the options of ft-tracker", () => {
     ["kick", "kick needs a peer's name or address. Try: ft-tracker kick 192.168.1.7"],
     ["kick Ben Smith", 'Unexpected "Smith". If a name contains spaces, put it in quotes.'],
     ["status now", '"status" takes no arguments. Try: ft-tracker status'],
+    ["ban Ben 10m too loud", "A ban ends after a time that is given with --for. Try: ft-tracker ban Ben --for 10m too loud"],
     ["bans now", '"bans" takes no arguments. Try: ft-tracker bans'],
     ["notice", 'notice needs a message. Example: ft-tracker notice "Class ends in 5 minutes"'],
   ])("%p is refused in one sentence", (line, sentence) => {
@@ -192,4 +196,11 @@ test("a mistyped command or option of ft-tracker brings the nearest one; help, -
   for (const [argv, words] of refused) expect(() => parseTrackerArguments(argv)).toThrow(new UsageError(words));
   for (const argv of [["help"], ["-h"]]) expect(parseTrackerArguments(argv)).toEqual({ text: TRACKER_HELP });
   expect(parseTrackerArguments(["-V"])).toEqual({ text: expect.stringMatching(/^ft-tracker \d/) });
+});
+
+test("a tracker without a name has the host's name without its domain, which macOS writes behind it", () => {
+  expect(defaultTrackerName("Mac.local")).toBe("Mac");
+  expect(defaultTrackerName("lab-pc")).toBe("lab-pc");
+  expect(defaultTrackerName("room12.school.example")).toBe("room12");
+  expect(defaultTrackerName("")).toBe("tracker");
 });

@@ -4,7 +4,7 @@ import { basename, dirname, resolve } from "node:path";
 import { systemClock } from "../../clock.ts";
 import { CancelledError, codeOf, FtError, sentenceOf, UsageError } from "../../error.ts";
 import { goOnWithoutOutput } from "../../program/cli.ts";
-import { formatEndpoint, parseEndpoint } from "../../protocol/address.ts";
+import { parseEndpoint } from "../../protocol/address.ts";
 import { FOLDER_TYPE } from "../../protocol/folder.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import { formatDuration, formatSize, plural, printable } from "../../text.ts";
@@ -14,6 +14,7 @@ import { checkFolder } from "../disk/target-folder.ts";
 import type { Downloaded, DownloadOptions } from "../download.ts";
 import type { FetchEvent } from "../fetch/types.ts";
 import { findPeer } from "../find-peer.ts";
+import { holderWithAddress } from "../holder-name.ts";
 import { typed } from "../locate.ts";
 import { type CommandLine, nameArgument, rootArgument } from "../options.ts";
 import { progressReporter, type Screen } from "../screen/screen.ts";
@@ -39,6 +40,8 @@ interface Getting {
   signal: AbortSignal;
   /** A file's name, or root: and a content id. */
   name: string;
+  /** The tracker is asked for this name the second time. */
+  isAgain?: boolean;
 }
 
 /** A file that has arrived. Its time is in seconds. */
@@ -48,9 +51,21 @@ interface Arrived {
 }
 
 /** Checks that files can be saved where the line says. Throws a sentence. */
-export function checkWhere({ to, output }: CommandLine): void {
+export function checkWhere(line: CommandLine): void {
+  const { to, output } = line;
   if (to === "-" || output === "-") return;
-  checkFolder(output === undefined ? resolve(to) : dirname(resolve(output)));
+  try {
+    checkFolder(output === undefined ? resolve(to) : dirname(resolve(output)));
+  } catch (error) {
+    throw asTyped(error, line);
+  }
+}
+
+/** The error with the option that the person has typed, in a sentence that advises to give another folder. */
+function asTyped(error: unknown, { output, outputOption }: CommandLine): unknown {
+  if (output === undefined || !(error instanceof FtError)) return error;
+  const sentence = error.message.replace(/another(?: folder)? with --to\b/, `another path with ${outputOption}`);
+  return sentence === error.message ? error : new FtError(error.code, sentence, { cause: error });
 }
 
 /** Fetches the files that the line names. Throws a sentence; for one of several files only at the end. */
@@ -115,7 +130,7 @@ async function getOne(getting: Getting): Promise<Arrived> {
   const { record, done } = await firstOf(contents, how, screen, (content) => peer.download(content.records, how)).catch(
     (error: unknown) => {
       if (signal.aborted && received > 0) screen.note("Stopped. Progress saved; run the same command to resume.");
-      throw error;
+      throw asTyped(error, line);
     },
   );
   const seconds = (performance.now() - started) / 1000;
@@ -143,13 +158,13 @@ async function getToOutput(getting: Getting): Promise<void> {
 }
 
 /** Throws when a folder, or something in it, is to be saved as one file, or to go to standard output. */
-function refusePlaceOfFolder({ to, output }: CommandLine, name: string): void {
+function refusePlaceOfFolder({ to, output, outputOption }: CommandLine, name: string): void {
   const what = name.includes("/") ? "is in a shared folder" : "is a folder";
   if (to === "-" || output === "-") {
     throw new UsageError(`"${printable(name)}" ${what} and cannot go to standard output. Give --to DIR.`);
   }
   if (output !== undefined)
-    throw new UsageError(`"${printable(name)}" ${what} and keeps its name. Give --to DIR instead of -o.`);
+    throw new UsageError(`"${printable(name)}" ${what} and keeps its name. Give --to DIR instead of ${outputOption}.`);
 }
 
 /** The folder and the name of a path that a person typed for a file. */
@@ -240,13 +255,13 @@ async function findContents(getting: Getting, isMeant = (_: FileRecord) => true)
     throw new FtError("not-found", `"${printable(line.from)}" does not share "${printable(name)}".`);
   }
   if (root !== undefined) throw new FtError("not-found", notFoundSentence(name));
-  return await askForSimilar(getting);
+  return await askForSimilar(getting, isMeant);
 }
 
 /** Says that a holder has no content id for its file yet. */
 function tellReading({ event, record }: ContentEvent, screen: Screen): void {
   const { name, address, port } = record;
-  const holder = formatEndpoint(record);
+  const holder = holderWithAddress(record);
   if (screen.json) screen.object({ event, name, address, port });
   else if (event === "unproven")
     screen.note(`${holder} has not read "${printable(name)}" to the end: what it sends cannot be verified.`);
@@ -254,7 +269,7 @@ function tellReading({ event, record }: ContentEvent, screen: Screen): void {
 }
 
 /** Nobody shares a file of exactly this name: offers a similar one to a person, or names similar ones in the error. */
-async function askForSimilar(getting: Getting): Promise<Content[]> {
+async function askForSimilar(getting: Getting, isMeant: (record: FileRecord) => boolean): Promise<Content[]> {
   const { peer, line, screen, signal, name } = getting;
   const { requests, standing } = peer.session;
   const isFull = standing?.profile === 2;
@@ -265,6 +280,10 @@ async function askForSimilar(getting: Getting): Promise<Content[]> {
       ).catch(() => [])
     : [];
   if (signal.aborted) throw new CancelledError();
+  // Its holder has joined in this moment.
+  if (!getting.isAgain && similar.some((one) => one.name === nameArgument(name))) {
+    return await findContents({ ...getting, isAgain: true }, isMeant);
+  }
   const [best, second] = similar;
   if (best === undefined) throw new FtError("not-found", notFoundSentence(name));
   if (second === undefined && !screen.json && !line.quiet && hasTerminal()) {

@@ -24,13 +24,14 @@ export interface Joining {
   folders?: SharedFolder[];
   report(event: PeerEvent): void;
   signal: AbortSignal;
+  takesOffers?: boolean;
   /** A person has chosen these files for any tracker. Otherwise a person on a terminal is asked about a tracker that is not known. */
   consent: boolean;
 }
 
 /** Starts a peer at a tracker, and remembers that tracker for the next time. */
 export async function joinTracker(joining: Joining): Promise<Peer> {
-  const { line, startPeer, place, files, folders = [], report, signal, consent } = joining;
+  const { line, startPeer, place, files, folders = [], report, signal, takesOffers = false, consent } = joining;
   const trust = new Trust(knownTrackers(), consent);
   const start = () =>
     startPeer(
@@ -46,6 +47,8 @@ export async function joinTracker(joining: Joining): Promise<Peer> {
         name: line.name ?? defaultPeerName(),
         cachePath: join(userFolder("cache"), "roots.json"),
         limit: line.limit,
+        takesOffers,
+        guests: !line["no-guests"],
         report: (event) => {
           if (event.event === "joined" && event.profile === 2) trust.joined();
           report(event);

@@ -28,8 +28,12 @@ export interface PeerOptions {
   name: string;
   /** The file in which content ids are remembered between runs. */
   cachePath: string;
+  /** Whether a person is there who takes what others offer, or a setting that says what to do with it. */
+  takesOffers?: boolean;
   /** The most bytes per second, up and down each. */
   limit?: number | undefined;
+  /** False: it serves no guests of the tracker's web page. */
+  guests?: boolean;
   report(event: PeerEvent): void;
 }
 

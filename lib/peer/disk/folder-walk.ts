@@ -80,7 +80,11 @@ export async function walkFolder(folder: string, signal?: AbortSignal): Promise<
       if (seen % COLLECTED_AFTER === 0) Bun.gc(true);
       signal?.throwIfAborted();
       const own = path + name.normalize("NFC");
-      const reason = isHidden(name) ? "hidden" : depth + 1 > DEEPEST_PATH ? "too deep" : refusalOfPath(own);
+      const reason = isHidden(join(folder, local, name))
+        ? "hidden"
+        : depth + 1 > DEEPEST_PATH
+          ? "too deep"
+          : refusalOfPath(own);
       const found = reason === undefined ? look(join(folder, local, name)) : { reason };
       if ("reason" in found) leave(found.reason);
       else if (taken.has(own)) leave("another entry has the same name");

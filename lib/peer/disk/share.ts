@@ -18,6 +18,7 @@ import {
   identityOf,
   inodeOf,
   isAtItsPath,
+  learnNumbering,
   originalOf,
   PLAIN_ONLY,
   realOf,
@@ -49,6 +50,8 @@ export interface SharedFile extends FirstChoice {
   pieces?: Uint8Array | undefined;
   /** It was fetched when the list was full: it does not count among this peer's files. */
   beyond?: true;
+  /** Only those who were told this token are shown the file. */
+  only?: string | undefined;
 }
 
 /** A file that is not shared, and the reason as a clause. */
@@ -65,12 +68,12 @@ export interface ChosenFiles {
   left: LeftOut[];
 }
 
-/** The reason for a program of this project in a folder. */
-export const OWN_PROGRAM = "it is a program of FileTracker; name the file to share it";
+/** The reason for a program or an archive of this project in a folder. */
+export const OWN_PROGRAM = "it belongs to FileTracker; name the file to share it";
 
 /**
  * Chooses the files to share: first the named files, then the plain files of each named folder in the order of their names, without
- * hidden ones and this project's programs, until there are `limit`. Named files are always taken. Throws a `UsageError` for a path that does not exist.
+ * hidden ones and this project's programs and archives, until there are `limit`. Named files are always taken. Throws a `UsageError` for a path that does not exist.
  */
 export function chooseFiles(paths: string[], limit: number): ChosenFiles {
   const taken: SharedFile[] = [];
@@ -105,7 +108,7 @@ export function isFolder(path: string): boolean {
   try {
     return statSync(path).isDirectory();
   } catch (error) {
-    throw new UsageError(`Cannot share "${printable(path)}": ${unreadableReason(error)}. Check the path after --share.`);
+    throw new UsageError(`Cannot share "${printable(path)}": ${unreadableReason(error)}. Check the path.`);
   }
 }
 
@@ -120,9 +123,9 @@ function filesIn(folder: string, left: LeftOut[]): string[] {
 }
 
 function visibleFilesIn(folder: string): string[] {
-  const entries = readdirSync(folder, { withFileTypes: true }).filter(({ name }) => !isHidden(name));
+  const entries = readdirSync(folder, { withFileTypes: true }).filter((entry) => !entry.isDirectory());
   entries.sort((a, b) => (a.name < b.name ? -1 : 1));
-  return entries.filter((entry) => !entry.isDirectory()).map(({ name }) => join(folder, name));
+  return entries.map(({ name }) => join(folder, name)).filter((path) => !isHidden(path));
 }
 
 /**
@@ -142,6 +145,7 @@ function lookAt(path: string, first?: FirstChoice): SharedFile | LeftOut {
     if (isOwnOutput(kind)) return { path, reason: "this program's output is being written to it" };
     const fd = openSync(path, OPEN_FLAGS);
     try {
+      learnNumbering(fd);
       const entry = fstatSync(fd, { bigint: true });
       if (!entry.isFile()) return { path, reason: "it is not a regular file" };
       if (!isAtItsPath(fd, path)) return { path, reason: "its folder is a link now" };
@@ -358,6 +362,7 @@ export function recordOf(file: SharedFile, { address, port }: Endpoint): FileRec
     mtime: file.modified.toISOString(),
     ...(file.root === undefined ? {} : { root: file.root }),
     ...(file.beyond ? { beyond: true } : {}),
+    ...(file.only === undefined ? {} : { only: file.only }),
   };
 }
 

@@ -13,6 +13,7 @@ import type { Served } from "../serve/types.ts";
 import { type FolderCache, type HashedFile, SETTLED_MS } from "./folder-cache.ts";
 import { type HashedFiles, hashFiles, openUnchanged, placeOf, readAll } from "./folder-hashing.ts";
 import { COLLECTED_AFTER, type Walk, type WalkedFile, walkFolder } from "./folder-walk.ts";
+import { learnNumbering } from "./identity.ts";
 import { readFully } from "./read-fully.ts";
 
 /** A read of small files ends after this time, with the bytes that it has by then. Milliseconds. */
@@ -33,6 +34,10 @@ export interface FolderState {
 export class SharedFolder {
   readonly path: string;
   readonly name: FileName;
+  /** Only those who were told this token are shown the folder. */
+  only: string | undefined;
+  /** It was fetched when the list was full: it does not count among this peer's files. */
+  beyond = false;
   /** Undefined until everything is hashed. */
   state: FolderState | undefined;
   /** Its files and their bytes, as they were when the folder was last walked. */
@@ -53,6 +58,7 @@ export class SharedFolder {
 
   /** Counts the files, so that the folder has a record at once. Throws a sentence when it cannot be shared. */
   async look(signal?: AbortSignal): Promise<Walk> {
+    learnNumbering(this.path);
     const walk = await walkFolder(this.path, signal);
     this.files = walk.files.length;
     this.size = walk.files.reduce((sum, { size }) => sum + size, 0);

@@ -6,8 +6,10 @@ import type { FileRecord } from "../../protocol/record.ts";
 import { formatSize, plural, printable, printableName } from "../../text.ts";
 import { orCancelled } from "../cancel.ts";
 import type { Share, SharedFile } from "../disk/share.ts";
+import type { SharedFolder } from "../disk/shared-folder.ts";
 import type { Downloaded, DownloadOptions } from "../download.ts";
 import type { PeerEvent } from "../events.ts";
+import { holderName } from "../holder-name.ts";
 import type { Located } from "../locate.ts";
 import { nameArgument } from "../options.ts";
 import type { Upload } from "../serve/serve.ts";
@@ -18,9 +20,11 @@ import { askFiles, askFolder, refuseTarget } from "./choosing.ts";
 import { columnsOf, fitName } from "./columns.ts";
 import { fetchAll } from "./fetching.ts";
 import { Finder, type Found, keyOfFound, layFound } from "./finder.ts";
+import type { Handing } from "./handing.ts";
 import { askName, Joining, type JoiningOptions, usableFolder } from "./joining.ts";
 import { mayLeave } from "./leaving.ts";
 import { News } from "./news.ts";
+import { Offering } from "./offering.ts";
 import { describeEvent, peerTable } from "./view.ts";
 import { withoutCommands } from "./words.ts";
 
@@ -28,11 +32,23 @@ import { withoutCommands } from "./words.ts";
 const FIRST_LIST_MS = 400;
 /** The keys of the search line: Ctrl with these letters. */
 const SHORTCUTS = [
+  { letter: "f", label: "offers" },
+  { letter: "g", label: "send" },
   { letter: "o", label: "online" },
   { letter: "s", label: "shared" },
   { letter: "t", label: "settings" },
   { letter: "x", label: "leave" },
 ];
+
+/** After these events the list of the search line may be another one. */
+const CHANGES_LIST: readonly string[] = [
+  "joined",
+  "root",
+  "folder",
+  "changed",
+  "renamed",
+  "withdrawn",
+] satisfies PeerEvent["event"][];
 
 type Setting = "to" | "files" | "name" | "back";
 
@@ -42,8 +58,10 @@ export interface GuidedPeer {
   readonly share: Share;
   readonly wants: Pick<Wants, "add">;
   readonly server: { readonly uploads: ReadonlySet<Upload>; readonly waiting: number };
-  /** Whether a record is this peer's own. */
-  isOwn(record: FileRecord): boolean;
+  readonly handing: Handing;
+  readonly folders: { readonly folders: readonly SharedFolder[] };
+  /** Whether this peer shares the content of a record. */
+  isMine(record: FileRecord): boolean;
   /** Computes the content ids of the shared files, in the background. */
   computeRoots(): void;
   /** Shares these files instead of those that a person chose before. */
@@ -79,9 +97,12 @@ class Guide {
   readonly #news = new News(() => new Date());
   readonly #marks = new Map<string, Found>();
   #to: string;
+  readonly #offering: Offering;
   #joined = false;
   /** Whether others can connect to this machine: it is shown when the person asks for it. */
   #reach: PeerEvent | undefined;
+  /** Asks for the list of the search line again. */
+  #refresh = () => {};
   /** What is typed in the search line, and the place of the cursor. */
   #typed = "";
   #at: string | undefined;
@@ -91,6 +112,11 @@ class Guide {
     this.#joining = new Joining(options);
     const { to, cwd, remembered } = options;
     this.#to = to ?? remembered.choices.to ?? cwd;
+    this.#offering = new Offering(options.prompts, (words) => {
+      this.#news.add(words);
+      this.#showNews();
+    });
+    this.#news.offers = () => this.#offering.line;
   }
 
   async run(): Promise<void> {
@@ -99,6 +125,7 @@ class Guide {
       peer.computeRoots();
       await this.#untilLeft(peer);
     } finally {
+      for (const words of this.#offering.unfinished) this.#options.prompts.say(words);
       await peer.stop();
       this.#options.prompts.live = [];
     }
@@ -190,23 +217,23 @@ class Guide {
       { value: "back" as const, label: "Back to the search" },
     ]);
     if (answer !== "tell") return;
+    this.#options.prompts.say("A line above the search tells you when somebody has it.");
     const words = typed.split(/\s+/).filter((word) => word !== "");
     this.#typed = "";
     const want = peer.session.standing?.profile === 1 ? { name: nameArgument(typed), words: [] } : { words };
     peer.wants.add({ ...want, group: true }, (record) => {
-      const who = record.by === undefined ? formatEndpoint(record) : printable(record.by);
-      this.#news.add(`${who} has "${printableName(record.name)}" now (${formatSize(record.size)}).`);
-      this.#options.prompts.live = this.#news.lines(this.#options.prompts.rows);
+      this.#news.add(`${holderName(record)} has "${printableName(record.name)}" now (${formatSize(record.size)}).`);
+      this.#showNews();
     });
   }
 
   /** What to fetch, the letter of a key, or undefined for Esc. */
-  async #askSearch({ session, isOwn, share }: GuidedPeer): Promise<Found[] | string | undefined> {
+  async #askSearch({ session, isMine }: GuidedPeer): Promise<Found[] | string | undefined> {
     const { prompts } = this.#options;
     let draw = () => {};
     const finder = new Finder({
       session,
-      isOwn: (record) => isOwn(record) || (record.root !== undefined && share.find({ root: record.root }) !== undefined),
+      isOwn: isMine,
       changed: () => draw(),
       after: (ms, act) => {
         const timer = setTimeout(act, ms);
@@ -214,6 +241,7 @@ class Guide {
       },
       now: Date.now,
     });
+    this.#refresh = () => finder.again();
     if (!finder.exact) await Promise.race([finder.ask(this.#typed), Bun.sleep(FIRST_LIST_MS)]);
     try {
       const answer = await prompts.list<Found>(
@@ -228,12 +256,14 @@ class Guide {
           marks: this.#marks,
           enter: finder.exact ? "search, fetch" : "fetch",
           onEnter: (typed) => finder.enter(typed),
+          isCurrent: (typed) => finder.isCurrent(typed),
+          hurry: (typed) => void finder.ask(typed),
           escape: "menu",
           shortcuts: SHORTCUTS,
           check: ({ row, marked, typed }) =>
             row === undefined && marked.length === 0 && !finder.isNone(typed) ? "There is nothing to fetch." : undefined,
           sum: ({ row, marked, shortcut, typed }) =>
-            shortcut !== undefined
+            shortcut !== undefined || (marked.length === 0 && row === undefined)
               ? printable(typed)
               : (marked.length > 0 ? marked : row === undefined ? [] : [row])
                   .map(({ record }) => printableName(record.name))
@@ -254,7 +284,7 @@ class Guide {
       if (answer.shortcut !== undefined) return answer.shortcut;
       return answer.marked.length > 0 ? answer.marked : answer.row === undefined ? [] : [answer.row];
     } finally {
-      draw = () => {};
+      draw = this.#refresh = () => {};
       finder.stop();
     }
   }
@@ -276,6 +306,8 @@ class Guide {
   async #menu(peer: GuidedPeer): Promise<boolean> {
     const answer = await this.#options.prompts.choose("Menu", [
       { value: "search", label: "Back to the search" },
+      { value: "f", label: "What others offer me" },
+      { value: "g", label: "Send to…" },
       { value: "o", label: "Who is online" },
       { value: "s", label: "What I share" },
       { value: "t", label: "Settings" },
@@ -295,6 +327,13 @@ class Guide {
     } else if (letter === "s") {
       prompts.show(describeShare(peer, prompts.width - 2), "What I share");
       if (this.#reach !== undefined) prompts.say(describeEvent(this.#reach));
+      if (this.#offering.progress.length > 0) prompts.show(this.#offering.progress, "Handed out");
+    } else if (letter === "f") {
+      await this.#offering.take(peer, this.#fetching(peer));
+      this.#showNews();
+    } else if (letter === "g") {
+      const { remembered, cwd } = this.#options;
+      await this.#offering.send(peer, usableFolder(remembered.choices.from) ?? cwd);
     } else if (letter === "t") await this.#settings(peer);
     else if (letter === "x" && (await this.#mayLeave(peer))) return true;
     return false;
@@ -356,7 +395,7 @@ class Guide {
   async #changeFiles(peer: GuidedPeer): Promise<void> {
     const { prompts, remembered, cwd } = this.#options;
     const { session, share } = peer;
-    const marked = share.files.map(({ path }) => path);
+    const marked = share.files.filter(({ only }) => only === undefined).map(({ path }) => path);
     const folder = usableFolder(remembered.choices.from) ?? cwd;
     const chosen = await askFiles(prompts, folder, { max: session.standing?.max ?? 0, where: undefined, marked });
     if (chosen === undefined) return;
@@ -375,14 +414,24 @@ class Guide {
       prompts.done(describeEvent(event));
       return;
     }
+    if (CHANGES_LIST.includes(event.event)) this.#refresh();
+    if (event.event === "offer") this.#offering.offered(event.record);
+    // A hand-out tells itself who has it.
+    if (event.event === "has-all" && this.#offering.hands(event.upload.root)) return;
     const loud = this.#news.hear(event);
     if (loud !== undefined) prompts.ring(loud);
+    this.#showNews();
+  }
+
+  #showNews(): void {
+    const { prompts } = this.#options;
     prompts.live = this.#news.lines(prompts.rows);
   }
 }
 
 function describeShare(peer: GuidedPeer, width: number): string[] {
-  const { files } = peer.share;
+  const folders = peer.folders.folders.map(({ name, size }) => ({ name: `${name}/`, size }));
+  const files = [...peer.share.files, ...folders];
   const sizes = files.map(({ size }) => formatSize(size));
   const widest = Math.max(0, ...sizes.map((size) => size.length));
   const lines = files.map(

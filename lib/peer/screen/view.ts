@@ -396,8 +396,9 @@ function describe(event: PeerEvent): string {
         return `Online. This tracker speaks the basic protocol: exact search, downloads without verification, and everybody is served.${left}`;
       }
       const left = event.left.length === 0 ? "" : ` This tracker takes no more files from one person; not shared: ${names}.`;
+      const guests = event.guests ? " Browsers can download your files, too, unless you say --no-guests." : "";
       const you = !event.you ? "" : ` You are "${event.you}".`;
-      return `Online at "${event.name}": ${plural(event.peers, "peer")}, ${plural(event.files, "file")}.${you}${left}`;
+      return `Online at "${event.name}": ${plural(event.peers, "peer")}, ${plural(event.files, "file")}.${you}${left}${guests}`;
     }
     case "away":
       return `Lost the tracker (${event.reason}). Reconnecting…`;
@@ -429,6 +430,7 @@ function describe(event: PeerEvent): string {
       return `"${event.name}" is not shared any more: ${event.reason}.`;
     case "upload-started":
     case "upload-ended":
+    case "offer":
       return "";
     case "has-all": {
       const count = event.has === undefined ? "" : ` (${event.has} of ${event.online})`;
