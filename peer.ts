@@ -467,8 +467,8 @@ async function runGuided(line: CommandLine, signal: AbortSignal): Promise<void> 
       meet: (place) => meetTracker(place, { dial, clock: systemClock, agent: `ft-peer/${VERSION}`, signal }),
       name: line.name,
       usualName: defaultPeerName(),
-      start: (place, files, report, { consent, name }) => {
-        const how = { takesOffers: true, consent };
+      start: (place, files, report, { consent, name, folders }) => {
+        const how = { takesOffers: true, consent, folders };
         return joinTracker({ line: { ...line, name }, startPeer, place, files, report, signal, ...how });
       },
     });
