@@ -101,6 +101,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
   const sessionKey = new SessionKey();
   const admission = new Admission({
     standing: () => session.standing,
+    signers: () => session.signers,
     askKnown: (address) => session.requests.known(address),
     isOfThisMachine,
     port: () => listener.port,
@@ -404,7 +405,7 @@ async function runCommand(line: CommandLine, command: Exclude<PeerCommand, "doct
   const askLimit = async () => (await meetTracker(place, { dial, clock: systemClock, agent, signal })).max;
   if (sending !== undefined) await fitIn(sending, askLimit);
   const { taken: files, left } = sending ? { taken: sending.files, left: [] } : await fillUp(named, chosen, askLimit);
-  if (files.length > 0 && sending === undefined) screen.note(describeSharing({ taken: files, left }));
+  if (files.length > 0 && sending === undefined) screen.note(describeSharing(named, { taken: files, left }));
   for (const folder of folders) {
     await folder.look(signal);
     if (sending === undefined) screen.note(describeFolder(folder));
@@ -427,7 +428,7 @@ async function runCommand(line: CommandLine, command: Exclude<PeerCommand, "doct
     } else if (command === "collect") await collect(peer, line, screen, signal);
     else if (command === "want") await want(peer, line, screen, signal);
     else if (command === "who") await orCancelled(who(peer, screen), signal);
-    else if (command === "holders") await orCancelled(holders(peer, line.argument ?? "", screen), signal);
+    else if (command === "holders") await orCancelled(holders(peer, line, screen), signal);
     else if (command === "find") await orCancelled(find(peer, line, screen), signal);
     else if (command === "list" && line.argument?.includes("/")) await listFolder(peer, line.argument, screen, signal);
     else await orCancelled(search(peer, line, command, screen), signal);

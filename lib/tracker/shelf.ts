@@ -24,8 +24,10 @@ export interface Member {
   readonly reach?: boolean | undefined;
   /** It serves the guests of the web page. */
   readonly guests?: boolean | undefined;
-  /** FT/1 peers have none. */
+  /** FT/1 peers have none, and peers of other trackers. */
   readonly presence?: Presence | undefined;
+  /** Another tracker that shares its index, when the peer is online there. */
+  readonly tracker?: string | undefined;
 }
 
 /** What a tracker says without a request. */

@@ -38,7 +38,7 @@ export async function joinTracker(joining: Joining): Promise<Peer> {
       {
         tracker: { ...place, full: trust.isFull(place) },
         // A tracker whose address was typed may move too: after joining, its name and key are known.
-        find: async () => (trust.current === undefined ? [] : await findAgain({ ...place, ...trust.current })),
+        find: async (group) => (trust.current === undefined ? [] : await findAgain({ ...place, ...trust.current }, group)),
         approve: (tracker) => trust.approve(tracker),
         wasFull: (at) => trust.isFull(at),
         files,

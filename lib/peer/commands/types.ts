@@ -14,7 +14,7 @@ import type { Introduced, TrackerPlace } from "../session.ts";
 export interface PeerOptions {
   tracker: TrackerPlace;
   /** Looks for the tracker at another address, when it cannot be reached any more. */
-  find?: () => Promise<TrackerPlace[]>;
+  find?: (group?: string) => Promise<TrackerPlace[]>;
   /** Throws a sentence when this peer's files may not be told to the tracker. */
   approve?: (tracker: Introduced) => void;
   /** Whether the tracker that was reached at this address has spoken FT/2 before. */
