@@ -45,7 +45,9 @@ try {
     );
     const copy = scene.place(`copy${round}`);
     const script =
-      '(nc -l 127.0.0.1 5999 | tar xf - -C "$2"; sync -f "$2") & sleep 0.05; tar cf - -C "$1" Many | nc -N 127.0.0.1 5999; wait';
+      // 176F is the port in hex, 0A a listener: a sender that comes too early would leave the receiver waiting for ever.
+      '(nc -l 127.0.0.1 5999 | tar xf - -C "$2"; sync -f "$2") & until grep -q ":176F .* 0A " /proc/net/tcp; do sleep 0.01; done; ' +
+      'tar cf - -C "$1" Many | nc -N 127.0.0.1 5999; wait';
     theirs.push(await timed(async () => void (await Bun.spawn(["sh", "-c", script, "sh", from, copy]).exited)));
     rmSync(copy, { recursive: true });
   }

@@ -138,6 +138,16 @@ describe("a folder that is shared as one", () => {
     expect(readdirSync(to)).toEqual(["Lesson"]);
   });
 
+  test("has a file that a computer acts upon by itself: it gets another name, and that is said", async () => {
+    const { address } = await stage.tracker();
+    await shared(address, lesson({ "a.txt": "one", "in/go.desktop": "[Desktop Entry]" }));
+    const to = stage.folder();
+    const { code, err } = await stage.ft(stage.visitorFolder(), address, "get", "Lesson", "--to", to);
+    expect(code).toBe(0);
+    expect(err).toContain('"in/go.desktop" is stored as "go.desktop.download", because a computer may act by itself');
+    expect(readdirSync(join(to, "Lesson", "in"))).toEqual(["go.desktop.download"]);
+  });
+
   test("that changes has a new list when it was quiet, and a second fetch brings the change", async () => {
     const { address } = await stage.tracker();
     const top = lesson(FILES);

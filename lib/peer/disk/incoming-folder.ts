@@ -24,7 +24,7 @@ import { type FolderCut, isSmall } from "../content/folder-cut.ts";
 import type { FolderDates } from "../content/folder-dates.ts";
 import type { HashPool } from "../content/hash.ts";
 import type { PieceSet } from "../content/pieces.ts";
-import { FolderLayout } from "./folder-layout.ts";
+import { FolderLayout, type Renamed } from "./folder-layout.ts";
 import { type PublishedFolder, publishFolder } from "./folder-publish.ts";
 import { FolderReadBack } from "./folder-read-back.ts";
 import { FolderSelection } from "./folder-selection.ts";
@@ -129,6 +129,11 @@ export class IncomingFolder {
       lock.release();
       throw error instanceof FtError ? error : writeError(error, { folder: into, name, size: options.cut.size });
     }
+  }
+
+  /** The files and folders that have another name here, because theirs is not safe on this disk, or taken by another entry. */
+  get renamed(): Renamed[] {
+    return this.#layout.renamed;
   }
 
   /** Whether nothing of a piece is wanted. */
