@@ -12,6 +12,8 @@ const FILES = 5;
 /** Different contents: each is shared by five peers or so. */
 const CONTENTS = 20_000;
 const PAGES = 100;
+const NOW = Date.UTC(2026, 10, 22);
+const HOUR_MS = 3_600_000;
 
 const args = "--port 0 --host 127.0.0.1 --no-announce --web guests --find-time 1000 --rate 100000 --burst 100000".split(" ");
 const parsed = parseTrackerArguments(args);
@@ -27,9 +29,9 @@ for (let peer = 0; peer < PEERS; peer++) {
   if (address === undefined) throw new Error("no address");
   const records = Array.from({ length: FILES }, (_, file) => {
     const content = (peer * 7919 + file * 104_729) % CONTENTS;
-    const name = parseFileName(`report ${content} of ${peer % 97}.pdf`);
+    const name = parseFileName(`report ${content}.pdf`);
     return parseRecord(
-      `<${name},application/pdf,${content * 100},22/11/26,${address},1235;v=2;root=${rootOf(content)}>`,
+      `<${name},application/pdf,${content * 100},22/11/26,${address},1235;v=2;mtime=${new Date(NOW - content * HOUR_MS).toISOString()};root=${rootOf(content)}>`,
       "peer",
     );
   });
