@@ -46,7 +46,7 @@ export interface Downloaded {
   outcome: "new" | "already here" | "replaced" | "merged";
   holders: FileRecord[];
   /** Only of a folder: the content id of its list, the number of its files, those that could not be saved, and those that have another name because theirs was taken. */
-  inFolder?: { root: string; files: number; failed: FailedFile[]; numbered: Renamed[] };
+  inFolder?: { root: string; files: number; failed: FailedFile[]; numbered: Renamed[]; renamed: Renamed[] };
 }
 
 /** The content of a finished download. `only`: the token of those who may be shown it. */

@@ -270,12 +270,20 @@ export class FolderDownloads {
         },
       );
       const published = await incoming.publish();
-      const isWhole = inside === "" && incoming.failed.length === 0 && published.numbered.length === 0;
-      if (isWhole) this.#handOver(served, published.path, record.only);
-      else this.#endPart(served);
-      const { files, size, failed } = incoming;
+      const { files, size, failed, renamed } = incoming;
       const { path, outcome, numbered } = published;
-      return { path, size, verified: true, outcome, holders: fetched.holders, inFolder: { root, files, failed, numbered } };
+      // With other names in it, it is another folder than the one that was fetched.
+      const isWhole = inside === "" && failed.length === 0 && numbered.length === 0 && renamed.length === 0;
+      if (isWhole) this.#handOver(served, path, record.only);
+      else this.#endPart(served);
+      return {
+        path,
+        size,
+        verified: true,
+        outcome,
+        holders: fetched.holders,
+        inFolder: { root, files, failed, numbered, renamed },
+      };
     } catch (error) {
       incoming.keep();
       this.#endPart(served);

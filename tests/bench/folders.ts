@@ -2,7 +2,7 @@
 // of BYTES each and copies it by `tar | nc | tar` with one `sync -f`, in turn; then kills a fetch KILLS times, at random moments, and
 // compares the copy by rsync. TMPDIR says on which disk. Needs nc, tar and rsync.
 
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { median, PEER, Scene } from "./scene.ts";
 
@@ -28,14 +28,15 @@ try {
   await scene.line(holder, /"event":"folder"/);
   const visitor = scene.place("visitor");
   writeFileSync(join(visitor, "mine.txt"), "mine");
-  const to = scene.place("to");
+  // Each round has a folder of its own: ext4 is many times slower at making files shortly after as many were removed.
+  let to = scene.place("to");
   const get = () =>
     Bun.spawn([PEER, address, "get", "Many", "--to", to, "--port", "0", "--quiet"], { cwd: visitor, stderr: "inherit" });
   const ours: number[] = [];
   const theirs: number[] = [];
   let fetcherMemory = 0;
   for (let round = 0; round < rounds; round++) {
-    rmSync(join(to, "Many"), { recursive: true, force: true });
+    to = scene.place(`to${round}`);
     ours.push(
       await timed(async () => {
         const child = get();
@@ -45,15 +46,16 @@ try {
     );
     const copy = scene.place(`copy${round}`);
     const script =
-      '(nc -l 127.0.0.1 5999 | tar xf - -C "$2"; sync -f "$2") & sleep 0.05; tar cf - -C "$1" Many | nc -N 127.0.0.1 5999; wait';
+      // 176F is the port in hex, 0A a listener: a sender that comes too early would leave the receiver waiting for ever.
+      '(nc -l 127.0.0.1 5999 | tar xf - -C "$2"; sync -f "$2") & until grep -q ":176F .* 0A " /proc/net/tcp; do sleep 0.01; done; ' +
+      'tar cf - -C "$1" Many | nc -N 127.0.0.1 5999; wait';
     theirs.push(await timed(async () => void (await Bun.spawn(["sh", "-c", script, "sh", from, copy]).exited)));
-    rmSync(copy, { recursive: true });
   }
   const [mine, other] = [median(ours), median(theirs)];
   console.log(`get ${mine.toFixed(2)} s · tar | nc | tar + sync -f ${other.toFixed(2)} s · ${(mine / other).toFixed(2)} ×`);
   const peak = /VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${holder.pid}/status`, "utf8"))?.[1];
   console.log(`RSS: holder ${(Number(peak) / 1000).toFixed(0)} MB, fetcher ${(fetcherMemory / 1e6).toFixed(0)} MB`);
-  rmSync(join(to, "Many"), { recursive: true, force: true });
+  to = scene.place("killed");
   for (let i = 0; i < kills; i++) {
     const child = get();
     await Bun.sleep(Math.random() * mine * 1000);

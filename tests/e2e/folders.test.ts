@@ -13,6 +13,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
+import { formatFolderList } from "../../lib/protocol/folder.ts";
 import { guidedStage } from "../helpers/guided-stage.ts";
 import { contentId, noise } from "../helpers/holder.ts";
 import { INSIDE } from "../helpers/peer-stage.ts";
@@ -137,6 +138,16 @@ describe("a folder that is shared as one", () => {
     expect(readdirSync(to)).toEqual(["Lesson"]);
   });
 
+  test("has a file that a computer acts upon by itself: it gets another name, and that is said", async () => {
+    const { address } = await stage.tracker();
+    await shared(address, lesson({ "a.txt": "one", "in/go.desktop": "[Desktop Entry]" }));
+    const to = stage.folder();
+    const { code, err } = await stage.ft(stage.visitorFolder(), address, "get", "Lesson", "--to", to);
+    expect(code).toBe(0);
+    expect(err).toContain('"in/go.desktop" is stored as "go.desktop.download", because a computer may act by itself');
+    expect(readdirSync(join(to, "Lesson", "in"))).toEqual(["go.desktop.download"]);
+  });
+
   test("that changes has a new list when it was quiet, and a second fetch brings the change", async () => {
     const { address } = await stage.tracker();
     const top = lesson(FILES);
@@ -231,8 +242,8 @@ test("a basic tracker has no folders: sharing nothing else is one sentence", asy
   });
 });
 
-/** A holder of a folder with a made-up list: honest about the list's bytes. */
-async function madeUp(trackerPort: number, list: string): Promise<void> {
+/** A holder of a folder with a made-up list: honest about the list's bytes, not about those of the folder. Gives its port. */
+async function madeUp(trackerPort: number, list: string, { files, size } = { files: 1, size: 1 }): Promise<number> {
   const content = Buffer.from(list);
   const converse = async (connection: Raw) => {
     for (;;) {
@@ -241,16 +252,18 @@ async function madeUp(trackerPort: number, list: string): Promise<void> {
       if (line.startsWith("HELLO")) connection.send("HI FT/2\n");
       else if (line.startsWith("DOWNLOAD")) {
         const [offset, length] = [number("offset"), number("length")];
-        connection.send(`FILE: length=${length} size=${content.length}\n`);
-        connection.send(content.subarray(offset, offset + length));
+        const isList = line.includes(" root=");
+        connection.send(`FILE: length=${length} size=${isList ? content.length : size}\n`);
+        connection.send(isList ? content.subarray(offset, offset + length) : Buffer.alloc(length));
       } else connection.send("NOT FOUND\n");
     }
   };
   // The end of a connection ends its script.
   const server = await rawServer((connection) => void converse(connection).catch(() => undefined));
   stage.atEnd(() => server.close());
-  const fields = `;v=2;root=${contentId(content)};files=1;list=${content.length}`;
-  await stage.enlist(trackerPort, server.port, [`<Lesson,inode/directory,1,28/11/26,127.0.0.1,${server.port}${fields}>`]);
+  const fields = `;v=2;root=${contentId(content)};files=${files};list=${content.length}`;
+  await stage.enlist(trackerPort, server.port, [`<Lesson,inode/directory,${size},28/11/26,127.0.0.1,${server.port}${fields}>`]);
+  return server.port;
 }
 
 describe("a hostile list", () => {
@@ -281,6 +294,66 @@ describe("a hostile list", () => {
     expect(err).not.toMatch(INSIDE);
     expect([readdirSync(top), readdirSync(to)]).toEqual([["to"], []]);
   });
+});
+
+/** Twelve files of 900 kB: three packs. */
+const PACKS = Object.fromEntries(Array.from({ length: 12 }, (_, i) => [`f${i + 10}`, noise(900_000, i + 1)]));
+
+test("peers that fetch one folder at the same time give each other what they have", async () => {
+  const { address } = await stage.tracker();
+  const top = lesson(PACKS);
+  await shared(address, top, "--limit", "2MB");
+  const fetching = Array.from({ length: 3 }, () => {
+    const to = stage.folder();
+    const cwd = stage.visitorFolder();
+    return { to, program: stage.run(PEER, [address, "get", "Lesson", "--to", to, "--port", "0", "--json"], { cwd }) };
+  });
+  const holders: number[] = [];
+  for (const { to, program } of fetching) {
+    expect(await program.exited).toBe(0);
+    expect(treeOf(join(to, "Lesson"))).toEqual(treeOf(join(top, "Lesson")));
+    holders.push(Number(program.objects().at(-1)?.holders));
+  }
+  expect(Math.max(...holders)).toBeGreaterThan(1);
+});
+
+test("of two holders one sends wrong bytes: it is named, and the folder is right", async () => {
+  const { address, port } = await stage.tracker();
+  const top = lesson(PACKS);
+  await shared(address, top, "--limit", "2MB");
+  const entries = Object.entries(PACKS).map(([path, bytes]) => ({ path, size: bytes.length, root: contentId(bytes) }));
+  const liar = await madeUp(port, new TextDecoder().decode(formatFolderList(entries)), { files: 12, size: 12 * 900_000 });
+  const to = stage.folder();
+  const { code, program } = await stage.ft(stage.visitorFolder(), address, "get", "Lesson", "--to", to, "--json");
+  expect(code).toBe(0);
+  expect(program.objects()).toContainEqual(
+    expect.objectContaining({
+      event: "holder-failed",
+      port: liar,
+      reason: expect.stringContaining("not the file it announced"),
+    }),
+  );
+  expect(treeOf(join(to, "Lesson"))).toEqual(treeOf(join(top, "Lesson")));
+});
+
+test("a fetch that is killed again and again goes on where it was, and leaves the folder and nothing else", async () => {
+  const { address } = await stage.tracker();
+  const many = Object.fromEntries(Array.from({ length: 600 }, (_, i) => [`d${i % 7}/f${i}`, noise(20_000, i)]));
+  const top = lesson({ ...many, "empty/": "" });
+  await shared(address, top, "--limit", "6MB");
+  const [to, cwd] = [stage.folder(), stage.visitorFolder()];
+  const get = () => stage.run(PEER, [address, "get", "Lesson", "--to", to, "--port", "0", "--json"], { cwd });
+  for (const share of ["[1-9]", "[3-9]", "[6-9]", "[9]"]) {
+    const killed = get();
+    // It may have ended before that.
+    await Promise.race([killed.waitFor(new RegExp(`"received":${share}\\d{6}`)).catch(() => undefined), killed.exited]);
+    killed.kill();
+    await killed.exited;
+  }
+  expect(await get().exited).toBe(0);
+  expect(treeOf(join(to, "Lesson"))).toEqual(treeOf(join(top, "Lesson")));
+  expect(readdirSync(to)).toEqual(["Lesson"]);
+  for (const path of ["d0/f0", "d6", "empty"]) expect(statSync(join(to, "Lesson", path)).mtimeMs).toBe(LONG_AGO * 1000);
 });
 
 test("in the prompts a fetched folder is marked as one's own at once, and is in the list of what is shared", async () => {

@@ -17,6 +17,7 @@ import { findPeer } from "../find-peer.ts";
 import { holderWithAddress } from "../holder-name.ts";
 import { typed } from "../locate.ts";
 import { type CommandLine, nameArgument, rootArgument } from "../options.ts";
+import { describeRenamed } from "../screen/folder-words.ts";
 import { progressReporter, type Screen } from "../screen/screen.ts";
 import { hasTerminal, promptsOn } from "../screen/terminal.ts";
 import {
@@ -197,7 +198,8 @@ const MOST_NAMED = 20;
 /** Says which files of a folder have another name, and which are missing. Throws when there are any of these. */
 function tellFolder({ inFolder }: Downloaded, screen: Screen): void {
   if (inFolder === undefined) return;
-  const { failed, numbered, files } = inFolder;
+  const { failed, numbered, renamed, files } = inFolder;
+  for (const words of describeRenamed(renamed, MOST_NAMED)) screen.note(words);
   for (const { path, local } of numbered.slice(0, MOST_NAMED)) {
     screen.note(`Another file is at "${printable(path)}": the fetched one is "${printable(local)}".`);
   }

@@ -39,6 +39,12 @@ export class FolderLayout {
     this.#levels = new Map();
   }
 
+  /** The files and folders that have a name of their own here, without those that are only in such a folder. */
+  get renamed(): Renamed[] {
+    const all = [...new Map([...this.#folders, ...this.#renamed])].map(([path, local]) => ({ path, local }));
+    return all.filter(({ path, local }) => lastName(path) !== lastName(local));
+  }
+
   /** Where an entry lies. That of an empty folder ends in `/`. */
   placeOf(path: string): string {
     return this.#renamed.get(path) ?? path;
@@ -80,6 +86,10 @@ export class FolderLayout {
       return free;
     }
   }
+}
+
+function lastName(path: string): string {
+  return path.slice(path.lastIndexOf("/", path.length - 2) + 1);
 }
 
 function newLevel(local: string): Level {

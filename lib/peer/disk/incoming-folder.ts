@@ -24,7 +24,7 @@ import { type FolderCut, isSmall } from "../content/folder-cut.ts";
 import type { FolderDates } from "../content/folder-dates.ts";
 import type { HashPool } from "../content/hash.ts";
 import type { PieceSet } from "../content/pieces.ts";
-import { FolderLayout } from "./folder-layout.ts";
+import { FolderLayout, type Renamed } from "./folder-layout.ts";
 import { type PublishedFolder, publishFolder } from "./folder-publish.ts";
 import { FolderReadBack } from "./folder-read-back.ts";
 import { FolderSelection } from "./folder-selection.ts";
@@ -56,6 +56,8 @@ export interface IncomingFolderOptions {
   /** The file or folder inside that is wanted; empty for the whole folder. */
   inside: string;
   dates: FolderDates;
+  /** How much room the file system of a folder has. Tests hand in another one. */
+  room?: typeof roomIn;
 }
 
 /** A file that could not be saved, and why, as a clause. */
@@ -129,6 +131,11 @@ export class IncomingFolder {
     }
   }
 
+  /** The files and folders that have another name here, because theirs is not safe on this disk, or taken by another entry. */
+  get renamed(): Renamed[] {
+    return this.#layout.renamed;
+  }
+
   /** Whether nothing of a piece is wanted. */
   isUnwanted(piece: number): boolean {
     return this.#arrived.isUnwanted(piece);
@@ -162,13 +169,13 @@ export class IncomingFolder {
 
   /** Throws a sentence when the disk has no room for the pieces that are missing, or for their files. */
   #checkRoom(have: PieceSet): void {
-    const { cut, into, name } = this.#options;
+    const { cut, into, name, room: roomOf = roomIn } = this.#options;
     let bytes = 0;
     for (let piece = 0; piece < cut.count; piece++) if (!have.has(piece)) bytes += cut.startOf(piece + 1) - cut.startOf(piece);
     // Folders need room as well. Those that are there already are few.
     const files = this.files - this.filesIn(have) + this.#layout.folders.size;
     const where = `"${printable(into)}"`;
-    const room = roomIn(into);
+    const room = roomOf(into);
     if (room === undefined) return;
     const free = room.bavail * room.bsize;
     if (room.blocks > 0 && bytes > free) throw this.#tooLarge(bytes, free);
@@ -182,7 +189,8 @@ export class IncomingFolder {
 
   /** Throws a sentence when the whole disk is too small. A hostile list names any sizes, and the hashes of these would fill the memory. */
   #checkDisk(): void {
-    const room = roomIn(this.#options.into);
+    const { into, room: roomOf = roomIn } = this.#options;
+    const room = roomOf(into);
     if (room !== undefined && room.blocks > 0 && this.size > room.blocks * room.bsize) {
       throw this.#tooLarge(this.size, room.bavail * room.bsize);
     }

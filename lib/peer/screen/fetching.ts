@@ -10,6 +10,7 @@ import { holderName } from "../holder-name.ts";
 import type { Session } from "../session.ts";
 import type { Asking } from "./asking.ts";
 import type { Found } from "./finder.ts";
+import { describeRenamed } from "./folder-words.ts";
 import { Transfer, transferLines, unbroken } from "./progress.ts";
 import { describeRenaming } from "./view.ts";
 import { withoutCommands } from "./words.ts";
@@ -90,7 +91,8 @@ const MOST_NAMED = 5;
 
 /** Says which files of a folder have another name, and which are missing. False when there are any missing. */
 function tellFiles({ inFolder }: Downloaded, prompts: Asking): boolean {
-  const { failed = [], numbered = [] } = inFolder ?? {};
+  const { failed = [], numbered = [], renamed = [] } = inFolder ?? {};
+  for (const words of describeRenamed(renamed, MOST_NAMED)) prompts.say(words);
   for (const { path, local } of numbered.slice(0, MOST_NAMED)) {
     prompts.say(`Another file is at "${printable(path)}": the fetched one is "${printable(local)}".`);
   }

@@ -19,7 +19,20 @@ describe("FolderLayout", () => {
   test("a name that is not safe is changed", () => {
     const paths = ["CON/a:b.txt", "desktop.ini"];
     expect(placesOf(paths)).toEqual(["_CON/a_b.txt", "desktop.ini.download"]);
-    expect([...new FolderLayout(paths, true).folders]).toEqual([["CON/", "_CON/"]]);
+    const { folders, renamed } = new FolderLayout(paths, true);
+    expect([...folders]).toEqual([["CON/", "_CON/"]]);
+    expect(renamed).toEqual([
+      { path: "CON/", local: "_CON/" },
+      { path: "CON/a:b.txt", local: "_CON/a_b.txt" },
+      { path: "desktop.ini", local: "desktop.ini.download" },
+    ]);
+  });
+
+  test("what is only in a folder with another name is not told, and an empty folder is told once", () => {
+    expect(new FolderLayout(["CON/plain.txt", "a:/"], true).renamed).toEqual([
+      { path: "CON/", local: "_CON/" },
+      { path: "a:/", local: "a_/" },
+    ]);
   });
 
   test("names that become one get numbers, so that no entry replaces another", () => {

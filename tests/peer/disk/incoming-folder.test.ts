@@ -10,6 +10,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statfsSync,
   statSync,
   symlinkSync,
   writeFileSync,
@@ -236,6 +237,29 @@ describe("IncomingFolder", () => {
     const options = { list, cut: new FolderCut(list), inside: "", dates: new FolderDates(list), into: top, name: "Lesson" };
     expect(() => IncomingFolder.open(options)).toThrow(/it needs 16 TB, and ".*" has .* free/);
     expect(readdirSync(top)).toEqual([]);
+  });
+
+  test.each([
+    ["bytes", { bavail: 2_000_000 }, /it needs 2\.7 MB, and ".*" has 2\.0 MB free/],
+    ["files", { ffree: 5 }, /it has 6 files and folders to save, and ".*" has room for 5 more/],
+  ])("a disk that has no room for its %s is a sentence before the first byte, and nothing is left", async (_, free, why) => {
+    const source = new Source({ "a/b/c.txt": "one", "a/d.txt": "two", "e/f.bin": LARGE });
+    const disk = { ...statfsSync(top), bsize: 1, blocks: 1e12, bavail: 1e12, files: 1000, ffree: 1000, ...free };
+    const incoming = source.open({ room: () => disk });
+    await expect(incoming.present(await source.hashes, pool, () => undefined)).rejects.toThrow(why);
+    incoming.keep();
+    expect(readdirSync(top)).toEqual([]);
+  });
+
+  test("what an earlier run left needs no room again, and a disk that does not count files has room for any", async () => {
+    const source = new Source({ "a.txt": "one", "b/f.bin": LARGE });
+    const first = source.open();
+    await source.fill(first);
+    first.keep();
+    const disk = { ...statfsSync(top), bsize: 1, blocks: 1e12, bavail: 100, files: 0, ffree: 0 };
+    const second = source.open({ room: () => disk });
+    expect((await second.present(await source.hashes, pool, () => undefined)).complete).toBe(true);
+    second.keep();
   });
 
   test("names that are not safe here are changed", async () => {

@@ -230,6 +230,28 @@ describe("SharedFolder", () => {
     expect(dates.split("\n").sort()).toEqual(["", "1000500 d/a", "2000000 d/", "3000000 /"]);
   });
 
+  test("a folder that is as it was is not hashed again, and one that changed only in its dates tells the new ones", async () => {
+    put("a.txt", "one");
+    put("d/b.txt", "two");
+    const one = await shared();
+    const counted = () => {
+      hashed += 1;
+    };
+    let hashed = 0;
+    expect(await one.refresh(pool, cache, signal, counted)).toBe(false);
+    expect(hashed).toBe(0);
+    utimesSync(join(folder, "d"), 2000, 2000);
+    expect(await one.refresh(pool, cache, signal, counted)).toBe(false);
+    expect(new TextDecoder().decode(one.dates())).toContain("2000000 d/\n");
+    put("d/b.txt", "six");
+    expect(await one.refresh(pool, cache, signal, counted)).toBe(true);
+    mkdirSync(join(folder, "empty"));
+    expect(await one.refresh(pool, cache, signal, counted)).toBe(true);
+    rmSync(join(folder, "a.txt"));
+    expect(await one.refresh(pool, cache, signal, counted)).toBe(true);
+    expect(pathsOf(one)).toEqual(["d/b.txt", "empty/"]);
+  });
+
   test("the list is served like a file", async () => {
     put("a", "one");
     const one = await shared();

@@ -1,0 +1,21 @@
+// Sentences about what is in a fetched folder.
+
+import { printable } from "../../text.ts";
+import type { Renamed } from "../disk/folder-layout.ts";
+import { whyRenamed } from "../disk/local-name.ts";
+
+/** Says under which names the files and folders are stored that could not keep theirs: the first `most` of them one by one. */
+export function describeRenamed(renamed: readonly Renamed[], most: number): string[] {
+  const lines = renamed.slice(0, most).map(({ path, local }) => {
+    const why = whyRenamed(nameOf(path)) ?? "another one there has this name";
+    return `"${printable(path)}" is stored as "${printable(nameOf(local))}", because ${why}.`;
+  });
+  const more = renamed.length - most;
+  return more > 0 ? [...lines, `And ${more} more.`] : lines;
+}
+
+/** The last part of a path. */
+function nameOf(path: string): string {
+  const whole = path.endsWith("/") ? path.slice(0, -1) : path;
+  return whole.slice(whole.lastIndexOf("/") + 1);
+}

@@ -1,0 +1,74 @@
+// Folders on links of 100 Mbit/s: a large file beside many small ones at the speed of the link, then ten fetchers of one folder from one
+// source. Run by hand as root: `bun tests/bench/folder-links.ts [LARGE_MB] [SMALL_FILES] [SHARED_MB]`. Debian: iproute2.
+
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Host, Lan, makeFile, PEER, TRACKER } from "./lan.ts";
+
+const [large = 200, small = 5_000, sharedSize = 60] = process.argv.slice(2).map(Number);
+const MEGABITS = 100;
+const FETCHERS = 10;
+/** What TCP and Ethernet leave of a link for the bytes of files. Bytes per second. */
+const GOODPUT = (MEGABITS / 8) * 1e6 * (1448 / 1514);
+/** The length of a small file. Bytes. */
+const SMALL = 4_096;
+
+function makeSmall(folder: string, files: number, length: number): void {
+  for (let i = 0; i < files; i++) {
+    const inner = join(folder, `d${Math.floor(i / 500)}`);
+    mkdirSync(inner, { recursive: true });
+    writeFileSync(join(inner, `f${i}`), crypto.getRandomValues(new Uint8Array(length)));
+  }
+}
+
+const lan = new Lan();
+try {
+  const hub = lan.host();
+  const source = lan.host(MEGABITS);
+  const others = Array.from({ length: FETCHERS }, () => lan.host(MEGABITS));
+  for (const host of others) writeFileSync(join(host.folder, `${host.name}.txt`), "a peer shares at least one file\n");
+  await lan.startUntil(hub, /listening/, TRACKER);
+  mkdirSync(join(source.folder, "Mixed"));
+  makeFile(join(source.folder, "Mixed", "large.bin"), large * 1_000_000);
+  makeSmall(join(source.folder, "Mixed"), small, SMALL);
+  makeSmall(join(source.folder, "Lesson"), sharedSize * 50, 20_000);
+  const share = async (name: string) =>
+    (await lan.startUntil(source, /"event":"folder"/, PEER, hub.address, "share", name, "--json")).child;
+  const get = async (host: Host, name: string) => {
+    rmSync(join(host.folder, "to"), { recursive: true, force: true });
+    mkdirSync(join(host.folder, "to"));
+    const seconds = await lan.timed(host, PEER, hub.address, "get", name, "--to", "to", "--json");
+    const compare = Bun.spawnSync([
+      "rsync",
+      "-rtnci",
+      "--delete",
+      `${join(source.folder, name)}/`,
+      join(host.folder, "to", name),
+    ]);
+    if (compare.stdout.length > 0) throw new Error(`${host.name} has a wrong folder: ${compare.stdout}`);
+    return seconds;
+  };
+  const [first] = others;
+  if (first === undefined) throw new Error("no host");
+
+  const mixed = await share("Mixed");
+  const bytes = large * 1_000_000 + small * SMALL;
+  const seconds = await get(first, "Mixed");
+  const part = bytes / seconds / GOODPUT;
+  console.log(
+    `${large} MB beside ${small} small files: ${seconds.toFixed(1)} s, ${part.toFixed(2)} of the link, start and end included`,
+  );
+  await lan.stop(mixed);
+
+  await share("Lesson");
+  const one = await get(first, "Lesson");
+  const started = performance.now();
+  const all = await Promise.all(others.map((host) => get(host, "Lesson")));
+  const last = (performance.now() - started) / 1000;
+  console.log(`one copy of ${sharedSize} MB in ${sharedSize * 50} files: ${one.toFixed(1)} s`);
+  console.log(
+    `${FETCHERS} at once: ${all.map((value) => value.toFixed(1)).join(" ")}; the last one after ${(Math.max(...all) / one).toFixed(2)} × (with comparing: ${last.toFixed(1)} s)`,
+  );
+} finally {
+  await lan.close();
+}
