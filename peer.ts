@@ -405,7 +405,7 @@ async function runCommand(line: CommandLine, command: Exclude<PeerCommand, "doct
   const askLimit = async () => (await meetTracker(place, { dial, clock: systemClock, agent, signal })).max;
   if (sending !== undefined) await fitIn(sending, askLimit);
   const { taken: files, left } = sending ? { taken: sending.files, left: [] } : await fillUp(named, chosen, askLimit);
-  if (files.length > 0 && sending === undefined) screen.note(describeSharing({ taken: files, left }));
+  if (files.length > 0 && sending === undefined) screen.note(describeSharing(named, { taken: files, left }));
   for (const folder of folders) {
     await folder.look(signal);
     if (sending === undefined) screen.note(describeFolder(folder));
@@ -428,7 +428,7 @@ async function runCommand(line: CommandLine, command: Exclude<PeerCommand, "doct
     } else if (command === "collect") await collect(peer, line, screen, signal);
     else if (command === "want") await want(peer, line, screen, signal);
     else if (command === "who") await orCancelled(who(peer, screen), signal);
-    else if (command === "holders") await orCancelled(holders(peer, line.argument ?? "", screen), signal);
+    else if (command === "holders") await orCancelled(holders(peer, line, screen), signal);
     else if (command === "find") await orCancelled(find(peer, line, screen), signal);
     else if (command === "list" && line.argument?.includes("/")) await listFolder(peer, line.argument, screen, signal);
     else await orCancelled(search(peer, line, command, screen), signal);
@@ -467,8 +467,8 @@ async function runGuided(line: CommandLine, signal: AbortSignal): Promise<void> 
       meet: (place) => meetTracker(place, { dial, clock: systemClock, agent: `ft-peer/${VERSION}`, signal }),
       name: line.name,
       usualName: defaultPeerName(),
-      start: (place, files, report, { consent, name }) => {
-        const how = { takesOffers: true, consent };
+      start: (place, files, report, { consent, name, folders }) => {
+        const how = { takesOffers: true, consent, folders };
         return joinTracker({ line: { ...line, name }, startPeer, place, files, report, signal, ...how });
       },
     });

@@ -13,6 +13,7 @@ import type { FolderDates } from "./content/folder-dates.ts";
 import { sha256, treeOfBytes } from "./content/hash.ts";
 import type { PieceSet } from "./content/pieces.ts";
 import { IncomingFolder } from "./disk/incoming-folder.ts";
+import { writeReach } from "./disk/part-file.ts";
 import { servedBytes } from "./disk/shared-folder.ts";
 import type { Downloaded, DownloadOptions, DownloadTools } from "./download.ts";
 import { fetchDates, parseDates } from "./fetch/dates.ts";
@@ -116,6 +117,7 @@ function engineTools(
     away,
     unsettled,
     sha256,
+    reach: writeReach(process.platform),
     limit,
     signal,
     rereads: async (holder) => isReadAgain(holder, root, await held(holder)),

