@@ -3,6 +3,8 @@
 import { describe, expect, test } from "bun:test";
 import { chmodSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { end, House } from "../helpers/house.ts";
+import { type Host, Lan } from "../helpers/lan.ts";
 import { PEER, type Program, Stage, TRACKER } from "../helpers/programs.ts";
 import { Raw } from "../helpers/raw.ts";
 import { RedisServer } from "../helpers/redis-server.ts";
@@ -169,4 +171,39 @@ describe("trackers that share one index", () => {
     const right = await campus.stage.tracker("--json", "--redis-file", file);
     await right.program.waitFor(/"event":"redis","state":"connected"/);
   });
+});
+
+describe("trackers on several hosts", () => {
+  const onCampus = test.skipIf(noRedis !== undefined || Lan.possible() !== undefined);
+
+  onCampus(
+    "a tracker that is cut off goes on with its own peers, and afterwards all tables are equal, without those that left",
+    async () => {
+      await using house = new House();
+      const [a, b, c] = house.hosts();
+      const redis = house.start(c, "redis-server", ["--save", "", "--protected-mode", "no"]);
+      await redis.waitFor(/Ready to accept connections/);
+      const shared = ["--group", "campus", "--redis", "redis://10.77.0.3:6379", "--no-announce"];
+      const [one, two] = [await house.track(a, "--name", "A", ...shared), await house.track(b, "--name", "B", ...shared)];
+      for (const tracker of [one, two]) await tracker.waitFor(/"state":"connected"/);
+      const search = async (host: Host, tracker: string, name: string) => {
+        const { out } = await house.peer(host, [tracker, "search", name, "--json"]);
+        return out.split("\n").filter((line) => line.includes(`"name":"${name}"`)).length;
+      };
+      const stays = await house.share(b, house.folderWith("stays.txt", "stays"), "10.77.0.2");
+      const leaves = await house.share(b, house.folderWith("leaves.txt", "leaves"), "10.77.0.2", "--port", "0");
+      const own = await house.share(a, house.folderWith("own.txt", "own"), "10.77.0.1");
+      for (const name of ["stays.txt", "leaves.txt"]) while ((await search(a, "10.77.0.1", name)) === 0);
+      a.replug("eth0", house.lan.switch());
+      await one.waitFor(/"state":"away"/);
+      expect([await search(a, "10.77.0.1", "own.txt"), await search(a, "10.77.0.1", "stays.txt")]).toEqual([1, 1]);
+      await end(leaves);
+      a.replug("eth0", house.outside);
+      await one.waitFor(/"state":"connected"/);
+      while ((await search(a, "10.77.0.1", "leaves.txt")) > 0);
+      while ((await search(b, "10.77.0.2", "own.txt")) === 0);
+      expect(await search(a, "10.77.0.1", "stays.txt")).toBe(1);
+      await Promise.all([end(stays), end(own)]);
+    },
+  );
 });

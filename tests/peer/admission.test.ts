@@ -16,7 +16,7 @@ const HERE = { address: addressOf("192.168.1.17"), port: 1235 };
 
 type Answer = boolean | undefined | ((address: string) => Promise<boolean>);
 
-function admission(more: Partial<Standing> = {}, known: Answer = true) {
+function admission(more: Partial<Standing> = {}, known: Answer = true, signers: { key: string; ahead: number }[] = []) {
   const clock = new HandClock();
   const standing: Standing = {
     profile: 2,
@@ -35,6 +35,7 @@ function admission(more: Partial<Standing> = {}, known: Answer = true) {
   const asked: string[] = [];
   const one = new Admission({
     standing: () => standing,
+    signers: () => signers,
     askKnown: async (address) => {
       asked.push(address);
       return typeof known === "function" ? known(address) : known;
@@ -254,5 +255,37 @@ describe("Admission.refuseTicket", () => {
 
   test("takes none where the tracker sends no guests, or this peer refuses them", () => {
     expect(shown({}, { guests: undefined })).toBe("This link is not from this computer's tracker.");
+  });
+});
+
+describe("Admission.checkPass, of another tracker that shares its index with this peer's one", () => {
+  const other = new PassOffice();
+  const session = new SessionKey();
+
+  test("a pass counts by the clock of the tracker that gave it", () => {
+    const { admission: one, pass } = admission({}, true, [{ key: other.key, ahead: 300 }]);
+    expect(one.checkPass(pass(310, other), DOWNLOADER)).toEqual({ id: "p7" });
+    expect(one.checkPass(pass(290, other), DOWNLOADER)).toEqual({ refusal: "The pass has expired." });
+    expect(one.checkPass(pass(60), DOWNLOADER)).toEqual({ id: "p7" });
+  });
+
+  test("its revoked peers are refused, and a tracker that only says that it is in the group gives no good passes", () => {
+    const { admission: one, pass } = admission({}, true, [{ key: other.key, ahead: 0 }]);
+    one.revoke(["p7"]);
+    expect(one.checkPass(pass(60, other), DOWNLOADER)).toHaveProperty("refusal");
+    const alone = admission();
+    expect(alone.admission.checkPass(alone.pass(60, other), DOWNLOADER)).toHaveProperty("refusal");
+  });
+
+  test("loopback in a pass is the machine of that tracker, so the peer has to prove its key", () => {
+    const { admission: one, clock } = admission({}, true, [{ key: other.key, ahead: 0 }]);
+    const expires = Math.floor(clock.at() / 1000) + 60;
+    const pass = other.issue({ id: "p7", address: addressOf("127.0.0.1"), expires });
+    const keyed = other.issueKeyed({ id: "p7", key: session.key, expires }) ?? "";
+    // This peer's own tracker has the address of the peer that shows the pass.
+    const check = one.checkPass(pass, addressOf("192.168.1.2"), keyed);
+    if (!("nonce" in check)) throw new Error("it wants no proof");
+    expect(check.accepts(HERE, session.provePass(NONCE, HERE) ?? "")).toBe(true);
+    expect(one.checkPass(pass, addressOf("192.168.1.2"), "")).toHaveProperty("refusal");
   });
 });

@@ -15,6 +15,11 @@ function found(more: Partial<Introduced> = {}, name = "Lab 3"): Introduced {
   return { place, at: addressOf("192.168.1.9"), name, key: "other", proven: true, ...more };
 }
 
+/** A tracker at a place whose key the own tracker has told. */
+function vouched(key: string): Partial<Introduced> {
+  return { place: { ...found().place, vouched: true, key } };
+}
+
 function trustOf({ known = [] as KnownTracker[], consent = false } = {}): { trust: Trust; kept: KnownTracker[] } {
   const kept: KnownTracker[] = [];
   return { trust: new Trust({ all: () => known, remember: (one) => kept.push(one) }, consent), kept };
@@ -40,6 +45,14 @@ describe("judgeTracker", () => {
     ["with a new key and a new name", found({}, "Cellar"), [LAB], "new"],
     ["whose announcement has an old name, and whose HI another", { name: "Cellar" }, [LAB], "changed"],
     ["when none was used before", {}, [], "new"],
+    ["whose key the own tracker has told, and that proves it", vouched("other"), [LAB], "trusted"],
+    [
+      "whose key the own tracker has told, and that does not prove it",
+      { ...vouched("other"), proven: false },
+      [LAB],
+      "changed",
+    ],
+    ["with another key than the own tracker has told", vouched("third"), [LAB], "changed"],
     ["when an earlier version remembered no key", {}, [{ ...LAB, key: "" }], "new"],
     ["without a key, when an earlier version remembered none", { key: "" }, [{ ...LAB, key: "" }], "new"],
   ] as [string, Partial<Introduced>, KnownTracker[], string][])("a tracker %s", (_what, tracker, known, verdict) => {

@@ -160,7 +160,8 @@ export class SharedTable {
 
   /** The address of a peer for others. On this machine it is that of the tracker, if that has one. */
   addressOf({ address }: Pick<Member, "address">): Address {
-    return isLoopback(address) ? (this.advertised ?? address) : address;
+    const { advertised } = this;
+    return isLoopback(address) && advertised !== undefined && !isLoopback(advertised) ? advertised : address;
   }
 
   /** When a peer has joined, by the time of Redis. */
