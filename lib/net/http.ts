@@ -215,7 +215,11 @@ class ChannelStream extends Duplex {
 
   /** Gives the next request, or the end. node:http drops the answer to a request whose sender has ended, so that comes behind all answers. */
   #giveNext(): void {
-    if (this.#isAsked || this.#rest !== undefined) return this.#hold();
+    if (!this.#isAsked && this.#rest === undefined) this.#give();
+    this.#hold();
+  }
+
+  #give(): void {
     let from = 0;
     while (this.#held[from] === CR || this.#held[from] === LF) from += 1;
     const end = Buffer.from(this.#held.buffer, this.#held.byteOffset, this.#held.length).indexOf(HEADERS_END, from);
@@ -235,7 +239,6 @@ class ChannelStream extends Duplex {
       this.#held = new Uint8Array();
       this.push(null);
     }
-    this.#hold();
   }
 
   /** Receives no more while there is enough for the next request. Until then it receives, to notice when the other side goes away. */
