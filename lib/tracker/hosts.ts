@@ -114,6 +114,7 @@ export class Hosts {
   /** The hosts of which connections wait, in the order of their turns. */
   readonly #waiting = new Set<Host>();
   #turnIsDue = false;
+  #turnIsTaken = false;
 
   constructor({ rate, burst, perAddress, findTime }: Pick<Limits, "rate" | "burst" | "perAddress" | "findTime">, clock: Clock) {
     const share = perAddress * SHARE;
@@ -154,6 +155,17 @@ export class Hosts {
     };
   }
 
+  /** Resolves when it is this host's turn. What the caller does then until it waits again is the whole turn. */
+  turn(host: Host): Promise<void> {
+    return new Promise((resolve) => {
+      this.queue(host, () => {
+        // The caller goes on after this function: the time that it takes is not seen here.
+        this.#turnIsTaken = true;
+        resolve();
+      });
+    });
+  }
+
   #goOn(): void {
     if (this.#turnIsDue || this.#waiting.size === 0) return;
     this.#turnIsDue = true;
@@ -175,8 +187,9 @@ export class Hosts {
       host.waiting = withoutOne(host.waiting, act);
       if (host.waiting !== undefined) this.#waiting.add(host);
       act();
-      if (this.clock.elapsed() - since >= SLICE_MS) break;
+      if (this.#turnIsTaken || this.clock.elapsed() - since >= SLICE_MS) break;
     }
+    this.#turnIsTaken = false;
   }
 
   /** Forgets hosts without a connection: those that owe nothing, and if the others are too many, those that owe the least. */

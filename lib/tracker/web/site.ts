@@ -146,9 +146,7 @@ export class Site {
       throw new NoPage(429, "Too many requests", "Too much was asked from this address. Try again in a moment.");
     }
     host.work.charge(PAGE_WORK, this.#clock.elapsed());
-    await new Promise<void>((resolve) => {
-      this.#state.hosts.queue(host, resolve);
-    });
+    await this.#state.hosts.turn(host);
   }
 
   #replyPage(
@@ -214,9 +212,7 @@ export class Site {
         const { work, answer } = search.goOn(SLICE_MS);
         host.searches.charge(work, clock.elapsed());
         if (answer !== undefined) break;
-        await new Promise<void>((resolve) => {
-          hosts.queue(host, resolve);
-        });
+        await hosts.turn(host);
       }
     } catch (error) {
       if (error instanceof ProtocolError) throw new NoPage(400, "This cannot be searched for", error.message);
@@ -295,6 +291,7 @@ export class Site {
       // A page of a host that asks too much stays as it is for a while.
       if (!host.work.mayWork(this.#clock.elapsed())) return undefined;
       host.work.charge(PAGE_WORK, this.#clock.elapsed());
+      await this.#state.hosts.turn(host);
       try {
         return (await this.#view(page, seer, host)).body.text;
       } catch (error) {
