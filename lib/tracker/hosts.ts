@@ -16,6 +16,8 @@ const SEARCH_BURST_S = 4;
 export const CONNECTS_OF_HOST = { perSecond: 8, burst: 64 };
 /** The most offers that the peers of one host make. */
 const OFFERS_OF_HOST = { perSecond: 1, burst: 60 };
+/** The work of comparing new records with the watches of one host. In compared characters; a million are a few milliseconds. */
+const COMPARED_OF_HOST = { perSecond: 1_000_000, burst: 4_000_000 };
 /** At this number of hosts the tracker first looks for hosts to forget; then each time their number has doubled. */
 const HOSTS = 1024;
 /** The most hosts without a connection that the tracker remembers because they owe something. */
@@ -72,6 +74,7 @@ export class Host {
   #searches: Account | undefined;
   #connects: Account | undefined;
   #offers: Account | undefined;
+  #comparing: Account | undefined;
 
   constructor(work: Budget, searches: Budget) {
     this.work = new Account(work);
@@ -95,9 +98,15 @@ export class Host {
     return this.#offers;
   }
 
+  /** New records are compared with its watches. */
+  get comparing(): Account {
+    this.#comparing ??= new Account(COMPARED_OF_HOST);
+    return this.#comparing;
+  }
+
   /** The time at which it owes nothing any more. */
   get paidUntil(): number {
-    const accounts = [this.work, this.#searches, this.#connects, this.#offers];
+    const accounts = [this.work, this.#searches, this.#connects, this.#offers, this.#comparing];
     return Math.max(...accounts.map((account) => account?.paidUntil ?? 0));
   }
 }

@@ -10,6 +10,7 @@ import type { Watch } from "../protocol/messages.ts";
 import type { Allowance } from "../rate.ts";
 import { lineOf } from "./answer-lines.ts";
 import { type Fit, fitOf } from "./fit.ts";
+import type { Host } from "./hosts.ts";
 import type { Seer, SharedFile } from "./shelf.ts";
 import type { TrackerReply } from "./state.ts";
 import { fold, type Word } from "./words.ts";
@@ -24,6 +25,8 @@ const NUMBER_MS = 1_000;
 const MOST_TOLD = 500;
 /** The most letters in a group. A longer one tells more words apart, and a record has more groups. */
 const GROUP = 8;
+/** The work of looking at a watch or at one of its words, in compared characters. */
+const LOOK = 50;
 /** Stands before keys that are no letters of a name. No folded name or word has a capital letter. */
 const OTHER = "A ";
 
@@ -32,6 +35,8 @@ export interface Watcher {
   readonly id: string;
   readonly seer: Seer;
   readonly pushes: Allowance;
+  /** Its host, whose watches share the work of comparing. */
+  readonly host: Pick<Host, "comparing">;
   reply(message: TrackerReply): void;
 }
 
@@ -44,6 +49,8 @@ interface Kept {
   readonly keys: string[];
   /** The contents that its peer was told of, or has heard of as a number. */
   readonly told: Set<string>;
+  /** The characters that its words have compared so far. */
+  compared: number;
 }
 
 interface Owner {
@@ -73,7 +80,7 @@ export class Watches {
     const owner = this.#owners.get(watcher.id) ?? newOwner(watcher);
     if (!owner.watches.has(watch.watch) && owner.watches.size >= MOST_WATCHES) return false;
     this.remove(watcher.id, watch.watch);
-    const kept = { owner, watch, fit, keys, told: new Set<string>() };
+    const kept = { owner, watch, fit, keys, told: new Set<string>(), compared: 0 };
     this.#owners.set(watcher.id, owner);
     owner.watches.set(watch.watch, kept);
     for (const key of keys) {
@@ -112,8 +119,9 @@ export class Watches {
   appeared(file: SharedFile): void {
     if (this.#byKey.size === 0 || file.part || (file.v2 && file.root === undefined)) return;
     const name = fold(file.name);
-    for (const key of keysIn(file, name)) {
-      for (const kept of this.#byKey.get(key) ?? []) if (kept.fit.isFit(file, name)) this.#tell(kept, file);
+    const now = this.#clock.elapsed();
+    for (const key of new Set(keysIn(file, name))) {
+      for (const kept of this.#byKey.get(key) ?? []) if (isFit(kept, file, name, now)) this.#tell(kept, file);
     }
   }
 
@@ -146,6 +154,20 @@ export class Watches {
   }
 }
 
+/**
+ * Whether a watch fits, as far as its host may cause work. Watches can be made to be slow: 480 of one host with `eeee…?x` took a second for
+ * each name of many letters e.
+ */
+function isFit(kept: Kept, file: SharedFile, name: string, now: number): boolean {
+  const { comparing } = kept.owner.watcher.host;
+  if (!comparing.mayWork(now)) return false;
+  const does = kept.fit.isFit(file, name);
+  const compared = kept.fit.words.reduce((sum, word) => sum + word.compared, 0);
+  comparing.charge(LOOK * (1 + kept.fit.words.length) + compared - kept.compared, now);
+  kept.compared = compared;
+  return does;
+}
+
 function newOwner(watcher: Watcher): Owner {
   return { watcher, watches: new Map(), unsaid: new Map(), cancel: () => {} };
 }
@@ -163,7 +185,7 @@ function groupsOf(needle: string): string[] {
   return Array.from({ length: needle.length - GROUP + 1 }, (_, at) => needle.slice(at, at + GROUP));
 }
 
-/** All keys under which a watch may lie that a record fits. A key may come twice. `name` is folded. */
+/** All keys under which a watch may lie that a record fits. Some come several times. `name` is folded. */
 function* keysIn({ name: exact, root, type }: SharedFile, name: string): Generator<string, void> {
   yield `${OTHER}name ${exact}`;
   if (root !== undefined) yield `${OTHER}root ${root}`;

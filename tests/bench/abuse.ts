@@ -137,11 +137,10 @@ class World {
   }
 
   async share(host: Host): Promise<Program> {
-    const folder = this.#setting.folder === undefined ? [] : ["--share", "many"];
-    const files = ["--share", "big.bin", "--share", "some.bin", ...folder];
-    const program = this.start(host, PEER, this.hub.address, "share", ...files, "--json");
+    const folder = this.#setting.folder === undefined ? [] : ["many"];
+    const program = this.start(host, PEER, this.hub.address, "share", "big.bin", "some.bin", ...folder, "--json");
     await program.until(/"event":"root"[^\n]*\n(?:[^\n]*\n)*?[^\n]*"event":"root"[^\n]*\n/);
-    if (folder.length > 0) await program.until(/"event":"root"[^\n]*"name":"many"/);
+    if (folder.length > 0) await program.until(/"event":"folder"/, 300);
     return program;
   }
 
@@ -432,6 +431,7 @@ const cases: Record<string, () => Promise<void>> = {
   trickle: () => againstDownload("trickle", { attack: "trickle", orders: { name: "some.bin" }, invented: true }),
   busy: () => againstDownload("busy", { attack: "busy", orders: { name: "some.bin" }, invented: true }),
   notices: () => againstItsPeer("notices"),
+  watches: () => againstTracker("watches", { attack: "watches" }),
   page: () => againstPage("page", [get("/"), get("/?q=a*e*i"), get("/peers"), get("/nothing"), get("/?q=ba+ce")], true),
   "page-poured": () => againstPage("page-poured", [get("/").repeat(4)]),
   "page-body": () => againstPage("page-body", [get("/", `Content-Length: 99999999999\r\n`), "x".repeat(32_768)]),

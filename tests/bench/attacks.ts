@@ -501,6 +501,25 @@ async function readers(): Promise<void> {
   });
 }
 
+/** Peers with slow watches, and one that adds and drops records that each of them looks at. */
+async function watches(): Promise<void> {
+  const watching = await Promise.all(Array.from({ length: 28 }, (_, i) => joinedOrFail(9, [record(`watch ${i}.pdf`, 9)])));
+  for (const { conn } of watching) {
+    conn.deaf();
+    for (let i = 0; i < 16; i++) await conn.send(`WATCH watch=w${i} ${"e".repeat(100)}?x\n`);
+  }
+  const added = Array.from({ length: 50 }, (_, i) => `${"e".repeat(220)}${i}`);
+  const piece = added.map((name) => `ADD ${record(name, 9, `;root=${"a".repeat(64)}`)}\nDROP ${name}\n`).join("");
+  await lanes(3, async (index, until) => {
+    const { conn } = await joinedOrFail(9, [record(`adds ${index}.pdf`, 9)]);
+    await pour(
+      conn,
+      forever(() => piece),
+      until,
+    );
+  });
+}
+
 /** Guests of a holder: each request has a ticket of this computer. `T` in a request stands for path and ticket. */
 async function guests(): Promise<void> {
   const { name = "", holder = "", connections = 32 } = orders;
@@ -513,6 +532,7 @@ async function guests(): Promise<void> {
 export const ATTACKS = {
   pages,
   readers,
+  watches,
   guests,
   fill,
   requests,

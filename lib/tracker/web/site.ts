@@ -29,9 +29,9 @@ const MOST_HOLDERS = 2_000;
 /** The longest text in the search box. Characters. */
 const QUERY_LIMIT = 500;
 /** The work of a page, in small requests such as PING. */
-const PAGE_WORK = 10;
+const PAGE_WORK = 25;
 /** A page shows this many records or people for one more small request of work. */
-const ROWS_A_REQUEST = 10;
+const ROWS_A_REQUEST = 4;
 /** Browsers are asked to try again after this time. Seconds. */
 const TRY_AGAIN_S = 2;
 /** A browser that asks too much is told so after this time, and may ask nothing meanwhile. Milliseconds. */
