@@ -40,6 +40,7 @@ import { HashPool, sha256 } from "./lib/peer/content/hash.ts";
 import { TreeCache } from "./lib/peer/content/tree-cache.ts";
 import { SeveralContentsError } from "./lib/peer/contents.ts";
 import { FolderCache } from "./lib/peer/disk/folder-cache.ts";
+import { FolderLayout } from "./lib/peer/disk/folder-layout.ts";
 import { watchFolder } from "./lib/peer/disk/folder-watch.ts";
 import { Share } from "./lib/peer/disk/share.ts";
 import { checkSpelling } from "./lib/peer/disk/spelling.ts";
@@ -123,6 +124,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     arrived: (token, channel) => connector.arrived(token, channel),
     known: (from) => admission.isKnown(from),
     sha256,
+    safePaths: (paths) => new FolderLayout(paths, false),
     limit: rateLimit(),
     report: (event) => {
       report(event);

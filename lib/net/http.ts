@@ -1,8 +1,12 @@
 // Serves HTTP/1.1 on channels that somebody else has accepted, so that browsers and FT programs come to one port. node:http reads the
-// requests and writes the answers. This file joins it to a channel, and closes connections that are slow or ask too much at once.
+// requests and writes the answers. This file joins it to a channel, gives it one request at a time, and closes slow connections.
+//
+// The simple code would hand all bytes to node:http. It reads every request of a chunk at once, whatever becomes of the connection: one
+// client with requests one behind the other kept a tracker from all others for four seconds.
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { Duplex } from "node:stream";
+import { concatBytes } from "../bytes.ts";
 import type { Channel } from "./channel.ts";
 import type { Body, Exchange } from "./exchange.ts";
 
@@ -12,10 +16,17 @@ const HEADERS_LIMIT = 8 * 1024;
 const FIRST_MS = 10_000;
 /** Each later one must be there this long after the answer before it. Milliseconds. */
 const NEXT_MS = 30_000;
-/** The most requests of one connection that wait for their answers. Browsers send the next one after the answer. */
-const MOST_WAITING = 4;
+/** A browser must take at least this of an answer, on average. Bytes a second. */
+const SLOWEST_READER = 1024;
+/** It may take this much longer for each part of an answer. Milliseconds. */
+const READER_PAUSE_MS = 30_000;
+/** After the last answer the other side may still send this. Bytes. */
+const EXCESS = 64 * 1024;
 /** The first words of the requests that are answered. */
 const METHODS = ["GET ", "HEAD "];
+/** The end of a request's headers. */
+const HEADERS_END = Buffer.from("\r\n\r\n");
+const [CR, LF] = [13, 10];
 
 /** Whether bytes are the beginning of an HTTP request; undefined while there are too few to say. */
 export function isHttp(bytes: Uint8Array): boolean | undefined {
@@ -62,59 +73,52 @@ export function acceptBoth(
   return (channel) => sortByFirstWord(channel, deadline, { http: (browser) => server.accept(browser), other });
 }
 
-/** A connection of a browser. `waiting`: its requests that are not answered yet. */
-interface Connection {
-  readonly channel: Channel;
-  readonly stream: ChannelStream;
-  waiting: number;
-}
-
 /** Answers the HTTP requests of any number of channels. */
 export class HttpServer {
   readonly #server: Server;
-  readonly #channels = new WeakMap<object, Connection>();
+  readonly #streams = new WeakMap<object, ChannelStream>();
 
   /** `answer` must answer each request at some time. */
   constructor(answer: (exchange: Exchange) => void) {
     this.#server = createServer({ maxHeaderSize: HEADERS_LIMIT, keepAliveTimeout: NEXT_MS }, (request, response) => {
-      const connection = this.#channels.get(request.socket);
-      if (connection === undefined) return;
-      const { channel, stream } = connection;
-      connection.waiting += 1;
-      if (connection.waiting > MOST_WAITING) {
-        channel.destroy("it sends too many requests at once");
-        return;
-      }
-      channel.limit({ deadline: undefined });
+      const stream = this.#streams.get(request.socket);
+      if (stream === undefined) return;
+      stream.channel.limit({ deadline: undefined });
       response.on("error", () => undefined);
-      response.once("close", () => {
-        connection.waiting -= 1;
-        if (connection.waiting > 0) return;
-        channel.limit({ deadline: NEXT_MS });
-        if (channel.ended) stream.push(null);
-      });
-      answer(exchangeOf(request, response, channel));
+      response.once("close", () => stream.answered());
+      const why = whyRefused(request);
+      if (why !== undefined || hasBody(request)) stream.isLast = true;
+      if (stream.isLast) response.setHeader("connection", "close");
+      if (why === undefined) answer(exchangeOf(request, response, stream.channel));
+      else response.writeHead(why, { "content-length": "0" }).end();
     });
     this.#server.on("clientError", (_, socket) => {
-      socket.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+      socket.end(BAD_REQUEST);
     });
   }
 
   /** Takes over a connection that has begun with an HTTP request. */
   accept(channel: Channel): void {
     const stream = new ChannelStream(channel);
-    const connection = { channel, stream, waiting: 0 };
-    this.#channels.set(stream, connection);
-    channel.limit({ deadline: FIRST_MS });
+    this.#streams.set(stream, stream);
+    channel.limit({ deadline: FIRST_MS, excess: EXCESS });
     this.#server.emit("connection", stream);
-    // node:http drops the answer to a request whose sender has ended. So it learns of the end when all is answered. It reads the bytes
-    // before the end in a later turn than this one.
-    stream.start(() => {
-      setImmediate(() => {
-        if (connection.waiting === 0) stream.push(null);
-      });
-    });
+    stream.start();
   }
+}
+
+const BAD_REQUEST = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+
+/** The status of a request that is not answered otherwise. Two Host headers could mean two sites (RFC 9112, section 3.2). */
+function whyRefused({ method, rawHeaders }: IncomingMessage): number | undefined {
+  if (method !== "GET" && method !== "HEAD") return 405;
+  const hosts = rawHeaders.filter((name, at) => at % 2 === 0 && name.toLowerCase() === "host");
+  return hosts.length > 1 ? 400 : undefined;
+}
+
+/** Whether more comes behind the headers, which nobody here reads. */
+function hasBody({ headers }: IncomingMessage): boolean {
+  return (headers["content-length"] ?? "0") !== "0" || headers["transfer-encoding"] !== undefined;
 }
 
 function exchangeOf(request: IncomingMessage, response: ServerResponse, channel: Channel): Exchange {
@@ -161,54 +165,116 @@ function bodyOf(response: ServerResponse, channel: Channel): Body {
   };
 }
 
-/** A channel as a stream of Node. */
+/** A channel as a stream of Node, which gives one request at a time. */
 class ChannelStream extends Duplex {
-  readonly #channel: Channel;
+  readonly channel: Channel;
+  /** Nothing is read behind this request. */
+  isLast = false;
+  /** Bytes that came, and were not given yet. */
+  #held: Uint8Array = new Uint8Array();
+  /** A request was given, and is not answered yet. */
+  #isAsked = false;
+  #isEndDue = false;
   /** The bytes that the channel has not taken yet, and the function to call when it has. */
   #rest: { bytes: Uint8Array; done: () => void } | undefined;
 
   constructor(channel: Channel) {
     super();
-    this.#channel = channel;
+    this.channel = channel;
   }
 
-  /** `onEnd` is called when the other side has ended. */
-  start(onEnd: () => void): void {
-    this.#channel.start({
+  start(): void {
+    this.channel.start({
       data: (chunk) => {
-        if (!this.push(chunk)) this.#channel.pause();
+        if (this.isLast) return;
+        this.#held = concatBytes([this.#held, chunk]);
+        this.#giveNext();
       },
-      end: onEnd,
+      end: () => {
+        this.#isEndDue = true;
+        this.#giveNext();
+      },
       drain: () => this.#writeOn(),
       close: () => this.destroy(),
     });
   }
 
+  /** The answer to a request is sent, as far as node:http is concerned. */
+  answered(): void {
+    this.#isAsked = false;
+    if (this.isLast) this.#held = new Uint8Array();
+    this.#rested();
+  }
+
+  /** All answers are sent: the next request may come. */
+  #rested(): void {
+    if (this.#isAsked || this.#rest !== undefined) return;
+    this.channel.limit({ deadline: NEXT_MS });
+    this.#giveNext();
+  }
+
+  /** Gives the next request, or the end. node:http drops the answer to a request whose sender has ended, so that comes behind all answers. */
+  #giveNext(): void {
+    if (!this.#isAsked && this.#rest === undefined) this.#give();
+    this.#hold();
+  }
+
+  #give(): void {
+    let from = 0;
+    while (this.#held[from] === CR || this.#held[from] === LF) from += 1;
+    const end = Buffer.from(this.#held.buffer, this.#held.byteOffset, this.#held.length).indexOf(HEADERS_END, from);
+    const length = (end < 0 ? this.#held.length : end + HEADERS_END.length) - from;
+    if (length > HEADERS_LIMIT) {
+      this.isLast = true;
+      this.#held = new Uint8Array();
+      this.end(BAD_REQUEST);
+      return;
+    }
+    if (end >= 0) {
+      this.#isAsked = true;
+      this.push(this.#held.slice(from, from + length));
+      this.#held = this.#held.subarray(from + length);
+    } else if (this.#isEndDue) {
+      if (length > 0) this.push(this.#held.slice(from));
+      this.#held = new Uint8Array();
+      this.push(null);
+    }
+  }
+
+  /** Receives no more while there is enough for the next request. Until then it receives, to notice when the other side goes away. */
+  #hold(): void {
+    if (this.#isAsked && this.#held.length > HEADERS_LIMIT) this.channel.pause();
+    else this.channel.resume();
+  }
+
   override _read(): void {
-    this.#channel.resume();
+    // Requests come when their time has come.
   }
 
   override _write(bytes: Uint8Array, _: string, done: () => void): void {
+    this.channel.limit({ deadline: READER_PAUSE_MS + (bytes.length * 1000) / SLOWEST_READER });
     this.#rest = { bytes, done };
     this.#writeOn();
   }
 
   override _final(done: () => void): void {
-    this.#channel.finish();
+    this.channel.finish();
     done();
   }
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
-    this.#channel.finish();
+    this.channel.finish();
     done(error);
   }
 
   #writeOn(): void {
     const rest = this.#rest;
     if (rest === undefined) return;
-    rest.bytes = rest.bytes.subarray(this.#channel.offer(rest.bytes));
+    rest.bytes = rest.bytes.subarray(this.channel.offer(rest.bytes));
     if (rest.bytes.length > 0) return;
     this.#rest = undefined;
+    this.channel.limit({ deadline: undefined });
     rest.done();
+    this.#rested();
   }
 }

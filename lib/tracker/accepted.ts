@@ -200,7 +200,7 @@ export class AcceptedPeer implements Presence {
     try {
       const { id, pushes } = this;
       const reply = (message: TrackerReply) => this.#connection.reply(message);
-      if (this.#state.watches.add({ id, seer: this, pushes, reply }, watch)) return { verb: "OK" };
+      if (this.#state.watches.add({ id, seer: this, pushes, host: this.#connection.host, reply }, watch)) return { verb: "OK" };
       return error("too-many-watches", `This tracker takes ${MOST_WATCHES} watches of a peer.`);
     } catch (failure) {
       if (!(failure instanceof ProtocolError)) throw failure;

@@ -16,6 +16,8 @@ const SEARCH_BURST_S = 4;
 export const CONNECTS_OF_HOST = { perSecond: 8, burst: 64 };
 /** The most offers that the peers of one host make. */
 const OFFERS_OF_HOST = { perSecond: 1, burst: 60 };
+/** The work of comparing new records with the watches of one host. In compared characters; a million are a few milliseconds. */
+const COMPARED_OF_HOST = { perSecond: 1_000_000, burst: 4_000_000 };
 /** At this number of hosts the tracker first looks for hosts to forget; then each time their number has doubled. */
 const HOSTS = 1024;
 /** The most hosts without a connection that the tracker remembers because they owe something. */
@@ -72,6 +74,7 @@ export class Host {
   #searches: Account | undefined;
   #connects: Account | undefined;
   #offers: Account | undefined;
+  #comparing: Account | undefined;
 
   constructor(work: Budget, searches: Budget) {
     this.work = new Account(work);
@@ -95,9 +98,15 @@ export class Host {
     return this.#offers;
   }
 
+  /** New records are compared with its watches. */
+  get comparing(): Account {
+    this.#comparing ??= new Account(COMPARED_OF_HOST);
+    return this.#comparing;
+  }
+
   /** The time at which it owes nothing any more. */
   get paidUntil(): number {
-    const accounts = [this.work, this.#searches, this.#connects, this.#offers];
+    const accounts = [this.work, this.#searches, this.#connects, this.#offers, this.#comparing];
     return Math.max(...accounts.map((account) => account?.paidUntil ?? 0));
   }
 }
@@ -114,6 +123,7 @@ export class Hosts {
   /** The hosts of which connections wait, in the order of their turns. */
   readonly #waiting = new Set<Host>();
   #turnIsDue = false;
+  #turnIsTaken = false;
 
   constructor({ rate, burst, perAddress, findTime }: Pick<Limits, "rate" | "burst" | "perAddress" | "findTime">, clock: Clock) {
     const share = perAddress * SHARE;
@@ -154,6 +164,17 @@ export class Hosts {
     };
   }
 
+  /** Resolves when it is this host's turn. What the caller does then until it waits again is the whole turn. */
+  turn(host: Host): Promise<void> {
+    return new Promise((resolve) => {
+      this.queue(host, () => {
+        // The caller goes on after this function: the time that it takes is not seen here.
+        this.#turnIsTaken = true;
+        resolve();
+      });
+    });
+  }
+
   #goOn(): void {
     if (this.#turnIsDue || this.#waiting.size === 0) return;
     this.#turnIsDue = true;
@@ -175,8 +196,9 @@ export class Hosts {
       host.waiting = withoutOne(host.waiting, act);
       if (host.waiting !== undefined) this.#waiting.add(host);
       act();
-      if (this.clock.elapsed() - since >= SLICE_MS) break;
+      if (this.#turnIsTaken || this.clock.elapsed() - since >= SLICE_MS) break;
     }
+    this.#turnIsTaken = false;
   }
 
   /** Forgets hosts without a connection: those that owe nothing, and if the others are too many, those that owe the least. */

@@ -10,6 +10,7 @@ import type { Watch } from "../protocol/messages.ts";
 import type { Allowance } from "../rate.ts";
 import { lineOf } from "./answer-lines.ts";
 import { type Fit, fitOf } from "./fit.ts";
+import type { Host } from "./hosts.ts";
 import type { Seer, SharedFile } from "./shelf.ts";
 import type { TrackerReply } from "./state.ts";
 import { fold, type Word } from "./words.ts";
@@ -24,6 +25,8 @@ const NUMBER_MS = 1_000;
 const MOST_TOLD = 500;
 /** The most letters in a group. A longer one tells more words apart, and a record has more groups. */
 const GROUP = 8;
+/** The work of looking at a watch or at one of its words, in compared characters. */
+const LOOK = 50;
 /** Stands before keys that are no letters of a name. No folded name or word has a capital letter. */
 const OTHER = "A ";
 
@@ -32,6 +35,8 @@ export interface Watcher {
   readonly id: string;
   readonly seer: Seer;
   readonly pushes: Allowance;
+  /** Its host, whose watches share the work of comparing. */
+  readonly host: Pick<Host, "comparing">;
   reply(message: TrackerReply): void;
 }
 
@@ -49,6 +54,10 @@ interface Kept {
   readonly also: string;
   /** The contents that its peer was told of, or has heard of as a number. */
   readonly told: Set<string>;
+  /** The characters that its words have compared so far. */
+  compared: number;
+  /** The number of the record that it was looked at for last. */
+  looked: number;
 }
 
 interface Owner {
@@ -63,6 +72,8 @@ export class Watches {
   readonly #clock: Clock;
   readonly #sees: (id: string, file: SharedFile) => boolean;
   readonly #owners = new Map<string, Owner>();
+  /** The number of records that have appeared. */
+  #looked = 0;
   readonly #byKey = new Map<string, Set<Kept>>();
 
   /** `sees`: whether a record is shown to the peer with this id. */
@@ -78,7 +89,7 @@ export class Watches {
     const owner = this.#owners.get(watcher.id) ?? newOwner(watcher);
     if (!owner.watches.has(watch.watch) && owner.watches.size >= MOST_WATCHES) return false;
     this.remove(watcher.id, watch.watch);
-    const kept = { owner, watch, fit, keys, also: otherNeedle(fit.words, keys), told: new Set<string>() };
+    const kept = { owner, watch, fit, keys, also: otherNeedle(fit.words, keys), told: new Set<string>(), compared: 0, looked: 0 };
     this.#owners.set(watcher.id, owner);
     owner.watches.set(watch.watch, kept);
     for (const key of keys) {
@@ -117,10 +128,17 @@ export class Watches {
   appeared(file: SharedFile): void {
     if (this.#byKey.size === 0 || file.part || (file.v2 && file.root === undefined)) return;
     const name = fold(file.name);
+    const now = this.#clock.elapsed();
+    this.#looked += 1;
     const look = (key: string) => {
       const there = this.#byKey.get(key);
       if (there === undefined) return;
-      for (const kept of there) if (name.includes(kept.also) && kept.fit.isFit(file, name)) this.#tell(kept, file);
+      for (const kept of there) {
+        // Some keys come several times: "e" in "letter".
+        if (kept.looked === this.#looked) continue;
+        kept.looked = this.#looked;
+        if (name.includes(kept.also) && isFit(kept, file, name, now)) this.#tell(kept, file);
+      }
     };
     eachKeyIn(file, name, look);
   }
@@ -152,6 +170,20 @@ export class Watches {
     if (type?.includes("/")) return [`${OTHER}type ${type.slice(0, type.indexOf("/")).toLowerCase()}`];
     throw new ProtocolError("bad-find", "To be told, give a word, an extension or a type such as video/.");
   }
+}
+
+/**
+ * Whether a watch fits, as far as its host may cause work. Watches can be made to be slow: 480 of one host with `eeee…?x` took a second for
+ * each name of many letters e.
+ */
+function isFit(kept: Kept, file: SharedFile, name: string, now: number): boolean {
+  const { comparing } = kept.owner.watcher.host;
+  if (!comparing.mayWork(now)) return false;
+  const does = kept.fit.isFit(file, name);
+  const compared = kept.fit.words.reduce((sum, word) => sum + word.compared, 0);
+  comparing.charge(LOOK * (1 + kept.fit.words.length) + compared - kept.compared, now);
+  kept.compared = compared;
+  return does;
 }
 
 function newOwner(watcher: Watcher): Owner {

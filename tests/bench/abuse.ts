@@ -13,10 +13,11 @@
 // so that on two cores it is the attacked program that keeps the others waiting, and not the attacker. All of it is more important
 // than the machine's other work. The exit code is 0 whenever it could measure.
 
-import { rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { setPriority } from "node:os";
 import { isAbsolute, join, resolve } from "node:path";
 import type { ATTACKS, Orders } from "./attacks.ts";
+import { get } from "./attacks-web.ts";
 import { dist, type Host, Lan, makeFile } from "./lan.ts";
 import { Bystander, type Delays, now, PER_SECOND, Program } from "./watch.ts";
 
@@ -54,6 +55,8 @@ interface Setting {
   holderLink?: number;
   /** Nobody can connect to the holder. */
   firewall?: boolean;
+  /** The holder shares a folder of this number of small files, too. */
+  folder?: number;
 }
 
 type Name = keyof typeof ATTACKS;
@@ -127,13 +130,17 @@ class World {
       this.run(host, "nft", "add chain inet ft input { type filter hook input priority 0; }");
       this.run(host, "nft", "add rule inet ft input tcp dport 1235 drop");
     }
+    const { folder = 0 } = this.#setting;
+    if (folder > 0) mkdirSync(join(host.folder, "many"));
+    for (let i = 0; i < folder; i++) writeFileSync(join(host.folder, "many", `file ${i}.txt`), String(i));
     return { host, program: await this.share(host) };
   }
 
   async share(host: Host): Promise<Program> {
-    const files = ["--share", "big.bin", "--share", "some.bin"];
-    const program = this.start(host, PEER, this.hub.address, "share", ...files, "--json");
+    const folder = this.#setting.folder === undefined ? [] : ["many"];
+    const program = this.start(host, PEER, this.hub.address, "share", "big.bin", "some.bin", ...folder, "--json");
     await program.until(/"event":"root"[^\n]*\n(?:[^\n]*\n)*?[^\n]*"event":"root"[^\n]*\n/);
+    if (folder.length > 0) await program.until(/"event":"folder"/, 300);
     return program;
   }
 
@@ -367,6 +374,21 @@ const finds = [
 ].map((wanted) => `FIND ${wanted} limit=2000\n`);
 const many: Setting["options"] = ["--max-files", "10000", "--accept-within", "60"];
 
+const withPage = { index: [1000, 5] as [number, number], options: ["--web", "guests"] };
+
+function againstPage(name: string, requests: string[], patient = false): Promise<void> {
+  return againstTracker(name, { attack: "pages", orders: { requests, patient }, ...withPage });
+}
+
+function againstGuests(name: string, requests: string[]): Promise<void> {
+  return againstDownload(name, {
+    attack: "guests",
+    orders: { name: "many", requests },
+    options: ["--web", "guests"],
+    folder: 20_000,
+  });
+}
+
 const cases: Record<string, () => Promise<void>> = {
   "guest-ping-1": () => againstTracker("guest-ping-1", poured(1, ["PING\n".repeat(12_000)], true)),
   "guest-ping": () => againstTracker("guest-ping", poured(32, ["PING\n".repeat(12_000)], true)),
@@ -409,6 +431,15 @@ const cases: Record<string, () => Promise<void>> = {
   trickle: () => againstDownload("trickle", { attack: "trickle", orders: { name: "some.bin" }, invented: true }),
   busy: () => againstDownload("busy", { attack: "busy", orders: { name: "some.bin" }, invented: true }),
   notices: () => againstItsPeer("notices"),
+  watches: () => againstTracker("watches", { attack: "watches" }),
+  page: () => againstPage("page", [get("/"), get("/?q=a*e*i"), get("/peers"), get("/nothing"), get("/?q=ba+ce")], true),
+  "page-poured": () => againstPage("page-poured", [get("/").repeat(4)]),
+  "page-body": () => againstPage("page-body", [get("/", `Content-Length: 99999999999\r\n`), "x".repeat(32_768)]),
+  "page-rubbish": () => againstPage("page-rubbish", ["GET / NONSENSE\r\n\r\n"]),
+  "page-live": () => againstTracker("page-live", { attack: "readers", orders: { requests: ["/?q=a*e+"] }, ...withPage }),
+  "guest-folder": () => againstGuests("guest-folder", [get("T")]),
+  "guest-zip": () => againstGuests("guest-zip", [get("T&zip=1").replace("GET", "HEAD"), get("T&zip=1")]),
+  "guest-bad": () => againstGuests("guest-bad", [get("T").replace("?t=", "?t=a")]),
 };
 
 const unknown = words.find((word) => !(word in cases));

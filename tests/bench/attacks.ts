@@ -9,6 +9,7 @@
 import { readFileSync } from "node:fs";
 import type { Socket } from "bun";
 import { contentId, pieceLayer } from "../helpers/holder.ts";
+import { bare, get, oneByOne, ticketFor } from "./attacks-web.ts";
 import { Conn, counts, forever, PAUSE_MS, pour } from "./conn.ts";
 import { equalHashes, nameOf } from "./made-up.ts";
 
@@ -29,6 +30,8 @@ export interface Orders {
   /** The connections say HELLO, but never share anything. */
   guests?: boolean;
   requests?: string[];
+  /** Each request waits for the answer to the one before. */
+  patient?: boolean;
 }
 
 const TRACKER_PORT = 1234;
@@ -478,7 +481,59 @@ async function notices(): Promise<void> {
   await Bun.sleep(orders.seconds * 1000);
 }
 
+// ---------------------------------------------------------------- by HTTP
+
+/** Connections that pour bytes at the tracker as they are. */
+const pages = () => {
+  const { connections = 32, requests: pieces = [] } = orders;
+  const at = { host: orders.tracker, port: TRACKER_PORT, pieces };
+  return lanes(connections, (index, until) => (orders.patient ? oneByOne : bare)(at, index, until));
+};
+
+/** Connections that keep pages open and never read what comes. Each asks for another page. */
+async function readers(): Promise<void> {
+  await lanes(orders.connections ?? 32, async (index, until) => {
+    const conn = await Conn.open(orders.tracker, TRACKER_PORT);
+    const [page = "/"] = orders.requests ?? [];
+    await conn?.send(get(`/live${page}${index}`));
+    while (conn?.closed === false && performance.now() < until) await Bun.sleep(100);
+    conn?.reset();
+  });
+}
+
+/** Peers with slow watches, and one that adds and drops records that each of them looks at. */
+async function watches(): Promise<void> {
+  const watching = await Promise.all(Array.from({ length: 28 }, (_, i) => joinedOrFail(9, [record(`watch ${i}.pdf`, 9)])));
+  for (const { conn } of watching) {
+    conn.deaf();
+    for (let i = 0; i < 16; i++) await conn.send(`WATCH watch=w${i} ${"e".repeat(100)}?x\n`);
+  }
+  const added = Array.from({ length: 50 }, (_, i) => `${"e".repeat(220)}${i}`);
+  const piece = added.map((name) => `ADD ${record(name, 9, `;root=${"a".repeat(64)}`)}\nDROP ${name}\n`).join("");
+  await lanes(3, async (index, until) => {
+    const { conn } = await joinedOrFail(9, [record(`adds ${index}.pdf`, 9)]);
+    await pour(
+      conn,
+      forever(() => piece),
+      until,
+    );
+  });
+}
+
+/** Guests of a holder: each request has a ticket of this computer. `T` in a request stands for path and ticket. */
+async function guests(): Promise<void> {
+  const { name = "", holder = "", connections = 32 } = orders;
+  const root = await rootOf(name);
+  const ticket = await ticketFor(orders.tracker, TRACKER_PORT, root, name);
+  const pieces = (orders.requests ?? []).map((one) => one.replace("T", ticket));
+  await lanes(connections, (index, until) => oneByOne({ host: holder, port: HOLDER_PORT, pieces }, index, until));
+}
+
 export const ATTACKS = {
+  pages,
+  readers,
+  watches,
+  guests,
   fill,
   requests,
   words,

@@ -4,6 +4,7 @@ import { systemClock } from "../../lib/clock.ts";
 import type { FileName } from "../../lib/protocol/record.ts";
 import { Allowance } from "../../lib/rate.ts";
 import { Catalog } from "../../lib/tracker/catalog.ts";
+import { Account } from "../../lib/tracker/hosts.ts";
 import { PUSHES_A_SECOND, Watches } from "../../lib/tracker/watches.ts";
 import { addressOf } from "../helpers/channel.ts";
 
@@ -49,6 +50,8 @@ for (let peer = 0; peer < PEERS; peer++) {
     id: `p${peer}`,
     seer: { address, via: address },
     pushes: new Allowance(PUSHES_A_SECOND, PUSHES_A_SECOND, systemClock),
+    // Each is a host of its own.
+    host: { comparing: new Account({ perSecond: 1_000_000, burst: 4_000_000 }) },
     reply: () => void pushes++,
   };
   for (let i = 0; i < WATCHES; i++) watches.add(watcher, { watch: `w${i}`, words: [word(), word()], group: true });

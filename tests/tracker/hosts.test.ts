@@ -64,6 +64,23 @@ describe("Hosts", () => {
     for (let i = 1; i < 10; i += 2) expect(acted[i]).toBe("others");
   });
 
+  test("one that goes on behind its turn has a turn alone, so that others are not kept by all of a host's requests at once", async () => {
+    const { clock, hosts } = stage();
+    const acted: string[] = [];
+    const host = hosts.enter(numbered(1));
+    const page = async (name: string) => {
+      await hosts.turn(host);
+      acted.push(name);
+    };
+    const others = () => {
+      acted.push("others");
+      if (acted.length < 8) clock.soon(others);
+    };
+    clock.soon(others);
+    await Promise.all([page("a"), page("b"), page("c"), clock.pass(10)]);
+    expect(acted.join(" ")).toMatch(/a( others)+ b( others)+ c/);
+  });
+
   test("one that waits again while it acts has its turn after the others", async () => {
     const { clock, hosts } = stage();
     const acted: string[] = [];

@@ -113,3 +113,24 @@ test("the tracker's own machine is told as the watcher sees it", async () => {
   await watcher.ask("PING");
   expect(watcher.raw.pushes.at(-1)).toBe(`APPEARED w0 ${REPORT_SEEN.replace("40123", "40125")}`);
 });
+
+test("slow watches are compared for as long as their host may cause work; those of others are told, and later these again", async () => {
+  const house = new MemoryTracker(["--max-files", "200"]);
+  await using _ = house;
+  const slow = await house.join([NOTES], { from: "127.0.0.66" });
+  for (let i = 0; i < 15; i++) expect(await slow.ask(`WATCH watch=slow${i} ${"e".repeat(100)}?x`)).toBe("OK");
+  expect(await slow.ask("WATCH watch=report report")).toBe("OK");
+  const quick = await house.join([NOTES], { from: "127.0.0.2", port: 40_124 });
+  expect(await quick.ask("WATCH watch=report report")).toBe("OK");
+  const other = await house.join([NOTES], { from: "127.0.0.3", port: 40_125 });
+  for (let i = 0; i < 60; i++) expect(await other.ask(`ADD ${LESSON.replace("Lesson", `${"e".repeat(220)}${i}`)}`)).toBe("OK");
+  const told = async (peer: typeof slow) => {
+    await peer.ask("PING");
+    return peer.raw.pushes.filter((line) => line.startsWith("APPEARED ")).length;
+  };
+  await other.ask(`ADD ${REPORT}`);
+  expect([await told(slow), await told(quick)]).toEqual([0, 1]);
+  await house.clock.pass(20_000);
+  await other.ask(`ADD ${REPORT.replace(/root=\w+/, `root=${"b".repeat(64)}`)}`);
+  expect([await told(slow), await told(quick)]).toEqual([1, 2]);
+});

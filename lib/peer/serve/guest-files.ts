@@ -1,8 +1,6 @@
-// Reads what a browser asks for: a range of a file, and where a file of a folder lies in the folder's bytes.
+// Reads what a browser asks for: a range of a file, or all of it.
 
 import type { Exchange } from "../../net/exchange.ts";
-import type { FolderEntry } from "../../protocol/folder.ts";
-import { isSmall } from "../content/folder-cut.ts";
 import type { Served } from "./types.ts";
 
 /** A part of a file. Bytes. */
@@ -26,20 +24,6 @@ export function rangeOf(request: Pick<Exchange, "header">, tag: string, size: nu
   const to = last === "" ? size - 1 : Math.min(Number(last), size - 1);
   if (last !== "" && Number(last) < from) return undefined;
   return from >= size ? "bad" : { from, length: to - from + 1 };
-}
-
-/** Where each file of a folder begins in the folder's bytes: first the small ones, then the others, both in the order of the list. */
-export function placesIn(entries: readonly FolderEntry[]): Map<string, number> {
-  const places = new Map<string, number>();
-  let at = 0;
-  for (const small of [true, false]) {
-    for (const { path, size } of entries) {
-      if (isSmall(size) !== small) continue;
-      places.set(path, at);
-      at += size;
-    }
-  }
-  return places;
 }
 
 /** All bytes of a file. Fails when it is not what its record says any more. */

@@ -1,9 +1,9 @@
 // Makes a zip of a folder while it is sent. The files in it are stored, not compressed: a LAN is faster than a compressor.
 
 import { makeZip, predictLength } from "client-zip";
-import { type FolderEntry, isFolderEntry } from "../../protocol/folder.ts";
-import { placesIn } from "./guest-files.ts";
-import type { Served } from "./types.ts";
+import type { FolderList } from "../../protocol/folder-list.ts";
+import type { GuestFolder } from "./guest-folder.ts";
+import type { SafePaths, Served, ServeOptions } from "./types.ts";
 
 /** Files are read in blocks of this size. Bytes. */
 const BLOCK = 256 * 1024;
@@ -11,31 +11,59 @@ const BLOCK = 256 * 1024;
 const EARLIEST_MS = Date.UTC(1980, 0, 1);
 /** And no later one than 2107. */
 const LATEST_MS = Date.UTC(2107, 11, 31);
+const [LF, SPACE] = [10, 32];
+
+const decoder = new TextDecoder();
+
+/** What a folder's zip is made of. */
+export interface PreparedZip {
+  /** The folder's name in the zip. */
+  readonly name: string;
+  readonly layout: SafePaths;
+  /** The date of each entry, by its number in the list. Milliseconds since 1970. */
+  readonly dates: Float64Array;
+  /** Bytes of the zip. */
+  readonly size: number;
+}
 
 /**
- * A folder as a zip that is read from its beginning to its end. `dates` are the lines of DATES. `bytes` are the folder's; it is closed with
- * the zip.
+ * Prepares a zip. The names in it are safe on every system, and no two are one: programs that unpack zips have followed `..`, and Windows takes
+ * `\` for a separator. `dates` are the lines of DATES.
  */
-export function zipOf(name: string, entries: readonly FolderEntry[], dates: Uint8Array, bytes: Served): Served {
-  const modified = readDates(dates);
-  const places = placesIn(entries);
-  const headOf = ({ path }: FolderEntry) => ({
-    name: `${name}/${path}`,
-    lastModified: new Date(Math.min(LATEST_MS, Math.max(EARLIEST_MS, modified.get(path) ?? EARLIEST_MS))),
-  });
+export function prepareZip(
+  { name: sharedAs, list }: Pick<GuestFolder, "name" | "list">,
+  dates: Uint8Array,
+  safePaths: NonNullable<ServeOptions["safePaths"]>,
+): PreparedZip {
+  const entries = Array.from({ length: list.length }, (_, entry) => entry);
+  const layout = safePaths(entries.values().map((entry) => list.pathOf(entry)));
+  const zip = { name: safePaths([sharedAs]).placeOf(sharedAs), layout, dates: datesOf(list, dates) };
+  const heads = entries.values().map((entry) => headOf(zip, list, entry));
+  return { ...zip, size: Number(predictLength(heads)) };
+}
+
+function headOf({ name, layout, dates }: Omit<PreparedZip, "size">, list: FolderList, entry: number) {
+  const head = { name: `${name}/${layout.placeOf(list.pathOf(entry))}`, lastModified: new Date(dates[entry] ?? EARLIEST_MS) };
+  return list.isFolder(entry) ? head : { ...head, size: list.sizeOf(entry) };
+}
+
+/** A folder as a zip that is read from its beginning to its end. `bytes` are the folder's; it is closed with the zip. */
+export function zipOf({ list, places }: GuestFolder, zip: PreparedZip, bytes: Served): Served {
   const files = function* () {
-    for (const entry of entries) {
-      if (isFolderEntry(entry)) yield headOf(entry);
-      else yield { ...headOf(entry), size: entry.size, input: blocksOf(bytes, places.get(entry.path) ?? 0, entry.size) };
+    for (let entry = 0; entry < list.length; entry++) {
+      const head = headOf(zip, list, entry);
+      yield list.isFolder(entry) ? head : { ...head, input: blocksOf(bytes, places[entry] ?? 0, list.sizeOf(entry)) };
     }
   };
-  const reader = makeZip(files(), { buffersAreUTF8: true }).getReader();
+  // It begins to read as soon as it is made, and a HEAD wants nothing of it.
+  let reader: AsyncIterator<Uint8Array> | undefined;
   let rest: Uint8Array = new Uint8Array();
   let position = 0;
   const read = async (into: Uint8Array, at: number) => {
     if (at !== position) throw new Error("a zip is read from its beginning to its end");
     while (rest.length === 0) {
-      const { done, value } = await reader.read();
+      reader ??= makeZip(files(), { buffersAreUTF8: true })[Symbol.asyncIterator]();
+      const { done, value } = await reader.next();
       if (done) return 0;
       rest = value;
     }
@@ -46,11 +74,11 @@ export function zipOf(name: string, entries: readonly FolderEntry[], dates: Uint
     return got;
   };
   const close = () => {
-    void reader.cancel().catch(() => undefined);
+    void reader?.return?.().catch(() => undefined);
     bytes.close();
   };
-  const sizes = entries.map((entry) => (isFolderEntry(entry) ? headOf(entry) : { ...headOf(entry), size: entry.size }));
-  return { size: Number(predictLength(sizes)), read, unchanged: () => bytes.unchanged(), close };
+  // Each part is computed, and many files are opened.
+  return { size: zip.size, busyUntil: zip.size, read, unchanged: () => bytes.unchanged(), close };
 }
 
 async function* blocksOf(bytes: Served, from: number, size: number): AsyncGenerator<Uint8Array> {
@@ -63,8 +91,18 @@ async function* blocksOf(bytes: Served, from: number, size: number): AsyncGenera
   }
 }
 
-/** `1764288000000 notes/a.txt` */
-function readDates(dates: Uint8Array): Map<string, number> {
-  const lines = new TextDecoder().decode(dates).split("\n");
-  return new Map(lines.map((line) => [line.slice(line.indexOf(" ") + 1), Number.parseInt(line, 10)]));
+/** Reads lines like `1764288000000 notes/a.txt`, in the order of the list. */
+function datesOf(list: FolderList, lines: Uint8Array): Float64Array {
+  const dates = new Float64Array(list.length).fill(EARLIEST_MS);
+  let next = 0;
+  for (let from = 0; from < lines.length; ) {
+    const end = lines.indexOf(LF, from) < 0 ? lines.length : lines.indexOf(LF, from);
+    const space = lines.indexOf(SPACE, from);
+    const entry = list.find(lines.subarray(space + 1, end), next);
+    const date = Number.parseInt(decoder.decode(lines.subarray(from, Math.min(space, end))), 10);
+    if (entry >= 0 && date >= EARLIEST_MS) dates[entry] = Math.min(LATEST_MS, date);
+    next = entry + 1;
+    from = end + 1;
+  }
+  return dates;
 }

@@ -4,11 +4,10 @@
 import { type Html, html } from "../../html.ts";
 import type { Body, Exchange } from "../../net/exchange.ts";
 import { hostOf } from "../../protocol/address.ts";
-import { type FolderEntry, isFolderEntry } from "../../protocol/folder.ts";
-import { parseFolderList } from "../../protocol/folder-list.ts";
 import { parseRoot } from "../../protocol/record.ts";
 import { formatSize, plural } from "../../text.ts";
-import { placesIn, rangeOf, readAll, type Span } from "./guest-files.ts";
+import { rangeOf, type Span } from "./guest-files.ts";
+import { type GuestFolder, GuestFolders } from "./guest-folder.ts";
 import { zipOf } from "./guest-zip.ts";
 import type { Shared } from "./serve.ts";
 import type { SlotClaim } from "./slots.ts";
@@ -21,7 +20,10 @@ const AGAIN_S = 5;
 const MOST_CLAIMS = 1_000;
 /** The most files of a folder that its page shows. The zip has all. */
 const MOST_SHOWN = 2_000;
+/** Bytes are handed to the connection in parts of this size, so that a slow reader is noticed. */
+const PART = 64 * 1024;
 
+const encoder = new TextEncoder();
 const TEXT = { "content-type": "text/html; charset=utf-8" };
 const HEADERS: Record<string, string> = {
   // Nothing that comes from here may run or be embedded.
@@ -55,11 +57,13 @@ export class Guests {
   readonly #clock: NonNullable<ServeOptions["clock"]>;
   /** The places in the queue of guests that come again. */
   readonly #claims = new Map<string, SlotClaim>();
+  readonly #folders: GuestFolders;
 
   constructor(options: ServeOptions, shared: Shared, clock: NonNullable<ServeOptions["clock"]>) {
     this.#options = options;
     this.#shared = shared;
     this.#clock = clock;
+    this.#folders = new GuestFolders(options, shared.work);
   }
 
   /** Answers a request. Never throws. */
@@ -87,23 +91,14 @@ export class Guests {
       if (found === undefined) throw new Error("not here");
       return this.#send(exchange, wanted, { name: found.name, tag: wanted.root, file: found.file });
     }
-    const entries = await this.#listOf(wanted.root);
-    if (wanted.zip) return this.#send(exchange, wanted, this.#zip(wanted, entries));
-    if (wanted.path === "") return this.#showFolder(exchange, wanted, entries);
-    return this.#send(exchange, wanted, this.#fileOf(wanted, entries));
+    const host = hostOf(address);
+    const folder = await this.#folders.get(host, wanted.root);
+    if (wanted.zip) return this.#send(exchange, wanted, await this.#zip(host, wanted.root, folder));
+    if (wanted.path === "") return this.#shared.work.do(host, () => this.#showFolder(exchange, wanted, folder));
+    return this.#send(exchange, wanted, this.#fileOf(wanted, folder));
   }
 
   // -------------------------------------------------------------- folders
-
-  async #listOf(root: string): Promise<FolderEntry[]> {
-    const found = this.#options.open({ root });
-    if (found === undefined) throw new Error("not here");
-    try {
-      return [...parseFolderList(await readAll(found.file))];
-    } finally {
-      found.file.close();
-    }
-  }
 
   #bytesOf(root: string): Served {
     const found = this.#options.open({ folder: root });
@@ -111,31 +106,34 @@ export class Guests {
     return found.file;
   }
 
-  #fileOf({ root, path }: Wanted, entries: readonly FolderEntry[]): Shipment {
-    const place = placesIn(entries).get(path);
-    const entry = entries.find((one) => one.path === path && !isFolderEntry(one));
-    if (place === undefined || entry === undefined) throw new Error("not here");
+  #fileOf({ root, path }: Wanted, { list, places }: GuestFolder): Shipment {
+    const entry = list.find(encoder.encode(path));
+    if (entry < 0 || list.isFolder(entry)) throw new Error("not here");
     const folder = this.#bytesOf(root);
-    const read = (into: Uint8Array, at: number) => folder.read(into.subarray(0, entry.size - at), place + at);
-    const file: Served = { size: entry.size, read, unchanged: () => folder.unchanged(), close: () => folder.close() };
-    return { name: path.slice(path.lastIndexOf("/") + 1), tag: entry.root, file };
+    const [place = 0, size] = [places[entry], list.sizeOf(entry)];
+    const read = (into: Uint8Array, at: number) => folder.read(into.subarray(0, size - at), place + at);
+    const busyUntil = place < (folder.busyUntil ?? 0) ? size : 0;
+    const file: Served = { size, busyUntil, read, unchanged: () => folder.unchanged(), close: () => folder.close() };
+    return { name: path.slice(path.lastIndexOf("/") + 1), tag: list.rootOf(entry), file };
   }
 
-  #zip({ root, name }: Wanted, entries: readonly FolderEntry[]): Shipment {
-    const dates = this.#options.lookFolder?.(root)?.dates() ?? new Uint8Array();
-    return { name: `${name}.zip`, tag: undefined, file: zipOf(name, entries, dates, this.#bytesOf(root)) };
+  async #zip(host: string, root: string, folder: GuestFolder): Promise<Shipment> {
+    const zip = await this.#folders.zip(host, root, folder);
+    return { name: `${zip.name}.zip`, tag: undefined, file: zipOf(folder, zip, this.#bytesOf(root)) };
   }
 
-  #showFolder(exchange: Exchange, { root, name, ticket }: Wanted, entries: readonly FolderEntry[]): void {
-    const files = entries.filter((entry) => !isFolderEntry(entry));
+  /** The name in the address is that of a link, which anybody can have written. The page and its files have the name of the folder. */
+  #showFolder(exchange: Exchange, { root, ticket }: Wanted, { name, list, files, size }: GuestFolder): void {
     const link = (path: string) => `/get/${root}/${[name, ...path.split("/")].map(encodeURIComponent).join("/")}?t=${ticket}`;
-    const rows = files
-      .slice(0, MOST_SHOWN)
-      .map(({ path, size }) => html`<li><a href="${link(path)}">${path}</a> ${formatSize(size)}</li>`);
-    const size = files.reduce((sum, one) => sum + one.size, 0);
-    const more = files.length > MOST_SHOWN ? html`<p>And ${files.length - MOST_SHOWN} more. The zip has all of them.</p>` : "";
+    const shown: number[] = [];
+    for (let entry = 0; entry < list.length && shown.length < MOST_SHOWN; entry++) if (!list.isFolder(entry)) shown.push(entry);
+    const rows = shown.map((entry) => {
+      const path = list.pathOf(entry);
+      return html`<li><a href="${link(path)}">${path}</a> ${formatSize(list.sizeOf(entry))}</li>`;
+    });
+    const more = files > shown.length ? html`<p>And ${files - shown.length} more. The zip has all of them.</p>` : "";
     const all = `/get/${root}/${encodeURIComponent(name)}?zip=1&t=${ticket}`;
-    const body = html`<h1>${name}</h1><p>${plural(files.length, "file")}, ${formatSize(size)}. <a href="${all}">Download all as a zip</a></p><ul>${rows}</ul>${more}`;
+    const body = html`<h1>${name}</h1><p>${plural(files, "file")}, ${formatSize(size)}. <a href="${all}">Download all as a zip</a></p><ul>${rows}</ul>${more}`;
     exchange.reply(200, { ...HEADERS, ...TEXT }, pageOf(name, body));
   }
 
@@ -175,11 +173,12 @@ export class Guests {
       offer: (bytes: Uint8Array) => {
         if (busy) return 0;
         busy = true;
-        void body.write(bytes.slice()).then(() => {
+        const part = bytes.slice(0, PART);
+        void body.write(part).then(() => {
           busy = false;
           uploader.drained();
         });
-        return bytes.length;
+        return part.length;
       },
       destroy: () => body.break(),
     };

@@ -67,6 +67,11 @@ export interface ProofWanted {
   accepts(at: Endpoint, proof: string): boolean;
 }
 
+/** Names that are safe on every system, and no two of them one. */
+export interface SafePaths {
+  placeOf(path: string): string;
+}
+
 export interface ServeOptions {
   /** Opens the file of the list that fits everything that is asked for; undefined when there is none. */
   open(asked: FileAsked): Opened | undefined;
@@ -75,6 +80,8 @@ export interface ServeOptions {
   /** Looks up a folder by the content id of its list; undefined when it is not served. */
   lookFolder?(root: string): KnownFolder | undefined;
   sha256: Sha256;
+  /** Gives the entries of a folder, in the order of its list, names for a zip. Without it there are no zips. */
+  safePaths?(paths: Iterable<string>): SafePaths;
   /** The most uploads at once; other downloaders wait in a queue. */
   slots?: number;
   /** The limit on all uploads together. */

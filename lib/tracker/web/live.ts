@@ -10,9 +10,19 @@ const EVERY_MS = 2_000;
 const QUIET_MS = 20_000;
 /** The most open pages that are kept current. The others stay as they were loaded. */
 const MOST = 1_000;
+/** And of one host. A person has a few pages open. */
+const MOST_OF_HOST = 8;
 
-interface Reader {
+/** An open page of a browser. */
+export interface Follower {
+  /** The host of the browser. */
+  readonly host: string;
   readonly body: Body;
+  /** Gives the present inside of the page, or undefined when this host has no time left for it. */
+  make(): Promise<string | undefined>;
+}
+
+interface Reader extends Follower {
   last: string;
   sentAt: number;
   /** A part is being sent: a slow browser misses versions in between. */
@@ -21,7 +31,8 @@ interface Reader {
 
 export class Live {
   readonly #clock: Clock;
-  readonly #pages = new Map<string, { make: () => Promise<string | undefined>; readers: Set<Reader> }>();
+  readonly #pages = new Map<string, Set<Reader>>();
+  readonly #ofHosts = new Map<string, number>();
   #count = 0;
   #cancel: (() => void) | undefined;
 
@@ -29,20 +40,18 @@ export class Live {
     this.#clock = clock;
   }
 
-  /**
-   * Whether one more page may be kept current. `make` gives the present inside of the page, or undefined when there is no time for it now.
-   * Pages with one key are the same.
-   */
-  follow(key: string, make: () => Promise<string | undefined>, body: Body): boolean {
-    if (this.#count >= MOST) return false;
-    const page = this.#pages.get(key) ?? { make, readers: new Set() };
-    const reader = { body, last: "", sentAt: this.#clock.elapsed(), busy: false };
-    this.#pages.set(key, page);
-    page.readers.add(reader);
-    this.#count += 1;
+  /** Whether one more page may be kept current. Pages with one key are the same. */
+  follow(key: string, follower: Follower): boolean {
+    const { host, body } = follower;
+    if (this.#count >= MOST || (this.#ofHosts.get(host) ?? 0) >= MOST_OF_HOST) return false;
+    const readers = this.#pages.get(key) ?? new Set();
+    const reader = { ...follower, last: "", sentAt: this.#clock.elapsed(), busy: false };
+    this.#pages.set(key, readers);
+    readers.add(reader);
+    this.#add(host, 1);
     body.whenOver(() => {
-      if (page.readers.delete(reader)) this.#count -= 1;
-      if (page.readers.size === 0) this.#pages.delete(key);
+      if (readers.delete(reader)) this.#add(host, -1);
+      if (readers.size === 0 && this.#pages.get(key) === readers) this.#pages.delete(key);
     });
     this.#cancel ??= this.#clock.after(EVERY_MS, () => void this.#tell());
     return true;
@@ -50,12 +59,19 @@ export class Live {
 
   stop(): void {
     this.#cancel?.();
-    for (const { readers } of this.#pages.values()) for (const { body } of readers) body.end();
+    for (const readers of this.#pages.values()) for (const { body } of readers) body.end();
+  }
+
+  #add(host: string, count: 1 | -1): void {
+    this.#count += count;
+    const ofHost = (this.#ofHosts.get(host) ?? 0) + count;
+    if (ofHost > 0) this.#ofHosts.set(host, ofHost);
+    else this.#ofHosts.delete(host);
   }
 
   async #tell(): Promise<void> {
-    for (const { make, readers } of [...this.#pages.values()]) {
-      const text = await make();
+    for (const readers of [...this.#pages.values()]) {
+      const text = await newest(readers);
       for (const reader of readers) void this.#send(reader, text);
     }
     this.#cancel = this.#pages.size === 0 ? undefined : this.#clock.after(EVERY_MS, () => void this.#tell());
@@ -71,4 +87,14 @@ export class Live {
     await reader.body.write(isNews ? `data: ${JSON.stringify(text)}\n\n` : ": still here\n\n");
     reader.busy = false;
   }
+}
+
+/** One host makes the page for all. The next one does when the first has no time left: its requests must not keep the page from others. */
+async function newest(readers: ReadonlySet<Reader>): Promise<string | undefined> {
+  const byHost = new Map([...readers].map((reader) => [reader.host, reader]));
+  for (const { make } of byHost.values()) {
+    const text = await make();
+    if (text !== undefined) return text;
+  }
+  return undefined;
 }

@@ -2,11 +2,11 @@
 // guest who downloads. No byte of a file passes through here. A browser shares its host's budgets of work and of search time with the
 // FT connections of that host.
 
-import type { Clock } from "../../clock.ts";
+import { type Clock, sleep } from "../../clock.ts";
 import { ProtocolError } from "../../error.ts";
 import type { Html } from "../../html.ts";
 import type { Exchange } from "../../net/exchange.ts";
-import { formatEndpoint, parseAddress, parseEndpoint, parseWhole } from "../../protocol/address.ts";
+import { formatEndpoint, hostOf, parseAddress, parseEndpoint, parseWhole } from "../../protocol/address.ts";
 import { type FileRecord, parseRecord, parseRoot } from "../../protocol/record.ts";
 import { jsonLine } from "../../text.ts";
 import { type Host, SLICE_MS } from "../hosts.ts";
@@ -29,11 +29,13 @@ const MOST_HOLDERS = 2_000;
 /** The longest text in the search box. Characters. */
 const QUERY_LIMIT = 500;
 /** The work of a page, in small requests such as PING. */
-const PAGE_WORK = 10;
+const PAGE_WORK = 25;
 /** A page shows this many records or people for one more small request of work. */
-const ROWS_A_REQUEST = 10;
+const ROWS_A_REQUEST = 4;
 /** Browsers are asked to try again after this time. Seconds. */
 const TRY_AGAIN_S = 2;
+/** A browser that asks too much is told so after this time, and may ask nothing meanwhile. Milliseconds. */
+const REFUSED_MS = 1_000;
 
 const HTML_TYPE = "text/html; charset=utf-8";
 
@@ -94,6 +96,7 @@ export class Site {
       const known =
         error instanceof NoPage ? error : new NoPage(500, "Something went wrong", "The tracker could not make this page.");
       const again: Record<string, string> = known.status === 429 ? { "retry-after": String(TRY_AGAIN_S) } : {};
+      if (known.status === 429) await sleep(this.#clock, REFUSED_MS);
       this.#replyPage(exchange, messagePage(known.title, known.message), { status: known.status, headers: again });
     } finally {
       this.#state.hosts.leave(address, host);
@@ -121,17 +124,20 @@ export class Site {
 
   /** The URL, if the browser came by an address or a name of this tracker: else a page of another site could read the room by its script. */
   #checkedUrl(exchange: Exchange): URL {
-    const name = hostNameOf(exchange.header("host") ?? "");
-    const isOwn = parseAddress(name) !== undefined || name === "localhost" || this.#tools.names().includes(name);
-    if (!isOwn) throw new NoPage(421, "Wrong address", "Open this page by the IP address of the tracker.");
+    const url = urlOf(exchange.target, "http://tracker");
+    // A whole URL says again under which name the browser came (RFC 9112, section 3.2.2).
+    const hosts = [exchange.header("host") ?? "", ...(exchange.target.startsWith("/") ? [] : [url.host])];
+    if (url.protocol !== "http:" || !hosts.every((one) => this.#isOwn(hostNameOf(one)))) {
+      throw new NoPage(421, "Wrong address", "Open this page by the IP address of the tracker.");
+    }
     if ((exchange.header("content-length") ?? "0") !== "0" || exchange.header("transfer-encoding") !== undefined) {
       throw new NoPage(413, "Too much", "This page takes no data.");
     }
-    try {
-      return new URL(exchange.target.startsWith("/") ? `http://tracker${exchange.target}` : exchange.target);
-    } catch {
-      throw new NoPage(400, "No such page", "The address of this page cannot be read.");
-    }
+    return url;
+  }
+
+  #isOwn(name: string): boolean {
+    return parseAddress(name) !== undefined || name === "localhost" || this.#tools.names().includes(name);
   }
 
   /** Waits for this host's turn. Refuses it when it has asked too much. */
@@ -140,9 +146,7 @@ export class Site {
       throw new NoPage(429, "Too many requests", "Too much was asked from this address. Try again in a moment.");
     }
     host.work.charge(PAGE_WORK, this.#clock.elapsed());
-    await new Promise<void>((resolve) => {
-      this.#state.hosts.queue(host, resolve);
-    });
+    await this.#state.hosts.turn(host);
   }
 
   #replyPage(
@@ -208,9 +212,7 @@ export class Site {
         const { work, answer } = search.goOn(SLICE_MS);
         host.searches.charge(work, clock.elapsed());
         if (answer !== undefined) break;
-        await new Promise<void>((resolve) => {
-          hosts.queue(host, resolve);
-        });
+        await hosts.turn(host);
       }
     } catch (error) {
       if (error instanceof ProtocolError) throw new NoPage(400, "This cannot be searched for", error.message);
@@ -275,17 +277,21 @@ export class Site {
   // -------------------------------------------------------------- live pages, downloads and numbers
 
   #follow(exchange: Exchange, url: URL, host: Host): void {
-    const page = new URL(url.pathname.slice("/live".length) + url.search, url);
+    const page = urlOf(url.pathname.slice("/live".length) + url.search, url.origin);
     const seer = seerOf(exchange);
     const body = exchange.begin(200, { ...HEADERS, "content-type": "text/event-stream" });
     if (exchange.method === "HEAD") {
       body.end();
       return;
     }
+    const { address } = exchange.channel.remote;
+    this.#state.hosts.enter(address);
+    body.whenOver(() => this.#state.hosts.leave(address, host));
     const make = async () => {
       // A page of a host that asks too much stays as it is for a while.
       if (!host.work.mayWork(this.#clock.elapsed())) return undefined;
       host.work.charge(PAGE_WORK, this.#clock.elapsed());
+      await this.#state.hosts.turn(host);
       try {
         return (await this.#view(page, seer, host)).body.text;
       } catch (error) {
@@ -293,7 +299,7 @@ export class Site {
       }
     };
     const key = `${page.pathname}${page.search} ${seer.via} ${seer.address.includes(":")}`;
-    if (!this.#live.follow(key, make, body)) body.end();
+    if (!this.#live.follow(key, { host: hostOf(address), make, body })) body.end();
   }
 
   /** Sends a guest to a holder, with a ticket for this content from this address. */
@@ -348,6 +354,15 @@ function hostNameOf(header: string): string {
       .replace(/^\[(.*)\]$/, "$1")
       .toLowerCase()
   );
+}
+
+/** The URL of a target. A path may begin with two slashes, which is no name of a computer: `//x/y` is a path here. */
+function urlOf(target: string, site: string): URL {
+  try {
+    return new URL(target.startsWith("/") ? site + target : target);
+  } catch {
+    throw new NoPage(400, "No such page", "The address of this page cannot be read.");
+  }
 }
 
 function queryOf(url: URL): string {

@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { unzipSync } from "fflate";
 import type { Channel } from "../../../lib/net/channel.ts";
 import type { Body, Exchange } from "../../../lib/net/exchange.ts";
+import { FolderLayout } from "../../../lib/peer/disk/folder-layout.ts";
 import type { ServeOptions } from "../../../lib/peer/serve/serve.ts";
 import { EMPTY_ROOT, formatFolderList } from "../../../lib/protocol/folder.ts";
 import { Side, settle } from "../../helpers/channel.ts";
@@ -81,6 +82,7 @@ function hall(more: Partial<ServeOptions> = {}): Hall {
     lookFolder: (root) => (root === FOLDER ? { hashes: new Uint8Array(), dates: () => DATES } : undefined),
     open: (asked) =>
       self.disk.open(asked.folder === FOLDER ? { name: "bytes" } : asked.root === FOLDER ? { name: "list" } : asked),
+    safePaths: (paths) => new FolderLayout(paths, false),
     ...more,
   }));
   made.disk.files.set("list", { bytes: formatFolderList(ENTRIES), root: FOLDER });
@@ -201,8 +203,8 @@ describe("a folder", () => {
     const got = await ask(hall().server, new Browser(`/get/${FOLDER}/Lesson?t=good`));
     const text = got.bytes.toString();
     expect(text).toContain("3 files, 1.5 MB");
-    expect(text).toContain(`<a href="/get/${FOLDER}/Lesson/notes/%C3%BC.txt?t=good">notes/ü.txt</a> 17 B`);
-    expect(text).toContain(`<a href="/get/${FOLDER}/Lesson?zip=1&amp;t=good">`);
+    expect(text).toContain(`<a href="/get/${FOLDER}/list/notes/%C3%BC.txt?t=good">notes/ü.txt</a> 17 B`);
+    expect(text).toContain(`<a href="/get/${FOLDER}/list?zip=1&amp;t=good">`);
   });
 
   test("gives one of its files, also a part of it", async () => {
@@ -224,8 +226,47 @@ describe("a folder", () => {
     expect(got.headers["content-length"]).toBe(String(got.bytes.length));
     expect(got.headers["accept-ranges"]).toBeUndefined();
     const files = unzipSync(new Uint8Array(got.bytes));
-    expect(Object.keys(files).sort()).toEqual(["Lesson/big.bin", "Lesson/empty/", "Lesson/notes/ü.txt", "Lesson/nothing.txt"]);
-    expect(Buffer.from(files["Lesson/big.bin"] ?? [])).toEqual(Buffer.from(BIG));
+    expect(Object.keys(files).sort()).toEqual(["list/big.bin", "list/empty/", "list/notes/ü.txt", "list/nothing.txt"]);
+    expect(Buffer.from(files["list/big.bin"] ?? [])).toEqual(Buffer.from(BIG));
+    await place.expectTidy();
+  });
+
+  test("in a zip has names that are safe everywhere, whatever the link and the folder say", async () => {
+    const place = hall();
+    const paths = ["..\\..\\evil.txt", "C:\\x.txt", "a*b.txt", "a:b.txt", "desktop.ini", "nul.txt", "sub/con", "\u202egpj.exe"];
+    const entries = paths.map((path) => ({ path, size: 1, root: ROOT }));
+    place.disk.files.clear();
+    place.disk.files.set("list", { bytes: formatFolderList(entries), root: FOLDER });
+    place.disk.files.set("bytes", { bytes: bytesOf(paths.length) });
+    const got = await ask(place.server, new Browser(`/get/${FOLDER}/..%2F..%2F.ssh?zip=1&t=good`));
+    expect(got.headers["content-disposition"]).toStartWith('attachment; filename="list.zip"');
+    const names = Object.keys(unzipSync(new Uint8Array(got.bytes)));
+    expect(names.sort()).toEqual(
+      [
+        "list/__.._evil.txt",
+        "list/C__x.txt",
+        "list/_gpj.exe",
+        "list/_nul.txt",
+        "list/a_b (1).txt",
+        "list/a_b.txt",
+        "list/desktop.ini.download",
+        "list/sub/_con",
+      ].sort(),
+    );
+    const page = await ask(place.server, new Browser(`/get/${FOLDER}/..%2F..%2F.ssh?t=good`));
+    expect(page.bytes.toString()).not.toContain(".ssh");
+    await place.expectTidy();
+  });
+
+  test("has its list read once, however often it is asked for", async () => {
+    const place = hall();
+    for (const path of ["Lesson", "Lesson?zip=1", "Lesson/notes/%C3%BC.txt", "Lesson"]) {
+      const sign = path.includes("?") ? "&" : "?";
+      expect((await ask(place.server, new Browser(`/get/${FOLDER}/${path}${sign}t=good`, {}, "HEAD"))).status).toBe(200);
+    }
+    expect(place.disk.reads).toEqual([0]);
+    place.disk.files.delete("list");
+    expect((await ask(place.server, new Browser(`/get/${FOLDER}/Lesson?t=good`))).status).toBe(404);
     await place.expectTidy();
   });
 

@@ -168,8 +168,11 @@ describe("numbers", () => {
 describe("guards", () => {
   test("a browser that asks too much is told to wait, and other hosts are answered", async () => {
     await using house = new MemoryTracker(["--web", "--rate", "1", "--burst", "1", "--max-per-address", "4"]);
-    const answers = [];
-    for (let i = 0; i < 4; i++) answers.push(await hear(house, "/", { from: "192.168.1.66" }));
+    const asked = Promise.all([1, 2, 3, 4].map(() => hear(house, "/", { from: "192.168.1.66" })));
+    for (let i = 0; i < 4; i++) await house.clock.pass(0);
+    // A refusal comes late, so that a flood of requests is a slow one.
+    await house.clock.pass(1_000);
+    const answers = await asked;
     const refused = answers.find(({ status }) => status === 429);
     expect(refused?.headers.get("retry-after")).toBe("2");
     expect((await hear(house, "/", { from: "192.168.1.67" })).status).toBe(200);
@@ -203,6 +206,81 @@ describe("guards", () => {
     expect(await house.exchangeAndShut("GET / NONSENSE\r\n\r\n")).toStartWith("HTTP/1.1 400 ");
     const data = "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 3\r\n\r\nabc";
     expect(await house.exchangeAndShut(data)).toStartWith("HTTP/1.1 413 ");
+  });
+
+  test("requests one behind the other are answered in order, the next one when the last one is answered", async () => {
+    await using house = new MemoryTracker(["--web"]);
+    const guest = await house.connect();
+    const request = (path: string) => `GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`;
+    guest.send(`${request("/icon.svg")}\r\n${request("/nothing")}${request("/stats.json")}GET /peers HTTP/1.1\r\n`);
+    guest.send("Host: 127.0.0.1\r\nConnection: close\r\n\r\n");
+    const statuses = (await guest.rest()).toString().match(/(?<=HTTP\/1\.1 )\d+/g);
+    expect(statuses).toEqual(["200", "404", "200", "200"]);
+  });
+
+  test.each([
+    ["POST", 405, "GET /icon.svg HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\nPOST / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"],
+    ["two names", 400, "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nHost: evil.example\r\n\r\n"],
+    ["another site's URL", 421, "GET http://evil.example/ HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"],
+    ["another protocol", 421, "GET ftp://127.0.0.1/stats.json HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"],
+    ["no name", 421, "GET / HTTP/1.1\r\n\r\n"],
+    [
+      "data with a request in it",
+      413,
+      "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 49\r\n\r\nGET /stats.json HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n\r\n",
+    ],
+    ["a long line", 400, `GET /${"x".repeat(9000)}`],
+  ])("%s: %d, and nothing behind it", async (_, status, bytes) => {
+    await using house = new MemoryTracker(["--web"]);
+    const guest = await house.connect();
+    guest.send(bytes);
+    if (status === 421) guest.halfClose();
+    const answer = (await guest.rest()).toString();
+    expect(answer.match(/(?<=HTTP\/1\.1 )\d+/g)?.at(-1)).toBe(String(status));
+    expect(answer).not.toContain('"event":"status"');
+  });
+
+  test.each(["/live//", "/live//[", "/live/nothing", "/live/live/"])("%s is an open page that is not there", async (path) => {
+    await using house = new MemoryTracker(["--web"]);
+    const reader = await house.connect();
+    reader.send(`GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`);
+    expect(await reader.line()).toBe("HTTP/1.1 200 OK\r");
+    expect((await nextEvent(reader, house)).text).toContain("No such page");
+    reader.close();
+  });
+
+  test("the open pages of one host are eight", async () => {
+    await using house = new MemoryTracker(["--web"]);
+    const open = async (from: string) => {
+      const reader = await house.connect({ from });
+      reader.send("GET /live/ HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+      while (!reader.waiting.includes("\r\n\r\n")) await house.clock.pass(0);
+      return reader;
+    };
+    const many = [];
+    for (let i = 0; i < 9; i++) many.push(await open("192.168.1.66"));
+    many.push(await open("192.168.1.67"));
+    await house.clock.pass(0);
+    // An answer that has its end.
+    expect(many.map(({ waiting }) => waiting.includes("\r\n0\r\n"))).toEqual([...Array(8).fill(false), true, false]);
+  });
+
+  test("a flood from one of its readers does not keep an open page from the others", async () => {
+    await using house = new MemoryTracker(["--web", "--rate", "1", "--burst", "1"]);
+    const open = async (from: string) => {
+      const reader = await house.connect({ from });
+      reader.send("GET /live/ HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+      expect((await nextEvent(reader, house)).text).toContain("0 people online");
+      return reader;
+    };
+    await open("192.168.1.66");
+    const other = await open("192.168.1.67");
+    await house.join([NOTES], { from: "192.168.1.7" });
+    const flood = Array.from({ length: 20 }, () => hear(house, "/", { from: "192.168.1.66" }));
+    await house.clock.pass(0);
+    expect((await nextEvent(other, house)).text).toContain("1 person online");
+    await house.clock.pass(2_000);
+    await Promise.all(flood);
   });
 
   test("HEAD has the headers of GET and no body", async () => {
