@@ -52,6 +52,7 @@ export class Prompts {
     const { input, output } = terminal;
     this.#surface = new Surface(output);
     this.#keyboard = new Keyboard({ input, output, special: (what) => this.#special(what) });
+    this.#keyboard.pressed = () => this.#surface.keyPressed();
   }
 
   /** Takes the terminal until `release` is called once for each `hold`. `interrupt` is called for Ctrl-C where no prompt is open. */

@@ -109,13 +109,25 @@ class Guide {
   }
 
   async run(): Promise<void> {
-    const peer = await this.#join();
+    const peer = await this.#joinOrLeave();
     try {
       peer.computeRoots();
       await this.#untilLeft(peer);
     } finally {
       await peer.stop();
       this.#options.prompts.live = [];
+    }
+  }
+
+  /** Joins. A person who leaves before that is asked about a tracker that was started here. */
+  async #joinOrLeave(): Promise<GuidedPeer> {
+    for (;;) {
+      try {
+        return await this.#join();
+      } catch (error) {
+        const isLeaving = error instanceof CancelledError && !this.#options.signal.aborted;
+        if (!isLeaving || (await this.#mayLeaveTracker())) throw error;
+      }
     }
   }
 
