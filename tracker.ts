@@ -7,7 +7,7 @@
 // Each TCP connection is one conversation. An FT/2 peer stays connected for as long as it is online; an FT/1 program connects for one
 // exchange at a time. The index holds the records of the online peers. The tracker writes only bans and its own key to disk.
 
-import type { KeyObject } from "node:crypto";
+import { type KeyObject, randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { type Clock, sleep, systemClock } from "./lib/clock.ts";
 import { sentenceOf } from "./lib/error.ts";
@@ -20,7 +20,7 @@ import { colours, EXIT, err, exitCodeFor, goOnWithoutOutput, out, runProgram, VE
 import { writesToJournal } from "./lib/program/journal.ts";
 import { outsideOf } from "./lib/program/settings.ts";
 import { endingSignals } from "./lib/program/signals.ts";
-import { formatEndpoint, hostOf, isIPv6 } from "./lib/protocol/address.ts";
+import { formatEndpoint, hostOf, isIPv6, parseAddress } from "./lib/protocol/address.ts";
 import { DEFAULT_TRACKER_PORT } from "./lib/protocol/messages.ts";
 import { encodeFromTracker } from "./lib/protocol/write.ts";
 import { jsonLine, printable } from "./lib/text.ts";
@@ -30,6 +30,12 @@ import type { Catalog } from "./lib/tracker/catalog.ts";
 import { Conversation } from "./lib/tracker/conversation.ts";
 import { Credentials } from "./lib/tracker/credentials.ts";
 import { EventDamper, type TrackerEvent, TrackerLog, withTime } from "./lib/tracker/events.ts";
+import { Group } from "./lib/tracker/group/group.ts";
+import { Neighbours } from "./lib/tracker/group/neighbours.ts";
+import { openRedis, type RedisPlace } from "./lib/tracker/group/redis.ts";
+import type { SharedIndex } from "./lib/tracker/group/shared-index.ts";
+import { startSharing } from "./lib/tracker/group/start.ts";
+import type { OpenStore } from "./lib/tracker/group/store.ts";
 import { LIMITS, type Limits } from "./lib/tracker/limits.ts";
 import { describeSummary, Operator, type Order, type OrderResult, type Summary } from "./lib/tracker/operator.ts";
 import { giveOrder, openOperatorSocket } from "./lib/tracker/operator-socket.ts";
@@ -49,6 +55,10 @@ export interface TrackerOptions {
   limits?: Partial<Limits>;
   /** Whether peers may find the tracker by DNS-SD. */
   announce?: boolean;
+  /** The group of trackers that it belongs to. */
+  group?: string | undefined;
+  /** The Redis by which the trackers of the group share one index. */
+  redis?: RedisPlace | undefined;
   /** Answers browsers with a page. `guests`: they may download from peers that agree. */
   web?: "page" | "guests" | undefined;
   /** The file in which bans are kept. Without it they end with the tracker. */
@@ -59,11 +69,13 @@ export interface TrackerOptions {
   report(event: TrackerEvent): void;
   /** Tests hand in a clock and a network of their own. */
   clock?: Clock;
-  network?: { listen(options: ListenOptions): Listener; dial: Dial };
+  network?: { listen(options: ListenOptions): Listener; dial: Dial; redis?(place: RedisPlace): OpenStore };
 }
 
 /** When the tracker stops, its peers have this time to read the notice. Milliseconds. */
 const FAREWELL_MS = 2_000;
+/** The group of trackers that share an index, and were given no group. */
+const ONE_GROUP = "default";
 
 export interface Tracker {
   readonly address: string;
@@ -81,10 +93,17 @@ export interface Tracker {
 
 /** Starts a tracker. Throws a sentence when it cannot listen. */
 export function startTracker(options: TrackerOptions): Tracker {
-  const { name, host, announce: announced = false, clock = systemClock, network = { listen, dial } } = options;
+  const {
+    name,
+    host,
+    announce: announced = false,
+    clock = systemClock,
+    network = { listen, dial, redis: openRedis },
+  } = options;
   const damper = new EventDamper(options.report, clock);
   const limits = { ...LIMITS, ...options.limits };
   limits.results = Math.min(limits.results, limits.mostResults);
+  const group = options.group === undefined && options.redis === undefined ? undefined : new Group(options.group ?? ONE_GROUP);
   const state = new TrackerState({
     name,
     announced,
@@ -93,6 +112,7 @@ export function startTracker(options: TrackerOptions): Tracker {
     clock,
     bans: new Bans(options.bans, () => clock.at()),
     credentials: new Credentials(clock, options.key),
+    group,
     dial: network.dial,
     dialable: dialableFrom,
     report: (event) => damper.report(event),
@@ -126,8 +146,10 @@ export function startTracker(options: TrackerOptions): Tracker {
   const operator = new Operator(state, { address, port });
   report({ event: "listening", address, port });
   reportAddresses({ host, port, announced, web: options.web }, reportUntilStop);
-  const announcement = announced ? announceAs(name, listener, state.setup.credentials.key, reportUntilStop) : undefined;
+  const announcement = announced ? announceAs(state, listener, reportUntilStop) : undefined;
   const stopTidying = tidyMemory(state);
+  const redis = options.redis && { shown: options.redis.shown, open: (network.redis ?? openRedis)(options.redis) };
+  const shared = group && redis && shareIndex(state, group, redis, { host, port });
 
   return {
     address,
@@ -141,6 +163,7 @@ export function startTracker(options: TrackerOptions): Tracker {
       stopTidying();
       web?.stop();
       listener.stop();
+      await Promise.race([shared?.stop(), sleep(clock, FAREWELL_MS)]);
       const goodbyes = Promise.all([state.stop(), announcement?.stop()]);
       await Promise.race([goodbyes, sleep(clock, FAREWELL_MS)]);
       for (const { channel } of [...state.connections]) channel.destroy();
@@ -153,6 +176,11 @@ export function startTracker(options: TrackerOptions): Tracker {
 function whyNoRoom(code: RefusalCode, address: string, { perAddress }: Limits): string {
   if (code === "tracker-full") return "The tracker has no room for more connections. Try again later.";
   return `Too many connections from ${hostOf(address)} (limit ${perAddress}).`;
+}
+
+/** Whether a tracker that listens there listens on every address of this machine. */
+function isEveryAddress(host: string | undefined): boolean {
+  return host === undefined || host === "::" || host === "0.0.0.0";
 }
 
 /** Reports the addresses that peers can type. A tracker on every interface has to look them up first. */
@@ -169,24 +197,50 @@ function reportAddresses(
     );
     report({ event: "web", addresses: pages, guests: web === "guests" });
   };
-  if (host !== undefined && host !== "::" && host !== "0.0.0.0") tell([host]);
+  if (host !== undefined && !isEveryAddress(host)) tell([host]);
   // A tracker on 0.0.0.0 cannot be reached by IPv6.
   else void likelyAddresses().then((all) => tell(all.filter((address) => host !== "0.0.0.0" || !isIPv6(address))));
 }
 
-/** Announces the tracker by DNS-SD, and reports each name under which it is shown. */
+/** Shares the index of this tracker with the others of its group. */
+function shareIndex(
+  state: TrackerState,
+  group: Group,
+  { shown, open }: { shown: string; open: OpenStore },
+  { host, port }: { host: string | undefined; port: number },
+): SharedIndex {
+  const only = isEveryAddress(host) ? undefined : parseAddress(host ?? "");
+  const places = async () => (only === undefined ? await likelyAddresses() : [only]).map((address) => ({ address, port }));
+  const self = randomBytes(6).toString("hex");
+  return startSharing(state, { group, redis: shown, open, self, places, random: Math.random });
+}
+
+/** Announces the tracker by DNS-SD, and reports each name under which it is shown. A tracker of a group hears the others. */
 function announceAs(
-  name: string,
+  state: TrackerState,
   { address, port }: Listener,
-  key: string,
   report: (event: TrackerEvent) => void,
-): Announcement {
+): Pick<Announcement, "hosts" | "stop"> {
+  const { name, group, credentials, clock } = state.setup;
+  const { key } = credentials;
   const reported = new Set<string>();
   const announced = (shown: string) => {
     if (!reported.has(shown)) report({ event: "announced", name: shown });
     reported.add(shown);
   };
-  return announce({ name, port, version: VERSION, host: address, key, announced });
+  const options = { name, port, version: VERSION, host: address, key, announced };
+  if (group === undefined) return announce(options);
+  const changed = () => group.changed(state);
+  const neighbours = new Neighbours({ group: group.name, key, clock, ask: () => announcement.ask(), changed });
+  group.add(neighbours);
+  const announcement = announce({ ...options, group: group.name, heard: (packet, from) => neighbours.hear(packet, from) });
+  return {
+    hosts: announcement.hosts,
+    stop: () => {
+      neighbours.stop();
+      return announcement.stop();
+    },
+  };
 }
 
 /** Gives an order to the tracker of this user on this machine. */
@@ -257,6 +311,7 @@ async function main(argv: string[]): Promise<number> {
     json = parsed.json;
     const { options, quiet } = parsed;
     if (parsed.order !== undefined) return await order(options.port, parsed.order, json);
+    if (parsed.remark !== undefined) err(parsed.remark);
     return await serve(options, json, quiet);
   } catch (error) {
     return exitCodeFor(error, (message, code) => (json ? out(jsonLine({ event: "error", code, message })) : err(message)));

@@ -77,6 +77,8 @@ const PUSHES: readonly string[] = [
   "REVOKED",
   "DISMISSED",
   "APPEARED",
+  "GROUP",
+  "HOME",
   "OFFERED",
 ] satisfies Push["verb"][];
 

@@ -369,7 +369,7 @@ describe("our peer at an old tracker", () => {
       cwd: folderWith({ "story.txt": STORY, "my photo.png": PICTURE, "ünï.txt": "letters", "part1.txt": "a digit" }),
     });
     await soon(() => index.size === 2);
-    expect(said[0]).toMatch(/^HELLO FT\/2 agent=ft-peer\/[\d.]+ extras=1 key=[\w-]{43} name=[^ ]+\n$/);
+    expect(said[0]).toMatch(/^HELLO FT\/2 agent=ft-peer\/[\d.]+ extras=1 offers=1 key=[\w-]{43} name=[^ ]+\n$/);
     expect(said[1]).toBe("HELLO");
     const port = /,(\d+)>$/.exec(said[2] ?? "")?.[1];
     expect(said[2]?.trimEnd().split("\n").sort()).toEqual([

@@ -24,20 +24,21 @@ export interface Joining {
   folders?: SharedFolder[];
   report(event: PeerEvent): void;
   signal: AbortSignal;
+  takesOffers?: boolean;
   /** A person has chosen these files for any tracker. Otherwise a person on a terminal is asked about a tracker that is not known. */
   consent: boolean;
 }
 
 /** Starts a peer at a tracker, and remembers that tracker for the next time. */
 export async function joinTracker(joining: Joining): Promise<Peer> {
-  const { line, startPeer, place, files, folders = [], report, signal, consent } = joining;
+  const { line, startPeer, place, files, folders = [], report, signal, takesOffers = false, consent } = joining;
   const trust = new Trust(knownTrackers(), consent);
   const start = () =>
     startPeer(
       {
         tracker: { ...place, full: trust.isFull(place) },
         // A tracker whose address was typed may move too: after joining, its name and key are known.
-        find: async () => (trust.current === undefined ? [] : await findAgain({ ...place, ...trust.current })),
+        find: async (group) => (trust.current === undefined ? [] : await findAgain({ ...place, ...trust.current }, group)),
         approve: (tracker) => trust.approve(tracker),
         wasFull: (at) => trust.isFull(at),
         files,
@@ -46,6 +47,7 @@ export async function joinTracker(joining: Joining): Promise<Peer> {
         name: line.name ?? defaultPeerName(),
         cachePath: join(userFolder("cache"), "roots.json"),
         limit: line.limit,
+        takesOffers,
         guests: !line["no-guests"],
         report: (event) => {
           if (event.event === "joined" && event.profile === 2) trust.joined();

@@ -14,7 +14,7 @@ import type { Introduced, TrackerPlace } from "../session.ts";
 export interface PeerOptions {
   tracker: TrackerPlace;
   /** Looks for the tracker at another address, when it cannot be reached any more. */
-  find?: () => Promise<TrackerPlace[]>;
+  find?: (group?: string) => Promise<TrackerPlace[]>;
   /** Throws a sentence when this peer's files may not be told to the tracker. */
   approve?: (tracker: Introduced) => void;
   /** Whether the tracker that was reached at this address has spoken FT/2 before. */
@@ -28,6 +28,8 @@ export interface PeerOptions {
   name: string;
   /** The file in which content ids are remembered between runs. */
   cachePath: string;
+  /** Whether a person is there who takes what others offer, or a setting that says what to do with it. */
+  takesOffers?: boolean;
   /** The most bytes per second, up and down each. */
   limit?: number | undefined;
   /** False: it serves no guests of the tracker's web page. */

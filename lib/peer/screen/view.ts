@@ -431,6 +431,7 @@ function describe(event: PeerEvent): string {
       return `"${event.name}" is not shared any more: ${event.reason}.`;
     case "upload-started":
     case "upload-ended":
+    case "offer":
       return "";
     case "has-all": {
       const count = event.has === undefined ? "" : ` (${event.has} of ${event.online})`;
