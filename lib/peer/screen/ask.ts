@@ -211,7 +211,7 @@ export class Prompts {
       if (name === "interrupt" || name === "escape") stop.abort();
       if (!isSpoken) draw();
     };
-    if (isSpoken) this.say(title);
+    if (isSpoken) this.say(`${title}. Esc or Ctrl-C: stop`);
     else draw();
     const timer = setInterval(isSpoken ? speak : draw, isSpoken ? SPOKEN_MS : FRAME_MS);
     try {
