@@ -262,6 +262,10 @@ describe("the tracker", () => {
     await screen.waitFor("Started a tracker on this computer.");
     const [, pid = ""] = await screen.waitFor(/kill (\d+)/);
     await atFiles(screen);
+    // Also a person who leaves before having joined is asked about it.
+    screen.press(KEY.ctrlC);
+    await screen.choose("Stay");
+    await atFiles(screen);
     screen.press(KEY.enter);
     await screen.waitFor(SEARCH);
     screen.press(KEY.leave);

@@ -52,6 +52,7 @@ export class Prompts {
     const { input, output } = terminal;
     this.#surface = new Surface(output);
     this.#keyboard = new Keyboard({ input, output, special: (what) => this.#special(what) });
+    this.#keyboard.pressed = () => this.#surface.keyPressed();
   }
 
   /** Takes the terminal until `release` is called once for each `hold`. `interrupt` is called for Ctrl-C where no prompt is open. */
@@ -210,7 +211,7 @@ export class Prompts {
       if (name === "interrupt" || name === "escape") stop.abort();
       if (!isSpoken) draw();
     };
-    if (isSpoken) this.say(title);
+    if (isSpoken) this.say(`${title}. Esc or Ctrl-C: stop`);
     else draw();
     const timer = setInterval(isSpoken ? speak : draw, isSpoken ? SPOKEN_MS : FRAME_MS);
     try {

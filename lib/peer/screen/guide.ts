@@ -128,7 +128,7 @@ class Guide {
   }
 
   async run(): Promise<void> {
-    const peer = await this.#join();
+    const peer = await this.#joinOrLeave();
     try {
       peer.computeRoots();
       await this.#untilLeft(peer);
@@ -136,6 +136,18 @@ class Guide {
       for (const words of this.#offering.unfinished) this.#options.prompts.say(words);
       await peer.stop();
       this.#options.prompts.live = [];
+    }
+  }
+
+  /** Joins. A person who leaves before that is asked about a tracker that was started here. */
+  async #joinOrLeave(): Promise<GuidedPeer> {
+    for (;;) {
+      try {
+        return await this.#join();
+      } catch (error) {
+        const isLeaving = error instanceof CancelledError && !this.#options.signal.aborted;
+        if (!isLeaving || (await this.#mayLeaveTracker())) throw error;
+      }
     }
   }
 

@@ -36,6 +36,8 @@ export class Keyboard extends Readable {
   interrupted = false;
   /** Called for Esc while a prompt is open; true when that was all that Esc means now. */
   escape: (() => boolean) | undefined;
+  /** Called for each key that a prompt gets, before the prompt does. */
+  pressed: (() => void) | undefined;
   /** Gets the keys while no prompt is open. */
   watcher: ((name: string) => void) | undefined;
   readonly #options: KeyboardOptions;
@@ -170,6 +172,7 @@ export class Keyboard extends Readable {
       else if (this.#kept.length < MOST_KEPT) this.#kept.push([text, key]);
       return;
     }
+    this.pressed?.();
     if (key.name === "escape" && this.escape?.() === true) return;
     this.interrupted = isInterrupt;
     this.emit("keypress", text, key);

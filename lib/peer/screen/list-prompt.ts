@@ -20,6 +20,8 @@ import { colours } from "./view.ts";
 
 /** Page up and page down go so far. Entries. */
 const PAGE = 10;
+/** A list keeps this many rows, with its titles, whatever was said above it, where the terminal has them. */
+const LEAST_LIST = 7;
 /** If the keys leave fewer rows than this, only their first line is shown. */
 const LOW_ROWS = 8;
 /** Columns of the frame at the left. */
@@ -285,7 +287,9 @@ export class ListPrompt<Row> extends Prompt<Answer<Row>> {
       ...(refusal === "" ? [] : wrap(refusal, width).map((line) => colours.yellow(line))),
       ...(isLow ? keys.slice(0, 1) : keys).map((line) => colours.dim(line)),
     ];
-    const room = this.#surface.rows - head.length - 1 - below.length - 1;
+    const all = this.#surface.rows - head.length - 1 - below.length - 1;
+    // What the person has not read yet stays in sight above a shorter list.
+    const room = Math.max(Math.min(all, LEAST_LIST), all - this.#surface.unread);
     const body = [this.#typed(width), ...this.#list(width, room), ...below];
     return [...head, ...body.map((line) => (side + line).trimEnd()), colour(S_BAR_END)];
   }

@@ -121,7 +121,7 @@ function folderLine({ name, size, received, rate, holders }: Transfer, files: { 
 }
 
 /** One line of a download: name, bar, percent, rate, time left, and from how many. The time left is the last to go. */
-export function transferLine(transfer: Transfer, width: number): string {
+export function transferLine(transfer: Transfer, width: number, hasBar = true): string {
   const { name, size, received, rate, holders, phase, over, secondsLeft, files } = transfer;
   if (files !== undefined && phase === "" && over === undefined) return folderLine(transfer, files, width);
   const percent = size === 0 ? 100 : Math.floor((received / size) * 100);
@@ -148,18 +148,19 @@ export function transferLine(transfer: Transfer, width: number): string {
   const shown = printableName(name);
   const most = wide ? Math.max(NAME.least, room - BAR.least - 2) : room;
   const nameWidth = Math.max(0, Math.min(NAME.most, columnsOf(shown), most, room));
-  const barWidth = wide ? Math.min(BAR.most, room - nameWidth - 2) : 0;
+  const barWidth = wide && hasBar ? Math.min(BAR.most, room - nameWidth - 2) : 0;
   const cells = [fitName(shown, nameWidth), ...(barWidth >= BAR.least ? [bar(part, barWidth)] : []), state];
   return fit(cells.filter((cell) => cell !== "").join("  "), width);
 }
 
-/** The lines of several downloads, and of all together. At most `rows` lines. */
+/** The lines of several downloads, and of all together. At most `rows` lines; without end for a reader of the screen, which reads no bar. */
 export function transferLines(transfers: Transfer[], width: number, rows: number): string[] {
-  if (transfers.length < 2) return transfers.map((one) => transferLine(one, width));
+  const hasBar = Number.isFinite(rows);
+  if (transfers.length < 2) return transfers.map((one) => transferLine(one, width, hasBar));
   const running = transfers.filter(({ over }) => over === undefined);
   const shown = [...running, ...transfers.filter(({ over }) => over !== undefined).reverse()].slice(0, Math.max(1, rows - 1));
   return [
-    ...transfers.filter((one) => shown.includes(one)).map((one) => transferLine(one, width)),
+    ...transfers.filter((one) => shown.includes(one)).map((one) => transferLine(one, width, hasBar)),
     totalLine(transfers, width),
   ];
 }

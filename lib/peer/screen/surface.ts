@@ -43,6 +43,8 @@ export class Surface extends Writable {
   #begun = "";
   /** The lines below those that stay, as the terminal shows them. The cursor is at the beginning of the last one. */
   #shown: string[] = [""];
+  /** The rows of the lines that came to stay since the person has last pressed a key. */
+  #unread = 0;
   #held = false;
   #opened = false;
   readonly #resized = () => this.#resize();
@@ -59,6 +61,16 @@ export class Surface extends Writable {
   /** The rows that a prompt may take. */
   get rows(): number {
     return Math.max(LEAST.rows, (this.#screen.rows || USUAL.rows) - this.#live.length);
+  }
+
+  /** The rows above the prompt that the person may not have read yet: they came after the last key. */
+  get unread(): number {
+    return this.#unread;
+  }
+
+  /** The person has pressed a key: what is above the prompt may leave the screen. */
+  keyPressed(): void {
+    this.#unread = 0;
   }
 
   /** Hides the cursor and follows the size of the terminal until `close`. */
@@ -82,7 +94,9 @@ export class Surface extends Writable {
 
   /** Lines that stay, above everything that changes. They must be printable. */
   print(lines: string[], bell = false): void {
-    this.#draw(lines);
+    this.#unread += this.#rowsOf(lines);
+    if (this.#prompt === undefined) this.#draw(lines);
+    else this.#layAnew(lines);
     if (bell) this.#screen.write("\x07");
   }
 
@@ -162,19 +176,23 @@ export class Surface extends Writable {
   }
 
   /** Lets the prompt lay itself out again, and draws everything. */
-  #layAnew(): void {
+  #layAnew(stay: string[] = []): void {
     this.#held = true;
     this.emit("resize");
     this.#held = false;
-    this.#draw();
+    this.#draw(stay);
   }
 
   /** The terminal has broken lines that are too long now into several rows. */
   #resize(): void {
-    const rows = this.#shown.slice(0, -1).map((line) => Math.max(1, Math.ceil(columnsOf(line) / this.columns)));
-    this.#screen.write(`${up(rows.reduce((sum, one) => sum + one, 0))}\r${ERASE_BELOW}`);
+    this.#screen.write(`${up(this.#rowsOf(this.#shown.slice(0, -1)))}\r${ERASE_BELOW}`);
     this.#shown = [""];
     this.#layAnew();
+  }
+
+  /** The rows of the terminal that these lines take. */
+  #rowsOf(lines: string[]): number {
+    return lines.reduce((sum, line) => sum + Math.max(1, Math.ceil(columnsOf(line) / this.columns)), 0);
   }
 
   #toTop(): string {

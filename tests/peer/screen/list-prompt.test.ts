@@ -26,7 +26,8 @@ function shown(more: Partial<ListOptions<string>> = {}, columns = 80, rows = 24)
     { surface, keyboard: keys.keyboard, signal: new AbortController().signal },
   );
   keys.keyboard.escape = () => prompt.stepBack();
-  return { glass, keys, prompt, answer: prompt.prompt() as Promise<Answer<string>> };
+  keys.keyboard.pressed = () => surface.keyPressed();
+  return { glass, surface, keys, prompt, answer: prompt.prompt() as Promise<Answer<string>> };
 }
 
 describe("a list with a line to type in", () => {
@@ -120,6 +121,24 @@ describe("a list with a line to type in", () => {
     keys.press("pea", "\x0f");
     expect(await answer).toMatchObject({ typed: "pea", shortcut: "o" });
     expect(glass.lines).toEqual([]);
+  });
+
+  test("what was said above it stays in sight until a key is pressed, however long the list is", () => {
+    const many = Array.from({ length: 100 }, (_, i) => `fruit ${i}`);
+    const { glass, surface, keys, prompt } = shown({ look: () => ({ rows: many }) });
+    const inSight = () => glass.text.split("\n").slice(-24).join("\n");
+    expect(inSight()).toContain("○ fruit 15");
+    surface.print(["a notice of the operator"]);
+    expect(inSight()).toContain("a notice of the operator");
+    surface.print(["one", "two", "three"]);
+    prompt.refresh();
+    expect(inSight()).toMatch(/a notice of the operator\none\ntwo\nthree\n(.*\n)*.*● fruit 0/);
+    keys.press("\x1b[B");
+    expect(inSight()).not.toContain("three");
+    expect(inSight()).toContain("○ fruit 15");
+    // However much was said, there is a list.
+    surface.print(Array.from({ length: 50 }, (_, i) => `line ${i}`));
+    expect(inSight()).toMatch(/line 49\n(.*\n)*.*● fruit 1\n.*○ fruit 2/);
   });
 
   test("Enter can ask first, and Tab complete the text", async () => {

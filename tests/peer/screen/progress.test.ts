@@ -80,6 +80,13 @@ describe("the line of a download", () => {
   });
 });
 
+test("for a reader of the screen, whose rows are without end, a line has no bar", () => {
+  const one = running("a", 100_000_000, 20_000_000);
+  expect(transferLines([one], 90, Number.POSITIVE_INFINITY)).toEqual(["a   20 %  20 MB/s  4.0 s left"]);
+  for (const line of transferLines([one, one], 90, Number.POSITIVE_INFINITY)) expect(line).not.toMatch(/[█░]/);
+  expect(transferLines([one], 90, 20)[0]).toMatch(/█+░+/);
+});
+
 describe("several downloads", () => {
   test("have a total of files, bytes, rate and time", () => {
     const all = [running("a", 100_000_000, 20_000_000), running("b", 100_000_000, 30_000_000), new Transfer("c", 50_000_000)];
