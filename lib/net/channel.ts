@@ -30,9 +30,19 @@ export interface ChannelLimits {
   backlog?: number | undefined;
 }
 
+/** The facts of an encrypted connection. Nobody believes certificates here: what a fingerprint proves, its reader has to know. */
+export interface Secured {
+  /** SHA-256 of the certificate whose key the other side has, in 64 hex digits. */
+  readonly fingerprint: string;
+  /** 32 bytes that both ends of this very connection can compute, and nobody else. */
+  binding(): Uint8Array;
+}
+
 export interface Channel {
   readonly remote: Endpoint;
   readonly local: Endpoint;
+  /** Undefined for a connection that is not encrypted. */
+  readonly secured?: Secured | undefined;
   readonly closed: boolean;
   /** The other side has sent its last byte. */
   readonly ended: boolean;
