@@ -100,14 +100,14 @@ export class BasicTracker {
     if (files.length === 0 && records.length > 0) {
       throw new FtError(
         "basic-folder",
-        `The tracker at "${this.#tools.where()}" speaks the basic protocol, which has no folders. Share a file, too, with --share FILE.`,
+        `The tracker at "${this.#tools.where()}" speaks the basic protocol, which has no folders. Share a file, too: ft-peer share FOLDER FILE`,
       );
     }
     if (taken.length === 0) {
       throw new FtError(
         "basic-names",
         `The tracker at "${this.#tools.where()}" speaks the basic protocol and takes only names of letters, ".", "_", "-" and spaces; none of ` +
-          `the ${plural(left.length, "shared file")} has one. Rename a file, or share another with --share.`,
+          `the ${plural(left.length, "shared file")} has one. Rename a file, or share another one.`,
       );
     }
     channel.send(basic.records(taken));

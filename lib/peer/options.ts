@@ -227,8 +227,9 @@ export interface CommandLine {
   paths: string[];
   /** The folder for fetched files; "-" is standard output. */
   to: string;
-  /** The path under which get saves its one file. */
+  /** The path under which get saves its one file, and the option as it was typed: `-o` or `--output`. */
   output: string | undefined;
+  outputOption: string;
   port: number | undefined;
   /** The name that was given; "" asks for none. */
   name: string | undefined;
@@ -266,7 +267,7 @@ export function parsePeerArguments(
   host?: string,
 ): { text: string } | CommandLine {
   const typed = splitArguments(withWait(argv), PEER_TABLE);
-  const { given, words } = typed;
+  const { given, words, typedAs } = typed;
   const text = textAskedFor(typed, PEER_TABLE, PEER_HELP);
   if (text !== undefined) return { text };
   const tracker =
@@ -288,8 +289,9 @@ export function parsePeerArguments(
     const [only = ""] = [misplaced.command].flat();
     const example = only === "get" ? "get NAME" : `${only} WORD`;
     const value = "label" in misplaced ? " ..." : "";
+    const option = typedAs[misplaced.name];
     throw new UsageError(
-      `--${misplaced.name} only works with ${[misplaced.command].flat().join(", ")}. Try: ft-peer ${example} --${misplaced.name}${value}`,
+      `${option} only works with ${[misplaced.command].flat().join(", ")}. Try: ft-peer ${example} ${option}${value}`,
     );
   }
   // Paths behind "share" come before the files in the settings.
@@ -304,9 +306,10 @@ export function parsePeerArguments(
   const filters = { ext, type, min, max, after, before };
   const wish = isFinding(command) ? wishOf(command, words, filters) : { words: [], group: true };
   const paths = command === "share" ? words.map((word) => meantPath(word)) : [];
-  if (command === "get") checkOutput(values, names);
+  const outputOption = typedAs.output ?? "--output";
+  if (command === "get") checkOutput({ ...values, outputOption }, names);
   if (command === "collect" && values.to === "-") throw new UsageError("collect saves files. Give --to DIR.");
-  return { tracker, command, argument, names, wish, paths, ...values };
+  return { tracker, command, argument, names, wish, paths, outputOption, ...values };
 }
 
 /** `--wait` without a duration behind it waits for as long as it takes. */
@@ -344,11 +347,14 @@ function namesOf(words: string[]): string[] {
 }
 
 /** Refuses what cannot go to standard output, or into one file. */
-function checkOutput({ to, output, json }: Pick<CommandLine, "to" | "output" | "json">, names: string[]): void {
+function checkOutput(
+  { to, output, outputOption, json }: Pick<CommandLine, "to" | "output" | "outputOption" | "json">,
+  names: string[],
+): void {
   if (output !== undefined && output !== "-" && to !== ".") {
-    throw new UsageError("--output names the whole path. Give either --output FILE or --to DIR.");
+    throw new UsageError(`${outputOption} names the whole path. Give either ${outputOption} FILE or --to DIR.`);
   }
-  const option = output === undefined ? "--to -" : `--output ${printable(output)}`;
+  const option = output === undefined ? "--to -" : `${outputOption} ${printable(output)}`;
   if (output !== undefined && names.length > 1) throw new UsageError(`${option} takes one file. Give --to DIR for several.`);
   if (to !== "-" && output !== "-") return;
   if (names.length > 1) throw new UsageError(`${option} writes one file. Give --to DIR for several.`);

@@ -5,24 +5,17 @@ import { type Clock, sleep } from "../clock.ts";
 import { CancelledError, codeOf, FtError } from "../error.ts";
 import type { Channel } from "../net/channel.ts";
 import { type Address, formatEndpoint, isLoopback } from "../protocol/address.ts";
-import {
-  DEFAULT_MAX_FILES,
-  type Dismissal,
-  OLD_PASS_LIFETIME_S,
-  PASS_LIFETIME_S,
-  PING_MS,
-  type Profile,
-  type Push,
-  RESULTS_LIMIT,
-} from "../protocol/messages.ts";
-import { type FileRecord, isCounted } from "../protocol/record.ts";
+import { DEFAULT_MAX_FILES, type Dismissal, PING_MS, type Profile, type Push, RESULTS_LIMIT } from "../protocol/messages.ts";
+import type { FileRecord } from "../protocol/record.ts";
 import { encodeToTracker } from "../protocol/write.ts";
 import { BasicTracker, BYE_MS } from "./basic-tracker.ts";
 import { dialTracker } from "./dial-tracker.ts";
 import { ExcludedError, type Exclusion, exclusionIn, waitFor } from "./exclusion.ts";
+import { OwnList } from "./own-list.ts";
 import { TrackerRequests } from "./requests.ts";
+import { LONGEST_RETRY_MS, Retries } from "./retries.ts";
 import { type SessionOptions, type TrackerPlace, UNTRUSTED } from "./session-types.ts";
-import { aheadOf, type Standing, standingOn } from "./standing.ts";
+import { type Standing, standingOn } from "./standing.ts";
 import { type Reply, TrackerConnection, unexpected } from "./tracker-connection.ts";
 
 export { type Introduced, type SessionEvent, type SessionOptions, type TrackerPlace, UNTRUSTED } from "./session-types.ts";
@@ -31,14 +24,8 @@ export { type Introduced, type SessionEvent, type SessionOptions, type TrackerPl
 const AWAY_PATIENCE_MS = 1_500;
 /** After a change of the network, a tracker that does not reply within this time is away. Milliseconds. */
 const CHECK_MS = 4_000;
-/** If the time of day jumps by more than this, the machine may have slept. Milliseconds. */
-const CLOCK_JUMP_MS = 2_000;
 /** After this number of failed retries the peer looks for the tracker at another address. */
 const RETRIES_BEFORE_LOOKING = 2;
-/** The longest wait before the first retry. It doubles with each further retry. Milliseconds. */
-const FIRST_RETRY_MS = 1_000;
-/** The longest wait before any retry. Milliseconds. */
-const LONGEST_RETRY_MS = 25_000;
 /**
  * A tracker that was taken for a basic one is tried with FT/2 again after this time, and each further time after four times as long. On
  * FT/1 a peer serves everybody, so a mistake must end soon. Milliseconds.
@@ -55,6 +42,8 @@ export class Session {
   readonly #options: SessionOptions;
   readonly #clock: Clock;
   readonly #basic: BasicTracker;
+  readonly #list: OwnList;
+  readonly #retries: Retries;
   #tracker: TrackerPlace;
   #joining = false;
   #returnedAt = Number.NEGATIVE_INFINITY;
@@ -74,12 +63,8 @@ export class Session {
   #standing: Standing | undefined;
   #online = false;
   #leaving = false;
-  #retries = 0;
-  #cancelRetry = () => {};
   #cancelPing = () => {};
-  #cancelRenewal = () => {};
-  /** `#timeOfDayAtZero` when this peer learnt the tracker's time last. */
-  #learntAtZero = 0;
+  #cancelTryFull = () => {};
   /** Called when this peer is online again, or has left. */
   #waitingForReturn: (() => void)[] = [];
 
@@ -98,15 +83,16 @@ export class Session {
       unread: (count) => this.#options.report({ event: "unread", count }),
       clock: this.#clock,
     });
+    this.#list = new OwnList(options, {
+      ask: (request) => this.#ask(request),
+      add: (record) => this.requests.add(record),
+      isUsed: (channel) => this.#online && channel === this.#connection?.channel,
+    });
+    this.#retries = new Retries(options);
   }
 
   get #where(): string {
     return formatEndpoint(this.#tracker);
-  }
-
-  /** The time of day when `elapsed` was 0. It changes when somebody sets the clock, or the machine sleeps. Milliseconds. */
-  get #timeOfDayAtZero(): number {
-    return this.#clock.at() - this.#clock.elapsed();
   }
 
   get online(): boolean {
@@ -137,7 +123,7 @@ export class Session {
       signal?.removeEventListener("abort", stop);
       this.#joining = false;
     }
-    this.#retries = 0;
+    this.#retries.succeeded();
     for (const go of this.#waitingForReturn.splice(0)) go();
   }
 
@@ -164,7 +150,7 @@ export class Session {
     const channel = this.#connection?.channel;
     if (this.#leaving || this.#standing === undefined || this.#standing.profile === 1) return;
     if (!this.#online || channel === undefined) {
-      this.#retries = 0;
+      this.#retries.succeeded();
       // On another network the tracker may be another one, or see this peer at another address.
       this.#exclusion = undefined;
       if (!this.#joining) this.#retryLater();
@@ -176,10 +162,10 @@ export class Session {
       return;
     }
     const cancel = this.#clock.after(CHECK_MS, () => channel.destroy("it does not answer"));
+    const standing = this.#standing;
     const answered = () => {
       cancel();
-      // If this machine slept, `elapsed` may have stood still: the new pass comes with the tracker's time.
-      if (Math.abs(this.#timeOfDayAtZero - this.#learntAtZero) > CLOCK_JUMP_MS) this.#renew(channel);
+      this.#list.renewIfClockJumped(channel, standing);
     };
     this.#ask(encodeToTracker({ verb: "PING" })).then(answered, cancel);
   }
@@ -193,8 +179,7 @@ export class Session {
       this.comeBack();
       return;
     }
-    await this.#sendList(this.#list(channel), this.#standing);
-    this.#addParts(channel, this.#standing);
+    await this.#list.sendAgain(channel, this.#standing);
   }
 
   /** Says BYE and ends the session. `because`: the error of requests after that, for a person who did not ask to leave. */
@@ -204,9 +189,10 @@ export class Session {
     this.#leftBecause = because;
     this.#attempt += 1;
     this.#joining = false;
-    this.#cancelRetry();
+    this.#retries.stop();
+    this.#list.stop();
     this.#cancelPing();
-    this.#cancelRenewal();
+    this.#cancelTryFull();
     if (this.#online && this.#standing?.profile === 1) await this.#basic.leave();
     const channel = this.#connection?.channel;
     if (this.#online && channel !== undefined && !channel.closed) {
@@ -224,7 +210,7 @@ export class Session {
     if (!this.#leaving) return;
     this.#leaving = false;
     this.#leftBecause = undefined;
-    this.#retries = 0;
+    this.#retries.succeeded();
     this.#retryLater();
   }
 
@@ -277,7 +263,7 @@ export class Session {
     let left: FileRecord[];
     try {
       if (this.#leaving) throw new CancelledError();
-      left = this.#basic.sendList(channel, this.#list(channel));
+      left = this.#basic.sendList(channel, this.#list.on(channel));
     } catch (error) {
       channel.destroy();
       throw error;
@@ -290,8 +276,8 @@ export class Session {
 
   /** A tracker of FT/2 that was very busy may have been taken for a basic one. */
   #tryFullLater(wait: number): void {
-    this.#cancelRenewal();
-    this.#cancelRenewal = this.#clock.after(wait, () => {
+    this.#cancelTryFull();
+    this.#cancelTryFull = this.#clock.after(wait, () => {
       this.#tryFull().catch(() => {
         const isBasic = this.#online && !this.#leaving && this.#standing?.profile === 1;
         if (isBasic) this.#tryFullLater(Math.min(LONGEST_TRY_FULL_MS, 4 * wait));
@@ -337,60 +323,19 @@ export class Session {
     }
     this.#options.approve?.({ place: this.#tracker, at: channel.remote.address, name, key, proven });
     const standing = standingOn(channel, { profile: 2, you, max, key, announced, results });
-    const list = this.#list(channel);
+    const list = this.#list.on(channel);
     const back = nonce && this.#secret ? this.#options.sessionKey?.prove(nonce, this.#secret) : undefined;
-    const { session, peers, files } = await this.#sendList(list, standing, back);
+    const { session, peers, files } = await this.#list.send(list, standing, back);
     this.#secret = session;
     if (this.#standing !== undefined) this.#returnedAt = this.#clock.elapsed();
     this.#standing = standing;
     this.#online = true;
     this.#exclusion = undefined;
     this.#pingLater();
-    this.#addParts(channel, standing);
+    this.#list.addParts(channel, standing);
     const left = list.slice(max);
     this.#options.report({ event: "joined", profile: 2, name, you: standing.name, peers, files, left });
     this.#tellReach();
-  }
-
-  /** Sends the list, up to the tracker's limit, and keeps the new pass. */
-  async #sendList(list: FileRecord[], standing: Standing, proof?: string): Promise<Extract<Reply, { verb: "WELCOME" }>> {
-    const records = list.slice(0, standing.max);
-    const reply = await this.#ask(encodeToTracker({ verb: "FILES", profile: 2, port: this.#options.port, records, proof }));
-    if (reply.verb !== "WELCOME") return unexpected(reply);
-    const { id, pass, keyed = "", now, name } = reply;
-    this.#learntAtZero = this.#timeOfDayAtZero;
-    Object.assign(standing, { id, pass, keyed, name, ahead: aheadOf(pass, now, this.#clock.elapsed()) });
-    standing.lifetime = now === undefined ? OLD_PASS_LIFETIME_S : PASS_LIFETIME_S;
-    return reply;
-  }
-
-  /**
-   * Adds the records of parts, because a list replaces all earlier records. At about half the life of the pass it is renewed: by
-   * sending the list again, and then the parts. Peers that joined together renew at different times.
-   */
-  #addParts(channel: Channel, standing: Standing): void {
-    for (const record of this.#records(channel)) if (!isCounted(record)) this.requests.add(record).catch(() => undefined);
-    this.#cancelRenewal();
-    const wait = standing.lifetime * 1000 * (0.4 + 0.2 * this.#options.random());
-    this.#cancelRenewal = this.#clock.after(wait, () => this.#renew(channel));
-  }
-
-  /** Sends the list again, for a new pass. */
-  #renew(channel: Channel): void {
-    const standing = this.#standing;
-    if (!this.#online || standing === undefined || channel !== this.#connection?.channel) return;
-    const renewed = this.#sendList(this.#list(channel), standing).then(() => this.#addParts(channel, standing));
-    // A lost connection is no error here: reconnecting brings a new pass.
-    renewed.catch(() => undefined);
-  }
-
-  /** This peer's records, with the address that this end of the connection has. */
-  #records(channel: Channel): FileRecord[] {
-    return this.#options.records({ address: channel.local.address, port: this.#options.port });
-  }
-
-  #list(channel: Channel): FileRecord[] {
-    return this.#records(channel).filter(isCounted);
   }
 
   #pingLater(): void {
@@ -456,7 +401,7 @@ export class Session {
     if (channel !== this.#connection?.channel) return;
     this.#connection = undefined;
     this.#cancelPing();
-    this.#cancelRenewal();
+    this.#list.stop();
     if (!this.#online || this.#leaving) return;
     this.#online = false;
     const { code, until } = this.#dismissal ?? {};
@@ -479,14 +424,9 @@ export class Session {
 
   // -------------------------------------------------------------- coming back
 
-  /** Retries after a random wait, so that not all peers reconnect at the same moment. The longest wait doubles each time. */
   #retryLater(): void {
-    this.#cancelRetry();
-    const longest = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#retries);
-    const jitter = this.#retries === 0 ? longest * this.#options.random() : longest * (0.5 + this.#options.random() / 2);
-    const wait = jitter + (this.#exclusion === undefined ? 0 : waitFor(this.#exclusion, this.#clock.at()));
-    this.#retries += 1;
-    this.#cancelRetry = this.#clock.after(wait, () => {
+    const wait = this.#exclusion === undefined ? 0 : waitFor(this.#exclusion, this.#clock.at());
+    this.#retries.later(wait, () => {
       const attempt = ++this.#attempt;
       this.#rejoin(attempt).catch((error: unknown) => {
         if (attempt !== this.#attempt) return;
@@ -501,7 +441,7 @@ export class Session {
 
   async #rejoin(attempt: number): Promise<void> {
     this.#joining = true;
-    if (this.#retries > RETRIES_BEFORE_LOOKING) {
+    if (this.#retries.count > RETRIES_BEFORE_LOOKING) {
       const found = (await this.#options.find?.().catch(() => undefined)) ?? [];
       // The session was left meanwhile; if it came back since then, that is another attempt.
       if (attempt !== this.#attempt) return;

@@ -4,6 +4,7 @@ import pc from "picocolors";
 import { version } from "../../package.json";
 import { CancelledError, codeOf, FtError, sentenceOf, UsageError } from "../error.ts";
 import { printable } from "../text.ts";
+import { wasClosed } from "./closed-output.ts";
 import { completionScript } from "./completions.ts";
 import { type Given, type ProgramTable, SHELL } from "./options.ts";
 
@@ -31,9 +32,14 @@ export function exitCodeFor(error: unknown, say: (sentence: string, code: string
   return error instanceof UsageError ? EXIT.usage : EXIT.failed;
 }
 
+/** Standard output was closed when the program was started: no write could fail by itself. */
+const isOutputClosed = wasClosed(1);
+const CLOSED = Object.assign(new Error("standard output is closed"), { code: "EBADF" });
+
 /** A line to standard output. */
 export function out(line: string): void {
-  process.stdout.write(`${line}\n`);
+  if (isOutputClosed) process.stdout.emit("error", CLOSED);
+  else process.stdout.write(`${line}\n`);
 }
 
 /** A line to standard error. */
@@ -51,6 +57,7 @@ export function writeOut(bytes: Uint8Array): Promise<void> {
     const fail = (error: unknown) => {
       reject(new FtError("output-lost", `Cannot write the output: ${whyNotWritten(codeOf(error))}.`));
     };
+    if (isOutputClosed) return fail(CLOSED);
     if (process.stdout.destroyed || process.stdout.errored) return fail(process.stdout.errored);
     process.stdout.once("error", fail);
     process.stdout.write(bytes, (error) => {
@@ -97,6 +104,7 @@ function whyNotWritten(code: string): string {
     EDQUOT: "this user's share of the disk is full",
     EFBIG: "the file has reached its largest size",
     EPIPE: "the program that reads it has ended",
+    EBADF: "standard output is closed",
   };
   return clause[code] ?? (code || "unknown error");
 }

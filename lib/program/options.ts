@@ -119,8 +119,11 @@ export function refuse(option: string, needs: string, text: string): never {
 
 // ---------------------------------------------------------------- reading
 
-/** Splits a command line into options and words. Throws a `UsageError` about an option that the table does not have. */
-export function splitArguments(argv: string[], { program, options }: ProgramTable): { given: Given; words: string[] } {
+/** Splits a command line into options and words. `typedAs` has each option as it was typed, such as `-o`. Throws a `UsageError` about an option that the table does not have. */
+export function splitArguments(
+  argv: string[],
+  { program, options }: ProgramTable,
+): { given: Given; words: string[]; typedAs: Record<string, string> } {
   const config: NonNullable<ParseArgsConfig["options"]> = Object.fromEntries(
     options.map(({ name, short, kind }) => [
       name,
@@ -132,8 +135,9 @@ export function splitArguments(argv: string[], { program, options }: ProgramTabl
     ]),
   );
   try {
-    const { values, positionals } = parseArgs({ args: argv, options: config, allowPositionals: true, strict: true });
-    return { given: { ...values }, words: positionals };
+    const parsed = parseArgs({ args: argv, options: config, allowPositionals: true, strict: true, tokens: true });
+    const typedAs = parsed.tokens.flatMap((token) => (token.kind === "option" ? [[token.name, token.rawName]] : []));
+    return { given: { ...parsed.values }, words: parsed.positionals, typedAs: Object.fromEntries(typedAs) };
   } catch (error) {
     const option = /'(?:-\w, )?(-[^']*?)(?:,? |<|')/.exec(sentenceOf(error))?.[1] ?? "";
     const missing = /argument missing|ambiguous/.test(sentenceOf(error));

@@ -84,7 +84,7 @@ function removeSocket(path: string): void {
 /** Gives an order to the tracker of this machine that listens on a port. Throws a sentence when there is none. */
 export function giveOrder(port: number, order: Order): Promise<OrderResult> {
   return new Promise((resolve, reject) => {
-    const words = `You have no tracker running on port ${port}. If it uses another port, add --port.`;
+    const words = `You have no tracker running on port ${port}. If it uses another port, give --port N.`;
     const fail = () => reject(new FtError("no-tracker", words));
     const socket = createConnection(socketPath(port), () => socket.write(`${JSON.stringify(order)}\n`));
     let result = "";

@@ -86,6 +86,13 @@ describe("a fetched file", () => {
     expect(statSync(join(inbox, "future.txt")).mtime.getTime()).toBeLessThanOrEqual(Date.now());
   });
 
+  test("goes nowhere without its folder: the sentence has the option that was typed", async () => {
+    const wrong = async (...args: string[]) => (await stage.ft(stage.visitorFolder(), "127.0.0.1:1", "get", "a", ...args)).err;
+    expect(await wrong("-o", "no/b")).toEndWith("there is no such folder. Make it, or choose another path with -o.\n");
+    expect(await wrong("--output", "no/b")).toEndWith("Make it, or choose another path with --output.\n");
+    expect(await wrong("--to", "no")).toEndWith("Make it, or choose another with --to.\n");
+  });
+
   test("gets the name of --output, and never the place of another file", async () => {
     const { address } = await library({ "a.txt": "one" });
     const inbox = stage.folderWith({ "mine.txt": "mine" });
@@ -140,6 +147,26 @@ describe("standard output", () => {
     const { err } = await ended(stage.shell(script, folder, PEER, address, "get", "big.bin", "--json", "--port", "0"));
     expect(err).toContain("code 0");
     expect(readFileSync(join(folder, "big.bin")).equals(BIG)).toBe(true);
+  });
+
+  test.skipIf(process.platform !== "linux")("a closed standard output is an error, and get keeps its file", async () => {
+    const { address } = await library({ "a.txt": "one" });
+    const closed = (folder: string, ...args: string[]) => ended(stage.shell(`exec "$@" >&-`, folder, PEER, ...args));
+    const list = await closed(stage.visitorFolder(), address, "list", "--port", "0");
+    expect(list).toMatchObject({ code: 1 });
+    expect(list.err).toEndWith("\nCannot write the output: standard output is closed.\n");
+    expect(await closed(stage.visitorFolder(), "--version")).toMatchObject({
+      code: 1,
+      err: "Cannot write the output: standard output is closed.\n",
+    });
+    const folder = stage.visitorFolder();
+    const got = await closed(folder, address, "get", "a.txt", "--port", "0");
+    expect(got.code).toBe(1);
+    expect(got.err).toContain("standard output is closed. Going on without it.");
+    expect(readFileSync(join(folder, "a.txt"), "utf8")).toBe("one");
+    const poured = await closed(stage.visitorFolder(), address, "get", "a.txt", "--to", "-", "--port", "0");
+    expect(poured.code).toBe(1);
+    expect(poured.err).toContain("Cannot write the output: standard output is closed.");
   });
 
   test.skipIf(!existsSync("/dev/full"))(

@@ -227,7 +227,7 @@ test("a basic tracker has no folders: sharing nothing else is one sentence", asy
   const { code, err } = await stage.ft(lesson(FILES), `127.0.0.1:${server.port}`, "share", "Lesson", "--quiet");
   expect({ code, err }).toEqual({
     code: 1,
-    err: `The tracker at "127.0.0.1:${server.port}" speaks the basic protocol, which has no folders. Share a file, too, with --share FILE.\n`,
+    err: `The tracker at "127.0.0.1:${server.port}" speaks the basic protocol, which has no folders. Share a file, too: ft-peer share FOLDER FILE\n`,
   });
 });
 

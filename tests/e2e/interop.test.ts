@@ -466,7 +466,7 @@ describe("our peer at an old tracker", () => {
     const { address, said } = await oldTracker();
     const { code, out, err } = await ft(folderWith({ "part1.txt": "a digit" }), address, "search", "x", "--quiet");
     expect({ code, out }).toEqual({ code: 1, out: "" });
-    expect(err).toMatch(/^[^\n]*basic protocol[^\n]*--share[^\n]*\n$/);
+    expect(err).toMatch(/^[^\n]*basic protocol[^\n]*share another one\.\n$/);
     expect(said.filter((message) => message.includes("<"))).toEqual([]);
   });
 

@@ -198,7 +198,7 @@ describe("the operator", () => {
   test("is told when no tracker of theirs listens there", async () => {
     const { code, err } = await order("1", "status");
     expect(code).toBe(1);
-    expect(err).toBe("You have no tracker running on port 1. If it uses another port, add --port.\n");
+    expect(err).toBe("You have no tracker running on port 1. If it uses another port, give --port N.\n");
   });
 });
 

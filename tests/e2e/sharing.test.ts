@@ -123,20 +123,22 @@ describe("sharing", () => {
     const hidden = stage.folderWith({ ".profile": "x" });
     mkdirSync(join(hidden, "folder"));
     const attempts = [
-      [empty, "share"],
-      [empty, "who"],
-      [hidden, "list"],
-      [hidden, "search", "a.txt"],
-      [empty, "get", "a.txt"],
-      [stage.visitorFolder(), "who", "--share", empty],
-      [stage.visitorFolder(), "who", "--share", join(empty, "missing.txt")],
-    ] as const;
+      { words: ["share"], folder: empty, says: "ft-peer share FILE", not: "--share" },
+      { words: ["share", "missing.txt"], folder: empty, says: "Check the path.", not: "--share" },
+      { words: ["who"], folder: empty, says: "--share FILE" },
+      { words: ["list"], folder: hidden, says: "--share FILE" },
+      { words: ["search", "a.txt"], folder: hidden, says: "--share FILE" },
+      { words: ["get", "a.txt"], folder: empty, says: "--share FILE" },
+      { words: ["who", "--share", empty], folder: stage.visitorFolder(), says: `in "${empty}"` },
+      { words: ["who", "--share", join(empty, "missing.txt")], folder: stage.visitorFolder(), says: "Check the path." },
+    ];
     await Promise.all(
-      attempts.map(async ([folder, ...words]) => {
+      attempts.map(async ({ folder, words, says, not = "--no-such-option" }) => {
         const { code, out, err } = await stage.ft(folder, address, ...words);
         expect({ words, code, out }).toEqual({ words, code: 2, out: "" });
         expectSentence(err);
-        expect(err).toContain("--share");
+        expect(err).toContain(says);
+        expect(err).not.toContain(not);
       }),
     );
     const json = await stage.ft(empty, address, "who", "--json");

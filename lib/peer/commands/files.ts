@@ -10,6 +10,9 @@ import { SharedFolder } from "../disk/shared-folder.ts";
 import type { CommandLine } from "../options.ts";
 import { describeLeft, leftInFolder } from "../screen/view.ts";
 
+/** The most folders that a sentence names. */
+const FOLDERS_NAMED = 3;
+
 /**
  * The files that --share names; without it the first ones of this folder, unless that is a folder from which nobody shares. `limit` is
  * the most files that the tracker takes of one peer.
@@ -44,7 +47,11 @@ export function describeFolder({ name, files, size, left }: SharedFolder): strin
 }
 
 /** The files that --share names, up to the tracker's limit. `say` gets the sentence about them. Throws when there are none. */
-export function shareNamed(line: Pick<CommandLine, "share">, max: number, say: (words: string) => void): SharedFile[] {
+export function shareNamed(
+  line: Pick<CommandLine, "share" | "command">,
+  max: number,
+  say: (words: string) => void,
+): SharedFile[] {
   const chosen = namedOrDefault(line, max);
   if (chosen.taken.length === 0) throw nothingToShare(line, chosen.left);
   say(describeSharing(chosen));
@@ -52,7 +59,7 @@ export function shareNamed(line: Pick<CommandLine, "share">, max: number, say: (
 }
 
 /** The files that a command shares, before a tracker is asked for its limit. Throws a `UsageError` when there are none. */
-export function filesToShare(line: Pick<CommandLine, "share">): ChosenFiles {
+export function filesToShare(line: Pick<CommandLine, "share" | "command">): ChosenFiles {
   const chosen = namedOrDefault(line, DEFAULT_MAX_FILES);
   if (chosen.taken.length === 0) throw nothingToShare(line, chosen.left);
   return chosen;
@@ -80,10 +87,11 @@ export function describeSharing({ taken, left }: ChosenFiles): string {
   return `Sharing ${names}.${describeLeft(left)}${more}`;
 }
 
-function nothingToShare({ share }: Pick<CommandLine, "share">, [left]: LeftOut[]): UsageError {
-  const where = share.length === 0 ? `the folder "${printable(process.cwd())}"` : "what --share names";
+function nothingToShare({ share, command }: Pick<CommandLine, "share" | "command">, [left]: LeftOut[]): UsageError {
+  const folders = share.length === 0 ? [process.cwd()] : share;
+  const named = folders.slice(0, FOLDERS_NAMED).map((folder) => `"${printable(folder)}"`);
+  const more = folders.length > named.length ? ` and ${folders.length - named.length} more` : "";
+  const how = command === "share" ? "Try: ft-peer share FILE" : "Give --share FILE or --share FOLDER.";
   const why = left === undefined ? "" : ` ("${printable(left.path)}": ${left.reason})`;
-  return new UsageError(
-    `There is no file to share in ${where}${why}. A peer shares at least one: give --share FILE or --share FOLDER.`,
-  );
+  return new UsageError(`There is no file to share in ${named.join(", ")}${more}${why}. A peer shares at least one. ${how}`);
 }

@@ -48,9 +48,21 @@ interface Arrived {
 }
 
 /** Checks that files can be saved where the line says. Throws a sentence. */
-export function checkWhere({ to, output }: CommandLine): void {
+export function checkWhere(line: CommandLine): void {
+  const { to, output } = line;
   if (to === "-" || output === "-") return;
-  checkFolder(output === undefined ? resolve(to) : dirname(resolve(output)));
+  try {
+    checkFolder(output === undefined ? resolve(to) : dirname(resolve(output)));
+  } catch (error) {
+    throw asTyped(error, line);
+  }
+}
+
+/** The error with the option that the person has typed, in a sentence that advises to give another folder. */
+function asTyped(error: unknown, { output, outputOption }: CommandLine): unknown {
+  if (output === undefined || !(error instanceof FtError)) return error;
+  const sentence = error.message.replace(/another(?: folder)? with --to\b/, `another path with ${outputOption}`);
+  return sentence === error.message ? error : new FtError(error.code, sentence, { cause: error });
 }
 
 /** Fetches the files that the line names. Throws a sentence; for one of several files only at the end. */
@@ -115,7 +127,7 @@ async function getOne(getting: Getting): Promise<Arrived> {
   const { record, done } = await firstOf(contents, how, screen, (content) => peer.download(content.records, how)).catch(
     (error: unknown) => {
       if (signal.aborted && received > 0) screen.note("Stopped. Progress saved; run the same command to resume.");
-      throw error;
+      throw asTyped(error, line);
     },
   );
   const seconds = (performance.now() - started) / 1000;
@@ -143,13 +155,13 @@ async function getToOutput(getting: Getting): Promise<void> {
 }
 
 /** Throws when a folder, or something in it, is to be saved as one file, or to go to standard output. */
-function refusePlaceOfFolder({ to, output }: CommandLine, name: string): void {
+function refusePlaceOfFolder({ to, output, outputOption }: CommandLine, name: string): void {
   const what = name.includes("/") ? "is in a shared folder" : "is a folder";
   if (to === "-" || output === "-") {
     throw new UsageError(`"${printable(name)}" ${what} and cannot go to standard output. Give --to DIR.`);
   }
   if (output !== undefined)
-    throw new UsageError(`"${printable(name)}" ${what} and keeps its name. Give --to DIR instead of -o.`);
+    throw new UsageError(`"${printable(name)}" ${what} and keeps its name. Give --to DIR instead of ${outputOption}.`);
 }
 
 /** The folder and the name of a path that a person typed for a file. */

@@ -105,7 +105,7 @@ export function isFolder(path: string): boolean {
   try {
     return statSync(path).isDirectory();
   } catch (error) {
-    throw new UsageError(`Cannot share "${printable(path)}": ${unreadableReason(error)}. Check the path after --share.`);
+    throw new UsageError(`Cannot share "${printable(path)}": ${unreadableReason(error)}. Check the path.`);
   }
 }
 

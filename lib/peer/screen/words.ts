@@ -3,16 +3,19 @@
 /** What a sentence for the command line says, and what it says in the prompts. */
 const INSTEAD: [RegExp, string][] = [
   [/ Make it, or choose another with --to\./g, " Choose another one in the settings."],
-  [/ Choose another folder with --to\./g, " Choose another one in the settings."],
-  [/ Check the path after --share\./g, ""],
-  [/,? or share another with --share\./g, ", or share another one."],
+  [/ (?:Choose|Try) another folder with --to\./g, " Choose another one in the settings."],
   [/your progress is saved; run the same command to resume\./gi, "Your progress is saved; choose the file again to resume."],
   [/ End that program and run the same command again\./g, " End that program and choose the file again."],
   [/ Run the same command again\./g, " Choose the file again."],
   [/ Check the address and that ft-tracker runs there\./g, " Check the address, and that a tracker runs there."],
 ];
 
-/** The sentence without options and commands to type. */
-export function withoutCommands(sentence: string): string {
-  return INSTEAD.reduce((words, [from, to]) => words.replace(from, to), sentence);
+/** The text without options and commands to type. */
+export function withoutCommands(text: string): string {
+  const sentences = INSTEAD.reduce((words, [from, to]) => words.replace(from, to), text).split(/(?<=[.:!?]) (?=\p{Lu})/u);
+  const kept = sentences.filter((sentence) => !COMMAND.test(sentence.replace(/"[^"]*"/g, "")));
+  return kept.length === 0 ? text : kept.join(" ");
 }
+
+/** An option, or a command of this project. A name or a path in quotes is no such thing. */
+const COMMAND = /(?:^|\s)--[a-z]|\bft-(?:peer|tracker) \S/;

@@ -85,7 +85,9 @@ test("sentences lose the options and commands that nobody can type in a prompt",
   for (const sentence of [
     'Cannot save into "/x": there is no such folder. Make it, or choose another with --to.',
     'Cannot save into "/x": it is read-only. Choose another folder with --to.',
-    'Cannot share "x": there is no such file. Check the path after --share.',
+    'Cannot share "x": there is no such file. Try: ft-peer share FILE',
+    'Cannot fetch "x": the disk reports an error. Your progress is saved. Try another folder with --to.',
+    "The files are not shared. Start ft-peer in another folder, or give --share FILE or --share FOLDER.",
     'Cannot fetch "x": it disconnected. Your progress is saved; run the same command to resume.',
     'Cannot fetch "x": it disconnected. Run the same command again.',
   ])

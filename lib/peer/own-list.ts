@@ -1,0 +1,95 @@
+// Keeps this peer's list at its tracker: sends it, adds the records of parts, and sends all of it again before the pass expires.
+
+import type { Channel } from "../net/channel.ts";
+import { OLD_PASS_LIFETIME_S, PASS_LIFETIME_S } from "../protocol/messages.ts";
+import { type FileRecord, isCounted } from "../protocol/record.ts";
+import { encodeToTracker } from "../protocol/write.ts";
+import type { SessionOptions } from "./session-types.ts";
+import { aheadOf, type Standing } from "./standing.ts";
+import { type Reply, unexpected } from "./tracker-connection.ts";
+
+/** If the time of day jumps by more than this, the machine may have slept. Milliseconds. */
+const CLOCK_JUMP_MS = 2_000;
+
+/** The session whose list this is. */
+interface ListSession {
+  /** Sends a request to the tracker. A refusal is thrown. */
+  ask(request: string): Promise<Reply>;
+  add(record: FileRecord): Promise<unknown>;
+  /** Whether the peer is online on this channel. */
+  isUsed(channel: Channel): boolean;
+}
+
+export class OwnList {
+  readonly #options: Pick<SessionOptions, "records" | "port" | "clock" | "random">;
+  readonly #session: ListSession;
+  #cancelRenewal = () => {};
+  /** `#timeOfDayAtZero` when this peer learnt the tracker's time last. */
+  #learntAtZero = 0;
+
+  constructor(options: Pick<SessionOptions, "records" | "port" | "clock" | "random">, session: ListSession) {
+    this.#options = options;
+    this.#session = session;
+  }
+
+  /** The records of whole files, with the address that this end of the connection has. */
+  on(channel: Channel): FileRecord[] {
+    return this.#records(channel).filter(isCounted);
+  }
+
+  /** Sends the list, up to the tracker's limit, and keeps the new pass. */
+  async send(list: FileRecord[], standing: Standing, proof?: string): Promise<Extract<Reply, { verb: "WELCOME" }>> {
+    const records = list.slice(0, standing.max);
+    const request = encodeToTracker({ verb: "FILES", profile: 2, port: this.#options.port, records, proof });
+    const reply = await this.#session.ask(request);
+    if (reply.verb !== "WELCOME") return unexpected(reply);
+    const { id, pass, keyed = "", now, name } = reply;
+    this.#learntAtZero = this.#timeOfDayAtZero;
+    Object.assign(standing, { id, pass, keyed, name, ahead: aheadOf(pass, now, this.#options.clock.elapsed()) });
+    standing.lifetime = now === undefined ? OLD_PASS_LIFETIME_S : PASS_LIFETIME_S;
+    return reply;
+  }
+
+  /**
+   * Adds the records of parts, because a list replaces all earlier records. At about half the life of the pass it is renewed: by
+   * sending the list again, and then the parts. Peers that joined together renew at different times.
+   */
+  addParts(channel: Channel, standing: Standing): void {
+    for (const record of this.#records(channel)) if (!isCounted(record)) this.#session.add(record).catch(() => undefined);
+    const { clock, random } = this.#options;
+    this.#cancelRenewal();
+    const wait = standing.lifetime * 1000 * (0.4 + 0.2 * random());
+    this.#cancelRenewal = clock.after(wait, () => this.#renew(channel, standing));
+  }
+
+  /** Sends the list and the parts of now. */
+  async sendAgain(channel: Channel, standing: Standing): Promise<void> {
+    await this.send(this.on(channel), standing);
+    this.addParts(channel, standing);
+  }
+
+  /** If this machine slept, `elapsed` may have stood still: the new pass comes with the tracker's time. */
+  renewIfClockJumped(channel: Channel, standing: Standing): void {
+    if (Math.abs(this.#timeOfDayAtZero - this.#learntAtZero) > CLOCK_JUMP_MS) this.#renew(channel, standing);
+  }
+
+  /** The list is not sent again by itself. */
+  stop(): void {
+    this.#cancelRenewal();
+  }
+
+  /** Sends the list again, for a new pass. */
+  #renew(channel: Channel, standing: Standing): void {
+    // A lost connection is no error here: reconnecting brings a new pass.
+    if (this.#session.isUsed(channel)) this.sendAgain(channel, standing).catch(() => undefined);
+  }
+
+  #records(channel: Channel): FileRecord[] {
+    return this.#options.records({ address: channel.local.address, port: this.#options.port });
+  }
+
+  /** The time of day when `elapsed` was 0. It changes when somebody sets the clock, or the machine sleeps. Milliseconds. */
+  get #timeOfDayAtZero(): number {
+    return this.#options.clock.at() - this.#options.clock.elapsed();
+  }
+}
