@@ -263,6 +263,8 @@ export interface PeerLine {
 /** A peer to connect to, and the token to say there. */
 export interface CallBack extends Endpoint {
   token: string;
+  /** In a private room: the fingerprint of the certificate of the peer there. */
+  fingerprint?: string | undefined;
 }
 
 /** Why a record is not taken. The words are for a person. */

@@ -8,6 +8,8 @@ export interface Pass {
   id: string;
   address: Address;
   expires: number;
+  /** In a private room: the fingerprint of the peer's certificate. The pass is good on connections with that certificate only. */
+  fingerprint?: string | undefined;
 }
 
 /** The content of a keyed pass: good from every address, for the peer that has the private half of the key. */
@@ -38,19 +40,24 @@ export class PassOffice {
   }
 
   /** `base64url(payload).base64url(signature)`; the payload is the id, the address and the expiry, a space between. */
-  issue({ id, address, expires }: Pass): string {
-    return this.#signed(`${id} ${address} ${expires}`);
+  issue({ id, address, expires, fingerprint }: Pass): string {
+    return this.#signed(`${id} ${address} ${expires}${ending(fingerprint)}`);
   }
 
   /** The same with the key of a peer's session in place of the address; undefined for a text that is no key. */
-  issueKeyed({ id, key, expires }: KeyedPass): string | undefined {
-    return KEY.test(key) ? this.#signed(`${id} ${key} ${expires}`) : undefined;
+  issueKeyed({ id, key, expires, fingerprint }: KeyedPass): string | undefined {
+    return KEY.test(key) ? this.#signed(`${id} ${key} ${expires}${ending(fingerprint)}`) : undefined;
   }
 
   #signed(text: string): string {
     const payload = Buffer.from(text);
     return `${payload.toString("base64url")}.${sign(null, payload, this.#privateKey).toString("base64url")}`;
   }
+}
+
+/** In a private room a payload has a fourth word. */
+function ending(fingerprint: string | undefined): string {
+  return fingerprint === undefined ? "" : ` fp=${fingerprint}`;
 }
 
 /** A peer's challenge to a tracker: letters, digits, `-` and `_`. With a space in it, its proof could be a pass. */
@@ -116,25 +123,37 @@ function isSigned(payload: Buffer, signature64: string, key: string): boolean {
 
 /** The content of a pass if `key` signed it, or undefined. The caller checks the expiry and the address. */
 export function readPass(pass: string, key: string): Pass | undefined {
-  const { id, second, expires } = readSigned(pass, key) ?? {};
+  const { id, second, expires, more } = readSigned(pass, key) ?? {};
   const address = parseAddress(second ?? "");
   if (id === undefined || address === undefined || expires === undefined) return undefined;
-  return { id, address, expires };
+  return { id, address, expires, ...more };
 }
 
 /** The content of a keyed pass if the tracker with the key `signer` signed it, or undefined. The caller checks the expiry and the proof. */
 export function readKeyedPass(pass: string, signer: string): KeyedPass | undefined {
-  const { id, second: key = "", expires } = readSigned(pass, signer) ?? {};
-  return id === undefined || expires === undefined || !KEY.test(key) ? undefined : { id, key, expires };
+  const { id, second: key = "", expires, more } = readSigned(pass, signer) ?? {};
+  return id === undefined || expires === undefined || !KEY.test(key) ? undefined : { id, key, expires, ...more };
 }
 
-function readSigned(pass: string, key: string): { id: string; second: string; expires: number } | undefined {
+/** The last word of a payload in a private room. */
+const FINGERPRINT = /^fp=([0-9a-f]{64})$/;
+
+interface Signed {
+  id: string;
+  second: string;
+  expires: number;
+  more: { fingerprint?: string };
+}
+
+function readSigned(pass: string, key: string): Signed | undefined {
   const [payload64, signature64, more] = pass.split(".");
   if (payload64 === undefined || signature64 === undefined || more !== undefined || pass.length > 1024) return undefined;
   const payload = Buffer.from(payload64, "base64url");
   if (!isSigned(payload, signature64, key)) return undefined;
-  const [id, second, expiresText, rest] = payload.toString("utf8").split(" ");
+  const [id, second, expiresText, last, rest] = payload.toString("utf8").split(" ");
   const expires = parseWhole(expiresText ?? "");
+  const [, fingerprint] = FINGERPRINT.exec(last ?? "") ?? [];
   if (!id || second === undefined || expires === undefined || rest !== undefined) return undefined;
-  return { id, second, expires };
+  if (last !== undefined && fingerprint === undefined) return undefined;
+  return { id, second, expires, more: fingerprint === undefined ? {} : { fingerprint } };
 }

@@ -33,6 +33,7 @@ import {
   type FileRecord,
   parseFileName,
   parseRecord,
+  parseRoot,
   tupleOf,
   unescapeField,
 } from "./record.ts";
@@ -494,7 +495,8 @@ function callBackOf(rest: string): CallBack {
   const endpoint = endpointOf(values, "CONNECT needs an IP address.", "CONNECT needs a port from 1 to 65535.");
   const token = textValue(values, "token");
   if (!TOKEN.test(token)) throw new ProtocolError("bad-token", "CONNECT needs a token of 1 to 64 letters, digits, - and _.");
-  return { ...endpoint, token };
+  const fingerprint = parseRoot(values.get("fp") ?? "");
+  return { ...endpoint, token, ...(fingerprint === undefined ? {} : { fingerprint }) };
 }
 
 function watchValue(values: Map<string, string>): string {

@@ -42,6 +42,8 @@ export interface FileRecord extends Endpoint {
   by?: string | undefined;
   /** The id of its holder, where several peers have this address and port. */
   peer?: string | undefined;
+  /** In a private room: the fingerprint of its holder's certificate, which the tracker saw. 64 hex digits. */
+  fingerprint?: string | undefined;
 }
 
 /** The longest file name. Bytes of UTF-8. */
@@ -142,6 +144,10 @@ export function parseRecord(text: string, from: "peer" | "tracker" = "tracker"):
         break;
       case "by":
         by = value;
+        break;
+      case "fp":
+        // Only the tracker knows it, because it has seen the certificate.
+        if (from === "tracker") record.fingerprint = parseRoot(value);
         break;
       case "root": {
         const root = parseRoot(value);

@@ -70,11 +70,13 @@ export class AcceptedPeer implements Presence {
     const { catalog, setup } = this.#state;
     const { id, address } = this;
     const before = this.#member?.port;
-    this.#member = this.#state.put({ id, profile: 2, address, agent, name, port, presence: this }, records);
+    const { channel } = this.#connection;
+    const fingerprint = channel.secured?.fingerprint;
+    this.#member = this.#state.put({ id, profile: 2, address, agent, name, port, presence: this, fingerprint }, records);
     if (before !== port) void this.#tryPort(this.#member);
-    const pass = setup.credentials.passFor(id, this.#connection.channel);
+    const pass = setup.credentials.passFor(id, channel);
     const session = this.extras
-      ? { session: this.#session, now: setup.credentials.now, keyed: setup.credentials.keyedPassFor(id, this.#key) }
+      ? { session: this.#session, now: setup.credentials.now, keyed: setup.credentials.keyedPassFor(id, this.#key, channel) }
       : {};
     const named = this.knowsNames ? { name: this.#member.name ?? "" } : {};
     return { verb: "WELCOME", id, pass, peers: catalog.peers, files: catalog.files, ...session, ...named };
@@ -201,7 +203,8 @@ export class AcceptedPeer implements Presence {
   #callBack({ address, port, token, id }: CallBack & { id?: string | undefined }): TrackerReply {
     const holder = this.#state.catalog.at({ address, port }, this, id)?.presence;
     if (holder === undefined || holder === this || this.#member === undefined || !this.isPresent) return { verb: "NOT FOUND" };
-    const self = { address: addressFor(this.#member, holder), port: this.#member.port };
+    const { port: own, fingerprint } = this.#member;
+    const self = { address: addressFor(this.#member, holder), port: own, fingerprint };
     const isAllowed = this.#connection.host.connects.take(this.#state.clock.elapsed());
     if (isAllowed && holder.ask({ ...self, token })) return { verb: "OK" };
     const { perSecond } = CONNECTS_OF_HOST;

@@ -33,6 +33,8 @@ export interface Member {
   readonly reach?: boolean | undefined;
   /** FT/1 peers have none. */
   readonly presence?: Presence | undefined;
+  /** In a private room: the fingerprint of its certificate. */
+  readonly fingerprint?: string | undefined;
 }
 
 /** The connection of an FT/2 peer that is online, as the requests of other peers reach it. */
@@ -546,7 +548,8 @@ export function lineOf(file: SharedFile, seer: Seer, holders?: number): string {
   const reach = seer.extras && holder.reach === false ? ";reach=no" : "";
   const group = holders === undefined ? "" : `;holders=${holders}`;
   const id = seer.extras && holder.isTwin ? `;id=${holder.id}` : "";
-  return line + reach + group + id + (seer.knowsNames ? holder.end : ">");
+  const print = holder.fingerprint === undefined ? "" : `;fp=${holder.fingerprint}`;
+  return line + reach + group + id + print + (seer.knowsNames ? holder.end : ">");
 }
 
 /** A member's address for this receiver. */

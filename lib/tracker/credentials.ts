@@ -40,15 +40,15 @@ export class Credentials extends PassOffice {
    * A pass for a peer, good for ten minutes. A peer on the tracker's own machine has another address on every network that this machine
    * is on, so its pass says loopback.
    */
-  passFor(id: string, { remote, local }: Channel): string {
+  passFor(id: string, { remote, local, secured }: Channel): string {
     const isHere = remote.address === local.address && !isLoopback(remote.address);
     const address = isHere ? ((isIPv6(remote.address) ? "::1" : "127.0.0.1") as Address) : remote.address;
-    return this.issue({ id, address, expires: this.now + PASS_LIFETIME_S });
+    return this.issue({ id, address, expires: this.now + PASS_LIFETIME_S, fingerprint: secured?.fingerprint });
   }
 
   /** A pass for the peer that has the private half of this key, good for ten minutes from every address; undefined without a key. */
-  keyedPassFor(id: string, key: string): string | undefined {
-    return this.issueKeyed({ id, key, expires: this.now + PASS_LIFETIME_S });
+  keyedPassFor(id: string, key: string, { secured }: Channel): string | undefined {
+    return this.issueKeyed({ id, key, expires: this.now + PASS_LIFETIME_S, fingerprint: secured?.fingerprint });
   }
 
   /** A text that nobody can guess, for a peer to sign. */
