@@ -12,7 +12,7 @@
 import { randomBytes } from "node:crypto";
 import { dirname, join, resolve } from "node:path";
 import { quietClock, systemClock } from "./lib/clock.ts";
-import { CancelledError, FtError, UsageError } from "./lib/error.ts";
+import { CancelledError, UsageError } from "./lib/error.ts";
 import { userFolder } from "./lib/files.ts";
 import { dial } from "./lib/net/dial.ts";
 import { dialableFrom, interfaces, isOnNetwork, watchInterfaces } from "./lib/net/interfaces.ts";
@@ -24,10 +24,12 @@ import { collect } from "./lib/peer/commands/collect.ts";
 import { readCommandLine } from "./lib/peer/commands/command-line.ts";
 import { runDoctor } from "./lib/peer/commands/doctor.ts";
 import { describeFolder, describeSharing, filesToShare, fillUp, pathsToShare, shareNamed } from "./lib/peer/commands/files.ts";
+import { find, search, who } from "./lib/peer/commands/find.ts";
 import { checkWhere, get } from "./lib/peer/commands/get.ts";
 import { holders } from "./lib/peer/commands/holders.ts";
 import { findTracker, joinTracker, knownTrackers } from "./lib/peer/commands/join.ts";
 import { listFolder } from "./lib/peer/commands/list-folder.ts";
+import { stayOnline, tellEvent } from "./lib/peer/commands/share.ts";
 import type { Peer, PeerOptions } from "./lib/peer/commands/types.ts";
 import { waitForHolders, want } from "./lib/peer/commands/want.ts";
 import { Connector } from "./lib/peer/connect.ts";
@@ -42,35 +44,18 @@ import { ShareWatch } from "./lib/peer/disk/watch.ts";
 import { Downloads, type DownloadTools } from "./lib/peer/download.ts";
 import { DownloaderNames } from "./lib/peer/downloader-names.ts";
 import { EventDamper, type PeerEvent } from "./lib/peer/events.ts";
-import { findPeer } from "./lib/peer/find-peer.ts";
 import { Finishers } from "./lib/peer/finishers.ts";
 import { FolderDownloads, fetchFolderList } from "./lib/peer/folder-downloads.ts";
 import { FolderSharing } from "./lib/peer/folder-sharing.ts";
 import { meetTracker } from "./lib/peer/meet-tracker.ts";
-import {
-  type CommandLine,
-  DEFAULT_PORT,
-  defaultPeerName,
-  nameArgument,
-  PEER_COMMANDS,
-  type PeerCommand,
-} from "./lib/peer/options.ts";
+import { type CommandLine, DEFAULT_PORT, defaultPeerName, PEER_COMMANDS, type PeerCommand } from "./lib/peer/options.ts";
 import { type Holding, isDialable, isOwnRecord, isTrackerHere } from "./lib/peer/own-address.ts";
+import { describeChangedName } from "./lib/peer/own-name.ts";
 import { RateLimit } from "./lib/peer/rate-limit.ts";
 import { guide } from "./lib/peer/screen/guide.ts";
 import { Remembered } from "./lib/peer/screen/remembered.ts";
 import { Screen } from "./lib/peer/screen/screen.ts";
 import { hasTerminal, promptsOn } from "./lib/peer/screen/terminal.ts";
-import {
-  contentTable,
-  describeEvent,
-  eventObject,
-  groupByContent,
-  notFoundSentence,
-  peerTable,
-  recordObjects,
-  recordTable,
-} from "./lib/peer/screen/view.ts";
 import { type FileAsked, type Opened, Server } from "./lib/peer/serve/serve.ts";
 import { Session } from "./lib/peer/session.ts";
 import { Sharing } from "./lib/peer/sharing.ts";
@@ -81,7 +66,6 @@ import { endingSignals } from "./lib/program/signals.ts";
 import { type Address, parseAddress } from "./lib/protocol/address.ts";
 import { FOLDER_TYPE } from "./lib/protocol/folder.ts";
 import { isProven, SessionKey } from "./lib/protocol/pass.ts";
-import type { FileRecord } from "./lib/protocol/record.ts";
 import { printable } from "./lib/text.ts";
 
 /** The most connections from one address at once. */
@@ -333,6 +317,7 @@ function listenFrom(port: number | undefined, onConnection: Parameters<typeof li
 /** Joins the tracker, runs one command, and leaves. */
 async function runCommand(line: CommandLine, command: Exclude<PeerCommand, "doctor">, signal: AbortSignal): Promise<void> {
   const screen = new Screen(line);
+  if (line.isNameChanged) screen.note(describeChangedName(line.name));
   const { folders, share } = pathsToShare(line);
   const named = { ...line, share };
   const chosen = folders.length > 0 && share.length === 0 ? { taken: [], left: [] } : filesToShare(named);
@@ -367,60 +352,6 @@ async function runCommand(line: CommandLine, command: Exclude<PeerCommand, "doct
   }
 }
 
-async function search(peer: Peer, line: CommandLine, command: "search" | "list", screen: Screen): Promise<void> {
-  const { argument } = line;
-  const records =
-    command === "search"
-      ? await peer.session.requests.search(nameArgument(argument ?? ""))
-      : await peer.session.requests.list(
-          argument === undefined ? undefined : findPeer(argument, await peer.session.requests.who()).id,
-        );
-  if (records.length === 0) throw new FtError("not-found", notFoundSentence(argument ?? ""));
-  const look = { isMine: peer.isOwn };
-  if (screen.json) screen.results(recordObjects(records));
-  else if (command === "list") screen.results(contentTable(groupByContent(records, peer.isOwn), screen.width, look));
-  else screen.results(recordTable(records, screen.width, look));
-}
-
-async function find(peer: Peer, { wish }: CommandLine, screen: Screen): Promise<void> {
-  const found = await peer.session.requests.findAll(wish);
-  // This peer's own copy may have no content id yet. It is not shown as another file beside the one that it is a copy of.
-  const isCopy = (own: FileRecord) => found.some(({ root, name, size }) => root && name === own.name && size === own.size);
-  const records = found.filter((record) => record.root !== undefined || !peer.isOwn(record) || !isCopy(record));
-  if (records.length === 0) throw new FtError("not-found", "No matching files.");
-  const mine = new Set(peer.share.files.flatMap(({ root = [] }) => root));
-  const isMine = (record: FileRecord) => peer.isOwn(record) || (record.root !== undefined && mine.has(record.root));
-  screen.results(screen.json ? recordObjects(records) : contentTable(records, screen.width, { isMine }));
-}
-
-async function who(peer: Peer, screen: Screen): Promise<void> {
-  const peers = await peer.session.requests.who();
-  const self = peer.session.standing?.id ?? "";
-  screen.results(screen.json ? peers : peerTable(peers, self, screen.width));
-}
-
-async function stayOnline(peer: Peer, screen: Screen, signal: AbortSignal): Promise<void> {
-  peer.computeRoots();
-  await new Promise<void>((stop) => {
-    if (signal.aborted) stop();
-    signal.addEventListener("abort", () => stop());
-  });
-  screen.note("Leaving.");
-}
-
-/** Shows an event: every one for `share`, only important ones for other commands. */
-function tellEvent(screen: Screen, event: PeerEvent, all: boolean): void {
-  if (all && screen.json) {
-    screen.object(eventObject(event));
-    return;
-  }
-  const words = describeEvent(event);
-  if (event.event === "hashing") screen.progress(words);
-  else if (all && words !== "") screen.event(words);
-  else if (event.event === "joined" && (event.profile === 1 || event.left.length > 0)) screen.note(words);
-  else if (["away", "dismissed", "offline", "notice", "unread"].includes(event.event)) screen.note(words);
-}
-
 // ---------------------------------------------------------------- guided prompts
 
 async function runGuided(line: CommandLine, signal: AbortSignal): Promise<void> {
@@ -435,6 +366,7 @@ async function runGuided(line: CommandLine, signal: AbortSignal): Promise<void> 
   prompts.hold(() => process.kill(process.pid, "SIGINT"));
   try {
     prompts.greet(`ft-peer ${VERSION}`);
+    if (line.isNameChanged) prompts.say(describeChangedName(line.name));
     await guide({
       prompts,
       tracker: line.tracker,

@@ -34,9 +34,10 @@ import { isLinkLocal, parseAddress, parseEndpoint } from "../protocol/address.ts
 import { DEFAULT_MAX_FILES, DEFAULT_TRACKER_PORT, type Page, type Wish } from "../protocol/messages.ts";
 import { peerName } from "../protocol/peer-name.ts";
 import { type FileName, parseFileName, parseRoot } from "../protocol/record.ts";
-import { parseDuration, parseSize, printable } from "../text.ts";
+import { cutTo, parseDuration, parseSize, printable } from "../text.ts";
 import { typedAddress } from "./find-peer.ts";
 import { parseTracker } from "./locate.ts";
+import { needsOfName } from "./own-name.ts";
 import { fit } from "./screen/columns.ts";
 import type { TrackerPlace } from "./session.ts";
 
@@ -77,12 +78,16 @@ function isOpenIPv6(text: string): boolean {
   return text.includes(":") && !text.startsWith("[");
 }
 
+/** A name that is refused is shown up to this length. Bytes. */
+const NAME_SHOWN = 80;
 /** The name by which others see this peer. An empty text asks for none. */
 const PEER_NAME: Kind<string> = {
   completes: "nothing",
   read: (text, option) => {
     const name = peerName(text);
-    return name !== "" || text.trim() === "" ? name : refuse(option, "a name that people can read, such as Ben", text);
+    return name !== "" || text === ""
+      ? name
+      : refuse(option, "a name that people can read, such as Ben", cutTo(text, NAME_SHOWN));
   },
 };
 
@@ -233,6 +238,8 @@ export interface CommandLine {
   port: number | undefined;
   /** The name that was given; "" asks for none. */
   name: string | undefined;
+  /** That name is shorter than the typed one, or has other characters. */
+  isNameChanged: boolean;
   /** The holder, as typed. */
   from: string | undefined;
   /** get waits for this time until somebody has the file. Seconds. */
@@ -306,10 +313,11 @@ export function parsePeerArguments(
   const filters = { ext, type, min, max, after, before };
   const wish = isFinding(command) ? wishOf(command, words, filters) : { words: [], group: true };
   const paths = command === "share" ? words.map((word) => meantPath(word)) : [];
+  const isNameChanged = values.name !== undefined && values.name !== "" && needsOfName(String(all.name)) !== undefined;
   const outputOption = typedAs.output ?? "--output";
   if (command === "get") checkOutput({ ...values, outputOption }, names);
   if (command === "collect" && values.to === "-") throw new UsageError("collect saves files. Give --to DIR.");
-  return { tracker, command, argument, names, wish, paths, outputOption, ...values };
+  return { tracker, command, argument, names, wish, paths, outputOption, isNameChanged, ...values };
 }
 
 /** `--wait` without a duration behind it waits for as long as it takes. */

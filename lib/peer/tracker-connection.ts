@@ -70,7 +70,15 @@ export class TrackerConnection {
 }
 
 /** The messages that a tracker sends without a request. */
-const PUSHES: readonly string[] = ["NOTICE", "REACH", "CONNECT", "REVOKED", "DISMISSED", "APPEARED"] satisfies Push["verb"][];
+const PUSHES: readonly string[] = [
+  "NOTICE",
+  "REACH",
+  "CONNECT",
+  "REVOKED",
+  "DISMISSED",
+  "APPEARED",
+  "OFFERED",
+] satisfies Push["verb"][];
 
 function isPush(message: FromTracker): message is Push {
   return PUSHES.includes(message.verb);

@@ -46,8 +46,8 @@
 // ERROR code words, and a close. The words of ERROR and NOTICE are the rest of the line, for a person; only control characters in them
 // are escaped.
 //
-// A record is <name,type,size,DD/MM/YY,address,port;v=2;mtime=…;root=…;files=…;list=…;part=1;have=…;whole=1;reach=no;holders=…;id=…;by=…>. Everything
-// behind the port is optional:
+// A record is <name,type,size,DD/MM/YY,address,port;v=2;mtime=…;root=…;files=…;list=…;part=1;have=…;whole=1;only=…;reach=no;holders=…;id=…;by=…;offer=…;say=…>.
+// Everything behind the port is optional:
 //     v=2        the holder speaks FT/2
 //     mtime      exact time of last modification, ISO 8601 UTC
 //     root       the content id, 64 hex digits; absent until it is computed
@@ -56,14 +56,17 @@
 //     part=1     the holder is still fetching the file, and serves the pieces that it has
 //     have       only with part=1: how much of the file the holder has, in whole per cent. It says so by ADD, every few seconds at most
 //     whole=1    only with part=1: the holder has all pieces. It fetched the file when its list was full, so that the file does not count
+//     only       a token: the record is shown only to its holder, and to peers that were told this token
 //     reach=no   said by trackers alone: the tracker could not connect to the holder
 //     holders    said by trackers alone, with group=1: how many peers have the whole of this content
 //     by         said by trackers alone: the name of the holder
+//     offer      said by trackers alone: the holder offers this to the receiver; the holder's token for the offer
+//     say        said by trackers alone, with offer: the words of the holder's person
 //     id         said by trackers alone, where several peers have this address and port: the id of the holder
 //
 //     peer → tracker, one connection for as long as the peer is online
-//       HELLO FT/2 agent=… extras=1 session=… challenge=… key=… name=…
-//                                     → HI FT/2 name=… max=… key=… you=… announced=yes|no results=… proof=… nonce=…
+//       HELLO FT/2 agent=… extras=1 offers=1 session=… challenge=… key=… name=…
+//                                     → HI FT/2 name=… max=… key=… you=… announced=yes|no results=… proof=… nonce=… offers=yes
 //       FILES n port=p proof=…, n records   → WELCOME id=… pass=… peers=… files=… session=… now=… keyed=… name=…   (later again: a new list, new passes)
 //                                       n = 0 is not answered; n > max is ERROR too-many-files. p is the port of all its records.
 //       ADD <record>  ·  DROP name    → OK  ·  NOT FOUND (no such record)  ·  ERROR last-file (the last file stays)
@@ -72,16 +75,20 @@
 //                                       FILES, with a NOTICE; ADD of one is answered with ERROR. The connection goes on.
 //       SEARCH: name                  → FOUND: n, n records  ·  NOT FOUND
 //       LIST id=… root=… offset=… limit=…  → the same; of one peer, of one content, or everything
+//       LIST offers=1 offset=… limit=…     → the same; what is offered to this peer
 //       FIND word… ext=… type=… min=… max=… after=YYYY-MM-DD before=YYYY-MM-DD root=… offset=… limit=… group=1
 //                                     → FOUND: n total=m, n records  ·  NOT FOUND  ·  ERROR bad-find
 //                                       Best first, records of one content together; with group=1 one record for each content. A `=`
 //                                       in a word is written %3D. Words and filters must all fit. A word is found anywhere in a name,
 //                                       whatever its case and accents; `*` and `?` are wildcards, `-word` excludes.
-//       WHO offset=… limit=…          → PEERS: n, n lines id=… address=… port=… files=… bytes=… agent=… since=… reach=yes|no name=…
+//       WHO offset=… limit=…          → PEERS: n, n lines id=… address=… port=… files=… bytes=… agent=… since=… reach=yes|no name=… offers=yes|no
 //       WATCH watch=… name=… word… ext=… type=… min=… …   → OK  ·  ERROR too-many-watches  ·  ERROR bad-find
 //                                       Tell this peer when a file appears that fits the words and filters, as in FIND, or has this name.
 //                                       watch= is a token that the peer makes up; a token that it has used replaces that watch.
 //       UNWATCH watch=…               → OK  ·  NOT FOUND
+//       OFFER offer=… root=… to=all|id,id,… say=…   → OK  ·  ERROR no-such-file  ·  ERROR too-many-offers  ·  ERROR muted
+//                                       Offer a content that this peer has to everybody, or to the peers with these ids. offer= is a token
+//                                       that the peer makes up; a token that it has used replaces that offer. say= has 200 bytes at most.
 //       KNOWN address                 → YES  ·  NO   (whether an accepted peer has this address)
 //       CONNECT address=… port=… token=… id=…   → OK  ·  NOT FOUND (no such peer)  ·  ERROR too-many-connects
 //       PING                          → PONG
@@ -94,6 +101,7 @@
 //                         until that time (ISO 8601 UTC; absent: for good), or the tracker is stopping. Only to a peer that said name=;
 //                         others get a NOTICE.
 //       APPEARED watch <record>  ·  APPEARED watch more=n   a record that this watch fits, or the number of records that are not said
+//       OFFERED <record>  ·  OFFERED more=n   a peer offers this; or the number of offers that are not said. Only to a peer that said offers=1
 //       REVOKED id,id,…   the operator has disconnected these peers: their passes are not valid any more; only to a peer that said key=
 //     peer → peer
 //       HELLO FT/2 pass=… keyed=…     → HI FT/2  ·  PROVE nonce=…  ·  ERROR not-accepted, close
@@ -105,7 +113,7 @@
 //       DATES folder=…                → DATES: n, n raw bytes  ·  NOT FOUND
 //       BYE                           → close
 //
-// Later additions go only to a peer that said extras=1: announced=, results= (the most records in an answer, if that is not 2000) and
+// Later additions go only to a peer that said extras=1: announced=, offers=, results= (the most records in an answer, if that is not 2000) and
 // session= and now= of the tracker, total= in FOUND, reach= in records and WHO. A peer that says the session of an earlier WELCOME takes the
 // place of that connection, so that nobody is online twice. A peer that overhears a session must not take it. A peer makes an Ed25519
 // key for each run and says its public half as key= (base64url); the tracker's HI then has a nonce=, and FILES proves the session by
@@ -122,6 +130,18 @@
 // it comes that fits, and never of the peer's own records. A record of an FT/2 holder counts as soon as it has its root. A peer has 16
 // watches at most. A watch needs a name, a root, a word with a letter in it, an extension, or a type with its `/`. A peer gets five
 // APPEARED with a record a second; then comes, a second later, one with the number of the others, and the peer asks with FIND what they are.
+//
+// An offer moves no byte of the file: the receiver fetches it if its person, or a setting of its person, wants that. An offer lives as long as the
+// connection of its maker, so a peer that comes back makes its offers again, with the same tokens and under the same ids as far as these are
+// still right. A receiver takes an offer of a token and a root once. An offer to all is told to those that join later, too; one to some to
+// the peers of these ids when they come back with their ids. A peer makes 20 offers a minute, and a host 60; to change only the receivers of
+// an offer does not count. A peer has the last 20 of its offers. It gets five APPEARED and OFFERED with a record a second together; then comes,
+// a second later, the number of the others, and it asks LIST offers=1. The operator may mute a peer: nobody is told of its offers.
+//
+// A record with only= is in no answer, count or push to a peer that was not told its token, nor in the operator's lists, nor in any answer to
+// FT/1. An offer of such a record to some tells these peers the token. A peer that fetches from such a record says only= in its own record
+// of the content; with that it is told the token, so that the holders find each other when the tracker was restarted. A peer says such records only to a tracker
+// whose HI has offers=yes: an older one would show them to everybody. A holder does not serve such a file by its name, only by its root.
 //
 // A tracker refuses an address that its operator keeps out before it reads a byte: ERROR banned, or ERROR kicked for the minute after a
 // kick. The words of both have the end in them, ISO 8601 UTC, if there is one. A peer waits for it before it comes back.
@@ -244,6 +264,17 @@ export interface Watch extends Omit<Wish, keyof Page> {
   name?: FileName | undefined;
 }
 
+/** A content that a peer offers to others. */
+export interface Offer {
+  /** The peer's own token for it. */
+  offer: string;
+  root: string;
+  /** Everybody, or the ids of the receivers. */
+  to: "all" | string[];
+  /** The words of its person, or "". */
+  say: string;
+}
+
 /** One line of the answer to WHO. */
 export interface PeerLine {
   id: string;
@@ -258,6 +289,8 @@ export interface PeerLine {
   reach?: boolean | undefined;
   /** A label that a person chose. No two peers online have the same. */
   name?: string | undefined;
+  /** Whether it can be told of offers. Undefined: the tracker does not say. */
+  offers?: boolean | undefined;
 }
 
 /** A peer to connect to, and the token to say there. */
@@ -281,6 +314,8 @@ export type ToTracker =
       profile: 2;
       agent: string;
       extras?: boolean | undefined;
+      /** The peer knows what OFFERED is. */
+      offers?: boolean | undefined;
       session?: string | undefined;
       challenge?: string | undefined;
       /** The public key of the peer's session. */
@@ -303,11 +338,13 @@ export type ToTracker =
   | ({ verb: "UNFIT" } & Unfit)
   | { verb: "DROP"; name: FileName }
   | { verb: "SEARCH"; name: FileName }
-  | ({ verb: "LIST"; id?: string | undefined; root?: string | undefined } & Page)
+  /** `offers`: what is offered to this peer. */
+  | ({ verb: "LIST"; id?: string | undefined; root?: string | undefined; offers?: boolean | undefined } & Page)
   | ({ verb: "FIND" } & Wish)
   | ({ verb: "WHO" } & Page)
   | ({ verb: "WATCH" } & Watch)
   | { verb: "UNWATCH"; watch: string }
+  | ({ verb: "OFFER" } & Offer)
   | { verb: "KNOWN"; address: Address }
   /** `id`: that of the holder, where several peers have its address and port. */
   | ({ verb: "CONNECT"; id?: string | undefined } & CallBack)
@@ -329,6 +366,8 @@ export type FromTracker =
       proof?: string | undefined;
       /** A text that the peer signs with its session key. */
       nonce?: string | undefined;
+      /** The tracker passes offers on, and shows a record with `only` to its circle alone. */
+      offers?: boolean | undefined;
     }
   /** `now`: the tracker's time, seconds since 1970. `name`: the name that the peer got. */
   | {
@@ -359,6 +398,8 @@ export type FromTracker =
   | { verb: "REVOKED"; ids: string[] }
   /** `more`: this number of records is not said; then there is no record. */
   | { verb: "APPEARED"; watch: string; record?: FileRecord; more?: number }
+  /** `more`: this number of offers is not said; then there is no record. */
+  | { verb: "OFFERED"; record?: FileRecord; more?: number }
   | ({ verb: "DISMISSED" } & Dismissal)
   | { verb: "UNKNOWN"; word: string };
 
@@ -369,7 +410,10 @@ export interface Dismissal {
 }
 
 /** A message that a tracker sends without a request. */
-export type Push = Extract<FromTracker, { verb: "NOTICE" | "REACH" | "CONNECT" | "REVOKED" | "DISMISSED" | "APPEARED" }>;
+export type Push = Extract<
+  FromTracker,
+  { verb: "NOTICE" | "REACH" | "CONNECT" | "REVOKED" | "DISMISSED" | "APPEARED" | "OFFERED" }
+>;
 
 /** A requested name may be any text: a name that is not on the holder's list is not found. */
 export type ToHolder =

@@ -2,6 +2,7 @@
 // two profiles a connection speaks.
 
 import { ProtocolError } from "../error.ts";
+import { cutTo } from "../text.ts";
 import { parseAddress, parsePort, parseWhole } from "./address.ts";
 import {
   BasicRequests,
@@ -17,6 +18,7 @@ import {
   type FromHolder,
   type FromTracker,
   HASH,
+  type Offer,
   type Page,
   type PeerLine,
   type Profile,
@@ -34,6 +36,8 @@ import {
   parseFileName,
   parseRecord,
   parseRoot,
+  SAY_LIMIT,
+  TOKEN,
   tupleOf,
   unescapeField,
 } from "./record.ts";
@@ -51,8 +55,6 @@ import {
   yesValue,
 } from "./values.ts";
 
-/** The tracker copies a token into a line to another peer, so a token has no special characters. */
-const TOKEN = /^[\w-]{1,64}$/;
 /** A longer agent is cut, because every line of WHO repeats it. Characters. */
 const AGENT_LIMIT = 64;
 
@@ -172,8 +174,9 @@ export class TrackerInbox extends Inbox<ToTracker> {
         const values = valuesOf(rest);
         const agent = (values.get("agent") ?? "").slice(0, AGENT_LIMIT);
         const [session, challenge, key] = ["session", "challenge", "key"].map((name) => values.get(name));
-        const extras = values.get("extras") === "1" || undefined;
-        return { verb, profile: 2, agent, extras, session, challenge, key, name: optional(values, "name", nameValue) };
+        const [extras, offers] = ["extras", "offers"].map((name) => values.get(name) === "1" || undefined);
+        const name = optional(values, "name", nameValue);
+        return { verb, profile: 2, agent, extras, offers, session, challenge, key, name };
       }
       case "FILES": {
         const count = parseWhole(rest.split(" ")[0] ?? "");
@@ -197,7 +200,8 @@ export class TrackerInbox extends Inbox<ToTracker> {
         return { verb: "SEARCH", name: parseFileName(unescapeField(rest)) };
       case "LIST": {
         const values = valuesOf(rest);
-        return { verb, id: values.get("id"), root: optional(values, "root", rootValue), ...this.#pageOf(values) };
+        const offers = values.get("offers") === "1" || undefined;
+        return { verb, id: values.get("id"), root: optional(values, "root", rootValue), offers, ...this.#pageOf(values) };
       }
       case "FIND":
         return { verb, ...wishOf(rest), ...this.#pageOf(valuesOf(rest)) };
@@ -208,6 +212,8 @@ export class TrackerInbox extends Inbox<ToTracker> {
       }
       case "UNWATCH":
         return { verb, watch: watchValue(valuesOf(rest)) };
+      case "OFFER":
+        return { verb, ...offerOf(valuesOf(rest)) };
       case "WHO":
         return { verb, ...this.#pageOf(valuesOf(rest)) };
       case "KNOWN": {
@@ -291,6 +297,7 @@ export class SessionInbox extends Inbox<FromTracker> {
           results: optional(values, "results", wholeValue),
           proof: values.get("proof"),
           nonce: values.get("nonce"),
+          offers: optional(values, "offers", yesValue),
         };
       }
       case "WELCOME": {
@@ -342,6 +349,8 @@ export class SessionInbox extends Inbox<FromTracker> {
         return dismissalOf(line, rest);
       case "APPEARED":
         return appearedOf(line, rest);
+      case "OFFERED":
+        return offeredOf(line, rest);
       case "REVOKED":
         return { verb, ids: rest.split(",") };
       default:
@@ -500,9 +509,23 @@ function callBackOf(rest: string): CallBack {
 }
 
 function watchValue(values: Map<string, string>): string {
-  const watch = textValue(values, "watch");
-  if (!TOKEN.test(watch)) throw new ProtocolError("bad-token", "watch= needs a token of 1 to 64 letters, digits, - and _.");
-  return watch;
+  return tokenValue(values, "watch");
+}
+
+function tokenValue(values: Map<string, string>, key: string): string {
+  const token = textValue(values, key);
+  if (!TOKEN.test(token)) throw new ProtocolError("bad-token", `${key}= needs a token of 1 to 64 letters, digits, - and _.`);
+  return token;
+}
+
+function offerOf(values: Map<string, string>): Offer {
+  const to = textValue(values, "to");
+  return {
+    offer: tokenValue(values, "offer"),
+    root: rootValue(values, "root"),
+    to: to === "all" ? to : to.split(",").filter((id) => id !== ""),
+    say: cutTo(values.get("say") ?? "", SAY_LIMIT),
+  };
 }
 
 /** The record is another peer's. One that cannot be read counts as one that was not said. */
@@ -516,6 +539,19 @@ function appearedOf(line: string, rest: string): FromTracker {
   } catch (error) {
     if (!(error instanceof ProtocolError)) throw error;
     return { verb: "APPEARED", watch, more: 1 };
+  }
+}
+
+/** The record is another peer's, too. */
+function offeredOf(line: string, rest: string): FromTracker {
+  const more = parseWhole(/^more=(\d+)$/.exec(rest)?.[1] ?? "");
+  if (more !== undefined) return { verb: "OFFERED", more };
+  if (!rest.startsWith("<")) return { verb: "UNKNOWN", word: line };
+  try {
+    return { verb: "OFFERED", record: parseRecord(rest) };
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error;
+    return { verb: "UNKNOWN", word: line };
   }
 }
 
@@ -542,5 +578,6 @@ function parsePeerLine(line: string): PeerLine {
     since: values.get("since") ?? "",
     reach: optional(values, "reach", yesValue),
     name: optional(values, "name", nameValue) || undefined,
+    offers: optional(values, "offers", yesValue),
   };
 }

@@ -1,7 +1,7 @@
 // Parses and formats records, file names and their escapes. A stranger's text becomes a record or a file name here, or is refused.
 
 import { ProtocolError } from "../error.ts";
-import { byteLength, plural } from "../text.ts";
+import { byteLength, cutTo, plural } from "../text.ts";
 import { type Endpoint, parseAddress, parsePort, parseWhole } from "./address.ts";
 import { peerName } from "./peer-name.ts";
 
@@ -44,6 +44,12 @@ export interface FileRecord extends Endpoint {
   peer?: string | undefined;
   /** In a private room: the fingerprint of its holder's certificate, which the tracker saw. 64 hex digits. */
   fingerprint?: string | undefined;
+  /** The record is shown only to peers that were told this token. */
+  only?: string | undefined;
+  /** Its holder offers it to this peer: the holder's token for the offer. */
+  offer?: string | undefined;
+  /** Only with `offer`: the words of the holder's person, as a stranger wrote them. */
+  say?: string | undefined;
 }
 
 /** The longest file name. Bytes of UTF-8. */
@@ -51,6 +57,11 @@ export const NAME_LIMIT = 255;
 /** The most attributes of a record, so that a line of them is read quickly. */
 const MOST_ATTRIBUTES = 64;
 const utf8 = new TextEncoder();
+
+/** A token that a peer makes up: for a watch, an offer, or the circle of a record. */
+export const TOKEN = /^[\w-]{1,64}$/;
+/** The longest words of an offer. Bytes of UTF-8. */
+export const SAY_LIMIT = 200;
 
 /** A stranger's text as a file name. Throws when it is empty, longer than 255 bytes, or has a NUL or half a character in it. */
 export function parseFileName(text: string): FileName {
@@ -149,6 +160,17 @@ export function parseRecord(text: string, from: "peer" | "tracker" = "tracker"):
         // Only the tracker knows it, because it has seen the certificate.
         if (from === "tracker") record.fingerprint = parseRoot(value);
         break;
+      case "only":
+        // Without it the record would be shown to everybody.
+        if (!TOKEN.test(value)) throw new ProtocolError("bad-record", "The record's only= is not a token.");
+        record.only = value;
+        break;
+      case "offer":
+        if (from === "tracker" && TOKEN.test(value)) record.offer = value;
+        break;
+      case "say":
+        if (from === "tracker") record.say = cutTo(value, SAY_LIMIT);
+        break;
       case "root": {
         const root = parseRoot(value);
         if (root === undefined) throw new ProtocolError("bad-record", "The record's root is not 64 hex digits.");
@@ -161,6 +183,7 @@ export function parseRecord(text: string, from: "peer" | "tracker" = "tracker"):
     record.beyond = true;
   }
   if (!record.part) delete record.have;
+  if (record.offer === undefined) delete record.say;
   // To make a name harmless takes longer than all the rest.
   if (by !== "" && from === "tracker") record.by = peerName(by) || undefined;
   return record;
@@ -212,6 +235,7 @@ export function formatRecordAround(record: Omit<FileRecord, "address">): [before
     record.have === undefined ? "" : `;have=${record.have}`,
     // Programs that do not know "whole" take it for an unfinished file, and ask its holder for the pieces that it has: all of them.
     record.beyond ? ";part=1;whole=1" : "",
+    record.only === undefined ? "" : `;only=${record.only}`,
     record.unreachable ? ";reach=no" : "",
     record.holders === undefined ? "" : `;holders=${record.holders}`,
   ].join("");

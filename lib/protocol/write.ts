@@ -7,7 +7,7 @@ import { escapeField, escapeValue, formatRecord } from "./record.ts";
 export function encodeToTracker(message: Exclude<ToTracker, { profile: 1 } | { verb: "UNKNOWN" | "UNFIT" }>): string {
   switch (message.verb) {
     case "HELLO":
-      return `HELLO FT/2 agent=${escapeValue(message.agent)}${message.extras ? " extras=1" : ""}${valueIf("session", message.session)}${valueIf("challenge", message.challenge)}${valueIf("key", message.key)}${valueIf("name", message.name)}\n`;
+      return `HELLO FT/2 agent=${escapeValue(message.agent)}${message.extras ? " extras=1" : ""}${message.offers ? " offers=1" : ""}${valueIf("session", message.session)}${valueIf("challenge", message.challenge)}${valueIf("key", message.key)}${valueIf("name", message.name)}\n`;
     case "FILES": {
       const lines = message.records.map((record) => `${formatRecord(record)}\n`);
       return `FILES ${message.records.length} port=${message.port}${valueIf("proof", message.proof)}\n${lines.join("")}`;
@@ -19,13 +19,18 @@ export function encodeToTracker(message: Exclude<ToTracker, { profile: 1 } | { v
     case "SEARCH":
       return `SEARCH: ${escapeField(message.name)}\n`;
     case "LIST":
-      return `LIST${valueIf("id", message.id)}${valueIf("root", message.root)} ${encodePage(message)}\n`;
+      return `LIST${valueIf("id", message.id)}${valueIf("root", message.root)}${message.offers ? " offers=1" : ""} ${encodePage(message)}\n`;
     case "FIND":
       return encodeWish(message);
     case "WATCH":
       return encodeWatch(message);
     case "UNWATCH":
       return `UNWATCH watch=${message.watch}\n`;
+    case "OFFER": {
+      const to = message.to === "all" ? "all" : message.to.join(",");
+      const say = message.say === "" ? undefined : message.say;
+      return `OFFER offer=${message.offer} root=${message.root} to=${to}${valueIf("say", say)}\n`;
+    }
     case "WHO":
       return `WHO ${encodePage(message)}\n`;
     case "KNOWN":
@@ -73,14 +78,15 @@ function encodePage({ offset, limit }: Page): string {
 /** FT/2, tracker → peer. The records of an answer are lines already, from `formatRecord`. */
 export function encodeFromTracker(
   message:
-    | Exclude<FromTracker, { verb: "UNKNOWN" | "FOUND" | "PEERS" | "APPEARED" }>
+    | Exclude<FromTracker, { verb: "UNKNOWN" | "FOUND" | "PEERS" | "APPEARED" | "OFFERED" }>
+    | { verb: "OFFERED"; line?: string; more?: number }
     | { verb: "APPEARED"; watch: string; line?: string; more?: number }
     | { verb: "FOUND"; lines: string[]; total?: number }
     | { verb: "PEERS"; peers: PeerLine[] },
 ): string {
   switch (message.verb) {
     case "HI":
-      return `HI FT/2 name=${escapeValue(message.name)} max=${message.max} key=${message.key} you=${escapeValue(message.you)}${valueIf("announced", message.announced)}${valueIf("results", message.results)}${valueIf("proof", message.proof)}${valueIf("nonce", message.nonce)}\n`;
+      return `HI FT/2 name=${escapeValue(message.name)} max=${message.max} key=${message.key} you=${escapeValue(message.you)}${valueIf("announced", message.announced)}${valueIf("results", message.results)}${valueIf("proof", message.proof)}${valueIf("nonce", message.nonce)}${valueIf("offers", message.offers)}\n`;
     case "WELCOME":
       return `WELCOME id=${message.id} pass=${message.pass} peers=${message.peers} files=${message.files}${valueIf("session", message.session)}${valueIf("now", message.now)}${valueIf("keyed", message.keyed)}${valueIf("name", message.name)}\n`;
     case "FOUND":
@@ -101,6 +107,8 @@ export function encodeFromTracker(
     }
     case "APPEARED":
       return `APPEARED ${message.watch} ${message.line ?? `more=${message.more ?? 0}`}\n`;
+    case "OFFERED":
+      return `OFFERED ${message.line ?? `more=${message.more ?? 0}`}\n`;
     case "REVOKED":
       return `REVOKED ${message.ids.join(",")}\n`;
     case "OK":
@@ -121,7 +129,7 @@ function oneLine(words: string): string {
 }
 
 function encodePeerLine(peer: PeerLine): string {
-  return `id=${peer.id} address=${escapeValue(peer.address)} port=${peer.port} files=${peer.files} bytes=${peer.bytes} agent=${escapeValue(peer.agent)} since=${peer.since}${valueIf("reach", peer.reach)}${valueIf("name", peer.name)}\n`;
+  return `id=${peer.id} address=${escapeValue(peer.address)} port=${peer.port} files=${peer.files} bytes=${peer.bytes} agent=${escapeValue(peer.agent)} since=${peer.since}${valueIf("reach", peer.reach)}${valueIf("name", peer.name)}${valueIf("offers", peer.offers)}\n`;
 }
 
 /** ` key=value`, or "" without a value. */

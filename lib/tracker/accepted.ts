@@ -3,15 +3,17 @@
 
 import { ProtocolError } from "../error.ts";
 import type { Address } from "../protocol/address.ts";
-import type { CallBack, ToTracker, Watch, Wish } from "../protocol/messages.ts";
+import type { CallBack, Offer, ToTracker, Watch, Wish } from "../protocol/messages.ts";
 import { type FileName, type FileRecord, isCounted } from "../protocol/record.ts";
 import { encodeFromTracker } from "../protocol/write.ts";
+import { Allowance } from "../rate.ts";
 import { plural, printable } from "../text.ts";
-import { addressFor, type Member, type Presence, type SessionClaim } from "./catalog.ts";
+import { addressFor, type Member, type Presence, type Push, type SessionClaim } from "./catalog.ts";
 import { Account, CONNECTS_OF_HOST } from "./hosts.ts";
 import type { Steps } from "./long-search.ts";
+import { OFFERS } from "./offers.ts";
 import type { Connection, TrackerReply, TrackerState } from "./state.ts";
-import { MOST_WATCHES } from "./watches.ts";
+import { MOST_WATCHES, PUSHES_A_SECOND } from "./watches.ts";
 
 /** The most connect requests that a peer gets. One host may ask for at most half of this number, so others can ask as well. */
 const CONNECTS = { perSecond: 2 * CONNECTS_OF_HOST.perSecond, burst: 2 * CONNECTS_OF_HOST.burst };
@@ -23,6 +25,8 @@ export type PeerRequest = Exclude<ToTracker, { verb: "HELLO" | "FILES" | "BYE" }
 export const TOO_LATE = error("left", "This peer has ended its connection and shares nothing any more.");
 
 const LAST_FILE = error("last-file", "The last file stays: a peer shares at least one. Say BYE to leave.");
+
+const MUTED = error("muted", "The tracker's operator has muted you: nobody is told of your offers.");
 
 const utf8 = new TextEncoder();
 
@@ -42,6 +46,8 @@ export class AcceptedPeer implements Presence {
   #trying = false;
   /** The connect requests that it gets. Most peers get none. */
   #got: Account | undefined;
+  /** Most peers are told nothing. */
+  #pushes: Allowance | undefined;
 
   constructor(id: string, key: string, connection: Connection, state: TrackerState) {
     this.id = id;
@@ -54,6 +60,19 @@ export class AcceptedPeer implements Presence {
 
   get extras(): boolean {
     return this.#connection.extras === true;
+  }
+
+  get hearsOffers(): boolean {
+    return this.#connection.hearsOffers === true;
+  }
+
+  get pushes(): Allowance {
+    this.#pushes ??= new Allowance(PUSHES_A_SECOND, PUSHES_A_SECOND, this.#state.clock);
+    return this.#pushes;
+  }
+
+  push(message: Push): void {
+    this.#connection.reply(message);
   }
 
   get knowsNames(): boolean {
@@ -131,6 +150,7 @@ export class AcceptedPeer implements Presence {
       case "SEARCH":
         return catalog.answer(request.name, this, limits.results, (lines) => utf8.encode(encodeFromTracker(found(lines))));
       case "LIST":
+        if (request.offers) return found(this.#member === undefined ? [] : this.#state.offers.to(this.#member, request));
         if (request.root === undefined) return found(catalog.list(request.id, request, this));
         return found(catalog.holders(request.root, request, this));
       case "WHO":
@@ -141,6 +161,8 @@ export class AcceptedPeer implements Presence {
         return ended || !this.isPresent ? TOO_LATE : this.#watch(request);
       case "UNWATCH":
         return { verb: this.#state.watches.remove(this.id, request.watch) ? "OK" : "NOT FOUND" };
+      case "OFFER":
+        return ended || !this.isPresent ? TOO_LATE : this.#offer(request);
       case "CONNECT":
         return this.#callBack(request);
       case "PING":
@@ -170,13 +192,28 @@ export class AcceptedPeer implements Presence {
 
   #watch(watch: Watch): TrackerReply {
     try {
+      const { id, pushes } = this;
       const reply = (message: TrackerReply) => this.#connection.reply(message);
-      if (this.#state.watches.add({ id: this.id, seer: this, reply }, watch)) return { verb: "OK" };
+      if (this.#state.watches.add({ id, seer: this, pushes, reply }, watch)) return { verb: "OK" };
       return error("too-many-watches", `This tracker takes ${MOST_WATCHES} watches of a peer.`);
     } catch (failure) {
       if (!(failure instanceof ProtocolError)) throw failure;
       return error(failure.code, failure.message);
     }
+  }
+
+  #offer(offer: Offer): TrackerReply {
+    const { offers, mutes, setup } = this.#state;
+    if (this.#member === undefined || mutes.isMuted(this.#member)) return MUTED;
+    const { id, address } = this;
+    const { name, port } = this.#member;
+    const file = offers.make(id, this.#connection.host, offer);
+    if (file === "no-such-file") return error(file, "A peer offers files that it has, and whose content id it has told.");
+    if (file === "too-many-offers") return error(file, `This tracker takes ${OFFERS.burst} offers a minute of a peer.`);
+    const to = offer.to === "all" ? offer.to : offer.to.length;
+    const what = file.only === undefined ? { file: file.name, size: file.size } : { size: file.size };
+    setup.report({ event: "offered", id, name, address, port, ...what, to });
+    return { verb: "OK" };
   }
 
   /** The reply to FIND, in steps between which others have their turn. A peer that has not said `extras=1` gets no total. */

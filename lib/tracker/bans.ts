@@ -74,11 +74,14 @@ export class Bans {
     return { code: "kicked", words: `This tracker's operator has disconnected ${from}${untilUTC(end)}.` };
   }
 
-  /** Refuses a network for a minute. No file keeps that. Gives the end of that time. */
-  kick(network: Network): number {
-    const until = this.#now() + KICK_MS;
+  /** The end of a kick that is given now. Milliseconds since 1970. */
+  endOfKick(): number {
+    return this.#now() + KICK_MS;
+  }
+
+  /** Refuses a network until a time. No file keeps that. */
+  kick(network: Network, until: number): void {
     this.#kicked.set(network, until);
-    return until;
   }
 
   /** Bans a network, or changes its ban. `fault`: why the file does not have it; the ban is still valid until the program ends. */
@@ -89,11 +92,12 @@ export class Bans {
     return { ban: plain(ban), fault };
   }
 
-  /** Ends a ban, or else a kick. `was`: the network was refused. `fault`: why the file still has the ban. */
-  remove(network: Network): { was: boolean; fault: string | undefined } {
+  /** Ends a ban and a kick: `was` says what there was. `fault`: why the file still has the ban. */
+  remove(network: Network): { was: "banned" | "kicked" | undefined; fault: string | undefined } {
+    const isKicked = (this.#kicked.take(network) ?? 0) > this.#now();
     const known = this.list.some(({ address }) => address === network.text);
-    if (!known) return { was: this.#kicked.delete(network), fault: undefined };
-    return { was: true, fault: this.#change((lines) => without(lines, network)) };
+    if (known) return { was: "banned", fault: this.#change((lines) => without(lines, network)) };
+    return { was: isKicked ? "kicked" : undefined, fault: undefined };
   }
 
   #isOver({ until }: Ban): boolean {

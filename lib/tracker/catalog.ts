@@ -13,6 +13,9 @@ import {
   isCounted,
   modifiedOf,
 } from "../protocol/record.ts";
+import type { encodeFromTracker } from "../protocol/write.ts";
+import type { Allowance } from "../rate.ts";
+import { Circles } from "./circles.ts";
 import { eachOf, type Few, withOne, withoutOne } from "./few.ts";
 import { type Findable, FindIndex } from "./find.ts";
 import { NamedList } from "./named-list.ts";
@@ -37,6 +40,9 @@ export interface Member {
   readonly fingerprint?: string | undefined;
 }
 
+/** What a tracker says without a request. */
+export type Push = Extract<Parameters<typeof encodeFromTracker>[0], { verb: "OFFERED" | "APPEARED" | "NOTICE" }>;
+
 /** The connection of an FT/2 peer that is online, as the requests of other peers reach it. */
 export interface Presence extends Seer {
   /** Asks the peer to connect to another one; false when it gets too many such requests. */
@@ -45,6 +51,10 @@ export interface Presence extends Seer {
   isBack(claim: SessionClaim): boolean;
   /** Ends this connection without removing the peer, because the peer has a new connection. */
   replace(): void;
+  /** Limits what it is told without having asked: files that appear, and offers. */
+  readonly pushes: Allowance;
+  /** Tells it something that it has not asked for. */
+  push(message: Push): void;
 }
 
 /** A new peer that says the session of an earlier one. Anybody on the network may have overheard that session. */
@@ -68,6 +78,10 @@ export interface Seer {
   extras?: boolean;
   /** It knows that peers have names. */
   knowsNames?: boolean;
+  /** It knows what an offer is. */
+  hearsOffers?: boolean;
+  /** The id of an FT/2 peer that is online. Others are shown no record with a token. */
+  id?: string;
 }
 
 /** A member and its records by name, in the order in which they came. */
@@ -77,6 +91,8 @@ interface Shelf extends Member {
   readonly records: NamedList<SharedFile>;
   /** Records of files that the peer is still fetching. */
   parts: number;
+  /** Whole files that are not shown to everybody. */
+  enclosed: number;
   /** Records that do not count towards its limit: of unfinished files, and of whole ones beyond the limit. */
   uncounted: number;
   /** Bytes of its whole files. A sum of several sizes may be no exact `number`. */
@@ -102,6 +118,7 @@ export interface SharedFile extends Omit<FileRecord, "address" | "port">, Findab
   part: true | undefined;
   have: number | undefined;
   beyond: true | undefined;
+  only: string | undefined;
   readonly holder: Shelf;
 }
 
@@ -138,6 +155,7 @@ export class Catalog {
   readonly #byRoot = new Map<string, Few<SharedFile>>();
   readonly #index: FindIndex<SharedFile>;
   readonly #texts = new Map<string, string>();
+  readonly #circles = new Circles<SharedFile>();
   #files = 0;
   /** Called with each record that is new or has changed. */
   onRecord: ((file: SharedFile) => void) | undefined;
@@ -154,7 +172,7 @@ export class Catalog {
     return this.#shelves.size;
   }
 
-  /** Records of whole files. */
+  /** Records of whole files that everybody is shown. */
   get files(): number {
     return this.#files;
   }
@@ -188,6 +206,7 @@ export class Catalog {
         isTwin: false,
         records: new NamedList(),
         parts: 0,
+        enclosed: 0,
         uncounted: 0,
         bytes: 0n,
       };
@@ -244,6 +263,7 @@ export class Catalog {
     const shelf = this.#shelves.get(id);
     if (shelf === undefined) return undefined;
     this.#clear(shelf);
+    this.#circles.forget(id);
     this.#shelves.delete(id);
     this.#unsettle(shelf);
     const { profile, address, agent, name, since, port } = shelf;
@@ -281,6 +301,27 @@ export class Catalog {
     return this.#shelves.get(id);
   }
 
+  /** All peers online. */
+  members(): IteratorObject<Member> {
+    return this.#shelves.values();
+  }
+
+  /** The record of a content of which a peer has the whole. */
+  wholeOf(id: string, root: string): SharedFile | undefined {
+    return Iterator.from(this.#shelves.get(id)?.records.values() ?? []).find((file) => file.root === root && !file.part);
+  }
+
+  /** From now on a peer is shown the records with this token. */
+  tell(id: string, token: string): void {
+    this.#circles.tell(id, token);
+    this.#answers.clear();
+  }
+
+  /** Whether a record is shown to the peer with this id. */
+  sees(id: string | undefined, file: SharedFile): boolean {
+    return this.#circles.sees(id, file);
+  }
+
   /** Whether an accepted peer comes from this address. To a seer, the tracker's own machine has the tracker's address. */
   known(address: Address, seer?: Seer): boolean {
     return this.#byAddress.has(address) || (address === seer?.via && this.#here.size > 0);
@@ -306,7 +347,8 @@ export class Catalog {
     }
     const lines = this.search(name, seer, limit);
     const bytes = encode(lines);
-    if (lines.length > 0 && bytes.length <= ANSWER_LIMIT) {
+    const isForAll = Iterator.from(eachOf(this.#byName.get(name))).every(({ only }) => only === undefined);
+    if (lines.length > 0 && bytes.length <= ANSWER_LIMIT && isForAll) {
       if (this.#answers.size >= ANSWERS_KEPT) this.#answers.clear();
       this.#answers.set(name, { via, extras, knowsNames, bytes });
     }
@@ -315,7 +357,7 @@ export class Catalog {
 
   /** FT/2: the answer lines for an exact file name. */
   search(name: FileName, seer: Seer, limit: number): string[] {
-    return linesOf(fairly(this.#byName.get(name)), { offset: 0, limit }, seer);
+    return linesOf(this.#seen(fairly(this.#byName.get(name)), seer), { offset: 0, limit }, seer);
   }
 
   /**
@@ -327,7 +369,8 @@ export class Catalog {
     for (const file of fairly(this.#byName.get(name))) {
       if (lines.length >= limit) break;
       const address = addressFor(file.holder, seer);
-      if (file.part || file.type === FOLDER_TYPE || (isIPv6(address) && !isIPv6(seer.address))) continue;
+      if (file.only !== undefined || file.part || file.type === FOLDER_TYPE || (isIPv6(address) && !isIPv6(seer.address)))
+        continue;
       lines.push(formatFoundRecord({ ...file, address, port: file.holder.port }));
     }
     return lines;
@@ -335,7 +378,11 @@ export class Catalog {
 
   /** A page of the records of one content, whatever its holders call it. */
   holders(root: string, page: Page, seer: Seer): string[] {
-    return linesOf(fairly(this.#byRoot.get(root)), page, seer);
+    return linesOf(this.#seen(fairly(this.#byRoot.get(root)), seer), page, seer);
+  }
+
+  #seen(files: Iterable<SharedFile>, { id }: Seer): Iterable<SharedFile> {
+    return Iterator.from(files).filter((file) => this.#circles.sees(id, file));
   }
 
   /**
@@ -344,15 +391,19 @@ export class Catalog {
    */
   *find(wish: Wish, seer: Seer): Generator<undefined, { lines: string[]; total: number }> {
     const among = wish.root === undefined ? undefined : eachOf(this.#byRoot.get(wish.root));
-    const { contents, total } = yield* this.#index.steps(wish, among);
-    const lines: string[] = [];
+    const isOpen = ({ root }: SharedFile) => [...eachOf(this.#byRoot.get(root ?? ""))].some(({ only, part }) => !only && !part);
+    const enclosed = this.#circles.find(wish, seer.id).filter(({ file }) => !wish.group || !isOpen(file));
+    const first = enclosed.slice(wish.offset, wish.offset + wish.limit);
+    const page = { offset: Math.max(0, wish.offset - enclosed.length), limit: wish.limit - first.length };
+    const { contents, total } = yield* this.#index.steps({ ...wish, ...page }, among);
+    const lines = first.map(({ file, holders }) => lineOf(file, seer, wish.group ? holders : undefined));
     for (const { items, holders } of contents) {
       for (const file of items) {
         lines.push(lineOf(file, seer, wish.group ? holders : undefined));
         if (lines.length % LINES_A_STEP === 0) yield;
       }
     }
-    return { lines, total };
+    return { lines, total: total + enclosed.length };
   }
 
   /** A page of one peer's records, or of all. */
@@ -361,35 +412,39 @@ export class Catalog {
     let skip = offset;
     for (const shelf of id === undefined ? this.#shelves.values() : [this.#shelves.get(id)]) {
       if (lines.length >= limit) break;
-      const count = shelf?.records.size ?? 0;
-      if (shelf !== undefined && skip < count) {
-        lines.push(...linesOf(shelf.records.values(), { offset: skip, limit: limit - lines.length }, seer));
-      }
+      if (shelf === undefined) break;
+      const isOpen = shelf.enclosed === 0 && shelf.parts === 0;
+      const records = isOpen ? shelf.records.values() : [...this.#seen(shelf.records.values(), seer)];
+      const count = Array.isArray(records) ? records.length : shelf.records.size;
+      if (skip < count) lines.push(...linesOf(records, { offset: skip, limit: limit - lines.length }, seer));
       skip = Math.max(0, skip - count);
     }
     return lines;
   }
 
-  /** Every peer online with its records. */
+  /** Every peer online with its records that are for everybody. */
   *everything(): Generator<{ member: Member; files: IteratorObject<Listed> }, void> {
-    for (const shelf of this.#shelves.values()) yield { member: shelf, files: Iterator.from(shelf.records.values()) };
+    for (const shelf of this.#shelves.values()) {
+      yield { member: shelf, files: Iterator.from(shelf.records.values()).filter(({ only }) => only === undefined) };
+    }
   }
 
   /** A page of the peers online. */
   who({ offset, limit }: Page, seer: Seer): PeerLine[] {
     const lines: PeerLine[] = [];
     for (const shelf of pageOf(this.#shelves.values(), { offset, limit })) {
-      const { id, port, agent, since, reach, records, parts, bytes, name } = shelf;
+      const { id, port, agent, since, reach, records, parts, enclosed, bytes, name } = shelf;
       lines.push({
         id,
         address: addressFor(shelf, seer),
         port,
-        files: records.size - parts,
+        files: records.size - parts - enclosed,
         bytes: Math.min(Number(bytes), Number.MAX_SAFE_INTEGER),
         agent,
         since: new Date(since).toISOString(),
         ...(seer.extras ? { reach } : {}),
         ...(seer.knowsNames ? { name } : {}),
+        ...(seer.hearsOffers ? { offers: shelf.presence?.hearsOffers === true } : {}),
       });
     }
     return lines;
@@ -424,11 +479,24 @@ export class Catalog {
 
   /** Puts a record at the end of a list, or replaces the record of the same name where it is. */
   #shelve(shelf: Shelf, record: FileRecord): void {
-    const { size, v2, files, list, part, beyond } = record;
+    const { size, v2, files, list, part, beyond, only } = record;
     const [name, mtime, root] = [detached(record.name), detached(record.mtime), detached(record.root)];
     const [type, date] = [this.#shared(record.type), this.#shared(record.date)];
     const modified = mtime ?? modifiedOf(record);
-    const about = { type, size, date, v2, modified, mtime, root, files, list, part: part || undefined, beyond };
+    const about = {
+      type,
+      size,
+      date,
+      v2,
+      modified,
+      mtime,
+      root,
+      files,
+      list,
+      part: part || undefined,
+      beyond,
+      only: detached(only),
+    };
     const have = part ? record.have : undefined;
     let file = shelf.records.get(name);
     if (file === undefined) {
@@ -442,7 +510,7 @@ export class Catalog {
       file.have = have;
       // How far a download is changes every few seconds, and no search depends on it.
       if (keys.every((key) => file?.[key] === about[key])) return;
-      this.#index.remove(file);
+      this.#unfind(file);
       this.#count(shelf, file, -1);
       if (file.root !== root) {
         if (file.root !== undefined) take(this.#byRoot, file.root, file);
@@ -450,7 +518,8 @@ export class Catalog {
       }
       Object.assign(file, about);
     }
-    this.#index.add(file);
+    if (file.only === undefined) this.#index.add(file);
+    else this.#circles.add(file);
     this.#count(shelf, file, 1);
     this.onRecord?.(file);
   }
@@ -474,16 +543,22 @@ export class Catalog {
     shelf.records.delete(name);
     take(this.#byName, name, file);
     if (root !== undefined) take(this.#byRoot, root, file);
-    this.#index.remove(file);
+    this.#unfind(file);
     this.#count(shelf, file, -1);
+  }
+
+  #unfind(file: SharedFile): void {
+    this.#index.remove(file);
+    this.#circles.remove(file);
   }
 
   /** Notes that a list has a record more or less. */
   #count(shelf: Shelf, file: SharedFile, by: 1 | -1): void {
-    const { name, size, part } = file;
+    const { name, size, part, only } = file;
     this.#answers.delete(name);
     if (!isCounted(file)) shelf.uncounted += by;
     if (part) shelf.parts += by;
+    else if (only !== undefined) shelf.enclosed += by;
     else {
       shelf.bytes += BigInt(by * size);
       this.#files += by;

@@ -71,6 +71,8 @@ export class Conversation implements ChannelHandlers, Connection {
   extras = false;
   /** It has said `name=`. */
   knowsNames = false;
+  /** It has said `offers=1`. */
+  hearsOffers = false;
   /** It has said `key=`. */
   hearsRevoked = false;
   /** An accepted peer whose requests are all answered has none. It takes a spare one for the next request. */
@@ -327,11 +329,12 @@ export class Conversation implements ChannelHandlers, Connection {
     if (guest !== undefined) Object.assign(guest, { agent, name: hello.name || undefined, session, key });
     this.extras = hello.extras === true;
     this.knowsNames = hello.name !== undefined;
+    this.hearsOffers = hello.offers === true;
     this.hearsRevoked = hello.key !== undefined;
     const { limits, setup } = this.#state;
     const { name, announced, credentials } = setup;
     const results = limits.mostResults === RESULTS_LIMIT ? {} : { results: limits.mostResults };
-    const extras = this.extras ? { announced, ...results } : {};
+    const extras = this.extras ? { announced, ...results, offers: true } : {};
     const about = { name, max: limits.files, key: credentials.key, you: this.address, ...extras };
     const proof = hello.challenge === undefined ? undefined : credentials.prove(hello.challenge);
     const nonce = hello.key === undefined ? undefined : credentials.newNonce();

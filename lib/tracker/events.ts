@@ -5,7 +5,7 @@ import type { Clock } from "../clock.ts";
 import { Damper, type More } from "../damper.ts";
 import { VERSION } from "../program/cli.ts";
 import { formatEndpoint, hostOf } from "../protocol/address.ts";
-import { localDay, plural, printable } from "../text.ts";
+import { formatSize, localDay, plural, printable, printableName } from "../text.ts";
 
 /** The reason of a peer that left as its person wished. Its line in the log has no reason: it says "left" already. */
 export const SAID_BYE = "left";
@@ -25,6 +25,8 @@ type PeerEvent = { address: string } & (
   | ({ event: "joined"; files: number; agent: string; profile: string; peers: number } & Who)
   | ({ event: "updated"; files: number } & Who)
   | ({ event: "unreachable"; reason: string } & Who)
+  /** `file`: only of one that everybody may see. `to`: everybody, or the number of receivers. */
+  | ({ event: "offered"; file?: string; size: number; to: "all" | number } & Who)
   | ({ event: "left"; reason: string; peers: number } & Who)
   | { event: "refused"; code: string; reason: string }
 );
@@ -132,6 +134,11 @@ function describe(
       ];
     case "updated":
       return ["updated", "dim", `${describePeer(event)}, ${plural(event.files, "file")}`];
+    case "offered": {
+      const what = event.file === undefined ? "a file" : `"${printableName(event.file)}"`;
+      const to = event.to === "all" ? "everybody" : event.to === 1 ? "1 person" : `${event.to} people`;
+      return ["offered", "dim", `${describePeer(event)} offers ${what} (${formatSize(event.size)}) to ${to}`];
+    }
     case "left": {
       const why = event.reason === SAID_BYE ? "" : `: ${printable(event.reason)}`;
       return ["left", "dim", `${describePeer(event)}${why} ${online(event)}`];

@@ -13,6 +13,8 @@ const LEAST_WORK = 10;
 const SEARCH_BURST_S = 4;
 /** The most connect requests of one host. */
 export const CONNECTS_OF_HOST = { perSecond: 8, burst: 64 };
+/** The most offers that the peers of one host make. */
+const OFFERS_OF_HOST = { perSecond: 1, burst: 60 };
 /** At this number of hosts the tracker first looks for hosts to forget; then each time their number has doubled. */
 const HOSTS = 1024;
 /** The most hosts without a connection that the tracker remembers because they owe something. */
@@ -61,6 +63,7 @@ export class Host {
   readonly searches: Account;
   /** Connect requests. */
   readonly connects: Account;
+  readonly offers: Account;
   /** The functions that its connections run when it is their turn. */
   readonly waiting = new Set<() => void>();
   /** Its connections that wait for work, the longest first. The first one has the work that is earned next. */
@@ -73,11 +76,12 @@ export class Host {
     this.work = new Account(work);
     this.searches = new Account(searches);
     this.connects = new Account(CONNECTS_OF_HOST);
+    this.offers = new Account(OFFERS_OF_HOST);
   }
 
   /** The time at which it owes nothing any more. */
   get paidUntil(): number {
-    return Math.max(this.work.paidUntil, this.searches.paidUntil, this.connects.paidUntil);
+    return Math.max(this.work.paidUntil, this.searches.paidUntil, this.connects.paidUntil, this.offers.paidUntil);
   }
 }
 

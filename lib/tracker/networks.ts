@@ -64,8 +64,12 @@ export class NetworkTable<Value> {
     this.#values.set(`${family} ${prefix}`, value);
   }
 
-  delete({ family, prefix }: Network): boolean {
-    return this.#values.delete(`${family} ${prefix}`);
+  /** Removes the value of a network, and gives it. */
+  take({ family, prefix }: Network): Value | undefined {
+    const key = `${family} ${prefix}`;
+    const value = this.#values.get(key);
+    this.#values.delete(key);
+    return value;
   }
 
   /** The values of all networks that an address is in. */

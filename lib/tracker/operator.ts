@@ -1,11 +1,12 @@
-// Carries out the orders of a running tracker's operator: status, peers, files, holders, kick, ban, unban, bans,
+// Carries out the orders of a running tracker's operator: status, peers, files, holders, kick, ban, unban, bans, mute, unmute,
 // notice. operator-socket.ts receives them.
 
 import { VERSION } from "../program/cli.ts";
 import { type Address, formatEndpoint, hostOf, isIPv6, isLinkLocal, parseAddress, parseEndpoint } from "../protocol/address.ts";
-import type { Dismissal } from "../protocol/messages.ts";
+import { DEFAULT_TRACKER_PORT, type Dismissal } from "../protocol/messages.ts";
 import { formatDuration, formatSize, formatUntil, plural, printable } from "../text.ts";
 import { describePeer } from "./events.ts";
+import type { GonePeer } from "./gone.ts";
 import { bansOf, type Meant, reasonFor, whoIsMeant } from "./meant.ts";
 import type { Meter } from "./meter.ts";
 import { isIn, type Network, parseNetwork } from "./networks.ts";
@@ -16,7 +17,7 @@ import { listFiles, listHolders, listPeers } from "./who-has.ts";
 const NOTICE_LIMIT = 1000;
 
 export interface Order {
-  order: "status" | "peers" | "files" | "holders" | "kick" | "ban" | "unban" | "bans" | "notice";
+  order: "status" | "peers" | "files" | "holders" | "kick" | "ban" | "unban" | "bans" | "mute" | "unmute" | "notice";
   /** An address, a network, or a peer that is online: its `address:port`, name or id. */
   address?: string;
   /** A file's name, or root: and its content id. */
@@ -53,7 +54,8 @@ export class Operator {
 
   obey(order: Order): OrderResult {
     const result = this.#carryOut(order);
-    if (result.done && !ASKING.includes(order.order)) {
+    const isQuestion = ASKING.includes(order.order) || (order.order === "mute" && order.address === undefined);
+    if (result.done && !isQuestion) {
       this.#state.setup.report({ event: "operator", order: order.order, words: result.lines.join(" ") });
     }
     return result;
@@ -103,6 +105,10 @@ export class Operator {
         return this.#ban(address, seconds, words);
       case "unban":
         return this.#unban(address);
+      case "mute":
+        return address === "" ? this.#listMutes() : this.#mute(address);
+      case "unmute":
+        return this.#unmute(address);
       default:
         order satisfies never;
         return { done: false, lines: [`"${printable(String(order))}" is no order.`] };
@@ -112,25 +118,41 @@ export class Operator {
   #kick(typed: string): OrderResult {
     const meant = whoIsMeant(typed, this.#state);
     if (typeof meant === "string") return { done: false, lines: [meant] };
+    if (meant.gone !== undefined) {
+      const { gone } = meant;
+      const lines = [`${describePeer(gone)} has left${this.#ago(gone)}. To keep it out: ${this.#typed(`ban ${gone.address}`)}`];
+      return { done: false, lines };
+    }
     const { bans } = this.#state.setup;
-    const until = bans.kick(meant.network);
+    const until = bans.endOfKick();
     const shown = meant.peer === undefined ? meant.network.text : describePeer(meant.peer);
-    if (this.#disconnect({ code: "kicked", until }, meant) > 0)
-      return this.#done(`Disconnected ${shown}${this.#until(until)}.`);
-    return { done: false, lines: [`No peer connected from ${shown}.`] };
+    if (this.#disconnect({ code: "kicked", until }, meant) === 0) {
+      return { done: false, lines: [`No peer connected from ${shown}.`] };
+    }
+    bans.kick(meant.network, until);
+    return this.#done(`Disconnected ${shown}${this.#until(until)}.`);
   }
 
   #ban(typed: string, seconds: number | undefined, words: string): OrderResult {
     const meant = whoIsMeant(typed, this.#state);
     if (typeof meant === "string") return { done: false, lines: [meant] };
-    const { clock, setup } = this.#state;
-    const { peer } = meant;
+    const { clock, setup, gone: left } = this.#state;
+    const { gone } = meant;
+    const peer = meant.peer ?? gone;
     const network = wholeHost(peer?.address ?? typed) ?? meant.network;
     const until = seconds === undefined ? undefined : clock.at() + seconds * 1000;
     const { ban, fault } = setup.bans.add(network, until, reasonFor(meant, words));
     this.#disconnect({ code: "banned", until }, { network });
     const whose = peer?.name === undefined ? "" : ` ("${printable(peer.name)}")`;
     const lines = [`Banned ${ban.address}${whose}${this.#until(until)}.`];
+    if (gone !== undefined) lines.push(`${describePeer(gone)} had left${this.#ago(gone)}.`);
+    // A name is free again when its peer has left: the one that is online may not be the one that is meant.
+    const others = meant.peer === undefined ? [] : left.find(typed).filter(({ address }) => !isIn(address, network));
+    for (const other of others.slice(0, OTHERS_NAMED)) {
+      lines.push(
+        `${describePeer(other)} has left${this.#ago(other)}. To keep that one out, too: ${this.#typed(`ban ${other.address}`)}`,
+      );
+    }
     if (network !== meant.network) {
       lines.push(`A host can have every address of its IPv6 network. To ban one address alone: ban ${meant.network.text}/128`);
     }
@@ -145,10 +167,12 @@ export class Operator {
     if (network === undefined) return this.#unbanName(typed);
     const whole = wholeHost(address);
     const first = bans.remove(network);
-    const { was, fault } = first.was || whole === undefined ? first : bans.remove(whole);
-    const { text } = first.was || whole === undefined ? network : whole;
+    const isFirst = first.was !== undefined || whole === undefined;
+    const { was, fault } = isFirst ? first : bans.remove(whole);
+    const { text } = isFirst ? network : whole;
     if (fault !== undefined) return { done: false, lines: [`Unbanned ${text} until this tracker ends: ${fault}`] };
-    if (was) return this.#done(`Unbanned ${text}.`);
+    if (was === "banned") return this.#done(`Unbanned ${text}.`);
+    if (was === "kicked") return this.#done(`${text} was not banned but kicked, for a minute: it may come back now.`);
     const parsed = parseAddress(address);
     const around = parsed === undefined ? undefined : bans.of(parsed)?.address;
     const why = around === undefined ? "is not banned" : `is in ${around}, which is banned: unban that`;
@@ -159,8 +183,15 @@ export class Operator {
   #unbanName(name: string): OrderResult {
     const [ban, second] = bansOf(name, this.#state.setup.bans.list);
     if (ban !== undefined && second === undefined) return this.#unban(ban.address);
+    // A ban or a kick may have been ordered by the address of the peer of this name.
+    const meant = ban === undefined ? whoIsMeant(name, this.#state) : "";
+    const address = typeof meant === "string" ? undefined : (meant.gone ?? meant.peer)?.address;
+    if (address !== undefined) return this.#unban(address);
     const why = ban === undefined ? "No ban has" : "Several bans have";
-    return { done: false, lines: [`${why} the name "${printable(name)}". Unban an address of this list: ft-tracker bans`] };
+    return {
+      done: false,
+      lines: [`${why} the name "${printable(name)}". Unban an address of this list: ${this.#typed("bans")}`],
+    };
   }
 
   #listBans(): OrderResult {
@@ -169,6 +200,39 @@ export class Operator {
       ({ address, until, reason }) => `${address}${this.#until(until)}${reason === "" ? "" : `: ${reason}`}`,
     );
     return { done: true, lines: lines.length === 0 ? ["No bans."] : lines, data: list };
+  }
+
+  /** Nobody is told of the offers of this peer any more, nor of those that it has made. */
+  #mute(typed: string): OrderResult {
+    const meant = whoIsMeant(typed, this.#state);
+    if (typeof meant === "string") return { done: false, lines: [meant] };
+    const { catalog, mutes, offers } = this.#state;
+    const { peer } = meant;
+    const isAlone =
+      catalog
+        .members()
+        .filter(({ address }) => address === peer?.address)
+        .take(2)
+        .toArray().length === 1;
+    const muted = mutes.add(meant, isAlone);
+    for (const member of catalog.members().filter((one) => mutes.isMuted(one))) {
+      offers.forget(member.id);
+      member.presence?.push({ verb: "NOTICE", words: "The tracker's operator has muted you: nobody is told of your offers." });
+    }
+    const who = peer === undefined ? muted : describePeer(peer);
+    return this.#done(`Muted ${who}: nobody is told of its offers until this tracker ends. To end it: unmute`);
+  }
+
+  #unmute(typed: string): OrderResult {
+    const meant = whoIsMeant(typed, this.#state);
+    const ended = this.#state.mutes.remove(typed, typeof meant === "string" ? undefined : meant);
+    if (ended.length > 0) return this.#done(`Unmuted ${ended.join(", ")}.`);
+    return { done: false, lines: [`"${printable(typed)}" is not muted. See who is: ft-tracker mute`] };
+  }
+
+  #listMutes(): OrderResult {
+    const { list } = this.#state.mutes;
+    return { done: true, lines: list.length === 0 ? ["Nobody is muted."] : list, data: list };
   }
 
   #notify(words: string): OrderResult {
@@ -187,6 +251,18 @@ export class Operator {
     return end === undefined ? "" : ` until ${formatUntil(end, this.#state.clock.at())}`;
   }
 
+  /** A command for this tracker, as it is typed. */
+  #typed(command: string): string {
+    const { port } = this.#at;
+    return `ft-tracker ${command}${port === DEFAULT_TRACKER_PORT ? "" : ` --port ${port}`}`;
+  }
+
+  /** When a peer left, after a space. */
+  #ago({ at }: GonePeer): string {
+    const seconds = Math.round((this.#state.clock.at() - at) / 1000);
+    return seconds < JUST_NOW_S ? " just now" : ` ${formatDuration(seconds)} ago`;
+  }
+
   /** Closes the connections that are meant, and removes such FT/1 peers. Gives the number of both. */
   #disconnect(why: Dismissal, { network, peer }: Meant): number {
     const isMeant = (id: string | undefined, address: Address) =>
@@ -197,6 +273,11 @@ export class Operator {
     return closed + basic.length;
   }
 }
+
+/** A peer that left within this time has left just now. Seconds. */
+const JUST_NOW_S = 10;
+/** The most peers of a name that a ban names beside the one that it bans. */
+const OTHERS_NAMED = 3;
 
 /** The network of the host that was named by a global IPv6 address. It could come back with any other address of that network. */
 function wholeHost(typed: string): Network | undefined {

@@ -28,7 +28,7 @@ import { describeSettings, NOTHING_OUTSIDE, type Outside, settingsFrom } from ".
 import { type Address, parseAddress } from "../protocol/address.ts";
 import { DEFAULT_TRACKER_PORT } from "../protocol/messages.ts";
 import { NAME_LIMIT } from "../protocol/record.ts";
-import { byteLength, printable } from "../text.ts";
+import { byteLength, parseDuration, printable } from "../text.ts";
 import { LIMIT_TABLE, type Limits } from "./limits.ts";
 import type { Order } from "./operator.ts";
 import { serviceText } from "./service.ts";
@@ -56,6 +56,8 @@ const COMMANDS: readonly Command[] = [
   { name: "ban", label: "PEER [REASON]", about: "keep its address out, for good or --for a while" },
   { name: "unban", label: "PEER", about: "let it in again" },
   { name: "bans", about: "which addresses are banned, and for how long" },
+  { name: "mute", label: "[PEER]", about: "pass none of its offers on; alone: who is muted" },
+  { name: "unmute", label: "PEER", about: "pass its offers on again" },
   { name: "notice", label: "WORDS", about: "tell every peer" },
   { name: "config", about: "print each setting and where it comes from" },
   { name: "service", about: "print what this system needs to run it as a service" },
@@ -203,12 +205,16 @@ function orderFrom([command = "", ...rest]: string[]): Order {
       }
       return { order: command, file: rest.join(" ") };
     case "kick":
+    case "mute":
     case "unban":
+    case "unmute":
       if (rest[1] !== undefined) {
         throw new UsageError(`Unexpected "${printable(rest[1])}". If a name contains spaces, put it in quotes.`);
       }
+      if (command === "mute" && first === undefined) return { order: command };
       return { order: command, address: peerArgument(command, first) };
     case "ban":
+      refuseBareDuration(peerArgument(command, first), rest.slice(1));
       return { order: command, address: peerArgument(command, first), words: rest.slice(1).join(" ") };
     case "notice":
       if (first === undefined) {
@@ -220,6 +226,14 @@ function orderFrom([command = "", ...rest]: string[]): Order {
         `"${printable(command)}" is not a command.${didYouMean(command, [...COMMANDS.map(({ name }) => name), "help"])} Try: ft-tracker --help`,
       );
   }
+}
+
+/** Refuses `ban Ben 10m`: read as a reason, the duration would make a ban without an end. */
+function refuseBareDuration(banned: string, [second = "", ...more]: string[]): void {
+  if (parseDuration(second) === undefined) return;
+  const shown = /\s/.test(banned) ? `"${printable(banned)}"` : printable(banned);
+  const words = [shown, "--for", second, ...more.map(printable)].join(" ");
+  throw new UsageError(`A ban ends after a time that is given with --for. Try: ft-tracker ban ${words}`);
 }
 
 /** A peer or a network as typed. Only the running tracker knows which peers are online. */

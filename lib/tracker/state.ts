@@ -14,10 +14,13 @@ import type { Bans } from "./bans.ts";
 import { Catalog, type Member, type Seer } from "./catalog.ts";
 import type { Credentials } from "./credentials.ts";
 import type { TrackerEvent } from "./events.ts";
+import { GonePeers } from "./gone.ts";
 import { type Host, Hosts } from "./hosts.ts";
 import type { Limits } from "./limits.ts";
 import { Meter } from "./meter.ts";
+import { Mutes } from "./mutes.ts";
 import { PeerNames } from "./names.ts";
+import { Offers } from "./offers.ts";
 import { PortProber, type Reach } from "./prober.ts";
 import { Watches } from "./watches.ts";
 
@@ -35,6 +38,8 @@ export interface Connection extends Seer {
   readonly isPresent: boolean;
   /** The id of that peer. */
   readonly peerId: string | undefined;
+  /** It knows what an offer is. */
+  readonly hearsOffers: boolean;
   /** It knows what REVOKED means. */
   readonly hearsRevoked: boolean;
   reply(message: TrackerReply): void;
@@ -70,7 +75,10 @@ export class TrackerState {
   readonly clock: Clock;
   readonly catalog: Catalog;
   readonly names = new PeerNames();
+  readonly gone: GonePeers;
   readonly watches: Watches;
+  readonly offers: Offers;
+  readonly mutes = new Mutes();
   readonly connections = new Set<Connection>();
   /** Empty inboxes of FT/2. Most peers are silent most of the time, so a few inboxes serve all of them. */
   readonly spareInboxes: TrackerInbox[] = [];
@@ -91,8 +99,10 @@ export class TrackerState {
     this.limits = limits;
     this.clock = clock;
     this.catalog = new Catalog(() => clock.at());
-    this.watches = new Watches(clock);
+    this.gone = new GonePeers(clock);
+    this.watches = new Watches(clock, (id, file) => this.catalog.sees(id, file));
     this.catalog.onRecord = (file) => this.watches.appeared(file);
+    this.offers = new Offers(this.catalog, clock, (file) => this.watches.appeared(file));
     this.hosts = new Hosts(limits, clock);
     const meter = () => new Meter(clock);
     this.activity = { requests: meter(), searches: meter(), joins: meter(), refused: meter() };
@@ -119,6 +129,10 @@ export class TrackerState {
       this.activity.joins.count();
       this.changes += 1;
       setup.report({ event: "joined", ...who, agent, profile: `FT/${profile}`, peers: catalog.peers });
+      // The peer reads its WELCOME first.
+      this.clock.after(0, () => {
+        if (catalog.member(id) === member) this.offers.joined(member);
+      });
     }
     return member;
   }
@@ -127,11 +141,13 @@ export class TrackerState {
   remove(id: string, reason: string): void {
     this.#prober.forget(id);
     this.watches.forget(id);
+    this.offers.left(id);
     const member = this.catalog.leave(id);
     if (member === undefined) return;
     this.changes += 1;
     const { name, address, port } = member;
     this.names.free(name);
+    this.gone.add(member);
     this.setup.report({ event: "left", id, name, address, port, reason, peers: this.catalog.peers });
   }
 

@@ -7,16 +7,16 @@
 import type { Clock } from "../clock.ts";
 import { ProtocolError } from "../error.ts";
 import type { Watch } from "../protocol/messages.ts";
-import { Allowance } from "../rate.ts";
+import type { Allowance } from "../rate.ts";
 import { lineOf, type Seer, type SharedFile } from "./catalog.ts";
-import { filterOf } from "./find.ts";
+import { type Fit, fitOf } from "./fit.ts";
 import type { TrackerReply } from "./state.ts";
-import { fits, fold, parseWords, type Word } from "./words.ts";
+import { fold, type Word } from "./words.ts";
 
 /** The most watches of one peer. */
 export const MOST_WATCHES = 16;
-/** The most records that a peer is told of. A second. */
-const PUSHES_A_SECOND = 5;
+/** The most records that a peer is told of, those that are offered to it among them. A second. */
+export const PUSHES_A_SECOND = 5;
 /** Further records come as a number, after this time. Milliseconds. */
 const NUMBER_MS = 1_000;
 /** The most contents that a watch remembers as told. */
@@ -30,6 +30,7 @@ const OTHER = "A ";
 export interface Watcher {
   readonly id: string;
   readonly seer: Seer;
+  readonly pushes: Allowance;
   reply(message: TrackerReply): void;
 }
 
@@ -37,9 +38,7 @@ export interface Watcher {
 interface Kept {
   readonly owner: Owner;
   readonly watch: Watch;
-  readonly words: Word[];
-  readonly ext: string[] | undefined;
-  readonly passes: ((file: SharedFile) => boolean) | undefined;
+  readonly fit: Fit;
   /** Where it lies. */
   readonly keys: string[];
   /** The contents that its peer was told of, or has heard of as a number. */
@@ -48,7 +47,6 @@ interface Kept {
 
 interface Owner {
   readonly watcher: Watcher;
-  readonly pushes: Allowance;
   readonly watches: Map<string, Kept>;
   /** How many records each watch was not told of. */
   readonly unsaid: Map<string, number>;
@@ -57,22 +55,24 @@ interface Owner {
 
 export class Watches {
   readonly #clock: Clock;
+  readonly #sees: (id: string, file: SharedFile) => boolean;
   readonly #owners = new Map<string, Owner>();
   readonly #byKey = new Map<string, Set<Kept>>();
 
-  constructor(clock: Clock) {
+  /** `sees`: whether a record is shown to the peer with this id. */
+  constructor(clock: Clock, sees: (id: string, file: SharedFile) => boolean) {
     this.#clock = clock;
+    this.#sees = sees;
   }
 
   /** Adds a watch, or replaces the one with this token; false when the peer has too many. Throws a `ProtocolError`. */
   add(watcher: Watcher, watch: Watch): boolean {
-    const words = parseWords(watch.words);
-    const keys = this.#keysOf(watch, words);
-    const owner = this.#owners.get(watcher.id) ?? this.#newOwner(watcher);
+    const fit = fitOf(watch);
+    const keys = this.#keysOf(watch, fit.words);
+    const owner = this.#owners.get(watcher.id) ?? newOwner(watcher);
     if (!owner.watches.has(watch.watch) && owner.watches.size >= MOST_WATCHES) return false;
     this.remove(watcher.id, watch.watch);
-    const ext = watch.ext?.map(fold);
-    const kept = { owner, watch, words, ext, passes: filterOf<SharedFile>(watch), keys, told: new Set<string>() };
+    const kept = { owner, watch, fit, keys, told: new Set<string>() };
     this.#owners.set(watcher.id, owner);
     owner.watches.set(watch.watch, kept);
     for (const key of keys) {
@@ -112,28 +112,23 @@ export class Watches {
     if (this.#byKey.size === 0 || file.part || (file.v2 && file.root === undefined)) return;
     const name = fold(file.name);
     for (const key of keysIn(file, name)) {
-      for (const kept of this.#byKey.get(key) ?? []) if (isFit(kept, file, name)) this.#tell(kept, file);
+      for (const kept of this.#byKey.get(key) ?? []) if (kept.fit.isFit(file, name)) this.#tell(kept, file);
     }
   }
 
   #tell({ owner, watch: { watch }, told }: Kept, file: SharedFile): void {
     const content = file.root ?? `${file.size} ${file.name}`;
-    if (told.has(content) || file.holder.id === owner.watcher.id) return;
+    const { watcher, unsaid } = owner;
+    if (told.has(content) || file.holder.id === watcher.id || !this.#sees(watcher.id, file)) return;
     const [oldest] = told;
     if (told.size >= MOST_TOLD && oldest !== undefined) told.delete(oldest);
     told.add(content);
-    const { watcher, pushes, unsaid } = owner;
-    if (unsaid.size === 0 && pushes.take()) {
+    if (unsaid.size === 0 && watcher.pushes.take()) {
       watcher.reply({ verb: "APPEARED", watch, line: lineOf(file, watcher.seer) });
       return;
     }
     if (unsaid.size === 0) owner.cancel = this.#clock.after(NUMBER_MS, () => sayNumbers(owner));
     unsaid.set(watch, (unsaid.get(watch) ?? 0) + 1);
-  }
-
-  #newOwner(watcher: Watcher): Owner {
-    const pushes = new Allowance(PUSHES_A_SECOND, PUSHES_A_SECOND, this.#clock);
-    return { watcher, pushes, watches: new Map(), unsaid: new Map(), cancel: () => {} };
   }
 
   /** Where a watch lies: under one key that each record that fits has, or under its extensions, of which a record has one. */
@@ -148,6 +143,10 @@ export class Watches {
     if (type?.includes("/")) return [`${OTHER}type ${type.slice(0, type.indexOf("/")).toLowerCase()}`];
     throw new ProtocolError("bad-find", "To be told, give a word, an extension or a type such as video/.");
   }
+}
+
+function newOwner(watcher: Watcher): Owner {
+  return { watcher, watches: new Map(), unsaid: new Map(), cancel: () => {} };
 }
 
 /** Tells a peer how many records it was not told of. */
@@ -172,14 +171,4 @@ function* keysIn({ name: exact, root, type }: SharedFile, name: string): Generat
   for (let at = 0; at < name.length; at++) {
     for (let end = at + 1; end <= Math.min(at + GROUP, name.length); end++) yield name.slice(at, end);
   }
-}
-
-function isFit({ watch, words, ext, passes }: Kept, file: SharedFile, name: string): boolean {
-  return (
-    (watch.name === undefined || watch.name === file.name) &&
-    (watch.root === undefined || watch.root === file.root) &&
-    (ext === undefined || ext.some((one) => name.endsWith(`.${one}`))) &&
-    words.every((word) => fits(name, 0, name.length, word) !== word.excludes) &&
-    passes?.(file) !== false
-  );
 }

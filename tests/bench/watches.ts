@@ -2,8 +2,9 @@
 
 import { systemClock } from "../../lib/clock.ts";
 import type { FileName } from "../../lib/protocol/record.ts";
+import { Allowance } from "../../lib/rate.ts";
 import { Catalog } from "../../lib/tracker/catalog.ts";
-import { Watches } from "../../lib/tracker/watches.ts";
+import { PUSHES_A_SECOND, Watches } from "../../lib/tracker/watches.ts";
 import { addressOf } from "../helpers/channel.ts";
 
 const PEERS = 20_000;
@@ -39,12 +40,17 @@ function random(below: number): number {
 }
 const word = () => Array.from({ length: 2 + random(3) }, () => SYLLABLES[random(SYLLABLES.length)]).join("");
 
-const watches = new Watches(systemClock);
+const watches = new Watches(systemClock, () => true);
 const catalog = new Catalog();
 const address = addressOf("10.0.0.1");
 let pushes = 0;
 for (let peer = 0; peer < PEERS; peer++) {
-  const watcher = { id: `p${peer}`, seer: { address, via: address }, reply: () => void pushes++ };
+  const watcher = {
+    id: `p${peer}`,
+    seer: { address, via: address },
+    pushes: new Allowance(PUSHES_A_SECOND, PUSHES_A_SECOND, systemClock),
+    reply: () => void pushes++,
+  };
   for (let i = 0; i < WATCHES; i++) watches.add(watcher, { watch: `w${i}`, words: [word(), word()], group: true });
 }
 catalog.onRecord = (file) => watches.appeared(file);

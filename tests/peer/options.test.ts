@@ -86,6 +86,7 @@ describe("parsePeerArguments", () => {
       to: ".",
       output: undefined,
       outputOption: "--output",
+      isNameChanged: false,
       port: undefined,
       name: undefined,
       from: undefined,
@@ -113,6 +114,7 @@ describe("parsePeerArguments", () => {
       to: "c",
       output: undefined,
       outputOption: "--output",
+      isNameChanged: false,
       port: 0,
       name: "Ben",
       from: "[fd00::7%eth0]:1235",
@@ -241,15 +243,16 @@ describe("parsePeerArguments", () => {
 
 describe("--name", () => {
   test.each([
-    ["Ben", "Ben"],
-    ["  Zoe\u0308 \n Smith\u202e ", "Zoë Smith"],
-    ["n".repeat(5_000), "n".repeat(64)],
-    ["", ""],
-  ])("%j is %j", (text, name) => {
-    expect(parsePeerArguments(["who", "--name", text])).toMatchObject({ name });
+    ["Ben", "Ben", false],
+    ["  Zoe\u0308 \n Smith\u202e ", "Zoë Smith", true],
+    ["n".repeat(5_000), "n".repeat(64), true],
+    ["Zoe\u0308  \u00a0S. ", "Zoë S.", false],
+    ["", "", false],
+  ])("%j is %j", (text, name, isNameChanged) => {
+    expect(parsePeerArguments(["who", "--name", text])).toMatchObject({ name, isNameChanged });
   });
 
-  test.each(["10.0.0.7", "\u200b\u202e", "\0"])("%j is refused, because nothing of it is a name", (text) => {
+  test.each(["10.0.0.7", "\u200b\u202e", "\0", "   ", "\t"])("%j is refused, because nothing of it is a name", (text) => {
     expect(() => parsePeerArguments(["who", "--name", text])).toThrow("--name needs a name that people can read, such as Ben");
   });
 

@@ -352,7 +352,7 @@ describe("FT/2: what later versions added to the answers", () => {
     await using house = new MemoryTracker();
     const guest = await house.connect();
     guest.send(talk("HELLO FT/2 agent=a extras=1"));
-    expect(await guest.line()).toMatch(/^HI FT\/2 name=Lab%203 max=5 key=[\w-]{43} you=127\.0\.0\.1 announced=no$/);
+    expect(await guest.line()).toMatch(/^HI FT\/2 name=Lab%203 max=5 key=[\w-]{43} you=127\.0\.0\.1 announced=no offers=yes$/);
     expect(await guest.line()).toMatch(/^WELCOME id=(\w+) pass=\S+ peers=1 files=1 session=\1\.[\w-]{22} now=\d{10}$/);
     expect(await guest.push()).toStartWith("REACH no ");
     guest.send("SEARCH: report.pdf\nWHO\n");

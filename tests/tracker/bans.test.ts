@@ -81,7 +81,7 @@ describe("a ban", () => {
   test("ends once when it is taken back", () => {
     const bans = new Bans(file());
     bans.add(network("10.0.0.1"), undefined, "");
-    expect([bans.remove(network("10.0.0.1")).was, bans.remove(network("10.0.0.1")).was]).toEqual([true, false]);
+    expect([bans.remove(network("10.0.0.1")).was, bans.remove(network("10.0.0.1")).was]).toEqual(["banned", undefined]);
     expect(bans.of(addressOf("10.0.0.1"))).toBeUndefined();
   });
 
@@ -128,13 +128,13 @@ describe("a kick", () => {
     let now = NOON;
     const path = file();
     const bans = new Bans(path, () => now);
-    bans.kick(network("10.0.0.0/24"));
+    bans.kick(network("10.0.0.0/24"), bans.endOfKick());
     const words = "This tracker's operator has disconnected 10.0.0.7 until 2026-11-22T12:01:00Z.";
     expect(bans.whyRefused(addressOf("10.0.0.7"))).toEqual({ code: "kicked", words });
     now += 60_000;
     expect(bans.whyRefused(addressOf("10.0.0.7"))).toBeUndefined();
-    bans.kick(network("10.0.0.7"));
-    expect(bans.remove(network("10.0.0.7")).was).toBe(true);
+    bans.kick(network("10.0.0.7"), bans.endOfKick());
+    expect(bans.remove(network("10.0.0.7")).was).toBe("kicked");
     expect(bans.whyRefused(addressOf("10.0.0.7"))).toBeUndefined();
     expect(existsSync(path)).toBe(false);
   });

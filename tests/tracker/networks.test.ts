@@ -70,8 +70,8 @@ describe("NetworkTable.of", () => {
     expect(table.of(addressOf("10.2.0.1"))).toEqual(["10.0.0.0/8"]);
     expect(table.of(addressOf("11.0.0.1"))).toEqual([]);
     expect(table.of(addressOf("2001:db8::9")).toSorted()).toEqual(["2001:db8::/64", "::/0"]);
-    expect(table.delete(networkOf(addressOf("10.1.2.3")))).toBe(true);
-    expect(table.delete(networkOf(addressOf("10.1.2.3")))).toBe(false);
+    expect(table.take(networkOf(addressOf("10.1.2.3")))).toBe("10.1.2.3");
+    expect(table.take(networkOf(addressOf("10.1.2.3")))).toBeUndefined();
     expect(table.of(addressOf("10.1.2.3")).toSorted()).toEqual(["10.0.0.0/8", "10.1.0.0/16"]);
   });
 });

@@ -153,7 +153,7 @@ describe("Operator.obey", () => {
     const words =
       "is neither the name of a peer that is online, nor an address such as 192.168.1.7, 192.168.1.7:1235 or 192.168.1.0/24.";
     expect(house.tracker.obey({ order, address: "lab\u0007" })).toEqual({ done: false, lines: [`"lab\\x07" ${words}`] });
-    expect(house.tracker.obey({ order, address: "Be" })).toEqual({ done: false, lines: [`"Be" ${words}`] });
+    expect(house.tracker.obey({ order, address: "Be" })).toEqual({ done: false, lines: [`"Be" ${words} Did you mean "Ben"?`] });
     expect(house.tracker.obey({ order, address: "127.0.0.1:9" })).toEqual({
       done: false,
       lines: ["No peer is at 127.0.0.1:9. Everybody there is meant by the address alone: 127.0.0.1"],
@@ -219,6 +219,75 @@ describe("Operator.obey", () => {
     await house.join([NOTES], { from: "10.0.0.1", more: "name=Ben%20S." });
     expect(tracker.obey({ order: "ban", address: "10.0.0.1:40123" }).lines).toEqual(['Banned 10.0.0.1 ("Ben S.").']);
     expect(tracker.obey({ order: "unban", address: "10.0.0.1:40123" }).lines).toEqual(["Unbanned 10.0.0.1."]);
+  });
+
+  test("a peer that was kicked or has left is banned by its name or address:port; a kick of it has not been done", async () => {
+    await using house = new MemoryTracker([], new HandClock(THEN));
+    const { tracker } = house;
+    await house.join([NOTES], { from: "10.0.0.1", more: "name=Ben" });
+    tracker.obey({ order: "kick", address: "Ben" });
+    await house.pass(120_000);
+    expect(tracker.obey({ order: "kick", address: "Ben" })).toEqual({
+      done: false,
+      lines: ['"Ben" at 10.0.0.1:40123 has left 2 min 00 s ago. To keep it out: ft-tracker ban 10.0.0.1'],
+    });
+    expect(tracker.obey({ order: "ban", address: "ben", words: "too loud" })).toEqual({
+      done: true,
+      lines: ['Banned 10.0.0.1 ("Ben").', '"Ben" at 10.0.0.1:40123 had left 2 min 00 s ago.'],
+    });
+    expect(tracker.obey({ order: "bans" }).lines).toEqual(["10.0.0.1: Ben: too loud"]);
+    expect(tracker.obey({ order: "unban", address: "Ben" }).lines).toEqual(["Unbanned 10.0.0.1."]);
+    expect(tracker.obey({ order: "ban", address: "10.0.0.1:40123" }).lines[0]).toBe('Banned 10.0.0.1 ("Ben").');
+    tracker.obey({ order: "unban", address: "10.0.0.1" });
+    // An hour later another computer may have the address.
+    await house.pass(3_600_000);
+    expect(tracker.obey({ order: "ban", address: "Ben" })).toMatchObject({ done: false });
+  });
+
+  test("a name that peers of several addresses had does not say which of them is meant", async () => {
+    await using house = new MemoryTracker([], new HandClock(THEN));
+    const { tracker } = house;
+    for (const from of ["10.0.0.1", "10.0.0.2"]) {
+      await house.join([NOTES], { from, more: "name=Ben" });
+      tracker.obey({ order: "kick", address: from });
+    }
+    expect(tracker.obey({ order: "ban", address: "Ben" })).toEqual({
+      done: false,
+      lines: ['Several peers with the name "Ben" have left: from 10.0.0.2, 10.0.0.1. Give the address.'],
+    });
+    // The one that is online is meant first; the others are named.
+    await house.join([NOTES], { from: "10.0.0.3", more: "name=Ben" });
+    expect(tracker.obey({ order: "ban", address: "Ben" }).lines).toEqual([
+      'Banned 10.0.0.3 ("Ben").',
+      '"Ben" at 10.0.0.2:40123 has left just now. To keep that one out, too: ft-tracker ban 10.0.0.2',
+      '"Ben" at 10.0.0.1:40123 has left just now. To keep that one out, too: ft-tracker ban 10.0.0.1',
+    ]);
+  });
+
+  test("unban says what it ended: a ban, a kick, or nothing", async () => {
+    await using house = new MemoryTracker([], new HandClock(THEN));
+    const { tracker } = house;
+    await house.join([NOTES], { from: "10.0.0.1", more: "name=Ben" });
+    expect(tracker.obey({ order: "unban", address: "Ben" })).toEqual({ done: false, lines: ["10.0.0.1 is not banned."] });
+    tracker.obey({ order: "kick", address: "Ben" });
+    expect(tracker.obey({ order: "unban", address: "Ben" })).toEqual({
+      done: true,
+      lines: ["10.0.0.1 was not banned but kicked, for a minute: it may come back now."],
+    });
+    expect(tracker.obey({ order: "unban", address: "10.0.0.1" })).toMatchObject({ done: false });
+    await house.join([NOTES], { from: "10.0.0.1", more: "name=Ben" });
+    // Both at once: the peer may come back.
+    for (const order of ["kick", "ban"] as const) tracker.obey({ order, address: "10.0.0.1" });
+    expect(tracker.obey({ order: "unban", address: "10.0.0.1" }).lines).toEqual(["Unbanned 10.0.0.1."]);
+    await house.join([NOTES], { from: "10.0.0.1", more: "name=Ben" });
+  });
+
+  test("a kick that found nobody keeps nobody out; a mistyped name brings the nearest one", async () => {
+    await using house = new MemoryTracker([], new HandClock(THEN));
+    const { tracker } = house;
+    tracker.obey({ order: "kick", address: "10.0.0.1" });
+    await house.join([NOTES], { from: "10.0.0.1", more: "name=Benjamin" });
+    expect(tracker.obey({ order: "kick", address: "Benjamn" }).lines[0]).toEndWith(' Did you mean "Benjamin"?');
   });
 
   test("of two bans with one name neither is ended by the name", async () => {

@@ -20,6 +20,8 @@ Usage: ft-tracker [options]
   ban PEER [REASON]    keep its address out, for good or --for a while
   unban PEER           let it in again
   bans                 which addresses are banned, and for how long
+  mute [PEER]          pass none of its offers on; alone: who is muted
+  unmute PEER          pass its offers on again
   notice WORDS         tell every peer
   config               print each setting and where it comes from
   service              print what this system needs to run it as a service
@@ -121,7 +123,7 @@ describe("the options of ft-tracker", () => {
   });
 
   test("the orders take a peer as it is printed: its name, address and port, address or network", () => {
-    for (const order of ["kick", "ban", "unban"] as const) {
+    for (const order of ["kick", "ban", "unban", "mute", "unmute"] as const) {
       for (const address of ["Ben (2)", "10.0.0.9:1235", "[fd00::7]:1235", "10.0.0.9", "10.0.0.0/8", "a1b2c3d4e5f60718"]) {
         expect(parseTrackerArguments([order, address])).toMatchObject({ order: { order, address } });
       }
@@ -132,6 +134,7 @@ describe("the options of ft-tracker", () => {
     ["kick", "kick needs a peer's name or address. Try: ft-tracker kick 192.168.1.7"],
     ["kick Ben Smith", 'Unexpected "Smith". If a name contains spaces, put it in quotes.'],
     ["status now", '"status" takes no arguments. Try: ft-tracker status'],
+    ["ban Ben 10m too loud", "A ban ends after a time that is given with --for. Try: ft-tracker ban Ben --for 10m too loud"],
     ["bans now", '"bans" takes no arguments. Try: ft-tracker bans'],
     ["notice", 'notice needs a message. Example: ft-tracker notice "Class ends in 5 minutes"'],
   ])("%p is refused in one sentence", (line, sentence) => {

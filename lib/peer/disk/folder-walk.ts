@@ -64,7 +64,7 @@ export async function walkFolder(folder: string, signal?: AbortSignal): Promise<
       if (++seen % ENTRIES_AT_ONCE === 0) await new Promise((resolve) => setImmediate(resolve));
       signal?.throwIfAborted();
       const own = path + name.normalize("NFC");
-      const reason = isHidden(name) ? "hidden" : depth + 1 > DEEPEST_PATH ? "too deep" : refusalOfPath(own);
+      const reason = isHidden(join(local, name)) ? "hidden" : depth + 1 > DEEPEST_PATH ? "too deep" : refusalOfPath(own);
       const found = reason === undefined ? look(join(local, name)) : { reason };
       if ("reason" in found) leave(found.reason);
       else if (taken.has(own)) leave("another entry has the same name");

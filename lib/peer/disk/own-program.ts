@@ -1,5 +1,5 @@
-// Recognises the programs of this project, which nobody means to share when they lie in a folder: they are often started where they were
-// unpacked.
+// Recognises the programs and the archives of this project, which nobody means to share when they lie in a folder: the programs are often
+// started where they were downloaded and unpacked.
 
 import { closeSync, openSync, readSync, statSync } from "node:fs";
 import { basename } from "node:path";
@@ -8,9 +8,17 @@ import { PLAIN_ONLY } from "./identity.ts";
 /** The beginnings of programs: Linux, Windows, macOS. */
 const PROGRAM_STARTS = ["7f454c46", "4d5a", "cffaedfe", "cafebabe"];
 
-/** Whether a plain file is the program that runs now, or has the name of one of this project's programs and is a program. */
+/**
+ * The name of an archive of this project, such as `filetracker-1.0.0-linux-x64.tar.xz`, `filetracker_1.0.0-1_amd64.deb`, or the second
+ * download `filetracker-1.0.0-windows-x64 (1).zip`.
+ */
+const ARCHIVE = /^filetracker[-_]\d[\w.+-]*(?: ?\(\d+\))?\.(?:tar\.[gx]z|zip|deb)$/i;
+const PROGRAM = /^ft-(?:peer|tracker)(?:\.exe)?$/i;
+
+/** Whether a plain file is the program that runs now, one of this project's programs, or an archive of them. */
 export function isOwnProgram(path: string, running: string = process.execPath): boolean {
-  return isSameFile(path, running) || (/^ft-(?:peer|tracker)(?:\.exe)?$/i.test(basename(path)) && isProgram(path));
+  const name = basename(path);
+  return ARCHIVE.test(name) || isSameFile(path, running) || (PROGRAM.test(name) && isProgram(path));
 }
 
 function isSameFile(one: string, other: string): boolean {

@@ -65,12 +65,12 @@ export interface ChosenFiles {
   left: LeftOut[];
 }
 
-/** The reason for a program of this project in a folder. */
-export const OWN_PROGRAM = "it is a program of FileTracker; name the file to share it";
+/** The reason for a program or an archive of this project in a folder. */
+export const OWN_PROGRAM = "it belongs to FileTracker; name the file to share it";
 
 /**
  * Chooses the files to share: first the named files, then the plain files of each named folder in the order of their names, without
- * hidden ones and this project's programs, until there are `limit`. Named files are always taken. Throws a `UsageError` for a path that does not exist.
+ * hidden ones and this project's programs and archives, until there are `limit`. Named files are always taken. Throws a `UsageError` for a path that does not exist.
  */
 export function chooseFiles(paths: string[], limit: number): ChosenFiles {
   const taken: SharedFile[] = [];
@@ -120,9 +120,9 @@ function filesIn(folder: string, left: LeftOut[]): string[] {
 }
 
 function visibleFilesIn(folder: string): string[] {
-  const entries = readdirSync(folder, { withFileTypes: true }).filter(({ name }) => !isHidden(name));
+  const entries = readdirSync(folder, { withFileTypes: true }).filter((entry) => !entry.isDirectory());
   entries.sort((a, b) => (a.name < b.name ? -1 : 1));
-  return entries.filter((entry) => !entry.isDirectory()).map(({ name }) => join(folder, name));
+  return entries.map(({ name }) => join(folder, name)).filter((path) => !isHidden(path));
 }
 
 /**

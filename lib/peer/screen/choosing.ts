@@ -125,7 +125,7 @@ function foldersAt(path: string, isWhole: boolean): string[] {
   const [folder, start] = isWhole ? [path, ""] : [dirname(path), basename(path)];
   try {
     return readdirSync(folder, { withFileTypes: true })
-      .filter((one) => one.name.startsWith(start) && (start.startsWith(".") || !isHidden(one.name)))
+      .filter((one) => one.name.startsWith(start) && (start.startsWith(".") || !isHidden(join(folder, one.name))))
       .filter((one) => one.isDirectory() || (one.isSymbolicLink() && isFolder(join(folder, one.name))))
       .map(({ name }) => join(folder, name))
       .sort();

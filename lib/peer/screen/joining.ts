@@ -6,6 +6,7 @@ import { plural, printableName } from "../../text.ts";
 import { chooseFiles, type SharedFile } from "../disk/share.ts";
 import { asRemembered, describePlace, type Located, lookAround, parseTracker, typed, whyNobody } from "../locate.ts";
 import type { Met } from "../meet-tracker.ts";
+import { needsOfName } from "../own-name.ts";
 import type { TrackerPlace } from "../session.ts";
 import type { Asking } from "./asking.ts";
 import { askFiles } from "./choosing.ts";
@@ -221,9 +222,10 @@ export class Joining {
 
 /** Asks how others are to know this peer; undefined when the person goes back. */
 export async function askName(prompts: Asking, usual: string): Promise<string | undefined> {
-  const answer = await prompts.line("What is your name, as others see it?", `Enter takes ${usual}`, (typed) =>
-    typed !== "" && peerName(typed) === "" ? "That is no name that can be shown. Type another one." : undefined,
-  );
+  const answer = await prompts.line("What is your name, as others see it?", `Enter takes ${usual}`, (typed) => {
+    const needs = typed === "" ? undefined : needsOfName(typed);
+    return needs === undefined ? undefined : `Type ${needs}.`;
+  });
   return answer === undefined ? undefined : peerName(answer === "" ? usual : answer);
 }
 

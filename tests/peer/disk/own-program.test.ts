@@ -29,10 +29,25 @@ test("a program is known by its name and its beginning; a text of that name is a
   expect(isOwnProgram(join(folder, "missing"), "/nowhere")).toBe(false);
 });
 
+test("an archive of the programs is known by its name, whatever system it is for", () => {
+  for (const name of [
+    "filetracker-1.0.0-linux-x64-musl.tar.xz",
+    "filetracker-1.0.0-darwin-arm64.tar.gz",
+    "filetracker-10.2.0-beta.1-windows-x64.zip",
+    "filetracker-1.0.0-windows-x64 (1).zip",
+    "FileTracker-1.0.0-windows-arm64(2).ZIP",
+    "filetracker_1.0.0-1_amd64.deb",
+  ])
+    expect({ name, own: isOwnProgram(file(name, "any"), "/nowhere") }).toEqual({ name, own: true });
+  for (const name of ["filetracker.zip", "filetracker-notes.zip", "my filetracker-1.0.0.zip", "filetracker-1.0.0.pdf"])
+    expect({ name, own: isOwnProgram(file(name, "any"), "/nowhere") }).toEqual({ name, own: false });
+});
+
 test("it is left out of a folder that is shared, and shared when it is named", () => {
-  file("ft-tracker", ELF);
-  const { taken, left } = chooseFiles([folder], 100);
-  expect(taken.map(({ name }) => String(name))).not.toContain("ft-tracker");
-  expect(left.map(({ path }) => path)).toContainEqual(expect.stringMatching(/ft-tracker$/));
-  expect(chooseFiles([join(folder, "ft-tracker")], 100).taken).toHaveLength(1);
+  for (const own of [file("ft-tracker", ELF), file("filetracker-1.0.0-linux-x64.tar.xz", "any")]) {
+    const { taken, left } = chooseFiles([folder], 100);
+    expect(taken.map(({ path }) => path)).not.toContain(own);
+    expect(left.map(({ path }) => path)).toContain(own);
+    expect(chooseFiles([own], 100).taken).toHaveLength(1);
+  }
 });

@@ -1,0 +1,44 @@
+// Runs the commands that only ask: search, list, find and who.
+
+import { FtError } from "../../error.ts";
+import type { FileRecord } from "../../protocol/record.ts";
+import { findPeer } from "../find-peer.ts";
+import { type CommandLine, nameArgument } from "../options.ts";
+import type { Screen } from "../screen/screen.ts";
+import { contentTable, groupByContent, notFoundSentence, peerTable, recordObjects, recordTable } from "../screen/view.ts";
+import type { Peer } from "./types.ts";
+
+/** Prints the records of an exact name, or those of everybody or of one peer. Throws a sentence when there are none. */
+export async function search(peer: Peer, line: CommandLine, command: "search" | "list", screen: Screen): Promise<void> {
+  const { argument } = line;
+  const records =
+    command === "search"
+      ? await peer.session.requests.search(nameArgument(argument ?? ""))
+      : await peer.session.requests.list(
+          argument === undefined ? undefined : findPeer(argument, await peer.session.requests.who()).id,
+        );
+  if (records.length === 0) throw new FtError("not-found", notFoundSentence(argument ?? ""));
+  const look = { isMine: peer.isOwn };
+  if (screen.json) screen.results(recordObjects(records));
+  else if (command === "list") screen.results(contentTable(groupByContent(records, peer.isOwn), screen.width, look));
+  else screen.results(recordTable(records, screen.width, look));
+}
+
+/** Prints the contents that fit words and filters. Throws a sentence when there are none. */
+export async function find(peer: Peer, { wish }: CommandLine, screen: Screen): Promise<void> {
+  const found = await peer.session.requests.findAll(wish);
+  // This peer's own copy may have no content id yet. It is not shown as another file beside the one that it is a copy of.
+  const isCopy = (own: FileRecord) => found.some(({ root, name, size }) => root && name === own.name && size === own.size);
+  const records = found.filter((record) => record.root !== undefined || !peer.isOwn(record) || !isCopy(record));
+  if (records.length === 0) throw new FtError("not-found", "No matching files.");
+  const mine = new Set(peer.share.files.flatMap(({ root = [] }) => root));
+  const isMine = (record: FileRecord) => peer.isOwn(record) || (record.root !== undefined && mine.has(record.root));
+  screen.results(screen.json ? recordObjects(records) : contentTable(records, screen.width, { isMine }));
+}
+
+/** Prints the peers online. */
+export async function who(peer: Peer, screen: Screen): Promise<void> {
+  const peers = await peer.session.requests.who();
+  const self = peer.session.standing?.id ?? "";
+  screen.results(screen.json ? peers : peerTable(peers, self, screen.width));
+}
