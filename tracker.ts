@@ -7,16 +7,18 @@
 // Each TCP connection is one conversation. An FT/2 peer stays connected for as long as it is online; an FT/1 program connects for one
 // exchange at a time. The index holds the records of the online peers. The tracker writes only bans and its own key to disk.
 
-import type { KeyObject } from "node:crypto";
+import { type KeyObject, randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { type Clock, sleep, systemClock } from "./lib/clock.ts";
 import { userFolder } from "./lib/files.ts";
-import type { Dial } from "./lib/net/channel.ts";
+import type { Certificate } from "./lib/net/certificate.ts";
+import type { Channel, Dial } from "./lib/net/channel.ts";
 import { dial } from "./lib/net/dial.ts";
 import { dialableFrom, likelyAddresses } from "./lib/net/interfaces.ts";
 import { type Listener, type ListenOptions, listen, type RefusalCode } from "./lib/net/listen.ts";
 import { colours, EXIT, err, exitCodeFor, goOnWithoutOutput, out, runProgram, VERSION } from "./lib/program/cli.ts";
 import { writesToJournal } from "./lib/program/journal.ts";
+import { roomSecret } from "./lib/program/room-key.ts";
 import { outsideOf } from "./lib/program/settings.ts";
 import { endingSignals } from "./lib/program/signals.ts";
 import { formatEndpoint, hostOf, isIPv6 } from "./lib/protocol/address.ts";
@@ -29,6 +31,8 @@ import type { Catalog } from "./lib/tracker/catalog.ts";
 import { Conversation } from "./lib/tracker/conversation.ts";
 import { Credentials } from "./lib/tracker/credentials.ts";
 import { EventDamper, type TrackerEvent, TrackerLog, withTime } from "./lib/tracker/events.ts";
+import { Gate } from "./lib/tracker/gate.ts";
+import { changeKey, type KeptRoom, openRoom, roomKeyPath, wasRoom } from "./lib/tracker/kept-room.ts";
 import { LIMITS, type Limits } from "./lib/tracker/limits.ts";
 import { describeSummary, Operator, type Order, type OrderResult, type Summary } from "./lib/tracker/operator.ts";
 import { giveOrder, openOperatorSocket } from "./lib/tracker/operator-socket.ts";
@@ -50,12 +54,17 @@ export interface TrackerOptions {
   bans?: string | undefined;
   /** The key by which peers know the tracker again. Without it the tracker makes a new one. */
   key?: KeyObject;
+  /** With it the tracker is a private room: its connections are encrypted, and peers show that they know the key with this secret. */
+  room?: { secret: Uint8Array; certificate: Certificate } | undefined;
   /** Called with everything that happens. */
   report(event: TrackerEvent): void;
   /** Tests hand in a clock and a network of their own. */
   clock?: Clock;
   network?: { listen(options: ListenOptions): Listener; dial: Dial };
 }
+
+/** The name under which every private room is announced. */
+const ROOM_NAME = "Private room";
 
 /** When the tracker stops, its peers have this time to read the notice. Milliseconds. */
 const FAREWELL_MS = 2_000;
@@ -68,19 +77,22 @@ export interface Tracker {
   summary(): Summary;
   /** Carries out an operator's order. */
   obey(order: Order): OrderResult;
+  /** Gives a private room another key. Everybody has to show the new one. */
+  changeSecret(secret: Uint8Array): void;
   /** Accepts no more connections, tells the peers, and resolves when all connections are closed. */
   stop(): Promise<void>;
 }
 
 /** Starts a tracker. Throws a sentence when it cannot listen. */
 export function startTracker(options: TrackerOptions): Tracker {
-  const { name, host, announce: announced = false, clock = systemClock, network = { listen, dial } } = options;
+  const { name, host, announce: announced = false, clock = systemClock, network = { listen, dial }, room } = options;
   const damper = new EventDamper(options.report, clock);
   const limits = { ...LIMITS, ...options.limits };
   limits.results = Math.min(limits.results, limits.mostResults);
   const state = new TrackerState({
     name,
     announced,
+    room: room !== undefined,
     limits,
     clock,
     bans: new Bans(options.bans, () => clock.at()),
@@ -94,12 +106,15 @@ export function startTracker(options: TrackerOptions): Tracker {
   const reportUntilStop = (event: TrackerEvent) => {
     if (!stopping) report(event);
   };
+  const converse = (channel: Channel) => new Conversation(state, channel).start();
+  const gate = room && gateOf(state, room.secret, converse);
   const listener = network.listen({
     host,
+    tls: room?.certificate,
     port: options.port,
     maxPerAddress: limits.perAddress,
     maxConnections: limits.connections,
-    onConnection: (channel) => new Conversation(state, channel).start(),
+    onConnection: (channel) => (gate === undefined ? converse(channel) : gate.accept(channel)),
     onRefused: (code, { address }) => {
       const words = whyNoRoom(code, address, limits);
       state.refused(address, code, words);
@@ -108,9 +123,11 @@ export function startTracker(options: TrackerOptions): Tracker {
   });
   const { address, port } = listener;
   const operator = new Operator(state, { address, port });
-  report({ event: "listening", address, port });
+  report({ event: "listening", address, port, ...(room === undefined ? {} : { room: true }) });
   reportAddresses(host, port, announced, reportUntilStop);
-  const announcement = announced ? announceAs(name, listener, state.setup.credentials.key, reportUntilStop) : undefined;
+  // The name and the key of a private room are nobody's business outside.
+  const shown = room === undefined ? { name, key: state.setup.credentials.key } : { name: ROOM_NAME, room: true };
+  const announcement = announced ? announceAs(shown, listener, reportUntilStop) : undefined;
   const stopTidying = tidyMemory(state);
 
   return {
@@ -119,8 +136,13 @@ export function startTracker(options: TrackerOptions): Tracker {
     catalog: state.catalog,
     summary: () => operator.summary(),
     obey: (order) => operator.obey(order),
+    changeSecret: (secret) => {
+      gate?.changeKey(secret);
+      state.dismiss({ code: "stopping" }, () => true);
+    },
     stop: async () => {
       stopping = true;
+      gate?.stop();
       stopTidying();
       listener.stop();
       const goodbyes = Promise.all([state.stop(), announcement?.stop()]);
@@ -129,6 +151,17 @@ export function startTracker(options: TrackerOptions): Tracker {
       report({ event: "stopped" });
     },
   };
+}
+
+/** The gate of a private room. */
+function gateOf(state: TrackerState, secret: Uint8Array, enter: (channel: Channel) => void): Gate {
+  return new Gate(secret, {
+    random: () => randomBytes(32),
+    clock: state.clock,
+    withinMs: state.limits.acceptance * 1000,
+    enter,
+    refused: (address, code, reason) => state.refused(address, code, reason),
+  });
 }
 
 /** The reason to refuse a connection before its first byte. */
@@ -155,9 +188,8 @@ function reportAddresses(
 
 /** Announces the tracker by DNS-SD, and reports each name under which it is shown. */
 function announceAs(
-  name: string,
+  shown: { name: string; key?: string; room?: boolean },
   { address, port }: Listener,
-  key: string,
   report: (event: TrackerEvent) => void,
 ): Announcement {
   const reported = new Set<string>();
@@ -165,12 +197,16 @@ function announceAs(
     if (!reported.has(shown)) report({ event: "announced", name: shown });
     reported.add(shown);
   };
-  return announce({ name, port, version: VERSION, host: address, key, announced });
+  return announce({ ...shown, port, version: VERSION, host: address, announced });
 }
 
 /** Gives an order to the tracker of this user on this machine. */
 async function order(port: number, order: Order, json: boolean): Promise<number> {
-  const { done, lines, data } = await giveOrder(port, order);
+  const { done, lines, data } = await giveOrder(port, order).catch((error: unknown) => {
+    // A room that does not run gets its new key, too.
+    if (order.order !== "room" || !wasRoom(port)) throw error;
+    return changeKey(roomKeyPath(port)).result;
+  });
   // A screen of several lines is for people: a program reads the same from `data`.
   const words = lines.length === 1 ? lines[0] : undefined;
   if (json) out(jsonLine({ event: order.order, done, words, data }));
@@ -178,8 +214,20 @@ async function order(port: number, order: Order, json: boolean): Promise<number>
   return done ? EXIT.done : EXIT.failed;
 }
 
+/** Gives the private room of a running tracker another key. */
+function newRoom(tracker: Tracker, { path }: KeptRoom): OrderResult {
+  const changed = changeKey(path);
+  if ("key" in changed) tracker.changeSecret(roomSecret(changed.key));
+  return changed.result;
+}
+
 /** Runs a tracker until a signal stops it. */
-async function serve(options: Omit<TrackerOptions, "report">, json: boolean, quiet: boolean): Promise<number> {
+async function serve(
+  options: Omit<TrackerOptions, "report" | "room">,
+  room: KeptRoom | undefined,
+  json: boolean,
+  quiet: boolean,
+): Promise<number> {
   const log = new TrackerLog(colours, writesToJournal());
   const report = (event: TrackerEvent) => {
     if (quiet) return;
@@ -189,8 +237,11 @@ async function serve(options: Omit<TrackerOptions, "report">, json: boolean, qui
   goOnWithoutOutput("with a full disk");
   // A tracker on any free port is another one each time.
   const key = options.port === 0 ? {} : { key: ownKey(join(userFolder("state"), `key-${options.port}.pem`)) };
-  const tracker = startTracker({ ...options, ...key, report });
-  const closeSocket = openOperatorSocket(tracker.port, tracker.obey, (reason) => {
+  const secret = room && roomSecret(room.key);
+  const tracker = startTracker({ ...options, ...key, room: room && secret && { ...room, secret }, report });
+  if (room !== undefined) report(room.event);
+  const obey = (order: Order) => (room !== undefined && order.order === "room" ? newRoom(tracker, room) : tracker.obey(order));
+  const closeSocket = openOperatorSocket(tracker.port, obey, (reason) => {
     if (!quiet) err(`Commands such as "ft-tracker status" do not reach this tracker: ${printable(reason)}.`);
   });
   if (process.platform !== "win32") {
@@ -208,6 +259,15 @@ async function serve(options: Omit<TrackerOptions, "report">, json: boolean, qui
   return EXIT.done;
 }
 
+/** Whether a person can be asked. */
+function hasTerminal(): boolean {
+  return process.stdin.isTTY === true && process.stdout.isTTY === true;
+}
+
+/** For an operator who forgot --room. */
+const OPEN_NOW =
+  "This tracker is open to everybody now. It was a private room before, and peers that know it refuse to join. To make it one again: ft-tracker --room";
+
 async function main(argv: string[]): Promise<number> {
   let json = argv.includes("--json");
   try {
@@ -221,7 +281,9 @@ async function main(argv: string[]): Promise<number> {
     json = parsed.json;
     const { options, quiet } = parsed;
     if (parsed.order !== undefined) return await order(options.port, parsed.order, json);
-    return await serve(options, json, quiet);
+    const room = await openRoom({ ...parsed.room, port: options.port }, hasTerminal() && !quiet && !json);
+    if (room === undefined && wasRoom(options.port)) err(OPEN_NOW);
+    return await serve(options, room, json, quiet);
   } catch (error) {
     return exitCodeFor(error, (message, code) => (json ? out(jsonLine({ event: "error", code, message })) : err(message)));
   }

@@ -1,6 +1,6 @@
 // Reads the key of a private room from where people and services keep it, and makes the secret of it that both sides prove to have.
 
-import { scrypt } from "node:crypto";
+import { scryptSync } from "node:crypto";
 import { codeOf, sentenceOf, UsageError } from "../error.ts";
 import { readPlainFile } from "../files.ts";
 import { printable } from "../text.ts";
@@ -30,13 +30,8 @@ export function roomKey(typed: string, where = "The key"): string {
 }
 
 /** The secret that comes of a key. Slow on purpose. */
-export function roomSecret(key: string): Promise<Uint8Array> {
-  return new Promise((resolve, reject) => {
-    scrypt(key, "FileTracker private room", SECRET_BYTES, WORK, (error, secret) => {
-      if (error) reject(error);
-      else resolve(secret);
-    });
-  });
+export function roomSecret(key: string): Uint8Array {
+  return scryptSync(key, "FileTracker private room", SECRET_BYTES, WORK);
 }
 
 /** The key that was given by a file or by the environment; undefined when none was. A file comes before the environment. */

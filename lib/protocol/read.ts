@@ -109,11 +109,11 @@ export class TrackerInbox extends Inbox<ToTracker> {
       }
     | undefined;
 
-  /** `profile` is given for a connection whose HELLO was read before. */
-  constructor(limits: ReadLimits, profile?: 2) {
+  /** `profile` is given for a connection that is FT/2 whatever it says: its HELLO was read before, or it is in a private room. */
+  constructor(limits: ReadLimits, profile?: 2, awaitsHello = profile === undefined) {
     super();
     this.#limits = limits;
-    this.#awaitsHello = profile === undefined;
+    this.#awaitsHello = awaitsHello;
     if (profile === undefined) this.#basic = new BasicRequests(this.frame, limits);
   }
 

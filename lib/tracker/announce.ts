@@ -49,6 +49,8 @@ export interface AnnounceOptions {
   version: string;
   /** The tracker's public key, by which peers find it again under any name and address. They let it prove that it has the key. */
   key?: string;
+  /** The tracker is a private room: peers need its key. */
+  room?: boolean;
   /** Called when the tracker is announced on a link under this name. From then on others can find it. */
   announced?: (name: string) => void;
 }
@@ -156,7 +158,7 @@ class Notice {
   }
 
   #publish(): void {
-    const { port, version, key } = this.#options;
+    const { port, version, key, room = false } = this.#options;
     const name = this.#fullName;
     const record = (of: string, type: ServiceRecord["type"], data: unknown) => ({ name: of, type, ttl: TTL_S, data });
     this.#records = [
@@ -166,6 +168,7 @@ class Notice {
         Buffer.from(`version=${version}`.slice(0, 64)),
         Buffer.from(`id=${this.#id}`),
         ...(key === undefined ? [] : [Buffer.from(`key=${key}`)]),
+        ...(room ? [Buffer.from("room=1")] : []),
       ]),
       record(ALL_SERVICES, "PTR", SERVICE),
       ...this.link.plan.addresses.map((address) => record(this.#hostName, address.includes(":") ? "AAAA" : "A", address)),

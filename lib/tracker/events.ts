@@ -12,7 +12,9 @@ export const SAID_BYE = "left";
 
 /** An event of the tracker itself. There are few. */
 type OwnEvent =
-  | { event: "listening"; address: string; port: number }
+  | { event: "listening"; address: string; port: number; room?: true }
+  /** The tracker is a private room. `key`: only when it is a new one, which its operator does not know yet. `file`: where it is kept. */
+  | { event: "room"; key?: string | undefined; file?: string | undefined }
   /** The addresses that peers can type; `announced`: whether they can also find the tracker by DNS-SD. */
   | { event: "addresses"; addresses: string[]; announced: boolean }
   /** DNS-SD shows the tracker under this name from now on. */
@@ -84,6 +86,7 @@ export class TrackerLog {
   lines(event: TrackerEvent, at: Date): string[] {
     if (event.event === "listening") return [this.#colours.bold(`ft-tracker ${VERSION} listening on ${formatEndpoint(event)}`)];
     if (event.event === "addresses") return this.#addresses(event);
+    if (event.event === "room") return this.#room(event);
     const [verb, colour, words] = describe(event);
     const line = words === "" ? this.#colours[colour](verb) : `${this.#colours[colour](verb.padEnd(8))} ${words}`;
     if (this.#isJournal) return [`${line}${moreOf(event)}`];
@@ -92,6 +95,13 @@ export class TrackerLog {
     this.#day = day;
     const time = this.#colours.dim(at.toTimeString().slice(0, 8));
     return [...date, `${time}  ${line}${moreOf(event)}`];
+  }
+
+  #room({ key, file }: Extract<TrackerEvent, { event: "room" }>): string[] {
+    const kept = file === undefined ? [] : [`Its key is in "${printable(file)}".`];
+    if (key === undefined) return ["This is a private room.", ...kept];
+    const shown = ["This is a private room. Its key, which is shown only now:", `    ${this.#colours.bold(printable(key))}`];
+    return [...shown, ...kept];
   }
 
   /** An address a line: a line that a narrow terminal breaks would show half an address. */
@@ -117,7 +127,7 @@ function moreOf(event: TrackerEvent): string {
 
 /** The word for an event, its colour, and what is to be said of it. */
 function describe(
-  event: Exclude<TrackerEvent, { event: "listening" | "addresses" }>,
+  event: Exclude<TrackerEvent, { event: "listening" | "addresses" | "room" }>,
 ): [verb: string, colour: Colour, words: string] {
   switch (event.event) {
     case "announced":

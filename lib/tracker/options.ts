@@ -59,6 +59,7 @@ const COMMANDS: readonly Command[] = [
   { name: "mute", label: "[PEER]", about: "pass none of its offers on; alone: who is muted" },
   { name: "unmute", label: "PEER", about: "pass its offers on again" },
   { name: "notice", label: "WORDS", about: "tell every peer" },
+  { name: "room", label: "new", about: "give the private room another key; everybody is out" },
   { name: "config", about: "print each setting and where it comes from" },
   { name: "service", about: "print what this system needs to run it as a service" },
 ];
@@ -82,6 +83,14 @@ const GENERAL = [
     standard: hostname(),
   },
   { name: "no-announce", setting: true, kind: FLAG, about: "do not announce the tracker on the network" },
+  { name: "room", setting: true, kind: FLAG, about: "a private room: only people who know its key come in" },
+  {
+    name: "room-file",
+    setting: true,
+    kind: FILE,
+    label: "FILE",
+    about: "a private room with the key in this file (or: FT_ROOM)",
+  },
   { name: "for", kind: DURATION, label: "DURATION", about: "how long a ban holds, such as 30m, 2h or 7d", command: "ban" },
   { name: "bans", setting: true, kind: FILE, label: "FILE", about: "where bans are kept (default: in the state folder)" },
   { name: "json", setting: true, kind: FLAG, about: "one JSON object a line for each event" },
@@ -140,6 +149,8 @@ export interface TrackerCommandLine {
     bans: string;
     announce: boolean;
   };
+  /** Whether the tracker is a private room, and the file of its key. */
+  room: { room: boolean; file: string | undefined };
   /** The command to a running tracker; without one, a tracker is to be started. */
   order?: Order;
   json: boolean;
@@ -183,6 +194,7 @@ export function parseTrackerArguments(
       bans: values.bans ?? join(userFolder("state"), "bans.txt"),
       announce: !values["no-announce"],
     },
+    room: { room: values.room, file: values["room-file"] },
     ...(order === undefined ? {} : { order: values.for === undefined ? order : { ...order, seconds: values.for } }),
     json: values.json,
     quiet: values.quiet,
@@ -198,6 +210,11 @@ function orderFrom([command = "", ...rest]: string[]): Order {
     case "files":
     case "bans":
       if (first !== undefined) throw new UsageError(`"${command}" takes no arguments. Try: ft-tracker ${command}`);
+      return { order: command };
+    case "room":
+      if (first !== "new" || rest[1] !== undefined) {
+        throw new UsageError('"room" needs the word "new": it gives the room another key. Try: ft-tracker room new');
+      }
       return { order: command };
     case "holders":
       if (rest.length === 0 || rest.join("").trim() === "") {

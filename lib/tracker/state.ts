@@ -59,6 +59,8 @@ export interface TrackerSetup {
   readonly name: string;
   /** Peers can find the tracker by DNS-SD. */
   readonly announced: boolean;
+  /** It is a private room: only peers that know its key get here. */
+  readonly room?: boolean;
   readonly limits: Limits;
   readonly clock: Clock;
   readonly bans: Bans;

@@ -23,6 +23,7 @@ Usage: ft-tracker [options]
   mute [PEER]          pass none of its offers on; alone: who is muted
   unmute PEER          pass its offers on again
   notice WORDS         tell every peer
+  room new             give the private room another key; everybody is out
   config               print each setting and where it comes from
   service              print what this system needs to run it as a service
 
@@ -30,6 +31,8 @@ Usage: ft-tracker [options]
   --host ADDRESS       address to listen on (default: all of this machine)
   --name NAME          this tracker's name (default: the host's name)
   --no-announce        do not announce the tracker on the network
+  --room               a private room: only people who know its key come in
+  --room-file FILE     a private room with the key in this file (or: FT_ROOM)
   --for DURATION       how long a ban holds, such as 30m, 2h or 7d
   --bans FILE          where bans are kept (default: in the state folder)
   --json               one JSON object a line for each event
@@ -95,6 +98,7 @@ describe("the options of ft-tracker", () => {
         bans: "kept-out",
         announce: false,
       },
+      room: { room: false, file: undefined },
       json: true,
       quiet: true,
     });
