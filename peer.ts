@@ -14,9 +14,10 @@ import { dirname, join, resolve } from "node:path";
 import { quietClock, systemClock } from "./lib/clock.ts";
 import { CancelledError, UsageError } from "./lib/error.ts";
 import { userFolder } from "./lib/files.ts";
+import type { Dial } from "./lib/net/channel.ts";
 import { dial } from "./lib/net/dial.ts";
 import { dialableFrom, interfaces, isOnNetwork, watchInterfaces } from "./lib/net/interfaces.ts";
-import { type Listener, listen, listenNear } from "./lib/net/listen.ts";
+import { type Listener, type ListenOptions, listen, listenNear } from "./lib/net/listen.ts";
 import { Admission } from "./lib/peer/admission.ts";
 import { mayCallBack } from "./lib/peer/call-backs.ts";
 import { orCancelled } from "./lib/peer/cancel.ts";
@@ -78,6 +79,8 @@ const LEAVING_MS = 4_000;
 /** Starts serving and joins the tracker. Throws a sentence when it cannot. */
 export async function startPeer(options: PeerOptions, signal?: AbortSignal): Promise<Peer> {
   const clock = systemClock;
+  const { room } = options;
+  const dialHere: Dial = (to, how) => dial(to, { ...how, tls: room?.certificate });
   const names = new DownloaderNames({ ask: (id) => session.requests.nameOf(id), report: options.report, clock: quietClock });
   const events = new EventDamper((event) => names.report(event), quietClock);
   const report = (event: PeerEvent) => events.report(event);
@@ -101,14 +104,15 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     look: (root) => sharing.look(root) ?? downloads.look(root) ?? folders.look(root) ?? folderDownloads.look(root),
     lookFolder: (root) => folders.lookFolder(root) ?? folderDownloads.lookFolder(root),
     changed: () => watch.nudge(),
-    readPass: (pass, from, keyed) => {
-      const checked = admission.checkPass(pass, from, keyed);
+    readPass: (pass, from, keyed, fingerprint) => {
+      const checked = admission.checkPass(pass, from, keyed, fingerprint);
       if ("id" in checked && !("nonce" in checked)) connector.proven(from);
       return checked;
     },
     whenRevoked: (id, act) => admission.whenRevoked(id, act),
     arrived: (token, channel) => connector.arrived(token, channel),
-    known: (from) => admission.isKnown(from),
+    // A program without a pass is nobody in a private room.
+    known: async (from) => room === undefined && (await admission.isKnown(from)),
     sha256,
     limit: rateLimit(),
     report: (event) => {
@@ -116,9 +120,10 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
       finishers.hear(event);
     },
   });
-  const listener = listenFrom(options.port, (channel) => server.accept(channel));
+  const listener = listenFrom(options.port, { tls: room?.certificate, onConnection: (channel) => server.accept(channel) });
   const session = new Session({
-    dial,
+    dial: dialHere,
+    enter: room?.enter,
     tracker: options.tracker,
     ...(options.find === undefined ? {} : { find: options.find }),
     ...(options.approve === undefined ? {} : { approve: options.approve }),
@@ -148,7 +153,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     clock: quietClock,
   });
   const connector = new Connector({
-    dial: ({ address, port }, how) => dial({ address: onTrackersLink(address), port }, how),
+    dial: ({ address, port }, how) => dialHere({ address: onTrackersLink(address), port }, how),
     ask: (call, id) => session.requests.connect(call, id),
     serve: (channel) => server.accept(channel),
     isDialable: (at) => isDialable(at, session.standing),
@@ -307,8 +312,8 @@ function isOfThisMachine(address: Address): boolean {
 }
 
 /** Listens on the given port; without one on 1235, or on a free port when that cannot be had. */
-function listenFrom(port: number | undefined, onConnection: Parameters<typeof listen>[0]["onConnection"]): Listener {
-  const options = { maxPerAddress: MAX_PER_ADDRESS, onConnection };
+function listenFrom(port: number | undefined, how: Pick<ListenOptions, "tls" | "onConnection">): Listener {
+  const options = { maxPerAddress: MAX_PER_ADDRESS, ...how };
   return port === undefined ? listenNear({ ...options, port: DEFAULT_PORT }) : listen({ ...options, port });
 }
 

@@ -2,7 +2,7 @@
 
 import type { Clock } from "../clock.ts";
 import { type Address, type Endpoint, hostOf, isLoopback } from "../protocol/address.ts";
-import { isPassProven, readKeyedPass, readPass } from "../protocol/pass.ts";
+import { isPassProven, type Pass, readKeyedPass, readPass } from "../protocol/pass.ts";
 import { Allowance } from "../rate.ts";
 import { isSameHost } from "./own-address.ts";
 import type { PassCheck } from "./serve/types.ts";
@@ -81,19 +81,20 @@ export class Admission {
 
   /**
    * The id of the peer whose pass this is, or why the pass is not good. The time is the tracker's. A pass is overheard easily, so it is
-   * good only from its own address; from another one the peer has to prove that it has the key in its keyed pass.
+   * good only from its own address; from another one the peer has to prove that it has the key in its keyed pass. In a private room a
+   * pass is good only with the certificate that the tracker saw. `fingerprint`: that of the certificate on this connection.
    */
-  checkPass(text: string, from: Address, keyedText = ""): PassCheck {
+  checkPass(text: string, from: Address, keyedText = "", fingerprint?: string): PassCheck {
     const { isOfThisMachine, nonce } = this.#tools;
     const standing = this.#tools.standing();
     if (standing === undefined || standing.profile === 1) return { refusal: "This peer's tracker gives no passes." };
     const pass = readPass(text, standing.key);
     if (pass === undefined) return { refusal: "The pass is not from this peer's tracker." };
-    const refusal = this.#whyRefused(pass, standing);
+    const refusal = this.#whyRefused(pass, standing, fingerprint);
     if (refusal !== undefined) return { refusal };
     if (isSameHost(pass.address, from, standing, isOfThisMachine)) return { id: pass.id };
     const keyed = readKeyedPass(keyedText, standing.key);
-    if (keyed === undefined || keyed.id !== pass.id || this.#whyRefused(keyed, standing) !== undefined) {
+    if (keyed === undefined || keyed.id !== pass.id || this.#whyRefused(keyed, standing, fingerprint) !== undefined) {
       return { refusal: `The pass is for another address than ${from}.` };
     }
     const challenge = { id: keyed.id, nonce: nonce() };
@@ -103,7 +104,13 @@ export class Admission {
     };
   }
 
-  #whyRefused({ id, expires }: { id: string; expires: number }, { ahead }: Standing): string | undefined {
+  #whyRefused(
+    pass: Pick<Pass, "id" | "expires" | "fingerprint">,
+    { ahead }: Standing,
+    fingerprint?: string,
+  ): string | undefined {
+    const { id, expires } = pass;
+    if (pass.fingerprint !== fingerprint) return "The pass is for another certificate than that of this connection.";
     if (expires * 1000 < this.#tools.clock.elapsed() + ahead) return "The pass has expired.";
     return this.#revoked.has(id) ? "The operator of the tracker has disconnected this peer." : undefined;
   }

@@ -14,6 +14,7 @@ import { ExcludedError, type Exclusion, exclusionIn, waitFor } from "./exclusion
 import { OwnList } from "./own-list.ts";
 import { TrackerRequests } from "./requests.ts";
 import { LONGEST_RETRY_MS, Retries } from "./retries.ts";
+import { RoomRefusal } from "./room.ts";
 import { type SessionOptions, type TrackerPlace, UNTRUSTED } from "./session-types.ts";
 import { type Standing, standingOn } from "./standing.ts";
 import { type Reply, TrackerConnection, unexpected } from "./tracker-connection.ts";
@@ -217,7 +218,8 @@ export class Session {
   // -------------------------------------------------------------- joining
 
   #dial(hint: string, signal: AbortSignal | undefined): Promise<Channel> {
-    return dialTracker(this.#tracker, { dial: this.#options.dial, clock: this.#clock, signal, hint });
+    const { dial, enter } = this.#options;
+    return dialTracker(this.#tracker, { dial, enter, clock: this.#clock, signal, hint });
   }
 
   /** Greets the tracker and sends it the list, in the protocol that it speaks. */
@@ -334,7 +336,8 @@ export class Session {
     this.#pingLater();
     this.#list.addParts(channel, standing);
     const left = list.slice(max);
-    this.#options.report({ event: "joined", profile: 2, name, you: standing.name, peers, files, left });
+    const room = channel.secured === undefined ? {} : { room: true as const };
+    this.#options.report({ event: "joined", profile: 2, name, you: standing.name, peers, files, left, ...room });
     this.#tellReach();
   }
 
@@ -434,9 +437,17 @@ export class Session {
         const channel = this.#connection?.channel;
         this.#connection = undefined;
         channel?.destroy();
-        if (!this.#leaving) this.#retryLater();
+        if (error instanceof RoomRefusal) this.#shutOut(error);
+        else if (!this.#leaving) this.#retryLater();
       });
     });
+  }
+
+  /** The private room does not take this peer back. Another try would be a wrong key again. */
+  #shutOut(refusal: RoomRefusal): void {
+    if (this.#leaving) return;
+    this.#options.report({ event: "shut-out", code: refusal.code, words: refusal.message });
+    void this.leave(refusal);
   }
 
   async #rejoin(attempt: number): Promise<void> {

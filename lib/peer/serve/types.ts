@@ -82,8 +82,8 @@ export interface ServeOptions {
   clock?: Clock;
   /** A file does not fit its record any more. */
   changed(name: string): void;
-  /** Whether a downloader at this address is accepted with these passes. */
-  readPass(pass: string, from: Address, keyed: string): PassCheck;
+  /** Whether a downloader at this address, with the certificate of this fingerprint, is accepted with these passes. */
+  readPass(pass: string, from: Address, keyed: string, fingerprint: string | undefined): PassCheck;
   /** Calls `act` when the pass of a downloader is revoked. Gives a function that cancels it. */
   whenRevoked?(id: string, act: () => void): () => void;
   /** A connection shows a token instead of a pass. True when this peer has asked for the connection, and takes it over. */
