@@ -16,6 +16,7 @@ import { CancelledError, UsageError } from "./lib/error.ts";
 import { userFolder } from "./lib/files.ts";
 import type { Dial } from "./lib/net/channel.ts";
 import { dial } from "./lib/net/dial.ts";
+import { acceptBoth } from "./lib/net/http.ts";
 import { dialableFrom, interfaces, isOnNetwork, watchInterfaces } from "./lib/net/interfaces.ts";
 import { type Listener, type ListenOptions, listen, listenNear } from "./lib/net/listen.ts";
 import { Admission } from "./lib/peer/admission.ts";
@@ -67,10 +68,13 @@ import { endingSignals } from "./lib/program/signals.ts";
 import { type Address, parseAddress } from "./lib/protocol/address.ts";
 import { FOLDER_TYPE } from "./lib/protocol/folder.ts";
 import { isProven, SessionKey } from "./lib/protocol/pass.ts";
+import type { FileRecord } from "./lib/protocol/record.ts";
 import { printable } from "./lib/text.ts";
 
 /** The most connections from one address at once. */
 const MAX_PER_ADDRESS = 32;
+/** Where guests are served, a connection must begin with its first word within this time. Milliseconds. */
+const FIRST_WORD_MS = 10_000;
 /** After Ctrl-C the program ends within this time, even if something hangs. Milliseconds. */
 const LEAVING_MS = 4_000;
 
@@ -109,6 +113,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
       if ("id" in checked && !("nonce" in checked)) connector.proven(from);
       return checked;
     },
+    refuseTicket: (ticket, root, from) => admission.refuseTicket(ticket, root, from),
     whenRevoked: (id, act) => admission.whenRevoked(id, act),
     arrived: (token, channel) => connector.arrived(token, channel),
     // A program without a pass is nobody in a private room.
@@ -120,7 +125,15 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
       finishers.hear(event);
     },
   });
-  const listener = listenFrom(options.port, { tls: room?.certificate, onConnection: (channel) => server.accept(channel) });
+  const acceptGuests = acceptBoth(
+    (exchange) => server.answer(exchange),
+    (channel) => server.accept(channel),
+    FIRST_WORD_MS,
+  );
+  const listener = listenFrom(options.port, {
+    tls: room?.certificate,
+    onConnection: (channel) => (session.standing?.guests ? acceptGuests(channel) : server.accept(channel)),
+  });
   const session = new Session({
     dial: dialHere,
     enter: room?.enter,
@@ -132,6 +145,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     challenge: secret,
     agent: `ft-peer/${VERSION}`,
     name: options.name,
+    guests: options.guests !== false,
     port: listener.port,
     records: (own) => [sharing, folders, downloads, folderDownloads].flatMap((some) => some.records(own)),
     sessionKey,
@@ -149,7 +163,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     watch: (watch) => session.requests.watch(watch),
     unwatch: (token) => session.requests.unwatch(token),
     look: (wanted) => session.requests.wanted(wanted),
-    isOwn: (record) => isOwn(record) || (record.root !== undefined && share.find({ root: record.root }) !== undefined),
+    isOwn: (record) => isMine(record),
     clock: quietClock,
   });
   const connector = new Connector({
@@ -179,6 +193,11 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     clock: quietClock,
   });
   const isOwn = (record: Holding) => isOwnRecord(record, listener.port, session.standing);
+  /** Whether this peer shares the content of a record, whoever the record is of. */
+  const isMine = (record: FileRecord) => {
+    const { root } = record;
+    return isOwn(record) || (root !== undefined && (share.find({ root }) ?? folders.look(root)) !== undefined);
+  };
   const sharing = new Sharing({
     share,
     pool,
@@ -270,6 +289,8 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
       void computeRoots();
     },
     isOwn,
+    isMine,
+    folders,
     openPart: (root) => downloads.open(root)?.file,
     download: (records, how) => {
       const engine = records[0].type === FOLDER_TYPE ? folderDownloads : downloads;

@@ -10,6 +10,7 @@
 import { type KeyObject, randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { type Clock, sleep, systemClock } from "./lib/clock.ts";
+import { UsageError } from "./lib/error.ts";
 import { userFolder } from "./lib/files.ts";
 import type { Certificate } from "./lib/net/certificate.ts";
 import type { Channel, Dial } from "./lib/net/channel.ts";
@@ -40,6 +41,8 @@ import { parseTrackerArguments } from "./lib/tracker/options.ts";
 import { ownKey } from "./lib/tracker/own-key.ts";
 import { TrackerState } from "./lib/tracker/state.ts";
 import { tidyMemory } from "./lib/tracker/tidy.ts";
+import { openSite } from "./lib/tracker/web/open.ts";
+import { qrLines } from "./lib/tracker/web/qr.ts";
 
 export interface TrackerOptions {
   port: number;
@@ -50,6 +53,8 @@ export interface TrackerOptions {
   limits?: Partial<Limits>;
   /** Whether peers may find the tracker by DNS-SD. */
   announce?: boolean;
+  /** Answers browsers with a page. `guests`: they may download from peers that agree. */
+  web?: "page" | "guests" | undefined;
   /** The file in which bans are kept. Without it they end with the tracker. */
   bans?: string | undefined;
   /** The key by which peers know the tracker again. Without it the tracker makes a new one. */
@@ -93,6 +98,7 @@ export function startTracker(options: TrackerOptions): Tracker {
     name,
     announced,
     room: room !== undefined,
+    guests: options.web === "guests",
     limits,
     clock,
     bans: new Bans(options.bans, () => clock.at()),
@@ -108,13 +114,25 @@ export function startTracker(options: TrackerOptions): Tracker {
   };
   const converse = (channel: Channel) => new Conversation(state, channel).start();
   const gate = room && gateOf(state, room.secret, converse);
+  const web =
+    options.web === undefined
+      ? undefined
+      : openSite(state, {
+          guests: options.web === "guests",
+          names: () => announcement?.hosts ?? [],
+          summary: () => operator.summary(),
+        });
   const listener = network.listen({
     host,
     tls: room?.certificate,
     port: options.port,
     maxPerAddress: limits.perAddress,
     maxConnections: limits.connections,
-    onConnection: (channel) => (gate === undefined ? converse(channel) : gate.accept(channel)),
+    onConnection: (channel) => {
+      if (gate !== undefined) gate.accept(channel);
+      else if (web === undefined) converse(channel);
+      else web.accept(channel);
+    },
     onRefused: (code, { address }) => {
       const words = whyNoRoom(code, address, limits);
       state.refused(address, code, words);
@@ -124,7 +142,7 @@ export function startTracker(options: TrackerOptions): Tracker {
   const { address, port } = listener;
   const operator = new Operator(state, { address, port });
   report({ event: "listening", address, port, ...(room === undefined ? {} : { room: true }) });
-  reportAddresses(host, port, announced, reportUntilStop);
+  reportAddresses({ host, port, announced, web: options.web }, reportUntilStop);
   // The name and the key of a private room are nobody's business outside.
   const shown = room === undefined ? { name, key: state.setup.credentials.key } : { name: ROOM_NAME, room: true };
   const announcement = announced ? announceAs(shown, listener, reportUntilStop) : undefined;
@@ -144,6 +162,7 @@ export function startTracker(options: TrackerOptions): Tracker {
       stopping = true;
       gate?.stop();
       stopTidying();
+      web?.stop();
       listener.stop();
       const goodbyes = Promise.all([state.stop(), announcement?.stop()]);
       await Promise.race([goodbyes, sleep(clock, FAREWELL_MS)]);
@@ -172,14 +191,17 @@ function whyNoRoom(code: RefusalCode, address: string, { perAddress }: Limits): 
 
 /** Reports the addresses that peers can type. A tracker on every interface has to look them up first. */
 function reportAddresses(
-  host: string | undefined,
-  port: number,
-  announced: boolean,
+  { host, port, announced, web }: { host: string | undefined; port: number; announced: boolean; web: TrackerOptions["web"] },
   report: (event: TrackerEvent) => void,
 ): void {
   const tell = (all: string[]) => {
     const addresses = all.map((address) => (port === DEFAULT_TRACKER_PORT ? address : formatEndpoint({ address, port })));
     report({ event: "addresses", addresses, announced });
+    if (web === undefined) return;
+    const pages = [...all, ...(all.length === 0 ? ["127.0.0.1"] : [])].map(
+      (address) => `http://${formatEndpoint({ address, port })}/`,
+    );
+    report({ event: "web", addresses: pages, guests: web === "guests" });
   };
   if (host !== undefined && host !== "::" && host !== "0.0.0.0") tell([host]);
   // A tracker on 0.0.0.0 cannot be reached by IPv6.
@@ -232,6 +254,10 @@ async function serve(
   const report = (event: TrackerEvent) => {
     if (quiet) return;
     for (const line of json ? [jsonLine(withTime(event))] : log.lines(event, new Date())) out(line);
+    if (event.event === "web" && !json && process.stdout.isTTY) {
+      const { columns, rows } = process.stdout;
+      for (const line of qrLines(event.addresses[0] ?? "", columns, rows) ?? []) out(line);
+    }
   };
   // Peers need the tracker more than anybody needs its log.
   goOnWithoutOutput("with a full disk");
@@ -268,6 +294,8 @@ function hasTerminal(): boolean {
 const OPEN_NOW =
   "This tracker is open to everybody now. It was a private room before, and peers that know it refuse to join. To make it one again: ft-tracker --room";
 
+const NO_WEB = "A private room has no web page, because browsers do not know its key. Leave --web out, or --room and the key.";
+
 async function main(argv: string[]): Promise<number> {
   let json = argv.includes("--json");
   try {
@@ -282,6 +310,7 @@ async function main(argv: string[]): Promise<number> {
     const { options, quiet } = parsed;
     if (parsed.order !== undefined) return await order(options.port, parsed.order, json);
     const room = await openRoom({ ...parsed.room, port: options.port }, hasTerminal() && !quiet && !json);
+    if (room !== undefined && options.web !== undefined) throw new UsageError(NO_WEB);
     if (room === undefined && wasRoom(options.port)) err(OPEN_NOW);
     return await serve(options, room, json, quiet);
   } catch (error) {

@@ -301,8 +301,8 @@ interface Made {
   sha256: string;
 }
 
-/** Builds and packs one target into `folder`: its archive, and its package where Debian runs. */
-async function make(target: Target, folder: string): Promise<Made[]> {
+/** Both programs of a target, built in a folder beside `folder` that is removed again. */
+export async function buildPrograms(target: Target, folder: string): Promise<Record<string, Bytes>> {
   const version = runtimeVersion();
   const locked = lockedRuntime(target, readFileSync(LOCK, "utf8"), version);
   const work = mkdtempSync(join(folder, "..", "work-"));
@@ -323,6 +323,12 @@ async function make(target: Target, folder: string): Promise<Made[]> {
     programs[program] = finished(program, await Bun.file(outfile).bytes());
   }
   rmSync(work, { recursive: true });
+  return programs;
+}
+
+/** Builds and packs one target into `folder`: its archive, and its package where Debian runs. */
+async function make(target: Target, folder: string): Promise<Made[]> {
+  const programs = await buildPrograms(target, folder);
   const files = releaseFiles(target, project.version, programs);
   const when = fileTime(process.env.SOURCE_DATE_EPOCH);
   const keep = (name: string, bytes: Bytes): Made => {

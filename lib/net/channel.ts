@@ -50,6 +50,8 @@ export interface Channel {
   readonly backlog: number;
   /** Sets the handlers. Hands over the bytes that arrived before, within the call. */
   start(handlers: ChannelHandlers): void;
+  /** Gives back bytes that arrived: the next `start` hands them over once more, and the end behind them if that has come. */
+  unread(bytes: Uint8Array): void;
   /** Replaces the limits that are named. The others stay. */
   limit(limits: ChannelLimits): void;
   /** Sends all of it, in order. Bytes that the network does not take at once are queued. */

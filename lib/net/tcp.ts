@@ -94,6 +94,10 @@ export class TcpChannel implements Channel {
     if (wasClosed) handlers.close?.(this.#reason);
   }
 
+  unread(bytes: Uint8Array): void {
+    if (bytes.length > 0) this.#early = { pieces: [bytes], bytes: bytes.length };
+  }
+
   limit(limits: ChannelLimits): void {
     if ("deadline" in limits) this.#deadlineAt = this.#now() + (limits.deadline ?? NEVER);
     if ("idle" in limits) this.#idle = limits.idle ?? NEVER;

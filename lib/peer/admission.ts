@@ -1,8 +1,9 @@
-// Decides which downloaders this peer serves: those with a pass that its tracker signed, and FT/1 downloaders that its tracker knows.
+// Decides which downloaders this peer serves: those with a pass or a guest's ticket that its tracker signed, and FT/1 downloaders that its
+// tracker knows.
 
 import type { Clock } from "../clock.ts";
 import { type Address, type Endpoint, hostOf, isLoopback } from "../protocol/address.ts";
-import { isPassProven, type Pass, readKeyedPass, readPass } from "../protocol/pass.ts";
+import { isPassProven, type Pass, readKeyedPass, readPass, readTicket } from "../protocol/pass.ts";
 import { Allowance } from "../rate.ts";
 import { isSameHost } from "./own-address.ts";
 import type { PassCheck } from "./serve/types.ts";
@@ -104,14 +105,29 @@ export class Admission {
     };
   }
 
+  /** Why a guest's ticket is not good for a content from an address, as a sentence; undefined when it is. */
+  refuseTicket(text: string, root: string, from: Address): string | undefined {
+    const standing = this.#tools.standing();
+    const ticket = standing === undefined ? undefined : readTicket(text, standing.key);
+    if (standing?.guests !== true || ticket === undefined) return "This link is not from this computer's tracker.";
+    if (this.#isPast(ticket, standing)) return "This link is more than ten minutes old.";
+    if (ticket.root !== root) return "This link is for another file.";
+    const isSame = isSameHost(ticket.address, from, standing, this.#tools.isOfThisMachine);
+    return isSame ? undefined : "This link is for another computer.";
+  }
+
+  #isPast({ expires }: { expires: number }, { ahead }: Standing): boolean {
+    return expires * 1000 < this.#tools.clock.elapsed() + ahead;
+  }
+
   #whyRefused(
     pass: Pick<Pass, "id" | "expires" | "fingerprint">,
-    { ahead }: Standing,
+    standing: Standing,
     fingerprint?: string,
   ): string | undefined {
-    const { id, expires } = pass;
+    const { id } = pass;
     if (pass.fingerprint !== fingerprint) return "The pass is for another certificate than that of this connection.";
-    if (expires * 1000 < this.#tools.clock.elapsed() + ahead) return "The pass has expired.";
+    if (this.#isPast(pass, standing)) return "The pass has expired.";
     return this.#revoked.has(id) ? "The operator of the tracker has disconnected this peer." : undefined;
   }
 

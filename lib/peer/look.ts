@@ -42,6 +42,8 @@ export interface Announced {
   version: string;
   /** The public key that it says; "" if it says none. Only its HI proves that it has the key. */
   key: string;
+  /** It says that it is a private room. */
+  room?: true;
   port: number;
   /** In the order in which to try them. Link-local ones have the zone to use on this machine. */
   addresses: Address[];
@@ -65,7 +67,7 @@ export class Sightings {
   readonly #own: Set<Address>;
   readonly #trackers = new Map<
     string,
-    { name: string; version: string; key: string; port: number; sources: Address[]; hints: Address[] }
+    { name: string; version: string; key: string; room?: true; port: number; sources: Address[]; hints: Address[] }
   >();
 
   /** `own` are this machine's addresses. */
@@ -85,7 +87,8 @@ export class Sightings {
       const fromThere = [...this.#trackers.values()].filter(({ sources }) => withoutZone(sources[0] ?? from) === from).length;
       if (this.#trackers.size === TRACKER_LIMIT || fromThere >= SOURCE_LIMIT) return false;
       const version = txtValue(txt, "version", /^[\w.+-]{1,32}$/);
-      known = { name, version, key: txtValue(txt, "key", /^[\w-]{43}$/), port, sources: [], hints: [] };
+      const room = txtValue(txt, "room", /^1$/) === "" ? {} : { room: true as const };
+      known = { name, version, key: txtValue(txt, "key", /^[\w-]{43}$/), ...room, port, sources: [], hints: [] };
       this.#trackers.set(key, known);
     }
     const isOurs = this.#own.has(from) || isLoopback(from);
@@ -109,10 +112,10 @@ export class Sightings {
       const late = isHint && kind === 0 && !isLoopback(address) ? 3 : 0;
       return (isLoopback(address) ? 8 : 0) + late + kind + (isHint ? 0.5 : 0);
     };
-    return [...this.#trackers.values()].map(({ name, version, key, port, sources, hints }) => {
+    return [...this.#trackers.values()].map(({ name, version, key, room, port, sources, hints }) => {
       const by = (address: Address) => rank(address, !sources.includes(address));
       const sorted = [...new Set([...sources, ...hints])].sort((a, b) => by(a) - by(b));
-      return { name, version, key, port, addresses: sorted.slice(0, ADDRESS_LIMIT) };
+      return { name, version, key, ...(room ? { room } : {}), port, addresses: sorted.slice(0, ADDRESS_LIMIT) };
     });
   }
 }

@@ -37,7 +37,7 @@ import { type FileName, parseFileName, parseRoot } from "../protocol/record.ts";
 import { cutTo, parseDuration, parseSize, printable } from "../text.ts";
 import { typedAddress } from "./find-peer.ts";
 import { parseTracker } from "./locate.ts";
-import { needsOfName } from "./own-name.ts";
+import { isNameChanged } from "./own-name.ts";
 import { fit } from "./screen/columns.ts";
 import type { TrackerPlace } from "./session.ts";
 
@@ -186,7 +186,16 @@ const OPTIONS = [
     command: FINDING,
   },
   { name: "before", kind: DAY, label: "DATE", about: "find: last changed on this day or earlier", command: FINDING },
+  {
+    name: "room-file",
+    setting: true,
+    kind: FILE,
+    label: "FILE",
+    about: "the key of a private room is in this file (or: FT_ROOM)",
+  },
+  { name: "forget", kind: FLAG, about: "do not keep what is known of this private room" },
   { name: "limit", setting: true, kind: RATE, label: "RATE", about: "most bytes per second, such as 10MB (up and down each)" },
+  { name: "no-guests", setting: true, kind: FLAG, about: "do not serve browsers, also where the tracker's page lets them" },
   { name: "json", setting: true, kind: FLAG, about: "one JSON object a line" },
   { name: "quiet", setting: true, short: "q", kind: FLAG, about: "print results and errors only" },
   { name: "help", short: "h", kind: FLAG, about: "this text" },
@@ -249,8 +258,13 @@ export interface CommandLine {
   /** Of several contents of a name, get takes the best. */
   any: boolean;
   overwrite: boolean;
+  /** The file with the key of a private room. */
+  "room-file": string | undefined;
+  /** What is known of the private room is forgotten, and nothing is kept. */
+  forget: boolean;
   /** The most bytes per second, up and down each. */
   limit: number | undefined;
+  "no-guests": boolean;
   json: boolean;
   quiet: boolean;
 }
@@ -313,11 +327,11 @@ export function parsePeerArguments(
   const filters = { ext, type, min, max, after, before };
   const wish = isFinding(command) ? wishOf(command, words, filters) : { words: [], group: true };
   const paths = command === "share" ? words.map((word) => meantPath(word)) : [];
-  const isNameChanged = values.name !== undefined && values.name !== "" && needsOfName(String(all.name)) !== undefined;
+  const nameChanged = values.name !== undefined && values.name !== "" && isNameChanged(String(all.name));
   const outputOption = typedAs.output ?? "--output";
   if (command === "get") checkOutput({ ...values, outputOption }, names);
   if (command === "collect" && values.to === "-") throw new UsageError("collect saves files. Give --to DIR.");
-  return { tracker, command, argument, names, wish, paths, outputOption, isNameChanged, ...values };
+  return { tracker, command, argument, names, wish, paths, outputOption, isNameChanged: nameChanged, ...values };
 }
 
 /** `--wait` without a duration behind it waits for as long as it takes. */

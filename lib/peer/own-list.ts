@@ -40,7 +40,14 @@ export class OwnList {
   /** Sends the list, up to the tracker's limit, and keeps the new pass. */
   async send(list: FileRecord[], standing: Standing, proof?: string): Promise<Extract<Reply, { verb: "WELCOME" }>> {
     const records = list.slice(0, standing.max);
-    const request = encodeToTracker({ verb: "FILES", profile: 2, port: this.#options.port, records, proof });
+    const request = encodeToTracker({
+      verb: "FILES",
+      profile: 2,
+      port: this.#options.port,
+      records,
+      proof,
+      guests: standing.guests,
+    });
     const reply = await this.#session.ask(request);
     if (reply.verb !== "WELCOME") return unexpected(reply);
     const { id, pass, keyed = "", now, name } = reply;

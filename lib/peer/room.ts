@@ -4,7 +4,7 @@
 import type { Clock } from "../clock.ts";
 import { FtError } from "../error.ts";
 import type { Channel } from "../net/channel.ts";
-import { type Endpoint, formatEndpoint } from "../protocol/address.ts";
+import { formatEndpoint } from "../protocol/address.ts";
 import { Frame } from "../protocol/lines.ts";
 import { RoomOpener } from "../protocol/room.ts";
 import { REPLY_MS } from "./tracker-connection.ts";
@@ -16,6 +16,8 @@ const LONGEST_LINE = 256;
 export interface RoomKnown {
   /** The secret that comes of the key. */
   readonly secret: Uint8Array;
+  /** The tracker has taken this key before, now or in an earlier run. */
+  proven: boolean;
   /** The fingerprint of its tracker's certificate; undefined until the tracker has shown the key. */
   pin: string | undefined;
 }
@@ -33,7 +35,12 @@ export interface EnterTools {
 }
 
 /** Shows the key on a new connection. After that it is like one to an open tracker. Throws a sentence, and then closes the connection. */
-export async function enterRoom(channel: Channel, room: RoomKnown, at: Endpoint, tools: EnterTools): Promise<void> {
+export async function enterRoom(
+  channel: Channel,
+  room: RoomKnown,
+  at: { address: string; port: number },
+  tools: EnterTools,
+): Promise<void> {
   const stop = () => channel.destroy();
   tools.signal?.addEventListener("abort", stop);
   const cancel = tools.clock.after(REPLY_MS, stop);
@@ -72,14 +79,14 @@ async function prove(channel: Channel, room: RoomKnown, where: string, { random 
   const answer = await lines.next();
   if (answer === undefined && lines.isBroken) throw new FtError("room-busy", `${where} closed the connection.`);
   if (answer === undefined || !opener.isProven(answer)) {
-    // The tracker that has shown the key once has another key now.
-    if (room.pin !== undefined) throw new RoomRefusal("room-key", `${where} has another key now. Ask for the new one.`);
+    if (room.proven) throw new RoomRefusal("room-key", `${where} has another key now. Ask for the new one.`);
     throw new RoomRefusal(
       "room-key",
       `${where} does not take this key. Check it, or ask for the key of now: it may have changed.`,
     );
   }
   room.pin = fingerprint;
+  room.proven = true;
 }
 
 /** The lines of a proof, as they come. */

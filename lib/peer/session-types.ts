@@ -20,6 +20,8 @@ export type SessionEvent =
       left: FileRecord[];
       /** The tracker is a private room. */
       room?: true;
+      /** Browsers may download from this peer. */
+      guests?: boolean | undefined;
     }
   | { event: "away"; reason: string }
   /** A private room does not let this peer back in. `words`: the sentence that says why. */
@@ -64,6 +66,8 @@ export interface SessionOptions {
   dial: Dial;
   /** Only for a private room. */
   enter?: Enter | undefined;
+  /** This peer serves guests, if the tracker has any. */
+  guests?: boolean;
   tracker: TrackerPlace;
   /** The places where the tracker may be now, when it cannot be reached any more. */
   find?(): Promise<TrackerPlace[]>;

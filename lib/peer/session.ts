@@ -319,12 +319,13 @@ export class Session {
   /** Sends the list after an FT/2 HI; after the WELCOME this peer is online. */
   async #accept(channel: Channel, hi: Extract<Reply, { verb: "HI" }>, challenge: string | undefined): Promise<void> {
     const { you, max, key, announced, results, name, nonce, proof = "" } = hi;
+    const guests = (hi.guests && this.#options.guests) || undefined;
     const proven = challenge !== undefined && this.#options.isProven?.(key, challenge, proof) === true;
     if ((this.#tracker.key ?? key) !== key) {
       throw new FtError(UNTRUSTED, `The tracker at "${this.#where}" is another one than was looked for: it has another key.`);
     }
     this.#options.approve?.({ place: this.#tracker, at: channel.remote.address, name, key, proven });
-    const standing = standingOn(channel, { profile: 2, you, max, key, announced, results });
+    const standing = standingOn(channel, { profile: 2, you, max, key, announced, results, guests });
     const list = this.#list.on(channel);
     const back = nonce && this.#secret ? this.#options.sessionKey?.prove(nonce, this.#secret) : undefined;
     const { session, peers, files } = await this.#list.send(list, standing, back);
@@ -337,7 +338,7 @@ export class Session {
     this.#list.addParts(channel, standing);
     const left = list.slice(max);
     const room = channel.secured === undefined ? {} : { room: true as const };
-    this.#options.report({ event: "joined", profile: 2, name, you: standing.name, peers, files, left, ...room });
+    this.#options.report({ event: "joined", profile: 2, name, you: standing.name, peers, files, left, guests, ...room });
     this.#tellReach();
   }
 

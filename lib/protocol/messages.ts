@@ -66,8 +66,8 @@
 //
 //     peer → tracker, one connection for as long as the peer is online
 //       HELLO FT/2 agent=… extras=1 offers=1 session=… challenge=… key=… name=…
-//                                     → HI FT/2 name=… max=… key=… you=… announced=yes|no results=… proof=… nonce=… offers=yes
-//       FILES n port=p proof=…, n records   → WELCOME id=… pass=… peers=… files=… session=… now=… keyed=… name=…   (later again: a new list, new passes)
+//                                     → HI FT/2 name=… max=… key=… you=… announced=yes|no results=… proof=… nonce=… guests=yes offers=yes
+//       FILES n port=p proof=… guests=yes, n records   → WELCOME id=… pass=… peers=… files=… session=… now=… keyed=… name=…   (later again: a new list, new passes)
 //                                       n = 0 is not answered; n > max is ERROR too-many-files. p is the port of all its records.
 //       ADD <record>  ·  DROP name    → OK  ·  NOT FOUND (no such record)  ·  ERROR last-file (the last file stays)
 //                                       A record with part=1, and with whole=1 too, comes by ADD only. It does not count among the files of the peer.
@@ -177,6 +177,13 @@
 // A peer knows a tracker again by its key. Anybody can say the key of another, so a peer that found the tracker by its announcement makes
 // up a challenge of 16 to 64 letters, digits, `-` and `_`, and the tracker proves that it has the private key: proof= is the base64url
 // signature of the word `challenge`, a space, and the challenge. A tracker keeps its key when it is restarted.
+//
+// Guests. A tracker with a web page may let people without ft-peer download. Then its HI says guests=yes to a peer that said extras=1,
+// and a peer that agrees says guests=yes in FILES. A connection to the tracker or to such a peer whose first word is GET or HEAD is
+// HTTP/1.1; otherwise that word is not answered. The page sends a guest to http://HOLDER:PORT/get/ROOT/NAME?t=TICKET. A ticket is signed
+// like a pass. Its payload has four words, a space between: `guest`, the guest's address, the content id, and the expiry (seconds since
+// 1970, ten minutes later). The holder checks all of them; a loopback address stands for the tracker's machine, as in a pass. The ROOT of a
+// folder is good for each file in it: /get/ROOT/NAME/PATH.
 //
 // root is the SHA-256 Merkle root over blocks of 16 KiB that BitTorrent v2 calls pieces root (BEP 52). The hashes of the blocks are the
 // leaves; 32 zero bytes pad the tree to a power of two; an empty file has the SHA-256 of nothing. Two files with one root are one
@@ -331,6 +338,8 @@ export type ToTracker =
       port: number;
       records: FileRecord[];
       proof?: string | undefined;
+      /** It serves the guests of the tracker's web page. */
+      guests?: boolean | undefined;
       unfit?: (Unfit & { count: number }) | undefined;
     }
   | { verb: "ADD"; record: FileRecord }
@@ -362,6 +371,8 @@ export type FromTracker =
       you: Address;
       announced?: boolean | undefined;
       results?: number | undefined;
+      /** Its web page lets guests download from peers that agree. */
+      guests?: boolean | undefined;
       /** The signature of the peer's challenge, base64url. */
       proof?: string | undefined;
       /** A text that the peer signs with its session key. */

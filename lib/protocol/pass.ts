@@ -1,4 +1,4 @@
-// Signs and reads passes, by which a tracker states that it has accepted a peer. Ed25519 (RFC 8032) by the runtime's own cryptography.
+// Signs and reads passes, by which a tracker states that it has accepted a peer, and the tickets of guests. Ed25519 (RFC 8032) by the runtime's own cryptography.
 
 import { createPublicKey, generateKeyPairSync, type KeyObject, sign, verify } from "node:crypto";
 import { type Address, type Endpoint, formatEndpoint, parseAddress, parseWhole } from "./address.ts";
@@ -16,6 +16,14 @@ export interface Pass {
 export interface KeyedPass extends Omit<Pass, "address"> {
   /** The public key of the peer's session. */
   key: string;
+}
+
+/** The content of a ticket: a guest at this address may download this content. `expires` is in seconds since 1970. */
+export interface Ticket {
+  address: Address;
+  /** The content id. */
+  root: string;
+  expires: number;
 }
 
 /** A new private key of a tracker. */
@@ -47,6 +55,11 @@ export class PassOffice {
   /** The same with the key of a peer's session in place of the address; undefined for a text that is no key. */
   issueKeyed({ id, key, expires, fingerprint }: KeyedPass): string | undefined {
     return KEY.test(key) ? this.#signed(`${id} ${key} ${expires}${ending(fingerprint)}`) : undefined;
+  }
+
+  /** A ticket for a guest of the tracker's web page. */
+  issueTicket({ address, root, expires }: Ticket): string {
+    return this.#signed(`guest ${address} ${root} ${expires}`);
   }
 
   #signed(text: string): string {
@@ -135,6 +148,15 @@ export function readKeyedPass(pass: string, signer: string): KeyedPass | undefin
   return id === undefined || expires === undefined || !KEY.test(key) ? undefined : { id, key, expires, ...more };
 }
 
+/** The content of a ticket if `key` signed it, or undefined. The caller checks the expiry, the address and the content. */
+export function readTicket(ticket: string, key: string): Ticket | undefined {
+  const [kind, addressText = "", root, expiresText = "", rest] = wordsSigned(ticket, key);
+  const address = parseAddress(addressText);
+  const expires = parseWhole(expiresText);
+  if (kind !== "guest" || address === undefined || !root || expires === undefined || rest !== undefined) return undefined;
+  return { address, root, expires };
+}
+
 /** The last word of a payload in a private room. */
 const FINGERPRINT = /^fp=([0-9a-f]{64})$/;
 
@@ -146,14 +168,18 @@ interface Signed {
 }
 
 function readSigned(pass: string, key: string): Signed | undefined {
-  const [payload64, signature64, more] = pass.split(".");
-  if (payload64 === undefined || signature64 === undefined || more !== undefined || pass.length > 1024) return undefined;
-  const payload = Buffer.from(payload64, "base64url");
-  if (!isSigned(payload, signature64, key)) return undefined;
-  const [id, second, expiresText, last, rest] = payload.toString("utf8").split(" ");
+  const [id, second, expiresText, last, rest] = wordsSigned(pass, key);
   const expires = parseWhole(expiresText ?? "");
   const [, fingerprint] = FINGERPRINT.exec(last ?? "") ?? [];
   if (!id || second === undefined || expires === undefined || rest !== undefined) return undefined;
   if (last !== undefined && fingerprint === undefined) return undefined;
   return { id, second, expires, more: fingerprint === undefined ? {} : { fingerprint } };
+}
+
+/** The words of a payload that `key` signed; none if it did not. */
+function wordsSigned(signed: string, key: string): string[] {
+  const [payload64, signature64, more] = signed.split(".");
+  if (payload64 === undefined || signature64 === undefined || more !== undefined || signed.length > 1024) return [];
+  const payload = Buffer.from(payload64, "base64url");
+  return isSigned(payload, signature64, key) ? payload.toString("utf8").split(" ") : [];
 }

@@ -105,6 +105,7 @@ export class TrackerInbox extends Inbox<ToTracker> {
         left: number;
         records: FileRecord[];
         proof: string | undefined;
+        guests: true | undefined;
         unfit?: (Unfit & { count: number }) | undefined;
       }
     | undefined;
@@ -157,9 +158,9 @@ export class TrackerInbox extends Inbox<ToTracker> {
         files.left -= 1;
         if (files.left > 0) continue;
         this.#files = undefined;
-        const { port, records, proof, unfit } = files;
+        const { port, records, proof, guests, unfit } = files;
         if (records.length === 0 && unfit !== undefined) throw new ProtocolError(unfit.code, unfit.words);
-        return { verb: "FILES", profile: 2, port, records, proof, unfit };
+        return { verb: "FILES", profile: 2, port, records, proof, guests, unfit };
       }
     }
     return undefined;
@@ -186,7 +187,8 @@ export class TrackerInbox extends Inbox<ToTracker> {
         const port = parsePort(values.get("port") ?? "");
         if (count === 0) return { verb, profile: 2, port: port ?? 0, records: [] };
         if (port === undefined) throw new ProtocolError("bad-port", "FILES needs port= with a port from 1 to 65535.");
-        this.#files = { port, left: count, records: [], proof: values.get("proof") };
+        const guests = values.get("guests") === "yes" || undefined;
+        this.#files = { port, left: count, records: [], proof: values.get("proof"), guests };
         return undefined;
       }
       case "ADD": {
@@ -297,6 +299,7 @@ export class SessionInbox extends Inbox<FromTracker> {
           results: optional(values, "results", wholeValue),
           proof: values.get("proof"),
           nonce: values.get("nonce"),
+          guests: optional(values, "guests", yesValue),
           offers: optional(values, "offers", yesValue),
         };
       }

@@ -10,7 +10,7 @@ export function encodeToTracker(message: Exclude<ToTracker, { profile: 1 } | { v
       return `HELLO FT/2 agent=${escapeValue(message.agent)}${message.extras ? " extras=1" : ""}${message.offers ? " offers=1" : ""}${valueIf("session", message.session)}${valueIf("challenge", message.challenge)}${valueIf("key", message.key)}${valueIf("name", message.name)}\n`;
     case "FILES": {
       const lines = message.records.map((record) => `${formatRecord(record)}\n`);
-      return `FILES ${message.records.length} port=${message.port}${valueIf("proof", message.proof)}\n${lines.join("")}`;
+      return `FILES ${message.records.length} port=${message.port}${valueIf("proof", message.proof)}${valueIf("guests", message.guests)}\n${lines.join("")}`;
     }
     case "ADD":
       return `ADD ${formatRecord(message.record)}\n`;
@@ -86,7 +86,7 @@ export function encodeFromTracker(
 ): string {
   switch (message.verb) {
     case "HI":
-      return `HI FT/2 name=${escapeValue(message.name)} max=${message.max} key=${message.key} you=${escapeValue(message.you)}${valueIf("announced", message.announced)}${valueIf("results", message.results)}${valueIf("proof", message.proof)}${valueIf("nonce", message.nonce)}${valueIf("offers", message.offers)}\n`;
+      return `HI FT/2 name=${escapeValue(message.name)} max=${message.max} key=${message.key} you=${escapeValue(message.you)}${valueIf("announced", message.announced)}${valueIf("results", message.results)}${valueIf("proof", message.proof)}${valueIf("nonce", message.nonce)}${valueIf("guests", message.guests)}${valueIf("offers", message.offers)}\n`;
     case "WELCOME":
       return `WELCOME id=${message.id} pass=${message.pass} peers=${message.peers} files=${message.files}${valueIf("session", message.session)}${valueIf("now", message.now)}${valueIf("keyed", message.keyed)}${valueIf("name", message.name)}\n`;
     case "FOUND":

@@ -21,6 +21,9 @@ const CONNECTS = { perSecond: 2 * CONNECTS_OF_HOST.perSecond, burst: 2 * CONNECT
 /** The requests that only an accepted peer may make. */
 export type PeerRequest = Exclude<ToTracker, { verb: "HELLO" | "FILES" | "BYE" }>;
 
+/** A list of a peer, as FILES brings it. */
+type SharedList = Pick<Extract<ToTracker, { verb: "FILES"; profile: 2 }>, "port" | "records" | "guests">;
+
 /** The reply to a peer that changes its list after the end of its connection. */
 export const TOO_LATE = error("left", "This peer has ended its connection and shares nothing any more.");
 
@@ -85,13 +88,14 @@ export class AcceptedPeer implements Presence {
   }
 
   /** Puts its first list, or another one, in the catalog. Gives the reply. */
-  share(port: number, records: FileRecord[], { agent, name }: Pick<Member, "agent" | "name">): TrackerReply {
+  share({ port, records, guests }: SharedList, { agent, name }: Pick<Member, "agent" | "name">): TrackerReply {
     const { catalog, setup } = this.#state;
     const { id, address } = this;
     const before = this.#member?.port;
     const { channel } = this.#connection;
     const fingerprint = channel.secured?.fingerprint;
-    this.#member = this.#state.put({ id, profile: 2, address, agent, name, port, presence: this, fingerprint }, records);
+    const own = { id, profile: 2 as const, address, agent, name, port, guests, presence: this, fingerprint };
+    this.#member = this.#state.put(own, records);
     if (before !== port) void this.#tryPort(this.#member);
     const pass = setup.credentials.passFor(id, channel);
     const session = this.extras

@@ -86,6 +86,8 @@ export function announce(options: AnnounceOptions) {
   return {
     /** The name that others see: the tracker's name, with a number where another tracker had it first. */
     names: () => [...new Set(announced().map(({ name }) => name))],
+    /** The host name that it announces, in small letters. */
+    hosts: [hostNameOf(id)],
     /** The links on which it is announced now, such as `eth0 (IPv4)`. */
     announcedOn: () => announced().map(({ link }) => link.label),
     /** Why it is not announced on others, as sentences. */
@@ -98,6 +100,10 @@ export function announce(options: AnnounceOptions) {
       for (const { link } of notices.values()) link.close();
     },
   };
+}
+
+function hostNameOf(id: string): string {
+  return `${SERVICE_TYPE}-${id}.local`;
 }
 
 /** A tracker's announcement on one link: finds a free name, announces it, answers questions about it and defends it. */
@@ -140,7 +146,7 @@ class Notice {
 
   /** A host name that only the tracker uses, because other programs on this machine answer for the machine's own name. */
   get #hostName(): string {
-    return `${SERVICE_TYPE}-${this.#id}.local`;
+    return hostNameOf(this.#id);
   }
 
   /** Asks whether the name is free, and takes it if no other tracker claims it. */

@@ -34,6 +34,8 @@ export interface Member {
   readonly port: number;
   /** Whether the tracker could connect to that port; undefined until it has tried. */
   readonly reach?: boolean | undefined;
+  /** It serves the guests of the web page. */
+  readonly guests?: boolean | undefined;
   /** FT/1 peers have none. */
   readonly presence?: Presence | undefined;
   /** In a private room: the fingerprint of its certificate. */
@@ -140,7 +142,8 @@ const MAX_UNCOUNTED = 32;
 /** The most types and dates that are kept, so that records with the same type or date share one text. */
 const TEXTS_KEPT = 4096;
 
-const utf8 = new TextDecoder();
+/** U+FEFF at the beginning of a name is a part of it. */
+const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
 const utf8Bytes = new TextEncoder();
 
 /** The peers online and their records. */
@@ -157,6 +160,8 @@ export class Catalog {
   readonly #texts = new Map<string, string>();
   readonly #circles = new Circles<SharedFile>();
   #files = 0;
+  #bytes = 0n;
+  #fetching = 0;
   /** Called with each record that is new or has changed. */
   onRecord: ((file: SharedFile) => void) | undefined;
   /** Answers to SEARCH as they were sent last, in bytes. */
@@ -179,9 +184,12 @@ export class Catalog {
 
   /** Bytes of whole files, each as often as it is shared. */
   get bytes(): number {
-    let sum = 0n;
-    for (const { bytes } of this.#shelves.values()) sum += bytes;
-    return Number(sum);
+    return Number(this.#bytes);
+  }
+
+  /** Records of unfinished files. */
+  get fetching(): number {
+    return this.#fetching;
   }
 
   /** Different contents whose id is known. */
@@ -385,6 +393,15 @@ export class Catalog {
     return Iterator.from(files).filter((file) => this.#circles.sees(id, file));
   }
 
+  /** Where a guest may download the whole of a content: from peers that agree and can be reached at an address of the guest's kind. */
+  forGuests(root: string, seer: Seer): Endpoint[] {
+    return [...this.#seen(eachOf(this.#byRoot.get(root)), seer)].flatMap(({ part, holder }) => {
+      const address = addressFor(holder, seer);
+      const mayServe = holder.guests && holder.reach !== false && !holder.isTwin && isIPv6(address) === isIPv6(seer.address);
+      return mayServe && !part ? [{ address, port: holder.port }] : [];
+    });
+  }
+
   /**
    * Finds a page for words and filters in steps, best first; records of one content together, or one for each content. A caller that
    * does not go on to the end must call `return`.
@@ -557,10 +574,13 @@ export class Catalog {
     const { name, size, part, only } = file;
     this.#answers.delete(name);
     if (!isCounted(file)) shelf.uncounted += by;
-    if (part) shelf.parts += by;
-    else if (only !== undefined) shelf.enclosed += by;
+    if (part) {
+      shelf.parts += by;
+      this.#fetching += by;
+    } else if (only !== undefined) shelf.enclosed += by;
     else {
       shelf.bytes += BigInt(by * size);
+      this.#bytes += BigInt(by * size);
       this.#files += by;
     }
   }

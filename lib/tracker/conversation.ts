@@ -249,7 +249,7 @@ export class Conversation implements ChannelHandlers, Connection {
         const { waiting } = inbox;
         const message = inbox.next();
         if (message === undefined) return;
-        this.#state.activity.requests.count(since);
+        this.#state.countRequest(message.verb, since);
         this.#answer(message, since);
         turns.charge(message, this.#sent, since, waiting - inbox.waiting);
       }
@@ -301,6 +301,7 @@ export class Conversation implements ChannelHandlers, Connection {
     const { work, answer } = search.goOn(SLICE_MS);
     if (answer !== undefined) {
       this.#search = undefined;
+      this.#state.findTimes.add(search.seconds);
       this.reply(answer);
     }
     this.#turns.chargeSearch(work, this.#sent, since);
@@ -333,9 +334,9 @@ export class Conversation implements ChannelHandlers, Connection {
     this.hearsOffers = hello.offers === true;
     this.hearsRevoked = hello.key !== undefined;
     const { limits, setup } = this.#state;
-    const { name, announced, credentials } = setup;
+    const { name, announced, guests, credentials } = setup;
     const results = limits.mostResults === RESULTS_LIMIT ? {} : { results: limits.mostResults };
-    const extras = this.extras ? { announced, ...results, offers: true } : {};
+    const extras = this.extras ? { announced, ...results, offers: true, ...(guests ? { guests } : {}) } : {};
     const about = { name, max: limits.files, key: credentials.key, you: this.address, ...extras };
     const proof = hello.challenge === undefined ? undefined : credentials.prove(hello.challenge);
     const nonce = hello.key === undefined ? undefined : credentials.newNonce();
@@ -362,7 +363,7 @@ export class Conversation implements ChannelHandlers, Connection {
     else {
       this.#peer ??= this.#join(list.proof ?? "");
       this.#guest = undefined;
-      this.reply(this.#peer.share(list.port, records, guest ?? UNCHANGED));
+      this.reply(this.#peer.share({ ...list, records }, guest ?? UNCHANGED));
       const { words } = list.unfit ?? {};
       if (words !== undefined) this.reply({ verb: "NOTICE", words: `The tracker leaves a file of yours out. ${words}` });
       if (guest !== undefined) this.#state.tellRevoked(this);

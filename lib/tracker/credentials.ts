@@ -40,10 +40,14 @@ export class Credentials extends PassOffice {
    * A pass for a peer, good for ten minutes. A peer on the tracker's own machine has another address on every network that this machine
    * is on, so its pass says loopback.
    */
-  passFor(id: string, { remote, local, secured }: Channel): string {
-    const isHere = remote.address === local.address && !isLoopback(remote.address);
-    const address = isHere ? ((isIPv6(remote.address) ? "::1" : "127.0.0.1") as Address) : remote.address;
-    return this.issue({ id, address, expires: this.now + PASS_LIFETIME_S, fingerprint: secured?.fingerprint });
+  passFor(id: string, channel: Pick<Channel, "remote" | "local" | "secured">): string {
+    const { fingerprint } = channel.secured ?? {};
+    return this.issue({ id, address: sourceOf(channel), expires: this.now + PASS_LIFETIME_S, fingerprint });
+  }
+
+  /** A ticket for a guest of the web page, for a content. Its address is as in a pass. */
+  ticketFor(root: string, ends: Pick<Channel, "remote" | "local">): string {
+    return this.issueTicket({ address: sourceOf(ends), root, expires: this.now + PASS_LIFETIME_S });
   }
 
   /** A pass for the peer that has the private half of this key, good for ten minutes from every address; undefined without a key. */
@@ -61,4 +65,10 @@ export class Credentials extends PassOffice {
     const proof = createHmac("sha256", this.#secret).update(`${id} ${connection}`).digest("base64url");
     return `${id}.${proof.slice(0, PROOF_LENGTH)}`;
   }
+}
+
+/** The address in a pass: loopback for everything on the tracker's own machine. */
+function sourceOf({ remote, local }: Pick<Channel, "remote" | "local">): Address {
+  const isHere = remote.address === local.address && !isLoopback(remote.address);
+  return isHere ? ((isIPv6(remote.address) ? "::1" : "127.0.0.1") as Address) : remote.address;
 }

@@ -17,6 +17,8 @@ type OwnEvent =
   | { event: "room"; key?: string | undefined; file?: string | undefined }
   /** The addresses that peers can type; `announced`: whether they can also find the tracker by DNS-SD. */
   | { event: "addresses"; addresses: string[]; announced: boolean }
+  /** The addresses of the web page; `guests`: whether guests may download. */
+  | { event: "web"; addresses: string[]; guests: boolean }
   /** DNS-SD shows the tracker under this name from now on. */
   | { event: "announced"; name: string }
   | { event: "operator"; order: string; words: string }
@@ -87,6 +89,10 @@ export class TrackerLog {
     if (event.event === "listening") return [this.#colours.bold(`ft-tracker ${VERSION} listening on ${formatEndpoint(event)}`)];
     if (event.event === "addresses") return this.#addresses(event);
     if (event.event === "room") return this.#room(event);
+    if (event.event === "web") {
+      const may = event.guests ? "Browsers can see the files and download them:" : "Browsers can see what there is:";
+      return [may, ...event.addresses.map((address) => `    ${this.#colours.bold(address)}`)];
+    }
     const [verb, colour, words] = describe(event);
     const line = words === "" ? this.#colours[colour](verb) : `${this.#colours[colour](verb.padEnd(8))} ${words}`;
     if (this.#isJournal) return [`${line}${moreOf(event)}`];
@@ -127,7 +133,7 @@ function moreOf(event: TrackerEvent): string {
 
 /** The word for an event, its colour, and what is to be said of it. */
 function describe(
-  event: Exclude<TrackerEvent, { event: "listening" | "addresses" | "room" }>,
+  event: Exclude<TrackerEvent, { event: "listening" | "addresses" | "room" | "web" }>,
 ): [verb: string, colour: Colour, words: string] {
   switch (event.event) {
     case "announced":

@@ -18,6 +18,7 @@ export class LongSearch {
   readonly #host: Host;
   readonly #clock: Clock;
   begun = false;
+  #begunAt = 0;
 
   constructor(steps: Steps, host: Host, clock: Clock) {
     this.#steps = steps;
@@ -27,6 +28,7 @@ export class LongSearch {
 
   /** Goes on for `slice` milliseconds of the clock, or to the end. Gives the answer then, and the work since the last call in milliseconds. */
   goOn(slice: number): { work: number; answer: TrackerReply | undefined } {
+    if (!this.begun) this.#begunAt = this.#clock.elapsed();
     this.begun = true;
     this.#host.isSearching = true;
     const from = this.#clock.elapsed();
@@ -39,6 +41,11 @@ export class LongSearch {
       work += STEP_MS;
       if (this.#clock.elapsed() - from >= slice) return { work, answer: undefined };
     }
+  }
+
+  /** The time since its first step. */
+  get seconds(): number {
+    return (this.#clock.elapsed() - this.#begunAt) / 1000;
   }
 
   /** Ends it without an answer. */

@@ -47,6 +47,12 @@ const TRACKER_NAME: Kind<string> = {
   },
 };
 
+/** Whether there is a web page, and whether guests may download by it. */
+const WEB: Kind<"page" | "guests"> = {
+  completes: ["guests"],
+  read: (text, option) => (text === "page" || text === "guests" ? text : refuse(option, "page or guests", text)),
+};
+
 const COMMANDS: readonly Command[] = [
   { name: "status", about: "peers, files, rates, refusals, memory (or: SIGUSR1)" },
   { name: "peers", about: "who is online, and how many files they share" },
@@ -91,6 +97,7 @@ const GENERAL = [
     label: "FILE",
     about: "a private room with the key in this file (or: FT_ROOM)",
   },
+  { name: "web", setting: true, kind: WEB, label: "[guests]", about: "show browsers a page; guests: they may download, too" },
   { name: "for", kind: DURATION, label: "DURATION", about: "how long a ban holds, such as 30m, 2h or 7d", command: "ban" },
   { name: "bans", setting: true, kind: FILE, label: "FILE", about: "where bans are kept (default: in the state folder)" },
   { name: "json", setting: true, kind: FLAG, about: "one JSON object a line for each event" },
@@ -148,6 +155,8 @@ export interface TrackerCommandLine {
     limits: Partial<Limits>;
     bans: string;
     announce: boolean;
+    /** Undefined: the tracker does not answer browsers. */
+    web?: "page" | "guests";
   };
   /** Whether the tracker is a private room, and the file of its key. */
   room: { room: boolean; file: string | undefined };
@@ -162,7 +171,7 @@ export function parseTrackerArguments(
   argv: string[],
   outside: Outside = NOTHING_OUTSIDE,
 ): { text: string } | TrackerCommandLine {
-  const typed = splitArguments(argv, TRACKER_TABLE);
+  const typed = splitArguments(withWeb(argv), TRACKER_TABLE);
   const { given, words } = typed;
   const text = textAskedFor(typed, TRACKER_TABLE, TRACKER_HELP);
   if (text !== undefined) return { text };
@@ -193,12 +202,18 @@ export function parseTrackerArguments(
       limits: Object.fromEntries(limits),
       bans: values.bans ?? join(userFolder("state"), "bans.txt"),
       announce: !values["no-announce"],
+      ...(values.web === undefined ? {} : { web: values.web }),
     },
     room: { room: values.room, file: values["room-file"] },
     ...(order === undefined ? {} : { order: values.for === undefined ? order : { ...order, seconds: values.for } }),
     json: values.json,
     quiet: values.quiet,
   };
+}
+
+/** `--web` without `guests` behind it is a page for looking only. */
+function withWeb(argv: string[]): string[] {
+  return argv.map((one, at) => (one === "--web" && argv[at + 1] !== "guests" ? "--web=page" : one));
 }
 
 /** The operator's command with its arguments. */

@@ -15,6 +15,7 @@ import { Catalog, type Member, type Seer } from "./catalog.ts";
 import type { Credentials } from "./credentials.ts";
 import type { TrackerEvent } from "./events.ts";
 import { GonePeers } from "./gone.ts";
+import { Histogram } from "./histogram.ts";
 import { type Host, Hosts } from "./hosts.ts";
 import type { Limits } from "./limits.ts";
 import { Meter } from "./meter.ts";
@@ -26,6 +27,9 @@ import { Watches } from "./watches.ts";
 
 /** The most ids in a line of REVOKED, so that the line is shorter than 4096 bytes. */
 const REVOKED_IN_LINE = 200;
+
+/** The bounds by which the times of searches are counted. Seconds. */
+const FIND_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
 
 /** A message to a peer. A list of records is given as lines. */
 export type TrackerReply = Parameters<typeof encodeFromTracker>[0];
@@ -61,6 +65,8 @@ export interface TrackerSetup {
   readonly announced: boolean;
   /** It is a private room: only peers that know its key get here. */
   readonly room?: boolean;
+  /** Its web page lets guests download. */
+  readonly guests?: boolean;
   readonly limits: Limits;
   readonly clock: Clock;
   readonly bans: Bans;
@@ -88,6 +94,10 @@ export class TrackerState {
   readonly activity: { readonly [Kind in "requests" | "searches" | "joins" | "refused"]: Meter };
   /** The number of refusals of each code. */
   readonly refusals = new Map<string, number>();
+  /** The number of requests of each verb. */
+  readonly requests: Record<string, number> = {};
+  /** How long searches by words took. Seconds. */
+  readonly findTimes = new Histogram(FIND_SECONDS);
   /** Joins, tries of a port and leaves since the tracker was started. */
   changes = 0;
   readonly #prober: PortProber;
@@ -116,6 +126,12 @@ export class TrackerState {
     const { peers } = this.limits;
     if (this.catalog.peers < peers) return;
     throw new ProtocolError("tracker-full", `The tracker is full (${plural(peers, "peer")}). Try again later.`);
+  }
+
+  /** Counts a request. `now`: milliseconds of the clock's `elapsed`. */
+  countRequest(verb: string, now: number): void {
+    this.activity.requests.count(now);
+    this.requests[verb] = (this.requests[verb] ?? 0) + 1;
   }
 
   /** Accepts a peer with its list, or replaces the list of a peer that is online. */

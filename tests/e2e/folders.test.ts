@@ -282,3 +282,15 @@ describe("a hostile list", () => {
     expect([readdirSync(top), readdirSync(to)]).toEqual([["to"], []]);
   });
 });
+
+test("in the prompts a fetched folder is marked as one's own at once, and is in the list of what is shared", async () => {
+  const { address } = await stage.tracker();
+  await shared(address, lesson(FILES));
+  const screen = await stage.atSearch(address, {}, "--to", stage.folder());
+  screen.press("Lesson");
+  await screen.take("Lesson/");
+  await screen.waitFor(", verified");
+  await screen.waitFor(/Lesson\/[^\n]*yours/);
+  screen.press("\x13");
+  await screen.waitFor(/What I share.*Lesson\//s);
+});

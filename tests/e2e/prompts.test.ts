@@ -31,6 +31,16 @@ describe("the search line", () => {
     }
   });
 
+  test("letters and Enter in one go, as when they are pasted, fetch what was typed and not the first of the old list", async () => {
+    const { address } = await stage.tracker();
+    await stage.sharing(address, stage.folderWith({ "apple.txt": "apple pie", "pear.txt": "pear cake" }), 2);
+    const to = stage.folder();
+    const screen = await stage.atSearch(address, {}, "--to", to);
+    screen.press(`pear${KEY.enter}`);
+    await screen.waitFor(VERIFIED);
+    expect(readdirSync(to)).toEqual(["pear.txt"]);
+  });
+
   test("shows everything while nothing is typed: each content once, the newest first, own files last", async () => {
     const { address } = await stage.tracker();
     const files = { "old.txt": "the same", "new.txt": "something else" };

@@ -183,6 +183,13 @@ export class Side implements Channel {
     this.#later();
   }
 
+  unread(bytes: Uint8Array): void {
+    if (bytes.length > 0) this.#arriving.unshift(bytes);
+    this.#under += bytes.length;
+    // The end comes again behind them.
+    this.ended = false;
+  }
+
   limit(limits: ChannelLimits): void {
     Object.assign(this.limits, limits);
     if ("deadline" in limits) {

@@ -5,7 +5,12 @@ import { Raw } from "./raw.ts";
 
 /** A list of records as a peer sends it. */
 export function files(port: number, ...records: string[]): string {
-  return `FILES ${records.length} port=${port}\n${records.map((record) => `${record}\n`).join("")}`;
+  return listOf(`port=${port}`, records);
+}
+
+/** The same with other values in its first line. */
+export function listOf(values: string, records: readonly string[]): string {
+  return `FILES ${records.length} ${values}\n${records.map((record) => `${record}\n`).join("")}`;
 }
 
 /** The values of a line by their keys; its words without one by "". */

@@ -9,7 +9,7 @@ import type { TrackerEvent } from "../../lib/tracker/events.ts";
 import { parseTrackerArguments } from "../../lib/tracker/options.ts";
 import { startTracker, type Tracker, type TrackerOptions } from "../../tracker.ts";
 import { addressOf, HandClock, REFUSED, Side, settle } from "./channel.ts";
-import { files, Peer, valuesOf } from "./guests.ts";
+import { listOf, Peer, valuesOf } from "./guests.ts";
 import { Raw } from "./raw.ts";
 
 export const LOOPBACK = "127.0.0.1";
@@ -35,8 +35,8 @@ export function oldRecords(count: number, port = 5001): string[] {
 
 /** Where somebody connects from, and to which of the tracker's addresses. */
 export type Seat = { from?: string; to?: string };
-/** How an FT/2 peer presents itself; `more` stands at the end of its HELLO. */
-type Guise = Seat & { port?: number; agent?: string; more?: string };
+/** How an FT/2 peer presents itself; `more` stands at the end of its HELLO, `list` behind the port of its FILES. */
+type Guise = Seat & { port?: number; agent?: string; more?: string; list?: string };
 
 abstract class RunningTracker implements AsyncDisposable {
   readonly tracker: Tracker;
@@ -125,9 +125,12 @@ abstract class RunningTracker implements AsyncDisposable {
   }
 
   /** An accepted FT/2 peer. */
-  async join(records: string[] = [NOTES], { port = 40123, agent = "test/1", more = "", ...seat }: Guise = {}): Promise<Peer> {
+  async join(
+    records: string[] = [NOTES],
+    { port = 40123, agent = "test/1", more = "", list = "", ...seat }: Guise = {},
+  ): Promise<Peer> {
     const raw = await this.connect(seat);
-    raw.send(`HELLO FT/2 agent=${agent}${more === "" ? "" : ` ${more}`}\n${files(port, ...records)}`);
+    raw.send(`HELLO FT/2 agent=${agent}${more === "" ? "" : ` ${more}`}\n${listOf(`port=${port}${list}`, records)}`);
     return new Peer(raw, valuesOf(await raw.line()), valuesOf(await raw.line()));
   }
 }

@@ -229,3 +229,30 @@ describe("Admission.isKnown", () => {
     expect(asked).toEqual(["192.168.1.17"]);
   });
 });
+
+describe("Admission.refuseTicket", () => {
+  const ROOT = "c".repeat(64);
+  const GUEST = addressOf("192.168.1.50");
+
+  function shown(
+    ticket: { secondsLeft?: number; root?: string; from?: PassOffice; address?: string } = {},
+    more: Partial<Standing> = {},
+  ) {
+    const { admission: one, clock } = admission({ guests: true, ...more });
+    const { secondsLeft = 600, root = ROOT, from = office, address = GUEST } = ticket;
+    const expires = Math.floor(clock.at() / 1000) + secondsLeft;
+    return one.refuseTicket(from.issueTicket({ address: addressOf(address), root, expires }), ROOT, GUEST);
+  }
+
+  test("takes the tracker's own ticket for this content and this address, while it is good", () => {
+    expect(shown()).toBeUndefined();
+    expect(shown({ secondsLeft: -1 })).toBe("This link is more than ten minutes old.");
+    expect(shown({ root: "d".repeat(64) })).toBe("This link is for another file.");
+    expect(shown({ address: "192.168.1.51" })).toBe("This link is for another computer.");
+    expect(shown({ from: new PassOffice() })).toBe("This link is not from this computer's tracker.");
+  });
+
+  test("takes none where the tracker sends no guests, or this peer refuses them", () => {
+    expect(shown({}, { guests: undefined })).toBe("This link is not from this computer's tracker.");
+  });
+});

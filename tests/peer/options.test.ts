@@ -50,7 +50,11 @@ Without a command, on a terminal: guided prompts.
   --max SIZE         find: at most this big
   --after DATE       find: last changed on this day or later, such as 2026-11-22
   --before DATE      find: last changed on this day or earlier
+  --room-file FILE   the key of a private room is in this file (or: FT_ROOM)
+  --forget           do not keep what is known of this private room
   --limit RATE       most bytes per second, such as 10MB (up and down each)
+  --no-guests        do not serve browsers, also where the tracker's page lets
+                     them
   --json             one JSON object a line
   -q, --quiet        print results and errors only
   -h, --help         this text
@@ -95,6 +99,9 @@ describe("parsePeerArguments", () => {
       get: false,
       overwrite: false,
       limit: undefined,
+      "room-file": undefined,
+      forget: false,
+      "no-guests": false,
       json: false,
       quiet: false,
     });
@@ -123,6 +130,9 @@ describe("parsePeerArguments", () => {
       get: false,
       overwrite: true,
       limit: 1_500_000,
+      "room-file": undefined,
+      forget: false,
+      "no-guests": false,
       json: true,
       quiet: true,
     });

@@ -2,7 +2,15 @@
 
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { isPassProven, isProven, PassOffice, readKeyedPass, readPass, SessionKey } from "../../lib/protocol/pass.ts";
+import {
+  isPassProven,
+  isProven,
+  PassOffice,
+  readKeyedPass,
+  readPass,
+  readTicket,
+  SessionKey,
+} from "../../lib/protocol/pass.ts";
 import { addressOf } from "../helpers/channel.ts";
 
 // The first key of RFC 8032, section 7.1, and passes signed with it elsewhere. Ed25519 signatures are the same every time.
@@ -202,5 +210,20 @@ describe("a keyed pass", () => {
     expect(isPassProven(session.key, `${NONCE}x`, AT, proof)).toBe(false);
     expect(isPassProven(session.key, NONCE, { ...AT, port: 1236 }, proof)).toBe(false);
     for (const text of ["", "short", "two words of a nonce"]) expect(session.provePass(text, AT)).toBeUndefined();
+  });
+});
+
+describe("a ticket of a guest", () => {
+  const TICKET = { address: addressOf("192.168.1.50"), root: "c".repeat(64), expires: 1_795_000_000 };
+
+  test("is read with its address, content and expiry, is signed, and is never a pass", () => {
+    const office = new PassOffice();
+    const text = office.issueTicket(TICKET);
+    expect(Buffer.from(text.split(".")[0] ?? "", "base64url").toString()).toBe(`guest 192.168.1.50 ${TICKET.root} 1795000000`);
+    expect(readTicket(text, office.key)).toEqual(TICKET);
+    expect(readTicket(text, new PassOffice().key)).toBeUndefined();
+    expect(readTicket(`${text.slice(0, 8)}A${text.slice(9)}`, office.key)).toBeUndefined();
+    expect([readPass(text, office.key), readKeyedPass(text, office.key)]).toEqual([undefined, undefined]);
+    expect(readTicket(office.issue({ id: "guest", address: TICKET.address, expires: 1 }), office.key)).toBeUndefined();
   });
 });

@@ -1068,3 +1068,11 @@ describe("peers with one address and port, behind one router", () => {
     expect(found(b)).toBeUndefined();
   });
 });
+
+test("a name that begins with the invisible U+FEFF is kept as it is", () => {
+  const catalog = new Catalog();
+  for (const name of ["\ufeff", "\ufefflist.csv"]) catalog.put(memberOf("p1", "10.0.0.1", 1235), [recordOf(name)]);
+  expect(catalog.search(recordOf("\ufefflist.csv").name, anyone, 10).map((line) => parseRecord(line).name)).toEqual([
+    recordOf("\ufefflist.csv").name,
+  ]);
+});

@@ -33,6 +33,7 @@ Usage: ft-tracker [options]
   --no-announce        do not announce the tracker on the network
   --room               a private room: only people who know its key come in
   --room-file FILE     a private room with the key in this file (or: FT_ROOM)
+  --web [guests]       show browsers a page; guests: they may download, too
   --for DURATION       how long a ban holds, such as 30m, 2h or 7d
   --bans FILE          where bans are kept (default: in the state folder)
   --json               one JSON object a line for each event

@@ -18,7 +18,7 @@ export async function search(peer: Peer, line: CommandLine, command: "search" | 
           argument === undefined ? undefined : findPeer(argument, await peer.session.requests.who()).id,
         );
   if (records.length === 0) throw new FtError("not-found", notFoundSentence(argument ?? ""));
-  const look = { isMine: peer.isOwn };
+  const look = { isMine: peer.isMine };
   if (screen.json) screen.results(recordObjects(records));
   else if (command === "list") screen.results(contentTable(groupByContent(records, peer.isOwn), screen.width, look));
   else screen.results(recordTable(records, screen.width, look));
@@ -31,9 +31,7 @@ export async function find(peer: Peer, { wish }: CommandLine, screen: Screen): P
   const isCopy = (own: FileRecord) => found.some(({ root, name, size }) => root && name === own.name && size === own.size);
   const records = found.filter((record) => record.root !== undefined || !peer.isOwn(record) || !isCopy(record));
   if (records.length === 0) throw new FtError("not-found", "No matching files.");
-  const mine = new Set(peer.share.files.flatMap(({ root = [] }) => root));
-  const isMine = (record: FileRecord) => peer.isOwn(record) || (record.root !== undefined && mine.has(record.root));
-  screen.results(screen.json ? recordObjects(records) : contentTable(records, screen.width, { isMine }));
+  screen.results(screen.json ? recordObjects(records) : contentTable(records, screen.width, { isMine: peer.isMine }));
 }
 
 /** Prints the peers online. */

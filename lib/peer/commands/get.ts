@@ -4,7 +4,7 @@ import { basename, dirname, resolve } from "node:path";
 import { systemClock } from "../../clock.ts";
 import { CancelledError, codeOf, FtError, sentenceOf, UsageError } from "../../error.ts";
 import { goOnWithoutOutput } from "../../program/cli.ts";
-import { formatEndpoint, parseEndpoint } from "../../protocol/address.ts";
+import { parseEndpoint } from "../../protocol/address.ts";
 import { FOLDER_TYPE } from "../../protocol/folder.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import { formatDuration, formatSize, plural, printable } from "../../text.ts";
@@ -14,6 +14,7 @@ import { checkFolder } from "../disk/target-folder.ts";
 import type { Downloaded, DownloadOptions } from "../download.ts";
 import type { FetchEvent } from "../fetch/types.ts";
 import { findPeer } from "../find-peer.ts";
+import { holderWithAddress } from "../holder-name.ts";
 import { typed } from "../locate.ts";
 import { type CommandLine, nameArgument, rootArgument } from "../options.ts";
 import { progressReporter, type Screen } from "../screen/screen.ts";
@@ -39,6 +40,8 @@ interface Getting {
   signal: AbortSignal;
   /** A file's name, or root: and a content id. */
   name: string;
+  /** The tracker is asked for this name the second time. */
+  isAgain?: boolean;
 }
 
 /** A file that has arrived. Its time is in seconds. */
@@ -252,13 +255,13 @@ async function findContents(getting: Getting, isMeant = (_: FileRecord) => true)
     throw new FtError("not-found", `"${printable(line.from)}" does not share "${printable(name)}".`);
   }
   if (root !== undefined) throw new FtError("not-found", notFoundSentence(name));
-  return await askForSimilar(getting);
+  return await askForSimilar(getting, isMeant);
 }
 
 /** Says that a holder has no content id for its file yet. */
 function tellReading({ event, record }: ContentEvent, screen: Screen): void {
   const { name, address, port } = record;
-  const holder = formatEndpoint(record);
+  const holder = holderWithAddress(record);
   if (screen.json) screen.object({ event, name, address, port });
   else if (event === "unproven")
     screen.note(`${holder} has not read "${printable(name)}" to the end: what it sends cannot be verified.`);
@@ -266,7 +269,7 @@ function tellReading({ event, record }: ContentEvent, screen: Screen): void {
 }
 
 /** Nobody shares a file of exactly this name: offers a similar one to a person, or names similar ones in the error. */
-async function askForSimilar(getting: Getting): Promise<Content[]> {
+async function askForSimilar(getting: Getting, isMeant: (record: FileRecord) => boolean): Promise<Content[]> {
   const { peer, line, screen, signal, name } = getting;
   const { requests, standing } = peer.session;
   const isFull = standing?.profile === 2;
@@ -277,6 +280,10 @@ async function askForSimilar(getting: Getting): Promise<Content[]> {
       ).catch(() => [])
     : [];
   if (signal.aborted) throw new CancelledError();
+  // Its holder has joined in this moment.
+  if (!getting.isAgain && similar.some((one) => one.name === nameArgument(name))) {
+    return await findContents({ ...getting, isAgain: true }, isMeant);
+  }
   const [best, second] = similar;
   if (best === undefined) throw new FtError("not-found", notFoundSentence(name));
   if (second === undefined && !screen.json && !line.quiet && hasTerminal()) {

@@ -46,6 +46,7 @@ export async function joinTracker(joining: Joining): Promise<Peer> {
         name: line.name ?? defaultPeerName(),
         cachePath: join(userFolder("cache"), "roots.json"),
         limit: line.limit,
+        guests: !line["no-guests"],
         report: (event) => {
           if (event.event === "joined" && event.profile === 2) trust.joined();
           report(event);

@@ -41,6 +41,8 @@ export interface PeerOptions {
   cachePath: string;
   /** The most bytes per second, up and down each. */
   limit?: number | undefined;
+  /** False: it serves no guests of the tracker's web page. */
+  guests?: boolean;
   report(event: PeerEvent): void;
 }
 

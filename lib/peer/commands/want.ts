@@ -5,6 +5,7 @@ import { formatEndpoint } from "../../protocol/address.ts";
 import { foldPeerName } from "../../protocol/peer-name.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import { formatDuration, formatSize, printable, printableName } from "../../text.ts";
+import { holderName } from "../holder-name.ts";
 import { type CommandLine, nameArgument, rootArgument } from "../options.ts";
 import type { Screen } from "../screen/screen.ts";
 import { recordObjects } from "../screen/view.ts";
@@ -118,5 +119,5 @@ function isFrom(record: FileRecord, typed: string): boolean {
 }
 
 function holderOf(record: FileRecord): string {
-  return record.by === undefined ? formatEndpoint(record) : printable(record.by);
+  return holderName(record);
 }

@@ -1,8 +1,8 @@
 // Writes the sentence for a person about a file that could not be fetched.
 
-import { formatEndpoint } from "../../protocol/address.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import { formatSize, printable } from "../../text.ts";
+import { holderWithAddress } from "../holder-name.ts";
 import type { WantedFile } from "./types.ts";
 
 /** The most reasons that are named, and the most holders that are named for each. */
@@ -20,7 +20,7 @@ export function failureSentence({ name, size }: WantedFile, why: string, receive
 export function reasonsClause(holders: Iterable<{ record: FileRecord; reason: string }>): string {
   const byReason = new Map<string, string[]>();
   for (const { record, reason } of holders) {
-    if (reason !== "") byReason.set(reason, [...(byReason.get(reason) ?? []), formatEndpoint(record)]);
+    if (reason !== "") byReason.set(reason, [...(byReason.get(reason) ?? []), holderWithAddress(record)]);
   }
   const clauses = [...byReason].slice(0, MOST_NAMED).map(([reason, endpoints]) => {
     const more = endpoints.length > MOST_NAMED ? ` and ${endpoints.length - MOST_NAMED} more` : "";

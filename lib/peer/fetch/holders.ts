@@ -162,14 +162,14 @@ export class Holders {
       this.#on.opened(holder);
     } catch (error) {
       if (this.#state.over) return;
-      const silent = [codeOf(error), codeOf(error instanceof Error ? error.cause : undefined)].includes("no-answer");
-      holder.silent = silent || time.now() - from > REFUSED_WITHIN_MS;
+      const unanswered = [codeOf(error), codeOf(error instanceof Error ? error.cause : undefined)].includes("no-answer");
+      holder.silent = unanswered || time.now() - from > REFUSED_WITHIN_MS;
       // Waiting for an answer takes long. A holder that never answered gets fewer tries than one that answered before.
       const clause = sentenceOf(error);
       this.#lose(
         holder,
         holder.met ? `it cannot be reached any more, ${clause}` : clause,
-        silent && !holder.met ? NEVER_ANSWERED : 1,
+        holder.silent && !holder.met ? NEVER_ANSWERED : 1,
       );
     }
   }

@@ -7,11 +7,11 @@ import { concatBytes } from "../../bytes.ts";
 import { type Clock, RunningTime, sleep, systemClock } from "../../clock.ts";
 import { CancelledError, codeOf, FtError, ProtocolError, sentenceOf } from "../../error.ts";
 import type { Channel } from "../../net/channel.ts";
-import { formatEndpoint } from "../../protocol/address.ts";
 import { BasicDownloadInbox, basic } from "../../protocol/basic.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import { formatSize } from "../../text.ts";
 import { pieceSizeOf, rootOf } from "../content/merkle.ts";
+import { holderWithAddress } from "../holder-name.ts";
 import { failureSentence } from "./failure.ts";
 import { AWAKE_MS, SLOW_MS, SLOWEST } from "./holder.ts";
 import { Landing, type RangeBuffer } from "./landing.ts";
@@ -94,7 +94,7 @@ async function askInTurn(wanted: WantedFile, tools: FetchTools, fetch: WholeFetc
     if (weight < TRIES_A_HOLDER && fetch.time.sinceStopped() < AWAKE_MS) return;
     holder.failures += weight;
     tools.report({ event: "holder-failed", holder: holder.record, reason });
-    const clause = `${formatEndpoint(holder.record)}: ${reason}`;
+    const clause = `${holderWithAddress(holder.record)}: ${reason}`;
     if (!reasons.includes(clause)) reasons.push(clause);
   }
 }

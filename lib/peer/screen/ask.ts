@@ -117,10 +117,14 @@ export class Prompts {
     this.#surface.print([bar, `${colours.yellow("▲")}  ${first}`, ...more.map((line) => `${bar}  ${line}`)], true);
   }
 
-  /** Shows these lines above the prompt, in place of the last ones. */
+  /** Shows these lines above the prompt, in place of the last ones. A long one takes two rows. */
   set live(lines: string[]) {
     const width = this.#surface.columns - 3;
-    this.#surface.live = lines.map((line) => `${colours.gray(S_BAR)}  ${colours.dim(fit(printable(line), width))}`);
+    const rows = lines.flatMap((line) => {
+      const [first = "", ...more] = wrap(printable(line), width);
+      return more.length === 0 ? [first] : [first, fit(more.join(" "), width)];
+    });
+    this.#surface.live = rows.map((row) => `${colours.gray(S_BAR)}  ${colours.dim(row)}`);
   }
 
   /** Asks for one of some things. */
@@ -158,8 +162,13 @@ export class Prompts {
     return answer as Answer<Row> | undefined;
   }
 
-  /** Asks for a line of text. `check` gives the sentence that refuses an answer. */
-  async line(message: string, hint: string, check: (answer: string) => string | undefined): Promise<string | undefined> {
+  /** Asks for a line of text. `check` gives the sentence that refuses an answer; `usual` is what an empty line stands for. */
+  async line(
+    message: string,
+    hint: string,
+    check: (answer: string) => string | undefined,
+    usual = "",
+  ): Promise<string | undefined> {
     const answer = await this.list<never>({
       message: this.#short(message),
       hint: printable(hint),
@@ -172,7 +181,7 @@ export class Prompts {
         const refusal = check(typed);
         return refusal === undefined ? undefined : printable(refusal);
       },
-      sum: ({ typed }) => printable(typed),
+      sum: ({ typed }) => printable(typed || usual),
     });
     return answer?.typed;
   }

@@ -19,7 +19,13 @@ export interface Asking extends Saying {
     options: { value: Value; label: string }[],
     at?: Value,
   ): Promise<Value | undefined>;
-  line(message: string, hint: string, check: (answer: string) => string | undefined): Promise<string | undefined>;
+  /** `usual`: what an empty line stands for. */
+  line(
+    message: string,
+    hint: string,
+    check: (answer: string) => string | undefined,
+    usual?: string,
+  ): Promise<string | undefined>;
   list<Row>(options: ListOptions<Row>, refresh?: (draw: () => void) => void): Promise<Answer<Row> | undefined>;
   /** Shows what `lines` gives until the task is over. The person can stop it. */
   during<Result>(

@@ -2,11 +2,11 @@
 
 import { systemClock } from "../../clock.ts";
 import { CancelledError, codeOf, sentenceOf } from "../../error.ts";
-import { formatEndpoint } from "../../protocol/address.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import { formatDuration, formatSize, plural, printable, printableName } from "../../text.ts";
 import { waitForContents } from "../contents.ts";
 import type { Downloaded, DownloadOptions } from "../download.ts";
+import { holderName } from "../holder-name.ts";
 import type { Session } from "../session.ts";
 import type { Asking } from "./asking.ts";
 import type { Found } from "./finder.ts";
@@ -121,8 +121,8 @@ async function recordsOf(
     },
     fits: (one) => one.size === size,
     isOwn: () => false,
-    report: ({ event, record: { address, port } }) => {
-      if (event === "reading") transfer.phase = `waiting for ${formatEndpoint({ address, port })} to read its file`;
+    report: ({ event, record: holder }) => {
+      if (event === "reading") transfer.phase = `waiting for ${holderName(holder)} to read its file`;
     },
     clock: systemClock,
   });

@@ -11,8 +11,10 @@ import { contentTable } from "./view.ts";
 
 /** The tracker is asked when the person has not typed for this time. Milliseconds. */
 const TYPING_MS = 120;
-/** A short list is asked for again after this time, because files come and go. Milliseconds. */
-const AGAIN_MS = 10_000;
+/** A list that one screen shows is asked for again after this time, because files come and go; another short list later. Milliseconds. */
+const AGAIN_MS = { screen: 3_000, short: 10_000 };
+/** The most contents of a list that one screen shows. */
+const SCREEN_LIST = 50;
 /** A list of more contents is not asked for again by itself. */
 const SHORT_LIST = 200;
 /** The most contents that are asked for: of all, and of those that fit some words. */
@@ -88,6 +90,11 @@ export class Finder {
     return true;
   }
 
+  /** Whether the list is the one for this text. With a tracker of FT/1 there is none before Enter. */
+  isCurrent(typed: string): boolean {
+    return this.exact || typed === this.#shown;
+  }
+
   /** Whether it is known that nobody has what is typed, and somebody could have it. */
   isNone(typed: string): boolean {
     return (
@@ -97,6 +104,16 @@ export class Finder {
       this.#rows.length === 0 &&
       this.#tools.session.online
     );
+  }
+
+  /** Something has changed: asks again soon, or only looks again which files are own ones. */
+  again(): void {
+    if (!this.exact) {
+      this.#later(TYPING_MS, this.#asked ?? "");
+      return;
+    }
+    this.#rows = this.#rows.map(({ record }) => ({ record, own: this.#tools.isOwn(record) }));
+    this.#tools.changed();
   }
 
   stop(): void {
@@ -118,7 +135,7 @@ export class Finder {
     const more = total - records.length;
     const none = typed === "" ? "Nobody shares a file yet." : "No matches.";
     this.#remark = "failed" in found ? found.failed : records.length === 0 ? none : more > 0 ? `… and ${more} more` : "";
-    if (!this.exact && total <= SHORT_LIST) this.#later(AGAIN_MS, typed);
+    if (!this.exact && total <= SHORT_LIST) this.#later(total <= SCREEN_LIST ? AGAIN_MS.screen : AGAIN_MS.short, typed);
     this.#tools.changed();
   }
 

@@ -6,8 +6,10 @@ import type { FileRecord } from "../../protocol/record.ts";
 import { formatSize, plural, printable, printableName } from "../../text.ts";
 import { orCancelled } from "../cancel.ts";
 import type { Share, SharedFile } from "../disk/share.ts";
+import type { SharedFolder } from "../disk/shared-folder.ts";
 import type { Downloaded, DownloadOptions } from "../download.ts";
 import type { PeerEvent } from "../events.ts";
+import { holderName } from "../holder-name.ts";
 import type { Located } from "../locate.ts";
 import { nameArgument } from "../options.ts";
 import type { Upload } from "../serve/serve.ts";
@@ -34,6 +36,16 @@ const SHORTCUTS = [
   { letter: "x", label: "leave" },
 ];
 
+/** After these events the list of the search line may be another one. */
+const CHANGES_LIST: readonly string[] = [
+  "joined",
+  "root",
+  "folder",
+  "changed",
+  "renamed",
+  "withdrawn",
+] satisfies PeerEvent["event"][];
+
 type Setting = "to" | "files" | "name" | "back";
 
 /** A peer, as far as the prompts use it. */
@@ -42,8 +54,9 @@ export interface GuidedPeer {
   readonly share: Share;
   readonly wants: Pick<Wants, "add">;
   readonly server: { readonly uploads: ReadonlySet<Upload>; readonly waiting: number };
-  /** Whether a record is this peer's own. */
-  isOwn(record: FileRecord): boolean;
+  readonly folders: { readonly folders: readonly SharedFolder[] };
+  /** Whether this peer shares the content of a record. */
+  isMine(record: FileRecord): boolean;
   /** Computes the content ids of the shared files, in the background. */
   computeRoots(): void;
   /** Shares these files instead of those that a person chose before. */
@@ -82,6 +95,8 @@ class Guide {
   #joined = false;
   /** Whether others can connect to this machine: it is shown when the person asks for it. */
   #reach: PeerEvent | undefined;
+  /** Asks for the list of the search line again. */
+  #refresh = () => {};
   /** What is typed in the search line, and the place of the cursor. */
   #typed = "";
   #at: string | undefined;
@@ -194,19 +209,18 @@ class Guide {
     this.#typed = "";
     const want = peer.session.standing?.profile === 1 ? { name: nameArgument(typed), words: [] } : { words };
     peer.wants.add({ ...want, group: true }, (record) => {
-      const who = record.by === undefined ? formatEndpoint(record) : printable(record.by);
-      this.#news.add(`${who} has "${printableName(record.name)}" now (${formatSize(record.size)}).`);
+      this.#news.add(`${holderName(record)} has "${printableName(record.name)}" now (${formatSize(record.size)}).`);
       this.#options.prompts.live = this.#news.lines(this.#options.prompts.rows);
     });
   }
 
   /** What to fetch, the letter of a key, or undefined for Esc. */
-  async #askSearch({ session, isOwn, share }: GuidedPeer): Promise<Found[] | string | undefined> {
+  async #askSearch({ session, isMine }: GuidedPeer): Promise<Found[] | string | undefined> {
     const { prompts } = this.#options;
     let draw = () => {};
     const finder = new Finder({
       session,
-      isOwn: (record) => isOwn(record) || (record.root !== undefined && share.find({ root: record.root }) !== undefined),
+      isOwn: isMine,
       changed: () => draw(),
       after: (ms, act) => {
         const timer = setTimeout(act, ms);
@@ -214,6 +228,7 @@ class Guide {
       },
       now: Date.now,
     });
+    this.#refresh = () => finder.again();
     if (!finder.exact) await Promise.race([finder.ask(this.#typed), Bun.sleep(FIRST_LIST_MS)]);
     try {
       const answer = await prompts.list<Found>(
@@ -228,12 +243,14 @@ class Guide {
           marks: this.#marks,
           enter: finder.exact ? "search, fetch" : "fetch",
           onEnter: (typed) => finder.enter(typed),
+          isCurrent: (typed) => finder.isCurrent(typed),
+          hurry: (typed) => void finder.ask(typed),
           escape: "menu",
           shortcuts: SHORTCUTS,
           check: ({ row, marked, typed }) =>
             row === undefined && marked.length === 0 && !finder.isNone(typed) ? "There is nothing to fetch." : undefined,
           sum: ({ row, marked, shortcut, typed }) =>
-            shortcut !== undefined
+            shortcut !== undefined || (marked.length === 0 && row === undefined)
               ? printable(typed)
               : (marked.length > 0 ? marked : row === undefined ? [] : [row])
                   .map(({ record }) => printableName(record.name))
@@ -254,7 +271,7 @@ class Guide {
       if (answer.shortcut !== undefined) return answer.shortcut;
       return answer.marked.length > 0 ? answer.marked : answer.row === undefined ? [] : [answer.row];
     } finally {
-      draw = () => {};
+      draw = this.#refresh = () => {};
       finder.stop();
     }
   }
@@ -375,6 +392,7 @@ class Guide {
       prompts.done(describeEvent(event));
       return;
     }
+    if (CHANGES_LIST.includes(event.event)) this.#refresh();
     const loud = this.#news.hear(event);
     if (loud !== undefined) prompts.ring(loud);
     prompts.live = this.#news.lines(prompts.rows);
@@ -382,7 +400,8 @@ class Guide {
 }
 
 function describeShare(peer: GuidedPeer, width: number): string[] {
-  const { files } = peer.share;
+  const folders = peer.folders.folders.map(({ name, size }) => ({ name: `${name}/`, size }));
+  const files = [...peer.share.files, ...folders];
   const sizes = files.map(({ size }) => formatSize(size));
   const widest = Math.max(0, ...sizes.map((size) => size.length));
   const lines = files.map(

@@ -6,7 +6,6 @@ import { plural, printableName } from "../../text.ts";
 import { chooseFiles, type SharedFile } from "../disk/share.ts";
 import { asRemembered, describePlace, type Located, lookAround, parseTracker, typed, whyNobody } from "../locate.ts";
 import type { Met } from "../meet-tracker.ts";
-import { needsOfName } from "../own-name.ts";
 import type { TrackerPlace } from "../session.ts";
 import type { Asking } from "./asking.ts";
 import { askFiles } from "./choosing.ts";
@@ -173,7 +172,7 @@ export class Joining {
     const { prompts, last } = this.#options;
     const hint =
       last === undefined ? "such as 192.168.1.5; the tracker shows it" : `Enter takes ${typed(last)} (used last time)`;
-    const answer = await prompts.line("Tracker's address?", hint, (text) => {
+    const check = (text: string) => {
       if (text === "" && last !== undefined) return undefined;
       try {
         parseTracker(text);
@@ -181,7 +180,8 @@ export class Joining {
       } catch (error) {
         return sentenceOf(error);
       }
-    });
+    };
+    const answer = await prompts.line("Tracker's address?", hint, check, last && typed(last));
     if (answer === undefined) return await this.#withoutTracker("What now?");
     return answer === "" && last !== undefined ? asRemembered(last) : parseTracker(answer);
   }
@@ -222,10 +222,10 @@ export class Joining {
 
 /** Asks how others are to know this peer; undefined when the person goes back. */
 export async function askName(prompts: Asking, usual: string): Promise<string | undefined> {
-  const answer = await prompts.line("What is your name, as others see it?", `Enter takes ${usual}`, (typed) => {
-    const needs = typed === "" ? undefined : needsOfName(typed);
-    return needs === undefined ? undefined : `Type ${needs}.`;
-  });
+  // A name that is shortened or made harmless is shown when this peer is online.
+  const check = (typed: string) =>
+    typed !== "" && peerName(typed) === "" ? "Type a name that people can read, such as Ben." : undefined;
+  const answer = await prompts.line("What is your name, as others see it?", `Enter takes ${usual}`, check, usual);
   return answer === undefined ? undefined : peerName(answer === "" ? usual : answer);
 }
 

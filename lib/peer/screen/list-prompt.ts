@@ -64,6 +64,10 @@ export interface ListOptions<Row> {
   enter: string;
   /** Enter does this instead of ending the prompt; true when it did. */
   onEnter?(typed: string): boolean;
+  /** Whether the list is the one for the text. Enter waits for that, so that it never takes an entry of an earlier text. */
+  isCurrent?(typed: string): boolean;
+  /** Gets the list for the text at once, and not when the person pauses. */
+  hurry?(typed: string): void;
   /** What Tab makes of the text, for a list that completes it. */
   complete?(typed: string): string;
   shortcuts?: Shortcut[];
@@ -93,6 +97,8 @@ export class ListPrompt<Row> extends Prompt<Answer<Row>> {
   #moved = false;
   #refusal = "";
   #shortcut: string | undefined;
+  /** Enter was pressed, and the list for the text has not come yet. */
+  #waiting = false;
 
   constructor(options: ListOptions<Row>, terminal: { surface: Surface; keyboard: Keyboard; signal: AbortSignal }) {
     const { surface, keyboard, signal } = terminal;
@@ -113,7 +119,12 @@ export class ListPrompt<Row> extends Prompt<Answer<Row>> {
   /** Draws itself again, because its list has changed. */
   refresh(): void {
     // A key press without a key: the package has no other way to say that.
-    this.#keyboard.emit("keypress", undefined, {});
+    if (this.#waiting && this.#isCurrent) this.#keyboard.emit("keypress", "\r", { name: "return" });
+    else this.#keyboard.emit("keypress", undefined, {});
+  }
+
+  get #isCurrent(): boolean {
+    return this.#moved || this.#options.isCurrent?.(this.userInput.trim()) !== false;
   }
 
   /** Esc: first what is typed goes away. False when there is nothing. */
@@ -137,7 +148,12 @@ export class ListPrompt<Row> extends Prompt<Answer<Row>> {
   }
 
   protected override _shouldSubmit(): boolean {
-    if (this.#shortcut !== undefined || this.#options.onEnter?.(this.userInput.trim()) !== true) {
+    const typed = this.userInput.trim();
+    const isEnter = this.#shortcut === undefined;
+    const isEnterTaken = isEnter && this.#options.onEnter?.(typed) === true;
+    this.#waiting = isEnter && (this.#options.marks?.size ?? 0) === 0 && !this.#isCurrent;
+    if (this.#waiting) this.#options.hurry?.(typed);
+    if (!isEnterTaken && !this.#waiting) {
       this.value = this.#answer();
       return true;
     }
@@ -172,6 +188,7 @@ export class ListPrompt<Row> extends Prompt<Answer<Row>> {
   #key(text: string | undefined, key: Key): void {
     if (text === undefined && key.name === undefined) return;
     this.#refusal = "";
+    if (key.name !== "return") this.#waiting = false;
     const { rows } = this.#view;
     const { name = "" } = key;
     const step = { up: -1, down: 1, pageup: -PAGE, pagedown: PAGE }[name];
@@ -261,7 +278,7 @@ export class ListPrompt<Row> extends Prompt<Answer<Row>> {
     if (this.state === "cancel") return [...head, bar];
     const colour = this.state === "error" ? colours.yellow : colours.cyan;
     const side = `${colour(S_BAR)}  `;
-    const refusal = this.state === "error" ? this.error : this.#refusal;
+    const refusal = this.state === "error" ? this.error : this.#waiting ? "Looking…" : this.#refusal;
     const keys = this.#keyLines(width);
     const isLow = this.#surface.rows - keys.length < LOW_ROWS;
     const below = [

@@ -3,6 +3,7 @@
 import { formatEndpoint } from "../../protocol/address.ts";
 import { formatDuration, formatRate, formatSize, plural, printableName } from "../../text.ts";
 import type { FetchEvent } from "../fetch/types.ts";
+import { holderName } from "../holder-name.ts";
 import { columnsOf, fit, fitName } from "./columns.ts";
 import { folderParts, Pace } from "./view.ts";
 
@@ -23,6 +24,9 @@ export class Transfer {
   files: { done: number; total: number } | undefined;
   /** What it does while no bytes come, as words; "" while they come. */
   phase = "waiting for its turn";
+  /** Why holders failed that may be asked again, by their addresses. */
+  readonly #failed = new Map<string, string>();
+  #isVerified = false;
   /** It is over: how, as words. */
   over: string | undefined;
 
@@ -35,13 +39,27 @@ export class Transfer {
   hear(event: FetchEvent, now: number): void {
     if (event.event === "progress") {
       const { received, holders, files } = event;
+      if (received > this.received) this.#failed.clear();
       Object.assign(this, { received, holders, files, rate: this.#pace.rate(now, received) });
-      this.phase = "";
+      // Nobody sends anything: the line says why, not that the rate is 0.
+      if (holders > 0 || this.#failed.size === 0) this.phase = "";
     } else {
-      this.phase = phaseOf(event) ?? this.phase;
+      this.phase = this.#phaseOf(event) ?? this.phase;
       if (event.event === "away" || event.event === "silent" || event.event === "gone" || event.event === "waiting")
         this.rate = 0;
     }
+  }
+
+  #phaseOf(event: FetchEvent): string | undefined {
+    if (event.event === "holder-failed") {
+      this.#failed.set(formatEndpoint(event.holder), event.reason);
+      const isNews = this.holders === 0 && !this.#isVerified;
+      return !isNews ? undefined : `${holderName(event.holder)}: ${event.reason}; trying again`;
+    }
+    if (event.event === "verifying") this.#isVerified = true;
+    if (event.event !== "asking") return phaseOf(event);
+    const failed = this.#failed.get(formatEndpoint(event.holder));
+    return `asking ${holderName(event.holder)}${failed === undefined ? "" : ` again: ${failed}`}`;
   }
 
   get secondsLeft(): number {
@@ -51,18 +69,16 @@ export class Transfer {
 
 function phaseOf(event: FetchEvent): string | undefined {
   switch (event.event) {
-    case "asking":
-      return `asking ${formatEndpoint(event.holder)}`;
     case "checking":
       return `checking what is already here: ${formatSize(event.checked)} of ${formatSize(event.size)}`;
     case "waiting":
-      return `${formatEndpoint(event.holder)} is busy; you are number ${event.position} in its queue`;
+      return `${holderName(event.holder)} is busy; you are number ${event.position} in its queue`;
     case "away":
       return "lost the network; waiting for it to come back";
     case "silent":
-      return `${formatEndpoint(event.holder)} is the only one with the rest and has stopped responding; waiting`;
+      return `${holderName(event.holder)} is the only one with the rest and has stopped responding; waiting`;
     case "gone":
-      return `${formatEndpoint(event.holder)} ${event.rereads ? "reads its file again, because it was changed; waiting" : "does not have the file any more; waiting if it comes back"}`;
+      return `${holderName(event.holder)} ${event.rereads ? "reads its file again, because it was changed; waiting" : "does not have the file any more; waiting if it comes back"}`;
     case "verifying":
       return "verified; saving…";
     default:
@@ -127,7 +143,7 @@ export function transferLine(transfer: Transfer, width: number): string {
           ];
   const wide = phase === "" && over === undefined;
   const beside = wide ? BAR.least + NAME.least + 4 : NAME.least + 2;
-  const state = fitParts(words, ["from", "rate"], width - beside, width);
+  const state = fitParts(words, ["from", "rate"], width - beside, wide ? width : width - beside);
   const room = width - columnsOf(state) - 2;
   const shown = printableName(name);
   const most = wide ? Math.max(NAME.least, room - BAR.least - 2) : room;

@@ -1,9 +1,9 @@
 // Writes the results, remarks and progress of a command, for a person or for a script.
 
 import { err, out } from "../../program/cli.ts";
-import { formatEndpoint } from "../../protocol/address.ts";
 import { formatSize, jsonLine, printable } from "../../text.ts";
 import type { FetchEvent } from "../fetch/types.ts";
+import { holderWithAddress } from "../holder-name.ts";
 import { columnsOf, fit } from "./columns.ts";
 import { fetchEventObject, Pace, progressLine } from "./view.ts";
 
@@ -108,7 +108,7 @@ export function progressReporter(screen: Screen, about: object = {}): (event: Fe
     last = now;
     const rate = event.event === "progress" ? pace.rate(now, event.received) : 0;
     if (screen.json) return screen.object({ ...fetchEventObject(event, rate), ...about });
-    const holder = "holder" in event ? formatEndpoint(event.holder) : "";
+    const holder = "holder" in event ? holderWithAddress(event.holder) : "";
     switch (event.event) {
       case "foreign-part":
         return screen.note(`"${event.path}" belongs to another user and is not used: the part file has another name.`);

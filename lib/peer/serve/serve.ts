@@ -3,8 +3,10 @@
 
 import { systemClock } from "../../clock.ts";
 import type { Channel } from "../../net/channel.ts";
+import type { Exchange } from "../../net/exchange.ts";
 import { Downloader } from "./downloader.ts";
 import { Flows } from "./flows.ts";
+import { Guests } from "./guests.ts";
 import { Layers } from "./layers.ts";
 import { DEFAULT_SLOTS, UploadSlots } from "./slots.ts";
 import type { ServeOptions, Upload } from "./types.ts";
@@ -27,6 +29,7 @@ export class Server {
   readonly uploads = new Set<Upload>();
   readonly #options: ServeOptions;
   readonly #shared: Shared;
+  readonly #guests: Guests;
 
   constructor(options: ServeOptions) {
     this.#options = options;
@@ -35,11 +38,17 @@ export class Server {
     const work = new Work(clock, (host) => flows.isShared(host));
     const slots = new UploadSlots(options.slots ?? DEFAULT_SLOTS, clock);
     this.#shared = { uploads: this.uploads, slots, flows, work, layers: new Layers(work, options.sha256) };
+    this.#guests = new Guests(options, this.#shared, clock);
   }
 
   /** How many downloaders wait for a slot. */
   get waiting(): number {
     return this.#shared.slots.waiting;
+  }
+
+  /** Answers a browser that the tracker's web page has sent here. */
+  answer(exchange: Exchange): void {
+    void this.#guests.answer(exchange);
   }
 
   /** Takes over an accepted connection. */

@@ -84,6 +84,8 @@ export interface ServeOptions {
   changed(name: string): void;
   /** Whether a downloader at this address, with the certificate of this fingerprint, is accepted with these passes. */
   readPass(pass: string, from: Address, keyed: string, fingerprint: string | undefined): PassCheck;
+  /** Why a guest's ticket is not good for a content from an address, as a sentence; undefined when it is. Without it no guest is served. */
+  refuseTicket?(ticket: string, root: string, from: Address): string | undefined;
   /** Calls `act` when the pass of a downloader is revoked. Gives a function that cancels it. */
   whenRevoked?(id: string, act: () => void): () => void;
   /** A connection shows a token instead of a pass. True when this peer has asked for the connection, and takes it over. */

@@ -16,9 +16,12 @@ const SLOWEST_READER_MS = 30_000;
 /** An upload ends when the downloader asks for nothing more for this long. Milliseconds. */
 const UPLOAD_IDLE_MS = 10_000;
 
+/** The way to a downloader: a connection, or the body of an answer on one. */
+type Outlet = Pick<Channel, "remote" | "offer" | "destroy">;
+
 /** Sends files to one downloader. */
 export class Uploader {
-  readonly #channel: Channel;
+  readonly #channel: Outlet;
   readonly #host: string;
   readonly #options: ServeOptions;
   readonly #shared: Shared;
@@ -35,7 +38,7 @@ export class Uploader {
   #begunAt = 0;
 
   /** `host` is the one that the connection comes from. */
-  constructor(channel: Channel, host: string, options: ServeOptions, shared: Shared, clock: Clock) {
+  constructor(channel: Outlet, host: string, options: ServeOptions, shared: Shared, clock: Clock) {
     this.#channel = channel;
     this.#host = host;
     this.#options = options;

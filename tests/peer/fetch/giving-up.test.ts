@@ -38,6 +38,19 @@ describe("GivingUp: new holders", () => {
     expect(pauses).toEqual([...pauses].sort((a, b) => a - b));
   });
 
+  test("a holder that never came is waited for twice, however its network says so", async () => {
+    const field = new Field(bytesOf(SIZE));
+    let dials = 0;
+    field.more.dial = () => {
+      dials += 1;
+      const error = new FtError("unreachable", "it did not come when it was asked to connect back");
+      return new Promise((_, reject) => field.clock.after(5_000, () => reject(error)));
+    };
+    const { message } = await failure(field.finish(field.fetch([A])));
+    expect(message).toContain("it did not come");
+    expect(dials).toBe(2);
+  });
+
   test("a tracker that does not answer harms nothing", async () => {
     for (const look of [
       () => Promise.reject(new FtError("away", "the tracker is away")),

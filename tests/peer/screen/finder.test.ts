@@ -70,6 +70,19 @@ describe("the list of the search line", () => {
     expect(asked).toEqual([{ words: [], min: 0, group: true, offset: 0, limit: 500 }]);
   });
 
+  test("is asked for again soon when something has changed, and after a while when one screen shows it", async () => {
+    const { finder, asked, timers } = finding({ answer: [record("a.txt", { root: "0".repeat(64) })] });
+    await finder.ask("a");
+    expect(timers.map(({ ms }) => ms)).toEqual([3_000]);
+    finder.again();
+    finder.again();
+    expect(timers.map(({ ms }) => ms)).toEqual([120]);
+    timers[0]?.act();
+    expect(asked).toHaveLength(2);
+    finder.stop();
+    expect(timers).toHaveLength(0);
+  });
+
   test("says when there is nothing, and does not ask for a text that is longer than any name", async () => {
     const { finder, asked } = finding();
     await finder.ask("zebra");

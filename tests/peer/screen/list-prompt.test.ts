@@ -52,6 +52,28 @@ describe("a list with a line to type in", () => {
     expect(glass.text).toContain("● b");
   });
 
+  test("Enter waits for the list of what was typed, and never takes an entry of an earlier one", async () => {
+    let known = "";
+    const hurried: string[] = [];
+    const look = () => ({ rows: FRUIT.filter((one) => one.includes(known)) });
+    const hurry = (typed: string) => void hurried.push(typed);
+    const { glass, keys, prompt, answer } = shown({ look, isCurrent: (typed) => typed === known, hurry });
+    keys.press("plum", "\r");
+    expect(glass.text).toContain("● apple");
+    expect(glass.text).toContain("Looking…");
+    prompt.refresh();
+    // Another key takes the Enter back.
+    keys.press("x");
+    known = "plumx";
+    prompt.refresh();
+    expect(glass.text).not.toContain("Looking…");
+    keys.press("\x7f", "\r");
+    known = "plum";
+    prompt.refresh();
+    expect(await answer).toMatchObject({ typed: "plum", row: "plum" });
+    expect(hurried).toEqual(["plum", "plum"]);
+  });
+
   test("marks with Space in the list and Tab in the line; a refused mark is said in place", async () => {
     const marks = new Map<string, string>();
     const refuseMark = () => (marks.size < 2 ? undefined : "Two are enough.");

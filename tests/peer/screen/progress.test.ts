@@ -30,6 +30,34 @@ describe("the line of a download", () => {
     expect(transferLine(transfer, 40)).not.toContain("from 3");
   });
 
+  test("says why a holder is asked again, by the name of its person", () => {
+    const transfer = new Transfer("a.txt", 100);
+    const holder = { ...HOLDER, by: "Ann" };
+    transfer.hear({ event: "asking", holder }, 0);
+    expect(transferLine(transfer, 70)).toBe("a.txt  asking Ann");
+    transfer.hear({ event: "holder-failed", holder, reason: "no answer within 5 s" }, 0);
+    transfer.hear({ event: "asking", holder }, 0);
+    expect(transferLine(transfer, 70)).toBe("a.txt  asking Ann again: no answer within 5 s");
+    transfer.hear({ event: "asking", holder: { ...holder, port: 9 } }, 0);
+    expect(transferLine(transfer, 70)).toBe("a.txt  asking Ann");
+  });
+
+  test("says why nothing comes when the only holder has failed, until bytes come again", () => {
+    const transfer = new Transfer("a.txt", 100);
+    const holder = { ...HOLDER, by: "Ann" };
+    transfer.hear({ event: "progress", received: 40, size: 100, holders: 1 }, 0);
+    transfer.hear({ event: "progress", received: 40, size: 100, holders: 0 }, 1);
+    transfer.hear({ event: "holder-failed", holder, reason: "the connection broke" }, 1);
+    transfer.hear({ event: "progress", received: 40, size: 100, holders: 0 }, 2);
+    expect(transferLine(transfer, 70)).toBe("a.txt  40 %  Ann: the connection broke; trying again");
+    transfer.hear({ event: "progress", received: 60, size: 100, holders: 1 }, 3);
+    expect(transferLine(transfer, 70)).toContain("60 %");
+    expect(transferLine(transfer, 70)).not.toContain("broke");
+    // While another one sends, a failed one is no news.
+    transfer.hear({ event: "holder-failed", holder, reason: "the connection broke" }, 4);
+    expect(transferLine(transfer, 70)).not.toContain("broke");
+  });
+
   test("says what it does while no bytes come", () => {
     const transfer = new Transfer("文".repeat(50), 100);
     const phases = [

@@ -1,0 +1,17 @@
+// Names the holder of a record in lines and sentences for a person.
+
+import { formatEndpoint } from "../protocol/address.ts";
+import type { FileRecord } from "../protocol/record.ts";
+import { printable } from "../text.ts";
+
+type Holder = Pick<FileRecord, "address" | "port" | "by">;
+
+/** The name that the holder's person chose, or its address where there is none. */
+export function holderName({ by, ...at }: Holder): string {
+  return by === undefined ? formatEndpoint(at) : printable(by);
+}
+
+/** `Ben (192.168.1.7:1235)`: a name proves nothing, and the address says where to look. */
+export function holderWithAddress({ by, ...at }: Holder): string {
+  return by === undefined ? formatEndpoint(at) : `${printable(by)} (${formatEndpoint(at)})`;
+}
