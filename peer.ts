@@ -12,7 +12,7 @@
 import { randomBytes } from "node:crypto";
 import { dirname, join, resolve } from "node:path";
 import { quietClock, systemClock } from "./lib/clock.ts";
-import { CancelledError, UsageError } from "./lib/error.ts";
+import { CancelledError, FtError, UsageError } from "./lib/error.ts";
 import { userFolder } from "./lib/files.ts";
 import type { Dial } from "./lib/net/channel.ts";
 import { dial } from "./lib/net/dial.ts";
@@ -29,7 +29,7 @@ import { describeFolder, describeSharing, filesToShare, fillUp, pathsToShare, sh
 import { find, search, who } from "./lib/peer/commands/find.ts";
 import { checkWhere, get } from "./lib/peer/commands/get.ts";
 import { holders } from "./lib/peer/commands/holders.ts";
-import { findTracker, joinTracker, knownTrackers } from "./lib/peer/commands/join.ts";
+import { findTracker, joinTracker, knownTrackers, roomsOf } from "./lib/peer/commands/join.ts";
 import { listFolder } from "./lib/peer/commands/list-folder.ts";
 import { stayOnline, tellEvent } from "./lib/peer/commands/share.ts";
 import type { Peer, PeerOptions } from "./lib/peer/commands/types.ts";
@@ -49,7 +49,6 @@ import { EventDamper, type PeerEvent } from "./lib/peer/events.ts";
 import { Finishers } from "./lib/peer/finishers.ts";
 import { FolderDownloads, fetchFolderList } from "./lib/peer/folder-downloads.ts";
 import { FolderSharing } from "./lib/peer/folder-sharing.ts";
-import { meetTracker } from "./lib/peer/meet-tracker.ts";
 import { type CommandLine, DEFAULT_PORT, defaultPeerName, PEER_COMMANDS, type PeerCommand } from "./lib/peer/options.ts";
 import { type Holding, isDialable, isOwnRecord, isTrackerHere } from "./lib/peer/own-address.ts";
 import { describeChangedName } from "./lib/peer/own-name.ts";
@@ -348,20 +347,25 @@ async function runCommand(line: CommandLine, command: Exclude<PeerCommand, "doct
   const named = { ...line, share };
   const chosen = folders.length > 0 && share.length === 0 ? { taken: [], left: [] } : filesToShare(named);
   if (command === "get" || line.get) checkWhere(line);
-  const place = line.tracker ?? (await findTracker(line, screen, signal));
-  const agent = `ft-peer/${VERSION}`;
-  const askLimit = async () => (await meetTracker(place, { dial, clock: systemClock, agent, signal })).max;
+  const rooms = roomsOf(line, signal);
+  const place = line.tracker ?? (await findTracker(line, rooms, screen, signal));
+  const askLimit = async () => (await rooms.approach(place)).met.max;
   const { taken: files, left } = await fillUp(named, chosen, askLimit);
   if (files.length > 0) screen.note(describeSharing({ taken: files, left }));
   for (const folder of folders) {
     await folder.look(signal);
     screen.note(describeFolder(folder));
   }
-  const report = (event: PeerEvent) => tellEvent(screen, event, command === "share");
+  const shutOut = Promise.withResolvers<never>();
+  shutOut.promise.catch(() => undefined);
+  const report = (event: PeerEvent) => {
+    tellEvent(screen, event, command === "share");
+    if (event.event === "shut-out") shutOut.reject(new FtError(event.code, event.words));
+  };
   const consent = share.length > 0 || folders.length > 0;
-  const peer = await joinTracker({ line, startPeer, place, files, folders, report, signal, consent });
+  const peer = await joinTracker({ line, startPeer, place, rooms, files, folders, report, signal, consent });
   try {
-    if (command === "share") await stayOnline(peer, screen, signal);
+    if (command === "share") await Promise.race([stayOnline(peer, screen, signal), shutOut.promise]);
     else if (command === "get") {
       if (line.wait !== undefined) await waitForHolders(peer, line, screen, signal);
       await get(peer, line, screen, signal);
@@ -387,6 +391,7 @@ async function runGuided(line: CommandLine, signal: AbortSignal): Promise<void> 
     );
   }
   const prompts = promptsOn(signal);
+  const rooms = roomsOf(line, signal);
   const state = userFolder("state");
   // In raw mode Ctrl-C is a key.
   prompts.hold(() => process.kill(process.pid, "SIGINT"));
@@ -404,11 +409,11 @@ async function runGuided(line: CommandLine, signal: AbortSignal): Promise<void> 
       overwrite: line.overwrite,
       signal,
       trackerLog: join(state, "tracker.log"),
-      meet: (place) => meetTracker(place, { dial, clock: systemClock, agent: `ft-peer/${VERSION}`, signal }),
+      meet: async (place) => (await rooms.approach(place)).met,
       name: line.name,
       usualName: defaultPeerName(),
       start: (place, files, report, { consent, name }) => {
-        return joinTracker({ line: { ...line, name }, startPeer, place, files, report, signal, consent });
+        return joinTracker({ line: { ...line, name }, startPeer, place, rooms, files, report, signal, consent });
       },
     });
     prompts.goodbye("Bye.");
