@@ -295,7 +295,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
       const engine = records[0].type === FOLDER_TYPE ? folderDownloads : downloads;
       return engine.start(records, { ...how, signal: AbortSignal.any([how.signal, stopped.signal]) });
     },
-    listOf: async (records, how) => (await fetchFolderList(records, folderTools, how)).entries,
+    listOf: async (records, how) => [...(await fetchFolderList(records, folderTools, how))],
     stop: async () => {
       stopped.abort();
       sharing.stop();

@@ -3,6 +3,7 @@
 //     bun run release                  all targets, into dist/release
 //     bun run release linux-x64 …      only these
 //     RELEASE_URL=https://… bun run release   also the texts for Scoop, winget, Homebrew and the AUR; RELEASE_HOME is the home page
+//     RELEASE_MAINTAINER="Name <mail address>" bun run release    names the person who makes the packages for Debian
 //     MINISIGN_KEY=FILE bun run release    signs the sums with this key, which `minisign -G -W` has made
 //
 // A target is built on a runtime that is downloaded once, kept in node_modules/.cache and held against the lock file in
@@ -21,12 +22,13 @@ import { TRACKER_TABLE } from "../lib/tracker/options.ts";
 import project from "../package.json";
 import { HAS_XZ, type PackedFile, packTarGz, packTarXz, packZip } from "./helpers/archive.ts";
 import { describeBinary, signed } from "./helpers/binary.ts";
-import { debianPackage } from "./helpers/debian.ts";
+import { debianPackage, NO_MAINTAINER } from "./helpers/debian.ts";
 import { manualPage } from "./helpers/manual.ts";
 import { readSecretKey, type SecretKey, signatureText } from "./helpers/minisign.ts";
 import { packageTexts } from "./helpers/packages.ts";
 import { windowsReadMe } from "./helpers/read-me-windows.ts";
 import { withVersion } from "./helpers/version-resource.ts";
+import { withIcon } from "./helpers/windows-icon.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -42,7 +44,7 @@ export const PACKAGES = "packages";
 export const SIGNATURE = `${SUMS}.minisig`;
 
 export const PROGRAMS = ["ft-tracker", "ft-peer"] as const;
-export const TEXTS = ["README.md", "LICENSE", "CHANGELOG.md"] as const;
+export const TEXTS = ["README.md", "LICENSE", "CHANGELOG.md", "SECURITY.md"] as const;
 
 const ENTRY_FILES = { "ft-tracker": ["tracker.ts"], "ft-peer": ["peer.ts", "lib/peer/content/hasher.ts"] };
 /** How the programs are compiled for a release; the `build` scripts say the same. */
@@ -177,11 +179,11 @@ export function pack(target: Target, files: PackedFile[], when: Date, level?: Pa
   return HAS_XZ ? packTarXz(files, when) : packTarGz(files, when, level);
 }
 
-/** A compiled program as it goes into an archive: with its own name in its signature for macOS, or in its version for Windows. */
+/** A compiled program as it goes into an archive: with its own name in its signature for macOS, or in its version and icon for Windows. */
 export function finished(program: string, bytes: Bytes): Bytes {
   const [format] = describeBinary(bytes).split(" ");
   if (format === "Mach-O") return signed(bytes, program);
-  return format === "PE" ? withVersion(bytes, versionStrings(program), project.version) : bytes;
+  return format === "PE" ? withIcon(withVersion(bytes, versionStrings(program), project.version), program) : bytes;
 }
 
 /** What Windows shows of a program. */
@@ -357,8 +359,8 @@ function debOf(architecture: string, programs: Record<string, Bytes>, when: Date
     manual: manualOf(name, project.version),
   }));
   const [license, changes] = ["LICENSE", "CHANGELOG.md"].map((name) => readFileSync(join(ROOT, name), "utf8"));
-  const about = { version: project.version, architecture, programs: packaged, license: license ?? "", changes: changes ?? "" };
-  return debianPackage(about, when);
+  const texts = { license: license ?? "", changes: changes ?? "", maintainer: process.env.RELEASE_MAINTAINER || NO_MAINTAINER };
+  return debianPackage({ version: project.version, architecture, programs: packaged, ...texts }, when);
 }
 
 /** Writes the texts for package managers. They name every target's archive, so they need a release of all targets. */

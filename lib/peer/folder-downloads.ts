@@ -4,16 +4,18 @@
 import { systemClock } from "../clock.ts";
 import { FtError } from "../error.ts";
 import type { Endpoint } from "../protocol/address.ts";
-import { FOLDER_TYPE, type FolderEntry, LONGEST_LIST, parseFolderList } from "../protocol/folder.ts";
+import { FOLDER_TYPE, LONGEST_LIST } from "../protocol/folder.ts";
+import { type FolderList, parseFolderList } from "../protocol/folder-list.ts";
 import type { FileRecord } from "../protocol/record.ts";
 import { printable } from "../text.ts";
 import { FolderCut } from "./content/folder-cut.ts";
+import type { FolderDates } from "./content/folder-dates.ts";
 import { sha256, treeOfBytes } from "./content/hash.ts";
 import type { PieceSet } from "./content/pieces.ts";
 import { IncomingFolder } from "./disk/incoming-folder.ts";
-import { formatDates, servedBytes } from "./disk/shared-folder.ts";
+import { servedBytes } from "./disk/shared-folder.ts";
 import type { Downloaded, DownloadOptions, DownloadTools } from "./download.ts";
-import { fetchDates } from "./fetch/dates.ts";
+import { fetchDates, parseDates } from "./fetch/dates.ts";
 import { fetchFile } from "./fetch/fetch.ts";
 import type { FetchEvent, Fetched, FetchTools } from "./fetch/types.ts";
 import { HowFar } from "./how-far.ts";
@@ -54,9 +56,11 @@ interface Part {
   readonly hashes: Uint8Array;
   readonly have: PieceSet;
   readonly incoming: IncomingFolder;
-  /** The hashes of the list's pieces, and the dates as DATES carries them: made once, since requests for them are short. */
+  /** The hashes of the list's pieces. */
   readonly pieces: Uint8Array;
-  readonly dates: Uint8Array;
+  readonly dates: FolderDates;
+  /** The dates as DATES carries them: made once, since requests for them are short. */
+  dateLines?: Uint8Array;
   howFar?: HowFar;
 }
 
@@ -65,7 +69,7 @@ export async function fetchFolderList(
   records: [FileRecord, ...FileRecord[]],
   tools: FolderDownloadTools,
   how: Pick<DownloadOptions, "signal" | "only"> & { report?(event: FetchEvent): void },
-): Promise<{ bytes: Uint8Array; entries: FolderEntry[] }> {
+): Promise<FolderList> {
   const [{ name, root, list }] = records;
   const shown = printable(name);
   if (root === undefined || list === undefined) {
@@ -85,7 +89,7 @@ export async function fetchFolderList(
       report: (event) => event.event !== "progress" && event.event !== "verifying" && how.report?.(event),
     },
   );
-  return { bytes, entries: parseFolderList(bytes) };
+  return parseFolderList(bytes);
 }
 
 /** Whether the holder of a record still has the folder on its list, which stays there until the folder is read again. */
@@ -158,7 +162,11 @@ export class FolderDownloads {
   lookFolder(root: string): KnownFolder | undefined {
     const part = this.#parts.get(root);
     if (part === undefined) return undefined;
-    return { hashes: part.hashes, have: part.have, dates: () => part.dates };
+    const dates = () => {
+      part.dateLines ??= part.dates.format();
+      return part.dateLines;
+    };
+    return { hashes: part.hashes, have: part.have, dates };
   }
 
   /** Opens the bytes of a folder, or its list. Only verified pieces may be read. */
@@ -219,28 +227,26 @@ export class FolderDownloads {
     const { folder: into, inside = "" } = options;
     const { isFetchable, pool } = this.#tools;
     const [record] = records;
-    const [first, ...others] = records.filter(isFetchable);
+    const [holder, ...others] = records.filter(isFetchable);
     const shown = printable(record.name);
-    if (first === undefined) throw new FtError("no-holder", `Cannot fetch the folder "${shown}": only you share it.`);
-    const holders: [FileRecord, ...FileRecord[]] = [first, ...others];
-    const { bytes: list, entries } = await fetchFolderList(holders, this.#tools, options);
-    if (inside !== "" && !entries.some(({ path }) => path === inside || path.startsWith(`${inside}/`))) {
+    if (holder === undefined) throw new FtError("no-holder", `Cannot fetch the folder "${shown}": only you share it.`);
+    const holders: [FileRecord, ...FileRecord[]] = [holder, ...others];
+    const root = record.root ?? "";
+    const tools = engineTools(this.#tools, options, root);
+    const { list, dates } = await this.#lookInto(holders, root, options);
+    const [first, end] = list.rangeOf(inside);
+    if (inside !== "" && first === end) {
       throw new FtError("not-found", `There is no "${printable(inside)}" in the folder "${shown}".`);
     }
-    const root = record.root ?? "";
-    const cut = new FolderCut(entries);
-    const dates = await fetchDates(root, holders, pathsOf(entries), {
-      ...engineTools(this.#tools, options, root),
-      clock: systemClock,
-    });
-    const incoming = IncomingFolder.open({ into, name: record.name, entries, cut, inside, dates });
+    const cut = new FolderCut(list);
+    const incoming = IncomingFolder.open({ into, name: record.name, list, cut, inside, dates });
     const progress = new FolderProgress(incoming, cut, options.report);
     let served: Part | undefined;
     try {
       const fetched: Fetched = await fetchFile(
         { name: record.name, size: cut.size, root, holders, folder: cut },
         {
-          ...engineTools(this.#tools, options, root),
+          ...tools,
           rereads: async (holder) => {
             const list = await this.#tools.held(holder);
             if (newerOf({ ...holder, root }, list) !== undefined) changed.abort();
@@ -252,8 +258,8 @@ export class FolderDownloads {
           begun: (hashes, have) => {
             progress.begin(have);
             if (inside !== "") return;
-            const made = { pieces: treeOfBytes(list).pieces, dates: formatDates(dates) };
-            served = this.#serve({ record, list, cut, hashes, have, incoming, ...made });
+            const { pieces } = treeOfBytes(list.bytes);
+            served = this.#serve({ record, list: list.bytes, pieces, cut, hashes, have, incoming, dates });
           },
           report: (event) => {
             if (event.event === "progress") served?.howFar?.moved();
@@ -271,6 +277,25 @@ export class FolderDownloads {
     } catch (error) {
       incoming.keep();
       this.#endPart(served);
+      throw error;
+    }
+  }
+
+  /** The list of a folder and its dates, which are asked for at the same time. */
+  async #lookInto(
+    holders: [FileRecord, ...FileRecord[]],
+    root: string,
+    options: DownloadOptions,
+  ): Promise<{ list: FolderList; dates: FolderDates }> {
+    const failed = new AbortController();
+    const signal = AbortSignal.any([options.signal, failed.signal]);
+    const tools = engineTools(this.#tools, { ...options, signal }, root);
+    const lines = fetchDates(root, holders, { ...tools, clock: systemClock });
+    try {
+      const list = await fetchFolderList(holders, this.#tools, options);
+      return { list, dates: parseDates(await lines, list) };
+    } catch (error) {
+      failed.abort();
       throw error;
     }
   }
@@ -296,20 +321,6 @@ export class FolderDownloads {
     this.#parts.delete(part.record.root ?? "");
     this.#tools.withdraw(part.record);
   }
-}
-
-/** The paths of a folder's entries and of all folders in it; that of the folder itself is `/`. */
-function pathsOf(entries: readonly FolderEntry[]): Set<string> {
-  const paths = new Set(["/"]);
-  for (const { path } of entries) {
-    paths.add(path);
-    for (let slash = path.lastIndexOf("/"); slash > 0; slash = path.lastIndexOf("/", slash - 1)) {
-      const outer = path.slice(0, slash + 1);
-      if (slash < path.length - 1 && paths.has(outer)) break;
-      paths.add(outer);
-    }
-  }
-  return paths;
 }
 
 /** The first piece of a range that begins with a piece, and how many whole pieces are in it. */

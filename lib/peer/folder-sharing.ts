@@ -77,7 +77,7 @@ export class FolderSharing {
   /** The list of a folder, which is served like a file. */
   look(root: string): Known | undefined {
     const { state } = this.#find(root) ?? {};
-    return state === undefined ? undefined : { size: state.list.length, pieces: state.tree.pieces };
+    return state === undefined ? undefined : { size: state.list.bytes.length, pieces: state.tree.pieces };
   }
 
   lookFolder(root: string): KnownFolder | undefined {
@@ -168,6 +168,6 @@ function recordOf({ name, size, files, modified, state }: SharedFolder, { addres
     v2: true,
     mtime: date.toISOString(),
     files,
-    ...(state === undefined ? {} : { root: state.tree.root, list: state.list.length }),
+    ...(state === undefined ? {} : { root: state.tree.root, list: state.list.bytes.length }),
   };
 }

@@ -171,9 +171,16 @@ export class Session {
     this.#ask(encodeToTracker({ verb: "PING" })).then(answered, cancel);
   }
 
-  /** Sends the whole list again, because other files are shared now. While the tracker is away that is done when it is back. */
+  /**
+   * Sends the whole list again, because other files are shared now. While the tracker is away that is done when it is back. A peer that
+   * left because it had no file comes back.
+   */
   async sendAgain(): Promise<void> {
     const channel = this.#connection?.channel;
+    if (this.#leftBecause !== undefined) {
+      this.comeBack();
+      return;
+    }
     if (!this.#online || this.#standing === undefined) return;
     if (channel === undefined) {
       await this.leave();

@@ -1,4 +1,5 @@
-// Writes and reads the list of a shared folder. The content id of the list stands for the folder, so a folder has one list only:
+// Writes the list of a shared folder, and says what may stand in it; folder-list.ts reads it. The content id of the list stands for the
+// folder, so a folder has one list only:
 //
 //     size SP root SP path LF
 //
@@ -7,10 +8,9 @@
 // its path ends in `/`, its size is 0, and its root that of an empty file. There are no dates, owners and rights in a list. A list has at
 // most 100,000 files and folders; a folder counts once, however many entries are in it.
 
-import { ProtocolError } from "../error.ts";
+import { encodeAll } from "../bytes.ts";
 import { byteLength } from "../text.ts";
-import { parseWhole } from "./address.ts";
-import { NAME_LIMIT, parseRoot } from "./record.ts";
+import { NAME_LIMIT } from "./record.ts";
 
 /** The MIME type of a folder's record. */
 export const FOLDER_TYPE = "inode/directory";
@@ -34,8 +34,6 @@ export interface FolderEntry {
   /** The content id, 64 hex digits. */
   root: string;
 }
-
-const encoder = new TextEncoder();
 
 export function isFolderEntry({ path }: Pick<FolderEntry, "path">): boolean {
   return path.endsWith("/");
@@ -70,86 +68,12 @@ function isSurrogate(unit: number): boolean {
   return unit >= 0xd800 && unit <= 0xdfff;
 }
 
-/** Entries in the order in which they stand in a list. */
-export function sortEntries(entries: readonly FolderEntry[]): FolderEntry[] {
-  return entries.toSorted((a, b) => comparePaths(a.path, b.path));
-}
-
 /** The list of these entries, which may come in any order. Their paths must be fit for a list, and each must be there once. */
 export function formatFolderList(entries: readonly FolderEntry[]): Uint8Array {
-  return encoder.encode(
-    sortEntries(entries)
-      .map(({ size, root, path }) => `${size} ${root} ${path}\n`)
-      .join(""),
-  );
+  return formatSorted(entries.toSorted((a, b) => comparePaths(a.path, b.path)));
 }
 
-/**
- * Reads a list. Throws a `ProtocolError` when it is not exactly as `formatFolderList` writes it, when it is longer than the limits, or
- * when a path is given twice or leads out of the folder.
- */
-export function parseFolderList(bytes: Uint8Array): FolderEntry[] {
-  if (bytes.length > LONGEST_LIST) throw bad(`it is longer than ${LONGEST_LIST} bytes`);
-  const text = decodeStrictly(bytes);
-  if (text !== "" && !text.endsWith("\n")) throw bad("its last line does not end");
-  const lines = text.split("\n");
-  if (lines.length - 1 > MOST_ENTRIES) throw bad(`it has more than ${MOST_ENTRIES} entries`);
-  const entries: FolderEntry[] = [];
-  let total = 0;
-  for (const line of lines.slice(0, -1)) {
-    const entry = parseLine(line);
-    const last = entries.at(-1);
-    if (last !== undefined) checkOrder(last.path, entry.path);
-    total += entry.size;
-    if (!Number.isSafeInteger(total)) throw bad("its sizes are too large");
-    entries.push(entry);
-  }
-  checkTree(entries);
-  return entries;
-}
-
-function decodeStrictly(bytes: Uint8Array): string {
-  try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch {
-    throw bad("it is not UTF-8");
-  }
-}
-
-function parseLine(line: string): FolderEntry {
-  const [, sizeText = "", rootText = "", path = ""] = /^(\d+) ([0-9a-f]{64}) (.+)$/s.exec(line) ?? [];
-  const size = parseWhole(sizeText);
-  const root = parseRoot(rootText);
-  if (size === undefined || root === undefined || String(size) !== sizeText) throw bad("a line is not size, root and path");
-  const refusal = refusalOfPath(path);
-  if (refusal !== undefined) throw bad(refusal);
-  if ((path.endsWith("/") || size === 0) && (size !== 0 || root !== EMPTY_ROOT)) throw bad("an empty entry has bytes");
-  return { path, size, root };
-}
-
-function checkOrder(before: string, path: string): void {
-  const order = comparePaths(before, path);
-  if (order === 0) throw bad("a path is there twice");
-  if (order > 0) throw bad("its lines are not in order");
-}
-
-/** No file and no empty folder may be the folder of another entry, and the folders count, too: a short list can name millions of them. */
-function checkTree(entries: readonly FolderEntry[]): void {
-  const leaves = new Set(entries.map(({ path }) => (path.endsWith("/") ? path.slice(0, -1) : path)));
-  if (leaves.size < entries.length) throw bad("a path is both a file and a folder");
-  const folders = new Set<string>();
-  for (const { path } of entries) {
-    // The inner folder first: where it was seen before, so were those around it.
-    for (let slash = path.lastIndexOf("/", path.length - 2); slash > 0; slash = path.lastIndexOf("/", slash - 1)) {
-      const folder = path.slice(0, slash);
-      if (leaves.has(folder)) throw bad("a path is both a file and a folder");
-      if (folders.has(folder)) break;
-      folders.add(folder);
-      if (entries.length + folders.size > MOST_ENTRIES) throw bad(`it has more than ${MOST_ENTRIES} entries`);
-    }
-  }
-}
-
-function bad(why: string): ProtocolError {
-  return new ProtocolError("bad-list", `The list of the folder cannot be used: ${why}.`);
+/** The same for entries that come in the order of the list. */
+export function formatSorted(entries: Iterable<FolderEntry>): Uint8Array {
+  return encodeAll(Iterator.from(entries).map(({ size, root, path }) => `${size} ${root} ${path}\n`));
 }

@@ -1,29 +1,19 @@
-// Reads FT/2: bytes in, messages out, a reader for each direction. FT/1 is in basic.ts. The readers of requests find out which of the
-// two profiles a connection speaks.
+// Reads what peers and trackers say to each other in FT/2: bytes in, messages out. FT/1 is in basic.ts. The reader of requests finds out
+// which of the two profiles a connection speaks.
 
 import { ProtocolError } from "../error.ts";
 import { cutTo } from "../text.ts";
 import { parseAddress, parsePort, parseWhole } from "./address.ts";
-import {
-  BasicRequests,
-  foreignMessage,
-  type MessageEnd,
-  parseBasicDownload,
-  type ReadLimits,
-  takeBasicMessage,
-} from "./basic.ts";
-import { Frame } from "./lines.ts";
+import { BasicRequests, type ReadLimits } from "./basic.ts";
+import { errorOf, Inbox } from "./inbox.ts";
 import {
   type CallBack,
-  type FromHolder,
   type FromTracker,
-  HASH,
   type Offer,
   type Page,
   type PeerLine,
   type Profile,
   RESULTS_LIMIT,
-  type ToHolder,
   type ToTracker,
   type Unfit,
   type Wish,
@@ -57,37 +47,6 @@ import {
 
 /** A longer agent is cut, because every line of WHO repeats it. Characters. */
 const AGENT_LIMIT = 64;
-
-/** A reader: `push`, `silence` and `end` tell it what arrived; `next` gives messages until it has none. */
-abstract class Inbox<Message> {
-  protected readonly frame = new Frame();
-  /** FT/1 only: whether something has ended the message that waits. */
-  protected ending: MessageEnd = "no";
-
-  /** Takes in bytes that arrived. */
-  push(chunk: Uint8Array): void {
-    this.frame.push(chunk);
-    this.ending = "no";
-  }
-
-  /** Nothing has arrived for `SILENCE_MS`. */
-  silence(): void {
-    if (this.ending === "no") this.ending = "silence";
-  }
-
-  /** Nothing will arrive any more. */
-  end(): void {
-    this.ending = "end";
-  }
-
-  /** The number of bytes that are not read yet. */
-  get waiting(): number {
-    return this.frame.length;
-  }
-
-  /** The next whole message, or undefined. Throws `ProtocolError`; nothing may be read after that. */
-  abstract next(): Message | undefined;
-}
 
 /** A cache of parsed requests that come often and mean the same on every connection, such as PING and SEARCH. */
 const recentRequests = new RecentLines<ToTracker>();
@@ -362,127 +321,6 @@ export class SessionInbox extends Inbox<FromTracker> {
   }
 }
 
-/** Downloader → holder: reads both profiles. */
-export class HolderInbox extends Inbox<ToHolder> {
-  #profile: Profile | undefined;
-  #awaitsHello = true;
-
-  /** The connection's profile once it is known. */
-  get profile(): Profile | undefined {
-    return this.#profile;
-  }
-
-  override next(): ToHolder | undefined {
-    if (this.#profile === undefined) {
-      const start = this.frame.start();
-      if (/^HELLO FT\/2[ \r\n]/.test(start)) this.#profile = 2;
-      else if (start.startsWith("DOWNLOAD")) this.#profile = 1;
-      else if ("HELLO FT/2".startsWith(start) || "DOWNLOAD".startsWith(start)) return undefined;
-      else throw foreignMessage();
-    }
-    if (this.#profile === 2) return this.#nextLine();
-    const text = takeBasicMessage(this.frame, this.ending);
-    return text === undefined ? undefined : parseBasicDownload(text);
-  }
-
-  #nextLine(): ToHolder | undefined {
-    const line = this.frame.line();
-    if (line === undefined) return undefined;
-    const [verb, rest] = cutVerb(line);
-    const values = valuesOf(rest);
-    switch (verb) {
-      case "HELLO":
-        if (!this.#awaitsHello) throw new ProtocolError("unexpected", "HELLO comes once, at the start.");
-        this.#awaitsHello = false;
-        return { verb, pass: values.get("pass") ?? "", keyed: values.get("keyed"), token: values.get("token") };
-      case "PROOF":
-        return {
-          verb,
-          ...endpointOf(values, "PROOF needs an IP address.", "PROOF needs a port from 1 to 65535."),
-          proof: textValue(values, "proof"),
-        };
-      case "DOWNLOAD": {
-        const root = optional(values, "root", rootValue);
-        const folder = optional(values, "folder", rootValue);
-        const name = values.get("name");
-        if (root === undefined && folder === undefined && name === undefined) {
-          throw new ProtocolError("bad-request", "DOWNLOAD needs root= or name=.");
-        }
-        const offset = optional(values, "offset", wholeValue) ?? 0;
-        const length = optional(values, "length", wholeValue);
-        return { verb, profile: 2, root, ...(folder === undefined ? {} : { folder }), name, offset, length };
-      }
-      case "TREE":
-        if (values.has("folder")) return { verb, folder: rootValue(values, "folder") };
-        return { verb, root: rootValue(values, "root"), piece: wholeValue(values, "piece") };
-      case "HAVE":
-        if (values.has("folder")) return { verb, folder: rootValue(values, "folder") };
-        return { verb, root: rootValue(values, "root") };
-      case "DATES":
-        return { verb, folder: rootValue(values, "folder") };
-      case "BYE":
-        return { verb };
-      default:
-        return { verb: "UNKNOWN", word: verb };
-    }
-  }
-}
-
-/** Holder → downloader, FT/2: lines, and raw bytes where a line says so. */
-export class DownloadInbox extends Inbox<FromHolder> {
-  #body = 0;
-
-  /** The number of raw bytes that are still to come before the next line. */
-  get body(): number {
-    return this.#body;
-  }
-
-  /** The raw bytes that have arrived. Empty if there are none, or if none are due. */
-  takeBody(): Uint8Array {
-    const bytes = this.frame.take(this.#body);
-    this.#body -= bytes.length;
-    return bytes;
-  }
-
-  override next(): FromHolder | undefined {
-    if (this.#body > 0) return undefined;
-    const line = this.frame.line();
-    if (line === undefined) return undefined;
-    if (line === "NOT FOUND") return { verb: line };
-    const [verb, rest] = cutVerb(line);
-    switch (verb) {
-      case "HI":
-        return { verb };
-      case "PROVE":
-        return { verb, nonce: textValue(valuesOf(rest), "nonce") };
-      case "FILE:": {
-        const values = valuesOf(rest);
-        const length = wholeValue(values, "length");
-        this.#body = length;
-        return { verb: "FILE", length, size: wholeValue(values, "size") };
-      }
-      case "BUSY":
-        return { verb, position: wholeValue(valuesOf(rest), "position") };
-      case "TREE:":
-      case "HAVE:":
-      case "DATES:": {
-        const count = parseWhole(rest);
-        if (count === undefined) throw new ProtocolError("bad-number", `${verb} needs a whole number.`);
-        this.#body = verb === "TREE:" ? count * HASH : count;
-        if (verb === "TREE:") return { verb: "TREE", count };
-        return { verb: verb === "HAVE:" ? "HAVE" : "DATES", length: count };
-      }
-      case "ERROR":
-        return errorOf(rest);
-      default:
-        throw new ProtocolError(
-          "unknown-message",
-          `The holder's answer "${verb.slice(0, 40)}" is no message of this protocol.`,
-        );
-    }
-  }
-}
-
 // ---------------------------------------------------------------- parts of messages
 
 /** FIND's words and filters. */
@@ -563,11 +401,6 @@ function dismissalOf(line: string, rest: string): FromTracker {
   const [code] = cutVerb(rest);
   if (code !== "kicked" && code !== "banned" && code !== "stopping") return { verb: "UNKNOWN", word: line };
   return { verb: "DISMISSED", code, until: timeIn(valuesOf(rest).get("until") ?? "") };
-}
-
-function errorOf(rest: string): { verb: "ERROR"; code: string; words: string } {
-  const [code, words] = cutVerb(rest);
-  return { verb: "ERROR", code, words };
 }
 
 function parsePeerLine(line: string): PeerLine {

@@ -8,10 +8,11 @@ import { type FileName, type FileRecord, isCounted } from "../protocol/record.ts
 import { encodeFromTracker } from "../protocol/write.ts";
 import { Allowance } from "../rate.ts";
 import { plural, printable } from "../text.ts";
-import { addressFor, type Member, type Presence, type Push, type SessionClaim } from "./catalog.ts";
+import { addressFor } from "./answer-lines.ts";
 import { Account, CONNECTS_OF_HOST } from "./hosts.ts";
 import type { Steps } from "./long-search.ts";
 import { OFFERS } from "./offers.ts";
+import type { Member, Presence, Push, SessionClaim } from "./shelf.ts";
 import type { Connection, TrackerReply, TrackerState } from "./state.ts";
 import { MOST_WATCHES, PUSHES_A_SECOND } from "./watches.ts";
 

@@ -5,8 +5,8 @@ import { ProtocolError } from "../error.ts";
 import type { Address } from "../protocol/address.ts";
 import { basic } from "../protocol/basic.ts";
 import type { FileName, FileRecord } from "../protocol/record.ts";
-import type { Seer } from "./catalog.ts";
 import { SAID_BYE } from "./events.ts";
+import type { Seer } from "./shelf.ts";
 import type { TrackerState } from "./state.ts";
 
 /** Accepts a list; the ids of its peers are added to `registered`. Throws the refusal when there are too many peers. */

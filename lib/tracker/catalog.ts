@@ -3,129 +3,14 @@
 import { type Address, type Endpoint, formatEndpoint, hostOf, isIPv6, isLoopback } from "../protocol/address.ts";
 import { formatFoundRecord } from "../protocol/basic.ts";
 import { FOLDER_TYPE } from "../protocol/folder.ts";
-import type { CallBack, Page, PeerLine, Profile, Wish } from "../protocol/messages.ts";
-import {
-  escapeField,
-  escapeValue,
-  type FileName,
-  type FileRecord,
-  formatRecordAround,
-  isCounted,
-  modifiedOf,
-} from "../protocol/record.ts";
-import type { encodeFromTracker } from "../protocol/write.ts";
-import type { Allowance } from "../rate.ts";
+import type { Page, PeerLine, Wish } from "../protocol/messages.ts";
+import { escapeValue, type FileName, type FileRecord, isCounted, modifiedOf } from "../protocol/record.ts";
+import { addressFor, fairly, lineOf, linesOf, pageOf } from "./answer-lines.ts";
 import { Circles } from "./circles.ts";
 import { eachOf, type Few, withOne, withoutOne } from "./few.ts";
-import { type Findable, FindIndex } from "./find.ts";
+import { FindIndex } from "./find.ts";
 import { NamedList } from "./named-list.ts";
-
-/** An accepted peer. Its address is the one that the tracker saw, whatever the peer wrote. */
-export interface Member {
-  readonly id: string;
-  readonly profile: Profile;
-  readonly address: Address;
-  readonly agent: string;
-  /** No other peer online has it. Not every peer has one. */
-  readonly name?: string | undefined;
-  /** Milliseconds since 1970. */
-  readonly since: number;
-  /** The port of all its records. */
-  readonly port: number;
-  /** Whether the tracker could connect to that port; undefined until it has tried. */
-  readonly reach?: boolean | undefined;
-  /** It serves the guests of the web page. */
-  readonly guests?: boolean | undefined;
-  /** FT/1 peers have none. */
-  readonly presence?: Presence | undefined;
-  /** In a private room: the fingerprint of its certificate. */
-  readonly fingerprint?: string | undefined;
-}
-
-/** What a tracker says without a request. */
-export type Push = Extract<Parameters<typeof encodeFromTracker>[0], { verb: "OFFERED" | "APPEARED" | "NOTICE" }>;
-
-/** The connection of an FT/2 peer that is online, as the requests of other peers reach it. */
-export interface Presence extends Seer {
-  /** Asks the peer to connect to another one; false when it gets too many such requests. */
-  ask(call: CallBack): boolean;
-  /** Whether the claim shows that it is the same peer, on another connection. */
-  isBack(claim: SessionClaim): boolean;
-  /** Ends this connection without removing the peer, because the peer has a new connection. */
-  replace(): void;
-  /** Limits what it is told without having asked: files that appear, and offers. */
-  readonly pushes: Allowance;
-  /** Tells it something that it has not asked for. */
-  push(message: Push): void;
-}
-
-/** A new peer that says the session of an earlier one. Anybody on the network may have overheard that session. */
-export interface SessionClaim {
-  session: string;
-  address: Address;
-  /** Its session key; "" when it has none. */
-  key: string;
-  /** Whether it has the private half, too. */
-  isProven(): boolean;
-}
-
-/**
- * The receiver of an answer: its address, and (`via`) the tracker's address on its connection. The receiver gets `via` as the address
- * of peers that run on the tracker's machine.
- */
-export interface Seer {
-  address: Address;
-  via: Address;
-  /** It knows what `reach` means. */
-  extras?: boolean;
-  /** It knows that peers have names. */
-  knowsNames?: boolean;
-  /** It knows what an offer is. */
-  hearsOffers?: boolean;
-  /** The id of an FT/2 peer that is online. Others are shown no record with a token. */
-  id?: string;
-}
-
-/** A member and its records by name, in the order in which they came. */
-interface Shelf extends Member {
-  port: number;
-  reach: boolean | undefined;
-  readonly records: NamedList<SharedFile>;
-  /** Records of files that the peer is still fetching. */
-  parts: number;
-  /** Whole files that are not shown to everybody. */
-  enclosed: number;
-  /** Records that do not count towards its limit: of unfinished files, and of whole ones beyond the limit. */
-  uncounted: number;
-  /** Bytes of its whole files. A sum of several sizes may be no exact `number`. */
-  bytes: bigint;
-  /** The end of its records for a receiver that knows names: `;by=Ben>`, or `>`. */
-  readonly end: string;
-  /** Another FT/2 peer has the same address and port: both are behind one router. */
-  isTwin: boolean;
-  /** An IPv4 address or the network of an IPv6 address. One host can be several peers, but each host counts once. */
-  readonly host: string;
-}
-
-/** A record of a peer's list, without its endpoint. */
-export interface SharedFile extends Omit<FileRecord, "address" | "port">, Findable<SharedFile> {
-  readonly name: FileName;
-  type: string;
-  size: number;
-  modified: string;
-  mtime: string | undefined;
-  root: string | undefined;
-  files: number | undefined;
-  list: number | undefined;
-  part: true | undefined;
-  have: number | undefined;
-  beyond: true | undefined;
-  only: string | undefined;
-  readonly holder: Shelf;
-}
-
-/** A record as the operator sees it. */
-export type Listed = Readonly<Pick<SharedFile, "name" | "size" | "root" | "part" | "have">>;
+import type { Listed, Member, Seer, SharedFile, Shelf } from "./shelf.ts";
 
 /** The most answers to SEARCH that are kept ready. */
 const ANSWERS_KEPT = 1024;
@@ -596,58 +481,4 @@ function take<Key>(all: Map<Key, Few<SharedFile>>, key: Key, file: SharedFile): 
   const others = withoutOne(all.get(key), file);
   if (others === undefined) all.delete(key);
   else all.set(key, others);
-}
-
-/**
- * The records of one name or content in the order in which they are given: first one of each host, then a second of each, and so on.
- * Else one host with many peers would push the others off the page. Of one round, and of one host, the records with a content id come
- * first, then those that came first.
- */
-function* fairly(files: Few<SharedFile> | undefined): Generator<SharedFile, void> {
-  if (!(files instanceof Map)) {
-    if (files !== undefined) yield files;
-    return;
-  }
-  const byHost = new Map<string, SharedFile[]>();
-  for (const verified of [true, false]) {
-    for (const file of files.values()) {
-      if ((file.root !== undefined) !== verified) continue;
-      const own = byHost.get(file.holder.host);
-      if (own === undefined) byHost.set(file.holder.host, [file]);
-      else own.push(file);
-    }
-  }
-  for (let hosts = [...byHost.values()], round = 0; hosts.length > 0; round++) {
-    hosts = hosts.filter((own) => own.length > round);
-    const next = hosts.flatMap((own) => own[round] ?? []);
-    for (const file of next) if (file.root !== undefined) yield file;
-    for (const file of next) if (file.root === undefined) yield file;
-  }
-}
-
-function pageOf<One>(all: Iterable<One>, { offset, limit }: Page): IteratorObject<One> {
-  return Iterator.from(all).drop(Math.min(offset, Number.MAX_SAFE_INTEGER)).take(limit);
-}
-
-function linesOf(files: Iterable<SharedFile>, page: Page, seer: Seer): string[] {
-  return pageOf(files, page)
-    .map((file) => lineOf(file, seer))
-    .toArray();
-}
-
-/** FT/2: the line of a record for this receiver. `holders`: the record stands for all records of its content. */
-export function lineOf(file: SharedFile, seer: Seer, holders?: number): string {
-  const { holder } = file;
-  const [before, after] = formatRecordAround({ ...file, port: holder.port });
-  const line = before + escapeField(addressFor(holder, seer)) + after.slice(0, -1);
-  const reach = seer.extras && holder.reach === false ? ";reach=no" : "";
-  const group = holders === undefined ? "" : `;holders=${holders}`;
-  const id = seer.extras && holder.isTwin ? `;id=${holder.id}` : "";
-  const print = holder.fingerprint === undefined ? "" : `;fp=${holder.fingerprint}`;
-  return line + reach + group + id + print + (seer.knowsNames ? holder.end : ">");
-}
-
-/** A member's address for this receiver. */
-export function addressFor(member: Pick<Member, "address">, seer: Seer): Address {
-  return isLoopback(member.address) && !isLoopback(seer.address) ? seer.via : member.address;
 }

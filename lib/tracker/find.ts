@@ -7,17 +7,12 @@
 import { ProtocolError } from "../error.ts";
 import type { Wish } from "../protocol/messages.ts";
 import { counted, eachOf, type Few, oneOf, sizeOf, type Tally, withOne, withoutOne } from "./few.ts";
+import { type Filtered, filterOf } from "./fit.ts";
 import { beginsAt, fits, fold, parseWords, type Word } from "./words.ts";
 
 /** A record as the index uses it. */
-export interface Findable<Item extends object> {
+export interface Findable<Item extends object> extends Filtered {
   readonly name: string;
-  /** MIME type. */
-  readonly type: string;
-  /** Bytes. */
-  readonly size: number;
-  /** Last modification, ISO 8601 or `YYYY-MM-DD`. */
-  readonly modified: string;
   /** The content's id; undefined while it is not known. */
   readonly root?: string | undefined;
   /** Its holder is still fetching it. */
@@ -25,9 +20,6 @@ export interface Findable<Item extends object> {
   /** Where the index has the record. Only the index sets this. */
   title?: Title<Item> | undefined;
 }
-
-/** The part of a record that filters look at. */
-export type Filtered = Pick<Findable<object>, "type" | "size" | "modified">;
 
 /** One content under one folded name. */
 interface Title<Item extends object> {
@@ -490,24 +482,4 @@ class Search<Item extends Findable<Item>> {
     for (const scan of this.#scans) scan.place = -1;
     return sheet.titles.filter((title, at) => title !== best && this.#fitting(sheet, at) === at);
   }
-}
-
-/** Tells whether a record passes the filters but that on extensions; undefined when there are none. */
-export function filterOf<Item extends Filtered>({
-  type,
-  min,
-  max,
-  after,
-  before,
-}: Pick<Wish, "type" | "min" | "max" | "after" | "before">): ((item: Item) => boolean) | undefined {
-  // Times compare as texts. All times of the last day are before its text with a "~": "2026-11-22T10:04" < "2026-11-22~".
-  const last = `${before}~`;
-  const kind = type?.toLowerCase();
-  if ([type, min, max, after, before].every((one) => one === undefined)) return undefined;
-  return (item) =>
-    (min === undefined || item.size >= min) &&
-    (max === undefined || item.size <= max) &&
-    (kind === undefined || item.type.toLowerCase().startsWith(kind)) &&
-    (after === undefined || item.modified >= after) &&
-    (before === undefined || item.modified <= last);
 }

@@ -1,8 +1,17 @@
 // Decides whether one record fits the words and filters of a FIND. find.ts does the same for all records at once.
 
-import type { Watch } from "../protocol/messages.ts";
-import { type Filtered, filterOf } from "./find.ts";
+import type { Watch, Wish } from "../protocol/messages.ts";
 import { fits, fold, parseWords, type Word } from "./words.ts";
+
+/** The part of a record that filters look at. */
+export interface Filtered {
+  /** MIME type. */
+  readonly type: string;
+  /** Bytes. */
+  readonly size: number;
+  /** Last modification, ISO 8601 or `YYYY-MM-DD`. */
+  readonly modified: string;
+}
 
 /** A record, as far as words and filters look at it. */
 export type Fitting = Filtered & { readonly name: string; readonly root?: string | undefined };
@@ -26,4 +35,24 @@ export function fitOf(wish: Omit<Watch, "watch" | "group">): Fit {
     words.every((word) => fits(folded, 0, folded.length, word) !== word.excludes) &&
     passes?.(file) !== false;
   return { words, isFit };
+}
+
+/** Tells whether a record passes the filters but that on extensions; undefined when there are none. */
+export function filterOf<Item extends Filtered>({
+  type,
+  min,
+  max,
+  after,
+  before,
+}: Pick<Wish, "type" | "min" | "max" | "after" | "before">): ((item: Item) => boolean) | undefined {
+  // Times compare as texts. All times of the last day are before its text with a "~": "2026-11-22T10:04" < "2026-11-22~".
+  const last = `${before}~`;
+  const kind = type?.toLowerCase();
+  if ([type, min, max, after, before].every((one) => one === undefined)) return undefined;
+  return (item) =>
+    (min === undefined || item.size >= min) &&
+    (max === undefined || item.size <= max) &&
+    (kind === undefined || item.type.toLowerCase().startsWith(kind)) &&
+    (after === undefined || item.modified >= after) &&
+    (before === undefined || item.modified <= last);
 }

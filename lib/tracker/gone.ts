@@ -4,7 +4,7 @@ import type { Clock } from "../clock.ts";
 import type { Address } from "../protocol/address.ts";
 import { formatEndpoint } from "../protocol/address.ts";
 import { foldPeerName } from "../protocol/peer-name.ts";
-import type { Member } from "./catalog.ts";
+import type { Member } from "./shelf.ts";
 
 /** A peer that left earlier than this is forgotten: another computer may have its address. Milliseconds. */
 const REMEMBERED_MS = 3_600_000;

@@ -3,6 +3,7 @@
 
 import type { Clock } from "../clock.ts";
 import { type Address, hostOf } from "../protocol/address.ts";
+import { eachOf, type Few, withOne, withoutOne } from "./few.ts";
 import type { Limits } from "./limits.ts";
 
 /** The part of a host's allowed connections that may all send small requests at the full rate. 1 / 4 is one quarter. */
@@ -56,32 +57,48 @@ export class Account {
   }
 }
 
+/** One host. Most are idle: what a host needs only at times is made when it needs it. */
 export class Host {
   /** The work of its requests, in small requests such as PING. */
   readonly work: Account;
-  /** The counted work of searches by words. Milliseconds of an ordinary computer. */
-  readonly searches: Account;
-  /** Connect requests. */
-  readonly connects: Account;
-  readonly offers: Account;
   /** The functions that its connections run when it is their turn. */
-  readonly waiting = new Set<() => void>();
+  waiting: Few<() => void> | undefined;
   /** Its connections that wait for work, the longest first. The first one has the work that is earned next. */
-  readonly line = new Set<object>();
+  line: Few<object> | undefined;
   connections = 0;
   /** A search of one of its connections goes on. The others wait, so that their memory is that of one search. */
   isSearching = false;
+  readonly #searchTime: Budget;
+  #searches: Account | undefined;
+  #connects: Account | undefined;
+  #offers: Account | undefined;
 
   constructor(work: Budget, searches: Budget) {
     this.work = new Account(work);
-    this.searches = new Account(searches);
-    this.connects = new Account(CONNECTS_OF_HOST);
-    this.offers = new Account(OFFERS_OF_HOST);
+    this.#searchTime = searches;
+  }
+
+  /** The counted work of searches by words. Milliseconds of an ordinary computer. */
+  get searches(): Account {
+    this.#searches ??= new Account(this.#searchTime);
+    return this.#searches;
+  }
+
+  /** Connect requests. */
+  get connects(): Account {
+    this.#connects ??= new Account(CONNECTS_OF_HOST);
+    return this.#connects;
+  }
+
+  get offers(): Account {
+    this.#offers ??= new Account(OFFERS_OF_HOST);
+    return this.#offers;
   }
 
   /** The time at which it owes nothing any more. */
   get paidUntil(): number {
-    return Math.max(this.work.paidUntil, this.searches.paidUntil, this.connects.paidUntil, this.offers.paidUntil);
+    const accounts = [this.work, this.#searches, this.#connects, this.#offers];
+    return Math.max(...accounts.map((account) => account?.paidUntil ?? 0));
   }
 }
 
@@ -130,9 +147,11 @@ export class Hosts {
   /** Calls `act` when it is this host's turn, and its connection's turn among those of the host. Gives a function that cancels it. */
   queue(host: Host, act: () => void): () => void {
     this.#waiting.add(host);
-    host.waiting.add(act);
+    host.waiting = withOne(host.waiting, act);
     this.#goOn();
-    return () => host.waiting.delete(act);
+    return () => {
+      host.waiting = withoutOne(host.waiting, act);
+    };
   }
 
   #goOn(): void {
@@ -149,12 +168,12 @@ export class Hosts {
   #nextTurns(): void {
     const since = this.clock.elapsed();
     for (const host of this.#waiting) {
-      const [act] = host.waiting;
+      const [act] = eachOf(host.waiting);
       // The host goes to the end of the queue if more of its connections wait.
       this.#waiting.delete(host);
       if (act === undefined) continue;
-      host.waiting.delete(act);
-      if (host.waiting.size > 0) this.#waiting.add(host);
+      host.waiting = withoutOne(host.waiting, act);
+      if (host.waiting !== undefined) this.#waiting.add(host);
       act();
       if (this.clock.elapsed() - since >= SLICE_MS) break;
     }

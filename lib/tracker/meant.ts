@@ -5,9 +5,9 @@ import { type Address, formatEndpoint, parseEndpoint } from "../protocol/address
 import { foldPeerName } from "../protocol/peer-name.ts";
 import { printable } from "../text.ts";
 import type { Ban } from "./bans.ts";
-import type { Member } from "./catalog.ts";
 import type { GonePeer } from "./gone.ts";
 import { type Network, networkOf, parseNetwork } from "./networks.ts";
+import type { Member } from "./shelf.ts";
 import type { TrackerState } from "./state.ts";
 
 /** The addresses that an operator means. `peer`: only this peer is meant, as far as that is possible. `gone`: it is not online any more. */

@@ -2,9 +2,9 @@
 
 import { foldPeerName } from "../protocol/peer-name.ts";
 import { printable } from "../text.ts";
-import type { Member } from "./catalog.ts";
 import type { Meant } from "./meant.ts";
 import { isIn, type Network } from "./networks.ts";
+import type { Member } from "./shelf.ts";
 
 /** Everybody at these addresses; with `name` only the peer of this name there. */
 interface Mute {

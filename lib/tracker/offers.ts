@@ -3,8 +3,10 @@
 import type { Clock } from "../clock.ts";
 import type { Offer, Page } from "../protocol/messages.ts";
 import { escapeValue } from "../protocol/record.ts";
-import { type Catalog, lineOf, type Member, type SharedFile } from "./catalog.ts";
+import { lineOf } from "./answer-lines.ts";
+import type { Catalog } from "./catalog.ts";
 import { Account, type Host } from "./hosts.ts";
+import type { Member, SharedFile } from "./shelf.ts";
 
 /** The offers that one peer may make, and the most of them that the tracker keeps: after that it forgets the first one. */
 export const OFFERS = { perSecond: 20 / 60, burst: 20 };

@@ -11,7 +11,7 @@ import type { FileRecord } from "../protocol/record.ts";
 import type { encodeFromTracker } from "../protocol/write.ts";
 import { plural } from "../text.ts";
 import type { Bans } from "./bans.ts";
-import { Catalog, type Member, type Seer } from "./catalog.ts";
+import { Catalog } from "./catalog.ts";
 import type { Credentials } from "./credentials.ts";
 import type { TrackerEvent } from "./events.ts";
 import { GonePeers } from "./gone.ts";
@@ -23,6 +23,7 @@ import { Mutes } from "./mutes.ts";
 import { PeerNames } from "./names.ts";
 import { Offers } from "./offers.ts";
 import { PortProber, type Reach } from "./prober.ts";
+import type { Member, Seer } from "./shelf.ts";
 import { Watches } from "./watches.ts";
 
 /** The most ids in a line of REVOKED, so that the line is shorter than 4096 bytes. */

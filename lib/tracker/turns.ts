@@ -2,6 +2,7 @@
 // which others have their turn. Only this file decides the cost of a request. conversation.ts reads and answers.
 
 import type { ToTracker } from "../protocol/messages.ts";
+import { eachOf, withOne, withoutOne } from "./few.ts";
 import { Account, type Host, type Hosts, SLICE_MS } from "./hosts.ts";
 
 /** The clock is read after this amount of work, because reading it costs as much as a small answer. A PING is 1. */
@@ -56,7 +57,7 @@ export class Turns {
 
   /** Other connections of this host wait for their turn. This one comes after them. */
   get mustQueue(): boolean {
-    return this.#host.waiting.size > 0;
+    return this.#host.waiting !== undefined;
   }
 
   /** Counts the work since now, the time at which a slice begins. */
@@ -83,12 +84,12 @@ export class Turns {
   /** Whether the next request may be answered now. A guest has no rate of its own. */
   mayAnswer(now: number, isGuest = false): boolean {
     if (!isGuest && !this.#own.mayWork(now)) return false;
-    const { line, work } = this.#host;
-    if (line.size === 0 && work.mayWork(now)) return true;
-    line.add(this);
-    const [first] = line;
-    if (first !== this || !work.mayWork(now)) return false;
-    line.delete(this);
+    const host = this.#host;
+    if (host.line === undefined && host.work.mayWork(now)) return true;
+    host.line = withOne<object>(host.line, this);
+    const [first] = eachOf(host.line);
+    if (first !== this || !host.work.mayWork(now)) return false;
+    host.line = withoutOne<object>(host.line, this);
     return true;
   }
 
@@ -118,7 +119,7 @@ export class Turns {
   /** Answers nothing more. */
   end(): void {
     this.cancel();
-    this.#host.line.delete(this);
+    this.#host.line = withoutOne<object>(this.#host.line, this);
   }
 
   /** Waits no more. */

@@ -8,8 +8,9 @@ import type { Clock } from "../clock.ts";
 import { ProtocolError } from "../error.ts";
 import type { Watch } from "../protocol/messages.ts";
 import type { Allowance } from "../rate.ts";
-import { lineOf, type Seer, type SharedFile } from "./catalog.ts";
+import { lineOf } from "./answer-lines.ts";
 import { type Fit, fitOf } from "./fit.ts";
+import type { Seer, SharedFile } from "./shelf.ts";
 import type { TrackerReply } from "./state.ts";
 import { fold, type Word } from "./words.ts";
 

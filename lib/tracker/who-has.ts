@@ -4,8 +4,9 @@ import { formatEndpoint } from "../protocol/address.ts";
 import { parseRoot } from "../protocol/record.ts";
 import { formatSize, plural, printable, printableName } from "../text.ts";
 import { type WhoHas, whoHas, whoHasLines } from "../who-has.ts";
-import type { Catalog, Listed, Member } from "./catalog.ts";
+import type { Catalog } from "./catalog.ts";
 import type { OrderResult } from "./operator.ts";
+import type { Listed, Member } from "./shelf.ts";
 
 /** The most rows of a list. A longer list is cut, and says so. */
 const MOST_ROWS = 20_000;

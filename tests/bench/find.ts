@@ -5,7 +5,8 @@ import { heapStats } from "bun:jsc";
 import { parseAddress } from "../../lib/protocol/address.ts";
 import type { Wish } from "../../lib/protocol/messages.ts";
 import { type FileRecord, parseFileName } from "../../lib/protocol/record.ts";
-import { Catalog, type Member } from "../../lib/tracker/catalog.ts";
+import { Catalog } from "../../lib/tracker/catalog.ts";
+import type { Member } from "../../lib/tracker/shelf.ts";
 import { toEnd } from "../helpers/finder.ts";
 
 /** Each number of peers has a process of its own, so that the garbage of one is not in the times of the other. */

@@ -5,7 +5,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { PEER_TABLE } from "../../lib/peer/options.ts";
 import { TRACKER_TABLE } from "../../lib/tracker/options.ts";
-import { debianPackage } from "../helpers/debian.ts";
+import { debianPackage, NO_MAINTAINER } from "../helpers/debian.ts";
 import { type Project, packageTexts } from "../helpers/packages.ts";
 import { Stage } from "../helpers/programs.ts";
 import { archiveName, fileTime, manualOf, TARGETS } from "../release.ts";
@@ -43,6 +43,7 @@ describe("a package for Debian", () => {
     programs: [program("ft-tracker"), program("ft-peer")],
     license: "MIT\n",
     changes: "1.2.3\n",
+    maintainer: NO_MAINTAINER,
   };
   const make = () => debianPackage(about, fileTime(undefined));
 
@@ -76,8 +77,10 @@ describe("a package for Debian", () => {
       "-rwxr-xr-x ./usr/bin/ft-tracker",
       "-rw-r--r-- ./usr/lib/systemd/system/ft-tracker.service",
       "-rw-r--r-- ./usr/share/bash-completion/completions/ft-peer",
+      "-rw-r--r-- ./usr/share/doc/filetracker/changelog.Debian.gz",
       "-rw-r--r-- ./usr/share/doc/filetracker/copyright",
       "-rw-r--r-- ./usr/share/fish/vendor_completions.d/ft-peer.fish",
+      "-rw-r--r-- ./usr/share/lintian/overrides/filetracker",
       "-rw-r--r-- ./usr/share/man/man1/ft-tracker.1.gz",
       "-rw-r--r-- ./usr/share/zsh/vendor-completions/_ft-tracker",
     ])

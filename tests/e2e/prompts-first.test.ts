@@ -1,7 +1,7 @@
 // The first questions of the guided prompts of the compiled ft-peer on a pseudo-terminal: which tracker, and which files to share.
 
 import { describe, expect, test } from "bun:test";
-import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { atFiles, expectBye, expectLeft, guidedStage, SEARCH } from "../helpers/guided-stage.ts";
 import { Alone } from "../helpers/lan.ts";
@@ -185,6 +185,24 @@ describe("choosing what to share", () => {
     await again.waitFor('You are "Ben Smith".');
     await again.waitFor(SEARCH);
     expect(again.text).not.toContain("What is your name");
+  });
+
+  test("a person whose last shared file is gone shares another one, and is online again", async () => {
+    const { address } = await stage.tracker();
+    const cwd = stage.folderWith({ "old.txt": "old" });
+    const screen = await stage.atSearch(address, { cwd });
+    rmSync(join(cwd, "old.txt"));
+    writeFileSync(join(cwd, "new.txt"), "new");
+    await screen.waitFor("You share no file any more, so you are offline.");
+    screen.press("\x14");
+    await screen.waitFor("Settings");
+    await screen.choose("Files that I share");
+    await screen.waitFor(/Which files do you want to share.*new\.txt/s);
+    screen.press(KEY.enter);
+    await screen.waitFor("Sharing 1 file now.");
+    await screen.waitFor("Back at the tracker.");
+    const { out } = await stage.ft(stage.visitorFolder(), address, "search", "new.txt");
+    expect(out).toContain("new.txt");
   });
 
   test("a folder for downloads that will not do is said before anything is fetched, and another one chosen", async () => {

@@ -19,7 +19,9 @@ import { type Entry, kindOf, type PackedFile, packTarGz, packZip, readArchive } 
 import { describeBinary, signatureFault, signatureIdentifier, signed } from "../helpers/binary.ts";
 import { isSignedBy, publicKeyText, readSecretKey, signatureText } from "../helpers/minisign.ts";
 import { Stage } from "../helpers/programs.ts";
+import { placesOf, RESOURCE } from "../helpers/resources.ts";
 import { versionText, withVersion } from "../helpers/version-resource.ts";
+import { hasIcon, withIcon } from "../helpers/windows-icon.ts";
 import {
   archiveName,
   BUILD_FLAGS,
@@ -54,6 +56,8 @@ const FIRST_TIME = Date.UTC(1980, 0, 1) / 1000;
 /** Sizes of a real program, and of what stands in for one here. */
 const REAL: [number, number] = [80e6, 130e6];
 const SMALL: [number, number] = [64, 1e6];
+/** A .tar.xz is at least this number of times smaller than what is in it; one that does not see that both programs begin alike is not. */
+const XZ_SAVES = 4;
 
 /** Paths of the machine that built it. The places that a compiled program's own files seem to be in are none. */
 const OWN_PLACE = /(?:\$bunfs|~BUN)$/;
@@ -96,6 +100,9 @@ async function look(
   const faults: string[] = [];
   if (kindOf(archive) === "tar.gz" && archive.subarray(3, 8).some((byte) => byte !== 0))
     faults.push(`${name} keeps a name or a time of its packing`);
+  const unpacked = entries.reduce((sum, { bytes }) => sum + bytes.length, 0);
+  if (sizes === REAL && kindOf(archive) === "tar.xz" && archive.length > unpacked / XZ_SAVES)
+    faults.push(`${name} holds the runtime of both programs twice: ${formatSize(archive.length)}`);
 
   const folder = folderName(target, version);
   const programs = PROGRAMS.map((program) => `${folder}/${programFile(target, program)}`);
@@ -138,6 +145,7 @@ async function look(
     const shown = versionText(bytes).replaceAll("\0", " ");
     if (!shown.includes("FileTracker") || !shown.includes(`${program}.exe`) || /oven|bun/i.test(shown))
       faults.push(`${path} says that it is another program`);
+    if (!hasIcon(bytes, program)) faults.push(`${path} has another icon`);
   }
   return { faults, entries };
 }
@@ -201,9 +209,17 @@ async function expectGood(target: Target, path: string, expected: Expected): Pro
 
 // ---------------------------------------------------------------- stand-ins
 
+/** The resources of a stand-in: an icon with room for ours, its group, and a version. */
+const RESOURCES = [
+  { kind: RESOURCE.icon, at: 1024, size: 270_600 },
+  { kind: RESOURCE.iconGroup, at: 240, size: 20 },
+  { kind: RESOURCE.version, at: 264, size: 656 },
+];
+const IS_FOLDER = 0x80000000;
+
 /** The least of a file that is what a target's programs are. */
 function standIn(target: Target): Bytes {
-  const bytes = new Uint8Array(9_000);
+  const bytes = new Uint8Array(target.binary.startsWith("PE") ? 280_000 : 9_000);
   const view = new DataView(bytes.buffer);
   const isArm = target.name.includes("arm64");
   const [format, , interpreter = ""] = target.binary.split(" ");
@@ -222,24 +238,29 @@ function standIn(target: Target): Bytes {
     view.setUint32(0x3c, 128, true);
     bytes.set([0x50, 0x45], 128);
     view.setUint16(132, isArm ? 0xaa64 : 0x8664, true);
-    // One section, with the version resource of another program: three folders, an entry, and the text.
+    // One section with the resources of another program: for each kind two folders, an entry, and the bytes.
     view.setUint16(134, 1, true);
     view.setUint16(148, 112, true);
     bytes.set(new TextEncoder().encode(".rsrc"), 264);
     view.setUint32(276, 0x1000, true);
     view.setUint32(284, 1024, true);
-    for (const [folder, id, below] of [
-      [1024, 16, 0x80000018],
-      [1048, 1, 0x80000030],
-      [1072, 1033, 72],
-    ] as const) {
-      view.setUint16(folder + 14, 1, true);
-      view.setUint32(folder + 16, id, true);
-      view.setUint32(folder + 20, below, true);
+    view.setUint16(1024 + 14, RESOURCES.length, true);
+    for (const [i, { kind, at, size }] of RESOURCES.entries()) {
+      const folder = 40 + 48 * i;
+      view.setUint32(1040 + 8 * i, kind, true);
+      view.setUint32(1044 + 8 * i, IS_FOLDER + folder, true);
+      for (const [own, id, below] of [
+        [folder, 1, IS_FOLDER + folder + 24],
+        [folder + 24, 1033, 184 + 16 * i],
+      ] as const) {
+        view.setUint16(1024 + own + 14, 1, true);
+        view.setUint32(1040 + own, id, true);
+        view.setUint32(1044 + own, below, true);
+      }
+      view.setUint32(1024 + 184 + 16 * i, 0x1000 + at, true);
+      view.setUint32(1028 + 184 + 16 * i, size, true);
     }
-    view.setUint32(1096, 0x1000 + 88, true);
-    view.setUint32(1100, 656, true);
-    bytes.set(Buffer.from("bun.exe by Oven".padEnd(328), "utf16le"), 1112);
+    bytes.set(Buffer.from("bun.exe by Oven".padEnd(328), "utf16le"), 1024 + 264);
   } else {
     view.setUint32(0, 0xfeedfacf, true);
     view.setUint32(4, isArm ? 0x0100000c : 0x01000007, true);
@@ -500,7 +521,7 @@ describe("the check", () => {
   test("finds a program for Windows that says that it is another one", async () => {
     const program = `${folderName(windows, version)}/ft-peer.exe`;
     const asBuilt = standIn(windows);
-    const expected = [`${program} says that it is another program`];
+    const expected = [`${program} says that it is another program`, `${program} has another icon`];
     expect(
       await faultsAfter(
         edit("ft-peer.exe", () => ({ bytes: asBuilt })),
@@ -624,11 +645,21 @@ describe("the version of a program for Windows", () => {
     expect(versionText(asBuilt)).toContain("Oven");
   });
 
+  test("comes with an icon of its own for each program", () => {
+    const peer = finished("ft-peer", asBuilt);
+    expect(["ft-peer", "ft-tracker"].map((program) => hasIcon(peer, program))).toEqual([true, false]);
+    expect(hasIcon(asBuilt, "ft-peer")).toBe(false);
+    const [group] = placesOf(peer, RESOURCE.iconGroup);
+    const [icon] = placesOf(peer, RESOURCE.icon);
+    expect(new DataView(peer.buffer).getUint32((group?.offset ?? 0) + 14, true)).toBe(icon?.size ?? 0);
+  });
+
   test("is refused when it does not fit, or when the program has none", () => {
     expect(() => withVersion(asBuilt, { FileDescription: "x".repeat(400) }, version)).toThrow("has 656 bytes for");
     const without = asBuilt.slice();
     without[264] = 0;
     expect(() => withVersion(without, {}, version)).toThrow("has no version resource");
+    expect(() => withIcon(without, "ft-peer")).toThrow("has no icon");
   });
 });
 

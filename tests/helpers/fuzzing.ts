@@ -5,7 +5,8 @@ import { parseAddress, parsePort } from "../../lib/protocol/address.ts";
 import { BasicDownloadInbox, parseBasicFound } from "../../lib/protocol/basic.ts";
 import { LINE_LIMIT } from "../../lib/protocol/lines.ts";
 import type { FromHolder, FromTracker, ToHolder, ToTracker } from "../../lib/protocol/messages.ts";
-import { DownloadInbox, HolderInbox, SessionInbox, TrackerInbox } from "../../lib/protocol/read.ts";
+import { SessionInbox, TrackerInbox } from "../../lib/protocol/read.ts";
+import { DownloadInbox, HolderInbox } from "../../lib/protocol/read-transfer.ts";
 import { type FileRecord, formatRecord, parseFileName, parseRecord } from "../../lib/protocol/record.ts";
 import { LIMITS } from "../../lib/tracker/limits.ts";
 

@@ -8,14 +8,20 @@ const DIST = join(import.meta.dir, "..", "..", "dist");
 export const TRACKER = join(DIST, "ft-tracker");
 export const PEER = join(DIST, "ft-peer");
 
-/** A line that does not come within this time never comes. Milliseconds; a test has 60 s. */
+/** A line that does not come within this time never comes, unless a stage says otherwise. Milliseconds; a test has 60 s. */
 const PATIENCE_MS = 50_000;
 
 /** Temporary folders and running programs of one test; `close` ends and removes them all. */
 export class Stage {
   readonly #folders: string[] = [];
   readonly #programs: Program[] = [];
+  readonly #patience: number;
   #cache: string | undefined;
+
+  /** `patience`: how long its programs may take for a line. Milliseconds. */
+  constructor(patience = PATIENCE_MS) {
+    this.#patience = patience;
+  }
 
   /** A new empty folder. */
   folder(): string {
@@ -27,12 +33,8 @@ export class Stage {
   /** Starts a program; its cache of content ids is the stage's own. */
   run(binary: string, args: string[], { cwd, env = {} }: { cwd?: string; env?: Record<string, string> } = {}): Program {
     this.#cache ??= this.folder();
-    const program = new Program(binary, args, cwd ?? this.folder(), {
-      XDG_CACHE_HOME: this.#cache,
-      XDG_STATE_HOME: this.#cache,
-      XDG_CONFIG_HOME: this.#cache,
-      ...env,
-    });
+    const own = { XDG_CACHE_HOME: this.#cache, XDG_STATE_HOME: this.#cache, XDG_CONFIG_HOME: this.#cache };
+    const program = new Program(binary, args, cwd ?? this.folder(), { ...own, ...env }, this.#patience);
     this.#programs.push(program);
     return program;
   }
@@ -67,12 +69,14 @@ export class Stage {
 export class Program {
   readonly #child: Bun.Subprocess<"ignore", "pipe", "pipe">;
   readonly #read: Promise<unknown>;
+  readonly #patience: number;
   #seen = 0;
   #changed: () => void = () => {};
   out = "";
   err = "";
 
-  constructor(binary: string, args: string[], cwd: string, env: Record<string, string>) {
+  constructor(binary: string, args: string[], cwd: string, env: Record<string, string>, patience = PATIENCE_MS) {
+    this.#patience = patience;
     this.#child = Bun.spawn([binary, ...args], {
       cwd,
       env: { ...process.env, NO_COLOR: "1", ...env },
@@ -116,7 +120,7 @@ export class Program {
 
   /** The next match in standard output behind the last one; fails with all that was printed. */
   async waitFor(wanted: RegExp): Promise<RegExpExecArray> {
-    const until = Date.now() + PATIENCE_MS;
+    const until = Date.now() + this.#patience;
     for (;;) {
       const match = wanted.exec(this.out.slice(this.#seen));
       if (match !== null) {

@@ -3,10 +3,10 @@
 //
 // Formats: "PE Format" and "VS_VERSIONINFO structure" in Microsoft's documentation.
 
+import { placesOf, RESOURCE, replaceResource, viewOf } from "./resources.ts";
+
 type Bytes = Uint8Array<ArrayBuffer>;
 
-const RT_VERSION = 16;
-const IS_FOLDER = 0x80000000;
 /** The fixed part of a version resource: its size, and the number that it begins with. */
 const FIXED_SIZE = 52;
 const FIXED_MAGIC = 0xfeef04bd;
@@ -17,26 +17,14 @@ const UTF16 = 1200;
 /** The strings of a version resource, such as FileDescription. */
 export type VersionStrings = Record<string, string>;
 
-/** A resource in a PE file: where its entry is in the file, where its bytes are, and their number. */
-interface Place {
-  entry: number;
-  offset: number;
-  size: number;
-}
-
 /** The program with these strings instead of those that it has. Throws when there is no room, or no resource. */
 export function withVersion(bytes: Bytes, strings: VersionStrings, version: string): Bytes {
   const out = bytes.slice();
-  const view = viewOf(out);
-  const places = versionPlaces(view);
+  const places = placesOf(out, RESOURCE.version);
   if (places.length === 0) throw new RangeError("has no version resource");
   const resource = versionResource(strings, version);
-  for (const { entry, offset, size } of places) {
-    if (resource.length > size) throw new RangeError(`has ${size} bytes for a version resource of ${resource.length}`);
-    out.fill(0, offset, offset + size);
-    out.set(resource, offset);
-    view.setUint32(entry + 4, resource.length, true);
-  }
+  for (const place of places) replaceResource(out, place, resource, "a version resource");
+  const view = viewOf(out);
   // The checksum of the whole file. 0 means that there is none; only drivers need one.
   view.setUint32(view.getUint32(0x3c, true) + 24 + 64, 0, true);
   return out;
@@ -44,7 +32,7 @@ export function withVersion(bytes: Bytes, strings: VersionStrings, version: stri
 
 /** The version resources of a program as they are, one after the other, with the characters of UTF-16. */
 export function versionText(bytes: Uint8Array): string {
-  const places = versionPlaces(viewOf(bytes));
+  const places = placesOf(bytes, RESOURCE.version);
   return places.map(({ offset, size }) => Buffer.from(bytes.slice(offset, offset + size)).toString("utf16le")).join("\n");
 }
 
@@ -93,38 +81,4 @@ function node(key: string, value: Buffer, kind: 0 | 1, children: Buffer[], value
 
 function utf16(text: string): Buffer {
   return Buffer.from(text, "utf16le");
-}
-
-/** Where the version resources are, in every language. */
-function versionPlaces(view: DataView): Place[] {
-  const header = view.getUint32(0x3c, true);
-  const sections = header + 24 + view.getUint16(header + 20, true);
-  for (let i = 0; i < view.getUint16(header + 6, true); i++) {
-    const section = sections + 40 * i;
-    const name = Buffer.from(view.buffer, view.byteOffset + section, 8)
-      .toString("latin1")
-      .replace(/\0+$/, "");
-    if (name !== ".rsrc") continue;
-    const [address, start] = [view.getUint32(section + 12, true), view.getUint32(section + 20, true)];
-    const below = (folder: number): [id: number, at: number][] => {
-      const count = view.getUint16(start + folder + 12, true) + view.getUint16(start + folder + 14, true);
-      const entries = Array.from({ length: count }, (_, k) => start + folder + 16 + 8 * k);
-      return entries.map((at) => [view.getUint32(at, true), view.getUint32(at + 4, true)]);
-    };
-    const leaves = (at: number): number[] =>
-      at >= IS_FOLDER ? below(at - IS_FOLDER).flatMap(([, inner]) => leaves(inner)) : [start + at];
-    return below(0)
-      .filter(([id]) => id === RT_VERSION)
-      .flatMap(([, at]) => leaves(at))
-      .map((entry) => ({
-        entry,
-        offset: view.getUint32(entry, true) - address + start,
-        size: view.getUint32(entry + 4, true),
-      }));
-  }
-  return [];
-}
-
-function viewOf(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

@@ -11,13 +11,14 @@ import {
   isFolderEntry,
   LONGEST_LIST,
   MOST_ENTRIES,
-  parseFolderList,
+  refusalOfPath,
 } from "../../lib/protocol/folder.ts";
+import { parseFolderList } from "../../lib/protocol/folder-list.ts";
 
 const A = "a".repeat(64);
 const B = "b".repeat(64);
 const bytesOf = (text: string) => new TextEncoder().encode(text);
-const parse = (text: string) => parseFolderList(bytesOf(text));
+const parse = (text: string) => [...parseFolderList(bytesOf(text))];
 /** Expects that a list is refused for this reason. */
 function expectRefusal(list: string | Uint8Array, why: string): void {
   expect(() => parseFolderList(typeof list === "string" ? bytesOf(list) : list)).toThrow(why);
@@ -55,7 +56,7 @@ describe("formatFolderList", () => {
     });
     fc.assert(
       fc.property(fc.uniqueArray(entry, { selector: ({ path }) => path, maxLength: 20 }), (entries) => {
-        const read = parseFolderList(formatFolderList(entries));
+        const read = [...parseFolderList(formatFolderList(entries))];
         expect(read).toEqual(entries.toSorted((a, b) => Buffer.compare(Buffer.from(a.path), Buffer.from(b.path))));
       }),
     );
@@ -96,7 +97,10 @@ describe("parseFolderList", () => {
     ["a carriage return", `1 ${A} a\r\n`, "control character"],
     ["a name that is not normalised", `1 ${A} cafe\u0301\n`, "not normalised"],
     ["a replacement character", `1 ${A} a\ufffd\n`, "UTF-8"],
-    ["bytes that are not UTF-8", new Uint8Array([0x31, 0x20, 0xff, 0x0a]), "UTF-8"],
+    ["bytes that are not UTF-8", Buffer.concat([bytesOf(`1 ${A} a`), new Uint8Array([0xff, 0x0a])]), "UTF-8"],
+    ["half a character", Buffer.concat([bytesOf(`1 ${A} a`), new Uint8Array([0xc3, 0x0a])]), "UTF-8"],
+    ["a deleted character", `1 ${A} a\x7f\n`, "control character"],
+    ["three dots as a part are a name, two are not", `1 ${A} .../..\n`, "made of dots"],
     ["a byte order mark", `\ufeff1 ${A} a\n`, "size, root and path"],
     ["a long name", `1 ${A} ${"n".repeat(256)}\n`, "255 bytes"],
     ["a long path", `1 ${A} ${Array(17).fill("n".repeat(250)).join("/")}\n`, "4096 bytes"],
@@ -150,5 +154,59 @@ describe("parseFolderList", () => {
     const deep = Array(DEEPEST_PATH).fill("d").join("/");
     const long = Array(16).fill("n".repeat(255)).join("/").slice(0, 4095);
     expect(parse(`1 ${A} ${deep}\n1 ${A} ${long}\n`).map(({ path }) => path)).toEqual([deep, long]);
+  });
+});
+
+describe("FolderList", () => {
+  const list = parseFolderList(
+    bytesOf(
+      `0 ${EMPTY_ROOT} a/\n12 ${A} b\n1 ${B} b-c/d\n2 ${A} b.txt\n3 ${B} c/d/e\n4 ${A} c/f\n5 ${A} c0\n6 ${A} \u00e9/\u{1F600}\n`,
+    ),
+  );
+
+  test("gives each entry by its number", () => {
+    expect(list.length).toBe(8);
+    expect(list.entry(2)).toEqual({ path: "b-c/d", size: 1, root: B });
+    expect([list.isFolder(0), list.isFolder(1)]).toEqual([true, false]);
+    const root = new Uint8Array(34);
+    list.copyRoot(0, root, 1);
+    expect(root.subarray(1, 33).toHex()).toBe(EMPTY_ROOT);
+    expect([root[0], root[33]]).toEqual([0, 0]);
+  });
+
+  test("finds an entry by its path", () => {
+    for (const [entry, { path }] of [...list].entries()) expect(list.find(bytesOf(path))).toBe(entry);
+    for (const path of ["", "a", "b/", "c", "c/", "c/d", "z", "\u{1F600}"]) expect(list.find(bytesOf(path))).toBe(-1);
+  });
+
+  test("tells which entries a path inside means: one file, or everything that is in a folder", () => {
+    const inside = (path: string) => {
+      const [first, end] = list.rangeOf(path);
+      return [...list].slice(first, end).map((entry) => entry.path);
+    };
+    expect(inside("")).toHaveLength(8);
+    expect(inside("b")).toEqual(["b"]);
+    expect(inside("c")).toEqual(["c/d/e", "c/f"]);
+    expect(inside("c/d")).toEqual(["c/d/e"]);
+    expect(inside("a")).toEqual(["a/"]);
+    expect(inside("\u00e9")).toEqual(["\u00e9/\u{1F600}"]);
+    for (const nothing of ["b-", "c/d/", "x", "c/d/e/f"]) expect(inside(nothing)).toEqual([]);
+  });
+
+  test("whatever is in it, the checks that need no text agree with those that do", () => {
+    const path = fc.array(fc.constantFrom("a", "b", ".", "..", "/", "a/", "\u00e9", "e\u0301", "\n", "\x1f", " "), {
+      minLength: 1,
+      maxLength: 6,
+    });
+    fc.assert(
+      fc.property(path, (parts) => {
+        const text = parts.join("");
+        const isEmptyFolder = text.endsWith("/");
+        const isRight = refusalOfPath(text) === undefined;
+        const read = () => parse(`${isEmptyFolder ? `0 ${EMPTY_ROOT}` : `1 ${A}`} ${text}\n`);
+        if (isRight) expect(read().map((entry) => entry.path)).toEqual([text]);
+        else expect(read).toThrow();
+      }),
+    );
   });
 });

@@ -9,7 +9,7 @@ import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { PEER, type Program, Stage } from "../helpers/programs.ts";
-import { ended, foreignPrograms, type Programs } from "./foreign.ts";
+import { EMULATED_MS, ended, foreignPrograms, type Programs } from "./foreign.ts";
 
 /** How to run the programs of a target here. */
 interface Emulator {
@@ -18,7 +18,7 @@ interface Emulator {
   env: Record<string, string>;
 }
 
-const stage = new Stage();
+const stage = new Stage(EMULATED_MS);
 /** Programs and libraries, which the whole run keeps. */
 const kept = new Stage();
 afterEach(() => stage.close());

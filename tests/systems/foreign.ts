@@ -8,6 +8,9 @@ import { readArchive } from "../helpers/archive.ts";
 import type { Program, Stage } from "../helpers/programs.ts";
 import { archiveName, buildPrograms, chooseTargets, PROGRAMS, programFile, RELEASE } from "../release.ts";
 
+/** Under an emulator, a line of a program may take this time to come. Milliseconds. */
+export const EMULATED_MS = 240_000;
+
 /** The paths of both programs of a target. */
 export type Programs = Record<(typeof PROGRAMS)[number], string>;
 

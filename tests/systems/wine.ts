@@ -8,7 +8,7 @@ import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { PEER, type Program, Stage } from "../helpers/programs.ts";
-import { ended, foreignPrograms, type Programs } from "./foreign.ts";
+import { EMULATED_MS, ended, foreignPrograms, type Programs } from "./foreign.ts";
 
 /** The first of these programs that is here. */
 function firstOf(...names: string[]): string {
@@ -54,7 +54,7 @@ int link(const char *from, const char *to) { return refuse(to); }
 int linkat(int a, const char *from, int b, const char *to, int flags) { return refuse(to); }
 `;
 
-const stage = new Stage();
+const stage = new Stage(EMULATED_MS);
 /** Programs, made files and Wine's own folder, which one run of this script keeps. */
 const kept = new Stage();
 let programs: Programs;

@@ -774,7 +774,8 @@ describe("FT/2: a peer whose connection broke before the tracker noticed", () =>
       "ft1-127.0.0.1-5001",
       "x".repeat(3000),
     ];
-    for (const guess of guesses) {
+    // An id of digits alone has no capitals: then that guess is the session itself.
+    for (const guess of guesses.filter((one) => one !== owner.session)) {
       const thief = await house.join(["<t.txt,data,1,01/02/03,10.0.0.1,1>"], { port: 4003, more: `${more} session=${guess}` });
       expect([guess, [owner.id, other.id].includes(thief.id)]).toEqual([guess, false]);
       expect(await thief.ask("BYE")).toBe("BYE");

@@ -6,8 +6,9 @@ import type { FromTracker, PeerLine, Profile } from "../../lib/protocol/messages
 import { SessionInbox, TrackerInbox } from "../../lib/protocol/read.ts";
 import { type FileRecord, parseFileName, parseRecord } from "../../lib/protocol/record.ts";
 import { encodeFromTracker } from "../../lib/protocol/write.ts";
-import { Catalog, type Member, type Seer } from "../../lib/tracker/catalog.ts";
+import { Catalog } from "../../lib/tracker/catalog.ts";
 import { LIMITS } from "../../lib/tracker/limits.ts";
+import type { Member, Seer } from "../../lib/tracker/shelf.ts";
 
 const utf8 = new TextEncoder();
 const ROOT = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";

@@ -2,13 +2,12 @@
 // protocol. Pure.
 //
 // The bytes of a folder are those of its files, one behind the other: first the files below 1 MiB, then the others, both in the order of
-// the list. Small files are joined into packs: a pack takes the next file while it has no more than 4 MiB
-// and no more than 1024 files with it. A larger file is cut
-// into pieces of 1 MiB, or longer ones if it is so large that the pieces of its own tree are longer. The hash of a pack is the SHA-256 of
+// the list. Small files are joined into packs: a pack takes the next file while it has no more than 4 MiB and no more than 1024 files
+// with it. A larger file is cut into pieces of 1 MiB, or longer ones if it is so large that the pieces of its own tree are longer. The hash of a pack is the SHA-256 of
 // the content ids of its files, one behind the other; that of a piece is its hash in the tree of its file.
 
 import { FtError } from "../../error.ts";
-import type { FolderEntry } from "../../protocol/folder.ts";
+import type { FolderList } from "../../protocol/folder-list.ts";
 import { HASH } from "../../protocol/messages.ts";
 import type { Cut } from "./cut.ts";
 import { pieceSizeOf, rootOf, type Sha256 } from "./merkle.ts";
@@ -52,8 +51,9 @@ export class FolderCut implements Cut {
   readonly longest: number;
   /** Where the small files end, which come first. */
   readonly smallEnd: number;
-  /** The files that have bytes, in the order of the folder's bytes. */
-  readonly files: readonly FolderEntry[];
+  readonly #list: FolderList;
+  /** The files that have bytes, in the order of the folder's bytes: their numbers in the list. */
+  readonly #entries: Uint32Array;
   /** Where each file begins; behind them the size of all. */
   readonly #fileStarts: Float64Array;
   /** Where each piece begins; behind them the size of all. */
@@ -62,37 +62,49 @@ export class FolderCut implements Cut {
   readonly #firstFiles: Uint32Array;
 
   /** Throws when the folder has too many pieces. */
-  constructor(entries: readonly FolderEntry[]) {
-    const filled = entries.filter(({ size }) => size > 0);
-    this.files = [...filled.filter(({ size }) => size < SMALL), ...filled.filter(({ size }) => size >= SMALL)];
-    this.#fileStarts = new Float64Array(this.files.length + 1);
-    let count = 0;
-    for (const { size } of this.files) count += size < SMALL ? 1 : Math.ceil(size / pieceLengthOf(size));
-    if (count > MOST_PIECES) throw new FtError("folder-too-large", "The folder is too large.");
-    const starts: number[] = [];
-    const firstFiles: number[] = [];
-    let at = 0;
-    this.files.forEach(({ size }, file) => {
+  constructor(list: FolderList) {
+    this.#list = list;
+    this.#entries = inOrder(list);
+    const most = mostPieces(list, this.#entries);
+    this.#fileStarts = new Float64Array(this.#entries.length + 1);
+    this.#starts = new Float64Array(most + 1);
+    this.#firstFiles = new Uint32Array(most);
+    let [at, smallEnd, piece] = [0, 0, 0];
+    for (let file = 0; file < this.#entries.length; file++) {
+      const size = this.sizeOf(file);
       this.#fileStarts[file] = at;
-      const length = pieceLengthOf(size);
-      const isFull = file - (firstFiles.at(-1) ?? 0) >= MOST_IN_PACK || at + size - (starts.at(-1) ?? 0) > PACK;
-      const fits = size < SMALL && starts.length > 0 && !isFull;
-      for (let from = 0; !fits && from < size; from += length) {
-        starts.push(at + from);
-        firstFiles.push(file);
+      const isOpen =
+        piece > 0 && isSmall(size) && fitsInPack(file - this.#firstOf(piece - 1), at + size - this.startOf(piece - 1));
+      for (let from = 0; !isOpen && from < size; from += pieceLengthOf(size)) {
+        this.#starts[piece] = at + from;
+        this.#firstFiles[piece] = file;
+        piece += 1;
       }
       at += size;
-    });
-    this.size = at;
-    this.smallEnd = filled.reduce((sum, { size }) => (size < SMALL ? sum + size : sum), 0);
-    this.#fileStarts[this.files.length] = at;
-    this.count = starts.length;
-    this.#starts = Float64Array.from([...starts, at]);
-    this.#firstFiles = Uint32Array.from(firstFiles);
-    this.longest = 0;
-    for (let piece = 0; piece < this.count; piece++) {
-      this.longest = Math.max(this.longest, this.startOf(piece + 1) - this.startOf(piece));
+      if (isSmall(size)) smallEnd = at;
     }
+    this.size = at;
+    this.smallEnd = smallEnd;
+    this.#fileStarts[this.#entries.length] = at;
+    this.#starts.fill(at, piece);
+    this.count = piece;
+    this.longest = 0;
+    for (let i = 0; i < this.count; i++) this.longest = Math.max(this.longest, this.startOf(i + 1) - this.startOf(i));
+  }
+
+  /** The number of files that have bytes. */
+  get files(): number {
+    return this.#entries.length;
+  }
+
+  /** The number in the list of a file. */
+  entryOf(file: number): number {
+    return this.#entries[file] ?? 0;
+  }
+
+  /** The size of a file. Bytes. */
+  sizeOf(file: number): number {
+    return this.#list.sizeOf(this.entryOf(file));
   }
 
   startOf(piece: number): number {
@@ -106,7 +118,7 @@ export class FolderCut implements Cut {
   /** The parts of files in a range of the folder's bytes, in order. */
   *slices(offset: number, length: number): Generator<FileSlice> {
     const end = Math.min(this.size, offset + length);
-    for (let at = offset, file = lastAtMost(this.#fileStarts, this.files.length, offset); at < end; file++) {
+    for (let at = offset, file = lastAtMost(this.#fileStarts, this.files, offset); at < end; file++) {
       const start = this.#fileStarts[file] ?? 0;
       const stop = Math.min(end, this.#fileStarts[file + 1] ?? end);
       yield { file, from: at - start, offset: at, length: stop - at };
@@ -118,21 +130,21 @@ export class FolderCut implements Cut {
   unitsOf(first: number, count: number): HashUnit[] {
     return Array.from({ length: count }, (_, i): HashUnit => {
       const piece = first + i;
-      const files = this.#filesOf(piece);
-      const { size } = files[0] ?? { size: 0 };
-      if (size < SMALL) return { files: files.map((file) => file.size) };
+      const from = this.#firstOf(piece);
+      const size = this.sizeOf(from);
+      if (isSmall(size)) return { files: Array.from({ length: this.#filesIn(piece) }, (_, n) => this.sizeOf(from + n)) };
       return { length: this.startOf(piece + 1) - this.startOf(piece), fileSize: size, pieceSize: pieceLengthOf(size) };
     });
   }
 
   /**
-   * The hashes of all pieces. `layers` has those of the pieces of larger files, by path. Undefined when a file of several pieces is
-   * not in it.
+   * The hashes of all pieces. `layers` has those of the pieces of larger files, by their numbers in the list. Undefined when a file of
+   * several pieces is not in it.
    */
-  hashes(sha256: Sha256, layers: ReadonlyMap<string, Uint8Array> = new Map()): Uint8Array | undefined {
+  hashes(sha256: Sha256, layers: ReadonlyMap<number, Uint8Array> = new Map()): Uint8Array | undefined {
     const hashes = new Uint8Array(this.count * HASH);
     for (let piece = 0; piece < this.count; ) {
-      const known = this.#hashOf(piece, sha256) ?? layers.get(this.#filesOf(piece)[0]?.path ?? "");
+      const known = this.#hashOf(piece, sha256) ?? layers.get(this.entryOf(this.#firstOf(piece)));
       if (known === undefined) return undefined;
       hashes.set(known, piece * HASH);
       piece += known.length / HASH;
@@ -144,48 +156,80 @@ export class FolderCut implements Cut {
   isRight(hashes: Uint8Array, sha256: Sha256): boolean {
     if (hashes.length !== this.count * HASH) return false;
     for (let piece = 0; piece < this.count; ) {
-      const [file] = this.#filesOf(piece);
+      const file = this.#firstOf(piece);
+      const size = this.sizeOf(file);
       const known = this.#hashOf(piece, sha256);
-      const pieces = known === undefined && file ? Math.ceil(file.size / pieceLengthOf(file.size)) : 1;
+      const pieces = known === undefined ? Math.ceil(size / pieceLengthOf(size)) : 1;
       const given = hashes.subarray(piece * HASH, (piece + pieces) * HASH);
       if (known !== undefined && Buffer.compare(known, given) !== 0) return false;
-      if (known === undefined && file && rootOf(given, file.size, sha256, pieceLengthOf(file.size)).toHex() !== file.root)
+      if (
+        known === undefined &&
+        rootOf(given, size, sha256, pieceLengthOf(size)).toHex() !== this.#list.rootOf(this.entryOf(file))
+      )
         return false;
       piece += pieces;
     }
     return true;
   }
 
-  /** The files of which a piece has bytes. */
-  #filesOf(piece: number): readonly FolderEntry[] {
-    const first = this.#firstFiles[piece] ?? 0;
+  /** The first file of which a piece has bytes. */
+  #firstOf(piece: number): number {
+    return this.#firstFiles[piece] ?? 0;
+  }
+
+  /** The number of files of which a piece has bytes. */
+  #filesIn(piece: number): number {
+    const first = this.#firstOf(piece);
     const end = this.startOf(piece + 1);
     let last = first + 1;
-    while (last < this.files.length && (this.#fileStarts[last] ?? end) < end) last += 1;
-    return this.files.slice(first, last);
+    while (last < this.files && (this.#fileStarts[last] ?? end) < end) last += 1;
+    return last - first;
   }
 
   /** The hash of a piece, as far as the list tells it; undefined for a piece of a file that has several. */
   #hashOf(piece: number, sha256: Sha256): Uint8Array | undefined {
-    const files = this.#filesOf(piece);
-    const [file] = files;
-    if (file === undefined) return undefined;
-    if (file.size >= SMALL) return file.size <= pieceLengthOf(file.size) ? Uint8Array.fromHex(file.root) : undefined;
-    return packHash(
-      files.map(({ root }) => Uint8Array.fromHex(root)),
-      sha256,
-    );
+    const first = this.#firstOf(piece);
+    const size = this.sizeOf(first);
+    if (!isSmall(size) && size > pieceLengthOf(size)) return undefined;
+    const roots = new Uint8Array((isSmall(size) ? this.#filesIn(piece) : 1) * HASH);
+    for (let at = 0; at < roots.length; at += HASH) this.#list.copyRoot(this.entryOf(first + at / HASH), roots, at);
+    return isSmall(size) ? packHash(roots, sha256) : roots;
   }
 }
 
-/** The hash of a pack, from the content ids of its files. */
-export function packHash(roots: Uint8Array[], sha256: Sha256): Uint8Array {
-  const joined = new Uint8Array(roots.length * HASH);
-  roots.forEach((root, i) => {
-    joined.set(root, i * HASH);
-  });
+/** The files that have bytes: first the small ones, then the others. Their numbers in the list. */
+function inOrder(list: FolderList): Uint32Array {
+  const order = new Uint32Array(list.length);
+  let count = 0;
+  for (const small of [true, false]) {
+    for (let entry = 0; entry < list.length; entry++) {
+      const size = list.sizeOf(entry);
+      if (size > 0 && isSmall(size) === small) order[count++] = entry;
+    }
+  }
+  return order.slice(0, count);
+}
+
+/** The most pieces that these files can have. Throws when they are too many. */
+function mostPieces(list: FolderList, entries: Uint32Array): number {
+  let count = 0;
+  for (const entry of entries) {
+    const size = list.sizeOf(entry);
+    count += isSmall(size) ? 1 : Math.ceil(size / pieceLengthOf(size));
+  }
+  if (count > MOST_PIECES) throw new FtError("folder-too-large", "The folder is too large.");
+  return count;
+}
+
+/** Whether a pack that has this number of files may have another one, with which it has this number of bytes. */
+function fitsInPack(files: number, bytes: number): boolean {
+  return files < MOST_IN_PACK && bytes <= PACK;
+}
+
+/** The hash of a pack, from the content ids of its files, one behind the other. */
+export function packHash(roots: Uint8Array, sha256: Sha256): Uint8Array {
   const hash = new Uint8Array(HASH);
-  sha256(joined, hash);
+  sha256(roots, hash);
   return hash;
 }
 

@@ -46,7 +46,10 @@ function hashUnits({ memory, units }: Extract<HashJob, { units: HashUnit[] }>): 
   };
   units.forEach((unit, i) => {
     if ("files" in unit) {
-      const roots = unit.files.map((size) => contentId(take(size)));
+      const roots = new Uint8Array(unit.files.length * HASH);
+      unit.files.forEach((size, n) => {
+        roots.set(contentId(take(size)), n * HASH);
+      });
       hashes.set(packHash(roots, sha256), i * HASH);
     } else {
       hashes.set(pieceHash(blockLayer(take(unit.length), sha256), unit.fileSize, sha256, unit.pieceSize), i * HASH);

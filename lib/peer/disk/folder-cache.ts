@@ -3,10 +3,11 @@
 import { createHash } from "node:crypto";
 import { mkdirSync, readdirSync, statSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
+import { encodeAll } from "../../bytes.ts";
 import { readOwnFile, replaceOwnFile } from "../../files.ts";
+import { comparePaths } from "../../protocol/folder.ts";
 import { parseRoot } from "../../protocol/record.ts";
 import type { WalkedFile } from "./folder-walk.ts";
-import type { HashedFile } from "./shared-folder.ts";
 
 /** The hashes of a folder that are longer than this are not kept. Bytes. */
 const LONGEST = 64 * 1024 * 1024;
@@ -14,8 +15,18 @@ const LONGEST = 64 * 1024 * 1024;
 const MOST_FOLDERS = 20;
 /** A file that changed more recently than this is not remembered: it could change again without a new time. Milliseconds. */
 const SETTLED_MS = 2_000;
+const LF = 10;
 
-/** The hashes of one folder: a file in `folder` each, with a line `identity TAB root TAB pieces TAB path` for each of its files. */
+/** The hash of a file: its content id, and the hashes of its pieces as the folder is cut, if there are several. */
+export interface HashedFile {
+  root: string;
+  pieces?: Uint8Array | undefined;
+}
+
+/**
+ * The hashes of one folder: a file in `folder` each, with a line `stamp TAB root TAB pieces TAB path` for each of its files, in the
+ * order of the paths.
+ */
 export class FolderCache {
   readonly #folder: string;
 
@@ -24,38 +35,22 @@ export class FolderCache {
   }
 
   /** The remembered hashes of a shared folder. A cache that cannot be read costs only time. */
-  load(shared: string): { get(file: WalkedFile): HashedFile | undefined } {
-    const known = new Map<string, { identity: string; root: string; pieces: string }>();
+  load(shared: string): RememberedHashes {
     try {
-      for (const line of readOwnFile(this.#fileOf(shared), LONGEST).toString().split("\n")) {
-        const [identity = "", root = "", pieces = "", path = ""] = line.split("\t");
-        if (parseRoot(root) !== undefined) known.set(path, { identity, root, pieces });
-      }
+      return new RememberedHashes(readOwnFile(this.#fileOf(shared), LONGEST));
     } catch {
       // This is the first run, or the file is damaged: all files are hashed again.
+      return new RememberedHashes(new Uint8Array(0));
     }
-    return {
-      get: ({ path, identity }) => {
-        const saved = known.get(path);
-        if (saved?.identity !== identity) return undefined;
-        const { root, pieces } = saved;
-        return pieces === "" ? { root } : { root, pieces: Uint8Array.fromBase64(pieces) };
-      },
-    };
   }
 
-  /** Remembers the hashes of a shared folder. */
-  save(shared: string, files: readonly WalkedFile[], hashes: ReadonlyMap<string, HashedFile>): void {
-    const settled = files.filter(({ modified }) => Date.now() - modified >= SETTLED_MS);
-    const lines = settled.flatMap(({ identity, path }) => {
-      const hash = hashes.get(path);
-      return hash === undefined ? [] : [`${identity}\t${hash.root}\t${hash.pieces?.toBase64() ?? ""}\t${path}`];
-    });
-    const text = lines.join("\n");
-    if (text.length > LONGEST) return;
+  /** Remembers the hashes of a shared folder. Its files come in the order of their paths. */
+  save(shared: string, files: Iterable<WalkedFile & HashedFile>): void {
     try {
+      const content = encodeAll(linesOf(files));
+      if (content.length > LONGEST) return;
       mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
-      replaceOwnFile(this.#fileOf(shared), text);
+      replaceOwnFile(this.#fileOf(shared), content);
       this.#prune();
     } catch {
       // Without a cache the next run hashes again.
@@ -70,5 +65,47 @@ export class FolderCache {
     const files = readdirSync(this.#folder).map((name) => join(this.#folder, name));
     const byAge = files.map((path) => ({ path, age: statSync(path).mtimeMs })).sort((a, b) => b.age - a.age);
     for (const { path } of byAge.slice(MOST_FOLDERS)) unlinkSync(path);
+  }
+}
+
+/** What is remembered of one folder. It stays as it was read, and is gone through once: 100,000 objects would be much memory. */
+export class RememberedHashes {
+  readonly #bytes: Uint8Array;
+  readonly #decoder = new TextDecoder();
+  #at = 0;
+  #line = { stamp: "", root: "", pieces: "", path: "" };
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+  }
+
+  /** The hash of a file, if it has not changed. The files must be asked for in the order of their paths. */
+  get({ path, stamp }: Pick<WalkedFile, "path" | "stamp">): HashedFile | undefined {
+    while (this.#at < this.#bytes.length && comparePaths(this.#line.path, path) < 0) this.#next();
+    const { root, pieces } = this.#line;
+    if (this.#line.path !== path || this.#line.stamp !== String(stamp) || parseRoot(root) === undefined) return undefined;
+    if (pieces === "") return { root };
+    try {
+      return { root, pieces: Uint8Array.fromBase64(pieces) };
+    } catch {
+      // The line is damaged.
+      return undefined;
+    }
+  }
+
+  #next(): void {
+    let end = this.#bytes.indexOf(LF, this.#at);
+    if (end < 0) end = this.#bytes.length;
+    const line = this.#decoder.decode(this.#bytes.subarray(this.#at, end));
+    const [stamp = "", root = "", pieces = "", path = ""] = line.split("\t");
+    this.#line = { stamp, root, pieces, path };
+    this.#at = end + 1;
+  }
+}
+
+function* linesOf(files: Iterable<WalkedFile & HashedFile>): Generator<string> {
+  const now = Date.now();
+  for (const { stamp, root, pieces, path, modified } of files) {
+    if (now - modified >= SETTLED_MS) yield `${stamp}\t${root}\t${pieces?.toBase64() ?? ""}\t${path}\n`;
   }
 }

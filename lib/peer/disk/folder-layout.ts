@@ -1,6 +1,5 @@
 // Says under which names the entries of a fetched folder lie on this disk. Pure: it touches no disk.
 
-import type { FolderEntry } from "../../protocol/folder.ts";
 import { localNameOf, splitExtension } from "./local-name.ts";
 
 /** An entry that has another name here than in the list. Both are paths from the folder. */
@@ -20,35 +19,34 @@ interface Level {
 
 /** The places of a folder's entries, from the folder; the parts stand between `/`. Each has a place of its own. */
 export class FolderLayout {
-  /** The entries that have another name here. */
-  readonly renamed: Renamed[] = [];
-  readonly #places = new Map<string, string>();
-  readonly #levels = new Map<string, Level>([["", newLevel("")]]);
+  /** The places of the entries that have another name here, by path. */
+  readonly #renamed = new Map<string, string>();
+  /** The places of the folders, by path, an outer one before those in it. */
+  readonly #folders = new Map<string, string>();
   readonly #isOneName: (name: string) => string;
+  /** The folders whose entries are being placed. */
+  #levels = new Map<string, Level>([["", newLevel("")]]);
 
-  /** `tellsCase`: whether `A` and `a` are two names on this disk. The entries must be in the order of the list. */
-  constructor(entries: readonly FolderEntry[], tellsCase: boolean) {
+  /** `tellsCase`: whether `A` and `a` are two names on this disk. The paths must be in the order of the list. */
+  constructor(paths: Iterable<string>, tellsCase: boolean) {
     this.#isOneName = tellsCase ? (name) => name : (name) => name.normalize("NFC").toLowerCase();
-    for (const { path } of entries) {
+    for (const path of paths) {
       const local = path.endsWith("/") ? this.#level(path).local : this.#fileAt(path);
-      this.#places.set(path, local);
-      if (local !== path) this.renamed.push({ path, local });
+      if (local !== path) this.#renamed.set(path, local);
     }
+    for (const [path, { local }] of this.#levels) if (path !== "") this.#folders.set(path, local);
+    // The names in them are many, and no longer needed.
+    this.#levels = new Map();
   }
 
   /** Where an entry lies. That of an empty folder ends in `/`. */
-  placeOf({ path }: Pick<FolderEntry, "path">): string {
-    return this.#places.get(path) ?? "";
+  placeOf(path: string): string {
+    return this.#renamed.get(path) ?? path;
   }
 
-  /** Where a folder lies: a path of the list that ends in `/`. Undefined when no entry is in it. */
-  folderAt(path: string): string | undefined {
-    return this.#levels.get(path)?.local;
-  }
-
-  /** The places of all folders, an outer one before those in it. */
-  get folders(): string[] {
-    return [...this.#levels.values()].map(({ local }) => local).filter((local) => local !== "");
+  /** The paths of all folders, and their places; an outer one before those in it. */
+  get folders(): ReadonlyMap<string, string> {
+    return this.#folders;
   }
 
   #fileAt(path: string): string {

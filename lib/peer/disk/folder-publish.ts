@@ -5,7 +5,6 @@ import { chmodSync, closeSync, constants, mkdirSync, openSync, rmSync, utimesSyn
 import { rename } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { codeOf, FtError } from "../../error.ts";
-import { type FolderEntry, isFolderEntry } from "../../protocol/folder.ts";
 import { printable } from "../../text.ts";
 import type { FolderLayout, Renamed } from "./folder-layout.ts";
 import { entryOf, PLAIN_ONLY } from "./identity.ts";
@@ -14,6 +13,8 @@ import { removeIfThere } from "./lock.ts";
 import { linkUnlessTaken, sameContent, syncFolder } from "./naming.ts";
 import { syncAll } from "./sync-all.ts";
 
+/** After this number of entries, other work of the program gets its turn. */
+const LOOKED_AT_ONCE = 256;
 /** The most names that are tried: `a`, `a (1)` … */
 const MOST_NAMES = 1000;
 
@@ -25,8 +26,10 @@ export interface PublishOptions {
   /** One file is fetched: the destination is the folder that it goes into. */
   isFile: boolean;
   layout: FolderLayout;
-  /** Files and empty folders, with their paths from the fetched folder. */
-  entries: readonly FolderEntry[];
+  /** The number of files. */
+  files: number;
+  /** The paths of files and empty folders, from the fetched folder, in the order of the list. */
+  paths(): Iterable<string>;
   /** The date of a folder by its path, which ends in `/`; that of the fetched folder by "". Milliseconds since 1970. */
   dateOf(path: string): number | undefined;
 }
@@ -41,27 +44,37 @@ export interface PublishedFolder {
 
 /** Syncs the part folder's files, gives them their places, and sets the dates of the folders. Throws the system's errors. */
 export async function publishFolder(options: PublishOptions): Promise<PublishedFolder> {
-  const { part, layout, entries, destination, isFile } = options;
-  const files = entries.filter((entry) => !isFolderEntry(entry)).map((entry) => ({ entry, local: layout.placeOf(entry) }));
-  const arrived = files.filter(({ local }) => entryOf(join(part, local)) !== undefined);
-  await syncAll(
-    part,
-    arrived.map(({ local }) => join(part, local)),
-  );
+  const { part, destination, isFile, files, layout } = options;
+  await syncAll(part, files, arrivedPaths(options));
   if (!isFile && entryOf(destination) === undefined && (await renamed(options))) {
     return { path: destination, outcome: "new", numbered: [] };
   }
   const merge = new Merge(options);
-  for (const { entry, local } of arrived) await merge.place(entry, local);
+  let looked = 0;
+  for (const path of options.paths()) {
+    if (++looked % LOOKED_AT_ONCE === 0) await new Promise((resolve) => setImmediate(resolve));
+    const local = layout.placeOf(path);
+    if (isArrived(options, path)) await merge.place(path, local);
+  }
   merge.finish();
   await syncFolder(merge.path);
   const outcome = merge.added === 0 && merge.numbered.length === 0 ? "already here" : isFile ? "new" : "merged";
   return { path: isFile ? merge.lastFile : merge.path, outcome, numbered: merge.numbered };
 }
 
+function isArrived({ part, layout }: PublishOptions, path: string): boolean {
+  return !path.endsWith("/") && entryOf(join(part, layout.placeOf(path))) !== undefined;
+}
+
+/** Where the files lie that are in the part folder. */
+function* arrivedPaths(options: PublishOptions): Generator<string> {
+  const { part, layout } = options;
+  for (const path of options.paths()) if (isArrived(options, path)) yield join(part, layout.placeOf(path));
+}
+
 /** Gives the whole part folder its name at once. False when something has the name by now. */
-async function renamed({ part, destination, layout, dateOf, entries }: PublishOptions): Promise<boolean> {
-  setFolderDates(part, layout, entries, dateOf);
+async function renamed({ part, destination, layout, dateOf }: PublishOptions): Promise<boolean> {
+  setFolderDates(part, layout, dateOf);
   chmodSync(part, 0o777 & ~process.umask());
   try {
     await rename(part, destination);
@@ -75,20 +88,9 @@ async function renamed({ part, destination, layout, dateOf, entries }: PublishOp
 }
 
 /** Sets the dates of all folders inside, the inner ones first: making an entry changes the date of its folder. */
-function setFolderDates(
-  top: string,
-  layout: FolderLayout,
-  entries: readonly FolderEntry[],
-  dateOf: PublishOptions["dateOf"],
-): void {
-  const paths = new Set<string>();
-  for (const { path } of entries) {
-    for (let slash = path.indexOf("/"); slash >= 0; slash = path.indexOf("/", slash + 1)) paths.add(path.slice(0, slash + 1));
-  }
-  for (const path of [...paths].sort((a, b) => b.length - a.length)) {
-    const local = layout.folderAt(path);
-    if (local !== undefined) setDate(join(top, local), dateOf(path));
-  }
+function setFolderDates(top: string, layout: FolderLayout, dateOf: PublishOptions["dateOf"]): void {
+  // An inner folder comes before the one around it, whose date it would change.
+  for (const [path, local] of [...layout.folders].toReversed()) setDate(join(top, local), dateOf(path));
 }
 
 function setDate(path: string, date: number | undefined): void {
@@ -117,11 +119,11 @@ class Merge {
     this.path = ensureFolder(options.destination);
     this.lastFile = this.path;
     this.#folders.set("", this.path);
-    for (const local of options.layout.folders) this.#folder(local);
+    for (const local of options.layout.folders.values()) this.#folder(local);
   }
 
   /** Gives one file its place. */
-  async place(entry: FolderEntry, local: string): Promise<void> {
+  async place(path: string, local: string): Promise<void> {
     const from = join(this.#options.part, local);
     const slash = local.lastIndexOf("/") + 1;
     const folder = this.#folder(local.slice(0, slash));
@@ -131,7 +133,7 @@ class Merge {
       this.lastFile = join(folder, name);
       if (await linkUnlessTaken(from, this.lastFile)) {
         this.added += 1;
-        if (count > 0) this.numbered.push({ path: entry.path, local: `${local.slice(0, slash)}${name}` });
+        if (count > 0) this.numbered.push({ path, local: `${local.slice(0, slash)}${name}` });
         return;
       }
       if (await isSameFile(from, this.lastFile)) return;
@@ -141,10 +143,10 @@ class Merge {
 
   /** Removes the part folder, and sets the dates of the folders. */
   finish(): void {
-    const { part, isFile, layout, entries, dateOf } = this.#options;
+    const { part, isFile, layout, dateOf } = this.#options;
     rmSync(part, { recursive: true, force: true });
     if (isFile) return;
-    setFolderDates(this.path, layout, entries, dateOf);
+    setFolderDates(this.path, layout, dateOf);
     setDate(this.path, dateOf(""));
   }
 

@@ -1,10 +1,10 @@
 // Looks through a folder that is shared as one: which files and folders are in it, and what is left out. It reads no file, and follows no
 // link.
 
-import { lstatSync, readdirSync } from "node:fs";
+import { type BigIntStats, lstatSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { codeOf, FtError } from "../../error.ts";
-import { DEEPEST_PATH, MOST_ENTRIES, refusalOfPath } from "../../protocol/folder.ts";
+import { comparePaths, DEEPEST_PATH, MOST_ENTRIES, refusalOfPath } from "../../protocol/folder.ts";
 import { printable } from "../../text.ts";
 import { isHidden } from "./hidden.ts";
 import { identityOf } from "./identity.ts";
@@ -16,18 +16,27 @@ const ENTRIES_AT_ONCE = 256;
 export interface WalkedFile {
   /** Its path in the list of the folder. */
   readonly path: string;
-  /** Its path on this disk. */
-  readonly local: string;
+  /** Its path from the folder on this disk, where that is another one: it may not be normalised. */
+  readonly local: string | undefined;
   /** Bytes. */
   readonly size: number;
   /** Milliseconds since 1970. */
   readonly modified: number;
-  /** Device, inode, size and times. While it is the same, the file has not changed. */
-  readonly identity: string;
+  /** While it is the same, the file has not changed. */
+  readonly stamp: bigint;
+}
+
+/**
+ * Device, inode, size and times of a file, as one number: a folder may have 100,000 files. Two of them have the same number with a
+ * probability of one in 2^64, which is no matter: it is only compared with the earlier one of the same file.
+ */
+export function stampOf(entry: BigIntStats): bigint {
+  return Bun.hash.wyhash(identityOf(entry));
 }
 
 /** What is in a folder. */
 export interface Walk {
+  /** In the order of the list. */
   files: WalkedFile[];
   /** All folders, with the one that was walked: its path is `/`, those of the others end in `/`. */
   folders: { path: string; modified: number }[];
@@ -44,40 +53,45 @@ export interface Walk {
 export async function walkFolder(folder: string, signal?: AbortSignal): Promise<Walk> {
   const walk: Walk = { files: [], folders: [], empty: [], left: new Map() };
   const leave = (reason: string) => walk.left.set(reason, (walk.left.get(reason) ?? 0) + 1);
-  const taken = new Set<string>();
-  const waiting = [{ local: folder, path: "", depth: 0 }];
+  const waiting = [{ local: "", path: "", depth: 0 }];
   let seen = 0;
   for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
     const { local, path, depth } = next;
     let entries: string[];
     try {
-      entries = readdirSync(local);
-      walk.folders.push({ path: path === "" ? "/" : path, modified: Number(lstatSync(local, { bigint: true }).mtimeMs) });
+      const here = join(folder, local);
+      entries = readdirSync(here);
+      walk.folders.push({ path: path === "" ? "/" : path, modified: Number(lstatSync(here, { bigint: true }).mtimeMs) });
     } catch (error) {
       if (path === "")
         throw new FtError("unreadable", `Cannot share the folder "${printable(folder)}": ${whyUnreadable(error)}.`);
       leave(whyUnreadable(error));
       continue;
     }
-    let kept = 0;
+    const taken = new Set<string>();
     for (const name of entries) {
       if (++seen % ENTRIES_AT_ONCE === 0) await new Promise((resolve) => setImmediate(resolve));
       signal?.throwIfAborted();
       const own = path + name.normalize("NFC");
-      const reason = isHidden(join(local, name)) ? "hidden" : depth + 1 > DEEPEST_PATH ? "too deep" : refusalOfPath(own);
-      const found = reason === undefined ? look(join(local, name)) : { reason };
+      const reason = isHidden(join(folder, local, name))
+        ? "hidden"
+        : depth + 1 > DEEPEST_PATH
+          ? "too deep"
+          : refusalOfPath(own);
+      const found = reason === undefined ? look(join(folder, local, name)) : { reason };
       if ("reason" in found) leave(found.reason);
       else if (taken.has(own)) leave("another entry has the same name");
       else {
         taken.add(own);
-        kept += 1;
-        if (found.isFolder) waiting.push({ local: join(local, name), path: `${own}/`, depth: depth + 1 });
-        else walk.files.push({ path: own, local: join(local, name), ...found.file });
+        const there = local + name;
+        if (found.isFolder) waiting.push({ local: `${there}/`, path: `${own}/`, depth: depth + 1 });
+        else walk.files.push({ path: own, local: there === own ? undefined : there, ...found.file });
       }
       if (walk.files.length + walk.folders.length + waiting.length > MOST_ENTRIES) throw tooMany(folder);
     }
-    if (kept === 0 && path !== "") walk.empty.push(path);
+    if (taken.size === 0 && path !== "") walk.empty.push(path);
   }
+  walk.files.sort((a, b) => comparePaths(a.path, b.path));
   return walk;
 }
 
@@ -90,7 +104,7 @@ function look(local: string): Found {
     if (entry.isDirectory()) return { isFolder: true };
     if (!entry.isFile()) return { reason: "neither files nor folders" };
     if (entry.size > BigInt(Number.MAX_SAFE_INTEGER)) return { reason: "too large" };
-    const file = { size: Number(entry.size), modified: Number(entry.mtimeMs), identity: identityOf(entry) };
+    const file = { size: Number(entry.size), modified: Number(entry.mtimeMs), stamp: stampOf(entry) };
     return { isFolder: false, file };
   } catch (error) {
     return { reason: whyUnreadable(error) };

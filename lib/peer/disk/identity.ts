@@ -26,9 +26,22 @@ export function originalOf(entry: BigIntStats): string {
   return `${inodeOf(entry)} ${entry.birthtimeNs}`;
 }
 
+/** The devices whose file system gives a file another number each time it is asked. Some network drives do. */
+const renumbering = new Set<bigint>();
+
+/**
+ * Looks whether the file system of a file, a folder or an open file numbers it anew each time. Then its numbers say nothing. Tests hand
+ * in another `look`.
+ */
+export function learnNumbering(file: string | number, look = entryOf): void {
+  const [one, other] = [look(file), look(file)];
+  if (one !== undefined && other !== undefined && one.dev === other.dev && one.ino !== other.ino) renumbering.add(one.dev);
+}
+
 /** Device, inode, size and times. While they are the same, the file has not changed. */
 export function identityOf(entry: BigIntStats): string {
-  return `${inodeOf(entry)} ${entry.size} ${entry.mtimeNs} ${entry.ctimeNs}`;
+  const place = renumbering.has(entry.dev) ? `${entry.dev} -` : inodeOf(entry);
+  return `${place} ${entry.size} ${entry.mtimeNs} ${entry.ctimeNs}`;
 }
 
 /** Size and times. While they are the same, an open file has not changed. Some file systems number an open file anew now and then. */

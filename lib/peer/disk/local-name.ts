@@ -3,6 +3,8 @@
 import { byteLength, cutTo, replaceMisleading } from "../../text.ts";
 
 const DEVICE_NAMES = /^(?:con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])$/i;
+/** Most names are such: a folder has many, and the search for hazards takes its time. */
+const PLAIN = /^[a-z0-9][a-z0-9_-]{0,99}(?:\.[a-z0-9_-]{1,30}){0,3}$/i;
 const SEPARATORS = /[/\\:*?"<>|]/g;
 
 /**
@@ -23,6 +25,14 @@ const LOCAL_NAME_LIMIT = 240;
  * gets another extension: `desktop.ini` becomes `desktop.ini.download`.
  */
 export function localNameOf(name: string): string {
+  const local = PLAIN.test(name) ? name : withoutHazards(name);
+  const whole = ACTED_UPON.test(local) ? cutName(local, LOCAL_NAME_LIMIT - HARMLESS.length) + HARMLESS : local;
+  // This comes last, because cutting can leave the name of a device.
+  const stem = whole.split(".")[0] ?? "";
+  return DEVICE_NAMES.test(stem.trimEnd()) ? `_${whole}` : whole;
+}
+
+function withoutHazards(name: string): string {
   // Accents that are too many are left out; every other character that can mislead becomes "_".
   let local = replaceMisleading(name.normalize("NFC").replace(/^\p{M}+/u, "_"), (character) =>
     /(?!\p{Default_Ignorable_Code_Point})\p{M}/u.test(character) ? "" : "_",
@@ -31,11 +41,7 @@ export function localNameOf(name: string): string {
     .replace(/^[\s.-]+/, (start) => "_".repeat(Math.min(start.length, 1)))
     .replace(/[\s.]+$/, "");
   if (/^_?$/.test(local)) local = "file";
-  local = cutName(local, LOCAL_NAME_LIMIT);
-  if (ACTED_UPON.test(local)) local = cutName(local, LOCAL_NAME_LIMIT - HARMLESS.length) + HARMLESS;
-  // This comes last, because cutting can leave the name of a device.
-  const stem = local.split(".")[0] ?? "";
-  return DEVICE_NAMES.test(stem.trimEnd()) ? `_${local}` : local;
+  return cutName(local, LOCAL_NAME_LIMIT);
 }
 
 /** Why a file is stored under another name than it is shared under, as a sentence; undefined when its name is safe. */

@@ -90,6 +90,6 @@ export async function syncFolder(folder: string): Promise<void> {
     const fd = await promisify(open)(folder, constants.O_RDONLY, 0);
     await promisify(fsync)(fd).finally(() => closeSync(fd));
   } catch {
-    // Windows cannot open a folder.
+    // Windows syncs no folders.
   }
 }

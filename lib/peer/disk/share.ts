@@ -18,6 +18,7 @@ import {
   identityOf,
   inodeOf,
   isAtItsPath,
+  learnNumbering,
   originalOf,
   PLAIN_ONLY,
   realOf,
@@ -142,6 +143,7 @@ function lookAt(path: string, first?: FirstChoice): SharedFile | LeftOut {
     if (isOwnOutput(kind)) return { path, reason: "this program's output is being written to it" };
     const fd = openSync(path, OPEN_FLAGS);
     try {
+      learnNumbering(fd);
       const entry = fstatSync(fd, { bigint: true });
       if (!entry.isFile()) return { path, reason: "it is not a regular file" };
       if (!isAtItsPath(fd, path)) return { path, reason: "its folder is a link now" };

@@ -1,42 +1,34 @@
-// A folder that is shared as one: hashes its files, makes its list, and reads its bytes for downloaders. It does not watch the folder.
+// A folder that is shared as one: has its files hashed, makes its list, and reads its bytes for downloaders. It does not watch the folder.
 
-import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync } from "node:fs";
 import { basename } from "node:path";
-import { EMPTY_ROOT, type FolderEntry, formatFolderList, sortEntries } from "../../protocol/folder.ts";
+import { comparePaths, EMPTY_ROOT, type FolderEntry, formatSorted } from "../../protocol/folder.ts";
+import { type FolderList, parseFolderList } from "../../protocol/folder-list.ts";
 import { type FileName, parseFileName } from "../../protocol/record.ts";
-import { type FileSlice, FolderCut, isSmall, pieceLengthOf } from "../content/folder-cut.ts";
+import { FolderCut, isSmall } from "../content/folder-cut.ts";
+import { formatDates } from "../content/folder-dates.ts";
 import { type HashPool, sha256, treeOfBytes } from "../content/hash.ts";
-import { layerAbove, pieceSizeOf, type Tree } from "../content/merkle.ts";
+import type { Tree } from "../content/merkle.ts";
 import type { Served } from "../serve/types.ts";
-import type { FolderCache } from "./folder-cache.ts";
+import type { FolderCache, HashedFile } from "./folder-cache.ts";
+import { type HashedFiles, hashFiles, openUnchanged, placeOf, readAll } from "./folder-hashing.ts";
 import { type Walk, type WalkedFile, walkFolder } from "./folder-walk.ts";
-import { identityOf, isAtItsPath, PLAIN_ONLY } from "./identity.ts";
+import { learnNumbering } from "./identity.ts";
 import { readFully } from "./read-fully.ts";
-
-const OPEN_FLAGS = constants.O_RDONLY | PLAIN_ONLY;
-/** The number of files that are hashed at once. */
-const HASHED_AT_ONCE = 16;
 
 /** A read of small files ends after this time, with the bytes that it has by then. Milliseconds. */
 export const READ_MS = 1;
 
 /** A folder as it was when it was last looked at, with everything hashed. */
 export interface FolderState {
-  readonly list: Uint8Array;
+  readonly list: FolderList;
   /** The tree of the list, which is fetched like a file. Its root stands for the folder. */
   readonly tree: Tree;
   readonly cut: FolderCut;
   /** The hashes of all packs and pieces. */
   readonly hashes: Uint8Array;
-  /** Where the files are that the cut names, in its order. */
-  readonly places: readonly WalkedFile[];
-  readonly walk: Walk;
-}
-
-/** The hash of a file: its content id, and the hashes of its pieces as the folder is cut, if there are several. */
-export interface HashedFile {
-  root: string;
-  pieces?: Uint8Array | undefined;
+  readonly seen: SeenFiles;
+  readonly folders: Walk["folders"];
 }
 
 export class SharedFolder {
@@ -53,7 +45,7 @@ export class SharedFolder {
   modified = Date.now();
   /** What the last walk left out, by reason. */
   left: ReadonlyMap<string, number> = new Map();
-  #dates: { walk: Walk | undefined; bytes: Uint8Array } | undefined;
+  #dates: { of: FolderState | undefined; bytes: Uint8Array } | undefined;
 
   constructor(path: string) {
     this.path = path;
@@ -62,6 +54,7 @@ export class SharedFolder {
 
   /** Counts the files, so that the folder has a record at once. Throws a sentence when it cannot be shared. */
   async look(signal?: AbortSignal): Promise<Walk> {
+    learnNumbering(this.path);
     const walk = await walkFolder(this.path, signal);
     this.files = walk.files.length;
     this.size = walk.files.reduce((sum, { size }) => sum + size, 0);
@@ -71,31 +64,24 @@ export class SharedFolder {
   }
 
   /**
-   * Hashes what the cache does not know, and makes the list. Calls `onHashed` after each file. False when the folder is as it was. Files that cannot be read, or change
-   * meanwhile, are left out.
+   * Hashes what the cache does not know, and makes the list. Calls `onHashed` after each file. False when the folder is as it was. Files
+   * that cannot be read, or change meanwhile, are left out.
    */
   async refresh(pool: HashPool, cache: FolderCache, signal: AbortSignal, onHashed = () => {}): Promise<boolean> {
     const walk = await this.look(signal);
-    const known = cache.load(this.path);
-    const hashes = new Map<string, HashedFile>();
-    const queue = walk.files.values();
     this.hashed = 0;
-    const run = async () => {
-      for (const file of queue) {
-        signal.throwIfAborted();
-        const hashed = known.get(file) ?? (await hashFile(file, pool, signal));
-        if (hashed === undefined) continue;
-        hashes.set(file.path, hashed);
+    const hashes = await hashFiles(this.path, walk.files, {
+      pool,
+      known: cache.load(this.path),
+      signal,
+      onHashed: () => {
         this.hashed += 1;
         onHashed();
-      }
-    };
-    await Promise.all(Array.from({ length: HASHED_AT_ONCE }, run));
-    const files = walk.files.filter(({ path }) => hashes.has(path));
-    cache.save(this.path, files, hashes);
+      },
+    });
+    cache.save(this.path, hashedFiles(walk.files, hashes));
     const before = this.state?.tree.root;
-    this.state = stateOf({ ...walk, files }, hashes);
-    this.left = walk.left;
+    this.state = stateOf(this.path, walk, hashes);
     return this.state.tree.root !== before;
   }
 
@@ -114,23 +100,17 @@ export class SharedFolder {
   openList(root: string): Served | undefined {
     const { state } = this;
     if (state?.tree.root !== root) return undefined;
-    return servedBytes(state.list, () => this.state?.tree.root === root);
+    return servedBytes(state.list.bytes, () => this.state?.tree.root === root);
   }
 
   /** The dates of the files and folders, as DATES carries them. They are made once: a request for them is short. */
   dates(): Uint8Array {
-    const { walk } = this.state ?? {};
-    if (this.#dates === undefined || this.#dates.walk !== walk) {
-      const entries = [...(walk?.files ?? []), ...(walk?.folders ?? [])];
-      this.#dates = { walk, bytes: formatDates(entries.map(({ path, modified }) => [path, modified])) };
+    const { state } = this;
+    if (this.#dates === undefined || this.#dates.of !== state) {
+      this.#dates = { of: state, bytes: formatDates(state === undefined ? [] : datesOf(state)) };
     }
     return this.#dates.bytes;
   }
-}
-
-/** Paths and their dates as DATES carries them. Milliseconds since 1970. */
-export function formatDates(dates: Iterable<readonly [path: string, date: number]>): Uint8Array {
-  return new TextEncoder().encode(Array.from(dates, ([path, date]) => `${date} ${path}\n`).join(""));
 }
 
 /** Bytes in memory, such as a folder's list, as a file that is served. */
@@ -147,7 +127,7 @@ export function servedBytes(bytes: Uint8Array, unchanged: () => boolean): Served
 class FolderReader {
   readonly #state: () => FolderState;
   /** The large file that was read last. */
-  #open: { file: number; fd: number } | undefined;
+  #open: { entry: number; fd: number } | undefined;
 
   constructor(state: () => FolderState) {
     this.#state = state;
@@ -157,13 +137,13 @@ class FolderReader {
   async read(into: Uint8Array, at: number): Promise<number> {
     const until = performance.now() + READ_MS;
     let have = 0;
-    for (const slice of this.#state().cut.slices(at, into.length)) {
-      const part = into.subarray(have, have + slice.length);
-      const place = this.#state().places[slice.file];
-      if (place === undefined) throw new Error("there is no such file in the folder");
-      const got = isSmall(place.size)
-        ? this.#readSmall(place, slice, part)
-        : await readFully(this.#keepOpen(slice.file, place), part, slice.from);
+    for (const { file, from, length } of this.#state().cut.slices(at, into.length)) {
+      const part = into.subarray(have, have + length);
+      const { cut, seen } = this.#state();
+      const entry = cut.entryOf(file);
+      const got = isSmall(cut.sizeOf(file))
+        ? readSmall(seen, entry, part, from)
+        : await this.#readLarge(seen, entry, part, from);
       if (got < part.length) throw new Error("a file of the folder became shorter");
       have += got;
       if (performance.now() >= until) break;
@@ -171,22 +151,12 @@ class FolderReader {
     return have;
   }
 
-  /** Opens, reads and closes a small file at once: waiting for each of these would take longer. */
-  #readSmall(place: WalkedFile, { from }: FileSlice, into: Uint8Array): number {
-    const fd = openUnchanged(place);
-    try {
-      return readAll(fd, into, from);
-    } finally {
-      closeSync(fd);
+  async #readLarge(seen: SeenFiles, entry: number, into: Uint8Array, from: number): Promise<number> {
+    if (this.#open?.entry !== entry) {
+      this.close();
+      this.#open = { entry, fd: seen.open(entry) };
     }
-  }
-
-  #keepOpen(file: number, place: WalkedFile): number {
-    if (this.#open?.file === file) return this.#open.fd;
-    this.close();
-    const fd = openUnchanged(place);
-    this.#open = { file, fd };
-    return fd;
+    return await readFully(this.#open.fd, into, from);
   }
 
   close(): void {
@@ -195,67 +165,95 @@ class FolderReader {
   }
 }
 
-/** Opens a file if it is still the one that was seen. Throws otherwise. */
-function openUnchanged({ local, identity }: WalkedFile): number {
-  const fd = openSync(local, OPEN_FLAGS);
-  if (identityOf(fstatSync(fd, { bigint: true })) === identity) return fd;
-  closeSync(fd);
-  throw new Error("a file of the folder has changed");
-}
-
-function readAll(fd: number, into: Uint8Array, from: number): number {
-  let have = 0;
-  while (have < into.length) {
-    const got = readSync(fd, into, have, into.length - have, from + have);
-    if (got === 0) break;
-    have += got;
-  }
-  return have;
-}
-
-/** The hash of a file; undefined when it cannot be read, or changes meanwhile. */
-async function hashFile(file: WalkedFile, pool: HashPool, signal: AbortSignal): Promise<HashedFile | undefined> {
-  if (file.size === 0) return { root: EMPTY_ROOT };
-  let fd: number | undefined;
+/** Opens, reads and closes a small file at once: waiting for each of these would take longer. */
+function readSmall(seen: SeenFiles, entry: number, into: Uint8Array, from: number): number {
+  const fd = seen.open(entry);
   try {
-    fd = openUnchanged(file);
-    // A folder on the way may have been swapped for a link: then this is a file outside of the shared folder.
-    if (!isAtItsPath(fd, file.local)) return undefined;
-    const { root, pieces } = await pool.tree(fd, file.size, { signal });
-    if (identityOf(fstatSync(fd, { bigint: true })) !== file.identity) return undefined;
-    return file.size > pieceLengthOf(file.size) ? { root, pieces: joinPieces(pieces, file.size) } : { root };
-  } catch (error) {
-    if (signal.aborted) throw error;
-    return undefined;
+    return readAll(fd, into, from);
   } finally {
-    if (fd !== undefined) closeSync(fd);
+    closeSync(fd);
   }
 }
 
-/** The hashes of a file's pieces as the folder is cut, from those of its own tree. */
-function joinPieces(pieces: Uint8Array, size: number): Uint8Array {
-  const steps = layerAbove(pieces, size, pieceLengthOf(size) / pieceSizeOf(size), sha256);
-  for (;;) {
-    const { done, value } = steps.next();
-    if (done) return value;
+/** Where the files of a list lie, and how they were when they were hashed; by their numbers in the list. */
+class SeenFiles {
+  readonly #folder: string;
+  readonly #list: FolderList;
+  readonly #stamps: BigUint64Array;
+  readonly #dates: Float64Array;
+  /** The paths on this disk that are not as in the list. */
+  readonly #locals = new Map<number, string>();
+
+  /** The files are those of the list, in its order, without its empty folders. */
+  constructor(folder: string, list: FolderList, files: Iterable<WalkedFile>) {
+    this.#folder = folder;
+    this.#list = list;
+    this.#stamps = new BigUint64Array(list.length);
+    this.#dates = new Float64Array(list.length);
+    let entry = 0;
+    for (const { stamp, modified, local } of files) {
+      while (list.isFolder(entry)) entry += 1;
+      this.#stamps[entry] = stamp;
+      this.#dates[entry] = modified;
+      if (local !== undefined) this.#locals.set(entry, local);
+      entry += 1;
+    }
+  }
+
+  dateOf(entry: number): number {
+    return this.#dates[entry] ?? 0;
+  }
+
+  /** Opens a file if it is still the one that was hashed. Throws otherwise. */
+  open(entry: number): number {
+    const place = placeOf(this.#folder, { path: this.#list.pathOf(entry), local: this.#locals.get(entry) });
+    return openUnchanged(place, this.#stamps[entry] ?? 0n);
   }
 }
 
-/** Makes the list of a folder and everything that follows from it. Each file has its hash. */
-function stateOf(walk: Walk, hashes: ReadonlyMap<string, HashedFile>): FolderState {
-  const files = walk.files.map(({ path, size }): FolderEntry => ({ path, size, root: hashes.get(path)?.root ?? EMPTY_ROOT }));
-  const entries = sortEntries([...files, ...walk.empty.map((path) => ({ path, size: 0, root: EMPTY_ROOT }))]);
-  const list = formatFolderList(entries);
-  const cut = new FolderCut(entries);
-  const byPath = new Map(walk.files.map((file) => [file.path, file]));
-  const layers = new Map<string, Uint8Array>();
-  for (const [path, { pieces }] of hashes) if (pieces !== undefined) layers.set(path, pieces);
+/** The dates of the files and folders of a list. */
+function* datesOf({ list, seen, folders }: FolderState): Generator<[path: string, date: number]> {
+  for (let entry = 0; entry < list.length; entry++) if (!list.isFolder(entry)) yield [list.pathOf(entry), seen.dateOf(entry)];
+  for (const { path, modified } of folders) yield [path, modified];
+}
+
+/** The files that could be hashed, with their hashes. */
+function* hashedFiles(files: readonly WalkedFile[], hashes: HashedFiles): Generator<WalkedFile & HashedFile> {
+  for (const [number, file] of files.entries()) {
+    const hash = hashes.get(number);
+    if (hash !== undefined) yield { ...file, ...hash };
+  }
+}
+
+/** The lines of the list: files and empty folders, in order. */
+function* entriesOf(walk: Walk, hashes: HashedFiles): Generator<FolderEntry> {
+  const empty = walk.empty.toSorted(comparePaths).values();
+  let folder = empty.next();
+  for (const { path, size, root } of hashedFiles(walk.files, hashes)) {
+    for (; !folder.done && comparePaths(folder.value, path) < 0; folder = empty.next()) yield emptyFolder(folder.value);
+    yield { path, size, root };
+  }
+  for (; !folder.done; folder = empty.next()) yield emptyFolder(folder.value);
+}
+
+function emptyFolder(path: string): FolderEntry {
+  return { path, size: 0, root: EMPTY_ROOT };
+}
+
+/** Makes the list of a folder and everything that follows from it. */
+function stateOf(folder: string, walk: Walk, hashes: HashedFiles): FolderState {
+  const list = parseFolderList(formatSorted(entriesOf(walk, hashes)));
+  const cut = new FolderCut(list);
+  const layers = new Map<number, Uint8Array>();
+  const encoder = new TextEncoder();
+  for (const { path, pieces } of hashedFiles(walk.files, hashes))
+    if (pieces !== undefined) layers.set(list.find(encoder.encode(path)), pieces);
   return {
     list,
-    tree: treeOfBytes(list),
+    tree: treeOfBytes(list.bytes),
     cut,
     hashes: cut.hashes(sha256, layers) ?? new Uint8Array(0),
-    places: cut.files.flatMap(({ path }) => byPath.get(path) ?? []),
-    walk,
+    seen: new SeenFiles(folder, list, hashedFiles(walk.files, hashes)),
+    folders: walk.folders,
   };
 }

@@ -11,10 +11,10 @@ const AT_ONCE = 16;
 /** From this number of files on, one call for the whole file system is quicker. */
 const MANY = 200;
 
-/** Syncs the files at these paths, which lie in `folder`. Throws the system's error when the disk reports one. */
-export async function syncAll(folder: string, paths: readonly string[]): Promise<void> {
-  if (paths.length >= MANY && (await syncFileSystem(folder))) return;
-  const queue = paths.values();
+/** Syncs `count` files at these paths, which lie in `folder`. Throws the system's error when the disk reports one. */
+export async function syncAll(folder: string, count: number, paths: Iterable<string>): Promise<void> {
+  if (count >= MANY && (await syncFileSystem(folder))) return;
+  const queue = Iterator.from(paths);
   const run = async () => {
     for (let next = queue.next(); !next.done; next = queue.next()) {
       const fd = openSync(next.value, "r+");

@@ -106,7 +106,8 @@ function ownLimit(): number {
   }
 }
 
-export function writeError(error: unknown, { folder, name, size }: ToSave): FtError {
+/** The sentence for a file that could not be written, on a platform as `process.platform` names it. The folder itself can be written. */
+export function writeError(error: unknown, { folder, name, size }: ToSave, platform: string = process.platform): FtError {
   const file = printable(name);
   const where = printable(folder);
   const code = codeOf(error);
@@ -116,6 +117,15 @@ export function writeError(error: unknown, { folder, name, size }: ToSave): FtEr
     EIO: `Cannot fetch "${file}": the disk of "${where}" reports an error when it is written (EIO). Your progress is saved. Try another folder with --to.`,
     EFBIG: `Cannot fetch "${file}": files of ${formatSize(size)} are not allowed in "${where}".`,
   };
+  // Windows says EPERM or EACCES of a file that another program has open, too.
+  if (code === "EBUSY" || (platform === "win32" && (code === "EPERM" || code === "EACCES"))) {
+    const why = "another program, such as an editor or a virus scanner, has a file of this name open, or it is read-only";
+    return new FtError(
+      code,
+      `Cannot save "${file}" into "${where}": ${why}. Close that program and run the same command again. Your progress is saved.`,
+      { cause: error },
+    );
+  }
   return new FtError(
     code || "write-failed",
     folderSentence(code, where) ?? sentence[code] ?? `Cannot write "${file}" in "${where}": ${code || String(error)}.`,

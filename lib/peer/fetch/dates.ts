@@ -1,8 +1,9 @@
 // Asks a holder for the dates of a folder's files and folders. They are only a hint: without them the folder arrives all the same.
 
 import type { Clock } from "../../clock.ts";
-import { LONGEST_PATH } from "../../protocol/folder.ts";
+import type { FolderList } from "../../protocol/folder-list.ts";
 import type { FileRecord } from "../../protocol/record.ts";
+import { FolderDates } from "../content/folder-dates.ts";
 import { Source } from "./source.ts";
 import type { FetchTools } from "./types.ts";
 
@@ -14,23 +15,19 @@ const MOST_ASKED = 3;
 const FURTHEST = 253_402_300_799_000;
 
 const LF = 10;
-/** A longer line is left out. Bytes. */
-const LONGEST_LINE = LONGEST_PATH + 32;
+const SPACE = 32;
+/** The longest date: a sign and 15 digits. Bytes. */
+const LONGEST_DATE = 16;
 
 type DateTools = Pick<FetchTools, "dial" | "pass" | "keyed" | "signal"> & { clock: Clock };
 
-/** The dates of these paths, in milliseconds since 1970. Empty when no holder gives them. */
-export async function fetchDates(
-  root: string,
-  holders: readonly FileRecord[],
-  paths: ReadonlySet<string>,
-  tools: DateTools,
-): Promise<Map<string, number>> {
+/** The dates of a folder's entries, as DATES carries them. Empty when no holder gives them. */
+export async function fetchDates(root: string, holders: readonly FileRecord[], tools: DateTools): Promise<Uint8Array> {
   for (const holder of holders.filter(({ part }) => !part).slice(0, MOST_ASKED)) {
     const bytes = await datesOf(root, holder, tools).catch(() => undefined);
-    if (bytes !== undefined) return parseDates(bytes, paths);
+    if (bytes !== undefined) return bytes;
   }
-  return new Map();
+  return new Uint8Array(0);
 }
 
 async function datesOf(
@@ -63,15 +60,17 @@ async function datesOf(
 }
 
 /** Reads lines of milliseconds and path. A line that cannot be read, or is about another path, is left out: dates are kept and passed on. */
-export function parseDates(bytes: Uint8Array, paths: ReadonlySet<string>): Map<string, number> {
-  const dates = new Map<string, number>();
+export function parseDates(bytes: Uint8Array, list: FolderList): FolderDates {
+  const dates = new FolderDates(list);
   const decoder = new TextDecoder();
   for (let start = 0, end = 0; start < bytes.length; start = end + 1) {
     end = bytes.indexOf(LF, start);
     if (end < 0) end = bytes.length;
-    if (end - start > LONGEST_LINE) continue;
-    const [, time = "", path = ""] = /^(-?\d{1,15}) (.+)$/.exec(decoder.decode(bytes.subarray(start, end))) ?? [];
-    if (paths.has(path) && Math.abs(Number(time)) <= FURTHEST) dates.set(path, Number(time));
+    const space = bytes.indexOf(SPACE, start);
+    if (space < 0 || space > end || space - start > LONGEST_DATE) continue;
+    const time = decoder.decode(bytes.subarray(start, space));
+    if (/^-?\d{1,15}$/.test(time) && Math.abs(Number(time)) <= FURTHEST)
+      dates.set(bytes.subarray(space + 1, end), Number(time));
   }
   return dates;
 }

@@ -5,7 +5,7 @@ import { ProtocolError } from "../../error.ts";
 import type { Channel } from "../../net/channel.ts";
 import type { Endpoint } from "../../protocol/address.ts";
 import { type FromHolder, HASH } from "../../protocol/messages.ts";
-import { DownloadInbox } from "../../protocol/read.ts";
+import { DownloadInbox } from "../../protocol/read-transfer.ts";
 import type { FileName } from "../../protocol/record.ts";
 import { encodeToHolder } from "../../protocol/write.ts";
 import type { KeyedPass } from "./types.ts";

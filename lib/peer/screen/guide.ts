@@ -205,6 +205,7 @@ class Guide {
       { value: "back" as const, label: "Back to the search" },
     ]);
     if (answer !== "tell") return;
+    this.#options.prompts.say("A line above the search tells you when somebody has it.");
     const words = typed.split(/\s+/).filter((word) => word !== "");
     this.#typed = "";
     const want = peer.session.standing?.profile === 1 ? { name: nameArgument(typed), words: [] } : { words };

@@ -6,7 +6,7 @@ import type { Channel } from "../../net/channel.ts";
 import { type Endpoint, hostOf } from "../../protocol/address.ts";
 import { basic, SILENCE_MS } from "../../protocol/basic.ts";
 import { HASH, type ToHolder } from "../../protocol/messages.ts";
-import { HolderInbox } from "../../protocol/read.ts";
+import { HolderInbox } from "../../protocol/read-transfer.ts";
 import { encodeFromHolder } from "../../protocol/write.ts";
 import { pieceCountOf, pieceSizeOf } from "../content/merkle.ts";
 import type { Shared } from "./serve.ts";

@@ -4,7 +4,8 @@
 import { type Html, html } from "../../html.ts";
 import type { Body, Exchange } from "../../net/exchange.ts";
 import { hostOf } from "../../protocol/address.ts";
-import { type FolderEntry, isFolderEntry, parseFolderList } from "../../protocol/folder.ts";
+import { type FolderEntry, isFolderEntry } from "../../protocol/folder.ts";
+import { parseFolderList } from "../../protocol/folder-list.ts";
 import { parseRoot } from "../../protocol/record.ts";
 import { formatSize, plural } from "../../text.ts";
 import { placesIn, rangeOf, readAll, type Span } from "./guest-files.ts";
@@ -98,7 +99,7 @@ export class Guests {
     const found = this.#options.open({ root });
     if (found === undefined) throw new Error("not here");
     try {
-      return parseFolderList(await readAll(found.file));
+      return [...parseFolderList(await readAll(found.file))];
     } finally {
       found.file.close();
     }

@@ -5,12 +5,18 @@ import fc from "fast-check";
 import { FolderCut } from "../../../lib/peer/content/folder-cut.ts";
 import { HashPool, sha256 } from "../../../lib/peer/content/hash.ts";
 import { BLOCK, blockLayer, rootOf } from "../../../lib/peer/content/merkle.ts";
-import { EMPTY_ROOT, type FolderEntry } from "../../../lib/protocol/folder.ts";
+import { EMPTY_ROOT, type FolderEntry, formatFolderList } from "../../../lib/protocol/folder.ts";
+import { parseFolderList } from "../../../lib/protocol/folder-list.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
 const ROOT = "a".repeat(64);
-const sizes = (...all: number[]): FolderEntry[] => all.map((size, i) => ({ path: `f${i}`, size, root: ROOT }));
+const cutOf = (entries: FolderEntry[]) => new FolderCut(parseFolderList(formatFolderList(entries)));
+const pathOf = (cut: FolderCut, entries: FolderEntry[], file: number) =>
+  [...parseFolderList(formatFolderList(entries))][cut.entryOf(file)]?.path;
+/** Files `f00`, `f01` and so on, of these sizes. */
+const sizes = (...all: number[]): FolderEntry[] =>
+  all.map((size, i) => ({ path: `f${String(i).padStart(2, "0")}`, size, root: size === 0 ? EMPTY_ROOT : ROOT }));
 const starts = (cut: FolderCut) => Array.from({ length: cut.count + 1 }, (_, piece) => cut.startOf(piece));
 
 function file(path: string, size: number): FolderEntry & { bytes: Uint8Array } {
@@ -21,32 +27,37 @@ function file(path: string, size: number): FolderEntry & { bytes: Uint8Array } {
 
 describe("FolderCut: packs and pieces", () => {
   test("small files come first and share packs of at most 4 MiB, larger ones are cut into pieces of 1 MiB", () => {
-    const cut = new FolderCut(sizes(2.5 * MIB, 600 * KIB, 0, 1 * MIB, 700 * KIB));
-    expect(cut.files.map(({ path }) => path)).toEqual(["f1", "f4", "f0", "f3"]);
+    const entries = sizes(2.5 * MIB, 600 * KIB, 0, 1 * MIB, 700 * KIB);
+    const cut = cutOf(entries);
+    expect(Array.from({ length: cut.files }, (_, file) => pathOf(cut, entries, file))).toEqual(["f01", "f04", "f00", "f03"]);
     expect(starts(cut)).toEqual([0, 1300 * KIB, 2324 * KIB, 3348 * KIB, 3860 * KIB, 4884 * KIB]);
     expect(cut).toMatchObject({ count: 5, size: 4884 * KIB, longest: 1300 * KIB });
   });
 
   test("a pack ends before the file that would make it longer than 4 MiB", () => {
-    const cut = new FolderCut(sizes(...Array(6).fill(1000 * KIB)));
+    const cut = cutOf(sizes(...Array(6).fill(1000 * KIB)));
     expect(starts(cut)).toEqual([0, 4000 * KIB, 6000 * KIB]);
-    expect(starts(new FolderCut(sizes(...Array(5).fill(MIB - 1))))).toEqual([0, 4 * (MIB - 1), 5 * (MIB - 1)]);
+    expect(starts(cutOf(sizes(...Array(5).fill(MIB - 1))))).toEqual([0, 4 * (MIB - 1), 5 * (MIB - 1)]);
   });
 
   test("a pack has at most 1024 files, however short they are", () => {
-    const many = Array.from({ length: 2_500 }, (_, i) => ({ path: `f${i}`, size: 1, root: "0".repeat(64) }));
-    const cut = new FolderCut(many);
+    const many = Array.from({ length: 2_500 }, (_, i) => ({
+      path: `f${String(i).padStart(4, "0")}`,
+      size: 1,
+      root: "0".repeat(64),
+    }));
+    const cut = cutOf(many);
     expect([0, 1, 2, 3].map((piece) => cut.startOf(piece))).toEqual([0, 1024, 2048, 2500]);
     expect(cut.count).toBe(3);
   });
 
   test("a very large file has the pieces of its own tree", () => {
-    const cut = new FolderCut(sizes(16 * 1024 * MIB));
+    const cut = cutOf(sizes(16 * 1024 * MIB));
     expect(cut).toMatchObject({ count: 4096, longest: 4 * MIB });
   });
 
   test("a folder without bytes has no piece", () => {
-    const cut = new FolderCut([{ path: "a", size: 0, root: EMPTY_ROOT }]);
+    const cut = cutOf([{ path: "a", size: 0, root: EMPTY_ROOT }]);
     expect(cut).toMatchObject({ count: 0, size: 0, longest: 0 });
     expect(cut.hashes(sha256)).toEqual(new Uint8Array(0));
     expect(cut.isRight(new Uint8Array(0), sha256)).toBe(true);
@@ -54,7 +65,7 @@ describe("FolderCut: packs and pieces", () => {
   });
 
   test("a folder of more than four million pieces is refused", () => {
-    expect(() => new FolderCut(sizes(17 * 1024 * 1024 * 1024 * KIB, 2 ** 50))).toThrow("too large");
+    expect(() => cutOf(sizes(17 * 1024 * 1024 * 1024 * KIB, 2 ** 50))).toThrow("too large");
   });
 
   test("the slices of any range are its bytes, in order", () => {
@@ -64,13 +75,13 @@ describe("FolderCut: packs and pieces", () => {
         fc.nat({ max: 40 * MIB }),
         fc.nat({ max: 40 * MIB }),
         (lengths, offset, length) => {
-          const cut = new FolderCut(sizes(...lengths));
+          const cut = cutOf(sizes(...lengths));
           const begin = Math.min(offset, cut.size);
           let at = begin;
           for (const slice of cut.slices(begin, length)) {
             expect(slice.offset).toBe(at);
             expect(slice.length).toBeGreaterThan(0);
-            expect(slice.from + slice.length).toBeLessThanOrEqual(cut.files[slice.file]?.size ?? 0);
+            expect(slice.from + slice.length).toBeLessThanOrEqual(cut.sizeOf(slice.file));
             at += slice.length;
           }
           expect(at).toBe(Math.min(cut.size, begin + length));
@@ -86,11 +97,11 @@ describe("FolderCut: proofs", () => {
   const small = [file("a", 10), file("b/c", 70 * KIB), file("d", 16 * KIB)];
   const large = file("e", 2 * MIB + 5);
 
-  async function hashesOf(cut: FolderCut, files: { path: string; bytes: Uint8Array }[]): Promise<Uint8Array> {
+  async function hashesOf(cut: FolderCut, files: (FolderEntry & { bytes: Uint8Array })[]): Promise<Uint8Array> {
     const pool = new HashPool(new URL("../../../lib/peer/content/hasher.ts", import.meta.url), 1);
     const memory = new SharedArrayBuffer(cut.size);
     for (const { file, from, offset, length } of cut.slices(0, cut.size)) {
-      const bytes = files.find(({ path }) => path === cut.files[file]?.path)?.bytes ?? new Uint8Array(0);
+      const bytes = files.find(({ path }) => path === pathOf(cut, files, file))?.bytes ?? new Uint8Array(0);
       new Uint8Array(memory).set(bytes.subarray(from, from + length), offset);
     }
     const layer = await pool.layer({ memory, units: cut.unitsOf(0, cut.count) });
@@ -99,13 +110,13 @@ describe("FolderCut: proofs", () => {
   }
 
   test("the list alone tells the hashes of packs", async () => {
-    const cut = new FolderCut(small);
+    const cut = cutOf(small);
     expect(await hashesOf(cut, small)).toEqual(cut.hashes(sha256) ?? new Uint8Array(0));
   });
 
   test("the hashes of a larger file's pieces come from a holder, and must fit its content id", async () => {
     const files = [...small, large];
-    const cut = new FolderCut(files);
+    const cut = cutOf(files);
     expect(cut.hashes(sha256)).toBeUndefined();
     const hashes = await hashesOf(cut, files);
     expect(hashes.length).toBe(4 * 32);
@@ -119,7 +130,7 @@ describe("FolderCut: proofs", () => {
   });
 
   test("one wrong byte in a pack gives another hash", async () => {
-    const cut = new FolderCut(small);
+    const cut = cutOf(small);
     const changed = small.map((one) => ({ ...one, bytes: one.bytes.slice() }));
     const [, second] = changed;
     if (second) second.bytes[69 * KIB] = 1;

@@ -2,33 +2,24 @@
 
 import { describe, expect, test } from "bun:test";
 import { FolderLayout } from "../../../lib/peer/disk/folder-layout.ts";
-import type { FolderEntry } from "../../../lib/protocol/folder.ts";
-
-const entriesOf = (...paths: string[]): FolderEntry[] => paths.map((path) => ({ path, size: 1, root: "a".repeat(64) }));
 
 function placesOf(paths: string[], tellsCase = true): string[] {
-  const entries = entriesOf(...paths);
-  const layout = new FolderLayout(entries, tellsCase);
-  return entries.map((entry) => layout.placeOf(entry));
+  const layout = new FolderLayout(paths, tellsCase);
+  return paths.map((path) => layout.placeOf(path));
 }
 
 describe("FolderLayout", () => {
   test("safe names stay, with all folders on the way", () => {
     const paths = ["a.txt", "b/c/d.txt", "b/c/e/", "f/g.txt"];
     expect(placesOf(paths)).toEqual(paths);
-    const layout = new FolderLayout(entriesOf(...paths), true);
-    expect(layout.folders).toEqual(["b/", "b/c/", "b/c/e/", "f/"]);
-    expect(layout.renamed).toEqual([]);
-    expect(layout.folderAt("b/c/")).toBe("b/c/");
-    expect(layout.folderAt("x/")).toBeUndefined();
+    const { folders } = new FolderLayout(paths, true);
+    expect([...folders]).toEqual(["b/", "b/c/", "b/c/e/", "f/"].map((path) => [path, path]));
   });
 
-  test("a name that is not safe is changed, and told", () => {
-    const layout = new FolderLayout(entriesOf("CON/a:b.txt", "desktop.ini"), true);
-    expect(layout.renamed).toEqual([
-      { path: "CON/a:b.txt", local: "_CON/a_b.txt" },
-      { path: "desktop.ini", local: "desktop.ini.download" },
-    ]);
+  test("a name that is not safe is changed", () => {
+    const paths = ["CON/a:b.txt", "desktop.ini"];
+    expect(placesOf(paths)).toEqual(["_CON/a_b.txt", "desktop.ini.download"]);
+    expect([...new FolderLayout(paths, true).folders]).toEqual([["CON/", "_CON/"]]);
   });
 
   test("names that become one get numbers, so that no entry replaces another", () => {

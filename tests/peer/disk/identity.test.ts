@@ -27,6 +27,7 @@ import {
   inodeOf,
   isAtItsPath,
   isSameEntry,
+  learnNumbering,
   originalOf,
   othersMayReplace,
   refuseInPlaceOf,
@@ -213,4 +214,16 @@ test("looksWhole: without holes, except on Windows, which compresses", () => {
 
 test("writeReach: on Windows a part file is not written far behind its end", () => {
   expect([writeReach("win32"), writeReach("linux"), writeReach("darwin")]).toEqual([64 * 1024 * 1024, undefined, undefined]);
+});
+
+test("a file system that gives a file another number each time is noticed: its numbers do not count any more, and no other's", () => {
+  let ino = 0n;
+  const onNetworkDrive = () => ({ ...at(2_718_281n), ino: ++ino }) as BigIntStats;
+  const at = (dev: bigint) => ({ dev, ino: 1n, size: 5n, mtimeNs: 6n, ctimeNs: 7n }) as BigIntStats;
+  expect(identityOf(onNetworkDrive())).not.toBe(identityOf(onNetworkDrive()));
+  learnNumbering("film.mp4", onNetworkDrive);
+  expect(identityOf(onNetworkDrive())).toBe(identityOf(onNetworkDrive()));
+  expect(identityOf({ ...onNetworkDrive(), ctimeNs: 8n } as BigIntStats)).not.toBe(identityOf(onNetworkDrive()));
+  learnNumbering("film.mp4", () => at(2_718_282n));
+  expect(identityOf(at(2_718_282n))).not.toBe(identityOf({ ...at(2_718_282n), ino: 2n } as BigIntStats));
 });

@@ -17,10 +17,12 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { FolderCut } from "../../../lib/peer/content/folder-cut.ts";
+import { FolderDates } from "../../../lib/peer/content/folder-dates.ts";
 import { HashPool, treeOfBytes } from "../../../lib/peer/content/hash.ts";
 import { PieceSet } from "../../../lib/peer/content/pieces.ts";
 import { IncomingFolder, type IncomingFolderOptions } from "../../../lib/peer/disk/incoming-folder.ts";
-import { EMPTY_ROOT, type FolderEntry, sortEntries } from "../../../lib/protocol/folder.ts";
+import { EMPTY_ROOT, formatFolderList } from "../../../lib/protocol/folder.ts";
+import { type FolderList, parseFolderList } from "../../../lib/protocol/folder-list.ts";
 
 const pool = new HashPool(new URL("../../../lib/peer/content/hasher.ts", import.meta.url), 2);
 let top = "";
@@ -32,24 +34,23 @@ afterAll(() => pool.close());
 
 /** A folder to fetch: its files by path; a path that ends in `/` is an empty folder. */
 class Source {
-  readonly entries: FolderEntry[];
+  readonly list: FolderList;
   readonly cut: FolderCut;
   readonly hashes: Promise<Uint8Array>;
   readonly bytes: Uint8Array;
 
   constructor(files: Record<string, string | Uint8Array>) {
     const contents = new Map(Object.entries(files).map(([path, content]) => [path, new Uint8Array(Buffer.from(content))]));
-    this.entries = sortEntries(
-      [...contents].map(([path, bytes]) => ({
-        path,
-        size: bytes.length,
-        root: bytes.length === 0 ? EMPTY_ROOT : treeOfBytes(bytes).root,
-      })),
-    );
-    this.cut = new FolderCut(this.entries);
+    const entries = [...contents].map(([path, bytes]) => ({
+      path,
+      size: bytes.length,
+      root: bytes.length === 0 ? EMPTY_ROOT : treeOfBytes(bytes).root,
+    }));
+    this.list = parseFolderList(formatFolderList(entries));
+    this.cut = new FolderCut(this.list);
     this.bytes = new Uint8Array(new SharedArrayBuffer(this.cut.size));
     for (const { file, offset } of this.cut.slices(0, this.cut.size)) {
-      this.bytes.set(contents.get(this.cut.files[file]?.path ?? "") ?? new Uint8Array(0), offset);
+      this.bytes.set(contents.get(this.list.pathOf(this.cut.entryOf(file))) ?? new Uint8Array(0), offset);
     }
     const memory = this.bytes.buffer as unknown as SharedArrayBuffer;
     this.hashes = pool.layer({ memory, units: this.cut.unitsOf(0, this.cut.count) });
@@ -58,8 +59,9 @@ class Source {
   }
 
   open(options: Partial<IncomingFolderOptions> = {}): IncomingFolder {
-    const { entries, cut } = this;
-    return IncomingFolder.open({ into: top, name: "Lesson", entries, cut, inside: "", dates: new Map(), ...options });
+    const { list, cut } = this;
+    const dates = new FolderDates(list);
+    return IncomingFolder.open({ into: top, name: "Lesson", list, cut, inside: "", dates, ...options });
   }
 
   /** Fetches everything that is not there. Gives the number of pieces that were fetched. */
@@ -124,7 +126,9 @@ describe("IncomingFolder", () => {
   test("files and folders get their dates, also when they are made before others in the same folder", async () => {
     const source = new Source({ "a.txt": "one", "b/c/d.txt": "two", "large.bin": LARGE, "b/empty/": "" });
     const paths = ["a.txt", "b/c/d.txt", "large.bin", "/", "b/", "b/c/", "b/empty/"];
-    await source.fetch({ dates: new Map(paths.map((path, i) => [path, 1_000_000_000_000 + i * 1000])) });
+    const given = new FolderDates(source.list);
+    for (const [i, path] of paths.entries()) given.set(new TextEncoder().encode(path), 1_000_000_000_000 + i * 1000);
+    await source.fetch({ dates: given });
     const dates = paths.map((path) => statSync(join(top, "Lesson", path)).mtimeMs);
     expect(dates).toEqual(paths.map((_, i) => 1_000_000_000_000 + i * 1000));
   });
@@ -228,8 +232,8 @@ describe("IncomingFolder", () => {
   });
 
   test("a folder that is larger than the disk is refused before its hashes are asked for, and leaves nothing", () => {
-    const entries = [{ path: "a", size: 16_000_000_000_000, root: "a".repeat(64) }];
-    const options = { into: top, name: "Lesson", entries, cut: new FolderCut(entries), inside: "", dates: new Map() };
+    const list = parseFolderList(new TextEncoder().encode(`16000000000000 ${"a".repeat(64)} a\n`));
+    const options = { list, cut: new FolderCut(list), inside: "", dates: new FolderDates(list), into: top, name: "Lesson" };
     expect(() => IncomingFolder.open(options)).toThrow(/it needs 16 TB, and ".*" has .* free/);
     expect(readdirSync(top)).toEqual([]);
   });

@@ -1,0 +1,121 @@
+// Reads what has arrived of a fetched folder: in its part folder, or in the finished folder of an earlier run.
+
+import { closeSync, constants, openSync, readSync } from "node:fs";
+import type { FolderList } from "../../protocol/folder-list.ts";
+import { HASH } from "../../protocol/messages.ts";
+import { type FolderCut, type HashUnit, isSmall, packHash } from "../content/folder-cut.ts";
+import { type HashPool, sha256 } from "../content/hash.ts";
+import { PieceSet } from "../content/pieces.ts";
+import type { FolderLayout } from "./folder-layout.ts";
+import type { FolderSelection } from "./folder-selection.ts";
+import { entryOf, isAtItsPath, PLAIN_ONLY } from "./identity.ts";
+
+/** The number of pieces of an earlier run that are checked at the same time. */
+const CHECKED_AT_ONCE = 4;
+
+/** A folder that is being fetched, and where its files may be. */
+export interface FetchedFolder {
+  readonly list: FolderList;
+  readonly cut: FolderCut;
+  readonly selection: FolderSelection;
+  readonly layout: FolderLayout;
+  /** The folders in which the files may be; the first one with the right bytes counts. */
+  readonly places: readonly string[];
+}
+
+export class FolderReadBack {
+  readonly #of: FetchedFolder;
+
+  constructor(folder: FetchedFolder) {
+    this.#of = folder;
+  }
+
+  /** Whether nothing of a piece is wanted. */
+  isUnwanted(piece: number): boolean {
+    const { cut, selection } = this.#of;
+    const start = cut.startOf(piece);
+    for (const { file } of cut.slices(start, cut.startOf(piece + 1) - start))
+      if (selection.has(cut.entryOf(file))) return false;
+    return true;
+  }
+
+  /** The pieces of which nothing is wanted. */
+  unwanted(): PieceSet {
+    const { cut } = this.#of;
+    const pieces = new PieceSet(cut.count);
+    for (let piece = 0; piece < cut.count; piece++) if (this.isUnwanted(piece)) pieces.add(piece);
+    return pieces;
+  }
+
+  /** The pieces that are here, and those of which nothing is wanted. `hashes` are those of all pieces. */
+  async present(hashes: Uint8Array, pool: HashPool, onChecked: (bytes: number) => void): Promise<PieceSet> {
+    const { cut } = this.#of;
+    const have = this.unwanted();
+    let next = 0;
+    const run = async () => {
+      let memory: SharedArrayBuffer | undefined;
+      while (next < cut.count) {
+        const piece = next++;
+        if (!have.has(piece)) {
+          memory ??= new SharedArrayBuffer(cut.longest);
+          if (await this.#isHere(piece, hashes, pool, memory)) have.add(piece);
+        }
+        onChecked(cut.startOf(piece + 1) - cut.startOf(piece));
+      }
+    };
+    await Promise.all(Array.from({ length: Math.min(cut.count, CHECKED_AT_ONCE) }, run));
+    return have;
+  }
+
+  async #isHere(piece: number, hashes: Uint8Array, pool: HashPool, memory: SharedArrayBuffer): Promise<boolean> {
+    const { cut, list, selection } = this.#of;
+    const start = cut.startOf(piece);
+    const bytes = new Uint8Array(memory);
+    const units: HashUnit[] = [];
+    const expected: Uint8Array[] = [];
+    let at = 0;
+    for (const { file, from, length } of cut.slices(start, cut.startOf(piece + 1) - start)) {
+      const entry = cut.entryOf(file);
+      if (!selection.has(entry)) continue;
+      if (!this.read(entry, bytes.subarray(at, at + length), from)) return false;
+      at += length;
+      const isWhole = length === list.sizeOf(entry);
+      // Each file of a pack is checked for itself, since some of them may not be wanted.
+      if (isWhole) units.push({ files: [length] });
+      else units.push(...cut.unitsOf(piece, 1));
+      const root = new Uint8Array(HASH);
+      list.copyRoot(entry, root, 0);
+      expected.push(isWhole ? packHash(root, sha256) : hashes.subarray(piece * HASH, (piece + 1) * HASH));
+    }
+    const layer = await pool.layer({ memory, units });
+    return expected.every((hash, i) => Buffer.compare(hash, layer.subarray(i * HASH, (i + 1) * HASH)) === 0);
+  }
+
+  /** Reads a part of a file. False when it is not there in its full length. */
+  read(entry: number, into: Uint8Array, from: number): boolean {
+    const { list, selection, layout, places } = this.#of;
+    const local = layout.placeOf(selection.pathOf(entry));
+    return places.some((place) => readAt(`${place}/${local}`, list.sizeOf(entry), into, from));
+  }
+}
+
+/** Reads a part of a file of `size` bytes. False when there is no such file, or it is shorter. */
+function readAt(path: string, size: number, into: Uint8Array, from: number): boolean {
+  let fd: number | undefined;
+  try {
+    fd = openSync(path, constants.O_RDONLY | PLAIN_ONLY);
+    // A link on the way may lead to files that nobody has fetched, and publishing does not follow it.
+    if (!isAtItsPath(fd, path)) return false;
+    const found = entryOf(fd);
+    if (!found?.isFile() || (isSmall(size) && found.size !== BigInt(size))) return false;
+    let have = 0;
+    for (let got = -1; have < into.length && got !== 0; have += got)
+      got = readSync(fd, into, have, into.length - have, from + have);
+    return have === into.length;
+  } catch {
+    // It is not there, or cannot be read: it is fetched.
+    return false;
+  } finally {
+    if (fd !== undefined) closeSync(fd);
+  }
+}

@@ -1,0 +1,116 @@
+// Describes a peer that is online as the tracker sees it: its connection, its records, and how it receives answers.
+
+import type { Address } from "../protocol/address.ts";
+import type { CallBack, Profile } from "../protocol/messages.ts";
+import type { FileName, FileRecord } from "../protocol/record.ts";
+import type { encodeFromTracker } from "../protocol/write.ts";
+import type { Allowance } from "../rate.ts";
+import type { Findable } from "./find.ts";
+import type { NamedList } from "./named-list.ts";
+
+/** An accepted peer. Its address is the one that the tracker saw, whatever the peer wrote. */
+export interface Member {
+  readonly id: string;
+  readonly profile: Profile;
+  readonly address: Address;
+  readonly agent: string;
+  /** No other peer online has it. Not every peer has one. */
+  readonly name?: string | undefined;
+  /** Milliseconds since 1970. */
+  readonly since: number;
+  /** The port of all its records. */
+  readonly port: number;
+  /** Whether the tracker could connect to that port; undefined until it has tried. */
+  readonly reach?: boolean | undefined;
+  /** It serves the guests of the web page. */
+  readonly guests?: boolean | undefined;
+  /** FT/1 peers have none. */
+  readonly presence?: Presence | undefined;
+  /** In a private room: the fingerprint of its certificate. */
+  readonly fingerprint?: string | undefined;
+}
+
+/** What a tracker says without a request. */
+export type Push = Extract<Parameters<typeof encodeFromTracker>[0], { verb: "OFFERED" | "APPEARED" | "NOTICE" }>;
+
+/** The connection of an FT/2 peer that is online, as the requests of other peers reach it. */
+export interface Presence extends Seer {
+  /** Asks the peer to connect to another one; false when it gets too many such requests. */
+  ask(call: CallBack): boolean;
+  /** Whether the claim shows that it is the same peer, on another connection. */
+  isBack(claim: SessionClaim): boolean;
+  /** Ends this connection without removing the peer, because the peer has a new connection. */
+  replace(): void;
+  /** Limits what it is told without having asked: files that appear, and offers. */
+  readonly pushes: Allowance;
+  /** Tells it something that it has not asked for. */
+  push(message: Push): void;
+}
+
+/** A new peer that says the session of an earlier one. Anybody on the network may have overheard that session. */
+export interface SessionClaim {
+  session: string;
+  address: Address;
+  /** Its session key; "" when it has none. */
+  key: string;
+  /** Whether it has the private half, too. */
+  isProven(): boolean;
+}
+
+/**
+ * The receiver of an answer: its address, and (`via`) the tracker's address on its connection. The receiver gets `via` as the address
+ * of peers that run on the tracker's machine.
+ */
+export interface Seer {
+  address: Address;
+  via: Address;
+  /** It knows what `reach` means. */
+  extras?: boolean;
+  /** It knows that peers have names. */
+  knowsNames?: boolean;
+  /** It knows what an offer is. */
+  hearsOffers?: boolean;
+  /** The id of an FT/2 peer that is online. Others are shown no record with a token. */
+  id?: string;
+}
+
+/** A member and its records by name, in the order in which they came. */
+export interface Shelf extends Member {
+  port: number;
+  reach: boolean | undefined;
+  readonly records: NamedList<SharedFile>;
+  /** Records of files that the peer is still fetching. */
+  parts: number;
+  /** Whole files that are not shown to everybody. */
+  enclosed: number;
+  /** Records that do not count towards its limit: of unfinished files, and of whole ones beyond the limit. */
+  uncounted: number;
+  /** Bytes of its whole files. A sum of several sizes may be no exact `number`. */
+  bytes: bigint;
+  /** The end of its records for a receiver that knows names: `;by=Ben>`, or `>`. */
+  readonly end: string;
+  /** Another FT/2 peer has the same address and port: both are behind one router. */
+  isTwin: boolean;
+  /** An IPv4 address or the network of an IPv6 address. One host can be several peers, but each host counts once. */
+  readonly host: string;
+}
+
+/** A record of a peer's list, without its endpoint. */
+export interface SharedFile extends Omit<FileRecord, "address" | "port">, Findable<SharedFile> {
+  readonly name: FileName;
+  type: string;
+  size: number;
+  modified: string;
+  mtime: string | undefined;
+  root: string | undefined;
+  files: number | undefined;
+  list: number | undefined;
+  part: true | undefined;
+  have: number | undefined;
+  beyond: true | undefined;
+  only: string | undefined;
+  readonly holder: Shelf;
+}
+
+/** A record as the operator sees it. */
+export type Listed = Readonly<Pick<SharedFile, "name" | "size" | "root" | "part" | "have">>;
