@@ -5,6 +5,9 @@ import type { Endpoint } from "../protocol/address.ts";
 /** The reason that `close` gives when the connection was reset. */
 export const BROKEN = "the connection broke";
 
+/** The code of the error for a program that does not speak TLS 1.3, as those of private rooms do. */
+export const NOT_SECURED = "not-secured";
+
 /** The events of a channel. The channel calls these handlers synchronously. A handler must not throw. */
 export interface ChannelHandlers {
   data(chunk: Uint8Array): void;

@@ -5,7 +5,7 @@ import type { Socket } from "bun";
 import { type Clock, systemClock } from "../clock.ts";
 import { codeOf, FtError } from "../error.ts";
 import type { Certificate } from "./certificate.ts";
-import type { Channel } from "./channel.ts";
+import { type Channel, NOT_SECURED } from "./channel.ts";
 import { LOCAL_NETWORK } from "./permission.ts";
 import { formatSeconds, socketEvents, TcpChannel } from "./tcp.ts";
 import { securedBy, tlsOptions } from "./tls.ts";
@@ -16,9 +16,6 @@ const CONNECT_MS = 5_000;
 const REFUSED_WITHIN_MS = 900;
 /** The same on Windows, which asks three times before it believes a refusal: that takes 2 seconds. Milliseconds. */
 const REFUSED_WITHIN_ON_WINDOWS_MS = 2_600;
-
-/** The code of the error for a program that does not speak TLS 1.3, as those of private rooms do. */
-export const NOT_SECURED = "not-secured";
 
 export interface DialOptions {
   timeoutMs?: number;

@@ -3,7 +3,7 @@
 
 import type { Clock } from "../clock.ts";
 import { FtError } from "../error.ts";
-import type { Channel } from "../net/channel.ts";
+import { type Channel, NOT_SECURED } from "../net/channel.ts";
 import { formatEndpoint } from "../protocol/address.ts";
 import { Frame } from "../protocol/lines.ts";
 import { RoomOpener } from "../protocol/room.ts";
@@ -57,7 +57,7 @@ export async function enterRoom(
 
 async function prove(channel: Channel, room: RoomKnown, where: string, { random }: EnterTools): Promise<void> {
   const { secured } = channel;
-  if (secured === undefined) throw new RoomRefusal("not-secured", `${where} does not encrypt.`);
+  if (secured === undefined) throw new RoomRefusal(NOT_SECURED, `${where} does not encrypt.`);
   const { fingerprint } = secured;
   if (room.pin !== undefined && room.pin !== fingerprint) {
     const then = "Somebody else may answer there. If the room was set up anew, run this once with --forget.";

@@ -3,7 +3,7 @@
 
 import { type Clock, sleep } from "../clock.ts";
 import { CancelledError, codeOf, FtError } from "../error.ts";
-import type { Channel } from "../net/channel.ts";
+import { type Channel, NOT_SECURED } from "../net/channel.ts";
 import { type Address, formatEndpoint, isLoopback } from "../protocol/address.ts";
 import { DEFAULT_MAX_FILES, type Dismissal, PING_MS, type Profile, type Push, RESULTS_LIMIT } from "../protocol/messages.ts";
 import type { FileRecord } from "../protocol/record.ts";
@@ -64,6 +64,7 @@ export class Session {
   #standing: Standing | undefined;
   #online = false;
   #leaving = false;
+  #toldOpen = false;
   #cancelPing = () => {};
   #cancelTryFull = () => {};
   /** Called when this peer is online again, or has left. */
@@ -341,6 +342,7 @@ export class Session {
     this.#standing = standing;
     this.#online = true;
     this.#exclusion = undefined;
+    this.#toldOpen = false;
     this.#pingLater();
     this.#list.addParts(channel, standing);
     const left = list.slice(max);
@@ -446,7 +448,10 @@ export class Session {
         this.#connection = undefined;
         channel?.destroy();
         if (error instanceof RoomRefusal) this.#shutOut(error);
-        else if (!this.#leaving) this.#retryLater();
+        else if (!this.#leaving) {
+          if (codeOf(error) === NOT_SECURED) this.#tellOpen();
+          this.#retryLater();
+        }
       });
     });
   }
@@ -456,6 +461,14 @@ export class Session {
     if (this.#leaving) return;
     this.#options.report({ event: "shut-out", code: refusal.code, words: refusal.message });
     void this.leave(refusal);
+  }
+
+  /** Where the private room was, another program answers. Its person is told once; the room may come back. */
+  #tellOpen(): void {
+    if (this.#toldOpen) return;
+    this.#toldOpen = true;
+    const reason = "a program answers there that does not encrypt, as the private room did; nothing was sent to it";
+    this.#options.report({ event: "away", reason });
   }
 
   async #rejoin(attempt: number): Promise<void> {

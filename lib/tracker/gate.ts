@@ -2,7 +2,7 @@
 
 import type { Clock } from "../clock.ts";
 import { ProtocolError } from "../error.ts";
-import type { Channel } from "../net/channel.ts";
+import { BROKEN, type Channel } from "../net/channel.ts";
 import { Frame } from "../protocol/lines.ts";
 import { RoomKeeper } from "../protocol/room.ts";
 import { Guesses } from "./guesses.ts";
@@ -87,6 +87,8 @@ class Guest {
   readonly #frame = new Frame();
   /** It has sent its share, and got the tracker's. */
   #keeper: RoomKeeper | undefined;
+  /** It has sent something. */
+  #heard = false;
   #over = false;
   #cancelWait = () => {};
 
@@ -102,13 +104,18 @@ class Guest {
     this.channel.start({
       data: (chunk) => {
         if (this.#over) return;
+        this.#heard = true;
         this.#frame.push(chunk);
         this.#read();
       },
-      end: () => this.#refuse(),
-      close: () => {
-        if (!this.#over) this.#tools.refused(this.channel.remote.address, "not-accepted", "It did not show the room's key.");
-        this.#leave();
+      end: () => {
+        if (this.#heard) this.#refuse();
+        else this.#partQuietly();
+      },
+      close: (reason) => {
+        // A peer that dials several addresses of this tracker closes all connections but one.
+        if (reason === BROKEN && !this.#heard) this.#leave();
+        else this.#refuse();
       },
     });
   }
@@ -163,10 +170,18 @@ class Guest {
     this.#tools.enter(this.channel);
   }
 
+  /** A peer that has looked at the certificate, and knows now which key is meant. */
+  #partQuietly(): void {
+    this.#leave();
+    this.channel.limit({ deadline: REFUSED_MS });
+    this.channel.finish();
+  }
+
   #refuse(code: "wrong-key" | "not-accepted" = "not-accepted", reason = "It did not show the room's key."): void {
     if (this.#over) return;
     this.#leave();
     this.#tools.refused(this.channel.remote.address, code, reason);
+    if (this.channel.closed) return;
     this.channel.limit({ deadline: REFUSED_MS, excess: EXCESS });
     this.channel.finish();
   }

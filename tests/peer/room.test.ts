@@ -267,6 +267,21 @@ test("a peer whose room has another key is out, and tries the old one once", asy
   expect(tracker.tracker.summary().refused).toEqual({ "wrong-key": 1 });
 });
 
+test("a peer tells an open tracker in the place of its room nothing, and comes back when the room does", async () => {
+  await using first = house();
+  const { port } = first.tracker;
+  await using ann = await member(first);
+  await first.tracker.stop();
+  const open = new LoopbackTracker(["--port", String(port)]);
+  const isTold = (event: PeerEvent) => event.event === "away" && event.reason.includes("does not encrypt");
+  await eventually(() => ann.events.some(isTold));
+  expect(open.tracker.catalog.peers).toBe(0);
+  await open.tracker.stop();
+  await using again = new LoopbackTracker(["--port", String(port)], { room: { secret: SECRET, certificate } });
+  await again.event("joined");
+  expect(ann.events.filter(isTold)).toHaveLength(1);
+});
+
 test("a peer comes back to its room after a restart of the tracker", async () => {
   await using first = house();
   const { port } = first.tracker;

@@ -95,16 +95,22 @@ describe("without the key", () => {
     ["a proof without a share", `ROOM proof=${"00".repeat(64)}\n`],
     ["a long line", `ROOM ${"x".repeat(5000)}\n`],
     ["bytes that are no text", "\u0000\u0001\u0002\n"],
-    ["nothing, and an end", ""],
   ];
   test.each(lines)("%s is answered by a close and nothing else", async (_, text = "") => {
     await using house = room();
     using guest = await RoomGuest.connect(house.tracker.port);
     guest.send(text);
-    if (text === "") guest.channel.halfClose();
     await guest.until(() => guest.over);
     expect(guest.text).toBe("");
     expect(house.tracker.summary().refused).toEqual({ "not-accepted": 1 });
+  });
+
+  test("a connection that ends before its first byte is closed, and not counted", async () => {
+    await using house = room();
+    using guest = await RoomGuest.connect(house.tracker.port);
+    guest.channel.halfClose();
+    await guest.until(() => guest.over);
+    expect([guest.text, house.tracker.summary().refused]).toEqual(["", {}]);
   });
 
   test("a wrong key hears one random share, and is counted", async () => {
