@@ -22,6 +22,7 @@ import { type Listener, type ListenOptions, listen, listenNear } from "./lib/net
 import { Admission } from "./lib/peer/admission.ts";
 import { mayCallBack } from "./lib/peer/call-backs.ts";
 import { orCancelled } from "./lib/peer/cancel.ts";
+import { Accepting } from "./lib/peer/commands/accept.ts";
 import { collect } from "./lib/peer/commands/collect.ts";
 import { readCommandLine } from "./lib/peer/commands/command-line.ts";
 import { runDoctor } from "./lib/peer/commands/doctor.ts";
@@ -31,6 +32,7 @@ import { checkWhere, get } from "./lib/peer/commands/get.ts";
 import { holders } from "./lib/peer/commands/holders.ts";
 import { findTracker, joinTracker, knownTrackers, roomsOf } from "./lib/peer/commands/join.ts";
 import { listFolder } from "./lib/peer/commands/list-folder.ts";
+import { chooseToSend, fitIn, send } from "./lib/peer/commands/send.ts";
 import { stayOnline, tellEvent } from "./lib/peer/commands/share.ts";
 import type { Peer, PeerOptions } from "./lib/peer/commands/types.ts";
 import { waitForHolders, want } from "./lib/peer/commands/want.ts";
@@ -49,6 +51,8 @@ import { EventDamper, type PeerEvent } from "./lib/peer/events.ts";
 import { Finishers } from "./lib/peer/finishers.ts";
 import { FolderDownloads, fetchFolderList } from "./lib/peer/folder-downloads.ts";
 import { FolderSharing } from "./lib/peer/folder-sharing.ts";
+import { HandOuts } from "./lib/peer/hand-out.ts";
+import { Offers } from "./lib/peer/offers.ts";
 import { type CommandLine, DEFAULT_PORT, defaultPeerName, PEER_COMMANDS, type PeerCommand } from "./lib/peer/options.ts";
 import { type Holding, isDialable, isOwnRecord, isTrackerHere } from "./lib/peer/own-address.ts";
 import { describeChangedName } from "./lib/peer/own-name.ts";
@@ -57,7 +61,7 @@ import { guide } from "./lib/peer/screen/guide.ts";
 import { Remembered } from "./lib/peer/screen/remembered.ts";
 import { Screen } from "./lib/peer/screen/screen.ts";
 import { hasTerminal, promptsOn } from "./lib/peer/screen/terminal.ts";
-import { type FileAsked, type Opened, Server } from "./lib/peer/serve/serve.ts";
+import { type FileAsked, type Known, type Opened, Server } from "./lib/peer/serve/serve.ts";
 import { Session } from "./lib/peer/session.ts";
 import { Sharing } from "./lib/peer/sharing.ts";
 import { Wants } from "./lib/peer/wants.ts";
@@ -86,7 +90,10 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
   const dialHere: Dial = (to, how) => dial(to, { ...how, tls: room?.certificate });
   const names = new DownloaderNames({ ask: (id) => session.requests.nameOf(id), report: options.report, clock: quietClock });
   const events = new EventDamper((event) => names.report(event), quietClock);
-  const report = (event: PeerEvent) => events.report(event);
+  const report = (event: PeerEvent) => {
+    events.report(event);
+    handOuts.hear(event);
+  };
   const share = new Share(options.files);
   const pool = new HashPool(new URL("./lib/peer/content/hasher.ts", import.meta.url));
   const cache = new TreeCache(options.cachePath);
@@ -96,6 +103,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
   const sessionKey = new SessionKey();
   const admission = new Admission({
     standing: () => session.standing,
+    signers: () => session.signers,
     askKnown: (address) => session.requests.known(address),
     isOfThisMachine,
     port: () => listener.port,
@@ -104,7 +112,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
   });
   const server = new Server({
     open: (wanted) => openShared(wanted),
-    look: (root) => sharing.look(root) ?? downloads.look(root) ?? folders.look(root) ?? folderDownloads.look(root),
+    look: (root) => lookUp(root),
     lookFolder: (root) => folders.lookFolder(root) ?? folderDownloads.lookFolder(root),
     changed: () => watch.nudge(),
     readPass: (pass, from, keyed, fingerprint) => {
@@ -151,9 +159,12 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     revoked: (ids) => admission.revoke(ids),
     callBack: (to) => void connector.callBack(to),
     appeared: (message) => wants.appeared(message),
+    ...(options.takesOffers ? { offered: (message: { record?: FileRecord }) => offers.offered(message) } : {}),
     report: (event) => {
       report(event);
-      if (event.event === "joined") wants.joined();
+      if (event.event !== "joined") return;
+      wants.joined();
+      offers.joined();
     },
     clock,
     random: Math.random,
@@ -163,6 +174,26 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     unwatch: (token) => session.requests.unwatch(token),
     look: (wanted) => session.requests.wanted(wanted),
     isOwn: (record) => isMine(record),
+    clock: quietClock,
+  });
+  const offers = new Offers({
+    make: (offer) => session.requests.offer(offer),
+    look: () => session.requests.offered(),
+    has: ({ root = "", only }) => {
+      sharing.showTo(root, only);
+      folders.showTo(root, only);
+      return lookUp(root) !== undefined;
+    },
+    told: (record) => report({ event: "offer", record }),
+    clock,
+  });
+  const handOuts = new HandOuts({
+    who: () => session.requests.who(),
+    holders: (root) => session.requests.holders(root),
+    offer: (offer) => offers.make(offer),
+    endOffer: (token) => offers.end(token),
+    self: () => session.standing?.id,
+    token: secret,
     clock: quietClock,
   });
   const connector = new Connector({
@@ -203,11 +234,17 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     cache,
     session,
     port: listener.port,
+    hasRoom,
     isDownloading: () => downloads.running || folderDownloads.running,
     report,
     clock,
   });
+  function hasRoom(): boolean {
+    const counted = [...share.files, ...folders.folders].filter(({ beyond }) => !beyond).length;
+    return counted < (session.standing?.max ?? 0);
+  }
   const folders = new FolderSharing(options.folders ?? [], {
+    hasRoom,
     pool,
     cache: new FolderCache(join(dirname(options.cachePath), "folders")),
     watch: watchFolder,
@@ -232,13 +269,16 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     isFetchable: (record) => isDialable(record, session.standing) && !isOwn(record),
     isOwn,
     announce: (record) => sharing.announcePart(record),
-    withdraw: (record) => sharing.withdrawPart(record),
+    withdraw: (record) => {
+      // A folder that was fetched is shared by now.
+      if (folders.look(record.root ?? "") === undefined) sharing.withdrawPart(record);
+    },
   };
   const downloads = new Downloads({
     ...downloadTools,
-    finished: (file, root, pieces) => sharing.addDownloaded(file, root, pieces),
+    finished: (file, about) => sharing.addDownloaded(file, about),
   });
-  const folderTools = { ...downloadTools, finished: (path: string) => folders.add(path) };
+  const folderTools = { ...downloadTools, finished: (path: string, only?: string) => folders.add(path, only) };
   const folderDownloads = new FolderDownloads(folderTools);
   const watch = new ShareWatch(share, {
     changed: (file) => void sharing.changed(file),
@@ -255,10 +295,15 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     await folders.compute();
   }
 
-  /** A shared file, or the part of a download that has arrived. */
+  function lookUp(root: string): Known | undefined {
+    return sharing.look(root) ?? downloads.look(root) ?? folders.look(root) ?? folderDownloads.look(root);
+  }
+
+  /** A shared file, or the part of a download that has arrived. A file that is only for some is not opened by its name. */
   function openShared(wanted: FileAsked): Opened | undefined {
-    const found = wanted.folder === undefined ? share.find(wanted) : undefined;
     const { root } = wanted;
+    const shared = wanted.folder === undefined ? share.find(wanted) : undefined;
+    const found = root === undefined && shared?.only !== undefined ? undefined : shared;
     if (found === undefined) {
       const part = root === undefined ? undefined : downloads.open(root);
       return part === undefined ? (folders.open(wanted) ?? folderDownloads.open(wanted)) : { ...part, root };
@@ -283,9 +328,19 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     server,
     computeRoots: () => void computeRoots(),
     shareInstead: async (files) => {
-      share.replace(files);
+      // What is handed out stays.
+      share.replace([
+        ...files,
+        ...share.files.filter((file) => handOuts.hands(file) && !files.some(({ path }) => path === file.path)),
+      ]);
       await session.sendAgain();
       void computeRoots();
+    },
+    handing: {
+      offer: (files, to, say, tell) => handOuts.prepare(files, to, say, tell),
+      share: (file) => void sharing.add(file),
+      again: (record) => offers.forget(record),
+      token: secret,
     },
     isOwn,
     isMine,
@@ -301,6 +356,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
       sharing.stop();
       finishers.stop();
       wants.stop();
+      handOuts.stop();
       folders.stop();
       watch.stop();
       stopWatchingNetwork();
@@ -343,36 +399,44 @@ function listenFrom(port: number | undefined, how: Pick<ListenOptions, "tls" | "
 async function runCommand(line: CommandLine, command: Exclude<PeerCommand, "doctor">, signal: AbortSignal): Promise<void> {
   const screen = new Screen(line);
   if (line.isNameChanged) screen.note(describeChangedName(line.name));
-  const { folders, share } = pathsToShare(line);
+  const sending = command === "send" ? chooseToSend(line, secret) : undefined;
+  const { folders, share } = sending === undefined ? pathsToShare(line) : { ...sending, share: [] };
   const named = { ...line, share };
-  const chosen = folders.length > 0 && share.length === 0 ? { taken: [], left: [] } : filesToShare(named);
-  if (command === "get" || line.get) checkWhere(line);
+  const hasNamed = sending !== undefined || (folders.length > 0 && share.length === 0);
+  const chosen = hasNamed ? { taken: [], left: [] } : filesToShare(named);
+  if (command === "get" || line.get || line.accept.length > 0) checkWhere(line);
   const rooms = roomsOf(line, signal);
   const place = line.tracker ?? (await findTracker(line, rooms, screen, signal));
   const askLimit = async () => (await rooms.approach(place)).met.max;
-  const { taken: files, left } = await fillUp(named, chosen, askLimit);
-  if (files.length > 0) screen.note(describeSharing({ taken: files, left }));
+  if (sending !== undefined) await fitIn(sending, askLimit);
+  const { taken: files, left } = sending ? { taken: sending.files, left: [] } : await fillUp(named, chosen, askLimit);
+  if (files.length > 0 && sending === undefined) screen.note(describeSharing(named, { taken: files, left }));
   for (const folder of folders) {
     await folder.look(signal);
-    screen.note(describeFolder(folder));
+    if (sending === undefined) screen.note(describeFolder(folder));
   }
+  const accepting = command === "share" ? new Accepting(line, screen, signal) : undefined;
   const shutOut = Promise.withResolvers<never>();
   shutOut.promise.catch(() => undefined);
   const report = (event: PeerEvent) => {
     tellEvent(screen, event, command === "share");
+    accepting?.hear(event);
     if (event.event === "shut-out") shutOut.reject(new FtError(event.code, event.words));
   };
-  const consent = share.length > 0 || folders.length > 0;
-  const peer = await joinTracker({ line, startPeer, place, rooms, files, folders, report, signal, consent });
+  const consent = share.length > 0 || folders.length > 0 || sending !== undefined;
+  const takesOffers = accepting !== undefined;
+  const peer = await joinTracker({ line, startPeer, place, rooms, files, folders, report, signal, takesOffers, consent });
   try {
+    accepting?.start(peer);
     if (command === "share") await Promise.race([stayOnline(peer, screen, signal), shutOut.promise]);
+    else if (command === "send") await send(peer, line, sending ?? { files, folders }, screen, signal);
     else if (command === "get") {
       if (line.wait !== undefined) await waitForHolders(peer, line, screen, signal);
       await get(peer, line, screen, signal);
     } else if (command === "collect") await collect(peer, line, screen, signal);
     else if (command === "want") await want(peer, line, screen, signal);
     else if (command === "who") await orCancelled(who(peer, screen), signal);
-    else if (command === "holders") await orCancelled(holders(peer, line.argument ?? "", screen), signal);
+    else if (command === "holders") await orCancelled(holders(peer, line, screen), signal);
     else if (command === "find") await orCancelled(find(peer, line, screen), signal);
     else if (command === "list" && line.argument?.includes("/")) await listFolder(peer, line.argument, screen, signal);
     else await orCancelled(search(peer, line, command, screen), signal);
@@ -412,8 +476,9 @@ async function runGuided(line: CommandLine, signal: AbortSignal): Promise<void> 
       meet: async (place) => (await rooms.approach(place)).met,
       name: line.name,
       usualName: defaultPeerName(),
-      start: (place, files, report, { consent, name }) => {
-        return joinTracker({ line: { ...line, name }, startPeer, place, rooms, files, report, signal, consent });
+      start: (place, files, report, { consent, name, folders }) => {
+        const how = { takesOffers: true, consent, folders };
+        return joinTracker({ line: { ...line, name }, startPeer, place, rooms, files, report, signal, ...how });
       },
     });
     prompts.goodbye("Bye.");
@@ -446,9 +511,9 @@ async function main(argv: string[]): Promise<number> {
       return EXIT.done;
     }
     json = line.json;
-    const needsFiles = line.command !== undefined && line.command !== "doctor";
+    const needsFiles = line.command !== undefined && line.command !== "doctor" && line.command !== "send";
     const shared = line.share.length === 0 && needsFiles ? ["."] : line.share;
-    const receives = line.command === undefined || line.command === "get" || line.get;
+    const receives = line.command === undefined || line.command === "get" || line.get || line.accept.length > 0;
     checkSpelling([...shared, ...(receives ? [line.to] : [])]);
     if (line.command === undefined) await runGuided(line, cancel.signal);
     else if (line.command === "doctor") return (await runDoctor(line, startPeer, cancel.signal)) ? EXIT.done : EXIT.failed;

@@ -10,7 +10,7 @@
 import { type KeyObject, randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { type Clock, sleep, systemClock } from "./lib/clock.ts";
-import { UsageError } from "./lib/error.ts";
+import { sentenceOf, UsageError } from "./lib/error.ts";
 import { userFolder } from "./lib/files.ts";
 import type { Certificate } from "./lib/net/certificate.ts";
 import type { Channel, Dial } from "./lib/net/channel.ts";
@@ -22,7 +22,7 @@ import { writesToJournal } from "./lib/program/journal.ts";
 import { roomSecret } from "./lib/program/room-key.ts";
 import { outsideOf } from "./lib/program/settings.ts";
 import { endingSignals } from "./lib/program/signals.ts";
-import { formatEndpoint, hostOf, isIPv6 } from "./lib/protocol/address.ts";
+import { formatEndpoint, hostOf, isIPv6, parseAddress } from "./lib/protocol/address.ts";
 import { DEFAULT_TRACKER_PORT } from "./lib/protocol/messages.ts";
 import { encodeFromTracker } from "./lib/protocol/write.ts";
 import { jsonLine, printable } from "./lib/text.ts";
@@ -33,12 +33,18 @@ import { Conversation } from "./lib/tracker/conversation.ts";
 import { Credentials } from "./lib/tracker/credentials.ts";
 import { EventDamper, type TrackerEvent, TrackerLog, withTime } from "./lib/tracker/events.ts";
 import { Gate } from "./lib/tracker/gate.ts";
-import { changeKey, type KeptRoom, openRoom, roomKeyPath, wasRoom } from "./lib/tracker/kept-room.ts";
+import { Group } from "./lib/tracker/group/group.ts";
+import { Neighbours } from "./lib/tracker/group/neighbours.ts";
+import { openRedis, type RedisPlace } from "./lib/tracker/group/redis.ts";
+import type { SharedIndex } from "./lib/tracker/group/shared-index.ts";
+import { startSharing } from "./lib/tracker/group/start.ts";
+import type { OpenStore } from "./lib/tracker/group/store.ts";
+import { changeKey, type KeptRoom, keepRoom, openRoom, roomKeyPath, wasRoom } from "./lib/tracker/kept-room.ts";
 import { LIMITS, type Limits } from "./lib/tracker/limits.ts";
 import { describeSummary, Operator, type Order, type OrderResult, type Summary } from "./lib/tracker/operator.ts";
 import { giveOrder, openOperatorSocket } from "./lib/tracker/operator-socket.ts";
 import { parseTrackerArguments } from "./lib/tracker/options.ts";
-import { ownKey } from "./lib/tracker/own-key.ts";
+import { keepKey, ownKey } from "./lib/tracker/own-key.ts";
 import { TrackerState } from "./lib/tracker/state.ts";
 import { tidyMemory } from "./lib/tracker/tidy.ts";
 import { openSite } from "./lib/tracker/web/open.ts";
@@ -53,6 +59,10 @@ export interface TrackerOptions {
   limits?: Partial<Limits>;
   /** Whether peers may find the tracker by DNS-SD. */
   announce?: boolean;
+  /** The group of trackers that it belongs to. */
+  group?: string | undefined;
+  /** The Redis by which the trackers of the group share one index. */
+  redis?: RedisPlace | undefined;
   /** Answers browsers with a page. `guests`: they may download from peers that agree. */
   web?: "page" | "guests" | undefined;
   /** The file in which bans are kept. Without it they end with the tracker. */
@@ -65,7 +75,7 @@ export interface TrackerOptions {
   report(event: TrackerEvent): void;
   /** Tests hand in a clock and a network of their own. */
   clock?: Clock;
-  network?: { listen(options: ListenOptions): Listener; dial: Dial };
+  network?: { listen(options: ListenOptions): Listener; dial: Dial; redis?(place: RedisPlace): OpenStore };
 }
 
 /** The name under which every private room is announced. */
@@ -73,6 +83,8 @@ const ROOM_NAME = "Private room";
 
 /** When the tracker stops, its peers have this time to read the notice. Milliseconds. */
 const FAREWELL_MS = 2_000;
+/** The group of trackers that share an index, and were given no group. */
+const ONE_GROUP = "default";
 
 export interface Tracker {
   readonly address: string;
@@ -84,16 +96,26 @@ export interface Tracker {
   obey(order: Order): OrderResult;
   /** Gives a private room another key. Everybody has to show the new one. */
   changeSecret(secret: Uint8Array): void;
+  /** Writes the bans again when their file was deleted with its folder. Throws when that cannot be. */
+  keepBans(): void;
   /** Accepts no more connections, tells the peers, and resolves when all connections are closed. */
   stop(): Promise<void>;
 }
 
 /** Starts a tracker. Throws a sentence when it cannot listen. */
 export function startTracker(options: TrackerOptions): Tracker {
-  const { name, host, announce: announced = false, clock = systemClock, network = { listen, dial }, room } = options;
+  const {
+    name,
+    host,
+    announce: announced = false,
+    clock = systemClock,
+    network = { listen, dial, redis: openRedis },
+    room,
+  } = options;
   const damper = new EventDamper(options.report, clock);
   const limits = { ...LIMITS, ...options.limits };
   limits.results = Math.min(limits.results, limits.mostResults);
+  const group = options.group === undefined && options.redis === undefined ? undefined : new Group(options.group ?? ONE_GROUP);
   const state = new TrackerState({
     name,
     announced,
@@ -103,6 +125,7 @@ export function startTracker(options: TrackerOptions): Tracker {
     clock,
     bans: new Bans(options.bans, () => clock.at()),
     credentials: new Credentials(clock, options.key),
+    group,
     dial: network.dial,
     dialable: dialableFrom,
     report: (event) => damper.report(event),
@@ -143,10 +166,10 @@ export function startTracker(options: TrackerOptions): Tracker {
   const operator = new Operator(state, { address, port });
   report({ event: "listening", address, port, ...(room === undefined ? {} : { room: true }) });
   reportAddresses({ host, port, announced, web: options.web }, reportUntilStop);
-  // The name and the key of a private room are nobody's business outside.
-  const shown = room === undefined ? { name, key: state.setup.credentials.key } : { name: ROOM_NAME, room: true };
-  const announcement = announced ? announceAs(shown, listener, reportUntilStop) : undefined;
+  const announcement = announced ? announceAs(state, listener, reportUntilStop) : undefined;
   const stopTidying = tidyMemory(state);
+  const redis = options.redis && { shown: options.redis.shown, open: (network.redis ?? openRedis)(options.redis) };
+  const shared = group && redis && shareIndex(state, group, redis, { host, port });
 
   return {
     address,
@@ -158,12 +181,14 @@ export function startTracker(options: TrackerOptions): Tracker {
       gate?.changeKey(secret);
       state.dismiss({ code: "stopping" }, () => true);
     },
+    keepBans: () => state.setup.bans.keep(),
     stop: async () => {
       stopping = true;
       gate?.stop();
       stopTidying();
       web?.stop();
       listener.stop();
+      await Promise.race([shared?.stop(), sleep(clock, FAREWELL_MS)]);
       const goodbyes = Promise.all([state.stop(), announcement?.stop()]);
       await Promise.race([goodbyes, sleep(clock, FAREWELL_MS)]);
       for (const { channel } of [...state.connections]) channel.destroy();
@@ -189,6 +214,11 @@ function whyNoRoom(code: RefusalCode, address: string, { perAddress }: Limits): 
   return `Too many connections from ${hostOf(address)} (limit ${perAddress}).`;
 }
 
+/** Whether a tracker that listens there listens on every address of this machine. */
+function isEveryAddress(host: string | undefined): boolean {
+  return host === undefined || host === "::" || host === "0.0.0.0";
+}
+
 /** Reports the addresses that peers can type. A tracker on every interface has to look them up first. */
 function reportAddresses(
   { host, port, announced, web }: { host: string | undefined; port: number; announced: boolean; web: TrackerOptions["web"] },
@@ -203,23 +233,52 @@ function reportAddresses(
     );
     report({ event: "web", addresses: pages, guests: web === "guests" });
   };
-  if (host !== undefined && host !== "::" && host !== "0.0.0.0") tell([host]);
+  if (host !== undefined && !isEveryAddress(host)) tell([host]);
   // A tracker on 0.0.0.0 cannot be reached by IPv6.
   else void likelyAddresses().then((all) => tell(all.filter((address) => host !== "0.0.0.0" || !isIPv6(address))));
 }
 
-/** Announces the tracker by DNS-SD, and reports each name under which it is shown. */
+/** Shares the index of this tracker with the others of its group. */
+function shareIndex(
+  state: TrackerState,
+  group: Group,
+  { shown, open }: { shown: string; open: OpenStore },
+  { host, port }: { host: string | undefined; port: number },
+): SharedIndex {
+  const only = isEveryAddress(host) ? undefined : parseAddress(host ?? "");
+  const places = async () => (only === undefined ? await likelyAddresses() : [only]).map((address) => ({ address, port }));
+  const self = randomBytes(6).toString("hex");
+  return startSharing(state, { group, redis: shown, open, self, places, random: Math.random });
+}
+
+/** Announces the tracker by DNS-SD, and reports each name under which it is shown. A tracker of a group hears the others. */
 function announceAs(
-  shown: { name: string; key?: string; room?: boolean },
+  state: TrackerState,
   { address, port }: Listener,
   report: (event: TrackerEvent) => void,
-): Announcement {
+): Pick<Announcement, "hosts" | "stop"> {
+  const { name, group, credentials, clock, room } = state.setup;
+  const { key } = credentials;
   const reported = new Set<string>();
   const announced = (shown: string) => {
     if (!reported.has(shown)) report({ event: "announced", name: shown });
     reported.add(shown);
   };
-  return announce({ ...shown, port, version: VERSION, host: address, announced });
+  // The name and the key of a private room are nobody's business outside.
+  const shown = room ? { name: ROOM_NAME, room } : { name, key };
+  const options = { ...shown, port, version: VERSION, host: address, announced };
+  if (group === undefined) return announce(options);
+  const changed = () => group.changed(state);
+  const neighbours = new Neighbours({ group: group.name, key, clock, ask: () => announcement.ask(), changed });
+  group.add(neighbours);
+  const announcement = announce({ ...options, group: group.name, heard: (packet, from) => neighbours.hear(packet, from) });
+  return {
+    hosts: announcement.hosts,
+    stop: () => {
+      neighbours.stop();
+      return announcement.stop();
+    },
+  };
 }
 
 /** Gives an order to the tracker of this user on this machine. */
@@ -237,9 +296,12 @@ async function order(port: number, order: Order, json: boolean): Promise<number>
 }
 
 /** Gives the private room of a running tracker another key. */
-function newRoom(tracker: Tracker, { path }: KeptRoom): OrderResult {
-  const changed = changeKey(path);
-  if ("key" in changed) tracker.changeSecret(roomSecret(changed.key));
+function newRoom(tracker: Tracker, room: KeptRoom): OrderResult {
+  const changed = changeKey(room.path);
+  if ("key" in changed) {
+    room.key = changed.key;
+    tracker.changeSecret(roomSecret(changed.key));
+  }
   return changed.result;
 }
 
@@ -262,14 +324,27 @@ async function serve(
   // Peers need the tracker more than anybody needs its log.
   goOnWithoutOutput("with a full disk");
   // A tracker on any free port is another one each time.
-  const key = options.port === 0 ? {} : { key: ownKey(join(userFolder("state"), `key-${options.port}.pem`)) };
+  const keyPath = join(userFolder("state"), `key-${options.port}.pem`);
+  const key = options.port === 0 ? undefined : ownKey(keyPath);
   const secret = room && roomSecret(room.key);
-  const tracker = startTracker({ ...options, ...key, room: room && secret && { ...room, secret }, report });
+  const own = { ...(key === undefined ? {} : { key }), room: room && secret && { ...room, secret } };
+  const tracker = startTracker({ ...options, ...own, report });
   if (room !== undefined) report(room.event);
-  const obey = (order: Order) => (room !== undefined && order.order === "room" ? newRoom(tracker, room) : tracker.obey(order));
-  const closeSocket = openOperatorSocket(tracker.port, obey, (reason) => {
+  const unreachable = (reason: string) => {
     if (!quiet) err(`Commands such as "ft-tracker status" do not reach this tracker: ${printable(reason)}.`);
-  });
+  };
+  const remade = () => {
+    if (key !== undefined) keepKey(keyPath, key);
+    if (room !== undefined) keepRoom(room, options.port);
+    if (!quiet) err(`Somebody has deleted this tracker's files in "${printable(userFolder("state"))}". They were made anew.`);
+    try {
+      tracker.keepBans();
+    } catch (error) {
+      err(`The bans end with this tracker: ${printable(sentenceOf(error))}.`);
+    }
+  };
+  const obey = (order: Order) => (room !== undefined && order.order === "room" ? newRoom(tracker, room) : tracker.obey(order));
+  const closeSocket = openOperatorSocket(tracker.port, obey, unreachable, remade);
   if (process.platform !== "win32") {
     process.on("SIGUSR1", () => {
       if (json) out(jsonLine(withTime({ event: "status", ...tracker.summary() })));
@@ -294,6 +369,8 @@ function hasTerminal(): boolean {
 const OPEN_NOW =
   "This tracker is open to everybody now. It was a private room before, and peers that know it refuse to join. To make it one again: ft-tracker --room";
 
+const NO_GROUP =
+  "A private room is one tracker of its own: its members are not passed on to others. Leave --group and --redis out, or --room and the key.";
 const NO_WEB = "A private room has no web page, because browsers do not know its key. Leave --web out, or --room and the key.";
 
 async function main(argv: string[]): Promise<number> {
@@ -309,8 +386,10 @@ async function main(argv: string[]): Promise<number> {
     json = parsed.json;
     const { options, quiet } = parsed;
     if (parsed.order !== undefined) return await order(options.port, parsed.order, json);
+    if (parsed.remark !== undefined) err(parsed.remark);
     const room = await openRoom({ ...parsed.room, port: options.port }, hasTerminal() && !quiet && !json);
     if (room !== undefined && options.web !== undefined) throw new UsageError(NO_WEB);
+    if (room !== undefined && (options.group ?? options.redis) !== undefined) throw new UsageError(NO_GROUP);
     if (room === undefined && wasRoom(options.port)) err(OPEN_NOW);
     return await serve(options, room, json, quiet);
   } catch (error) {

@@ -470,3 +470,68 @@ describe("files", () => {
     expect(known.filter((name) => name.startsWith("blake3"))).toEqual([]);
   });
 });
+
+describe("Bun.RedisClient", () => {
+  /** A server that takes HELLO, answers each further command by its name, and keeps what it heard on each connection. */
+  function redis(answer: (command: string, socket: Socket) => string) {
+    const heard: string[][] = [];
+    const server = Bun.listen<{ commands: string[] }>({
+      hostname: LOOPBACK,
+      port: 0,
+      socket: {
+        open(socket) {
+          socket.data = { commands: [] };
+          heard.push(socket.data.commands);
+        },
+        data(socket, chunk) {
+          // `*2\r\n$3\r\nGET\r\n$1\r\na\r\n` → GET
+          for (const [, command = ""] of chunk.toString().matchAll(/\*\d+\r\n\$\d+\r\n([A-Za-z]+)\r\n/g)) {
+            socket.data.commands.push(command);
+            socket.write(command === "HELLO" ? "%1\r\n+proto\r\n:3\r\n" : answer(command, socket as unknown as Socket));
+          }
+        },
+      },
+    });
+    return { server, heard, url: `redis://${LOOPBACK}:${server.port}` };
+  }
+
+  test("does not subscribe again after its own reconnect, so that is off (lib/tracker/group/redis.ts)", async () => {
+    const subscribed = ">3\r\n$9\r\nsubscribe\r\n$4\r\nnews\r\n:1\r\n";
+    const { server, heard, url } = redis((_command, socket) => {
+      setTimeout(() => socket.end(), 10);
+      return subscribed;
+    });
+    const client = new Bun.RedisClient(url, { autoReconnect: true, maxRetries: 50 });
+    await client.connect();
+    await client.subscribe("news", () => {});
+    while (heard.length < 2 || heard[1]?.length === 0) await Bun.sleep(10);
+    await Bun.sleep(100);
+    expect(heard[1]).toEqual(["HELLO"]);
+    client.close();
+    server.stop(true);
+  });
+
+  test("without its reconnect, a lost connection rejects what waits for a reply, and tells", async () => {
+    const { server, url } = redis((_command, socket) => {
+      setTimeout(() => socket.end(), 10);
+      return "";
+    });
+    const client = new Bun.RedisClient(url, { autoReconnect: false });
+    const closed = new Promise<void>((resolve) => {
+      client.onclose = () => resolve();
+    });
+    expect(await client.send("GET", ["a"]).catch((error: Error) => error.message)).toBe("Connection closed");
+    await closed;
+    server.stop(true);
+  });
+
+  test("sends commands of one turn together and in order, and gives the error of one of a transaction in its results", async () => {
+    const { server, heard, url } = redis((command) => (command === "EXEC" ? "*2\r\n:1\r\n-WRONGTYPE no\r\n" : "+OK\r\n"));
+    const client = new Bun.RedisClient(url, { autoReconnect: false });
+    const replies = await Promise.all(["MULTI", "HSET", "XADD", "EXEC"].map((command) => client.send(command, [])));
+    expect(heard).toEqual([["HELLO", "MULTI", "HSET", "XADD", "EXEC"]]);
+    expect((replies[3] as unknown[])[1]).toBeInstanceOf(Error);
+    client.close();
+    server.stop(true);
+  });
+});

@@ -12,6 +12,7 @@ import { pieceSizeOf } from "./content/merkle.ts";
 import { PieceSet } from "./content/pieces.ts";
 import { lookForRenamed, lookForTargets, openForHashing } from "./disk/already-here.ts";
 import type { Renamed } from "./disk/folder-layout.ts";
+import { entryOf } from "./disk/identity.ts";
 import { Incoming, type Published, partKeyOf } from "./disk/incoming.ts";
 import type { FailedFile } from "./disk/incoming-folder.ts";
 import { writeReach } from "./disk/part-file.ts";
@@ -48,6 +49,14 @@ export interface Downloaded {
   inFolder?: { root: string; files: number; failed: FailedFile[]; numbered: Renamed[] };
 }
 
+/** The content of a finished download. `only`: the token of those who may be shown it. */
+export interface Finished {
+  root: string;
+  /** The hashes of its pieces. */
+  pieces: Uint8Array;
+  only?: string | undefined;
+}
+
 export interface DownloadTools {
   dial: OpenHolder;
   pool: HashPool;
@@ -71,8 +80,8 @@ export interface DownloadTools {
   announce(record: FileRecord): void;
   /** A part cannot be served any more. */
   withdraw(record: FileRecord): void;
-  /** A download is finished: this is the file, and the hashes of its pieces. */
-  finished(file: Pick<Published, "path" | "entry">, root: string, pieces: Uint8Array): void;
+  /** A download is finished: this is the file. */
+  finished(file: Pick<Published, "path" | "entry">, about: Finished): void;
 }
 
 /** The most times that a file is fetched when another program changes the bytes that arrived. */
@@ -152,7 +161,7 @@ export class Downloads {
 
   async #download(records: [FileRecord, ...FileRecord[]], options: DownloadOptions): Promise<Downloaded> {
     const { folder, overwrite } = options;
-    const [{ name, size, root }] = records;
+    const [{ name, size, root, only }] = records;
     const holders = records.filter((record) => this.#tools.isFetchable(record));
     checkFolder(folder);
     const here = overwrite ? undefined : await this.#alreadyHere(options, records[0]);
@@ -170,7 +179,8 @@ export class Downloads {
       const fetched = await this.#fetchUntilProven(incoming, holders, options);
       const { pieces } = (root === undefined ? undefined : this.#parts.get(root)) ?? {};
       const { entry, ...published } = await incoming.publish(overwrite, originOf(fetched.holders[0] ?? holders[0], root));
-      if (root !== undefined && pieces !== undefined) this.#tools.finished({ path: published.path, entry }, root, pieces);
+      if (root !== undefined && pieces !== undefined)
+        this.#tools.finished({ path: published.path, entry }, { root, pieces, only });
       return { ...published, size, verified: fetched.verified, holders: fetched.holders };
     } catch (error) {
       await incoming.keep();
@@ -293,9 +303,9 @@ export class Downloads {
     return concatBytes(hashes);
   }
 
-  /** The path of a file with this content id that is in the folder already. */
+  /** The path of a file with this content id that is in the folder already. It is shared like one that was fetched. */
   async #alreadyHere(options: DownloadOptions, record: FileRecord): Promise<string | undefined> {
-    const { name, size, root } = record;
+    const { name, size, root, only } = record;
     if (root === undefined) return undefined;
     let checked = 0;
     const onHashed = (bytes: number) => {
@@ -311,7 +321,10 @@ export class Downloads {
       checked = 0;
       try {
         const tree = await this.#tools.pool.tree(file.fd, file.size, { onHashed, signal: options.signal });
-        if (tree.root === root) return path;
+        if (tree.root !== root) continue;
+        const entry = entryOf(file.fd);
+        if (entry !== undefined) this.#tools.finished({ path, entry }, { root, pieces: tree.pieces, only });
+        return path;
       } catch (error) {
         // A file that cannot be read, or becomes shorter meanwhile, is another one.
         if (codeOf(error) !== "EIO" && codeOf(error) !== "unreadable") throw error;

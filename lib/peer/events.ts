@@ -3,6 +3,7 @@
 import type { Clock } from "../clock.ts";
 import { Damper, type More } from "../damper.ts";
 import { hostOf } from "../protocol/address.ts";
+import type { FileRecord } from "../protocol/record.ts";
 import type { ServeEvent } from "./serve/serve.ts";
 import type { Upload } from "./serve/types.ts";
 import type { SessionEvent } from "./session.ts";
@@ -21,6 +22,8 @@ type OwnEvent =
   | { event: "withdrawn"; name: string; reason: string }
   /** A downloader has all of a file by now. `has` of the people `online` have it; neither is known when it has left. */
   | { event: "has-all"; upload: Upload; has?: number; online?: number }
+  /** Somebody offers this peer a file. */
+  | { event: "offer"; record: FileRecord }
   /** This peer has left its tracker: it shares no file any more. */
   | { event: "offline"; reason: "no-files" };
 
@@ -59,7 +62,7 @@ export class EventDamper {
 }
 
 function isOwn(event: PeerEvent): event is OwnEvent {
-  return ["root", "hashing", "folder", "changed", "renamed", "withdrawn", "has-all", "offline"].includes(event.event);
+  return ["root", "hashing", "folder", "changed", "renamed", "withdrawn", "has-all", "offer", "offline"].includes(event.event);
 }
 
 function whoseHost(event: OthersEvent): string {

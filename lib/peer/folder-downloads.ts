@@ -13,6 +13,7 @@ import type { FolderDates } from "./content/folder-dates.ts";
 import { sha256, treeOfBytes } from "./content/hash.ts";
 import type { PieceSet } from "./content/pieces.ts";
 import { IncomingFolder } from "./disk/incoming-folder.ts";
+import { writeReach } from "./disk/part-file.ts";
 import { servedBytes } from "./disk/shared-folder.ts";
 import type { Downloaded, DownloadOptions, DownloadTools } from "./download.ts";
 import { fetchDates, parseDates } from "./fetch/dates.ts";
@@ -45,7 +46,7 @@ export type FolderDownloadTools = Pick<
   | "withdraw"
 > & {
   /** The whole folder is at this path. It may be served from the download until this resolves. */
-  finished(path: string): Promise<void>;
+  finished(path: string, only?: string): Promise<void>;
 };
 
 /** The part of a folder that has arrived and is verified. */
@@ -116,6 +117,7 @@ function engineTools(
     away,
     unsettled,
     sha256,
+    reach: writeReach(process.platform),
     limit,
     signal,
     rereads: async (holder) => isReadAgain(holder, root, await held(holder)),
@@ -269,7 +271,7 @@ export class FolderDownloads {
       );
       const published = await incoming.publish();
       const isWhole = inside === "" && incoming.failed.length === 0 && published.numbered.length === 0;
-      if (isWhole) this.#handOver(served, published.path);
+      if (isWhole) this.#handOver(served, published.path, record.only);
       else this.#endPart(served);
       const { files, size, failed } = incoming;
       const { path, outcome, numbered } = published;
@@ -301,9 +303,9 @@ export class FolderDownloads {
   }
 
   /** The whole folder is shared from now on. Until it is hashed there, it is served like a part. */
-  #handOver(served: Part | undefined, path: string): void {
+  #handOver(served: Part | undefined, path: string, only: string | undefined): void {
     const ended = () => this.#endPart(served);
-    this.#tools.finished(path).then(ended, ended);
+    this.#tools.finished(path, only).then(ended, ended);
   }
 
   #serve(part: Part): Part | undefined {

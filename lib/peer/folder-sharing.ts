@@ -24,6 +24,8 @@ export interface FolderSharingTools {
   cache: FolderCache;
   /** Calls `changed` when something in a folder may have changed. Gives a function that ends that. */
   watch(path: string, changed: () => void): () => void;
+  /** Whether the tracker takes another file or folder that counts. */
+  hasRoom(): boolean;
   /** Sends a record to the tracker, as far as it is there. */
   tell(record: (own: Endpoint) => FileRecord): Promise<void>;
   /** Takes a record off the list at the tracker. */
@@ -65,13 +67,23 @@ export class FolderSharing {
     for (const one of this.#watched) await this.#refresh(one);
   }
 
-  /** Shares a folder that was downloaded. Resolves when it is hashed and can be served. */
-  async add(path: string): Promise<void> {
+  /** Shares a folder that was downloaded; beyond the tracker's limit as one that does not count. Resolves when it is hashed and can be served. */
+  async add(path: string, only?: string): Promise<void> {
     const folder = new SharedFolder(path);
+    folder.only = only;
     if (this.folders.some(({ name }) => name === folder.name)) return;
+    folder.beyond = !this.#tools.hasRoom();
     const one = watchedOf(folder);
     this.#watched.push(one);
     await this.#refresh(one);
+  }
+
+  /** Shows a folder that is only for some to the circle of another token; without one to everybody. */
+  showTo(root: string, only: string | undefined): void {
+    const folder = this.#find(root);
+    if (folder?.only === undefined || folder.only === only) return;
+    folder.only = only;
+    void this.#tools.tell((own) => recordOf(folder, own));
   }
 
   /** The list of a folder, which is served like a file. */
@@ -156,7 +168,7 @@ function watchedOf(folder: SharedFolder): Watched {
 }
 
 /** The record of a folder. The tracker replaces the address by that from which it sees this peer. */
-function recordOf({ name, size, files, modified, state }: SharedFolder, { address, port }: Endpoint): FileRecord {
+function recordOf({ name, size, files, modified, state, only, beyond }: SharedFolder, { address, port }: Endpoint): FileRecord {
   const date = new Date(modified);
   return {
     name,
@@ -168,6 +180,8 @@ function recordOf({ name, size, files, modified, state }: SharedFolder, { addres
     v2: true,
     mtime: date.toISOString(),
     files,
+    ...(beyond && { beyond }),
+    ...(only === undefined ? {} : { only }),
     ...(state === undefined ? {} : { root: state.tree.root, list: state.list.bytes.length }),
   };
 }

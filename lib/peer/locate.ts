@@ -95,8 +95,9 @@ function placeOf(address: string, port: number): TrackerPlace | undefined {
 /** Looks for trackers that announce themselves; the one of last time comes first. */
 export async function lookAround(last: Located | undefined, signal?: AbortSignal) {
   const found = await findTrackers({ signal });
-  const trackers = found.trackers.map(({ name, port, key, room, addresses: [address = "", ...others] }): Located => {
-    return { name, address, port, others, announced: true, ...(key === "" ? {} : { key }), ...(room ? { room } : {}) };
+  const trackers = found.trackers.map(({ name, port, key, group, room, addresses: [address = "", ...others] }): Located => {
+    const known = { ...(key === "" ? {} : { key }), ...(group === undefined ? {} : { group }), ...(room ? { room } : {}) };
+    return { name, address, port, others, announced: true, ...known };
   });
   const rank = (one: Located) => Number(!isSameTracker(one, last));
   trackers.sort((a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name));
@@ -111,15 +112,18 @@ export function isSameTracker(one: Located, other: Located | undefined): boolean
 
 /**
  * The places at which a tracker may announce itself now, the most likely first. One that announces its key is found by it, whatever
- * its name. Old trackers announce none: then each of them may be the one, first those of its name.
+ * its name. Old trackers announce none: then each of them may be the one, first those of its name. The others of its group come last.
  */
-export async function findAgain(place: Located): Promise<TrackerPlace[]> {
+export async function findAgain(place: Located, group?: string): Promise<TrackerPlace[]> {
   const around = await lookAround(place);
   // An open tracker is never the private room that is looked for, nor the other way round.
   const trackers = around.trackers.filter(({ room }) => room === place.room);
   const isNamedSo = ({ name }: Located) => instanceName(name) === instanceName(place.name);
-  const rank = (one: Located) => (one.key !== undefined && one.key === place.key ? 0 : isNamedSo(one) ? 1 : 2);
-  return trackers.filter(({ key }) => !key || !place.key || key === place.key).sort((a, b) => rank(a) - rank(b));
+  const isInGroup = (one: Located) => group !== undefined && one.group === group;
+  const mayBe = ({ key }: Located) => !key || !place.key || key === place.key;
+  const rank = (one: Located) =>
+    !mayBe(one) ? 3 : one.key !== undefined && one.key === place.key ? 0 : isNamedSo(one) ? 1 : 2;
+  return trackers.filter((one) => mayBe(one) || isInGroup(one)).sort((a, b) => rank(a) - rank(b));
 }
 
 /** A tracker's address as a person types it: without the usual port. */

@@ -44,6 +44,8 @@ export interface Announced {
   key: string;
   /** It says that it is a private room. */
   room?: true;
+  /** The group of trackers that it says. */
+  group?: string | undefined;
   port: number;
   /** In the order in which to try them. Link-local ones have the zone to use on this machine. */
   addresses: Address[];
@@ -67,7 +69,16 @@ export class Sightings {
   readonly #own: Set<Address>;
   readonly #trackers = new Map<
     string,
-    { name: string; version: string; key: string; room?: true; port: number; sources: Address[]; hints: Address[] }
+    {
+      name: string;
+      version: string;
+      key: string;
+      room?: true;
+      group?: string | undefined;
+      port: number;
+      sources: Address[];
+      hints: Address[];
+    }
   >();
 
   /** `own` are this machine's addresses. */
@@ -87,8 +98,9 @@ export class Sightings {
       const fromThere = [...this.#trackers.values()].filter(({ sources }) => withoutZone(sources[0] ?? from) === from).length;
       if (this.#trackers.size === TRACKER_LIMIT || fromThere >= SOURCE_LIMIT) return false;
       const version = txtValue(txt, "version", /^[\w.+-]{1,32}$/);
+      const group = txtValue(txt, "group", /^[^\u0000-\u001f\u007f]{1,64}$/) || undefined;
       const room = txtValue(txt, "room", /^1$/) === "" ? {} : { room: true as const };
-      known = { name, version, key: txtValue(txt, "key", /^[\w-]{43}$/), ...room, port, sources: [], hints: [] };
+      known = { name, version, key: txtValue(txt, "key", /^[\w-]{43}$/), ...room, group, port, sources: [], hints: [] };
       this.#trackers.set(key, known);
     }
     const isOurs = this.#own.has(from) || isLoopback(from);
@@ -112,10 +124,10 @@ export class Sightings {
       const late = isHint && kind === 0 && !isLoopback(address) ? 3 : 0;
       return (isLoopback(address) ? 8 : 0) + late + kind + (isHint ? 0.5 : 0);
     };
-    return [...this.#trackers.values()].map(({ name, version, key, room, port, sources, hints }) => {
+    return [...this.#trackers.values()].map(({ name, version, key, room, group, port, sources, hints }) => {
       const by = (address: Address) => rank(address, !sources.includes(address));
       const sorted = [...new Set([...sources, ...hints])].sort((a, b) => by(a) - by(b));
-      return { name, version, key, ...(room ? { room } : {}), port, addresses: sorted.slice(0, ADDRESS_LIMIT) };
+      return { name, version, key, ...(room ? { room } : {}), group, port, addresses: sorted.slice(0, ADDRESS_LIMIT) };
     });
   }
 }

@@ -13,6 +13,7 @@ import {
   FILES,
   FLAG,
   FOLDER,
+  type Given,
   type Kind,
   misplacedOption,
   type Option,
@@ -33,8 +34,8 @@ import { meantPath } from "../program/typed-path.ts";
 import { isLinkLocal, parseAddress, parseEndpoint } from "../protocol/address.ts";
 import { DEFAULT_MAX_FILES, DEFAULT_TRACKER_PORT, type Page, type Wish } from "../protocol/messages.ts";
 import { peerName } from "../protocol/peer-name.ts";
-import { type FileName, parseFileName, parseRoot } from "../protocol/record.ts";
-import { cutTo, parseDuration, parseSize, printable } from "../text.ts";
+import { type FileName, parseFileName, parseRoot, SAY_LIMIT } from "../protocol/record.ts";
+import { byteLength, cutTo, parseDuration, parseSize, printable } from "../text.ts";
 import { typedAddress } from "./find-peer.ts";
 import { parseTracker } from "./locate.ts";
 import { isNameChanged } from "./own-name.ts";
@@ -49,6 +50,7 @@ const COMMANDS = [
   { name: "find", label: "WORD...", about: "who has files with all these words in their names, or a content: root:HEX" },
   { name: "get", label: "NAME...", about: "fetch files or folders, by name or by content id (root:HEX)" },
   { name: "want", label: "WORD...", about: "print each file that fits, now and when it appears, until Ctrl-C" },
+  { name: "send", label: "PATH...", about: "hand files and folders out: --to Ben,Chloe or --to all" },
   { name: "collect", label: "WORD...", about: "fetch each file that fits, of everybody, into a folder a person" },
   { name: "list", label: "[PEER]", about: "every file online, or those of a peer, or those in PEER/FOLDER" },
   { name: "holders", label: "NAME", about: "who has this file, who is fetching it, who has not" },
@@ -133,7 +135,7 @@ const OPTIONS = [
     setting: true,
     kind: FOLDER,
     label: "DIR",
-    about: "where fetched files go (default: this folder); - is standard output",
+    about: "where fetched files go (default: this folder); - is standard output; send: to whom, such as Ben,Chloe or all",
     standard: ".",
   },
   {
@@ -166,7 +168,21 @@ const OPTIONS = [
   },
   { name: "any", kind: FLAG, about: "get: when several files have the name, take the best", command: "get" },
   { name: "overwrite", setting: true, kind: FLAG, about: "let a fetched file replace one of the same name" },
-  { name: "wait", kind: DURATION, label: "[DURATION]", about: "get: wait until somebody has it, such as 2h", command: "get" },
+  {
+    name: "wait",
+    kind: DURATION,
+    label: "[DURATION]",
+    about: "get: wait until somebody has it, such as 2h; send: stay at least for this time",
+    command: ["get", "send"],
+  },
+  { name: "say", kind: TEXT, label: "WORDS", about: "send: a word to those who get it", command: "send" },
+  {
+    name: "accept",
+    kind: TEXTS,
+    label: "NAME",
+    about: "share: fetch what this person sends, or everybody with all; repeatable",
+    command: "share",
+  },
   { name: "get", kind: FLAG, about: "want: fetch each file that appears", command: "want" },
   {
     name: "ext",
@@ -203,6 +219,13 @@ const OPTIONS = [
   { name: "version", short: "V", kind: FLAG, about: "the version" },
 ] as const satisfies Option[];
 
+/** The table in which --to may come several times, as send needs it. */
+const SEVERAL_TO: ProgramTable = {
+  program: "ft-peer",
+  commands: COMMANDS,
+  options: OPTIONS.map((option) => (option.name === "to" ? { ...option, kind: TEXTS } : option)),
+};
+
 /** The wait of --wait alone: about three years. */
 const LONGEST_WAIT = "999d";
 
@@ -237,7 +260,13 @@ export interface CommandLine {
   names: string[];
   wish: Omit<Wish, keyof Page>;
   share: string[];
-  /** The paths behind "share": files, and folders that are shared as one. */
+  /** The people to whom send hands files out, as typed. */
+  recipients: string[];
+  /** The words that send hands out with the files. */
+  say: string;
+  /** The people whose offers share fetches, as typed. */
+  accept: string[];
+  /** The paths behind "share" and "send": files, and folders that are shared as one. */
   paths: string[];
   /** The folder for fetched files; "-" is standard output. */
   to: string;
@@ -251,7 +280,7 @@ export interface CommandLine {
   isNameChanged: boolean;
   /** The holder, as typed. */
   from: string | undefined;
-  /** get waits for this time until somebody has the file. Seconds. */
+  /** get waits for this time until somebody has the file; send stays for this time at least. Seconds. */
   wait: number | undefined;
   /** want fetches each file that appears. */
   get: boolean;
@@ -287,7 +316,7 @@ export function parsePeerArguments(
   outside: Outside = NOTHING_OUTSIDE,
   host?: string,
 ): { text: string } | CommandLine {
-  const typed = splitArguments(withWait(argv), PEER_TABLE);
+  const typed = splitArguments(withWait(argv), SEVERAL_TO);
   const { given, words, typedAs } = typed;
   const text = textAskedFor(typed, PEER_TABLE, PEER_HELP);
   if (text !== undefined) return { text };
@@ -308,30 +337,63 @@ export function parsePeerArguments(
   const misplaced = misplacedOption(OPTIONS, given, command);
   if (misplaced !== undefined) {
     const [only = ""] = [misplaced.command].flat();
-    const example = only === "get" ? "get NAME" : `${only} WORD`;
+    const examples: Record<string, string> = { get: "get NAME", send: "send PATH --to NAME", share: "share" };
+    const example = examples[only] ?? `${only} WORD`;
     const value = "label" in misplaced ? " ..." : "";
     const option = typedAs[misplaced.name];
     throw new UsageError(
       `${option} only works with ${[misplaced.command].flat().join(", ")}. Try: ft-peer ${example} ${option}${value}`,
     );
   }
+  const recipients = recipientsOf(command, given);
   // Paths behind "share" come before the files in the settings.
   if (command === "share" && words.length > 0) given.share ??= [];
+  if (command === "send") {
+    if (given.share !== undefined) throw new UsageError("send shares what it sends. Leave --share out.");
+    if (words.length === 0) throw new UsageError("send needs a file or a folder. Try: ft-peer send slides.pdf --to all");
+    given.share = [];
+  }
   // A file to save as, on the command line, comes before a folder in the settings.
   if (given.output !== undefined) given.to ??= ".";
   const { given: all, called } = settingsFrom(PEER_TABLE, given, outside);
   const argument = command === "search" || command === "list" || command === "holders" ? argumentOf(command, words) : undefined;
   const names = command === "get" ? namesOf(words) : [];
   if (command === "who" || command === "doctor") refuseMore(words);
-  const { ext, type, min, max, after, before, help, version, completions, ...values } = readValues(OPTIONS, all, called);
+  const {
+    ext,
+    type,
+    min,
+    max,
+    after,
+    before,
+    help,
+    version,
+    completions,
+    say = "",
+    ...values
+  } = readValues(OPTIONS, all, called);
   const filters = { ext, type, min, max, after, before };
   const wish = isFinding(command) ? wishOf(command, words, filters) : { words: [], group: true };
-  const paths = command === "share" ? words.map((word) => meantPath(word)) : [];
+  const paths = command === "share" || command === "send" ? words.map((word) => meantPath(word)) : [];
   const nameChanged = values.name !== undefined && values.name !== "" && isNameChanged(String(all.name));
   const outputOption = typedAs.output ?? "--output";
   if (command === "get") checkOutput({ ...values, outputOption }, names);
   if (command === "collect" && values.to === "-") throw new UsageError("collect saves files. Give --to DIR.");
-  return { tracker, command, argument, names, wish, paths, outputOption, isNameChanged: nameChanged, ...values };
+  if (values.accept.length > 0 && values.to === "-") throw new UsageError("--accept saves files. Give --to DIR.");
+  if (byteLength(say) > SAY_LIMIT) throw new UsageError(`--say takes ${SAY_LIMIT} bytes at most.`);
+  const about = { recipients, say: say.trim(), paths, outputOption, isNameChanged: nameChanged };
+  return { tracker, command, argument, names, wish, ...about, ...values };
+}
+
+/** The people behind the --to of send. For every other command --to is a folder, and the last one counts. */
+function recipientsOf(command: string | undefined, given: Given): string[] {
+  const typed = [given.to ?? []].flat().map(String);
+  delete given.to;
+  const last = typed.at(-1);
+  if (command !== "send" && last !== undefined) given.to = last;
+  if (command !== "send") return [];
+  if (typed.join("").replaceAll(",", "").trim() !== "") return typed;
+  throw new UsageError("send needs people. Give --to with a name, several names with commas, or all.");
 }
 
 /** `--wait` without a duration behind it waits for as long as it takes. */

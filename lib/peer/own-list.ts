@@ -1,5 +1,6 @@
 // Keeps this peer's list at its tracker: sends it, adds the records of parts, and sends all of it again before the pass expires.
 
+import { FtError } from "../error.ts";
 import type { Channel } from "../net/channel.ts";
 import { OLD_PASS_LIFETIME_S, PASS_LIFETIME_S } from "../protocol/messages.ts";
 import { type FileRecord, isCounted } from "../protocol/record.ts";
@@ -33,8 +34,14 @@ export class OwnList {
   }
 
   /** The records of whole files, with the address that this end of the connection has. */
-  on(channel: Channel): FileRecord[] {
-    return this.#records(channel).filter(isCounted);
+  on(channel: Channel, standing: Pick<Standing, "offers">): FileRecord[] {
+    const list = this.#records(channel, standing).filter(isCounted);
+    const isEnclosed = list.length === 0 && this.#records(channel, { offers: true }).some(isCounted);
+    if (!isEnclosed) return list;
+    throw new FtError(
+      "old-tracker",
+      "This tracker is of an older version, or of the basic protocol. Only --to all is possible there.",
+    );
   }
 
   /** Sends the list, up to the tracker's limit, and keeps the new pass. */
@@ -62,7 +69,8 @@ export class OwnList {
    * sending the list again, and then the parts. Peers that joined together renew at different times.
    */
   addParts(channel: Channel, standing: Standing): void {
-    for (const record of this.#records(channel)) if (!isCounted(record)) this.#session.add(record).catch(() => undefined);
+    for (const record of this.#records(channel, standing))
+      if (!isCounted(record)) this.#session.add(record).catch(() => undefined);
     const { clock, random } = this.#options;
     this.#cancelRenewal();
     const wait = standing.lifetime * 1000 * (0.4 + 0.2 * random());
@@ -71,7 +79,7 @@ export class OwnList {
 
   /** Sends the list and the parts of now. */
   async sendAgain(channel: Channel, standing: Standing): Promise<void> {
-    await this.send(this.on(channel), standing);
+    await this.send(this.on(channel, standing), standing);
     this.addParts(channel, standing);
   }
 
@@ -91,8 +99,10 @@ export class OwnList {
     if (this.#session.isUsed(channel)) this.sendAgain(channel, standing).catch(() => undefined);
   }
 
-  #records(channel: Channel): FileRecord[] {
-    return this.#options.records({ address: channel.local.address, port: this.#options.port });
+  /** A tracker that does not know what a token is would show such a record to everybody, so it gets none. */
+  #records(channel: Channel, { offers }: Pick<Standing, "offers">): FileRecord[] {
+    const records = this.#options.records({ address: channel.local.address, port: this.#options.port });
+    return offers ? records : records.filter(({ only }) => only === undefined);
   }
 
   /** The time of day when `elapsed` was 0. It changes when somebody sets the clock, or the machine sleeps. Milliseconds. */

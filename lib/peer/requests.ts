@@ -5,6 +5,7 @@ import { FtError } from "../error.ts";
 import { type Address, formatEndpoint } from "../protocol/address.ts";
 import {
   type CallBack,
+  type Offer,
   type Page,
   type PeerLine,
   type Profile,
@@ -135,6 +136,17 @@ export class TrackerRequests {
     return (await this.find({ ...wish, root, group: true, ...page })).records;
   }
 
+  /** Offers a content to others. Throws a sentence when the tracker does not take that. */
+  async offer(offer: Offer): Promise<void> {
+    await this.#needFull("hand out files");
+    await this.#tools.ask(encodeToTracker({ verb: "OFFER", ...offer }));
+  }
+
+  /** What others offer to this peer. */
+  offered(): Promise<FileRecord[]> {
+    return this.#listAll({ offers: true }, ({ offer, root }) => `${offer} ${root}`);
+  }
+
   /** Whether a peer at this address is online. A basic tracker cannot say: undefined. */
   async known(address: Address): Promise<boolean | undefined> {
     if (this.#tools.profile() === 1) return undefined;
@@ -161,10 +173,10 @@ export class TrackerRequests {
     return (await this.#tools.ask(request, { mayRefuse: true })).verb === "OK";
   }
 
-  async #listAll(what: { id?: string; root?: string }): Promise<FileRecord[]> {
+  async #listAll(what: { id?: string; root?: string; offers?: boolean }, key = recordKey): Promise<FileRecord[]> {
     await this.#needFull("list files");
     const page = async (at: Page) => answerOf(await this.#tools.ask(encodeToTracker({ verb: "LIST", ...what, ...at })));
-    return this.#allPages(page, recordKey);
+    return this.#allPages(page, key);
   }
 
   /**

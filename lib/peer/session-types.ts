@@ -45,6 +45,10 @@ export interface TrackerPlace extends Addresses {
   announced?: true;
   /** The key that the tracker there has to have: another one is another tracker. */
   key?: string;
+  /** The group of trackers that it announces. */
+  group?: string;
+  /** The tracker that this peer trusts has told the key, which this one has to prove. */
+  vouched?: true;
   /** It has spoken FT/2 before. Then its silence never makes it a basic tracker. */
   full?: boolean;
   /** It is a private room. */
@@ -69,8 +73,8 @@ export interface SessionOptions {
   /** This peer serves guests, if the tracker has any. */
   guests?: boolean;
   tracker: TrackerPlace;
-  /** The places where the tracker may be now, when it cannot be reached any more. */
-  find?(): Promise<TrackerPlace[]>;
+  /** The places where the tracker may be now, when it cannot be reached any more, and those of other trackers of its group. */
+  find?(group?: string): Promise<TrackerPlace[]>;
   agent: string;
   /** The name by which people know this peer, or "" for none. The tracker may put a number behind it. */
   name?: string | undefined;
@@ -92,6 +96,8 @@ export interface SessionOptions {
   challenge?(): string;
   /** Another peer cannot connect to this one and asks this one to connect to it. */
   callBack?(to: CallBack): void;
+  /** Somebody offers this peer something. */
+  offered?(message: Extract<Push, { verb: "OFFERED" }>): void;
   /** Something that this peer watches for has appeared. */
   appeared?(message: Extract<Push, { verb: "APPEARED" }>): void;
   report(event: SessionEvent): void;

@@ -11,6 +11,8 @@ import { encodeToTracker } from "../protocol/write.ts";
 import { BasicTracker, BYE_MS } from "./basic-tracker.ts";
 import { dialTracker } from "./dial-tracker.ts";
 import { ExcludedError, type Exclusion, exclusionIn, waitFor } from "./exclusion.ts";
+import { TrackerGroup } from "./group.ts";
+import { isDialable } from "./own-address.ts";
 import { OwnList } from "./own-list.ts";
 import { TrackerRequests } from "./requests.ts";
 import { LONGEST_RETRY_MS, Retries } from "./retries.ts";
@@ -45,6 +47,7 @@ export class Session {
   readonly #basic: BasicTracker;
   readonly #list: OwnList;
   readonly #retries: Retries;
+  readonly #group: TrackerGroup;
   #tracker: TrackerPlace;
   #joining = false;
   #returnedAt = Number.NEGATIVE_INFINITY;
@@ -91,6 +94,7 @@ export class Session {
       isUsed: (channel) => this.#online && channel === this.#connection?.channel,
     });
     this.#retries = new Retries(options);
+    this.#group = new TrackerGroup({ ...options, isDialable: (at) => isDialable(at, this.#standing) });
   }
 
   get #where(): string {
@@ -104,6 +108,11 @@ export class Session {
   /** The state from when the peer was last online. */
   get standing(): Standing | undefined {
     return this.#standing;
+  }
+
+  /** The other trackers of the group whose passes are good. */
+  get signers(): TrackerGroup["signers"] {
+    return this.#group.signers;
   }
 
   /** Joins for the first time. Throws a sentence when the tracker cannot be reached or refuses. */
@@ -200,6 +209,7 @@ export class Session {
     this.#joining = false;
     this.#retries.stop();
     this.#list.stop();
+    this.#group.stop();
     this.#cancelPing();
     this.#cancelTryFull();
     if (this.#online && this.#standing?.profile === 1) await this.#basic.leave();
@@ -257,10 +267,12 @@ export class Session {
         profile: 2,
         agent,
         extras: true,
+        offers: this.#options.offered !== undefined,
         session,
         challenge,
         key: this.#options.sessionKey?.key,
         name: this.#options.name,
+        home: this.#group.homeFor(this.#tracker),
       }),
       challenge,
     };
@@ -273,7 +285,7 @@ export class Session {
     let left: FileRecord[];
     try {
       if (this.#leaving) throw new CancelledError();
-      left = this.#basic.sendList(channel, this.#list.on(channel));
+      left = this.#basic.sendList(channel, this.#list.on(channel, { offers: false }));
     } catch (error) {
       channel.destroy();
       throw error;
@@ -316,7 +328,10 @@ export class Session {
   /** Speaks FT/2 on a channel. The loss of the connection counts only while this session uses it. */
   #connect(channel: Channel): TrackerConnection {
     return new TrackerConnection(channel, this.#clock, {
-      push: (message) => this.#hear(message),
+      push: (message) => {
+        // On its way back to its own tracker, this peer has two connections: the last one counts.
+        if (message.verb !== "GROUP" || channel === this.#connection?.channel) this.#hear(message);
+      },
       lost: (reason) => {
         this.#lost(channel, reason);
         return this.#gone(reason);
@@ -326,20 +341,21 @@ export class Session {
 
   /** Sends the list after an FT/2 HI; after the WELCOME this peer is online. */
   async #accept(channel: Channel, hi: Extract<Reply, { verb: "HI" }>, challenge: string | undefined): Promise<void> {
-    const { you, max, key, announced, results, name, nonce, proof = "" } = hi;
+    const { you, max, key, announced, results, offers, name, nonce, proof = "", group } = hi;
     const guests = (hi.guests && this.#options.guests) || undefined;
     const proven = challenge !== undefined && this.#options.isProven?.(key, challenge, proof) === true;
     if ((this.#tracker.key ?? key) !== key) {
       throw new FtError(UNTRUSTED, `The tracker at "${this.#where}" is another one than was looked for: it has another key.`);
     }
     this.#options.approve?.({ place: this.#tracker, at: channel.remote.address, name, key, proven });
-    const standing = standingOn(channel, { profile: 2, you, max, key, announced, results, guests });
-    const list = this.#list.on(channel);
+    const standing = standingOn(channel, { profile: 2, you, max, key, announced, results, offers, guests });
+    const list = this.#list.on(channel, standing);
     const back = nonce && this.#secret ? this.#options.sessionKey?.prove(nonce, this.#secret) : undefined;
     const { session, peers, files } = await this.#list.send(list, standing, back);
     this.#secret = session;
     if (this.#standing !== undefined) this.#returnedAt = this.#clock.elapsed();
     this.#standing = standing;
+    this.#group.joined(this.#tracker, key, group);
     this.#online = true;
     this.#exclusion = undefined;
     this.#toldOpen = false;
@@ -365,7 +381,10 @@ export class Session {
     if (message.verb === "DISMISSED") this.#dismissal = message;
     if (message.verb === "REVOKED") this.#options.revoked?.(message.ids);
     if (message.verb === "CONNECT" && this.#online) this.#options.callBack?.(message);
+    if (message.verb === "OFFERED") this.#options.offered?.(message);
     if (message.verb === "APPEARED") this.#options.appeared?.(message);
+    if (message.verb === "GROUP") this.#group.heard(message.trackers);
+    if (message.verb === "HOME" && this.#online) this.#group.sentHome(() => void this.#goHome());
     if (message.verb !== "REACH") return;
     // It may come in one piece with the WELCOME before it: then it waits until this peer is online.
     this.#reach = message;
@@ -420,6 +439,7 @@ export class Session {
     const { code, until } = this.#dismissal ?? {};
     if (code === "kicked" || code === "banned") this.#exclude({ code, until });
     else this.#options.report({ event: "away", reason: code === undefined ? reason : "it was stopped" });
+    if (this.#exclusion === undefined) this.#group.lost(() => this.#goElsewhere());
     this.#retryLater();
   }
 
@@ -439,20 +459,20 @@ export class Session {
 
   #retryLater(): void {
     const wait = this.#exclusion === undefined ? 0 : waitFor(this.#exclusion, this.#clock.at());
-    this.#retries.later(wait, () => {
-      const attempt = ++this.#attempt;
-      this.#rejoin(attempt).catch((error: unknown) => {
-        if (attempt !== this.#attempt) return;
-        if (error instanceof ExcludedError) this.#exclude(error.exclusion);
-        const channel = this.#connection?.channel;
-        this.#connection = undefined;
-        channel?.destroy();
-        if (error instanceof RoomRefusal) this.#shutOut(error);
-        else if (!this.#leaving) {
-          if (codeOf(error) === NOT_SECURED) this.#tellOpen();
-          this.#retryLater();
-        }
-      });
+    this.#retries.later(wait, () => this.#retry());
+  }
+
+  #retry(): void {
+    const attempt = ++this.#attempt;
+    this.#rejoin(attempt).catch((error: unknown) => {
+      if (attempt !== this.#attempt) return;
+      if (error instanceof ExcludedError) this.#exclude(error.exclusion);
+      this.#giveUpJoining();
+      if (error instanceof RoomRefusal) this.#shutOut(error);
+      else if (!this.#leaving) {
+        if (codeOf(error) === NOT_SECURED) this.#tellOpen();
+        this.#retryLater();
+      }
     });
   }
 
@@ -471,10 +491,18 @@ export class Session {
     this.#options.report({ event: "away", reason });
   }
 
+  #giveUpJoining(): void {
+    const channel = this.#connection?.channel;
+    this.#connection = undefined;
+    channel?.destroy();
+  }
+
   async #rejoin(attempt: number): Promise<void> {
     this.#joining = true;
+    for (const place of this.#group.takeElsewhere()) if (await this.#isAt(place, attempt)) return;
     if (this.#retries.count > RETRIES_BEFORE_LOOKING) {
-      const found = (await this.#options.find?.().catch(() => undefined)) ?? [];
+      const group = this.#group.isGone ? this.#group.name : undefined;
+      const found = (await this.#options.find?.(group).catch(() => undefined)) ?? [];
       // The session was left meanwhile; if it came back since then, that is another attempt.
       if (attempt !== this.#attempt) return;
       for (const place of found) if (await this.#isAt(place, attempt)) return;
@@ -482,11 +510,50 @@ export class Session {
     await this.join();
   }
 
+  /** The tracker is away for long: this peer tries the others of its group now, whatever it waits for. */
+  #goElsewhere(): void {
+    if (this.#online || this.#leaving || this.#exclusion !== undefined) return;
+    this.#retries.stop();
+    this.#giveUpJoining();
+    this.#tracker = this.#group.current ?? this.#tracker;
+    this.#retry();
+  }
+
+  /** Joins this peer's own tracker again, and then leaves the one whose guest it is. When it cannot, it stays where it is. */
+  async #goHome(): Promise<void> {
+    const { home } = this.#group;
+    const [attempt, before, from] = [this.#attempt, this.#tracker, this.#connection];
+    if (home === undefined || from === undefined || !this.#online) return;
+    let channel: Channel | undefined;
+    try {
+      this.#tracker = home;
+      const { hello, challenge } = this.#hello();
+      const dialling = this.#dial("", undefined);
+      this.#tracker = before;
+      channel = await dialling;
+      const connection = this.#connect(channel);
+      const reply = await connection.ask(hello);
+      if (reply.verb !== "HI" || attempt !== this.#attempt || this.#connection !== from) throw new CancelledError();
+      this.#tracker = home;
+      this.#connection = connection;
+      await this.#accept(channel, reply, challenge);
+      from.channel.send(encodeToTracker({ verb: "BYE" }));
+      from.channel.finish();
+    } catch {
+      if (channel !== undefined && this.#connection?.channel === channel) {
+        this.#tracker = before;
+        this.#connection = from;
+        if (from.channel.closed) this.#lost(from.channel, "it closed the connection");
+      } else if (this.#connection !== from) from.channel.destroy();
+      channel?.destroy();
+    }
+  }
+
   /** Joins the tracker where it may be now. False when it is not there: another one may announce itself by the same name. */
   async #isAt(place: TrackerPlace, attempt: number): Promise<boolean> {
     const before = this.#tracker;
-    const key = this.#standing?.key ?? "";
-    this.#tracker = key === "" ? place : { ...place, key };
+    const key = place.vouched || this.#group.isOther(place) ? place.key : this.#standing?.key;
+    this.#tracker = key ? { ...place, key } : place;
     try {
       await this.join();
       return true;

@@ -8,6 +8,7 @@ import type { HashPool } from "./content/hash.ts";
 import type { TreeCache } from "./content/tree-cache.ts";
 import type { Published } from "./disk/incoming.ts";
 import { computeTree, describeFile, recordOf, type Share, type SharedFile } from "./disk/share.ts";
+import type { Finished } from "./download.ts";
 import type { PeerEvent } from "./events.ts";
 import { withoutFiles } from "./exclusion.ts";
 import type { TrackerRequests } from "./requests.ts";
@@ -24,6 +25,8 @@ export interface SharingTools {
   session: Pick<Session, "standing" | "leave" | "comeBack"> & { readonly requests: Pick<TrackerRequests, "add" | "drop"> };
   /** The port on which this peer serves. */
   port: number;
+  /** Whether the tracker takes another file or folder that counts. */
+  hasRoom(): boolean;
   /** Whether a download needs the tracker. */
   isDownloading(): boolean;
   report(event: PeerEvent): void;
@@ -138,15 +141,32 @@ export class Sharing {
    * Shares a finished download; beyond the tracker's limit as a file that does not count. It shares the file that
    * was published. If another file is at its path by now, it looks at that file before it shares it.
    */
-  addDownloaded({ path, entry }: Pick<Published, "path" | "entry">, root: string, pieces: Uint8Array): void {
-    const { share, session, cache } = this.#tools;
+  addDownloaded({ path, entry }: Pick<Published, "path" | "entry">, { root, pieces, only }: Finished): void {
+    const { share, cache } = this.#tools;
     if (share.find({ root }) !== undefined) return;
     const file = describeFile(path, entry);
     if (share.find({ name: file.name }) !== undefined) return;
-    const counted = share.files.filter(({ beyond }) => !beyond).length;
-    Object.assign(file, { root, pieces }, counted < (session.standing?.max ?? 0) ? {} : { beyond: true });
+    Object.assign(file, { root, pieces, only }, this.#tools.hasRoom() ? {} : { beyond: true });
     cache.set(file, { root, pieces });
     share.add(file);
+    void this.#publish(file);
+  }
+
+  /** Shares another file. Beyond the tracker's limit it does not count. Resolves when its content id is told. */
+  async add(file: SharedFile): Promise<void> {
+    const { share, hasRoom, cache } = this.#tools;
+    if (!hasRoom()) file.beyond = true;
+    share.add(file);
+    if (file.root === undefined) await this.#publish(file);
+    await this.#computeRoot(file, this.#stopped.signal);
+    await cache.save();
+  }
+
+  /** Shows a shared file that is only for some to the circle of another token; without one to everybody. */
+  showTo(root: string, only: string | undefined): void {
+    const file = this.#tools.share.find({ root });
+    if (file?.only === undefined || file.only === only) return;
+    file.only = only;
     void this.#publish(file);
   }
 

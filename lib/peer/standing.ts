@@ -23,6 +23,8 @@ export interface Standing extends TrackerEnds {
   reach?: boolean;
   /** Whether the tracker announces itself on the network (DNS-SD); undefined when it does not say. */
   announced?: boolean | undefined;
+  /** Whether the tracker passes offers on, and keeps records with a token from everybody else. */
+  offers?: boolean | undefined;
   /** The tracker's web page sends guests to this peer. */
   guests?: boolean | undefined;
   /** The most records in one answer, when the tracker gives fewer than the protocol allows. */

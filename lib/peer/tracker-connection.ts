@@ -80,6 +80,8 @@ const PUSHES: readonly string[] = [
   "REVOKED",
   "DISMISSED",
   "APPEARED",
+  "GROUP",
+  "HOME",
   "OFFERED",
 ] satisfies Push["verb"][];
 

@@ -10,6 +10,7 @@ export type Verdict = "trusted" | "new" | "changed";
 
 export function judgeTracker({ place, name, key, proven }: Introduced, known: KnownTracker[]): Verdict {
   if (!place.announced) return "trusted";
+  if (proven && place.vouched && place.key === key) return "trusted";
   if (proven && known.some((one) => one.key === key)) return "trusted";
   const names = [name, place.name ?? ""].map(plain);
   return known.some((one) => one.key !== "" && names.includes(plain(one.name))) ? "changed" : "new";
@@ -88,7 +89,8 @@ export class Trust {
 
   /** This peer has joined the tracker that was approved last: it is remembered. */
   joined(): void {
-    if (this.#current === undefined) return;
+    // A tracker that only stands in for the person's own one is not remembered.
+    if (this.#current === undefined || this.#current.place.vouched) return;
     const { key, name, place, at } = this.#current;
     const known = { ...place, name, key, at };
     if (!this.#known.some((one) => one.key === key)) this.#known.unshift(known);

@@ -22,6 +22,8 @@ export interface Kind<Value = unknown> {
   repeatable?: true;
   /** Turns a given text into a value. Throws a `UsageError`; `option` is its name in that sentence, such as `--port`. */
   read(text: string, option: string): Value;
+  /** The text as it is shown to people, when something in it is secret. */
+  shown?(text: string): string;
 }
 
 /** One row of a program's table. The order of the rows is their order in `--help`. */

@@ -222,8 +222,12 @@ export function describeSettings(
   const rows = options.filter(({ setting }) => setting);
   const values: Record<string, unknown> = readValues(rows, settings.given, settings.called);
   if (json) {
+    const shownOf = ({ name, kind }: Option) => {
+      const given = settings.given[name];
+      return kind.shown === undefined || given === undefined ? (values[name] ?? null) : kind.shown(String(given));
+    };
     return rows
-      .map(({ name }) => jsonLine({ event: "setting", name, value: values[name] ?? null, ...settings.origin(name) }))
+      .map((row) => jsonLine({ event: "setting", name: row.name, value: shownOf(row), ...settings.origin(row.name) }))
       .join("\n");
   }
   const state =
@@ -237,7 +241,8 @@ export function describeSettings(
   const shown = rows.map((row) => {
     const { name, kind, standard } = row;
     const from = settings.origin(name);
-    const given = settings.given[name] ?? (kind.completes === "none" ? false : kind.repeatable ? [] : standard);
+    const typed = settings.given[name] ?? (kind.completes === "none" ? false : kind.repeatable ? [] : standard);
+    const given = typed === undefined || kind.shown === undefined ? typed : kind.shown(String(typed));
     const line = `${name} = ${given === undefined ? "" : tomlOf(row, given)}`;
     if (from.from === "default") return { line: `# ${line}`, why: given === undefined ? "not set" : "default" };
     return { line, why: "where" in from ? `from the ${from.from}: ${printable(from.where)}` : "from the command line" };

@@ -66,8 +66,8 @@
 //     fp         said by trackers alone, in a private room: the fingerprint of the holder's certificate
 //
 //     peer → tracker, one connection for as long as the peer is online
-//       HELLO FT/2 agent=… extras=1 offers=1 session=… challenge=… key=… name=…
-//                                     → HI FT/2 name=… max=… key=… you=… announced=yes|no results=… proof=… nonce=… guests=yes offers=yes
+//       HELLO FT/2 agent=… extras=1 offers=1 session=… challenge=… key=… name=… home=…
+//                                     → HI FT/2 name=… max=… key=… you=… announced=yes|no results=… proof=… nonce=… guests=yes offers=yes group=…
 //       FILES n port=p proof=… guests=yes, n records   → WELCOME id=… pass=… peers=… files=… session=… now=… keyed=… name=…   (later again: a new list, new passes)
 //                                       n = 0 is not answered; n > max is ERROR too-many-files. p is the port of all its records.
 //       ADD <record>  ·  DROP name    → OK  ·  NOT FOUND (no such record)  ·  ERROR last-file (the last file stays)
@@ -82,7 +82,7 @@
 //                                       Best first, records of one content together; with group=1 one record for each content. A `=`
 //                                       in a word is written %3D. Words and filters must all fit. A word is found anywhere in a name,
 //                                       whatever its case and accents; `*` and `?` are wildcards, `-word` excludes.
-//       WHO offset=… limit=…          → PEERS: n, n lines id=… address=… port=… files=… bytes=… agent=… since=… reach=yes|no name=… offers=yes|no
+//       WHO offset=… limit=…          → PEERS: n, n lines id=… address=… port=… files=… bytes=… agent=… since=… reach=yes|no name=… offers=yes
 //       WATCH watch=… name=… word… ext=… type=… min=… …   → OK  ·  ERROR too-many-watches  ·  ERROR bad-find
 //                                       Tell this peer when a file appears that fits the words and filters, as in FIND, or has this name.
 //                                       watch= is a token that the peer makes up; a token that it has used replaces that watch.
@@ -102,6 +102,8 @@
 //                         until that time (ISO 8601 UTC; absent: for good), or the tracker is stopping. Only to a peer that said name=;
 //                         others get a NOTICE.
 //       APPEARED watch <record>  ·  APPEARED watch more=n   a record that this watch fits, or the number of records that are not said
+//       GROUP tracker tracker …   the other trackers of this group, each KEY@ADDRESS:PORT,ADDRESS:PORT@AHEAD; they replace those said before
+//       HOME              this peer is a guest: it is asked to go back to the tracker that it came from
 //       OFFERED <record>  ·  OFFERED more=n   a peer offers this; or the number of offers that are not said. Only to a peer that said offers=1
 //       REVOKED id,id,…   the operator has disconnected these peers: their passes are not valid any more; only to a peer that said key=
 //     peer → peer
@@ -114,7 +116,7 @@
 //       DATES folder=…                → DATES: n, n raw bytes  ·  NOT FOUND
 //       BYE                           → close
 //
-// Later additions go only to a peer that said extras=1: announced=, offers=, results= (the most records in an answer, if that is not 2000) and
+// Later additions go only to a peer that said extras=1: announced=, offers= in HI and WHO, results= (the most records in an answer, if that is not 2000) and
 // session= and now= of the tracker, total= in FOUND, reach= in records and WHO. A peer that says the session of an earlier WELCOME takes the
 // place of that connection, so that nobody is online twice. A peer that overhears a session must not take it. A peer makes an Ed25519
 // key for each run and says its public half as key= (base64url); the tracker's HI then has a nonce=, and FILES proves the session by
@@ -215,7 +217,16 @@
 // by it, and the downloader does not dial. A token is good once, for a few seconds, with the peer that
 // made it up. A holder dials only its own networks and peers that its tracker lists.
 //
-// A tracker announces itself by DNS-SD as _filetracker._tcp, with version=, id= and key= in its TXT record (tracker/announce.ts). By the key a
+// Groups. Trackers that were started with one group= name take over from each other. HI says the name to a peer that said extras=1, and
+// GROUP tells it the keys and addresses of the others: after the WELCOME, and again when they change. A peer whose tracker is gone for 5 s
+// joins one of them, with its records, and says home= there, the key of its own tracker. The new tracker must prove that it has the key that
+// was told. The peer goes on trying its own tracker only when it loses the other one, or when HOME asks it to go back. Trackers of a group
+// may share one index, too. Then GROUP has AHEAD behind the addresses: the time in the passes of that tracker minus the time of the one
+// that says it, in whole seconds. A holder takes passes that such a tracker signed. Loopback in such a pass stands for a machine that the
+// holder does not know, so it asks for the proof of the keyed pass. A peer that says the session of an earlier tracker of such a group,
+// and proves it by its key, keeps its id.
+//
+// A tracker announces itself by DNS-SD as _filetracker._tcp, with version=, id=, key= and group= in its TXT record (tracker/announce.ts). By the key a
 // peer finds a tracker that has moved; only its proof shows that it is the same one.
 //
 // Private rooms. The tracker of a private room speaks TLS 1.3 on its port and nothing else, and so does each peer in it. Everything above goes
@@ -243,6 +254,7 @@
 // DNS-SD announces a room with room=1, without key= and under a name that all rooms have. The tracker's name comes in its HI.
 
 import type { Address, Endpoint } from "./address.ts";
+import type { GroupTracker } from "./group.ts";
 import type { FileName, FileRecord } from "./record.ts";
 
 /** A SHA-256 hash. Bytes. */
@@ -321,7 +333,7 @@ export interface PeerLine {
   reach?: boolean | undefined;
   /** A label that a person chose. No two peers online have the same. */
   name?: string | undefined;
-  /** Whether it can be told of offers. Undefined: the tracker does not say. */
+  /** It wants to be told of offers. */
   offers?: boolean | undefined;
 }
 
@@ -346,7 +358,7 @@ export type ToTracker =
       profile: 2;
       agent: string;
       extras?: boolean | undefined;
-      /** The peer knows what OFFERED is. */
+      /** The peer wants to be told of offers. */
       offers?: boolean | undefined;
       session?: string | undefined;
       challenge?: string | undefined;
@@ -354,6 +366,8 @@ export type ToTracker =
       key?: string | undefined;
       /** The name that the peer asks for; "" asks for none. A peer that says it knows the names of others. */
       name?: string | undefined;
+      /** The key of the tracker that this peer came from, when it is the guest of another one of its group. */
+      home?: string | undefined;
     }
   | { verb: "FILES"; profile: 1; records: FileRecord[] }
   /** `unfit`: how many of its records were left out, and why the first of them. */
@@ -402,6 +416,8 @@ export type FromTracker =
       proof?: string | undefined;
       /** A text that the peer signs with its session key. */
       nonce?: string | undefined;
+      /** The group of trackers that it belongs to. */
+      group?: string | undefined;
       /** The tracker passes offers on, and shows a record with `only` to its circle alone. */
       offers?: boolean | undefined;
     }
@@ -437,6 +453,10 @@ export type FromTracker =
   /** `more`: this number of offers is not said; then there is no record. */
   | { verb: "OFFERED"; record?: FileRecord; more?: number }
   | ({ verb: "DISMISSED" } & Dismissal)
+  /** The other trackers of the group. They replace those of an earlier message. */
+  | { verb: "GROUP"; trackers: GroupTracker[] }
+  /** The tracker asks its guest to go back to the tracker that it came from. */
+  | { verb: "HOME" }
   | { verb: "UNKNOWN"; word: string };
 
 /** Why a tracker closes the connection of a peer. `until`: it takes the peer back then. Milliseconds since 1970. */
@@ -448,7 +468,7 @@ export interface Dismissal {
 /** A message that a tracker sends without a request. */
 export type Push = Extract<
   FromTracker,
-  { verb: "NOTICE" | "REACH" | "CONNECT" | "REVOKED" | "DISMISSED" | "APPEARED" | "OFFERED" }
+  { verb: "NOTICE" | "REACH" | "CONNECT" | "REVOKED" | "DISMISSED" | "APPEARED" | "OFFERED" | "GROUP" | "HOME" }
 >;
 
 /** A requested name may be any text: a name that is not on the holder's list is not found. */

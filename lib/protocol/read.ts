@@ -5,6 +5,7 @@ import { ProtocolError } from "../error.ts";
 import { cutTo } from "../text.ts";
 import { parseAddress, parsePort, parseWhole } from "./address.ts";
 import { BasicRequests, type ReadLimits } from "./basic.ts";
+import { parseGroup } from "./group.ts";
 import { errorOf, Inbox } from "./inbox.ts";
 import {
   type CallBack,
@@ -133,10 +134,10 @@ export class TrackerInbox extends Inbox<ToTracker> {
         this.#awaitsHello = false;
         const values = valuesOf(rest);
         const agent = (values.get("agent") ?? "").slice(0, AGENT_LIMIT);
-        const [session, challenge, key] = ["session", "challenge", "key"].map((name) => values.get(name));
+        const [session, challenge, key, home] = ["session", "challenge", "key", "home"].map((name) => values.get(name));
         const [extras, offers] = ["extras", "offers"].map((name) => values.get(name) === "1" || undefined);
         const name = optional(values, "name", nameValue);
-        return { verb, profile: 2, agent, extras, offers, session, challenge, key, name };
+        return { verb, profile: 2, agent, extras, offers, session, challenge, key, name, home };
       }
       case "FILES": {
         const count = parseWhole(rest.split(" ")[0] ?? "");
@@ -258,6 +259,7 @@ export class SessionInbox extends Inbox<FromTracker> {
           results: optional(values, "results", wholeValue),
           proof: values.get("proof"),
           nonce: values.get("nonce"),
+          group: values.get("group"),
           guests: optional(values, "guests", yesValue),
           offers: optional(values, "offers", yesValue),
         };
@@ -298,6 +300,7 @@ export class SessionInbox extends Inbox<FromTracker> {
       case "NO":
       case "PONG":
       case "BYE":
+      case "HOME":
         return { verb };
       case "ERROR":
         return errorOf(rest);
@@ -315,6 +318,8 @@ export class SessionInbox extends Inbox<FromTracker> {
         return offeredOf(line, rest);
       case "REVOKED":
         return { verb, ids: rest.split(",") };
+      case "GROUP":
+        return { verb, trackers: parseGroup(rest) };
       default:
         return { verb: "UNKNOWN", word: verb };
     }

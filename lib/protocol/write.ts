@@ -1,5 +1,6 @@
 // Writes every FT/2 message as text. FT/1 is in basic.ts.
 
+import { formatGroup } from "./group.ts";
 import type { CallBack, FromHolder, FromTracker, Page, PeerLine, ToHolder, ToTracker, Watch, Wish } from "./messages.ts";
 import { escapeField, escapeValue, formatRecord } from "./record.ts";
 
@@ -7,7 +8,7 @@ import { escapeField, escapeValue, formatRecord } from "./record.ts";
 export function encodeToTracker(message: Exclude<ToTracker, { profile: 1 } | { verb: "UNKNOWN" | "UNFIT" }>): string {
   switch (message.verb) {
     case "HELLO":
-      return `HELLO FT/2 agent=${escapeValue(message.agent)}${message.extras ? " extras=1" : ""}${message.offers ? " offers=1" : ""}${valueIf("session", message.session)}${valueIf("challenge", message.challenge)}${valueIf("key", message.key)}${valueIf("name", message.name)}\n`;
+      return `HELLO FT/2 agent=${escapeValue(message.agent)}${message.extras ? " extras=1" : ""}${message.offers ? " offers=1" : ""}${valueIf("session", message.session)}${valueIf("challenge", message.challenge)}${valueIf("key", message.key)}${valueIf("name", message.name)}${valueIf("home", message.home)}\n`;
     case "FILES": {
       const lines = message.records.map((record) => `${formatRecord(record)}\n`);
       return `FILES ${message.records.length} port=${message.port}${valueIf("proof", message.proof)}${valueIf("guests", message.guests)}\n${lines.join("")}`;
@@ -86,7 +87,7 @@ export function encodeFromTracker(
 ): string {
   switch (message.verb) {
     case "HI":
-      return `HI FT/2 name=${escapeValue(message.name)} max=${message.max} key=${message.key} you=${escapeValue(message.you)}${valueIf("announced", message.announced)}${valueIf("results", message.results)}${valueIf("proof", message.proof)}${valueIf("nonce", message.nonce)}${valueIf("guests", message.guests)}${valueIf("offers", message.offers)}\n`;
+      return `HI FT/2 name=${escapeValue(message.name)} max=${message.max} key=${message.key} you=${escapeValue(message.you)}${valueIf("announced", message.announced)}${valueIf("results", message.results)}${valueIf("proof", message.proof)}${valueIf("nonce", message.nonce)}${valueIf("guests", message.guests)}${valueIf("offers", message.offers)}${valueIf("group", message.group)}\n`;
     case "WELCOME":
       return `WELCOME id=${message.id} pass=${message.pass} peers=${message.peers} files=${message.files}${valueIf("session", message.session)}${valueIf("now", message.now)}${valueIf("keyed", message.keyed)}${valueIf("name", message.name)}\n`;
     case "FOUND":
@@ -107,10 +108,13 @@ export function encodeFromTracker(
     }
     case "APPEARED":
       return `APPEARED ${message.watch} ${message.line ?? `more=${message.more ?? 0}`}\n`;
+    case "GROUP":
+      return `GROUP ${formatGroup(message.trackers)}\n`;
     case "OFFERED":
       return `OFFERED ${message.line ?? `more=${message.more ?? 0}`}\n`;
     case "REVOKED":
       return `REVOKED ${message.ids.join(",")}\n`;
+    case "HOME":
     case "OK":
     case "NOT FOUND":
     case "YES":

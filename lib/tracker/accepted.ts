@@ -30,6 +30,10 @@ export const TOO_LATE = error("left", "This peer has ended its connection and sh
 
 const LAST_FILE = error("last-file", "The last file stays: a peer shares at least one. Say BYE to leave.");
 
+const TOO_MANY_CONNECTS = error(
+  "too-many-connects",
+  `More than ${CONNECTS_OF_HOST.perSecond} connections a second are asked for; try again later.`,
+);
 const MUTED = error("muted", "The tracker's operator has muted you: nobody is told of your offers.");
 
 const utf8 = new TextEncoder();
@@ -217,7 +221,7 @@ export class AcceptedPeer implements Presence {
     if (file === "too-many-offers") return error(file, `This tracker takes ${OFFERS.burst} offers a minute of a peer.`);
     const to = offer.to === "all" ? offer.to : offer.to.length;
     const what = file.only === undefined ? { file: file.name, size: file.size } : { size: file.size };
-    setup.report({ event: "offered", id, name, address, port, ...what, to });
+    if (to !== 0) setup.report({ event: "offered", id, name, address, port, ...what, to });
     return { verb: "OK" };
   }
 
@@ -243,14 +247,24 @@ export class AcceptedPeer implements Presence {
 
   /** Asks the holder at an address, as this peer sees it, to connect to this peer. */
   #callBack({ address, port, token, id }: CallBack & { id?: string | undefined }): TrackerReply {
-    const holder = this.#state.catalog.at({ address, port }, this, id)?.presence;
-    if (holder === undefined || holder === this || this.#member === undefined || !this.isPresent) return { verb: "NOT FOUND" };
+    const member = this.#state.catalog.at({ address, port }, this, id);
+    const holder = member?.presence;
+    if (member === undefined || holder === this || this.#member === undefined || !this.isPresent) return { verb: "NOT FOUND" };
+    if (holder === undefined) return this.#callFromElsewhere(member, token);
     const { port: own, fingerprint } = this.#member;
     const self = { address: addressFor(this.#member, holder), port: own, fingerprint };
     const isAllowed = this.#connection.host.connects.take(this.#state.clock.elapsed());
-    if (isAllowed && holder.ask({ ...self, token })) return { verb: "OK" };
-    const { perSecond } = CONNECTS_OF_HOST;
-    return error("too-many-connects", `More than ${perSecond} connections a second are asked for; try again later.`);
+    return isAllowed && holder.ask({ ...self, token }) ? { verb: "OK" } : TOO_MANY_CONNECTS;
+  }
+
+  /** The holder is online at another tracker, which asks it. */
+  #callFromElsewhere(holder: Member, token: string): TrackerReply {
+    const { shared, clock, setup } = this.#state;
+    if (shared === undefined || this.#member === undefined) return { verb: "NOT FOUND" };
+    if (!this.#connection.host.connects.take(clock.elapsed())) return TOO_MANY_CONNECTS;
+    const address = shared.table.addressOf(this.#member);
+    const errand = { from: setup.name, what: "connect", id: holder.id, address, port: this.#member.port, token } as const;
+    return shared.send(holder, errand) ? { verb: "OK" } : { verb: "NOT FOUND" };
   }
 }
 

@@ -16,6 +16,7 @@ import {
   SERVICE_TYPE,
   type Sender,
 } from "../net/mdns.ts";
+import type { Address } from "../protocol/address.ts";
 import { Allowance } from "../rate.ts";
 
 /** Others forget a tracker this long after its last announcement, for example when it was killed. Seconds. */
@@ -51,6 +52,10 @@ export interface AnnounceOptions {
   key?: string;
   /** The tracker is a private room: peers need its key. */
   room?: boolean;
+  /** The group of trackers that it belongs to. */
+  group?: string | undefined;
+  /** Called with what other trackers announce, and who sent it. */
+  heard?: (packet: Packet, from: Address) => void;
   /** Called when the tracker is announced on a link under this name. From then on others can find it. */
   announced?: (name: string) => void;
 }
@@ -92,6 +97,10 @@ export function announce(options: AnnounceOptions) {
     announcedOn: () => announced().map(({ link }) => link.label),
     /** Why it is not announced on others, as sentences. */
     problems: () => [...notices.values()].flatMap(({ link }) => link.problem ?? []),
+    /** Asks the other trackers to announce themselves. */
+    ask: () => {
+      for (const notice of notices.values()) notice.ask();
+    },
     /** Says goodbye; takes at most half a second. Called once. */
     async stop(): Promise<void> {
       unwatch();
@@ -130,7 +139,10 @@ class Notice {
       },
       packet: (packet, from) => {
         if (packet.type === "query") this.#admit(packet, from);
-        else if (packet.type === "response") this.#compare(packet);
+        else if (packet.type === "response") {
+          this.#compare(packet);
+          options.heard?.(packet, from.address);
+        }
       },
     });
   }
@@ -164,7 +176,7 @@ class Notice {
   }
 
   #publish(): void {
-    const { port, version, key, room = false } = this.#options;
+    const { port, version, key, group, room = false } = this.#options;
     const name = this.#fullName;
     const record = (of: string, type: ServiceRecord["type"], data: unknown) => ({ name: of, type, ttl: TTL_S, data });
     this.#records = [
@@ -175,6 +187,7 @@ class Notice {
         Buffer.from(`id=${this.#id}`),
         ...(key === undefined ? [] : [Buffer.from(`key=${key}`)]),
         ...(room ? [Buffer.from("room=1")] : []),
+        ...(group === undefined ? [] : [Buffer.from(`group=${group}`)]),
       ]),
       record(ALL_SERVICES, "PTR", SERVICE),
       ...this.link.plan.addresses.map((address) => record(this.#hostName, address.includes(":") ? "AAAA" : "A", address)),
@@ -183,6 +196,12 @@ class Notice {
     this.announced = true;
     this.repeat();
     this.#options.announced?.(this.name);
+    if (this.#options.heard !== undefined) this.ask();
+  }
+
+  /** Asks the other trackers to announce themselves. */
+  ask(): void {
+    if (this.announced) this.link.mdns.query(SERVICE, "PTR");
   }
 
   /** Announces now, and again after each of the pauses. */

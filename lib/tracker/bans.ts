@@ -1,7 +1,7 @@
 // Keeps the addresses and networks that a tracker refuses. Bans are in a file that a person can read and change; a kick is valid for a
 // minute. A file with a line that is not understood is neither used nor written, because a typing error could end all bans.
 
-import { closeSync, constants, fstatSync, mkdirSync, openSync, readSync, type Stats } from "node:fs";
+import { closeSync, constants, existsSync, fstatSync, mkdirSync, openSync, readSync, type Stats } from "node:fs";
 import { dirname } from "node:path";
 import { codeOf, FtError, sentenceOf } from "../error.ts";
 import { replaceOwnFile } from "../files.ts";
@@ -100,6 +100,11 @@ export class Bans {
     return { was: isKicked ? "kicked" : undefined, fault: undefined };
   }
 
+  /** Writes the file again when somebody has deleted the folder that it is in. */
+  keep(): void {
+    if (this.#path !== undefined && this.list.length > 0 && !existsSync(this.#path)) this.#write(this.#path);
+  }
+
   #isOver({ until }: Ban): boolean {
     return until !== undefined && until <= this.#now();
   }
@@ -119,13 +124,17 @@ export class Bans {
       const before = readLines(this.#path);
       const lines = this.#unsaved.reduce((all, one) => one(all), before.length === 0 ? HEAD : before);
       this.#use(lines.filter(({ ban }) => ban === undefined || !this.#isOver(ban)));
-      mkdirSync(dirname(this.#path), { recursive: true, mode: 0o700 });
-      replaceOwnFile(this.#path, this.#lines.map(({ text }) => `${text}\n`).join(""));
+      this.#write(this.#path);
       this.#unsaved = [];
       return undefined;
     } catch (error) {
       return error instanceof FtError ? error.message : `Cannot write "${printable(this.#path)}": ${sentenceOf(error)}.`;
     }
+  }
+
+  #write(path: string): void {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    replaceOwnFile(path, this.#lines.map(({ text }) => `${text}\n`).join(""));
   }
 }
 

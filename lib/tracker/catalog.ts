@@ -49,6 +49,8 @@ export class Catalog {
   #fetching = 0;
   /** Called with each record that is new or has changed. */
   onRecord: ((file: SharedFile) => void) | undefined;
+  /** Called with each change of a record, by its name, and with each change of a peer. */
+  onChange: ((holder: Member, name?: FileName) => void) | undefined;
   /** Answers to SEARCH as they were sent last, in bytes. */
   readonly #answers = new Map<FileName, { via: string; extras: boolean; knowsNames: boolean; bytes: Uint8Array }>();
 
@@ -65,6 +67,16 @@ export class Catalog {
   /** Records of whole files that everybody is shown. */
   get files(): number {
     return this.#files;
+  }
+
+  /** The peers of each tracker and their whole files; those of this tracker under undefined. */
+  countsByTracker(): Map<string | undefined, { peers: number; files: number }> {
+    const counts = new Map<string | undefined, { peers: number; files: number }>();
+    for (const { tracker, records, parts } of this.#shelves.values()) {
+      const { peers, files } = counts.get(tracker) ?? { peers: 0, files: 0 };
+      counts.set(tracker, { peers: peers + 1, files: files + records.size - parts });
+    }
+    return counts;
   }
 
   /** Bytes of whole files, each as often as it is shared. */
@@ -107,6 +119,7 @@ export class Catalog {
       this.#byAddress.set(shelf.address, withOne(this.#byAddress.get(shelf.address), shelf));
       if (isLoopback(member.address)) this.#here.add(member.address);
       this.#settle(shelf);
+      this.onChange?.(shelf);
     } else {
       const kept = new Set(records.map(({ name }) => name));
       for (const file of shelf.records.values()) if (!kept.has(file.name)) this.#forget(shelf, file);
@@ -116,10 +129,29 @@ export class Catalog {
         this.#unsettle(shelf);
         shelf.port = member.port;
         this.#settle(shelf);
+        this.onChange?.(shelf);
       }
     }
     for (const record of records) this.#shelve(shelf, record);
     return shelf;
+  }
+
+  /** Changes records of a peer of another tracker, as that tracker says. Its limits count, not those of this one. */
+  mirror(id: string, records: Iterable<FileRecord>, gone: Iterable<FileName>): void {
+    const shelf = this.#shelves.get(id);
+    if (shelf === undefined) return;
+    for (const name of gone) {
+      const file = shelf.records.get(name);
+      if (file !== undefined) this.#forget(shelf, file);
+    }
+    for (const record of records) this.#shelve(shelf, record);
+  }
+
+  /** The records of a peer, or the one of this name. */
+  recordsOf(id: string, name?: FileName): Iterable<SharedFile> {
+    const records = this.#shelves.get(id)?.records;
+    if (name === undefined) return records?.values() ?? [];
+    return [records?.get(name) ?? []].flat();
   }
 
   /** Adds a record to a peer's list, or renews the record of that name; false when the list is full. */
@@ -159,14 +191,15 @@ export class Catalog {
     this.#circles.forget(id);
     this.#shelves.delete(id);
     this.#unsettle(shelf);
-    const { profile, address, agent, name, since, port } = shelf;
+    const { profile, address, agent, name, since, port, tracker } = shelf;
+    this.onChange?.(shelf);
     const others = withoutOne(this.#byAddress.get(address), shelf);
     if (others !== undefined) this.#byAddress.set(address, others);
     else {
       this.#byAddress.delete(address);
       this.#here.delete(address);
     }
-    return { id, profile, address, agent, name, since, port };
+    return { id, profile, address, agent, name, since, port, ...(tracker === undefined ? {} : { tracker }) };
   }
 
   /** Notes whether the tracker can connect to a peer's port; undefined when it does not know any more. */
@@ -175,6 +208,7 @@ export class Catalog {
     if (shelf === undefined || shelf.reach === reach) return;
     const isToldApart = shelf.reach === false || reach === false;
     shelf.reach = reach;
+    this.onChange?.(shelf);
     if (isToldApart) for (const { name } of shelf.records.values()) this.#answers.delete(name);
   }
 
@@ -346,7 +380,7 @@ export class Catalog {
         since: new Date(since).toISOString(),
         ...(seer.extras ? { reach } : {}),
         ...(seer.knowsNames ? { name } : {}),
-        ...(seer.hearsOffers ? { offers: shelf.presence?.hearsOffers === true } : {}),
+        ...(seer.extras && shelf.presence?.hearsOffers ? { offers: true } : {}),
       });
     }
     return lines;
@@ -409,6 +443,7 @@ export class Catalog {
     } else {
       const keys = Object.keys(about) as (keyof typeof about)[];
       if (file.have !== have) this.#answers.delete(name);
+      if (file.have !== have) this.onChange?.(shelf, name);
       file.have = have;
       // How far a download is changes every few seconds, and no search depends on it.
       if (keys.every((key) => file?.[key] === about[key])) return;
@@ -458,6 +493,7 @@ export class Catalog {
   #count(shelf: Shelf, file: SharedFile, by: 1 | -1): void {
     const { name, size, part, only } = file;
     this.#answers.delete(name);
+    this.onChange?.(shelf, name);
     if (!isCounted(file)) shelf.uncounted += by;
     if (part) {
       shelf.parts += by;

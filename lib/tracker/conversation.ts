@@ -75,6 +75,8 @@ export class Conversation implements ChannelHandlers, Connection {
   hearsOffers = false;
   /** It has said `key=`. */
   hearsRevoked = false;
+  /** It has said `home=`, with the key of another tracker. */
+  home: string | undefined;
   /** An accepted peer whose requests are all answered has none. It takes a spare one for the next request. */
   #inbox: TrackerInbox | undefined;
   readonly #turns: Turns;
@@ -334,9 +336,11 @@ export class Conversation implements ChannelHandlers, Connection {
     this.hearsOffers = hello.offers === true;
     this.hearsRevoked = hello.key !== undefined;
     const { limits, setup } = this.#state;
-    const { name, announced, guests, credentials } = setup;
+    const { name, announced, guests, credentials, group } = setup;
+    if (hello.home !== credentials.key) this.home = hello.home;
     const results = limits.mostResults === RESULTS_LIMIT ? {} : { results: limits.mostResults };
-    const extras = this.extras ? { announced, ...results, offers: true, ...(guests ? { guests } : {}) } : {};
+    const more = { ...results, ...(guests ? { guests } : {}), group: group?.name };
+    const extras = this.extras ? { announced, offers: true, ...more } : {};
     const about = { name, max: limits.files, key: credentials.key, you: this.address, ...extras };
     const proof = hello.challenge === undefined ? undefined : credentials.prove(hello.challenge);
     const nonce = hello.key === undefined ? undefined : credentials.newNonce();
@@ -366,7 +370,12 @@ export class Conversation implements ChannelHandlers, Connection {
       this.reply(this.#peer.share({ ...list, records }, guest ?? UNCHANGED));
       const { words } = list.unfit ?? {};
       if (words !== undefined) this.reply({ verb: "NOTICE", words: `The tracker leaves a file of yours out. ${words}` });
-      if (guest !== undefined) this.#state.tellRevoked(this);
+      if (guest !== undefined) {
+        const { key, nonce, session } = guest;
+        this.#state.shared?.table.keyed(this.#peer.id, key, isSessionProven(key, nonce, session, list.proof ?? ""));
+        this.#state.tellRevoked(this);
+        this.#state.setup.group?.tell(this);
+      }
     }
   }
 
@@ -380,9 +389,12 @@ export class Conversation implements ChannelHandlers, Connection {
     const isBack = former?.isBack({ session, address: this.address, key, isProven }) === true;
     if (isBack && this.#guest !== undefined) this.#guest.name = member?.name;
     if (isBack) former.replace();
+    // It may come from another tracker that shares its index.
+    const hasMoved = !isBack && this.#state.shared?.table.isBack(id, key, isProven) === true;
+    if (hasMoved && this.#guest !== undefined) this.#guest.name = member?.name;
     this.#state.requireRoom();
     this.channel.limit({ deadline: undefined, idle: IDLE_MS });
-    return new AcceptedPeer(isBack ? id : this.#state.setup.credentials.newId(), key, this, this.#state);
+    return new AcceptedPeer(isBack || hasMoved ? id : this.#state.setup.credentials.newId(), key, this, this.#state);
   }
 
   #searchBasic(name: FileName, now: number): void {

@@ -22,6 +22,11 @@ type OwnEvent =
   /** DNS-SD shows the tracker under this name from now on. */
   | { event: "announced"; name: string }
   | { event: "operator"; order: string; words: string }
+  /** The connection to the Redis by which trackers share their index. `redis`: where it is. */
+  | { event: "redis"; state: "connected"; redis: string; trackers: number }
+  | { event: "redis"; state: "away"; redis: string; reason: string }
+  /** Another tracker shares its index with this one, or does so no more. */
+  | { event: "tracker"; state: "here" | "gone"; name: string }
   | { event: "stopped" };
 
 /** An event of a peer or of another program. Each of these events can come in a flood. */
@@ -161,6 +166,13 @@ function describe(
     }
     case "refused":
       return ["refused", "red", `${event.address}: ${printable(event.reason)}`];
+    case "redis":
+      if (event.state === "connected") return ["group", "green", `sharing one index by Redis at ${printable(event.redis)}`];
+      return ["group", "yellow", `Redis at ${printable(event.redis)} is away: ${printable(event.reason)}. Trying again.`];
+    case "tracker": {
+      const words = event.state === "here" ? "shares its index" : "is gone, and its peers with it";
+      return ["group", event.state === "here" ? "green" : "yellow", `tracker "${printable(event.name)}" ${words}`];
+    }
     case "operator":
       return ["operator", "cyan", printable(event.words)];
     case "stopped":

@@ -57,6 +57,17 @@ export async function openRoom({ port, room, file }: RoomSetting, hasTerminal: b
   return { key, certificate, event: { event: "room", file: path, ...(chosen === undefined ? { key } : {}) }, path };
 }
 
+/** Keeps the key and the certificate of a running room anew, after somebody has deleted their folder. Does nothing where that cannot be. */
+export function keepRoom({ key, certificate, path }: KeptRoom, port: number): void {
+  if (port === 0) return;
+  try {
+    if (path !== undefined) keep(path, `${key}\n`);
+    keep(certificatePath(port), textOf(certificate));
+  } catch {
+    // The next start makes another certificate.
+  }
+}
+
 /** Whether the tracker on this port was a private room whose key is still kept. */
 export function wasRoom(port: number): boolean {
   try {
@@ -121,12 +132,20 @@ function keptKey(path: string): string | undefined {
 /** The certificate of the room on this port, or a new one, which is kept from now on. */
 async function keptCertificate(port: number): Promise<Certificate> {
   if (port === 0) return await newCertificate();
-  const path = join(userFolder("state"), `room-${port}.pem`);
+  const path = certificatePath(port);
   const text = readSecret(path);
   if (text !== undefined) return certificateIn(text, path);
   const certificate = await newCertificate();
-  keep(path, `${certificate.cert.trim()}\n${certificate.key.trim()}\n`);
+  keep(path, textOf(certificate));
   return certificate;
+}
+
+function certificatePath(port: number): string {
+  return join(userFolder("state"), `room-${port}.pem`);
+}
+
+function textOf({ cert, key }: Certificate): string {
+  return `${cert.trim()}\n${key.trim()}\n`;
 }
 
 function certificateIn(text: string, path: string): Certificate {

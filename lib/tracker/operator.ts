@@ -1,5 +1,5 @@
 // Carries out the orders of a running tracker's operator: status, peers, files, holders, kick, ban, unban, bans, mute, unmute,
-// notice. operator-socket.ts receives them.
+// notice, home. operator-socket.ts receives them.
 
 import { VERSION } from "../program/cli.ts";
 import { type Address, formatEndpoint, hostOf, isIPv6, isLinkLocal, parseAddress, parseEndpoint } from "../protocol/address.ts";
@@ -7,17 +7,21 @@ import { DEFAULT_TRACKER_PORT, type Dismissal } from "../protocol/messages.ts";
 import { formatDuration, formatSize, formatUntil, plural, printable } from "../text.ts";
 import { describePeer } from "./events.ts";
 import type { GonePeer } from "./gone.ts";
+import { describeGroup, summaryOf } from "./group/summary.ts";
 import { bansOf, type Meant, reasonFor, whoIsMeant } from "./meant.ts";
 import type { Meter } from "./meter.ts";
 import { isIn, type Network, parseNetwork } from "./networks.ts";
-import { DISMISSED, type TrackerState } from "./state.ts";
+import type { Member } from "./shelf.ts";
+import { type Connection, DISMISSED, type TrackerState } from "./state.ts";
 import { listFiles, listHolders, listPeers } from "./who-has.ts";
 
 /** A longer notice is cut. Characters. */
 const NOTICE_LIMIT = 1000;
 
 export interface Order {
-  order: "status" | "peers" | "files" | "holders" | "room" | "kick" | "ban" | "unban" | "bans" | "mute" | "unmute" | "notice";
+  order:
+    | ("status" | "peers" | "files" | "holders" | "kick" | "ban" | "unban" | "bans" | "mute" | "unmute" | "notice")
+    | ("home" | "room");
   /** An address, a network, or a peer that is online: its `address:port`, name or id. */
   address?: string;
   /** A file's name, or root: and its content id. */
@@ -63,7 +67,7 @@ export class Operator {
 
   /** The present state of the tracker: seconds since it was started, bytes of files, refusals by code, resident bytes. */
   summary() {
-    const { setup, clock, catalog, connections, activity, refusals } = this.#state;
+    const { setup, clock, catalog, connections, activity, refusals, shared } = this.#state;
     const { requests, searches, joins, refused } = activity;
     const { peers, files, contents, bytes } = catalog;
     const often = ({ total, rate }: Meter) => ({ total, rate });
@@ -82,6 +86,7 @@ export class Operator {
       refused: Object.fromEntries(refusals),
       bans: setup.bans.list.length,
       memory: process.memoryUsage.rss(),
+      ...(setup.group === undefined ? {} : { group: summaryOf(setup.group, shared) }),
     };
   }
 
@@ -103,6 +108,8 @@ export class Operator {
         return this.#listBans();
       case "notice":
         return this.#notify(words);
+      case "home":
+        return this.#sendHome();
       case "kick":
         return this.#kick(address);
       case "ban":
@@ -130,11 +137,23 @@ export class Operator {
     const { bans } = this.#state.setup;
     const until = bans.endOfKick();
     const shown = meant.peer === undefined ? meant.network.text : describePeer(meant.peer);
-    if (this.#disconnect({ code: "kicked", until }, meant) === 0) {
+    const elsewhere = this.#kickElsewhere(meant, until);
+    if (disconnect({ code: "kicked", until }, meant, this.#state) + elsewhere === 0) {
       return { done: false, lines: [`No peer connected from ${shown}.`] };
     }
     bans.kick(meant.network, until);
     return this.#done(`Disconnected ${shown}${this.#until(until)}.`);
+  }
+
+  /** The other trackers refuse the network, too. Gives the number of their peers that are meant. */
+  #kickElsewhere({ network, peer }: Meant, until: number): number {
+    const { shared, catalog, setup } = this.#state;
+    if (shared === undefined) return 0;
+    const id = peer?.id;
+    const isMeant = (member: Member) => (id === undefined ? isIn(member.address, network) : member.id === id);
+    const elsewhere = catalog.everything().filter(({ member }) => member.tracker !== undefined && isMeant(member));
+    const kick = { from: setup.name, what: "kick", network: network.text, until: shared.sharedTime(until), id } as const;
+    return shared.tell(kick) ? [...elsewhere].length : 0;
   }
 
   #ban(typed: string, seconds: number | undefined, words: string): OrderResult {
@@ -146,7 +165,8 @@ export class Operator {
     const network = wholeHost(peer?.address ?? typed) ?? meant.network;
     const until = seconds === undefined ? undefined : clock.at() + seconds * 1000;
     const { ban, fault } = setup.bans.add(network, until, reasonFor(meant, words));
-    this.#disconnect({ code: "banned", until }, { network });
+    disconnect({ code: "banned", until }, { network }, this.#state);
+    this.#state.shared?.ban(network.text, until, ban.reason);
     const whose = peer?.name === undefined ? "" : ` ("${printable(peer.name)}")`;
     const lines = [`Banned ${ban.address}${whose}${this.#until(until)}.`];
     if (gone !== undefined) lines.push(`${describePeer(gone)} had left${this.#ago(gone)}.`);
@@ -174,6 +194,7 @@ export class Operator {
     const isFirst = first.was !== undefined || whole === undefined;
     const { was, fault } = isFirst ? first : bans.remove(whole);
     const { text } = isFirst ? network : whole;
+    if (was !== undefined) this.#state.shared?.unban(text);
     if (fault !== undefined) return { done: false, lines: [`Unbanned ${text} until this tracker ends: ${fault}`] };
     if (was === "banned") return this.#done(`Unbanned ${text}.`);
     if (was === "kicked") return this.#done(`${text} was not banned but kicked, for a minute: it may come back now.`);
@@ -241,9 +262,20 @@ export class Operator {
 
   #notify(words: string): OrderResult {
     if (words.trim() === "") return { done: false, lines: ["A notice needs a message."] };
-    const present = [...this.#state.connections].filter(({ isPresent }) => isPresent);
-    for (const connection of present) connection.reply({ verb: "NOTICE", words: words.slice(0, NOTICE_LIMIT) });
-    return this.#done(`Told ${plural(present.length, "peer")}: ${printable(words)}`);
+    const told = plural(notify(words, this.#state), "peer");
+    const { shared, setup } = this.#state;
+    const isTold = shared?.tell({ from: setup.name, what: "notice", words: words.slice(0, NOTICE_LIMIT) });
+    return this.#done(`Told ${told}${isTold ? ", and those of the other trackers" : ""}: ${printable(words)}`);
+  }
+
+  /** Asks the guests to go back to the trackers that they came from. Those that cannot stay. */
+  #sendHome(): OrderResult {
+    const guests = sendHome(this.#state);
+    const { shared, setup } = this.#state;
+    const isTold = shared?.tell({ from: setup.name, what: "home", key: setup.credentials.key });
+    const too = isTold ? " The other trackers ask the peers of this one to come back." : "";
+    if (guests === 0) return this.#done(`No peer of another tracker is here.${too}`);
+    return this.#done(`Asked ${plural(guests, "peer")} to go back to the trackers that they came from.${too}`);
   }
 
   #done(line: string): OrderResult {
@@ -266,16 +298,32 @@ export class Operator {
     const seconds = Math.round((this.#state.clock.at() - at) / 1000);
     return seconds < JUST_NOW_S ? " just now" : ` ${formatDuration(seconds)} ago`;
   }
+}
 
-  /** Closes the connections that are meant, and removes such FT/1 peers. Gives the number of both. */
-  #disconnect(why: Dismissal, { network, peer }: Meant): number {
-    const isMeant = (id: string | undefined, address: Address) =>
-      peer === undefined ? isIn(address, network) : id === peer.id;
-    const basic = this.#state.catalog.basicMembers().filter(({ id, address }) => isMeant(id, address));
-    const closed = this.#state.dismiss(why, ({ peerId, address }) => isMeant(peerId, address));
-    for (const { id } of basic) this.#state.remove(id, DISMISSED[why.code].log);
-    return closed + basic.length;
-  }
+/** Tells all peers of this tracker something. Gives their number. */
+export function notify(words: string, { connections }: TrackerState): number {
+  const present = [...connections].filter(({ isPresent }) => isPresent);
+  for (const connection of present) connection.reply({ verb: "NOTICE", words: words.slice(0, NOTICE_LIMIT) });
+  return present.length;
+}
+
+/** Asks the guests of this tracker, or those of one other tracker, to go back there. Gives their number. */
+export function sendHome({ connections }: TrackerState, key?: string): number {
+  const isMeant = ({ isPresent, home }: Connection) => isPresent && home !== undefined && (key ?? home) === home;
+  const guests = [...connections].filter(isMeant);
+  for (const connection of guests) connection.reply({ verb: "HOME" });
+  return guests.length;
+}
+
+/** Closes the connections that are meant, and removes such FT/1 peers. Gives the number of both. */
+export function disconnect(why: Dismissal, { network, peer }: Meant, state: TrackerState): number {
+  const isMeant = (id: string | undefined, address: Address) => (peer === undefined ? isIn(address, network) : id === peer.id);
+  const basic = state.catalog
+    .basicMembers()
+    .filter(({ id, address, tracker }) => tracker === undefined && isMeant(id, address));
+  const closed = state.dismiss(why, ({ peerId, address }) => isMeant(peerId, address));
+  for (const { id } of basic) state.remove(id, DISMISSED[why.code].log);
+  return closed + basic.length;
 }
 
 /** A peer that left within this time has left just now. Seconds. */
@@ -304,5 +352,6 @@ export function describeSummary(summary: Summary): string[] {
     `refused      ${often(rates.refused)}${codes.length === 0 ? "" : ` (${codes.join(", ")})`}`,
     `banned       ${summary.bans === 1 ? "1 address" : `${summary.bans} addresses`}`,
     `memory       ${formatSize(summary.memory)}`,
+    ...describeGroup(summary.group),
   ];
 }

@@ -24,11 +24,13 @@ import {
   TEXT,
   wholeNumber,
 } from "../program/options.ts";
-import { describeSettings, NOTHING_OUTSIDE, type Outside, settingsFrom } from "../program/settings.ts";
+import { describeSettings, NOTHING_OUTSIDE, type Outside, type Settings, settingsFrom } from "../program/settings.ts";
 import { type Address, parseAddress } from "../protocol/address.ts";
+import { GROUP_NAME_LIMIT } from "../protocol/group.ts";
 import { DEFAULT_TRACKER_PORT } from "../protocol/messages.ts";
 import { NAME_LIMIT } from "../protocol/record.ts";
 import { byteLength, parseDuration, printable } from "../text.ts";
+import { hasPassword, parseRedisUrl, type RedisPlace, readRedisFile, withoutPassword } from "./group/redis.ts";
 import { LIMIT_TABLE, type Limits } from "./limits.ts";
 import type { Order } from "./operator.ts";
 import { serviceText } from "./service.ts";
@@ -46,6 +48,22 @@ const TRACKER_NAME: Kind<string> = {
     throw new UsageError(`${option} needs 1 to ${NAME_LIMIT} bytes.`);
   },
 };
+
+const GROUP_NAME: Kind<string> = {
+  ...TEXT,
+  read: (text, option) => {
+    const isName = text.trim() !== "" && byteLength(text) <= GROUP_NAME_LIMIT && !/[\u0000-\u001f\u007f-\u009f]/.test(text);
+    return isName ? text.trim() : refuse(option, `1 to ${GROUP_NAME_LIMIT} bytes on one line`, text);
+  },
+};
+
+/** The password of a URL is not repeated anywhere. */
+const REDIS_URL: Kind<RedisPlace> = { ...TEXT, read: parseRedisUrl, shown: withoutPassword };
+
+/** The name of a tracker whose person has given none: the host's name without its domain, such as the "local" of macOS. */
+export function defaultTrackerName(host = hostname()): string {
+  return /^[^.]+/.exec(host)?.[0] ?? "tracker";
+}
 
 /** Whether there is a web page, and whether guests may download by it. */
 const WEB: Kind<"page" | "guests"> = {
@@ -66,6 +84,7 @@ const COMMANDS: readonly Command[] = [
   { name: "unmute", label: "PEER", about: "pass its offers on again" },
   { name: "notice", label: "WORDS", about: "tell every peer" },
   { name: "room", label: "new", about: "give the private room another key; everybody is out" },
+  { name: "home", about: "send the peers of other trackers of the group back" },
   { name: "config", about: "print each setting and where it comes from" },
   { name: "service", about: "print what this system needs to run it as a service" },
 ];
@@ -86,7 +105,28 @@ const GENERAL = [
     kind: TRACKER_NAME,
     label: "NAME",
     about: "this tracker's name (default: the host's name)",
-    standard: hostname(),
+    standard: defaultTrackerName(),
+  },
+  {
+    name: "group",
+    setting: true,
+    kind: GROUP_NAME,
+    label: "NAME",
+    about: "trackers of one group take over each other's peers",
+  },
+  {
+    name: "redis",
+    setting: true,
+    kind: REDIS_URL,
+    label: "URL",
+    about: "share one index with the group, such as redis://10.0.0.5",
+  },
+  {
+    name: "redis-file",
+    setting: true,
+    kind: FILE,
+    label: "FILE",
+    about: "a file with that URL, because it may hold a password",
   },
   { name: "no-announce", setting: true, kind: FLAG, about: "do not announce the tracker on the network" },
   { name: "room", setting: true, kind: FLAG, about: "a private room: only people who know its key come in" },
@@ -155,6 +195,8 @@ export interface TrackerCommandLine {
     limits: Partial<Limits>;
     bans: string;
     announce: boolean;
+    group?: string;
+    redis?: RedisPlace;
     /** Undefined: the tracker does not answer browsers. */
     web?: "page" | "guests";
   };
@@ -162,6 +204,8 @@ export interface TrackerCommandLine {
   room: { room: boolean; file: string | undefined };
   /** The command to a running tracker; without one, a tracker is to be started. */
   order?: Order;
+  /** A warning about the command line, as a sentence. */
+  remark?: string;
   json: boolean;
   quiet: boolean;
 }
@@ -184,12 +228,14 @@ export function parseTrackerArguments(
     if (words[1] !== undefined) throw new UsageError(`"service" takes no arguments. Try: ft-tracker service --port 1234`);
     // The options are looked at, so that the service does not fail because of one of them.
     readValues([...GENERAL, ...LIMIT_ROWS], settings.given, settings.called);
+    if (hasPassword(String(given.redis ?? ""))) throw new UsageError(PASSWORD_IN_SERVICE);
     return { text: serviceText({ ...SYSTEM, options: argv.toSpliced(argv.indexOf("service"), 1) }) };
   }
   const order = words[0] === undefined ? undefined : orderFrom(words);
   if (misplacedOption(GENERAL, given, order?.order) !== undefined)
     throw new UsageError("--for only works with ban. Try: ft-tracker ban 192.168.1.7 --for 2h");
   const values = readValues(GENERAL, settings.given, settings.called);
+  const redis = order === undefined ? redisOf(values, settings) : undefined;
   const limitValues: Record<string, unknown> = readValues(LIMIT_ROWS, settings.given, settings.called);
   const limits = Object.entries(LIMIT_TABLE).flatMap(([limit, { option }]) =>
     settings.given[option] === undefined ? [] : [[limit, limitValues[option]]],
@@ -202,13 +248,35 @@ export function parseTrackerArguments(
       limits: Object.fromEntries(limits),
       bans: values.bans ?? join(userFolder("state"), "bans.txt"),
       announce: !values["no-announce"],
+      ...(values.group === undefined ? {} : { group: values.group }),
+      ...(redis === undefined ? {} : { redis }),
       ...(values.web === undefined ? {} : { web: values.web }),
     },
     room: { room: values.room, file: values["room-file"] },
+    ...(hasPassword(String(given.redis ?? "")) ? { remark: PASSWORD_SEEN } : {}),
     ...(order === undefined ? {} : { order: values.for === undefined ? order : { ...order, seconds: values.for } }),
     json: values.json,
     quiet: values.quiet,
   };
+}
+
+const PASSWORD_SEEN =
+  "Every user of this machine can see the password in --redis. Put the URL in a file instead (--redis-file FILE), or in FT_REDIS.";
+const PASSWORD_IN_SERVICE =
+  "Every user of this machine could read the password in that service. Put the URL in a file: ft-tracker service --redis-file FILE";
+
+/** The Redis of --redis or --redis-file. A file is read only when a tracker is to be started. */
+function redisOf(
+  { redis, "redis-file": file }: { redis: RedisPlace | undefined; "redis-file": string | undefined },
+  { called, origin }: Settings,
+): RedisPlace | undefined {
+  if (redis !== undefined && file !== undefined && origin("redis").from === origin("redis-file").from) {
+    throw new UsageError(`${called("redis")} and ${called("redis-file")} both name a Redis. Give one of them.`);
+  }
+  // The command line comes before the environment, and that before the file of settings.
+  const ranks = ["command line", "environment", "file", "default"];
+  const isFile = ranks.indexOf(origin("redis-file").from) < ranks.indexOf(origin("redis").from);
+  return file !== undefined && isFile ? readRedisFile(file, called("redis-file")) : redis;
 }
 
 /** `--web` without `guests` behind it is a page for looking only. */
@@ -224,6 +292,7 @@ function orderFrom([command = "", ...rest]: string[]): Order {
     case "peers":
     case "files":
     case "bans":
+    case "home":
       if (first !== undefined) throw new UsageError(`"${command}" takes no arguments. Try: ft-tracker ${command}`);
       return { order: command };
     case "room":

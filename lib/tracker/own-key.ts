@@ -15,6 +15,12 @@ export function ownKey(path: string): KeyObject {
   const kept = readKey(path);
   if (kept !== undefined) return kept;
   const key = newKey();
+  keepKey(path, key);
+  return key;
+}
+
+/** Puts the key into the file, if there is none. */
+export function keepKey(path: string, key: KeyObject): void {
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     // `wx`: a file that is there already was not understood, or is another user's, and is left as it is.
@@ -22,7 +28,6 @@ export function ownKey(path: string): KeyObject {
   } catch {
     // Peers ask their users again after the next start.
   }
-  return key;
 }
 
 /** A key that others could have written, or can read, is not used. */

@@ -24,10 +24,12 @@ export interface Member {
   readonly reach?: boolean | undefined;
   /** It serves the guests of the web page. */
   readonly guests?: boolean | undefined;
-  /** FT/1 peers have none. */
+  /** FT/1 peers have none, and peers of other trackers. */
   readonly presence?: Presence | undefined;
   /** In a private room: the fingerprint of its certificate. */
   readonly fingerprint?: string | undefined;
+  /** Another tracker that shares its index, when the peer is online there. */
+  readonly tracker?: string | undefined;
 }
 
 /** What a tracker says without a request. */
@@ -68,7 +70,7 @@ export interface Seer {
   extras?: boolean;
   /** It knows that peers have names. */
   knowsNames?: boolean;
-  /** It knows what an offer is. */
+  /** It wants to be told of offers. */
   hearsOffers?: boolean;
   /** The id of an FT/2 peer that is online. Others are shown no record with a token. */
   id?: string;

@@ -15,6 +15,8 @@ import { Catalog } from "./catalog.ts";
 import type { Credentials } from "./credentials.ts";
 import type { TrackerEvent } from "./events.ts";
 import { GonePeers } from "./gone.ts";
+import type { Group } from "./group/group.ts";
+import type { SharedIndex } from "./group/shared-index.ts";
 import { Histogram } from "./histogram.ts";
 import { type Host, Hosts } from "./hosts.ts";
 import type { Limits } from "./limits.ts";
@@ -43,10 +45,12 @@ export interface Connection extends Seer {
   readonly isPresent: boolean;
   /** The id of that peer. */
   readonly peerId: string | undefined;
-  /** It knows what an offer is. */
+  /** It wants to be told of offers. */
   readonly hearsOffers: boolean;
   /** It knows what REVOKED means. */
   readonly hearsRevoked: boolean;
+  /** The key of the tracker whose peer it is, when it is a guest here. */
+  readonly home: string | undefined;
   reply(message: TrackerReply): void;
   /** Ends it; an accepted FT/2 peer is told why. */
   dismiss(why: Dismissal): void;
@@ -72,6 +76,8 @@ export interface TrackerSetup {
   readonly clock: Clock;
   readonly bans: Bans;
   readonly credentials: Credentials;
+  /** The group of trackers that this one belongs to. */
+  readonly group?: Group | undefined;
   readonly dial: Dial;
   /** Gives an address as it has to be dialled on the network of `via`: a link-local one needs a zone. */
   dialable(via: Address, address: Address): string;
@@ -101,6 +107,8 @@ export class TrackerState {
   readonly findTimes = new Histogram(FIND_SECONDS);
   /** Joins, tries of a port and leaves since the tracker was started. */
   changes = 0;
+  /** The index that other trackers share with this one. */
+  shared: SharedIndex | undefined;
   readonly #prober: PortProber;
   /** The peers whose passes other peers must refuse, each with the expiry of its pass. Milliseconds of the clock's `elapsed`. */
   readonly #revoked = new Map<string, number>();
@@ -125,7 +133,7 @@ export class TrackerState {
   /** Throws the refusal that a new peer gets when the tracker is full. */
   requireRoom(): void {
     const { peers } = this.limits;
-    if (this.catalog.peers < peers) return;
+    if (this.catalog.peers - (this.shared?.foreign ?? 0) < peers) return;
     throw new ProtocolError("tracker-full", `The tracker is full (${plural(peers, "peer")}). Try again later.`);
   }
 
@@ -138,6 +146,7 @@ export class TrackerState {
   /** Accepts a peer with its list, or replaces the list of a peer that is online. */
   put(peer: Omit<Member, "since">, records: FileRecord[]): Member {
     const { catalog, setup } = this;
+    this.shared?.table.take(peer.id);
     const renewed = catalog.member(peer.id) !== undefined;
     const named = renewed ? {} : { name: this.names.take(peer.name, peer.id) };
     const member = catalog.put({ ...peer, ...named, since: this.clock.at() }, records);
@@ -158,6 +167,11 @@ export class TrackerState {
 
   /** Removes a peer, if it is online; `reason` is a clause for the operator. */
   remove(id: string, reason: string): void {
+    const there = this.catalog.member(id);
+    if (there?.tracker !== undefined) {
+      this.shared?.send(there, { from: this.setup.name, what: "bye", id });
+      return;
+    }
     this.#prober.forget(id);
     this.watches.forget(id);
     this.offers.left(id);
@@ -195,9 +209,15 @@ export class TrackerState {
     const chosen = [...this.connections].filter(isMeant);
     const ids = chosen.flatMap(({ peerId }) => peerId ?? []);
     for (const connection of chosen) connection.dismiss(why);
+    this.revoke(ids);
+    if (ids.length > 0) this.shared?.tell({ from: this.setup.name, what: "revoked", ids });
+    return chosen.length;
+  }
+
+  /** Has all peers refuse the passes of these. */
+  revoke(ids: string[]): void {
     for (const id of ids) this.#revoked.set(id, this.clock.elapsed() + PASS_LIFETIME_S * 1000);
     for (const connection of this.connections) if (connection.isPresent) this.tellRevoked(connection, ids);
-    return chosen.length;
   }
 
   /** Tells a peer whose passes it must refuse: those of `ids`, or all that are still good. */

@@ -3,6 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync, statSync, utimesSync } from "node:fs";
 import { join } from "node:path";
+import { typedName } from "../../lib/peer/screen/typed-name.ts";
 import { noise } from "../helpers/holder.ts";
 import { ended, expectSentence, MODIFIED, peerStage, seenIn } from "../helpers/peer-stage.ts";
 import { PEER } from "../helpers/programs.ts";
@@ -63,7 +64,13 @@ test("a name that nobody shares brings similar ones: typos, case, accents, parts
       err: `No exact match. Similar: "Report.pdf" (3 B, 1 person). Try: ft-peer ${address} get Report.pdf\n`,
     });
   }
-  expect((await asked("video")).err).toContain(`get -- 'Field trip video.mp4'`);
+  expect((await asked("video")).err).toContain(`get ${typedName("Field trip video.mp4")}`);
+  // Every command that takes an exact name says it, with its own name.
+  for (const command of ["search", "holders"]) {
+    const { code, err } = await stage.ft(stage.visitorFolder(), address, command, "video", "--quiet");
+    const try_ = `Try: ft-peer ${address} ${command} ${typedName("Field trip video.mp4")}\n`;
+    expect({ code, err }).toEqual({ code: 1, err: `No exact match. Similar: "Field trip video.mp4" (3 B, 1 person). ${try_}` });
+  }
   expect((await asked("groesse.txt")).code).toBe(1);
   expect((await asked("grosse.txt")).err).toContain("Größe.txt");
   const none = await asked("nothing like it.zip");

@@ -289,6 +289,8 @@ test("in the prompts a fetched folder is marked as one's own at once, and is in 
   const screen = await stage.atSearch(address, {}, "--to", stage.folder());
   screen.press("Lesson");
   await screen.take("Lesson/");
+  await screen.waitFor("is a folder: 4 files");
+  await screen.choose("Fetch all");
   await screen.waitFor(", verified");
   await screen.waitFor(/Lesson\/[^\n]*yours/);
   screen.press("\x13");

@@ -371,7 +371,7 @@ describe("our peer at an old tracker", () => {
     await soon(() => index.size === 2);
     // The first HELLO tells nothing about the peer: the tracker could be a private room, which does not take plain bytes.
     expect(said[0]).toMatch(/^HELLO FT\/2 agent=ft-peer\/[\d.]+ extras=1\n$/);
-    expect(said[1]).toMatch(/^HELLO FT\/2 agent=ft-peer\/[\d.]+ extras=1 key=[\w-]{43} name=[^ ]+\n$/);
+    expect(said[1]).toMatch(/^HELLO FT\/2 agent=ft-peer\/[\d.]+ extras=1 offers=1 key=[\w-]{43} name=[^ ]+\n$/);
     expect(said[2]).toBe("HELLO");
     const port = /,(\d+)>$/.exec(said[3] ?? "")?.[1];
     expect(said[3]?.trimEnd().split("\n").sort()).toEqual([

@@ -1,7 +1,7 @@
 // The operator's view of a running tracker, with the compiled programs.
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { PEER, Stage, TRACKER } from "../helpers/programs.ts";
 
@@ -170,6 +170,19 @@ describe("the operator", () => {
     expect((await order(port, "status")).code).toBe(0);
     program.kill("SIGTERM");
     expect(await program.exited).toBe(0);
+  });
+
+  test.skipIf(process.platform === "win32")("reaches a tracker whose state folder was deleted while it runs", async () => {
+    const { program, port } = await track();
+    await order(port, "ban", "10.9.9.9", "too loud");
+    rmSync(join(state, "filetracker"), { recursive: true });
+    expect((await order(port, "status")).code).toBe(1);
+    // The socket is back when a command gets through.
+    while ((await order(port, "status")).code !== 0);
+    expect(program.err).toBe(
+      `Somebody has deleted this tracker's files in "${join(state, "filetracker")}". They were made anew.\n`,
+    );
+    expect(readFileSync(join(state, "filetracker", "bans.txt"), "utf8")).toContain("10.9.9.9  for good  too loud");
   });
 
   test("is this user alone", async () => {

@@ -80,13 +80,15 @@ describe("sharing", () => {
     const [taken = "", left = ""] = program.err.split("Not shared");
     for (const name of names.slice(0, 8)) expect(taken).toContain(`"${name}"`);
     expect(left).toBe(
-      ' (the limit is 8 files): "file 8.txt". Pack them into one file, or have ft-tracker started with --max-files N.\n',
+      ' (the limit is 8 files): "file 8.txt". Share their folder as one: ft-peer share FOLDER. Or have ft-tracker started with --max-files N.\n',
     );
     const { program: list } = await stage.ft(stage.visitorFolder(), address, "list", "--json");
     expect(list.objects()).toHaveLength(9);
     // A command that only asks shares no more than the usual number of files of its folder.
     const asking = await stage.ft(folder, address, "who", "--json");
     expect(asking.program.objects().map(({ files }) => files)).toContain(5);
+    expect(asking.err).toContain("Name the files to share with --share, or their folder for all that the tracker takes.");
+    expect(asking.err).not.toContain("--max-files");
   });
 
   test("--share takes files and folders, and may be repeated", async () => {

@@ -27,13 +27,18 @@ IN A CONSOLE
    Tab completes commands in PowerShell when its profile ($PROFILE) has the line:
       ft-peer --completions powershell | Out-String | Invoke-Expression
 
+   Names with other letters come right through a pipe of PowerShell 5 after this line:
+      [Console]::OutputEncoding = [Text.Encoding]::UTF8
+
 "CANNOT LISTEN ON ... 1234"
 Hyper-V, WSL or Docker may keep the port. This lists the ports that Windows keeps:
    netsh int ipv4 show excludedportrange tcp
 Choose another: ft-tracker --port 4321
 
 WHERE IT KEEPS THINGS, AND HOW TO REMOVE IT
-Settings, bans and the list of hashes are in %LOCALAPPDATA%\\filetracker.
-To remove FileTracker, delete that folder and the unpacked one. Nothing else is installed.
+Bans and the list of hashes are in %LOCALAPPDATA%\\filetracker, settings in %APPDATA%\\filetracker.
+To remove FileTracker, delete these folders and the unpacked one. Nothing else is installed.
+Bans, notices and other commands reach ft-tracker by a named pipe. Administrators, and you, can open
+it from another computer too.
 `.replaceAll("\n", "\r\n");
 }

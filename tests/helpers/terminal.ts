@@ -17,6 +17,7 @@ export const KEY = {
   settings: "\x14",
   leave: "\x18",
   otherFolder: "\x0f",
+  asOne: "\x06",
 } as const;
 
 /** The bits of a terminal's local flags that raw mode takes away. */

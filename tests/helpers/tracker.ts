@@ -6,6 +6,7 @@ import type net from "node:net";
 import type { Listener, ListenOptions } from "../../lib/net/listen.ts";
 import { SILENCE_MS } from "../../lib/protocol/basic.ts";
 import type { TrackerEvent } from "../../lib/tracker/events.ts";
+import type { OpenStore } from "../../lib/tracker/group/store.ts";
 import { parseTrackerArguments } from "../../lib/tracker/options.ts";
 import { startTracker, type Tracker, type TrackerOptions } from "../../tracker.ts";
 import { addressOf, HandClock, REFUSED, Side, settle } from "./channel.ts";
@@ -246,9 +247,11 @@ export class MemoryTracker extends RunningTracker {
   readonly clock: HandClock;
   readonly #network: MemoryNetwork;
 
-  constructor(args: string[] = [], clock = new HandClock()) {
+  /** `redis`: how it opens connections to the Redis of --redis. */
+  constructor(args: string[] = [], clock = new HandClock(), redis?: OpenStore) {
     const network = new MemoryNetwork(clock);
-    super(args, { clock, network });
+    const { listen, dial } = network;
+    super(args, { clock, network: redis === undefined ? network : { listen, dial, redis: () => redis } });
     this.clock = clock;
     this.#network = network;
   }

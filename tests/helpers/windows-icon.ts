@@ -70,8 +70,12 @@ export function iconPixels(program: string): Bytes {
   return pixels;
 }
 
+const drawn = new Map<string, Bytes>();
+
 /** The icon as Windows keeps it: a header, rows from the bottom with blue first, and a mask that is not used. */
 function iconBytes(program: string): Bytes {
+  const before = drawn.get(program);
+  if (before !== undefined) return before;
   const out = new Uint8Array(40 + SIZE * SIZE * 4 + (SIZE * SIZE) / 8);
   const view = viewOf(out);
   for (const [i, value] of [40, SIZE, 2 * SIZE].entries()) view.setUint32(4 * i, value, true);
@@ -83,6 +87,7 @@ function iconBytes(program: string): Bytes {
     const row = SIZE - 1 - Math.floor(at / SIZE);
     out.set([blue, green, red, opacity], 40 + 4 * (row * SIZE + (at % SIZE)));
   }
+  drawn.set(program, out);
   return out;
 }
 

@@ -176,7 +176,7 @@ class Peer {
       isOwn: () => false,
       announce: ({ name, part }) => this.#say(`announce ${name} ${part}`),
       withdraw: ({ name }) => this.#say(`withdraw ${name}`),
-      finished: ({ path }, root, pieces) => {
+      finished: ({ path }, { root, pieces }) => {
         this.finished.push({ path, root, pieces });
         this.#say("finished");
       },
@@ -353,7 +353,7 @@ describe("a download", () => {
     expect(peer.said).toEqual([]);
   });
 
-  test("whose file is here already asks nobody", async () => {
+  test("whose file is here already asks nobody, and is finished", async () => {
     const content = new Content(300_000);
     const peer = new Peer();
     writeFileSync(join(peer.folder, "big.bin"), content.bytes);
@@ -365,7 +365,7 @@ describe("a download", () => {
       outcome: "already here",
       holders: [],
     });
-    expect([peer.dialled, peer.said, listing(peer.folder)]).toEqual([0, [], ["big.bin"]]);
+    expect([peer.dialled, peer.said, listing(peer.folder)]).toEqual([0, ["finished"], ["big.bin"]]);
     expect(peer.events).toContainEqual({ event: "checking", checked: 300_000, size: 300_000 });
   });
 

@@ -89,6 +89,7 @@ async function share(folder: string, change?: (bytes: Uint8Array, at: number) =>
     cache: new FolderCache(join(top, "cache")),
     watch: () => () => undefined,
     tell: async () => undefined,
+    hasRoom: () => true,
     drop: async () => undefined,
     report: () => undefined,
     clock: new HandClock(),

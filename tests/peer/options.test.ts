@@ -21,6 +21,7 @@ Without a command, on a terminal: guided prompts.
   get NAME...        fetch files or folders, by name or by content id (root:HEX)
   want WORD...       print each file that fits, now and when it appears, until
                      Ctrl-C
+  send PATH...       hand files and folders out: --to Ben,Chloe or --to all
   collect WORD...    fetch each file that fits, of everybody, into a folder a
                      person
   list [PEER]        every file online, or those of a peer, or those in
@@ -34,7 +35,7 @@ Without a command, on a terminal: guided prompts.
   --share PATH       a file or folder to share; repeatable (default: this
                      folder's first 5 files)
   --to DIR           where fetched files go (default: this folder); - is
-                     standard output
+                     standard output; send: to whom, such as Ben,Chloe or all
   -o, --output FILE  get: save the one file as this; - is standard output
   --port N           where this peer serves (default 1235, else a free port)
   --name NAME        your name, as others see it (default: this computer's name)
@@ -42,7 +43,11 @@ Without a command, on a terminal: guided prompts.
                      collect: Ben,Chloe
   --any              get: when several files have the name, take the best
   --overwrite        let a fetched file replace one of the same name
-  --wait [DURATION]  get: wait until somebody has it, such as 2h
+  --wait [DURATION]  get: wait until somebody has it, such as 2h; send: stay at
+                     least for this time
+  --say WORDS        send: a word to those who get it
+  --accept NAME      share: fetch what this person sends, or everybody with all;
+                     repeatable
   --get              want: fetch each file that appears
   --ext EXT          find: only these extensions, such as pdf or pdf,odt
   --type TYPE        find: only this kind of file, such as video/
@@ -87,6 +92,9 @@ describe("parsePeerArguments", () => {
       wish: { words: [], group: true },
       share: [],
       paths: [],
+      recipients: [],
+      say: "",
+      accept: [],
       to: ".",
       output: undefined,
       outputOption: "--output",
@@ -118,6 +126,9 @@ describe("parsePeerArguments", () => {
       wish: { words: [], group: true },
       share: ["a", "b"],
       paths: [],
+      recipients: [],
+      say: "",
+      accept: [],
       to: "c",
       output: undefined,
       outputOption: "--output",
@@ -190,7 +201,7 @@ describe("parsePeerArguments", () => {
   const refused: [string, string][] = [
     [
       "lab:1234 frob",
-      '"frob" is not a command. There are search, find, get, want, collect, list, holders, who, share, doctor. Try: ft-peer --help',
+      '"frob" is not a command. There are search, find, get, want, send, collect, list, holders, who, share, doctor. Try: ft-peer --help',
     ],
     ["10.0.0.1 serch x", '"serch" is not a command. Did you mean "search"? Try: ft-peer --help'],
     [
@@ -220,7 +231,15 @@ describe("parsePeerArguments", () => {
     ["find root:12", '"root:12" is not a content id: root: is followed by 64 hex digits.'],
     ["find --min big", '--min needs a size, such as 500kB or 10MB, not "big".'],
     ["find --after 2026-02-31x", '--after needs a day, such as 2026-11-22, not "2026-02-31x".'],
-    ["list --wait", "--wait only works with get. Try: ft-peer get NAME --wait ..."],
+    ["list --wait", "--wait only works with get, send. Try: ft-peer get NAME --wait ..."],
+    ["get x --say hi", "--say only works with send. Try: ft-peer send PATH --to NAME --say ..."],
+    ["send a.pdf --to all --accept Ben", "--accept only works with share. Try: ft-peer share --accept ..."],
+    ["send a.pdf", "send needs people. Give --to with a name, several names with commas, or all."],
+    ["send a.pdf --to ,", "send needs people. Give --to with a name, several names with commas, or all."],
+    ["send --to all", "send needs a file or a folder. Try: ft-peer send slides.pdf --to all"],
+    ["send a.pdf --to all --share .", "send shares what it sends. Leave --share out."],
+    [`send a.pdf --to all --say ${"é".repeat(101)}`, "--say takes 200 bytes at most."],
+    ["share --accept all --to -", "--accept saves files. Give --to DIR."],
     ["collect x --to -", "collect saves files. Give --to DIR."],
     ["collect", "collect needs a word, or a filter such as --ext pdf. Try: ft-peer collect report"],
     ["find a --get", "--get only works with want. Try: ft-peer want WORD --get"],
@@ -241,6 +260,24 @@ describe("parsePeerArguments", () => {
     ["--json=1", '"--json" takes no value. Try: ft-peer --help'],
     ["--bogus", '"--bogus" is not an option. Try: ft-peer --help'],
   ];
+  test("takes the people of send from each --to, and a folder from the last --to of any other command", () => {
+    const parsed = (line: string[]) => parsePeerArguments(line);
+    const outside = { path: undefined, text: 'to = "/tmp"', environment: {}, home: "" };
+    expect(
+      parsePeerArguments(["send", "a.pdf", "dir", "--to", "Ben,Chloe", "--to=Dan", "--say", " hi "], outside),
+    ).toMatchObject({
+      command: "send",
+      paths: ["a.pdf", "dir"],
+      share: [],
+      recipients: ["Ben,Chloe", "Dan"],
+      say: "hi",
+      to: "/tmp",
+    });
+    expect(parsed(["get", "x", "--to", "one", "--to", "two"])).toMatchObject({ to: "two", recipients: [] });
+    expect(parsed(["share", "--accept", "Ben,Chloe", "--accept", "Dan"])).toMatchObject({ accept: ["Ben,Chloe", "Dan"] });
+    expect(parsed(["send", "a.pdf", "--to", "all", "--wait"])).toMatchObject({ recipients: ["all"], wait: 999 * 86_400 });
+  });
+
   test.each(refused)("refuses %p in one sentence", (line, sentence) => {
     expect(() => parsePeerArguments(line.split(" "))).toThrow(new UsageError(sentence));
   });

@@ -63,6 +63,7 @@ function scene(names: string[], { max = 5, downloading = false } = {}) {
       },
     },
     port: 1235,
+    hasRoom: () => share.files.filter(({ beyond }) => !beyond).length < max,
     isDownloading: () => downloading,
     report: (event) => events.push(event),
     clock,
@@ -170,7 +171,7 @@ describe("Sharing", () => {
     const { sharing, said } = scene(["a.txt"], { max: 2 });
     for (const name of ["b.txt", "c.txt"]) {
       writeFileSync(join(folder, name), name);
-      sharing.addDownloaded(published(name), name.charAt(0).repeat(64), new Uint8Array(32));
+      sharing.addDownloaded(published(name), { root: name.charAt(0).repeat(64), pieces: new Uint8Array(32) });
     }
     expect(said).toEqual(["add b.txt 5 root", "add c.txt 5 root beyond"]);
   });
@@ -178,7 +179,7 @@ describe("Sharing", () => {
   test("a file that did not count takes the place of one that is gone", async () => {
     const { sharing, share, said, file } = scene(["a.txt"], { max: 1 });
     writeFileSync(join(folder, "b.txt"), "b.txt");
-    sharing.addDownloaded(published("b.txt"), "b".repeat(64), new Uint8Array(32));
+    sharing.addDownloaded(published("b.txt"), { root: "b".repeat(64), pieces: new Uint8Array(32) });
     await sharing.gone(file("a.txt"));
     expect(said).toEqual(["add b.txt 5 root beyond", "drop a.txt", "add b.txt 5 root"]);
     expect(share.files.map(({ name }) => String(name))).toEqual(["b.txt"]);
@@ -187,9 +188,9 @@ describe("Sharing", () => {
   test("addDownloaded leaves a shared file of the same content or the same name alone", async () => {
     const { sharing, said } = scene(["a.txt"]);
     await sharing.computeRoots();
-    sharing.addDownloaded(published("a.txt"), "b".repeat(64), new Uint8Array(32));
+    sharing.addDownloaded(published("a.txt"), { root: "b".repeat(64), pieces: new Uint8Array(32) });
     writeFileSync(join(folder, "b.txt"), "same");
-    sharing.addDownloaded(published("b.txt"), "5".padStart(64, "0"), new Uint8Array(32));
+    sharing.addDownloaded(published("b.txt"), { root: "5".padStart(64, "0"), pieces: new Uint8Array(32) });
     expect(said).toEqual(["add a.txt 5 root"]);
   });
 
@@ -205,7 +206,7 @@ describe("Sharing", () => {
       const fetched = published(name);
       rmSync(fetched.path);
       swap(fetched.path);
-      sharing.addDownloaded(fetched, name.charAt(0).repeat(64), new Uint8Array(32));
+      sharing.addDownloaded(fetched, { root: name.charAt(0).repeat(64), pieces: new Uint8Array(32) });
       const file = share.find({ name });
       if (file === undefined) throw new Error(`"${name}" is not on the list`);
       expect([file.path, share.open(file), share.hasChanged(file)]).toEqual([fetched.path, undefined, true]);
@@ -219,7 +220,7 @@ describe("Sharing", () => {
     writeFileSync(join(folder, "in", "a.txt"), "fetched");
     const fetched = published(join("in", "a.txt"));
     rmSync(join(folder, "in"), { recursive: true });
-    sharing.addDownloaded(fetched, "a".repeat(64), new Uint8Array(32));
+    sharing.addDownloaded(fetched, { root: "a".repeat(64), pieces: new Uint8Array(32) });
     await sharing.gone(file("a.txt"));
     expect([share.files, said]).toEqual([[], ["add a.txt 7 root", "drop a.txt", "leave"]]);
   });

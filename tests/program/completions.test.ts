@@ -121,7 +121,7 @@ describe.skipIf(!has("bash", "-c", "((BASH_VERSINFO[0] >= 4))"))("bash", () => {
     const call = `source "./$0.bash"; COMP_WORDS=("$0" "$@"); COMP_CWORD=$#; _\${0/-/_}; printf '%s\\n' "\${COMPREPLY[@]}"`;
     return printed(["bash", "--norc", "--noprofile", "-c", call, program, ...words], scene());
   };
-  const commands = ["search", "find", "get", "want", "collect", "list", "holders", "who", "share", "config", "doctor"];
+  const commands = ["search", "find", "get", "want", "send", "collect", "list", "holders", "who", "share", "config", "doctor"];
 
   test("offers commands first and behind an address, and options wherever one begins", () => {
     expect(offered("ft-peer", "").sort()).toEqual([...commands].sort());
@@ -129,8 +129,8 @@ describe.skipIf(!has("bash", "-c", "((BASH_VERSINFO[0] >= 4))"))("bash", () => {
     expect(offered("ft-peer", "192.168.1.5", ":", "1234", "")).toContain("search");
     expect(offered("ft-peer", "[", "::", "1]", ":", "1234", "")).toContain("search");
     expect(offered("ft-peer", "--limit", "=", "10MB", "")).toContain("search");
-    expect(offered("ft-peer", "s")).toEqual(["search", "share"]);
-    expect(offered("ft-peer", "--", "s")).toEqual(["search", "share"]);
+    expect(offered("ft-peer", "s")).toEqual(["search", "send", "share"]);
+    expect(offered("ft-peer", "--", "s")).toEqual(["search", "send", "share"]);
     expect(offered("ft-peer", "--")).toEqual(optionsOf("ft-peer"));
     expect(offered("ft-tracker", "--")).toEqual(optionsOf("ft-tracker"));
     expect(offered("ft-peer", "--completions", "=", "")).toEqual([...SHELLS]);
@@ -183,9 +183,9 @@ describe.skipIf(!has("fish"))("fish", () => {
     ).map((row) => row.replace(/\t.*/, ""));
 
   test("completes what is typed, names with spaces too", () => {
-    expect(offered("ft-peer s")).toEqual(["search", "share"]);
-    expect(offered("ft-peer 192.168.1.5:1234 s")).toEqual(["search", "share"]);
-    expect(offered("ft-peer --port 1 s")).toEqual(["search", "share"]);
+    expect(offered("ft-peer s")).toEqual(["search", "send", "share"]);
+    expect(offered("ft-peer 192.168.1.5:1234 s")).toEqual(["search", "send", "share"]);
+    expect(offered("ft-peer --port 1 s")).toEqual(["search", "send", "share"]);
     expect(offered("ft-peer who s")).toEqual([]);
     expect(offered("ft-peer lab get s")).toEqual([]);
     expect(offered("ft-peer --from s")).toEqual([]);
@@ -236,8 +236,8 @@ describe("PowerShell", () => {
         where,
       );
     writeFileSync(join(where.folder, "ft-peer.powershell.ps1"), completionScript("powershell", PEER_TABLE));
-    expect(offered("ft-peer s")).toEqual(["search", "share"]);
-    expect(offered("ft-peer lab s")).toEqual(["search", "share"]);
+    expect(offered("ft-peer s")).toEqual(["search", "send", "share"]);
+    expect(offered("ft-peer lab s")).toEqual(["search", "send", "share"]);
     expect(offered("ft-peer --ov")).toEqual(["--overwrite"]);
     expect(offered("ft-peer --to your").join()).toContain("your folder");
   });

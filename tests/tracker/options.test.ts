@@ -4,7 +4,7 @@ import { describe, expect, test } from "bun:test";
 import { UsageError } from "../../lib/error.ts";
 import type { Address } from "../../lib/protocol/address.ts";
 import { LIMITS } from "../../lib/tracker/limits.ts";
-import { parseTrackerArguments, TRACKER_HELP } from "../../lib/tracker/options.ts";
+import { defaultTrackerName, parseTrackerArguments, TRACKER_HELP } from "../../lib/tracker/options.ts";
 
 test("TRACKER_HELP is this text", () => {
   expect(TRACKER_HELP).toBe(`ft-tracker: knows which peer on this network has which file.
@@ -24,12 +24,16 @@ Usage: ft-tracker [options]
   unmute PEER          pass its offers on again
   notice WORDS         tell every peer
   room new             give the private room another key; everybody is out
+  home                 send the peers of other trackers of the group back
   config               print each setting and where it comes from
   service              print what this system needs to run it as a service
 
   --port N             port to listen on (default 1234; 0 takes a free one)
   --host ADDRESS       address to listen on (default: all of this machine)
   --name NAME          this tracker's name (default: the host's name)
+  --group NAME         trackers of one group take over each other's peers
+  --redis URL          share one index with the group, such as redis://10.0.0.5
+  --redis-file FILE    a file with that URL, because it may hold a password
   --no-announce        do not announce the tracker on the network
   --room               a private room: only people who know its key come in
   --room-file FILE     a private room with the key in this file (or: FT_ROOM)
@@ -200,4 +204,11 @@ test("a mistyped command or option of ft-tracker brings the nearest one; help, -
   for (const [argv, words] of refused) expect(() => parseTrackerArguments(argv)).toThrow(new UsageError(words));
   for (const argv of [["help"], ["-h"]]) expect(parseTrackerArguments(argv)).toEqual({ text: TRACKER_HELP });
   expect(parseTrackerArguments(["-V"])).toEqual({ text: expect.stringMatching(/^ft-tracker \d/) });
+});
+
+test("a tracker without a name has the host's name without its domain, which macOS writes behind it", () => {
+  expect(defaultTrackerName("Mac.local")).toBe("Mac");
+  expect(defaultTrackerName("lab-pc")).toBe("lab-pc");
+  expect(defaultTrackerName("room12.school.example")).toBe("room12");
+  expect(defaultTrackerName("")).toBe("tracker");
 });

@@ -54,7 +54,7 @@ export function shareNamed(
 ): SharedFile[] {
   const chosen = namedOrDefault(line, max);
   if (chosen.taken.length === 0) throw nothingToShare(line, chosen.left);
-  say(describeSharing(chosen));
+  say(describeSharing(line, chosen));
   return chosen.taken;
 }
 
@@ -74,17 +74,21 @@ export async function fillUp(
   chosen: ChosenFiles,
   askLimit: () => Promise<number>,
 ): Promise<ChosenFiles> {
-  const isMeant = line.share.length > 0 || line.command === "share";
-  return isMeant && chosen.left.some(({ surplus }) => surplus) ? namedOrDefault(line, await askLimit()) : chosen;
+  return isMeant(line) && chosen.left.some(({ surplus }) => surplus) ? namedOrDefault(line, await askLimit()) : chosen;
+}
+
+/** Whether the line names what it shares, or is there to share: then as much as the tracker takes. */
+function isMeant({ share, command }: Pick<CommandLine, "share" | "command">): boolean {
+  return share.length > 0 || command === "share";
 }
 
 /** The sentence about the files that are shared, and about those that are not. */
-export function describeSharing({ taken, left }: ChosenFiles): string {
+export function describeSharing(line: Pick<CommandLine, "share" | "command">, { taken, left }: ChosenFiles): string {
   const names = taken.map((file) => `"${file.name}"`).join(", ");
-  const more = left.some(({ surplus }) => surplus)
-    ? " Pack them into one file, or have ft-tracker started with --max-files N."
-    : "";
-  return `Sharing ${names}.${describeLeft(left)}${more}`;
+  const out = isMeant(line)
+    ? " Share their folder as one: ft-peer share FOLDER. Or have ft-tracker started with --max-files N."
+    : " Name the files to share with --share, or their folder for all that the tracker takes.";
+  return `Sharing ${names}.${describeLeft(left)}${left.some(({ surplus }) => surplus) ? out : ""}`;
 }
 
 function nothingToShare({ share, command }: Pick<CommandLine, "share" | "command">, [left]: LeftOut[]): UsageError {

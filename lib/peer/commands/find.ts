@@ -5,7 +5,8 @@ import type { FileRecord } from "../../protocol/record.ts";
 import { findPeer } from "../find-peer.ts";
 import { type CommandLine, nameArgument } from "../options.ts";
 import type { Screen } from "../screen/screen.ts";
-import { contentTable, groupByContent, notFoundSentence, peerTable, recordObjects, recordTable } from "../screen/view.ts";
+import { contentTable, groupByContent, peerTable, recordObjects, recordTable } from "../screen/view.ts";
+import { notFound, similarTo } from "./not-found.ts";
 import type { Peer } from "./types.ts";
 
 /** Prints the records of an exact name, or those of everybody or of one peer. Throws a sentence when there are none. */
@@ -17,7 +18,10 @@ export async function search(peer: Peer, line: CommandLine, command: "search" | 
       : await peer.session.requests.list(
           argument === undefined ? undefined : findPeer(argument, await peer.session.requests.who()).id,
         );
-  if (records.length === 0) throw new FtError("not-found", notFoundSentence(argument ?? ""));
+  if (records.length === 0) {
+    const name = argument ?? "";
+    throw notFound(name, command === "search" ? await similarTo(peer, name) : [], line, command);
+  }
   const look = { isMine: peer.isMine };
   if (screen.json) screen.results(recordObjects(records));
   else if (command === "list") screen.results(contentTable(groupByContent(records, peer.isOwn), screen.width, look));

@@ -28,7 +28,7 @@ import {
   downloadObject,
   notFoundSentence,
 } from "../screen/view.ts";
-import { findSimilar } from "../similar.ts";
+import { notFound, similarTo } from "./not-found.ts";
 import { pour } from "./pour.ts";
 import type { Peer } from "./types.ts";
 
@@ -271,40 +271,21 @@ function tellReading({ event, record }: ContentEvent, screen: Screen): void {
 /** Nobody shares a file of exactly this name: offers a similar one to a person, or names similar ones in the error. */
 async function askForSimilar(getting: Getting, isMeant: (record: FileRecord) => boolean): Promise<Content[]> {
   const { peer, line, screen, signal, name } = getting;
-  const { requests, standing } = peer.session;
-  const isFull = standing?.profile === 2;
-  const similar = isFull
-    ? await orCancelled(
-        findSimilar(name, (wish) => requests.find(wish)),
-        signal,
-      ).catch(() => [])
-    : [];
+  const similar = await orCancelled(similarTo(peer, name), signal).catch(() => []);
   if (signal.aborted) throw new CancelledError();
   // Its holder has joined in this moment.
   if (!getting.isAgain && similar.some((one) => one.name === nameArgument(name))) {
     return await findContents({ ...getting, isAgain: true }, isMeant);
   }
   const [best, second] = similar;
-  if (best === undefined) throw new FtError("not-found", notFoundSentence(name));
-  if (second === undefined && !screen.json && !line.quiet && hasTerminal()) {
+  if (best !== undefined && second === undefined && !screen.json && !line.quiet && hasTerminal()) {
     const answer = await promptsOn(signal).choose(`Nobody shares "${printable(name)}". Fetch "${printable(best.name)}"?`, [
       { value: "yes", label: "Yes" },
       { value: "no", label: "No" },
     ]);
     if (answer === "yes") return await findContents({ ...getting, name: best.name });
   }
-  throw new FtError("not-found", similarSentence(similar, line));
-}
-
-/** `No exact match. Similar: "report.pdf" (1.3 MB, 2 people). Try: ft-peer get report.pdf` */
-function similarSentence(similar: { name: string; size: number; holders?: number | undefined }[], line: CommandLine): string {
-  const list = similar.map(({ name, size, holders = 1 }) => {
-    return `"${printable(name)}" (${formatSize(size)}, ${holders === 1 ? "1 person" : `${holders} people`})`;
-  });
-  const shown = printable(similar[0]?.name ?? "");
-  const name = /^[\p{L}\p{N}._][\p{L}\p{N}._-]*$/u.test(shown) ? shown : `-- '${shown.replaceAll("'", "'\\''")}'`;
-  const at = line.tracker === undefined ? "" : `${typed(line.tracker)} `;
-  return `No exact match. Similar: ${list.join(", ")}. Try: ft-peer ${at}get ${name}`;
+  throw notFound(name, similar, line, "get");
 }
 
 /**

@@ -1,23 +1,23 @@
 // Runs the holders command: says who of the people online has a file, who is fetching it, and who has none of it yet.
 
-import { FtError } from "../../error.ts";
 import { formatEndpoint } from "../../protocol/address.ts";
 import type { PeerLine } from "../../protocol/messages.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import { formatSize, printable, printableName } from "../../text.ts";
 import { type WhoHas, whoHas, whoHasLines } from "../../who-has.ts";
 import { isRecordOf } from "../find-peer.ts";
-import { nameArgument, rootArgument } from "../options.ts";
+import { type CommandLine, nameArgument, rootArgument } from "../options.ts";
 import type { Screen } from "../screen/screen.ts";
-import { notFoundSentence } from "../screen/view.ts";
+import { notFound, similarTo } from "./not-found.ts";
 import type { Peer } from "./types.ts";
 
 /** Says who has the file of this name or content id. Throws a sentence when nobody has. */
-export async function holders(peer: Peer, typed: string, screen: Screen): Promise<void> {
+export async function holders(peer: Peer, line: CommandLine, screen: Screen): Promise<void> {
   const { requests, standing } = peer.session;
+  const typed = line.argument ?? "";
   const root = rootArgument(typed);
   const records = root === undefined ? await namesakes(peer, typed) : await requests.holders(root);
-  if (records.length === 0) throw new FtError("not-found", notFoundSentence(typed));
+  if (records.length === 0) throw notFound(typed, await similarTo(peer, typed), line, "holders");
   const everybody = await requests.who();
   // The person who asks is online for this question only, and counts only with the file.
   const people = everybody.filter((one) => one.id !== standing?.id || records.some((record) => isRecordOf(record, one)));

@@ -27,13 +27,14 @@ export interface Joining {
   folders?: SharedFolder[];
   report(event: PeerEvent): void;
   signal: AbortSignal;
+  takesOffers?: boolean;
   /** A person has chosen these files for any tracker. Otherwise a person on a terminal is asked about a tracker that is not known. */
   consent: boolean;
 }
 
 /** Starts a peer at a tracker, and remembers that tracker for the next time. */
 export async function joinTracker(joining: Joining): Promise<Peer> {
-  const { line, startPeer, rooms, files, folders = [], report, signal, consent } = joining;
+  const { line, startPeer, rooms, files, folders = [], report, signal, takesOffers = false, consent } = joining;
   const approached = await rooms.approach(joining.place);
   const { place, room } = approached;
   const trust = new Trust(knownTrackers(), consent);
@@ -43,7 +44,7 @@ export async function joinTracker(joining: Joining): Promise<Peer> {
         tracker: { ...place, full: place.full === true || trust.isFull(place) },
         room,
         // A tracker whose address was typed may move too: after joining, its name and key are known.
-        find: async () => (trust.current === undefined ? [] : await findAgain({ ...place, ...trust.current })),
+        find: async (group) => (trust.current === undefined ? [] : await findAgain({ ...place, ...trust.current }, group)),
         approve: (tracker) => (room === undefined ? trust.approve(tracker) : trust.accept(tracker)),
         wasFull: (at) => trust.isFull(at),
         files,
@@ -52,6 +53,7 @@ export async function joinTracker(joining: Joining): Promise<Peer> {
         name: line.name ?? defaultPeerName(),
         cachePath: join(userFolder("cache"), "roots.json"),
         limit: line.limit,
+        takesOffers,
         guests: !line["no-guests"],
         report: (event) => {
           if (event.event === "joined" && event.profile === 2) trust.joined();

@@ -17,6 +17,8 @@ export async function stayOnline(peer: Peer, screen: Screen, signal: AbortSignal
 
 /** Shows an event: every one for `share`, only important ones for other commands. */
 export function tellEvent(screen: Screen, event: PeerEvent, all: boolean): void {
+  // Accepting tells of an offer, with what becomes of it.
+  if (event.event === "offer") return;
   if (all && screen.json) {
     screen.object(eventObject(event));
     return;

@@ -25,7 +25,7 @@ export interface PeerOptions {
   /** Only for a private room: this peer's certificate, and how it shows the key. */
   room?: PeerRoom | undefined;
   /** Looks for the tracker at another address, when it cannot be reached any more. */
-  find?: () => Promise<TrackerPlace[]>;
+  find?: (group?: string) => Promise<TrackerPlace[]>;
   /** Throws a sentence when this peer's files may not be told to the tracker. */
   approve?: (tracker: Introduced) => void;
   /** Whether the tracker that was reached at this address has spoken FT/2 before. */
@@ -39,6 +39,8 @@ export interface PeerOptions {
   name: string;
   /** The file in which content ids are remembered between runs. */
   cachePath: string;
+  /** Whether a person is there who takes what others offer, or a setting that says what to do with it. */
+  takesOffers?: boolean;
   /** The most bytes per second, up and down each. */
   limit?: number | undefined;
   /** False: it serves no guests of the tracker's web page. */

@@ -14,7 +14,7 @@ const LONGEST = 64 * 1024 * 1024;
 /** The most folders whose hashes are kept. */
 const MOST_FOLDERS = 20;
 /** A file that changed more recently than this is not remembered: it could change again without a new time. Milliseconds. */
-const SETTLED_MS = 2_000;
+export const SETTLED_MS = 2_000;
 const LF = 10;
 
 /** The hash of a file: its content id, and the hashes of its pieces as the folder is cut, if there are several. */

@@ -8,7 +8,7 @@ import { pieceLengthOf } from "../content/folder-cut.ts";
 import { type HashPool, sha256 } from "../content/hash.ts";
 import { BLOCK, blockLayer, layerAbove, pieceSizeOf, rootOf } from "../content/merkle.ts";
 import type { HashedFile, RememberedHashes } from "./folder-cache.ts";
-import { stampOf, type WalkedFile } from "./folder-walk.ts";
+import { COLLECTED_AFTER, stampOf, type WalkedFile } from "./folder-walk.ts";
 import { isAtItsPath, PLAIN_ONLY } from "./identity.ts";
 
 const OPEN_FLAGS = constants.O_RDONLY | PLAIN_ONLY;
@@ -31,7 +31,8 @@ export interface HashingTools {
 export class HashedFiles {
   readonly #roots: Uint8Array;
   readonly #isHashed: Uint8Array;
-  readonly #pieces = new Map<number, Uint8Array>();
+  /** The hashes of the pieces of files that have several, by the number of the file. */
+  readonly pieces = new Map<number, Uint8Array>();
 
   constructor(count: number) {
     this.#roots = new Uint8Array(count * HASH);
@@ -41,13 +42,17 @@ export class HashedFiles {
   set(file: number, { root, pieces }: HashedFile): void {
     this.#roots.set(Uint8Array.fromHex(root), file * HASH);
     this.#isHashed[file] = 1;
-    if (pieces !== undefined) this.#pieces.set(file, pieces);
+    if (pieces !== undefined) this.pieces.set(file, pieces);
   }
 
-  /** Undefined when the file could not be hashed. */
+  /** Whether a file could be hashed. */
+  has(file: number): boolean {
+    return this.#isHashed[file] === 1;
+  }
+
   get(file: number): HashedFile | undefined {
-    if (this.#isHashed[file] !== 1) return undefined;
-    return { root: this.#roots.subarray(file * HASH, (file + 1) * HASH).toHex(), pieces: this.#pieces.get(file) };
+    if (!this.has(file)) return undefined;
+    return { root: this.#roots.subarray(file * HASH, (file + 1) * HASH).toHex(), pieces: this.pieces.get(file) };
   }
 }
 
@@ -70,6 +75,7 @@ export async function hashFiles(
       const hashed = known.get(file) ?? (await hashFile(placeOf(folder, file), file, pool, signal));
       if (hashed === undefined) continue;
       hashes.set(number, hashed);
+      if (number % COLLECTED_AFTER === COLLECTED_AFTER - 1) Bun.gc(true);
       onHashed();
     }
   };

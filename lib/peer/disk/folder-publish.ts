@@ -9,7 +9,7 @@ import { printable } from "../../text.ts";
 import type { FolderLayout, Renamed } from "./folder-layout.ts";
 import { entryOf, PLAIN_ONLY } from "./identity.ts";
 import { splitExtension } from "./local-name.ts";
-import { removeIfThere } from "./lock.ts";
+import { tryRemove } from "./lock.ts";
 import { linkUnlessTaken, sameContent, syncFolder } from "./naming.ts";
 import { syncAll } from "./sync-all.ts";
 
@@ -17,6 +17,10 @@ import { syncAll } from "./sync-all.ts";
 const LOOKED_AT_ONCE = 256;
 /** The most names that are tried: `a`, `a (1)` … */
 const MOST_NAMES = 1000;
+/** Another program may have a file of the part folder open for a moment: removing it is tried this number of times more. */
+const REMOVAL_TRIES = 3;
+/** The pause before the first of these tries; each later pause is longer by this time. Milliseconds. */
+const REMOVAL_PAUSE_MS = 100;
 
 export interface PublishOptions {
   /** The part folder, with all files in it that are not in the destination already. */
@@ -75,7 +79,11 @@ function* arrivedPaths(options: PublishOptions): Generator<string> {
 /** Gives the whole part folder its name at once. False when something has the name by now. */
 async function renamed({ part, destination, layout, dateOf }: PublishOptions): Promise<boolean> {
   setFolderDates(part, layout, dateOf);
-  chmodSync(part, 0o777 & ~process.umask());
+  try {
+    chmodSync(part, 0o777 & ~process.umask());
+  } catch {
+    // This file system keeps no rights.
+  }
   try {
     await rename(part, destination);
   } catch (error) {
@@ -144,7 +152,7 @@ class Merge {
   /** Removes the part folder, and sets the dates of the folders. */
   finish(): void {
     const { part, isFile, layout, dateOf } = this.#options;
-    rmSync(part, { recursive: true, force: true });
+    removeLeftovers(part);
     if (isFile) return;
     setFolderDates(this.path, layout, dateOf);
     setDate(this.path, dateOf(""));
@@ -157,6 +165,17 @@ class Merge {
     const path = ensureFolder(join(this.#folder(local.slice(0, slash)), local.slice(slash, -1)));
     this.#folders.set(local, path);
     return path;
+  }
+}
+
+/**
+ * Removes what is left of a part folder. All files have their names by now: when a virus scanner has one open, what stays does no harm.
+ */
+function removeLeftovers(part: string): void {
+  try {
+    rmSync(part, { recursive: true, force: true, maxRetries: REMOVAL_TRIES, retryDelay: REMOVAL_PAUSE_MS });
+  } catch {
+    // The next download of this folder uses it again.
   }
 }
 
@@ -183,6 +202,6 @@ async function isSameFile(from: string, path: string): Promise<boolean> {
   } finally {
     closeSync(fd);
   }
-  removeIfThere(from);
+  tryRemove(from);
   return true;
 }

@@ -12,6 +12,12 @@ import { identityOf } from "./identity.ts";
 /** After this number of entries, other work of the program gets its turn. */
 const ENTRIES_AT_ONCE = 256;
 
+/**
+ * After this number of files, unused memory is collected: some 30 ms. Each file leaves some kilobytes, and by itself the runtime lets
+ * them become 100 MB.
+ */
+export const COLLECTED_AFTER = 10_000;
+
 /** A file in a shared folder. */
 export interface WalkedFile {
   /** Its path in the list of the folder. */
@@ -71,6 +77,7 @@ export async function walkFolder(folder: string, signal?: AbortSignal): Promise<
     const taken = new Set<string>();
     for (const name of entries) {
       if (++seen % ENTRIES_AT_ONCE === 0) await new Promise((resolve) => setImmediate(resolve));
+      if (seen % COLLECTED_AFTER === 0) Bun.gc(true);
       signal?.throwIfAborted();
       const own = path + name.normalize("NFC");
       const reason = isHidden(join(folder, local, name))

@@ -17,7 +17,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { codeOf } from "../../error.ts";
-import { entryOf, PLAIN_ONLY } from "./identity.ts";
+import { entryOf, isSameEntry, PLAIN_ONLY } from "./identity.ts";
 import { removeIfThere } from "./lock.ts";
 
 /** Rights to write for others than the owner. */
@@ -73,18 +73,22 @@ export function unfinishedIn(folder: string): { count: number; bytes: number } {
  * Opens the part file of an earlier run, cut to `size`. Undefined when there is none, or it is not safe: a link, not a plain file, with
  * a second name, of another user, or one that others may write to.
  */
-export function reopenPart(path: string, size: number, own: OwnMarks): number | undefined {
+export function reopenPart(path: string, size: number, own: OwnMarks, plainOnly = PLAIN_ONLY): number | undefined {
   let fd: number;
   try {
-    fd = openSync(path, constants.O_RDWR | PLAIN_ONLY);
+    fd = openSync(path, constants.O_RDWR | plainOnly);
   } catch (error) {
     // If it is missing, a link or a pipe, a new part file takes its place. Anything else that cannot be opened is left alone.
     if (["ENOENT", "ELOOP", "ENXIO"].includes(codeOf(error))) return undefined;
     throw error;
   }
   const entry = fstatSync(fd, { bigint: true });
+  // Windows opens what a link points to.
+  const named = entryOf(path);
+  const isNamed = named !== undefined && isSameEntry(named, entry);
   // With a second name, writing would change that file, too. Others who may write to it may have it open.
-  const isSafe = entry.isFile() && entry.nlink <= 1n && entry.uid === own.uid && (entry.mode & OTHERS_WRITE & ~own.mode) === 0n;
+  const isSafe =
+    isNamed && entry.isFile() && entry.nlink <= 1n && entry.uid === own.uid && (entry.mode & OTHERS_WRITE & ~own.mode) === 0n;
   if (!isSafe) {
     closeSync(fd);
     return undefined;

@@ -50,6 +50,8 @@ export interface SharedFile extends FirstChoice {
   pieces?: Uint8Array | undefined;
   /** It was fetched when the list was full: it does not count among this peer's files. */
   beyond?: true;
+  /** Only those who were told this token are shown the file. */
+  only?: string | undefined;
 }
 
 /** A file that is not shared, and the reason as a clause. */
@@ -360,6 +362,7 @@ export function recordOf(file: SharedFile, { address, port }: Endpoint): FileRec
     mtime: file.modified.toISOString(),
     ...(file.root === undefined ? {} : { root: file.root }),
     ...(file.beyond ? { beyond: true } : {}),
+    ...(file.only === undefined ? {} : { only: file.only }),
   };
 }
 

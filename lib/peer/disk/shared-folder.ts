@@ -10,9 +10,9 @@ import { formatDates } from "../content/folder-dates.ts";
 import { type HashPool, sha256, treeOfBytes } from "../content/hash.ts";
 import type { Tree } from "../content/merkle.ts";
 import type { Served } from "../serve/types.ts";
-import type { FolderCache, HashedFile } from "./folder-cache.ts";
+import { type FolderCache, type HashedFile, SETTLED_MS } from "./folder-cache.ts";
 import { type HashedFiles, hashFiles, openUnchanged, placeOf, readAll } from "./folder-hashing.ts";
-import { type Walk, type WalkedFile, walkFolder } from "./folder-walk.ts";
+import { COLLECTED_AFTER, type Walk, type WalkedFile, walkFolder } from "./folder-walk.ts";
 import { learnNumbering } from "./identity.ts";
 import { readFully } from "./read-fully.ts";
 
@@ -34,6 +34,10 @@ export interface FolderState {
 export class SharedFolder {
   readonly path: string;
   readonly name: FileName;
+  /** Only those who were told this token are shown the folder. */
+  only: string | undefined;
+  /** It was fetched when the list was full: it does not count among this peer's files. */
+  beyond = false;
   /** Undefined until everything is hashed. */
   state: FolderState | undefined;
   /** Its files and their bytes, as they were when the folder was last walked. */
@@ -69,6 +73,11 @@ export class SharedFolder {
    */
   async refresh(pool: HashPool, cache: FolderCache, signal: AbortSignal, onHashed = () => {}): Promise<boolean> {
     const walk = await this.look(signal);
+    const { state } = this;
+    if (state?.seen.isSame(walk)) {
+      this.state = { ...state, folders: walk.folders };
+      return false;
+    }
     this.hashed = 0;
     const hashes = await hashFiles(this.path, walk.files, {
       pool,
@@ -79,10 +88,12 @@ export class SharedFolder {
         onHashed();
       },
     });
+    collectAfter(walk);
     cache.save(this.path, hashedFiles(walk.files, hashes));
-    const before = this.state?.tree.root;
+    collectAfter(walk);
     this.state = stateOf(this.path, walk, hashes);
-    return this.state.tree.root !== before;
+    collectAfter(walk);
+    return this.state.tree.root !== state?.tree.root;
   }
 
   /** Opens the bytes of the folder; undefined when this is not its list any more. */
@@ -184,12 +195,17 @@ class SeenFiles {
   /** The paths on this disk that are not as in the list. */
   readonly #locals = new Map<number, string>();
 
+  /** Whether no file has changed shortly before. It could change again without another stamp. */
+  readonly #isSettled: boolean;
+
   /** The files are those of the list, in its order, without its empty folders. */
-  constructor(folder: string, list: FolderList, files: Iterable<WalkedFile>) {
+  constructor(folder: string, list: FolderList, files: readonly WalkedFile[]) {
     this.#folder = folder;
     this.#list = list;
     this.#stamps = new BigUint64Array(list.length);
     this.#dates = new Float64Array(list.length);
+    const settled = Date.now() - SETTLED_MS;
+    this.#isSettled = files.every(({ modified }) => modified <= settled);
     let entry = 0;
     for (const { stamp, modified, local } of files) {
       while (list.isFolder(entry)) entry += 1;
@@ -198,6 +214,22 @@ class SeenFiles {
       if (local !== undefined) this.#locals.set(entry, local);
       entry += 1;
     }
+  }
+
+  /** Whether a walk finds the same files, unchanged, and the same empty folders. */
+  isSame({ files, empty }: Walk): boolean {
+    if (!this.#isSettled || this.#list.length !== files.length + empty.length) return false;
+    const [nextFile, nextFolder] = [files.values(), empty.toSorted(comparePaths).values()];
+    for (let entry = 0; entry < this.#list.length; entry++) {
+      const path = this.#list.pathOf(entry);
+      if (this.#list.isFolder(entry)) {
+        if (nextFolder.next().value !== path) return false;
+        continue;
+      }
+      const file = nextFile.next().value;
+      if (file?.path !== path || file.stamp !== this.#stamps[entry]) return false;
+    }
+    return true;
   }
 
   dateOf(entry: number): number {
@@ -209,6 +241,11 @@ class SeenFiles {
     const place = placeOf(this.#folder, { path: this.#list.pathOf(entry), local: this.#locals.get(entry) });
     return openUnchanged(place, this.#stamps[entry] ?? 0n);
   }
+}
+
+/** Gives memory back after a step with the files of a walk, if they are many. */
+function collectAfter({ files }: Walk): void {
+  if (files.length >= COLLECTED_AFTER) Bun.gc(true);
 }
 
 /** The dates of the files and folders of a list. */
@@ -246,14 +283,17 @@ function stateOf(folder: string, walk: Walk, hashes: HashedFiles): FolderState {
   const cut = new FolderCut(list);
   const layers = new Map<number, Uint8Array>();
   const encoder = new TextEncoder();
-  for (const { path, pieces } of hashedFiles(walk.files, hashes))
-    if (pieces !== undefined) layers.set(list.find(encoder.encode(path)), pieces);
+  for (const [number, pieces] of hashes.pieces) layers.set(list.find(encoder.encode(walk.files[number]?.path)), pieces);
   return {
     list,
     tree: treeOfBytes(list.bytes),
     cut,
     hashes: cut.hashes(sha256, layers) ?? new Uint8Array(0),
-    seen: new SeenFiles(folder, list, hashedFiles(walk.files, hashes)),
+    seen: new SeenFiles(
+      folder,
+      list,
+      walk.files.filter((_, number) => hashes.has(number)),
+    ),
     folders: walk.folders,
   };
 }

@@ -8,7 +8,9 @@ import { formatSize, plural, printable, printableName } from "../../text.ts";
 import { checkDefaultFolder } from "../disk/default-folder.ts";
 import { isHidden } from "../disk/hidden.ts";
 import { chooseFiles, type LeftOut, OWN_PROGRAM, type SharedFile } from "../disk/share.ts";
+import type { SharedFolder } from "../disk/shared-folder.ts";
 import { tryFolder } from "../disk/target-folder.ts";
+import { askAsOne } from "./as-one.ts";
 import type { Asking } from "./asking.ts";
 import { columnsOf, fit, fitName } from "./columns.ts";
 import { withoutCommands } from "./words.ts";
@@ -22,11 +24,15 @@ const FOLDERS_SHOWN = 5;
 
 /** The key for another folder: Ctrl with this letter. */
 const OTHER_FOLDER = "o";
+/** The key for sharing the folder as one. */
+const AS_ONE = "f";
 
 /** What a person has chosen to share, and the folder it was chosen from. */
 export interface ChosenFiles {
   files: SharedFile[];
   from: string;
+  /** The folder is shared as one, not its files. */
+  asOne?: SharedFolder;
 }
 
 export interface ChoosingOptions {
@@ -36,30 +42,40 @@ export interface ChoosingOptions {
   where: string | undefined;
   /** Files that are marked at first, by their paths. */
   marked?: string[];
+  /** The files are handed out to some people, not shared. */
+  purpose?: "send";
 }
 
 /** Asks which files to share; undefined when the person goes back. */
 export async function askFiles(
   prompts: Asking,
   folder: string,
-  { max, where, marked }: ChoosingOptions,
+  { max, where, marked, purpose }: ChoosingOptions,
 ): Promise<ChosenFiles | undefined> {
   for (let from = folder; ; ) {
     const { taken, left } = chooseFiles([from], OFFERED);
     if (taken.length === 0) {
       sayUnfit(prompts, left);
       prompts.say(`There are no files in ${printable(from)}${subfoldersOf(from)}.`);
-      const other = await askFolder(prompts, "Which folder has the files that you want to share?", from, refuseEmptyFolder);
+      const asOne = purpose === "send" || foldersAt(from, true).length === 0 ? undefined : await askAsOne(prompts, from);
+      if (asOne !== undefined) return { files: [], from, asOne };
+      const other = await askFolder(
+        prompts,
+        `Which folder has the files that you want to ${purpose ?? "share"}?`,
+        from,
+        refuseEmptyFolder,
+      );
       if (other === undefined) return undefined;
       from = other;
       continue;
     }
     sayUnfit(prompts, left);
-    const marks = new Map(preselected(taken, from, max, marked).map((file) => [file.path, file]));
+    const first = purpose === "send" ? [] : preselected(taken, from, max, marked);
+    const marks = new Map(first.map((file) => [file.path, file]));
     const to = where === undefined ? "" : ` with ${where}`;
     const tooMany = `Up to ${plural(max, "file")}: this is the tracker's limit for one person. Unmark one first, or pack several into one archive.`;
     const answer = await prompts.list<SharedFile>({
-      message: `Which files do you want to share${to}? (up to ${max})`,
+      message: purpose === "send" ? "What do you send?" : `Which files do you want to share${to}? (up to ${max})`,
       hint: `${plural(taken.length, "file")} in ${printable(from)}${subfoldersOf(from)}`,
       look: (typed) => {
         const rows = taken.filter(({ name }) => fitsTyped(name, typed));
@@ -70,16 +86,30 @@ export async function askFiles(
       marks,
       refuseMark: () => (marks.size >= max ? tooMany : undefined),
       all: () => taken,
-      enter: "share them",
+      enter: purpose === "send" ? "go on" : "share them",
       escape: "back",
-      shortcuts: [{ letter: OTHER_FOLDER, label: "other folder" }],
-      check: () => (marks.size === 0 ? "Mark at least one file with Space: only people who share are let in." : undefined),
-      sum: ({ marked, shortcut }) =>
-        shortcut === undefined ? marked.map(({ name }) => printableName(name)).join(", ") : "another folder",
+      shortcuts: [
+        ...(purpose === "send" ? [] : [{ letter: AS_ONE, label: "this folder as one" }]),
+        { letter: OTHER_FOLDER, label: "other folder" },
+      ],
+      check: ({ row }) =>
+        marks.size === 0 && (purpose !== "send" || row === undefined)
+          ? "Mark at least one file with Space: only people who share are let in."
+          : undefined,
+      sum: ({ marked, shortcut, row }) =>
+        shortcut === undefined
+          ? (marked.length > 0 || row === undefined ? marked : [row]).map(({ name }) => printableName(name)).join(", ")
+          : shortcut === AS_ONE
+            ? "this folder as one"
+            : "another folder",
     });
     if (answer === undefined) return undefined;
-    if (answer.shortcut === undefined) return { files: taken.filter(({ path }) => marks.has(path)), from };
-    from = (await askFolder(prompts, "Which folder?", from, refuseUnreadable)) ?? from;
+    const chosen = marks.size > 0 || answer.row === undefined ? taken.filter(({ path }) => marks.has(path)) : [answer.row];
+    if (answer.shortcut === undefined) return { files: chosen, from };
+    if (answer.shortcut === AS_ONE) {
+      const asOne = await askAsOne(prompts, from);
+      if (asOne !== undefined) return { files: [], from, asOne };
+    } else from = (await askFolder(prompts, "Which folder?", from, refuseUnreadable)) ?? from;
   }
 }
 

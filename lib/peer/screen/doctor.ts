@@ -9,7 +9,7 @@ import { LOCAL_NETWORK } from "../../net/permission.ts";
 import { VERSION } from "../../program/cli.ts";
 import { formatEndpoint, isLoopback, withoutZone } from "../../protocol/address.ts";
 import { encodeToTracker } from "../../protocol/write.ts";
-import { formatDuration, formatSize, plural, printable } from "../../text.ts";
+import { formatDuration, formatSize, localDay, plural, printable } from "../../text.ts";
 import { tryMark } from "../disk/origin.ts";
 import { unfinishedIn } from "../disk/part-file.ts";
 import type { LeftOut, SharedFile } from "../disk/share.ts";
@@ -261,7 +261,8 @@ async function checkPort({ closed, files, patient }: Findings, usualPort: number
 function checkClock(patient: Patient | undefined): Result {
   const standing = patient?.session.standing;
   if (standing === undefined || standing.profile === 1) {
-    const detail = `It is ${new Date().toISOString()} here; there is no tracker to compare with.`;
+    const now = new Date();
+    const detail = `It is ${localDay(now)} ${now.toTimeString().slice(0, 8)} here; there is no tracker to compare with.`;
     return { status: "skipped", detail };
   }
   const skewMs = Math.round(standing.ahead + systemClock.elapsed() - systemClock.at());

@@ -34,7 +34,7 @@ export async function fetchAll(found: Found[], how: Fetching): Promise<Found[]> 
   const [own, wanted] = [found.filter((one) => one.own), found.filter((one) => !one.own)];
   for (const { record } of own) prompts.say(`You share "${printableName(record.name)}" yourself.`);
   if (wanted.length === 0) return [];
-  const waiting = wanted.map((one) => ({ one, transfer: new Transfer(one.record.name, one.record.size) }));
+  const waiting = wanted.map((one) => ({ one, transfer: transferOf(one) }));
   const transfers = waiting.map(({ transfer }) => transfer);
   const left = new Set(wanted);
   const title = `Fetching ${wanted.length === 1 ? "a file" : plural(wanted.length, "file")} into ${how.folder}`;
@@ -56,22 +56,26 @@ export async function fetchAll(found: Found[], how: Fetching): Promise<Found[]> 
   return [...left];
 }
 
+function transferOf({ record, inside }: Found): Transfer {
+  return inside === undefined ? new Transfer(record.name, record.size) : new Transfer(inside.path, inside.size);
+}
+
 /** Fetches one file and says how it ended; false when it did not arrive. */
-async function fetchOne({ record }: Found, transfer: Transfer, how: Fetching, stop: AbortSignal): Promise<boolean> {
+async function fetchOne({ record, inside }: Found, transfer: Transfer, how: Fetching, stop: AbortSignal): Promise<boolean> {
   const { prompts, session, folder, overwrite, elapsed } = how;
   const started = elapsed();
   const report = (event: Parameters<Transfer["hear"]>[0]) => transfer.hear(event, elapsed());
   transfer.phase = "asking";
   try {
     const records = await recordsOf(record, session, transfer, stop);
-    const done = await how.download(records, { folder, overwrite, signal: stop, report });
+    const done = await how.download(records, { folder, overwrite, signal: stop, report, inside: inside?.path ?? "" });
     const taken =
       done.outcome === "already here" ? "already here" : `in ${unbroken(formatDuration((elapsed() - started) / 1000))}`;
     transfer.over = done.outcome === "already here" ? "already here" : "done";
     prompts.done(
       `${printable(done.path)}: ${unbroken(formatSize(done.size))}, ${taken}, ${done.verified ? "verified" : "not verified"}`,
     );
-    const renamed = describeRenaming(record.name, done);
+    const renamed = inside === undefined ? describeRenaming(record.name, done) : undefined;
     if (renamed !== undefined) prompts.say(renamed);
     return tellFiles(done, prompts);
   } catch (error) {

@@ -28,6 +28,8 @@ export interface Found {
   record: FileRecord;
   /** This peer shares it. */
   own: boolean;
+  /** Only this file or folder of a folder is wanted, with its size in bytes. */
+  inside?: { path: string; size: number };
 }
 
 /** The requests that a finder makes. */

@@ -2,6 +2,7 @@
 
 import { CancelledError, sentenceOf } from "../../error.ts";
 import { formatEndpoint } from "../../protocol/address.ts";
+import { FOLDER_TYPE, type FolderEntry } from "../../protocol/folder.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import { formatSize, plural, printable, printableName } from "../../text.ts";
 import { orCancelled } from "../cancel.ts";
@@ -20,9 +21,12 @@ import { askFiles, askFolder, refuseTarget } from "./choosing.ts";
 import { columnsOf, fitName } from "./columns.ts";
 import { fetchAll } from "./fetching.ts";
 import { Finder, type Found, keyOfFound, layFound } from "./finder.ts";
+import type { Handing } from "./handing.ts";
 import { askName, Joining, type JoiningOptions, usableFolder } from "./joining.ts";
 import { mayLeave } from "./leaving.ts";
+import { askInside } from "./looking-in.ts";
 import { News } from "./news.ts";
+import { Offering } from "./offering.ts";
 import { describeEvent, peerTable } from "./view.ts";
 import { withoutCommands } from "./words.ts";
 
@@ -30,6 +34,8 @@ import { withoutCommands } from "./words.ts";
 const FIRST_LIST_MS = 400;
 /** The keys of the search line: Ctrl with these letters. */
 const SHORTCUTS = [
+  { letter: "f", label: "offers" },
+  { letter: "g", label: "send" },
   { letter: "o", label: "online" },
   { letter: "s", label: "shared" },
   { letter: "t", label: "settings" },
@@ -54,7 +60,14 @@ export interface GuidedPeer {
   readonly share: Share;
   readonly wants: Pick<Wants, "add">;
   readonly server: { readonly uploads: ReadonlySet<Upload>; readonly waiting: number };
-  readonly folders: { readonly folders: readonly SharedFolder[] };
+  readonly handing: Handing;
+  readonly folders: {
+    readonly folders: readonly SharedFolder[];
+    /** Shares a folder as one. Resolves when it is hashed. */
+    add(path: string): Promise<void>;
+  };
+  /** The list of a folder; the records are its holders. Throws a sentence. */
+  listOf(records: [FileRecord, ...FileRecord[]], how: { signal: AbortSignal }): Promise<FolderEntry[]>;
   /** Whether this peer shares the content of a record. */
   isMine(record: FileRecord): boolean;
   /** Computes the content ids of the shared files, in the background. */
@@ -77,7 +90,7 @@ export interface GuideOptions extends JoiningOptions {
     tracker: TrackerPlace | Located,
     files: SharedFile[],
     report: (event: PeerEvent) => void,
-    how: { consent: boolean; name: string },
+    how: { consent: boolean; name: string; folders: SharedFolder[] },
   ): Promise<GuidedPeer>;
 }
 
@@ -92,6 +105,7 @@ class Guide {
   readonly #news = new News(() => new Date());
   readonly #marks = new Map<string, Found>();
   #to: string;
+  readonly #offering: Offering;
   #joined = false;
   /** Whether others can connect to this machine: it is shown when the person asks for it. */
   #reach: PeerEvent | undefined;
@@ -106,6 +120,11 @@ class Guide {
     this.#joining = new Joining(options);
     const { to, cwd, remembered } = options;
     this.#to = to ?? remembered.choices.to ?? cwd;
+    this.#offering = new Offering(options.prompts, (words) => {
+      this.#news.add(words);
+      this.#showNews();
+    });
+    this.#news.offers = () => this.#offering.line;
   }
 
   async run(): Promise<void> {
@@ -114,6 +133,7 @@ class Guide {
       peer.computeRoots();
       await this.#untilLeft(peer);
     } finally {
+      for (const words of this.#offering.unfinished) this.#options.prompts.say(words);
       await peer.stop();
       this.#options.prompts.live = [];
     }
@@ -127,8 +147,10 @@ class Guide {
         const peer = await start(chosen.tracker, chosen.files, (event) => this.#hear(event), {
           consent: chosen.consent,
           name: this.#joining.name,
+          folders: chosen.asOne === undefined ? [] : [chosen.asOne],
         });
-        if (chosen.from !== undefined) remembered.remember({ files: chosen.files.map(({ path }) => path), from: chosen.from });
+        if (chosen.from !== undefined && chosen.asOne === undefined)
+          remembered.remember({ files: chosen.files.map(({ path }) => path), from: chosen.from });
         await this.#checkTarget();
         return peer;
       } catch (error) {
@@ -188,13 +210,23 @@ class Guide {
       await this.#offerToTell(peer);
       return false;
     }
-    const left = await fetchAll(answer, this.#fetching(peer));
+    const wanted = await this.#wantedOf(answer, peer);
+    if (wanted === undefined) return false;
+    const left = await fetchAll(wanted, this.#fetching(peer));
     const keys = new Set(left.map(keyOfFound));
     for (const key of [...this.#marks.keys()]) if (!keys.has(key)) this.#marks.delete(key);
     // After a download that went well the line is empty for the next one.
     if (left.length === 0) this.#typed = "";
     this.#at = left[0] && keyOfFound(left[0]);
     return false;
+  }
+
+  /** What is fetched of what was chosen: a folder can be looked into before. Undefined when the person goes back. */
+  async #wantedOf(chosen: Found[], { session, listOf }: GuidedPeer): Promise<Found[] | undefined> {
+    const [only] = chosen;
+    if (only === undefined || chosen.length > 1 || only.own || only.record.type !== FOLDER_TYPE) return chosen;
+    this.#at = keyOfFound(only);
+    return await askInside(only, { prompts: this.#options.prompts, session, listOf });
   }
 
   /** Nobody has what was typed: the person can be told when somebody has. */
@@ -211,7 +243,7 @@ class Guide {
     const want = peer.session.standing?.profile === 1 ? { name: nameArgument(typed), words: [] } : { words };
     peer.wants.add({ ...want, group: true }, (record) => {
       this.#news.add(`${holderName(record)} has "${printableName(record.name)}" now (${formatSize(record.size)}).`);
-      this.#options.prompts.live = this.#news.lines(this.#options.prompts.rows);
+      this.#showNews();
     });
   }
 
@@ -294,6 +326,8 @@ class Guide {
   async #menu(peer: GuidedPeer): Promise<boolean> {
     const answer = await this.#options.prompts.choose("Menu", [
       { value: "search", label: "Back to the search" },
+      { value: "f", label: "What others offer me" },
+      { value: "g", label: "Send to…" },
       { value: "o", label: "Who is online" },
       { value: "s", label: "What I share" },
       { value: "t", label: "Settings" },
@@ -313,6 +347,13 @@ class Guide {
     } else if (letter === "s") {
       prompts.show(describeShare(peer, prompts.width - 2), "What I share");
       if (this.#reach !== undefined) prompts.say(describeEvent(this.#reach));
+      if (this.#offering.progress.length > 0) prompts.show(this.#offering.progress, "Handed out");
+    } else if (letter === "f") {
+      await this.#offering.take(peer, this.#fetching(peer));
+      this.#showNews();
+    } else if (letter === "g") {
+      const { remembered, cwd } = this.#options;
+      await this.#offering.send(peer, usableFolder(remembered.choices.from) ?? cwd);
     } else if (letter === "t") await this.#settings(peer);
     else if (letter === "x" && (await this.#mayLeave(peer))) return true;
     return false;
@@ -374,10 +415,17 @@ class Guide {
   async #changeFiles(peer: GuidedPeer): Promise<void> {
     const { prompts, remembered, cwd } = this.#options;
     const { session, share } = peer;
-    const marked = share.files.map(({ path }) => path);
+    const marked = share.files.filter(({ only }) => only === undefined).map(({ path }) => path);
     const folder = usableFolder(remembered.choices.from) ?? cwd;
     const chosen = await askFiles(prompts, folder, { max: session.standing?.max ?? 0, where: undefined, marked });
     if (chosen === undefined) return;
+    if (chosen.asOne !== undefined) {
+      prompts.done(
+        `Sharing the folder "${printableName(chosen.asOne.name)}" as one, too. Others can fetch it when it is read.`,
+      );
+      void peer.folders.add(chosen.asOne.path);
+      return;
+    }
     await peer.shareInstead(chosen.files);
     remembered.remember({ files: chosen.files.map(({ path }) => path), from: chosen.from });
     prompts.done(`Sharing ${plural(chosen.files.length, "file")} now.`);
@@ -394,8 +442,16 @@ class Guide {
       return;
     }
     if (CHANGES_LIST.includes(event.event)) this.#refresh();
+    if (event.event === "offer") this.#offering.offered(event.record);
+    // A hand-out tells itself who has it.
+    if (event.event === "has-all" && this.#offering.hands(event.upload.root)) return;
     const loud = this.#news.hear(event);
     if (loud !== undefined) prompts.ring(loud);
+    this.#showNews();
+  }
+
+  #showNews(): void {
+    const { prompts } = this.#options;
     prompts.live = this.#news.lines(prompts.rows);
   }
 }

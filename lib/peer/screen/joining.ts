@@ -4,6 +4,7 @@ import { CancelledError, sentenceOf } from "../../error.ts";
 import { peerName } from "../../protocol/peer-name.ts";
 import { plural, printableName } from "../../text.ts";
 import { chooseFiles, type SharedFile } from "../disk/share.ts";
+import type { SharedFolder } from "../disk/shared-folder.ts";
 import { asRemembered, describePlace, type Located, lookAround, parseTracker, typed, whyNobody } from "../locate.ts";
 import type { Met } from "../meet-tracker.ts";
 import type { TrackerPlace } from "../session.ts";
@@ -46,6 +47,8 @@ export interface Chosen {
   files: SharedFile[];
   /** The folder from which they were chosen now; undefined when they were not. */
   from: string | undefined;
+  /** This folder is shared as one instead. */
+  asOne?: SharedFolder | undefined;
   /** The person has chosen these files for this tracker. */
   consent: boolean;
 }

@@ -14,6 +14,8 @@ export class News {
   readonly #clock: () => Date;
   #last: string[] = [];
   #away: string | undefined;
+  /** Gives the line about offers that wait, or "". It stays as long as they wait. */
+  offers = (): string => "";
 
   /** `clock` gives the time of day. */
   constructor(clock: () => Date) {
@@ -46,7 +48,8 @@ export class News {
   /** The lines to show in a terminal with this number of rows. */
   lines(rows: number): string[] {
     const last = this.#last.slice(rows < LOW_ROWS ? -1 : -SHOWN);
-    return [...(this.#away === undefined ? [] : [this.#away]), ...last];
+    const offers = this.offers();
+    return [...(this.#away === undefined ? [] : [this.#away]), ...(offers === "" ? [] : [offers]), ...last];
   }
 }
 

@@ -70,6 +70,11 @@ export class Screen {
     this.#progressShown = true;
   }
 
+  /** A person has typed Enter behind the line, which stays. */
+  answered(): void {
+    this.#progressShown = false;
+  }
+
   clearProgress(): void {
     if (!this.#progressShown) return;
     process.stdout.write("\r\x1b[2K");

@@ -25,6 +25,7 @@ import { describeExclusion, describeWait, withoutFiles } from "../exclusion.ts";
 import type { FetchEvent } from "../fetch/types.ts";
 import type { Upload } from "../serve/types.ts";
 import { type Column, table } from "./columns.ts";
+import { typedName } from "./typed-name.ts";
 import { peerLabels } from "./who.ts";
 
 /** Colours for a terminal only; picocolors alone would also colour the logs of build servers. */
@@ -176,7 +177,7 @@ export function choiceObjects(contents: Content[], tracker: string) {
     const { name, root, type, size, address, port } = record;
     const twice = contents.some(({ records: [other] }) => other !== record && other.root === root);
     const from = root === undefined || twice ? ` --from ${formatEndpoint(record)}` : "";
-    const what = root === undefined ? `-- '${printable(name).replaceAll("'", "'\\''")}'` : `root:${root}`;
+    const what = root === undefined ? typedName(name) : `root:${root}`;
     const command = `ft-peer ${tracker === "" ? "" : `${tracker} `}get${from} ${what}`;
     return { name, root: root ?? null, type, size, modified: modified?.iso ?? null, holders: hosts, address, port, command };
   });
@@ -433,6 +434,7 @@ function describe(event: PeerEvent): string {
       return `"${event.name}" is not shared any more: ${event.reason}.`;
     case "upload-started":
     case "upload-ended":
+    case "offer":
       return "";
     case "has-all": {
       const count = event.has === undefined ? "" : ` (${event.has} of ${event.online})`;

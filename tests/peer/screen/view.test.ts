@@ -295,7 +295,7 @@ describe("one name, several contents", () => {
     const commands = [
       `ft-peer get root:${ROOT}`,
       `ft-peer get root:${OTHER}`,
-      "ft-peer get --from 192.168.1.17:40123 -- 'it'\\''s.pdf'",
+      "ft-peer get --from 192.168.1.17:40123 'it'\\''s.pdf'",
     ];
     expect(choiceObjects(contents, "").map(({ command }) => command)).toEqual(commands);
     expect(choiceLines(contents, "").filter((line) => line.startsWith("    "))).toEqual(commands.map((one) => `    ${one}`));

@@ -1,0 +1,163 @@
+// Runs the send command: hands out files and folders, and stays until all have them.
+
+import { realpathSync } from "node:fs";
+import { CancelledError, FtError, UsageError } from "../../error.ts";
+import { formatEndpoint } from "../../protocol/address.ts";
+import { DEFAULT_MAX_FILES } from "../../protocol/messages.ts";
+import { foldPeerName } from "../../protocol/peer-name.ts";
+import { plural, printable } from "../../text.ts";
+import { orCancelled } from "../cancel.ts";
+import { chooseFiles, isFolder, type SharedFile } from "../disk/share.ts";
+import { SharedFolder } from "../disk/shared-folder.ts";
+import { findReceivers } from "../find-receivers.ts";
+import type { Handed, HandOut, HandOutEvent } from "../hand-out.ts";
+import type { CommandLine } from "../options.ts";
+import {
+  cannotSentence,
+  describeHanded,
+  describeMissing,
+  describeProgress,
+  receiverLabel,
+  receiverObject,
+} from "../screen/offer-words.ts";
+import type { Screen } from "../screen/screen.ts";
+import type { Peer } from "./types.ts";
+
+/** The most files beyond the tracker's limit for one person that are handed out at once. */
+const MOST_BEYOND = 20;
+
+/** What is handed out. */
+export interface ToSend {
+  files: SharedFile[];
+  folders: SharedFolder[];
+}
+
+/** The files and folders that the line names. `only`: the token of those who may be shown them. Throws a sentence about one that cannot be shared. */
+export function chooseToSend({ paths, recipients }: CommandLine, token: () => string): ToSend {
+  const only = isToAll(recipients) ? undefined : token();
+  const folders = paths.filter((path) => isFolder(path)).map((path) => new SharedFolder(realpathSync(path)));
+  const { taken: files, left } = chooseFiles(
+    paths.filter((path) => !isFolder(path)),
+    Number.POSITIVE_INFINITY,
+  );
+  const [refused] = left;
+  if (refused !== undefined) throw new UsageError(`Cannot send "${printable(refused.path)}": ${refused.reason}.`);
+  const names = [...files, ...folders].map(({ name }) => name);
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (twice !== undefined)
+    throw new UsageError(`Cannot send two things of the name "${printable(twice)}". Rename one of them.`);
+  for (const one of [...files, ...folders]) one.only = only;
+  return { files, folders };
+}
+
+/** Marks the files beyond the tracker's limit for one person. `askLimit` asks for it; it matters only when there are many. Throws a sentence. */
+export async function fitIn({ files, folders }: ToSend, askLimit: () => Promise<number>): Promise<void> {
+  const count = files.length + folders.length;
+  const max = count > DEFAULT_MAX_FILES ? await askLimit() : DEFAULT_MAX_FILES;
+  if (count > max + MOST_BEYOND || folders.length > max) {
+    throw new UsageError(`These are ${count} files and folders. Put them into one folder, and send that.`);
+  }
+  for (const file of files.slice(Math.max(0, max - folders.length))) file.beyond = true;
+}
+
+function isToAll(recipients: string[]): boolean {
+  return recipients.some((one) => one.trim().toLowerCase() === "all");
+}
+
+/** Hands out until all have everything, or until Ctrl-C, and says who has not. */
+export async function send(peer: Peer, line: CommandLine, { files, folders }: ToSend, screen: Screen, signal: AbortSignal) {
+  const { requests, standing } = peer.session;
+  if (standing?.profile === 2 && !standing.offers) {
+    throw new FtError(
+      "old-tracker",
+      "This tracker is of an older version and cannot hand out files. Share them instead: ft-peer share",
+    );
+  }
+  const people = await orCancelled(requests.who(), signal);
+  const to = isToAll(line.recipients) ? "all" : findReceivers(line.recipients, people, standing?.id);
+  if (to !== "all") {
+    const cannot = to.filter(({ offers }) => !offers).map((one) => printable(one.name ?? formatEndpoint(one)));
+    if (cannot.length === to.length) throw new FtError("cannot-ask", cannotSentence(cannot));
+    if (cannot.length > 0) screen.note(cannotSentence(cannot));
+    for (const one of to) noteTwins(one.name, people, screen);
+  }
+  const handed: Handed[] = [...files, ...folders.map(handedFolder)];
+  await new Promise<void>((resolve, reject) => {
+    const started = performance.now();
+    const handOut = peer.handing.offer(handed, to, line.say, (event) => {
+      tell(event, handOut, screen);
+      if (event.event === "refused") reject(new FtError("refused", event.message));
+      const isOver = performance.now() - started >= (line.wait ?? 0) * 1000;
+      if (event.event === "looked" && handOut.isDone && isOver) end(resolve);
+    });
+    const end = (then: () => void) => {
+      handOut.stop();
+      summarize(handOut, screen);
+      then();
+    };
+    signal.addEventListener("abort", () => end(() => reject(new CancelledError())), { once: true });
+    const whom =
+      to === "all"
+        ? "everybody, now and when they join"
+        : to.map((one) => printable(one.name ?? formatEndpoint(one))).join(", ");
+    screen.note(`Handing out ${describeHanded(handed)} to ${whom}. Ctrl-C ends that.`);
+    peer.computeRoots();
+    handOut.start();
+    if (signal.aborted) end(() => reject(new CancelledError()));
+  });
+}
+
+/** A folder has its content id when it is hashed. */
+function handedFolder(folder: SharedFolder): Handed {
+  return {
+    name: folder.name,
+    get size() {
+      return folder.size;
+    },
+    get root() {
+      return folder.state?.tree.root;
+    },
+  };
+}
+
+/** Says that others have the name that was typed, with a number. */
+function noteTwins(name: string | undefined, people: { name?: string | undefined }[], screen: Screen): void {
+  if (name === undefined) return;
+  const bare = (text: string) => foldPeerName(text.replace(/ \(\d{1,2}\)$/, ""));
+  const twins = people.flatMap((one) =>
+    one.name !== undefined && one.name !== name && bare(one.name) === bare(name) ? [one.name] : [],
+  );
+  if (twins.length === 0) return;
+  const shown = twins.map((one) => `"${printable(one)}"`).join(", ");
+  screen.note(`There is also ${shown}. This goes to "${printable(name)}" only.`);
+}
+
+function tell(event: HandOutEvent, handOut: HandOut, screen: Screen): void {
+  if (event.event === "looked") {
+    screen.progress(describeProgress(handOut));
+    return;
+  }
+  if (event.event === "refused") return;
+  const { receiver, has, of } = event;
+  if (screen.json) {
+    const { id, name: by, address, port } = receiver.person;
+    screen.object({ event: "has-all", address, port, id, by, files: handOut.files.map(({ name }) => name), has, online: of });
+    return;
+  }
+  const what =
+    handOut.files.length === 1
+      ? describeHanded(handOut.files).replace(/ \([^(]*\)$/, "")
+      : plural(handOut.files.length, "file");
+  screen.event(`${receiverLabel(receiver)} has ${handOut.files.length === 1 ? what : `all ${what}`} (${has} of ${of}).`);
+}
+
+function summarize(handOut: HandOut, screen: Screen): void {
+  if (screen.json) {
+    const people = handOut.receivers.map(receiverObject);
+    screen.object({ event: "sent", files: handOut.files.map(({ name }) => name), done: handOut.isDone, people });
+    return;
+  }
+  const missing = describeMissing(handOut);
+  const progress = handOut.counted.length === 0 ? "Nobody has been there to take it." : `${describeProgress(handOut)}.`;
+  screen.results([missing === "" ? progress : `${progress} ${missing}`]);
+}

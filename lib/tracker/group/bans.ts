@@ -1,0 +1,100 @@
+// Keeps the bans of all trackers of a group the same, by a hash in Redis. A ban that was ended has a field there, too: a tracker that was
+// away meanwhile learns that it is over.
+
+import type { Ban } from "../bans.ts";
+import { parseNetwork } from "../networks.ts";
+import { ask, type Store } from "./store.ts";
+import { type Keys, objectIn } from "./wire.ts";
+
+/** The end of a ban is remembered for this long. Milliseconds. */
+const ENDED_KEPT_MS = 30 * 86_400_000;
+
+/** A ban as Redis has it. Times are by the clock of Redis, milliseconds since 1970. */
+interface Field {
+  until?: number | undefined;
+  reason: string;
+  /** When it was ended. */
+  ended?: number | undefined;
+}
+
+export interface BanTools {
+  keys: Keys;
+  /** The time of Redis, and that of this tracker's clock. Milliseconds since 1970. */
+  now(): number;
+  at(): number;
+  list(): Ban[];
+  /** Makes a ban of another tracker count here. */
+  add(network: string, until: number | undefined, reason: string): void;
+  remove(network: string): void;
+}
+
+export class SharedBans {
+  readonly #tools: BanTools;
+
+  constructor(tools: BanTools) {
+    this.#tools = tools;
+  }
+
+  /** A time of this tracker's clock by the clock of Redis. */
+  shared(time: number | undefined): number | undefined {
+    return time === undefined ? undefined : time + this.#tools.now() - this.#tools.at();
+  }
+
+  /** A time of Redis by this tracker's clock. */
+  own(time: number | undefined): number | undefined {
+    return time === undefined ? undefined : time - this.#tools.now() + this.#tools.at();
+  }
+
+  /** After a connection: what Redis knows counts, and what only this tracker knows is added there. */
+  async join(store: Store): Promise<void> {
+    const { keys, list, add, remove, now } = this.#tools;
+    const texts = Object.entries((await hashOf(store, keys.bans)) ?? {});
+    const known = new Set<string>();
+    for (const [network, text] of texts) {
+      const field = fieldIn(text);
+      if (field === undefined || parseNetwork(network) === undefined) continue;
+      known.add(network);
+      const isOver = field.ended !== undefined || (field.until !== undefined && field.until <= now());
+      const own = list().find(({ address }) => address === network);
+      if (!isOver && own?.reason !== field.reason) add(network, this.own(field.until), field.reason);
+      if (isOver && own !== undefined) remove(network);
+      const isOld = isOver && (field.ended ?? field.until ?? 0) < now() - ENDED_KEPT_MS;
+      if (isOld) await ask(store, "HDEL", keys.bans, network);
+    }
+    for (const { address, until, reason } of list()) if (!known.has(address)) await this.add(store, address, until, reason);
+  }
+
+  async add(store: Store, network: string, until: number | undefined, reason: string): Promise<void> {
+    await ask(
+      store,
+      "HSET",
+      this.#tools.keys.bans,
+      network,
+      JSON.stringify({ until: this.shared(until), reason } satisfies Field),
+    );
+  }
+
+  async remove(store: Store, network: string): Promise<void> {
+    const field: Field = { reason: "", ended: Math.round(this.#tools.now()) };
+    await ask(store, "HSET", this.#tools.keys.bans, network, JSON.stringify(field));
+  }
+}
+
+/** The fields of a small hash. */
+async function hashOf(store: Store, key: string): Promise<Record<string, unknown> | undefined> {
+  const fields: [string, unknown][] = [];
+  for (let cursor = "0"; ; ) {
+    const reply = await ask(store, "HSCAN", key, cursor, "COUNT", "500");
+    const [next, texts] = Array.isArray(reply) ? reply : [];
+    const list = Array.isArray(texts) ? texts : [];
+    for (let i = 0; i + 1 < list.length; i += 2) fields.push([String(list[i]), list[i + 1]]);
+    cursor = String(next ?? "0");
+    if (cursor === "0") return Object.fromEntries(fields);
+  }
+}
+
+function fieldIn(text: unknown): Field | undefined {
+  const { until, reason, ended } = objectIn(text);
+  const time = (value: unknown) => (typeof value === "number" && Number.isFinite(value) ? value : undefined);
+  return typeof reason === "string" ? { until: time(until), reason, ended: time(ended) } : undefined;
+}
