@@ -12,12 +12,13 @@
 import { randomBytes } from "node:crypto";
 import { dirname, join, resolve } from "node:path";
 import { quietClock, systemClock } from "./lib/clock.ts";
-import { CancelledError, UsageError } from "./lib/error.ts";
+import { CancelledError, FtError, UsageError } from "./lib/error.ts";
 import { userFolder } from "./lib/files.ts";
+import type { Dial } from "./lib/net/channel.ts";
 import { dial } from "./lib/net/dial.ts";
 import { acceptBoth } from "./lib/net/http.ts";
 import { dialableFrom, interfaces, isOnNetwork, watchInterfaces } from "./lib/net/interfaces.ts";
-import { type Listener, listen, listenNear } from "./lib/net/listen.ts";
+import { type Listener, type ListenOptions, listen, listenNear } from "./lib/net/listen.ts";
 import { Admission } from "./lib/peer/admission.ts";
 import { mayCallBack } from "./lib/peer/call-backs.ts";
 import { orCancelled } from "./lib/peer/cancel.ts";
@@ -29,7 +30,7 @@ import { describeFolder, describeSharing, filesToShare, fillUp, pathsToShare, sh
 import { find, search, who } from "./lib/peer/commands/find.ts";
 import { checkWhere, get } from "./lib/peer/commands/get.ts";
 import { holders } from "./lib/peer/commands/holders.ts";
-import { findTracker, joinTracker, knownTrackers } from "./lib/peer/commands/join.ts";
+import { findTracker, joinTracker, knownTrackers, roomsOf } from "./lib/peer/commands/join.ts";
 import { listFolder } from "./lib/peer/commands/list-folder.ts";
 import { chooseToSend, fitIn, send } from "./lib/peer/commands/send.ts";
 import { stayOnline, tellEvent } from "./lib/peer/commands/share.ts";
@@ -52,7 +53,6 @@ import { Finishers } from "./lib/peer/finishers.ts";
 import { FolderDownloads, fetchFolderList } from "./lib/peer/folder-downloads.ts";
 import { FolderSharing } from "./lib/peer/folder-sharing.ts";
 import { HandOuts } from "./lib/peer/hand-out.ts";
-import { meetTracker } from "./lib/peer/meet-tracker.ts";
 import { Offers } from "./lib/peer/offers.ts";
 import { type CommandLine, DEFAULT_PORT, defaultPeerName, PEER_COMMANDS, type PeerCommand } from "./lib/peer/options.ts";
 import { type Holding, isDialable, isOwnRecord, isTrackerHere } from "./lib/peer/own-address.ts";
@@ -87,6 +87,8 @@ const LEAVING_MS = 4_000;
 /** Starts serving and joins the tracker. Throws a sentence when it cannot. */
 export async function startPeer(options: PeerOptions, signal?: AbortSignal): Promise<Peer> {
   const clock = systemClock;
+  const { room } = options;
+  const dialHere: Dial = (to, how) => dial(to, { ...how, tls: room?.certificate });
   const names = new DownloaderNames({ ask: (id) => session.requests.nameOf(id), report: options.report, clock: quietClock });
   const events = new EventDamper((event) => names.report(event), quietClock);
   const report = (event: PeerEvent) => {
@@ -114,15 +116,16 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     look: (root) => lookUp(root),
     lookFolder: (root) => folders.lookFolder(root) ?? folderDownloads.lookFolder(root),
     changed: () => watch.nudge(),
-    readPass: (pass, from, keyed) => {
-      const checked = admission.checkPass(pass, from, keyed);
+    readPass: (pass, from, keyed, fingerprint) => {
+      const checked = admission.checkPass(pass, from, keyed, fingerprint);
       if ("id" in checked && !("nonce" in checked)) connector.proven(from);
       return checked;
     },
     refuseTicket: (ticket, root, from) => admission.refuseTicket(ticket, root, from),
     whenRevoked: (id, act) => admission.whenRevoked(id, act),
     arrived: (token, channel) => connector.arrived(token, channel),
-    known: (from) => admission.isKnown(from),
+    // A program without a pass is nobody in a private room.
+    known: async (from) => room === undefined && (await admission.isKnown(from)),
     sha256,
     safePaths: (paths) => new FolderLayout(paths, false),
     limit: rateLimit(),
@@ -136,11 +139,13 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     (channel) => server.accept(channel),
     FIRST_WORD_MS,
   );
-  const listener = listenFrom(options.port, (channel) =>
-    session.standing?.guests ? acceptGuests(channel) : server.accept(channel),
-  );
+  const listener = listenFrom(options.port, {
+    tls: room?.certificate,
+    onConnection: (channel) => (session.standing?.guests ? acceptGuests(channel) : server.accept(channel)),
+  });
   const session = new Session({
-    dial,
+    dial: dialHere,
+    enter: room?.enter,
     tracker: options.tracker,
     ...(options.find === undefined ? {} : { find: options.find }),
     ...(options.approve === undefined ? {} : { approve: options.approve }),
@@ -194,7 +199,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     clock: quietClock,
   });
   const connector = new Connector({
-    dial: ({ address, port }, how) => dial({ address: onTrackersLink(address), port }, how),
+    dial: ({ address, port }, how) => dialHere({ address: onTrackersLink(address), port }, how),
     ask: (call, id) => session.requests.connect(call, id),
     serve: (channel) => server.accept(channel),
     isDialable: (at) => isDialable(at, session.standing),
@@ -385,8 +390,8 @@ function isOfThisMachine(address: Address): boolean {
 }
 
 /** Listens on the given port; without one on 1235, or on a free port when that cannot be had. */
-function listenFrom(port: number | undefined, onConnection: Parameters<typeof listen>[0]["onConnection"]): Listener {
-  const options = { maxPerAddress: MAX_PER_ADDRESS, onConnection };
+function listenFrom(port: number | undefined, how: Pick<ListenOptions, "tls" | "onConnection">): Listener {
+  const options = { maxPerAddress: MAX_PER_ADDRESS, ...how };
   return port === undefined ? listenNear({ ...options, port: DEFAULT_PORT }) : listen({ ...options, port });
 }
 
@@ -402,9 +407,9 @@ async function runCommand(line: CommandLine, command: Exclude<PeerCommand, "doct
   const hasNamed = sending !== undefined || (folders.length > 0 && share.length === 0);
   const chosen = hasNamed ? { taken: [], left: [] } : filesToShare(named);
   if (command === "get" || line.get || line.accept.length > 0) checkWhere(line);
-  const place = line.tracker ?? (await findTracker(line, screen, signal));
-  const agent = `ft-peer/${VERSION}`;
-  const askLimit = async () => (await meetTracker(place, { dial, clock: systemClock, agent, signal })).max;
+  const rooms = roomsOf(line, signal);
+  const place = line.tracker ?? (await findTracker(line, rooms, screen, signal));
+  const askLimit = async () => (await rooms.approach(place)).met.max;
   if (sending !== undefined) await fitIn(sending, askLimit);
   const { taken: files, left } = sending ? { taken: sending.files, left: [] } : await fillUp(named, chosen, askLimit);
   if (files.length > 0 && sending === undefined) screen.note(describeSharing(named, { taken: files, left }));
@@ -413,16 +418,19 @@ async function runCommand(line: CommandLine, command: Exclude<PeerCommand, "doct
     if (sending === undefined) screen.note(describeFolder(folder));
   }
   const accepting = command === "share" ? new Accepting(line, screen, signal) : undefined;
+  const shutOut = Promise.withResolvers<never>();
+  shutOut.promise.catch(() => undefined);
   const report = (event: PeerEvent) => {
     tellEvent(screen, event, command === "share");
     accepting?.hear(event);
+    if (event.event === "shut-out") shutOut.reject(new FtError(event.code, event.words));
   };
   const consent = share.length > 0 || folders.length > 0 || sending !== undefined;
   const takesOffers = accepting !== undefined;
-  const peer = await joinTracker({ line, startPeer, place, files, folders, report, signal, takesOffers, consent });
+  const peer = await joinTracker({ line, startPeer, place, rooms, files, folders, report, signal, takesOffers, consent });
   try {
     accepting?.start(peer);
-    if (command === "share") await stayOnline(peer, screen, signal);
+    if (command === "share") await Promise.race([stayOnline(peer, screen, signal), shutOut.promise]);
     else if (command === "send") await send(peer, line, sending ?? { files, folders }, screen, signal);
     else if (command === "get") {
       if (line.wait !== undefined) await waitForHolders(peer, line, screen, signal);
@@ -449,6 +457,7 @@ async function runGuided(line: CommandLine, signal: AbortSignal): Promise<void> 
     );
   }
   const prompts = promptsOn(signal);
+  const rooms = roomsOf(line, signal);
   const state = userFolder("state");
   // In raw mode Ctrl-C is a key.
   prompts.hold(() => process.kill(process.pid, "SIGINT"));
@@ -466,12 +475,12 @@ async function runGuided(line: CommandLine, signal: AbortSignal): Promise<void> 
       overwrite: line.overwrite,
       signal,
       trackerLog: join(state, "tracker.log"),
-      meet: (place) => meetTracker(place, { dial, clock: systemClock, agent: `ft-peer/${VERSION}`, signal }),
+      meet: async (place) => (await rooms.approach(place)).met,
       name: line.name,
       usualName: defaultPeerName(),
       start: (place, files, report, { consent, name, folders }) => {
         const how = { takesOffers: true, consent, folders };
-        return joinTracker({ line: { ...line, name }, startPeer, place, files, report, signal, ...how });
+        return joinTracker({ line: { ...line, name }, startPeer, place, rooms, files, report, signal, ...how });
       },
     });
     prompts.goodbye("Bye.");

@@ -10,14 +10,16 @@
 import { type KeyObject, randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { type Clock, sleep, systemClock } from "./lib/clock.ts";
-import { sentenceOf } from "./lib/error.ts";
+import { sentenceOf, UsageError } from "./lib/error.ts";
 import { userFolder } from "./lib/files.ts";
-import type { Dial } from "./lib/net/channel.ts";
+import type { Certificate } from "./lib/net/certificate.ts";
+import type { Channel, Dial } from "./lib/net/channel.ts";
 import { dial } from "./lib/net/dial.ts";
 import { dialableFrom, likelyAddresses } from "./lib/net/interfaces.ts";
 import { type Listener, type ListenOptions, listen, type RefusalCode } from "./lib/net/listen.ts";
 import { colours, EXIT, err, exitCodeFor, goOnWithoutOutput, out, runProgram, VERSION } from "./lib/program/cli.ts";
 import { writesToJournal } from "./lib/program/journal.ts";
+import { roomSecret } from "./lib/program/room-key.ts";
 import { outsideOf } from "./lib/program/settings.ts";
 import { endingSignals } from "./lib/program/signals.ts";
 import { formatEndpoint, hostOf, isIPv6, parseAddress } from "./lib/protocol/address.ts";
@@ -30,12 +32,14 @@ import type { Catalog } from "./lib/tracker/catalog.ts";
 import { Conversation } from "./lib/tracker/conversation.ts";
 import { Credentials } from "./lib/tracker/credentials.ts";
 import { EventDamper, type TrackerEvent, TrackerLog, withTime } from "./lib/tracker/events.ts";
+import { Gate } from "./lib/tracker/gate.ts";
 import { Group } from "./lib/tracker/group/group.ts";
 import { Neighbours } from "./lib/tracker/group/neighbours.ts";
 import { openRedis, type RedisPlace } from "./lib/tracker/group/redis.ts";
 import type { SharedIndex } from "./lib/tracker/group/shared-index.ts";
 import { startSharing } from "./lib/tracker/group/start.ts";
 import type { OpenStore } from "./lib/tracker/group/store.ts";
+import { changeKey, type KeptRoom, keepRoom, openRoom, roomKeyPath, wasRoom } from "./lib/tracker/kept-room.ts";
 import { LIMITS, type Limits } from "./lib/tracker/limits.ts";
 import { describeSummary, Operator, type Order, type OrderResult, type Summary } from "./lib/tracker/operator.ts";
 import { giveOrder, openOperatorSocket } from "./lib/tracker/operator-socket.ts";
@@ -65,12 +69,17 @@ export interface TrackerOptions {
   bans?: string | undefined;
   /** The key by which peers know the tracker again. Without it the tracker makes a new one. */
   key?: KeyObject;
+  /** With it the tracker is a private room: its connections are encrypted, and peers show that they know the key with this secret. */
+  room?: { secret: Uint8Array; certificate: Certificate } | undefined;
   /** Called with everything that happens. */
   report(event: TrackerEvent): void;
   /** Tests hand in a clock and a network of their own. */
   clock?: Clock;
   network?: { listen(options: ListenOptions): Listener; dial: Dial; redis?(place: RedisPlace): OpenStore };
 }
+
+/** The name under which every private room is announced. */
+const ROOM_NAME = "Private room";
 
 /** When the tracker stops, its peers have this time to read the notice. Milliseconds. */
 const FAREWELL_MS = 2_000;
@@ -85,6 +94,8 @@ export interface Tracker {
   summary(): Summary;
   /** Carries out an operator's order. */
   obey(order: Order): OrderResult;
+  /** Gives a private room another key. Everybody has to show the new one. */
+  changeSecret(secret: Uint8Array): void;
   /** Writes the bans again when their file was deleted with its folder. Throws when that cannot be. */
   keepBans(): void;
   /** Accepts no more connections, tells the peers, and resolves when all connections are closed. */
@@ -99,6 +110,7 @@ export function startTracker(options: TrackerOptions): Tracker {
     announce: announced = false,
     clock = systemClock,
     network = { listen, dial, redis: openRedis },
+    room,
   } = options;
   const damper = new EventDamper(options.report, clock);
   const limits = { ...LIMITS, ...options.limits };
@@ -107,6 +119,7 @@ export function startTracker(options: TrackerOptions): Tracker {
   const state = new TrackerState({
     name,
     announced,
+    room: room !== undefined,
     guests: options.web === "guests",
     limits,
     clock,
@@ -122,6 +135,8 @@ export function startTracker(options: TrackerOptions): Tracker {
   const reportUntilStop = (event: TrackerEvent) => {
     if (!stopping) report(event);
   };
+  const converse = (channel: Channel) => new Conversation(state, channel).start();
+  const gate = room && gateOf(state, room.secret, converse);
   const web =
     options.web === undefined
       ? undefined
@@ -132,10 +147,15 @@ export function startTracker(options: TrackerOptions): Tracker {
         });
   const listener = network.listen({
     host,
+    tls: room?.certificate,
     port: options.port,
     maxPerAddress: limits.perAddress,
     maxConnections: limits.connections,
-    onConnection: (channel) => (web === undefined ? new Conversation(state, channel).start() : web.accept(channel)),
+    onConnection: (channel) => {
+      if (gate !== undefined) gate.accept(channel);
+      else if (web === undefined) converse(channel);
+      else web.accept(channel);
+    },
     onRefused: (code, { address }) => {
       const words = whyNoRoom(code, address, limits);
       state.refused(address, code, words);
@@ -144,7 +164,7 @@ export function startTracker(options: TrackerOptions): Tracker {
   });
   const { address, port } = listener;
   const operator = new Operator(state, { address, port });
-  report({ event: "listening", address, port });
+  report({ event: "listening", address, port, ...(room === undefined ? {} : { room: true }) });
   reportAddresses({ host, port, announced, web: options.web }, reportUntilStop);
   const announcement = announced ? announceAs(state, listener, reportUntilStop) : undefined;
   const stopTidying = tidyMemory(state);
@@ -157,9 +177,14 @@ export function startTracker(options: TrackerOptions): Tracker {
     catalog: state.catalog,
     summary: () => operator.summary(),
     obey: (order) => operator.obey(order),
+    changeSecret: (secret) => {
+      gate?.changeKey(secret);
+      state.dismiss({ code: "stopping" }, () => true);
+    },
     keepBans: () => state.setup.bans.keep(),
     stop: async () => {
       stopping = true;
+      gate?.stop();
       stopTidying();
       web?.stop();
       listener.stop();
@@ -170,6 +195,17 @@ export function startTracker(options: TrackerOptions): Tracker {
       report({ event: "stopped" });
     },
   };
+}
+
+/** The gate of a private room. */
+function gateOf(state: TrackerState, secret: Uint8Array, enter: (channel: Channel) => void): Gate {
+  return new Gate(secret, {
+    random: () => randomBytes(32),
+    clock: state.clock,
+    withinMs: state.limits.acceptance * 1000,
+    enter,
+    refused: (address, code, reason) => state.refused(address, code, reason),
+  });
 }
 
 /** The reason to refuse a connection before its first byte. */
@@ -221,14 +257,16 @@ function announceAs(
   { address, port }: Listener,
   report: (event: TrackerEvent) => void,
 ): Pick<Announcement, "hosts" | "stop"> {
-  const { name, group, credentials, clock } = state.setup;
+  const { name, group, credentials, clock, room } = state.setup;
   const { key } = credentials;
   const reported = new Set<string>();
   const announced = (shown: string) => {
     if (!reported.has(shown)) report({ event: "announced", name: shown });
     reported.add(shown);
   };
-  const options = { name, port, version: VERSION, host: address, key, announced };
+  // The name and the key of a private room are nobody's business outside.
+  const shown = room ? { name: ROOM_NAME, room } : { name, key };
+  const options = { ...shown, port, version: VERSION, host: address, announced };
   if (group === undefined) return announce(options);
   const changed = () => group.changed(state);
   const neighbours = new Neighbours({ group: group.name, key, clock, ask: () => announcement.ask(), changed });
@@ -245,7 +283,11 @@ function announceAs(
 
 /** Gives an order to the tracker of this user on this machine. */
 async function order(port: number, order: Order, json: boolean): Promise<number> {
-  const { done, lines, data } = await giveOrder(port, order);
+  const { done, lines, data } = await giveOrder(port, order).catch((error: unknown) => {
+    // A room that does not run gets its new key, too.
+    if (order.order !== "room" || !wasRoom(port)) throw error;
+    return changeKey(roomKeyPath(port)).result;
+  });
   // A screen of several lines is for people: a program reads the same from `data`.
   const words = lines.length === 1 ? lines[0] : undefined;
   if (json) out(jsonLine({ event: order.order, done, words, data }));
@@ -253,8 +295,23 @@ async function order(port: number, order: Order, json: boolean): Promise<number>
   return done ? EXIT.done : EXIT.failed;
 }
 
+/** Gives the private room of a running tracker another key. */
+function newRoom(tracker: Tracker, room: KeptRoom): OrderResult {
+  const changed = changeKey(room.path);
+  if ("key" in changed) {
+    room.key = changed.key;
+    tracker.changeSecret(roomSecret(changed.key));
+  }
+  return changed.result;
+}
+
 /** Runs a tracker until a signal stops it. */
-async function serve(options: Omit<TrackerOptions, "report">, json: boolean, quiet: boolean): Promise<number> {
+async function serve(
+  options: Omit<TrackerOptions, "report" | "room">,
+  room: KeptRoom | undefined,
+  json: boolean,
+  quiet: boolean,
+): Promise<number> {
   const log = new TrackerLog(colours, writesToJournal());
   const report = (event: TrackerEvent) => {
     if (quiet) return;
@@ -269,12 +326,16 @@ async function serve(options: Omit<TrackerOptions, "report">, json: boolean, qui
   // A tracker on any free port is another one each time.
   const keyPath = join(userFolder("state"), `key-${options.port}.pem`);
   const key = options.port === 0 ? undefined : ownKey(keyPath);
-  const tracker = startTracker({ ...options, ...(key === undefined ? {} : { key }), report });
+  const secret = room && roomSecret(room.key);
+  const own = { ...(key === undefined ? {} : { key }), room: room && secret && { ...room, secret } };
+  const tracker = startTracker({ ...options, ...own, report });
+  if (room !== undefined) report(room.event);
   const unreachable = (reason: string) => {
     if (!quiet) err(`Commands such as "ft-tracker status" do not reach this tracker: ${printable(reason)}.`);
   };
   const remade = () => {
     if (key !== undefined) keepKey(keyPath, key);
+    if (room !== undefined) keepRoom(room, options.port);
     if (!quiet) err(`Somebody has deleted this tracker's files in "${printable(userFolder("state"))}". They were made anew.`);
     try {
       tracker.keepBans();
@@ -282,7 +343,8 @@ async function serve(options: Omit<TrackerOptions, "report">, json: boolean, qui
       err(`The bans end with this tracker: ${printable(sentenceOf(error))}.`);
     }
   };
-  const closeSocket = openOperatorSocket(tracker.port, tracker.obey, unreachable, remade);
+  const obey = (order: Order) => (room !== undefined && order.order === "room" ? newRoom(tracker, room) : tracker.obey(order));
+  const closeSocket = openOperatorSocket(tracker.port, obey, unreachable, remade);
   if (process.platform !== "win32") {
     process.on("SIGUSR1", () => {
       if (json) out(jsonLine(withTime({ event: "status", ...tracker.summary() })));
@@ -298,6 +360,19 @@ async function serve(options: Omit<TrackerOptions, "report">, json: boolean, qui
   return EXIT.done;
 }
 
+/** Whether a person can be asked. */
+function hasTerminal(): boolean {
+  return process.stdin.isTTY === true && process.stdout.isTTY === true;
+}
+
+/** For an operator who forgot --room. */
+const OPEN_NOW =
+  "This tracker is open to everybody now. It was a private room before, and peers that know it refuse to join. To make it one again: ft-tracker --room";
+
+const NO_GROUP =
+  "A private room is one tracker of its own: its members are not passed on to others. Leave --group and --redis out, or --room and the key.";
+const NO_WEB = "A private room has no web page, because browsers do not know its key. Leave --web out, or --room and the key.";
+
 async function main(argv: string[]): Promise<number> {
   let json = argv.includes("--json");
   try {
@@ -312,7 +387,11 @@ async function main(argv: string[]): Promise<number> {
     const { options, quiet } = parsed;
     if (parsed.order !== undefined) return await order(options.port, parsed.order, json);
     if (parsed.remark !== undefined) err(parsed.remark);
-    return await serve(options, json, quiet);
+    const room = await openRoom({ ...parsed.room, port: options.port }, hasTerminal() && !quiet && !json);
+    if (room !== undefined && options.web !== undefined) throw new UsageError(NO_WEB);
+    if (room !== undefined && (options.group ?? options.redis) !== undefined) throw new UsageError(NO_GROUP);
+    if (room === undefined && wasRoom(options.port)) err(OPEN_NOW);
+    return await serve(options, room, json, quiet);
   } catch (error) {
     return exitCodeFor(error, (message, code) => (json ? out(jsonLine({ event: "error", code, message })) : err(message)));
   }

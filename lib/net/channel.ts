@@ -5,6 +5,9 @@ import type { Endpoint } from "../protocol/address.ts";
 /** The reason that `close` gives when the connection was reset. */
 export const BROKEN = "the connection broke";
 
+/** The code of the error for a program that does not speak TLS 1.3, as those of private rooms do. */
+export const NOT_SECURED = "not-secured";
+
 /** The events of a channel. The channel calls these handlers synchronously. A handler must not throw. */
 export interface ChannelHandlers {
   data(chunk: Uint8Array): void;
@@ -30,9 +33,19 @@ export interface ChannelLimits {
   backlog?: number | undefined;
 }
 
+/** The facts of an encrypted connection. Nobody believes certificates here: what a fingerprint proves, its reader has to know. */
+export interface Secured {
+  /** SHA-256 of the certificate whose key the other side has, in 64 hex digits. */
+  readonly fingerprint: string;
+  /** 32 bytes that both ends of this very connection can compute, and nobody else. */
+  binding(): Uint8Array;
+}
+
 export interface Channel {
   readonly remote: Endpoint;
   readonly local: Endpoint;
+  /** Undefined for a connection that is not encrypted. */
+  readonly secured?: Secured | undefined;
   readonly closed: boolean;
   /** The other side has sent its last byte. */
   readonly ended: boolean;

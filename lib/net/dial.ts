@@ -1,11 +1,14 @@
 // Opens TCP connections within a time limit. Bun has no such limit.
 
 import { domainToASCII } from "node:url";
+import type { Socket } from "bun";
 import { type Clock, systemClock } from "../clock.ts";
 import { codeOf, FtError } from "../error.ts";
-import type { Channel } from "./channel.ts";
+import type { Certificate } from "./certificate.ts";
+import { type Channel, NOT_SECURED } from "./channel.ts";
 import { LOCAL_NETWORK } from "./permission.ts";
 import { formatSeconds, socketEvents, TcpChannel } from "./tcp.ts";
+import { securedBy, tlsOptions } from "./tls.ts";
 
 /** A dial fails after this time unless the caller gives another one. Milliseconds. */
 const CONNECT_MS = 5_000;
@@ -14,13 +17,21 @@ const REFUSED_WITHIN_MS = 900;
 /** The same on Windows, which asks three times before it believes a refusal: that takes 2 seconds. Milliseconds. */
 const REFUSED_WITHIN_ON_WINDOWS_MS = 2_600;
 
+export interface DialOptions {
+  timeoutMs?: number;
+  signal?: AbortSignal;
+  clock?: Clock;
+  /** With it the connection speaks TLS 1.3, and is there after its handshake. */
+  tls?: Certificate | undefined;
+}
+
 /**
  * Connects within `timeoutMs`. Fails with an `FtError` whose message is a clause (`connection refused`). The caller makes a sentence
  * of it, with the request and the other side's address.
  */
 export function dial(
   { address, port }: { address: string; port: number },
-  { timeoutMs = CONNECT_MS, signal, clock = systemClock }: { timeoutMs?: number; signal?: AbortSignal; clock?: Clock } = {},
+  { timeoutMs = CONNECT_MS, signal, clock = systemClock, tls }: DialOptions = {},
 ): Promise<Channel> {
   return new Promise((resolve, reject) => {
     const from = clock.elapsed();
@@ -32,8 +43,26 @@ export function dial(
       signal?.removeEventListener("abort", abort);
       act();
     };
-    const fail = (error: FtError) => settle(() => reject(error));
+    /** The connection while its TLS handshake goes on. */
+    let shaking: Socket<TcpChannel> | undefined;
+    const fail = (error: FtError) =>
+      settle(() => {
+        shaking?.terminate();
+        reject(error);
+      });
     const failed = (error: unknown) => fail(connectError(error, clock.elapsed() - from));
+    const unsecured = () => fail(new FtError(NOT_SECURED, "it does not speak TLS 1.3, as a private room does"));
+    const shaken = (socket: Socket<TcpChannel>) => {
+      const secured = settled ? undefined : securedBy(socket);
+      if (secured === undefined) return unsecured();
+      const channel = new TcpChannel(socket, clock);
+      channel.secured = secured;
+      settle(() => resolve(channel));
+    };
+    const closed = (socket: Socket<TcpChannel>, error?: Error) => {
+      socketEvents.close(socket, error);
+      unsecured();
+    };
     const connect = ([hostname = "", ...others]: string[]) => {
       let over = false;
       const ended = (error: unknown) => {
@@ -49,11 +78,14 @@ export function dial(
           hostname,
           port,
           allowHalfOpen: true,
+          ...(tls === undefined ? {} : { tls: tlsOptions(tls) }),
           socket: {
             ...socketEvents,
+            ...(tls === undefined ? {} : { handshake: shaken, close: closed }),
             open: (socket) => {
               if (settled) socket.terminate();
-              else settle(() => resolve(new TcpChannel(socket, clock)));
+              else if (tls === undefined) settle(() => resolve(new TcpChannel(socket, clock)));
+              else shaking = socket;
             },
             connectError: (_socket, error) => ended(error),
           },

@@ -5,9 +5,11 @@ import type { Socket } from "bun";
 import { type Clock, systemClock } from "../clock.ts";
 import { codeOf, FtError } from "../error.ts";
 import { type Address, type Endpoint, formatEndpoint, hostOf } from "../protocol/address.ts";
+import type { Certificate } from "./certificate.ts";
 import type { Channel } from "./channel.ts";
 import { Refusals } from "./refusals.ts";
 import { canonicalAddress, socketEvents, TcpChannel } from "./tcp.ts";
+import { HANDSHAKE_MS, securedBy, tlsOptions } from "./tls.ts";
 
 /** File descriptors that the listener leaves free for files, workers and the terminal. */
 const DESCRIPTORS_KEPT = 128;
@@ -33,6 +35,8 @@ export interface ListenOptions {
   /** All addresses of one IPv6 network of 64 bits count as one. */
   maxPerAddress?: number;
   clock?: Clock;
+  /** With it the listener speaks TLS 1.3 only. A connection is told to `onConnection` after its handshake. */
+  tls?: Certificate | undefined;
   onConnection(channel: Channel): void;
   /** Gives the words that a refused client gets before the listener closes its connection; "" for none. */
   onRefused?(code: RefusalCode, remote: Endpoint): string;
@@ -61,9 +65,11 @@ export function listen(options: ListenOptions): Listener {
       port: options.port,
       allowHalfOpen: true,
       exclusive: true,
+      ...(options.tls === undefined ? {} : { tls: tlsOptions(options.tls) }),
       socket: {
         ...socketEvents,
         open: (socket) => entrance.admit(socket),
+        ...(options.tls === undefined ? {} : { handshake: (socket: Socket<TcpChannel>) => entrance.shaken(socket) }),
         close: (socket, error) => {
           entrance.refusals.closed(socket);
           socketEvents.close(socket, error);
@@ -116,16 +122,31 @@ class Entrance {
       return;
     }
     const address = canonicalAddress(from);
-    const { clock, onConnection, onRefused } = this.#options;
+    const { clock, onConnection, onRefused, tls } = this.#options;
     const isFull = this.open + this.refusals.lingering >= this.#most;
     const code = this.#places.whyNot(address) ?? (isFull ? "tracker-full" : undefined);
     if (code !== undefined) {
-      const words = onRefused?.(code, { address, port: socket.remotePort }) ?? "";
+      const told = onRefused?.(code, { address, port: socket.remotePort }) ?? "";
+      // Before the handshake there is nobody to talk to.
+      const words = tls === undefined ? told : "";
       this.refusals.refuse(socket, words, this.#most - this.open);
       return;
     }
     this.#places.take(address);
-    onConnection(new TcpChannel(socket, clock, this.#onClosed));
+    const channel = new TcpChannel(socket, clock, this.#onClosed);
+    if (tls === undefined) onConnection(channel);
+    else channel.limit({ deadline: HANDSHAKE_MS });
+  }
+
+  /** The TLS handshake of a connection has ended, well or not. */
+  shaken(socket: Socket<TcpChannel>): void {
+    // A refused connection has no channel.
+    const channel: TcpChannel | undefined = socket.data;
+    if (channel === undefined || channel.closed) return;
+    channel.secured = securedBy(socket);
+    channel.limit({ deadline: undefined });
+    if (channel.secured === undefined) channel.destroy();
+    else this.#options.onConnection(channel);
   }
 }
 

@@ -8,7 +8,7 @@ import { concatBytes } from "../bytes.ts";
 import type { Clock } from "../clock.ts";
 import { sentenceOf } from "../error.ts";
 import { type Address, type Endpoint, parseAddress, withoutZone } from "../protocol/address.ts";
-import { BROKEN, type Channel, type ChannelHandlers, type ChannelLimits } from "./channel.ts";
+import { BROKEN, type Channel, type ChannelHandlers, type ChannelLimits, type Secured } from "./channel.ts";
 import { type Deadlines, deadlinesOf } from "./deadlines.ts";
 import { JOINED_LIMIT, Outgoing } from "./outgoing.ts";
 
@@ -30,6 +30,8 @@ export class TcpChannel implements Channel {
   readonly remote: Endpoint;
   closed = false;
   ended = false;
+  /** Set by the TLS handshake, before anybody gets the channel. */
+  secured: Secured | undefined;
   readonly #socket: Socket<TcpChannel>;
   readonly #deadlines: Deadlines;
   readonly #onClosed: (channel: TcpChannel) => void;
@@ -189,6 +191,8 @@ export class TcpChannel implements Channel {
   }
 
   writable(): void {
+    // TLS says this at other times, too.
+    if (!this.#blocked) return;
     this.#blocked = false;
     this.#flush();
     if (this.backlog === 0 && !this.#blocked && !this.closed && !this.#shutting) this.#handlers?.drain?.();

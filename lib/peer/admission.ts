@@ -3,7 +3,7 @@
 
 import type { Clock } from "../clock.ts";
 import { type Address, type Endpoint, hostOf, isLoopback } from "../protocol/address.ts";
-import { isPassProven, readKeyedPass, readPass, readTicket } from "../protocol/pass.ts";
+import { isPassProven, type Pass, readKeyedPass, readPass, readTicket } from "../protocol/pass.ts";
 import { Allowance } from "../rate.ts";
 import { isSameHost } from "./own-address.ts";
 import type { PassCheck } from "./serve/types.ts";
@@ -84,9 +84,10 @@ export class Admission {
 
   /**
    * The id of the peer whose pass this is, or why the pass is not good. The time is the tracker's. A pass is overheard easily, so it is
-   * good only from its own address; from another one the peer has to prove that it has the key in its keyed pass.
+   * good only from its own address; from another one the peer has to prove that it has the key in its keyed pass. In a private room a
+   * pass is good only with the certificate that the tracker saw. `fingerprint`: that of the certificate on this connection.
    */
-  checkPass(text: string, from: Address, keyedText = ""): PassCheck {
+  checkPass(text: string, from: Address, keyedText = "", fingerprint?: string): PassCheck {
     const { isOfThisMachine, nonce } = this.#tools;
     const standing = this.#tools.standing();
     if (standing === undefined || standing.profile === 1) return { refusal: "This peer's tracker gives no passes." };
@@ -96,13 +97,13 @@ export class Admission {
     const pass = readPass(text, signer.key);
     if (pass === undefined) return { refusal: "The pass is not from this peer's tracker." };
     const now = this.#tools.clock.elapsed() + standing.ahead + signer.ahead * 1000;
-    const refusal = this.#whyRefused(pass, now);
+    const refusal = this.#whyRefused(pass, now, fingerprint);
     if (refusal !== undefined) return { refusal };
     // Loopback in the pass of another tracker is the machine of that tracker.
     const isHere = signer === own || !isLoopback(pass.address);
     if (isHere && isSameHost(pass.address, from, standing, isOfThisMachine)) return { id: pass.id };
     const keyed = readKeyedPass(keyedText, signer.key);
-    if (keyed === undefined || keyed.id !== pass.id || this.#whyRefused(keyed, now) !== undefined) {
+    if (keyed === undefined || keyed.id !== pass.id || this.#whyRefused(keyed, now, fingerprint) !== undefined) {
       return { refusal: `The pass is for another address than ${from}.` };
     }
     const challenge = { id: keyed.id, nonce: nonce() };
@@ -128,7 +129,12 @@ export class Admission {
   }
 
   /** `now`: the time in passes of the tracker that gave it. Milliseconds. */
-  #whyRefused({ id, expires }: { id: string; expires: number }, now: number): string | undefined {
+  #whyRefused(
+    { id, expires, ...pass }: Pick<Pass, "id" | "expires" | "fingerprint">,
+    now: number,
+    fingerprint?: string,
+  ): string | undefined {
+    if (pass.fingerprint !== fingerprint) return "The pass is for another certificate than that of this connection.";
     if (expires * 1000 < now) return "The pass has expired.";
     return this.#revoked.has(id) ? "The operator of the tracker has disconnected this peer." : undefined;
   }

@@ -57,7 +57,7 @@ export class Connector {
   async open(record: FileRecord, { signal }: { signal?: AbortSignal } = {}): Promise<Channel> {
     const local = this.#tools.local();
     const straight = async (lost: AbortSignal) => {
-      const channel = await this.#tools.dial(record, { signal: lost });
+      const channel = checked(await this.#tools.dial(record, { signal: lost }), record);
       const { address } = channel.local;
       if (local === undefined || !record.v2 || address === local || isLoopback(address)) return channel;
       // A machine on several networks may reach the holder from another address than the one in its pass.
@@ -111,7 +111,7 @@ export class Connector {
     if (!isHostAddress(to.address) || !this.#tools.isDialable(to) || !this.#limits.begin(to.address)) return;
     try {
       if (!(await this.#tools.mayCallBack(to))) return;
-      const channel = await this.#tools.dial(to);
+      const channel = checked(await this.#tools.dial(to), to);
       channel.send(encodeToHolder({ verb: "HELLO", pass: "", token: to.token }));
       this.#tools.serve(channel);
     } catch {
@@ -127,7 +127,8 @@ export class Connector {
   }
 
   /** Asks a holder to connect back, and waits for its connection. */
-  #askBack({ address, port, peer }: FileRecord, lost: AbortSignal): Promise<Channel> {
+  #askBack(record: FileRecord, lost: AbortSignal): Promise<Channel> {
+    const { address, port, peer } = record;
     const token = this.#tools.token();
     const coming = Promise.withResolvers<Channel>();
     const cannotAsk = () => coming.reject(new NotAskedError());
@@ -136,7 +137,13 @@ export class Connector {
       const why = closed === "" ? "" : `, because ${closed}`;
       coming.reject(new FtError("did-not-come", `it did not come when it was asked to connect back${why}`));
     });
-    this.#expected.set(token, coming.resolve);
+    this.#expected.set(token, (channel) => {
+      try {
+        coming.resolve(checked(channel, record));
+      } catch (error) {
+        coming.reject(error);
+      }
+    });
     lost.addEventListener("abort", () => {
       if (this.#expected.has(token)) {
         this.#late.add(token);
@@ -150,6 +157,16 @@ export class Connector {
       this.#expected.delete(token);
     });
   }
+}
+
+/**
+ * Gives a connection back if the other side has the certificate that the tracker saw, or if neither has any. Otherwise closes it before
+ * a byte is sent, and throws a clause.
+ */
+function checked(channel: Channel, { fingerprint }: { fingerprint?: string | undefined }): Channel {
+  if (channel.secured?.fingerprint === fingerprint) return channel;
+  channel.destroy();
+  throw new FtError("other-certificate", "another program than the peer that the tracker knows answers there");
 }
 
 /** The kind of an address; a connection has addresses of one kind at both ends. */

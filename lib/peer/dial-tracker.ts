@@ -13,10 +13,28 @@ export interface Addresses {
   others?: string[];
 }
 
+/** Shows the key of a private room on a connection to its tracker. Throws a sentence. */
+export type Enter = (channel: Channel, signal: AbortSignal | undefined) => Promise<void>;
+
+interface DialTrackerTools {
+  dial: Dial;
+  /** Only for a private room: called once, with the connection that is used. */
+  enter?: Enter | undefined;
+  clock: Clock;
+  signal?: AbortSignal | undefined;
+  hint?: string;
+}
+
 /** Connects to the first of the tracker's addresses that answers. Fails with a sentence, to which it adds the hint. */
-export async function dialTracker(
+export async function dialTracker(at: Addresses, tools: DialTrackerTools): Promise<Channel> {
+  const channel = await dialAny(at, tools);
+  await tools.enter?.(channel, tools.signal);
+  return channel;
+}
+
+async function dialAny(
   { address, port, others = [] }: Addresses,
-  { dial, clock, signal, hint = "" }: { dial: Dial; clock: Clock; signal?: AbortSignal | undefined; hint?: string },
+  { dial, clock, signal, hint = "" }: DialTrackerTools,
 ): Promise<Channel> {
   const dialOne = (one: string) => (signal?: AbortSignal) => dial({ address: one, port }, signal && { signal });
   try {

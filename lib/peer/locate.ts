@@ -55,10 +55,10 @@ export class KnownTrackers {
   }
 
   /** Remembers a tracker as the last one; does nothing where that is not possible. */
-  remember({ name, address, port, key, at }: KnownTracker): void {
+  remember({ name, address, port, key, at, room }: KnownTracker): void {
     const others = this.all().filter((one) => one.key !== key && one.key !== "");
     const trackers = [
-      { name: name.slice(0, NAME_SHOWN), address, port, key, ...(at === address ? {} : { at }) },
+      { name: name.slice(0, NAME_SHOWN), address, port, key, ...(at === address ? {} : { at }), ...(room ? { room } : {}) },
       ...others,
     ].slice(0, REMEMBERED);
     try {
@@ -80,7 +80,8 @@ function knownTrackerOf(value: unknown): KnownTracker | undefined {
   if (typeof name !== "string" || typeof address !== "string" || typeof key !== "string") return undefined;
   const place = placeOf(address, Number(port));
   const at = parseAddress(String((value as Record<string, unknown>).at));
-  return place && { name: name.slice(0, NAME_SHOWN), ...place, key, ...(at === undefined ? {} : { at }) };
+  const room = (value as Record<string, unknown>).room === true ? { room: true as const } : {};
+  return place && { name: name.slice(0, NAME_SHOWN), ...place, key, ...(at === undefined ? {} : { at }), ...room };
 }
 
 function placeOf(address: string, port: number): TrackerPlace | undefined {
@@ -94,8 +95,8 @@ function placeOf(address: string, port: number): TrackerPlace | undefined {
 /** Looks for trackers that announce themselves; the one of last time comes first. */
 export async function lookAround(last: Located | undefined, signal?: AbortSignal) {
   const found = await findTrackers({ signal });
-  const trackers = found.trackers.map(({ name, port, key, group, addresses: [address = "", ...others] }): Located => {
-    const known = { ...(key === "" ? {} : { key }), ...(group === undefined ? {} : { group }) };
+  const trackers = found.trackers.map(({ name, port, key, group, room, addresses: [address = "", ...others] }): Located => {
+    const known = { ...(key === "" ? {} : { key }), ...(group === undefined ? {} : { group }), ...(room ? { room } : {}) };
     return { name, address, port, others, announced: true, ...known };
   });
   const rank = (one: Located) => Number(!isSameTracker(one, last));
@@ -114,7 +115,9 @@ export function isSameTracker(one: Located, other: Located | undefined): boolean
  * its name. Old trackers announce none: then each of them may be the one, first those of its name. The others of its group come last.
  */
 export async function findAgain(place: Located, group?: string): Promise<TrackerPlace[]> {
-  const { trackers } = await lookAround(place);
+  const around = await lookAround(place);
+  // An open tracker is never the private room that is looked for, nor the other way round.
+  const trackers = around.trackers.filter(({ room }) => room === place.room);
   const isNamedSo = ({ name }: Located) => instanceName(name) === instanceName(place.name);
   const isInGroup = (one: Located) => group !== undefined && one.group === group;
   const mayBe = ({ key }: Located) => !key || !place.key || key === place.key;

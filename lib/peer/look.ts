@@ -42,6 +42,8 @@ export interface Announced {
   version: string;
   /** The public key that it says; "" if it says none. Only its HI proves that it has the key. */
   key: string;
+  /** It says that it is a private room. */
+  room?: true;
   /** The group of trackers that it says. */
   group?: string | undefined;
   port: number;
@@ -71,6 +73,7 @@ export class Sightings {
       name: string;
       version: string;
       key: string;
+      room?: true;
       group?: string | undefined;
       port: number;
       sources: Address[];
@@ -96,7 +99,8 @@ export class Sightings {
       if (this.#trackers.size === TRACKER_LIMIT || fromThere >= SOURCE_LIMIT) return false;
       const version = txtValue(txt, "version", /^[\w.+-]{1,32}$/);
       const group = txtValue(txt, "group", /^[^\u0000-\u001f\u007f]{1,64}$/) || undefined;
-      known = { name, version, key: txtValue(txt, "key", /^[\w-]{43}$/), group, port, sources: [], hints: [] };
+      const room = txtValue(txt, "room", /^1$/) === "" ? {} : { room: true as const };
+      known = { name, version, key: txtValue(txt, "key", /^[\w-]{43}$/), ...room, group, port, sources: [], hints: [] };
       this.#trackers.set(key, known);
     }
     const isOurs = this.#own.has(from) || isLoopback(from);
@@ -120,10 +124,10 @@ export class Sightings {
       const late = isHint && kind === 0 && !isLoopback(address) ? 3 : 0;
       return (isLoopback(address) ? 8 : 0) + late + kind + (isHint ? 0.5 : 0);
     };
-    return [...this.#trackers.values()].map(({ name, version, key, group, port, sources, hints }) => {
+    return [...this.#trackers.values()].map(({ name, version, key, room, group, port, sources, hints }) => {
       const by = (address: Address) => rank(address, !sources.includes(address));
       const sorted = [...new Set([...sources, ...hints])].sort((a, b) => by(a) - by(b));
-      return { name, version, key, group, port, addresses: sorted.slice(0, ADDRESS_LIMIT) };
+      return { name, version, key, ...(room ? { room } : {}), group, port, addresses: sorted.slice(0, ADDRESS_LIMIT) };
     });
   }
 }

@@ -202,6 +202,14 @@ const OPTIONS = [
     command: FINDING,
   },
   { name: "before", kind: DAY, label: "DATE", about: "find: last changed on this day or earlier", command: FINDING },
+  {
+    name: "room-file",
+    setting: true,
+    kind: FILE,
+    label: "FILE",
+    about: "the key of a private room is in this file (or: FT_ROOM)",
+  },
+  { name: "forget", kind: FLAG, about: "do not keep what is known of this private room" },
   { name: "limit", setting: true, kind: RATE, label: "RATE", about: "most bytes per second, such as 10MB (up and down each)" },
   { name: "no-guests", setting: true, kind: FLAG, about: "do not serve browsers, also where the tracker's page lets them" },
   { name: "json", setting: true, kind: FLAG, about: "one JSON object a line" },
@@ -279,6 +287,10 @@ export interface CommandLine {
   /** Of several contents of a name, get takes the best. */
   any: boolean;
   overwrite: boolean;
+  /** The file with the key of a private room. */
+  "room-file": string | undefined;
+  /** What is known of the private room is forgotten, and nothing is kept. */
+  forget: boolean;
   /** The most bytes per second, up and down each. */
   limit: number | undefined;
   "no-guests": boolean;

@@ -5,7 +5,7 @@ import type { Dial } from "../net/channel.ts";
 import type { Address, Endpoint } from "../protocol/address.ts";
 import type { CallBack, Profile, Push } from "../protocol/messages.ts";
 import type { FileRecord } from "../protocol/record.ts";
-import type { Addresses } from "./dial-tracker.ts";
+import type { Addresses, Enter } from "./dial-tracker.ts";
 import type { Exclusion } from "./exclusion.ts";
 
 export type SessionEvent =
@@ -18,10 +18,14 @@ export type SessionEvent =
       peers: number;
       files: number;
       left: FileRecord[];
+      /** The tracker is a private room. */
+      room?: true;
       /** Browsers may download from this peer. */
       guests?: boolean | undefined;
     }
   | { event: "away"; reason: string }
+  /** A private room does not let this peer back in. `words`: the sentence that says why. */
+  | { event: "shut-out"; code: string; words: string }
   /** The tracker's operator keeps this peer out; `until`: ISO 8601 UTC. */
   | { event: "dismissed"; code: Exclusion["code"]; until?: string | undefined }
   | { event: "notice"; words: string }
@@ -47,6 +51,8 @@ export interface TrackerPlace extends Addresses {
   vouched?: true;
   /** It has spoken FT/2 before. Then its silence never makes it a basic tracker. */
   full?: boolean;
+  /** It is a private room. */
+  room?: true;
 }
 
 /** The identity that a tracker gives in its HI. */
@@ -62,6 +68,8 @@ export interface Introduced {
 
 export interface SessionOptions {
   dial: Dial;
+  /** Only for a private room. */
+  enter?: Enter | undefined;
   /** This peer serves guests, if the tracker has any. */
   guests?: boolean;
   tracker: TrackerPlace;

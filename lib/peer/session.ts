@@ -3,7 +3,7 @@
 
 import { type Clock, sleep } from "../clock.ts";
 import { CancelledError, codeOf, FtError } from "../error.ts";
-import type { Channel } from "../net/channel.ts";
+import { type Channel, NOT_SECURED } from "../net/channel.ts";
 import { type Address, formatEndpoint, isLoopback } from "../protocol/address.ts";
 import { DEFAULT_MAX_FILES, type Dismissal, PING_MS, type Profile, type Push, RESULTS_LIMIT } from "../protocol/messages.ts";
 import type { FileRecord } from "../protocol/record.ts";
@@ -16,6 +16,7 @@ import { isDialable } from "./own-address.ts";
 import { OwnList } from "./own-list.ts";
 import { TrackerRequests } from "./requests.ts";
 import { LONGEST_RETRY_MS, Retries } from "./retries.ts";
+import { RoomRefusal } from "./room.ts";
 import { type SessionOptions, type TrackerPlace, UNTRUSTED } from "./session-types.ts";
 import { type Standing, standingOn } from "./standing.ts";
 import { type Reply, TrackerConnection, unexpected } from "./tracker-connection.ts";
@@ -66,6 +67,7 @@ export class Session {
   #standing: Standing | undefined;
   #online = false;
   #leaving = false;
+  #toldOpen = false;
   #cancelPing = () => {};
   #cancelTryFull = () => {};
   /** Called when this peer is online again, or has left. */
@@ -234,7 +236,8 @@ export class Session {
   // -------------------------------------------------------------- joining
 
   #dial(hint: string, signal: AbortSignal | undefined): Promise<Channel> {
-    return dialTracker(this.#tracker, { dial: this.#options.dial, clock: this.#clock, signal, hint });
+    const { dial, enter } = this.#options;
+    return dialTracker(this.#tracker, { dial, enter, clock: this.#clock, signal, hint });
   }
 
   /** Greets the tracker and sends it the list, in the protocol that it speaks. */
@@ -355,10 +358,12 @@ export class Session {
     this.#group.joined(this.#tracker, key, group);
     this.#online = true;
     this.#exclusion = undefined;
+    this.#toldOpen = false;
     this.#pingLater();
     this.#list.addParts(channel, standing);
     const left = list.slice(max);
-    this.#options.report({ event: "joined", profile: 2, name, you: standing.name, peers, files, left, guests });
+    const room = channel.secured === undefined ? {} : { room: true as const };
+    this.#options.report({ event: "joined", profile: 2, name, you: standing.name, peers, files, left, guests, ...room });
     this.#tellReach();
   }
 
@@ -463,8 +468,27 @@ export class Session {
       if (attempt !== this.#attempt) return;
       if (error instanceof ExcludedError) this.#exclude(error.exclusion);
       this.#giveUpJoining();
-      if (!this.#leaving) this.#retryLater();
+      if (error instanceof RoomRefusal) this.#shutOut(error);
+      else if (!this.#leaving) {
+        if (codeOf(error) === NOT_SECURED) this.#tellOpen();
+        this.#retryLater();
+      }
     });
+  }
+
+  /** The private room does not take this peer back. Another try would be a wrong key again. */
+  #shutOut(refusal: RoomRefusal): void {
+    if (this.#leaving) return;
+    this.#options.report({ event: "shut-out", code: refusal.code, words: refusal.message });
+    void this.leave(refusal);
+  }
+
+  /** Where the private room was, another program answers. Its person is told once; the room may come back. */
+  #tellOpen(): void {
+    if (this.#toldOpen) return;
+    this.#toldOpen = true;
+    const reason = "a program answers there that does not encrypt, as the private room did; nothing was sent to it";
+    this.#options.report({ event: "away", reason });
   }
 
   #giveUpJoining(): void {

@@ -15,6 +15,8 @@ export type Reply = Exclude<FromTracker, Push | { verb: "UNKNOWN" }>;
 export interface TrackerConnectionHandlers {
   /** The tracker says something that is no reply. */
   push(message: Push): void;
+  /** Bytes have come, of whatever kind. */
+  bytes?(chunk: Uint8Array): void;
   /** The connection has ended. `reason` is a clause. Requests without a reply fail with the error that this gives. */
   lost(reason: string): FtError;
 }
@@ -33,6 +35,7 @@ export class TrackerConnection {
     const inbox = new SessionInbox();
     channel.start({
       data: (chunk) => {
+        handlers.bytes?.(chunk);
         inbox.push(chunk);
         try {
           for (let message = inbox.next(); message !== undefined; message = inbox.next()) this.#hear(message);

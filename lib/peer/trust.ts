@@ -72,6 +72,11 @@ export class Trust {
     this.#current = tracker;
   }
 
+  /** A tracker that has shown the key of a private room needs no other proof. */
+  accept(tracker: Introduced): void {
+    this.#current = tracker;
+  }
+
   /** A person has said yes to the tracker that was refused. */
   agree({ key }: UntrustedTracker): void {
     this.#agreed.add(key);

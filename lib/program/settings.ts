@@ -9,6 +9,7 @@ import { readPlainFile, userFolder } from "../files.ts";
 import { didYouMean, nearest } from "../nearest.ts";
 import { jsonLine, printable } from "../text.ts";
 import { type Given, type Option, type ProgramTable, readValues, refuse } from "./options.ts";
+import { ROOM_VARIABLE } from "./room-key.ts";
 
 /** A longer file of settings is not read. Bytes. */
 const FILE_LIMIT = 32 * 1024;
@@ -118,6 +119,8 @@ function fromEnvironment(rows: readonly Option[], { environment, home }: Outside
   const given: Given = {};
   for (const [variable, text] of Object.entries(environment)) {
     if (!/^FT_/i.test(variable) || text === undefined || text === "") continue;
+    // The key of a room is no option: room-key.ts reads it.
+    if (variable.toUpperCase() === ROOM_VARIABLE) continue;
     // Windows does not tell apart upper and lower case in these names.
     const row = variables.get(process.platform === "win32" ? variable.toUpperCase() : variable);
     if (row === undefined) {

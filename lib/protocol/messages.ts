@@ -46,7 +46,7 @@
 // ERROR code words, and a close. The words of ERROR and NOTICE are the rest of the line, for a person; only control characters in them
 // are escaped.
 //
-// A record is <name,type,size,DD/MM/YY,address,port;v=2;mtime=…;root=…;files=…;list=…;part=1;have=…;whole=1;only=…;reach=no;holders=…;id=…;by=…;offer=…;say=…>.
+// A record is <name,type,size,DD/MM/YY,address,port;v=2;mtime=…;root=…;files=…;list=…;part=1;have=…;whole=1;only=…;reach=no;holders=…;id=…;fp=…;by=…;offer=…;say=…>.
 // Everything behind the port is optional:
 //     v=2        the holder speaks FT/2
 //     mtime      exact time of last modification, ISO 8601 UTC
@@ -63,6 +63,7 @@
 //     offer      said by trackers alone: the holder offers this to the receiver; the holder's token for the offer
 //     say        said by trackers alone, with offer: the words of the holder's person
 //     id         said by trackers alone, where several peers have this address and port: the id of the holder
+//     fp         said by trackers alone, in a private room: the fingerprint of the holder's certificate
 //
 //     peer → tracker, one connection for as long as the peer is online
 //       HELLO FT/2 agent=… extras=1 offers=1 session=… challenge=… key=… name=… home=…
@@ -96,7 +97,7 @@
 //     tracker → peer, between replies (a peer ignores lines that it does not know there: they are for later versions)
 //       NOTICE words
 //       REACH yes  ·  REACH no reason=…    whether the tracker could connect to the peer's port, tried once after it joined
-//       CONNECT address=… port=… token=…   another peer asks to be connected to
+//       CONNECT address=… port=… token=… fp=…   another peer asks to be connected to
 //       DISMISSED kicked|banned|stopping until=…   the tracker closes this connection. The operator has disconnected the peer, or keeps it out,
 //                         until that time (ISO 8601 UTC; absent: for good), or the tracker is stopping. Only to a peer that said name=;
 //                         others get a NOTICE.
@@ -227,6 +228,30 @@
 //
 // A tracker announces itself by DNS-SD as _filetracker._tcp, with version=, id=, key= and group= in its TXT record (tracker/announce.ts). By the key a
 // peer finds a tracker that has moved; only its proof shows that it is the same one.
+//
+// Private rooms. The tracker of a private room speaks TLS 1.3 on its port and nothing else, and so does each peer in it. Everything above goes
+// inside TLS; FT/1 does not. Both sides of each connection show a certificate. Nobody believes it: it carries a P-256 key and says nothing
+// about its holder. A peer makes one for each run, and uses it at the tracker, as a holder and as a downloader. The tracker keeps its
+// own. A fingerprint is the SHA-256 of a certificate (DER), 64 hex digits. Before HELLO, the two prove to each other that they know the room's key:
+//
+//     peer → tracker   ROOM FT/2 share=…     64 hex digits: the peer's CPace share
+//     tracker → peer   ROOM share=…          64 hex digits: the tracker's
+//     peer → tracker   ROOM proof=…          128 hex digits: the peer's tag
+//     tracker → peer   ROOM proof=…          128 hex digits: the tracker's; then the peer says HELLO
+//
+// CPace is that of draft-irtf-cfrg-cpace-21 with X25519 and SHA-512. PRS is 32 bytes of scrypt (N = 32768, r = 8, p = 1, salt
+// `FileTracker private room`) of the key in UTF-8: in NFKC, in lower case, with one space for white space and none at its ends. CI is
+// `FileTracker FT/2 private room`. sid is 32 bytes of the TLS exporter (RFC 8446, section 7.5) with the label `EXPORTER-FileTracker-room`
+// and no context, so that a proof is good on its own connection alone. ADa is `peer`, ADb is `tracker`. The tags are those of the draft's
+// section 10.4, with HMAC-SHA-512. A side that is not convinced closes, without a word. The tracker looks at five wrong keys a minute of a
+// host, and at 30 in all; beyond that a guest waits for its turn, and is closed ten seconds after it came. A host that has shown the
+// key waits only because of its own wrong ones.
+//
+// The tracker writes the fingerprint that it saw as fp= into the records of a peer, and into CONNECT to a holder. The payloads of its passes
+// have a fourth word, fp= and the fingerprint. Before a downloader sends a byte to a holder, it compares the certificate with the record; a
+// holder compares the downloader's with the pass, and with the fp= of CONNECT before it says a token. A peer that has entered a room once
+// remembers the fingerprint of its tracker, and sends nothing to another one there. It never speaks to a room that it knows without TLS.
+// DNS-SD announces a room with room=1, without key= and under a name that all rooms have. The tracker's name comes in its HI.
 
 import type { Address, Endpoint } from "./address.ts";
 import type { GroupTracker } from "./group.ts";
@@ -315,6 +340,8 @@ export interface PeerLine {
 /** A peer to connect to, and the token to say there. */
 export interface CallBack extends Endpoint {
   token: string;
+  /** In a private room: the fingerprint of the certificate of the peer there. */
+  fingerprint?: string | undefined;
 }
 
 /** Why a record is not taken. The words are for a person. */

@@ -8,6 +8,8 @@ export interface Pass {
   id: string;
   address: Address;
   expires: number;
+  /** In a private room: the fingerprint of the peer's certificate. The pass is good on connections with that certificate only. */
+  fingerprint?: string | undefined;
 }
 
 /** The content of a keyed pass: good from every address, for the peer that has the private half of the key. */
@@ -46,13 +48,13 @@ export class PassOffice {
   }
 
   /** `base64url(payload).base64url(signature)`; the payload is the id, the address and the expiry, a space between. */
-  issue({ id, address, expires }: Pass): string {
-    return this.#signed(`${id} ${address} ${expires}`);
+  issue({ id, address, expires, fingerprint }: Pass): string {
+    return this.#signed(`${id} ${address} ${expires}${ending(fingerprint)}`);
   }
 
   /** The same with the key of a peer's session in place of the address; undefined for a text that is no key. */
-  issueKeyed({ id, key, expires }: KeyedPass): string | undefined {
-    return KEY.test(key) ? this.#signed(`${id} ${key} ${expires}`) : undefined;
+  issueKeyed({ id, key, expires, fingerprint }: KeyedPass): string | undefined {
+    return KEY.test(key) ? this.#signed(`${id} ${key} ${expires}${ending(fingerprint)}`) : undefined;
   }
 
   /** A ticket for a guest of the tracker's web page. */
@@ -64,6 +66,11 @@ export class PassOffice {
     const payload = Buffer.from(text);
     return `${payload.toString("base64url")}.${sign(null, payload, this.#privateKey).toString("base64url")}`;
   }
+}
+
+/** In a private room a payload has a fourth word. */
+function ending(fingerprint: string | undefined): string {
+  return fingerprint === undefined ? "" : ` fp=${fingerprint}`;
 }
 
 /** A peer's challenge to a tracker: letters, digits, `-` and `_`. With a space in it, its proof could be a pass. */
@@ -129,16 +136,16 @@ function isSigned(payload: Buffer, signature64: string, key: string): boolean {
 
 /** The content of a pass if `key` signed it, or undefined. The caller checks the expiry and the address. */
 export function readPass(pass: string, key: string): Pass | undefined {
-  const { id, second, expires } = readSigned(pass, key) ?? {};
+  const { id, second, expires, more } = readSigned(pass, key) ?? {};
   const address = parseAddress(second ?? "");
   if (id === undefined || address === undefined || expires === undefined) return undefined;
-  return { id, address, expires };
+  return { id, address, expires, ...more };
 }
 
 /** The content of a keyed pass if the tracker with the key `signer` signed it, or undefined. The caller checks the expiry and the proof. */
 export function readKeyedPass(pass: string, signer: string): KeyedPass | undefined {
-  const { id, second: key = "", expires } = readSigned(pass, signer) ?? {};
-  return id === undefined || expires === undefined || !KEY.test(key) ? undefined : { id, key, expires };
+  const { id, second: key = "", expires, more } = readSigned(pass, signer) ?? {};
+  return id === undefined || expires === undefined || !KEY.test(key) ? undefined : { id, key, expires, ...more };
 }
 
 /** The content of a ticket if `key` signed it, or undefined. The caller checks the expiry, the address and the content. */
@@ -150,11 +157,23 @@ export function readTicket(ticket: string, key: string): Ticket | undefined {
   return { address, root, expires };
 }
 
-function readSigned(pass: string, key: string): { id: string; second: string; expires: number } | undefined {
-  const [id, second, expiresText, rest] = wordsSigned(pass, key);
+/** The last word of a payload in a private room. */
+const FINGERPRINT = /^fp=([0-9a-f]{64})$/;
+
+interface Signed {
+  id: string;
+  second: string;
+  expires: number;
+  more: { fingerprint?: string };
+}
+
+function readSigned(pass: string, key: string): Signed | undefined {
+  const [id, second, expiresText, last, rest] = wordsSigned(pass, key);
   const expires = parseWhole(expiresText ?? "");
+  const [, fingerprint] = FINGERPRINT.exec(last ?? "") ?? [];
   if (!id || second === undefined || expires === undefined || rest !== undefined) return undefined;
-  return { id, second, expires };
+  if (last !== undefined && fingerprint === undefined) return undefined;
+  return { id, second, expires, more: fingerprint === undefined ? {} : { fingerprint } };
 }
 
 /** The words of a payload that `key` signed; none if it did not. */

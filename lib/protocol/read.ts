@@ -26,6 +26,7 @@ import {
   type FileRecord,
   parseFileName,
   parseRecord,
+  parseRoot,
   SAY_LIMIT,
   TOKEN,
   tupleOf,
@@ -69,11 +70,11 @@ export class TrackerInbox extends Inbox<ToTracker> {
       }
     | undefined;
 
-  /** `profile` is given for a connection whose HELLO was read before. */
-  constructor(limits: ReadLimits, profile?: 2) {
+  /** `profile` is given for a connection that is FT/2 whatever it says: its HELLO was read before, or it is in a private room. */
+  constructor(limits: ReadLimits, profile?: 2, awaitsHello = profile === undefined) {
     super();
     this.#limits = limits;
-    this.#awaitsHello = profile === undefined;
+    this.#awaitsHello = awaitsHello;
     if (profile === undefined) this.#basic = new BasicRequests(this.frame, limits);
   }
 
@@ -349,7 +350,8 @@ function callBackOf(rest: string): CallBack {
   const endpoint = endpointOf(values, "CONNECT needs an IP address.", "CONNECT needs a port from 1 to 65535.");
   const token = textValue(values, "token");
   if (!TOKEN.test(token)) throw new ProtocolError("bad-token", "CONNECT needs a token of 1 to 64 letters, digits, - and _.");
-  return { ...endpoint, token };
+  const fingerprint = parseRoot(values.get("fp") ?? "");
+  return { ...endpoint, token, ...(fingerprint === undefined ? {} : { fingerprint }) };
 }
 
 function watchValue(values: Map<string, string>): string {

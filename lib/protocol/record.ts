@@ -42,6 +42,8 @@ export interface FileRecord extends Endpoint {
   by?: string | undefined;
   /** The id of its holder, where several peers have this address and port. */
   peer?: string | undefined;
+  /** In a private room: the fingerprint of its holder's certificate, which the tracker saw. 64 hex digits. */
+  fingerprint?: string | undefined;
   /** The record is shown only to peers that were told this token. */
   only?: string | undefined;
   /** Its holder offers it to this peer: the holder's token for the offer. */
@@ -153,6 +155,10 @@ export function parseRecord(text: string, from: "peer" | "tracker" = "tracker"):
         break;
       case "by":
         by = value;
+        break;
+      case "fp":
+        // Only the tracker knows it, because it has seen the certificate.
+        if (from === "tracker") record.fingerprint = parseRoot(value);
         break;
       case "only":
         // Without it the record would be shown to everybody.

@@ -68,8 +68,8 @@ function encodeFilters({ words, ext, type, min, max, after, before, root }: Omit
   };
 }
 
-function encodeCallBack({ address, port, token }: CallBack, id?: string): string {
-  return `CONNECT address=${escapeValue(address)} port=${port} token=${token}${valueIf("id", id)}\n`;
+function encodeCallBack({ address, port, token, fingerprint }: CallBack, id?: string): string {
+  return `CONNECT address=${escapeValue(address)} port=${port} token=${token}${valueIf("id", id)}${valueIf("fp", fingerprint)}\n`;
 }
 
 function encodePage({ offset, limit }: Page): string {

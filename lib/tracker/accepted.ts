@@ -97,11 +97,14 @@ export class AcceptedPeer implements Presence {
     const { catalog, setup } = this.#state;
     const { id, address } = this;
     const before = this.#member?.port;
-    this.#member = this.#state.put({ id, profile: 2, address, agent, name, port, guests, presence: this }, records);
+    const { channel } = this.#connection;
+    const fingerprint = channel.secured?.fingerprint;
+    const own = { id, profile: 2 as const, address, agent, name, port, guests, presence: this, fingerprint };
+    this.#member = this.#state.put(own, records);
     if (before !== port) void this.#tryPort(this.#member);
-    const pass = setup.credentials.passFor(id, this.#connection.channel);
+    const pass = setup.credentials.passFor(id, channel);
     const session = this.extras
-      ? { session: this.#session, now: setup.credentials.now, keyed: setup.credentials.keyedPassFor(id, this.#key) }
+      ? { session: this.#session, now: setup.credentials.now, keyed: setup.credentials.keyedPassFor(id, this.#key, channel) }
       : {};
     const named = this.knowsNames ? { name: this.#member.name ?? "" } : {};
     return { verb: "WELCOME", id, pass, peers: catalog.peers, files: catalog.files, ...session, ...named };
@@ -248,7 +251,8 @@ export class AcceptedPeer implements Presence {
     const holder = member?.presence;
     if (member === undefined || holder === this || this.#member === undefined || !this.isPresent) return { verb: "NOT FOUND" };
     if (holder === undefined) return this.#callFromElsewhere(member, token);
-    const self = { address: addressFor(this.#member, holder), port: this.#member.port };
+    const { port: own, fingerprint } = this.#member;
+    const self = { address: addressFor(this.#member, holder), port: own, fingerprint };
     const isAllowed = this.#connection.host.connects.take(this.#state.clock.elapsed());
     return isAllowed && holder.ask({ ...self, token }) ? { verb: "OK" } : TOO_MANY_CONNECTS;
   }

@@ -50,6 +50,8 @@ export interface AnnounceOptions {
   version: string;
   /** The tracker's public key, by which peers find it again under any name and address. They let it prove that it has the key. */
   key?: string;
+  /** The tracker is a private room: peers need its key. */
+  room?: boolean;
   /** The group of trackers that it belongs to. */
   group?: string | undefined;
   /** Called with what other trackers announce, and who sent it. */
@@ -174,7 +176,7 @@ class Notice {
   }
 
   #publish(): void {
-    const { port, version, key, group } = this.#options;
+    const { port, version, key, group, room = false } = this.#options;
     const name = this.#fullName;
     const record = (of: string, type: ServiceRecord["type"], data: unknown) => ({ name: of, type, ttl: TTL_S, data });
     this.#records = [
@@ -184,6 +186,7 @@ class Notice {
         Buffer.from(`version=${version}`.slice(0, 64)),
         Buffer.from(`id=${this.#id}`),
         ...(key === undefined ? [] : [Buffer.from(`key=${key}`)]),
+        ...(room ? [Buffer.from("room=1")] : []),
         ...(group === undefined ? [] : [Buffer.from(`group=${group}`)]),
       ]),
       record(ALL_SERVICES, "PTR", SERVICE),

@@ -51,7 +51,8 @@ export function lineOf(file: SharedFile, seer: Seer, holders?: number): string {
   const reach = seer.extras && holder.reach === false ? ";reach=no" : "";
   const group = holders === undefined ? "" : `;holders=${holders}`;
   const id = seer.extras && holder.isTwin ? `;id=${holder.id}` : "";
-  return line + reach + group + id + (seer.knowsNames ? holder.end : ">");
+  const print = holder.fingerprint === undefined ? "" : `;fp=${holder.fingerprint}`;
+  return line + reach + group + id + print + (seer.knowsNames ? holder.end : ">");
 }
 
 /** A member's address for this receiver. */

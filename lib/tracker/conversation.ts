@@ -96,7 +96,8 @@ export class Conversation implements ChannelHandlers, Connection {
     this.channel = channel;
     this.address = channel.remote.address;
     this.via = channel.local.address;
-    this.#inbox = new TrackerInbox(limits);
+    // Nobody speaks FT/1 in a private room.
+    this.#inbox = channel.secured === undefined ? new TrackerInbox(limits) : new TrackerInbox(limits, 2, true);
     this.host = state.hosts.enter(this.address);
     this.#turns = new Turns(state.hosts, this.host);
     state.connections.add(this);

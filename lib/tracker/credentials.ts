@@ -40,8 +40,9 @@ export class Credentials extends PassOffice {
    * A pass for a peer, good for ten minutes. A peer on the tracker's own machine has another address on every network that this machine
    * is on, so its pass says loopback.
    */
-  passFor(id: string, ends: Pick<Channel, "remote" | "local">): string {
-    return this.issue({ id, address: sourceOf(ends), expires: this.now + PASS_LIFETIME_S });
+  passFor(id: string, channel: Pick<Channel, "remote" | "local" | "secured">): string {
+    const { fingerprint } = channel.secured ?? {};
+    return this.issue({ id, address: sourceOf(channel), expires: this.now + PASS_LIFETIME_S, fingerprint });
   }
 
   /** A ticket for a guest of the web page, for a content. Its address is as in a pass. */
@@ -50,8 +51,8 @@ export class Credentials extends PassOffice {
   }
 
   /** A pass for the peer that has the private half of this key, good for ten minutes from every address; undefined without a key. */
-  keyedPassFor(id: string, key: string): string | undefined {
-    return this.issueKeyed({ id, key, expires: this.now + PASS_LIFETIME_S });
+  keyedPassFor(id: string, key: string, { secured }: Channel): string | undefined {
+    return this.issueKeyed({ id, key, expires: this.now + PASS_LIFETIME_S, fingerprint: secured?.fingerprint });
   }
 
   /** A text that nobody can guess, for a peer to sign. */

@@ -12,7 +12,9 @@ export const SAID_BYE = "left";
 
 /** An event of the tracker itself. There are few. */
 type OwnEvent =
-  | { event: "listening"; address: string; port: number }
+  | { event: "listening"; address: string; port: number; room?: true }
+  /** The tracker is a private room. `key`: only when it is a new one, which its operator does not know yet. `file`: where it is kept. */
+  | { event: "room"; key?: string | undefined; file?: string | undefined }
   /** The addresses that peers can type; `announced`: whether they can also find the tracker by DNS-SD. */
   | { event: "addresses"; addresses: string[]; announced: boolean }
   /** The addresses of the web page; `guests`: whether guests may download. */
@@ -91,6 +93,7 @@ export class TrackerLog {
   lines(event: TrackerEvent, at: Date): string[] {
     if (event.event === "listening") return [this.#colours.bold(`ft-tracker ${VERSION} listening on ${formatEndpoint(event)}`)];
     if (event.event === "addresses") return this.#addresses(event);
+    if (event.event === "room") return this.#room(event);
     if (event.event === "web") {
       const may = event.guests ? "Browsers can see the files and download them:" : "Browsers can see what there is:";
       return [may, ...event.addresses.map((address) => `    ${this.#colours.bold(address)}`)];
@@ -103,6 +106,13 @@ export class TrackerLog {
     this.#day = day;
     const time = this.#colours.dim(at.toTimeString().slice(0, 8));
     return [...date, `${time}  ${line}${moreOf(event)}`];
+  }
+
+  #room({ key, file }: Extract<TrackerEvent, { event: "room" }>): string[] {
+    const kept = file === undefined ? [] : [`Its key is in "${printable(file)}".`];
+    if (key === undefined) return ["This is a private room.", ...kept];
+    const shown = ["This is a private room. Its key, which is shown only now:", `    ${this.#colours.bold(printable(key))}`];
+    return [...shown, ...kept];
   }
 
   /** An address a line: a line that a narrow terminal breaks would show half an address. */
@@ -128,7 +138,7 @@ function moreOf(event: TrackerEvent): string {
 
 /** The word for an event, its colour, and what is to be said of it. */
 function describe(
-  event: Exclude<TrackerEvent, { event: "listening" | "addresses" | "web" }>,
+  event: Exclude<TrackerEvent, { event: "listening" | "addresses" | "room" | "web" }>,
 ): [verb: string, colour: Colour, words: string] {
   switch (event.event) {
     case "announced":

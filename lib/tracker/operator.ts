@@ -19,7 +19,9 @@ import { listFiles, listHolders, listPeers } from "./who-has.ts";
 const NOTICE_LIMIT = 1000;
 
 export interface Order {
-  order: "status" | "peers" | "files" | "holders" | "kick" | "ban" | "unban" | "bans" | "mute" | "unmute" | "notice" | "home";
+  order:
+    | ("status" | "peers" | "files" | "holders" | "kick" | "ban" | "unban" | "bans" | "mute" | "unmute" | "notice")
+    | ("home" | "room");
   /** An address, a network, or a peer that is online: its `address:port`, name or id. */
   address?: string;
   /** A file's name, or root: and its content id. */
@@ -71,6 +73,7 @@ export class Operator {
     const often = ({ total, rate }: Meter) => ({ total, rate });
     return {
       name: setup.name,
+      ...(setup.room === true ? { room: true as const } : {}),
       version: VERSION,
       ...this.#at,
       seconds: Math.floor((clock.elapsed() - this.#startedAt) / 1000),
@@ -90,6 +93,9 @@ export class Operator {
   #carryOut({ order, address = "", file = "", seconds, words = "" }: Order): OrderResult {
     const { catalog } = this.#state;
     switch (order) {
+      case "room":
+        // A private room carries this out itself.
+        return { done: false, lines: ["This tracker is not a private room. To make it one, start it with --room."] };
       case "peers":
         return listPeers(catalog);
       case "files":
@@ -337,7 +343,7 @@ export function describeSummary(summary: Summary): string[] {
   const often = ({ total, rate }: { total: number; rate: number }) => `${total}, ${rate.toFixed(1)} a second`;
   const codes = Object.entries(refused).map(([code, count]) => `${count} ${code}`);
   return [
-    `"${printable(summary.name)}", ft-tracker ${summary.version} on ${formatEndpoint(summary)}, for ${formatDuration(summary.seconds)}`,
+    `"${printable(summary.name)}"${summary.room === true ? ", a private room" : ""}, ft-tracker ${summary.version} on ${formatEndpoint(summary)}, for ${formatDuration(summary.seconds)}`,
     `peers        ${summary.peers} online, ${plural(summary.connections, "connection")}`,
     `files        ${summary.files} (${formatSize(summary.bytes)}), ${plural(summary.contents, "content")}`,
     `requests     ${often(rates.requests)}`,

@@ -83,6 +83,7 @@ const COMMANDS: readonly Command[] = [
   { name: "mute", label: "[PEER]", about: "pass none of its offers on; alone: who is muted" },
   { name: "unmute", label: "PEER", about: "pass its offers on again" },
   { name: "notice", label: "WORDS", about: "tell every peer" },
+  { name: "room", label: "new", about: "give the private room another key; everybody is out" },
   { name: "home", about: "send the peers of other trackers of the group back" },
   { name: "config", about: "print each setting and where it comes from" },
   { name: "service", about: "print what this system needs to run it as a service" },
@@ -128,6 +129,14 @@ const GENERAL = [
     about: "a file with that URL, because it may hold a password",
   },
   { name: "no-announce", setting: true, kind: FLAG, about: "do not announce the tracker on the network" },
+  { name: "room", setting: true, kind: FLAG, about: "a private room: only people who know its key come in" },
+  {
+    name: "room-file",
+    setting: true,
+    kind: FILE,
+    label: "FILE",
+    about: "a private room with the key in this file (or: FT_ROOM)",
+  },
   { name: "web", setting: true, kind: WEB, label: "[guests]", about: "show browsers a page; guests: they may download, too" },
   { name: "for", kind: DURATION, label: "DURATION", about: "how long a ban holds, such as 30m, 2h or 7d", command: "ban" },
   { name: "bans", setting: true, kind: FILE, label: "FILE", about: "where bans are kept (default: in the state folder)" },
@@ -191,6 +200,8 @@ export interface TrackerCommandLine {
     /** Undefined: the tracker does not answer browsers. */
     web?: "page" | "guests";
   };
+  /** Whether the tracker is a private room, and the file of its key. */
+  room: { room: boolean; file: string | undefined };
   /** The command to a running tracker; without one, a tracker is to be started. */
   order?: Order;
   /** A warning about the command line, as a sentence. */
@@ -241,6 +252,7 @@ export function parseTrackerArguments(
       ...(redis === undefined ? {} : { redis }),
       ...(values.web === undefined ? {} : { web: values.web }),
     },
+    room: { room: values.room, file: values["room-file"] },
     ...(hasPassword(String(given.redis ?? "")) ? { remark: PASSWORD_SEEN } : {}),
     ...(order === undefined ? {} : { order: values.for === undefined ? order : { ...order, seconds: values.for } }),
     json: values.json,
@@ -282,6 +294,11 @@ function orderFrom([command = "", ...rest]: string[]): Order {
     case "bans":
     case "home":
       if (first !== undefined) throw new UsageError(`"${command}" takes no arguments. Try: ft-tracker ${command}`);
+      return { order: command };
+    case "room":
+      if (first !== "new" || rest[1] !== undefined) {
+        throw new UsageError('"room" needs the word "new": it gives the room another key. Try: ft-tracker room new');
+      }
       return { order: command };
     case "holders":
       if (rest.length === 0 || rest.join("").trim() === "") {

@@ -26,6 +26,8 @@ export interface Member {
   readonly guests?: boolean | undefined;
   /** FT/1 peers have none, and peers of other trackers. */
   readonly presence?: Presence | undefined;
+  /** In a private room: the fingerprint of its certificate. */
+  readonly fingerprint?: string | undefined;
   /** Another tracker that shares its index, when the peer is online there. */
   readonly tracker?: string | undefined;
 }

@@ -68,6 +68,8 @@ export interface TrackerSetup {
   readonly name: string;
   /** Peers can find the tracker by DNS-SD. */
   readonly announced: boolean;
+  /** It is a private room: only peers that know its key get here. */
+  readonly room?: boolean;
   /** Its web page lets guests download. */
   readonly guests?: boolean;
   readonly limits: Limits;

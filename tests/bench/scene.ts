@@ -21,8 +21,8 @@ export class Scene {
     return path;
   }
 
-  start(command: string[], cwd: string): Child {
-    const env = { ...process.env, XDG_CACHE_HOME: this.cache };
+  start(command: string[], cwd: string, more: Record<string, string> = {}): Child {
+    const env = { ...process.env, XDG_CACHE_HOME: this.cache, ...more };
     const child = Bun.spawn(command, { cwd, env, stdin: "ignore", stdout: "pipe", stderr: "pipe" });
     void new Response(child.stderr).text();
     this.#started.add(child);
@@ -38,8 +38,8 @@ export class Scene {
   }
 
   /** Starts a tracker; gives its address. */
-  async tracker(): Promise<string> {
-    const child = this.start([TRACKER, "--port", "0", "--host", "127.0.0.1", "--json"], this.folder);
+  async tracker(more: Record<string, string> = {}): Promise<string> {
+    const child = this.start([TRACKER, "--port", "0", "--host", "127.0.0.1", "--json"], this.folder, more);
     const [, port = ""] = await this.line(child, /"port":(\d+)/);
     return `127.0.0.1:${port}`;
   }

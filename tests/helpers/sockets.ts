@@ -5,9 +5,11 @@ import { networkInterfaces } from "node:os";
 import type { Socket } from "bun";
 import type { Clock } from "../../lib/clock.ts";
 import { FtError } from "../../lib/error.ts";
+import { type Certificate, newCertificate } from "../../lib/net/certificate.ts";
 import type { Channel, ChannelHandlers } from "../../lib/net/channel.ts";
 import { dial } from "../../lib/net/dial.ts";
 import { type Listener, type ListenOptions, listen } from "../../lib/net/listen.ts";
+import { tlsOptions } from "../../lib/net/tls.ts";
 
 export const KiB = 1024;
 export const MiB = 1024 * KiB;
@@ -103,6 +105,15 @@ export class Tape extends Received implements ChannelHandlers {
   }
 }
 
+interface BareOptions {
+  address?: string;
+  deaf?: boolean;
+  tls?: Certificate | undefined;
+}
+
+/** A certificate for all tests. */
+export const certificate = await newCertificate();
+
 /** A counterpart on a bare socket. It never closes by itself, not even when the other side has. */
 export class Bare extends Received {
   readonly socket: Socket<Bare>;
@@ -144,19 +155,34 @@ export class Bare extends Received {
     error() {},
   };
 
-  static async connect(port: number, { address = LOOPBACK, deaf = false } = {}): Promise<Bare> {
+  static async connect(port: number, { address = LOOPBACK, deaf = false, tls }: BareOptions = {}): Promise<Bare> {
+    const shaken = Promise.withResolvers<void>();
     const socket = await Bun.connect<Bare>({
       hostname: address,
       port,
       allowHalfOpen: true,
+      ...(tls === undefined ? {} : { tls: tlsOptions(tls) }),
       socket: {
         ...Bare.handlers,
+        ...(tls === undefined
+          ? {}
+          : {
+              handshake(secured: Socket<Bare>) {
+                if (deaf) secured.pause();
+                shaken.resolve();
+              },
+            }),
         open(opened) {
           opened.data = new Bare(opened);
-          if (deaf) opened.pause();
+          if (deaf && tls === undefined) opened.pause();
+        },
+        close(closed) {
+          Bare.handlers.close(closed);
+          shaken.resolve();
         },
       },
     });
+    if (tls !== undefined) await shaken.promise;
     return socket.data;
   }
 
@@ -200,11 +226,11 @@ export class Bare extends Received {
 /** Everything that a test opened; all of it is gone when the test is. */
 export class Room implements Disposable {
   readonly #things = new DisposableStack();
-  readonly #clock: { clock?: Clock };
+  readonly #clock: { clock?: Clock; tls: Certificate | undefined };
 
-  /** The clock drives all deadlines; without one it is the system's. */
-  constructor(clock?: Clock) {
-    this.#clock = clock === undefined ? {} : { clock };
+  /** The clock drives all deadlines; without one it is the system's. With a certificate, all connections speak TLS. */
+  constructor(clock?: Clock, tls?: Certificate) {
+    this.#clock = { ...(clock === undefined ? {} : { clock }), tls };
   }
 
   [Symbol.dispose](): void {
@@ -220,7 +246,8 @@ export class Room implements Disposable {
   }
 
   async bare(port: number, options: { address?: string; deaf?: boolean } = {}): Promise<Bare> {
-    return this.#things.adopt(await Bare.connect(port, options), (bare) => bare.socket.terminate());
+    const { tls } = this.#clock;
+    return this.#things.adopt(await Bare.connect(port, { ...options, tls }), (bare) => bare.socket.terminate());
   }
 
   /** As `bare`; undefined when it was cut off so early that the connection looks as if it had never been. */
@@ -238,10 +265,12 @@ export class Room implements Disposable {
   /** A dialled channel and the bare socket that accepted it. */
   async dialled(): Promise<{ channel: Channel; bare: Bare }> {
     const { promise, resolve } = Promise.withResolvers<Bare>();
+    const { tls } = this.#clock;
     const server = Bun.listen<Bare>({
       hostname: LOOPBACK,
       port: 0,
       allowHalfOpen: true,
+      ...(tls === undefined ? {} : { tls: tlsOptions(tls) }),
       socket: {
         ...Bare.handlers,
         open(socket) {

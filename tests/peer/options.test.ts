@@ -55,6 +55,8 @@ Without a command, on a terminal: guided prompts.
   --max SIZE         find: at most this big
   --after DATE       find: last changed on this day or later, such as 2026-11-22
   --before DATE      find: last changed on this day or earlier
+  --room-file FILE   the key of a private room is in this file (or: FT_ROOM)
+  --forget           do not keep what is known of this private room
   --limit RATE       most bytes per second, such as 10MB (up and down each)
   --no-guests        do not serve browsers, also where the tracker's page lets
                      them
@@ -105,6 +107,8 @@ describe("parsePeerArguments", () => {
       get: false,
       overwrite: false,
       limit: undefined,
+      "room-file": undefined,
+      forget: false,
       "no-guests": false,
       json: false,
       quiet: false,
@@ -137,6 +141,8 @@ describe("parsePeerArguments", () => {
       get: false,
       overwrite: true,
       limit: 1_500_000,
+      "room-file": undefined,
+      forget: false,
       "no-guests": false,
       json: true,
       quiet: true,

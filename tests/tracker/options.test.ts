@@ -23,6 +23,7 @@ Usage: ft-tracker [options]
   mute [PEER]          pass none of its offers on; alone: who is muted
   unmute PEER          pass its offers on again
   notice WORDS         tell every peer
+  room new             give the private room another key; everybody is out
   home                 send the peers of other trackers of the group back
   config               print each setting and where it comes from
   service              print what this system needs to run it as a service
@@ -34,6 +35,8 @@ Usage: ft-tracker [options]
   --redis URL          share one index with the group, such as redis://10.0.0.5
   --redis-file FILE    a file with that URL, because it may hold a password
   --no-announce        do not announce the tracker on the network
+  --room               a private room: only people who know its key come in
+  --room-file FILE     a private room with the key in this file (or: FT_ROOM)
   --web [guests]       show browsers a page; guests: they may download, too
   --for DURATION       how long a ban holds, such as 30m, 2h or 7d
   --bans FILE          where bans are kept (default: in the state folder)
@@ -100,6 +103,7 @@ describe("the options of ft-tracker", () => {
         bans: "kept-out",
         announce: false,
       },
+      room: { room: false, file: undefined },
       json: true,
       quiet: true,
     });

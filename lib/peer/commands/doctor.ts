@@ -9,13 +9,14 @@ import { type CommandLine, DEFAULT_PORT } from "../options.ts";
 import { type Check, checkLines, examine } from "../screen/doctor.ts";
 import { Screen } from "../screen/screen.ts";
 import { namedOrDefault } from "./files.ts";
-import { joinTracker, knownTrackers } from "./join.ts";
+import { joinTracker, knownTrackers, roomsOf } from "./join.ts";
 import type { StartPeer } from "./types.ts";
 
 /** Checks this machine and its network, and says what keeps it from the other peers; false when something does. */
 export async function runDoctor(line: CommandLine, startPeer: StartPeer, signal: AbortSignal): Promise<boolean> {
   const screen = new Screen(line);
   if (screen.json) screen.object({ event: "doctor", version: VERSION, platform: process.platform, arch: process.arch });
+  const rooms = roomsOf(line, signal);
   const checks = await examine({
     tracker: line.tracker,
     last: knownTrackers().last,
@@ -23,6 +24,7 @@ export async function runDoctor(line: CommandLine, startPeer: StartPeer, signal:
     to: resolve(line.to),
     usualPort: line.port ?? DEFAULT_PORT,
     signal,
+    isRoom: async (place) => (await rooms.approach(place)).room !== undefined,
     report: (check: Check) => {
       screen.results(screen.json ? [{ event: "check", ...check }] : checkLines(check, screen.width));
     },
@@ -30,8 +32,16 @@ export async function runDoctor(line: CommandLine, startPeer: StartPeer, signal:
       const reached = Promise.withResolvers<{ reachable: boolean; reason: string }>();
       const report = (event: PeerEvent) => event.event === "reach" && reached.resolve(event);
       const own = anyPort ? { ...line, port: 0 } : line;
-      const peer = await joinTracker({ line: own, startPeer, place, files, report, signal, consent: line.share.length > 0 });
-      return { port: peer.port, session: peer.session, reached: reached.promise, stop: () => peer.stop() };
+      const consent = line.share.length > 0;
+      const peer = await joinTracker({ line: own, startPeer, place, rooms, files, report, signal, consent });
+      const { room } = await rooms.approach(place);
+      return {
+        port: peer.port,
+        isRoom: room !== undefined,
+        session: peer.session,
+        reached: reached.promise,
+        stop: () => peer.stop(),
+      };
     },
   });
   const faults = checks.filter(({ status }) => status === "fault").length;

@@ -1,8 +1,9 @@
 // Finds the tracker of a command and joins it: looks around, remembers trackers, and asks a person about a tracker that is not known.
 
 import { join } from "node:path";
-import { CancelledError } from "../../error.ts";
+import { CancelledError, FtError } from "../../error.ts";
 import { userFolder } from "../../files.ts";
+import { plural } from "../../text.ts";
 import type { SharedFile } from "../disk/share.ts";
 import type { SharedFolder } from "../disk/shared-folder.ts";
 import type { PeerEvent } from "../events.ts";
@@ -12,6 +13,7 @@ import type { Screen } from "../screen/screen.ts";
 import { hasTerminal, promptsOn } from "../screen/terminal.ts";
 import type { TrackerPlace } from "../session.ts";
 import { Trust, UntrustedTracker } from "../trust.ts";
+import { Rooms } from "./rooms.ts";
 import type { Peer, StartPeer } from "./types.ts";
 
 /** What a command needs to join a tracker. */
@@ -20,6 +22,7 @@ export interface Joining {
   startPeer: StartPeer;
   /** The tracker that was typed or found. */
   place: TrackerPlace | Located;
+  rooms: Rooms;
   files: SharedFile[];
   folders?: SharedFolder[];
   report(event: PeerEvent): void;
@@ -31,15 +34,18 @@ export interface Joining {
 
 /** Starts a peer at a tracker, and remembers that tracker for the next time. */
 export async function joinTracker(joining: Joining): Promise<Peer> {
-  const { line, startPeer, place, files, folders = [], report, signal, takesOffers = false, consent } = joining;
+  const { line, startPeer, rooms, files, folders = [], report, signal, takesOffers = false, consent } = joining;
+  const approached = await rooms.approach(joining.place);
+  const { place, room } = approached;
   const trust = new Trust(knownTrackers(), consent);
   const start = () =>
     startPeer(
       {
-        tracker: { ...place, full: trust.isFull(place) },
+        tracker: { ...place, full: place.full === true || trust.isFull(place) },
+        room,
         // A tracker whose address was typed may move too: after joining, its name and key are known.
         find: async (group) => (trust.current === undefined ? [] : await findAgain({ ...place, ...trust.current }, group)),
-        approve: (tracker) => trust.approve(tracker),
+        approve: (tracker) => (room === undefined ? trust.approve(tracker) : trust.accept(tracker)),
         wasFull: (at) => trust.isFull(at),
         files,
         folders,
@@ -51,6 +57,7 @@ export async function joinTracker(joining: Joining): Promise<Peer> {
         guests: !line["no-guests"],
         report: (event) => {
           if (event.event === "joined" && event.profile === 2) trust.joined();
+          if (event.event === "joined") rooms.joined(approached, event.name);
           report(event);
         },
       },
@@ -66,18 +73,37 @@ export async function joinTracker(joining: Joining): Promise<Peer> {
   }
 }
 
+/** The private rooms of a command. On a terminal a person is asked for a key. Throws a sentence about a key that cannot be one. */
+export function roomsOf(line: CommandLine, signal: AbortSignal): Rooms {
+  const ask = async (why: string | undefined) => {
+    const prompts = promptsOn(signal);
+    if (why !== undefined) prompts.warn(why);
+    return await prompts.secret("This tracker is a private room. Its key?");
+  };
+  const asks = !line.json && hasTerminal();
+  return new Rooms({ file: line["room-file"], forget: line.forget, signal, ask: asks ? ask : undefined });
+}
+
 /** The trackers that were used before. */
 export function knownTrackers(): KnownTrackers {
   return new KnownTrackers(join(userFolder("cache"), "tracker.json"));
 }
 
 /** Finds the tracker that announces itself; of several, the person chooses one. */
-export async function findTracker({ json }: CommandLine, screen: Screen, signal: AbortSignal): Promise<Located> {
+export async function findTracker({ json }: CommandLine, rooms: Rooms, screen: Screen, signal: AbortSignal): Promise<Located> {
   const last = knownTrackers().last;
   screen.progress("looking for a tracker…");
-  const { trackers, found } = await lookAround(last, signal);
+  const { trackers: all, found } = await lookAround(last, signal);
   screen.clearProgress();
   if (signal.aborted) throw new CancelledError();
+  const trackers = rooms.hasKey ? all.filter(({ room }) => room) : all;
+  if (trackers.length < all.length && trackers.length === 0) {
+    const open = `${plural(all.length, "open tracker")} ${all.length === 1 ? "does" : "do"}`;
+    throw new FtError(
+      "no-tracker",
+      `No private room announces itself on this network; ${open}. Give its address: ft-peer ADDRESS`,
+    );
+  }
   const [first, second] = trackers;
   if (first === undefined) throw nobodyFound(found, last);
   if (second === undefined) {

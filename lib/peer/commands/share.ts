@@ -27,5 +27,5 @@ export function tellEvent(screen: Screen, event: PeerEvent, all: boolean): void 
   if (event.event === "hashing") screen.progress(words);
   else if (all && words !== "") screen.event(words);
   else if (event.event === "joined" && (event.profile === 1 || event.left.length > 0)) screen.note(words);
-  else if (["away", "dismissed", "offline", "notice", "unread"].includes(event.event)) screen.note(words);
+  else if (["away", "dismissed", "shut-out", "offline", "notice", "unread"].includes(event.event)) screen.note(words);
 }

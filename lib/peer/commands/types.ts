@@ -1,8 +1,10 @@
 // Defines an online peer as the commands use it.
 
+import type { Certificate } from "../../net/certificate.ts";
 import type { Endpoint } from "../../protocol/address.ts";
 import type { FolderEntry } from "../../protocol/folder.ts";
 import type { FileRecord } from "../../protocol/record.ts";
+import type { Enter } from "../dial-tracker.ts";
 import type { SharedFile } from "../disk/share.ts";
 import type { SharedFolder } from "../disk/shared-folder.ts";
 import type { PeerEvent } from "../events.ts";
@@ -11,8 +13,17 @@ import type { GuidedPeer } from "../screen/guide.ts";
 import type { Served } from "../serve/serve.ts";
 import type { Introduced, TrackerPlace } from "../session.ts";
 
+/** The private room that a peer is in. */
+export interface PeerRoom {
+  /** Made for this run: other members know this peer by its fingerprint. */
+  readonly certificate: Certificate;
+  readonly enter: Enter;
+}
+
 export interface PeerOptions {
   tracker: TrackerPlace;
+  /** Only for a private room: this peer's certificate, and how it shows the key. */
+  room?: PeerRoom | undefined;
   /** Looks for the tracker at another address, when it cannot be reached any more. */
   find?: (group?: string) => Promise<TrackerPlace[]>;
   /** Throws a sentence when this peer's files may not be told to the tracker. */

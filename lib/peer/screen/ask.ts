@@ -1,7 +1,7 @@
 // Asks a person in a terminal, and makes all text from other machines printable. It owns the terminal: a prompt, a line that appears above
 // it, and the progress of downloads never write over each other.
 
-import { intro, isCancel, log, note, outro, S_BAR, S_BAR_END, S_STEP_ACTIVE, select } from "@clack/prompts";
+import { intro, isCancel, log, note, outro, password, S_BAR, S_BAR_END, S_STEP_ACTIVE, select } from "@clack/prompts";
 import { CancelledError, FtError } from "../../error.ts";
 import { plural, printable } from "../../text.ts";
 import { orCancelled } from "../cancel.ts";
@@ -161,6 +161,13 @@ export class Prompts {
       () => prompt.stepBack(),
     );
     return answer as Answer<Row> | undefined;
+  }
+
+  /** Asks for a line that nobody beside the person shall read: the terminal shows none of its characters. */
+  async secret(message: string): Promise<string | undefined> {
+    const { signal } = this.#terminal;
+    const shown = { input: this.#keyboard, output: this.#surface, signal, message: this.#short(message) };
+    return await this.#answer(() => password(shown));
   }
 
   /** Asks for a line of text. `check` gives the sentence that refuses an answer; `usual` is what an empty line stands for. */

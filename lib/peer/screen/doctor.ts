@@ -30,6 +30,9 @@ const LITTLE_SPACE = 1_000_000_000;
 /** Less free space than this is a fault. Bytes. */
 const NO_SPACE = 1_000_000;
 
+/** The codes of errors about private rooms. Their sentences say what to do. */
+const ROOM_CODES = ["no-room-key", "room-key", "room-changed", "room-busy", "not-a-room"];
+
 /** The result of one check. `detail` and `advice` are sentences; `data` is for a bug report. */
 export interface Check extends Result {
   check: "network" | "discovery" | "tracker" | "port" | "share" | "receive" | "clock";
@@ -52,6 +55,8 @@ export interface DoctorTools {
   to: string;
   /** Joins a tracker, as any command does. */
   start(place: TrackerPlace, files: SharedFile[], anyPort: boolean): Promise<Patient>;
+  /** Whether the tracker there is a private room whose key is the right one. Fails with a sentence when it is one and the key is not. */
+  isRoom?(place: TrackerPlace): Promise<boolean>;
   /** The port on which a peer serves, if no other program has it. */
   usualPort: number;
   signal: AbortSignal;
@@ -61,6 +66,8 @@ export interface DoctorTools {
 /** A peer that has joined, as far as the checks use it. */
 export interface Patient {
   readonly port: number;
+  /** The tracker is a private room. */
+  readonly isRoom?: boolean;
   readonly session: Session;
   /** Resolves when the tracker has said whether it can connect to this peer. */
   readonly reached: Promise<{ reachable: boolean; reason: string }>;
@@ -137,10 +144,11 @@ async function tryTracker(tools: DoctorTools, files: SharedFile[]) {
 async function join(tools: DoctorTools, place: TrackerPlace, files: SharedFile[], anyPort: boolean) {
   try {
     if (files.length > 0) return await tools.start(place, files, anyPort);
-    await knock(place, tools.signal);
+    if ((await tools.isRoom?.(place)) !== true) await knock(place, tools.signal);
     return undefined;
   } catch (error) {
     if (tools.signal.aborted) throw new CancelledError();
+    if (error instanceof FtError && ROOM_CODES.includes(error.code)) return error;
     if (files.length === 0) {
       return new FtError(codeOf(error), `Cannot reach the tracker at "${formatEndpoint(place)}": ${sentenceOf(error)}.`);
     }
@@ -199,6 +207,9 @@ function checkTracker({ place, how, patient, failed }: Findings): Result {
     const advice = "Start ft-tracker on a machine of this network, or give its address: ft-peer ADDRESS doctor";
     return { status: "fault", detail: "No tracker was found, and none was named.", advice };
   }
+  if (failed !== undefined && ROOM_CODES.includes(failed.code)) {
+    return { status: "fault", detail: `${failed.message} (It was ${how}.)`, data: { code: failed.code, how, room: true } };
+  }
   if (failed?.code === UNTRUSTED) return { status: "warning", detail: failed.message, data: { code: failed.code, how } };
   if (failed !== undefined) {
     const advice =
@@ -207,7 +218,7 @@ function checkTracker({ place, how, patient, failed }: Findings): Result {
         : "Start ft-tracker there, or see that its machine's firewall allows the port.";
     return { status: "fault", detail: `${failed.message} (It was ${how}.)`, advice, data: { code: failed.code, how } };
   }
-  const at = `tracker at ${printable(formatEndpoint(place))} (${how})`;
+  const at = `${patient?.isRoom === true ? "private room" : "tracker"} at ${printable(formatEndpoint(place))} (${how})`;
   const standing = patient?.session.standing;
   if (standing === undefined) {
     const detail = `The ${at} answers; joining it was not tried, because there is nothing to share.`;
@@ -216,7 +227,8 @@ function checkTracker({ place, how, patient, failed }: Findings): Result {
   const { tracker: address, you, local, profile } = standing;
   const own = interfaces().find(({ addresses }) => addresses.some((one) => one.address === withoutZone(local)));
   const by = own === undefined ? "" : `, by interface ${printable(own.name)}`;
-  const data = { address, port: place.port, you, interface: own?.name, profile, how };
+  const room = patient?.isRoom === true ? { room: true } : {};
+  const data = { address, port: place.port, you, interface: own?.name, profile, how, ...room };
   return { status: "ok", detail: `Joined the ${at} from ${you}${by}.`, data };
 }
 

@@ -30,7 +30,7 @@ export class News {
       this.#away = undefined;
     } else if (event.event === "away") {
       this.#away = `Lost the tracker (${event.reason}). Reconnecting…`;
-    } else if (event.event === "dismissed" || event.event === "offline") {
+    } else if (event.event === "dismissed" || event.event === "shut-out" || event.event === "offline") {
       this.#away = describeEvent(event);
     } else {
       const words = wordsOf(event);

@@ -399,8 +399,11 @@ function describe(event: PeerEvent): string {
       const left = event.left.length === 0 ? "" : ` This tracker takes no more files from one person; not shared: ${names}.`;
       const guests = event.guests ? " Browsers can download your files, too, unless you say --no-guests." : "";
       const you = !event.you ? "" : ` You are "${event.you}".`;
-      return `Online at "${event.name}": ${plural(event.peers, "peer")}, ${plural(event.files, "file")}.${you}${left}${guests}`;
+      const where = event.room ? ` in the private room "${event.name}"` : ` at "${event.name}"`;
+      return `Online${where}: ${plural(event.peers, "peer")}, ${plural(event.files, "file")}.${you}${left}${guests}`;
     }
+    case "shut-out":
+      return `${event.words} You are not online any more.`;
     case "away":
       return `Lost the tracker (${event.reason}). Reconnecting…`;
     case "dismissed": {

@@ -185,7 +185,8 @@ export class Downloader {
   // -------------------------------------------------------------- passes and tokens
 
   #greet(pass: string, keyed: string): void {
-    const read = this.#options.readPass(pass, this.#channel.remote.address, keyed);
+    const { remote, secured } = this.#channel;
+    const read = this.#options.readPass(pass, remote.address, keyed, secured?.fingerprint);
     if ("refusal" in read) this.#refuse("not-accepted", read.refusal);
     else if ("nonce" in read) {
       this.#wanted = read;

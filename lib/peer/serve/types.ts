@@ -89,8 +89,8 @@ export interface ServeOptions {
   clock?: Clock;
   /** A file does not fit its record any more. */
   changed(name: string): void;
-  /** Whether a downloader at this address is accepted with these passes. */
-  readPass(pass: string, from: Address, keyed: string): PassCheck;
+  /** Whether a downloader at this address, with the certificate of this fingerprint, is accepted with these passes. */
+  readPass(pass: string, from: Address, keyed: string, fingerprint: string | undefined): PassCheck;
   /** Why a guest's ticket is not good for a content from an address, as a sentence; undefined when it is. Without it no guest is served. */
   refuseTicket?(ticket: string, root: string, from: Address): string | undefined;
   /** Calls `act` when the pass of a downloader is revoked. Gives a function that cancels it. */

@@ -1,0 +1,197 @@
+// Finds out whether a tracker is a private room, and has the key of it ready: from a file, from the environment, of last time, or from a
+// person. A room that is known is never spoken to without encryption.
+
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import { systemClock } from "../../clock.ts";
+import { CancelledError, codeOf, FtError, UsageError } from "../../error.ts";
+import { userFolder } from "../../files.ts";
+import { type Certificate, newCertificate } from "../../net/certificate.ts";
+import { type Dial, NOT_SECURED } from "../../net/channel.ts";
+import { dial } from "../../net/dial.ts";
+import { VERSION } from "../../program/cli.ts";
+import { givenRoomKey, ROOM_VARIABLE, roomKey, roomSecret } from "../../program/room-key.ts";
+import { formatEndpoint } from "../../protocol/address.ts";
+import { printable } from "../../text.ts";
+import { dialTracker, type Enter } from "../dial-tracker.ts";
+import { type Met, meetTracker } from "../meet-tracker.ts";
+import { enterRoom, type RoomKnown, RoomRefusal } from "../room.ts";
+import type { TrackerPlace } from "../session.ts";
+import { isAt, KnownRooms } from "./known-rooms.ts";
+import type { PeerRoom } from "./types.ts";
+
+/** The code of the error for a private room without a key. */
+export const NO_KEY = "no-room-key";
+
+/** A tracker that has answered. `place`: with what is known about it since then. */
+export interface Approached {
+  place: TrackerPlace;
+  met: Met;
+  room?: JoinedRoom;
+}
+
+/** A private room to which this peer has the key. */
+export interface JoinedRoom extends PeerRoom {
+  readonly key: string;
+  readonly known: RoomKnown;
+}
+
+export interface RoomsOptions {
+  /** The file of --room-file. */
+  file: string | undefined;
+  /** What is known of rooms is forgotten, and nothing is remembered. */
+  forget: boolean;
+  signal: AbortSignal;
+  /** Asks a person for a key; undefined when nobody can be asked. `why`: a sentence, when a key was wrong before. */
+  ask: ((why: string | undefined) => Promise<string | undefined>) | undefined;
+  memory?: KnownRooms;
+}
+
+export class Rooms {
+  readonly #options: RoomsOptions;
+  readonly #memory: KnownRooms;
+  readonly #given: string | undefined;
+  #certificate: Promise<Certificate> | undefined;
+  /** The trackers that have answered in this run. */
+  readonly #approached = new Map<string, Approached>();
+
+  /** Throws a sentence about a key that was given and cannot be one. */
+  constructor(options: RoomsOptions) {
+    this.#options = options;
+    this.#memory = options.memory ?? new KnownRooms(join(userFolder("state"), "rooms.json"));
+    this.#given = givenRoomKey(options.file);
+  }
+
+  /** A key was given with the command or in the environment: only private rooms will do. */
+  get hasKey(): boolean {
+    return this.#given !== undefined;
+  }
+
+  /** Speaks to a tracker for the first time in this run. Throws a sentence. */
+  async approach(place: TrackerPlace): Promise<Approached> {
+    const at = formatEndpoint(place);
+    const before = this.#approached.get(at);
+    if (before !== undefined) return before;
+    if (this.#options.forget) this.#memory.forget(isAt(place));
+    const approached = await this.#approach(place);
+    this.#approached.set(at, approached);
+    return approached;
+  }
+
+  /** This peer is online in the room. */
+  joined({ place, room }: Approached, name: string): void {
+    if (room?.known.pin === undefined || this.#options.forget) return;
+    const { address, port } = place;
+    this.#memory.remember({ address, port, pin: room.known.pin, key: room.key, name });
+  }
+
+  async #approach(place: TrackerPlace): Promise<Approached> {
+    const known = this.#memory.find(isAt(place));
+    if (this.#given === undefined && known === undefined && !place.room) {
+      const met = await meetTracker(place, { ...this.#tools, dial });
+      if (met.room !== true) {
+        this.#checkName(place, met.name);
+        return { place, met };
+      }
+    }
+    const roomPlace = { ...place, room: true as const, full: true };
+    try {
+      return await this.#approachRoom(roomPlace, known?.pin);
+    } catch (error) {
+      if (codeOf(error) !== NOT_SECURED) throw error;
+      throw new FtError("not-a-room", whyOpen(place, known !== undefined));
+    }
+  }
+
+  async #approachRoom(place: TrackerPlace, pin: string | undefined): Promise<Approached> {
+    const { ask } = this.#options;
+    const own = await this.#ownCertificate();
+    const secured: Dial = (to, how) => dial(to, { ...how, tls: own });
+    const remembered = this.#memory.find((one) => one.pin === pin) ?? (await this.#recognise(place, secured, pin));
+    let key = this.#given ?? remembered?.key;
+    let why: string | undefined;
+    for (;;) {
+      key ??= await this.#askKey(place, why);
+      const known: RoomKnown = { secret: roomSecret(key), pin: remembered?.pin ?? pin, proven: key === remembered?.key };
+      const enter: Enter = (channel, signal) => {
+        return enterRoom(channel, known, place, { random: () => randomBytes(32), clock: systemClock, signal });
+      };
+      try {
+        const met = await meetTracker(place, { ...this.#tools, dial: secured, enter });
+        return { place, met, room: { key, known, certificate: own, enter } };
+      } catch (error) {
+        const isWrong = error instanceof RoomRefusal && error.code === "room-key";
+        if (!isWrong || this.#given !== undefined || ask === undefined) throw error;
+        why = error.message;
+        key = undefined;
+      }
+    }
+  }
+
+  /** The room with the certificate that is shown there, if it is a known one that has moved. */
+  async #recognise(place: TrackerPlace, secured: Dial, pin: string | undefined) {
+    if (this.#given !== undefined || pin !== undefined || this.#options.forget) return undefined;
+    const channel = await dialTracker(place, { dial: secured, clock: systemClock, signal: this.#options.signal });
+    const shown = channel.secured?.fingerprint;
+    channel.finish();
+    return this.#memory.find((one) => one.pin === shown);
+  }
+
+  async #askKey(place: TrackerPlace, why: string | undefined): Promise<string> {
+    const { ask } = this.#options;
+    const where = `The tracker at "${printable(formatEndpoint(place))}" is a private room.`;
+    if (ask === undefined) {
+      throw new FtError(NO_KEY, `${where} Give its key in a file with --room-file FILE, or in the variable ${ROOM_VARIABLE}.`);
+    }
+    let remark = why;
+    for (;;) {
+      const typed = await ask(remark);
+      if (typed === undefined) throw new CancelledError();
+      try {
+        return roomKey(typed);
+      } catch (error) {
+        if (!(error instanceof UsageError)) throw error;
+        remark = error.message;
+      }
+    }
+  }
+
+  /** Throws a sentence about an open tracker that has the name of a private room. */
+  #checkName(place: TrackerPlace, name: string): void {
+    const names = [name, place.name ?? ""].map(plain).filter((one) => one !== "");
+    const isCalledSo = (one: { name: string }) => names.includes(plain(one.name));
+    if (this.#options.forget) this.#memory.forget(isCalledSo);
+    const room = this.#memory.find(isCalledSo);
+    if (room === undefined) return;
+    const then = "Your files were not told to it. If it is right that the room is open now, run this once with --forget.";
+    const which = `The tracker "${printable(room.name)}" at "${printable(formatEndpoint(place))}"`;
+    throw new FtError(
+      "not-a-room",
+      `${which} is open to everybody, and has the name of a private room that you were in. ${then}`,
+    );
+  }
+
+  #ownCertificate(): Promise<Certificate> {
+    this.#certificate ??= newCertificate();
+    return this.#certificate;
+  }
+
+  get #tools() {
+    return { clock: systemClock, agent: `ft-peer/${VERSION}`, signal: this.#options.signal };
+  }
+}
+
+/** A name as a person reads it: `Lab 3` and `lab 3 ` are one. */
+function plain(name: string): string {
+  return name.normalize("NFKC").trim().toLowerCase();
+}
+
+function whyOpen(place: TrackerPlace, isKnown: boolean): string {
+  const where = `"${printable(formatEndpoint(place))}"`;
+  if (!isKnown) {
+    const then = `Nothing was sent to it. To join it as it is, leave the key out (--room-file, ${ROOM_VARIABLE}).`;
+    return `The tracker at ${where} is not a private room: it does not encrypt. ${then}`;
+  }
+  const then = "Nothing was sent to it. If it is right that it is open now, run this once with --forget.";
+  return `The tracker at ${where} was a private room, and now a program answers there that does not encrypt. ${then}`;
+}

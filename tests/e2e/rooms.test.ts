@@ -1,0 +1,238 @@
+// Private rooms: the compiled programs, with keys that are right, wrong, old and missing, and trackers that are not what they were.
+
+import { afterEach, describe, expect, test } from "bun:test";
+import { chmodSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { PeerStage } from "../helpers/peer-stage.ts";
+import { PEER, type Program, TRACKER } from "../helpers/programs.ts";
+import { noise } from "../helpers/sockets.ts";
+import { KEY, Screen } from "../helpers/terminal.ts";
+
+const stage = new PeerStage();
+afterEach(() => stage.close());
+
+const ROOM_KEY = "acid acorn acre acts afar affix";
+const DATA = Buffer.from(noise(400_000));
+
+/** The folders of one person: nothing of them is shared with others. */
+function person() {
+  const home = stage.folder();
+  const folder = stage.folderWith({ "mine.txt": "mine" });
+  const env = { XDG_STATE_HOME: home, XDG_CACHE_HOME: home, XDG_CONFIG_HOME: home };
+  const run = async (args: string[], more: Record<string, string> = {}) => {
+    const program = stage.run(PEER, args, { cwd: folder, env: { ...env, ...more } });
+    return { code: await program.exited, out: program.out, err: program.err };
+  };
+  return { home, folder, env, run };
+}
+
+function freePort(): number {
+  const server = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+  const { port } = server;
+  server.stop(true);
+  return port;
+}
+
+/** A tracker at a port of its own, which keeps its room in `state`. */
+async function track(port: number, state: string, args: string[], env: Record<string, string> = {}): Promise<Program> {
+  const own = ["--port", String(port), "--host", "127.0.0.1", "--name", "Lab 3", "--no-announce", "--json", ...args];
+  const program = stage.run(TRACKER, own, { env: { XDG_STATE_HOME: state, XDG_CONFIG_HOME: state, ...env } });
+  await program.waitFor(/"event":"listening"/);
+  return program;
+}
+
+async function stop(program: Program): Promise<void> {
+  program.kill("SIGTERM");
+  await program.exited;
+}
+
+/** A room with a key of ours, and a member that shares a file and a folder. */
+async function room() {
+  const port = freePort();
+  const state = stage.folder();
+  const tracker = await track(port, state, [], { FT_ROOM: ROOM_KEY });
+  const address = `127.0.0.1:${port}`;
+  return { port, state, tracker, address };
+}
+
+describe("a private room", () => {
+  test("is made with a key of six words, which is shown once and kept for this user alone", async () => {
+    const port = freePort();
+    const state = stage.folder();
+    const first = await track(port, state, ["--room"]);
+    const [, key = ""] = await first.waitFor(/"event":"room","file":"[^"]*","key":"([^"]+)"/);
+    expect(first.out).toContain('"room":true');
+    expect(key).toMatch(/^(?:[a-z-]{3,5} ){5}[a-z-]{3,5}$/);
+    const path = join(state, "filetracker", `room-${port}.key`);
+    expect(readFileSync(path, "utf8")).toBe(`${key}\n`);
+    if (process.platform !== "win32") expect(statSync(path).mode & 0o777).toBe(0o600);
+    await stop(first);
+    const again = await track(port, state, ["--room"]);
+    await again.waitFor(/"event":"room"/);
+    expect(again.out).not.toContain(key);
+    const { code } = await person().run([`127.0.0.1:${port}`, "who"], { FT_ROOM: key.toUpperCase() });
+    expect(code).toBe(0);
+  });
+
+  test("takes its key from a file, whoever starts it, and has no web page", async () => {
+    const file = join(stage.folderWith({ key: `${ROOM_KEY}\n` }), "key");
+    chmodSync(file, 0o600);
+    const port = freePort();
+    await track(port, stage.folder(), ["--room-file", file]);
+    const ann = person();
+    expect((await ann.run([`127.0.0.1:${port}`, "who", "--room-file", file])).code).toBe(0);
+    const refused = stage.run(TRACKER, ["--port", "0", "--room", "--web"]);
+    expect(await refused.exited).toBe(2);
+    expect(refused.err).toContain("A private room has no web page");
+  });
+
+  test("serves files and folders to members, and remembers for them what they need next time", async () => {
+    const { address } = await room();
+    const ann = person();
+    writeFileSync(join(ann.folder, "data.bin"), DATA);
+    mkdirSync(join(ann.folder, "album"));
+    for (let i = 0; i < 5; i += 1) writeFileSync(join(ann.folder, "album", `${i}.jpg`), noise(5_000, i + 1));
+    const args = [address, "share", "data.bin", "album", "--port", "0", "--json"];
+    const sharing = stage.run(PEER, args, { cwd: ann.folder, env: { ...ann.env, FT_ROOM: ROOM_KEY } });
+    await sharing.waitFor(/"event":"joined"[^\n]*"room":true/);
+    await sharing.waitFor(/"event":"root"/);
+    await sharing.waitFor(/"event":"folder"/);
+    const ben = person();
+    const to = stage.folder();
+    expect(await ben.run([address, "get", "data.bin", "album", "--to", to], { FT_ROOM: ROOM_KEY })).toMatchObject({ code: 0 });
+    expect(readFileSync(join(to, "data.bin"))).toEqual(DATA);
+    expect(readFileSync(join(to, "album", "4.jpg"))).toEqual(Buffer.from(noise(5_000, 5)));
+    // The key is known now.
+    expect((await ben.run([address, "find", "data"])).code).toBe(0);
+    const kept = join(ben.home, "filetracker", "rooms.json");
+    if (process.platform !== "win32") expect(statSync(kept).mode & 0o777).toBe(0o600);
+    const { out } = await ben.run([address, "doctor", "--json"]);
+    expect(out).toMatch(/"check":"tracker","status":"ok","detail":"Joined the private room at [^\n]*"room":true/);
+  });
+});
+
+describe("a peer without the right key", () => {
+  test("is told so in a sentence, and nothing is learnt of it", async () => {
+    const { address, tracker } = await room();
+    const eve = person();
+    const where = `"${address}"`;
+    const none = await eve.run([address, "who"]);
+    expect([none.code, none.out]).toEqual([1, ""]);
+    expect(none.err).toEndWith(
+      `The tracker at ${where} is a private room. Give its key in a file with --room-file FILE, or in the variable FT_ROOM.\n`,
+    );
+    const wrong = await eve.run([address, "who"], { FT_ROOM: "acid acorn acre acts afar agile" });
+    expect(wrong.code).toBe(1);
+    expect(wrong.err).toEndWith(
+      `The private room at ${where} does not take this key. Check it, or ask for the key of now: it may have changed.\n`,
+    );
+    expect((await eve.run([address, "who"], { FT_ROOM: "short" })).code).toBe(2);
+    const json = await eve.run([address, "who", "--json"], { FT_ROOM: "acid acorn acre acts afar agile" });
+    expect(json.out + json.err).toContain('"code":"room-key"');
+    expect(tracker.out).not.toContain('"event":"joined"');
+    const { out } = await eve.run([address, "doctor"]);
+    expect(out).toContain("is a private room. Give its key");
+  });
+
+  test("keeps nothing with --forget", async () => {
+    const { address } = await room();
+    const ann = person();
+    expect((await ann.run([address, "who", "--forget"], { FT_ROOM: ROOM_KEY })).code).toBe(0);
+    expect((await ann.run([address, "who"])).code).toBe(1);
+    expect((await ann.run([address, "who"], { FT_ROOM: ROOM_KEY })).code).toBe(0);
+    expect((await ann.run([address, "who"])).code).toBe(0);
+    expect((await ann.run([address, "who", "--forget"], { FT_ROOM: ROOM_KEY })).code).toBe(0);
+    expect((await ann.run([address, "who"])).code).toBe(1);
+  });
+
+  test("is asked for it on a terminal, which does not show it", async () => {
+    const { address } = await room();
+    const ann = person();
+    const screen = new Screen([PEER, address, "who"], { cwd: ann.folder, env: { ...ann.env, NO_COLOR: "1" } });
+    try {
+      await screen.waitFor("This tracker is a private room. Its key?");
+      screen.press("wrong wrong");
+      screen.press(KEY.enter);
+      await screen.waitFor("does not take this key");
+      await screen.waitFor("Its key?");
+      screen.press(ROOM_KEY);
+      screen.press(KEY.enter);
+      expect(await screen.exited).toBe(0);
+      for (const word of ["wrong wrong", "acid", "acorn"]) expect(screen.raw).not.toContain(word);
+    } finally {
+      await screen.close();
+    }
+    expect((await ann.run([address, "who"])).code).toBe(0);
+  });
+});
+
+describe("a room that changes", () => {
+  test("has another key after room new: everybody is out, and the old key is old", async () => {
+    const port = freePort();
+    const state = stage.folder();
+    const tracker = await track(port, state, ["--room"]);
+    const [, key = ""] = await tracker.waitFor(/"key":"([^"]+)"/);
+    const address = `127.0.0.1:${port}`;
+    const ann = person();
+    const args = [address, "share", "--port", "0", "--json"];
+    const sharing = stage.run(PEER, args, { cwd: ann.folder, env: { ...ann.env, FT_ROOM: key } });
+    await sharing.waitFor(/"event":"joined"/);
+    const order = stage.run(TRACKER, ["room", "new", "--port", String(port), "--json"], { env: { XDG_STATE_HOME: state } });
+    expect(await order.exited).toBe(0);
+    const { data } = JSON.parse(order.out);
+    await sharing.waitFor(/"event":"shut-out","code":"room-key"/);
+    expect(await sharing.exited).toBe(1);
+    const old = await ann.run([address, "who"]);
+    expect(old.code).toBe(1);
+    expect(old.err).toContain(`The private room at "${address}" has another key now. Ask for the new one.`);
+    expect((await ann.run([address, "who"], { FT_ROOM: data.key })).code).toBe(0);
+    expect((await ann.run([address, "who"])).code).toBe(0);
+  });
+
+  test("has another certificate: nothing is sent to it but with --forget", async () => {
+    const { port, state, tracker, address } = await room();
+    const ann = person();
+    expect((await ann.run([address, "who"], { FT_ROOM: ROOM_KEY })).code).toBe(0);
+    await stop(tracker);
+    rmSync(join(state, "filetracker", `room-${port}.pem`));
+    const other = await track(port, state, [], { FT_ROOM: ROOM_KEY });
+    const refused = await ann.run([address, "who"], { FT_ROOM: ROOM_KEY });
+    expect(refused.code).toBe(1);
+    expect(refused.err).toContain("is not the one that was used before: its certificate is another one.");
+    expect(other.out).not.toContain('"event":"joined"');
+    expect((await ann.run([address, "who", "--forget"], { FT_ROOM: ROOM_KEY })).code).toBe(0);
+  });
+
+  test("becomes open: a peer that knows it, or has a key, tells it nothing", async () => {
+    const { port, state, tracker, address } = await room();
+    const ann = person();
+    expect((await ann.run([address, "who"], { FT_ROOM: ROOM_KEY })).code).toBe(0);
+    await stop(tracker);
+    const open = await track(port, state, []);
+    const known = await ann.run([address, "who"]);
+    expect(known.code).toBe(1);
+    expect(known.err).toContain(
+      `The tracker at "${address}" was a private room, and now a program answers there that does not encrypt.`,
+    );
+    const given = await person().run([address, "who"], { FT_ROOM: ROOM_KEY });
+    expect(given.code).toBe(1);
+    expect(given.err).toContain(`The tracker at "${address}" is not a private room: it does not encrypt.`);
+    expect(open.out).not.toMatch(/"event":"joined"|ft-peer/);
+    expect((await ann.run([address, "who", "--forget"])).code).toBe(0);
+  });
+
+  test("has a double: an open tracker of its name at another address gets no list", async () => {
+    const { address } = await room();
+    const ann = person();
+    expect((await ann.run([address, "who"], { FT_ROOM: ROOM_KEY })).code).toBe(0);
+    const port = freePort();
+    const double = await track(port, stage.folder(), []);
+    const refused = await ann.run([`127.0.0.1:${port}`, "who"]);
+    expect(refused.code).toBe(1);
+    expect(refused.err).toContain(
+      `The tracker "Lab 3" at "127.0.0.1:${port}" is open to everybody, and has the name of a private room that you were in.`,
+    );
+    expect(double.out).not.toContain('"event":"joined"');
+    expect((await person().run([`127.0.0.1:${port}`, "who"])).code).toBe(0);
+  });
+});
