@@ -89,7 +89,16 @@ export class Watches {
     const owner = this.#owners.get(watcher.id) ?? newOwner(watcher);
     if (!owner.watches.has(watch.watch) && owner.watches.size >= MOST_WATCHES) return false;
     this.remove(watcher.id, watch.watch);
-    const kept = { owner, watch, fit, keys, also: otherNeedle(fit.words, keys), told: new Set<string>(), compared: 0, looked: 0 };
+    const kept = {
+      owner,
+      watch,
+      fit,
+      keys,
+      also: otherNeedle(fit.words, keys),
+      told: new Set<string>(),
+      compared: 0,
+      looked: 0,
+    };
     this.#owners.set(watcher.id, owner);
     owner.watches.set(watch.watch, kept);
     for (const key of keys) {
