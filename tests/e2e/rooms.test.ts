@@ -74,16 +74,21 @@ describe("a private room", () => {
     expect(code).toBe(0);
   });
 
-  test("takes its key from a file, whoever starts it, and has no web page", async () => {
+  test("takes its key from a file, whoever starts it, and has neither a web page nor a group", async () => {
     const file = join(stage.folderWith({ key: `${ROOM_KEY}\n` }), "key");
     chmodSync(file, 0o600);
     const port = freePort();
     await track(port, stage.folder(), ["--room-file", file]);
     const ann = person();
     expect((await ann.run([`127.0.0.1:${port}`, "who", "--room-file", file])).code).toBe(0);
-    const refused = stage.run(TRACKER, ["--port", "0", "--room", "--web"]);
-    expect(await refused.exited).toBe(2);
-    expect(refused.err).toContain("A private room has no web page");
+    for (const [option, words] of [
+      ["--web", "A private room has no web page"],
+      ["--group=lab", "A private room is one tracker of its own"],
+    ] as const) {
+      const refused = stage.run(TRACKER, ["--port", "0", "--room", option]);
+      expect(await refused.exited).toBe(2);
+      expect(refused.err).toContain(words);
+    }
   });
 
   test("serves files and folders to members, and remembers for them what they need next time", async () => {
