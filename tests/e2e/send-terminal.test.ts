@@ -56,7 +56,10 @@ describe("share on a terminal", () => {
 
   test("asks about all files of one person in one question, and says no to everybody at once", async () => {
     const { screen, send, to } = await pupil();
-    const others = ["Anna", "Chloe", "Dan"].map((name) => send(`of ${name}.txt`, name));
+    const anna = send("of Anna.txt", "Anna");
+    await screen.waitFor(/Anna offers [^\n]*fetch\? \[Y\/n\] /);
+    const others = [anna, ...["Chloe", "Dan"].map((name) => send(`of ${name}.txt`, name))];
+    screen.press("?", KEY.enter);
     for (let told = false; !told; ) {
       const [question] = await screen.waitFor(/fetch\? \[Y\/n\][^\n]*/);
       told = question.includes("(2 more offers; x: no to all)");

@@ -78,9 +78,9 @@ export class Accepting {
     // Several files of one person come one after the other.
     await new Promise((soon) => setTimeout(soon, GATHER_MS));
     while (this.#waiting.length > 0 && !this.#signal.aborted) {
-      const [group, ...others] = groupOffers(this.#waiting);
+      const [group] = groupOffers(this.#waiting);
       if (group === undefined) break;
-      const answer = await this.#answerTo(group, others.length);
+      const answer = await this.#answerTo(group);
       if (answer === undefined) break;
       this.#waiting = answer === "none" ? [] : this.#waiting.filter((one) => !group.includes(one));
       if (answer !== "yes") continue;
@@ -92,12 +92,15 @@ export class Accepting {
     this.#asking = false;
   }
 
-  async #answerTo(group: [FileRecord, ...FileRecord[]], others: number): Promise<"yes" | "no" | "none" | undefined> {
-    const more = others === 0 ? "" : ` (${plural(others, "more offer")}; x: no to all)`;
-    const whole = `${describeOffers(group)}: fetch? [Y/n]${more} `;
-    const isLong = columnsOf(whole) >= (this.#screen.width ?? 80) - 2;
-    if (isLong) this.#screen.event(`${describeOffers(group)}.`);
-    for (;;) {
+  async #answerTo(group: [FileRecord, ...FileRecord[]]): Promise<"yes" | "no" | "none" | undefined> {
+    for (let isToldApart = false; ; ) {
+      // Others may come while this question waits: it is asked again with their number.
+      const others = groupOffers(this.#waiting.filter((one) => !group.includes(one))).length;
+      const more = others === 0 ? "" : ` (${plural(others, "more offer")}; x: no to all)`;
+      const whole = `${describeOffers(group)}: fetch? [Y/n]${more} `;
+      const isLong: boolean = isToldApart || columnsOf(whole) >= (this.#screen.width ?? 80) - 2;
+      if (isLong && !isToldApart) this.#screen.event(`${describeOffers(group)}.`);
+      isToldApart = isLong;
       this.#question = isLong ? `Fetch? [Y/n]${more} ` : whole;
       this.#screen.progress(this.#question);
       const typed = (await this.#lines?.next())?.trim().toLowerCase();

@@ -73,10 +73,12 @@ describe("Lock: a lock", () => {
   test.skipIf(process.platform !== "linux")(
     "of a process that was killed, and whose parent does not ask for it, is taken",
     async () => {
-      // The shell becomes `cat`, which never asks how its child has ended.
-      const parent = Bun.spawn(["sh", "-c", "sleep 0 & echo $!; exec cat"], { stdin: "pipe", stdout: "pipe" });
+      // The shell becomes `cat`, which never asks how its child has ended. The shell itself would ask.
+      const parent = Bun.spawn(["sh", "-c", "sleep 1000 & echo $!; exec cat"], { stdin: "pipe", stdout: "pipe" });
       const reader = parent.stdout.getReader();
       const pid = Number(new TextDecoder().decode((await reader.read()).value));
+      while (readFileSync(`/proc/${parent.pid}/comm`, "utf8") !== "cat\n") await new Promise((go) => setImmediate(go));
+      process.kill(pid, "SIGKILL");
       while (!/\) Z /.test(readFileSync(`/proc/${pid}/stat`, "utf8"))) await new Promise((go) => setImmediate(go));
       writeFileSync(at("l"), String(pid));
       expect(take(at("l"))).toBeDefined();
