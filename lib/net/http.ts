@@ -4,7 +4,7 @@
 // The simple code would hand all bytes to node:http. It reads every request of a chunk at once, whatever becomes of the connection: one
 // client with requests one behind the other kept a tracker from all others for four seconds.
 
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { Duplex } from "node:stream";
 import { concatBytes } from "../bytes.ts";
 import type { Channel } from "./channel.ts";
@@ -14,13 +14,13 @@ import type { Body, Exchange } from "./exchange.ts";
 const HEADERS_LIMIT = 8 * 1024;
 /** The first request of a connection must be there within this time. Milliseconds. */
 const FIRST_MS = 10_000;
-/** Each later one must be there this long after the answer before it. Milliseconds. */
+/** Each later request must be there within this time after the answer before it. Milliseconds. */
 const NEXT_MS = 30_000;
-/** A browser must take at least this of an answer, on average. Bytes a second. */
+/** A browser that takes an answer more slowly than this is disconnected. Bytes per second. */
 const SLOWEST_READER = 1024;
-/** It may take this much longer for each part of an answer. Milliseconds. */
+/** A browser may take this time for a part of an answer, beside the time at SLOWEST_READER. Milliseconds. */
 const READER_PAUSE_MS = 30_000;
-/** After the last answer the other side may still send this. Bytes. */
+/** The most bytes that the other side may still send after the last answer. */
 const EXCESS = 64 * 1024;
 /** The first words of the requests that are answered. */
 const METHODS = ["GET ", "HEAD "];
@@ -39,12 +39,12 @@ export function isHttp(bytes: Uint8Array): boolean | undefined {
  * Looks at the first bytes of a new connection, and hands it to `http` or to `other`, which gets those bytes again. Before, the connection
  * has `deadline` milliseconds to send them.
  */
-export function sortByFirstWord(
+function sortByFirstWord(
   channel: Channel,
   deadline: number,
   { http, other }: { http: (channel: Channel) => void; other: (channel: Channel) => void },
 ): void {
-  let heard = new Uint8Array();
+  let heard: Uint8Array = new Uint8Array();
   const decide = () => {
     // Handlers that come now get what was heard, and the end if it has come.
     const isRequest = isHttp(heard);
@@ -56,7 +56,7 @@ export function sortByFirstWord(
   channel.limit({ deadline });
   channel.start({
     data: (chunk) => {
-      heard = heard.length === 0 ? chunk.slice() : Uint8Array.from([...heard, ...chunk]);
+      heard = concatBytes([heard, chunk]);
       decide();
     },
     end: decide,
@@ -69,17 +69,23 @@ export function acceptBoth(
   other: (channel: Channel) => void,
   deadline: number,
 ): (channel: Channel) => void {
-  const server = new HttpServer(answer);
-  return (channel) => sortByFirstWord(channel, deadline, { http: (browser) => server.accept(browser), other });
+  let server: HttpServer | undefined;
+  const http = (browser: Channel) => {
+    server ??= new HttpServer(answer);
+    server.accept(browser);
+  };
+  return (channel) => sortByFirstWord(channel, deadline, { http, other });
 }
 
 /** Answers the HTTP requests of any number of channels. */
-export class HttpServer {
+class HttpServer {
   readonly #server: Server;
   readonly #streams = new WeakMap<object, ChannelStream>();
 
   /** `answer` must answer each request at some time. */
   constructor(answer: (exchange: Exchange) => void) {
+    // Loaded now, at the first browser, because it takes 20 ms of the start of a program that meets none.
+    const { createServer } = process.getBuiltinModule("node:http");
     this.#server = createServer({ maxHeaderSize: HEADERS_LIMIT, keepAliveTimeout: NEXT_MS }, (request, response) => {
       const stream = this.#streams.get(request.socket);
       if (stream === undefined) return;

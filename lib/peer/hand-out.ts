@@ -5,7 +5,7 @@ import type { Clock } from "../clock.ts";
 import { codeOf, FtError, sentenceOf } from "../error.ts";
 import { formatEndpoint } from "../protocol/address.ts";
 import type { Offer, PeerLine } from "../protocol/messages.ts";
-import { foldPeerName } from "../protocol/peer-name.ts";
+import { foldPeerName, withoutNumber } from "../protocol/peer-name.ts";
 import type { FileRecord } from "../protocol/record.ts";
 import { isRecordOf } from "./find-peer.ts";
 
@@ -67,8 +67,8 @@ export class HandOut {
   readonly isToSome: boolean;
   readonly receivers: Receiver[] = [];
   readonly #offers: { file: Handed; token: string; made: string }[];
-  /** The contents that each receiver was seen to have. */
   #started = false;
+  /** The contents that each receiver was seen to have. */
   readonly #had = new Map<Receiver, Set<string>>();
   readonly #told = new Set<Receiver>();
   /** The names that several people had at once, without their numbers. */
@@ -287,5 +287,5 @@ function isAt(one: PeerLine, other: PeerLine): boolean {
 
 /** A name without the number that a second peer of that name gets; of a peer without a name its place. */
 function bareName(person: PeerLine): string {
-  return person.name === undefined ? formatEndpoint(person) : foldPeerName(person.name.replace(/ \(\d{1,2}\)$/, ""));
+  return person.name === undefined ? formatEndpoint(person) : foldPeerName(withoutNumber(person.name));
 }

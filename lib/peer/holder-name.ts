@@ -1,10 +1,16 @@
-// Names the holder of a record in lines and sentences for a person.
+// Names a peer, or the holder of a record, in lines and sentences for a person.
 
 import { formatEndpoint } from "../protocol/address.ts";
+import type { PeerLine } from "../protocol/messages.ts";
 import type { FileRecord } from "../protocol/record.ts";
 import { printable } from "../text.ts";
 
 type Holder = Pick<FileRecord, "address" | "port" | "by">;
+
+/** The name that a peer's person chose, or its address where there is none. */
+export function peerLabel({ name, ...at }: Pick<PeerLine, "address" | "port" | "name">): string {
+  return holderName({ by: name, ...at });
+}
 
 /** The name that the holder's person chose, or its address where there is none. */
 export function holderName({ by, ...at }: Holder): string {

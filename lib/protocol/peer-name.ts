@@ -38,6 +38,11 @@ function readsAsAddress(name: string): boolean {
   return [plain, bare].some((one) => parseAddress(one) !== undefined);
 }
 
+/** A name without the number that a tracker gives to the second peer of that name: `Ben (2)` → `Ben`. */
+export function withoutNumber(name: string): string {
+  return name.replace(/ \(\d{1,2}\)$/, "");
+}
+
 /** A name as it is compared with others: without case, and without the differences between forms of one character. */
 export function foldPeerName(name: string): string {
   return name.normalize("NFKC").toUpperCase().toLowerCase().normalize("NFKC");

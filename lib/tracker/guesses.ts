@@ -9,6 +9,7 @@ import { Allowance } from "../rate.ts";
 const OF_HOST = 5;
 /** The most wrong keys of all hosts in a minute. */
 const OF_ALL = 30;
+/** The time in which these numbers are counted. Seconds. */
 const SECONDS = 60;
 /** The most hosts that are remembered. The oldest are forgotten: at `OF_ALL` a minute, that is after an hour or two. */
 const HOSTS_KEPT = 4096;

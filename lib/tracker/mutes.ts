@@ -1,6 +1,6 @@
-// Keeps whose offers nobody is told of. It ends with the tracker.
+// Remembers the peers whose offers the operator has muted: the tracker tells nobody of these. It forgets them when it stops.
 
-import { foldPeerName } from "../protocol/peer-name.ts";
+import { foldPeerName, withoutNumber } from "../protocol/peer-name.ts";
 import { printable } from "../text.ts";
 import type { Meant } from "./meant.ts";
 import { isIn, type Network } from "./networks.ts";
@@ -50,7 +50,7 @@ export class Mutes {
 
 /** Whether a name is the other one, also with the number that a second peer of that name gets. */
 function isSameName(one: string, other: string): boolean {
-  const bare = (name: string) => foldPeerName(name.replace(/ \(\d{1,2}\)$/, ""));
+  const bare = (name: string) => foldPeerName(withoutNumber(name));
   return bare(one) === bare(other);
 }
 

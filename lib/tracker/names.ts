@@ -1,6 +1,6 @@
 // Gives each peer that is online a name that no other one has.
 
-import { foldPeerName, PEER_NAME_LIMIT } from "../protocol/peer-name.ts";
+import { foldPeerName, PEER_NAME_LIMIT, withoutNumber } from "../protocol/peer-name.ts";
 import { byteLength, cutTo } from "../text.ts";
 
 /** A name that is taken gets a number, up to `NAME (99)`. After that it gets the peer's id, which no other peer has. */
@@ -31,7 +31,7 @@ export class PeerNames {
   #free(asked: string, id: string): string {
     if (this.idOf(asked) === undefined) return asked;
     // A second "Ben (2)" becomes "Ben (3)", not "Ben (2) (2)".
-    const bare = asked.replace(/ \(\d{1,2}\)$/, "");
+    const bare = withoutNumber(asked);
     const short = shortened(bare, ` (${NUMBER_LIMIT})`);
     const folded = foldPeerName(short);
     // Where the last number is taken the others mostly are, too: a flood of one name is not to cost a hundred looks each.

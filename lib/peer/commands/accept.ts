@@ -7,6 +7,7 @@ import { foldPeerName } from "../../protocol/peer-name.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import { plural, printable, printableName } from "../../text.ts";
 import type { PeerEvent } from "../events.ts";
+import { holderName } from "../holder-name.ts";
 import type { CommandLine } from "../options.ts";
 import { columnsOf } from "../screen/columns.ts";
 import { describeOffers, groupOffers, offerObject } from "../screen/offer-words.ts";
@@ -29,7 +30,8 @@ export class Accepting {
   #waiting: FileRecord[] = [];
   readonly #queue: FileRecord[] = [];
   #running = 0;
-  #question = "";
+  /** The question that is shown now, with the number of offers of now. */
+  #question: (() => string) | undefined;
   #lines: TypedLines | undefined;
   #asking = false;
   #hinted = false;
@@ -49,7 +51,7 @@ export class Accepting {
   hear(event: PeerEvent): void {
     if (event.event === "offer") this.#offered(event.record);
     // What was shown has taken the place of the question.
-    if (this.#question !== "") this.#screen.progress(this.#question);
+    this.#showQuestion();
   }
 
   #offered(record: FileRecord): void {
@@ -87,30 +89,37 @@ export class Accepting {
       this.#queue.push(...group);
       void this.#fetchNext();
     }
-    this.#question = "";
     this.#lines.rest();
     this.#asking = false;
   }
 
   async #answerTo(group: [FileRecord, ...FileRecord[]]): Promise<"yes" | "no" | "none" | undefined> {
-    for (let isToldApart = false; ; ) {
-      // Others may come while this question waits: it is asked again with their number.
-      const others = groupOffers(this.#waiting.filter((one) => !group.includes(one))).length;
-      const more = others === 0 ? "" : ` (${plural(others, "more offer")}; x: no to all)`;
+    const others = () => groupOffers(this.#waiting.filter((one) => !group.includes(one))).length;
+    let isToldApart = false;
+    const question = () => {
+      const more = others() === 0 ? "" : ` (${plural(others(), "more offer")}; x: no to all)`;
       const whole = `${describeOffers(group)}: fetch? [Y/n]${more} `;
-      const isLong: boolean = isToldApart || columnsOf(whole) >= (this.#screen.width ?? 80) - 2;
-      if (isLong && !isToldApart) this.#screen.event(`${describeOffers(group)}.`);
-      isToldApart = isLong;
-      this.#question = isLong ? `Fetch? [Y/n]${more} ` : whole;
-      this.#screen.progress(this.#question);
+      if (!isToldApart && columnsOf(whole) >= (this.#screen.width ?? 80) - 2) {
+        isToldApart = true;
+        this.#screen.event(`${describeOffers(group)}.`);
+      }
+      return isToldApart ? `Fetch? [Y/n]${more} ` : whole;
+    };
+    for (;;) {
+      this.#question = question;
+      this.#showQuestion();
       const typed = (await this.#lines?.next())?.trim().toLowerCase();
-      this.#question = "";
+      this.#question = undefined;
       if (typed === undefined) return undefined;
       this.#screen.answered();
       if (typed === "" || typed === "y" || typed === "yes") return "yes";
       if (typed === "n" || typed === "no") return "no";
-      if (typed === "x" && others > 0) return "none";
+      if (typed === "x" && others() > 0) return "none";
     }
+  }
+
+  #showQuestion(): void {
+    if (this.#question !== undefined) this.#screen.progress(this.#question());
   }
 
   async #fetchNext(): Promise<void> {
@@ -127,7 +136,7 @@ export class Accepting {
       if (!this.#signal.aborted) this.#tellError(record, error);
     }
     this.#running -= 1;
-    if (this.#question !== "") this.#screen.progress(this.#question);
+    this.#showQuestion();
     await this.#fetchNext();
   }
 
@@ -167,8 +176,7 @@ export async function holdersOf(
   const isFirst = (one: FileRecord) => one.address === record.address && one.port === record.port;
   const [first, ...others] = [...holders.filter(isFirst), ...holders.filter((one) => !isFirst(one))];
   if (first !== undefined) return [{ ...first, name: record.name }, ...others];
-  const who = record.by === undefined ? formatEndpoint(record) : printable(record.by);
-  throw new FtError("not-found", `Nobody online has "${printableName(record.name)}" any more: ${who} has left.`);
+  throw new FtError("not-found", `Nobody online has "${printableName(record.name)}" any more: ${holderName(record)} has left.`);
 }
 
 /** Whether offers of this person are fetched without a question. */

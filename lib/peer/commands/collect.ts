@@ -10,6 +10,7 @@ import { formatSize, plural, printable } from "../../text.ts";
 import { orCancelled } from "../cancel.ts";
 import { localNameOf } from "../disk/local-name.ts";
 import { findPeer, isRecordOf } from "../find-peer.ts";
+import { peerLabel } from "../holder-name.ts";
 import type { CommandLine } from "../options.ts";
 import type { Screen } from "../screen/screen.ts";
 import type { Peer } from "./types.ts";
@@ -34,7 +35,7 @@ export async function collect(peer: Peer, line: CommandLine, screen: Screen, sig
   const records = await orCancelled(requests.findAll({ ...line.wish, group: false }), signal);
   const wanted = people.map((person) => ({ person, files: distinct(records.filter((one) => isRecordOf(one, person))) }));
   const queue = wanted.filter(({ files }) => files.length > 0);
-  const none = wanted.filter(({ files }) => files.length === 0).map(({ person }) => labelOf(person));
+  const none = wanted.filter(({ files }) => files.length === 0).map(({ person }) => peerLabel(person));
   const folders = foldersOf(queue.map(({ person }) => person));
   const done: Collected[] = [];
   const work = async () => {
@@ -129,11 +130,7 @@ function isHere(folder: string, { root, name, size }: FileRecord): boolean {
 }
 
 function quoted({ name }: FileRecord, person: PeerLine): string {
-  return `"${printable(name)}" of ${labelOf(person)}`;
-}
-
-function labelOf(person: PeerLine): string {
-  return printable(person.name ?? formatEndpoint(person));
+  return `"${printable(name)}" of ${peerLabel(person)}`;
 }
 
 function tell({ person, fresh, here, bytes, failed }: Collected, screen: Screen): void {
@@ -147,7 +144,7 @@ function tell({ person, fresh, here, bytes, failed }: Collected, screen: Screen)
     ...(here > 0 ? [`${here} already here`] : []),
     ...(failed.length > 0 ? [`${failed.length} not fetched`] : []),
   ];
-  screen.event(`${labelOf(person)}: ${parts.join(", ")}`);
+  screen.event(`${peerLabel(person)}: ${parts.join(", ")}`);
 }
 
 function tellAll(done: Collected[], none: string[], screen: Screen): void {

@@ -2,15 +2,15 @@
 
 import { realpathSync } from "node:fs";
 import { CancelledError, FtError, UsageError } from "../../error.ts";
-import { formatEndpoint } from "../../protocol/address.ts";
 import { DEFAULT_MAX_FILES } from "../../protocol/messages.ts";
-import { foldPeerName } from "../../protocol/peer-name.ts";
+import { foldPeerName, withoutNumber } from "../../protocol/peer-name.ts";
 import { plural, printable } from "../../text.ts";
 import { orCancelled } from "../cancel.ts";
 import { chooseFiles, isFolder, type SharedFile } from "../disk/share.ts";
 import { SharedFolder } from "../disk/shared-folder.ts";
 import { findReceivers } from "../find-receivers.ts";
 import type { Handed, HandOut, HandOutEvent } from "../hand-out.ts";
+import { peerLabel } from "../holder-name.ts";
 import { oldTracker } from "../offers.ts";
 import type { CommandLine } from "../options.ts";
 import {
@@ -72,7 +72,7 @@ export async function send(peer: Peer, line: CommandLine, { files, folders }: To
   const people = await orCancelled(requests.who(), signal);
   const to = isToAll(line.recipients) ? "all" : findReceivers(line.recipients, people, standing?.id);
   if (to !== "all") {
-    const cannot = to.filter(({ offers }) => !offers).map((one) => printable(one.name ?? formatEndpoint(one)));
+    const cannot = to.filter(({ offers }) => !offers).map(peerLabel);
     if (cannot.length === to.length) throw new FtError("cannot-ask", cannotSentence(cannot));
     if (cannot.length > 0) screen.note(cannotSentence(cannot));
     for (const one of to) noteTwins(one.name, people, screen);
@@ -92,10 +92,7 @@ export async function send(peer: Peer, line: CommandLine, { files, folders }: To
       then();
     };
     signal.addEventListener("abort", () => end(() => reject(new CancelledError())), { once: true });
-    const whom =
-      to === "all"
-        ? "everybody, now and when they join"
-        : to.map((one) => printable(one.name ?? formatEndpoint(one))).join(", ");
+    const whom = to === "all" ? "everybody, now and when they join" : to.map(peerLabel).join(", ");
     screen.note(`Handing out ${describeHanded(handed)} to ${whom}. Ctrl-C ends that.`);
     peer.computeRoots();
     handOut.start();
@@ -119,7 +116,7 @@ function handedFolder(folder: SharedFolder): Handed {
 /** Says that others have the name that was typed, with a number. */
 function noteTwins(name: string | undefined, people: { name?: string | undefined }[], screen: Screen): void {
   if (name === undefined) return;
-  const bare = (text: string) => foldPeerName(text.replace(/ \(\d{1,2}\)$/, ""));
+  const bare = (text: string) => foldPeerName(withoutNumber(text));
   const twins = people.flatMap((one) =>
     one.name !== undefined && one.name !== name && bare(one.name) === bare(name) ? [one.name] : [],
   );

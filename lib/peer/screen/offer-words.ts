@@ -5,12 +5,13 @@ import { FOLDER_TYPE } from "../../protocol/folder.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import { formatSize, plural, printable, printableName } from "../../text.ts";
 import type { Handed, HandOut, Receiver } from "../hand-out.ts";
+import { holderName, peerLabel } from "../holder-name.ts";
 import { recordObjects } from "./view.ts";
 
 /** Offers of one person with the same words: `Anna offers "slides.pdf" (4.0 MB), "for Monday"`. Without a full stop. */
 export function describeOffers(records: [FileRecord, ...FileRecord[]]): string {
   const [{ by, say = "", ...first }] = records;
-  const who = by === undefined ? formatEndpoint(first) : printable(by);
+  const who = holderName({ by, ...first });
   const size = formatSize(records.reduce((sum, one) => sum + one.size, 0));
   const words = say === "" ? "" : `, "${printable(say)}"`;
   if (records.length > 1) return `${who} offers ${plural(records.length, "file")} (${size})${words}`;
@@ -41,7 +42,7 @@ export function describeHanded(files: readonly Handed[]): string {
 }
 
 export function receiverLabel({ person }: Receiver): string {
-  return printable(person.name ?? formatEndpoint(person));
+  return peerLabel(person);
 }
 
 /** `14 of 30 have it, 3 are fetching (61 %), 13 not yet` */

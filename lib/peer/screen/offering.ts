@@ -1,11 +1,11 @@
 // Handing out and taking offers in the prompts: the offers that wait, the questions for what a person sends to whom, and how far that is.
 
-import { formatEndpoint } from "../../protocol/address.ts";
 import type { PeerLine } from "../../protocol/messages.ts";
 import { type FileRecord, SAY_LIMIT } from "../../protocol/record.ts";
 import { byteLength, formatSize, plural, printable, printableName } from "../../text.ts";
 import type { SharedFile } from "../disk/share.ts";
 import type { HandOut, HandOutEvent } from "../hand-out.ts";
+import { holderName, peerLabel } from "../holder-name.ts";
 import type { Asking, Telling } from "./asking.ts";
 import { askFiles } from "./choosing.ts";
 import { columnsOf, fit, fitName } from "./columns.ts";
@@ -125,7 +125,7 @@ export class Offering {
     const handOut: HandOut = peer.handing.offer(files, to, say, (event) => this.#hear(event, handOut));
     this.#handOuts.push(handOut);
     handOut.start();
-    const whom = to === EVERYBODY ? "everybody" : to.map(labelOf).join(", ");
+    const whom = to === EVERYBODY ? "everybody" : to.map(peerLabel).join(", ");
     this.#prompts.done(`Offered ${describeHanded(files)} to ${whom}. You will see here who has it.`);
   }
 
@@ -138,7 +138,7 @@ export class Offering {
       hint: "letters of a name",
       look: (typed) => ({
         rows: rows.filter((one) =>
-          one === EVERYBODY ? typed === "" : labelOf(one).toLowerCase().includes(typed.toLowerCase()),
+          one === EVERYBODY ? typed === "" : peerLabel(one).toLowerCase().includes(typed.toLowerCase()),
         ),
       }),
       lay: (shown, width) => ({ title: "", lines: shown.map((one) => fit(rowOf(one, people), width)) }),
@@ -214,25 +214,20 @@ function keyOf({ offer, root }: FileRecord): string {
   return `${offer} ${root}`;
 }
 
-function labelOf(person: PeerLine): string {
-  return printable(person.name ?? formatEndpoint(person));
-}
-
 function cannot(person: PeerLine): string {
-  return `${labelOf(person)} cannot be asked: the program there is an older version, or does not take offers now.`;
+  return `${peerLabel(person)} cannot be asked: the program there is an older version, or does not take offers now.`;
 }
 
 function rowOf(one: PeerLine | typeof EVERYBODY, people: PeerLine[]): string {
-  if (one !== EVERYBODY) return `${labelOf(one)}${one.offers ? "" : " (cannot be asked)"}`;
+  if (one !== EVERYBODY) return `${peerLabel(one)}${one.offers ? "" : " (cannot be asked)"}`;
   const count = people.filter(({ offers }) => offers).length;
   return `Everybody, now and when they join (${count === 1 ? "1 person" : `${count} people`} now)`;
 }
 
 function layOffers(records: FileRecord[], width: number): { title: string; lines: string[] } {
   const rest = records.map((one) => {
-    const who = printable(one.by ?? formatEndpoint(one));
     const say = one.say ? `  "${printable(one.say)}"` : "";
-    return `  ${formatSize(one.size)}  ${who}${say}`;
+    return `  ${formatSize(one.size)}  ${holderName(one)}${say}`;
   });
   const widest = Math.min(Math.floor(width / 2), Math.max(...records.map(({ name }) => columnsOf(printableName(name)))));
   const lines = records.map(({ name }, i) => {

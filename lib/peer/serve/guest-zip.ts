@@ -9,7 +9,7 @@ import type { SafePaths, Served, ServeOptions } from "./types.ts";
 const BLOCK = 256 * 1024;
 /** A zip has no earlier date than 1980. Milliseconds since 1970. */
 const EARLIEST_MS = Date.UTC(1980, 0, 1);
-/** And no later one than 2107. */
+/** A zip has no later date than 2107. Milliseconds since 1970. */
 const LATEST_MS = Date.UTC(2107, 11, 31);
 const [LF, SPACE] = [10, 32];
 

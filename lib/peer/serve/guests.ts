@@ -1,6 +1,7 @@
 // Serves browsers that the tracker's web page has sent here with a ticket: a file, a range of it, the list of a folder, or the whole folder
 // as a zip. Guests share the upload slots, the limits and the queue with other downloaders.
 
+import type { Clock } from "../../clock.ts";
 import { type Html, html } from "../../html.ts";
 import type { Body, Exchange } from "../../net/exchange.ts";
 import { hostOf } from "../../protocol/address.ts";
@@ -43,7 +44,7 @@ interface Wanted {
   ticket: string;
 }
 
-/** Something to send. `span`: the part that was asked for; undefined for all of it. */
+/** Something to send. */
 interface Shipment {
   name: string;
   /** Names these bytes: another version has another tag. Undefined where a part of it cannot be had. */
@@ -54,12 +55,12 @@ interface Shipment {
 export class Guests {
   readonly #options: ServeOptions;
   readonly #shared: Shared;
-  readonly #clock: NonNullable<ServeOptions["clock"]>;
+  readonly #clock: Clock;
   /** The places in the queue of guests that come again. */
   readonly #claims = new Map<string, SlotClaim>();
   readonly #folders: GuestFolders;
 
-  constructor(options: ServeOptions, shared: Shared, clock: NonNullable<ServeOptions["clock"]>) {
+  constructor(options: ServeOptions, shared: Shared, clock: Clock) {
     this.#options = options;
     this.#shared = shared;
     this.#clock = clock;
@@ -81,7 +82,7 @@ export class Guests {
     if (wanted === undefined)
       return this.#say(exchange, 404, "No such page", "This address is not complete. Open the tracker's page again.");
     if (this.#options.refuseTicket === undefined) throw new Error("no guests");
-    const refusal = this.#options.refuseTicket?.(wanted.ticket, wanted.root, address);
+    const refusal = this.#options.refuseTicket(wanted.ticket, wanted.root, address);
     if (refusal !== undefined) {
       this.#options.report({ event: "download-refused", address, reason: refusal });
       return this.#say(exchange, 403, "This link is not good", `${refusal} Open the tracker's page again, and click there.`);

@@ -3,7 +3,7 @@
 
 import type { Ban } from "../bans.ts";
 import { parseNetwork } from "../networks.ts";
-import { ask, type Store } from "./store.ts";
+import { ask, hashOf, type Store } from "./store.ts";
 import { type Keys, objectIn } from "./wire.ts";
 
 /** The end of a ban is remembered for this long. Milliseconds. */
@@ -48,9 +48,8 @@ export class SharedBans {
   /** After a connection: what Redis knows counts, and what only this tracker knows is added there. */
   async join(store: Store): Promise<void> {
     const { keys, list, add, remove, now } = this.#tools;
-    const texts = Object.entries((await hashOf(store, keys.bans)) ?? {});
     const known = new Set<string>();
-    for (const [network, text] of texts) {
+    for (const [network, text] of await hashOf(store, keys.bans)) {
       const field = fieldIn(text);
       if (field === undefined || parseNetwork(network) === undefined) continue;
       known.add(network);
@@ -77,19 +76,6 @@ export class SharedBans {
   async remove(store: Store, network: string): Promise<void> {
     const field: Field = { reason: "", ended: Math.round(this.#tools.now()) };
     await ask(store, "HSET", this.#tools.keys.bans, network, JSON.stringify(field));
-  }
-}
-
-/** The fields of a small hash. */
-async function hashOf(store: Store, key: string): Promise<Record<string, unknown> | undefined> {
-  const fields: [string, unknown][] = [];
-  for (let cursor = "0"; ; ) {
-    const reply = await ask(store, "HSCAN", key, cursor, "COUNT", "500");
-    const [next, texts] = Array.isArray(reply) ? reply : [];
-    const list = Array.isArray(texts) ? texts : [];
-    for (let i = 0; i + 1 < list.length; i += 2) fields.push([String(list[i]), list[i + 1]]);
-    cursor = String(next ?? "0");
-    if (cursor === "0") return Object.fromEntries(fields);
   }
 }
 

@@ -3,9 +3,9 @@
 
 import type { Clock } from "../../clock.ts";
 import { FtError } from "../../error.ts";
-import { ask, GONE, type Store } from "./store.ts";
+import { ask, GONE, hashOf, listOf, type Store } from "./store.ts";
 import type { SharedTable } from "./table.ts";
-import { type Alive, type Change, EPOCH_FIELD, type GroupEvent, type Keys, parseAlive, parseEntries } from "./wire.ts";
+import { type Alive, EPOCH_FIELD, type GroupEvent, type Keys, parseAlive, parseEntries } from "./wire.ts";
 
 /** The trackers of the group are looked for each time after this. Milliseconds. */
 export const LOOK_MS = 1_000;
@@ -13,8 +13,6 @@ export const LOOK_MS = 1_000;
 const WAIT_MS = 1_000;
 /** The most entries of each tracker in one read. */
 const ENTRIES_AT_ONCE = 100;
-/** About the number of fields in one read of a whole table. */
-const FIELDS_AT_ONCE = 1_000;
 /** After a new connection, the other trackers have this time to be there again: Redis may have been away for them too. Milliseconds. */
 const GRACE_MS = 10_000;
 
@@ -135,14 +133,7 @@ export class Follower {
     const { epoch } = other.alive;
     const hash = keys.peers(id, epoch);
     const [last] = parseEntries(await ask(store, "XREVRANGE", keys.log(id, epoch), "+", "-", "COUNT", "1"));
-    const fields = new Map<string, string>();
-    for (let cursor = "0"; ; ) {
-      const reply = await ask(store, "HSCAN", hash, cursor, "COUNT", String(FIELDS_AT_ONCE));
-      const [next, texts] = Array.isArray(reply) ? reply : [];
-      for (const [field, value] of pairsOf(listOf(texts))) fields.set(field, value);
-      cursor = String(next ?? "0");
-      if (cursor === "0") break;
-    }
+    const fields = await hashOf(store, hash);
     // It was removed while it was read: the tracker has begun another epoch.
     if (fields.get(EPOCH_FIELD) !== epoch) return;
     fields.delete(EPOCH_FIELD);
@@ -197,16 +188,6 @@ export class Follower {
       await new Promise<void>((resolve) => clock.soon(resolve));
     }
   }
-}
-
-/** The texts of a reply; what is no text is "". */
-function listOf(reply: unknown): string[] {
-  const list = reply instanceof Set ? [...reply] : reply;
-  return Array.isArray(list) ? list.map((one) => (typeof one === "string" ? one : "")) : [];
-}
-
-function pairsOf(texts: string[]): Change[] {
-  return Array.from({ length: Math.floor(texts.length / 2) }, (_, i) => [texts[2 * i] ?? "", texts[2 * i + 1] ?? ""]);
 }
 
 /** The streams of a reply to XREAD with their entries: RESP3 gives an object, RESP2 a list of pairs. */

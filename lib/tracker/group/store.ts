@@ -5,6 +5,9 @@ import { FtError } from "../../error.ts";
 /** The code of the error after which a connection is of no use any more. Its message is a clause. */
 export const GONE = "redis-gone";
 
+/** About the number of fields of a hash in one read. */
+const FIELDS_AT_ONCE = 1_000;
+
 export type Command = readonly string[];
 
 /** One connection. After a failure it is not used again: no reply of an old connection can be taken for one of a new one. */
@@ -31,4 +34,23 @@ export async function together(store: Store, commands: readonly Command[]): Prom
 export async function ask(store: Store, ...command: string[]): Promise<unknown> {
   const [reply] = await store.send([command]);
   return reply;
+}
+
+/** All fields of a hash, read in parts so that no read takes Redis long. */
+export async function hashOf(store: Store, key: string): Promise<Map<string, string>> {
+  const fields = new Map<string, string>();
+  for (let cursor = "0"; ; ) {
+    const reply = await ask(store, "HSCAN", key, cursor, "COUNT", String(FIELDS_AT_ONCE));
+    const [next, part] = Array.isArray(reply) ? reply : [];
+    const texts = listOf(part);
+    for (let i = 0; i + 1 < texts.length; i += 2) fields.set(texts[i] ?? "", texts[i + 1] ?? "");
+    cursor = String(next ?? "0");
+    if (cursor === "0") return fields;
+  }
+}
+
+/** The texts of a reply; what is no text is "". */
+export function listOf(reply: unknown): string[] {
+  const list = reply instanceof Set ? [...reply] : reply;
+  return Array.isArray(list) ? list.map((one) => (typeof one === "string" ? one : "")) : [];
 }

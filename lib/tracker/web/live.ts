@@ -10,7 +10,7 @@ const EVERY_MS = 2_000;
 const QUIET_MS = 20_000;
 /** The most open pages that are kept current. The others stay as they were loaded. */
 const MOST = 1_000;
-/** And of one host. A person has a few pages open. */
+/** The most open pages of one host that are kept current. A person has a few. */
 const MOST_OF_HOST = 8;
 
 /** An open page of a browser. */

@@ -4,6 +4,7 @@ import { Html, html } from "../../html.ts";
 import type { PeerLine } from "../../protocol/messages.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import { formatModified, formatSize, plural, printableName } from "../../text.ts";
+import type { Having } from "../../who-has.ts";
 import { SCRIPT, STYLE } from "./assets.ts";
 import { curve, progress, type Sample, shares } from "./plot.ts";
 
@@ -112,18 +113,10 @@ function personOf({ name, address }: Pick<PeerLine, "name" | "address">): string
   return name ?? address;
 }
 
-/** What one person has of a content. */
-export interface Share {
-  person: string;
-  state: "all" | "part" | "none";
-  /** Where it is known how much of it is there. */
-  percent?: number | undefined;
-}
-
 export interface ContentView {
   record: FileRecord;
   /** Those that have something of it; and all others as far as they are named. */
-  people: Share[];
+  people: Having<string>[];
   /** The number of all people online. */
   online: number;
   /** Guests may download it. */
@@ -135,7 +128,7 @@ export interface ContentView {
 const ONE_BLOCK = 16 * 1024;
 
 export function contentPage({ record, people, online, download, now }: ContentView): View {
-  const count = (state: Share["state"]) => people.filter((one) => one.state === state).length;
+  const count = (state: Having<string>["state"]) => people.filter((one) => one.state === state).length;
   const [have, part] = [count("all"), count("part")];
   const none = Math.max(0, online - have - part);
   const name = printableName(record.name);
@@ -155,11 +148,12 @@ ${shares({ have, part, none })}
   return { title: name, body };
 }
 
-function peopleTable(people: readonly Share[]): Html {
+function peopleTable(people: readonly Having<string>[]): Html {
   const words = { all: "all of it", part: "fetching", none: "nothing yet" };
-  const rows = people.map(({ person, state, percent }) => {
-    const known = state === "all" ? 100 : state === "none" ? 0 : percent;
-    return html`<tr><td class="name">${person}</td><td>${known === undefined ? "" : progress(known)}</td><td class="number">${state === "part" && percent !== undefined ? `${percent} %` : words[state]}</td></tr>`;
+  const rows = people.map((one) => {
+    const percent = one.state === "part" ? one.percent : undefined;
+    const known = one.state === "all" ? 100 : one.state === "none" ? 0 : percent;
+    return html`<tr><td class="name">${one.person}</td><td>${known === undefined ? "" : progress(known)}</td><td class="number">${percent === undefined ? words[one.state] : `${percent} %`}</td></tr>`;
   });
   return html`<table><thead><tr><th scope="col">Name</th><th scope="col">Part</th><th scope="col" class="number">How much</th></tr></thead><tbody>${rows}</tbody></table>`;
 }

@@ -9,6 +9,7 @@ import type { Exchange } from "../../net/exchange.ts";
 import { formatEndpoint, hostOf, parseAddress, parseEndpoint, parseWhole } from "../../protocol/address.ts";
 import { type FileRecord, parseRecord, parseRoot } from "../../protocol/record.ts";
 import { jsonLine } from "../../text.ts";
+import { whoHas } from "../../who-has.ts";
 import { type Host, SLICE_MS } from "../hosts.ts";
 import { LongSearch, type Steps } from "../long-search.ts";
 import type { Summary } from "../operator.ts";
@@ -18,7 +19,7 @@ import { HEADERS, ICON } from "./assets.ts";
 import { HISTORY_MS, History } from "./history.ts";
 import { Live } from "./live.ts";
 import { formatMetrics, METRICS_TYPE } from "./metrics.ts";
-import { contentPage, foundPage, messagePage, peerPage, peersPage, type Share, type View, wholePage } from "./pages.ts";
+import { contentPage, foundPage, messagePage, peerPage, peersPage, type View, wholePage } from "./pages.ts";
 
 /** The most contents, or people, of a page. */
 const PAGE = 100;
@@ -251,20 +252,11 @@ export class Site {
     const [record] = records;
     if (root === undefined || record === undefined)
       throw new NoPage(404, "Not here", "Nobody online has this file at the moment.");
-    const shares = new Map<string, Share>();
-    for (const one of records) {
-      const person = one.by ?? formatEndpoint(one);
-      const isWhole = !one.part;
-      if (isWhole || !shares.has(person)) shares.set(person, { person, state: isWhole ? "all" : "part", percent: one.have });
-    }
-    if (catalog.peers <= MOST_NAMED) {
-      for (const peer of catalog.who({ offset: 0, limit: MOST_NAMED }, seer)) {
-        const person = peer.name ?? formatEndpoint(peer);
-        if (!shares.has(person)) shares.set(person, { person, state: "none" });
-      }
-    }
-    const order = { all: 0, part: 1, none: 2 };
-    const people = [...shares.values()].sort((a, b) => order[a.state] - order[b.state]);
+    const names = records.map((one) => one.by ?? formatEndpoint(one));
+    const named = catalog.peers <= MOST_NAMED ? catalog.who({ offset: 0, limit: MOST_NAMED }, seer) : [];
+    const all = new Set([...names, ...named.map((peer) => peer.name ?? formatEndpoint(peer))]);
+    const holdings = records.map((one, at) => ({ person: names[at] ?? "", record: one }));
+    const people = whoHas([...all], holdings).flatMap((content) => content.people);
     const mayGet = this.#tools.guests && catalog.forGuests(root, seer).length > 0;
     const download = mayGet ? `/get/${root}/${encodeURIComponent(record.name)}` : undefined;
     return contentPage({ record, people, online: catalog.peers, download, now: clock.at() });
