@@ -36,12 +36,17 @@ export interface SharingTools {
 export class Sharing {
   readonly #tools: SharingTools;
   readonly #stopped = new AbortController();
+  /** Files whose content ids an earlier run has remembered, and nobody was told of yet. */
+  readonly #remembered = new Set<SharedFile>();
   /** Changed files that will be hashed soon. */
   readonly #rehashing = new Map<SharedFile, AbortController>();
 
   constructor(tools: SharingTools) {
     this.#tools = tools;
-    for (const file of tools.share.files) Object.assign(file, tools.cache.get(file));
+    for (const file of tools.share.files) {
+      const tree = tools.cache.get(file);
+      if (tree !== undefined) this.#remembered.add(Object.assign(file, tree));
+    }
   }
 
   /** The records of the shared files, with this address and port. A file that was fetched when the list was full does not count. */
@@ -55,11 +60,15 @@ export class Sharing {
     return file?.pieces === undefined ? undefined : { size: file.size, pieces: file.pieces };
   }
 
-  /** Computes the content ids that are missing, file after file, and remembers them. A small file does not wait for a large one. */
+  /**
+   * Computes the content ids that are missing, file after file, and remembers them; reports those that an earlier run has remembered,
+   * too. A small file does not wait for a large one.
+   */
   async computeRoots(): Promise<void> {
     for (const file of this.#tools.share.files.toSorted((a, b) => a.size - b.size)) {
       if (this.#stopped.signal.aborted) return;
       if (file.root === undefined) await this.#computeRoot(file, this.#stopped.signal);
+      else if (this.#remembered.delete(file)) this.#reportRoot(file, file.root);
     }
     await this.#tools.cache.save();
   }
@@ -199,11 +208,15 @@ export class Sharing {
   }
 
   async #computeRoot(file: SharedFile, signal: AbortSignal): Promise<boolean> {
-    const { pool, cache, report } = this.#tools;
+    const { pool, cache } = this.#tools;
     if (!(await computeTree(file, pool, cache, { signal }))) return false;
-    report({ event: "root", name: file.name, size: file.size, root: file.root ?? "" });
+    this.#reportRoot(file, file.root ?? "");
     await this.#publish(file);
     return true;
+  }
+
+  #reportRoot({ name, size }: SharedFile, root: string): void {
+    this.#tools.report({ event: "root", name, size, root });
   }
 
   async #publish(file: SharedFile): Promise<void> {

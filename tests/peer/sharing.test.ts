@@ -3,6 +3,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import {
   appendFileSync,
+  existsSync,
   linkSync,
   lstatSync,
   mkdirSync,
@@ -11,6 +12,7 @@ import {
   renameSync,
   rmSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -35,7 +37,7 @@ afterEach(() => {
 
 /** Files in a folder, what was said of them, and a hasher that gives the size as the content id. */
 function scene(names: string[], { max = 5, downloading = false } = {}) {
-  for (const name of names) writeFileSync(join(folder, name), name);
+  for (const name of names) if (!existsSync(join(folder, name))) writeFileSync(join(folder, name), name);
   const said: string[] = [];
   const events: PeerEvent[] = [];
   const clock = new HandClock();
@@ -95,6 +97,17 @@ describe("Sharing", () => {
       { event: "root", name: "a.txt", size: 5 },
       { event: "root", name: "b.txt", size: 5 },
     ]);
+  });
+
+  test("computeRoots reports the content ids that an earlier run has remembered, once", async () => {
+    writeFileSync(join(folder, "a.txt"), "a.txt");
+    utimesSync(join(folder, "a.txt"), new Date(0), new Date(0));
+    await scene(["a.txt"]).sharing.computeRoots();
+    const { sharing, said, events } = scene(["a.txt"]);
+    await sharing.computeRoots();
+    await sharing.computeRoots();
+    expect(said).toEqual([]);
+    expect(events).toMatchObject([{ event: "root", name: "a.txt", size: 5, root: "5".padStart(64, "0") }]);
   });
 
   test("computeRoots takes the small files first", async () => {
