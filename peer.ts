@@ -44,6 +44,7 @@ import { FolderCache } from "./lib/peer/disk/folder-cache.ts";
 import { FolderLayout } from "./lib/peer/disk/folder-layout.ts";
 import { watchFolder } from "./lib/peer/disk/folder-watch.ts";
 import { Share } from "./lib/peer/disk/share.ts";
+import { SharedFolder } from "./lib/peer/disk/shared-folder.ts";
 import { checkSpelling } from "./lib/peer/disk/spelling.ts";
 import { ShareWatch } from "./lib/peer/disk/watch.ts";
 import { Downloads, type DownloadTools } from "./lib/peer/download.ts";
@@ -280,7 +281,8 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     ...downloadTools,
     finished: (file, about) => sharing.addDownloaded(file, about),
   });
-  const folderTools = { ...downloadTools, finished: (path: string, only?: string) => folders.add(path, only) };
+  const finished = (path: string, only?: string) => folders.add(Object.assign(new SharedFolder(path), { only }));
+  const folderTools = { ...downloadTools, finished };
   const folderDownloads = new FolderDownloads(folderTools);
   const watch = new ShareWatch(share, {
     changed: (file) => void sharing.changed(file),

@@ -77,7 +77,7 @@ export async function send(peer: Peer, line: CommandLine, { files, folders }: To
     if (cannot.length > 0) screen.note(cannotSentence(cannot));
     for (const one of to) noteTwins(one.name, people, screen);
   }
-  const handed: Handed[] = [...files, ...folders.map(handedFolder)];
+  const handed: Handed[] = [...files, ...folders];
   await new Promise<void>((resolve, reject) => {
     const started = performance.now();
     const handOut = peer.handing.offer(handed, to, line.say, (event) => {
@@ -98,19 +98,6 @@ export async function send(peer: Peer, line: CommandLine, { files, folders }: To
     handOut.start();
     if (signal.aborted) end(() => reject(new CancelledError()));
   });
-}
-
-/** A folder has its content id when it is hashed. */
-function handedFolder(folder: SharedFolder): Handed {
-  return {
-    name: folder.name,
-    get size() {
-      return folder.size;
-    },
-    get root() {
-      return folder.state?.tree.root;
-    },
-  };
 }
 
 /** Says that others have the name that was typed, with a number. */
