@@ -162,6 +162,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     revoked: (ids) => admission.revoke(ids),
     callBack: (to) => void connector.callBack(to),
     appeared: (message) => wants.appeared(message),
+    declined: ({ offer, id }) => handOuts.declined(offer, id),
     ...(options.takesOffers ? { offered: (message: { record?: FileRecord }) => offers.offered(message) } : {}),
     report: (event) => {
       report(event);
@@ -344,6 +345,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
       offer: (files, to, say, tell) => handOuts.prepare(files, to, say, tell),
       share: (file) => void sharing.add(file),
       again: (record) => offers.forget(record),
+      decline: ({ offer = "" }) => void session.requests.decline(offer).catch(() => undefined),
       token: secret,
     },
     isOwn,

@@ -15,6 +15,7 @@ import { oldTracker } from "../offers.ts";
 import type { CommandLine } from "../options.ts";
 import {
   cannotSentence,
+  declinedSentence,
   describeHanded,
   describeMissing,
   describeProgress,
@@ -118,10 +119,17 @@ function tell(event: HandOutEvent, handOut: HandOut, screen: Screen): void {
     return;
   }
   if (event.event === "refused") return;
-  const { receiver, has, of } = event;
+  const { receiver } = event;
+  const { id, name: by, address, port } = receiver.person;
+  const who = { address, port, id, by, files: handOut.files.map(({ name }) => name) };
+  if (event.event === "declined") {
+    if (screen.json) screen.object({ event: "declined", ...who });
+    else screen.event(declinedSentence(receiver, handOut));
+    return;
+  }
+  const { has, of } = event;
   if (screen.json) {
-    const { id, name: by, address, port } = receiver.person;
-    screen.object({ event: "has-all", address, port, id, by, files: handOut.files.map(({ name }) => name), has, online: of });
+    screen.object({ event: "has-all", ...who, has, online: of });
     return;
   }
   const what =
@@ -138,6 +146,8 @@ function summarize(handOut: HandOut, screen: Screen): void {
     return;
   }
   const missing = describeMissing(handOut);
-  const progress = handOut.counted.length === 0 ? "Nobody has been there to take it." : `${describeProgress(handOut)}.`;
-  screen.results([missing === "" ? progress : `${progress} ${missing}`]);
+  const isNobody = handOut.receivers.every(({ state }) => state === "cannot");
+  const nobody = isNobody ? "Nobody has been there to take it." : "";
+  const progress = handOut.counted.length === 0 ? nobody : `${describeProgress(handOut)}.`;
+  screen.results([`${progress} ${missing}`.trim()]);
 }

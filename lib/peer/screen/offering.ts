@@ -13,6 +13,7 @@ import { columnsOf, fit, fitName } from "./columns.ts";
 import { type Fetching, fetchAll } from "./fetching.ts";
 import type { GuidedPeer } from "./guide.ts";
 import {
+  declinedSentence,
   describeHanded,
   describeMissing,
   describeOffers,
@@ -89,6 +90,7 @@ export class Offering {
     });
     if (answer === undefined) return;
     if (answer.shortcut === NONE) {
+      for (const record of this.#waiting) peer.handing.decline(record);
       this.#waiting = [];
       return;
     }
@@ -211,6 +213,7 @@ export class Offering {
 
   #hear(event: HandOutEvent, handOut: HandOut): void {
     if (event.event === "refused") this.#prompts.ring(event.message);
+    if (event.event === "declined") this.#tell(declinedSentence(event.receiver, handOut));
     if (event.event !== "has") return;
     const what =
       handOut.files.length === 1 ? `"${printableName(handOut.files[0]?.name ?? "")}"` : plural(handOut.files.length, "file");
