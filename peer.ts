@@ -44,6 +44,7 @@ import { FolderCache } from "./lib/peer/disk/folder-cache.ts";
 import { FolderLayout } from "./lib/peer/disk/folder-layout.ts";
 import { watchFolder } from "./lib/peer/disk/folder-watch.ts";
 import { Share } from "./lib/peer/disk/share.ts";
+import { SharedFolder } from "./lib/peer/disk/shared-folder.ts";
 import { checkSpelling } from "./lib/peer/disk/spelling.ts";
 import { ShareWatch } from "./lib/peer/disk/watch.ts";
 import { Downloads, type DownloadTools } from "./lib/peer/download.ts";
@@ -161,6 +162,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     revoked: (ids) => admission.revoke(ids),
     callBack: (to) => void connector.callBack(to),
     appeared: (message) => wants.appeared(message),
+    declined: ({ offer, id }) => handOuts.declined(offer, id),
     ...(options.takesOffers ? { offered: (message: { record?: FileRecord }) => offers.offered(message) } : {}),
     report: (event) => {
       report(event);
@@ -280,7 +282,8 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     ...downloadTools,
     finished: (file, about) => sharing.addDownloaded(file, about),
   });
-  const folderTools = { ...downloadTools, finished: (path: string, only?: string) => folders.add(path, only) };
+  const finished = (path: string, only?: string) => folders.add(Object.assign(new SharedFolder(path), { only }));
+  const folderTools = { ...downloadTools, finished };
   const folderDownloads = new FolderDownloads(folderTools);
   const watch = new ShareWatch(share, {
     changed: (file) => void sharing.changed(file),
@@ -342,6 +345,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
       offer: (files, to, say, tell) => handOuts.prepare(files, to, say, tell),
       share: (file) => void sharing.add(file),
       again: (record) => offers.forget(record),
+      decline: ({ offer = "" }) => void session.requests.decline(offer).catch(() => undefined),
       token: secret,
     },
     isOwn,

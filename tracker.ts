@@ -22,7 +22,7 @@ import { writesToJournal } from "./lib/program/journal.ts";
 import { roomSecret } from "./lib/program/room-key.ts";
 import { outsideOf } from "./lib/program/settings.ts";
 import { endingSignals } from "./lib/program/signals.ts";
-import { formatEndpoint, hostOf, isIPv6, parseAddress } from "./lib/protocol/address.ts";
+import { type Address, formatEndpoint, hostOf, isIPv6, parseAddress } from "./lib/protocol/address.ts";
 import { DEFAULT_TRACKER_PORT } from "./lib/protocol/messages.ts";
 import { encodeFromTracker } from "./lib/protocol/write.ts";
 import { jsonLine, printable } from "./lib/text.ts";
@@ -246,7 +246,12 @@ function shareIndex(
   { host, port }: { host: string | undefined; port: number },
 ): SharedIndex {
   const only = isEveryAddress(host) ? undefined : parseAddress(host ?? "");
-  const places = async () => (only === undefined ? await likelyAddresses() : [only]).map((address) => ({ address, port }));
+  const places = async () => {
+    const found = only === undefined ? await likelyAddresses() : [only];
+    // Without a network, the group is on this computer.
+    const all = found.length > 0 ? found : ["127.0.0.1" as Address];
+    return all.map((address) => ({ address, port }));
+  };
   const self = randomBytes(6).toString("hex");
   return startSharing(state, { group, redis: shown, open, self, places, random: Math.random });
 }

@@ -9,7 +9,7 @@ import type { FileName, FileRecord } from "../protocol/record.ts";
 import { formatDate } from "../text.ts";
 import type { HashPool } from "./content/hash.ts";
 import type { FolderCache } from "./disk/folder-cache.ts";
-import { SharedFolder } from "./disk/shared-folder.ts";
+import type { SharedFolder } from "./disk/shared-folder.ts";
 import type { PeerEvent } from "./events.ts";
 import type { FileAsked, Known, KnownFolder, Opened } from "./serve/types.ts";
 
@@ -67,10 +67,8 @@ export class FolderSharing {
     for (const one of this.#watched) await this.#refresh(one);
   }
 
-  /** Shares a folder that was downloaded; beyond the tracker's limit as one that does not count. Resolves when it is hashed and can be served. */
-  async add(path: string, only?: string): Promise<void> {
-    const folder = new SharedFolder(path);
-    folder.only = only;
+  /** Shares another folder; beyond the tracker's limit as one that does not count. Resolves when it is hashed and can be served. */
+  async add(folder: SharedFolder): Promise<void> {
     if (this.folders.some(({ name }) => name === folder.name)) return;
     folder.beyond = !this.#tools.hasRoom();
     const one = watchedOf(folder);

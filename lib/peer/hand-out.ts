@@ -32,8 +32,8 @@ export interface Receiver {
   isOnline: boolean;
   /** When it was online last. Milliseconds of the clock's `elapsed`. */
   seenAt: number;
-  /** `cannot`: the program there takes no offers. */
-  state: "has" | "fetching" | "not" | "cannot";
+  /** `cannot`: the program there takes no offers. `declined`: the person does not want all of it. */
+  state: "has" | "fetching" | "not" | "cannot" | "declined";
   /** Only while it is fetching, where it is known. Per cent. */
   percent?: number | undefined;
 }
@@ -41,6 +41,8 @@ export interface Receiver {
 export type HandOutEvent =
   /** A person has all files by now: `has` of `of` people. */
   | { event: "has"; receiver: Receiver; has: number; of: number }
+  /** A person does not want it. */
+  | { event: "declined"; receiver: Receiver }
   /** The tracker does not take an offer. */
   | { event: "refused"; message: string }
   /** The tracker was asked. */
@@ -71,6 +73,9 @@ export class HandOut {
   /** The contents that each receiver was seen to have. */
   readonly #had = new Map<Receiver, Set<string>>();
   readonly #told = new Set<Receiver>();
+  /** The ids of those that do not want a file, and these receivers. They may be back under another id. */
+  readonly #decliners = new Set<string>();
+  readonly #declined = new Set<Receiver>();
   /** The names that several people had at once, without their numbers. */
   readonly #repeated = new Set<string>();
   #cancel = () => {};
@@ -89,17 +94,18 @@ export class HandOut {
     this.#offers = files.map((file) => ({ file, token: tools.token(), made: "" }));
   }
 
-  /** Whether all have all files: all who were named, or else all who are online and take offers. */
+  /** Whether all have all files: all who were named, or else all who are online and take offers. Those who do not want them do not count. */
   get isDone(): boolean {
     const counted = this.counted;
-    return counted.length > 0 && counted.every(({ state }) => state === "has");
+    return counted.length + this.#declined.size > 0 && counted.every(({ state }) => state === "has");
   }
 
   /** Those of whom it is expected that they fetch the files. */
   get counted(): Receiver[] {
     const since = this.#tools.clock.elapsed() - GRACE_MS;
     return this.receivers.filter(
-      ({ state, seenAt }) => state === "has" || (state !== "cannot" && (this.isToSome || seenAt > since)),
+      ({ state, seenAt }) =>
+        state === "has" || (state !== "cannot" && state !== "declined" && (this.isToSome || seenAt > since)),
     );
   }
 
@@ -127,6 +133,13 @@ export class HandOut {
       });
   }
 
+  /** The person of this peer does not want what is offered under this token. */
+  declined(token: string, id: string): void {
+    if (!this.#offers.some((one) => one.token === token)) return;
+    this.#decliners.add(id);
+    this.nudge();
+  }
+
   /** Ends the offers. */
   stop(): void {
     if (this.#stopped) return;
@@ -141,7 +154,7 @@ export class HandOut {
     const people = (await who()).filter(({ id }) => id !== self());
     this.#match(people);
     await this.#offer();
-    for (const receiver of this.receivers) if (receiver.state === "fetching") receiver.state = stateAtFirst(receiver.person);
+    for (const receiver of this.receivers) if (receiver.state === "fetching") receiver.state = this.#atFirst(receiver);
     for (const { file } of this.#offers) await this.#follow(file);
     this.#judge();
     if (!this.#stopped) report({ event: "looked" });
@@ -169,7 +182,8 @@ export class HandOut {
   #see(receiver: Receiver, person: PeerLine | undefined, free: Set<PeerLine>): boolean {
     if (person === undefined || !free.delete(person)) return false;
     receiver.person = person;
-    if (receiver.state === "cannot" || !person.offers) receiver.state = receiver.state === "has" ? "has" : stateAtFirst(person);
+    if (receiver.state === "cannot" || !person.offers)
+      receiver.state = receiver.state === "has" ? "has" : this.#atFirst(receiver);
     receiver.seenAt = this.#tools.clock.elapsed();
     return true;
   }
@@ -204,6 +218,11 @@ export class HandOut {
     }
   }
 
+  /** The state of a receiver that neither has the files nor is fetching them. */
+  #atFirst(receiver: Receiver): Receiver["state"] {
+    return this.#declined.has(receiver) ? "declined" : stateAtFirst(receiver.person);
+  }
+
   async #follow({ root }: Handed): Promise<void> {
     if (root === undefined) return;
     const records = await this.#tools.holders(root);
@@ -225,9 +244,15 @@ export class HandOut {
       this.files.every(({ root }) => root !== undefined && this.#had.get(receiver)?.has(root));
     for (const receiver of this.receivers) {
       if (has(receiver)) receiver.state = "has";
-      else if (receiver.state === "has") receiver.state = stateAtFirst(receiver.person);
+      else if (receiver.state !== "fetching") receiver.state = this.#atFirst(receiver);
       if (receiver.state !== "fetching") receiver.percent = undefined;
       if (receiver.state !== "has") this.#told.delete(receiver);
+    }
+    for (const receiver of this.receivers) {
+      if (!this.#decliners.has(receiver.person.id) || this.#declined.has(receiver)) continue;
+      this.#declined.add(receiver);
+      receiver.state = receiver.state === "has" ? "has" : this.#atFirst(receiver);
+      this.#tools.report({ event: "declined", receiver });
     }
     const counted = this.counted;
     let count = counted.filter((one) => this.#told.has(one)).length;
@@ -258,6 +283,11 @@ export class HandOuts {
   /** Looks again at once after an event that may matter. */
   hear({ event }: { event: string }): void {
     if (LOOK_AFTER.includes(event)) for (const one of this.#all) one.nudge();
+  }
+
+  /** The person of a peer does not want what is offered under this token. */
+  declined(token: string, id: string): void {
+    for (const one of this.#all) one.declined(token, id);
   }
 
   /** Whether a file is handed out. */

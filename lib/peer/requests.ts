@@ -142,6 +142,11 @@ export class TrackerRequests {
     await this.#tools.ask(encodeToTracker({ verb: "OFFER", ...offer }));
   }
 
+  /** Says that this peer's person does not want what was offered. */
+  async decline(offer: string): Promise<void> {
+    await this.#tools.ask(encodeToTracker({ verb: "DECLINE", offer }), { mayRefuse: true });
+  }
+
   /** What others offer to this peer. */
   offered(): Promise<FileRecord[]> {
     return this.#listAll({ offers: true }, ({ offer, root }) => `${offer} ${root}`);

@@ -98,6 +98,8 @@ export interface SessionOptions {
   callBack?(to: CallBack): void;
   /** Somebody offers this peer something. */
   offered?(message: Extract<Push, { verb: "OFFERED" }>): void;
+  /** Somebody does not want what this peer offers. */
+  declined?(message: Extract<Push, { verb: "DECLINED" }>): void;
   /** Something that this peer watches for has appeared. */
   appeared?(message: Extract<Push, { verb: "APPEARED" }>): void;
   report(event: SessionEvent): void;

@@ -382,6 +382,7 @@ export class Session {
     if (message.verb === "REVOKED") this.#options.revoked?.(message.ids);
     if (message.verb === "CONNECT" && this.#online) this.#options.callBack?.(message);
     if (message.verb === "OFFERED") this.#options.offered?.(message);
+    if (message.verb === "DECLINED") this.#options.declined?.(message);
     if (message.verb === "APPEARED") this.#options.appeared?.(message);
     if (message.verb === "GROUP") this.#group.heard(message.trackers);
     if (message.verb === "HOME" && this.#online) this.#group.sentHome(() => void this.#goHome());

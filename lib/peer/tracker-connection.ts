@@ -83,6 +83,7 @@ const PUSHES: readonly string[] = [
   "GROUP",
   "HOME",
   "OFFERED",
+  "DECLINED",
 ] satisfies Push["verb"][];
 
 function isPush(message: FromTracker): message is Push {

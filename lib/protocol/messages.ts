@@ -90,6 +90,7 @@
 //       OFFER offer=… root=… to=all|id,id,… say=…   → OK  ·  ERROR no-such-file  ·  ERROR too-many-offers  ·  ERROR muted
 //                                       Offer a content that this peer has to everybody, or to the peers with these ids. offer= is a token
 //                                       that the peer makes up; a token that it has used replaces that offer. say= has 200 bytes at most.
+//       DECLINE offer=…               → OK  ·  NOT FOUND   (the person of this peer does not want what was offered to it under this token)
 //       KNOWN address                 → YES  ·  NO   (whether an accepted peer has this address)
 //       CONNECT address=… port=… token=… id=…   → OK  ·  NOT FOUND (no such peer)  ·  ERROR too-many-connects
 //       PING                          → PONG
@@ -105,6 +106,7 @@
 //       GROUP tracker tracker …   the other trackers of this group, each KEY@ADDRESS:PORT,ADDRESS:PORT@AHEAD; they replace those said before
 //       HOME              this peer is a guest: it is asked to go back to the tracker that it came from
 //       OFFERED <record>  ·  OFFERED more=n   a peer offers this; or the number of offers that are not said. Only to a peer that said offers=1
+//       DECLINED offer=… id=…   the peer with this id does not want what this peer offers: once for each peer and offer
 //       REVOKED id,id,…   the operator has disconnected these peers: their passes are not valid any more; only to a peer that said key=
 //     peer → peer
 //       HELLO FT/2 pass=… keyed=…     → HI FT/2  ·  PROVE nonce=…  ·  ERROR not-accepted, close
@@ -393,6 +395,7 @@ export type ToTracker =
   | ({ verb: "WATCH" } & Watch)
   | { verb: "UNWATCH"; watch: string }
   | ({ verb: "OFFER" } & Offer)
+  | { verb: "DECLINE"; offer: string }
   | { verb: "KNOWN"; address: Address }
   /** `id`: that of the holder, where several peers have its address and port. */
   | ({ verb: "CONNECT"; id?: string | undefined } & CallBack)
@@ -452,6 +455,8 @@ export type FromTracker =
   | { verb: "APPEARED"; watch: string; record?: FileRecord; more?: number }
   /** `more`: this number of offers is not said; then there is no record. */
   | { verb: "OFFERED"; record?: FileRecord; more?: number }
+  /** The peer with this id does not want what was offered. */
+  | { verb: "DECLINED"; offer: string; id: string }
   | ({ verb: "DISMISSED" } & Dismissal)
   /** The other trackers of the group. They replace those of an earlier message. */
   | { verb: "GROUP"; trackers: GroupTracker[] }
@@ -468,7 +473,7 @@ export interface Dismissal {
 /** A message that a tracker sends without a request. */
 export type Push = Extract<
   FromTracker,
-  { verb: "NOTICE" | "REACH" | "CONNECT" | "REVOKED" | "DISMISSED" | "APPEARED" | "OFFERED" | "GROUP" | "HOME" }
+  { verb: "NOTICE" | "REACH" | "CONNECT" | "REVOKED" | "DISMISSED" | "APPEARED" | "OFFERED" | "DECLINED" | "GROUP" | "HOME" }
 >;
 
 /** A requested name may be any text: a name that is not on the holder's list is not found. */

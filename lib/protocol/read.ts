@@ -176,6 +176,8 @@ export class TrackerInbox extends Inbox<ToTracker> {
         return { verb, watch: watchValue(valuesOf(rest)) };
       case "OFFER":
         return { verb, ...offerOf(valuesOf(rest)) };
+      case "DECLINE":
+        return { verb, offer: tokenValue(valuesOf(rest), "offer") };
       case "WHO":
         return { verb, ...this.#pageOf(valuesOf(rest)) };
       case "KNOWN": {
@@ -316,6 +318,8 @@ export class SessionInbox extends Inbox<FromTracker> {
         return appearedOf(line, rest);
       case "OFFERED":
         return offeredOf(line, rest);
+      case "DECLINED":
+        return { verb, offer: valuesOf(rest).get("offer") ?? "", id: valuesOf(rest).get("id") ?? "" };
       case "REVOKED":
         return { verb, ids: rest.split(",") };
       case "GROUP":

@@ -32,6 +32,8 @@ export function encodeToTracker(message: Exclude<ToTracker, { profile: 1 } | { v
       const say = message.say === "" ? undefined : message.say;
       return `OFFER offer=${message.offer} root=${message.root} to=${to}${valueIf("say", say)}\n`;
     }
+    case "DECLINE":
+      return `DECLINE offer=${message.offer}\n`;
     case "WHO":
       return `WHO ${encodePage(message)}\n`;
     case "KNOWN":
@@ -112,6 +114,8 @@ export function encodeFromTracker(
       return `GROUP ${formatGroup(message.trackers)}\n`;
     case "OFFERED":
       return `OFFERED ${message.line ?? `more=${message.more ?? 0}`}\n`;
+    case "DECLINED":
+      return `DECLINED offer=${message.offer} id=${message.id}\n`;
     case "REVOKED":
       return `REVOKED ${message.ids.join(",")}\n`;
     case "HOME":

@@ -172,6 +172,8 @@ export class AcceptedPeer implements Presence {
         return { verb: this.#state.watches.remove(this.id, request.watch) ? "OK" : "NOT FOUND" };
       case "OFFER":
         return ended || !this.isPresent ? TOO_LATE : this.#offer(request);
+      case "DECLINE":
+        return { verb: this.#state.offers.decline(this.id, request.offer) ? "OK" : "NOT FOUND" };
       case "CONNECT":
         return this.#callBack(request);
       case "PING":

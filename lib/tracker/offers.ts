@@ -23,6 +23,8 @@ interface Kept extends Offer {
   readonly ids: Set<string> | undefined;
   /** The ids of the peers that were told of it, or of its number. */
   readonly told: Set<string>;
+  /** The ids of those that do not want it. */
+  readonly declined: Set<string>;
 }
 
 /** Why an offer is not taken. */
@@ -53,7 +55,13 @@ export class Offers {
     const isSame = before !== undefined && before.root === offer.root && before.say === offer.say;
     if (!isSame && !this.#take(from, host)) return "too-many-offers";
     const ids = offer.to === "all" ? undefined : new Set(offer.to);
-    const kept = { ...offer, from, ids, told: isSame ? before.told : new Set<string>() };
+    const kept = {
+      ...offer,
+      from,
+      ids,
+      told: isSame ? before.told : new Set<string>(),
+      declined: new Set<string>(isSame ? before.declined : []),
+    };
     made.delete(offer.offer);
     const [first] = made.keys();
     if (made.size >= OFFERS.burst && first !== undefined) made.delete(first);
@@ -61,6 +69,18 @@ export class Offers {
     const receivers = ids === undefined ? this.#catalog.members() : [...ids].flatMap((id) => this.#catalog.member(id) ?? []);
     this.#tellAll(kept, file, receivers[Symbol.iterator]());
     return file;
+  }
+
+  /** A peer that was told of an offer does not want it: its maker is told, once. False when there is no such offer. */
+  decline(id: string, token: string): boolean {
+    for (const made of this.#made.values()) {
+      const kept = made.get(token);
+      if (kept === undefined || !kept.told.has(id)) continue;
+      if (!kept.declined.has(id)) this.#catalog.member(kept.from)?.presence?.push({ verb: "DECLINED", offer: token, id });
+      kept.declined.add(id);
+      return true;
+    }
+    return false;
   }
 
   /** A peer has joined: it is told of what is offered to it. */

@@ -33,7 +33,7 @@ export interface Member {
 }
 
 /** What a tracker says without a request. */
-export type Push = Extract<Parameters<typeof encodeFromTracker>[0], { verb: "OFFERED" | "APPEARED" | "NOTICE" }>;
+export type Push = Extract<Parameters<typeof encodeFromTracker>[0], { verb: "OFFERED" | "DECLINED" | "APPEARED" | "NOTICE" }>;
 
 /** The connection of an FT/2 peer that is online, as the requests of other peers reach it. */
 export interface Presence extends Seer {

@@ -1,9 +1,9 @@
 // Trackers that share one index by a real Redis: how soon a change is found elsewhere, what searches cost, how cuts heal, and how much of
 // Redis it takes.
 //
-//     bun tests/bench/campus.ts [change|cost|cuts|kill|growth|all [peers of each tracker]]
+//     bun tests/bench/campus.ts [change|cost|cuts|kill|partition|growth|all [peers of each tracker]]
 //
-// Linux only. It needs Debian's `redis-server`.
+// Linux only. It needs Debian's `redis-server`; and for `partition` root, `iproute2` and `nftables`.
 
 import { systemClock } from "../../lib/clock.ts";
 import { dial } from "../../lib/net/dial.ts";
@@ -32,7 +32,7 @@ interface Hall {
   port: number;
 }
 
-async function open(name: string, redis?: RedisServer): Promise<Hall> {
+async function open(name: string, redis?: { readonly url: string }): Promise<Hall> {
   const at = ["--port", "0", "--host", "127.0.0.1", "--no-announce", "--json", "--name", name];
   const shared = redis === undefined ? [] : ["--group", "campus", "--redis", redis.url];
   const child = scene.start([TRACKER, ...at, ...shared, ...LIFTED], scene.folder);
@@ -166,18 +166,19 @@ async function cost(): Promise<void> {
   const [one, two, alone] = [await open("one", redis), await open("two", redis), await open("alone")];
   const asking = Generator.start();
   generators.push(asking);
-  await Promise.all([crowd(one, 0), crowd(two, 1), crowd(alone, 0), crowd(alone, 1)]);
-  for (const { child } of [one, two, alone]) await settled(child.pid);
   const kinds: [string, Ask][] = [
     ["SEARCH", { kind: "text", text: `SEARCH: ${nameOf(1_000_007)}\n` }],
     ["FIND", { kind: "text", text: "FIND 1000007 offset=0 limit=5\n" }],
   ];
   const peer = { records: 1, first: 5_000_000, port: 9, reach: true };
   const set = async ({ port }: Hall) => (await asking.call("open", { hosts: ["127.0.0.1"], port, count: 20, peer })).set;
+  // They come first: the tracker tries the ports of all others after theirs.
   const sides = [
     { hall: one, set: await set(one) },
     { hall: alone, set: await set(alone) },
   ];
+  await Promise.all([crowd(one, 0), crowd(two, 1), crowd(alone, 0), crowd(alone, 1)]);
+  for (const { child } of [one, two, alone]) await settled(child.pid);
   for (const [name, ask] of kinds) {
     const costs: number[][] = [[], []];
     for (let round = 0; round <= 7; round++) {
@@ -314,6 +315,89 @@ async function kill(): Promise<void> {
   await end([two], redis);
 }
 
+/** Redis is on a host of its own, with a link to each of two trackers: one link is cut for a minute, then both for 20 seconds. */
+async function partition(): Promise<void> {
+  const space = `ftc${process.pid}`;
+  const run = (...command: string[]) => {
+    const { exitCode, stderr } = Bun.spawnSync(command);
+    if (exitCode !== 0) throw new Error(`${command.join(" ")}: ${stderr}`);
+  };
+  const links = [1, 2].map((n) => ({ far: `f${n}`, near: `${space}n${n}`.slice(-15), net: `10.78.${n}` }));
+  run("ip", "netns", "add", space);
+  for (const { far, near, net } of links) {
+    run("ip", "link", "add", near, "type", "veth", "peer", "name", far, "netns", space);
+    run("ip", "address", "add", `${net}.1/24`, "dev", near);
+    run("ip", "link", "set", near, "up");
+    run("ip", "-n", space, "address", "add", `${net}.2/24`, "dev", far);
+    run("ip", "-n", space, "link", "set", far, "up");
+  }
+  /** Nothing comes through, and nobody is told of that. */
+  const nft = (rule: string) => run("ip", "netns", "exec", space, "nft", ...rule.split(" "));
+  const cut = (n: number) => nft(`add rule inet cut in iifname f${n} drop`);
+  const mendAll = () => nft("flush chain inet cut in");
+  try {
+    nft("add table inet cut");
+    nft("add chain inet cut in { type filter hook input priority 0 ; }");
+    const child = scene.start(
+      ["ip", "netns", "exec", space, "redis-server", "--save", "", "--protected-mode", "no", "--dir", scene.folder],
+      scene.folder,
+    );
+    await scene.line(child, /Ready to accept connections/);
+    const [one, two] = [await open("Hall 1", { url: "redis://10.78.1.2" }), await open("Hall 2", { url: "redis://10.78.2.2" })];
+    await Promise.all([crowd(one, 0), crowd(two, 1)]);
+    const leaving = Math.floor(PEERS / 10);
+    const leavers = [await crowd(one, 3, leaving), await crowd(two, 4, leaving)];
+    const raws = [await join(one, "own-0.txt"), await join(two, "own-1.txt", 4_001)];
+    const askers = [await join(one, "ask-0.txt", 4_002), await join(two, "ask-1.txt", 4_003)];
+    await untilEqual(raws, 120, 2 * (PEERS + leaving) * RECORDS);
+    /** Asks while `act` goes on: each tracker for a file of its own peers, and for one of the other's. */
+    const whileAsking = async (act: () => Promise<void>) => {
+      let over = false;
+      const counts = { own: 0, ownFailed: 0, others: 0, othersFailed: 0 };
+      const asking = askers.map(async (raw, i) => {
+        while (!over) {
+          counts.own += 1;
+          counts.others += 1;
+          if (!(await find(raw, nameOf(1_000_000 * i + 17)))) counts.ownFailed += 1;
+          if (!(await find(raw, nameOf(1_000_000 * (1 - i) + 17)))) counts.othersFailed += 1;
+          await Bun.sleep(20);
+        }
+      });
+      await act();
+      over = true;
+      await Promise.all(asking);
+      return `${counts.ownFailed} of ${counts.own} searches for own files failed, ${counts.othersFailed} of ${counts.others} for the other's`;
+    };
+    const size = async (raw: Raw) => (await table(raw)).split(" ")[0];
+    const during = await whileAsking(async () => {
+      cut(2);
+      await Bun.sleep(30_000);
+      await Promise.all(leavers.map((generator) => generator.stop()));
+      console.log(`  after 30 s: ${await size(raws[0] as Raw)} and ${await size(raws[1] as Raw)} records are known`);
+      await Bun.sleep(30_000);
+      console.log(`  after 60 s: ${await size(raws[0] as Raw)} and ${await size(raws[1] as Raw)} records are known`);
+      mendAll();
+    });
+    const healed = await untilEqual(raws, 60, 2 * PEERS * RECORDS);
+    console.log(
+      `partition of 60 s, ${2 * leaving} peers leave meanwhile: equal ${healed.seconds.toFixed(1)} s after it (${healed.hash}; ${2 * PEERS * RECORDS + 4} are right); ${during}`,
+    );
+    const away = await whileAsking(async () => {
+      cut(1);
+      cut(2);
+      await join(one, "during.txt", 4_004);
+      await Bun.sleep(20_000);
+      mendAll();
+    });
+    const again = await untilEqual(raws, 60, 2 * PEERS * RECORDS + 5);
+    console.log(`both links cut for 20 s: equal ${again.seconds.toFixed(1)} s after it (${again.hash}); ${away}`);
+    await end([one, two]);
+  } finally {
+    for (const { near } of links) Bun.spawnSync(["ip", "link", "del", near]);
+    Bun.spawnSync(["ip", "netns", "del", space]);
+  }
+}
+
 /** 1, 2 and 4 trackers: searches in all, and the load of Redis under a steady flow of changes. */
 async function growth(): Promise<void> {
   for (const count of [1, 2, 4]) {
@@ -368,6 +452,7 @@ try {
   if (part === "all" || part === "cost") await cost();
   if (part === "all" || part === "cuts") await cuts();
   if (part === "all" || part === "kill") await kill();
+  if (part === "all" || part === "partition") await partition();
   if (part === "all" || part === "growth") await growth();
 } finally {
   await end([]);

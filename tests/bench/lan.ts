@@ -62,7 +62,8 @@ export class Lan {
   start(host: Host, ...words: string[]): Child {
     const child = Bun.spawn(host.command(...words), {
       cwd: host.folder,
-      env: { ...process.env, XDG_CACHE_HOME: join(host.folder, ".cache") },
+      // Orders must not reach a tracker of this user that runs elsewhere on this machine.
+      env: { ...process.env, XDG_CACHE_HOME: join(host.folder, ".cache"), XDG_STATE_HOME: join(host.folder, ".state") },
       stdin: "ignore",
       stdout: "pipe",
       stderr: "pipe",

@@ -11,6 +11,9 @@ const SIZE = Number(process.argv[3] ?? 50) * 1_000_000;
 const MEGABITS = Number(process.argv[4] ?? 20);
 /** Each pupil's two files for the teacher. Bytes. */
 const HOMEWORK = 20_000;
+/** The pupil that is killed while the teacher collects, and the size of its two files: they take a while. Bytes. */
+const LEAVING = 3;
+const LARGE = 2_000_000;
 const LOOKS = 10;
 const NAME = "lesson.bin";
 
@@ -33,7 +36,7 @@ try {
   const right = sha(file);
   for (const [i, { folder }] of pupils.entries()) {
     mkdirSync(join(folder, "to"));
-    for (const one of ["a", "b"]) makeFile(join(folder, `homework-${one}-${i}.bin`), HOMEWORK + i);
+    for (const one of ["a", "b"]) makeFile(join(folder, `homework-${one}-${i}.bin`), (i === LEAVING ? LARGE : HOMEWORK) + i);
   }
   writeFileSync(join(teacher.folder, "own.txt"), "own");
   await lan.startUntil(hub, /listening/, TRACKER);
@@ -105,16 +108,17 @@ try {
     const at = performance.now();
     const child = lan.start(teacher, PEER, hub.address, "collect", "homework", "--to", "in", "--name", "Teacher", "--json");
     void new Response(child.stderr).text();
-    const out = new Response(child.stdout).text();
+    const line = lineOf(child);
     if (round === "first") {
-      await lan.stop(children[3] as (typeof children)[number], "SIGKILL");
-      children[3] = await start(3, false);
+      await line(/"event":"collected"/);
+      await lan.stop(children[LEAVING] as (typeof children)[number], "SIGKILL");
+      children[LEAVING] = await start(LEAVING, false);
     }
+    const [total] = await line(/"event":"total"[^\n]*/);
     const code = await child.exited;
     const seconds = (performance.now() - at) / 1000;
     const count = readdirSync(join(teacher.folder, "in"), { recursive: true }).filter((path) => String(path).endsWith(".bin"));
-    console.log(`collect, ${round}: ${count.length} files in ${seconds.toFixed(1)} s, exit ${code}`);
-    return { text: await out };
+    console.log(`collect, ${round}: ${count.length} files in ${seconds.toFixed(1)} s, exit ${code}; ${total}`);
   };
   await collect("first");
   await collect("again");

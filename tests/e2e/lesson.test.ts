@@ -120,4 +120,28 @@ describe("collect", () => {
     const nobody = await stage.ft(stage.visitorFolder(), address, "collect", "nothing", "--to", to, "--quiet");
     expect(nobody).toMatchObject({ code: 1, err: "Nobody has a file that fits.\n" });
   });
+
+  test("waits for somebody who left in the middle, goes on when it is back, and takes those along who came meanwhile", async () => {
+    const { address, program } = await stage.tracker();
+    const cwd = stage.folderWith({ "homework.bin": new Uint8Array(3_000_000).fill(7) });
+    const share = async (...args: string[]) =>
+      (await stage.sharing(address, cwd, 0, "--share", "homework.bin", "--name", "Ben", ...args)).program;
+    const ben = await share("--limit", "100kB");
+    await ben.waitFor(/"event":"root"/);
+    const to = join(stage.folder(), "work");
+    const args = [address, "collect", "homework", "--to", to, "--port", "0", "--name", "Anna"];
+    const collecting = stage.run(PEER, args, { cwd: stage.visitorFolder() });
+    await ben.waitFor(/"event":"upload-started"/);
+    await stage.sharing(address, stage.folderWith({ "homework.txt": "of Chloe" }), 1, "--name", "Chloe");
+    ben.kill();
+    await program.waitFor(/left[^\n]*"Ben"/);
+    await collecting.waitFor(/Chloe: 1 file, 8 B/);
+    await share();
+    expect({ code: await collecting.exited, err: collecting.err }).toMatchObject({
+      code: 0,
+      err: expect.stringContaining("Left before all was fetched: Ben. Waiting"),
+    });
+    expect(collecting.out).toContain("Ben: 1 file, 3.0 MB\n2 new files of 2 people, 3.0 MB\n");
+    expect(readFileSync(join(to, "Ben", "homework.bin")).every((byte) => byte === 7)).toBe(true);
+  });
 });

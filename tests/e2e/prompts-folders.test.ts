@@ -8,6 +8,7 @@ import { PEER } from "../helpers/programs.ts";
 import { KEY } from "../helpers/terminal.ts";
 
 const stage = guidedStage();
+const [CTRL_F, CTRL_G] = ["\x06", "\x07"];
 
 /** A folder "Lesson" with these files; gives the folder that it is in. */
 function lesson(files: Record<string, string>): string {
@@ -69,5 +70,36 @@ describe("a folder of one's own", () => {
     await screen.waitFor(SEARCH);
     expect(await stage.onlyRecord(address, "Lesson")).toMatchObject({ type: "inode/directory", files: 4 });
     expect(existsSync(join(top, "Lesson", "a.txt"))).toBe(true);
+  });
+
+  test("is sent to one person as a whole, and the others do not find it", async () => {
+    const { address } = await stage.tracker();
+    const at = async (name: string, cwd: string) => {
+      const own = join(stage.folderWith({ [`${name}.txt`]: "own" }), `${name}.txt`);
+      const screen = stage.guided(address, { cwd, columns: 100 }, "--share", own, "--name", name, "--to", stage.folder());
+      await screen.waitFor(SEARCH);
+      return screen;
+    };
+    const anna = await at("Anna", join(lesson(FILES), "Lesson"));
+    const ben = await at("Ben", stage.folder());
+    const chloe = await at("Chloe", stage.folder());
+    anna.press(CTRL_G);
+    await anna.waitFor("Who gets it?");
+    await anna.choose("Ben");
+    await anna.waitFor("What do you send?");
+    anna.press(CTRL_F);
+    await anna.waitFor(/has 4 files.*Send the folder "Lesson" as one/s);
+    anna.press(KEY.enter);
+    await anna.waitFor("A word to go with it?");
+    anna.press(KEY.enter);
+    await anna.waitFor('Offered "Lesson" (16 B) to Ben.');
+    await ben.waitFor('Anna offers the folder "Lesson" (4 files, 16 B): Ctrl-F fetches');
+    ben.press(CTRL_F);
+    await ben.waitFor("What do you want to fetch?");
+    ben.press(KEY.enter);
+    await ben.waitFor(VERIFIED);
+    await anna.waitFor('Ben has "Lesson" (1 of 1).');
+    expect((await stage.ft(stage.visitorFolder(), address, "search", "Lesson", "--json")).code).toBe(1);
+    expect(chloe.text).not.toContain("Lesson");
   });
 });

@@ -47,8 +47,8 @@ describe("share on a terminal", () => {
     screen.press("y", KEY.enter);
     expect(await chloe.exited).toBe(0);
     expect(seenIn(to)).toEqual(["notes.txt", "slides.txt"]);
-    eve.kill("SIGINT");
-    expect(await eve.exited).toBe(130);
+    expect(await eve.exited).toBe(0);
+    expect(eve.out).toBe('Ben does not want "advertisement.txt".\nSaid no: Ben.\n');
     screen.press(KEY.ctrlC);
     expect(await screen.exited).toBe(130);
     expect(screen.cooked).toBe(true);
@@ -67,7 +67,10 @@ describe("share on a terminal", () => {
     screen.press(KEY.enter);
     expect(await eve.exited).toBe(0);
     expect(seenIn(to)).toEqual(["last.txt"]);
-    for (const other of others) other.kill("SIGINT");
+    for (const other of others) {
+      await other.exited;
+      expect(other.out).toContain("Said no: Ben.\n");
+    }
   });
 });
 
@@ -117,7 +120,8 @@ describe("the prompts", () => {
     await chloe.screen.waitFor(SEARCH);
     chloe.screen.press(CTRL_F);
     await chloe.screen.waitFor("Nobody offers you a file now.");
+    await anna.screen.waitFor('Chloe does not want "own.txt".');
     anna.screen.press(KEY.leave);
-    await anna.screen.waitFor(/"own\.txt" \(3 B\): 0 of 2 have it, 2 not yet\. Not yet: Ben, Chloe\./);
+    await anna.screen.waitFor(/"own\.txt" \(3 B\): 0 of 1 have it, 1 not yet\. Not yet: Ben\. Said no: Chloe\./);
   });
 });

@@ -4,7 +4,7 @@ import { describe, expect, test } from "bun:test";
 import { chmodSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { end, House } from "../helpers/house.ts";
-import { type Host, Lan } from "../helpers/lan.ts";
+import { Alone, type Host, Lan } from "../helpers/lan.ts";
 import { PEER, type Program, Stage, TRACKER } from "../helpers/programs.ts";
 import { Raw } from "../helpers/raw.ts";
 import { RedisServer } from "../helpers/redis-server.ts";
@@ -170,6 +170,34 @@ describe("trackers that share one index", () => {
     writeFileSync(file, `redis://:right@127.0.0.1:${campus.redis.port}\n`);
     const right = await campus.stage.tracker("--json", "--redis-file", file);
     await right.program.waitFor(/"event":"redis","state":"connected"/);
+  });
+});
+
+describe("trackers on one computer without a network", () => {
+  const onNoNetwork = test.skipIf(noRedis !== undefined || Alone.possible() !== undefined);
+
+  onNoNetwork("a peer of one fetches the file of a peer of the other", async () => {
+    await using stage = Object.assign(new Stage(), { [Symbol.asyncDispose]: () => stage.close() });
+    using alone = await Alone.make();
+    const start = (words: string[], cwd = stage.folder()) => {
+      const [command = "", ...args] = alone.command(...words);
+      return stage.run(command, args, { cwd });
+    };
+    const redis = start(["redis-server", "--save", "", "--port", "6380"]);
+    await redis.waitFor(/Ready to accept connections/);
+    const shared = ["--json", "--group", "campus", "--redis", "redis://127.0.0.1:6380"];
+    const trackers = ["2001", "2002"].map((port) => start([TRACKER, "--port", port, "--name", `Hall ${port}`, ...shared]));
+    for (const tracker of trackers) await tracker.waitFor(/"event":"tracker","state":"here"/);
+    const folder = stage.folder();
+    writeFileSync(join(folder, "one.txt"), "one");
+    const sharing = start([PEER, "127.0.0.1:2001", "share", "one.txt", "--json", "--port", "0"], folder);
+    await sharing.waitFor(/"event":"root"/);
+    const into = stage.folder();
+    writeFileSync(join(into, "two.txt"), "two");
+    const get = ["get", "one.txt", "--wait", "1m", "--share", "two.txt", "--port", "0"];
+    const getting = start([PEER, "127.0.0.1:2002", ...get], into);
+    expect({ code: await getting.exited, err: getting.err }).toMatchObject({ code: 0 });
+    expect(readFileSync(join(into, "one.txt"), "utf8")).toBe("one");
   });
 });
 

@@ -4,7 +4,7 @@ import net from "node:net";
 
 const PATIENCE_MS = 55_000;
 /** What a tracker says without being asked. */
-const PUSH = /^(?:NOTICE|REACH|CONNECT|REVOKED|DISMISSED|APPEARED|OFFERED|GROUP|HOME)(?: |$)/;
+const PUSH = /^(?:NOTICE|REACH|CONNECT|REVOKED|DISMISSED|APPEARED|OFFERED|DECLINED|GROUP|HOME)(?: |$)/;
 
 /** One connection, byte for byte. */
 export class Raw {

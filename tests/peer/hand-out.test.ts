@@ -36,6 +36,7 @@ function room(to: "all" | PeerLine[], file: Handed = { name: "x", size: 1, root:
   const handOut = handOuts.prepare([file], to, "hi", (event) => {
     if (event.event === "has") said.push(`${event.receiver.person.name} ${event.has} of ${event.of}`);
     if (event.event === "refused") said.push(event.message);
+    if (event.event === "declined") said.push(`${event.receiver.person.name} says no`);
   });
   const has = ({ port, address }: PeerLine, more = {}) =>
     ({ name: "x", size: 1, root: ROOT, address, port, ...more }) as FileRecord;
@@ -77,6 +78,25 @@ test("for all, those who join later count, and those who have left without it co
   expect([states(), handOut.isDone]).toEqual([["Ben has left", "Chloe not left", "Dan cannot left"], false]);
   await clock.pass(30_000);
   expect(handOut.isDone).toBe(true);
+});
+
+test("who does not want it is told once and does not count, also under another id; who fetches it all the same counts", async () => {
+  const [ben, chloe] = [person("b", 1, "Ben"), person("c", 2, "Chloe")];
+  const { clock, tracker, said, handOuts, handOut, has, states } = room([ben, chloe]);
+  handOut.start();
+  await settle();
+  handOuts.declined("other", "c");
+  handOuts.declined("token", "b");
+  handOuts.declined("token", "b");
+  await settle();
+  expect([said, states(), handOut.isDone]).toEqual([["Ben says no"], ["Ben declined", "Chloe not"], false]);
+  tracker.records = [has(chloe)];
+  tracker.people = [person("b2", 1, "Ben"), chloe];
+  await clock.pass(2_000);
+  expect([said.slice(1), states(), handOut.isDone]).toEqual([["Chloe 1 of 1"], ["Ben declined", "Chloe has"], true]);
+  tracker.records = [has(chloe), has(ben)];
+  await clock.pass(1_000);
+  expect([said.slice(2), states()]).toEqual([["Ben 2 of 2"], ["Ben has", "Chloe has"]]);
 });
 
 test("a receiver who is back under another id is offered it again, by its name and place", async () => {

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import type { Offer } from "../../lib/protocol/messages.ts";
 import { SessionInbox, TrackerInbox } from "../../lib/protocol/read.ts";
-import { encodeToTracker } from "../../lib/protocol/write.ts";
+import { encodeFromTracker, encodeToTracker } from "../../lib/protocol/write.ts";
 import { LIMITS } from "../../lib/tracker/limits.ts";
 
 const ROOT = "ab".repeat(32);
@@ -45,6 +45,13 @@ test("what is offered is read with its token and words; a number, and a record t
   for (const line of ["OFFERED", "OFFERED more=x", "OFFERED <a,b>", `OFFERED ${record.replace("only=circle", "only=%20")}`]) {
     expect(pushed(line)).toMatchObject({ verb: "UNKNOWN" });
   }
+});
+
+test("a no to an offer is read as it was written, by the tracker and by the maker of the offer", () => {
+  expect(read(encodeToTracker({ verb: "DECLINE", offer: "o1" }))).toEqual({ verb: "DECLINE", offer: "o1" });
+  expect(() => read("DECLINE offer=a%20b\n")).toThrow("token");
+  const line = encodeFromTracker({ verb: "DECLINED", offer: "o1", id: "1a" });
+  expect(pushed(line.trimEnd())).toEqual({ verb: "DECLINED", offer: "o1", id: "1a" });
 });
 
 test("a peer cannot say in its own record that it is offered", () => {

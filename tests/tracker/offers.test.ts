@@ -49,6 +49,21 @@ describe("an offer", () => {
     expect(await told(chloe)).toHaveLength(1);
   });
 
+  test("that a peer does not want is told to its maker once; nobody says no to what was not offered to it", async () => {
+    const { house, anna, ben, chloe } = await room();
+    await using _ = house;
+    await anna.ask(`${OFFER} to=${ben.id}`);
+    expect([await chloe.ask("DECLINE offer=o1"), await ben.ask("DECLINE offer=o2")]).toEqual(["NOT FOUND", "NOT FOUND"]);
+    for (let i = 0; i < 3; i++) expect(await ben.ask("DECLINE offer=o1")).toBe("OK");
+    await anna.ask("PING");
+    expect(anna.raw.pushes.filter((line) => line.startsWith("DECLINED"))).toEqual([`DECLINED offer=o1 id=${ben.id}`]);
+    // The offer is made again, as after a change of its receivers.
+    await anna.ask(`${OFFER} to=${ben.id},${chloe.id}`);
+    expect([await ben.ask("DECLINE offer=o1"), await chloe.ask("DECLINE offer=o1")]).toEqual(["OK", "OK"]);
+    await anna.ask("PING");
+    expect(anna.raw.pushes.filter((line) => line.startsWith("DECLINED"))).toHaveLength(2);
+  });
+
   test("to all is told to those that join later, and asked for with LIST offers=1 until its maker leaves", async () => {
     const { house, anna, ben } = await room();
     await using _ = house;

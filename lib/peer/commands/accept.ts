@@ -84,8 +84,13 @@ export class Accepting {
       if (group === undefined) break;
       const answer = await this.#answerTo(group);
       if (answer === undefined) break;
-      this.#waiting = answer === "none" ? [] : this.#waiting.filter((one) => !group.includes(one));
-      if (answer !== "yes") continue;
+      const answered = answer === "none" ? this.#waiting : group;
+      this.#waiting = this.#waiting.filter((one) => !answered.includes(one));
+      if (answer !== "yes") {
+        const { handing } = await this.#ready.promise;
+        for (const record of answered) handing.decline(record);
+        continue;
+      }
       this.#queue.push(...group);
       void this.#fetchNext();
     }

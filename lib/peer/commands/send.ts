@@ -15,6 +15,7 @@ import { oldTracker } from "../offers.ts";
 import type { CommandLine } from "../options.ts";
 import {
   cannotSentence,
+  declinedSentence,
   describeHanded,
   describeMissing,
   describeProgress,
@@ -77,7 +78,7 @@ export async function send(peer: Peer, line: CommandLine, { files, folders }: To
     if (cannot.length > 0) screen.note(cannotSentence(cannot));
     for (const one of to) noteTwins(one.name, people, screen);
   }
-  const handed: Handed[] = [...files, ...folders.map(handedFolder)];
+  const handed: Handed[] = [...files, ...folders];
   await new Promise<void>((resolve, reject) => {
     const started = performance.now();
     const handOut = peer.handing.offer(handed, to, line.say, (event) => {
@@ -100,19 +101,6 @@ export async function send(peer: Peer, line: CommandLine, { files, folders }: To
   });
 }
 
-/** A folder has its content id when it is hashed. */
-function handedFolder(folder: SharedFolder): Handed {
-  return {
-    name: folder.name,
-    get size() {
-      return folder.size;
-    },
-    get root() {
-      return folder.state?.tree.root;
-    },
-  };
-}
-
 /** Says that others have the name that was typed, with a number. */
 function noteTwins(name: string | undefined, people: { name?: string | undefined }[], screen: Screen): void {
   if (name === undefined) return;
@@ -131,10 +119,17 @@ function tell(event: HandOutEvent, handOut: HandOut, screen: Screen): void {
     return;
   }
   if (event.event === "refused") return;
-  const { receiver, has, of } = event;
+  const { receiver } = event;
+  const { id, name: by, address, port } = receiver.person;
+  const who = { address, port, id, by, files: handOut.files.map(({ name }) => name) };
+  if (event.event === "declined") {
+    if (screen.json) screen.object({ event: "declined", ...who });
+    else screen.event(declinedSentence(receiver, handOut));
+    return;
+  }
+  const { has, of } = event;
   if (screen.json) {
-    const { id, name: by, address, port } = receiver.person;
-    screen.object({ event: "has-all", address, port, id, by, files: handOut.files.map(({ name }) => name), has, online: of });
+    screen.object({ event: "has-all", ...who, has, online: of });
     return;
   }
   const what =
@@ -151,6 +146,8 @@ function summarize(handOut: HandOut, screen: Screen): void {
     return;
   }
   const missing = describeMissing(handOut);
-  const progress = handOut.counted.length === 0 ? "Nobody has been there to take it." : `${describeProgress(handOut)}.`;
-  screen.results([missing === "" ? progress : `${progress} ${missing}`]);
+  const isNobody = handOut.receivers.every(({ state }) => state === "cannot");
+  const nobody = isNobody ? "Nobody has been there to take it." : "";
+  const progress = handOut.counted.length === 0 ? nobody : `${describeProgress(handOut)}.`;
+  screen.results([`${progress} ${missing}`.trim()]);
 }

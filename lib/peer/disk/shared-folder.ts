@@ -58,6 +58,11 @@ export class SharedFolder {
     this.name = parseFileName(basename(path).normalize("NFC"));
   }
 
+  /** Its content id, once everything is hashed. */
+  get root(): string | undefined {
+    return this.state?.tree.root;
+  }
+
   /** Counts the files, so that the folder has a record at once. Throws a sentence when it cannot be shared. */
   async look(signal?: AbortSignal): Promise<Walk> {
     learnNumbering(this.path);

@@ -8,8 +8,8 @@ import type { Asking } from "./asking.ts";
 import { leftInFolder } from "./view.ts";
 import { withoutCommands } from "./words.ts";
 
-/** Looks through a folder, says what is in it, and asks. Undefined when it is not to be shared, or cannot be. */
-export async function askAsOne(prompts: Asking, path: string): Promise<SharedFolder | undefined> {
+/** Looks through a folder, says what is in it, and asks. Undefined when it is not to be shared or sent, or cannot be. */
+export async function askAsOne(prompts: Asking, path: string, purpose?: "send"): Promise<SharedFolder | undefined> {
   let folder: SharedFolder;
   try {
     folder = new SharedFolder(realpathSync(path));
@@ -24,9 +24,12 @@ export async function askAsOne(prompts: Asking, path: string): Promise<SharedFol
   }
   const { name, files, size, left } = folder;
   prompts.say(`${printable(path)} has ${plural(files, "file")}, ${formatSize(size)}.${leftInFolder(Object.fromEntries(left))}`);
-  const answer = await prompts.choose(`Share the folder "${printableName(name)}" as one, with all that is in it?`, [
-    { value: "yes" as const, label: "Yes" },
-    { value: "no" as const, label: "No" },
-  ]);
+  const answer = await prompts.choose(
+    `${purpose === "send" ? "Send" : "Share"} the folder "${printableName(name)}" as one, with all that is in it?`,
+    [
+      { value: "yes" as const, label: "Yes" },
+      { value: "no" as const, label: "No" },
+    ],
+  );
   return answer === "yes" ? folder : undefined;
 }

@@ -24,14 +24,14 @@ const FOLDERS_SHOWN = 5;
 
 /** The key for another folder: Ctrl with this letter. */
 const OTHER_FOLDER = "o";
-/** The key for sharing the folder as one. */
+/** The key for sharing or sending the folder as one. */
 const AS_ONE = "f";
 
 /** What a person has chosen to share, and the folder it was chosen from. */
 export interface ChosenFiles {
   files: SharedFile[];
   from: string;
-  /** The folder is shared as one, not its files. */
+  /** The folder is shared or sent as one, not its files. */
   asOne?: SharedFolder;
 }
 
@@ -57,7 +57,7 @@ export async function askFiles(
     if (taken.length === 0) {
       sayUnfit(prompts, left);
       prompts.say(`There are no files in ${printable(from)}${subfoldersOf(from)}.`);
-      const asOne = purpose === "send" || foldersAt(from, true).length === 0 ? undefined : await askAsOne(prompts, from);
+      const asOne = foldersAt(from, true).length === 0 ? undefined : await askAsOne(prompts, from, purpose);
       if (asOne !== undefined) return { files: [], from, asOne };
       const other = await askFolder(
         prompts,
@@ -89,7 +89,7 @@ export async function askFiles(
       enter: purpose === "send" ? "go on" : "share them",
       escape: "back",
       shortcuts: [
-        ...(purpose === "send" ? [] : [{ letter: AS_ONE, label: "this folder as one" }]),
+        { letter: AS_ONE, label: "this folder as one" },
         { letter: OTHER_FOLDER, label: "other folder" },
       ],
       check: ({ row }) =>
@@ -107,7 +107,7 @@ export async function askFiles(
     const chosen = marks.size > 0 || answer.row === undefined ? taken.filter(({ path }) => marks.has(path)) : [answer.row];
     if (answer.shortcut === undefined) return { files: chosen, from };
     if (answer.shortcut === AS_ONE) {
-      const asOne = await askAsOne(prompts, from);
+      const asOne = await askAsOne(prompts, from, purpose);
       if (asOne !== undefined) return { files: [], from, asOne };
     } else from = (await askFolder(prompts, "Which folder?", from, refuseUnreadable)) ?? from;
   }

@@ -64,7 +64,9 @@ export interface GuidedPeer {
   readonly folders: {
     readonly folders: readonly SharedFolder[];
     /** Shares a folder as one. Resolves when it is hashed. */
-    add(path: string): Promise<void>;
+    add(folder: SharedFolder): Promise<void>;
+    /** Shows a folder that is only for some to the circle of another token; without one to everybody. */
+    showTo(root: string, only: string | undefined): void;
   };
   /** The list of a folder; the records are its holders. Throws a sentence. */
   listOf(records: [FileRecord, ...FileRecord[]], how: { signal: AbortSignal }): Promise<FolderEntry[]>;
@@ -435,7 +437,7 @@ class Guide {
       prompts.done(
         `Sharing the folder "${printableName(chosen.asOne.name)}" as one, too. Others can fetch it when it is read.`,
       );
-      void peer.folders.add(chosen.asOne.path);
+      void peer.folders.add(chosen.asOne);
       return;
     }
     await peer.shareInstead(chosen.files);

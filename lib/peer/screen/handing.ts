@@ -13,6 +13,8 @@ export interface Handing {
   share(file: SharedFile): void;
   /** An offer of somebody else could not be fetched: when it is made again, it is told again. */
   again(offered: FileRecord): void;
+  /** The person does not want what somebody else offers. */
+  decline(offered: FileRecord): void;
   /** A text that nobody can guess. */
   token(): string;
 }

@@ -69,10 +69,19 @@ export function describeMissing({ receivers }: HandOut): string {
   };
   const not = receivers.filter(({ state }) => state === "not" || state === "fetching").map(label);
   const cannot = receivers.filter(({ state }) => state === "cannot").map(label);
+  const declined = receivers.filter(({ state }) => state === "declined").map(receiverLabel);
   return [
     ...(not.length === 0 ? [] : [`Not yet: ${not.join(", ")}.`]),
+    ...(declined.length === 0 ? [] : [`Said no: ${declined.join(", ")}.`]),
     ...(cannot.length === 0 ? [] : [cannotSentence(cannot)]),
   ].join(" ");
+}
+
+/** `Ben does not want "a.pdf".` */
+export function declinedSentence(receiver: Receiver, { files }: HandOut): string {
+  const [first] = files;
+  const what = files.length === 1 && first !== undefined ? `"${printableName(first.name)}"` : plural(files.length, "file");
+  return `${receiverLabel(receiver)} does not want ${what}.`;
 }
 
 /** The sentence about people who take no offers. */

@@ -4,6 +4,7 @@ import type { PeerLine } from "../../protocol/messages.ts";
 import { type FileRecord, SAY_LIMIT } from "../../protocol/record.ts";
 import { byteLength, formatSize, plural, printable, printableName } from "../../text.ts";
 import type { SharedFile } from "../disk/share.ts";
+import type { SharedFolder } from "../disk/shared-folder.ts";
 import type { HandOut, HandOutEvent } from "../hand-out.ts";
 import { holderName, peerLabel } from "../holder-name.ts";
 import type { Asking, Telling } from "./asking.ts";
@@ -12,6 +13,7 @@ import { columnsOf, fit, fitName } from "./columns.ts";
 import { type Fetching, fetchAll } from "./fetching.ts";
 import type { GuidedPeer } from "./guide.ts";
 import {
+  declinedSentence,
   describeHanded,
   describeMissing,
   describeOffers,
@@ -88,6 +90,7 @@ export class Offering {
     });
     if (answer === undefined) return;
     if (answer.shortcut === NONE) {
+      for (const record of this.#waiting) peer.handing.decline(record);
       this.#waiting = [];
       return;
     }
@@ -120,7 +123,9 @@ export class Offering {
       byteLength(typed) > SAY_LIMIT ? "That is too long." : undefined,
     );
     if (say === undefined) return;
-    const files = this.#share(peer, chosen.files, to === EVERYBODY);
+    const isToAll = to === EVERYBODY;
+    const files =
+      chosen.asOne === undefined ? this.#share(peer, chosen.files, isToAll) : this.#shareFolder(peer, chosen.asOne, isToAll);
     if (files.length === 0) return;
     const handOut: HandOut = peer.handing.offer(files, to, say, (event) => this.#hear(event, handOut));
     this.#handOuts.push(handOut);
@@ -186,8 +191,29 @@ export class Offering {
     });
   }
 
+  /** Shares the folder, if it is not shared already. Gives it if it can be handed out. */
+  #shareFolder({ folders, handing, share }: GuidedPeer, folder: SharedFolder, isToAll: boolean): SharedFolder[] {
+    const shared = [...folders.folders, ...share.files].find(({ name }) => name === folder.name);
+    if (shared === undefined) {
+      folder.only = isToAll ? undefined : handing.token();
+      void folders.add(folder);
+      return [folder];
+    }
+    if (!("files" in shared) || shared.path !== folder.path) {
+      this.#prompts.warn(`You share something else called "${printableName(folder.name)}". Rename one of them.`);
+      return [];
+    }
+    if (shared.only === undefined && !isToAll)
+      this.#prompts.say(`You share "${printableName(folder.name)}" already: everybody can find it.`);
+    // Until it is hashed nobody was told of it.
+    if (isToAll && shared.root === undefined) shared.only = undefined;
+    else if (isToAll) folders.showTo(shared.root ?? "", undefined);
+    return [shared];
+  }
+
   #hear(event: HandOutEvent, handOut: HandOut): void {
     if (event.event === "refused") this.#prompts.ring(event.message);
+    if (event.event === "declined") this.#tell(declinedSentence(event.receiver, handOut));
     if (event.event !== "has") return;
     const what =
       handOut.files.length === 1 ? `"${printableName(handOut.files[0]?.name ?? "")}"` : plural(handOut.files.length, "file");

@@ -4,7 +4,7 @@
 import type { Ban } from "../bans.ts";
 import { parseNetwork } from "../networks.ts";
 import { ask, hashOf, type Store } from "./store.ts";
-import { type Keys, objectIn } from "./wire.ts";
+import { type Keys, objectIn, timeIn } from "./wire.ts";
 
 /** The end of a ban is remembered for this long. Milliseconds. */
 const ENDED_KEPT_MS = 30 * 86_400_000;
@@ -81,6 +81,7 @@ export class SharedBans {
 
 function fieldIn(text: unknown): Field | undefined {
   const { until, reason, ended } = objectIn(text);
-  const time = (value: unknown) => (typeof value === "number" && Number.isFinite(value) ? value : undefined);
-  return typeof reason === "string" ? { until: time(until), reason, ended: time(ended) } : undefined;
+  // A ban whose end cannot be read is none: it would be one for good.
+  if (typeof reason !== "string" || (until !== undefined && timeIn(until) === undefined)) return undefined;
+  return { until: timeIn(until), reason, ended: timeIn(ended) };
 }

@@ -5,7 +5,7 @@ import { parseNetwork } from "../networks.ts";
 import { disconnect, notify, sendHome } from "../operator.ts";
 import type { TrackerState } from "../state.ts";
 import type { SharedIndex } from "./shared-index.ts";
-import type { GroupEvent } from "./wire.ts";
+import { type GroupEvent, timeIn } from "./wire.ts";
 
 /** The most ids in one event. */
 const MOST_IDS = 1_000;
@@ -17,7 +17,7 @@ export function hear(event: GroupEvent, state: TrackerState, shared: SharedIndex
   const { bans } = state.setup;
   switch (event.what) {
     case "notice":
-      notify(String(event.words), state);
+      if (typeof event.words === "string") notify(event.words, state);
       return;
     case "home":
       sendHome(state, String(event.key));
@@ -26,9 +26,9 @@ export function hear(event: GroupEvent, state: TrackerState, shared: SharedIndex
       if (Array.isArray(event.ids)) state.revoke(event.ids.slice(0, MOST_IDS).map(String).filter(isId));
       return;
     case "kick": {
-      const network = parseNetwork(String(event.network));
-      if (network === undefined) return;
-      const until = shared.ownTime(event.until);
+      const [network, end] = [parseNetwork(String(event.network)), timeIn(event.until)];
+      if (network === undefined || end === undefined) return;
+      const until = shared.ownTime(end);
       const peer = event.id === undefined ? undefined : state.catalog.member(event.id);
       bans.kick(network, until);
       if (event.id === undefined || peer !== undefined)
@@ -36,8 +36,9 @@ export function hear(event: GroupEvent, state: TrackerState, shared: SharedIndex
       return;
     }
     case "ban": {
-      const until = event.until === undefined ? undefined : shared.ownTime(event.until);
-      addBan(String(event.network), until, String(event.reason), state);
+      const end = timeIn(event.until);
+      if (event.until !== undefined && end === undefined) return;
+      addBan(String(event.network), end === undefined ? undefined : shared.ownTime(end), String(event.reason), state);
       return;
     }
     case "unban":

@@ -6,7 +6,7 @@ import { type Address, isLoopback } from "../../protocol/address.ts";
 import { type FileName, type FileRecord, formatRecord, parseFileName, parseRecord } from "../../protocol/record.ts";
 import type { Member } from "../shelf.ts";
 import type { TrackerState } from "../state.ts";
-import { type Change, formatHeader, type Header, parseHeader, recordField, splitField } from "./wire.ts";
+import { type Change, formatHeader, type Header, isPeerId, parseHeader, recordField, splitField } from "./wire.ts";
 
 /** The peers of a snapshot that are put in the catalog before others have a turn. */
 const PEERS_A_TURN = 50;
@@ -295,11 +295,12 @@ export class SharedTable {
   }
 }
 
-/** Changes by the peers that they are of. */
+/** Changes by the peers that they are of. A field that no tracker writes is left out. */
 function byPeer(changes: Iterable<Change>): Map<string, PeerChange> {
   const peers = new Map<string, PeerChange>();
   for (const [field, value] of changes) {
     const [id, name] = splitField(field);
+    if (!isPeerId(id)) continue;
     const change = peers.get(id) ?? { header: undefined, records: [] };
     peers.set(id, change);
     if (name === undefined) change.header = value;

@@ -24,6 +24,12 @@ export const EPOCH_FIELD = "@";
 const NUMBER_FIELD = "#";
 /** The field of an entry that tells every tracker of something that is no record, as JSON. */
 const EVENT_FIELD = "!";
+/** A time after this was not written by a tracker, and a calendar may have no date for it. Milliseconds since 1970. */
+const LATEST_TIME = Date.UTC(9999, 11, 31);
+/** An id as a tracker makes it: random letters, or the place of an FT/1 peer. */
+const PEER_ID = /^[\w.:%-]{1,128}$/;
+/** A longer name of a tracker is cut. Characters. */
+const TRACKER_NAME_LIMIT = 255;
 
 export function keysOf(group: string) {
   const start = `ft:${encodeURIComponent(group)}:`;
@@ -63,7 +69,7 @@ export function parseAlive(text: unknown): Alive | undefined {
   if (typeof epoch !== "string" || typeof key !== "string" || typeof name !== "string" || !Array.isArray(at)) return undefined;
   if (!/^[\w-]{43}$/.test(key) || !/^[\w-]{1,64}$/.test(epoch)) return undefined;
   const places = at.flatMap((place) => parseEndpoint(String(place)) ?? []);
-  return { epoch, name, key, at: places, clock: numberOf(clock) };
+  return { epoch, name: name.slice(0, TRACKER_NAME_LIMIT), key, at: places, clock: numberOf(clock) };
 }
 
 /** A peer, as its field has it. */
@@ -91,7 +97,8 @@ export function parseHeader(text: string): Header | undefined {
   const { address, port, profile, agent, name, reach, joined, key, proven } = objectIn(text);
   const at = parseAddress(String(address));
   const onPort = parsePort(String(port));
-  if (at === undefined || onPort === undefined || (profile !== 1 && profile !== 2)) return undefined;
+  const since = timeIn(joined);
+  if (at === undefined || onPort === undefined || since === undefined || (profile !== 1 && profile !== 2)) return undefined;
   return {
     address: at,
     port: onPort,
@@ -99,7 +106,7 @@ export function parseHeader(text: string): Header | undefined {
     agent: String(agent ?? "").slice(0, 64),
     name: typeof name === "string" ? peerName(name) || undefined : undefined,
     reach: typeof reach === "boolean" ? reach : undefined,
-    joined: numberOf(joined),
+    joined: since,
     key: typeof key === "string" && /^[\w-]{43}$/.test(key) ? key : undefined,
     proven: proven === true,
   };
@@ -114,6 +121,16 @@ export function recordField(id: string, name: string): string {
 export function splitField(field: string): [id: string, name: string | undefined] {
   const space = field.indexOf(" ");
   return space < 0 ? [field, undefined] : [field.slice(0, space), field.slice(space + 1)];
+}
+
+/** Whether a text can be the id of a peer. It is a word of replies to peers. */
+export function isPeerId(text: string): boolean {
+  return PEER_ID.test(text);
+}
+
+/** A time by the clock of Redis, milliseconds since 1970; undefined for what is none. */
+export function timeIn(value: unknown): number | undefined {
+  return typeof value === "number" && value >= 0 && value <= LATEST_TIME ? value : undefined;
 }
 
 /** Something that trackers tell each other, and that is no record. `from`: the name of the tracker that says it. */

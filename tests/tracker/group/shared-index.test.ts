@@ -387,6 +387,74 @@ describe("a Redis that fails", () => {
   });
 });
 
+describe("what another program has written into Redis", () => {
+  const EVIL = {
+    epoch: "1-x",
+    name: "Evil",
+    key: "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+    at: ["10.0.0.66:1"],
+    clock: 0,
+  };
+  const PEER = { address: "10.0.0.66", port: 9, profile: 2, agent: "x", joined: 1 };
+
+  /** Writes a tracker with these fields. */
+  function add({ redis }: Campus, fields: Record<string, string>, alive: object = {}): void {
+    for (const [field, value] of Object.entries({ ...fields, "@": EVIL.epoch }))
+      redis.hash(`ft:lab:peers:evil:${EVIL.epoch}`).set(field, value);
+    redis.run(["SADD", "ft:lab:trackers", "evil"]);
+    redis.run(["SET", "ft:lab:alive:evil", JSON.stringify({ ...EVIL, ...alive }), "PX", "60000"]);
+  }
+
+  /** Tells all trackers something. */
+  function tell({ redis }: Campus, event: object): void {
+    for (const [, tracker = ""] of redis.names.join("\n").matchAll(/^ft:lab:alive:(.*)$/gm))
+      redis.run(["XADD", `ft:lab:inbox:${tracker}`, "MAXLEN", "~", "9", "*", "!", JSON.stringify({ from: "Evil", ...event })]);
+  }
+
+  test.each([
+    ["a peer that joined at no time", { p1: JSON.stringify({ ...PEER, joined: 1e300 }) }],
+    ["a peer that joined before all time", { p1: JSON.stringify({ ...PEER, joined: -1e300 }) }],
+    ["an id of several lines", { "p1\nPONG": JSON.stringify(PEER) }],
+    ["an id without end", { ["p".repeat(5_000)]: JSON.stringify(PEER) }],
+  ])("%s is left out, and every answer is right", async (_what, fields) => {
+    await using campus = await Campus.of(1);
+    const ben = await campus.a.join([REPORT], from(1));
+    add(campus, { ...fields, p2: JSON.stringify(PEER), "p2 notes.txt": NOTES });
+    await campus.pass(3_000);
+    expect(campus.table(0).map((line) => line.split(" ")[0])).toEqual([ben.id, "p2"].sort());
+    const words = (await ben.ask("WHO offset=0 limit=9")).split("\n").map((line) => line.split(" ")[0]);
+    expect(words.sort()).toEqual(["PEERS:", `id=${ben.id}`, "id=p2"].sort());
+    expect(await ben.ask("PING")).toBe("PONG");
+  });
+
+  test("a kick or a ban that ends at no time is none, and notices that are no text are not told", async () => {
+    await using campus = await Campus.of(2);
+    const ben = await campus.a.join([REPORT], from(1));
+    for (const until of [1e300, -1, "soon"]) {
+      tell(campus, { what: "kick", network: "10.0.0.1", until });
+      tell(campus, { what: "ban", network: "10.0.0.1", until, reason: "" });
+      campus.redis.hash("ft:lab:bans").set("10.0.0.1", JSON.stringify({ until, reason: "" }));
+    }
+    tell(campus, { what: "notice", words: { a: 1 } });
+    await campus.pass(10);
+    campus.redis.kill();
+    await campus.pass(5_000);
+    expect(await ben.ask("PING")).toBe("PONG");
+    expect(ben.raw.pushes.filter((line) => line.startsWith("NOTICE"))).toEqual([]);
+    expect(campus.a.all("redis").map(({ state }) => state)).toEqual(["connected", "away", "connected"]);
+    expect(campus.a.tracker.obey({ order: "bans" }).lines).toEqual(["No bans."]);
+    await campus.a.join([NOTES], { ...from(1), port: 4_444 });
+    campus.expectEqual(2);
+  });
+
+  test("a long name of a tracker is cut", async () => {
+    await using campus = await Campus.of(1);
+    add(campus, {}, { name: "E".repeat(10_000) });
+    await campus.pass(3_000);
+    expect(campus.a.tracker.obey({ order: "status" }).lines.at(-1)?.length).toBeLessThan(400);
+  });
+});
+
 describe("one peer at two trackers", () => {
   /** A peer with a session key joins. `before`: the session that it had. */
   async function join(tracker: MemoryTracker, n: number, key: SessionKey, before = ""): Promise<Peer> {
