@@ -10,7 +10,7 @@ import { type Certificate, newCertificate } from "../../net/certificate.ts";
 import { type Dial, NOT_SECURED } from "../../net/channel.ts";
 import { dial } from "../../net/dial.ts";
 import { VERSION } from "../../program/cli.ts";
-import { givenRoomKey, ROOM_VARIABLE, roomKey, roomSecret } from "../../program/room-key.ts";
+import { givenRoomKey, ROOM_VARIABLE, roomKey, roomSecretLater } from "../../program/room-key.ts";
 import { formatEndpoint } from "../../protocol/address.ts";
 import { printable } from "../../text.ts";
 import { dialTracker, type Enter } from "../dial-tracker.ts";
@@ -52,6 +52,8 @@ export class Rooms {
   readonly #memory: KnownRooms;
   readonly #given: string | undefined;
   #certificate: Promise<Certificate> | undefined;
+  /** By key. They are computed as soon as a key may be needed, beside all that is done before the proof. */
+  readonly #secrets = new Map<string, Promise<Uint8Array>>();
   /** The trackers that have answered in this run. */
   readonly #approached = new Map<string, Approached>();
 
@@ -60,6 +62,7 @@ export class Rooms {
     this.#options = options;
     this.#memory = options.memory ?? new KnownRooms(join(userFolder("state"), "rooms.json"));
     this.#given = givenRoomKey(options.file);
+    if (this.#given !== undefined) void this.#secretOf(this.#given);
   }
 
   /** A key was given with the command or in the environment: only private rooms will do. */
@@ -105,14 +108,17 @@ export class Rooms {
 
   async #approachRoom(place: TrackerPlace, pin: string | undefined): Promise<Approached> {
     const { ask } = this.#options;
+    const keptHere = this.#memory.find((one) => one.pin === pin);
+    if (this.#given === undefined && keptHere !== undefined) void this.#secretOf(keptHere.key);
     const own = await this.#ownCertificate();
     const secured: Dial = (to, how) => dial(to, { ...how, tls: own });
-    const remembered = this.#memory.find((one) => one.pin === pin) ?? (await this.#recognise(place, secured, pin));
+    const remembered = keptHere ?? (await this.#recognise(place, secured, pin));
     let key = this.#given ?? remembered?.key;
     let why: string | undefined;
     for (;;) {
       key ??= await this.#askKey(place, why);
-      const known: RoomKnown = { secret: roomSecret(key), pin: remembered?.pin ?? pin, proven: key === remembered?.key };
+      const secret = await this.#secretOf(key);
+      const known: RoomKnown = { secret, pin: remembered?.pin ?? pin, proven: key === remembered?.key };
       const enter: Enter = (channel, signal) => {
         return enterRoom(channel, known, place, { random: () => randomBytes(32), clock: systemClock, signal });
       };
@@ -169,6 +175,12 @@ export class Rooms {
       "not-a-room",
       `${which} is open to everybody, and has the name of a private room that you were in. ${then}`,
     );
+  }
+
+  #secretOf(key: string): Promise<Uint8Array> {
+    const secret = this.#secrets.get(key) ?? roomSecretLater(key);
+    this.#secrets.set(key, secret);
+    return secret;
   }
 
   #ownCertificate(): Promise<Certificate> {
