@@ -39,8 +39,11 @@ export function roomSecret(key: string): Uint8Array {
 }
 
 /** The same, computed beside other work of the program. */
-export function roomSecretLater(key: string): Promise<Uint8Array> {
-  return scryptLater(key, SALT, SECRET_BYTES, WORK);
+export async function roomSecretLater(key: string): Promise<Uint8Array> {
+  const secret = await scryptLater(key, SALT, SECRET_BYTES, WORK);
+  // By itself the runtime keeps the 32 MiB for a while, beside what a download needs.
+  Bun.gc(true);
+  return secret;
 }
 
 /** The key that was given by a file or by the environment; undefined when none was. A file comes before the environment. */
