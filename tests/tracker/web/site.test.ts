@@ -205,7 +205,13 @@ describe("guards", () => {
       const guest = await house.connect();
       guest.send(`GET /icon.svg HTTP/1.1\r\nHost: 127.0.0.1\r\nExpect: ${expected}\r\n\r\n`);
       for (let i = 0; i < 5; i++) await house.clock.pass(0);
-      expect([expected, guest.waiting.toString().match(/(?<=HTTP\/1\.1 )\d+/g)?.at(-1)]).toEqual([expected, "200"]);
+      expect([
+        expected,
+        guest.waiting
+          .toString()
+          .match(/(?<=HTTP\/1\.1 )\d+/g)
+          ?.at(-1),
+      ]).toEqual([expected, "200"]);
       await house.clock.pass(61_000);
       expect([expected, guest.closed]).toEqual([expected, true]);
     }
