@@ -12,7 +12,7 @@ import { dial } from "../../net/dial.ts";
 import { VERSION } from "../../program/cli.ts";
 import { givenRoomKey, ROOM_VARIABLE, roomKey, roomSecretLater } from "../../program/room-key.ts";
 import { formatEndpoint } from "../../protocol/address.ts";
-import { printable } from "../../text.ts";
+import { plainName, printable } from "../../text.ts";
 import { dialTracker, type Enter } from "../dial-tracker.ts";
 import { type Met, meetTracker } from "../meet-tracker.ts";
 import { enterRoom, type RoomKnown, RoomRefusal } from "../room.ts";
@@ -164,8 +164,8 @@ export class Rooms {
 
   /** Throws a sentence about an open tracker that has the name of a private room. */
   #checkName(place: TrackerPlace, name: string): void {
-    const names = [name, place.name ?? ""].map(plain).filter((one) => one !== "");
-    const isCalledSo = (one: { name: string }) => names.includes(plain(one.name));
+    const names = [name, place.name ?? ""].map(plainName).filter((one) => one !== "");
+    const isCalledSo = (one: { name: string }) => names.includes(plainName(one.name));
     if (this.#options.forget) this.#memory.forget(isCalledSo);
     const room = this.#memory.find(isCalledSo);
     if (room === undefined) return;
@@ -191,11 +191,6 @@ export class Rooms {
   get #tools() {
     return { clock: systemClock, agent: `ft-peer/${VERSION}`, signal: this.#options.signal };
   }
-}
-
-/** A name as a person reads it: `Lab 3` and `lab 3 ` are one. */
-function plain(name: string): string {
-  return name.normalize("NFKC").trim().toLowerCase();
 }
 
 function whyOpen(place: TrackerPlace, isKnown: boolean): string {
