@@ -455,6 +455,12 @@ const cases: Record<string, () => Promise<void>> = {
   "slow-read": () => againstSlow("slow-read", "-X", "-k", "20", "-w", "10", "-y", "20", "-n", "1", "-z", "32"),
   "guest-folder": () => againstGuests("guest-folder", [get("T")]),
   "guest-zip": () => againstGuests("guest-zip", [get("T&zip=1").replace("GET", "HEAD"), get("T&zip=1")]),
+  "guest-range": () =>
+    againstDownload("guest-range", {
+      attack: "guests",
+      orders: { name: "big.bin", requests: [get("T", "Range: bytes=0-0\r\n"), get("T", "Range: bytes=-1\r\n")] },
+      options: ["--web", "guests"],
+    }),
   "guest-bad": () => againstGuests("guest-bad", [get("T").replace("?t=", "?t=a")]),
 };
 
