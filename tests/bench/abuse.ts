@@ -453,15 +453,15 @@ const cases: Record<string, () => Promise<void>> = {
   "slow-body": () => againstSlow("slow-body", "-B"),
   "slow-range": () => againstSlow("slow-range", "-R", "-t", "HEAD"),
   "slow-read": () => againstSlow("slow-read", "-X", "-k", "20", "-w", "10", "-y", "20", "-n", "1", "-z", "32"),
-  "guest-folder": () => againstGuests("guest-folder", [get("T")]),
-  "guest-zip": () => againstGuests("guest-zip", [get("T&zip=1").replace("GET", "HEAD"), get("T&zip=1")]),
+  "guest-folder": () => againstGuests("guest-folder", [get("TICKET")]),
+  "guest-zip": () => againstGuests("guest-zip", [get("TICKET&zip=1").replace("GET", "HEAD"), get("TICKET&zip=1")]),
   "guest-range": () =>
     againstDownload("guest-range", {
       attack: "guests",
-      orders: { name: "big.bin", requests: [get("T", "Range: bytes=0-0\r\n"), get("T", "Range: bytes=-1\r\n")] },
+      orders: { name: "big.bin", requests: [get("TICKET", "Range: bytes=0-0\r\n"), get("TICKET", "Range: bytes=-1\r\n")] },
       options: ["--web", "guests"],
     }),
-  "guest-bad": () => againstGuests("guest-bad", [get("T").replace("?t=", "?t=a")]),
+  "guest-bad": () => againstGuests("guest-bad", [get("TICKETx")]),
 };
 
 const unknown = words.find((word) => !(word in cases));

@@ -520,12 +520,12 @@ async function watches(): Promise<void> {
   });
 }
 
-/** Guests of a holder: each request has a ticket of this computer. `T` in a request stands for path and ticket. */
+/** Guests of a holder: each request has a ticket of this computer. TICKET in a request stands for path and ticket. */
 async function guests(): Promise<void> {
   const { name = "", holder = "", connections = 32 } = orders;
   const root = await rootOf(name);
   const ticket = await ticketFor(orders.tracker, TRACKER_PORT, root, name);
-  const pieces = (orders.requests ?? []).map((one) => one.replace("T", ticket));
+  const pieces = (orders.requests ?? []).map((one) => one.replace("TICKET", ticket));
   await lanes(connections, (index, until) => oneByOne({ host: holder, port: HOLDER_PORT, pieces }, index, until));
 }
 
