@@ -179,7 +179,8 @@ export function startTracker(options: TrackerOptions): Tracker {
     obey: (order) => operator.obey(order),
     changeSecret: (secret) => {
       gate?.changeKey(secret);
-      state.dismiss({ code: "stopping" }, () => true);
+      // They come back when they have the new key.
+      state.dismiss({ code: "stopping" }, () => true, "the room has another key");
     },
     keepBans: () => state.setup.bans.keep(),
     stop: async () => {

@@ -25,11 +25,16 @@ export class Allowance {
 
   /** Whether a request may be made now. */
   get left(): boolean {
+    return this.has(1);
+  }
+
+  /** Whether this number of requests may be made now, all at once. */
+  has(count: number): boolean {
     const now = this.#clock.elapsed();
     // A clock that was set back gives nothing, and takes nothing away.
     this.#tokens = Math.min(this.#burst, this.#tokens + (Math.max(0, now - this.#at) / 1000) * this.#rate);
     this.#at = now;
-    return this.#tokens >= 1;
+    return this.#tokens >= count;
   }
 
   /** Counts one request if it may be made now. Says whether it may. */

@@ -154,3 +154,8 @@ export function parseDuration(text: string): number | undefined {
   const seconds = Number(number) * (SECONDS_IN[unit] ?? 0);
   return seconds > 0 ? seconds : undefined;
 }
+
+/** A name as a person reads it: `Lab 3` and `lab  3 ` are one. */
+export function plainName(name: string): string {
+  return name.normalize("NFKC").replace(/\s+/gu, " ").trim().toLowerCase();
+}

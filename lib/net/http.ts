@@ -86,7 +86,7 @@ class HttpServer {
   constructor(answer: (exchange: Exchange) => void) {
     // Loaded now, at the first browser, because it takes 20 ms of the start of a program that meets none.
     const { createServer } = process.getBuiltinModule("node:http");
-    this.#server = createServer({ maxHeaderSize: HEADERS_LIMIT, keepAliveTimeout: NEXT_MS }, (request, response) => {
+    const hear = (request: IncomingMessage, response: ServerResponse) => {
       const stream = this.#streams.get(request.socket);
       if (stream === undefined) return;
       stream.channel.limit({ deadline: undefined });
@@ -97,7 +97,11 @@ class HttpServer {
       if (stream.isLast) response.setHeader("connection", "close");
       if (why === undefined) answer(exchangeOf(request, response, stream.channel));
       else response.writeHead(why, { "content-length": "0" }).end();
-    });
+    };
+    this.#server = createServer({ maxHeaderSize: HEADERS_LIMIT, keepAliveTimeout: NEXT_MS }, hear);
+    // By itself node:http would answer a request with another Expect, and nobody here would know that it is answered.
+    this.#server.on("checkContinue", hear);
+    this.#server.on("checkExpectation", hear);
     this.#server.on("clientError", (_, socket) => {
       socket.end(BAD_REQUEST);
     });

@@ -28,7 +28,7 @@ type OwnEvent =
   | { event: "offline"; reason: "no-files" };
 
 /** An event that the tracker or a downloader causes. Each of them can be a flood. */
-type OthersEvent = SessionEvent | ServeEvent;
+type OthersEvent = SessionEvent | ServeEvent | Extract<OwnEvent, { event: "has-all" }>;
 
 /** `more`: the number of events of its kind that this one stands for; `several`: some of these came from other addresses. */
 export type PeerEvent = OwnEvent | (OthersEvent & { more?: number; several?: boolean });
@@ -62,7 +62,9 @@ export class EventDamper {
 }
 
 function isOwn(event: PeerEvent): event is OwnEvent {
-  return ["root", "hashing", "folder", "changed", "renamed", "withdrawn", "has-all", "offer", "offline"].includes(event.event);
+  // Without an id nobody but the downloader itself says that it has all.
+  if (event.event === "has-all") return event.upload.id !== undefined;
+  return ["root", "hashing", "folder", "changed", "renamed", "withdrawn", "offer", "offline"].includes(event.event);
 }
 
 function whoseHost(event: OthersEvent): string {

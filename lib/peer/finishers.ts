@@ -38,6 +38,8 @@ export class Finishers {
   /** By person and content. */
   readonly #followed = new Map<string, Follow>();
   readonly #told = new Set<string>();
+  /** The bytes that each downloader without an id has got of a content, by address and content. */
+  readonly #counted = new Map<string, number>();
   #cancel: (() => void) | undefined;
   #looking = false;
   #stopped = false;
@@ -49,10 +51,9 @@ export class Finishers {
   /** Takes in an event of serving. */
   hear(event: ServeEvent): void {
     if (event.event !== "upload-ended") return;
-    const { upload, complete } = event;
+    const { upload } = event;
     const { id, root } = upload;
-    // An FT/1 downloader fetches a file by one request, and its tracker cannot say who has it.
-    if (id === undefined && complete) this.#tools.report({ event: "has-all", upload });
+    if (id === undefined) this.#count(upload);
     if (id === undefined || root === undefined) return;
     const key = `${id} ${root}`;
     if (this.#told.has(key)) return;
@@ -60,6 +61,22 @@ export class Finishers {
     if (before === undefined && this.#followed.size >= REMEMBERED) return;
     this.#followed.set(key, { upload, root, sent: (before?.sent ?? 0) + upload.sent });
     this.#lookIn(FIRST_LOOK_MS);
+  }
+
+  /** Browsers and FT/1 downloaders have all when they have got all from here: no tracker can say who has it. */
+  #count(upload: Upload): void {
+    const { to, root, whole, sent } = upload;
+    const key = `${to.address} ${root ?? ""} ${whole.name}`;
+    if (this.#told.has(key)) return;
+    const all = (this.#counted.get(key) ?? 0) + sent;
+    this.#counted.delete(key);
+    if (all >= whole.size) {
+      this.#tell(key, { event: "has-all", upload: { ...upload, name: whole.name } });
+      return;
+    }
+    const [oldest] = this.#counted.keys();
+    if (this.#counted.size >= REMEMBERED && oldest !== undefined) this.#counted.delete(oldest);
+    this.#counted.set(key, all);
   }
 
   stop(): void {

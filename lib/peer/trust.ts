@@ -2,6 +2,7 @@
 // could be anybody: it must prove that it has the key of a tracker that was used before, or a person must say yes.
 
 import { UsageError } from "../error.ts";
+import { plainName } from "../text.ts";
 import { describePlace, type KnownTracker, type KnownTrackers, typed } from "./locate.ts";
 import { type Introduced, type TrackerPlace, UNTRUSTED } from "./session.ts";
 
@@ -12,13 +13,8 @@ export function judgeTracker({ place, name, key, proven }: Introduced, known: Kn
   if (!place.announced) return "trusted";
   if (proven && place.vouched && place.key === key) return "trusted";
   if (proven && known.some((one) => one.key === key)) return "trusted";
-  const names = [name, place.name ?? ""].map(plain);
-  return known.some((one) => one.key !== "" && names.includes(plain(one.name))) ? "changed" : "new";
-}
-
-/** A name as a person reads it: `Lab 3` and `lab 3 ` are one. */
-function plain(name: string): string {
-  return name.normalize("NFKC").trim().toLowerCase();
+  const names = [name, place.name ?? ""].map(plainName);
+  return known.some((one) => one.key !== "" && names.includes(plainName(one.name))) ? "changed" : "new";
 }
 
 /** A tracker is not trusted. As an error it tells a script what to do; on a terminal a person is asked. */

@@ -195,8 +195,8 @@ export class Conversation implements ChannelHandlers, Connection {
     return this.isPresent ? this.#peer?.id : undefined;
   }
 
-  dismiss(why: Dismissal): void {
-    const { notice, log } = DISMISSED[why.code];
+  dismiss(why: Dismissal, log: string = DISMISSED[why.code].log): void {
+    const { notice } = DISMISSED[why.code];
     if (this.#peer !== undefined)
       this.reply(this.knowsNames ? { verb: "DISMISSED", ...why } : { verb: "NOTICE", words: notice });
     this.#peer?.leave(log);

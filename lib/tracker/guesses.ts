@@ -1,5 +1,6 @@
 // Limits how many wrong keys a private room hears: a few a minute from each host, and some more from all together. A host above its
-// limit, with whatever key, waits for its next turn.
+// limit, with whatever key, waits for its next turn. Somebody who guesses from many addresses at once does not keep out people with the right
+// key: some of those that all may try are kept for hosts that were never wrong, and whoever has shown the key waits for nobody.
 
 import type { Clock } from "../clock.ts";
 import { type Address, hostOf } from "../protocol/address.ts";
@@ -9,6 +10,8 @@ import { Allowance } from "../rate.ts";
 const OF_HOST = 5;
 /** The most wrong keys of all hosts in a minute. */
 const OF_ALL = 30;
+/** The part of OF_ALL that is kept for hosts without a wrong key. */
+const KEPT_FOR_NEW_HOSTS = 10;
 /** The time in which these numbers are counted. Seconds. */
 const SECONDS = 60;
 /** The most hosts that are remembered. The oldest are forgotten: at `OF_ALL` a minute, that is after an hour or two. */
@@ -18,8 +21,11 @@ export class Guesses {
   readonly #clock: Clock;
   readonly #all: Allowance;
   readonly #ofHost = new Map<string, Allowance>();
-  /** Hosts that have shown the key. They do not wait because of others. */
-  readonly #members = new Set<string>();
+  /**
+   * Addresses that have shown the key. Each of them is counted by itself: all computers of a LAN may have IPv6 addresses of one network of
+   * 64 bits, and wrong keys of one of them must not keep out the others.
+   */
+  readonly #members = new Set<Address>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -28,14 +34,14 @@ export class Guesses {
 
   /** Whether a key from this address may be looked at now. */
   mayTry(address: Address): boolean {
-    const host = hostOf(address);
-    if (this.#ofHost.get(host)?.left === false) return false;
-    return this.#members.has(host) || this.#all.left;
+    const own = this.#ofHost.get(this.#countedAs(address));
+    if (own?.left === false) return false;
+    return this.#members.has(address) || this.#all.has(own === undefined ? 1 : 1 + KEPT_FOR_NEW_HOSTS);
   }
 
   /** A key from this address was wrong. */
   wrong(address: Address): void {
-    const host = hostOf(address);
+    const host = this.#countedAs(address);
     const own = this.#ofHost.get(host) ?? new Allowance(OF_HOST / SECONDS, OF_HOST, this.#clock);
     own.spend();
     this.#all.spend();
@@ -49,7 +55,11 @@ export class Guesses {
   right(address: Address): void {
     const [oldest] = this.#members;
     if (this.#members.size >= HOSTS_KEPT && oldest !== undefined) this.#members.delete(oldest);
-    this.#members.add(hostOf(address));
+    this.#members.add(address);
+  }
+
+  #countedAs(address: Address): string {
+    return this.#members.has(address) ? address : hostOf(address);
   }
 
   /** The room has another key: nobody has shown it yet. */

@@ -53,7 +53,8 @@ export interface Connection extends Seer {
   readonly home: string | undefined;
   reply(message: TrackerReply): void;
   /** Ends it; an accepted FT/2 peer is told why. */
-  dismiss(why: Dismissal): void;
+  /** `log`: why, as a clause for the operator, where it is not what DISMISSED says. */
+  dismiss(why: Dismissal, log?: string): void;
 }
 
 /** Why a peer is dismissed: for the person of a peer that does not know DISMISSED, and as a clause for the operator. */
@@ -205,10 +206,10 @@ export class TrackerState {
   }
 
   /** Ends the conversations that the operator has chosen. Their passes are then refused everywhere. Gives their number. */
-  dismiss(why: Dismissal, isMeant: (connection: Connection) => boolean): number {
+  dismiss(why: Dismissal, isMeant: (connection: Connection) => boolean, log?: string): number {
     const chosen = [...this.connections].filter(isMeant);
     const ids = chosen.flatMap(({ peerId }) => peerId ?? []);
-    for (const connection of chosen) connection.dismiss(why);
+    for (const connection of chosen) connection.dismiss(why, log);
     this.revoke(ids);
     if (ids.length > 0) this.shared?.tell({ from: this.setup.name, what: "revoked", ids });
     return chosen.length;

@@ -26,6 +26,8 @@ const ALONE_S = 4;
 const ATTACK_S = 6;
 /** The attack comes to its full strength before a download begins beside it. Milliseconds. */
 const WARM_MS = 1_500;
+/** Pages a second that a bystander asks for. */
+const PAGES_PER_SECOND = 4;
 const TARGET_MS = 100;
 const TARGET_SHARE = 0.5;
 const TARGET_LINES = 10;
@@ -114,10 +116,12 @@ class World {
   async bystander(...mode: string[]): Promise<Bystander> {
     const [kind = "ask", ...request] = mode;
     const script = join(import.meta.dir, "bystander.ts");
-    const command = [script, kind, this.hub.address, "1234", String(PER_SECOND), ...request];
-    const program = this.start(this.#bystanders, process.execPath, ...command);
+    // An address may ask for few pages a second, and needs one of its own for them.
+    const [host, perSecond] = kind === "page" ? [this.lan.host(), PAGES_PER_SECOND] : [this.#bystanders, PER_SECOND];
+    const command = [script, kind, this.hub.address, "1234", String(perSecond), ...request];
+    const program = this.start(host, process.execPath, ...command);
     await program.until(/^ready$/m);
-    return new Bystander(program);
+    return new Bystander(program, perSecond);
   }
 
   /** A host that shares two files. */
@@ -226,6 +230,8 @@ interface TrackerCase extends Setting {
   index?: [peers: number, records: number];
   ipv6?: boolean;
   joins?: boolean;
+  /** Somebody else looks at the web page meanwhile. */
+  pages?: boolean;
 }
 
 async function againstTracker(name: string, one: TrackerCase): Promise<void> {
@@ -237,6 +243,7 @@ async function againstTracker(name: string, one: TrackerCase): Promise<void> {
   if (one.ipv6 === true) sixes(world);
   const watchers: [suffix: string, Bystander][] = [["", await world.bystander("ask", "PING")]];
   if (one.joins === true) watchers.push([" join", await world.bystander("join")]);
+  if (one.pages === true) watchers.push([" page", await world.bystander("page")]);
   await Bun.sleep(1000);
   const from = now();
   await Bun.sleep(ALONE_S * 1000);
@@ -380,6 +387,11 @@ function againstPage(name: string, requests: string[], patient = false): Promise
   return againstTracker(name, { attack: "pages", orders: { requests, patient }, ...withPage });
 }
 
+/** `mode`: the option of slowhttptest. */
+function againstSlow(name: string, ...mode: string[]): Promise<void> {
+  return againstTracker(name, { attack: "slow", orders: { requests: mode }, ...withPage, joins: true, pages: true });
+}
+
 function againstGuests(name: string, requests: string[]): Promise<void> {
   return againstDownload(name, {
     attack: "guests",
@@ -437,9 +449,19 @@ const cases: Record<string, () => Promise<void>> = {
   "page-body": () => againstPage("page-body", [get("/", `Content-Length: 99999999999\r\n`), "x".repeat(32_768)]),
   "page-rubbish": () => againstPage("page-rubbish", ["GET / NONSENSE\r\n\r\n"]),
   "page-live": () => againstTracker("page-live", { attack: "readers", orders: { requests: ["/?q=a*e+"] }, ...withPage }),
-  "guest-folder": () => againstGuests("guest-folder", [get("T")]),
-  "guest-zip": () => againstGuests("guest-zip", [get("T&zip=1").replace("GET", "HEAD"), get("T&zip=1")]),
-  "guest-bad": () => againstGuests("guest-bad", [get("T").replace("?t=", "?t=a")]),
+  "slow-headers": () => againstSlow("slow-headers", "-H"),
+  "slow-body": () => againstSlow("slow-body", "-B"),
+  "slow-range": () => againstSlow("slow-range", "-R", "-t", "HEAD"),
+  "slow-read": () => againstSlow("slow-read", "-X", "-k", "20", "-w", "10", "-y", "20", "-n", "1", "-z", "32"),
+  "guest-folder": () => againstGuests("guest-folder", [get("TICKET")]),
+  "guest-zip": () => againstGuests("guest-zip", [get("TICKET&zip=1").replace("GET", "HEAD"), get("TICKET&zip=1")]),
+  "guest-range": () =>
+    againstDownload("guest-range", {
+      attack: "guests",
+      orders: { name: "big.bin", requests: [get("TICKET", "Range: bytes=0-0\r\n"), get("TICKET", "Range: bytes=-1\r\n")] },
+      options: ["--web", "guests"],
+    }),
+  "guest-bad": () => againstGuests("guest-bad", [get("TICKETx")]),
 };
 
 const unknown = words.find((word) => !(word in cases));

@@ -34,7 +34,8 @@ export async function oneByOne(
   const conn = await Conn.open(host, port);
   for (let round = index; conn !== undefined && performance.now() < until; round++) {
     const before = counts.read;
-    const answer = conn.line(/^HTTP\//);
+    // The body before it may have no line end.
+    const answer = conn.line(/HTTP\/1\.1 /);
     if (!(await conn.send(pieces[round % pieces.length] ?? "", until)) || (await answer) === undefined) break;
     if (counts.read === before) break;
   }

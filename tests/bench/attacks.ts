@@ -520,16 +520,28 @@ async function watches(): Promise<void> {
   });
 }
 
-/** Guests of a holder: each request has a ticket of this computer. `T` in a request stands for path and ticket. */
+/** Guests of a holder: each request has a ticket of this computer. TICKET in a request stands for path and ticket. */
 async function guests(): Promise<void> {
   const { name = "", holder = "", connections = 32 } = orders;
   const root = await rootOf(name);
   const ticket = await ticketFor(orders.tracker, TRACKER_PORT, root, name);
-  const pieces = (orders.requests ?? []).map((one) => one.replace("T", ticket));
+  const pieces = (orders.requests ?? []).map((one) => one.replace("TICKET", ticket));
   await lanes(connections, (index, until) => oneByOne({ host: holder, port: HOLDER_PORT, pieces }, index, until));
 }
 
+/** The program slowhttptest with these options: it holds many connections with requests or answers that take as long as they may. */
+async function slow(): Promise<void> {
+  const url = `http://${orders.tracker}:${TRACKER_PORT}/`;
+  const options = ["-c", "1000", "-r", "500", "-i", "1", "-l", String(orders.seconds + 4), "-p", "2", "-u", url];
+  const program = Bun.spawn(["slowhttptest", ...(orders.requests ?? []), ...options], { stdout: "ignore", stderr: "inherit" });
+  // It has its connections by then.
+  await Bun.sleep(2000);
+  console.log("begin");
+  await program.exited;
+}
+
 export const ATTACKS = {
+  slow,
   pages,
   readers,
   watches,

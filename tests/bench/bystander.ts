@@ -2,6 +2,7 @@
 //
 //     bun tests/bench/bystander.ts ask ADDRESS PORT PER_SECOND REQUEST     one accepted peer, one connection
 //     bun tests/bench/bystander.ts join ADDRESS PORT PER_SECOND            a new connection each time: HELLO FT/2, until the HI
+//     bun tests/bench/bystander.ts page ADDRESS PORT PER_SECOND            a new connection each time: the web page, all of it
 //
 // It prints "ready", then for each request one line: when it was due (milliseconds since 1970), the milliseconds to its answer, and
 // the answer's first word. "lost" stands for an answer that never comes, because the connection ended or nobody answered for 10 s.
@@ -94,8 +95,8 @@ async function ask(): Promise<void> {
   });
 }
 
-/** A connection for each request. */
-async function join(): Promise<void> {
+/** A connection for each request, and the answer that is none of "lost". */
+async function afresh(text: string, answerIn: (heard: string) => string | undefined): Promise<void> {
   process.stdout.write("ready\n");
   await keepAsking((due) => {
     let open = true;
@@ -104,12 +105,16 @@ async function join(): Promise<void> {
       open = false;
     };
     const timer = setTimeout(() => over("lost"), PATIENCE_MS);
+    let heard = "";
     Bun.connect({
       ...target,
       socket: {
-        open: (opened) => void opened.write("HELLO FT/2 agent=bystander/1\n"),
+        open: (opened) => void opened.write(text),
         data(socket, chunk) {
-          over(new TextDecoder().decode(chunk).startsWith("HI") ? "HI" : "lost");
+          heard += new TextDecoder().decode(chunk);
+          const answer = answerIn(heard);
+          if (answer === undefined) return;
+          over(answer);
           socket.end();
         },
         close() {
@@ -124,4 +129,9 @@ async function join(): Promise<void> {
   });
 }
 
-await (mode === "join" ? join() : ask());
+const PAGE = "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
+
+if (mode === "join") await afresh("HELLO FT/2 agent=bystander/1\n", (heard) => (heard.startsWith("HI") ? "HI" : "lost"));
+else if (mode === "page")
+  await afresh(PAGE, (heard) => (heard.startsWith("HTTP/1.1 200") ? (heard.includes("</html>") ? "page" : undefined) : "lost"));
+else await ask();

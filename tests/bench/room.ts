@@ -11,10 +11,19 @@ import { makeFile, median, PEER, Scene, TRACKER } from "./scene.ts";
 const MIB = Number(process.argv[2] ?? 1024);
 const ROUNDS = Number(process.argv[3] ?? 5);
 const PEERS = Number(process.argv[4] ?? 1000);
+/** The tracker gives memory back after this time. Milliseconds. */
+const SETTLED_MS = 8000;
 const KEY = "acid acorn acre acts afar affix";
 
 function memoryOf(pid: number, what: "VmHWM" | "VmRSS"): number {
   return (Number(new RegExp(`${what}:\\s+(\\d+)`).exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0) * 1024) / 1e6;
+}
+
+/** Seconds of a processor that a process has used. */
+function cpuOf(pid: number): number {
+  const [, fields = ""] = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ");
+  const [user, system] = fields.split(" ").slice(11, 13).map(Number);
+  return ((user ?? 0) + (system ?? 0)) / 100;
 }
 
 async function transfers(): Promise<void> {
@@ -32,26 +41,32 @@ async function transfers(): Promise<void> {
         const address = await scene.tracker(env);
         const holder = scene.start([PEER, address, "share", "--port", "0", "--json"], source, env);
         await scene.line(holder, /"event":"root"/);
-        return { name, env, address, holder, seconds: [] as number[], memory: 0 };
+        return { name, env, address, holder, seconds: [] as number[], cpu: [] as number[], memory: 0 };
       }),
     );
     for (let round = 0; round <= ROUNDS; round++) {
-      for (const kind of kinds) {
+      for (const kind of round % 2 === 0 ? kinds : kinds.toReversed()) {
         rmSync(join(target, "big.bin"), { force: true });
+        // What the system has still to write to the disk would slow down the next one.
+        Bun.spawnSync(["sync"]);
         const from = performance.now();
+        const before = cpuOf(kind.holder.pid);
         const env = { ...process.env, XDG_CACHE_HOME: scene.cache, ...kind.env };
         const command = [PEER, kind.address, "get", "big.bin", "--to", target, "--json"];
         const child = Bun.spawn(command, { cwd: own, env, stdin: "ignore", stdout: "ignore", stderr: "inherit" });
         if ((await child.exited) !== 0) throw new Error(`get failed in the ${kind.name} kind`);
         if (round === 0) continue; // The first round warms the page cache.
         kind.seconds.push((performance.now() - from) / 1000);
+        kind.cpu.push(Number(child.resourceUsage()?.cpuTime.total ?? 0) / 1e6 + cpuOf(kind.holder.pid) - before);
         kind.memory = Math.max(kind.memory, (child.resourceUsage()?.maxRSS ?? 0) / 1e6);
       }
     }
     const medians = kinds.map(({ seconds }) => median(seconds));
-    for (const [i, { name, memory, holder }] of kinds.entries()) {
+    for (const [i, { name, memory, holder, cpu }] of kinds.entries()) {
       const peak = `fetcher ${memory.toFixed(0)} MB, holder ${memoryOf(holder.pid, "VmHWM").toFixed(0)} MB`;
-      console.log(`${MIB} MiB, ${name}: ${medians[i]?.toFixed(2)} s; peak memory: ${peak}`);
+      console.log(
+        `${MIB} MiB, ${name}: ${medians[i]?.toFixed(2)} s, ${median(cpu).toFixed(2)} s of a processor; peak memory: ${peak}`,
+      );
     }
     console.log(`  room against open: ${((medians[0] ?? 0) / (medians[1] ?? 1)).toFixed(2)} x`);
   } finally {
@@ -67,7 +82,6 @@ async function comingBack(): Promise<void> {
     const command = (port: string) => [TRACKER, "--port", port, "--host", "127.0.0.1", "--json", "--max-per-address", "100000"];
     let tracker = scene.start(command("0"), scene.folder, env);
     const [, port = ""] = await scene.line(tracker, /"port":(\d+)/);
-    const before = memoryOf(tracker.pid, "VmRSS");
     const secret = roomSecret(KEY);
     const tls = await newCertificate();
     const record = "<notes.txt,text/plain,1200,21/11/26,127.0.0.1,9;v=2>";
@@ -79,18 +93,24 @@ async function comingBack(): Promise<void> {
       if (!(await guest.line())?.startsWith("WELCOME")) throw new Error("there was no WELCOME");
       return guest;
     };
-    const all = async () => {
+    const all = async (peers = PEERS) => {
       const from = performance.now();
       const guests: RoomGuest[] = [];
-      for (let i = 0; i < PEERS; i += 50) guests.push(...(await Promise.all(Array.from({ length: 50 }, join))));
+      for (let i = 0; i < peers; i += 50) guests.push(...(await Promise.all(Array.from({ length: 50 }, join))));
       return { guests, seconds: (performance.now() - from) / 1000 };
     };
+    const quiet = async () => {
+      await Bun.sleep(SETTLED_MS);
+      return memoryOf(tracker.pid, "VmRSS");
+    };
+    // The first ones cost what the program needs once: code, and the memory in which the room's secret was computed.
+    const few = await all(200);
+    const before = await quiet();
     const first = await all();
-    await Bun.sleep(3000);
-    const each = ((memoryOf(tracker.pid, "VmRSS") - before) / PEERS) * 1000;
+    const each = (((await quiet()) - before) / PEERS) * 1000;
     console.log(`${PEERS} peers joined in ${first.seconds.toFixed(1)} s; an idle one costs the tracker ${each.toFixed(0)} kB`);
     await scene.stop(tracker, "SIGKILL");
-    for (const { channel } of first.guests) channel.destroy();
+    for (const { channel } of [...few.guests, ...first.guests]) channel.destroy();
     const from = performance.now();
     tracker = scene.start(command(port), scene.folder, env);
     await scene.line(tracker, /"port":(\d+)/);

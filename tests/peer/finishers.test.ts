@@ -30,7 +30,8 @@ function room() {
   });
   const ended = (id: string | undefined, sent: number, complete = true) => {
     const to = { address: addressOf("10.0.0.1"), port: 999 };
-    const upload: Upload = { to, id, name: "x", root: ROOT, wanted: sent, sent, since: 0, seconds: 1 };
+    const whole = { name: "x", size: 100 };
+    const upload: Upload = { to, id, name: "x", root: ROOT, whole, wanted: sent, sent, since: 0, seconds: 1 };
     finishers.hear({ event: "upload-ended", upload, complete, reason: "" });
   };
   return { clock, state, of, told, finishers, ended };
@@ -73,6 +74,24 @@ test("while the tracker is away nothing is said, and afterwards it is asked agai
   state.isAway = false;
   await clock.pass(20_000);
   expect(told).toEqual(["Ben 2 of 3"]);
+});
+
+test("a browser, which has no id, is told of once, when it has got as many bytes as the whole has, by however many answers", () => {
+  const { told, finishers } = room();
+  const got = (sent: number, more: Partial<Upload> = {}, complete = true) => {
+    const to = { address: addressOf("10.0.0.1"), port: 999 };
+    const whole = { name: "album", size: 100 };
+    const upload = { to, id: undefined, name: "1.jpg", root: ROOT, whole, wanted: sent, sent, since: 0, seconds: 1, ...more };
+    finishers.hear({ event: "upload-ended", upload, complete, reason: "" });
+  };
+  for (let i = 0; i < 99; i++) got(1);
+  got(50, { to: { address: addressOf("10.0.0.2"), port: 999 } });
+  got(99, { root: "cd".repeat(32) });
+  expect(told).toEqual([]);
+  got(1, {}, false);
+  expect(told).toEqual(["undefined undefined of undefined"]);
+  for (let i = 0; i < 99; i++) got(100);
+  expect(told).toHaveLength(1);
 });
 
 test("an FT/1 downloader has all when its one request is complete; after stop nobody is asked any more", async () => {

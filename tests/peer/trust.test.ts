@@ -41,7 +41,7 @@ describe("judgeTracker", () => {
     ["that proves the key of one that was used before", { key: "lab" }, [LAB], "trusted"],
     ["that says the key of another and does not prove it", { key: "lab", proven: false }, [LAB], "changed"],
     ["with a new key under an old name", {}, [LAB], "changed"],
-    ["with a new key under almost an old name", { name: " lab ３" }, [LAB], "changed"],
+    ["with a new key under almost an old name", { name: " lab  ３" }, [LAB], "changed"],
     ["with a new key and a new name", found({}, "Cellar"), [LAB], "new"],
     ["whose announcement has an old name, and whose HI another", { name: "Cellar" }, [LAB], "changed"],
     ["when none was used before", {}, [], "new"],

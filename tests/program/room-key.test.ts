@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { chmodSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { givenRoomKey, roomKey, roomSecret } from "../../lib/program/room-key.ts";
+import { givenRoomKey, roomKey, roomSecret, roomSecretLater } from "../../lib/program/room-key.ts";
 
 describe("roomKey", () => {
   test("is the same however a person types it", () => {
@@ -20,9 +20,10 @@ describe("roomKey", () => {
   });
 });
 
-test("roomSecret is the same for the same key, and another for another", () => {
+test("roomSecret is the same for the same key, and another for another", async () => {
   const secret = roomSecret("acid acorn");
   expect(secret).toHaveLength(32);
+  expect(await roomSecretLater("acid acorn")).toEqual(secret);
   expect(roomSecret("acid acorn")).toEqual(secret);
   expect(roomSecret("acid acorm")).not.toEqual(secret);
 });

@@ -205,6 +205,7 @@ describe("another key", () => {
     await guest.until(() => guest.over);
     await waiting.until(() => waiting.over);
     expect(house.tracker.catalog.peers).toBe(0);
+    expect(house.all("left")).toMatchObject([{ reason: "the room has another key" }]);
     using old = await RoomGuest.connect(house.tracker.port);
     expect(await old.prove()).toBe(false);
     using fresh = await RoomGuest.connect(house.tracker.port);

@@ -10,9 +10,9 @@ import { type Certificate, newCertificate } from "../../net/certificate.ts";
 import { type Dial, NOT_SECURED } from "../../net/channel.ts";
 import { dial } from "../../net/dial.ts";
 import { VERSION } from "../../program/cli.ts";
-import { givenRoomKey, ROOM_VARIABLE, roomKey, roomSecret } from "../../program/room-key.ts";
+import { givenRoomKey, ROOM_VARIABLE, roomKey, roomSecretLater } from "../../program/room-key.ts";
 import { formatEndpoint } from "../../protocol/address.ts";
-import { printable } from "../../text.ts";
+import { plainName, printable } from "../../text.ts";
 import { dialTracker, type Enter } from "../dial-tracker.ts";
 import { type Met, meetTracker } from "../meet-tracker.ts";
 import { enterRoom, type RoomKnown, RoomRefusal } from "../room.ts";
@@ -52,6 +52,8 @@ export class Rooms {
   readonly #memory: KnownRooms;
   readonly #given: string | undefined;
   #certificate: Promise<Certificate> | undefined;
+  /** By key. They are computed as soon as a key may be needed, beside all that is done before the proof. */
+  readonly #secrets = new Map<string, Promise<Uint8Array>>();
   /** The trackers that have answered in this run. */
   readonly #approached = new Map<string, Approached>();
 
@@ -60,6 +62,7 @@ export class Rooms {
     this.#options = options;
     this.#memory = options.memory ?? new KnownRooms(join(userFolder("state"), "rooms.json"));
     this.#given = givenRoomKey(options.file);
+    if (this.#given !== undefined) void this.#secretOf(this.#given);
   }
 
   /** A key was given with the command or in the environment: only private rooms will do. */
@@ -105,14 +108,17 @@ export class Rooms {
 
   async #approachRoom(place: TrackerPlace, pin: string | undefined): Promise<Approached> {
     const { ask } = this.#options;
+    const keptHere = this.#memory.find((one) => one.pin === pin);
+    if (this.#given === undefined && keptHere !== undefined) void this.#secretOf(keptHere.key);
     const own = await this.#ownCertificate();
     const secured: Dial = (to, how) => dial(to, { ...how, tls: own });
-    const remembered = this.#memory.find((one) => one.pin === pin) ?? (await this.#recognise(place, secured, pin));
+    const remembered = keptHere ?? (await this.#recognise(place, secured, pin));
     let key = this.#given ?? remembered?.key;
     let why: string | undefined;
     for (;;) {
       key ??= await this.#askKey(place, why);
-      const known: RoomKnown = { secret: roomSecret(key), pin: remembered?.pin ?? pin, proven: key === remembered?.key };
+      const secret = await this.#secretOf(key);
+      const known: RoomKnown = { secret, pin: remembered?.pin ?? pin, proven: key === remembered?.key };
       const enter: Enter = (channel, signal) => {
         return enterRoom(channel, known, place, { random: () => randomBytes(32), clock: systemClock, signal });
       };
@@ -158,8 +164,8 @@ export class Rooms {
 
   /** Throws a sentence about an open tracker that has the name of a private room. */
   #checkName(place: TrackerPlace, name: string): void {
-    const names = [name, place.name ?? ""].map(plain).filter((one) => one !== "");
-    const isCalledSo = (one: { name: string }) => names.includes(plain(one.name));
+    const names = [name, place.name ?? ""].map(plainName).filter((one) => one !== "");
+    const isCalledSo = (one: { name: string }) => names.includes(plainName(one.name));
     if (this.#options.forget) this.#memory.forget(isCalledSo);
     const room = this.#memory.find(isCalledSo);
     if (room === undefined) return;
@@ -171,6 +177,12 @@ export class Rooms {
     );
   }
 
+  #secretOf(key: string): Promise<Uint8Array> {
+    const secret = this.#secrets.get(key) ?? roomSecretLater(key);
+    this.#secrets.set(key, secret);
+    return secret;
+  }
+
   #ownCertificate(): Promise<Certificate> {
     this.#certificate ??= newCertificate();
     return this.#certificate;
@@ -179,11 +191,6 @@ export class Rooms {
   get #tools() {
     return { clock: systemClock, agent: `ft-peer/${VERSION}`, signal: this.#options.signal };
   }
-}
-
-/** A name as a person reads it: `Lab 3` and `lab 3 ` are one. */
-function plain(name: string): string {
-  return name.normalize("NFKC").trim().toLowerCase();
 }
 
 function whyOpen(place: TrackerPlace, isKnown: boolean): string {

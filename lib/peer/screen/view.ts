@@ -480,9 +480,9 @@ export function eventObject(event: PeerEvent): object {
     case "joined":
       return { ...event, left: event.left.map(({ name }) => name) };
     case "has-all": {
-      const { upload, has, online } = event;
+      const { upload, ...rest } = event;
       const { to, id, by, name, root } = upload;
-      return { event: event.event, address: to.address, port: to.port, id, by, name, root, has, online };
+      return { ...rest, address: to.address, port: to.port, id, by, name, root };
     }
     case "upload-started":
     case "upload-ended": {

@@ -12,7 +12,7 @@ import { type GuestFolder, GuestFolders } from "./guest-folder.ts";
 import { zipOf } from "./guest-zip.ts";
 import type { Shared } from "./serve.ts";
 import type { SlotClaim } from "./slots.ts";
-import type { Served, ServeOptions } from "./types.ts";
+import type { Opened, Served, ServeOptions } from "./types.ts";
 import { Uploader } from "./upload.ts";
 
 /** A guest in the queue is asked to come again after this time. Seconds. */
@@ -50,6 +50,8 @@ interface Shipment {
   /** Names these bytes: another version has another tag. Undefined where a part of it cannot be had. */
   tag: string | undefined;
   file: Served;
+  /** The folder that the file is in. */
+  whole?: { name: string; size: number };
 }
 
 export class Guests {
@@ -107,7 +109,7 @@ export class Guests {
     return found.file;
   }
 
-  #fileOf({ root, path }: Wanted, { list, places }: GuestFolder): Shipment {
+  #fileOf({ root, path }: Wanted, { name, list, size: all, places }: GuestFolder): Shipment {
     const entry = list.find(encoder.encode(path));
     if (entry < 0 || list.isFolder(entry)) throw new Error("not here");
     const folder = this.#bytesOf(root);
@@ -115,7 +117,8 @@ export class Guests {
     const read = (into: Uint8Array, at: number) => folder.read(into.subarray(0, size - at), place + at);
     const busyUntil = place < (folder.busyUntil ?? 0) ? size : 0;
     const file: Served = { size, busyUntil, read, unchanged: () => folder.unchanged(), close: () => folder.close() };
-    return { name: path.slice(path.lastIndexOf("/") + 1), tag: list.rootOf(entry), file };
+    const whole = { name, size: all };
+    return { name: path.slice(path.lastIndexOf("/") + 1), tag: list.rootOf(entry), file, whole };
   }
 
   async #zip(host: string, root: string, folder: GuestFolder): Promise<Shipment> {
@@ -141,7 +144,7 @@ export class Guests {
   // -------------------------------------------------------------- sending
 
   async #send(exchange: Exchange, { root }: Wanted, shipment: Shipment): Promise<void> {
-    const { file, name, tag } = shipment;
+    const { file, name, tag, whole } = shipment;
     try {
       const span = tag === undefined ? undefined : rangeOf(exchange, `"${tag}"`, file.size);
       if (span === "bad") {
@@ -154,7 +157,12 @@ export class Guests {
       if (position > 0) return this.#queue(exchange, claim, position);
       this.#claims.delete(keyOf(claim));
       const body = exchange.begin(span === undefined ? 200 : 206, headersOf(shipment, span));
-      await this.#sendBody(exchange, body, { name, root, file, claim }, span ?? { from: 0, length: file.size });
+      await this.#sendBody(
+        exchange,
+        body,
+        { found: { name, root, file, ...(whole && { whole }) }, claim },
+        span ?? { from: 0, length: file.size },
+      );
     } finally {
       file.close();
     }
@@ -163,7 +171,7 @@ export class Guests {
   async #sendBody(
     { channel }: Exchange,
     body: Body,
-    { name, root, file, claim }: { name: string; root: string; file: Served; claim: SlotClaim },
+    { found, claim }: { found: Opened; claim: SlotClaim },
     { from, length }: Span,
   ): Promise<void> {
     const { slots } = this.#shared;
@@ -190,7 +198,7 @@ export class Guests {
     });
     slots.use(claim, true);
     try {
-      await uploader.send({ name, root, file }, undefined, from, length);
+      await uploader.send(found, undefined, from, length);
       slots.use(claim, false, length);
       body.end();
     } catch {

@@ -26,6 +26,8 @@ export interface Opened {
   name: string;
   root?: string | undefined;
   file: Served;
+  /** The content that the file is in, when that is more than the file: a folder. */
+  whole?: { name: string; size: number };
 }
 
 /** A content that this peer serves: its size, hashes and pieces. */
@@ -116,6 +118,8 @@ export interface Upload {
   readonly by?: string | undefined;
   readonly name: string;
   readonly root: string | undefined;
+  /** The content of `root`: the file itself, or the folder that it is in. Bytes. */
+  readonly whole: { readonly name: string; readonly size: number };
   /** Bytes that were asked for so far. */
   wanted: number;
   /** Bytes that were sent so far. */

@@ -172,7 +172,7 @@ export class Uploader {
   }
 
   /** Several requests for the same file count as one upload. */
-  #begin({ name, root }: Opened, id: string | undefined, count: number): Upload {
+  #begin({ name, root, file, whole = { name, size: file.size } }: Opened, id: string | undefined, count: number): Upload {
     this.#cancelEnd();
     if (this.#upload !== undefined && this.#upload.name === name && this.#upload.root === root) {
       this.#upload.wanted += count;
@@ -180,7 +180,7 @@ export class Uploader {
     }
     this.end("");
     const to = this.#channel.remote;
-    const upload: Upload = { to, id, name, root, wanted: count, sent: 0, since: this.#clock.at(), seconds: 0 };
+    const upload: Upload = { to, id, name, root, whole, wanted: count, sent: 0, since: this.#clock.at(), seconds: 0 };
     this.#begunAt = this.#clock.elapsed();
     this.#upload = upload;
     this.#shared.uploads.add(upload);

@@ -31,7 +31,17 @@ describe("News", () => {
   test("a downloader is called by its name, else by its address", () => {
     const news = new News(() => new Date(2026, 10, 28, 12));
     const to = { address: addressOf("10.0.0.7"), port: 5 };
-    const upload = { to, id: "p7", name: "a.txt", root: undefined, wanted: 9, sent: 0, since: 0, seconds: 0 };
+    const upload = {
+      to,
+      id: "p7",
+      name: "a.txt",
+      root: undefined,
+      whole: { name: "a.txt", size: 9 },
+      wanted: 9,
+      sent: 0,
+      since: 0,
+      seconds: 0,
+    };
     news.hear({ event: "upload-started", upload });
     news.hear({ event: "has-all", upload: { ...upload, by: "Zoë" }, has: 2, online: 3 });
     news.hear({ event: "has-all", upload });

@@ -499,6 +499,7 @@ describe("events", () => {
     name: "a.txt",
     id: "p7",
     root: ROOT,
+    whole: { name: "a.txt", size: 1000 },
     wanted: 1000,
     sent: 400,
     since: 1_795_345_200_000,

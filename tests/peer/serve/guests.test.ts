@@ -214,6 +214,8 @@ describe("a folder", () => {
     expect(notes.headers["content-disposition"]).toBe("attachment; filename=\"_.txt\"; filename*=UTF-8''%C3%BC.txt");
     const part = new Browser(`/get/${FOLDER}/Lesson/big.bin?t=good`, { range: "bytes=1000000-1000009" });
     expect((await ask(place.server, part)).bytes).toEqual(Buffer.from(BIG.subarray(1_000_000, 1_000_010)));
+    const whole = { name: "list", size: BIG.length + NOTES.length };
+    expect(place.events[0]).toMatchObject({ event: "upload-started", upload: { name: "ü.txt", whole } });
     for (const path of ["no.txt", "empty/", "empty", "notes", "notes/ü.txt/", "..%2Flist"]) {
       expect((await ask(place.server, new Browser(`/get/${FOLDER}/Lesson/${path}?t=good`))).status).toBe(404);
     }

@@ -199,6 +199,24 @@ describe("guards", () => {
     }
   });
 
+  test("a browser that expects something is answered as any other, and leaves no connection behind", async () => {
+    await using house = new MemoryTracker(["--web"]);
+    for (const expected of ["100-continue", "a cup of tea"]) {
+      const guest = await house.connect();
+      guest.send(`GET /icon.svg HTTP/1.1\r\nHost: 127.0.0.1\r\nExpect: ${expected}\r\n\r\n`);
+      for (let i = 0; i < 5; i++) await house.clock.pass(0);
+      expect([
+        expected,
+        guest.waiting
+          .toString()
+          .match(/(?<=HTTP\/1\.1 )\d+/g)
+          ?.at(-1),
+      ]).toEqual([expected, "200"]);
+      await house.clock.pass(61_000);
+      expect([expected, guest.closed]).toEqual([expected, true]);
+    }
+  });
+
   test("too long headers, bytes that are no HTTP, and data are refused", async () => {
     await using house = new MemoryTracker(["--web"]);
     const long = `GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: ${"x".repeat(9000)}\r\n\r\n`;
