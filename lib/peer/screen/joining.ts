@@ -3,7 +3,7 @@
 import { CancelledError, sentenceOf } from "../../error.ts";
 import { peerName } from "../../protocol/peer-name.ts";
 import { plural, printableName } from "../../text.ts";
-import { chooseFiles, type SharedFile } from "../disk/share.ts";
+import { chooseFiles, isFolder, type SharedFile } from "../disk/share.ts";
 import type { SharedFolder } from "../disk/shared-folder.ts";
 import { asRemembered, describePlace, type Located, lookAround, parseTracker, typed, whyNobody } from "../locate.ts";
 import type { Met } from "../meet-tracker.ts";
@@ -114,7 +114,7 @@ export class Joining {
     const files = this.#options.remembered.choices.files ?? [];
     const found = files.flatMap((path) => {
       try {
-        return chooseFiles([path], 0).taken;
+        return isFolder(path) ? [] : chooseFiles([path], 1).taken;
       } catch {
         return [];
       }
