@@ -73,10 +73,11 @@ export async function askFiles(
     const first = purpose === "send" ? [] : preselected(taken, from, max, marked);
     const marks = new Map(first.map((file) => [file.path, file]));
     const to = where === undefined ? "" : ` with ${where}`;
-    const tooMany = `Up to ${plural(max, "file")}: this is the tracker's limit for one person. Unmark one first, or pack several into one archive.`;
+    const instead = purpose === "send" ? "pack several into one archive" : "share this folder as one (Ctrl-F)";
+    const tooMany = `Up to ${plural(max, "file")}: this is the tracker's limit for one person. Unmark one first, or ${instead}.`;
     const answer = await prompts.list<SharedFile>({
       message: purpose === "send" ? "What do you send?" : `Which files do you want to share${to}? (up to ${max})`,
-      hint: `${plural(taken.length, "file")} in ${printable(from)}${subfoldersOf(from)}`,
+      hint: `${plural(taken.length, "file")}${subfoldersOf(from, "not listed")} in ${printable(from)}`,
       look: (typed) => {
         const rows = taken.filter(({ name }) => fitsTyped(name, typed));
         return { rows, remark: rows.length === 0 ? "No matches." : `${marks.size} of at most ${max} marked` };
@@ -211,9 +212,9 @@ function refuseEmptyFolder(folder: string): string | undefined {
 }
 
 /** The words for the folders in a folder, whose files are not offered. */
-function subfoldersOf(folder: string): string {
+function subfoldersOf(folder: string, why = "whose files are not listed here"): string {
   const count = foldersAt(folder, true).length;
-  return count === 0 ? "" : ` (and ${plural(count, "folder")}, whose files are not listed here)`;
+  return count === 0 ? "" : ` (and ${plural(count, "folder")}, ${why})`;
 }
 
 /** Says which files cannot be shared. */
