@@ -25,8 +25,7 @@ describe("choosing what to share", () => {
     const screen = stage.guided(address, { cwd });
     const list = await atFiles(screen);
     expect(list).toContain("(up to 5)");
-    expect(list).toContain("7 files in ");
-    expect(list).toContain("and 1 folder");
+    expect(list).toContain("7 files (and 1 folder, not listed) in ");
     expect(list.match(/◼ \S+/g)).toEqual(["◼ a.txt", "◼ b.txt", "◼ c.txt", "◼ d.txt", "◼ e.txt"]);
     expect(list.match(/◻ \S+/g)).toEqual(["◻ f.txt", "◻ g.txt"]);
     expect(list).toContain("e.txt  5 B");
@@ -47,7 +46,7 @@ describe("choosing what to share", () => {
     const screen = stage.guided(address, { cwd: stage.folderWith(SEVEN) });
     await atFiles(screen);
     screen.press(KEY.up, KEY.space);
-    await screen.waitFor("Up to 5 files: this is the tracker's limit");
+    await screen.waitFor(/Up to 5 files: this is the tracker's limit.*share this folder as one/s);
     expect(screen.text).not.toContain("◼ g.txt");
     screen.press(KEY.down, KEY.space);
     await screen.waitFor("◻ a.txt");
@@ -228,6 +227,16 @@ describe("the tracker", () => {
     await screen.waitFor(new RegExp(`Cannot reach the tracker at "127.0.0.1:${gone.port}"`));
     await expectLeft(screen, 1);
     expect(screen.text).not.toContain("Which files");
+  });
+
+  test("that does not answer at once is named meanwhile, by the prompts and by a command", async () => {
+    const silent = await rawServer(() => {});
+    const address = `127.0.0.1:${silent.port}`;
+    const screen = stage.guided(address, { cwd: stage.folderWith({ "one.txt": "1" }) });
+    await screen.waitFor(`Trying the tracker at ${address}…`);
+    const command = stage.onTerminal([PEER, address, "who"], { cwd: stage.folderWith({ "one.txt": "1" }) });
+    await command.waitFor(`waiting for the tracker at ${address}…`);
+    silent.close();
   });
 
   hearingNobody(

@@ -34,6 +34,8 @@ const USUAL_ROWS = 24;
 const FILES_NAMED = 5;
 /** The progress of downloads is drawn again after this time. Milliseconds. */
 const FRAME_MS = 100;
+/** What takes longer than this is more than a moment. Milliseconds. */
+const MOMENT_MS = 500;
 /** For a reader of the screen, progress is a line of its own after this time. Milliseconds. */
 const SPOKEN_MS = 5_000;
 
@@ -192,6 +194,22 @@ export class Prompts {
       sum: ({ typed }) => printable(typed || usual),
     });
     return answer?.typed;
+  }
+
+  /** Says what is waited for until the task is over, if that takes more than a moment. A prompt that is open meanwhile hides it. */
+  async waitFor<Result>(words: string, task: Promise<Result>): Promise<Result> {
+    const show = () => {
+      const line = fit(printable(words), this.#surface.columns - 3);
+      if (isForReader()) this.say(words);
+      else this.#surface.frame = [colours.gray(S_BAR), `${colours.gray(S_BAR)}  ${colours.dim(line)}`];
+    };
+    const timer = setTimeout(show, MOMENT_MS);
+    try {
+      return await task;
+    } finally {
+      clearTimeout(timer);
+      this.#surface.frame = [];
+    }
   }
 
   /**

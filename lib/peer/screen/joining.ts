@@ -20,6 +20,7 @@ const TRACKER_START_MS = 5_000;
 const TRACKER_RETRY_MS = 100;
 /** The most files that one line names. */
 const NAMED = 5;
+const LOOKING = "Looking for a tracker on this network…";
 
 export interface JoiningOptions {
   prompts: Asking & { chooseTracker(trackers: Located[], last: Located | undefined): Promise<Located> };
@@ -129,7 +130,7 @@ export class Joining {
       const tracker = given ?? (await this.#chooseTracker(failed));
       if (tracker === undefined) continue;
       try {
-        const met = await meet(tracker);
+        const met = await prompts.waitFor(`Trying the tracker at ${typed(tracker)}…`, meet(tracker));
         return { tracker, met };
       } catch (error) {
         if (given !== undefined || error instanceof CancelledError) throw error;
@@ -142,7 +143,7 @@ export class Joining {
   async #chooseTracker(failed: boolean): Promise<TrackerPlace | Located | undefined> {
     const { prompts, last, signal } = this.#options;
     if (failed) return await this.#withoutTracker("What now?");
-    const { trackers, found } = await lookAround(last, signal);
+    const { trackers, found } = await prompts.waitFor(LOOKING, lookAround(last, signal));
     if (signal.aborted) throw new CancelledError();
     const [first, second] = trackers;
     if (first === undefined) return await this.#withoutTracker(`No tracker found on this network: ${whyNobody(found)}.`);
@@ -165,7 +166,7 @@ export class Joining {
     if (answer === "last" && last !== undefined) return asRemembered(last);
     if (answer === "type") return await this.#askAddress();
     if (answer === "here") return await this.#startTracker();
-    const { trackers } = await lookAround(last, this.#options.signal);
+    const { trackers } = await prompts.waitFor(LOOKING, lookAround(last, this.#options.signal));
     if (trackers.length > 1) return await prompts.chooseTracker(trackers, last);
     if (trackers[0] !== undefined) return trackers[0];
     return await this.#withoutTracker("Still no tracker found.");
