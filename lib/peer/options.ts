@@ -453,7 +453,7 @@ function trackerArgument(word: string, named?: string): TrackerPlace {
   if (/[.:\d]/.test(word) || word === "localhost" || word === named) return onAnyLink(parseTracker(word));
   const meant = didYouMean(word, [...PEER_COMMANDS, "help"]);
   const shown = printable(word);
-  const isName = /^[a-z-]+$/i.test(word);
+  const isName = /^[a-z_-]+$/i.test(word);
   const host = isName ? ` If a tracker's host has this name, add the port: ft-peer ${shown}:${DEFAULT_TRACKER_PORT}` : "";
   const help = meant === "" && host === "" ? " Try: ft-peer --help" : "";
   const sentence = `"${shown}" is not a command.${meant}${host}${help}`;

@@ -210,6 +210,7 @@ describe("parsePeerArguments", () => {
     ],
     ["gte", '"gte" is not a command. Did you mean "get"? If a tracker\'s host has this name, add the port: ft-peer gte:1234'],
     ["library", '"library" is not a command. If a tracker\'s host has this name, add the port: ft-peer library:1234'],
+    ["my_pc", '"my_pc" is not a command. If a tracker\'s host has this name, add the port: ft-peer my_pc:1234'],
     ["sérch", '"sérch" is not a command. Did you mean "search"?'],
     ["été", '"été" is not a command. Try: ft-peer --help'],
     ["list --jsn", '"--jsn" is not an option. Did you mean "--json"? Try: ft-peer --help'],
