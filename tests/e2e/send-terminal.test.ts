@@ -36,7 +36,7 @@ describe("share on a terminal", () => {
     await screen.waitFor(/fetch\? \[Y\/n\]/);
     expect(seenIn(to)).toEqual([]);
     screen.press(KEY.enter);
-    await screen.waitFor(/slides\.txt {2}21 B [^\n]*verified/);
+    await screen.waitFor(/slides\.txt {2}21 B {2}[\d.]+ \w+\/s {2}verified/);
     expect(await anna.exited).toBe(0);
     expect(readFileSync(join(to, "slides.txt"), "utf8")).toBe("content of slides.txt");
     const eve = send("advertisement.txt", "Eve");
