@@ -47,7 +47,11 @@ export const DEFAULT_PORT = 1235;
 
 const COMMANDS = [
   { name: "search", label: "NAME", about: "who has the file of exactly this name" },
-  { name: "find", label: "WORD...", about: "who has files with all these words in their names, or a content: root:HEX" },
+  {
+    name: "find",
+    label: "WORD...",
+    about: "who has files with all these words in their names, or the one file with the content id root:HEX",
+  },
   { name: "get", label: "NAME...", about: "fetch files or folders, by name or by content id (root:HEX)" },
   { name: "want", label: "WORD...", about: "print each file that fits, now and when it appears, until Ctrl-C" },
   { name: "send", label: "PATH...", about: "hand files and folders out: --to Ben,Chloe or --to all" },

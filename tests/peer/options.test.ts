@@ -16,8 +16,8 @@ network.
 Without a command, on a terminal: guided prompts.
 
   search NAME        who has the file of exactly this name
-  find WORD...       who has files with all these words in their names, or a
-                     content: root:HEX
+  find WORD...       who has files with all these words in their names, or the
+                     one file with the content id root:HEX
   get NAME...        fetch files or folders, by name or by content id (root:HEX)
   want WORD...       print each file that fits, now and when it appears, until
                      Ctrl-C
