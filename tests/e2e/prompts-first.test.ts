@@ -219,6 +219,30 @@ describe("choosing what to share", () => {
   });
 });
 
+describe("Esc", () => {
+  test("leads from the name back to the files, whose marks stay, and from there to the end", async () => {
+    const { program, address } = await stage.tracker("--json");
+    const screen = stage.guided(address, { cwd: stage.folderWith(SEVEN), env: { XDG_STATE_HOME: stage.folder() } });
+    await atFiles(screen);
+    screen.press(KEY.space);
+    await screen.waitFor("4 of at most 5 marked");
+    screen.press(KEY.enter);
+    await screen.waitFor("What is your name");
+    screen.press(KEY.escape);
+    const list = await atFiles(screen);
+    expect(list.match(/◼ \S+/g)).toEqual(["◼ b.txt", "◼ c.txt", "◼ d.txt", "◼ e.txt"]);
+    screen.press(KEY.escape);
+    await screen.waitFor("Leave?");
+    await screen.choose("No, go on");
+    await atFiles(screen);
+    screen.press(KEY.enter);
+    await screen.waitFor("What is your name");
+    screen.press(KEY.enter);
+    await screen.waitFor(SEARCH);
+    expect((await program.waitFor(/"event":"joined".*"files":(\d+)/))[1]).toBe("5");
+  });
+});
+
 describe("the tracker", () => {
   test("whose address is given is tried before any question", async () => {
     const gone = await rawServer(() => {});

@@ -89,6 +89,15 @@ describe("the prompts", () => {
     await anna.screen.waitFor("What do you send?");
     await anna.screen.choose("◻ lesson.txt");
     await anna.screen.waitFor("A word to go with it?");
+    // Esc leads one step back, and what was chosen stays.
+    anna.screen.press(KEY.escape);
+    await anna.screen.waitFor("◼ lesson.txt");
+    anna.screen.press(KEY.escape);
+    await anna.screen.waitFor("Who gets it?");
+    await anna.screen.choose("Ben");
+    await anna.screen.waitFor("What do you send?");
+    await anna.screen.choose("◻ lesson.txt");
+    await anna.screen.waitFor("A word to go with it?");
     anna.screen.press("for\u202e Monday", KEY.enter);
     await anna.screen.waitFor('Offered "lesson.txt" (12 B) to Ben.');
     await ben.screen.waitFor('Anna offers "lesson.txt" (12 B), "for\\u202e Monday": Ctrl-F fetches');

@@ -70,7 +70,8 @@ export async function askFiles(
       continue;
     }
     sayUnfit(prompts, left);
-    const first = purpose === "send" ? [] : preselected(taken, from, max, marked);
+    const before = taken.filter(({ path }) => marked?.includes(path));
+    const first = before.length > 0 ? before.slice(0, max) : purpose === "send" ? [] : preselected(taken, from, max);
     const marks = new Map(first.map((file) => [file.path, file]));
     const to = where === undefined ? "" : ` with ${where}`;
     const instead = purpose === "send" ? "pack several into one archive" : "share this folder as one (Ctrl-F)";
@@ -114,10 +115,8 @@ export async function askFiles(
   }
 }
 
-/** The files that are marked at first: those of last time, or the first ones of a folder from which people share. */
-function preselected(taken: SharedFile[], folder: string, max: number, marked: string[] | undefined): SharedFile[] {
-  const before = taken.filter(({ path }) => marked?.includes(path));
-  if (before.length > 0) return before.slice(0, max);
+/** The first files of a folder from which people share. */
+function preselected(taken: SharedFile[], folder: string, max: number): SharedFile[] {
   try {
     checkDefaultFolder(folder);
   } catch {

@@ -112,15 +112,35 @@ export class Offering {
       return;
     }
     const people = (await session.requests.who()).filter(({ id }) => id !== session.standing?.id);
-    const to = await this.#askPeople(people);
-    if (to === undefined) return;
-    const chosen = await askFiles(this.#prompts, folder, { max: MOST_SENT, where: undefined, purpose: "send" });
-    if (chosen === undefined) return;
-    const say = await this.#prompts.line("A word to go with it?", "Enter sends it without one", (typed) =>
-      byteLength(typed) > SAY_LIMIT ? "That is too long." : undefined,
-    );
-    if (say === undefined) return;
-    const files = this.#share(peer, chosen.files, to === EVERYBODY);
+    const marks = new Map<string, PeerLine | typeof EVERYBODY>();
+    // Esc leads one step back.
+    for (;;) {
+      const to = await this.#askPeople(people, marks);
+      if (to === undefined) return;
+      const what = await this.#askWhat(folder);
+      if (what === undefined) continue;
+      this.#handOut(peer, what.files, to, what.say);
+      return;
+    }
+  }
+
+  /** Which files, and a word to go with them. Undefined when the person goes back. */
+  async #askWhat(folder: string): Promise<{ files: SharedFile[]; say: string } | undefined> {
+    let marked: string[] = [];
+    for (let from = folder; ; ) {
+      const chosen = await askFiles(this.#prompts, from, { max: MOST_SENT, where: undefined, purpose: "send", marked });
+      if (chosen === undefined) return undefined;
+      const say = await this.#prompts.line("A word to go with it?", "Enter sends it without one", (typed) =>
+        byteLength(typed) > SAY_LIMIT ? "That is too long." : undefined,
+      );
+      if (say !== undefined) return { files: chosen.files, say };
+      from = chosen.from;
+      marked = chosen.files.map(({ path }) => path);
+    }
+  }
+
+  #handOut(peer: GuidedPeer, chosen: SharedFile[], to: typeof EVERYBODY | PeerLine[], say: string): void {
+    const files = this.#share(peer, chosen, to === EVERYBODY);
     if (files.length === 0) return;
     const handOut: HandOut = peer.handing.offer(files, to, say, (event) => this.#hear(event, handOut));
     this.#handOuts.push(handOut);
@@ -130,8 +150,10 @@ export class Offering {
   }
 
   /** Who gets it: everybody, or the people who are marked. */
-  async #askPeople(people: PeerLine[]): Promise<typeof EVERYBODY | PeerLine[] | undefined> {
-    const marks = new Map<string, PeerLine | typeof EVERYBODY>();
+  async #askPeople(
+    people: PeerLine[],
+    marks: Map<string, PeerLine | typeof EVERYBODY>,
+  ): Promise<typeof EVERYBODY | PeerLine[] | undefined> {
     const rows = [EVERYBODY, ...people] as const;
     const answer = await this.#prompts.list<PeerLine | typeof EVERYBODY>({
       message: "Who gets it?",
