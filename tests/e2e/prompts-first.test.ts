@@ -41,6 +41,13 @@ describe("choosing what to share", () => {
     expect(screen.text).not.toMatch(/--[a-z]+/);
   });
 
+  test("a folder of very many files: how many there are, and how many of them are listed", async () => {
+    const { address } = await stage.tracker();
+    const names = Array.from({ length: 2_003 }, (_, i) => [`${String(i).padStart(4, "0")}.txt`, "x"]);
+    const screen = stage.guided(address, { cwd: stage.folderWith(Object.fromEntries(names)) });
+    expect(await atFiles(screen)).toContain("the first 2000 of 2003 files in ");
+  });
+
   test("a sixth is refused in place, and the others stay marked", async () => {
     const { program, address } = await stage.tracker("--json");
     const screen = stage.guided(address, { cwd: stage.folderWith(SEVEN) });
@@ -273,12 +280,12 @@ describe("the tracker", () => {
       await screen.waitFor("No tracker found on this network");
       await screen.choose("Look again");
       await screen.waitFor("Still no tracker found.");
-      await screen.choose("Type the address");
+      await screen.choose("Type an address");
       await screen.waitFor("Tracker's address?");
       screen.press("not an address", KEY.enter);
       await screen.waitFor(/"not an address" is not a\s+│?\s*tracker's address/);
       screen.press(KEY.escape, KEY.escape);
-      await screen.choose("Type the address");
+      await screen.choose("Type an address");
       await screen.waitFor("Tracker's address?");
       screen.press("127.0.0.1", KEY.enter);
       await atFiles(screen);
@@ -291,7 +298,7 @@ describe("the tracker", () => {
     using alone = await Alone.make();
     const screen = stage.onTerminal(alone.command(PEER), { cwd: stage.folderWith({ "one.txt": "1" }) });
     await screen.waitFor("No tracker found on this network");
-    await screen.choose("Start a tracker on this computer");
+    await screen.choose("Start a tracker here");
     await screen.waitFor("Started a tracker on this computer.");
     const [, pid = ""] = await screen.waitFor(/kill (\d+)/);
     await atFiles(screen);

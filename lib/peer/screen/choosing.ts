@@ -78,7 +78,7 @@ export async function askFiles(
     const tooMany = `Up to ${plural(max, "file")}: this is the tracker's limit for one person. Unmark one first, or ${instead}.`;
     const answer = await prompts.list<SharedFile>({
       message: purpose === "send" ? "What do you send?" : `Which files do you want to share${to}? (up to ${max})`,
-      hint: `${plural(taken.length, "file")}${subfoldersOf(from, "not listed")} in ${printable(from)}`,
+      hint: `${filesOf(taken, left)}${subfoldersOf(from, "not listed")} in ${printable(from)}`,
       look: (typed) => {
         const rows = taken.filter(({ name }) => fitsTyped(name, typed));
         return { rows, remark: rows.length === 0 ? "No matches." : `${marks.size} of at most ${max} marked` };
@@ -214,6 +214,12 @@ function refuseEmptyFolder(folder: string): string | undefined {
 function subfoldersOf(folder: string, why = "whose files are not listed here"): string {
   const count = foldersAt(folder, true).length;
   return count === 0 ? "" : ` (and ${plural(count, "folder")}, ${why})`;
+}
+
+/** The number of files in a folder, and how many of them are listed if that is not all. */
+function filesOf(taken: SharedFile[], left: LeftOut[]): string {
+  const more = left.filter(({ surplus }) => surplus).length;
+  return `${more === 0 ? "" : `the first ${taken.length} of `}${plural(taken.length + more, "file")}`;
 }
 
 /** Says which files cannot be shared. */

@@ -177,8 +177,8 @@ export class Joining {
     const answer = await prompts.choose(message, [
       { value: "again" as const, label: "Look again" },
       ...lastTime,
-      { value: "type" as const, label: "Type the address of a tracker" },
-      { value: "here" as const, label: "Start a tracker on this computer" },
+      { value: "type" as const, label: "Type an address" },
+      { value: "here" as const, label: "Start a tracker here" },
       { value: "leave" as const, label: "Leave" },
     ]);
     if (answer === "leave") throw new CancelledError();
