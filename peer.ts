@@ -411,27 +411,33 @@ async function runCommand(line: CommandLine, command: Exclude<PeerCommand, "doct
   const hasNamed = sending !== undefined || (folders.length > 0 && share.length === 0);
   const chosen = hasNamed ? { taken: [], left: [] } : filesToShare(named);
   if (command === "get" || line.get || line.accept.length > 0) checkWhere(line);
-  const rooms = roomsOf(line, signal);
+  const rooms = roomsOf(line, signal, screen);
   const place = line.tracker ?? (await findTracker(line, rooms, screen, signal));
   const askLimit = async () => (await rooms.approach(place)).met.max;
   if (sending !== undefined) await fitIn(sending, askLimit);
   const { taken: files, left } = sending ? { taken: sending.files, left: [] } : await fillUp(named, chosen, askLimit);
-  if (files.length > 0 && sending === undefined) screen.note(describeSharing(named, { taken: files, left }));
-  for (const folder of folders) {
-    await folder.look(signal);
-    if (sending === undefined) screen.note(describeFolder(folder));
-  }
+  for (const folder of folders) await folder.look(signal);
+  let isTold = sending !== undefined;
+  const tellSharing = () => {
+    if (isTold) return;
+    isTold = true;
+    if (files.length > 0) screen.note(describeSharing(named, { taken: files, left }));
+    for (const folder of folders) screen.note(describeFolder(folder));
+  };
   const accepting = command === "share" ? new Accepting(line, screen, signal) : undefined;
   const shutOut = Promise.withResolvers<never>();
   shutOut.promise.catch(() => undefined);
   const report = (event: PeerEvent) => {
+    // Nothing is shared before the tracker has taken the list.
+    if (event.event === "joined") tellSharing();
     tellEvent(screen, event, command === "share");
     accepting?.hear(event);
     if (event.event === "shut-out") shutOut.reject(new FtError(event.code, event.words));
   };
   const consent = share.length > 0 || folders.length > 0 || sending !== undefined;
   const takesOffers = accepting !== undefined;
-  const peer = await joinTracker({ line, startPeer, place, rooms, files, folders, report, signal, takesOffers, consent });
+  const how = { takesOffers, consent };
+  const peer = await joinTracker({ line, startPeer, place, rooms, screen, files, folders, report, signal, ...how });
   try {
     accepting?.start(peer);
     if (command === "share") await Promise.race([stayOnline(peer, screen, signal), shutOut.promise]);

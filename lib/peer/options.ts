@@ -47,7 +47,11 @@ export const DEFAULT_PORT = 1235;
 
 const COMMANDS = [
   { name: "search", label: "NAME", about: "who has the file of exactly this name" },
-  { name: "find", label: "WORD...", about: "who has files with all these words in their names, or a content: root:HEX" },
+  {
+    name: "find",
+    label: "WORD...",
+    about: "who has files with all these words in their names, or the one file with the content id root:HEX",
+  },
   { name: "get", label: "NAME...", about: "fetch files or folders, by name or by content id (root:HEX)" },
   { name: "want", label: "WORD...", about: "print each file that fits, now and when it appears, until Ctrl-C" },
   { name: "send", label: "PATH...", about: "hand files and folders out: --to Ben,Chloe or --to all" },
@@ -453,7 +457,7 @@ function trackerArgument(word: string, named?: string): TrackerPlace {
   if (/[.:\d]/.test(word) || word === "localhost" || word === named) return onAnyLink(parseTracker(word));
   const meant = didYouMean(word, [...PEER_COMMANDS, "help"]);
   const shown = printable(word);
-  const isName = /^[a-z-]+$/i.test(word);
+  const isName = /^[a-z_-]+$/i.test(word);
   const host = isName ? ` If a tracker's host has this name, add the port: ft-peer ${shown}:${DEFAULT_TRACKER_PORT}` : "";
   const help = meant === "" && host === "" ? " Try: ft-peer --help" : "";
   const sentence = `"${shown}" is not a command.${meant}${host}${help}`;

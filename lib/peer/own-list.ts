@@ -2,7 +2,7 @@
 
 import type { Channel } from "../net/channel.ts";
 import { OLD_PASS_LIFETIME_S, PASS_LIFETIME_S } from "../protocol/messages.ts";
-import { type FileRecord, isCounted } from "../protocol/record.ts";
+import { type FileName, type FileRecord, isCounted } from "../protocol/record.ts";
 import { encodeToTracker } from "../protocol/write.ts";
 import { oldTracker } from "./offers.ts";
 import type { SessionOptions } from "./session-types.ts";
@@ -25,6 +25,10 @@ export class OwnList {
   readonly #options: Pick<SessionOptions, "records" | "port" | "clock" | "random">;
   readonly #session: ListSession;
   #cancelRenewal = () => {};
+  /** The names of the records at the tracker that count. */
+  #counted = new Set<FileName>();
+  /** The tracker where the list is, once it is there. */
+  #at: { channel: Channel; standing: Standing } | undefined;
   /** `#timeOfDayAtZero` when this peer learnt the tracker's time last. */
   #learntAtZero = 0;
 
@@ -54,6 +58,7 @@ export class OwnList {
     });
     const reply = await this.#session.ask(request);
     if (reply.verb !== "WELCOME") return unexpected(reply);
+    this.#counted = new Set(records.map((record) => record.name));
     const { id, pass, keyed = "", now, name } = reply;
     this.#learntAtZero = this.#timeOfDayAtZero;
     Object.assign(standing, { id, pass, keyed, name, ahead: aheadOf(pass, now, this.#options.clock.elapsed()) });
@@ -66,12 +71,33 @@ export class OwnList {
    * sending the list again, and then the parts. Peers that joined together renew at different times.
    */
   addParts(channel: Channel, standing: Standing): void {
+    this.#at = { channel, standing };
     for (const record of this.#records(channel, standing))
       if (!isCounted(record)) this.#session.add(record).catch(() => undefined);
     const { clock, random } = this.#options;
     this.#cancelRenewal();
     const wait = standing.lifetime * 1000 * (0.4 + 0.2 * random());
     this.#cancelRenewal = clock.after(wait, () => this.#renew(channel, standing));
+  }
+
+  /**
+   * Whether the tracker takes a record that is to be added now. It disconnects a peer that adds more files than its limit, so a file that
+   * was left out of the list stays out when it changes or gets its content id.
+   */
+  takes(record: FileRecord): boolean {
+    if (!isCounted(record)) this.#counted.delete(record.name);
+    else if (this.#counted.size >= (this.#at?.standing.max ?? 0) && !this.#counted.has(record.name)) return false;
+    else this.#counted.add(record.name);
+    return true;
+  }
+
+  /** The tracker has dropped a record: a file that was left out takes its place. */
+  dropped(name: FileName): void {
+    if (!this.#counted.delete(name) || this.#at === undefined) return;
+    const { channel, standing } = this.#at;
+    if (!this.#session.isUsed(channel)) return;
+    for (const record of this.on(channel, standing).slice(0, standing.max))
+      if (!this.#counted.has(record.name)) this.#session.add(record).catch(() => undefined);
   }
 
   /** Sends the list and the parts of now. */

@@ -35,6 +35,10 @@ export interface RequestTools {
   where(): string;
   /** Asks an FT/1 tracker for an exact file name. */
   searchBasic(name: FileName): Promise<FileRecord[]>;
+  /** Whether the tracker takes a record that is to be added to this peer's list. */
+  takes(record: FileRecord): boolean;
+  /** The tracker has taken a record off this peer's list. */
+  dropped(name: FileName): void;
   /** Tells a person that this number of entries of an answer could not be read. */
   unread(count: number): void;
   clock: Clock;
@@ -159,16 +163,22 @@ export class TrackerRequests {
     return reply.verb === "YES";
   }
 
-  /** Adds or replaces one of this peer's records. Does nothing while the tracker is away: joining sends the whole list. */
+  /**
+   * Adds or replaces one of this peer's records. Does nothing when the list is full, or while the tracker is away: joining sends the whole
+   * list.
+   */
   async add(record: FileRecord): Promise<void> {
-    if (this.#tools.profile() === 2) await this.#tools.ask(encodeToTracker({ verb: "ADD", record }));
+    if (this.#tools.profile() !== 2 || !this.#tools.takes(record)) return;
+    await this.#tools.ask(encodeToTracker({ verb: "ADD", record }));
   }
 
   /** Removes one of this peer's records. False when the tracker refuses, because it is the last one. */
   async drop(name: FileName): Promise<boolean> {
     if (this.#tools.profile() !== 2) return true;
     const reply = await this.#tools.ask(encodeToTracker({ verb: "DROP", name }), { mayRefuse: true });
-    return reply.verb !== "ERROR";
+    if (reply.verb === "ERROR") return false;
+    this.#tools.dropped(name);
+    return true;
   }
 
   /** Asks for a connection from a holder. False when the tracker does not know the holder, or cannot pass this on. */

@@ -85,6 +85,8 @@ export class Session {
       pageSize: () => Math.max(1, Math.min(RESULTS_LIMIT, this.#standing?.results ?? RESULTS_LIMIT)),
       where: () => this.#where,
       searchBasic: (name) => this.#basic.search(name),
+      takes: (record) => this.#list.takes(record),
+      dropped: (name) => this.#list.dropped(name),
       unread: (count) => this.#options.report({ event: "unread", count }),
       clock: this.#clock,
     });

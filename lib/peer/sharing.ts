@@ -22,7 +22,9 @@ export interface SharingTools {
   share: Share;
   pool: HashPool;
   cache: TreeCache;
-  session: Pick<Session, "standing" | "leave" | "comeBack"> & { readonly requests: Pick<TrackerRequests, "add" | "drop"> };
+  session: Pick<Session, "standing" | "leave" | "comeBack" | "sendAgain"> & {
+    readonly requests: Pick<TrackerRequests, "add" | "drop">;
+  };
   /** The port on which this peer serves. */
   port: number;
   /** Whether the tracker takes another file or folder that counts. */
@@ -86,12 +88,11 @@ export class Sharing {
     const { share, session, report } = this.#tools;
     if (!share.renew(file)) return;
     report({ event: "renamed", name: file.name, was });
-    const drop = () => session.requests.drop(was).catch(() => true);
     const isReplaced = () => share.find({ name: was }) !== undefined;
-    // The last record on the list stays until there is another one.
-    const dropped = isReplaced() || (await drop());
+    // The last record on the list stays until another list is in its place.
+    const dropped = isReplaced() || (await session.requests.drop(was).catch(() => true));
     await this.#publishAnew(file, async () => {
-      if (!dropped && !isReplaced()) await drop();
+      if (!dropped && !isReplaced()) await session.sendAgain().catch(() => undefined);
     });
   }
 
@@ -120,13 +121,12 @@ export class Sharing {
     // A fetched file that did not count takes its place.
     const next = file.beyond ? undefined : share.files.find(({ beyond }) => beyond);
     delete next?.beyond;
-    let dropped = await session.requests.drop(file.name).catch(() => true);
-    if (next !== undefined) {
-      await this.#publish(next);
-      // The last file on the list stays until there is another one.
-      if (!dropped) dropped = await session.requests.drop(file.name).catch(() => true);
-    }
-    if (!dropped) await this.#leaveUnlessBusy();
+    const dropped = await session.requests.drop(file.name).catch(() => true);
+    // The last file on the list stays until another list is in its place.
+    if (!dropped && share.files.some(({ beyond, only }) => !beyond && only === undefined)) {
+      await session.sendAgain().catch(() => undefined);
+    } else if (!dropped) await this.#leaveUnlessBusy();
+    else if (next !== undefined) await this.#publish(next);
   }
 
   /** The last record cannot be taken off the list: a peer without any file leaves its tracker, unless it is downloading. */

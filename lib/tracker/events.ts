@@ -130,9 +130,9 @@ export class TrackerLog {
   }
 }
 
-/** The number of events that a line stands for. */
+/** The number of events that a line stands for. A line that stands for itself alone has none. */
 function moreOf(event: TrackerEvent): string {
-  if (!("more" in event)) return "";
+  if (!("more" in event) || event.more === 1) return "";
   return ` (one of ${event.more} such lines${event.several ? ", from several addresses" : ""})`;
 }
 

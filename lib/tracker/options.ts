@@ -279,9 +279,10 @@ function redisOf(
   return file !== undefined && isFile ? readRedisFile(file, called("redis-file")) : redis;
 }
 
-/** `--web` without `guests` behind it is a page for looking only. */
+/** `--web` without a word of its own is a page for looking only. Another word than `guests` is refused, not taken for a command. */
 function withWeb(argv: string[]): string[] {
-  return argv.map((one, at) => (one === "--web" && argv[at + 1] !== "guests" ? "--web=page" : one));
+  const isItsOwn = (next = "-") => !next.startsWith("-") && ![...COMMANDS, { name: "help" }].some(({ name }) => name === next);
+  return argv.map((one, at) => (one === "--web" && !isItsOwn(argv[at + 1]) ? "--web=page" : one));
 }
 
 /** The operator's command with its arguments. */

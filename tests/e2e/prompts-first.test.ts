@@ -25,8 +25,7 @@ describe("choosing what to share", () => {
     const screen = stage.guided(address, { cwd });
     const list = await atFiles(screen);
     expect(list).toContain("(up to 5)");
-    expect(list).toContain("7 files in ");
-    expect(list).toContain("and 1 folder");
+    expect(list).toContain("7 files (and 1 folder, not listed) in ");
     expect(list.match(/◼ \S+/g)).toEqual(["◼ a.txt", "◼ b.txt", "◼ c.txt", "◼ d.txt", "◼ e.txt"]);
     expect(list.match(/◻ \S+/g)).toEqual(["◻ f.txt", "◻ g.txt"]);
     expect(list).toContain("e.txt  5 B");
@@ -42,12 +41,19 @@ describe("choosing what to share", () => {
     expect(screen.text).not.toMatch(/--[a-z]+/);
   });
 
+  test("a folder of very many files: how many there are, and how many of them are listed", async () => {
+    const { address } = await stage.tracker();
+    const names = Array.from({ length: 2_003 }, (_, i) => [`${String(i).padStart(4, "0")}.txt`, "x"]);
+    const screen = stage.guided(address, { cwd: stage.folderWith(Object.fromEntries(names)) });
+    expect(await atFiles(screen)).toContain("the first 2000 of 2003 files in ");
+  });
+
   test("a sixth is refused in place, and the others stay marked", async () => {
     const { program, address } = await stage.tracker("--json");
     const screen = stage.guided(address, { cwd: stage.folderWith(SEVEN) });
     await atFiles(screen);
     screen.press(KEY.up, KEY.space);
-    await screen.waitFor("Up to 5 files: this is the tracker's limit");
+    await screen.waitFor(/Up to 5 files: this is the tracker's limit.*share this folder as one/s);
     expect(screen.text).not.toContain("◼ g.txt");
     screen.press(KEY.down, KEY.space);
     await screen.waitFor("◻ a.txt");
@@ -220,6 +226,30 @@ describe("choosing what to share", () => {
   });
 });
 
+describe("Esc", () => {
+  test("leads from the name back to the files, whose marks stay, and from there to the end", async () => {
+    const { program, address } = await stage.tracker("--json");
+    const screen = stage.guided(address, { cwd: stage.folderWith(SEVEN), env: { XDG_STATE_HOME: stage.folder() } });
+    await atFiles(screen);
+    screen.press(KEY.space);
+    await screen.waitFor("4 of at most 5 marked");
+    screen.press(KEY.enter);
+    await screen.waitFor("What is your name");
+    screen.press(KEY.escape);
+    const list = await atFiles(screen);
+    expect(list.match(/◼ \S+/g)).toEqual(["◼ b.txt", "◼ c.txt", "◼ d.txt", "◼ e.txt"]);
+    screen.press(KEY.escape);
+    await screen.waitFor("Leave?");
+    await screen.choose("No, go on");
+    await atFiles(screen);
+    screen.press(KEY.enter);
+    await screen.waitFor("What is your name");
+    screen.press(KEY.enter);
+    await screen.waitFor(SEARCH);
+    expect((await program.waitFor(/"event":"joined".*"files":(\d+)/))[1]).toBe("5");
+  });
+});
+
 describe("the tracker", () => {
   test("whose address is given is tried before any question", async () => {
     const gone = await rawServer(() => {});
@@ -228,6 +258,16 @@ describe("the tracker", () => {
     await screen.waitFor(new RegExp(`Cannot reach the tracker at "127.0.0.1:${gone.port}"`));
     await expectLeft(screen, 1);
     expect(screen.text).not.toContain("Which files");
+  });
+
+  test("that does not answer at once is named meanwhile, by the prompts and by a command", async () => {
+    const silent = await rawServer(() => {});
+    const address = `127.0.0.1:${silent.port}`;
+    const screen = stage.guided(address, { cwd: stage.folderWith({ "one.txt": "1" }) });
+    await screen.waitFor(`Trying the tracker at ${address}…`);
+    const command = stage.onTerminal([PEER, address, "who"], { cwd: stage.folderWith({ "one.txt": "1" }) });
+    await command.waitFor(`waiting for the tracker at ${address}…`);
+    silent.close();
   });
 
   hearingNobody(
@@ -240,12 +280,12 @@ describe("the tracker", () => {
       await screen.waitFor("No tracker found on this network");
       await screen.choose("Look again");
       await screen.waitFor("Still no tracker found.");
-      await screen.choose("Type the address");
+      await screen.choose("Type an address");
       await screen.waitFor("Tracker's address?");
       screen.press("not an address", KEY.enter);
       await screen.waitFor(/"not an address" is not a\s+│?\s*tracker's address/);
       screen.press(KEY.escape, KEY.escape);
-      await screen.choose("Type the address");
+      await screen.choose("Type an address");
       await screen.waitFor("Tracker's address?");
       screen.press("127.0.0.1", KEY.enter);
       await atFiles(screen);
@@ -258,7 +298,7 @@ describe("the tracker", () => {
     using alone = await Alone.make();
     const screen = stage.onTerminal(alone.command(PEER), { cwd: stage.folderWith({ "one.txt": "1" }) });
     await screen.waitFor("No tracker found on this network");
-    await screen.choose("Start a tracker on this computer");
+    await screen.choose("Start a tracker here");
     await screen.waitFor("Started a tracker on this computer.");
     const [, pid = ""] = await screen.waitFor(/kill (\d+)/);
     await atFiles(screen);

@@ -36,7 +36,7 @@ describe("share on a terminal", () => {
     await screen.waitFor(/fetch\? \[Y\/n\]/);
     expect(seenIn(to)).toEqual([]);
     screen.press(KEY.enter);
-    await screen.waitFor(/slides\.txt {2}21 B [^\n]*verified/);
+    await screen.waitFor(/slides\.txt {2}21 B {2}[\d.]+ \w+\/s {2}verified/);
     expect(await anna.exited).toBe(0);
     expect(readFileSync(join(to, "slides.txt"), "utf8")).toBe("content of slides.txt");
     const eve = send("advertisement.txt", "Eve");
@@ -87,6 +87,15 @@ describe("the prompts", () => {
     const ben = await at("Ben", { "ben.txt": "ben" });
     const chloe = await at("Chloe", { "chloe.txt": "chloe" });
     anna.screen.press(CTRL_G);
+    await anna.screen.waitFor("Who gets it?");
+    await anna.screen.choose("Ben");
+    await anna.screen.waitFor("What do you send?");
+    await anna.screen.choose("◻ lesson.txt");
+    await anna.screen.waitFor("A word to go with it?");
+    // Esc leads one step back, and what was chosen stays.
+    anna.screen.press(KEY.escape);
+    await anna.screen.waitFor("◼ lesson.txt");
+    anna.screen.press(KEY.escape);
     await anna.screen.waitFor("Who gets it?");
     await anna.screen.choose("Ben");
     await anna.screen.waitFor("What do you send?");

@@ -34,6 +34,7 @@ describe("a tracker that announced itself", () => {
         "To give it your files, name them with --share, or type its address: ft-peer 10.77.0.1",
     );
     expect(tracker.out).not.toContain('"event":"joined"');
+    expect(refused.err).not.toContain("Sharing");
     // Naming the files is a yes. From then on the tracker is known, also after a restart.
     expect((await peer(house, b, ["who", "--share", "mine.txt"])).code).toBe(0);
     expect((await peer(house, b, ["who"])).code).toBe(0);

@@ -16,8 +16,8 @@ network.
 Without a command, on a terminal: guided prompts.
 
   search NAME        who has the file of exactly this name
-  find WORD...       who has files with all these words in their names, or a
-                     content: root:HEX
+  find WORD...       who has files with all these words in their names, or the
+                     one file with the content id root:HEX
   get NAME...        fetch files or folders, by name or by content id (root:HEX)
   want WORD...       print each file that fits, now and when it appears, until
                      Ctrl-C
@@ -210,6 +210,7 @@ describe("parsePeerArguments", () => {
     ],
     ["gte", '"gte" is not a command. Did you mean "get"? If a tracker\'s host has this name, add the port: ft-peer gte:1234'],
     ["library", '"library" is not a command. If a tracker\'s host has this name, add the port: ft-peer library:1234'],
+    ["my_pc", '"my_pc" is not a command. If a tracker\'s host has this name, add the port: ft-peer my_pc:1234'],
     ["sérch", '"sérch" is not a command. Did you mean "search"?'],
     ["été", '"été" is not a command. Try: ft-peer --help'],
     ["list --jsn", '"--jsn" is not an option. Did you mean "--json"? Try: ft-peer --help'],

@@ -36,7 +36,7 @@ afterEach(() => {
 });
 
 /** Files in a folder, what was said of them, and a hasher that gives the size as the content id. */
-function scene(names: string[], { max = 5, downloading = false } = {}) {
+function scene(names: string[], { max = 5, downloading = false, isLast = false } = {}) {
   for (const name of names) if (!existsSync(join(folder, name))) writeFileSync(join(folder, name), name);
   const said: string[] = [];
   const events: PeerEvent[] = [];
@@ -53,6 +53,7 @@ function scene(names: string[], { max = 5, downloading = false } = {}) {
       standing: { you: YOU, max } as Standing,
       leave: async () => void said.push("leave"),
       comeBack: () => void said.push("come back"),
+      sendAgain: async () => void said.push("send again"),
       requests: {
         add: async ({ name, size, root, part, beyond }) =>
           void said.push(
@@ -60,7 +61,7 @@ function scene(names: string[], { max = 5, downloading = false } = {}) {
           ),
         drop: async (name) => {
           said.push(`drop ${name}`);
-          return share.files.length > 0;
+          return !isLast && share.files.length > 0;
         },
       },
     },
@@ -196,6 +197,22 @@ describe("Sharing", () => {
     await sharing.gone(file("a.txt"));
     expect(said).toEqual(["add b.txt 5 root beyond", "drop a.txt", "add b.txt 5 root"]);
     expect(share.files.map(({ name }) => String(name))).toEqual(["b.txt"]);
+  });
+
+  test("the only file that the tracker takes is renamed, or gone while others wait: the list is sent again", async () => {
+    const { sharing, share, said, clock, file, until } = scene(["a.txt", "b.txt"], { max: 1, isLast: true });
+    const renamed = file("a.txt");
+    renameSync(join(folder, "a.txt"), join(folder, "c.txt"));
+    const was = share.follow(renamed);
+    if (was === undefined) throw new Error("the file was not found");
+    const done = sharing.renamed(renamed, was);
+    await until(() => said.length === 3);
+    await clock.pass(500);
+    await done;
+    expect(said.slice(0, 3)).toEqual(["drop a.txt", "add c.txt 5", "send again"]);
+    said.length = 0;
+    await sharing.gone(renamed);
+    expect(said).toEqual(["drop c.txt", "send again"]);
   });
 
   test("addDownloaded leaves a shared file of the same content or the same name alone", async () => {

@@ -105,7 +105,8 @@ describe("TrackerLog", () => {
 
   test("tells the number of events that a line stands for", () => {
     const event = { ...refused("10.0.0.1"), more: 15 } as const;
-    expect(linesOf(event, { ...event, several: true })).toEqual([
+    expect(linesOf({ ...event, more: 1 }, event, { ...event, several: true })).toEqual([
+      "12:00:05  refused  10.0.0.1: No.",
       "12:00:05  refused  10.0.0.1: No. (one of 15 such lines)",
       "12:00:05  refused  10.0.0.1: No. (one of 15 such lines, from several addresses)",
     ]);

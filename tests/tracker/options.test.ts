@@ -144,6 +144,7 @@ describe("the options of ft-tracker", () => {
     ["kick Ben Smith", 'Unexpected "Smith". If a name contains spaces, put it in quotes.'],
     ["status now", '"status" takes no arguments. Try: ft-tracker status'],
     ["ban Ben 10m too loud", "A ban ends after a time that is given with --for. Try: ft-tracker ban Ben --for 10m too loud"],
+    ["--web foo", '--web needs page or guests, not "foo".'],
     ["bans now", '"bans" takes no arguments. Try: ft-tracker bans'],
     ["notice", 'notice needs a message. Example: ft-tracker notice "Class ends in 5 minutes"'],
   ])("%p is refused in one sentence", (line, sentence) => {

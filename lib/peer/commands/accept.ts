@@ -157,7 +157,8 @@ export class Accepting {
       return;
     }
     const renamed = describeRenaming(record.name, done);
-    this.#screen.event(describeDownload(done, seconds));
+    // It has colours in it, and is printable already.
+    if (!this.#line.quiet) this.#screen.results([describeDownload(done, seconds)]);
     if (renamed !== undefined) this.#screen.note(renamed);
     const failed = done.inFolder?.failed.length ?? 0;
     if (failed > 0) this.#screen.note(`${plural(failed, "file")} of "${printable(record.name)}" could not be saved.`);

@@ -8,8 +8,10 @@ import { checkDefaultFolder } from "../disk/default-folder.ts";
 import { type ChosenFiles, chooseFiles, isFolder, type LeftOut, type SharedFile } from "../disk/share.ts";
 import { SharedFolder } from "../disk/shared-folder.ts";
 import type { CommandLine } from "../options.ts";
-import { describeLeft, leftInFolder } from "../screen/view.ts";
+import { describeLeft, describeNames, leftInFolder } from "../screen/view.ts";
 
+/** The most shared files that a sentence names. */
+const FILES_NAMED = 10;
 /** The most folders that a sentence names. */
 const FOLDERS_NAMED = 3;
 
@@ -66,7 +68,7 @@ export function filesToShare(line: Pick<CommandLine, "share" | "command">): Chos
 }
 
 /**
- * The files to share with a tracker, up to its limit. `askLimit` asks for that limit; it matters only when a folder has more files than
+ * The files to share with a tracker, up to its limit. `askLimit` asks for that limit; it matters only when there are more files than
  * were chosen. A command that only asks or fetches, and names no folder, does not share more than the usual number.
  */
 export async function fillUp(
@@ -84,7 +86,10 @@ function isMeant({ share, command }: Pick<CommandLine, "share" | "command">): bo
 
 /** The sentence about the files that are shared, and about those that are not. */
 export function describeSharing(line: Pick<CommandLine, "share" | "command">, { taken, left }: ChosenFiles): string {
-  const names = taken.map((file) => `"${file.name}"`).join(", ");
+  const names = describeNames(
+    taken.map(({ name }) => name),
+    FILES_NAMED,
+  );
   const out = isMeant(line)
     ? " Share their folder as one: ft-peer share FOLDER. Or have ft-tracker started with --max-files N."
     : " Name the files to share with --share, or their folder for all that the tracker takes.";

@@ -3,6 +3,7 @@
 import { join } from "node:path";
 import { CancelledError, FtError } from "../../error.ts";
 import { userFolder } from "../../files.ts";
+import { formatEndpoint } from "../../protocol/address.ts";
 import { plural } from "../../text.ts";
 import type { SharedFile } from "../disk/share.ts";
 import type { SharedFolder } from "../disk/shared-folder.ts";
@@ -23,6 +24,8 @@ export interface Joining {
   /** The tracker that was typed or found. */
   place: TrackerPlace | Located;
   rooms: Rooms;
+  /** Shows that the tracker is waited for. */
+  screen?: Screen;
   files: SharedFile[];
   folders?: SharedFolder[];
   report(event: PeerEvent): void;
@@ -34,7 +37,8 @@ export interface Joining {
 
 /** Starts a peer at a tracker, and remembers that tracker for the next time. */
 export async function joinTracker(joining: Joining): Promise<Peer> {
-  const { line, startPeer, rooms, files, folders = [], report, signal, takesOffers = false, consent } = joining;
+  const { line, startPeer, rooms, screen, files, folders = [], report, signal, takesOffers = false, consent } = joining;
+  screen?.progress(`waiting for the tracker at ${formatEndpoint(joining.place)}…`);
   const approached = await rooms.approach(joining.place);
   const { place, room } = approached;
   const trust = new Trust(knownTrackers(), consent);
@@ -66,16 +70,20 @@ export async function joinTracker(joining: Joining): Promise<Peer> {
   try {
     return await start();
   } catch (error) {
+    screen?.clearProgress();
     if (!(error instanceof UntrustedTracker) || line.json || !hasTerminal()) throw error;
     await promptsOn(signal).agreeToShare(error, files);
     trust.agree(error);
     return await start();
+  } finally {
+    screen?.clearProgress();
   }
 }
 
 /** The private rooms of a command. On a terminal a person is asked for a key. Throws a sentence about a key that cannot be one. */
-export function roomsOf(line: CommandLine, signal: AbortSignal): Rooms {
+export function roomsOf(line: CommandLine, signal: AbortSignal, screen?: Screen): Rooms {
   const ask = async (why: string | undefined) => {
+    screen?.clearProgress();
     const prompts = promptsOn(signal);
     if (why !== undefined) prompts.warn(why);
     return await prompts.secret("This tracker is a private room. Its key?");

@@ -24,6 +24,9 @@ export function notFound(name: string, similar: FileRecord[], { tracker }: Comma
     return `"${printable(other)}" (${formatSize(size)}, ${holders === 1 ? "1 person" : `${holders} people`})`;
   });
   const at = tracker === undefined ? "" : `${typed(tracker)} `;
-  const sentence = `No exact match. Similar: ${list.join(", ")}. Try: ft-peer ${at}${command} ${typedName(best.name)}`;
+  // Nobody can type a name with a control character in it.
+  const isTypable = printable(best.name) === best.name || command !== "get" || best.root === undefined;
+  const what = isTypable ? typedName(best.name) : `root:${best.root}`;
+  const sentence = `No exact match. Similar: ${list.join(", ")}. Try: ft-peer ${at}${command} ${what}`;
   return new FtError("not-found", sentence);
 }

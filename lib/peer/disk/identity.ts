@@ -113,7 +113,11 @@ export interface FirstChoice {
  */
 export function refuseInPlaceOf(first: FirstChoice, path: string, now: BigIntStats): string | undefined {
   const uid = Number(now.uid);
-  if (uid !== first.owner && uid !== process.getuid?.()) return "a file of another user has its name now";
+  const isTheirs = uid !== first.owner && uid !== process.getuid?.();
+  // An administrator can give a file to another user. Without a time of birth, that user's own file may have the same number by now.
+  const isGiven = isTheirs && now.birthtimeNs > 0n && originalOf(now) === first.original;
+  if (isGiven) return (now.mode & 0o004n) !== 0n ? undefined : "it belongs to another user now, and not everybody may read it";
+  if (isTheirs) return "a file of another user has its name now";
   if (originalOf(now) === first.original || !othersMayReplace(path)) return undefined;
   const isPublic = (now.mode & 0o004n) !== 0n && now.nlink === 1n && folderOf(path) === first.folder;
   return isPublic ? undefined : "another file has its name now, which may be private, and others may write to its folder";

@@ -73,7 +73,7 @@ export const OWN_PROGRAM = "it belongs to FileTracker; name the file to share it
 
 /**
  * Chooses the files to share: first the named files, then the plain files of each named folder in the order of their names, without
- * hidden ones and this project's programs and archives, until there are `limit`. Named files are always taken. Throws a `UsageError` for a path that does not exist.
+ * hidden ones and this project's programs and archives, until there are `limit`. Throws a `UsageError` for a path that does not exist.
  */
 export function chooseFiles(paths: string[], limit: number): ChosenFiles {
   const taken: SharedFile[] = [];
@@ -82,8 +82,8 @@ export function chooseFiles(paths: string[], limit: number): ChosenFiles {
   const folders: string[] = [];
   for (const path of paths) (isFolder(path) ? folders : named).push(path);
 
-  const take = (path: string, atMost: number) => {
-    if (taken.length >= atMost) {
+  const take = (path: string) => {
+    if (taken.length >= limit) {
       left.push({ path, reason: `the limit is ${plural(limit, "file")}`, surplus: true });
       return;
     }
@@ -93,11 +93,11 @@ export function chooseFiles(paths: string[], limit: number): ChosenFiles {
     else taken.push(looked);
   };
   // A named link stands for the file that it points to. Links inside folders are not followed.
-  for (const path of named) take(realOf(path), Number.POSITIVE_INFINITY);
+  for (const path of named) take(realOf(path));
   for (const folder of folders) {
     for (const path of filesIn(folder, left)) {
       if (isOwnProgram(path)) left.push({ path, reason: OWN_PROGRAM });
-      else take(path, limit);
+      else take(path);
     }
   }
   return { taken, left };

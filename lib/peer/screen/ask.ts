@@ -9,7 +9,7 @@ import type { Content } from "../contents.ts";
 import type { SharedFile } from "../disk/share.ts";
 import { describePlace, isSameTracker, type Located } from "../locate.ts";
 import type { UntrustedTracker } from "../trust.ts";
-import { fit, wrap } from "./columns.ts";
+import { columnsOf, fit, fitName, wrap } from "./columns.ts";
 import { Keyboard, type Special } from "./keyboard.ts";
 import { type Answer, type ListOptions, ListPrompt } from "./list-prompt.ts";
 import { Surface } from "./surface.ts";
@@ -28,12 +28,16 @@ const MARK_COLUMNS = 15;
 const FRAME_COLUMNS = 4;
 /** The smallest width of a line, also in a terminal that is narrower. Columns. */
 const LEAST_COLUMNS = 20;
+/** A tracker's name is not cut to less than this. Columns. */
+const LEAST_NAME = 4;
 /** The rows of a terminal that does not say them. */
 const USUAL_ROWS = 24;
 /** The most files that the question whether to share them names. */
 const FILES_NAMED = 5;
 /** The progress of downloads is drawn again after this time. Milliseconds. */
 const FRAME_MS = 100;
+/** What takes longer than this is more than a moment. Milliseconds. */
+const MOMENT_MS = 500;
 /** For a reader of the screen, progress is a line of its own after this time. Milliseconds. */
 const SPOKEN_MS = 5_000;
 
@@ -194,6 +198,22 @@ export class Prompts {
     return answer?.typed;
   }
 
+  /** Says what is waited for until the task is over, if that takes more than a moment. A prompt that is open meanwhile hides it. */
+  async waitFor<Result>(words: string, task: Promise<Result>): Promise<Result> {
+    const show = () => {
+      const line = fit(printable(words), this.#surface.columns - 3);
+      if (isForReader()) this.say(words);
+      else this.#surface.frame = [colours.gray(S_BAR), `${colours.gray(S_BAR)}  ${colours.dim(line)}`];
+    };
+    const timer = setTimeout(show, MOMENT_MS);
+    try {
+      return await task;
+    } finally {
+      clearTimeout(timer);
+      this.#surface.frame = [];
+    }
+  }
+
   /**
    * Shows what `lines` gives until the task is over. Esc and Ctrl-C abort the signal of the task, which ends as it likes. Aborts it, too,
    * when the program is to end.
@@ -266,8 +286,7 @@ export class Prompts {
 
   /** Asks for one of several trackers. */
   async chooseTracker(trackers: Located[], last: Located | undefined): Promise<Located> {
-    const label = (one: Located) => describePlace(one) + (isSameTracker(one, last) ? ", used last" : "");
-    const options = trackers.map((one, value) => ({ value, label: label(one) }));
+    const options = trackers.map((one, value) => ({ value, label: trackerLabel(one, isSameTracker(one, last), this.width) }));
     const question = `Found ${plural(trackers.length, "tracker")}. Which one do you want to join?`;
     const chosen = trackers[(await this.choose(question, options)) ?? -1];
     if (chosen === undefined) throw new CancelledError();
@@ -342,6 +361,13 @@ export class Prompts {
   #short(words: string): string {
     return fit(printable(words), this.width);
   }
+}
+
+/** A tracker in a list: where there is little room its name is cut, not its address. */
+export function trackerLabel(one: Located, isLast: boolean, width: number): string {
+  const label = (name: string) => describePlace({ ...one, name }) + (isLast ? ", used last" : "");
+  const name = printable(one.name);
+  return label(fitName(name, Math.max(LEAST_NAME, width - columnsOf(label("")))));
 }
 
 /** Whether a program reads the screen to the person, so that nothing may move on it. The package has the same rule. */

@@ -27,6 +27,8 @@ export interface Asking extends Saying {
     usual?: string,
   ): Promise<string | undefined>;
   list<Row>(options: ListOptions<Row>, refresh?: (draw: () => void) => void): Promise<Answer<Row> | undefined>;
+  /** Says what is waited for until the task is over, if that takes more than a moment. */
+  waitFor<Result>(words: string, task: Promise<Result>): Promise<Result>;
   /** Shows what `lines` gives until the task is over. The person can stop it. */
   during<Result>(
     title: string,

@@ -70,13 +70,15 @@ export async function askFiles(
       continue;
     }
     sayUnfit(prompts, left);
-    const first = purpose === "send" ? [] : preselected(taken, from, max, marked);
+    const before = taken.filter(({ path }) => marked?.includes(path));
+    const first = before.length > 0 ? before.slice(0, max) : purpose === "send" ? [] : preselected(taken, from, max);
     const marks = new Map(first.map((file) => [file.path, file]));
     const to = where === undefined ? "" : ` with ${where}`;
-    const tooMany = `Up to ${plural(max, "file")}: this is the tracker's limit for one person. Unmark one first, or pack several into one archive.`;
+    const instead = purpose === "send" ? "pack several into one archive" : "share this folder as one (Ctrl-F)";
+    const tooMany = `Up to ${plural(max, "file")}: this is the tracker's limit for one person. Unmark one first, or ${instead}.`;
     const answer = await prompts.list<SharedFile>({
       message: purpose === "send" ? "What do you send?" : `Which files do you want to share${to}? (up to ${max})`,
-      hint: `${plural(taken.length, "file")} in ${printable(from)}${subfoldersOf(from)}`,
+      hint: `${filesOf(taken, left)}${subfoldersOf(from, "not listed")} in ${printable(from)}`,
       look: (typed) => {
         const rows = taken.filter(({ name }) => fitsTyped(name, typed));
         return { rows, remark: rows.length === 0 ? "No matches." : `${marks.size} of at most ${max} marked` };
@@ -113,10 +115,8 @@ export async function askFiles(
   }
 }
 
-/** The files that are marked at first: those of last time, or the first ones of a folder from which people share. */
-function preselected(taken: SharedFile[], folder: string, max: number, marked: string[] | undefined): SharedFile[] {
-  const before = taken.filter(({ path }) => marked?.includes(path));
-  if (before.length > 0) return before.slice(0, max);
+/** The first files of a folder from which people share. */
+function preselected(taken: SharedFile[], folder: string, max: number): SharedFile[] {
   try {
     checkDefaultFolder(folder);
   } catch {
@@ -211,9 +211,15 @@ function refuseEmptyFolder(folder: string): string | undefined {
 }
 
 /** The words for the folders in a folder, whose files are not offered. */
-function subfoldersOf(folder: string): string {
+function subfoldersOf(folder: string, why = "whose files are not listed here"): string {
   const count = foldersAt(folder, true).length;
-  return count === 0 ? "" : ` (and ${plural(count, "folder")}, whose files are not listed here)`;
+  return count === 0 ? "" : ` (and ${plural(count, "folder")}, ${why})`;
+}
+
+/** The number of files in a folder, and how many of them are listed if that is not all. */
+function filesOf(taken: SharedFile[], left: LeftOut[]): string {
+  const more = left.filter(({ surplus }) => surplus).length;
+  return `${more === 0 ? "" : `the first ${taken.length} of `}${plural(taken.length + more, "file")}`;
 }
 
 /** Says which files cannot be shared. */

@@ -158,11 +158,12 @@ class Guide {
     for (let again = false; ; again = true) {
       const chosen = await this.#joining.choose(again);
       try {
-        const peer = await start(chosen.tracker, chosen.files, (event) => this.#hear(event), {
+        const joining = start(chosen.tracker, chosen.files, (event) => this.#hear(event), {
           consent: chosen.consent,
           name: this.#joining.name,
           folders: chosen.asOne === undefined ? [] : [chosen.asOne],
         });
+        const peer = await prompts.waitFor("Waiting for the tracker…", joining);
         if (chosen.from !== undefined && chosen.asOne === undefined)
           remembered.remember({ files: chosen.files.map(({ path }) => path), from: chosen.from });
         await this.#checkTarget();
@@ -355,8 +356,7 @@ class Guide {
     const { prompts, signal } = this.#options;
     const { session } = peer;
     if (letter === "o") {
-      if (!session.online && session.whyOffline === undefined) prompts.say("Waiting for the tracker…");
-      const peers = await orCancelled(session.requests.who(), signal);
+      const peers = await prompts.waitFor("Waiting for the tracker…", orCancelled(session.requests.who(), signal));
       prompts.show(peerTable(peers, session.standing?.id ?? "", prompts.width - 2), "Online");
     } else if (letter === "s") {
       prompts.show(describeShare(peer, prompts.width - 2), "What I share");

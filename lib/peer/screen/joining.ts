@@ -3,11 +3,12 @@
 import { CancelledError, sentenceOf } from "../../error.ts";
 import { peerName } from "../../protocol/peer-name.ts";
 import { plural, printableName } from "../../text.ts";
-import { chooseFiles, type SharedFile } from "../disk/share.ts";
+import { chooseFiles, isFolder, type SharedFile } from "../disk/share.ts";
 import type { SharedFolder } from "../disk/shared-folder.ts";
 import { asRemembered, describePlace, type Located, lookAround, parseTracker, typed, whyNobody } from "../locate.ts";
 import type { Met } from "../meet-tracker.ts";
 import type { TrackerPlace } from "../session.ts";
+import { trackerLabel } from "./ask.ts";
 import type { Asking } from "./asking.ts";
 import { askFiles } from "./choosing.ts";
 import type { Remembered } from "./remembered.ts";
@@ -20,6 +21,7 @@ const TRACKER_START_MS = 5_000;
 const TRACKER_RETRY_MS = 100;
 /** The most files that one line names. */
 const NAMED = 5;
+const LOOKING = "Looking for a tracker on this network…";
 
 export interface JoiningOptions {
   prompts: Asking & { chooseTracker(trackers: Located[], last: Located | undefined): Promise<Located> };
@@ -53,12 +55,12 @@ export interface Chosen {
   consent: boolean;
 }
 
-/** A name is asked for once, and then remembered. */
-async function nameFor({ name, remembered, prompts, usualName }: JoiningOptions): Promise<string> {
+/** A name is asked for once, and then remembered. Undefined when the person goes back. */
+async function nameFor({ name, remembered, prompts, usualName }: JoiningOptions): Promise<string | undefined> {
   const known = name ?? remembered.name;
   if (known !== undefined) return known;
-  const chosen = (await askName(prompts, usualName)) ?? usualName;
-  remembered.remember({ name: chosen });
+  const chosen = await askName(prompts, usualName);
+  if (chosen !== undefined) remembered.remember({ name: chosen });
   return chosen;
 }
 
@@ -73,31 +75,48 @@ export class Joining {
     this.#options = options;
   }
 
-  /** The tracker, the files to share, and the name. `again`: the tracker that was chosen before would not do. */
+  /** The tracker, the files to share, and the name. Esc leads one step back. `again`: the tracker that was chosen before would not do. */
   async choose(again: boolean): Promise<Chosen> {
-    const chosen = await this.#chooseFiles(again);
-    this.name = await nameFor(this.#options);
-    return chosen;
+    for (let failed = again; ; failed = true) {
+      const found = await this.#findTracker(failed);
+      const chosen = await this.#chooseFilesAndName(found);
+      if (chosen !== undefined) return chosen;
+      if (this.#options.tracker !== undefined) await this.#mayEnd();
+    }
   }
 
-  /** The tracker and the files to share. Esc leads from the files back to the tracker. */
-  async #chooseFiles(again: boolean): Promise<Chosen> {
-    const { named, remembered, cwd, prompts, tracker: given } = this.#options;
-    for (;;) {
-      const { tracker, met } = await this.#findTracker(again);
-      if (named !== undefined) return { tracker, files: named(met.max), from: undefined, consent: true };
-      const before = this.#filesOfLastTime(met.max);
-      if (before.length > 0) {
-        prompts.say(`Sharing ${plural(before.length, "file")} as last time: ${namesOf(before)}`);
-        return { tracker, files: before, from: undefined, consent: false };
+  async #chooseFilesAndName(found: { tracker: TrackerPlace | Located; met: Met }): Promise<Chosen | undefined> {
+    for (let marked: string[] | undefined; ; ) {
+      const chosen = await this.#chooseFiles(found, marked);
+      if (chosen === undefined) return undefined;
+      const name = await nameFor(this.#options);
+      if (name !== undefined) {
+        this.name = name;
+        return chosen;
       }
-      // A person who chooses files for a tracker that only announced itself says yes to that tracker.
-      const where = tracker.announced ? describePlace({ ...tracker, name: tracker.name ?? "" }) : undefined;
-      const folder = usableFolder(remembered.choices.from) ?? cwd;
-      const chosen = await askFiles(prompts, folder, { max: met.max, where });
-      if (chosen !== undefined) return { tracker, ...chosen, consent: true };
-      if (given !== undefined) await this.#mayEnd();
+      // Nobody was asked about files.
+      if (chosen.from === undefined) return undefined;
+      marked = chosen.files.map(({ path }) => path);
     }
+  }
+
+  /** The files to share. Undefined when the person goes back. */
+  async #chooseFiles(
+    { tracker, met }: { tracker: TrackerPlace | Located; met: Met },
+    marked: string[] | undefined,
+  ): Promise<Chosen | undefined> {
+    const { named, remembered, cwd, prompts } = this.#options;
+    if (named !== undefined) return { tracker, files: named(met.max), from: undefined, consent: true };
+    const before = this.#filesOfLastTime(met.max);
+    if (before.length > 0) {
+      prompts.say(`Sharing ${plural(before.length, "file")} as last time: ${namesOf(before)}`);
+      return { tracker, files: before, from: undefined, consent: false };
+    }
+    // A person who chooses files for a tracker that only announced itself says yes to that tracker.
+    const where = tracker.announced ? describePlace({ ...tracker, name: tracker.name ?? "" }) : undefined;
+    const folder = usableFolder(remembered.choices.from) ?? cwd;
+    const chosen = await askFiles(prompts, folder, { max: met.max, where, ...(marked && { marked }) });
+    return chosen && { tracker, ...chosen, consent: true };
   }
 
   /** Going back from the first question would end the program: it is asked once more. */
@@ -114,7 +133,7 @@ export class Joining {
     const files = this.#options.remembered.choices.files ?? [];
     const found = files.flatMap((path) => {
       try {
-        return chooseFiles([path], 0).taken;
+        return isFolder(path) ? [] : chooseFiles([path], 1).taken;
       } catch {
         return [];
       }
@@ -129,7 +148,7 @@ export class Joining {
       const tracker = given ?? (await this.#chooseTracker(failed));
       if (tracker === undefined) continue;
       try {
-        const met = await meet(tracker);
+        const met = await prompts.waitFor(`Trying the tracker at ${typed(tracker)}…`, meet(tracker));
         return { tracker, met };
       } catch (error) {
         if (given !== undefined || error instanceof CancelledError) throw error;
@@ -142,7 +161,7 @@ export class Joining {
   async #chooseTracker(failed: boolean): Promise<TrackerPlace | Located | undefined> {
     const { prompts, last, signal } = this.#options;
     if (failed) return await this.#withoutTracker("What now?");
-    const { trackers, found } = await lookAround(last, signal);
+    const { trackers, found } = await prompts.waitFor(LOOKING, lookAround(last, signal));
     if (signal.aborted) throw new CancelledError();
     const [first, second] = trackers;
     if (first === undefined) return await this.#withoutTracker(`No tracker found on this network: ${whyNobody(found)}.`);
@@ -153,19 +172,20 @@ export class Joining {
 
   async #withoutTracker(message: string): Promise<TrackerPlace | Located | undefined> {
     const { prompts, last } = this.#options;
-    const lastTime = last === undefined ? [] : [{ value: "last" as const, label: `Try ${describePlace(last)}, used last` }];
+    const lastTime =
+      last === undefined ? [] : [{ value: "last" as const, label: `Try ${trackerLabel(last, true, prompts.width - 4)}` }];
     const answer = await prompts.choose(message, [
       { value: "again" as const, label: "Look again" },
       ...lastTime,
-      { value: "type" as const, label: "Type the address of a tracker" },
-      { value: "here" as const, label: "Start a tracker on this computer" },
+      { value: "type" as const, label: "Type an address" },
+      { value: "here" as const, label: "Start a tracker here" },
       { value: "leave" as const, label: "Leave" },
     ]);
     if (answer === "leave") throw new CancelledError();
     if (answer === "last" && last !== undefined) return asRemembered(last);
     if (answer === "type") return await this.#askAddress();
     if (answer === "here") return await this.#startTracker();
-    const { trackers } = await lookAround(last, this.#options.signal);
+    const { trackers } = await prompts.waitFor(LOOKING, lookAround(last, this.#options.signal));
     if (trackers.length > 1) return await prompts.chooseTracker(trackers, last);
     if (trackers[0] !== undefined) return trackers[0];
     return await this.#withoutTracker("Still no tracker found.");

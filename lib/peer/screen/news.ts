@@ -3,7 +3,7 @@
 import { formatEndpoint } from "../../protocol/address.ts";
 import { printable, printableName } from "../../text.ts";
 import type { PeerEvent } from "../events.ts";
-import { describeEvent } from "./view.ts";
+import { describeEvent, describeLeftOut } from "./view.ts";
 
 /** The most events that are shown. */
 const SHOWN = 2;
@@ -27,6 +27,7 @@ export class News {
     if (event.event === "notice") return describeEvent(event);
     if (event.event === "joined") {
       if (this.#away !== undefined) this.add("Back at the tracker.");
+      if (event.left.length > 0) this.add(describeLeftOut(event.left));
       this.#away = undefined;
     } else if (event.event === "away") {
       this.#away = `Lost the tracker (${event.reason}). Reconnecting…`;

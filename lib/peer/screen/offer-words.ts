@@ -68,7 +68,7 @@ export function describeMissing({ receivers }: HandOut): string {
     return receiverLabel(one) + (notes.length === 0 ? "" : ` (${notes.join(", ")})`);
   };
   const not = receivers.filter(({ state }) => state === "not" || state === "fetching").map(label);
-  const cannot = receivers.filter(({ state }) => state === "cannot").map(label);
+  const cannot = receivers.filter(({ state, isOnline }) => state === "cannot" && isOnline).map(label);
   const declined = receivers.filter(({ state }) => state === "declined").map(receiverLabel);
   return [
     ...(not.length === 0 ? [] : [`Not yet: ${not.join(", ")}.`]),

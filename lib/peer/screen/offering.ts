@@ -8,7 +8,7 @@ import type { SharedFolder } from "../disk/shared-folder.ts";
 import type { HandOut, HandOutEvent } from "../hand-out.ts";
 import { holderName, peerLabel } from "../holder-name.ts";
 import type { Asking, Telling } from "./asking.ts";
-import { askFiles } from "./choosing.ts";
+import { askFiles, type ChosenFiles } from "./choosing.ts";
 import { columnsOf, fit, fitName } from "./columns.ts";
 import { type Fetching, fetchAll } from "./fetching.ts";
 import type { GuidedPeer } from "./guide.ts";
@@ -115,14 +115,34 @@ export class Offering {
       return;
     }
     const people = (await session.requests.who()).filter(({ id }) => id !== session.standing?.id);
-    const to = await this.#askPeople(people);
-    if (to === undefined) return;
-    const chosen = await askFiles(this.#prompts, folder, { max: MOST_SENT, where: undefined, purpose: "send" });
-    if (chosen === undefined) return;
-    const say = await this.#prompts.line("A word to go with it?", "Enter sends it without one", (typed) =>
-      byteLength(typed) > SAY_LIMIT ? "That is too long." : undefined,
-    );
-    if (say === undefined) return;
+    const marks = new Map<string, PeerLine | typeof EVERYBODY>();
+    // Esc leads one step back.
+    for (;;) {
+      const to = await this.#askPeople(people, marks);
+      if (to === undefined) return;
+      const what = await this.#askWhat(folder);
+      if (what === undefined) continue;
+      this.#handOut(peer, what.chosen, to, what.say);
+      return;
+    }
+  }
+
+  /** Which files, or a folder as one, and a word to go with it. Undefined when the person goes back. */
+  async #askWhat(folder: string): Promise<{ chosen: ChosenFiles; say: string } | undefined> {
+    let marked: string[] = [];
+    for (let from = folder; ; ) {
+      const chosen = await askFiles(this.#prompts, from, { max: MOST_SENT, where: undefined, purpose: "send", marked });
+      if (chosen === undefined) return undefined;
+      const say = await this.#prompts.line("A word to go with it?", "Enter sends it without one", (typed) =>
+        byteLength(typed) > SAY_LIMIT ? "That is too long." : undefined,
+      );
+      if (say !== undefined) return { chosen, say };
+      from = chosen.from;
+      marked = chosen.files.map(({ path }) => path);
+    }
+  }
+
+  #handOut(peer: GuidedPeer, chosen: ChosenFiles, to: typeof EVERYBODY | PeerLine[], say: string): void {
     const isToAll = to === EVERYBODY;
     const files =
       chosen.asOne === undefined ? this.#share(peer, chosen.files, isToAll) : this.#shareFolder(peer, chosen.asOne, isToAll);
@@ -135,8 +155,10 @@ export class Offering {
   }
 
   /** Who gets it: everybody, or the people who are marked. */
-  async #askPeople(people: PeerLine[]): Promise<typeof EVERYBODY | PeerLine[] | undefined> {
-    const marks = new Map<string, PeerLine | typeof EVERYBODY>();
+  async #askPeople(
+    people: PeerLine[],
+    marks: Map<string, PeerLine | typeof EVERYBODY>,
+  ): Promise<typeof EVERYBODY | PeerLine[] | undefined> {
     const rows = [EVERYBODY, ...people] as const;
     const answer = await this.#prompts.list<PeerLine | typeof EVERYBODY>({
       message: "Who gets it?",

@@ -102,6 +102,7 @@ export function progressReporter(screen: Screen, about: object = {}): (event: Fe
   let last = Number.NEGATIVE_INFINITY;
   let lastEvent = "";
   let wasWhole = false;
+  const failed = new Set<string>();
   return (event) => {
     const now = performance.now();
     // The beginning and the end of a phase are always shown.
@@ -118,7 +119,9 @@ export function progressReporter(screen: Screen, about: object = {}): (event: Fe
       case "foreign-part":
         return screen.note(`"${event.path}" belongs to another user and is not used: the part file has another name.`);
       case "asking":
-        return lastEvent === "" ? screen.progress(`asking ${holder}`) : undefined;
+        // While others send, their progress says more.
+        if (lastEvent !== "" && lastEvent !== "holder-failed") return;
+        return screen.progress(`asking ${holder}${failed.has(holder) ? " again" : ""}`);
       case "checking":
         return screen.progress(`checking what is already here: ${formatSize(event.checked)} of ${formatSize(event.size)}`);
       case "progress":
@@ -140,6 +143,7 @@ export function progressReporter(screen: Screen, about: object = {}): (event: Fe
       case "verifying":
         return screen.progress("Verified. Saving…");
       case "holder-failed":
+        failed.add(holder);
         return screen.note(`${holder} failed: ${event.reason}.`);
       default:
         event satisfies never;

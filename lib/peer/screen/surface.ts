@@ -46,6 +46,8 @@ export class Surface extends Writable {
   /** The rows of the lines that came to stay since the person has last pressed a key. */
   #unread = 0;
   #held = false;
+  /** Lines that came to stay while another program has the terminal; undefined while this program has it. */
+  #missed: string[] | undefined;
   #opened = false;
   readonly #resized = () => this.#resize();
 
@@ -126,13 +128,17 @@ export class Surface extends Writable {
   erase(): void {
     this.#screen.write(`${this.#toTop()}${ERASE_BELOW}${SHOW}`);
     this.#shown = [""];
+    // A program that goes on after it was stopped runs its timers before it hears of that.
+    this.#missed ??= [];
   }
 
   /** Draws the frame anew where the cursor is: another program has had the terminal. */
   redraw(): void {
     this.#screen.write(`\n\r${this.#opened ? HIDE : ""}`);
     this.#shown = [""];
-    this.#layAnew();
+    const missed = this.#missed;
+    this.#missed = undefined;
+    this.#layAnew(missed);
   }
 
   /** What the package writes. */
@@ -202,6 +208,10 @@ export class Surface extends Writable {
   /** Draws what has changed; first the new lines that stay. */
   #draw(stay: string[] = []): void {
     if (this.#held) return;
+    if (this.#missed !== undefined) {
+      this.#missed.push(...stay);
+      return;
+    }
     const { columns } = this;
     const below = [...this.#live, ...(this.#prompt ?? this.#frame)].slice(
       -Math.max(LEAST.rows, this.#screen.rows || USUAL.rows),

@@ -366,19 +366,33 @@ export function notFoundSentence(name: string): string {
   return `Nobody online is sharing a file called "${printable(name)}".`;
 }
 
-/** The most files that are named before "and more". */
-const LEFT_SHOWN = 5;
+/** The most files of one kind that a sentence names. */
+const FILES_NAMED = 5;
+
+/** The names of files for a sentence: the first ones, and how many more there are. */
+export function describeNames(names: string[], shown = FILES_NAMED): string {
+  const more = names.length > shown ? ` and ${(names.length - shown).toLocaleString("en")} more` : "";
+  return (
+    names
+      .slice(0, shown)
+      .map((name) => `"${name}"`)
+      .join(", ") + more
+  );
+}
 
 /** The files that are not shared, by reason, each as a sentence. */
 export function describeLeft(left: LeftOut[]): string {
   const byReason = Map.groupBy(left, ({ reason }) => reason);
   return [...byReason]
     .map(([reason, files]) => {
-      const names = files.map(({ path }) => `"${basename(path)}"`);
-      const more = names.length > LEFT_SHOWN ? ` and ${names.length - LEFT_SHOWN} more` : "";
-      return ` Not shared (${reason}): ${names.slice(0, LEFT_SHOWN).join(", ")}${more}.`;
+      return ` Not shared (${reason}): ${describeNames(files.map(({ path }) => basename(path)))}.`;
     })
     .join("");
+}
+
+/** The sentence about the files that a tracker does not take, because it has as many of this peer as it allows. */
+export function describeLeftOut(left: FileRecord[]): string {
+  return `This tracker takes no more files from one person; not shared: ${describeNames(left.map(({ name }) => name))}.`;
 }
 
 /** An event as a sentence for a person; "" for one that only a script gets: people are told of a whole file, not of each turn. */
@@ -391,12 +405,10 @@ export function describeEvent(event: PeerEvent): string {
 function describe(event: PeerEvent): string {
   switch (event.event) {
     case "joined": {
-      const names = event.left.map(({ name }) => `"${name}"`).join(", ");
+      const left = event.left.length === 0 ? "" : ` ${describeLeftOut(event.left)}`;
       if (event.profile === 1) {
-        const left = event.left.length === 0 ? "" : ` It does not take ${names}.`;
         return `Online. This tracker speaks the basic protocol: exact search, downloads without verification, and everybody is served.${left}`;
       }
-      const left = event.left.length === 0 ? "" : ` This tracker takes no more files from one person; not shared: ${names}.`;
       const guests = event.guests ? " Browsers can download your files, too, unless you say --no-guests." : "";
       const you = !event.you ? "" : ` You are "${event.you}".`;
       const where = event.room ? ` in the private room "${event.name}"` : ` at "${event.name}"`;

@@ -176,6 +176,21 @@ describe.skipIf(process.platform === "win32")("refuseInPlaceOf", () => {
     expect(refuseInPlaceOf(first, at("shared", "a"), lstatSync(at("shared", "a"), { bigint: true }))).toMatch(/may be private/);
   });
 
+  test.skipIf(!hasOtherUser)("a file that was given to another user is the same one, if all may read it", () => {
+    writeFileSync(at("a"), "1");
+    const first = choose(at("a"));
+    const now = () => refuseInPlaceOf(first, at("a"), lstatSync(at("a"), { bigint: true }));
+    chownSync(at("a"), OTHER, OTHER);
+    chmodSync(at("a"), 0o644);
+    expect(now()).toBeUndefined();
+    chmodSync(at("a"), 0o640);
+    expect(now()).toMatch(/^it belongs to another user now/);
+    // Where files have no time of birth, another file may have its number.
+    const entry = lstatSync(at("a"), { bigint: true });
+    const unborn = { ...entry, birthtimeNs: 0n } as typeof entry;
+    expect(refuseInPlaceOf({ ...first, original: originalOf(unborn) }, at("a"), unborn)).toMatch(/^a file of another user/);
+  });
+
   test.skipIf(!hasOtherUser)("a file of another user is refused everywhere, unless the first one was that user's", () => {
     const theirs = (path: string) => {
       file(0o644)(path);

@@ -119,9 +119,11 @@ describe("Share: choosing files", () => {
     expect(Object.keys(reasons(left))).toEqual(["folder/4"]);
   });
 
-  test("files that are named one by one are all taken", () => {
+  test("of files that are named one by one, those above the limit are left out, too", () => {
     const paths = ["1", "2", "3", "4", "5", "6", "7"].map((name) => put(name));
-    expect(namesOf(chooseFiles(paths, 5).taken)).toEqual(["1", "2", "3", "4", "5", "6", "7"]);
+    const { taken, left } = chooseFiles(paths, 5);
+    expect(namesOf(taken)).toEqual(["1", "2", "3", "4", "5"]);
+    expect(left).toMatchObject([{ surplus: true }, { reason: "the limit is 5 files" }]);
   });
 
   test("a file is named once, although two paths lead to it", () => {

@@ -5,6 +5,7 @@ import type { PeerEvent } from "../../../lib/peer/events.ts";
 import { News } from "../../../lib/peer/screen/news.ts";
 import { withoutCommands } from "../../../lib/peer/screen/words.ts";
 import { addressOf } from "../../helpers/channel.ts";
+import { record } from "../../helpers/session-room.ts";
 
 const joined: PeerEvent = { event: "joined", profile: 2, name: "Lab 3", you: "Ben", peers: 1, files: 1, left: [] };
 
@@ -26,6 +27,16 @@ describe("News", () => {
     expect(news.lines(24)).toEqual([expect.stringMatching(words)]);
     news.hear(joined);
     expect(news.lines(24)).toEqual(["12:00  Back at the tracker."]);
+  });
+
+  test("a tracker that was started again with a lower limit: the files that it does not take any more are named", () => {
+    const news = new News(() => new Date(2026, 10, 28, 12));
+    news.hear({ event: "away", reason: "it was stopped" });
+    news.hear({ ...joined, left: ["a", "b", "c", "d", "e", "f"].map((name) => record(name)) });
+    expect(news.lines(24)).toEqual([
+      "12:00  Back at the tracker.",
+      '12:00  This tracker takes no more files from one person; not shared: "a", "b", "c", "d", "e" and 1 more.',
+    ]);
   });
 
   test("a downloader is called by its name, else by its address", () => {

@@ -45,6 +45,18 @@ describe("a surface", () => {
     expect(glass.lines.slice(0, 3)).toEqual(["a notice", "another", "12:01 b"]);
   });
 
+  test("draws nothing while another program has the terminal, and shows once what came meanwhile", () => {
+    const { glass, surface } = opened();
+    surface.frame = ["big.iso 1 %"];
+    surface.erase();
+    surface.frame = ["big.iso 2 %"];
+    surface.print(["a notice"]);
+    expect(glass.text).not.toContain("big.iso");
+    surface.redraw();
+    expect(glass.text.match(/a notice\nbig\.iso 2 %/g)).toHaveLength(1);
+    expect(glass.text.match(/big\.iso/g)).toHaveLength(1);
+  });
+
   test("shows the prompt once after the terminal has become narrower and wider", () => {
     const { glass, surface } = opened(80);
     const keys = new Keys();

@@ -489,7 +489,7 @@ describe("downloads, as sentences", () => {
       "the limit is 5 files",
     );
     expect(describeLeft(many).length).toBeLessThan(200);
-    expect(describeLeft(many)).toContain("4995 more");
+    expect(describeLeft(many)).toContain("4,995 more");
   });
 });
 
