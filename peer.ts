@@ -70,7 +70,7 @@ import { Wants } from "./lib/peer/wants.ts";
 import { EXIT, err, exitCodeFor, out, runProgram, VERSION } from "./lib/program/cli.ts";
 import { outsideOf } from "./lib/program/settings.ts";
 import { endingSignals } from "./lib/program/signals.ts";
-import { type Address, parseAddress } from "./lib/protocol/address.ts";
+import { type Address, formatEndpoint, parseAddress } from "./lib/protocol/address.ts";
 import { FOLDER_TYPE } from "./lib/protocol/folder.ts";
 import { isProven, SessionKey } from "./lib/protocol/pass.ts";
 import type { FileRecord } from "./lib/protocol/record.ts";
@@ -261,6 +261,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     dial: (record, how) => connector.open(record, how),
     pool,
     limit: rateLimit(),
+    self: () => session.standing && formatEndpoint({ address: session.standing.you, port: listener.port }),
     pass: () => session.standing?.pass ?? "",
     keyed: () => {
       const text = session.standing?.keyed ?? "";

@@ -24,6 +24,9 @@ import type { RateLimit } from "./rate-limit.ts";
 import { Running } from "./running.ts";
 import type { Known, Served } from "./serve/serve.ts";
 
+/** With `inOrder`, pieces are fetched at most this far behind the first missing one. Bytes. */
+const IN_ORDER_REACH = 16 * 1024 * 1024;
+
 export interface DownloadOptions {
   folder: string;
   overwrite: boolean;
@@ -31,6 +34,8 @@ export interface DownloadOptions {
   as?: string | undefined;
   /** Fetches from the given holders only, not from others that come online meanwhile. */
   only?: boolean;
+  /** Fetches the pieces nearly in their order: somebody reads them while they arrive. */
+  inOrder?: boolean;
   /** Only for a folder: the path of the file or folder inside that is wanted. */
   inside?: string;
   signal: AbortSignal;
@@ -61,6 +66,8 @@ export interface DownloadTools {
   dial: OpenHolder;
   pool: HashPool;
   limit: RateLimit | undefined;
+  /** This peer's own address and port, as text; undefined while the tracker is away. */
+  self(): string | undefined;
   pass(): string;
   /** The pass that is good from every address, and its proof. */
   keyed?(): KeyedPass | undefined;
@@ -233,8 +240,8 @@ export class Downloads {
     }
   }
 
-  #fetch(incoming: Incoming, holders: FileRecord[], { only, signal, report }: DownloadOptions) {
-    const { dial, pool, limit, pass, keyed, away, unsettled, look, held, isFetchable } = this.#tools;
+  #fetch(incoming: Incoming, holders: FileRecord[], { only, inOrder, signal, report }: DownloadOptions) {
+    const { dial, pool, limit, self, pass, keyed, away, unsettled, look, held, isFetchable } = this.#tools;
     const [record] = holders;
     if (record === undefined) throw new FtError("no-holder", "There is no holder to fetch from.");
     const { name, size, root } = record;
@@ -244,6 +251,7 @@ export class Downloads {
       {
         dial,
         target: incoming,
+        ...(inOrder ? {} : { self }),
         pass,
         ...(keyed === undefined ? {} : { keyed }),
         away,
@@ -265,7 +273,7 @@ export class Downloads {
         },
         rereads: async (holder) => (await held(holder)).some((one) => one.v2 && one.root === undefined && one.size === size),
         ...(root === undefined || only ? {} : { look: async () => (await look(root)).filter(isFetchable) }),
-        reach: writeReach(process.platform),
+        reach: inOrder ? IN_ORDER_REACH : writeReach(process.platform),
         limit,
         signal,
       },

@@ -35,6 +35,7 @@ export type FolderDownloadTools = Pick<
   | "dial"
   | "pool"
   | "limit"
+  | "self"
   | "pass"
   | "keyed"
   | "away"
@@ -106,12 +107,13 @@ function newerOf({ name, root }: FileRecord, held: FileRecord[]): FileRecord | u
 
 /** The tools of the engine that do not depend on what is fetched. */
 function engineTools(
-  { dial, limit, pass, keyed, away, unsettled, look, held, isFetchable }: FolderDownloadTools,
+  { dial, limit, self, pass, keyed, away, unsettled, look, held, isFetchable }: FolderDownloadTools,
   { signal, only }: Pick<DownloadOptions, "signal" | "only">,
   root: string,
 ): Omit<FetchTools, "target" | "layer" | "report"> {
   return {
     dial,
+    self,
     pass,
     ...(keyed === undefined ? {} : { keyed }),
     away,

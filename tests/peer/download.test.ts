@@ -167,6 +167,7 @@ class Peer {
       dial: counted,
       pool,
       limit: undefined,
+      self: () => undefined,
       pass: () => "any.pass",
       away: () => false,
       unsettled: () => false,

@@ -163,6 +163,7 @@ class Fetching {
       dial: ({ address, port }, how) => dial({ address, port }, how),
       pool,
       limit: undefined,
+      self: () => undefined,
       pass: () => "a.b",
       away: () => false,
       unsettled: () => false,

@@ -68,7 +68,7 @@ export async function pour(
   const folder = mkdtempSync(join(tmpdir(), "ft-"));
   try {
     const signal = AbortSignal.any([how.signal, stop.signal]);
-    const { path } = await peer.download(records, { ...how, folder, overwrite: false, signal, report });
+    const { path } = await peer.download(records, { ...how, folder, overwrite: false, inOrder: true, signal, report });
     await pouring;
     if (failed !== undefined) throw failed;
     const fd = openSync(path, "r");

@@ -38,6 +38,7 @@ export async function fetchFile(wanted: WantedFile, tools: FetchTools): Promise<
     clock,
     time: new RunningTime(clock),
     random: tools.random ?? Math.random,
+    self: tools.self?.(),
     cut: folder ?? cutOfFile(size),
   });
   try {

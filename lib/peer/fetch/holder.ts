@@ -11,6 +11,10 @@ import type { Range, Source } from "./source.ts";
 const REQUEST_S = 0.2;
 /** The length of the first request, and of others while the speed is unknown. Bytes. */
 const FIRST_REQUEST = 256 * 1024;
+/** No request is shorter than this, because each costs both sides time. Bytes. */
+export const SHORTEST_REQUEST = 256 * 1024;
+/** Only a holder that needs more than this time for it gets shorter ones, so that its pieces soon go round. Seconds. */
+const SHORTEST_REQUEST_S = 1;
 /** The longest request, unless one piece is longer. Bytes. */
 const LONGEST_REQUEST = 4 * 1024 * 1024;
 /** We send requests ahead for the bytes that the holder sends in this time. Seconds. */
@@ -149,7 +153,9 @@ export class Holder {
 
   /** The length of the next request, in bytes. */
   get requestLength(): number {
-    return this.#rate === 0 ? FIRST_REQUEST : Math.min(this.#longest, this.#rate * REQUEST_S);
+    if (this.#rate === 0) return FIRST_REQUEST;
+    const shortest = Math.min(SHORTEST_REQUEST, this.#rate * SHORTEST_REQUEST_S);
+    return Math.min(this.#longest, Math.max(shortest, this.#rate * REQUEST_S));
   }
 
   /** How long it needs for `length` bytes, in seconds. A holder whose speed is unknown counts as fast. */

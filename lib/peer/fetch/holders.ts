@@ -13,6 +13,8 @@ import type { FetchState, PieceJob } from "./types.ts";
 
 /** The most connections at once. */
 const MOST_CONNECTIONS = 16;
+/** The most connections at once to holders that are fetching the file themselves: more cost each of them more than they bring. */
+const MOST_TO_PARTS = 8;
 /** The most holders that are remembered. */
 const MOST_HOLDERS = 4_000;
 /** The most holders of one host that are remembered. */
@@ -119,11 +121,21 @@ export class Holders {
       if (holder.state === "open") this.#watch(holder, now);
       else if (holder.state === "idle" && now >= holder.restUntil) due.push(holder);
     }
-    const taken = this.all.filter(({ state }) => state === "open" || state === "dialling").length;
-    const waiting = inTurn(due, this.all);
-    for (const holder of waiting.splice(0, MOST_CONNECTIONS - taken)) void this.#connect(holder);
-    this.#makeRoom(waiting, now);
-    this.#exchange(waiting, now);
+    const taken = this.all.filter(({ state }) => state === "open" || state === "dialling");
+    let places = MOST_CONNECTIONS - taken.length;
+    let placesOfParts = MOST_TO_PARTS - taken.filter(({ record }) => record.part).length;
+    const waiting = inTurn(due, this.all).filter((holder) => {
+      const { part } = holder.record;
+      if (places === 0 || (part && placesOfParts <= 0)) return true;
+      places -= 1;
+      if (part) placesOfParts -= 1;
+      void this.#connect(holder);
+      return false;
+    });
+    // While only those with unfinished files wait, none but these make room.
+    const rivals = this.open.filter(({ record }) => places === 0 || record.part);
+    this.#makeRoom(rivals, waiting, now);
+    this.#exchange(rivals, waiting, now);
   }
 
   askHave(holder: Holder): void {
@@ -223,29 +235,31 @@ export class Holders {
     else if (record.part && has?.complete !== true && !haveDue && now - haveAskedAt >= HAVE_MS) this.askHave(holder);
   }
 
-  /** All connections are taken: disconnects holders that have nothing to give, for holders that wait for a connection. */
-  #makeRoom(waiting: Holder[], now: number): void {
+  /** All connections are taken: disconnects those of `rivals` that have nothing to give, for holders that wait for a connection. */
+  #makeRoom(rivals: Holder[], waiting: Holder[], now: number): void {
     const untried = waiting.filter(({ tried }) => !tried).length;
     if (!this.#state.ready || waiting.length === 0) return;
-    const spare = this.open.filter((holder) => {
+    const spare = rivals.filter((holder) => {
       if (holder.requests.length > 0) return false;
       // A place in a queue is worth keeping, unless somebody else may have a free slot.
-      return holder.position > 0 ? untried > 0 || holder.isDull(now) : !holder.useful;
+      return holder.position > 0 ? untried > 0 || holder.isDull(now) : !holder.useful && holder.openFor(now) > EXCHANGE_MS;
     });
     for (const holder of spare.slice(0, Math.max(1, untried))) this.#dismiss(holder, now);
   }
 
-  /** Disconnects the slowest holders for those that wait for a connection, or for memory. */
-  #exchange(waiting: Holder[], now: number): void {
+  /** Disconnects the slowest of `rivals` for holders that wait for a connection, or for memory. */
+  #exchange(rivals: Holder[], waiting: Holder[], now: number): void {
     const { paused, hasHashes, ready } = this.#state;
     if (now - this.#exchangedAt < EXCHANGE_MS) return;
     this.#exchangedAt = now;
     const measured = this.open.filter((holder) => holder.openFor(now) >= EXCHANGE_MS);
     for (const holder of measured) holder.measure(now);
     // A holder that was not asked for anything is not slow.
-    const asked = measured.filter(({ requests, source, has, position, restUntil }) => {
+    const asked = measured.filter((holder) => {
+      const { requests, source, has, position, restUntil } = holder;
       const refuses = position === 0 && now < restUntil;
-      return requests.length > 0 || has === undefined || refuses || (!hasHashes && source?.pending !== 0);
+      const isAsked = requests.length > 0 || has === undefined || refuses || (!hasHashes && source?.pending !== 0);
+      return isAsked && rivals.includes(holder);
     });
     // While holders must not send, or have nothing to send, they are not slow.
     if (paused || (hasHashes && !ready)) return;

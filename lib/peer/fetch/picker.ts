@@ -13,18 +13,28 @@ export class Picker {
   /** The pieces that are here and proven. */
   readonly have: PieceSet;
   readonly #random: () => number;
+  readonly #start: number;
+  readonly #group: number;
   readonly #reach: number;
   /** For each piece, the number of requests that have it. */
   readonly #claims: Uint8Array;
   /** For each piece, the number of holders that have it. Undefined while all holders have the whole file. */
   #spread: Uint16Array | undefined;
+  /** For each piece, how many other peers rather than this one take it from holders of the whole file. */
+  #turns: Uint8Array | undefined;
   /** All pieces before this one are here. */
   #frontier = 0;
 
-  /** `reach`: pieces are picked at most this number behind the first missing one, while there are any. */
-  constructor(have: PieceSet, random: () => number, reach = Number.POSITIVE_INFINITY) {
+  /**
+   * `start`: while holders are not counted, pieces are picked in order from this one on, and then from the first. `group`: ranges begin at
+   * a multiple of this number of pieces, where they can. `reach`: pieces are picked at most this number behind the first missing one,
+   * while there are any.
+   */
+  constructor(have: PieceSet, random: () => number, { start = 0, group = 1, reach = Number.POSITIVE_INFINITY } = {}) {
     this.have = have;
     this.#random = random;
+    this.#start = start;
+    this.#group = group;
     this.#reach = reach;
     this.#claims = new Uint8Array(have.total);
   }
@@ -39,6 +49,14 @@ export class Picker {
     const spread = new Uint16Array(this.have.total);
     for (const set of sets) for (let i = 0; i < spread.length; i++) if (set.has(i)) spread[i] = (spread[i] ?? 0) + 1;
     this.#spread = spread;
+  }
+
+  /**
+   * Among equally rare pieces, those with the lowest of `turns` are asked for first at holders of the whole file: such a holder sends each
+   * piece to one peer, and the peers give it to each other. `turns` are the numbers of peers that come before this one.
+   */
+  divide(turns: Uint8Array): void {
+    this.#turns = turns;
   }
 
   claim({ first, count }: PieceRange): void {
@@ -62,12 +80,28 @@ export class Picker {
    */
   pick(has: PieceSet, next: number, fits: (first: number, end: number) => boolean): PieceRange | undefined {
     const spread = this.#spread;
-    const first = spread === undefined ? this.#lowest(has) : this.#rarestInReach(has, next, spread);
-    if (first === undefined) return undefined;
-    const rarity = spread?.[first] ?? 0;
+    const found = spread === undefined ? this.#lowest(has) : this.#rarestInReach(has, next, spread);
+    if (found === undefined) return undefined;
+    const rank = spread === undefined ? 0 : this.#rank(found, has, spread);
+    const goesWith = (piece: number) =>
+      this.#isFree(piece, has) && (spread === undefined || this.#rank(piece, has, spread) <= rank);
+    let first = found;
+    while (first % this.#group > 0 && goesWith(first - 1)) first -= 1;
     let end = first + 1;
-    while (this.#isFree(end, has) && fits(first, end + 1) && (spread?.[end] ?? 0) <= rarity) end += 1;
+    while (goesWith(end) && fits(first, end + 1)) end += 1;
     return { first, count: end - first };
+  }
+
+  /** Whether a piece is missing that no holder is asked for. */
+  get hasFree(): boolean {
+    this.#advance();
+    for (let i = this.#frontier; i < this.have.total; i++) if (this.#claims[i] === 0 && !this.have.has(i)) return true;
+    return false;
+  }
+
+  /** A piece with a lower rank is asked for before one with a higher rank. */
+  #rank(piece: number, has: PieceSet, spread: Uint16Array): number {
+    return 256 * (spread[piece] ?? 0) + (has.complete ? (this.#turns?.[piece] ?? 0) : 0);
   }
 
   /** Whether this holder has a piece that is not here. */
@@ -91,7 +125,8 @@ export class Picker {
 
   #lowest(has: PieceSet): number | undefined {
     this.#advance();
-    for (let i = this.#frontier; i < this.have.total; i++) if (this.#isFree(i, has)) return i;
+    for (let i = Math.max(this.#start, this.#frontier); i < this.have.total; i++) if (this.#isFree(i, has)) return i;
+    for (let i = this.#frontier; i < this.#start; i++) if (this.#isFree(i, has)) return i;
     return undefined;
   }
 
@@ -108,20 +143,24 @@ export class Picker {
     while (this.have.has(this.#frontier)) this.#frontier += 1;
   }
 
-  /** Any of the rarest, chosen at random so that each peer takes another one. */
+  /**
+   * Any of the rarest, chosen at random so that each peer takes another one. Of pieces that are another peer's turn the last one, because
+   * that peer begins with the first.
+   */
   #rarest(has: PieceSet, next: number, spread: Uint16Array, end: number): number | undefined {
     let least = Number.POSITIVE_INFINITY;
     let found: number | undefined;
     let ties = 0;
+    const turns = has.complete ? this.#turns : undefined;
     for (let i = this.#frontier; i < end; i++) {
       if (!this.#isFree(i, has)) continue;
-      const rarity = spread[i] ?? 0;
-      if (rarity > least) continue;
-      if (rarity < least) ties = 0;
-      least = rarity;
+      const rank = this.#rank(i, has, spread);
+      if (rank > least) continue;
+      if (rank < least) ties = 0;
+      least = rank;
       ties += 1;
-      if (this.#random() * ties < 1) found = i;
+      if (turns === undefined ? this.#random() * ties < 1 : ties === 1 || turns[i] !== 0) found = i;
     }
-    return next < end && this.#isFree(next, has) && (spread[next] ?? 0) <= least ? next : found;
+    return next < end && this.#isFree(next, has) && this.#rank(next, has, spread) <= least ? next : found;
   }
 }

@@ -1,15 +1,23 @@
 // Decides which pieces to request from which holder next, and how many at once. It does not see the bytes (arrivals.ts does).
 
+import { formatEndpoint } from "../../protocol/address.ts";
 import { PieceSet } from "../content/pieces.ts";
-import type { Holder, PieceRequest } from "./holder.ts";
+import { type Holder, type PieceRequest, SHORTEST_REQUEST } from "./holder.ts";
 import type { Holders } from "./holders.ts";
 import { Picker, type PieceRange } from "./picker.ts";
+import { startOf, turnsOf } from "./shares.ts";
 import type { PieceJob } from "./types.ts";
 
 /** The most memory for requests that are not complete, of all holders together. Bytes. */
 const MOST_MEMORY = 32 * 1024 * 1024;
 /** At the end of a fetch, a request is repeated at another holder if that one is faster by this factor. */
 const WORTH_IT = 2;
+/** While other pieces are free, a request is repeated only if it is later than this as well. Seconds. */
+const LATE_S = 10;
+/**
+ * The first piece is picked among those before this place. A file system without holes (FAT) writes zeros in front of it. Bytes.
+ */
+const START_WITHIN = 64 * 1024 * 1024;
 /** The most other holders that may have a request for a piece when it is repeated at a holder that gave right pieces. */
 const MOST_REPEATS = 3;
 
@@ -20,11 +28,13 @@ export class Requests {
   #picker: Picker;
   #ready = false;
   #kept = 0;
+  /** The peers among which the file is divided, as text. */
+  #divided = "";
 
   constructor(job: PieceJob, holders: Holders) {
     this.#job = job;
     this.#holders = holders;
-    this.#picker = new Picker(new PieceSet(job.cut.count), job.random, reachOf(job));
+    this.#picker = new Picker(new PieceSet(job.cut.count), job.random, placesOf(job));
   }
 
   /** Pieces may be asked for. */
@@ -56,11 +66,12 @@ export class Requests {
   /** From now on pieces may be asked for. An earlier run has left the pieces in `have`. */
   begin(have: PieceSet | undefined): void {
     if (have !== undefined) {
-      this.#picker = new Picker(have, this.#job.random, reachOf(this.#job));
+      this.#picker = new Picker(have, this.#job.random, placesOf(this.#job));
       this.#kept = 0;
       for (let piece = 0; piece < have.total; piece++) if (have.has(piece)) this.#kept += this.#lengthOf(piece);
     }
     this.#ready = true;
+    this.#divided = "";
     this.recount();
   }
 
@@ -112,7 +123,20 @@ export class Requests {
     if (!holders.some(({ record }) => record.part)) return;
     // Each holder is asked for other pieces first. If all fetching peers took the same ones, they would have nothing to exchange.
     if (!this.#picker.counts) for (const holder of holders) holder.next = this.have.total;
+    this.#divide(holders);
     this.#picker.count(this.#holders.open.flatMap(({ has }) => (has === undefined ? [] : [has])));
+  }
+
+  /** Prefers this peer's share of the file, now that these are the other peers that fetch it. */
+  #divide(holders: Holder[]): void {
+    const { self, random, cut } = this.#job;
+    const others = holders
+      .filter(({ record, state }) => record.part && state !== "out")
+      .map(({ record }) => formatEndpoint(record));
+    const divided = others.join(" ");
+    if (divided === this.#divided) return;
+    this.#divided = divided;
+    this.#picker.divide(turnsOf(self ?? String(random()), others, cut.count, groupOf(this.#job)));
   }
 
   /** With the largest pieces, only a few holders at a time are asked. */
@@ -132,6 +156,7 @@ export class Requests {
   /** All missing pieces are asked for: gives those that much slower holders have not sent yet. */
   #pickAgain(holder: Holder, has: PieceSet, now: number): PieceRange | undefined {
     const late: { request: PieceRequest; theirs: number }[] = [];
+    const grace = this.#picker.hasFree ? LATE_S : 0;
     for (const other of this.#holders.all) {
       if (other === holder) continue;
       let owed = 0;
@@ -141,7 +166,8 @@ export class Requests {
         const theirs = pace === 0 ? Number.POSITIVE_INFINITY : owed / pace;
         const ours = holder.secondsFor(request.range.length);
         const waited = (now - request.askedAt) / 1000;
-        const isLate = theirs === Number.POSITIVE_INFINITY ? waited > ours * WORTH_IT + 0.3 : theirs > ours * WORTH_IT + 0.1;
+        const isLate =
+          theirs === Number.POSITIVE_INFINITY ? waited > ours * WORTH_IT + 0.3 + grace : theirs > ours * WORTH_IT + 0.1 + grace;
         if (isLate) late.push({ request, theirs });
       }
     }
@@ -160,9 +186,18 @@ function overlap(a: PieceRange, b: PieceRange): boolean {
   return a.first < b.first + b.count && b.first < a.first + a.count;
 }
 
-/** How far behind the first missing piece the others are picked, while there are any. Pieces. */
-function reachOf({ tools, file, cut }: PieceJob): number {
-  return tools.reach === undefined
-    ? Number.POSITIVE_INFINITY
-    : Math.max(1, Math.floor((tools.reach * cut.count) / Math.max(1, file.size)));
+/** How many pieces in a row make one request of the shortest length. */
+function groupOf({ cut }: PieceJob): number {
+  return Math.max(1, Math.floor(SHORTEST_REQUEST / Math.max(1, cut.longest)));
+}
+
+/** How pieces are picked: in groups, the first one at this peer's own place, and not far behind the first missing one. */
+function placesOf(job: PieceJob): { start: number; group: number; reach?: number } {
+  const { tools, file, cut, self } = job;
+  const group = groupOf(job);
+  const reach =
+    tools.reach === undefined ? undefined : Math.max(1, Math.floor((tools.reach * cut.count) / Math.max(1, file.size)));
+  const near = Math.ceil((START_WITHIN * cut.count) / Math.max(1, file.size));
+  const start = self === undefined ? 0 : startOf(self, Math.min(cut.count, near, reach ?? near), group);
+  return { start, group, ...(reach === undefined ? {} : { reach }) };
 }

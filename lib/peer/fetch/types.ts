@@ -41,6 +41,8 @@ export interface KeyedPass {
 export interface FetchTools {
   dial: OpenHolder;
   target: Target;
+  /** This peer's own address and port, as its records have them, as text; undefined where it does not know them. */
+  self?(): string | undefined;
   /** The pass to show to other peers. It is asked for at each connection, because the tracker renews it. */
   pass(): string;
   /** The keyed pass to show with it; undefined where the tracker gives none. */
@@ -79,6 +81,8 @@ export interface PieceJob {
   /** The clock for everything that may be a holder's fault. */
   readonly time: RunningTime;
   readonly random: () => number;
+  /** See `FetchTools`, at the start of the fetch. */
+  readonly self: string | undefined;
   /** The pieces that are asked for and proven, one by one. */
   readonly cut: Cut;
 }

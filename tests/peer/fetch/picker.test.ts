@@ -211,9 +211,60 @@ describe("Picker: whatever happens", () => {
   });
 });
 
+describe("Picker: places", () => {
+  test("in order from the start it was given, and then from the first piece", () => {
+    const picker = new Picker(setOf(10, [0]), always(0), { start: 6 });
+    const all = PieceSet.whole(10);
+    const taken: PieceRange[] = [];
+    for (let run = picker.pick(all, 10, upTo(3)); run !== undefined; run = picker.pick(all, 10, upTo(3))) {
+      picker.claim(run);
+      taken.push(run);
+    }
+    expect(taken.flatMap(numbersOf)).toEqual([6, 7, 8, 9, 1, 2, 3, 4, 5]);
+  });
+
+  test("a range begins where its group begins, if those pieces are free and as rare", () => {
+    const total = 12;
+    const all = PieceSet.whole(total);
+    // The dice fall on the last one of the rarest.
+    const picker = new Picker(new PieceSet(total), always(0), { group: 4 });
+    picker.count([all, setOf(total, [8])]);
+    expect(picker.pick(all, total, upTo(4))).toEqual({ first: 9, count: 3 });
+    picker.claim({ first: 9, count: 3 });
+    expect(picker.pick(all, total, upTo(4))).toEqual({ first: 4, count: 4 });
+  });
+});
+
+describe("Picker: divided among peers", () => {
+  const total = 8;
+  const all = PieceSet.whole(total);
+  const turns = Uint8Array.of(1, 0, 2, 1, 0, 0, 2, 1);
+
+  test("a holder of the whole file is asked for one's own pieces first, the first one first; then for the last of those whose turn is next", () => {
+    const picker = new Picker(new PieceSet(total), always(0.5));
+    picker.count([all]);
+    picker.divide(turns);
+    const order: number[] = [];
+    for (let run = picker.pick(all, total, upTo(1)); run !== undefined; run = picker.pick(all, total, upTo(1))) {
+      picker.claim(run);
+      order.push(...numbersOf(run));
+    }
+    expect(order).toEqual([1, 4, 5, 7, 3, 0, 6, 2]);
+  });
+
+  test("rarity comes before that, and a holder of a part is asked for anything", () => {
+    const picker = new Picker(new PieceSet(total), always(0.999_999));
+    const part = setOf(total, [1, 2]);
+    picker.count([all, part]);
+    picker.divide(turns);
+    expect(picker.pick(all, total, upTo(1))).toEqual({ first: 4, count: 1 });
+    expect(picker.pick(part, total, upTo(1))).toEqual({ first: 1, count: 1 });
+  });
+});
+
 describe("Picker: with a reach", () => {
   test("the rarest near the first missing piece come first, and those behind only when a holder has none of these", () => {
-    const picker = new Picker(setOf(100, [0, 1]), always(0), 10);
+    const picker = new Picker(setOf(100, [0, 1]), always(0), { reach: 10 });
     const all = PieceSet.whole(100);
     picker.count([
       all,

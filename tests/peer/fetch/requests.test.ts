@@ -248,6 +248,49 @@ describe("Requests: holders that are still fetching", () => {
     expect(part.connections).toHaveLength(1);
   });
 
+  test("a piece that a slow holder is asked for is not asked for twice while others are free", async () => {
+    const field = new Field(bytesOf(SIZE));
+    field.add(A).pace = 20_000;
+    const part = field.add(B);
+    part.has = setOf([0, 1, 2, 3]);
+    // It comes when the slow one is asked for its pieces already.
+    field.more.look = async () => [field.record(A), field.record(B, { part: true })];
+    void field.fetch([A]);
+    await field.reach(() => part.connections.length > 0);
+    expect([...(field.holders.get(A)?.asked ?? [])]).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+    await field.clock.pass(6_000);
+    expect(part.ranges).toEqual([]);
+  });
+
+  test("a peer that knows its own place begins there, not where everybody else begins", async () => {
+    const beginnings = new Set<number>();
+    for (const self of ["10.0.0.1:1235", "10.0.0.2:1235", "10.0.0.3:1235", "10.0.0.4:1235"]) {
+      const field = new Field(bytesOf(6 * MiB));
+      const source = field.add(A);
+      field.more.self = () => self;
+      field.expectWhole(await field.finish(field.fetch([A])), [A]);
+      expect(field.timesAsked.every((times) => times === 1)).toBe(true);
+      beginnings.add(source.asked[0] ?? -1);
+    }
+    expect(beginnings.size).toBeGreaterThan(1);
+  });
+
+  test("few of many are connected, and a holder of the whole file always", async () => {
+    const field = new Field(bytesOf(6 * MiB));
+    const parts = Array.from({ length: 30 }, (_, i) => `10.0.1.${i + 1}`);
+    for (const address of parts) {
+      const part = field.add(address);
+      part.has = new PieceSet(96);
+      part.pace = 20_000;
+    }
+    field.add(A).pace = 100_000;
+    void field.fetch([...parts.map((address) => `~${address}`), A]);
+    await field.clock.pass(1_000);
+    const connected = new Set(field.net.dialled.map(({ address }) => String(address)));
+    expect(connected.size).toBe(9);
+    expect(connected).toContain(A);
+  });
+
   test.each([
     ["a bit field that is too short", "HAVE: 1\n\u0001", /another length/],
     ["a bit field that is too long", "HAVE: 3\n\u0001\u0001\u0001", /another length/],
