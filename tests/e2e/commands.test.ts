@@ -98,6 +98,9 @@ describe("a fetched file", () => {
     expect(await wrong("-o", "no/b")).toEndWith("there is no such folder. Make it, or choose another path with -o.\n");
     expect(await wrong("--output", "no/b")).toEndWith("Make it, or choose another path with --output.\n");
     expect(await wrong("--to", "no")).toEndWith("Make it, or choose another with --to.\n");
+    const folder = stage.folder();
+    for (const path of [folder, `${folder}/`])
+      expect(await wrong("-o", path)).toContain("is a folder. To save into it, give --to.");
   });
 
   test("gets the name of --output, and never the place of another file", async () => {

@@ -1,5 +1,6 @@
 // Runs the get command: finds the contents that each name means, lets a person choose, and fetches them one after another.
 
+import { statSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
 import { systemClock } from "../../clock.ts";
 import { CancelledError, codeOf, FtError, sentenceOf, UsageError } from "../../error.ts";
@@ -56,7 +57,7 @@ export function checkWhere(line: CommandLine): void {
   const { to, output } = line;
   if (to === "-" || output === "-") return;
   try {
-    checkFolder(output === undefined ? resolve(to) : dirname(resolve(output)));
+    checkFolder(output === undefined ? resolve(to) : placeOf(output).folder);
   } catch (error) {
     throw asTyped(error, line);
   }
@@ -168,10 +169,11 @@ function refusePlaceOfFolder({ to, output, outputOption }: CommandLine, name: st
     throw new UsageError(`"${printable(name)}" ${what} and keeps its name. Give --to DIR instead of ${outputOption}.`);
 }
 
-/** The folder and the name of a path that a person typed for a file. */
+/** The folder and the name of a path that a person typed for a file. Throws a sentence when it is a folder. */
 function placeOf(path: string): { folder: string; as: string } {
   const whole = resolve(path);
-  if (/[\\/]$/.test(path)) throw new UsageError(`"${printable(path)}" is a folder. To save into it, give --to.`);
+  if (/[\\/]$/.test(path) || statSync(whole, { throwIfNoEntry: false })?.isDirectory())
+    throw new UsageError(`"${printable(path)}" is a folder. To save into it, give --to.`);
   return { folder: dirname(whole), as: basename(whole) };
 }
 
