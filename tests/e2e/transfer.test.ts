@@ -152,11 +152,16 @@ describe("what has arrived of a file", () => {
   test("is given to others piece by piece, and nothing that is not verified yet", async () => {
     const { address, port } = await stage.tracker();
     const content = noise(1_000_000, 17);
-    // Four pieces come; of the rest only a beginning, which nobody can hold against anything.
+    // What is asked for first comes, some pieces; of the rest only a beginning, which nobody can hold against anything.
+    const given = Promise.withResolvers<{ offset: number; length: number }>();
+    let count = 0;
     await stage.rawHolder(port, "film.mkv", content, {
       download: (asked, connection) => {
-        if (asked.offset + asked.length <= 4 * PIECE) giveBytes(content)(asked, connection);
-        else {
+        count += 1;
+        if (count === 1) {
+          given.resolve(asked);
+          giveBytes(content)(asked, connection);
+        } else if (count === 2) {
           connection.send(`FILE: length=${asked.length} size=${content.length}\n`);
           connection.send(Buffer.alloc(100_000, "?"));
         }
@@ -172,11 +177,14 @@ describe("what has arrived of a file", () => {
     stage.atEnd(() => raw.close());
     raw.send(`HELLO FT/2 pass=${pass}\n`);
     expect(await raw.line()).toBe("HI FT/2");
+    const { offset: start, length: all } = await given.promise;
+    expect(start % (4 * PIECE)).toBe(0);
+    const four = 0xf000 >>> (start / PIECE);
     for (;;) {
       raw.send(`HAVE root=${root}\n`);
       expect(await raw.line()).toBe("HAVE: 2");
       const bits = (await raw.take(2)).toString("hex");
-      if (bits === "f000") break;
+      if (bits === four.toString(16).padStart(4, "0")) break;
       expect(bits).toBe("0000");
       await Bun.sleep(20);
     }
@@ -184,15 +192,17 @@ describe("what has arrived of a file", () => {
     expect(await raw.line()).toBe("TREE: 16");
     expect((await raw.take(16 * 32)).equals(pieceLayer(content, PIECE))).toBe(true);
     for (const [offset, length] of [
-      [3 * PIECE, PIECE],
-      [10, 20],
-      [0, 4 * PIECE],
+      [start + 2 * PIECE, PIECE],
+      [start + 10, 20],
+      [start, all],
     ] as const) {
       raw.send(`DOWNLOAD root=${root} offset=${offset} length=${length}\n`);
       expect(await raw.line()).toBe(`FILE: length=${length} size=1000000`);
       expect((await raw.take(length)).equals(content.subarray(offset, offset + length))).toBe(true);
     }
-    for (const range of ["offset=0", `offset=${4 * PIECE} length=1`, `offset=${4 * PIECE - 1} length=2`, "offset=999999"]) {
+    const behind = (start + 4 * PIECE) % (16 * PIECE);
+    const across = start === 0 ? 4 * PIECE : start;
+    for (const range of ["offset=0", `offset=${behind} length=1`, `offset=${across - 1} length=2`]) {
       raw.send(`DOWNLOAD root=${root} ${range}\n`);
       expect(await raw.line()).toMatch(/^ERROR not-here ./);
     }
