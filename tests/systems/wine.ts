@@ -227,7 +227,8 @@ describe.skipIf(reason !== undefined)("the programs for Windows under Wine", () 
   test("a port that is taken or reserved: the peer takes another one, the tracker says the way out", async () => {
     const { address, port } = await windowsTracker();
     const second = windows("ft-tracker", ["--port", port, "--no-announce"], stage.folder());
-    expect(await ended(second, 1)).toMatch(/Cannot listen on \S+: .*--port/);
+    await ended(second, 1);
+    expect(second.err).toMatch(/Cannot listen on \S+: .*--port/);
     const peers = [0, 1].map((i) =>
       windows("ft-peer", [address, "share", "--json"], folderWith({ [`file ${i}.txt`]: `${i}` })),
     );
