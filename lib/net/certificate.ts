@@ -1,7 +1,7 @@
 // Makes the certificates of private rooms. They carry a key and nothing else: no name, no date, no issuer that anybody believes.
 //
 // TLS wants an X.509 certificate (RFC 5280). The runtime makes keys and signatures, but no certificates. The simple code would be a package
-// for them: `@peculiar/x509` is as large as the rest of ft-peer, and cost each start of both programs 10 ms of CPU time. Here all fields
+// for them: `@peculiar/x509` is 0.4 MB of code, and cost each start of both programs 10 ms of CPU time. Here all fields
 // but the key and the signature are the same in every certificate, so a page of code is enough.
 
 import { createHash, generateKeyPairSync, sign, X509Certificate } from "node:crypto";
