@@ -60,13 +60,22 @@ interface Place {
   home: string;
 }
 
+/** This user's home folder; the root folder for a user without any, as systemd makes one for each service (`DynamicUser`). */
+export function homeFolder(): string {
+  try {
+    return homedir();
+  } catch {
+    return "/";
+  }
+}
+
 /**
  * This user's folder for files that can be made anew (`cache`), that must outlive the program (`state`), or in which the person writes
  * settings (`config`). It may not exist yet.
  */
 export function userFolder(
   kind: "cache" | "state" | "config",
-  { platform, environment, home }: Place = { platform: process.platform, environment: process.env, home: homedir() },
+  { platform, environment, home }: Place = { platform: process.platform, environment: process.env, home: homeFolder() },
 ): string {
   const { join } = platform === "win32" ? win32 : posix;
   const local = environment.LOCALAPPDATA || join(home, "AppData", "Local");

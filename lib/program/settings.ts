@@ -2,10 +2,9 @@
 // and the checks of the options read them. The command line comes before the environment, the environment before the file.
 
 import { realpathSync } from "node:fs";
-import { homedir } from "node:os";
 import { delimiter, isAbsolute, join } from "node:path";
 import { codeOf, sentenceOf, UsageError } from "../error.ts";
-import { readPlainFile, userFolder } from "../files.ts";
+import { homeFolder, readPlainFile, userFolder } from "../files.ts";
 import { didYouMean, nearest } from "../nearest.ts";
 import { jsonLine, printable } from "../text.ts";
 import { type Given, type Option, type ProgramTable, readValues, refuse } from "./options.ts";
@@ -43,7 +42,7 @@ type Origin = { from: "command line" | "default" } | { from: "environment" | "fi
 
 /** The settings of this user for `ft-peer` or `ft-tracker`. A file that others could have written is not used. */
 export function outsideOf(program: string): Outside {
-  const home = homedir();
+  const home = homeFolder();
   const folder = userFolder("config");
   const outside = { path: undefined, text: undefined, environment: process.env, home };
   // A relative path would lead into the working folder, where anybody may have left a file.

@@ -1,9 +1,9 @@
 // Paths as people give them: dropped into a terminal, pasted from a file manager, or typed for a shell that does not read them.
 
 import { existsSync } from "node:fs";
-import { homedir } from "node:os";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { homeFolder } from "../files.ts";
 
 /** The system that a path is typed on. Tests hand in another one. */
 export interface TypedOn {
@@ -28,7 +28,7 @@ export function pathAsTyped(typed: string, folder: string): string {
 export function meantPath(
   typed: string,
   folder = ".",
-  { platform, home, exists }: TypedOn = { platform: process.platform, home: homedir(), exists: existsSync },
+  { platform, home, exists }: TypedOn = { platform: process.platform, home: homeFolder(), exists: existsSync },
 ): string {
   const isPlain = !/^[\s~&]|["'\\]|\s$|^file:/.test(typed) || typed.trim() === "";
   if (isPlain || exists(resolve(folder, typed))) return typed;

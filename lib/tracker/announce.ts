@@ -249,9 +249,10 @@ class Notice {
       ({ name, type, ttl }) => ttl > 0 && (type === "SRV" || type === "TXT") && name.toLowerCase() === ours,
     );
     if (claims.length === 0 || this.#number > NUMBER_LIMIT) return;
+    // What we said came back. The answer to a question for the SRV record has no TXT record with our id.
+    if (claims.some(({ type, data }) => (type === "SRV" ? isTarget(data, this.#hostName) : idOf(data).at(0) === this.#id)))
+      return;
     const theirs = claims.flatMap(({ type, data }) => (type === "TXT" ? idOf(data) : [])).at(0);
-    // Our own announcement came back by another interface.
-    if (theirs === this.#id) return;
     if (this.announced && theirs !== undefined && this.#id < theirs) {
       if (this.#answers.take()) this.link.mdns.respond(this.#records);
       return;
@@ -270,6 +271,13 @@ class Notice {
     const ended = own.map((record) => ({ ...record, ttl: 0 }));
     return new Promise((resolve) => this.link.mdns.respond(ended, resolve));
   }
+}
+
+/** Whether an SRV record says that the service is on this host. */
+function isTarget(data: unknown, host: string): boolean {
+  return (
+    typeof data === "object" && data !== null && "target" in data && String(data.target).toLowerCase() === host.toLowerCase()
+  );
 }
 
 /** The `id` of a TXT record. */

@@ -46,7 +46,7 @@ export function roomKeyPath(port: number): string {
 export async function openRoom({ port, room, file }: RoomSetting, hasTerminal: boolean): Promise<KeptRoom | undefined> {
   const given = givenRoomKey(file);
   if (given === undefined && !room) return undefined;
-  const certificate = await keptCertificate(port);
+  const certificate = keptCertificate(port);
   if (given !== undefined) return { key: given, certificate, event: { event: "room", file }, path: undefined };
   const path = port === 0 ? undefined : roomKeyPath(port);
   const kept = path === undefined ? undefined : keptKey(path);
@@ -130,12 +130,12 @@ function keptKey(path: string): string | undefined {
 }
 
 /** The certificate of the room on this port, or a new one, which is kept from now on. */
-async function keptCertificate(port: number): Promise<Certificate> {
-  if (port === 0) return await newCertificate();
+function keptCertificate(port: number): Certificate {
+  if (port === 0) return newCertificate();
   const path = certificatePath(port);
   const text = readSecret(path);
   if (text !== undefined) return certificateIn(text, path);
-  const certificate = await newCertificate();
+  const certificate = newCertificate();
   keep(path, textOf(certificate));
   return certificate;
 }

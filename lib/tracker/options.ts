@@ -1,9 +1,9 @@
 // Reads the command line of ft-tracker: the table of its options and commands, and its help.
 
-import { homedir, hostname } from "node:os";
+import { hostname } from "node:os";
 import { join } from "node:path";
 import { UsageError } from "../error.ts";
-import { userFolder } from "../files.ts";
+import { homeFolder, userFolder } from "../files.ts";
 import { didYouMean } from "../nearest.ts";
 import { textAskedFor } from "../program/cli.ts";
 import {
@@ -162,7 +162,7 @@ export const TRACKER_TABLE: ProgramTable = {
   options: [...GENERAL, ...LIMIT_ROWS],
 };
 
-const SYSTEM = { platform: process.platform, program: process.execPath, home: homedir() };
+const SYSTEM = { platform: process.platform, program: process.execPath, home: homeFolder() };
 
 /** The width of the options and commands in `--help`. Columns. */
 const TYPED_WIDTH = 19;

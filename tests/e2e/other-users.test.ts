@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { fetchFound, GuidedStage, SEARCH, VERIFIED } from "../helpers/guided-stage.ts";
 import { contentId, noise } from "../helpers/holder.ts";
 import { asOther, BECOME, hasOtherUser, otherRunsSources } from "../helpers/other-user.ts";
-import { PEER } from "../helpers/programs.ts";
+import { PEER, TRACKER } from "../helpers/programs.ts";
 import { done, events, sentBy, transferStage } from "../helpers/transfer-stage.ts";
 
 const SECRET = "a private letter of this user";
@@ -29,6 +29,21 @@ async function ask(address: string, name: string): Promise<string | undefined> {
   const { code } = await guided.ft(guided.visitorFolder(), address, "get", name, "--to", inbox, "--quiet");
   return code === 0 ? readFileSync(join(inbox, name), "utf8") : undefined;
 }
+
+test.skipIf(!otherRunsSources)(
+  "a user without a home folder, as systemd makes one for each service, can run both programs",
+  async () => {
+    const nobody = ["--reuid=61600", "--regid=61600", "--clear-groups", "env", "-i"];
+    const tracker = guided.run("setpriv", [...nobody, TRACKER, "--port", "0", "--host", "127.0.0.1", "--no-announce"]);
+    const [, port] = await tracker.waitFor(/listening on \S+:(\d+)/);
+    const folder = openFolder();
+    chmodSync(join(folder, "letter.txt"), 0o644);
+    const peer = guided.run("setpriv", [...nobody, PEER, `127.0.0.1:${port}`, "share", "--port", "0", "--json"], {
+      cwd: folder,
+    });
+    await peer.waitFor(/"event":"joined"/);
+  },
+);
 
 describe("a fetched file that is swapped", () => {
   /** Fetches film.mkv into an open folder with a peer that stays online, and takes its first holder off the network. */

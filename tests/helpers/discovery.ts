@@ -203,6 +203,23 @@ export const LONE_ASKER = `${BY_HAND}
   alone.send(packet(0, [question(128)], []), 5353, GROUP);
 `;
 
+/** Asks where the tracker "lab" is, as programs do that have found it: twice, and says what the tracker does then. */
+export const RESOLVER = `${BY_HAND}
+  const full = name("lab." + SERVICE);
+  const ask = () => send(packet(0, [[...full, 0, 33, 0, 1]], []));
+  let answers = 0;
+  socket.on("message", (bytes, { address }) => {
+    if (address === own) return;
+    if (bytes.includes("lab (2)")) console.log("renamed");
+    // An announcement has more than this one record.
+    if ((bytes[2] & 128) === 0 || bytes.readUInt16BE(6) !== 1 || !bytes.includes(Buffer.from([...full, 0, 33]))) return;
+    console.log("answer " + ++answers);
+    // By then the tracker has heard its own first answer.
+    if (answers === 1) setTimeout(ask, 100);
+  });
+  ask();
+`;
+
 /** Says of every name of a tracker that somebody asks for that it is its own. */
 export const CLAIMER = `${BY_HAND}
   socket.on("message", (bytes, { address }) => {

@@ -36,7 +36,8 @@ Hyper-V, WSL or Docker may keep the port. This lists the ports that Windows keep
 Choose another: ft-tracker --port 4321
 
 WHERE IT KEEPS THINGS, AND HOW TO REMOVE IT
-Bans and the list of hashes are in %LOCALAPPDATA%\\filetracker, settings in %APPDATA%\\filetracker.
+Bans, the keys of private rooms and the list of hashes are in %LOCALAPPDATA%\\filetracker, settings
+in %APPDATA%\\filetracker.
 To remove FileTracker, delete these folders and the unpacked one. Nothing else is installed.
 Bans, notices and other commands reach ft-tracker by a named pipe. Administrators, and you, can open
 it from another computer too.

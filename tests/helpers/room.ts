@@ -39,7 +39,7 @@ export class RoomGuest extends Received implements Disposable {
   }
 
   static async connect(port: number, tls?: Certificate, address = LOOPBACK): Promise<RoomGuest> {
-    return new RoomGuest(await dial({ address, port }, { tls: tls ?? (await newCertificate()) }));
+    return new RoomGuest(await dial({ address, port }, { tls: tls ?? newCertificate() }));
   }
 
   [Symbol.dispose](): void {

@@ -112,7 +112,7 @@ interface BareOptions {
 }
 
 /** A certificate for all tests. */
-export const certificate = await newCertificate();
+export const certificate = newCertificate();
 
 /** A counterpart on a bare socket. It never closes by itself, not even when the other side has. */
 export class Bare extends Received {

@@ -33,7 +33,7 @@ const random = () => randomBytes(32);
 
 /** A peer of ours in a room. */
 async function member(tracker: LoopbackTracker, file = "data.bin", name = "Ann") {
-  const own = await newCertificate();
+  const own = newCertificate();
   const known: RoomKnown = { secret: SECRET, pin: undefined, proven: false };
   const place = { address: LOOPBACK, port: tracker.tracker.port, full: true, room: true as const };
   const events: PeerEvent[] = [];
@@ -114,18 +114,18 @@ describe("a holder", () => {
   test("serves a pass on a connection with the certificate in it alone", async () => {
     await using tracker = house();
     await using ann = await member(tracker);
-    const own = await newCertificate();
+    const own = newCertificate();
     using eve = await guest(tracker, 1, own);
     const hello = `HELLO FT/2 pass=${eve.pass}\n`;
     expect(await said(ann.peer.port, hello + GET, own, 2)).toStartWith("HI FT/2\nFILE: length=5 ");
-    const stolen = await said(ann.peer.port, hello + GET, await newCertificate());
+    const stolen = await said(ann.peer.port, hello + GET, newCertificate());
     expect(stolen).toBe("ERROR not-accepted The pass is for another certificate than that of this connection.\n");
   });
 
   test("gives nothing to plain bytes, to FT/1, and to a downloader without a pass", async () => {
     await using tracker = house();
     await using ann = await member(tracker);
-    const own = await newCertificate();
+    const own = newCertificate();
     using _eve = await guest(tracker, 1, own);
     for (const words of ["DOWNLOAD:data.bin,data,300000", "DOWNLOAD data.bin"]) {
       const plain = await said(ann.peer.port, words, undefined);
@@ -139,8 +139,8 @@ describe("a holder", () => {
 describe("a downloader", () => {
   test("sends no byte to a holder with another certificate than the one that the tracker saw", async () => {
     await using tracker = house();
-    using hole = trap(await newCertificate());
-    using _eve = await guest(tracker, hole.port, await newCertificate());
+    using hole = trap(newCertificate());
+    using _eve = await guest(tracker, hole.port, newCertificate());
     await using ben = await member(tracker, "other.bin", "Ben");
     const [record] = await ben.peer.session.requests.search("trap.bin" as never);
     if (record === undefined) throw new Error("there is no record");
@@ -158,9 +158,9 @@ describe("a peer that is asked to connect back", () => {
   test("says its token to the certificate that the tracker saw alone", async () => {
     await using tracker = house();
     await using ann = await member(tracker);
-    const own = await newCertificate();
+    const own = newCertificate();
     using right = trap(own);
-    using wrong = trap(await newCertificate());
+    using wrong = trap(newCertificate());
     const call = `CONNECT address=${LOOPBACK} port=${ann.peer.port} token=abc\n`;
     using eve = await guest(tracker, wrong.port, own);
     eve.send(call);

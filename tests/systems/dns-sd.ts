@@ -81,7 +81,7 @@ describe.skipIf(noLan !== undefined)("a tracker that announces itself is found",
   test.skipIf(!hasZeroconf)("by python3-zeroconf, which also sees it leave", async () => {
     const { house, there, tracker } = await scene();
     const browser = house.start(there, PYTHON, ["-c", BROWSER, "stay"]);
-    const [, line = ""] = await browser.waitFor(/^(Lab 3\._filetracker\._tcp\.local\. .*)$/m);
+    const [, line = ""] = await browser.waitFor(/^(Lab 3\._filetracker\._tcp\.local\. .*)\n/m);
     expect(line).toContain(" 1234 ");
     expect(line).toContain("10.77.0.1");
     tracker.kill("SIGTERM");
@@ -99,7 +99,7 @@ describe.skipIf(noLan !== undefined)("a tracker that announces itself is found",
     const daemon = house.start(there, "sh", ["-c", script], undefined, { ...env, PATH: "/usr/sbin:/usr/bin:/sbin:/bin" });
     await daemon.waitFor(/Server startup complete/);
     const browse = house.start(there, "avahi-browse", ["--resolve", "--parsable", "_filetracker._tcp"], undefined, env);
-    const [line] = await browse.waitFor(/^=;eth0;IPv4;Lab\\0323;_filetracker\._tcp;local;.*$/m);
+    const [line] = await browse.waitFor(/^=;eth0;IPv4;Lab\\0323;_filetracker\._tcp;local;.*\n/m);
     expect(line).toContain(";10.77.0.1;1234;");
   });
 
@@ -114,7 +114,7 @@ describe.skipIf(noLan !== undefined)("a tracker that announces itself is found",
       await Bun.sleep(200);
     }
     const found = house.start(there, "resolvectl", ["service", "Lab 3", "_filetracker._tcp", "local"], undefined, env);
-    await found.waitFor(/1234/);
-    expect(found.out).toContain("10.77.0.1");
+    // It gives the addresses of one family, that which answers first (systemd's issue 19003).
+    await found.waitFor(/:1234 .*\n +(?:10\.77\.0\.1|f[de][0-9a-f:]+)[\s\S]*Data from/);
   });
 });

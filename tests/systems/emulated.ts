@@ -9,7 +9,7 @@ import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { PEER, type Program, Stage } from "../helpers/programs.ts";
-import { EMULATED_MS, ended, foreignPrograms, type Programs } from "./foreign.ts";
+import { EMULATED_MS, ended, foreignPrograms, type Programs, ROOM } from "./foreign.ts";
 
 /** How to run the programs of a target here. */
 interface Emulator {
@@ -131,9 +131,9 @@ for (const { target, lacks, emulator } of SYSTEMS) {
       how = emulator(programs);
     });
 
-    const run = (program: keyof Programs, args: string[], cwd = visitor()): Program => {
+    const run = (program: keyof Programs, args: string[], cwd = visitor(), env = {}): Program => {
       const [first = "", ...rest] = [...how.command, programs[program], ...args];
-      return stage.run(first, rest, { cwd, env: how.env });
+      return stage.run(first, rest, { cwd, env: { ...how.env, ...env } });
     };
     const native = (args: string[]) => stage.run(PEER, args, { cwd: visitor() });
 
@@ -161,6 +161,21 @@ for (const { target, lacks, emulator } of SYSTEMS) {
       await ended(run("ft-peer", [address, "get", "from here.bin", "--to", other, "--port", "0"]));
       expect(readFileSync(join(other, "from here.bin")).equals(ours["from here.bin"])).toBe(true);
       expect(readdirSync(other)).toEqual(["from here.bin"]);
+    });
+
+    test("their private room lets in whoever has its key, from each system, and nobody else", async () => {
+      const tracker = run("ft-tracker", ["--room", "--port", "0", "--host", "127.0.0.1", "--no-announce"], visitor(), ROOM);
+      const [, port] = await tracker.waitFor(/listening on \S+:(\d+)/);
+      const address = `127.0.0.1:${port}`;
+      const ours = folderWith({ "secret.bin": randomBytes(500_000) });
+      const sharing = stage.run(PEER, [address, "share", "--port", "0", "--json"], { cwd: ours, env: ROOM });
+      await sharing.waitFor(/"event":"root"/);
+      const inbox = stage.folder();
+      await ended(run("ft-peer", [address, "get", "secret.bin", "--to", inbox, "--port", "0"], visitor(), ROOM));
+      expect(readFileSync(join(inbox, "secret.bin"))).toEqual(readFileSync(join(ours, "secret.bin")));
+      const stranger = stage.run(PEER, [address, "list", "--port", "0"], { cwd: visitor(), env: { XDG_STATE_HOME: inbox } });
+      expect(await stranger.exited).not.toBe(0);
+      expect(stranger.err).toContain("private room");
     });
 
     test("a fetcher that was killed goes on where it was", async () => {

@@ -11,6 +11,9 @@ import { archiveName, buildPrograms, chooseTargets, PROGRAMS, programFile, RELEA
 /** Under an emulator, a line of a program may take this time to come. Milliseconds. */
 export const EMULATED_MS = 240_000;
 
+/** The variable with the key of a private room. */
+export const ROOM = { FT_ROOM: "acid bolt cable dance eagle fable" };
+
 /** The paths of both programs of a target. */
 export type Programs = Record<(typeof PROGRAMS)[number], string>;
 

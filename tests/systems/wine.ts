@@ -8,7 +8,7 @@ import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { PEER, type Program, Stage } from "../helpers/programs.ts";
-import { EMULATED_MS, ended, foreignPrograms, type Programs } from "./foreign.ts";
+import { EMULATED_MS, ended, foreignPrograms, type Programs, ROOM } from "./foreign.ts";
 
 /** The first of these programs that is here. */
 function firstOf(...names: string[]): string {
@@ -172,6 +172,23 @@ describe.skipIf(reason !== undefined)("the programs for Windows under Wine", () 
     expect(readFileSync(join(inbox, "Photos/2026/beach.jpg"))).toEqual(readFileSync(join(photos, "2026/beach.jpg")));
   });
 
+  test("a private room of Windows lets in whoever has its key, from each system, and nobody else", async () => {
+    // Windows' peer remembers the room by its name, in the one Wine folder of all these tests.
+    const args = ["--room", "--name", "Private", "--port", "0", "--host", "127.0.0.1", "--no-announce"];
+    const tracker = windows("ft-tracker", args, stage.folder(), ROOM);
+    const [, port = ""] = await tracker.waitFor(/listening on \S+:(\d+)/);
+    const address = `127.0.0.1:${port}`;
+    const ours = folderWith({ "secret.bin": randomBytes(500_000) });
+    const sharing = stage.run(PEER, [address, "share", "--port", "0", "--json"], { cwd: ours, env: ROOM });
+    await sharing.waitFor(/"event":"root"/);
+    const inbox = stage.folder();
+    await ended(windows("ft-peer", [address, "get", "secret.bin", "--to", inbox, "--port", "0"], visitor(), ROOM));
+    expect(readFileSync(join(inbox, "secret.bin"))).toEqual(readFileSync(join(ours, "secret.bin")));
+    const stranger = stage.run(PEER, [address, "list", "--port", "0"], { cwd: visitor(), env: { XDG_STATE_HOME: inbox } });
+    expect(await stranger.exited).not.toBe(0);
+    expect(stranger.err).toContain("private room");
+  });
+
   test("a fetcher that was killed goes on where it was", async () => {
     const { address } = await stage.tracker();
     const content = randomBytes(24_000_000);
@@ -227,7 +244,8 @@ describe.skipIf(reason !== undefined)("the programs for Windows under Wine", () 
   test("a port that is taken or reserved: the peer takes another one, the tracker says the way out", async () => {
     const { address, port } = await windowsTracker();
     const second = windows("ft-tracker", ["--port", port, "--no-announce"], stage.folder());
-    expect(await ended(second, 1)).toMatch(/Cannot listen on \S+: .*--port/);
+    await ended(second, 1);
+    expect(second.err).toMatch(/Cannot listen on \S+: .*--port/);
     const peers = [0, 1].map((i) =>
       windows("ft-peer", [address, "share", "--json"], folderWith({ [`file ${i}.txt`]: `${i}` })),
     );

@@ -16,6 +16,7 @@ import {
   LOOK,
   NOTHING_MS,
   one,
+  RESOLVER,
 } from "../helpers/discovery.ts";
 import type { Host } from "../helpers/lan.ts";
 
@@ -176,6 +177,19 @@ describe.skipIf(impossible !== undefined)("an announcement on a LAN", () => {
     // The plain program gets its own question and number back.
     await program.waitFor(/plain from 5353: id 4242, questions 1, lab true, key true/);
     await program.waitFor(/alone: id 0, questions 0, lab true, key true/);
+  });
+
+  test("a tracker that is asked only where it is does not take its own answer for another tracker's", async () => {
+    await using house = new DiscoveryLan();
+    const { lan } = house;
+    const wire = lan.switch();
+    const tracker = lan.host({ eth0: { to: wire, addresses: ["10.1.0.1/24"] } });
+    const asker = lan.host({ eth0: { to: wire, addresses: ["10.1.0.2/24"] } });
+    const program = await house.announce(tracker, { host: "10.1.0.1" }, ["eth0 (IPv4)"]);
+    const resolver = house.script(asker, RESOLVER);
+    const [said] = await resolver.waitFor(/answer 2|renamed/);
+    expect(said).toBe("answer 2");
+    expect(program.out).not.toContain("lab (2)");
   });
 
   test("a tracker answers a stranger that asks without end a few times a second", async () => {

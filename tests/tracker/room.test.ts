@@ -44,7 +44,7 @@ describe("a private room", () => {
 
   test("puts the certificate that it saw into records, passes and CONNECT", async () => {
     await using house = room();
-    const own = await newCertificate();
+    const own = newCertificate();
     const print = fingerprintOf(own);
     const key = new SessionKey();
     const liar = NOTES.replace(">", `;fp=${"0".repeat(64)}>`);
@@ -182,7 +182,7 @@ describe("a man in the middle", () => {
     "with %s gets nobody in, and learns nothing",
     async (which) => {
       await using house = room();
-      using attacker = await middle(house.tracker.port, which.startsWith("its") ? await newCertificate() : certificate);
+      using attacker = await middle(house.tracker.port, which.startsWith("its") ? newCertificate() : certificate);
       using guest = await RoomGuest.connect(attacker.port);
       expect(await guest.prove()).toBe(false);
       expect(attacker.seen.join("")).toMatch(

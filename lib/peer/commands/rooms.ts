@@ -51,7 +51,7 @@ export class Rooms {
   readonly #options: RoomsOptions;
   readonly #memory: KnownRooms;
   readonly #given: string | undefined;
-  #certificate: Promise<Certificate> | undefined;
+  #certificate: Certificate | undefined;
   /** By key. They are computed as soon as a key may be needed, beside all that is done before the proof. */
   readonly #secrets = new Map<string, Promise<Uint8Array>>();
   /** The trackers that have answered in this run. */
@@ -110,7 +110,7 @@ export class Rooms {
     const { ask } = this.#options;
     const keptHere = this.#memory.find((one) => one.pin === pin);
     if (this.#given === undefined && keptHere !== undefined) void this.#secretOf(keptHere.key);
-    const own = await this.#ownCertificate();
+    const own = this.#ownCertificate();
     const secured: Dial = (to, how) => dial(to, { ...how, tls: own });
     const remembered = keptHere ?? (await this.#recognise(place, secured, pin));
     let key = this.#given ?? remembered?.key;
@@ -183,7 +183,7 @@ export class Rooms {
     return secret;
   }
 
-  #ownCertificate(): Promise<Certificate> {
+  #ownCertificate(): Certificate {
     this.#certificate ??= newCertificate();
     return this.#certificate;
   }

@@ -2,8 +2,9 @@
 // the system, hardly means to give its first files away.
 
 import { realpathSync } from "node:fs";
-import { homedir, tmpdir, userInfo } from "node:os";
+import { tmpdir, userInfo } from "node:os";
 import { UsageError } from "../../error.ts";
+import { homeFolder } from "../../files.ts";
 import { printable } from "../../text.ts";
 
 /** Folders of the system: these, and all that is in them. */
@@ -70,7 +71,7 @@ function isSettings(name: string): boolean {
 }
 
 function here(): Place {
-  const homes = [homedir()];
+  const homes = [homeFolder()];
   try {
     // HOME may say something else.
     homes.push(userInfo().homedir);
