@@ -14,7 +14,7 @@ import type { FetchState, PieceJob } from "./types.ts";
 /** The most connections at once. */
 const MOST_CONNECTIONS = 16;
 /** The most connections at once to holders that are fetching the file themselves: more cost each of them more than they bring. */
-const MOST_TO_PARTS = 8;
+const MOST_TO_PARTS = 12;
 /** The most holders that are remembered. */
 const MOST_HOLDERS = 4_000;
 /** The most holders of one host that are remembered. */

@@ -20,8 +20,8 @@ export class Picker {
   readonly #claims: Uint8Array;
   /** For each piece, the number of holders that have it. Undefined while all holders have the whole file. */
   #spread: Uint16Array | undefined;
-  /** For each piece, how many other peers rather than this one take it from holders of the whole file. */
-  #turns: Uint8Array | undefined;
+  /** The pieces that this peer rather than others takes from holders of the whole file. Undefined while all are. */
+  #own: PieceSet | undefined;
   /** All pieces before this one are here. */
   #frontier = 0;
 
@@ -52,11 +52,11 @@ export class Picker {
   }
 
   /**
-   * Among equally rare pieces, those with the lowest of `turns` are asked for first at holders of the whole file: such a holder sends each
-   * piece to one peer, and the peers give it to each other. `turns` are the numbers of peers that come before this one.
+   * Among equally rare pieces, those of `own` are asked for first at holders of the whole file: such a holder sends each piece to one peer,
+   * and the peers give it to each other.
    */
-  divide(turns: Uint8Array): void {
-    this.#turns = turns;
+  prefer(own: PieceSet): void {
+    this.#own = own;
   }
 
   claim({ first, count }: PieceRange): void {
@@ -101,7 +101,8 @@ export class Picker {
 
   /** A piece with a lower rank is asked for before one with a higher rank. */
   #rank(piece: number, has: PieceSet, spread: Uint16Array): number {
-    return 256 * (spread[piece] ?? 0) + (has.complete ? (this.#turns?.[piece] ?? 0) : 0);
+    const isOthers = has.complete && this.#own?.has(piece) === false;
+    return 2 * (spread[piece] ?? 0) + Number(isOthers);
   }
 
   /** Whether this holder has a piece that is not here. */
@@ -143,15 +144,11 @@ export class Picker {
     while (this.have.has(this.#frontier)) this.#frontier += 1;
   }
 
-  /**
-   * Any of the rarest, chosen at random so that each peer takes another one. Of pieces that are another peer's turn the last one, because
-   * that peer begins with the first.
-   */
+  /** Any of the rarest, chosen at random so that each peer takes another one. */
   #rarest(has: PieceSet, next: number, spread: Uint16Array, end: number): number | undefined {
     let least = Number.POSITIVE_INFINITY;
     let found: number | undefined;
     let ties = 0;
-    const turns = has.complete ? this.#turns : undefined;
     for (let i = this.#frontier; i < end; i++) {
       if (!this.#isFree(i, has)) continue;
       const rank = this.#rank(i, has, spread);
@@ -159,7 +156,7 @@ export class Picker {
       if (rank < least) ties = 0;
       least = rank;
       ties += 1;
-      if (turns === undefined ? this.#random() * ties < 1 : ties === 1 || turns[i] !== 0) found = i;
+      if (this.#random() * ties < 1) found = i;
     }
     return next < end && this.#isFree(next, has) && this.#rank(next, has, spread) <= least ? next : found;
   }

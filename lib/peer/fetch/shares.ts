@@ -4,6 +4,8 @@
 // the peer with the highest one (rendezvous hashing, Thaler and Ravishankar 1998). Two peers that know the same others agree. Where they
 // do not, a piece is sent twice: nothing is lost.
 
+import { PieceSet } from "../content/pieces.ts";
+
 /** A number for a key, the same everywhere. */
 function seedOf(key: string): number {
   let seed = 0x811c9dc5;
@@ -21,21 +23,17 @@ function scoreOf(seed: number, group: number): number {
 /** The most peers that are looked at. */
 const MOST_PEERS = 64;
 
-/**
- * For each piece, how many of the `others` come before `self`: 0 for the pieces that are its own. `group` is the number of pieces that
- * stay together.
- */
-export function turnsOf(self: string, others: string[], total: number, group: number): Uint8Array {
+/** The pieces of `self`, among it and the `others`. `group` is the number of pieces that stay together. */
+export function shareOf(self: string, others: string[], total: number, group: number): PieceSet {
   const own = seedOf(self);
   const seeds = others.slice(0, MOST_PEERS).map(seedOf);
-  const turns = new Uint8Array(total);
+  const share = new PieceSet(total);
   for (let first = 0; first < total; first += group) {
     const score = scoreOf(own, first);
-    let before = 0;
-    for (const seed of seeds) if (scoreOf(seed, first) > score) before += 1;
-    turns.fill(before, first, first + group);
+    if (seeds.some((seed) => scoreOf(seed, first) > score)) continue;
+    for (let piece = first; piece < Math.min(total, first + group); piece++) share.add(piece);
   }
-  return turns;
+  return share;
 }
 
 /** The first piece to ask for while no other peer is known that fetches the file: another one for each peer. */

@@ -238,27 +238,35 @@ describe("Picker: places", () => {
 describe("Picker: divided among peers", () => {
   const total = 8;
   const all = PieceSet.whole(total);
-  const turns = Uint8Array.of(1, 0, 2, 1, 0, 0, 2, 1);
+  const own = setOf(total, [1, 4, 5]);
 
-  test("a holder of the whole file is asked for one's own pieces first, the first one first; then for the last of those whose turn is next", () => {
-    const picker = new Picker(new PieceSet(total), always(0.5));
+  test.each([0, 0.5, 0.999_999])("a holder of the whole file is asked for one's own pieces first (random %d)", (random) => {
+    const picker = new Picker(new PieceSet(total), always(random));
     picker.count([all]);
-    picker.divide(turns);
+    picker.prefer(own);
     const order: number[] = [];
     for (let run = picker.pick(all, total, upTo(1)); run !== undefined; run = picker.pick(all, total, upTo(1))) {
       picker.claim(run);
       order.push(...numbersOf(run));
     }
-    expect(order).toEqual([1, 4, 5, 7, 3, 0, 6, 2]);
+    expect(order.slice(0, 3).sort()).toEqual([1, 4, 5]);
+    expect(order.slice(3).sort()).toEqual([0, 2, 3, 6, 7]);
   });
 
   test("rarity comes before that, and a holder of a part is asked for anything", () => {
-    const picker = new Picker(new PieceSet(total), always(0.999_999));
-    const part = setOf(total, [1, 2]);
+    const picker = new Picker(new PieceSet(total), always(0));
+    const part = setOf(total, [0, 1, 4, 5]);
     picker.count([all, part]);
-    picker.divide(turns);
-    expect(picker.pick(all, total, upTo(1))).toEqual({ first: 4, count: 1 });
-    expect(picker.pick(part, total, upTo(1))).toEqual({ first: 1, count: 1 });
+    picker.prefer(own);
+    expect([2, 3, 6, 7]).toContain(picker.pick(all, total, upTo(1))?.first ?? -1);
+    expect(picker.pick(part, 0, upTo(1))).toEqual({ first: 0, count: 1 });
+  });
+
+  test("a range ends where another peer's pieces begin", () => {
+    const picker = new Picker(new PieceSet(total), always(0));
+    picker.count([all]);
+    picker.prefer(own);
+    expect(picker.pick(all, 4, upTo(8))).toEqual({ first: 4, count: 2 });
   });
 });
 

@@ -287,7 +287,7 @@ describe("Requests: holders that are still fetching", () => {
     void field.fetch([...parts.map((address) => `~${address}`), A]);
     await field.clock.pass(1_000);
     const connected = new Set(field.net.dialled.map(({ address }) => String(address)));
-    expect(connected.size).toBe(9);
+    expect(connected.size).toBe(13);
     expect(connected).toContain(A);
   });
 
