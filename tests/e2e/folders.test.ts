@@ -242,6 +242,20 @@ test("a basic tracker has no folders: sharing nothing else is one sentence", asy
   });
 });
 
+test("a folder whose list would be longer than 16 MiB is one sentence, although it has few files", async () => {
+  const { address } = await stage.tracker();
+  const top = stage.folder();
+  const inner = `${"n".repeat(200)}/`.repeat(16);
+  mkdirSync(join(top, "Long", inner), { recursive: true });
+  for (let i = 0; i < 5_000; i++) writeFileSync(join(top, "Long", inner, `${"n".repeat(200)}${i}`), "");
+  const { code, out, err } = await stage.ft(top, address, "share", "Long", "--quiet");
+  expect({ code, out, err }).toEqual({
+    code: 1,
+    out: "",
+    err: `The names in the folder "${join(top, "Long")}" are too long together. Share a part of it.\n`,
+  });
+});
+
 /** A holder of a folder with a made-up list: honest about the list's bytes, not about those of the folder. Gives its port. */
 async function madeUp(trackerPort: number, list: string, { files, size } = { files: 1, size: 1 }): Promise<number> {
   const content = Buffer.from(list);

@@ -3,9 +3,9 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { atFiles, guidedStage, SEARCH, VERIFIED } from "../helpers/guided-stage.ts";
+import { atFiles, expectLeft, guidedStage, SEARCH, VERIFIED } from "../helpers/guided-stage.ts";
 import { PEER } from "../helpers/programs.ts";
-import { KEY } from "../helpers/terminal.ts";
+import { KEY, type Screen } from "../helpers/terminal.ts";
 
 const stage = guidedStage();
 const [CTRL_F, CTRL_G] = ["\x06", "\x07"];
@@ -70,6 +70,49 @@ describe("a folder of one's own", () => {
     await screen.waitFor(SEARCH);
     expect(await stage.onlyRecord(address, "Lesson")).toMatchObject({ type: "inode/directory", files: 4 });
     expect(existsSync(join(top, "Lesson", "a.txt"))).toBe(true);
+  });
+
+  test("is shared as one again the next time without a question, until files are chosen instead or it is gone", async () => {
+    const { address } = await stage.tracker();
+    const top = lesson(FILES);
+    const place = { cwd: join(top, "Lesson"), env: { XDG_STATE_HOME: stage.knownPerson() } };
+    const start = async (shown: string) => {
+      const screen = stage.guided(address, place);
+      await screen.waitFor(shown);
+      return screen;
+    };
+    const leave = async (screen: Screen) => {
+      await screen.waitFor(SEARCH);
+      screen.press(KEY.leave);
+      await expectLeft(screen, 0);
+    };
+    const first = stage.guided(address, place);
+    await atFiles(first);
+    first.press(KEY.asOne);
+    await first.waitFor(/Share the folder "Lesson" as one/);
+    first.press(KEY.enter);
+    await leave(first);
+
+    const asLastTime = 'Sharing the folder "Lesson" as one, as last time: 4 files, 16 B.';
+    const again = await start(asLastTime);
+    await again.waitFor(SEARCH);
+    expect(again.text).not.toContain("Which files");
+    expect(await stage.onlyRecord(address, "Lesson")).toMatchObject({ type: "inode/directory", files: 4 });
+    again.press(KEY.settings);
+    await again.choose("Files that I share");
+    await atFiles(again);
+    again.press(KEY.enter);
+    await again.waitFor("Sharing 1 file now.");
+    await again.choose("Back");
+    await leave(again);
+
+    const files = await start("Sharing 1 file as last time: a.txt.");
+    await leave(files);
+    expect(files.text).not.toContain(asLastTime);
+
+    const choices = { folders: [{ folder: place.cwd, name: "Tester", asOne: join(top, "gone") }] };
+    writeFileSync(join(place.env.XDG_STATE_HOME, "filetracker", "prompts.json"), JSON.stringify(choices), { mode: 0o600 });
+    await atFiles(stage.guided(address, place));
   });
 
   test("is sent to one person as a whole, and the others do not find it", async () => {

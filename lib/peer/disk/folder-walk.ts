@@ -4,7 +4,7 @@
 import { type BigIntStats, lstatSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { codeOf, FtError } from "../../error.ts";
-import { comparePaths, DEEPEST_PATH, MOST_ENTRIES, refusalOfPath } from "../../protocol/folder.ts";
+import { comparePaths, DEEPEST_PATH, EMPTY_ROOT, LONGEST_LIST, MOST_ENTRIES, refusalOfPath } from "../../protocol/folder.ts";
 import { printable } from "../../text.ts";
 import { isHidden } from "./hidden.ts";
 import { identityOf } from "./identity.ts";
@@ -54,7 +54,7 @@ export interface Walk {
 
 /**
  * Walks a folder. Hidden entries, links, and everything that is neither a file nor a folder are left out and counted. Throws a
- * sentence when the folder cannot be read, or has more entries than a list can have.
+ * sentence when the folder cannot be read, or has more entries, or longer names together, than a list can have.
  */
 export async function walkFolder(folder: string, signal?: AbortSignal): Promise<Walk> {
   const walk: Walk = { files: [], folders: [], empty: [], left: new Map() };
@@ -98,8 +98,24 @@ export async function walkFolder(folder: string, signal?: AbortSignal): Promise<
     }
     if (taken.size === 0 && path !== "") walk.empty.push(path);
   }
+  if (listLengthOf(walk) > LONGEST_LIST) {
+    throw new FtError(
+      "too-many-entries",
+      `The names in the folder "${printable(folder)}" are too long together. Share a part of it.`,
+    );
+  }
   walk.files.sort((a, b) => comparePaths(a.path, b.path));
   return walk;
+}
+
+/** The length of the list that these files and empty folders make, before they are hashed. Bytes. */
+function listLengthOf({ files, empty }: Walk): number {
+  // The size, a space, the content id, a space, the path, and the end of the line.
+  const lineOf = (size: number, path: string) => String(size).length + EMPTY_ROOT.length + Buffer.byteLength(path) + 3;
+  let length = 0;
+  for (const { size, path } of files) length += lineOf(size, path);
+  for (const path of empty) length += lineOf(0, path);
+  return length;
 }
 
 type Found = { reason: string } | { isFolder: true } | { isFolder: false; file: Omit<WalkedFile, "path" | "local"> };

@@ -2,11 +2,9 @@
 
 import { closeSync } from "node:fs";
 import { basename } from "node:path";
-import { FtError } from "../../error.ts";
-import { comparePaths, EMPTY_ROOT, type FolderEntry, formatSorted, LONGEST_LIST } from "../../protocol/folder.ts";
+import { comparePaths, EMPTY_ROOT, type FolderEntry, formatSorted } from "../../protocol/folder.ts";
 import { type FolderList, parseFolderList } from "../../protocol/folder-list.ts";
 import { type FileName, parseFileName } from "../../protocol/record.ts";
-import { printable } from "../../text.ts";
 import { FolderCut, isSmall } from "../content/folder-cut.ts";
 import { formatDates } from "../content/folder-dates.ts";
 import { type HashPool, sha256, treeOfBytes } from "../content/hash.ts";
@@ -287,12 +285,6 @@ function emptyFolder(path: string): FolderEntry {
 /** Makes the list of a folder and everything that follows from it. */
 function stateOf(folder: string, walk: Walk, hashes: HashedFiles): FolderState {
   const bytes = formatSorted(entriesOf(walk, hashes));
-  if (bytes.length > LONGEST_LIST) {
-    throw new FtError(
-      "too-many-entries",
-      `The names in the folder "${printable(folder)}" are too long together. Share a part of it.`,
-    );
-  }
   const list = parseFolderList(bytes);
   const cut = new FolderCut(list);
   const layers = new Map<number, Uint8Array>();

@@ -1,6 +1,6 @@
 // Leads a person through the program while the peer is online: the search line, downloads, the menu, and goodbye.
 
-import { CancelledError, sentenceOf } from "../../error.ts";
+import { CancelledError, codeOf, sentenceOf } from "../../error.ts";
 import { formatEndpoint } from "../../protocol/address.ts";
 import { FOLDER_TYPE, type FolderEntry } from "../../protocol/folder.ts";
 import type { FileRecord } from "../../protocol/record.ts";
@@ -164,15 +164,20 @@ class Guide {
           folders: chosen.asOne === undefined ? [] : [chosen.asOne],
         });
         const peer = await prompts.waitFor("Waiting for the tracker…", joining);
-        if (chosen.from !== undefined && chosen.asOne === undefined)
-          remembered.remember({ files: chosen.files.map(({ path }) => path), from: chosen.from });
+        if (chosen.from !== undefined) this.#rememberShared(chosen.files, chosen.from, chosen.asOne);
         await this.#checkTarget();
         return peer;
       } catch (error) {
+        // Else the same folder would fail at this tracker each time, and nobody would be asked.
+        if (codeOf(error) === "basic-folder") remembered.remember({ asOne: undefined });
         if (given !== undefined || error instanceof CancelledError) throw error;
         prompts.warn(withoutCommands(sentenceOf(error)));
       }
     }
+  }
+
+  #rememberShared(files: SharedFile[], from: string, asOne?: SharedFolder): void {
+    this.#options.remembered.remember({ files: files.map(({ path }) => path), from, asOne: asOne?.path });
   }
 
   // -------------------------------------------------------------- the search line
@@ -438,10 +443,11 @@ class Guide {
         `Sharing the folder "${printableName(chosen.asOne.name)}" as one, too. Others can fetch it when it is read.`,
       );
       void peer.folders.add(chosen.asOne);
+      remembered.remember({ asOne: chosen.asOne.path });
       return;
     }
     await peer.shareInstead(chosen.files);
-    remembered.remember({ files: chosen.files.map(({ path }) => path), from: chosen.from });
+    this.#rememberShared(chosen.files, chosen.from);
     prompts.done(`Sharing ${plural(chosen.files.length, "file")} now.`);
   }
 

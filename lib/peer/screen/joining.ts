@@ -8,6 +8,7 @@ import type { SharedFolder } from "../disk/shared-folder.ts";
 import { asRemembered, describePlace, type Located, lookAround, parseTracker, typed, whyNobody } from "../locate.ts";
 import type { Met } from "../meet-tracker.ts";
 import type { TrackerPlace } from "../session.ts";
+import { asOneLastTime } from "./as-one.ts";
 import { trackerLabel } from "./ask.ts";
 import type { Asking } from "./asking.ts";
 import { askFiles } from "./choosing.ts";
@@ -107,11 +108,8 @@ export class Joining {
   ): Promise<Chosen | undefined> {
     const { named, remembered, cwd, prompts } = this.#options;
     if (named !== undefined) return { tracker, files: named(met.max), from: undefined, consent: true };
-    const before = this.#filesOfLastTime(met.max);
-    if (before.length > 0) {
-      prompts.say(`Sharing ${plural(before.length, "file")} as last time: ${namesOf(before)}`);
-      return { tracker, files: before, from: undefined, consent: false };
-    }
+    const lastTime = await this.#sharedLastTime(met.max);
+    if (lastTime !== undefined) return { tracker, ...lastTime, from: undefined, consent: false };
     // A person who chooses files for a tracker that only announced itself says yes to that tracker.
     const where = tracker.announced ? describePlace({ ...tracker, name: tracker.name ?? "" }) : undefined;
     const folder = usableFolder(remembered.choices.from) ?? cwd;
@@ -126,6 +124,16 @@ export class Joining {
       { value: "leave" as const, label: "Yes, leave" },
     ]);
     if (answer === "leave") throw new CancelledError();
+  }
+
+  /** What was shared from here last time and is still there: a folder as one, or files, or both. Undefined when it is nothing. */
+  async #sharedLastTime(max: number): Promise<Pick<Chosen, "files" | "asOne"> | undefined> {
+    const { prompts, remembered } = this.#options;
+    const files = this.#filesOfLastTime(max);
+    const { asOne: path } = remembered.choices;
+    const asOne = path === undefined ? undefined : await asOneLastTime(prompts, path);
+    if (files.length > 0) prompts.say(`Sharing ${plural(files.length, "file")} as last time: ${namesOf(files)}`);
+    return files.length > 0 || asOne !== undefined ? { files, asOne } : undefined;
   }
 
   /** The files that were chosen here last time and are still there. */

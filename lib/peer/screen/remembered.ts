@@ -20,6 +20,8 @@ export interface Choices {
   files?: string[];
   /** The folder from which they were chosen. */
   from?: string;
+  /** The folder that is shared as one instead; undefined takes an earlier choice back. */
+  asOne?: string | undefined;
   /** The folder for fetched files. */
   to?: string;
   /** The name that others see. */
@@ -75,12 +77,13 @@ export class Remembered {
 }
 
 function entryOf(value: unknown): Entry | undefined {
-  const { folder, files, from, to, name } = Object(value) as Record<string, unknown>;
+  const { folder, files, from, asOne, to, name } = Object(value) as Record<string, unknown>;
   if (!isText(folder)) return undefined;
   return {
     folder,
     ...(Array.isArray(files) && { files: files.slice(0, PATHS).filter(isText) }),
     ...(isText(from) && { from }),
+    ...(isText(asOne) && { asOne }),
     ...(isText(to) && { to }),
     ...(isText(name) && { name }),
   };
