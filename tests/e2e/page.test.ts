@@ -206,8 +206,8 @@ describe.skipIf(browser === undefined)("the web page in Chromium", () => {
     const maps = stage.run(join(import.meta.dir, "../../dist/ft-peer"), [address, "share", "Maps", "--port", "0", "--json"], {
       cwd: folder,
     });
-    await maps.waitFor(/"event":"reach"/);
-    await maps.waitFor(/"event":"folder"/);
+    // Either may come first.
+    await maps.waitFor(/"event":"(reach|folder)"[\s\S]*"event":"(?!\1)(reach|folder)"/);
     const { page, said, context } = await open(`http://127.0.0.1:${port}/`, { acceptDownloads: true });
     await page.getByRole("link", { name: "ü & <b>.bin" }).click();
     const [file] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name: "Download" }).click()]);
