@@ -5,7 +5,7 @@ import type { Clock } from "../clock.ts";
 import { codeOf, FtError, sentenceOf } from "../error.ts";
 import { formatEndpoint } from "../protocol/address.ts";
 import type { Offer, PeerLine } from "../protocol/messages.ts";
-import { foldPeerName, withoutNumber } from "../protocol/peer-name.ts";
+import { foldBareName } from "../protocol/peer-name.ts";
 import type { FileRecord } from "../protocol/record.ts";
 import { isRecordOf } from "./find-peer.ts";
 
@@ -317,5 +317,5 @@ function isAt(one: PeerLine, other: PeerLine): boolean {
 
 /** A name without the number that a second peer of that name gets; of a peer without a name its place. */
 function bareName(person: PeerLine): string {
-  return person.name === undefined ? formatEndpoint(person) : foldPeerName(withoutNumber(person.name));
+  return person.name === undefined ? formatEndpoint(person) : foldBareName(person.name);
 }

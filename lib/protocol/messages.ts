@@ -90,7 +90,7 @@
 //       OFFER offer=… root=… to=all|id,id,… say=…   → OK  ·  ERROR no-such-file  ·  ERROR too-many-offers  ·  ERROR muted
 //                                       Offer a content that this peer has to everybody, or to the peers with these ids. offer= is a token
 //                                       that the peer makes up; a token that it has used replaces that offer. say= has 200 bytes at most.
-//       DECLINE offer=…               → OK  ·  NOT FOUND   (the person of this peer does not want what was offered to it under this token)
+//       DECLINE offer=…               → OK  ·  NOT FOUND   (this peer's person does not want what was offered to it under this token)
 //       KNOWN address                 → YES  ·  NO   (whether an accepted peer has this address)
 //       CONNECT address=… port=… token=… id=…   → OK  ·  NOT FOUND (no such peer)  ·  ERROR too-many-connects
 //       PING                          → PONG
@@ -246,8 +246,8 @@
 // `FileTracker FT/2 private room`. sid is 32 bytes of the TLS exporter (RFC 8446, section 7.5) with the label `EXPORTER-FileTracker-room`
 // and no context, so that a proof is good on its own connection alone. ADa is `peer`, ADb is `tracker`. The tags are those of the draft's
 // section 10.4, with HMAC-SHA-512. A side that is not convinced closes, without a word. The tracker looks at five wrong keys a minute of a
-// host, and at 30 in all, of which 10 are for hosts that were never wrong; beyond that a guest waits for its turn, and is closed ten seconds after
-// it came. An address that has shown the key waits only because of its own wrong ones.
+// host, and at 30 in all, of which 10 are for hosts that were never wrong. Beyond that a guest waits for its turn, and is closed ten
+// seconds after it came. An address that has shown the key waits only because of its own wrong ones.
 //
 // The tracker writes the fingerprint that it saw as fp= into the records of a peer, and into CONNECT to a holder. The payloads of its passes
 // have a fourth word, fp= and the fingerprint. Before a downloader sends a byte to a holder, it compares the certificate with the record; a

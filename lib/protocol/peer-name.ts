@@ -43,6 +43,11 @@ export function withoutNumber(name: string): string {
   return name.replace(/ \(\d{1,2}\)$/, "");
 }
 
+/** A name as it is compared with others, whichever number each of them got. */
+export function foldBareName(name: string): string {
+  return foldPeerName(withoutNumber(name));
+}
+
 /** A name as it is compared with others: without case, and without the differences between forms of one character. */
 export function foldPeerName(name: string): string {
   return name.normalize("NFKC").toUpperCase().toLowerCase().normalize("NFKC");

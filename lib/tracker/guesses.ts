@@ -1,6 +1,6 @@
 // Limits how many wrong keys a private room hears: a few a minute from each host, and some more from all together. A host above its
-// limit, with whatever key, waits for its next turn. Somebody who guesses from many addresses at once does not keep out people with the right
-// key: some of those that all may try are kept for hosts that were never wrong, and whoever has shown the key waits for nobody.
+// limit, with whatever key, waits for its next turn. Guesses from many addresses at once do not keep out people with the right key: some
+// tries of those of all are kept for hosts that were never wrong, and an address that has shown the key waits for no other.
 
 import type { Clock } from "../clock.ts";
 import { type Address, hostOf } from "../protocol/address.ts";

@@ -1,6 +1,6 @@
 // Remembers the peers whose offers the operator has muted: the tracker tells nobody of these. It forgets them when it stops.
 
-import { foldPeerName, withoutNumber } from "../protocol/peer-name.ts";
+import { foldBareName, foldPeerName } from "../protocol/peer-name.ts";
 import { printable } from "../text.ts";
 import type { Meant } from "./meant.ts";
 import { isIn, type Network } from "./networks.ts";
@@ -50,8 +50,7 @@ export class Mutes {
 
 /** Whether a name is the other one, also with the number that a second peer of that name gets. */
 function isSameName(one: string, other: string): boolean {
-  const bare = (name: string) => foldPeerName(withoutNumber(name));
-  return bare(one) === bare(other);
+  return foldBareName(one) === foldBareName(other);
 }
 
 function textOf({ network, name }: Mute): string {

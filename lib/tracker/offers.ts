@@ -55,13 +55,8 @@ export class Offers {
     const isSame = before !== undefined && before.root === offer.root && before.say === offer.say;
     if (!isSame && !this.#take(from, host)) return "too-many-offers";
     const ids = offer.to === "all" ? undefined : new Set(offer.to);
-    const kept = {
-      ...offer,
-      from,
-      ids,
-      told: isSame ? before.told : new Set<string>(),
-      declined: new Set<string>(isSame ? before.declined : []),
-    };
+    const { told, declined } = isSame ? before : { told: new Set<string>(), declined: new Set<string>() };
+    const kept = { ...offer, from, ids, told, declined };
     made.delete(offer.offer);
     const [first] = made.keys();
     if (made.size >= OFFERS.burst && first !== undefined) made.delete(first);

@@ -52,8 +52,7 @@ export interface Connection extends Seer {
   /** The key of the tracker whose peer it is, when it is a guest here. */
   readonly home: string | undefined;
   reply(message: TrackerReply): void;
-  /** Ends it; an accepted FT/2 peer is told why. */
-  /** `log`: why, as a clause for the operator, where it is not what DISMISSED says. */
+  /** Ends it; an accepted FT/2 peer is told why. `log`: why, as a clause for the operator, where it is not what DISMISSED says. */
   dismiss(why: Dismissal, log?: string): void;
 }
 

@@ -12,6 +12,7 @@ import {
   type ServeEvent,
   type ServeOptions,
   Server,
+  type Upload,
 } from "../../lib/peer/serve/serve.ts";
 import type { Address, Endpoint } from "../../lib/protocol/address.ts";
 import { addressOf, connection, type Far, HandClock, type Side, settle } from "./channel.ts";
@@ -23,6 +24,13 @@ export const PASS = "good.pass";
 export const HELLO = `HELLO FT/2 pass=${PASS}\n`;
 export const KiB = 1024;
 export const MiB = 1024 * KiB;
+
+/** An upload of a small file that has just begun. */
+export function anUpload(more: Partial<Upload> = {}): Upload {
+  const to = { address: addressOf("10.0.0.7"), port: 48_846 };
+  const whole = { name: "a.txt", size: 9 };
+  return { to, id: "p7", name: "a.txt", root: undefined, whole, wanted: 9, sent: 0, since: 0, seconds: 0, ...more };
+}
 
 /** The same bytes in every run, and different ones at every place. */
 export function bytesOf(size: number): Uint8Array {

@@ -3,8 +3,8 @@
 import { expect, test } from "bun:test";
 import { DownloaderNames } from "../../lib/peer/downloader-names.ts";
 import type { PeerEvent } from "../../lib/peer/events.ts";
-import type { Upload } from "../../lib/peer/serve/types.ts";
-import { addressOf, HandClock, settle } from "../helpers/channel.ts";
+import { HandClock, settle } from "../helpers/channel.ts";
+import { anUpload } from "../helpers/serving.ts";
 
 function stage() {
   const clock = new HandClock();
@@ -21,19 +21,7 @@ function stage() {
 }
 
 function started(id: string | undefined): Extract<PeerEvent, { event: "upload-started" }> {
-  const to = { address: addressOf("10.0.0.7"), port: 48_846 };
-  const upload: Upload = {
-    to,
-    id,
-    name: "a.txt",
-    root: undefined,
-    whole: { name: "a.txt", size: 9 },
-    wanted: 9,
-    sent: 0,
-    since: 0,
-    seconds: 0,
-  };
-  return { event: "upload-started", upload };
+  return { event: "upload-started", upload: anUpload({ id }) };
 }
 
 const notice = { event: "notice", words: "noon" } as const;

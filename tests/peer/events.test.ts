@@ -4,6 +4,7 @@ import { describe, expect, test } from "bun:test";
 import { EventDamper, type PeerEvent } from "../../lib/peer/events.ts";
 import type { Upload } from "../../lib/peer/serve/serve.ts";
 import { addressOf, HandClock } from "../helpers/channel.ts";
+import { anUpload } from "../helpers/serving.ts";
 
 function stage() {
   const clock = new HandClock();
@@ -13,8 +14,7 @@ function stage() {
 }
 
 function uploadTo(address: string): Upload {
-  const to = { address: addressOf(address), port: 5000 };
-  return { to, id: "p1", name: "a", root: undefined, whole: { name: "a", size: 1 }, wanted: 1, sent: 1, since: 0, seconds: 1 };
+  return anUpload({ to: { address: addressOf(address), port: 5000 } });
 }
 
 const FLOODS: [what: string, (i: number) => PeerEvent][] = [

@@ -119,7 +119,10 @@ class People {
     return this.all.filter(({ isOnline, missing, seenAt }) => !isOnline && missing.size > 0 && seenAt > since);
   }
 
-  /** Asks the tracker who is online and what they have. Gives what is to be fetched. The first time, throws a sentence about a name of nobody. */
+  /**
+   * Asks the tracker for the people online and their files. Gives what is to be fetched. The first time, throws a sentence about a name
+   * that nobody has.
+   */
   async look(): Promise<Wanted[]> {
     const { requests, standing } = this.#peer.session;
     const { from, wish } = this.#line;
@@ -203,7 +206,7 @@ async function collectFrom({ person, files }: Wanted, { peer, records, to, scree
     const others = records.filter((other) => file.root !== undefined && other !== file && other.root === file.root);
     let isWhole = isHere(folder, file);
     if (isWhole) one.here += 1;
-    else
+    else {
       try {
         const how = { folder, overwrite: false, signal, report: () => undefined };
         const { outcome, size, inFolder } = await peer.download([file, ...others], how);
@@ -219,6 +222,7 @@ async function collectFrom({ person, files }: Wanted, { peer, records, to, scree
         if (screen.json) screen.object({ event: "error", ...about, message: sentenceOf(error), code: codeOf(error) });
         else screen.note(sentenceOf(error));
       }
+    }
     note(person, file, isWhole);
     if (!isWhole) one.failed += 1;
   }

@@ -3,8 +3,8 @@
 import { realpathSync } from "node:fs";
 import { CancelledError, FtError, UsageError } from "../../error.ts";
 import { DEFAULT_MAX_FILES } from "../../protocol/messages.ts";
-import { foldPeerName, withoutNumber } from "../../protocol/peer-name.ts";
-import { plural, printable } from "../../text.ts";
+import { foldBareName } from "../../protocol/peer-name.ts";
+import { printable } from "../../text.ts";
 import { orCancelled } from "../cancel.ts";
 import { chooseFiles, isFolder, type SharedFile } from "../disk/share.ts";
 import { SharedFolder } from "../disk/shared-folder.ts";
@@ -19,6 +19,7 @@ import {
   describeHanded,
   describeMissing,
   describeProgress,
+  nameHanded,
   receiverLabel,
   receiverObject,
 } from "../screen/offer-words.ts";
@@ -104,9 +105,8 @@ export async function send(peer: Peer, line: CommandLine, { files, folders }: To
 /** Says that others have the name that was typed, with a number. */
 function noteTwins(name: string | undefined, people: { name?: string | undefined }[], screen: Screen): void {
   if (name === undefined) return;
-  const bare = (text: string) => foldPeerName(withoutNumber(text));
   const twins = people.flatMap((one) =>
-    one.name !== undefined && one.name !== name && bare(one.name) === bare(name) ? [one.name] : [],
+    one.name !== undefined && one.name !== name && foldBareName(one.name) === foldBareName(name) ? [one.name] : [],
   );
   if (twins.length === 0) return;
   const shown = twins.map((one) => `"${printable(one)}"`).join(", ");
@@ -132,11 +132,8 @@ function tell(event: HandOutEvent, handOut: HandOut, screen: Screen): void {
     screen.object({ event: "has-all", ...who, has, online: of });
     return;
   }
-  const what =
-    handOut.files.length === 1
-      ? describeHanded(handOut.files).replace(/ \([^(]*\)$/, "")
-      : plural(handOut.files.length, "file");
-  screen.event(`${receiverLabel(receiver)} has ${handOut.files.length === 1 ? what : `all ${what}`} (${has} of ${of}).`);
+  const all = handOut.files.length === 1 ? "" : "all ";
+  screen.event(`${receiverLabel(receiver)} has ${all}${nameHanded(handOut.files)} (${has} of ${of}).`);
 }
 
 function summarize(handOut: HandOut, screen: Screen): void {

@@ -13,7 +13,10 @@ const REQUEST_S = 0.2;
 const FIRST_REQUEST = 256 * 1024;
 /** No request is shorter than this, because each costs both sides time. Bytes. */
 export const SHORTEST_REQUEST = 256 * 1024;
-/** Only a holder that needs more than this time for it gets shorter ones, so that its pieces soon go round. Seconds. */
+/**
+ * A holder that needs more than this time for SHORTEST_REQUEST gets shorter requests all the same, so that its pieces soon go round.
+ * Seconds.
+ */
 const SHORTEST_REQUEST_S = 1;
 /** The longest request, unless one piece is longer. Bytes. */
 const LONGEST_REQUEST = 4 * 1024 * 1024;

@@ -13,7 +13,7 @@ import type { FetchState, PieceJob } from "./types.ts";
 
 /** The most connections at once. */
 const MOST_CONNECTIONS = 16;
-/** The most connections at once to holders that are fetching the file themselves: more cost each of them more than they bring. */
+/** The most connections at once to holders that are fetching the file themselves. More would cost more work than they bring. */
 const MOST_TO_PARTS = 12;
 /** The most holders that are remembered. */
 const MOST_HOLDERS = 4_000;
@@ -124,16 +124,19 @@ export class Holders {
     const taken = this.all.filter(({ state }) => state === "open" || state === "dialling");
     let places = MOST_CONNECTIONS - taken.length;
     let placesOfParts = MOST_TO_PARTS - taken.filter(({ record }) => record.part).length;
-    const waiting = inTurn(due, this.all).filter((holder) => {
+    const waiting: Holder[] = [];
+    for (const holder of inTurn(due, this.all)) {
       const { part } = holder.record;
-      if (places === 0 || (part && placesOfParts <= 0)) return true;
+      if (places <= 0 || (part && placesOfParts <= 0)) {
+        waiting.push(holder);
+        continue;
+      }
       places -= 1;
       if (part) placesOfParts -= 1;
       void this.#connect(holder);
-      return false;
-    });
+    }
     // While only those with unfinished files wait, none but these make room.
-    const rivals = this.open.filter(({ record }) => places === 0 || record.part);
+    const rivals = this.open.filter(({ record }) => places <= 0 || record.part);
     this.#makeRoom(rivals, waiting, now);
     this.#exchange(rivals, waiting, now);
   }

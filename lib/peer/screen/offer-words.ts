@@ -34,11 +34,13 @@ export function offerObject(record: FileRecord): object {
 
 /** `"a.pdf" (4.0 MB)`, `3 files (12 MB)` */
 export function describeHanded(files: readonly Handed[]): string {
-  const size = formatSize(files.reduce((sum, one) => sum + one.size, 0));
+  return `${nameHanded(files)} (${formatSize(files.reduce((sum, one) => sum + one.size, 0))})`;
+}
+
+/** `"a.pdf"`, `3 files` */
+export function nameHanded(files: readonly Handed[]): string {
   const [first] = files;
-  return first !== undefined && files.length === 1
-    ? `"${printableName(first.name)}" (${size})`
-    : `${plural(files.length, "file")} (${size})`;
+  return first !== undefined && files.length === 1 ? `"${printableName(first.name)}"` : plural(files.length, "file");
 }
 
 export function receiverLabel({ person }: Receiver): string {
@@ -79,9 +81,7 @@ export function describeMissing({ receivers }: HandOut): string {
 
 /** `Ben does not want "a.pdf".` */
 export function declinedSentence(receiver: Receiver, { files }: HandOut): string {
-  const [first] = files;
-  const what = files.length === 1 && first !== undefined ? `"${printableName(first.name)}"` : plural(files.length, "file");
-  return `${receiverLabel(receiver)} does not want ${what}.`;
+  return `${receiverLabel(receiver)} does not want ${nameHanded(files)}.`;
 }
 
 /** The sentence about people who take no offers. */

@@ -19,6 +19,7 @@ import {
   describeOffers,
   describeProgress,
   groupOffers,
+  nameHanded,
   receiverLabel,
 } from "./offer-words.ts";
 
@@ -237,9 +238,7 @@ export class Offering {
     if (event.event === "refused") this.#prompts.ring(event.message);
     if (event.event === "declined") this.#tell(declinedSentence(event.receiver, handOut));
     if (event.event !== "has") return;
-    const what =
-      handOut.files.length === 1 ? `"${printableName(handOut.files[0]?.name ?? "")}"` : plural(handOut.files.length, "file");
-    this.#tell(`${receiverLabel(event.receiver)} has ${what} (${event.has} of ${event.of}).`);
+    this.#tell(`${receiverLabel(event.receiver)} has ${nameHanded(handOut.files)} (${event.has} of ${event.of}).`);
   }
 
   /** How far each hand-out is, as lines. */

@@ -5,6 +5,7 @@ import type { PeerEvent } from "../../../lib/peer/events.ts";
 import { News } from "../../../lib/peer/screen/news.ts";
 import { withoutCommands } from "../../../lib/peer/screen/words.ts";
 import { addressOf } from "../../helpers/channel.ts";
+import { anUpload } from "../../helpers/serving.ts";
 import { record } from "../../helpers/session-room.ts";
 
 const joined: PeerEvent = { event: "joined", profile: 2, name: "Lab 3", you: "Ben", peers: 1, files: 1, left: [] };
@@ -41,18 +42,7 @@ describe("News", () => {
 
   test("a downloader is called by its name, else by its address", () => {
     const news = new News(() => new Date(2026, 10, 28, 12));
-    const to = { address: addressOf("10.0.0.7"), port: 5 };
-    const upload = {
-      to,
-      id: "p7",
-      name: "a.txt",
-      root: undefined,
-      whole: { name: "a.txt", size: 9 },
-      wanted: 9,
-      sent: 0,
-      since: 0,
-      seconds: 0,
-    };
+    const upload = anUpload({ to: { address: addressOf("10.0.0.7"), port: 5 } });
     news.hear({ event: "upload-started", upload });
     news.hear({ event: "has-all", upload: { ...upload, by: "Zoë" }, has: 2, online: 3 });
     news.hear({ event: "has-all", upload });
