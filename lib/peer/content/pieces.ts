@@ -24,10 +24,24 @@ export class PieceSet {
   /** Reads a bit field. Fails when its length does not fit the number of pieces. The spare bits at the end mean nothing. */
   static parse(bytes: Uint8Array, total: number): PieceSet {
     const set = new PieceSet(total);
-    if (bytes.length !== set.#bits.length)
-      throw new ProtocolError("bad-have", "The bit field has another length than the file.");
-    for (let i = 0; i < total; i++) if (((bytes[i >> 3] ?? 0) & (128 >> (i & 7))) !== 0) set.add(i);
+    set.read(bytes);
     return set;
+  }
+
+  /** The pieces are those of this bit field from now on. Fails like `parse`. */
+  read(bytes: Uint8Array): void {
+    if (bytes.length !== this.#bits.length)
+      throw new ProtocolError("bad-have", "The bit field has another length than the file.");
+    this.#bits.set(bytes);
+    const spare = 8 * bytes.length - this.total;
+    if (spare > 0) this.#bits[bytes.length - 1] = ((bytes.at(-1) ?? 0) >> spare) << spare;
+    this.#count = 0;
+    for (let byte of this.#bits) for (; byte !== 0; byte &= byte - 1) this.#count += 1;
+  }
+
+  /** The bit field. To look at only. */
+  get bits(): Uint8Array {
+    return this.#bits;
   }
 
   /** How many pieces are in it. */

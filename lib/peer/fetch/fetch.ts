@@ -211,7 +211,8 @@ class PieceFetch implements FetchState, HolderEvents {
     holder.heard(0, this.#job.time.now());
     if (bits === undefined) holder.source?.fail("it does not say which pieces it has", true);
     else {
-      holder.has = PieceSet.parse(bits, this.#job.cut.count);
+      holder.has ??= new PieceSet(this.#job.cut.count);
+      holder.has.read(bits);
       this.#requests.recount();
       this.#ask(holder);
     }

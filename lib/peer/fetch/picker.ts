@@ -1,6 +1,9 @@
 // Picks the pieces to ask a holder for next. Knows which pieces are here, asked for and common; knows no time and no network.
+//
+// It works on bytes of the bit fields, and counts only what has changed since. Piece by piece, this was a third of the work of a fetch
+// from thirty holders.
 
-import type { PieceSet } from "../content/pieces.ts";
+import { PieceSet } from "../content/pieces.ts";
 
 /** Pieces in a row. */
 export interface PieceRange {
@@ -18,8 +21,12 @@ export class Picker {
   readonly #reach: number;
   /** For each piece, the number of requests that have it. */
   readonly #claims: Uint8Array;
+  /** The pieces that are in a request. */
+  readonly #claimed: PieceSet;
   /** For each piece, the number of holders that have it. Undefined while all holders have the whole file. */
   #spread: Uint16Array | undefined;
+  /** The sets that are counted in `#spread`, with their bits at that time. */
+  #counted = new Map<PieceSet, Uint8Array>();
   /** The pieces that this peer rather than others takes from holders of the whole file. Undefined while all are. */
   #own: PieceSet | undefined;
   /** All pieces before this one are here. */
@@ -37,6 +44,7 @@ export class Picker {
     this.#group = group;
     this.#reach = reach;
     this.#claims = new Uint8Array(have.total);
+    this.#claimed = new PieceSet(have.total);
   }
 
   /** Whether holders are counted, and the rarest pieces are taken first. */
@@ -44,11 +52,36 @@ export class Picker {
     return this.#spread !== undefined;
   }
 
-  /** Counts how many holders have each piece. From then on the rarest are taken first, so that peers have something to exchange. */
+  /**
+   * Counts how many of these sets, one of each holder, have each piece. From then on the rarest are taken first, so that peers have
+   * something to exchange.
+   */
   count(sets: Iterable<PieceSet>): void {
-    const spread = new Uint16Array(this.have.total);
-    for (const set of sets) for (let i = 0; i < spread.length; i++) if (set.has(i)) spread[i] = (spread[i] ?? 0) + 1;
-    this.#spread = spread;
+    this.#spread ??= new Uint16Array(this.have.total);
+    const before = this.#counted;
+    this.#counted = new Map();
+    for (const set of sets) {
+      const bits = before.get(set) ?? new Uint8Array(set.bits.length);
+      before.delete(set);
+      this.#counted.set(set, this.#recount(bits, set.bits));
+    }
+    for (const bits of before.values()) this.#recount(bits, new Uint8Array(bits.length));
+  }
+
+  /** Counts the pieces by which `now` differs from `before`, and makes them equal. */
+  #recount(before: Uint8Array, now: Uint8Array): Uint8Array {
+    const spread = this.#spread ?? new Uint16Array(0);
+    for (let at = 0; at < now.length; at++) {
+      const bits = now[at] ?? 0;
+      let changed = bits ^ (before[at] ?? 0);
+      before[at] = bits;
+      for (; changed !== 0; changed &= changed - 1) {
+        const lowest = changed & -changed;
+        const piece = at * 8 + Math.clz32(lowest) - 24;
+        spread[piece] = (spread[piece] ?? 0) + ((bits & lowest) === 0 ? -1 : 1);
+      }
+    }
+    return before;
   }
 
   /**
@@ -60,11 +93,18 @@ export class Picker {
   }
 
   claim({ first, count }: PieceRange): void {
-    for (let i = first; i < first + count; i++) this.#claims[i] = (this.#claims[i] ?? 0) + 1;
+    for (let i = first; i < first + count; i++) {
+      this.#claims[i] = (this.#claims[i] ?? 0) + 1;
+      this.#claimed.add(i);
+    }
   }
 
   unclaim({ first, count }: PieceRange): void {
-    for (let i = first; i < first + count; i++) this.#claims[i] = Math.max(0, (this.#claims[i] ?? 0) - 1);
+    for (let i = first; i < first + count; i++) {
+      const left = Math.max(0, (this.#claims[i] ?? 0) - 1);
+      this.#claims[i] = left;
+      if (left === 0) this.#claimed.delete(i);
+    }
   }
 
   /** Whether all of it is here. */
@@ -95,8 +135,8 @@ export class Picker {
   /** Whether a piece is missing that no holder is asked for. */
   get hasFree(): boolean {
     this.#advance();
-    for (let i = this.#frontier; i < this.have.total; i++) if (this.#claims[i] === 0 && !this.have.has(i)) return true;
-    return false;
+    const { total } = this.have;
+    return this.#nextMissing(this.#frontier, total, undefined, this.#claimed) < total;
   }
 
   /** A piece with a lower rank is asked for before one with a higher rank. */
@@ -108,8 +148,8 @@ export class Picker {
   /** Whether this holder has a piece that is not here. */
   isUseful(has: PieceSet): boolean {
     if (has.complete) return true;
-    for (let i = this.#frontier; i < this.have.total; i++) if (has.has(i) && !this.have.has(i)) return true;
-    return false;
+    const { total } = this.have;
+    return this.#nextMissing(this.#frontier, total, has) < total;
   }
 
   /** Whether these pieces may be requested from this holder too: none is here, and each is in at most `most` requests. */
@@ -124,11 +164,28 @@ export class Picker {
     return this.#claims[piece] === 0 && !this.have.has(piece) && has.has(piece);
   }
 
+  /**
+   * The first piece from `from` on, before `end`, that is not here, that this holder has and that is not in `asked`; `end` where there is
+   * none.
+   */
+  #nextMissing(from: number, end: number, has?: PieceSet, asked?: PieceSet): number {
+    let mask = 255 >> (from & 7);
+    for (let at = from >> 3; at * 8 < end; at++) {
+      const missing = (has?.bits[at] ?? mask) & ~(this.have.bits[at] ?? 0) & ~(asked?.bits[at] ?? 0) & mask;
+      if (missing !== 0) return Math.min(end, at * 8 + Math.clz32(missing) - 24);
+      mask = 255;
+    }
+    return end;
+  }
+
   #lowest(has: PieceSet): number | undefined {
     this.#advance();
-    for (let i = Math.max(this.#start, this.#frontier); i < this.have.total; i++) if (this.#isFree(i, has)) return i;
-    for (let i = this.#frontier; i < this.#start; i++) if (this.#isFree(i, has)) return i;
-    return undefined;
+    const { total } = this.have;
+    const start = Math.max(this.#start, this.#frontier);
+    const found = this.#nextMissing(start, total, has, this.#claimed);
+    if (found < total) return found;
+    const earlier = this.#nextMissing(this.#frontier, start, has, this.#claimed);
+    return earlier < start ? earlier : undefined;
   }
 
   #rarestInReach(has: PieceSet, next: number, spread: Uint16Array): number | undefined {
@@ -149,8 +206,9 @@ export class Picker {
     let least = Number.POSITIVE_INFINITY;
     let found: number | undefined;
     let ties = 0;
-    for (let i = this.#frontier; i < end; i++) {
-      if (!this.#isFree(i, has)) continue;
+    for (let i = this.#frontier - 1; ; ) {
+      i = this.#nextMissing(i + 1, end, has, this.#claimed);
+      if (i === end) break;
       const rank = this.#rank(i, has, spread);
       if (rank > least) continue;
       if (rank < least) ties = 0;
