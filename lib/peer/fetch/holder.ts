@@ -95,6 +95,8 @@ export class Holder {
   silent = false;
   /** A connection to it was open at least once. */
   met = false;
+  /** It is on this computer. */
+  near = false;
   /** It does not give the hashes of the pieces. */
   treeless = false;
   /** It gave a right piece. */

@@ -3,7 +3,7 @@
 
 import { codeOf, sentenceOf } from "../../error.ts";
 import type { Channel } from "../../net/channel.ts";
-import { formatEndpoint, hostOf } from "../../protocol/address.ts";
+import { type Address, formatEndpoint, hostOf, isLoopback, parseEndpoint } from "../../protocol/address.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import { PieceSet } from "../content/pieces.ts";
 import { AWAKE_MS, HOLDER_STALL_MS, Holder, SLOW_MS, TRIES } from "./holder.ts";
@@ -15,6 +15,8 @@ import type { FetchState, PieceJob } from "./types.ts";
 const MOST_CONNECTIONS = 16;
 /** The most connections at once to holders that are fetching the file themselves. More would cost more work than they bring. */
 const MOST_TO_PARTS = 12;
+/** A holder on this computer that has the whole file and sends at least this gives it alone. Bytes per second. */
+const FAST = 1024 * 1024;
 /** The most holders that are remembered. */
 const MOST_HOLDERS = 4_000;
 /** The most holders of one host that are remembered. */
@@ -97,8 +99,14 @@ export class Holders {
     if (known !== undefined) known.revive();
     else if (this.#hasPlaceFor(record)) {
       const has = record.part ? undefined : PieceSet.whole(this.#job.cut.count);
-      this.#byEndpoint.set(key, new Holder(record, has));
+      const holder = new Holder(record, has);
+      holder.near = this.#isNear(record.address);
+      this.#byEndpoint.set(key, holder);
     }
+  }
+
+  #isNear(address: Address): boolean {
+    return isLoopback(address) || address === parseEndpoint(this.#job.self ?? "")?.address;
   }
 
   /** Whether another holder can be remembered. It may replace a holder that was given up. */
@@ -123,7 +131,7 @@ export class Holders {
     }
     const taken = this.all.filter(({ state }) => state === "open" || state === "dialling");
     let places = MOST_CONNECTIONS - taken.length;
-    let placesOfParts = MOST_TO_PARTS - taken.filter(({ record }) => record.part).length;
+    let placesOfParts = this.#leavesParts(now) ? 0 : MOST_TO_PARTS - taken.filter(({ record }) => record.part).length;
     const waiting: Holder[] = [];
     for (const holder of inTurn(due, this.all)) {
       const { part } = holder.record;
@@ -139,6 +147,20 @@ export class Holders {
     const rivals = this.open.filter(({ record }) => places <= 0 || record.part);
     this.#makeRoom(rivals, waiting, now);
     this.#exchange(rivals, waiting, now);
+  }
+
+  /**
+   * Whether holders with unfinished files are left alone, because one with the whole file is on this computer and gives it. No cable is
+   * between, so that the others would only cost processor time.
+   */
+  #leavesParts(now: number): boolean {
+    return this.all.some((holder) => {
+      if (!holder.near || holder.record.part) return false;
+      if (holder.state !== "open") return holder.state === "dialling" || !holder.tried;
+      if (holder.position > 0) return !holder.isDull(now);
+      const pace = holder.paceNow(now);
+      return pace === 0 ? !holder.isSilent(now) : pace >= FAST;
+    });
   }
 
   askHave(holder: Holder): void {
@@ -171,6 +193,8 @@ export class Holders {
       if (this.#state.over) return channel.destroy();
       const source = this.#converse(holder, channel);
       holder.opened(source, time.now());
+      // Others behind this peer's router have its address, too. The ends of the connection tell.
+      holder.near &&= channel.remote.address === channel.local.address;
       holder.shown = pass();
       source.start(holder.shown, holder.record, keyed?.());
       source.paused = this.#state.paused;

@@ -117,12 +117,14 @@ export class Requests {
     }
   }
 
-  /** Counts how many holders have each piece. That matters only while some of them are still fetching the file themselves. */
+  /** Counts how many holders have each piece, once some of them are still fetching the file themselves. */
   recount(): void {
     const holders = this.#holders.all;
-    if (!holders.some(({ record }) => record.part)) return;
-    // Each holder is asked for other pieces first. If all fetching peers took the same ones, they would have nothing to exchange.
-    if (!this.#picker.counts) for (const holder of holders) holder.next = this.have.total;
+    if (!this.#picker.counts) {
+      if (!holders.some(({ record, state }) => record.part && (state === "open" || state === "dialling"))) return;
+      // Each holder is asked for other pieces first. If all fetching peers took the same ones, they would have nothing to exchange.
+      for (const holder of holders) holder.next = this.have.total;
+    }
     this.#divide(holders);
     this.#picker.count(this.#holders.open.flatMap(({ has }) => (has === undefined ? [] : [has])));
   }

@@ -2,7 +2,7 @@
 
 import { afterEach, describe, expect, test } from "bun:test";
 import { PieceSet } from "../../../lib/peer/content/pieces.ts";
-import { REFUSED } from "../../helpers/channel.ts";
+import { HERE, REFUSED } from "../../helpers/channel.ts";
 import {
   A,
   B,
@@ -289,6 +289,50 @@ describe("Requests: holders that are still fetching", () => {
     const connected = new Set(field.net.dialled.map(({ address }) => String(address)));
     expect(connected.size).toBe(13);
     expect(connected).toContain(A);
+  });
+
+  describe("beside a holder of the whole file on this computer", () => {
+    const size = 6 * MiB;
+
+    function fieldWith(near: string): Field {
+      const field = new Field(bytesOf(size));
+      field.more.self = () => `${near}:1235`;
+      field.add(near).pace = 20 * MiB;
+      field.add(B).has = PieceSet.whole(96);
+      return field;
+    }
+
+    test("nobody else is asked", async () => {
+      const field = fieldWith(HERE.address);
+      field.expectWhole(await field.finish(field.fetch([`~${B}`, HERE.address])), [HERE.address]);
+      expect(field.dials(B)).toEqual([]);
+    });
+
+    test("a place in its queue is waited for; after half a minute without a step others are asked", async () => {
+      const field = fieldWith(HERE.address);
+      const near = field.holders.get(HERE.address);
+      if (near !== undefined) {
+        near.instead = (far, { verb }) => {
+          if (verb === "DOWNLOAD") far.say("BUSY position=3\n");
+          return verb === "DOWNLOAD";
+        };
+      }
+      field.expectWhole(await field.finish(field.fetch([`~${B}`, HERE.address]), 60_000), [B]);
+      expect(field.dials(B)[0]).toBeGreaterThan(30_000);
+    });
+
+    test.each([
+      ["it is slow", HERE.address, 300_000, undefined],
+      ["it cannot be reached", HERE.address, 2 * MiB, REFUSED],
+      ["it only has this peer's address, because both are behind one router", C, 2 * MiB, undefined],
+    ])("others are asked when %s", async (_what, near, pace, fate) => {
+      const field = fieldWith(near);
+      const holder = field.holders.get(near);
+      if (holder !== undefined) holder.pace = pace;
+      field.net.fate = ({ address }) => (address === near ? fate : undefined);
+      await field.finish(field.fetch([`~${B}`, near]), 60_000);
+      expect(field.dials(B)).not.toEqual([]);
+    });
   });
 
   test.each([
