@@ -51,6 +51,8 @@ const ENTRY_FILES = { "ft-tracker": ["tracker.ts"], "ft-peer": ["peer.ts", "lib/
 /** How the programs are compiled for a release; the `build` scripts say the same. */
 export const BUILD_FLAGS = [
   "--compile",
+  "--bytecode",
+  "--format=esm",
   "--no-compile-autoload-bunfig",
   "--no-compile-autoload-dotenv",
   "--minify-syntax",
