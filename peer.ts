@@ -67,7 +67,7 @@ import { type FileAsked, type Known, type Opened, Server } from "./lib/peer/serv
 import { Session } from "./lib/peer/session.ts";
 import { Sharing } from "./lib/peer/sharing.ts";
 import { Wants } from "./lib/peer/wants.ts";
-import { EXIT, err, exitCodeFor, out, runProgram, VERSION } from "./lib/program/cli.ts";
+import { EXIT, endSoon, err, exitCodeFor, out, runProgram, VERSION } from "./lib/program/cli.ts";
 import { outsideOf } from "./lib/program/settings.ts";
 import { endingSignals } from "./lib/program/signals.ts";
 import { type Address, formatEndpoint, parseAddress } from "./lib/protocol/address.ts";
@@ -80,8 +80,6 @@ import { printable } from "./lib/text.ts";
 const MAX_PER_ADDRESS = 32;
 /** Where guests are served, a connection must begin with its first word within this time. Milliseconds. */
 const FIRST_WORD_MS = 10_000;
-/** After Ctrl-C the program ends within this time, even if something hangs. Milliseconds. */
-const LEAVING_MS = 4_000;
 
 // ---------------------------------------------------------------- the peer
 
@@ -508,7 +506,7 @@ function leaveSoon(cancel: AbortController, signal: NodeJS.Signals): void {
   if (cancel.signal.aborted && signal === "SIGINT") process.exit(EXIT.interrupted);
   if (cancel.signal.aborted) return;
   cancel.abort();
-  setTimeout(() => process.exit(EXIT.interrupted), LEAVING_MS).unref();
+  endSoon(EXIT.interrupted);
 }
 
 async function main(argv: string[]): Promise<number> {

@@ -17,7 +17,7 @@ import type { Channel, Dial } from "./lib/net/channel.ts";
 import { dial } from "./lib/net/dial.ts";
 import { dialableFrom, likelyAddresses } from "./lib/net/interfaces.ts";
 import { type Listener, type ListenOptions, listen, type RefusalCode } from "./lib/net/listen.ts";
-import { colours, EXIT, err, exitCodeFor, goOnWithoutOutput, out, runProgram, VERSION } from "./lib/program/cli.ts";
+import { colours, EXIT, endSoon, err, exitCodeFor, goOnWithoutOutput, out, runProgram, VERSION } from "./lib/program/cli.ts";
 import { writesToJournal } from "./lib/program/journal.ts";
 import { roomSecret } from "./lib/program/room-key.ts";
 import { outsideOf } from "./lib/program/settings.ts";
@@ -363,6 +363,7 @@ async function serve(
   });
   closeSocket();
   await tracker.stop();
+  endSoon(EXIT.done);
   return EXIT.done;
 }
 

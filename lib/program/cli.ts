@@ -68,6 +68,14 @@ export function writeOut(bytes: Uint8Array): Promise<void> {
   });
 }
 
+/** A program that was told to end does so within this time. Milliseconds. */
+const LEAVING_MS = 4_000;
+
+/** Ends the program with this code after LEAVING_MS, even if something hangs: a reader of its output that does not read, for one. */
+export function endSoon(code: number): void {
+  setTimeout(() => process.exit(code), LEAVING_MS).unref();
+}
+
 /** From now on the program does its work even if nobody reads its output: "with a full disk" it still ends when its pipe is closed. */
 export function goOnWithoutOutput(when: "always" | "with a full disk" = "always"): void {
   goesOn = when;

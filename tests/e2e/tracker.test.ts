@@ -1,7 +1,7 @@
 // The compiled ft-tracker as people and scripts meet it: its output, its options and exit codes, and what it holds out against.
 
 import { describe, expect, test } from "bun:test";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { closeSync, constants, openSync, readdirSync, readFileSync, readSync, writeFileSync, writeSync } from "node:fs";
 import net from "node:net";
 import { networkInterfaces } from "node:os";
 import { join } from "node:path";
@@ -346,6 +346,34 @@ describe("stopping", () => {
     expect(await stubborn.replies()).toBe("");
     expect(stubborn.pushes.at(-1)).toMatch(/^NOTICE \S.+$/);
     expect(await program.exited).toBe(0);
+  });
+
+  test.skipIf(process.platform === "win32")("ends although its output goes to somebody who does not read", async () => {
+    await using house = new House();
+    const pipe = join(house.stage.folder(), "pipe");
+    expect(Bun.spawnSync(["mkfifo", pipe]).exitCode).toBe(0);
+    const reader = openSync(pipe, constants.O_RDWR | constants.O_NONBLOCK);
+    const child = Bun.spawn([TRACKER, "--json", "--no-announce", "--port", "0", "--host", LOOPBACK], { stdout: reader });
+    try {
+      const line = Buffer.alloc(4096);
+      const read = () => {
+        try {
+          return line.toString("utf8", 0, readSync(reader, line));
+        } catch {
+          return "";
+        }
+      };
+      for (let said = ""; !said.includes("listening"); said += read()) await Bun.sleep(10);
+      const fill = () => {
+        for (;;) writeSync(reader, line);
+      };
+      expect(fill).toThrow("EAGAIN");
+      child.kill("SIGTERM");
+      expect(await child.exited).toBe(0);
+    } finally {
+      child.kill("SIGKILL");
+      closeSync(reader);
+    }
   });
 
   test("quietly, exit code 0, when the reader of its output has gone away", async () => {
