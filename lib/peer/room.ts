@@ -22,6 +22,18 @@ export interface RoomKnown {
   pin: string | undefined;
 }
 
+/** The code of the error when a tracker that was spoken to without encryption is a private room. */
+export const IS_ROOM = "is-room";
+
+/** A program that speaks only TLS answers plain bytes with these two: an alert, and the major number of its version. */
+const TLS_ALERT = 0x15;
+const TLS_MAJOR = 3;
+
+/** Whether bytes that a tracker has sent are the answer of a private room to plain bytes. No line begins like that. */
+export function isRoomsAnswer([first, second]: Uint8Array): boolean {
+  return first === TLS_ALERT && second === TLS_MAJOR;
+}
+
 /** A private room does not let this peer in, or is not the room that it was. Trying again would not help. */
 export class RoomRefusal extends FtError {
   override readonly name = "RoomRefusal";
