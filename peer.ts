@@ -487,6 +487,7 @@ async function runGuided(line: CommandLine, signal: AbortSignal): Promise<void> 
       signal,
       trackerLog: join(state, "tracker.log"),
       meet: async (place) => (await rooms.meet(place)).met,
+      renewKey: (place) => rooms.renewKey(place),
       name: line.name,
       usualName: defaultPeerName(),
       start: (place, files, report, { consent, name, folders }) => {

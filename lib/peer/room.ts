@@ -15,7 +15,7 @@ const LONGEST_LINE = 256;
 /** What a peer knows of a private room. */
 export interface RoomKnown {
   /** The secret that comes of the key. */
-  readonly secret: Uint8Array;
+  secret: Uint8Array;
   /** The tracker has taken this key before, now or in an earlier run. */
   proven: boolean;
   /** The fingerprint of its tracker's certificate; undefined until the tracker has shown the key. */

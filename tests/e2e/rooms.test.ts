@@ -296,6 +296,32 @@ describe("a room that changes", () => {
     expect((await ann.run([address, "who"])).code).toBe(0);
   });
 
+  test("has another key: a person at the prompts types the new one, and is back", async () => {
+    const port = freePort();
+    const state = stage.folder();
+    const tracker = await track(port, state, ["--room"]);
+    const [, key = ""] = await tracker.waitFor(/"key":"([^"]+)"/);
+    const ann = person();
+    const args = [`127.0.0.1:${port}`, "--share", "mine.txt", "--name", "Ann", "--port", "0"];
+    const screen = new Screen([PEER, ...args], { cwd: ann.folder, env: { ...ann.env, FT_ROOM: key, NO_COLOR: "1" } });
+    try {
+      await screen.waitFor("What are you looking for?");
+      const order = stage.run(TRACKER, ["room", "new", "--port", String(port), "--json"], { env: { XDG_STATE_HOME: state } });
+      expect(await order.exited).toBe(0);
+      await screen.waitFor("has another key now, and you are not online. Esc: type the new one.");
+      screen.press(KEY.escape);
+      await screen.waitFor("Type the room's new key");
+      screen.press(KEY.enter);
+      await screen.waitFor("Its key?");
+      screen.press(JSON.parse(order.out).data.key);
+      screen.press(KEY.enter);
+      await screen.waitFor("Back at the tracker.");
+    } finally {
+      await screen.close();
+    }
+    expect((await ann.run([`127.0.0.1:${port}`, "who"])).code).toBe(0);
+  });
+
   test("has another certificate: nothing is sent to it but with --forget", async () => {
     const { port, state, tracker, address } = await room();
     const ann = person();

@@ -36,7 +36,7 @@ export type Answered = Approached & { met: Met };
 
 /** A private room to which this peer has the key. */
 export interface JoinedRoom extends PeerRoom {
-  readonly key: string;
+  key: string;
   readonly known: RoomKnown;
 }
 
@@ -93,6 +93,15 @@ export class Rooms {
   /** Shows the key to a tracker that is a private room. Throws a sentence. */
   async enter(place: TrackerPlace): Promise<Approached> {
     return await this.#keep(place, await this.#enter(place));
+  }
+
+  /** Asks a person for the new key of the room at this place. Each proof from now on is with that. */
+  async renewKey(place: TrackerPlace): Promise<void> {
+    const room = this.#before(place)?.room;
+    if (room === undefined) return;
+    const key = await this.#askKey(place, undefined);
+    room.known.secret = await this.#secretOf(key);
+    room.key = key;
   }
 
   /** This peer is online in the room. */
