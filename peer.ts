@@ -412,7 +412,7 @@ async function runCommand(line: CommandLine, command: Exclude<PeerCommand, "doct
   if (command === "get" || line.get || line.accept.length > 0) checkWhere(line);
   const rooms = roomsOf(line, signal, screen);
   const place = line.tracker ?? (await findTracker(line, rooms, screen, signal));
-  const askLimit = async () => (await rooms.approach(place)).met.max;
+  const askLimit = async () => (await rooms.meet(place)).met.max;
   if (sending !== undefined) await fitIn(sending, askLimit);
   const { taken: files, left } = sending ? { taken: sending.files, left: [] } : await fillUp(named, chosen, askLimit);
   for (const folder of folders) await folder.look(signal);
@@ -484,7 +484,8 @@ async function runGuided(line: CommandLine, signal: AbortSignal): Promise<void> 
       overwrite: line.overwrite,
       signal,
       trackerLog: join(state, "tracker.log"),
-      meet: async (place) => (await rooms.approach(place)).met,
+      meet: async (place) => (await rooms.meet(place)).met,
+      renewKey: (place) => rooms.renewKey(place),
       name: line.name,
       usualName: defaultPeerName(),
       start: (place, files, report, { consent, name, folders }) => {

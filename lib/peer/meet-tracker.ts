@@ -6,6 +6,7 @@ import type { Dial } from "../net/channel.ts";
 import { DEFAULT_MAX_FILES, PROFILE_WAIT_MS } from "../protocol/messages.ts";
 import { encodeToTracker } from "../protocol/write.ts";
 import { type Addresses, dialTracker, type Enter } from "./dial-tracker.ts";
+import { isRoomsAnswer } from "./room.ts";
 import { TrackerConnection } from "./tracker-connection.ts";
 
 /** The facts that a tracker gives to any program that says hello. */
@@ -17,10 +18,6 @@ export interface Met {
   /** It answered as a private room does to plain bytes. Then nothing else is known of it. */
   room?: true;
 }
-
-/** A program that speaks only TLS answers plain bytes with these two: an alert, and the major number of its version. */
-const TLS_ALERT = 0x15;
-const TLS_MAJOR = 3;
 
 export interface MeetTools {
   dial: Dial;
@@ -45,8 +42,8 @@ export async function meetTracker(place: Addresses, { dial, enter, clock, agent,
     if (signal?.aborted) throw new CancelledError();
     const lost = (reason: string) => new FtError("tracker-gone", reason);
     let isRoom = false;
-    const bytes = ([first, second]: Uint8Array) => {
-      isRoom ||= first === TLS_ALERT && second === TLS_MAJOR;
+    const bytes = (chunk: Uint8Array) => {
+      isRoom ||= isRoomsAnswer(chunk);
     };
     const connection = new TrackerConnection(channel, clock, { push: () => {}, lost, bytes });
     const answer = connection.ask(encodeToTracker({ verb: "HELLO", profile: 2, agent, extras: true })).catch(() => undefined);

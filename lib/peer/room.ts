@@ -15,11 +15,23 @@ const LONGEST_LINE = 256;
 /** What a peer knows of a private room. */
 export interface RoomKnown {
   /** The secret that comes of the key. */
-  readonly secret: Uint8Array;
+  secret: Uint8Array;
   /** The tracker has taken this key before, now or in an earlier run. */
   proven: boolean;
   /** The fingerprint of its tracker's certificate; undefined until the tracker has shown the key. */
   pin: string | undefined;
+}
+
+/** The code of the error when a tracker that was spoken to without encryption is a private room. */
+export const IS_ROOM = "is-room";
+
+/** A program that speaks only TLS answers plain bytes with these two: an alert, and the major number of its version. */
+const TLS_ALERT = 0x15;
+const TLS_MAJOR = 3;
+
+/** Whether bytes that a tracker has sent are the answer of a private room to plain bytes. No line begins like that. */
+export function isRoomsAnswer([first, second]: Uint8Array): boolean {
+  return first === TLS_ALERT && second === TLS_MAJOR;
 }
 
 /** A private room does not let this peer in, or is not the room that it was. Trying again would not help. */

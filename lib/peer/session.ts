@@ -16,7 +16,7 @@ import { isDialable } from "./own-address.ts";
 import { OwnList } from "./own-list.ts";
 import { TrackerRequests } from "./requests.ts";
 import { LONGEST_RETRY_MS, Retries } from "./retries.ts";
-import { RoomRefusal } from "./room.ts";
+import { IS_ROOM, isRoomsAnswer, RoomRefusal } from "./room.ts";
 import { type SessionOptions, type TrackerPlace, UNTRUSTED } from "./session-types.ts";
 import { type Standing, standingOn } from "./standing.ts";
 import { type Reply, TrackerConnection, unexpected } from "./tracker-connection.ts";
@@ -329,14 +329,18 @@ export class Session {
 
   /** Speaks FT/2 on a channel. The loss of the connection counts only while this session uses it. */
   #connect(channel: Channel): TrackerConnection {
+    let isRoom = false;
     return new TrackerConnection(channel, this.#clock, {
+      bytes: (chunk) => {
+        isRoom ||= isRoomsAnswer(chunk);
+      },
       push: (message) => {
         // On its way back to its own tracker, this peer has two connections: the last one counts.
         if (message.verb !== "GROUP" || channel === this.#connection?.channel) this.#hear(message);
       },
       lost: (reason) => {
         this.#lost(channel, reason);
-        return this.#gone(reason);
+        return isRoom ? new FtError(IS_ROOM, `The tracker at "${this.#where}" is a private room.`) : this.#gone(reason);
       },
     });
   }

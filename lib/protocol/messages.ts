@@ -253,6 +253,8 @@
 // have a fourth word, fp= and the fingerprint. Before a downloader sends a byte to a holder, it compares the certificate with the record; a
 // holder compares the downloader's with the pass, and with the fp= of CONNECT before it says a token. A peer that has entered a room once
 // remembers the fingerprint of its tracker, and sends nothing to another one there. It never speaks to a room that it knows without TLS.
+// A room answers plain bytes with an alert of TLS (21, 3). By that a peer learns that an unknown tracker is a room; if it may get into one, it
+// asks by a HELLO without key= and name=, on a connection of its own.
 // DNS-SD announces a room with room=1, without key= and under a name that all rooms have. The tracker's name comes in its HI.
 
 import type { Address, Endpoint } from "./address.ts";

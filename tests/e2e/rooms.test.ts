@@ -1,11 +1,12 @@
 // Private rooms: the compiled programs, with keys that are right, wrong, old and missing, and trackers that are not what they were.
 
 import { afterEach, describe, expect, test } from "bun:test";
-import { chmodSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { files } from "../helpers/guests.ts";
 import { PeerStage } from "../helpers/peer-stage.ts";
 import { PEER, type Program, TRACKER } from "../helpers/programs.ts";
+import { rawServer } from "../helpers/raw.ts";
 import { OTHER_SECRET, RoomGuest } from "../helpers/room.ts";
 import { noise } from "../helpers/sockets.ts";
 import { KEY, Screen } from "../helpers/terminal.ts";
@@ -219,7 +220,60 @@ describe("a peer without the right key", () => {
   });
 });
 
+/** A program that keeps what it hears first on each connection, and closes that without a word. */
+async function firstWords(): Promise<{ address: string; said: string[] }> {
+  const said: string[] = [];
+  const server = await rawServer((connection) => {
+    connection.socket.once("data", (bytes: Buffer) => {
+      said.push(bytes.toString());
+      connection.close();
+    });
+  });
+  stage.atEnd(() => server.close());
+  return { address: `127.0.0.1:${server.port}`, said };
+}
+
+describe("an open tracker", () => {
+  const named = /^HELLO FT\/2 agent=ft-peer\/[\d.]+ extras=1 key=[\w-]{43} name=me\n$/;
+  const nameless = /^HELLO FT\/2 agent=ft-peer\/[\d.]+ extras=1\n$/;
+
+  test("hears from a peer that knows of no rooms what it heard before there were any", async () => {
+    const { address, said } = await firstWords();
+    expect((await person().run([address, "who", "--name", "me"])).code).toBe(1);
+    expect(said).toEqual([expect.stringMatching(named), "HELLO"]);
+  });
+
+  test("hears no name before a peer knows that it is no room, if that could get into one", async () => {
+    const { address } = await room();
+    const ann = person();
+    expect((await ann.run([address, "who"], { FT_ROOM: ROOM_KEY })).code).toBe(0);
+    const known = await firstWords();
+    await ann.run([known.address, "who", "--name", "me"]);
+    expect(known.said).toEqual([expect.stringMatching(nameless), expect.stringMatching(named), "HELLO"]);
+    const asked = await firstWords();
+    const { env, folder: cwd } = person();
+    const screen = new Screen([PEER, asked.address, "who", "--name", "me"], { cwd, env: { ...env, NO_COLOR: "1" } });
+    try {
+      expect(await screen.exited).toBe(1);
+    } finally {
+      await screen.close();
+    }
+    expect(asked.said).toEqual([expect.stringMatching(nameless), expect.stringMatching(named), "HELLO"]);
+  });
+});
+
 describe("a room that changes", () => {
+  test("has moved: a member finds it at the new address by its certificate", async () => {
+    const { port, state, tracker, address } = await room();
+    const ann = person();
+    expect((await ann.run([address, "who"], { FT_ROOM: ROOM_KEY })).code).toBe(0);
+    await stop(tracker);
+    const elsewhere = freePort();
+    renameSync(join(state, "filetracker", `room-${port}.pem`), join(state, "filetracker", `room-${elsewhere}.pem`));
+    await track(elsewhere, state, [], { FT_ROOM: ROOM_KEY });
+    expect((await ann.run([`127.0.0.1:${elsewhere}`, "who"])).code).toBe(0);
+  });
+
   test("has another key after room new: everybody is out, and the old key is old", async () => {
     const port = freePort();
     const state = stage.folder();
@@ -240,6 +294,32 @@ describe("a room that changes", () => {
     expect(old.err).toContain(`The private room at "${address}" has another key now. Ask for the new one.`);
     expect((await ann.run([address, "who"], { FT_ROOM: data.key })).code).toBe(0);
     expect((await ann.run([address, "who"])).code).toBe(0);
+  });
+
+  test("has another key: a person at the prompts types the new one, and is back", async () => {
+    const port = freePort();
+    const state = stage.folder();
+    const tracker = await track(port, state, ["--room"]);
+    const [, key = ""] = await tracker.waitFor(/"key":"([^"]+)"/);
+    const ann = person();
+    const args = [`127.0.0.1:${port}`, "--share", "mine.txt", "--name", "Ann", "--port", "0"];
+    const screen = new Screen([PEER, ...args], { cwd: ann.folder, env: { ...ann.env, FT_ROOM: key, NO_COLOR: "1" } });
+    try {
+      await screen.waitFor("What are you looking for?");
+      const order = stage.run(TRACKER, ["room", "new", "--port", String(port), "--json"], { env: { XDG_STATE_HOME: state } });
+      expect(await order.exited).toBe(0);
+      await screen.waitFor("has another key now, and you are not online. Esc: type the new one.");
+      screen.press(KEY.escape);
+      await screen.waitFor("Type the room's new key");
+      screen.press(KEY.enter);
+      await screen.waitFor("Its key?");
+      screen.press(JSON.parse(order.out).data.key);
+      screen.press(KEY.enter);
+      await screen.waitFor("Back at the tracker.");
+    } finally {
+      await screen.close();
+    }
+    expect((await ann.run([`127.0.0.1:${port}`, "who"])).code).toBe(0);
   });
 
   test("has another certificate: nothing is sent to it but with --forget", async () => {

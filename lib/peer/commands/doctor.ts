@@ -24,7 +24,7 @@ export async function runDoctor(line: CommandLine, startPeer: StartPeer, signal:
     to: resolve(line.to),
     usualPort: line.port ?? DEFAULT_PORT,
     signal,
-    isRoom: async (place) => (await rooms.approach(place)).room !== undefined,
+    isRoom: async (place) => (await rooms.meet(place)).room !== undefined,
     report: (check: Check) => {
       screen.results(screen.json ? [{ event: "check", ...check }] : checkLines(check, screen.width));
     },

@@ -1,7 +1,7 @@
 // Finds the tracker of a command and joins it: looks around, remembers trackers, and asks a person about a tracker that is not known.
 
 import { join } from "node:path";
-import { CancelledError, FtError } from "../../error.ts";
+import { CancelledError, codeOf, FtError } from "../../error.ts";
 import { userFolder } from "../../files.ts";
 import { formatEndpoint } from "../../protocol/address.ts";
 import { plural } from "../../text.ts";
@@ -10,6 +10,7 @@ import type { SharedFolder } from "../disk/shared-folder.ts";
 import type { PeerEvent } from "../events.ts";
 import { describePlace, findAgain, KnownTrackers, type Located, lookAround, nobodyFound, severalFound } from "../locate.ts";
 import { type CommandLine, defaultPeerName } from "../options.ts";
+import { IS_ROOM } from "../room.ts";
 import type { Screen } from "../screen/screen.ts";
 import { hasTerminal, promptsOn } from "../screen/terminal.ts";
 import type { TrackerPlace } from "../session.ts";
@@ -39,17 +40,23 @@ export interface Joining {
 export async function joinTracker(joining: Joining): Promise<Peer> {
   const { line, startPeer, rooms, screen, files, folders = [], report, signal, takesOffers = false, consent } = joining;
   screen?.progress(`waiting for the tracker at ${formatEndpoint(joining.place)}…`);
-  const approached = await rooms.approach(joining.place);
-  const { place, room } = approached;
+  let approached = await rooms.approach(joining.place);
   const trust = new Trust(knownTrackers(), consent);
-  const start = () =>
-    startPeer(
+  const start = () => {
+    const { place, room } = approached;
+    return startPeer(
       {
         tracker: { ...place, full: place.full === true || trust.isFull(place) },
         room,
         // A tracker whose address was typed may move too: after joining, its name and key are known.
         find: async (group) => (trust.current === undefined ? [] : await findAgain({ ...place, ...trust.current }, group)),
-        approve: (tracker) => (room === undefined ? trust.approve(tracker) : trust.accept(tracker)),
+        approve: (tracker) => {
+          if (room !== undefined) trust.accept(tracker);
+          else {
+            rooms.checkName(tracker.place, tracker.name);
+            trust.approve(tracker);
+          }
+        },
         wasFull: (at) => trust.isFull(at),
         files,
         folders,
@@ -67,8 +74,13 @@ export async function joinTracker(joining: Joining): Promise<Peer> {
       },
       signal,
     );
+  };
   try {
-    return await start();
+    return await start().catch(async (error: unknown) => {
+      if (codeOf(error) !== IS_ROOM) throw error;
+      approached = await rooms.enter(joining.place);
+      return await start();
+    });
   } catch (error) {
     screen?.clearProgress();
     if (!(error instanceof UntrustedTracker) || line.json || !hasTerminal()) throw error;

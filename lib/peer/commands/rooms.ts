@@ -17,22 +17,26 @@ import { dialTracker, type Enter } from "../dial-tracker.ts";
 import { type Met, meetTracker } from "../meet-tracker.ts";
 import { enterRoom, type RoomKnown, RoomRefusal } from "../room.ts";
 import type { TrackerPlace } from "../session.ts";
-import { isAt, KnownRooms } from "./known-rooms.ts";
+import { isAt, type KnownRoom, KnownRooms } from "./known-rooms.ts";
 import type { PeerRoom } from "./types.ts";
 
 /** The code of the error for a private room without a key. */
 export const NO_KEY = "no-room-key";
 
-/** A tracker that has answered. `place`: with what is known about it since then. */
+/** A tracker that may be joined. `place`: with what is known about it since it has answered. */
 export interface Approached {
   place: TrackerPlace;
-  met: Met;
+  /** Undefined when it was not spoken to yet. */
+  met?: Met;
   room?: JoinedRoom;
 }
 
+/** A tracker that has answered. */
+export type Answered = Approached & { met: Met };
+
 /** A private room to which this peer has the key. */
 export interface JoinedRoom extends PeerRoom {
-  readonly key: string;
+  key: string;
   readonly known: RoomKnown;
 }
 
@@ -55,7 +59,7 @@ export class Rooms {
   /** By key. They are computed as soon as a key may be needed, beside all that is done before the proof. */
   readonly #secrets = new Map<string, Promise<Uint8Array>>();
   /** The trackers that have answered in this run. */
-  readonly #approached = new Map<string, Approached>();
+  readonly #approached = new Map<string, Answered>();
 
   /** Throws a sentence about a key that was given and cannot be one. */
   constructor(options: RoomsOptions) {
@@ -70,15 +74,34 @@ export class Rooms {
     return this.#given !== undefined;
   }
 
-  /** Speaks to a tracker for the first time in this run. Throws a sentence. */
+  /**
+   * Gets ready to join a tracker: shows the key to a private room. To any other tracker nothing is said before this peer joins it. Throws a
+   * sentence.
+   */
   async approach(place: TrackerPlace): Promise<Approached> {
-    const at = formatEndpoint(place);
-    const before = this.#approached.get(at);
-    if (before !== undefined) return before;
-    if (this.#options.forget) this.#memory.forget(isAt(place));
-    const approached = await this.#approach(place);
-    this.#approached.set(at, approached);
-    return approached;
+    const isDone = this.#before(place) !== undefined;
+    if (isDone || this.#isRoom(place) || this.#mayBeRoom(place)) return await this.meet(place);
+    this.checkName(place, "");
+    return { place };
+  }
+
+  /** Speaks to a tracker before files are chosen for it, once in a run. Throws a sentence. */
+  async meet(place: TrackerPlace): Promise<Answered> {
+    return this.#before(place) ?? this.#keep(place, await this.#meetFirst(place));
+  }
+
+  /** Shows the key to a tracker that is a private room. Throws a sentence. */
+  async enter(place: TrackerPlace): Promise<Approached> {
+    return await this.#keep(place, await this.#enter(place));
+  }
+
+  /** Asks a person for the new key of the room at this place. Each proof from now on is with that. */
+  async renewKey(place: TrackerPlace): Promise<void> {
+    const room = this.#before(place)?.room;
+    if (room === undefined) return;
+    const key = await this.#askKey(place, undefined);
+    room.known.secret = await this.#secretOf(key);
+    room.key = key;
   }
 
   /** This peer is online in the room. */
@@ -88,15 +111,45 @@ export class Rooms {
     this.#memory.remember({ address, port, pin: room.known.pin, key: room.key, name });
   }
 
-  async #approach(place: TrackerPlace): Promise<Approached> {
-    const known = this.#memory.find(isAt(place));
-    if (this.#given === undefined && known === undefined && !place.room) {
-      const met = await meetTracker(place, { ...this.#tools, dial });
-      if (met.room !== true) {
-        this.#checkName(place, met.name);
-        return { place, met };
-      }
-    }
+  /** What a tracker has answered in this run. */
+  #before(place: TrackerPlace): Answered | undefined {
+    return this.#approached.get(formatEndpoint(place));
+  }
+
+  #keep(place: TrackerPlace, answered: Answered): Answered {
+    this.#approached.set(formatEndpoint(place), answered);
+    return answered;
+  }
+
+  /** Whether only a private room will do there. */
+  #isRoom(place: TrackerPlace): boolean {
+    return this.#given !== undefined || place.room === true || this.#known(place) !== undefined;
+  }
+
+  /**
+   * Whether this peer could get into a room that it does not expect: a person types the key, or the room is a known one that has moved.
+   * Then it asks first, by a HELLO without its name: who listens on the way to a room must not hear the name.
+   */
+  #mayBeRoom(place: TrackerPlace): boolean {
+    return !place.announced && (this.#options.ask !== undefined || this.#memory.find(() => true) !== undefined);
+  }
+
+  /** The room that was at this place in an earlier run. */
+  #known(place: TrackerPlace): KnownRoom | undefined {
+    if (this.#options.forget) this.#memory.forget(isAt(place));
+    return this.#memory.find(isAt(place));
+  }
+
+  async #meetFirst(place: TrackerPlace): Promise<Answered> {
+    if (this.#isRoom(place)) return await this.#enter(place);
+    const met = await meetTracker(place, { ...this.#tools, dial });
+    if (met.room) return await this.#enter(place);
+    this.checkName(place, met.name);
+    return { place, met };
+  }
+
+  async #enter(place: TrackerPlace): Promise<Answered> {
+    const known = this.#known(place);
     const roomPlace = { ...place, room: true as const, full: true };
     try {
       return await this.#approachRoom(roomPlace, known?.pin);
@@ -106,7 +159,7 @@ export class Rooms {
     }
   }
 
-  async #approachRoom(place: TrackerPlace, pin: string | undefined): Promise<Approached> {
+  async #approachRoom(place: TrackerPlace, pin: string | undefined): Promise<Answered> {
     const { ask } = this.#options;
     const keptHere = this.#memory.find((one) => one.pin === pin);
     if (this.#given === undefined && keptHere !== undefined) void this.#secretOf(keptHere.key);
@@ -163,7 +216,7 @@ export class Rooms {
   }
 
   /** Throws a sentence about an open tracker that has the name of a private room. */
-  #checkName(place: TrackerPlace, name: string): void {
+  checkName(place: TrackerPlace, name: string): void {
     const names = [name, place.name ?? ""].map(plainName).filter((one) => one !== "");
     const isCalledSo = (one: { name: string }) => names.includes(plainName(one.name));
     if (this.#options.forget) this.#memory.forget(isCalledSo);

@@ -19,13 +19,13 @@ export const SHORTEST_REQUEST = 256 * 1024;
  */
 const SHORTEST_REQUEST_S = 1;
 /** The longest request, unless one piece is longer. Bytes. */
-const LONGEST_REQUEST = 4 * 1024 * 1024;
+const LONGEST_REQUEST = 2 * 1024 * 1024;
 /** We send requests ahead for the bytes that the holder sends in this time. Seconds. */
 const AHEAD_S = 0.5;
 /** The fewest requests that are sent ahead. */
 const FEWEST_AHEAD = 2;
 /** The most requests that are sent ahead. */
-const MOST_AHEAD = 4;
+const MOST_AHEAD = 8;
 /** A holder that has requests to answer and sends nothing for this long has failed. Milliseconds. */
 export const HOLDER_STALL_MS = 5_000;
 /** A holder that sends fewer bytes than this has failed if there are others. Bytes per second. */

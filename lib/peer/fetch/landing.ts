@@ -8,8 +8,8 @@ import type { Clock } from "../../clock.ts";
 import type { RateLimit } from "../rate-limit.ts";
 import type { Range } from "./source.ts";
 
-/** While more than this is being hashed and written, senders have to wait. Bytes. */
-const UNDER_WAY = 12 * 1024 * 1024;
+/** While more than this is being hashed and written, senders have to wait. It is four of the longest usual requests. Bytes. */
+const UNDER_WAY = 8 * 1024 * 1024;
 /** The smallest memory for a range. Bytes. */
 const SMALLEST = 256 * 1024;
 /** Free memory that is kept to be used again. Bytes. */

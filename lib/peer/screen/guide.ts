@@ -87,6 +87,8 @@ export interface GuideOptions extends JoiningOptions {
   /** The folder for fetched files on the command line. */
   to: string | undefined;
   overwrite: boolean;
+  /** Asks the person for the new key of a private room. */
+  renewKey(tracker: TrackerPlace): Promise<void>;
   /** `consent`: a person has chosen these files for this tracker just now. */
   start(
     tracker: TrackerPlace | Located,
@@ -109,6 +111,9 @@ class Guide {
   #to: string;
   readonly #offering: Offering;
   #joined = false;
+  #tracker: TrackerPlace | undefined;
+  /** The private room has another key, and this peer is out. */
+  #needsKey = false;
   /** Whether others can connect to this machine: it is shown when the person asks for it. */
   #reach: PeerEvent | undefined;
   /** Asks for the list of the search line again. */
@@ -164,6 +169,7 @@ class Guide {
           folders: chosen.asOne === undefined ? [] : [chosen.asOne],
         });
         const peer = await prompts.waitFor("Waiting for the tracker…", joining);
+        this.#tracker = chosen.tracker;
         if (chosen.from !== undefined) this.#rememberShared(chosen.files, chosen.from, chosen.asOne);
         await this.#checkTarget();
         return peer;
@@ -345,6 +351,7 @@ class Guide {
 
   async #menu(peer: GuidedPeer): Promise<boolean> {
     const answer = await this.#options.prompts.choose("Menu", [
+      ...(this.#needsKey ? [{ value: "k", label: "Type the room's new key" }] : []),
       { value: "search", label: "Back to the search" },
       { value: "f", label: "What others offer me" },
       { value: "g", label: "Send to…" },
@@ -374,8 +381,22 @@ class Guide {
       const { remembered, cwd } = this.#options;
       await this.#offering.send(peer, usableFolder(remembered.choices.from) ?? cwd);
     } else if (letter === "t") await this.#settings(peer);
+    else if (letter === "k") await this.#renewKey(peer);
     else if (letter === "x" && (await this.#mayLeave(peer))) return true;
     return false;
+  }
+
+  async #renewKey({ session }: GuidedPeer): Promise<void> {
+    const { renewKey, signal } = this.#options;
+    if (this.#tracker === undefined) return;
+    try {
+      await renewKey(this.#tracker);
+    } catch (error) {
+      // Esc leads back to the search line.
+      if (error instanceof CancelledError && !signal.aborted) return;
+      throw error;
+    }
+    session.comeBack();
   }
 
   async #settings(peer: GuidedPeer): Promise<void> {
@@ -456,6 +477,8 @@ class Guide {
   #hear(event: PeerEvent): void {
     const { prompts } = this.#options;
     if (event.event === "reach") this.#reach = event;
+    if (event.event === "joined") this.#needsKey = false;
+    if (event.event === "shut-out") this.#needsKey = event.code === "room-key";
     if (event.event === "joined" && !this.#joined) {
       this.#joined = true;
       prompts.done(describeEvent(event));

@@ -32,7 +32,10 @@ export class News {
     } else if (event.event === "away") {
       this.#away = `Lost the tracker (${event.reason}). Reconnecting…`;
     } else if (event.event === "dismissed" || event.event === "shut-out" || event.event === "offline") {
-      this.#away = describeEvent(event);
+      const isKeyOld = event.event === "shut-out" && event.code === "room-key";
+      this.#away = isKeyOld
+        ? "The private room has another key now, and you are not online. Esc: type the new one."
+        : describeEvent(event);
     } else {
       const words = wordsOf(event);
       if (words !== undefined) this.add(words);

@@ -73,12 +73,12 @@ describe("Landing: a range", () => {
   });
 });
 
-test("Landing: senders have to wait while 12 MiB are under way, and are told when there is room", async () => {
+test("Landing: senders have to wait while 8 MiB are under way, and are told when there is room", async () => {
   const disk = new Disk();
   const gate = Promise.withResolvers<void>();
   disk.gate = gate.promise;
   const landing = new Landing(disk);
-  for (let i = 0; i < 3; i++) {
+  for (let i = 0; i < 2; i++) {
     expect(landing.full).toBe(false);
     const range = { offset: i * 4 * MiB, length: 4 * MiB };
     landing.land(
