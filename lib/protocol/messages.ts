@@ -205,11 +205,12 @@
 // Folders. The record of a folder has the type inode/directory, the size of all its files, files= (how many they are), and as its root the
 // content id of its list, which is fetched like a file (folder.ts has its grammar). FT/1 peers see no such record. folder= in a request
 // names the list, and means the bytes of the folder's files, one behind the other: first the files below 1 MiB, then the others, both in
-// the order of the list. Small files are joined into packs: a pack takes the next file while it has at most 4 MiB and at most
-// 1024 files with it. Other files are cut into pieces of 1 MiB, or of `pieceSizeOf` if that is more. The hash of a pack is the SHA-256
-// of the content ids of its files, each 32 bytes; that of a piece is its hash in the tree of its file. TREE folder= gives the hashes of all packs and pieces, HAVE folder=
-// a bit for each. DATES gives lines of the milliseconds since 1970, a space, and a path, for files and folders (which end in `/`; the
-// folder itself is `/`). They are only a hint: a line that cannot be read is left out.
+// the order of the list. Small files are joined into packs: a pack takes the next file while it has at most 1024 files with it, and at
+// most the bytes of a pack of this folder. These are 256 KiB, doubled while 256 such packs are less than the folder's size, but at most
+// 4 MiB. A longer file is a pack of its own. Other files are cut into pieces of 1 MiB, or of `pieceSizeOf` if that is more. The hash of a
+// pack is the SHA-256 of the content ids of its files, each 32 bytes; that of a piece is its hash in the tree of its file. TREE folder=
+// gives the hashes of all packs and pieces, HAVE folder= a bit for each. DATES gives lines of the milliseconds since 1970, a space, and a
+// path, for files and folders (which end in `/`; the folder itself is `/`). They are only a hint: a line that cannot be read is left out.
 //
 // Connect-back, for a holder behind a firewall. The downloader makes up a token, and sends its tracker CONNECT with the holder's address
 // and port. The tracker sends the holder CONNECT with the address that it sees of the downloader and the port of the downloader's

@@ -2,7 +2,7 @@
 // source. Run by hand as root: `bun tests/bench/folder-links.ts [LARGE_MB] [SMALL_FILES] [SHARED_MB] [MEGABITS]`; with LARGE_MB or
 // SHARED_MB 0 only the other half runs. Slower links ask less of a machine that plays twelve. Debian: iproute2.
 
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Host, Lan, makeFile, PEER, TRACKER } from "./lan.ts";
 
@@ -12,6 +12,9 @@ const FETCHERS = 10;
 const GOODPUT = (megabits / 8) * 1e6 * (1448 / 1514);
 /** The length of a small file. Bytes. */
 const SMALL = 4_096;
+/** Half of the shared folder are files of this length; the other half are larger files. Bytes. */
+const LESSON_SMALL = 20_000;
+const LESSON_LARGE = 5_000_000;
 
 function makeSmall(folder: string, files: number, length: number): void {
   for (let i = 0; i < files; i++) {
@@ -27,6 +30,12 @@ function sent(host: Host): number {
   return Number(stdout.toString());
 }
 
+/** The time of all processors since the start, and the part of it in which they had nothing to do. */
+function processors(): { idle: number; all: number } {
+  const times = (/^cpu +(.*)$/m.exec(readFileSync("/proc/stat", "utf8"))?.[1] ?? "").split(" ").map(Number);
+  return { idle: times[3] ?? 0, all: times.reduce((sum, one) => sum + one, 0) };
+}
+
 const lan = new Lan();
 try {
   const hub = lan.host();
@@ -40,6 +49,7 @@ try {
     makeSmall(join(source.folder, "Mixed"), small, SMALL);
     const child = await share("Mixed");
     const seconds = await get(host, "Mixed");
+    compare(host, "Mixed");
     const part = (large * 1_000_000 + small * SMALL) / seconds / GOODPUT;
     console.log(
       `${large} MB beside ${small} small files: ${seconds.toFixed(1)} s, ${part.toFixed(2)} of the link, start and end included`,
@@ -47,17 +57,22 @@ try {
     await lan.stop(child);
   };
   const lesson = async (host: Host) => {
-    makeSmall(join(source.folder, "Lesson"), sharedSize * 50, 20_000);
+    const smallFiles = Math.round((sharedSize * 1_000_000) / 2 / LESSON_SMALL);
+    const largeFiles = Math.round((sharedSize * 1_000_000) / 2 / LESSON_LARGE);
+    makeSmall(join(source.folder, "Lesson"), smallFiles, LESSON_SMALL);
+    for (let i = 0; i < largeFiles; i++) makeFile(join(source.folder, "Lesson", `large${i}.bin`), LESSON_LARGE);
     await share("Lesson");
     const one = await get(host, "Lesson");
-    const started = performance.now();
-    const sentBefore = sent(source);
+    compare(host, "Lesson");
+    const [before, sentBefore] = [processors(), sent(source)];
     const all = await Promise.all(others.map((host) => get(host, "Lesson")));
-    const last = (performance.now() - started) / 1000;
     const copies = (sent(source) - sentBefore) / (sharedSize * 1_000_000);
-    console.log(`one copy of ${sharedSize} MB in ${sharedSize * 50} files: ${one.toFixed(1)} s`);
+    const after = processors();
+    const idle = (after.idle - before.idle) / (after.all - before.all);
+    for (const host of others) compare(host, "Lesson");
+    console.log(`one copy of ${sharedSize} MB in ${smallFiles} small files and ${largeFiles} larger ones: ${one.toFixed(1)} s`);
     console.log(
-      `${FETCHERS} at once: ${all.map((value) => value.toFixed(1)).join(" ")}; the last one after ${(Math.max(...all) / one).toFixed(2)} × (with comparing: ${last.toFixed(1)} s); the source sent ${copies.toFixed(2)} copies`,
+      `${FETCHERS} at once: ${all.map((value) => value.toFixed(1)).join(" ")}; the last one after ${(Math.max(...all) / one).toFixed(2)} ×; the source sent ${copies.toFixed(2)} copies; the processors were idle for ${(idle * 100).toFixed(0)} % of the time`,
     );
   };
   const share = async (name: string) =>
@@ -65,16 +80,12 @@ try {
   const get = async (host: Host, name: string) => {
     rmSync(join(host.folder, "to"), { recursive: true, force: true });
     mkdirSync(join(host.folder, "to"));
-    const seconds = await lan.timed(host, PEER, hub.address, "get", name, "--to", "to", "--json");
-    const compare = Bun.spawnSync([
-      "rsync",
-      "-rtnci",
-      "--delete",
-      `${join(source.folder, name)}/`,
-      join(host.folder, "to", name),
-    ]);
-    if (compare.stdout.length > 0) throw new Error(`${host.name} has a wrong folder: ${compare.stdout}`);
-    return seconds;
+    return await lan.timed(host, PEER, hub.address, "get", name, "--to", "to", "--json");
+  };
+  const compare = (host: Host, name: string) => {
+    const command = ["rsync", "-rtnci", "--delete", `${join(source.folder, name)}/`, join(host.folder, "to", name)];
+    const { stdout } = Bun.spawnSync(command);
+    if (stdout.length > 0) throw new Error(`${host.name} has a wrong folder: ${stdout}`);
   };
   const [first] = others;
   if (first === undefined) throw new Error("no host");

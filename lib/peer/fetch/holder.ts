@@ -22,7 +22,10 @@ const SHORTEST_REQUEST_S = 1;
 const LONGEST_REQUEST = 2 * 1024 * 1024;
 /** We send requests ahead for the bytes that the holder sends in this time. Seconds. */
 const AHEAD_S = 0.5;
-/** The fewest requests that are sent ahead. */
+/**
+ * This number of requests is sent ahead, however slow the holder is; but not behind one that is longer than it should be, because a piece
+ * is: with a pack of a folder in front of it, the second one would only keep its pieces from being asked of others.
+ */
 const FEWEST_AHEAD = 2;
 /** The most requests that are sent ahead. */
 const MOST_AHEAD = 8;
@@ -152,8 +155,9 @@ export class Holder {
     if (this.source === undefined || this.has === undefined || now < this.restUntil) return false;
     const { length } = this.requests;
     // In a queue, a single request asks for our turn.
-    if (this.position > 0) return length === 0;
-    return length < FEWEST_AHEAD || (length < MOST_AHEAD && this.owed < this.#rate * AHEAD_S);
+    if (length === 0 || this.position > 0) return length === 0;
+    const { owed } = this;
+    return (length < FEWEST_AHEAD && owed <= this.requestLength) || (length < MOST_AHEAD && owed < this.#rate * AHEAD_S);
   }
 
   /** The length of the next request, in bytes. */

@@ -26,18 +26,32 @@ function file(path: string, size: number): FolderEntry & { bytes: Uint8Array } {
 }
 
 describe("FolderCut: packs and pieces", () => {
-  test("small files come first and share packs of at most 4 MiB, larger ones are cut into pieces of 1 MiB", () => {
-    const entries = sizes(2.5 * MIB, 600 * KIB, 0, 1 * MIB, 700 * KIB);
+  test("small files come first and share packs, larger ones are cut into pieces of 1 MiB", () => {
+    const entries = sizes(2.5 * MIB, 100 * KIB, 0, 1 * MIB, 150 * KIB);
     const cut = cutOf(entries);
     expect(Array.from({ length: cut.files }, (_, file) => pathOf(cut, entries, file))).toEqual(["f01", "f04", "f00", "f03"]);
-    expect(starts(cut)).toEqual([0, 1300 * KIB, 2324 * KIB, 3348 * KIB, 3860 * KIB, 4884 * KIB]);
-    expect(cut).toMatchObject({ count: 5, size: 4884 * KIB, longest: 1300 * KIB });
+    expect(starts(cut)).toEqual([0, 250 * KIB, 1274 * KIB, 2298 * KIB, 2810 * KIB, 3834 * KIB]);
+    expect(cut).toMatchObject({ count: 5, size: 3834 * KIB, longest: MIB });
   });
 
-  test("a pack ends before the file that would make it longer than 4 MiB", () => {
-    const cut = cutOf(sizes(...Array(6).fill(1000 * KIB)));
-    expect(starts(cut)).toEqual([0, 4000 * KIB, 6000 * KIB]);
-    expect(starts(cutOf(sizes(...Array(5).fill(MIB - 1))))).toEqual([0, 4 * (MIB - 1), 5 * (MIB - 1)]);
+  test("a pack ends before the file that would make it too long; a longer file is a pack of its own", () => {
+    expect(starts(cutOf(sizes(...Array(6).fill(100 * KIB))))).toEqual([0, 200 * KIB, 400 * KIB, 600 * KIB]);
+    expect(starts(cutOf(sizes(MIB - 1, 256 * KIB, 1)))).toEqual([0, MIB - 1, 1280 * KIB - 1, 1280 * KIB]);
+  });
+
+  test.each([
+    [64, 256],
+    [65, 512],
+    [128, 512],
+    [200, 1024],
+    [512, 2048],
+    [513, 4096],
+    [1_000_000, 4096],
+  ])("packs of a folder of %d MiB have at most %d KiB", (size, longest) => {
+    const small = Array.from({ length: 256 }, (_, i) => ({ path: `f${i}`, size: 64 * KIB, root: ROOT }));
+    const cut = cutOf([...small, { path: "large", size: size * MIB - 256 * 64 * KIB, root: ROOT }]);
+    expect(cut.size).toBe(size * MIB);
+    expect(cut.startOf(1)).toBe(longest * KIB);
   });
 
   test("a pack has at most 1024 files, however short they are", () => {

@@ -289,6 +289,26 @@ describe("IncomingFolder", () => {
     expect(tree()).toEqual({ "Lesson/": "", "Lesson/b/": "", "Lesson/b/c.txt": "two", "Lesson/d.txt": "three" });
   });
 
+  test("of several large files that come at once, one that cannot be saved is named, and the others arrive", async () => {
+    const source = new Source({ "a.bin": LARGE, "b.bin": LARGE, "c.bin": LARGE });
+    const incoming = source.open();
+    const [part = ""] = readdirSync(top).filter((name) => name.endsWith(".part"));
+    mkdirSync(join(top, part, "b.bin"));
+    await incoming.write(0, source.bytes);
+    expect(incoming.failed).toEqual([{ path: "b.bin", reason: expect.any(String) }]);
+    for (const name of ["a.bin", "c.bin"]) expect(Buffer.compare(readFileSync(join(top, part, name)), LARGE)).toBe(0);
+    incoming.keep();
+  });
+
+  test("without its part folder it ends, however many large files come at once", async () => {
+    const source = new Source({ "a.bin": LARGE, "b.bin": LARGE, "c.bin": LARGE });
+    const incoming = source.open();
+    const [part = ""] = readdirSync(top).filter((name) => name.endsWith(".part"));
+    rmSync(join(top, part), { recursive: true });
+    await expect(incoming.write(0, source.bytes)).rejects.toThrow("part folder");
+    incoming.keep();
+  });
+
   test("what has come can be read again for others, the rest cannot", async () => {
     const source = new Source({ "a.txt": "one", "b.bin": LARGE });
     const incoming = source.open();
