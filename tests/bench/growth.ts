@@ -38,9 +38,10 @@ async function fetchAll(places: { host: Host; folder: string }[], hub: string, .
         env: { ...process.env, XDG_CACHE_HOME: join(folder, ".cache"), XDG_STATE_HOME: join(folder, ".state") },
         stdin: "ignore",
         stdout: "ignore",
-        stderr: "inherit",
+        stderr: "pipe",
       });
-      if ((await child.exited) !== 0) throw new Error(`a fetcher ended with ${child.exitCode}`);
+      const said = new Response(child.stderr).text();
+      if ((await child.exited) !== 0) throw new Error(`a fetcher ended with ${child.exitCode}: ${await said}`);
       wall = Math.max(wall, (performance.now() - from) / 1000);
       return Number(child.resourceUsage()?.cpuTime.total ?? 0) / 1e6;
     }),
