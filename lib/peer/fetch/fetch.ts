@@ -131,6 +131,7 @@ class PieceFetch implements FetchState, HolderEvents {
     const now = this.#job.time.now();
     this.#givingUp.tick(now);
     this.#holders.tick(now);
+    this.#askTrees();
     this.#askAll();
     if (this.#givingUp.endIfStuck(now, this.ready && !this.paused)) return;
     // Progress is reported even when no bytes come: the rate on the screen is that of now.
@@ -168,16 +169,15 @@ class PieceFetch implements FetchState, HolderEvents {
   // -------------------------------------------------------------- answers of holders
 
   opened(holder: Holder): void {
-    const { source, record } = holder;
-    const { cut } = this.#job;
-    if (!this.hasHashes) source?.askTree(cut.longest, cut.count);
-    if (record.part) this.#holders.askHave(holder);
+    this.#askTrees();
+    if (holder.record.part) this.#holders.askHave(holder);
     this.#requests.recount();
     this.#ask(holder);
   }
 
   lost(holder: Holder): void {
     for (const request of holder.requests.splice(0)) this.#arrivals.salvage(request);
+    this.#askTrees();
     this.#requests.recount();
     this.#askAll();
     this.#givingUp.endIfAlone();
@@ -200,6 +200,7 @@ class PieceFetch implements FetchState, HolderEvents {
       // It may still give right pieces when another holder gives the hashes.
       holder.treeless = true;
       holder.reason = "it does not send the hashes of its pieces";
+      this.#askTrees();
       this.#givingUp.endIfAlone();
     } else if (!this.#isRight(hashes)) {
       holder.source?.fail("its piece hashes are not those of the file it announced", true);
@@ -313,6 +314,10 @@ class PieceFetch implements FetchState, HolderEvents {
       this.#job.tools.report({ event: "verifying" });
       this.end();
     } else this.#askAll();
+  }
+
+  #askTrees(): void {
+    if (!this.#over && !this.hasHashes) this.#holders.askTrees();
   }
 
   #ask(holder: Holder): void {

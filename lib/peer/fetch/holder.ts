@@ -100,6 +100,8 @@ export class Holder {
   met = false;
   /** It is on this computer. */
   near = false;
+  /** It was asked for the hashes of the pieces on this connection. */
+  treeAsked = false;
   /** It does not give the hashes of the pieces. */
   treeless = false;
   /** It gave a right piece. */
@@ -184,7 +186,7 @@ export class Holder {
     this.met = true;
     this.source = source;
     this.position = 0;
-    this.haveDue = this.starved = false;
+    this.haveDue = this.starved = this.treeAsked = false;
     this.#servedAt = this.#openedAt = this.#measuredAt = now;
     this.#measured = this.lately = 0;
     this.#queue.begin();

@@ -25,6 +25,12 @@ const MOST_OF_HOST = 250;
 const EXCHANGE_MS = 2_000;
 /** The fetch asks a holder with an unfinished file which pieces it has each time this time has passed. Milliseconds. */
 const HAVE_MS = 400;
+/** The same while the holder has several requests to answer: then there is no hurry. Milliseconds. */
+const HAVE_BUSY_MS = 1_600;
+/** The most holders at once that are asked for the hashes of the pieces. */
+const MOST_TREES = 2;
+/** All are asked for the hashes when none has given them after this time. Milliseconds. */
+const TREE_MS = 1_000;
 /** The number of failures that a failed connection counts as, if the holder has never answered. */
 const NEVER_ANSWERED = 2;
 /** A holder that refused a pass only because it is not back at the tracker yet is asked again after this time. Milliseconds. */
@@ -57,6 +63,8 @@ export class Holders {
   readonly #on: HolderEvents;
   readonly #byEndpoint = new Map<string, Holder>();
   #exchangedAt = 0;
+  /** When a holder was asked for the hashes of the pieces for the first time. */
+  #treesAskedAt: number | undefined;
 
   constructor(job: PieceJob, state: FetchState, on: HolderEvents) {
     this.#job = job;
@@ -163,6 +171,22 @@ export class Holders {
     });
   }
 
+  /** Asks a few holders for the hashes of the pieces, and all when these do not give them soon. */
+  askTrees(): void {
+    const now = this.#job.time.now();
+    const { longest, count } = this.#job.cut;
+    this.#treesAskedAt ??= now;
+    const asked = this.open.filter(({ treeAsked, treeless }) => treeAsked && !treeless).length;
+    let places = now - this.#treesAskedAt < TREE_MS ? MOST_TREES - asked : Number.POSITIVE_INFINITY;
+    for (const holder of this.open) {
+      if (places <= 0) return;
+      if (holder.treeAsked) continue;
+      holder.treeAsked = true;
+      holder.source?.askTree(longest, count);
+      places -= 1;
+    }
+  }
+
   askHave(holder: Holder): void {
     holder.haveDue = true;
     holder.haveAskedAt = this.#job.time.now();
@@ -247,7 +271,7 @@ export class Holders {
 
   /** Fails a holder that sends nothing, or almost nothing. Asks a holder with an unfinished file which pieces it has by now. */
   #watch(holder: Holder, now: number): void {
-    const { source, record, has, haveDue, haveAskedAt } = holder;
+    const { source, record, has, haveDue, haveAskedAt, requests } = holder;
     if (source === undefined) return;
     if (this.#state.paused || source.pending === 0) holder.restart(now);
     const slowFor = holder.slowFor(now, holder.requests.length > 0 || !this.#state.hasHashes || has === undefined);
@@ -259,7 +283,13 @@ export class Holders {
       source.fail("it sends too slowly", false);
     } else if (slowFor > SLOW_MS) source.fail(`it sent next to nothing for ${SLOW_MS / 60_000} minutes`, true);
     else if (inVain !== undefined) source.fail(inVain, true);
-    else if (record.part && has?.complete !== true && !haveDue && now - haveAskedAt >= HAVE_MS) this.askHave(holder);
+    else if (
+      record.part &&
+      has?.complete !== true &&
+      !haveDue &&
+      now - haveAskedAt >= (requests.length > 1 ? HAVE_BUSY_MS : HAVE_MS)
+    )
+      this.askHave(holder);
   }
 
   /** All connections are taken: disconnects those of `rivals` that have nothing to give, for holders that wait for a connection. */
