@@ -8,7 +8,8 @@ import { escapeValue, type FileName, type FileRecord, isCounted, modifiedOf } fr
 import { addressFor, fairly, lineOf, linesOf, pageOf } from "./answer-lines.ts";
 import { Circles } from "./circles.ts";
 import { eachOf, type Few, withOne, withoutOne } from "./few.ts";
-import { FindIndex } from "./find.ts";
+import { find } from "./find.ts";
+import { FindIndex } from "./find-index.ts";
 import { NamedList } from "./named-list.ts";
 import type { Listed, Member, Seer, SharedFile, Shelf } from "./shelf.ts";
 
@@ -330,7 +331,7 @@ export class Catalog {
     const enclosed = this.#circles.find(wish, seer.id).filter(({ file }) => !wish.group || !isOpen(file));
     const first = enclosed.slice(wish.offset, wish.offset + wish.limit);
     const page = { offset: Math.max(0, wish.offset - enclosed.length), limit: wish.limit - first.length };
-    const { contents, total } = yield* this.#index.steps({ ...wish, ...page }, among);
+    const { contents, total } = yield* find(this.#index, { ...wish, ...page }, among);
     const lines = first.map(({ file, holders }) => lineOf(file, seer, wish.group ? holders : undefined));
     for (const { items, holders } of contents) {
       for (const file of items) {
