@@ -23,7 +23,7 @@ import { roomSecret } from "./lib/program/room-key.ts";
 import { outsideOf } from "./lib/program/settings.ts";
 import { endingSignals } from "./lib/program/signals.ts";
 import { type Address, formatEndpoint, hostOf, isIPv6, parseAddress } from "./lib/protocol/address.ts";
-import { DEFAULT_TRACKER_PORT } from "./lib/protocol/messages.ts";
+import { DEFAULT_TRACKER_PORT } from "./lib/protocol/numbers.ts";
 import { encodeFromTracker } from "./lib/protocol/write.ts";
 import { jsonLine, printable } from "./lib/text.ts";
 import { type Announcement, announce } from "./lib/tracker/announce.ts";

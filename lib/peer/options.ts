@@ -32,7 +32,8 @@ import {
 import { describeSettings, NOTHING_OUTSIDE, type Outside, settingsFrom } from "../program/settings.ts";
 import { meantPath } from "../program/typed-path.ts";
 import { isLinkLocal, parseAddress, parseEndpoint } from "../protocol/address.ts";
-import { DEFAULT_MAX_FILES, DEFAULT_TRACKER_PORT, type Page, type Wish } from "../protocol/messages.ts";
+import type { Page, Wish } from "../protocol/messages.ts";
+import { DEFAULT_MAX_FILES, DEFAULT_TRACKER_PORT } from "../protocol/numbers.ts";
 import { peerName } from "../protocol/peer-name.ts";
 import { type FileName, parseFileName, parseRoot, SAY_LIMIT } from "../protocol/record.ts";
 import { byteLength, cutTo, parseDuration, parseSize, printable } from "../text.ts";

@@ -2,7 +2,7 @@
 
 import { resolve } from "node:path";
 import { VERSION } from "../../program/cli.ts";
-import { DEFAULT_MAX_FILES } from "../../protocol/messages.ts";
+import { DEFAULT_MAX_FILES } from "../../protocol/numbers.ts";
 import { plural } from "../../text.ts";
 import type { PeerEvent } from "../events.ts";
 import { type CommandLine, DEFAULT_PORT } from "../options.ts";

@@ -2,7 +2,7 @@
 
 import { realpathSync } from "node:fs";
 import { UsageError } from "../../error.ts";
-import { DEFAULT_MAX_FILES } from "../../protocol/messages.ts";
+import { DEFAULT_MAX_FILES } from "../../protocol/numbers.ts";
 import { formatSize, plural, printable } from "../../text.ts";
 import { checkDefaultFolder } from "../disk/default-folder.ts";
 import { type ChosenFiles, chooseFiles, isFolder, type LeftOut, type SharedFile } from "../disk/share.ts";

@@ -2,7 +2,7 @@
 
 import { realpathSync } from "node:fs";
 import { CancelledError, FtError, UsageError } from "../../error.ts";
-import { DEFAULT_MAX_FILES } from "../../protocol/messages.ts";
+import { DEFAULT_MAX_FILES } from "../../protocol/numbers.ts";
 import { foldBareName } from "../../protocol/peer-name.ts";
 import { printable } from "../../text.ts";
 import { orCancelled } from "../cancel.ts";
