@@ -20,6 +20,7 @@ import { acceptBoth } from "./lib/net/http.ts";
 import { dialableFrom, interfaces, isOnNetwork, watchInterfaces } from "./lib/net/interfaces.ts";
 import { type Listener, type ListenOptions, listen, listenNear } from "./lib/net/listen.ts";
 import { Admission } from "./lib/peer/admission.ts";
+import type { CommandLine } from "./lib/peer/arguments.ts";
 import { mayCallBack } from "./lib/peer/call-backs.ts";
 import { orCancelled } from "./lib/peer/cancel.ts";
 import { Accepting } from "./lib/peer/commands/accept.ts";
@@ -55,7 +56,7 @@ import { FolderDownloads, fetchFolderList } from "./lib/peer/folder-downloads.ts
 import { FolderSharing } from "./lib/peer/folder-sharing.ts";
 import { HandOuts } from "./lib/peer/hand-out.ts";
 import { Offers } from "./lib/peer/offers.ts";
-import { type CommandLine, DEFAULT_PORT, defaultPeerName, PEER_COMMANDS, type PeerCommand } from "./lib/peer/options.ts";
+import { DEFAULT_PORT, defaultPeerName, PEER_COMMANDS, type PeerCommand } from "./lib/peer/options.ts";
 import { type Holding, isDialable, isOwnRecord, isTrackerHere } from "./lib/peer/own-address.ts";
 import { describeChangedName } from "./lib/peer/own-name.ts";
 import { RateLimit } from "./lib/peer/rate-limit.ts";
