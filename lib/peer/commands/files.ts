@@ -8,7 +8,8 @@ import type { CommandLine } from "../arguments.ts";
 import { checkDefaultFolder } from "../disk/default-folder.ts";
 import { type ChosenFiles, chooseFiles, isFolder, type LeftOut, type SharedFile } from "../disk/share.ts";
 import { SharedFolder } from "../disk/shared-folder.ts";
-import { describeLeft, describeNames, leftInFolder } from "../screen/view.ts";
+import { leftInFolder } from "../screen/event-words.ts";
+import { describeLeft, describeNames } from "../screen/view.ts";
 
 /** The most shared files that a sentence names. */
 const FILES_NAMED = 10;

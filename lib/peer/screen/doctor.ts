@@ -17,7 +17,8 @@ import { tryFolder } from "../disk/target-folder.ts";
 import { asRemembered, type Located, lookAround, nobodyFound, typed } from "../locate.ts";
 import { type Session, type TrackerPlace, UNTRUSTED } from "../session.ts";
 import { wrap } from "./columns.ts";
-import { colours, howToOpen } from "./view.ts";
+import { howToOpen } from "./event-words.ts";
+import { colours } from "./view.ts";
 
 /** The longest wait for the tracker to say whether it can connect to this peer's port. Milliseconds. */
 const REACH_MS = 6_000;

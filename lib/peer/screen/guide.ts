@@ -19,6 +19,7 @@ import type { Wants } from "../wants.ts";
 import type { Telling } from "./asking.ts";
 import { askFiles, askFolder, refuseTarget } from "./choosing.ts";
 import { columnsOf, fitName } from "./columns.ts";
+import { describeEvent } from "./event-words.ts";
 import { fetchAll } from "./fetching.ts";
 import { Finder, type Found, keyOfFound, layFound } from "./finder.ts";
 import type { Handing } from "./handing.ts";
@@ -27,7 +28,7 @@ import { mayLeave } from "./leaving.ts";
 import { askInside } from "./looking-in.ts";
 import { News } from "./news.ts";
 import { Offering } from "./offering.ts";
-import { describeEvent, peerTable } from "./view.ts";
+import { peerTable } from "./view.ts";
 import { withoutCommands } from "./words.ts";
 
 /** The list of the first search comes within this time, or the line is shown without it. Milliseconds. */
