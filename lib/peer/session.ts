@@ -11,8 +11,10 @@ import type { FileRecord } from "../protocol/record.ts";
 import { encodeToTracker } from "../protocol/write.ts";
 import { BasicTracker, BYE_MS } from "./basic-tracker.ts";
 import { dialTracker } from "./dial-tracker.ts";
-import { ExcludedError, type Exclusion, exclusionIn, waitFor } from "./exclusion.ts";
+import { ExcludedError, exclusionIn } from "./exclusion.ts";
+import { FullTries } from "./full-tries.ts";
 import { TrackerGroup } from "./group.ts";
+import { KeptOut } from "./kept-out.ts";
 import { isDialable } from "./own-address.ts";
 import { OwnList } from "./own-list.ts";
 import { TrackerRequests } from "./requests.ts";
@@ -30,13 +32,6 @@ const AWAY_PATIENCE_MS = 1_500;
 const CHECK_MS = 4_000;
 /** After this number of failed retries the peer looks for the tracker at another address. */
 const RETRIES_BEFORE_LOOKING = 2;
-/**
- * A tracker that was taken for a basic one is tried with FT/2 again after this time, and each further time after four times as long. On
- * FT/1 a peer serves everybody, so a mistake must end soon. Milliseconds.
- */
-const TRY_FULL_MS = 1_000;
-/** The longest wait before a basic tracker is tried with FT/2 again. Milliseconds. */
-const LONGEST_TRY_FULL_MS = 600_000;
 /** After a restart of the tracker, other peers may take this long to reconnect. Milliseconds. */
 const SETTLING_MS = LONGEST_RETRY_MS + 10_000;
 
@@ -49,6 +44,8 @@ export class Session {
   readonly #list: OwnList;
   readonly #retries: Retries;
   readonly #group: TrackerGroup;
+  readonly #keptOut: KeptOut;
+  readonly #fullTries: FullTries;
   #tracker: TrackerPlace;
   #joining = false;
   #returnedAt = Number.NEGATIVE_INFINITY;
@@ -58,19 +55,13 @@ export class Session {
   #reach: Extract<Push, { verb: "REACH" }> | undefined;
   /** The tracker closes the connection for this reason. */
   #dismissal: Dismissal | undefined;
-  /** The operator keeps this peer out. */
-  #exclusion: Exclusion | undefined;
-  /** The reason why this peer has left, when its person did not ask for that. */
-  #leftBecause: FtError | undefined;
   /** Known to this peer and its tracker only: with it, a new connection takes the place of a lost one. */
   #secret: string | undefined;
   #connection: TrackerConnection | undefined;
   #standing: Standing | undefined;
   #online = false;
   #leaving = false;
-  #toldOpen = false;
   #cancelPing = () => {};
-  #cancelTryFull = () => {};
   /** Called when this peer is online again, or has left. */
   #waitingForReturn: (() => void)[] = [];
 
@@ -97,6 +88,8 @@ export class Session {
       isUsed: (channel) => this.#online && channel === this.#connection?.channel,
     });
     this.#retries = new Retries(options);
+    this.#keptOut = new KeptOut(options);
+    this.#fullTries = new FullTries(this.#clock);
     this.#group = new TrackerGroup({ ...options, isDialable: (at) => isDialable(at, this.#standing) });
   }
 
@@ -148,7 +141,7 @@ export class Session {
 
   /** The sentence why this peer is offline although its tracker may be there; undefined when that is not so. */
   get whyOffline(): string | undefined {
-    return this.#online ? undefined : this.#kept?.message;
+    return this.#online ? undefined : this.#keptOut.error?.message;
   }
 
   /** Whether this peer was online and is reconnecting. */
@@ -166,7 +159,7 @@ export class Session {
     if (!this.#online || channel === undefined) {
       this.#retries.succeeded();
       // On another network the tracker may be another one, or see this peer at another address.
-      this.#exclusion = undefined;
+      this.#keptOut.forgetExclusion();
       if (!this.#joining) this.#retryLater();
       return;
     }
@@ -190,7 +183,7 @@ export class Session {
    */
   async sendAgain(): Promise<void> {
     const channel = this.#connection?.channel;
-    if (this.#leftBecause !== undefined) {
+    if (this.#keptOut.leftBecause !== undefined) {
       this.comeBack();
       return;
     }
@@ -207,14 +200,14 @@ export class Session {
   async leave(because?: FtError): Promise<void> {
     if (this.#leaving) return;
     this.#leaving = true;
-    this.#leftBecause = because;
+    this.#keptOut.leftBecause = because;
     this.#attempt += 1;
     this.#joining = false;
     this.#retries.stop();
     this.#list.stop();
     this.#group.stop();
     this.#cancelPing();
-    this.#cancelTryFull();
+    this.#fullTries.stop();
     if (this.#online && this.#standing?.profile === 1) await this.#basic.leave();
     const channel = this.#connection?.channel;
     if (this.#online && channel !== undefined && !channel.closed) {
@@ -231,7 +224,7 @@ export class Session {
   comeBack(): void {
     if (!this.#leaving) return;
     this.#leaving = false;
-    this.#leftBecause = undefined;
+    this.#keptOut.leftBecause = undefined;
     this.#retries.succeeded();
     this.#retryLater();
   }
@@ -296,18 +289,10 @@ export class Session {
     this.#standing = standingOn(channel, { profile: 1, you: channel.local.address, max: DEFAULT_MAX_FILES, key: "" });
     this.#online = true;
     this.#options.report({ event: "joined", profile: 1, name: "", peers: 0, files: 0, left });
-    this.#tryFullLater(TRY_FULL_MS);
-  }
-
-  /** A tracker of FT/2 that was very busy may have been taken for a basic one. */
-  #tryFullLater(wait: number): void {
-    this.#cancelTryFull();
-    this.#cancelTryFull = this.#clock.after(wait, () => {
-      this.#tryFull().catch(() => {
-        const isBasic = this.#online && !this.#leaving && this.#standing?.profile === 1;
-        if (isBasic) this.#tryFullLater(Math.min(LONGEST_TRY_FULL_MS, 4 * wait));
-      });
-    });
+    this.#fullTries.begin(
+      () => this.#tryFull(),
+      () => this.#online && !this.#leaving && this.#standing?.profile === 1,
+    );
   }
 
   /** Says HELLO FT/2 to a tracker that was taken for a basic one. When it answers, this peer joins it anew. */
@@ -360,8 +345,7 @@ export class Session {
     this.#standing = standing;
     this.#group.joined(this.#tracker, key, group);
     this.#online = true;
-    this.#exclusion = undefined;
-    this.#toldOpen = false;
+    this.#keptOut.joined();
     this.#pingLater();
     this.#list.addParts(channel, standing);
     const left = list.slice(max);
@@ -417,15 +401,9 @@ export class Session {
     return reply;
   }
 
-  /** The error of requests of a peer that is kept out, or has no file left. */
-  get #kept(): FtError | undefined {
-    if (this.#leftBecause !== undefined || this.#exclusion === undefined) return this.#leftBecause;
-    return new ExcludedError(this.#exclusion, this.#clock.at());
-  }
-
   /** The error of a request without a reply. `reason` is a clause. */
   #gone(reason = ""): FtError {
-    const kept = this.#kept;
+    const kept = this.#keptOut.error;
     if (kept !== undefined) return kept;
     // Only a peer that was online reconnects; a first join that fails ends the program.
     const then = this.#standing === undefined ? "" : " Trying again in the background.";
@@ -441,40 +419,27 @@ export class Session {
     if (!this.#online || this.#leaving) return;
     this.#online = false;
     const { code, until } = this.#dismissal ?? {};
-    if (code === "kicked" || code === "banned") this.#exclude({ code, until });
+    if (code === "kicked" || code === "banned") this.#keptOut.exclude({ code, until });
     else this.#options.report({ event: "away", reason: code === undefined ? reason : "it was stopped" });
-    if (this.#exclusion === undefined) this.#group.lost(() => this.#goElsewhere());
+    if (!this.#keptOut.isExcluded) this.#group.lost(() => this.#goElsewhere());
     this.#retryLater();
-  }
-
-  /** The operator keeps this peer out. Its person is told once. */
-  #exclude(exclusion: Exclusion): void {
-    const before = this.#exclusion;
-    this.#exclusion = exclusion;
-    const { code, until } = exclusion;
-    // The end is told to the second in one message and to the millisecond in the other.
-    const isKnown = before?.code === code && Math.abs((before.until ?? 0) - (until ?? 0)) <= 1000;
-    if (isKnown) return;
-    const end = until === undefined ? {} : { until: new Date(until).toISOString() };
-    this.#options.report({ event: "dismissed", code, ...end });
   }
 
   // -------------------------------------------------------------- coming back
 
   #retryLater(): void {
-    const wait = this.#exclusion === undefined ? 0 : waitFor(this.#exclusion, this.#clock.at());
-    this.#retries.later(wait, () => this.#retry());
+    this.#retries.later(this.#keptOut.wait, () => this.#retry());
   }
 
   #retry(): void {
     const attempt = ++this.#attempt;
     this.#rejoin(attempt).catch((error: unknown) => {
       if (attempt !== this.#attempt) return;
-      if (error instanceof ExcludedError) this.#exclude(error.exclusion);
+      if (error instanceof ExcludedError) this.#keptOut.exclude(error.exclusion);
       this.#giveUpJoining();
       if (error instanceof RoomRefusal) this.#shutOut(error);
       else if (!this.#leaving) {
-        if (codeOf(error) === NOT_SECURED) this.#tellOpen();
+        if (codeOf(error) === NOT_SECURED) this.#keptOut.foundOpen();
         this.#retryLater();
       }
     });
@@ -485,14 +450,6 @@ export class Session {
     if (this.#leaving) return;
     this.#options.report({ event: "shut-out", code: refusal.code, words: refusal.message });
     void this.leave(refusal);
-  }
-
-  /** Where the private room was, another program answers. Its person is told once; the room may come back. */
-  #tellOpen(): void {
-    if (this.#toldOpen) return;
-    this.#toldOpen = true;
-    const reason = "a program answers there that does not encrypt, as the private room did; nothing was sent to it";
-    this.#options.report({ event: "away", reason });
   }
 
   #giveUpJoining(): void {
@@ -516,7 +473,7 @@ export class Session {
 
   /** The tracker is away for long: this peer tries the others of its group now, whatever it waits for. */
   #goElsewhere(): void {
-    if (this.#online || this.#leaving || this.#exclusion !== undefined) return;
+    if (this.#online || this.#leaving || this.#keptOut.isExcluded) return;
     this.#retries.stop();
     this.#giveUpJoining();
     this.#tracker = this.#group.current ?? this.#tracker;
@@ -571,7 +528,7 @@ export class Session {
 
   /** The profile that the tracker speaks. A tracker that is away has a moment to come back. */
   async #ready(): Promise<Profile> {
-    if (!this.#online && !this.#leaving && this.#exclusion === undefined) {
+    if (!this.#online && !this.#leaving && !this.#keptOut.isExcluded) {
       const returned = new Promise<void>((resolve) => this.#waitingForReturn.push(resolve));
       await Promise.race([returned, sleep(this.#clock, AWAY_PATIENCE_MS)]);
     }
