@@ -17,7 +17,7 @@ import { userFolder } from "./lib/files.ts";
 import type { Dial } from "./lib/net/channel.ts";
 import { dial } from "./lib/net/dial.ts";
 import { acceptBoth } from "./lib/net/http.ts";
-import { dialableFrom, interfaces, isOnNetwork, watchInterfaces } from "./lib/net/interfaces.ts";
+import { dialableFrom, interfaces, watchInterfaces } from "./lib/net/interfaces.ts";
 import { type Listener, type ListenOptions, listen, listenNear } from "./lib/net/listen.ts";
 import { Admission } from "./lib/peer/admission.ts";
 import type { CommandLine } from "./lib/peer/arguments.ts";
@@ -56,6 +56,7 @@ import { FolderDownloads, fetchFolderList } from "./lib/peer/folder-downloads.ts
 import { FolderSharing } from "./lib/peer/folder-sharing.ts";
 import { HandOuts } from "./lib/peer/hand-out.ts";
 import { Offers } from "./lib/peer/offers.ts";
+import { isOnNetwork } from "./lib/peer/on-network.ts";
 import { DEFAULT_PORT, defaultPeerName, PEER_COMMANDS, type PeerCommand } from "./lib/peer/options.ts";
 import { type Holding, isDialable, isOwnRecord, isTrackerHere } from "./lib/peer/own-address.ts";
 import { describeChangedName } from "./lib/peer/own-name.ts";
