@@ -1,7 +1,7 @@
 // Turns records, peers and finished downloads into lines for a person and objects for a script. Writes nothing itself.
 
 import { basename } from "node:path";
-import pc from "picocolors";
+import { colours } from "../../program/cli.ts";
 import { formatEndpoint } from "../../protocol/address.ts";
 import { FOLDER_TYPE } from "../../protocol/folder.ts";
 import type { PeerLine } from "../../protocol/messages.ts";
@@ -14,9 +14,6 @@ import type { Downloaded } from "../download.ts";
 import { type Column, table } from "./columns.ts";
 import { typedName } from "./typed-name.ts";
 import { peerLabels } from "./who.ts";
-
-/** Colours for a terminal only; picocolors alone would also colour the logs of build servers. */
-export const colours = pc.createColors(pc.isColorSupported && process.stdout.isTTY === true);
 
 /** How a table of files is shown. Every table without a width goes into a pipe or a file: tabs, nothing cut, no title. */
 export interface TableLook {
