@@ -44,24 +44,6 @@ export function contentTable(records: FileRecord[], width?: number, look: TableL
   return fileTable(records, holdersCell, width, look);
 }
 
-/**
- * One record for each content among these, with the number of peers that have the whole of it. A record without a content id counts as the
- * content of its name and size. A record for which `isMine` holds stands for its content.
- */
-export function groupByContent(records: FileRecord[], isMine: (record: FileRecord) => boolean = () => false): FileRecord[] {
-  const byName = ({ name, size }: FileRecord) => `${size} ${name}`;
-  const proven = new Map(records.flatMap((one) => (one.root === undefined ? [] : [[byName(one), `${one.root} ${one.size}`]])));
-  const contentOf = (one: FileRecord) => (one.root === undefined ? proven.get(byName(one)) : `${one.root} ${one.size}`);
-  const groups = Map.groupBy(records, (one) => contentOf(one) ?? byName(one));
-  return [...groups.values()].flatMap((group) => {
-    const whole = group.filter(({ part }) => !part);
-    const shown = group.find(isMine) ?? whole[0] ?? group[0];
-    if (shown === undefined) return [];
-    const root = shown.root ?? group.find((one) => one.root !== undefined)?.root;
-    return [{ ...shown, root, holders: new Set(whole.map((one) => formatEndpoint(one))).size }];
-  });
-}
-
 /** A name is never shown wider than this, whatever the terminal's width. Columns. */
 const NAME_WIDTH = 60;
 /** A name shrinks to this width before another column is left out. Columns. */
