@@ -62,28 +62,33 @@ export interface Sheet<Item extends object> {
   /** Where each name begins in the text, and where the one after the last would. */
   readonly starts: number[];
   readonly titles: Title<Item>[];
-  /** The content of each title, and its score. They are here because titles and contents are far apart in memory. */
-  readonly contents: Content<Item>[];
+  /**
+   * The number of each title's content, and the score of that. They are here because titles and contents are far apart in memory: to
+   * compare two contents by `===` reads both.
+   */
+  readonly owners: number[];
   readonly scores: number[];
 }
 
-export function sheetOf<Item extends object>(all: Iterable<Content<Item>>): Sheet<Item> {
+export function sheetOf<Item extends object>(contents: Iterable<Content<Item>>): Sheet<Item> {
   const titles: Title<Item>[] = [];
   const starts = [0];
-  const contents: Content<Item>[] = [];
+  const owners: number[] = [];
   const scores: number[] = [];
+  let owner = 0;
   let end = 0;
-  for (const content of all) {
+  for (const content of contents) {
     const score = scoreOf(content);
     for (const title of eachOf(content.titles)) {
       titles.push(title);
-      contents.push(content);
+      owners.push(owner);
       scores.push(score);
       end += title.name.length + SEPARATOR.length;
       starts.push(end);
     }
+    owner += 1;
   }
-  return { text: titles.map(({ name }) => name).join(SEPARATOR), starts, titles, contents, scores };
+  return { text: titles.map(({ name }) => name).join(SEPARATOR), starts, titles, owners, scores };
 }
 
 function scoreOf({ key, hosts, newest }: Content<object>): number {

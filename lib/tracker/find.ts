@@ -2,16 +2,7 @@
 
 import type { Wish } from "../protocol/messages.ts";
 import { eachOf, sizeOf } from "./few.ts";
-import {
-  type Content,
-  type Findable,
-  type FindIndex,
-  SCORE_LIMIT,
-  SEPARATOR,
-  type Sheet,
-  sheetOf,
-  type Title,
-} from "./find-index.ts";
+import { type Findable, type FindIndex, SCORE_LIMIT, SEPARATOR, type Sheet, sheetOf, type Title } from "./find-index.ts";
 import { filterOf } from "./fit.ts";
 import { compareRanked, InOrder, type Ranked } from "./found-order.ts";
 import { SearchWork } from "./search-work.ts";
@@ -59,7 +50,6 @@ export function* find<Item extends Findable<Item>>(
 
 /** A content that fits. Its key is rank and score as one number, its title the best one. */
 interface Hit<Item extends object> extends Ranked {
-  readonly content: Content<Item>;
   title: Title<Item>;
   /** Its records that fit; 1 when grouped. */
   count: number;
@@ -84,8 +74,9 @@ class Search<Item extends Findable<Item>> {
   readonly #passes: ((item: Item) => boolean) | undefined;
   readonly work = new SearchWork();
   readonly #hits: InOrder<Hit<Item>>;
-  /** The content that is being read. The next name may be another one of it. */
+  /** The content that is being read, and its number in the sheet. The next name may be another one of it. */
   #open: Hit<Item> | undefined;
+  #owner = -1;
   #total = 0;
 
   constructor(wish: Wish) {
@@ -108,6 +99,7 @@ class Search<Item extends Findable<Item>> {
       yield;
       this.work.beginStep();
     }
+    this.#close();
   }
 
   /** Reads to the end of this step, or of the sheet; gives the place to go on from. Not part of `read`, because generators are slow. */
@@ -124,14 +116,15 @@ class Search<Item extends Findable<Item>> {
   /** Takes in a name that fits. */
   #take(sheet: Sheet<Item>, at: number): void {
     const title = sheet.titles[at];
-    const content = sheet.contents[at];
+    const owner = sheet.owners[at] ?? -1;
     const count = title === undefined ? 0 : this.#countOf(title);
-    if (title === undefined || content === undefined || count === 0) return;
-    const hit = { key: this.#keyOf(sheet, at), content, title, count };
+    if (title === undefined || count === 0) return;
+    const hit = { key: this.#keyOf(sheet, at), title, count };
     const open = this.#open;
-    if (open?.content !== content) {
+    if (open === undefined || owner !== this.#owner) {
       this.#close();
       this.#open = hit;
+      this.#owner = owner;
       return;
     }
     if (!this.#wish.group) open.count += count;
@@ -218,7 +211,6 @@ class Search<Item extends Findable<Item>> {
   /** The page, from what was read. */
   *page(): Generator<undefined, FoundPage<Item>> {
     const { offset, limit, group } = this.#wish;
-    this.#close();
     const contents: FoundPage<Item>["contents"] = [];
     let skip = offset;
     let room = limit;
@@ -236,7 +228,7 @@ class Search<Item extends Findable<Item>> {
       const items = this.#itemsOf(hit.title).slice(skip, group ? skip + 1 : skip + room);
       skip = 0;
       room -= items.length;
-      if (items.length > 0) contents.push({ items, holders: hit.content.holders });
+      if (items.length > 0) contents.push({ items, holders: hit.title.content.holders });
     }
     return { contents, total: this.#total };
   }
