@@ -58,7 +58,7 @@ import { HandOuts } from "./lib/peer/hand-out.ts";
 import { Offers } from "./lib/peer/offers.ts";
 import { isOnNetwork } from "./lib/peer/on-network.ts";
 import { DEFAULT_PORT, defaultPeerName, PEER_COMMANDS, type PeerCommand } from "./lib/peer/options.ts";
-import { type Holding, isDialable, isOwnRecord, isTrackerHere } from "./lib/peer/own-address.ts";
+import { isDialable, isOwnRecord, isTrackerHere, type RecordHolder } from "./lib/peer/own-address.ts";
 import { describeChangedName } from "./lib/peer/own-name.ts";
 import { RateLimit } from "./lib/peer/rate-limit.ts";
 import { guide } from "./lib/peer/screen/guide.ts";
@@ -228,7 +228,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     report,
     clock: quietClock,
   });
-  const isOwn = (record: Holding) => isOwnRecord(record, listener.port, session.standing);
+  const isOwn = (record: RecordHolder) => isOwnRecord(record, listener.port, session.standing);
   /** Whether this peer shares the content of a record, whoever the record is of. */
   const isMine = (record: FileRecord) => {
     const { root } = record;

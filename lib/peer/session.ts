@@ -13,7 +13,6 @@ import { BasicTracker, BYE_MS } from "./basic-tracker.ts";
 import { dialTracker } from "./dial-tracker.ts";
 import { ExcludedError, exclusionIn } from "./exclusion.ts";
 import { FullTries } from "./full-tries.ts";
-import { TrackerGroup } from "./group.ts";
 import { KeptOut } from "./kept-out.ts";
 import { isDialable } from "./own-address.ts";
 import { OwnList } from "./own-list.ts";
@@ -23,6 +22,7 @@ import { RoomRefusal } from "./room.ts";
 import { type SessionOptions, type TrackerPlace, UNTRUSTED } from "./session-types.ts";
 import { type Standing, standingOn } from "./standing.ts";
 import { type Reply, TrackerConnection, unexpected } from "./tracker-connection.ts";
+import { TrackerGroup } from "./tracker-group.ts";
 
 export { type Introduced, type SessionEvent, type SessionOptions, type TrackerPlace, UNTRUSTED } from "./session-types.ts";
 

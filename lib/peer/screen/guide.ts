@@ -29,7 +29,7 @@ import { askInside } from "./looking-in.ts";
 import { News } from "./news.ts";
 import { Offering } from "./offering.ts";
 import { peerTable } from "./view.ts";
-import { withoutCommands } from "./words.ts";
+import { withoutCommands } from "./without-commands.ts";
 
 /** The list of the first search comes within this time, or the line is shown without it. Milliseconds. */
 const FIRST_LIST_MS = 400;

@@ -1,4 +1,4 @@
-// The rate of a download, and its progress as one line.
+// The rate of a download, and its progress as one line of text without a bar. progress.ts draws the bars.
 
 import { formatDuration, formatRate, formatSize, plural } from "../../text.ts";
 

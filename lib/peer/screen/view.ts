@@ -12,8 +12,8 @@ import { whyRenamed } from "../disk/local-name.ts";
 import type { LeftOut } from "../disk/share.ts";
 import type { Downloaded } from "../download.ts";
 import { type Column, table } from "./columns.ts";
+import { peerLabels } from "./peer-labels.ts";
 import { typedName } from "./typed-name.ts";
-import { peerLabels } from "./who.ts";
 
 /** How a table of files is shown. Every table without a width goes into a pipe or a file: tabs, nothing cut, no title. */
 export interface TableLook {
