@@ -69,7 +69,11 @@ export class Session {
     this.#options = options;
     this.#clock = options.clock;
     this.#tracker = options.tracker;
-    this.#basic = new BasicTracker({ dial: (signal) => this.#dial("", signal), where: () => this.#where, clock: this.#clock });
+    this.#basic = new BasicTracker({
+      dial: (signal) => this.#dial(this.#tracker, "", signal),
+      where: () => this.#where,
+      clock: this.#clock,
+    });
     this.requests = new TrackerRequests({
       ready: () => this.#ready(),
       profile: () => (this.#online ? this.#standing?.profile : undefined),
@@ -119,7 +123,7 @@ export class Session {
     const stop = () => channel?.destroy();
     signal?.addEventListener("abort", stop);
     try {
-      channel = await this.#dial(" Check the address and that ft-tracker runs there.", signal);
+      channel = await this.#dial(this.#tracker, " Check the address and that ft-tracker runs there.", signal);
       if (attempt !== this.#attempt) throw new CancelledError();
       await this.#introduce(channel, signal);
     } catch (error) {
@@ -231,9 +235,9 @@ export class Session {
 
   // -------------------------------------------------------------- joining
 
-  #dial(hint: string, signal: AbortSignal | undefined): Promise<Channel> {
+  #dial(at: TrackerPlace, hint: string, signal: AbortSignal | undefined): Promise<Channel> {
     const { dial, enter } = this.#options;
-    return dialTracker(this.#tracker, { dial, enter, clock: this.#clock, signal, hint });
+    return dialTracker(at, { dial, enter, clock: this.#clock, signal, hint });
   }
 
   /** Greets the tracker and sends it the list, in the protocol that it speaks. */
@@ -241,7 +245,7 @@ export class Session {
     this.#reach = undefined;
     this.#dismissal = undefined;
     this.#connection = this.#connect(channel);
-    const { hello, challenge } = this.#hello();
+    const { hello, challenge } = this.#hello(this.#tracker);
     const reply = this.#ask(hello);
     // A tracker of FT/2 that is silent is busy, or its answer was lost: it is no basic one, which would have this peer serve everybody.
     const wasFull = this.#tracker.full || this.#options.wasFull?.(channel.remote) === true;
@@ -253,9 +257,9 @@ export class Session {
   }
 
   /** The HELLO. A tracker that announced itself gets a challenge, because anybody can say the key of another. */
-  #hello(): { hello: string; challenge: string | undefined } {
+  #hello(at: TrackerPlace): { hello: string; challenge: string | undefined } {
     const { agent } = this.#options;
-    const challenge = this.#tracker.announced ? this.#options.challenge?.() : undefined;
+    const challenge = at.announced ? this.#options.challenge?.() : undefined;
     const session = this.#secret;
     return {
       hello: encodeToTracker({
@@ -268,7 +272,7 @@ export class Session {
         challenge,
         key: this.#options.sessionKey?.key,
         name: this.#options.name,
-        home: this.#group.homeFor(this.#tracker),
+        home: this.#group.homeFor(at),
       }),
       challenge,
     };
@@ -298,10 +302,10 @@ export class Session {
   /** Says HELLO FT/2 to a tracker that was taken for a basic one. When it answers, this peer joins it anew. */
   async #tryFull(): Promise<void> {
     const attempt = this.#attempt;
-    const channel = await this.#dial("", undefined);
+    const channel = await this.#dial(this.#tracker, "", undefined);
     try {
       const connection = this.#connect(channel);
-      const { hello, challenge } = this.#hello();
+      const { hello, challenge } = this.#hello(this.#tracker);
       const reply = await connection.ask(hello);
       if (reply.verb !== "HI" || attempt !== this.#attempt || this.#leaving) throw new CancelledError();
       await this.#basic.leave();
@@ -487,11 +491,8 @@ export class Session {
     if (home === undefined || from === undefined || !this.#online) return;
     let channel: Channel | undefined;
     try {
-      this.#tracker = home;
-      const { hello, challenge } = this.#hello();
-      const dialling = this.#dial("", undefined);
-      this.#tracker = before;
-      channel = await dialling;
+      channel = await this.#dial(home, "", undefined);
+      const { hello, challenge } = this.#hello(home);
       const connection = this.#connect(channel);
       const reply = await connection.ask(hello);
       if (reply.verb !== "HI" || attempt !== this.#attempt || this.#connection !== from) throw new CancelledError();
