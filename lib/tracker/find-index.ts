@@ -4,7 +4,7 @@
 // one `indexOf` after the other, from hit to hit. To look into each name by itself would be simpler, and takes 110 ms for
 // 600,000 names, which are those of a million records. Joined, they take 4 ms for a word in none of them and 25 ms for one in all.
 
-import { counted, eachOf, type Few, oneOf, sizeOf, type Tally, withOne, withoutOne } from "./few.ts";
+import { counted, eachOf, type Few, oneOf, putIn, sizeOf, type Tally, takeFrom, withOne, withoutOne } from "./few.ts";
 import type { Filtered } from "./fit.ts";
 import { fold } from "./words.ts";
 
@@ -28,8 +28,10 @@ export interface Title<Item extends object> {
 
 /** The records of one root and size, or one record whose root is not known. */
 export interface Content<Item extends object> {
-  /** Root and size; undefined when the root is not known. */
-  readonly key: string | undefined;
+  /** Undefined when it is not known. */
+  readonly root: string | undefined;
+  /** Bytes. */
+  readonly size: number;
   readonly block: Block<Item>;
   titles: Few<Title<Item>> | undefined;
   /** Records of it that are whole. */
@@ -91,8 +93,8 @@ export function sheetOf<Item extends object>(contents: Iterable<Content<Item>>):
   return { text: titles.map(({ name }) => name).join(SEPARATOR), starts, titles, owners, scores };
 }
 
-function scoreOf({ key, hosts, newest }: Content<object>): number {
-  return (key === undefined ? 0 : VERIFIED) + Math.min(sizeOf(hosts), MOST_HOSTS) * HOST + newest;
+function scoreOf({ root, hosts, newest }: Content<object>): number {
+  return (root === undefined ? 0 : VERIFIED) + Math.min(sizeOf(hosts), MOST_HOSTS) * HOST + newest;
 }
 
 /** Some contents. They stay in their block, so that a search finds each once while others come and go. */
@@ -107,8 +109,9 @@ export class FindIndex<Item extends Findable<Item>> {
   readonly #blocks = new Set<Block<Item>>();
   /** The blocks that have room. */
   readonly #roomy = new Set<Block<Item>>();
-  /** The contents whose root is known, by their keys. */
-  readonly #contents = new Map<string, Content<Item>>();
+  /** The contents whose root is known, by root, and those of one root by size. A key of both would be a text more for each content. */
+  readonly #byRoot = new Map<string, Few<Content<Item>>>();
+  #known = 0;
   readonly #hostOf: (item: Item) => string;
   readonly #now: () => number;
 
@@ -120,7 +123,7 @@ export class FindIndex<Item extends Findable<Item>> {
 
   /** Different contents whose root is known. */
   get contents(): number {
-    return this.#contents.size;
+    return this.#known;
   }
 
   /** All records that are here lie in these. */
@@ -131,8 +134,7 @@ export class FindIndex<Item extends Findable<Item>> {
   /** Adds a record, unless it is here. */
   add(item: Item): void {
     if (item.title !== undefined) return;
-    const key = item.root === undefined ? undefined : `${item.root} ${item.size}`;
-    const content = this.#contents.get(key ?? "") ?? this.#open(key);
+    const content = oneOf(this.#byRoot.get(item.root ?? ""), item.size, sizeIn) ?? this.#open(item);
     const name = fold(item.name);
     const title = oneOf(content.titles, name, nameOf) ?? { name, content, records: undefined };
     if (title.records === undefined) content.titles = withOne(content.titles, title, nameOf);
@@ -168,25 +170,33 @@ export class FindIndex<Item extends Findable<Item>> {
     return seconds > now + FAST_CLOCK_S ? 0 : Math.min(seconds, now);
   }
 
-  #open(key: string | undefined): Content<Item> {
+  #open({ root, size }: Item): Content<Item> {
     const [block = { contents: new Set<Content<Item>>(), sheet: undefined }] = this.#roomy;
-    const content = { key, block, titles: undefined, holders: 0, hosts: undefined, newest: 0 };
+    const content = { root, size, block, titles: undefined, holders: 0, hosts: undefined, newest: 0 };
     block.contents.add(content);
     this.#blocks.add(block);
     if (block.contents.size < BLOCK) this.#roomy.add(block);
     else this.#roomy.delete(block);
-    if (key !== undefined) this.#contents.set(key, content);
+    if (root === undefined) return content;
+    putIn(this.#byRoot, root, content, sizeIn);
+    this.#known += 1;
     return content;
   }
 
   #close(content: Content<Item>): void {
-    const { key, block } = content;
+    const { root, block } = content;
     block.contents.delete(content);
     this.#roomy.add(block);
-    if (key !== undefined) this.#contents.delete(key);
+    if (root === undefined) return;
+    takeFrom(this.#byRoot, root, content, sizeIn);
+    this.#known -= 1;
   }
 }
 
 function nameOf({ name }: Title<object>): string {
   return name;
+}
+
+function sizeIn({ size }: Content<object>): number {
+  return size;
 }
