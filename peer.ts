@@ -17,9 +17,10 @@ import { userFolder } from "./lib/files.ts";
 import type { Dial } from "./lib/net/channel.ts";
 import { dial } from "./lib/net/dial.ts";
 import { acceptBoth } from "./lib/net/http.ts";
-import { dialableFrom, interfaces, isOnNetwork, watchInterfaces } from "./lib/net/interfaces.ts";
+import { dialableFrom, interfaces, watchInterfaces } from "./lib/net/interfaces.ts";
 import { type Listener, type ListenOptions, listen, listenNear } from "./lib/net/listen.ts";
 import { Admission } from "./lib/peer/admission.ts";
+import type { CommandLine } from "./lib/peer/arguments.ts";
 import { mayCallBack } from "./lib/peer/call-backs.ts";
 import { orCancelled } from "./lib/peer/cancel.ts";
 import { Accepting } from "./lib/peer/commands/accept.ts";
@@ -55,8 +56,9 @@ import { FolderDownloads, fetchFolderList } from "./lib/peer/folder-downloads.ts
 import { FolderSharing } from "./lib/peer/folder-sharing.ts";
 import { HandOuts } from "./lib/peer/hand-out.ts";
 import { Offers } from "./lib/peer/offers.ts";
-import { type CommandLine, DEFAULT_PORT, defaultPeerName, PEER_COMMANDS, type PeerCommand } from "./lib/peer/options.ts";
-import { type Holding, isDialable, isOwnRecord, isTrackerHere } from "./lib/peer/own-address.ts";
+import { isOnNetwork } from "./lib/peer/on-network.ts";
+import { DEFAULT_PORT, defaultPeerName, PEER_COMMANDS, type PeerCommand } from "./lib/peer/options.ts";
+import { isDialable, isOwnRecord, isTrackerHere, type RecordHolder } from "./lib/peer/own-address.ts";
 import { describeChangedName } from "./lib/peer/own-name.ts";
 import { RateLimit } from "./lib/peer/rate-limit.ts";
 import { guide } from "./lib/peer/screen/guide.ts";
@@ -224,7 +226,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     report,
     clock: quietClock,
   });
-  const isOwn = (record: Holding) => isOwnRecord(record, listener.port, session.standing);
+  const isOwn = (record: RecordHolder) => isOwnRecord(record, listener.port, session.standing);
   /** Whether this peer shares the content of a record, whoever the record is of. */
   const isMine = (record: FileRecord) => {
     const { root } = record;

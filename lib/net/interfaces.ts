@@ -1,16 +1,8 @@
-// Lists this machine's network addresses, ranks them by use to others, watches their changes, and adds the zones that they need.
+// Lists this machine's network addresses, watches their changes, and adds the zones that they need.
 
 import { networkInterfaces } from "node:os";
 import { quietClock } from "../clock.ts";
-import {
-  type Address,
-  isHostAddress,
-  isIPv6,
-  isLinkLocal,
-  isLoopback,
-  parseAddress,
-  withoutZone,
-} from "../protocol/address.ts";
+import { type Address, isHostAddress, isLinkLocal, isLoopback, parseAddress, withoutZone } from "../protocol/address.ts";
 
 export interface InterfaceAddress {
   /** Without a zone. */
@@ -83,42 +75,6 @@ export function interfaces(raw: () => RawInterfaces = networkInterfaces): Interf
   return found;
 }
 
-/**
- * The addresses that a person on the LAN can type to reach this machine, the most likely first. Loopback is left out. fe80::/10 is
- * left out too, because it needs a zone, and every machine has other zones.
- */
-export async function likelyAddresses(networks = interfaces, routed = routedAddress): Promise<Address[]> {
-  const main = await Promise.all([routed(4), routed(6)]);
-  const ranked = networks()
-    .filter(({ loopback }) => !loopback)
-    .flatMap((network) => network.addresses.map((one) => ({ ...one, rank: likelihoodRank(one, network, main) })))
-    .filter(({ address }) => !isLinkLocal(address) && !isLoopback(address))
-    .sort((a, b) => a.rank - b.rank);
-  // Two interfaces can have the same address.
-  return [...new Set(ranked.map(({ address }) => address))];
-}
-
-/** A lower rank is more likely. `main` are the addresses that packets to the internet would carry. */
-function likelihoodRank(
-  { address, family, linkLocal }: InterfaceAddress,
-  network: Interface,
-  main: (Address | undefined)[],
-): number {
-  if (linkLocal) return 7;
-  // A VPN can have the default route, but the LAN does not reach this machine through it. A bridge of virtual machines that has the
-  // default route is the LAN's interface: Hyper-V puts its switch before the network card.
-  const isMain = main.includes(address) && !network.tunnel;
-  if (isMain && (family === 4 || main[0] === undefined)) return 0;
-  if (family === 6) return network.virtual ? 6 : isMain ? 4 : 5;
-  if (network.virtual) return 3;
-  return isPrivate(address) ? 1 : 2;
-}
-
-/** Whether this is an IPv4 address of a private network (RFC 1918). */
-function isPrivate(address: Address): boolean {
-  return /^(?:10\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.)/.test(address);
-}
-
 /** Addresses for documentation (RFC 5737, RFC 3849). No host has them, and the default route leads to them. */
 const DOCUMENTATION_ADDRESSES = { 4: "203.0.113.1", 6: "2001:db8::1" } as const;
 
@@ -172,34 +128,6 @@ export function watchInterfaces(
     stopped = true;
     cancel();
   };
-}
-
-/** A network with fewer common bits than this is taken for a mistake: half of the internet is no network of this machine. */
-const SHORTEST_PREFIX = 8;
-
-/** Whether an address is in one of the networks that this machine is on. */
-export function isOnNetwork(address: Address, networks: Interface[]): boolean {
-  const bits = bitsOf(address);
-  return networks.some(({ addresses }) =>
-    addresses.some((own) => {
-      const ownBits = bitsOf(own.address);
-      const prefix = own.prefix < SHORTEST_PREFIX ? ownBits.length : own.prefix;
-      return ownBits.length === bits.length && ownBits.slice(0, prefix) === bits.slice(0, prefix);
-    }),
-  );
-}
-
-/** An address as zeros and ones, 32 or 128 of them: `10.0.0.1` is `00001010…`. */
-function bitsOf(address: Address): string {
-  const bits = (parts: string[], radix: number, width: number) =>
-    parts.map((part) => Number.parseInt(part, radix).toString(2).padStart(width, "0")).join("");
-  const bare = withoutZone(address);
-  if (!isIPv6(bare)) return bits(bare.split("."), 10, 8);
-  const [start = [], end = []] = bare.split("::").map((half) => half.split(":").filter((group) => group !== ""));
-  const before = bits(start, 16, 16);
-  const after = bits(end, 16, 16);
-  // "::" stands for the groups that are not written.
-  return before + "0".repeat(128 - before.length - after.length) + after;
 }
 
 /** A text that is the same for the same addresses, whatever their order. */

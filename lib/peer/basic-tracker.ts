@@ -7,7 +7,7 @@ import { CancelledError, codeOf, FtError, sentenceOf } from "../error.ts";
 import type { Channel } from "../net/channel.ts";
 import { basic, parseBasicFound } from "../protocol/basic.ts";
 import { FOLDER_TYPE } from "../protocol/folder.ts";
-import { DEFAULT_MAX_FILES, PROFILE_WAIT_MS } from "../protocol/messages.ts";
+import { DEFAULT_MAX_FILES, PROFILE_WAIT_MS } from "../protocol/numbers.ts";
 import type { FileName, FileRecord } from "../protocol/record.ts";
 import { plural, printable } from "../text.ts";
 import { REPLY_MS, type Reply } from "./tracker-connection.ts";

@@ -3,7 +3,7 @@
 
 import { type Clock, sleep } from "../clock.ts";
 import { UsageError } from "../error.ts";
-import { hostOf } from "../protocol/address.ts";
+import { formatEndpoint, hostOf } from "../protocol/address.ts";
 import { type FileRecord, modifiedOf } from "../protocol/record.ts";
 
 /** A date does not count if it is ahead of this machine's clock by more than this. Milliseconds. */
@@ -153,4 +153,22 @@ export async function waitForContents(tools: {
 /** How long a holder may take to compute the content id of this record. Milliseconds. */
 function patienceFor({ size, files = 0 }: FileRecord): number {
   return Math.min(ROOT_PATIENCE_MS, ROOT_MS + (size / READ_SPEED) * 1000 + files * FILE_MS);
+}
+
+/**
+ * One record for each content among these, with the number of peers that have the whole of it. A record without a content id counts as the
+ * content of its name and size. A record for which `isMine` holds stands for its content.
+ */
+export function groupByContent(records: FileRecord[], isMine: (record: FileRecord) => boolean = () => false): FileRecord[] {
+  const byName = ({ name, size }: FileRecord) => `${size} ${name}`;
+  const proven = new Map(records.flatMap((one) => (one.root === undefined ? [] : [[byName(one), `${one.root} ${one.size}`]])));
+  const contentOf = (one: FileRecord) => (one.root === undefined ? proven.get(byName(one)) : `${one.root} ${one.size}`);
+  const groups = Map.groupBy(records, (one) => contentOf(one) ?? byName(one));
+  return [...groups.values()].flatMap((group) => {
+    const whole = group.filter(({ part }) => !part);
+    const shown = group.find(isMine) ?? whole[0] ?? group[0];
+    if (shown === undefined) return [];
+    const root = shown.root ?? group.find((one) => one.root !== undefined)?.root;
+    return [{ ...shown, root, holders: new Set(whole.map((one) => formatEndpoint(one))).size }];
+  });
 }

@@ -6,7 +6,7 @@ import { FtError, UsageError } from "../error.ts";
 import { readOwnFile, replaceOwnFile } from "../files.ts";
 import { instanceName } from "../net/mdns.ts";
 import { type Address, formatEndpoint, parseAddress, parsePort } from "../protocol/address.ts";
-import { DEFAULT_TRACKER_PORT } from "../protocol/messages.ts";
+import { DEFAULT_TRACKER_PORT } from "../protocol/numbers.ts";
 import { printable } from "../text.ts";
 import { type Found, findTrackers } from "./look.ts";
 import type { TrackerPlace } from "./session.ts";

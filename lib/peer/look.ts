@@ -67,19 +67,7 @@ export type Sighting = Pick<Service, "fqdn" | "port"> & { addresses?: string[]; 
 /** The trackers that a search has heard, each once, even if it was heard on several interfaces. */
 export class Sightings {
   readonly #own: Set<Address>;
-  readonly #trackers = new Map<
-    string,
-    {
-      name: string;
-      version: string;
-      key: string;
-      room?: true;
-      group?: string | undefined;
-      port: number;
-      sources: Address[];
-      hints: Address[];
-    }
-  >();
+  readonly #trackers = new Map<string, Omit<Announced, "addresses"> & { sources: Address[]; hints: Address[] }>();
 
   /** `own` are this machine's addresses. */
   constructor(own: Iterable<Address> = []) {

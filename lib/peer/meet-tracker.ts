@@ -3,7 +3,7 @@
 import { type Clock, sleep } from "../clock.ts";
 import { CancelledError, FtError } from "../error.ts";
 import type { Dial } from "../net/channel.ts";
-import { DEFAULT_MAX_FILES, PROFILE_WAIT_MS } from "../protocol/messages.ts";
+import { DEFAULT_MAX_FILES, PROFILE_WAIT_MS } from "../protocol/numbers.ts";
 import { encodeToTracker } from "../protocol/write.ts";
 import { type Addresses, dialTracker, type Enter } from "./dial-tracker.ts";
 import { isRoomsAnswer } from "./room.ts";

@@ -1,4 +1,4 @@
-// Both ends of offers, as far as the tracker has to do with them: makes offers to others, again each time this peer is back at its tracker, and
+// Speaks with the tracker about offers: makes them to others, again each time this peer is back at its tracker, and
 // takes in what others offer, each once.
 
 import type { Clock } from "../clock.ts";

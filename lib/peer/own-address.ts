@@ -23,13 +23,13 @@ export function isDialable({ address }: Endpoint, ends: TrackerEnds | undefined)
 }
 
 /** The holder of a record: its endpoint, and its id where several peers have that endpoint. */
-export interface Holding extends Endpoint {
+export interface RecordHolder extends Endpoint {
   peer?: string | undefined;
 }
 
 /** Whether a record is of this peer, which serves at `ownPort` of this machine. Behind one router, others have the same address and port. */
 export function isOwnRecord(
-  { address, port, peer }: Holding,
+  { address, port, peer }: RecordHolder,
   ownPort: number,
   ends: (TrackerEnds & { id: string }) | undefined,
 ): boolean {

@@ -1,7 +1,7 @@
 // Keeps this peer's list at its tracker: sends it, adds the records of parts, and sends all of it again before the pass expires.
 
 import type { Channel } from "../net/channel.ts";
-import { OLD_PASS_LIFETIME_S, PASS_LIFETIME_S } from "../protocol/messages.ts";
+import { OLD_PASS_LIFETIME_S, PASS_LIFETIME_S } from "../protocol/numbers.ts";
 import { type FileName, type FileRecord, isCounted } from "../protocol/record.ts";
 import { encodeToTracker } from "../protocol/write.ts";
 import { oldTracker } from "./offers.ts";

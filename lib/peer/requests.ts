@@ -3,16 +3,8 @@
 import type { Clock } from "../clock.ts";
 import { FtError } from "../error.ts";
 import { type Address, formatEndpoint } from "../protocol/address.ts";
-import {
-  type CallBack,
-  type Offer,
-  type Page,
-  type PeerLine,
-  type Profile,
-  RESULTS_DEFAULT,
-  type Watch,
-  type Wish,
-} from "../protocol/messages.ts";
+import type { CallBack, Offer, Page, PeerLine, Profile, Watch, Wish } from "../protocol/messages.ts";
+import { RESULTS_DEFAULT } from "../protocol/numbers.ts";
 import type { FileName, FileRecord } from "../protocol/record.ts";
 import { encodeToTracker } from "../protocol/write.ts";
 import { type Reply, unexpected } from "./tracker-connection.ts";

@@ -5,13 +5,15 @@ import { type Clock, sleep } from "../clock.ts";
 import { CancelledError, codeOf, FtError } from "../error.ts";
 import { type Channel, NOT_SECURED } from "../net/channel.ts";
 import { type Address, formatEndpoint, isLoopback } from "../protocol/address.ts";
-import { DEFAULT_MAX_FILES, type Dismissal, PING_MS, type Profile, type Push, RESULTS_LIMIT } from "../protocol/messages.ts";
+import type { Dismissal, Profile, Push } from "../protocol/messages.ts";
+import { DEFAULT_MAX_FILES, PING_MS, RESULTS_LIMIT } from "../protocol/numbers.ts";
 import type { FileRecord } from "../protocol/record.ts";
 import { encodeToTracker } from "../protocol/write.ts";
 import { BasicTracker, BYE_MS } from "./basic-tracker.ts";
 import { dialTracker } from "./dial-tracker.ts";
-import { ExcludedError, type Exclusion, exclusionIn, waitFor } from "./exclusion.ts";
-import { TrackerGroup } from "./group.ts";
+import { ExcludedError, exclusionIn } from "./exclusion.ts";
+import { FullTries } from "./full-tries.ts";
+import { KeptOut } from "./kept-out.ts";
 import { isDialable } from "./own-address.ts";
 import { OwnList } from "./own-list.ts";
 import { TrackerRequests } from "./requests.ts";
@@ -20,6 +22,7 @@ import { IS_ROOM, isRoomsAnswer, RoomRefusal } from "./room.ts";
 import { type SessionOptions, type TrackerPlace, UNTRUSTED } from "./session-types.ts";
 import { type Standing, standingOn } from "./standing.ts";
 import { type Reply, TrackerConnection, unexpected } from "./tracker-connection.ts";
+import { TrackerGroup } from "./tracker-group.ts";
 
 export { type Introduced, type SessionEvent, type SessionOptions, type TrackerPlace, UNTRUSTED } from "./session-types.ts";
 
@@ -29,13 +32,6 @@ const AWAY_PATIENCE_MS = 1_500;
 const CHECK_MS = 4_000;
 /** After this number of failed retries the peer looks for the tracker at another address. */
 const RETRIES_BEFORE_LOOKING = 2;
-/**
- * A tracker that was taken for a basic one is tried with FT/2 again after this time, and each further time after four times as long. On
- * FT/1 a peer serves everybody, so a mistake must end soon. Milliseconds.
- */
-const TRY_FULL_MS = 1_000;
-/** The longest wait before a basic tracker is tried with FT/2 again. Milliseconds. */
-const LONGEST_TRY_FULL_MS = 600_000;
 /** After a restart of the tracker, other peers may take this long to reconnect. Milliseconds. */
 const SETTLING_MS = LONGEST_RETRY_MS + 10_000;
 
@@ -48,6 +44,8 @@ export class Session {
   readonly #list: OwnList;
   readonly #retries: Retries;
   readonly #group: TrackerGroup;
+  readonly #keptOut: KeptOut;
+  readonly #fullTries: FullTries;
   #tracker: TrackerPlace;
   #joining = false;
   #returnedAt = Number.NEGATIVE_INFINITY;
@@ -57,19 +55,13 @@ export class Session {
   #reach: Extract<Push, { verb: "REACH" }> | undefined;
   /** The tracker closes the connection for this reason. */
   #dismissal: Dismissal | undefined;
-  /** The operator keeps this peer out. */
-  #exclusion: Exclusion | undefined;
-  /** The reason why this peer has left, when its person did not ask for that. */
-  #leftBecause: FtError | undefined;
   /** Known to this peer and its tracker only: with it, a new connection takes the place of a lost one. */
   #secret: string | undefined;
   #connection: TrackerConnection | undefined;
   #standing: Standing | undefined;
   #online = false;
   #leaving = false;
-  #toldOpen = false;
   #cancelPing = () => {};
-  #cancelTryFull = () => {};
   /** Called when this peer is online again, or has left. */
   #waitingForReturn: (() => void)[] = [];
 
@@ -77,7 +69,11 @@ export class Session {
     this.#options = options;
     this.#clock = options.clock;
     this.#tracker = options.tracker;
-    this.#basic = new BasicTracker({ dial: (signal) => this.#dial("", signal), where: () => this.#where, clock: this.#clock });
+    this.#basic = new BasicTracker({
+      dial: (signal) => this.#dial(this.#tracker, "", signal),
+      where: () => this.#where,
+      clock: this.#clock,
+    });
     this.requests = new TrackerRequests({
       ready: () => this.#ready(),
       profile: () => (this.#online ? this.#standing?.profile : undefined),
@@ -96,6 +92,8 @@ export class Session {
       isUsed: (channel) => this.#online && channel === this.#connection?.channel,
     });
     this.#retries = new Retries(options);
+    this.#keptOut = new KeptOut(options);
+    this.#fullTries = new FullTries(this.#clock);
     this.#group = new TrackerGroup({ ...options, isDialable: (at) => isDialable(at, this.#standing) });
   }
 
@@ -125,7 +123,7 @@ export class Session {
     const stop = () => channel?.destroy();
     signal?.addEventListener("abort", stop);
     try {
-      channel = await this.#dial(" Check the address and that ft-tracker runs there.", signal);
+      channel = await this.#dial(this.#tracker, " Check the address and that ft-tracker runs there.", signal);
       if (attempt !== this.#attempt) throw new CancelledError();
       await this.#introduce(channel, signal);
     } catch (error) {
@@ -147,7 +145,7 @@ export class Session {
 
   /** The sentence why this peer is offline although its tracker may be there; undefined when that is not so. */
   get whyOffline(): string | undefined {
-    return this.#online ? undefined : this.#kept?.message;
+    return this.#online ? undefined : this.#keptOut.error?.message;
   }
 
   /** Whether this peer was online and is reconnecting. */
@@ -165,7 +163,7 @@ export class Session {
     if (!this.#online || channel === undefined) {
       this.#retries.succeeded();
       // On another network the tracker may be another one, or see this peer at another address.
-      this.#exclusion = undefined;
+      this.#keptOut.forgetExclusion();
       if (!this.#joining) this.#retryLater();
       return;
     }
@@ -189,7 +187,7 @@ export class Session {
    */
   async sendAgain(): Promise<void> {
     const channel = this.#connection?.channel;
-    if (this.#leftBecause !== undefined) {
+    if (this.#keptOut.leftBecause !== undefined) {
       this.comeBack();
       return;
     }
@@ -206,14 +204,14 @@ export class Session {
   async leave(because?: FtError): Promise<void> {
     if (this.#leaving) return;
     this.#leaving = true;
-    this.#leftBecause = because;
+    this.#keptOut.leftBecause = because;
     this.#attempt += 1;
     this.#joining = false;
     this.#retries.stop();
     this.#list.stop();
     this.#group.stop();
     this.#cancelPing();
-    this.#cancelTryFull();
+    this.#fullTries.stop();
     if (this.#online && this.#standing?.profile === 1) await this.#basic.leave();
     const channel = this.#connection?.channel;
     if (this.#online && channel !== undefined && !channel.closed) {
@@ -230,16 +228,16 @@ export class Session {
   comeBack(): void {
     if (!this.#leaving) return;
     this.#leaving = false;
-    this.#leftBecause = undefined;
+    this.#keptOut.leftBecause = undefined;
     this.#retries.succeeded();
     this.#retryLater();
   }
 
   // -------------------------------------------------------------- joining
 
-  #dial(hint: string, signal: AbortSignal | undefined): Promise<Channel> {
+  #dial(at: TrackerPlace, hint: string, signal: AbortSignal | undefined): Promise<Channel> {
     const { dial, enter } = this.#options;
-    return dialTracker(this.#tracker, { dial, enter, clock: this.#clock, signal, hint });
+    return dialTracker(at, { dial, enter, clock: this.#clock, signal, hint });
   }
 
   /** Greets the tracker and sends it the list, in the protocol that it speaks. */
@@ -247,7 +245,7 @@ export class Session {
     this.#reach = undefined;
     this.#dismissal = undefined;
     this.#connection = this.#connect(channel);
-    const { hello, challenge } = this.#hello();
+    const { hello, challenge } = this.#hello(this.#tracker);
     const reply = this.#ask(hello);
     // A tracker of FT/2 that is silent is busy, or its answer was lost: it is no basic one, which would have this peer serve everybody.
     const wasFull = this.#tracker.full || this.#options.wasFull?.(channel.remote) === true;
@@ -259,9 +257,9 @@ export class Session {
   }
 
   /** The HELLO. A tracker that announced itself gets a challenge, because anybody can say the key of another. */
-  #hello(): { hello: string; challenge: string | undefined } {
+  #hello(at: TrackerPlace): { hello: string; challenge: string | undefined } {
     const { agent } = this.#options;
-    const challenge = this.#tracker.announced ? this.#options.challenge?.() : undefined;
+    const challenge = at.announced ? this.#options.challenge?.() : undefined;
     const session = this.#secret;
     return {
       hello: encodeToTracker({
@@ -274,7 +272,7 @@ export class Session {
         challenge,
         key: this.#options.sessionKey?.key,
         name: this.#options.name,
-        home: this.#group.homeFor(this.#tracker),
+        home: this.#group.homeFor(at),
       }),
       challenge,
     };
@@ -295,27 +293,19 @@ export class Session {
     this.#standing = standingOn(channel, { profile: 1, you: channel.local.address, max: DEFAULT_MAX_FILES, key: "" });
     this.#online = true;
     this.#options.report({ event: "joined", profile: 1, name: "", peers: 0, files: 0, left });
-    this.#tryFullLater(TRY_FULL_MS);
-  }
-
-  /** A tracker of FT/2 that was very busy may have been taken for a basic one. */
-  #tryFullLater(wait: number): void {
-    this.#cancelTryFull();
-    this.#cancelTryFull = this.#clock.after(wait, () => {
-      this.#tryFull().catch(() => {
-        const isBasic = this.#online && !this.#leaving && this.#standing?.profile === 1;
-        if (isBasic) this.#tryFullLater(Math.min(LONGEST_TRY_FULL_MS, 4 * wait));
-      });
-    });
+    this.#fullTries.begin(
+      () => this.#tryFull(),
+      () => this.#online && !this.#leaving && this.#standing?.profile === 1,
+    );
   }
 
   /** Says HELLO FT/2 to a tracker that was taken for a basic one. When it answers, this peer joins it anew. */
   async #tryFull(): Promise<void> {
     const attempt = this.#attempt;
-    const channel = await this.#dial("", undefined);
+    const channel = await this.#dial(this.#tracker, "", undefined);
     try {
       const connection = this.#connect(channel);
-      const { hello, challenge } = this.#hello();
+      const { hello, challenge } = this.#hello(this.#tracker);
       const reply = await connection.ask(hello);
       if (reply.verb !== "HI" || attempt !== this.#attempt || this.#leaving) throw new CancelledError();
       await this.#basic.leave();
@@ -363,8 +353,7 @@ export class Session {
     this.#standing = standing;
     this.#group.joined(this.#tracker, key, group);
     this.#online = true;
-    this.#exclusion = undefined;
-    this.#toldOpen = false;
+    this.#keptOut.joined();
     this.#pingLater();
     this.#list.addParts(channel, standing);
     const left = list.slice(max);
@@ -420,15 +409,9 @@ export class Session {
     return reply;
   }
 
-  /** The error of requests of a peer that is kept out, or has no file left. */
-  get #kept(): FtError | undefined {
-    if (this.#leftBecause !== undefined || this.#exclusion === undefined) return this.#leftBecause;
-    return new ExcludedError(this.#exclusion, this.#clock.at());
-  }
-
   /** The error of a request without a reply. `reason` is a clause. */
   #gone(reason = ""): FtError {
-    const kept = this.#kept;
+    const kept = this.#keptOut.error;
     if (kept !== undefined) return kept;
     // Only a peer that was online reconnects; a first join that fails ends the program.
     const then = this.#standing === undefined ? "" : " Trying again in the background.";
@@ -444,40 +427,27 @@ export class Session {
     if (!this.#online || this.#leaving) return;
     this.#online = false;
     const { code, until } = this.#dismissal ?? {};
-    if (code === "kicked" || code === "banned") this.#exclude({ code, until });
+    if (code === "kicked" || code === "banned") this.#keptOut.exclude({ code, until });
     else this.#options.report({ event: "away", reason: code === undefined ? reason : "it was stopped" });
-    if (this.#exclusion === undefined) this.#group.lost(() => this.#goElsewhere());
+    if (!this.#keptOut.isExcluded) this.#group.lost(() => this.#goElsewhere());
     this.#retryLater();
-  }
-
-  /** The operator keeps this peer out. Its person is told once. */
-  #exclude(exclusion: Exclusion): void {
-    const before = this.#exclusion;
-    this.#exclusion = exclusion;
-    const { code, until } = exclusion;
-    // The end is told to the second in one message and to the millisecond in the other.
-    const isKnown = before?.code === code && Math.abs((before.until ?? 0) - (until ?? 0)) <= 1000;
-    if (isKnown) return;
-    const end = until === undefined ? {} : { until: new Date(until).toISOString() };
-    this.#options.report({ event: "dismissed", code, ...end });
   }
 
   // -------------------------------------------------------------- coming back
 
   #retryLater(): void {
-    const wait = this.#exclusion === undefined ? 0 : waitFor(this.#exclusion, this.#clock.at());
-    this.#retries.later(wait, () => this.#retry());
+    this.#retries.later(this.#keptOut.wait, () => this.#retry());
   }
 
   #retry(): void {
     const attempt = ++this.#attempt;
     this.#rejoin(attempt).catch((error: unknown) => {
       if (attempt !== this.#attempt) return;
-      if (error instanceof ExcludedError) this.#exclude(error.exclusion);
+      if (error instanceof ExcludedError) this.#keptOut.exclude(error.exclusion);
       this.#giveUpJoining();
       if (error instanceof RoomRefusal) this.#shutOut(error);
       else if (!this.#leaving) {
-        if (codeOf(error) === NOT_SECURED) this.#tellOpen();
+        if (codeOf(error) === NOT_SECURED) this.#keptOut.foundOpen();
         this.#retryLater();
       }
     });
@@ -488,14 +458,6 @@ export class Session {
     if (this.#leaving) return;
     this.#options.report({ event: "shut-out", code: refusal.code, words: refusal.message });
     void this.leave(refusal);
-  }
-
-  /** Where the private room was, another program answers. Its person is told once; the room may come back. */
-  #tellOpen(): void {
-    if (this.#toldOpen) return;
-    this.#toldOpen = true;
-    const reason = "a program answers there that does not encrypt, as the private room did; nothing was sent to it";
-    this.#options.report({ event: "away", reason });
   }
 
   #giveUpJoining(): void {
@@ -519,7 +481,7 @@ export class Session {
 
   /** The tracker is away for long: this peer tries the others of its group now, whatever it waits for. */
   #goElsewhere(): void {
-    if (this.#online || this.#leaving || this.#exclusion !== undefined) return;
+    if (this.#online || this.#leaving || this.#keptOut.isExcluded) return;
     this.#retries.stop();
     this.#giveUpJoining();
     this.#tracker = this.#group.current ?? this.#tracker;
@@ -533,11 +495,8 @@ export class Session {
     if (home === undefined || from === undefined || !this.#online) return;
     let channel: Channel | undefined;
     try {
-      this.#tracker = home;
-      const { hello, challenge } = this.#hello();
-      const dialling = this.#dial("", undefined);
-      this.#tracker = before;
-      channel = await dialling;
+      channel = await this.#dial(home, "", undefined);
+      const { hello, challenge } = this.#hello(home);
       const connection = this.#connect(channel);
       const reply = await connection.ask(hello);
       if (reply.verb !== "HI" || attempt !== this.#attempt || this.#connection !== from) throw new CancelledError();
@@ -574,7 +533,7 @@ export class Session {
 
   /** The profile that the tracker speaks. A tracker that is away has a moment to come back. */
   async #ready(): Promise<Profile> {
-    if (!this.#online && !this.#leaving && this.#exclusion === undefined) {
+    if (!this.#online && !this.#leaving && !this.#keptOut.isExcluded) {
       const returned = new Promise<void>((resolve) => this.#waitingForReturn.push(resolve));
       await Promise.race([returned, sleep(this.#clock, AWAY_PATIENCE_MS)]);
     }

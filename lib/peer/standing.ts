@@ -1,7 +1,8 @@
 // The facts that a peer has from its tracker while it is online.
 
 import type { Channel } from "../net/channel.ts";
-import { OLD_PASS_LIFETIME_S, PASS_LIFETIME_S, type Profile } from "../protocol/messages.ts";
+import type { Profile } from "../protocol/messages.ts";
+import { OLD_PASS_LIFETIME_S, PASS_LIFETIME_S } from "../protocol/numbers.ts";
 import type { TrackerEnds } from "./own-address.ts";
 
 /** The tracker's words to this peer, and the ends of their connection. */

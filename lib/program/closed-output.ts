@@ -8,8 +8,8 @@ import { readFileSync } from "node:fs";
 const CLOSE_ON_EXEC = 0o2000000;
 
 /** Whether the file of this number was closed when the program was started. */
-export function wasClosed(fd: number, platform: string = process.platform): boolean {
-  if (platform !== "linux") return false;
+export function wasClosed(fd: number): boolean {
+  if (process.platform !== "linux") return false;
   try {
     const flags = /^flags:\s*(\d+)/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, "utf8"))?.[1] ?? "0";
     return (Number.parseInt(flags, 8) & CLOSE_ON_EXEC) !== 0;

@@ -5,7 +5,8 @@
 import { ProtocolError } from "../error.ts";
 import { parseWhole } from "./address.ts";
 import { decodeText, Frame, LINE_LIMIT } from "./lines.ts";
-import { RESULTS_LIMIT, type ToHolder, type ToTracker } from "./messages.ts";
+import type { ToHolder, ToTracker } from "./messages.ts";
+import { RESULTS_LIMIT } from "./numbers.ts";
 import {
   checkFileCount,
   checkNameLength,

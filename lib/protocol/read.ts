@@ -7,18 +7,8 @@ import { parseAddress, parsePort, parseWhole } from "./address.ts";
 import { BasicRequests, type ReadLimits } from "./basic.ts";
 import { parseGroup } from "./group.ts";
 import { errorOf, Inbox } from "./inbox.ts";
-import {
-  type CallBack,
-  type FromTracker,
-  type Offer,
-  type Page,
-  type PeerLine,
-  type Profile,
-  RESULTS_LIMIT,
-  type ToTracker,
-  type Unfit,
-  type Wish,
-} from "./messages.ts";
+import type { CallBack, FromTracker, Offer, Page, PeerLine, Profile, ToTracker, Unfit, Wish } from "./messages.ts";
+import { RESULTS_LIMIT } from "./numbers.ts";
 import { RecentLines } from "./recent.ts";
 import {
   checkFileCount,

@@ -12,7 +12,7 @@ import { addressFor } from "./answer-lines.ts";
 import { Account, CONNECTS_OF_HOST } from "./hosts.ts";
 import type { Steps } from "./long-search.ts";
 import { OFFERS } from "./offers.ts";
-import type { Member, Presence, Push, SessionClaim } from "./shelf.ts";
+import type { Member, Presence, SessionClaim, Unasked } from "./shelf.ts";
 import type { Connection, TrackerReply, TrackerState } from "./state.ts";
 import { MOST_WATCHES, PUSHES_A_SECOND } from "./watches.ts";
 
@@ -79,7 +79,7 @@ export class AcceptedPeer implements Presence {
     return this.#pushes;
   }
 
-  push(message: Push): void {
+  push(message: Unasked): void {
     this.#connection.reply(message);
   }
 

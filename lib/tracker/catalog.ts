@@ -1,22 +1,20 @@
 // Keeps the tracker's table of online peers and their records, by file name and by content. Knows no sockets and no clock.
 
-import { type Address, type Endpoint, formatEndpoint, hostOf, isIPv6, isLoopback } from "../protocol/address.ts";
+import { type Address, type Endpoint, hostOf, isIPv6, isLoopback } from "../protocol/address.ts";
 import { formatFoundRecord } from "../protocol/basic.ts";
 import { FOLDER_TYPE } from "../protocol/folder.ts";
 import type { Page, PeerLine, Wish } from "../protocol/messages.ts";
 import { escapeValue, type FileName, type FileRecord, isCounted, modifiedOf } from "../protocol/record.ts";
 import { addressFor, fairly, lineOf, linesOf, pageOf } from "./answer-lines.ts";
 import { Circles } from "./circles.ts";
-import { eachOf, type Few, withOne, withoutOne } from "./few.ts";
-import { FindIndex } from "./find.ts";
+import { eachOf, type Few, putIn, takeFrom } from "./few.ts";
+import { find } from "./find.ts";
+import { FindIndex } from "./find-index.ts";
 import { NamedList } from "./named-list.ts";
+import { ReadyAnswers } from "./ready-answers.ts";
 import type { Listed, Member, Seer, SharedFile, Shelf } from "./shelf.ts";
-
-/** The most answers to SEARCH that are kept ready. */
-const ANSWERS_KEPT = 1024;
-
-/** The longest answer to SEARCH that is kept ready. Bytes. */
-const ANSWER_LIMIT = 4096;
+import { detached, SharedTexts } from "./texts.ts";
+import { Twins } from "./twins.ts";
 
 /** The lines of an answer to FIND that take as long as one step of a search: about a millisecond. */
 const LINES_A_STEP = 250;
@@ -24,25 +22,19 @@ const LINES_A_STEP = 250;
 /** The most records of a peer that do not count: of unfinished files, and of whole ones beyond its limit. */
 const MAX_UNCOUNTED = 32;
 
-/** The most types and dates that are kept, so that records with the same type or date share one text. */
-const TEXTS_KEPT = 4096;
-
-/** U+FEFF at the beginning of a name is a part of it. */
-const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
-const utf8Bytes = new TextEncoder();
-
 /** The peers online and their records. */
 export class Catalog {
   readonly #shelves = new Map<string, Shelf>();
   readonly #byAddress = new Map<Address, Few<Shelf>>();
   /** The loopback addresses of peers. For another peer, the tracker's own address may stand for one of these. */
   readonly #here = new Set<Address>();
-  /** The FT/2 peers at each address and port, so that peers behind one router are told apart. */
-  readonly #byEndpoint = new Map<string, Few<Shelf>>();
   readonly #byName = new Map<FileName, Few<SharedFile>>();
   readonly #byRoot = new Map<string, Few<SharedFile>>();
   readonly #index: FindIndex<SharedFile>;
-  readonly #texts = new Map<string, string>();
+  readonly #texts = new SharedTexts();
+  /** Peers behind one router, which are told apart by their ids. */
+  readonly #twins = new Twins((shelf) => this.#forgetAnswers(shelf));
+  readonly #answers = new ReadyAnswers();
   readonly #circles = new Circles<SharedFile>();
   #files = 0;
   #bytes = 0n;
@@ -51,8 +43,6 @@ export class Catalog {
   onRecord: ((file: SharedFile) => void) | undefined;
   /** Called with each change of a record, by its name, and with each change of a peer. */
   onChange: ((holder: Member, name?: FileName) => void) | undefined;
-  /** Answers to SEARCH as they were sent last, in bytes. */
-  readonly #answers = new Map<FileName, { via: string; extras: boolean; knowsNames: boolean; bytes: Uint8Array }>();
 
   /** `now`: milliseconds since 1970. Without it every date counts as it is. */
   constructor(now: () => number = () => Number.POSITIVE_INFINITY) {
@@ -116,19 +106,19 @@ export class Catalog {
         bytes: 0n,
       };
       this.#shelves.set(shelf.id, shelf);
-      this.#byAddress.set(shelf.address, withOne(this.#byAddress.get(shelf.address), shelf));
+      putIn(this.#byAddress, shelf.address, shelf);
       if (isLoopback(member.address)) this.#here.add(member.address);
-      this.#settle(shelf);
+      this.#twins.add(shelf);
       this.onChange?.(shelf);
     } else {
       const kept = new Set(records.map(({ name }) => name));
       for (const file of shelf.records.values()) if (!kept.has(file.name)) this.#forget(shelf, file);
-      // The answers that are kept ready have the old port.
-      if (shelf.port !== member.port) for (const name of kept) this.#answers.delete(name);
       if (shelf.port !== member.port) {
-        this.#unsettle(shelf);
+        // The answers that are kept ready have the old port.
+        this.#forgetAnswers(shelf);
+        this.#twins.remove(shelf);
         shelf.port = member.port;
-        this.#settle(shelf);
+        this.#twins.add(shelf);
         this.onChange?.(shelf);
       }
     }
@@ -190,15 +180,11 @@ export class Catalog {
     this.#clear(shelf);
     this.#circles.forget(id);
     this.#shelves.delete(id);
-    this.#unsettle(shelf);
+    this.#twins.remove(shelf);
     const { profile, address, agent, name, since, port, tracker } = shelf;
     this.onChange?.(shelf);
-    const others = withoutOne(this.#byAddress.get(address), shelf);
-    if (others !== undefined) this.#byAddress.set(address, others);
-    else {
-      this.#byAddress.delete(address);
-      this.#here.delete(address);
-    }
+    takeFrom(this.#byAddress, address, shelf);
+    if (!this.#byAddress.has(address)) this.#here.delete(address);
     return { id, profile, address, agent, name, since, port, ...(tracker === undefined ? {} : { tracker }) };
   }
 
@@ -209,7 +195,7 @@ export class Catalog {
     const isToldApart = shelf.reach === false || reach === false;
     shelf.reach = reach;
     this.onChange?.(shelf);
-    if (isToldApart) for (const { name } of shelf.records.values()) this.#answers.delete(name);
+    if (isToldApart) this.#forgetAnswers(shelf);
   }
 
   /** The FT/2 peer at the endpoint of a record, as a receiver got it. `id` names one where several have that endpoint. */
@@ -259,25 +245,14 @@ export class Catalog {
     return Array.from(shelves).filter(({ profile }) => profile === 1);
   }
 
-  /**
-   * FT/2: the answer to a search for an exact file name, as bytes. To make each answer anew would be simpler, and takes 3.4 µs; a
-   * kept one takes 0.1 µs. The tracker has 2.6 µs for a whole request if it is to reach 0.7 of redis's rate when 16 are pipelined.
-   */
+  /** FT/2: the answer to a search for an exact file name, as bytes. */
   answer(name: FileName, seer: Seer, limit: number, encode: (lines: string[]) => Uint8Array): Uint8Array {
-    // The answer is the same for all seers that are shown the tracker's own machine at the same address.
-    const via = isLoopback(seer.address) ? "" : seer.via;
-    const { extras = false, knowsNames = false } = seer;
-    const ready = this.#answers.get(name);
-    if (ready !== undefined && ready.via === via && ready.extras === extras && ready.knowsNames === knowsNames) {
-      return ready.bytes;
-    }
+    const ready = this.#answers.get(name, seer);
+    if (ready !== undefined) return ready;
     const lines = this.search(name, seer, limit);
     const bytes = encode(lines);
     const isForAll = Iterator.from(eachOf(this.#byName.get(name))).every(({ only }) => only === undefined);
-    if (lines.length > 0 && bytes.length <= ANSWER_LIMIT && isForAll) {
-      if (this.#answers.size >= ANSWERS_KEPT) this.#answers.clear();
-      this.#answers.set(name, { via, extras, knowsNames, bytes });
-    }
+    if (lines.length > 0 && isForAll) this.#answers.keep(name, seer, bytes);
     return bytes;
   }
 
@@ -330,7 +305,7 @@ export class Catalog {
     const enclosed = this.#circles.find(wish, seer.id).filter(({ file }) => !wish.group || !isOpen(file));
     const first = enclosed.slice(wish.offset, wish.offset + wish.limit);
     const page = { offset: Math.max(0, wish.offset - enclosed.length), limit: wish.limit - first.length };
-    const { contents, total } = yield* this.#index.steps({ ...wish, ...page }, among);
+    const { contents, total } = yield* find(this.#index, { ...wish, ...page }, among);
     const lines = first.map(({ file, holders }) => lineOf(file, seer, wish.group ? holders : undefined));
     for (const { items, holders } of contents) {
       for (const file of items) {
@@ -385,38 +360,16 @@ export class Catalog {
     return lines;
   }
 
-  /** Notes that a peer is at its address and port. */
-  #settle(shelf: Shelf): void {
-    if (shelf.profile === 1) return;
-    const key = formatEndpoint(shelf);
-    this.#byEndpoint.set(key, withOne(this.#byEndpoint.get(key), shelf));
-    this.#markTwins(key);
-  }
-
-  #unsettle(shelf: Shelf): void {
-    if (shelf.profile === 1) return;
-    const key = formatEndpoint(shelf);
-    const others = withoutOne(this.#byEndpoint.get(key), shelf);
-    if (others === undefined) this.#byEndpoint.delete(key);
-    else this.#byEndpoint.set(key, others);
-    shelf.isTwin = false;
-    this.#markTwins(key);
-  }
-
-  #markTwins(key: string): void {
-    const there = [...eachOf(this.#byEndpoint.get(key))];
-    for (const shelf of there) {
-      if (shelf.isTwin === there.length > 1) continue;
-      shelf.isTwin = there.length > 1;
-      for (const { name } of shelf.records.values()) this.#answers.delete(name);
-    }
+  /** The answers with records of this peer are made anew. */
+  #forgetAnswers(shelf: Shelf): void {
+    for (const { name } of shelf.records.values()) this.#answers.forget(name);
   }
 
   /** Puts a record at the end of a list, or replaces the record of the same name where it is. */
   #shelve(shelf: Shelf, record: FileRecord): void {
     const { size, v2, files, list, part, beyond, only } = record;
     const [name, mtime, root] = [detached(record.name), detached(record.mtime), detached(record.root)];
-    const [type, date] = [this.#shared(record.type), this.#shared(record.date)];
+    const [type, date] = [this.#texts.of(record.type), this.#texts.of(record.date)];
     const modified = mtime ?? modifiedOf(record);
     const about = {
       type,
@@ -437,11 +390,11 @@ export class Catalog {
     if (file === undefined) {
       file = { name, ...about, have, holder: shelf, title: undefined };
       shelf.records.add(file);
-      this.#byName.set(name, withOne(this.#byName.get(name), file));
-      if (root !== undefined) this.#byRoot.set(root, withOne(this.#byRoot.get(root), file));
+      putIn(this.#byName, name, file);
+      if (root !== undefined) putIn(this.#byRoot, root, file);
     } else {
       const keys = Object.keys(about) as (keyof typeof about)[];
-      if (file.have !== have) this.#answers.delete(name);
+      if (file.have !== have) this.#answers.forget(name);
       if (file.have !== have) this.onChange?.(shelf, name);
       file.have = have;
       // How far a download is changes every few seconds, and no search depends on it.
@@ -449,8 +402,8 @@ export class Catalog {
       this.#unfind(file);
       this.#count(shelf, file, -1);
       if (file.root !== root) {
-        if (file.root !== undefined) take(this.#byRoot, file.root, file);
-        if (root !== undefined) this.#byRoot.set(root, withOne(this.#byRoot.get(root), file));
+        if (file.root !== undefined) takeFrom(this.#byRoot, file.root, file);
+        if (root !== undefined) putIn(this.#byRoot, root, file);
       }
       Object.assign(file, about);
     }
@@ -458,15 +411,6 @@ export class Catalog {
     else this.#circles.add(file);
     this.#count(shelf, file, 1);
     this.onRecord?.(file);
-  }
-
-  /** A text, as an earlier record has it. */
-  #shared(text: string): string {
-    const known = this.#texts.get(text);
-    if (known !== undefined) return known;
-    if (this.#texts.size >= TEXTS_KEPT) this.#texts.clear();
-    this.#texts.set(text, text);
-    return text;
   }
 
   /** Takes all records off a list. */
@@ -477,8 +421,8 @@ export class Catalog {
   #forget(shelf: Shelf, file: SharedFile): void {
     const { name, root } = file;
     shelf.records.delete(name);
-    take(this.#byName, name, file);
-    if (root !== undefined) take(this.#byRoot, root, file);
+    takeFrom(this.#byName, name, file);
+    if (root !== undefined) takeFrom(this.#byRoot, root, file);
     this.#unfind(file);
     this.#count(shelf, file, -1);
   }
@@ -491,7 +435,7 @@ export class Catalog {
   /** Notes that a list has a record more or less. */
   #count(shelf: Shelf, file: SharedFile, by: 1 | -1): void {
     const { name, size, part, only } = file;
-    this.#answers.delete(name);
+    this.#answers.forget(name);
     this.onChange?.(shelf, name);
     if (!isCounted(file)) shelf.uncounted += by;
     if (part) {
@@ -504,16 +448,4 @@ export class Catalog {
       this.#files += by;
     }
   }
-}
-
-/** The same text, in memory of its own. A part of a line keeps the whole line in memory. */
-function detached<Text extends string | undefined>(text: Text): Text {
-  return (text === undefined ? undefined : utf8.decode(utf8Bytes.encode(text))) as Text;
-}
-
-/** Takes a record from those of a key, and the key with its last record. */
-function take<Key>(all: Map<Key, Few<SharedFile>>, key: Key, file: SharedFile): void {
-  const others = withoutOne(all.get(key), file);
-  if (others === undefined) all.delete(key);
-  else all.set(key, others);
 }

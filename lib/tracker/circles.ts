@@ -1,7 +1,7 @@
 // Keeps the records that are not shown to everybody, and which peers may see them. A circle is the peers that were told one token.
 
 import type { Wish } from "../protocol/messages.ts";
-import { eachOf, type Few, withOne, withoutOne } from "./few.ts";
+import { eachOf, type Few, putIn, takeFrom } from "./few.ts";
 import { type Fitting, fitOf } from "./fit.ts";
 import { fold } from "./words.ts";
 
@@ -32,17 +32,13 @@ export class Circles<File extends Enclosed> {
   add(file: File): void {
     const { only, holder } = file;
     if (only === undefined) return;
-    this.#byToken.set(only, withOne(this.#byToken.get(only), file));
+    putIn(this.#byToken, only, file);
     this.tell(holder.id, only);
   }
 
   /** Takes a record out. */
   remove(file: File): void {
-    const { only } = file;
-    if (only === undefined) return;
-    const others = withoutOne(this.#byToken.get(only), file);
-    if (others === undefined) this.#byToken.delete(only);
-    else this.#byToken.set(only, others);
+    if (file.only !== undefined) takeFrom(this.#byToken, file.only, file);
   }
 
   /** From now on a peer sees the records with this token. */

@@ -5,7 +5,7 @@ import { createHmac, type KeyObject, randomBytes } from "node:crypto";
 import type { Clock } from "../clock.ts";
 import type { Channel } from "../net/channel.ts";
 import { type Address, isIPv6, isLoopback } from "../protocol/address.ts";
-import { PASS_LIFETIME_S } from "../protocol/messages.ts";
+import { PASS_LIFETIME_S } from "../protocol/numbers.ts";
 import { PassOffice } from "../protocol/pass.ts";
 
 /** Characters of a session's proof, base64url: 132 bits. */

@@ -27,6 +27,23 @@ export function withoutOne<One extends object>(
   return few.size > 1 ? few : only;
 }
 
+/** Adds a member to the set that a key has in a table. */
+export function putIn<Key, One extends object>(all: Map<Key, Few<One>>, key: Key, one: One, keyOf: KeyOf<One> = itself): void {
+  all.set(key, withOne(all.get(key), one, keyOf));
+}
+
+/** Takes a member out of the set that a key has in a table, and the key with its last member. */
+export function takeFrom<Key, One extends object>(
+  all: Map<Key, Few<One>>,
+  key: Key,
+  one: One,
+  keyOf: KeyOf<One> = itself,
+): void {
+  const others = withoutOne(all.get(key), one, keyOf);
+  if (others === undefined) all.delete(key);
+  else all.set(key, others);
+}
+
 /** The member with this key. */
 export function oneOf<One extends object>(few: Few<One> | undefined, key: unknown, keyOf: KeyOf<One>): One | undefined {
   if (few instanceof Map) return few.get(key);

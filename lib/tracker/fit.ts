@@ -1,4 +1,4 @@
-// Decides whether one record fits the words and filters of a FIND. find.ts does the same for all records at once.
+// Decides whether one record fits the words and filters of a FIND. A search of all records (find.ts) asks here for the filters only.
 
 import type { Watch, Wish } from "../protocol/messages.ts";
 import { fits, fold, parseWords, type Word } from "./words.ts";

@@ -1,7 +1,7 @@
 // Lists every limit that a tracker sets to its peers, one row each: its option, meaning, default and bounds.
 
 import { LINE_LIMIT } from "../protocol/lines.ts";
-import { DEFAULT_MAX_FILES, RESULTS_DEFAULT, RESULTS_LIMIT } from "../protocol/messages.ts";
+import { DEFAULT_MAX_FILES, RESULTS_DEFAULT, RESULTS_LIMIT } from "../protocol/numbers.ts";
 import { NAME_LIMIT } from "../protocol/record.ts";
 
 /** The value of a limit that the tracker does not set: more than any system allows. */

@@ -2,13 +2,8 @@
 
 import type { Clock } from "../clock.ts";
 import type { Host } from "./hosts.ts";
+import { STEP_MS } from "./search-work.ts";
 import type { TrackerReply } from "./state.ts";
-
-/**
- * The work of one step. Each search counts its work, and ends a step, or itself, by that count: on a computer that is slow, or has much
- * else to do, it costs its host the same and finds the same. Milliseconds of an ordinary computer.
- */
-const STEP_MS = 1;
 
 /** The answer to a search, in steps. A caller that does not go on to its end must call `return`. */
 export type Steps = Generator<undefined, TrackerReply>;

@@ -3,7 +3,8 @@
 
 import { VERSION } from "../program/cli.ts";
 import { type Address, formatEndpoint, hostOf, isIPv6, isLinkLocal, parseAddress, parseEndpoint } from "../protocol/address.ts";
-import { DEFAULT_TRACKER_PORT, type Dismissal } from "../protocol/messages.ts";
+import type { Dismissal } from "../protocol/messages.ts";
+import { DEFAULT_TRACKER_PORT } from "../protocol/numbers.ts";
 import { formatDuration, formatSize, formatUntil, plural, printable } from "../text.ts";
 import { describePeer } from "./events.ts";
 import type { GonePeer } from "./gone.ts";

@@ -27,7 +27,7 @@ import {
 import { describeSettings, NOTHING_OUTSIDE, type Outside, type Settings, settingsFrom } from "../program/settings.ts";
 import { type Address, parseAddress } from "../protocol/address.ts";
 import { GROUP_NAME_LIMIT } from "../protocol/group.ts";
-import { DEFAULT_TRACKER_PORT } from "../protocol/messages.ts";
+import { DEFAULT_TRACKER_PORT } from "../protocol/numbers.ts";
 import { NAME_LIMIT } from "../protocol/record.ts";
 import { byteLength, parseDuration, printable } from "../text.ts";
 import { hasPassword, parseRedisUrl, type RedisPlace, readRedisFile, withoutPassword } from "./group/redis.ts";

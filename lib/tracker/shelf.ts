@@ -5,7 +5,7 @@ import type { CallBack, Profile } from "../protocol/messages.ts";
 import type { FileName, FileRecord } from "../protocol/record.ts";
 import type { encodeFromTracker } from "../protocol/write.ts";
 import type { Allowance } from "../rate.ts";
-import type { Findable } from "./find.ts";
+import type { Findable } from "./find-index.ts";
 import type { NamedList } from "./named-list.ts";
 
 /** An accepted peer. Its address is the one that the tracker saw, whatever the peer wrote. */
@@ -33,7 +33,10 @@ export interface Member {
 }
 
 /** What a tracker says without a request. */
-export type Push = Extract<Parameters<typeof encodeFromTracker>[0], { verb: "OFFERED" | "DECLINED" | "APPEARED" | "NOTICE" }>;
+export type Unasked = Extract<
+  Parameters<typeof encodeFromTracker>[0],
+  { verb: "OFFERED" | "DECLINED" | "APPEARED" | "NOTICE" }
+>;
 
 /** The connection of an FT/2 peer that is online, as the requests of other peers reach it. */
 export interface Presence extends Seer {
@@ -46,7 +49,7 @@ export interface Presence extends Seer {
   /** Limits what it is told without having asked: files that appear, and offers. */
   readonly pushes: Allowance;
   /** Tells it something that it has not asked for. */
-  push(message: Push): void;
+  push(message: Unasked): void;
 }
 
 /** A new peer that says the session of an earlier one. Anybody on the network may have overheard that session. */

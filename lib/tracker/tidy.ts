@@ -1,6 +1,6 @@
 // Gives memory back to the system after a storm of connections. By itself the runtime waits for the next storm.
 
-import { PING_MS } from "../protocol/messages.ts";
+import { PING_MS } from "../protocol/numbers.ts";
 import type { TrackerState } from "./state.ts";
 
 /** After this number of joins, leaves and tries of a port, the tracker gives memory back as soon as it is quiet. */

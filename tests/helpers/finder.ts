@@ -1,7 +1,8 @@
 // The search index as a test sees it: of plain items that it leaves as they are.
 
 import type { Wish } from "../../lib/protocol/messages.ts";
-import { type Findable, FindIndex } from "../../lib/tracker/find.ts";
+import { find } from "../../lib/tracker/find.ts";
+import { type Findable, FindIndex } from "../../lib/tracker/find-index.ts";
 
 export interface Item {
   readonly name: string;
@@ -49,7 +50,7 @@ export class Finder {
 
   find(wish: Wish): { contents: Content[]; total: number } {
     const among = wish.root === undefined ? undefined : [...this.#shared.values()].filter(({ root }) => root === wish.root);
-    const { contents, total } = toEnd(this.#index.steps(wish, among));
+    const { contents, total } = toEnd(find(this.#index, wish, among));
     return { contents: contents.map(({ items, holders }) => ({ items: items.map(({ item }) => item), holders })), total };
   }
 }

@@ -1,8 +1,9 @@
 // Which addresses a peer may be told to connect back to.
 
 import { describe, expect, test } from "bun:test";
-import { type Interface, isOnNetwork } from "../../lib/net/interfaces.ts";
+import type { Interface } from "../../lib/net/interfaces.ts";
 import { mayCallBack } from "../../lib/peer/call-backs.ts";
+import { isOnNetwork } from "../../lib/peer/on-network.ts";
 import type { PeerLine } from "../../lib/protocol/messages.ts";
 import { addressOf } from "../helpers/channel.ts";
 

@@ -5,7 +5,7 @@ import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writ
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { UsageError } from "../../lib/error.ts";
-import { parsePeerArguments } from "../../lib/peer/options.ts";
+import { parsePeerArguments } from "../../lib/peer/arguments.ts";
 import { NOTHING_OUTSIDE, type Outside, readSettingsFile } from "../../lib/program/settings.ts";
 import { parseTrackerArguments } from "../../lib/tracker/options.ts";
 import { hasOtherUser, OTHER } from "../helpers/other-user.ts";

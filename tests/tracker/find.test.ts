@@ -4,7 +4,8 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { ProtocolError } from "../../lib/error.ts";
 import type { Wish } from "../../lib/protocol/messages.ts";
-import { type Findable, FindIndex } from "../../lib/tracker/find.ts";
+import { find } from "../../lib/tracker/find.ts";
+import { type Findable, FindIndex } from "../../lib/tracker/find-index.ts";
 import { fold } from "../../lib/tracker/words.ts";
 import { type Content, Finder, type Item } from "../helpers/finder.ts";
 
@@ -696,7 +697,7 @@ test("a wildcard word made to be slow is answered", () => {
   expect(index.find({ ...base, words: [`*${"?a".repeat(7)}b`] }).total).toBe(0);
 });
 
-test("FindIndex.steps finds each record that stays once while others come and go between two steps", () => {
+test("find finds each record that stays once while others come and go between two steps", () => {
   const index = new FindIndex<Shared>(
     ({ name }) => name,
     () => Number.POSITIVE_INFINITY,
@@ -706,7 +707,7 @@ test("FindIndex.steps finds each record that stays once while others come and go
     (_, at): Shared => ({ name: `file ${at}`, type: "data", size: 1, modified: "2024-05-06" }),
   );
   for (const one of all) index.add(one);
-  const steps = index.steps({ ...base, words: ["file"], limit: 10_000 });
+  const steps = find(index, { ...base, words: ["file"], limit: 10_000 });
   let gone = 0;
   for (;;) {
     const { done, value } = steps.next();

@@ -3,8 +3,8 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { writesToJournal } from "../../lib/program/journal.ts";
 import { TrackerLog } from "../../lib/tracker/events.ts";
+import { writesToJournal } from "../../lib/tracker/journal.ts";
 import { serviceText } from "../../lib/tracker/service.ts";
 import { Stage } from "../helpers/programs.ts";
 

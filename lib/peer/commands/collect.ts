@@ -8,11 +8,11 @@ import { formatEndpoint } from "../../protocol/address.ts";
 import type { PeerLine } from "../../protocol/messages.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import { formatSize, plural, printable } from "../../text.ts";
+import type { CommandLine } from "../arguments.ts";
 import { orCancelled } from "../cancel.ts";
 import { localNameOf } from "../disk/local-name.ts";
 import { findPeer, isRecordOf } from "../find-peer.ts";
 import { peerLabel } from "../holder-name.ts";
-import type { CommandLine } from "../options.ts";
 import type { Screen } from "../screen/screen.ts";
 import type { Peer } from "./types.ts";
 

@@ -1,7 +1,7 @@
 // Reads the command line of this process, and asks a person about a first word that is neither a command nor clearly an address.
 
 import type { Outside } from "../../program/settings.ts";
-import { parsePeerArguments, UnknownWord } from "../options.ts";
+import { parsePeerArguments, UnknownWord } from "../arguments.ts";
 import { hasTerminal, promptsOn } from "../screen/terminal.ts";
 
 /** Reads a command line like `parsePeerArguments`. Without a terminal, and with --json, an unknown first word is an error. */

@@ -2,10 +2,11 @@
 
 import { resolve } from "node:path";
 import { VERSION } from "../../program/cli.ts";
-import { DEFAULT_MAX_FILES } from "../../protocol/messages.ts";
+import { DEFAULT_MAX_FILES } from "../../protocol/numbers.ts";
 import { plural } from "../../text.ts";
+import type { CommandLine } from "../arguments.ts";
 import type { PeerEvent } from "../events.ts";
-import { type CommandLine, DEFAULT_PORT } from "../options.ts";
+import { DEFAULT_PORT } from "../options.ts";
 import { type Check, checkLines, examine } from "../screen/doctor.ts";
 import { Screen } from "../screen/screen.ts";
 import { namedOrDefault } from "./files.ts";

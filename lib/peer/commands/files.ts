@@ -2,13 +2,14 @@
 
 import { realpathSync } from "node:fs";
 import { UsageError } from "../../error.ts";
-import { DEFAULT_MAX_FILES } from "../../protocol/messages.ts";
+import { DEFAULT_MAX_FILES } from "../../protocol/numbers.ts";
 import { formatSize, plural, printable } from "../../text.ts";
+import type { CommandLine } from "../arguments.ts";
 import { checkDefaultFolder } from "../disk/default-folder.ts";
 import { type ChosenFiles, chooseFiles, isFolder, type LeftOut, type SharedFile } from "../disk/share.ts";
 import { SharedFolder } from "../disk/shared-folder.ts";
-import type { CommandLine } from "../options.ts";
-import { describeLeft, describeNames, leftInFolder } from "../screen/view.ts";
+import { leftInFolder } from "../screen/event-words.ts";
+import { describeLeft, describeNames } from "../screen/view.ts";
 
 /** The most shared files that a sentence names. */
 const FILES_NAMED = 10;

@@ -2,10 +2,11 @@
 
 import { FtError } from "../../error.ts";
 import type { FileRecord } from "../../protocol/record.ts";
+import { type CommandLine, nameArgument } from "../arguments.ts";
+import { groupByContent } from "../contents.ts";
 import { findPeer } from "../find-peer.ts";
-import { type CommandLine, nameArgument } from "../options.ts";
 import type { Screen } from "../screen/screen.ts";
-import { contentTable, groupByContent, peerTable, recordObjects, recordTable } from "../screen/view.ts";
+import { contentTable, peerTable, recordObjects, recordTable } from "../screen/view.ts";
 import { notFound, similarTo } from "./not-found.ts";
 import type { Peer } from "./types.ts";
 

@@ -1,4 +1,4 @@
-// Lists the files of a shared folder before it is fetched.
+// Runs the list command for PEER/FOLDER: lists the files of a shared folder before it is fetched.
 
 import { systemClock } from "../../clock.ts";
 import { FtError } from "../../error.ts";

@@ -3,8 +3,8 @@
 import { FtError } from "../../error.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import { formatSize, printable } from "../../text.ts";
+import { type CommandLine, rootArgument } from "../arguments.ts";
 import { typed } from "../locate.ts";
-import { type CommandLine, rootArgument } from "../options.ts";
 import { typedName } from "../screen/typed-name.ts";
 import { notFoundSentence } from "../screen/view.ts";
 import { findSimilar } from "../similar.ts";

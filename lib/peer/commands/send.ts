@@ -2,9 +2,10 @@
 
 import { realpathSync } from "node:fs";
 import { CancelledError, FtError, UsageError } from "../../error.ts";
-import { DEFAULT_MAX_FILES } from "../../protocol/messages.ts";
+import { DEFAULT_MAX_FILES } from "../../protocol/numbers.ts";
 import { foldBareName } from "../../protocol/peer-name.ts";
 import { printable } from "../../text.ts";
+import type { CommandLine } from "../arguments.ts";
 import { orCancelled } from "../cancel.ts";
 import { chooseFiles, isFolder, type SharedFile } from "../disk/share.ts";
 import { SharedFolder } from "../disk/shared-folder.ts";
@@ -12,7 +13,6 @@ import { findReceivers } from "../find-receivers.ts";
 import type { Handed, HandOut, HandOutEvent } from "../hand-out.ts";
 import { peerLabel } from "../holder-name.ts";
 import { oldTracker } from "../offers.ts";
-import type { CommandLine } from "../options.ts";
 import {
   cannotSentence,
   declinedSentence,

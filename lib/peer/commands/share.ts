@@ -1,8 +1,8 @@
 // Runs the share command, and shows the events of a peer while any command runs.
 
 import type { PeerEvent } from "../events.ts";
+import { describeEvent, eventObject } from "../screen/event-words.ts";
 import type { Screen } from "../screen/screen.ts";
-import { describeEvent, eventObject } from "../screen/view.ts";
 import type { Peer } from "./types.ts";
 
 /** Serves until the person ends it. */

@@ -8,7 +8,7 @@ import type { Enter } from "../dial-tracker.ts";
 import type { SharedFile } from "../disk/share.ts";
 import type { SharedFolder } from "../disk/shared-folder.ts";
 import type { PeerEvent } from "../events.ts";
-import type { Holding } from "../own-address.ts";
+import type { RecordHolder } from "../own-address.ts";
 import type { GuidedPeer } from "../screen/guide.ts";
 import type { Served } from "../serve/serve.ts";
 import type { Introduced, TrackerPlace } from "../session.ts";
@@ -56,7 +56,7 @@ export interface Peer extends GuidedPeer {
   /** The list of a folder; the records are its holders. Throws a sentence. */
   listOf(records: [FileRecord, ...FileRecord[]], how: { signal: AbortSignal }): Promise<FolderEntry[]>;
   /** Whether a record is this peer's own. */
-  isOwn(record: Holding): boolean;
+  isOwn(record: RecordHolder): boolean;
 }
 
 /** Starts serving and joins the tracker. Throws a sentence when it cannot. */

@@ -5,8 +5,8 @@ import { formatEndpoint } from "../../protocol/address.ts";
 import { foldPeerName } from "../../protocol/peer-name.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import { formatDuration, formatSize, printable, printableName } from "../../text.ts";
+import { type CommandLine, nameArgument, rootArgument } from "../arguments.ts";
 import { holderName } from "../holder-name.ts";
-import { type CommandLine, nameArgument, rootArgument } from "../options.ts";
 import type { Screen } from "../screen/screen.ts";
 import { recordObjects } from "../screen/view.ts";
 import type { Want } from "../wants.ts";
@@ -52,7 +52,7 @@ function tell(record: FileRecord, screen: Screen): void {
     return;
   }
   const id = record.root === undefined ? "" : `  root:${record.root}`;
-  screen.results([`${printableName(record.name)}  ${formatSize(record.size)}  ${holderOf(record)}${screen.width ? "" : id}`]);
+  screen.results([`${printableName(record.name)}  ${formatSize(record.size)}  ${holderName(record)}${screen.width ? "" : id}`]);
 }
 
 /** A file that cannot be fetched does not keep later ones from coming. */
@@ -116,8 +116,4 @@ async function appears(peer: Peer, want: Want, from: string | undefined, ms: num
 function isFrom(record: FileRecord, typed: string): boolean {
   const isNamed = record.by !== undefined && foldPeerName(record.by) === foldPeerName(typed.trim());
   return isNamed || formatEndpoint(record) === typed || record.address === typed;
-}
-
-function holderOf(record: FileRecord): string {
-  return holderName(record);
 }

@@ -5,8 +5,8 @@ import { sentenceOf } from "../../error.ts";
 import { formatSize, plural, printable, printableName } from "../../text.ts";
 import { SharedFolder } from "../disk/shared-folder.ts";
 import type { Asking } from "./asking.ts";
-import { leftInFolder } from "./view.ts";
-import { withoutCommands } from "./words.ts";
+import { leftInFolder } from "./event-words.ts";
+import { withoutCommands } from "./without-commands.ts";
 
 /** Looks through a folder, says what is in it, and asks. Undefined when it is not to be shared or sent, or cannot be. */
 export async function askAsOne(prompts: Asking, path: string, purpose?: "send"): Promise<SharedFolder | undefined> {

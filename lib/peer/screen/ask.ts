@@ -3,6 +3,7 @@
 
 import { intro, isCancel, log, note, outro, password, S_BAR, S_BAR_END, S_STEP_ACTIVE, select } from "@clack/prompts";
 import { CancelledError, FtError } from "../../error.ts";
+import { colours } from "../../program/cli.ts";
 import { plural, printable } from "../../text.ts";
 import { orCancelled } from "../cancel.ts";
 import type { Content } from "../contents.ts";
@@ -13,7 +14,7 @@ import { columnsOf, fit, fitName, wrap } from "./columns.ts";
 import { Keyboard, type Special } from "./keyboard.ts";
 import { type Answer, type ListOptions, ListPrompt } from "./list-prompt.ts";
 import { Surface } from "./surface.ts";
-import { choiceTable, colours } from "./view.ts";
+import { choiceTable } from "./view.ts";
 
 /** The terminal of the prompts, and the signal that ends them. */
 export interface Terminal {

@@ -13,7 +13,7 @@ import { tryFolder } from "../disk/target-folder.ts";
 import { askAsOne } from "./as-one.ts";
 import type { Asking } from "./asking.ts";
 import { columnsOf, fit, fitName } from "./columns.ts";
-import { withoutCommands } from "./words.ts";
+import { withoutCommands } from "./without-commands.ts";
 
 /** The most files of a folder that are offered. */
 const OFFERED = 2_000;
@@ -28,7 +28,7 @@ const OTHER_FOLDER = "o";
 const AS_ONE = "f";
 
 /** What a person has chosen to share, and the folder it was chosen from. */
-export interface ChosenFiles {
+export interface FileChoice {
   files: SharedFile[];
   from: string;
   /** The folder is shared or sent as one, not its files. */
@@ -51,7 +51,7 @@ export async function askFiles(
   prompts: Asking,
   folder: string,
   { max, where, marked, purpose }: ChoosingOptions,
-): Promise<ChosenFiles | undefined> {
+): Promise<FileChoice | undefined> {
   for (let from = folder; ; ) {
     const { taken, left } = chooseFiles([from], OFFERED);
     if (taken.length === 0) {

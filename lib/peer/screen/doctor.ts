@@ -6,7 +6,7 @@ import { CancelledError, codeOf, FtError, sentenceOf } from "../../error.ts";
 import { dial } from "../../net/dial.ts";
 import { interfaces } from "../../net/interfaces.ts";
 import { LOCAL_NETWORK } from "../../net/permission.ts";
-import { VERSION } from "../../program/cli.ts";
+import { colours, VERSION } from "../../program/cli.ts";
 import { formatEndpoint, isLoopback, withoutZone } from "../../protocol/address.ts";
 import { encodeToTracker } from "../../protocol/write.ts";
 import { formatDuration, formatSize, localDay, plural, printable } from "../../text.ts";
@@ -17,7 +17,7 @@ import { tryFolder } from "../disk/target-folder.ts";
 import { asRemembered, type Located, lookAround, nobodyFound, typed } from "../locate.ts";
 import { type Session, type TrackerPlace, UNTRUSTED } from "../session.ts";
 import { wrap } from "./columns.ts";
-import { colours, howToOpen } from "./view.ts";
+import { howToOpen } from "./event-words.ts";
 
 /** The longest wait for the tracker to say whether it can connect to this peer's port. Milliseconds. */
 const REACH_MS = 6_000;

@@ -13,7 +13,7 @@ import type { Found } from "./finder.ts";
 import { describeRenamed } from "./folder-words.ts";
 import { Transfer, transferLines, unbroken } from "./progress.ts";
 import { describeRenaming } from "./view.ts";
-import { withoutCommands } from "./words.ts";
+import { withoutCommands } from "./without-commands.ts";
 
 /** The most files that are fetched at the same time. */
 const AT_ONCE = 3;

@@ -3,8 +3,8 @@
 import { sentenceOf } from "../../error.ts";
 import type { Wish } from "../../protocol/messages.ts";
 import { type FileRecord, modifiedOf, NAME_LIMIT } from "../../protocol/record.ts";
+import { nameArgument } from "../arguments.ts";
 import { latestDate, rankContents } from "../contents.ts";
-import { nameArgument } from "../options.ts";
 import type { Session } from "../session.ts";
 import { fit } from "./columns.ts";
 import { contentTable } from "./view.ts";

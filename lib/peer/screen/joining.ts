@@ -14,7 +14,7 @@ import type { Asking } from "./asking.ts";
 import { askFiles } from "./choosing.ts";
 import type { Remembered } from "./remembered.ts";
 import { findTrackerProgram, startTrackerHere, type TrackerHere } from "./tracker-here.ts";
-import { withoutCommands } from "./words.ts";
+import { withoutCommands } from "./without-commands.ts";
 
 /** A tracker that was started here answers within this time. Milliseconds. */
 const TRACKER_START_MS = 5_000;

@@ -13,10 +13,10 @@ import {
   symbol,
 } from "@clack/prompts";
 import pc from "picocolors";
+import { colours } from "../../program/cli.ts";
 import { columnsOf, fit, wrap } from "./columns.ts";
 import type { Keyboard } from "./keyboard.ts";
 import type { Surface } from "./surface.ts";
-import { colours } from "./view.ts";
 
 /** Page up and page down go so far. Entries. */
 const PAGE = 10;

@@ -3,7 +3,7 @@
 import { formatEndpoint } from "../../protocol/address.ts";
 import { printable, printableName } from "../../text.ts";
 import type { PeerEvent } from "../events.ts";
-import { describeEvent, describeLeftOut } from "./view.ts";
+import { describeEvent, describeLeftOut } from "./event-words.ts";
 
 /** The most events that are shown. */
 const SHOWN = 2;

@@ -8,7 +8,7 @@ import type { SharedFolder } from "../disk/shared-folder.ts";
 import type { HandOut, HandOutEvent } from "../hand-out.ts";
 import { holderName, peerLabel } from "../holder-name.ts";
 import type { Asking, Telling } from "./asking.ts";
-import { askFiles, type ChosenFiles } from "./choosing.ts";
+import { askFiles, type FileChoice } from "./choosing.ts";
 import { columnsOf, fit, fitName } from "./columns.ts";
 import { type Fetching, fetchAll } from "./fetching.ts";
 import type { GuidedPeer } from "./guide.ts";
@@ -129,7 +129,7 @@ export class Offering {
   }
 
   /** Which files, or a folder as one, and a word to go with it. Undefined when the person goes back. */
-  async #askWhat(folder: string): Promise<{ chosen: ChosenFiles; say: string } | undefined> {
+  async #askWhat(folder: string): Promise<{ chosen: FileChoice; say: string } | undefined> {
     let marked: string[] = [];
     for (let from = folder; ; ) {
       const chosen = await askFiles(this.#prompts, from, { max: MOST_SENT, where: undefined, purpose: "send", marked });
@@ -143,7 +143,7 @@ export class Offering {
     }
   }
 
-  #handOut(peer: GuidedPeer, chosen: ChosenFiles, to: typeof EVERYBODY | PeerLine[], say: string): void {
+  #handOut(peer: GuidedPeer, chosen: FileChoice, to: typeof EVERYBODY | PeerLine[], say: string): void {
     const isToAll = to === EVERYBODY;
     const files =
       chosen.asOne === undefined ? this.#share(peer, chosen.files, isToAll) : this.#shareFolder(peer, chosen.asOne, isToAll);

@@ -5,7 +5,7 @@ import { formatDuration, formatRate, formatSize, plural, printableName } from ".
 import type { FetchEvent } from "../fetch/types.ts";
 import { holderName } from "../holder-name.ts";
 import { columnsOf, fit, fitName } from "./columns.ts";
-import { folderParts, Pace } from "./view.ts";
+import { folderParts, Pace } from "./progress-line.ts";
 
 /** The widest and the narrowest bar. Columns. */
 const BAR = { most: 30, least: 8 };

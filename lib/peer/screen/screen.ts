@@ -5,7 +5,8 @@ import { formatSize, jsonLine, printable } from "../../text.ts";
 import type { FetchEvent } from "../fetch/types.ts";
 import { holderWithAddress } from "../holder-name.ts";
 import { columnsOf, fit } from "./columns.ts";
-import { fetchEventObject, Pace, progressLine } from "./view.ts";
+import { fetchEventObject } from "./event-words.ts";
+import { Pace, progressLine } from "./progress-line.ts";
 
 /** What an error says beside its sentence: to choose from, as objects and as printable lines, and the file that it is about. */
 interface MoreOfError {

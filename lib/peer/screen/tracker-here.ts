@@ -2,7 +2,7 @@
 
 import { spawn } from "node:child_process";
 import { closeSync, mkdirSync, openSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname } from "node:path";
 import { FtError } from "../../error.ts";
 import { readOwnFile } from "../../files.ts";
 import { printable } from "../../text.ts";
@@ -20,11 +20,10 @@ export interface TrackerHere {
 }
 
 /** The path of ft-tracker beside this program or on the PATH; undefined when there is none. */
-export function findTrackerProgram(running: string = process.execPath): string | undefined {
+export function findTrackerProgram(): string | undefined {
   const name = process.platform === "win32" ? "ft-tracker.exe" : "ft-tracker";
-  const beside = join(dirname(running), name);
-  const path = `${process.env.PATH ?? ""}`;
-  return Bun.which(name, { PATH: dirname(beside) }) ?? Bun.which(name, { PATH: path }) ?? undefined;
+  const beside = Bun.which(name, { PATH: dirname(process.execPath) });
+  return beside ?? Bun.which(name, { PATH: process.env.PATH ?? "" }) ?? undefined;
 }
 
 /** Starts it. `log` is the file that gets what it prints. Throws a sentence when it ends at once. */

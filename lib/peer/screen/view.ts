@@ -1,35 +1,19 @@
-// Turns records, peers, downloads and events into lines for a person and objects for a script. Writes nothing itself.
+// Turns records, peers and finished downloads into lines for a person and objects for a script. Writes nothing itself.
 
 import { basename } from "node:path";
-import pc from "picocolors";
+import { colours } from "../../program/cli.ts";
 import { formatEndpoint } from "../../protocol/address.ts";
 import { FOLDER_TYPE } from "../../protocol/folder.ts";
 import type { PeerLine } from "../../protocol/messages.ts";
 import { type FileRecord, modifiedOf } from "../../protocol/record.ts";
-import {
-  formatDuration,
-  formatModified,
-  formatRate,
-  formatSize,
-  localDay,
-  plural,
-  printable,
-  printableName,
-} from "../../text.ts";
-import { type Content, divideByContent, SHORT_ID, shortIds } from "../contents.ts";
+import { formatModified, formatRate, formatSize, localDay, plural, printable, printableName } from "../../text.ts";
+import { type Content, divideByContent, shortIds } from "../contents.ts";
 import { whyRenamed } from "../disk/local-name.ts";
 import type { LeftOut } from "../disk/share.ts";
 import type { Downloaded } from "../download.ts";
-import type { PeerEvent } from "../events.ts";
-import { describeExclusion, describeWait, withoutFiles } from "../exclusion.ts";
-import type { FetchEvent } from "../fetch/types.ts";
-import type { Upload } from "../serve/types.ts";
 import { type Column, table } from "./columns.ts";
+import { peerLabels } from "./peer-labels.ts";
 import { typedName } from "./typed-name.ts";
-import { peerLabels } from "./who.ts";
-
-/** Colours for a terminal only; picocolors alone would also colour the logs of build servers. */
-export const colours = pc.createColors(pc.isColorSupported && process.stdout.isTTY === true);
 
 /** How a table of files is shown. Every table without a width goes into a pipe or a file: tabs, nothing cut, no title. */
 export interface TableLook {
@@ -58,24 +42,6 @@ export function contentTable(records: FileRecord[], width?: number, look: TableL
     return mine ? `you and ${holders - 1} ${holders === 2 ? "other" : "others"}` : `${holders} people`;
   };
   return fileTable(records, holdersCell, width, look);
-}
-
-/**
- * One record for each content among these, with the number of peers that have the whole of it. A record without a content id counts as the
- * content of its name and size. A record for which `isMine` holds stands for its content.
- */
-export function groupByContent(records: FileRecord[], isMine: (record: FileRecord) => boolean = () => false): FileRecord[] {
-  const byName = ({ name, size }: FileRecord) => `${size} ${name}`;
-  const proven = new Map(records.flatMap((one) => (one.root === undefined ? [] : [[byName(one), `${one.root} ${one.size}`]])));
-  const contentOf = (one: FileRecord) => (one.root === undefined ? proven.get(byName(one)) : `${one.root} ${one.size}`);
-  const groups = Map.groupBy(records, (one) => contentOf(one) ?? byName(one));
-  return [...groups.values()].flatMap((group) => {
-    const whole = group.filter(({ part }) => !part);
-    const shown = group.find(isMine) ?? whole[0] ?? group[0];
-    if (shown === undefined) return [];
-    const root = shown.root ?? group.find((one) => one.root !== undefined)?.root;
-    return [{ ...shown, root, holders: new Set(whole.map((one) => formatEndpoint(one))).size }];
-  });
 }
 
 /** A name is never shown wider than this, whatever the terminal's width. Columns. */
@@ -265,67 +231,6 @@ function sinceWhen(since: string, now: number): string {
   return localDay(time) === localDay(new Date(now)) ? clock : `${localDay(time)} ${clock}`;
 }
 
-/** A rate is the average over this time, up to now. Milliseconds. */
-const PACE_MS = 3_000;
-
-/** The rate of a transfer over the last few seconds. */
-export class Pace {
-  readonly #samples: { at: number; bytes: number }[] = [];
-
-  /** Bytes per second; `at` is the time now in milliseconds, `bytes` all bytes so far. */
-  rate(at: number, bytes: number): number {
-    // A download that starts again has a new rate.
-    if (bytes < (this.#samples.at(-1)?.bytes ?? 0)) this.#samples.length = 0;
-    this.#samples.push({ at, bytes });
-    while (this.#samples.length > 2 && at - (this.#samples[0]?.at ?? at) > PACE_MS) this.#samples.shift();
-    const first = this.#samples[0];
-    return first === undefined || at === first.at ? 0 : ((bytes - first.bytes) * 1000) / (at - first.at);
-  }
-}
-
-/** One line of progress: ` 42 %  431 MB of 1.0 GB  890 MB/s  0.7 s left  from 3 holders`. */
-export function progressLine(
-  done: number,
-  size: number,
-  rate: number,
-  holders = 1,
-  files?: { done: number; total: number },
-): string {
-  const percent = size === 0 ? 100 : Math.floor((done / size) * 100);
-  if (files !== undefined) return folderParts({ done, size, rate, holders, files }).join(" · ");
-  const left = rate > 0 ? `  ${formatDuration((size - done) / rate)} left` : "";
-  const from = holders > 1 ? `  from ${plural(holders, "holder")}` : "";
-  return `${String(percent).padStart(3)} %  ${formatSize(done)} of ${formatSize(size)}  ${formatRate(rate)}${left}${from}`;
-}
-
-/** The progress of a folder in parts: `3,120 of 10,000 files`, `12.8 of 41 MB`, `from 2`, `0:12 left`. */
-export function folderParts(progress: {
-  done: number;
-  size: number;
-  rate: number;
-  holders: number;
-  files: { done: number; total: number };
-}): string[] {
-  const { done, size, rate, holders, files } = progress;
-  const [number = "", unit = ""] = formatSize(done).split(" ");
-  const whole = formatSize(size);
-  const received = whole.endsWith(` ${unit}`) ? number : `${number} ${unit}`;
-  return [
-    `${files.done.toLocaleString("en")} of ${files.total.toLocaleString("en")} files`,
-    `${received} of ${whole}`,
-    ...(holders > 1 ? [`from ${holders}`] : []),
-    ...(rate > 0 ? [`${clockTime((size - done) / rate)} left`] : []),
-  ];
-}
-
-/** A time as on a clock: `0:12`, `1:05:00`. */
-function clockTime(seconds: number): string {
-  const whole = Math.ceil(seconds);
-  const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60];
-  const start = hours > 0 ? `${hours}:${String(minutes).padStart(2, "0")}` : String(minutes);
-  return `${start}:${String(whole % 60).padStart(2, "0")}`;
-}
-
 /** A finished download for a person: path, size, rate, and whether it is verified. */
 export function describeDownload({ path, size, verified, outcome, inFolder }: Downloaded, seconds: number): string {
   const files = inFolder === undefined ? "" : `${plural(inFolder.files, "file")}  `;
@@ -388,130 +293,4 @@ export function describeLeft(left: LeftOut[]): string {
       return ` Not shared (${reason}): ${describeNames(files.map(({ path }) => basename(path)))}.`;
     })
     .join("");
-}
-
-/** The sentence about the files that a tracker does not take, because it has as many of this peer as it allows. */
-export function describeLeftOut(left: FileRecord[]): string {
-  return `This tracker takes no more files from one person; not shared: ${describeNames(left.map(({ name }) => name))}.`;
-}
-
-/** An event as a sentence for a person; "" for one that only a script gets: people are told of a whole file, not of each turn. */
-export function describeEvent(event: PeerEvent): string {
-  const words = describe(event);
-  if (!("more" in event) || words === "") return words;
-  return `${words} (one of ${event.more} such events${event.several ? ", from several addresses" : ""})`;
-}
-
-function describe(event: PeerEvent): string {
-  switch (event.event) {
-    case "joined": {
-      const left = event.left.length === 0 ? "" : ` ${describeLeftOut(event.left)}`;
-      if (event.profile === 1) {
-        return `Online. This tracker speaks the basic protocol: exact search, downloads without verification, and everybody is served.${left}`;
-      }
-      const guests = event.guests ? " Browsers can download your files, too, unless you say --no-guests." : "";
-      const you = !event.you ? "" : ` You are "${event.you}".`;
-      const where = event.room ? ` in the private room "${event.name}"` : ` at "${event.name}"`;
-      return `Online${where}: ${plural(event.peers, "peer")}, ${plural(event.files, "file")}.${you}${left}${guests}`;
-    }
-    case "shut-out":
-      return `${event.words} You are not online any more.`;
-    case "away":
-      return `Lost the tracker (${event.reason}). Reconnecting…`;
-    case "dismissed": {
-      const exclusion = { code: event.code, until: event.until === undefined ? undefined : Date.parse(event.until) };
-      return `${describeExclusion(exclusion, Date.now())} ${describeWait(exclusion, Date.now())}`;
-    }
-    case "offline":
-      return withoutFiles().message;
-    case "notice":
-      return `The tracker says: ${event.words}`;
-    case "unread":
-      return `Could not read ${event.count === 1 ? "1 entry" : `${event.count} entries`} of the tracker's answer, so it may be incomplete.`;
-    case "reach":
-      return event.reachable
-        ? `Others can connect to this machine: port ${event.port} is open.`
-        : `Others cannot connect to this machine: port ${event.port} is blocked (${event.reason}). They can still get your files because this computer connects to them, unless their firewall blocks that too. ${howToOpen(event.port)}`;
-    case "root":
-      return `"${event.name}" is ready (${event.root.slice(0, SHORT_ID)}…).`;
-    case "hashing":
-      return `Reading "${event.name}": ${event.done} of ${plural(event.total, "file")}.`;
-    case "folder":
-      return `The folder "${event.name}" is ready: ${plural(event.files, "file")}, ${formatSize(event.size)}.${leftInFolder(event.left)}`;
-    case "changed":
-      return `"${event.name}" has changed: ${formatSize(event.size)} now.`;
-    case "renamed":
-      return `"${event.was}" is shared as "${event.name}" now: it was renamed.`;
-    case "withdrawn":
-      return `"${event.name}" is not shared any more: ${event.reason}.`;
-    case "upload-started":
-    case "upload-ended":
-    case "offer":
-      return "";
-    case "has-all": {
-      const count = event.has === undefined ? "" : ` (${event.has} of ${event.online})`;
-      return `${downloader(event.upload)} has all of "${printableName(event.upload.name)}"${count}.`;
-    }
-    case "download-refused":
-      return `Refused ${event.address}: ${event.reason}`;
-    default:
-      return event satisfies never;
-  }
-}
-
-/** A downloader by its name, else by its address and its id, by which it can be kicked. */
-function downloader({ to, id, by }: Upload): string {
-  if (by !== undefined) return by;
-  return id === undefined ? formatEndpoint(to) : `${formatEndpoint(to)} (peer ${id})`;
-}
-
-/** How many entries of a folder are not shared, as a sentence, with a space before it; "" when there are none. */
-export function leftInFolder(left: Record<string, number>): string {
-  const most = Object.entries(left).sort(([a, m], [b, n]) => n - m || a.localeCompare(b));
-  const parts = most.map(([reason, count]) => {
-    if (reason === "hidden") return count === 1 ? "1 hidden entry" : `${count.toLocaleString("en")} hidden entries`;
-    if (reason === "links") return plural(count, "link");
-    return `${count === 1 ? "1 entry" : `${count.toLocaleString("en")} entries`} (${reason})`;
-  });
-  return parts.length === 0 ? "" : ` Left out: ${parts.join(", ")}.`;
-}
-
-/** How to open a port in this system's firewall, as sentences. */
-export function howToOpen(port: number, platform: NodeJS.Platform = process.platform): string {
-  const rule = `netsh advfirewall firewall add rule name=FileTracker dir=in action=allow protocol=TCP localport=${port}`;
-  return {
-    win32: `To let them in, allow ft-peer when Windows Defender Firewall asks, or run as administrator: ${rule}`,
-    darwin: `To let them in, allow incoming connections for ft-peer in System Settings, Network, Firewall (TCP port ${port}).`,
-    other: `To let them in, allow TCP port ${port}: "sudo ufw allow ${port}/tcp" with ufw, "sudo firewall-cmd --add-port=${port}/tcp" with firewalld.`,
-  }[platform === "win32" || platform === "darwin" ? platform : "other"];
-}
-
-/** An event as an object for a script. */
-export function eventObject(event: PeerEvent): object {
-  switch (event.event) {
-    case "joined":
-      return { ...event, left: event.left.map(({ name }) => name) };
-    case "has-all": {
-      const { upload, ...rest } = event;
-      const { to, id, by, name, root } = upload;
-      return { ...rest, address: to.address, port: to.port, id, by, name, root };
-    }
-    case "upload-started":
-    case "upload-ended": {
-      const { upload, ...rest } = event;
-      const { to, id, by, name, root, sent, wanted, seconds } = upload;
-      const end = event.event === "upload-ended" ? { seconds: Number(seconds.toFixed(3)) } : {};
-      return { ...rest, address: to.address, port: to.port, id, by, name, root, sent, wanted, ...end };
-    }
-    default:
-      return event;
-  }
-}
-
-/** An event of a download as an object for a script. `rate` is in bytes per second. */
-export function fetchEventObject(event: FetchEvent, rate: number): object {
-  if (event.event === "progress") return { ...event, rate: Math.round(rate) };
-  if (!("holder" in event)) return event;
-  const { event: name, holder, ...rest } = event;
-  return { event: name, address: holder.address, port: holder.port, ...rest };
 }

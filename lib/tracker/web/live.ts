@@ -14,7 +14,7 @@ const MOST = 1_000;
 const MOST_OF_HOST = 8;
 
 /** An open page of a browser. */
-export interface Follower {
+export interface OpenPage {
   /** The host of the browser. */
   readonly host: string;
   readonly body: Body;
@@ -22,7 +22,7 @@ export interface Follower {
   make(): Promise<string | undefined>;
 }
 
-interface Reader extends Follower {
+interface Reader extends OpenPage {
   last: string;
   sentAt: number;
   /** A part is being sent: a slow browser misses versions in between. */
@@ -41,7 +41,7 @@ export class Live {
   }
 
   /** Whether one more page may be kept current. Pages with one key are the same. */
-  follow(key: string, follower: Follower): boolean {
+  follow(key: string, follower: OpenPage): boolean {
     const { host, body } = follower;
     if (this.#count >= MOST || (this.#ofHosts.get(host) ?? 0) >= MOST_OF_HOST) return false;
     const readers = this.#pages.get(key) ?? new Set();

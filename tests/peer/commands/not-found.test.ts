@@ -1,8 +1,8 @@
 // The sentence about a name that nobody shares.
 
 import { expect, test } from "bun:test";
+import type { CommandLine } from "../../../lib/peer/arguments.ts";
 import { notFound } from "../../../lib/peer/commands/not-found.ts";
-import type { CommandLine } from "../../../lib/peer/options.ts";
 import { ROOT, record } from "../../helpers/session-room.ts";
 
 test("a similar name that nobody can type is fetched by its content id", () => {

@@ -3,7 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import type { PeerEvent } from "../../../lib/peer/events.ts";
 import { News } from "../../../lib/peer/screen/news.ts";
-import { withoutCommands } from "../../../lib/peer/screen/words.ts";
+import { withoutCommands } from "../../../lib/peer/screen/without-commands.ts";
 import { addressOf } from "../../helpers/channel.ts";
 import { anUpload } from "../../helpers/serving.ts";
 import { record } from "../../helpers/session-room.ts";

@@ -2,7 +2,8 @@
 
 import { describe, expect, test } from "bun:test";
 import { UsageError } from "../../lib/error.ts";
-import { defaultPeerName, PEER_HELP, parsePeerArguments, rootArgument } from "../../lib/peer/options.ts";
+import { parsePeerArguments, rootArgument } from "../../lib/peer/arguments.ts";
+import { defaultPeerName, PEER_HELP } from "../../lib/peer/options.ts";
 
 const ROOT = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
 

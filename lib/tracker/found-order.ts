@@ -1,0 +1,67 @@
+// Puts what a search found in order. Of what would take long to sort, only the best is in exact order, and the rest as it was found.
+
+/** The most that is put in exact order. */
+const ORDERED = 2500;
+
+/** One thing that was found. */
+export interface Ranked {
+  /** The one with the highest key comes first. Of equal ones, the name decides. */
+  key: number;
+  title: { readonly name: string };
+}
+
+/** Negative when the first one comes before the other. */
+export function compareRanked(one: Ranked, other: Ranked): number {
+  if (one.key !== other.key) return other.key - one.key;
+  if (one.title.name === other.title.name) return 0;
+  return one.title.name < other.title.name ? -1 : 1;
+}
+
+export class InOrder<Hit extends Ranked> {
+  readonly #needed: number;
+  /** The number of hits that are put in exact order. */
+  readonly #most: number;
+  /** The best hits: a sorted part, then later hits. When the sorted part is full, a hit that is no better than its last one is not added. */
+  readonly #best: Hit[] = [];
+  /** The last one of the sorted part, when that is full. */
+  #worst: Hit | undefined;
+  /** All hits in the order in which they were found, as far as they are needed. */
+  readonly #found: Hit[] = [];
+
+  /** `needed`: only this many are asked for, from the first one on. */
+  constructor(needed: number) {
+    this.#needed = needed;
+    this.#most = Math.min(needed, ORDERED);
+  }
+
+  /** A hit with a lower key is not among the best. */
+  get floor(): number {
+    return this.#worst?.key ?? 0;
+  }
+
+  /** Adds a hit. False when its key alone told that it is not needed. */
+  add(hit: Hit): boolean {
+    const isKept = this.#needed > this.#most && this.#found.length < this.#needed + ORDERED;
+    if (!isKept && hit.key < this.floor) return false;
+    if (isKept) this.#found.push(hit);
+    if (this.#worst !== undefined && compareRanked(hit, this.#worst) >= 0) return true;
+    this.#best.push(hit);
+    if (this.#best.length > 2 * this.#most) this.#cut();
+    return true;
+  }
+
+  /** All that was added, as far as it is needed. */
+  *inOrder(): Generator<Hit, void> {
+    this.#cut();
+    const best = new Set(this.#best);
+    yield* best;
+    for (const hit of this.#found) if (!best.has(hit)) yield hit;
+  }
+
+  /** Puts the best in order and forgets the others. */
+  #cut(): void {
+    this.#best.sort(compareRanked);
+    this.#best.length = Math.min(this.#best.length, this.#most);
+    if (this.#best.length === this.#most) this.#worst = this.#best.at(-1);
+  }
+}
