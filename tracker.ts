@@ -319,6 +319,10 @@ async function serve(
   json: boolean,
   quiet: boolean,
 ): Promise<number> {
+  // Whoever reads that it listens may end it at once. A closed terminal window sends SIGHUP more than once: the second one must not end
+  // the program before its goodbye.
+  const told = Promise.withResolvers<void>();
+  for (const signal of endingSignals()) process.on(signal, () => told.resolve());
   const log = new TrackerLog(colours, writesToJournal());
   const report = (event: TrackerEvent) => {
     if (quiet) return;
@@ -358,10 +362,7 @@ async function serve(
       else for (const line of describeSummary(tracker.summary())) out(line);
     });
   }
-  await new Promise<void>((resolve) => {
-    // A closed terminal window sends SIGHUP more than once: the second one must not end the program before its goodbye.
-    for (const signal of endingSignals()) process.on(signal, () => resolve());
-  });
+  await told.promise;
   closeSocket();
   await tracker.stop();
   endSoon(EXIT.done);
