@@ -275,6 +275,39 @@ describe("Requests: holders that are still fetching", () => {
     expect(beginnings.size).toBeGreaterThan(1);
   });
 
+  test("two of many are asked for the hashes of the pieces; all are when these do not give them", async () => {
+    const addresses = [A, B, C, D, E];
+    const asked = (field: Field) =>
+      addresses.filter((address) => field.holders.get(address)?.heard.some((line) => line.startsWith("TREE"))).length;
+    const usual = new Field(bytesOf(6 * MiB));
+    for (const address of addresses) usual.add(address).pace = 1_000_000;
+    usual.expectWhole(await usual.finish(usual.fetch(addresses)));
+    expect(asked(usual)).toBe(2);
+
+    const deaf = new Field(bytesOf(6 * MiB));
+    for (const address of addresses) deaf.add(address).instead = (_far, { verb }) => verb === "TREE";
+    void deaf.fetch(addresses);
+    await deaf.clock.pass(900);
+    expect(asked(deaf)).toBe(2);
+    await deaf.clock.pass(300);
+    expect(asked(deaf)).toBe(5);
+  });
+
+  test("one that has several requests to answer is asked more rarely what it has", async () => {
+    const questions = async (pace: number) => {
+      const field = new Field(bytesOf(6 * MiB));
+      const part = field.add(A);
+      part.has = PieceSet.whole(96);
+      part.has.delete(95);
+      part.pace = pace;
+      void field.fetch([`~${A}`]);
+      await field.clock.pass(10_000);
+      return part.heard.filter((line) => line.startsWith("HAVE")).length;
+    };
+    // The quick one has given all that it has after a second.
+    expect(await questions(400_000)).toBeLessThan((await questions(10_000_000)) / 2);
+  });
+
   test("few of many are connected, and a holder of the whole file always", async () => {
     const field = new Field(bytesOf(6 * MiB));
     const parts = Array.from({ length: 30 }, (_, i) => `10.0.1.${i + 1}`);
