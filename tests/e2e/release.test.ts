@@ -59,7 +59,7 @@ const SMALL: [number, number] = [64, 1e6];
 const XZ_SAVES = 4;
 
 /** Paths of the machine that built it. The places that a compiled program's own files seem to be in are none. */
-const OWN_PLACE = /(?:\$bunfs|~BUN)$/;
+const OWN_PLACE = /(?:\$bunfs|~BUN|%7EBUN)$/;
 const PRIVATE_PATHS = [
   ...["peer.ts", "tracker.ts", "lib/", "tests/", "dist/", "node_modules/"].map((inside) => `${ROOT}/${inside}`),
   ...(homedir().length > 1 ? [`${homedir()}/`] : []),
@@ -403,7 +403,9 @@ describe("the check", () => {
       expect(foundIn(text)).toContain(`${top}/ft-peer holds ${path}`);
       expect(await faultsAfter(withText(text))).toEqual(foundIn(text));
     }
-    expect(await faultsAfter(withText("/$bunfs/root/ft-peer B:/~BUN/root/ft-peer.exe"))).toEqual([]);
+    expect(
+      await faultsAfter(withText("/$bunfs/root/ft-peer B:/~BUN/root/ft-peer.exe file:///B:/%7EBUN/root/ft-peer.exe")),
+    ).toEqual([]);
     const [path = ""] = PRIVATE_PATHS;
     expect(await faultsAfter(withText(`/$bunfs${path} ${path}`))).toEqual(foundIn(path));
   });
