@@ -93,11 +93,11 @@ export class SharedFolder {
         onHashed();
       },
     });
-    collectAfter(walk);
+    collectAfter(walk.files.length);
     cache.save(this.path, hashedFiles(walk.files, hashes));
-    collectAfter(walk);
+    collectAfter(walk.files.length);
     this.state = stateOf(this.path, walk, hashes);
-    collectAfter(walk);
+    collectAfter(walk.files.length);
     return this.state.tree.root !== state?.tree.root;
   }
 
@@ -124,6 +124,7 @@ export class SharedFolder {
     const { state } = this;
     if (this.#dates === undefined || this.#dates.of !== state) {
       this.#dates = { of: state, bytes: formatDates(state === undefined ? [] : datesOf(state)) };
+      collectAfter(state?.list.length ?? 0);
     }
     return this.#dates.bytes;
   }
@@ -248,9 +249,9 @@ class SeenFiles {
   }
 }
 
-/** Gives memory back after a step with the files of a walk, if they are many. */
-function collectAfter({ files }: Walk): void {
-  if (files.length >= COLLECTED_AFTER) Bun.gc(true);
+/** Gives memory back after a step with this number of files, if they are many. */
+function collectAfter(files: number): void {
+  if (files >= COLLECTED_AFTER) Bun.gc(true);
 }
 
 /** The dates of the files and folders of a list. */
