@@ -89,6 +89,15 @@ function published(name: string) {
   return { path, entry: lstatSync(path, { bigint: true }) };
 }
 
+/** The person renames a.txt to c.txt. `done` resolves when the tracker has been told. */
+function rename({ sharing, share, file }: ReturnType<typeof scene>): { renamed: ReturnType<typeof file>; done: Promise<void> } {
+  const renamed = file("a.txt");
+  renameSync(join(folder, "a.txt"), join(folder, "c.txt"));
+  const was = share.follow(renamed);
+  if (was === undefined) throw new Error("the file was not found");
+  return { renamed, done: sharing.renamed(renamed, was) };
+}
+
 describe("Sharing", () => {
   test("computeRoots adds each file's content id", async () => {
     const { sharing, said, events } = scene(["a.txt", "b.txt"]);
@@ -142,12 +151,9 @@ describe("Sharing", () => {
   });
 
   test("renamed replaces the record by one of the new name, and hashes the file again", async () => {
-    const { sharing, share, said, events, clock, file, until } = scene(["a.txt", "b.txt"]);
-    const renamed = file("a.txt");
-    renameSync(join(folder, "a.txt"), join(folder, "c.txt"));
-    const was = share.follow(renamed);
-    if (was === undefined) throw new Error("the file was not found");
-    const done = sharing.renamed(renamed, was);
+    const of = scene(["a.txt", "b.txt"]);
+    const { said, events, clock, until } = of;
+    const { done } = rename(of);
     await until(() => said.length === 2);
     await clock.pass(500);
     await done;
@@ -200,12 +206,9 @@ describe("Sharing", () => {
   });
 
   test("the only file that the tracker takes is renamed, or gone while others wait: the list is sent again", async () => {
-    const { sharing, share, said, clock, file, until } = scene(["a.txt", "b.txt"], { max: 1, isLast: true });
-    const renamed = file("a.txt");
-    renameSync(join(folder, "a.txt"), join(folder, "c.txt"));
-    const was = share.follow(renamed);
-    if (was === undefined) throw new Error("the file was not found");
-    const done = sharing.renamed(renamed, was);
+    const of = scene(["a.txt", "b.txt"], { max: 1, isLast: true });
+    const { sharing, said, clock, until } = of;
+    const { renamed, done } = rename(of);
     await until(() => said.length === 3);
     await clock.pass(500);
     await done;

@@ -22,7 +22,7 @@ const SMALL = 1024 * 1024;
 const LONGEST_PACK = 4 * 1024 * 1024;
 /** The length of the packs of a small folder. Bytes. */
 const SHORTEST_PACK = 256 * 1024;
-/** Packs are as long as this number of them needs for the whole folder, or LONGEST_PACK. */
+/** Packs become longer while the folder is longer than this number of them. */
 const PACKS_WANTED = 256;
 /** The most files in a pack: opening each of them takes its time, however short they are. */
 const MOST_IN_PACK = 1024;

@@ -25,7 +25,7 @@ const MOST_OF_HOST = 250;
 const EXCHANGE_MS = 2_000;
 /** The fetch asks a holder with an unfinished file which pieces it has each time this time has passed. Milliseconds. */
 const HAVE_MS = 400;
-/** The same while the holder has several requests to answer: then there is no hurry. Milliseconds. */
+/** A holder with several requests to answer is asked that after this time only: there is no hurry. Milliseconds. */
 const HAVE_BUSY_MS = 1_600;
 /** The most holders at once that are asked for the hashes of the pieces. */
 const MOST_TREES = 2;

@@ -57,31 +57,17 @@ export class Picker {
    * something to exchange.
    */
   count(sets: Iterable<PieceSet>): void {
-    this.#spread ??= new Uint16Array(this.have.total);
+    const spread = this.#spread ?? new Uint16Array(this.have.total);
+    this.#spread = spread;
     const before = this.#counted;
     this.#counted = new Map();
     for (const set of sets) {
       const bits = before.get(set) ?? new Uint8Array(set.bits.length);
       before.delete(set);
-      this.#counted.set(set, this.#recount(bits, set.bits));
+      countChanges(spread, bits, set.bits);
+      this.#counted.set(set, bits);
     }
-    for (const bits of before.values()) this.#recount(bits, new Uint8Array(bits.length));
-  }
-
-  /** Counts the pieces by which `now` differs from `before`, and makes them equal. */
-  #recount(before: Uint8Array, now: Uint8Array): Uint8Array {
-    const spread = this.#spread ?? new Uint16Array(0);
-    for (let at = 0; at < now.length; at++) {
-      const bits = now[at] ?? 0;
-      let changed = bits ^ (before[at] ?? 0);
-      before[at] = bits;
-      for (; changed !== 0; changed &= changed - 1) {
-        const lowest = changed & -changed;
-        const piece = at * 8 + Math.clz32(lowest) - 24;
-        spread[piece] = (spread[piece] ?? 0) + ((bits & lowest) === 0 ? -1 : 1);
-      }
-    }
-    return before;
+    for (const bits of before.values()) countChanges(spread, bits, new Uint8Array(bits.length));
   }
 
   /**
@@ -217,5 +203,19 @@ export class Picker {
       if (this.#random() * ties < 1) found = i;
     }
     return next < end && this.#isFree(next, has) && this.#rank(next, has, spread) <= least ? next : found;
+  }
+}
+
+/** Counts the pieces by which `now` differs from `before`, which is made equal to it. Both are bit fields. */
+function countChanges(spread: Uint16Array, before: Uint8Array, now: Uint8Array): void {
+  for (let at = 0; at < now.length; at++) {
+    const bits = now[at] ?? 0;
+    let changed = bits ^ (before[at] ?? 0);
+    before[at] = bits;
+    for (; changed !== 0; changed &= changed - 1) {
+      const lowest = changed & -changed;
+      const piece = at * 8 + Math.clz32(lowest) - 24;
+      spread[piece] = (spread[piece] ?? 0) + ((bits & lowest) === 0 ? -1 : 1);
+    }
   }
 }

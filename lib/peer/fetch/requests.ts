@@ -158,12 +158,11 @@ export class Requests {
   /** All missing pieces are asked for: gives those that much slower holders have not sent yet. */
   #pickAgain(holder: Holder, has: PieceSet, now: number): PieceRange | undefined {
     const late: { request: PieceRequest; theirs: number }[] = [];
-    let grace: number | undefined;
+    const grace = this.#picker.hasFree ? LATE_S : 0;
     for (const other of this.#holders.all) {
       if (other === holder) continue;
       let owed = 0;
       for (const request of other.requests) {
-        grace ??= this.#picker.hasFree ? LATE_S : 0;
         owed += request.range.length - (request.buffer?.filled ?? 0);
         const pace = other.paceNow(now);
         const theirs = pace === 0 ? Number.POSITIVE_INFINITY : owed / pace;
