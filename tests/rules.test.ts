@@ -41,16 +41,22 @@ describe("the linter refuses", () => {
     ["lib/protocol/read.ts", "export const a = Buffer.from([]);", PURE],
     ["lib/peer/disk/share.ts", "Bun.listen({});", SOCKETS],
     ["tracker.ts", "export const connect = Bun.connect;", SOCKETS],
-    ["lib/tracker/announce.ts", 'import "node:dgram";', SOCKETS],
+    ["lib/tracker/system/announce.ts", 'import "node:dgram";', SOCKETS],
     ["lib/net/tcp.ts", 'import "../peer/session.ts";', SHARED],
     ["lib/program/cli.ts", 'import "../../tracker.ts";', SHARED],
-    ["lib/tracker/catalog.ts", 'import "../peer/contents.ts";', "lib/tracker/ imports neither lib/peer/ nor a program."],
+    [
+      "lib/tracker/catalog.ts",
+      'import "../peer/download/contents.ts";',
+      "lib/tracker/ imports neither lib/peer/ nor a program.",
+    ],
     ["lib/peer/screen/view.ts", 'import "../../tracker/events.ts";', "lib/peer/ imports neither lib/tracker/ nor a program."],
     ["lib/tracker/catalog.ts", "export const now = Date.now();", ENGINE],
     ["lib/peer/fetch/fetch.ts", "setTimeout(() => {}, 1);", ENGINE],
-    ["lib/peer/session.ts", "process.exit(1);", ENGINE],
+    ["lib/peer/online/session.ts", "process.exit(1);", ENGINE],
     ["lib/peer/serve/slots.ts", 'import "node:fs";', ENGINE],
-    ["lib/peer/connect.ts", 'import "../net/dial.ts";', ENGINE],
+    ["lib/peer/connect/connect.ts", 'import "../../net/dial.ts";', ENGINE],
+    ["lib/peer/share/hand-out.ts", 'import "../disk/share.ts";', ENGINE],
+    ["lib/tracker/work/turns.ts", "setTimeout(() => {}, 1);", ENGINE],
     ["lib/peer/screen/guide.ts", 'import "@clack/prompts";', PROMPTS],
   ])("in %s: %s", async (path, line, message) => {
     expect(await lint(path, line)).toContain(message);
@@ -62,8 +68,8 @@ describe("the linter lets pass", () => {
     ["lib/files.ts", 'import "node:fs";'],
     ["lib/protocol/pass.ts", 'import "node:crypto";'],
     ["lib/net/listen.ts", "Bun.listen({});"],
-    ["lib/tracker/operator-socket.ts", 'import "node:net";'],
-    ["lib/peer/session.ts", 'import type { Channel } from "../net/channel.ts";\nexport type A = Channel;'],
+    ["lib/tracker/operator/operator-socket.ts", 'import "node:net";'],
+    ["lib/peer/online/session.ts", 'import type { Channel } from "../../net/channel.ts";\nexport type A = Channel;'],
     ["lib/peer/screen/ask.ts", 'import "@clack/prompts";'],
   ])("in %s: %s", async (path, line) => {
     expect(await lint(path, line)).not.toContain("plugin");

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { networkInterfaces } from "node:os";
-import { likelyAddresses } from "../lib/tracker/likely-addresses.ts";
+import { likelyAddresses } from "../lib/tracker/system/likely-addresses.ts";
 import { settle } from "./helpers/channel.ts";
 import { files } from "./helpers/guests.ts";
 import {

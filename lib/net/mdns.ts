@@ -1,5 +1,5 @@
 // Opens sockets for multicast DNS (RFC 6762), one for each interface and address family, with the package bonjour-service on it. Neither
-// announces nor looks for anything by itself: tracker/announce.ts and peer/look.ts do.
+// announces nor looks for anything by itself: tracker/system/announce.ts and peer/locate/look.ts do.
 //
 // The package decodes packets, answers and browses. Its own socket is not used: it sends on one interface only, and not at all without
 // a default route. Its registry is not used either: it announces the addresses of all interfaces on each of them, prints, and says

@@ -12,11 +12,11 @@ import type { Page, Wish } from "../protocol/messages.ts";
 import { DEFAULT_TRACKER_PORT } from "../protocol/numbers.ts";
 import { type FileName, parseFileName, parseRoot, SAY_LIMIT } from "../protocol/record.ts";
 import { byteLength, parseDuration, printable } from "../text.ts";
-import { parseTracker } from "./locate.ts";
+import { parseTracker } from "./locate/locate.ts";
+import type { TrackerPlace } from "./online/session.ts";
 import { FINDING, OPTIONS, PEER_COMMANDS, PEER_HELP, PEER_TABLE, type PeerCommand, SEVERAL_TO } from "./options.ts";
-import { isNameChanged } from "./own-name.ts";
+import { isNameChanged } from "./people/own-name.ts";
 import { fit } from "./screen/columns.ts";
-import type { TrackerPlace } from "./session.ts";
 
 /** The wait of --wait alone: about three years. */
 const LONGEST_WAIT = "999d";

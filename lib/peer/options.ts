@@ -24,7 +24,7 @@ import { parseEndpoint } from "../protocol/address.ts";
 import { DEFAULT_MAX_FILES } from "../protocol/numbers.ts";
 import { peerName } from "../protocol/peer-name.ts";
 import { cutTo, parseSize } from "../text.ts";
-import { typedAddress } from "./find-peer.ts";
+import { typedAddress } from "./people/find-peer.ts";
 
 /** The port on which a peer serves, unless another program has it. */
 export const DEFAULT_PORT = 1235;

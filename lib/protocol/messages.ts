@@ -229,7 +229,7 @@
 // holder does not know, so it asks for the proof of the keyed pass. A peer that says the session of an earlier tracker of such a group,
 // and proves it by its key, keeps its id.
 //
-// A tracker announces itself by DNS-SD as _filetracker._tcp, with version=, id=, key= and group= in its TXT record (tracker/announce.ts). By the key a
+// A tracker announces itself by DNS-SD as _filetracker._tcp, with version=, id=, key= and group= in its TXT record (tracker/system/announce.ts). By the key a
 // peer finds a tracker that has moved; only its proof shows that it is the same one.
 //
 // Private rooms. The tracker of a private room speaks TLS 1.3 on its port and nothing else, and so does each peer in it. Everything above goes

@@ -9,12 +9,12 @@ import { encodeFromTracker } from "../protocol/write.ts";
 import { Allowance } from "../rate.ts";
 import { plural, printable } from "../text.ts";
 import { addressFor } from "./answer-lines.ts";
-import { Account, CONNECTS_OF_HOST } from "./hosts.ts";
-import type { Steps } from "./long-search.ts";
 import { OFFERS } from "./offers.ts";
 import type { Member, Presence, SessionClaim, Unasked } from "./shelf.ts";
 import type { Connection, TrackerReply, TrackerState } from "./state.ts";
 import { MOST_WATCHES, PUSHES_A_SECOND } from "./watches.ts";
+import { Account, CONNECTS_OF_HOST } from "./work/hosts.ts";
+import type { Steps } from "./work/long-search.ts";
 
 /** The most connect requests that a peer gets. One host may ask for at most half of this number, so others can ask as well. */
 const CONNECTS = { perSecond: 2 * CONNECTS_OF_HOST.perSecond, burst: 2 * CONNECTS_OF_HOST.burst };

@@ -3,7 +3,7 @@
 import { type Address, isLoopback } from "../protocol/address.ts";
 import type { Page } from "../protocol/messages.ts";
 import { escapeField, formatRecordAround } from "../protocol/record.ts";
-import type { Few } from "./few.ts";
+import type { Few } from "./compact/few.ts";
 import type { Member, Seer, SharedFile } from "./shelf.ts";
 
 /**

@@ -7,13 +7,13 @@ import type { Page, PeerLine, Wish } from "../protocol/messages.ts";
 import { escapeValue, type FileName, type FileRecord, isCounted, modifiedOf } from "../protocol/record.ts";
 import { addressFor, fairly, lineOf, linesOf, pageOf } from "./answer-lines.ts";
 import { Circles } from "./circles.ts";
-import { eachOf, type Few, putIn, takeFrom } from "./few.ts";
+import { eachOf, type Few, putIn, takeFrom } from "./compact/few.ts";
+import { NamedList } from "./compact/named-list.ts";
+import { detached, SharedTexts } from "./compact/texts.ts";
 import { find } from "./find.ts";
 import { FindIndex } from "./find-index.ts";
-import { NamedList } from "./named-list.ts";
 import { ReadyAnswers } from "./ready-answers.ts";
 import type { Listed, Member, Seer, SharedFile, Shelf } from "./shelf.ts";
-import { detached, SharedTexts } from "./texts.ts";
 import { Twins } from "./twins.ts";
 
 /** The lines of an answer to FIND that take as long as one step of a search: about a millisecond. */

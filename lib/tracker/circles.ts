@@ -1,7 +1,7 @@
 // Keeps the records that are not shown to everybody, and which peers may see them. A circle is the peers that were told one token.
 
 import type { Wish } from "../protocol/messages.ts";
-import { eachOf, type Few, putIn, takeFrom } from "./few.ts";
+import { eachOf, type Few, putIn, takeFrom } from "./compact/few.ts";
 import { type Fitting, fitOf } from "./fit.ts";
 import { fold } from "./words.ts";
 

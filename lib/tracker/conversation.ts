@@ -14,10 +14,10 @@ import { encodeFromTracker } from "../protocol/write.ts";
 import { AcceptedPeer, type PeerRequest, TOO_LATE } from "./accepted.ts";
 import { registerBasic, removeBasic, searchBasic } from "./basic-peers.ts";
 import { SAID_BYE } from "./events.ts";
-import { type Host, SLICE_MS } from "./hosts.ts";
-import { LongSearch } from "./long-search.ts";
 import { type Connection, DISMISSED, type TrackerReply, type TrackerState } from "./state.ts";
-import { Turns } from "./turns.ts";
+import { type Host, SLICE_MS } from "./work/hosts.ts";
+import { LongSearch } from "./work/long-search.ts";
+import { Turns } from "./work/turns.ts";
 
 /** The most that a refused guest may still send. The tracker reads it so that the guest gets the reason. Bytes. */
 const EXCESS_OF_GUEST = 256 * 1024;

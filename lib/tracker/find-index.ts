@@ -4,7 +4,7 @@
 // one `indexOf` after the other, from hit to hit. To look into each name by itself would be simpler, and takes 110 ms for
 // 600,000 names, which are those of a million records. Joined, they take 4 ms for a word in none of them and 25 ms for one in all.
 
-import { counted, eachOf, type Few, oneOf, putIn, sizeOf, type Tally, takeFrom, withOne, withoutOne } from "./few.ts";
+import { counted, eachOf, type Few, oneOf, putIn, sizeOf, type Tally, takeFrom, withOne, withoutOne } from "./compact/few.ts";
 import type { Filtered } from "./fit.ts";
 import { fold } from "./words.ts";
 

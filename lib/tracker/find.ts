@@ -1,12 +1,12 @@
 // Finds the records that fit the words and filters of a FIND, best first. Knows no peers and no protocol.
 
 import type { Wish } from "../protocol/messages.ts";
-import { eachOf, sizeOf } from "./few.ts";
+import { eachOf, sizeOf } from "./compact/few.ts";
 import { type Findable, type FindIndex, SCORE_LIMIT, SEPARATOR, type Sheet, sheetOf, type Title } from "./find-index.ts";
 import { filterOf } from "./fit.ts";
 import { compareRanked, InOrder, type Ranked } from "./found-order.ts";
-import { SearchWork } from "./search-work.ts";
 import { beginsAt, fits, fold, parseWords, type Word } from "./words.ts";
+import { SearchWork } from "./work/search-work.ts";
 
 /** A page of a search: contents, each with its records that fit, whole ones first. */
 export interface FoundPage<Item> {

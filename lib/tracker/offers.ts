@@ -5,8 +5,8 @@ import type { Offer, Page } from "../protocol/messages.ts";
 import { escapeValue } from "../protocol/record.ts";
 import { lineOf } from "./answer-lines.ts";
 import type { Catalog } from "./catalog.ts";
-import { Account, type Host } from "./hosts.ts";
 import type { Member, SharedFile } from "./shelf.ts";
+import { Account, type Host } from "./work/hosts.ts";
 
 /** The offers that one peer may make, and the most of them that the tracker keeps: after that it forgets the first one. */
 export const OFFERS = { perSecond: 20 / 60, burst: 20 };

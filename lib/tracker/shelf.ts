@@ -5,8 +5,8 @@ import type { CallBack, Profile } from "../protocol/messages.ts";
 import type { FileName, FileRecord } from "../protocol/record.ts";
 import type { encodeFromTracker } from "../protocol/write.ts";
 import type { Allowance } from "../rate.ts";
+import type { NamedList } from "./compact/named-list.ts";
 import type { Findable } from "./find-index.ts";
-import type { NamedList } from "./named-list.ts";
 
 /** An accepted peer. Its address is the one that the tracker saw, whatever the peer wrote. */
 export interface Member {

@@ -11,23 +11,23 @@ import type { TrackerInbox } from "../protocol/read.ts";
 import type { FileRecord } from "../protocol/record.ts";
 import type { encodeFromTracker } from "../protocol/write.ts";
 import { plural } from "../text.ts";
-import type { Bans } from "./bans.ts";
 import { Catalog } from "./catalog.ts";
 import type { Credentials } from "./credentials.ts";
 import type { TrackerEvent } from "./events.ts";
-import { GonePeers } from "./gone.ts";
 import type { Group } from "./group/group.ts";
 import type { SharedIndex } from "./group/shared-index.ts";
 import { Histogram } from "./histogram.ts";
-import { type Host, Hosts } from "./hosts.ts";
 import type { Limits } from "./limits.ts";
 import { Meter } from "./meter.ts";
-import { Mutes } from "./mutes.ts";
 import { PeerNames } from "./names.ts";
 import { Offers } from "./offers.ts";
+import type { Bans } from "./operator/bans.ts";
+import { GonePeers } from "./operator/gone.ts";
+import { Mutes } from "./operator/mutes.ts";
 import { PortProber, type Reach } from "./prober.ts";
 import type { Member, Seer } from "./shelf.ts";
 import { Watches } from "./watches.ts";
+import { type Host, Hosts } from "./work/hosts.ts";
 
 /** The most ids in a line of REVOKED, so that the line is shorter than 4096 bytes. */
 const REVOKED_IN_LINE = 200;

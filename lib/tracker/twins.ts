@@ -1,7 +1,7 @@
 // Marks the FT/2 peers that have the same address and port: they are behind one router, and are told apart by their ids.
 
 import { formatEndpoint } from "../protocol/address.ts";
-import { eachOf, type Few, putIn, takeFrom } from "./few.ts";
+import { eachOf, type Few, putIn, takeFrom } from "./compact/few.ts";
 import type { Shelf } from "./shelf.ts";
 
 export class Twins {

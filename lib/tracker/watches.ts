@@ -10,10 +10,10 @@ import type { Watch } from "../protocol/messages.ts";
 import type { Allowance } from "../rate.ts";
 import { lineOf } from "./answer-lines.ts";
 import { type Fit, fitOf } from "./fit.ts";
-import type { Host } from "./hosts.ts";
 import type { Seer, SharedFile } from "./shelf.ts";
 import type { TrackerReply } from "./state.ts";
 import { fold, type Word } from "./words.ts";
+import type { Host } from "./work/hosts.ts";
 
 /** The most watches of one peer. */
 export const MOST_WATCHES = 16;

@@ -7,7 +7,7 @@
 
 import { systemClock } from "../../lib/clock.ts";
 import { dial } from "../../lib/net/dial.ts";
-import { Session } from "../../lib/peer/session.ts";
+import { Session } from "../../lib/peer/online/session.ts";
 import { isProven, SessionKey } from "../../lib/protocol/pass.ts";
 import { Raw } from "../helpers/raw.ts";
 import { RedisServer } from "../helpers/redis-server.ts";

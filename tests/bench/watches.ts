@@ -4,8 +4,8 @@ import { systemClock } from "../../lib/clock.ts";
 import type { FileName } from "../../lib/protocol/record.ts";
 import { Allowance } from "../../lib/rate.ts";
 import { Catalog } from "../../lib/tracker/catalog.ts";
-import { Account } from "../../lib/tracker/hosts.ts";
 import { PUSHES_A_SECOND, Watches } from "../../lib/tracker/watches.ts";
+import { Account } from "../../lib/tracker/work/hosts.ts";
 import { addressOf } from "../helpers/channel.ts";
 
 const PEERS = 20_000;

@@ -9,7 +9,7 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { systemClock } from "../../lib/clock.ts";
 import { dial } from "../../lib/net/dial.ts";
-import { Session } from "../../lib/peer/session.ts";
+import { Session } from "../../lib/peer/online/session.ts";
 import { type FileRecord, parseFileName } from "../../lib/protocol/record.ts";
 import { TRACKER_HELP } from "../../lib/tracker/options.ts";
 import { version } from "../../package.json";

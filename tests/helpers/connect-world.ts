@@ -2,7 +2,7 @@
 
 import { FtError } from "../../lib/error.ts";
 import type { Channel, Dial } from "../../lib/net/channel.ts";
-import { Connector } from "../../lib/peer/connect.ts";
+import { Connector } from "../../lib/peer/connect/connect.ts";
 import { sha256 } from "../../lib/peer/content/hash.ts";
 import { fetchFile } from "../../lib/peer/fetch/fetch.ts";
 import { type ServeEvent, Server } from "../../lib/peer/serve/serve.ts";

@@ -2,7 +2,7 @@
 
 import { completionScript } from "../../lib/program/completions.ts";
 import type { ProgramTable } from "../../lib/program/options.ts";
-import { serviceText } from "../../lib/tracker/service.ts";
+import { serviceText } from "../../lib/tracker/system/service.ts";
 import type { PackedFile } from "./archive.ts";
 import { type DebControl, packDeb } from "./deb.ts";
 

@@ -2,7 +2,7 @@
 
 import { expect } from "bun:test";
 import { join } from "node:path";
-import type { Announced, Found } from "../../lib/peer/look.ts";
+import type { Announced, Found } from "../../lib/peer/locate/look.ts";
 import { type Host, Lan } from "./lan.ts";
 import { type Program, Stage } from "./programs.ts";
 
@@ -12,8 +12,8 @@ const PATIENCE_MS = 600_000;
 export const NOTHING_MS = 1_200;
 
 const LIB = join(import.meta.dir, "..", "..", "lib");
-const ANNOUNCE = JSON.stringify(join(LIB, "tracker", "announce.ts"));
-const LOOK = JSON.stringify(join(LIB, "peer", "look.ts"));
+const ANNOUNCE = JSON.stringify(join(LIB, "tracker", "system", "announce.ts"));
+const LOOK = JSON.stringify(join(LIB, "peer", "locate", "look.ts"));
 
 export { ANNOUNCE, LOOK, PATIENCE_MS };
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { ProtocolError } from "../../lib/error.ts";
-import { forOldTracker } from "../../lib/peer/basic-tracker.ts";
+import { forOldTracker } from "../../lib/peer/online/basic-tracker.ts";
 import { type Address, parseAddress } from "../../lib/protocol/address.ts";
 import { BasicDownloadInbox, basic, formatFoundRecord, parseBasicFound } from "../../lib/protocol/basic.ts";
 import { LINE_LIMIT } from "../../lib/protocol/lines.ts";

@@ -8,7 +8,7 @@ import type { FileRecord } from "../../protocol/record.ts";
 import { plural, printable, printableName } from "../../text.ts";
 import type { CommandLine } from "../arguments.ts";
 import type { PeerEvent } from "../events.ts";
-import { holderName } from "../holder-name.ts";
+import { holderName } from "../people/holder-name.ts";
 import { columnsOf } from "../screen/columns.ts";
 import { describeOffers, groupOffers, offerObject } from "../screen/offer-words.ts";
 import type { Screen } from "../screen/screen.ts";

@@ -11,8 +11,8 @@ import { formatSize, plural, printable } from "../../text.ts";
 import type { CommandLine } from "../arguments.ts";
 import { orCancelled } from "../cancel.ts";
 import { localNameOf } from "../disk/local-name.ts";
-import { findPeer, isRecordOf } from "../find-peer.ts";
-import { peerLabel } from "../holder-name.ts";
+import { findPeer, isRecordOf } from "../people/find-peer.ts";
+import { peerLabel } from "../people/holder-name.ts";
 import type { Screen } from "../screen/screen.ts";
 import type { Peer } from "./types.ts";
 

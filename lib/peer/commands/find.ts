@@ -3,8 +3,8 @@
 import { FtError } from "../../error.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import { type CommandLine, nameArgument } from "../arguments.ts";
-import { groupByContent } from "../contents.ts";
-import { findPeer } from "../find-peer.ts";
+import { groupByContent } from "../download/contents.ts";
+import { findPeer } from "../people/find-peer.ts";
 import type { Screen } from "../screen/screen.ts";
 import { contentTable, peerTable, recordObjects, recordTable } from "../screen/view.ts";
 import { notFound, similarTo } from "./not-found.ts";

@@ -6,7 +6,7 @@ import type { FileRecord } from "../../protocol/record.ts";
 import { formatSize, printable, printableName } from "../../text.ts";
 import { type WhoHas, whoHas, whoHasLines } from "../../who-has.ts";
 import { type CommandLine, nameArgument, rootArgument } from "../arguments.ts";
-import { isRecordOf } from "../find-peer.ts";
+import { isRecordOf } from "../people/find-peer.ts";
 import type { Screen } from "../screen/screen.ts";
 import { notFound, similarTo } from "./not-found.ts";
 import type { Peer } from "./types.ts";

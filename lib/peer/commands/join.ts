@@ -9,13 +9,21 @@ import type { CommandLine } from "../arguments.ts";
 import type { SharedFile } from "../disk/share.ts";
 import type { SharedFolder } from "../disk/shared-folder.ts";
 import type { PeerEvent } from "../events.ts";
-import { describePlace, findAgain, KnownTrackers, type Located, lookAround, nobodyFound, severalFound } from "../locate.ts";
+import {
+  describePlace,
+  findAgain,
+  KnownTrackers,
+  type Located,
+  lookAround,
+  nobodyFound,
+  severalFound,
+} from "../locate/locate.ts";
+import { Trust, UntrustedTracker } from "../locate/trust.ts";
+import { IS_ROOM } from "../online/room.ts";
+import type { TrackerPlace } from "../online/session.ts";
 import { defaultPeerName } from "../options.ts";
-import { IS_ROOM } from "../room.ts";
 import type { Screen } from "../screen/screen.ts";
 import { hasTerminal, promptsOn } from "../screen/terminal.ts";
-import type { TrackerPlace } from "../session.ts";
-import { Trust, UntrustedTracker } from "../trust.ts";
 import { Rooms } from "./rooms.ts";
 import type { Peer, StartPeer } from "./types.ts";
 

@@ -5,8 +5,8 @@ import { FtError } from "../../error.ts";
 import { FOLDER_TYPE, isFolderEntry } from "../../protocol/folder.ts";
 import { formatSize, printable } from "../../text.ts";
 import { orCancelled } from "../cancel.ts";
-import { waitForContents } from "../contents.ts";
-import { findPeer } from "../find-peer.ts";
+import { waitForContents } from "../download/contents.ts";
+import { findPeer } from "../people/find-peer.ts";
 import type { Screen } from "../screen/screen.ts";
 import type { Peer } from "./types.ts";
 

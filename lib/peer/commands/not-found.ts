@@ -4,10 +4,10 @@ import { FtError } from "../../error.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import { formatSize, printable } from "../../text.ts";
 import { type CommandLine, rootArgument } from "../arguments.ts";
-import { typed } from "../locate.ts";
+import { typed } from "../locate/locate.ts";
 import { typedName } from "../screen/typed-name.ts";
 import { notFoundSentence } from "../screen/view.ts";
-import { findSimilar } from "../similar.ts";
+import { findSimilar } from "./similar.ts";
 import type { Peer } from "./types.ts";
 
 /** Contents whose names are like this one. There are none for a content id, and none at an FT/1 tracker, which finds exact names only. */

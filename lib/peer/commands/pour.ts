@@ -9,7 +9,7 @@ import type { FileRecord } from "../../protocol/record.ts";
 import { printable } from "../../text.ts";
 import { pieceSizeOf } from "../content/merkle.ts";
 import { readFully } from "../disk/read-fully.ts";
-import type { DownloadOptions } from "../download.ts";
+import type { DownloadOptions } from "../download/download.ts";
 import type { FetchEvent } from "../fetch/types.ts";
 import type { Peer } from "./types.ts";
 

@@ -13,10 +13,10 @@ import { VERSION } from "../../program/cli.ts";
 import { givenRoomKey, ROOM_VARIABLE, roomKey, roomSecretLater } from "../../program/room-key.ts";
 import { formatEndpoint } from "../../protocol/address.ts";
 import { plainName, printable } from "../../text.ts";
-import { dialTracker, type Enter } from "../dial-tracker.ts";
-import { type Met, meetTracker } from "../meet-tracker.ts";
-import { enterRoom, type RoomKnown, RoomRefusal } from "../room.ts";
-import type { TrackerPlace } from "../session.ts";
+import { dialTracker, type Enter } from "../connect/dial-tracker.ts";
+import { type Met, meetTracker } from "../online/meet-tracker.ts";
+import { enterRoom, type RoomKnown, RoomRefusal } from "../online/room.ts";
+import type { TrackerPlace } from "../online/session.ts";
 import { isAt, type KnownRoom, KnownRooms } from "./known-rooms.ts";
 import type { PeerRoom } from "./types.ts";
 

@@ -9,10 +9,8 @@ import type { CommandLine } from "../arguments.ts";
 import { orCancelled } from "../cancel.ts";
 import { chooseFiles, isFolder, type SharedFile } from "../disk/share.ts";
 import { SharedFolder } from "../disk/shared-folder.ts";
-import { findReceivers } from "../find-receivers.ts";
-import type { Handed, HandOut, HandOutEvent } from "../hand-out.ts";
-import { peerLabel } from "../holder-name.ts";
-import { oldTracker } from "../offers.ts";
+import { oldTracker } from "../online/offers.ts";
+import { peerLabel } from "../people/holder-name.ts";
 import {
   cannotSentence,
   declinedSentence,
@@ -24,6 +22,8 @@ import {
   receiverObject,
 } from "../screen/offer-words.ts";
 import type { Screen } from "../screen/screen.ts";
+import type { Handed, HandOut, HandOutEvent } from "../share/hand-out.ts";
+import { findReceivers } from "./find-receivers.ts";
 import type { Peer } from "./types.ts";
 
 /** The most files beyond the tracker's limit for one person that are handed out at once. */

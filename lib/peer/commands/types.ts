@@ -4,14 +4,14 @@ import type { Certificate } from "../../net/certificate.ts";
 import type { Endpoint } from "../../protocol/address.ts";
 import type { FolderEntry } from "../../protocol/folder.ts";
 import type { FileRecord } from "../../protocol/record.ts";
-import type { Enter } from "../dial-tracker.ts";
+import type { Enter } from "../connect/dial-tracker.ts";
 import type { SharedFile } from "../disk/share.ts";
 import type { SharedFolder } from "../disk/shared-folder.ts";
 import type { PeerEvent } from "../events.ts";
-import type { RecordHolder } from "../own-address.ts";
+import type { RecordHolder } from "../online/own-address.ts";
+import type { Introduced, TrackerPlace } from "../online/session.ts";
 import type { GuidedPeer } from "../screen/guide.ts";
 import type { Served } from "../serve/serve.ts";
-import type { Introduced, TrackerPlace } from "../session.ts";
 
 /** The private room that a peer is in. */
 export interface PeerRoom {

@@ -6,10 +6,10 @@ import { foldPeerName } from "../../protocol/peer-name.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import { formatDuration, formatSize, printable, printableName } from "../../text.ts";
 import { type CommandLine, nameArgument, rootArgument } from "../arguments.ts";
-import { holderName } from "../holder-name.ts";
+import type { Want } from "../online/wants.ts";
+import { holderName } from "../people/holder-name.ts";
 import type { Screen } from "../screen/screen.ts";
 import { recordObjects } from "../screen/view.ts";
-import type { Want } from "../wants.ts";
 import { get } from "./get.ts";
 import type { Peer } from "./types.ts";
 

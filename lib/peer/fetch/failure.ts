@@ -2,7 +2,7 @@
 
 import type { FileRecord } from "../../protocol/record.ts";
 import { formatSize, printable } from "../../text.ts";
-import { holderWithAddress } from "../holder-name.ts";
+import { holderWithAddress } from "../people/holder-name.ts";
 import type { WantedFile } from "./types.ts";
 
 /** The most reasons that are named, and the most holders that are named for each. */

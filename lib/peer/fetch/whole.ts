@@ -11,7 +11,7 @@ import { BasicDownloadInbox, basic } from "../../protocol/basic.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import { formatSize } from "../../text.ts";
 import { pieceSizeOf, rootOf } from "../content/merkle.ts";
-import { holderWithAddress } from "../holder-name.ts";
+import { holderWithAddress } from "../people/holder-name.ts";
 import { failureSentence } from "./failure.ts";
 import { AWAKE_MS, SLOW_MS, SLOWEST } from "./holder.ts";
 import { Landing, type RangeBuffer } from "./landing.ts";

@@ -14,8 +14,8 @@ import { tryMark } from "../disk/origin.ts";
 import { unfinishedIn } from "../disk/part-file.ts";
 import type { LeftOut, SharedFile } from "../disk/share.ts";
 import { tryFolder } from "../disk/target-folder.ts";
-import { asRemembered, type Located, lookAround, nobodyFound, typed } from "../locate.ts";
-import { type Session, type TrackerPlace, UNTRUSTED } from "../session.ts";
+import { asRemembered, type Located, lookAround, nobodyFound, typed } from "../locate/locate.ts";
+import { type Session, type TrackerPlace, UNTRUSTED } from "../online/session.ts";
 import { wrap } from "./columns.ts";
 import { howToOpen } from "./event-words.ts";
 

@@ -3,10 +3,10 @@
 import { formatEndpoint } from "../../protocol/address.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import { formatSize, plural, printableName } from "../../text.ts";
-import { SHORT_ID } from "../contents.ts";
+import { SHORT_ID } from "../download/contents.ts";
 import type { PeerEvent } from "../events.ts";
-import { describeExclusion, describeWait, withoutFiles } from "../exclusion.ts";
 import type { FetchEvent } from "../fetch/types.ts";
+import { describeExclusion, describeWait, withoutFiles } from "../online/exclusion.ts";
 import type { Upload } from "../serve/types.ts";
 import { describeNames } from "./view.ts";
 

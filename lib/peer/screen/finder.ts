@@ -4,8 +4,8 @@ import { sentenceOf } from "../../error.ts";
 import type { Wish } from "../../protocol/messages.ts";
 import { type FileRecord, modifiedOf, NAME_LIMIT } from "../../protocol/record.ts";
 import { nameArgument } from "../arguments.ts";
-import { latestDate, rankContents } from "../contents.ts";
-import type { Session } from "../session.ts";
+import { latestDate, rankContents } from "../download/contents.ts";
+import type { Session } from "../online/session.ts";
 import { fit } from "./columns.ts";
 import { contentTable } from "./view.ts";
 

@@ -3,7 +3,7 @@
 import type { PeerLine } from "../../protocol/messages.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import type { SharedFile } from "../disk/share.ts";
-import type { Handed, HandOut, HandOutEvent } from "../hand-out.ts";
+import type { Handed, HandOut, HandOutEvent } from "../share/hand-out.ts";
 
 /** Hands out, as the commands and the prompts do it. */
 export interface Handing {

@@ -3,7 +3,7 @@
 import { type FolderEntry, isFolderEntry } from "../../protocol/folder.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import { formatSize, plural, printable, printableName } from "../../text.ts";
-import type { Session } from "../session.ts";
+import type { Session } from "../online/session.ts";
 import type { Asking } from "./asking.ts";
 import { columnsOf, fit, fitName } from "./columns.ts";
 import type { Found } from "./finder.ts";

@@ -4,8 +4,8 @@ import { formatEndpoint } from "../../protocol/address.ts";
 import { FOLDER_TYPE } from "../../protocol/folder.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import { formatSize, plural, printable, printableName } from "../../text.ts";
-import type { Handed, HandOut, Receiver } from "../hand-out.ts";
-import { holderName, peerLabel } from "../holder-name.ts";
+import { holderName, peerLabel } from "../people/holder-name.ts";
+import type { Handed, HandOut, Receiver } from "../share/hand-out.ts";
 import { recordObjects } from "./view.ts";
 
 /** Offers of one person with the same words: `Anna offers "slides.pdf" (4.0 MB), "for Monday"`. Without a full stop. */

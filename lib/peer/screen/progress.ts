@@ -3,7 +3,7 @@
 import { formatEndpoint } from "../../protocol/address.ts";
 import { formatDuration, formatRate, formatSize, plural, printableName } from "../../text.ts";
 import type { FetchEvent } from "../fetch/types.ts";
-import { holderName } from "../holder-name.ts";
+import { holderName } from "../people/holder-name.ts";
 import { columnsOf, fit, fitName } from "./columns.ts";
 import { folderParts, Pace } from "./progress-line.ts";
 

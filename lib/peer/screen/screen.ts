@@ -3,7 +3,7 @@
 import { err, out } from "../../program/cli.ts";
 import { formatSize, jsonLine, printable } from "../../text.ts";
 import type { FetchEvent } from "../fetch/types.ts";
-import { holderWithAddress } from "../holder-name.ts";
+import { holderWithAddress } from "../people/holder-name.ts";
 import { columnsOf, fit } from "./columns.ts";
 import { fetchEventObject } from "./event-words.ts";
 import { Pace, progressLine } from "./progress-line.ts";

@@ -1,8 +1,8 @@
 // Keeps the bans of all trackers of a group the same, by a hash in Redis. A ban that was ended has a field there, too: a tracker that was
 // away meanwhile learns that it is over.
 
-import type { Ban } from "../bans.ts";
-import { parseNetwork } from "../networks.ts";
+import type { Ban } from "../operator/bans.ts";
+import { parseNetwork } from "../operator/networks.ts";
 import { ask, hashOf, type Store } from "./store.ts";
 import { type Keys, objectIn, timeIn } from "./wire.ts";
 

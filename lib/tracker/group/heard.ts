@@ -1,8 +1,8 @@
 // Does what another tracker of the group has told: a notice, a kick, a ban, a request for one peer.
 
 import { parseAddress, parsePort } from "../../protocol/address.ts";
-import { parseNetwork } from "../networks.ts";
-import { disconnect, notify, sendHome } from "../operator.ts";
+import { parseNetwork } from "../operator/networks.ts";
+import { disconnect, notify, sendHome } from "../operator/operator.ts";
 import type { TrackerState } from "../state.ts";
 import type { SharedIndex } from "./shared-index.ts";
 import { type GroupEvent, timeIn } from "./wire.ts";

@@ -10,11 +10,11 @@ import { formatEndpoint, hostOf, parseAddress, parseEndpoint, parseWhole } from 
 import { type FileRecord, parseRecord, parseRoot } from "../../protocol/record.ts";
 import { jsonLine } from "../../text.ts";
 import { whoHas } from "../../who-has.ts";
-import { type Host, SLICE_MS } from "../hosts.ts";
-import { LongSearch, type Steps } from "../long-search.ts";
-import type { Summary } from "../operator.ts";
+import type { Summary } from "../operator/operator.ts";
 import type { Seer } from "../shelf.ts";
 import type { TrackerState } from "../state.ts";
+import { type Host, SLICE_MS } from "../work/hosts.ts";
+import { LongSearch, type Steps } from "../work/long-search.ts";
 import { HEADERS, ICON } from "./assets.ts";
 import { HISTORY_MS, History } from "./history.ts";
 import { Live } from "./live.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import type { Located } from "../../../lib/peer/locate.ts";
+import type { Located } from "../../../lib/peer/locate/locate.ts";
 import { trackerLabel } from "../../../lib/peer/screen/ask.ts";
 import { columnsOf } from "../../../lib/peer/screen/columns.ts";
 import { addressOf } from "../../helpers/channel.ts";

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
-import type { HandOut, Receiver } from "../../../lib/peer/hand-out.ts";
 import { describeMissing } from "../../../lib/peer/screen/offer-words.ts";
+import type { HandOut, Receiver } from "../../../lib/peer/share/hand-out.ts";
 
 test("describeMissing does not complain of people who have left and could not be asked", () => {
   const receiver = (name: string, state: Receiver["state"], isOnline: boolean) => ({ person: { name }, state, isOnline });

@@ -2,8 +2,8 @@
 
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
-import type { Content } from "../../../lib/peer/contents.ts";
-import { groupByContent } from "../../../lib/peer/contents.ts";
+import type { Content } from "../../../lib/peer/download/contents.ts";
+import { groupByContent } from "../../../lib/peer/download/contents.ts";
 import type { PeerEvent } from "../../../lib/peer/events.ts";
 import { describeEvent, eventObject, howToOpen, leftInFolder } from "../../../lib/peer/screen/event-words.ts";
 import { Pace, progressLine } from "../../../lib/peer/screen/progress-line.ts";

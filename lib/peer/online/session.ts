@@ -1,0 +1,548 @@
+// Keeps a peer online at its tracker: joins, renews the pass, leaves, and reconnects when the connection is lost. requests.ts makes the
+// requests meanwhile. The caller hands in the network, the clock and chance.
+
+import { type Clock, sleep } from "../../clock.ts";
+import { CancelledError, codeOf, FtError } from "../../error.ts";
+import { type Channel, NOT_SECURED } from "../../net/channel.ts";
+import { type Address, formatEndpoint, isLoopback } from "../../protocol/address.ts";
+import type { Dismissal, Profile, Push } from "../../protocol/messages.ts";
+import { DEFAULT_MAX_FILES, PING_MS, RESULTS_LIMIT } from "../../protocol/numbers.ts";
+import type { FileRecord } from "../../protocol/record.ts";
+import { encodeToTracker } from "../../protocol/write.ts";
+import { dialTracker } from "../connect/dial-tracker.ts";
+import { BasicTracker, BYE_MS } from "./basic-tracker.ts";
+import { ExcludedError, exclusionIn } from "./exclusion.ts";
+import { FullTries } from "./full-tries.ts";
+import { KeptOut } from "./kept-out.ts";
+import { isDialable } from "./own-address.ts";
+import { OwnList } from "./own-list.ts";
+import { TrackerRequests } from "./requests.ts";
+import { LONGEST_RETRY_MS, Retries } from "./retries.ts";
+import { IS_ROOM, isRoomsAnswer, RoomRefusal } from "./room.ts";
+import { type SessionOptions, type TrackerPlace, UNTRUSTED } from "./session-types.ts";
+import { type Standing, standingOn } from "./standing.ts";
+import { type Reply, TrackerConnection, unexpected } from "./tracker-connection.ts";
+import { TrackerGroup } from "./tracker-group.ts";
+
+export { type Introduced, type SessionEvent, type SessionOptions, type TrackerPlace, UNTRUSTED } from "./session-types.ts";
+
+/** A request that is made while the tracker is away waits this long for it to come back. Milliseconds. */
+const AWAY_PATIENCE_MS = 1_500;
+/** After a change of the network, a tracker that does not reply within this time is away. Milliseconds. */
+const CHECK_MS = 4_000;
+/** After this number of failed retries the peer looks for the tracker at another address. */
+const RETRIES_BEFORE_LOOKING = 2;
+/** After a restart of the tracker, other peers may take this long to reconnect. Milliseconds. */
+const SETTLING_MS = LONGEST_RETRY_MS + 10_000;
+
+/** One peer's session. `join` is called once; after that the session reconnects by itself until `leave`. */
+export class Session {
+  readonly requests: TrackerRequests;
+  readonly #options: SessionOptions;
+  readonly #clock: Clock;
+  readonly #basic: BasicTracker;
+  readonly #list: OwnList;
+  readonly #retries: Retries;
+  readonly #group: TrackerGroup;
+  readonly #keptOut: KeptOut;
+  readonly #fullTries: FullTries;
+  #tracker: TrackerPlace;
+  #joining = false;
+  #returnedAt = Number.NEGATIVE_INFINITY;
+  /** Counts the retries that began or were given up: one that finds another number stops. */
+  #attempt = 0;
+  /** The tracker's result for this peer's port, until it is reported. */
+  #reach: Extract<Push, { verb: "REACH" }> | undefined;
+  /** The tracker closes the connection for this reason. */
+  #dismissal: Dismissal | undefined;
+  /** Known to this peer and its tracker only: with it, a new connection takes the place of a lost one. */
+  #secret: string | undefined;
+  #connection: TrackerConnection | undefined;
+  #standing: Standing | undefined;
+  #online = false;
+  #leaving = false;
+  #cancelPing = () => {};
+  /** Called when this peer is online again, or has left. */
+  #waitingForReturn: (() => void)[] = [];
+
+  constructor(options: SessionOptions) {
+    this.#options = options;
+    this.#clock = options.clock;
+    this.#tracker = options.tracker;
+    this.#basic = new BasicTracker({
+      dial: (signal) => this.#dial(this.#tracker, "", signal),
+      where: () => this.#where,
+      clock: this.#clock,
+    });
+    this.requests = new TrackerRequests({
+      ready: () => this.#ready(),
+      profile: () => (this.#online ? this.#standing?.profile : undefined),
+      ask: (request, how) => this.#ask(request, how),
+      pageSize: () => Math.max(1, Math.min(RESULTS_LIMIT, this.#standing?.results ?? RESULTS_LIMIT)),
+      where: () => this.#where,
+      searchBasic: (name) => this.#basic.search(name),
+      takes: (record) => this.#list.takes(record),
+      dropped: (name) => this.#list.dropped(name),
+      unread: (count) => this.#options.report({ event: "unread", count }),
+      clock: this.#clock,
+    });
+    this.#list = new OwnList(options, {
+      ask: (request) => this.#ask(request),
+      add: (record) => this.requests.add(record),
+      isUsed: (channel) => this.#online && channel === this.#connection?.channel,
+    });
+    this.#retries = new Retries(options);
+    this.#keptOut = new KeptOut(options);
+    this.#fullTries = new FullTries(this.#clock);
+    this.#group = new TrackerGroup({ ...options, isDialable: (at) => isDialable(at, this.#standing) });
+  }
+
+  get #where(): string {
+    return formatEndpoint(this.#tracker);
+  }
+
+  get online(): boolean {
+    return this.#online;
+  }
+
+  /** The state from when the peer was last online. */
+  get standing(): Standing | undefined {
+    return this.#standing;
+  }
+
+  /** The other trackers of the group whose passes are good. */
+  get signers(): TrackerGroup["signers"] {
+    return this.#group.signers;
+  }
+
+  /** Joins for the first time. Throws a sentence when the tracker cannot be reached or refuses. */
+  async join(signal?: AbortSignal): Promise<void> {
+    this.#joining = true;
+    const attempt = this.#attempt;
+    let channel: Channel | undefined;
+    const stop = () => channel?.destroy();
+    signal?.addEventListener("abort", stop);
+    try {
+      channel = await this.#dial(this.#tracker, " Check the address and that ft-tracker runs there.", signal);
+      if (attempt !== this.#attempt) throw new CancelledError();
+      await this.#introduce(channel, signal);
+    } catch (error) {
+      if (this.#connection?.channel === channel) this.#connection = undefined;
+      channel?.destroy();
+      throw signal?.aborted ? new CancelledError() : error;
+    } finally {
+      signal?.removeEventListener("abort", stop);
+      this.#joining = false;
+    }
+    this.#retries.succeeded();
+    for (const go of this.#waitingForReturn.splice(0)) go();
+  }
+
+  /** Whether this peer is reconnecting, or was until so recently that other peers may not be online yet. */
+  get unsettled(): boolean {
+    return this.away || this.#clock.elapsed() - this.#returnedAt < SETTLING_MS;
+  }
+
+  /** The sentence why this peer is offline although its tracker may be there; undefined when that is not so. */
+  get whyOffline(): string | undefined {
+    return this.#online ? undefined : this.#keptOut.error?.message;
+  }
+
+  /** Whether this peer was online and is reconnecting. */
+  get away(): boolean {
+    return !this.#online && !this.#leaving && this.#standing !== undefined;
+  }
+
+  /**
+   * The network has changed, or the machine was asleep. `addresses` are the machine's addresses now. A connection from an address
+   * that is gone is closed at once; any other is checked with a PING.
+   */
+  networkChanged(addresses: ReadonlySet<Address>): void {
+    const channel = this.#connection?.channel;
+    if (this.#leaving || this.#standing === undefined || this.#standing.profile === 1) return;
+    if (!this.#online || channel === undefined) {
+      this.#retries.succeeded();
+      // On another network the tracker may be another one, or see this peer at another address.
+      this.#keptOut.forgetExclusion();
+      if (!this.#joining) this.#retryLater();
+      return;
+    }
+    const { address } = channel.local;
+    if (!isLoopback(address) && !addresses.has(address)) {
+      channel.destroy("this machine's address has changed");
+      return;
+    }
+    const cancel = this.#clock.after(CHECK_MS, () => channel.destroy("it does not answer"));
+    const standing = this.#standing;
+    const answered = () => {
+      cancel();
+      this.#list.renewIfClockJumped(channel, standing);
+    };
+    this.#ask(encodeToTracker({ verb: "PING" })).then(answered, cancel);
+  }
+
+  /**
+   * Sends the whole list again, because other files are shared now. While the tracker is away that is done when it is back. A peer that
+   * left because it had no file comes back.
+   */
+  async sendAgain(): Promise<void> {
+    const channel = this.#connection?.channel;
+    if (this.#keptOut.leftBecause !== undefined) {
+      this.comeBack();
+      return;
+    }
+    if (!this.#online || this.#standing === undefined) return;
+    if (channel === undefined) {
+      await this.leave();
+      this.comeBack();
+      return;
+    }
+    await this.#list.sendAgain(channel, this.#standing);
+  }
+
+  /** Says BYE and ends the session. `because`: the error of requests after that, for a person who did not ask to leave. */
+  async leave(because?: FtError): Promise<void> {
+    if (this.#leaving) return;
+    this.#leaving = true;
+    this.#keptOut.leftBecause = because;
+    this.#attempt += 1;
+    this.#joining = false;
+    this.#retries.stop();
+    this.#list.stop();
+    this.#group.stop();
+    this.#cancelPing();
+    this.#fullTries.stop();
+    if (this.#online && this.#standing?.profile === 1) await this.#basic.leave();
+    const channel = this.#connection?.channel;
+    if (this.#online && channel !== undefined && !channel.closed) {
+      const answered = this.#ask(encodeToTracker({ verb: "BYE" })).catch(() => undefined);
+      await Promise.race([answered, sleep(this.#clock, BYE_MS)]);
+      channel.finish();
+    }
+    if (!this.#online) channel?.destroy();
+    this.#online = false;
+    for (const go of this.#waitingForReturn.splice(0)) go();
+  }
+
+  /** After `leave`: joins again, and keeps trying. */
+  comeBack(): void {
+    if (!this.#leaving) return;
+    this.#leaving = false;
+    this.#keptOut.leftBecause = undefined;
+    this.#retries.succeeded();
+    this.#retryLater();
+  }
+
+  // -------------------------------------------------------------- joining
+
+  #dial(at: TrackerPlace, hint: string, signal: AbortSignal | undefined): Promise<Channel> {
+    const { dial, enter } = this.#options;
+    return dialTracker(at, { dial, enter, clock: this.#clock, signal, hint });
+  }
+
+  /** Greets the tracker and sends it the list, in the protocol that it speaks. */
+  async #introduce(channel: Channel, signal: AbortSignal | undefined): Promise<void> {
+    this.#reach = undefined;
+    this.#dismissal = undefined;
+    this.#connection = this.#connect(channel);
+    const { hello, challenge } = this.#hello(this.#tracker);
+    const reply = this.#ask(hello);
+    // A tracker of FT/2 that is silent is busy, or its answer was lost: it is no basic one, which would have this peer serve everybody.
+    const wasFull = this.#tracker.full || this.#options.wasFull?.(channel.remote) === true;
+    const isFull = this.#tracker.announced || wasFull || this.#standing?.profile === 2;
+    const found = isFull ? await reply : await this.#basic.greetUnless(reply.catch(goneIsUndefined), signal);
+    if (!("verb" in found)) this.#acceptBasic(channel, found);
+    else if (found.verb === "HI") await this.#accept(channel, found, challenge);
+    else unexpected(found);
+  }
+
+  /** The HELLO. A tracker that announced itself gets a challenge, because anybody can say the key of another. */
+  #hello(at: TrackerPlace): { hello: string; challenge: string | undefined } {
+    const { agent } = this.#options;
+    const challenge = at.announced ? this.#options.challenge?.() : undefined;
+    const session = this.#secret;
+    return {
+      hello: encodeToTracker({
+        verb: "HELLO",
+        profile: 2,
+        agent,
+        extras: true,
+        offers: this.#options.offered !== undefined,
+        session,
+        challenge,
+        key: this.#options.sessionKey?.key,
+        name: this.#options.name,
+        home: this.#group.homeFor(at),
+      }),
+      challenge,
+    };
+  }
+
+  /** Sends the list to a basic tracker; after that this peer is online, and no connection stays open. */
+  #acceptBasic(silent: Channel, channel: Channel): void {
+    this.#connection = undefined;
+    silent.destroy();
+    let left: FileRecord[];
+    try {
+      if (this.#leaving) throw new CancelledError();
+      left = this.#basic.sendList(channel, this.#list.on(channel, { offers: false }));
+    } catch (error) {
+      channel.destroy();
+      throw error;
+    }
+    this.#standing = standingOn(channel, { profile: 1, you: channel.local.address, max: DEFAULT_MAX_FILES, key: "" });
+    this.#online = true;
+    this.#options.report({ event: "joined", profile: 1, name: "", peers: 0, files: 0, left });
+    this.#fullTries.begin(
+      () => this.#tryFull(),
+      () => this.#online && !this.#leaving && this.#standing?.profile === 1,
+    );
+  }
+
+  /** Says HELLO FT/2 to a tracker that was taken for a basic one. When it answers, this peer joins it anew. */
+  async #tryFull(): Promise<void> {
+    const attempt = this.#attempt;
+    const channel = await this.#dial(this.#tracker, "", undefined);
+    try {
+      const connection = this.#connect(channel);
+      const { hello, challenge } = this.#hello(this.#tracker);
+      const reply = await connection.ask(hello);
+      if (reply.verb !== "HI" || attempt !== this.#attempt || this.#leaving) throw new CancelledError();
+      await this.#basic.leave();
+      this.#connection = connection;
+      await this.#accept(channel, reply, challenge);
+    } catch (error) {
+      channel.destroy();
+      throw error;
+    }
+  }
+
+  /** Speaks FT/2 on a channel. The loss of the connection counts only while this session uses it. */
+  #connect(channel: Channel): TrackerConnection {
+    let isRoom = false;
+    return new TrackerConnection(channel, this.#clock, {
+      bytes: (chunk) => {
+        isRoom ||= isRoomsAnswer(chunk);
+      },
+      push: (message) => {
+        // On its way back to its own tracker, this peer has two connections: the last one counts.
+        if (message.verb !== "GROUP" || channel === this.#connection?.channel) this.#hear(message);
+      },
+      lost: (reason) => {
+        this.#lost(channel, reason);
+        return isRoom ? new FtError(IS_ROOM, `The tracker at "${this.#where}" is a private room.`) : this.#gone(reason);
+      },
+    });
+  }
+
+  /** Sends the list after an FT/2 HI; after the WELCOME this peer is online. */
+  async #accept(channel: Channel, hi: Extract<Reply, { verb: "HI" }>, challenge: string | undefined): Promise<void> {
+    const { you, max, key, announced, results, offers, name, nonce, proof = "", group } = hi;
+    const guests = (hi.guests && this.#options.guests) || undefined;
+    const proven = challenge !== undefined && this.#options.isProven?.(key, challenge, proof) === true;
+    if ((this.#tracker.key ?? key) !== key) {
+      throw new FtError(UNTRUSTED, `The tracker at "${this.#where}" is another one than was looked for: it has another key.`);
+    }
+    this.#options.approve?.({ place: this.#tracker, at: channel.remote.address, name, key, proven });
+    const standing = standingOn(channel, { profile: 2, you, max, key, announced, results, offers, guests });
+    const list = this.#list.on(channel, standing);
+    const back = nonce && this.#secret ? this.#options.sessionKey?.prove(nonce, this.#secret) : undefined;
+    const { session, peers, files } = await this.#list.send(list, standing, back);
+    this.#secret = session;
+    if (this.#standing !== undefined) this.#returnedAt = this.#clock.elapsed();
+    this.#standing = standing;
+    this.#group.joined(this.#tracker, key, group);
+    this.#online = true;
+    this.#keptOut.joined();
+    this.#pingLater();
+    this.#list.addParts(channel, standing);
+    const left = list.slice(max);
+    const room = channel.secured === undefined ? {} : { room: true as const };
+    this.#options.report({ event: "joined", profile: 2, name, you: standing.name, peers, files, left, guests, ...room });
+    this.#tellReach();
+  }
+
+  #pingLater(): void {
+    this.#cancelPing();
+    this.#cancelPing = this.#clock.after(PING_MS, () => {
+      this.#ask(encodeToTracker({ verb: "PING" })).catch(() => undefined);
+    });
+  }
+
+  // -------------------------------------------------------------- connection
+
+  #hear(message: Push): void {
+    if (message.verb === "NOTICE") this.#options.report({ event: "notice", words: message.words });
+    if (message.verb === "DISMISSED") this.#dismissal = message;
+    if (message.verb === "REVOKED") this.#options.revoked?.(message.ids);
+    if (message.verb === "CONNECT" && this.#online) this.#options.callBack?.(message);
+    if (message.verb === "OFFERED") this.#options.offered?.(message);
+    if (message.verb === "DECLINED") this.#options.declined?.(message);
+    if (message.verb === "APPEARED") this.#options.appeared?.(message);
+    if (message.verb === "GROUP") this.#group.heard(message.trackers);
+    if (message.verb === "HOME" && this.#online) this.#group.sentHome(() => void this.#goHome());
+    if (message.verb !== "REACH") return;
+    // It may come in one piece with the WELCOME before it: then it waits until this peer is online.
+    this.#reach = message;
+    if (this.#online) this.#tellReach();
+  }
+
+  #tellReach(): void {
+    if (this.#reach === undefined || this.#standing === undefined) return;
+    const { reachable, reason } = this.#reach;
+    this.#reach = undefined;
+    this.#standing.reach = reachable;
+    this.#options.report({ event: "reach", reachable, reason, port: this.#options.port });
+  }
+
+  /** Sends a request and gives its reply. An `ERROR` is thrown as a sentence, unless `mayRefuse`. */
+  async #ask(request: string, { mayRefuse } = { mayRefuse: false }): Promise<Reply> {
+    const connection = this.#connection;
+    if (connection === undefined || connection.channel.closed) throw this.#gone("it closed the connection");
+    const reply = await connection.ask(request);
+    if (this.#online) this.#pingLater();
+    if (reply.verb === "ERROR" && !mayRefuse) {
+      const exclusion = exclusionIn(reply);
+      if (exclusion !== undefined) throw new ExcludedError(exclusion, this.#clock.at());
+      throw new FtError(reply.code || "refused", `The tracker at "${this.#where}" refused: ${reply.words}`);
+    }
+    return reply;
+  }
+
+  /** The error of a request without a reply. `reason` is a clause. */
+  #gone(reason = ""): FtError {
+    const kept = this.#keptOut.error;
+    if (kept !== undefined) return kept;
+    // Only a peer that was online reconnects; a first join that fails ends the program.
+    const then = this.#standing === undefined ? "" : " Trying again in the background.";
+    const why = reason === "" ? "" : ` (${reason})`;
+    return new FtError("tracker-gone", `The tracker at "${this.#where}" is unreachable${why}.${then}`);
+  }
+
+  #lost(channel: Channel, reason: string): void {
+    if (channel !== this.#connection?.channel) return;
+    this.#connection = undefined;
+    this.#cancelPing();
+    this.#list.stop();
+    if (!this.#online || this.#leaving) return;
+    this.#online = false;
+    const { code, until } = this.#dismissal ?? {};
+    if (code === "kicked" || code === "banned") this.#keptOut.exclude({ code, until });
+    else this.#options.report({ event: "away", reason: code === undefined ? reason : "it was stopped" });
+    if (!this.#keptOut.isExcluded) this.#group.lost(() => this.#goElsewhere());
+    this.#retryLater();
+  }
+
+  // -------------------------------------------------------------- coming back
+
+  #retryLater(): void {
+    this.#retries.later(this.#keptOut.wait, () => this.#retry());
+  }
+
+  #retry(): void {
+    const attempt = ++this.#attempt;
+    this.#rejoin(attempt).catch((error: unknown) => {
+      if (attempt !== this.#attempt) return;
+      if (error instanceof ExcludedError) this.#keptOut.exclude(error.exclusion);
+      this.#giveUpJoining();
+      if (error instanceof RoomRefusal) this.#shutOut(error);
+      else if (!this.#leaving) {
+        if (codeOf(error) === NOT_SECURED) this.#keptOut.foundOpen();
+        this.#retryLater();
+      }
+    });
+  }
+
+  /** The private room does not take this peer back. Another try would be a wrong key again. */
+  #shutOut(refusal: RoomRefusal): void {
+    if (this.#leaving) return;
+    this.#options.report({ event: "shut-out", code: refusal.code, words: refusal.message });
+    void this.leave(refusal);
+  }
+
+  #giveUpJoining(): void {
+    const channel = this.#connection?.channel;
+    this.#connection = undefined;
+    channel?.destroy();
+  }
+
+  async #rejoin(attempt: number): Promise<void> {
+    this.#joining = true;
+    for (const place of this.#group.takeElsewhere()) if (await this.#isAt(place, attempt)) return;
+    if (this.#retries.count > RETRIES_BEFORE_LOOKING) {
+      const group = this.#group.isGone ? this.#group.name : undefined;
+      const found = (await this.#options.find?.(group).catch(() => undefined)) ?? [];
+      // The session was left meanwhile; if it came back since then, that is another attempt.
+      if (attempt !== this.#attempt) return;
+      for (const place of found) if (await this.#isAt(place, attempt)) return;
+    }
+    await this.join();
+  }
+
+  /** The tracker is away for long: this peer tries the others of its group now, whatever it waits for. */
+  #goElsewhere(): void {
+    if (this.#online || this.#leaving || this.#keptOut.isExcluded) return;
+    this.#retries.stop();
+    this.#giveUpJoining();
+    this.#tracker = this.#group.current ?? this.#tracker;
+    this.#retry();
+  }
+
+  /** Joins this peer's own tracker again, and then leaves the one whose guest it is. When it cannot, it stays where it is. */
+  async #goHome(): Promise<void> {
+    const { home } = this.#group;
+    const [attempt, before, from] = [this.#attempt, this.#tracker, this.#connection];
+    if (home === undefined || from === undefined || !this.#online) return;
+    let channel: Channel | undefined;
+    try {
+      channel = await this.#dial(home, "", undefined);
+      const { hello, challenge } = this.#hello(home);
+      const connection = this.#connect(channel);
+      const reply = await connection.ask(hello);
+      if (reply.verb !== "HI" || attempt !== this.#attempt || this.#connection !== from) throw new CancelledError();
+      this.#tracker = home;
+      this.#connection = connection;
+      await this.#accept(channel, reply, challenge);
+      from.channel.send(encodeToTracker({ verb: "BYE" }));
+      from.channel.finish();
+    } catch {
+      if (channel !== undefined && this.#connection?.channel === channel) {
+        this.#tracker = before;
+        this.#connection = from;
+        if (from.channel.closed) this.#lost(from.channel, "it closed the connection");
+      } else if (this.#connection !== from) from.channel.destroy();
+      channel?.destroy();
+    }
+  }
+
+  /** Joins the tracker where it may be now. False when it is not there: another one may announce itself by the same name. */
+  async #isAt(place: TrackerPlace, attempt: number): Promise<boolean> {
+    const before = this.#tracker;
+    const key = place.vouched || this.#group.isOther(place) ? place.key : this.#standing?.key;
+    this.#tracker = key ? { ...place, key } : place;
+    try {
+      await this.join();
+      return true;
+    } catch (error) {
+      if (attempt !== this.#attempt) throw error;
+      this.#joining = true;
+      this.#tracker = before;
+      return false;
+    }
+  }
+
+  /** The profile that the tracker speaks. A tracker that is away has a moment to come back. */
+  async #ready(): Promise<Profile> {
+    if (!this.#online && !this.#leaving && !this.#keptOut.isExcluded) {
+      const returned = new Promise<void>((resolve) => this.#waitingForReturn.push(resolve));
+      await Promise.race([returned, sleep(this.#clock, AWAY_PATIENCE_MS)]);
+    }
+    if (!this.#online || this.#standing === undefined) throw this.#gone();
+    return this.#standing.profile;
+  }
+}
+
+/** A tracker that closes the connection after HELLO FT/2 may be a basic one. */
+function goneIsUndefined(error: unknown): undefined {
+  if (codeOf(error) !== "tracker-gone") throw error;
+}
