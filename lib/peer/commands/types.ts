@@ -10,7 +10,7 @@ import type { SharedFolder } from "../disk/shared-folder.ts";
 import type { PeerEvent } from "../events.ts";
 import type { RecordHolder } from "../online/own-address.ts";
 import type { Introduced, TrackerPlace } from "../online/session.ts";
-import type { GuidedPeer } from "../screen/guide.ts";
+import type { GuidedPeer } from "../screen/guided-peer.ts";
 import type { Served } from "../serve/serve.ts";
 
 /** The private room that a peer is in. */

@@ -2,32 +2,31 @@
 
 import { CancelledError, codeOf, sentenceOf } from "../../error.ts";
 import { formatEndpoint } from "../../protocol/address.ts";
-import { FOLDER_TYPE, type FolderEntry } from "../../protocol/folder.ts";
+import { FOLDER_TYPE } from "../../protocol/folder.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import { formatSize, plural, printable, printableName } from "../../text.ts";
 import { nameArgument } from "../arguments.ts";
 import { orCancelled } from "../cancel.ts";
-import type { Share, SharedFile } from "../disk/share.ts";
+import type { SharedFile } from "../disk/share.ts";
 import type { SharedFolder } from "../disk/shared-folder.ts";
-import type { Downloaded, DownloadOptions } from "../download/download.ts";
+import type { DownloadOptions } from "../download/download.ts";
 import type { PeerEvent } from "../events.ts";
 import type { Located } from "../locate/locate.ts";
-import type { Session, TrackerPlace } from "../online/session.ts";
-import type { Wants } from "../online/wants.ts";
+import type { TrackerPlace } from "../online/session.ts";
 import { holderName } from "../people/holder-name.ts";
 import type { Upload } from "../serve/serve.ts";
 import type { Telling } from "./asking.ts";
-import { askFiles, askFolder, refuseTarget } from "./choosing.ts";
 import { columnsOf, fitName } from "./columns.ts";
 import { describeEvent } from "./event-words.ts";
 import { fetchAll } from "./fetching.ts";
 import { Finder, type Found, keyOfFound, layFound } from "./finder.ts";
-import type { Handing } from "./handing.ts";
-import { askName, Joining, type JoiningOptions, usableFolder } from "./joining.ts";
-import { mayLeave } from "./leaving.ts";
+import type { GuidedPeer } from "./guided-peer.ts";
+import { Joining, type JoiningOptions, usableFolder } from "./joining.ts";
+import { mayLeave, mayLeaveTracker } from "./leaving.ts";
 import { askInside } from "./looking-in.ts";
 import { News } from "./news.ts";
 import { Offering } from "./offering.ts";
+import { rememberShared, Settings } from "./settings.ts";
 import { peerTable } from "./view.ts";
 import { withoutCommands } from "./without-commands.ts";
 
@@ -52,36 +51,6 @@ const CHANGES_LIST: readonly string[] = [
   "renamed",
   "withdrawn",
 ] satisfies PeerEvent["event"][];
-
-type Setting = "to" | "files" | "name" | "back";
-
-/** A peer, as far as the prompts use it. */
-export interface GuidedPeer {
-  readonly session: Session;
-  readonly share: Share;
-  readonly wants: Pick<Wants, "add">;
-  readonly server: { readonly uploads: ReadonlySet<Upload>; readonly waiting: number };
-  readonly handing: Handing;
-  readonly folders: {
-    readonly folders: readonly SharedFolder[];
-    /** Shares a folder as one. Resolves when it is hashed. */
-    add(folder: SharedFolder): Promise<void>;
-    /** Shows a folder that is only for some to the circle of another token; without one to everybody. */
-    showTo(root: string, only: string | undefined): void;
-  };
-  /** The list of a folder; the records are its holders. Throws a sentence. */
-  listOf(records: [FileRecord, ...FileRecord[]], how: { signal: AbortSignal }): Promise<FolderEntry[]>;
-  /** Whether this peer shares the content of a record. */
-  isMine(record: FileRecord): boolean;
-  /** Computes the content ids of the shared files, in the background. */
-  computeRoots(): void;
-  /** Shares these files instead of those that a person chose before. */
-  shareInstead(files: SharedFile[]): Promise<void>;
-  /** Fetches one content; the records are its holders. Throws a sentence. */
-  download(records: [FileRecord, ...FileRecord[]], options: DownloadOptions): Promise<Downloaded>;
-  /** Says BYE and stops serving. */
-  stop(): Promise<void>;
-}
 
 export interface GuideOptions extends JoiningOptions {
   prompts: JoiningOptions["prompts"] & Telling;
@@ -109,7 +78,7 @@ class Guide {
   readonly #joining: Joining;
   readonly #news = new News(() => new Date());
   readonly #marks = new Map<string, Found>();
-  #to: string;
+  readonly #settings: Settings;
   readonly #offering: Offering;
   #joined = false;
   #tracker: TrackerPlace | undefined;
@@ -126,8 +95,7 @@ class Guide {
   constructor(options: GuideOptions) {
     this.#options = options;
     this.#joining = new Joining(options);
-    const { to, cwd, remembered } = options;
-    this.#to = to ?? remembered.choices.to ?? cwd;
+    this.#settings = new Settings(options, this.#joining);
     this.#offering = new Offering(options.prompts, (words) => {
       this.#news.add(words);
       this.#showNews();
@@ -154,7 +122,7 @@ class Guide {
         return await this.#join();
       } catch (error) {
         const isLeaving = error instanceof CancelledError && !this.#options.signal.aborted;
-        if (!isLeaving || (await this.#mayLeaveTracker())) throw error;
+        if (!isLeaving || (await mayLeaveTracker(this.#options.prompts, this.#joining.trackerHere))) throw error;
       }
     }
   }
@@ -171,8 +139,8 @@ class Guide {
         });
         const peer = await prompts.waitFor("Waiting for the tracker…", joining);
         this.#tracker = chosen.tracker;
-        if (chosen.from !== undefined) this.#rememberShared(chosen.files, chosen.from, chosen.asOne);
-        await this.#checkTarget();
+        if (chosen.from !== undefined) rememberShared(remembered, chosen.files, chosen.from, chosen.asOne);
+        await this.#settings.checkTarget();
         return peer;
       } catch (error) {
         // Else the same folder would fail at this tracker each time, and nobody would be asked.
@@ -181,10 +149,6 @@ class Guide {
         prompts.warn(withoutCommands(sentenceOf(error)));
       }
     }
-  }
-
-  #rememberShared(files: SharedFile[], from: string, asOne?: SharedFolder): void {
-    this.#options.remembered.remember({ files: files.map(({ path }) => path), from, asOne: asOne?.path });
   }
 
   // -------------------------------------------------------------- the search line
@@ -211,21 +175,7 @@ class Guide {
       sleep: Bun.sleep,
       now: Date.now,
     };
-    return (await mayLeave(prompts, tools)) && (await this.#mayLeaveTracker());
-  }
-
-  /** Asks whether a tracker that was started here is to go on. */
-  async #mayLeaveTracker(): Promise<boolean> {
-    const { prompts } = this.#options;
-    const { trackerHere } = this.#joining;
-    if (trackerHere === undefined) return true;
-    const answer = await prompts.choose("You have started a tracker on this computer. The others need it to find each other.", [
-      { value: "keep" as const, label: "Leave, and let it run" },
-      { value: "stop" as const, label: "Leave, and stop it" },
-      { value: "stay" as const, label: "Stay" },
-    ]);
-    if (answer === "stop") trackerHere.stop();
-    return answer === "keep" || answer === "stop";
+    return (await mayLeave(prompts, tools)) && (await mayLeaveTracker(prompts, this.#joining.trackerHere));
   }
 
   /** Shows the search line once, and does what the person wants. True when that is to leave. */
@@ -342,7 +292,7 @@ class Guide {
       prompts,
       session: peer.session,
       download: (records: [FileRecord, ...FileRecord[]], how: DownloadOptions) => peer.download(records, how),
-      folder: this.#to,
+      folder: this.#settings.to,
       overwrite,
       elapsed: () => performance.now(),
     };
@@ -381,7 +331,7 @@ class Guide {
     } else if (letter === "g") {
       const { remembered, cwd } = this.#options;
       await this.#offering.send(peer, usableFolder(remembered.choices.from) ?? cwd);
-    } else if (letter === "t") await this.#settings(peer);
+    } else if (letter === "t") await this.#settings.ask(peer);
     else if (letter === "k") await this.#renewKey(peer);
     else if (letter === "x" && (await this.#mayLeave(peer))) return true;
     return false;
@@ -398,79 +348,6 @@ class Guide {
       throw error;
     }
     session.comeBack();
-  }
-
-  async #settings(peer: GuidedPeer): Promise<void> {
-    const { prompts } = this.#options;
-    for (let at: Setting = "to"; ; ) {
-      const shared = plural(peer.share.files.length, "file");
-      const answer: Setting | undefined = await prompts.choose<Setting>(
-        "Settings",
-        [
-          { value: "to" as const, label: `Folder for downloads: ${this.#to}` },
-          { value: "files" as const, label: `Files that I share: ${shared}` },
-          { value: "name" as const, label: `My name: ${this.#joining.name}` },
-          { value: "back" as const, label: "Back" },
-        ],
-        at,
-      );
-      if (answer === undefined || answer === "back") return;
-      at = answer;
-      if (answer === "to") await this.#askTarget();
-      else if (answer === "files") await this.#changeFiles(peer);
-      else await this.#changeName();
-    }
-  }
-
-  async #askTarget(): Promise<void> {
-    const { prompts, remembered } = this.#options;
-    // A folder that does not work is not offered with Enter again.
-    const now = refuseTarget(this.#to) === undefined ? this.#to : this.#options.cwd;
-    const folder = await askFolder(prompts, "Where do downloads go?", now, refuseTarget);
-    if (folder === undefined) return;
-    this.#to = folder;
-    remembered.remember({ to: folder });
-  }
-
-  /** Says where downloads go; when nothing can be saved there, another folder is chosen now, not after a download. */
-  async #checkTarget(): Promise<void> {
-    const { prompts } = this.#options;
-    const refusal = refuseTarget(this.#to);
-    if (refusal === undefined) {
-      prompts.say(`Downloads go to ${printable(this.#to)}`);
-      return;
-    }
-    prompts.warn(refusal);
-    await this.#askTarget();
-  }
-
-  async #changeName(): Promise<void> {
-    const { prompts, remembered } = this.#options;
-    const name = await askName(prompts, this.#joining.name);
-    if (name === undefined || name === this.#joining.name) return;
-    this.#joining.name = name;
-    remembered.remember({ name });
-    prompts.done("Others see your new name when you start this program again.");
-  }
-
-  async #changeFiles(peer: GuidedPeer): Promise<void> {
-    const { prompts, remembered, cwd } = this.#options;
-    const { session, share } = peer;
-    const marked = share.files.filter(({ only }) => only === undefined).map(({ path }) => path);
-    const folder = usableFolder(remembered.choices.from) ?? cwd;
-    const chosen = await askFiles(prompts, folder, { max: session.standing?.max ?? 0, where: undefined, marked });
-    if (chosen === undefined) return;
-    if (chosen.asOne !== undefined) {
-      prompts.done(
-        `Sharing the folder "${printableName(chosen.asOne.name)}" as one, too. Others can fetch it when it is read.`,
-      );
-      void peer.folders.add(chosen.asOne);
-      remembered.remember({ asOne: chosen.asOne.path });
-      return;
-    }
-    await peer.shareInstead(chosen.files);
-    this.#rememberShared(chosen.files, chosen.from);
-    prompts.done(`Sharing ${plural(chosen.files.length, "file")} now.`);
   }
 
   // -------------------------------------------------------------- events

@@ -1,4 +1,4 @@
-// Asks before a person leaves while others are still downloading.
+// Asks before a person leaves while others are still downloading, or need the tracker that was started on this computer.
 
 import { CancelledError } from "../../error.ts";
 import { hostOf } from "../../protocol/address.ts";
@@ -6,6 +6,7 @@ import { formatDuration } from "../../text.ts";
 import type { Upload } from "../serve/serve.ts";
 import type { Asking } from "./asking.ts";
 import { unbroken } from "./progress.ts";
+import type { TrackerHere } from "./tracker-here.ts";
 
 /** While a person waits to leave, the uploads are looked at again after this time. Milliseconds. */
 const LOOK_MS = 250;
@@ -46,6 +47,18 @@ export async function mayLeave(prompts: Asking, tools: LeavingTools): Promise<bo
     () => [countPeople(tools) === 0 ? "Nobody is downloading any more." : describe(countPeople(tools), tools)],
     (stop) => untilQuiet(tools, stop),
   );
+}
+
+/** Whether to leave now. Asks whether a tracker that the person started on this computer is to run on. */
+export async function mayLeaveTracker(prompts: Asking, tracker: TrackerHere | undefined): Promise<boolean> {
+  if (tracker === undefined) return true;
+  const answer = await prompts.choose("You have started a tracker on this computer. The others need it to find each other.", [
+    { value: "keep" as const, label: "Leave, and let it run" },
+    { value: "stop" as const, label: "Leave, and stop it" },
+    { value: "stay" as const, label: "Stay" },
+  ]);
+  if (answer === "stop") tracker.stop();
+  return answer === "keep" || answer === "stop";
 }
 
 /** False when the person would rather stay. */

@@ -11,7 +11,7 @@ import type { Asking, Telling } from "./asking.ts";
 import { askFiles, type FileChoice } from "./choosing.ts";
 import { columnsOf, fit, fitName } from "./columns.ts";
 import { type Fetching, fetchAll } from "./fetching.ts";
-import type { GuidedPeer } from "./guide.ts";
+import type { GuidedPeer } from "./guided-peer.ts";
 import {
   declinedSentence,
   describeHanded,
