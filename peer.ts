@@ -10,10 +10,9 @@
 // peer serves its files; at the end it says BYE.
 
 import { randomBytes } from "node:crypto";
-import { dirname, join, resolve } from "node:path";
+import { dirname, join } from "node:path";
 import { quietClock, systemClock } from "./lib/clock.ts";
-import { CancelledError, FtError, UsageError } from "./lib/error.ts";
-import { userFolder } from "./lib/files.ts";
+import { CancelledError, FtError } from "./lib/error.ts";
 import type { Dial } from "./lib/net/channel.ts";
 import { dial } from "./lib/net/dial.ts";
 import { acceptBoth } from "./lib/net/http.ts";
@@ -25,11 +24,12 @@ import { Accepting } from "./lib/peer/commands/accept.ts";
 import { collect } from "./lib/peer/commands/collect.ts";
 import { readCommandLine } from "./lib/peer/commands/command-line.ts";
 import { runDoctor } from "./lib/peer/commands/doctor.ts";
-import { describeFolder, describeSharing, filesToShare, fillUp, pathsToShare, shareNamed } from "./lib/peer/commands/files.ts";
+import { describeFolder, describeSharing, filesToShare, fillUp, pathsToShare } from "./lib/peer/commands/files.ts";
 import { find, search, who } from "./lib/peer/commands/find.ts";
 import { checkWhere, get } from "./lib/peer/commands/get.ts";
+import { runGuided } from "./lib/peer/commands/guided.ts";
 import { holders } from "./lib/peer/commands/holders.ts";
-import { findTracker, joinTracker, knownTrackers, roomsOf } from "./lib/peer/commands/join.ts";
+import { findTracker, joinTracker, roomsOf } from "./lib/peer/commands/join.ts";
 import { listFolder } from "./lib/peer/commands/list-folder.ts";
 import { chooseToSend, fitIn, send } from "./lib/peer/commands/send.ts";
 import { stayOnline, tellEvent } from "./lib/peer/commands/share.ts";
@@ -55,19 +55,17 @@ import { Offers } from "./lib/peer/online/offers.ts";
 import { isDialable, isOwnRecord, isTrackerHere, type RecordHolder } from "./lib/peer/online/own-address.ts";
 import { Session } from "./lib/peer/online/session.ts";
 import { Wants } from "./lib/peer/online/wants.ts";
-import { DEFAULT_PORT, defaultPeerName, PEER_COMMANDS, type PeerCommand } from "./lib/peer/options.ts";
+import { DEFAULT_PORT, type PeerCommand } from "./lib/peer/options.ts";
 import { DownloaderNames } from "./lib/peer/people/downloader-names.ts";
 import { Finishers } from "./lib/peer/people/finishers.ts";
 import { describeChangedName } from "./lib/peer/people/own-name.ts";
 import { RateLimit } from "./lib/peer/rate-limit.ts";
-import { guide } from "./lib/peer/screen/guide.ts";
-import { Remembered } from "./lib/peer/screen/remembered.ts";
 import { Screen } from "./lib/peer/screen/screen.ts";
-import { hasTerminal, promptsOn } from "./lib/peer/screen/terminal.ts";
 import { Admission } from "./lib/peer/serve/admission.ts";
-import { type FileAsked, type Known, type Opened, Server } from "./lib/peer/serve/serve.ts";
+import { Server } from "./lib/peer/serve/serve.ts";
 import { FolderSharing } from "./lib/peer/share/folder-sharing.ts";
 import { HandOuts } from "./lib/peer/share/hand-out.ts";
+import { Holdings } from "./lib/peer/share/holdings.ts";
 import { Sharing } from "./lib/peer/share/sharing.ts";
 import { EXIT, endSoon, err, exitCodeFor, out, runProgram, VERSION } from "./lib/program/cli.ts";
 import { outsideOf } from "./lib/program/settings.ts";
@@ -113,9 +111,9 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     clock,
   });
   const server = new Server({
-    open: (wanted) => openShared(wanted),
-    look: (root) => lookUp(root),
-    lookFolder: (root) => folders.lookFolder(root) ?? folderDownloads.lookFolder(root),
+    open: (asked) => holdings.open(asked),
+    look: (root) => holdings.look(root),
+    lookFolder: (root) => holdings.lookFolder(root),
     changed: () => watch.nudge(),
     readPass: (pass, from, keyed, fingerprint) => {
       const checked = admission.checkPass(pass, from, keyed, fingerprint);
@@ -157,7 +155,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     name: options.name,
     guests: options.guests !== false,
     port: listener.port,
-    records: (own) => [sharing, folders, downloads, folderDownloads].flatMap((some) => some.records(own)),
+    records: (own) => holdings.records(own),
     sessionKey,
     revoked: (ids) => admission.revoke(ids),
     callBack: (to) => void connector.callBack(to),
@@ -186,7 +184,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     has: ({ root = "", only }) => {
       sharing.showTo(root, only);
       folders.showTo(root, only);
-      return lookUp(root) !== undefined;
+      return holdings.look(root) !== undefined;
     },
     told: (record) => report({ event: "offer", record }),
     clock,
@@ -228,10 +226,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
   });
   const isOwn = (record: RecordHolder) => isOwnRecord(record, listener.port, session.standing);
   /** Whether this peer shares the content of a record, whoever the record is of. */
-  const isMine = (record: FileRecord) => {
-    const { root } = record;
-    return isOwn(record) || (root !== undefined && (share.find({ root }) ?? folders.look(root)) !== undefined);
-  };
+  const isMine = (record: FileRecord) => isOwn(record) || (record.root !== undefined && holdings.shares(record.root));
   const sharing = new Sharing({
     share,
     pool,
@@ -240,6 +235,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     port: listener.port,
     hasRoom,
     isDownloading: () => downloads.running || folderDownloads.running,
+    unreadable: () => watch.nudge(),
     report,
     clock,
   });
@@ -292,6 +288,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     gone: (file) => void sharing.gone(file),
     back: (file) => void sharing.back(file),
   });
+  const holdings = new Holdings({ sharing, folders, downloads, folderDownloads });
   const stopWatchingNetwork = watchInterfaces((now) => {
     session.networkChanged(new Set(now.flatMap(({ addresses }) => addresses.map(({ address }) => address))));
   });
@@ -299,24 +296,6 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
   async function computeRoots(): Promise<void> {
     await sharing.computeRoots();
     await folders.compute();
-  }
-
-  function lookUp(root: string): Known | undefined {
-    return sharing.look(root) ?? downloads.look(root) ?? folders.look(root) ?? folderDownloads.look(root);
-  }
-
-  /** A shared file, or the part of a download that has arrived. A file that is only for some is not opened by its name. */
-  function openShared(wanted: FileAsked): Opened | undefined {
-    const { root } = wanted;
-    const shared = wanted.folder === undefined ? share.find(wanted) : undefined;
-    const found = root === undefined && shared?.only !== undefined ? undefined : shared;
-    if (found === undefined) {
-      const part = root === undefined ? undefined : downloads.open(root);
-      return part === undefined ? (folders.open(wanted) ?? folderDownloads.open(wanted)) : { ...part, root };
-    }
-    const file = share.open(found);
-    if (file === undefined) watch.nudge();
-    return file && { name: found.name, root: found.root, file };
   }
 
   /** A link-local address is good on one link: a peer with such an address is on the link to the tracker. */
@@ -459,48 +438,6 @@ async function runCommand(line: CommandLine, command: Exclude<PeerCommand, "doct
   }
 }
 
-// ---------------------------------------------------------------- guided prompts
-
-async function runGuided(line: CommandLine, signal: AbortSignal): Promise<void> {
-  if (!hasTerminal()) {
-    throw new UsageError(
-      `Guided prompts need a terminal. Without one, give a command: ${PEER_COMMANDS.join(", ")}. Try: ft-peer --help`,
-    );
-  }
-  const prompts = promptsOn(signal);
-  const rooms = roomsOf(line, signal);
-  const state = userFolder("state");
-  // In raw mode Ctrl-C is a key.
-  prompts.hold(() => process.kill(process.pid, "SIGINT"));
-  try {
-    prompts.greet(`ft-peer ${VERSION}`);
-    if (line.isNameChanged) prompts.say(describeChangedName(line.name));
-    await guide({
-      prompts,
-      tracker: line.tracker,
-      last: knownTrackers().last,
-      named: line.share.length === 0 ? undefined : (max) => shareNamed(line, max, (words) => prompts.say(words)),
-      to: line.to === "." ? undefined : resolve(line.to),
-      cwd: process.cwd(),
-      remembered: new Remembered(join(state, "prompts.json"), process.cwd()),
-      overwrite: line.overwrite,
-      signal,
-      trackerLog: join(state, "tracker.log"),
-      meet: async (place) => (await rooms.meet(place)).met,
-      renewKey: (place) => rooms.renewKey(place),
-      name: line.name,
-      usualName: defaultPeerName(),
-      start: (place, files, report, { consent, name, folders }) => {
-        const how = { takesOffers: true, consent, folders };
-        return joinTracker({ line: { ...line, name }, startPeer, place, rooms, files, report, signal, ...how });
-      },
-    });
-    prompts.goodbye("Bye.");
-  } finally {
-    prompts.release();
-  }
-}
-
 // ---------------------------------------------------------------- main
 
 /** Ends the command, which says BYE first. A second Ctrl-C, or the end of the time for leaving, ends the program at once. */
@@ -529,7 +466,7 @@ async function main(argv: string[]): Promise<number> {
     const shared = line.share.length === 0 && needsFiles ? ["."] : line.share;
     const receives = line.command === undefined || line.command === "get" || line.get || line.accept.length > 0;
     checkSpelling([...shared, ...(receives ? [line.to] : [])]);
-    if (line.command === undefined) await runGuided(line, cancel.signal);
+    if (line.command === undefined) await runGuided(line, startPeer, cancel.signal);
     else if (line.command === "doctor") return (await runDoctor(line, startPeer, cancel.signal)) ? EXIT.done : EXIT.failed;
     else await runCommand(line, line.command, cancel.signal);
     return cancel.signal.aborted ? EXIT.interrupted : EXIT.done;

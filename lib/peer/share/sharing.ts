@@ -13,7 +13,7 @@ import type { PeerEvent } from "../events.ts";
 import { withoutFiles } from "../online/exclusion.ts";
 import type { TrackerRequests } from "../online/requests.ts";
 import type { Session } from "../online/session.ts";
-import type { Known } from "../serve/serve.ts";
+import type { FileAsked, Known, Opened } from "../serve/types.ts";
 
 /** A changed file is hashed when it has not changed again for this long. Milliseconds. */
 const UNCHANGED_MS = 500;
@@ -31,6 +31,8 @@ export interface SharingTools {
   hasRoom(): boolean;
   /** Whether a download needs the tracker. */
   isDownloading(): boolean;
+  /** A shared file could not be opened. */
+  unreadable(): void;
   report(event: PeerEvent): void;
   clock: Clock;
 }
@@ -60,6 +62,22 @@ export class Sharing {
   look(root: string): Known | undefined {
     const file = this.#tools.share.find({ root });
     return file?.pieces === undefined ? undefined : { size: file.size, pieces: file.pieces };
+  }
+
+  /** Whether a shared file has this content. */
+  has(root: string): boolean {
+    return this.#tools.share.find({ root }) !== undefined;
+  }
+
+  /** Opens a shared file. A file that is only for some is not opened by its name. */
+  open(asked: FileAsked): Opened | undefined {
+    const { share, unreadable } = this.#tools;
+    if (asked.folder !== undefined) return undefined;
+    const found = share.find(asked);
+    if (found === undefined || (asked.root === undefined && found.only !== undefined)) return undefined;
+    const file = share.open(found);
+    if (file === undefined) unreadable();
+    return file && { name: found.name, root: found.root, file };
   }
 
   /**

@@ -68,6 +68,7 @@ function scene(names: string[], { max = 5, downloading = false, isLast = false }
     port: 1235,
     hasRoom: () => share.files.filter(({ beyond }) => !beyond).length < max,
     isDownloading: () => downloading,
+    unreadable: () => said.push("unreadable"),
     report: (event) => events.push(event),
     clock,
   });
@@ -124,6 +125,38 @@ describe("Sharing", () => {
     const { sharing, said } = scene(["a-long-name.txt", "b.txt", "even-longer-name.txt", "z"]);
     await sharing.computeRoots();
     expect(said.map((line) => line.split(" ")[1])).toEqual(["z", "b.txt", "a-long-name.txt", "even-longer-name.txt"]);
+  });
+
+  test("open gives a shared file by its name or content", async () => {
+    const { sharing } = scene(["a.txt"]);
+    await sharing.computeRoots();
+    const root = "5".padStart(64, "0");
+    for (const asked of [{ name: "a.txt" }, { root }, { name: "a.txt", size: 5 }]) {
+      const opened = sharing.open(asked);
+      expect(opened).toMatchObject({ name: "a.txt", root, file: { size: 5 } });
+      opened?.file.close();
+    }
+    for (const asked of [{ name: "b.txt" }, { name: "a.txt", size: 6 }, { folder: root }]) {
+      expect(sharing.open(asked)).toBeUndefined();
+    }
+    expect([sharing.has(root), sharing.has("6".padStart(64, "0"))]).toEqual([true, false]);
+  });
+
+  test("open gives a file that is only for some by its content, not by its name", async () => {
+    const { sharing, file } = scene(["a.txt"]);
+    await sharing.computeRoots();
+    file("a.txt").only = "token";
+    expect(sharing.open({ name: "a.txt" })).toBeUndefined();
+    const opened = sharing.open({ root: "5".padStart(64, "0") });
+    expect(opened?.name).toBe("a.txt");
+    opened?.file.close();
+  });
+
+  test("open says when a shared file cannot be read", () => {
+    const { sharing, said } = scene(["a.txt"]);
+    rmSync(join(folder, "a.txt"));
+    expect(sharing.open({ name: "a.txt" })).toBeUndefined();
+    expect(said).toEqual(["unreadable"]);
   });
 
   test("stop ends computeRoots", async () => {
