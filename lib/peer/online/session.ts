@@ -1,9 +1,9 @@
-// Keeps a peer online at its tracker: joins, renews the pass, leaves, and reconnects when the connection is lost. requests.ts makes the
-// requests meanwhile. The caller hands in the network, the clock and chance.
+// Keeps a peer online at its tracker: joins, renews the pass, and leaves. rejoining.ts joins again when the connection is lost, and
+// requests.ts makes the requests. The caller hands in the network, the clock and chance.
 
 import { type Clock, sleep } from "../../clock.ts";
 import { CancelledError, codeOf, FtError } from "../../error.ts";
-import { type Channel, NOT_SECURED } from "../../net/channel.ts";
+import type { Channel } from "../../net/channel.ts";
 import { type Address, formatEndpoint, isLoopback } from "../../protocol/address.ts";
 import type { Dismissal, Profile, Push } from "../../protocol/messages.ts";
 import { DEFAULT_MAX_FILES, PING_MS, RESULTS_LIMIT } from "../../protocol/numbers.ts";
@@ -13,13 +13,15 @@ import { dialTracker } from "../connect/dial-tracker.ts";
 import { BasicTracker, BYE_MS } from "./basic-tracker.ts";
 import { ExcludedError, exclusionIn } from "./exclusion.ts";
 import { FullTries } from "./full-tries.ts";
+import { type Greeted, Greeting, type Hi } from "./greeting.ts";
 import { KeptOut } from "./kept-out.ts";
 import { isDialable } from "./own-address.ts";
 import { OwnList } from "./own-list.ts";
+import { Rejoining } from "./rejoining.ts";
 import { TrackerRequests } from "./requests.ts";
-import { LONGEST_RETRY_MS, Retries } from "./retries.ts";
-import { IS_ROOM, isRoomsAnswer, RoomRefusal } from "./room.ts";
-import { type SessionOptions, type TrackerPlace, UNTRUSTED } from "./session-types.ts";
+import { LONGEST_RETRY_MS } from "./retries.ts";
+import { IS_ROOM, isRoomsAnswer, type RoomRefusal } from "./room.ts";
+import type { SessionOptions, TrackerPlace } from "./session-types.ts";
 import { type Standing, standingOn } from "./standing.ts";
 import { type Reply, TrackerConnection, unexpected } from "./tracker-connection.ts";
 import { TrackerGroup } from "./tracker-group.ts";
@@ -30,8 +32,6 @@ export { type Introduced, type SessionEvent, type SessionOptions, type TrackerPl
 const AWAY_PATIENCE_MS = 1_500;
 /** After a change of the network, a tracker that does not reply within this time is away. Milliseconds. */
 const CHECK_MS = 4_000;
-/** After this number of failed retries the peer looks for the tracker at another address. */
-const RETRIES_BEFORE_LOOKING = 2;
 /** After a restart of the tracker, other peers may take this long to reconnect. Milliseconds. */
 const SETTLING_MS = LONGEST_RETRY_MS + 10_000;
 
@@ -42,21 +42,17 @@ export class Session {
   readonly #clock: Clock;
   readonly #basic: BasicTracker;
   readonly #list: OwnList;
-  readonly #retries: Retries;
+  readonly #greeting: Greeting;
+  readonly #rejoining: Rejoining;
   readonly #group: TrackerGroup;
   readonly #keptOut: KeptOut;
   readonly #fullTries: FullTries;
-  #tracker: TrackerPlace;
   #joining = false;
   #returnedAt = Number.NEGATIVE_INFINITY;
-  /** Counts the retries that began or were given up: one that finds another number stops. */
-  #attempt = 0;
   /** The tracker's result for this peer's port, until it is reported. */
   #reach: Extract<Push, { verb: "REACH" }> | undefined;
   /** The tracker closes the connection for this reason. */
   #dismissal: Dismissal | undefined;
-  /** Known to this peer and its tracker only: with it, a new connection takes the place of a lost one. */
-  #secret: string | undefined;
   #connection: TrackerConnection | undefined;
   #standing: Standing | undefined;
   #online = false;
@@ -68,9 +64,8 @@ export class Session {
   constructor(options: SessionOptions) {
     this.#options = options;
     this.#clock = options.clock;
-    this.#tracker = options.tracker;
     this.#basic = new BasicTracker({
-      dial: (signal) => this.#dial(this.#tracker, "", signal),
+      dial: (signal) => this.#dial(this.#rejoining.place, "", signal),
       where: () => this.#where,
       clock: this.#clock,
     });
@@ -91,14 +86,22 @@ export class Session {
       add: (record) => this.requests.add(record),
       isUsed: (channel) => this.#online && channel === this.#connection?.channel,
     });
-    this.#retries = new Retries(options);
+    this.#greeting = new Greeting(options);
     this.#keptOut = new KeptOut(options);
     this.#fullTries = new FullTries(this.#clock);
     this.#group = new TrackerGroup({ ...options, isDialable: (at) => isDialable(at, this.#standing) });
+    this.#rejoining = new Rejoining(options, this.#group, this.#keptOut, {
+      isOnline: () => this.#online,
+      hasLeft: () => this.#leaving,
+      key: () => this.#standing?.key,
+      join: () => this.join(),
+      giveUp: () => this.#giveUpJoining(),
+      shutOut: (refusal) => this.#shutOut(refusal),
+    });
   }
 
   get #where(): string {
-    return formatEndpoint(this.#tracker);
+    return formatEndpoint(this.#rejoining.place);
   }
 
   get online(): boolean {
@@ -118,13 +121,13 @@ export class Session {
   /** Joins for the first time. Throws a sentence when the tracker cannot be reached or refuses. */
   async join(signal?: AbortSignal): Promise<void> {
     this.#joining = true;
-    const attempt = this.#attempt;
+    const isCurrent = this.#rejoining.mark();
     let channel: Channel | undefined;
     const stop = () => channel?.destroy();
     signal?.addEventListener("abort", stop);
     try {
-      channel = await this.#dial(this.#tracker, " Check the address and that ft-tracker runs there.", signal);
-      if (attempt !== this.#attempt) throw new CancelledError();
+      channel = await this.#dial(this.#rejoining.place, " Check the address and that ft-tracker runs there.", signal);
+      if (!isCurrent()) throw new CancelledError();
       await this.#introduce(channel, signal);
     } catch (error) {
       if (this.#connection?.channel === channel) this.#connection = undefined;
@@ -134,7 +137,7 @@ export class Session {
       signal?.removeEventListener("abort", stop);
       this.#joining = false;
     }
-    this.#retries.succeeded();
+    this.#rejoining.startAgain();
     for (const go of this.#waitingForReturn.splice(0)) go();
   }
 
@@ -161,10 +164,10 @@ export class Session {
     const channel = this.#connection?.channel;
     if (this.#leaving || this.#standing === undefined || this.#standing.profile === 1) return;
     if (!this.#online || channel === undefined) {
-      this.#retries.succeeded();
+      this.#rejoining.startAgain();
       // On another network the tracker may be another one, or see this peer at another address.
       this.#keptOut.forgetExclusion();
-      if (!this.#joining) this.#retryLater();
+      if (!this.#joining && !this.#rejoining.busy) this.#rejoining.later();
       return;
     }
     const { address } = channel.local;
@@ -205,9 +208,8 @@ export class Session {
     if (this.#leaving) return;
     this.#leaving = true;
     this.#keptOut.leftBecause = because;
-    this.#attempt += 1;
     this.#joining = false;
-    this.#retries.stop();
+    this.#rejoining.stop();
     this.#list.stop();
     this.#group.stop();
     this.#cancelPing();
@@ -229,8 +231,8 @@ export class Session {
     if (!this.#leaving) return;
     this.#leaving = false;
     this.#keptOut.leftBecause = undefined;
-    this.#retries.succeeded();
-    this.#retryLater();
+    this.#rejoining.startAgain();
+    this.#rejoining.later();
   }
 
   // -------------------------------------------------------------- joining
@@ -245,37 +247,40 @@ export class Session {
     this.#reach = undefined;
     this.#dismissal = undefined;
     this.#connection = this.#connect(channel);
-    const { hello, challenge } = this.#hello(this.#tracker);
+    const { hello, greeted } = this.#hello(this.#rejoining.place);
     const reply = this.#ask(hello);
     // A tracker of FT/2 that is silent is busy, or its answer was lost: it is no basic one, which would have this peer serve everybody.
-    const wasFull = this.#tracker.full || this.#options.wasFull?.(channel.remote) === true;
-    const isFull = this.#tracker.announced || wasFull || this.#standing?.profile === 2;
+    const wasFull = this.#rejoining.place.full || this.#options.wasFull?.(channel.remote) === true;
+    const isFull = this.#rejoining.place.announced || wasFull || this.#standing?.profile === 2;
     const found = isFull ? await reply : await this.#basic.greetUnless(reply.catch(goneIsUndefined), signal);
     if (!("verb" in found)) this.#acceptBasic(channel, found);
-    else if (found.verb === "HI") await this.#accept(channel, found, challenge);
+    else if (found.verb === "HI") await this.#accept(channel, found, greeted);
     else unexpected(found);
   }
 
-  /** The HELLO. A tracker that announced itself gets a challenge, because anybody can say the key of another. */
-  #hello(at: TrackerPlace): { hello: string; challenge: string | undefined } {
-    const { agent } = this.#options;
-    const challenge = at.announced ? this.#options.challenge?.() : undefined;
-    const session = this.#secret;
-    return {
-      hello: encodeToTracker({
-        verb: "HELLO",
-        profile: 2,
-        agent,
-        extras: true,
-        offers: this.#options.offered !== undefined,
-        session,
-        challenge,
-        key: this.#options.sessionKey?.key,
-        name: this.#options.name,
-        home: this.#group.homeFor(at),
-      }),
-      challenge,
-    };
+  /** The HELLO for a tracker, and what to check its HI with. */
+  #hello(place: TrackerPlace): { hello: string; greeted: Greeted } {
+    const challenge = this.#greeting.challenge(place);
+    return { hello: this.#greeting.hello(challenge, this.#group.homeFor(place)), greeted: { place, challenge } };
+  }
+
+  /** Connects to a tracker of FT/2 and greets it. `act` gets its HI; when that throws, the connection is closed. */
+  async #greet(
+    place: TrackerPlace,
+    isWanted: () => boolean,
+    act: (connection: TrackerConnection, hi: Hi, greeted: Greeted) => Promise<void>,
+  ): Promise<void> {
+    const channel = await this.#dial(place, "", undefined);
+    try {
+      const { hello, greeted } = this.#hello(place);
+      const connection = this.#connect(channel);
+      const reply = await connection.ask(hello);
+      if (reply.verb !== "HI" || !isWanted()) throw new CancelledError();
+      await act(connection, reply, greeted);
+    } catch (error) {
+      channel.destroy();
+      throw error;
+    }
   }
 
   /** Sends the list to a basic tracker; after that this peer is online, and no connection stays open. */
@@ -301,20 +306,13 @@ export class Session {
 
   /** Says HELLO FT/2 to a tracker that was taken for a basic one. When it answers, this peer joins it anew. */
   async #tryFull(): Promise<void> {
-    const attempt = this.#attempt;
-    const channel = await this.#dial(this.#tracker, "", undefined);
-    try {
-      const connection = this.#connect(channel);
-      const { hello, challenge } = this.#hello(this.#tracker);
-      const reply = await connection.ask(hello);
-      if (reply.verb !== "HI" || attempt !== this.#attempt || this.#leaving) throw new CancelledError();
+    const isCurrent = this.#rejoining.mark();
+    const isWanted = () => isCurrent() && !this.#leaving;
+    await this.#greet(this.#rejoining.place, isWanted, async (connection, hi, greeted) => {
       await this.#basic.leave();
       this.#connection = connection;
-      await this.#accept(channel, reply, challenge);
-    } catch (error) {
-      channel.destroy();
-      throw error;
-    }
+      await this.#accept(connection.channel, hi, greeted);
+    });
   }
 
   /** Speaks FT/2 on a channel. The loss of the connection counts only while this session uses it. */
@@ -336,27 +334,21 @@ export class Session {
   }
 
   /** Sends the list after an FT/2 HI; after the WELCOME this peer is online. */
-  async #accept(channel: Channel, hi: Extract<Reply, { verb: "HI" }>, challenge: string | undefined): Promise<void> {
-    const { you, max, key, announced, results, offers, name, nonce, proof = "", group } = hi;
-    const guests = (hi.guests && this.#options.guests) || undefined;
-    const proven = challenge !== undefined && this.#options.isProven?.(key, challenge, proof) === true;
-    if ((this.#tracker.key ?? key) !== key) {
-      throw new FtError(UNTRUSTED, `The tracker at "${this.#where}" is another one than was looked for: it has another key.`);
-    }
-    this.#options.approve?.({ place: this.#tracker, at: channel.remote.address, name, key, proven });
-    const standing = standingOn(channel, { profile: 2, you, max, key, announced, results, offers, guests });
+  async #accept(channel: Channel, hi: Hi, greeted: Greeted): Promise<void> {
+    const standing = this.#greeting.check(channel, hi, greeted);
     const list = this.#list.on(channel, standing);
-    const back = nonce && this.#secret ? this.#options.sessionKey?.prove(nonce, this.#secret) : undefined;
-    const { session, peers, files } = await this.#list.send(list, standing, back);
-    this.#secret = session;
+    const { session, peers, files } = await this.#list.send(list, standing, this.#greeting.prove(hi));
+    this.#greeting.session = session;
     if (this.#standing !== undefined) this.#returnedAt = this.#clock.elapsed();
     this.#standing = standing;
-    this.#group.joined(this.#tracker, key, group);
+    this.#group.joined(this.#rejoining.place, hi.key, hi.group);
     this.#online = true;
     this.#keptOut.joined();
     this.#pingLater();
     this.#list.addParts(channel, standing);
-    const left = list.slice(max);
+    const left = list.slice(standing.max);
+    const { name } = hi;
+    const { guests } = standing;
     const room = channel.secured === undefined ? {} : { room: true as const };
     this.#options.report({ event: "joined", profile: 2, name, you: standing.name, peers, files, left, guests, ...room });
     this.#tellReach();
@@ -429,33 +421,14 @@ export class Session {
     const { code, until } = this.#dismissal ?? {};
     if (code === "kicked" || code === "banned") this.#keptOut.exclude({ code, until });
     else this.#options.report({ event: "away", reason: code === undefined ? reason : "it was stopped" });
-    if (!this.#keptOut.isExcluded) this.#group.lost(() => this.#goElsewhere());
-    this.#retryLater();
+    if (!this.#keptOut.isExcluded) this.#group.lost(() => this.#rejoining.goElsewhere());
+    this.#rejoining.later();
   }
 
   // -------------------------------------------------------------- coming back
 
-  #retryLater(): void {
-    this.#retries.later(this.#keptOut.wait, () => this.#retry());
-  }
-
-  #retry(): void {
-    const attempt = ++this.#attempt;
-    this.#rejoin(attempt).catch((error: unknown) => {
-      if (attempt !== this.#attempt) return;
-      if (error instanceof ExcludedError) this.#keptOut.exclude(error.exclusion);
-      this.#giveUpJoining();
-      if (error instanceof RoomRefusal) this.#shutOut(error);
-      else if (!this.#leaving) {
-        if (codeOf(error) === NOT_SECURED) this.#keptOut.foundOpen();
-        this.#retryLater();
-      }
-    });
-  }
-
-  /** The private room does not take this peer back. Another try would be a wrong key again. */
+  /** The private room does not take this peer back. */
   #shutOut(refusal: RoomRefusal): void {
-    if (this.#leaving) return;
     this.#options.report({ event: "shut-out", code: refusal.code, words: refusal.message });
     void this.leave(refusal);
   }
@@ -466,68 +439,30 @@ export class Session {
     channel?.destroy();
   }
 
-  async #rejoin(attempt: number): Promise<void> {
-    this.#joining = true;
-    for (const place of this.#group.takeElsewhere()) if (await this.#isAt(place, attempt)) return;
-    if (this.#retries.count > RETRIES_BEFORE_LOOKING) {
-      const group = this.#group.isGone ? this.#group.name : undefined;
-      const found = (await this.#options.find?.(group).catch(() => undefined)) ?? [];
-      // The session was left meanwhile; if it came back since then, that is another attempt.
-      if (attempt !== this.#attempt) return;
-      for (const place of found) if (await this.#isAt(place, attempt)) return;
-    }
-    await this.join();
-  }
-
-  /** The tracker is away for long: this peer tries the others of its group now, whatever it waits for. */
-  #goElsewhere(): void {
-    if (this.#online || this.#leaving || this.#keptOut.isExcluded) return;
-    this.#retries.stop();
-    this.#giveUpJoining();
-    this.#tracker = this.#group.current ?? this.#tracker;
-    this.#retry();
-  }
-
   /** Joins this peer's own tracker again, and then leaves the one whose guest it is. When it cannot, it stays where it is. */
   async #goHome(): Promise<void> {
     const { home } = this.#group;
-    const [attempt, before, from] = [this.#attempt, this.#tracker, this.#connection];
+    const [before, from] = [this.#rejoining.place, this.#connection];
     if (home === undefined || from === undefined || !this.#online) return;
-    let channel: Channel | undefined;
+    const isCurrent = this.#rejoining.mark();
+    const isWanted = () => isCurrent() && this.#connection === from;
     try {
-      channel = await this.#dial(home, "", undefined);
-      const { hello, challenge } = this.#hello(home);
-      const connection = this.#connect(channel);
-      const reply = await connection.ask(hello);
-      if (reply.verb !== "HI" || attempt !== this.#attempt || this.#connection !== from) throw new CancelledError();
-      this.#tracker = home;
-      this.#connection = connection;
-      await this.#accept(channel, reply, challenge);
+      await this.#greet(home, isWanted, async (connection, hi, greeted) => {
+        this.#rejoining.place = home;
+        this.#connection = connection;
+        try {
+          await this.#accept(connection.channel, hi, greeted);
+        } catch (error) {
+          // From here on the loss of the new connection changes nothing.
+          if (this.#connection === connection) [this.#rejoining.place, this.#connection] = [before, from];
+          throw error;
+        }
+      });
       from.channel.send(encodeToTracker({ verb: "BYE" }));
       from.channel.finish();
     } catch {
-      if (channel !== undefined && this.#connection?.channel === channel) {
-        this.#tracker = before;
-        this.#connection = from;
-        if (from.channel.closed) this.#lost(from.channel, "it closed the connection");
-      } else if (this.#connection !== from) from.channel.destroy();
-      channel?.destroy();
-    }
-  }
-
-  /** Joins the tracker where it may be now. False when it is not there: another one may announce itself by the same name. */
-  async #isAt(place: TrackerPlace, attempt: number): Promise<boolean> {
-    const before = this.#tracker;
-    const key = place.vouched || this.#group.isOther(place) ? place.key : this.#standing?.key;
-    this.#tracker = key ? { ...place, key } : place;
-    try {
-      await this.join();
-      return true;
-    } catch (error) {
-      if (attempt !== this.#attempt) throw error;
-      this.#joining = true;
-      this.#tracker = before;
-      return false;
+      if (this.#connection !== from) from.channel.destroy();
+      else if (from.channel.closed) this.#lost(from.channel, "it closed the connection");
     }
   }
 
