@@ -262,9 +262,6 @@ import type { Address, Endpoint } from "./address.ts";
 import type { GroupTracker } from "./group.ts";
 import type { FileName, FileRecord } from "./record.ts";
 
-/** A SHA-256 hash. Bytes. */
-export const HASH = 32;
-
 export type Profile = 1 | 2;
 
 /** A page of a long answer. */

@@ -1,6 +1,8 @@
 // The numbers on which both programs agree: the tracker's port, times, and limits.
 
 export const DEFAULT_TRACKER_PORT = 1234;
+/** A SHA-256 hash. Bytes. */
+export const HASH = 32;
 /** The most files of one peer, unless the operator sets another number. */
 export const DEFAULT_MAX_FILES = 5;
 /** A tracker that does not answer `HELLO FT/2` for this long may be of FT/1. Milliseconds. */

@@ -4,7 +4,8 @@ import { ProtocolError } from "../error.ts";
 import { parseWhole } from "./address.ts";
 import { foreignMessage, parseBasicDownload, takeBasicMessage } from "./basic.ts";
 import { errorOf, Inbox } from "./inbox.ts";
-import { type FromHolder, HASH, type Profile, type ToHolder } from "./messages.ts";
+import type { FromHolder, Profile, ToHolder } from "./messages.ts";
+import { HASH } from "./numbers.ts";
 import { cutVerb, endpointOf, optional, rootValue, textValue, valuesOf, wholeValue } from "./values.ts";
 
 /** Downloader → holder: reads both profiles. */

@@ -12,7 +12,7 @@
 
 import { FtError } from "../../error.ts";
 import type { FolderList } from "../../protocol/folder-list.ts";
-import { HASH } from "../../protocol/messages.ts";
+import { HASH } from "../../protocol/numbers.ts";
 import type { Cut } from "./cut.ts";
 import { pieceSizeOf, rootOf, type Sha256 } from "./merkle.ts";
 

@@ -2,7 +2,7 @@
 
 import { concatBytes } from "../../bytes.ts";
 import { FtError } from "../../error.ts";
-import { HASH } from "../../protocol/messages.ts";
+import { HASH } from "../../protocol/numbers.ts";
 import type { HashInput, HashJob, HashResult } from "./hasher.ts";
 import { blockLayer, pieceHash, pieceSizeOf, rootOf, type Sha256, type Tree } from "./merkle.ts";
 

@@ -1,7 +1,7 @@
 // Computes the hashes of pieces, of an open file or in shared memory, as a worker off the main thread.
 
 import { readSync } from "node:fs";
-import { HASH } from "../../protocol/messages.ts";
+import { HASH } from "../../protocol/numbers.ts";
 import { type HashUnit, packHash } from "./folder-cut.ts";
 import { BLOCK, blockLayer, LARGEST_PIECE, pieceHash, pieceSizeOf, rootOf, type Sha256 } from "./merkle.ts";
 

@@ -1,7 +1,7 @@
 // Computes content ids: the SHA-256 Merkle tree over 16 KiB blocks that BitTorrent v2 calls "pieces root" (BEP 52).
 // Pure: the caller hands in the hash function. A hash is 32 bytes; a layer is its hashes one after the other.
 
-import { HASH } from "../../protocol/messages.ts";
+import { HASH } from "../../protocol/numbers.ts";
 
 /** SHA-256 of `data`, written into `out` (32 bytes). */
 export type Sha256 = (data: Uint8Array, out: Uint8Array) => void;

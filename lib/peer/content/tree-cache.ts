@@ -3,7 +3,7 @@
 import { mkdir, readdir, stat, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { readOwnFile, replaceOwnFile } from "../../files.ts";
-import { HASH } from "../../protocol/messages.ts";
+import { HASH } from "../../protocol/numbers.ts";
 import { rootHex } from "./hash.ts";
 import { pieceCountOf, type Tree } from "./merkle.ts";
 

@@ -3,7 +3,7 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { EMPTY_ROOT } from "../../protocol/folder.ts";
-import { HASH } from "../../protocol/messages.ts";
+import { HASH } from "../../protocol/numbers.ts";
 import { pieceLengthOf } from "../content/folder-cut.ts";
 import { type HashPool, sha256 } from "../content/hash.ts";
 import { BLOCK, blockLayer, layerAbove, pieceSizeOf, rootOf } from "../content/merkle.ts";

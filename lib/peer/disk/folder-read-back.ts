@@ -2,7 +2,7 @@
 
 import { closeSync, constants, openSync, readSync } from "node:fs";
 import type { FolderList } from "../../protocol/folder-list.ts";
-import { HASH } from "../../protocol/messages.ts";
+import { HASH } from "../../protocol/numbers.ts";
 import { type FolderCut, type HashUnit, isSmall, packHash } from "../content/folder-cut.ts";
 import { type HashPool, sha256 } from "../content/hash.ts";
 import { PieceSet } from "../content/pieces.ts";

@@ -4,7 +4,7 @@ import { concatBytes } from "../../bytes.ts";
 import { systemClock } from "../../clock.ts";
 import { codeOf, FtError } from "../../error.ts";
 import { type Endpoint, formatEndpoint } from "../../protocol/address.ts";
-import { HASH } from "../../protocol/messages.ts";
+import { HASH } from "../../protocol/numbers.ts";
 import type { FileName, FileRecord } from "../../protocol/record.ts";
 import { printable } from "../../text.ts";
 import { type HashingOptions, type HashPool, sha256 } from "../content/hash.ts";

@@ -1,7 +1,7 @@
 // Gathers the bytes that holders send, proves them piece by piece, and writes them. Stops the holders while the disk or the limit needs a
 // moment.
 
-import { HASH } from "../../protocol/messages.ts";
+import { HASH } from "../../protocol/numbers.ts";
 import type { Holder, PieceRequest } from "./holder.ts";
 import { Landing } from "./landing.ts";
 import type { Requests } from "./requests.ts";

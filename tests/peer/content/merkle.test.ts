@@ -9,7 +9,7 @@ import {
   rootOf,
   type Sha256,
 } from "../../../lib/peer/content/merkle.ts";
-import { HASH } from "../../../lib/protocol/messages.ts";
+import { HASH } from "../../../lib/protocol/numbers.ts";
 import { layerOf } from "../../helpers/serving.ts";
 
 const pieceCountOf = (size: number) => Math.ceil(size / pieceSizeOf(size));

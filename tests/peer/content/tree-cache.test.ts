@@ -25,7 +25,7 @@ import { join } from "node:path";
 import { rootHex, sha256 } from "../../../lib/peer/content/hash.ts";
 import { pieceCountOf, type Tree } from "../../../lib/peer/content/merkle.ts";
 import { type Identified, TreeCache } from "../../../lib/peer/content/tree-cache.ts";
-import { HASH } from "../../../lib/protocol/messages.ts";
+import { HASH } from "../../../lib/protocol/numbers.ts";
 import { hasOtherUser, OTHER } from "../../helpers/other-user.ts";
 
 const KiB = 1024;
