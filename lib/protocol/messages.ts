@@ -273,7 +273,7 @@ export interface Page {
 /** The words and filters of FIND. All of them must fit. The tracker's words.ts compares words with names. */
 export interface Wish extends Page {
   words: string[];
-  /** Extensions without the dot. One of them must fit. */
+  /** Extensions without the dot before them, such as `pdf` or `tar.gz`. The name must end in one of them. */
   ext?: string[] | undefined;
   /** The beginning of the MIME type. */
   type?: string | undefined;

@@ -3,9 +3,9 @@
 import type { Wish } from "../protocol/messages.ts";
 import { eachOf, sizeOf } from "./compact/few.ts";
 import { type Findable, type FindIndex, SCORE_LIMIT, SEPARATOR, type Sheet, sheetOf, type Title } from "./find-index.ts";
-import { filterOf } from "./fit.ts";
+import { endingsOf, filterOf } from "./fit.ts";
 import { compareRanked, InOrder, type Ranked } from "./found-order.ts";
-import { beginsAt, fits, fold, parseWords, type Word } from "./words.ts";
+import { beginsAt, fits, parseWords, type Word } from "./words.ts";
 import { SearchWork } from "./work/search-work.ts";
 
 /** A page of a search: contents, each with its records that fit, whole ones first. */
@@ -87,7 +87,7 @@ class Search<Item extends Findable<Item>> {
     this.#scans = scans.toSorted((a, b) => use(b) - use(a));
     this.#lead = plain[0];
     this.#plain = plain.map(({ text }) => text).join(" ");
-    this.#endings = wish.ext?.filter((one) => !one.includes(".")).map((one) => `.${fold(one)}`);
+    this.#endings = endingsOf(wish);
     this.#passes = filterOf(wish);
     this.#hits = new InOrder(wish.offset + wish.limit);
   }

@@ -26,7 +26,7 @@ export interface Fit {
 /** Reads words and filters once. Throws a `ProtocolError` about words that are no search. */
 export function fitOf(wish: Omit<Watch, "watch" | "group">): Fit {
   const words = parseWords(wish.words);
-  const endings = wish.ext?.filter((one) => one !== "").map((one) => `.${fold(one)}`);
+  const endings = endingsOf(wish);
   const passes = filterOf<Filtered>(wish);
   const isFit = (file: Fitting, folded: string) =>
     (wish.name === undefined || wish.name === file.name) &&
@@ -35,6 +35,11 @@ export function fitOf(wish: Omit<Watch, "watch" | "group">): Fit {
     words.every((word) => hasWord(folded, word) !== word.excludes) &&
     passes?.(file) !== false;
   return { words, isFit };
+}
+
+/** The folded ends of names that have one of the extensions: `tar.gz` is ".tar.gz". Undefined when any name will do. */
+export function endingsOf({ ext }: Pick<Wish, "ext">): string[] | undefined {
+  return ext?.filter((one) => one !== "").map((one) => `.${fold(one)}`);
 }
 
 /** Of a plain word the whole text stands somewhere in the name. To compare it like one with wildcards takes ten times as long. */

@@ -9,7 +9,7 @@ import { ProtocolError } from "../error.ts";
 import type { Watch } from "../protocol/messages.ts";
 import type { Allowance } from "../rate.ts";
 import { lineOf } from "./answer-lines.ts";
-import { type Fit, fitOf } from "./fit.ts";
+import { endingsOf, type Fit, fitOf } from "./fit.ts";
 import type { Seer, SharedFile } from "./shelf.ts";
 import type { TrackerReply } from "./state.ts";
 import { fold, type Word } from "./words.ts";
@@ -175,7 +175,8 @@ export class Watches {
     const size = (key: string) => this.#byKey.get(key)?.size ?? 0;
     const [first, ...others] = groups;
     if (first !== undefined) return [others.reduce((rarest, key) => (size(key) < size(rarest) ? key : rarest), first)];
-    if (ext !== undefined && ext.length > 0) return [...new Set(ext.map((one) => `${OTHER}ext ${fold(one)}`))];
+    const endings = endingsOf({ ext }) ?? [];
+    if (endings.length > 0) return [...new Set(endings.map((ending) => `${OTHER}ending ${ending}`))];
     if (type?.includes("/")) return [`${OTHER}type ${type.slice(0, type.indexOf("/")).toLowerCase()}`];
     throw new ProtocolError("bad-find", "To be told, give a word, an extension or a type such as video/.");
   }
@@ -223,7 +224,7 @@ function eachKeyIn({ name: exact, root, type }: SharedFile, name: string, look: 
   look(`${OTHER}name ${exact}`);
   if (root !== undefined) look(`${OTHER}root ${root}`);
   if (type.includes("/")) look(`${OTHER}type ${type.slice(0, type.indexOf("/")).toLowerCase()}`);
-  for (let dot = name.indexOf("."); dot >= 0; dot = name.indexOf(".", dot + 1)) look(`${OTHER}ext ${name.slice(dot + 1)}`);
+  for (let dot = name.indexOf("."); dot >= 0; dot = name.indexOf(".", dot + 1)) look(`${OTHER}ending ${name.slice(dot)}`);
   for (let at = 0; at < name.length; at++) {
     for (let end = at + 1; end <= Math.min(at + GROUP, name.length); end++) look(name.slice(at, end));
   }

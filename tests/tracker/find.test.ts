@@ -118,7 +118,7 @@ class Model {
       const day = item.modified.slice(0, 10);
       return (
         patterns.every(({ excludes, pattern }) => pattern.test(name) !== excludes) &&
-        (ext === undefined || ext.some((one) => name.endsWith(`.${one}`) && !one.includes("."))) &&
+        (ext === undefined || ext.some((one) => name.endsWith(`.${one}`))) &&
         item.type.startsWith(type ?? "") &&
         item.size >= (min ?? 0) &&
         item.size <= (max ?? Number.POSITIVE_INFINITY) &&
@@ -238,7 +238,7 @@ const maybe = <Value>(value: fc.Arbitrary<Value>) => fc.option(value, { nil: und
 const wishes: fc.Arbitrary<Wish> = fc
   .record({
     words: fc.array(fc.oneof(plainWord, plainWord, wildWord), { maxLength: 3 }),
-    ext: maybe(fc.subarray(["pdf", "mp3", "gz"], { minLength: 1 })),
+    ext: maybe(fc.subarray(["pdf", "mp3", "gz", "tar.gz"], { minLength: 1 })),
     type: maybe(fc.constantFrom("audio/", "video/mp4", "d")),
     min: maybe(fc.constantFrom(1, 2, 3)),
     max: maybe(fc.constantFrom(1, 2, 3)),
@@ -676,6 +676,19 @@ test("strange words, filters and records are answered, not followed", () => {
     total: strange.length,
   });
   expect(index.find({ ...base, words: [], ext: [], type: "", min: 5, max: 1 }).total).toBe(0);
+});
+
+test("an extension may have a dot in it, and an empty one fits nothing", () => {
+  const index = indexOf(["home.tar.gz", "home.gz", "tar.gz", "hometar.gz", "HOME.TAR.GZ", "home."].map((name) => record(name)));
+  const found = (...ext: string[]) =>
+    index
+      .find({ ...base, words: [], ext })
+      .contents.flatMap(({ items }) => items.map(({ name }) => name))
+      .toSorted();
+  expect(found("tar.gz")).toEqual(["HOME.TAR.GZ", "home.tar.gz"]);
+  expect(found("Tar.GZ", "odt")).toEqual(["HOME.TAR.GZ", "home.tar.gz"]);
+  expect(found("gz")).toHaveLength(5);
+  expect(found("")).toEqual([]);
 });
 
 test("a record that is there counts once, and one that is not cannot be taken out", () => {

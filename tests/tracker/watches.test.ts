@@ -49,6 +49,27 @@ test.each([
   expect(appeared()).toEqual([]);
 });
 
+test.each([["ext=tar.gz"], ["ext=odt,TAR.GZ"], ["home ext=tar.gz"]])(
+  "a watch for %j is told of the files that FIND finds by it",
+  async (watch) => {
+    const { house, watcher, other, appeared } = await room(watch);
+    await using _ = house;
+    for (const [at, name] of ["home.tar.gz", "home.gz", "hometar.gz"].entries()) {
+      await other.ask(`ADD ${REPORT.replace("report.pdf", name).replace(ROOT, ROOT.slice(0, -1) + at)}`);
+    }
+    expect(await watcher.ask("PING")).toBe("PONG");
+    expect(appeared().map((line) => /<([^,]*)/.exec(line)?.[1])).toEqual(["home.tar.gz"]);
+    expect(await watcher.ask(`FIND ${watch}`)).toStartWith("FOUND: 1\n<home.tar.gz,");
+  },
+);
+
+test("a watch whose only extension is empty is refused, because it fits nothing", async () => {
+  const house = new MemoryTracker();
+  await using _ = house;
+  const watcher = await house.join([NOTES]);
+  expect(await watcher.ask("WATCH watch=w ext=")).toStartWith("ERROR bad-find");
+});
+
 test("own files, parts, and records of FT/2 peers without a content id are not told; of an FT/1 peer they are", async () => {
   const { house, watcher, other, appeared } = await room("report");
   await using _ = house;
