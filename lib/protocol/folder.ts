@@ -68,12 +68,7 @@ function isSurrogate(unit: number): boolean {
   return unit >= 0xd800 && unit <= 0xdfff;
 }
 
-/** The list of these entries, which may come in any order. Their paths must be fit for a list, and each must be there once. */
-export function formatFolderList(entries: readonly FolderEntry[]): Uint8Array {
-  return formatSorted(entries.toSorted((a, b) => comparePaths(a.path, b.path)));
-}
-
-/** The same for entries that come in the order of the list. */
-export function formatSorted(entries: Iterable<FolderEntry>): Uint8Array {
+/** The list of these entries. They come in the order of the list, with paths that are fit for it, and each path once. */
+export function formatFolderList(entries: Iterable<FolderEntry>): Uint8Array {
   return encodeAll(Iterator.from(entries).map(({ size, root, path }) => `${size} ${root} ${path}\n`));
 }

@@ -13,7 +13,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
-import { formatFolderList } from "../../lib/protocol/folder.ts";
+import { folderList } from "../helpers/folder-list.ts";
 import { guidedStage } from "../helpers/guided-stage.ts";
 import { contentId, noise } from "../helpers/holder.ts";
 import { INSIDE } from "../helpers/peer-stage.ts";
@@ -333,7 +333,7 @@ test("of two holders one sends wrong bytes: it is named, and the folder is right
   const top = lesson(PACKS);
   await shared(address, top, "--limit", "2MB");
   const entries = Object.entries(PACKS).map(([path, bytes]) => ({ path, size: bytes.length, root: contentId(bytes) }));
-  const liar = await madeUp(port, new TextDecoder().decode(formatFolderList(entries)), { files: 12, size: 12 * 900_000 });
+  const liar = await madeUp(port, new TextDecoder().decode(folderList(entries)), { files: 12, size: 12 * 900_000 });
   const to = stage.folder();
   const { code, program } = await stage.ft(stage.visitorFolder(), address, "get", "Lesson", "--to", to, "--json");
   expect(code).toBe(0);

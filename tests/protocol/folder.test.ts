@@ -7,13 +7,13 @@ import {
   DEEPEST_PATH,
   EMPTY_ROOT,
   type FolderEntry,
-  formatFolderList,
   isFolderEntry,
   LONGEST_LIST,
   MOST_ENTRIES,
   refusalOfPath,
 } from "../../lib/protocol/folder.ts";
 import { parseFolderList } from "../../lib/protocol/folder-list.ts";
+import { folderList } from "../helpers/folder-list.ts";
 
 const A = "a".repeat(64);
 const B = "b".repeat(64);
@@ -31,12 +31,12 @@ describe("formatFolderList", () => {
       { path: "empty/", size: 0, root: EMPTY_ROOT },
       { path: "notes.txt", size: 3, root: A },
     ];
-    const list = new TextDecoder().decode(formatFolderList(entries));
+    const list = new TextDecoder().decode(folderList(entries));
     expect(list).toBe(`0 ${EMPTY_ROOT} empty/\n3 ${A} notes.txt\n7 ${B} notes/2.txt\n`);
   });
 
   test("a folder without entries has an empty list", () => {
-    expect(formatFolderList([])).toEqual(new Uint8Array(0));
+    expect(folderList([])).toEqual(new Uint8Array(0));
     expect(parse("")).toEqual([]);
   });
 
@@ -56,7 +56,7 @@ describe("formatFolderList", () => {
     });
     fc.assert(
       fc.property(fc.uniqueArray(entry, { selector: ({ path }) => path, maxLength: 20 }), (entries) => {
-        const read = [...parseFolderList(formatFolderList(entries))];
+        const read = [...parseFolderList(folderList(entries))];
         expect(read).toEqual(entries.toSorted((a, b) => Buffer.compare(Buffer.from(a.path), Buffer.from(b.path))));
       }),
     );

@@ -174,10 +174,7 @@ export class Accepting {
 const GATHER_MS = 300;
 
 /** The holders of an offered content, the person who offers it first. Throws a sentence when there is none any more. */
-export async function holdersOf(
-  record: FileRecord,
-  { session }: Pick<Peer, "session">,
-): Promise<[FileRecord, ...FileRecord[]]> {
+async function holdersOf(record: FileRecord, { session }: Pick<Peer, "session">): Promise<[FileRecord, ...FileRecord[]]> {
   const holders = await session.requests.holders(record.root ?? "");
   const isFirst = (one: FileRecord) => one.address === record.address && one.port === record.port;
   const [first, ...others] = [...holders.filter(isFirst), ...holders.filter((one) => !isFirst(one))];

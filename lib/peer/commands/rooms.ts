@@ -21,7 +21,7 @@ import { isAt, type KnownRoom, KnownRooms } from "./known-rooms.ts";
 import type { PeerRoom } from "./types.ts";
 
 /** The code of the error for a private room without a key. */
-export const NO_KEY = "no-room-key";
+const NO_KEY = "no-room-key";
 
 /** A tracker that may be joined. `place`: with what is known about it since it has answered. */
 export interface Approached {

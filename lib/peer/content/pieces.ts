@@ -21,14 +21,10 @@ export class PieceSet {
     return set;
   }
 
-  /** Reads a bit field. Fails when its length does not fit the number of pieces. The spare bits at the end mean nothing. */
-  static parse(bytes: Uint8Array, total: number): PieceSet {
-    const set = new PieceSet(total);
-    set.read(bytes);
-    return set;
-  }
-
-  /** The pieces are those of this bit field from now on. Fails like `parse`. */
+  /**
+   * The pieces are those of this bit field from now on. Fails when its length does not fit the number of pieces. The spare bits at the
+   * end mean nothing.
+   */
   read(bytes: Uint8Array): void {
     if (bytes.length !== this.#bits.length)
       throw new ProtocolError("bad-have", "The bit field has another length than the file.");

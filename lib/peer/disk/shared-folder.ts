@@ -2,7 +2,7 @@
 
 import { closeSync } from "node:fs";
 import { basename } from "node:path";
-import { comparePaths, EMPTY_ROOT, type FolderEntry, formatSorted } from "../../protocol/folder.ts";
+import { comparePaths, EMPTY_ROOT, type FolderEntry, formatFolderList } from "../../protocol/folder.ts";
 import { type FolderList, parseFolderList } from "../../protocol/folder-list.ts";
 import { type FileName, parseFileName } from "../../protocol/record.ts";
 import { FolderCut, isSmall } from "../content/folder-cut.ts";
@@ -285,7 +285,7 @@ function emptyFolder(path: string): FolderEntry {
 
 /** Makes the list of a folder and everything that follows from it. */
 function stateOf(folder: string, walk: Walk, hashes: HashedFiles): FolderState {
-  const bytes = formatSorted(entriesOf(walk, hashes));
+  const bytes = formatFolderList(entriesOf(walk, hashes));
   const list = parseFolderList(bytes);
   const cut = new FolderCut(list);
   const layers = new Map<number, Uint8Array>();

@@ -6,7 +6,7 @@ import type { GroupTracker } from "../../protocol/group.ts";
 import type { TrackerPlace } from "./session-types.ts";
 
 /** A tracker that is away for this long is replaced by another one of its group. Milliseconds. */
-export const GONE_MS = 5_000;
+const GONE_MS = 5_000;
 /** Peers that lose one tracker go to others within this further time, not all at once. Milliseconds. */
 const SPREAD_MS = 1_500;
 /** Peers that are asked to go back to their tracker do so within this time, not all at once. Milliseconds. */

@@ -87,7 +87,7 @@ export class Screen {
 const SPARE_PARTS = [/ {2}from [^ ]+ holders$/, / {2}[\d.]+ [kMGTP]?B\/s/, / {2}[\d.]+ [kMGTP]?B of [\d.]+ [kMGTP]?B/];
 
 /** A line of progress that fits: without its spare parts, and cut only if that is not enough. */
-export function narrowed(line: string, width: number): string {
+function narrowed(line: string, width: number): string {
   let short = line;
   for (const part of SPARE_PARTS) if (columnsOf(short) > width) short = short.replace(part, "");
   return fit(short, width);

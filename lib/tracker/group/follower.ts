@@ -8,7 +8,7 @@ import type { SharedTable } from "./table.ts";
 import { type Alive, EPOCH_FIELD, type GroupEvent, type Keys, parseAlive, parseEntries } from "./wire.ts";
 
 /** The trackers of the group are looked for each time after this. Milliseconds. */
-export const LOOK_MS = 1_000;
+const LOOK_MS = 1_000;
 /** A read waits for changes for this long, then it begins again with the trackers of then. Milliseconds. */
 const WAIT_MS = 1_000;
 /** The most entries of each tracker in one read. */

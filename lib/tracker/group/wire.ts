@@ -149,7 +149,7 @@ export type GroupEvent = { from: string } & (
   | { what: "bye"; id: string }
 );
 
-export function formatEvent(event: GroupEvent): string {
+function formatEvent(event: GroupEvent): string {
   return JSON.stringify(event);
 }
 

@@ -5,15 +5,16 @@ import fc from "fast-check";
 import { FolderCut } from "../../../lib/peer/content/folder-cut.ts";
 import { HashPool, sha256 } from "../../../lib/peer/content/hash.ts";
 import { BLOCK, blockLayer, rootOf } from "../../../lib/peer/content/merkle.ts";
-import { EMPTY_ROOT, type FolderEntry, formatFolderList } from "../../../lib/protocol/folder.ts";
+import { EMPTY_ROOT, type FolderEntry } from "../../../lib/protocol/folder.ts";
 import { parseFolderList } from "../../../lib/protocol/folder-list.ts";
+import { folderList } from "../../helpers/folder-list.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
 const ROOT = "a".repeat(64);
-const cutOf = (entries: FolderEntry[]) => new FolderCut(parseFolderList(formatFolderList(entries)));
+const cutOf = (entries: FolderEntry[]) => new FolderCut(parseFolderList(folderList(entries)));
 const pathOf = (cut: FolderCut, entries: FolderEntry[], file: number) =>
-  [...parseFolderList(formatFolderList(entries))][cut.entryOf(file)]?.path;
+  [...parseFolderList(folderList(entries))][cut.entryOf(file)]?.path;
 /** Files `f00`, `f01` and so on, of these sizes. */
 const sizes = (...all: number[]): FolderEntry[] =>
   all.map((size, i) => ({ path: `f${String(i).padStart(2, "0")}`, size, root: size === 0 ? EMPTY_ROOT : ROOT }));

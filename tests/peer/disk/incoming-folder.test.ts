@@ -22,8 +22,9 @@ import { FolderDates } from "../../../lib/peer/content/folder-dates.ts";
 import { HashPool, treeOfBytes } from "../../../lib/peer/content/hash.ts";
 import { PieceSet } from "../../../lib/peer/content/pieces.ts";
 import { IncomingFolder, type IncomingFolderOptions } from "../../../lib/peer/disk/incoming-folder.ts";
-import { EMPTY_ROOT, formatFolderList } from "../../../lib/protocol/folder.ts";
+import { EMPTY_ROOT } from "../../../lib/protocol/folder.ts";
 import { type FolderList, parseFolderList } from "../../../lib/protocol/folder-list.ts";
+import { folderList } from "../../helpers/folder-list.ts";
 
 const pool = new HashPool(new URL("../../../lib/peer/content/hasher.ts", import.meta.url), 2);
 let top = "";
@@ -47,7 +48,7 @@ class Source {
       size: bytes.length,
       root: bytes.length === 0 ? EMPTY_ROOT : treeOfBytes(bytes).root,
     }));
-    this.list = parseFolderList(formatFolderList(entries));
+    this.list = parseFolderList(folderList(entries));
     this.cut = new FolderCut(this.list);
     this.bytes = new Uint8Array(new SharedArrayBuffer(this.cut.size));
     for (const { file, offset } of this.cut.slices(0, this.cut.size)) {

@@ -2,14 +2,15 @@
 
 import { describe, expect, test } from "bun:test";
 import { parseDates } from "../../../lib/peer/fetch/dates.ts";
-import { EMPTY_ROOT, formatFolderList } from "../../../lib/protocol/folder.ts";
+import { EMPTY_ROOT } from "../../../lib/protocol/folder.ts";
 import { parseFolderList } from "../../../lib/protocol/folder-list.ts";
+import { folderList } from "../../helpers/folder-list.ts";
 
 const bytesOf = (text: string) => new TextEncoder().encode(text);
 
 /** The dates in a text, of a folder with these files and empty folders: as they are passed on. */
 function read(text: string, ...paths: string[]): string[] {
-  const list = parseFolderList(formatFolderList(paths.map((path) => ({ path, size: 0, root: EMPTY_ROOT }))));
+  const list = parseFolderList(folderList(paths.map((path) => ({ path, size: 0, root: EMPTY_ROOT }))));
   return new TextDecoder()
     .decode(parseDates(bytesOf(text), list).format())
     .trim()

@@ -4,8 +4,9 @@ import type { Channel } from "../../../lib/net/channel.ts";
 import type { Body, Exchange } from "../../../lib/net/exchange.ts";
 import { FolderLayout } from "../../../lib/peer/disk/folder-layout.ts";
 import type { ServeOptions } from "../../../lib/peer/serve/serve.ts";
-import { EMPTY_ROOT, formatFolderList } from "../../../lib/protocol/folder.ts";
+import { EMPTY_ROOT } from "../../../lib/protocol/folder.ts";
 import { Side, settle } from "../../helpers/channel.ts";
+import { folderList } from "../../helpers/folder-list.ts";
 import { bytesOf, DOWNLOADER, Hall, OTHER_ROOT, ROOT } from "../../helpers/serving.ts";
 
 /** A request of a browser, and what it got. */
@@ -85,7 +86,7 @@ function hall(more: Partial<ServeOptions> = {}): Hall {
     safePaths: (paths) => new FolderLayout(paths, false),
     ...more,
   }));
-  made.disk.files.set("list", { bytes: formatFolderList(ENTRIES), root: FOLDER });
+  made.disk.files.set("list", { bytes: folderList(ENTRIES), root: FOLDER });
   // The small files come first.
   made.disk.files.set("bytes", { bytes: Buffer.concat([NOTES, BIG]) });
   return made;
@@ -238,7 +239,7 @@ describe("a folder", () => {
     const paths = ["..\\..\\evil.txt", "C:\\x.txt", "a*b.txt", "a:b.txt", "desktop.ini", "nul.txt", "sub/con", "\u202egpj.exe"];
     const entries = paths.map((path) => ({ path, size: 1, root: ROOT }));
     place.disk.files.clear();
-    place.disk.files.set("list", { bytes: formatFolderList(entries), root: FOLDER });
+    place.disk.files.set("list", { bytes: folderList(entries), root: FOLDER });
     place.disk.files.set("bytes", { bytes: bytesOf(paths.length) });
     const got = await ask(place.server, new Browser(`/get/${FOLDER}/..%2F..%2F.ssh?zip=1&t=good`));
     expect(got.headers["content-disposition"]).toStartWith('attachment; filename="list.zip"');
