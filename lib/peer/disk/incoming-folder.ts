@@ -12,14 +12,12 @@ import {
   rmdirSync,
   unlinkSync,
   utimesSync,
-  write,
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import { codeOf, FtError, sentenceOf } from "../../error.ts";
 import type { FolderList } from "../../protocol/folder-list.ts";
-import { formatSize, printable } from "../../text.ts";
+import { printable } from "../../text.ts";
 import { type FolderCut, isSmall } from "../content/folder-cut.ts";
 import type { FolderDates } from "../content/folder-dates.ts";
 import type { HashPool } from "../content/hash.ts";
@@ -27,17 +25,17 @@ import type { PieceSet } from "../content/pieces.ts";
 import { FolderLayout, type Renamed } from "./folder-layout.ts";
 import { type PublishedFolder, publishFolder } from "./folder-publish.ts";
 import { FolderReadBack } from "./folder-read-back.ts";
+import { checkDisk, checkRoom, type roomIn } from "./folder-room.ts";
 import { FolderSelection } from "./folder-selection.ts";
 import { entryOf, PLAIN_ONLY } from "./identity.ts";
 import { partKeyOf } from "./incoming.ts";
 import { localNameOf } from "./local-name.ts";
 import { Lock } from "./lock.ts";
+import { OpenFiles } from "./open-files.ts";
 import { choosePart } from "./part-file.ts";
 import { READ_MS } from "./shared-folder.ts";
-import { checkFolder, roomIn, tryFolder, writeError } from "./target-folder.ts";
+import { checkFolder, tryFolder, writeError } from "./target-folder.ts";
 
-/** The most large files that are open at once. */
-const MOST_OPEN = 16;
 /** After this number of small files, other work of the program gets its turn. */
 const FILES_AT_ONCE = 32;
 /** The same for entries that are only looked at. */
@@ -82,8 +80,7 @@ export class IncomingFolder {
   /** No earlier run has left anything. */
   readonly #isFresh: boolean;
   readonly #made = new Set<string>();
-  /** Large files that are open, by number, with the number of writes under way. The one that was used last is last. */
-  readonly #open = new Map<number, { fd: number; writing: number }>();
+  readonly #open = new OpenFiles();
   #ended = false;
 
   private constructor(options: IncomingFolderOptions, { path, isNew }: PartFolder, lock: Lock) {
@@ -119,7 +116,7 @@ export class IncomingFolder {
       const part = openPartFolder(`${stem}.part`);
       const incoming = new IncomingFolder(options, part, lock);
       try {
-        incoming.#checkDisk();
+        checkDisk(options, incoming.size);
       } catch (error) {
         incoming.keep();
         throw error;
@@ -169,37 +166,11 @@ export class IncomingFolder {
 
   /** Throws a sentence when the disk has no room for the pieces that are missing, or for their files. */
   #checkRoom(have: PieceSet): void {
-    const { cut, into, name, room: roomOf = roomIn } = this.#options;
+    const { cut } = this.#options;
     let bytes = 0;
     for (let piece = 0; piece < cut.count; piece++) if (!have.has(piece)) bytes += cut.startOf(piece + 1) - cut.startOf(piece);
     // Folders need room as well. Those that are there already are few.
-    const files = this.files - this.filesIn(have) + this.#layout.folders.size;
-    const where = `"${printable(into)}"`;
-    const room = roomOf(into);
-    if (room === undefined) return;
-    const free = room.bavail * room.bsize;
-    if (room.blocks > 0 && bytes > free) throw this.#tooLarge(bytes, free);
-    if (room.files > 0 && files > room.ffree) {
-      throw new FtError(
-        "no-space",
-        `Cannot fetch the folder "${printable(name)}": it has ${files} files and folders to save, and ${where} has room for ${room.ffree} more.`,
-      );
-    }
-  }
-
-  /** Throws a sentence when the whole disk is too small. A hostile list names any sizes, and the hashes of these would fill the memory. */
-  #checkDisk(): void {
-    const { into, room: roomOf = roomIn } = this.#options;
-    const room = roomOf(into);
-    if (room !== undefined && room.blocks > 0 && this.size > room.blocks * room.bsize) {
-      throw this.#tooLarge(this.size, room.bavail * room.bsize);
-    }
-  }
-
-  #tooLarge(bytes: number, free: number): FtError {
-    const { into, name } = this.#options;
-    const words = `it needs ${formatSize(bytes)}, and "${printable(into)}" has ${formatSize(free)} free.`;
-    return new FtError("no-space", `Cannot fetch the folder "${printable(name)}": ${words}`);
+    checkRoom(this.#options, bytes, this.files - this.filesIn(have) + this.#layout.folders.size);
   }
 
   /** Writes bytes of the folder at a position. A file that cannot be written is remembered in `failed`; a disk that cannot, throws. */
@@ -218,7 +189,9 @@ export class IncomingFolder {
     // All at once: one after the other, 1,000 files of 1 MiB took a fifth longer. All end before this does, because the caller uses the
     // memory again.
     const ended = await Promise.allSettled(
-      large.map(({ entry, part, from }) => this.#writeLarge(entry, part, from).catch((error) => this.#fail(entry, error))),
+      large.map(({ entry, part, from }) =>
+        this.#open.write(entry, () => this.#placeFor(entry), part, from).catch((error) => this.#fail(entry, error)),
+      ),
     );
     for (const one of ended) if (one.status === "rejected") throw one.reason;
   }
@@ -269,39 +242,6 @@ export class IncomingFolder {
     }
   }
 
-  async #writeLarge(entry: number, bytes: Uint8Array, from: number): Promise<void> {
-    const open = this.#openLarge(entry);
-    open.writing += 1;
-    try {
-      for (let at = 0; at < bytes.length; ) {
-        const { bytesWritten } = await promisify(write)(open.fd, bytes, at, bytes.length - at, from + at);
-        if (bytesWritten === 0) throw new Error("nothing was written");
-        at += bytesWritten;
-      }
-    } finally {
-      open.writing -= 1;
-      this.#closeUnused(MOST_OPEN);
-    }
-  }
-
-  #openLarge(entry: number): { fd: number; writing: number } {
-    const flags = constants.O_RDWR | constants.O_CREAT | PLAIN_ONLY;
-    const open = this.#open.get(entry) ?? { fd: openSync(this.#placeFor(entry), flags, 0o666), writing: 0 };
-    this.#open.delete(entry);
-    this.#open.set(entry, open);
-    return open;
-  }
-
-  /** Closes the files that were used the longest time ago, until only `most` are open. A file that is being written stays open. */
-  #closeUnused(most: number): void {
-    for (const [file, { fd, writing }] of this.#open) {
-      if (this.#open.size <= most) return;
-      if (writing > 0) continue;
-      this.#open.delete(file);
-      closeSync(fd);
-    }
-  }
-
   /** The path of an entry in the part folder, with its folder made. */
   #placeFor(entry: number): string {
     const local = this.#layout.placeOf(this.#selection.pathOf(entry));
@@ -334,7 +274,7 @@ export class IncomingFolder {
     const { into, name, dates, cut } = this.#options;
     const selection = this.#selection;
     try {
-      this.#closeUnused(0);
+      this.#open.close();
       await this.#makeEmpty();
       this.#setLargeDates();
       return await publishFolder({
@@ -378,7 +318,7 @@ export class IncomingFolder {
 
   /** Stops, and keeps what arrived. */
   keep(): void {
-    this.#closeUnused(0);
+    this.#open.close();
     try {
       rmdirSync(this.#part);
     } catch {

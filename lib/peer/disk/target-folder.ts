@@ -1,6 +1,6 @@
 // What the folder that a file is saved into allows, and the sentences for what it does not.
 
-import { fstatSync, ftruncate, readFileSync, type StatsFs, statfsSync, statSync } from "node:fs";
+import { fstatSync, ftruncate, readFileSync, statSync } from "node:fs";
 import { statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -138,13 +138,4 @@ function folderSentence(code: string, where: string): string | undefined {
   if (code === "EROFS") return `Cannot save into "${where}": it is read-only. Choose another folder with --to.`;
   if (code !== "EACCES" && code !== "EPERM") return undefined;
   return `Cannot save into "${where}": you may not write there. Choose another folder with --to.`;
-}
-
-/** How much room a file system has; undefined when it does not say. */
-export function roomIn(folder: string): StatsFs | undefined {
-  try {
-    return statfsSync(folder);
-  } catch {
-    return undefined;
-  }
 }

@@ -1,0 +1,58 @@
+// Keeps the large files open that are written in pieces, up to a number: of a folder with thousands of them, pieces of many arrive in turn.
+
+import { closeSync, constants, openSync, write } from "node:fs";
+import { promisify } from "node:util";
+import { PLAIN_ONLY } from "./identity.ts";
+
+/** Above this number of open files, those that are not being written are closed. */
+const MOST_OPEN = 16;
+
+interface OpenFile {
+  readonly fd: number;
+  /** The number of writes under way. */
+  writing: number;
+}
+
+export class OpenFiles {
+  /** By the caller's number. The one that was used last is last. */
+  readonly #open = new Map<number, OpenFile>();
+
+  /** Writes bytes of a file at a position. `pathOf` is asked for its path when it is not open. */
+  async write(file: number, pathOf: () => string, bytes: Uint8Array, from: number): Promise<void> {
+    const open = this.#take(file, pathOf);
+    open.writing += 1;
+    try {
+      for (let at = 0; at < bytes.length; ) {
+        const { bytesWritten } = await promisify(write)(open.fd, bytes, at, bytes.length - at, from + at);
+        if (bytesWritten === 0) throw new Error("nothing was written");
+        at += bytesWritten;
+      }
+    } finally {
+      open.writing -= 1;
+      this.#closeUnused(MOST_OPEN);
+    }
+  }
+
+  /** Closes all files that are not being written. */
+  close(): void {
+    this.#closeUnused(0);
+  }
+
+  #take(file: number, pathOf: () => string): OpenFile {
+    const flags = constants.O_RDWR | constants.O_CREAT | PLAIN_ONLY;
+    const open = this.#open.get(file) ?? { fd: openSync(pathOf(), flags, 0o666), writing: 0 };
+    this.#open.delete(file);
+    this.#open.set(file, open);
+    return open;
+  }
+
+  /** Closes the files that were used the longest time ago, until only `most` are open. A file that is being written stays open. */
+  #closeUnused(most: number): void {
+    for (const [file, { fd, writing }] of this.#open) {
+      if (this.#open.size <= most) return;
+      if (writing > 0) continue;
+      this.#open.delete(file);
+      closeSync(fd);
+    }
+  }
+}
