@@ -105,17 +105,7 @@ export function parsePeerArguments(
     const meant = didYouMean(command, PEER_COMMANDS) || ` There are ${PEER_COMMANDS.join(", ")}.`;
     throw new UsageError(`"${printable(command)}" is not a command.${meant} Try: ft-peer --help`);
   }
-  const misplaced = misplacedOption(OPTIONS, given, command);
-  if (misplaced !== undefined) {
-    const [only = ""] = [misplaced.command].flat();
-    const examples: Record<string, string> = { get: "get NAME", send: "send PATH --to NAME", share: "share" };
-    const example = examples[only] ?? `${only} WORD`;
-    const value = "label" in misplaced ? " ..." : "";
-    const option = typedAs[misplaced.name];
-    throw new UsageError(
-      `${option} only works with ${[misplaced.command].flat().join(", ")}. Try: ft-peer ${example} ${option}${value}`,
-    );
-  }
+  refuseMisplaced(command, given, typedAs);
   const recipients = recipientsOf(command, given);
   // Paths behind "share" come before the files in the settings.
   if (command === "share" && words.length > 0) given.share ??= [];
@@ -240,6 +230,20 @@ function onAnyLink(place: TrackerPlace): TrackerPlace {
 }
 
 type Filters = Pick<Values<typeof OPTIONS>, "ext" | "type" | "min" | "max" | "after" | "before">;
+
+/** Throws a `UsageError` for an option that does nothing with this command. `typedAs`: the options as they were typed. */
+function refuseMisplaced(command: PeerCommand | undefined, given: Given, typedAs: Record<string, string>): void {
+  const misplaced = misplacedOption(OPTIONS, given, command);
+  if (misplaced === undefined) return;
+  const [only = ""] = [misplaced.command].flat();
+  const examples: Record<string, string> = { get: "get NAME", send: "send PATH --to NAME", share: "share" };
+  const example = examples[only] ?? `${only} WORD`;
+  const value = "label" in misplaced ? " ..." : "";
+  const option = typedAs[misplaced.name];
+  throw new UsageError(
+    `${option} only works with ${[misplaced.command].flat().join(", ")}. Try: ft-peer ${example} ${option}${value}`,
+  );
+}
 
 /** The words and filters of the find command. Several words may come in one argument. */
 function wishOf(

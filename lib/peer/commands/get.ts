@@ -19,6 +19,7 @@ import { typed } from "../locate/locate.ts";
 import { findPeer } from "../people/find-peer.ts";
 import { holderWithAddress } from "../people/holder-name.ts";
 import { describeRenamed } from "../screen/folder-words.ts";
+import { chooseContent } from "../screen/questions.ts";
 import { progressReporter, type Screen } from "../screen/screen.ts";
 import { hasTerminal, promptsOn } from "../screen/terminal.ts";
 import {
@@ -118,7 +119,7 @@ async function getSeveral(all: Omit<Getting, "name">): Promise<void> {
 async function getOne(getting: Getting): Promise<Arrived> {
   const { peer, line, screen, signal, name } = getting;
   const { contents: found, inside } = await findInside(getting);
-  const contents = await chooseContent(found, getting);
+  const contents = await contentsToTry(found, getting);
   if (contents[0]?.records[0].type === FOLDER_TYPE) refusePlaceOfFolder(line, name);
   const progress = progressReporter(screen, line.names.length > 1 ? { name } : {});
   const started = performance.now();
@@ -148,7 +149,7 @@ async function getToOutput(getting: Getting): Promise<void> {
   const { peer, line, screen, signal, name } = getting;
   const { contents: found, inside } = await findInside(getting);
   if (inside !== "") refusePlaceOfFolder(line, name);
-  const contents = await chooseContent(found, getting);
+  const contents = await contentsToTry(found, getting);
   const notes = progressReporter(screen);
   const report = (event: FetchEvent) => {
     if (event.event === "away" || event.event === "silent" || event.event === "holder-failed") notes(event);
@@ -296,7 +297,7 @@ async function askForSimilar(getting: Getting, isMeant: (record: FileRecord) => 
  * The contents to try, in this order. Where a name means several, a person chooses one; without a terminal that is an error, except with
  * --any. For a content id these are all contents that claim it: if they differ in size, only one of them can be right.
  */
-async function chooseContent(contents: Content[], { line, screen, signal, name: wanted }: Getting): Promise<Content[]> {
+async function contentsToTry(contents: Content[], { line, screen, signal, name: wanted }: Getting): Promise<Content[]> {
   const { any, json, quiet, tracker } = line;
   const [best, second] = contents;
   if (best === undefined || rootArgument(wanted) !== undefined) return contents;
@@ -314,7 +315,7 @@ async function chooseContent(contents: Content[], { line, screen, signal, name: 
     for (const words of [`${count}. Taking this one:`, ...choiceTable([best])]) screen.note(words);
     return [best];
   }
-  if (!json && !quiet && hasTerminal()) return [await promptsOn(signal).chooseContent(best.records[0].name, contents)];
+  if (!json && !quiet && hasTerminal()) return [await chooseContent(promptsOn(signal), best.records[0].name, contents)];
   const at = tracker === undefined ? "" : typed(tracker);
   const words = `${count}. Fetch one of them by its content id, or give --any for the first of this list.`;
   throw new SeveralContentsError(words, choiceObjects(contents, at), choiceLines(contents, at));

@@ -22,6 +22,7 @@ import { Trust, UntrustedTracker } from "../locate/trust.ts";
 import { IS_ROOM } from "../online/room.ts";
 import type { TrackerPlace } from "../online/session.ts";
 import { defaultPeerName } from "../options.ts";
+import { agreeToShare, chooseTracker } from "../screen/questions.ts";
 import type { Screen } from "../screen/screen.ts";
 import { hasTerminal, promptsOn } from "../screen/terminal.ts";
 import { Rooms } from "./rooms.ts";
@@ -93,7 +94,7 @@ export async function joinTracker(joining: Joining): Promise<Peer> {
   } catch (error) {
     screen?.clearProgress();
     if (!(error instanceof UntrustedTracker) || line.json || !hasTerminal()) throw error;
-    await promptsOn(signal).agreeToShare(error, files);
+    await agreeToShare(promptsOn(signal), error, files);
     trust.agree(error);
     return await start();
   } finally {
@@ -140,5 +141,5 @@ export async function findTracker({ json }: CommandLine, rooms: Rooms, screen: S
     return first;
   }
   if (json || !hasTerminal()) throw severalFound(trackers);
-  return await promptsOn(signal).chooseTracker(trackers, last);
+  return await chooseTracker(promptsOn(signal), trackers, last);
 }

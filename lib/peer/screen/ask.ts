@@ -2,19 +2,14 @@
 // it, and the progress of downloads never write over each other.
 
 import { intro, isCancel, log, note, outro, password, S_BAR, S_BAR_END, S_STEP_ACTIVE, select } from "@clack/prompts";
-import { CancelledError, FtError } from "../../error.ts";
+import { CancelledError } from "../../error.ts";
 import { colours } from "../../program/cli.ts";
-import { plural, printable } from "../../text.ts";
+import { printable } from "../../text.ts";
 import { orCancelled } from "../cancel.ts";
-import type { SharedFile } from "../disk/share.ts";
-import type { Content } from "../download/contents.ts";
-import { describePlace, isSameTracker, type Located } from "../locate/locate.ts";
-import type { UntrustedTracker } from "../locate/trust.ts";
-import { columnsOf, fit, fitName, wrap } from "./columns.ts";
+import { fit, wrap } from "./columns.ts";
 import { Keyboard, type Special } from "./keyboard.ts";
 import { type Answer, type ListOptions, ListPrompt } from "./list-prompt.ts";
 import { Surface } from "./surface.ts";
-import { choiceTable } from "./view.ts";
 
 /** The terminal of the prompts, and the signal that ends them. */
 export interface Terminal {
@@ -29,12 +24,8 @@ const MARK_COLUMNS = 15;
 const FRAME_COLUMNS = 4;
 /** The smallest width of a line, also in a terminal that is narrower. Columns. */
 const LEAST_COLUMNS = 20;
-/** A tracker's name is not cut to less than this. Columns. */
-const LEAST_NAME = 4;
 /** The rows of a terminal that does not say them. */
 const USUAL_ROWS = 24;
-/** The most files that the question whether to share them names. */
-const FILES_NAMED = 5;
 /** The progress of downloads is drawn again after this time. Milliseconds. */
 const FRAME_MS = 100;
 /** What takes longer than this is more than a moment. Milliseconds. */
@@ -265,45 +256,6 @@ export class Prompts {
     ];
   }
 
-  // -------------------------------------------------------------- questions that commands ask, too
-
-  /** Asks whether these files may be given to a tracker that is not known. A no is an `FtError`. */
-  async agreeToShare({ where, verdict }: UntrustedTracker, files: SharedFile[]): Promise<void> {
-    this.warn(
-      verdict === "new"
-        ? `The tracker ${where} was found on this network, and was never used from here. Anybody on the network can announce one.`
-        : `The tracker ${where} is not the one of this name that was used before: it does not prove that it is that one. It may be another computer, or be set up anew.`,
-    );
-    const names = files.slice(0, FILES_NAMED).map(({ name }) => `"${printable(name)}"`);
-    const more = files.length > FILES_NAMED ? ` and ${files.length - FILES_NAMED} more` : "";
-    this.say(`It and those who use it would get: ${names.join(", ")}${more}.`);
-    const yes = { value: "yes" as const, label: "Yes, share them" };
-    const no = { value: "no" as const, label: "No" };
-    const question = `Share with ${where}?`;
-    const answer = await this.choose(question, verdict === "new" ? [yes, no] : [no, yes]);
-    if (answer === "yes") return;
-    throw new FtError("not-shared", "Nothing was shared. Start again with the address of the tracker that you mean.");
-  }
-
-  /** Asks for one of several trackers. */
-  async chooseTracker(trackers: Located[], last: Located | undefined): Promise<Located> {
-    const options = trackers.map((one, value) => ({ value, label: trackerLabel(one, isSameTracker(one, last), this.width) }));
-    const question = `Found ${plural(trackers.length, "tracker")}. Which one do you want to join?`;
-    const chosen = trackers[(await this.choose(question, options)) ?? -1];
-    if (chosen === undefined) throw new CancelledError();
-    return chosen;
-  }
-
-  /** Asks which of several contents a name means. */
-  async chooseContent(name: string, contents: Content[]): Promise<Content> {
-    this.say(`${contents.length} different files are called "${name}". Which one?`);
-    const [title = "", ...lines] = choiceTable(contents, this.width);
-    const options = [...lines.map((label, value) => ({ value, label })), { value: -1, label: "Back" }];
-    const chosen = contents[(await this.choose(`  ${title}`, options)) ?? -1];
-    if (chosen === undefined) throw new CancelledError();
-    return chosen;
-  }
-
   // -------------------------------------------------------------- the terminal
 
   get #output() {
@@ -362,13 +314,6 @@ export class Prompts {
   #short(words: string): string {
     return fit(printable(words), this.width);
   }
-}
-
-/** A tracker in a list: where there is little room its name is cut, not its address. */
-export function trackerLabel(one: Located, isLast: boolean, width: number): string {
-  const label = (name: string) => describePlace({ ...one, name }) + (isLast ? ", used last" : "");
-  const name = printable(one.name);
-  return label(fitName(name, Math.max(LEAST_NAME, width - columnsOf(label("")))));
 }
 
 /** Whether a program reads the screen to the person, so that nothing may move on it. The package has the same rule. */

@@ -15,7 +15,7 @@ import type { Located } from "../locate/locate.ts";
 import type { TrackerPlace } from "../online/session.ts";
 import { holderName } from "../people/holder-name.ts";
 import type { Upload } from "../serve/serve.ts";
-import type { Telling } from "./asking.ts";
+import type { Asking, Telling } from "./asking.ts";
 import { columnsOf, fitName } from "./columns.ts";
 import { describeEvent } from "./event-words.ts";
 import { fetchAll } from "./fetching.ts";
@@ -53,7 +53,7 @@ const CHANGES_LIST: readonly string[] = [
 ] satisfies PeerEvent["event"][];
 
 export interface GuideOptions extends JoiningOptions {
-  prompts: JoiningOptions["prompts"] & Telling;
+  prompts: Asking & Telling;
   /** The folder for fetched files on the command line. */
   to: string | undefined;
   overwrite: boolean;

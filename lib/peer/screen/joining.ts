@@ -9,9 +9,9 @@ import { asRemembered, describePlace, type Located, lookAround, parseTracker, ty
 import type { Met } from "../online/meet-tracker.ts";
 import type { TrackerPlace } from "../online/session.ts";
 import { asOneLastTime } from "./as-one.ts";
-import { trackerLabel } from "./ask.ts";
 import type { Asking } from "./asking.ts";
 import { askFiles } from "./choosing.ts";
+import { chooseTracker, trackerLabel } from "./questions.ts";
 import type { Remembered } from "./remembered.ts";
 import { findTrackerProgram, startTrackerHere, type TrackerHere } from "./tracker-here.ts";
 import { withoutCommands } from "./without-commands.ts";
@@ -26,7 +26,7 @@ const NAMED = 5;
 const LOOKING = "Looking for a tracker on this network…";
 
 export interface JoiningOptions {
-  prompts: Asking & { chooseTracker(trackers: Located[], last: Located | undefined): Promise<Located> };
+  prompts: Asking;
   /** The tracker on the command line; undefined when there was none. */
   tracker: TrackerPlace | undefined;
   /** The tracker that was used last. */
@@ -174,7 +174,7 @@ export class Joining {
     if (signal.aborted) throw new CancelledError();
     const [first, second] = trackers;
     if (first === undefined) return await this.#withoutTracker(`No tracker found on this network: ${whyNobody(found)}.`);
-    if (second !== undefined) return await prompts.chooseTracker(trackers, last);
+    if (second !== undefined) return await chooseTracker(prompts, trackers, last);
     prompts.done(`Found the tracker ${describePlace(first)}.`);
     return first;
   }
@@ -195,7 +195,7 @@ export class Joining {
     if (answer === "type") return await this.#askAddress();
     if (answer === "here") return await this.#startTracker();
     const { trackers } = await prompts.waitFor(LOOKING, lookAround(last, this.#options.signal));
-    if (trackers.length > 1) return await prompts.chooseTracker(trackers, last);
+    if (trackers.length > 1) return await chooseTracker(prompts, trackers, last);
     if (trackers[0] !== undefined) return trackers[0];
     return await this.#withoutTracker("Still no tracker found.");
   }

@@ -31,6 +31,7 @@ import {
 } from "../../../lib/peer/locate/locate.ts";
 import type { Found } from "../../../lib/peer/locate/look.ts";
 import { Prompts } from "../../../lib/peer/screen/ask.ts";
+import { chooseTracker } from "../../../lib/peer/screen/questions.ts";
 import { Lan } from "../../helpers/lan.ts";
 
 setDefaultTimeout(20_000);
@@ -349,7 +350,7 @@ describe("several announce themselves", () => {
       output: output as unknown as typeof process.stdout,
       signal: stop.signal,
     });
-    const choosing = prompts.chooseTracker(trackers, last).catch((error: unknown) => error);
+    const choosing = chooseTracker(prompts, trackers, last).catch((error: unknown) => error);
     await drawn.promise;
     const before = Bun.stripANSI(shown);
     for (const key of keys) input.write(key);

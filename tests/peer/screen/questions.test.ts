@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import type { Located } from "../../../lib/peer/locate/locate.ts";
-import { trackerLabel } from "../../../lib/peer/screen/ask.ts";
 import { columnsOf } from "../../../lib/peer/screen/columns.ts";
+import { trackerLabel } from "../../../lib/peer/screen/questions.ts";
 import { addressOf } from "../../helpers/channel.ts";
 
 test("a tracker with a long name is listed with its whole address, which tells it from another one of that name", () => {
