@@ -11,7 +11,7 @@ export class Html {
   }
 }
 
-/** A value in a template: text and numbers are escaped, lists are joined, nothing is nothing. */
+/** A value in a template: text and numbers are escaped, lists are joined, and undefined is an empty text. */
 type Piece = Html | string | number | undefined | readonly Piece[];
 
 /** A template of HTML. `html\`<b>${name}</b>\`` shows the name as it is, with its invisible characters as visible escapes. */

@@ -46,7 +46,7 @@ function sortByFirstWord(
 ): void {
   let heard: Uint8Array = new Uint8Array();
   const decide = () => {
-    // Handlers that come now get what was heard, and the end if it has come.
+    // The new handlers get the bytes that were heard, and the end of the stream if that has come.
     const isRequest = isHttp(heard);
     if (isRequest === undefined && !channel.ended && !channel.closed) return;
     channel.unread(heard);

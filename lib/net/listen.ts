@@ -95,7 +95,7 @@ export function listen(options: ListenOptions): Listener {
 class Entrance {
   readonly refusals: Refusals;
   readonly #options: ListenOptions & { clock: Clock };
-  /** Connections for which there are descriptors, refused ones included. */
+  /** The most connections for which this process has descriptors. Refused ones count until they are closed. */
   readonly #most: number;
   readonly #places: Places;
   /** One function for all channels, because there may be tens of thousands. */

@@ -22,7 +22,7 @@ const SALT = "FileTracker private room";
 const SECRET_BYTES = 32;
 const scryptLater = promisify<string, string, number, ScryptOptions, Uint8Array>(scrypt);
 
-/** A key as everybody means it who hears it: whatever its case, its spaces and the form of its characters. Throws a `UsageError`. */
+/** The same key for all ways to write it: in any case, with any spaces, in any form of its characters. Throws a `UsageError`. */
 export function roomKey(typed: string, where = "The key"): string {
   const key = typed.normalize("NFKC").toLowerCase().normalize("NFKC").replace(/\s+/gu, " ").trim();
   const { length } = [...key];

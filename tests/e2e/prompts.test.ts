@@ -447,7 +447,7 @@ describe("the prompts under load", () => {
     screen.press(KEY.shared);
     const [busy] = await screen.waitFor(/What I share ─.*╯/s);
     expect(busy.match(/127\.0\.0\.1:\d+ {2}.* sent {2}film\.mkv/g)).toHaveLength(AT_ONCE);
-    expect(busy).toContain("2 downloaders waiting for a free slot.");
+    expect(busy).toContain("2 downloaders waiting for their turn.");
 
     let running = DOWNLOADS;
     for (const { whole } of downloads) void whole.then(() => running--);

@@ -20,6 +20,8 @@ import type { Peer } from "./types.ts";
 const AT_ONCE = 3;
 /** The most offers that wait for an answer. Further ones are not shown. */
 const MOST_WAITING = 200;
+/** The files of one hand-out come within this time. Milliseconds. */
+const GATHER_MS = 300;
 
 export class Accepting {
   readonly #line: CommandLine;
@@ -30,7 +32,7 @@ export class Accepting {
   #waiting: FileRecord[] = [];
   readonly #queue: FileRecord[] = [];
   #running = 0;
-  /** The question that is shown now, with the number of offers of now. */
+  /** Gives the question that is shown now. It says how many other offers wait. */
   #question: (() => string) | undefined;
   #lines: TypedLines | undefined;
   #asking = false;
@@ -50,7 +52,7 @@ export class Accepting {
   /** Hears an event after it was shown. */
   hear(event: PeerEvent): void {
     if (event.event === "offer") this.#offered(event.record);
-    // What was shown has taken the place of the question.
+    // The line of the event stands where the question was.
     this.#showQuestion();
   }
 
@@ -169,9 +171,6 @@ export class Accepting {
     else this.#screen.note(sentenceOf(error));
   }
 }
-
-/** The files of one hand-out come within this time. Milliseconds. */
-const GATHER_MS = 300;
 
 /** The holders of an offered content, the person who offers it first. Throws a sentence when there is none any more. */
 async function holdersOf(record: FileRecord, { session }: Pick<Peer, "session">): Promise<[FileRecord, ...FileRecord[]]> {

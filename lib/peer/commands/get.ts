@@ -43,7 +43,7 @@ interface Getting {
   signal: AbortSignal;
   /** A file's name, or root: and a content id. */
   name: string;
-  /** The tracker is asked for this name the second time. */
+  /** This name was looked for before. */
   isAgain?: boolean;
 }
 

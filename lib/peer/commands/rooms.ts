@@ -128,7 +128,7 @@ export class Rooms {
 
   /**
    * Whether this peer could get into a room that it does not expect: a person types the key, or the room is a known one that has moved.
-   * Then it asks first, by a HELLO without its name: who listens on the way to a room must not hear the name.
+   * Then it asks first, by a HELLO without its name: somebody who listens on the way to a room must not hear the name.
    */
   #mayBeRoom(place: TrackerPlace): boolean {
     return !place.announced && (this.#options.ask !== undefined || this.#memory.find(() => true) !== undefined);

@@ -50,7 +50,7 @@ export interface SharedFile extends FirstChoice {
   pieces?: Uint8Array | undefined;
   /** It was fetched when the list was full: it does not count among this peer's files. */
   beyond?: true;
-  /** Only those who were told this token are shown the file. */
+  /** The tracker shows the file only to peers that were told this token. */
   only?: string | undefined;
 }
 

@@ -107,7 +107,7 @@ class Lines {
   readonly #lines: string[] = [];
   #over = false;
   #waiting: (() => void) | undefined;
-  /** The connection did not end politely. */
+  /** The connection was closed without an end of its stream. */
   isBroken = false;
 
   constructor(channel: Channel) {

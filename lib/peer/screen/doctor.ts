@@ -1,4 +1,4 @@
-// Runs the doctor command: checks each thing that can stand between this machine and the others, and says what to do about it.
+// Checks each thing that can stand between this machine and the others, and says what to do about it. commands/doctor.ts runs the checks.
 
 import { statfsSync } from "node:fs";
 import { systemClock } from "../../clock.ts";

@@ -10,7 +10,7 @@ import { describeExclusion, describeWait, withoutFiles } from "../online/exclusi
 import type { Upload } from "../serve/types.ts";
 import { describeNames } from "./view.ts";
 
-/** The sentence about the files that a tracker does not take, because it has as many of this peer as it allows. */
+/** The sentence about the files that a tracker does not take, because this peer has reached its limit. */
 export function describeLeftOut(left: FileRecord[]): string {
   return `This tracker takes no more files from one person; not shared: ${describeNames(left.map(({ name }) => name))}.`;
 }

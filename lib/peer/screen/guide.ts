@@ -391,6 +391,6 @@ function describeShare(peer: GuidedPeer, width: number): string[] {
     const start = `${printable(by ?? formatEndpoint(to))}  ${formatSize(sent)} sent  `;
     lines.push(start + fitName(printableName(name), width - columnsOf(start)));
   }
-  if (waiting > 0) lines.push(`${plural(waiting, "downloader")} waiting for a free slot.`);
+  if (waiting > 0) lines.push(`${plural(waiting, "downloader")} waiting for their turn.`);
   return lines;
 }

@@ -150,7 +150,7 @@ export class Joining {
     return found.filter(({ name }, i) => found.findIndex((one) => one.name === name) === i).slice(0, max);
   }
 
-  /** A tracker that answers. The one of the command line must; of others another one can be named. */
+  /** Finds a tracker that answers. Throws when the one on the command line does not; else the person chooses another one. */
   async #findTracker(again: boolean): Promise<{ tracker: TrackerPlace | Located; met: Met }> {
     const { prompts, tracker: given, meet } = this.#options;
     for (let failed = again; ; failed = true) {

@@ -218,7 +218,7 @@ export class Guests {
     const [oldest] = this.#claims.keys();
     if (this.#claims.size >= MOST_CLAIMS && oldest !== undefined) this.#claims.delete(oldest);
     this.#claims.set(keyOf(claim), claim);
-    const words = html`<h1>Please wait</h1><p>All upload slots of this computer are taken. You are number ${position} in the queue. This page tries again by itself.</p>`;
+    const words = html`<h1>Please wait</h1><p>This computer is sending files to others now. You are number ${position} in the queue. This page tries again by itself.</p>`;
     const headers = { ...HEADERS, ...TEXT, "retry-after": String(AGAIN_S), refresh: String(AGAIN_S) };
     exchange.reply(503, headers, pageOf("Please wait", words));
   }

@@ -40,7 +40,7 @@ export class Live {
     this.#clock = clock;
   }
 
-  /** Whether one more page may be kept current. Pages with one key are the same. */
+  /** Keeps a page current from now on. False when too many are kept current already. Pages with one key are the same. */
   follow(key: string, follower: OpenPage): boolean {
     const { host, body } = follower;
     if (this.#count >= MOST || (this.#ofHosts.get(host) ?? 0) >= MOST_OF_HOST) return false;

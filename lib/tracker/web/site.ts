@@ -31,7 +31,7 @@ const MOST_HOLDERS = 2_000;
 const QUERY_LIMIT = 500;
 /** The work of a page, in small requests such as PING. */
 const PAGE_WORK = 25;
-/** A page shows this many records or people for one more small request of work. */
+/** The work of a page grows by one small request for each group of this number of records or people on it. */
 const ROWS_A_REQUEST = 4;
 /** Browsers are asked to try again after this time. Seconds. */
 const TRY_AGAIN_S = 2;

@@ -98,7 +98,7 @@ export class Turns {
     return !this.#host.isSearching && this.#host.searches.mayWork(now);
   }
 
-  /** Whether others should have their turn, when this slice began at `since`. */
+  /** Whether the slice that began at `since` is over, so that others have their turn. */
   isOver(since: number): boolean {
     if (this.#work < WORK_BETWEEN_LOOKS) return false;
     this.#work = 0;
