@@ -13,7 +13,7 @@ import { DEFAULT_TRACKER_PORT } from "../protocol/numbers.ts";
 import { type FileName, parseFileName, parseRoot, SAY_LIMIT } from "../protocol/record.ts";
 import { byteLength, parseDuration, printable } from "../text.ts";
 import { parseTracker } from "./locate/locate.ts";
-import type { TrackerPlace } from "./online/session.ts";
+import type { TrackerPlace } from "./online/session-types.ts";
 import { FINDING, OPTIONS, PEER_COMMANDS, PEER_HELP, PEER_TABLE, type PeerCommand, SEVERAL_TO } from "./options.ts";
 import { isNameChanged } from "./people/own-name.ts";
 import { fit } from "./screen/columns.ts";

@@ -4,7 +4,7 @@ import type { Clock } from "../clock.ts";
 import { Damper, type More } from "../damper.ts";
 import { hostOf } from "../protocol/address.ts";
 import type { FileRecord } from "../protocol/record.ts";
-import type { SessionEvent } from "./online/session.ts";
+import type { SessionEvent } from "./online/session-types.ts";
 import type { ServeEvent } from "./serve/serve.ts";
 import type { Upload } from "./serve/types.ts";
 

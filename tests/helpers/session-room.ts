@@ -2,7 +2,8 @@
 
 import { expect } from "bun:test";
 import { FtError } from "../../lib/error.ts";
-import { Session, type SessionEvent, type SessionOptions } from "../../lib/peer/online/session.ts";
+import { Session } from "../../lib/peer/online/session.ts";
+import type { SessionEvent, SessionOptions } from "../../lib/peer/online/session-types.ts";
 import type { Endpoint } from "../../lib/protocol/address.ts";
 import type { FileRecord } from "../../lib/protocol/record.ts";
 import { addressOf, type Far, HandClock, Net, nameOf, settle } from "./channel.ts";

@@ -20,7 +20,7 @@ import {
 } from "../locate/locate.ts";
 import { Trust, UntrustedTracker } from "../locate/trust.ts";
 import { IS_ROOM } from "../online/room.ts";
-import type { TrackerPlace } from "../online/session.ts";
+import type { TrackerPlace } from "../online/session-types.ts";
 import { defaultPeerName } from "../options.ts";
 import { agreeToShare, chooseTracker } from "../screen/questions.ts";
 import type { Screen } from "../screen/screen.ts";

@@ -16,7 +16,7 @@ import { plainName, printable } from "../../text.ts";
 import { dialTracker, type Enter } from "../connect/dial-tracker.ts";
 import { type Met, meetTracker } from "../online/meet-tracker.ts";
 import { enterRoom, type RoomKnown, RoomRefusal } from "../online/room.ts";
-import type { TrackerPlace } from "../online/session.ts";
+import type { TrackerPlace } from "../online/session-types.ts";
 import { isAt, type KnownRoom, KnownRooms } from "./known-rooms.ts";
 import type { PeerRoom } from "./types.ts";
 

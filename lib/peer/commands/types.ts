@@ -9,7 +9,7 @@ import type { SharedFile } from "../disk/share.ts";
 import type { SharedFolder } from "../disk/shared-folder.ts";
 import type { PeerEvent } from "../events.ts";
 import type { RecordHolder } from "../online/own-address.ts";
-import type { Introduced, TrackerPlace } from "../online/session.ts";
+import type { Introduced, TrackerPlace } from "../online/session-types.ts";
 import type { GuidedPeer } from "../screen/guided-peer.ts";
 import type { Served } from "../serve/serve.ts";
 

@@ -8,7 +8,7 @@ import { instanceName } from "../../net/mdns.ts";
 import { type Address, formatEndpoint, parseAddress, parsePort } from "../../protocol/address.ts";
 import { DEFAULT_TRACKER_PORT } from "../../protocol/numbers.ts";
 import { printable } from "../../text.ts";
-import type { TrackerPlace } from "../online/session.ts";
+import type { TrackerPlace } from "../online/session-types.ts";
 import { type Found, findTrackers } from "./look.ts";
 
 /** A longer tracker name in the file of last time is cut. Characters. */

@@ -3,7 +3,7 @@
 
 import { UsageError } from "../../error.ts";
 import { plainName } from "../../text.ts";
-import { type Introduced, type TrackerPlace, UNTRUSTED } from "../online/session.ts";
+import { type Introduced, type TrackerPlace, UNTRUSTED } from "../online/session-types.ts";
 import { describePlace, type KnownTracker, type KnownTrackers, typed } from "./locate.ts";
 
 /** `changed`: a tracker of this name was used before, and this one does not prove that it is that one. */

@@ -26,8 +26,6 @@ import { type Standing, standingOn } from "./standing.ts";
 import { type Reply, TrackerConnection, unexpected } from "./tracker-connection.ts";
 import { TrackerGroup } from "./tracker-group.ts";
 
-export { type Introduced, type SessionEvent, type SessionOptions, type TrackerPlace, UNTRUSTED } from "./session-types.ts";
-
 /** A request that is made while the tracker is away waits this long for it to come back. Milliseconds. */
 const AWAY_PATIENCE_MS = 1_500;
 /** After a change of the network, a tracker that does not reply within this time is away. Milliseconds. */

@@ -15,7 +15,8 @@ import { unfinishedIn } from "../disk/part-file.ts";
 import type { LeftOut, SharedFile } from "../disk/share.ts";
 import { tryFolder } from "../disk/target-folder.ts";
 import { asRemembered, type Located, lookAround, nobodyFound, typed } from "../locate/locate.ts";
-import { type Session, type TrackerPlace, UNTRUSTED } from "../online/session.ts";
+import type { Session } from "../online/session.ts";
+import { type TrackerPlace, UNTRUSTED } from "../online/session-types.ts";
 import { wrap } from "./columns.ts";
 import { howToOpen } from "./event-words.ts";
 

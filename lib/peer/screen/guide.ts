@@ -12,7 +12,7 @@ import type { SharedFolder } from "../disk/shared-folder.ts";
 import type { DownloadOptions } from "../download/download.ts";
 import type { PeerEvent } from "../events.ts";
 import type { Located } from "../locate/locate.ts";
-import type { TrackerPlace } from "../online/session.ts";
+import type { TrackerPlace } from "../online/session-types.ts";
 import { holderName } from "../people/holder-name.ts";
 import type { Upload } from "../serve/serve.ts";
 import type { Asking, Telling } from "./asking.ts";

@@ -7,7 +7,7 @@ import { chooseFiles, isFolder, type SharedFile } from "../disk/share.ts";
 import type { SharedFolder } from "../disk/shared-folder.ts";
 import { asRemembered, describePlace, type Located, lookAround, parseTracker, typed, whyNobody } from "../locate/locate.ts";
 import type { Met } from "../online/meet-tracker.ts";
-import type { TrackerPlace } from "../online/session.ts";
+import type { TrackerPlace } from "../online/session-types.ts";
 import { asOneLastTime } from "./as-one.ts";
 import type { Asking } from "./asking.ts";
 import { askFiles } from "./choosing.ts";

@@ -4,7 +4,7 @@ import { describe, expect, test } from "bun:test";
 import { UsageError } from "../../../lib/error.ts";
 import type { KnownTracker } from "../../../lib/peer/locate/locate.ts";
 import { judgeTracker, Trust, UntrustedTracker } from "../../../lib/peer/locate/trust.ts";
-import type { Introduced } from "../../../lib/peer/online/session.ts";
+import type { Introduced } from "../../../lib/peer/online/session-types.ts";
 import { addressOf } from "../../helpers/channel.ts";
 
 const LAB: KnownTracker = { name: "Lab 3", address: "192.168.1.5", port: 1234, key: "lab" };

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { FtError } from "../../../lib/error.ts";
-import type { TrackerPlace } from "../../../lib/peer/online/session.ts";
+import type { TrackerPlace } from "../../../lib/peer/online/session-types.ts";
 import { addressOf, connection, type Far, Net, nameOf, REFUSED, settle } from "../../helpers/channel.ts";
 import {
   failure,

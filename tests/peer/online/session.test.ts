@@ -4,14 +4,14 @@ import { describe, expect, test } from "bun:test";
 import { type Clock, systemClock } from "../../../lib/clock.ts";
 import { UsageError } from "../../../lib/error.ts";
 import { dial } from "../../../lib/net/dial.ts";
+import { Session } from "../../../lib/peer/online/session.ts";
 import {
   type Introduced,
-  Session,
   type SessionEvent,
   type SessionOptions,
   type TrackerPlace,
   UNTRUSTED,
-} from "../../../lib/peer/online/session.ts";
+} from "../../../lib/peer/online/session-types.ts";
 import type { FileRecord } from "../../../lib/protocol/record.ts";
 import { startTracker } from "../../../tracker.ts";
 import { addressOf, type Far, nameOf, REFUSED, settle } from "../../helpers/channel.ts";

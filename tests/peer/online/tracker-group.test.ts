@@ -2,7 +2,7 @@
 
 import { expect, test } from "bun:test";
 import { FtError } from "../../../lib/error.ts";
-import type { SessionOptions } from "../../../lib/peer/online/session.ts";
+import type { SessionOptions } from "../../../lib/peer/online/session-types.ts";
 import { addressOf, type Far, REFUSED, settle } from "../../helpers/channel.ts";
 import { HELLO, HI, passOf, SessionRoom, TRACKER } from "../../helpers/session-room.ts";
 
