@@ -11,10 +11,8 @@ import { pieceSizeOf } from "../content/merkle.ts";
 import { readFully } from "../disk/read-fully.ts";
 import type { DownloadOptions } from "../download/download.ts";
 import type { FetchEvent } from "../fetch/types.ts";
+import type { Served } from "../serve/types.ts";
 import type { Peer } from "./types.ts";
-
-/** A part file, as far as it is read here. */
-type Readable = (into: Uint8Array, at: number) => Promise<number>;
 
 /** Fetches one content into a folder of its own, which is removed at the end. Throws a sentence; then the output is not whole. */
 export async function pour(
@@ -27,63 +25,93 @@ export async function pour(
     const words = `"${printable(name)}" has no content id, so that it cannot be verified while it arrives. Fetch it into a folder.`;
     throw new FtError("not-verified", words);
   }
-  const step = pieceSizeOf(size);
-  const stop = new AbortController();
-  let written = 0;
-  let failed: unknown;
-  let pouring: Promise<void> | undefined;
-
-  const write = async (read: Readable, isHere: (at: number, length: number) => boolean) => {
-    while (written < size && failed === undefined) {
-      const length = Math.min(step, size - written);
-      if (!isHere(written, length)) return;
-      const bytes = new Uint8Array(length);
-      if ((await read(bytes, written)) < length)
-        throw new FtError("part-gone", `The part file of "${printable(name)}" is gone.`);
-      await writeOut(bytes);
-      written += length;
-    }
-  };
-  const writeWhatIsHere = async () => {
-    const part = peer.openPart(root);
-    if (part === undefined) return;
-    try {
-      await write(part.read, (at, length) => part.has?.(at, length) === true);
-    } finally {
-      part.close();
-    }
-  };
-  const report = (event: FetchEvent) => {
-    pouring ??= writeWhatIsHere()
-      .catch((error: unknown) => {
-        failed = error;
-        stop.abort();
-      })
-      .finally(() => {
-        pouring = undefined;
-      });
-    how.report(event);
-  };
-
+  const output = new Output(name, size, () => peer.openPart(root));
   const folder = mkdtempSync(join(tmpdir(), "ft-"));
   try {
-    const signal = AbortSignal.any([how.signal, stop.signal]);
+    const signal = AbortSignal.any([how.signal, output.failed]);
+    const report = (event: FetchEvent) => {
+      output.writeMore();
+      how.report(event);
+    };
     const { path } = await peer.download(records, { ...how, folder, overwrite: false, inOrder: true, signal, report });
-    await pouring;
-    if (failed !== undefined) throw failed;
+    await output.finish(path);
+  } catch (error) {
+    await output.settled();
+    throw output.failed.aborted ? output.failed.reason : error;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Standard output, to which one file goes from its beginning to its end. */
+class Output {
+  readonly #name: string;
+  readonly #size: number;
+  readonly #openPart: () => Served | undefined;
+  readonly #stop = new AbortController();
+  #written = 0;
+  #writing: Promise<void> | undefined;
+
+  /** `openPart` opens the part of the file that has arrived. */
+  constructor(name: string, size: number, openPart: () => Served | undefined) {
+    this.#name = name;
+    this.#size = size;
+    this.#openPart = openPart;
+  }
+
+  /** Aborts with the error when the part cannot be read, or standard output takes no more. */
+  get failed(): AbortSignal {
+    return this.#stop.signal;
+  }
+
+  /** Writes what has arrived, unless that is going on already. */
+  writeMore(): void {
+    this.#writing ??= this.#writePart()
+      .catch((error: unknown) => this.#stop.abort(error))
+      .finally(() => {
+        this.#writing = undefined;
+      });
+  }
+
+  /** Resolves when nothing is being written. */
+  async settled(): Promise<void> {
+    await this.#writing;
+  }
+
+  /** Writes the rest, from the file that is fetched. */
+  async finish(path: string): Promise<void> {
+    await this.#writing;
+    this.failed.throwIfAborted();
     const fd = openSync(path, "r");
     try {
-      await write(
-        (into, at) => readFully(fd, into, at),
-        () => true,
-      );
+      await this.#write({ read: (into, at) => readFully(fd, into, at) });
     } finally {
       closeSync(fd);
     }
-  } catch (error) {
-    await pouring;
-    throw failed ?? error;
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
+  }
+
+  async #writePart(): Promise<void> {
+    const part = this.#openPart();
+    if (part === undefined) return;
+    try {
+      await this.#write(part);
+    } finally {
+      part.close();
+    }
+  }
+
+  /** Writes from where the output is to the first bytes that have not arrived. */
+  async #write(file: Pick<Served, "read" | "has">): Promise<void> {
+    const step = pieceSizeOf(this.#size);
+    while (this.#written < this.#size && !this.failed.aborted) {
+      const length = Math.min(step, this.#size - this.#written);
+      if (file.has?.(this.#written, length) === false) return;
+      const bytes = new Uint8Array(length);
+      if ((await file.read(bytes, this.#written)) < length) {
+        throw new FtError("part-gone", `The part file of "${printable(this.#name)}" is gone.`);
+      }
+      await writeOut(bytes);
+      this.#written += length;
+    }
   }
 }
