@@ -66,34 +66,22 @@ export interface Introduced {
   proven: boolean;
 }
 
-export interface SessionOptions {
-  dial: Dial;
-  /** Only for a private room. */
-  enter?: Enter | undefined;
-  /** This peer serves guests, if the tracker has any. */
-  guests?: boolean;
-  tracker: TrackerPlace;
-  /** The places where the tracker may be now, when it cannot be reached any more, and those of other trackers of its group. */
-  find?(group?: string): Promise<TrackerPlace[]>;
-  agent: string;
-  /** The name by which people know this peer, or "" for none. The tracker may put a number behind it. */
-  name?: string | undefined;
-  /** The port on which this peer serves. */
-  port: number;
-  /** The records of this peer, with this address and port. The list holds whole files; each `part` is added by a request of its own. */
-  records(own: Endpoint): FileRecord[];
+/** How this peer and a tracker prove to each other which ones they are. */
+interface Proofs {
   /** The key of this run: with it this peer proves that its session is its own. */
   sessionKey?: { readonly key: string; prove(nonce: string, session: string): string };
-  /** The operator of the tracker has disconnected these peers. */
-  revoked?(ids: string[]): void;
-  /** Throws a sentence when this peer's list may not be sent to the tracker. */
-  approve?(tracker: Introduced): void;
-  /** Whether a tracker that was challenged has the private key to its key. */
-  isProven?(key: string, challenge: string, proof: string): boolean;
-  /** Whether the tracker that was reached at this address has spoken FT/2 before, perhaps under a name. */
-  wasFull?(at: Endpoint): boolean;
   /** A text that nobody can guess, of letters, digits, `-` and `_`. */
   challenge?(): string;
+  /** Whether a tracker that was challenged has the private key to its key. */
+  isProven?(key: string, challenge: string, proof: string): boolean;
+  /** Throws a sentence when this peer's list may not be sent to the tracker. */
+  approve?(tracker: Introduced): void;
+}
+
+/** What the tracker tells this peer without a request. */
+interface PushHandlers {
+  /** The operator of the tracker has disconnected these peers. */
+  revoked?(ids: string[]): void;
   /** Another peer cannot connect to this one and asks this one to connect to it. */
   callBack?(to: CallBack): void;
   /** Somebody offers this peer something. */
@@ -102,6 +90,26 @@ export interface SessionOptions {
   declined?(message: Extract<Push, { verb: "DECLINED" }>): void;
   /** Something that this peer watches for has appeared. */
   appeared?(message: Extract<Push, { verb: "APPEARED" }>): void;
+}
+
+export interface SessionOptions extends Proofs, PushHandlers {
+  dial: Dial;
+  /** Only for a private room. */
+  enter?: Enter | undefined;
+  tracker: TrackerPlace;
+  /** The places where the tracker may be now, when it cannot be reached any more, and those of other trackers of its group. */
+  find?(group?: string): Promise<TrackerPlace[]>;
+  /** Whether the tracker that was reached at this address has spoken FT/2 before, perhaps under a name. */
+  wasFull?(at: Endpoint): boolean;
+  agent: string;
+  /** The name by which people know this peer, or "" for none. The tracker may put a number behind it. */
+  name?: string | undefined;
+  /** This peer serves guests, if the tracker has any. */
+  guests?: boolean;
+  /** The port on which this peer serves. */
+  port: number;
+  /** The records of this peer, with this address and port. The list holds whole files; each `part` is added by a request of its own. */
+  records(own: Endpoint): FileRecord[];
   report(event: SessionEvent): void;
   clock: Clock;
   /** From 0 to 1. */

@@ -56,17 +56,9 @@ export async function askFiles(
     const { taken, left } = chooseFiles([from], OFFERED);
     if (taken.length === 0) {
       sayUnfit(prompts, left);
-      prompts.say(`There are no files in ${printable(from)}${subfoldersOf(from)}.`);
-      const asOne = foldersAt(from, true).length === 0 ? undefined : await askAsOne(prompts, from, purpose);
-      if (asOne !== undefined) return { files: [], from, asOne };
-      const other = await askFolder(
-        prompts,
-        `Which folder has the files that you want to ${purpose ?? "share"}?`,
-        from,
-        refuseEmptyFolder,
-      );
-      if (other === undefined) return undefined;
-      from = other;
+      const instead = await askInstead(prompts, from, purpose);
+      if (typeof instead !== "string") return instead;
+      from = instead;
       continue;
     }
     sayUnfit(prompts, left);
@@ -113,6 +105,19 @@ export async function askFiles(
       if (asOne !== undefined) return { files: [], from, asOne };
     } else from = (await askFolder(prompts, "Which folder?", from, refuseUnreadable)) ?? from;
   }
+}
+
+/** A folder has no files: asks whether to take it as one, or else for another folder. Undefined when the person goes back. */
+async function askInstead(
+  prompts: Asking,
+  from: string,
+  purpose: "send" | undefined,
+): Promise<FileChoice | string | undefined> {
+  prompts.say(`There are no files in ${printable(from)}${subfoldersOf(from)}.`);
+  const asOne = foldersAt(from, true).length === 0 ? undefined : await askAsOne(prompts, from, purpose);
+  if (asOne !== undefined) return { files: [], from, asOne };
+  const question = `Which folder has the files that you want to ${purpose ?? "share"}?`;
+  return await askFolder(prompts, question, from, refuseEmptyFolder);
 }
 
 /** The first files of a folder from which people share. */
