@@ -15,6 +15,17 @@ import {
 import { homedir } from "node:os";
 import { posix, win32 } from "node:path";
 
+/** Fills `into` from a position of an open file. Gives the number of bytes read; it is smaller only at the file's end. */
+export function readFullySync(fd: number, into: Uint8Array, at: number): number {
+  let have = 0;
+  while (have < into.length) {
+    const got = readSync(fd, into, have, into.length - have, at + have);
+    if (got === 0) break;
+    have += got;
+  }
+  return have;
+}
+
 /** Reads a small plain file, at most `limit` bytes; a link is not followed, a pipe not waited for. Throws when it is anything else. */
 export function readPlainFile(path: string, limit: number, isFit: (entry: Stats) => boolean = () => true): Buffer {
   const fd = openSync(path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0));
@@ -22,10 +33,7 @@ export function readPlainFile(path: string, limit: number, isFit: (entry: Stats)
     const entry = fstatSync(fd);
     if (!entry.isFile() || entry.size > limit || !isFit(entry)) throw new Error(`"${path}" is not a file to be read here`);
     const bytes = Buffer.alloc(entry.size);
-    let have = 0;
-    for (let got = -1; have < bytes.length && got !== 0; have += got)
-      got = readSync(fd, bytes, have, bytes.length - have, have);
-    return bytes.subarray(0, have);
+    return bytes.subarray(0, readFullySync(fd, bytes, 0));
   } finally {
     closeSync(fd);
   }

@@ -40,7 +40,7 @@ export class KnownRooms {
       const { rooms } = JSON.parse(bytes.toString()) as { rooms?: unknown };
       return Array.isArray(rooms) ? rooms.slice(0, REMEMBERED).flatMap((one) => roomOf(one) ?? []) : [];
     } catch {
-      // There is no such file yet, or it is another one.
+      // There is no such file yet, or it holds something else.
       return [];
     }
   }

@@ -8,7 +8,7 @@ import { writeOut } from "../../program/cli.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import { printable } from "../../text.ts";
 import { pieceSizeOf } from "../content/merkle.ts";
-import { readFully } from "../disk/read-fully.ts";
+import { readFully } from "../disk/fully.ts";
 import type { DownloadOptions } from "../download/download.ts";
 import type { FetchEvent } from "../fetch/types.ts";
 import type { Served } from "../serve/types.ts";

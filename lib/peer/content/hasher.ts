@@ -1,6 +1,6 @@
 // Computes the hashes of pieces, of an open file or in shared memory, as a worker off the main thread.
 
-import { readSync } from "node:fs";
+import { readFullySync } from "../../files.ts";
 import { HASH } from "../../protocol/numbers.ts";
 import { type HashUnit, packHash } from "./folder-cut.ts";
 import { BLOCK, blockLayer, LARGEST_PIECE, pieceHash, pieceSizeOf, rootOf, type Sha256 } from "./merkle.ts";
@@ -77,10 +77,7 @@ function hashPieces(job: Exclude<HashJob, { units: HashUnit[] }>): Uint8Array {
 /** Some of the bytes. The next call overwrites those of a file. */
 function bytesOf(job: Exclude<HashJob, { units: HashUnit[] }>, at: number, length: number): Uint8Array {
   if ("memory" in job) return new Uint8Array(job.memory, at, length);
-  for (let have = 0; have < length; ) {
-    const got = readSync(job.fd, buffer, have, length - have, job.offset + at + have);
-    if (got === 0) throw new Error("the file became shorter");
-    have += got;
-  }
-  return buffer.subarray(0, length);
+  const bytes = buffer.subarray(0, length);
+  if (readFullySync(job.fd, bytes, job.offset + at) < length) throw new Error("the file became shorter");
+  return bytes;
 }

@@ -1,9 +1,8 @@
 // Copies a part file that lies on a bad place of the disk.
 
-import { fstatSync, write } from "node:fs";
-import { promisify } from "node:util";
+import { fstatSync } from "node:fs";
 import { codeOf } from "../../error.ts";
-import { readFully } from "./read-fully.ts";
+import { readFully, writeFully } from "./fully.ts";
 
 /** A part file on a bad disk is copied in blocks of this size. Bytes; the smallest piece of a file. */
 const COPIED = 64 * 1024;
@@ -15,9 +14,7 @@ export async function copyReadable(from: number, to: number): Promise<void> {
   for (let at = 0; at < size; at += COPIED) {
     try {
       const got = await readFully(from, block, at);
-      for (let done = 0; done < got; ) {
-        done += (await promisify(write)(to, block, done, got - done, at + done)).bytesWritten;
-      }
+      await writeFully(to, block.subarray(0, got), at);
     } catch (error) {
       if (codeOf(error) !== "EIO") throw error;
     }

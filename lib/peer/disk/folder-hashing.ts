@@ -1,7 +1,8 @@
 // Hashes the files of a shared folder: short ones here, the others with the pool.
 
-import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync } from "node:fs";
 import { join } from "node:path";
+import { readFullySync } from "../../files.ts";
 import { EMPTY_ROOT } from "../../protocol/folder.ts";
 import { HASH } from "../../protocol/numbers.ts";
 import { pieceLengthOf } from "../content/folder-cut.ts";
@@ -96,17 +97,6 @@ export function openUnchanged(place: string, stamp: bigint): number {
   throw new Error("a file of the folder has changed");
 }
 
-/** Reads from an open file. Gives how many bytes it read; fewer than there is room for at the end of the file. */
-export function readAll(fd: number, into: Uint8Array, from: number): number {
-  let have = 0;
-  while (have < into.length) {
-    const got = readSync(fd, into, have, into.length - have, from + have);
-    if (got === 0) break;
-    have += got;
-  }
-  return have;
-}
-
 /** The hash of a file; undefined when it cannot be read, or changes meanwhile. */
 async function hashFile(
   place: string,
@@ -134,7 +124,7 @@ const short = new Uint8Array(SHORT);
 
 function hashShort(fd: number, size: number): HashedFile {
   const bytes = short.subarray(0, size);
-  if (readAll(fd, bytes, 0) < size) throw new Error("the file became shorter");
+  if (readFullySync(fd, bytes, 0) < size) throw new Error("the file became shorter");
   return { root: rootOf(blockLayer(bytes, sha256), size, sha256, BLOCK).toHex() };
 }
 

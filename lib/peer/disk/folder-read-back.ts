@@ -1,6 +1,7 @@
 // Reads what has arrived of a fetched folder: in its part folder, or in the finished folder of an earlier run.
 
-import { closeSync, constants, openSync, readSync } from "node:fs";
+import { closeSync, constants, openSync } from "node:fs";
+import { readFullySync } from "../../files.ts";
 import type { FolderList } from "../../protocol/folder-list.ts";
 import { HASH } from "../../protocol/numbers.ts";
 import { type FolderCut, type HashUnit, isSmall, packHash } from "../content/folder-cut.ts";
@@ -108,10 +109,7 @@ function readAt(path: string, size: number, into: Uint8Array, from: number): boo
     if (!isAtItsPath(fd, path)) return false;
     const found = entryOf(fd);
     if (!found?.isFile() || (isSmall(size) && found.size !== BigInt(size))) return false;
-    let have = 0;
-    for (let got = -1; have < into.length && got !== 0; have += got)
-      got = readSync(fd, into, have, into.length - have, from + have);
-    return have === into.length;
+    return readFullySync(fd, into, from) === into.length;
   } catch {
     // It is not there, or cannot be read: it is fetched.
     return false;

@@ -2,20 +2,20 @@
 // hard link, which cannot replace another file.
 
 import { randomBytes } from "node:crypto";
-import { type BigIntStats, closeSync, constants, fstatSync, ftruncate, openSync, write } from "node:fs";
+import { type BigIntStats, closeSync, constants, fstatSync, ftruncate, openSync } from "node:fs";
 import { rename } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { FtError } from "../../error.ts";
 import { printable } from "../../text.ts";
 import { copyReadable } from "./copying.ts";
+import { readFully, writeFully } from "./fully.ts";
 import { entryOf, isSameEntry, PLAIN_ONLY, realOf, stateOf } from "./identity.ts";
 import { localNameOf, splitExtension } from "./local-name.ts";
 import { Lock, removeIfThere, tryRemove } from "./lock.ts";
 import { keepDate, linkUnlessTaken, renamePatiently, sameContent, syncFolder } from "./naming.ts";
 import { markOrigin } from "./origin.ts";
 import { choosePart, createPart, giveUsualRights, looksWhole, reopenPart } from "./part-file.ts";
-import { readFully } from "./read-fully.ts";
 import { sync } from "./sync-all.ts";
 import { checkFolder, checkSpace, checkTarget, tryFolder, tryLength, writeError } from "./target-folder.ts";
 
@@ -155,11 +155,7 @@ export class Incoming {
     if (this.#writing === 0) this.#changed = this.changedByOthers;
     this.#writing += 1;
     try {
-      for (let at = 0; at < bytes.length; ) {
-        const { bytesWritten } = await promisify(write)(this.fd, bytes, at, bytes.length - at, offset + at);
-        if (bytesWritten === 0) throw new Error("nothing was written");
-        at += bytesWritten;
-      }
+      await writeFully(this.fd, bytes, offset);
     } catch (error) {
       throw this.#fail(error);
     } finally {
@@ -185,7 +181,7 @@ export class Incoming {
     });
   }
 
-  /** Copies everything that can be read into a new part file: it gets another place on a disk that has a bad one. Throws a sentence. */
+  /** Copies everything that can be read into a new part file, away from a bad place of the disk. Throws a sentence. */
   async moveElsewhere(): Promise<void> {
     await this.settled().catch(() => undefined);
     if (!this.#isOwn()) throw this.#lostError();

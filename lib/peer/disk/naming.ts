@@ -4,9 +4,9 @@ import { type BigIntStats, closeSync, constants, fstatSync, fsync, futimesSync, 
 import { link, rename } from "node:fs/promises";
 import { promisify } from "node:util";
 import { codeOf } from "../../error.ts";
+import { readFully } from "./fully.ts";
 import { entryOf, PLAIN_ONLY, stateOf } from "./identity.ts";
 import { tryRemove } from "./lock.ts";
-import { readFully } from "./read-fully.ts";
 
 /** A rename that another program prevents is tried this number of times. */
 const RENAME_TRIES = 4;

@@ -1,7 +1,7 @@
 // Keeps the large files open that are written in pieces, up to a number: of a folder with thousands of them, pieces of many arrive in turn.
 
-import { closeSync, constants, openSync, write } from "node:fs";
-import { promisify } from "node:util";
+import { closeSync, constants, openSync } from "node:fs";
+import { writeFully } from "./fully.ts";
 import { PLAIN_ONLY } from "./identity.ts";
 
 /** Above this number of open files, those that are not being written are closed. */
@@ -22,11 +22,7 @@ export class OpenFiles {
     const open = this.#take(file, pathOf);
     open.writing += 1;
     try {
-      for (let at = 0; at < bytes.length; ) {
-        const { bytesWritten } = await promisify(write)(open.fd, bytes, at, bytes.length - at, from + at);
-        if (bytesWritten === 0) throw new Error("nothing was written");
-        at += bytesWritten;
-      }
+      await writeFully(open.fd, bytes, from);
     } finally {
       open.writing -= 1;
       this.#closeUnused(MOST_OPEN);

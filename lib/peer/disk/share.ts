@@ -10,6 +10,7 @@ import { formatDate, formatSize, plural, printable } from "../../text.ts";
 import type { HashPool } from "../content/hash.ts";
 import type { TreeCache } from "../content/tree-cache.ts";
 import type { Served } from "../serve/types.ts";
+import { readFully } from "./fully.ts";
 import { isHidden } from "./hidden.ts";
 import {
   entryOf,
@@ -25,7 +26,6 @@ import {
   refuseInPlaceOf,
 } from "./identity.ts";
 import { isOwnProgram } from "./own-program.ts";
-import { readFully } from "./read-fully.ts";
 
 const OPEN_FLAGS = constants.O_RDONLY | PLAIN_ONLY;
 /** The largest file that a record can describe. Bytes. */

@@ -2,6 +2,7 @@
 
 import { closeSync } from "node:fs";
 import { basename } from "node:path";
+import { readFullySync } from "../../files.ts";
 import { comparePaths, EMPTY_ROOT, type FolderEntry, formatFolderList } from "../../protocol/folder.ts";
 import { type FolderList, parseFolderList } from "../../protocol/folder-list.ts";
 import { type FileName, parseFileName } from "../../protocol/record.ts";
@@ -11,10 +12,10 @@ import { type HashPool, sha256, treeOfBytes } from "../content/hash.ts";
 import type { Tree } from "../content/merkle.ts";
 import type { Served } from "../serve/types.ts";
 import { type FolderCache, type HashedFile, SETTLED_MS } from "./folder-cache.ts";
-import { type HashedFiles, hashFiles, openUnchanged, placeOf, readAll } from "./folder-hashing.ts";
+import { type HashedFiles, hashFiles, openUnchanged, placeOf } from "./folder-hashing.ts";
 import { COLLECTED_AFTER, type Walk, type WalkedFile, walkFolder } from "./folder-walk.ts";
+import { readFully } from "./fully.ts";
 import { learnNumbering } from "./identity.ts";
-import { readFully } from "./read-fully.ts";
 
 /** A read of small files ends after this time, with the bytes that it has by then. Milliseconds. */
 export const READ_MS = 1;
@@ -34,7 +35,7 @@ export interface FolderState {
 export class SharedFolder {
   readonly path: string;
   readonly name: FileName;
-  /** Only those who were told this token are shown the folder. */
+  /** The tracker shows the folder only to peers that were told this token. */
   only: string | undefined;
   /** It was fetched when the list was full: it does not count among this peer's files. */
   beyond = false;
@@ -186,7 +187,7 @@ class FolderReader {
 function readSmall(seen: SeenFiles, entry: number, into: Uint8Array, from: number): number {
   const fd = seen.open(entry);
   try {
-    return readAll(fd, into, from);
+    return readFullySync(fd, into, from);
   } finally {
     closeSync(fd);
   }

@@ -159,7 +159,7 @@ export class Prompts {
     return answer as Answer<Row> | undefined;
   }
 
-  /** Asks for a line that nobody beside the person shall read: the terminal shows none of its characters. */
+  /** Asks for a line that only the person may know: the terminal shows none of its characters. */
   async secret(message: string): Promise<string | undefined> {
     const { signal } = this.#terminal;
     const shown = { input: this.#keyboard, output: this.#surface, signal, message: this.#short(message) };

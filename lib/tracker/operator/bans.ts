@@ -1,10 +1,10 @@
 // Keeps the addresses and networks that a tracker refuses. Bans are in a file that a person can read and change; a kick is valid for a
 // minute. A file with a line that is not understood is neither used nor written, because a typing error could end all bans.
 
-import { closeSync, constants, existsSync, fstatSync, mkdirSync, openSync, readSync, type Stats } from "node:fs";
+import { closeSync, constants, existsSync, fstatSync, mkdirSync, openSync, type Stats } from "node:fs";
 import { dirname } from "node:path";
 import { codeOf, FtError, sentenceOf } from "../../error.ts";
-import { replaceOwnFile } from "../../files.ts";
+import { readFullySync, replaceOwnFile } from "../../files.ts";
 import type { Address } from "../../protocol/address.ts";
 import { formatSize, printable } from "../../text.ts";
 import { type Network, NetworkTable, parseNetwork } from "./networks.ts";
@@ -202,9 +202,7 @@ function readIfThere(path: string): string {
     const fault = faultOf(fstatSync(fd));
     if (fault !== undefined) throw unreadable(path, fault);
     const bytes = new Uint8Array(FILE_LIMIT + 1);
-    let have = 0;
-    for (let got = -1; got !== 0 && have < bytes.length; have += got)
-      got = readSync(fd, bytes, have, bytes.length - have, have);
+    const have = readFullySync(fd, bytes, 0);
     if (have > FILE_LIMIT) throw unreadable(path, TOO_LONG);
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(0, have));
   } catch (error) {
