@@ -380,7 +380,7 @@ describe("a listener", () => {
 
   const longQueue = linux && Number(readFileSync("/proc/sys/net/core/somaxconn", "utf8")) > 512;
   test.skipIf(!longQueue)(
-    "has a queue of 512 and no option for it; so lib/peer/online/session.ts comes back at random moments",
+    "has a queue of 512 and no option for it; so lib/peer/online/retries.ts comes back at random moments",
     async () => {
       const program = `
       const server = Bun.listen({ hostname: "${LOOPBACK}", port: 0, socket: { data() {} } });

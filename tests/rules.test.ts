@@ -42,7 +42,7 @@ describe("the linter refuses", () => {
     ["lib/peer/disk/share.ts", "Bun.listen({});", SOCKETS],
     ["tracker.ts", "export const connect = Bun.connect;", SOCKETS],
     ["lib/tracker/system/announce.ts", 'import "node:dgram";', SOCKETS],
-    ["lib/net/tcp.ts", 'import "../peer/session.ts";', SHARED],
+    ["lib/net/tcp.ts", 'import "../peer/online/session.ts";', SHARED],
     ["lib/program/cli.ts", 'import "../../tracker.ts";', SHARED],
     [
       "lib/tracker/catalog.ts",

@@ -338,7 +338,7 @@ async function withoutPings<Measured>({ target, clients }: ClientSet, measure: (
   }
 }
 
-/** As lib/peer/online/session.ts does it: the first try within a second, then doubling waits with jitter. */
+/** As lib/peer/online/retries.ts does it: the first try within a second, then doubling waits with jitter. */
 function comeBack(set: ClientSet, client: Client, retries: number): void {
   const { returning } = set;
   const longest = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** retries);

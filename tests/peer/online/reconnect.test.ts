@@ -433,6 +433,38 @@ describe("when the machine's network changes", () => {
     expect([dials.length, again.over, room.named("joined").length]).toEqual([2, false, 2]);
   });
 
+  test("a try that was given up ends, and the one that followed it is still the only one", async () => {
+    const dials: PromiseWithResolvers<void>[] = [];
+    const net = new Net();
+    const room = new SessionRoom(undefined, {
+      dial: async (to) => {
+        const gate = Promise.withResolvers<void>();
+        dials.push(gate);
+        await gate.promise;
+        return await net.dial(to);
+      },
+    });
+    const joining = room.session.join();
+    dials[0]?.resolve();
+    const far = await net.next();
+    await room.accept(far);
+    await joining;
+    far.reset();
+    await room.clock.pass(1000);
+    await room.session.leave();
+    room.session.comeBack();
+    await room.clock.pass(1000);
+    expect(dials).toHaveLength(3);
+    dials[1]?.reject(new Error("refused"));
+    await settle();
+    for (let i = 0; i < 4; i++) {
+      room.session.networkChanged(MOVED);
+      await room.clock.pass(1500);
+    }
+    expect(dials).toHaveLength(3);
+    await room.session.leave();
+  });
+
   test("left and back again while a try is connecting: one of the two connections is used, the other is closed", async () => {
     const dials: PromiseWithResolvers<void>[] = [];
     const net = new Net();
