@@ -60,7 +60,7 @@ export interface CommandLine {
   overwrite: boolean;
   /** The file with the key of a private room. */
   "room-file": string | undefined;
-  /** What is known of the private room is forgotten, and nothing is kept. */
+  /** ft-peer forgets the key and certificate of the private room, and keeps none. */
   forget: boolean;
   /** The most bytes per second, up and down each. */
   limit: number | undefined;
@@ -191,7 +191,7 @@ function namesOf(words: string[]): string[] {
   return names;
 }
 
-/** Refuses what cannot go to standard output, or into one file. */
+/** Refuses a download that cannot go to standard output, or into one file. */
 function checkOutput(
   { to, output, outputOption, json }: Pick<CommandLine, "to" | "output" | "outputOption" | "json">,
   names: string[],

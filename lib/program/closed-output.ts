@@ -1,6 +1,7 @@
 // Finds out that standard output was closed when the program was started, as `ft-peer list >&-` does.
 //
-// Bun opens /dev/null in the place of a closed file: what is written there is lost, and nobody is told. Only Linux shows the difference.
+// Bun opens /dev/null in the place of a closed file: everything that is written there is lost, and no error tells it.
+// Only Linux shows the difference.
 
 import { readFileSync } from "node:fs";
 

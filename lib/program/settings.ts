@@ -209,8 +209,8 @@ function wrongLine(text: string): number {
 // ---------------------------------------------------------------- the config command
 
 /**
- * The lines of the `config` command: each setting and where its value comes from. They are a file of settings: what is not set stands
- * behind `#`. With `json` an object a line.
+ * The lines of the `config` command: each setting and where its value comes from. They are a file of settings: a setting without a
+ * value stands behind `#`. With `json` an object a line.
  */
 export function describeSettings(
   { program, options }: ProgramTable,

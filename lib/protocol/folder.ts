@@ -1,4 +1,4 @@
-// Writes the list of a shared folder, and says what may stand in it; folder-list.ts reads it. The content id of the list stands for the
+// Writes the list of a shared folder, and says which entries may be in it; folder-list.ts reads it. The content id of the list stands for the
 // folder, so a folder has one list only:
 //
 //     size SP root SP path LF

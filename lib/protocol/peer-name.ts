@@ -22,7 +22,7 @@ export function peerName(text: string): string {
 
 function harmless(text: string): string {
   let name = text;
-  // What is left after a removal can be misleading in its new place.
+  // After a removal, the characters around it can be misleading in their new place.
   for (let before = ""; before !== name; ) {
     before = name;
     const visible = replaceMisleading(name.normalize("NFC").replace(/[\s\p{Cc}]+/gu, " "), () => "");

@@ -25,7 +25,7 @@ export class Credentials extends PassOffice {
   }
 
   /**
-   * The time in passes: the time of day when the tracker was started, and what has passed since. It does not jump when somebody sets
+   * The time in passes: the time of day when the tracker was started, and the time since then. It does not jump when somebody sets
    * the computer's clock, because then all passes would have expired. Seconds since 1970.
    */
   get now(): number {

@@ -136,7 +136,7 @@ function moreOf(event: TrackerEvent): string {
   return ` (one of ${event.more} such lines${event.several ? ", from several addresses" : ""})`;
 }
 
-/** The word for an event, its colour, and what is to be said of it. */
+/** The word for an event, its colour, and the rest of its line. */
 function describe(
   event: Exclude<TrackerEvent, { event: "listening" | "addresses" | "room" | "web" }>,
 ): [verb: string, colour: Colour, words: string] {

@@ -78,7 +78,7 @@ export class Offers {
     return false;
   }
 
-  /** A peer has joined: it is told of what is offered to it. */
+  /** A peer has joined: the tracker tells it of the offers to it. */
   joined(member: Member): void {
     for (const made of this.#made.values()) {
       for (const kept of made.values()) {
@@ -88,7 +88,7 @@ export class Offers {
     }
   }
 
-  /** A page of what is offered to a peer, as lines. */
+  /** A page of the offers to a peer, as lines. */
   to(member: Member, { offset, limit }: Page): string[] {
     const all = Iterator.from(this.#made.values()).flatMap((made) => made.values());
     return all

@@ -45,7 +45,7 @@ interface Wanted {
   files: FileRecord[];
 }
 
-/** What was fetched of one person at once. */
+/** The files that were fetched from one person at once. */
 interface Collected {
   person: Person;
   fresh: number;
@@ -120,7 +120,7 @@ class People {
   }
 
   /**
-   * Asks the tracker for the people online and their files. Gives what is to be fetched. The first time, throws a sentence about a name
+   * Asks the tracker for the people online and their files. Gives the files to fetch. The first time, throws a sentence about a name
    * that nobody has.
    */
   async look(): Promise<Wanted[]> {

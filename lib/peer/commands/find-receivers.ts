@@ -1,4 +1,4 @@
-// Finds the people to whom a person hands something out, by what was typed of them.
+// Finds the people to whom a person hands something out, by the ids, addresses or names that were typed.
 
 import { FtError } from "../../error.ts";
 import { formatEndpoint } from "../../protocol/address.ts";

@@ -64,7 +64,7 @@ class Output {
     return this.#stop.signal;
   }
 
-  /** Writes what has arrived, unless that is going on already. */
+  /** Writes the bytes that have arrived, unless that is going on already. */
   writeMore(): void {
     this.#writing ??= this.#writePart()
       .catch((error: unknown) => this.#stop.abort(error))

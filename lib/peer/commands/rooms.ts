@@ -23,7 +23,7 @@ import type { PeerRoom } from "./types.ts";
 /** The code of the error for a private room without a key. */
 const NO_KEY = "no-room-key";
 
-/** A tracker that may be joined. `place`: with what is known about it since it has answered. */
+/** A tracker that may be joined. `place`: with the facts that are known since it has answered. */
 export interface Approached {
   place: TrackerPlace;
   /** Undefined when it was not spoken to yet. */
@@ -43,7 +43,7 @@ export interface JoinedRoom extends PeerRoom {
 export interface RoomsOptions {
   /** The file of --room-file. */
   file: string | undefined;
-  /** What is known of rooms is forgotten, and nothing is remembered. */
+  /** ft-peer forgets the rooms that it knows, and remembers none. */
   forget: boolean;
   signal: AbortSignal;
   /** Asks a person for a key; undefined when nobody can be asked. `why`: a sentence, when a key was wrong before. */

@@ -29,7 +29,7 @@ import type { Peer } from "./types.ts";
 /** The most files beyond the tracker's limit for one person that are handed out at once. */
 const MOST_BEYOND = 20;
 
-/** What is handed out. */
+/** The files and folders that are handed out. */
 export interface ToSend {
   files: SharedFile[];
   folders: SharedFolder[];

@@ -40,7 +40,7 @@ export interface FileSlice {
   length: number;
 }
 
-/** What is hashed for one piece of a folder: whole files of these lengths, or one piece of a file of `fileSize` bytes. */
+/** The bytes that are hashed for one piece of a folder: whole files of these lengths, or one piece of a file of `fileSize` bytes. */
 export type HashUnit = { files: number[] } | { length: number; fileSize: number; pieceSize: number };
 
 /** Whether a file of this size goes into a pack, so that all of it comes at once. */
@@ -138,7 +138,7 @@ export class FolderCut implements Cut {
     }
   }
 
-  /** What is hashed for some pieces in a row, in order. */
+  /** The bytes that are hashed for some pieces in a row, in order. */
   unitsOf(first: number, count: number): HashUnit[] {
     return Array.from({ length: count }, (_, i): HashUnit => {
       const piece = first + i;

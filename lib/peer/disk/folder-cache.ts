@@ -68,7 +68,7 @@ export class FolderCache {
   }
 }
 
-/** What is remembered of one folder. It stays as it was read, and is gone through once: 100,000 objects would be much memory. */
+/** The remembered lines of one folder. It stays as it was read, and is gone through once: 100,000 objects would be much memory. */
 export class RememberedHashes {
   readonly #bytes: Uint8Array;
   readonly #decoder = new TextDecoder();

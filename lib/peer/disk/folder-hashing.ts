@@ -57,7 +57,7 @@ export class HashedFiles {
   }
 }
 
-/** Hashes what is not known. The files are in the order of their paths; `folder` is where they lie. */
+/** Hashes the files that the cache does not know. The files are in the order of their paths; `folder` is where they lie. */
 export async function hashFiles(
   folder: string,
   files: readonly WalkedFile[],

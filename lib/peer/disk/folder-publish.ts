@@ -169,7 +169,7 @@ class Merge {
 }
 
 /**
- * Removes what is left of a part folder. All files have their names by now: when a virus scanner has one open, what stays does no harm.
+ * Removes the rest of a part folder. All files have their names by now: when a virus scanner has one open, a file that stays does no harm.
  */
 function removeLeftovers(part: string): void {
   try {

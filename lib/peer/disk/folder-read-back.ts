@@ -1,4 +1,4 @@
-// Reads what has arrived of a fetched folder: in its part folder, or in the finished folder of an earlier run.
+// Reads the bytes of a fetched folder that have arrived: in its part folder, or in the finished folder of an earlier run.
 
 import { closeSync, constants, openSync } from "node:fs";
 import { readFullySync } from "../../files.ts";

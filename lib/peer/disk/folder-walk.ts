@@ -1,4 +1,4 @@
-// Looks through a folder that is shared as one: which files and folders are in it, and what is left out. It reads no file, and follows no
+// Looks through a folder that is shared as one: which files and folders are in it, and which are left out. It reads no file, and follows no
 // link.
 
 import { type BigIntStats, lstatSync, readdirSync } from "node:fs";
@@ -40,7 +40,7 @@ export function stampOf(entry: BigIntStats): bigint {
   return Bun.hash.wyhash(identityOf(entry));
 }
 
-/** What is in a folder. */
+/** The files and folders in a folder. */
 export interface Walk {
   /** In the order of the list. */
   files: WalkedFile[];

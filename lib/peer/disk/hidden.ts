@@ -39,7 +39,7 @@ function openKernel(): AttributesOf | undefined {
     // Windows takes text as UTF-16 with a 0 behind it, and a path of more than 259 characters only in a form of its own.
     return (path) => symbols.GetFileAttributesW(Buffer.from(`${win32.toNamespacedPath(path)}\0`, "utf16le"));
   } catch {
-    // Then only names tell what is hidden.
+    // Then only its name can tell that a file is hidden.
     return undefined;
   }
 }

@@ -247,7 +247,7 @@ export class Share {
     else this.files[index] = file;
   }
 
-  /** Puts these files on the list instead of those that are there. A file that stays keeps what is known of it. */
+  /** Puts these files on the list instead of those that are there. A file that stays keeps its content id. */
   replace(files: SharedFile[]): void {
     const kept = new Map(this.files.map((file) => [file.path, file]));
     this.files.splice(0, this.files.length, ...files.map((file) => kept.get(file.path) ?? file));

@@ -1,5 +1,5 @@
 // Downloads folders: fetches the list of one, then its bytes with the same engine as a file's, and publishes it. Meanwhile other peers may
-// be served from what has arrived.
+// be served from the pieces that have arrived.
 
 import { systemClock } from "../../clock.ts";
 import { FtError } from "../../error.ts";
@@ -127,7 +127,7 @@ function engineTools(
   };
 }
 
-/** The folders that are being fetched, and what has arrived of them. */
+/** The folders that are being fetched, and their pieces that have arrived. */
 export class FolderDownloads {
   readonly #tools: FolderDownloadTools;
   readonly #parts = new Map<string, Part>();
@@ -191,7 +191,7 @@ export class FolderDownloads {
     };
   }
 
-  /** Fetches a folder. If it changes meanwhile, goes on with its new list: what has arrived of that stays. */
+  /** Fetches a folder. If it changes meanwhile, goes on with its new list: its pieces that have arrived stay. */
   async #follow(records: [FileRecord, ...FileRecord[]], options: DownloadOptions): Promise<Downloaded> {
     let now = records;
     for (let changes = 0; ; changes++) {

@@ -1,4 +1,4 @@
-// Tells the tracker how far a download is, so that others see it: now and then, and only what has changed.
+// Tells the tracker how far a download is, so that others see it: now and then, and only when it has changed.
 
 import type { Clock } from "../../clock.ts";
 import type { FileRecord } from "../../protocol/record.ts";

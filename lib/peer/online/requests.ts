@@ -124,7 +124,7 @@ export class TrackerRequests {
     if (this.#tools.profile() === 2) await this.#tools.ask(encodeToTracker({ verb: "UNWATCH", watch }), { mayRefuse: true });
   }
 
-  /** The records that fit what is waited for: up to a page of them. */
+  /** The records that fit a watch: up to a page of them. */
   async wanted({ name, root, ...wish }: Omit<Watch, "watch">): Promise<FileRecord[]> {
     if (name !== undefined) return await this.search(name);
     if (root !== undefined && wish.words.length === 0) return await this.holders(root);
@@ -138,7 +138,7 @@ export class TrackerRequests {
     await this.#tools.ask(encodeToTracker({ verb: "OFFER", ...offer }));
   }
 
-  /** Says that this peer's person does not want what was offered. */
+  /** Says that this peer's person does not want an offer. */
   async decline(offer: string): Promise<void> {
     await this.#tools.ask(encodeToTracker({ verb: "DECLINE", offer }), { mayRefuse: true });
   }

@@ -37,7 +37,7 @@ export type SessionEvent =
 /** The code of the error with which `approve` refuses a tracker. */
 export const UNTRUSTED = "untrusted";
 
-/** A tracker, and what is known about it before joining. */
+/** A tracker, with the facts that are known before joining. */
 export interface TrackerPlace extends Addresses {
   /** The name that it announces; undefined for an address that was typed. */
   name?: string;

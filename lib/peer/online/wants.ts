@@ -1,5 +1,5 @@
-// Tells when a file appears that somebody here waits for: asks the tracker to say it, and what is there already. A tracker that cannot say
-// it is asked again and again.
+// Tells when a file appears that somebody here waits for: asks the tracker to say it, and for the files that are there already. A tracker
+// that cannot say it is asked again and again.
 
 import type { Clock } from "../../clock.ts";
 import type { Watch } from "../../protocol/messages.ts";
@@ -8,7 +8,7 @@ import type { FileRecord } from "../../protocol/record.ts";
 /** A tracker that cannot tell is asked again after this time. Milliseconds. */
 const ASK_AGAIN_MS = 5_000;
 
-/** What is waited for: words and filters, or an exact name or content id. */
+/** The files that somebody waits for: words and filters, or an exact name or content id. */
 export type Want = Omit<Watch, "watch">;
 
 export interface WantsTools {

@@ -8,7 +8,7 @@ import type { Asking } from "./asking.ts";
 import { leftInFolder } from "./event-words.ts";
 import { withoutCommands } from "./without-commands.ts";
 
-/** Looks through a folder, says what is in it, and asks. Undefined when it is not to be shared or sent, or cannot be. */
+/** Looks through a folder, says how many files are in it, and asks. Undefined when it is not to be shared or sent, or cannot be. */
 export async function askAsOne(prompts: Asking, path: string, purpose?: "send"): Promise<SharedFolder | undefined> {
   const folder = await lookThrough(prompts, path);
   if (folder === undefined) return undefined;
@@ -48,7 +48,7 @@ async function lookThrough(prompts: Asking, path: string): Promise<SharedFolder 
   }
 }
 
-/** Says how much is in a folder, and what is left out. */
+/** Says how many files and bytes are in a folder, and which entries are left out. */
 function contentOf({ files, size, left }: SharedFolder): string {
   return `${plural(files, "file")}, ${formatSize(size)}.${leftInFolder(Object.fromEntries(left))}`;
 }

@@ -190,7 +190,7 @@ export class Prompts {
     return answer?.typed;
   }
 
-  /** Says what is waited for until the task is over, if that takes more than a moment. A prompt that is open meanwhile hides it. */
+  /** Shows `words` until the task is over, if that takes more than a moment. A prompt that is open meanwhile hides it. */
   async waitFor<Result>(words: string, task: Promise<Result>): Promise<Result> {
     const show = () => {
       const line = fit(printable(words), this.#surface.columns - 3);

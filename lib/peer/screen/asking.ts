@@ -27,7 +27,7 @@ export interface Asking extends Saying {
     usual?: string,
   ): Promise<string | undefined>;
   list<Row>(options: ListOptions<Row>, refresh?: (draw: () => void) => void): Promise<Answer<Row> | undefined>;
-  /** Says what is waited for until the task is over, if that takes more than a moment. */
+  /** Shows `words` until the task is over, if that takes more than a moment. */
   waitFor<Result>(words: string, task: Promise<Result>): Promise<Result>;
   /** Shows what `lines` gives until the task is over. The person can stop it. */
   during<Result>(
@@ -37,7 +37,7 @@ export interface Asking extends Saying {
   ): Promise<Result>;
 }
 
-/** What is said above a prompt that is open. */
+/** Says things above a prompt that is open. */
 export interface Telling {
   /** Sets the lines above the prompt. */
   live: string[];

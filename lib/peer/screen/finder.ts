@@ -97,7 +97,7 @@ export class Finder {
     return this.exact || typed === this.#shown;
   }
 
-  /** Whether it is known that nobody has what is typed, and somebody could have it. */
+  /** Whether it is known that nobody has a file for the typed text, and somebody could have one. */
   isNone(typed: string): boolean {
     return (
       typed.trim() !== "" &&

@@ -1,4 +1,4 @@
-// Sentences about what is in a fetched folder.
+// Sentences about the files in a fetched folder.
 
 import { printable } from "../../text.ts";
 import type { Renamed } from "../disk/folder-layout.ts";

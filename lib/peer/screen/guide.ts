@@ -88,7 +88,7 @@ class Guide {
   #reach: PeerEvent | undefined;
   /** Asks for the list of the search line again. */
   #refresh = () => {};
-  /** What is typed in the search line, and the place of the cursor. */
+  /** The text in the search line, and the key of the row that the cursor is on. */
   #typed = "";
   #at: string | undefined;
 
@@ -198,7 +198,7 @@ class Guide {
     return false;
   }
 
-  /** What is fetched of what was chosen: a folder can be looked into before. Undefined when the person goes back. */
+  /** The files to fetch: a person can look into a chosen folder, and take some of it. Undefined when the person goes back. */
   async #wantedOf(chosen: Found[], { session, listOf }: GuidedPeer): Promise<Found[] | undefined> {
     const [only] = chosen;
     if (only === undefined || chosen.length > 1 || only.own || only.record.type !== FOLDER_TYPE) return chosen;
@@ -206,7 +206,7 @@ class Guide {
     return await askInside(only, { prompts: this.#options.prompts, session, listOf });
   }
 
-  /** Nobody has what was typed: the person can be told when somebody has. */
+  /** Nobody has a file for the typed text: offers to tell the person when somebody has one. */
   async #offerToTell(peer: GuidedPeer): Promise<void> {
     const typed = this.#typed;
     const answer = await this.#options.prompts.choose(`Nobody shares a file for "${printable(typed)}".`, [

@@ -45,7 +45,7 @@ export interface JoiningOptions {
   meet(tracker: TrackerPlace): Promise<Met>;
 }
 
-/** What was chosen. */
+/** The choices of the person. */
 export interface Chosen {
   tracker: TrackerPlace | Located;
   files: SharedFile[];
@@ -127,7 +127,7 @@ export class Joining {
     if (answer === "leave") throw new CancelledError();
   }
 
-  /** What was shared from here last time and is still there: a folder as one, or files, or both. Undefined when it is nothing. */
+  /** The files that were shared from here last time and are still there, or the folder as one, or both. Undefined when there are none. */
   async #sharedLastTime(max: number): Promise<Pick<Chosen, "files" | "asOne"> | undefined> {
     const { prompts, remembered } = this.#options;
     const files = this.#filesOfLastTime(max);

@@ -29,7 +29,7 @@ const FRAME = 3;
 /** Columns of the mark before an entry. */
 const MARK = 2;
 
-/** The list for what is typed. */
+/** The list for the typed text. */
 export interface ListView<Row> {
   rows: Row[];
   /** A line below the list. */
@@ -46,7 +46,7 @@ export interface ListOptions<Row> {
   message: string;
   /** Shown while nothing is typed. */
   hint: string;
-  /** What is typed at first. */
+  /** The typed text at first. */
   text?: string;
   /** The place of the cursor at first: an entry's key. */
   at?: string | undefined;
@@ -129,7 +129,7 @@ export class ListPrompt<Row> extends Prompt<Answer<Row>> {
     return this.#moved || this.#options.isCurrent?.(this.userInput.trim()) !== false;
   }
 
-  /** Esc: first what is typed goes away. False when there is nothing. */
+  /** Esc: first the typed text goes away. False when there is nothing. */
   stepBack(): boolean {
     if (this.userInput === "" && !this.#moved) return false;
     this._clearUserInput();

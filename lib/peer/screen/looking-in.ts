@@ -8,7 +8,7 @@ import type { Asking } from "./asking.ts";
 import { columnsOf, fit, fitName } from "./columns.ts";
 import type { Found } from "./finder.ts";
 
-/** The most entries that are shown for what is typed. */
+/** The most entries that are shown for a typed text. */
 const MOST_FOUND = 500;
 
 export interface LookingTools {

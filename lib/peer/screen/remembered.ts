@@ -14,7 +14,7 @@ const LONGEST = 4_096;
 /** A longer file of choices is not read. Bytes. */
 const FILE_LIMIT = 4 * 1024 * 1024;
 
-/** What was chosen in one folder. What is undefined was not chosen yet. */
+/** The choices in one folder. A choice that was not made yet is undefined. */
 export interface Choices {
   /** The paths of the files to share. */
   files?: string[];

@@ -70,7 +70,7 @@ export class Surface extends Writable {
     return this.#unread;
   }
 
-  /** The person has pressed a key: what is above the prompt may leave the screen. */
+  /** The person has pressed a key: the lines above the prompt may leave the screen. */
   keyPressed(): void {
     this.#unread = 0;
   }
@@ -83,7 +83,7 @@ export class Surface extends Writable {
     this.#screen.write(HIDE);
   }
 
-  /** Takes away what is not to stay, and shows the cursor. */
+  /** Takes away the lines that are not to stay, and shows the cursor. */
   close(): void {
     if (!this.#opened) return;
     this.#opened = false;
@@ -205,7 +205,7 @@ export class Surface extends Writable {
     return `${up(this.#shown.length - 1)}\r`;
   }
 
-  /** Draws what has changed; first the new lines that stay. */
+  /** Draws the lines that have changed; first the new ones that stay. */
   #draw(stay: string[] = []): void {
     if (this.#held) return;
     if (this.#missed !== undefined) {

@@ -33,7 +33,7 @@ export class TypedLines {
     if (signal.aborted) end();
   }
 
-  /** Begins to read. What was typed before the first question is no answer to it. */
+  /** Begins to read. A line that was typed before the first question is no answer to it. */
   open(): void {
     if (this.#ended) return;
     this.#input.on("data", this.#data);

@@ -133,7 +133,7 @@ export class HandOut {
       });
   }
 
-  /** The person of this peer does not want what is offered under this token. */
+  /** The person of this peer does not want the offer of this token. */
   declined(token: string, id: string): void {
     if (!this.#offers.some((one) => one.token === token)) return;
     this.#decliners.add(id);
@@ -285,7 +285,7 @@ export class HandOuts {
     if (LOOK_AFTER.includes(event)) for (const one of this.#all) one.nudge();
   }
 
-  /** The person of a peer does not want what is offered under this token. */
+  /** The person of a peer does not want the offer of this token. */
   declined(token: string, id: string): void {
     for (const one of this.#all) one.declined(token, id);
   }

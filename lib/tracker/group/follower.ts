@@ -143,7 +143,7 @@ export class Follower {
     changed();
   }
 
-  /** Reads the changes that come next, and what is asked of this tracker. */
+  /** Reads the changes that come next, and the requests to this tracker. */
   async readOn(): Promise<void> {
     const { waiting, keys, others, self } = this.#tools;
     const inbox = keys.inbox(self);

@@ -268,7 +268,7 @@ export class SharedIndex {
     this.#names = names;
   }
 
-  // -------------------------------------------------------------- what is no record
+  // -------------------------------------------------------------- events beside records
 
   /** Tells all trackers of the group. While Redis is away, nobody is told. */
   tell(event: GroupEvent): boolean {

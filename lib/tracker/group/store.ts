@@ -49,7 +49,7 @@ export async function hashOf(store: Store, key: string): Promise<Map<string, str
   }
 }
 
-/** The texts of a reply; what is no text is "". */
+/** The texts of a reply; any other value is "". */
 export function listOf(reply: unknown): string[] {
   const list = reply instanceof Set ? [...reply] : reply;
   return Array.isArray(list) ? list.map((one) => (typeof one === "string" ? one : "")) : [];

@@ -24,7 +24,7 @@ interface Session {
   proven: boolean;
 }
 
-/** What came for one peer: its header, and the names and texts of its records. */
+/** The fields that came for one peer: its header, and the names and texts of its records. */
 interface PeerChange {
   header: string | undefined;
   records: Change[];
@@ -309,7 +309,7 @@ function byPeer(changes: Iterable<Change>): Map<string, PeerChange> {
   return peers;
 }
 
-/** The records that are new, and the names of those that are gone. What cannot be read is left out. */
+/** The records that are new, and the names of those that are gone. Fields that cannot be read are left out. */
 function readRecords(changes: Change[]): { records: FileRecord[]; gone: FileName[] } {
   const gone = changes.flatMap(([name, value]) => (value === "" ? (name as FileName) : []));
   return { records: changes.flatMap(([name, value]) => (value === "" ? [] : recordIn(value, name))), gone };

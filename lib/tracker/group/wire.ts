@@ -128,7 +128,7 @@ export function isPeerId(text: string): boolean {
   return PEER_ID.test(text);
 }
 
-/** A time by the clock of Redis, milliseconds since 1970; undefined for what is none. */
+/** A time by the clock of Redis, milliseconds since 1970; undefined for any other value. */
 export function timeIn(value: unknown): number | undefined {
   return typeof value === "number" && value >= 0 && value <= LATEST_TIME ? value : undefined;
 }

@@ -1,4 +1,4 @@
-// Finds the peer or the network that an operator means by what is printed of it.
+// Finds the peer or the network that an operator means by a printed id, address or name.
 
 import { didYouMean } from "../../nearest.ts";
 import { type Address, formatEndpoint, parseEndpoint } from "../../protocol/address.ts";

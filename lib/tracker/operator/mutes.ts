@@ -15,7 +15,10 @@ interface Mute {
 export class Mutes {
   readonly #mutes = new Map<string, Mute>();
 
-  /** Mutes those who are meant. A peer that shares its address with others is muted by its name there. Gives what is muted, as text. */
+  /**
+   * Mutes the peer or the network that the operator means. A peer that shares its address with others is muted by its name there. Gives
+   * the muted one as text.
+   */
   add({ network, peer }: Meant, isAlone: boolean): string {
     const name = peer === undefined || isAlone ? undefined : peer.name;
     const mute = { network, name };

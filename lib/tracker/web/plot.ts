@@ -14,7 +14,7 @@ const HEIGHT = 120;
 const TOP = 5;
 const BOTTOM = 115;
 
-/** How a number has changed over `span` milliseconds, up to `now`. `title` is what is counted, such as "Peers online". */
+/** How a number has changed over `span` milliseconds, up to `now`. `title` names the number, such as "Peers online". */
 export function curve(title: string, samples: readonly Sample[], now: number, span: number): Html {
   const seen = samples.filter(({ at }) => at >= now - span);
   const most = Math.max(1, ...seen.map(({ value }) => value));
