@@ -3,7 +3,7 @@
 // FT/1 has no line ends and no lengths. A message ends at a newline, at the end of the stream, or after a short silence.
 
 import { ProtocolError } from "../error.ts";
-import { parseWhole } from "./address.ts";
+import { type Endpoint, parseWhole } from "./address.ts";
 import { decodeText, Frame, LINE_LIMIT } from "./lines.ts";
 import type { ToHolder, ToTracker } from "./messages.ts";
 import { RESULTS_LIMIT } from "./numbers.ts";
@@ -15,6 +15,7 @@ import {
   parseFields,
   parseFileName,
   tupleOf,
+  type Unplaced,
 } from "./record.ts";
 
 /** A silence of this length ends a message. Milliseconds. */
@@ -51,9 +52,9 @@ export function formatBasicRecord(record: FileRecord): string {
   return `<${record.name},${record.type},${record.size},${record.date},${record.address},${record.port}>`;
 }
 
-/** A record of a `FOUND` answer. It has no name. */
-export function formatFoundRecord(record: FileRecord): string {
-  return `<${record.type},${record.size},${record.date},${record.address},${record.port}>`;
+/** A record of a `FOUND` answer, with the endpoint of its holder. It has no name. */
+export function formatFoundRecord({ type, size, date }: Unplaced, { address, port }: Endpoint): string {
+  return `<${type},${size},${date},${address},${port}>`;
 }
 
 // ---------------------------------------------------------------- reading records and answers

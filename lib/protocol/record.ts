@@ -52,6 +52,9 @@ export interface FileRecord extends Endpoint {
   say?: string | undefined;
 }
 
+/** A record without the endpoint of its holder. */
+export type Unplaced = Omit<FileRecord, keyof Endpoint>;
+
 /** The longest file name. Bytes of UTF-8. */
 export const NAME_LIMIT = 255;
 /** The most attributes of a record, so that a line of them is read quickly. */
@@ -223,8 +226,8 @@ export function parseFields(fields: string[]): FileRecord {
   return { name: parsedName, type, size, date, address: parsedAddress, port, v2: false };
 }
 
-/** FT/2: a record without its address, as the text before it and the text after it. The tracker fills in the address for each peer. */
-export function formatRecordAround(record: Omit<FileRecord, "address">): [before: string, after: string] {
+/** FT/2: one record, with the endpoint of its holder. */
+export function formatRecordAt(record: Unplaced, { address, port }: Endpoint): string {
   const attributes = [
     record.v2 ? ";v=2" : "",
     record.mtime === undefined ? "" : `;mtime=${record.mtime}`,
@@ -239,16 +242,13 @@ export function formatRecordAround(record: Omit<FileRecord, "address">): [before
     record.unreachable ? ";reach=no" : "",
     record.holders === undefined ? "" : `;holders=${record.holders}`,
   ].join("");
-  return [
-    `<${escapeField(record.name)},${escapeField(record.type)},${record.size},${record.date},`,
-    `,${record.port}${attributes}>`,
-  ];
+  const fields = `${escapeField(record.name)},${escapeField(record.type)},${record.size},${record.date}`;
+  return `<${fields},${escapeField(address)},${port}${attributes}>`;
 }
 
 /** FT/2: one record. */
 export function formatRecord(record: FileRecord): string {
-  const [before, after] = formatRecordAround(record);
-  return before + escapeField(record.address) + after;
+  return formatRecordAt(record, record);
 }
 
 /** Whether a record counts among the files of its peer. */

@@ -2,7 +2,7 @@
 
 import { type Address, isLoopback } from "../protocol/address.ts";
 import type { Page } from "../protocol/messages.ts";
-import { escapeField, formatRecordAround } from "../protocol/record.ts";
+import { formatRecordAt } from "../protocol/record.ts";
 import type { Few } from "./compact/few.ts";
 import type { Member, Seer, SharedFile } from "./shelf.ts";
 
@@ -46,8 +46,7 @@ export function linesOf(files: Iterable<SharedFile>, page: Page, seer: Seer): st
 /** FT/2: the line of a record for this receiver. `holders`: the record stands for all records of its content. */
 export function lineOf(file: SharedFile, seer: Seer, holders?: number): string {
   const { holder } = file;
-  const [before, after] = formatRecordAround({ ...file, port: holder.port });
-  const line = before + escapeField(addressFor(holder, seer)) + after.slice(0, -1);
+  const line = formatRecordAt(file, { address: addressFor(holder, seer), port: holder.port }).slice(0, -1);
   const reach = seer.extras && holder.reach === false ? ";reach=no" : "";
   const group = holders === undefined ? "" : `;holders=${holders}`;
   const id = seer.extras && holder.isTwin ? `;id=${holder.id}` : "";

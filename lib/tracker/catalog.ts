@@ -4,16 +4,16 @@ import { type Address, type Endpoint, hostOf, isIPv6, isLoopback } from "../prot
 import { formatFoundRecord } from "../protocol/basic.ts";
 import { FOLDER_TYPE } from "../protocol/folder.ts";
 import type { Page, PeerLine, Wish } from "../protocol/messages.ts";
-import { escapeValue, type FileName, type FileRecord, isCounted, modifiedOf } from "../protocol/record.ts";
+import { escapeValue, type FileName, isCounted, type Unplaced } from "../protocol/record.ts";
 import { addressFor, fairly, lineOf, linesOf, pageOf } from "./answer-lines.ts";
 import { Circles } from "./circles.ts";
 import { eachOf, type Few, putIn, takeFrom } from "./compact/few.ts";
 import { NamedList } from "./compact/named-list.ts";
-import { detached, SharedTexts } from "./compact/texts.ts";
+import { SharedTexts } from "./compact/texts.ts";
 import { find } from "./find.ts";
 import { FindIndex } from "./find-index.ts";
 import { ReadyAnswers } from "./ready-answers.ts";
-import type { Listed, Member, Seer, SharedFile, Shelf } from "./shelf.ts";
+import { haveOf, type Listed, type Member, type Seer, SharedFile, type Shelf } from "./shelf.ts";
 import { Twins } from "./twins.ts";
 
 /** The lines of an answer to FIND that take as long as one step of a search: about a millisecond. */
@@ -88,7 +88,7 @@ export class Catalog {
    * Accepts a peer with its list, or replaces the list and the port of a peer that is here. A name that comes twice counts once. Records
    * that the peer had keep their places: else the peers that renew their lists would be behind those that never do.
    */
-  put(member: Member, records: FileRecord[]): Member {
+  put(member: Member, records: Unplaced[]): Member {
     let shelf = this.#shelves.get(member.id);
     if (shelf === undefined) {
       const host = hostOf(member.address);
@@ -127,7 +127,7 @@ export class Catalog {
   }
 
   /** Changes records of a peer of another tracker, as that tracker says. Its limits count, not those of this one. */
-  mirror(id: string, records: Iterable<FileRecord>, gone: Iterable<FileName>): void {
+  mirror(id: string, records: Iterable<Unplaced>, gone: Iterable<FileName>): void {
     const shelf = this.#shelves.get(id);
     if (shelf === undefined) return;
     for (const name of gone) {
@@ -145,7 +145,7 @@ export class Catalog {
   }
 
   /** Adds a record to a peer's list, or renews the record of that name; false when the list is full. */
-  add(id: string, record: FileRecord, maxFiles: number): boolean {
+  add(id: string, record: Unplaced, maxFiles: number): boolean {
     const shelf = this.#shelves.get(id);
     if (shelf === undefined) return false;
     const old = shelf.records.get(record.name);
@@ -272,7 +272,7 @@ export class Catalog {
       const address = addressFor(file.holder, seer);
       if (file.only !== undefined || file.part || file.type === FOLDER_TYPE || (isIPv6(address) && !isIPv6(seer.address)))
         continue;
-      lines.push(formatFoundRecord({ ...file, address, port: file.holder.port }));
+      lines.push(formatFoundRecord(file, { address, port: file.holder.port }));
     }
     return lines;
   }
@@ -366,46 +366,28 @@ export class Catalog {
   }
 
   /** Puts a record at the end of a list, or replaces the record of the same name where it is. */
-  #shelve(shelf: Shelf, record: FileRecord): void {
-    const { size, v2, files, list, part, beyond, only } = record;
-    const [name, mtime, root] = [detached(record.name), detached(record.mtime), detached(record.root)];
-    const [type, date] = [this.#texts.of(record.type), this.#texts.of(record.date)];
-    const modified = mtime ?? modifiedOf(record);
-    const about = {
-      type,
-      size,
-      date,
-      v2,
-      modified,
-      mtime,
-      root,
-      files,
-      list,
-      part: part || undefined,
-      beyond,
-      only: detached(only),
-    };
-    const have = part ? record.have : undefined;
-    let file = shelf.records.get(name);
+  #shelve(shelf: Shelf, record: Unplaced): void {
+    let file = shelf.records.get(record.name);
     if (file === undefined) {
-      file = { name, ...about, have, holder: shelf, title: undefined };
+      file = new SharedFile(record, shelf, this.#texts);
       shelf.records.add(file);
-      putIn(this.#byName, name, file);
-      if (root !== undefined) putIn(this.#byRoot, root, file);
+      putIn(this.#byName, file.name, file);
+      if (file.root !== undefined) putIn(this.#byRoot, file.root, file);
     } else {
-      const keys = Object.keys(about) as (keyof typeof about)[];
+      const { name, root } = file;
+      const have = haveOf(record);
       if (file.have !== have) this.#answers.forget(name);
       if (file.have !== have) this.onChange?.(shelf, name);
       file.have = have;
       // How far a download is changes every few seconds, and no search depends on it.
-      if (keys.every((key) => file?.[key] === about[key])) return;
+      if (file.isLike(record)) return;
       this.#unfind(file);
       this.#count(shelf, file, -1);
+      file.change(record, this.#texts);
       if (file.root !== root) {
-        if (file.root !== undefined) takeFrom(this.#byRoot, file.root, file);
-        if (root !== undefined) putIn(this.#byRoot, root, file);
+        if (root !== undefined) takeFrom(this.#byRoot, root, file);
+        if (file.root !== undefined) putIn(this.#byRoot, file.root, file);
       }
-      Object.assign(file, about);
     }
     if (file.only === undefined) this.#index.add(file);
     else this.#circles.add(file);

@@ -2,10 +2,11 @@
 
 import type { Address } from "../protocol/address.ts";
 import type { CallBack, Profile } from "../protocol/messages.ts";
-import type { FileName, FileRecord } from "../protocol/record.ts";
+import { type FileName, modifiedOf, type Unplaced } from "../protocol/record.ts";
 import type { encodeFromTracker } from "../protocol/write.ts";
 import type { Allowance } from "../rate.ts";
 import type { NamedList } from "./compact/named-list.ts";
+import { detached, type SharedTexts } from "./compact/texts.ts";
 import type { Findable } from "./find-index.ts";
 
 /** An accepted peer. Its address is the one that the tracker saw, whatever the peer wrote. */
@@ -100,21 +101,78 @@ export interface Shelf extends Member {
   readonly host: string;
 }
 
-/** A record of a peer's list, without its endpoint. */
-export interface SharedFile extends Omit<FileRecord, "address" | "port">, Findable<SharedFile> {
+/** What only few records say. */
+type Seldom = Readonly<Pick<Unplaced, "files" | "list" | "part" | "beyond" | "only">>;
+
+/** A record of a peer's list, without its endpoint. There are many, so what only few of them say lies in an object of its own. */
+export class SharedFile implements Unplaced, Findable<SharedFile> {
   readonly name: FileName;
-  type: string;
-  size: number;
-  modified: string;
+  readonly holder: Shelf;
+  type = "";
+  size = 0;
+  date = "";
+  v2 = false;
   mtime: string | undefined;
   root: string | undefined;
-  files: number | undefined;
-  list: number | undefined;
-  part: true | undefined;
   have: number | undefined;
-  beyond: true | undefined;
-  only: string | undefined;
-  readonly holder: Shelf;
+  title: Findable<SharedFile>["title"];
+  #seldom: Seldom | undefined;
+
+  constructor(record: Unplaced, holder: Shelf, texts: SharedTexts) {
+    this.name = detached(record.name);
+    this.holder = holder;
+    this.have = haveOf(record);
+    this.change(record, texts);
+  }
+
+  get modified(): string {
+    return modifiedOf(this);
+  }
+
+  get files(): number | undefined {
+    return this.#seldom?.files;
+  }
+
+  get list(): number | undefined {
+    return this.#seldom?.list;
+  }
+
+  get part(): true | undefined {
+    return this.#seldom?.part;
+  }
+
+  get beyond(): true | undefined {
+    return this.#seldom?.beyond;
+  }
+
+  get only(): string | undefined {
+    return this.#seldom?.only;
+  }
+
+  /** Whether it says what `record` says; only `have` may differ. */
+  isLike(record: Unplaced): boolean {
+    return COMPARED.every((key) => this[key] === record[key]);
+  }
+
+  /** From now on it says what `record` says, but for its `have`. */
+  change(record: Unplaced, texts: SharedTexts): void {
+    const { size, v2, files, list, part, beyond, only } = record;
+    this.type = texts.of(record.type);
+    this.size = size;
+    this.date = texts.of(record.date);
+    this.v2 = v2;
+    this.mtime = detached(record.mtime);
+    this.root = detached(record.root);
+    const isPlain = files === undefined && list === undefined && !part && !beyond && only === undefined;
+    this.#seldom = isPlain ? undefined : { files, list, part, beyond, only: detached(only) };
+  }
+}
+
+const COMPARED = ["type", "size", "date", "v2", "mtime", "root", "files", "list", "part", "beyond", "only"] as const;
+
+/** How much of an unfinished file is there. */
+export function haveOf({ part, have }: Unplaced): number | undefined {
+  return part ? have : undefined;
 }
 
 /** A record as the operator sees it. */

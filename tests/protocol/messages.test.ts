@@ -524,7 +524,7 @@ describe("writing", () => {
     expect(basic.search(basicNotes.name)).toBe("SEARCH: my notes.txt");
     expect(basic.download(basicNotes)).toBe("DOWNLOAD:my notes.txt,text/plain,120");
     expect(basic.download({ ...basicNotes, name: parseFileName("a, b.txt") })).toBe("DOWNLOAD:a, b.txt,text/plain,120");
-    const found = [basicNotes, basicData].map(formatFoundRecord);
+    const found = [basicNotes, basicData].map((record) => formatFoundRecord(record, record));
     expect(basic.found(found)).toBe("FOUND: <text/plain,120,01/02/25,192.168.1.17,1235>\n<data,0,31/12/99,10.0.0.1,65535>\n");
   });
 

@@ -22,7 +22,7 @@ import {
   escapeValue,
   type FileRecord,
   formatRecord,
-  formatRecordAround,
+  formatRecordAt,
   parseFileName,
   parseRecord,
   parseRoot,
@@ -367,8 +367,9 @@ describe("FT/2 records", () => {
   test("the record of the specification is read and written", () => {
     expect(parseRecord(line)).toEqual(record);
     expect(formatRecord(record)).toBe(line);
-    const [before, after] = formatRecordAround(record);
-    expect(`${before}10.0.0.9${after}`).toBe(line.replace("192.168.1.17", "10.0.0.9"));
+    expect(formatRecordAt(record, { address: addressOf("10.0.0.9"), port: 7 })).toBe(
+      line.replace("192.168.1.17,40123", "10.0.0.9,7"),
+    );
   });
 
   test("the attributes may be absent", () => {

@@ -3,7 +3,7 @@
 
 import { ProtocolError } from "../../error.ts";
 import { type Address, isLoopback } from "../../protocol/address.ts";
-import { type FileName, type FileRecord, formatRecord, parseFileName, parseRecord } from "../../protocol/record.ts";
+import { type FileName, type FileRecord, formatRecordAt, parseFileName, parseRecord } from "../../protocol/record.ts";
 import type { Member } from "../shelf.ts";
 import type { TrackerState } from "../state.ts";
 import { type Change, formatHeader, type Header, isPeerId, parseHeader, recordField, splitField } from "./wire.ts";
@@ -110,7 +110,7 @@ export class SharedTable {
     // A record for a few people alone is told to nobody else.
     return file === undefined || file.only !== undefined
       ? ""
-      : formatRecord({ ...file, address: this.addressOf(member), port: member.port });
+      : formatRecordAt(file, { address: this.addressOf(member), port: member.port });
   }
 
   /** A peer joins here under an id that may be known from another tracker: then it is not there any more. */
@@ -238,7 +238,7 @@ export class SharedTable {
     const { address, port, profile, agent, name, reach, joined, key, proven } = header;
     const before = catalog.member(id);
     const isSame = before?.address === address && before.name === name && before.profile === profile && before.port === port;
-    const kept = before === undefined || isSame ? [] : [...catalog.recordsOf(id)].map((file) => ({ ...file, address, port }));
+    const kept = before === undefined || isSame ? [] : [...catalog.recordsOf(id)];
     if (before !== undefined && !isSame) this.#drop(before);
     if (before === undefined || !isSame) {
       this.#foreign += 1;
