@@ -133,7 +133,7 @@ class Entrance {
       return;
     }
     this.#places.take(address);
-    const channel = new TcpChannel(socket, clock, this.#onClosed);
+    const channel = new TcpChannel(socket, clock, this.#onClosed, address);
     if (tls === undefined) onConnection(channel);
     else channel.limit({ deadline: HANDSHAKE_MS });
   }

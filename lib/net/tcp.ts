@@ -54,10 +54,8 @@ export class TcpChannel implements Channel {
 
   /** The other side has ended, and the handlers have not been told yet. */
   #endDue = false;
-  /** The channel takes nothing more to send. After the queue it sends its FIN. */
-  #shutting = false;
-  /** The channel has sent its FIN. */
-  #shut = false;
+  /** The channel's FIN. When it is due, the channel takes nothing more to send; it sends its FIN after the queue. */
+  #fin: "no" | "due" | "sent" = "no";
   #finishing = false;
   /** `pause` was called, and `resume` was not called since. */
   #paused = false;
@@ -68,12 +66,18 @@ export class TcpChannel implements Channel {
   /** The system took less than it was given. It tells when there is room again. */
   #blocked = false;
 
-  constructor(socket: Socket<TcpChannel>, clock: Clock, onClosed: (channel: TcpChannel) => void = () => {}) {
+  /** `address`: that of the other side, for a caller that has read it already. */
+  constructor(
+    socket: Socket<TcpChannel>,
+    clock: Clock,
+    onClosed: (channel: TcpChannel) => void = nothing,
+    address = canonicalAddress(socket.remoteAddress),
+  ) {
     this.#socket = socket;
     this.#deadlines = deadlinesOf(clock);
     this.#onClosed = onClosed;
     this.local = localEndpoint(socket);
-    this.remote = { address: canonicalAddress(socket.remoteAddress), port: socket.remotePort };
+    this.remote = { address, port: socket.remotePort };
     this.#receivedAt = this.#now();
     socket.data = this;
     socket.setNoDelay(true);
@@ -140,7 +144,7 @@ export class TcpChannel implements Channel {
   }
 
   halfClose(): void {
-    this.#shutting = true;
+    if (this.#fin === "no") this.#fin = "due";
     this.#flush();
   }
 
@@ -150,7 +154,7 @@ export class TcpChannel implements Channel {
     this.#paused = false;
     this.#holdOrReceive();
     this.limit({ idle: undefined });
-    if (this.#shut) this.#part();
+    if (this.#fin === "sent") this.#part();
     else if (!this.#corked) this.halfClose();
   }
 
@@ -187,7 +191,7 @@ export class TcpChannel implements Channel {
     this.ended = true;
     this.#endDue = true;
     this.#catchUp();
-    if (this.#shut && !this.closed) this.#part();
+    if (this.#fin === "sent" && !this.closed) this.#part();
   }
 
   writable(): void {
@@ -195,13 +199,13 @@ export class TcpChannel implements Channel {
     if (!this.#blocked) return;
     this.#blocked = false;
     this.#flush();
-    if (this.backlog === 0 && !this.#blocked && !this.closed && !this.#shutting) this.#handlers?.drain?.();
+    if (this.backlog === 0 && !this.#blocked && !this.closed && this.#fin === "no") this.#handlers?.drain?.();
   }
 
   socketClosed(error: Error | undefined): void {
     if (this.closed) return;
     // Once our side is shut, Bun tells the other side's end only by this.
-    if (error === undefined && this.#shut) this.remoteEnded();
+    if (error === undefined && this.#fin === "sent") this.remoteEnded();
     this.#gone(error === undefined ? "" : BROKEN);
   }
 
@@ -255,14 +259,14 @@ export class TcpChannel implements Channel {
   // -------------------------------------------------------------- sending
 
   get #maySend(): boolean {
-    return !this.closed && !this.#shutting && !this.#finishing;
+    return !this.closed && this.#fin === "no" && !this.#finishing;
   }
 
   #uncork(): void {
     this.#corked = false;
     if (this.closed) return;
     if (!this.#blocked) this.#flush();
-    if (this.#finishing && !this.#shutting) this.halfClose();
+    if (this.#finishing && this.#fin === "no") this.halfClose();
   }
 
   #flush(): void {
@@ -280,8 +284,8 @@ export class TcpChannel implements Channel {
     }
     if (this.closed) return;
     if (!this.#blocked) this.#unblock();
-    if (!this.#shutting || this.#shut) return;
-    this.#shut = true;
+    if (this.#fin !== "due") return;
+    this.#fin = "sent";
     this.#socket.shutdown();
     this.#part();
   }
@@ -307,7 +311,7 @@ export class TcpChannel implements Channel {
   }
 
   #expire(): void {
-    if (this.#finishing && this.#shut) this.#socket.end();
+    if (this.#finishing && this.#fin === "sent") this.#socket.end();
     else this.destroy("it took too long");
     this.#gone("");
   }
@@ -331,6 +335,8 @@ export class TcpChannel implements Channel {
     return this.#deadlines.now();
   }
 }
+
+function nothing(): void {}
 
 /** Milliseconds for a person: `0.3 s`, `30 s`. */
 export function formatSeconds(ms: number): string {
