@@ -9,6 +9,7 @@ import { encodeFromTracker } from "../protocol/write.ts";
 import { Allowance } from "../rate.ts";
 import { plural, printable } from "../text.ts";
 import { addressFor } from "./answer-lines.ts";
+import { detached } from "./compact/texts.ts";
 import { OFFERS } from "./offers.ts";
 import type { Member, Presence, SessionClaim, Unasked } from "./shelf.ts";
 import type { Connection, TrackerReply, TrackerState } from "./state.ts";
@@ -59,7 +60,7 @@ export class AcceptedPeer implements Presence {
 
   constructor(id: string, key: string, connection: Connection, state: TrackerState) {
     this.id = id;
-    this.#key = key;
+    this.#key = detached(key);
     this.address = connection.address;
     this.via = connection.via;
     this.#connection = connection;
@@ -68,6 +69,10 @@ export class AcceptedPeer implements Presence {
 
   get extras(): boolean {
     return this.#connection.extras === true;
+  }
+
+  get fingerprint(): string | undefined {
+    return this.#connection.channel.secured?.fingerprint;
   }
 
   get hearsOffers(): boolean {
@@ -98,8 +103,7 @@ export class AcceptedPeer implements Presence {
     const { id, address } = this;
     const before = this.#member?.port;
     const { channel } = this.#connection;
-    const fingerprint = channel.secured?.fingerprint;
-    const own = { id, profile: 2 as const, address, agent, name, port, guests, presence: this, fingerprint };
+    const own = { id, profile: 2 as const, address, agent, name, port, guests, presence: this };
     this.#member = this.#state.put(own, records);
     if (before !== port) void this.#tryPort(this.#member);
     const pass = setup.credentials.passFor(id, channel);
@@ -253,8 +257,8 @@ export class AcceptedPeer implements Presence {
     const holder = member?.presence;
     if (member === undefined || holder === this || this.#member === undefined || !this.isPresent) return { verb: "NOT FOUND" };
     if (holder === undefined) return this.#callFromElsewhere(member, token);
-    const { port: own, fingerprint } = this.#member;
-    const self = { address: addressFor(this.#member, holder), port: own, fingerprint };
+    const { fingerprint } = this;
+    const self = { address: addressFor(this.#member, holder), port: this.#member.port, fingerprint };
     const isAllowed = this.#connection.host.connects.take(this.#state.clock.elapsed());
     return isAllowed && holder.ask({ ...self, token }) ? { verb: "OK" } : TOO_MANY_CONNECTS;
   }

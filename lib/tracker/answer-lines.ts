@@ -2,7 +2,7 @@
 
 import { type Address, isLoopback } from "../protocol/address.ts";
 import type { Page } from "../protocol/messages.ts";
-import { formatRecordAt } from "../protocol/record.ts";
+import { escapeValue, formatRecordAt } from "../protocol/record.ts";
 import type { Few } from "./compact/few.ts";
 import type { Member, Seer, SharedFile } from "./shelf.ts";
 
@@ -50,8 +50,10 @@ export function lineOf(file: SharedFile, seer: Seer, holders?: number): string {
   const reach = seer.extras && holder.reach === false ? ";reach=no" : "";
   const group = holders === undefined ? "" : `;holders=${holders}`;
   const id = seer.extras && holder.isTwin ? `;id=${holder.id}` : "";
-  const print = holder.fingerprint === undefined ? "" : `;fp=${holder.fingerprint}`;
-  return line + reach + group + id + print + (seer.knowsNames ? holder.end : ">");
+  const fingerprint = holder.presence?.fingerprint;
+  const print = fingerprint === undefined ? "" : `;fp=${fingerprint}`;
+  const by = seer.knowsNames && holder.name !== undefined ? `;by=${escapeValue(holder.name)}` : "";
+  return `${line}${reach}${group}${id}${print}${by}>`;
 }
 
 /** A member's address for this receiver. */

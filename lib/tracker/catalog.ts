@@ -1,20 +1,18 @@
 // Keeps the tracker's table of online peers and their records, by file name and by content. Knows no sockets and no clock.
 
-import { type Address, type Endpoint, hostOf, isIPv6, isLoopback } from "../protocol/address.ts";
+import { type Address, type Endpoint, isIPv6, isLoopback } from "../protocol/address.ts";
 import { formatFoundRecord } from "../protocol/basic.ts";
 import { FOLDER_TYPE } from "../protocol/folder.ts";
 import type { Page, PeerLine, Wish } from "../protocol/messages.ts";
-import { escapeValue, type FileName, isCounted, type Unplaced } from "../protocol/record.ts";
+import { type FileName, isCounted, type Unplaced } from "../protocol/record.ts";
 import { addressFor, fairly, lineOf, linesOf, pageOf } from "./answer-lines.ts";
 import { Circles } from "./circles.ts";
 import { eachOf, type Few, putIn, takeFrom } from "./compact/few.ts";
-import { NamedList } from "./compact/named-list.ts";
 import { SharedTexts } from "./compact/texts.ts";
 import { find } from "./find.ts";
 import { FindIndex } from "./find-index.ts";
 import { ReadyAnswers } from "./ready-answers.ts";
-import { haveOf, type Listed, type Member, type Seer, SharedFile, type Shelf } from "./shelf.ts";
-import { Twins } from "./twins.ts";
+import { haveOf, type Listed, type Member, type Seer, SharedFile, Shelf } from "./shelf.ts";
 
 /** The lines of an answer to FIND that take as long as one step of a search: about a millisecond. */
 const LINES_A_STEP = 250;
@@ -32,8 +30,6 @@ export class Catalog {
   readonly #byRoot = new Map<string, Few<SharedFile>>();
   readonly #index: FindIndex<SharedFile>;
   readonly #texts = new SharedTexts();
-  /** Peers behind one router, which are told apart by their ids. */
-  readonly #twins = new Twins((shelf) => this.#forgetAnswers(shelf));
   readonly #answers = new ReadyAnswers();
   readonly #circles = new Circles<SharedFile>();
   #files = 0;
@@ -91,24 +87,11 @@ export class Catalog {
   put(member: Member, records: Unplaced[]): Member {
     let shelf = this.#shelves.get(member.id);
     if (shelf === undefined) {
-      const host = hostOf(member.address);
-      const end = member.name === undefined ? ">" : `;by=${escapeValue(member.name)}>`;
-      shelf = {
-        ...member,
-        host,
-        end,
-        reach: undefined,
-        isTwin: false,
-        records: new NamedList(),
-        parts: 0,
-        enclosed: 0,
-        uncounted: 0,
-        bytes: 0n,
-      };
+      shelf = new Shelf(member, this.#texts);
       this.#shelves.set(shelf.id, shelf);
       putIn(this.#byAddress, shelf.address, shelf);
       if (isLoopback(member.address)) this.#here.add(member.address);
-      this.#twins.add(shelf);
+      this.#markTwins(shelf);
       this.onChange?.(shelf);
     } else {
       const kept = new Set(records.map(({ name }) => name));
@@ -116,9 +99,10 @@ export class Catalog {
       if (shelf.port !== member.port) {
         // The answers that are kept ready have the old port.
         this.#forgetAnswers(shelf);
-        this.#twins.remove(shelf);
+        const { address, port } = shelf;
         shelf.port = member.port;
-        this.#twins.add(shelf);
+        this.#markTwins({ address, port });
+        this.#markTwins(shelf);
         this.onChange?.(shelf);
       }
     }
@@ -180,10 +164,10 @@ export class Catalog {
     this.#clear(shelf);
     this.#circles.forget(id);
     this.#shelves.delete(id);
-    this.#twins.remove(shelf);
     const { profile, address, agent, name, since, port, tracker } = shelf;
     this.onChange?.(shelf);
     takeFrom(this.#byAddress, address, shelf);
+    this.#markTwins(shelf);
     if (!this.#byAddress.has(address)) this.#here.delete(address);
     return { id, profile, address, agent, name, since, port, ...(tracker === undefined ? {} : { tracker }) };
   }
@@ -358,6 +342,17 @@ export class Catalog {
       });
     }
     return lines;
+  }
+
+  /** Notes which FT/2 peers have this address and port together with others. */
+  #markTwins({ address, port }: Endpoint): void {
+    const there: Shelf[] = [];
+    for (const shelf of eachOf(this.#byAddress.get(address))) if (shelf.profile === 2 && shelf.port === port) there.push(shelf);
+    for (const shelf of there) {
+      if (shelf.isTwin === there.length > 1) continue;
+      shelf.isTwin = there.length > 1;
+      this.#forgetAnswers(shelf);
+    }
   }
 
   /** The answers with records of this peer are made anew. */

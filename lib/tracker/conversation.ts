@@ -13,6 +13,7 @@ import { type FileName, isCounted } from "../protocol/record.ts";
 import { encodeFromTracker } from "../protocol/write.ts";
 import { AcceptedPeer, type PeerRequest, TOO_LATE } from "./accepted.ts";
 import { registerBasic, removeBasic, searchBasic } from "./basic-peers.ts";
+import { detached } from "./compact/texts.ts";
 import { SAID_BYE } from "./events.ts";
 import { type Connection, DISMISSED, type TrackerReply, type TrackerState } from "./state.ts";
 import { type Host, SLICE_MS } from "./work/hosts.ts";
@@ -338,7 +339,7 @@ export class Conversation implements ChannelHandlers, Connection {
     this.hearsRevoked = hello.key !== undefined;
     const { limits, setup } = this.#state;
     const { name, announced, guests, credentials, group } = setup;
-    if (hello.home !== credentials.key) this.home = hello.home;
+    if (hello.home !== credentials.key) this.home = detached(hello.home);
     const results = limits.mostResults === RESULTS_LIMIT ? {} : { results: limits.mostResults };
     const more = { ...results, ...(guests ? { guests } : {}), group: group?.name };
     const extras = this.extras ? { announced, offers: true, ...more } : {};

@@ -1,11 +1,11 @@
 // Describes a peer that is online as the tracker sees it: its connection, its records, and how it receives answers.
 
-import type { Address } from "../protocol/address.ts";
+import { type Address, hostOf } from "../protocol/address.ts";
 import type { CallBack, Profile } from "../protocol/messages.ts";
 import { type FileName, modifiedOf, type Unplaced } from "../protocol/record.ts";
 import type { encodeFromTracker } from "../protocol/write.ts";
 import type { Allowance } from "../rate.ts";
-import type { NamedList } from "./compact/named-list.ts";
+import { NamedList } from "./compact/named-list.ts";
 import { detached, type SharedTexts } from "./compact/texts.ts";
 import type { Findable } from "./find-index.ts";
 
@@ -27,8 +27,6 @@ export interface Member {
   readonly guests?: boolean | undefined;
   /** FT/1 peers have none, and peers of other trackers. */
   readonly presence?: Presence | undefined;
-  /** In a private room: the fingerprint of its certificate. */
-  readonly fingerprint?: string | undefined;
   /** Another tracker that shares its index, when the peer is online there. */
   readonly tracker?: string | undefined;
 }
@@ -41,6 +39,8 @@ export type Unasked = Extract<
 
 /** The connection of an FT/2 peer that is online, as the requests of other peers reach it. */
 export interface Presence extends Seer {
+  /** In a private room: the fingerprint of its certificate. */
+  readonly fingerprint: string | undefined;
   /** Asks the peer to connect to another one; false when it gets too many such requests. */
   ask(call: CallBack): boolean;
   /** Whether the claim shows that it is the same peer, on another connection. */
@@ -81,24 +81,45 @@ export interface Seer {
 }
 
 /** A member and its records by name, in the order in which they came. */
-export interface Shelf extends Member {
+export class Shelf implements Member {
+  readonly id: string;
+  readonly profile: Profile;
+  readonly address: Address;
+  readonly agent: string;
+  readonly name: string | undefined;
+  readonly since: number;
   port: number;
   reach: boolean | undefined;
-  readonly records: NamedList<SharedFile>;
-  /** Records of files that the peer is still fetching. */
-  parts: number;
-  /** Whole files that are not shown to everybody. */
-  enclosed: number;
-  /** Records that do not count towards its limit: of unfinished files, and of whole ones beyond the limit. */
-  uncounted: number;
-  /** Bytes of its whole files. A sum of several sizes may be no exact `number`. */
-  bytes: bigint;
-  /** The end of its records for a receiver that knows names: `;by=Ben>`, or `>`. */
-  readonly end: string;
-  /** Another FT/2 peer has the same address and port: both are behind one router. */
-  isTwin: boolean;
+  readonly guests: boolean | undefined;
+  readonly presence: Presence | undefined;
+  readonly tracker: string | undefined;
   /** An IPv4 address or the network of an IPv6 address. One host can be several peers, but each host counts once. */
   readonly host: string;
+  readonly records = new NamedList<SharedFile>();
+  /** Records of files that the peer is still fetching. */
+  parts = 0;
+  /** Whole files that are not shown to everybody. */
+  enclosed = 0;
+  /** Records that do not count towards its limit: of unfinished files, and of whole ones beyond the limit. */
+  uncounted = 0;
+  /** Bytes of its whole files. A sum of several sizes may be no exact `number`. */
+  bytes = 0n;
+  /** Another FT/2 peer has the same address and port: both are behind one router, and are told apart by their ids. */
+  isTwin = false;
+
+  constructor(member: Member, texts: SharedTexts) {
+    this.id = member.id;
+    this.profile = member.profile;
+    this.address = member.address;
+    this.agent = texts.of(member.agent);
+    this.name = detached(member.name);
+    this.since = member.since;
+    this.port = member.port;
+    this.guests = member.guests;
+    this.presence = member.presence;
+    this.tracker = member.tracker;
+    this.host = hostOf(member.address);
+  }
 }
 
 /** What only few records say. */

@@ -21,7 +21,8 @@ export class SharedTexts {
     const known = this.#texts.get(text);
     if (known !== undefined) return known;
     if (this.#texts.size >= TEXTS_KEPT) this.#texts.clear();
-    this.#texts.set(text, text);
-    return text;
+    const own = detached(text);
+    this.#texts.set(own, own);
+    return own;
   }
 }
