@@ -3,7 +3,7 @@
 import { type Address, isLoopback } from "../protocol/address.ts";
 import type { Page } from "../protocol/messages.ts";
 import { escapeValue, formatRecordAt } from "../protocol/record.ts";
-import type { Few } from "./compact/few.ts";
+import { eachOf, type Few, sizeOf } from "./compact/few.ts";
 import type { Member, Seer, SharedFile } from "./shelf.ts";
 
 /**
@@ -12,13 +12,13 @@ import type { Member, Seer, SharedFile } from "./shelf.ts";
  * first, then those that came first.
  */
 export function* fairly(files: Few<SharedFile> | undefined): Generator<SharedFile, void> {
-  if (!(files instanceof Map)) {
-    if (files !== undefined) yield files;
+  if (sizeOf(files) < 2) {
+    yield* eachOf(files);
     return;
   }
   const byHost = new Map<string, SharedFile[]>();
   for (const verified of [true, false]) {
-    for (const file of files.values()) {
+    for (const file of eachOf(files)) {
       if ((file.root !== undefined) !== verified) continue;
       const own = byHost.get(file.holder.host);
       if (own === undefined) byHost.set(file.holder.host, [file]);

@@ -1,10 +1,14 @@
-// Keeps sets that mostly have one member, and need no memory of their own until they have two.
+// Keeps sets that mostly have one member or a few. One member needs no memory of its own, a few are in an array, more in a Map.
 //
-// A Set or Map each would be simpler. Most names have one record and most contents one name, and a Set or Map with one member
-// takes 264 bytes: together they would be more than half of the memory of a record.
+// A Set or Map each would be simpler. Most names have one record and most contents one name: a Set or Map with one member takes 264
+// bytes, and together they would be more than half of the memory of a record. One with nine members takes 900 bytes, an array of them 130;
+// each file that some people share has four such sets.
 
-/** One object, or several by their keys, in the order in which they came. */
-export type Few<One extends object> = One | Map<unknown, One>;
+/** One object, or several in the order in which they came. Members have different keys. */
+export type Few<One extends object> = One | One[] | Map<unknown, One>;
+
+/** The most members that are kept in an array. To look through that number takes no longer than a Map. */
+const MOST_IN_ARRAY = 16;
 
 /** The key of a member. Without one, the member is its own key. */
 type KeyOf<One> = (one: One) => unknown;
@@ -12,19 +16,28 @@ type KeyOf<One> = (one: One) => unknown;
 /** The set with the member `one` added. It replaces a member with the same key. */
 export function withOne<One extends object>(few: Few<One> | undefined, one: One, keyOf: KeyOf<One> = itself): Few<One> {
   if (few === undefined) return one;
-  return (few instanceof Map ? few : new Map([[keyOf(few), few]])).set(keyOf(one), one);
+  if (few instanceof Map) return few.set(keyOf(one), one);
+  const all = Array.isArray(few) ? few : [few];
+  const place = placeOf(all, keyOf(one), keyOf);
+  if (place >= 0) all[place] = one;
+  else all.push(one);
+  if (all.length > MOST_IN_ARRAY) return new Map(all.map((each) => [keyOf(each), each]));
+  return all.length === 1 ? one : all;
 }
 
-/** The set without the member `one`; undefined if it was the only member. */
+/** The set without the member `one`; undefined if it was the only member. A caller that goes through the members still gets the others. */
 export function withoutOne<One extends object>(
   few: Few<One> | undefined,
   one: One,
   keyOf: KeyOf<One> = itself,
 ): Few<One> | undefined {
-  if (!(few instanceof Map)) return few !== undefined && keyOf(few) === keyOf(one) ? undefined : few;
-  few.delete(keyOf(one));
-  const [only] = few.values();
-  return few.size > 1 ? few : only;
+  if (few instanceof Map) {
+    few.delete(keyOf(one));
+    const [only] = few.values();
+    return few.size > 1 ? few : only;
+  }
+  const others = [...eachOf(few)].filter((each) => keyOf(each) !== keyOf(one));
+  return others.length > 1 ? others : others[0];
 }
 
 /** Adds a member to the set that a key has in a table. */
@@ -47,35 +60,47 @@ export function takeFrom<Key, One extends object>(
 /** The member with this key. */
 export function oneOf<One extends object>(few: Few<One> | undefined, key: unknown, keyOf: KeyOf<One>): One | undefined {
   if (few instanceof Map) return few.get(key);
+  if (Array.isArray(few)) return few[placeOf(few, key, keyOf)];
   return few !== undefined && keyOf(few) === key ? few : undefined;
 }
 
 /** The members, in the order in which they came. */
 export function eachOf<One extends object>(few: Few<One> | undefined): Iterable<One> {
   if (few === undefined) return [];
-  return few instanceof Map ? few.values() : [few];
+  if (few instanceof Map) return few.values();
+  return Array.isArray(few) ? few : [few];
 }
 
 /** The number of members. */
 export function sizeOf(few: Few<object> | Tally): number {
   if (few instanceof Map) return few.size;
+  if (Array.isArray(few)) return few.length;
   return few === undefined ? 0 : 1;
+}
+
+function placeOf<One>(all: One[], key: unknown, keyOf: KeyOf<One>): number {
+  return all.findIndex((one) => keyOf(one) === key);
 }
 
 function itself<One>(one: One): unknown {
   return one;
 }
 
-/** How often each text is counted: one text once, or several by their numbers. Most contents have one holder, which needs no Map. */
-export type Tally = string | Map<string, number> | undefined;
+/** How often each text is counted: one text once, a few texts once each, or several by their numbers. */
+export type Tally = string | string[] | Map<string, number> | undefined;
 
 /** The tally after one text was added (1) or removed (-1). */
 export function counted(tally: Tally, text: string, by: 1 | -1): Tally {
   if (tally === undefined) return by === 1 ? text : undefined;
-  if (typeof tally === "string" && by === -1) return tally === text ? undefined : tally;
-  const counts = tally instanceof Map ? tally : new Map([[tally, 1]]);
-  const count = (counts.get(text) ?? 0) + by;
-  if (count <= 0) counts.delete(text);
-  else counts.set(text, count);
-  return counts.size === 0 ? undefined : counts;
+  if (!(tally instanceof Map)) {
+    const texts = Array.isArray(tally) ? tally : [tally];
+    const others = texts.filter((each) => each !== text);
+    if (by === -1) return others.length > 1 ? others : others[0];
+    if (others.length === texts.length && texts.length < MOST_IN_ARRAY) return [...texts, text];
+    return counted(new Map(texts.map((each) => [each, 1])), text, by);
+  }
+  const count = (tally.get(text) ?? 0) + by;
+  if (count <= 0) tally.delete(text);
+  else tally.set(text, count);
+  return tally.size === 0 ? undefined : tally;
 }
