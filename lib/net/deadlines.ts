@@ -1,19 +1,20 @@
 // Checks the deadlines of all connections with one timer. Bun's socket timeout fires once, on a grid of four seconds, and closes nothing.
 
 import { type Clock, RunningTime } from "../clock.ts";
+import { Crowd, type Placed } from "../crowd.ts";
 
 /** The time between two checks of every connection. Milliseconds. */
 const CHECK_EVERY_MS = 200;
 
-export interface HasDeadlines {
-  /** Called at every turn. `now` is that of `Deadlines`. */
+export interface HasDeadlines extends Placed {
+  /** Called at every turn, sometimes twice. `now` is that of `Deadlines`. */
   check(now: number): void;
 }
 
 export class Deadlines {
   readonly #clock: Clock;
   readonly #time: RunningTime;
-  readonly #watched = new Set<HasDeadlines>();
+  readonly #watched = new Crowd<HasDeadlines>();
   #cancel: (() => void) | undefined;
 
   constructor(clock: Clock) {

@@ -30,6 +30,8 @@ export class TcpChannel implements Channel {
   readonly remote: Endpoint;
   closed = false;
   ended = false;
+  /** Its place among the connections that have deadlines. */
+  place = -1;
   /** Set by the TLS handshake, before anybody gets the channel. */
   secured: Secured | undefined;
   readonly #socket: Socket<TcpChannel>;
@@ -47,10 +49,8 @@ export class TcpChannel implements Channel {
   #stall = USUAL_STALL_MS;
   #excess = NEVER;
   #backlogLimit = USUAL_BACKLOG;
-  /** When bytes last came, as far as `check` has noticed. */
+  /** When bytes last came. NaN: after the last check. */
   #receivedAt: number;
-  /** Bytes came since the last check. */
-  #heard = false;
 
   /** The other side has ended, and the handlers have not been told yet. */
   #endDue = false;
@@ -171,7 +171,7 @@ export class TcpChannel implements Channel {
   // -------------------------------------------------------------- called by the socket's events, and by Deadlines
 
   received(chunk: Uint8Array): void {
-    this.#heard = true;
+    this.#receivedAt = Number.NaN;
     if (this.#finishing && !this.closed) this.#throwAway(chunk.length);
     if (this.#finishing || this.closed) return;
     if (this.#handlers === undefined) {
@@ -210,8 +210,7 @@ export class TcpChannel implements Channel {
   }
 
   check(now: number): void {
-    if (this.#heard) this.#receivedAt = now;
-    this.#heard = false;
+    if (Number.isNaN(this.#receivedAt)) this.#receivedAt = now;
     const waitedFrom = this.#outgoing?.takenAt ?? now;
     if (now - waitedFrom > this.#stall) this.destroy(`it took no byte for ${formatSeconds(this.#stall)}`);
     else if (now > this.#deadlineAt) this.#expire();

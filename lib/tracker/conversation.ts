@@ -69,6 +69,8 @@ export class Conversation implements ChannelHandlers, Connection {
   readonly address: Address;
   readonly via: Address;
   readonly host: Host;
+  /** Its place among the tracker's connections. */
+  place = -1;
   /** It has said `extras=1`. */
   extras = false;
   /** It has said `name=`. */

@@ -2,6 +2,7 @@
 // of these is reported to the operator. The records of the peers are in catalog.ts.
 
 import type { Clock } from "../clock.ts";
+import { Crowd, type Placed } from "../crowd.ts";
 import { ProtocolError } from "../error.ts";
 import type { Channel, Dial } from "../net/channel.ts";
 import type { Address } from "../protocol/address.ts";
@@ -39,7 +40,7 @@ const FIND_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1
 export type TrackerReply = Parameters<typeof encodeFromTracker>[0];
 
 /** A conversation as its peer, the operator and the tracker see it. */
-export interface Connection extends Seer {
+export interface Connection extends Seer, Placed {
   readonly channel: Channel;
   readonly host: Host;
   /** It is with an FT/2 peer that is online. */
@@ -95,7 +96,7 @@ export class TrackerState {
   readonly watches: Watches;
   readonly offers: Offers;
   readonly mutes = new Mutes();
-  readonly connections = new Set<Connection>();
+  readonly connections = new Crowd<Connection>();
   /** Empty inboxes of FT/2. Most peers are silent most of the time, so a few inboxes serve all of them. */
   readonly spareInboxes: TrackerInbox[] = [];
   readonly hosts: Hosts;

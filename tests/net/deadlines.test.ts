@@ -8,6 +8,7 @@ test("Deadlines: the time in which this program was stopped counts against nobod
   const from = deadlines.now();
   let last = 0;
   const watched = {
+    place: -1,
     check: (now: number) => {
       last = now - from;
     },

@@ -1,7 +1,7 @@
 // Knows which other trackers are in this tracker's group, and tells the peers.
 
 import type { GroupTracker } from "../../protocol/group.ts";
-import type { Connection, TrackerState } from "../state.ts";
+import type { Connection } from "../state.ts";
 
 /** Where a group hears of its trackers. Of a tracker that several know, it counts that its passes are good. */
 export interface GroupSource {
@@ -36,7 +36,7 @@ export class Group {
   }
 
   /** Tells every peer, if there are other trackers than before. */
-  changed({ connections }: Pick<TrackerState, "connections">): void {
+  changed({ connections }: { connections: Iterable<Connection> }): void {
     const { trackers } = this;
     const told = JSON.stringify(trackers);
     if (told === this.#told) return;
