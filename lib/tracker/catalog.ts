@@ -7,12 +7,12 @@ import type { Page, PeerLine, Wish } from "../protocol/messages.ts";
 import { type FileName, isCounted, type Unplaced } from "../protocol/record.ts";
 import { addressFor, fairly, lineOf, linesOf, pageOf } from "./answer-lines.ts";
 import { Circles } from "./circles.ts";
-import { eachOf, type Few, putIn, takeFrom } from "./compact/few.ts";
+import { eachOf, type Few, putIn, takeFrom, withOne, withoutOne } from "./compact/few.ts";
 import { SharedTexts } from "./compact/texts.ts";
 import { find } from "./find.ts";
 import { FindIndex } from "./find-index.ts";
 import { ReadyAnswers } from "./ready-answers.ts";
-import { haveOf, type Listed, type Member, type Seer, SharedFile, Shelf } from "./shelf.ts";
+import { haveOf, type Listed, type Member, nameOf, type Seer, SharedFile, Shelf } from "./shelf.ts";
 
 /** The lines of an answer to FIND that take as long as one step of a search: about a millisecond. */
 const LINES_A_STEP = 250;
@@ -58,9 +58,9 @@ export class Catalog {
   /** The peers of each tracker and their whole files; those of this tracker under undefined. */
   countsByTracker(): Map<string | undefined, { peers: number; files: number }> {
     const counts = new Map<string | undefined, { peers: number; files: number }>();
-    for (const { tracker, records, parts } of this.#shelves.values()) {
+    for (const { tracker, count, parts } of this.#shelves.values()) {
       const { peers, files } = counts.get(tracker) ?? { peers: 0, files: 0 };
-      counts.set(tracker, { peers: peers + 1, files: files + records.size - parts });
+      counts.set(tracker, { peers: peers + 1, files: files + count - parts });
     }
     return counts;
   }
@@ -95,7 +95,7 @@ export class Catalog {
       this.onChange?.(shelf);
     } else {
       const kept = new Set(records.map(({ name }) => name));
-      for (const file of shelf.records.values()) if (!kept.has(file.name)) this.#forget(shelf, file);
+      for (const file of eachOf(shelf.records)) if (!kept.has(file.name)) this.#forget(shelf, file);
       if (shelf.port !== member.port) {
         // The answers that are kept ready have the old port.
         this.#forgetAnswers(shelf);
@@ -115,7 +115,7 @@ export class Catalog {
     const shelf = this.#shelves.get(id);
     if (shelf === undefined) return;
     for (const name of gone) {
-      const file = shelf.records.get(name);
+      const file = shelf.record(name);
       if (file !== undefined) this.#forget(shelf, file);
     }
     for (const record of records) this.#shelve(shelf, record);
@@ -123,18 +123,17 @@ export class Catalog {
 
   /** The records of a peer, or the one of this name. */
   recordsOf(id: string, name?: FileName): Iterable<SharedFile> {
-    const records = this.#shelves.get(id)?.records;
-    if (name === undefined) return records?.values() ?? [];
-    return [records?.get(name) ?? []].flat();
+    const shelf = this.#shelves.get(id);
+    return eachOf(name === undefined ? shelf?.records : shelf?.record(name));
   }
 
   /** Adds a record to a peer's list, or renews the record of that name; false when the list is full. */
   add(id: string, record: Unplaced, maxFiles: number): boolean {
     const shelf = this.#shelves.get(id);
     if (shelf === undefined) return false;
-    const old = shelf.records.get(record.name);
+    const old = shelf.record(record.name);
     const uncounted = shelf.uncounted - (old === undefined || isCounted(old) ? 0 : 1);
-    const files = shelf.records.size - (old === undefined ? 0 : 1) - uncounted;
+    const files = shelf.count - (old === undefined ? 0 : 1) - uncounted;
     if (isCounted(record) ? files >= maxFiles : uncounted >= MAX_UNCOUNTED || this.isLast(id, record.name)) return false;
     this.#shelve(shelf, record);
     return true;
@@ -143,14 +142,14 @@ export class Catalog {
   /** Whether this is the only file of a peer that counts. */
   isLast(id: string, name: FileName): boolean {
     const shelf = this.#shelves.get(id);
-    const file = shelf?.records.get(name);
-    return shelf !== undefined && file !== undefined && isCounted(file) && shelf.records.size - shelf.uncounted === 1;
+    const file = shelf?.record(name);
+    return shelf !== undefined && file !== undefined && isCounted(file) && shelf.count - shelf.uncounted === 1;
   }
 
   /** Takes a record off a peer's list. The last one that counts stays. */
   drop(id: string, name: FileName): "dropped" | "missing" | "last" {
     const shelf = this.#shelves.get(id);
-    const file = shelf?.records.get(name);
+    const file = shelf?.record(name);
     if (shelf === undefined || file === undefined) return "missing";
     if (this.isLast(id, name)) return "last";
     this.#forget(shelf, file);
@@ -205,7 +204,7 @@ export class Catalog {
 
   /** The record of a content of which a peer has the whole. */
   wholeOf(id: string, root: string): SharedFile | undefined {
-    return Iterator.from(this.#shelves.get(id)?.records.values() ?? []).find((file) => file.root === root && !file.part);
+    return Iterator.from(eachOf(this.#shelves.get(id)?.records)).find((file) => file.root === root && !file.part);
   }
 
   /** From now on a peer is shown the records with this token. */
@@ -308,8 +307,8 @@ export class Catalog {
       if (lines.length >= limit) break;
       if (shelf === undefined) break;
       const isOpen = shelf.enclosed === 0 && shelf.parts === 0;
-      const records = isOpen ? shelf.records.values() : [...this.#seen(shelf.records.values(), seer)];
-      const count = Array.isArray(records) ? records.length : shelf.records.size;
+      const records = isOpen ? eachOf(shelf.records) : [...this.#seen(eachOf(shelf.records), seer)];
+      const count = Array.isArray(records) ? records.length : shelf.count;
       if (skip < count) lines.push(...linesOf(records, { offset: skip, limit: limit - lines.length }, seer));
       skip = Math.max(0, skip - count);
     }
@@ -319,7 +318,7 @@ export class Catalog {
   /** Every peer online with its records that are for everybody. */
   *everything(): Generator<{ member: Member; files: IteratorObject<Listed> }, void> {
     for (const shelf of this.#shelves.values()) {
-      yield { member: shelf, files: Iterator.from(shelf.records.values()).filter(({ only }) => only === undefined) };
+      yield { member: shelf, files: Iterator.from(eachOf(shelf.records)).filter(({ only }) => only === undefined) };
     }
   }
 
@@ -327,12 +326,12 @@ export class Catalog {
   who({ offset, limit }: Page, seer: Seer): PeerLine[] {
     const lines: PeerLine[] = [];
     for (const shelf of pageOf(this.#shelves.values(), { offset, limit })) {
-      const { id, port, agent, since, reach, records, parts, enclosed, bytes, name } = shelf;
+      const { id, port, agent, since, reach, count, parts, enclosed, bytes, name } = shelf;
       lines.push({
         id,
         address: addressFor(shelf, seer),
         port,
-        files: records.size - parts - enclosed,
+        files: count - parts - enclosed,
         bytes: Math.min(Number(bytes), Number.MAX_SAFE_INTEGER),
         agent,
         since: new Date(since).toISOString(),
@@ -357,15 +356,15 @@ export class Catalog {
 
   /** The answers with records of this peer are made anew. */
   #forgetAnswers(shelf: Shelf): void {
-    for (const { name } of shelf.records.values()) this.#answers.forget(name);
+    for (const { name } of eachOf(shelf.records)) this.#answers.forget(name);
   }
 
   /** Puts a record at the end of a list, or replaces the record of the same name where it is. */
   #shelve(shelf: Shelf, record: Unplaced): void {
-    let file = shelf.records.get(record.name);
+    let file = shelf.record(record.name);
     if (file === undefined) {
       file = new SharedFile(record, shelf, this.#texts);
-      shelf.records.add(file);
+      shelf.records = withOne(shelf.records, file, nameOf);
       putIn(this.#byName, file.name, file);
       if (file.root !== undefined) putIn(this.#byRoot, file.root, file);
     } else {
@@ -392,12 +391,12 @@ export class Catalog {
 
   /** Takes all records off a list. */
   #clear(shelf: Shelf): void {
-    for (const file of shelf.records.values()) this.#forget(shelf, file);
+    for (const file of eachOf(shelf.records)) this.#forget(shelf, file);
   }
 
   #forget(shelf: Shelf, file: SharedFile): void {
     const { name, root } = file;
-    shelf.records.delete(name);
+    shelf.records = withoutOne(shelf.records, file, nameOf);
     takeFrom(this.#byName, name, file);
     if (root !== undefined) takeFrom(this.#byRoot, root, file);
     this.#unfind(file);

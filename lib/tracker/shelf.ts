@@ -5,7 +5,7 @@ import type { CallBack, Profile } from "../protocol/messages.ts";
 import { type FileName, modifiedOf, type Unplaced } from "../protocol/record.ts";
 import type { encodeFromTracker } from "../protocol/write.ts";
 import type { Allowance } from "../rate.ts";
-import { NamedList } from "./compact/named-list.ts";
+import { type Few, oneOf, sizeOf } from "./compact/few.ts";
 import { detached, type SharedTexts } from "./compact/texts.ts";
 import type { Findable } from "./find-index.ts";
 
@@ -95,7 +95,8 @@ export class Shelf implements Member {
   readonly tracker: string | undefined;
   /** An IPv4 address or the network of an IPv6 address. One host can be several peers, but each host counts once. */
   readonly host: string;
-  readonly records = new NamedList<SharedFile>();
+  /** By name. */
+  records: Few<SharedFile> | undefined;
   /** Records of files that the peer is still fetching. */
   parts = 0;
   /** Whole files that are not shown to everybody. */
@@ -120,6 +121,21 @@ export class Shelf implements Member {
     this.tracker = member.tracker;
     this.host = hostOf(member.address);
   }
+
+  /** The number of its records. */
+  get count(): number {
+    return sizeOf(this.records);
+  }
+
+  /** Its record of this name. */
+  record(name: FileName): SharedFile | undefined {
+    return oneOf(this.records, name, nameOf);
+  }
+}
+
+/** The key of a record in its holder's list. */
+export function nameOf({ name }: SharedFile): FileName {
+  return name;
 }
 
 /** What only few records say. */
