@@ -1,4 +1,5 @@
-// Keeps the tracker's table of online peers and their records, by file name and by content. Knows no sockets and no clock.
+// Keeps the tracker's table of online peers and their records by file name. Their contents are in find-index.ts, and what is not for
+// everybody in circles.ts. Knows no sockets and no clock.
 
 import { type Address, type Endpoint, isIPv6, isLoopback } from "../protocol/address.ts";
 import { formatFoundRecord } from "../protocol/basic.ts";
@@ -27,11 +28,12 @@ export class Catalog {
   /** The loopback addresses of peers. For another peer, the tracker's own address may stand for one of these. */
   readonly #here = new Set<Address>();
   readonly #byName = new Map<FileName, Few<SharedFile>>();
-  readonly #byRoot = new Map<string, Few<SharedFile>>();
   readonly #index: FindIndex<SharedFile>;
   readonly #texts = new SharedTexts();
   readonly #answers = new ReadyAnswers();
   readonly #circles = new Circles<SharedFile>();
+  /** The number of records that have come. */
+  #arrivals = 0;
   #files = 0;
   #bytes = 0n;
   #fetching = 0;
@@ -262,7 +264,16 @@ export class Catalog {
 
   /** A page of the records of one content, whatever its holders call it. */
   holders(root: string, page: Page, seer: Seer): string[] {
-    return linesOf(this.#seen(fairly(this.#byRoot.get(root)), seer), page, seer);
+    return linesOf(fairly(this.#ofContent(root, seer)), page, seer);
+  }
+
+  /** The records of one content that a seer is shown, in the order in which they came. */
+  #ofContent(root: string, { id }: Seer): SharedFile[] {
+    const contents = [...this.#index.contentsOf(root)];
+    const open = contents.flatMap(({ titles }) => [...eachOf(titles)].flatMap(({ records }) => [...eachOf(records)]));
+    const own = [...this.recordsOf(id ?? "")].filter(({ only }) => only !== undefined);
+    const enclosed = [...new Set([...this.#circles.seenBy(id), ...own])].filter((file) => file.root === root);
+    return [...open, ...enclosed].sort((a, b) => a.arrival - b.arrival);
   }
 
   #seen(files: Iterable<SharedFile>, { id }: Seer): Iterable<SharedFile> {
@@ -271,7 +282,7 @@ export class Catalog {
 
   /** Where a guest may download the whole of a content: from peers that agree and can be reached at an address of the guest's kind. */
   forGuests(root: string, seer: Seer): Endpoint[] {
-    return [...this.#seen(eachOf(this.#byRoot.get(root)), seer)].flatMap(({ part, holder }) => {
+    return this.#ofContent(root, seer).flatMap(({ part, holder }) => {
       const address = addressFor(holder, seer);
       const mayServe = holder.guests && holder.reach !== false && !holder.isTwin && isIPv6(address) === isIPv6(seer.address);
       return mayServe && !part ? [{ address, port: holder.port }] : [];
@@ -283,8 +294,8 @@ export class Catalog {
    * does not go on to the end must call `return`.
    */
   *find(wish: Wish, seer: Seer): Generator<undefined, { lines: string[]; total: number }> {
-    const among = wish.root === undefined ? undefined : eachOf(this.#byRoot.get(wish.root));
-    const isOpen = ({ root }: SharedFile) => [...eachOf(this.#byRoot.get(root ?? ""))].some(({ only, part }) => !only && !part);
+    const among = wish.root === undefined ? undefined : this.#ofContent(wish.root, seer);
+    const isOpen = ({ root }: SharedFile) => [...this.#index.contentsOf(root)].some(({ holders }) => holders > 0);
     const enclosed = this.#circles.find(wish, seer.id).filter(({ file }) => !wish.group || !isOpen(file));
     const first = enclosed.slice(wish.offset, wish.offset + wish.limit);
     const page = { offset: Math.max(0, wish.offset - enclosed.length), limit: wish.limit - first.length };
@@ -364,9 +375,9 @@ export class Catalog {
     let file = shelf.record(record.name);
     if (file === undefined) {
       file = new SharedFile(record, shelf, this.#texts);
+      file.arrival = ++this.#arrivals;
       shelf.records = withOne(shelf.records, file, nameOf);
       putIn(this.#byName, file.name, file);
-      if (file.root !== undefined) putIn(this.#byRoot, file.root, file);
     } else {
       const { name, root } = file;
       const have = haveOf(record);
@@ -378,10 +389,7 @@ export class Catalog {
       this.#unfind(file);
       this.#count(shelf, file, -1);
       file.change(record, this.#texts);
-      if (file.root !== root) {
-        if (root !== undefined) takeFrom(this.#byRoot, root, file);
-        if (file.root !== undefined) putIn(this.#byRoot, file.root, file);
-      }
+      if (file.root !== root) file.arrival = ++this.#arrivals;
     }
     if (file.only === undefined) this.#index.add(file);
     else this.#circles.add(file);
@@ -395,10 +403,9 @@ export class Catalog {
   }
 
   #forget(shelf: Shelf, file: SharedFile): void {
-    const { name, root } = file;
+    const { name } = file;
     shelf.records = withoutOne(shelf.records, file, nameOf);
     takeFrom(this.#byName, name, file);
-    if (root !== undefined) takeFrom(this.#byRoot, root, file);
     this.#unfind(file);
     this.#count(shelf, file, -1);
   }

@@ -60,12 +60,17 @@ export class Circles<File extends Enclosed> {
     return id !== undefined && (holder.id === id || this.#told.get(id)?.has(only) === true);
   }
 
+  /** The records of the circles of a peer. */
+  seenBy(id: string | undefined): File[] {
+    const tokens = id === undefined ? undefined : this.#told.get(id);
+    return [...(tokens ?? [])].flatMap((token) => [...eachOf(this.#byToken.get(token))]);
+  }
+
   /** The records with a token that a peer sees, and that fit its words and filters. Throws a `ProtocolError` about words that are no search. */
   find(wish: Wish, id: string | undefined): EnclosedFound<File>[] {
-    const tokens = id === undefined ? undefined : this.#told.get(id);
-    if (tokens === undefined) return [];
+    const seen = this.seenBy(id);
+    if (seen.length === 0) return [];
     const { isFit } = fitOf(wish);
-    const seen = [...tokens].flatMap((token) => [...eachOf(this.#byToken.get(token))]);
     const contents = Map.groupBy(seen, (file) => (file.root === undefined ? file : `${file.root} ${file.size}`));
     return [...contents.values()].flatMap((files) => {
       const holders = files.filter(({ part }) => !part).length;

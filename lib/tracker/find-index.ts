@@ -131,6 +131,11 @@ export class FindIndex<Item extends Findable<Item>> {
     return this.#blocks;
   }
 
+  /** The contents with this root. */
+  contentsOf(root: string | undefined): Iterable<Content<Item>> {
+    return eachOf(this.#byRoot.get(root ?? ""));
+  }
+
   /** Adds a record, unless it is here. */
   add(item: Item): void {
     if (item.title !== undefined) return;

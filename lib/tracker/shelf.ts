@@ -152,6 +152,8 @@ export class SharedFile implements Unplaced, Findable<SharedFile> {
   mtime: string | undefined;
   root: string | undefined;
   have: number | undefined;
+  /** Its number among the records of its content, in the order in which they came. */
+  arrival = 0;
   title: Findable<SharedFile>["title"];
   #seldom: Seldom | undefined;
 

@@ -496,6 +496,38 @@ describe("unfinished files", () => {
   });
 });
 
+describe("the records of one content", () => {
+  test("come in the order in which they came, under whatever names and sizes, those for a few people among them", () => {
+    const catalog = new Catalog();
+    const said: [id: string, name: string, size?: number, only?: string][] = [
+      ["p1", "a.txt"],
+      ["p2", "b.txt"],
+      ["p3", "a.txt", 7],
+      ["p4", "a.txt", 100, "circle"],
+      ["p5", "b.txt"],
+      ["p6", "a.txt"],
+    ];
+    for (const [i, [id, name, size, only]] of said.entries()) {
+      catalog.put(memberOf(id, `10.0.0.${i + 1}`), [recordOf(name, size, { root: ROOT, only })]);
+    }
+    // A record that changes keeps its place; one of another content that becomes one of this content is the last.
+    catalog.put(memberOf("p1", "10.0.0.1"), [recordOf("a.txt", 100, { root: ROOT, type: "image/png" })]);
+    catalog.put(memberOf("p2", "10.0.0.2"), [recordOf("b.txt", 100, { root: "0".repeat(64) })]);
+    catalog.put(memberOf("p2", "10.0.0.2"), [recordOf("b.txt", 100, { root: ROOT })]);
+    const holdersFor = (id?: string) =>
+      endpointsIn(catalog.holders(ROOT, ALL, id === undefined ? anyone : { ...anyone, id })).map((at) => at[7]);
+    expect(holdersFor()).toEqual(["1", "3", "5", "6", "2"]);
+    expect(holdersFor("p6")).toEqual(["1", "3", "5", "6", "2"]);
+    expect(holdersFor("p4")).toEqual(["1", "3", "4", "5", "6", "2"]);
+    catalog.tell("p6", "circle");
+    expect(holdersFor("p6")).toEqual(["1", "3", "4", "5", "6", "2"]);
+    expect(catalog.forGuests(ROOT, anyone)).toEqual([]);
+    for (let token = 0; token < 300; token++) catalog.tell("p4", `token${token}`);
+    // The tracker has forgotten that this peer knows its own token. It still sees its own record.
+    expect(holdersFor("p4")).toEqual(["1", "3", "4", "5", "6", "2"]);
+  });
+});
+
 describe("leaving", () => {
   test("takes the peer, its records and its address away at once", () => {
     const catalog = new Catalog();
