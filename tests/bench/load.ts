@@ -4,6 +4,7 @@
 
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import type { Socket } from "bun";
+import { greetingOf } from "./people.ts";
 
 /** Connections of one kind. */
 export interface Target {
@@ -29,6 +30,8 @@ export interface PeerKind {
   reach: boolean;
   /** Whether they come back as a session does when the tracker is gone. */
   back?: boolean;
+  /** Whether they greet, and have files, as people do. Then the first one is person number `first`. */
+  people?: boolean;
 }
 
 export interface Opened {
@@ -312,8 +315,9 @@ function connect(target: Target, client: Client): Promise<void> {
   });
 }
 
-function greeting({ records, first, port }: PeerKind, index: number): string {
+function greeting({ records, first, port, people }: PeerKind, index: number): string {
   const announced = port === 0 ? ownPort : port;
+  if (people) return greetingOf(first + index, records, announced);
   const lines = Array.from({ length: records }, (_, i) => recordOf(first + index * records + i, announced));
   return `HELLO FT/2 agent=ft-peer/1.0.0 extras=1\nFILES ${records} port=${announced}\n${lines.join("\n")}\n`;
 }
