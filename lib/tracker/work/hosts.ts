@@ -3,7 +3,7 @@
 
 import type { Clock } from "../../clock.ts";
 import { type Address, hostOf } from "../../protocol/address.ts";
-import { eachOf, type Few, withOne, withoutOne } from "../compact/few.ts";
+import { eachOf, type Few, oneOf, withOne, withoutOne } from "../compact/few.ts";
 import type { Limits } from "../limits.ts";
 
 /** The part of a host's allowed connections that may all send small requests at the full rate. 1 / 4 is one quarter. */
@@ -33,22 +33,22 @@ export interface Budget {
 
 /** The debt of one host or connection in one budget. All times are of one clock, in milliseconds. */
 export class Account {
-  readonly #budget: Budget;
+  readonly budget: Budget;
   /** Work moves this on. A time that is a whole burst ahead of the clock stops the work. */
   paidUntil = 0;
 
   constructor(budget: Budget) {
-    this.#budget = budget;
+    this.budget = budget;
   }
 
   /** Counts work, however much is owed already. */
   charge(work: number, now: number): void {
-    this.paidUntil = Math.max(this.paidUntil, now) + (work * 1000) / this.#budget.perSecond;
+    this.paidUntil = Math.max(this.paidUntil, now) + (work * 1000) / this.budget.perSecond;
   }
 
   /** Whether more work may be done. */
   mayWork(now: number): boolean {
-    return this.paidUntil - now <= ((this.#budget.burst - 1) * 1000) / this.#budget.perSecond;
+    return this.paidUntil - now <= ((this.budget.burst - 1) * 1000) / this.budget.perSecond;
   }
 
   /** Counts one unit of work if it may be done. Says whether it may. */
@@ -71,10 +71,8 @@ export class Host {
   /** A search of one of its connections goes on. The others wait, so that their memory is that of one search. */
   isSearching = false;
   readonly #searchTime: Budget;
-  #searches: Account | undefined;
-  #connects: Account | undefined;
-  #offers: Account | undefined;
-  #comparing: Account | undefined;
+  /** The accounts that it has needed so far, by their budgets. */
+  #others: Few<Account> | undefined;
 
   constructor(work: Budget, searches: Budget) {
     this.work = new Account(work);
@@ -83,32 +81,39 @@ export class Host {
 
   /** The counted work of searches by words. Milliseconds of an ordinary computer. */
   get searches(): Account {
-    this.#searches ??= new Account(this.#searchTime);
-    return this.#searches;
+    return this.#accountOf(this.#searchTime);
   }
 
   /** Connect requests. */
   get connects(): Account {
-    this.#connects ??= new Account(CONNECTS_OF_HOST);
-    return this.#connects;
+    return this.#accountOf(CONNECTS_OF_HOST);
   }
 
   get offers(): Account {
-    this.#offers ??= new Account(OFFERS_OF_HOST);
-    return this.#offers;
+    return this.#accountOf(OFFERS_OF_HOST);
   }
 
   /** New records are compared with its watches. */
   get comparing(): Account {
-    this.#comparing ??= new Account(COMPARED_OF_HOST);
-    return this.#comparing;
+    return this.#accountOf(COMPARED_OF_HOST);
+  }
+
+  #accountOf(budget: Budget): Account {
+    const known = oneOf(this.#others, budget, budgetOf);
+    if (known !== undefined) return known;
+    const account = new Account(budget);
+    this.#others = withOne(this.#others, account, budgetOf);
+    return account;
   }
 
   /** The time at which it owes nothing any more. */
   get paidUntil(): number {
-    const accounts = [this.work, this.#searches, this.#connects, this.#offers, this.#comparing];
-    return Math.max(...accounts.map((account) => account?.paidUntil ?? 0));
+    return Math.max(this.work.paidUntil, ...Array.from(eachOf(this.#others), ({ paidUntil }) => paidUntil));
   }
+}
+
+function budgetOf({ budget }: Account): Budget {
+  return budget;
 }
 
 /** All hosts that are connected or owe something. */
