@@ -11,7 +11,7 @@ export interface ServiceSetup {
   home: string;
 }
 
-/** The most memory of the service. A tracker with 5,000 peers takes some 200 MB. */
+/** The most memory of the service. A tracker with 5,000 peers takes some 110 MB. */
 const MEMORY_MOST = "1G";
 /** Where an administrator puts programs. systemd keeps a service out of people's home folders. */
 const USUAL_PLACE = "/usr/local/bin/ft-tracker";
