@@ -29,16 +29,18 @@ export interface WhoHas<Person> {
 }
 
 /**
- * Who has each content among these holdings. A record without a content id counts as the content of its name and size. The first record
- * gives a content its name.
+ * Who has each content among these holdings. `keyOf` tells contents apart by their ids. A record without one counts as the content of its
+ * name and size. The first record gives a content its name.
  */
-export function whoHas<Person>(
+export function whoHas<Person, Record extends Holding>(
   people: readonly Person[],
-  holdings: readonly { person: Person; record: Holding }[],
+  holdings: readonly { person: Person; record: Record }[],
+  keyOf: (record: Record) => string | undefined,
 ): WhoHas<Person>[] {
   const byName = ({ name, size }: Holding) => `${size} ${name}`;
-  const proven = new Map(holdings.flatMap(({ record }) => (record.root === undefined ? [] : [[byName(record), record.root]])));
-  const contentOf = (record: Holding) => record.root ?? proven.get(byName(record)) ?? byName(record);
+  const known = holdings.filter(({ record }) => record.root !== undefined);
+  const proven = new Map(known.map(({ record }) => [byName(record), keyOf(record)]));
+  const contentOf = (record: Record) => keyOf(record) ?? proven.get(byName(record)) ?? byName(record);
   const groups = Map.groupBy(holdings, ({ record }) => contentOf(record));
   return [...groups.values()].flatMap((group) => {
     const [first] = group;

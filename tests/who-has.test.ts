@@ -1,7 +1,9 @@
 import { expect, test } from "bun:test";
-import { whoHas, whoHasLines } from "../lib/who-has.ts";
+import { type Holding, whoHas as whoHasBy, whoHasLines } from "../lib/who-has.ts";
 
 const lesson = { name: "Lesson 7.pdf", size: 4_200_000, root: "a" };
+const whoHas = <Person>(people: Person[], holdings: { person: Person; record: Holding }[]) =>
+  whoHasBy(people, holdings, ({ root }) => root);
 const EVERYBODY = ["Chloe", "Ben", "Dan", "Anna"];
 
 test("whoHas divides the people of each content: all, a part with its per cent, nothing yet", () => {

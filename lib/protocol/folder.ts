@@ -35,6 +35,22 @@ export interface FolderEntry {
   root: string;
 }
 
+/**
+ * Tells contents apart: the same text for the records of one content, undefined while its id is not known. The size counts too, because
+ * a holder may lie about it. The form counts, because a file with the bytes of a folder's list has the content id of the folder: each
+ * empty file has that of an empty folder.
+ */
+export function contentKeyOf({ root, size, type }: ContentRecord): string | undefined {
+  return root === undefined ? undefined : `${root} ${size}${type === FOLDER_TYPE ? "/" : ""}`;
+}
+
+/** What of a record says which content it is of. */
+interface ContentRecord {
+  root?: string | undefined;
+  size: number;
+  type: string;
+}
+
 export function isFolderEntry({ path }: Pick<FolderEntry, "path">): boolean {
   return path.endsWith("/");
 }

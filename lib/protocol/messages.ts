@@ -211,6 +211,7 @@
 // pack is the SHA-256 of the content ids of its files, each 32 bytes; that of a piece is its hash in the tree of its file. TREE folder=
 // gives the hashes of all packs and pieces, HAVE folder= a bit for each. DATES gives lines of the milliseconds since 1970, a space, and a
 // path, for files and folders (which end in `/`; the folder itself is `/`). They are only a hint: a line that cannot be read is left out.
+// A file that has the bytes of a list has its root, too, as an empty file has that of an empty folder. They are different contents.
 //
 // Connect-back, for a holder behind a firewall. The downloader makes up a token, and sends its tracker CONNECT with the holder's address
 // and port. The tracker sends the holder CONNECT with the address that it sees of the downloader and the port of the downloader's

@@ -1,5 +1,6 @@
 // Keeps the records that are not shown to everybody, and which peers may see them. A circle is the peers that were told one token.
 
+import { contentKeyOf } from "../protocol/folder.ts";
 import type { Wish } from "../protocol/messages.ts";
 import { eachOf, type Few, putIn, takeFrom } from "./compact/few.ts";
 import { type Fitting, fitOf } from "./fit.ts";
@@ -71,7 +72,7 @@ export class Circles<File extends Enclosed> {
     const seen = this.seenBy(id);
     if (seen.length === 0) return [];
     const { isFit } = fitOf(wish);
-    const contents = Map.groupBy(seen, (file) => (file.root === undefined ? file : `${file.root} ${file.size}`));
+    const contents = Map.groupBy(seen, (file) => contentKeyOf(file) ?? file);
     return [...contents.values()].flatMap((files) => {
       const holders = files.filter(({ part }) => !part).length;
       const found = files.filter((file) => isFit(file, fold(file.name))).sort((a, b) => Number(a.part) - Number(b.part));

@@ -4,6 +4,7 @@
 // one `indexOf` after the other, from hit to hit. To look into each name by itself would be simpler, and takes 110 ms for
 // 600,000 names, which are those of a million records. Joined, they take 4 ms for a word in none of them and 25 ms for one in all.
 
+import { FOLDER_TYPE } from "../protocol/folder.ts";
 import { counted, eachOf, type Few, oneOf, putIn, sizeOf, type Tally, takeFrom, withOne, withoutOne } from "./compact/few.ts";
 import type { Filtered } from "./fit.ts";
 import { fold } from "./words.ts";
@@ -26,12 +27,12 @@ export interface Title<Item extends object> {
   records: Few<Item> | undefined;
 }
 
-/** The records of one root and size, or one record whose root is not known. */
+/** The records of one root, size and form, or one record whose root is not known. */
 export interface Content<Item extends object> {
   /** Undefined when it is not known. */
   readonly root: string | undefined;
-  /** Bytes. */
-  readonly size: number;
+  /** Tells the contents of one root apart, as `keyIn` says. */
+  readonly key: number;
   readonly block: Block<Item>;
   titles: Few<Title<Item>> | undefined;
   /** Records of it that are whole. */
@@ -109,7 +110,7 @@ export class FindIndex<Item extends Findable<Item>> {
   readonly #blocks = new Set<Block<Item>>();
   /** The blocks that have room. */
   readonly #roomy = new Set<Block<Item>>();
-  /** The contents whose root is known, by root, and those of one root by size. A key of both would be a text more for each content. */
+  /** The contents whose root is known, by root, and those of one root by their keys. A key of both would be a text more for each content. */
   readonly #byRoot = new Map<string, Few<Content<Item>>>();
   #known = 0;
   readonly #hostOf: (item: Item) => string;
@@ -139,7 +140,7 @@ export class FindIndex<Item extends Findable<Item>> {
   /** Adds a record, unless it is here. */
   add(item: Item): void {
     if (item.title !== undefined) return;
-    const content = oneOf(this.#byRoot.get(item.root ?? ""), item.size, sizeIn) ?? this.#open(item);
+    const content = oneOf(this.#byRoot.get(item.root ?? ""), keyIn(item), keyOf) ?? this.#open(item);
     const name = fold(item.name);
     const title = oneOf(content.titles, name, nameOf) ?? { name, content, records: undefined };
     if (title.records === undefined) content.titles = withOne(content.titles, title, nameOf);
@@ -175,15 +176,16 @@ export class FindIndex<Item extends Findable<Item>> {
     return seconds > now + FAST_CLOCK_S ? 0 : Math.min(seconds, now);
   }
 
-  #open({ root, size }: Item): Content<Item> {
+  #open(item: Item): Content<Item> {
+    const { root } = item;
     const [block = { contents: new Set<Content<Item>>(), sheet: undefined }] = this.#roomy;
-    const content = { root, size, block, titles: undefined, holders: 0, hosts: undefined, newest: 0 };
+    const content = { root, key: keyIn(item), block, titles: undefined, holders: 0, hosts: undefined, newest: 0 };
     block.contents.add(content);
     this.#blocks.add(block);
     if (block.contents.size < BLOCK) this.#roomy.add(block);
     else this.#roomy.delete(block);
     if (root === undefined) return content;
-    putIn(this.#byRoot, root, content, sizeIn);
+    putIn(this.#byRoot, root, content, keyOf);
     this.#known += 1;
     return content;
   }
@@ -193,7 +195,7 @@ export class FindIndex<Item extends Findable<Item>> {
     block.contents.delete(content);
     this.#roomy.add(block);
     if (root === undefined) return;
-    takeFrom(this.#byRoot, root, content, sizeIn);
+    takeFrom(this.#byRoot, root, content, keyOf);
     this.#known -= 1;
   }
 }
@@ -202,6 +204,11 @@ function nameOf({ name }: Title<object>): string {
   return name;
 }
 
-function sizeIn({ size }: Content<object>): number {
-  return size;
+function keyOf({ key }: Content<object>): number {
+  return key;
+}
+
+/** The size of a file; of a folder `-1 - size`, because its list may be shared as a file, too. */
+function keyIn({ type, size }: Pick<Filtered, "type" | "size">): number {
+  return type === FOLDER_TYPE ? -1 - size : size;
 }

@@ -215,4 +215,4 @@ export function haveOf({ part, have }: Unplaced): number | undefined {
 }
 
 /** A record as the operator sees it. */
-export type Listed = Readonly<Pick<SharedFile, "name" | "size" | "root" | "part" | "have">>;
+export type Listed = Readonly<Pick<SharedFile, "name" | "type" | "size" | "root" | "part" | "have">>;

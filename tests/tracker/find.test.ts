@@ -737,3 +737,16 @@ test("find finds each record that stays once while others come and go between tw
     index.add({ name: `file new ${gone}`, type: "data", size: 1, modified: "2024-05-06" });
   }
 });
+
+test("a folder is another content than a file with the bytes of its list, such as an empty one", () => {
+  const root = "e".repeat(64);
+  const [file, folder] = [record("empty", { root, size: 0 }), record("Empty", { root, size: 0, type: "inode/directory" })];
+  const index = indexOf([file, folder]);
+  const found = index.find({ ...base, group: true });
+  expect(found.contents.map(({ items, holders }) => [items, holders])).toEqual([
+    [[file], 1],
+    [[folder], 1],
+  ]);
+  index.remove(file);
+  expect(index.find({ ...base, group: true }).contents.map(({ items }) => items)).toEqual([[folder]]);
+});

@@ -3,6 +3,7 @@
 import { resolve } from "node:path";
 import { codeOf, FtError, sentenceOf } from "../../error.ts";
 import { formatEndpoint } from "../../protocol/address.ts";
+import { contentKeyOf } from "../../protocol/folder.ts";
 import { foldPeerName } from "../../protocol/peer-name.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import { plural, printable, printableName } from "../../text.ts";
@@ -174,7 +175,8 @@ export class Accepting {
 
 /** The holders of an offered content, the person who offers it first. Throws a sentence when there is none any more. */
 async function holdersOf(record: FileRecord, { session }: Pick<Peer, "session">): Promise<[FileRecord, ...FileRecord[]]> {
-  const holders = await session.requests.holders(record.root ?? "");
+  const found = await session.requests.holders(record.root ?? "");
+  const holders = found.filter((one) => contentKeyOf(one) === contentKeyOf(record));
   const isFirst = (one: FileRecord) => one.address === record.address && one.port === record.port;
   const [first, ...others] = [...holders.filter(isFirst), ...holders.filter((one) => !isFirst(one))];
   if (first !== undefined) return [{ ...first, name: record.name }, ...others];

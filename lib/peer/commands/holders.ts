@@ -1,6 +1,7 @@
 // Runs the holders command: says who of the people online has a file, who is fetching it, and who has none of it yet.
 
 import { formatEndpoint } from "../../protocol/address.ts";
+import { contentKeyOf } from "../../protocol/folder.ts";
 import type { PeerLine } from "../../protocol/messages.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import { formatSize, printable, printableName } from "../../text.ts";
@@ -25,7 +26,7 @@ export async function holders(peer: Peer, line: CommandLine, screen: Screen): Pr
     const person = people.find((one) => isRecordOf(record, one));
     return person === undefined ? [] : [{ person, record }];
   });
-  for (const content of whoHas(people, holdings)) {
+  for (const content of whoHas(people, holdings, contentKeyOf)) {
     if (screen.json) screen.results(objectsOf(content));
     else if (screen.width === undefined) screen.results(tabbed(content));
     else screen.results(whoHasLines(content, labelOf));
@@ -36,8 +37,10 @@ export async function holders(peer: Peer, line: CommandLine, screen: Screen): Pr
 async function namesakes({ session: { requests } }: Peer, typed: string): Promise<FileRecord[]> {
   const named = await requests.search(nameArgument(typed));
   const roots = new Set(named.flatMap(({ root = [] }) => root));
+  const contents = new Set(named.map(contentKeyOf));
   const all = await Promise.all([...roots].map((root) => requests.holders(root)));
-  return [...named.filter(({ root }) => root === undefined), ...all.flat()].sort(
+  const same = all.flat().filter((record) => contents.has(contentKeyOf(record)));
+  return [...named.filter(({ root }) => root === undefined), ...same].sort(
     (a, b) => Number(b.name === typed) - Number(a.name === typed),
   );
 }

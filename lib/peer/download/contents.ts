@@ -4,6 +4,7 @@
 import { type Clock, sleep } from "../../clock.ts";
 import { UsageError } from "../../error.ts";
 import { formatEndpoint, hostOf } from "../../protocol/address.ts";
+import { contentKeyOf } from "../../protocol/folder.ts";
 import { type FileRecord, modifiedOf } from "../../protocol/record.ts";
 
 /** A date does not count if it is ahead of this machine's clock by more than this. Milliseconds. */
@@ -22,14 +23,14 @@ export interface Content {
 }
 
 /**
- * Divides the records of one name by content: those with the same content id and size. A record without a content id may be of any
+ * Divides the records of one name by content: those with the same content id, size and form. A record without a content id may be of any
  * content of its size. So it is left out where there is one with an id, and else counts as the same content as others of its size.
  */
 export function divideByContent(records: FileRecord[]): [FileRecord, ...FileRecord[]][] {
   const proven = records.filter(({ root }) => root !== undefined);
   const sizes = new Set(proven.map(({ size }) => size));
   const others = records.filter(({ root, size }) => root === undefined && !sizes.has(size));
-  const groups = [Map.groupBy(proven, ({ root, size }) => `${root} ${size}`), Map.groupBy(others, ({ size }) => `${size}`)];
+  const groups = [Map.groupBy(proven, contentKeyOf), Map.groupBy(others, ({ size }) => `${size}`)];
   return groups.flatMap((group) => [...group.values()]) as [FileRecord, ...FileRecord[]][];
 }
 
@@ -161,8 +162,8 @@ function patienceFor({ size, files = 0 }: FileRecord): number {
  */
 export function groupByContent(records: FileRecord[], isMine: (record: FileRecord) => boolean = () => false): FileRecord[] {
   const byName = ({ name, size }: FileRecord) => `${size} ${name}`;
-  const proven = new Map(records.flatMap((one) => (one.root === undefined ? [] : [[byName(one), `${one.root} ${one.size}`]])));
-  const contentOf = (one: FileRecord) => (one.root === undefined ? proven.get(byName(one)) : `${one.root} ${one.size}`);
+  const proven = new Map(records.filter(({ root }) => root !== undefined).map((one) => [byName(one), contentKeyOf(one)]));
+  const contentOf = (one: FileRecord) => contentKeyOf(one) ?? proven.get(byName(one));
   const groups = Map.groupBy(records, (one) => contentOf(one) ?? byName(one));
   return [...groups.values()].flatMap((group) => {
     const whole = group.filter(({ part }) => !part);

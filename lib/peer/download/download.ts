@@ -4,6 +4,7 @@ import { concatBytes } from "../../bytes.ts";
 import { systemClock } from "../../clock.ts";
 import { codeOf, FtError } from "../../error.ts";
 import { type Endpoint, formatEndpoint } from "../../protocol/address.ts";
+import { contentKeyOf } from "../../protocol/folder.ts";
 import { HASH } from "../../protocol/numbers.ts";
 import type { FileName, FileRecord } from "../../protocol/record.ts";
 import { printable } from "../../text.ts";
@@ -245,6 +246,7 @@ export class Downloads {
     const [record] = holders;
     if (record === undefined) throw new FtError("no-holder", "There is no holder to fetch from.");
     const { name, size, root } = record;
+    const isSame = (one: FileRecord) => isFetchable(one) && contentKeyOf(one) === contentKeyOf(record);
     let howFar: HowFar | undefined;
     return fetchFile(
       { name, size, root, holders },
@@ -272,7 +274,7 @@ export class Downloads {
           howFar = new HowFar(part.record, have, this.#tools.announce, systemClock);
         },
         rereads: async (holder) => (await held(holder)).some((one) => one.v2 && one.root === undefined && one.size === size),
-        ...(root === undefined || only ? {} : { look: async () => (await look(root)).filter(isFetchable) }),
+        ...(root === undefined || only ? {} : { look: async () => (await look(root)).filter(isSame) }),
         reach: inOrder ? IN_ORDER_REACH : writeReach(process.platform),
         limit,
         signal,

@@ -4,7 +4,7 @@
 import { systemClock } from "../../clock.ts";
 import { FtError } from "../../error.ts";
 import type { Endpoint } from "../../protocol/address.ts";
-import { FOLDER_TYPE, LONGEST_LIST } from "../../protocol/folder.ts";
+import { contentKeyOf, FOLDER_TYPE, LONGEST_LIST } from "../../protocol/folder.ts";
 import { type FolderList, parseFolderList } from "../../protocol/folder-list.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import { printable } from "../../text.ts";
@@ -123,7 +123,7 @@ function engineTools(
     limit,
     signal,
     rereads: async (holder) => isReadAgain(holder, root, await held(holder)),
-    ...(only ? {} : { look: async () => (await look(root)).filter(isFetchable) }),
+    ...(only ? {} : { look: async () => (await look(root)).filter((one) => one.type === FOLDER_TYPE && isFetchable(one)) }),
   };
 }
 
@@ -217,7 +217,8 @@ export class FolderDownloads {
     for (const record of records.slice(0, MOST_ASKED)) {
       const other = newerOf(record, await held(record).catch(() => []));
       if (other?.root === undefined || !isFetchable(other)) continue;
-      const holders = only ? [] : await look(other.root).catch(() => []);
+      const found = only ? [] : await look(other.root).catch(() => []);
+      const holders = found.filter((one) => contentKeyOf(one) === contentKeyOf(other));
       return [other, ...holders.filter(({ address, port }) => address !== other.address || port !== other.port)];
     }
     return undefined;

@@ -2,6 +2,7 @@
 
 import { systemClock } from "../../clock.ts";
 import { CancelledError, codeOf, sentenceOf } from "../../error.ts";
+import { contentKeyOf } from "../../protocol/folder.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import { formatDuration, formatSize, plural, printable, printableName } from "../../text.ts";
 import { waitForContents } from "../download/contents.ts";
@@ -113,7 +114,7 @@ async function recordsOf(
 ): Promise<[FileRecord, ...FileRecord[]]> {
   const { root, name, size } = record;
   if (root !== undefined) {
-    const holders = (await requests.holders(root)).filter((one) => one.size === size);
+    const holders = (await requests.holders(root)).filter((one) => contentKeyOf(one) === contentKeyOf(record));
     const others = holders.filter((one) => one.address !== record.address || one.port !== record.port);
     const first = holders.find((one) => !others.includes(one)) ?? record;
     // The same content may be shared under other names. It is stored under the chosen one.

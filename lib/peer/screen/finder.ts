@@ -1,6 +1,7 @@
 // Keeps the list of the search line: asks the tracker while the person types, and knows which files are this peer's own.
 
 import { sentenceOf } from "../../error.ts";
+import { contentKeyOf } from "../../protocol/folder.ts";
 import type { Wish } from "../../protocol/messages.ts";
 import { type FileRecord, modifiedOf, NAME_LIMIT } from "../../protocol/record.ts";
 import { nameArgument } from "../arguments.ts";
@@ -178,6 +179,7 @@ export function layFound(rows: Found[], width: number): { title: string; lines: 
 }
 
 /** Tells the contents of a list apart. */
-export function keyOfFound({ record: { name, size, root, address, port } }: Found): string {
-  return root === undefined ? `${name} ${size} ${address} ${port}` : `${root} ${size}`;
+export function keyOfFound({ record }: Found): string {
+  const { name, size, address, port } = record;
+  return contentKeyOf(record) ?? `${name} ${size} ${address} ${port}`;
 }

@@ -1,6 +1,6 @@
 // Lets a person look into a shared folder, and choose what of it to fetch.
 
-import { type FolderEntry, isFolderEntry } from "../../protocol/folder.ts";
+import { contentKeyOf, type FolderEntry, isFolderEntry } from "../../protocol/folder.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import { formatSize, plural, printable, printableName } from "../../text.ts";
 import type { Session } from "../online/session.ts";
@@ -51,7 +51,7 @@ async function readList(record: FileRecord, { prompts, session, listOf }: Lookin
     () => [printableName(record.name)],
     async (signal) => {
       const holders = record.root === undefined ? [] : await session.requests.holders(record.root);
-      const [first = record, ...others] = holders.filter(({ size }) => size === record.size);
+      const [first = record, ...others] = holders.filter((one) => contentKeyOf(one) === contentKeyOf(record));
       return await listOf([first, ...others], { signal });
     },
   );

@@ -3,7 +3,7 @@
 import { basename } from "node:path";
 import { colours } from "../../program/cli.ts";
 import { formatEndpoint } from "../../protocol/address.ts";
-import { FOLDER_TYPE } from "../../protocol/folder.ts";
+import { contentKeyOf, FOLDER_TYPE } from "../../protocol/folder.ts";
 import type { PeerLine } from "../../protocol/messages.ts";
 import { type FileRecord, modifiedOf } from "../../protocol/record.ts";
 import { formatModified, formatRate, formatSize, localDay, plural, printable, printableName } from "../../text.ts";
@@ -176,7 +176,7 @@ function holderCells(records: FileRecord[]): (record: FileRecord) => string {
 
 /** Records as objects for a script. `holders`: the number of these records that have the same content, and the whole of it. */
 export function recordObjects(records: FileRecord[]): object[] {
-  const groups = Map.groupBy(records, (record) => (record.root === undefined ? record : `${record.root} ${record.size}`));
+  const groups = Map.groupBy(records, (record) => contentKeyOf(record) ?? record);
   const holders = new Map<FileRecord, number>();
   for (const group of groups.values())
     for (const record of group) holders.set(record, group.filter(({ part }) => !part).length);

@@ -1,6 +1,7 @@
 // Makes the lists that the operator asks for: the peers online, the contents that they share, and who has a file.
 
 import { formatEndpoint } from "../../protocol/address.ts";
+import { contentKeyOf } from "../../protocol/folder.ts";
 import { parseRoot } from "../../protocol/record.ts";
 import { formatSize, plural, printable, printableName } from "../../text.ts";
 import { type WhoHas, whoHas, whoHasLines } from "../../who-has.ts";
@@ -41,8 +42,9 @@ export function listFiles(catalog: Catalog): OrderResult {
     { name: string; size: number; root?: string | undefined; holders: number; fetching: number }
   >();
   for (const { files } of catalog.everything()) {
-    for (const { name, size, root, part } of files) {
-      const key = root ?? `${size} ${name}`;
+    for (const file of files) {
+      const { name, size, root, part } = file;
+      const key = contentKeyOf(file) ?? `${size} ${name}`;
       const content = contents.get(key) ?? { name, size, root, holders: 0, fetching: 0 };
       if (part) content.fetching += 1;
       else content.holders += 1;
@@ -82,8 +84,8 @@ function holdersOf(typed: string, catalog: Catalog): WhoHas<Member>[] {
   const isNamed = (file: Listed) => (root === undefined ? folded(file.name) === name : file.root === root);
   const all = [...catalog.everything()].map(({ member, files }) => ({ member, files: [...files] }));
   const named = all.flatMap(({ files }) => files.filter(isNamed));
-  const roots = new Set(named.flatMap((file) => file.root ?? []));
-  const isMeant = (file: Listed) => (file.root === undefined ? isNamed(file) : roots.has(file.root));
+  const contents = new Set(named.map(contentKeyOf));
+  const isMeant = (file: Listed) => (file.root === undefined ? isNamed(file) : contents.has(contentKeyOf(file)));
   // A record of the name that was asked for comes first: it gives the content its name.
   const holdings = all
     .flatMap(({ member, files }) => files.filter(isMeant).map((record) => ({ person: member, record })))
@@ -91,6 +93,7 @@ function holdersOf(typed: string, catalog: Catalog): WhoHas<Member>[] {
   return whoHas(
     all.map(({ member }) => member),
     holdings,
+    contentKeyOf,
   );
 }
 

@@ -7,6 +7,7 @@ import { ProtocolError } from "../../error.ts";
 import type { Html } from "../../html.ts";
 import type { Exchange } from "../../net/exchange.ts";
 import { formatEndpoint, hostOf, parseAddress, parseEndpoint, parseWhole } from "../../protocol/address.ts";
+import { contentKeyOf } from "../../protocol/folder.ts";
 import { type FileRecord, parseRecord, parseRoot } from "../../protocol/record.ts";
 import { jsonLine } from "../../text.ts";
 import { whoHas } from "../../who-has.ts";
@@ -247,16 +248,17 @@ export class Site {
   #content(rootText: string, seer: Seer, host: Host): View {
     const { catalog, clock } = this.#state;
     const root = parseRoot(rootText);
-    const records = catalog.holders(root ?? "", { offset: 0, limit: MOST_HOLDERS }, seer).map((line) => parseRecord(line));
-    this.#charge(host, records.length);
-    const [record] = records;
+    const found = catalog.holders(root ?? "", { offset: 0, limit: MOST_HOLDERS }, seer).map((line) => parseRecord(line));
+    this.#charge(host, found.length);
+    const [record] = found;
     if (root === undefined || record === undefined)
       throw new NoPage(404, "Not here", "Nobody online has this file at the moment.");
+    const records = found.filter((one) => contentKeyOf(one) === contentKeyOf(record));
     const names = records.map((one) => one.by ?? formatEndpoint(one));
     const named = catalog.peers <= MOST_NAMED ? catalog.who({ offset: 0, limit: MOST_NAMED }, seer) : [];
     const all = new Set([...names, ...named.map((peer) => peer.name ?? formatEndpoint(peer))]);
     const holdings = records.map((one, at) => ({ person: names[at] ?? "", record: one }));
-    const people = whoHas([...all], holdings).flatMap((content) => content.people);
+    const people = whoHas([...all], holdings, contentKeyOf).flatMap((content) => content.people);
     const mayGet = this.#tools.guests && catalog.forGuests(root, seer).length > 0;
     const download = mayGet ? `/get/${root}/${encodeURIComponent(record.name)}` : undefined;
     return contentPage({ record, people, online: catalog.peers, download, now: clock.at() });

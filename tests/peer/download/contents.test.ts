@@ -1,7 +1,14 @@
 // Which contents a name means, and how long a content id is waited for.
 
 import { describe, expect, test } from "bun:test";
-import { type ContentEvent, rankContents, shortIds, waitForContents } from "../../../lib/peer/download/contents.ts";
+import {
+  type ContentEvent,
+  groupByContent,
+  rankContents,
+  shortIds,
+  waitForContents,
+} from "../../../lib/peer/download/contents.ts";
+import { EMPTY_ROOT, FOLDER_TYPE } from "../../../lib/protocol/folder.ts";
 import type { FileRecord } from "../../../lib/protocol/record.ts";
 import { addressOf, HandClock, nameOf, settle } from "../../helpers/channel.ts";
 
@@ -34,6 +41,16 @@ describe("rankContents", () => {
     const honest = [1, 2, 3, 4].map((host) => record(host, { root: B }));
     expect(ranked(...liars, ...honest)).toEqual([B, A]);
     expect(rankContents([...liars, ...honest], NOW).map(({ hosts }) => hosts)).toEqual([4, 1]);
+  });
+
+  test("keeps a folder apart from a file that has the bytes of its list, and so its content id", () => {
+    const folder = record(1, { type: FOLDER_TYPE, root: EMPTY_ROOT, size: 0, files: 0, list: 0 });
+    const file = record(2, { root: EMPTY_ROOT, size: 0 });
+    expect(rankContents([file, folder], NOW).map(({ records }) => records.map(({ type }) => type))).toEqual([
+      [file.type],
+      [FOLDER_TYPE],
+    ]);
+    expect(groupByContent([file, folder])).toHaveLength(2);
   });
 
   test("counts an IPv6 network of 64 bits as one host", () => {
