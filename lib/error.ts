@@ -38,3 +38,25 @@ export function codeOf(error: unknown): string {
   if (typeof error !== "object" || error === null || !("code" in error)) return "";
   return typeof error.code === "string" ? error.code : "";
 }
+
+/** Clauses for what systems say about a path. */
+const PATH_FAULTS: Record<string, string> = {
+  ENOENT: "there is no such file",
+  ENOTDIR: "a part of its path is not a folder",
+  EISDIR: "it is a folder",
+  EACCES: "permission denied",
+  EPERM: "permission denied",
+  ELOOP: "its links lead in a circle",
+  ENAMETOOLONG: "its name is too long",
+  ERR_INVALID_ARG_VALUE: "its name has a character that no name can have",
+  ERR_ENCODING_INVALID_ENCODED_DATA: "it is not UTF-8 text",
+  EROFS: "its disk is read-only",
+  ENOSPC: "its disk is full",
+  EIO: "its disk reports an error",
+};
+
+/** Why a path could not be read or written, as a clause for a person. A code that is not known here stands for itself. */
+export function pathFault(error: unknown): string {
+  const code = codeOf(error);
+  return PATH_FAULTS[code] ?? (code || sentenceOf(error));
+}

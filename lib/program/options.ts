@@ -79,8 +79,11 @@ export type Values<Table extends readonly Option[]> = {
 export const FLAG: Kind<boolean> & { completes: "none" } = { completes: "none", read: (text) => text !== "false" };
 export const TEXT: Kind<string> = { completes: "nothing", read: (text) => text };
 export const TEXTS = { ...TEXT, repeatable: true } as const;
-/** A path, also as it is dropped or pasted into a terminal. */
-const PATH: Kind<string> = { ...TEXT, read: (text) => meantPath(text) };
+/** A path, also as it is dropped or pasted into a terminal. An empty one is a mistake: `--to "$FOLDER"` without a value for FOLDER. */
+const PATH: Kind<string> = {
+  ...TEXT,
+  read: (text, option) => (text === "" ? refuse(option, "a path", text) : meantPath(text)),
+};
 export const FILE: Kind<string> = { ...PATH, completes: "file" };
 export const FILES = { ...FILE, repeatable: true } as const;
 export const FOLDER: Kind<string> = { ...PATH, completes: "folder" };

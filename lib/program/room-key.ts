@@ -2,7 +2,7 @@
 
 import { type ScryptOptions, scrypt, scryptSync } from "node:crypto";
 import { promisify } from "node:util";
-import { codeOf, sentenceOf, UsageError } from "../error.ts";
+import { codeOf, pathFault, UsageError } from "../error.ts";
 import { readPlainFile } from "../files.ts";
 import { printable } from "../text.ts";
 
@@ -69,8 +69,6 @@ function readKeyFile(path: string): string {
     return line;
   } catch (error) {
     if (isOpen) throw new UsageError(`${cannot}: everybody on this computer may read it. Try: chmod 600 "${printable(path)}"`);
-    if (codeOf(error) === "ENOENT") throw new UsageError(`${cannot}: there is no such file.`);
-    if (codeOf(error) === "EACCES") throw new UsageError(`${cannot}: permission denied.`);
-    throw new UsageError(`${cannot}: ${codeOf(error) === "" ? "it is not a small text file" : sentenceOf(error)}.`);
+    throw new UsageError(`${cannot}: ${codeOf(error) === "" ? "it is not a small text file" : pathFault(error)}.`);
   }
 }

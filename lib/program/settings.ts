@@ -3,7 +3,7 @@
 
 import { realpathSync } from "node:fs";
 import { delimiter, isAbsolute, join } from "node:path";
-import { codeOf, sentenceOf, UsageError } from "../error.ts";
+import { codeOf, pathFault, sentenceOf, UsageError } from "../error.ts";
 import { homeFolder, readPlainFile, userFolder } from "../files.ts";
 import { didYouMean, nearest } from "../nearest.ts";
 import { jsonLine, printable } from "../text.ts";
@@ -67,8 +67,7 @@ export function readSettingsFile(path: string): Pick<Outside, "text" | "remark">
   } catch (error) {
     const code = codeOf(error);
     if (code === "ENOENT" || code === "ENOTDIR") return { text: undefined };
-    if (code === "EACCES" || code === "EPERM") return unused("permission denied");
-    return unused(error instanceof TypeError ? "it is not UTF-8 text" : code === "" ? why : sentenceOf(error));
+    return unused(code === "" ? why : pathFault(error));
   }
 }
 

@@ -103,6 +103,29 @@ describe("a fetched file", () => {
       expect(await wrong("-o", path)).toContain("is a folder. To save into it, give --to.");
   });
 
+  test("cannot be where no file can be, and says so without the system's codes", async () => {
+    const folder = stage.folderWith({ "file.txt": "" });
+    const wrong = async (path: string) => {
+      const { code, err } = await stage.ft(stage.visitorFolder(), "127.0.0.1:1", "get", "a", "-o", path);
+      expect({ path, code }).toEqual({ path, code: 2 });
+      expect(err).not.toMatch(/E[A-Z]{4,}/);
+      return err;
+    };
+    expect(await wrong(join(folder, "x".repeat(300)))).toEndWith("its name is too long.\n");
+    expect(await wrong(join(folder, "file.txt", "a"))).toEndWith("a part of its path is not a folder.\n");
+    expect(await wrong("")).toContain("needs a path");
+    if (process.platform === "win32") return;
+    expect(await wrong("/dev/null")).toEndWith('"/dev/null" is not a regular file. For standard output, give -o -\n');
+  });
+
+  test("says so when the name of --output is made safe", async () => {
+    const { address } = await library({ "a.txt": "one" });
+    const folder = stage.visitorFolder();
+    const { code, err } = await stage.ft(folder, address, "get", "a.txt", "-o", ".a:b");
+    expect(code).toBe(0);
+    expect(err).toContain('".a:b" is stored as "_a_b", because that name is not safe on every computer.');
+  });
+
   test("gets the name of --output, and never the place of another file", async () => {
     const { address } = await library({ "a.txt": "one" });
     const inbox = stage.folderWith({ "mine.txt": "mine" });
@@ -115,6 +138,14 @@ describe("a fetched file", () => {
     expect(again.code).toBe(0);
     expect(readFileSync(path, "utf8")).toBe("one");
   });
+});
+
+test("get of several files says which is no content id before it fetches any", async () => {
+  const { address } = await library({ "a.txt": "one" });
+  const folder = stage.visitorFolder();
+  const { code, err } = await stage.ft(folder, address, "get", "a.txt", "root:abc");
+  expect({ code, names: readdirSync(folder) }).toEqual({ code: 2, names: ["visitor.txt"] });
+  expect(err).toContain('"root:abc" is not a content id');
 });
 
 describe("standard output", () => {

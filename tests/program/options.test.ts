@@ -40,6 +40,7 @@ describe("readValues", () => {
   test("says which option cannot take a value, with control characters made visible", () => {
     expect(() => readValues(OPTIONS, { size: "10" })).toThrow('--size needs a whole number from 1 to 9, not "10".');
     expect(() => readValues(OPTIONS, { size: "\x1b" })).toThrow('not "\\x1b".');
+    expect(() => readValues(OPTIONS, { load: ["a", ""] })).toThrow('--load needs a path, not "".');
     expect(() => readValues(OPTIONS, { wait: "" })).toThrow("--wait needs a duration such as 30m, 2h or 7d");
   });
 });

@@ -49,9 +49,10 @@ describe("givenRoomKey", () => {
     expect(() => givenRoomKey(undefined, { FT_ROOM: "short" })).toThrow("The key in FT_ROOM is too short");
     expect(() => givenRoomKey(file("empty", ""), {})).toThrow(`The key in "${join(folder, "empty")}" is empty`);
     expect(() => givenRoomKey(join(folder, "none"), {})).toThrow("there is no such file");
+    expect(() => givenRoomKey(join(folder, "x".repeat(300)), {})).toThrow(/: its name is too long\.$/);
     expect(() => givenRoomKey(folder, {})).toThrow("it is not a small text file");
     expect(() => givenRoomKey(file("binary", new Uint8Array([255, 254, 0, 1, 2, 3, 4, 5])), {})).toThrow(
-      "Cannot read the room's key",
+      "it is not UTF-8 text.",
     );
   });
 

@@ -1,9 +1,9 @@
 // Runs the get command: finds the contents that each name means, lets a person choose, and fetches them one after another.
 
-import { statSync } from "node:fs";
+import { type Stats, statSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
 import { systemClock } from "../../clock.ts";
-import { CancelledError, codeOf, FtError, sentenceOf, UsageError } from "../../error.ts";
+import { CancelledError, codeOf, FtError, pathFault, sentenceOf, UsageError } from "../../error.ts";
 import { goOnWithoutOutput } from "../../program/cli.ts";
 import { parseEndpoint } from "../../protocol/address.ts";
 import { FOLDER_TYPE } from "../../protocol/folder.ts";
@@ -86,6 +86,8 @@ export async function get(peer: Peer, line: CommandLine, screen: Screen, signal:
 async function getSeveral(all: Omit<Getting, "name">): Promise<void> {
   const { screen, signal, line } = all;
   const { names } = line;
+  // One that is no content id is said before anything is fetched.
+  for (const name of names) rootArgument(name);
   const arrived: Arrived[] = [];
   const failed: string[] = [];
   for (const [i, name] of names.entries()) {
@@ -138,7 +140,7 @@ async function getOne(getting: Getting): Promise<Arrived> {
   );
   const seconds = (performance.now() - started) / 1000;
   screen.results(screen.json ? [downloadObject(record, done, seconds)] : [describeDownload(done, seconds)]);
-  const renamed = line.output === undefined ? describeRenaming(record.name, done) : undefined;
+  const renamed = describeRenaming("as" in where ? where.as : record.name, done);
   if (renamed !== undefined) screen.note(renamed);
   tellFolder(done, screen);
   return { bytes: done.size, seconds };
@@ -170,11 +172,24 @@ function refusePlaceOfFolder({ to, output, outputOption }: CommandLine, name: st
     throw new UsageError(`"${printable(name)}" ${what} and keeps its name. Give --to DIR instead of ${outputOption}.`);
 }
 
+/** What is at a path that a person typed for a file; undefined when nothing is. Throws a sentence when no file can be there. */
+function statOf(path: string, shown: string): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch (error) {
+    throw new UsageError(`Cannot save as "${shown}": ${pathFault(error)}.`);
+  }
+}
+
 /** The folder and the name of a path that a person typed for a file. Throws a sentence when it is a folder. */
 function placeOf(path: string): { folder: string; as: string } {
   const whole = resolve(path);
-  if (/[\\/]$/.test(path) || statSync(whole, { throwIfNoEntry: false })?.isDirectory())
+  const there = statOf(whole, printable(path));
+  if (/[\\/]$/.test(path) || there?.isDirectory())
     throw new UsageError(`"${printable(path)}" is a folder. To save into it, give --to.`);
+  // A device, a pipe or a socket cannot be replaced by a file, and "null (1)" is not what a person means by /dev/null.
+  if (there !== undefined && !there.isFile())
+    throw new UsageError(`"${printable(path)}" is not a regular file. For standard output, give -o -`);
   return { folder: dirname(whole), as: basename(whole) };
 }
 

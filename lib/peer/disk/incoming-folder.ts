@@ -15,7 +15,7 @@ import {
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
-import { codeOf, FtError, sentenceOf } from "../../error.ts";
+import { codeOf, FtError, pathFault, sentenceOf } from "../../error.ts";
 import type { FolderList } from "../../protocol/folder-list.ts";
 import { printable } from "../../text.ts";
 import { type FolderCut, isSmall } from "../content/folder-cut.ts";
@@ -218,7 +218,7 @@ export class IncomingFolder {
     this.#failedPaths.add(path);
     this.failed.push({
       path,
-      reason: error instanceof FtError ? sentenceOf(error) : codeOf(error) || sentenceOf(error),
+      reason: error instanceof FtError ? sentenceOf(error) : pathFault(error),
     });
   }
 

@@ -4,7 +4,7 @@ import { fstatSync, ftruncate, readFileSync, statSync } from "node:fs";
 import { statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { codeOf, FtError } from "../../error.ts";
+import { codeOf, FtError, pathFault } from "../../error.ts";
 import { formatSize, printable } from "../../text.ts";
 import { entryOf } from "./identity.ts";
 import { localNameOf } from "./local-name.ts";
@@ -40,7 +40,7 @@ export function tryFolder(folder: string): OwnMarks {
     const code = codeOf(error);
     throw new FtError(
       code || "write-failed",
-      folderSentence(code, printable(folder)) ?? `Cannot save into "${printable(folder)}": ${code || String(error)}.`,
+      folderSentence(code, printable(folder)) ?? `Cannot save into "${printable(folder)}": ${pathFault(error)}.`,
       { cause: error },
     );
   }
@@ -128,7 +128,7 @@ export function writeError(error: unknown, { folder, name, size }: ToSave, platf
   }
   return new FtError(
     code || "write-failed",
-    folderSentence(code, where) ?? sentence[code] ?? `Cannot write "${file}" in "${where}": ${code || String(error)}.`,
+    folderSentence(code, where) ?? sentence[code] ?? `Cannot write "${file}" in "${where}": ${pathFault(error)}.`,
     { cause: error },
   );
 }

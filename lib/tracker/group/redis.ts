@@ -3,7 +3,7 @@
 
 import { readFileSync, statSync } from "node:fs";
 import { RedisClient } from "bun";
-import { FtError, sentenceOf, UsageError } from "../../error.ts";
+import { FtError, pathFault, UsageError } from "../../error.ts";
 import { printable } from "../../text.ts";
 import { type Command, GONE, type OpenStore, type Store } from "./store.ts";
 
@@ -50,7 +50,7 @@ export function readRedisFile(path: string, option: string): RedisPlace {
     text = readFileSync(path, "utf8");
   } catch (error) {
     if (error instanceof UsageError) throw error;
-    throw new UsageError(`${option}: cannot read ${shown}: ${sentenceOf(error)}.`);
+    throw new UsageError(`${option}: cannot read ${shown}: ${pathFault(error)}.`);
   }
   return parseRedisUrl(text, `The file ${shown} of ${option}`);
 }

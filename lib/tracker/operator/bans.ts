@@ -3,7 +3,7 @@
 
 import { closeSync, constants, existsSync, fstatSync, mkdirSync, openSync, type Stats } from "node:fs";
 import { dirname } from "node:path";
-import { codeOf, FtError, sentenceOf } from "../../error.ts";
+import { codeOf, FtError, pathFault } from "../../error.ts";
 import { readFullySync, replaceOwnFile } from "../../files.ts";
 import type { Address } from "../../protocol/address.ts";
 import { formatSize, printable } from "../../text.ts";
@@ -128,7 +128,7 @@ export class Bans {
       this.#unsaved = [];
       return undefined;
     } catch (error) {
-      return error instanceof FtError ? error.message : `Cannot write "${printable(this.#path)}": ${sentenceOf(error)}.`;
+      return error instanceof FtError ? error.message : `Cannot write "${printable(this.#path)}": ${pathFault(error)}.`;
     }
   }
 
@@ -196,7 +196,7 @@ function readIfThere(path: string): string {
     const code = codeOf(error);
     if (code === "ENOENT") return "";
     const reasons: Record<string, string> = { EACCES: "this user may not read it", ELOOP: "it is a link to another file" };
-    throw unreadable(path, reasons[code] ?? sentenceOf(error));
+    throw unreadable(path, reasons[code] ?? pathFault(error));
   }
   try {
     const fault = faultOf(fstatSync(fd));
@@ -207,7 +207,7 @@ function readIfThere(path: string): string {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(0, have));
   } catch (error) {
     if (error instanceof FtError) throw error;
-    throw unreadable(path, error instanceof TypeError ? "it is no UTF-8 text" : sentenceOf(error));
+    throw unreadable(path, pathFault(error));
   } finally {
     closeSync(fd);
   }

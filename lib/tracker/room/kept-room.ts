@@ -5,7 +5,7 @@ import { randomInt, X509Certificate } from "node:crypto";
 import { mkdirSync, type Stats } from "node:fs";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline/promises";
-import { codeOf, FtError, sentenceOf } from "../../error.ts";
+import { codeOf, FtError, pathFault, sentenceOf } from "../../error.ts";
 import { readPlainFile, replaceOwnFile, userFolder } from "../../files.ts";
 import { type Certificate, newCertificate } from "../../net/certificate.ts";
 import { givenRoomKey, ROOM_VARIABLE, roomKey, SHORTEST_KEY } from "../../program/room-key.ts";
@@ -177,7 +177,6 @@ function keep(path: string, text: string): void {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     replaceOwnFile(path, text);
   } catch (error) {
-    const why = codeOf(error) === "" ? sentenceOf(error) : codeOf(error);
-    throw new FtError("not-kept", `Cannot keep the private room in "${printable(dirname(path))}": ${why}.`);
+    throw new FtError("not-kept", `Cannot keep the private room in "${printable(dirname(path))}": ${pathFault(error)}.`);
   }
 }

@@ -211,7 +211,7 @@ describe("a file that a person wrote", () => {
 
   test.each([
     ["too long", () => file("10.0.0.1 for good\n".repeat(270_000)), "it has more than 4.0 MB"],
-    ["no UTF-8", () => file(Uint8Array.of(0x23, 0xff, 10)), "it is no UTF-8 text"],
+    ["no UTF-8", () => file(Uint8Array.of(0x23, 0xff, 10)), "it is not UTF-8 text"],
     ["a folder", () => dirname(file("")), "it is no file"],
   ])("that is %s is refused", (_, make, why) => {
     const path = make();
