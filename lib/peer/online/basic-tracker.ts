@@ -42,9 +42,9 @@ export class BasicTracker {
   /**
    * Gives the reply to HELLO FT/2, or the connection to an FT/1 tracker. A basic tracker does not answer HELLO FT/2, but neither
    * does a busy one at once: so a late reply wins against the bare HELLO on a second connection. The reply is undefined when its
-   * connection has ended.
+   * connection has ended. `heard` tells whether anything came on that: a web server answers a line, and no word without its end.
    */
-  async greetUnless(reply: Promise<Reply | undefined>, signal: AbortSignal | undefined) {
+  async greetUnless(reply: Promise<Reply | undefined>, heard: () => boolean, signal: AbortSignal | undefined) {
     const { clock } = this.#tools;
     let ended = false;
     reply.then(
@@ -57,7 +57,7 @@ export class BasicTracker {
     const early = await Promise.race([reply, sleep(clock, PROFILE_WAIT_MS)]);
     if (signal?.aborted) throw new CancelledError();
     if (early !== undefined) return early;
-    const second = this.#greet(signal).catch(async (error: unknown) => {
+    const second = this.#greet(heard, signal).catch(async (error: unknown) => {
       // When the tracker is slow in everything, or the second connection fails, the reply may still come.
       if (codeOf(error) !== "no-tracker") await reply.catch(() => undefined);
       throw error;
@@ -77,12 +77,12 @@ export class BasicTracker {
   }
 
   /** Says the bare HELLO; gives the connection on which the tracker has said HI. Fails with a sentence. */
-  async #greet(signal: AbortSignal | undefined): Promise<Channel> {
+  async #greet(heard: () => boolean, signal: AbortSignal | undefined): Promise<Channel> {
     const channel = await this.#tools.dial(signal);
     signal?.addEventListener("abort", () => channel.destroy(), { once: true });
     const hi = await this.#ask(channel, basic.hello, { isWhole: (bytes) => bytes.length >= basic.hi.length, within: HI_MS });
     if (new TextDecoder().decode(hi).startsWith(basic.hi)) return channel;
-    const isSilent = hi.length === 0 && !channel.ended && !channel.closed;
+    const isSilent = hi.length === 0 && !channel.ended && !channel.closed && !heard();
     channel.destroy();
     if (isSilent) throw new FtError("no-answer", `The tracker at "${this.#tools.where()}" does not answer. Try again later.`);
     const words = `The program that answers at "${this.#tools.where()}" is not a FileTracker tracker. Check the address and port.`;

@@ -244,13 +244,16 @@ export class Session {
   async #introduce(channel: Channel, signal: AbortSignal | undefined): Promise<void> {
     this.#reach = undefined;
     this.#dismissal = undefined;
-    this.#connection = this.#connect(channel);
+    const connection = this.#connect(channel);
+    this.#connection = connection;
     const { hello, greeted } = this.#hello(this.#rejoining.place);
     const reply = this.#ask(hello);
     // A tracker of FT/2 that is silent is busy, or its answer was lost: it is no basic one, which would have this peer serve everybody.
     const wasFull = this.#rejoining.place.full || this.#options.wasFull?.(channel.remote) === true;
     const isFull = this.#rejoining.place.announced || wasFull || this.#standing?.profile === 2;
-    const found = isFull ? await reply : await this.#basic.greetUnless(reply.catch(goneIsUndefined), signal);
+    const found = isFull
+      ? await reply
+      : await this.#basic.greetUnless(reply.catch(goneIsUndefined), () => connection.heard, signal);
     if (!("verb" in found)) this.#acceptBasic(channel, found);
     else if (found.verb === "HI") await this.#accept(channel, found, greeted);
     else unexpected(found);

@@ -23,6 +23,8 @@ export interface TrackerConnectionHandlers {
 
 export class TrackerConnection {
   readonly channel: Channel;
+  /** Whether any byte has come. */
+  heard = false;
   readonly #clock: Clock;
   readonly #handlers: TrackerConnectionHandlers;
   /** The tracker replies in the order of the requests. */
@@ -35,6 +37,7 @@ export class TrackerConnection {
     const inbox = new SessionInbox();
     channel.start({
       data: (chunk) => {
+        this.heard = true;
         handlers.bytes?.(chunk);
         inbox.push(chunk);
         try {

@@ -215,6 +215,18 @@ describe("an old tracker", () => {
     expect(first.over && second.over).toBe(true);
   });
 
+  test("a web server answers a whole line, and waits for the end of the bare HELLO: it is no tracker", async () => {
+    const { session, net, clock } = new SessionRoom();
+    const failed = failure(session.join());
+    const first = await net.next();
+    first.say("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
+    first.close();
+    await clock.pass(1000);
+    await net.next();
+    await clock.pass(30_000);
+    expect((await failed).message).toContain(`"${WHERE}" is not a FileTracker tracker`);
+  });
+
   test("an endless answer to HELLO does not keep the peer waiting", async () => {
     const { session, net, clock } = new SessionRoom();
     const failed = failure(session.join());
