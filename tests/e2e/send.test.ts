@@ -49,6 +49,15 @@ describe("send", () => {
     expect(tracker.out).not.toContain("slides");
   });
 
+  test("a person who only sends to others is listed as one who shares nothing with you", async () => {
+    const { address } = await stage.tracker();
+    const ben = await pupil(address, "Ben");
+    sending(address, [slides()], "--to", "Ben", "--wait", "1h");
+    await ben.program.waitFor(/Anna offers/);
+    const listed = await stage.ft(stage.visitorFolder(), address, "list", "Anna", "--quiet");
+    expect(listed).toMatchObject({ code: 1, err: '"Anna" shares no file with you.\n' });
+  });
+
   test("to all reaches those that are there, those that join later, and those that have the file already", async () => {
     const { address } = await stage.tracker();
     const ben = await pupil(address, "Ben", "--accept", "all", "--json");

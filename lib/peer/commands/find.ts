@@ -2,6 +2,7 @@
 
 import { FtError } from "../../error.ts";
 import type { FileRecord } from "../../protocol/record.ts";
+import { printable } from "../../text.ts";
 import { type CommandLine, nameArgument } from "../arguments.ts";
 import { groupByContent } from "../download/contents.ts";
 import { findPeer } from "../people/find-peer.ts";
@@ -21,7 +22,10 @@ export async function search(peer: Peer, line: CommandLine, command: "search" | 
         );
   if (records.length === 0) {
     const name = argument ?? "";
-    throw notFound(name, command === "search" ? await similarTo(peer, name) : [], line, command);
+    if (command === "search") throw notFound(name, await similarTo(peer, name), line, command);
+    // What a peer offers to some people is not shown to the others.
+    const whose = argument === undefined ? "Nobody online" : `"${printable(argument)}"`;
+    throw new FtError("not-found", `${whose} shares no file with you.`);
   }
   const look = { isMine: peer.isMine };
   if (screen.json) screen.results(recordObjects(records));

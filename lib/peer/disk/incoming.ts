@@ -261,9 +261,10 @@ export class Incoming {
     return () => clearInterval(look);
   }
 
-  /** Stops, and keeps the part file. */
+  /** Stops, and keeps the part file, unless nothing is in it. */
   async keep(): Promise<void> {
     await this.settled().catch(() => undefined);
+    if (!this.#ended && this.present === 0 && this.#isOwn()) tryRemove(this.part);
     this.#end();
   }
 

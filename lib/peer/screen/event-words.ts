@@ -91,7 +91,9 @@ export function leftInFolder(left: Record<string, number>): string {
   const parts = most.map(([reason, count]) => {
     if (reason === "hidden") return count === 1 ? "1 hidden entry" : `${count.toLocaleString("en")} hidden entries`;
     if (reason === "links") return plural(count, "link");
-    return `${count === 1 ? "1 entry" : `${count.toLocaleString("en")} entries`} (${reason})`;
+    if (count === 1) return `1 entry (${reason})`;
+    const ofAll = reason.replace(/^its name is/, "their names are").replace(/^its name has/, "their names have");
+    return `${count.toLocaleString("en")} entries (${ofAll})`;
   });
   return parts.length === 0 ? "" : ` Left out: ${parts.join(", ")}.`;
 }

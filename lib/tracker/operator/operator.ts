@@ -269,8 +269,10 @@ export class Operator {
     return { done: true, lines: list.length === 0 ? ["Nobody is muted."] : list, data: list };
   }
 
-  #notify(words: string): OrderResult {
-    if (words.trim() === "") return { done: false, lines: ["A notice needs a message."] };
+  #notify(typed: string): OrderResult {
+    // A notice is one line. Peers would show the end of a line as %0A.
+    const words = typed.trim().replace(/\s+/g, " ");
+    if (words === "") return { done: false, lines: ["A notice needs a message."] };
     const told = plural(notify(words, this.#state), "peer");
     const { shared, setup } = this.#state;
     const isTold = shared?.tell({ from: setup.name, what: "notice", words: words.slice(0, NOTICE_LIMIT) });

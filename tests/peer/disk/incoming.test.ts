@@ -181,6 +181,19 @@ describe("Incoming: on the way in", () => {
     expect(listing()).toEqual([]);
   });
 
+  test("keep: a part file in which nothing has arrived does not stay", async () => {
+    const incoming = await Incoming.open({ folder, name: "a.txt", size: 3, key: KEY });
+    await incoming.keep();
+    expect(listing()).toEqual([]);
+    // Where another one has taken its name, that one is not touched.
+    const other = await Incoming.open({ folder, name: "a.txt", size: 3, key: KEY });
+    rmSync(other.part);
+    writeFileSync(other.part, "");
+    await other.keep();
+    expect(existsSync(other.part)).toBe(true);
+    rmSync(other.part);
+  });
+
   test("a longer part of an earlier run leaves nothing in the file", async () => {
     const first = await Incoming.open({ folder, name: "a.txt", size: 100, key: KEY });
     await first.write(0, new Uint8Array(100).fill(65));
@@ -799,7 +812,7 @@ describe("Incoming: what a folder does not take is said before the first byte", 
     ]);
     const words = `Cannot fetch "a.txt": files of 600 kB are not allowed in "${at("in")}".`;
     expect(stdout.toString()).toBe(`it opened 0\nEFBIG ${words}\n`);
-    expect(listing(at("in"))).toEqual([".ft-k400000.part"]);
+    expect(listing(at("in"))).toEqual([]);
   });
 });
 

@@ -783,6 +783,9 @@ describe("folders", () => {
   test("what is left out is one sentence", () => {
     expect(leftInFolder({})).toBe("");
     expect(leftInFolder({ hidden: 2, links: 1 })).toBe(" Left out: 2 hidden entries, 1 link.");
+    expect(leftInFolder({ "its name is not valid UTF-8": 1, "its name has a control character": 2 })).toBe(
+      " Left out: 2 entries (their names have a control character), 1 entry (its name is not valid UTF-8).",
+    );
     expect(leftInFolder({ hidden: 1, "permission denied": 1_200 })).toBe(
       " Left out: 1,200 entries (permission denied), 1 hidden entry.",
     );

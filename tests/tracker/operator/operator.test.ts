@@ -149,7 +149,7 @@ describe("Operator.obey", () => {
     await house.connect();
     for (const peer of peers) expect(await peer.raw.push()).toStartWith("REACH ");
     expect(house.tracker.obey({ order: "notice", words: "We move\nat noon" })).toMatchObject({ done: true });
-    for (const peer of peers) expect(await peer.raw.push()).toBe("NOTICE We move%0Aat noon");
+    for (const peer of peers) expect(await peer.raw.push()).toBe("NOTICE We move at noon");
     expect(house.tracker.obey({ order: "notice", words: " " })).toEqual({ done: false, lines: ["A notice needs a message."] });
   });
 
