@@ -129,8 +129,9 @@ describe("a folder that is shared as one", () => {
     const { address } = await stage.tracker();
     await shared(address, lesson(FILES));
     const to = lesson({ "a.txt": "mine", "sub/deep/d.txt": "deep", "own.txt": "own" });
-    const { code, err } = await stage.ft(stage.visitorFolder(), address, "get", "Lesson", "--to", to);
+    const { code, err } = await stage.ft(stage.visitorFolder(), address, "get", "Lesson", "--to", to, "--overwrite");
     expect(code).toBe(0);
+    expect(err).toContain("--overwrite replaces single files, and nothing in a folder.");
     expect(err).toContain('Another file is at "a.txt": the fetched one is "a (1).txt".');
     expect(readFileSync(join(to, "Lesson", "a.txt"), "utf8")).toBe("mine");
     expect(readFileSync(join(to, "Lesson", "a (1).txt"), "utf8")).toBe("one");

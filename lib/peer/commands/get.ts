@@ -18,7 +18,7 @@ import type { FetchEvent } from "../fetch/types.ts";
 import { typed } from "../locate/locate.ts";
 import { findPeer } from "../people/find-peer.ts";
 import { holderWithAddress } from "../people/holder-name.ts";
-import { describeRenamed } from "../screen/folder-words.ts";
+import { describeNumbered, describeRenamed } from "../screen/folder-words.ts";
 import { chooseContent } from "../screen/questions.ts";
 import { progressReporter, type Screen } from "../screen/screen.ts";
 import { hasTerminal, promptsOn } from "../screen/terminal.ts";
@@ -142,7 +142,7 @@ async function getOne(getting: Getting): Promise<Arrived> {
   screen.results(screen.json ? [downloadObject(record, done, seconds)] : [describeDownload(done, seconds)]);
   const renamed = describeRenaming("as" in where ? where.as : record.name, done);
   if (renamed !== undefined) screen.note(renamed);
-  tellFolder(done, screen);
+  tellFolder(done, line, screen);
   return { bytes: done.size, seconds };
 }
 
@@ -214,14 +214,13 @@ async function firstOf<Done>(
 const MOST_NAMED = 20;
 
 /** Says which files of a folder have another name, and which are missing. Throws when there are any of these. */
-function tellFolder({ inFolder }: Downloaded, screen: Screen): void {
+function tellFolder({ inFolder }: Downloaded, { overwrite }: CommandLine, screen: Screen): void {
   if (inFolder === undefined) return;
   const { failed, numbered, renamed, files } = inFolder;
   for (const words of describeRenamed(renamed, MOST_NAMED)) screen.note(words);
-  for (const { path, local } of numbered.slice(0, MOST_NAMED)) {
-    screen.note(`Another file is at "${printable(path)}": the fetched one is "${printable(local)}".`);
-  }
+  for (const one of numbered.slice(0, MOST_NAMED)) screen.note(describeNumbered(one));
   if (numbered.length > MOST_NAMED) screen.note(`And ${numbered.length - MOST_NAMED} more.`);
+  if (numbered.length > 0 && overwrite) screen.note("--overwrite replaces single files, and nothing in a folder.");
   if (failed.length === 0) return;
   for (const { path, reason } of failed.slice(0, screen.json ? failed.length : MOST_NAMED)) {
     if (screen.json) screen.object({ event: "file", path, error: reason });

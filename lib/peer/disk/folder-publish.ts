@@ -3,7 +3,7 @@
 
 import { chmodSync, closeSync, constants, mkdirSync, openSync, rmSync, utimesSync } from "node:fs";
 import { rename } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { codeOf, FtError } from "../../error.ts";
 import { printable } from "../../text.ts";
 import type { FolderLayout, Renamed } from "./folder-layout.ts";
@@ -42,7 +42,7 @@ export interface PublishedFolder {
   /** The finished folder, or the one file. */
   path: string;
   outcome: "new" | "merged" | "already here";
-  /** Files that have another name than in the list, because another file has theirs: paths from the folder. */
+  /** Files and folders that have another name than in the list, because another entry has theirs: paths from the folder. */
   numbered: Renamed[];
 }
 
@@ -62,7 +62,7 @@ export async function publishFolder(options: PublishOptions): Promise<PublishedF
   }
   merge.finish();
   await syncFolder(merge.path);
-  const outcome = merge.added === 0 && merge.numbered.length === 0 ? "already here" : isFile ? "new" : "merged";
+  const outcome = merge.added === 0 ? "already here" : isFile ? "new" : "merged";
   return { path: isFile ? merge.lastFile : merge.path, outcome, numbered: merge.numbered };
 }
 
@@ -78,7 +78,7 @@ function* arrivedPaths(options: PublishOptions): Generator<string> {
 
 /** Gives the whole part folder its name at once. False when something has the name by now. */
 async function renamed({ part, destination, layout, dateOf }: PublishOptions): Promise<boolean> {
-  setFolderDates(part, layout, dateOf);
+  setFolderDates(layout, dateOf, (local) => join(part, local));
   try {
     chmodSync(part, 0o777 & ~process.umask());
   } catch {
@@ -96,12 +96,14 @@ async function renamed({ part, destination, layout, dateOf }: PublishOptions): P
 }
 
 /** Sets the dates of all folders inside, the inner ones first: making an entry changes the date of its folder. */
-function setFolderDates(top: string, layout: FolderLayout, dateOf: PublishOptions["dateOf"]): void {
+function setFolderDates(layout: FolderLayout, dateOf: PublishOptions["dateOf"], placeOf: (local: string) => string): void {
   // An inner folder comes before the one around it, whose date it would change.
-  for (const [path, local] of [...layout.folders].toReversed()) setDate(join(top, local), dateOf(path));
+  for (const [path, local] of [...layout.folders].toReversed()) setDate(placeOf(local), dateOf(path));
 }
 
-function setDate(path: string, date: number | undefined): void {
+function setDate(folder: string, date: number | undefined): void {
+  // A path that ends in a slash stands for what a link points to.
+  const path = folder.replace(/[\\/]+$/, "");
   // A link has the place of a folder only where others put it. Its target keeps its date.
   if (date === undefined || entryOf(path)?.isDirectory() !== true) return;
   try {
@@ -127,7 +129,10 @@ class Merge {
     this.path = ensureFolder(options.destination);
     this.lastFile = this.path;
     this.#folders.set("", this.path);
-    for (const local of options.layout.folders.values()) this.#folder(local);
+    for (const [path, local] of options.layout.folders) {
+      const name = basename(this.#folder(local));
+      if (name !== basename(local)) this.numbered.push({ path, local: join(dirname(local), name) });
+    }
   }
 
   /** Gives one file its place. */
@@ -154,7 +159,7 @@ class Merge {
     const { part, isFile, layout, dateOf } = this.#options;
     removeLeftovers(part);
     if (isFile) return;
-    setFolderDates(this.path, layout, dateOf);
+    setFolderDates(layout, dateOf, (local) => this.#folder(local));
     setDate(this.path, dateOf(""));
   }
 

@@ -40,6 +40,7 @@ import { checkFolder, tryFolder, writeError } from "./target-folder.ts";
 const FILES_AT_ONCE = 32;
 /** The same for entries that are only looked at. */
 const LOOKED_AT_ONCE = 256;
+const NOTHING = new Uint8Array(0);
 /** These errors are the disk's: no other file can be written either. */
 const DISK_ERRORS = ["ENOSPC", "EDQUOT", "EIO", "EROFS", "EMFILE", "ENFILE"];
 
@@ -300,7 +301,7 @@ export class IncomingFolder {
     for (const entry of this.#selection.entries()) {
       if (++looked % LOOKED_AT_ONCE === 0) await new Promise((resolve) => setImmediate(resolve));
       if (list.isFolder(entry)) this.#placeFor(entry);
-      else if (list.sizeOf(entry) === 0 && !this.#isThere(entry)) this.#writeSmall(entry, new Uint8Array(0));
+      else if (list.sizeOf(entry) === 0 && !this.#arrived.read(entry, NOTHING, 0)) this.#writeSmall(entry, NOTHING);
     }
   }
 
@@ -333,12 +334,6 @@ export class IncomingFolder {
     if (this.#selection.isOneFile) return into;
     const last = inside.slice(inside.lastIndexOf("/") + 1);
     return join(into, localNameOf(inside === "" ? name : last));
-  }
-
-  #isThere(entry: number): boolean {
-    const local = this.#layout.placeOf(this.#selection.pathOf(entry));
-    const found = entryOf(join(this.#part, local)) ?? entryOf(join(this.#destination, local));
-    return found?.isFile() === true && found.size === BigInt(this.#options.list.sizeOf(entry));
   }
 
   #end(): void {

@@ -40,7 +40,8 @@ export function tryFolder(folder: string): OwnMarks {
     const code = codeOf(error);
     throw new FtError(
       code || "write-failed",
-      folderSentence(code, printable(folder)) ?? `Cannot save into "${printable(folder)}": ${pathFault(error)}.`,
+      folderSentence(code, printable(folder)) ??
+        `Cannot save into "${printable(folder)}": ${code === "ENOENT" ? "no file can be made there" : pathFault(error)}.`,
       { cause: error },
     );
   }

@@ -11,7 +11,7 @@ import type { Session } from "../online/session.ts";
 import { holderName } from "../people/holder-name.ts";
 import type { Asking } from "./asking.ts";
 import type { Found } from "./finder.ts";
-import { describeRenamed } from "./folder-words.ts";
+import { describeNumbered, describeRenamed } from "./folder-words.ts";
 import { Transfer, transferLines, unbroken } from "./progress.ts";
 import { describeRenaming } from "./view.ts";
 import { withoutCommands } from "./without-commands.ts";
@@ -94,9 +94,7 @@ const MOST_NAMED = 5;
 function tellFiles({ inFolder }: Downloaded, prompts: Asking): boolean {
   const { failed = [], numbered = [], renamed = [] } = inFolder ?? {};
   for (const words of describeRenamed(renamed, MOST_NAMED)) prompts.say(words);
-  for (const { path, local } of numbered.slice(0, MOST_NAMED)) {
-    prompts.say(`Another file is at "${printable(path)}": the fetched one is "${printable(local)}".`);
-  }
+  for (const one of numbered.slice(0, MOST_NAMED)) prompts.say(describeNumbered(one));
   if (numbered.length > MOST_NAMED) prompts.say(`The same with ${plural(numbered.length - MOST_NAMED, "more file")}.`);
   for (const { path, reason } of failed.slice(0, MOST_NAMED)) prompts.warn(`Not saved: "${printable(path)}" (${reason}).`);
   if (failed.length > 0) {

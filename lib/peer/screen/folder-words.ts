@@ -14,6 +14,12 @@ export function describeRenamed(renamed: readonly Renamed[], most: number): stri
   return more > 0 ? [...lines, `And ${more} more.`] : lines;
 }
 
+/** Says under which name a file or a folder is stored whose place was taken by something else. */
+export function describeNumbered({ path, local }: Renamed): string {
+  if (path.endsWith("/")) return `Something else is at "${printable(path)}": the fetched folder is "${printable(local)}".`;
+  return `Another file is at "${printable(path)}": the fetched one is "${printable(local)}".`;
+}
+
 /** The last part of a path. */
 function nameOf(path: string): string {
   const whole = path.endsWith("/") ? path.slice(0, -1) : path;

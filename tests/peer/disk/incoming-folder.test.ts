@@ -205,9 +205,24 @@ describe("IncomingFolder", () => {
     rmSync(join(top, "Lesson (1)"), { recursive: true });
     mkdirSync(join(top, "Lesson"));
     symlinkSync(join(top, "elsewhere"), join(top, "Lesson", "in"));
-    await source.fetch();
+    expect(await source.fetch()).toMatchObject({ numbered: [{ path: "in/", local: "in (1)" }] });
     expect(readdirSync(join(top, "elsewhere"))).toEqual([]);
     expect(read("Lesson/in (1)/a.txt")).toBe("one");
+  });
+
+  test("a link in the place of a folder keeps the date of its target; the folder that was fetched gets its own", async () => {
+    const source = new Source({ "in/a.txt": "one", "in/empty": "" });
+    const given = new FolderDates(source.list);
+    given.set(new TextEncoder().encode("in/"), 1_000_000_000_000);
+    mkdirSync(join(top, "elsewhere"));
+    writeFileSync(join(top, "elsewhere", "empty"), "");
+    const before = statSync(join(top, "elsewhere")).mtimeMs;
+    mkdirSync(join(top, "Lesson"));
+    symlinkSync(join(top, "elsewhere"), join(top, "Lesson", "in"));
+    await source.fetch({ dates: given });
+    expect(statSync(join(top, "elsewhere")).mtimeMs).toBe(before);
+    expect(statSync(join(top, "Lesson", "in (1)")).mtimeMs).toBe(1_000_000_000_000);
+    expect(readdirSync(join(top, "Lesson", "in (1)")).sort()).toEqual(["a.txt", "empty"]);
   });
 
   test("a file that is there only through a link counts as missing, and is not read through it", async () => {
