@@ -199,6 +199,22 @@ describe("a folder that is shared as one", () => {
     expect(readdirSync(to)).toEqual(["Lesson"]);
   });
 
+  test.skipIf(process.platform === "win32")("a file that could not be saved whole does not get its name", async () => {
+    const { address } = await stage.tracker();
+    const top = lesson({ "big.bin": noise(3_000_000), "small.txt": "small" });
+    await shared(address, top);
+    const [to, visitor] = [stage.folder(), stage.visitorFolder()];
+    const args = [PEER, address, "get", "Lesson", "--to", to, "--port", "0"];
+    // 3,000 blocks of 512 bytes.
+    const program = stage.run("/bin/sh", ["-c", 'ulimit -f 3000; exec "$@"', "sh", ...args], { cwd: visitor });
+    expect(await program.exited).toBe(1);
+    expect(program.err).toContain('Not saved: "big.bin" (');
+    expect(treeOf(to)).toMatchObject({ "Lesson/small.txt": expect.anything() });
+    expect(Object.keys(treeOf(to))).not.toContain("Lesson/big.bin");
+    expect((await stage.ft(visitor, address, "get", "Lesson", "--to", to)).code).toBe(0);
+    expect(treeOf(join(to, "Lesson"))).toEqual(treeOf(join(top, "Lesson")));
+  });
+
   test("is one content wherever it lies, and comes from all of its holders", async () => {
     const { address } = await stage.tracker();
     const top = lesson(FILES);

@@ -45,6 +45,11 @@ export class FolderLayout {
     return all.filter(({ path, local }) => lastName(path) !== lastName(local));
   }
 
+  /** The same text for all spellings of a path that mean one file on this disk. */
+  spellingOf(local: string): string {
+    return this.#isOneName(local.normalize("NFC"));
+  }
+
   /** Where an entry lies. That of an empty folder ends in `/`. */
   placeOf(path: string): string {
     return this.#renamed.get(path) ?? path;

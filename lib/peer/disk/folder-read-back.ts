@@ -1,6 +1,7 @@
 // Reads the bytes of a fetched folder that have arrived: in its part folder, or in the finished folder of an earlier run.
 
-import { closeSync, constants, openSync } from "node:fs";
+import { closeSync, constants, openSync, readdirSync, rmSync, truncateSync } from "node:fs";
+import { join } from "node:path";
 import { readFullySync } from "../../files.ts";
 import type { FolderList } from "../../protocol/folder-list.ts";
 import { HASH } from "../../protocol/numbers.ts";
@@ -20,8 +21,10 @@ export interface FetchedFolder {
   readonly cut: FolderCut;
   readonly selection: FolderSelection;
   readonly layout: FolderLayout;
-  /** The folders in which the files may be; the first one with the right bytes counts. */
-  readonly places: readonly string[];
+  /** The part folder. */
+  readonly part: string;
+  /** The place of the finished folder, where an earlier run or the person may have put files. */
+  readonly destination: string;
 }
 
 export class FolderReadBack {
@@ -65,7 +68,35 @@ export class FolderReadBack {
       }
     };
     await Promise.all(Array.from({ length: Math.min(cut.count, CHECKED_AT_ONCE) }, run));
+    this.#leaveOutTorn(have);
     return have;
+  }
+
+  /**
+   * Leaves out all pieces of a large file that lies in the finished folder and is not right as a whole. Its missing pieces go into the
+   * part folder, and a file that is put together from both would have holes.
+   */
+  #leaveOutTorn(have: PieceSet): void {
+    const { cut, selection } = this.#of;
+    for (let piece = 0, end = 0; piece < cut.count; piece = end) {
+      const [{ file } = { file: 0 }] = cut.slices(cut.startOf(piece), 1);
+      end = piece + 1;
+      if (isSmall(cut.sizeOf(file))) continue;
+      while (end < cut.count && cut.startOf(end) < cut.startOf(piece) + cut.sizeOf(file)) end += 1;
+      const pieces = Array.from({ length: end - piece }, (_, i) => piece + i);
+      const entry = cut.entryOf(file);
+      if (!selection.has(entry) || pieces.every((one) => have.has(one)) || this.#isInPart(entry)) continue;
+      for (const one of pieces) have.delete(one);
+    }
+  }
+
+  #isInPart(entry: number): boolean {
+    return entryOf(`${this.#of.part}/${this.#localOf(entry)}`) !== undefined;
+  }
+
+  #localOf(entry: number): string {
+    const { selection, layout } = this.#of;
+    return layout.placeOf(selection.pathOf(entry));
   }
 
   async #isHere(piece: number, hashes: Uint8Array, pool: HashPool, memory: SharedArrayBuffer): Promise<boolean> {
@@ -94,21 +125,53 @@ export class FolderReadBack {
 
   /** Reads a part of a file. False when it is not there in its full length. */
   read(entry: number, into: Uint8Array, from: number): boolean {
-    const { list, selection, layout, places } = this.#of;
-    const local = layout.placeOf(selection.pathOf(entry));
-    return places.some((place) => readAt(`${place}/${local}`, list.sizeOf(entry), into, from));
+    const { list, part, destination } = this.#of;
+    const size = list.sizeOf(entry);
+    const local = this.#localOf(entry);
+    // A large file grows in the part folder. As soon as it is there, it is not read elsewhere.
+    const grows = !isSmall(size) && this.#isInPart(entry);
+    if (readAt(`${part}/${local}`, { size, grows }, into, from)) return true;
+    return !grows && readAt(`${destination}/${local}`, { size, grows: false }, into, from);
   }
 }
 
-/** Reads a part of a file of `size` bytes. False when there is no such file, or it is shorter. */
-function readAt(path: string, size: number, into: Uint8Array, from: number): boolean {
+/**
+ * Takes out of a part folder what is not of this list: an earlier run may have left it for the list of that time, or for another folder of
+ * this name. A file that is too long is cut.
+ */
+export function keepListed(
+  part: string,
+  { list, selection, layout }: Pick<FetchedFolder, "list" | "selection" | "layout">,
+): void {
+  const sizes = new Map<string, number>();
+  for (const entry of selection.entries())
+    if (!list.isFolder(entry)) sizes.set(layout.spellingOf(layout.placeOf(selection.pathOf(entry))), list.sizeOf(entry));
+  const folders = new Set(Iterator.from(layout.folders.values()).map((local) => layout.spellingOf(local)));
+  const tidy = (local: string) => {
+    for (const name of readdirSync(join(part, local))) {
+      const inner = `${local}${name}`;
+      const path = join(part, inner);
+      const found = entryOf(path);
+      // A run that was killed while it gave the names leaves files that have two. Writing here would change the finished file.
+      const isOurs = found?.isFile() === true && found.nlink <= 1n;
+      const size = isOurs ? sizes.get(layout.spellingOf(inner)) : undefined;
+      if (found?.isDirectory() && folders.has(layout.spellingOf(`${inner}/`))) tidy(`${inner}/`);
+      else if (size === undefined) rmSync(path, { recursive: true, force: true });
+      else if (found !== undefined && found.size > BigInt(size)) truncateSync(path, size);
+    }
+  };
+  tidy("");
+}
+
+/** Reads a part of a file of `size` bytes. False when there is no such file, or it has another size; one that grows may be shorter. */
+function readAt(path: string, { size, grows }: { size: number; grows: boolean }, into: Uint8Array, from: number): boolean {
   let fd: number | undefined;
   try {
     fd = openSync(path, constants.O_RDONLY | PLAIN_ONLY);
     // A link on the way may lead to files that nobody has fetched, and publishing does not follow it.
     if (!isAtItsPath(fd, path)) return false;
     const found = entryOf(fd);
-    if (!found?.isFile() || (isSmall(size) && found.size !== BigInt(size))) return false;
+    if (!found?.isFile() || (!grows && found.size !== BigInt(size))) return false;
     return readFullySync(fd, into, from) === into.length;
   } catch {
     // It is not there, or cannot be read: it is fetched.

@@ -10,6 +10,7 @@ import {
   openSync,
   realpathSync,
   rmdirSync,
+  rmSync,
   unlinkSync,
   utimesSync,
   writeSync,
@@ -24,7 +25,7 @@ import type { HashPool } from "../content/hash.ts";
 import type { PieceSet } from "../content/pieces.ts";
 import { FolderLayout, type Renamed } from "./folder-layout.ts";
 import { type PublishedFolder, publishFolder } from "./folder-publish.ts";
-import { FolderReadBack } from "./folder-read-back.ts";
+import { FolderReadBack, keepListed } from "./folder-read-back.ts";
 import { checkDisk, checkRoom, type roomIn } from "./folder-room.ts";
 import { FolderSelection } from "./folder-selection.ts";
 import { entryOf, PLAIN_ONLY } from "./identity.ts";
@@ -71,7 +72,8 @@ export class IncomingFolder {
   readonly files: number;
   readonly size: number;
   readonly failed: FailedFile[] = [];
-  readonly #failedPaths = new Set<string>();
+  /** The numbers of these. */
+  readonly #failedEntries = new Set<number>();
   readonly #options: IncomingFolderOptions;
   readonly #part: string;
   readonly #lock: Lock;
@@ -93,7 +95,8 @@ export class IncomingFolder {
     const layout = new FolderLayout(selection.paths(), tellsCase(path));
     this.#selection = selection;
     this.#layout = layout;
-    this.#arrived = new FolderReadBack({ list, cut, selection, layout, places: [path, this.#destination] });
+    this.#arrived = new FolderReadBack({ list, cut, selection, layout, part: path, destination: this.#destination });
+    if (!isNew) keepListed(path, { list, selection, layout });
     this.#isFresh = isNew && !selection.isOneFile && entryOf(this.#destination) === undefined;
     this.files = selection.files;
     this.size = selection.size;
@@ -214,11 +217,10 @@ export class IncomingFolder {
     if (lost)
       throw new FtError("part-gone", `Cannot save "${printable(name)}": its part folder in "${printable(into)}" is gone.`);
     if (DISK_ERRORS.includes(codeOf(error))) throw writeError(error, { folder: into, name, size: cut.size });
-    const path = list.pathOf(entry);
-    if (this.#failedPaths.has(path)) return;
-    this.#failedPaths.add(path);
+    if (this.#failedEntries.has(entry)) return;
+    this.#failedEntries.add(entry);
     this.failed.push({
-      path,
+      path: list.pathOf(entry),
       reason: error instanceof FtError ? sentenceOf(error) : pathFault(error),
     });
   }
@@ -276,6 +278,7 @@ export class IncomingFolder {
     const selection = this.#selection;
     try {
       this.#open.close();
+      this.#removeFailed();
       await this.#makeEmpty();
       this.#setLargeDates();
       return await publishFolder({
@@ -292,6 +295,12 @@ export class IncomingFolder {
     } finally {
       this.#end();
     }
+  }
+
+  /** What was written of a file that could not be saved does not get the file's name. */
+  #removeFailed(): void {
+    for (const entry of this.#failedEntries)
+      rmSync(join(this.#part, this.#layout.placeOf(this.#selection.pathOf(entry))), { recursive: true, force: true });
   }
 
   /** Makes the folders and the files that have no bytes. */

@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeEach, describe, expect, test } from "bun:tes
 import {
   chmodSync,
   existsSync,
+  linkSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -194,6 +195,59 @@ describe("IncomingFolder", () => {
     });
     expect(await source.fetch()).toMatchObject({ outcome: "already here" });
     expect(Object.keys(tree())).toHaveLength(6);
+  });
+
+  test("a large file that is there and not right is fetched as a whole: what is there does not make holes in it", async () => {
+    const source = new Source({ "large.bin": LARGE, "small.txt": "one" });
+    await source.fetch();
+    const path = join(top, "Lesson", "large.bin");
+    const changed = (bytes: Uint8Array) => {
+      rmSync(join(top, "Lesson", "large (1).bin"), { force: true });
+      writeFileSync(path, bytes);
+    };
+    for (const mine of [LARGE.map((byte, i) => (i === 1_500_000 ? byte ^ 1 : byte)), LARGE.subarray(0, 1_100_000)]) {
+      changed(mine);
+      expect(await source.fetch()).toMatchObject({ fetched: 3, numbered: [{ local: "large (1).bin" }] });
+      expect(Buffer.compare(readFileSync(join(top, "Lesson", "large (1).bin")), LARGE)).toBe(0);
+      expect(Buffer.compare(readFileSync(path), mine)).toBe(0);
+    }
+    changed(new Uint8Array([...LARGE, 1]));
+    expect(await source.fetch()).toMatchObject({ fetched: 3, outcome: "merged" });
+    expect(Buffer.compare(readFileSync(join(top, "Lesson", "large (1).bin")), LARGE)).toBe(0);
+  });
+
+  test("what an earlier run left for another list does not get into the folder, and is not in the way", async () => {
+    const before = new Source({ "a.bin": LARGE, "b.bin": LARGE, "c.bin": LARGE, "d/in.txt": "in", "z.txt": "z" });
+    const first = before.open();
+    await before.fill(first);
+    first.keep();
+    const short = LARGE.slice(0, 1_200_000);
+    const after = new Source({ "a.bin": short, "b.bin/in.txt": "was a file", d: "was a folder", "z.txt": "z" });
+    await after.fetch();
+    expect(tree()).toEqual({
+      "Lesson/": "",
+      "Lesson/a.bin": "1200000",
+      "Lesson/b.bin/": "",
+      "Lesson/b.bin/in.txt": "was a file",
+      "Lesson/d": "was a folder",
+      "Lesson/z.txt": "z",
+    });
+    expect(Buffer.compare(readFileSync(join(top, "Lesson", "a.bin")), short)).toBe(0);
+  });
+
+  test("a run that was killed while it gave the names: a later list does not change the finished file", async () => {
+    const before = new Source({ "a.bin": LARGE });
+    await before.fetch();
+    const incoming = before.open({ name: "Other" });
+    await before.fill(incoming);
+    incoming.keep();
+    const [part = ""] = readdirSync(top).filter((name) => name.endsWith(".part"));
+    mkdirSync(join(top, "Other"));
+    linkSync(join(top, part, "a.bin"), join(top, "Other", "a.bin"));
+    const after = new Source({ "a.bin": LARGE.slice(0, 1_200_000).map((byte) => byte ^ 1) });
+    await after.fetch({ name: "Other" });
+    expect(Buffer.compare(readFileSync(join(top, "Other", "a.bin")), LARGE)).toBe(0);
+    expect(statSync(join(top, "Other", "a (1).bin")).size).toBe(1_200_000);
   });
 
   test("a file that has the folder's name stays, and so does a link: nothing is written through it", async () => {
