@@ -279,7 +279,8 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     ...downloadTools,
     finished: (file, about) => sharing.addDownloaded(file, about),
   });
-  const finished = (path: string, only?: string) => folders.add(Object.assign(new SharedFolder(path), { only }));
+  const finished = (path: string, fetched: string, only?: string) =>
+    folders.add(Object.assign(new SharedFolder(path), { fetched, only }));
   const folderTools = { ...downloadTools, finished };
   const folderDownloads = new FolderDownloads(folderTools);
   const watch = new ShareWatch(share, {

@@ -39,6 +39,11 @@ export class SharedFolder {
   only: string | undefined;
   /** It was fetched when the list was full: it does not count among this peer's files. */
   beyond = false;
+  /**
+   * The content id with which it was fetched; undefined for a folder that the person has chosen. A fetched one is shared only as it was
+   * fetched: the person may have had other files in a folder of this name, or put some into it.
+   */
+  fetched: string | undefined;
   /** Undefined until everything is hashed. */
   state: FolderState | undefined;
   /** Its files and their bytes, as they were when the folder was last walked. */

@@ -2,7 +2,7 @@
 // Does not watch the disk; disk/folder-watch.ts does.
 
 import { type Clock, quietClock } from "../../clock.ts";
-import { sentenceOf } from "../../error.ts";
+import { FtError, sentenceOf } from "../../error.ts";
 import type { Endpoint } from "../../protocol/address.ts";
 import { FOLDER_TYPE } from "../../protocol/folder.ts";
 import type { FileName, FileRecord } from "../../protocol/record.ts";
@@ -59,7 +59,9 @@ export class FolderSharing {
 
   /** The records of the folders, with this address and port. One that is still being hashed has no content id. */
   records(own: Endpoint): FileRecord[] {
-    return this.folders.map((folder) => recordOf(folder, own));
+    // What is in a fetched folder is looked at before anything is said of it.
+    const told = this.folders.filter(({ fetched, state }) => fetched === undefined || state !== undefined);
+    return told.map((folder) => recordOf(folder, own));
   }
 
   /** Hashes the folders, one after the other, and watches them from then on. */
@@ -69,7 +71,13 @@ export class FolderSharing {
 
   /** Shares another folder; beyond the tracker's limit as one that does not count. Resolves when it is hashed and can be served. */
   async add(folder: SharedFolder): Promise<void> {
-    if (this.folders.some(({ name }) => name === folder.name)) return;
+    const known = this.#watched.find((one) => one.folder.name === folder.name);
+    if (known !== undefined) {
+      if (known.folder.path !== folder.path || known.folder.fetched === undefined) return;
+      // It was fetched once more.
+      known.folder.fetched = folder.fetched;
+      return await this.#refresh(known);
+    }
     folder.beyond = !this.#tools.hasRoom();
     const one = watchedOf(folder);
     this.#watched.push(one);
@@ -140,8 +148,13 @@ export class FolderSharing {
     one.again = one.busy;
     if (one.busy) return;
     one.busy = true;
+    const isTold = folder.fetched === undefined || folder.state !== undefined;
     try {
       const isNew = await folder.refresh(pool, cache, this.#stopped.signal, this.#hashingOf(folder));
+      if (folder.fetched !== undefined && folder.root !== folder.fetched) {
+        this.#watched.splice(this.#watched.indexOf(one), 1);
+        throw new FtError("not-as-fetched", "other files are in it than were fetched");
+      }
       if (isNew) {
         const { files, size, name, left } = folder;
         report({ event: "folder", name, files, size, root: folder.state?.tree.root ?? "", left: Object.fromEntries(left) });
@@ -151,13 +164,14 @@ export class FolderSharing {
       if (this.#stopped.signal.aborted) return;
       folder.state = undefined;
       report({ event: "withdrawn", name: folder.name, reason: sentenceOf(error).replace(/\.$/, "") });
-      await drop(folder.name);
+      if (isTold) await drop(folder.name);
     } finally {
       one.busy = false;
       one.stopWatching();
-      if (!this.#stopped.signal.aborted) one.stopWatching = watch(folder.path, () => this.#changed(one));
+      if (!this.#stopped.signal.aborted && this.#watched.includes(one))
+        one.stopWatching = watch(folder.path, () => this.#changed(one));
     }
-    if (one.again) await this.#refresh(one);
+    if (one.again && this.#watched.includes(one)) await this.#refresh(one);
   }
 }
 
