@@ -140,6 +140,7 @@ export function parsePeerArguments(
   const outputOption = typedAs.output ?? "--output";
   if (command === "get") checkOutput({ ...values, outputOption }, names);
   if (command === "collect" && values.to === "-") throw new UsageError("collect saves files. Give --to DIR.");
+  if (command === "want" && values.get && values.to === "-") throw new UsageError("want --get saves files. Give --to DIR.");
   if (values.accept.length > 0 && values.to === "-") throw new UsageError("--accept saves files. Give --to DIR.");
   if (byteLength(say) > SAY_LIMIT) throw new UsageError(`--say takes ${SAY_LIMIT} bytes at most.`);
   const about = { recipients, say: say.trim(), paths, outputOption, isNameChanged: nameChanged };

@@ -88,6 +88,19 @@ describe("being told", () => {
 });
 
 describe("collect", () => {
+  test("a file that has the name of one person's folder does not keep the files of the others from coming", async () => {
+    const { address } = await stage.tracker();
+    for (const name of ["Ben", "Chloe"])
+      await stage.sharing(address, stage.folderWith({ "homework.txt": `of ${name}` }), 1, "--name", name);
+    const to = stage.folderWith({ Ben: "a file" });
+    const run = await stage.ft(stage.visitorFolder(), address, "collect", "homework", "--to", to);
+    expect(run.code).toBe(1);
+    expect(run.err).toContain(`Cannot save into "${join(to, "Ben")}": it is not a folder.`);
+    expect(run.err).toContain('Not fetched: "homework.txt" of Ben. Run the same command to fetch only these.');
+    expect(readFileSync(join(to, "Chloe", "homework.txt"), "utf8")).toBe("of Chloe");
+    expect(readFileSync(join(to, "Ben"), "utf8")).toBe("a file");
+  });
+
   test("fetches each file that fits into a folder a person, says who had none, and again only what is new", async () => {
     const { address } = await stage.tracker();
     const ben = stage.folderWith({ "homework.txt": "of Ben" });

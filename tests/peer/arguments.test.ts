@@ -242,6 +242,7 @@ describe("parsePeerArguments", () => {
     ["send a.pdf --to all --share .", "send shares what it sends. Leave --share out."],
     [`send a.pdf --to all --say ${"é".repeat(101)}`, "--say takes 200 bytes at most."],
     ["share --accept all --to -", "--accept saves files. Give --to DIR."],
+    ["want x --get --to -", "want --get saves files. Give --to DIR."],
     ["collect x --to -", "collect saves files. Give --to DIR."],
     ["collect", "collect needs a word, or a filter such as --ext pdf. Try: ft-peer collect report"],
     ["find a --get", "--get only works with want. Try: ft-peer want WORD --get"],

@@ -3,8 +3,9 @@
 import { mkdirSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { sleep, systemClock } from "../../clock.ts";
-import { codeOf, FtError, sentenceOf } from "../../error.ts";
+import { codeOf, FtError, pathFault, sentenceOf } from "../../error.ts";
 import { formatEndpoint } from "../../protocol/address.ts";
+import { contentKeyOf } from "../../protocol/folder.ts";
 import type { PeerLine } from "../../protocol/messages.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import { formatSize, plural, printable } from "../../text.ts";
@@ -172,8 +173,8 @@ function isIn(files: Set<string>, file: FileRecord): boolean {
   return files.has(file.name) || files.has(contentOf(file));
 }
 
-function contentOf({ root, size, name }: FileRecord): string {
-  return root ?? `${size} ${name}`;
+function contentOf(record: FileRecord): string {
+  return contentKeyOf(record) ?? `${record.size} ${record.name}`;
 }
 
 /** The people of a list such as "Ben,Chloe". Throws a sentence about one who is not online. */
@@ -201,9 +202,23 @@ interface Collecting {
 async function collectFrom({ person, files }: Wanted, { peer, records, to, screen, signal }: Collecting): Promise<Collected> {
   const one: Collected = { person, fresh: 0, here: 0, bytes: 0, failed: 0 };
   const folder = join(to, person.folder);
-  mkdirSync(folder, { recursive: true });
+  const fail = (error: unknown, name?: string) => {
+    const about = { name, by: person.line.name };
+    if (screen.json) screen.object({ event: "error", ...about, message: sentenceOf(error), code: codeOf(error) });
+    else screen.note(sentenceOf(error));
+  };
+  try {
+    mkdirSync(folder, { recursive: true });
+  } catch (error) {
+    // One folder that cannot be made does not keep the files of the others from coming.
+    const why = codeOf(error) === "EEXIST" ? "it is not a folder" : pathFault(error);
+    fail(new FtError("no-folder", `Cannot save into "${printable(folder)}": ${why}.`));
+    for (const file of files) note(person, file, false);
+    return { ...one, failed: files.length };
+  }
   for (const file of files) {
-    const others = records.filter((other) => file.root !== undefined && other !== file && other.root === file.root);
+    const key = contentKeyOf(file);
+    const others = records.filter((other) => key !== undefined && other !== file && contentKeyOf(other) === key);
     let isWhole = isHere(folder, file);
     if (isWhole) one.here += 1;
     else {
@@ -218,9 +233,7 @@ async function collectFrom({ person, files }: Wanted, { peer, records, to, scree
         }
       } catch (error) {
         if (signal.aborted) throw error;
-        const about = { name: file.name, by: person.line.name };
-        if (screen.json) screen.object({ event: "error", ...about, message: sentenceOf(error), code: codeOf(error) });
-        else screen.note(sentenceOf(error));
+        fail(error, file.name);
       }
     }
     note(person, file, isWhole);
