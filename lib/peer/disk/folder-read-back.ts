@@ -90,6 +90,19 @@ export class FolderReadBack {
     }
   }
 
+  /** Whether all pieces with bytes of these entries are still right. */
+  async areRight(entries: ReadonlySet<number>, hashes: Uint8Array, pool: HashPool): Promise<boolean> {
+    const { cut } = this.#of;
+    const memory = new SharedArrayBuffer(cut.longest);
+    for (let piece = 0; piece < cut.count; piece++) {
+      const start = cut.startOf(piece);
+      const slices = cut.slices(start, cut.startOf(piece + 1) - start);
+      const isMeant = Iterator.from(slices).some(({ file }) => entries.has(cut.entryOf(file)));
+      if (isMeant && !(await this.#isHere(piece, hashes, pool, memory))) return false;
+    }
+    return true;
+  }
+
   #isInPart(entry: number): boolean {
     return entryOf(`${this.#of.part}/${this.#localOf(entry)}`) !== undefined;
   }

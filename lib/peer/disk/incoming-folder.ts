@@ -83,7 +83,19 @@ export class IncomingFolder {
   /** No earlier run has left anything. */
   readonly #isFresh: boolean;
   readonly #made = new Set<string>();
-  readonly #open = new OpenFiles();
+  /** When each file in the part folder was last changed, as this process left it; 0 for one that it has not seen. Nanoseconds. */
+  readonly #left: Float64Array;
+  /** The entries that another program has changed meanwhile. */
+  readonly #suspects = new Set<number>();
+  /** What the pieces are checked with. */
+  #proof: { hashes: Uint8Array; pool: HashPool } | undefined;
+  /** Large files that are open, by entry. Between two writes to one, its date of change tells whether another program writes to it. */
+  readonly #open = new OpenFiles({
+    begins: (entry, fd) => this.#look(entry, fd),
+    ends: (entry, fd) => {
+      this.#left[entry] = changedAt(fd);
+    },
+  });
   #ended = false;
 
   private constructor(options: IncomingFolderOptions, { path, isNew }: PartFolder, lock: Lock) {
@@ -95,6 +107,7 @@ export class IncomingFolder {
     const layout = new FolderLayout(selection.paths(), tellsCase(path));
     this.#selection = selection;
     this.#layout = layout;
+    this.#left = new Float64Array(list.length);
     this.#arrived = new FolderReadBack({ list, cut, selection, layout, part: path, destination: this.#destination });
     if (!isNew) keepListed(path, { list, selection, layout });
     this.#isFresh = isNew && !selection.isOneFile && entryOf(this.#destination) === undefined;
@@ -163,9 +176,19 @@ export class IncomingFolder {
    * of all pieces. Throws a sentence when the disk has no room for the rest.
    */
   async present(hashes: Uint8Array, pool: HashPool, onChecked: (bytes: number) => void): Promise<PieceSet> {
+    this.#proof = { hashes, pool };
     const have = this.#isFresh ? this.#arrived.unwanted() : await this.#arrived.present(hashes, pool, onChecked);
     this.#checkRoom(have);
+    if (!this.#isFresh) this.#noteLeft();
     return have;
+  }
+
+  /** Notes when the files that an earlier run left were changed. They have just been checked. */
+  #noteLeft(): void {
+    for (const entry of this.#selection.entries()) {
+      const path = `${this.#part}/${this.#layout.placeOf(this.#selection.pathOf(entry))}`;
+      if (!this.#options.list.isFolder(entry)) this.#left[entry] = Number(entryOf(path)?.ctimeNs ?? 0n);
+    }
   }
 
   /** Throws a sentence when the disk has no room for the pieces that are missing, or for their files. */
@@ -240,6 +263,7 @@ export class IncomingFolder {
       for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
       const date = this.#options.dates.ofEntry(entry);
       if (date !== undefined) futimesSync(fd, date / 1000, date / 1000);
+      this.#left[entry] = changedAt(fd);
     } finally {
       closeSync(fd);
     }
@@ -279,6 +303,7 @@ export class IncomingFolder {
     try {
       this.#open.close();
       this.#removeFailed();
+      await this.#checkUntouched();
       await this.#makeEmpty();
       this.#setLargeDates();
       return await publishFolder({
@@ -295,6 +320,32 @@ export class IncomingFolder {
     } finally {
       this.#end();
     }
+  }
+
+  /** Notes that another program has changed a file since this process did. */
+  #look(entry: number, file: number | string): void {
+    const left = this.#left[entry] ?? 0;
+    if (left !== 0 && left !== changedAt(file)) this.#suspects.add(entry);
+  }
+
+  /** Throws a sentence when another program has changed what arrived: a file gets its name only as it was proven. */
+  async #checkUntouched(): Promise<void> {
+    const { list, name, into } = this.#options;
+    let looked = 0;
+    for (const entry of this.#selection.entries()) {
+      if (++looked % LOOKED_AT_ONCE === 0) await new Promise((resolve) => setImmediate(resolve));
+      if ((this.#left[entry] ?? 0) === 0 || this.#failedEntries.has(entry)) continue;
+      this.#look(entry, `${this.#part}/${this.#layout.placeOf(this.#selection.pathOf(entry))}`);
+    }
+    for (const entry of this.#failedEntries) this.#suspects.delete(entry);
+    const [first] = this.#suspects;
+    if (first === undefined || this.#proof === undefined) return;
+    const { hashes, pool } = this.#proof;
+    if (await this.#arrived.areRight(this.#suspects, hashes, pool)) return;
+    throw new FtError(
+      "part-changed",
+      `Cannot save "${printable(name)}": another program changes "${printable(list.pathOf(first))}" in its part folder in "${printable(into)}". End that program and run the same command again.`,
+    );
   }
 
   /** What was written of a file that could not be saved does not get the file's name. */
@@ -350,6 +401,11 @@ export class IncomingFolder {
     this.#ended = true;
     this.#lock.release();
   }
+}
+
+/** When a file was last changed, in whatever way. Nanoseconds, rounded. */
+function changedAt(file: number | string): number {
+  return Number(entryOf(file)?.ctimeNs ?? Number.NaN);
 }
 
 function createFile(path: string): number {

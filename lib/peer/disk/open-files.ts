@@ -13,18 +13,31 @@ interface OpenFile {
   writing: number;
 }
 
+/** What the caller does around the writes to a file: `begins` before the first of those that overlap, `ends` after the last. */
+interface Watcher {
+  begins(file: number, fd: number): void;
+  ends(file: number, fd: number): void;
+}
+
 export class OpenFiles {
   /** By the caller's number. The one that was used last is last. */
   readonly #open = new Map<number, OpenFile>();
+  readonly #watcher: Watcher;
+
+  constructor(watcher: Watcher) {
+    this.#watcher = watcher;
+  }
 
   /** Writes bytes of a file at a position. `pathOf` is asked for its path when it is not open. */
   async write(file: number, pathOf: () => string, bytes: Uint8Array, from: number): Promise<void> {
     const open = this.#take(file, pathOf);
+    if (open.writing === 0) this.#watcher.begins(file, open.fd);
     open.writing += 1;
     try {
       await writeFully(open.fd, bytes, from);
     } finally {
       open.writing -= 1;
+      if (open.writing === 0) this.#watcher.ends(file, open.fd);
       this.#closeUnused(MOST_OPEN);
     }
   }

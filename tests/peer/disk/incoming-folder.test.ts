@@ -216,6 +216,36 @@ describe("IncomingFolder", () => {
     expect(Buffer.compare(readFileSync(join(top, "Lesson", "large (1).bin")), LARGE)).toBe(0);
   });
 
+  test.each(["large.bin", "small.txt"])(
+    "%s that another program changes in the part folder does not get its name",
+    async (name) => {
+      const source = new Source({ "large.bin": LARGE, "small.txt": "small", "other.txt": "other" });
+      const incoming = source.open();
+      await source.fill(incoming);
+      const [part = ""] = readdirSync(top).filter((one) => one.endsWith(".part"));
+      const path = join(top, part, name);
+      const before = statSync(path, { bigint: true }).ctimeNs;
+      const changed = readFileSync(path).map((byte, i) => (i === 2 ? byte ^ 1 : byte));
+      // The clock of the file system may tick slowly.
+      do writeFileSync(path, changed);
+      while (statSync(path, { bigint: true }).ctimeNs === before);
+      await expect(incoming.publish()).rejects.toThrow(`another program changes "${name}" in its part folder`);
+      expect(existsSync(join(top, "Lesson"))).toBe(false);
+      expect(await source.fetch()).toMatchObject({ fetched: 1, outcome: "new" });
+      expect(Buffer.compare(readFileSync(join(top, "Lesson", "large.bin")), LARGE)).toBe(0);
+      expect(read("Lesson/small.txt")).toBe("small");
+    },
+  );
+
+  test("a file in the part folder that is only touched gets its name", async () => {
+    const source = new Source({ "large.bin": LARGE, "small.txt": "small" });
+    const incoming = source.open();
+    await source.fill(incoming);
+    const [part = ""] = readdirSync(top).filter((one) => one.endsWith(".part"));
+    for (const name of ["large.bin", "small.txt"]) chmodSync(join(top, part, name), 0o600);
+    expect(await incoming.publish()).toMatchObject({ outcome: "new" });
+  });
+
   test("what an earlier run left for another list does not get into the folder, and is not in the way", async () => {
     const before = new Source({ "a.bin": LARGE, "b.bin": LARGE, "c.bin": LARGE, "d/in.txt": "in", "z.txt": "z" });
     const first = before.open();
