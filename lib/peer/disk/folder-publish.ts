@@ -118,8 +118,8 @@ class Merge {
   readonly path: string;
   readonly numbered: PublishedFolder["numbered"] = [];
   added = 0;
-  /** The place of the file that was placed last. */
-  lastFile = "";
+  /** The place of the file that was placed last; before that, of the first one of the list. */
+  lastFile: string;
   readonly #options: PublishOptions;
   /** The places of folders that are there, by their places in the layout. */
   readonly #folders = new Map<string, string>();
@@ -127,7 +127,8 @@ class Merge {
   constructor(options: PublishOptions) {
     this.#options = options;
     this.path = ensureFolder(options.destination);
-    this.lastFile = this.path;
+    const [first = ""] = options.paths();
+    this.lastFile = join(this.path, options.layout.placeOf(first));
     this.#folders.set("", this.path);
     for (const [path, local] of options.layout.folders) {
       const name = basename(this.#folder(local));

@@ -370,6 +370,7 @@ describe("IncomingFolder", () => {
   test("one file inside goes into the folder that was named, a folder inside becomes a folder there", async () => {
     const source = new Source({ "a.txt": "one", "b/c.txt": "two", "b/d/e.txt": "three", "z.bin": LARGE });
     expect(await source.fetch({ inside: "b/c.txt" })).toMatchObject({ path: join(top, "c.txt"), outcome: "new", fetched: 1 });
+    expect(await source.fetch({ inside: "b/c.txt" })).toMatchObject({ path: join(top, "c.txt"), outcome: "already here" });
     expect(tree()).toEqual({ "c.txt": "two" });
     expect(await source.fetch({ inside: "b" })).toMatchObject({ path: join(top, "b") });
     expect(tree()).toMatchObject({ "b/c.txt": "two", "b/d/e.txt": "three" });
