@@ -131,6 +131,8 @@ class Merge {
     this.lastFile = join(this.path, options.layout.placeOf(first));
     this.#folders.set("", this.path);
     for (const [path, local] of options.layout.folders) {
+      // Its files are here already, or it could not be made: this disk may not take its name.
+      if (entryOf(join(options.part, local)) === undefined) continue;
       const name = basename(this.#folder(local));
       if (name !== basename(local)) this.numbered.push({ path, local: join(dirname(local), name) });
     }
@@ -160,7 +162,7 @@ class Merge {
     const { part, isFile, layout, dateOf } = this.#options;
     removeLeftovers(part);
     if (isFile) return;
-    setFolderDates(layout, dateOf, (local) => this.#folder(local));
+    setFolderDates(layout, dateOf, (local) => this.#folders.get(local) ?? join(this.path, local));
     setDate(this.path, dateOf(""));
   }
 

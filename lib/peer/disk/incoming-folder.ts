@@ -350,8 +350,10 @@ export class IncomingFolder {
 
   /** What was written of a file that could not be saved does not get the file's name. */
   #removeFailed(): void {
-    for (const entry of this.#failedEntries)
-      rmSync(join(this.#part, this.#layout.placeOf(this.#selection.pathOf(entry))), { recursive: true, force: true });
+    for (const entry of this.#failedEntries) {
+      const path = join(this.#part, this.#layout.placeOf(this.#selection.pathOf(entry)));
+      if (entryOf(path) !== undefined) rmSync(path, { recursive: true, force: true });
+    }
   }
 
   /** Makes the folders and the files that have no bytes. */
@@ -360,8 +362,12 @@ export class IncomingFolder {
     let looked = 0;
     for (const entry of this.#selection.entries()) {
       if (++looked % LOOKED_AT_ONCE === 0) await new Promise((resolve) => setImmediate(resolve));
-      if (list.isFolder(entry)) this.#placeFor(entry);
-      else if (list.sizeOf(entry) === 0 && !this.#arrived.read(entry, NOTHING, 0)) this.#writeSmall(entry, NOTHING);
+      try {
+        if (list.isFolder(entry)) this.#placeFor(entry);
+        else if (list.sizeOf(entry) === 0 && !this.#arrived.read(entry, NOTHING, 0)) this.#writeSmall(entry, NOTHING);
+      } catch (error) {
+        this.#fail(entry, error);
+      }
     }
   }
 

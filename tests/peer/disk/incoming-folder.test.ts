@@ -237,6 +237,28 @@ describe("IncomingFolder", () => {
     },
   );
 
+  test.skipIf(process.platform === "win32")(
+    "an entry that this disk cannot take does not keep the others from coming",
+    async () => {
+      const deep = Array.from({ length: 16 }, () => "n".repeat(235)).join("/");
+      const source = new Source({
+        "a.txt": "one",
+        [`${deep}/empty/`]: "",
+        [`${deep}/nothing`]: "",
+        [`${deep}/some.txt`]: "some",
+      });
+      const into = join(top, "q".repeat(200), "q".repeat(200));
+      mkdirSync(into, { recursive: true });
+      for (const outcome of ["new", "already here"]) {
+        const { failed, ...done } = await source.fetch({ into });
+        expect(done.outcome as string).toBe(outcome);
+        expect(failed.map(({ path }) => path.slice(deep.length + 1)).sort()).toEqual(["empty/", "nothing", "some.txt"]);
+        expect(new Set(failed.map(({ reason }) => reason))).toEqual(new Set(["its name is too long"]));
+        expect(readFileSync(join(into, "Lesson", "a.txt"), "utf8")).toBe("one");
+      }
+    },
+  );
+
   test("a file in the part folder that is only touched gets its name", async () => {
     const source = new Source({ "large.bin": LARGE, "small.txt": "small" });
     const incoming = source.open();
