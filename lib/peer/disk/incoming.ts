@@ -261,10 +261,10 @@ export class Incoming {
     return () => clearInterval(look);
   }
 
-  /** Stops, and keeps the part file, unless nothing is in it. */
-  async keep(): Promise<void> {
+  /** Stops, and keeps the part file. An empty one stays only with `evenEmpty`. */
+  async keep(evenEmpty = false): Promise<void> {
     await this.settled().catch(() => undefined);
-    if (!this.#ended && this.present === 0 && this.#isOwn()) tryRemove(this.part);
+    if (!evenEmpty && !this.#ended && this.present === 0 && this.#isOwn()) tryRemove(this.part);
     this.#end();
   }
 

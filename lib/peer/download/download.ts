@@ -191,7 +191,8 @@ export class Downloads {
         this.#tools.finished({ path: published.path, entry }, { root, pieces, only });
       return { ...published, size, verified: fetched.verified, holders: fetched.holders };
     } catch (error) {
-      await incoming.keep();
+      // A person who stops a download is told that it can go on. One that failed before anything came leaves nothing behind.
+      await incoming.keep(options.signal.aborted);
       throw error;
     } finally {
       if (root !== undefined) this.#endPart(root, incoming);

@@ -181,10 +181,14 @@ describe("Incoming: on the way in", () => {
     expect(listing()).toEqual([]);
   });
 
-  test("keep: a part file in which nothing has arrived does not stay", async () => {
+  test("keep: a part file in which nothing has arrived does not stay, unless the download was stopped", async () => {
     const incoming = await Incoming.open({ folder, name: "a.txt", size: 3, key: KEY });
     await incoming.keep();
     expect(listing()).toEqual([]);
+    const stopped = await Incoming.open({ folder, name: "a.txt", size: 3, key: KEY });
+    await stopped.keep(true);
+    expect(existsSync(stopped.part)).toBe(true);
+    rmSync(stopped.part);
     // Where another one has taken its name, that one is not touched.
     const other = await Incoming.open({ folder, name: "a.txt", size: 3, key: KEY });
     rmSync(other.part);
