@@ -168,8 +168,8 @@ export class Requests {
         const theirs = pace === 0 ? Number.POSITIVE_INFINITY : owed / pace;
         const ours = holder.secondsFor(request.range.length);
         const waited = (now - request.askedAt) / 1000;
-        const isLate =
-          theirs === Number.POSITIVE_INFINITY ? waited > ours * WORTH_IT + 0.3 + grace : theirs > ours * WORTH_IT + 0.1 + grace;
+        // The pace of a request that has only just begun says little. Therefore it must have waited, too.
+        const isLate = theirs > ours * WORTH_IT + 0.1 && waited > ours * WORTH_IT + 0.3 + grace;
         if (isLate) late.push({ request, theirs });
       }
     }

@@ -262,6 +262,29 @@ describe("Requests: holders that are still fetching", () => {
     expect(part.ranges).toEqual([]);
   });
 
+  test("a request that has only just begun to arrive is not repeated while others are free", async () => {
+    const field = new Field(bytesOf(SIZE));
+    const slow = field.add(A);
+    slow.pace = 400_000;
+    // After the first ones, an answer begins with a few bytes, and goes on two seconds later.
+    slow.instead = async (far, request) => {
+      if (request.verb !== "DOWNLOAD" || request.count < 2) return false;
+      slow.announce(far, request);
+      far.say(field.bytes.subarray(request.offset, request.offset + 10));
+      await new Promise<void>((resolve) => field.clock.after(2_000, resolve));
+      await slow.send(far, request.offset + 10, request.length - 10);
+      return true;
+    };
+    const part = field.add(B);
+    part.has = setOf([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
+    part.pace = 4_000_000;
+    void field.fetch([A, `~${B}`]);
+    await field.clock.pass(4_000);
+    const pieces = field.timesAsked;
+    expect(part.asked.length).toBeGreaterThan(0);
+    expect(pieces.filter((times) => times > 1)).toEqual([]);
+  });
+
   test("a peer that knows its own place begins there, not where everybody else begins", async () => {
     const beginnings = new Set<number>();
     for (const self of ["10.0.0.1:1235", "10.0.0.2:1235", "10.0.0.3:1235", "10.0.0.4:1235"]) {
