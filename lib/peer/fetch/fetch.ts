@@ -233,6 +233,7 @@ class PieceFetch implements FetchState, HolderEvents {
     const request = holder.served(this.#job.time.now());
     if (request === undefined) return;
     this.#arrivals.finish(request);
+    this.#holders.letGo(holder);
     this.#ask(holder);
   }
 

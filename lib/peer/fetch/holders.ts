@@ -202,6 +202,11 @@ export class Holders {
     else holder.source.fail(reason, true);
   }
 
+  /** A holder has answered: it leaves if it is to leave and has nothing more to answer. */
+  letGo(holder: Holder): void {
+    if (holder.leaving && holder.requests.length === 0) this.#dismiss(holder, this.#job.time.now());
+  }
+
   leave(): void {
     for (const { source } of this.#byEndpoint.values()) source?.leave();
   }
@@ -321,7 +326,12 @@ export class Holders {
     // While holders must not send, or have nothing to send, they are not slow.
     if (paused || (hasHashes && !ready)) return;
     const starved = this.open.filter((holder) => holder.starved);
-    for (const holder of tooSlow(asked, [...starved, ...waiting])) this.#dismiss(holder, now);
+    for (const holder of tooSlow(asked, [...starved, ...waiting])) {
+      // Half a piece would be thrown away. A holder that can soon answer what it was asked for does so first.
+      const isSoonDone = holder.owed > 0 && holder.owed <= (holder.lately * EXCHANGE_MS) / 1000;
+      if (holder.leaving || !isSoonDone) this.#dismiss(holder, now);
+      else holder.leaving = true;
+    }
   }
 
   #dismiss(holder: Holder, now: number): void {

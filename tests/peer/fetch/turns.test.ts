@@ -80,6 +80,20 @@ describe("tooSlow", () => {
   });
 });
 
+describe("Holders: more honest holders than connections", () => {
+  test("one that makes room for another first answers what it was asked for: nothing is asked for twice", async () => {
+    const field = new Field(bytesOf(32 * MiB));
+    const addresses = Array.from({ length: 18 }, (_, i) => `10.0.0.${i + 1}`);
+    for (const address of addresses) field.add(address).pace = 400_000;
+    void field.fetch(addresses);
+    await field.clock.pass(3_900);
+    const connected = addresses.filter((address) => (field.holders.get(address)?.connections.length ?? 0) > 0);
+    expect(connected.length).toBeGreaterThan(16);
+    expect(field.timesAsked.filter((times) => times > 1)).toEqual([]);
+    expect(field.failures).toEqual([]);
+  });
+});
+
 describe("Holders: a crowd of invented holders", () => {
   test("without end is not remembered without end, and does not keep a holder of another address out", async () => {
     const field = new Field(bytesOf(8 * MiB));
