@@ -18,6 +18,8 @@ const LATE_S = 10;
  * The first piece is picked among those before this place. A file system without holes (FAT) writes zeros in front of it. Bytes.
  */
 const START_WITHIN = 64 * 1024 * 1024;
+/** A file of this number of pieces has at least this number of groups. */
+const FEWEST_GROUPS = 512;
 /** The most other holders that may have a request for a piece when it is repeated at a holder that gave right pieces. */
 const MOST_REPEATS = 3;
 
@@ -188,9 +190,9 @@ function overlap(a: PieceRange, b: PieceRange): boolean {
   return a.first < b.first + b.count && b.first < a.first + a.count;
 }
 
-/** How many pieces in a row make one request of the shortest length. */
+/** How many pieces in a row make one request of the shortest length. Of a smaller file fewer, so that many peers can divide it. */
 function groupOf({ cut }: PieceJob): number {
-  return Math.max(1, Math.floor(SHORTEST_REQUEST / Math.max(1, cut.longest)));
+  return Math.max(1, Math.floor(Math.min(SHORTEST_REQUEST, cut.size / FEWEST_GROUPS) / Math.max(1, cut.longest)));
 }
 
 /** How pieces are picked: in groups, the first one at this peer's own place, and not far behind the first missing one. */

@@ -1,8 +1,9 @@
 // Divides a file among the peers that fetch it, so that a holder of the whole file sends each piece once before it sends any twice. Pure.
 //
 // Nobody hands the shares out. For each group of pieces every peer gets a number from its key and the group, and the group belongs to
-// the peer with the highest one (rendezvous hashing, Thaler and Ravishankar 1998). Two peers that know the same others agree. Where they
-// do not, a piece is sent twice: nothing is lost.
+// the peer with the highest one (rendezvous hashing, Thaler and Ravishankar 1998) that has not its full number of groups yet. Without
+// that limit some peers have three times the share of others, and the last pieces wait for them. Two peers that know the same others
+// agree. Where they do not, a piece is sent twice: nothing is lost.
 
 import { PieceSet } from "../content/pieces.ts";
 
@@ -25,12 +26,21 @@ const MOST_PEERS = 64;
 
 /** The pieces of `self`, among it and the `others`. `group` is the number of pieces that stay together. */
 export function shareOf(self: string, others: string[], total: number, group: number): PieceSet {
-  const own = seedOf(self);
-  const seeds = others.slice(0, MOST_PEERS).map(seedOf);
+  const peers = [self, ...others.slice(0, MOST_PEERS)].map((key) => ({ seed: seedOf(key), groups: 0 }));
+  const [own] = peers;
+  const most = Math.ceil(Math.ceil(total / group) / peers.length);
   const share = new PieceSet(total);
   for (let first = 0; first < total; first += group) {
-    const score = scoreOf(own, first);
-    if (seeds.some((seed) => scoreOf(seed, first) > score)) continue;
+    let owner = own;
+    let highest = -1;
+    for (const peer of peers) {
+      const score = peer.groups < most ? scoreOf(peer.seed, first) : -1;
+      if (score <= highest) continue;
+      highest = score;
+      owner = peer;
+    }
+    if (owner !== undefined) owner.groups += 1;
+    if (owner !== own) continue;
     for (let piece = first; piece < Math.min(total, first + group); piece++) share.add(piece);
   }
   return share;

@@ -347,6 +347,21 @@ describe("Requests: holders that are still fetching", () => {
     expect(connected).toContain(A);
   });
 
+  test("a small file is divided piece by piece, a larger one in requests of 256 KiB", async () => {
+    const asked = async (size: number) => {
+      const field = new Field(bytesOf(size));
+      field.more.self = () => "10.0.1.9:5000";
+      const source = field.add(A);
+      source.pace = 2_000_000;
+      field.add(B).has = new PieceSet(size / PIECE);
+      void field.fetch([A, `~${B}`]);
+      await field.clock.pass(1_000);
+      return source.ranges.map(({ length }) => length).filter((length) => length === PIECE).length;
+    };
+    expect(await asked(6 * MiB)).toBeGreaterThan(5);
+    expect(await asked(128 * MiB)).toBe(0);
+  });
+
   describe("beside a holder of the whole file on this computer", () => {
     const size = 6 * MiB;
 
