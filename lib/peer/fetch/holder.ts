@@ -100,6 +100,8 @@ export class Holder {
   met = false;
   /** It is on this computer. */
   near = false;
+  /** Untried holders at a small distance are connected first. */
+  distance = 0;
   /** Another holder gets its connection as soon as it has answered what it was asked for. */
   leaving = false;
   /** It was asked for the hashes of the pieces on this connection. */

@@ -7,6 +7,7 @@ import { type Address, formatEndpoint, hostOf, isLoopback, parseEndpoint } from 
 import type { FileRecord } from "../../protocol/record.ts";
 import { PieceSet } from "../content/pieces.ts";
 import { AWAKE_MS, HOLDER_STALL_MS, Holder, SLOW_MS, TRIES } from "./holder.ts";
+import { distanceOf } from "./shares.ts";
 import { Source, type SourceEvents } from "./source.ts";
 import { inTurn, tooSlow } from "./turns.ts";
 import type { FetchState, PieceJob } from "./types.ts";
@@ -14,7 +15,7 @@ import type { FetchState, PieceJob } from "./types.ts";
 /** The most connections at once. */
 const MOST_CONNECTIONS = 16;
 /** The most connections at once to holders that are fetching the file themselves. More would cost more work than they bring. */
-const MOST_TO_PARTS = 12;
+const MOST_TO_PARTS = 8;
 /** A holder on this computer that has the whole file and sends at least this gives it alone. Bytes per second. */
 const FAST = 1024 * 1024;
 /** The most holders that are remembered. */
@@ -109,6 +110,8 @@ export class Holders {
       const has = record.part ? undefined : PieceSet.whole(this.#job.cut.count);
       const holder = new Holder(record, has);
       holder.near = this.#isNear(record.address);
+      const { self, random } = this.#job;
+      holder.distance = self === undefined ? random() : distanceOf(self, formatEndpoint(record));
       this.#byEndpoint.set(key, holder);
     }
   }
@@ -131,7 +134,7 @@ export class Holders {
   /** Connects holders that are due, and looks after those that are connected. To be called regularly. */
   tick(now: number): void {
     const due: Holder[] = [];
-    for (const holder of this.inAnyOrder()) {
+    for (const holder of this.all.sort((a, b) => a.distance - b.distance)) {
       // A peer that has moved gets a new pass; the old one was not good from where it is now.
       if (holder.denied && holder.shown !== this.#job.tools.pass()) holder.forgive(now);
       if (holder.state === "open") this.#watch(holder, now);

@@ -46,6 +46,14 @@ export function shareOf(self: string, others: string[], total: number, group: nu
   return share;
 }
 
+/**
+ * How far another peer is behind this one on a ring of all peers. If each connects to the next ones, about the same number of peers
+ * connect to each.
+ */
+export function distanceOf(self: string, other: string): number {
+  return (scoreOf(seedOf(other), 0) - scoreOf(seedOf(self), 0)) >>> 0;
+}
+
 /** The first piece to ask for while no other peer is known that fetches the file: another one for each peer. */
 export function startOf(self: string, total: number, group: number): number {
   const groups = Math.ceil(total / group);

@@ -343,8 +343,22 @@ describe("Requests: holders that are still fetching", () => {
     void field.fetch([...parts.map((address) => `~${address}`), A]);
     await field.clock.pass(1_000);
     const connected = new Set(field.net.dialled.map(({ address }) => String(address)));
-    expect(connected.size).toBe(13);
+    expect(connected.size).toBe(9);
     expect(connected).toContain(A);
+  });
+
+  test("peers connect to those that follow on a ring of all, so that nobody is connected by all or by none", async () => {
+    const peers = Array.from({ length: 20 }, (_, i) => `10.0.1.${i + 1}`);
+    const times = new Map<string, number>();
+    for (const self of peers) {
+      const field = new Field(bytesOf(6 * MiB));
+      field.more.self = () => `${self}:5000`;
+      for (const address of peers) field.add(address).has = new PieceSet(96);
+      void field.fetch(peers.filter((address) => address !== self).map((address) => `~${address}`));
+      await field.clock.pass(100);
+      for (const { address } of field.net.dialled) times.set(address, (times.get(address) ?? 0) + 1);
+    }
+    expect(peers.map((address) => times.get(address))).toEqual(peers.map(() => 8));
   });
 
   test("a small file is divided piece by piece, a larger one in requests of 256 KiB", async () => {

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import type { PieceSet } from "../../../lib/peer/content/pieces.ts";
-import { shareOf, startOf } from "../../../lib/peer/fetch/shares.ts";
+import { distanceOf, shareOf, startOf } from "../../../lib/peer/fetch/shares.ts";
 
 const PEERS = Array.from({ length: 10 }, (_, i) => `10.0.0.${i + 1}:1235`);
 const TOTAL = 1_000;
@@ -45,6 +45,19 @@ describe("shareOf", () => {
   test("a crowd of invented peers is not looked at without end: it cannot take everything", () => {
     const crowd = Array.from({ length: 4_000 }, (_, i) => `10.1.0.1:${i}`);
     expect(shareOf("a", crowd, TOTAL, 1).count).toBeGreaterThan(0);
+  });
+});
+
+describe("distanceOf", () => {
+  test("makes a ring: each of thirty is among the next eight of eight others", () => {
+    const peers = Array.from({ length: 30 }, (_, i) => `10.0.2.${i + 1}:1235`);
+    const chosen = peers.flatMap((self) =>
+      peers
+        .filter((other) => other !== self)
+        .sort((a, b) => distanceOf(self, a) - distanceOf(self, b))
+        .slice(0, 8),
+    );
+    for (const peer of peers) expect(chosen.filter((one) => one === peer)).toHaveLength(8);
   });
 });
 
