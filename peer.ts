@@ -221,6 +221,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
   const finishers = new Finishers({
     holders: (root) => session.requests.holders(root),
     who: () => session.requests.who(),
+    isFetching: (root) => (downloads.look(root) ?? folderDownloads.look(root)) !== undefined,
     report,
     clock: quietClock,
   });

@@ -22,6 +22,8 @@ export interface FinishersTools {
   holders(root: string): Promise<FileRecord[]>;
   /** Everybody online. */
   who(): Promise<PeerLine[]>;
+  /** Whether this peer still fetches the content itself. Until it has all of it, the tracker is not asked who else has. */
+  isFetching(root: string): boolean;
   report(event: PeerEvent): void;
   clock: Clock;
 }
@@ -101,8 +103,10 @@ export class Finishers {
 
   /** Gives the number of people online. */
   async #look(): Promise<number> {
-    const { holders, who } = this.#tools;
-    const roots = new Set(Iterator.from(this.#followed.values()).map(({ root }) => root));
+    const { holders, who, isFetching } = this.#tools;
+    const followed = Iterator.from(this.#followed.values()).map(({ root }) => root);
+    const roots = new Set(followed.filter((root) => !isFetching(root)));
+    if (roots.size === 0) return 0;
     const people = await who();
     for (const root of roots) {
       const records = await holders(root);

@@ -14,7 +14,7 @@ function room() {
   const people = [line("a", 1, "Anna"), line("b", 2, "Ben"), line("c", 3, "Chloe")];
   const of = (port: number, more = {}) =>
     ({ name: "x", size: 100, root: ROOT, address: addressOf("10.0.0.1"), port, ...more }) as FileRecord;
-  const state = { people, records: [of(1)], asked: 0, isAway: false };
+  const state = { people, records: [of(1)], asked: 0, isAway: false, isFetching: false };
   const told: string[] = [];
   const finishers = new Finishers({
     holders: async () => {
@@ -23,6 +23,7 @@ function room() {
       return state.records;
     },
     who: async () => state.people,
+    isFetching: () => state.isFetching,
     report: (event) => {
       if (event.event === "has-all") told.push(`${event.upload.by ?? event.upload.id} ${event.has} of ${event.online}`);
     },
@@ -52,6 +53,18 @@ test("a person is told of once, when the tracker has its whole record, however m
   await clock.pass(60_000);
   expect(told).toHaveLength(1);
   expect(state.asked).toBe(asked);
+});
+
+test("a peer that still fetches the content itself asks nobody, and tells of a person when it has all", async () => {
+  const { clock, state, of, told, ended } = room();
+  state.isFetching = true;
+  ended("b", 5);
+  state.records = [of(1), of(2)];
+  await clock.pass(60_000);
+  expect(state.asked).toBe(0);
+  state.isFetching = false;
+  await clock.pass(10_000);
+  expect(told).toEqual(["Ben 2 of 3"]);
 });
 
 test("a person who has left had all if it got all bytes here; of others nothing is said", async () => {
