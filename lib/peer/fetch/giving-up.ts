@@ -27,6 +27,10 @@ const ANSWERS_MS = 2 * HOLDER_STALL_MS;
 const AWAY_PAUSE_MS = 1_000;
 /** The pauses between questions to the tracker for new holders. The last one repeats. Milliseconds. */
 const TRACKER_PAUSES_MS = [300, 700, 1_000, 2_000, 5_000];
+/** After the first questions: while bytes come, and known holders wait for a connection, the next question waits this much longer. Milliseconds. */
+const ENOUGH_MS = 25_000;
+/** Bytes come when the last ones came within this time. Milliseconds. */
+const MOVES_MS = 2_000;
 
 /** Watches a fetch, looks for more holders, and ends it when it cannot succeed. */
 export class GivingUp {
@@ -35,6 +39,8 @@ export class GivingUp {
   readonly #state: FetchState;
   /** When bytes came last, or there was a reason for none. */
   #movedAt: number;
+  /** When bytes came last. */
+  #cameAt = 0;
   /** Since when the fetch waits for the network or for a silent holder. */
   #waitsSince: number | undefined;
   /** What was said last of a holder that does not have the file any more. */
@@ -60,7 +66,7 @@ export class GivingUp {
 
   /** Bytes came. */
   moved(): void {
-    this.#movedAt = this.#job.time.now();
+    this.#cameAt = this.#movedAt = this.#job.time.now();
   }
 
   /** A piece was proven: the next wait for the network or a holder gets its full time again. */
@@ -73,9 +79,16 @@ export class GivingUp {
     const answers = this.#holders.open.some((holder) => holder.openFor(now) > ANSWERS_MS);
     if (answers && this.#job.tools.away?.() !== true) this.#waitsSince = undefined;
     if (now < this.#lookAt) return;
+    if (this.#hasEnough(now) && now < this.#lookAt + ENOUGH_MS) return;
     this.#looks += 1;
     this.#lookAt = now + (TRACKER_PAUSES_MS[Math.min(this.#looks, TRACKER_PAUSES_MS.length - 1)] ?? 0);
     void this.#look();
+  }
+
+  /** Whether other holders would be of no use now: bytes come, and there are more holders than connections already. */
+  #hasEnough(now: number): boolean {
+    if (this.#looks < TRACKER_PAUSES_MS.length || now - this.#cameAt > MOVES_MS) return false;
+    return this.#holders.all.some(({ state, reason }) => state === "idle" && reason === "");
   }
 
   /** Ends the fetch when the connected holders have had no piece that is missing here for too long. False when it goes on. */

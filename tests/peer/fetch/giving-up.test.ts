@@ -2,6 +2,7 @@
 
 import { afterEach, describe, expect, test } from "bun:test";
 import { CancelledError, FtError } from "../../../lib/error.ts";
+import { PieceSet } from "../../../lib/peer/content/pieces.ts";
 import type { Fetched } from "../../../lib/peer/fetch/types.ts";
 import type { FileRecord } from "../../../lib/protocol/record.ts";
 import { REFUSED } from "../../helpers/channel.ts";
@@ -20,6 +21,33 @@ describe("GivingUp: new holders", () => {
     expect(field.elapsed).toBeLessThan(6000);
     expect(field.dials(A)).toHaveLength(1);
     expect(field.dials(B)).toHaveLength(1);
+  });
+
+  test("while bytes come and holders wait for a connection, the tracker is asked rarely after the first questions", async () => {
+    const looksOf = async (parts: number, isBusy = false) => {
+      const field = new Field(bytesOf(6 * MiB));
+      const whole = field.add(A);
+      whole.pace = 100_000;
+      whole.instead = (far, { verb }) => {
+        if (isBusy && verb === "DOWNLOAD") far.say("BUSY position=1\n");
+        return isBusy && verb === "DOWNLOAD";
+      };
+      const addresses = Array.from({ length: parts }, (_, i) => `10.0.1.${i + 1}`);
+      for (const address of addresses) field.add(address).has = new PieceSet(96);
+      const looks: number[] = [];
+      field.more.look = async () => {
+        looks.push(field.elapsed);
+        return [];
+      };
+      void field.fetch([A, ...addresses.map((address) => `~${address}`)]);
+      await field.clock.pass(28_000);
+      return looks;
+    };
+    const [few, many, stuck] = [await looksOf(3), await looksOf(12), await looksOf(12, true)];
+    expect(few.filter((at) => at < 10_000)).toEqual(many.filter((at) => at < 10_000));
+    expect(few.filter((at) => at > 10_000).length).toBeGreaterThan(2);
+    expect(many.filter((at) => at > 10_000)).toEqual([]);
+    expect(stuck.filter((at) => at > 10_000).length).toBeGreaterThan(2);
   });
 
   test("the tracker is asked less and less often", async () => {
