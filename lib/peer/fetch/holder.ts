@@ -88,8 +88,8 @@ export class Holder {
   gone = false;
   /** It was asked for a connection at least once. */
   tried = false;
-  /** It has pieces that are missing here, as far as is known. When all of them are asked of others, it waits. */
-  useful = true;
+  /** Since when it has no piece that is missing here; undefined when it has one, even if that is asked of others. */
+  uselessSince: number | undefined;
   /** It would be asked for pieces if there were memory for them. */
   starved = false;
   /** The bytes per second that it sent when it was measured last. */
@@ -200,6 +200,11 @@ export class Holder {
   /** For how long it is connected. Milliseconds. */
   openFor(now: number): number {
     return now - this.#openedAt;
+  }
+
+  /** For how long it has had no piece that is missing here. Milliseconds. */
+  uselessFor(now: number): number {
+    return this.uselessSince === undefined ? 0 : now - Math.max(this.uselessSince, this.#openedAt);
   }
 
   /** Its silence and its slowness count from now on. */

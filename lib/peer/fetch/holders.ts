@@ -24,6 +24,8 @@ const MOST_HOLDERS = 4_000;
 const MOST_OF_HOST = 250;
 /** The fetch replaces its slowest holders with untried ones each time this time has passed. Milliseconds. */
 const EXCHANGE_MS = 2_000;
+/** A holder that has had no piece that is missing here for this long makes room for another. Others are still fetching, too. Milliseconds. */
+const USELESS_MS = 5_000;
 /** The fetch asks a holder with an unfinished file which pieces it has each time this time has passed. Milliseconds. */
 const HAVE_MS = 400;
 /** A holder with several requests to answer is asked that after this time only: there is no hurry. Milliseconds. */
@@ -307,7 +309,7 @@ export class Holders {
     const spare = rivals.filter((holder) => {
       if (holder.requests.length > 0) return false;
       // A place in a queue is worth keeping, unless somebody else may have a free slot.
-      return holder.position > 0 ? untried > 0 || holder.isDull(now) : !holder.useful && holder.openFor(now) > EXCHANGE_MS;
+      return holder.position > 0 ? untried > 0 || holder.isDull(now) : holder.uselessFor(now) > USELESS_MS;
     });
     for (const holder of spare.slice(0, Math.max(1, untried))) this.#dismiss(holder, now);
   }

@@ -105,10 +105,10 @@ export class Requests {
       const fits = (first: number, end: number) => cut.startOf(end) - cut.startOf(first) <= most;
       const pieces = this.#picker.pick(holder.has, holder.next, fits) ?? this.#pickAgain(holder, holder.has, now);
       if (pieces === undefined) {
-        holder.useful = this.#picker.isUseful(holder.has);
+        holder.uselessSince = this.#picker.isUseful(holder.has) ? undefined : (holder.uselessSince ?? now);
         return;
       }
-      holder.useful = true;
+      holder.uselessSince = undefined;
       const { first, count } = pieces;
       const offset = cut.startOf(first);
       const range = { offset, length: cut.startOf(first + count) - offset };

@@ -361,6 +361,19 @@ describe("Requests: holders that are still fetching", () => {
     expect(peers.map((address) => times.get(address))).toEqual(peers.map(() => 8));
   });
 
+  test("one that has nothing new keeps its connection for some seconds, and then makes room", async () => {
+    const field = new Field(bytesOf(6 * MiB));
+    const parts = Array.from({ length: 12 }, (_, i) => `10.0.1.${i + 1}`);
+    for (const address of parts) field.add(address).has = new PieceSet(96);
+    field.add(A).pace = 100_000;
+    void field.fetch([A, ...parts.map((address) => `~${address}`)]);
+    const connected = () => new Set(field.net.dialled.map(({ address }) => address)).size;
+    await field.clock.pass(4_500);
+    expect(connected()).toBe(9);
+    await field.clock.pass(3_000);
+    expect(connected()).toBe(13);
+  });
+
   test("a small file is divided piece by piece, a larger one in requests of 256 KiB", async () => {
     const asked = async (size: number) => {
       const field = new Field(bytesOf(size));
