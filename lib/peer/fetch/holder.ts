@@ -102,8 +102,8 @@ export class Holder {
   near = false;
   /** Untried holders at a small distance are connected first. */
   distance = 0;
-  /** Another holder gets its connection as soon as it has answered what it was asked for. */
-  leaving = false;
+  /** Another holder gets its connection as soon as it has answered what it was asked for, or at this time. Undefined: it stays. */
+  leavesAt: number | undefined;
   /** It was asked for the hashes of the pieces on this connection. */
   treeAsked = false;
   /** It does not give the hashes of the pieces. */
@@ -158,7 +158,8 @@ export class Holder {
 
   /** Whether it can be sent another request now. */
   wantsMore(now: number): boolean {
-    if (this.source === undefined || this.has === undefined || this.leaving || now < this.restUntil) return false;
+    if (this.source === undefined || this.has === undefined || this.leavesAt !== undefined || now < this.restUntil)
+      return false;
     const { length } = this.requests;
     // In a queue, a single request asks for our turn.
     if (length === 0 || this.position > 0) return length === 0;
@@ -190,7 +191,8 @@ export class Holder {
     this.met = true;
     this.source = source;
     this.position = 0;
-    this.haveDue = this.starved = this.treeAsked = this.leaving = false;
+    this.haveDue = this.starved = this.treeAsked = false;
+    this.leavesAt = undefined;
     this.#servedAt = this.#openedAt = this.#measuredAt = now;
     this.#measured = this.lately = 0;
     this.#queue.begin();

@@ -209,7 +209,7 @@ export class Holders {
 
   /** A holder has answered: it leaves if it is to leave and has nothing more to answer. */
   letGo(holder: Holder): void {
-    if (holder.leaving && holder.requests.length === 0) this.#dismiss(holder, this.#job.time.now());
+    if (holder.leavesAt !== undefined && holder.requests.length === 0) this.#dismiss(holder, this.#job.time.now());
   }
 
   leave(): void {
@@ -333,9 +333,9 @@ export class Holders {
     const starved = this.open.filter((holder) => holder.starved);
     for (const holder of tooSlow(asked, [...starved, ...waiting])) {
       // Half a piece would be thrown away. A holder that can soon answer what it was asked for does so first.
-      const isSoonDone = holder.owed > 0 && holder.owed <= (holder.lately * EXCHANGE_MS) / 1000;
-      if (holder.leaving || !isSoonDone) this.#dismiss(holder, now);
-      else holder.leaving = true;
+      holder.leavesAt ??= now + HOLDER_STALL_MS;
+      const isSoonDone = holder.owed > 0 && holder.owed <= (holder.lately * (holder.leavesAt - now)) / 1000;
+      if (!isSoonDone) this.#dismiss(holder, now);
     }
   }
 
