@@ -32,6 +32,8 @@ export class Requests {
   #kept = 0;
   /** The peers among which the file is divided, as text. */
   #divided = "";
+  /** This peer's share of the file; undefined while the file is not divided. */
+  #share: PieceSet | undefined;
 
   constructor(job: PieceJob, holders: Holders) {
     this.#job = job;
@@ -103,7 +105,8 @@ export class Requests {
       if (holder.starved) return;
       const most = this.#requestLength(holder);
       const fits = (first: number, end: number) => cut.startOf(end) - cut.startOf(first) <= most;
-      const pieces = this.#picker.pick(holder.has, holder.next, fits) ?? this.#pickAgain(holder, holder.has, now);
+      const from = this.#keepsToShare(holder, now) ? (this.#share ?? holder.has) : holder.has;
+      const pieces = this.#picker.pick(from, holder.next, fits) ?? this.#pickAgain(holder, holder.has, now);
       if (pieces === undefined) {
         holder.uselessSince = this.#picker.isUseful(holder.has) ? undefined : (holder.uselessSince ?? now);
         return;
@@ -117,6 +120,21 @@ export class Requests {
       holder.next = first + count;
       holder.source?.ask(range);
     }
+  }
+
+  /**
+   * Whether only pieces of this peer's share are asked of a holder. Most comes from the peers that are still fetching then, so the link of
+   * those that have the whole file is what all wait for: it should carry each piece once.
+   */
+  #keepsToShare(holder: Holder, now: number): boolean {
+    if (holder.record.part) return false;
+    let fromParts = 0;
+    let fromWholes = 0;
+    for (const other of this.#holders.open) {
+      if (!other.record.part) fromWholes += other.paceNow(now);
+      else if (other.requests.length > 0) fromParts += other.paceNow(now);
+    }
+    return fromParts > fromWholes;
   }
 
   /** Counts how many holders have each piece, once some of them are still fetching the file themselves. */
@@ -140,7 +158,8 @@ export class Requests {
     const divided = others.join(" ");
     if (divided === this.#divided) return;
     this.#divided = divided;
-    this.#picker.prefer(shareOf(self ?? String(random()), others, cut.count, groupOf(this.#job)));
+    this.#share = shareOf(self ?? String(random()), others, cut.count, groupOf(this.#job));
+    this.#picker.prefer(this.#share);
   }
 
   /** With the largest pieces, only a few holders at a time are asked. */

@@ -2,6 +2,7 @@
 
 import { afterEach, describe, expect, test } from "bun:test";
 import { PieceSet } from "../../../lib/peer/content/pieces.ts";
+import { shareOf } from "../../../lib/peer/fetch/shares.ts";
 import { HERE, REFUSED } from "../../helpers/channel.ts";
 import {
   A,
@@ -372,6 +373,34 @@ describe("Requests: holders that are still fetching", () => {
     expect(connected()).toBe(9);
     await field.clock.pass(3_000);
     expect(connected()).toBe(13);
+  });
+
+  test("one with the whole file is asked for this peer's share only, until the others give less than it does", async () => {
+    const field = new Field(bytesOf(12 * MiB));
+    const self = "10.0.2.1:5000";
+    field.more.self = () => self;
+    const parts = Array.from({ length: 7 }, (_, i) => `10.0.1.${i + 1}`);
+    for (const address of parts) {
+      const part = field.add(address);
+      part.pace = 150_000;
+      part.has = new PieceSet(192);
+      for (let piece = 0; piece < 160; piece++) part.has.add(piece);
+    }
+    const whole = field.add(A);
+    whole.pace = 400_000;
+    const others = parts.map((address) => `${address}:5000`);
+    const share = shareOf(self, others, 192, 1);
+    const foreign = () => whole.asked.filter((piece) => !share.has(piece));
+    const fetching = field.fetch([...parts.map((address) => `~${address}`), A]);
+    // At first the speed of nobody is known.
+    await field.clock.pass(2_500);
+    const first = foreign();
+    expect(whole.asked.length).toBeLessThan(first.length + share.count);
+    await field.clock.pass(4_000);
+    expect(foreign()).toEqual(first);
+    field.expectWhole(await field.finish(fetching));
+    // Nobody else has the last ones.
+    expect(foreign().length).toBeGreaterThan(first.length + 15);
   });
 
   test("a small file is divided piece by piece, a larger one in requests of 256 KiB", async () => {
