@@ -209,9 +209,14 @@ function overlap(a: PieceRange, b: PieceRange): boolean {
   return a.first < b.first + b.count && b.first < a.first + a.count;
 }
 
-/** How many pieces in a row make one request of the shortest length. Of a smaller file fewer, so that many peers can divide it. */
-function groupOf({ cut }: PieceJob): number {
-  return Math.max(1, Math.floor(Math.min(SHORTEST_REQUEST, cut.size / FEWEST_GROUPS) / Math.max(1, cut.longest)));
+/** How many pieces in a row have this length together; at least one. */
+function piecesIn(length: number, { cut }: PieceJob): number {
+  return Math.max(1, Math.floor(length / Math.max(1, cut.longest)));
+}
+
+/** The pieces that stay together make one request of the shortest length. Of a smaller file they are fewer, so that many can divide it. */
+function groupOf(job: PieceJob): number {
+  return piecesIn(Math.min(SHORTEST_REQUEST, job.cut.size / FEWEST_GROUPS), job);
 }
 
 /** How pieces are picked: in groups, the first one at this peer's own place, and not far behind the first missing one. */
@@ -221,6 +226,7 @@ function placesOf(job: PieceJob): { start: number; group: number; reach?: number
   const reach =
     tools.reach === undefined ? undefined : Math.max(1, Math.floor((tools.reach * cut.count) / Math.max(1, file.size)));
   const near = Math.ceil((START_WITHIN * cut.count) / Math.max(1, file.size));
-  const start = self === undefined ? 0 : startOf(self, Math.min(cut.count, near, reach ?? near), group);
+  const start =
+    self === undefined ? 0 : startOf(self, Math.min(cut.count, near, reach ?? near), piecesIn(SHORTEST_REQUEST, job));
   return { start, group, ...(reach === undefined ? {} : { reach }) };
 }

@@ -299,6 +299,16 @@ describe("Requests: holders that are still fetching", () => {
     expect(beginnings.size).toBeGreaterThan(1);
   });
 
+  test("a file of one short request is asked for in one, whatever this peer's own place", async () => {
+    for (const self of ["10.0.0.1:1235", "10.0.0.2:1235", "10.0.0.3:1235", "10.0.0.4:1235"]) {
+      const field = new Field(bytesOf(200_000));
+      const source = field.add(A);
+      field.more.self = () => self;
+      field.expectWhole(await field.finish(field.fetch([A])), [A]);
+      expect(source.ranges).toEqual([{ offset: 0, length: 200_000 }]);
+    }
+  });
+
   test("two of many are asked for the hashes of the pieces; all are when these do not give them", async () => {
     const addresses = [A, B, C, D, E];
     const asked = (field: Field) =>
