@@ -49,7 +49,7 @@ import { checkSpelling } from "./lib/peer/disk/spelling.ts";
 import { ShareWatch } from "./lib/peer/disk/watch.ts";
 import { SeveralContentsError } from "./lib/peer/download/contents.ts";
 import { Downloads, type DownloadTools } from "./lib/peer/download/download.ts";
-import { FolderDownloads, fetchFolderList } from "./lib/peer/download/folder-downloads.ts";
+import { FolderDownloads, type FolderDownloadTools, fetchFolderList } from "./lib/peer/download/folder-downloads.ts";
 import { EventDamper, type PeerEvent } from "./lib/peer/events.ts";
 import { Offers } from "./lib/peer/online/offers.ts";
 import { isDialable, isOwnRecord, isTrackerHere, type RecordHolder } from "./lib/peer/online/own-address.ts";
@@ -280,7 +280,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     ...downloadTools,
     finished: (file, about) => sharing.addDownloaded(file, about),
   });
-  const finished = (path: string, fetched: string, only?: string) =>
+  const finished: FolderDownloadTools["finished"] = (path, fetched, only) =>
     folders.add(Object.assign(new SharedFolder(path), { fetched, only }));
   const folderTools = { ...downloadTools, finished };
   const folderDownloads = new FolderDownloads(folderTools);

@@ -100,6 +100,25 @@ describe("send", () => {
     expect(readFileSync(join(ben.to, "a.txt"), "utf8")).toBe("another one");
   });
 
+  test("of a folder ends also when the receiver has own files in a folder of its name, which nobody else gets", async () => {
+    const { address } = await stage.tracker();
+    const ben = await pupil(address, "Ben", "--accept", "all");
+    await Bun.write(join(ben.to, "Lesson", "private.txt"), "mine");
+    await Bun.write(join(ben.to, "Lesson", "1", "own.txt"), "mine");
+    const lesson = join(stage.folder(), "Lesson");
+    await Bun.write(join(lesson, "1", "one.txt"), "one");
+    const anna = sending(address, [lesson], "--to", "all");
+    expect(await anna.exited).toBe(0);
+    expect(anna.out).toBe('Ben has "Lesson" (1 of 1).\n1 of 1 has it.\n');
+    expect(readFileSync(join(ben.to, "Lesson", "private.txt"), "utf8")).toBe("mine");
+    // Anna has left: Ben hands it on as it came.
+    const to = stage.folder();
+    const got = await stage.ft(stage.visitorFolder(), address, "get", "Lesson", "--to", to);
+    expect(got.code).toBe(0);
+    expect(seenIn(join(to, "Lesson"))).toEqual(["1"]);
+    expect(seenIn(join(to, "Lesson", "1"))).toEqual(["one.txt"]);
+  });
+
   test("says who is there when a name is not, who cannot be asked, and which other people have the name", async () => {
     const { address } = await stage.tracker();
     const ben = await pupil(address, "Ben");

@@ -32,6 +32,12 @@ export interface FolderState {
   readonly folders: Walk["folders"];
 }
 
+/** The content id of a folder that was fetched, and its list. */
+export interface FetchedFolder {
+  readonly root: string;
+  readonly list: FolderList;
+}
+
 export class SharedFolder {
   readonly path: string;
   readonly name: FileName;
@@ -40,10 +46,10 @@ export class SharedFolder {
   /** It was fetched when the list was full: it does not count among this peer's files. */
   beyond = false;
   /**
-   * The content id with which it was fetched; undefined for a folder that the person has chosen. A fetched one is shared only as it was
-   * fetched: the person may have had other files in a folder of this name, or put some into it.
+   * What was fetched; undefined for a folder that the person has chosen. Of a fetched one only these entries are shared: the person may have
+   * had other files in a folder of this name, or put some into it.
    */
-  fetched: string | undefined;
+  fetched: FetchedFolder | undefined;
   /** Undefined until everything is hashed. */
   state: FolderState | undefined;
   /** Its files and their bytes, as they were when the folder was last walked. */
@@ -70,7 +76,8 @@ export class SharedFolder {
   /** Counts the files, so that the folder has a record at once. Throws a sentence when it cannot be shared. */
   async look(signal?: AbortSignal): Promise<Walk> {
     learnNumbering(this.path);
-    const walk = await walkFolder(this.path, signal);
+    const whole = await walkFolder(this.path, signal);
+    const walk = this.fetched === undefined ? whole : listedOf(whole, this.fetched.list);
     this.files = walk.files.length;
     this.size = walk.files.reduce((sum, { size }) => sum + size, 0);
     this.modified = walk.folders[0]?.modified ?? this.modified;
@@ -253,6 +260,23 @@ class SeenFiles {
     const place = placeOf(this.#folder, { path: this.#list.pathOf(entry), local: this.#locals.get(entry) });
     return openUnchanged(place, this.#stamps[entry] ?? 0n);
   }
+}
+
+/** The part of a walk that is in a list. An empty folder of the list may have other files in it by now. */
+function listedOf({ files, folders }: Walk, list: FolderList): Walk {
+  const encoder = new TextEncoder();
+  const has = (path: string) => list.find(encoder.encode(path)) >= 0;
+  const isAround = (path: string) => {
+    const [first, end] = list.rangeOf(path.slice(0, -1));
+    return first < end;
+  };
+  return {
+    files: files.filter(({ path }) => has(path)),
+    // The first one is the folder itself.
+    folders: folders.filter(({ path }) => isAround(path)),
+    empty: folders.filter(({ path }) => has(path)).map(({ path }) => path),
+    left: new Map(),
+  };
 }
 
 /** Gives memory back after a step with this number of files, if they are many. */

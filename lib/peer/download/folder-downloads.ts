@@ -14,7 +14,7 @@ import { sha256, treeOfBytes } from "../content/hash.ts";
 import type { PieceSet } from "../content/pieces.ts";
 import { IncomingFolder } from "../disk/incoming-folder.ts";
 import { writeReach } from "../disk/part-file.ts";
-import { servedBytes } from "../disk/shared-folder.ts";
+import { type FetchedFolder, servedBytes } from "../disk/shared-folder.ts";
 import { fetchDates, parseDates } from "../fetch/dates.ts";
 import { fetchFile } from "../fetch/fetch.ts";
 import type { FetchEvent, Fetched, FetchTools } from "../fetch/types.ts";
@@ -47,7 +47,7 @@ export type FolderDownloadTools = Pick<
   | "withdraw"
 > & {
   /** The whole folder is at this path. It may be served from the download until this resolves. */
-  finished(path: string, root: string, only?: string): Promise<void>;
+  finished(path: string, fetched: FetchedFolder, only?: string): Promise<void>;
 };
 
 /** The part of a folder that has arrived and is verified. */
@@ -277,7 +277,7 @@ export class FolderDownloads {
       const { path, outcome, numbered } = published;
       // With other names in it, it is another folder than the one that was fetched.
       const isWhole = inside === "" && failed.length === 0 && numbered.length === 0 && renamed.length === 0;
-      if (isWhole) this.#handOver(served, path, record);
+      if (isWhole) this.#handOver(served, path, { root, list }, record.only);
       else this.#endPart(served);
       return {
         path,
@@ -314,9 +314,9 @@ export class FolderDownloads {
   }
 
   /** The whole folder is shared from now on. Until it is hashed there, it is served like a part. */
-  #handOver(served: Part | undefined, path: string, { root = "", only }: FileRecord): void {
+  #handOver(served: Part | undefined, path: string, fetched: FetchedFolder, only: string | undefined): void {
     const ended = () => this.#endPart(served);
-    this.#tools.finished(path, root, only).then(ended, ended);
+    this.#tools.finished(path, fetched, only).then(ended, ended);
   }
 
   #serve(part: Part): Part | undefined {

@@ -151,9 +151,9 @@ export class FolderSharing {
     const isTold = folder.fetched === undefined || folder.state !== undefined;
     try {
       const isNew = await folder.refresh(pool, cache, this.#stopped.signal, this.#hashingOf(folder));
-      if (folder.fetched !== undefined && folder.root !== folder.fetched) {
+      if (folder.fetched !== undefined && folder.root !== folder.fetched.root) {
         this.#watched.splice(this.#watched.indexOf(one), 1);
-        throw new FtError("not-as-fetched", "other files are in it than were fetched");
+        throw new FtError("not-as-fetched", "not all that was fetched is in it as it was");
       }
       if (isNew) {
         const { files, size, name, left } = folder;

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { HashPool } from "../../../lib/peer/content/hash.ts";
 import { FolderCache } from "../../../lib/peer/disk/folder-cache.ts";
-import { SharedFolder } from "../../../lib/peer/disk/shared-folder.ts";
+import { type FetchedFolder, SharedFolder } from "../../../lib/peer/disk/shared-folder.ts";
 import type { PeerEvent } from "../../../lib/peer/events.ts";
 import { FolderSharing } from "../../../lib/peer/share/folder-sharing.ts";
 import { addressOf, HandClock } from "../../helpers/channel.ts";
@@ -44,48 +44,75 @@ afterEach(() => {
   rmSync(top, { recursive: true });
 });
 
-/** The content id of the folder as it is now. */
-async function rootNow(): Promise<string> {
+/** The folder as it is now, as it would be fetched. */
+async function now(): Promise<FetchedFolder> {
   const folder = new SharedFolder(lesson);
   await folder.refresh(pool, new FolderCache(join(top, "other cache")), new AbortController().signal);
-  return folder.root ?? "";
+  const { state } = folder;
+  if (state === undefined) throw new Error("it is not hashed");
+  return { root: state.tree.root, list: state.list };
 }
 
-const fetched = (root: string) => Object.assign(new SharedFolder(lesson), { fetched: root });
+const sharedAs = (fetched: FetchedFolder) => Object.assign(new SharedFolder(lesson), { fetched });
+const text = (bytes: Uint8Array | undefined) => new TextDecoder().decode(bytes);
 
 test("a folder is shared as it was fetched", async () => {
-  const root = await rootNow();
-  await sharing.add(fetched(root));
-  expect(told).toEqual([root]);
-  expect(sharing.records(OWN).map((record) => record.root)).toEqual([root]);
-});
-
-test("a folder that had own files in it before is not shared: nobody is told of them", async () => {
-  const root = await rootNow();
-  writeFileSync(join(lesson, "private.txt"), "mine");
-  const adding = sharing.add(fetched(root));
+  const fetched = await now();
+  const adding = sharing.add(sharedAs(fetched));
   expect(sharing.records(OWN)).toEqual([]);
   await adding;
-  expect([told, dropped, sharing.folders, sharing.records(OWN)]).toEqual([[], [], [], []]);
-  expect(events.filter(({ event }) => event !== "hashing")).toEqual([
-    {
-      event: "withdrawn",
-      name: sharing.folders[0]?.name ?? fetched(root).name,
-      reason: "other files are in it than were fetched",
-    },
-  ]);
-  expect(sharing.lookFolder(await rootNow())).toBeUndefined();
+  expect(told).toEqual([fetched.root]);
+  expect(sharing.records(OWN).map(({ root }) => root)).toEqual([fetched.root]);
 });
 
-test("a folder that is fetched once more, with a new file, is shared as it is then; with an own file no longer", async () => {
-  await sharing.add(fetched(await rootNow()));
+test("a folder that had own files in it before is shared without them: nobody is told of them", async () => {
+  mkdirSync(join(lesson, "empty"));
+  mkdirSync(join(lesson, "part"));
+  writeFileSync(join(lesson, "part", "two.txt"), "fetched too");
+  const fetched = await now();
+  writeFileSync(join(lesson, "a private file.txt"), "mine");
+  writeFileSync(join(lesson, "empty", "private.txt"), "mine");
+  writeFileSync(join(lesson, "part", "private.txt"), "mine");
+  mkdirSync(join(lesson, "private", "empty"), { recursive: true });
+  writeFileSync(join(lesson, "private", "private.txt"), "mine");
+  await sharing.add(sharedAs(fetched));
+  expect([told, dropped]).toEqual([[fetched.root], []]);
+  const [record] = sharing.records(OWN);
+  expect([record?.root, record?.files, record?.size]).toEqual([fetched.root, 2, 18]);
+
+  const opened = [sharing.open({ root: fetched.root }), sharing.open({ folder: fetched.root })];
+  const sent = await Promise.all(
+    opened.map(async (one) => {
+      const bytes = new Uint8Array(one?.file.size ?? 0);
+      await one?.file.read(bytes, 0);
+      one?.file.close();
+      return text(bytes);
+    }),
+  );
+  expect(sent).toEqual([text(fetched.list.bytes), "fetchedfetched too"]);
+  const dates = text(sharing.lookFolder(fetched.root)?.dates());
+  expect(dates.match(/(?<= ).*/g)?.sort()).toEqual(["/", "empty/", "lesson.txt", "part/", "part/two.txt"]);
+  // Neither does anybody get the folder with the own files.
+  expect(sharing.lookFolder((await now()).root)).toBeUndefined();
+});
+
+test("a folder that is fetched once more, with a new file, is shared as it is then", async () => {
+  await sharing.add(sharedAs(await now()));
   writeFileSync(join(lesson, "second.txt"), "fetched later");
-  const root = await rootNow();
-  await sharing.add(fetched(root));
-  expect(told.at(-1)).toBe(root);
+  const fetched = await now();
+  await sharing.add(sharedAs(fetched));
+  expect(told.at(-1)).toBe(fetched.root);
   writeFileSync(join(lesson, "private.txt"), "mine");
-  await sharing.add(fetched(root));
-  expect(told.at(-1)).toBe(root);
-  expect(dropped).toEqual(["Lesson"]);
-  expect(sharing.folders).toEqual([]);
+  await sharing.add(sharedAs(fetched));
+  expect(told.at(-1)).toBe(fetched.root);
+  expect(sharing.records(OWN).map(({ root }) => root)).toEqual([fetched.root]);
+});
+
+test("a folder of which a fetched file was changed is shared no longer", async () => {
+  const fetched = await now();
+  await sharing.add(sharedAs(fetched));
+  writeFileSync(join(lesson, "lesson.txt"), "changed here");
+  await sharing.add(sharedAs(fetched));
+  expect([told, dropped, sharing.folders, sharing.records(OWN)]).toEqual([[fetched.root], ["Lesson"], [], []]);
+  expect(events.at(-1)).toMatchObject({ event: "withdrawn", reason: "not all that was fetched is in it as it was" });
 });
