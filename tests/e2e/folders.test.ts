@@ -208,7 +208,9 @@ describe("a folder that is shared as one", () => {
     // 3,000 blocks of 512 bytes.
     const program = stage.run("/bin/sh", ["-c", 'ulimit -f 3000; exec "$@"', "sh", ...args], { cwd: visitor });
     expect(await program.exited).toBe(1);
+    expect(program.out).toMatch(/Lesson {2}1 file {2}5 B {2}[^\n]*verified\n$/);
     expect(program.err).toContain('Not saved: "big.bin" (');
+    expect(program.err).toContain("1 of 2 files could not be saved. Run the same command to fetch only the rest.\n");
     expect(treeOf(to)).toMatchObject({ "Lesson/small.txt": expect.anything() });
     expect(Object.keys(treeOf(to))).not.toContain("Lesson/big.bin");
     expect((await stage.ft(visitor, address, "get", "Lesson", "--to", to)).code).toBe(0);

@@ -11,6 +11,7 @@ import type { CommandLine } from "../arguments.ts";
 import type { PeerEvent } from "../events.ts";
 import { holderName } from "../people/holder-name.ts";
 import { columnsOf } from "../screen/columns.ts";
+import { describeFailed } from "../screen/folder-words.ts";
 import { describeOffers, groupOffers, offerObject } from "../screen/offer-words.ts";
 import type { Screen } from "../screen/screen.ts";
 import { canAskHere, TypedLines } from "../screen/typed-lines.ts";
@@ -163,8 +164,9 @@ export class Accepting {
     // It has colours in it, and is printable already.
     if (!this.#line.quiet) this.#screen.results([describeDownload(done, seconds)]);
     if (renamed !== undefined) this.#screen.note(renamed);
-    const failed = done.inFolder?.failed.length ?? 0;
-    if (failed > 0) this.#screen.note(`${plural(failed, "file")} of "${printable(record.name)}" could not be saved.`);
+    const { inFolder } = done;
+    if (inFolder !== undefined && inFolder.failed.length > 0)
+      this.#screen.note(`"${printable(record.name)}": ${describeFailed(inFolder)}`);
   }
 
   #tellError({ name }: FileRecord, error: unknown): void {

@@ -18,7 +18,7 @@ import type { FetchEvent } from "../fetch/types.ts";
 import { typed } from "../locate/locate.ts";
 import { findPeer } from "../people/find-peer.ts";
 import { holderWithAddress } from "../people/holder-name.ts";
-import { describeNumbered, describeRenamed } from "../screen/folder-words.ts";
+import { describeFailed, describeNumbered, describeRenamed } from "../screen/folder-words.ts";
 import { chooseContent } from "../screen/questions.ts";
 import { progressReporter, type Screen } from "../screen/screen.ts";
 import { hasTerminal, promptsOn } from "../screen/terminal.ts";
@@ -216,7 +216,7 @@ const MOST_NAMED = 20;
 /** Says which files of a folder have another name, and which are missing. Throws when there are any of these. */
 function tellFolder({ inFolder }: Downloaded, { overwrite }: CommandLine, screen: Screen): void {
   if (inFolder === undefined) return;
-  const { failed, numbered, renamed, files } = inFolder;
+  const { failed, numbered, renamed } = inFolder;
   for (const words of describeRenamed(renamed, MOST_NAMED)) screen.note(words);
   for (const one of numbered.slice(0, MOST_NAMED)) screen.note(describeNumbered(one));
   if (numbered.length > MOST_NAMED) screen.note(`And ${numbered.length - MOST_NAMED} more.`);
@@ -226,8 +226,7 @@ function tellFolder({ inFolder }: Downloaded, { overwrite }: CommandLine, screen
     if (screen.json) screen.object({ event: "file", path, error: reason });
     else screen.note(`Not saved: "${printable(path)}" (${reason}).`);
   }
-  const words = `${failed.length} of ${plural(files, "file")} could not be saved. Run the same command to fetch only these.`;
-  throw new FtError("incomplete", words);
+  throw new FtError("incomplete", `${describeFailed(inFolder)} Run the same command to fetch only the rest.`);
 }
 
 /**

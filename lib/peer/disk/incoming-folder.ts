@@ -150,6 +150,14 @@ export class IncomingFolder {
     return this.#layout.renamed;
   }
 
+  /** The number of wanted files without those that could not be saved, and their bytes. */
+  get saved(): { files: number; size: number } {
+    const { list } = this.#options;
+    const failed = [...this.#failedEntries].filter((entry) => !list.isFolder(entry));
+    const lost = failed.reduce((sum, entry) => sum + list.sizeOf(entry), 0);
+    return { files: this.files - failed.length, size: this.size - lost };
+  }
+
   /** Whether nothing of a piece is wanted. */
   isUnwanted(piece: number): boolean {
     return this.#arrived.isUnwanted(piece);

@@ -46,13 +46,24 @@ export interface DownloadOptions {
 /** A finished download. */
 export interface Downloaded {
   path: string;
+  /** The bytes that were saved. */
   size: number;
   verified: boolean;
   /** `merged`: the files of a folder went into a folder that was there. */
   outcome: "new" | "already here" | "replaced" | "merged";
   holders: FileRecord[];
-  /** Only of a folder: the content id of its list, the number of its files, those that could not be saved, and those that have another name because theirs was taken. */
-  inFolder?: { root: string; files: number; failed: FailedFile[]; numbered: Renamed[]; renamed: Renamed[] };
+  /** Only of a folder. */
+  inFolder?: {
+    /** The content id of its list. */
+    root: string;
+    /** The number of its files, and of those that were saved. */
+    files: number;
+    saved: number;
+    failed: FailedFile[];
+    /** Those that have another name because theirs was taken, or is not safe here. */
+    numbered: Renamed[];
+    renamed: Renamed[];
+  };
 }
 
 /** The content of a finished download. `only`: the token of those who may be shown it. */

@@ -273,7 +273,7 @@ export class FolderDownloads {
         },
       );
       const published = await incoming.publish();
-      const { files, size, failed, renamed } = incoming;
+      const { files, saved, failed, renamed } = incoming;
       const { path, outcome, numbered } = published;
       // With other names in it, it is another folder than the one that was fetched.
       const isWhole = inside === "" && failed.length === 0 && numbered.length === 0 && renamed.length === 0;
@@ -281,11 +281,11 @@ export class FolderDownloads {
       else this.#endPart(served);
       return {
         path,
-        size,
+        size: saved.size,
         verified: true,
         outcome,
         holders: fetched.holders,
-        inFolder: { root, files, failed, numbered, renamed },
+        inFolder: { root, files, saved: saved.files, failed, numbered, renamed },
       };
     } catch (error) {
       incoming.keep();

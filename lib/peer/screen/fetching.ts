@@ -11,7 +11,7 @@ import type { Session } from "../online/session.ts";
 import { holderName } from "../people/holder-name.ts";
 import type { Asking } from "./asking.ts";
 import type { Found } from "./finder.ts";
-import { describeNumbered, describeRenamed } from "./folder-words.ts";
+import { describeFailed, describeNumbered, describeRenamed } from "./folder-words.ts";
 import { Transfer, transferLines, unbroken } from "./progress.ts";
 import { describeRenaming } from "./view.ts";
 import { withoutCommands } from "./without-commands.ts";
@@ -92,14 +92,13 @@ const MOST_NAMED = 5;
 
 /** Says which files of a folder have another name, and which are missing. False when there are any missing. */
 function tellFiles({ inFolder }: Downloaded, prompts: Asking): boolean {
-  const { failed = [], numbered = [], renamed = [] } = inFolder ?? {};
+  if (inFolder === undefined) return true;
+  const { failed, numbered, renamed } = inFolder;
   for (const words of describeRenamed(renamed, MOST_NAMED)) prompts.say(words);
   for (const one of numbered.slice(0, MOST_NAMED)) prompts.say(describeNumbered(one));
   if (numbered.length > MOST_NAMED) prompts.say(`The same with ${plural(numbered.length - MOST_NAMED, "more file")}.`);
   for (const { path, reason } of failed.slice(0, MOST_NAMED)) prompts.warn(`Not saved: "${printable(path)}" (${reason}).`);
-  if (failed.length > 0) {
-    prompts.warn(`${plural(failed.length, "file")} could not be saved. Choose the folder again to fetch only the rest.`);
-  }
+  if (failed.length > 0) prompts.warn(`${describeFailed(inFolder)} Choose the folder again to fetch only the rest.`);
   return failed.length === 0;
 }
 

@@ -233,7 +233,7 @@ function sinceWhen(since: string, now: number): string {
 
 /** A finished download for a person: path, size, rate, and whether it is verified. */
 export function describeDownload({ path, size, verified, outcome, inFolder }: Downloaded, seconds: number): string {
-  const files = inFolder === undefined ? "" : `${plural(inFolder.files, "file")}  `;
+  const files = inFolder === undefined ? "" : `${plural(inFolder.saved, "file")}  `;
   const how = outcome === "already here" ? "already here" : formatRate(size / Math.max(seconds, 0.001));
   const checked = verified ? colours.green("verified") : colours.yellow("not verified");
   return `${printable(path)}  ${files}${formatSize(size)}  ${how}  ${checked}`;

@@ -83,7 +83,8 @@ class Source {
   async fetch(options: Partial<IncomingFolderOptions> = {}) {
     const incoming = this.open(options);
     const fetched = await this.fill(incoming);
-    return { fetched, failed: incoming.failed, ...(await incoming.publish()) };
+    const published = await incoming.publish();
+    return { fetched, failed: incoming.failed, saved: incoming.saved, ...published };
   }
 }
 
@@ -252,6 +253,8 @@ describe("IncomingFolder", () => {
       for (const outcome of ["new", "already here"]) {
         const { failed, ...done } = await source.fetch({ into });
         expect(done.outcome as string).toBe(outcome);
+        // A folder is not one of the files.
+        expect(done.saved).toEqual({ files: 1, size: 3 });
         expect(failed.map(({ path }) => path.slice(deep.length + 1)).sort()).toEqual(["empty/", "nothing", "some.txt"]);
         expect(new Set(failed.map(({ reason }) => reason))).toEqual(new Set(["its name is too long"]));
         expect(readFileSync(join(into, "Lesson", "a.txt"), "utf8")).toBe("one");
