@@ -29,7 +29,7 @@ export type SessionEvent =
   /** The tracker's operator keeps this peer out; `until`: ISO 8601 UTC. */
   | { event: "dismissed"; code: Exclusion["code"]; until?: string | undefined }
   | { event: "notice"; words: string }
-  /** Entries of the tracker's answer that could not be read. They are left out. */
+  /** Entries of the tracker's answer could not be read, and are left out. Only the first answer with such entries is told. */
   | { event: "unread"; count: number }
   /** Whether the tracker could connect to this peer's port. */
   | { event: "reach"; reachable: boolean; reason: string; port: number };

@@ -55,6 +55,8 @@ export class Session {
   #standing: Standing | undefined;
   #online = false;
   #leaving = false;
+  /** A person was told that entries could not be read. */
+  #isUnreadTold = false;
   #cancelPing = () => {};
   /** Called when this peer is online again, or has left. */
   #waitingForReturn: (() => void)[] = [];
@@ -76,7 +78,7 @@ export class Session {
       searchBasic: (name) => this.#basic.search(name),
       takes: (record) => this.#list.takes(record),
       dropped: (name) => this.#list.dropped(name),
-      unread: (count) => this.#options.report({ event: "unread", count }),
+      unread: (count) => this.#tellUnread(count),
       clock: this.#clock,
     });
     this.#list = new OwnList(options, {
@@ -332,6 +334,13 @@ export class Session {
         return isRoom ? new FtError(IS_ROOM, `The tracker at "${this.#where}" is a private room.`) : this.#gone(reason);
       },
     });
+  }
+
+  /** One command asks several times, and most answers have the same entries: they are told once. */
+  #tellUnread(count: number): void {
+    if (this.#isUnreadTold) return;
+    this.#isUnreadTold = true;
+    this.#options.report({ event: "unread", count });
   }
 
   /** Sends the list after an FT/2 HI; after the WELCOME this peer is online. */

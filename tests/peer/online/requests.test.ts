@@ -27,7 +27,7 @@ describe("asking", () => {
     ]);
   });
 
-  test("entries that cannot be read are left out, are told as a number, and the session goes on", async () => {
+  test("entries that cannot be read are left out, are told once as a number, and the session goes on", async () => {
     const room = new SessionRoom();
     const far = await room.online();
     const { requests } = room.session;
@@ -43,10 +43,8 @@ describe("asking", () => {
     await far.line();
     far.say("FOUND: 2\n<a,data,9,01/01/26,10.0.0.9,5001>\n<a,data,-9,01/01/26,10.0.0.9,5001>\n");
     expect((await finding).length).toBe(1);
-    expect(room.named("unread")).toEqual([
-      { event: "unread", count: 2 },
-      { event: "unread", count: 1 },
-    ]);
+    // The later answer is of the same command, or likely has the same entries.
+    expect(room.named("unread")).toEqual([{ event: "unread", count: 2 }]);
     expect(room.session.online).toBe(true);
   });
 
