@@ -15,7 +15,7 @@ import {
   utimesSync,
   writeSync,
 } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { codeOf, FtError, pathFault, sentenceOf } from "../../error.ts";
 import type { FolderList } from "../../protocol/folder-list.ts";
 import { printable } from "../../text.ts";
@@ -324,10 +324,18 @@ export class IncomingFolder {
         dateOf: (path) => dates.ofFolder(selection.wholePathOf(path)),
       });
     } catch (error) {
-      throw error instanceof FtError ? error : writeError(error, { folder: into, name, size: cut.size });
+      throw error instanceof FtError
+        ? error
+        : writeError(error, { folder: into, name, size: cut.size, inner: this.#folderOf(error) });
     } finally {
       this.#end();
     }
+  }
+
+  /** The folder outside of the part folder in which the system could not make something; undefined where it does not say. */
+  #folderOf(error: unknown): string | undefined {
+    const { path, dest = path } = error as { path?: string; dest?: string };
+    return dest === undefined || dest.startsWith(this.#part) ? undefined : dirname(dest);
   }
 
   /** Notes that another program has changed a file since this process did. */

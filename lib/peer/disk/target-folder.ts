@@ -15,6 +15,8 @@ export interface ToSave {
   folder: string;
   name: string;
   size: number;
+  /** The folder inside of it that the write was for, if another one. */
+  inner?: string | undefined;
 }
 
 /** Throws a sentence when the folder is not there. */
@@ -107,8 +109,12 @@ function ownLimit(): number {
   }
 }
 
-/** The sentence for a file that could not be written, on a platform as `process.platform` names it. The folder itself can be written. */
-export function writeError(error: unknown, { folder, name, size }: ToSave, platform: string = process.platform): FtError {
+/** The sentence for a file that could not be written, on a platform as `process.platform` names it. */
+export function writeError(
+  error: unknown,
+  { folder, name, size, inner = folder }: ToSave,
+  platform: string = process.platform,
+): FtError {
   const file = printable(name);
   const where = printable(folder);
   const code = codeOf(error);
@@ -129,7 +135,7 @@ export function writeError(error: unknown, { folder, name, size }: ToSave, platf
   }
   return new FtError(
     code || "write-failed",
-    folderSentence(code, where) ?? sentence[code] ?? `Cannot write "${file}" in "${where}": ${pathFault(error)}.`,
+    folderSentence(code, printable(inner)) ?? sentence[code] ?? `Cannot write "${file}" in "${where}": ${pathFault(error)}.`,
     { cause: error },
   );
 }

@@ -9,6 +9,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  realpathSync,
   renameSync,
   rmSync,
   statfsSync,
@@ -28,6 +29,7 @@ import { type FolderList, parseFolderList } from "../../../lib/protocol/folder-l
 import { folderList } from "../../helpers/folder-list.ts";
 
 const pool = new HashPool(new URL("../../../lib/peer/content/hasher.ts", import.meta.url), 2);
+const LIB = new URL("../../../lib/", import.meta.url).href;
 let top = "";
 beforeEach(() => {
   top = mkdtempSync(join(tmpdir(), "ft-in-folder-"));
@@ -261,6 +263,41 @@ describe("IncomingFolder", () => {
       }
     },
   );
+
+  const asNobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+  const isRoot = process.getuid?.() === 0;
+  const imports = `
+    import { IncomingFolder } from "${LIB}peer/disk/incoming-folder.ts";
+    import { FolderCut } from "${LIB}peer/content/folder-cut.ts";
+    import { FolderDates } from "${LIB}peer/content/folder-dates.ts";
+    import { formatFolderList } from "${LIB}protocol/folder.ts";
+    import { parseFolderList } from "${LIB}protocol/folder-list.ts";`;
+  const canDrop =
+    process.platform !== "win32" &&
+    (!isRoot || (Bun.which("setpriv") !== null && Bun.spawnSync([...asNobody, process.execPath, "-e", imports]).success));
+  if (!canDrop) console.log("skipped: a folder inside that may not be written; there is nobody else to become");
+
+  test.skipIf(!canDrop)("a folder inside that may not be written is the one that the sentence names", () => {
+    for (const folder of ["", "Lesson", "Lesson/shut"]) {
+      mkdirSync(join(top, folder), { recursive: true });
+      chmodSync(join(top, folder), 0o777);
+    }
+    chmodSync(join(top, "Lesson/shut"), 0o555);
+    const script = `${imports}
+      const entry = { path: "shut/a.txt", size: 3, root: "${treeOfBytes(Buffer.from("one")).root}" };
+      const list = parseFolderList(formatFolderList([entry]));
+      const [cut, dates] = [new FolderCut(list), new FolderDates(list)];
+      const incoming = IncomingFolder.open({ into: ${JSON.stringify(top)}, name: "Lesson", list, cut, inside: "", dates });
+      await incoming.write(0, Buffer.from("one"));
+      await incoming.publish().catch((error) => console.log(error.message));`;
+    const { stdout, stderr } = Bun.spawnSync([...(isRoot ? asNobody : []), process.execPath, "-e", script]);
+    const where = realpathSync(join(top, "Lesson/shut"));
+    expect([stdout.toString(), stderr.toString()]).toEqual([
+      `Cannot save into "${where}": you may not write there. Choose another folder with --to.\n`,
+      "",
+    ]);
+    chmodSync(join(top, "Lesson/shut"), 0o755);
+  });
 
   test("a file in the part folder that is only touched gets its name", async () => {
     const source = new Source({ "large.bin": LARGE, "small.txt": "small" });
