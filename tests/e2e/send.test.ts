@@ -105,17 +105,22 @@ describe("send", () => {
     const ben = await pupil(address, "Ben", "--accept", "all");
     await Bun.write(join(ben.to, "Lesson", "private.txt"), "mine");
     await Bun.write(join(ben.to, "Lesson", "1", "own.txt"), "mine");
+    await Bun.write(join(ben.to, "Lesson", "two.txt"), "my own words");
     const lesson = join(stage.folder(), "Lesson");
     await Bun.write(join(lesson, "1", "one.txt"), "one");
+    await Bun.write(join(lesson, "two.txt"), "two");
     const anna = sending(address, [lesson], "--to", "all");
     expect(await anna.exited).toBe(0);
     expect(anna.out).toBe('Ben has "Lesson" (1 of 1).\n1 of 1 has it.\n');
     expect(readFileSync(join(ben.to, "Lesson", "private.txt"), "utf8")).toBe("mine");
+    expect(readFileSync(join(ben.to, "Lesson", "two.txt"), "utf8")).toBe("my own words");
+    expect(seenIn(join(ben.to, "Lesson"))).toEqual(["1", "private.txt", "two (1).txt", "two.txt"]);
     // Anna has left: Ben hands it on as it came.
     const to = stage.folder();
     const got = await stage.ft(stage.visitorFolder(), address, "get", "Lesson", "--to", to);
     expect(got.code).toBe(0);
-    expect(seenIn(join(to, "Lesson"))).toEqual(["1"]);
+    expect(seenIn(join(to, "Lesson"))).toEqual(["1", "two.txt"]);
+    expect(readFileSync(join(to, "Lesson", "two.txt"), "utf8")).toBe("two");
     expect(seenIn(join(to, "Lesson", "1"))).toEqual(["one.txt"]);
   });
 

@@ -147,12 +147,11 @@ class Merge {
     for (let count = 0; count < MOST_NAMES; count++) {
       const name = count === 0 ? local.slice(slash) : `${stem} (${count})${extension}`;
       this.lastFile = join(folder, name);
-      if (await linkUnlessTaken(from, this.lastFile)) {
-        this.added += 1;
-        if (count > 0) this.numbered.push({ path, local: `${local.slice(0, slash)}${name}` });
-        return;
-      }
-      if (await isSameFile(from, this.lastFile)) return;
+      const isAdded = await linkUnlessTaken(from, this.lastFile);
+      if (!isAdded && !(await isSameFile(from, this.lastFile))) continue;
+      if (isAdded) this.added += 1;
+      if (count > 0) this.numbered.push({ path, local: `${local.slice(0, slash)}${name}` });
+      return;
     }
     throw new FtError("no-name", `Cannot save "${printable(local)}": ${MOST_NAMES} files of that name are there already.`);
   }

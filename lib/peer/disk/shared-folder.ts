@@ -13,6 +13,7 @@ import type { Tree } from "../content/merkle.ts";
 import type { Served } from "../serve/types.ts";
 import { type FolderCache, type HashedFile, SETTLED_MS } from "./folder-cache.ts";
 import { type HashedFiles, hashFiles, openUnchanged, placeOf } from "./folder-hashing.ts";
+import type { Renamed } from "./folder-layout.ts";
 import { COLLECTED_AFTER, type Walk, type WalkedFile, walkFolder } from "./folder-walk.ts";
 import { readFully } from "./fully.ts";
 import { learnNumbering } from "./identity.ts";
@@ -32,10 +33,11 @@ export interface FolderState {
   readonly folders: Walk["folders"];
 }
 
-/** The content id of a folder that was fetched, and its list. */
+/** The content id of a folder that was fetched, its list, and the files that got a number because another one had their name. */
 export interface FetchedFolder {
   readonly root: string;
   readonly list: FolderList;
+  readonly numbered: readonly Renamed[];
 }
 
 export class SharedFolder {
@@ -77,7 +79,7 @@ export class SharedFolder {
   async look(signal?: AbortSignal): Promise<Walk> {
     learnNumbering(this.path);
     const whole = await walkFolder(this.path, signal);
-    const walk = this.fetched === undefined ? whole : listedOf(whole, this.fetched.list);
+    const walk = this.fetched === undefined ? whole : listedOf(whole, this.fetched);
     this.files = walk.files.length;
     this.size = walk.files.reduce((sum, { size }) => sum + size, 0);
     this.modified = walk.folders[0]?.modified ?? this.modified;
@@ -262,16 +264,25 @@ class SeenFiles {
   }
 }
 
-/** The part of a walk that is in a list. An empty folder of the list may have other files in it by now. */
-function listedOf({ files, folders }: Walk, list: FolderList): Walk {
+/** The part of a walk that was fetched. A folder that was empty may have other files in it by now. */
+function listedOf({ files, folders }: Walk, { list, numbered }: FetchedFolder): Walk {
   const encoder = new TextEncoder();
   const has = (path: string) => list.find(encoder.encode(path)) >= 0;
+  const pathAt = new Map(numbered.map(({ path, local }) => [local, path]));
+  // Another file has the name of a numbered one.
+  const others = new Set(numbered.map(({ path }) => path));
+  const listed = files.flatMap((file) => {
+    const { path, local = path } = file;
+    const numberedPath = pathAt.get(local);
+    if (numberedPath !== undefined) return [{ ...file, path: numberedPath, local }];
+    return has(path) && !others.has(path) ? [file] : [];
+  });
   const isAround = (path: string) => {
     const [first, end] = list.rangeOf(path.slice(0, -1));
     return first < end;
   };
   return {
-    files: files.filter(({ path }) => has(path)),
+    files: listed.sort((a, b) => comparePaths(a.path, b.path)),
     // The first one is the folder itself.
     folders: folders.filter(({ path }) => isAround(path)),
     empty: folders.filter(({ path }) => has(path)).map(({ path }) => path),

@@ -275,9 +275,9 @@ export class FolderDownloads {
       const published = await incoming.publish();
       const { files, saved, failed, renamed } = incoming;
       const { path, outcome, numbered } = published;
-      // With other names in it, it is another folder than the one that was fetched.
-      const isWhole = inside === "" && failed.length === 0 && numbered.length === 0 && renamed.length === 0;
-      if (isWhole) this.#handOver(served, path, { root, list }, record.only);
+      const isMoved = renamed.length > 0 || numbered.some((one) => one.path.endsWith("/"));
+      const isWhole = inside === "" && failed.length === 0 && !isMoved;
+      if (isWhole) this.#handOver(served, path, { root, list, numbered }, record.only);
       else this.#endPart(served);
       return {
         path,

@@ -264,6 +264,16 @@ describe("IncomingFolder", () => {
     },
   );
 
+  test("a file that got a number is told with it, also when it is there already", async () => {
+    put("Lesson/a.txt", "mine");
+    const source = new Source({ "a.txt": "one", "b.txt": "two" });
+    for (const outcome of ["merged", "already here"] as const) {
+      const numbered = [{ path: "a.txt", local: "a (1).txt" }];
+      expect(await source.fetch()).toMatchObject({ outcome, numbered });
+    }
+    expect(tree()).toEqual({ "Lesson/": "", "Lesson/a.txt": "mine", "Lesson/a (1).txt": "one", "Lesson/b.txt": "two" });
+  });
+
   const asNobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
   const isRoot = process.getuid?.() === 0;
   const imports = `

@@ -1,7 +1,7 @@
 // A fetched folder that is shared on: only as it was fetched.
 
 import { afterAll, afterEach, beforeEach, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, realpathSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { HashPool } from "../../../lib/peer/content/hash.ts";
@@ -50,11 +50,20 @@ async function now(): Promise<FetchedFolder> {
   await folder.refresh(pool, new FolderCache(join(top, "other cache")), new AbortController().signal);
   const { state } = folder;
   if (state === undefined) throw new Error("it is not hashed");
-  return { root: state.tree.root, list: state.list };
+  return { root: state.tree.root, list: state.list, numbered: [] };
 }
 
 const sharedAs = (fetched: FetchedFolder) => Object.assign(new SharedFolder(lesson), { fetched });
 const text = (bytes: Uint8Array | undefined) => new TextDecoder().decode(bytes);
+
+/** All that downloaders get of these bytes, as text. */
+async function bytesOf(asked: { root: string } | { folder: string }): Promise<string> {
+  const opened = sharing.open(asked);
+  const bytes = new Uint8Array(opened?.file.size ?? 0);
+  await opened?.file.read(bytes, 0);
+  opened?.file.close();
+  return text(bytes);
+}
 
 test("a folder is shared as it was fetched", async () => {
   const fetched = await now();
@@ -80,20 +89,25 @@ test("a folder that had own files in it before is shared without them: nobody is
   const [record] = sharing.records(OWN);
   expect([record?.root, record?.files, record?.size]).toEqual([fetched.root, 2, 18]);
 
-  const opened = [sharing.open({ root: fetched.root }), sharing.open({ folder: fetched.root })];
-  const sent = await Promise.all(
-    opened.map(async (one) => {
-      const bytes = new Uint8Array(one?.file.size ?? 0);
-      await one?.file.read(bytes, 0);
-      one?.file.close();
-      return text(bytes);
-    }),
-  );
-  expect(sent).toEqual([text(fetched.list.bytes), "fetchedfetched too"]);
+  expect(await bytesOf({ root: fetched.root })).toBe(text(fetched.list.bytes));
+  expect(await bytesOf({ folder: fetched.root })).toBe("fetchedfetched too");
   const dates = text(sharing.lookFolder(fetched.root)?.dates());
   expect(dates.match(/(?<= ).*/g)?.sort()).toEqual(["/", "empty/", "lesson.txt", "part/", "part/two.txt"]);
   // Neither does anybody get the folder with the own files.
   expect(sharing.lookFolder((await now()).root)).toBeUndefined();
+});
+
+test("a file that got a number is shared under its own name, and the other one of that name is not", async () => {
+  mkdirSync(join(lesson, "part"));
+  writeFileSync(join(lesson, "part", "two.txt"), "fetched too");
+  const fetched = await now();
+  renameSync(join(lesson, "part", "two.txt"), join(lesson, "part", "two (1).txt"));
+  writeFileSync(join(lesson, "part", "two.txt"), "mine");
+  await sharing.add(sharedAs({ ...fetched, numbered: [{ path: "part/two.txt", local: "part/two (1).txt" }] }));
+  expect([told, events.filter(({ event }) => event === "withdrawn")]).toEqual([[fetched.root], []]);
+  expect(await bytesOf({ folder: fetched.root })).toBe("fetchedfetched too");
+  const dates = text(sharing.lookFolder(fetched.root)?.dates());
+  expect(dates.match(/(?<= ).*/g)?.sort()).toEqual(["/", "lesson.txt", "part/", "part/two.txt"]);
 });
 
 test("a folder that is fetched once more, with a new file, is shared as it is then", async () => {
