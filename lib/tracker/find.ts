@@ -2,9 +2,9 @@
 
 import type { Wish } from "../protocol/messages.ts";
 import { eachOf, sizeOf } from "./compact/few.ts";
-import { type Findable, type FindIndex, SCORE_LIMIT, SEPARATOR, type Sheet, sheetOf, type Title } from "./find-index.ts";
+import { bitOf, type Findable, type FindIndex, SCORE_LIMIT, SEPARATOR, type Sheet, sheetOf, type Title } from "./find-index.ts";
 import { endingsOf, filterOf } from "./fit.ts";
-import { compareRanked, InOrder, type Ranked } from "./found-order.ts";
+import { InOrder, type Ranked } from "./found-order.ts";
 import { beginsAt, fits, parseWords, type Word } from "./words.ts";
 import { SearchWork } from "./work/search-work.ts";
 
@@ -20,6 +20,8 @@ export interface FoundPage<Item> {
 const COMPARE_WORK = 4;
 /** The work of one `indexOf` from hit to hit, or of a name that fits. A name of a new sheet is twice this. */
 const NAME_WORK = 60;
+/** The work of looking at the letters of one name. */
+const LETTERS_WORK = 3;
 /** The work of reading one record, or of a content that may be among the best. */
 const RECORD_WORK = 400;
 /** The work of putting a content on the page. */
@@ -55,18 +57,30 @@ interface Hit<Item extends object> extends Ranked {
   count: number;
 }
 
-/** A word, and the first place of its needle that is not before the name that the search reads. */
+/** A word as a search looks for it. */
 interface Scan extends Word {
+  /** The bit of a plain word of one letter; else 0. Sheets know the letters of each name, so that such a word is not looked for. */
+  readonly letter: number;
+  /** The first place of another word's needle that is not before the name that the search reads. */
   place: number;
+}
+
+function scanOf(word: Word): Scan {
+  const { text, isWild } = word;
+  return { ...word, letter: text.length === 1 && !isWild ? bitOf(text.charCodeAt(0)) : 0, place: -1 };
 }
 
 /** One search while it goes on. */
 class Search<Item extends Findable<Item>> {
   readonly #wish: Wish;
-  /** The words. Those that are usually in few names come first. */
+  /** The words that are one letter: bits of those that a name must have, and of those that it must not have. */
+  #letters = 0;
+  #banned = 0;
+  /** The other words. Those that are usually in few names come first. */
   readonly #scans: Scan[];
-  /** The first word without wildcards. It decides the rank of a name. */
+  /** The first word without wildcards, and its first UTF-16 unit. It decides the rank of a name. */
   readonly #lead: Scan | undefined;
+  readonly #first: number;
   /** All words without wildcards, joined. */
   readonly #plain: string;
   /** A name ends with one of these, such as ".pdf". */
@@ -74,18 +88,26 @@ class Search<Item extends Findable<Item>> {
   readonly #passes: ((item: Item) => boolean) | undefined;
   readonly work = new SearchWork();
   readonly #hits: InOrder<Hit<Item>>;
-  /** The content that is being read, and its number in the sheet. The next name may be another one of it. */
-  #open: Hit<Item> | undefined;
+  /** The number of the content that is being read. The next name may be another one of it. */
   #owner = -1;
+  /** Of that content: its best name so far, the key of that, and its records that fit; 1 when grouped. */
+  #best = 0;
+  #key = 0;
+  #count = 0;
   #total = 0;
 
   constructor(wish: Wish) {
-    const scans = parseWords(wish.words).map((word) => ({ ...word, place: -1 }));
-    const plain = scans.filter(({ isWild, excludes }) => !isWild && !excludes);
+    const words = parseWords(wish.words).map(scanOf);
+    const plain = words.filter(({ isWild, excludes }) => !isWild && !excludes);
     const use = ({ excludes, needle }: Word) => (excludes ? -1 : needle.length);
     this.#wish = wish;
-    this.#scans = scans.toSorted((a, b) => use(b) - use(a));
+    this.#scans = words.filter(({ letter }) => letter === 0).toSorted((a, b) => use(b) - use(a));
+    for (const { letter, excludes } of words) {
+      if (excludes) this.#banned |= letter;
+      else this.#letters |= letter;
+    }
     this.#lead = plain[0];
+    this.#first = plain[0]?.text.charCodeAt(0) ?? 0;
     this.#plain = plain.map(({ text }) => text).join(" ");
     this.#endings = endingsOf(wish);
     this.#passes = filterOf(wish);
@@ -99,7 +121,7 @@ class Search<Item extends Findable<Item>> {
       yield;
       this.work.beginStep();
     }
-    this.#close();
+    this.#close(sheet);
   }
 
   /** Reads to the end of this step, or of the sheet; gives the place to go on from. Not part of `read`, because generators are slow. */
@@ -115,34 +137,52 @@ class Search<Item extends Findable<Item>> {
 
   /** Takes in a name that fits. */
   #take(sheet: Sheet<Item>, at: number): void {
-    const title = sheet.titles[at];
-    const owner = sheet.owners[at] ?? -1;
-    const count = title === undefined ? 0 : this.#countOf(title);
-    if (title === undefined || count === 0) return;
-    const hit = { key: this.#keyOf(sheet, at), title, count };
-    const open = this.#open;
-    if (open === undefined || owner !== this.#owner) {
-      this.#close();
-      this.#open = hit;
-      this.#owner = owner;
-      return;
-    }
-    if (!this.#wish.group) open.count += count;
-    if (compareRanked(hit, open) >= 0) return;
-    open.key = hit.key;
-    open.title = title;
+    const { owners, titles } = sheet;
+    const count = this.#countOf(titles, at);
+    if (count === 0) return;
+    const key = this.#keyOf(sheet, at);
+    const isNext = owners[at] !== this.#owner;
+    if (isNext) {
+      this.#close(sheet);
+      this.#owner = owners[at] ?? -1;
+      this.#count = count;
+    } else if (!this.#wish.group) this.#count += count;
+    if (!isNext && (key < this.#key || (key === this.#key && nameAt(titles, at) >= nameAt(titles, this.#best)))) return;
+    this.#key = key;
+    this.#best = at;
   }
 
   /** All names of a content have been read. */
-  #close(): void {
-    if (this.#open === undefined) return;
-    this.#total += this.#open.count;
-    if (this.#hits.add(this.#open)) this.work.spend(RECORD_WORK);
-    this.#open = undefined;
+  #close({ titles }: Sheet<Item>): void {
+    const title = titles[this.#best];
+    if (this.#owner < 0 || title === undefined) return;
+    this.#total += this.#count;
+    if (this.#hits.needs(this.#key)) {
+      this.#hits.add({ key: this.#key, title, count: this.#count });
+      this.work.spend(RECORD_WORK);
+    }
+    this.#owner = -1;
+  }
+
+  /** The place of the next name that has the right letters; behind the last one when there is none. */
+  #lettered({ letters }: Sheet<Item>, from: number): number {
+    const wanted = this.#letters;
+    const banned = this.#banned;
+    if (wanted === 0 && banned === 0) return from;
+    let at = from;
+    for (; at < letters.length; at++) {
+      const has = letters[at] ?? 0;
+      if ((has & wanted) === wanted && (has & banned) === 0) break;
+    }
+    this.work.spend((at - from + 1) * LETTERS_WORK);
+    return at;
   }
 
   /** The place of a name if that fits; else a place behind it, before which no other name fits. */
-  #fitting({ text, starts }: Sheet<Item>, at: number): number {
+  #fitting(sheet: Sheet<Item>, at: number): number {
+    const lettered = this.#lettered(sheet, at);
+    if (lettered !== at) return lettered;
+    const { text, starts } = sheet;
     const start = starts[at] ?? 0;
     const end = (starts[at + 1] ?? 0) - SEPARATOR.length;
     for (const scan of this.#scans) {
@@ -174,14 +214,16 @@ class Search<Item extends Findable<Item>> {
   }
 
   /** How many records of a title pass the filters; 1 stands for any number when grouped. */
-  #countOf(title: Title<Item>): number {
+  #countOf(titles: Title<Item>[], at: number): number {
     const passes = this.#passes;
     const { group } = this.#wish;
     this.work.spend(NAME_WORK);
     // Titles are far apart in memory, so they are not read in vain.
-    if (passes === undefined) return group ? 1 : sizeOf(title.records);
+    if (passes === undefined && group) return 1;
+    const records = titles[at]?.records;
+    if (passes === undefined) return sizeOf(records);
     let count = 0;
-    for (const item of eachOf(title.records)) {
+    for (const item of eachOf(records)) {
       this.work.spend(RECORD_WORK);
       if (passes(item)) count += 1;
       if (count > 0 && group) break;
@@ -193,19 +235,25 @@ class Search<Item extends Findable<Item>> {
    * The rank of a name, with the score. 3: the name is the plain words; 2: it begins with the first of them; 1: a word of it does;
    * 0: it is somewhere.
    */
-  #keyOf({ text, starts, scores }: Sheet<Item>, at: number): number {
+  #keyOf({ text, starts, scores, initials }: Sheet<Item>, at: number): number {
     const score = scores[at] ?? 0;
     if (this.#lead === undefined) return score;
-    let { place } = this.#lead;
+    const { needle, place, letter } = this.#lead;
     const start = starts[at] ?? 0;
     const end = (starts[at + 1] ?? 0) - SEPARATOR.length;
-    if (place === start)
-      return score + (end - start === this.#plain.length && text.startsWith(this.#plain, start) ? 3 : 2) * SCORE_LIMIT;
-    // To find the exact rank takes longer.
-    if (score + SCORE_LIMIT < this.#hits.floor) return score;
-    const { needle } = this.#lead;
-    while (place >= 0 && place < end && !beginsAt(text, place)) place = text.indexOf(needle, place + 1);
-    return place >= 0 && place < end ? score + SCORE_LIMIT : score;
+    const rank = end - start === this.#plain.length ? 3 : 2;
+    const { floor } = this.#hits;
+    // The text is far memory, so it is not read where even the best rank is too low. The same below, where it would take longer.
+    if (score + rank * SCORE_LIMIT < floor) return score;
+    if (letter === 0 ? place === start : text.charCodeAt(start) === this.#first)
+      return score + (rank === 3 && text.startsWith(this.#plain, start) ? 3 : 2) * SCORE_LIMIT;
+    if (score + SCORE_LIMIT < floor) return score;
+    const bit = bitOf(this.#first);
+    if (bit !== 0 && ((initials[at] ?? 0) & bit) === 0) return score;
+    if (letter !== 0) return score + SCORE_LIMIT;
+    let next = place;
+    while (next >= 0 && next < end && !beginsAt(text, next)) next = text.indexOf(needle, next + 1);
+    return next >= 0 && next < end ? score + SCORE_LIMIT : score;
   }
 
   /** The page, from what was read. */
@@ -255,4 +303,8 @@ class Search<Item extends Findable<Item>> {
     for (const scan of this.#scans) scan.place = -1;
     return sheet.titles.filter((title, at) => title !== best && this.#fitting(sheet, at) === at);
   }
+}
+
+function nameAt(titles: Title<object>[], at: number): string {
+  return titles[at]?.name ?? "";
 }

@@ -39,15 +39,22 @@ export class InOrder<Hit extends Ranked> {
     return this.#worst?.key ?? 0;
   }
 
-  /** Adds a hit. False when its key alone told that it is not needed. */
-  add(hit: Hit): boolean {
-    const isKept = this.#needed > this.#most && this.#found.length < this.#needed + ORDERED;
-    if (!isKept && hit.key < this.floor) return false;
-    if (isKept) this.#found.push(hit);
-    if (this.#worst !== undefined && compareRanked(hit, this.#worst) >= 0) return true;
+  /** All hits are kept, also those below the floor. */
+  get #keepsAll(): boolean {
+    return this.#needed > this.#most && this.#found.length < this.#needed + ORDERED;
+  }
+
+  /** False when the key alone tells that a hit is not needed. */
+  needs(key: number): boolean {
+    return key >= this.floor || this.#keepsAll;
+  }
+
+  /** Adds a hit that it needs. */
+  add(hit: Hit): void {
+    if (this.#keepsAll) this.#found.push(hit);
+    if (this.#worst !== undefined && compareRanked(hit, this.#worst) >= 0) return;
     this.#best.push(hit);
     if (this.#best.length > 2 * this.#most) this.#cut();
-    return true;
   }
 
   /** All that was added, as far as it is needed. */

@@ -366,6 +366,10 @@ const MANY_WISHES: Partial<Wish>[] = [
   { words: ["report", "-mp3"] },
   { words: ["-e", "-.pdf"] },
   { words: ["e", "2", "*.mp3"] },
+  { words: ["e", "a"] },
+  { words: ["x", "-r"] },
+  { words: ["-2", "p", "report"] },
+  { words: ["e", "-e"] },
   { words: [], ext: ["pdf"] },
   { words: ["e"], type: "audio/", after: "2021-01-01", before: "2024-12-31" },
   { words: [] },
@@ -572,6 +576,17 @@ test("a date in the future is not the newest, but a clock that is fast by some h
   index.add(record("c", { root: today, modified: "2026-11-22T11:00:00Z" }));
   index.add(record("d", { root: fast, modified: "2026-11-23T11:00:00Z" }));
   expect(index.find(base).contents.map(({ items }) => items[0]?.root)).toEqual([fast, today, old, future]);
+});
+
+test("a word of one letter goes by the same order, also where it begins words only inside names, or none", () => {
+  const names = ["b", "x b", "_b x", "bc", "ab", "1b", "xb~", "b{", "b b", "a{b", "éb"];
+  for (const words of [["b"], ["b", "x"], ["x", "b"], ["{"], ["~"], ["é"], ["1", "b"], ["b", "-x"], ["-b"], ["b?", "b"]]) {
+    const model = new Model();
+    for (const one of names) model.add(record(one));
+    const index = indexOf(model.items);
+    compare(index, model, { ...base, words });
+    compare(index, model, { ...base, words, group: true });
+  }
 });
 
 test("one content under several names is one, with all its holders", () => {
