@@ -2,8 +2,9 @@
 
 import type { Wish } from "../protocol/messages.ts";
 import { eachOf, sizeOf } from "./compact/few.ts";
+import { type Columns, columnsOf } from "./find-columns.ts";
 import { bitOf, type Findable, type FindIndex, SCORE_LIMIT, SEPARATOR, type Sheet, sheetOf, type Title } from "./find-index.ts";
-import { endingsOf, filterOf } from "./fit.ts";
+import { endingsOf, type Filter, filterOf, isOfKind, isWithin, passes } from "./fit.ts";
 import { InOrder, type Ranked } from "./found-order.ts";
 import { beginsAt, fits, parseWords, type Word } from "./words.ts";
 import { SearchWork } from "./work/search-work.ts";
@@ -22,6 +23,10 @@ const COMPARE_WORK = 4;
 const NAME_WORK = 60;
 /** The work of looking at the letters of one name. */
 const LETTERS_WORK = 3;
+/** The work of comparing a record with the filters. */
+const FILTER_WORK = 10;
+/** The work of reading one record for the columns. */
+const COLUMNS_WORK = 300;
 /** The work of reading one record, or of a content that may be among the best. */
 const RECORD_WORK = 400;
 /** The work of putting a content on the page. */
@@ -85,7 +90,10 @@ class Search<Item extends Findable<Item>> {
   readonly #plain: string;
   /** A name ends with one of these, such as ".pdf". */
   readonly #endings: string[] | undefined;
-  readonly #passes: ((item: Item) => boolean) | undefined;
+  readonly #filter: Filter | undefined;
+  /** Of the sheet that is being read: its columns when there are filters, and which of its types pass. */
+  #columns: Columns | undefined;
+  #kinds: boolean[] = [];
   readonly work = new SearchWork();
   readonly #hits: InOrder<Hit<Item>>;
   /** The number of the content that is being read. The next name may be another one of it. */
@@ -110,18 +118,30 @@ class Search<Item extends Findable<Item>> {
     this.#first = plain[0]?.text.charCodeAt(0) ?? 0;
     this.#plain = plain.map(({ text }) => text).join(" ");
     this.#endings = endingsOf(wish);
-    this.#passes = filterOf(wish);
+    this.#filter = filterOf(wish);
     this.#hits = new InOrder(wish.offset + wish.limit);
   }
 
   /** Takes in the contents of a sheet that fit. */
   *read(sheet: Sheet<Item>): Generator<undefined, void> {
     for (const scan of this.#scans) scan.place = -1;
+    if (this.#filter !== undefined) this.#lookAt(sheet, this.#filter);
     for (let at = this.#readOn(sheet, 0); at < sheet.titles.length; at = this.#readOn(sheet, at)) {
       yield;
       this.work.beginStep();
     }
     this.#close(sheet);
+  }
+
+  /** Makes a sheet ready for the filters. */
+  #lookAt(sheet: Sheet<Item>, filter: Filter): void {
+    if (sheet.columns === undefined) {
+      sheet.columns = columnsOf(sheet.titles);
+      this.work.spend(sheet.columns.sizes.length * COLUMNS_WORK);
+    }
+    this.#columns = sheet.columns;
+    this.#kinds = this.#columns.kinds.map((type) => isOfKind(filter, type));
+    this.work.spend(this.#kinds.length * NAME_WORK);
   }
 
   /** Reads to the end of this step, or of the sheet; gives the place to go on from. Not part of `read`, because generators are slow. */
@@ -215,19 +235,19 @@ class Search<Item extends Findable<Item>> {
 
   /** How many records of a title pass the filters; 1 stands for any number when grouped. */
   #countOf(titles: Title<Item>[], at: number): number {
-    const passes = this.#passes;
     const { group } = this.#wish;
     this.work.spend(NAME_WORK);
     // Titles are far apart in memory, so they are not read in vain.
-    if (passes === undefined && group) return 1;
-    const records = titles[at]?.records;
-    if (passes === undefined) return sizeOf(records);
+    if (this.#filter === undefined) return group ? 1 : sizeOf(titles[at]?.records);
+    if (this.#columns === undefined) return 0;
+    const { firsts, sizes, days, types } = this.#columns;
+    const first = firsts[at] ?? 0;
+    const end = firsts[at + 1] ?? 0;
     let count = 0;
-    for (const item of eachOf(records)) {
-      this.work.spend(RECORD_WORK);
-      if (passes(item)) count += 1;
-      if (count > 0 && group) break;
+    for (let i = first; i < end && !(group && count > 0); i++) {
+      if (isWithin(this.#filter, sizes[i] ?? 0, days[i] ?? 0) && this.#kinds[types[i] ?? 0] === true) count += 1;
     }
+    this.work.spend((end - first) * FILTER_WORK);
     return count;
   }
 
@@ -287,7 +307,7 @@ class Search<Item extends Findable<Item>> {
     const parts: Item[] = [];
     for (const { records } of [best, ...this.#othersOf(best)]) {
       for (const item of eachOf(records)) {
-        if (this.#passes?.(item) === false) continue;
+        if (this.#filter !== undefined && !passes(item, this.#filter)) continue;
         if (item.part) parts.push(item);
         else wholes.push(item);
         if (this.#wish.group && !item.part) return wholes;

@@ -27,13 +27,13 @@ export interface Fit {
 export function fitOf(wish: Omit<Watch, "watch" | "group">): Fit {
   const words = parseWords(wish.words);
   const endings = endingsOf(wish);
-  const passes = filterOf<Filtered>(wish);
+  const filter = filterOf(wish);
   const isFit = (file: Fitting, folded: string) =>
     (wish.name === undefined || wish.name === file.name) &&
     (wish.root === undefined || wish.root === file.root) &&
     (endings === undefined || endings.some((ending) => folded.endsWith(ending))) &&
     words.every((word) => hasWord(folded, word) !== word.excludes) &&
-    passes?.(file) !== false;
+    (filter === undefined || passes(file, filter));
   return { words, isFit };
 }
 
@@ -47,22 +47,51 @@ function hasWord(folded: string, word: Word): boolean {
   return folded.includes(word.needle) && (!word.isWild || fits(folded, 0, folded.length, word));
 }
 
-/** Tells whether a record passes the filters but that on extensions; undefined when there are none. */
-export function filterOf<Item extends Filtered>({
-  type,
-  min,
-  max,
-  after,
-  before,
-}: Pick<Wish, "type" | "min" | "max" | "after" | "before">): ((item: Item) => boolean) | undefined {
-  // Times compare as texts. All times of the last day are before its text with a "~": "2026-11-22T10:04" < "2026-11-22~".
-  const last = `${before}~`;
-  const kind = type?.toLowerCase();
+/** The filters of a FIND but that on extensions. */
+export interface Filter {
+  /** The beginning of the type, in small letters. */
+  readonly kind: string;
+  readonly min: number;
+  readonly max: number;
+  /** Days, as `dayOf` gives them. */
+  readonly after: number;
+  readonly before: number;
+}
+
+/** The filters of a wish but that on extensions; undefined when there are none. */
+export function filterOf(wish: Pick<Wish, "type" | "min" | "max" | "after" | "before">): Filter | undefined {
+  const { type, min, max, after, before } = wish;
   if ([type, min, max, after, before].every((one) => one === undefined)) return undefined;
-  return (item) =>
-    (min === undefined || item.size >= min) &&
-    (max === undefined || item.size <= max) &&
-    (kind === undefined || item.type.toLowerCase().startsWith(kind)) &&
-    (after === undefined || item.modified >= after) &&
-    (before === undefined || item.modified <= last);
+  return {
+    kind: type?.toLowerCase() ?? "",
+    min: min ?? 0,
+    max: max ?? Number.POSITIVE_INFINITY,
+    after: after === undefined ? 0 : dayOf(after),
+    before: before === undefined ? Number.POSITIVE_INFINITY : dayOf(before),
+  };
+}
+
+/** Whether a record passes all of them. */
+export function passes({ type, size, modified }: Filtered, filter: Filter): boolean {
+  return isWithin(filter, size, dayOf(modified)) && isOfKind(filter, type);
+}
+
+/** Whether a type passes. */
+export function isOfKind({ kind }: Filter, type: string): boolean {
+  return kind === "" || type.toLowerCase().startsWith(kind);
+}
+
+/** Whether a size and a day pass. */
+export function isWithin({ min, max, after, before }: Filter, size: number, day: number): boolean {
+  return size >= min && size <= max && day >= after && day <= before;
+}
+
+/** The day of an ISO 8601 time as a number: 20261122. */
+export function dayOf(time: string): number {
+  let day = 0;
+  for (let at = 0; at < 10; at++) {
+    const digit = time.charCodeAt(at) - 0x30;
+    if (digit >= 0 && digit <= 9) day = day * 10 + digit;
+  }
+  return day;
 }

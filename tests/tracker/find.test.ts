@@ -119,7 +119,7 @@ class Model {
       return (
         patterns.every(({ excludes, pattern }) => pattern.test(name) !== excludes) &&
         (ext === undefined || ext.some((one) => name.endsWith(`.${one}`))) &&
-        item.type.startsWith(type ?? "") &&
+        item.type.startsWith(type?.toLowerCase() ?? "") &&
         item.size >= (min ?? 0) &&
         item.size <= (max ?? Number.POSITIVE_INFINITY) &&
         day >= (after ?? "") &&
@@ -370,6 +370,12 @@ const MANY_WISHES: Partial<Wish>[] = [
   { words: ["x", "-r"] },
   { words: ["-2", "p", "report"] },
   { words: ["e", "-e"] },
+  { words: ["2", "0"] },
+  { words: ["5", "."] },
+  { words: [], type: "AUDIO/" },
+  { words: [], min: 1, max: 1 },
+  { words: [], after: "2022-06-30" },
+  { words: ["report"], before: "2022-06-30", min: 2 },
   { words: [], ext: ["pdf"] },
   { words: ["e"], type: "audio/", after: "2021-01-01", before: "2024-12-31" },
   { words: [] },
@@ -587,6 +593,32 @@ test("a word of one letter goes by the same order, also where it begins words on
     compare(index, model, { ...base, words });
     compare(index, model, { ...base, words, group: true });
   }
+});
+
+test("filters look at each record of a content, and at what came or went since the last search", () => {
+  const root = "f".repeat(64);
+  const song = record("song.mp3", { root, type: "audio/mpeg", modified: "2024-05-06T23:59:59Z" });
+  const film = record("film.mp4", { root, type: "Video/MP4", modified: "2025-01-01T00:00:00Z" });
+  const old = record("film.mp4", { root, type: "Video/MP4", modified: "2019-12-31" });
+  const other = record("other", { size: 7 });
+  const index = indexOf([song, film, old, other]);
+  const found = (more: Partial<Wish>) => {
+    const { contents, total } = index.find({ ...base, ...more });
+    const items = contents.flatMap((content) => content.items);
+    expect(total).toBe(items.length);
+    return new Set(items);
+  };
+  expect(found({ type: "video/" })).toEqual(new Set([film, old]));
+  expect(found({ type: "video/", after: "2020-01-01" })).toEqual(new Set([film]));
+  expect(found({ after: "2024-05-06", before: "2024-05-06", max: 1 })).toEqual(new Set([song]));
+  expect(found({ min: 7, max: 7 })).toEqual(new Set([other]));
+  expect(index.find({ ...base, after: "2019-01-01", group: true }).total).toBe(2);
+  index.remove(film);
+  const newer = record("film.mp4", { root, type: "video/mp4", modified: "2021-02-03" });
+  index.add(newer);
+  expect(found({ type: "video/", after: "2020-01-01" })).toEqual(new Set([newer]));
+  index.remove(other);
+  expect(found({ min: 7 })).toEqual(new Set());
 });
 
 test("one content under several names is one, with all its holders", () => {
