@@ -31,12 +31,14 @@ export function columnsOf<Item extends Filtered & object>(titles: { readonly rec
   const days = new Uint32Array(records.length);
   const types = new Uint32Array(records.length);
   const places = new Map<string, number>();
-  for (const [at, { size, modified, type }] of records.entries()) {
+  let at = 0;
+  for (const { size, modified, type } of records) {
     const place = places.get(type) ?? places.size;
     if (place === places.size) places.set(type, place);
     sizes[at] = size;
     days[at] = dayOf(modified);
     types[at] = place;
+    at += 1;
   }
   return { firsts, sizes, days, types, kinds: [...places.keys()] };
 }
