@@ -27,8 +27,8 @@ const LETTERS_WORK = 3;
 const FILTER_WORK = 10;
 /** The work of reading one record for the columns. */
 const COLUMNS_WORK = 300;
-/** The work of reading one record, or of a content that may be among the best. */
-const RECORD_WORK = 400;
+/** The work of a content that may be among the best. */
+const HIT_WORK = 400;
 /** The work of putting a content on the page. */
 const PAGE_WORK = 5000;
 /** The UTF-16 units that `indexOf` reads in a nanosecond. */
@@ -179,7 +179,7 @@ class Search<Item extends Findable<Item>> {
     this.#total += this.#count;
     if (this.#hits.needs(this.#key)) {
       this.#hits.add({ key: this.#key, title, count: this.#count });
-      this.work.spend(RECORD_WORK);
+      this.work.spend(HIT_WORK);
     }
     this.#owner = -1;
   }
