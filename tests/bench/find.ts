@@ -173,6 +173,7 @@ const kinds: [title: string, targetMs: number | undefined, Record<string, Make>]
       "one letter": () => ({ words: [String.fromCharCode(97 + below(26))] }),
       "two letters": () => ({ words: [SYLLABLES[below(SYLLABLES.length)] ?? ""] }),
       "e and a": () => ({ words: ["e", "a"] }),
+      "1 and 2 and 0": () => ({ words: ["1", "2", "0"] }),
       absent: () => ({ words: ["zzqxj"] }),
       "report -mp3": () => ({ words: ["report", "-mp3"] }),
       ...each(["the.mp3", "a.mp3", "1.mp3", "20.pdf", "final_report", "e_r", "e.m", "the_"]),
@@ -188,6 +189,8 @@ const kinds: [title: string, targetMs: number | undefined, Record<string, Make>]
     PEERS * FILES > 100_000 ? 300 : undefined,
     {
       "only ext=pdf": () => ({ words: [], ext: ["pdf"] }),
+      "only after=2024": () => ({ words: [], after: "2024-01-01" }),
+      "only min=500 MB": () => ({ words: [], min: 500_000_000 }),
       "only type=audio/ after=2024": () => ({ words: [], type: "audio/", after: "2024-01-01" }),
       "e, not grouped": () => ({ words: ["e"], group: false }),
       "e, offset 15,000": () => ({ words: ["e"], offset: 15_000 }),
