@@ -2,7 +2,7 @@
 // Does not watch the disk; disk/folder-watch.ts does.
 
 import { type Clock, quietClock } from "../../clock.ts";
-import { FtError, sentenceOf } from "../../error.ts";
+import { codeOf, FtError, sentenceOf } from "../../error.ts";
 import type { Endpoint } from "../../protocol/address.ts";
 import { FOLDER_TYPE } from "../../protocol/folder.ts";
 import type { FileName, FileRecord } from "../../protocol/record.ts";
@@ -41,6 +41,8 @@ interface Watched {
   /** It is being hashed now; `again`: something changed meanwhile. */
   busy: boolean;
   again: boolean;
+  /** The tracker has a record of this name, of an earlier fetch. */
+  isTold: boolean;
 }
 
 export class FolderSharing {
@@ -74,14 +76,24 @@ export class FolderSharing {
     const known = this.#watched.find((one) => one.folder.name === folder.name);
     if (known !== undefined) {
       if (known.folder.path !== folder.path || known.folder.fetched === undefined) return;
-      // It was fetched once more.
-      known.folder.fetched = folder.fetched;
-      return await this.#refresh(known);
+      if (known.folder.root === folder.fetched?.root) return await this.#addAgain(known, folder);
+      // Another list was fetched into it, perhaps only for some: nothing of the one is told as the other.
+      this.#watched.splice(this.#watched.indexOf(known), 1);
+      known.stopWatching();
+      known.cancelWait();
     }
-    folder.beyond = !this.#tools.hasRoom();
+    folder.beyond = known?.folder.beyond ?? !this.#tools.hasRoom();
     const one = watchedOf(folder);
+    one.isTold = known !== undefined && (known.isTold || known.folder.state !== undefined);
     this.#watched.push(one);
     await this.#refresh(one);
+  }
+
+  /** The same was fetched once more. */
+  async #addAgain(known: Watched, { fetched, only }: SharedFolder): Promise<void> {
+    this.showTo(fetched?.root ?? "", only);
+    known.folder.fetched = fetched;
+    await this.#refresh(known);
   }
 
   /** Shows a folder that is only for some to the circle of another token; without one to everybody. */
@@ -148,11 +160,11 @@ export class FolderSharing {
     one.again = one.busy;
     if (one.busy) return;
     one.busy = true;
-    const isTold = folder.fetched === undefined || folder.state !== undefined;
+    const isTold = one.isTold || folder.fetched === undefined || folder.state !== undefined;
     try {
       const isNew = await folder.refresh(pool, cache, this.#stopped.signal, this.#hashingOf(folder));
+      if (!this.#watched.includes(one)) return;
       if (folder.fetched !== undefined && folder.root !== folder.fetched.root) {
-        this.#watched.splice(this.#watched.indexOf(one), 1);
         throw new FtError("not-as-fetched", "not all that was fetched is in it as it was");
       }
       if (isNew) {
@@ -161,7 +173,8 @@ export class FolderSharing {
         await tell((own) => recordOf(folder, own));
       }
     } catch (error) {
-      if (this.#stopped.signal.aborted) return;
+      if (this.#stopped.signal.aborted || !this.#watched.includes(one)) return;
+      if (codeOf(error) === "not-as-fetched") this.#watched.splice(this.#watched.indexOf(one), 1);
       folder.state = undefined;
       report({ event: "withdrawn", name: folder.name, reason: sentenceOf(error).replace(/\.$/, "") });
       if (isTold) await drop(folder.name);
@@ -176,7 +189,7 @@ export class FolderSharing {
 }
 
 function watchedOf(folder: SharedFolder): Watched {
-  return { folder, stopWatching: () => undefined, cancelWait: () => undefined, busy: false, again: false };
+  return { folder, stopWatching: () => undefined, cancelWait: () => undefined, busy: false, again: false, isTold: false };
 }
 
 /** The record of a folder. The tracker replaces the address by that from which it sees this peer. */

@@ -19,6 +19,8 @@ let top = "";
 let lesson = "";
 let sharing: FolderSharing;
 const told: (string | undefined)[] = [];
+/** The tokens of those that were told. */
+const tokens: (string | undefined)[] = [];
 const dropped: string[] = [];
 const events: PeerEvent[] = [];
 
@@ -27,12 +29,16 @@ beforeEach(() => {
   lesson = join(top, "Lesson");
   mkdirSync(lesson);
   writeFileSync(join(lesson, "lesson.txt"), "fetched");
-  for (const list of [told, dropped, events]) list.length = 0;
+  for (const list of [told, tokens, dropped, events]) list.length = 0;
   sharing = new FolderSharing([], {
     pool,
     cache: new FolderCache(join(top, "cache")),
     watch: () => () => undefined,
-    tell: async (record) => void told.push(record(OWN).root),
+    tell: async (record) => {
+      const { root, only } = record(OWN);
+      told.push(root);
+      tokens.push(only);
+    },
     hasRoom: () => true,
     drop: async (name) => void dropped.push(name),
     report: (event) => void events.push(event),
@@ -120,6 +126,39 @@ test("a folder that is fetched once more, with a new file, is shared as it is th
   await sharing.add(sharedAs(fetched));
   expect(told.at(-1)).toBe(fetched.root);
   expect(sharing.records(OWN).map(({ root }) => root)).toEqual([fetched.root]);
+});
+
+test("a list that is only for some is shown to nobody else, also when everybody has seen an earlier one of the folder", async () => {
+  const fetched = await now();
+  await sharing.add(sharedAs(fetched));
+  writeFileSync(join(lesson, "secret.txt"), "for Ben");
+  const secret = await now();
+  const adding = sharing.add(Object.assign(sharedAs(secret), { only: "a token" }));
+  expect(sharing.records(OWN)).toEqual([]);
+  await adding;
+  expect([told, tokens]).toEqual([
+    [fetched.root, secret.root],
+    [undefined, "a token"],
+  ]);
+  expect(sharing.records(OWN)).toMatchObject([{ root: secret.root, only: "a token" }]);
+});
+
+test("a list that is for everybody does not show an earlier one of the folder that was only for some", async () => {
+  const secret = await now();
+  await sharing.add(Object.assign(sharedAs(secret), { only: "a token" }));
+  writeFileSync(join(lesson, "second.txt"), "for all");
+  const fetched = await now();
+  const adding = sharing.add(sharedAs(fetched));
+  expect(sharing.records(OWN)).toEqual([]);
+  await adding;
+  expect([told, tokens]).toEqual([
+    [secret.root, fetched.root],
+    ["a token", undefined],
+  ]);
+  // The same list is fetched once more, now as one for everybody.
+  await sharing.add(Object.assign(sharedAs(fetched), { only: "a token" }));
+  expect(sharing.records(OWN)).toMatchObject([{ root: fetched.root }]);
+  expect(sharing.records(OWN)[0]?.only).toBeUndefined();
 });
 
 test("a folder of which a fetched file was changed is shared no longer", async () => {
