@@ -72,6 +72,8 @@ export interface Finished {
   /** The hashes of its pieces. */
   pieces: Uint8Array;
   only?: string | undefined;
+  /** It has taken the place of another file. */
+  isReplacement?: boolean;
 }
 
 export interface DownloadTools {
@@ -198,8 +200,10 @@ export class Downloads {
       const fetched = await this.#fetchUntilProven(incoming, holders, options);
       const { pieces } = (root === undefined ? undefined : this.#parts.get(root)) ?? {};
       const { entry, ...published } = await incoming.publish(overwrite, originOf(fetched.holders[0] ?? holders[0], root));
-      if (root !== undefined && pieces !== undefined)
-        this.#tools.finished({ path: published.path, entry }, { root, pieces, only });
+      if (root !== undefined && pieces !== undefined) {
+        const isReplacement = published.outcome === "replaced";
+        this.#tools.finished({ path: published.path, entry }, { root, pieces, only, isReplacement });
+      }
       return { ...published, size, verified: fetched.verified, holders: fetched.holders };
     } catch (error) {
       // A person who stops a download is told that it can go on. One that failed before anything came leaves nothing behind.

@@ -1,6 +1,7 @@
 // Looks after the shared files while this peer is online: computes their content ids, and tells the tracker when a file changes, disappears
 // or comes back. Does not watch the disk; disk/watch.ts does.
 
+import { basename } from "node:path";
 import { type Clock, sleep } from "../../clock.ts";
 import type { Endpoint } from "../../protocol/address.ts";
 import type { FileName, FileRecord } from "../../protocol/record.ts";
@@ -168,10 +169,22 @@ export class Sharing {
    * Shares a finished download; beyond the tracker's limit as a file that does not count. It shares the file that
    * was published. If another file is at its path by now, it looks at that file before it shares it.
    */
-  addDownloaded({ path, entry }: Pick<Published, "path" | "entry">, { root, pieces, only }: Finished): void {
+  addDownloaded(
+    { path, entry }: Pick<Published, "path" | "entry">,
+    { root, pieces, only, isReplacement = false }: Finished,
+  ): void {
     const { share, cache } = this.#tools;
-    if (share.find({ root }) !== undefined) return;
     const file = describeFile(path, entry);
+    // A link may lead to the folder: then the path is another one.
+    const isSame = (one: SharedFile) => one.folder === file.folder && basename(one.path) === basename(path);
+    const replaced = isReplacement ? share.files.find(isSame) : undefined;
+    if (replaced !== undefined) {
+      // Others may have been shown the file that was there, who may not be shown this one.
+      replaced.only = only;
+      void this.changed(replaced);
+      return;
+    }
+    if (share.find({ root }) !== undefined) return;
     if (share.find({ name: file.name }) !== undefined) return;
     Object.assign(file, { root, pieces, only }, this.#tools.hasRoom() ? {} : { beyond: true });
     cache.set(file, { root, pieces });

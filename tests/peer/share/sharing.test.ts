@@ -55,9 +55,9 @@ function scene(names: string[], { max = 5, downloading = false, isLast = false }
       comeBack: () => void said.push("come back"),
       sendAgain: async () => void said.push("send again"),
       requests: {
-        add: async ({ name, size, root, part, beyond }) =>
+        add: async ({ name, size, root, part, beyond, only }) =>
           void said.push(
-            `add ${name} ${size}${root === undefined ? "" : " root"}${part ? " part" : ""}${beyond ? " beyond" : ""}`,
+            `add ${name} ${size}${root === undefined ? "" : " root"}${part ? " part" : ""}${beyond ? " beyond" : ""}${only === undefined ? "" : ` only ${only}`}`,
           ),
         drop: async (name) => {
           said.push(`drop ${name}`);
@@ -258,6 +258,20 @@ describe("Sharing", () => {
     writeFileSync(join(folder, "b.txt"), "same");
     sharing.addDownloaded(published("b.txt"), { root: "5".padStart(64, "0"), pieces: new Uint8Array(32) });
     expect(said).toEqual(["add a.txt 5 root"]);
+  });
+
+  test("a file that is only for some, and replaces one that everybody was shown, is shown to nobody else", async () => {
+    const { sharing, said, clock, file, until } = scene(["a.txt"]);
+    await sharing.computeRoots();
+    writeFileSync(join(folder, "a.txt"), "for Ben alone");
+    const about = { root: "b".repeat(64), pieces: new Uint8Array(32), only: "token", isReplacement: true };
+    sharing.addDownloaded(published("a.txt"), about);
+    await until(() => said.length === 2);
+    await clock.pass(500);
+    await until(() => said.length === 3);
+    expect(said).toEqual(["add a.txt 5 root", "add a.txt 13 only token", "add a.txt 13 root only token"]);
+    expect(sharing.open({ name: "a.txt" })).toBeUndefined();
+    expect(file("a.txt").only).toBe("token");
   });
 
   test("addDownloaded shares the file that was published; what took its place meanwhile is not read", () => {
