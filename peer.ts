@@ -278,11 +278,15 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
   };
   const downloads = new Downloads({
     ...downloadTools,
-    finished: (file, about) => sharing.addDownloaded(file, about),
+    finished: (file, about) => {
+      if (about.only !== undefined) folders.withhold([file.path], about.isReplacement);
+      sharing.addDownloaded(file, about);
+    },
   });
   const finished: FolderDownloadTools["finished"] = (path, fetched, only) =>
     folders.add(Object.assign(new SharedFolder(path), { fetched, only }));
-  const folderTools = { ...downloadTools, finished };
+  const withhold = (places: Iterable<string>) => folders.withhold(places);
+  const folderTools = { ...downloadTools, finished, withhold };
   const folderDownloads = new FolderDownloads(folderTools);
   const watch = new ShareWatch(share, {
     changed: (file) => void sharing.changed(file),

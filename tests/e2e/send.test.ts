@@ -124,6 +124,25 @@ describe("send", () => {
     expect(seenIn(join(to, "Lesson", "1"))).toEqual(["one.txt"]);
   });
 
+  test("to one who shares the folder into which it comes: nobody else finds it, or sees it in that folder", async () => {
+    const { address } = await stage.tracker();
+    const box = join(stage.folder(), "Box");
+    await Bun.write(join(box, "Lesson", "own.txt"), "own");
+    const run = [address, "share", box, "--port", "0", "--name", "Ben", "--to", box, "--accept", "all", "--json"];
+    const ben = stage.run(PEER, run, { cwd: stage.folder() });
+    await ben.waitFor(/"event":"folder"[^\n]*"files":1/);
+    const lesson = join(stage.folder(), "Lesson");
+    await Bun.write(join(lesson, "1", "secret.txt"), "for Ben");
+    expect(await sending(address, [slides(), lesson], "--to", "Ben").exited).toBe(0);
+    expect(seenIn(join(box, "Lesson"))).toEqual(["1", "own.txt"]);
+    // What comes for everybody is shown, and with it all that is.
+    expect(await sending(address, [slides("for all")], "--to", "all").exited).toBe(0);
+    await ben.waitFor(/"event":"folder"[^\n]*"files":2[^\n]*"sent to you only":2/);
+    const to = stage.folder();
+    expect((await stage.ft(stage.visitorFolder(), address, "get", "Box", "--to", to)).code).toBe(0);
+    expect([seenIn(join(to, "Box")), seenIn(join(to, "Box", "Lesson"))]).toEqual([["Lesson", "slides (1).txt"], ["own.txt"]]);
+  });
+
   test("says who is there when a name is not, who cannot be asked, and which other people have the name", async () => {
     const { address } = await stage.tracker();
     const ben = await pupil(address, "Ben");

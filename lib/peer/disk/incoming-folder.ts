@@ -150,6 +150,20 @@ export class IncomingFolder {
     return this.#layout.renamed;
   }
 
+  /** Where everything lies that was published: the folder itself, if it is new, else its entries. */
+  *places({ path, outcome, numbered }: PublishedFolder): Generator<string> {
+    if (outcome === "new" || this.#selection.isOneFile) {
+      yield path;
+      return;
+    }
+    const numberedAt = new Map(numbered.map((one) => [one.path, one.local]));
+    for (const [folder, local] of numberedAt) if (folder.endsWith("/")) yield join(path, local);
+    for (const wanted of this.#selection.paths()) {
+      const place = numberedAt.get(wanted) ?? this.#layout.placeOf(wanted);
+      yield join(path, place.replace(/\/$/, ""));
+    }
+  }
+
   /** The number of wanted files without those that could not be saved, and their bytes. */
   get saved(): { files: number; size: number } {
     const { list } = this.#options;

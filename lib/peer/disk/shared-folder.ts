@@ -1,7 +1,7 @@
 // A folder that is shared as one: has its files hashed, makes its list, and reads its bytes for downloaders. It does not watch the folder.
 
 import { closeSync } from "node:fs";
-import { basename } from "node:path";
+import { basename, sep } from "node:path";
 import { readFullySync } from "../../files.ts";
 import { comparePaths, EMPTY_ROOT, type FolderEntry, formatFolderList } from "../../protocol/folder.ts";
 import { type FolderList, parseFolderList } from "../../protocol/folder-list.ts";
@@ -52,6 +52,8 @@ export class SharedFolder {
    * had other files in a folder of this name, or put some into it.
    */
   fetched: FetchedFolder | undefined;
+  /** What came into it for some people only: files, and folders with all that is in them. Nobody else is shown it. */
+  readonly #withheld = new Set<string>();
   /** Undefined until everything is hashed. */
   state: FolderState | undefined;
   /** Its files and their bytes, as they were when the folder was last walked. */
@@ -75,11 +77,24 @@ export class SharedFolder {
     return this.state?.tree.root;
   }
 
+  /**
+   * A file or folder came to this place for some people only. False when that is not in this folder, or one that was shared before and has
+   * not been replaced.
+   */
+  withhold(place: string, isReplacement: boolean): boolean {
+    if (!place.startsWith(this.path + sep)) return false;
+    const local = place.slice(this.path.length + 1).replaceAll(sep, "/");
+    const [first, end] = this.state?.list.rangeOf(local.normalize("NFC")) ?? [0, 0];
+    if (first < end && !isReplacement) return false;
+    this.#withheld.add(spellingOf(local));
+    return true;
+  }
+
   /** Counts the files, so that the folder has a record at once. Throws a sentence when it cannot be shared. */
   async look(signal?: AbortSignal): Promise<Walk> {
     learnNumbering(this.path);
     const whole = await walkFolder(this.path, signal);
-    const walk = this.fetched === undefined ? whole : listedOf(whole, this.fetched);
+    const walk = this.fetched === undefined ? withoutWithheld(whole, this.#withheld) : listedOf(whole, this.fetched);
     this.files = walk.files.length;
     this.size = walk.files.reduce((sum, { size }) => sum + size, 0);
     this.modified = walk.folders[0]?.modified ?? this.modified;
@@ -288,6 +303,29 @@ function listedOf({ files, folders }: Walk, { list, numbered }: FetchedFolder): 
     empty: folders.filter(({ path }) => has(path)).map(({ path }) => path),
     left: new Map(),
   };
+}
+
+/** A walk without these files, and without what is in these folders. */
+function withoutWithheld(walk: Walk, withheld: ReadonlySet<string>): Walk {
+  if (withheld.size === 0) return walk;
+  const isShown = (path: string) => {
+    const parts = spellingOf(path).split("/");
+    return !parts.some((_, i) => withheld.has(parts.slice(0, i + 1).join("/")));
+  };
+  const files = walk.files.filter(({ path }) => isShown(path));
+  const empty = walk.empty.filter((path) => isShown(path));
+  // The names of folders go out with their dates.
+  const shown = new Set(["/"]);
+  for (const path of [...files.map((file) => file.path), ...empty])
+    for (let end = path.lastIndexOf("/"); end > 0; end = path.lastIndexOf("/", end - 1)) shown.add(path.slice(0, end + 1));
+  const left = new Map(walk.left);
+  if (files.length < walk.files.length) left.set("sent to you only", walk.files.length - files.length);
+  return { files, empty, folders: walk.folders.filter(({ path }) => shown.has(path)), left };
+}
+
+/** The same text for all spellings of a path that may mean one file. */
+function spellingOf(path: string): string {
+  return path.normalize("NFC").toLowerCase();
 }
 
 /** Gives memory back after a step with this number of files, if they are many. */

@@ -48,6 +48,8 @@ export type FolderDownloadTools = Pick<
 > & {
   /** The whole folder is at this path. It may be served from the download until this resolves. */
   finished(path: string, fetched: FetchedFolder, only?: string): Promise<void>;
+  /** Files or folders have come to these places for some people only. */
+  withhold(places: Iterable<string>): void;
 };
 
 /** The part of a folder that has arrived and is verified. */
@@ -273,6 +275,7 @@ export class FolderDownloads {
         },
       );
       const published = await incoming.publish();
+      if (record.only !== undefined) this.#tools.withhold(incoming.places(published));
       const { files, saved, failed, renamed } = incoming;
       const { path, outcome, numbered } = published;
       const isMoved = renamed.length > 0 || numbered.some((one) => one.path.endsWith("/"));

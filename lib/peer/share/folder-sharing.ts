@@ -1,6 +1,7 @@
 // Looks after the folders that are shared as one while this peer is online: hashes them, tells the tracker, and opens them for downloaders.
 // Does not watch the disk; disk/folder-watch.ts does.
 
+import { basename, dirname, join } from "node:path";
 import { type Clock, quietClock } from "../../clock.ts";
 import { codeOf, FtError, sentenceOf } from "../../error.ts";
 import type { Endpoint } from "../../protocol/address.ts";
@@ -9,6 +10,7 @@ import type { FileName, FileRecord } from "../../protocol/record.ts";
 import { formatDate } from "../../text.ts";
 import type { HashPool } from "../content/hash.ts";
 import type { FolderCache } from "../disk/folder-cache.ts";
+import { realOf } from "../disk/identity.ts";
 import type { SharedFolder } from "../disk/shared-folder.ts";
 import type { PeerEvent } from "../events.ts";
 import type { FileAsked, Known, KnownFolder, Opened } from "../serve/types.ts";
@@ -102,6 +104,19 @@ export class FolderSharing {
     if (folder?.only === undefined || folder.only === only) return;
     folder.only = only;
     void this.#tools.tell((own) => recordOf(folder, own));
+  }
+
+  /**
+   * Files or folders came to these places for some people only: the folders that this person shares with everybody leave them out.
+   * `isReplacement`: each is in the place of another file.
+   */
+  withhold(places: Iterable<string>, isReplacement = false): void {
+    const chosen = this.#watched.filter(({ folder }) => folder.fetched === undefined && folder.only === undefined);
+    if (chosen.length === 0) return;
+    for (const place of places) {
+      const real = join(realOf(dirname(place)), basename(place));
+      for (const one of chosen) if (one.folder.withhold(real, isReplacement)) this.#changed(one);
+    }
   }
 
   /** The list of a folder, which is served like a file. */

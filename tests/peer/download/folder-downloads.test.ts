@@ -154,6 +154,7 @@ class Fetching {
   readonly announced: FileRecord[] = [];
   readonly withdrawn: FileRecord[] = [];
   readonly finished: string[] = [];
+  readonly withheld: string[] = [];
   readonly events: FetchEvent[] = [];
   readonly downloads: FolderDownloads;
   readonly tools: FolderDownloadTools;
@@ -173,6 +174,7 @@ class Fetching {
       announce: (record) => this.announced.push(record),
       withdraw: (record) => this.withdrawn.push(record),
       finished: async (path) => void this.finished.push(path),
+      withhold: (places) => this.withheld.push(...places),
       ...tools,
     };
     this.downloads = new FolderDownloads(this.tools);

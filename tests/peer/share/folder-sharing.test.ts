@@ -161,6 +161,32 @@ test("a list that is for everybody does not show an earlier one of the folder th
   expect(sharing.records(OWN)[0]?.only).toBeUndefined();
 });
 
+test("what comes into a chosen folder for some only is shown to nobody else, neither its bytes nor its names", async () => {
+  mkdirSync(join(lesson, "own"));
+  writeFileSync(join(lesson, "own", "mine.txt"), "mine");
+  await sharing.add(new SharedFolder(lesson));
+  const [before] = sharing.records(OWN);
+  writeFileSync(join(lesson, "secret.txt"), "for Ben");
+  mkdirSync(join(lesson, "Secret", "inner"), { recursive: true });
+  writeFileSync(join(lesson, "Secret", "inner", "two.txt"), "for Ben");
+  mkdirSync(join(lesson, "own", "secrets"));
+  writeFileSync(join(lesson, "own", "secrets", "three.txt"), "for Ben");
+  // The third is in a folder that was there; the last one was shared before.
+  const places = ["secret.txt", "Secret", "own/secrets/three.txt", "own/mine.txt"].map((place) => join(lesson, place));
+  sharing.withhold(places);
+  await sharing.compute();
+  const [after] = sharing.records(OWN);
+  expect([after?.root, after?.files]).toEqual([before?.root, 2]);
+  const dates = text(sharing.lookFolder(after?.root ?? "")?.dates());
+  expect(dates.match(/(?<= ).*/g)?.sort()).toEqual(["/", "lesson.txt", "own/", "own/mine.txt"]);
+
+  // One that replaces a shared file is not shown in its place.
+  writeFileSync(join(lesson, "lesson.txt"), "for Ben, too");
+  sharing.withhold([join(lesson, "lesson.txt")], true);
+  await sharing.compute();
+  expect(await bytesOf({ folder: sharing.records(OWN)[0]?.root ?? "" })).toBe("mine");
+});
+
 test("a folder of which a fetched file was changed is shared no longer", async () => {
   const fetched = await now();
   await sharing.add(sharedAs(fetched));
