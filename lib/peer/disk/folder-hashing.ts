@@ -92,9 +92,14 @@ export function placeOf(folder: string, { path, local }: Pick<WalkedFile, "path"
 /** Opens a file if it is still the one that was seen. Throws otherwise. */
 export function openUnchanged(place: string, stamp: bigint): number {
   const fd = openSync(place, OPEN_FLAGS);
-  if (stampOf(fstatSync(fd, { bigint: true })) === stamp) return fd;
+  if (isOfStamp(fd, stamp)) return fd;
   closeSync(fd);
   throw new Error("a file of the folder has changed");
+}
+
+/** Whether an open file is still the one that was seen, and as it was then. */
+export function isOfStamp(fd: number, stamp: bigint): boolean {
+  return stampOf(fstatSync(fd, { bigint: true })) === stamp;
 }
 
 /** The hash of a file; undefined when it cannot be read, or changes meanwhile. */
@@ -111,7 +116,7 @@ async function hashFile(
     // A folder on the way may have been swapped for a link: then this is a file outside of the shared folder.
     if (!isAtItsPath(fd, place)) return undefined;
     const hashed = size <= SHORT ? hashShort(fd, size) : await hashLong(fd, size, pool, signal);
-    return stampOf(fstatSync(fd, { bigint: true })) === stamp ? hashed : undefined;
+    return isOfStamp(fd, stamp) ? hashed : undefined;
   } catch (error) {
     if (signal.aborted) throw error;
     return undefined;

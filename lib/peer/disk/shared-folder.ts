@@ -12,7 +12,7 @@ import { type HashPool, sha256, treeOfBytes } from "../content/hash.ts";
 import type { Tree } from "../content/merkle.ts";
 import type { Served } from "../serve/types.ts";
 import { type FolderCache, type HashedFile, SETTLED_MS } from "./folder-cache.ts";
-import { type HashedFiles, hashFiles, openUnchanged, placeOf } from "./folder-hashing.ts";
+import { type HashedFiles, hashFiles, isOfStamp, openUnchanged, placeOf } from "./folder-hashing.ts";
 import type { Renamed } from "./folder-layout.ts";
 import { COLLECTED_AFTER, type Walk, type WalkedFile, walkFolder } from "./folder-walk.ts";
 import { readFully } from "./fully.ts";
@@ -199,11 +199,15 @@ class FolderReader {
   }
 
   async #readLarge(seen: SeenFiles, entry: number, into: Uint8Array, from: number): Promise<number> {
-    if (this.#open?.entry !== entry) {
+    if (this.#open?.entry !== entry || !seen.isUnchanged(entry, this.#open.fd)) {
       this.close();
       this.#open = { entry, fd: seen.open(entry) };
     }
-    return await readFully(this.#open.fd, into, from);
+    const { fd } = this.#open;
+    const got = await readFully(fd, into, from);
+    // Another program may write to the file while it is read. What it writes is not what was shared.
+    if (!seen.isUnchanged(entry, fd)) throw new Error("a file of the folder has changed");
+    return got;
   }
 
   close(): void {
@@ -276,6 +280,11 @@ class SeenFiles {
   open(entry: number): number {
     const place = placeOf(this.#folder, { path: this.#list.pathOf(entry), local: this.#locals.get(entry) });
     return openUnchanged(place, this.#stamps[entry] ?? 0n);
+  }
+
+  /** Whether an open file is still as it was when it was hashed. */
+  isUnchanged(entry: number, fd: number): boolean {
+    return isOfStamp(fd, this.#stamps[entry] ?? 0n);
   }
 }
 

@@ -144,6 +144,19 @@ describe("SharedFolder", () => {
     await expect(bytesOf(one)).rejects.toThrow();
   });
 
+  test("of a large file that is changed while it is being sent, nothing is read any more", async () => {
+    put("large.bin", new Uint8Array(3_000_000).fill(1));
+    const one = await shared();
+    const served = one.open(one.root ?? "");
+    const bytes = new Uint8Array(1000);
+    expect(await served?.read(bytes, 0)).toBe(1000);
+    put("large.bin", new Uint8Array(3_000_000).fill(2));
+    const next = served?.read(bytes, 1000);
+    await expect(next).rejects.toThrow();
+    expect(bytes).toEqual(new Uint8Array(1000).fill(1));
+    served?.close();
+  });
+
   test("a folder on the way that was swapped for a link leads to no file outside", async () => {
     put("in/a", "mine");
     const one = await shared();
