@@ -8,8 +8,10 @@ import { HASH } from "../../protocol/numbers.ts";
 import { type FolderCut, type HashUnit, isSmall, packHash } from "../content/folder-cut.ts";
 import { type HashPool, sha256 } from "../content/hash.ts";
 import { PieceSet } from "../content/pieces.ts";
+import { isOfStamp } from "./folder-hashing.ts";
 import type { FolderLayout } from "./folder-layout.ts";
 import type { FolderSelection } from "./folder-selection.ts";
+import { stampOf } from "./folder-walk.ts";
 import { entryOf, isAtItsPath, PLAIN_ONLY } from "./identity.ts";
 
 /** The number of pieces of an earlier run that are checked at the same time. */
@@ -29,6 +31,10 @@ export interface FetchedFolder {
 
 export class FolderReadBack {
   readonly #of: FetchedFolder;
+  /** How the files in the finished folder were when they were checked, by entry. */
+  readonly #checked = new Map<number, bigint>();
+  /** The part folder has become the finished one: all that is in it was fetched. */
+  isRenamed = false;
 
   constructor(folder: FetchedFolder) {
     this.#of = folder;
@@ -87,6 +93,7 @@ export class FolderReadBack {
       const entry = cut.entryOf(file);
       if (!selection.has(entry) || pieces.every((one) => have.has(one)) || this.#isInPart(entry)) continue;
       for (const one of pieces) have.delete(one);
+      this.#checked.delete(entry);
     }
   }
 
@@ -113,6 +120,14 @@ export class FolderReadBack {
   }
 
   async #isHere(piece: number, hashes: Uint8Array, pool: HashPool, memory: SharedArrayBuffer): Promise<boolean> {
+    if (await this.#isRight(piece, hashes, pool, memory)) return true;
+    const { cut } = this.#of;
+    const start = cut.startOf(piece);
+    for (const { file } of cut.slices(start, cut.startOf(piece + 1) - start)) this.#checked.delete(cut.entryOf(file));
+    return false;
+  }
+
+  async #isRight(piece: number, hashes: Uint8Array, pool: HashPool, memory: SharedArrayBuffer): Promise<boolean> {
     const { cut, list, selection } = this.#of;
     const start = cut.startOf(piece);
     const bytes = new Uint8Array(memory);
@@ -122,7 +137,7 @@ export class FolderReadBack {
     for (const { file, from, length } of cut.slices(start, cut.startOf(piece + 1) - start)) {
       const entry = cut.entryOf(file);
       if (!selection.has(entry)) continue;
-      if (!this.read(entry, bytes.subarray(at, at + length), from)) return false;
+      if (!this.#read(entry, bytes.subarray(at, at + length), from, (fd) => this.#note(entry, fd))) return false;
       at += length;
       const isWhole = length === list.sizeOf(entry);
       // Each file of a pack is checked for itself, since some of them may not be wanted.
@@ -136,15 +151,38 @@ export class FolderReadBack {
     return expected.every((hash, i) => Buffer.compare(hash, layer.subarray(i * HASH, (i + 1) * HASH)) === 0);
   }
 
-  /** Reads a part of a file. False when it is not there in its full length. */
+  /** Notes how a file in the finished folder is that is being checked. False when it has changed since a part of it was. */
+  #note(entry: number, fd: number): boolean {
+    const noted = this.#checked.get(entry);
+    if (noted !== undefined) return isOfStamp(fd, noted);
+    const found = entryOf(fd);
+    if (found !== undefined) this.#checked.set(entry, stampOf(found));
+    return found !== undefined;
+  }
+
+  /** Whether a file without bytes is there. */
+  hasEmpty(entry: number): boolean {
+    return this.#read(entry, new Uint8Array(0), 0, () => true);
+  }
+
+  /**
+   * Reads a part of a file that was fetched or checked. False when it is not there in its full length. A file in the finished folder may be
+   * the person's own: it is read only while it is the one that was checked.
+   */
   read(entry: number, into: Uint8Array, from: number): boolean {
+    const checked = this.#checked.get(entry);
+    return this.#read(entry, into, from, (fd) => this.isRenamed || (checked !== undefined && isOfStamp(fd, checked)));
+  }
+
+  /** `isMeant` is asked about an open file of the finished folder, before and after it is read. */
+  #read(entry: number, into: Uint8Array, from: number, isMeant: (fd: number) => boolean): boolean {
     const { list, part, destination } = this.#of;
     const size = list.sizeOf(entry);
     const local = this.#localOf(entry);
     // A large file grows in the part folder. As soon as it is there, it is not read elsewhere.
     const grows = !isSmall(size) && this.#isInPart(entry);
-    if (readAt(`${part}/${local}`, { size, grows }, into, from)) return true;
-    return !grows && readAt(`${destination}/${local}`, { size, grows: false }, into, from);
+    if (readAt(`${part}/${local}`, { size, grows, isMeant: () => true }, into, from)) return true;
+    return !grows && readAt(`${destination}/${local}`, { size, grows: false, isMeant }, into, from);
   }
 }
 
@@ -176,8 +214,18 @@ export function keepListed(
   tidy("");
 }
 
-/** Reads a part of a file of `size` bytes. False when there is no such file, or it has another size; one that grows may be shorter. */
-function readAt(path: string, { size, grows }: { size: number; grows: boolean }, into: Uint8Array, from: number): boolean {
+interface ReadFile {
+  size: number;
+  grows: boolean;
+  /** Asked about the open file, before and after it is read. */
+  isMeant(fd: number): boolean;
+}
+
+/**
+ * Reads a part of a file of `size` bytes. False when there is no such file, it is not meant, or has another size; one that grows may be
+ * shorter.
+ */
+function readAt(path: string, { size, grows, isMeant }: ReadFile, into: Uint8Array, from: number): boolean {
   let fd: number | undefined;
   try {
     fd = openSync(path, constants.O_RDONLY | PLAIN_ONLY);
@@ -185,7 +233,7 @@ function readAt(path: string, { size, grows }: { size: number; grows: boolean },
     if (!isAtItsPath(fd, path)) return false;
     const found = entryOf(fd);
     if (!found?.isFile() || (!grows && found.size !== BigInt(size))) return false;
-    return readFullySync(fd, into, from) === into.length;
+    return isMeant(fd) && readFullySync(fd, into, from) === into.length && isMeant(fd);
   } catch {
     // It is not there, or cannot be read: it is fetched.
     return false;

@@ -328,7 +328,7 @@ export class IncomingFolder {
       await this.#checkUntouched();
       await this.#makeEmpty();
       this.#setLargeDates();
-      return await publishFolder({
+      const published = await publishFolder({
         part: this.#part,
         destination: this.#destination,
         isFile: selection.isOneFile,
@@ -337,6 +337,8 @@ export class IncomingFolder {
         paths: () => selection.paths(),
         dateOf: (path) => dates.ofFolder(selection.wholePathOf(path)),
       });
+      this.#arrived.isRenamed = published.outcome === "new" && !selection.isOneFile;
+      return published;
     } catch (error) {
       throw error instanceof FtError
         ? error
@@ -394,7 +396,7 @@ export class IncomingFolder {
       if (++looked % LOOKED_AT_ONCE === 0) await new Promise((resolve) => setImmediate(resolve));
       try {
         if (list.isFolder(entry)) this.#placeFor(entry);
-        else if (list.sizeOf(entry) === 0 && !this.#arrived.read(entry, NOTHING, 0)) this.#writeSmall(entry, NOTHING);
+        else if (list.sizeOf(entry) === 0 && !this.#arrived.hasEmpty(entry)) this.#writeSmall(entry, NOTHING);
       } catch (error) {
         this.#fail(entry, error);
       }

@@ -493,6 +493,31 @@ describe("IncomingFolder", () => {
     incoming.keep();
   });
 
+  test("a file that was there already is read for others only while it is the one that was checked", async () => {
+    put("Lesson/a.txt", "one");
+    const source = new Source({ "a.txt": "one", "large.bin": LARGE });
+    const incoming = source.open();
+    await source.fill(incoming);
+    const into = new Uint8Array(3);
+    expect(await incoming.read(into, 0)).toBe(3);
+    rmSync(join(top, "Lesson/a.txt"));
+    put("Lesson/a.txt", "own");
+    await expect(incoming.read(into, 0)).rejects.toThrow();
+    expect(Buffer.from(into).toString()).toBe("one");
+    incoming.keep();
+  });
+
+  test("a person's own file, beside which the fetched one got a number, is not read in its place", async () => {
+    put("Lesson/b.txt", "own");
+    const source = new Source({ "b.txt": "two" });
+    const incoming = source.open();
+    await source.fill(incoming);
+    expect((await incoming.publish()).numbered).toEqual([{ path: "b.txt", local: "b (1).txt" }]);
+    const into = new Uint8Array(3);
+    await expect(incoming.read(into, 0)).rejects.toThrow();
+    expect(Buffer.from(into).toString()).not.toBe("own");
+  });
+
   test("how many files are complete, and how many there are", async () => {
     const source = new Source({ "a.txt": "one", "b.txt": "two", "c.bin": LARGE, "d.txt": "" });
     const incoming = source.open();
