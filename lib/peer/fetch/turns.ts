@@ -19,11 +19,13 @@ export interface InLine {
   readonly tried: boolean;
   /** The bytes per second that it sent when it was measured last. */
   readonly lately: number;
+  /** It is not connected before this time. Absent where holders do not rest. Milliseconds. */
+  readonly restUntil?: number;
 }
 
 /**
  * The holders that wait for a connection, the next one first: untried ones, the first of each host before the second of any; then the
- * others, the fastest first.
+ * others, the fastest first; of equally fast ones that which has waited the longest, so that each has its turn again.
  */
 export function inTurn<One extends InLine>(waiting: One[], all: One[]): One[] {
   const perHost = new Map<string, number>();
@@ -38,7 +40,7 @@ export function inTurn<One extends InLine>(waiting: One[], all: One[]): One[] {
   const placeOf = (holder: One) => places.get(holder) ?? 0;
   return [...waiting].sort((a, b) => {
     if (a.tried !== b.tried) return a.tried ? 1 : -1;
-    return a.tried ? b.lately - a.lately : placeOf(a) - placeOf(b);
+    return a.tried ? b.lately - a.lately || (a.restUntil ?? 0) - (b.restUntil ?? 0) : placeOf(a) - placeOf(b);
   });
 }
 

@@ -1,7 +1,9 @@
 // More holders than connections: which are connected, and which make room. Most of them are invented.
 
 import { afterEach, describe, expect, test } from "bun:test";
+import { PieceSet } from "../../../lib/peer/content/pieces.ts";
 import type { Holder as FetchHolder } from "../../../lib/peer/fetch/holder.ts";
+import { distanceOf } from "../../../lib/peer/fetch/shares.ts";
 import { inTurn, tooSlow } from "../../../lib/peer/fetch/turns.ts";
 import type { FileRecord } from "../../../lib/protocol/record.ts";
 import { REFUSED } from "../../helpers/channel.ts";
@@ -49,6 +51,12 @@ describe("inTurn", () => {
     const fresh = line("10.0.0.4");
     expect(inTurn([slow, fast, second, fresh], [slow, fast, second, fresh])).toEqual([fresh, second, fast, slow]);
   });
+
+  test("of equally fast ones that which has waited the longest comes first", () => {
+    const late = { ...line("10.0.0.3", true), restUntil: 9_000 };
+    const early = { ...line("10.0.0.4", true), restUntil: 2_000 };
+    expect(inTurn([late, early], [late, early])).toEqual([early, late]);
+  });
 });
 
 describe("tooSlow", () => {
@@ -91,6 +99,27 @@ describe("Holders: more honest holders than connections", () => {
     expect(connected.length).toBeGreaterThan(16);
     expect(field.timesAsked.filter((times) => times > 1)).toEqual([]);
     expect(field.failures).toEqual([]);
+  });
+});
+
+describe("Holders: more holders that are still fetching than connections", () => {
+  test.each([20])("of %d, the farthest on the ring has its turn again and gives what it has got", async (count) => {
+    const field = new Field(bytesOf(6 * MiB));
+    const self = "10.0.2.1:5000";
+    field.more.self = () => self;
+    const far = (address: string) => distanceOf(self, `${address}:5000`);
+    const parts = Array.from({ length: count }, (_, i) => `10.0.1.${i + 1}`).sort((a, b) => far(a) - far(b));
+    for (const address of parts) {
+      const part = field.add(address);
+      part.pace = 500_000;
+      part.has = new PieceSet(96);
+      for (let piece = 0; piece < 40; piece++) part.has.add(piece);
+    }
+    const farthest = field.holders.get(parts.at(-1) ?? "");
+    const fetching = field.fetch(parts.map((address) => `~${address}`));
+    await field.reach(() => farthest?.connections[0]?.over === true, 60_000);
+    if (farthest !== undefined) farthest.has = PieceSet.whole(96);
+    field.expectWhole(await field.finish(fetching, 90_000));
   });
 });
 
