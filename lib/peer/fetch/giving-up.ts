@@ -11,6 +11,8 @@ import type { FetchState, PieceJob } from "./types.ts";
 
 /** A fetch that can ask no holder for anything for this long is given up. Milliseconds. */
 const STUCK_MS = 30_000;
+/** Then the holders that wait for a connection have one more turn each, because they may have the rest by now; until this time. Milliseconds. */
+const LONGEST_STUCK_MS = 300_000;
 /** How long the fetch waits for the last holder when that sends nothing any more. Milliseconds. */
 const SILENT_MS = 60_000;
 /** How long the fetch waits while this machine is off the network. Milliseconds. */
@@ -94,7 +96,10 @@ export class GivingUp {
   /** Ends the fetch when the connected holders have had no piece that is missing here for too long. False when it goes on. */
   endIfStuck(now: number, canAsk: boolean): boolean {
     if (!canAsk || this.#holders.queued.length > 0 || this.#holders.open.length === 0) this.#movedAt = now;
-    if (now - this.#movedAt <= STUCK_MS) return false;
+    const stuckFor = now - this.#movedAt;
+    if (stuckFor <= STUCK_MS) return false;
+    const waits = this.#holders.all.some(({ state, openedAt }) => state === "idle" && openedAt < this.#movedAt + STUCK_MS);
+    if (waits && stuckFor <= LONGEST_STUCK_MS) return false;
     this.#end("nobody online has the rest");
     return true;
   }

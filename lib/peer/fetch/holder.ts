@@ -88,6 +88,8 @@ export class Holder {
   gone = false;
   /** It was asked for a connection at least once. */
   tried = false;
+  /** When the last connection to it was opened. */
+  openedAt = 0;
   /** Since when it has no piece that is missing here; undefined when it has one, even if that is asked of others. */
   uselessSince: number | undefined;
   /** It would be asked for pieces if there were memory for them. */
@@ -126,7 +128,6 @@ export class Holder {
   #pacedAt = 0;
   /** Since when it sends too few bytes. */
   #slowSince: number | undefined;
-  #openedAt = 0;
   /** Bytes since `#measuredAt`. */
   #measured = 0;
   #measuredAt = 0;
@@ -193,7 +194,7 @@ export class Holder {
     this.position = 0;
     this.haveDue = this.starved = this.treeAsked = false;
     this.leavesAt = undefined;
-    this.#servedAt = this.#openedAt = this.#measuredAt = now;
+    this.#servedAt = this.openedAt = this.#measuredAt = now;
     this.#measured = this.lately = 0;
     this.#queue.begin();
     this.restart(now);
@@ -201,12 +202,12 @@ export class Holder {
 
   /** For how long it is connected. Milliseconds. */
   openFor(now: number): number {
-    return now - this.#openedAt;
+    return now - this.openedAt;
   }
 
   /** For how long it has had no piece that is missing here. Milliseconds. */
   uselessFor(now: number): number {
-    return this.uselessSince === undefined ? 0 : now - Math.max(this.uselessSince, this.#openedAt);
+    return this.uselessSince === undefined ? 0 : now - Math.max(this.uselessSince, this.openedAt);
   }
 
   /** Its silence and its slowness count from now on. */

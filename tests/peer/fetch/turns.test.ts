@@ -103,7 +103,7 @@ describe("Holders: more honest holders than connections", () => {
 });
 
 describe("Holders: more holders that are still fetching than connections", () => {
-  test.each([20])("of %d, the farthest on the ring has its turn again and gives what it has got", async (count) => {
+  test.each([20, 64])("of %d, the farthest on the ring has its turn again and gives what it has got", async (count) => {
     const field = new Field(bytesOf(6 * MiB));
     const self = "10.0.2.1:5000";
     field.more.self = () => self;
