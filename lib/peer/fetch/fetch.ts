@@ -243,6 +243,7 @@ class PieceFetch implements FetchState, HolderEvents {
     const now = this.#job.time.now();
     holder.heard(0, now);
     holder.queued(position, now);
+    this.#holders.letGo(holder);
     this.#askAll();
   }
 
@@ -258,6 +259,7 @@ class PieceFetch implements FetchState, HolderEvents {
     const now = this.#job.time.now();
     holder.heard(0, now);
     if (holder.lacked(now)) holder.source?.fail("it claims to have pieces but does not send them", true);
+    else this.#holders.letGo(holder);
     this.#requests.recount();
     this.#askAll();
   }

@@ -103,6 +103,25 @@ describe("Holders: more honest holders than connections", () => {
 });
 
 describe("Holders: more holders that are still fetching than connections", () => {
+  test.each(["ERROR not-here Not yet.", "BUSY position=1"])(
+    "one that makes room and answers %s last has left then",
+    async (last) => {
+      const field = new Field(bytesOf(64 * MiB));
+      const addresses = Array.from({ length: 10 }, (_, i) => `10.0.0.${i + 1}`);
+      for (const address of addresses) field.add(address).pace = 200_000;
+      const slowest = field.add("10.0.0.5");
+      slowest.pace = 150_000;
+      slowest.instead = (far, { verb }) => {
+        const isLast = verb === "DOWNLOAD" && field.elapsed > 2_200;
+        if (isLast) far.say(`${last}\n`);
+        return isLast;
+      };
+      void field.fetch(addresses.map((address) => `~${address}`));
+      await field.clock.pass(6_000);
+      expect(slowest.connections.map(({ over }) => over)).toEqual([true]);
+    },
+  );
+
   test.each([20, 64])("of %d, the farthest on the ring has its turn again and gives what it has got", async (count) => {
     const field = new Field(bytesOf(6 * MiB));
     const self = "10.0.2.1:5000";
