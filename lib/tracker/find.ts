@@ -305,7 +305,7 @@ class Search<Item extends Findable<Item>> {
   #itemsOf(best: Title<Item>): Item[] {
     const wholes: Item[] = [];
     const parts: Item[] = [];
-    for (const { records } of [best, ...this.#othersOf(best)]) {
+    for (const { records } of this.#titlesOf(best)) {
       for (const item of eachOf(records)) {
         if (this.#filter !== undefined && !passes(item, this.#filter)) continue;
         if (item.part) parts.push(item);
@@ -316,12 +316,21 @@ class Search<Item extends Findable<Item>> {
     return [...wholes, ...parts];
   }
 
-  /** The other titles of a content that fit. Most contents have only one. */
-  #othersOf(best: Title<Item>): Title<Item>[] {
-    if (sizeOf(best.content.titles) < 2) return [];
+  /** The best title of a content, then the others that fit. Most contents have only one. */
+  *#titlesOf(best: Title<Item>): Generator<Title<Item>, void> {
+    yield best;
+    if (sizeOf(best.content.titles) < 2) return;
     const sheet = sheetOf([best.content]);
+    const { titles } = sheet;
+    this.work.spend(titles.length * 2 * NAME_WORK);
     for (const scan of this.#scans) scan.place = -1;
-    return sheet.titles.filter((title, at) => title !== best && this.#fitting(sheet, at) === at);
+    for (let at = 0; at < titles.length; ) {
+      const next = this.#fitting(sheet, at);
+      const title = titles[at];
+      if (next === at && title !== undefined && title !== best) yield title;
+      // Of names that do not fit, those before the next hit are passed over together: there may be a hundred thousand.
+      at = Math.max(next, at + 1);
+    }
   }
 }
 

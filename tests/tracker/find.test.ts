@@ -7,7 +7,7 @@ import type { Wish } from "../../lib/protocol/messages.ts";
 import { find } from "../../lib/tracker/find.ts";
 import { type Findable, FindIndex } from "../../lib/tracker/find-index.ts";
 import { fold } from "../../lib/tracker/words.ts";
-import { type Content, Finder, type Item } from "../helpers/finder.ts";
+import { type Content, Finder, type Item, toEnd } from "../helpers/finder.ts";
 
 interface Shared extends Findable<Shared> {}
 
@@ -783,6 +783,29 @@ test("find finds each record that stays once while others come and go between tw
     gone += 500;
     index.add({ name: `file new ${gone}`, type: "data", size: 1, modified: "2024-05-06" });
   }
+});
+
+test("the names of the contents on a page are a part of the work of a search, and only those that fit are on it", () => {
+  const index = new FindIndex<Shared>(
+    ({ name }) => name,
+    () => Number.POSITIVE_INFINITY,
+  );
+  for (let content = 0; content < 20; content++) {
+    const root = `${content}`.padStart(64, "0");
+    for (let at = 0; at < 2000; at++) {
+      const name = `${at % 500 === 7 ? "film" : "x"} ${at}`;
+      index.add({ name, type: "data", size: 1, modified: "2024-05-06", root });
+    }
+  }
+  const steps = find(index, { ...base, words: ["film"] });
+  const page = toEnd(find(index, { ...base, words: ["film"] }));
+  expect(page.contents.map(({ items }) => items.map(({ name }) => name).sort())).toEqual(
+    Array.from({ length: 20 }, () => ["film 1007", "film 1507", "film 507", "film 7"]),
+  );
+  // All names are read once for the search, and those of each content once more for its place on the page.
+  let yields = 0;
+  while (!steps.next().done) yields += 1;
+  expect(yields).toBeGreaterThanOrEqual(4);
 });
 
 test("a folder is another content than a file with the bytes of its list, such as an empty one", () => {
