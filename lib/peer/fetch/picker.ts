@@ -138,12 +138,17 @@ export class Picker {
     return this.#nextMissing(this.#frontier, total, has) < total;
   }
 
-  /** Whether these pieces may be requested from this holder too: none is here, and each is in at most `most` requests. */
-  canRepeat({ first, count }: PieceRange, has: PieceSet, most = 1): boolean {
-    for (let i = first; i < first + count; i++) {
-      if ((this.#claims[i] ?? 0) > most || this.have.has(i) || !has.has(i)) return false;
-    }
-    return true;
+  /**
+   * Those of these pieces that may be requested from this holder too: the first ones in a row of which none is here, and each is in at most
+   * `most` requests.
+   */
+  repeatable({ first, count }: PieceRange, has: PieceSet, most = 1): PieceRange | undefined {
+    const may = (i: number) => i < first + count && (this.#claims[i] ?? 0) <= most && !this.have.has(i) && has.has(i);
+    let start = first;
+    while (start < first + count && !may(start)) start += 1;
+    let end = start;
+    while (may(end)) end += 1;
+    return end > start ? { first: start, count: end - start } : undefined;
   }
 
   #isFree(piece: number, has: PieceSet): boolean {

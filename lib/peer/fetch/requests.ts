@@ -194,14 +194,15 @@ export class Requests {
         if (isLate) late.push({ request, theirs });
       }
     }
-    const open = late.filter(({ request }) => {
+    const open = late.flatMap(({ request, theirs }) => {
       // Several holders that send almost nothing must not keep a good one from any piece.
       const others = holder.contributed ? late.filter((other) => overlap(other.request, request)).length : 1;
-      return this.#picker.canRepeat(request, has, Math.min(others, MOST_REPEATS));
+      // One that is still fetching may have only some of the pieces.
+      const pieces = this.#picker.repeatable(request, has, Math.min(others, MOST_REPEATS));
+      return pieces === undefined ? [] : [{ pieces, theirs }];
     });
     if (open.length === 0) return undefined;
-    const { first, count } = open.reduce((best, one) => (one.theirs >= best.theirs ? one : best)).request;
-    return { first, count };
+    return open.reduce((best, one) => (one.theirs >= best.theirs ? one : best)).pieces;
   }
 }
 

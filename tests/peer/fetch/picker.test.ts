@@ -122,15 +122,16 @@ describe("Picker: rarest first", () => {
 });
 
 describe("Picker: a second request", () => {
-  test("may be made once, of a holder that has all of it, and only while nothing of it is here", () => {
+  test("may be made once, of the pieces that a holder has and that are not here", () => {
     const picker = new Picker(setOf(6, [5]), always(0));
     const run = { first: 0, count: 2 };
     picker.claim(run);
-    expect(picker.canRepeat(run, PieceSet.whole(6))).toBe(true);
-    expect(picker.canRepeat(run, setOf(6, [0]))).toBe(false);
-    expect(picker.canRepeat({ first: 4, count: 2 }, PieceSet.whole(6))).toBe(false);
+    expect(picker.repeatable(run, PieceSet.whole(6))).toEqual(run);
+    expect(picker.repeatable(run, setOf(6, [1]))).toEqual({ first: 1, count: 1 });
+    expect(picker.repeatable(run, setOf(6, [2]))).toBeUndefined();
+    expect(picker.repeatable({ first: 4, count: 2 }, PieceSet.whole(6))).toEqual({ first: 4, count: 1 });
     picker.claim(run);
-    expect(picker.canRepeat(run, PieceSet.whole(6))).toBe(false);
+    expect(picker.repeatable(run, PieceSet.whole(6))).toBeUndefined();
   });
 
   test("what is here is known piece by piece", () => {

@@ -2,7 +2,7 @@
 
 import { afterEach, describe, expect, test } from "bun:test";
 import { PieceSet } from "../../../lib/peer/content/pieces.ts";
-import { shareOf } from "../../../lib/peer/fetch/shares.ts";
+import { distanceOf, shareOf } from "../../../lib/peer/fetch/shares.ts";
 import { HERE, REFUSED } from "../../helpers/channel.ts";
 import {
   A,
@@ -144,6 +144,22 @@ describe("Requests: holders that are still fetching", () => {
     // A piece every few hundred milliseconds, and not a question a tick.
     expect(field.elapsed).toBeGreaterThan(3000);
     expect(field.elapsed).toBeLessThan(8000);
+  });
+
+  test("the next eight on the ring have everything and trickle: they keep no piece from those that have some", async () => {
+    const field = new Field(bytesOf(6 * MiB));
+    const self = "10.0.2.1:5000";
+    field.more.self = () => self;
+    const far = (address: string) => distanceOf(self, `${address}:5000`);
+    const parts = Array.from({ length: 12 }, (_, i) => `10.0.1.${i + 1}`).sort((a, b) => far(a) - far(b));
+    for (const [i, address] of parts.entries()) {
+      const part = field.add(address);
+      part.pace = i < 8 ? 1_400 : 300_000;
+      if (i < 8) continue;
+      part.has = new PieceSet(96);
+      for (let piece = i % 4; piece < 96; piece += 4) part.has.add(piece);
+    }
+    field.expectWhole(await field.finish(field.fetch(parts.map((address) => `~${address}`)), 60_000));
   });
 
   test("one that says that it has everything and gives nothing is given up after a few questions", async () => {
