@@ -66,7 +66,8 @@ const text = (bytes: Uint8Array | undefined) => new TextDecoder().decode(bytes);
 async function bytesOf(asked: { root: string } | { folder: string }): Promise<string> {
   const opened = sharing.open(asked);
   const bytes = new Uint8Array(opened?.file.size ?? 0);
-  await opened?.file.read(bytes, 0);
+  // A folder is read for a moment at a time. On a busy computer that may be one file.
+  for (let at = 0; at < bytes.length; ) at += (await opened?.file.read(bytes.subarray(at), at)) ?? bytes.length;
   opened?.file.close();
   return text(bytes);
 }
