@@ -168,8 +168,16 @@ describe.skipIf(reason !== undefined)("the programs for Windows under Wine", () 
     await holder.waitFor(/"event":"joined"/);
     const inbox = stage.folder();
     await ended(native([address, "get", "Photos", "--wait", "1m", "--to", inbox, "--port", "0"], visitor()));
-    await ended(windows("ft-peer", [address, "get", "Photos", "--to", join(inbox, ".."), "--port", "0"], visitor()));
-    expect(readFileSync(join(inbox, "Photos/2026/beach.jpg"))).toEqual(readFileSync(join(photos, "2026/beach.jpg")));
+    const place = stage.folder();
+    const toWindows = [address, "get", "Photos", "--to", place, "--port", "0"];
+    await ended(windows("ft-peer", toWindows, visitor()));
+    // Once more, into the folder that is there, with a file that differs. Nothing is left behind.
+    writeFileSync(join(place, "Photos", "list.txt"), "two\n");
+    await ended(windows("ft-peer", toWindows, visitor()));
+    for (const at of [inbox, place])
+      expect(readFileSync(join(at, "Photos/2026/beach.jpg"))).toEqual(readFileSync(join(photos, "2026/beach.jpg")));
+    expect(readdirSync(join(place, "Photos")).sort()).toEqual(["2026", "list (1).txt", "list.txt"]);
+    expect(readdirSync(place)).toEqual(["Photos"]);
   });
 
   test("a private room of Windows lets in whoever has its key, from each system, and nobody else", async () => {

@@ -1,6 +1,6 @@
 // Fetches one file to standard output. Writes the verified pieces in their order, while later ones still arrive.
 
-import { closeSync, mkdtempSync, openSync, rmSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { FtError } from "../../error.ts";
@@ -9,6 +9,7 @@ import type { FileRecord } from "../../protocol/record.ts";
 import { printable } from "../../text.ts";
 import { pieceSizeOf } from "../content/merkle.ts";
 import { readFully } from "../disk/fully.ts";
+import { removeTree } from "../disk/remove-tree.ts";
 import type { DownloadOptions } from "../download/download.ts";
 import type { FetchEvent } from "../fetch/types.ts";
 import type { Served } from "../serve/types.ts";
@@ -39,7 +40,7 @@ export async function pour(
     await output.settled();
     throw output.failed.aborted ? output.failed.reason : error;
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    removeTree(folder);
   }
 }
 

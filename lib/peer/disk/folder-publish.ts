@@ -1,7 +1,7 @@
 // Gives a fetched folder its name. If a folder of that name is there, the files go into it: a file that is there already stays, and one
 // with other bytes keeps its name, so the fetched one gets a number. Nothing is replaced.
 
-import { chmodSync, closeSync, constants, mkdirSync, openSync, rmSync, utimesSync } from "node:fs";
+import { chmodSync, closeSync, constants, mkdirSync, openSync, utimesSync } from "node:fs";
 import { rename } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { codeOf, FtError } from "../../error.ts";
@@ -11,6 +11,7 @@ import { entryOf, PLAIN_ONLY } from "./identity.ts";
 import { splitExtension } from "./local-name.ts";
 import { tryRemove } from "./lock.ts";
 import { linkUnlessTaken, sameContent, syncFolder } from "./naming.ts";
+import { removeTree } from "./remove-tree.ts";
 import { syncAll } from "./sync-all.ts";
 
 /** After this number of entries, other work of the program gets its turn. */
@@ -179,10 +180,14 @@ class Merge {
  * Removes the rest of a part folder. All files have their names by now: when a virus scanner has one open, a file that stays does no harm.
  */
 function removeLeftovers(part: string): void {
-  try {
-    rmSync(part, { recursive: true, force: true, maxRetries: REMOVAL_TRIES, retryDelay: REMOVAL_PAUSE_MS });
-  } catch {
-    // The next download of this folder uses it again.
+  for (let tries = 0; tries <= REMOVAL_TRIES; tries++) {
+    try {
+      removeTree(part);
+      return;
+    } catch {
+      // After the last try it stays: the next download of this folder uses it again.
+      if (tries < REMOVAL_TRIES) Bun.sleepSync(REMOVAL_PAUSE_MS * (tries + 1));
+    }
   }
 }
 

@@ -1,6 +1,6 @@
 // Reads the bytes of a fetched folder that have arrived: in its part folder, or in the finished folder of an earlier run.
 
-import { closeSync, constants, openSync, readdirSync, rmSync, truncateSync } from "node:fs";
+import { closeSync, constants, openSync, readdirSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import { readFullySync } from "../../files.ts";
 import type { FolderList } from "../../protocol/folder-list.ts";
@@ -13,6 +13,7 @@ import type { FolderLayout } from "./folder-layout.ts";
 import type { FolderSelection } from "./folder-selection.ts";
 import { stampOf } from "./folder-walk.ts";
 import { entryOf, isAtItsPath, PLAIN_ONLY } from "./identity.ts";
+import { removeTree } from "./remove-tree.ts";
 
 /** The number of pieces of an earlier run that are checked at the same time. */
 const CHECKED_AT_ONCE = 4;
@@ -207,7 +208,7 @@ export function keepListed(
       const isOurs = found?.isFile() === true && found.nlink <= 1n;
       const size = isOurs ? sizes.get(layout.spellingOf(inner)) : undefined;
       if (found?.isDirectory() && folders.has(layout.spellingOf(`${inner}/`))) tidy(`${inner}/`);
-      else if (size === undefined) rmSync(path, { recursive: true, force: true });
+      else if (size === undefined) removeTree(path);
       else if (found !== undefined && found.size > BigInt(size)) truncateSync(path, size);
     }
   };

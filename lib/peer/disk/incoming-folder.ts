@@ -10,7 +10,6 @@ import {
   openSync,
   realpathSync,
   rmdirSync,
-  rmSync,
   unlinkSync,
   utimesSync,
   writeSync,
@@ -34,6 +33,7 @@ import { localNameOf } from "./local-name.ts";
 import { Lock } from "./lock.ts";
 import { OpenFiles } from "./open-files.ts";
 import { choosePart } from "./part-file.ts";
+import { removeTree } from "./remove-tree.ts";
 import { READ_MS } from "./shared-folder.ts";
 import { checkFolder, tryFolder, writeError } from "./target-folder.ts";
 
@@ -384,7 +384,7 @@ export class IncomingFolder {
   #removeFailed(): void {
     for (const entry of this.#failedEntries) {
       const path = join(this.#part, this.#layout.placeOf(this.#selection.pathOf(entry)));
-      if (entryOf(path) !== undefined) rmSync(path, { recursive: true, force: true });
+      removeTree(path);
     }
   }
 
