@@ -1,7 +1,6 @@
 // Reads the bytes of a fetched folder that have arrived: in its part folder, or in the finished folder of an earlier run.
 
-import { closeSync, constants, openSync, readdirSync, truncateSync } from "node:fs";
-import { join } from "node:path";
+import { closeSync, constants, openSync } from "node:fs";
 import { readFullySync } from "../../files.ts";
 import type { FolderList } from "../../protocol/folder-list.ts";
 import { HASH } from "../../protocol/numbers.ts";
@@ -13,13 +12,12 @@ import type { FolderLayout } from "./folder-layout.ts";
 import type { FolderSelection } from "./folder-selection.ts";
 import { stampOf } from "./folder-walk.ts";
 import { entryOf, isAtItsPath, PLAIN_ONLY } from "./identity.ts";
-import { removeTree } from "./remove-tree.ts";
 
 /** The number of pieces of an earlier run that are checked at the same time. */
 const CHECKED_AT_ONCE = 4;
 
 /** A folder that is being fetched, and where its files may be. */
-export interface FetchedFolder {
+export interface ArrivingFolder {
   readonly list: FolderList;
   readonly cut: FolderCut;
   readonly selection: FolderSelection;
@@ -31,13 +29,13 @@ export interface FetchedFolder {
 }
 
 export class FolderReadBack {
-  readonly #of: FetchedFolder;
+  readonly #of: ArrivingFolder;
   /** How the files in the finished folder were when they were checked, by entry. */
   readonly #checked = new Map<number, bigint>();
   /** The part folder has become the finished one: all that is in it was fetched. */
   isRenamed = false;
 
-  constructor(folder: FetchedFolder) {
+  constructor(folder: ArrivingFolder) {
     this.#of = folder;
   }
 
@@ -185,34 +183,6 @@ export class FolderReadBack {
     if (readAt(`${part}/${local}`, { size, grows, isMeant: () => true }, into, from)) return true;
     return !grows && readAt(`${destination}/${local}`, { size, grows: false, isMeant }, into, from);
   }
-}
-
-/**
- * Takes out of a part folder what is not of this list: an earlier run may have left it for the list of that time, or for another folder of
- * this name. A file that is too long is cut.
- */
-export function keepListed(
-  part: string,
-  { list, selection, layout }: Pick<FetchedFolder, "list" | "selection" | "layout">,
-): void {
-  const sizes = new Map<string, number>();
-  for (const entry of selection.entries())
-    if (!list.isFolder(entry)) sizes.set(layout.spellingOf(layout.placeOf(selection.pathOf(entry))), list.sizeOf(entry));
-  const folders = new Set(Iterator.from(layout.folders.values()).map((local) => layout.spellingOf(local)));
-  const tidy = (local: string) => {
-    for (const name of readdirSync(join(part, local))) {
-      const inner = `${local}${name}`;
-      const path = join(part, inner);
-      const found = entryOf(path);
-      // A run that was killed while it gave the names leaves files that have two. Writing here would change the finished file.
-      const isOurs = found?.isFile() === true && found.nlink <= 1n;
-      const size = isOurs ? sizes.get(layout.spellingOf(inner)) : undefined;
-      if (found?.isDirectory() && folders.has(layout.spellingOf(`${inner}/`))) tidy(`${inner}/`);
-      else if (size === undefined) removeTree(path);
-      else if (found !== undefined && found.size > BigInt(size)) truncateSync(path, size);
-    }
-  };
-  tidy("");
 }
 
 interface ReadFile {

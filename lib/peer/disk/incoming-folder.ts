@@ -24,9 +24,10 @@ import type { HashPool } from "../content/hash.ts";
 import type { PieceSet } from "../content/pieces.ts";
 import { FolderLayout, type Renamed } from "./folder-layout.ts";
 import { type PublishedFolder, publishFolder } from "./folder-publish.ts";
-import { FolderReadBack, keepListed } from "./folder-read-back.ts";
+import { FolderReadBack } from "./folder-read-back.ts";
 import { checkDisk, checkRoom, type roomIn } from "./folder-room.ts";
 import { FolderSelection } from "./folder-selection.ts";
+import { keepListed } from "./folder-tidy.ts";
 import { entryOf, PLAIN_ONLY } from "./identity.ts";
 import { partKeyOf } from "./incoming.ts";
 import { localNameOf } from "./local-name.ts";
@@ -41,6 +42,7 @@ import { checkFolder, tryFolder, writeError } from "./target-folder.ts";
 const FILES_AT_ONCE = 32;
 /** The same for entries that are only looked at. */
 const LOOKED_AT_ONCE = 256;
+/** The bytes of an empty file. */
 const NOTHING = new Uint8Array(0);
 /** These errors are the disk's: no other file can be written either. */
 const DISK_ERRORS = ["ENOSPC", "EDQUOT", "EIO", "EROFS", "EMFILE", "ENFILE"];
@@ -382,10 +384,7 @@ export class IncomingFolder {
 
   /** What was written of a file that could not be saved does not get the file's name. */
   #removeFailed(): void {
-    for (const entry of this.#failedEntries) {
-      const path = join(this.#part, this.#layout.placeOf(this.#selection.pathOf(entry)));
-      removeTree(path);
-    }
+    for (const entry of this.#failedEntries) removeTree(join(this.#part, this.#layout.placeOf(this.#selection.pathOf(entry))));
   }
 
   /** Makes the folders and the files that have no bytes. */
