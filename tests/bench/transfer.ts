@@ -1,6 +1,7 @@
-// One holder, one fetcher, loopback, one file: `ft-peer get` (verified, synced to the disk) against `nginx` + `curl` (neither).
-// Run by hand: bun tests/bench/transfer.ts [MiB [rounds]]. The two take turns in one run, so that the machine's mood is the same for
-// both; whole processes are timed from outside, and the ratio of the medians is what counts.
+// One holder, one fetcher, loopback, one file: `ft-peer get` (verified, synced to the disk) against `nginx` + `curl` (neither), against
+// `curl` and then `sync` of the file, and against `curl` and then `openssl dgst -sha256`.
+// Run by hand: bun tests/bench/transfer.ts [MiB [rounds]]; TMPDIR says on which disk. All take turns in one run, so that the machine's
+// mood is the same for each; whole processes are timed from outside, and the ratio of the medians is what counts.
 
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -23,6 +24,15 @@ async function timed(command: string[], cwd: string, cache: string): Promise<Run
   const seconds = (performance.now() - from) / 1000;
   if (code !== 0) throw new Error(`${command.join(" ")} ended with ${code}: ${await new Response(child.stderr).text()}`);
   return { seconds, memory: (child.resourceUsage()?.maxRSS ?? 0) / 1e6 };
+}
+
+function shuffled<T>(list: T[]): T[] {
+  const mixed = [...list];
+  for (let i = mixed.length - 1; i > 0; i--) {
+    const j = Math.floor(Math.random() * (i + 1));
+    [mixed[i], mixed[j]] = [mixed[j] as T, mixed[i] as T];
+  }
+  return mixed;
 }
 
 function peakOf(pid: number): number {
@@ -53,21 +63,32 @@ events {} http { access_log off; sendfile on; server { listen 127.0.0.1:${port};
     for (let i = 0; i < 100 && Bun.spawnSync(["curl", "-sI", url]).exitCode !== 0; i++) await Bun.sleep(50);
 
     const file = join(target, "big.bin");
-    const ours: Run[] = [];
-    const reference: Run[] = [];
+    const curl = ["curl", "-s", "-o", file, url];
+    const commands: Record<string, string[]> = {
+      "ft-peer get": [PEER, address, "get", "big.bin", "--to", target, "--json"],
+      "nginx + curl": curl,
+      "curl, then sync": ["sh", "-c", `${curl.join(" ")} && sync ${file}`],
+      "curl, then openssl dgst -sha256": ["sh", "-c", `${curl.join(" ")} && openssl dgst -sha256 ${file}`],
+    };
+    const runs = new Map<string, Run[]>(Object.keys(commands).map((name) => [name, []]));
     for (let round = 0; round <= ROUNDS; round++) {
-      rmSync(file, { force: true });
-      const a = await timed([PEER, address, "get", "big.bin", "--to", target, "--json"], own, scene.cache);
-      rmSync(file, { force: true });
-      const b = await timed(["curl", "-s", "-o", file, url], own, scene.cache);
-      if (round === 0) continue; // The first round warms the page cache.
-      ours.push(a);
-      reference.push(b);
-      console.log(`  round ${round}: ft-peer get ${a.seconds.toFixed(2)} s   nginx + curl ${b.seconds.toFixed(2)} s`);
+      const seen: string[] = [];
+      // In another order each time: a command is slower or faster by what ran just before it.
+      for (const [name, command] of shuffled(Object.entries(commands))) {
+        rmSync(file, { force: true });
+        const run = await timed(command, own, scene.cache);
+        if (round > 0) runs.get(name)?.push(run); // The first round warms the page cache.
+        seen.push(`${name} ${run.seconds.toFixed(2)} s`);
+      }
+      console.log(`  ${round === 0 ? "warming" : `round ${round}`}: ${seen.join("   ")}`);
     }
-    const [get, curl] = [median(ours.map(({ seconds }) => seconds)), median(reference.map(({ seconds }) => seconds))];
-    console.log(`${mib} MiB, one holder: ft-peer get ${get.toFixed(2)} s, nginx + curl ${curl.toFixed(2)} s`);
-    console.log(`  speed against nginx + curl: ${(curl / get).toFixed(2)} x (verified and synced, against neither)`);
+    const ours = runs.get("ft-peer get") ?? [];
+    const get = median(ours.map(({ seconds }) => seconds));
+    console.log(`${mib} MiB, one holder: ft-peer get ${get.toFixed(2)} s, verified and synced. Its speed against`);
+    for (const [name, timedRuns] of runs) {
+      const seconds = median(timedRuns.map((run) => run.seconds));
+      if (timedRuns !== ours) console.log(`  ${name}: ${(seconds / get).toFixed(2)} x (${seconds.toFixed(2)} s)`);
+    }
     const most = Math.max(...ours.map(({ memory }) => memory));
     console.log(`  peak memory: fetcher ${most.toFixed(0)} MB, holder ${peakOf(holder.pid).toFixed(0)} MB`);
   } finally {
