@@ -27,8 +27,8 @@ export class Picker {
   #spread: Uint16Array | undefined;
   /** The sets that are counted in `#spread`, with their bits at that time. */
   #counted = new Map<PieceSet, Uint8Array>();
-  /** The pieces that this peer rather than others takes from holders of the whole file. Undefined while all are. */
-  #own: PieceSet | undefined;
+  /** For each piece the turn of this peer at holders of the whole file: 0 comes first. Undefined while all pieces are equal. */
+  #turns: Uint8Array | undefined;
   /** All pieces before this one are here. */
   #frontier = 0;
 
@@ -71,11 +71,11 @@ export class Picker {
   }
 
   /**
-   * Among equally rare pieces, those of `own` are asked for first at holders of the whole file: such a holder sends each piece to one peer,
-   * and the peers give it to each other.
+   * Among equally rare pieces, those with the lowest turn (0 to 255) are asked for first at holders of the whole file: such a holder sends
+   * each piece to one peer, and the peers give it to each other.
    */
-  prefer(own: PieceSet): void {
-    this.#own = own;
+  prefer(turns: Uint8Array): void {
+    this.#turns = turns;
   }
 
   claim({ first, count }: PieceRange): void {
@@ -127,8 +127,8 @@ export class Picker {
 
   /** A piece with a lower rank is asked for before one with a higher rank. */
   #rank(piece: number, has: PieceSet, spread: Uint16Array): number {
-    const isOthers = has.complete && this.#own?.has(piece) === false;
-    return 2 * (spread[piece] ?? 0) + Number(isOthers);
+    const turn = has.complete ? (this.#turns?.[piece] ?? 0) : 0;
+    return 256 * (spread[piece] ?? 0) + turn;
   }
 
   /** Whether this holder has a piece that is not here. */

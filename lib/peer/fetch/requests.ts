@@ -5,7 +5,7 @@ import { PieceSet } from "../content/pieces.ts";
 import { type Holder, type PieceRequest, SHORTEST_REQUEST } from "./holder.ts";
 import type { Holders } from "./holders.ts";
 import { Picker, type PieceRange } from "./picker.ts";
-import { shareOf, startOf } from "./shares.ts";
+import { shareOf, startOf, turnsOf } from "./shares.ts";
 import type { PieceJob } from "./types.ts";
 
 /** The most memory for requests that are not complete, of all holders together. Bytes. */
@@ -158,8 +158,9 @@ export class Requests {
     const divided = others.join(" ");
     if (divided === this.#divided) return;
     this.#divided = divided;
-    this.#share = shareOf(self ?? String(random()), others, cut.count, groupOf(this.#job));
-    this.#picker.prefer(this.#share);
+    const turns = turnsOf(self ?? String(random()), others, cut.count, groupOf(this.#job));
+    this.#picker.prefer(turns);
+    this.#share = shareOf(turns);
   }
 
   /** With the largest pieces, only a few holders at a time are asked. */

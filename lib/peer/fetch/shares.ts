@@ -4,6 +4,8 @@
 // the peer with the highest one (rendezvous hashing, Thaler and Ravishankar 1998) that has not its full number of groups yet. Without
 // that limit some peers have three times the share of others, and the last pieces wait for them. Two peers that know the same others
 // agree. Where they do not, a piece is sent twice: nothing is lost.
+//
+// The numbers also say who takes the pieces of a peer that is slow or gone: the second highest first.
 
 import { PieceSet } from "../content/pieces.ts";
 
@@ -24,25 +26,40 @@ function scoreOf(seed: number, group: number): number {
 /** The most peers that are looked at. */
 const MOST_PEERS = 64;
 
-/** The pieces of `self`, among it and the `others`. `group` is the number of pieces that stay together. */
-export function shareOf(self: string, others: string[], total: number, group: number): PieceSet {
-  const peers = [self, ...others.slice(0, MOST_PEERS)].map((key) => ({ seed: seedOf(key), groups: 0 }));
-  const [own] = peers;
+/** All later turns are like this one: with a turn for every peer, hardly two pieces in a row could be asked for in one request. */
+const LAST_TURN = 3;
+
+/**
+ * For each piece the turn of `self` to ask a holder of the whole file for it: 0 if it is in its own share; else 1 and the number of peers
+ * beside the piece's own that come before it, at most LAST_TURN. Two peers whose shares are done go on with different pieces. `group` is
+ * the number of pieces that stay together.
+ */
+export function turnsOf(self: string, others: string[], total: number, group: number): Uint8Array {
+  const own = { seed: seedOf(self), groups: 0, score: 0 };
+  const peers = [own, ...others.slice(0, MOST_PEERS).map((key) => ({ seed: seedOf(key), groups: 0, score: 0 }))];
   const most = Math.ceil(Math.ceil(total / group) / peers.length);
-  const share = new PieceSet(total);
+  const turns = new Uint8Array(total);
   for (let first = 0; first < total; first += group) {
     let owner = own;
     let highest = -1;
     for (const peer of peers) {
-      const score = peer.groups < most ? scoreOf(peer.seed, first) : -1;
-      if (score <= highest) continue;
-      highest = score;
+      peer.score = scoreOf(peer.seed, first);
+      if (peer.groups >= most || peer.score <= highest) continue;
+      highest = peer.score;
       owner = peer;
     }
-    if (owner !== undefined) owner.groups += 1;
-    if (owner !== own) continue;
-    for (let piece = first; piece < Math.min(total, first + group); piece++) share.add(piece);
+    owner.groups += 1;
+    if (owner === own) continue;
+    const before = peers.filter((peer) => peer !== owner && peer.score > own.score).length;
+    turns.fill(Math.min(LAST_TURN, 1 + before), first, first + group);
   }
+  return turns;
+}
+
+/** The pieces whose turn is 0. */
+export function shareOf(turns: Uint8Array): PieceSet {
+  const share = new PieceSet(turns.length);
+  for (const [piece, turn] of turns.entries()) if (turn === 0) share.add(piece);
   return share;
 }
 

@@ -239,26 +239,31 @@ describe("Picker: places", () => {
 describe("Picker: divided among peers", () => {
   const total = 8;
   const all = PieceSet.whole(total);
-  const own = setOf(total, [1, 4, 5]);
+  // Its own pieces are 1, 4 and 5; then come 7 and 3.
+  const turns = Uint8Array.of(3, 0, 3, 2, 0, 0, 3, 1);
 
-  test.each([0, 0.5, 0.999_999])("a holder of the whole file is asked for one's own pieces first (random %d)", (random) => {
-    const picker = new Picker(new PieceSet(total), always(random));
-    picker.count([all]);
-    picker.prefer(own);
-    const order: number[] = [];
-    for (let run = picker.pick(all, total, upTo(1)); run !== undefined; run = picker.pick(all, total, upTo(1))) {
-      picker.claim(run);
-      order.push(...numbersOf(run));
-    }
-    expect(order.slice(0, 3).sort()).toEqual([1, 4, 5]);
-    expect(order.slice(3).sort()).toEqual([0, 2, 3, 6, 7]);
-  });
+  test.each([0, 0.5, 0.999_999])(
+    "a holder of the whole file is asked for pieces in the order of one's turns (random %d)",
+    (random) => {
+      const picker = new Picker(new PieceSet(total), always(random));
+      picker.count([all]);
+      picker.prefer(turns);
+      const order: number[] = [];
+      for (let run = picker.pick(all, total, upTo(1)); run !== undefined; run = picker.pick(all, total, upTo(1))) {
+        picker.claim(run);
+        order.push(...numbersOf(run));
+      }
+      expect(order.slice(0, 3).sort()).toEqual([1, 4, 5]);
+      expect(order.slice(3, 5)).toEqual([7, 3]);
+      expect(order.slice(5).sort()).toEqual([0, 2, 6]);
+    },
+  );
 
   test("rarity comes before that, and a holder of a part is asked for anything", () => {
     const picker = new Picker(new PieceSet(total), always(0));
     const part = setOf(total, [0, 1, 4, 5]);
     picker.count([all, part]);
-    picker.prefer(own);
+    picker.prefer(turns);
     expect([2, 3, 6, 7]).toContain(picker.pick(all, total, upTo(1))?.first ?? -1);
     expect(picker.pick(part, 0, upTo(1))).toEqual({ first: 0, count: 1 });
   });
@@ -266,7 +271,7 @@ describe("Picker: divided among peers", () => {
   test("a range ends where another peer's pieces begin", () => {
     const picker = new Picker(new PieceSet(total), always(0));
     picker.count([all]);
-    picker.prefer(own);
+    picker.prefer(turns);
     expect(picker.pick(all, 4, upTo(8))).toEqual({ first: 4, count: 2 });
   });
 });

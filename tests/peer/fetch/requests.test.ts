@@ -2,7 +2,7 @@
 
 import { afterEach, describe, expect, test } from "bun:test";
 import { PieceSet } from "../../../lib/peer/content/pieces.ts";
-import { distanceOf, shareOf } from "../../../lib/peer/fetch/shares.ts";
+import { distanceOf, shareOf, turnsOf } from "../../../lib/peer/fetch/shares.ts";
 import { HERE, REFUSED } from "../../helpers/channel.ts";
 import {
   A,
@@ -415,7 +415,7 @@ describe("Requests: holders that are still fetching", () => {
     const whole = field.add(A);
     whole.pace = 400_000;
     const others = parts.map((address) => `${address}:5000`);
-    const share = shareOf(self, others, 192, 1);
+    const share = shareOf(turnsOf(self, others, 192, 1));
     const foreign = () => whole.asked.filter((piece) => !share.has(piece));
     const fetching = field.fetch([...parts.map((address) => `~${address}`), A]);
     // At first the speed of nobody is known.

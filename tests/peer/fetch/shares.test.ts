@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import type { PieceSet } from "../../../lib/peer/content/pieces.ts";
-import { distanceOf, shareOf, startOf } from "../../../lib/peer/fetch/shares.ts";
+import { distanceOf, shareOf, startOf, turnsOf } from "../../../lib/peer/fetch/shares.ts";
 
 const PEERS = Array.from({ length: 10 }, (_, i) => `10.0.0.${i + 1}:1235`);
 const TOTAL = 1_000;
@@ -11,7 +11,11 @@ const [FIRST = "", ...OTHERS] = PEERS;
 
 /** The share of every peer, each of which knows all others, in an order of its own. */
 function sharesOfAll(peers: string[]): PieceSet[] {
-  return peers.map((self, i) => shareOf(self, [...peers.slice(i + 1), ...peers.slice(0, i)], TOTAL, 1));
+  return turnsOfAll(peers).map(shareOf);
+}
+
+function turnsOfAll(peers: string[]): Uint8Array[] {
+  return peers.map((self, i) => turnsOf(self, [...peers.slice(i + 1), ...peers.slice(0, i)], TOTAL, 1));
 }
 
 describe("shareOf", () => {
@@ -31,20 +35,34 @@ describe("shareOf", () => {
   });
 
   test("the pieces of a group stay together, the last group may be short; alone, everything is one's own", () => {
-    const share = shareOf(FIRST, OTHERS.slice(0, 1), 10, 4);
+    const share = shareOf(turnsOf(FIRST, OTHERS.slice(0, 1), 10, 4));
     for (const group of [
       [0, 1, 2, 3],
       [4, 5, 6, 7],
       [8, 9],
     ])
       expect(new Set(group.map((piece) => share.has(piece))).size).toBe(1);
-    expect(shareOf("a", [], 10, 4).complete).toBe(true);
-    expect(shareOf("a", ["b"], 0, 4).total).toBe(0);
+    expect(shareOf(turnsOf("a", [], 10, 4)).complete).toBe(true);
+    expect(shareOf(turnsOf("a", ["b"], 0, 4)).total).toBe(0);
   });
 
   test("a crowd of invented peers is not looked at without end: it cannot take everything", () => {
     const crowd = Array.from({ length: 4_000 }, (_, i) => `10.1.0.1:${i}`);
-    expect(shareOf("a", crowd, TOTAL, 1).count).toBeGreaterThan(0);
+    expect(shareOf(turnsOf("a", crowd, TOTAL, 1)).count).toBeGreaterThan(0);
+  });
+});
+
+describe("turnsOf", () => {
+  test("of each piece three other peers have a turn of their own: the pieces of one that is gone are divided, too", () => {
+    const all = turnsOfAll(PEERS);
+    for (let piece = 0; piece < TOTAL; piece++) {
+      const turns = all.map((of) => of[piece] ?? -1).sort((a, b) => a - b);
+      expect(turns).toEqual(PEERS.map((_, i) => Math.min(i, 3)));
+    }
+    const ofFirst = shareOf(all[0] ?? new Uint8Array(0));
+    const heirs = all.slice(1).map((of) => of.filter((turn, piece) => turn === 1 && ofFirst.has(piece)).length);
+    expect(heirs.reduce((sum, count) => sum + count, 0)).toBe(ofFirst.count);
+    for (const count of heirs) expect(count).toBeLessThan(ofFirst.count / 2);
   });
 });
 
