@@ -57,7 +57,7 @@ describe("the linter refuses", () => {
     ["lib/peer/connect/connect.ts", 'import "../../net/dial.ts";', ENGINE],
     ["lib/peer/share/hand-out.ts", 'import "../disk/share.ts";', ENGINE],
     ["lib/tracker/work/turns.ts", "setTimeout(() => {}, 1);", ENGINE],
-    ["lib/peer/screen/guide.ts", 'import "@clack/prompts";', PROMPTS],
+    ["lib/peer/screen/prompts/guide.ts", 'import "@clack/prompts";', PROMPTS],
   ])("in %s: %s", async (path, line, message) => {
     expect(await lint(path, line)).toContain(message);
   });

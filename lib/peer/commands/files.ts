@@ -6,8 +6,8 @@ import { DEFAULT_MAX_FILES } from "../../protocol/numbers.ts";
 import { formatSize, plural, printable } from "../../text.ts";
 import type { CommandLine } from "../arguments.ts";
 import { checkDefaultFolder } from "../disk/default-folder.ts";
+import { SharedFolder } from "../disk/folders/shared-folder.ts";
 import { type ChosenFiles, chooseFiles, isFolder, type LeftOut, type SharedFile } from "../disk/share.ts";
-import { SharedFolder } from "../disk/shared-folder.ts";
 import { leftInFolder } from "../screen/event-words.ts";
 import { describeLeft, describeNames } from "../screen/view.ts";
 

@@ -19,7 +19,7 @@ import { typed } from "../locate/locate.ts";
 import { findPeer } from "../people/find-peer.ts";
 import { holderWithAddress } from "../people/holder-name.ts";
 import { describeFailed, describeNumbered, describeRenamed } from "../screen/folder-words.ts";
-import { chooseContent } from "../screen/questions.ts";
+import { chooseContent } from "../screen/prompts/questions.ts";
 import { progressReporter, type Screen } from "../screen/screen.ts";
 import { hasTerminal, promptsOn } from "../screen/terminal.ts";
 import {

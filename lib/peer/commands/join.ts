@@ -6,8 +6,8 @@ import { userFolder } from "../../files.ts";
 import { formatEndpoint } from "../../protocol/address.ts";
 import { plural } from "../../text.ts";
 import type { CommandLine } from "../arguments.ts";
+import type { SharedFolder } from "../disk/folders/shared-folder.ts";
 import type { SharedFile } from "../disk/share.ts";
-import type { SharedFolder } from "../disk/shared-folder.ts";
 import type { PeerEvent } from "../events.ts";
 import {
   describePlace,
@@ -22,7 +22,7 @@ import { Trust, UntrustedTracker } from "../locate/trust.ts";
 import { IS_ROOM } from "../online/room.ts";
 import type { TrackerPlace } from "../online/session-types.ts";
 import { defaultPeerName } from "../options.ts";
-import { agreeToShare, chooseTracker } from "../screen/questions.ts";
+import { agreeToShare, chooseTracker } from "../screen/prompts/questions.ts";
 import type { Screen } from "../screen/screen.ts";
 import { hasTerminal, promptsOn } from "../screen/terminal.ts";
 import { Rooms } from "./rooms.ts";

@@ -7,8 +7,8 @@ import { foldBareName } from "../../protocol/peer-name.ts";
 import { printable } from "../../text.ts";
 import type { CommandLine } from "../arguments.ts";
 import { orCancelled } from "../cancel.ts";
+import { SharedFolder } from "../disk/folders/shared-folder.ts";
 import { chooseFiles, isFolder, type SharedFile } from "../disk/share.ts";
-import { SharedFolder } from "../disk/shared-folder.ts";
 import { oldTracker } from "../online/offers.ts";
 import { peerLabel } from "../people/holder-name.ts";
 import {

@@ -5,12 +5,12 @@ import type { Endpoint } from "../../protocol/address.ts";
 import type { FolderEntry } from "../../protocol/folder.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import type { Enter } from "../connect/dial-tracker.ts";
+import type { SharedFolder } from "../disk/folders/shared-folder.ts";
 import type { SharedFile } from "../disk/share.ts";
-import type { SharedFolder } from "../disk/shared-folder.ts";
 import type { PeerEvent } from "../events.ts";
 import type { RecordHolder } from "../online/own-address.ts";
 import type { Introduced, TrackerPlace } from "../online/session-types.ts";
-import type { GuidedPeer } from "../screen/guided-peer.ts";
+import type { GuidedPeer } from "../screen/prompts/guided-peer.ts";
 import type { Served } from "../serve/serve.ts";
 
 /** The private room that a peer is in. */

@@ -7,7 +7,7 @@ import { type Listener, type ListenOptions, listen, listenNear } from "../../net
 import type { Address } from "../../protocol/address.ts";
 import type { PeerOptions } from "../commands/types.ts";
 import { sha256 } from "../content/hash.ts";
-import { FolderLayout } from "../disk/folder-layout.ts";
+import { FolderLayout } from "../disk/folders/folder-layout.ts";
 import type { PeerEvent } from "../events.ts";
 import { DEFAULT_PORT } from "../options.ts";
 import { RateLimit } from "../rate-limit.ts";

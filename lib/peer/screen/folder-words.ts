@@ -1,7 +1,7 @@
 // Sentences about the files in a fetched folder.
 
 import { plural, printable } from "../../text.ts";
-import type { Renamed } from "../disk/folder-layout.ts";
+import type { Renamed } from "../disk/folders/folder-layout.ts";
 import { whyRenamed } from "../disk/local-name.ts";
 import type { Downloaded } from "../download/download.ts";
 

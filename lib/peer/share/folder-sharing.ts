@@ -9,9 +9,9 @@ import { FOLDER_TYPE } from "../../protocol/folder.ts";
 import type { FileName, FileRecord } from "../../protocol/record.ts";
 import { formatDate } from "../../text.ts";
 import type { HashPool } from "../content/hash.ts";
-import type { FolderCache } from "../disk/folder-cache.ts";
+import type { FolderCache } from "../disk/folders/folder-cache.ts";
+import type { SharedFolder } from "../disk/folders/shared-folder.ts";
 import { realOf } from "../disk/identity.ts";
-import type { SharedFolder } from "../disk/shared-folder.ts";
 import type { PeerEvent } from "../events.ts";
 import type { FileAsked, Known, KnownFolder, Opened } from "../serve/types.ts";
 

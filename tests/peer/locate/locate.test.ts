@@ -31,7 +31,7 @@ import {
 } from "../../../lib/peer/locate/locate.ts";
 import type { Found } from "../../../lib/peer/locate/look.ts";
 import { Prompts } from "../../../lib/peer/screen/ask.ts";
-import { chooseTracker } from "../../../lib/peer/screen/questions.ts";
+import { chooseTracker } from "../../../lib/peer/screen/prompts/questions.ts";
 import { Lan } from "../../helpers/lan.ts";
 
 setDefaultTimeout(20_000);

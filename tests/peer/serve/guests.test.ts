@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { unzipSync } from "fflate";
 import type { Channel } from "../../../lib/net/channel.ts";
 import type { Body, Exchange } from "../../../lib/net/exchange.ts";
-import { FolderLayout } from "../../../lib/peer/disk/folder-layout.ts";
+import { FolderLayout } from "../../../lib/peer/disk/folders/folder-layout.ts";
 import type { ServeOptions } from "../../../lib/peer/serve/serve.ts";
 import { EMPTY_ROOT } from "../../../lib/protocol/folder.ts";
 import { Side, settle } from "../../helpers/channel.ts";

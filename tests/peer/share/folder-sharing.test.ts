@@ -5,8 +5,8 @@ import { mkdirSync, mkdtempSync, realpathSync, renameSync, rmSync, writeFileSync
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { HashPool } from "../../../lib/peer/content/hash.ts";
-import { FolderCache } from "../../../lib/peer/disk/folder-cache.ts";
-import { type FetchedFolder, SharedFolder } from "../../../lib/peer/disk/shared-folder.ts";
+import { FolderCache } from "../../../lib/peer/disk/folders/folder-cache.ts";
+import { type FetchedFolder, SharedFolder } from "../../../lib/peer/disk/folders/shared-folder.ts";
 import type { PeerEvent } from "../../../lib/peer/events.ts";
 import { FolderSharing } from "../../../lib/peer/share/folder-sharing.ts";
 import { addressOf, HandClock } from "../../helpers/channel.ts";
