@@ -2,7 +2,7 @@
 
 import { formatSize, printable, printableName } from "./text.ts";
 
-/** A record of the content, as it is here that its holder has it. */
+/** The part of a record that says how much of a content its holder has. */
 export interface Holding {
   name: string;
   size: number;
@@ -20,7 +20,7 @@ export type Having<Person> = { person: Person } & (
   | { state: "none" }
 );
 
-/** A content, and all people with what they have of it: first those who have all, last those who have none. */
+/** A content, and how much of it each person has. People with all of it come first, people with nothing of it last. */
 export interface WhoHas<Person> {
   name: string;
   size: number;

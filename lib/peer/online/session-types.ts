@@ -78,7 +78,7 @@ interface Proofs {
   approve?(tracker: Introduced): void;
 }
 
-/** What the tracker tells this peer without a request. */
+/** The handlers of the messages that the tracker sends without a request. */
 interface PushHandlers {
   /** The operator of the tracker has disconnected these peers. */
   revoked?(ids: string[]): void;
