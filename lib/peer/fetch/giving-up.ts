@@ -48,7 +48,7 @@ export class GivingUp {
   #cameAt = 0;
   /** Since when the fetch waits for the network or for a silent holder. */
   #waitsSince: number | undefined;
-  /** What was said last of a holder that does not have the file any more. */
+  /** The last report of a holder that does not have the file any more: its endpoint, and whether one reads the file again. */
   #saidGone = "";
   #looks = 0;
   #lookAt: number;

@@ -28,7 +28,7 @@ const EXCHANGE_MS = 2_000;
 const USELESS_MS = 5_000;
 /** The fetch asks a holder with an unfinished file which pieces it has each time this time has passed. Milliseconds. */
 const HAVE_MS = 400;
-/** The fetch asks this more rarely while that holder has several requests to answer: each time this time has passed. Milliseconds. */
+/** In place of HAVE_MS, while the holder has several requests to answer: there is no hurry. Milliseconds. */
 const HAVE_BUSY_MS = 1_600;
 /** The most holders at once that are asked for the hashes of the pieces. */
 const MOST_TREES = 2;

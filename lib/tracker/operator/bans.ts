@@ -93,7 +93,7 @@ export class Bans {
     return { ban: plain(ban), fault };
   }
 
-  /** Ends a ban and a kick: `was` says what there was. `fault`: why the file still has the ban. */
+  /** Ends the ban and the kick of a network. `was`: the one that was there; of both, the ban. `fault`: why the file still has the ban. */
   remove(network: Network): { was: "banned" | "kicked" | undefined; fault: string | undefined } {
     const isKicked = (this.#kicked.take(network) ?? 0) > this.#now();
     const known = this.list.some(({ address }) => address === network.text);
