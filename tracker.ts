@@ -84,7 +84,7 @@ const ROOM_NAME = "Private room";
 
 /** When the tracker stops, its peers have this time to read the notice. Milliseconds. */
 const FAREWELL_MS = 2_000;
-/** The group of trackers that share an index, and were given no group. */
+/** The group of a tracker that was given a Redis, but no group. */
 const ONE_GROUP = "default";
 
 export interface Tracker {
@@ -319,8 +319,8 @@ async function serve(
   json: boolean,
   quiet: boolean,
 ): Promise<number> {
-  // Whoever reads that it listens may end it at once. A closed terminal window sends SIGHUP more than once: the second one must not end
-  // the program before its goodbye.
+  // These come before the line that says that the tracker listens: a program that reads it may end the tracker at once. A closed terminal
+  // window sends SIGHUP more than once, and the second one must not end the program before its goodbye.
   const told = Promise.withResolvers<void>();
   for (const signal of endingSignals()) process.on(signal, () => told.resolve());
   const log = new TrackerLog(colours, writesToJournal());

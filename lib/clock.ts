@@ -27,7 +27,10 @@ export const quietClock: Clock = {
   after: (ms, act) => startTimer(ms, act, (timer) => timer.unref()),
 };
 
-/** If a timer is later than this, or two calls of `RunningTime.now` are further apart, the program was stopped or the machine slept. Milliseconds. */
+/**
+ * A timer that is late by more than this tells that the program was stopped, or that the machine slept. So does such a gap between two calls
+ * of `RunningTime.now`. Milliseconds.
+ */
 const STOPPED_MS = 2_000;
 /** The longest further wait of a timer that is late because the program was stopped. Milliseconds. */
 const AFTER_STOP_MS = 2_000;

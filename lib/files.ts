@@ -1,4 +1,4 @@
-// Reads and writes the small files that this user's programs keep.
+// Reads and writes the small files that a program keeps for its user. `userFolder` says where they are.
 
 import { randomBytes } from "node:crypto";
 import {
@@ -55,7 +55,7 @@ export function replaceOwnFile(path: string, content: string | Uint8Array): void
     try {
       unlinkSync(aside);
     } catch {
-      // It was not made.
+      // It was never made.
     }
     throw error;
   }

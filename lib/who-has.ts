@@ -2,25 +2,25 @@
 
 import { formatSize, printable, printableName } from "./text.ts";
 
-/** A record of the content, as it is here that its holder has it. */
+/** The part of a record that says how much of a content its holder has. */
 export interface Holding {
   name: string;
   size: number;
   root?: string | undefined;
   /** Its holder is still fetching it. */
   part?: boolean | undefined;
-  /** How much of it is there, as far as the holder has said it. Per cent. */
+  /** How much of it the holder has, if the holder says that. Per cent. */
   have?: number | undefined;
 }
 
-/** What one person has of a content. `percent`: only of one who is fetching, where it is known. */
+/** How much of a content one person has. `percent`: only while that person fetches it, where the number is known. */
 export type Having<Person> = { person: Person } & (
   | { state: "all" }
   | { state: "part"; percent?: number | undefined }
   | { state: "none" }
 );
 
-/** A content, and all people with what they have of it: first those who have all, last those who have none. */
+/** A content, and how much of it each person has. People with all of it come first, people with nothing of it last. */
 export interface WhoHas<Person> {
   name: string;
   size: number;
@@ -76,7 +76,7 @@ function describeWhoHas<Person>({ name, size, people }: WhoHas<Person>): string 
   return `"${printableName(name)}" (${formatSize(size)}): ${parts.join(", ")}`;
 }
 
-/** What a person has, in words of one width: `has all   Anna`, `fetching  Ben (61 %)`, `not yet   Chloe`. `label` is printable. */
+/** How much a person has, in words of one width: `has all   Anna`, `fetching  Ben (61 %)`, `not yet   Chloe`. `label` is printable. */
 function describeHaving(having: Having<unknown>, label: string): string {
   if (having.state === "all") return `has all   ${label}`;
   if (having.state === "none") return `not yet   ${label}`;

@@ -33,7 +33,7 @@ export interface ChannelLimits {
   backlog?: number | undefined;
 }
 
-/** The facts of an encrypted connection. Nobody believes certificates here: what a fingerprint proves, its reader has to know. */
+/** The facts of an encrypted connection. A fingerprint proves something only to a program that compares it with one that it trusts. */
 export interface Secured {
   /** SHA-256 of the certificate whose key the other side has, in 64 hex digits. */
   readonly fingerprint: string;

@@ -3,7 +3,7 @@
 import type { Channel } from "./channel.ts";
 
 export interface Exchange {
-  /** Both are answered alike: the body of an answer to HEAD is not sent. */
+  /** The caller answers both alike. http.ts does not send the body of an answer to HEAD. */
   readonly method: "GET" | "HEAD";
   /** Path and query, as they came. */
   readonly target: string;

@@ -1,8 +1,8 @@
 // Serves HTTP/1.1 on channels that somebody else has accepted, so that browsers and FT programs come to one port. node:http reads the
 // requests and writes the answers. This file joins it to a channel, gives it one request at a time, and closes slow connections.
 //
-// The simple code would hand all bytes to node:http. It reads every request of a chunk at once, whatever becomes of the connection: one
-// client with requests one behind the other kept a tracker from all others for four seconds.
+// The simple code would hand all bytes to node:http. But node:http reads every request of a chunk at once, whatever becomes of the
+// connection: one client with requests one behind the other kept a tracker from all others for four seconds.
 
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { Duplex } from "node:stream";
@@ -36,8 +36,8 @@ export function isHttp(bytes: Uint8Array): boolean | undefined {
 }
 
 /**
- * Looks at the first bytes of a new connection, and hands it to `http` or to `other`, which gets those bytes again. Before, the connection
- * has `deadline` milliseconds to send them.
+ * Looks at the first bytes of a new connection, and hands it to `http` or to `other`, which gets those bytes again. The connection has
+ * `deadline` milliseconds to send them.
  */
 function sortByFirstWord(
   channel: Channel,
@@ -63,7 +63,7 @@ function sortByFirstWord(
   });
 }
 
-/** A function that takes over new connections: those of browsers are answered, all others go to `other`. */
+/** Gives a function that takes over new connections. `answer` gets the requests of browsers, `other` every other connection. */
 export function acceptBoth(
   answer: (exchange: Exchange) => void,
   other: (channel: Channel) => void,
@@ -92,11 +92,11 @@ class HttpServer {
       stream.channel.limit({ deadline: undefined });
       response.on("error", () => undefined);
       response.once("close", () => stream.answered());
-      const why = whyRefused(request);
-      if (why !== undefined || hasBody(request)) stream.isLast = true;
+      const refusal = refusalStatus(request);
+      if (refusal !== undefined || hasBody(request)) stream.isLast = true;
       if (stream.isLast) response.setHeader("connection", "close");
-      if (why === undefined) answer(exchangeOf(request, response, stream.channel));
-      else response.writeHead(why, { "content-length": "0" }).end();
+      if (refusal === undefined) answer(exchangeOf(request, response, stream.channel));
+      else response.writeHead(refusal, { "content-length": "0" }).end();
     };
     this.#server = createServer({ maxHeaderSize: HEADERS_LIMIT, keepAliveTimeout: NEXT_MS }, hear);
     // By itself node:http would answer a request with another Expect, and nobody here would know that it is answered.
@@ -119,8 +119,8 @@ class HttpServer {
 
 const BAD_REQUEST = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 
-/** The status of a request that is not answered otherwise. Two Host headers could mean two sites (RFC 9112, section 3.2). */
-function whyRefused({ method, rawHeaders }: IncomingMessage): number | undefined {
+/** The status that refuses a request; undefined for a request to answer. Two Host headers could mean two sites (RFC 9112, section 3.2). */
+function refusalStatus({ method, rawHeaders }: IncomingMessage): number | undefined {
   if (method !== "GET" && method !== "HEAD") return 405;
   const hosts = rawHeaders.filter((name, at) => at % 2 === 0 && name.toLowerCase() === "host");
   return hosts.length > 1 ? 400 : undefined;
@@ -209,24 +209,27 @@ class ChannelStream extends Duplex {
     });
   }
 
-  /** The answer to a request is sent, as far as node:http is concerned. */
+  /** node:http is done with the answer to a request. */
   answered(): void {
     this.#isAsked = false;
     if (this.isLast) this.#held = new Uint8Array();
-    this.#rested();
+    this.#goOnIfSent();
   }
 
-  /** All answers are sent: the next request may come. */
-  #rested(): void {
+  /** Lets the next request come as soon as all answers are sent. */
+  #goOnIfSent(): void {
     if (this.#isAsked || this.#rest !== undefined) return;
     this.channel.limit({ deadline: NEXT_MS });
     this.#giveNext();
   }
 
-  /** Gives the next request, or the end. node:http drops the answer to a request whose sender has ended, so that comes behind all answers. */
+  /**
+   * Gives the next request, or the end. node:http drops the answer to a request whose sender has ended, so the end comes behind all
+   * answers.
+   */
   #giveNext(): void {
     if (!this.#isAsked && this.#rest === undefined) this.#give();
-    this.#hold();
+    this.#pauseOrResume();
   }
 
   #give(): void {
@@ -252,13 +255,13 @@ class ChannelStream extends Duplex {
   }
 
   /** Receives no more while there is enough for the next request. Until then it receives, to notice when the other side goes away. */
-  #hold(): void {
+  #pauseOrResume(): void {
     if (this.#isAsked && this.#held.length > HEADERS_LIMIT) this.channel.pause();
     else this.channel.resume();
   }
 
   override _read(): void {
-    // Requests come when their time has come.
+    // `#give` pushes each request when the answers before it are sent.
   }
 
   override _write(bytes: Uint8Array, _: string, done: () => void): void {
@@ -285,6 +288,6 @@ class ChannelStream extends Duplex {
     this.#rest = undefined;
     this.channel.limit({ deadline: undefined });
     rest.done();
-    this.#rested();
+    this.#goOnIfSent();
   }
 }

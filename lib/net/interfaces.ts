@@ -1,4 +1,4 @@
-// Lists this machine's network addresses, watches their changes, and adds the zones that they need.
+// Lists this machine's network addresses and watches their changes. Adds the zone that a link-local address needs: `fe80::1%eth0`.
 
 import { networkInterfaces } from "node:os";
 import { quietClock } from "../clock.ts";
@@ -101,7 +101,7 @@ export function zoneFor({ name, addresses }: Interface, platform: string = proce
 /** When the regular look is late by more than this, the machine slept, or somebody set its clock. Milliseconds. */
 const JUMP_MS = 5_000;
 
-/** Calls `changed` when this machine gets or loses an address, and when it woke up. Gives a function that stops this. */
+/** Calls `changed` when this machine gets or loses an address, and when it has slept. Gives a function that stops this. */
 export function watchInterfaces(
   changed: (now: Interface[]) => void,
   { everyMs = 2_000, clock = quietClock, networks = interfaces } = {},

@@ -211,7 +211,7 @@ export function listenError(
   return new FtError("bad-host", `${cannot}: this machine has no such address. Check --host.`);
 }
 
-/** Windows forbids ports that it has reserved, for example for Hyper-V or WSL, whatever their number. The reserved ports change at each start. */
+/** Why a system forbids a port, and what to do. Windows reserves ports of any number, for example for Hyper-V, and others at each start. */
 function whyForbidden(port: number, platform: string): string {
   if (platform === "win32") {
     const list = '"netsh int ipv4 show excludedportrange tcp" lists the ports that Windows keeps.';

@@ -27,27 +27,28 @@ const CLOSE_EVERY_MS = 10;
 export class Refusals {
   readonly #clock: Clock;
   readonly #toldAtOnce: number;
-  readonly #tellings: Allowance;
+  readonly #tellRate: Allowance;
   readonly #lingering = new Set<Socket<TcpChannel>>();
-  #telling = 0;
-  #waits = false;
+  /** The connections that get the reason now. */
+  #beingTold = 0;
+  #isTimerSet = false;
 
   /** `descriptors`: the most file descriptors that this process may open. */
   constructor(descriptors: number, clock: Clock) {
     this.#clock = clock;
     this.#toldAtOnce = Math.min(TOLD_AT_ONCE, descriptors / 8);
-    this.#tellings = new Allowance(TOLD_PER_S, TOLD_AT_ONCE, clock);
+    this.#tellRate = new Allowance(TOLD_PER_S, TOLD_AT_ONCE, clock);
   }
 
-  /** How many connections wait for their close without having been told why. */
+  /** How many connections wait for their close, and get no reason. */
   get lingering(): number {
     return this.#lingering.size;
   }
 
-  /** `words`: the reason for the client, or "". `room`: the number of further descriptors that may be open. */
-  refuse(socket: Socket<TcpChannel>, words: string, room: number): void {
-    if (words !== "" && this.#telling < this.#toldAtOnce && this.#tellings.take()) this.#tell(socket, words);
-    else if (this.lingering < Math.min(LINGERING_MOST, Math.max(LINGERING_LEAST, room))) this.#linger(socket);
+  /** `words`: the reason for the client, or "". `free`: the number of further descriptors that may be open. */
+  refuse(socket: Socket<TcpChannel>, words: string, free: number): void {
+    if (words !== "" && this.#beingTold < this.#toldAtOnce && this.#tellRate.take()) this.#tell(socket, words);
+    else if (this.lingering < Math.min(LINGERING_MOST, Math.max(LINGERING_LEAST, free))) this.#linger(socket);
     else socket.terminate();
   }
 
@@ -57,9 +58,9 @@ export class Refusals {
   }
 
   #tell(socket: Socket<TcpChannel>, words: string): void {
-    this.#telling += 1;
+    this.#beingTold += 1;
     const channel = new TcpChannel(socket, this.#clock, () => {
-      this.#telling -= 1;
+      this.#beingTold -= 1;
     });
     channel.limit({ deadline: TOLD_WITHIN_MS });
     channel.send(words);
@@ -68,8 +69,8 @@ export class Refusals {
 
   #linger(socket: Socket<TcpChannel>): void {
     this.#lingering.add(socket);
-    if (this.#waits) return;
-    this.#waits = true;
+    if (this.#isTimerSet) return;
+    this.#isTimerSet = true;
     this.#clock.after(CLOSE_EVERY_MS, () => this.#closeSome());
   }
 
@@ -81,7 +82,7 @@ export class Refusals {
       this.#lingering.delete(socket);
       socket.terminate();
     }
-    this.#waits = this.lingering > 0;
-    if (this.#waits) this.#clock.after(CLOSE_EVERY_MS, () => this.#closeSome());
+    this.#isTimerSet = this.lingering > 0;
+    if (this.#isTimerSet) this.#clock.after(CLOSE_EVERY_MS, () => this.#closeSome());
   }
 }

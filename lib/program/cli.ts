@@ -47,7 +47,7 @@ export function err(line: string): void {
   process.stderr.write(`${line}\n`);
 }
 
-/** What the program does when standard output cannot be written: it may leave that to the caller of `writeOut`. */
+/** Whether the program goes on when standard output cannot be written. `as the writer says`: the caller of `writeOut` decides. */
 let goesOn: "always" | "with a full disk" | "never" | "as the writer says" = "never";
 
 /** Bytes to standard output. Resolves when the system has taken them. Throws a sentence when it cannot. */

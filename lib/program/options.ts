@@ -124,7 +124,10 @@ export function refuse(option: string, needs: string, text: string): never {
 
 // ---------------------------------------------------------------- reading
 
-/** Splits a command line into options and words. `typedAs` has each option as it was typed, such as `-o`. Throws a `UsageError` about an option that the table does not have. */
+/**
+ * Splits a command line into options and words. `typedAs` has each option as it was typed, such as `-o`. Throws a `UsageError` about an
+ * option that the table does not have.
+ */
 export function splitArguments(
   argv: string[],
   { program, options }: ProgramTable,

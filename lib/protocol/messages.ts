@@ -271,7 +271,11 @@ export interface Page {
   limit: number;
 }
 
-/** The words and filters of FIND. All of them must fit. The tracker's words.ts compares words with names. */
+/**
+ * The words and filters of FIND. All of them must fit. write.ts sends them, read.ts reads them. In lib/tracker/, words.ts compares names
+ * with words, fit.ts compares records with filters, and find-columns.ts has the values that filters read. A person types a filter as an
+ * option of ft-peer: lib/peer/options.ts and lib/peer/arguments.ts.
+ */
 export interface Wish extends Page {
   words: string[];
   /** Extensions without the dot before them, such as `pdf` or `tar.gz`. The name must end in one of them. */
@@ -289,7 +293,7 @@ export interface Wish extends Page {
   group: boolean;
 }
 
-/** What a peer watches for: the words and filters of FIND, or an exact name. */
+/** The files that a peer watches for: the words and filters of FIND, or an exact name. */
 export interface Watch extends Omit<Wish, keyof Page> {
   /** The peer's own token for it. */
   watch: string;
@@ -374,7 +378,7 @@ export type ToTracker =
   | ({ verb: "UNFIT" } & Unfit)
   | { verb: "DROP"; name: FileName }
   | { verb: "SEARCH"; name: FileName }
-  /** `offers`: what is offered to this peer. */
+  /** `offers`: the records that others offer to this peer. */
   | ({ verb: "LIST"; id?: string | undefined; root?: string | undefined; offers?: boolean | undefined } & Page)
   | ({ verb: "FIND" } & Wish)
   | ({ verb: "WHO" } & Page)

@@ -1,4 +1,5 @@
-// Signs and reads passes, by which a tracker states that it has accepted a peer, and the tickets of guests. Ed25519 (RFC 8032) by the runtime's own cryptography.
+// Signs and reads passes and the tickets of guests. By a pass, a tracker states that it has accepted a peer. The signatures are Ed25519
+// (RFC 8032), by the runtime's own cryptography.
 
 import { createPublicKey, generateKeyPairSync, type KeyObject, sign, verify } from "node:crypto";
 import { type Address, type Endpoint, formatEndpoint, parseAddress, parseWhole } from "./address.ts";

@@ -1,5 +1,5 @@
-// Keeps the tracker's table of online peers and their records by file name. Their contents are in find-index.ts, and what is not for
-// everybody in circles.ts. Knows no sockets and no clock.
+// Keeps the tracker's table: the peers online, each with its records. A search by exact name reads this table. find-index.ts has the
+// records by content, circles.ts has those that only some peers are shown. Knows no sockets and no clock.
 
 import { type Address, type Endpoint, isIPv6, isLoopback } from "../protocol/address.ts";
 import { formatFoundRecord } from "../protocol/basic.ts";

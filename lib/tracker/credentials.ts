@@ -1,4 +1,4 @@
-// Gives a peer the proofs of its identity: an id, a pass for other peers, and a session for its next connection to the tracker.
+// Issues a peer's id, its pass for other peers, and its session for the next connection to the tracker; also the tickets of guests.
 // The secret of the sessions lives as long as the tracker.
 
 import { createHmac, type KeyObject, randomBytes } from "node:crypto";

@@ -51,7 +51,7 @@ export interface Content<Item extends object> {
 const BLOCK = 1024;
 /** Stands between the names of a sheet. No folded name or word has a capital letter. */
 export const SEPARATOR = "A";
-/** The characters that are in most names, as many as a number has bits. */
+/** The 32 characters that are in most names: one for each bit of a number. */
 const LETTERS = "abcdefghijklmnopqrstuvwxyz.01234";
 const BITS = new Uint32Array(128);
 for (let i = 0; i < LETTERS.length; i++) BITS[LETTERS.charCodeAt(i)] = 1 << i;

@@ -276,7 +276,7 @@ class Search<Item extends Findable<Item>> {
     return next >= 0 && next < end ? score + SCORE_LIMIT : score;
   }
 
-  /** The page, from what was read. */
+  /** The page of the hits that were found. */
   *page(): Generator<undefined, FoundPage<Item>> {
     const { offset, limit, group } = this.#wish;
     const contents: FoundPage<Item>["contents"] = [];

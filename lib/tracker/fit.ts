@@ -1,4 +1,5 @@
-// Decides whether one record fits the words and filters of a FIND. A search of all records (find.ts) asks here for the filters only.
+// Decides whether one record fits the words and filters of a FIND. watches.ts and circles.ts ask about one record at a time. A search of
+// all records (find.ts) looks for the words by itself, and asks here about the filters only.
 
 import type { Watch, Wish } from "../protocol/messages.ts";
 import { fits, fold, parseWords, type Word } from "./words.ts";

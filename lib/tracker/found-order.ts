@@ -1,9 +1,10 @@
-// Puts what a search found in order. Of what would take long to sort, only the best is in exact order, and the rest as it was found.
+// Puts the hits of a search in order, the best first. It sorts only the ORDERED best hits, because to sort more would take long. The
+// other hits follow in the order in which the search found them.
 
-/** The most that is put in exact order. */
+/** The most hits that are sorted. */
 const ORDERED = 2500;
 
-/** One thing that was found. */
+/** A hit. */
 export interface Ranked {
   /** The one with the highest key comes first. Of equal ones, the name decides. */
   key: number;
@@ -19,7 +20,7 @@ export function compareRanked(one: Ranked, other: Ranked): number {
 
 export class InOrder<Hit extends Ranked> {
   readonly #needed: number;
-  /** The number of hits that are put in exact order. */
+  /** The number of hits that are sorted. */
   readonly #most: number;
   /** The best hits: a sorted part, then later hits. When the sorted part is full, a hit that is no better than its last one is not added. */
   readonly #best: Hit[] = [];
@@ -28,7 +29,7 @@ export class InOrder<Hit extends Ranked> {
   /** All hits in the order in which they were found, as far as they are needed. */
   readonly #found: Hit[] = [];
 
-  /** `needed`: only this many are asked for, from the first one on. */
+  /** `needed`: the number of hits, from the first one on, that the caller will read. */
   constructor(needed: number) {
     this.#needed = needed;
     this.#most = Math.min(needed, ORDERED);
@@ -57,7 +58,7 @@ export class InOrder<Hit extends Ranked> {
     if (this.#best.length > 2 * this.#most) this.#cut();
   }
 
-  /** All that was added, as far as it is needed. */
+  /** The hits that the caller needs, in order. */
   *inOrder(): Generator<Hit, void> {
     this.#cut();
     const best = new Set(this.#best);

@@ -1,4 +1,5 @@
-// Lists every limit that a tracker sets to its peers, one row each: its option, meaning, default and bounds.
+// Lists the limits that a tracker's operator may change, one row each: option, meaning, default and bounds. Any other limit is a constant
+// in the file that applies it. README.md and the head of protocol/messages.ts name defaults, too.
 
 import { LINE_LIMIT } from "../protocol/lines.ts";
 import { DEFAULT_MAX_FILES, RESULTS_DEFAULT, RESULTS_LIMIT } from "../protocol/numbers.ts";

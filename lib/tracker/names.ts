@@ -34,7 +34,7 @@ export class PeerNames {
     const bare = withoutNumber(asked);
     const short = shortened(bare, ` (${NUMBER_LIMIT})`);
     const folded = foldPeerName(short);
-    // Where the last number is taken the others mostly are, too: a flood of one name is not to cost a hundred looks each.
+    // Where the last number is taken, the others mostly are, too. So a flood of peers with one name costs one look each, not a hundred.
     const isFull = this.#ids.has(`${folded} (${NUMBER_LIMIT})`);
     for (let number = 2; !isFull && number <= NUMBER_LIMIT; number++) {
       if (!this.#ids.has(`${folded} (${number})`)) return `${short} (${number})`;

@@ -31,7 +31,7 @@ export interface Member {
   readonly tracker?: string | undefined;
 }
 
-/** What a tracker says without a request. */
+/** A message that a tracker sends to a peer without a request. */
 export type Unasked = Extract<
   Parameters<typeof encodeFromTracker>[0],
   { verb: "OFFERED" | "DECLINED" | "APPEARED" | "NOTICE" }
@@ -138,10 +138,10 @@ export function nameOf({ name }: SharedFile): FileName {
   return name;
 }
 
-/** What only few records say. */
+/** The attributes that few records have. */
 type Seldom = Readonly<Pick<Unplaced, "files" | "list" | "part" | "beyond" | "only">>;
 
-/** A record of a peer's list, without its endpoint. There are many, so what only few of them say lies in an object of its own. */
+/** A record of a peer's list, without its endpoint. There are many, so attributes that few of them have lie in a separate object. */
 export class SharedFile implements Unplaced, Findable<SharedFile> {
   readonly name: FileName;
   readonly holder: Shelf;

@@ -80,7 +80,7 @@ export async function fillUp(
   return isMeant(line) && chosen.left.some(({ surplus }) => surplus) ? namedOrDefault(line, await askLimit()) : chosen;
 }
 
-/** Whether the line names what it shares, or is there to share: then as much as the tracker takes. */
+/** Whether the person means to share, by naming files or by the command `share`. Then the tracker's limit counts, not the usual number. */
 function isMeant({ share, command }: Pick<CommandLine, "share" | "command">): boolean {
   return share.length > 0 || command === "share";
 }

@@ -11,8 +11,8 @@ import { MOST_RECEIVERS } from "../share/hand-out.ts";
 const NAMED = 20;
 
 /**
- * The people that these texts mean: each text is one of them, or several with commas between. Throws a sentence about one who is not online, with
- * those who are. `self`: this peer's own id.
+ * The people that these texts mean: each text is one person, or several with commas between. Throws a sentence about a person who is not
+ * online, which names the people online. `self`: this peer's own id.
  */
 export function findReceivers(typed: string[], people: PeerLine[], self: string | undefined): PeerLine[] {
   const others = people.filter(({ id }) => id !== self);

@@ -23,7 +23,7 @@ export async function search(peer: Peer, line: CommandLine, command: "search" | 
   if (records.length === 0) {
     const name = argument ?? "";
     if (command === "search") throw notFound(name, await similarTo(peer, name), line, command);
-    // What a peer offers to some people is not shown to the others.
+    // A peer's list may have files that only some people are shown.
     const whose = argument === undefined ? "Nobody online" : `"${printable(argument)}"`;
     throw new FtError("not-found", `${whose} shares no file with you.`);
   }

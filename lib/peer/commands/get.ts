@@ -172,7 +172,7 @@ function refusePlaceOfFolder({ to, output, outputOption }: CommandLine, name: st
     throw new UsageError(`"${printable(name)}" ${what} and keeps its name. Give --to DIR instead of ${outputOption}.`);
 }
 
-/** What is at a path that a person typed for a file; undefined when nothing is. Throws a sentence when no file can be there. */
+/** The entry at a path that a person typed for a file; undefined when there is none. Throws a sentence when no file can be there. */
 function statOf(path: string, shown: string): Stats | undefined {
   try {
     return statSync(path, { throwIfNoEntry: false });

@@ -28,7 +28,7 @@ import { hasTerminal, promptsOn } from "../screen/terminal.ts";
 import { Rooms } from "./rooms.ts";
 import type { Peer, StartPeer } from "./types.ts";
 
-/** What a command needs to join a tracker. */
+/** The things that a command needs to join a tracker. */
 export interface Joining {
   line: CommandLine;
   startPeer: StartPeer;

@@ -111,7 +111,7 @@ export class Rooms {
     this.#memory.remember({ address, port, pin: room.known.pin, key: room.key, name });
   }
 
-  /** What a tracker has answered in this run. */
+  /** The tracker at this place, if it has answered in this run already. */
   #before(place: TrackerPlace): Answered | undefined {
     return this.#approached.get(formatEndpoint(place));
   }

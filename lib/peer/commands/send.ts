@@ -35,7 +35,7 @@ export interface ToSend {
   folders: SharedFolder[];
 }
 
-/** The files and folders that the line names. `only`: the token of those who may be shown them. Throws a sentence about one that cannot be shared. */
+/** The files and folders that the line names. `only`: the token of their receivers. Throws a sentence about one that cannot be shared. */
 export function chooseToSend({ paths, recipients }: CommandLine, token: () => string): ToSend {
   const only = isToAll(recipients) ? undefined : token();
   const folders = paths.filter((path) => isFolder(path)).map((path) => new SharedFolder(realpathSync(path)));
@@ -53,7 +53,7 @@ export function chooseToSend({ paths, recipients }: CommandLine, token: () => st
   return { files, folders };
 }
 
-/** Marks the files beyond the tracker's limit for one person. `askLimit` asks for it; it matters only when there are many. Throws a sentence. */
+/** Marks the files beyond the tracker's limit for one person. Where there are many files, `askLimit` asks for it. Throws a sentence. */
 export async function fitIn({ files, folders }: ToSend, askLimit: () => Promise<number>): Promise<void> {
   const count = files.length + folders.length;
   const max = count > DEFAULT_MAX_FILES ? await askLimit() : DEFAULT_MAX_FILES;

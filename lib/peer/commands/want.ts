@@ -86,7 +86,7 @@ export async function waitForHolders(peer: Peer, line: CommandLine, screen: Scre
   }
 }
 
-/** What a name of get means: a content id, a file's name, or the folder before the first slash. */
+/** The file that a name of get means: by a content id, by a file's name, or by the folder before the first slash. */
 function wantOf(name: string): Want {
   const root = rootArgument(name);
   if (root !== undefined) return { words: [], group: true, root };

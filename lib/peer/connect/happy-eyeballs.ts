@@ -8,9 +8,9 @@ import type { Channel } from "../../net/channel.ts";
 const ATTEMPT_DELAY_MS = 250;
 
 /**
- * Gives the first connection that opens. Each attempt connects in one way. After an attempt that fails the next one begins at once. The signal stops the attempts that
- * are too late, and their connections are closed. Fails with an `AggregateError` of all reasons, in the order of the attempts, or
- * with a `CancelledError`.
+ * Gives the first connection that opens. Each attempt connects in one way. When an attempt fails, the next one begins at once. When a
+ * connection has opened, the signal of the attempts stops the others, and a connection that opens later is closed. Fails with an
+ * `AggregateError` of all reasons, in the order of the attempts, or with a `CancelledError`.
  */
 export function firstToOpen(
   attempts: ((signal: AbortSignal) => Promise<Channel>)[],

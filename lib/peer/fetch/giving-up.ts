@@ -11,7 +11,10 @@ import type { FetchState, PieceJob } from "./types.ts";
 
 /** A fetch that can ask no holder for anything for this long is given up. Milliseconds. */
 const STUCK_MS = 30_000;
-/** Then the holders that wait for a connection have one more turn each, because they may have the rest by now; until this time. Milliseconds. */
+/**
+ * A fetch that can ask no holder goes on up to this time while known holders wait for a connection: each of them gets one turn, because it
+ * may have the rest by now. Milliseconds.
+ */
 const LONGEST_STUCK_MS = 300_000;
 /** How long the fetch waits for the last holder when that sends nothing any more. Milliseconds. */
 const SILENT_MS = 60_000;
@@ -21,7 +24,7 @@ const AWAY_MS = 90_000;
 const GONE_MS = 10_000;
 /** A holder computes the content id again when anything about its file changes. We expect at least this speed. Bytes per millisecond. */
 const HASH_SPEED = 50_000;
-/** The longest wait for that. Milliseconds. */
+/** The fetch waits no longer than this for a holder that computes the content id again. Milliseconds. */
 const LONGEST_HASHING_MS = 600_000;
 /** A holder that was connected for longer than this was not silent. Milliseconds. */
 const ANSWERS_MS = 2 * HOLDER_STALL_MS;
@@ -29,9 +32,9 @@ const ANSWERS_MS = 2 * HOLDER_STALL_MS;
 const AWAY_PAUSE_MS = 1_000;
 /** The pauses between questions to the tracker for new holders. The last one repeats. Milliseconds. */
 const TRACKER_PAUSES_MS = [300, 700, 1_000, 2_000, 5_000];
-/** After the first questions: while bytes come, and known holders wait for a connection, the next question waits this much longer. Milliseconds. */
+/** A fetch that has enough holders asks the tracker later by this, after the first questions. Milliseconds. */
 const ENOUGH_MS = 25_000;
-/** Bytes come when the last ones came within this time. Milliseconds. */
+/** A fetch without new bytes for this long does not count as one that has enough holders. Milliseconds. */
 const MOVES_MS = 2_000;
 
 /** Watches a fetch, looks for more holders, and ends it when it cannot succeed. */
@@ -45,7 +48,7 @@ export class GivingUp {
   #cameAt = 0;
   /** Since when the fetch waits for the network or for a silent holder. */
   #waitsSince: number | undefined;
-  /** What was said last of a holder that does not have the file any more. */
+  /** The last report of a holder that does not have the file any more: its endpoint, and whether one reads the file again. */
   #saidGone = "";
   #looks = 0;
   #lookAt: number;

@@ -28,11 +28,11 @@ const EXCHANGE_MS = 2_000;
 const USELESS_MS = 5_000;
 /** The fetch asks a holder with an unfinished file which pieces it has each time this time has passed. Milliseconds. */
 const HAVE_MS = 400;
-/** A holder with several requests to answer is asked that after this time only: there is no hurry. Milliseconds. */
+/** In place of HAVE_MS, while the holder has several requests to answer: there is no hurry. Milliseconds. */
 const HAVE_BUSY_MS = 1_600;
 /** The most holders at once that are asked for the hashes of the pieces. */
 const MOST_TREES = 2;
-/** All are asked for the hashes when none has given them after this time. Milliseconds. */
+/** The fetch asks all holders for the hashes when the first ones have not given them within this time. Milliseconds. */
 const TREE_MS = 1_000;
 /** The number of failures that a failed connection counts as, if the holder has never answered. */
 const NEVER_ANSWERED = 2;

@@ -24,8 +24,8 @@ export interface InLine {
 }
 
 /**
- * The holders that wait for a connection, the next one first: untried ones, the first of each host before the second of any; then the
- * others, the fastest first; of equally fast ones that which has waited the longest, so that each has its turn again.
+ * The holders that wait for a connection, the next one first. Untried holders come before tried ones: the first of each host, then the
+ * second of each host, and so on. Of the tried ones the fastest comes first; of equally fast ones, the one that has waited longest.
  */
 export function inTurn<One extends InLine>(waiting: One[], all: One[]): One[] {
   const perHost = new Map<string, number>();

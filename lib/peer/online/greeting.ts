@@ -52,7 +52,7 @@ export class Greeting {
     });
   }
 
-  /** What this peer has from the tracker by its HI. Throws a sentence when it is another tracker, or one that this peer does not trust. */
+  /** The standing of this peer after the tracker's HI. Throws a sentence about another tracker, or one that this peer does not trust. */
   check(channel: Channel, hi: Hi, { place, challenge }: Greeted): Standing {
     const { you, max, key, announced, results, offers, name, proof = "" } = hi;
     const { isProven, approve } = this.#options;

@@ -1,5 +1,5 @@
-// Speaks with the tracker about offers: makes them to others, again each time this peer is back at its tracker, and
-// takes in what others offer, each once.
+// Makes this peer's offers at the tracker, and takes in the offers of others, each once. The tracker forgets the offers of a peer that is
+// gone, so this peer makes them again each time it is back.
 
 import type { Clock } from "../../clock.ts";
 import { FtError } from "../../error.ts";
@@ -9,13 +9,13 @@ import { Allowance } from "../../rate.ts";
 
 /** The most offers that are remembered as taken in. */
 const REMEMBERED = 2_000;
-/** A tracker that pushes more offers than this is not believed: what it should push is five a second. */
+/** This peer ignores offers above this rate. A tracker should send five a second at most. */
 const TAKEN = { perSecond: 10, burst: 200 };
 
 export interface OffersTools {
   /** Makes an offer at the tracker. Throws a sentence when that is refused, or the tracker is away. */
   make(offer: Offer): Promise<void>;
-  /** What others offer to this peer now. */
+  /** The records that others offer to this peer now. */
   look(): Promise<FileRecord[]>;
   /** Whether this peer has the content of a record, or is fetching it. It shows its own copy to those to whom this is offered. */
   has(record: FileRecord): boolean;

@@ -143,7 +143,7 @@ export class TrackerRequests {
     await this.#tools.ask(encodeToTracker({ verb: "DECLINE", offer }), { mayRefuse: true });
   }
 
-  /** What others offer to this peer. */
+  /** The records that others offer to this peer. */
   offered(): Promise<FileRecord[]> {
     return this.#listAll({ offers: true }, ({ offer, root }) => `${offer} ${root}`);
   }

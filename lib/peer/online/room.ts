@@ -12,7 +12,7 @@ import { REPLY_MS } from "./tracker-connection.ts";
 /** The longest line of a proof, with its end. Bytes. */
 const LONGEST_LINE = 256;
 
-/** What a peer knows of a private room. */
+/** The facts that a peer knows of a private room. */
 export interface RoomKnown {
   /** The secret that comes of the key. */
   secret: Uint8Array;

@@ -1,4 +1,4 @@
-// Defines what a session needs, and what it reports: the tools that its caller hands in, where its tracker is, and its events.
+// Defines the types of a session: the tools that its caller hands in, the places of its tracker, and the events that it reports.
 
 import type { Clock } from "../../clock.ts";
 import type { Dial } from "../../net/channel.ts";
@@ -78,7 +78,7 @@ interface Proofs {
   approve?(tracker: Introduced): void;
 }
 
-/** What the tracker tells this peer without a request. */
+/** The handlers of the messages that the tracker sends without a request. */
 interface PushHandlers {
   /** The operator of the tracker has disconnected these peers. */
   revoked?(ids: string[]): void;

@@ -1,18 +1,18 @@
-// Tells when a file appears that somebody here waits for: asks the tracker to say it, and for the files that are there already. A tracker
-// that cannot say it is asked again and again.
+// Tells when a file appears that somebody here waits for. It sets a watch at the tracker, and then searches for files that are there
+// already. Where a tracker has no watches, it searches again and again.
 
 import type { Clock } from "../../clock.ts";
 import type { Watch } from "../../protocol/messages.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 
-/** A tracker that cannot tell is asked again after this time. Milliseconds. */
+/** Where the tracker has no watches, or is away, the next search comes after this time. Milliseconds. */
 const ASK_AGAIN_MS = 5_000;
 
 /** The files that somebody waits for: words and filters, or an exact name or content id. */
 export type Want = Omit<Watch, "watch">;
 
 export interface WantsTools {
-  /** Asks the tracker to tell. False when it cannot: it is older, or speaks the basic protocol. Throws while it is away. */
+  /** Sets a watch at the tracker. False when the tracker has none: it is older, or speaks the basic protocol. Throws while it is away. */
   watch(watch: Watch): Promise<boolean>;
   unwatch(token: string): Promise<void>;
   /** The records that fit now. */

@@ -12,7 +12,7 @@ import { isRecordOf } from "./find-peer.ts";
 const FIRST_LOOK_MS = 500;
 /** While somebody has not finished, the tracker is asked again after this time. Milliseconds. */
 const NEXT_LOOK_MS = 3_000;
-/** For each this number of people online the tracker is asked one wait later, because its answer gets longer. */
+/** For each group of this number of people online, the time between two questions grows by NEXT_LOOK_MS: the answers get longer. */
 const PEOPLE_A_WAIT = 200;
 /** The most transfers that are followed, and the most that are remembered as told. */
 const REMEMBERED = 2_000;

@@ -1,6 +1,6 @@
 // Divides the bytes for downloaders between hosts. The network divides a link that is too narrow between connections, so that a host with
-// eight connections would get eight times the bytes of a host with one. Therefore, while others are served too, a host that is sent bytes
-// on several connections gets less than they do. Nothing has to be known of the speed of a link.
+// eight connections would get eight times the bytes of a host with one. Therefore, while this peer serves others too, it sends less to a
+// host with several connections than to them. It need not know the speed of any link.
 
 import type { Clock } from "../../clock.ts";
 

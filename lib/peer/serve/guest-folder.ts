@@ -1,5 +1,5 @@
-// Prepares shared folders for guests, and keeps the ones that were asked for last: to read the list of a folder of 100,000 files anew for
-// each request would let one browser with a reload key keep this peer from everybody else.
+// Caches the shared folders that guests have asked for last. To read a list of 100,000 files anew for each request would let one browser
+// with a reload key keep this peer from everybody else.
 
 import { type FolderList, parseFolderList } from "../../protocol/folder-list.ts";
 import { isSmall } from "../content/folder-cut.ts";
@@ -8,8 +8,8 @@ import { type PreparedZip, prepareZip } from "./guest-zip.ts";
 import type { ServeOptions } from "./types.ts";
 import type { Work } from "./work.ts";
 
-/** The most bytes of lists that are kept, all together. The one that was asked for last is kept in any case. */
-const KEPT = 16 * 1024 * 1024;
+/** The most bytes of all lists in the cache together. The most recently used list stays in any case. */
+const CACHED = 16 * 1024 * 1024;
 
 /** A folder as guests see it. */
 export interface GuestFolder {
@@ -28,7 +28,7 @@ export interface GuestFolder {
 export class GuestFolders {
   readonly #options: Pick<ServeOptions, "open" | "lookFolder" | "safePaths">;
   readonly #work: Work;
-  /** By content id; the one that was asked for last is last. */
+  /** By content id; the most recently used one is last. */
   readonly #folders = new Map<string, GuestFolder>();
 
   constructor(options: Pick<ServeOptions, "open" | "lookFolder" | "safePaths">, work: Work) {
@@ -36,7 +36,7 @@ export class GuestFolders {
     this.#work = work;
   }
 
-  /** A folder that is shared now. The host that asks first pays for it. Fails when it is not here. */
+  /** A folder that is shared now. To read its list is work of the host that asks first. Fails when the folder is not here. */
   async get(host: string, root: string): Promise<GuestFolder> {
     const found = this.#options.open({ root });
     if (found === undefined) throw new Error("not here");
@@ -56,7 +56,7 @@ export class GuestFolders {
     }
   }
 
-  /** What the zip of a folder is made of. */
+  /** The zip of a folder, ready to be sent. The first request prepares it. */
   async zip(host: string, root: string, folder: GuestFolder): Promise<PreparedZip> {
     const { safePaths, lookFolder } = this.#options;
     if (safePaths === undefined) throw new Error("no zips");
@@ -71,7 +71,7 @@ export class GuestFolders {
     let kept = 0;
     for (const { list } of this.#folders.values()) kept += list.bytes.length;
     for (const [root, { list }] of this.#folders) {
-      if (kept <= KEPT || this.#folders.size === 1) return;
+      if (kept <= CACHED || this.#folders.size === 1) return;
       kept -= list.bytes.length;
       this.#folders.delete(root);
     }

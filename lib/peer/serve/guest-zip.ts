@@ -15,7 +15,7 @@ const [LF, SPACE] = [10, 32];
 
 const decoder = new TextDecoder();
 
-/** What a folder's zip is made of. */
+/** The zip of a folder, ready to be sent. */
 export interface PreparedZip {
   /** The folder's name in the zip. */
   readonly name: string;
@@ -27,8 +27,8 @@ export interface PreparedZip {
 }
 
 /**
- * Prepares a zip. The names in it are safe on every system, and no two are one: programs that unpack zips have followed `..`, and Windows takes
- * `\` for a separator. `dates` are the lines of DATES.
+ * Prepares a zip. The names in it are safe on every system, and no two are one: programs that unpack zips have followed `..`, and Windows
+ * takes `\` for a separator. `dates` are the lines of DATES.
  */
 export function prepareZip(
   { name: sharedAs, list }: Pick<GuestFolder, "name" | "list">,

@@ -34,7 +34,7 @@ const HEADERS: Record<string, string> = {
   "cache-control": "private, no-cache",
 };
 
-/** What a guest asks for. */
+/** The request of a guest. */
 interface Wanted {
   root: string;
   name: string;

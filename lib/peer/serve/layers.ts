@@ -10,7 +10,7 @@ const KEPT = 16 * 1024 * 1024;
 export class Layers {
   readonly #work: Work;
   readonly #sha256: Sha256;
-  /** By content id and step; the one that was used last is last. A layer that is still being computed has no size yet. */
+  /** By content id and step; the most recently used one is last. A layer that is still being computed has no size yet. */
   readonly #layers = new Map<string, { layer: Promise<Uint8Array>; size: number }>();
 
   constructor(work: Work, sha256: Sha256) {
@@ -18,7 +18,7 @@ export class Layers {
     this.#sha256 = sha256;
   }
 
-  /** The layer in which `step` pieces of this content are one hash. The host that asks first pays for it. */
+  /** The layer in which `step` pieces of this content are one hash. To compute it is work of the host that asks first. */
   async get(host: string, root: string, { pieces, size }: Known, step: number): Promise<Uint8Array> {
     if (step === 1) return pieces;
     const key = `${root} ${step}`;

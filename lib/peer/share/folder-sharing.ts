@@ -63,7 +63,7 @@ export class FolderSharing {
 
   /** The records of the folders, with this address and port. One that is still being hashed has no content id. */
   records(own: Endpoint): FileRecord[] {
-    // What is in a fetched folder is looked at before anything is said of it.
+    // A fetched folder gets no record before this peer has looked into it.
     const told = this.folders.filter(({ fetched, state }) => fetched === undefined || state !== undefined);
     return told.map((folder) => recordOf(folder, own));
   }
@@ -79,7 +79,7 @@ export class FolderSharing {
     if (known !== undefined) {
       if (known.folder.path !== folder.path || known.folder.fetched === undefined) return;
       if (known.folder.root === folder.fetched?.root) return await this.#addAgain(known, folder);
-      // Another list was fetched into it, perhaps only for some: nothing of the one is told as the other.
+      // The folder was fetched with another list, perhaps for other people. The new entry must know nothing of the old one.
       this.#watched.splice(this.#watched.indexOf(known), 1);
       known.stopWatching();
       known.cancelWait();
@@ -91,7 +91,7 @@ export class FolderSharing {
     await this.#refresh(one);
   }
 
-  /** The same was fetched once more. */
+  /** The same list was fetched once more into a folder that is shared already. */
   async #addAgain(known: Watched, { fetched, only }: SharedFolder): Promise<void> {
     this.showTo(fetched?.root ?? "", only);
     known.folder.fetched = fetched;

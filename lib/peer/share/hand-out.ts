@@ -1,5 +1,5 @@
-// Hands files out to people: offers them, to those who join later, too, and follows who has them. The files themselves go the usual way: each
-// receiver fetches them.
+// Hands files out to people: offers the files at the tracker, and finds out which receivers have them by now. An offer reaches people who
+// join later, too. The files themselves go the usual way: each receiver fetches them.
 
 import type { Clock } from "../../clock.ts";
 import { codeOf, FtError, sentenceOf } from "../../error.ts";
@@ -9,13 +9,13 @@ import { foldBareName } from "../../protocol/peer-name.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import { isRecordOf } from "../people/find-peer.ts";
 
-/** The tracker is asked who has the files each time this time has passed, and more rarely where many people are online. Milliseconds. */
+/** A hand-out asks the tracker each time this time has passed which receivers have the files. Milliseconds. */
 const LOOK_MS = 1_000;
-/** For each further group of this number of people the tracker is asked after that time once more. */
+/** For each group of this number of people online, the time between two questions grows by LOOK_MS. */
 const PEOPLE_A_WAIT = 50;
 /** Somebody who leaves without the files may be back within this time: until then the others wait for it. Milliseconds. */
 const GRACE_MS = 30_000;
-/** The most people that an offer to some is made to: their ids are in one line. */
+/** The most receivers of an offer that names them: their ids are in one line. */
 export const MOST_RECEIVERS = 200;
 
 /** A file or folder that is handed out. Its content id may come later, and change. */
@@ -100,7 +100,7 @@ export class HandOut {
     return counted.length + this.#declined.size > 0 && counted.every(({ state }) => state === "has");
   }
 
-  /** Those of whom it is expected that they fetch the files. */
+  /** The receivers that should fetch the files. */
   get counted(): Receiver[] {
     const since = this.#tools.clock.elapsed() - GRACE_MS;
     return this.receivers.filter(

@@ -179,7 +179,7 @@ export class Sharing {
     const isSame = (one: SharedFile) => one.folder === file.folder && basename(one.path) === basename(path);
     const replaced = isReplacement ? share.files.find(isSame) : undefined;
     if (replaced !== undefined) {
-      // Others may have been shown the file that was there, who may not be shown this one.
+      // The old file may have been shown to people to whom the new one must not be shown.
       replaced.only = only;
       void this.changed(replaced);
       return;

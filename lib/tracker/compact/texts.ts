@@ -1,4 +1,4 @@
-// Keeps the texts of records in little memory: a type or a date that many records have is there once.
+// Keeps the texts of records in little memory: records with the same type or date share one text.
 
 /** The most types and dates that are kept, so that records with the same type or date share one text. */
 const TEXTS_KEPT = 4096;

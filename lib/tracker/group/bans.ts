@@ -1,5 +1,5 @@
-// Keeps the bans of all trackers of a group the same, by a hash in Redis. A ban that was ended has a field there, too: a tracker that was
-// away meanwhile learns that it is over.
+// Keeps the bans of all trackers of a group the same, by a hash in Redis. An ended ban keeps its field there for a while, so that a tracker
+// that was away learns that the ban is over.
 
 import type { Ban } from "../operator/bans.ts";
 import { parseNetwork } from "../operator/networks.ts";
@@ -45,7 +45,7 @@ export class SharedBans {
     return time === undefined ? undefined : time - this.#tools.now() + this.#tools.at();
   }
 
-  /** After a connection: what Redis knows counts, and what only this tracker knows is added there. */
+  /** After a connection to Redis: takes over the bans that Redis has, and adds those that only this tracker has. */
   async join(store: Store): Promise<void> {
     const { keys, list, add, remove, now } = this.#tools;
     const known = new Set<string>();

@@ -1,5 +1,5 @@
 // Follows the other trackers of the group in Redis on one connection: sees which are there, reads the whole table of each, and then its
-// changes. A change that is missing is noticed by the numbers of the changes: then the whole table is read again.
+// changes. The changes are numbered: where a number is missing, it reads the whole table again.
 
 import type { Clock } from "../../clock.ts";
 import { FtError } from "../../error.ts";
@@ -9,7 +9,7 @@ import { type Alive, EPOCH_FIELD, type GroupEvent, type Keys, parseAlive, parseE
 
 /** The trackers of the group are looked for each time after this. Milliseconds. */
 const LOOK_MS = 1_000;
-/** A read waits for changes for this long, then it begins again with the trackers of then. Milliseconds. */
+/** A read waits for changes for this long. The next read has the trackers that are known by then. Milliseconds. */
 const WAIT_MS = 1_000;
 /** The most entries of each tracker in one read. */
 const ENTRIES_AT_ONCE = 100;

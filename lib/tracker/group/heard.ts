@@ -1,4 +1,4 @@
-// Does what another tracker of the group has told: a notice, a kick, a ban, a request for one peer.
+// Carries out the events that another tracker of the group has sent, such as a notice, a kick, a ban, or a request to one peer.
 
 import { parseAddress, parsePort } from "../../protocol/address.ts";
 import { parseNetwork } from "../operator/networks.ts";

@@ -1,5 +1,6 @@
-// Keeps the addresses and networks that a tracker refuses. Bans are in a file that a person can read and change; a kick is valid for a
-// minute. A file with a line that is not understood is neither used nor written, because a typing error could end all bans.
+// Keeps the addresses and networks that a tracker refuses. A ban is a line of a file that a person can read and change. A kick lasts a
+// minute, and no file has it. The tracker neither uses nor writes a file with a line that it does not understand, because a typing error
+// could end all bans. conversation.ts asks here when a connection begins. group/bans.ts passes bans on to other trackers.
 
 import { closeSync, constants, existsSync, fstatSync, mkdirSync, openSync, type Stats } from "node:fs";
 import { dirname } from "node:path";
@@ -92,7 +93,7 @@ export class Bans {
     return { ban: plain(ban), fault };
   }
 
-  /** Ends a ban and a kick: `was` says what there was. `fault`: why the file still has the ban. */
+  /** Ends the ban and the kick of a network. `was`: the one that was there; of both, the ban. `fault`: why the file still has the ban. */
   remove(network: Network): { was: "banned" | "kicked" | undefined; fault: string | undefined } {
     const isKicked = (this.#kicked.take(network) ?? 0) > this.#now();
     const known = this.list.some(({ address }) => address === network.text);

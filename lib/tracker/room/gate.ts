@@ -1,4 +1,4 @@
-// Lets into a private room only connections that show the room's key. Whatever is wrong with the others, they get the same: nothing.
+// Lets into a private room only connections that show the room's key. It closes every other connection without a word, whatever is wrong with it.
 
 import type { Clock } from "../../clock.ts";
 import { ProtocolError } from "../../error.ts";
@@ -49,7 +49,7 @@ export class Gate {
       channel.destroy();
       return;
     }
-    // It costs a moment, which a guest without a word does not get.
+    // To make a keeper takes a moment. A guest that sends nothing must not cost that.
     const keeper = () => new RoomKeeper({ secret: this.#secret, binding: secured.binding(), random: this.#tools.random() });
     const guest = new Guest(channel, keeper, this.#guesses, {
       ...this.#tools,

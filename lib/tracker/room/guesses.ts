@@ -1,6 +1,6 @@
-// Limits how many wrong keys a private room hears: a few a minute from each host, and some more from all together. A host above its
-// limit, with whatever key, waits for its next turn. Guesses from many addresses at once do not keep out people with the right key: some
-// tries of those of all are kept for hosts that were never wrong, and an address that has shown the key waits for no other.
+// Limits how many wrong keys a private room hears in a minute: a few from each host, and some more from all hosts together. A host above
+// its limit waits, even with the right key. Guesses from many addresses at once must not keep out people with the right key. So the last
+// tries of the common limit are only for hosts that were never wrong, and an address that has shown the key does not need them.
 
 import type { Clock } from "../../clock.ts";
 import { type Address, hostOf } from "../../protocol/address.ts";

@@ -1,5 +1,5 @@
-// Keeps what a private room is known by: its key, in a file of this user, in a file that the operator names, or in the environment; and
-// the certificate of its tracker, which peers remember after the first proof.
+// Keeps the identity of a private room between runs: its key, and the certificate of its tracker. The key is in a file of this user, in a
+// file that the operator names, or in the environment. Peers remember the certificate after the first proof.
 
 import { randomInt, X509Certificate } from "node:crypto";
 import { mkdirSync, type Stats } from "node:fs";
@@ -31,7 +31,7 @@ export interface RoomSetting {
 export interface KeptRoom {
   key: string;
   certificate: Certificate;
-  /** What the operator is told of the key. */
+  /** The event that tells the operator where the key is. */
   event: Extract<TrackerEvent, { event: "room" }>;
   /** Where `ft-tracker room new` keeps a new key; undefined when the operator keeps the key. */
   path: string | undefined;

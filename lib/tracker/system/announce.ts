@@ -54,7 +54,7 @@ export interface AnnounceOptions {
   room?: boolean;
   /** The group of trackers that it belongs to. */
   group?: string | undefined;
-  /** Called with what other trackers announce, and who sent it. */
+  /** Called with each packet of another tracker, and the address that sent it. */
   heard?: (packet: Packet, from: Address) => void;
   /** Called when the tracker is announced on a link under this name. From then on others can find it. */
   announced?: (name: string) => void;

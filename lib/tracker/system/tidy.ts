@@ -1,13 +1,13 @@
-// Keeps the tracker's memory small during and after a storm of connections. The runtime by itself waits long with both: then what the
-// joins leave lies scattered among what stays, and the memory between cannot be given back any more.
+// Keeps the tracker's memory small during and after a storm of connections: has the runtime collect garbage early. The runtime by itself
+// waits long. Then the garbage of the joins lies scattered among objects that stay, and the system never gets the memory between them back.
 
 import type { Clock } from "../../clock.ts";
 import { PING_MS } from "../../protocol/numbers.ts";
 import type { TrackerState } from "../state.ts";
 
-/** The time between two looks whether to collect what the joins have left. Milliseconds. */
+/** The time between two looks whether to collect the garbage of joins. Milliseconds. */
 const COLLECT_EVERY_MS = 200;
-/** The number of joins, leaves and tries of a port after which that is done. The runtime does it beside the tracker's work. */
+/** After this number of joins, leaves and tries of a port, the runtime collects their garbage, beside the tracker's work. */
 const COLLECT_AFTER = 100;
 /** The time between two looks whether to give memory back to the system. Milliseconds. */
 const TIDY_EVERY_MS = 1_000;

@@ -1,5 +1,5 @@
-// Keeps open pages current: makes each anew every now and then, and sends it to the browsers that have it open when it has changed
-// (server-sent events). All browsers at one page share the work.
+// Keeps the open pages of browsers current, by server-sent events. Every EVERY_MS it makes each page again. If the page has changed, all
+// browsers that have it open get it. So browsers at one page share the work of making it.
 
 import type { Clock } from "../../clock.ts";
 import type { Body } from "../../net/exchange.ts";
@@ -25,7 +25,7 @@ export interface OpenPage {
 interface Reader extends OpenPage {
   last: string;
   sentAt: number;
-  /** A part is being sent: a slow browser misses versions in between. */
+  /** A version is still being sent. A slow browser misses the versions that come meanwhile. */
   busy: boolean;
 }
 

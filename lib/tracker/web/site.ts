@@ -36,7 +36,7 @@ const PAGE_WORK = 25;
 const ROWS_A_REQUEST = 4;
 /** Browsers are asked to try again after this time. Seconds. */
 const TRY_AGAIN_S = 2;
-/** A browser that asks too much is told so after this time, and may ask nothing meanwhile. Milliseconds. */
+/** A browser that asks too much gets its refusal after this time, and until then no other answer on that connection. Milliseconds. */
 const REFUSED_MS = 1_000;
 
 const HTML_TYPE = "text/html; charset=utf-8";

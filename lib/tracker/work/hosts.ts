@@ -59,7 +59,7 @@ export class Account {
   }
 }
 
-/** One host. Most are idle: what a host needs only at times is made when it needs it. */
+/** One host. Most are idle, so a host gets an account of a budget only when it needs one. */
 export class Host {
   /** The work of its requests, in small requests such as PING. */
   readonly work: Account;
@@ -169,7 +169,7 @@ export class Hosts {
     };
   }
 
-  /** Resolves when it is this host's turn. What the caller does then until it waits again is the whole turn. */
+  /** Resolves when it is this host's turn. The turn lasts until the caller waits again. */
   turn(host: Host): Promise<void> {
     return new Promise((resolve) => {
       this.queue(host, () => {
