@@ -13,7 +13,7 @@ interface OpenFile {
   writing: number;
 }
 
-/** What the caller does around the writes to a file: `begins` before the first of those that overlap, `ends` after the last. */
+/** The caller's functions around the writes to a file: `begins` before the first of those that overlap, `ends` after the last. */
 interface Watcher {
   begins(file: number, fd: number): void;
   ends(file: number, fd: number): void;

@@ -1,4 +1,4 @@
-// What the folder that a file is saved into allows, and the sentences for what it does not.
+// Finds out what the folder that a file is saved into allows, and has the sentences for what it does not.
 
 import { fstatSync, ftruncate, readFileSync, statSync } from "node:fs";
 import { statfs } from "node:fs/promises";

@@ -125,11 +125,12 @@ export class TrackerRequests {
   }
 
   /** The records that fit a watch: up to a page of them. */
-  async wanted({ name, root, ...wish }: Omit<Watch, "watch">): Promise<FileRecord[]> {
+  async wanted({ name, root, words, group: _, ...filters }: Omit<Watch, "watch">): Promise<FileRecord[]> {
     if (name !== undefined) return await this.search(name);
-    if (root !== undefined && wish.words.length === 0) return await this.holders(root);
+    const isAnyOfIt = words.length === 0 && Object.values(filters).every((filter) => filter === undefined);
+    if (root !== undefined && isAnyOfIt) return await this.holders(root);
     const page = { offset: 0, limit: RESULTS_DEFAULT };
-    return (await this.find({ ...wish, root, group: true, ...page })).records;
+    return (await this.find({ words, ...filters, root, group: true, ...page })).records;
   }
 
   /** Offers a content to others. Throws a sentence when the tracker does not take that. */

@@ -28,7 +28,7 @@ const LEAST_COLUMNS = 20;
 const USUAL_ROWS = 24;
 /** The progress of downloads is drawn again after this time. Milliseconds. */
 const FRAME_MS = 100;
-/** What takes longer than this is more than a moment. Milliseconds. */
+/** Work that takes longer than this is more than a moment. Milliseconds. */
 const MOMENT_MS = 500;
 /** For a reader of the screen, progress is a line of its own after this time. Milliseconds. */
 const SPOKEN_MS = 5_000;

@@ -62,7 +62,7 @@ export interface ListOptions<Row> {
   all?(): Row[];
   /** A sentence that refuses the answer, or undefined. */
   check?(answer: Answer<Row>): string | undefined;
-  /** What Enter does, such as `fetch`. */
+  /** The word for Enter, such as `fetch`. */
   enter: string;
   /** Enter does this instead of ending the prompt; true when it did. */
   onEnter?(typed: string): boolean;
@@ -70,10 +70,10 @@ export interface ListOptions<Row> {
   isCurrent?(typed: string): boolean;
   /** Gets the list for the text at once, and not when the person pauses. */
   hurry?(typed: string): void;
-  /** What Tab makes of the text, for a list that completes it. */
+  /** The text after Tab, for a list that completes it. */
   complete?(typed: string): string;
   shortcuts?: Shortcut[];
-  /** What Esc does, such as `back`. */
+  /** The word for Esc, such as `back`. */
   escape: string;
   /** The line that stays when the prompt is over. */
   sum(answer: Answer<Row>): string;
@@ -288,7 +288,7 @@ export class ListPrompt<Row> extends Prompt<Answer<Row>> {
       ...(isLow ? keys.slice(0, 1) : keys).map((line) => colours.dim(line)),
     ];
     const all = this.#surface.rows - head.length - 1 - below.length - 1;
-    // What the person has not read yet stays in sight above a shorter list.
+    // Lines that the person has not read yet stay in sight above a shorter list.
     const room = Math.max(Math.min(all, LEAST_LIST), all - this.#surface.unread);
     const body = [this.#typed(width), ...this.#list(width, room), ...below];
     return [...head, ...body.map((line) => (side + line).trimEnd()), colour(S_BAR_END)];
@@ -331,7 +331,7 @@ export class ListPrompt<Row> extends Prompt<Answer<Row>> {
     return [...titles, ...shown, ...lines];
   }
 
-  /** What the keys do, in lines that are full. */
+  /** The words for all keys, in lines that are full. */
   #keyLines(width: number): string[] {
     const { marks, enter, escape: back, shortcuts = [], complete, all } = this.#options;
     const hasRows = this.#view.rows.length > 0;

@@ -1,4 +1,5 @@
-// Lays out the progress of downloads as lines: a bar for each, and a total for several. Writes nothing itself.
+// Lays out the progress of downloads in the prompts as lines: a bar for each, and a total for several. Writes nothing itself. The commands
+// show the same events in screen.ts.
 
 import { formatEndpoint } from "../../protocol/address.ts";
 import { formatDuration, formatRate, formatSize, plural, printableName } from "../../text.ts";
@@ -79,10 +80,17 @@ function phaseOf(event: FetchEvent): string | undefined {
       return `${holderName(event.holder)} is the only one with the rest and has stopped responding; waiting`;
     case "gone":
       return `${holderName(event.holder)} ${event.rereads ? "reads its file again, because it was changed; waiting" : "does not have the file any more; waiting if it comes back"}`;
+    case "folder-changed":
+      return "the folder was changed meanwhile: going on with what is in it now";
     case "verifying":
       return "verified; saving…";
-    default:
+    case "asking":
+    case "progress":
+    case "holder-failed":
+    case "foreign-part":
       return undefined;
+    default:
+      return event satisfies never;
   }
 }
 

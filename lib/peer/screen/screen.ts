@@ -8,7 +8,7 @@ import { columnsOf, fit } from "./columns.ts";
 import { fetchEventObject } from "./event-words.ts";
 import { Pace, progressLine } from "./progress-line.ts";
 
-/** What an error says beside its sentence: to choose from, as objects and as printable lines, and the file that it is about. */
+/** Things beside the sentence of an error: contents to choose from, as objects and as printable lines, and the file that it is about. */
 interface MoreOfError {
   choices?: object[] | undefined;
   lines?: string[] | undefined;

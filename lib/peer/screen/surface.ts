@@ -141,7 +141,7 @@ export class Surface extends Writable {
     this.#layAnew(missed);
   }
 
-  /** What the package writes. */
+  /** The texts that the package writes. */
   override write(chunk: unknown): boolean {
     for (const [, cursor, count, act, lineEnd, text] of String(chunk).matchAll(TOKENS)) {
       if (cursor !== undefined) this.#turn(cursor === "l");

@@ -1,6 +1,6 @@
 // Changes sentences that were written for a command line into ones for the prompts, where nobody types commands.
 
-/** What a sentence for the command line says, and what it says in the prompts. */
+/** Parts of sentences for the command line, each with its words in the prompts. */
 const INSTEAD: [RegExp, string][] = [
   [/ Make it, or choose another with --to\./g, " Choose another one in the settings."],
   [/ (?:Choose|Try) another folder with --to\./g, " Choose another one in the settings."],

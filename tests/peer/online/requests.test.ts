@@ -250,6 +250,20 @@ describe("who has a content", () => {
     expect((await one.session.requests.holders(ROOT)).map(({ name }) => String(name))).toEqual(["a", "d"]);
   });
 
+  test("for a watch it is asked by its content id alone, or with the filters of the watch", async () => {
+    const one = new SessionRoom();
+    const far = await one.online();
+    const { requests } = one.session;
+    const any = requests.wanted({ words: [], ext: undefined, root: ROOT, group: true });
+    expect(await far.line()).toMatch(/^LIST .*root=/);
+    far.say("FOUND: 0\n");
+    expect(await any).toEqual([]);
+    const filtered = requests.wanted({ words: [], ext: ["pdf"], root: ROOT, group: true });
+    expect(await far.line()).toMatch(/^FIND .*ext=pdf/);
+    far.say("FOUND: 0 total=0\n");
+    expect(await filtered).toEqual([]);
+  });
+
   test("nobody is an answer, too", async () => {
     const one = new SessionRoom();
     const far = await one.online();

@@ -89,7 +89,7 @@ export class IncomingFolder {
   readonly #left: Float64Array;
   /** The entries that another program has changed meanwhile. */
   readonly #suspects = new Set<number>();
-  /** What the pieces are checked with. */
+  /** Proves the pieces: their right hashes, and the threads that compute hashes. */
   #proof: { hashes: Uint8Array; pool: HashPool } | undefined;
   /** Large files that are open, by entry. Between two writes to one, its date of change tells whether another program writes to it. */
   readonly #open = new OpenFiles({
@@ -382,7 +382,7 @@ export class IncomingFolder {
     );
   }
 
-  /** What was written of a file that could not be saved does not get the file's name. */
+  /** The written part of a file that could not be saved does not get the file's name. */
   #removeFailed(): void {
     for (const entry of this.#failedEntries) removeTree(join(this.#part, this.#layout.placeOf(this.#selection.pathOf(entry))));
   }

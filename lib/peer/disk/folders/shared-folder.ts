@@ -52,7 +52,7 @@ export class SharedFolder {
    * had other files in a folder of this name, or put some into it.
    */
   fetched: FetchedFolder | undefined;
-  /** What came into it for some people only: files, and folders with all that is in them. Nobody else is shown it. */
+  /** Files that came into it for some people only, and folders with all that is in them. Nobody else is shown these. */
   readonly #withheld = new Set<string>();
   /** Undefined until everything is hashed. */
   state: FolderState | undefined;
@@ -63,7 +63,7 @@ export class SharedFolder {
   hashed = 0;
   /** Milliseconds since 1970. */
   modified = Date.now();
-  /** What the last walk left out, by reason. */
+  /** The files that the last walk left out, by reason. */
   left: ReadonlyMap<string, number> = new Map();
   #dates: { of: FolderState | undefined; bytes: Uint8Array } | undefined;
 

@@ -27,7 +27,7 @@ const OTHER_FOLDER = "o";
 /** The key for sharing or sending the folder as one. */
 const AS_ONE = "f";
 
-/** What a person has chosen to share, and the folder it was chosen from. */
+/** The files that a person has chosen to share, and the folder they were chosen from. */
 export interface FileChoice {
   files: SharedFile[];
   from: string;

@@ -224,7 +224,7 @@ class Guide {
     });
   }
 
-  /** What to fetch, the letter of a key, or undefined for Esc. */
+  /** The files to fetch, the letter of a key, or undefined for Esc. */
   async #askSearch({ session, isMine }: GuidedPeer): Promise<Found[] | string | undefined> {
     const { prompts } = this.#options;
     let draw = () => {};

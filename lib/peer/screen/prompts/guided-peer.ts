@@ -1,4 +1,4 @@
-// What the guided prompts ask of the peer that is online.
+// Defines a peer that is online as the guided prompts use it.
 
 import type { FolderEntry } from "../../../protocol/folder.ts";
 import type { FileRecord } from "../../../protocol/record.ts";

@@ -22,7 +22,7 @@ const TRACKER_START_MS = 5_000;
 const TRACKER_RETRY_MS = 100;
 /** The most files that one line names. */
 const NAMED = 5;
-/** What the person reads while the network is searched. */
+/** The words on the screen while the network is searched. */
 const LOOKING = "Looking for a tracker on this network…";
 
 export interface JoiningOptions {
