@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { byteLength } from "../../lib/text.ts";
-import { PeerNames } from "../../lib/tracker/names.ts";
+import { PeerNames } from "../../lib/tracker/peer-names.ts";
 import { LOOPBACK, MemoryTracker, NOTES, NOTES_SEEN, OLD_NOTES, OLD_NOTES_FOUND, REPORT, ROOT } from "../helpers/tracker.ts";
 
 describe("PeerNames.take", () => {
