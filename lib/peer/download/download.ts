@@ -3,7 +3,7 @@
 import { concatBytes } from "../../bytes.ts";
 import { systemClock } from "../../clock.ts";
 import { codeOf, FtError } from "../../error.ts";
-import { type Endpoint, formatEndpoint } from "../../protocol/address.ts";
+import { formatEndpoint } from "../../protocol/address.ts";
 import { contentKeyOf } from "../../protocol/folder.ts";
 import { HASH } from "../../protocol/numbers.ts";
 import type { FileName, FileRecord } from "../../protocol/record.ts";
@@ -23,7 +23,7 @@ import type { FetchEvent, Fetched, KeyedPass, OpenHolder } from "../fetch/types.
 import type { RateLimit } from "../rate-limit.ts";
 import type { Known, Served } from "../serve/serve.ts";
 import { HowFar } from "./how-far.ts";
-import { Running } from "./running.ts";
+import { RunningDownloads } from "./running.ts";
 
 /** With `inOrder`, pieces are fetched at most this far behind the first missing one. Bytes. */
 const IN_ORDER_REACH = 16 * 1024 * 1024;
@@ -120,44 +120,28 @@ interface Part {
 }
 
 /** The downloads of this peer, and their parts. */
-export class Downloads {
+export class Downloads extends RunningDownloads<Part> {
   readonly #tools: DownloadTools;
-  readonly #parts = new Map<string, Part>();
-  readonly #running = new Running();
 
   constructor(tools: DownloadTools) {
+    super();
     this.#tools = tools;
   }
 
   /** Fetches one content; the records are its holders. Throws a sentence. */
   start(records: [FileRecord, ...FileRecord[]], options: DownloadOptions): Promise<Downloaded> {
-    return this.#running.add(this.#download(records, options));
-  }
-
-  /** Whether a download is running. */
-  get running(): boolean {
-    return this.#running.any;
-  }
-
-  /** Resolves when all downloads have ended and closed their part files. */
-  settled(): Promise<void> {
-    return this.#running.settled();
-  }
-
-  /** The records of the parts, for the tracker. */
-  records({ address, port }: Endpoint): FileRecord[] {
-    return [...this.#parts.values()].map(({ record }) => ({ ...record, address, port }));
+    return this.track(this.#download(records, options));
   }
 
   /** The pieces of a part that are here. */
   look(root: string): Known | undefined {
-    const part = this.#parts.get(root);
+    const part = this.parts.get(root);
     return part === undefined ? undefined : { size: part.record.size, pieces: part.pieces, have: part.have };
   }
 
   /** Opens a part for reading. Only verified pieces may be read. */
   open(root: string): { name: FileName; file: Served } | undefined {
-    const part = this.#parts.get(root);
+    const part = this.parts.get(root);
     if (part === undefined) return undefined;
     const { have, reader, record } = part;
     const { size, name } = record;
@@ -198,7 +182,7 @@ export class Downloads {
     if (incoming.foreign !== undefined) options.report({ event: "foreign-part", path: incoming.foreign });
     try {
       const fetched = await this.#fetchUntilProven(incoming, holders, options);
-      const { pieces } = (root === undefined ? undefined : this.#parts.get(root)) ?? {};
+      const { pieces } = (root === undefined ? undefined : this.parts.get(root)) ?? {};
       const { entry, ...published } = await incoming.publish(overwrite, originOf(fetched.holders[0] ?? holders[0], root));
       if (root !== undefined && pieces !== undefined) {
         const isReplacement = published.outcome === "replaced";
@@ -286,7 +270,7 @@ export class Downloads {
           const { beyond: _, ...rest } = record;
           const reader = incoming.openForReading();
           const part: Part = { record: { ...rest, part: true }, pieces, have, incoming, reader, users: 1 };
-          this.#parts.set(root, part);
+          this.parts.set(root, part);
           howFar = new HowFar(part.record, have, this.#tools.announce, systemClock);
         },
         rereads: async (holder) => (await held(holder)).some((one) => one.v2 && one.root === undefined && one.size === size),
@@ -362,9 +346,9 @@ export class Downloads {
   }
 
   #endPart(root: string, incoming: Incoming): void {
-    const part = this.#parts.get(root);
+    const part = this.parts.get(root);
     if (part?.incoming !== incoming) return;
-    this.#parts.delete(root);
+    this.parts.delete(root);
     this.#giveBack(part);
     this.#tools.withdraw(part.record);
   }

@@ -3,7 +3,6 @@
 
 import { systemClock } from "../../clock.ts";
 import { FtError } from "../../error.ts";
-import type { Endpoint } from "../../protocol/address.ts";
 import { contentKeyOf, FOLDER_TYPE, LONGEST_LIST } from "../../protocol/folder.ts";
 import { type FolderList, parseFolderList } from "../../protocol/folder-list.ts";
 import type { FileRecord } from "../../protocol/record.ts";
@@ -21,7 +20,7 @@ import type { FetchEvent, Fetched, FetchTools } from "../fetch/types.ts";
 import type { Known, KnownFolder, Opened } from "../serve/types.ts";
 import type { Downloaded, DownloadOptions, DownloadTools } from "./download.ts";
 import { HowFar } from "./how-far.ts";
-import { Running } from "./running.ts";
+import { RunningDownloads } from "./running.ts";
 
 /** The most holders that are asked for the new list of a folder. */
 const MOST_ASKED = 3;
@@ -130,43 +129,27 @@ function engineTools(
 }
 
 /** The folders that are being fetched, and their pieces that have arrived. */
-export class FolderDownloads {
+export class FolderDownloads extends RunningDownloads<Part> {
   readonly #tools: FolderDownloadTools;
-  readonly #parts = new Map<string, Part>();
-  readonly #running = new Running();
 
   constructor(tools: FolderDownloadTools) {
+    super();
     this.#tools = tools;
   }
 
   /** Fetches one folder; the records are its holders. Throws a sentence. */
   start(records: [FileRecord, ...FileRecord[]], options: DownloadOptions): Promise<Downloaded> {
-    return this.#running.add(this.#follow(records, options));
-  }
-
-  /** Whether a download is running. */
-  get running(): boolean {
-    return this.#running.any;
-  }
-
-  /** Resolves when all downloads have ended. */
-  settled(): Promise<void> {
-    return this.#running.settled();
-  }
-
-  /** The records of the parts, for the tracker. */
-  records({ address, port }: Endpoint): FileRecord[] {
-    return [...this.#parts.values()].map(({ record }) => ({ ...record, address, port }));
+    return this.track(this.#follow(records, options));
   }
 
   /** The list of a folder that is being fetched, which is served like a file. */
   look(root: string): Known | undefined {
-    const part = this.#parts.get(root);
+    const part = this.parts.get(root);
     return part === undefined ? undefined : { size: part.list.length, pieces: part.pieces };
   }
 
   lookFolder(root: string): KnownFolder | undefined {
-    const part = this.#parts.get(root);
+    const part = this.parts.get(root);
     if (part === undefined) return undefined;
     const dates = () => {
       part.dateLines ??= part.dates.format();
@@ -177,7 +160,7 @@ export class FolderDownloads {
 
   /** Opens the bytes of a folder, or its list. Only verified pieces may be read. */
   open({ root, folder }: { root?: string | undefined; folder?: string | undefined }): Opened | undefined {
-    const part = this.#parts.get(folder ?? root ?? "");
+    const part = this.parts.get(folder ?? root ?? "");
     if (part === undefined) return undefined;
     const { record, list, cut, have, incoming } = part;
     const always = { unchanged: () => true, close: () => undefined };
@@ -324,17 +307,17 @@ export class FolderDownloads {
 
   #serve(part: Part): Part | undefined {
     const { root } = part.record;
-    if (root === undefined || this.#parts.has(root)) return undefined;
+    if (root === undefined || this.parts.has(root)) return undefined;
     const { by: _, part: __, ...record } = part.record;
     const served: Part = { ...part, record: { ...record, part: true as const } };
-    this.#parts.set(root, served);
+    this.parts.set(root, served);
     served.howFar = new HowFar(served.record, part.have, this.#tools.announce, systemClock);
     return served;
   }
 
   #endPart(part: Part | undefined): void {
     if (part === undefined) return;
-    this.#parts.delete(part.record.root ?? "");
+    this.parts.delete(part.record.root ?? "");
     this.#tools.withdraw(part.record);
   }
 }

@@ -1,23 +1,34 @@
-// Remembers the downloads that are running.
+// Remembers the downloads that are running, and their parts.
 
-/** Work that is under way. */
-export class Running {
+import type { Endpoint } from "../../protocol/address.ts";
+import type { FileRecord } from "../../protocol/record.ts";
+
+/** Downloads that are under way. What has arrived of each is a part, which other peers may read meanwhile. */
+export class RunningDownloads<Part extends { record: FileRecord }> {
+  /** By content id. */
+  protected readonly parts = new Map<string, Part>();
   readonly #work = new Set<Promise<unknown>>();
 
-  /** Adds work until it ends, and gives it back. */
-  add<Result>(work: Promise<Result>): Promise<Result> {
-    this.#work.add(work);
-    const ended = () => this.#work.delete(work);
-    work.then(ended, ended);
-    return work;
+  /** Counts a download as running until it ends, and gives it back. */
+  protected track<Result>(download: Promise<Result>): Promise<Result> {
+    this.#work.add(download);
+    const ended = () => this.#work.delete(download);
+    download.then(ended, ended);
+    return download;
   }
 
-  get any(): boolean {
+  /** Whether a download is running. */
+  get running(): boolean {
     return this.#work.size > 0;
   }
 
-  /** Resolves when everything that is running now has ended, well or not. */
+  /** Resolves when all downloads have ended, well or not, and have closed their part files. */
   async settled(): Promise<void> {
     await Promise.allSettled(this.#work);
+  }
+
+  /** The records of the parts, for the tracker. */
+  records({ address, port }: Endpoint): FileRecord[] {
+    return [...this.parts.values()].map(({ record }) => ({ ...record, address, port }));
   }
 }
