@@ -313,6 +313,22 @@ describe("the tracker", () => {
     await expectLeft(screen, 0);
     expect(Number(pid)).toBeGreaterThan(1);
   });
+
+  hearingNobody("that runs on this computer is asked about once: Ctrl-C then leaves, and lets it run", async () => {
+    using alone = await Alone.make();
+    const screen = stage.onTerminal(alone.command(PEER), { cwd: stage.folderWith({ "one.txt": "1" }) });
+    await screen.waitFor("No tracker found on this network");
+    await screen.choose("Start a tracker here");
+    const [, pid = ""] = await screen.waitFor(/kill (\d+)/);
+    await atFiles(screen);
+    screen.press(KEY.enter);
+    await screen.waitFor(SEARCH);
+    screen.press(KEY.leave);
+    await screen.waitFor(/Leave, and stop it.*confirm/s);
+    screen.press(KEY.ctrlC);
+    await expectLeft(screen, 0);
+    expect(process.kill(Number(pid), "SIGTERM")).toBe(true);
+  });
 });
 
 test("a first word that resembles no command is asked about, and is refused after No", async () => {
