@@ -285,6 +285,7 @@ export class FolderDownloads {
       return {
         path,
         size: saved.size,
+        resumed: fetched.resumed,
         verified: true,
         outcome,
         holders: fetched.holders,
