@@ -211,6 +211,26 @@ describe("choosing what to share", () => {
     expect(out).toContain("new.txt");
   });
 
+  test.skipIf(process.platform === "win32")("a person whose folder is gone is asked for another one", async () => {
+    const { address } = await stage.tracker();
+    const cwd = stage.folderWith({ "old.txt": "old" });
+    const other = stage.folderWith({ "new.txt": "new" });
+    const screen = await stage.atSearch(address, { cwd });
+    rmSync(cwd, { recursive: true });
+    await screen.waitFor("You share no file any more, so you are offline.");
+    screen.press(KEY.settings);
+    await screen.waitFor("Settings");
+    await screen.choose("Files that I share");
+    await screen.waitFor("Which folder has the files that you want to share?");
+    screen.press(KEY.enter);
+    await screen.waitFor("that can be read.");
+    screen.press(other, KEY.enter);
+    await screen.waitFor(/Which files do you want to share.*new\.txt/s);
+    screen.press(KEY.enter);
+    await screen.waitFor("Sharing 1 file now.");
+    await screen.waitFor("Back at the tracker.");
+  });
+
   test("a folder for downloads that will not do is said before anything is fetched, and another one chosen", async () => {
     const { address } = await stage.tracker();
     const to = stage.folder();

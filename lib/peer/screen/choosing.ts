@@ -7,7 +7,7 @@ import { pathAsTyped } from "../../program/typed-path.ts";
 import { formatSize, plural, printable, printableName } from "../../text.ts";
 import { checkDefaultFolder } from "../disk/default-folder.ts";
 import { isHidden } from "../disk/hidden.ts";
-import { chooseFiles, type LeftOut, OWN_PROGRAM, type SharedFile } from "../disk/share.ts";
+import { type ChosenFiles, chooseFiles, type LeftOut, OWN_PROGRAM, type SharedFile } from "../disk/share.ts";
 import type { SharedFolder } from "../disk/shared-folder.ts";
 import { tryFolder } from "../disk/target-folder.ts";
 import { askAsOne } from "./as-one.ts";
@@ -53,7 +53,7 @@ export async function askFiles(
   { max, where, marked, purpose }: ChoosingOptions,
 ): Promise<FileChoice | undefined> {
   for (let from = folder; ; ) {
-    const { taken, left } = chooseFiles([from], OFFERED);
+    const { taken, left } = offeredIn(from);
     if (taken.length === 0) {
       sayUnfit(prompts, left);
       const instead = await askInstead(prompts, from, purpose);
@@ -104,6 +104,15 @@ export async function askFiles(
       const asOne = await askAsOne(prompts, from, purpose);
       if (asOne !== undefined) return { files: [], from, asOne };
     } else from = (await askFolder(prompts, "Which folder?", from, refuseUnreadable)) ?? from;
+  }
+}
+
+/** The files of a folder to choose from. One that is gone meanwhile has none, so that the person is asked for another. */
+function offeredIn(folder: string): ChosenFiles {
+  try {
+    return chooseFiles([folder], OFFERED);
+  } catch {
+    return { taken: [], left: [] };
   }
 }
 
