@@ -46,6 +46,8 @@ describe("choosing what to share", () => {
     const names = Array.from({ length: 2_003 }, (_, i) => [`${String(i).padStart(4, "0")}.txt`, "x"]);
     const screen = stage.guided(address, { cwd: stage.folderWith(Object.fromEntries(names)) });
     expect(await atFiles(screen)).toContain("the first 2000 of 2003 files in ");
+    screen.press("2002");
+    await screen.waitFor("No matches among the first 2000 files.");
   });
 
   test("a sixth is refused in place, and the others stay marked", async () => {

@@ -68,12 +68,13 @@ export async function askFiles(
     const to = where === undefined ? "" : ` with ${where}`;
     const instead = purpose === "send" ? "pack several into one archive" : "share this folder as one (Ctrl-F)";
     const tooMany = `Up to ${plural(max, "file")}: this is the tracker's limit for one person. Unmark one first, or ${instead}.`;
+    const nothing = left.some(({ surplus }) => surplus) ? `No matches among the first ${taken.length} files.` : "No matches.";
     const answer = await prompts.list<SharedFile>({
       message: purpose === "send" ? "What do you send?" : `Which files do you want to share${to}? (up to ${max})`,
       hint: `${filesOf(taken, left)}${subfoldersOf(from, "not listed")} in ${printable(from)}`,
       look: (typed) => {
         const rows = taken.filter(({ name }) => fitsTyped(name, typed));
-        return { rows, remark: rows.length === 0 ? "No matches." : `${marks.size} of at most ${max} marked` };
+        return { rows, remark: rows.length === 0 ? nothing : `${marks.size} of at most ${max} marked` };
       },
       lay: layFiles,
       keyOf: ({ path }) => path,
