@@ -11,7 +11,7 @@ import { isLinkLocal, parseAddress } from "../protocol/address.ts";
 import type { Page, Wish } from "../protocol/messages.ts";
 import { DEFAULT_TRACKER_PORT } from "../protocol/numbers.ts";
 import { type FileName, parseFileName, parseRoot, SAY_LIMIT } from "../protocol/record.ts";
-import { byteLength, parseDuration, printable } from "../text.ts";
+import { byteLength, printable } from "../text.ts";
 import { parseTracker } from "./locate/locate.ts";
 import type { TrackerPlace } from "./online/session-types.ts";
 import { FINDING, OPTIONS, PEER_COMMANDS, PEER_HELP, PEER_TABLE, type PeerCommand, SEVERAL_TO } from "./options.ts";
@@ -102,7 +102,8 @@ export function parsePeerArguments(
     return { text: describeSettings(PEER_TABLE, settings, outside, settings.given.json === true) };
   }
   if (command !== undefined && !isCommand(command)) {
-    const meant = didYouMean(command, PEER_COMMANDS) || ` There are ${PEER_COMMANDS.join(", ")}.`;
+    const commands = [...PEER_COMMANDS, "config"];
+    const meant = didYouMean(command, commands) || ` There are ${commands.join(", ")}.`;
     throw new UsageError(`"${printable(command)}" is not a command.${meant} Try: ft-peer --help`);
   }
   refuseMisplaced(command, given, typedAs);
@@ -158,12 +159,18 @@ function recipientsOf(command: string | undefined, given: Given): string[] {
   throw new UsageError("send needs people. Give --to with a name, several names with commas, or all.");
 }
 
-/** `--wait` without a duration behind it waits for as long as it takes. */
+/** `30`, `1.5h` or `10 minutes`: no duration as `parseDuration` reads it, but hardly the name of a file. */
+const LIKE_DURATION = /^\d{1,6}(?:[.,]\d+)? ?(?:s|m|h|d|secs?|mins?|hrs?|seconds?|minutes?|hours?|days?)?$/i;
+
+/**
+ * `--wait` without a duration behind it waits for as long as it takes. A word that looks like a duration stays behind it, so that it is
+ * refused: as a file's name, `get a.pdf --wait 30` would wait for a file "30" for ever.
+ */
 function withWait(argv: string[]): string[] {
   const end = argv.indexOf("--");
   const isOption = (at: number) => end < 0 || at < end;
   return argv.map((one, at) =>
-    one === "--wait" && isOption(at) && parseDuration(argv[at + 1] ?? "") === undefined ? `--wait=${LONGEST_WAIT}` : one,
+    one === "--wait" && isOption(at) && !LIKE_DURATION.test(argv[at + 1] ?? "") ? `--wait=${LONGEST_WAIT}` : one,
   );
 }
 

@@ -12,6 +12,11 @@ export interface TypedOn {
   exists(path: string): boolean;
 }
 
+/** A part of a word that a shell reads as it stands: `'…'`, `"…"`, or a character behind a backslash. */
+const QUOTED_PART = /'([^']*)'|"((?:[^"\\]|\\.)*)"|\\(.)/gs;
+/** A word that begins with a quote and has nothing outside of such parts. */
+const QUOTED_PARTS = /^(?=["'])(?:'[^']*'|"(?:[^"\\]|\\.)*"|\\.)+$/s;
+
 /** A path that a person typed, from `folder` on. */
 export function pathAsTyped(typed: string, folder: string): string {
   return resolve(folder, meantPath(typed, folder));
@@ -22,7 +27,8 @@ export function pathAsTyped(typed: string, folder: string): string {
  *
  * - `"C:\My Files"` → `C:\My Files`: Windows' "Copy as path"
  * - `My\ Files ` → `My Files`: dropped into the Terminal of macOS
- * - `file:///home/ada/a.txt` → `/home/ada/a.txt`: dropped into a terminal on Linux
+ * - `'Ada'\''s Files'` and `'Ada'"'"'s Files'` → `Ada's Files`, `file:///home/ada/a.txt` → `/home/ada/a.txt`: dropped into a terminal
+ *   on Linux
  * - `~\Documents` → `C:\Users\ada\Documents`
  */
 export function meantPath(
@@ -35,7 +41,8 @@ export function meantPath(
   // PowerShell puts `& ` before a path that is dropped into it.
   let path = typed.trim().replace(/^& (?=["'])/, "");
   const quoted = /^(["'])(.*)\1$/s.exec(path)?.[2];
-  if (quoted !== undefined) path = quoted;
+  if (platform !== "win32" && QUOTED_PARTS.test(path)) path = path.replace(QUOTED_PART, asShellReads);
+  else if (quoted !== undefined) path = quoted;
   // No name on Windows has a double quote. cmd reads `"C:\My Files\"` as `C:\My Files"`.
   else if (platform === "win32") path = path.replaceAll('"', "");
   else if (!path.startsWith("~\\")) path = path.replace(/\\(.)/g, "$1");
@@ -43,6 +50,10 @@ export function meantPath(
   if (!/^~(?:[\\/]|$)/.test(path)) return path;
   const rest = path.slice(1);
   return home + (platform === "win32" ? rest : rest.replaceAll("\\", "/"));
+}
+
+function asShellReads(_part: string, single?: string, double?: string, escaped?: string): string {
+  return single ?? double?.replace(/\\(["\\$`])/g, "$1") ?? escaped ?? "";
 }
 
 function pathOfUrl(url: string): string | undefined {

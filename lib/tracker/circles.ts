@@ -74,7 +74,7 @@ export class Circles<File extends Enclosed> {
     const { isFit } = fitOf(wish);
     const contents = Map.groupBy(seen, (file) => contentKeyOf(file) ?? file);
     return [...contents.values()].flatMap((files) => {
-      const holders = files.filter(({ part }) => !part).length;
+      const holders = new Set(files.filter(({ part }) => !part).map(({ holder }) => holder.id)).size;
       const found = files.filter((file) => isFit(file, fold(file.name))).sort((a, b) => Number(a.part) - Number(b.part));
       return found.slice(0, wish.group ? 1 : found.length).map((file) => ({ file, holders }));
     });

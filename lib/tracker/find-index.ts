@@ -8,7 +8,19 @@
 // for these names, and two such words take as long again. So a sheet keeps the letters of each name as bits: 25 ms, for two as well.
 
 import { FOLDER_TYPE } from "../protocol/folder.ts";
-import { counted, eachOf, type Few, oneOf, putIn, sizeOf, type Tally, takeFrom, withOne, withoutOne } from "./compact/few.ts";
+import {
+  counted,
+  countIn,
+  eachOf,
+  type Few,
+  oneOf,
+  putIn,
+  sizeOf,
+  type Tally,
+  takeFrom,
+  withOne,
+  withoutOne,
+} from "./compact/few.ts";
 import type { Columns } from "./find-columns.ts";
 import type { Filtered } from "./fit.ts";
 import { beginsAt, fold } from "./words.ts";
@@ -20,6 +32,8 @@ export interface Findable<Item extends object> extends Filtered {
   readonly root?: string | undefined;
   /** Its holder is still fetching it. */
   readonly part?: boolean | undefined;
+  /** Its holder, with all records that are of it. Without one, no other record is of the same holder. */
+  readonly holder?: { readonly records: Few<Item> | undefined };
   /** Where the index has the record. Only the index sets this. */
   title?: Title<Item> | undefined;
 }
@@ -39,9 +53,9 @@ export interface Content<Item extends object> {
   readonly key: number;
   readonly block: Block<Item>;
   titles: Few<Title<Item>> | undefined;
-  /** Records of it that are whole. */
+  /** The holders that have the whole of it. One that has it under two names counts once. */
   holders: number;
-  /** The hosts that have these. One host can invent peers, so the order goes by hosts. */
+  /** The hosts of these records. One host can invent peers, so the order goes by hosts. */
   hosts: Tally;
   /** The newest time of modification that a record of it had since it is here, if that was not in the future. Seconds since 1970. */
   newest: number;
@@ -194,8 +208,11 @@ export class FindIndex<Item extends Findable<Item>> {
   #count(content: Content<Item>, item: Item, by: 1 | -1): void {
     content.block.sheet = undefined;
     if (item.part) return;
-    content.holders += by;
-    content.hosts = counted(content.hosts, this.#hostOf(item), by);
+    const host = this.#hostOf(item);
+    const before = content.hosts;
+    content.hosts = counted(before, host, by);
+    const isOnlyOfHost = countIn(by === 1 ? before : content.hosts, host) === 0;
+    if (isOnlyOfHost || !hasAnother(content, item)) content.holders += by;
   }
 
   /** A time of modification as it counts here. Seconds since 1970. */
@@ -227,6 +244,24 @@ export class FindIndex<Item extends Findable<Item>> {
     takeFrom(this.#byRoot, root, content, keyOf);
     this.#known -= 1;
   }
+}
+
+/**
+ * Whether the holder of a record has the whole of this content under another name, too. It looks through the records of the content and
+ * those of the holder in turns, because either may be a hundred thousand.
+ */
+function hasAnother<Item extends Findable<Item>>(content: Content<Item>, item: Item): boolean {
+  const { holder } = item;
+  if (holder === undefined) return false;
+  const all = Iterator.from(eachOf(content.titles)).flatMap(({ records }) => eachOf(records));
+  for (const own of eachOf(holder.records)) {
+    const { done, value } = all.next();
+    if (done) return false;
+    for (const one of [own, value]) {
+      if (one !== item && one.holder === holder && !one.part && one.title?.content === content) return true;
+    }
+  }
+  return false;
 }
 
 function nameOf({ name }: Title<object>): string {

@@ -46,6 +46,8 @@ describe("choosing what to share", () => {
     const names = Array.from({ length: 2_003 }, (_, i) => [`${String(i).padStart(4, "0")}.txt`, "x"]);
     const screen = stage.guided(address, { cwd: stage.folderWith(Object.fromEntries(names)) });
     expect(await atFiles(screen)).toContain("the first 2000 of 2003 files in ");
+    screen.press("2002");
+    await screen.waitFor("No matches among the first 2000 files.");
   });
 
   test("a sixth is refused in place, and the others stay marked", async () => {
@@ -211,6 +213,26 @@ describe("choosing what to share", () => {
     expect(out).toContain("new.txt");
   });
 
+  test.skipIf(process.platform === "win32")("a person whose folder is gone is asked for another one", async () => {
+    const { address } = await stage.tracker();
+    const cwd = stage.folderWith({ "old.txt": "old" });
+    const other = stage.folderWith({ "new.txt": "new" });
+    const screen = await stage.atSearch(address, { cwd });
+    rmSync(cwd, { recursive: true });
+    await screen.waitFor("You share no file any more, so you are offline.");
+    screen.press(KEY.settings);
+    await screen.waitFor("Settings");
+    await screen.choose("Files that I share");
+    await screen.waitFor("Which folder has the files that you want to share?");
+    screen.press(KEY.enter);
+    await screen.waitFor("that can be read.");
+    screen.press(other, KEY.enter);
+    await screen.waitFor(/Which files do you want to share.*new\.txt/s);
+    screen.press(KEY.enter);
+    await screen.waitFor("Sharing 1 file now.");
+    await screen.waitFor("Back at the tracker.");
+  });
+
   test("a folder for downloads that will not do is said before anything is fetched, and another one chosen", async () => {
     const { address } = await stage.tracker();
     const to = stage.folder();
@@ -312,6 +334,22 @@ describe("the tracker", () => {
     await screen.choose("Leave, and stop it");
     await expectLeft(screen, 0);
     expect(Number(pid)).toBeGreaterThan(1);
+  });
+
+  hearingNobody("that runs on this computer is asked about once: Ctrl-C then leaves, and lets it run", async () => {
+    using alone = await Alone.make();
+    const screen = stage.onTerminal(alone.command(PEER), { cwd: stage.folderWith({ "one.txt": "1" }) });
+    await screen.waitFor("No tracker found on this network");
+    await screen.choose("Start a tracker here");
+    const [, pid = ""] = await screen.waitFor(/kill (\d+)/);
+    await atFiles(screen);
+    screen.press(KEY.enter);
+    await screen.waitFor(SEARCH);
+    screen.press(KEY.leave);
+    await screen.waitFor(/Leave, and stop it.*confirm/s);
+    screen.press(KEY.ctrlC);
+    await expectLeft(screen, 0);
+    expect(process.kill(Number(pid), "SIGTERM")).toBe(true);
   });
 });
 

@@ -54,6 +54,23 @@ describe("share on a terminal", () => {
     expect(screen.cooked).toBe(true);
   });
 
+  test.skipIf(process.platform === "win32")(
+    "after Ctrl-D it says that nothing can be answered, and tells of later offers",
+    async () => {
+      const { screen, send, to } = await pupil();
+      send("slides.txt", "Anna");
+      await screen.waitFor(/Anna offers [^\n]*fetch\? \[Y\/n\] /);
+      screen.press("\x04");
+      await screen.waitFor("No question can be answered any more");
+      send("notes.txt", "Chloe");
+      const [told] = await screen.waitFor(/Chloe offers "notes\.txt"[^\n]*/);
+      expect(told).not.toContain("fetch?");
+      screen.press(KEY.ctrlC);
+      expect(await screen.exited).toBe(130);
+      expect(seenIn(to)).toEqual([]);
+    },
+  );
+
   test("asks about all files of one person in one question, and says no to everybody at once", async () => {
     const { screen, send, to } = await pupil();
     const anna = send("of Anna.txt", "Anna");

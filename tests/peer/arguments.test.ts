@@ -78,6 +78,7 @@ describe("parsePeerArguments", () => {
     [["get", "a", "--wait", "2h"], { names: ["a"], wait: 7200 }],
     [["get", "--wait", "a b"], { names: ["a b"], wait: 999 * 86_400 }],
     [["get", "a", "--wait"], { names: ["a"], wait: 999 * 86_400 }],
+    [["get", "--wait", "2026.pdf", "3d plan"], { names: ["2026.pdf", "3d plan"], wait: 999 * 86_400 }],
     [["get", "--", "--wait"], { names: ["--wait"], wait: undefined }],
     [["want", "les son", "--ext", "pdf", "--get"], { wish: { words: ["les", "son"], ext: ["pdf"] }, get: true }],
   ])("reads how long and for what to wait in %j", (argv, expected) => {
@@ -202,7 +203,7 @@ describe("parsePeerArguments", () => {
   const refused: [string, string][] = [
     [
       "lab:1234 frob",
-      '"frob" is not a command. There are search, find, get, want, send, collect, list, holders, who, share, doctor. Try: ft-peer --help',
+      '"frob" is not a command. There are search, find, get, want, send, collect, list, holders, who, share, doctor, config. Try: ft-peer --help',
     ],
     ["10.0.0.1 serch x", '"serch" is not a command. Did you mean "search"? Try: ft-peer --help'],
     [
@@ -234,6 +235,10 @@ describe("parsePeerArguments", () => {
     ["find --min big", '--min needs a size, such as 500kB or 10MB, not "big".'],
     ["find --after 2026-02-31x", '--after needs a day, such as 2026-11-22, not "2026-02-31x".'],
     ["list --wait", "--wait only works with get, send. Try: ft-peer get NAME --wait ..."],
+    ["get a.pdf --wait 30", '--wait needs a duration such as 30m, 2h or 7d, not "30".'],
+    ["get --wait 30 a.pdf", '--wait needs a duration such as 30m, 2h or 7d, not "30".'],
+    ["get a.pdf --wait 1.5h", '--wait needs a duration such as 30m, 2h or 7d, not "1.5h".'],
+    ["send a.pdf --to all --wait 5min", '--wait needs a duration such as 30m, 2h or 7d, not "5min".'],
     ["get x --say hi", "--say only works with send. Try: ft-peer send PATH --to NAME --say ..."],
     ["send a.pdf --to all --accept Ben", "--accept only works with share. Try: ft-peer share --accept ..."],
     ["send a.pdf", "send needs people. Give --to with a name, several names with commas, or all."],

@@ -25,6 +25,10 @@ describe("meantPath", () => {
   test.each([
     ["/Users/ada/My\\ Files\\ \\(1\\) ", "/Users/ada/My Files (1)"],
     ["'/home/ada/My Files'", "/home/ada/My Files"],
+    ["'/home/ada/Ada'\\''s \"best\" Files' ", '/home/ada/Ada\'s "best" Files'],
+    ["'/home/ada/Ada'\"'\"'s Files'", "/home/ada/Ada's Files"],
+    ['"/home/ada/a \\"b\\" \\$c"', '/home/ada/a "b" $c'],
+    ["'it's here'", "it's here"],
     ["file:///home/ada/My%20Files/a.txt", "/home/ada/My Files/a.txt"],
     ["~/Documents", "/home/ada/Documents"],
     ["~\\Documents", "/home/ada/Documents"],

@@ -9,6 +9,7 @@ import { encodeFromTracker } from "../../lib/protocol/write.ts";
 import { Catalog } from "../../lib/tracker/catalog.ts";
 import { LIMITS } from "../../lib/tracker/limits.ts";
 import type { Member, Seer } from "../../lib/tracker/shelf.ts";
+import { toEnd } from "../helpers/finder.ts";
 
 const utf8 = new TextEncoder();
 const ROOT = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
@@ -525,6 +526,71 @@ describe("the records of one content", () => {
     for (let token = 0; token < 300; token++) catalog.tell("p4", `token${token}`);
     // The tracker has forgotten that this peer knows its own token. It still sees its own record.
     expect(holdersFor("p4")).toEqual(["1", "3", "4", "5", "6", "2"]);
+  });
+});
+
+describe("the number of holders in an answer to FIND", () => {
+  const HOLDERS = 3;
+  const NAMES = ["a.txt", "b.txt", "copy of a.txt"];
+
+  /** The number in the answer; undefined when nothing is found. */
+  function holdersIn(catalog: Catalog, id?: string): number | undefined {
+    const wish = { words: ["txt"], group: true, ...ALL };
+    const [line] = toEnd(catalog.find(wish, id === undefined ? anyone : { ...anyone, id })).lines;
+    return line === undefined ? undefined : parseRecord(line).holders;
+  }
+
+  test("is that of the peers: one that has the content under two names counts once", () => {
+    const catalog = new Catalog();
+    const copies = [recordOf("report.txt", 100, { root: ROOT }), recordOf("report (1).txt", 100, { root: ROOT })];
+    catalog.put(memberOf("ana", "10.0.0.1"), copies);
+    expect(holdersIn(catalog)).toBe(1);
+    // Another peer of the same computer is another holder.
+    catalog.put(memberOf("ben", "10.0.0.1", 40_001), copies);
+    expect(holdersIn(catalog)).toBe(2);
+    catalog.drop("ana", parseFileName("report.txt"));
+    expect(holdersIn(catalog)).toBe(2);
+    catalog.leave("ana");
+    expect(holdersIn(catalog)).toBe(1);
+    const shown = copies.map((record) => ({ ...record, only: "circle" }));
+    const few = new Catalog();
+    few.put(memberOf("chloe", "10.0.0.3"), shown);
+    expect([holdersIn(few), holdersIn(few, "chloe")]).toEqual([undefined, 1]);
+  });
+
+  test("stays that of the peers, whatever comes, changes and goes", () => {
+    const change = fc.record({
+      who: fc.nat(HOLDERS - 1),
+      name: fc.constantFrom(...NAMES),
+      act: fc.constantFrom("whole", "part", "other", "drop", "leave"),
+    });
+    fc.assert(
+      fc.property(fc.array(change, { maxLength: 30 }), (changes) => {
+        const catalog = new Catalog();
+        const wholes = new Map<string, Set<string>>();
+        for (const { who, name, act } of changes) {
+          const id = `p${who}`;
+          if (act === "leave") {
+            catalog.leave(id);
+            wholes.delete(id);
+            continue;
+          }
+          if (catalog.member(id) === undefined) catalog.put(memberOf(id, `10.0.0.${who % 2}`, 40_000 + who), []);
+          const mine = wholes.get(id) ?? new Set();
+          wholes.set(id, mine);
+          mine.delete(name);
+          if (act === "drop") catalog.mirror(id, [], [parseFileName(name)]);
+          else {
+            const root = act === "other" ? "0".repeat(64) : ROOT;
+            catalog.mirror(id, [recordOf(name, 100, act === "part" ? { root, part: true } : { root })], []);
+            if (act === "whole") mine.add(name);
+          }
+        }
+        const found = toEnd(catalog.find({ words: [], group: true, root: ROOT, ...ALL }, anyone)).lines[0];
+        const expected = [...wholes.values()].filter((names) => names.size > 0).length;
+        expect(found === undefined ? 0 : parseRecord(found).holders).toBe(expected);
+      }),
+    );
   });
 });
 

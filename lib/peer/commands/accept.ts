@@ -65,7 +65,7 @@ export class Accepting {
       if (!json) this.#screen.event(`${describeOffers([record])}. Fetching it.`);
       this.#queue.push(record);
       void this.#fetchNext();
-    } else if (!json && !this.#line.quiet && canAskHere()) {
+    } else if (!json && !this.#line.quiet && this.#lines?.ended !== true && canAskHere()) {
       if (this.#waiting.length < MOST_WAITING) this.#waiting.push(record);
       void this.#ask();
     } else if (!json) {
@@ -87,7 +87,10 @@ export class Accepting {
       const [group] = groupOffers(this.#waiting);
       if (group === undefined) break;
       const answer = await this.#answerTo(group);
-      if (answer === undefined) break;
+      if (answer === undefined) {
+        this.#endQuestions();
+        break;
+      }
       const answered = answer === "none" ? this.#waiting : group;
       this.#waiting = this.#waiting.filter((one) => !answered.includes(one));
       if (answer !== "yes") {
@@ -100,6 +103,16 @@ export class Accepting {
     }
     this.#lines.rest();
     this.#asking = false;
+  }
+
+  /** No answer can come any more. The offers stay with the others, who may offer them again. */
+  #endQuestions(): void {
+    if (this.#signal.aborted) return;
+    this.#waiting = [];
+    this.#hinted = true;
+    this.#screen.event(
+      'No question can be answered any more, because the input has ended. Nothing is fetched without --accept with a name, or "--accept all".',
+    );
   }
 
   async #answerTo(group: [FileRecord, ...FileRecord[]]): Promise<"yes" | "no" | "none" | undefined> {

@@ -48,6 +48,8 @@ export interface Downloaded {
   path: string;
   /** The bytes that were saved. */
   size: number;
+  /** Those of them that an earlier run has fetched. */
+  resumed?: number | undefined;
   verified: boolean;
   /** `merged`: the files of a folder went into a folder that was there. */
   outcome: "new" | "already here" | "replaced" | "merged";
@@ -188,7 +190,7 @@ export class Downloads extends RunningDownloads<Part> {
         const isReplacement = published.outcome === "replaced";
         this.#tools.finished({ path: published.path, entry }, { root, pieces, only, isReplacement });
       }
-      return { ...published, size, verified: fetched.verified, holders: fetched.holders };
+      return { ...published, size, resumed: fetched.resumed, verified: fetched.verified, holders: fetched.holders };
     } catch (error) {
       // A person who stops a download is told that it can go on. One that failed before anything came leaves nothing behind.
       await incoming.keep(options.signal.aborted);

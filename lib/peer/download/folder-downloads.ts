@@ -268,6 +268,7 @@ export class FolderDownloads extends RunningDownloads<Part> {
       return {
         path,
         size: saved.size,
+        resumed: fetched.resumed,
         verified: true,
         outcome,
         holders: fetched.holders,

@@ -64,6 +64,8 @@ class PieceFetch implements FetchState, HolderEvents {
   readonly #givingUp: GivingUp;
   readonly #outcome = Promise.withResolvers<void>();
   #over = false;
+  /** The bytes that were here before it began. */
+  #resumed = 0;
   #cancelTick = () => {};
 
   constructor(job: PieceJob) {
@@ -97,7 +99,7 @@ class PieceFetch implements FetchState, HolderEvents {
       await this.settled();
     }
     const holders = this.#holders.all.filter(({ contributed }) => contributed).map(({ record }) => record);
-    return { verified: true, holders };
+    return { verified: true, holders, resumed: this.#resumed };
   }
 
   #begin(): void {
@@ -298,7 +300,8 @@ class PieceFetch implements FetchState, HolderEvents {
       return this.end(error instanceof Error ? error : new Error(String(error)));
     }
     begun?.(hashes, this.#requests.have);
-    if (this.#requests.have.count > 0) this.#reportProgress();
+    this.#resumed = this.#requests.kept;
+    if (this.#resumed > 0) this.#reportProgress();
     this.#completeOrAsk();
   }
 

@@ -138,4 +138,6 @@ export interface Fetched {
   arrived?: string;
   /** The holders whose bytes are in the file. */
   holders: FileRecord[];
+  /** The bytes that were here before it began. */
+  resumed?: number | undefined;
 }

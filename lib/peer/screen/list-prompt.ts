@@ -22,6 +22,9 @@ import type { Surface } from "./surface.ts";
 const PAGE = 10;
 /** A list keeps this many rows, with its titles, whatever was said above it, where the terminal has them. */
 const LEAST_LIST = 7;
+/** Below this number of rows the list keeps only `LEAST_SMALL` of them, and the keys one, while something above is unread. */
+const SMALL_ROWS = 18;
+const LEAST_SMALL = 3;
 /** If the keys leave fewer rows than this, only their first line is shown. */
 const LOW_ROWS = 8;
 /** Columns of the frame at the left. */
@@ -282,14 +285,16 @@ export class ListPrompt<Row> extends Prompt<Answer<Row>> {
     const side = `${colour(S_BAR)}  `;
     const refusal = this.state === "error" ? this.error : this.#waiting ? "Looking…" : this.#refusal;
     const keys = this.#keyLines(width);
-    const isLow = this.#surface.rows - keys.length < LOW_ROWS;
+    const { rows, unread } = this.#surface;
+    const isSmall = rows < SMALL_ROWS;
+    const isLow = rows - keys.length < LOW_ROWS || (isSmall && unread > 0);
     const below = [
       ...(refusal === "" ? [] : wrap(refusal, width).map((line) => colours.yellow(line))),
       ...(isLow ? keys.slice(0, 1) : keys).map((line) => colours.dim(line)),
     ];
-    const all = this.#surface.rows - head.length - 1 - below.length - 1;
+    const all = rows - head.length - 1 - below.length - 1;
     // Lines that the person has not read yet stay in sight above a shorter list.
-    const room = Math.max(Math.min(all, LEAST_LIST), all - this.#surface.unread);
+    const room = Math.max(Math.min(all, isSmall ? LEAST_SMALL : LEAST_LIST), all - unread);
     const body = [this.#typed(width), ...this.#list(width, room), ...below];
     return [...head, ...body.map((line) => (side + line).trimEnd()), colour(S_BAR_END)];
   }

@@ -33,6 +33,11 @@ export class TypedLines {
     if (signal.aborted) end();
   }
 
+  /** No line will come any more: the input has ended, as after Ctrl-D. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
   /** Begins to read. A line that was typed before the first question is no answer to it. */
   open(): void {
     if (this.#ended) return;

@@ -231,10 +231,12 @@ function sinceWhen(since: string, now: number): string {
   return localDay(time) === localDay(new Date(now)) ? clock : `${localDay(time)} ${clock}`;
 }
 
-/** A finished download for a person: path, size, rate, and whether it is verified. */
-export function describeDownload({ path, size, verified, outcome, inFolder }: Downloaded, seconds: number): string {
+/** A finished download for a person: path, size, the rate of what was fetched now, and whether it is verified. */
+export function describeDownload(done: Downloaded, seconds: number): string {
+  const { path, size, resumed = 0, verified, outcome, inFolder } = done;
   const files = inFolder === undefined ? "" : `${plural(inFolder.saved, "file")}  `;
-  const how = outcome === "already here" ? "already here" : formatRate(size / Math.max(seconds, 0.001));
+  const isHere = outcome === "already here" || (resumed > 0 && resumed >= size);
+  const how = isHere ? "already here" : formatRate((size - resumed) / Math.max(seconds, 0.001));
   const checked = verified ? colours.green("verified") : colours.yellow("not verified");
   return `${printable(path)}  ${files}${formatSize(size)}  ${how}  ${checked}`;
 }

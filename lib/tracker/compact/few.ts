@@ -91,6 +91,12 @@ function itself<One>(one: One): unknown {
 /** How often each text is counted: one text once, a few texts once each, or several by their numbers. */
 export type Tally = string | string[] | Map<string, number> | undefined;
 
+/** How often a text is counted. */
+export function countIn(tally: Tally, text: string): number {
+  if (tally instanceof Map) return tally.get(text) ?? 0;
+  return Number(Array.isArray(tally) ? tally.includes(text) : tally === text);
+}
+
 /** The tally after one text was added (1) or removed (-1). */
 export function counted(tally: Tally, text: string, by: 1 | -1): Tally {
   if (tally === undefined) return by === 1 ? text : undefined;

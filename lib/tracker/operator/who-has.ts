@@ -42,12 +42,15 @@ export function listFiles(catalog: Catalog): OrderResult {
     { name: string; size: number; root?: string | undefined; holders: number; fetching: number }
   >();
   for (const { files } of catalog.everything()) {
+    // A person who has it under two names counts once.
+    const counted = new Set<string>();
     for (const file of files) {
       const { name, size, root, part } = file;
       const key = contentKeyOf(file) ?? `${size} ${name}`;
       const content = contents.get(key) ?? { name, size, root, holders: 0, fetching: 0 };
       if (part) content.fetching += 1;
-      else content.holders += 1;
+      else if (!counted.has(key)) content.holders += 1;
+      if (!part) counted.add(key);
       contents.set(key, content);
     }
   }

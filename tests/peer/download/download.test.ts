@@ -493,9 +493,10 @@ describe("a download that was stopped", () => {
     expect(kept).toBeGreaterThanOrEqual(8);
     const holder = new Holder(content);
     const again = new Peer("to");
-    expect(await again.start([holder.record])).toMatchObject({ verified: true, outcome: "new" });
+    const resumed = kept * PIECE;
+    expect(await again.start([holder.record])).toMatchObject({ verified: true, outcome: "new", resumed });
     expectSame(join(again.folder, "big.bin"), content);
-    expect(holder.given).toBe(content.bytes.length - kept * PIECE);
+    expect(holder.given).toBe(content.bytes.length - resumed);
     expect(again.events.some(({ event }) => event === "checking")).toBe(true);
     expect(again.said).toEqual(["announce big.bin true", "finished", "withdraw big.bin"]);
   });

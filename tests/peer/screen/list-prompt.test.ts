@@ -141,6 +141,19 @@ describe("a list with a line to type in", () => {
     expect(inSight()).toMatch(/line 49\n(.*\n)*.*● fruit 1\n.*○ fruit 2/);
   });
 
+  test("what was said above it stays in sight in a small terminal, too", () => {
+    const many = Array.from({ length: 100 }, (_, i) => `fruit ${i}`);
+    const shortcuts = ["find", "send", "leave", "more"].map((label, i) => ({ letter: "fgxt".charAt(i), label }));
+    const { glass, surface, keys } = shown({ look: () => ({ rows: many }), shortcuts }, 40, 12);
+    const inSight = () => glass.text.split("\n").slice(-12).join("\n");
+    surface.print(["│", "◆  /home/ada/report.pdf: 48 kB, in", "│  0.4 s, verified", "│"]);
+    expect(inSight()).toMatch(/^│\n◆ +\/home.*\n│ +0\.4 s, verified\n(.*\n)*.*● fruit 0\n.*fruit 1/);
+    keys.press("\x1b[B");
+    expect(inSight()).not.toContain("verified");
+    expect(inSight()).toContain("^X leave");
+    expect(inSight()).toContain("fruit 2");
+  });
+
   test("Enter can ask first, and Tab complete the text", async () => {
     let asked = "";
     const onEnter = (typed: string) => {

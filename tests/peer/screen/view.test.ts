@@ -433,6 +433,8 @@ describe("downloads, as sentences", () => {
     expect(plain(describeDownload({ ...done, outcome: "already here" }, 0))).toBe(
       "/downloads/report.pdf  48 kB  already here  verified",
     );
+    expect(plain(describeDownload({ ...done, resumed: done.size - 1000 }, 0.5))).toEndWith("  48 kB  2.0 kB/s  verified");
+    expect(plain(describeDownload({ ...done, resumed: done.size }, 0.5))).toEndWith("  48 kB  already here  verified");
     expect(plain(describeDownload(done, 0))).not.toMatch(/Infinity|NaN/);
     expect(plain(describeDownload({ ...done, path: `/x/${HOSTILE}` }, 1))).not.toMatch(UNSAFE);
   });

@@ -62,6 +62,13 @@ test("peers and files are lists with columns, also of FT/1 peers, and objects fo
   expect(files.data).toContainEqual({ name: "report.pdf", size: 48_213, root: ROOT, holders: 1, fetching: 1 });
 });
 
+test("files counts a person with two copies of a file once", async () => {
+  const { house, ben, obey } = await lesson();
+  await using _ = house;
+  for (const name of ["report.pdf", "copy.pdf"]) await ben.ask(`ADD ${REPORT.replace("report.pdf", name)}`);
+  expect(obey({ order: "files" }).lines).toContain("2 have it    48 kB   report.pdf");
+});
+
 test("an empty tracker says so", async () => {
   await using house = new MemoryTracker();
   expect(house.tracker.obey({ order: "peers" })).toEqual({ done: true, lines: ["Nobody is online."], data: [] });

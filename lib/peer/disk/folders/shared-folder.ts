@@ -63,7 +63,7 @@ export class SharedFolder {
   hashed = 0;
   /** Milliseconds since 1970. */
   modified = Date.now();
-  /** The files that the last walk left out, by reason. */
+  /** The entries that are left out, by reason. */
   left: ReadonlyMap<string, number> = new Map();
   #dates: { of: FolderState | undefined; bytes: Uint8Array } | undefined;
 
@@ -123,12 +123,21 @@ export class SharedFolder {
         onHashed();
       },
     });
+    this.#leaveOut(walk.files.filter((_, number) => !hashes.has(number)));
     collectAfter(walk.files.length);
     cache.save(this.path, hashedFiles(walk.files, hashes));
     collectAfter(walk.files.length);
     this.state = stateOf(this.path, walk, hashes);
     collectAfter(walk.files.length);
     return this.state.tree.root !== state?.tree.root;
+  }
+
+  /** These files were found, and could not be hashed. */
+  #leaveOut(files: WalkedFile[]): void {
+    if (files.length === 0) return;
+    this.files -= files.length;
+    for (const { size } of files) this.size -= size;
+    this.left = new Map(this.left).set("unreadable, or being changed", files.length);
   }
 
   /** Opens the bytes of the folder; undefined when this is not its list any more. */

@@ -8,7 +8,7 @@ import { formatSize, plural, printable, printableName } from "../../../text.ts";
 import { checkDefaultFolder } from "../../disk/default-folder.ts";
 import type { SharedFolder } from "../../disk/folders/shared-folder.ts";
 import { isHidden } from "../../disk/hidden.ts";
-import { chooseFiles, type LeftOut, OWN_PROGRAM, type SharedFile } from "../../disk/share.ts";
+import { type ChosenFiles, chooseFiles, type LeftOut, OWN_PROGRAM, type SharedFile } from "../../disk/share.ts";
 import { tryFolder } from "../../disk/target-folder.ts";
 import { columnsOf, fit, fitName } from "../columns.ts";
 import { withoutCommands } from "../without-commands.ts";
@@ -53,7 +53,7 @@ export async function askFiles(
   { max, where, marked, purpose }: ChoosingOptions,
 ): Promise<FileChoice | undefined> {
   for (let from = folder; ; ) {
-    const { taken, left } = chooseFiles([from], OFFERED);
+    const { taken, left } = offeredIn(from);
     if (taken.length === 0) {
       sayUnfit(prompts, left);
       const instead = await askInstead(prompts, from, purpose);
@@ -68,12 +68,13 @@ export async function askFiles(
     const to = where === undefined ? "" : ` with ${where}`;
     const instead = purpose === "send" ? "pack several into one archive" : "share this folder as one (Ctrl-F)";
     const tooMany = `Up to ${plural(max, "file")}: this is the tracker's limit for one person. Unmark one first, or ${instead}.`;
+    const nothing = left.some(({ surplus }) => surplus) ? `No matches among the first ${taken.length} files.` : "No matches.";
     const answer = await prompts.list<SharedFile>({
       message: purpose === "send" ? "What do you send?" : `Which files do you want to share${to}? (up to ${max})`,
       hint: `${filesOf(taken, left)}${subfoldersOf(from, "not listed")} in ${printable(from)}`,
       look: (typed) => {
         const rows = taken.filter(({ name }) => fitsTyped(name, typed));
-        return { rows, remark: rows.length === 0 ? "No matches." : `${marks.size} of at most ${max} marked` };
+        return { rows, remark: rows.length === 0 ? nothing : `${marks.size} of at most ${max} marked` };
       },
       lay: layFiles,
       keyOf: ({ path }) => path,
@@ -104,6 +105,15 @@ export async function askFiles(
       const asOne = await askAsOne(prompts, from, purpose);
       if (asOne !== undefined) return { files: [], from, asOne };
     } else from = (await askFolder(prompts, "Which folder?", from, refuseUnreadable)) ?? from;
+  }
+}
+
+/** The files of a folder to choose from. One that is gone meanwhile has none, so that the person is asked for another. */
+function offeredIn(folder: string): ChosenFiles {
+  try {
+    return chooseFiles([folder], OFFERED);
+  } catch {
+    return { taken: [], left: [] };
   }
 }
 

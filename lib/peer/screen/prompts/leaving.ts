@@ -28,18 +28,13 @@ export interface LeavingTools {
 export async function mayLeave(prompts: Asking, tools: LeavingTools): Promise<boolean> {
   const people = countPeople(tools);
   if (people === 0) return true;
-  let answer: "wait" | "leave" | "stay" | undefined;
-  try {
-    answer = await prompts.choose(`${describe(people, tools)} What now?`, [
-      { value: "wait" as const, label: "Wait until they have finished, and leave" },
-      { value: "leave" as const, label: "Leave now" },
-      { value: "stay" as const, label: "Stay" },
-    ]);
-  } catch (error) {
-    // Ctrl-C once more.
-    if (error instanceof CancelledError) return true;
-    throw error;
-  }
+  const answer = await chooseOr("leave", () =>
+    prompts.choose(`${describe(people, tools)} What now?`, [
+      { value: "wait", label: "Wait until they have finished, and leave" },
+      { value: "leave", label: "Leave now" },
+      { value: "stay", label: "Stay" },
+    ]),
+  );
   if (answer === "leave") return true;
   if (answer !== "wait") return false;
   return await prompts.during(
@@ -52,13 +47,28 @@ export async function mayLeave(prompts: Asking, tools: LeavingTools): Promise<bo
 /** Whether to leave now. Asks whether a tracker that the person started on this computer is to run on. */
 export async function mayLeaveTracker(prompts: Asking, tracker: TrackerHere | undefined): Promise<boolean> {
   if (tracker === undefined) return true;
-  const answer = await prompts.choose("You have started a tracker on this computer. The others need it to find each other.", [
-    { value: "keep" as const, label: "Leave, and let it run" },
-    { value: "stop" as const, label: "Leave, and stop it" },
-    { value: "stay" as const, label: "Stay" },
-  ]);
+  const answer = await chooseOr("keep", () =>
+    prompts.choose("You have started a tracker on this computer. The others need it to find each other.", [
+      { value: "keep", label: "Leave, and let it run" },
+      { value: "stop", label: "Leave, and stop it" },
+      { value: "stay", label: "Stay" },
+    ]),
+  );
   if (answer === "stop") tracker.stop();
   return answer === "keep" || answer === "stop";
+}
+
+/** The answer to a question before leaving. Ctrl-C there is `leaving`: who presses it once more wants no further question. */
+async function chooseOr<Answer extends string>(
+  leaving: Answer,
+  choose: () => Promise<Answer | undefined>,
+): Promise<Answer | undefined> {
+  try {
+    return await choose();
+  } catch (error) {
+    if (error instanceof CancelledError) return leaving;
+    throw error;
+  }
 }
 
 /** False when the person would rather stay. */

@@ -39,6 +39,9 @@ async function shared(): Promise<SharedFolder> {
   return one;
 }
 
+/** The number of files that are hashed at once is lower. */
+const MANY = 40;
+
 const pathsOf = (one: SharedFolder) => Array.from(one.state?.list ?? [], ({ path }) => path);
 
 async function bytesOf(one: SharedFolder): Promise<Uint8Array> {
@@ -165,6 +168,18 @@ describe("SharedFolder", () => {
     renameSync(join(folder, "in"), join(top, "away"));
     symlinkSync(join(top, "other"), join(folder, "in"));
     await expect(bytesOf(one)).rejects.toThrow("has changed");
+  });
+
+  test("counts only what it shares: a file that cannot be read is left out, and that is said", async () => {
+    for (let i = 10; i < 10 + MANY; i++) put(`${i}.txt`, "12345");
+    put("last.txt", "1234567");
+    const one = new SharedFolder(folder);
+    await one.look();
+    expect([one.files, one.size]).toEqual([MANY + 1, 5 * MANY + 7]);
+    await one.refresh(pool, cache, signal, () => rmSync(join(folder, "last.txt"), { force: true }));
+    expect(pathsOf(one)).toHaveLength(MANY);
+    expect([one.files, one.size]).toEqual([MANY, 5 * MANY]);
+    expect(Object.fromEntries(one.left)).toEqual({ "unreadable, or being changed": 1 });
   });
 
   test("after a change the list is another one, and the old one is not served any more", async () => {

@@ -101,6 +101,8 @@ test("sentences lose the options and commands that nobody can type in a prompt",
     "The files are not shared. Start ft-peer in another folder, or give --share FILE or --share FOLDER.",
     'Cannot fetch "x": it disconnected. Your progress is saved; run the same command to resume.',
     'Cannot fetch "x": it disconnected. Run the same command again.',
+    'Cannot save "x": its part file in "/x" is gone. Run the same command to fetch it again.',
+    'Cannot save "x" into "/x": another program has it open. Close that program and run the same command again. Your progress is saved.',
   ])
     expect(withoutCommands(sentence)).not.toMatch(/--|command/);
 });
