@@ -195,6 +195,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     offer: (offer) => offers.make(offer),
     endOffer: (token) => offers.end(token),
     self: () => session.standing?.id,
+    tracker: () => session.standing?.key,
     token: secret,
     clock: quietClock,
   });
