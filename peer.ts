@@ -412,14 +412,15 @@ async function runCommand(line: CommandLine, command: Exclude<PeerCommand, "doct
     for (const folder of folders) screen.note(describeFolder(folder));
   };
   const accepting = command === "share" ? new Accepting(line, screen, signal) : undefined;
-  const shutOut = Promise.withResolvers<never>();
-  shutOut.promise.catch(() => undefined);
+  /** A private room does not take this peer back: what only waits for others has an end. */
+  const shutOut = new AbortController();
+  const waiting = AbortSignal.any([signal, shutOut.signal]);
   const report = (event: PeerEvent) => {
     // Nothing is shared before the tracker has taken the list.
     if (event.event === "joined") tellSharing();
     tellEvent(screen, event, command === "share");
     accepting?.hear(event);
-    if (event.event === "shut-out") shutOut.reject(new FtError(event.code, event.words));
+    if (event.event === "shut-out") shutOut.abort(new FtError(event.code, event.words));
   };
   const consent = share.length > 0 || folders.length > 0 || sending !== undefined;
   const takesOffers = accepting !== undefined;
@@ -427,18 +428,22 @@ async function runCommand(line: CommandLine, command: Exclude<PeerCommand, "doct
   const peer = await joinTracker({ line, startPeer, place, rooms, screen, files, folders, report, signal, ...how });
   try {
     accepting?.start(peer);
-    if (command === "share") await Promise.race([stayOnline(peer, screen, signal), shutOut.promise]);
-    else if (command === "send") await send(peer, line, sending ?? { files, folders }, screen, signal);
+    if (command === "share") await stayOnline(peer, screen, waiting);
+    else if (command === "send") await send(peer, line, sending ?? { files, folders }, screen, waiting);
     else if (command === "get") {
-      if (line.wait !== undefined) await waitForHolders(peer, line, screen, signal);
+      if (line.wait !== undefined) await waitForHolders(peer, line, screen, waiting);
       await get(peer, line, screen, signal);
     } else if (command === "collect") await collect(peer, line, screen, signal);
-    else if (command === "want") await want(peer, line, screen, signal);
+    else if (command === "want") await want(peer, line, screen, waiting);
     else if (command === "who") await orCancelled(who(peer, screen), signal);
     else if (command === "holders") await orCancelled(holders(peer, line, screen), signal);
     else if (command === "find") await orCancelled(find(peer, line, screen), signal);
     else if (command === "list" && line.argument?.includes("/")) await listFolder(peer, line.argument, screen, signal);
     else await orCancelled(search(peer, line, command, screen), signal);
+    // These two end without an error.
+    if (command === "share" || command === "want") shutOut.signal.throwIfAborted();
+  } catch (error) {
+    throw error instanceof CancelledError && shutOut.signal.aborted ? shutOut.signal.reason : error;
   } finally {
     screen.clearProgress();
     await peer.stop();

@@ -8,7 +8,7 @@ import { PeerStage } from "../helpers/peer-stage.ts";
 import { PEER, type Program, TRACKER } from "../helpers/programs.ts";
 import { rawServer } from "../helpers/raw.ts";
 import { OTHER_SECRET, RoomGuest } from "../helpers/room.ts";
-import { noise } from "../helpers/sockets.ts";
+import { eventually, noise } from "../helpers/sockets.ts";
 import { KEY, Screen } from "../helpers/terminal.ts";
 import { NOTES } from "../helpers/tracker.ts";
 
@@ -294,6 +294,29 @@ describe("a room that changes", () => {
     expect(old.err).toContain(`The private room at "${address}" has another key now. Ask for the new one.`);
     expect((await ann.run([address, "who"], { FT_ROOM: data.key })).code).toBe(0);
     expect((await ann.run([address, "who"])).code).toBe(0);
+  });
+
+  test("has another key: commands that wait for others end, and say why", async () => {
+    const port = freePort();
+    const state = stage.folder();
+    const tracker = await track(port, state, ["--room"]);
+    const [, key = ""] = await tracker.waitFor(/"key":"([^"]+)"/);
+    const start = (name: string, ...args: string[]) => {
+      const { folder, env } = person();
+      writeFileSync(join(folder, `${name}.txt`), name);
+      return stage.run(PEER, [`127.0.0.1:${port}`, ...args, "--name", name], { cwd: folder, env: { ...env, FT_ROOM: key } });
+    };
+    const commands = [["share"], ["want", "none"], ["get", "none", "--wait", "1h"], ["send", "P3.txt", "--to", "all"]];
+    const programs = commands.map((words, i) => start(`P${i}`, ...words));
+    const begun = [/^Sharing/m, /^Waiting/m, /^Nobody has/m, /^Handing/m];
+    await eventually(() => programs.every(({ err, out }, i) => begun[i]?.test(`${out}\n${err}`)));
+    for (const _ of programs) await tracker.waitFor(/"event":"joined"/);
+    const order = stage.run(TRACKER, ["room", "new", "--port", String(port)], { env: { XDG_STATE_HOME: state } });
+    expect(await order.exited).toBe(0);
+    for (const program of programs) {
+      expect(await program.exited).toBe(1);
+      expect(program.err).toContain("has another key now. Ask for the new one.");
+    }
   });
 
   test("has another key: a person at the prompts types the new one, and is back", async () => {
