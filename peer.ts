@@ -53,6 +53,7 @@ import { FolderDownloads, type FolderDownloadTools, fetchFolderList } from "./li
 import { EventDamper, type PeerEvent } from "./lib/peer/events.ts";
 import { Offers } from "./lib/peer/online/offers.ts";
 import { isDialable, isOwnRecord, isTrackerHere, type RecordHolder } from "./lib/peer/online/own-address.ts";
+import { ROOM_KEY } from "./lib/peer/online/room.ts";
 import { Session } from "./lib/peer/online/session.ts";
 import { Wants } from "./lib/peer/online/wants.ts";
 import { DEFAULT_PORT, type PeerCommand } from "./lib/peer/options.ts";
@@ -164,7 +165,9 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     ...(options.takesOffers ? { offered: (message: { record?: FileRecord }) => offers.offered(message) } : {}),
     report: (event) => {
       report(event);
+      if (event.event === "shut-out" && event.code === ROOM_KEY) admission.shutOut();
       if (event.event !== "joined") return;
+      admission.joined();
       wants.joined();
       offers.joined();
     },

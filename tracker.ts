@@ -181,7 +181,7 @@ export function startTracker(options: TrackerOptions): Tracker {
     changeSecret: (secret) => {
       gate?.changeKey(secret);
       // They come back when they have the new key.
-      state.dismiss({ code: "stopping" }, () => true, "the room has another key");
+      state.endRoom();
     },
     keepBans: () => state.setup.bans.keep(),
     stop: async () => {

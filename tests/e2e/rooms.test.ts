@@ -345,6 +345,32 @@ describe("a room that changes", () => {
     expect((await ann.run([`127.0.0.1:${port}`, "who"])).code).toBe(0);
   });
 
+  test("has another key: a person at the prompts serves nobody until they have typed it", async () => {
+    const port = freePort();
+    const state = stage.folder();
+    const tracker = await track(port, state, ["--room"]);
+    const [, key = ""] = await tracker.waitFor(/"key":"([^"]+)"/);
+    const ann = person();
+    writeFileSync(join(ann.folder, "big.bin"), new Uint8Array(20_000_000).fill(7));
+    const args = [`127.0.0.1:${port}`, "--share", "big.bin", "--name", "Ann", "--port", "0", "--limit", "500kB"];
+    const screen = new Screen([PEER, ...args], { cwd: ann.folder, env: { ...ann.env, FT_ROOM: key, NO_COLOR: "1" } });
+    try {
+      await screen.waitFor("What are you looking for?");
+      const ben = person();
+      const get = stage.run(PEER, [`127.0.0.1:${port}`, "get", "big.bin", "--json"], {
+        cwd: ben.folder,
+        env: { ...ben.env, FT_ROOM: key },
+      });
+      await get.waitFor(/"event":"progress","received":[1-9]/);
+      const order = stage.run(TRACKER, ["room", "new", "--port", String(port)], { env: { XDG_STATE_HOME: state } });
+      expect(await order.exited).toBe(0);
+      expect(await get.exited).toBe(1);
+      expect(get.out).toContain("Your progress is saved");
+    } finally {
+      await screen.close();
+    }
+  });
+
   test("has another certificate: nothing is sent to it but with --forget", async () => {
     const { port, state, tracker, address } = await room();
     const ann = person();

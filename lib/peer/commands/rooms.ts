@@ -15,7 +15,7 @@ import { formatEndpoint } from "../../protocol/address.ts";
 import { plainName, printable } from "../../text.ts";
 import { dialTracker, type Enter } from "../connect/dial-tracker.ts";
 import { type Met, meetTracker } from "../online/meet-tracker.ts";
-import { enterRoom, type RoomKnown, RoomRefusal } from "../online/room.ts";
+import { enterRoom, ROOM_KEY, type RoomKnown, RoomRefusal } from "../online/room.ts";
 import type { TrackerPlace } from "../online/session-types.ts";
 import { isAt, type KnownRoom, KnownRooms } from "./known-rooms.ts";
 import type { PeerRoom } from "./types.ts";
@@ -179,7 +179,7 @@ export class Rooms {
         const met = await meetTracker(place, { ...this.#tools, dial: secured, enter });
         return { place, met, room: { key, known, certificate: own, enter } };
       } catch (error) {
-        const isWrong = error instanceof RoomRefusal && error.code === "room-key";
+        const isWrong = error instanceof RoomRefusal && error.code === ROOM_KEY;
         if (!isWrong || this.#given !== undefined || ask === undefined) throw error;
         why = error.message;
         key = undefined;
