@@ -1,7 +1,7 @@
 // Private rooms: the compiled programs, with keys that are right, wrong, old and missing, and trackers that are not what they were.
 
 import { afterEach, describe, expect, test } from "bun:test";
-import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { files } from "../helpers/guests.ts";
 import { PeerStage } from "../helpers/peer-stage.ts";
@@ -294,6 +294,31 @@ describe("a room that changes", () => {
     expect(old.err).toContain(`The private room at "${address}" has another key now. Ask for the new one.`);
     expect((await ann.run([address, "who"], { FT_ROOM: data.key })).code).toBe(0);
     expect((await ann.run([address, "who"])).code).toBe(0);
+  });
+
+  test("has another key after room new, also when it is not running; a tracker that does not answer keeps its own", async () => {
+    const port = freePort();
+    const state = stage.folder();
+    const file = join(state, "filetracker", `room-${port}.key`);
+    const order = async () => {
+      const program = stage.run(TRACKER, ["room", "new", "--port", String(port)], { env: { XDG_STATE_HOME: state } });
+      return { code: await program.exited, out: program.out, err: program.err };
+    };
+    const tracker = await track(port, state, ["--room"]);
+    const [, key = ""] = await tracker.waitFor(/"key":"([^"]+)"/);
+    await eventually(() => existsSync(join(state, "filetracker", `tracker-${port}.sock`)));
+    const status = stage.run(TRACKER, ["status", "--port", String(port)], { env: { XDG_STATE_HOME: state } });
+    expect(await status.exited).toBe(0);
+    process.kill(tracker.pid, "SIGSTOP");
+    const silent = await order();
+    expect([silent.code, silent.out, readFileSync(file, "utf8").trim()]).toEqual([1, "", key]);
+    expect(silent.err).toContain(`The tracker on port ${port} does not answer.`);
+    tracker.kill("SIGKILL");
+    await tracker.exited;
+    const stopped = await order();
+    const kept = readFileSync(file, "utf8").trim();
+    expect([stopped.code, kept === key]).toEqual([0, false]);
+    expect(stopped.out).toStartWith(`Its tracker is not running here. When it starts, the room has a new key: ${kept}\n`);
   });
 
   test("has another key: commands that wait for others end, and say why", async () => {
