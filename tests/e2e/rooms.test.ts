@@ -191,11 +191,18 @@ describe("a peer without the right key", () => {
   test("keeps nothing with --forget", async () => {
     const { address } = await room();
     const ann = person();
+    const kept = async () => {
+      const paths = await Array.fromAsync(new Bun.Glob("**").scan(ann.home));
+      return paths.filter((path) => /Lab 3|127\.0\.0\.1|acid/.test(readFileSync(join(ann.home, path), "utf8")));
+    };
     expect((await ann.run([address, "who", "--forget"], { FT_ROOM: ROOM_KEY })).code).toBe(0);
+    expect(await kept()).toEqual([]);
     expect((await ann.run([address, "who"])).code).toBe(1);
     expect((await ann.run([address, "who"], { FT_ROOM: ROOM_KEY })).code).toBe(0);
+    expect(await kept()).not.toEqual([]);
     expect((await ann.run([address, "who"])).code).toBe(0);
     expect((await ann.run([address, "who", "--forget"], { FT_ROOM: ROOM_KEY })).code).toBe(0);
+    expect(await kept()).toEqual([]);
     expect((await ann.run([address, "who"])).code).toBe(1);
   });
 
