@@ -435,6 +435,19 @@ describe("a room that changes", () => {
     expect((await ann.run([address, "who", "--forget"])).code).toBe(0);
   });
 
+  test("becomes open: a peer knows it by its address, too, when its host's name was typed last", async () => {
+    const { port, state, tracker, address } = await room();
+    const ann = person();
+    expect((await ann.run([address, "who"], { FT_ROOM: ROOM_KEY })).code).toBe(0);
+    expect((await ann.run([`localhost:${port}`, "who"])).code).toBe(0);
+    await stop(tracker);
+    await track(port, state, ["--name", "Other"]);
+    for (const at of [address, `localhost:${port}`]) {
+      const { code, err } = await ann.run([at, "who"]);
+      expect([code, err]).toEqual([1, expect.stringContaining("was a private room, and now a program answers there")]);
+    }
+  });
+
   test("has a double: an open tracker of its name at another address gets no list", async () => {
     const { address } = await room();
     const ann = person();

@@ -80,7 +80,7 @@ export async function joinTracker(joining: Joining): Promise<Peer> {
         report: (event) => {
           if (event.event === "joined" && room !== undefined && line.forget) known.forget(trust.current?.key ?? "");
           else if (event.event === "joined" && event.profile === 2) trust.joined();
-          if (event.event === "joined") rooms.joined(approached, event.name);
+          if (event.event === "joined") rooms.joined(approached, event.name, trust.at);
           report(event);
         },
       },

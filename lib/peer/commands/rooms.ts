@@ -104,11 +104,11 @@ export class Rooms {
     room.key = key;
   }
 
-  /** This peer is online in the room. */
-  joined({ place, room }: Approached, name: string): void {
+  /** This peer is online in the room. `at`: the address at which its tracker was reached. */
+  joined({ place, room }: Approached, name: string, at: string | undefined): void {
     if (room?.known.pin === undefined || this.#options.forget) return;
     const { address, port } = place;
-    this.#memory.remember({ address, port, pin: room.known.pin, key: room.key, name });
+    this.#memory.remember({ address, ...(at === address ? {} : { at }), port, pin: room.known.pin, key: room.key, name });
   }
 
   /** What a tracker has answered in this run. */
