@@ -25,7 +25,7 @@ import { runGuided } from "./lib/peer/commands/guided.ts";
 import { holders } from "./lib/peer/commands/holders.ts";
 import { findTracker, joinTracker, roomsOf } from "./lib/peer/commands/join.ts";
 import { listFolder } from "./lib/peer/commands/list-folder.ts";
-import { chooseToSend, fitIn, send } from "./lib/peer/commands/send.ts";
+import { chooseToSend, fitIn, send, type ToSend } from "./lib/peer/commands/send.ts";
 import { stayOnline, tellEvent } from "./lib/peer/commands/share.ts";
 import type { Peer, PeerOptions } from "./lib/peer/commands/types.ts";
 import { waitForHolders, want } from "./lib/peer/commands/want.ts";
@@ -162,14 +162,15 @@ async function runCommand(line: CommandLine, command: Exclude<PeerCommand, "doct
     for (const folder of folders) screen.note(describeFolder(folder));
   };
   const accepting = command === "share" ? new Accepting(line, screen, signal) : undefined;
-  const shutOut = Promise.withResolvers<never>();
-  shutOut.promise.catch(() => undefined);
+  // When a private room does not take this peer back, a command that waits for others ends.
+  const shutOut = new AbortController();
+  const waiting = AbortSignal.any([signal, shutOut.signal]);
   const report = (event: PeerEvent) => {
     // Nothing is shared before the tracker has taken the list.
     if (event.event === "joined") tellSharing();
     tellEvent(screen, event, command === "share");
     accepting?.hear(event);
-    if (event.event === "shut-out") shutOut.reject(new FtError(event.code, event.words));
+    if (event.event === "shut-out") shutOut.abort(new FtError(event.code, event.words));
   };
   const consent = share.length > 0 || folders.length > 0 || sending !== undefined;
   const takesOffers = accepting !== undefined;
@@ -177,21 +178,54 @@ async function runCommand(line: CommandLine, command: Exclude<PeerCommand, "doct
   const peer = await joinTracker({ line, startPeer, place, rooms, screen, files, folders, report, signal, ...how });
   try {
     accepting?.start(peer);
-    if (command === "share") await Promise.race([stayOnline(peer, screen, signal), shutOut.promise]);
-    else if (command === "send") await send(peer, line, sending ?? { files, folders }, screen, signal);
-    else if (command === "get") {
-      if (line.wait !== undefined) await waitForHolders(peer, line, screen, signal);
-      await get(peer, line, screen, signal);
-    } else if (command === "collect") await collect(peer, line, screen, signal);
-    else if (command === "want") await want(peer, line, screen, signal);
-    else if (command === "who") await orCancelled(who(peer, screen), signal);
-    else if (command === "holders") await orCancelled(holders(peer, line, screen), signal);
-    else if (command === "find") await orCancelled(find(peer, line, screen), signal);
-    else if (command === "list" && line.argument?.includes("/")) await listFolder(peer, line.argument, screen, signal);
-    else await orCancelled(search(peer, line, command, screen), signal);
+    await runOnline(peer, { line, command, screen, signal, waiting, toSend: sending ?? { files, folders } });
+    // These two end without an error.
+    if (command === "share" || command === "want") shutOut.signal.throwIfAborted();
+  } catch (error) {
+    throw error instanceof CancelledError && shutOut.signal.aborted ? shutOut.signal.reason : error;
   } finally {
     screen.clearProgress();
     await peer.stop();
+  }
+}
+
+interface Running {
+  line: CommandLine;
+  command: Exclude<PeerCommand, "doctor">;
+  screen: Screen;
+  signal: AbortSignal;
+  /** For commands that wait for others: aborts also when this peer is shut out. */
+  waiting: AbortSignal;
+  toSend: ToSend;
+}
+
+/** The command itself, while the peer is online. */
+async function runOnline(peer: Peer, { line, command, screen, signal, waiting, toSend }: Running): Promise<void> {
+  switch (command) {
+    case "share":
+      return await stayOnline(peer, screen, waiting);
+    case "send":
+      return await send(peer, line, toSend, screen, waiting);
+    case "get":
+      if (line.wait !== undefined) await waitForHolders(peer, line, screen, waiting);
+      return await get(peer, line, screen, signal);
+    case "collect":
+      return await collect(peer, line, screen, signal);
+    case "want":
+      return await want(peer, line, screen, waiting);
+    case "who":
+      return await orCancelled(who(peer, screen), signal);
+    case "holders":
+      return await orCancelled(holders(peer, line, screen), signal);
+    case "find":
+      return await orCancelled(find(peer, line, screen), signal);
+    case "list":
+      if (line.argument?.includes("/")) return await listFolder(peer, line.argument, screen, signal);
+      return await orCancelled(search(peer, line, command, screen), signal);
+    case "search":
+      return await orCancelled(search(peer, line, command, screen), signal);
+    default:
+      command satisfies never;
   }
 }
 

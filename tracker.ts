@@ -10,7 +10,7 @@
 import { type KeyObject, randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { type Clock, sleep, systemClock } from "./lib/clock.ts";
-import { sentenceOf, UsageError } from "./lib/error.ts";
+import { codeOf, sentenceOf, UsageError } from "./lib/error.ts";
 import { userFolder } from "./lib/files.ts";
 import type { Certificate } from "./lib/net/certificate.ts";
 import type { Channel, Dial } from "./lib/net/channel.ts";
@@ -38,7 +38,7 @@ import type { OpenStore } from "./lib/tracker/group/store.ts";
 import { LIMITS, type Limits } from "./lib/tracker/limits.ts";
 import { Bans } from "./lib/tracker/operator/bans.ts";
 import { describeSummary, Operator, type Order, type OrderResult, type Summary } from "./lib/tracker/operator/operator.ts";
-import { giveOrder, openOperatorSocket } from "./lib/tracker/operator/operator-socket.ts";
+import { giveOrder, NO_TRACKER, openOperatorSocket } from "./lib/tracker/operator/operator-socket.ts";
 import { parseTrackerArguments } from "./lib/tracker/options.ts";
 import { Gate } from "./lib/tracker/room/gate.ts";
 import { changeKey, type KeptRoom, keepRoom, openRoom, roomKeyPath, wasRoom } from "./lib/tracker/room/kept-room.ts";
@@ -181,7 +181,7 @@ export function startTracker(options: TrackerOptions): Tracker {
     changeSecret: (secret) => {
       gate?.changeKey(secret);
       // They come back when they have the new key.
-      state.dismiss({ code: "stopping" }, () => true, "the room has another key");
+      state.endRoom();
     },
     keepBans: () => state.setup.bans.keep(),
     stop: async () => {
@@ -291,9 +291,9 @@ function announceAs(
 /** Gives an order to the tracker of this user on this machine. */
 async function order(port: number, order: Order, json: boolean): Promise<number> {
   const { done, lines, data } = await giveOrder(port, order).catch((error: unknown) => {
-    // A room that does not run gets its new key, too.
-    if (order.order !== "room" || !wasRoom(port)) throw error;
-    return changeKey(roomKeyPath(port)).result;
+    // A room that does not run gets its new key, too. One that runs and does not answer makes another one when it can.
+    if (codeOf(error) !== NO_TRACKER || order.order !== "room" || !wasRoom(port)) throw error;
+    return changeKey(roomKeyPath(port), false).result;
   });
   // A screen of several lines is for people: a program reads the same from `data`.
   const words = lines.length === 1 ? lines[0] : undefined;
@@ -304,7 +304,7 @@ async function order(port: number, order: Order, json: boolean): Promise<number>
 
 /** Gives the private room of a running tracker another key. */
 function newRoom(tracker: Tracker, room: KeptRoom): OrderResult {
-  const changed = changeKey(room.path);
+  const changed = changeKey(room.path, true);
   if ("key" in changed) {
     room.key = changed.key;
     tracker.changeSecret(roomSecret(changed.key));

@@ -39,7 +39,7 @@ export class Catalog {
   #fetching = 0;
   /** Called with each record that is new or has changed. */
   onRecord: ((file: SharedFile) => void) | undefined;
-  /** Called with each change of a record, by its name, and with each change of a peer. */
+  /** Called with each change of a record that is for everybody, by its name, and with each change of a peer. */
   onChange: ((holder: Member, name?: FileName) => void) | undefined;
 
   /** `now`: milliseconds since 1970. Without it every date counts as it is. */
@@ -382,7 +382,7 @@ export class Catalog {
       const { name, root } = file;
       const have = haveOf(record);
       if (file.have !== have) this.#answers.forget(name);
-      if (file.have !== have) this.onChange?.(shelf, name);
+      if (file.have !== have && file.only === undefined) this.onChange?.(shelf, name);
       file.have = have;
       // How far a download is changes every few seconds, and no search depends on it.
       if (file.isLike(record)) return;
@@ -419,7 +419,7 @@ export class Catalog {
   #count(shelf: Shelf, file: SharedFile, by: 1 | -1): void {
     const { name, size, part, only } = file;
     this.#answers.forget(name);
-    this.onChange?.(shelf, name);
+    if (only === undefined) this.onChange?.(shelf, name);
     if (!isCounted(file)) shelf.uncounted += by;
     if (part) {
       shelf.parts += by;

@@ -114,6 +114,8 @@ export class TrackerState {
   readonly #prober: PortProber;
   /** The peers whose passes other peers must refuse, each with the expiry of its pass. Milliseconds of the clock's `elapsed`. */
   readonly #revoked = new Map<string, number>();
+  /** The peers that have left a private room, each with the latest expiry of its pass, the earliest first. */
+  readonly #leftRoom = new Map<string, number>();
   #onLastClosed = () => {};
 
   constructor(setup: TrackerSetup) {
@@ -183,6 +185,7 @@ export class TrackerState {
     const { name, address, port } = member;
     this.names.free(name);
     this.gone.add(member);
+    if (this.setup.room) this.#rememberPass(id);
     this.setup.report({ event: "left", id, name, address, port, reason, peers: this.catalog.peers });
   }
 
@@ -214,6 +217,24 @@ export class TrackerState {
     this.revoke(ids);
     if (ids.length > 0) this.shared?.tell({ from: this.setup.name, what: "revoked", ids });
     return chosen.length;
+  }
+
+  /** A private room has another key: ends all conversations. The passes of the peers that have left before are refused, too. */
+  endRoom(): void {
+    const left = [...this.#leftRoom.keys()];
+    this.dismiss({ code: "stopping" }, () => true, "the room has another key");
+    this.revoke(left);
+    this.#leftRoom.clear();
+  }
+
+  #rememberPass(id: string): void {
+    const now = this.clock.elapsed();
+    for (const [other, until] of this.#leftRoom) {
+      if (until > now) break;
+      this.#leftRoom.delete(other);
+    }
+    this.#leftRoom.delete(id);
+    this.#leftRoom.set(id, now + PASS_LIFETIME_S * 1000);
   }
 
   /** Has all peers refuse the passes of these. */

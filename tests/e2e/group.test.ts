@@ -1,10 +1,11 @@
 // Trackers of one group on a LAN of several hosts: one takes over the peers of another. The compiled programs.
 
 import { describe, expect } from "bun:test";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { end, House, onLan } from "../helpers/house.ts";
 import { PEER, TRACKER } from "../helpers/programs.ts";
+import { eventually } from "../helpers/sockets.ts";
 
 /** The records of a file of the peer at 10.77.0.3 that a peer on this host finds, as JSON objects. */
 async function found(house: House, host: Parameters<House["peer"]>[0], tracker: string, name: string): Promise<unknown[]> {
@@ -50,4 +51,30 @@ describe("trackers of one group", () => {
       await end(holder);
     },
   );
+
+  onLan("what is sent to one person does not go to another one of that name at the tracker that takes over", async () => {
+    await using house = new House();
+    const [a, b, c] = house.hosts();
+    const first = await house.track(a, "--name", "A", "--group", "lab");
+    const second = await house.track(b, "--name", "B", "--group", "lab");
+    const own = house.folderWith("other.txt", "other");
+    house.start(b, PEER, ["10.77.0.2", "share", "--name", "Ben", "--accept", "all", "--share", "other.txt"], own);
+    await second.waitFor(/"event":"joined"/);
+    const into = house.folderWith("mine.txt", "mine");
+    const ben = house.start(a, PEER, ["10.77.0.1", "share", "--name", "Ben", "--accept", "all", "--share", "mine.txt"], into);
+    await first.waitFor(/"event":"joined"/);
+    // Ben's computer sleeps, and wakes up when Ana is at the other tracker.
+    process.kill(ben.pid, "SIGSTOP");
+    const plans = house.folderWith("plan.txt", "for Ben");
+    const ana = house.start(c, PEER, ["10.77.0.1", "send", "plan.txt", "--to", "Ben", "--json", "--name", "Ana"], plans);
+    await first.waitFor(/"event":"joined"[^\n]*"Ana"/);
+    await eventually(() => ana.err.includes("Handing out"));
+    first.kill("SIGKILL");
+    await second.waitFor(/"event":"joined"[^\n]*"Ana"/);
+    process.kill(ben.pid, "SIGCONT");
+    expect(await ana.exited).toBe(0);
+    expect(ana.out).toMatch(/"event":"has-all","address":"10.77.0.1"/);
+    expect(readFileSync(join(into, "plan.txt"), "utf8")).toBe("for Ben");
+    expect(existsSync(join(own, "plan.txt"))).toBe(false);
+  });
 });

@@ -1,14 +1,14 @@
 // Private rooms: the compiled programs, with keys that are right, wrong, old and missing, and trackers that are not what they were.
 
 import { afterEach, describe, expect, test } from "bun:test";
-import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { files } from "../helpers/guests.ts";
 import { PeerStage } from "../helpers/peer-stage.ts";
 import { PEER, type Program, TRACKER } from "../helpers/programs.ts";
 import { rawServer } from "../helpers/raw.ts";
 import { OTHER_SECRET, RoomGuest } from "../helpers/room.ts";
-import { noise } from "../helpers/sockets.ts";
+import { eventually, noise } from "../helpers/sockets.ts";
 import { KEY, Screen } from "../helpers/terminal.ts";
 import { NOTES } from "../helpers/tracker.ts";
 
@@ -191,11 +191,18 @@ describe("a peer without the right key", () => {
   test("keeps nothing with --forget", async () => {
     const { address } = await room();
     const ann = person();
+    const kept = async () => {
+      const paths = await Array.fromAsync(new Bun.Glob("**").scan(ann.home));
+      return paths.filter((path) => /Lab 3|127\.0\.0\.1|acid/.test(readFileSync(join(ann.home, path), "utf8")));
+    };
     expect((await ann.run([address, "who", "--forget"], { FT_ROOM: ROOM_KEY })).code).toBe(0);
+    expect(await kept()).toEqual([]);
     expect((await ann.run([address, "who"])).code).toBe(1);
     expect((await ann.run([address, "who"], { FT_ROOM: ROOM_KEY })).code).toBe(0);
+    expect(await kept()).not.toEqual([]);
     expect((await ann.run([address, "who"])).code).toBe(0);
     expect((await ann.run([address, "who", "--forget"], { FT_ROOM: ROOM_KEY })).code).toBe(0);
+    expect(await kept()).toEqual([]);
     expect((await ann.run([address, "who"])).code).toBe(1);
   });
 
@@ -296,6 +303,54 @@ describe("a room that changes", () => {
     expect((await ann.run([address, "who"])).code).toBe(0);
   });
 
+  test("has another key after room new, also when it is not running; a tracker that does not answer keeps its own", async () => {
+    const port = freePort();
+    const state = stage.folder();
+    const file = join(state, "filetracker", `room-${port}.key`);
+    const order = async () => {
+      const program = stage.run(TRACKER, ["room", "new", "--port", String(port)], { env: { XDG_STATE_HOME: state } });
+      return { code: await program.exited, out: program.out, err: program.err };
+    };
+    const tracker = await track(port, state, ["--room"]);
+    const [, key = ""] = await tracker.waitFor(/"key":"([^"]+)"/);
+    await eventually(() => existsSync(join(state, "filetracker", `tracker-${port}.sock`)));
+    const status = stage.run(TRACKER, ["status", "--port", String(port)], { env: { XDG_STATE_HOME: state } });
+    expect(await status.exited).toBe(0);
+    process.kill(tracker.pid, "SIGSTOP");
+    const silent = await order();
+    expect([silent.code, silent.out, readFileSync(file, "utf8").trim()]).toEqual([1, "", key]);
+    expect(silent.err).toContain(`The tracker on port ${port} does not answer.`);
+    tracker.kill("SIGKILL");
+    await tracker.exited;
+    const stopped = await order();
+    const kept = readFileSync(file, "utf8").trim();
+    expect([stopped.code, kept === key]).toEqual([0, false]);
+    expect(stopped.out).toStartWith(`Its tracker is not running here. When it starts, the room has a new key: ${kept}\n`);
+  });
+
+  test("has another key: commands that wait for others end, and say why", async () => {
+    const port = freePort();
+    const state = stage.folder();
+    const tracker = await track(port, state, ["--room"]);
+    const [, key = ""] = await tracker.waitFor(/"key":"([^"]+)"/);
+    const start = (name: string, ...args: string[]) => {
+      const { folder, env } = person();
+      writeFileSync(join(folder, `${name}.txt`), name);
+      return stage.run(PEER, [`127.0.0.1:${port}`, ...args, "--name", name], { cwd: folder, env: { ...env, FT_ROOM: key } });
+    };
+    const commands = [["share"], ["want", "none"], ["get", "none", "--wait", "1h"], ["send", "P3.txt", "--to", "all"]];
+    const programs = commands.map((words, i) => start(`P${i}`, ...words));
+    const begun = [/^Sharing/m, /^Waiting/m, /^Nobody has/m, /^Handing/m];
+    await eventually(() => programs.every(({ err, out }, i) => begun[i]?.test(`${out}\n${err}`)));
+    for (const _ of programs) await tracker.waitFor(/"event":"joined"/);
+    const order = stage.run(TRACKER, ["room", "new", "--port", String(port)], { env: { XDG_STATE_HOME: state } });
+    expect(await order.exited).toBe(0);
+    for (const program of programs) {
+      expect(await program.exited).toBe(1);
+      expect(program.err).toContain("has another key now. Ask for the new one.");
+    }
+  });
+
   test("has another key: a person at the prompts types the new one, and is back", async () => {
     const port = freePort();
     const state = stage.folder();
@@ -320,6 +375,32 @@ describe("a room that changes", () => {
       await screen.close();
     }
     expect((await ann.run([`127.0.0.1:${port}`, "who"])).code).toBe(0);
+  });
+
+  test("has another key: a person at the prompts serves nobody until they have typed it", async () => {
+    const port = freePort();
+    const state = stage.folder();
+    const tracker = await track(port, state, ["--room"]);
+    const [, key = ""] = await tracker.waitFor(/"key":"([^"]+)"/);
+    const ann = person();
+    writeFileSync(join(ann.folder, "big.bin"), new Uint8Array(20_000_000).fill(7));
+    const args = [`127.0.0.1:${port}`, "--share", "big.bin", "--name", "Ann", "--port", "0", "--limit", "500kB"];
+    const screen = new Screen([PEER, ...args], { cwd: ann.folder, env: { ...ann.env, FT_ROOM: key, NO_COLOR: "1" } });
+    try {
+      await screen.waitFor("What are you looking for?");
+      const ben = person();
+      const get = stage.run(PEER, [`127.0.0.1:${port}`, "get", "big.bin", "--json"], {
+        cwd: ben.folder,
+        env: { ...ben.env, FT_ROOM: key },
+      });
+      await get.waitFor(/"event":"progress","received":[1-9]/);
+      const order = stage.run(TRACKER, ["room", "new", "--port", String(port)], { env: { XDG_STATE_HOME: state } });
+      expect(await order.exited).toBe(0);
+      expect(await get.exited).toBe(1);
+      expect(get.out).toContain("Your progress is saved");
+    } finally {
+      await screen.close();
+    }
   });
 
   test("has another certificate: nothing is sent to it but with --forget", async () => {
@@ -352,6 +433,19 @@ describe("a room that changes", () => {
     expect(given.err).toContain(`The tracker at "${address}" is not a private room: it does not encrypt.`);
     expect(open.out).not.toMatch(/"event":"joined"|ft-peer/);
     expect((await ann.run([address, "who", "--forget"])).code).toBe(0);
+  });
+
+  test("becomes open: a peer knows it by its address, too, when its host's name was typed last", async () => {
+    const { port, state, tracker, address } = await room();
+    const ann = person();
+    expect((await ann.run([address, "who"], { FT_ROOM: ROOM_KEY })).code).toBe(0);
+    expect((await ann.run([`localhost:${port}`, "who"])).code).toBe(0);
+    await stop(tracker);
+    await track(port, state, ["--name", "Other"]);
+    for (const at of [address, `localhost:${port}`]) {
+      const { code, err } = await ann.run([at, "who"]);
+      expect([code, err]).toEqual([1, expect.stringContaining("was a private room, and now a program answers there")]);
+    }
   });
 
   test("has a double: an open tracker of its name at another address gets no list", async () => {

@@ -156,7 +156,7 @@ describe("send", () => {
     expect(await send("--to", "Anna", "--quiet")).toMatchObject({ code: 1, err: expect.stringMatching(/^"Anna" is you\. /) });
     expect(await send("--to", "127.0.0.1:5000", "--quiet")).toMatchObject({
       code: 1,
-      err: "Cannot be asked, because the program there is an older version or does not take offers now: 127.0.0.1:5000.\n",
+      err: "Cannot be asked, because the program there is an older version, does not take offers now, or is at another tracker of the group: 127.0.0.1:5000.\n",
     });
     const both = await send("--to", "Ben (2)");
     expect(both).toMatchObject({ code: 0, err: expect.stringContaining('There is also "Ben". This goes to "Ben (2)" only.') });

@@ -51,7 +51,8 @@ export async function joinTracker(joining: Joining): Promise<Peer> {
   const { line, startPeer, rooms, screen, files, folders = [], report, signal, takesOffers = false, consent } = joining;
   screen?.progress(`waiting for the tracker at ${formatEndpoint(joining.place)}…`);
   let approached = await rooms.approach(joining.place);
-  const trust = new Trust(knownTrackers(), consent);
+  const known = knownTrackers();
+  const trust = new Trust(known, consent);
   const start = () => {
     const { place, room } = approached;
     return startPeer(
@@ -77,8 +78,9 @@ export async function joinTracker(joining: Joining): Promise<Peer> {
         takesOffers,
         guests: !line["no-guests"],
         report: (event) => {
-          if (event.event === "joined" && event.profile === 2) trust.joined();
-          if (event.event === "joined") rooms.joined(approached, event.name);
+          if (event.event === "joined" && room !== undefined && line.forget) known.forget(trust.current?.key ?? "");
+          else if (event.event === "joined" && event.profile === 2) trust.joined();
+          if (event.event === "joined") rooms.joined(approached, event.name, trust.at);
           report(event);
         },
       },

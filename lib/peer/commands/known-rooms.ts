@@ -15,6 +15,8 @@ const NAME_LIMIT = 63;
 export interface KnownRoom {
   /** Its tracker's address or name, as it was typed or found, and port. */
   address: string;
+  /** The address at which it was reached last, if it is not the one above: that may be a host's name. */
+  at?: string | undefined;
   port: number;
   /** The fingerprint of its tracker's certificate. */
   pin: string;
@@ -74,12 +76,15 @@ export class KnownRooms {
 
 /** Whether a room is at this address and port. */
 export function isAt({ address, port, others = [] }: { address: string; port: number; others?: string[] }) {
-  return (room: KnownRoom) => room.port === port && [address, ...others].includes(room.address);
+  const there = [address, ...others];
+  return (room: KnownRoom) =>
+    room.port === port && [room.address, room.at].some((one) => one !== undefined && there.includes(one));
 }
 
 function roomOf(value: unknown): KnownRoom | undefined {
-  const { address, port, pin, key, name } = value as Record<string, unknown>;
+  const { address, at, port, pin, key, name } = value as Record<string, unknown>;
   const isText = [address, pin, key, name].every((one) => typeof one === "string");
   if (!isText || parsePort(String(port)) === undefined || !/^[0-9a-f]{64}$/.test(String(pin))) return undefined;
-  return { address: String(address), port: Number(port), pin: String(pin), key: String(key), name: String(name) };
+  const reached = typeof at === "string" ? { at } : {};
+  return { address: String(address), ...reached, port: Number(port), pin: String(pin), key: String(key), name: String(name) };
 }

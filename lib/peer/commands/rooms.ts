@@ -15,7 +15,7 @@ import { formatEndpoint } from "../../protocol/address.ts";
 import { plainName, printable } from "../../text.ts";
 import { dialTracker, type Enter } from "../connect/dial-tracker.ts";
 import { type Met, meetTracker } from "../online/meet-tracker.ts";
-import { enterRoom, type RoomKnown, RoomRefusal } from "../online/room.ts";
+import { enterRoom, ROOM_KEY, type RoomKnown, RoomRefusal } from "../online/room.ts";
 import type { TrackerPlace } from "../online/session-types.ts";
 import { isAt, type KnownRoom, KnownRooms } from "./known-rooms.ts";
 import type { PeerRoom } from "./types.ts";
@@ -104,11 +104,11 @@ export class Rooms {
     room.key = key;
   }
 
-  /** This peer is online in the room. */
-  joined({ place, room }: Approached, name: string): void {
+  /** This peer is online in the room. `at`: the address at which its tracker was reached. */
+  joined({ place, room }: Approached, name: string, at: string | undefined): void {
     if (room?.known.pin === undefined || this.#options.forget) return;
     const { address, port } = place;
-    this.#memory.remember({ address, port, pin: room.known.pin, key: room.key, name });
+    this.#memory.remember({ address, ...(at === address ? {} : { at }), port, pin: room.known.pin, key: room.key, name });
   }
 
   /** The tracker at this place, if it has answered in this run already. */
@@ -179,7 +179,7 @@ export class Rooms {
         const met = await meetTracker(place, { ...this.#tools, dial: secured, enter });
         return { place, met, room: { key, known, certificate: own, enter } };
       } catch (error) {
-        const isWrong = error instanceof RoomRefusal && error.code === "room-key";
+        const isWrong = error instanceof RoomRefusal && error.code === ROOM_KEY;
         if (!isWrong || this.#given !== undefined || ask === undefined) throw error;
         why = error.message;
         key = undefined;

@@ -61,6 +61,17 @@ export class KnownTrackers {
       { name: name.slice(0, NAME_SHOWN), address, port, key, ...(at === address ? {} : { at }), ...(room ? { room } : {}) },
       ...others,
     ].slice(0, REMEMBERED);
+    this.#write(trackers);
+  }
+
+  /** Forgets the tracker with this key. */
+  forget(key: string): void {
+    const all = this.all();
+    const others = all.filter((one) => one.key !== key);
+    if (others.length < all.length) this.#write(others);
+  }
+
+  #write(trackers: KnownTracker[]): void {
     try {
       mkdirSync(dirname(this.#path), { recursive: true, mode: 0o700 });
       replaceOwnFile(this.#path, JSON.stringify({ trackers }));

@@ -83,6 +83,11 @@ export class Trust {
     return this.#current && { name: this.#current.place.name ?? this.#current.name, key: this.#current.key };
   }
 
+  /** The address at which the tracker that was approved last was reached. */
+  get at(): string | undefined {
+    return this.#current?.at;
+  }
+
   /** This peer has joined the tracker that was approved last: it is remembered. */
   joined(): void {
     // A tracker that only stands in for the person's own one is not remembered.

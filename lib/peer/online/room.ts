@@ -25,6 +25,9 @@ export interface RoomKnown {
 /** The code of the error when a tracker that was spoken to without encryption is a private room. */
 export const IS_ROOM = "is-room";
 
+/** The code of the error when a private room does not take this peer's key. */
+export const ROOM_KEY = "room-key";
+
 /** A program that speaks only TLS answers plain bytes with these two: an alert, and the major number of its version. */
 const TLS_ALERT = 0x15;
 const TLS_MAJOR = 3;
@@ -91,9 +94,9 @@ async function prove(channel: Channel, room: RoomKnown, where: string, { random 
   const answer = await lines.next();
   if (answer === undefined && lines.isBroken) throw new FtError("room-busy", `${where} closed the connection.`);
   if (answer === undefined || !opener.isProven(answer)) {
-    if (room.proven) throw new RoomRefusal("room-key", `${where} has another key now. Ask for the new one.`);
+    if (room.proven) throw new RoomRefusal(ROOM_KEY, `${where} has another key now. Ask for the new one.`);
     throw new RoomRefusal(
-      "room-key",
+      ROOM_KEY,
       `${where} does not take this key. Check it, or ask for the key of now: it may have changed.`,
     );
   }

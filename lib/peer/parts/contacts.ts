@@ -15,6 +15,7 @@ import { isOnNetwork } from "../connect/on-network.ts";
 import type { PeerEvent } from "../events.ts";
 import { Offers } from "../online/offers.ts";
 import { isDialable, isTrackerHere } from "../online/own-address.ts";
+import { ROOM_KEY } from "../online/room.ts";
 import { Session } from "../online/session.ts";
 import { Wants } from "../online/wants.ts";
 import { Finishers } from "../people/finishers.ts";
@@ -70,7 +71,9 @@ export function makeContacts(options: PeerOptions, tools: ContactTools): Contact
     ...(options.takesOffers ? { offered: (message: { record?: FileRecord }) => offers.offered(message) } : {}),
     report: (event) => {
       report(event);
+      if (event.event === "shut-out" && event.code === ROOM_KEY) serving.admission.shutOut();
       if (event.event !== "joined") return;
+      serving.admission.joined();
       wants.joined();
       offers.joined();
     },
@@ -144,6 +147,7 @@ function giversFor(session: Session, { own, report }: ContactTools): { offers: O
     offer: (offer) => offers.make(offer),
     endOffer: (token) => offers.end(token),
     self: () => session.standing?.id,
+    tracker: () => session.standing?.key,
     token: secret,
     clock: quietClock,
   });

@@ -86,7 +86,7 @@ export function declinedSentence(receiver: Receiver, { files }: HandOut): string
 
 /** The sentence about people who take no offers. */
 export function cannotSentence(labels: string[]): string {
-  return `Cannot be asked, because the program there is an older version or does not take offers now: ${labels.join(", ")}.`;
+  return `Cannot be asked, because the program there is an older version, does not take offers now, or is at another tracker of the group: ${labels.join(", ")}.`;
 }
 
 /** A receiver as an object for a script. */

@@ -26,6 +26,11 @@ const ASKED_AT_ONCE_OF_HOST = 4;
 /** The most questions without an answer. At this number, this peer refuses an address that it does not know. */
 const MOST_PENDING = 8;
 
+/** Why a connection ends when the tracker has revoked its pass. A clause. */
+const REVOKED = "the operator of the tracker has disconnected it";
+/** Why all connections end when this peer is not in its private room any more. A clause. */
+const OUT = "the private room has another key";
+
 /** Ids whose passes are refused. The oldest are forgotten, when their passes have expired. */
 const REVOKED_KEPT = 10_000;
 
@@ -54,8 +59,10 @@ export class Admission {
   readonly #questionsOf = new Map<string, Allowance>();
 
   readonly #revoked = new Set<string>();
+  /** The private room has another key, which this peer does not know. */
+  #isOut = false;
   /** The functions to call when the pass of a peer is revoked. */
-  readonly #watchers = new Map<string, Set<() => void>>();
+  readonly #watchers = new Map<string, Set<(why: string) => void>>();
 
   constructor(tools: AdmissionTools) {
     this.#tools = tools;
@@ -68,12 +75,23 @@ export class Admission {
       const [oldest] = this.#revoked;
       if (this.#revoked.size >= REVOKED_KEPT && oldest !== undefined) this.#revoked.delete(oldest);
       this.#revoked.add(id);
-      for (const act of this.#watchers.get(id) ?? []) act();
+      for (const act of this.#watchers.get(id) ?? []) act(REVOKED);
     }
   }
 
-  /** Calls `act` when the pass of this peer is revoked. Gives a function that cancels it. */
-  whenRevoked(id: string, act: () => void): () => void {
+  /** The private room has another key, and its members have to show it: until this peer is in again, it serves nobody. */
+  shutOut(): void {
+    this.#isOut = true;
+    for (const watchers of [...this.#watchers.values()]) for (const act of [...watchers]) act(OUT);
+  }
+
+  /** This peer is online at its tracker. */
+  joined(): void {
+    this.#isOut = false;
+  }
+
+  /** Calls `act` with the reason when the pass of this peer is not good any more. Gives a function that cancels it. */
+  whenRevoked(id: string, act: (why: string) => void): () => void {
     const watchers = this.#watchers.get(id) ?? new Set();
     this.#watchers.set(id, watchers.add(act));
     return () => {
@@ -91,6 +109,7 @@ export class Admission {
     const { isOfThisMachine, nonce } = this.#tools;
     const standing = this.#tools.standing();
     if (standing === undefined || standing.profile === 1) return { refusal: "This peer's tracker gives no passes." };
+    if (this.#isOut) return { refusal: "This peer is not in the private room any more." };
     const own = { key: standing.key, ahead: 0 };
     const signers = [own, ...(this.#tools.signers?.() ?? [])];
     const signer = signers.find(({ key }) => readPass(text, key) !== undefined) ?? own;

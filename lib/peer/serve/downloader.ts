@@ -204,7 +204,7 @@ export class Downloader {
 
   #accept(id: string): void {
     this.#claim = { host: this.#host, downloader: id };
-    const revoked = () => this.#channel.destroy("the operator of the tracker has disconnected it");
+    const revoked = (why: string) => this.#channel.destroy(why);
     this.#unwatchPass();
     this.#unwatchPass = this.#options.whenRevoked?.(id, revoked) ?? this.#unwatchPass;
     this.#channel.limit({ deadline: undefined, idle: REQUEST_IDLE_MS });

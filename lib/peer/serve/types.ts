@@ -95,8 +95,8 @@ export interface ServeOptions {
   readPass(pass: string, from: Address, keyed: string, fingerprint: string | undefined): PassCheck;
   /** Why a guest's ticket is not good for a content from an address, as a sentence; undefined when it is. Without it no guest is served. */
   refuseTicket?(ticket: string, root: string, from: Address): string | undefined;
-  /** Calls `act` when the pass of a downloader is revoked. Gives a function that cancels it. */
-  whenRevoked?(id: string, act: () => void): () => void;
+  /** Calls `act` with the reason when the pass of a downloader is not good any more. Gives a function that cancels it. */
+  whenRevoked?(id: string, act: (why: string) => void): () => void;
   /** A connection shows a token instead of a pass. True when this peer has asked for the connection, and takes it over. */
   arrived?(token: string, channel: Channel): boolean;
   /** FT/1 has no passes: whether the tracker knows this address as that of an accepted peer. */

@@ -3,7 +3,7 @@
 
 import type { Clock } from "../../clock.ts";
 import { codeOf, FtError, sentenceOf } from "../../error.ts";
-import { formatEndpoint } from "../../protocol/address.ts";
+import { formatEndpoint, isIPv6 } from "../../protocol/address.ts";
 import type { Offer, PeerLine } from "../../protocol/messages.ts";
 import { foldBareName } from "../../protocol/peer-name.ts";
 import type { FileRecord } from "../../protocol/record.ts";
@@ -29,6 +29,8 @@ export interface Handed {
 export interface Receiver {
   /** As last seen. */
   person: PeerLine;
+  /** The tracker at which it was last seen. */
+  tracker: string | undefined;
   isOnline: boolean;
   /** When it was online last. Milliseconds of the clock's `elapsed`. */
   seenAt: number;
@@ -55,6 +57,8 @@ export interface HandOutTools {
   endOffer(token: string): void;
   /** This peer's own id. */
   self(): string | undefined;
+  /** The key of this peer's tracker. */
+  tracker(): string | undefined;
   /** A text that nobody can guess. */
   token(): string;
   report(event: HandOutEvent): void;
@@ -90,7 +94,7 @@ export class HandOut {
     this.#say = say;
     this.#tools = tools;
     this.isToSome = to !== "all";
-    if (to !== "all") this.receivers = to.map((person) => newReceiver(person, tools.clock));
+    if (to !== "all") this.receivers = to.map((person) => newReceiver(person, tools));
     this.#offers = files.map((file) => ({ file, token: tools.token(), made: "" }));
   }
 
@@ -176,12 +180,13 @@ export class HandOut {
       if (!receiver.isOnline) receiver.isOnline = this.#see(receiver, this.#backOf(receiver, free), free);
     }
     if (this.isToSome) return;
-    for (const person of free) this.receivers.push(newReceiver(person, this.#tools.clock));
+    for (const person of free) this.receivers.push(newReceiver(person, this.#tools));
   }
 
   #see(receiver: Receiver, person: PeerLine | undefined, free: Set<PeerLine>): boolean {
     if (person === undefined || !free.delete(person)) return false;
     receiver.person = person;
+    receiver.tracker = this.#tools.tracker();
     if (receiver.state === "cannot" || !person.offers)
       receiver.state = receiver.state === "has" ? "has" : this.#atFirst(receiver);
     receiver.seenAt = this.#tools.clock.elapsed();
@@ -189,13 +194,20 @@ export class HandOut {
   }
 
   /**
-   * A receiver that is back under another id. It has its name and place; or its name alone, if nobody else was ever there with this name and
-   * a number: after a restart of the tracker "Ben" and "Ben (2)" may be the other way round.
+   * A receiver that is back under another id. It has its name, and its place or another port of its computer. After a restart of the tracker
+   * "Ben" and "Ben (2)" may be the other way round. A name alone is nobody's: another Ben may take it when this one has left, or may be
+   * at the tracker that takes over.
    */
-  #backOf({ person }: Receiver, free: Set<PeerLine>): PeerLine | undefined {
+  #backOf({ person, tracker }: Receiver, free: Set<PeerLine>): PeerLine | undefined {
     const name = bareName(person);
     const same = [...free].filter((one) => bareName(one) === name);
-    return same.find((one) => isAt(one, person)) ?? (this.#repeated.has(name) ? undefined : same[0]);
+    const there = same.find((one) => isAt(one, person));
+    if (there !== undefined || this.#repeated.has(name)) return there;
+    // At one tracker, a computer may come by IPv4 one time, and by IPv6 the next time.
+    const isSameTracker = tracker === this.#tools.tracker();
+    const mayBe = ({ address }: PeerLine) =>
+      address === person.address || (isSameTracker && isIPv6(address) !== isIPv6(person.address));
+    return same.find(mayBe);
   }
 
   /** Makes the offers that are not made yet, or have other receivers now. */
@@ -303,8 +315,8 @@ export class HandOuts {
 /** After these events of a peer the tracker is asked at once. */
 const LOOK_AFTER = ["root", "folder", "joined"];
 
-function newReceiver(person: PeerLine, clock: Clock): Receiver {
-  return { person, isOnline: true, seenAt: clock.elapsed(), state: stateAtFirst(person) };
+function newReceiver(person: PeerLine, { tracker, clock }: HandOutTools): Receiver {
+  return { person, tracker: tracker(), isOnline: true, seenAt: clock.elapsed(), state: stateAtFirst(person) };
 }
 
 function stateAtFirst({ offers }: PeerLine): Receiver["state"] {

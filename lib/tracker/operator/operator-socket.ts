@@ -114,12 +114,22 @@ function removeSocket(path: string): void {
   }
 }
 
-/** Gives an order to the tracker of this machine that listens on a port. Throws a sentence when there is none. */
+/** The code of the error when no tracker of this user listens on the port. */
+export const NO_TRACKER = "no-tracker";
+
+/** Gives an order to the tracker of this machine that listens on a port. Throws a sentence when there is none, or it does not answer. */
 export function giveOrder(port: number, order: Order): Promise<OrderResult> {
   return new Promise((resolve, reject) => {
-    const words = `You have no tracker running on port ${port}. If it uses another port, give --port N.`;
-    const fail = () => reject(new FtError("no-tracker", words));
-    const socket = createConnection(socketPath(port), () => socket.write(`${JSON.stringify(order)}\n`));
+    let isThere = false;
+    const fail = () => {
+      const none = `You have no tracker running on port ${port}. If it uses another port, give --port N.`;
+      const silent = `The tracker on port ${port} does not answer. It may still do what it was told, when it can.`;
+      reject(isThere ? new FtError("no-answer", silent) : new FtError(NO_TRACKER, none));
+    };
+    const socket = createConnection(socketPath(port), () => {
+      isThere = true;
+      socket.write(`${JSON.stringify(order)}\n`);
+    });
     let result = "";
     collect(socket, RESULT_LIMIT, (text) => {
       result = text;

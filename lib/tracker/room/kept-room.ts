@@ -77,8 +77,14 @@ export function wasRoom(port: number): boolean {
   }
 }
 
-/** Gives the room on a port another key. `path` is undefined for a room whose key its operator keeps. Throws a sentence. */
-export function changeKey(path: string | undefined): { key: string; result: OrderResult } | { result: OrderResult } {
+/**
+ * Gives the room on a port another key. `path` is undefined for a room whose key its operator keeps. `isRunning`: its tracker
+ * takes the key at once. Throws a sentence.
+ */
+export function changeKey(
+  path: string | undefined,
+  isRunning: boolean,
+): { key: string; result: OrderResult } | { result: OrderResult } {
   if (path === undefined) {
     const where = `the file of --room-file, or ${ROOM_VARIABLE}`;
     return {
@@ -90,7 +96,9 @@ export function changeKey(path: string | undefined): { key: string; result: Orde
   }
   const key = madeKey();
   keep(path, `${key}\n`);
-  const lines = [`The room has a new key, and nobody is in it any more: ${key}`, `It is kept in "${printable(path)}".`];
+  const now = "The room has a new key, and nobody is in it any more";
+  const later = "Its tracker is not running here. When it starts, the room has a new key";
+  const lines = [`${isRunning ? now : later}: ${key}`, `It is kept in "${printable(path)}".`];
   return { key, result: { done: true, lines, data: { key, file: path } } };
 }
 

@@ -7,6 +7,6 @@ test("describeMissing does not complain of people who have left and could not be
   const all = [receiver("Ann", "not", false), receiver("Ben", "cannot", true), receiver("Chloe", "cannot", false)];
   expect(describeMissing({ receivers: all } as unknown as HandOut)).toBe(
     "Not yet: Ann (has left). " +
-      "Cannot be asked, because the program there is an older version or does not take offers now: Ben.",
+      "Cannot be asked, because the program there is an older version, does not take offers now, or is at another tracker of the group: Ben.",
   );
 });

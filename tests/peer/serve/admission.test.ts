@@ -146,6 +146,17 @@ describe("Admission.checkPass", () => {
     expect(one.checkPass(pass(60), DOWNLOADER)).toEqual({ id: "p7" });
   });
 
+  test("refuses every pass while this peer is out of its private room, and ends what goes on", () => {
+    const { admission: one, pass } = admission();
+    const told: string[] = [];
+    one.whenRevoked("p7", (why) => told.push(why));
+    one.shutOut();
+    expect(told).toEqual(["the private room has another key"]);
+    expect(one.checkPass(pass(60), DOWNLOADER)).toEqual({ refusal: expect.stringMatching(/room/) });
+    one.joined();
+    expect(one.checkPass(pass(60), DOWNLOADER)).toEqual({ id: "p7" });
+  });
+
   test("refuses every pass at a basic tracker", () => {
     const { admission: one, pass } = admission({ profile: 1 });
     expect(one.checkPass(pass(60), DOWNLOADER)).toEqual({ refusal: "This peer's tracker gives no passes." });

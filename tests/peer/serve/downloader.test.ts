@@ -37,7 +37,7 @@ import {
 
 describe("Downloader: a pass that is revoked", () => {
   test("ends the connection of its peer at once, in the middle of a file too, and no other", async () => {
-    const watched = new Map<string, () => void>();
+    const watched = new Map<string, (why: string) => void>();
     let ended = 0;
     const hall = new Hall(() => ({
       whenRevoked: (id, act) => {
@@ -55,7 +55,7 @@ describe("Downloader: a pass that is revoked", () => {
     far.say(`DOWNLOAD root=${OTHER_ROOT}\n`);
     await settle();
     expect(hall.server.uploads.size).toBe(1);
-    watched.get(DOWNLOADER.address)?.();
+    watched.get(DOWNLOADER.address)?.("it was disconnected");
     await hall.expectTidy();
     expect([near.closed, other.near.closed, ended]).toEqual([true, false, 1]);
   });

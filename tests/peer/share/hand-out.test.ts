@@ -7,14 +7,14 @@ import { addressOf, HandClock, settle } from "../../helpers/channel.ts";
 
 const ROOT = "ab".repeat(32);
 
-function person(id: string, port: number, name: string | undefined, offers = true): PeerLine {
-  return { id, address: addressOf("10.0.0.1"), port, name, offers } as PeerLine;
+function person(id: string, port: number, name: string | undefined, offers = true, address = "10.0.0.1"): PeerLine {
+  return { id, address: addressOf(address), port, name, offers } as PeerLine;
 }
 
 /** A tracker whose answers a test changes, and somebody who hands a file out there. */
 function room(to: "all" | PeerLine[], file: Handed = { name: "x", size: 1, root: ROOT }) {
   const clock = new HandClock();
-  const tracker = { people: [] as PeerLine[], records: [] as FileRecord[], refusal: "", isAway: false };
+  const tracker = { people: [] as PeerLine[], records: [] as FileRecord[], refusal: "", isAway: false, key: "A" };
   const offers: Offer[] = [];
   const said: string[] = [];
   const handOuts = new HandOuts({
@@ -29,6 +29,7 @@ function room(to: "all" | PeerLine[], file: Handed = { name: "x", size: 1, root:
     },
     endOffer: (token) => said.push(`end ${token}`),
     self: () => "me",
+    tracker: () => tracker.key,
     token: () => "token",
     clock,
   });
@@ -111,6 +112,37 @@ test("a receiver who is back under another id is offered it again, by its name a
   await clock.pass(1_000);
   expect(offers.map(({ to }) => to)).toEqual([["b"], [], ["b2"]]);
   expect(said).toEqual(["ben 1 of 1"]);
+});
+
+test("another person with the name of a receiver is offered nothing, at this tracker and at the one that takes over", async () => {
+  const { clock, tracker, offers, handOut, states } = room([person("b", 1235, "Ben")]);
+  handOut.start();
+  await settle();
+  tracker.people = [person("x", 1235, "Ben", true, "10.0.0.2")];
+  await clock.pass(1_000);
+  expect([offers.map(({ to }) => to), states()]).toEqual([[["b"], []], ["Ben not left"]]);
+  tracker.key = "B";
+  tracker.people = [person("y", 1235, "Ben", true, "10.0.0.3"), person("z", 1235, "Ben (2)")];
+  await clock.pass(1_000);
+  expect(offers.map(({ to }) => to)).toEqual([["b"], [], ["z"]]);
+});
+
+test("a receiver may be back by IPv6 at the same tracker, and not at another one, where nothing shows that it is the same person", async () => {
+  for (const [key, to] of [
+    ["A", [["b"], [], ["b2"]]],
+    ["B", [["b"], []]],
+  ] as const) {
+    const { clock, tracker, offers, handOut } = room([person("b", 1235, "Ben")]);
+    handOut.start();
+    await settle();
+    tracker.people = [];
+    await clock.pass(1_000);
+    tracker.key = key;
+    tracker.people = [person("b2", 1235, "Ben", true, "fd00::7")];
+    await clock.pass(1_000);
+    expect(offers.map((offer) => offer.to)).toEqual(to as never);
+    handOut.stop();
+  }
 });
 
 test("of two with one name each is known by its place when the tracker has given the names the other way round", async () => {

@@ -99,6 +99,32 @@ describe("one index of several trackers", () => {
     expect(await ann.ask("KNOWN 10.0.0.1")).toBe("NO");
   });
 
+  test("Redis never hears the name of a record that is for a few people; it is gone when it was for everybody before", async () => {
+    await using campus = await Campus.of(2);
+    const written: string[] = [];
+    const run = campus.redis.run.bind(campus.redis);
+    campus.redis.run = (command) => {
+      written.push(command.join(" "));
+      return run(command);
+    };
+    const plan = NOTES.replace("notes.txt", "plan.txt").replace(">", ";only=circle>");
+    const ben = await campus.a.join([REPORT, plan], { ...from(1), ...BEN });
+    const ann = await campus.b.join([NOTES], from(2));
+    expect(await ben.ask(`ADD ${plan.replace(">", ";part=1;have=50>")}`)).toBe("OK");
+    expect(await ben.ask(`ADD ${plan}`)).toBe("OK");
+    expect(await ben.ask("DROP plan.txt")).toBe("OK");
+    await campus.pass(10);
+    expect(await ann.ask("SEARCH: report.pdf")).toContain("FOUND: 1");
+    expect(written.join("\n")).toContain("report.pdf");
+    expect(written.join("\n")).not.toContain("plan.txt");
+    expect(await ben.ask(`ADD ${REPORT.replace(">", ";only=circle>")}`)).toBe("OK");
+    await campus.pass(10);
+    expect(await ann.ask("SEARCH: report.pdf")).toBe("NOT FOUND");
+    expect(await ben.ask(`ADD ${REPORT}`)).toBe("OK");
+    await campus.pass(10);
+    expect(await ann.ask("SEARCH: report.pdf")).toContain("FOUND: 1");
+  });
+
   test("a tracker that starts later reads the whole table; one that stops takes its peers along at once", async () => {
     await using campus = await Campus.of(1);
     for (let i = 1; i <= 120; i++) await campus.a.join([REPORT, NOTES], from(i));

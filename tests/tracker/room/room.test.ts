@@ -217,6 +217,20 @@ describe("another key", () => {
   });
 });
 
+test("another key: the pass of a member that has left just before is revoked, too", async () => {
+  await using house = room();
+  const { guest, welcome } = await member(house.tracker.port, certificate, " name=Ben");
+  guest.send("BYE\n");
+  await eventually(() => house.all("left").length === 1);
+  house.tracker.changeSecret(OTHER_SECRET);
+  using fresh = await RoomGuest.connect(house.tracker.port);
+  expect(await fresh.prove(OTHER_SECRET)).toBe(true);
+  fresh.send(`HELLO FT/2 agent=test/1 extras=1 key=${new SessionKey().key}\n${files(40123, NOTES)}`);
+  await fresh.line();
+  await fresh.line();
+  expect(await answer(fresh)).toBe(`REVOKED ${welcome.get("id")}`);
+});
+
 test("a tracker that stops closes connections that have not shown the key", async () => {
   const house = room();
   using guest = await RoomGuest.connect(house.tracker.port);

@@ -12,6 +12,7 @@ import type { SharedFile } from "../../disk/share.ts";
 import type { DownloadOptions } from "../../download/download.ts";
 import type { PeerEvent } from "../../events.ts";
 import type { Located } from "../../locate/locate.ts";
+import { ROOM_KEY } from "../../online/room.ts";
 import type { TrackerPlace } from "../../online/session-types.ts";
 import { holderName } from "../../people/holder-name.ts";
 import type { Upload } from "../../serve/serve.ts";
@@ -356,7 +357,7 @@ class Guide {
     const { prompts } = this.#options;
     if (event.event === "reach") this.#reach = event;
     if (event.event === "joined") this.#needsKey = false;
-    if (event.event === "shut-out") this.#needsKey = event.code === "room-key";
+    if (event.event === "shut-out") this.#needsKey = event.code === ROOM_KEY;
     if (event.event === "joined" && !this.#joined) {
       this.#joined = true;
       prompts.done(describeEvent(event));

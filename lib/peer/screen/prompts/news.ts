@@ -3,6 +3,7 @@
 import { formatEndpoint } from "../../../protocol/address.ts";
 import { printable, printableName } from "../../../text.ts";
 import type { PeerEvent } from "../../events.ts";
+import { ROOM_KEY } from "../../online/room.ts";
 import { describeEvent, describeLeftOut } from "../event-words.ts";
 
 /** The most events that are shown. */
@@ -32,7 +33,7 @@ export class News {
     } else if (event.event === "away") {
       this.#away = `Lost the tracker (${event.reason}). Reconnecting…`;
     } else if (event.event === "dismissed" || event.event === "shut-out" || event.event === "offline") {
-      const isKeyOld = event.event === "shut-out" && event.code === "room-key";
+      const isKeyOld = event.event === "shut-out" && event.code === ROOM_KEY;
       this.#away = isKeyOld
         ? "The private room has another key now, and you are not online. Esc: type the new one."
         : describeEvent(event);
