@@ -4,7 +4,7 @@ import { mkdirSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { sleep, systemClock } from "../../clock.ts";
 import { codeOf, FtError, pathFault, sentenceOf } from "../../error.ts";
-import { formatEndpoint } from "../../protocol/address.ts";
+import { formatEndpoint, isIPv6 } from "../../protocol/address.ts";
 import { contentKeyOf } from "../../protocol/folder.ts";
 import type { PeerLine } from "../../protocol/messages.ts";
 import type { FileRecord } from "../../protocol/record.ts";
@@ -94,7 +94,7 @@ export async function collect(peer: Peer, line: CommandLine, screen: Screen, sig
 class People {
   readonly #peer: Peer;
   readonly #line: CommandLine;
-  readonly #known = new Map<string, Person>();
+  readonly #known: Person[] = [];
   readonly #folders = new Set<string>();
   #isFirst = true;
   /** All records that fit. */
@@ -106,7 +106,7 @@ class People {
   }
 
   get all(): Person[] {
-    return [...this.#known.values()];
+    return this.#known;
   }
 
   /** The names of those who have no file that fits. */
@@ -130,7 +130,9 @@ class People {
     const everybody = (await requests.who()).filter(({ id }) => id !== standing?.id);
     this.records = await requests.findAll({ ...wish, group: false });
     const named = from !== undefined && this.#isFirst ? peopleNamed(from, everybody) : everybody;
-    const people = named.filter((one) => from === undefined || this.#isFirst || this.#known.has(keyOf(one)));
+    const people = named.filter(
+      (one) => from === undefined || this.#isFirst || this.#known.some(({ line }) => isSame(line, one)),
+    );
     this.#isFirst = false;
     const seen = people.map((one) => this.#see(one));
     for (const one of this.all) one.isOnline = seen.includes(one);
@@ -143,14 +145,13 @@ class People {
   }
 
   #see(line: PeerLine): Person {
-    const key = keyOf(line);
-    const known = this.#known.get(key);
+    const known = this.#known.find((one) => isSame(one.line, line));
     const fresh = { folder: "", here: new Set<string>(), tried: new Set<string>(), missing: new Set<string>() };
     const person = known ?? { line, isOnline: true, seenAt: 0, ...fresh };
     // It has been away: what could not be fetched is tried again.
     if (!person.isOnline || person.line.id !== line.id) person.tried.clear();
-    this.#known.set(key, Object.assign(person, { line, seenAt: systemClock.elapsed() }));
-    return person;
+    if (known === undefined) this.#known.push(person);
+    return Object.assign(person, { line, seenAt: systemClock.elapsed() });
   }
 
   /** A folder's name for a person. Two names that are one on some disk get the address behind them. */
@@ -163,9 +164,14 @@ class People {
   }
 }
 
-/** Somebody who is back has the same name, and another id. */
-function keyOf(line: PeerLine): string {
-  return line.name ?? formatEndpoint(line);
+/**
+ * Whether somebody is back: with the same name on the same computer, which may come by IPv4 one time and by IPv6 the next. Another person
+ * may have taken the name meanwhile.
+ */
+function isSame(was: PeerLine, now: PeerLine): boolean {
+  if (was.name !== now.name) return false;
+  if (was.name === undefined) return was.address === now.address && was.port === now.port;
+  return was.address === now.address || isIPv6(was.address) !== isIPv6(now.address);
 }
 
 /** A file that changes all the time is fetched once. */
