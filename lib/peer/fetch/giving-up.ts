@@ -90,8 +90,12 @@ export class GivingUp {
     void this.#look();
   }
 
-  /** Whether other holders would be of no use now: bytes come, and there are more holders than connections already. */
+  /**
+   * Whether other holders would be of no use now: one on this computer gives all, or bytes come and there are more holders than connections
+   * already.
+   */
   #hasEnough(now: number): boolean {
+    if (this.#holders.leavesParts(now)) return true;
     if (this.#looks < TRACKER_PAUSES_MS.length || now - this.#cameAt > MOVES_MS) return false;
     return this.#holders.all.some(({ state, reason }) => state === "idle" && reason === "");
   }

@@ -144,7 +144,7 @@ export class Holders {
     }
     const taken = this.all.filter(({ state }) => state === "open" || state === "dialling");
     let places = MOST_CONNECTIONS - taken.length;
-    let placesOfParts = this.#leavesParts(now) ? 0 : MOST_TO_PARTS - taken.filter(({ record }) => record.part).length;
+    let placesOfParts = this.leavesParts(now) ? 0 : MOST_TO_PARTS - taken.filter(({ record }) => record.part).length;
     const waiting: Holder[] = [];
     for (const holder of inTurn(due, this.all)) {
       const { part } = holder.record;
@@ -166,7 +166,7 @@ export class Holders {
    * Whether holders with unfinished files are left alone, because one with the whole file is on this computer and gives it. No cable is
    * between, so that the others would only cost processor time.
    */
-  #leavesParts(now: number): boolean {
+  leavesParts(now: number): boolean {
     return this.all.some((holder) => {
       if (!holder.near || holder.record.part) return false;
       if (holder.state !== "open") return holder.state === "dialling" || !holder.tried;

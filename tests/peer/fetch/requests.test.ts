@@ -461,6 +461,22 @@ describe("Requests: holders that are still fetching", () => {
       expect(field.dials(B)).toEqual([]);
     });
 
+    test.each([
+      ["is not asked for others while it gives all", HERE.address, 0],
+      ["is asked when it is only behind the same router", C, 4],
+    ])("the tracker %s", async (_what, near, times) => {
+      const field = fieldWith(near);
+      const holder = field.holders.get(near);
+      if (holder !== undefined) holder.pace = 1.5 * MiB;
+      let looks = 0;
+      field.more.look = async () => {
+        looks += 1;
+        return [];
+      };
+      await field.finish(field.fetch([near]));
+      expect(looks).toBe(times);
+    });
+
     test("a place in its queue is waited for; after half a minute without a step others are asked", async () => {
       const field = fieldWith(HERE.address);
       const near = field.holders.get(HERE.address);
