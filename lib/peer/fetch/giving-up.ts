@@ -91,11 +91,11 @@ export class GivingUp {
   }
 
   /**
-   * Whether other holders would be of no use now: one on this computer gives all, or bytes come and there are more holders than connections
-   * already.
+   * Whether the tracker need not be asked again now: the whole file comes from this computer, or bytes come and there are more holders than
+   * connections already. The first question is always asked: another holder may have the content under another name.
    */
   #hasEnough(now: number): boolean {
-    if (this.#holders.leavesParts(now)) return true;
+    if (this.#looks > 0 && this.#holders.leavesParts(now)) return true;
     if (this.#looks < TRACKER_PAUSES_MS.length || now - this.#cameAt > MOVES_MS) return false;
     return this.#holders.all.some(({ state, reason }) => state === "idle" && reason === "");
   }
