@@ -105,6 +105,7 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
   return peer;
 }
 
+/** The functions of a peer that `actionsOf` makes. */
 type Action = "computeRoots" | "shareInstead" | "handing" | "isOwn" | "isMine" | "openPart" | "download" | "listOf";
 
 /** What commands and prompts tell a peer to do. */
@@ -189,7 +190,8 @@ async function runCommand(line: CommandLine, command: Exclude<PeerCommand, "doct
   }
 }
 
-interface Running {
+/** A command, and the things that it works with. */
+interface RunningCommand {
   line: CommandLine;
   command: Exclude<PeerCommand, "doctor">;
   screen: Screen;
@@ -200,7 +202,7 @@ interface Running {
 }
 
 /** The command itself, while the peer is online. */
-async function runOnline(peer: Peer, { line, command, screen, signal, waiting, toSend }: Running): Promise<void> {
+async function runOnline(peer: Peer, { line, command, screen, signal, waiting, toSend }: RunningCommand): Promise<void> {
   switch (command) {
     case "share":
       return await stayOnline(peer, screen, waiting);

@@ -75,6 +75,11 @@ export function interfaces(raw: () => RawInterfaces = networkInterfaces): Interf
   return found;
 }
 
+/** Whether an interface of this machine has the address. */
+export function isOfThisMachine(address: Address): boolean {
+  return interfaces().some(({ addresses }) => addresses.some((own) => own.address === address));
+}
+
 /** Addresses for documentation (RFC 5737, RFC 3849). No host has them, and the default route leads to them. */
 const DOCUMENTATION_ADDRESSES = { 4: "203.0.113.1", 6: "2001:db8::1" } as const;
 

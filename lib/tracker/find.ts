@@ -11,7 +11,7 @@ import { SearchWork } from "./work/search-work.ts";
 
 /** A page of a search: contents, each with its records that fit, whole ones first. */
 export interface FoundPage<Item> {
-  /** `holders`: those who have the whole of it, under whatever names. */
+  /** `holders`: the number of peers that have the whole of it, under whatever names. */
   contents: { items: Item[]; holders: number }[];
   /** The number of all contents that fit when grouped, else of all records. */
   total: number;

@@ -4,7 +4,7 @@ import { mkdirSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { sleep, systemClock } from "../../clock.ts";
 import { codeOf, FtError, pathFault, sentenceOf } from "../../error.ts";
-import { formatEndpoint, isIPv6 } from "../../protocol/address.ts";
+import { formatEndpoint } from "../../protocol/address.ts";
 import { contentKeyOf } from "../../protocol/folder.ts";
 import type { PeerLine } from "../../protocol/messages.ts";
 import type { FileRecord } from "../../protocol/record.ts";
@@ -14,6 +14,7 @@ import { orCancelled } from "../cancel.ts";
 import { localNameOf } from "../disk/local-name.ts";
 import { findPeer, isRecordOf } from "../people/find-peer.ts";
 import { peerLabel } from "../people/holder-name.ts";
+import { mayBeSameComputer } from "../people/same-computer.ts";
 import type { Screen } from "../screen/screen.ts";
 import type { Peer } from "./types.ts";
 
@@ -164,14 +165,11 @@ class People {
   }
 }
 
-/**
- * Whether somebody is back: with the same name on the same computer, which may come by IPv4 one time and by IPv6 the next. Another person
- * may have taken the name meanwhile.
- */
+/** Whether somebody is back: with the same name at the same computer. */
 function isSame(was: PeerLine, now: PeerLine): boolean {
   if (was.name !== now.name) return false;
   if (was.name === undefined) return was.address === now.address && was.port === now.port;
-  return was.address === now.address || isIPv6(was.address) !== isIPv6(now.address);
+  return mayBeSameComputer(was.address, now.address);
 }
 
 /** A file that changes all the time is fetched once. */

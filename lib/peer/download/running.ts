@@ -1,9 +1,9 @@
-// Remembers the downloads that are running, and their parts.
+// Remembers the running downloads with their parts.
 
 import type { Endpoint } from "../../protocol/address.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 
-/** Downloads that are under way. What has arrived of each is a part, which other peers may read meanwhile. */
+/** The running downloads of a kind. The arrived bytes of each are its part, which other peers may read meanwhile. */
 export class RunningDownloads<Part extends { record: FileRecord }> {
   /** By content id. */
   protected readonly parts = new Map<string, Part>();

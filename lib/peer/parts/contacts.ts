@@ -3,7 +3,7 @@
 import { quietClock, systemClock } from "../../clock.ts";
 import type { Dial } from "../../net/channel.ts";
 import { dial } from "../../net/dial.ts";
-import { dialableFrom, interfaces } from "../../net/interfaces.ts";
+import { dialableFrom, interfaces, isOfThisMachine } from "../../net/interfaces.ts";
 import { VERSION } from "../../program/cli.ts";
 import { parseAddress } from "../../protocol/address.ts";
 import { isProven, SessionKey } from "../../protocol/pass.ts";
@@ -22,7 +22,7 @@ import { Finishers } from "../people/finishers.ts";
 import { HandOuts } from "../share/hand-out.ts";
 import type { OwnFiles } from "./own-files.ts";
 import { secret } from "./secret.ts";
-import { isOfThisMachine, type Serving } from "./serving.ts";
+import type { Serving } from "./serving.ts";
 
 export interface Contacts {
   /** The conversation with the tracker. */
@@ -36,7 +36,7 @@ export interface Contacts {
   readonly finishers: Finishers;
 }
 
-export interface ContactTools {
+interface ContactTools {
   serving: Serving;
   /** They do not exist yet when the contacts are made. */
   own(): OwnFiles;

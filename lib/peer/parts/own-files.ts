@@ -1,4 +1,4 @@
-// Puts together what this peer has: its files and folders, those that are arriving, and what of them others may see.
+// Puts together the files of a peer: those that it shares, its folders, its downloads, and the view of all these for others.
 
 import { dirname, join } from "node:path";
 import { systemClock } from "../../clock.ts";
@@ -23,7 +23,7 @@ import { Sharing } from "../share/sharing.ts";
 import type { Contacts } from "./contacts.ts";
 import type { Serving } from "./serving.ts";
 
-export interface OwnFileTools {
+interface OwnFileTools {
   pool: HashPool;
   serving: Serving;
   contacts: Contacts;

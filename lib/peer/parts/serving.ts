@@ -1,10 +1,9 @@
-// Puts together what other peers connect to: the port, who is let in, and the answers.
+// Puts together the side of a peer that others connect to: its port, its admission of downloaders, and its server.
 
 import { systemClock } from "../../clock.ts";
 import { acceptBoth } from "../../net/http.ts";
-import { interfaces } from "../../net/interfaces.ts";
+import { isOfThisMachine } from "../../net/interfaces.ts";
 import { type Listener, type ListenOptions, listen, listenNear } from "../../net/listen.ts";
-import type { Address } from "../../protocol/address.ts";
 import type { PeerOptions } from "../commands/types.ts";
 import { sha256 } from "../content/hash.ts";
 import { FolderLayout } from "../disk/folders/folder-layout.ts";
@@ -29,7 +28,7 @@ export interface Serving {
 }
 
 /** The parts that do not exist yet when serving begins, and the function that hears what happens. */
-export interface ServingTools {
+interface ServingTools {
   contacts(): Contacts;
   own(): OwnFiles;
   report(event: PeerEvent): void;
@@ -90,9 +89,4 @@ function serverFor({ room, limit }: PeerOptions, admission: Admission, { contact
 function listenFrom(port: number | undefined, how: Pick<ListenOptions, "tls" | "onConnection">): Listener {
   const options = { maxPerAddress: MAX_PER_ADDRESS, ...how };
   return port === undefined ? listenNear({ ...options, port: DEFAULT_PORT }) : listen({ ...options, port });
-}
-
-/** Whether an interface of this machine has the address. */
-export function isOfThisMachine(address: Address): boolean {
-  return interfaces().some(({ addresses }) => addresses.some((own) => own.address === address));
 }

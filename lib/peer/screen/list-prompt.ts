@@ -22,8 +22,9 @@ import type { Surface } from "./surface.ts";
 const PAGE = 10;
 /** A list keeps this many rows, with its titles, whatever was said above it, where the terminal has them. */
 const LEAST_LIST = 7;
-/** Below this number of rows the list keeps only `LEAST_SMALL` of them, and the keys one, while something above is unread. */
+/** A terminal with fewer rows than this is small: while something above is unread, the list is shorter and the keys take one line. */
 const SMALL_ROWS = 18;
+/** The same as LEAST_LIST, in a small terminal. */
 const LEAST_SMALL = 3;
 /** If the keys leave fewer rows than this, only their first line is shown. */
 const LOW_ROWS = 8;

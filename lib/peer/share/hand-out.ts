@@ -3,11 +3,12 @@
 
 import type { Clock } from "../../clock.ts";
 import { codeOf, FtError, sentenceOf } from "../../error.ts";
-import { formatEndpoint, isIPv6 } from "../../protocol/address.ts";
+import { formatEndpoint } from "../../protocol/address.ts";
 import type { Offer, PeerLine } from "../../protocol/messages.ts";
 import { foldBareName } from "../../protocol/peer-name.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import { isRecordOf } from "../people/find-peer.ts";
+import { mayBeSameComputer } from "../people/same-computer.ts";
 
 /** A hand-out asks the tracker each time this time has passed which receivers have the files. Milliseconds. */
 const LOOK_MS = 1_000;
@@ -203,11 +204,11 @@ export class HandOut {
     const same = [...free].filter((one) => bareName(one) === name);
     const there = same.find((one) => isAt(one, person));
     if (there !== undefined || this.#repeated.has(name)) return there;
-    // At one tracker, a computer may come by IPv4 one time, and by IPv6 the next time.
+    // At another tracker only the same address counts: there, another Ben may have been online all the time.
     const isSameTracker = tracker === this.#tools.tracker();
-    const mayBe = ({ address }: PeerLine) =>
-      address === person.address || (isSameTracker && isIPv6(address) !== isIPv6(person.address));
-    return same.find(mayBe);
+    const isThere = (one: PeerLine) =>
+      isSameTracker ? mayBeSameComputer(person.address, one.address) : one.address === person.address;
+    return same.find(isThere);
   }
 
   /** Makes the offers that are not made yet, or have other receivers now. */

@@ -1,4 +1,5 @@
-// Lets into a private room only connections that show the room's key. It closes every other connection without a word, whatever is wrong with it.
+// Lets into a private room only connections that show the room's key. It closes every other connection without a word, whatever is wrong
+// with it.
 
 import type { Clock } from "../../clock.ts";
 import { ProtocolError } from "../../error.ts";

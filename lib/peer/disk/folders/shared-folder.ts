@@ -214,7 +214,7 @@ class FolderReader {
     }
     const { fd } = this.#open;
     const got = await readFully(fd, into, from);
-    // Another program may write to the file while it is read. What it writes is not what was shared.
+    // Another program may write to the file while it is read. Its bytes are not the shared ones.
     if (!seen.isUnchanged(entry, fd)) throw new Error("a file of the folder has changed");
     return got;
   }

@@ -58,7 +58,7 @@ export async function mayLeaveTracker(prompts: Asking, tracker: TrackerHere | un
   return answer === "keep" || answer === "stop";
 }
 
-/** The answer to a question before leaving. Ctrl-C there is `leaving`: who presses it once more wants no further question. */
+/** The answer to a question before leaving. Ctrl-C there counts as `leaving`: a person who presses it once more wants no further question. */
 async function chooseOr<Answer extends string>(
   leaving: Answer,
   choose: () => Promise<Answer | undefined>,
