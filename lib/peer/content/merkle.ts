@@ -1,6 +1,7 @@
 // Computes content ids: the SHA-256 Merkle tree over 16 KiB blocks that BitTorrent v2 calls "pieces root" (BEP 52).
 // Pure: the caller hands in the hash function. A hash is 32 bytes; a layer is its hashes one after the other.
 
+import { concatBytes } from "../../bytes.ts";
 import { HASH } from "../../protocol/numbers.ts";
 
 /** SHA-256 of `data`, written into `out` (32 bytes). */
@@ -90,7 +91,7 @@ export function* layerAbove(pieces: Uint8Array, fileSize: number, step: number, 
 /** The hash that pads the tree at the level of pieces of this size. */
 function pieceOfNothing(pieceSize: number, sha256: Sha256): Uint8Array {
   let padding = new Uint8Array(HASH);
-  for (let size = BLOCK; size < pieceSize; size *= 2) padding = parent(padding, padding, sha256);
+  for (let size = BLOCK; size < pieceSize; size *= 2) padding = parent(padding, sha256);
   return padding;
 }
 
@@ -107,25 +108,25 @@ function foldLayer(layer: Uint8Array, width: number, padding: Uint8Array, sha256
 function* fold(layer: Uint8Array, width: number, padding: Uint8Array, sha256: Sha256): Generator<void, Uint8Array> {
   let nodes = layer;
   let filler = padding;
+  const isWhole = layer.length % (width * HASH) === 0;
   for (let wide = width; wide > 1; wide /= 2) {
-    const above = new Uint8Array(Math.ceil(nodes.length / HASH / 2) * HASH);
+    const above = new Uint8Array(Math.ceil(nodes.length / (2 * HASH)) * HASH);
     for (let at = 0; at < nodes.length; at += 2 * HASH) {
       if (at > 0 && at % PAUSE_AFTER === 0) yield;
-      const right = at + HASH < nodes.length ? nodes.subarray(at + HASH, at + 2 * HASH) : filler;
-      above.set(parent(nodes.subarray(at, at + HASH), right, sha256), at / 2);
+      // Two children that stand side by side are hashed where they are.
+      const pair = nodes.subarray(at, at + 2 * HASH);
+      sha256(pair.length === 2 * HASH ? pair : concatBytes([pair, filler]), above.subarray(at / 2, at / 2 + HASH));
     }
     nodes = above;
-    filler = parent(filler, filler, sha256);
+    if (!isWhole) filler = parent(filler, sha256);
   }
   return nodes;
 }
 
-function parent(left: Uint8Array, right: Uint8Array, sha256: Sha256): Uint8Array<ArrayBuffer> {
-  const both = new Uint8Array(2 * HASH);
-  both.set(left, 0);
-  both.set(right, HASH);
+/** The hash of a node with two equal children. */
+function parent(child: Uint8Array, sha256: Sha256): Uint8Array<ArrayBuffer> {
   const out = new Uint8Array(HASH);
-  sha256(both, out);
+  sha256(concatBytes([child, child]), out);
   return out;
 }
 
