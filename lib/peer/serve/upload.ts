@@ -6,7 +6,7 @@ import type { Shared } from "./serve.ts";
 import type { Opened, Served, ServeOptions, Upload } from "./types.ts";
 
 /** Files are read and sent in blocks of this size; smaller under a low limit. Bytes. */
-const READ_BLOCK = 256 * 1024;
+const READ_BLOCK = 512 * 1024;
 /** After this amount without a pause, other connections get their turn. Bytes. */
 const YIELD_EVERY = 1024 * 1024;
 /** A peer disconnects a downloader that reads fewer bytes than this. Bytes per second, over `SLOWEST_READER_MS`. */

@@ -98,12 +98,12 @@ describe("Uploader: a limit on uploads", () => {
 });
 
 describe("Uploader: files that fail", () => {
-  const SIZE = 1024 * KiB + 77;
+  const SIZE = 2048 * KiB + 77;
 
   async function downloading(hall: Hall): Promise<{ near: Side; far: Far }> {
     hall.disk.files.set("big", { bytes: bytesOf(SIZE) });
     const both = await hall.welcome();
-    // One read is 256 KiB at most: the file takes several, and the first ones are not all under way at once.
+    // One read is 512 KiB at most: the file takes several, and the first ones are not all under way at once.
     both.near.capacity = 64 * KiB;
     both.far.stopReading();
     both.far.say("DOWNLOAD name=big\n");
@@ -126,7 +126,7 @@ describe("Uploader: files that fail", () => {
     const { far } = await downloading(hall);
     hall.disk.stale = true;
     // What was read before the change may still go out.
-    const read = Math.max(...hall.disk.reads) + 256 * KiB;
+    const read = Math.max(...hall.disk.reads) + 512 * KiB;
     expect(await shortBody(far)).toBeLessThanOrEqual(read);
     await hall.expectTidy();
     expect(far.closed).toBe(true);
@@ -140,13 +140,13 @@ describe("Uploader: files that fail", () => {
     hall.disk.files.set("big", { bytes: bytesOf(SIZE) });
     // The change comes while the second block is being read, and the bytes are the new ones already.
     hall.disk.onRead = (_name, at) => {
-      if (at < 256 * KiB) return undefined;
+      if (at < 512 * KiB) return undefined;
       hall.disk.stale = true;
-      return Promise.resolve(256 * KiB);
+      return Promise.resolve(512 * KiB);
     };
     const { far } = await hall.welcome();
     far.say("DOWNLOAD name=big\n");
-    expect(await shortBody(far)).toBeLessThanOrEqual(256 * KiB);
+    expect(await shortBody(far)).toBeLessThanOrEqual(512 * KiB);
     expect(hall.disk.changed).toEqual(["big"]);
     await hall.expectTidy();
   });
@@ -176,13 +176,13 @@ describe("Uploader: files that fail", () => {
     const healthy = bytesOf(700 * KiB);
     hall.disk.files.set("healthy", { bytes: healthy });
     hall.disk.onRead = (name, at) =>
-      name === "big" && at >= 256 * KiB ? Promise.reject(Object.assign(new Error("i/o"), { code: "EIO" })) : undefined;
+      name === "big" && at >= 512 * KiB ? Promise.reject(Object.assign(new Error("i/o"), { code: "EIO" })) : undefined;
     const { far: other, near } = await hall.welcome({ ...DOWNLOADER, port: 51_001 });
     near.capacity = 64 * KiB;
     other.stopReading();
     other.say("DOWNLOAD name=healthy\n");
     const { far } = await downloading(hall);
-    expect(await shortBody(far)).toBeLessThanOrEqual(256 * KiB);
+    expect(await shortBody(far)).toBeLessThanOrEqual(512 * KiB);
     expect(far.closed).toBe(true);
     other.readOn();
     expect(await other.line()).toBe(`FILE: length=${700 * KiB} size=${700 * KiB}`);
@@ -229,12 +229,12 @@ describe("Uploader: slow, deaf and leaving downloaders", () => {
     far.stopReading();
     far.say("DOWNLOAD name=big\n");
     let furthest = 0;
-    for (let i = 0; i < 40; i++) {
+    for (let i = 0; i < 80; i++) {
       await settle();
       far.sip();
       furthest = Math.max(furthest, Math.max(0, ...hall.disk.reads) - far.total);
     }
-    expect(furthest).toBeLessThanOrEqual(2 * 256 * KiB);
+    expect(furthest).toBeLessThanOrEqual(2 * 512 * KiB);
     expect(hall.disk.reads.length).toBeGreaterThan(2);
     far.readOn();
     expect(await far.line()).toBe(`FILE: length=${SIZE} size=${SIZE}`);
