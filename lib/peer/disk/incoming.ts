@@ -9,7 +9,7 @@ import { promisify } from "node:util";
 import { FtError } from "../../error.ts";
 import { printable } from "../../text.ts";
 import { copyReadable } from "./copying.ts";
-import { readFully, writeFully } from "./fully.ts";
+import { readFully } from "./fully.ts";
 import { entryOf, isSameEntry, PLAIN_ONLY, realOf, stateOf } from "./identity.ts";
 import { localNameOf, splitExtension } from "./local-name.ts";
 import { Lock, removeIfThere, tryRemove } from "./lock.ts";
@@ -18,6 +18,7 @@ import { markOrigin } from "./origin.ts";
 import { choosePart, createPart, giveUsualRights, looksWhole, reopenPart } from "./part-file.ts";
 import { sync } from "./sync-all.ts";
 import { checkFolder, checkSpace, checkTarget, tryFolder, tryLength, writeError } from "./target-folder.ts";
+import { Writer } from "./writer.ts";
 
 /** The most names that are tried for a file: `a.txt`, `a (1).txt` … */
 const MOST_NAMES = 1000;
@@ -57,8 +58,8 @@ type Named = Omit<Published, "entry"> & { entry?: BigIntStats };
 
 /** One file that is being fetched. */
 export class Incoming {
-  /** The part file. It is another one after `moveElsewhere`. */
-  fd: number;
+  /** Writes the part file. It is another one after `moveElsewhere`. */
+  #writer: Writer;
   readonly part: string;
   /** The file of another user that has the usual name of the part file, or of its lock. */
   readonly foreign: string | undefined;
@@ -67,15 +68,13 @@ export class Incoming {
   /** The part file as this process left it. When it differs, another program has written to it. */
   #left: string;
   #changed = false;
-  #writing = 0;
   #ended = false;
   #failed: FtError | undefined;
-  #settled: (() => void)[] = [];
 
   private constructor(options: IncomingOptions, part: string, fd: number, lock: Lock, foreign: string | undefined) {
     this.#options = options;
     this.part = part;
-    this.fd = fd;
+    this.#writer = this.#writerOf(fd);
     this.#lock = lock;
     this.foreign = foreign;
     this.#left = this.#state;
@@ -106,6 +105,22 @@ export class Incoming {
       lock.release();
       throw writeError(error, options);
     }
+  }
+
+  /** The open part file. */
+  get fd(): number {
+    return this.#writer.fd;
+  }
+
+  #writerOf(fd: number): Writer {
+    return new Writer(fd, {
+      begins: () => {
+        this.#changed = this.changedByOthers;
+      },
+      ends: () => {
+        this.#left = this.#state;
+      },
+    });
   }
 
   get #state(): string {
@@ -152,24 +167,18 @@ export class Incoming {
   async write(offset: number, bytes: Uint8Array): Promise<void> {
     if (this.#failed !== undefined) throw this.#failed;
     if (!this.#isOwn()) throw this.#fail(this.#lostError());
-    if (this.#writing === 0) this.#changed = this.changedByOthers;
-    this.#writing += 1;
     try {
-      await writeFully(this.fd, bytes, offset);
+      await this.#writer.write(bytes, offset);
     } catch (error) {
       throw this.#fail(error);
-    } finally {
-      this.#writing -= 1;
-      if (this.#writing === 0) {
-        this.#left = this.#state;
-        for (const settle of this.#settled.splice(0)) settle();
-      }
     }
   }
 
   /** Resolves when nothing is being written. Throws the sentence of a write that failed. */
   async settled(): Promise<void> {
-    if (this.#writing > 0) await new Promise<void>((resolve) => this.#settled.push(resolve));
+    await this.#writer.settled().catch((error: unknown) => {
+      throw this.#fail(error);
+    });
     if (this.#failed !== undefined) throw this.#failed;
   }
 
@@ -196,7 +205,7 @@ export class Incoming {
       throw writeError(error, this.#options);
     }
     closeSync(this.fd);
-    this.fd = fd;
+    this.#writer = this.#writerOf(fd);
     this.#failed = undefined;
     this.trust();
   }
@@ -282,7 +291,7 @@ export class Incoming {
     const [named, open] = [entryOf(path), entryOf(this.fd)];
     if (named === undefined || open === undefined) return false;
     // While this process writes, the times differ from one look to the next. Before the file gets its name, it looks again.
-    return isSameEntry(named, open) || (this.#writing > 0 && named.dev === open.dev && named.uid === open.uid);
+    return isSameEntry(named, open) || (this.#writer.busy && named.dev === open.dev && named.uid === open.uid);
   }
 
   #lostError(): FtError {

@@ -1,19 +1,13 @@
 // Keeps the large files open that are written in pieces, up to a number: of a folder with thousands of them, pieces of many arrive in turn.
 
 import { closeSync, constants, openSync } from "node:fs";
-import { writeFully } from "./fully.ts";
 import { PLAIN_ONLY } from "./identity.ts";
+import { Writer } from "./writer.ts";
 
 /** Above this number of open files, those that are not being written are closed. */
 const MOST_OPEN = 16;
 
-interface OpenFile {
-  readonly fd: number;
-  /** The number of writes under way. */
-  writing: number;
-}
-
-/** The caller's functions around the writes to a file: `begins` before the first of those that overlap, `ends` after the last. */
+/** The caller's functions around writes and syncs of a file: `begins` before the first of those that overlap, `ends` after the last. */
 interface Watcher {
   begins(file: number, fd: number): void;
   ends(file: number, fd: number): void;
@@ -21,7 +15,7 @@ interface Watcher {
 
 export class OpenFiles {
   /** By the caller's number. The one that was used last is last. */
-  readonly #open = new Map<number, OpenFile>();
+  readonly #open = new Map<number, Writer>();
   readonly #watcher: Watcher;
 
   constructor(watcher: Watcher) {
@@ -30,38 +24,44 @@ export class OpenFiles {
 
   /** Writes bytes of a file at a position. `pathOf` is asked for its path when it is not open. */
   async write(file: number, pathOf: () => string, bytes: Uint8Array, from: number): Promise<void> {
-    const open = this.#take(file, pathOf);
-    if (open.writing === 0) this.#watcher.begins(file, open.fd);
-    open.writing += 1;
-    try {
-      await writeFully(open.fd, bytes, from);
-    } finally {
-      open.writing -= 1;
-      if (open.writing === 0) this.#watcher.ends(file, open.fd);
-      this.#closeUnused(MOST_OPEN);
-    }
+    await this.#take(file, pathOf).write(bytes, from);
   }
 
-  /** Closes all files that are not being written. */
-  close(): void {
-    this.#closeUnused(0);
+  /** Closes all files, those that are busy as soon as they are not. Throws the system's error of a sync. */
+  async close(): Promise<void> {
+    const writers = [...this.#open.values()];
+    this.#open.clear();
+    await Promise.all(writers.map((writer) => writer.settled().finally(() => closeSync(writer.fd))));
   }
 
-  #take(file: number, pathOf: () => string): OpenFile {
-    const flags = constants.O_RDWR | constants.O_CREAT | PLAIN_ONLY;
-    const open = this.#open.get(file) ?? { fd: openSync(pathOf(), flags, 0o666), writing: 0 };
+  #take(file: number, pathOf: () => string): Writer {
+    const writer = this.#open.get(file) ?? this.#writerOf(file, pathOf());
     this.#open.delete(file);
-    this.#open.set(file, open);
-    return open;
+    this.#open.set(file, writer);
+    return writer;
   }
 
-  /** Closes the files that were used the longest time ago, until only `most` are open. A file that is being written stays open. */
-  #closeUnused(most: number): void {
-    for (const [file, { fd, writing }] of this.#open) {
-      if (this.#open.size <= most) return;
-      if (writing > 0) continue;
+  #writerOf(file: number, path: string): Writer {
+    const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | PLAIN_ONLY, 0o666);
+    return new Writer(fd, {
+      begins: () => this.#watcher.begins(file, fd),
+      ends: () => {
+        this.#watcher.ends(file, fd);
+        this.#closeUnused();
+      },
+    });
+  }
+
+  /**
+   * Closes the files that were used the longest time ago, until few are open. A file that is busy stays open; and one whose sync failed, so
+   * that `close` tells of it.
+   */
+  #closeUnused(): void {
+    for (const [file, writer] of this.#open) {
+      if (this.#open.size <= MOST_OPEN) return;
+      if (writer.busy || writer.failed) continue;
       this.#open.delete(file);
-      closeSync(fd);
+      closeSync(writer.fd);
     }
   }
 }

@@ -325,7 +325,7 @@ export class IncomingFolder {
     const { into, name, dates, cut } = this.#options;
     const selection = this.#selection;
     try {
-      this.#open.close();
+      await this.#open.close();
       this.#removeFailed();
       await this.#checkUntouched();
       await this.#makeEmpty();
@@ -416,7 +416,7 @@ export class IncomingFolder {
 
   /** Stops, and keeps what arrived. */
   keep(): void {
-    this.#open.close();
+    void this.#open.close().catch(() => undefined);
     try {
       rmdirSync(this.#part);
     } catch {

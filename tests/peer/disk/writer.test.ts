@@ -1,0 +1,191 @@
+// Writing a file that grows: in turn, and synced meanwhile. The syncs of the disk end when a test says so.
+
+import { afterEach, beforeEach, describe, expect, mock, test } from "bun:test";
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { OpenFiles } from "../../../lib/peer/disk/open-files.ts";
+import { Writer } from "../../../lib/peer/disk/writer.ts";
+import { HandClock } from "../../helpers/channel.ts";
+
+const real = { ...(await import("node:fs")) };
+/** As many bytes as begin the first sync. */
+const MUCH = new Uint8Array(8 * 1024 * 1024);
+const QUIET = { begins() {}, ends() {} };
+
+let folder = "";
+/** The ends of the syncs that are under way. */
+let syncs: ((error: Error | null) => void)[] = [];
+/** Writes under way, and the most of them at once. */
+let writing = 0;
+let most = 0;
+
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), "ft-writer-"));
+  syncs = [];
+  writing = most = 0;
+  const fsync = (_fd: number, done: (error: Error | null) => void) => syncs.push(done);
+  const write = (...words: unknown[]) => {
+    writing += 1;
+    most = Math.max(most, writing);
+    const done = words.pop() as (...answer: unknown[]) => void;
+    (real.write as (...words: unknown[]) => void)(...words, (...answer: unknown[]) => {
+      writing -= 1;
+      done(...answer);
+    });
+  };
+  await mock.module("node:fs", () => ({ ...real, fsync, write: promising(write) }));
+});
+afterEach(async () => {
+  // All files of a process wait for one sync after the other.
+  while (syncs.length > 0) await endSync();
+  await mock.module("node:fs", () => real);
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** `promisify` of this gives what it gives of the real `write`. */
+function promising(write: (...words: unknown[]) => void): unknown {
+  const promised = (...words: unknown[]) =>
+    new Promise((resolve, reject) => {
+      write(...words, (error: Error | null, bytesWritten: number) => (error ? reject(error) : resolve({ bytesWritten })));
+    });
+  return Object.assign(write, { [promisify.custom]: promised });
+}
+
+function file(name: string): number {
+  return openSync(join(folder, name), "w+");
+}
+
+/** Ends the sync that is under way. */
+async function endSync(error: Error | null = null): Promise<void> {
+  syncs.shift()?.(error);
+  await Bun.sleep(0);
+}
+
+/** Whether a promise has an outcome, once everything that can go on has gone on. */
+async function isOver(promise: Promise<unknown>): Promise<boolean> {
+  let over = false;
+  promise.then(
+    () => {
+      over = true;
+    },
+    () => {
+      over = true;
+    },
+  );
+  while (writing > 0) await Bun.sleep(1);
+  await Bun.sleep(1);
+  return over;
+}
+
+describe("Writer", () => {
+  test("writes one after the other; every byte is at its place, and the caller is told of the first and the last", async () => {
+    const told: string[] = [];
+    const fd = file("a");
+    const writer = new Writer(fd, { begins: () => told.push("begins"), ends: () => told.push("ends") });
+    const writes = Array.from({ length: 20 }, (_, i) => writer.write(new Uint8Array(1000).fill(i), (19 - i) * 1000));
+    expect(writer.busy).toBe(true);
+    await Promise.all(writes);
+    expect(most).toBe(1);
+    expect(writer.busy).toBe(false);
+    expect(told).toEqual(["begins", "ends"]);
+    const bytes = readFileSync(join(folder, "a"));
+    for (let i = 0; i < 20; i++) expect(bytes.subarray((19 - i) * 1000, (20 - i) * 1000)).toEqual(Buffer.alloc(1000, i));
+    closeSync(fd);
+  });
+
+  test("syncs while it goes on; a disk that is behind makes it wait", async () => {
+    const told: string[] = [];
+    const fd = file("a");
+    const writer = new Writer(fd, { begins: () => told.push("begins"), ends: () => told.push("ends") });
+    await writer.write(MUCH.subarray(1), 0);
+    expect(syncs).toHaveLength(0);
+    await writer.write(MUCH.subarray(0, 1), 0);
+    expect(syncs).toHaveLength(1);
+    await writer.write(MUCH.subarray(1), 0);
+    // What is synced still changes the file's times on some disks.
+    expect(told.at(-1)).toBe("begins");
+    const behind = writer.write(MUCH, 0);
+    expect(await isOver(behind)).toBe(false);
+    await endSync();
+    expect(await isOver(behind)).toBe(true);
+    expect(syncs).toHaveLength(1);
+    const settled = writer.settled();
+    expect(await isOver(settled)).toBe(false);
+    await endSync();
+    await settled;
+    expect(told.at(-1)).toBe("ends");
+    closeSync(fd);
+  });
+
+  test("a sync that failed is thrown once it is waited for, by a write or at the end", async () => {
+    const lost = Object.assign(new Error("i/o"), { code: "EIO" });
+    for (const waits of [(writer: Writer) => writer.write(MUCH, 0), (writer: Writer) => writer.settled()]) {
+      const fd = file("a");
+      const writer = new Writer(fd, QUIET);
+      await writer.write(MUCH, 0);
+      await endSync(lost);
+      expect(writer.failed).toBe(true);
+      const outcome = await waits(writer).catch((error: unknown) => error);
+      expect(outcome).toBe(lost);
+      closeSync(fd);
+    }
+  });
+
+  test("one file is synced at a time, and one whose sync failed keeps no other from it", async () => {
+    const fds = ["a", "b"].map(file);
+    const writers = fds.map((fd) => new Writer(fd, QUIET));
+    for (const writer of writers) await writer.write(MUCH, 0);
+    expect(syncs).toHaveLength(1);
+    await endSync(new Error("i/o"));
+    expect(syncs).toHaveLength(1);
+    await endSync();
+    await writers[1]?.settled();
+    for (const fd of fds) closeSync(fd);
+  });
+
+  test("what is written between two syncs is less on a slow disk, and more on a quick one", async () => {
+    const clock = new HandClock();
+    const fd = file("a");
+    const writer = new Writer(fd, QUIET, clock);
+    await writer.write(MUCH, 0);
+    for (const [ms, next] of [
+      [1500, MUCH.length / 2],
+      [1500, MUCH.length / 4],
+      [600, MUCH.length / 4],
+      [100, MUCH.length / 2],
+      [100, MUCH.length],
+    ] as const) {
+      await clock.pass(ms);
+      await endSync();
+      await writer.settled();
+      await writer.write(MUCH.subarray(0, next - 1), 0);
+      expect(syncs).toHaveLength(0);
+      await writer.write(MUCH.subarray(0, 1), 0);
+      expect(syncs).toHaveLength(1);
+    }
+    closeSync(fd);
+  });
+});
+
+describe("OpenFiles", () => {
+  test("a file whose sync failed is not closed in silence when many others are written", async () => {
+    const files = new OpenFiles(QUIET);
+    const pathOf = (number: number) => () => join(folder, String(number));
+    await files.write(0, pathOf(0), MUCH, 0);
+    await endSync(Object.assign(new Error("i/o"), { code: "EIO" }));
+    for (let number = 1; number < 40; number++) await files.write(number, pathOf(number), new Uint8Array(10), 0);
+    const outcome = await files.close().catch((error: unknown) => error);
+    expect(outcome).toMatchObject({ code: "EIO" });
+  });
+
+  test("is closed when the last sync has ended", async () => {
+    const files = new OpenFiles(QUIET);
+    await files.write(0, () => join(folder, "a"), MUCH, 0);
+    const closed = files.close();
+    expect(await isOver(closed)).toBe(false);
+    await endSync();
+    await closed;
+  });
+});
