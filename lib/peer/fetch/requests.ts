@@ -12,6 +12,8 @@ import type { PieceJob } from "./types.ts";
 const MOST_MEMORY = 32 * 1024 * 1024;
 /** At the end of a fetch, a request is repeated at another holder if that one is faster by this factor. */
 const WORTH_IT = 2;
+/** A request is repeated only when it has waited longer than this. Seconds. */
+const WAITED_S = 0.3;
 /** While other pieces are free, a request is repeated only if it is later than this as well. Seconds. */
 const LATE_S = 10;
 /**
@@ -186,12 +188,13 @@ export class Requests {
       let owed = 0;
       for (const request of other.requests) {
         owed += request.range.length - (request.buffer?.filled ?? 0);
+        const waited = (now - request.askedAt) / 1000;
+        // The pace of a request that has only just begun says little. Therefore it must have waited, too.
+        if (waited <= WAITED_S + grace) continue;
         const pace = other.paceNow(now);
         const theirs = pace === 0 ? Number.POSITIVE_INFINITY : owed / pace;
         const ours = holder.secondsFor(request.range.length);
-        const waited = (now - request.askedAt) / 1000;
-        // The pace of a request that has only just begun says little. Therefore it must have waited, too.
-        const isLate = theirs > ours * WORTH_IT + 0.1 && waited > ours * WORTH_IT + 0.3 + grace;
+        const isLate = theirs > ours * WORTH_IT + 0.1 && waited > ours * WORTH_IT + WAITED_S + grace;
         if (isLate) late.push({ request, theirs });
       }
     }
