@@ -20,8 +20,11 @@ export const SHORTEST_REQUEST = 256 * 1024;
 const SHORTEST_REQUEST_S = 1;
 /** The longest request, unless one piece is longer. Bytes. */
 const LONGEST_REQUEST = 2 * 1024 * 1024;
-/** We send requests ahead for the bytes that the holder sends in this time. Seconds. */
-const AHEAD_S = 0.5;
+/**
+ * We send requests ahead for the bytes that the holder sends in this time: no more, because what one holder is asked for cannot come from
+ * another that gets it sooner. With 0.5 s, the source of ten sent 17 % more than the file, and 14 % with this. Seconds.
+ */
+const AHEAD_S = 0.2;
 /**
  * This number of requests is sent ahead, however slow the holder is; but not behind one that is longer than it should be, because a piece
  * is: with a pack of a folder in front of it, the second one would only keep its pieces from being asked of others.

@@ -66,6 +66,6 @@ describe("Holder.wantsMore", () => {
     const holder = connected();
     askUntilEnough(holder, PACK, 0);
     holder.served(40);
-    expect(askUntilEnough(holder, PACK, 40)).toBe(8);
+    expect(askUntilEnough(holder, PACK, 40)).toBe(5);
   });
 });
