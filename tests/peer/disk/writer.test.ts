@@ -180,6 +180,30 @@ describe("OpenFiles", () => {
     expect(outcome).toMatchObject({ code: "EIO" });
   });
 
+  test("files that wait for their sync are few: another one is not written until the disk is less far behind", async () => {
+    const told = { most: 0, busy: 0 };
+    const files = new OpenFiles({
+      begins: () => {
+        told.most = Math.max(told.most, ++told.busy);
+      },
+      ends: () => {
+        told.busy -= 1;
+      },
+    });
+    const writeAll = async () => {
+      for (let number = 0; number < 24; number++) await files.write(number, () => join(folder, String(number)), MUCH, 0);
+    };
+    const written = writeAll();
+    while (told.busy < 17) await Bun.sleep(1);
+    expect(await isOver(written)).toBe(false);
+    expect(told.most).toBe(17);
+    while (!(await isOver(written))) await endSync();
+    expect(told.most).toBe(17);
+    const closed = files.close();
+    while (!(await isOver(closed))) await endSync();
+    await closed;
+  });
+
   test("is closed when the last sync has ended", async () => {
     const files = new OpenFiles(QUIET);
     await files.write(0, () => join(folder, "a"), MUCH, 0);
