@@ -17,7 +17,7 @@ export interface Tree {
 export const BLOCK = 16 * 1024;
 
 /** The length of a piece of a small file. Bytes. */
-const SMALLEST_PIECE = 64 * 1024;
+export const SMALLEST_PIECE = 64 * 1024;
 /** The longest piece, also of a very large file. Bytes. */
 export const LARGEST_PIECE = 4 * 1024 * 1024;
 /** The most pieces of a file, unless its pieces are LARGEST_PIECE long. A larger file gets larger pieces. */

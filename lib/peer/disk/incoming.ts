@@ -16,7 +16,6 @@ import { Lock, removeIfThere, tryRemove } from "./lock.ts";
 import { keepDate, linkUnlessTaken, renamePatiently, sameContent, syncFolder } from "./naming.ts";
 import { markOrigin } from "./origin.ts";
 import { choosePart, createPart, giveUsualRights, looksWhole, reopenPart } from "./part-file.ts";
-import { sync } from "./sync-all.ts";
 import { checkFolder, checkSpace, checkTarget, tryFolder, tryLength, writeError } from "./target-folder.ts";
 import { Writer } from "./writer.ts";
 
@@ -185,7 +184,7 @@ export class Incoming {
   /** Writes everything to the disk, where the file system can. Throws the sentence of a write that failed. */
   async flush(): Promise<void> {
     await this.settled();
-    await sync(this.fd).catch((error: unknown) => {
+    await this.#writer.flush().catch((error: unknown) => {
       throw this.#fail(error);
     });
   }
@@ -273,6 +272,7 @@ export class Incoming {
   /** Stops, and keeps the part file. An empty one stays only with `evenEmpty`. */
   async keep(evenEmpty = false): Promise<void> {
     await this.settled().catch(() => undefined);
+    if (!this.#ended) this.#writer.spoilLost();
     if (!evenEmpty && !this.#ended && this.present === 0 && this.#isOwn()) tryRemove(this.part);
     this.#end();
   }
@@ -337,6 +337,7 @@ export class Incoming {
   #end(): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#writer.spoilLost();
     closeSync(this.fd);
     this.#lock.release();
   }

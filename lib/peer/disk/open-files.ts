@@ -37,7 +37,8 @@ export class OpenFiles {
   async close(): Promise<void> {
     const writers = [...this.#open.values()];
     this.#open.clear();
-    await Promise.all(writers.map((writer) => writer.settled().finally(() => closeSync(writer.fd))));
+    const ended = await Promise.allSettled(writers.map((writer) => writer.settled().finally(() => closeOne(writer))));
+    for (const one of ended) if (one.status === "rejected") throw one.reason;
   }
 
   #take(file: number, pathOf: () => string): Writer {
@@ -70,4 +71,9 @@ export class OpenFiles {
       closeSync(writer.fd);
     }
   }
+}
+
+function closeOne(writer: Writer): void {
+  writer.spoilLost();
+  closeSync(writer.fd);
 }

@@ -275,8 +275,8 @@ export class FolderDownloads extends RunningDownloads<Part> {
         inFolder: { root, files, saved: saved.files, failed, numbered, renamed },
       };
     } catch (error) {
-      incoming.keep();
       this.#endPart(served);
+      await incoming.keep();
       throw error;
     }
   }

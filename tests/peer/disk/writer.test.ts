@@ -1,11 +1,13 @@
 // Writing a file that grows: in turn, and synced meanwhile. The syncs of the disk end when a test says so.
 
 import { afterEach, beforeEach, describe, expect, mock, test } from "bun:test";
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { Incoming } from "../../../lib/peer/disk/incoming.ts";
 import { OpenFiles } from "../../../lib/peer/disk/open-files.ts";
+import { syncAll } from "../../../lib/peer/disk/sync-all.ts";
 import { Writer } from "../../../lib/peer/disk/writer.ts";
 import { HandClock } from "../../helpers/channel.ts";
 
@@ -74,7 +76,9 @@ async function isOver(promise: Promise<unknown>): Promise<boolean> {
       over = true;
     },
   );
-  while (writing > 0) await Bun.sleep(1);
+  // A write that was asked for begins a little later.
+  do await Bun.sleep(1);
+  while (writing > 0);
   await Bun.sleep(1);
   return over;
 }
@@ -166,6 +170,73 @@ describe("Writer", () => {
       expect(syncs).toHaveLength(1);
     }
     closeSync(fd);
+  });
+});
+
+describe("a sync that failed", () => {
+  const KEY = "0123456789abcdef0123456789abcdef";
+  const LOST = Object.assign(new Error("i/o"), { code: "EIO" });
+  // The system shows them from its memory, and the next sync succeeds: a later run would give the file its name without them.
+  test("one file: of the first sync, none of its bytes are kept for the next run", async () => {
+    const incoming = await Incoming.open({ folder, name: "a", size: 100 * MUCH.length, key: KEY });
+    await incoming.write(MUCH.length, MUCH);
+    await incoming.write(0, MUCH.subarray(1));
+    await endSync(LOST);
+    await incoming.keep();
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
+  test("one file: of a later sync, each piece that was written since the one before is wrong in the next run", async () => {
+    const incoming = await Incoming.open({ folder, name: "a", size: 100 * MUCH.length, key: KEY });
+    await incoming.write(2 * MUCH.length, MUCH);
+    // This is written while the sync before is under way.
+    await incoming.write(3 * MUCH.length, MUCH.subarray(1));
+    await endSync();
+    await incoming.write(0, MUCH.subarray(1));
+    await incoming.write(MUCH.length, MUCH.subarray(0, 2));
+    await endSync(LOST);
+    await incoming.keep();
+    const bytes = readFileSync(incoming.part);
+    const piece = 64 * 1024;
+    const lost = Array.from({ length: Math.ceil(bytes.length / piece) }, (_, i) =>
+      bytes.subarray(i * piece, (i + 1) * piece).some(Boolean),
+    );
+    const each = MUCH.length / piece;
+    expect(lost.slice(0, each)).toEqual(Array(each).fill(true));
+    expect(lost.slice(2 * each, 3 * each)).toEqual(Array(each).fill(false));
+    expect(lost.slice(3 * each)).toEqual(Array(each).fill(true));
+  });
+
+  test("one file, as it gets its name: the same", async () => {
+    const incoming = await Incoming.open({ folder, name: "a", size: 3, key: KEY });
+    await incoming.write(0, new Uint8Array(3));
+    const published = incoming.publish(false).catch((error: unknown) => error);
+    while (syncs.length === 0) await Bun.sleep(1);
+    await endSync(LOST);
+    expect(await published).toMatchObject({ code: "EIO" });
+    expect(statSync(incoming.part).size).toBe(0);
+  });
+
+  test("files of a folder: the same, and other files keep theirs", async () => {
+    const files = new OpenFiles(QUIET);
+    const paths = ["a", "b"].map((name) => join(folder, name));
+    await files.write(0, () => join(folder, "a"), MUCH, 0);
+    await files.write(1, () => join(folder, "b"), MUCH, 0);
+    await endSync(LOST);
+    await endSync();
+    expect(await files.close().catch((error: unknown) => error)).toBe(LOST);
+    expect(paths.map((path) => statSync(path).size)).toEqual([0, MUCH.length]);
+  });
+
+  test("files of a folder, as it gets its name: the same", async () => {
+    const paths = ["a", "b"].map((name) => join(folder, name));
+    for (const path of paths) writeFileSync(path, "abc");
+    const synced = syncAll(folder, 2, paths).catch((error: unknown) => error);
+    while (syncs.length < 2) await Bun.sleep(1);
+    await endSync(LOST);
+    await endSync();
+    expect(await synced).toBe(LOST);
+    expect(paths.map((path) => statSync(path).size)).toEqual([0, 3]);
   });
 });
 

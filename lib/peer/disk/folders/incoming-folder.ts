@@ -137,7 +137,7 @@ export class IncomingFolder {
       try {
         checkDisk(options, incoming.size);
       } catch (error) {
-        incoming.keep();
+        incoming.#leave();
         throw error;
       }
       return incoming;
@@ -415,8 +415,12 @@ export class IncomingFolder {
   }
 
   /** Stops, and keeps what arrived. */
-  keep(): void {
-    void this.#open.close().catch(() => undefined);
+  async keep(): Promise<void> {
+    await this.#open.close().catch(() => undefined);
+    this.#leave();
+  }
+
+  #leave(): void {
     try {
       rmdirSync(this.#part);
     } catch {

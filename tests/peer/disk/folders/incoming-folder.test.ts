@@ -148,7 +148,7 @@ describe("IncomingFolder", () => {
     const source = new Source({ "a.txt": "one", "b.bin": LARGE });
     const first = source.open();
     await first.write(0, source.bytes.subarray(0, source.cut.startOf(2)));
-    first.keep();
+    await first.keep();
     expect(readdirSync(top)).toEqual([expect.stringMatching(/^\.ft-[0-9a-f]{32}\.part$/)]);
     expect(await source.fetch()).toMatchObject({ fetched: 2, outcome: "new" });
     expect(Buffer.compare(readFileSync(join(top, "Lesson/b.bin")), LARGE)).toBe(0);
@@ -158,7 +158,7 @@ describe("IncomingFolder", () => {
     const source = new Source({ "a.txt": "one", "b.txt": "two" });
     const first = source.open();
     await source.fill(first);
-    first.keep();
+    await first.keep();
     const [part = ""] = readdirSync(top);
     writeFileSync(join(top, part, "b.txt"), "bad");
     expect(await source.fetch()).toMatchObject({ fetched: 1 });
@@ -169,7 +169,7 @@ describe("IncomingFolder", () => {
     const before = new Source({ "large.bin": LARGE, "b.txt": "two" });
     const open = before.open();
     await before.fill(open);
-    open.keep();
+    await open.keep();
     const after = new Source({ "large.bin": LARGE, "b.txt": "changed", "c.txt": "new" });
     expect(await after.fetch()).toMatchObject({ fetched: 1, outcome: "new" });
     expect(tree()).toMatchObject({ "Lesson/b.txt": "changed", "Lesson/c.txt": "new", "Lesson/large.bin": "2700000" });
@@ -322,7 +322,7 @@ describe("IncomingFolder", () => {
     const before = new Source({ "a.bin": LARGE, "b.bin": LARGE, "c.bin": LARGE, "d/in.txt": "in", "z.txt": "z" });
     const first = before.open();
     await before.fill(first);
-    first.keep();
+    await first.keep();
     const short = LARGE.slice(0, 1_200_000);
     const after = new Source({ "a.bin": short, "b.bin/in.txt": "was a file", d: "was a folder", "z.txt": "z" });
     await after.fetch();
@@ -342,7 +342,7 @@ describe("IncomingFolder", () => {
     await before.fetch();
     const incoming = before.open({ name: "Other" });
     await before.fill(incoming);
-    incoming.keep();
+    await incoming.keep();
     const [part = ""] = readdirSync(top).filter((name) => name.endsWith(".part"));
     mkdirSync(join(top, "Other"));
     linkSync(join(top, part, "a.bin"), join(top, "Other", "a.bin"));
@@ -399,7 +399,7 @@ describe("IncomingFolder", () => {
     const incoming = source.open();
     await source.fill(incoming);
     const got = await incoming.read(new Uint8Array(2000), 0);
-    incoming.keep();
+    await incoming.keep();
     expect(got).toBeGreaterThan(0);
     expect(got).toBeLessThan(2000);
   });
@@ -419,7 +419,7 @@ describe("IncomingFolder", () => {
     const disk = { ...statfsSync(top), bsize: 1, blocks: 1e12, bavail: 1e12, files: 1000, ffree: 1000, ...free };
     const incoming = source.open({ room: () => disk });
     await expect(incoming.present(await source.hashes, pool, () => undefined)).rejects.toThrow(why);
-    incoming.keep();
+    await incoming.keep();
     expect(readdirSync(top)).toEqual([]);
   });
 
@@ -427,11 +427,11 @@ describe("IncomingFolder", () => {
     const source = new Source({ "a.txt": "one", "b/f.bin": LARGE });
     const first = source.open();
     await source.fill(first);
-    first.keep();
+    await first.keep();
     const disk = { ...statfsSync(top), bsize: 1, blocks: 1e12, bavail: 100, files: 0, ffree: 0 };
     const second = source.open({ room: () => disk });
     expect((await second.present(await source.hashes, pool, () => undefined)).complete).toBe(true);
-    second.keep();
+    await second.keep();
   });
 
   test("names that are not safe here are changed", async () => {
@@ -470,7 +470,7 @@ describe("IncomingFolder", () => {
     await incoming.write(0, source.bytes);
     expect(incoming.failed).toEqual([{ path: "b.bin", reason: expect.any(String) }]);
     for (const name of ["a.bin", "c.bin"]) expect(Buffer.compare(readFileSync(join(top, part, name)), LARGE)).toBe(0);
-    incoming.keep();
+    await incoming.keep();
   });
 
   test("without its part folder it ends, however many large files come at once", async () => {
@@ -479,7 +479,7 @@ describe("IncomingFolder", () => {
     const [part = ""] = readdirSync(top).filter((name) => name.endsWith(".part"));
     rmSync(join(top, part), { recursive: true });
     await expect(incoming.write(0, source.bytes)).rejects.toThrow("part folder");
-    incoming.keep();
+    await incoming.keep();
   });
 
   test("what has come can be read again for others, the rest cannot", async () => {
@@ -490,7 +490,7 @@ describe("IncomingFolder", () => {
     expect(await incoming.read(into, 1)).toBe(1000);
     expect(Buffer.compare(into, source.bytes.subarray(1, 1001))).toBe(0);
     await expect(incoming.read(into, source.cut.startOf(2))).rejects.toThrow();
-    incoming.keep();
+    await incoming.keep();
   });
 
   test("a file that was there already is read for others only while it is the one that was checked", async () => {
@@ -504,7 +504,7 @@ describe("IncomingFolder", () => {
     put("Lesson/a.txt", "own");
     await expect(incoming.read(into, 0)).rejects.toThrow();
     expect(Buffer.from(into).toString()).toBe("one");
-    incoming.keep();
+    await incoming.keep();
   });
 
   test("a person's own file, beside which the fetched one got a number, is not read in its place", async () => {
@@ -528,25 +528,25 @@ describe("IncomingFolder", () => {
     expect(incoming.filesIn(have)).toBe(3);
     for (let piece = 0; piece < source.cut.count; piece++) have.add(piece);
     expect(incoming.filesIn(have)).toBe(4);
-    incoming.keep();
+    await incoming.keep();
   });
 
-  test("a second fetch of the same folder into the same place is refused, of another one is not", () => {
+  test("a second fetch of the same folder into the same place is refused, of another one is not", async () => {
     const source = new Source({ "a.txt": "one" });
     const first = source.open();
     expect(() => source.open()).toThrow('The folder "Lesson" is being fetched into this folder already');
-    source.open({ name: "Other" }).keep();
-    first.keep();
-    source.open().keep();
+    await source.open({ name: "Other" }).keep();
+    await first.keep();
+    await source.open().keep();
     expect(readdirSync(top)).toEqual([]);
   });
 
-  test("a part folder that others may write to is not used", () => {
+  test("a part folder that others may write to is not used", async () => {
     const source = new Source({ "a.txt": "one" });
     const first = source.open();
     const [part = ""] = readdirSync(top).filter((name) => name.endsWith(".part"));
     writeFileSync(join(top, part, "x"), "");
-    first.keep();
+    await first.keep();
     chmodSync(join(top, part), 0o777);
     expect(() => source.open()).toThrow("is in the way");
   });
@@ -557,6 +557,6 @@ describe("IncomingFolder", () => {
     const [part = ""] = readdirSync(top).filter((name) => name.endsWith(".part"));
     rmSync(join(top, part), { recursive: true });
     await expect(source.fill(incoming)).rejects.toThrow("its part folder in");
-    incoming.keep();
+    await incoming.keep();
   });
 });
