@@ -194,13 +194,14 @@ export class Incoming {
     await this.settled().catch(() => undefined);
     if (!this.#isOwn()) throw this.#lostError();
     const aside = `${this.part.slice(0, -".part".length)}-${randomBytes(4).toString("hex")}.part`;
-    const fd = createPart(aside);
+    let fd: number | undefined;
     try {
+      fd = createPart(aside);
       await copyReadable(this.fd, fd);
       await rename(aside, this.part);
     } catch (error) {
-      closeSync(fd);
-      removeIfThere(aside);
+      if (fd !== undefined) closeSync(fd);
+      tryRemove(aside);
       throw writeError(error, this.#options);
     }
     closeSync(this.fd);

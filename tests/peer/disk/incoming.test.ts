@@ -1371,6 +1371,23 @@ describe("Incoming: a bad place on the disk", () => {
     }
     expect(listing(folder)).toEqual(["fsync.txt", "write.txt"]);
   });
+
+  test("a disk that takes no file any more: a sentence, not the system's words", async () => {
+    const real = { ...(await import("node:fs")) };
+    const incoming = await Incoming.open({ folder, name: "a.txt", size: 6, key: KEY });
+    await incoming.write(0, Buffer.from("abc"));
+    const openSync = () => {
+      throw Object.assign(new Error("EIO: i/o error, open"), { code: "EIO" });
+    };
+    await mock.module("node:fs", () => ({ ...real, openSync }));
+    const error = await failure(incoming.moveElsewhere());
+    await mock.module("node:fs", () => real);
+    expect(error.message).toStartWith(
+      `Cannot fetch "a.txt": the disk of "${folder}" reports an error when it is written (EIO).`,
+    );
+    await incoming.keep();
+    expect(listing(folder)).toEqual([`.ft-${KEY}.part`]);
+  });
 });
 
 describe("Incoming: a disk without hard links", () => {
