@@ -22,15 +22,9 @@ export class OpenFiles {
     this.#watcher = watcher;
   }
 
-  /**
-   * Writes bytes of a file at a position. `pathOf` is asked for its path when it is not open. A disk that is behind with many files makes it
-   * wait. Throws the system's error, also that of an earlier sync of another file.
-   */
+  /** Writes bytes of a file at a position. `pathOf` is asked for its path when it is not open. */
   async write(file: number, pathOf: () => string, bytes: Uint8Array, from: number): Promise<void> {
     await this.#take(file, pathOf).write(bytes, from);
-    // Example: 1,000 files of 10 MiB. Each begins one sync, and none of them is written so far that it has to wait for its own.
-    const [oldest] = this.#open.values();
-    if (this.#open.size > MOST_OPEN) await oldest?.settled();
   }
 
   /** Closes all files, those that are busy as soon as they are not. Throws the system's error of a sync. */
