@@ -184,7 +184,7 @@ export class Incoming {
   /** Writes everything to the disk, where the file system can. Throws the sentence of a write that failed. */
   async flush(): Promise<void> {
     await this.settled();
-    await this.#writer.flush().catch((error: unknown) => {
+    await this.#writer.sync().catch((error: unknown) => {
       throw this.#fail(error);
     });
   }

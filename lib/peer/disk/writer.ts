@@ -1,6 +1,6 @@
 // Writes one open file. One write after the other: threads that wait for the same file only burn the processor's time. And the file is
-// synced while it grows: without that the system keeps all of it in memory, a slow disk then takes minutes at the end, and a fast one
-// does nothing meanwhile (1 GiB on ext4 took 2.1 s; with this 1.7 s).
+// synced while it grows: without that the system keeps all of it in memory, and a slow disk takes minutes at the end. At 20 MB/s, Ctrl-C
+// in the middle of 300 MB then took 14 s, and takes 2 s with this.
 
 import { readSync, writeSync } from "node:fs";
 import { type Clock, systemClock } from "../../clock.ts";
@@ -8,8 +8,12 @@ import { SMALLEST_PIECE } from "../content/merkle.ts";
 import { writeFully } from "./fully.ts";
 import { sync, tryCut } from "./sync-all.ts";
 
-/** A sync begins each time this amount was written: at first, at least and at most. Bytes. */
-const [FIRST, LEAST, MOST] = [8 * 1024 * 1024, 1024 * 1024, 32 * 1024 * 1024];
+/** The first sync of a file begins when this amount was written. Bytes. */
+const FIRST = 8 * 1024 * 1024;
+/** Between two syncs at least this amount is written. Bytes. */
+const LEAST = 1024 * 1024;
+/** A sync begins when this amount was written since the one before, however quick the disk is. Bytes. */
+const MOST = 32 * 1024 * 1024;
 /** A sync that takes less than this is quick: the next one may be of twice as much. Milliseconds. */
 const QUICK_MS = 250;
 /** A sync that takes more than this is slow, and the holder waits meanwhile: the next one is of half as much. Milliseconds. */
@@ -57,8 +61,8 @@ export class Writer {
   }
 
   /**
-   * Writes all bytes at a position. A disk that is far behind makes it wait. Throws the system's error, also that of
-   * an earlier sync: the system tells it only once.
+   * Writes all bytes at a position. A disk that is far behind makes it wait. Throws the system's error, also that of an earlier sync: the
+   * system tells it only once.
    */
   async write(bytes: Uint8Array, at: number): Promise<void> {
     this.#begin();
@@ -73,10 +77,14 @@ export class Writer {
     await this.#synced;
   }
 
-  /** Syncs what was written last. Throws the system's error, also that of an earlier sync. */
-  async flush(): Promise<void> {
-    await this.settled();
-    await this.#trySync();
+  /** Syncs what was written. Throws the system's error. */
+  async sync(): Promise<void> {
+    try {
+      await sync(this.fd);
+    } catch (error) {
+      this.failed = true;
+      throw error;
+    }
   }
 
   /**
@@ -115,18 +123,18 @@ export class Writer {
     // Of 1,000 files of 10 MiB, each begins one sync, and none is written so far that it has to wait for its own.
     await before;
     this.#unsynced = 0;
-    this.#synced = this.#sync(before);
+    this.#synced = this.#syncBehind(before);
     before = this.#synced.catch(() => undefined);
   }
 
   /** The next write that has to wait for it throws its error, or `settled`. */
-  async #sync(turn: Promise<void>): Promise<void> {
+  async #syncBehind(turn: Promise<void>): Promise<void> {
     this.#begin();
     const covered = this.#unsafe.length;
     try {
       await turn;
       const began = this.#clock.elapsed();
-      await this.#trySync();
+      await this.sync();
       this.#unsafe.splice(0, covered);
       this.#succeeded = true;
       const took = this.#clock.elapsed() - began;
@@ -134,15 +142,6 @@ export class Writer {
       else if (took > SLOW_MS) this.#step = Math.max(LEAST, this.#step / 2);
     } finally {
       this.#end();
-    }
-  }
-
-  async #trySync(): Promise<void> {
-    try {
-      await sync(this.fd);
-    } catch (error) {
-      this.failed = true;
-      throw error;
     }
   }
 
