@@ -5,12 +5,6 @@ import { promisify } from "node:util";
 
 const readSome = promisify(read);
 
-/**
- * More than this is not written by one call: Linux takes memory in blocks as large as the call, and large blocks can be slow to get. On ext4
- * in a virtual machine 1 GiB took 0.6 to 2.4 s by calls of 2 MiB, and 0.2 s by calls of this length. Bytes.
- */
-const MOST_AT_ONCE = 512 * 1024;
-
 /** Fills `into` from a position of an open file. Gives the number of bytes read; it is smaller only at the file's end. */
 export async function readFully(fd: number, into: Uint8Array, at: number): Promise<number> {
   let have = 0;
@@ -25,8 +19,7 @@ export async function readFully(fd: number, into: Uint8Array, at: number): Promi
 /** Writes all bytes at a position of an open file. */
 export async function writeFully(fd: number, bytes: Uint8Array, at: number): Promise<void> {
   for (let done = 0; done < bytes.length; ) {
-    const length = Math.min(MOST_AT_ONCE, bytes.length - done);
-    const { bytesWritten } = await promisify(write)(fd, bytes, done, length, at + done);
+    const { bytesWritten } = await promisify(write)(fd, bytes, done, bytes.length - done, at + done);
     if (bytesWritten === 0) throw new Error("nothing was written");
     done += bytesWritten;
   }
