@@ -34,7 +34,8 @@ async function timed(command: string[], cwd: string, cache: string): Promise<Run
 function warmMemory(mib: number): void {
   const each = Math.floor(Math.min(mib * 2 ** 20, freemem() / 8));
   const code = `[1, 2, 3, 4].map(() => new Uint8Array(new SharedArrayBuffer(${each})).fill(1))`;
-  if (Bun.spawnSync([process.execPath, "-e", code]).exitCode !== 0) throw new Error(`${4 * each} bytes of memory could not be taken`);
+  if (Bun.spawnSync([process.execPath, "-e", code]).exitCode !== 0)
+    throw new Error(`${4 * each} bytes of memory could not be taken`);
 }
 
 function shuffled<T>(list: T[]): T[] {
