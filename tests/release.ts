@@ -91,7 +91,7 @@ export const TARGETS: Target[] = [
 ];
 
 /** A release could not be made; nothing of it was written. */
-export class ReleaseError extends FtError {
+class ReleaseError extends FtError {
   constructor(message: string) {
     super("release", message);
   }
@@ -213,7 +213,7 @@ function signingKey(path: string | undefined): SecretKey | undefined {
 
 // ---------------------------------------------------------------- runtimes
 
-export interface LockedRuntime {
+interface LockedRuntime {
   package: string;
   version: string;
   /** `sha512-` and the hash in base64, of the package's tarball. */

@@ -6,7 +6,7 @@ import { Crowd, type Placed } from "../crowd.ts";
 /** The time between two checks of every connection. Milliseconds. */
 const CHECK_EVERY_MS = 200;
 
-export interface HasDeadlines extends Placed {
+interface HasDeadlines extends Placed {
   /** Called at every turn, sometimes twice. `now` is that of `Deadlines`. */
   check(now: number): void;
 }

@@ -17,7 +17,7 @@ const REFUSED_WITHIN_MS = 900;
 /** The same on Windows, which asks three times before it believes a refusal: that takes 2 seconds. Milliseconds. */
 const REFUSED_WITHIN_ON_WINDOWS_MS = 2_600;
 
-export interface DialOptions {
+interface DialOptions {
   timeoutMs?: number;
   signal?: AbortSignal;
   clock?: Clock;

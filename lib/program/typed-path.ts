@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { homeFolder } from "../files.ts";
 
 /** The system that a path is typed on. Tests hand in another one. */
-export interface TypedOn {
+interface TypedOn {
   platform: string;
   home: string;
   exists(path: string): boolean;

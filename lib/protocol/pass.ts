@@ -20,7 +20,7 @@ export interface KeyedPass extends Omit<Pass, "address"> {
 }
 
 /** The content of a ticket: a guest at this address may download this content. `expires` is in seconds since 1970. */
-export interface Ticket {
+interface Ticket {
   address: Address;
   /** The content id. */
   root: string;

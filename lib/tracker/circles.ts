@@ -10,7 +10,7 @@ import { fold } from "./words.ts";
 const MOST_TOKENS = 256;
 
 /** A record; with `only` it is shown to its holder and to the circle of that token. */
-export interface Enclosed extends Fitting {
+interface Enclosed extends Fitting {
   readonly only: string | undefined;
   readonly size: number;
   readonly part: boolean | undefined;
@@ -18,7 +18,7 @@ export interface Enclosed extends Fitting {
 }
 
 /** The records of one answer: those of one content together, or one for each content. */
-export interface EnclosedFound<File> {
+interface EnclosedFound<File> {
   file: File;
   /** The number of holders that have the whole of it. */
   holders: number;

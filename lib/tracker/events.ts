@@ -73,7 +73,7 @@ export function withTime<Event extends object>(event: Event): Event & { time: st
 
 /** Colours for a terminal. Each gives a text as it is where there are none. */
 type Colour = "dim" | "bold" | "green" | "yellow" | "red" | "cyan";
-export type Colours = { readonly [Name in Colour]: (text: string) => string };
+type Colours = { readonly [Name in Colour]: (text: string) => string };
 
 const plain = (text: string) => text;
 const NO_COLOURS: Colours = { dim: plain, bold: plain, green: plain, yellow: plain, red: plain, cyan: plain };

@@ -142,7 +142,7 @@ function scoreOf({ root, hosts, newest }: Content<object>): number {
 }
 
 /** Some contents. They stay in their block, so that a search finds each once while others come and go. */
-export interface Block<Item extends object> {
+interface Block<Item extends object> {
   readonly contents: Set<Content<Item>>;
   /** Made by the first search after a change, because many records may come and go between two searches. */
   sheet: Sheet<Item> | undefined;

@@ -10,7 +10,7 @@ import { beginsAt, fits, parseWords, type Word } from "./words.ts";
 import { SearchWork } from "./work/search-work.ts";
 
 /** A page of a search: contents, each with its records that fit, whole ones first. */
-export interface FoundPage<Item> {
+interface FoundPage<Item> {
   /** `holders`: the number of peers that have the whole of it, under whatever names. */
   contents: { items: Item[]; holders: number }[];
   /** The number of all contents that fit when grouped, else of all records. */

@@ -12,7 +12,7 @@ export interface Ranked {
 }
 
 /** Negative when the first one comes before the other. */
-export function compareRanked(one: Ranked, other: Ranked): number {
+function compareRanked(one: Ranked, other: Ranked): number {
   if (one.key !== other.key) return other.key - one.key;
   if (one.title.name === other.title.name) return 0;
   return one.title.name < other.title.name ? -1 : 1;

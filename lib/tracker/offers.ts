@@ -28,7 +28,7 @@ interface Kept extends Offer {
 }
 
 /** Why an offer is not taken. */
-export type OfferRefusal = "no-such-file" | "too-many-offers";
+type OfferRefusal = "no-such-file" | "too-many-offers";
 
 export class Offers {
   readonly #catalog: Catalog;

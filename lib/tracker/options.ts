@@ -186,7 +186,7 @@ Ctrl-C stops it; the peers come back by themselves when it is started again.
 To run it in the background: nohup ft-tracker > tracker.log &
 To run it at each start of this machine: ft-tracker service`;
 
-export interface TrackerCommandLine {
+interface TrackerCommandLine {
   options: {
     host: Address | undefined;
     port: number;

@@ -66,7 +66,7 @@ export const DISMISSED = {
 } as const satisfies Record<Dismissal["code"], { notice: string; log: string }>;
 
 /** The settings and tools that a tracker gets when it starts. */
-export interface TrackerSetup {
+interface TrackerSetup {
   readonly name: string;
   /** Peers can find the tracker by DNS-SD. */
   readonly announced: boolean;

@@ -20,7 +20,7 @@ export interface Target {
   atOnce?: number;
 }
 
-export interface PeerKind {
+interface PeerKind {
   /** Records each; the names are `first`, `first + 1` … */
   records: number;
   first: number;
@@ -41,7 +41,7 @@ export interface Opened {
   failed: number;
 }
 
-export interface Rate {
+interface Rate {
   /** While it was measured, and in all: it runs in and out for a while. */
   answers: number;
   all: number;
@@ -71,10 +71,10 @@ export interface Return {
 }
 
 /** What one address may do to a tracker. */
-export type Attack = "endless line" | "100,000 commands" | "connects";
+type Attack = "endless line" | "100,000 commands" | "connects";
 
 /** How often. */
-export interface Churn {
+interface Churn {
   joined: number;
   searches: number;
   failed: number;

@@ -22,7 +22,7 @@ export type Level = 0 | 1 | 6 | 9 | 10 | 12;
 /** A release to try things with: made in a third of the time, and a tenth larger. */
 const IS_QUICK = Boolean(process.env.RELEASE_QUICK);
 /** Of libdeflate's 12: 2 % smaller than 9, half a minute longer for a whole release; 12 takes as much again for nothing more. */
-export const RELEASE_LEVEL: Level = IS_QUICK ? 1 : 10;
+const RELEASE_LEVEL: Level = IS_QUICK ? 1 : 10;
 
 /** Unix, and the bits of its file type: a regular file. */
 const UNIX = 3;
@@ -34,7 +34,7 @@ const END_RECORD = 22;
 
 /** The first bytes of each kind of archive. */
 const STARTS = { "tar.gz": [0x1f, 0x8b], "tar.xz": [0xfd, 0x37], zip: [0x50, 0x4b] } as const;
-export type ArchiveKind = keyof typeof STARTS;
+type ArchiveKind = keyof typeof STARTS;
 
 /**
  * How xz packs. Both programs hold the same runtime of 100 MB, and the second one costs almost nothing when the dictionary reaches back

@@ -22,7 +22,7 @@ export async function hear(
 }
 
 /** An answer whose body is not in chunks. */
-export function readAnswer(answer: string): Heard {
+function readAnswer(answer: string): Heard {
   const end = answer.indexOf("\r\n\r\n");
   const [first = "", ...lines] = answer.slice(0, end).split("\r\n");
   const headers = new Headers(

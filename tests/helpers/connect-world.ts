@@ -20,7 +20,7 @@ export const STRANGER: Endpoint = { address: addressOf("192.168.1.66"), port: 51
 export const SILENCE = new FtError("no-answer", "no answer within 5 s");
 
 /** What becomes of an attempt to connect. */
-export type Fate = FtError | "silence" | Promise<unknown> | undefined;
+type Fate = FtError | "silence" | Promise<unknown> | undefined;
 
 /** A peer as far as connections are concerned: it serves one file, and asks to be connected to. */
 export class Host {

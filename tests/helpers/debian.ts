@@ -9,7 +9,7 @@ import { type DebControl, packDeb } from "./deb.ts";
 type Bytes = Uint8Array<ArrayBuffer>;
 
 /** A program with the texts that are made from its table. */
-export interface PackagedProgram {
+interface PackagedProgram {
   name: string;
   bytes: Bytes;
   table: ProgramTable;
@@ -17,7 +17,7 @@ export interface PackagedProgram {
   manual: string;
 }
 
-export interface DebianPackage {
+interface DebianPackage {
   version: string;
   /** As Debian names the processor, such as amd64. */
   architecture: string;

@@ -41,7 +41,7 @@ const BASIC = "<my notes.txt,text/plain,120,01/02/25,192.168.1.17,1235>";
 const PEER = "id=k3J_x address=10.0.0.7 port=40123 files=2 bytes=48333 agent=ft%20x since=2026-11-22T10:04:05Z";
 
 /** Valid messages; the first one opens a connection. */
-export type Corpus = readonly string[];
+type Corpus = readonly string[];
 
 export const TO_TRACKER: Corpus = [
   "HELLO FT/2 agent=ft-peer/1.0.0 extras=1 session=k3J_x.eyJ\n",
@@ -364,7 +364,7 @@ function basicDownloadReader(): Reader {
 // ---------------------------------------------------------------- trials
 
 /** One property of one reader: what is tried, and its part of all inputs. */
-export interface Trial {
+interface Trial {
   what: string;
   /** Tells its inputs from those of the others. */
   kind: number;

@@ -13,7 +13,7 @@ export const SEARCH = /What are you looking for\?.*?\^X leave/s;
 /** What is said of a download whose content id was right; not to be taken for "not verified". */
 export const VERIFIED = ", verified";
 
-export interface TerminalPlace {
+interface TerminalPlace {
   cwd?: string;
   env?: Record<string, string>;
   columns?: number;

@@ -16,7 +16,7 @@ export interface Switch {
 }
 
 /** What a firewall drops: by default everything that comes in to this port, or to all. */
-export interface Drop {
+interface Drop {
   protocol: "tcp" | "udp";
   port: number | "all";
   way?: "in" | "out";

@@ -3,7 +3,7 @@
 import type { Option, ProgramTable } from "../../lib/program/options.ts";
 
 /** What a manual says besides the table. */
-export interface Manual {
+interface Manual {
   table: ProgramTable;
   version: string;
   /** The program in one line. */

@@ -39,7 +39,7 @@ export function bytesOf(size: number): Uint8Array {
   return bytes;
 }
 
-export interface Stored {
+interface Stored {
   bytes: Uint8Array;
   root?: string;
   pieces?: Uint8Array;

@@ -124,8 +124,6 @@ export class Bare extends Received {
   closed = false;
   /** How it reads: at once, or each time only this many milliseconds after the last. */
   sipMs = 0;
-  /** Keeps sending rubbish until the other side has ended. */
-  babbles = false;
   #queue: Uint8Array[] = [];
   #shutting = false;
 

@@ -35,7 +35,7 @@ export function oldRecords(count: number, port = 5001): string[] {
 }
 
 /** Where somebody connects from, and to which of the tracker's addresses. */
-export type Seat = { from?: string; to?: string };
+type Seat = { from?: string; to?: string };
 /** How an FT/2 peer presents itself; `more` stands at the end of its HELLO, `list` behind the port of its FILES. */
 type Guise = Seat & { port?: number; agent?: string; more?: string; list?: string };
 
@@ -184,7 +184,7 @@ class SideSocket extends EventEmitter {
 }
 
 /** A port of a peer: counts the connections to it, by the bytes that each brought. */
-export class Door {
+class Door {
   readonly port: number;
   readonly visits: number[] = [];
   isOpen = true;

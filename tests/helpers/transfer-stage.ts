@@ -13,7 +13,7 @@ export const HIDDEN = /^\.ft-[^/]*\.(?:part|lock)$/;
 const PATIENCE_MS = 50_000;
 
 /** A stage with downloads that go on while the test acts. */
-export class TransferStage extends PeerStage {
+class TransferStage extends PeerStage {
   /** A running `get` of a peer that shares one small file; its events are on standard output. */
   get(address: string, wanted: string, inbox: string, ...args: string[]): Program {
     return this.run(PEER, [address, "get", wanted, "--to", inbox, "--port", "0", "--json", ...args], {

@@ -15,7 +15,7 @@ const LANGUAGE = 0x0409;
 const UTF16 = 1200;
 
 /** The strings of a version resource, such as FileDescription. */
-export type VersionStrings = Record<string, string>;
+type VersionStrings = Record<string, string>;
 
 /** The program with these strings instead of those that it has. Throws when there is no room, or no resource. */
 export function withVersion(bytes: Bytes, strings: VersionStrings, version: string): Bytes {

@@ -56,7 +56,7 @@ const PICTURES: Record<string, Picture> = {
 const inside = (distance: number) => Math.min(1, Math.max(0, 0.5 - distance));
 
 /** The pixels of a program's icon, row by row from the top: red, green, blue and opacity. */
-export function iconPixels(program: string): Bytes {
+function iconPixels(program: string): Bytes {
   const { colour, shapes } = PICTURES[program] ?? { colour: [0, 0, 0], shapes: [] };
   const pixels = new Uint8Array(SIZE * SIZE * 4);
   const [middle, flat, corner] = [SIZE / 2, SIZE / 2 - 60, 52];

@@ -24,7 +24,7 @@ import type { PeerRoom } from "./types.ts";
 const NO_KEY = "no-room-key";
 
 /** A tracker that may be joined. `place`: with the facts that are known since it has answered. */
-export interface Approached {
+interface Approached {
   place: TrackerPlace;
   /** Undefined when it was not spoken to yet. */
   met?: Met;
@@ -32,15 +32,15 @@ export interface Approached {
 }
 
 /** A tracker that has answered. */
-export type Answered = Approached & { met: Met };
+type Answered = Approached & { met: Met };
 
 /** A private room to which this peer has the key. */
-export interface JoinedRoom extends PeerRoom {
+interface JoinedRoom extends PeerRoom {
   key: string;
   readonly known: RoomKnown;
 }
 
-export interface RoomsOptions {
+interface RoomsOptions {
   /** The file of --room-file. */
   file: string | undefined;
   /** ft-peer forgets the rooms that it knows, and remembers none. */

@@ -12,7 +12,7 @@ const MOST_NAMES = 3;
 const LONG_WORD = 4;
 
 /** Searches by words; with `group`, one record stands for all of its content. */
-export type FindWords = (wish: Wish) => Promise<{ records: FileRecord[] }>;
+type FindWords = (wish: Wish) => Promise<{ records: FileRecord[] }>;
 
 /** Contents with names like the typed one, the most similar first. One name is given once, with its first content. */
 export async function findSimilar(typed: string, find: FindWords): Promise<FileRecord[]> {

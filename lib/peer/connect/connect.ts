@@ -15,7 +15,7 @@ import { firstToOpen } from "./happy-eyeballs.ts";
 const CALL_BACK_MS = 5_000;
 /** Dialling has this time to succeed before the holder is asked to connect back. Milliseconds. */
 const DIAL_ALONE_MS = 300;
-export interface ConnectTools {
+interface ConnectTools {
   dial: Dial;
   /** Asks a holder, through the tracker, to connect to this peer; false when the tracker cannot. */
   ask(call: CallBack, id: string | undefined): Promise<boolean>;

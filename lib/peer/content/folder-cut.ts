@@ -30,7 +30,7 @@ const MOST_IN_PACK = 1024;
 const MOST_PIECES = 4 * 1024 * 1024;
 
 /** The part of a file that lies in a range of the folder's bytes. */
-export interface FileSlice {
+interface FileSlice {
   /** The number of the file in `FolderCut.files`. */
   file: number;
   /** Where the part begins, in the file. */

@@ -8,7 +8,7 @@ import type { Requests } from "./requests.ts";
 import type { Range } from "./source.ts";
 import type { PieceJob } from "./types.ts";
 
-export interface ArrivalEvents {
+interface ArrivalEvents {
   /** Pieces of this holder are proven and written; none when all of them were wrong, or here already. */
   landed(holder: Holder, pieces: number): void;
   /** This holder sent a wrong piece. */

@@ -47,7 +47,7 @@ export interface SourceEvents {
 }
 
 /** `new-pass`: the pass was refused, and another one may be accepted. `back`: the file is gone, and may soon come back. */
-export type Unless = "new-pass" | "back";
+type Unless = "new-pass" | "back";
 
 /** A request without an answer. */
 type AskedOfHolder =

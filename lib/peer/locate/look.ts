@@ -133,7 +133,7 @@ function txtValue(txt: unknown, key: string, form: RegExp): string {
   return typeof value === "string" && form.test(value) ? value : "";
 }
 
-export interface FindOptions {
+interface FindOptions {
   /** How long to wait for the first tracker. Milliseconds. */
   patienceMs?: number;
   /** Ends the search early, with the trackers that were found until then. */

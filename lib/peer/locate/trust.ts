@@ -7,7 +7,7 @@ import { type Introduced, type TrackerPlace, UNTRUSTED } from "../online/session
 import { describePlace, type KnownTracker, type KnownTrackers, typed } from "./locate.ts";
 
 /** `changed`: a tracker of this name was used before, and this one does not prove that it is that one. */
-export type Verdict = "trusted" | "new" | "changed";
+type Verdict = "trusted" | "new" | "changed";
 
 export function judgeTracker({ place, name, key, proven }: Introduced, known: KnownTracker[]): Verdict {
   if (!place.announced) return "trusted";

@@ -24,7 +24,7 @@ const BASIC_ANSWER_LIMIT = 4 * 1024 * 1024;
  */
 const PATIENCE_MS = 6_500;
 
-export interface BasicTrackerTools {
+interface BasicTrackerTools {
   /** Connects to the tracker. Fails with a sentence. */
   dial(signal: AbortSignal | undefined): Promise<Channel>;
   /** The tracker's address, for sentences. */

@@ -19,7 +19,7 @@ export interface Met {
   room?: true;
 }
 
-export interface MeetTools {
+interface MeetTools {
   dial: Dial;
   /** Only for a private room. */
   enter?: Enter | undefined;

@@ -12,7 +12,7 @@ const REMEMBERED = 2_000;
 /** This peer ignores offers above this rate. A tracker should send five a second at most. */
 const TAKEN = { perSecond: 10, burst: 200 };
 
-export interface OffersTools {
+interface OffersTools {
   /** Makes an offer at the tracker. Throws a sentence when that is refused, or the tracker is away. */
   make(offer: Offer): Promise<void>;
   /** The records that others offer to this peer now. */

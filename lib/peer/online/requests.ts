@@ -14,7 +14,7 @@ const LONGEST_LIST = 100_000;
 /** The longest time for reading a list. Milliseconds. */
 const LONGEST_LIST_MS = 60_000;
 
-export interface RequestTools {
+interface RequestTools {
   /** The profile that the tracker speaks. Waits a moment for a tracker that is away, and then fails with a sentence. */
   ready(): Promise<Profile>;
   /** The profile of the tracker that this peer is online at; undefined while it is away. */

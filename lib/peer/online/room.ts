@@ -42,7 +42,7 @@ export class RoomRefusal extends FtError {
   override readonly name = "RoomRefusal";
 }
 
-export interface EnterTools {
+interface EnterTools {
   /** 32 random bytes. */
   random(): Uint8Array;
   clock: Clock;

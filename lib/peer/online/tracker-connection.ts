@@ -12,7 +12,7 @@ export const REPLY_MS = 15_000;
 /** A tracker's answer to a request. */
 export type Reply = Exclude<FromTracker, Push | { verb: "UNKNOWN" }>;
 
-export interface TrackerConnectionHandlers {
+interface TrackerConnectionHandlers {
   /** The tracker says something that is no reply. */
   push(message: Push): void;
   /** Bytes have come, of whatever kind. */

@@ -12,7 +12,7 @@ const SPREAD_MS = 1_500;
 /** Peers that are asked to go back to their tracker do so within this time, not all at once. Milliseconds. */
 const HOMEWARD_MS = 5_000;
 
-export interface GroupTools {
+interface GroupTools {
   clock: Clock;
   /** From 0 to 1. */
   random(): number;

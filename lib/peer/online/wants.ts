@@ -11,7 +11,7 @@ const ASK_AGAIN_MS = 5_000;
 /** The files that somebody waits for: words and filters, or an exact name or content id. */
 export type Want = Omit<Watch, "watch">;
 
-export interface WantsTools {
+interface WantsTools {
   /** Sets a watch at the tracker. False when the tracker has none: it is older, or speaks the basic protocol. Throws while it is away. */
   watch(watch: Watch): Promise<boolean>;
   unwatch(token: string): Promise<void>;

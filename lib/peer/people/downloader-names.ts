@@ -8,7 +8,7 @@ const PATIENCE_MS = 1_000;
 /** The most downloaders whose names are remembered. */
 const REMEMBERED = 1_000;
 
-export interface DownloaderNamesTools {
+interface DownloaderNamesTools {
   /** The name of the peer with this id; undefined when it has none or when the tracker cannot say. */
   ask(id: string): Promise<string | undefined>;
   report(event: PeerEvent): void;

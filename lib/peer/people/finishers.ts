@@ -17,7 +17,7 @@ const PEOPLE_A_WAIT = 200;
 /** The most transfers that are followed, and the most that are remembered as told. */
 const REMEMBERED = 2_000;
 
-export interface FinishersTools {
+interface FinishersTools {
   /** The records of a content now. */
   holders(root: string): Promise<FileRecord[]>;
   /** Everybody online. */

@@ -12,7 +12,7 @@ import { type Answer, type ListOptions, ListPrompt } from "./list-prompt.ts";
 import { Surface } from "./surface.ts";
 
 /** The terminal of the prompts, and the signal that ends them. */
-export interface Terminal {
+interface Terminal {
   input: NodeJS.ReadStream;
   output: NodeJS.WriteStream;
   signal: AbortSignal;

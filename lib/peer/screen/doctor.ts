@@ -46,7 +46,7 @@ interface Result {
   data?: Record<string, unknown>;
 }
 
-export interface DoctorTools {
+interface DoctorTools {
   /** The tracker on the command line; undefined when there was none. */
   tracker: TrackerPlace | undefined;
   last: Located | undefined;
@@ -65,7 +65,7 @@ export interface DoctorTools {
 }
 
 /** A peer that has joined, as far as the checks use it. */
-export interface Patient {
+interface Patient {
   readonly port: number;
   /** The tracker is a private room. */
   readonly isRoom?: boolean;

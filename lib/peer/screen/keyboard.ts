@@ -24,7 +24,7 @@ const BEGUN = /^\x1b(?:\[[0-?]*[ -/]*|O)?$/;
 /** Keys with a meaning in every prompt. */
 export type Special = "interrupt" | "suspend" | "redraw";
 
-export interface KeyboardOptions {
+interface KeyboardOptions {
   input: NodeJS.ReadStream;
   output: { write(text: string): unknown };
   special(what: Special): void;

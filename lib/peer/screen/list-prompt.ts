@@ -34,14 +34,14 @@ const FRAME = 3;
 const MARK = 2;
 
 /** The list for the typed text. */
-export interface ListView<Row> {
+interface ListView<Row> {
   rows: Row[];
   /** A line below the list. */
   remark?: string;
 }
 
 /** A key that ends the prompt: Ctrl with this letter. */
-export interface Shortcut {
+interface Shortcut {
   letter: string;
   label: string;
 }

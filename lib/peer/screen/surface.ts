@@ -5,7 +5,7 @@ import { Writable } from "node:stream";
 import { columnsOf, fit } from "./columns.ts";
 
 /** The terminal, as far as a surface needs it. */
-export interface Screenful {
+interface Screenful {
   readonly columns?: number;
   readonly rows?: number;
   write(text: string): unknown;

@@ -16,7 +16,7 @@ import { peerLabels } from "./peer-labels.ts";
 import { typedName } from "./typed-name.ts";
 
 /** How a table of files is shown. Every table without a width goes into a pipe or a file: tabs, nothing cut, no title. */
-export interface TableLook {
+interface TableLook {
   /** Whether this peer has the file of a record. */
   isMine?: (record: FileRecord) => boolean;
   /** The time now, in milliseconds since 1970. */

@@ -34,7 +34,7 @@ const OUT = "the private room has another key";
 /** Ids whose passes are refused. The oldest are forgotten, when their passes have expired. */
 const REVOKED_KEPT = 10_000;
 
-export interface AdmissionTools {
+interface AdmissionTools {
   /** This peer's standing at its tracker; undefined before it has joined. */
   standing(): Standing | undefined;
   /** Other trackers whose passes are good, and the time in these passes minus the time of this peer's tracker. Seconds. */

@@ -21,7 +21,7 @@ const QUIET_MS = 2_000;
 /** The progress of hashing is reported each time this time has passed. Milliseconds. */
 const HASHING_MS = 500;
 
-export interface FolderSharingTools {
+interface FolderSharingTools {
   pool: HashPool;
   cache: FolderCache;
   /** Calls `changed` when something in a folder may have changed. Gives a function that ends that. */

@@ -51,7 +51,7 @@ export type HandOutEvent =
   /** The tracker was asked. */
   | { event: "looked" };
 
-export interface HandOutTools {
+interface HandOutTools {
   who(): Promise<PeerLine[]>;
   holders(root: string): Promise<FileRecord[]>;
   offer(offer: Offer): Promise<void>;

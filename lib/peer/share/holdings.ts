@@ -8,7 +8,7 @@ import type { FileAsked, Known, KnownFolder, Opened } from "../serve/types.ts";
 import type { FolderSharing } from "./folder-sharing.ts";
 import type { Sharing } from "./sharing.ts";
 
-export interface HoldingsTools {
+interface HoldingsTools {
   sharing: Pick<Sharing, "records" | "look" | "has" | "open">;
   folders: Pick<FolderSharing, "records" | "look" | "lookFolder" | "open">;
   downloads: Pick<Downloads, "records" | "look" | "open">;

@@ -19,7 +19,7 @@ import type { FileAsked, Known, Opened } from "../serve/types.ts";
 /** A changed file is hashed when it has not changed again for this long. Milliseconds. */
 const UNCHANGED_MS = 500;
 
-export interface SharingTools {
+interface SharingTools {
   share: Share;
   pool: HashPool;
   cache: TreeCache;

@@ -26,7 +26,7 @@ export interface Followed {
   place: { epoch: string; id: string; number: number } | undefined;
 }
 
-export interface FollowerTools {
+interface FollowerTools {
   /** For short commands, and for those that wait. */
   store: Store;
   waiting: Store;

@@ -4,7 +4,7 @@ import type { GroupTracker } from "../../protocol/group.ts";
 import type { Connection } from "../state.ts";
 
 /** Where a group hears of its trackers. Of a tracker that several know, it counts that its passes are good. */
-export interface GroupSource {
+interface GroupSource {
   readonly trackers: GroupTracker[];
 }
 

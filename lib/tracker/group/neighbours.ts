@@ -34,7 +34,7 @@ interface Neighbour {
   heardAt: number;
 }
 
-export interface NeighbourTools {
+interface NeighbourTools {
   /** The group's name. */
   group: string;
   /** This tracker's own key. */

@@ -17,7 +17,7 @@ const KEYS_KEPT_MS = 600_000;
 /** Events that wait for Redis. Further ones are dropped. */
 const MOST_EVENTS = 100;
 
-export interface PublisherTools {
+interface PublisherTools {
   store: Store;
   keys: Keys;
   table: SharedTable;

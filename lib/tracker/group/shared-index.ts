@@ -32,9 +32,9 @@ const INBOX_LENGTH = 1_000;
 const INBOX_KEPT_MS = 60_000;
 
 /** An event that is for one tracker alone. */
-export type Errand = Extract<GroupEvent, { what: "connect" | "bye" }>;
+type Errand = Extract<GroupEvent, { what: "connect" | "bye" }>;
 
-export interface SharedIndexTools {
+interface SharedIndexTools {
   /** The group's name. */
   group: string;
   /** An id that no other tracker has. A tracker that is restarted has another one. */
@@ -61,7 +61,7 @@ export interface SharedIndexTools {
 }
 
 /** Another tracker of the group, for the operator. */
-export interface OtherTracker {
+interface OtherTracker {
   name: string;
   at: Endpoint[];
   peers: number;

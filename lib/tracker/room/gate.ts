@@ -17,7 +17,7 @@ const REFUSED_MS = 2_000;
 /** A guest that has to wait is looked at again after this time. Milliseconds. */
 const LOOK_AGAIN_MS = 500;
 
-export interface GateTools {
+interface GateTools {
   /** 32 random bytes. */
   random(): Uint8Array;
   clock: Clock;

@@ -18,7 +18,7 @@ import { newRoomKey } from "./key-words.ts";
 const LONGEST = 16 * 1024;
 
 /** How a tracker was told to be a private room. */
-export interface RoomSetting {
+interface RoomSetting {
   /** Its port. 0 is another one each time, so that nothing is kept. */
   port: number;
   /** `--room` was given. */

@@ -42,7 +42,7 @@ const LONE_TTL_S = 10;
 /** The longest time for saying goodbye. Milliseconds. */
 const GOODBYE_MS = 500;
 
-export interface AnnounceOptions {
+interface AnnounceOptions {
   name: string;
   port: number;
   /** The address at which the tracker listens: `::` and `0.0.0.0` mean every address. */

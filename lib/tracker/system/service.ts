@@ -1,6 +1,6 @@
 // Writes what a system needs to run the tracker as a service: a systemd unit, a launchd agent, or a task of Windows.
 
-export interface ServiceSetup {
+interface ServiceSetup {
   /** As `process.platform` names it. */
   platform: string;
   /** The path of ft-tracker on this machine. */

@@ -14,7 +14,7 @@ const MOST = 1_000;
 const MOST_OF_HOST = 8;
 
 /** An open page of a browser. */
-export interface OpenPage {
+interface OpenPage {
   /** The host of the browser. */
   readonly host: string;
   readonly body: Body;

@@ -2,7 +2,7 @@
 
 import type { Histogram } from "../histogram.ts";
 
-export interface Numbers {
+interface Numbers {
   peers: number;
   records: number;
   bytesShared: number;

@@ -9,7 +9,7 @@ import type { TrackerState } from "../state.ts";
 import { qrPicture } from "./qr.ts";
 import { Site, type SiteTools } from "./site.ts";
 
-export interface OpenSite {
+interface OpenSite {
   /** Takes over a new connection, of a browser or of an FT program. */
   accept(channel: Channel): void;
   stop(): void;

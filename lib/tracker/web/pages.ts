@@ -34,7 +34,7 @@ export function wholePage(
 }
 
 /** The records that a search found, one for each content. */
-export interface FoundView {
+interface FoundView {
   query: string;
   records: FileRecord[];
   /** The number of all contents that fit. */
@@ -113,7 +113,7 @@ function personOf({ name, address }: Pick<PeerLine, "name" | "address">): string
   return name ?? address;
 }
 
-export interface ContentView {
+interface ContentView {
   record: FileRecord;
   /** Those that have something of it; and all others as far as they are named. */
   people: Having<string>[];

@@ -26,7 +26,7 @@ const DEBTORS = 16_384;
 export const SLICE_MS = 2;
 
 /** Work that is paid for by the time that passes. After a pause, `burst` of it may be done at once. */
-export interface Budget {
+interface Budget {
   readonly perSecond: number;
   readonly burst: number;
 }

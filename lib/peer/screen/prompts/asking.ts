@@ -3,7 +3,7 @@
 import type { Answer, ListOptions } from "../list-prompt.ts";
 
 /** Says things to a person. */
-export interface Saying {
+interface Saying {
   readonly width: number;
   say(words: string): void;
   done(words: string): void;

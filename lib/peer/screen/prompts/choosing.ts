@@ -35,7 +35,7 @@ export interface FileChoice {
   asOne?: SharedFolder;
 }
 
-export interface ChoosingOptions {
+interface ChoosingOptions {
   /** The most files that the tracker takes. */
   max: number;
   /** A tracker that nobody typed: a person who chooses files says yes to it. */

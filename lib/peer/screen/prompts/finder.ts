@@ -34,12 +34,12 @@ export interface Found {
 }
 
 /** The requests that a finder makes. */
-export type FinderSession = Pick<Session, "online" | "standing"> &
+type FinderSession = Pick<Session, "online" | "standing"> &
   Partial<Pick<Session, "whyOffline">> & {
     readonly requests: Pick<Session["requests"], "find" | "search">;
   };
 
-export interface FinderTools {
+interface FinderTools {
   session: FinderSession;
   isOwn(record: FileRecord): boolean;
   /** Draws the list again. */

@@ -53,7 +53,7 @@ const CHANGES_LIST: readonly string[] = [
   "withdrawn",
 ] satisfies PeerEvent["event"][];
 
-export interface GuideOptions extends JoiningOptions {
+interface GuideOptions extends JoiningOptions {
   prompts: Asking & Telling;
   /** The folder for fetched files on the command line. */
   to: string | undefined;

@@ -46,7 +46,7 @@ export interface JoiningOptions {
 }
 
 /** The choices of the person. */
-export interface Chosen {
+interface Chosen {
   tracker: TrackerPlace | Located;
   files: SharedFile[];
   /** The folder from which they were chosen now; undefined when they were not. */

@@ -13,7 +13,7 @@ const LOOK_MS = 250;
 /** Nothing may be uploaded for this long before this peer leaves: a downloader asks for a file piece by piece. Milliseconds. */
 const QUIET_MS = 1_000;
 
-export interface LeavingTools {
+interface LeavingTools {
   uploads(): Iterable<Upload>;
   /** How many wait for a free slot. */
   waiting(): number;

@@ -11,7 +11,7 @@ import type { Found } from "./finder.ts";
 /** The most entries that are shown for a typed text. */
 const MOST_FOUND = 500;
 
-export interface LookingTools {
+interface LookingTools {
   prompts: Asking;
   session: { readonly requests: Pick<Session["requests"], "holders"> };
   /** The list of a folder; the records are its holders. Throws a sentence. */

@@ -15,7 +15,7 @@ const LONGEST = 4_096;
 const FILE_LIMIT = 4 * 1024 * 1024;
 
 /** The choices in one folder. A choice that was not made yet is undefined. */
-export interface Choices {
+interface Choices {
   /** The paths of the files to share. */
   files?: string[];
   /** The folder from which they were chosen. */

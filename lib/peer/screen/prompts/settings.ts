@@ -11,7 +11,7 @@ import type { Remembered } from "./remembered.ts";
 
 type Setting = "to" | "files" | "name" | "back";
 
-export interface SettingsOptions {
+interface SettingsOptions {
   prompts: Asking;
   remembered: Remembered;
   /** The folder for downloads on the command line. */
