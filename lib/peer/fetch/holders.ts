@@ -6,10 +6,10 @@ import type { Channel } from "../../net/channel.ts";
 import { type Address, formatEndpoint, hostOf, isLoopback, parseEndpoint } from "../../protocol/address.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import { PieceSet } from "../content/pieces.ts";
+import { inConnectingOrder, tooSlow } from "./connecting-order.ts";
 import { AWAKE_MS, HOLDER_STALL_MS, Holder, SLOW_MS, TRIES } from "./holder.ts";
 import { distanceOf } from "./shares.ts";
 import { Source, type SourceEvents } from "./source.ts";
-import { inTurn, tooSlow } from "./turns.ts";
 import type { FetchState, PieceJob } from "./types.ts";
 
 /** The most connections at once. */
@@ -146,7 +146,7 @@ export class Holders {
     let places = MOST_CONNECTIONS - taken.length;
     let placesOfParts = this.leavesParts(now) ? 0 : MOST_TO_PARTS - taken.filter(({ record }) => record.part).length;
     const waiting: Holder[] = [];
-    for (const holder of inTurn(due, this.all)) {
+    for (const holder of inConnectingOrder(due, this.all)) {
       const { part } = holder.record;
       if (places <= 0 || (part && placesOfParts <= 0)) {
         waiting.push(holder);

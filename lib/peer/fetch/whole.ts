@@ -12,12 +12,12 @@ import type { FileRecord } from "../../protocol/record.ts";
 import { formatSize } from "../../text.ts";
 import { pieceSizeOf, rootOf } from "../content/merkle.ts";
 import { holderWithAddress } from "../people/holder-name.ts";
+import { type Connectable, inConnectingOrder, WORTH_IT } from "./connecting-order.ts";
 import { failureSentence } from "./failure.ts";
 import { AWAKE_MS, SLOW_MS, SLOWEST } from "./holder.ts";
 import { Landing, type RangeBuffer } from "./landing.ts";
 import { QUEUE_MS, QueuePlace } from "./queue.ts";
 import { Source } from "./source.ts";
-import { type InLine, inTurn, WORTH_IT } from "./turns.ts";
 import type { Fetched, FetchTools, WantedFile } from "./types.ts";
 
 /** The length of a request, unless one piece is longer. Bytes. */
@@ -52,18 +52,18 @@ export async function fetchWhole(wanted: WantedFile, tools: FetchTools): Promise
   tools.signal?.addEventListener("abort", stop);
   fetch.tick();
   try {
-    return await askInTurn(wanted, tools, fetch, clock);
+    return await askOneByOne(wanted, tools, fetch, clock);
   } finally {
     fetch.end();
     tools.signal?.removeEventListener("abort", stop);
   }
 }
 
-async function askInTurn(wanted: WantedFile, tools: FetchTools, fetch: WholeFetch, clock: Clock): Promise<Fetched> {
+async function askOneByOne(wanted: WantedFile, tools: FetchTools, fetch: WholeFetch, clock: Clock): Promise<Fetched> {
   const reasons: string[] = [];
   let candidates = wanted.holders.map((record) => new Candidate(record));
   for (let round = 0; candidates.length > 0; round++) {
-    for (const holder of inTurn(candidates, candidates)) {
+    for (const holder of inConnectingOrder(candidates, candidates)) {
       if (tools.signal?.aborted) throw new CancelledError();
       tools.report({ event: "asking", holder: holder.record });
       const rivals = candidates.filter((other) => other !== holder && other.failures < TRIES_A_HOLDER);
@@ -100,7 +100,7 @@ async function askInTurn(wanted: WantedFile, tools: FetchTools, fetch: WholeFetc
 }
 
 /** A holder that can be asked. */
-class Candidate implements InLine {
+class Candidate implements Connectable {
   readonly record: FileRecord;
   readonly queue = new QueuePlace();
   tried = false;

@@ -8,8 +8,8 @@ import type { Member } from "../shelf.ts";
 import type { TrackerState } from "../state.ts";
 import { type Change, formatHeader, type Header, isPeerId, parseHeader, recordField, splitField } from "./wire.ts";
 
-/** The peers of a snapshot that are put in the catalog before others have a turn. */
-const PEERS_A_TURN = 50;
+/** The number of peers that are put in the catalog, or taken out, between two pauses. */
+const PEERS_A_PAUSE = 50;
 
 /** The state of a tracker, as far as its table needs it. */
 export type TableState = Pick<TrackerState, "catalog" | "names" | "clock" | "remove">;
@@ -30,19 +30,19 @@ interface PeerChange {
   records: Change[];
 }
 
-/** Gives others their turn after each few peers. */
-class Turns {
+/** Long work on many peers pauses after each PEERS_A_PAUSE of them, so that other work goes on. */
+class Pauses {
   readonly #clock: TableState["clock"];
-  #left = PEERS_A_TURN;
+  #left = PEERS_A_PAUSE;
 
   constructor(clock: TableState["clock"]) {
     this.#clock = clock;
   }
 
-  async give(): Promise<void> {
+  async next(): Promise<void> {
     this.#left -= 1;
     if (this.#left > 0) return;
-    this.#left = PEERS_A_TURN;
+    this.#left = PEERS_A_PAUSE;
     await new Promise<void>((resolve) => this.#clock.soon(resolve));
   }
 }
@@ -183,14 +183,14 @@ export class SharedTable {
   async replace(tracker: string, fields: Iterable<Change>): Promise<void> {
     const peers = byPeer(fields);
     await this.#dropAll(this.#membersOf(tracker).filter(({ id }) => peers.get(id)?.header === undefined));
-    const turns = new Turns(this.#state.clock);
+    const pauses = new Pauses(this.#state.clock);
     for (const [id, change] of peers) {
       if (change.header === undefined) continue;
       const names = new Set(change.records.map(([name]) => name));
       const there = this.#state.catalog.member(id)?.tracker === tracker ? [...this.#state.catalog.recordsOf(id)] : [];
       const gone = there.flatMap(({ name }): Change[] => (names.has(name) ? [] : [[name, ""]]));
       this.#applyTo(tracker, id, { header: change.header, records: [...change.records, ...gone] });
-      await turns.give();
+      await pauses.next();
     }
   }
 
@@ -200,11 +200,11 @@ export class SharedTable {
   }
 
   async #dropAll(members: Member[]): Promise<void> {
-    const turns = new Turns(this.#state.clock);
+    const pauses = new Pauses(this.#state.clock);
     for (const member of members) {
       // Meanwhile it may have joined elsewhere.
       if (this.#state.catalog.member(member.id) === member) this.#drop(member);
-      await turns.give();
+      await pauses.next();
     }
   }
 

@@ -12,8 +12,8 @@ const SLOW = 64 * 1024;
 /** A holder loses its connection to one that was tried before if that one was faster by this factor. */
 export const WORTH_IT = 2;
 
-/** A holder as far as its turn is concerned. */
-export interface InLine {
+/** The facts of a holder that decide when it gets a connection. */
+export interface Connectable {
   readonly record: FileRecord;
   /** It was asked for a connection at least once. */
   readonly tried: boolean;
@@ -27,7 +27,7 @@ export interface InLine {
  * The holders that wait for a connection, the next one first. Untried holders come before tried ones: the first of each host, then the
  * second of each host, and so on. Of the tried ones the fastest comes first; of equally fast ones, the one that has waited longest.
  */
-export function inTurn<One extends InLine>(waiting: One[], all: One[]): One[] {
+export function inConnectingOrder<One extends Connectable>(waiting: One[], all: One[]): One[] {
   const perHost = new Map<string, number>();
   const count = ({ record }: One) => {
     const host = hostOf(record.address);

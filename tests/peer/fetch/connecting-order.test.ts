@@ -2,9 +2,9 @@
 
 import { afterEach, describe, expect, test } from "bun:test";
 import { PieceSet } from "../../../lib/peer/content/pieces.ts";
+import { inConnectingOrder, tooSlow } from "../../../lib/peer/fetch/connecting-order.ts";
 import type { Holder as FetchHolder } from "../../../lib/peer/fetch/holder.ts";
 import { distanceOf } from "../../../lib/peer/fetch/shares.ts";
-import { inTurn, tooSlow } from "../../../lib/peer/fetch/turns.ts";
 import type { FileRecord } from "../../../lib/protocol/record.ts";
 import { REFUSED } from "../../helpers/channel.ts";
 import { A, bytesOf, checkFields, Field, type Holder, MiB } from "../../helpers/fetching.ts";
@@ -33,14 +33,14 @@ const threeAddresses = (i: number) => `10.0.0.${1 + (i % 3)}`;
 const manyAddresses = (i: number) => `10.0.0.${1 + i}`;
 const oneNetwork = (i: number) => `2001:db8:0:1::${(i + 1).toString(16)}`;
 
-describe("inTurn", () => {
+describe("inConnectingOrder", () => {
   const field = new Field(bytesOf(100));
   const line = (address: string, tried = false, lately = 0) => ({ record: field.record(address), tried, lately });
 
   test("the first of every host comes before the second of any; an IPv6 network of 64 bits is one host", () => {
     const names = ["10.0.0.1", "10.0.0.1", "10.0.0.1", "10.0.0.2", "2001:db8::1", "2001:db8::2", "2001:db8:0:1::1"];
     const all = names.map((address) => line(address));
-    const order = inTurn(all, all).map(({ record }) => String(record.address));
+    const order = inConnectingOrder(all, all).map(({ record }) => String(record.address));
     expect(order).toEqual(["10.0.0.1", "10.0.0.2", "2001:db8::1", "2001:db8:0:1::1", "10.0.0.1", "2001:db8::2", "10.0.0.1"]);
   });
 
@@ -49,13 +49,13 @@ describe("inTurn", () => {
     const fast = line("10.0.0.3", true, 1_000);
     const second = line("10.0.0.3");
     const fresh = line("10.0.0.4");
-    expect(inTurn([slow, fast, second, fresh], [slow, fast, second, fresh])).toEqual([fresh, second, fast, slow]);
+    expect(inConnectingOrder([slow, fast, second, fresh], [slow, fast, second, fresh])).toEqual([fresh, second, fast, slow]);
   });
 
   test("of equally fast ones that which has waited the longest comes first", () => {
     const late = { ...line("10.0.0.3", true), restUntil: 9_000 };
     const early = { ...line("10.0.0.4", true), restUntil: 2_000 };
-    expect(inTurn([late, early], [late, early])).toEqual([early, late]);
+    expect(inConnectingOrder([late, early], [late, early])).toEqual([early, late]);
   });
 });
 
