@@ -8,7 +8,7 @@ import type { FileRecord } from "../../protocol/record.ts";
 import { PieceSet } from "../content/pieces.ts";
 import { inConnectingOrder, tooSlow } from "./connecting-order.ts";
 import { AWAKE_MS, HOLDER_STALL_MS, Holder, SLOW_MS, TRIES } from "./holder.ts";
-import { distanceOf } from "./shares.ts";
+import { distanceOf } from "./portions.ts";
 import { Source, type SourceEvents } from "./source.ts";
 import type { FetchState, PieceJob } from "./types.ts";
 

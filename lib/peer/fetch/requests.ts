@@ -5,7 +5,7 @@ import { PieceSet } from "../content/pieces.ts";
 import { type Holder, type PieceRequest, SHORTEST_REQUEST } from "./holder.ts";
 import type { Holders } from "./holders.ts";
 import { Picker, type PieceRange } from "./picker.ts";
-import { shareOf, startOf, turnsOf } from "./shares.ts";
+import { portionOf, startOf, turnsOf } from "./portions.ts";
 import type { PieceJob } from "./types.ts";
 
 /** The most memory for requests that are not complete, of all holders together. Bytes. */
@@ -34,8 +34,8 @@ export class Requests {
   #kept = 0;
   /** The peers among which the file is divided, as text. */
   #divided = "";
-  /** This peer's share of the file; undefined while the file is not divided. */
-  #share: PieceSet | undefined;
+  /** This peer's portion of the file; undefined while the file is not divided. */
+  #portion: PieceSet | undefined;
 
   constructor(job: PieceJob, holders: Holders) {
     this.#job = job;
@@ -107,7 +107,7 @@ export class Requests {
       if (holder.starved) return;
       const most = this.#requestLength(holder);
       const fits = (first: number, end: number) => cut.startOf(end) - cut.startOf(first) <= most;
-      const from = this.#keepsToShare(holder, now) ? (this.#share ?? holder.has) : holder.has;
+      const from = this.#keepsToPortion(holder, now) ? (this.#portion ?? holder.has) : holder.has;
       const pieces = this.#picker.pick(from, holder.next, fits) ?? this.#pickAgain(holder, holder.has, now);
       if (pieces === undefined) {
         holder.uselessSince = this.#picker.isUseful(holder.has) ? undefined : (holder.uselessSince ?? now);
@@ -125,10 +125,10 @@ export class Requests {
   }
 
   /**
-   * Whether only pieces of this peer's share are asked of a holder. Most comes from the peers that are still fetching then, so the link of
+   * Whether only pieces of this peer's portion are asked of a holder. Most comes from the peers that are still fetching then, so the link of
    * those that have the whole file is what all wait for: it should carry each piece once.
    */
-  #keepsToShare(holder: Holder, now: number): boolean {
+  #keepsToPortion(holder: Holder, now: number): boolean {
     if (holder.record.part) return false;
     let fromParts = 0;
     let fromWholes = 0;
@@ -151,7 +151,7 @@ export class Requests {
     this.#picker.count(this.#holders.open.flatMap(({ has }) => (has === undefined ? [] : [has])));
   }
 
-  /** Prefers this peer's share of the file, now that these are the other peers that fetch it. */
+  /** Prefers this peer's portion of the file, now that these are the other peers that fetch it. */
   #divide(holders: Holder[]): void {
     const { self, random, cut } = this.#job;
     const others = holders
@@ -162,7 +162,7 @@ export class Requests {
     this.#divided = divided;
     const turns = turnsOf(self ?? String(random()), others, cut.count, groupOf(this.#job));
     this.#picker.prefer(turns);
-    this.#share = shareOf(turns);
+    this.#portion = portionOf(turns);
   }
 
   /** With the largest pieces, only a few holders at a time are asked. */

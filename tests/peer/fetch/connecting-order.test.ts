@@ -4,7 +4,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { PieceSet } from "../../../lib/peer/content/pieces.ts";
 import { inConnectingOrder, tooSlow } from "../../../lib/peer/fetch/connecting-order.ts";
 import type { Holder as FetchHolder } from "../../../lib/peer/fetch/holder.ts";
-import { distanceOf } from "../../../lib/peer/fetch/shares.ts";
+import { distanceOf } from "../../../lib/peer/fetch/portions.ts";
 import type { FileRecord } from "../../../lib/protocol/record.ts";
 import { REFUSED } from "../../helpers/channel.ts";
 import { A, bytesOf, checkFields, Field, type Holder, MiB } from "../../helpers/fetching.ts";

@@ -2,7 +2,7 @@
 
 import { afterEach, describe, expect, test } from "bun:test";
 import { PieceSet } from "../../../lib/peer/content/pieces.ts";
-import { distanceOf, shareOf, turnsOf } from "../../../lib/peer/fetch/shares.ts";
+import { distanceOf, portionOf, turnsOf } from "../../../lib/peer/fetch/portions.ts";
 import { HERE, REFUSED } from "../../helpers/channel.ts";
 import {
   A,
@@ -401,7 +401,7 @@ describe("Requests: holders that are still fetching", () => {
     expect(connected()).toBe(13);
   });
 
-  test("one with the whole file is asked for this peer's share only, until the others give less than it does", async () => {
+  test("one with the whole file is asked for this peer's portion only, until the others give less than it does", async () => {
     const field = new Field(bytesOf(12 * MiB));
     const self = "10.0.2.1:5000";
     field.more.self = () => self;
@@ -415,13 +415,13 @@ describe("Requests: holders that are still fetching", () => {
     const whole = field.add(A);
     whole.pace = 400_000;
     const others = parts.map((address) => `${address}:5000`);
-    const share = shareOf(turnsOf(self, others, 192, 1));
-    const foreign = () => whole.asked.filter((piece) => !share.has(piece));
+    const portion = portionOf(turnsOf(self, others, 192, 1));
+    const foreign = () => whole.asked.filter((piece) => !portion.has(piece));
     const fetching = field.fetch([...parts.map((address) => `~${address}`), A]);
     // At first the speed of nobody is known.
     await field.clock.pass(2_500);
     const first = foreign();
-    expect(whole.asked.length).toBeLessThan(first.length + share.count);
+    expect(whole.asked.length).toBeLessThan(first.length + portion.count);
     await field.clock.pass(4_000);
     expect(foreign()).toEqual(first);
     field.expectWhole(await field.finish(fetching));

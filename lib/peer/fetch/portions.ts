@@ -1,8 +1,8 @@
 // Divides a file among the peers that fetch it, so that a holder of the whole file sends each piece once before it sends any twice. Pure.
 //
-// Nobody hands the shares out. For each group of pieces every peer gets a number from its key and the group, and the group belongs to
+// Nobody hands the portions out. For each group of pieces every peer gets a number from its key and the group, and the group belongs to
 // the peer with the highest one (rendezvous hashing, Thaler and Ravishankar 1998) that has not its full number of groups yet. Without
-// that limit some peers have three times the share of others, and the last pieces wait for them. Two peers that know the same others
+// that limit some peers have three times the portion of others, and the last pieces wait for them. Two peers that know the same others
 // agree. Where they do not, a piece is sent twice: nothing is lost.
 //
 // The numbers also say who takes the pieces of a peer that is slow or gone: the second highest first.
@@ -30,8 +30,8 @@ const MOST_PEERS = 64;
 const LAST_TURN = 3;
 
 /**
- * For each piece the turn of `self` to ask a holder of the whole file for it: 0 if it is in its own share; else 1 and the number of peers
- * beside the piece's own that come before it, at most LAST_TURN. Two peers whose shares are done go on with different pieces. `group` is
+ * For each piece the turn of `self` to ask a holder of the whole file for it: 0 if it is in its own portion; else 1 and the number of peers
+ * beside the piece's own that come before it, at most LAST_TURN. Two peers whose portions are done go on with different pieces. `group` is
  * the number of pieces that stay together.
  */
 export function turnsOf(self: string, others: string[], total: number, group: number): Uint8Array {
@@ -57,10 +57,10 @@ export function turnsOf(self: string, others: string[], total: number, group: nu
 }
 
 /** The pieces whose turn is 0. */
-export function shareOf(turns: Uint8Array): PieceSet {
-  const share = new PieceSet(turns.length);
-  for (const [piece, turn] of turns.entries()) if (turn === 0) share.add(piece);
-  return share;
+export function portionOf(turns: Uint8Array): PieceSet {
+  const portion = new PieceSet(turns.length);
+  for (const [piece, turn] of turns.entries()) if (turn === 0) portion.add(piece);
+  return portion;
 }
 
 /**
