@@ -64,7 +64,14 @@ export async function startPeer(options: PeerOptions, signal?: AbortSignal): Pro
     contacts.handOuts.hear(event);
   };
   const pool = new HashPool(new URL("./lib/peer/content/hasher.ts", import.meta.url));
-  const serving: Serving = startServing(options, { contacts: () => contacts, own: () => own, report });
+  const serving: Serving = startServing(options, {
+    session: () => contacts.session,
+    connector: () => contacts.connector,
+    finishers: () => contacts.finishers,
+    holdings: () => own.holdings,
+    fileChanged: () => own.watch.nudge(),
+    report,
+  });
   const contacts: Contacts = makeContacts(options, { serving, own: () => own, report });
   const own: OwnFiles = new OwnFiles(options, { pool, serving, contacts, report });
   const { session, wants } = contacts;

@@ -20,7 +20,7 @@ import { Session } from "../online/session.ts";
 import { Wants } from "../online/wants.ts";
 import { Finishers } from "../people/finishers.ts";
 import { HandOuts } from "../share/hand-out.ts";
-import type { OwnFiles } from "./own-files.ts";
+import type { Holdings } from "../share/holdings.ts";
 import { secret } from "./secret.ts";
 import type { Serving } from "./serving.ts";
 
@@ -36,10 +36,22 @@ export interface Contacts {
   readonly finishers: Finishers;
 }
 
+/** The files of this peer, as far as its contacts need them. own-files.ts makes them. */
+interface FilesOfContacts {
+  /** All of it, as others ask for it. */
+  readonly holdings: Holdings;
+  /** Whether this peer shares the content of a record, whoever the record is of. */
+  isMine(record: FileRecord): boolean;
+  /** Whether a content is arriving. */
+  isFetching(root: string): boolean;
+  /** Shows a content that is only for some to the circle of another token; without one to everybody. */
+  showTo(root: string, only: string | undefined): void;
+}
+
 interface ContactTools {
   serving: Serving;
   /** They do not exist yet when the contacts are made. */
-  own(): OwnFiles;
+  own(): FilesOfContacts;
   report(event: PeerEvent): void;
 }
 

@@ -5,15 +5,17 @@ import { acceptBoth } from "../../net/http.ts";
 import { isOfThisMachine } from "../../net/interfaces.ts";
 import { type Listener, type ListenOptions, listen, listenNear } from "../../net/listen.ts";
 import type { PeerOptions } from "../commands/types.ts";
+import type { Connector } from "../connect/connect.ts";
 import { sha256 } from "../content/hash.ts";
 import { FolderLayout } from "../disk/folders/folder-layout.ts";
 import type { PeerEvent } from "../events.ts";
+import type { Session } from "../online/session.ts";
 import { DEFAULT_PORT } from "../options.ts";
+import type { Finishers } from "../people/finishers.ts";
 import { RateLimit } from "../rate-limit.ts";
 import { Admission } from "../serve/admission.ts";
 import { Server } from "../serve/serve.ts";
-import type { Contacts } from "./contacts.ts";
-import type { OwnFiles } from "./own-files.ts";
+import type { Holdings } from "../share/holdings.ts";
 import { secret } from "./secret.ts";
 
 /** The most connections from one address at once. */
@@ -27,20 +29,24 @@ export interface Serving {
   readonly admission: Admission;
 }
 
-/** The parts that do not exist yet when serving begins, and the function that hears what happens. */
+/** The functions give parts of the peer that do not exist yet when serving begins. */
 interface ServingTools {
-  contacts(): Contacts;
-  own(): OwnFiles;
+  session(): Session;
+  connector(): Connector;
+  finishers(): Finishers;
+  holdings(): Holdings;
+  /** A shared file is not as its record says any more. */
+  fileChanged(): void;
   report(event: PeerEvent): void;
 }
 
 /** Opens the port. A connection is answered from now on. Throws a sentence when the port cannot be had. */
 export function startServing(options: PeerOptions, tools: ServingTools): Serving {
-  const { contacts } = tools;
+  const { session } = tools;
   const admission = new Admission({
-    standing: () => contacts().session.standing,
-    signers: () => contacts().session.signers,
-    askKnown: (address) => contacts().session.requests.known(address),
+    standing: () => session().standing,
+    signers: () => session().signers,
+    askKnown: (address) => session().requests.known(address),
     isOfThisMachine,
     port: () => listener.port,
     nonce: secret,
@@ -54,25 +60,26 @@ export function startServing(options: PeerOptions, tools: ServingTools): Serving
   );
   const listener = listenFrom(options.port, {
     tls: options.room?.certificate,
-    onConnection: (channel) => (contacts().session.standing?.guests ? acceptGuests(channel) : server.accept(channel)),
+    onConnection: (channel) => (session().standing?.guests ? acceptGuests(channel) : server.accept(channel)),
   });
   return { listener, server, admission };
 }
 
-function serverFor({ room, limit }: PeerOptions, admission: Admission, { contacts, own, report }: ServingTools): Server {
+function serverFor({ room, limit }: PeerOptions, admission: Admission, tools: ServingTools): Server {
+  const { connector, finishers, holdings, fileChanged, report } = tools;
   return new Server({
-    open: (asked) => own().holdings.open(asked),
-    look: (root) => own().holdings.look(root),
-    lookFolder: (root) => own().holdings.lookFolder(root),
-    changed: () => own().watch.nudge(),
+    open: (asked) => holdings().open(asked),
+    look: (root) => holdings().look(root),
+    lookFolder: (root) => holdings().lookFolder(root),
+    changed: fileChanged,
     readPass: (pass, from, keyed, fingerprint) => {
       const checked = admission.checkPass(pass, from, keyed, fingerprint);
-      if ("id" in checked && !("nonce" in checked)) contacts().connector.proven(from);
+      if ("id" in checked && !("nonce" in checked)) connector().proven(from);
       return checked;
     },
     refuseTicket: (ticket, root, from) => admission.refuseTicket(ticket, root, from),
     whenRevoked: (id, act) => admission.whenRevoked(id, act),
-    arrived: (token, channel) => contacts().connector.arrived(token, channel),
+    arrived: (token, channel) => connector().arrived(token, channel),
     // A program without a pass is nobody in a private room.
     known: async (from) => room === undefined && (await admission.isKnown(from)),
     sha256,
@@ -80,7 +87,7 @@ function serverFor({ room, limit }: PeerOptions, admission: Admission, { contact
     limit: limit === undefined ? undefined : new RateLimit(limit, systemClock),
     report: (event) => {
       report(event);
-      contacts().finishers.hear(event);
+      finishers().hear(event);
     },
   });
 }
