@@ -5,8 +5,7 @@ import { Damper, type More } from "../damper.ts";
 import { hostOf } from "../protocol/address.ts";
 import type { FileRecord } from "../protocol/record.ts";
 import type { SessionEvent } from "./online/session-types.ts";
-import type { ServeEvent } from "./serve/serve.ts";
-import type { Upload } from "./serve/types.ts";
+import type { ServeEvent, Upload } from "./serve/types.ts";
 
 /** An event of this peer's own files. */
 type OwnEvent =

@@ -4,16 +4,8 @@ import { expect } from "bun:test";
 import { sha256 } from "../../lib/peer/content/hash.ts";
 import { blockLayer, layerAbove, pieceHash, pieceSizeOf } from "../../lib/peer/content/merkle.ts";
 import type { PieceSet } from "../../lib/peer/content/pieces.ts";
-import {
-  type FileAsked,
-  type Known,
-  type Opened,
-  type Served,
-  type ServeEvent,
-  type ServeOptions,
-  Server,
-  type Upload,
-} from "../../lib/peer/serve/serve.ts";
+import { Server } from "../../lib/peer/serve/serve.ts";
+import type { FileAsked, Known, Opened, Served, ServeEvent, ServeOptions, Upload } from "../../lib/peer/serve/types.ts";
 import type { Address, Endpoint } from "../../lib/protocol/address.ts";
 import { addressOf, connection, type Far, HandClock, type Side, settle } from "./channel.ts";
 

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { EventDamper, type PeerEvent } from "../../lib/peer/events.ts";
-import type { Upload } from "../../lib/peer/serve/serve.ts";
+import type { Upload } from "../../lib/peer/serve/types.ts";
 import { addressOf, HandClock } from "../helpers/channel.ts";
 import { anUpload } from "../helpers/serving.ts";
 

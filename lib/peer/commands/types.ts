@@ -11,7 +11,7 @@ import type { PeerEvent } from "../events.ts";
 import type { RecordHolder } from "../online/own-address.ts";
 import type { Introduced, TrackerPlace } from "../online/session-types.ts";
 import type { GuidedPeer } from "../screen/prompts/guided-peer.ts";
-import type { Served } from "../serve/serve.ts";
+import type { Served } from "../serve/types.ts";
 
 /** The private room that a peer is in. */
 export interface PeerRoom {

@@ -21,7 +21,7 @@ import { checkFolder } from "../disk/target-folder.ts";
 import { fetchFile } from "../fetch/fetch.ts";
 import type { FetchEvent, Fetched, KeyedPass, OpenHolder } from "../fetch/types.ts";
 import type { RateLimit } from "../rate-limit.ts";
-import type { Known, Served } from "../serve/serve.ts";
+import type { Known, Served } from "../serve/types.ts";
 import { HowFar } from "./how-far.ts";
 import { RunningDownloads } from "./running.ts";
 

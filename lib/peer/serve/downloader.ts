@@ -10,8 +10,8 @@ import { HASH } from "../../protocol/numbers.ts";
 import { HolderInbox } from "../../protocol/read-transfer.ts";
 import { encodeFromHolder } from "../../protocol/write.ts";
 import { pieceCountOf, pieceSizeOf } from "../content/merkle.ts";
-import type { Shared } from "./serve.ts";
 import type { SlotClaim } from "./slots.ts";
+import type { ServingState } from "./state.ts";
 import type { Known, Opened, ProofWanted, ServeOptions } from "./types.ts";
 import { Uploader } from "./upload.ts";
 
@@ -31,7 +31,7 @@ type Rest = (() => Promise<void>) | undefined;
 export class Downloader {
   readonly #channel: Channel;
   readonly #options: ServeOptions;
-  readonly #shared: Shared;
+  readonly #state: ServingState;
   readonly #clock: Clock;
   readonly #host: string;
   readonly #uploader: Uploader;
@@ -48,13 +48,13 @@ export class Downloader {
   #cancelSilence = () => {};
   #unwatchPass = () => {};
 
-  constructor(channel: Channel, options: ServeOptions, shared: Shared) {
+  constructor(channel: Channel, options: ServeOptions, state: ServingState) {
     this.#channel = channel;
     this.#options = options;
-    this.#shared = shared;
+    this.#state = state;
     this.#clock = options.clock ?? systemClock;
     this.#host = hostOf(channel.remote.address);
-    this.#uploader = new Uploader(channel, this.#host, options, shared, this.#clock);
+    this.#uploader = new Uploader(channel, this.#host, options, state, this.#clock);
   }
 
   start(): void {
@@ -148,7 +148,7 @@ export class Downloader {
 
   /** Does a job in the time of this connection's host. */
   #inTurn<Result>(job: () => Result): Promise<Result> {
-    return this.#shared.work.do(this.#host, job);
+    return this.#state.work.do(this.#host, job);
   }
 
   #begin(request: ToHolder | ProtocolError): Rest {
@@ -250,7 +250,7 @@ export class Downloader {
       return undefined;
     }
     return async () => {
-      const layer = await this.#shared.layers.get(this.#host, root, known, step);
+      const layer = await this.#state.layers.get(this.#host, root, known, step);
       this.#say({ verb: "TREE", count: layer.length / HASH });
       await this.#sending(this.#uploader.sendHashes(layer));
     };
@@ -313,7 +313,7 @@ export class Downloader {
       this.#say({ verb: "ERROR", code: "not-here", words: "That part of the file has not arrived here yet." });
       return false;
     }
-    const position = this.#shared.slots.ask(claim);
+    const position = this.#state.slots.ask(claim);
     if (position === 0) return true;
     this.#uploader.quietFromNow();
     this.#say({ verb: "BUSY", position });
@@ -322,7 +322,7 @@ export class Downloader {
 
   /** Sends bytes of a file for a claim that has a slot, and closes the file. */
   async #send(found: Opened, offset: number, count: number, claim: SlotClaim): Promise<void> {
-    const { slots } = this.#shared;
+    const { slots } = this.#state;
     try {
       if (this.#over) return;
       slots.use(claim, true);
@@ -371,7 +371,7 @@ export class Downloader {
     const claim = { host: this.#host, downloader: this.#channel.remote.address };
     this.#claim = claim;
     this.#channel.limit({ deadline: undefined });
-    while (!this.#over && this.#shared.slots.ask(claim) > 0) await sleep(this.#clock, QUEUE_LOOK_MS);
+    while (!this.#over && this.#state.slots.ask(claim) > 0) await sleep(this.#clock, QUEUE_LOOK_MS);
     if (!this.#over) this.#channel.send(head);
     await this.#send(found, 0, found.file.size, claim);
   }
@@ -389,7 +389,7 @@ export class Downloader {
   }
 
   #leaveSlot(): void {
-    if (this.#claim !== undefined) this.#shared.slots.leave(this.#claim);
+    if (this.#claim !== undefined) this.#state.slots.leave(this.#claim);
   }
 
   #finish(): void {

@@ -2,7 +2,6 @@
 
 import { makeZip, predictLength } from "client-zip";
 import type { FolderList } from "../../protocol/folder-list.ts";
-import type { GuestFolder } from "./guest-folder.ts";
 import type { SafePaths, Served, ServeOptions } from "./types.ts";
 
 /** Files are read in blocks of this size. Bytes. */
@@ -14,6 +13,14 @@ const LATEST_MS = Date.UTC(2107, 11, 31);
 const [LF, SPACE] = [10, 32];
 
 const decoder = new TextDecoder();
+
+/** The folder that a zip is made of. */
+interface ZippedFolder {
+  readonly name: string;
+  readonly list: FolderList;
+  /** Where each entry begins in the folder's bytes, by its number in the list. */
+  readonly places: Float64Array;
+}
 
 /** The zip of a folder, ready to be sent. */
 export interface PreparedZip {
@@ -31,7 +38,7 @@ export interface PreparedZip {
  * takes `\` for a separator. `dates` are the lines of DATES.
  */
 export function prepareZip(
-  { name: sharedAs, list }: Pick<GuestFolder, "name" | "list">,
+  { name: sharedAs, list }: ZippedFolder,
   dates: Uint8Array,
   safePaths: NonNullable<ServeOptions["safePaths"]>,
 ): PreparedZip {
@@ -48,7 +55,7 @@ function headOf({ name, layout, dates }: Omit<PreparedZip, "size">, list: Folder
 }
 
 /** A folder as a zip that is read from its beginning to its end. `bytes` are the folder's; it is closed with the zip. */
-export function zipOf({ list, places }: GuestFolder, zip: PreparedZip, bytes: Served): Served {
+export function zipOf({ list, places }: ZippedFolder, zip: PreparedZip, bytes: Served): Served {
   const files = function* () {
     for (let entry = 0; entry < list.length; entry++) {
       const head = headOf(zip, list, entry);

@@ -10,8 +10,8 @@ import { formatSize, plural } from "../../text.ts";
 import { rangeOf, type Span } from "./guest-files.ts";
 import { type GuestFolder, GuestFolders } from "./guest-folder.ts";
 import { zipOf } from "./guest-zip.ts";
-import type { Shared } from "./serve.ts";
 import type { SlotClaim } from "./slots.ts";
+import type { ServingState } from "./state.ts";
 import type { Opened, Served, ServeOptions } from "./types.ts";
 import { Uploader } from "./upload.ts";
 
@@ -56,23 +56,23 @@ interface Shipment {
 
 export class Guests {
   readonly #options: ServeOptions;
-  readonly #shared: Shared;
+  readonly #state: ServingState;
   readonly #clock: Clock;
   /** The places in the queue of guests that come again. */
   readonly #claims = new Map<string, SlotClaim>();
   readonly #folders: GuestFolders;
 
-  constructor(options: ServeOptions, shared: Shared, clock: Clock) {
+  constructor(options: ServeOptions, state: ServingState, clock: Clock) {
     this.#options = options;
-    this.#shared = shared;
+    this.#state = state;
     this.#clock = clock;
-    this.#folders = new GuestFolders(options, shared.work);
+    this.#folders = new GuestFolders(options, state.work);
   }
 
   /** Answers a request. Never throws. */
   async answer(exchange: Exchange): Promise<void> {
     try {
-      await this.#shared.work.do(hostOf(exchange.channel.remote.address), () => this.#begin(exchange));
+      await this.#state.work.do(hostOf(exchange.channel.remote.address), () => this.#begin(exchange));
     } catch {
       this.#say(exchange, 404, "Not here", "This file is not here any more. Open the tracker's page again.");
     }
@@ -97,7 +97,7 @@ export class Guests {
     const host = hostOf(address);
     const folder = await this.#folders.get(host, wanted.root);
     if (wanted.zip) return this.#send(exchange, wanted, await this.#zip(host, wanted.root, folder));
-    if (wanted.path === "") return this.#shared.work.do(host, () => this.#showFolder(exchange, wanted, folder));
+    if (wanted.path === "") return this.#state.work.do(host, () => this.#showFolder(exchange, wanted, folder));
     return this.#send(exchange, wanted, this.#fileOf(wanted, folder));
   }
 
@@ -153,7 +153,7 @@ export class Guests {
       }
       if (exchange.method === "HEAD") return exchange.begin(200, headersOf(shipment, undefined)).end();
       const claim = this.#claimOf(hostOf(exchange.channel.remote.address), root);
-      const position = this.#shared.slots.ask(claim);
+      const position = this.#state.slots.ask(claim);
       if (position > 0) return this.#queue(exchange, claim, position);
       this.#claims.delete(keyOf(claim));
       const body = exchange.begin(span === undefined ? 200 : 206, headersOf(shipment, span));
@@ -174,7 +174,7 @@ export class Guests {
     { found, claim }: { found: Opened; claim: SlotClaim },
     { from, length }: Span,
   ): Promise<void> {
-    const { slots } = this.#shared;
+    const { slots } = this.#state;
     let busy = false;
     const outlet = {
       remote: channel.remote,
@@ -191,7 +191,7 @@ export class Guests {
       },
       destroy: () => body.break(),
     };
-    const uploader = new Uploader(outlet, claim.host, this.#options, this.#shared, this.#clock);
+    const uploader = new Uploader(outlet, claim.host, this.#options, this.#state, this.#clock);
     body.whenOver(() => {
       slots.leave(claim);
       uploader.closed("");

@@ -1,5 +1,5 @@
-// Serves files to other peers. Keeps the state that all downloaders share: the list of uploads, the upload slots, and the shares of each
-// host in time and bytes. downloader.ts answers a connection, upload.ts sends bytes. The caller hands in disk, passes and time.
+// Serves files to other peers: makes the state that all connections have in common, and gives each connection to a downloader or a guest.
+// downloader.ts answers a connection, guests.ts a browser, upload.ts sends bytes. The caller hands in disk, passes and time.
 
 import { systemClock } from "../../clock.ts";
 import type { Channel } from "../../net/channel.ts";
@@ -9,26 +9,15 @@ import { Flows } from "./flows.ts";
 import { Guests } from "./guests.ts";
 import { Layers } from "./layers.ts";
 import { DEFAULT_SLOTS, UploadSlots } from "./slots.ts";
+import type { ServingState } from "./state.ts";
 import type { ServeOptions, Upload } from "./types.ts";
 import { Work } from "./work.ts";
-
-export type * from "./types.ts";
-
-/** The state that the connections of all downloaders share. */
-export interface Shared {
-  /** The files that are being sent now. */
-  readonly uploads: Set<Upload>;
-  readonly slots: UploadSlots;
-  readonly flows: Flows;
-  readonly work: Work;
-  readonly layers: Layers;
-}
 
 /** Serves downloaders. `uploads` are the files that are being sent now. */
 export class Server {
   readonly uploads = new Set<Upload>();
   readonly #options: ServeOptions;
-  readonly #shared: Shared;
+  readonly #state: ServingState;
   readonly #guests: Guests;
 
   constructor(options: ServeOptions) {
@@ -37,13 +26,13 @@ export class Server {
     const flows = new Flows(clock);
     const work = new Work(clock, (host) => flows.isShared(host));
     const slots = new UploadSlots(options.slots ?? DEFAULT_SLOTS, clock);
-    this.#shared = { uploads: this.uploads, slots, flows, work, layers: new Layers(work, options.sha256) };
-    this.#guests = new Guests(options, this.#shared, clock);
+    this.#state = { uploads: this.uploads, slots, flows, work, layers: new Layers(work, options.sha256) };
+    this.#guests = new Guests(options, this.#state, clock);
   }
 
   /** How many downloaders wait for a slot. */
   get waiting(): number {
-    return this.#shared.slots.waiting;
+    return this.#state.slots.waiting;
   }
 
   /** Answers a browser that the tracker's web page has sent here. */
@@ -53,6 +42,6 @@ export class Server {
 
   /** Takes over an accepted connection. */
   accept(channel: Channel): void {
-    new Downloader(channel, this.#options, this.#shared).start();
+    new Downloader(channel, this.#options, this.#state).start();
   }
 }

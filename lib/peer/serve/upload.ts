@@ -2,7 +2,7 @@
 
 import { type Clock, sleep } from "../../clock.ts";
 import type { Channel } from "../../net/channel.ts";
-import type { Shared } from "./serve.ts";
+import type { ServingState } from "./state.ts";
 import type { Opened, Served, ServeOptions, Upload } from "./types.ts";
 
 /** Files are read and sent in blocks of this size; smaller under a low limit. Bytes. */
@@ -24,7 +24,7 @@ export class Uploader {
   readonly #channel: Outlet;
   readonly #host: string;
   readonly #options: ServeOptions;
-  readonly #shared: Shared;
+  readonly #state: ServingState;
   readonly #clock: Clock;
   #upload: Upload | undefined;
   /** Each block is read into it, and sent from it. */
@@ -38,11 +38,11 @@ export class Uploader {
   #begunAt = 0;
 
   /** `host` is the one that the connection comes from. */
-  constructor(channel: Outlet, host: string, options: ServeOptions, shared: Shared, clock: Clock) {
+  constructor(channel: Outlet, host: string, options: ServeOptions, state: ServingState, clock: Clock) {
     this.#channel = channel;
     this.#host = host;
     this.#options = options;
-    this.#shared = shared;
+    this.#state = state;
     this.#clock = clock;
   }
 
@@ -62,19 +62,19 @@ export class Uploader {
       upload.sent += bytes;
       upload.seconds = (this.#clock.elapsed() - this.#begunAt) / 1000;
     };
-    await this.#sendAll(count, read, (bytes) => this.#shared.flows.spend(this.#host, bytes), sent);
+    await this.#sendAll(count, read, (bytes) => this.#state.flows.spend(this.#host, bytes), sent);
     if (!this.#closed) this.quietFromNow();
   }
 
   #read(file: Served, into: Uint8Array, at: number): Promise<number> {
     const read = () => file.read(into, at);
-    return at < (file.busyUntil ?? 0) ? this.#shared.work.do(this.#host, read) : read();
+    return at < (file.busyUntil ?? 0) ? this.#state.work.do(this.#host, read) : read();
   }
 
   /** Sends hashes or a bit field. */
   async sendHashes(bytes: Uint8Array): Promise<void> {
     const read = async (at: number) => bytes.subarray(at, at + this.#block);
-    await this.#sendAll(bytes.length, read, (count) => this.#shared.flows.spendHashes(this.#host, count));
+    await this.#sendAll(bytes.length, read, (count) => this.#state.flows.spendHashes(this.#host, count));
   }
 
   get #block(): number {
@@ -88,7 +88,7 @@ export class Uploader {
     spend: (bytes: number) => number,
     sent?: (bytes: number) => void,
   ): Promise<void> {
-    const { flows } = this.#shared;
+    const { flows } = this.#state;
     flows.begin(this.#host, this);
     this.#pace = { since: this.#clock.elapsed(), taken: 0 };
     try {
@@ -141,7 +141,7 @@ export class Uploader {
     const upload = this.#upload;
     if (upload === undefined) return;
     this.#upload = undefined;
-    this.#shared.uploads.delete(upload);
+    this.#state.uploads.delete(upload);
     this.#options.report({ event: "upload-ended", upload, complete: upload.sent === upload.wanted, reason });
   }
 
@@ -183,7 +183,7 @@ export class Uploader {
     const upload: Upload = { to, id, name, root, whole, wanted: count, sent: 0, since: this.#clock.at(), seconds: 0 };
     this.#begunAt = this.#clock.elapsed();
     this.#upload = upload;
-    this.#shared.uploads.add(upload);
+    this.#state.uploads.add(upload);
     this.#options.report({ event: "upload-started", upload });
     return upload;
   }

@@ -32,7 +32,8 @@ import { blockLayer, pieceHash, pieceSizeOf } from "../../../lib/peer/content/me
 import { PieceSet } from "../../../lib/peer/content/pieces.ts";
 import { type Downloaded, type DownloadOptions, Downloads, type DownloadTools } from "../../../lib/peer/download/download.ts";
 import type { FetchEvent } from "../../../lib/peer/fetch/types.ts";
-import { type Known, type Served, Server } from "../../../lib/peer/serve/serve.ts";
+import { Server } from "../../../lib/peer/serve/serve.ts";
+import type { Known, Served } from "../../../lib/peer/serve/types.ts";
 import type { FileRecord } from "../../../lib/protocol/record.ts";
 import { addressOf, nameOf } from "../../helpers/channel.ts";
 import { type Raw, rawServer } from "../../helpers/raw.ts";

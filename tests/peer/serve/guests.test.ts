@@ -3,7 +3,7 @@ import { unzipSync } from "fflate";
 import type { Channel } from "../../../lib/net/channel.ts";
 import type { Body, Exchange } from "../../../lib/net/exchange.ts";
 import { FolderLayout } from "../../../lib/peer/disk/folders/folder-layout.ts";
-import type { ServeOptions } from "../../../lib/peer/serve/serve.ts";
+import type { ServeOptions } from "../../../lib/peer/serve/types.ts";
 import { EMPTY_ROOT } from "../../../lib/protocol/folder.ts";
 import { Side, settle } from "../../helpers/channel.ts";
 import { folderList } from "../../helpers/folder-list.ts";

@@ -15,7 +15,7 @@ import type { Located } from "../../locate/locate.ts";
 import { ROOM_KEY } from "../../online/room.ts";
 import type { TrackerPlace } from "../../online/session-types.ts";
 import { holderName } from "../../people/holder-name.ts";
-import type { Upload } from "../../serve/serve.ts";
+import type { Upload } from "../../serve/types.ts";
 import { columnsOf, fitName } from "../columns.ts";
 import { describeEvent } from "../event-words.ts";
 import { peerTable } from "../view.ts";

@@ -7,7 +7,7 @@ import type { Share, SharedFile } from "../../disk/share.ts";
 import type { Downloaded, DownloadOptions } from "../../download/download.ts";
 import type { Session } from "../../online/session.ts";
 import type { Wants } from "../../online/wants.ts";
-import type { Upload } from "../../serve/serve.ts";
+import type { Upload } from "../../serve/types.ts";
 import type { Handing } from "./handing.ts";
 
 /** A peer, as far as the prompts use it. */

@@ -3,7 +3,7 @@
 import { CancelledError } from "../../../error.ts";
 import { hostOf } from "../../../protocol/address.ts";
 import { formatDuration } from "../../../text.ts";
-import type { Upload } from "../../serve/serve.ts";
+import type { Upload } from "../../serve/types.ts";
 import { unbroken } from "../progress.ts";
 import type { Asking } from "./asking.ts";
 import type { TrackerHere } from "./tracker-here.ts";
