@@ -252,7 +252,7 @@ export class Downloader {
     return async () => {
       const layer = await this.#state.layers.get(this.#host, root, known, step);
       this.#say({ verb: "TREE", count: layer.length / HASH });
-      await this.#sending(this.#uploader.sendHashes(layer));
+      await this.#sending(this.#uploader.sendMetadata(layer));
     };
   }
 
@@ -261,7 +261,7 @@ export class Downloader {
     if (known === undefined) return undefined;
     const bits = known.have?.toBytes() ?? new Uint8Array(Math.ceil(pieceCountOf(known.size) / 8)).fill(255);
     this.#say({ verb: "HAVE", length: bits.length });
-    return () => this.#sending(this.#uploader.sendHashes(bits));
+    return () => this.#sending(this.#uploader.sendMetadata(bits));
   }
 
   /** Says something about a folder: the hashes of its pieces, which ones are here, or its dates. */
@@ -278,7 +278,7 @@ export class Downloader {
     const bits = () => have?.toBytes() ?? new Uint8Array(Math.ceil(count / 8)).fill(255);
     const bytes = verb === "TREE" ? hashes : verb === "HAVE" ? bits() : known.dates();
     if (verb !== "TREE") this.#say({ verb, length: bytes.length });
-    return () => this.#sending(this.#uploader.sendHashes(bytes));
+    return () => this.#sending(this.#uploader.sendMetadata(bytes));
   }
 
   #giveRange({ root, folder, name, offset, length }: Extract<ToHolder, { verb: "DOWNLOAD"; profile: 2 }>): Rest {

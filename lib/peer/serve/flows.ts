@@ -13,10 +13,10 @@ const SHARE = 0.5;
 /** A host with several connections gets at least this, because the others may be slow for their own reasons. Bytes per second. */
 const LEAST = 1024 * 1024;
 
-/** The most hashes and bit fields that one host gets; they need no slot. Bytes per second. */
-const HASHES = 4 * 1024 * 1024;
-/** The burst of HASHES: after a pause a host gets those of this time at once, enough for the largest files. Milliseconds. */
-const HASHES_AT_ONCE_MS = 5_000;
+/** The most metadata that one host gets: hashes, bit fields and dates. They need no slot. Bytes per second. */
+const METADATA = 4 * 1024 * 1024;
+/** The burst of METADATA: after a pause a host gets those of this time at once, enough for the largest files. Milliseconds. */
+const METADATA_AT_ONCE_MS = 5_000;
 
 interface HostFlows {
   /** When each of its connections was sent bytes last; infinite while it is. By any object that stands for the connection. */
@@ -61,9 +61,9 @@ export class Flows {
     return this.#spend(host, bytes, Number.POSITIVE_INFINITY, 0);
   }
 
-  /** Counts bytes of hashes and bit fields that were sent to a host. Gives the milliseconds to wait, like `spend`. */
-  spendHashes(host: string, bytes: number): number {
-    return this.#spend(host, bytes, HASHES, HASHES_AT_ONCE_MS);
+  /** Counts bytes of metadata that were sent to a host. Gives the milliseconds to wait, like `spend`. */
+  spendMetadata(host: string, bytes: number): number {
+    return this.#spend(host, bytes, METADATA, METADATA_AT_ONCE_MS);
   }
 
   #spend(host: string, bytes: number, most: number, atOnce: number): number {

@@ -71,10 +71,10 @@ export class Uploader {
     return at < (file.busyUntil ?? 0) ? this.#state.work.do(this.#host, read) : read();
   }
 
-  /** Sends hashes or a bit field. */
-  async sendHashes(bytes: Uint8Array): Promise<void> {
+  /** Sends metadata of a content: hashes, a bit field, or dates. */
+  async sendMetadata(bytes: Uint8Array): Promise<void> {
     const read = async (at: number) => bytes.subarray(at, at + this.#block);
-    await this.#sendAll(bytes.length, read, (count) => this.#state.flows.spendHashes(this.#host, count));
+    await this.#sendAll(bytes.length, read, (count) => this.#state.flows.spendMetadata(this.#host, count));
   }
 
   get #block(): number {

@@ -88,7 +88,7 @@ describe("Flows", () => {
   test("hashes for one host are limited even while it is alone, after 20 MiB at once", () => {
     const { flows } = stage();
     flows.begin("a", {});
-    for (let i = 0; i < 160; i++) expect(flows.spendHashes("a", 128 * 1024)).toBeLessThanOrEqual(0);
-    expect(flows.spendHashes("a", 4 * 1024 * 1024)).toBeCloseTo(1000, -1);
+    for (let i = 0; i < 160; i++) expect(flows.spendMetadata("a", 128 * 1024)).toBeLessThanOrEqual(0);
+    expect(flows.spendMetadata("a", 4 * 1024 * 1024)).toBeCloseTo(1000, -1);
   });
 });
