@@ -32,7 +32,7 @@ import { NAME_LIMIT } from "../protocol/record.ts";
 import { byteLength, parseDuration, printable } from "../text.ts";
 import { hasPassword, parseRedisUrl, type RedisPlace, readRedisFile, withoutPassword } from "./group/redis.ts";
 import { LIMIT_TABLE, type Limits } from "./limits.ts";
-import type { Order } from "./operator/operator.ts";
+import type { Order } from "./operator/orders.ts";
 import { serviceText } from "./system/service.ts";
 
 /** An address of this machine. */

@@ -2,17 +2,17 @@
 // of these is reported to the operator. The records of the peers are in catalog.ts.
 
 import type { Clock } from "../clock.ts";
-import { Crowd, type Placed } from "../crowd.ts";
+import { Crowd } from "../crowd.ts";
 import { ProtocolError } from "../error.ts";
-import type { Channel, Dial } from "../net/channel.ts";
+import type { Dial } from "../net/channel.ts";
 import type { Address } from "../protocol/address.ts";
 import type { Dismissal } from "../protocol/messages.ts";
 import { PASS_LIFETIME_S } from "../protocol/numbers.ts";
 import type { TrackerInbox } from "../protocol/read.ts";
 import type { FileRecord } from "../protocol/record.ts";
-import type { encodeFromTracker } from "../protocol/write.ts";
 import { plural } from "../text.ts";
 import { Catalog } from "./catalog.ts";
+import type { Connection } from "./connection.ts";
 import type { Credentials } from "./credentials.ts";
 import type { TrackerEvent } from "./events.ts";
 import type { Group } from "./group/group.ts";
@@ -26,44 +26,15 @@ import { GonePeers } from "./operator/gone.ts";
 import { Mutes } from "./operator/mutes.ts";
 import { PeerNames } from "./peer-names.ts";
 import { PortProber, type Reach } from "./prober.ts";
-import type { Member, Seer } from "./shelf.ts";
+import type { Member } from "./shelf.ts";
 import { Watches } from "./watches.ts";
-import { type Host, Hosts } from "./work/hosts.ts";
+import { Hosts } from "./work/hosts.ts";
 
 /** The most ids in a line of REVOKED, so that the line is shorter than 4096 bytes. */
 const REVOKED_IN_LINE = 200;
 
 /** The bounds by which the times of searches are counted. Seconds. */
 const FIND_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
-
-/** A message to a peer. A list of records is given as lines. */
-export type TrackerReply = Parameters<typeof encodeFromTracker>[0];
-
-/** A conversation as its peer, the operator and the tracker see it. */
-export interface Connection extends Seer, Placed {
-  readonly channel: Channel;
-  readonly host: Host;
-  /** It is with an FT/2 peer that is online. */
-  readonly isPresent: boolean;
-  /** The id of that peer. */
-  readonly peerId: string | undefined;
-  /** It wants to be told of offers. */
-  readonly hearsOffers: boolean;
-  /** It knows what REVOKED means. */
-  readonly hearsRevoked: boolean;
-  /** The key of the tracker whose peer it is, when it is a guest here. */
-  readonly home: string | undefined;
-  reply(message: TrackerReply): void;
-  /** Ends it; an accepted FT/2 peer is told why. `log`: why, as a clause for the operator, where it is not what DISMISSED says. */
-  dismiss(why: Dismissal, log?: string): void;
-}
-
-/** Why a peer is dismissed: for the person of a peer that does not know DISMISSED, and as a clause for the operator. */
-export const DISMISSED = {
-  kicked: { notice: "The tracker's operator has disconnected you.", log: "disconnected by the operator" },
-  banned: { notice: "The tracker's operator has banned you.", log: "banned by the operator" },
-  stopping: { notice: "The tracker stops.", log: "the tracker is stopping" },
-} as const satisfies Record<Dismissal["code"], { notice: string; log: string }>;
 
 /** The settings and tools that a tracker gets when it starts. */
 interface TrackerSetup {

@@ -9,9 +9,9 @@ import { ProtocolError } from "../error.ts";
 import type { Watch } from "../protocol/messages.ts";
 import type { Allowance } from "../rate.ts";
 import { lineOf } from "./answer-lines.ts";
+import type { TrackerReply } from "./connection.ts";
 import { endingsOf, type Fit, fitOf } from "./fit.ts";
 import type { Seer, SharedFile } from "./shelf.ts";
-import type { TrackerReply } from "./state.ts";
 import { fold, type Word } from "./words.ts";
 import type { Host } from "./work/hosts.ts";
 

@@ -1,7 +1,7 @@
 // Knows which other trackers are in this tracker's group, and tells the peers.
 
 import type { GroupTracker } from "../../protocol/group.ts";
-import type { Connection } from "../state.ts";
+import type { Connection } from "../connection.ts";
 
 /** Where a group hears of its trackers. Of a tracker that several know, it counts that its passes are good. */
 interface GroupSource {

@@ -1,18 +1,26 @@
 // Stands between the catalog and the fields in Redis: gives the fields of this tracker's own peers, and puts the peers of other trackers in
 // the catalog. Of one peer at two trackers, the newer session counts.
 
+import type { Clock } from "../../clock.ts";
 import { ProtocolError } from "../../error.ts";
 import { type Address, isLoopback } from "../../protocol/address.ts";
 import { type FileName, type FileRecord, formatRecordAt, parseFileName, parseRecord } from "../../protocol/record.ts";
+import type { Catalog } from "../catalog.ts";
+import type { PeerNames } from "../peer-names.ts";
 import type { Member } from "../shelf.ts";
-import type { TrackerState } from "../state.ts";
 import { type Change, formatHeader, type Header, isPeerId, parseHeader, recordField, splitField } from "./wire.ts";
 
 /** The number of peers that are put in the catalog, or taken out, between two pauses. */
 const PEERS_A_PAUSE = 50;
 
 /** The state of a tracker, as far as its table needs it. */
-export type TableState = Pick<TrackerState, "catalog" | "names" | "clock" | "remove">;
+export interface TableState {
+  readonly catalog: Catalog;
+  readonly names: PeerNames;
+  readonly clock: Clock;
+  /** Removes a peer of this tracker; `reason` is a clause for the operator. */
+  remove(id: string, reason: string): void;
+}
 
 /** One session of a peer, here or at another tracker. */
 interface Session {
@@ -32,10 +40,10 @@ interface PeerChange {
 
 /** Long work on many peers pauses after each PEERS_A_PAUSE of them, so that other work goes on. */
 class Pauses {
-  readonly #clock: TableState["clock"];
+  readonly #clock: Clock;
   #left = PEERS_A_PAUSE;
 
-  constructor(clock: TableState["clock"]) {
+  constructor(clock: Clock) {
     this.#clock = clock;
   }
 

@@ -3,13 +3,18 @@
 import { foldBareName, foldPeerName } from "../../protocol/peer-name.ts";
 import { printable } from "../../text.ts";
 import type { Member } from "../shelf.ts";
-import type { Meant } from "./meant.ts";
 import { isIn, type Network } from "./networks.ts";
 
 /** Everybody at these addresses; with `name` only the peer of this name there. */
 interface Mute {
   readonly network: Network;
   readonly name: string | undefined;
+}
+
+/** The addresses that an operator means, and the peer there when only that one is meant. */
+interface Muted {
+  network: Network;
+  peer?: Member;
 }
 
 export class Mutes {
@@ -19,7 +24,7 @@ export class Mutes {
    * Mutes the peer or the network that the operator means. A peer that shares its address with others is muted by its name there. Gives
    * the muted one as text.
    */
-  add({ network, peer }: Meant, isAlone: boolean): string {
+  add({ network, peer }: Muted, isAlone: boolean): string {
     const name = peer === undefined || isAlone ? undefined : peer.name;
     const mute = { network, name };
     this.#mutes.set(textOf(mute), mute);
@@ -27,7 +32,7 @@ export class Mutes {
   }
 
   /** Ends the mutes that have this text, name or address in them. Gives them as texts. */
-  remove(typed: string, meant: Meant | undefined): string[] {
+  remove(typed: string, meant: Muted | undefined): string[] {
     const folded = foldPeerName(typed.trim());
     const ended = [...this.#mutes].filter(([text, { network, name }]) => {
       const isNamed = text === typed || (name !== undefined && foldPeerName(name) === folded);

@@ -6,7 +6,7 @@ import { createConnection, createServer, type Server, type Socket } from "node:n
 import { dirname, join } from "node:path";
 import { FtError, sentenceOf } from "../../error.ts";
 import { userFolder } from "../../files.ts";
-import type { Order, OrderResult } from "./operator.ts";
+import type { Order, OrderResult } from "./orders.ts";
 
 /** A longer order is refused. Characters. */
 const ORDER_LIMIT = 4096;

@@ -14,41 +14,23 @@ import {
 import type { Dismissal } from "../../protocol/messages.ts";
 import { DEFAULT_TRACKER_PORT } from "../../protocol/numbers.ts";
 import { formatDuration, formatSize, formatUntil, plural, printable } from "../../text.ts";
+import { type Connection, DISMISSED } from "../connection.ts";
 import { describePeer } from "../events.ts";
 import { describeGroup, summaryOf } from "../group/summary.ts";
 import type { Meter } from "../meter.ts";
 import type { Member } from "../shelf.ts";
-import { type Connection, DISMISSED, type TrackerState } from "../state.ts";
+import type { TrackerState } from "../state.ts";
 import type { GonePeer } from "./gone.ts";
 import { bansOf, type Meant, reasonFor, whoIsMeant } from "./meant.ts";
 import { isIn, type Network, parseNetwork } from "./networks.ts";
+import type { Order, OrderResult } from "./orders.ts";
 import { listFiles, listHolders, listPeers } from "./who-has.ts";
 
 /** A longer notice is cut. Characters. */
 const NOTICE_LIMIT = 1000;
 
-export interface Order {
-  order:
-    | ("status" | "peers" | "files" | "holders" | "kick" | "ban" | "unban" | "bans" | "mute" | "unmute" | "notice")
-    | ("home" | "room");
-  /** An address, a network, or a peer that is online: its `address:port`, name or id. */
-  address?: string;
-  /** A file's name, or root: and its content id. */
-  file?: string;
-  /** How long a ban is valid; without it, the ban has no end. */
-  seconds?: number;
-  words?: string;
-}
-
 /** The orders that only ask. They are no event. */
 const ASKING: readonly string[] = ["status", "peers", "files", "holders", "bans"] satisfies Order["order"][];
-
-/** The result of an order: lines for a person, and the same for a script. */
-export interface OrderResult {
-  done: boolean;
-  lines: string[];
-  data?: unknown;
-}
 
 /** The present state of a tracker. */
 export type Summary = ReturnType<Operator["summary"]>;

@@ -7,7 +7,7 @@ import { formatSize, plural, printable, printableName } from "../../text.ts";
 import { type WhoHas, whoHas, whoHasLines } from "../../who-has.ts";
 import type { Catalog } from "../catalog.ts";
 import type { Listed, Member } from "../shelf.ts";
-import type { OrderResult } from "./operator.ts";
+import type { OrderResult } from "./orders.ts";
 
 /** The most rows of a list. A longer list is cut, and says so. */
 const MOST_ROWS = 20_000;

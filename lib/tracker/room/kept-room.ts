@@ -11,7 +11,7 @@ import { type Certificate, newCertificate } from "../../net/certificate.ts";
 import { givenRoomKey, ROOM_VARIABLE, roomKey, SHORTEST_KEY } from "../../program/room-key.ts";
 import { printable } from "../../text.ts";
 import type { TrackerEvent } from "../events.ts";
-import type { OrderResult } from "../operator/operator.ts";
+import type { OrderResult } from "../operator/orders.ts";
 import { newRoomKey } from "./key-words.ts";
 
 /** The longest file of a key or a certificate that is read. Bytes. */

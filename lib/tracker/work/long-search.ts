@@ -1,7 +1,7 @@
 // Runs a search by words in steps, while others have their turns between the steps.
 
 import type { Clock } from "../../clock.ts";
-import type { TrackerReply } from "../state.ts";
+import type { TrackerReply } from "../connection.ts";
 import type { Host } from "./hosts.ts";
 import { STEP_MS } from "./search-work.ts";
 

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import type { GroupTracker } from "../../../lib/protocol/group.ts";
+import type { Connection, TrackerReply } from "../../../lib/tracker/connection.ts";
 import { Group } from "../../../lib/tracker/group/group.ts";
-import type { Connection, TrackerReply } from "../../../lib/tracker/state.ts";
 import { addressOf } from "../../helpers/channel.ts";
 import { MemoryTracker } from "../../helpers/tracker.ts";
 
