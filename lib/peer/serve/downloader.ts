@@ -1,4 +1,5 @@
-// Answers the requests of one downloader's connection, one after the other. upload.ts sends the bytes of files.
+// Serves one downloader's connection, from its first byte to its last: accepts the downloader, and has its requests answered one after the
+// other. The answers of FT/2 are in answers.ts; the one answer of FT/1 is here.
 
 import { type Clock, sleep, systemClock } from "../../clock.ts";
 import { ProtocolError } from "../../error.ts";
@@ -6,26 +7,20 @@ import type { Channel } from "../../net/channel.ts";
 import { type Endpoint, hostOf } from "../../protocol/address.ts";
 import { basic, SILENCE_MS } from "../../protocol/basic.ts";
 import type { ToHolder } from "../../protocol/messages.ts";
-import { HASH } from "../../protocol/numbers.ts";
 import { HolderInbox } from "../../protocol/read-transfer.ts";
 import { encodeFromHolder } from "../../protocol/write.ts";
-import { pieceCountOf, pieceSizeOf } from "../content/merkle.ts";
+import { Answers, type ContentRequest, REQUEST_IDLE_MS, type Rest } from "./answers.ts";
 import type { SlotClaim } from "./slots.ts";
 import type { ServingState } from "./state.ts";
-import type { Known, Opened, ProofWanted, ServeOptions } from "./types.ts";
+import type { Opened, ProofWanted, ServeOptions } from "./types.ts";
 import { Uploader } from "./upload.ts";
 
 /** A connection closes if its downloader is not accepted, and asks for no file in FT/1, within this time. Milliseconds. */
 const FIRST_REQUEST_MS = 10_000;
-/** A connection without a request for this long is closed. Milliseconds. */
-const REQUEST_IDLE_MS = 60_000;
 /** The most unanswered requests. At this number the connection reads no further ones. */
 const MOST_WAITING_REQUESTS = 64;
 /** A waiting FT/1 downloader asks for its slot again each time this time has passed. Milliseconds. */
 const QUEUE_LOOK_MS = 500;
-
-/** The part of an answer that takes a while, such as the bytes of a file. */
-type Rest = (() => Promise<void>) | undefined;
 
 /** One connection of a downloader. */
 export class Downloader {
@@ -35,6 +30,7 @@ export class Downloader {
   readonly #clock: Clock;
   readonly #host: string;
   readonly #uploader: Uploader;
+  readonly #answers: Answers;
   readonly #inbox = new HolderInbox();
   readonly #requests: (ToHolder | ProtocolError)[] = [];
   /** Ignores all further bytes: after a refused request, and after the one request of FT/1. */
@@ -55,6 +51,13 @@ export class Downloader {
     this.#clock = options.clock ?? systemClock;
     this.#host = hostOf(channel.remote.address);
     this.#uploader = new Uploader(channel, this.#host, options, state, this.#clock);
+    this.#answers = new Answers(options, state, {
+      channel,
+      host: this.#host,
+      uploader: this.#uploader,
+      isOver: () => this.#over,
+      say: (message) => this.#say(message),
+    });
   }
 
   start(): void {
@@ -165,13 +168,11 @@ export class Downloader {
         this.#prove(request, request.proof);
         return undefined;
       case "DOWNLOAD":
-        return request.profile === 1 ? () => this.#giveWhole(request) : this.#giveRange(request);
+        return request.profile === 1 ? () => this.#giveWhole(request) : this.#giveContent(request);
       case "TREE":
-        return "folder" in request ? this.#giveFolder(request) : this.#giveTree(request.root, request.piece);
       case "HAVE":
-        return "folder" in request ? this.#giveFolder(request) : this.#giveHave(request.root);
       case "DATES":
-        return this.#giveFolder(request);
+        return this.#giveContent(request);
       case "BYE":
         this.#finish();
         return undefined;
@@ -224,121 +225,11 @@ export class Downloader {
     } else this.#refuse("not-accepted", "Nobody here has asked for this connection.");
   }
 
-  /** The slot claim of an accepted downloader. Refuses any other downloader, and then gives undefined. */
-  #acceptedClaim(): SlotClaim | undefined {
-    if (this.#claim === undefined) this.#refuse("not-accepted", "Say HELLO with a pass first.");
-    return this.#claim;
-  }
-
-  // -------------------------------------------------------------- answers
-
-  /** Looks up a content. If the downloader is not accepted, or the content not served, sends the answer and gives undefined. */
-  #look(root: string): Known | undefined {
-    if (this.#acceptedClaim() === undefined) return undefined;
-    const known = this.#options.look(root);
-    if (known === undefined) this.#say({ verb: "NOT FOUND" });
-    return known;
-  }
-
-  #giveTree(root: string, piece: number): Rest {
-    const known = this.#look(root);
-    if (known === undefined) return undefined;
-    const own = pieceSizeOf(known.size);
-    const step = piece / own;
-    if (step < 1 || 2 ** Math.round(Math.log2(step)) !== step) {
-      this.#say({ verb: "ERROR", code: "bad-piece", words: `The pieces of this file have ${own} bytes.` });
-      return undefined;
-    }
-    return async () => {
-      const layer = await this.#state.layers.get(this.#host, root, known, step);
-      this.#say({ verb: "TREE", count: layer.length / HASH });
-      await this.#sending(this.#uploader.sendMetadata(layer));
-    };
-  }
-
-  #giveHave(root: string): Rest {
-    const known = this.#look(root);
-    if (known === undefined) return undefined;
-    const bits = known.have?.toBytes() ?? new Uint8Array(Math.ceil(pieceCountOf(known.size) / 8)).fill(255);
-    this.#say({ verb: "HAVE", length: bits.length });
-    return () => this.#sending(this.#uploader.sendMetadata(bits));
-  }
-
-  /** Says something about a folder: the hashes of its pieces, which ones are here, or its dates. */
-  #giveFolder({ verb, folder }: Extract<ToHolder, { folder: string }>): Rest {
-    if (this.#acceptedClaim() === undefined) return undefined;
-    const known = this.#options.lookFolder?.(folder);
-    if (known === undefined) {
-      this.#say({ verb: "NOT FOUND" });
-      return undefined;
-    }
-    const { hashes, have } = known;
-    const count = hashes.length / HASH;
-    if (verb === "TREE") this.#say({ verb, count });
-    const bits = () => have?.toBytes() ?? new Uint8Array(Math.ceil(count / 8)).fill(255);
-    const bytes = verb === "TREE" ? hashes : verb === "HAVE" ? bits() : known.dates();
-    if (verb !== "TREE") this.#say({ verb, length: bytes.length });
-    return () => this.#sending(this.#uploader.sendMetadata(bytes));
-  }
-
-  #giveRange({ root, folder, name, offset, length }: Extract<ToHolder, { verb: "DOWNLOAD"; profile: 2 }>): Rest {
-    const claim = this.#acceptedClaim();
-    if (claim === undefined) return undefined;
-    const found = this.#options.open({
-      ...(root === undefined ? {} : { root }),
-      ...(folder === undefined ? {} : { folder }),
-      ...(name === undefined ? {} : { name }),
-    });
-    if (found === undefined) {
-      this.#say({ verb: "NOT FOUND" });
-      return undefined;
-    }
-    const { file } = found;
-    const count = Math.min(length ?? file.size, file.size - offset);
-    if (this.#mayHave(found, offset, count, claim)) {
-      this.#say({ verb: "FILE", length: count, size: file.size });
-      return () => this.#send(found, offset, count, claim);
-    }
-    file.close();
+  /** Refuses a downloader that is not accepted. */
+  #giveContent(request: ContentRequest): Rest {
+    if (this.#claim !== undefined) return this.#answers.begin(request, this.#claim);
+    this.#refuse("not-accepted", "Say HELLO with a pass first.");
     return undefined;
-  }
-
-  /** Whether to send a range now. If not, sends the downloader the reason. */
-  #mayHave({ file }: Opened, offset: number, count: number, claim: SlotClaim): boolean {
-    if (offset > file.size) {
-      this.#say({ verb: "ERROR", code: "bad-range", words: "The file is shorter than that." });
-      return false;
-    }
-    if (file.has?.(offset, count) === false) {
-      this.#say({ verb: "ERROR", code: "not-here", words: "That part of the file has not arrived here yet." });
-      return false;
-    }
-    const position = this.#state.slots.ask(claim);
-    if (position === 0) return true;
-    this.#uploader.quietFromNow();
-    this.#say({ verb: "BUSY", position });
-    return false;
-  }
-
-  /** Sends bytes of a file for a claim that has a slot, and closes the file. */
-  async #send(found: Opened, offset: number, count: number, claim: SlotClaim): Promise<void> {
-    const { slots } = this.#state;
-    try {
-      if (this.#over) return;
-      slots.use(claim, true);
-      const id = this.#inbox.profile === 2 ? claim.downloader : undefined;
-      await this.#sending(this.#uploader.send(found, id, offset, count));
-      if (!this.#over) slots.use(claim, false, count);
-    } finally {
-      found.file.close();
-    }
-  }
-
-  /** While bytes are sent, a downloader may be silent. */
-  async #sending(bytes: Promise<void>): Promise<void> {
-    this.#channel.limit({ idle: undefined });
-    await bytes;
-    if (!this.#over) this.#channel.limit({ idle: REQUEST_IDLE_MS });
   }
 
   // -------------------------------------------------------------- FT/1: one request per connection, without a pass
@@ -373,7 +264,7 @@ export class Downloader {
     this.#channel.limit({ deadline: undefined });
     while (!this.#over && this.#state.slots.ask(claim) > 0) await sleep(this.#clock, QUEUE_LOOK_MS);
     if (!this.#over) this.#channel.send(head);
-    await this.#send(found, 0, found.file.size, claim);
+    await this.#answers.send(found, 0, found.file.size, claim, undefined);
   }
 
   // -------------------------------------------------------------- the end

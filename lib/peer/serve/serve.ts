@@ -1,5 +1,5 @@
 // Serves files to other peers: makes the state that all connections have in common, and gives each connection to a downloader or a guest.
-// downloader.ts answers a connection, guests.ts a browser, upload.ts sends bytes. The caller hands in disk, passes and time.
+// downloader.ts serves a connection, guests.ts a browser, upload.ts sends bytes. The caller hands in disk, passes and time.
 
 import { systemClock } from "../../clock.ts";
 import type { Channel } from "../../net/channel.ts";
