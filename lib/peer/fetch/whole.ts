@@ -1,26 +1,24 @@
 // Fetches a file whose pieces cannot be proven one by one: its record has no content id, or its holders speak FT/1.
 //
 // Holders are asked one after the other; the next one goes on where the last one stopped. A slow or busy one is left for the others.
-// If there is a content id, the whole file is compared with it at the end.
+// If there is a content id, the whole file is compared with it at the end (whole-file.ts).
 
-import { concatBytes } from "../../bytes.ts";
 import { type Clock, RunningTime, sleep, systemClock } from "../../clock.ts";
 import { CancelledError, codeOf, FtError, ProtocolError, sentenceOf } from "../../error.ts";
 import type { Channel } from "../../net/channel.ts";
 import { BasicDownloadInbox, basic } from "../../protocol/basic.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import { formatSize } from "../../text.ts";
-import { pieceSizeOf, rootOf } from "../content/merkle.ts";
 import { holderWithAddress } from "../people/holder-name.ts";
 import { type Connectable, inConnectingOrder, WORTH_IT } from "./connecting-order.ts";
 import { failureSentence } from "./failure.ts";
 import { AWAKE_MS, SLOW_MS, SLOWEST } from "./holder.ts";
-import { Landing, type RangeBuffer } from "./landing.ts";
 import { QUEUE_MS, QueuePlace } from "./queue.ts";
 import { Source } from "./source.ts";
 import type { Fetched, FetchTools, WantedFile } from "./types.ts";
+import { WholeFile } from "./whole-file.ts";
 
-/** The length of a request, unless one piece is longer. Bytes. */
+/** The length of a request. Bytes. */
 const REQUEST = 4 * 1024 * 1024;
 /** The most requests without an answer. */
 const MOST_REQUESTS = 4;
@@ -69,10 +67,12 @@ async function askOneByOne(wanted: WantedFile, tools: FetchTools, fetch: WholeFe
       const rivals = candidates.filter((other) => other !== holder && other.failures < TRIES_A_HOLDER);
       try {
         await fetch.askHolder(holder, rivals);
-        const suspects = await fetch.verify();
+        const suspects = await fetch.file.verify();
         if (suspects === undefined) {
-          const holders = [...fetch.contributors];
-          return wanted.root === undefined ? { verified: false, arrived: fetch.arrived, holders } : { verified: true, holders };
+          const holders = [...fetch.file.contributors];
+          return wanted.root === undefined
+            ? { verified: false, arrived: fetch.file.arrived, holders }
+            : { verified: true, holders };
         }
         // When several holders gave the bytes, one of them is enough to spoil the file. From now on each gives the whole file by itself.
         const weight = suspects.length > 1 ? 1 : TRIES_A_HOLDER;
@@ -87,7 +87,7 @@ async function askOneByOne(wanted: WantedFile, tools: FetchTools, fetch: WholeFe
     candidates = candidates.filter(({ failures }) => failures < TRIES_A_HOLDER);
     if (candidates.length > 0) await sleep(clock, Math.min(LONGEST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** round));
   }
-  throw new FtError("no-holder", failureSentence(wanted, reasons.join("; "), fetch.received, false));
+  throw new FtError("no-holder", failureSentence(wanted, reasons.join("; "), fetch.file.received, false));
 
   function blame(holder: Candidate, reason: string, weight: number): void {
     // While this program was stopped, it answered nobody.
@@ -136,24 +136,13 @@ function requestOf(holder: FileRecord): string {
   }
 }
 
-/** Fetches one file as a whole. */
+/** Receives a file from one holder at a time. */
 class WholeFetch {
-  /** The holders whose bytes are in the file. */
-  readonly contributors = new Set<FileRecord>();
+  readonly file: WholeFile;
+  readonly time: RunningTime;
   readonly #wanted: WantedFile;
   readonly #tools: FetchTools;
   readonly #clock: Clock;
-  readonly #landing: Landing;
-  readonly #step: number;
-  /** Several holders together gave a wrong file: from now on each has to give all of it. */
-  #apart = false;
-  /** Bytes that have come, from the start of the file. */
-  received = 0;
-  /** The range that the next bytes belong to. */
-  #filling: RangeBuffer | undefined;
-  #layers: Uint8Array[] = [];
-  #failed: Error | undefined;
-  readonly time: RunningTime;
   #abortHolder: ((error: Error) => void) | undefined;
   /** Checks the current holder; called at each tick. */
   #watch: (() => void) | undefined;
@@ -165,15 +154,9 @@ class WholeFetch {
     this.time = new RunningTime(clock);
     this.#wanted = wanted;
     this.#tools = tools;
-    this.#step = Math.max(REQUEST, pieceSizeOf(wanted.size));
-    this.#landing = new Landing({
-      write: (offset, bytes) => tools.target.write(offset, bytes),
-      layer: tools.layer,
+    this.file = new WholeFile(wanted, tools, clock, {
       room: () => this.#onRoom?.(),
-      failed: (error) => {
-        this.#failed ??= error;
-        this.#abortHolder?.(error);
-      },
+      failed: (error) => this.#abortHolder?.(error),
     });
   }
 
@@ -206,8 +189,8 @@ class WholeFetch {
       if (codeOf(error) === "cancelled") throw new CancelledError();
       throw new HolderError(sentenceOf(error), 1);
     }
-    const alone = !record.v2 || (this.#apart && !this.contributors.has(record));
-    if (alone && this.received > 0) await this.#restart();
+    const alone = !record.v2 || (this.file.apart && !this.file.contributors.has(record));
+    if (alone && this.file.received > 0) await this.file.restart();
     channel.limit({ idle: STALL_WHOLE_MS });
     holder.busy = false;
     holder.queue.begin();
@@ -227,7 +210,7 @@ class WholeFetch {
       };
       this.#onRoom = () => channel.resume();
       this.#watch = this.#paceWatch(holder, rivals);
-      if (this.#failed !== undefined) this.#abortHolder(this.#failed);
+      if (this.file.failure !== undefined) this.#abortHolder(this.file.failure);
       else if (record.v2) this.#receive(channel, holder, rivals, settle);
       else this.#receiveBasic(channel, record, request, settle);
     });
@@ -236,18 +219,18 @@ class WholeFetch {
   /** Measures the holder's speed. Leaves it when it is too slow, and for another one that may be faster. */
   #paceWatch(holder: Candidate, rivals: Candidate[]): () => void {
     let from = this.time.now();
-    let before = this.received;
+    let before = this.file.received;
     let slowSince = from;
     return () => {
       const now = this.time.now();
-      if (this.#landing.full || holder.busy) {
+      if (this.file.full || holder.busy) {
         from = slowSince = now;
-        before = this.received;
+        before = this.file.received;
       }
       if (now - from < PACE_WHOLE_MS) return;
-      holder.lately = ((this.received - before) * 1000) / (now - from);
+      holder.lately = ((this.file.received - before) * 1000) / (now - from);
       from = now;
-      before = this.received;
+      before = this.file.received;
       if (holder.lately >= SLOWEST) slowSince = now;
       const others = rivals.filter(({ busy }) => !busy);
       const better = (rival: Candidate) => !rival.tried || (rival.left < MOST_LEFT && rival.lately > holder.lately * WORTH_IT);
@@ -265,7 +248,7 @@ class WholeFetch {
   #receive(channel: Channel, holder: Candidate, rivals: Candidate[], settle: (error?: Error) => void): void {
     const { size, root } = this.#wanted;
     const { record, queue } = holder;
-    let next = this.received;
+    let next = this.file.received;
     let refused = false;
     const ask = () => {
       while (source.pending <= MOST_REQUESTS && (next < size || (size === 0 && source.pending < 2))) {
@@ -278,14 +261,14 @@ class WholeFetch {
     const askAgain = () => {
       void sleep(this.#clock, QUEUE_MS).then(() => {
         refused = false;
-        next = this.received;
+        next = this.file.received;
         ask();
       });
     };
     const source = new Source(channel, root === undefined ? { name: record.name } : { root }, size, {
       // Behind a request that was refused, later ranges may still come. They are asked for again with the refused one.
       bytes: (at, bytes) => {
-        if (at !== this.received) return;
+        if (at !== this.file.received) return;
         holder.busy = false;
         queue.leave();
         this.#keep(channel, record, bytes);
@@ -331,7 +314,8 @@ class WholeFetch {
         inbox.push(chunk);
         try {
           const bytes = inbox.takeBody();
-          if (this.received + bytes.length > size) return fail(`it sent more than the ${formatSize(size)} it announced`, true);
+          if (this.file.received + bytes.length > size)
+            return fail(`it sent more than the ${formatSize(size)} it announced`, true);
           this.#keep(channel, holder, bytes);
         } catch (error) {
           if (!(error instanceof ProtocolError)) throw error;
@@ -340,8 +324,8 @@ class WholeFetch {
       },
       end: () => {
         if (!inbox.begun) return fail("it closed without an answer", true);
-        if (this.received < size) return fail(`it sent ${formatSize(this.received)} of ${formatSize(size)}`, false);
-        this.contributors.add(holder);
+        if (this.file.received < size) return fail(`it sent ${formatSize(this.file.received)} of ${formatSize(size)}`, false);
+        this.file.contributors.add(holder);
         settle();
         channel.finish();
       },
@@ -353,64 +337,8 @@ class WholeFetch {
 
   #keep(channel: Channel, holder: FileRecord, bytes: Uint8Array): void {
     if (bytes.length === 0) return;
-    this.contributors.add(holder);
-    this.#land(bytes);
-    this.#landing.throttle(bytes.length, this.#tools.limit, this.#clock);
-    if (this.#landing.full) channel.pause();
-    this.#tools.report({ event: "progress", received: this.received, size: this.#wanted.size, holders: 1 });
-  }
-
-  /** Gathers bytes in ranges of whole pieces; each range is hashed and written when it is full. */
-  #land(bytes: Uint8Array): void {
-    for (let at = 0; at < bytes.length; ) {
-      const index = Math.floor(this.received / this.#step);
-      const offset = index * this.#step;
-      const length = Math.min(this.#step, this.#wanted.size - offset);
-      this.#filling ??= this.#landing.open({ offset, length });
-      const buffer = this.#filling;
-      const part = bytes.subarray(at, at + length - buffer.filled);
-      this.#landing.fill(buffer, part);
-      this.received += part.length;
-      at += part.length;
-      if (buffer.filled < length) return;
-      this.#filling = undefined;
-      const judge = (layer: Uint8Array) => {
-        this.#layers[index] = layer;
-        return [buffer.range];
-      };
-      this.#landing.land(buffer, length, judge, () => undefined);
-    }
-  }
-
-  /** The content id of what has arrived. */
-  get arrived(): string {
-    return rootOf(concatBytes(this.#layers), this.#wanted.size, this.#tools.sha256).toHex();
-  }
-
-  async #landed(): Promise<void> {
-    await this.#landing.settled();
-    if (this.#failed !== undefined) throw this.#failed;
-  }
-
-  /** Undefined when the file is right, or has no content id. Else the holders whose bytes are in it. */
-  async verify(): Promise<FileRecord[] | undefined> {
-    await this.#landed();
-    if (this.#wanted.root === undefined) return undefined;
-    this.#tools.report({ event: "verifying" });
-    if (this.arrived === this.#wanted.root) return undefined;
-    const suspects = [...this.contributors];
-    this.#apart ||= suspects.length > 1;
-    await this.#restart();
-    return suspects;
-  }
-
-  async #restart(): Promise<void> {
-    this.received = 0;
-    this.contributors.clear();
-    await this.#landed();
-    if (this.#filling !== undefined) this.#landing.drop(this.#filling);
-    this.#filling = undefined;
-    this.#layers = [];
-    await this.#tools.target.restart();
+    this.file.take(holder, bytes);
+    if (this.file.full) channel.pause();
+    this.#tools.report({ event: "progress", received: this.file.received, size: this.#wanted.size, holders: 1 });
   }
 }
