@@ -375,18 +375,21 @@ export class Session {
 
   #hear(message: Push): void {
     if (message.verb === "NOTICE") this.#options.report({ event: "notice", words: message.words });
-    if (message.verb === "DISMISSED") this.#dismissal = message;
-    if (message.verb === "REVOKED") this.#options.revoked?.(message.ids);
-    if (message.verb === "CONNECT" && this.#online) this.#options.callBack?.(message);
-    if (message.verb === "OFFERED") this.#options.offered?.(message);
-    if (message.verb === "DECLINED") this.#options.declined?.(message);
-    if (message.verb === "APPEARED") this.#options.appeared?.(message);
-    if (message.verb === "GROUP") this.#group.heard(message.trackers);
-    if (message.verb === "HOME" && this.#online) this.#group.sentHome(() => void this.#goHome());
-    if (message.verb !== "REACH") return;
-    // It may come in one piece with the WELCOME before it: then it waits until this peer is online.
-    this.#reach = message;
-    if (this.#online) this.#tellReach();
+    else if (message.verb === "DISMISSED") this.#dismissal = message;
+    else if (message.verb === "REVOKED") this.#options.revoked?.(message.ids);
+    else if (message.verb === "OFFERED") this.#options.offered?.(message);
+    else if (message.verb === "DECLINED") this.#options.declined?.(message);
+    else if (message.verb === "APPEARED") this.#options.appeared?.(message);
+    else if (message.verb === "GROUP") this.#group.heard(message.trackers);
+    else if (message.verb === "CONNECT") {
+      if (this.#online) this.#options.callBack?.(message);
+    } else if (message.verb === "HOME") {
+      if (this.#online) this.#group.sentHome(() => void this.#goHome());
+    } else if (message.verb === "REACH") {
+      // It may come in one piece with the WELCOME before it: then it waits until this peer is online.
+      this.#reach = message;
+      if (this.#online) this.#tellReach();
+    } else message satisfies never;
   }
 
   #tellReach(): void {

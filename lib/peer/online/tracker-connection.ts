@@ -75,22 +75,22 @@ export class TrackerConnection {
   }
 }
 
-/** The messages that a tracker sends without a request. */
-const PUSHES: readonly string[] = [
-  "NOTICE",
-  "REACH",
-  "CONNECT",
-  "REVOKED",
-  "DISMISSED",
-  "APPEARED",
-  "GROUP",
-  "HOME",
-  "OFFERED",
-  "DECLINED",
-] satisfies Push["verb"][];
+/** The messages that a tracker sends without a request: any other one is the reply to the oldest request. */
+const PUSHES: Record<Push["verb"], true> = {
+  NOTICE: true,
+  REACH: true,
+  CONNECT: true,
+  REVOKED: true,
+  DISMISSED: true,
+  APPEARED: true,
+  GROUP: true,
+  HOME: true,
+  OFFERED: true,
+  DECLINED: true,
+};
 
 function isPush(message: FromTracker): message is Push {
-  return PUSHES.includes(message.verb);
+  return Object.hasOwn(PUSHES, message.verb);
 }
 
 /** A reply that does not belong to the request. */
