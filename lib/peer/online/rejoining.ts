@@ -64,14 +64,13 @@ export class Rejoining {
     return () => attempt === this.#attempt;
   }
 
-  /** Plans the next retry. */
-  later(): void {
-    this.#retries.later(this.#keptOut.wait, () => this.#retry());
+  planRetry(): void {
+    this.#retries.plan(this.#keptOut.wait, () => this.#retry());
   }
 
-  /** The next retry comes as soon as a first one. */
-  startAgain(): void {
-    this.#retries.succeeded();
+  /** The wait before the next retry is as short as before a first one. Plans none. */
+  resetWait(): void {
+    this.#retries.resetWait();
   }
 
   /** Gives up the retry that is planned or going on. */
@@ -104,7 +103,7 @@ export class Rejoining {
         return;
       }
       if (codeOf(error) === NOT_SECURED) this.#keptOut.foundOpen();
-      this.later();
+      this.planRetry();
     });
   }
 

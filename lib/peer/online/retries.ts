@@ -17,13 +17,13 @@ export class Retries {
     this.#options = options;
   }
 
-  /** The retries since the last success. The next one counts from when it is planned. */
+  /** The retries since the wait was reset. The next one counts from when it is planned. */
   get count(): number {
     return this.#count;
   }
 
   /** Plans the next retry, instead of one that was planned before. `least`: it comes after this time at least. Milliseconds. */
-  later(least: number, retry: () => void): void {
+  plan(least: number, retry: () => void): void {
     const { clock, random } = this.#options;
     const longest = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#count);
     const jitter = this.#count === 0 ? longest * random() : longest * (0.5 + random() / 2);
@@ -32,8 +32,8 @@ export class Retries {
     this.#cancel = clock.after(jitter + least, retry);
   }
 
-  /** The next retry is a first one again. */
-  succeeded(): void {
+  /** The wait before the next retry is as short as before a first one. */
+  resetWait(): void {
     this.#count = 0;
   }
 

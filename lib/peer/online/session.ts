@@ -137,7 +137,7 @@ export class Session {
       signal?.removeEventListener("abort", stop);
       this.#joining = false;
     }
-    this.#rejoining.startAgain();
+    this.#rejoining.resetWait();
     for (const go of this.#waitingForReturn.splice(0)) go();
   }
 
@@ -164,10 +164,10 @@ export class Session {
     const channel = this.#connection?.channel;
     if (this.#leaving || this.#standing === undefined || this.#standing.profile === 1) return;
     if (!this.#online || channel === undefined) {
-      this.#rejoining.startAgain();
+      this.#rejoining.resetWait();
       // On another network the tracker may be another one, or see this peer at another address.
       this.#keptOut.forgetExclusion();
-      if (!this.#joining && !this.#rejoining.busy) this.#rejoining.later();
+      if (!this.#joining && !this.#rejoining.busy) this.#rejoining.planRetry();
       return;
     }
     const { address } = channel.local;
@@ -231,8 +231,8 @@ export class Session {
     if (!this.#leaving) return;
     this.#leaving = false;
     this.#keptOut.leftBecause = undefined;
-    this.#rejoining.startAgain();
-    this.#rejoining.later();
+    this.#rejoining.resetWait();
+    this.#rejoining.planRetry();
   }
 
   // -------------------------------------------------------------- joining
@@ -435,7 +435,7 @@ export class Session {
     if (code === "kicked" || code === "banned") this.#keptOut.exclude({ code, until });
     else this.#options.report({ event: "away", reason: code === undefined ? reason : "it was stopped" });
     if (!this.#keptOut.isExcluded) this.#group.lost(() => this.#rejoining.goElsewhere());
-    this.#rejoining.later();
+    this.#rejoining.planRetry();
   }
 
   // -------------------------------------------------------------- coming back
