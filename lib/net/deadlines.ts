@@ -7,7 +7,7 @@ import { Crowd, type Placed } from "../crowd.ts";
 const CHECK_EVERY_MS = 200;
 
 interface HasDeadlines extends Placed {
-  /** Called at every turn, sometimes twice. `now` is that of `Deadlines`. */
+  /** Called every CHECK_EVERY_MS, sometimes twice. `now` is that of `Deadlines`. */
   check(now: number): void;
 }
 

@@ -1,4 +1,4 @@
-// Writes and reads every message of FT/1, the basic profile. FT/2 is in write.ts and read.ts. The prose is in messages.ts.
+// Writes and reads every message of FT/1, the basic profile. FT/2 is in write.ts, read.ts and read-transfer.ts. The prose is in messages.ts.
 //
 // FT/1 has no line ends and no lengths. A message ends at a newline, at the end of the stream, or after a short silence.
 

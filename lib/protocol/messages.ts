@@ -1,5 +1,6 @@
-// Describes the protocol of both programs in prose, and defines the type of every message. basic.ts writes and reads FT/1, write.ts and
-// read.ts do FT/2. Nothing in this folder knows a socket, a clock or a log: bytes in, messages out.
+// Describes the protocol of both programs in prose, and defines the type of every message. basic.ts writes and reads FT/1. Of FT/2, write.ts
+// writes every message, read.ts reads what peers and trackers say, and read-transfer.ts what downloaders and holders say. Nothing in this
+// folder knows a socket, a clock or a log: bytes in, messages out.
 //
 // There are two profiles on one port, by default 1234. FT/1 is the plain protocol of the programs of 2020. FT/2 is what ft-tracker and
 // ft-peer speak with each other. A connection is FT/2 when its first line is `HELLO FT/2 …`; otherwise it is FT/1.
@@ -342,6 +343,10 @@ export interface Unfit {
   words: string;
 }
 
+/**
+ * The messages of a peer to its tracker. The tracker answers them in tracker/accepted.ts. The compiler asks for a new message there and in
+ * write.ts, and not in read.ts, where a verb without a case is UNKNOWN.
+ */
 export type ToTracker =
   | { verb: "HELLO"; profile: 1 }
   /** `extras`: the peer knows the additions of later versions. `session`: from its earlier WELCOME. `challenge`: to be signed. */
@@ -393,6 +398,10 @@ export type ToTracker =
   | { verb: "BYE" }
   | { verb: "UNKNOWN"; word: string };
 
+/**
+ * The messages of a tracker to a peer: replies, and those of `Push`. peer/online/requests.ts takes most replies, peer/online/session.ts takes
+ * the others and every `Push`.
+ */
 export type FromTracker =
   /** `announced`: it can be found by DNS-SD. `results`: the most records in an answer. Undefined: the tracker does not say. */
   | {
@@ -466,7 +475,10 @@ export type Push = Extract<
   { verb: "NOTICE" | "REACH" | "CONNECT" | "REVOKED" | "DISMISSED" | "APPEARED" | "OFFERED" | "DECLINED" | "GROUP" | "HOME" }
 >;
 
-/** A requested name may be any text: a name that is not on the holder's list is not found. */
+/**
+ * The messages of a downloader to a holder. peer/fetch/source.ts sends them, peer/serve/downloader.ts and peer/serve/answers.ts answer them. A
+ * requested name may be any text: a name that is not on the holder's list is not found.
+ */
 export type ToHolder =
   /** From a downloader with a pass. From a holder that was asked to connect back, with a token. */
   | { verb: "HELLO"; pass: string; keyed?: string | undefined; token?: string | undefined }

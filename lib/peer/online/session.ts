@@ -1,5 +1,5 @@
-// Keeps a peer online at its tracker: joins, renews the pass, and leaves. rejoining.ts joins again when the connection is lost, and
-// requests.ts makes the requests. The caller hands in the network, the clock and chance.
+// Keeps a peer online at its tracker: joins, hears what the tracker says, and leaves. own-list.ts sends the list and renews the pass,
+// requests.ts makes the requests, and rejoining.ts joins again when the connection is lost. The caller hands in network, clock and chance.
 
 import { type Clock, sleep } from "../../clock.ts";
 import { CancelledError, codeOf, FtError } from "../../error.ts";

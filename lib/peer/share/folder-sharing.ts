@@ -1,5 +1,5 @@
 // Looks after the folders that are shared as one while this peer is online: hashes them, tells the tracker, and opens them for downloaders.
-// Does not watch the disk; disk/folder-watch.ts does.
+// Does not watch the disk; disk/folders/folder-watch.ts does.
 
 import { basename, dirname, join } from "node:path";
 import { type Clock, quietClock } from "../../clock.ts";
