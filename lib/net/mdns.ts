@@ -288,11 +288,13 @@ function ownAddress({ addresses }: Interface): InterfaceAddress | undefined {
 /** Whether an IPv4 address belongs to one of this interface's networks. */
 function isOn({ addresses }: Interface, from: Address): boolean {
   return addresses.some(
-    ({ address, family, prefix }) => family === 4 && bitsOf(address) >>> (32 - prefix) === bitsOf(from) >>> (32 - prefix),
+    ({ address, family, prefix }) =>
+      family === 4 && ipv4NumberOf(address) >>> (32 - prefix) === ipv4NumberOf(from) >>> (32 - prefix),
   );
 }
 
-function bitsOf(address: Address): number {
+/** An IPv4 address as a number: `0.0.1.2` is 258. */
+function ipv4NumberOf(address: Address): number {
   return address.split(".").reduce((bits, octet) => bits * 256 + Number(octet), 0);
 }
 

@@ -65,6 +65,14 @@ export function groupsOf(ipv6: string): string[] {
   return [...start, ...zeros, ...end];
 }
 
+/** An address without its zone as zeros and ones, 32 or 128 of them: `10.0.0.1` is `00001010…`. */
+export function bitsOf(of: Address): string {
+  const [numbers, width] = isIPv6(of)
+    ? [groupsOf(withoutZone(of)).map((group) => Number.parseInt(group, 16)), 16]
+    : [of.split(".").map(Number), 8];
+  return numbers.map((number) => number.toString(2).padStart(width, "0")).join("");
+}
+
 /** Whether an address works on one link only (RFC 4291). Connecting to it needs a zone. */
 export function isLinkLocal(of: Address): boolean {
   return /^fe[89ab][0-9a-f]:/.test(of);

@@ -1,6 +1,6 @@
 // Reads networks as operators write them (`192.168.1.7`, `192.168.1.0/24`, `2001:db8::/64`), and finds those that an address is in.
 
-import { type Address, groupsOf, isIPv6, parseAddress, withoutZone } from "../../protocol/address.ts";
+import { type Address, bitsOf, isIPv6, parseAddress, withoutZone } from "../../protocol/address.ts";
 
 /** All addresses whose first bits are the same. */
 export interface Network {
@@ -36,13 +36,6 @@ export function networkOf(address: Address, length = isIPv6(address) ? 128 : 32)
 /** Whether an address is in a network. */
 export function isIn(address: Address, { family, prefix }: Network): boolean {
   return isIPv6(address) === (family === 6) && bitsOf(address).startsWith(prefix);
-}
-
-function bitsOf(address: Address): string {
-  const [numbers, width] = isIPv6(address)
-    ? [groupsOf(withoutZone(address)).map((group) => Number.parseInt(group, 16)), 16]
-    : [address.split(".").map(Number), 8];
-  return numbers.map((number) => number.toString(2).padStart(width, "0")).join("");
 }
 
 function addressOf(bits: string): Address | undefined {
