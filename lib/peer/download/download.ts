@@ -19,7 +19,7 @@ import { Incoming, type Published, partKeyOf } from "../disk/incoming.ts";
 import { writeReach } from "../disk/part-file.ts";
 import { checkFolder } from "../disk/target-folder.ts";
 import { fetchFile } from "../fetch/fetch.ts";
-import type { FetchEvent, Fetched, KeyedPass, OpenHolder } from "../fetch/types.ts";
+import type { FetchEvent, Fetched, OpenHolder, ProvablePass } from "../fetch/types.ts";
 import type { RateLimit } from "../rate-limit.ts";
 import type { Known, Served } from "../serve/types.ts";
 import { HowFar } from "./how-far.ts";
@@ -86,7 +86,7 @@ export interface DownloadTools {
   self(): string | undefined;
   pass(): string;
   /** The pass that is good from every address, and its proof. */
-  keyed?(): KeyedPass | undefined;
+  keyed?(): ProvablePass | undefined;
   /** Whether the network or the tracker is away. */
   away(): boolean;
   /** Whether the network or the tracker has just come back: other peers may not be online yet. */

@@ -8,7 +8,7 @@ import type { FileRecord } from "../../protocol/record.ts";
 import { PieceSet } from "../content/pieces.ts";
 import { inConnectingOrder, tooSlow } from "./connecting-order.ts";
 import { AWAKE_MS, HOLDER_STALL_MS, Holder, SLOW_MS, TRIES } from "./holder.ts";
-import { distanceOf } from "./portions.ts";
+import { ringDistanceOf } from "./portions.ts";
 import { Source, type SourceEvents } from "./source.ts";
 import type { FetchState, PieceJob } from "./types.ts";
 
@@ -113,7 +113,7 @@ export class Holders {
       const holder = new Holder(record, has);
       holder.near = this.#isNear(record.address);
       const { self, random } = this.#job;
-      holder.distance = self === undefined ? random() : distanceOf(self, formatEndpoint(record));
+      holder.distance = self === undefined ? random() : ringDistanceOf(self, formatEndpoint(record));
       this.#byEndpoint.set(key, holder);
     }
   }

@@ -67,7 +67,7 @@ export function portionOf(turns: Uint8Array): PieceSet {
  * How far another peer is behind this one on a ring of all peers. If each connects to the next ones, about the same number of peers
  * connect to each.
  */
-export function distanceOf(self: string, other: string): number {
+export function ringDistanceOf(self: string, other: string): number {
   return (scoreOf(seedOf(other), 0) - scoreOf(seedOf(self), 0)) >>> 0;
 }
 

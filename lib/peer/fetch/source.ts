@@ -9,7 +9,7 @@ import { HASH } from "../../protocol/numbers.ts";
 import { DownloadInbox } from "../../protocol/read-transfer.ts";
 import type { FileName } from "../../protocol/record.ts";
 import { encodeToHolder } from "../../protocol/write.ts";
-import type { KeyedPass } from "./types.ts";
+import type { ProvablePass } from "./types.ts";
 
 /** A holder's own words are cut to this length. Characters. */
 const MOST_WORDS = 200;
@@ -72,7 +72,7 @@ export class Source {
   /** The bytes of a TREE or HAVE that is arriving. */
   #gathered = new Uint8Array(0);
   /** The keyed pass that was shown, and the holder's endpoint in its record. */
-  #shown: { keyed: KeyedPass; at: Endpoint } | undefined;
+  #shown: { keyed: ProvablePass; at: Endpoint } | undefined;
   #over = false;
 
   constructor(channel: Channel, what: Asked, size: number, on: SourceEvents) {
@@ -88,7 +88,7 @@ export class Source {
   }
 
   /** Says HELLO to the holder whose record has the address and port `at`. */
-  start(pass: string, at?: Endpoint, keyed?: KeyedPass): void {
+  start(pass: string, at?: Endpoint, keyed?: ProvablePass): void {
     if (at !== undefined && keyed !== undefined) this.#shown = { keyed, at };
     this.#asked.push({ verb: "HELLO" });
     this.#channel.start({
@@ -194,7 +194,7 @@ export class Source {
   }
 
   /** The holder sees another address than the tracker: this peer proves that the keyed pass is its own, once. */
-  #prove(nonce: string, { keyed, at }: { keyed: KeyedPass; at: Endpoint }): void {
+  #prove(nonce: string, { keyed, at }: { keyed: ProvablePass; at: Endpoint }): void {
     this.#shown = undefined;
     const proof = keyed.prove(nonce, at);
     if (proof === undefined) throw new ProtocolError("bad-nonce", "its PROVE has no nonce.");

@@ -32,7 +32,7 @@ export interface WantedFile {
 export type OpenHolder = (record: FileRecord, options?: { signal?: AbortSignal }) => Promise<Channel>;
 
 /** A pass that is good from every address, with the proof that it is this peer's own. */
-export interface KeyedPass {
+export interface ProvablePass {
   text: string;
   /** The proof for the holder whose record has this address and port; undefined to a nonce that is none. */
   prove(nonce: string, at: Endpoint): string | undefined;
@@ -46,7 +46,7 @@ export interface FetchTools {
   /** The pass to show to other peers. It is asked for at each connection, because the tracker renews it. */
   pass(): string;
   /** The keyed pass to show with it; undefined where the tracker gives none. */
-  keyed?(): KeyedPass | undefined;
+  keyed?(): ProvablePass | undefined;
   /** The hashes of the pieces in this memory, computed off the main thread. The first one begins at `offset`. */
   layer(memory: SharedArrayBuffer, length: number, offset: number): Promise<Uint8Array>;
   sha256: Sha256;

@@ -4,7 +4,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { PieceSet } from "../../../lib/peer/content/pieces.ts";
 import { inConnectingOrder, tooSlow } from "../../../lib/peer/fetch/connecting-order.ts";
 import type { Holder as FetchHolder } from "../../../lib/peer/fetch/holder.ts";
-import { distanceOf } from "../../../lib/peer/fetch/portions.ts";
+import { ringDistanceOf } from "../../../lib/peer/fetch/portions.ts";
 import type { FileRecord } from "../../../lib/protocol/record.ts";
 import { REFUSED } from "../../helpers/channel.ts";
 import { A, bytesOf, checkFields, Field, type Holder, MiB } from "../../helpers/fetching.ts";
@@ -126,7 +126,7 @@ describe("Holders: more holders that are still fetching than connections", () =>
     const field = new Field(bytesOf(6 * MiB));
     const self = "10.0.2.1:5000";
     field.more.self = () => self;
-    const far = (address: string) => distanceOf(self, `${address}:5000`);
+    const far = (address: string) => ringDistanceOf(self, `${address}:5000`);
     const parts = Array.from({ length: count }, (_, i) => `10.0.1.${i + 1}`).sort((a, b) => far(a) - far(b));
     for (const address of parts) {
       const part = field.add(address);

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import type { PieceSet } from "../../../lib/peer/content/pieces.ts";
-import { distanceOf, portionOf, startOf, turnsOf } from "../../../lib/peer/fetch/portions.ts";
+import { portionOf, ringDistanceOf, startOf, turnsOf } from "../../../lib/peer/fetch/portions.ts";
 
 const PEERS = Array.from({ length: 10 }, (_, i) => `10.0.0.${i + 1}:1235`);
 const TOTAL = 1_000;
@@ -66,13 +66,13 @@ describe("turnsOf", () => {
   });
 });
 
-describe("distanceOf", () => {
+describe("ringDistanceOf", () => {
   test("makes a ring: each of thirty is among the next eight of eight others", () => {
     const peers = Array.from({ length: 30 }, (_, i) => `10.0.2.${i + 1}:1235`);
     const chosen = peers.flatMap((self) =>
       peers
         .filter((other) => other !== self)
-        .sort((a, b) => distanceOf(self, a) - distanceOf(self, b))
+        .sort((a, b) => ringDistanceOf(self, a) - ringDistanceOf(self, b))
         .slice(0, 8),
     );
     for (const peer of peers) expect(chosen.filter((one) => one === peer)).toHaveLength(8);

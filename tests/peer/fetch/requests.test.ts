@@ -2,7 +2,7 @@
 
 import { afterEach, describe, expect, test } from "bun:test";
 import { PieceSet } from "../../../lib/peer/content/pieces.ts";
-import { distanceOf, portionOf, turnsOf } from "../../../lib/peer/fetch/portions.ts";
+import { portionOf, ringDistanceOf, turnsOf } from "../../../lib/peer/fetch/portions.ts";
 import { HERE, REFUSED } from "../../helpers/channel.ts";
 import {
   A,
@@ -150,7 +150,7 @@ describe("Requests: holders that are still fetching", () => {
     const field = new Field(bytesOf(6 * MiB));
     const self = "10.0.2.1:5000";
     field.more.self = () => self;
-    const far = (address: string) => distanceOf(self, `${address}:5000`);
+    const far = (address: string) => ringDistanceOf(self, `${address}:5000`);
     const parts = Array.from({ length: 12 }, (_, i) => `10.0.1.${i + 1}`).sort((a, b) => far(a) - far(b));
     for (const [i, address] of parts.entries()) {
       const part = field.add(address);
