@@ -1,10 +1,12 @@
-// Splits an FT/2 line into its verb and its `key=value` words, and checks the values. It knows no message.
+// Splits an FT/2 line into its verb and its `key=value` words, and checks the values. It knows no message. The functions here throw
+// only a `ProtocolError`.
 
 import { ProtocolError } from "../error.ts";
 import { type Endpoint, parseAddress, parsePort, parseWhole } from "./address.ts";
 import { peerName } from "./peer-name.ts";
 import { parseRoot, unescapeField } from "./record.ts";
 
+/** The first word of a line, and the text after the space behind it. */
 export function cutVerb(line: string): [verb: string, rest: string] {
   const space = line.indexOf(" ");
   return space < 0 ? [line, ""] : [line.slice(0, space), line.slice(space + 1)];
@@ -13,7 +15,7 @@ export function cutVerb(line: string): [verb: string, rest: string] {
 /** The most `key=value` words of a line. A message has a dozen; a line of very many would take long to read. */
 const MOST_VALUES = 64;
 
-/** The `key=value` words of a line, unescaped. Other words are left out. */
+/** The `key=value` words of a line, unescaped. Other words are left out. Throws when there are too many. */
 export function valuesOf(rest: string): Map<string, string> {
   const values = new Map<string, string>();
   let count = 0;
@@ -26,6 +28,7 @@ export function valuesOf(rest: string): Map<string, string> {
   return values;
 }
 
+/** Any text. Throws when the line does not have the key. */
 export function textValue(values: Map<string, string>, key: string): string {
   const value = values.get(key);
   if (value === undefined) throw new ProtocolError("bad-line", `A line lacks its ${key}=.`);
@@ -41,16 +44,19 @@ export function optional<Value>(
   return values.has(key) ? read(values, key) : undefined;
 }
 
+/** True for `yes`; false for any other value, and when the line does not have the key. */
 export function yesValue(values: Map<string, string>, key: string): boolean {
   return values.get(key) === "yes";
 }
 
+/** A whole number that is not negative. Throws for any other text. */
 export function wholeValue(values: Map<string, string>, key: string): number {
   const value = parseWhole(textValue(values, key));
   if (value === undefined) throw new ProtocolError("bad-number", `${key}= needs a whole number.`);
   return value;
 }
 
+/** A content id. Throws for any other text. */
 export function rootValue(values: Map<string, string>, key: string): string {
   const root = parseRoot(textValue(values, key));
   if (root === undefined) throw new ProtocolError("bad-request", `${key}= needs 64 hex digits.`);
@@ -62,6 +68,7 @@ export function nameValue(values: Map<string, string>, key: string): string {
   return peerName(textValue(values, key));
 }
 
+/** A day, `YYYY-MM-DD`. Throws for any other text. */
 export function dayValue(values: Map<string, string>, key: string): string {
   const day = textValue(values, key);
   if (!/^\d{4}-\d\d-\d\d$/.test(day) || Number.isNaN(Date.parse(day))) {
@@ -76,7 +83,7 @@ export function timeIn(text: string): number | undefined {
   return Number.isNaN(time) ? undefined : time;
 }
 
-/** Reads `address=` and `port=`. `badAddress` and `badPort` are the words of a refusal. */
+/** Reads `address=` and `port=`. Throws when one of them is wrong, with `badAddress` or `badPort` as its words. */
 export function endpointOf(values: Map<string, string>, badAddress: string, badPort: string): Endpoint {
   const address = parseAddress(textValue(values, "address"));
   const port = parsePort(textValue(values, "port"));

@@ -28,7 +28,7 @@ const FIRST_FREE_PORT = 1024;
 interface Host {
   tries: Allowance;
   dialling: number;
-  /** When it was dialled last. */
+  /** When it was dialled last. Milliseconds of the clock's `elapsed`. */
   at: number;
 }
 

@@ -37,7 +37,7 @@ const ENOUGH_MS = 25_000;
 /** A fetch without new bytes for this long does not count as one that has enough holders. Milliseconds. */
 const MOVES_MS = 2_000;
 
-/** Watches a fetch, looks for more holders, and ends it when it cannot succeed. */
+/** Watches a fetch, looks for more holders, and ends it when it cannot succeed. Times are those of `RunningTime`, in milliseconds. */
 export class GivingUp {
   readonly #job: PieceJob;
   readonly #holders: Holders;

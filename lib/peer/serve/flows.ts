@@ -18,6 +18,7 @@ const METADATA = 4 * 1024 * 1024;
 /** The burst of METADATA: after a pause a host gets those of this time at once, enough for the largest files. Milliseconds. */
 const METADATA_AT_ONCE_MS = 5_000;
 
+/** Times are of the clock's `elapsed`, in milliseconds. */
 interface HostFlows {
   /** When each of its connections was sent bytes last; infinite while it is. By any object that stands for the connection. */
   readonly connections: Map<object, number>;

@@ -12,7 +12,7 @@ export interface Served {
   readonly size: number;
   /** Reads into the buffer from a position. Gives how many bytes it read; 0 at the end of the file. */
   read(into: Uint8Array, at: number): Promise<number>;
-  /** Before this place, reading keeps the whole program waiting for a moment. It is done in the time of the downloader's host. */
+  /** Before this place, reading keeps the whole program waiting for a moment. It is done in the time of the downloader's host. Bytes. */
   readonly busyUntil?: number;
   /** Whether the file still fits its record. */
   unchanged(): boolean;
@@ -126,6 +126,6 @@ export interface Upload {
   sent: number;
   /** Milliseconds since 1970. */
   readonly since: number;
-  /** From the first request to the last byte. */
+  /** The time from the first request to the last byte that was sent. */
   seconds: number;
 }

@@ -81,6 +81,7 @@ export class SharedIndex {
   #names = new Map<string, string>();
   #publisher: Publisher | undefined;
   #store: Store | undefined;
+  /** When the present connection opened; undefined while Redis is away. Times here are milliseconds of the clock's `elapsed`. */
   #connectedAt: number | undefined;
   #awayAt: number;
   #reason = "";
