@@ -14,7 +14,7 @@ export interface Pass {
 }
 
 /** The content of a keyed pass: good from every address, for the peer that has the private half of the key. */
-export interface KeyedPass extends Omit<Pass, "address"> {
+interface KeyedPass extends Omit<Pass, "address"> {
   /** The public key of the peer's session. */
   key: string;
 }
