@@ -9,7 +9,7 @@ import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { PEER, type Program, Stage } from "../helpers/programs.ts";
-import { EMULATED_MS, ended, foreignPrograms, type Programs, ROOM } from "./foreign.ts";
+import { EMULATED_MS, ended, foreignPrograms, killAndResume, type Programs, ROOM } from "./foreign.ts";
 
 /** How to run the programs of a target here. */
 interface Emulator {
@@ -179,19 +179,10 @@ for (const { target, lacks, emulator } of SYSTEMS) {
     });
 
     test("a fetcher that was killed goes on where it was", async () => {
-      const { address } = await stage.tracker();
-      const content = randomBytes(24_000_000);
-      await stage.sharing(address, folderWith({ "big.bin": content }), 1, "--limit", "8MB");
       const inbox = stage.folder();
-      const args = [address, "get", "big.bin", "--to", inbox, "--port", "0", "--json"];
-      const first = run("ft-peer", args);
-      let received = 0;
-      while (received < 8_000_000) received = Number((await first.waitFor(/"event":"progress","received":(\d+)/))[1]);
-      first.kill("SIGKILL");
-      await first.exited;
-      const second = run("ft-peer", args);
-      await ended(second);
-      expect(second.objects().find(({ event }) => event === "progress")?.received).toBeGreaterThan(4_000_000);
+      const args = ["get", "big.bin", "--to", inbox, "--port", "0", "--json"];
+      const { saved, kept, content } = await killAndResume(stage, (tracker) => run("ft-peer", [tracker, ...args]));
+      expect(kept).toBeGreaterThanOrEqual(saved);
       expect(readFileSync(join(inbox, "big.bin")).equals(content)).toBe(true);
     });
 

@@ -8,7 +8,7 @@ import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { PEER, type Program, Stage } from "../helpers/programs.ts";
-import { EMULATED_MS, ended, foreignPrograms, type Programs, ROOM } from "./foreign.ts";
+import { EMULATED_MS, ended, foreignPrograms, killAndResume, type Programs, ROOM } from "./foreign.ts";
 
 /** The first of these programs that is here. */
 function firstOf(...names: string[]): string {
@@ -198,23 +198,14 @@ describe.skipIf(reason !== undefined)("the programs for Windows under Wine", () 
   });
 
   test("a fetcher that was killed goes on where it was", async () => {
-    const { address } = await stage.tracker();
-    const content = randomBytes(24_000_000);
-    await stage.sharing(address, folderWith({ "big.bin": content }), 1, "--limit", "8MB");
     const inbox = stage.folder();
-    const args = [address, "get", "big.bin", "--to", inbox, "--port", "0", "--json"];
-    const first = windows("ft-peer", args, visitor());
-    let received = 0;
-    while (received < 8_000_000) received = Number((await first.waitFor(/"event":"progress","received":(\d+)/))[1]);
-    first.kill("SIGKILL");
-    await first.exited;
-    expect(readdirSync(inbox).some((name) => name.endsWith(".part"))).toBe(true);
-    const second = windows("ft-peer", args, visitor());
-    await ended(second);
-    const objects = second.objects();
-    const kept = objects.find(({ event }) => event === "progress")?.received;
-    expect(kept).toBeGreaterThan(4_000_000);
-    expect(objects.at(-1)).toMatchObject({ event: "done", verified: true });
+    const args = ["get", "big.bin", "--to", inbox, "--port", "0", "--json"];
+    const fetch = (tracker: string) => windows("ft-peer", [tracker, ...args], visitor());
+    const { saved, kept, done, content } = await killAndResume(stage, fetch, () => {
+      expect(readdirSync(inbox).some((name) => name.endsWith(".part"))).toBe(true);
+    });
+    expect(kept).toBeGreaterThanOrEqual(saved);
+    expect(done).toMatchObject({ event: "done", verified: true });
     expect(readFileSync(join(inbox, "big.bin")).equals(content)).toBe(true);
     expect(filesIn(inbox)).toEqual(["big.bin"]);
   });
