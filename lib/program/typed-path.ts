@@ -9,8 +9,17 @@ import { homeFolder } from "../files.ts";
 interface TypedOn {
   platform: string;
   home: string;
+  /** A variable of the environment. */
+  variable(name: string): string | undefined;
   exists(path: string): boolean;
 }
+
+const HERE: TypedOn = {
+  platform: process.platform,
+  home: homeFolder(),
+  variable: (name) => process.env[name],
+  exists: existsSync,
+};
 
 /** A part of a word that a shell reads as it stands: `'…'`, `"…"`, or a character behind a backslash. */
 const QUOTED_PART = /'([^']*)'|"((?:[^"\\]|\\.)*)"|\\(.)/gs;
@@ -29,14 +38,10 @@ export function pathAsTyped(typed: string, folder: string): string {
  * - `My\ Files ` → `My Files`: dropped into the Terminal of macOS
  * - `'Ada'\''s Files'` and `'Ada'"'"'s Files'` → `Ada's Files`, `file:///home/ada/a.txt` → `/home/ada/a.txt`: dropped into a terminal
  *   on Linux
- * - `~\Documents` → `C:\Users\ada\Documents`
+ * - `~\Documents`, `%USERPROFILE%\Documents` → `C:\Users\ada\Documents`: cmd and Explorer read variables, PowerShell does not
  */
-export function meantPath(
-  typed: string,
-  folder = ".",
-  { platform, home, exists }: TypedOn = { platform: process.platform, home: homeFolder(), exists: existsSync },
-): string {
-  const isPlain = !/^[\s~&]|["'\\]|\s$|^file:/.test(typed) || typed.trim() === "";
+export function meantPath(typed: string, folder = ".", { platform, home, variable, exists }: TypedOn = HERE): string {
+  const isPlain = !/^[\s~&]|["'\\%]|\s$|^file:/.test(typed) || typed.trim() === "";
   if (isPlain || exists(resolve(folder, typed))) return typed;
   // PowerShell puts `& ` before a path that is dropped into it.
   let path = typed.trim().replace(/^& (?=["'])/, "");
@@ -46,6 +51,7 @@ export function meantPath(
   // No name on Windows has a double quote. cmd reads `"C:\My Files\"` as `C:\My Files"`.
   else if (platform === "win32") path = path.replaceAll('"', "");
   else if (!path.startsWith("~\\")) path = path.replace(/\\(.)/g, "$1");
+  if (platform === "win32") path = path.replace(/%([^%]+)%/g, (as, name) => variable(name) || as);
   if (path.startsWith("file://")) path = pathOfUrl(path) ?? path;
   if (!/^~(?:[\\/]|$)/.test(path)) return path;
   const rest = path.slice(1);

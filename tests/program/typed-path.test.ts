@@ -7,7 +7,12 @@ import { join } from "node:path";
 import { meantPath, pathAsTyped } from "../../lib/program/typed-path.ts";
 
 const meant = (typed: string, platform: string, exists: (path: string) => boolean = () => false) =>
-  meantPath(typed, "/work", { platform, home: platform === "win32" ? "C:\\Users\\ada" : "/home/ada", exists });
+  meantPath(typed, "/work", {
+    platform,
+    home: platform === "win32" ? "C:\\Users\\ada" : "/home/ada",
+    variable: (name) => ({ USERPROFILE: "C:\\Users\\ada", EMPTY: "" })[name],
+    exists,
+  });
 
 describe("meantPath", () => {
   test.each([
@@ -18,6 +23,9 @@ describe("meantPath", () => {
     ["\\\\server\\share", "\\\\server\\share"],
     ["~\\Documents", "C:\\Users\\ada\\Documents"],
     ["~", "C:\\Users\\ada"],
+    ["%USERPROFILE%\\Music", "C:\\Users\\ada\\Music"],
+    ['"%USERPROFILE%\\My Music"', "C:\\Users\\ada\\My Music"],
+    ["50 % of %NOTHING%, %EMPTY%", "50 % of %NOTHING%, %EMPTY%"],
   ])("on Windows reads %s as %s", (typed, path) => {
     expect(meant(typed, "win32")).toBe(path);
   });
@@ -33,6 +41,7 @@ describe("meantPath", () => {
     ["~/Documents", "/home/ada/Documents"],
     ["~\\Documents", "/home/ada/Documents"],
     ["~ada", "~ada"],
+    ["%USERPROFILE%/a", "%USERPROFILE%/a"],
     ["it's here", "it's here"],
     ["plain name", "plain name"],
     ["-", "-"],
