@@ -181,12 +181,27 @@ function textsOf(row: Option, value: unknown, path: string, home: string): strin
 }
 
 function parseToml(text: string, path: string): Record<string, unknown> {
+  const wrong = (line: number, why: string) =>
+    new UsageError(`Cannot read the settings in "${printable(path)}": line ${line}: ${why}.`);
+  const inSingle = "put a Windows path in single quotes, such as 'C:\\Users\\ada'";
+  const lineOfPath = text.split("\n").findIndex((line) => PATH_IN_DOUBLE_QUOTES.test(line)) + 1;
+  let values: Record<string, unknown>;
   try {
-    return Bun.TOML.parse(text) as Record<string, unknown>;
+    values = Bun.TOML.parse(text) as Record<string, unknown>;
   } catch (error) {
-    const why = printable(sentenceOf(error).replace(/^TOML Parse error: /, ""));
-    throw new UsageError(`Cannot read the settings in "${printable(path)}": line ${wrongLine(text)}: ${why}.`);
+    const line = wrongLine(text);
+    if (line === lineOfPath) throw wrong(line, inSingle);
+    throw wrong(line, printable(sentenceOf(error).replace(/^TOML Parse error: /, "")));
   }
+  if (lineOfPath > 0 && Object.values(values).flat().some(hasControl)) throw wrong(lineOfPath, inSingle);
+  return values;
+}
+
+/** A Windows path in double quotes. TOML reads `\` as an escape there: `"C:\Users"` is an error, and `"D:\temp"` has a tab in it. */
+const PATH_IN_DOUBLE_QUOTES = /^[^#]*"(?:[a-z]:|~|\\\\[^"\\]+|%[^"%\\]+%)\\(?!\\)/i;
+
+function hasControl(value: unknown): boolean {
+  return typeof value === "string" && /\p{Cc}/u.test(value);
 }
 
 /** The line where a damaged file goes wrong, from 1. The parser does not tell it: all lines before it can be read by themselves. */

@@ -113,6 +113,23 @@ describe("mistakes", () => {
     expect(lineOf("port = 1\nport = 2")).toBe("2");
   });
 
+  test("a Windows path in double quotes, where TOML reads its backslashes as escapes, is told with its line and the way out", () => {
+    const way = ": put a Windows path in single quotes, such as 'C:\\Users\\ada'.";
+    for (const text of [
+      'to = "C:\\Users\\ada"',
+      'to = "D:\\temp"',
+      'share = ["a",\n"d:\\new\\report.pdf"]',
+      'to = "\\\\server\\files"',
+      'to = "~\\Downloads"',
+      'to = "%USERPROFILE%\\Music"',
+    ]) {
+      const line = text.split("\n").length;
+      expect(refusalOf(() => peer(["who"], `port = 1\n# "C:\\x"\n${text}\n`))).toEndWith(`line ${line + 2}${way}`);
+    }
+    expect(peer(["who"], '# "C:\\x"\nto = "C:\\\\Users\\\\ada"')).toHaveProperty("to");
+    expect(peer(["who"], "to = '\"D:\\temp\"'")).toHaveProperty("to");
+  });
+
   test("a variable with a wrong value, or nearly of one of our names", () => {
     expect(refusalOf(() => peer(["who"], undefined, { FT_PORT: "x" }))).toStartWith("FT_PORT needs a whole number");
     expect(refusalOf(() => peer(["who"], undefined, { FT_QUIET: "x" }))).toBe('FT_QUIET needs true or false, not "x".');
