@@ -53,6 +53,7 @@ const PATH_FAULTS: Record<string, string> = {
   EROFS: "its disk is read-only",
   ENOSPC: "its disk is full",
   EIO: "its disk reports an error",
+  EBUSY: "another program has it open",
 };
 
 /** Why a path could not be read or written, as a clause for a person. A code that is not known here stands for itself. */

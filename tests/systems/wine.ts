@@ -39,6 +39,18 @@ __declspec(dllexport) BOOL WINAPI ProcessPrng(PBYTE data, SIZE_T size) {
 }
 `;
 
+/** Opens a file so that no other program can, as some programs of Windows do, and keeps it open. */
+const HOLD = `
+#include <stdio.h>
+#include <windows.h>
+int main(int count, char **words) {
+  HANDLE file = CreateFileA(words[1], GENERIC_READ, 0, NULL, OPEN_EXISTING, 0, NULL);
+  puts(file == INVALID_HANDLE_VALUE ? "not there" : "held");
+  fflush(stdout);
+  Sleep(INFINITE);
+}
+`;
+
 /** Makes Wine say of hard links what Windows says on an exFAT disk: "Incorrect function", which Bun calls EISDIR. */
 const NO_LINKS = `
 #include <errno.h>
@@ -60,6 +72,7 @@ const kept = new Stage();
 let programs: Programs;
 let prefix: string;
 let noLinks: string;
+let hold: string;
 
 function command(words: string[], cwd: string, env: Record<string, string> = {}): string {
   const { exitCode, stdout, stderr } = Bun.spawnSync(words, { cwd, env: { ...process.env, ...env }, stdin: "ignore" });
@@ -124,6 +137,9 @@ describe.skipIf(reason !== undefined)("the programs for Windows under Wine", () 
     writeFileSync(join(place, "links.c"), NO_LINKS);
     const library = join(prefix, "drive_c/windows/system32/bcryptprimitives.dll");
     if (!existsSync(library)) command([MINGW ?? "", "-shared", "-o", library, "random.c", "-ladvapi32"], place);
+    writeFileSync(join(place, "hold.c"), HOLD);
+    hold = join(place, "hold.exe");
+    command([MINGW ?? "", "-o", hold, "hold.c"], place);
     noLinks = join(place, "links.so");
     command([GCC ?? "", "-shared", "-fPIC", "-o", noLinks, "links.c"], place);
   });
@@ -260,6 +276,22 @@ describe.skipIf(reason !== undefined)("the programs for Windows under Wine", () 
     expect(await names(address)).toEqual(["plain.txt"]);
     await windowsHolder(address, folder, 1, "--share", "secret.txt");
     expect(await names(address)).toEqual(["plain.txt", "secret.txt"]);
+  });
+
+  test("a file that another program keeps to itself is not shared, and a sentence says why", async () => {
+    const { address } = await stage.tracker();
+    const folder = folderWith({ "held.txt": "held", "plain.txt": "plain" });
+    const holding = stage.run(WINE, [hold, "held.txt"], { cwd: folder, env: wineEnv() });
+    await holding.waitFor(/held/);
+    const all = windows("ft-peer", [address, "list", "--port", "0"], folder);
+    expect(await ended(all)).toContain("plain.txt");
+    expect(all.err).toContain('Not shared (another program has it open): "held.txt"');
+    const one = windows("ft-peer", [address, "share", "held.txt", "--port", "0"], folder);
+    await ended(one, 2);
+    expect(one.err).toContain("another program has it open");
+    holding.kill();
+    await holding.exited;
+    await windowsHolder(address, folder, 2);
   });
 
   const names = async (address: string) => {

@@ -198,6 +198,7 @@ function unreadableReason(error: unknown): string {
     ELOOP: "it is a link",
     ENXIO: "it is not a regular file",
     ENAMETOOLONG: "its name is too long",
+    EBUSY: "another program has it open",
   };
   return clause[codeOf(error)] ?? `it cannot be read (${codeOf(error) || "unknown error"})`;
 }

@@ -130,7 +130,8 @@ function look(local: string): Found {
     const file = { size: Number(entry.size), modified: Number(entry.mtimeMs), stamp: stampOf(entry) };
     return { isFolder: false, file };
   } catch (error) {
-    return { reason: whyUnreadable(error) };
+    // Another program has just removed it, or it has a name that Windows cannot open.
+    return { reason: codeOf(error) === "ENOENT" ? "cannot be found" : whyUnreadable(error) };
   }
 }
 
@@ -140,6 +141,7 @@ function whyUnreadable(error: unknown): string {
     ENOTDIR: "it is not a folder",
     EACCES: "permission denied",
     EPERM: "permission denied",
+    EBUSY: "another program has it open",
   };
   return clause[codeOf(error)] ?? `it cannot be read (${codeOf(error) || "unknown error"})`;
 }
