@@ -12,7 +12,7 @@
 import { quietClock } from "./lib/clock.ts";
 import { CancelledError, FtError } from "./lib/error.ts";
 import { watchInterfaces } from "./lib/net/interfaces.ts";
-import type { CommandLine } from "./lib/peer/arguments.ts";
+import { type CommandLine, slashed } from "./lib/peer/arguments.ts";
 import { orCancelled } from "./lib/peer/cancel.ts";
 import { Accepting } from "./lib/peer/commands/accept.ts";
 import { collect } from "./lib/peer/commands/collect.ts";
@@ -228,9 +228,11 @@ async function runOnline(peer: Peer, { line, command, screen, signal, waiting, t
       return await orCancelled(holders(peer, line, screen), signal);
     case "find":
       return await orCancelled(find(peer, line, screen), signal);
-    case "list":
-      if (line.argument?.includes("/")) return await listFolder(peer, line.argument, screen, signal);
+    case "list": {
+      const folder = slashed(line.argument ?? "");
+      if (folder.includes("/")) return await listFolder(peer, folder, screen, signal);
       return await orCancelled(search(peer, line, command, screen), signal);
+    }
     case "search":
       return await orCancelled(search(peer, line, command, screen), signal);
     default:

@@ -289,6 +289,11 @@ function isCommand(word: string): word is PeerCommand {
   return (PEER_COMMANDS as readonly string[]).includes(word);
 }
 
+/** A path in a shared folder, such as `Photos/2026`, as it was typed: on Windows also with `\`. */
+export function slashed(typed: string, platform: string = process.platform): string {
+  return platform === "win32" ? typed.replaceAll("\\", "/") : typed;
+}
+
 /** A file's name as typed, in the form that records have: "e" and a combining accent become "é". Throws a `UsageError`. */
 export function nameArgument(text: string): FileName {
   try {

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { UsageError } from "../../lib/error.ts";
-import { parsePeerArguments, rootArgument } from "../../lib/peer/arguments.ts";
+import { parsePeerArguments, rootArgument, slashed } from "../../lib/peer/arguments.ts";
 import { defaultPeerName, PEER_HELP } from "../../lib/peer/options.ts";
 
 const ROOT = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
@@ -325,4 +325,10 @@ describe("--name", () => {
 test("rootArgument gives the content id behind root:, and undefined for other text", () => {
   expect(rootArgument(`root:${ROOT}`)).toBe(ROOT);
   expect(rootArgument("root.txt")).toBeUndefined();
+});
+
+test("slashed takes a path in a shared folder with the separators of Windows, only there", () => {
+  expect(slashed("Photos\\2026\\a.jpg", "win32")).toBe("Photos/2026/a.jpg");
+  expect(slashed("Photos/2026", "win32")).toBe("Photos/2026");
+  for (const platform of ["linux", "darwin"]) expect(slashed("a\\b.txt", platform)).toBe("a\\b.txt");
 });

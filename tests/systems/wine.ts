@@ -180,7 +180,7 @@ describe.skipIf(reason !== undefined)("the programs for Windows under Wine", () 
     mkdirSync(join(photos, "2026"), { recursive: true });
     writeFileSync(join(photos, "2026", "beach.jpg"), randomBytes(200_000));
     writeFileSync(join(photos, "list.txt"), "one\n");
-    const holder = windows("ft-peer", [address, "share", photos, "--port", "0", "--json"], stage.folder());
+    const holder = windows("ft-peer", [address, "share", photos, "--port", "0", "--json", "--name", "Ana"], stage.folder());
     await holder.waitFor(/"event":"joined"/);
     const inbox = stage.folder();
     await ended(native([address, "get", "Photos", "--wait", "1m", "--to", inbox, "--port", "0"], visitor()));
@@ -194,6 +194,12 @@ describe.skipIf(reason !== undefined)("the programs for Windows under Wine", () 
       expect(readFileSync(join(at, "Photos/2026/beach.jpg"))).toEqual(readFileSync(join(photos, "2026/beach.jpg")));
     expect(readdirSync(join(place, "Photos")).sort()).toEqual(["2026", "list (1).txt", "list.txt"]);
     expect(readdirSync(place)).toEqual(["Photos"]);
+    // A part of it, as people of Windows type that.
+    const parts = stage.folder();
+    await ended(windows("ft-peer", [address, "get", "Photos\\2026\\beach.jpg", "--to", parts, "--port", "0"], visitor()));
+    expect(filesIn(parts)).toEqual(["beach.jpg"]);
+    const listed = windows("ft-peer", [address, "list", "Ana\\Photos\\2026", "--port", "0"], visitor());
+    expect(await ended(listed)).toContain("2026/beach.jpg");
   });
 
   test("a private room of Windows lets in whoever has its key, from each system, and nobody else", async () => {

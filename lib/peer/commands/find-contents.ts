@@ -7,7 +7,7 @@ import { parseEndpoint } from "../../protocol/address.ts";
 import { FOLDER_TYPE } from "../../protocol/folder.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import { printable } from "../../text.ts";
-import { type CommandLine, nameArgument, rootArgument } from "../arguments.ts";
+import { type CommandLine, nameArgument, rootArgument, slashed } from "../arguments.ts";
 import { orCancelled } from "../cancel.ts";
 import { type Content, type ContentEvent, SeveralContentsError, waitForContents } from "../download/contents.ts";
 import { typed } from "../locate/locate.ts";
@@ -38,14 +38,15 @@ export interface Getting {
  */
 export async function findInside(getting: Getting): Promise<{ contents: Content[]; inside: string }> {
   const { name } = getting;
-  const slash = rootArgument(name) === undefined ? name.indexOf("/") : -1;
+  const path = slashed(name);
+  const slash = rootArgument(name) === undefined ? path.indexOf("/") : -1;
   if (slash <= 0) return { contents: await findContents(getting), inside: "" };
-  const folder = { ...getting, name: name.slice(0, slash) };
+  const folder = { ...getting, name: path.slice(0, slash) };
   const contents = await findContents(folder, ({ type }) => type === FOLDER_TYPE).catch((error: unknown) => error);
   if (!Array.isArray(contents)) return { contents: await findContents(getting), inside: "" };
   return {
     contents,
-    inside: name
+    inside: path
       .slice(slash + 1)
       .replace(/\/+$/, "")
       .normalize("NFC"),

@@ -6,7 +6,7 @@ import { CancelledError, codeOf, FtError, pathFault, sentenceOf, UsageError } fr
 import { goOnWithoutOutput } from "../../program/cli.ts";
 import { FOLDER_TYPE } from "../../protocol/folder.ts";
 import { formatDuration, formatSize, plural, printable } from "../../text.ts";
-import { type CommandLine, rootArgument } from "../arguments.ts";
+import { type CommandLine, rootArgument, slashed } from "../arguments.ts";
 import { checkFolder } from "../disk/target-folder.ts";
 import { type Content, SeveralContentsError } from "../download/contents.ts";
 import type { Downloaded, DownloadOptions } from "../download/download.ts";
@@ -135,7 +135,7 @@ async function getToOutput(getting: Getting): Promise<void> {
 
 /** Throws when a folder, or something in it, is to be saved as one file, or to go to standard output. */
 function refusePlaceOfFolder({ to, output, outputOption }: CommandLine, name: string): void {
-  const what = name.includes("/") ? "is in a shared folder" : "is a folder";
+  const what = slashed(name).includes("/") ? "is in a shared folder" : "is a folder";
   if (to === "-" || output === "-") {
     throw new UsageError(`"${printable(name)}" ${what} and cannot go to standard output. Give --to DIR.`);
   }

@@ -5,7 +5,7 @@ import { formatEndpoint } from "../../protocol/address.ts";
 import { foldPeerName } from "../../protocol/peer-name.ts";
 import type { FileRecord } from "../../protocol/record.ts";
 import { formatDuration, formatSize, printable, printableName } from "../../text.ts";
-import { type CommandLine, nameArgument, rootArgument } from "../arguments.ts";
+import { type CommandLine, nameArgument, rootArgument, slashed } from "../arguments.ts";
 import type { Want } from "../online/wants.ts";
 import { holderName } from "../people/holder-name.ts";
 import type { Screen } from "../screen/screen.ts";
@@ -90,7 +90,7 @@ export async function waitForHolders(peer: Peer, line: CommandLine, screen: Scre
 function wantOf(name: string): Want {
   const root = rootArgument(name);
   if (root !== undefined) return { words: [], group: true, root };
-  const slash = name.indexOf("/");
+  const slash = slashed(name).indexOf("/");
   return { words: [], group: true, name: nameArgument(slash > 0 ? name.slice(0, slash) : name) };
 }
 
