@@ -255,6 +255,13 @@ test("a complete copy beyond the limit of files is a holder, also when its owner
   expect(fetched.out).toContain("verified");
 });
 
+test("doctor does not call port 0 taken: it stands for any free one", async () => {
+  const { address } = await stage.tracker();
+  const { out } = await stage.ft(stage.visitorFolder(), address, "doctor", "--port", "0");
+  expect(out).toContain("is open to the tracker");
+  expect(out).not.toContain("is taken");
+});
+
 test("doctor names the unfinished downloads of a folder and what to do with them", async () => {
   const { address } = await stage.tracker();
   const inbox = stage.folderWith({ [`.ft-${"a".repeat(32)}.part`]: noise(100_000) });

@@ -244,7 +244,9 @@ async function checkPort({ closed, files, patient }: Findings, usualPort: number
     return { status: "skipped", detail: "This tracker speaks the basic protocol and does not try ports." };
   }
   const reached = await Promise.race([patient.reached, Bun.sleep(REACH_MS)]);
-  const other = port === usualPort ? "" : ` Port ${usualPort} is taken on this machine, so ${port} was tried.`;
+  // Port 0 stands for any free one.
+  const other =
+    port === usualPort || usualPort === 0 ? "" : ` Port ${usualPort} is taken on this machine, so ${port} was tried.`;
   if (reached === undefined) {
     return { status: "warning", detail: `The tracker did not say whether it can connect to port ${port}.${other}` };
   }
