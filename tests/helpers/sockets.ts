@@ -1,6 +1,7 @@
 // The two sides of a TCP connection for tests: our channels on one, bare sockets that do only what a test tells them on the other.
 
 import { expect } from "bun:test";
+import { readdirSync, readlinkSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 import type { Socket } from "bun";
 import type { Clock } from "../../lib/clock.ts";
@@ -378,6 +379,18 @@ export async function still(value: () => number): Promise<void> {
     last = value();
     await Bun.sleep(30);
   }
+}
+
+/** The sockets that this process has open, each by a word that no other one has. Linux only. */
+export function openSockets(): Set<string> {
+  const links = readdirSync("/proc/self/fd").map((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`);
+    } catch {
+      return ""; // The folder's own, which is closed by now.
+    }
+  });
+  return new Set(links.filter((link) => link.startsWith("socket:")));
 }
 
 /** Sends as serving code does: what the network takes, the rest after `drain`, a breath after each MiB. */

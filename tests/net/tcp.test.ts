@@ -2,7 +2,7 @@
 // lib/net/channel.ts. tls.test.ts runs this file again, with TLS on every connection.
 
 import { describe, expect, test } from "bun:test";
-import { closeSync, openSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import type { Channel } from "../../lib/net/channel.ts";
 import type { Address } from "../../lib/protocol/address.ts";
 import { HandClock } from "../helpers/channel.ts";
@@ -15,6 +15,7 @@ import {
   LOOPBACK,
   MiB,
   noise,
+  openSockets,
   Room as PlainRoom,
   pump,
   sha256,
@@ -1312,22 +1313,18 @@ describe.skipIf(process.platform !== "linux")("as the kernel sees it", () => {
     }
   });
 
-  const nextDescriptor = () => {
-    const descriptor = openSync("/dev/null", "r");
-    closeSync(descriptor);
-    return descriptor;
-  };
-
   test("a hundred connections that ended in every way leave no descriptor behind", async () => {
     using room = new Room();
     const house = room.listen();
-    const before = nextDescriptor();
+    const before = openSockets();
     const bares: Bare[] = [];
     // One after the other, so that each has the number of its channel.
     for (let i = 0; i < 100; i += 1) {
       bares.push(await room.bare(house.port));
       await house.accepted(i);
     }
+    const ours = openSockets().difference(before);
+    expect(ours.size).toBe(200);
     const tapes = house.channels.map((channel, i) => {
       const tape = new Tape();
       channel.start(tape);
@@ -1344,6 +1341,6 @@ describe.skipIf(process.platform !== "linux")("as the kernel sees it", () => {
     }
     for (const tape of tapes) await tape.until(() => tape.closes.length > 0);
     for (const { socket } of bares) socket.terminate();
-    await eventually(() => nextDescriptor() <= before + 2);
+    await eventually(() => ours.isDisjointFrom(openSockets()));
   });
 });
