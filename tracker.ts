@@ -337,13 +337,15 @@ async function serve(
   goOnWithoutOutput("with a full disk");
   // A tracker on any free port is another one each time.
   const keyPath = join(userFolder("state"), `key-${options.port}.pem`);
-  const key = options.port === 0 ? undefined : ownKey(keyPath);
+  let lost = "";
+  const key = options.port === 0 ? undefined : ownKey(keyPath, (reason) => (lost = reason));
   const secret = room && roomSecret(room.key);
   const own = { ...(key === undefined ? {} : { key }), room: room && secret && { ...room, secret } };
   const tracker = startTracker({ ...options, ...own, report });
   if (room !== undefined) report(room.event);
+  if (lost !== "" && !quiet) err(`After the next start of this tracker, peers do not know it again: ${lost}.`);
   const unreachable = (reason: string) => {
-    if (!quiet) err(`Commands such as "ft-tracker status" do not reach this tracker: ${printable(reason)}.`);
+    if (!quiet) err(`Commands such as "ft-tracker status" do not reach this tracker: ${reason}.`);
   };
   const remade = () => {
     if (key !== undefined) keepKey(keyPath, key);

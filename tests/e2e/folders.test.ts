@@ -88,6 +88,15 @@ describe("a folder that is shared as one", () => {
       "sub/deep/d.txt",
       "sub/zero",
     ]);
+    const piped = (await stage.ft(visitor, address, "list", "Anna/Lesson")).out.trimEnd().split("\n");
+    expect(piped.map((line) => line.split("\t").slice(0, 2))).toEqual([
+      ["a.txt", "3 B"],
+      ["big.bin", "2.5 MB"],
+      ["empty/", ""],
+      ["sub/deep/d.txt", "4 B"],
+      ["sub/zero", "0 B"],
+    ]);
+    expect(piped.map((line) => line.split("\t")[2])).toEqual(list.program.objects().map(({ root }) => String(root)));
     const to = stage.folder();
     const { code, program } = await stage.ft(visitor, address, "get", "Lesson", "--to", to, "--json");
     expect(code).toBe(0);

@@ -38,6 +38,26 @@ async function share(address: string) {
 }
 
 describe("the operator", () => {
+  test("is told in words when the tracker cannot keep its files", async () => {
+    const file = join(state, "file");
+    writeFileSync(file, "no folder");
+    // A key is kept for a fixed port only.
+    const probe = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+    const port = String(probe.port);
+    probe.stop(true);
+    const args = ["--port", port, "--host", "127.0.0.1", "--no-announce", "--bans", join(state, "bans.txt")];
+    const program = stage.run(TRACKER, args, { env: { XDG_STATE_HOME: file } });
+    await program.waitFor(/listening on/);
+    program.kill("SIGTERM");
+    expect(await program.exited).toBe(0);
+    const folder = join(file, "filetracker");
+    const why = "(a part of its path is not a folder).\n";
+    expect(program.err).toBe(
+      `After the next start of this tracker, peers do not know it again: cannot write "${join(folder, `key-${port}.pem`)}" ${why}` +
+        `Commands such as "ft-tracker status" do not reach this tracker: cannot write into "${folder}" ${why}`,
+    );
+  });
+
   test("sees what the tracker does, on one screen, by a command and by a signal", async () => {
     const { program, port, address } = await track("--name", "Lab 3");
     await share(address);

@@ -135,6 +135,9 @@ describe("the prompts", () => {
     await anna.screen.waitFor("Who gets it?");
     await anna.screen.choose("Everybody");
     await anna.screen.waitFor("What do you send?");
+    anna.screen.press("nosuch", KEY.enter);
+    await anna.screen.waitFor("No file is marked, and none fits what is typed. Esc clears it.");
+    anna.screen.press(KEY.escape);
     await anna.screen.choose("◻ own.txt");
     await anna.screen.waitFor("A word to go with it?");
     anna.screen.press(KEY.enter);

@@ -27,9 +27,11 @@ export async function search(peer: Peer, line: CommandLine, command: "search" | 
     const whose = argument === undefined ? "Nobody online" : `"${printable(argument)}"`;
     throw new FtError("not-found", `${whose} shares no file with you.`);
   }
-  const look = { isMine: peer.isMine };
-  if (screen.json) screen.results(recordObjects(records));
-  else if (command === "list") screen.results(contentTable(groupByContent(records, peer.isOwn), screen.width, look));
+  if (screen.json) return screen.results(recordObjects(records));
+  // Where each line names one holder, "you" is this peer, not another one with the same content.
+  const isOneHolder = command === "search" || argument !== undefined;
+  const look = { isMine: isOneHolder ? peer.isOwn : peer.isMine };
+  if (command === "list") screen.results(contentTable(groupByContent(records, peer.isOwn), screen.width, look));
   else screen.results(recordTable(records, screen.width, look));
 }
 

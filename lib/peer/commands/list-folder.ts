@@ -2,7 +2,7 @@
 
 import { systemClock } from "../../clock.ts";
 import { FtError } from "../../error.ts";
-import { FOLDER_TYPE, isFolderEntry } from "../../protocol/folder.ts";
+import { FOLDER_TYPE, type FolderEntry, isFolderEntry } from "../../protocol/folder.ts";
 import { formatSize, printable } from "../../text.ts";
 import { orCancelled } from "../cancel.ts";
 import { waitForContents } from "../download/contents.ts";
@@ -32,7 +32,22 @@ export async function listFolder(peer: Peer, argument: string, screen: Screen, s
   const shown = entries.filter(({ path }) => inside === "" || path === inside || path.startsWith(`${inside}/`));
   if (shown.length === 0)
     throw new FtError("not-found", `There is no "${printable(inside)}" in the folder "${printable(name)}".`);
-  const sizes = shown.map((entry) => (isFolderEntry(entry) ? "" : formatSize(entry.size)));
+  if (screen.json) screen.results(shown);
+  else screen.results(screen.width === undefined ? tabbed(shown) : aligned(shown));
+}
+
+/** Lines for a person: sizes below each other, then paths. */
+function aligned(entries: FolderEntry[]): string[] {
+  const sizes = entries.map(sizeOf);
   const width = Math.max(...sizes.map(({ length }) => length));
-  screen.results(screen.json ? shown : shown.map(({ path }, i) => `${(sizes[i] ?? "").padStart(width)}  ${printable(path)}`));
+  return entries.map(({ path }, i) => `${(sizes[i] ?? "").padStart(width)}  ${printable(path)}`);
+}
+
+/** Lines for another program: path, size, content id. A folder without files has the path only. */
+function tabbed(entries: FolderEntry[]): string[] {
+  return entries.map((entry) => [printable(entry.path), sizeOf(entry), entry.root].join("\t"));
+}
+
+function sizeOf(entry: FolderEntry): string {
+  return isFolderEntry(entry) ? "" : formatSize(entry.size);
 }

@@ -4,8 +4,9 @@
 import { chmodSync, existsSync, mkdirSync, unlinkSync } from "node:fs";
 import { createConnection, createServer, type Server, type Socket } from "node:net";
 import { dirname, join } from "node:path";
-import { FtError, sentenceOf } from "../../error.ts";
+import { FtError, pathFault, sentenceOf } from "../../error.ts";
 import { userFolder } from "../../files.ts";
+import { printable } from "../../text.ts";
 import type { Order, OrderResult } from "./orders.ts";
 
 /** A longer order is refused. Characters. */
@@ -36,7 +37,7 @@ export function openOperatorSocket(
   let lastReason = "";
   // The same reason at the next try is not told again.
   const fail = (error: unknown) => {
-    const reason = sentenceOf(error);
+    const reason = `cannot write into "${printable(dirname(path))}" (${pathFault(error)})`;
     if (reason !== lastReason) failed(reason);
     lastReason = reason;
   };

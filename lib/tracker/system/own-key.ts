@@ -4,29 +4,36 @@
 import { createPrivateKey, type KeyObject } from "node:crypto";
 import { mkdirSync, type Stats, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
+import { codeOf, pathFault } from "../../error.ts";
 import { readPlainFile } from "../../files.ts";
 import { newKey } from "../../protocol/pass.ts";
+import { printable } from "../../text.ts";
 
 /** The longest key file that is read. Bytes. */
 const LONGEST = 4096;
 
-/** The key in the file, or a new one, which the file has from now on. Where neither is possible, the key ends with the program. */
-export function ownKey(path: string): KeyObject {
+/**
+ * The key in the file, or a new one, which the file has from now on. Where neither is possible, the key ends with the program, and `lost`
+ * is called with the reason, a clause.
+ */
+export function ownKey(path: string, lost: (reason: string) => void = () => {}): KeyObject {
   const kept = readKey(path);
   if (kept !== undefined) return kept;
   const key = newKey();
-  keepKey(path, key);
+  keepKey(path, key, lost);
   return key;
 }
 
 /** Puts the key into the file, if there is none. */
-export function keepKey(path: string, key: KeyObject): void {
+export function keepKey(path: string, key: KeyObject, lost: (reason: string) => void = () => {}): void {
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     // `wx`: a file that is there already was not understood, or is another user's, and is left as it is.
     writeFileSync(path, key.export({ format: "pem", type: "pkcs8" }), { flag: "wx", mode: 0o600 });
-  } catch {
-    // Peers ask their users again after the next start.
+  } catch (error) {
+    const isThere = codeOf(error) === "EEXIST";
+    const file = `"${printable(path)}"`;
+    lost(isThere ? `${file} is no key that only you can read and write` : `cannot write ${file} (${pathFault(error)})`);
   }
 }
 

@@ -89,7 +89,9 @@ export async function askFiles(
       ],
       check: ({ row }) =>
         marks.size === 0 && (purpose !== "send" || row === undefined)
-          ? "Mark at least one file with Space: only people who share are let in."
+          ? purpose === "send"
+            ? "No file is marked, and none fits what is typed. Esc clears it."
+            : "Mark at least one file with Space: only people who share are let in."
           : undefined,
       sum: ({ marked, shortcut, row }) =>
         shortcut === undefined
