@@ -134,7 +134,7 @@ describe("a peer without the right key", () => {
     const wrong = await eve.run([address, "who"], { FT_ROOM: "acid acorn acre acts afar agile" });
     expect(wrong.code).toBe(1);
     expect(wrong.err).toEndWith(
-      `The private room at ${where} does not take this key. Check it, or ask for the key of now: it may have changed.\n`,
+      `The private room at ${where} does not take this key. Check it, or ask for the present one: it may have changed.\n`,
     );
     expect((await eve.run([address, "who"], { FT_ROOM: "short" })).code).toBe(2);
     const json = await eve.run([address, "who", "--json"], { FT_ROOM: "acid acorn acre acts afar agile" });
@@ -204,6 +204,21 @@ describe("a peer without the right key", () => {
     expect((await ann.run([address, "who", "--forget"], { FT_ROOM: ROOM_KEY })).code).toBe(0);
     expect(await kept()).toEqual([]);
     expect((await ann.run([address, "who"])).code).toBe(1);
+  });
+
+  test("is asked in a narrow terminal, too, with the whole question, also about the name", async () => {
+    const { address } = await room();
+    const ann = person();
+    const place = { cwd: ann.folder, env: { ...ann.env, NO_COLOR: "1" }, columns: 28, rows: 20 };
+    const screen = new Screen([PEER, address, "--share", "mine.txt", "--port", "0"], place);
+    try {
+      await screen.waitFor(/This tracker is a\s+│ {2}private room\. Its key\?/);
+      screen.press(ROOM_KEY);
+      screen.press(KEY.enter);
+      await screen.waitFor(/What is your name, as\s+│ {2}others see it\?/);
+    } finally {
+      await screen.close();
+    }
   });
 
   test("is asked for it on a terminal, which does not show it", async () => {

@@ -97,7 +97,7 @@ async function prove(channel: Channel, room: RoomKnown, where: string, { random 
     if (room.proven) throw new RoomRefusal(ROOM_KEY, `${where} has another key now. Ask for the new one.`);
     throw new RoomRefusal(
       ROOM_KEY,
-      `${where} does not take this key. Check it, or ask for the key of now: it may have changed.`,
+      `${where} does not take this key. Check it, or ask for the present one: it may have changed.`,
     );
   }
   room.pin = fingerprint;

@@ -141,10 +141,8 @@ export class Prompts {
       signal,
       ...(initialValue !== undefined && { initialValue }),
     };
-    const [title = "", ...more] = wrap(printable(message), this.width);
-    return await this.#answer(() =>
-      select<Value>({ ...output, message: [title, ...more].join("\n"), options: shown, maxItems: 12 }),
-    );
+    const title = wrap(printable(message), this.width).join("\n");
+    return await this.#answer(() => select<Value>({ ...output, message: title, options: shown, maxItems: 12 }));
   }
 
   /** Asks with a line to type in, and a list. `refresh` is given a way to draw the list again. */
@@ -162,7 +160,9 @@ export class Prompts {
   /** Asks for a line that only the person may know: the terminal shows none of its characters. */
   async secret(message: string): Promise<string | undefined> {
     const { signal } = this.#terminal;
-    const shown = { input: this.#keyboard, output: this.#surface, signal, message: this.#short(message) };
+    // Unlike its lists, the package's question for a password does not put a bar before a second line.
+    const title = this.#wrapped(message).replaceAll("\n", `\n${colours.gray(S_BAR)}  `);
+    const shown = { input: this.#keyboard, output: this.#surface, signal, message: title };
     return await this.#answer(() => password(shown));
   }
 
@@ -174,7 +174,7 @@ export class Prompts {
     usual = "",
   ): Promise<string | undefined> {
     const answer = await this.list<never>({
-      message: this.#short(message),
+      message: printable(message),
       hint: printable(hint),
       look: () => ({ rows: [] }),
       lay: () => ({ title: "", lines: [] }),

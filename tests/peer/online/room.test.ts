@@ -216,7 +216,7 @@ describe("enterRoom", () => {
 
   test("tells a wrong key from one that has changed, and from a tracker that does not know it either", async () => {
     const key =
-      'The private room at "127.0.0.1:PORT" does not take this key. Check it, or ask for the key of now: it may have changed.';
+      'The private room at "127.0.0.1:PORT" does not take this key. Check it, or ask for the present one: it may have changed.';
     expect(await at(keeps(), fresh(), OTHER_SECRET)).toEqual(["room-key", key]);
     const changed = 'The private room at "127.0.0.1:PORT" has another key now. Ask for the new one.';
     expect(await at(keeps(), { ...fresh(), proven: true }, OTHER_SECRET)).toEqual(["room-key", changed]);
