@@ -147,6 +147,12 @@ export function splitArguments(
     const typedAs = parsed.tokens.flatMap((token) => (token.kind === "option" ? [[token.name, token.rawName]] : []));
     return { given: { ...parsed.values }, words: parsed.positionals, typedAs: Object.fromEntries(typedAs) };
   } catch (error) {
+    const letter = /^Unknown option '([^-'])'/.exec(sentenceOf(error))?.[1];
+    const letters = letter === undefined ? undefined : lettersWith(letter, argv);
+    if (letters !== undefined) {
+      const instead = "To give it as a name or a word, put -- before it.";
+      throw new UsageError(`"${printable(letters)}" is not an option. ${instead} Try: ${program} --help`);
+    }
     const option = /'(?:-\w, )?(-[^']*?)(?:,? |<|')/.exec(sentenceOf(error))?.[1] ?? "";
     const missing = /argument missing|ambiguous/.test(sentenceOf(error));
     const unwanted = /does not take an argument/.test(sentenceOf(error));
@@ -155,6 +161,12 @@ export function splitArguments(
     const meant = missing || unwanted || !option.startsWith("--") ? "" : didYouMean(option, names);
     throw new UsageError(`"${printable(option)}" ${what}.${meant} Try: ${program} --help`);
   }
+}
+
+/** The argument that was read as letters of options, among them this one: "-draft" has "d". */
+function lettersWith(letter: string, argv: string[]): string | undefined {
+  const end = argv.indexOf("--");
+  return argv.slice(0, end < 0 ? argv.length : end).find((arg) => /^-[^-]./su.test(arg) && arg.includes(letter, 1));
 }
 
 /**

@@ -49,6 +49,11 @@ test("splitArguments refuses an option that the table does not have, and names t
   expect(() => splitArguments(["--sizes", "1"], TABLE)).toThrow(
     '"--sizes" is not an option. Did you mean "--size"? Try: ft-test --help',
   );
+  for (const word of ["-draft", "-rf dash.txt", "-2026"]) {
+    const sentence = `"${word}" is not an option. To give it as a name or a word, put -- before it. Try: ft-test --help`;
+    expect(() => splitArguments(["plan", word, "--", "-draft x"], TABLE)).toThrow(sentence);
+    expect(splitArguments(["plan", "--", word], TABLE).words).toEqual(["plan", word]);
+  }
   expect(() => splitArguments(["--colour"], TABLE)).toThrow('"--colour" is not an option. Try: ft-test --help');
   expect(() => splitArguments(["--size"], TABLE)).toThrow('"--size" needs a value. Try: ft-test --help');
   expect(() => splitArguments(["--dry=1"], TABLE)).toThrow('"--dry" takes no value. Try: ft-test --help');
