@@ -42,6 +42,7 @@ import { secret } from "./lib/peer/parts/secret.ts";
 import { type Serving, startServing } from "./lib/peer/parts/serving.ts";
 import { DownloaderNames } from "./lib/peer/people/downloader-names.ts";
 import { describeChangedName } from "./lib/peer/people/own-name.ts";
+import { describeEvent, leftInFolder } from "./lib/peer/screen/event-words.ts";
 import { Screen } from "./lib/peer/screen/screen.ts";
 import { EXIT, endSoon, err, exitCodeFor, out, runProgram } from "./lib/program/cli.ts";
 import { outsideOf } from "./lib/program/settings.ts";
@@ -177,6 +178,8 @@ async function runCommand(line: CommandLine, command: Exclude<PeerCommand, "doct
     // Nothing is shared before the tracker has taken the list.
     if (event.event === "joined") tellSharing();
     tellEvent(screen, event, command === "share");
+    // The other commands have named what a folder leaves out, with what they share.
+    if (sending !== undefined && event.event === "folder" && leftInFolder(event.left) !== "") screen.note(describeEvent(event));
     accepting?.hear(event);
     if (event.event === "shut-out") shutOut.abort(new FtError(event.code, event.words));
   };

@@ -1,7 +1,7 @@
 // Handing out with the compiled programs: send on one side, share --accept, a terminal or a script on the other.
 
 import { describe, expect, test } from "bun:test";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { peerStage, seenIn } from "../helpers/peer-stage.ts";
 import { PEER, TRACKER } from "../helpers/programs.ts";
@@ -98,6 +98,16 @@ describe("send", () => {
     expect(seenIn(ben.to)).toEqual(["Lesson", "a (1).txt", "a.txt", "b.txt", "c.txt", "d.txt", "e.txt", "f.txt"]);
     expect(readFileSync(join(ben.to, "Lesson", "1", "one.txt"), "utf8")).toBe("one");
     expect(readFileSync(join(ben.to, "a.txt"), "utf8")).toBe("another one");
+  });
+
+  test("of a folder says what is left out of it", async () => {
+    const { address } = await stage.tracker();
+    await pupil(address, "Ben", "--accept", "Anna");
+    const folder = stage.folderWith({ "a.txt": "a", ".secret": "s" });
+    symlinkSync("a.txt", join(folder, "link"));
+    const anna = sending(address, [folder], "--to", "Ben");
+    expect(await anna.exited).toBe(0);
+    expect(anna.err).toMatch(/The folder "[^"]+" is ready: 1 file, 1 B\. Left out: 1 hidden entry, 1 link\.\n/);
   });
 
   test("of a folder ends also when the receiver has own files in a folder of its name, which nobody else gets", async () => {
