@@ -149,7 +149,7 @@ describe("the search line", () => {
     expect(screen.text).not.toMatch(/--[a-z]+|same command/);
   });
 
-  test("Esc and Ctrl-C stop a download, keep what arrived, and lead back to the list", async () => {
+  test("Esc and Ctrl-C stop a download, say whether it can be resumed, and lead back to the list", async () => {
     const { port, address } = await stage.tracker();
     const size = 50_000_000;
     await stage.rawPeer(port, await stage.slowHolder(size), [`big.iso,application/x-iso9660-image,${size},01/01/26`]);
@@ -160,7 +160,7 @@ describe("the search line", () => {
       await screen.take("big.iso");
       await screen.waitFor(/big\.iso.* 0 %/);
       screen.press(key);
-      await screen.waitFor("Stopped. Progress saved; choose the file again to go on.");
+      await screen.waitFor("Stopped. It cannot be resumed: choose the file again to fetch it from its beginning.");
       await screen.waitFor(SEARCH);
       expect(readdirSync(to)).toEqual([expect.stringMatching(/^\..*\.part$/)]);
     }

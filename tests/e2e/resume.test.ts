@@ -27,6 +27,7 @@ import {
   binaryRecord,
   done,
   events,
+  exitOf,
   expectOnly,
   expectUnfinished,
   failed,
@@ -157,6 +158,19 @@ describe("a holder that is killed with -9", () => {
     // The number in the sentence is rounded.
     expect(await sentBy(second)).toBeWithin(1, content.length - kept + 100_000);
   });
+});
+
+test("what goes to standard output is not kept, and no sentence says so when its holder is gone", async () => {
+  const { address } = await stage.tracker();
+  const folder = stage.folderWith({ "film.mkv": randomBytes(8_000_000) });
+  const { program: holder } = await stage.sharing(address, folder, 1, "--limit", "5MB");
+  const program = stage.run(PEER, [address, "get", "film.mkv", "-o", "-", "--port", "0"], {
+    cwd: stage.folderWith({ "visitor.txt": "I share this.\n" }),
+  });
+  await program.waitFor(/[\s\S]{100000}/);
+  holder.kill();
+  expect(await exitOf(program)).toBe(1);
+  expect(program.err).toMatch(/The download of "film\.mkv" stopped at .*\. Run the same command again\.\n$/);
 });
 
 describe("a part file", () => {

@@ -10,6 +10,7 @@ import { type CommandLine, rootArgument, slashed } from "../arguments.ts";
 import { checkFolder } from "../disk/target-folder.ts";
 import { type Content, SeveralContentsError } from "../download/contents.ts";
 import type { Downloaded, DownloadOptions } from "../download/download.ts";
+import { keptOf, stoppedSentence } from "../download/kept.ts";
 import type { FetchEvent } from "../fetch/types.ts";
 import { describeFailed, describeNumbered, describeRenamed } from "../screen/folder-words.ts";
 import { progressReporter, type Screen } from "../screen/screen.ts";
@@ -105,7 +106,7 @@ async function getOne(getting: Getting): Promise<Arrived> {
   const how = { ...where, inside, overwrite: line.overwrite, only: line.from !== undefined, signal, report };
   const { record, done } = await firstOf(contents, how, screen, (content) => peer.download(content.records, how)).catch(
     (error: unknown) => {
-      if (signal.aborted && received > 0) screen.note("Stopped. Progress saved; run the same command to resume.");
+      if (signal.aborted && received > 0) screen.note(stoppedSentence(keptOf(error), "run the same command"));
       throw asTyped(error, line);
     },
   );

@@ -11,6 +11,7 @@ import { pieceSizeOf } from "../content/merkle.ts";
 import { readFully } from "../disk/fully.ts";
 import { removeTree } from "../disk/remove-tree.ts";
 import type { DownloadOptions } from "../download/download.ts";
+import { withKept } from "../download/kept.ts";
 import type { FetchEvent } from "../fetch/types.ts";
 import type { Served } from "../serve/types.ts";
 import type { Peer } from "./types.ts";
@@ -38,7 +39,7 @@ export async function pour(
     await output.finish(path);
   } catch (error) {
     await output.settled();
-    throw output.failed.aborted ? output.failed.reason : error;
+    throw output.failed.aborted ? output.failed.reason : withKept(error, "nothing");
   } finally {
     removeTree(folder);
   }

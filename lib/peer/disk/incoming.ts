@@ -270,12 +270,13 @@ export class Incoming {
     return () => clearInterval(look);
   }
 
-  /** Stops, and keeps the part file. An empty one stays only with `evenEmpty`. */
-  async keep(evenEmpty = false): Promise<void> {
+  /** Stops, and keeps the part file. An empty one stays only with `evenEmpty`. False when the disk could not keep all of it. */
+  async keep(evenEmpty = false): Promise<boolean> {
     await this.settled().catch(() => undefined);
     if (!this.#ended) this.#writer.spoilLost();
     if (!evenEmpty && !this.#ended && this.present === 0 && this.#isOwn()) tryRemove(this.part);
     this.#end();
+    return !this.#writer.failed;
   }
 
   #fail(error: unknown): FtError {

@@ -17,6 +17,8 @@ export class OpenFiles {
   /** By the caller's number. The one that was used last is last. */
   readonly #open = new Map<number, Writer>();
   readonly #watcher: Watcher;
+  /** A sync of one of them failed. */
+  failed = false;
 
   constructor(watcher: Watcher) {
     this.#watcher = watcher;
@@ -31,7 +33,7 @@ export class OpenFiles {
   async close(): Promise<void> {
     const writers = [...this.#open.values()];
     this.#open.clear();
-    const ended = await Promise.allSettled(writers.map((writer) => writer.settled().finally(() => closeOne(writer))));
+    const ended = await Promise.allSettled(writers.map((writer) => writer.settled().finally(() => this.#closeOne(writer))));
     for (const one of ended) if (one.status === "rejected") throw one.reason;
   }
 
@@ -65,9 +67,10 @@ export class OpenFiles {
       closeSync(writer.fd);
     }
   }
-}
 
-function closeOne(writer: Writer): void {
-  writer.spoilLost();
-  closeSync(writer.fd);
+  #closeOne(writer: Writer): void {
+    this.failed ||= writer.failed;
+    writer.spoilLost();
+    closeSync(writer.fd);
+  }
 }

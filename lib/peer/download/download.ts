@@ -23,6 +23,7 @@ import type { FetchEvent, Fetched, OpenHolder, ProvablePass } from "../fetch/typ
 import type { RateLimit } from "../rate-limit.ts";
 import type { Known, Served } from "../serve/types.ts";
 import { HowFar } from "./how-far.ts";
+import { withKept } from "./kept.ts";
 import { RunningDownloads } from "./running.ts";
 
 /** With `inOrder`, pieces are fetched at most this far behind the first missing one. Bytes. */
@@ -193,8 +194,8 @@ export class Downloads extends RunningDownloads<Part> {
       return { ...published, size, resumed: fetched.resumed, verified: fetched.verified, holders: fetched.holders };
     } catch (error) {
       // A person who stops a download is told that it can go on. One that failed before anything came leaves nothing behind.
-      await incoming.keep(options.signal.aborted);
-      throw error;
+      const isKept = await incoming.keep(options.signal.aborted);
+      throw withKept(error, root === undefined ? "nothing" : isKept ? "all" : "part");
     } finally {
       if (root !== undefined) this.#endPart(root, incoming);
     }

@@ -20,6 +20,7 @@ import type { FetchEvent, Fetched, FetchTools } from "../fetch/types.ts";
 import type { Known, KnownFolder, Opened } from "../serve/types.ts";
 import type { Downloaded, DownloadOptions, DownloadTools } from "./download.ts";
 import { HowFar } from "./how-far.ts";
+import { withKept } from "./kept.ts";
 import { RunningDownloads } from "./running.ts";
 
 /** The most holders that are asked for the new list of a folder. */
@@ -276,8 +277,7 @@ export class FolderDownloads extends RunningDownloads<Part> {
       };
     } catch (error) {
       this.#endPart(served);
-      await incoming.keep();
-      throw error;
+      throw withKept(error, (await incoming.keep()) ? "all" : "part");
     }
   }
 

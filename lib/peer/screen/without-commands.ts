@@ -4,7 +4,7 @@
 const INSTEAD: [RegExp, string][] = [
   [/ Make it, or choose another with --to\./g, " Choose another one in the settings."],
   [/ (?:Choose|Try) another folder with --to\./g, " Choose another one in the settings."],
-  [/your progress is saved; run the same command to resume\./gi, "Your progress is saved; choose the file again to resume."],
+  [/; run the same command to resume\./g, "; choose the file again to resume."],
   [/\band run the same command again\b/g, "and choose the file again"],
   [/\bRun the same command(?: again| to fetch it again)\b/g, "Choose the file again"],
   [/ Check the address and that ft-tracker runs there\./g, " Check the address, and that a tracker runs there."],

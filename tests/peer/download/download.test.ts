@@ -31,11 +31,13 @@ import type { HashInput } from "../../../lib/peer/content/hasher.ts";
 import { blockLayer, pieceHash, pieceSizeOf } from "../../../lib/peer/content/merkle.ts";
 import { PieceSet } from "../../../lib/peer/content/pieces.ts";
 import { type Downloaded, type DownloadOptions, Downloads, type DownloadTools } from "../../../lib/peer/download/download.ts";
+import { keptOf } from "../../../lib/peer/download/kept.ts";
 import type { FetchEvent } from "../../../lib/peer/fetch/types.ts";
 import { Server } from "../../../lib/peer/serve/serve.ts";
 import type { Known, Served } from "../../../lib/peer/serve/types.ts";
 import type { FileRecord } from "../../../lib/protocol/record.ts";
 import { addressOf, nameOf } from "../../helpers/channel.ts";
+import { failSyncs } from "../../helpers/failing-disk.ts";
 import { type Raw, rawServer } from "../../helpers/raw.ts";
 
 const KiB = 1024;
@@ -469,6 +471,40 @@ describe("a download", () => {
     await peer.downloads.settled();
     expect(listing(peer.folder)).toEqual([partOf(content)]);
     expect(await failure(running)).toBeInstanceOf(CancelledError);
+  });
+});
+
+describe("a disk that cannot keep what came", () => {
+  test("as the file gets its name: the sentence does not say that it is saved", async () => {
+    ends.push(await failSyncs());
+    const content = new Content(MiB);
+    const error = await failure(new Peer().start([new Holder(content).record]));
+    expect(error.code).toBe("EIO");
+    expect(error.message).toContain("Part of your progress may be fetched again.");
+    expect(error.message).not.toContain("saved");
+  });
+
+  test("noticed when a person stops the download: the error says that not all was kept", async () => {
+    ends.push(await failSyncs());
+    const content = new Content(12 * MiB);
+    const peer = new Peer();
+    // The first sync is of 8 MiB. Its error is noticed when the download ends.
+    const running = peer.start([new Holder(content, 9 * MiB).record]);
+    await peer.until(() => peer.have(content) >= 128);
+    peer.stop.abort();
+    const error = await failure(running);
+    expect(error).toBeInstanceOf(CancelledError);
+    expect(keptOf(error)).toBe("part");
+  });
+
+  test("one without a content id is never resumed: nothing says that it was saved", async () => {
+    const content = new Content(2 * MiB);
+    const peer = new Peer();
+    const { root: _, ...record } = new Holder(content, MiB).record;
+    const running = peer.start([record]);
+    await peer.until(() => peer.events.some((event) => event.event === "progress" && event.received > 0));
+    peer.stop.abort();
+    expect(keptOf(await failure(running))).toBe("nothing");
   });
 });
 

@@ -14,6 +14,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { CancelledError } from "../../../lib/error.ts";
 import { dial } from "../../../lib/net/dial.ts";
 import { listen } from "../../../lib/net/listen.ts";
 import { HashPool, sha256, treeOfBytes } from "../../../lib/peer/content/hash.ts";
@@ -21,13 +22,16 @@ import { FolderCache } from "../../../lib/peer/disk/folders/folder-cache.ts";
 import { SharedFolder } from "../../../lib/peer/disk/folders/shared-folder.ts";
 import type { DownloadOptions } from "../../../lib/peer/download/download.ts";
 import { FolderDownloads, type FolderDownloadTools, fetchFolderList } from "../../../lib/peer/download/folder-downloads.ts";
+import { keptOf } from "../../../lib/peer/download/kept.ts";
 import type { FetchEvent } from "../../../lib/peer/fetch/types.ts";
 import { Server } from "../../../lib/peer/serve/serve.ts";
 import type { ServeOptions } from "../../../lib/peer/serve/types.ts";
 import { FolderSharing } from "../../../lib/peer/share/folder-sharing.ts";
 import { FOLDER_TYPE } from "../../../lib/protocol/folder.ts";
+import { HASH } from "../../../lib/protocol/numbers.ts";
 import type { FileRecord } from "../../../lib/protocol/record.ts";
 import { addressOf, HandClock, nameOf } from "../../helpers/channel.ts";
+import { failSyncs } from "../../helpers/failing-disk.ts";
 
 const LOOPBACK = addressOf("127.0.0.1");
 const pool = new HashPool(new URL("../../../lib/peer/content/hasher.ts", import.meta.url), 2);
@@ -258,6 +262,29 @@ describe("FolderDownloads", () => {
     const first = fetching.events.find((event) => event.event === "progress");
     expect(first?.event === "progress" && first.received).toBeGreaterThan(0);
     expect(Buffer.compare(readFileSync(join(top, "to/Lesson/large.bin")), LARGE)).toBe(0);
+  });
+
+  test("a disk that cannot keep what came: the sentence does not say that it is saved", async () => {
+    const record = await share(make({ "a.txt": "one", "large.bin": LARGE }));
+    ends.push(await failSyncs());
+    const sentence = await sentenceIn(new Fetching().start([record]));
+    expect(sentence).toContain("Part of your progress may be fetched again.");
+    expect(sentence).not.toContain("saved");
+  });
+
+  test("a disk that cannot keep a file, noticed when a person stops the download: the error says it", async () => {
+    const stop = new AbortController();
+    const record = await share(make({ "large.bin": new Uint8Array(12 << 20) }));
+    ends.push(await failSyncs());
+    const fetching = new Fetching();
+    // The first sync begins after 8 MiB. Its error is noticed when the download ends.
+    const report = () => {
+      const part = fetching.downloads.lookFolder(record.root ?? "");
+      if (part?.have !== undefined && part.have.count >= 0.75 * (part.hashes.length / HASH)) stop.abort();
+    };
+    const error = await fetching.start([record], { signal: stop.signal, report }).catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(CancelledError);
+    expect(keptOf(error)).toBe("part");
   });
 
   test("a folder that changes meanwhile is fetched as it is now, and what is the same is not fetched again", async () => {

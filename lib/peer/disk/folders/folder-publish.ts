@@ -35,6 +35,8 @@ export interface PublishOptions {
   files: number;
   /** The paths of files and empty folders, from the fetched folder, in the order of the list. */
   paths(): Iterable<string>;
+  /** The disk reports an error: not all files are on it. */
+  lost(): void;
   /** The date of a folder by its path, which ends in `/`; that of the fetched folder by "". Milliseconds since 1970. */
   dateOf(path: string): number | undefined;
 }
@@ -50,7 +52,10 @@ export interface PublishedFolder {
 /** Syncs the part folder's files, gives them their places, and sets the dates of the folders. Throws the system's errors. */
 export async function publishFolder(options: PublishOptions): Promise<PublishedFolder> {
   const { part, destination, isFile, files, layout } = options;
-  await syncAll(part, files, arrivedPaths(options));
+  await syncAll(part, files, arrivedPaths(options)).catch((error: unknown) => {
+    options.lost();
+    throw error;
+  });
   if (!isFile && entryOf(destination) === undefined && (await renamed(options))) {
     return { path: destination, outcome: "new", numbered: [] };
   }

@@ -98,6 +98,8 @@ export class IncomingFolder {
       this.#left[entry] = changedAt(fd);
     },
   });
+  /** A file could not be brought to the disk when the folder was to get its name. */
+  #lost = false;
   #ended = false;
 
   private constructor(options: IncomingFolderOptions, { path, isNew }: PartFolder, lock: Lock) {
@@ -337,6 +339,9 @@ export class IncomingFolder {
         layout: this.#layout,
         files: selection.files,
         paths: () => selection.paths(),
+        lost: () => {
+          this.#lost = true;
+        },
         dateOf: (path) => dates.ofFolder(selection.wholePathOf(path)),
       });
       this.#arrived.isRenamed = published.outcome === "new" && !selection.isOneFile;
@@ -414,10 +419,11 @@ export class IncomingFolder {
     }
   }
 
-  /** Stops, and keeps what arrived. */
-  async keep(): Promise<void> {
+  /** Stops, and keeps what arrived. False when the disk could not keep all of it. */
+  async keep(): Promise<boolean> {
     await this.#open.close().catch(() => undefined);
     this.#leave();
+    return !this.#lost && !this.#open.failed;
   }
 
   #leave(): void {

@@ -7,6 +7,7 @@ import type { FileRecord } from "../../../protocol/record.ts";
 import { formatDuration, formatSize, plural, printable, printableName } from "../../../text.ts";
 import { waitForContents } from "../../download/contents.ts";
 import type { Downloaded, DownloadOptions } from "../../download/download.ts";
+import { type Kept, keptOf, leastOf, stoppedSentence } from "../../download/kept.ts";
 import type { Session } from "../../online/session.ts";
 import { holderName } from "../../people/holder-name.ts";
 import { describeFailed, describeNumbered, describeRenamed } from "../folder-words.ts";
@@ -39,6 +40,8 @@ export async function fetchAll(found: Found[], how: Fetching): Promise<Found[]> 
   const waiting = wanted.map((one) => ({ one, transfer: transferOf(one) }));
   const transfers = waiting.map(({ transfer }) => transfer);
   const left = new Set(wanted);
+  /** How much of each stopped one was kept. */
+  const kept = new Set<Kept>();
   const title = `Fetching ${wanted.length === 1 ? "a file" : plural(wanted.length, "file")} into ${how.folder}`;
   const stopped = await prompts.during(
     title,
@@ -47,14 +50,15 @@ export async function fetchAll(found: Found[], how: Fetching): Promise<Found[]> 
       const next = async (): Promise<void> => {
         const job = stop.aborted ? undefined : waiting.shift();
         if (job === undefined) return;
-        if (await fetchOne(job.one, job.transfer, how, stop)) left.delete(job.one);
+        const stopped = (error: unknown) => kept.add(keptOf(error));
+        if (await fetchOne(job.one, job.transfer, how, { stop, stopped })) left.delete(job.one);
         await next();
       };
       await Promise.all(Array.from({ length: AT_ONCE }, next));
       return stop.aborted;
     },
   );
-  if (stopped && left.size > 0) prompts.say("Stopped. Progress saved; choose the file again to go on.");
+  if (stopped && left.size > 0) prompts.say(stoppedSentence(leastOf(kept), "choose the file again"));
   return [...left];
 }
 
@@ -62,8 +66,19 @@ function transferOf({ record, inside }: Found): Transfer {
   return inside === undefined ? new Transfer(record.name, record.size) : new Transfer(inside.path, inside.size);
 }
 
+interface Stopping {
+  stop: AbortSignal;
+  /** The download was stopped, and ended with this error. */
+  stopped(error: unknown): void;
+}
+
 /** Fetches one file and says how it ended; false when it did not arrive. */
-async function fetchOne({ record, inside }: Found, transfer: Transfer, how: Fetching, stop: AbortSignal): Promise<boolean> {
+async function fetchOne(
+  { record, inside }: Found,
+  transfer: Transfer,
+  how: Fetching,
+  { stop, stopped }: Stopping,
+): Promise<boolean> {
   const { prompts, session, folder, overwrite, elapsed } = how;
   const started = elapsed();
   const report = (event: Parameters<Transfer["hear"]>[0]) => transfer.hear(event, elapsed());
@@ -82,7 +97,8 @@ async function fetchOne({ record, inside }: Found, transfer: Transfer, how: Fetc
     return tellFiles(done, prompts);
   } catch (error) {
     transfer.over = stop.aborted ? "stopped" : "failed";
-    if (!stop.aborted && codeOf(error) !== "cancelled") prompts.warn(withoutCommands(sentenceOf(error)));
+    if (stop.aborted) stopped(error);
+    else if (codeOf(error) !== "cancelled") prompts.warn(withoutCommands(sentenceOf(error)));
     return false;
   }
 }
