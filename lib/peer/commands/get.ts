@@ -2,6 +2,7 @@
 
 import { type Stats, statSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
+import { systemClock } from "../../clock.ts";
 import { CancelledError, codeOf, FtError, pathFault, sentenceOf, UsageError } from "../../error.ts";
 import { goOnWithoutOutput } from "../../program/cli.ts";
 import { FOLDER_TYPE } from "../../protocol/folder.ts";
@@ -17,6 +18,7 @@ import { progressReporter, type Screen } from "../screen/screen.ts";
 import { describeDownload, describeRenaming, downloadObject } from "../screen/view.ts";
 import { contentsToTry, findInside, type Getting } from "./find-contents.ts";
 import { pour } from "./pour.ts";
+import { sayIfSlow } from "./slow-stop.ts";
 import type { Peer } from "./types.ts";
 
 /** A file that has arrived. Its time is in seconds. */
@@ -104,12 +106,16 @@ async function getOne(getting: Getting): Promise<Arrived> {
   };
   const where = line.output === undefined ? { folder: resolve(line.to) } : placeOf(line.output);
   const how = { ...where, inside, overwrite: line.overwrite, only: line.from !== undefined, signal, report };
+  const ended = sayIfSlow(systemClock, signal, () => {
+    if (received > 0) screen.note("Stopped, while the disk is still being written; run the same command to resume.");
+  });
   const { record, done } = await firstOf(contents, how, screen, (content) => peer.download(content.records, how)).catch(
     (error: unknown) => {
-      if (signal.aborted && received > 0) screen.note(stoppedSentence(keptOf(error), "run the same command"));
+      if (!ended() && signal.aborted && received > 0) screen.note(stoppedSentence(keptOf(error), "run the same command"));
       throw asTyped(error, line);
     },
   );
+  ended();
   const seconds = (performance.now() - started) / 1000;
   screen.results(screen.json ? [downloadObject(record, done, seconds)] : [describeDownload(done, seconds)]);
   const renamed = describeRenaming("as" in where ? where.as : record.name, done);

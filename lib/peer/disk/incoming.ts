@@ -270,8 +270,14 @@ export class Incoming {
     return () => clearInterval(look);
   }
 
+  /** The person has stopped the download: no sync begins any more until the file gets its name. */
+  stop(): void {
+    this.#writer.stop();
+  }
+
   /** Stops, and keeps the part file. An empty one stays only with `evenEmpty`. False when the disk could not keep all of it. */
   async keep(evenEmpty = false): Promise<boolean> {
+    this.stop();
     await this.settled().catch(() => undefined);
     if (!this.#ended) this.#writer.spoilLost();
     if (!evenEmpty && !this.#ended && this.present === 0 && this.#isOwn()) tryRemove(this.part);

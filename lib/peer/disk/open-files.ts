@@ -2,7 +2,7 @@
 
 import { closeSync, constants, openSync } from "node:fs";
 import { PLAIN_ONLY } from "./identity.ts";
-import { Writer } from "./writer.ts";
+import { type Pace, Writer } from "./writer.ts";
 
 /** Above this number of open files, those that are not being written are closed. */
 const MOST_OPEN = 16;
@@ -17,6 +17,9 @@ export class OpenFiles {
   /** By the caller's number. The one that was used last is last. */
   readonly #open = new Map<number, Writer>();
   readonly #watcher: Watcher;
+  /** Of a folder on a slow disk, most files are shorter than what is written before the first sync: the next ones begin with less. */
+  readonly #pace: Pace = { step: Number.POSITIVE_INFINITY };
+  #stopped = false;
   /** A sync of one of them failed. */
   failed = false;
 
@@ -27,6 +30,12 @@ export class OpenFiles {
   /** Writes bytes of a file at a position. `pathOf` is asked for its path when it is not open. */
   async write(file: number, pathOf: () => string, bytes: Uint8Array, from: number): Promise<void> {
     await this.#take(file, pathOf).write(bytes, from);
+  }
+
+  /** No sync begins any more behind the writes. */
+  stop(): void {
+    this.#stopped = true;
+    for (const writer of this.#open.values()) writer.stop();
   }
 
   /** Closes all files, those that are busy as soon as they are not. Throws the system's error of a sync. */
@@ -46,13 +55,16 @@ export class OpenFiles {
 
   #writerOf(file: number, path: string): Writer {
     const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | PLAIN_ONLY, 0o666);
-    return new Writer(fd, {
+    const on = {
       begins: () => this.#watcher.begins(file, fd),
       ends: () => {
         this.#watcher.ends(file, fd);
         this.#closeUnused();
       },
-    });
+    };
+    const writer = new Writer(fd, on, { pace: this.#pace });
+    if (this.#stopped) writer.stop();
+    return writer;
   }
 
   /**

@@ -3,23 +3,32 @@
 // takes 0.3 to 1.2 s, so Linux' own command for that is used where there is one.
 
 import { closeSync, fsync, ftruncateSync, openSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { promisify } from "node:util";
-import { codeOf } from "../../error.ts";
+import { CancelledError, codeOf } from "../../error.ts";
+import { orCancelled } from "../cancel.ts";
 
-/** The number of files that are synced at the same time. */
-const AT_ONCE = 16;
+/** The most files that are synced at the same time. The runtime has a thread for each of the processor's cores, and no more syncs run. */
+const AT_ONCE = Math.min(16, Math.max(2, availableParallelism()));
 /** From this number of files on, one call for the whole file system is quicker. */
 const MANY = 200;
 
 /**
  * Syncs `count` files at these paths, which lie in `folder`. Throws the system's error when the disk reports one. A file that could not be
- * synced is emptied: the system still shows its bytes from memory, and a later run would take them for saved.
+ * synced is emptied: the system still shows its bytes from memory, and a later run would take them for saved. When the signal aborts, begins
+ * no further sync and throws a `CancelledError`.
  */
-export async function syncAll(folder: string, count: number, paths: Iterable<string>): Promise<void> {
-  if (count >= MANY && (await syncFileSystem(folder))) return;
+export async function syncAll(
+  folder: string,
+  count: number,
+  paths: Iterable<string>,
+  signal = new AbortController().signal,
+): Promise<void> {
+  if (count >= MANY && (await orCancelled(syncFileSystem(folder), signal))) return;
   const queue = Iterator.from(paths);
   const run = async () => {
     for (let next = queue.next(); !next.done; next = queue.next()) {
+      if (signal.aborted) throw new CancelledError();
       const fd = openSync(next.value, "r+");
       try {
         await sync(fd);
@@ -32,7 +41,8 @@ export async function syncAll(folder: string, count: number, paths: Iterable<str
     }
   };
   const ended = await Promise.allSettled(Array.from({ length: AT_ONCE }, run));
-  for (const one of ended) if (one.status === "rejected") throw one.reason;
+  const errors = ended.flatMap((one) => (one.status === "rejected" ? [one.reason as unknown] : []));
+  if (errors.length > 0) throw errors.find((error) => !(error instanceof CancelledError)) ?? errors[0];
 }
 
 /** Syncs the file system that a folder is on. False when that cannot be, or the disk reports an error. */

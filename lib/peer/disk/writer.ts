@@ -8,7 +8,7 @@ import { SMALLEST_PIECE } from "../content/merkle.ts";
 import { writeFully } from "./fully.ts";
 import { sync, tryCut } from "./sync-all.ts";
 
-/** The first sync of a file begins when this amount was written. Bytes. */
+/** The first sync of a file begins when this amount was written, or the usual amount of the files before it, if that is less. Bytes. */
 const FIRST = 8 * 1024 * 1024;
 /** Between two syncs at least this amount is written. Bytes. */
 const LEAST = 1024 * 1024;
@@ -28,12 +28,21 @@ export interface WriterEvents {
   ends(): void;
 }
 
+/** What several files of one disk have in common. */
+export interface Pace {
+  /** Between two syncs of the file that was synced last, this amount was written. Bytes. */
+  step: number;
+}
+
 export class Writer {
   readonly fd: number;
   readonly #on: WriterEvents;
   readonly #clock: Clock;
+  readonly #pace: Pace;
   /** A sync of it failed. */
   failed = false;
+  /** No sync begins any more behind the writes. */
+  #stopped = false;
   /** The number of writes and syncs that wait or are under way. */
   #underWay = 0;
   /** The last write. */
@@ -43,16 +52,22 @@ export class Writer {
   /** Bytes that were written since it began. */
   #unsynced = 0;
   /** The next one begins when this number of bytes was written. */
-  #step = FIRST;
+  #step: number;
   /** A sync has succeeded: also what an earlier run left is on the disk. */
   #succeeded = false;
   /** What was written since the last sync that succeeded began. */
   #unsafe: { at: number; length: number }[] = [];
 
-  constructor(fd: number, on: WriterEvents, clock = systemClock) {
+  constructor(
+    fd: number,
+    on: WriterEvents,
+    { clock = systemClock, pace = { step: FIRST } }: { clock?: Clock; pace?: Pace } = {},
+  ) {
     this.fd = fd;
     this.#on = on;
     this.#clock = clock;
+    this.#pace = pace;
+    this.#step = Math.min(FIRST, pace.step);
   }
 
   /** The file is being written or synced. */
@@ -69,6 +84,11 @@ export class Writer {
     const write = this.#written.then(() => this.#write(bytes, at));
     this.#written = write.catch(() => undefined);
     await write.finally(() => this.#end());
+  }
+
+  /** The caller is about to end: no sync begins any more behind the writes. The system keeps what was written all the same. */
+  stop(): void {
+    this.#stopped = true;
   }
 
   /** Resolves when the file is not busy. What was written last may still have to be synced. Throws an error of a sync. */
@@ -118,10 +138,11 @@ export class Writer {
     this.#unsafe.push({ at, length: bytes.length });
     await writeFully(this.fd, bytes, at);
     this.#unsynced += bytes.length;
-    if (this.#unsynced < this.#step) return;
+    if (this.#stopped || this.#unsynced < this.#step) return;
     await this.#synced;
     // Of 1,000 files of 10 MiB, each begins one sync, and none is written so far that it has to wait for its own.
     await before;
+    if (this.#stopped) return;
     this.#unsynced = 0;
     this.#synced = this.#syncBehind(before);
     before = this.#synced.catch(() => undefined);
@@ -133,6 +154,7 @@ export class Writer {
     const covered = this.#unsafe.length;
     try {
       await turn;
+      if (this.#stopped) return;
       const began = this.#clock.elapsed();
       await this.sync();
       this.#unsafe.splice(0, covered);
@@ -140,6 +162,7 @@ export class Writer {
       const took = this.#clock.elapsed() - began;
       if (took < QUICK_MS) this.#step = Math.min(MOST, 2 * this.#step);
       else if (took > SLOW_MS) this.#step = Math.max(LEAST, this.#step / 2);
+      this.#pace.step = this.#step;
     } finally {
       this.#end();
     }

@@ -182,6 +182,8 @@ export class Downloads extends RunningDownloads<Part> {
     const key = root?.slice(0, 32) ?? partKeyOf(name, size, formatEndpoint(records[0]));
     const saved = { folder, name: options.as ?? name, size, key, resume: root !== undefined, overwrite };
     const incoming = await Incoming.open({ ...saved, modified: exactDateOf(records[0]) });
+    const stop = () => incoming.stop();
+    options.signal.addEventListener("abort", stop);
     if (incoming.foreign !== undefined) options.report({ event: "foreign-part", path: incoming.foreign });
     try {
       const fetched = await this.#fetchUntilProven(incoming, holders, options);
@@ -197,6 +199,7 @@ export class Downloads extends RunningDownloads<Part> {
       const isKept = await incoming.keep(options.signal.aborted);
       throw withKept(error, root === undefined ? "nothing" : isKept ? "all" : "part");
     } finally {
+      options.signal.removeEventListener("abort", stop);
       if (root !== undefined) this.#endPart(root, incoming);
     }
   }

@@ -232,6 +232,8 @@ export class FolderDownloads extends RunningDownloads<Part> {
     const cut = new FolderCut(list);
     const incoming = IncomingFolder.open({ into, name: record.name, list, cut, inside, dates });
     const progress = new FolderProgress(incoming, cut, options.report);
+    const stop = () => incoming.stop();
+    options.signal.addEventListener("abort", stop);
     let served: Part | undefined;
     try {
       const fetched: Fetched = await fetchFile(
@@ -258,7 +260,7 @@ export class FolderDownloads extends RunningDownloads<Part> {
           },
         },
       );
-      const published = await incoming.publish();
+      const published = await incoming.publish(options.signal);
       if (record.only !== undefined) this.#tools.withhold(incoming.places(published));
       const { files, saved, failed, renamed } = incoming;
       const { path, outcome, numbered } = published;
@@ -278,6 +280,8 @@ export class FolderDownloads extends RunningDownloads<Part> {
     } catch (error) {
       this.#endPart(served);
       throw withKept(error, (await incoming.keep()) ? "all" : "part");
+    } finally {
+      options.signal.removeEventListener("abort", stop);
     }
   }
 

@@ -5,6 +5,7 @@ import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, st
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { CancelledError } from "../../../lib/error.ts";
 import { Incoming } from "../../../lib/peer/disk/incoming.ts";
 import { OpenFiles } from "../../../lib/peer/disk/open-files.ts";
 import { syncAll } from "../../../lib/peer/disk/sync-all.ts";
@@ -146,7 +147,7 @@ describe("Writer", () => {
   test("what is written between two syncs is less on a slow disk, and more on a quick one", async () => {
     const clock = new HandClock();
     const fd = file("a");
-    const writer = new Writer(fd, QUIET, clock);
+    const writer = new Writer(fd, QUIET, { clock });
     await writer.write(MUCH, 0);
     for (const [ms, next] of [
       [1500, MUCH.length / 2],
@@ -164,6 +165,53 @@ describe("Writer", () => {
       expect(syncs).toHaveLength(1);
     }
     closeSync(fd);
+  });
+});
+
+describe("a download that is stopped", () => {
+  const KEY = "0123456789abcdef0123456789abcdef";
+
+  test("one file: waits for the sync that is under way, and for no other", async () => {
+    const incoming = await Incoming.open({ folder, name: "a", size: 100 * MUCH.length, key: KEY });
+    await incoming.write(0, MUCH);
+    const behind = incoming.write(MUCH.length, MUCH);
+    expect(await isOver(behind)).toBe(false);
+    incoming.stop();
+    await endSync();
+    await behind;
+    await incoming.write(2 * MUCH.length, MUCH);
+    await incoming.keep();
+    expect(syncs).toHaveLength(0);
+    expect(statSync(incoming.part).size).toBe(3 * MUCH.length);
+  });
+
+  test("files of a folder: the same, also for one whose sync has its turn later", async () => {
+    const files = new OpenFiles(QUIET);
+    const pathOf = (number: number) => () => join(folder, String(number));
+    await files.write(0, pathOf(0), MUCH, 0);
+    const next = [1, 2].map((number) => files.write(number, pathOf(number), MUCH, 0));
+    const all = Promise.all(next);
+    expect(await isOver(all)).toBe(false);
+    files.stop();
+    const closed = all.then(() => files.close());
+    await endSync();
+    await closed;
+    expect(syncs).toHaveLength(0);
+  });
+
+  test("files of a folder that are being brought to the disk at the end: no further sync begins", async () => {
+    const paths = Array.from({ length: 40 }, (_, i) => join(folder, String(i)));
+    for (const path of paths) writeFileSync(path, "abc");
+    const stop = new AbortController();
+    const synced = syncAll(folder, paths.length, paths, stop.signal).catch((error: unknown) => error);
+    while (syncs.length === 0) await Bun.sleep(1);
+    const begun = syncs.length;
+    expect(begun).toBeLessThan(paths.length);
+    stop.abort();
+    for (let i = 0; i < begun; i++) await endSync();
+    expect(await synced).toBeInstanceOf(CancelledError);
+    expect(syncs).toHaveLength(0);
+    expect(paths.map((path) => statSync(path).size)).toEqual(paths.map(() => 3));
   });
 });
 
@@ -264,6 +312,24 @@ describe("OpenFiles", () => {
     const closed = files.close();
     while (!(await isOver(closed))) await endSync();
     await closed;
+  });
+
+  test("on a slow disk, the next files begin with less between two syncs", async () => {
+    const clock = new HandClock();
+    const pace = { step: Number.POSITIVE_INFINITY };
+    const fds = ["a", "b"].map(file);
+    const [slow, next] = fds.map((fd) => () => new Writer(fd, QUIET, { clock, pace }));
+    const first = slow?.();
+    await first?.write(MUCH, 0);
+    await clock.pass(1500);
+    await endSync();
+    await first?.settled();
+    const second = next?.();
+    await second?.write(MUCH.subarray(0, MUCH.length / 2), 0);
+    expect(syncs).toHaveLength(1);
+    await endSync();
+    await second?.settled();
+    for (const fd of fds) closeSync(fd);
   });
 
   test("is closed when the last sync has ended", async () => {

@@ -4,7 +4,7 @@
 import { chmodSync, closeSync, constants, mkdirSync, openSync, utimesSync } from "node:fs";
 import { rename } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { codeOf, FtError } from "../../../error.ts";
+import { CancelledError, codeOf, FtError } from "../../../error.ts";
 import { printable } from "../../../text.ts";
 import { entryOf, PLAIN_ONLY } from "../identity.ts";
 import { splitExtension } from "../local-name.ts";
@@ -37,6 +37,8 @@ export interface PublishOptions {
   paths(): Iterable<string>;
   /** The disk reports an error: not all files are on it. */
   lost(): void;
+  /** Aborts when the person stops the download. Once the files get their places, it does not matter any more. */
+  signal?: AbortSignal | undefined;
   /** The date of a folder by its path, which ends in `/`; that of the fetched folder by "". Milliseconds since 1970. */
   dateOf(path: string): number | undefined;
 }
@@ -52,8 +54,8 @@ export interface PublishedFolder {
 /** Syncs the part folder's files, gives them their places, and sets the dates of the folders. Throws the system's errors. */
 export async function publishFolder(options: PublishOptions): Promise<PublishedFolder> {
   const { part, destination, isFile, files, layout } = options;
-  await syncAll(part, files, arrivedPaths(options)).catch((error: unknown) => {
-    options.lost();
+  await syncAll(part, files, arrivedPaths(options), options.signal).catch((error: unknown) => {
+    if (!(error instanceof CancelledError)) options.lost();
     throw error;
   });
   if (!isFile && entryOf(destination) === undefined && (await renamed(options))) {

@@ -322,8 +322,11 @@ export class IncomingFolder {
     return have;
   }
 
-  /** Everything is here: sets the dates, syncs the files, and gives the folder its name. Throws a sentence. */
-  async publish(): Promise<PublishedFolder> {
+  /**
+   * Everything is here: sets the dates, syncs the files, and gives the folder its name. Throws a sentence; or a `CancelledError` when the
+   * signal aborts before all is synced.
+   */
+  async publish(signal?: AbortSignal): Promise<PublishedFolder> {
     const { into, name, dates, cut } = this.#options;
     const selection = this.#selection;
     try {
@@ -339,6 +342,7 @@ export class IncomingFolder {
         layout: this.#layout,
         files: selection.files,
         paths: () => selection.paths(),
+        signal,
         lost: () => {
           this.#lost = true;
         },
@@ -419,8 +423,14 @@ export class IncomingFolder {
     }
   }
 
+  /** The person has stopped the download: no sync begins any more until the folder gets its name. */
+  stop(): void {
+    this.#open.stop();
+  }
+
   /** Stops, and keeps what arrived. False when the disk could not keep all of it. */
   async keep(): Promise<boolean> {
+    this.stop();
     await this.#open.close().catch(() => undefined);
     this.#leave();
     return !this.#lost && !this.#open.failed;
