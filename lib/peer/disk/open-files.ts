@@ -7,7 +7,7 @@ import { type Pace, Writer } from "./writer.ts";
 /** Above this number of open files, those that are not being written are closed. */
 const MOST_OPEN = 16;
 
-/** The caller's functions around writes and syncs of a file: `begins` before the first of those that overlap, `ends` after the last. */
+/** The caller's functions around each write of a file. */
 interface Watcher {
   begins(file: number, fd: number): void;
   ends(file: number, fd: number): void;
@@ -57,10 +57,8 @@ export class OpenFiles {
     const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | PLAIN_ONLY, 0o666);
     const on = {
       begins: () => this.#watcher.begins(file, fd),
-      ends: () => {
-        this.#watcher.ends(file, fd);
-        this.#closeUnused();
-      },
+      ends: () => this.#watcher.ends(file, fd),
+      idle: () => this.#closeUnused(),
     };
     const writer = new Writer(fd, on, { pace: this.#pace });
     if (this.#stopped) writer.stop();

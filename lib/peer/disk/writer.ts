@@ -22,10 +22,15 @@ const SLOW_MS = 1_000;
 /** The sync before, of any file. There is one at a time: each keeps one of the runtime's few threads from reading and writing. */
 let before: Promise<void> = Promise.resolve();
 
-/** The caller's functions around writes and syncs: `begins` before the first of those that overlap, `ends` after the last. */
+/**
+ * The caller's functions around each write: what changes the file before `begins` or after `ends` is another program. A sync is not among
+ * them: it takes long, and on most disks it leaves the file's times alone.
+ */
 export interface WriterEvents {
   begins(): void;
   ends(): void;
+  /** The file is not busy any more. */
+  idle?(): void;
 }
 
 /** What several files of one disk have in common. */
@@ -80,7 +85,7 @@ export class Writer {
    * system tells it only once.
    */
   async write(bytes: Uint8Array, at: number): Promise<void> {
-    this.#begin();
+    this.#underWay += 1;
     const write = this.#written.then(() => this.#write(bytes, at));
     this.#written = write.catch(() => undefined);
     await write.finally(() => this.#end());
@@ -136,7 +141,8 @@ export class Writer {
 
   async #write(bytes: Uint8Array, at: number): Promise<void> {
     this.#unsafe.push({ at, length: bytes.length });
-    await writeFully(this.fd, bytes, at);
+    this.#on.begins();
+    await writeFully(this.fd, bytes, at).finally(() => this.#on.ends());
     this.#unsynced += bytes.length;
     if (this.#stopped || this.#unsynced < this.#step) return;
     await this.#synced;
@@ -150,7 +156,7 @@ export class Writer {
 
   /** The next write that has to wait for it throws its error, or `settled`. */
   async #syncBehind(turn: Promise<void>): Promise<void> {
-    this.#begin();
+    this.#underWay += 1;
     const covered = this.#unsafe.length;
     try {
       await turn;
@@ -168,13 +174,8 @@ export class Writer {
     }
   }
 
-  #begin(): void {
-    if (this.#underWay === 0) this.#on.begins();
-    this.#underWay += 1;
-  }
-
   #end(): void {
     this.#underWay -= 1;
-    if (this.#underWay === 0) this.#on.ends();
+    if (this.#underWay === 0) this.#on.idle?.();
   }
 }
