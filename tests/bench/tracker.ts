@@ -4,6 +4,7 @@
 //
 // Linux only: memory and processor time are read from /proc. `speed` needs Debian's `redis-server`.
 
+import { freePort } from "../helpers/programs.ts";
 import {
   type Ask,
   cpuSeconds,
@@ -151,12 +152,6 @@ async function startRedis(): Promise<{ child: Child; port: number; set(key: stri
     if (exitCode !== 0) throw new Error("redis did not take the value.");
   };
   return { child, port, set };
-}
-
-function freePort(): number {
-  const probe = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-  probe.stop(true);
-  return probe.port;
 }
 
 /** A crowd of idle peers, limited by the descriptors: what each costs, how long joining takes, and whether searches notice. */

@@ -3,7 +3,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { PEER, Stage, TRACKER } from "../helpers/programs.ts";
+import { freePort, PEER, Stage, TRACKER } from "../helpers/programs.ts";
 
 let stage: Stage;
 let state: string;
@@ -42,9 +42,7 @@ describe("the operator", () => {
     const file = join(state, "file");
     writeFileSync(file, "no folder");
     // A key is kept for a fixed port only.
-    const probe = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-    const port = String(probe.port);
-    probe.stop(true);
+    const port = String(freePort());
     const args = ["--port", port, "--host", "127.0.0.1", "--no-announce", "--bans", join(state, "bans.txt")];
     const program = stage.run(TRACKER, args, { env: { XDG_STATE_HOME: file } });
     await program.waitFor(/listening on/);

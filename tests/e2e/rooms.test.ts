@@ -5,7 +5,7 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, sta
 import { join } from "node:path";
 import { files } from "../helpers/guests.ts";
 import { PeerStage } from "../helpers/peer-stage.ts";
-import { PEER, type Program, TRACKER } from "../helpers/programs.ts";
+import { freePort, PEER, type Program, TRACKER } from "../helpers/programs.ts";
 import { rawServer } from "../helpers/raw.ts";
 import { OTHER_SECRET, RoomGuest } from "../helpers/room.ts";
 import { eventually, noise } from "../helpers/sockets.ts";
@@ -28,13 +28,6 @@ function person() {
     return { code: await program.exited, out: program.out, err: program.err };
   };
   return { home, folder, env, run };
-}
-
-function freePort(): number {
-  const server = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-  const { port } = server;
-  server.stop(true);
-  return port;
 }
 
 /** A tracker at a port of its own, which keeps its room in `state`. */

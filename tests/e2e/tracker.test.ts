@@ -2,7 +2,6 @@
 
 import { describe, expect, test } from "bun:test";
 import { closeSync, constants, openSync, readdirSync, readFileSync, readSync, writeFileSync, writeSync } from "node:fs";
-import net from "node:net";
 import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
@@ -13,7 +12,7 @@ import { Session } from "../../lib/peer/online/session.ts";
 import { type FileRecord, parseFileName } from "../../lib/protocol/record.ts";
 import { TRACKER_HELP } from "../../lib/tracker/options.ts";
 import { version } from "../../package.json";
-import { type Program, Stage, TRACKER } from "../helpers/programs.ts";
+import { freePort, type Program, Stage, TRACKER } from "../helpers/programs.ts";
 import { Raw } from "../helpers/raw.ts";
 
 const LOOPBACK = "127.0.0.1";
@@ -67,16 +66,6 @@ async function ask(peer: Raw, request: string): Promise<string> {
 function expectOneLine(text: string): void {
   expect(text).toMatch(/^[^\u0000-\u001f\u007f-\u009f]+\n$/);
   expect(text).not.toMatch(/ at |\$bunfs|\.ts:|Error:/);
-}
-
-/** A port that was free a moment ago. */
-async function freePort(): Promise<number> {
-  const server = net.createServer();
-  await new Promise<void>((resolve) => server.listen(0, LOOPBACK, resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === "string") throw new Error("no port");
-  return address.port;
 }
 
 /** Connects as soon as a program listens there. */
@@ -245,7 +234,7 @@ describe("what it prints", () => {
 
   test("with --quiet nothing, from start to stop", async () => {
     await using house = new House();
-    const port = await freePort();
+    const port = freePort();
     const program = house.stage.run(TRACKER, ["--quiet", "--no-announce", "--host", LOOPBACK, "--port", String(port)]);
     const guest = await connectWhenReady(house, port);
     guest.send("GET / HTTP/1.1\r\n\r\n");
@@ -261,7 +250,7 @@ describe("what it prints", () => {
 
   test("--port is the port, --name and --max-files are what peers are told", async () => {
     await using house = new House();
-    const wanted = await freePort();
+    const wanted = freePort();
     const { program, port } = await house.stage.tracker("--port", String(wanted), "--name", "Raum 3, Süd", "--max-files", "9");
     expect(port).toBe(wanted);
     const guest = await house.connect(port);

@@ -11,6 +11,13 @@ export const PEER = join(DIST, "ft-peer");
 /** A line that does not come within this time never comes, unless a stage says otherwise. Milliseconds; a test has 60 s. */
 const PATIENCE_MS = 50_000;
 
+/** A port of 127.0.0.1 that was free a moment ago. */
+export function freePort(): number {
+  const probe = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+  probe.stop(true);
+  return probe.port;
+}
+
 /** Temporary folders and running programs of one test; `close` ends and removes them all. */
 export class Stage {
   readonly #folders: string[] = [];

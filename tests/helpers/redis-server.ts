@@ -3,6 +3,7 @@
 import { mkdtempSync, realpathSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { freePort } from "./programs.ts";
 
 /** A server that does not answer within this time does not start. Milliseconds. */
 const PATIENCE_MS = 50_000;
@@ -26,9 +27,7 @@ export class RedisServer implements AsyncDisposable {
   }
 
   private constructor(options: string[]) {
-    const probe = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-    this.port = probe.port;
-    probe.stop(true);
+    this.port = freePort();
     this.#options = options;
   }
 
