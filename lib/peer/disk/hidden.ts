@@ -16,7 +16,7 @@ const HIDDEN_BIT = 0x2;
 const NO_BITS = 0xffffffff;
 
 /** The attributes of a file as Windows keeps them, as bits. */
-export type AttributesOf = (path: string) => number;
+type AttributesOf = (path: string) => number;
 
 /** Whether an entry of a folder is hidden, by its whole path. A file that a person names is shared all the same. */
 export function isHidden(path: string, attributesOf: AttributesOf | undefined = windowsAttributes()): boolean {

@@ -29,7 +29,7 @@ const REMOVAL_PAUSE_MS = 200;
 /** The part file is looked at each time this time has passed. Milliseconds. */
 const LOOK_MS = 2_000;
 
-export interface IncomingOptions {
+interface IncomingOptions {
   folder: string;
   /** The name in the record. It is made safe here. */
   name: string;

@@ -8,7 +8,7 @@ import { join } from "node:path";
 const MARKING_MS = 5_000;
 
 /** How a file is marked: by the text of a stream of it (Windows), or by an extended attribute (macOS). */
-export type OriginMark = { stream: string; text: string } | { attribute: string; value: string };
+type OriginMark = { stream: string; text: string } | { attribute: string; value: string };
 
 /** The mark for a system as `process.platform` names it; undefined where there is none. `from` is the address that a file came from. */
 export function originMark(platform: string, from: string | undefined, now: Date): OriginMark | undefined {

@@ -11,7 +11,7 @@ import { localNameOf } from "./local-name.ts";
 import { type OwnMarks, tryNewFile } from "./part-file.ts";
 
 /** The file that is to be saved. */
-export interface ToSave {
+interface ToSave {
   folder: string;
   name: string;
   size: number;

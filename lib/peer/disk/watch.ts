@@ -10,7 +10,7 @@ const SETTLE_MS = 300;
 /** The watch looks at all files each time this time has passed, because some file systems report no changes. Milliseconds. */
 const LOOK_AGAIN_MS = 5_000;
 
-export interface WatchEvents {
+interface WatchEvents {
   /** A file does not fit its record any more. */
   changed(file: SharedFile): void;
   /** A file has another name in the same folder. It was `was`. */

@@ -26,7 +26,7 @@ let before: Promise<void> = Promise.resolve();
  * The caller's functions around each write: what changes the file before `begins` or after `ends` is another program. A sync is not among
  * them: it takes long, and on most disks it leaves the file's times alone.
  */
-export interface WriterEvents {
+interface WriterEvents {
   begins(): void;
   ends(): void;
   /** The file is not busy any more. */

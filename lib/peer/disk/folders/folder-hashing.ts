@@ -20,7 +20,7 @@ const SHORT = 4 * BLOCK;
 /** After this time, other work of the program gets its turn. Milliseconds. */
 const TURN_MS = 3;
 
-export interface HashingTools {
+interface HashingTools {
   pool: HashPool;
   known: RememberedHashes;
   signal: AbortSignal;

@@ -23,7 +23,7 @@ const REMOVAL_TRIES = 3;
 /** The pause before the first of these tries; each later pause is longer by this time. Milliseconds. */
 const REMOVAL_PAUSE_MS = 100;
 
-export interface PublishOptions {
+interface PublishOptions {
   /** The part folder, with all files in it that are not in the destination already. */
   part: string;
   /** The place of the finished folder. */

@@ -17,7 +17,7 @@ import { stampOf } from "./folder-walk.ts";
 const CHECKED_AT_ONCE = 4;
 
 /** A folder that is being fetched, and where its files may be. */
-export interface ArrivingFolder {
+interface ArrivingFolder {
   readonly list: FolderList;
   readonly cut: FolderCut;
   readonly selection: FolderSelection;

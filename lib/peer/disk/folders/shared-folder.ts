@@ -22,7 +22,7 @@ import { COLLECTED_AFTER, type Walk, type WalkedFile, walkFolder } from "./folde
 export const READ_MS = 1;
 
 /** A folder as it was when it was last looked at, with everything hashed. */
-export interface FolderState {
+interface FolderState {
   readonly list: FolderList;
   /** The tree of the list, which is fetched like a file. Its root stands for the folder. */
   readonly tree: Tree;
