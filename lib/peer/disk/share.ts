@@ -3,7 +3,7 @@
 
 import { type BigIntStats, close, closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { codeOf, UsageError } from "../../error.ts";
+import { UsageError } from "../../error.ts";
 import type { Endpoint } from "../../protocol/address.ts";
 import { type FileName, type FileRecord, NAME_LIMIT, parseFileName } from "../../protocol/record.ts";
 import { formatDate, formatSize, plural, printable } from "../../text.ts";
@@ -26,6 +26,15 @@ import {
   refuseInPlaceOf,
 } from "./identity.ts";
 import { isOwnProgram } from "./own-program.ts";
+import { whyUnreadable } from "./unreadable.ts";
+
+/** Files are opened with flags that refuse links and pipes. */
+const OF_FILE = {
+  ENOENT: "there is no such file",
+  ELOOP: "it is a link",
+  ENXIO: "it is not a regular file",
+  ENAMETOOLONG: "its name is too long",
+};
 
 const OPEN_FLAGS = constants.O_RDONLY | PLAIN_ONLY;
 /** The largest file that a record can describe. Bytes. */
@@ -108,7 +117,7 @@ export function isFolder(path: string): boolean {
   try {
     return statSync(path).isDirectory();
   } catch (error) {
-    throw new UsageError(`Cannot share "${printable(path)}": ${unreadableReason(error)}. Check the path.`);
+    throw new UsageError(`Cannot share "${printable(path)}": ${whyUnreadable(error, OF_FILE)}. Check the path.`);
   }
 }
 
@@ -117,7 +126,7 @@ function filesIn(folder: string, left: LeftOut[]): string[] {
   try {
     return visibleFilesIn(realOf(folder));
   } catch (error) {
-    left.push({ path: folder, reason: unreadableReason(error) });
+    left.push({ path: folder, reason: whyUnreadable(error, OF_FILE) });
     return [];
   }
 }
@@ -156,7 +165,7 @@ function lookAt(path: string, first?: FirstChoice): SharedFile | LeftOut {
       closeSync(fd);
     }
   } catch (error) {
-    return { path, reason: unreadableReason(error) };
+    return { path, reason: whyUnreadable(error, OF_FILE) };
   }
 }
 
@@ -188,19 +197,6 @@ function timeOf({ mtimeMs }: BigIntStats): Date {
 /** Whether our standard output or error goes into this file. If it were shared, each line about its change would change it again. */
 function isOwnOutput(entry: BigIntStats): boolean {
   return [1, 2].map(entryOf).some((output) => output?.isFile() && inodeOf(output) === inodeOf(entry));
-}
-
-function unreadableReason(error: unknown): string {
-  const clause: Record<string, string> = {
-    ENOENT: "there is no such file",
-    EACCES: "permission denied",
-    EPERM: "permission denied",
-    ELOOP: "it is a link",
-    ENXIO: "it is not a regular file",
-    ENAMETOOLONG: "its name is too long",
-    EBUSY: "another program has it open",
-  };
-  return clause[codeOf(error)] ?? `it cannot be read (${codeOf(error) || "unknown error"})`;
 }
 
 /** The identity of a path, or an open file; undefined when there is none. A link is not followed. */

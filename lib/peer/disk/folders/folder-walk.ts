@@ -3,11 +3,16 @@
 
 import { type BigIntStats, lstatSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { codeOf, FtError } from "../../../error.ts";
+import { FtError } from "../../../error.ts";
 import { comparePaths, DEEPEST_PATH, EMPTY_ROOT, LONGEST_LIST, MOST_ENTRIES, refusalOfPath } from "../../../protocol/folder.ts";
 import { printable } from "../../../text.ts";
 import { isHidden } from "../hidden.ts";
 import { identityOf } from "../identity.ts";
+import { whyUnreadable } from "../unreadable.ts";
+
+const OF_FOLDER = { ENOENT: "there is no such folder", ENOTDIR: "it is not a folder" };
+/** Another program has just removed it, or it has a name that Windows cannot open. */
+const OF_ENTRY = { ...OF_FOLDER, ENOENT: "cannot be found" };
 
 /** After this number of entries, other work of the program gets its turn. */
 const ENTRIES_AT_ONCE = 256;
@@ -70,8 +75,8 @@ export async function walkFolder(folder: string, signal?: AbortSignal): Promise<
       walk.folders.push({ path: path === "" ? "/" : path, modified: Number(lstatSync(here, { bigint: true }).mtimeMs) });
     } catch (error) {
       if (path === "")
-        throw new FtError("unreadable", `Cannot share the folder "${printable(folder)}": ${whyUnreadable(error)}.`);
-      leave(whyUnreadable(error));
+        throw new FtError("unreadable", `Cannot share the folder "${printable(folder)}": ${whyUnreadable(error, OF_FOLDER)}.`);
+      leave(whyUnreadable(error, OF_FOLDER));
       continue;
     }
     const taken = new Set<string>();
@@ -130,20 +135,8 @@ function look(local: string): Found {
     const file = { size: Number(entry.size), modified: Number(entry.mtimeMs), stamp: stampOf(entry) };
     return { isFolder: false, file };
   } catch (error) {
-    // Another program has just removed it, or it has a name that Windows cannot open.
-    return { reason: codeOf(error) === "ENOENT" ? "cannot be found" : whyUnreadable(error) };
+    return { reason: whyUnreadable(error, OF_ENTRY) };
   }
-}
-
-function whyUnreadable(error: unknown): string {
-  const clause: Record<string, string> = {
-    ENOENT: "there is no such folder",
-    ENOTDIR: "it is not a folder",
-    EACCES: "permission denied",
-    EPERM: "permission denied",
-    EBUSY: "another program has it open",
-  };
-  return clause[codeOf(error)] ?? `it cannot be read (${codeOf(error) || "unknown error"})`;
 }
 
 function tooMany(folder: string): FtError {
