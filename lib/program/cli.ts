@@ -69,7 +69,7 @@ export function writeOut(bytes: Uint8Array): Promise<void> {
 }
 
 /** A program that was told to end does so within this time. Milliseconds. */
-const LEAVING_MS = 4_000;
+export const LEAVING_MS = 4_000;
 
 /** Ends the program with this code after LEAVING_MS, even if something hangs: a reader of its output that does not read, for one. */
 export function endSoon(code: number): void {

@@ -14,12 +14,10 @@ interface TypedOn {
   exists(path: string): boolean;
 }
 
-const HERE: TypedOn = {
-  platform: process.platform,
-  home: homeFolder(),
-  variable: (name) => process.env[name],
-  exists: existsSync,
-};
+function here(): TypedOn {
+  const variable = (name: string) => process.env[name];
+  return { platform: process.platform, home: homeFolder(), variable, exists: existsSync };
+}
 
 /** A part of a word that a shell reads as it stands: `'…'`, `"…"`, or a character behind a backslash. */
 const QUOTED_PART = /'([^']*)'|"((?:[^"\\]|\\.)*)"|\\(.)/gs;
@@ -40,7 +38,7 @@ export function pathAsTyped(typed: string, folder: string): string {
  *   on Linux
  * - `~\Documents`, `%USERPROFILE%\Documents` → `C:\Users\ada\Documents`: cmd and Explorer read variables, PowerShell does not
  */
-export function meantPath(typed: string, folder = ".", { platform, home, variable, exists }: TypedOn = HERE): string {
+export function meantPath(typed: string, folder = ".", { platform, home, variable, exists }: TypedOn = here()): string {
   const isPlain = !/^[\s~&]|["'\\%]|\s$|^file:/.test(typed) || typed.trim() === "";
   if (isPlain || exists(resolve(folder, typed))) return typed;
   // PowerShell puts `& ` before a path that is dropped into it.

@@ -19,7 +19,10 @@ class StoppedError extends CancelledError {
   }
 }
 
-/** The promise in sentences about downloads that failed: `Your progress is saved.`, or `…; run the same command to resume.` */
+/**
+ * The promise in sentences about downloads that failed: `Your progress is saved.`, or `…; run the same command to resume.` An error that was
+ * given to `withKept` before may have the other one.
+ */
 const PROMISE =
   / (?:Your progress is saved|Part of your progress may be fetched again)(?:\.|(; run the same command to resume)\.)/;
 

@@ -87,12 +87,11 @@ export async function askFiles(
         { letter: AS_ONE, label: "this folder as one" },
         { letter: OTHER_FOLDER, label: "other folder" },
       ],
-      check: ({ row }) =>
-        marks.size === 0 && (purpose !== "send" || row === undefined)
-          ? purpose === "send"
-            ? "No file is marked, and none fits what is typed. Esc clears it."
-            : "Mark at least one file with Space: only people who share are let in."
-          : undefined,
+      check: ({ row }) => {
+        if (marks.size > 0) return undefined;
+        if (purpose !== "send") return "Mark at least one file with Space: only people who share are let in.";
+        return row === undefined ? "No file is marked, and none fits what is typed. Esc clears it." : undefined;
+      },
       sum: ({ marked, shortcut, row }) =>
         shortcut === undefined
           ? (marked.length > 0 || row === undefined ? marked : [row]).map(({ name }) => printableName(name)).join(", ")
